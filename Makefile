@@ -1,0 +1,116 @@
+# `make` lists the targets. Everything runs in an environment of its own, made when it is missing.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+
+VENV ?= .venv
+# The set-up last made stays the one in use: `make repro` does not undo ACCELERATOR=gpu.
+ACCELERATOR ?= $(if $(wildcard $(VENV)/.complete-gpu),gpu,cpu)
+ifeq ($(filter $(ACCELERATOR),cpu gpu),)
+$(error ACCELERATOR is cpu or gpu, not "$(ACCELERATOR)")
+endif
+
+LOCKS := requirements-torch.lock requirements.lock
+STAMP := $(VENV)/.complete-$(ACCELERATOR)
+TORCH_INDEX := https://download.pytorch.org/whl/cpu
+
+# Stages call plain `python`, and DVC's workers inherit this environment.
+export PATH := $(abspath $(VENV))/bin:$(PATH)
+export DO_NOT_TRACK := 1
+export DVC_NO_ANALYTICS := 1
+export HF_HUB_DISABLE_TELEMETRY := 1
+export VLLM_NO_USAGE_STATS := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_NO_INPUT := 1
+unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV
+
+.PHONY: help setup repro test test-fast lint format lock clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
+
+setup: $(STAMP) ## make the environment in .venv (once; 2 to 5 minutes). On a GPU: ACCELERATOR=gpu
+	@echo "set-up: $(VENV) is complete"
+
+repro: $(STAMP) ## run the pipeline (only what changed) and print the scores
+	dvc repro
+	@python -m stages.summary
+
+test: lint ## lint, then every test
+	python -m pytest
+
+test-fast: $(STAMP) ## the tests that need neither a model nor a DVC run
+	python -m pytest -m "not slow"
+
+lint: $(STAMP) ## ruff and mypy over every folder
+	ruff check .
+	ruff format --check .
+	mypy
+
+format: $(STAMP) ## rewrite the code as `make lint` wants it
+	ruff check --fix .
+	ruff format .
+
+# Keeps the pins that still fit; `make lock UPGRADE=--upgrade` takes the newest of everything.
+lock: ## rewrite requirements.lock after a change of pyproject.toml (5 minutes)
+	$(FIND_PYTHON); rm -rf .venv-lock; "$$python" -m venv .venv-lock
+	.venv-lock/bin/python tools/lock.py $(UPGRADE)
+	rm -rf .venv-lock
+
+clean: ## remove the environment and the tools' caches (no results)
+	$(GUARD)
+	rm -rf $(VENV) .venv-lock .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
+
+# The first Python that fits; PYTHON=… names one. The venv's own bin is left out of the search.
+define FIND_PYTHON
+@for python in $(or $(PYTHON),python3 python3.13 python3.12 python3.11); do \
+	fits='import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))'; \
+	python=$$(PATH="$${PATH#*:}" command -v "$$python") && "$$python" -c "$$fits" 2>/dev/null && break; \
+	python=; \
+done; \
+if [ -z "$$python" ]; then \
+	echo "set-up: needs Python 3.11 to 3.13 with its venv module (Debian: apt-get install python3-venv); PYTHON=/path/to/python names one" >&2; exit 1; \
+fi
+endef
+
+# VENV may name anybody's folder: nothing but an environment is ever emptied or removed.
+define GUARD
+@if [ -e $(VENV) ] && [ ! -e $(VENV)/pyvenv.cfg ]; then \
+	echo "set-up: $(VENV) is there and no virtual environment: left alone" >&2; exit 1; \
+fi
+endef
+
+# reasoning-gym imports pycosat, which comes as C source only.
+define NEED_COMPILER
+include=$$("$$python" -c 'import sysconfig; print(sysconfig.get_path("include"))'); \
+if ! command -v cc >/dev/null || [ ! -e "$$include/Python.h" ]; then \
+	echo "set-up: needs a C compiler and Python's headers (Debian: apt-get install gcc python3-dev)" >&2; exit 1; \
+fi
+endef
+
+# --no-deps: the locks are complete, and without what must not be there (see tools/lock.py).
+# --no-compile: a third of the time saved; Python compiles what is imported, when it is.
+INSTALL := $(VENV)/bin/python -m pip install -qq --no-compile
+INSTALL_LOCKED := $(INSTALL) --no-deps --require-hashes
+
+# The stamp is written last, so that an interrupted set-up starts anew.
+$(VENV)/.complete-cpu: $(LOCKS)
+	$(GUARD)
+	$(FIND_PYTHON); $(NEED_COMPILER); echo "set-up: $(VENV) with $$("$$python" -V), 2 to 5 minutes" && "$$python" -m venv --clear $(VENV)
+	@$(INSTALL_LOCKED) -r requirements-torch.lock || { \
+		echo "set-up: that failed; once more with PyTorch's own wheel index" >&2; \
+		$(INSTALL_LOCKED) -r requirements-torch.lock --extra-index-url $(TORCH_INDEX); }
+	@$(INSTALL_LOCKED) --no-build-isolation --use-pep517 -r requirements.lock
+	@python tools/check.py $(LOCKS)
+	@touch $@
+
+# The official vLLM with CUDA, resolved by pip and not locked. Never run where this was written: no
+# GPU machine there has a package index.
+$(VENV)/.complete-gpu: pyproject.toml
+	$(GUARD)
+	$(FIND_PYTHON); $(NEED_COMPILER); echo "set-up: $(VENV) with $$("$$python" -V) and CUDA, 10 minutes" && "$$python" -m venv --clear $(VENV)
+	@python tools/lock.py --print gpu dev > $(VENV)/gpu.txt
+	@$(INSTALL) -r $(VENV)/gpu.txt
+	@python tools/check.py $(VENV)/gpu.txt
+	@touch $@

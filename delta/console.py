@@ -1,0 +1,77 @@
+"""What a person sees while a stage runs: progress and one-line errors; the rest goes to a log."""
+
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TextIO, TypeVar
+
+from tqdm import tqdm
+
+from delta.errors import InputError
+
+T = TypeVar("T")
+LOGS = Path("logs")
+
+
+class Console:
+    """The user's screen. Everything else that is printed in this process goes to the log file."""
+
+    def __init__(self, screen: TextIO) -> None:
+        self.screen = screen
+
+    def say(self, text: str) -> None:
+        print(text, file=self.screen, flush=True)
+
+    def progress(self, items: Iterable[T], total: int, what: str) -> Iterator[T]:
+        """`items` one by one, with a bar and an estimate of what remains.
+
+        Where the screen is a file, a line every ten seconds replaces the moving bar.
+        """
+        moving = self.screen.isatty()
+        with Path(os.devnull).open("w") as nowhere:
+            bar = tqdm(total=total, desc=what, file=self.screen if moving else nowhere)
+            first = last = time.monotonic()
+            with bar:
+                for done, item in enumerate(items, 1):
+                    yield item
+                    bar.update()
+                    now = time.monotonic()
+                    if done == 1:
+                        first = now  # what came before it was the loading of a model
+                    elif not moving and now - last > 10:
+                        last = now
+                        remaining = (now - first) / (done - 1) * (total - done)
+                        self.say(f"{what}: {done}/{total}, about {remaining:.0f} s remain")
+
+
+def run(main: Callable[[Console, list[str]], None]) -> None:
+    """Run a stage's `main` as the whole process.
+
+    Standard output and error, also those of C++ libraries, go to logs/<stage>.log. An InputError
+    becomes one line and exit code 2; anything else names the log and exits with 1.
+    """
+    name = "-".join([Path(sys.argv[0]).stem, *sys.argv[1:]])
+    LOGS.mkdir(exist_ok=True)
+    log = LOGS / f"{name}.log"
+    screen = os.fdopen(os.dup(2), "w", buffering=1)
+    with log.open("wb") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    # The engine's own processes end with ours only if we end in order.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        main(Console(screen), sys.argv[1:])
+    except InputError as error:
+        screen.write(f"{name}: {error}\n")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        screen.write(f"{name}: stopped. What was answered is kept; run the same again to go on.\n")
+        sys.exit(130)
+    except Exception as error:  # noqa: BLE001 - shown, logged, and the exit code is 1
+        traceback.print_exc()
+        screen.write(f"{name}: {type(error).__name__}: {error}\n{name}: the whole story: {log}\n")
+        sys.exit(1)

