@@ -11,7 +11,7 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +37,7 @@ class Interval(NamedTuple):
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 
-def read_questions(path: Path) -> Iterator[dict[str, object]]:
+def read_questions(path: Path) -> Iterator[dict[str, Any]]:
     # Iterating splits at "\n" only; str.splitlines() would also cut at U+2028 inside a solution.
     with path.open(encoding="utf-8", newline="\n") as lines:
         for line in lines:
@@ -49,12 +49,12 @@ def rate_questions(path: Path) -> tuple[list[str], Scores, Outcomes]:
     names: list[str] = []
     scores, outcomes = [], []
     for question in read_questions(path):
-        statement = str(question["question"])
+        statement = question["question"]
         solutions = [question[model] for model in MODELS]
-        ratings = [rate(statement, solution["solution"]) for solution in solutions]  # type: ignore[index]
+        ratings = [rate(statement, solution["solution"]) for solution in solutions]
         names = [*ratings[0], "mean of the five"]
         scores.append([[rating.score for rating in each.values()] for each in ratings])
-        outcomes.append([solution["is_correct"] for solution in solutions])  # type: ignore[index]
+        outcomes.append([solution["is_correct"] for solution in solutions])
     five = np.array(scores, dtype=np.float64)
     return names, np.concatenate([five, five.mean(2, keepdims=True)], 2), np.array(outcomes)
 

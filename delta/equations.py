@@ -98,77 +98,22 @@ _LATEX = {
     r"\Rightarrow": "→", r"\rightarrow": "→", r"\to": "→",
 }  # fmt: skip
 _COMMAND = re.compile(r"\\[a-zA-Z]++")
-_FUNCTIONS = frozenset(
-    [
-        "sqrt",
-        "log",
-        "ln",
-        "exp",
-        "sin",
-        "cos",
-        "tan",
-        "gcd",
-        "lcm",
-        "max",
-        "min",
-        "abs",
-        "floor",
-        "ceil",
-        "sum",
-        "choose",
-        "root",
-        "squared",
-        "cubed",
-        "factorial",
-        "hundred",
-        "thousand",
-        "million",
-        "billion",
-    ]
+
+
+def _word_set(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+_FUNCTIONS = _word_set(
+    "sqrt log ln exp sin cos tan gcd lcm max min abs floor ceil sum choose root squared "
+    "cubed factorial hundred thousand million billion"
 )
 _KINDS = {"equals": "=", "operator": "o", "open": "(", "close": ")", "break": "b"}
 _SIGNS = {"**": "^", "==": "="}
 # A word that ends the thought before it, so the words around it cannot be a number's unit.
-_NO_UNIT = frozenset(
-    [
-        "and",
-        "or",
-        "so",
-        "then",
-        "is",
-        "are",
-        "was",
-        "were",
-        "if",
-        "but",
-        "has",
-        "have",
-        "had",
-        "that",
-        "this",
-        "which",
-        "equals",
-        "the",
-        "we",
-        "he",
-        "she",
-        "it",
-        "they",
-        "to",
-        "for",
-        "in",
-        "on",
-        "at",
-        "from",
-        "with",
-        "because",
-        "therefore",
-        "thus",
-        "hence",
-        "gives",
-        "means",
-        "not",
-    ]
+_NO_UNIT = _word_set(
+    "and or so then is are was were if but has have had that this which equals the we he "
+    "she it they to for in on at from with because therefore thus hence gives means not"
 )
 
 
@@ -260,11 +205,10 @@ def _itemise(line: str) -> list[_Item]:
             items.extend(_read_words(tokens, place, end, items))
             place = end
             continue
-        if kind == "operator" and text == "/" and items and items[-1].kind == "n":
-            # "5/glass * 16 glasses": a slash before a word belongs to the unit.
-            if place + 1 < len(tokens) and _is_unit(tokens, place + 1, place + 2):
-                place += 2
-                continue
+        is_rate = text == "/" and bool(items) and items[-1].kind == "n"
+        if is_rate and _is_unit(tokens, place + 1, place + 2):
+            place += 2  # "5/glass * 16 glasses": a slash before a word belongs to the unit
+            continue
         items.append(_read_token(kind, text, items))
         place += 1
     return items
@@ -299,11 +243,13 @@ def _read_words(
     after, after_text = tokens[end] if end < len(tokens) else ("break", "")
     is_single = end - start == 1
     if before == "n" and is_single and after in ("number", "open"):
-        if first in ("x", "X"):
+        # "40% of 50" and "1/2 of 50" multiply; "3 of 5" does not.
+        is_part = items[-1].percent or [item.text for item in items[-2:-1]] == ["/"]
+        if first in {"x", "X"} or (first == "of" and is_part):
             return [_Item("o", "*")]
-        if first == "of" and (items[-1].percent or [i.text for i in items[-2:-1]] == ["/"]):
-            return [_Item("o", "*")]
-    if before in "n)" and after in ("operator", "equals") and _is_unit(tokens, start, end):
+    is_product = before == ")" and any(len(text) < 3 for _, text in tokens[start:end])  # (1/3)Bh
+    is_followed = after in ("operator", "equals") and not is_product
+    if before in "n)" and is_followed and _is_unit(tokens, start, end):
         items[-1] = items[-1]._replace(has_unit=True)
         return []
     is_variable = any(len(text) == 1 and text not in "aAI-" for _, text in tokens[start:end])

@@ -21,8 +21,8 @@ from typing import NamedTuple
 from delta.equations import Equation, Line, read_lines, read_value
 
 MINOR, MAJOR, FATAL = 1, 2, 4
-MAX_POOL, MAX_LEAPS = 50, 20  # bounds the search for the step that a trace left out
-MAX_CHARACTERS = 250_000  # read for steps; the longest setting of the paper ends before 150,000
+MAX_POOL, MAX_SEARCHES = 50, 40  # bound the search for steps that a trace left out
+MAX_CHARACTERS = 150_000  # read for steps; 32,768 tokens of a trace are about 115,000
 MAX_TRIGGERS = 5  # listed per dimension; the first ones carry the weights
 
 _Finding = tuple[int, str]  # weight, trigger
@@ -264,18 +264,21 @@ def _unexplained(
     known = _Known(forms | _conventions(statement))
     invented: list[Fraction] = []
     leaps: list[Fraction] = []
+    num_searches = 0
     for line in lines:
         operands = [value for equation in line.equations for value in equation.operands]
         results = {value for e in line.equations for value in (e.stated, e.computed)}
-        is_conclusion = conclusion is not None and conclusion.text in line.text
-        prose = () if is_conclusion else line.numbers
+        # The line of the answer is judged with the conclusion, not as a step.
+        is_answer = conclusion is not None and conclusion.text in line.text and not line.equations
+        prose = () if is_answer else line.numbers
         for place, value in enumerate((*operands, *prose)):
             if value in known or abs(value) in results:
                 continue
             # Beside algebra a number may come from steps we cannot read. In prose, mental
             # arithmetic is no jump yet: it becomes one when a calculation starts from it.
             if not line.opaque:
-                is_leap = len(leaps) < MAX_LEAPS and known.reaches(abs(value))
+                num_searches += 1
+                is_leap = num_searches <= MAX_SEARCHES and known.reaches(abs(value))
                 if place < len(operands) or not is_leap:
                     (leaps if is_leap else invented).append(value)
             known.add(value)
@@ -368,7 +371,11 @@ _STATEMENT_NUMBER = re.compile(
 _WORDS = {
     word: Fraction(value)
     for value, word in enumerate(
-        ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty"]
+        [
+            "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
+            "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen",
+            "eighteen", "nineteen", "twenty",
+        ]
     )
 } | {
     word: Fraction(value)

@@ -1,0 +1,172 @@
+"""`dvc repro` and `dvc exp` as a user types them: a tiny model, a judge and a server on loopback.
+
+The server counts, so that what is asked twice is seen; the real engine is in test_laptop.py.
+"""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from delta import weights
+from tests.closure import ROOT
+from tests.server import Server
+from tests.tiny import write_model
+from tests.workspace import Workspace, stages_run
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+CONCURRENCY = 4
+GENERATORS = ("zero-shot", "one-shot", "three-shot")
+
+
+def prepare(space: Workspace, server: Server, model: Path) -> None:
+    def change(content: dict[str, Any]) -> None:
+        source = {"path": str(model), "sha256": weights.fingerprint_of(model)}
+        content["models"] = {"tiny": {"folder": source}}
+        content["engine"]["kind"] = "endpoint"
+        content["engine"]["endpoint"] |= {"base_url": server.url, "concurrency": CONCURRENCY}
+        for generator in content["generators"].values():
+            generator["model"] = "tiny"
+        content["judge"]["rater"] = "llm"
+        content["judge"]["llm"]["model"] = "tiny"
+        content["train"] |= {"base": "tiny", "max_length": 512}
+        content["evaluation"]["models"] = ["tiny", "policy"]
+
+    space.edit(change)
+    space.commit()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with Server() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def space(tmp_path_factory: pytest.TempPathFactory, server: Server) -> Workspace:
+    model = tmp_path_factory.mktemp("tiny")
+    write_model(model)
+    space = Workspace(tmp_path_factory.mktemp("space"), ROOT / "profiles/smoke.yaml")
+    prepare(space, server, model)
+    return space
+
+
+def kill_when(space: Workspace, server: Server, answered: int) -> None:
+    """Start `dvc repro`, and kill it and all its children once the server has answered so much."""
+    with (space.folder / "killed.out").open("w") as out:
+        process = subprocess.Popen(
+            ["dvc", "repro"],
+            cwd=space.folder,
+            env=space.env,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+        )
+    until = time.monotonic() + 300
+    while server.answered < answered and process.poll() is None and time.monotonic() < until:
+        time.sleep(0.01)
+    assert process.poll() is None, (space.folder / "killed.out").read_text() + space.logs()
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def test_killed_in_generate_judge_and_evaluate_nothing_answered_is_asked_again(
+    space: Workspace, server: Server
+) -> None:
+    # 16 problems at most × 2 samples × 3 generators, × 2 votes: the kills fall where they should.
+    server.delay_s = 0.05
+    places = []
+    for answered in (20, 130, 295):
+        kill_when(space, server, answered)
+        places.append(stages_run((space.folder / "killed.out").read_text())[-1])
+    server.delay_s = 0.0
+    assert [place.split("@")[0] for place in places] == ["generate", "judge", "evaluate"]
+    space.dvc("repro")
+    again = sum(times - 1 for times in server.asked.values())
+    assert again <= 3 * CONCURRENCY  # what was in flight at each of the three kills
+    for name in GENERATORS:
+        traces = pl.read_parquet(space.folder / f"data/traces/{name}.parquet")
+        ratings = pl.read_parquet(space.folder / f"data/ratings/{name}.parquet")
+        problems = pl.read_parquet(space.folder / "data/problems.parquet")
+        assert traces.height == traces["trace_id"].n_unique() == 2 * problems.height
+        assert ratings.height == 5 * traces.height
+        assert ratings["votes"].list.len().to_list() == [2] * ratings.height
+    space.commit()
+
+
+def test_a_second_run_runs_nothing_and_asks_nothing(space: Workspace, server: Server) -> None:
+    before = server.asked.total()
+    assert stages_run(space.dvc("repro")) == []
+    assert server.asked.total() == before
+
+
+def test_another_k_runs_select_train_the_policys_evaluation_and_report(
+    space: Workspace, server: Server
+) -> None:
+    before = server.asked.total()
+    output = space.dvc("exp", "run", "--name", "small-k", "-S", "selector.k=4")
+    expected = ["select", "train", "evaluate@policy-products", "evaluate@policy-long-sums"]
+    assert sorted(stages_run(output)) == sorted([*expected, "report"])
+    assert server.asked.total() - before == 6 + 4 * 2  # the policy's answers, nothing else
+    assert "small-k" in space.dvc("exp", "show", "--no-pager", "--csv")
+    diff = space.dvc("metrics", "diff", "HEAD")
+    assert "select.selected" in diff
+    assert "selector.k" in space.dvc("params", "diff", "HEAD")
+    assert stages_run(space.dvc("exp", "run", "-S", "selector.k=6")) == []  # the run cache
+
+
+def test_queued_experiments_share_the_store_and_the_cache(
+    space: Workspace, server: Server
+) -> None:
+    before = server.asked.total()
+    for beta in (0.3, 0.4):
+        space.dvc("exp", "run", "--queue", "--name", f"beta-{beta}", "-S", f"train.beta={beta}")
+    space.dvc("queue", "start", "--jobs", "1")
+    until = time.monotonic() + 600
+    while "Running" in (status := space.dvc("queue", "status")) or "Queued" in status:
+        assert time.monotonic() < until, status
+        time.sleep(2)
+    assert status.count("Success") >= 2, status + space.dvc("queue", "logs", "beta-0.3")
+    assert server.asked.total() - before == 2 * (6 + 4 * 2)
+    table = space.dvc("exp", "show", "--no-pager", "--csv", "--only-changed")
+    assert "beta-0.3" in table
+    assert "beta-0.4" in table
+    plots = space.dvc("plots", "diff", "HEAD", "beta-0.3", "--no-html", "--show-vega", "metrics/plots/accuracy.json")
+    assert "beta-0.3" in plots
+
+
+def test_bad_input_stops_before_any_stage_does_work_and_harms_nothing(
+    space: Workspace, server: Server
+) -> None:
+    policy = space.folder / "data/models/policy/model.safetensors"
+    before, kept = server.asked.total(), policy.stat().st_mtime_ns
+    for key, value, said in (
+        ("train.learning_rate", "5e-8", "write 5.0e-8"),
+        ("selector.k", 99, "allowed: 1 to 16"),
+        ("pairing.chosen", "four-shot", "'four-shot'"),
+    ):
+        good = space.set(key, value)
+        output = space.dvc("repro", ok=False)
+        space.set(key, good)
+        assert key in output
+        assert said in output
+        assert "Traceback" not in output
+    assert server.asked.total() == before
+    space.dvc("repro")
+    assert policy.stat().st_mtime_ns >= kept
+
+
+def test_a_truncated_parquet_is_one_line_and_is_mended_by_a_rebuild(space: Workspace) -> None:
+    path = space.folder / "data/pairs.parquet"
+    path.write_bytes(path.read_bytes()[:100])
+    output = space.run("python", "-m", "stages.select", ok=False)
+    assert len(output.strip().split("\n")) == 1
+    assert "data/pairs.parquet: cannot be read as Parquet" in output
+    space.dvc("repro")
+    assert pl.read_parquet(path).height > 6

@@ -1,0 +1,105 @@
+"""A copy of the project in a folder of its own, with Git and DVC, to run real commands in."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.closure import ROOT
+
+COPIED = (".dvc/config", ".dvc/.gitignore", ".dvc/plots", ".dvcignore", ".gitignore", "dvc.yaml")
+CODE = ("delta", "stages")
+
+
+class Workspace:
+    """Its folder, and the commands of a user in it."""
+
+    def __init__(self, folder: Path, params: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in COPIED:
+            source = ROOT / name
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            if source.is_dir():
+                shutil.copytree(source, folder / name)
+            elif source.is_file():
+                shutil.copy(source, folder / name)
+        for name in CODE:
+            ignore = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / name, folder / name, ignore=ignore)
+        shutil.copy(params, folder / "params.yaml")
+        self.env = os.environ | {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "DVC_NO_ANALYTICS": "1",
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "DELTA_STORE": "",
+        }
+        for who in ("AUTHOR", "COMMITTER"):
+            self.env |= {f"GIT_{who}_NAME": "test", f"GIT_{who}_EMAIL": "test@example.org"}
+        self.git("init", "--quiet", "--initial-branch=main")
+        self.commit()
+
+    def run(self, *command: str, ok: bool = True) -> str:
+        """Standard output and error of the command; its exit code is checked."""
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env=self.env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        if ok:
+            assert done.returncode == 0, f"{command}: {done.returncode}\n{done.stdout}{self.logs()}"
+        else:
+            assert done.returncode != 0, f"{command} should fail\n{done.stdout}"
+        return done.stdout
+
+    def dvc(self, *words: str, ok: bool = True) -> str:
+        return self.run("dvc", *words, ok=ok)
+
+    def git(self, *words: str) -> str:
+        return self.run("git", *words)
+
+    def commit(self) -> None:
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--allow-empty", "--message", "state")
+
+    def logs(self) -> str:
+        """The end of every stage's log, for the message of a failed assertion."""
+        ends = []
+        for path in sorted(self.folder.glob("logs/*.log")):
+            ends.append(f"--- {path.name}\n" + path.read_text(errors="replace")[-1500:])
+        return "\n".join(ends)
+
+    def edit(self, change: Callable[[dict[str, Any]], None]) -> None:
+        path = self.folder / "params.yaml"
+        content = yaml.safe_load(path.read_text())
+        change(content)
+        path.write_text(yaml.safe_dump(content, sort_keys=False))
+
+    def set(self, key: str, value: Any) -> Any:
+        """Set a dotted key and return what stood there."""
+        before: list[Any] = []
+
+        def change(content: dict[str, Any]) -> None:
+            *way, last = key.split(".")
+            for part in way:
+                content = content[part]
+            before.append(content[last])
+            content[last] = value
+
+        self.edit(change)
+        return before[0]
+
+
+def stages_run(output: str) -> list[str]:
+    """The stages whose commands `dvc repro` or `dvc exp run` has run, in order."""
+    return re.findall(r"^Running stage '([^']+)'", output, flags=re.MULTILINE)
