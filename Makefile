@@ -81,14 +81,6 @@ define GUARD
 fi
 endef
 
-# reasoning-gym imports pycosat, which comes as C source only.
-define NEED_COMPILER
-include=$$("$$python" -c 'import sysconfig; print(sysconfig.get_path("include"))'); \
-if ! command -v cc >/dev/null || [ ! -e "$$include/Python.h" ]; then \
-	echo "set-up: needs a C compiler and Python's headers (Debian: apt-get install gcc python3-dev)" >&2; exit 1; \
-fi
-endef
-
 # --no-deps: the locks are complete, and without what must not be there (see tools/lock.py).
 # --no-compile: a third of the time saved; Python compiles what is imported, when it is.
 INSTALL := $(VENV)/bin/python -m pip install -qq --no-compile
@@ -97,7 +89,7 @@ INSTALL_LOCKED := $(INSTALL) --no-deps --require-hashes
 # The stamp is written last, so that an interrupted set-up starts anew.
 $(VENV)/.complete-cpu: $(LOCKS)
 	$(GUARD)
-	$(FIND_PYTHON); $(NEED_COMPILER); echo "set-up: $(VENV) with $$("$$python" -V), 2 to 5 minutes" && "$$python" -m venv --clear $(VENV)
+	$(FIND_PYTHON); echo "set-up: $(VENV) with $$("$$python" -V), 2 to 5 minutes" && "$$python" -m venv --clear $(VENV)
 	@$(INSTALL_LOCKED) -r requirements-torch.lock || { \
 		echo "set-up: that failed; once more with PyTorch's own wheel index" >&2; \
 		$(INSTALL_LOCKED) -r requirements-torch.lock --extra-index-url $(TORCH_INDEX); }
@@ -109,7 +101,7 @@ $(VENV)/.complete-cpu: $(LOCKS)
 # GPU machine there has a package index.
 $(VENV)/.complete-gpu: pyproject.toml
 	$(GUARD)
-	$(FIND_PYTHON); $(NEED_COMPILER); echo "set-up: $(VENV) with $$("$$python" -V) and CUDA, 10 minutes" && "$$python" -m venv --clear $(VENV)
+	$(FIND_PYTHON); echo "set-up: $(VENV) with $$("$$python" -V) and CUDA, 10 minutes" && "$$python" -m venv --clear $(VENV)
 	@python tools/lock.py --print gpu dev > $(VENV)/gpu.txt
 	@$(INSTALL) -r $(VENV)/gpu.txt
 	@python tools/check.py $(VENV)/gpu.txt

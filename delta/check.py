@@ -10,6 +10,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
+from delta import prompts
 from delta.benchmarks import BenchmarkParams
 from delta.engines.settings import EngineSettings, SamplingParams
 from delta.errors import InputError
@@ -95,6 +96,13 @@ def _sizes(params: Params, path: Path) -> None:
             f"{path}: selector.k = {params.selector.k}: {problems} problems give at most {most} "
             f"pairs; allowed: 1 to {most}"
         )
+    there = len(prompts.worked_examples())
+    for name, generator in params.generators.items():
+        if generator.examples > there:
+            raise InputError(
+                f"{path}: generators.{name}.examples = {generator.examples}: there are {there} in "
+                f"delta/prompts/worked_examples.yaml; allowed: 0 to {there}"
+            )
     for side in (pairing.chosen, pairing.rejected):
         samples = params.generators[side].samples
         if pairing.per_problem > samples:

@@ -45,7 +45,9 @@ class Console:
                     elif not moving and now - last > 10:
                         last = now
                         remaining = (now - first) / (done - 1) * (total - done)
-                        self.say(f"{what}: {done}/{total}, about {remaining:.0f} s remain")
+                        # The first replies of a batch come late, all of them: too early to tell.
+                        known = f", about {remaining:.0f} s remain" if 10 * done > total else ""
+                        self.say(f"{what}: {done}/{total}{known}")
 
 
 def run(main: Callable[[Console, list[str]], None]) -> None:

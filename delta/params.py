@@ -17,7 +17,9 @@ PARAMS_FILE = Path("params.yaml")
 class Section(pydantic.BaseModel):
     """A part of params.yaml. No coercion, no unknown keys, no defaults that shape a result."""
 
-    model_config = pydantic.ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = pydantic.ConfigDict(
+        extra="forbid", strict=True, frozen=True, allow_inf_nan=False
+    )
 
 
 S = TypeVar("S", bound=pydantic.BaseModel)
@@ -87,19 +89,23 @@ def checked(name: str, model: type[S], content: Any, path: Path = PARAMS_FILE) -
 
 
 def _explain(name: str, model: type[pydantic.BaseModel], error: pydantic.ValidationError) -> str:
-    first = error.errors()[0]
+    # A misspelt key is also a missing one: name what stands in the file first.
+    found = error.errors()
+    first = next((one for one in found if one["type"] == "extra_forbidden"), found[0])
     place = [str(part) for part in first["loc"]]
     key = ".".join([name, *place] if name else place)
     if first["type"] == "extra_forbidden":
         return f"{key} is not known; allowed: {', '.join(_keys_at(model, place[:-1]))}"
     if first["type"] == "missing":
         return f"{key} is missing ({first['msg'].lower()})"
-    hint = _number_hint(first["input"]) if first["type"].startswith(("float", "int")) else ""
+    hint = ""
+    if first["type"].startswith(("float", "int")):
+        hint = _number_hint(first["input"], whole=first["type"].startswith("int"))
     message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
     return f"{key} = {first['input']!r}: {message}{hint}"
 
 
-def _number_hint(given: Any) -> str:
+def _number_hint(given: Any, whole: bool) -> str:
     """YAML 1.1 reads 5e-8 as a string: say how to write it."""
     if not isinstance(given, str):
         return ""
@@ -108,7 +114,10 @@ def _number_hint(given: Any) -> str:
     except ValueError:
         return ""
     mantissa, _, exponent = given.lower().partition("e")
-    written = f"{float(mantissa)}e{exponent}" if exponent else repr(number)
+    if whole and number.is_integer():
+        written = str(int(number))
+    else:
+        written = f"{float(mantissa)}e{exponent}" if exponent else repr(number)
     return f" (a string; write {written} without quotes)"
 
 

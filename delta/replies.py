@@ -35,7 +35,7 @@ def store_folder() -> Path:
     if named := os.environ.get(STORE_VARIABLE):
         return Path(named)
     for name in ("config.local", "config"):
-        config = configparser.ConfigParser()
+        config = configparser.RawConfigParser()  # a % is a character
         config.read(Path(".dvc") / name, encoding="utf-8")
         if folder := config.get("cache", "dir", fallback=None):
             return (Path(".dvc") / folder).resolve().parent / "replies"

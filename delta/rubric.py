@@ -109,6 +109,7 @@ def votes(text: str) -> dict[str, Vote] | None:
     """
     try:
         content = json.loads(text)
+        json.dumps(content, ensure_ascii=False).encode()  # half a surrogate pair fits no table
     except (ValueError, RecursionError):
         return None
     if not _VALIDATOR.is_valid(content):

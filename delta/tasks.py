@@ -1,7 +1,11 @@
 """Problems that a `reasoning-gym` task generates: any number, verifiable, the same for a seed."""
 
+import difflib
 import importlib.metadata
+import importlib.util
 import json
+import sys
+import types
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -21,14 +25,12 @@ class TaskParams(Section):
 
 def draw(name: str, params: TaskParams) -> list[dict[str, Any]]:
     """Rows with statement, gold_answer and metadata. InputError for an unknown task or option."""
-    import reasoning_gym
-    from reasoning_gym.factory import DATASETS
-
-    if params.task not in DATASETS:
-        near = [task for task in DATASETS if task.split("_")[0] in params.task]
+    reasoning_gym, known = _package()
+    if params.task not in known:
+        near = difflib.get_close_matches(params.task, known)
         raise InputError(
             f"{name}.task = {params.task!r}: no such reasoning-gym task; allowed: "
-            f"{', '.join(sorted(near or DATASETS))}"
+            f"{', '.join(sorted(near or known))}"
         )
     try:
         dataset = reasoning_gym.create_dataset(
@@ -45,6 +47,25 @@ def draw(name: str, params: TaskParams) -> list[dict[str, Any]]:
         }
         for item in items
     ]
+
+
+def _package() -> tuple[Any, set[str]]:
+    """reasoning_gym and its tasks, imported without pycosat.
+
+    pycosat comes as C source only and serves no task but the zebra puzzles: with it, the set-up
+    would need a compiler. An empty module stands in while the package is imported, no longer:
+    sympy would take it for a solver.
+    """
+    missing = importlib.util.find_spec("pycosat") is None
+    if missing:
+        sys.modules["pycosat"] = types.ModuleType("pycosat")
+    try:
+        import reasoning_gym
+        from reasoning_gym.factory import DATASETS
+    finally:
+        if missing:
+            del sys.modules["pycosat"]
+    return reasoning_gym, {name for name in DATASETS if not (missing and name == "zebra_puzzles")}
 
 
 def version(params: TaskParams) -> str:

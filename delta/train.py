@@ -91,8 +91,11 @@ def tokenized(
             dropped["_and_".join(long) + "_too_long"] += 1
             continue
         for side in long:
-            cut[side] += 1
             row[f"{side}_ids"] = row[f"{side}_ids"][:room]
+        if row["chosen_ids"] == row["rejected_ids"]:
+            dropped["equal_when_cut"] += 1
+            continue
+        cut.update(long)
         rows.append(row)
     counts = {
         "pairs_in": pairs.height,

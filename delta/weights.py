@@ -41,7 +41,7 @@ def fingerprint(folder: Path) -> str:
     try:
         card = json.loads((folder / CARD).read_text(encoding="utf-8"))
         value: str = card["fingerprint"]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, LookupError, TypeError) as error:
         raise InputError(
             f"{folder / CARD}: missing or damaged; rebuild with `dvc repro`"
         ) from error

@@ -60,7 +60,7 @@ def test_only_the_trainer_the_reference_pass_the_engine_and_conversion_import_to
 
 # Every run of a stand-in writes something new, as if each change of an input changed the output.
 # `problems` alone writes what its own section says: a benchmark's change leaves its rows alone.
-STAND_IN = '''
+STAND_IN = """
 import sys, uuid
 from pathlib import Path
 import yaml
@@ -75,7 +75,7 @@ for out in outs:
     if path.suffix == ".json":
         new = '{{"' + name + "-".join(argv) + '": "' + new + '"}}'
     path.write_text(new)
-'''
+"""
 OUTS = {
     "check": [],
     "fetch": ["data/models/{}"],

@@ -227,7 +227,7 @@ def test_the_rules_give_one_vote_a_trace_and_dimension() -> None:
     assert precision["trace_id"].to_list() == ["p.0/a/0", "p.0/b/0"]
     assert precision["votes"].to_list() == [[5], [1]]
     assert precision["deductions"].to_list()[0] == []
-    assert precision["deductions"].to_list()[1] == ["arithmetic errors"]
+    assert precision["deductions"].to_list()[1] == ["arithmetic error: 3 + 4 = 8"]
 
 
 def test_a_rater_sees_statement_and_trace_and_a_lost_problem_is_an_error() -> None:

@@ -61,8 +61,8 @@ def rated(
         for name, sides in votes.items()
         for sign, cast in zip("+-", sides, strict=True)
     ]
-    schema = {"trace_id": pl.String, "dimension": pl.String, "votes": pl.List(pl.Int64)}
-    return pairs, pl.DataFrame(rows, schema=schema)
+    # Without it a column of empty lists has no type.
+    return pairs, pl.DataFrame(rows, schema_overrides={"votes": pl.List(pl.Int64)})
 
 
 def selected(table: pl.DataFrame) -> list[str]:
@@ -81,7 +81,7 @@ def test_a_pair_is_of_one_problem_and_of_two_generators() -> None:
 
 
 def test_what_makes_no_pair_is_counted_by_reason_and_the_counts_add_up() -> None:
-    strong = traces("strong", {"p.0": ["a", "b"], "p.1": ["c", "c"], "p.2": ["d"]})
+    strong = traces("strong", {"p.0": ["a", "b"], "p.1": ["c", "c"], "p.2": ["d", "i"]})
     weak = traces("weak", {"p.0": ["e", "f"], "p.1": ["c", "c"], "p.3": ["g", "h"]})
     pairs, counts = pair(pairing(per_problem=2), PROBLEMS, strong, weak)
     assert pairs["problem_id"].to_list() == ["p.0", "p.0"]
@@ -94,7 +94,7 @@ def test_what_makes_no_pair_is_counted_by_reason_and_the_counts_add_up() -> None
 
 def test_no_pair_at_all_is_an_error() -> None:
     same = {"p.0": ["a"]}
-    with pytest.raises(InputError, match="none of 4 pairs came about.*'equal texts': 1"):
+    with pytest.raises(InputError, match=r"none of 4 pairs came about.*'equal texts': 1"):
         pair(pairing(), PROBLEMS, traces("strong", same), traces("weak", same))
 
 

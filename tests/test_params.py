@@ -48,11 +48,6 @@ EDITS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     ),
     "misspelt section": ("\njudge:", "\njugde:", ("jugde is not known", "verify, judge, pairing")),
     "misspelt key": ("  k: 64", "  kk: 64", ("selector.kk is not known", "dimension, k, order")),
-    "misspelt key in a mapping's entry": (
-        ZERO_SHOT,
-        f"{ZERO_SHOT}\n    temprature: 0.7",
-        ("generators.zero-shot.temprature is not known", "temperature, top_p, max_tokens"),
-    ),
     "misspelt instead of the right one": (
         f"{ZERO_SHOT}                # paper 3.1: 8 a problem\n    temperature: 0.7",
         f"{ZERO_SHOT}\n    temprature: 0.7",
@@ -86,7 +81,6 @@ EDITS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "word for a number": ("  k: 64", "  k: many", ("selector.k = 'many'", "valid integer")),
     "fraction for a whole number": ("  k: 64", "  k: 6.5", ("selector.k = 6.5", "valid integer")),
     "null": ("  k: 64", "  k: null", ("selector.k = None", "valid integer")),
-    "no value": ("  k: 64", "  k:   ", ("selector.k = None", "valid integer")),
     "true for a number": ("  k: 64", "  k: true", ("selector.k = True", "valid integer")),
     "k 0": ("  k: 64", "  k: 0", ("selector.k = 0", "greater than or equal to 1")),
     "k above all pairs": ("  k: 64", "  k: 129", ("selector.k = 129", "128 pairs", "1 to 128")),
@@ -151,11 +145,6 @@ EDITS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         ("evaluation.sampling.top_p = 0.0", "greater than 0"),
     ),
     "votes 0": ("    votes: 5", "    votes: 0", ("judge.llm.votes = 0", "or equal to 1")),
-    "size 0": (
-        SUMS,
-        SUMS.replace("size: 64", "size: 0"),
-        ("problems.tasks.sums.size = 0", "or equal to 1"),
-    ),
     "share above 1": (
         "  max_refused: 0.2",
         "  max_refused: 20",

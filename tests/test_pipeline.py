@@ -57,9 +57,10 @@ def space(tmp_path_factory: pytest.TempPathFactory, server: Server) -> Workspace
     return space
 
 
-def kill_when(space: Workspace, server: Server, answered: int) -> None:
-    """Start `dvc repro`, and kill it and all its children once the server has answered so much."""
-    with (space.folder / "killed.out").open("w") as out:
+def kill_within(space: Workspace, server: Server, stage: str) -> None:
+    """Start `dvc repro`; kill it and all its children when `stage` has had two answers."""
+    path = space.folder / "killed.out"
+    with path.open("w") as out:
         process = subprocess.Popen(
             ["dvc", "repro"],
             cwd=space.folder,
@@ -68,10 +69,15 @@ def kill_when(space: Workspace, server: Server, answered: int) -> None:
             stderr=out,
             start_new_session=True,
         )
-    until = time.monotonic() + 300
-    while server.answered < answered and process.poll() is None and time.monotonic() < until:
+    until, before = time.monotonic() + 300, server.answered
+    while process.poll() is None and time.monotonic() < until:
+        ran = stages_run(path.read_text())
+        if not (ran and ran[-1].startswith(f"{stage}@")):
+            before = server.answered
+        elif server.answered >= before + 2:
+            break
         time.sleep(0.01)
-    assert process.poll() is None, (space.folder / "killed.out").read_text() + space.logs()
+    assert process.poll() is None, path.read_text() + space.logs()
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
@@ -79,14 +85,10 @@ def kill_when(space: Workspace, server: Server, answered: int) -> None:
 def test_killed_in_generate_judge_and_evaluate_nothing_answered_is_asked_again(
     space: Workspace, server: Server
 ) -> None:
-    # 16 problems at most × 2 samples × 3 generators, × 2 votes: the kills fall where they should.
-    server.delay_s = 0.05
-    places = []
-    for answered in (20, 130, 295):
-        kill_when(space, server, answered)
-        places.append(stages_run((space.folder / "killed.out").read_text())[-1])
+    server.delay_s = 0.2
+    for stage in ("generate", "judge", "evaluate"):
+        kill_within(space, server, stage)
     server.delay_s = 0.0
-    assert [place.split("@")[0] for place in places] == ["generate", "judge", "evaluate"]
     space.dvc("repro")
     again = sum(times - 1 for times in server.asked.values())
     assert again <= 3 * CONCURRENCY  # what was in flight at each of the three kills
@@ -121,9 +123,7 @@ def test_another_k_runs_select_train_the_policys_evaluation_and_report(
     assert stages_run(space.dvc("exp", "run", "-S", "selector.k=6")) == []  # the run cache
 
 
-def test_queued_experiments_share_the_store_and_the_cache(
-    space: Workspace, server: Server
-) -> None:
+def test_queued_experiments_share_the_store_and_the_cache(space: Workspace, server: Server) -> None:
     before = server.asked.total()
     for beta in (0.3, 0.4):
         space.dvc("exp", "run", "--queue", "--name", f"beta-{beta}", "-S", f"train.beta={beta}")
@@ -137,7 +137,15 @@ def test_queued_experiments_share_the_store_and_the_cache(
     table = space.dvc("exp", "show", "--no-pager", "--csv", "--only-changed")
     assert "beta-0.3" in table
     assert "beta-0.4" in table
-    plots = space.dvc("plots", "diff", "HEAD", "beta-0.3", "--no-html", "--show-vega", "metrics/plots/accuracy.json")
+    plots = space.dvc(
+        "plots",
+        "diff",
+        "HEAD",
+        "beta-0.3",
+        "--no-html",
+        "--show-vega",
+        "metrics/plots/accuracy.json",
+    )
     assert "beta-0.3" in plots
 
 

