@@ -121,6 +121,8 @@ def _lengths(params: Params, path: Path) -> None:
     room = params.engine.vllm.max_model_len
     asked: dict[str, SamplingParams] = {"evaluation.sampling": params.evaluation.sampling}
     asked |= {f"generators.{name}": one for name, one in params.generators.items()}
+    if params.engine.kind != "vllm":
+        return  # a server knows its own limits
     if params.judge.rater == "llm":
         asked |= {"judge.llm": params.judge.llm}
     for key, sampling in asked.items():

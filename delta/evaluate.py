@@ -10,7 +10,7 @@ from delta import benchmarks, prompts, stats
 from delta.benchmarks import BenchmarkParams, Question
 from delta.engines import Ask, Request
 from delta.engines.settings import Engine, SamplingParams, request
-from delta.graders.pool import VerifyParams, outcomes
+from delta.graders.pool import VerifyParams, check_share, count, outcomes
 from delta.params import Section
 from delta.records import ANSWER
 from delta.tables import frame_of
@@ -55,7 +55,8 @@ def answers(
         for (question, _), request_ in asked
     ]
     rows = []
-    verdicts = outcomes(grading, cases)
+    verdicts = list(outcomes(grading, cases))
+    check_share(f"benchmark {name}", grading, count(verdicts))
     for ((question, sample), request_), verdict in zip(asked, verdicts, strict=True):
         reply = replies[request_]
         rows.append(

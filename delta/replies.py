@@ -152,6 +152,7 @@ class Shelf:
                 else:
                     yield request, Reply(**known)
             if missing:
+                self._say(f"{self.folder.name}: {len(missing)} replies to ask for")
                 for request, reply in ask(missing.values()):
                     self.put(request.key(), reply._asdict())
                     yield request, reply

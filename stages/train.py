@@ -22,6 +22,7 @@ def main(console: Console, _argv: list[str]) -> None:
     traces = pl.concat(tables.read(outputs.traces(name), TRACE) for name in sides)
     pairs = texts(selected, problems, traces)
 
+    console.say(f"train: {pairs.height} pairs; loading the base model, about 20 s")
     from delta import reference, trainer  # torch and TRL take seconds: only once the input holds
 
     base = trainer.load_base(folder)

@@ -137,16 +137,8 @@ def test_queued_experiments_share_the_store_and_the_cache(space: Workspace, serv
     table = space.dvc("exp", "show", "--no-pager", "--csv", "--only-changed")
     assert "beta-0.3" in table
     assert "beta-0.4" in table
-    plots = space.dvc(
-        "plots",
-        "diff",
-        "HEAD",
-        "beta-0.3",
-        "--no-html",
-        "--show-vega",
-        "metrics/plots/accuracy.json",
-    )
-    assert "beta-0.3" in plots
+    space.dvc("plots", "diff", "HEAD", "beta-0.3", "--targets", "accuracy", "-o", "plots")
+    assert "beta-0.3" in (space.folder / "plots/index.html").read_text()
 
 
 def test_bad_input_stops_before_any_stage_does_work_and_harms_nothing(

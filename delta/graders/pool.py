@@ -76,7 +76,7 @@ def count(verdicts: list[Verdict]) -> Counts:
 
 
 def check_share(what: str, params: VerifyParams, counts: Counts) -> None:
-    share = counts["ungradable"] / counts["graded"]
+    share = counts["ungradable"] / max(1, counts["graded"])
     if share > params.max_ungradable:
         raise InputError(
             f"{what}: {counts['ungradable']} of {counts['graded']} answers are ungradable "
