@@ -33,6 +33,7 @@ setup: $(STAMP) ## make the environment in .venv (once; 2 to 5 minutes). On a GP
 	@echo "set-up: $(VENV) is complete"
 
 repro: $(STAMP) ## run the pipeline (only what changed) and print the scores
+	@python -m stages.check
 	dvc repro
 	@python -m stages.summary
 

@@ -77,6 +77,12 @@ def _names(params: Params, path: Path) -> None:
             raise InputError(
                 f"{path}: {key} = {value!r}: not declared; allowed: {', '.join(allowed)}"
             )
+    for needed in (POLICY, params.train.base):
+        if needed not in params.evaluation.models:
+            raise InputError(
+                f"{path}: evaluation.models = {params.evaluation.models}: {needed!r} is missing; "
+                "the report compares policy and base"
+            )
     if len(set(params.evaluation.models)) != len(params.evaluation.models):
         raise InputError(f"{path}: evaluation.models = {params.evaluation.models}: a name twice")
     for name in params.problems.tasks:

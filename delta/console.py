@@ -75,5 +75,7 @@ def run(main: Callable[[Console, list[str]], None]) -> None:
         sys.exit(130)
     except Exception as error:  # noqa: BLE001 - shown, logged, and the exit code is 1
         traceback.print_exc()
+        if not screen.isatty():  # a queued run's log is deleted with its folder
+            traceback.print_exc(file=screen)
         screen.write(f"{name}: {type(error).__name__}: {error}\n{name}: the whole story: {log}\n")
         sys.exit(1)

@@ -1,6 +1,5 @@
 """A model's answers to one benchmark and its score (paper, section 3.4)."""
 
-from collections.abc import Callable, Iterator
 from typing import Annotated, Any
 
 import polars as pl
@@ -15,7 +14,6 @@ from delta.params import Section
 from delta.records import ANSWER
 from delta.tables import frame_of
 
-Progress = Callable[[Iterator[Any]], Iterator[Any]]
 Asked = list[tuple[tuple[Question, int], Request]]
 
 
@@ -46,10 +44,9 @@ def answers(
     grading: VerifyParams,
     asked: Asked,
     ask: Ask,
-    progress: Progress = lambda items: items,
 ) -> pl.DataFrame:
     """Answer rows in the order of `asked`, graded."""
-    replies = dict(progress(ask(request_ for _, request_ in asked)))
+    replies = dict(ask(request_ for _, request_ in asked))
     cases = [
         (question.gold_answer, replies[request_].text, replies[request_].finish_reason)
         for (question, _), request_ in asked
@@ -95,7 +92,7 @@ def score(benchmark: BenchmarkParams, asked: list[Question], rows: pl.DataFrame)
         "n": len(clusters),
         "samples": benchmark.samples,
         "ungradable": rows.filter(pl.col("outcome") == "ungradable").height,
-        "no_box": rows.filter(pl.col("extracted").is_null()).height,
+        "no_box": rows.filter(pl.col("reason").is_in(["no_box", "cut"])).height,
         "truncated": rows.filter(pl.col("finish_reason") == "length").height,
         "group": benchmark.group,
         "benchmark_version": benchmarks.version(benchmark, asked),

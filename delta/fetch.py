@@ -66,6 +66,7 @@ def fetch(params: ModelParams, target: Path) -> str:
             assert params.folder is not None
             source = params.folder.path
             _from_folder(params.folder, part)
+        weights.complete(part)
         fingerprint = weights.stamp(part, source)
         shutil.rmtree(target, ignore_errors=True)
         part.rename(target)

@@ -1,7 +1,7 @@
 """Reasoning traces: several samples of every problem from one generator (paper, section 3.1)."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import polars as pl
@@ -38,10 +38,9 @@ def generate(
     name: str,
     asked: list[tuple[tuple[str, int], Request]],
     ask: Ask,
-    progress: Callable[[Iterator[Any]], Iterator[Any]] = lambda items: items,
 ) -> tuple[pl.DataFrame, Counts]:
     """Trace rows in the order of `asked`, and counts. One row for every request."""
-    replies = dict(progress(ask(request for _, request in asked)))
+    replies = dict(ask(request for _, request in asked))
     rows = []
     for (problem_id, sample), request_ in asked:
         reply = replies[request_]

@@ -84,7 +84,6 @@ def by_llm(
     rated: list[Subject],
     asked: list[tuple[tuple[str, int], Request]],
     ask: Ask,
-    progress: Progress = lambda items: items,
 ) -> tuple[pl.DataFrame, Counts]:
     """All valid votes of every trace. A reply that is not valid is kept and asked for again under
     a new attempt; after `judge.llm.attempts` the vote is refused. It never becomes a number.
@@ -96,7 +95,7 @@ def by_llm(
     invalid = 0
     for attempt in range(params.llm.attempts):
         pending = [(place, replace(first, attempt=attempt)) for place, first in pending]
-        replies = dict(progress(ask(request_ for _, request_ in pending)))
+        replies = dict(ask(request_ for _, request_ in pending))
         unanswered = []
         for place, request_ in pending:
             found = rubric.votes(replies[request_].text)

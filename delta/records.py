@@ -9,7 +9,10 @@ from dataclasses import dataclass
 import polars as pl
 
 OUTCOMES = ("correct", "incorrect", "ungradable")
-FINISH_REASONS = ("stop", "length")
+FINISH_REASONS = ("stop", "length", "refused")  # refused: the server gave no text
+SIDES = ("chosen", "rejected")
+
+Message = dict[str, str]  # {"role": "system" | "user" | "assistant", "content": ...}
 
 
 @dataclass(frozen=True)

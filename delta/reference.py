@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
+from delta.records import SIDES
 from delta.replies import Shelf
-from delta.train import SIDES
 
 TOKENS_A_BATCH = 2_048  # padded tokens of one forward pass
 Progress = Callable[[Iterable[Any], int], Iterator[Any]]
@@ -24,11 +24,13 @@ def add_reference(
 
     Returns how many traces were computed; the others were on the shelf.
     """
+    # Where training runs under autocast, so does the reference: the first margin must be 0.
+    setting = f"{fingerprint} {model.device.type} {torch.__version__}"
     wanted = {}
     for row in rows:
         for side in SIDES:
             sequence = (tuple(row["prompt_ids"]), tuple(row[f"{side}_ids"]))
-            wanted[_key(fingerprint, *sequence)] = sequence
+            wanted[_key(setting, *sequence)] = sequence
     missing = {key: sequence for key, sequence in wanted.items() if key not in shelf}
     batches = list(_batches(missing))
     for batch in progress(batches, len(batches)):
@@ -36,15 +38,15 @@ def add_reference(
             shelf.put(key, {"logp": value})
     for row in rows:
         for side in SIDES:
-            key = _key(fingerprint, row["prompt_ids"], row[f"{side}_ids"])
+            key = _key(setting, row["prompt_ids"], row[f"{side}_ids"])
             known = shelf.get(key)
             assert known is not None
             row[f"ref_{side}_logps"] = known["logp"]
     return len(missing)
 
 
-def _key(fingerprint: str, prompt_ids: Iterable[int], completion_ids: Iterable[int]) -> str:
-    text = f"{fingerprint} {list(prompt_ids)} {list(completion_ids)}"
+def _key(setting: str, prompt_ids: Iterable[int], completion_ids: Iterable[int]) -> str:
+    text = f"{setting} {list(prompt_ids)} {list(completion_ids)}"
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -78,7 +80,8 @@ def _log_probs(model: Any, sequences: list[tuple[tuple[int, ...], tuple[int, ...
         mask[row, :end] = 1
         counted[row, len(prompt) : end] = True
     ids, mask, counted = (tensor.to(model.device) for tensor in (ids, mask, counted))
-    with torch.no_grad():
+    gpu = model.device.type == "cuda"
+    with torch.no_grad(), torch.autocast(model.device.type, torch.bfloat16, enabled=gpu):
         logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits[:, :-1].float()
     chosen = torch.gather(logits, 2, ids[:, 1:, None]).squeeze(2) - torch.logsumexp(logits, dim=2)
     sums: list[float] = (chosen * counted[:, 1:]).sum(dim=1).tolist()

@@ -10,7 +10,6 @@ file, which one database file would not; files of several hosts can lie side by 
 together.
 """
 
-import configparser
 import fcntl
 import json
 import os
@@ -22,6 +21,7 @@ from types import TracebackType
 from typing import Any, BinaryIO, NamedTuple, Self
 
 from delta.engines import Ask, Reply, Request
+from delta.errors import InputError
 
 STORE_VARIABLE = "DELTA_STORE"
 
@@ -30,16 +30,20 @@ def store_folder() -> Path:
     """Where replies are kept: $DELTA_STORE, else `replies/` beside DVC's cache.
 
     DVC runs queued experiments in copies of the workspace whose `cache.dir` points at the main
-    clone's cache, so all of a clone's workspaces meet in one store.
+    clone's cache, so all of a clone's workspaces meet in one store. InputError for a relative
+    $DELTA_STORE: every copy would have a store of its own.
     """
     if named := os.environ.get(STORE_VARIABLE):
+        if not Path(named).is_absolute():
+            raise InputError(f"${STORE_VARIABLE} = {named!r}: allowed: an absolute path")
         return Path(named)
-    for name in ("config.local", "config"):
-        config = configparser.RawConfigParser()  # a % is a character
-        config.read(Path(".dvc") / name, encoding="utf-8")
-        if folder := config.get("cache", "dir", fallback=None):
-            return (Path(".dvc") / folder).resolve().parent / "replies"
-    return Path(".dvc/replies")
+    from dvc.config import Config  # all of DVC's levels: system, global, project, local
+
+    folder = Config(str(Path(".dvc").resolve())).get("cache", {}).get("dir")
+    return Path(folder).resolve().parent / "replies" if folder else Path(".dvc/replies")
+
+
+Progress = Callable[[Iterator[Any], int], Iterator[Any]]
 
 
 class Damage(NamedTuple):
@@ -140,8 +144,11 @@ class Shelf:
     def _number_of_writer(self) -> int:
         return [file.name for file in self._files].index(self._writer.name)
 
-    def remember(self, ask: Ask) -> Ask:
-        """`ask`, but what is on the shelf is not asked again and what is answered is put there."""
+    def remember(self, ask: Ask, progress: Progress = lambda items, _: items) -> Ask:
+        """`ask`, but what is on the shelf is not asked again and what is answered is put there.
+
+        `progress(replies, total)` shows those that are asked for.
+        """
 
         def remembering(requests: Iterable[Request]) -> Iterator[tuple[Request, Reply]]:
             missing: dict[str, Request] = {}  # an equal request twice is one request
@@ -153,7 +160,8 @@ class Shelf:
                     yield request, Reply(**known)
             if missing:
                 self._say(f"{self.folder.name}: {len(missing)} replies to ask for")
-                for request, reply in ask(missing.values()):
+                replies = progress(ask(missing.values()), len(missing))
+                for request, reply in replies:
                     self.put(request.key(), reply._asdict())
                     yield request, reply
 

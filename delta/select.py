@@ -85,6 +85,10 @@ def select(
             f"{params.dimension}; allowed: 1 to {with_delta}"
         )
     counts = _counts(params, ranked, column)
+    fewer = ratings.filter(pl.col("refused") > 0)["trace_id"].unique()
+    counts["with_refused_votes"] = ranked.filter(
+        pl.col("chosen_id").is_in(fewer.implode()) | pl.col("rejected_id").is_in(fewer.implode())
+    ).height
     columns = list(SELECTED.columns)
     rest = [name for name in ranked.columns if name not in columns]
     return ranked.select(*columns, *rest), counts

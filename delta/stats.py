@@ -44,4 +44,6 @@ def clustered_share(clusters: Sequence[Sequence[bool]]) -> Interval:
     if between == 0 or n == 1:
         return wilson(share, n)
     variance_of_mean = between / (n - 1) / n
-    return wilson(share, share * (1 - share) / variance_of_mean)
+    independent = share * (1 - share) / variance_of_mean
+    # Samples of a question agree by chance too: never more trials than there were samples.
+    return wilson(share, min(independent, sum(len(samples) for samples in clusters)))

@@ -20,7 +20,7 @@ def read(path: str | Path, table: Table) -> pl.DataFrame:
         raise InputError(f"{path}: no such file; it should hold the {table.name} rows")
     try:
         frame = pl.read_parquet(path)
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         first = str(error).split("\n")[0]
         raise InputError(
             f"{path}: cannot be read as Parquet ({first}); restore or rebuild it"

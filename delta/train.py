@@ -14,9 +14,9 @@ from pydantic import Field
 from delta import prompts
 from delta.errors import InputError
 from delta.params import Section
+from delta.records import SIDES
 
 Counts = dict[str, Any]
-SIDES = ("chosen", "rejected")
 
 
 class TrainParams(Section):

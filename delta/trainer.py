@@ -8,6 +8,7 @@ checkpoint without its optimizer would resume without a word and diverge.
 import csv
 import hashlib
 import json
+import math
 import os
 import shutil
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from typing import Any
 
 import datasets
 import torch
+import transformers
 import trl
 from transformers import (
     AutoModelForCausalLM,
@@ -28,11 +30,14 @@ from transformers import (
 )
 from trl import DPOConfig, DPOTrainer
 
+from delta import weights
 from delta.console import Console
 from delta.errors import InputError
 from delta.train import TrainParams
 
 MARK = "COMPLETE"
+NOT_SHAPING = ("output_dir", "logging_dir", "run_name", "local_rank", "hub_token")
+NOT_COPIED = (weights.CARD, "model.safetensors.index.json")
 COLUMNS = ("step", "loss", "rewards/margins", "rewards/accuracies", "grad_norm", "learning_rate")
 
 
@@ -61,6 +66,9 @@ class Watch(TrainerCallback):
             remaining = range(state.max_steps - state.global_step + 1)
             self.steps = self.console.progress(remaining, len(remaining), "train")
         next(self.steps, None)
+        if state.global_step == state.max_steps:
+            next(self.steps, None)  # the bar counts a step when the next one is asked for
+            control.should_log = True  # also where log_every does not divide the steps
 
     def on_log(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
@@ -98,15 +106,16 @@ def write_history(path: Path, log_history: list[dict[str, Any]]) -> None:
 def load_base(folder: Path) -> tuple[Any, Any]:
     """Model with fp32 weights and tokenizer. In bf16, steps of 5e-8 would round to nothing."""
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    model.to("cuda" if torch.cuda.is_available() else "cpu")
     return model, AutoTokenizer.from_pretrained(folder)
 
 
 def run_key(params: TrainParams, rows: list[dict[str, Any]], fingerprint: str) -> str:
-    """Identity of a training run: parameters, base model, rows in order, and library versions."""
-    text = json.dumps(
-        [params.model_dump(), rows, fingerprint, trl.__version__, torch.__version__],
-        sort_keys=True,
-    )
+    """Identity of a training run: parameters, options, base model, rows in order, versions."""
+    options = arguments(params, Path("checkpoints")).to_dict()
+    shaping = {name: str(value) for name, value in options.items() if name not in NOT_SHAPING}
+    versions = [trl.__version__, transformers.__version__, torch.__version__]
+    text = json.dumps([params.model_dump(), rows, fingerprint, shaping, versions], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -119,6 +128,13 @@ def last_whole_checkpoint(folder: Path) -> Path | None:
         else:
             shutil.rmtree(checkpoint)
     return max(whole, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+
+
+def discard(checkpoints: Path) -> None:
+    """Remove a run's checkpoints, their marks first: a kill in between leaves none to resume."""
+    for mark in checkpoints.glob(f"checkpoint-*/{MARK}"):
+        mark.unlink()
+    shutil.rmtree(checkpoints)
 
 
 def arguments(params: TrainParams, checkpoints: Path) -> DPOConfig:
@@ -134,6 +150,10 @@ def arguments(params: TrainParams, checkpoints: Path) -> DPOConfig:
         warmup_steps=params.warmup_share,
         max_grad_norm=params.max_grad_norm,
         lr_scheduler_type="linear",
+        optim="adamw_torch",
+        weight_decay=0.0,
+        label_smoothing=0.0,
+        logging_nan_inf_filter=False,  # it would show the running average in place of a NaN
         max_length=params.max_length,
         precompute_ref_log_probs=True,
         gradient_checkpointing=False,
@@ -164,7 +184,8 @@ def train(
     """
     if len(rows) < params.batch_size:
         raise InputError(
-            f"train.batch_size = {params.batch_size}: there are only {len(rows)} pairs"
+            f"train.batch_size = {params.batch_size}: there are only {len(rows)} pairs; allowed: "
+            f"1 to {len(rows)}"
         )
     set_seed(params.seed)
     model, tokenizer = base
@@ -182,9 +203,13 @@ def train(
         console.say(f"train: going on from {resumed.name}")
     result = trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
     logged = [entry for entry in trainer.state.log_history if "loss" in entry]
+    if not all(math.isfinite(entry["loss"]) for entry in logged):
+        raise InputError(
+            f"train.learning_rate = {params.learning_rate}: the loss is not finite any more; "
+            f"{checkpoints} holds the run; allowed: a smaller learning rate"
+        )
     facts = {
         "steps": result.global_step,
-        "resumed_from_step": int(resumed.name.rpartition("-")[2]) if resumed else 0,
         "first_loss": round(float(logged[0]["loss"]), 4),
         "last_loss": round(float(logged[-1]["loss"]), 4),
         "last_margin": round(float(logged[-1]["rewards/margins"]), 4),
@@ -197,7 +222,10 @@ def _options(trainer: Any) -> dict[str, Any]:
     """Read back from the trainer, not from our params: libraries have dropped options unsaid."""
     return {
         "trainer": f"trl {trl.__version__} {type(trainer).__mro__[1].__name__}",
-        "loss_type": list(trainer.loss_types),
+        "loss_type": "+".join(trainer.loss_types),
+        "label_smoothing": trainer.label_smoothing,
+        "optimizer": str(trainer.args.optim.value),
+        "weight_decay": trainer.args.weight_decay,
         "beta": trainer.beta,
         "weights": str(next(trainer.model.parameters()).dtype),
         "max_length": trainer.data_collator.max_length,
@@ -212,10 +240,9 @@ def save(model: Any, base: Path, target: Path, fill: Callable[[Path], object]) -
     shutil.rmtree(part, ignore_errors=True)
     model.save_pretrained(part)
     for file in base.iterdir():
-        if file.name.startswith(
-            ("tokenizer", "chat_template", "special_tokens", "vocab", "merges")
-        ):
-            shutil.copy2(file, part / file.name)
+        weights_or_card = file.suffix == ".safetensors" or file.name in NOT_COPIED
+        if file.is_file() and not weights_or_card and not (part / file.name).exists():
+            shutil.copy2(file, part / file.name)  # tokenizer, template, generation settings
     fill(part)
     shutil.rmtree(target, ignore_errors=True)
     part.rename(target)

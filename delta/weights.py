@@ -45,9 +45,18 @@ def fingerprint(folder: Path) -> str:
         raise InputError(
             f"{folder / CARD}: missing or damaged; rebuild with `dvc repro`"
         ) from error
-    for needed in ("config.json", "tokenizer_config.json"):
-        if not (folder / needed).is_file():
-            raise InputError(f"{folder / needed}: no such file; rebuild with `dvc repro`")
-    if not any(folder.glob("*.safetensors")):
-        raise InputError(f"{folder}: holds no *.safetensors; rebuild with `dvc repro`")
+    complete(folder)
     return value
+
+
+def complete(folder: Path) -> None:
+    """InputError where configuration, tokenizer, or a shard of the weights is missing."""
+    shards = ["model.safetensors"]
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    for needed in ("config.json", "tokenizer_config.json", *shards):
+        if not (folder / needed).is_file():
+            raise InputError(f"{folder / needed}: no such file; the model folder is not whole")
+    if not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer.model")):
+        raise InputError(f"{folder}: holds neither tokenizer.json nor tokenizer.model")

@@ -25,8 +25,8 @@ def main(console: Console, argv: list[str]) -> None:
     asked = requests_of(sampling, benchmark, engine, model, questions)
     what = f"evaluate {name} {benchmark_name}"
     with open_shelf(f"evaluate-{name}-{benchmark_name}", model, console.say) as shelf:
-        progress = partial(console.progress, total=len(asked), what=what)
-        rows = answers(benchmark_name, grading, asked, shelf.remember(engine.ask), progress)
+        progress = partial(console.progress, what=what)
+        rows = answers(benchmark_name, grading, asked, shelf.remember(engine.ask, progress))
     result = score(benchmark, questions, rows)
     tables.write(outputs.answers(name, benchmark_name), rows, ANSWER)
     outputs.write_counts(outputs.score(name, benchmark_name), result, name, benchmark_name)

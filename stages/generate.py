@@ -20,8 +20,8 @@ def main(console: Console, argv: list[str]) -> None:
     engine = open_engine(settings, folder)
     asked = list(requests_of(generator, engine, model, problems))
     with open_shelf(f"generate-{name}", model, console.say) as shelf:
-        progress = partial(console.progress, total=len(asked), what=f"generate {name}")
-        traces, counts = generate(name, asked, shelf.remember(engine.ask), progress)
+        progress = partial(console.progress, what=f"generate {name}")
+        traces, counts = generate(name, asked, shelf.remember(engine.ask, progress))
     tables.write(outputs.traces(name), traces, TRACE)
     outputs.write_counts(outputs.METRICS / "generate" / f"{name}.json", counts, "generate", name)
 

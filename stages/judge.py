@@ -37,8 +37,8 @@ def ask_model(
     engine = open_engine(settings, folder)
     asked = list(first_requests(judge.llm, engine, model, rated))
     with open_shelf(f"judge-{name}", model, console.say) as shelf:
-        progress = partial(console.progress, total=len(asked), what=f"judge {name}")
-        return by_llm(judge, rated, asked, shelf.remember(engine.ask), progress)
+        progress = partial(console.progress, what=f"judge {name}")
+        return by_llm(judge, rated, asked, shelf.remember(engine.ask, progress))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """train: a policy from the selected pairs → data/models/policy/"""
 
-import shutil
 from functools import partial
 
 import polars as pl
@@ -8,7 +7,7 @@ import polars as pl
 from delta import outputs, params, tables, weights
 from delta.console import Console, run
 from delta.records import PROBLEM, SELECTED, TRACE
-from delta.replies import open_shelf, store_folder
+from delta.replies import open_shelf
 from delta.train import TrainParams, texts, tokenized
 
 
@@ -30,14 +29,16 @@ def main(console: Console, _argv: list[str]) -> None:
     with open_shelf("reference", fingerprint, console.say) as shelf:
         progress = partial(console.progress, what="reference")
         computed = reference.add_reference(rows, base[0], fingerprint, shelf, progress)
-    checkpoints = store_folder() / "checkpoints" / trainer.run_key(chosen, rows, fingerprint)
-    model, facts = trainer.train(chosen, rows, base, checkpoints, outputs.HISTORY, console)
-    trainer.save(
-        model, folder, outputs.model(outputs.POLICY), partial(weights.stamp, source="train")
-    )
-    counts |= {"reference_computed": computed, **facts}
-    outputs.write_counts(outputs.METRICS / "train.json", counts, "train")
-    shutil.rmtree(checkpoints)  # the policy is whole: DVC keeps it from here
+    console.say(f"train: {computed} reference log-probabilities computed, {2 * len(rows)} used")
+    # This shelf is only a lock: one run writes these checkpoints, an equal one waits for it.
+    key = trainer.run_key(chosen, rows, fingerprint)
+    with open_shelf("train", key, console.say) as shelf:
+        checkpoints = shelf.folder / "checkpoints"
+        model, facts = trainer.train(chosen, rows, base, checkpoints, outputs.HISTORY, console)
+        stamp = partial(weights.stamp, source="train")
+        trainer.save(model, folder, outputs.model(outputs.POLICY), stamp)
+        outputs.write_counts(outputs.METRICS / "train.json", counts | facts, "train")
+        trainer.discard(checkpoints)  # the policy is whole: DVC keeps it from here
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from delta.records import PAIR
 
 FILES = {
     "config.json": '{"model_type": "toy"}',
+    "tokenizer.json": "{}",
     "tokenizer_config.json": "{}",
     "model.safetensors": "not really",
 }
@@ -101,9 +102,13 @@ def test_every_file_and_its_name_shape_the_fingerprint(tmp_path: Path, name: str
     ("name", "message"),
     [
         ("fingerprint.json", "fingerprint.json: missing or damaged; rebuild with `dvc repro`"),
-        ("config.json", "config.json: no such file; rebuild with `dvc repro`"),
-        ("tokenizer_config.json", "tokenizer_config.json: no such file; rebuild with `dvc repro`"),
-        ("model.safetensors", "toy: holds no *.safetensors; rebuild with `dvc repro`"),
+        ("config.json", "config.json: no such file; the model folder is not whole"),
+        (
+            "tokenizer_config.json",
+            "tokenizer_config.json: no such file; the model folder is not whole",
+        ),
+        ("tokenizer.json", "toy: holds neither tokenizer.json nor tokenizer.model"),
+        ("model.safetensors", "model.safetensors: no such file; the model folder is not whole"),
     ],
 )
 def test_a_model_folder_that_lacks_a_file_is_refused(

@@ -116,7 +116,11 @@ def chain(generator: str) -> set[str]:
 
 
 RERUNS: list[tuple[str, Any, set[str]]] = [
-    ("models.smollm2-135m.wheel.sha256", "0" * 64, of("fetch", BASE) | GENERATED | ON_BASE | FROM_PAIR),
+    (
+        "models.smollm2-135m.wheel.sha256",
+        "0" * 64,
+        of("fetch", BASE) | GENERATED | ON_BASE | FROM_PAIR,
+    ),
     ("engine.vllm.max_num_seqs", 8, GENERATED | ON_BASE | FROM_PAIR),
     ("problems.tasks.sums.seed", 99, {"problems"} | GENERATED | FROM_PAIR),
     ("generators.one-shot.temperature", 0.9, chain("one-shot")),

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from delta.engines import Message, Reply, Request, as_json
+from delta.engines import Reply, Request, as_json
 from delta.errors import InputError
 from delta.judge import (
     JudgeParams,
@@ -19,6 +19,7 @@ from delta.judge import (
     first_requests,
     subjects,
 )
+from delta.records import Message
 from delta.rubric import Vote, votes
 from delta.select import deltas
 

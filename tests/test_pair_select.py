@@ -57,7 +57,7 @@ def rated(
         ]
     )
     rows = [
-        {"trace_id": f"{name}{sign}", "dimension": dimension, "votes": cast}
+        {"trace_id": f"{name}{sign}", "dimension": dimension, "votes": cast, "refused": 0}
         for name, sides in votes.items()
         for sign, cast in zip("+-", sides, strict=True)
     ]
@@ -159,6 +159,7 @@ def test_the_largest_deltas_come_first_with_rank_and_counts() -> None:
     ]
     assert counts == {
         "pairs": 4,
+        "with_refused_votes": 0,
         "without_delta": 0,
         "selected": 2,
         "delta_at_cut": 3.0,

@@ -64,7 +64,7 @@ EDITS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         ("judge.llm.vote is not known", "model, votes, attempts"),
     ),
     "exponent without a point": (
-        "learning_rate: 2.0e-5",
+        "learning_rate: 1.0e-5",
         "learning_rate: 5e-8",
         ("train.learning_rate = '5e-8'", "a string", "write 5.0e-8 without quotes"),
     ),
@@ -151,13 +151,13 @@ EDITS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         ("judge.max_refused = 20", "less than or equal to 1"),
     ),
     "replies that cannot fit": (
-        "max_tokens: 96\n    seed: 1\n",
-        "max_tokens: 512\n    seed: 1\n",
-        ("generators.zero-shot.max_tokens = 512", "allowed: 1 to 511"),
+        "max_tokens: 64\n    seed: 1\n",
+        "max_tokens: 2048\n    seed: 1\n",
+        ("generators.zero-shot.max_tokens = 2048", "allowed: 1 to 2047"),
     ),
     "unknown choice": ("  rater: rules", "  rater: rule", ("judge.rater = 'rule'", "'rules' or")),
     "unknown dimension": (
-        "  dimension: step_coherence",
+        "  dimension: strategy_coherence",
         "  dimension: coherence",
         ("selector.dimension = 'coherence'", "factuality, strategy_coherence, step_coherence"),
     ),

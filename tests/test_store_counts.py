@@ -122,7 +122,9 @@ def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def endpoint(url: str, tries: int = 3, concurrency: int = 4) -> Endpoint:
-    settings = EndpointSettings(base_url=url, concurrency=concurrency, timeout_s=5.0, tries=tries)
+    settings = EndpointSettings(
+        base_url=url, concurrency=concurrency, timeout_s=5.0, tries=tries, revision="r1"
+    )
     return Endpoint(settings, "toy")
 
 

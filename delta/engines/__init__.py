@@ -4,9 +4,10 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
-Message = dict[str, str]  # {"role": "system" | "user" | "assistant", "content": ...}
+from delta.records import Message
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,10 @@ class Request:
 
     def key(self) -> str:
         """SHA-256 over all fields, as 64 hex digits."""
+        return self._key
+
+    @cached_property
+    def _key(self) -> str:
         text = json.dumps(asdict(self), sort_keys=True, ensure_ascii=True)
         return hashlib.sha256(text.encode()).hexdigest()
 

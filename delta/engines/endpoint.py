@@ -11,9 +11,9 @@ from typing import Any
 
 import aiohttp
 
-from delta.engines import Message, Reply, Request, as_json
+from delta.engines import Reply, Request, as_json
 from delta.engines.settings import EndpointSettings
-from delta.records import FINISH_REASONS
+from delta.records import FINISH_REASONS, Message
 
 KEY_VARIABLE = "OPENAI_API_KEY"
 RETRIED = (408, 409, 425, 429, 500, 502, 503, 504)
@@ -29,7 +29,7 @@ class Endpoint:
     def __init__(self, settings: EndpointSettings, model: str) -> None:
         self.settings = settings
         self.model = model
-        self.name = "endpoint"
+        self.name = f"endpoint {settings.revision}"
 
     def render(self, messages: list[Message]) -> str:
         return as_json(messages)
@@ -118,11 +118,15 @@ def _drive(
 
 
 def _reply(body: Any) -> Reply:
-    """The first choice. KeyError, IndexError or ValueError where the body is not a chat reply."""
+    """The first choice. KeyError, TypeError or ValueError where the body is not a chat reply.
+
+    No text, or an end such as `content_filter`, is an answer too: the server refused, and would
+    again. It is kept and counted, and never becomes a number.
+    """
     choice = body["choices"][0]
     text, finish_reason = choice["message"]["content"], choice["finish_reason"]
-    if not isinstance(text, str) or finish_reason not in FINISH_REASONS:
-        raise ValueError(f"finish_reason {finish_reason!r}, content {type(text).__name__}")
+    if finish_reason not in FINISH_REASONS or text is None:
+        text, finish_reason = "", "refused"
     text.encode()  # half a surrogate pair (a UnicodeEncodeError, so a ValueError) fits no table
     return Reply(
         text, finish_reason, body["usage"]["prompt_tokens"], body["usage"]["completion_tokens"]

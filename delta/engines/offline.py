@@ -12,11 +12,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from delta.engines import Message, Reply, Request
+from delta.engines import Reply, Request
 from delta.engines.settings import VllmSettings
 from delta.errors import InputError
+from delta.records import Message
 
 GIB = 2**30
+BATCHED_TOKENS = 2_048  # of prompts in one step: enough to keep two cores busy
 
 
 class Offline:
@@ -95,8 +97,8 @@ class Offline:
                 kv_cache_memory_bytes=int(settings.kv_cache_gib * GIB),
                 enforce_eager=settings.enforce_eager,
                 enable_chunked_prefill=settings.chunked_prefill,
-                # Without chunking a whole prompt must fit one step; four of them keep it busy.
-                max_num_batched_tokens=4 * settings.max_model_len,
+                # Without chunking a whole prompt must fit one step.
+                max_num_batched_tokens=max(BATCHED_TOKENS, settings.max_model_len),
                 enable_prefix_caching=True,  # samples of a problem and worked examples are shared
                 # Small models loop in white space under a grammar; only this setting is obeyed.
                 structured_outputs_config={"backend": "xgrammar", "disable_any_whitespace": True},

@@ -5,8 +5,9 @@ from typing import Annotated, Literal, Protocol
 
 from pydantic import Field
 
-from delta.engines import Ask, Message, Request
+from delta.engines import Ask, Request
 from delta.params import Section
+from delta.records import Message
 
 Positive = Annotated[int, Field(ge=1)]
 
@@ -23,9 +24,13 @@ class VllmSettings(Section):
 
 
 class EndpointSettings(Section):
-    """An OpenAI-compatible server; a model is asked for under its name in `models`."""
+    """An OpenAI-compatible server; a model is asked for under its name in `models`.
+
+    What it serves under a name, also under "policy", is taken on trust.
+    """
 
     base_url: Annotated[str, Field(pattern=r"^https?://")]
+    revision: str  # what tells its weights and version from others: part of every request's key
     concurrency: Positive
     timeout_s: Annotated[float, Field(gt=0)]
     tries: Positive  # for one request, before the stage stops

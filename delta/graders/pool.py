@@ -4,6 +4,7 @@ Math-Verify's own timeouts are alarms that some answers outlive (`(10^9)!`, powe
 answer has a wall-clock limit after which its worker dies (paper, section 3.1).
 """
 
+import itertools
 import multiprocessing
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -19,7 +20,7 @@ from delta.params import Section
 from delta.records import OUTCOMES
 
 Counts = dict[str, Any]
-CHUNK = 10_000  # answers in flight: memory grows with this, not with the data
+CHUNK = 1_000  # answers in flight: memory grows with this, not with the data
 
 
 class VerifyParams(Section):
@@ -40,12 +41,15 @@ def outcomes(
     context = multiprocessing.get_context("spawn")
     with ProcessPool(max_workers=params.workers, context=context, initializer=_warm) as pool:
         waiting = iter(cases)
-        while chunk := [case for _, case in zip(range(CHUNK), waiting, strict=False)]:
-            futures = [
-                pool.schedule(grader, args=list(case), timeout=params.limit_s) for case in chunk
-            ]
-            for future in futures:
-                yield _verdict(future)
+        try:
+            while chunk := list(itertools.islice(waiting, CHUNK)):
+                futures = [
+                    pool.schedule(grader, args=list(case), timeout=params.limit_s) for case in chunk
+                ]
+                yield from map(_verdict, futures)
+        except BaseException:
+            pool.stop()  # type: ignore[no-untyped-call]  # leaving the pool would wait for all that is queued
+            raise
 
 
 def _verdict(future: Any) -> Verdict:

@@ -1,12 +1,13 @@
 """Prompts, one file each. Templates are `string.Template`: LaTeX is full of braces."""
 
+from functools import cache
 from pathlib import Path
 from string import Template
 from typing import NamedTuple
 
 import yaml
 
-from delta.engines import Message
+from delta.records import Message
 
 HERE = Path(__file__).parent
 
@@ -16,6 +17,7 @@ class Example(NamedTuple):
     solution: str
 
 
+@cache
 def text(name: str) -> str:
     return (HERE / name).read_text(encoding="utf-8").rstrip("\n")
 
@@ -24,8 +26,9 @@ def template(name: str) -> Template:
     return Template(text(name))
 
 
-def worked_examples() -> list[Example]:
-    return [Example(**row) for row in yaml.safe_load(text("worked_examples.yaml"))]
+@cache
+def worked_examples() -> tuple[Example, ...]:
+    return tuple(Example(**row) for row in yaml.safe_load(text("worked_examples.yaml")))
 
 
 def question(statement: str) -> str:
