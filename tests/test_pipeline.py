@@ -1,13 +1,15 @@
 """`dvc repro` and `dvc exp` as a user types them: a tiny model, a judge and a server on loopback.
 
-The server counts, so that what is asked twice is seen; the real engine is in test_laptop.py.
+The server counts, so that what is asked twice is seen; the real engine is in test_engine.py and
+test_laptop.py.
 """
 
 import os
+import re
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -57,11 +59,9 @@ def space(tmp_path_factory: pytest.TempPathFactory, server: Server) -> Workspace
     return space
 
 
-def kill_within(space: Workspace, server: Server, stage: str) -> None:
-    """Start `dvc repro`; kill it and all its children when `stage` has had two answers."""
-    path = space.folder / "killed.out"
-    with path.open("w") as out:
-        process = subprocess.Popen(
+def start(space: Workspace) -> "subprocess.Popen[bytes]":
+    with (space.folder / "killed.out").open("w") as out:
+        return subprocess.Popen(
             ["dvc", "repro"],
             cwd=space.folder,
             env=space.env,
@@ -69,17 +69,32 @@ def kill_within(space: Workspace, server: Server, stage: str) -> None:
             stderr=out,
             start_new_session=True,
         )
-    until, before = time.monotonic() + 300, server.answered
-    while process.poll() is None and time.monotonic() < until:
-        ran = stages_run(path.read_text())
-        if not (ran and ran[-1].startswith(f"{stage}@")):
-            before = server.answered
-        elif server.answered >= before + 2:
-            break
+
+
+def kill_when(
+    space: Workspace, process: "subprocess.Popen[bytes]", so_far: Callable[[], bool]
+) -> None:
+    """Kill dvc and all its children as soon as `so_far`; it must not have ended before."""
+    until = time.monotonic() + 300
+    while process.poll() is None and time.monotonic() < until and not so_far():
         time.sleep(0.01)
-    assert process.poll() is None, path.read_text() + space.logs()
+    assert process.poll() is None, (space.folder / "killed.out").read_text() + space.logs()
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+def kill_within(space: Workspace, server: Server, stage: str) -> None:
+    """Start `dvc repro`; kill it and all its children when `stage` has had two answers."""
+    before = server.answered
+
+    def so_far() -> bool:
+        nonlocal before
+        ran = stages_run((space.folder / "killed.out").read_text())
+        if not (ran and ran[-1].startswith(f"{stage}@")):
+            before = server.answered
+        return server.answered >= before + 2
+
+    kill_when(space, start(space), so_far)
 
 
 def test_killed_in_generate_judge_and_evaluate_nothing_answered_is_asked_again(
@@ -100,6 +115,25 @@ def test_killed_in_generate_judge_and_evaluate_nothing_answered_is_asked_again(
         assert ratings.height == 5 * traces.height
         assert ratings["votes"].list.len().to_list() == [2] * ratings.height
     space.commit()
+
+
+def test_killed_in_training_it_goes_on_at_the_last_whole_checkpoint(space: Workspace) -> None:
+    epochs = space.set("train.epochs", 100)
+
+    def so_far() -> bool:
+        marks = (space.folder / ".dvc/replies").glob("train-*/checkpoints/checkpoint-*/COMPLETE")
+        return any(int(mark.parent.name.rpartition("-")[2]) >= 5 for mark in marks)
+
+    kill_when(space, start(space), so_far)
+    output = space.dvc("repro")
+    resumed = re.search(r"train: going on from checkpoint-(\d+)", output)
+    assert resumed is not None, output
+    assert int(resumed.group(1)) >= 5
+    lines = (space.folder / "metrics/training.tsv").read_text().strip().split("\n")
+    assert [line.split("\t")[0] for line in lines[1:]] == [str(step) for step in range(1, 301)]
+    assert not any((space.folder / ".dvc/replies").glob("train-*/checkpoints"))
+    space.set("train.epochs", epochs)
+    assert stages_run(space.dvc("repro")) == []
 
 
 def test_a_second_run_runs_nothing_and_asks_nothing(space: Workspace, server: Server) -> None:
@@ -134,6 +168,8 @@ def test_queued_experiments_share_the_store_and_the_cache(space: Workspace, serv
         time.sleep(2)
     assert status.count("Success") >= 2, status + space.dvc("queue", "logs", "beta-0.3")
     assert server.asked.total() - before == 2 * (6 + 4 * 2)
+    shelves = (space.folder / ".dvc/replies").glob("evaluate-policy-products-*")
+    assert len(list(shelves)) == 5  # one for each policy: four k and beta, and that of 100 epochs
     table = space.dvc("exp", "show", "--no-pager", "--csv", "--only-changed")
     assert "beta-0.3" in table
     assert "beta-0.4" in table
@@ -145,11 +181,11 @@ def test_bad_input_stops_before_any_stage_does_work_and_harms_nothing(
     space: Workspace, server: Server
 ) -> None:
     policy = space.folder / "data/models/policy/model.safetensors"
-    before, kept = server.asked.total(), policy.stat().st_mtime_ns
+    before, kept = server.asked.total(), weights.sha256_of(policy)
     for key, value, said in (
         ("train.learning_rate", "5e-8", "write 5.0e-8"),
         ("selector.k", 99, "allowed: 1 to 16"),
-        ("pairing.chosen", "four-shot", "'four-shot'"),
+        ("judge.max_refused", 1.5, "less than or equal to 1"),
     ):
         good = space.set(key, value)
         output = space.dvc("repro", ok=False)
@@ -158,8 +194,8 @@ def test_bad_input_stops_before_any_stage_does_work_and_harms_nothing(
         assert said in output
         assert "Traceback" not in output
     assert server.asked.total() == before
-    space.dvc("repro")
-    assert policy.stat().st_mtime_ns >= kept
+    assert stages_run(space.dvc("repro")) == []  # what DVC had cleared away is in its cache
+    assert weights.sha256_of(policy) == kept
 
 
 def test_a_truncated_parquet_is_one_line_and_is_mended_by_a_rebuild(space: Workspace) -> None:
