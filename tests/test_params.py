@@ -47,7 +47,7 @@ EDITS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         ("extra is not known", "models, engine, problems"),
     ),
     "misspelt section": ("\njudge:", "\njugde:", ("jugde is not known", "verify, judge, pairing")),
-    "misspelt key": ("  k: 64", "  kk: 64", ("selector.kk is not known", "dimension, k, order")),
+    "misspelt key": ("  k: 48", "  kk: 64", ("selector.kk is not known", "dimension, k, order")),
     "misspelt instead of the right one": (
         f"{ZERO_SHOT}                # paper 3.1: 8 a problem\n    temperature: 0.7",
         f"{ZERO_SHOT}\n    temprature: 0.7",
@@ -69,23 +69,23 @@ EDITS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         ("train.learning_rate = '5e-8'", "a string", "write 5.0e-8 without quotes"),
     ),
     "quoted number": (
-        "  k: 64",
+        "  k: 48",
         "  k: '64'",
         ("selector.k = '64'", "a string", "write 64 without quotes"),
     ),
     "whole number with an exponent": (
-        "  k: 64",
+        "  k: 48",
         "  k: 1e2",
         ("selector.k = '1e2'", "a string", "write 100 without quotes"),
     ),
-    "word for a number": ("  k: 64", "  k: many", ("selector.k = 'many'", "valid integer")),
-    "fraction for a whole number": ("  k: 64", "  k: 6.5", ("selector.k = 6.5", "valid integer")),
-    "null": ("  k: 64", "  k: null", ("selector.k = None", "valid integer")),
-    "true for a number": ("  k: 64", "  k: true", ("selector.k = True", "valid integer")),
-    "k 0": ("  k: 64", "  k: 0", ("selector.k = 0", "greater than or equal to 1")),
-    "k above all pairs": ("  k: 64", "  k: 129", ("selector.k = 129", "128 pairs", "1 to 128")),
+    "word for a number": ("  k: 48", "  k: many", ("selector.k = 'many'", "valid integer")),
+    "fraction for a whole number": ("  k: 48", "  k: 6.5", ("selector.k = 6.5", "valid integer")),
+    "null": ("  k: 48", "  k: null", ("selector.k = None", "valid integer")),
+    "true for a number": ("  k: 48", "  k: true", ("selector.k = True", "valid integer")),
+    "k 0": ("  k: 48", "  k: 0", ("selector.k = 0", "greater than or equal to 1")),
+    "k above all pairs": ("  k: 48", "  k: 129", ("selector.k = 129", "128 pairs", "1 to 128")),
     "batch above k": (
-        "  k: 64",
+        "  k: 48",
         "  k: 3",
         ("train.batch_size = 4", "selector.k is 3", "allowed: 1 to 3"),
     ),
@@ -161,7 +161,7 @@ EDITS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         "  dimension: coherence",
         ("selector.dimension = 'coherence'", "factuality, strategy_coherence, step_coherence"),
     ),
-    "the same key twice": ("  k: 64", "  k: 64\n  k: 65", ("'k'", "twice", "line", "keep one")),
+    "the same key twice": ("  k: 48", "  k: 48\n  k: 65", ("'k'", "twice", "line", "keep one")),
     "the same generator twice": (
         "  one-shot:",
         "  zero-shot:",
@@ -285,7 +285,7 @@ def test_a_stage_asked_for_an_undeclared_item_says_which_there_are() -> None:
 
 
 def test_the_command_line_prints_that_one_line_and_fails(tmp_path: Path) -> None:
-    (tmp_path / "params.yaml").write_text(TEXT.replace("  k: 64", "  k: 0"), encoding="utf-8")
+    (tmp_path / "params.yaml").write_text(TEXT.replace("  k: 48", "  k: 0"), encoding="utf-8")
     done = subprocess.run(
         [sys.executable, "-m", "stages.check"],
         cwd=tmp_path,

@@ -118,7 +118,7 @@ def test_killed_in_generate_judge_and_evaluate_nothing_answered_is_asked_again(
 
 
 def test_killed_in_training_it_goes_on_at_the_last_whole_checkpoint(space: Workspace) -> None:
-    epochs = space.set("train.epochs", 100)
+    epochs = space.set("train.epochs", 30)
 
     def so_far() -> bool:
         marks = (space.folder / ".dvc/replies").glob("train-*/checkpoints/checkpoint-*/COMPLETE")
@@ -130,7 +130,7 @@ def test_killed_in_training_it_goes_on_at_the_last_whole_checkpoint(space: Works
     assert resumed is not None, output
     assert int(resumed.group(1)) >= 5
     lines = (space.folder / "metrics/training.tsv").read_text().strip().split("\n")
-    assert [line.split("\t")[0] for line in lines[1:]] == [str(step) for step in range(1, 301)]
+    assert [line.split("\t")[0] for line in lines[1:]] == [str(step) for step in range(1, 91)]
     assert not any((space.folder / ".dvc/replies").glob("train-*/checkpoints"))
     space.set("train.epochs", epochs)
     assert stages_run(space.dvc("repro")) == []
@@ -169,7 +169,7 @@ def test_queued_experiments_share_the_store_and_the_cache(space: Workspace, serv
     assert status.count("Success") >= 2, status + space.dvc("queue", "logs", "beta-0.3")
     assert server.asked.total() - before == 2 * (6 + 4 * 2)
     shelves = (space.folder / ".dvc/replies").glob("evaluate-policy-products-*")
-    assert len(list(shelves)) == 5  # one for each policy: four k and beta, and that of 100 epochs
+    assert len(list(shelves)) == 5  # one for each policy: four k and beta, and that of 30 epochs
     table = space.dvc("exp", "show", "--no-pager", "--csv", "--only-changed")
     assert "beta-0.3" in table
     assert "beta-0.4" in table
