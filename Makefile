@@ -24,7 +24,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV
 
-.PHONY: help setup repro test test-fast lint format lock clean
+.PHONY: help setup repro plan experiment browse export push bench docs test test-fast test-nightly fuzz audit lint format lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -37,11 +37,50 @@ repro: $(STAMP) ## run the pipeline (only what changed) and print the scores
 	dvc repro
 	@python -m stages.summary
 
+plan: $(STAMP) ## what `make repro` would run, ask and cost; runs nothing (CARD="--card-gib 141")
+	@python -m stages.plan $(CARD)
+
+experiment: $(STAMP) ## run a table or figure as DVC experiments: NAME=figure-1, or all; JOBS=2 side by side
+	@python -m stages.experiment $(NAME) --jobs $(or $(JOBS),1)
+
+browse: $(STAMP) ## the selected pairs to look at: report/pairs/index.html
+	@python -m stages.browse
+
+export: $(STAMP) ## the selected pairs as a data set with its card, in export/ (uploads nothing)
+	@python -m stages.export
+
+# Two workers with a thread each: vLLM's threads wait for one another, so that a busy core beside
+# them makes it three times slower; a single thread loses nothing. Slow files first, whole.
+TESTS := python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+test test-fast test-nightly: export OMP_NUM_THREADS := 1
+
+push: $(STAMP) ## hand on what was made: dvc push (REMOTE=name), whole even after one that was killed
+	@python -m stages.push $(if $(REMOTE),--remote $(REMOTE))
+
+bench: $(STAMP) ## measure NAME=asking against others, in turns; figures go to bench/RESULTS.md
+	@python -m bench.$(or $(NAME),asking)
+
+docs: ## copy the report's page, claims and figures of the last run to docs/, for Git
+	cp report/index.html report/claims.md report/accuracy.svg report/figure-*.svg docs/
+
 test: lint ## lint, then every test
-	python -m pytest
+	$(TESTS) --durations 30
 
 test-fast: $(STAMP) ## the tests that need neither a model nor a DVC run
-	python -m pytest -m "not slow"
+	$(TESTS) -m "not slow"
+
+test-nightly: $(STAMP) ## a hundred kills (an hour; in no other run)
+	$(TESTS) -m nightly
+
+fuzz: $(STAMP) ## fuzz what reads model text: SECONDS=600 for each of five targets
+	for target in extraction borders rating strict rules; do \
+		python -m tests.fuzz $$target -max_len=400 -max_total_time=$(or $(SECONDS),60) || exit 1; \
+	done
+
+audit: ## known vulnerabilities of what requirements.lock pins (needs the package index's own advisories)
+	$(FIND_PYTHON); "$$python" -m venv .venv-audit
+	.venv-audit/bin/python -m pip install -qq 'pip-audit==2.10.1'
+	.venv-audit/bin/pip-audit --disable-pip --requirement requirements.lock; code=$$?; rm -rf .venv-audit; exit $$code
 
 lint: $(STAMP) ## ruff and mypy over every folder
 	ruff check .

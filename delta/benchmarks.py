@@ -1,54 +1,76 @@
-"""Benchmarks: named sets of questions with gold answers that no training problem may contain."""
+"""Benchmarks: named sets of questions with gold answers (paper, section 3.1.2)."""
 
 import hashlib
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal
 
-from pydantic import Field
+import polars as pl
+from pydantic import Field, ValidationInfo, field_validator
 
 from delta import tasks
-from delta.errors import InputError
-from delta.tasks import TaskParams
+from delta.formats.choice import GpqaSource, MmluProSource
+from delta.formats.code import HumanEvalSource, LiveCodeBenchSource
+from delta.formats.columns import ColumnsSource
+from delta.formats.math import MathSource
+from delta.formats.task import TaskSource
+from delta.formats.theorem import TheoremSource
+from delta.params import Section
+from delta.sources import DataSource
 
-OVERDRAW = 5
+Source = (
+    TaskSource
+    | MathSource
+    | MmluProSource
+    | TheoremSource
+    | GpqaSource
+    | LiveCodeBenchSource
+    | HumanEvalSource
+    | ColumnsSource
+)
 
 
-class BenchmarkParams(TaskParams):
-    group: Literal["easy", "hard", "other"]  # in domain, in domain but harder, out of domain
+class BenchmarkParams(Section):
+    group: Literal[
+        "easy", "hard", "stem", "code", "other"
+    ]  # a group's score is the mean of its own
     samples: Annotated[int, Field(ge=1)]  # answers a question (avg@samples)
+    max_tokens: Annotated[int, Field(ge=1)]  # of one answer
+    source: Annotated[Source, Field(discriminator="format")]
+    questions: Annotated[int, Field(ge=1)] | None  # the first so many questions; null: all
+
+    @field_validator("questions")
+    @classmethod
+    def _ends(cls, questions: int | None, others: ValidationInfo) -> int | None:
+        if questions is None and isinstance(others.data.get("source"), TaskSource):
+            raise ValueError("a task has no end; allowed: a number")
+        return questions
 
 
-class Question(NamedTuple):
-    question_id: str
-    statement: str
-    gold_answer: str
+def version(name: str, params: BenchmarkParams, questions: pl.DataFrame) -> str:
+    """What stands beside every score: where the questions come from, and a digest of them.
+
+    The tests of programs are told by their source's revision: packed, they differ with zlib's.
+    """
+    digest = hashlib.sha256()
+    columns = ("question_id", "prompt", "gold_answer", "grader")
+    for question_id, prompt, gold_answer, grader in questions.select(columns).iter_rows():
+        gold = "" if grader == "code" else gold_answer
+        digest.update("\x00".join([question_id, prompt, gold, ""]).encode())
+    return f"{name}: {_origin(params)} {digest.hexdigest()[:8]}"
 
 
-def questions(name: str, params: BenchmarkParams) -> list[Question]:
-    """`size` questions, each statement once. InputError where the task has not so many."""
-    # Small tasks repeat themselves: draw more, and keep the first of each.
-    many = params.model_copy(update={"size": OVERDRAW * params.size})
-    rows: dict[str, Question] = {}
-    for index, row in enumerate(tasks.draw(f"benchmarks.{name}", many)):
-        question = Question(f"{name}.{index}", row["statement"], row["gold_answer"])
-        rows.setdefault(tasks.normal(question.statement), question)
-    if len(rows) < params.size:
-        raise InputError(
-            f"benchmarks.{name}.size = {params.size}: {OVERDRAW * params.size} draws of the task "
-            f"gave {len(rows)} different questions; allowed: 1 to {len(rows)}"
-        )
-    return list(rows.values())[: params.size]
+def _origin(params: BenchmarkParams) -> str:
+    source = params.source
+    if isinstance(source, TaskSource):
+        return tasks.version(source.task_params(params.questions or 1))
+    return f"{source.format} {_revision(source.data)}"
 
 
-def version(params: BenchmarkParams, asked: list[Question]) -> str:
-    """What stands beside every score: source, seed, and a digest of the questions themselves."""
-    text = "\n".join(f"{row.question_id} {row.statement} {row.gold_answer}" for row in asked)
-    return f"{tasks.version(params)} {hashlib.sha256(text.encode()).hexdigest()[:8]}"
-
-
-def statements(benchmarks: dict[str, BenchmarkParams]) -> dict[str, str]:
-    """Normal form of every benchmark statement → the benchmark it belongs to."""
-    return {
-        tasks.normal(question.statement): name
-        for name, params in benchmarks.items()
-        for question in questions(name, params)
-    }
+def _revision(data: DataSource) -> str:
+    """A local file by its name only: the same file may lie anywhere."""
+    if data.wheel is not None:
+        return data.wheel.package
+    if data.file is not None:
+        return f"{data.file.path.rstrip('/').rsplit('/', 1)[-1]}@{data.file.sha256[:8]}"
+    there = data.hub or data.files
+    assert there is not None
+    return f"{there.repository}@{there.revision[:8]}"

@@ -5,135 +5,247 @@ its result, so no stage depends on it and a new rule here reruns nothing.
 """
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
-from delta import prompts
+from delta import prompts, protocols
 from delta.benchmarks import BenchmarkParams
-from delta.engines.settings import EngineSettings, SamplingParams
+from delta.drawing import covers
+from delta.engines.settings import EngineSettings, ServingParams
 from delta.errors import InputError
-from delta.evaluate import EvaluationParams
+from delta.evaluated import EvaluationParams, bases
+from delta.examine.settings import ExaminationParams
+from delta.experiments import ExperimentParams
 from delta.fetch import ModelParams
-from delta.generate import GeneratorParams
-from delta.graders.pool import VerifyParams
+from delta.generate import GeneratorParams, RecordedParams, SampledParams
+from delta.graders.pool import GradingParams
 from delta.judge import JudgeParams
 from delta.outputs import POLICY
-from delta.pair import PairingParams
-from delta.params import PARAMS_FILE, Section, checked, read_all
+from delta.pair import PairingParams, needed
+from delta.params import NAME, PARAMS_FILE, Name, Section, checked, read_all
 from delta.problems import ProblemsParams
-from delta.rubric import DIMENSIONS
 from delta.select import SelectorParams
 from delta.train import TrainParams
-
-NAME = r"^[A-Za-z0-9_-]+$"  # names become stage names and file names
-Name = Annotated[str, StringConstraints(pattern=NAME)]
+from delta.verify import VerifyParams
 
 
 class Params(Section):
     """All sections, in the order of the pipeline."""
 
+    profile: Name  # which of the profiles this is, for the report
     models: Annotated[dict[Name, ModelParams], Field(min_length=1)]
+    serving: dict[Name, ServingParams]
     engine: EngineSettings
     problems: ProblemsParams
-    generators: Annotated[dict[Name, GeneratorParams], Field(min_length=2)]
+    generators: Annotated[dict[Name, GeneratorParams], Field(min_length=1)]
+    grading: GradingParams
     verify: VerifyParams
     judge: JudgeParams
     pairing: PairingParams
     selector: SelectorParams
+    examination: ExaminationParams
     train: TrainParams
     evaluation: EvaluationParams
     benchmarks: Annotated[dict[Name, BenchmarkParams], Field(min_length=1)]
+    experiments: dict[Name, ExperimentParams]
 
 
 def check(path: Path = PARAMS_FILE) -> Params:
     """The checked parameters. Raises InputError for the first thing that cannot be."""
-    params = checked("", Params, read_all(path), path)
-    for rule in (_names, _sizes, _lengths):
-        rule(params, path)
+    return check_content(read_all(path), str(path))
+
+
+def check_content(content: dict[str, Any], where: str) -> Params:
+    """As `check`, of what stands in the file; `where` begins the message."""
+    params = checked("", Params, content, where)
+    for rule in (_names, _recordings, _evaluation, _sizes, _ratings, _lengths):
+        for mistake in rule(params):
+            raise InputError(f"{where}: {mistake}")
     return params
 
 
-def _names(params: Params, path: Path) -> None:
+def _names(params: Params) -> Iterator[str]:
     """What one section calls by name, another declares."""
-    models, generators = list(params.models), list(params.generators)
-    if POLICY in models:
-        raise InputError(f"{path}: models.{POLICY}: this name is the trained model's; take another")
-    named = [
+    if POLICY in params.models:
+        yield f"models.{POLICY}: this name is the trained model's; take another"
+    for name in params.problems.sources:
+        if not re.fullmatch(NAME, name) or name.endswith("\n"):  # "$" passes a new line
+            yield f"problems.sources.{name}: allowed in a name: up to 64 letters, digits, _ -"
+    if set(params.serving) != {*params.models, POLICY}:
+        yield (
+            f"serving has {', '.join(params.serving)}; allowed: one entry for each of "
+            f"{', '.join([*params.models, POLICY])}"
+        )
+    if set(params.judge.budget) != set(params.generators):
+        yield (
+            f"judge.budget has {', '.join(params.judge.budget)}; allowed: one entry for each of "
+            f"{', '.join(params.generators)}"
+        )
+    generators = list(params.generators)
+    weights = [name for name, model in params.models.items() if model.recording is None]
+    known = list(protocols.all_protocols())
+    for key, value, allowed in [
         *(
-            (f"generators.{name}.model", one.model, models)
-            for name, one in params.generators.items()
+            (f"serving.{name}.protocol", one.protocol, known)
+            for name, one in params.serving.items()
         ),
-        ("judge.llm.model", params.judge.llm.model, models),
-        ("train.base", params.train.base, models),
+        *(
+            (f"generators.{name}.model", one.model, weights)
+            for name, one in params.generators.items()
+            if isinstance(one, SampledParams)
+        ),
+        ("verify.llm.model", params.verify.llm.model, weights),
+        ("judge.llm.model", params.judge.llm.model, weights),
+        ("judge.second.llm.model", params.judge.second.llm.model, weights),
+        ("train.base", params.train.base, weights),
         ("pairing.chosen", params.pairing.chosen, generators),
         ("pairing.rejected", params.pairing.rejected, generators),
-        ("selector.dimension", params.selector.dimension, list(DIMENSIONS)),
-        *(("evaluation.models", name, [*models, POLICY]) for name in params.evaluation.models),
-    ]
-    for key, value, allowed in named:
+    ]:
         if value not in allowed:
-            raise InputError(
-                f"{path}: {key} = {value!r}: not declared; allowed: {', '.join(allowed)}"
-            )
-    for needed in (POLICY, params.train.base):
-        if needed not in params.evaluation.models:
-            raise InputError(
-                f"{path}: evaluation.models = {params.evaluation.models}: {needed!r} is missing; "
-                "the report compares policy and base"
-            )
-    if len(set(params.evaluation.models)) != len(params.evaluation.models):
-        raise InputError(f"{path}: evaluation.models = {params.evaluation.models}: a name twice")
-    for name in params.problems.tasks:
-        if not re.match(NAME, name):
-            raise InputError(
-                f"{path}: problems.tasks.{name}: allowed in a name: letters, digits, _ -"
-            )
+            yield f"{key} = {value!r}: not declared; allowed: {', '.join(allowed)}"
 
 
-def _sizes(params: Params, path: Path) -> None:
-    """What cannot be had whatever the models answer."""
-    pairing = params.pairing
-    problems = sum(task.size for task in params.problems.tasks.values())
-    most = problems * pairing.per_problem
-    if params.selector.k > most:
-        raise InputError(
-            f"{path}: selector.k = {params.selector.k}: {problems} problems give at most {most} "
-            f"pairs; allowed: 1 to {most}"
-        )
-    there = len(prompts.worked_examples())
+def _recordings(params: Params) -> Iterator[str]:
+    """A recording answers the problems of its own source, and nobody else's."""
+    recordings = {
+        name: model.recording
+        for name, model in params.models.items()
+        if model.recording is not None
+    }
     for name, generator in params.generators.items():
-        if generator.examples > there:
-            raise InputError(
-                f"{path}: generators.{name}.examples = {generator.examples}: there are {there} in "
-                f"delta/prompts/worked_examples.yaml; allowed: 0 to {there}"
+        if isinstance(generator, RecordedParams) and generator.model not in recordings:
+            yield (
+                f"generators.{name}.model = {generator.model!r}: no recording; allowed: "
+                f"{', '.join(recordings) or 'none is declared'}"
             )
-    for side in (pairing.chosen, pairing.rejected):
-        samples = params.generators[side].samples
-        if pairing.per_problem > samples:
-            raise InputError(
-                f"{path}: pairing.per_problem = {pairing.per_problem}: generators.{side} has "
-                f"{samples} samples; allowed: 1 to {samples}"
+    for name, recording in recordings.items():
+        key = f"models.{name}.recording"
+        source = params.problems.sources.get(recording.source)
+        if source is None:
+            yield (
+                f"{key}.source = {recording.source!r}: not declared; allowed: "
+                f"{', '.join(params.problems.sources)}"
             )
-    if params.train.batch_size > params.selector.k:
-        raise InputError(
-            f"{path}: train.batch_size = {params.train.batch_size}: selector.k is "
-            f"{params.selector.k}; allowed: 1 to {params.selector.k}"
+            continue
+        for kind, same in (
+            ("openr1", ("data", "llama_verdicts")),
+            ("table", ("data", "statement")),
+        ):
+            mine, theirs = getattr(recording, kind), getattr(source, kind)
+            for field in same if mine is not None else ():
+                if theirs is None or getattr(mine, field) != getattr(theirs, field):
+                    where = f"problems.sources.{recording.source}.{kind}.{field}"
+                    yield f"{key}.{kind}.{field}: allowed: that of {where}"
+    for name, model in params.models.items():
+        if model.hub is not None and model.hub.code != params.serving[name].trust_remote_code:
+            yield (
+                f"models.{name}.hub.code = {model.hub.code}: serving.{name}.trust_remote_code is "
+                f"{params.serving[name].trust_remote_code}; allowed: both or none"
+            )
+
+
+def _evaluation(params: Params) -> Iterator[str]:
+    models, base = params.evaluation.models, params.train.base
+    weights = [name for name, model in params.models.items() if model.recording is None]
+    for name, entry in models.items():
+        key = f"evaluation.models.{name}"
+        if entry.model not in [*weights, POLICY]:
+            yield (
+                f"{key}.model = {entry.model!r}: not declared; allowed: "
+                f"{', '.join([*weights, POLICY])}"
+            )
+        yield from _examples(key, entry.examples)
+        if (name == POLICY) != (entry.model == POLICY):
+            yield f"{key}.model = {entry.model!r}: policy is the name of the policy alone"
+    if POLICY not in models:
+        yield "evaluation.models: policy is missing; the report compares policy and base"
+    elif len(bases(models, base)) != 1:
+        yield (
+            f"evaluation.models: allowed: exactly one of {base} with examples "
+            f"{models[POLICY].examples}, the base that the policy is compared with"
         )
 
 
-def _lengths(params: Params, path: Path) -> None:
-    room = params.engine.vllm.max_model_len
-    asked: dict[str, SamplingParams] = {"evaluation.sampling": params.evaluation.sampling}
-    asked |= {f"generators.{name}": one for name, one in params.generators.items()}
+def _examples(key: str, examples: int) -> Iterator[str]:
+    there = len(prompts.worked_examples())
+    if examples > there:
+        yield (
+            f"{key}.examples = {examples}: there are {there} in "
+            f"delta/prompts/worked_examples.yaml; allowed: 0 to {there}"
+        )
+
+
+def _sizes(params: Params) -> Iterator[str]:
+    """What cannot be had whatever the models answer."""
+    pairing, k = params.pairing, params.selector.k
+    drawn = [source.task.problems for source in params.problems.sources.values() if source.task]
+    known = len(drawn) == len(params.problems.sources)  # of a file, only its reader knows
+    bounds = [params.problems.sample, pairing.problems, sum(drawn) if known else None]
+    problems = min((bound for bound in bounds if bound is not None), default=None)
+    if k is not None and problems is not None and k > problems * pairing.per_problem:
+        most = problems * pairing.per_problem
+        yield (
+            f"selector.k = {k}: {problems} problems give at most {most} pairs; allowed: 1 to {most}"
+        )
+    for name, generator in params.generators.items():
+        if isinstance(generator, SampledParams):
+            yield from _examples(f"generators.{name}", generator.examples)
+    for side in (pairing.chosen, pairing.rejected):
+        samples = _samples(params, side)
+        if pairing.per_problem > samples:
+            yield (
+                f"pairing.per_problem = {pairing.per_problem}: generators.{side} has {samples} "
+                f"traces a problem; allowed: 1 to {samples}"
+            )
+    if k is not None and params.train.batch_size > k:
+        yield f"train.batch_size = {params.train.batch_size}: selector.k is {k}; allowed: 1 to {k}"
+
+
+def _samples(params: Params, name: str) -> int:
+    generator = params.generators[name]
+    return generator.samples if isinstance(generator, SampledParams) else generator.recorded
+
+
+def _ratings(params: Params) -> Iterator[str]:
+    """Pairs are ranked by ratings: the judge's budget must reach every trace of a pair."""
+    if params.selector.mode == "all":
+        return
+    for name, need in needed(params.pairing).items():
+        budget = params.judge.budget[name]
+        if not covers(budget, need, _samples(params, name)):
+            yield (
+                f"judge.budget.{name} = {budget.model_dump()}: pairing needs ratings of "
+                f"{need.model_dump()} where selector.mode is {params.selector.mode!r}; allowed: "
+                "that and more, or mode all"
+            )
+
+
+def _lengths(params: Params) -> Iterator[str]:
     if params.engine.kind != "vllm":
         return  # a server knows its own limits
-    if params.judge.rater == "llm":
-        asked |= {"judge.llm": params.judge.llm}
-    for key, sampling in asked.items():
-        if sampling.max_tokens >= room:
-            raise InputError(
-                f"{path}: {key}.max_tokens = {sampling.max_tokens}: engine.vllm.max_model_len is "
-                f"{room} with the prompt; allowed: 1 to {room - 1}"
+    asked = [
+        (f"generators.{name}", one.model, one.max_tokens)
+        for name, one in params.generators.items()
+        if isinstance(one, SampledParams)
+    ]
+    for model in dict.fromkeys(entry.model for entry in params.evaluation.models.values()):
+        asked += [
+            (f"benchmarks.{b}", model, one.max_tokens) for b, one in params.benchmarks.items()
+        ]
+    for key, rater, llm in (
+        ("judge.llm", params.judge.rater, params.judge.llm),
+        ("judge.second.llm", params.judge.second.rater, params.judge.second.llm),
+        ("verify.llm", params.verify.second, params.verify.llm),
+    ):
+        if rater == "llm":
+            asked.append((key, llm.model, llm.max_tokens))
+    for key, model, max_tokens in asked:
+        room = params.serving[model].max_model_len
+        if max_tokens >= room:
+            yield (
+                f"{key}.max_tokens = {max_tokens}: serving.{model}.max_model_len is {room} with "
+                f"the prompt; allowed: 1 to {room - 1}"
             )

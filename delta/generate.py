@@ -1,35 +1,59 @@
-"""Reasoning traces: several samples of every problem from one generator (paper, section 3.1)."""
+"""Reasoning traces: several samples of every problem from one generator (paper, section 3.1).
+
+A generator samples from a model, or is a recording: traces that a dataset or a file already holds.
+"""
 
 from collections import Counter
 from collections.abc import Iterator
 from typing import Annotated, Any
 
 import polars as pl
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
-from delta import prompts
+from delta import prompts, protocols
 from delta.engines import Ask, Request
-from delta.engines.settings import Engine, SamplingParams, request
+from delta.engines.settings import Engine, SamplingParams, request, whole_text
+from delta.params import Section
+from delta.protocols import Protocol
 from delta.records import TRACE, trace_id
 from delta.tables import frame_of
 
 Counts = dict[str, Any]
 
 
-class GeneratorParams(SamplingParams):
-    """One entry of `generators`: a model and how it is asked."""
+class SampledParams(SamplingParams):
+    """A model and how it is asked."""
 
     model: str  # a name in `models`
     examples: Annotated[int, Field(ge=0)]  # worked examples before the problem
     samples: Annotated[int, Field(ge=1)]  # traces a problem
 
 
+class RecordedParams(Section):
+    """A recording among the `models`."""
+
+    model: str
+    recorded: Annotated[int, Field(ge=1)]  # at most so many traces a problem
+
+
+def _kind(entry: Any) -> str:
+    return "recorded" if isinstance(entry, dict) and "recorded" in entry else "sampled"
+
+
+GeneratorParams = Annotated[
+    Annotated[SampledParams, Tag("sampled")] | Annotated[RecordedParams, Tag("recorded")],
+    Discriminator(_kind),
+]
+
+
 def requests_of(
-    params: GeneratorParams, engine: Engine, model: str, problems: pl.DataFrame
+    params: SampledParams, engine: Engine, model: str, problems: pl.DataFrame
 ) -> Iterator[tuple[tuple[str, int], Request]]:
     """((problem_id, sample), request) for every trace, the samples of a problem together."""
+    earlier = prompts.earlier_turns(params.examples)
     for problem_id, statement in problems.select("problem_id", "statement").iter_rows():
-        prompt = engine.render(prompts.conversation(statement, params.examples))
+        messages = engine.protocol.messages(prompts.question(statement), earlier)
+        prompt = engine.render(messages)
         for sample in range(params.samples):
             yield (problem_id, sample), request(params, engine, model, prompt, sample)
 
@@ -38,25 +62,58 @@ def generate(
     name: str,
     asked: list[tuple[tuple[str, int], Request]],
     ask: Ask,
+    protocol: Protocol,
 ) -> tuple[pl.DataFrame, Counts]:
     """Trace rows in the order of `asked`, and counts. One row for every request."""
-    replies = dict(ask(request for _, request in asked))
+    replies = dict(ask(request_ for _, request_ in asked))
     rows = []
     for (problem_id, sample), request_ in asked:
         reply = replies[request_]
+        text = whole_text(reply, protocol)
         rows.append(
             {
                 "trace_id": trace_id(problem_id, name, sample),
                 "problem_id": problem_id,
                 "generator": name,
                 "sample": sample,
-                **reply._asdict(),
+                "text": text,
+                **protocol.split(text, request_.prompt)._asdict(),
+                "finish_reason": reply.finish_reason,
+                "prompt_tokens": reply.prompt_tokens,
+                "completion_tokens": reply.completion_tokens,
+                "recorded_outcome": None,
             }
         )
     traces = frame_of(rows, TRACE)
-    counts = {
+    return traces, _counts(traces)
+
+
+def from_recording(
+    name: str, recorded: pl.DataFrame, protocol: Protocol
+) -> tuple[pl.DataFrame, Counts]:
+    """Trace rows from the rows of a recording (delta.records.RECORDING), and counts."""
+    splits = [protocol.split(text)._asdict() for text in recorded["text"]]
+    borders = pl.DataFrame(splits, schema=dict.fromkeys(protocols.Split._fields, pl.Int64))
+    traces = (
+        recorded.hstack(borders)
+        .with_columns(
+            trace_id=pl.format("{}/" + name + "/{}", "problem_id", "sample"),
+            generator=pl.lit(name),
+            prompt_tokens=pl.lit(None, pl.Int64),
+            completion_tokens=pl.lit(None, pl.Int64),
+            recorded_outcome="outcome",
+        )
+        .select(*TRACE.columns)
+    )
+    return traces, _counts(traces)
+
+
+def _counts(traces: pl.DataFrame) -> Counts:
+    tokens = traces["completion_tokens"].mean()
+    return {
         "traces": traces.height,
         "finish_reason": dict(sorted(Counter(traces["finish_reason"]).items())),
-        "mean_completion_tokens": round(traces["completion_tokens"].sum() / traces.height, 1),
+        "reasoning_cut": traces["answer_start"].null_count(),
+        "with_reasoning": traces.filter(pl.col("reasoning_end") > pl.col("reasoning_start")).height,
+        "mean_completion_tokens": None if tokens is None else round(float(tokens), 1),  # type: ignore[arg-type]
     }
-    return traces, counts

@@ -4,6 +4,8 @@
 for where no model at hand can judge. Both give the same rows, with every vote kept.
 """
 
+import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Annotated, Any, Literal, NamedTuple
@@ -11,17 +13,21 @@ from typing import Annotated, Any, Literal, NamedTuple
 import polars as pl
 from pydantic import Field
 
-from delta import prompts, rubric, rules
-from delta.engines import Ask, Request, as_json, user_message
-from delta.engines.settings import Engine, SamplingParams, request
+from delta import prompts, rubric, rules, shown
+from delta.drawing import Budget
+from delta.engines import Ask, Reply, Request
+from delta.engines.settings import Engine, SamplingParams, request, whole_text
 from delta.errors import InputError
 from delta.params import Section
-from delta.records import RATING
+from delta.protocols import Protocol
+from delta.records import RATING, WITHOUT_TEXT
 from delta.rubric import DIMENSIONS, Vote
 from delta.tables import frame_of
 
 Counts = dict[str, Any]
 Progress = Callable[[Iterator[Any]], Iterator[Any]]
+Place = tuple[str, int]  # trace_id, and the how-manieth vote
+FAILURES = ("invalid", "cut", "refused_by_server", "failed")  # why a reply holds no vote
 
 
 class LlmParams(SamplingParams):
@@ -30,25 +36,40 @@ class LlmParams(SamplingParams):
     attempts: Annotated[int, Field(ge=1)]  # tries for one vote, before it counts as refused
 
 
+class SecondParams(Section):
+    """Another judge of the same traces, for agreement only: no delta rests on it."""
+
+    rater: Literal["none", "rules", "llm"]
+    llm: LlmParams  # read where rater is "llm"
+
+
 class JudgeParams(Section):
     rater: Literal["rules", "llm"]
     llm: LlmParams  # read where rater is "llm"
+    second: SecondParams
+    budget: dict[str, Budget]  # for each generator, how many traces of a problem are rated
     max_refused: Annotated[float, Field(ge=0, le=1)]  # share of votes above which the stage fails
 
 
 class Subject(NamedTuple):
-    """What a rater sees: never the gold answer, never the verdict."""
+    """What a rater sees: never the gold answer, never the verdict, never who wrote it."""
 
     trace_id: str
     statement: str
     trace: str
 
 
-def subjects(problems: pl.DataFrame, traces: pl.DataFrame) -> list[Subject]:
+def subjects(problems: pl.DataFrame, traces: pl.DataFrame) -> tuple[list[Subject], Counts]:
+    """What there is to rate, and counts. Where a server gave no text there is no trace."""
     joined = traces.join(problems, on="problem_id", how="left", maintain_order="left")
     if lost := joined.filter(pl.col("statement").is_null()).height:
         raise InputError(f"{lost} traces belong to no problem; rebuild them with `dvc repro`")
-    return [Subject(*row) for row in joined.select("trace_id", "statement", "text").iter_rows()]
+    given = joined.filter(~pl.col("finish_reason").is_in(WITHOUT_TEXT))
+    rated = [
+        Subject(row["trace_id"], row["statement"], shown.trace_text(row))
+        for row in given.iter_rows(named=True)
+    ]
+    return rated, {"traces_rated": len(rated), "traces_without_text": joined.height - len(rated)}
 
 
 def by_rules(
@@ -63,68 +84,120 @@ def by_rules(
     return frame_of(rows, RATING), {"judge": "rules", "votes": len(rows), "refused": 0}
 
 
+def shortened(
+    params: LlmParams, engine: Engine, room: int, rated: list[Subject]
+) -> tuple[list[Subject], Counts]:
+    """Every trace cut to what fits `room` tokens (a model's length less the reply), and counts."""
+    fitting = []
+    for subject in rated:
+        trace = _fitting_trace(engine, room, subject)
+        if trace is None:
+            raise InputError(
+                f"serving.{params.model}.max_model_len: beside max_tokens = {params.max_tokens} of "
+                f"the judge it leaves {room} tokens, not enough for the rubric and the problem of "
+                f"trace {subject.trace_id!r}"
+            )
+        fitting.append(subject._replace(trace=trace))
+    cut = sum(new.trace != old.trace for new, old in zip(fitting, rated, strict=True))
+    return fitting, {"traces_shortened": cut}
+
+
+def _fitting_trace(engine: Engine, room: int, subject: Subject) -> str | None:
+    def fits(trace: str) -> bool:
+        prompt = _prompt(engine, subject._replace(trace=trace))
+        return shown.takes(engine, prompt, trace, room)
+
+    return shown.fitted(subject.trace, fits)
+
+
+def _prompt(engine: Engine, subject: Subject) -> str:
+    content = prompts.template("judge.txt").substitute(
+        rubric=rubric.as_text(),
+        statement=shown.harmless(subject.statement),
+        trace=shown.harmless(subject.trace),
+        shape=rubric.shape(),
+    )
+    return engine.render(engine.protocol.messages(content))
+
+
 def first_requests(
     params: LlmParams, engine: Engine, model: str, rated: Iterable[Subject]
-) -> Iterator[tuple[tuple[str, int], Request]]:
+) -> Iterator[tuple[Place, Request]]:
     """((trace_id, vote), request) for every vote, a trace's votes together to share its prompt."""
-    template = prompts.template("judge.txt")
-    schema = as_json(rubric.schema())
+    schema = json.dumps(rubric.schema())  # in the rubric's order: the reply is written in it
     for subject in rated:
-        content = template.substitute(
-            rubric=rubric.as_text(), statement=subject.statement, trace=subject.trace
-        )
-        prompt = engine.render(user_message(content))
+        prompt = _prompt(engine, subject)
         for vote in range(params.votes):
             plain = request(params, engine, model, prompt, vote)
-            yield (subject.trace_id, vote), replace(plain, schema=schema)
+            guided = replace(plain, schema=schema, channels=engine.protocol.channels)
+            yield (subject.trace_id, vote), guided
 
 
 def by_llm(
-    params: JudgeParams,
+    params: LlmParams,
+    max_refused: float,
     rated: list[Subject],
-    asked: list[tuple[tuple[str, int], Request]],
+    asked: list[tuple[Place, Request]],
     ask: Ask,
+    protocol: Protocol,
 ) -> tuple[pl.DataFrame, Counts]:
-    """All valid votes of every trace. A reply that is not valid is kept and asked for again under
-    a new attempt; after `judge.llm.attempts` the vote is refused. It never becomes a number.
+    """All valid votes of every trace. A reply without one is kept, counted, and asked for again
+    under a new attempt; after `attempts` the vote is refused. It never becomes a number.
 
-    Raises InputError where more than `judge.max_refused` of the votes are refused.
+    Raises InputError where more than `max_refused` of the votes are refused.
     """
-    given: dict[tuple[str, int], dict[str, Vote]] = {}
-    pending = asked
-    invalid = 0
-    for attempt in range(params.llm.attempts):
-        pending = [(place, replace(first, attempt=attempt)) for place, first in pending]
-        replies = dict(ask(request_ for _, request_ in pending))
+    given: dict[Place, dict[str, Vote]] = {}
+    failures: Counter[str] = Counter()
+    pending, rounds = asked, 0
+    while pending and rounds < params.attempts:
+        pending = [(place, replace(first, attempt=rounds)) for place, first in pending]
+        read = {
+            request_: _votes(reply, request_, protocol)
+            for request_, reply in ask(request_ for _, request_ in pending)
+        }
         unanswered = []
         for place, request_ in pending:
-            found = rubric.votes(replies[request_].text)
-            if found is None:
-                invalid += 1
+            found = read[request_]
+            if isinstance(found, str):
+                failures[found] += 1
                 unanswered.append((place, request_))
             else:
                 given[place] = found
-        pending = unanswered
-        if not pending:
-            break
-    share = len(pending) / len(asked)
-    if share > params.max_refused:
-        raise InputError(
-            f"judge: {len(pending)} of {len(asked)} votes were refused after "
-            f"{params.llm.attempts} attempts, allowed: a share of judge.max_refused = "
-            f"{params.max_refused}"
-        )
+        pending, rounds = unanswered, rounds + 1
+    _check_refused(params, max_refused, len(pending), len(asked))
     counts = {
-        "judge": params.llm.model,
+        "judge": params.model,
         "votes": len(given),
         "refused": len(pending),
-        "invalid_replies": invalid,
+        "replies": len(given) + failures.total(),
+        **{f"replies_{name}": failures[name] for name in FAILURES},
+        "attempts": rounds,
     }
-    return frame_of(_rows_by_llm(params.llm, rated, given), RATING), counts
+    return frame_of(_rows_by_llm(params, rated, given), RATING), counts
+
+
+def _votes(reply: Reply, request_: Request, protocol: Protocol) -> dict[str, Vote] | str:
+    """A vote for each dimension, or which of FAILURES there is instead."""
+    if reply.finish_reason in WITHOUT_TEXT:
+        return "refused_by_server" if reply.finish_reason == "refused" else "failed"
+    text = whole_text(reply, protocol)
+    start = protocol.split(text, request_.prompt).answer_start
+    found = None if start is None else rubric.votes(text[start:])
+    if found is not None:
+        return found
+    return "cut" if start is None or reply.finish_reason == "length" else "invalid"
+
+
+def _check_refused(params: LlmParams, max_refused: float, refused: int, asked: int) -> None:
+    if refused > max_refused * asked:
+        raise InputError(
+            f"judge: {refused} of {asked} votes were refused after {params.attempts} attempts, "
+            f"allowed: a share of judge.max_refused = {max_refused}"
+        )
 
 
 def _rows_by_llm(
-    params: LlmParams, rated: list[Subject], given: dict[tuple[str, int], dict[str, Vote]]
+    params: LlmParams, rated: list[Subject], given: dict[Place, dict[str, Vote]]
 ) -> list[dict[str, Any]]:
     rows = []
     for subject in rated:

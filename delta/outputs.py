@@ -7,17 +7,28 @@ from typing import Any
 DATA = Path("data")
 METRICS = Path("metrics")
 REPORT = Path("report")
+RUNS = METRICS / "runs"  # results of experiments, in Git
 SCORES = REPORT / "scores.md"
 POLICY = "policy"  # the trained model's name among the models
 
 PROBLEMS = DATA / "problems.parquet"
+DROPPED = DATA / "dropped_problems.parquet"
 PAIRS = DATA / "pairs.parquet"
 SELECTED = DATA / "selected.parquet"
 HISTORY = METRICS / "training.tsv"
+HELD_OUT = METRICS / "held_out.tsv"
 
 
 def model(name: str) -> Path:
     return DATA / "models" / name
+
+
+def recording(name: str) -> Path:
+    return model(name) / "recording.parquet"
+
+
+def questions(benchmark: str) -> Path:
+    return DATA / "questions" / f"{benchmark}.parquet"
 
 
 def traces(generator: str) -> Path:
@@ -32,12 +43,17 @@ def ratings(generator: str) -> Path:
     return DATA / "ratings" / f"{generator}.parquet"
 
 
+def second_ratings(generator: str) -> Path:
+    return DATA / "second" / f"{generator}.parquet"
+
+
 def answers(model_name: str, benchmark: str) -> Path:
-    return DATA / "answers" / f"{model_name}-{benchmark}.parquet"
+    return DATA / "answers" / model_name / f"{benchmark}.parquet"
 
 
-def score(model_name: str, benchmark: str) -> Path:
-    return METRICS / "evaluate" / f"{model_name}-{benchmark}.json"
+def score(model_name: str) -> Path:
+    """Of all benchmarks."""
+    return METRICS / "evaluate" / f"{model_name}.json"
 
 
 def write_counts(path: Path, counts: dict[str, Any], *keys: str) -> None:

@@ -4,7 +4,7 @@ Every section's class stands beside the code that uses it; this file only reads 
 """
 
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import pydantic
 import yaml
@@ -12,6 +12,10 @@ import yaml
 from delta.errors import InputError
 
 PARAMS_FILE = Path("params.yaml")
+# dvc.stage.cache hashes parameters without these keys, which it means to drop from outputs only.
+UNSEEN = ("size", "nfiles")
+NAME = r"^[A-Za-z0-9_-]{1,64}$"  # names become stage names and file names
+Name = Annotated[str, pydantic.StringConstraints(pattern=NAME)]
 
 
 class Section(pydantic.BaseModel):
@@ -22,7 +26,7 @@ class Section(pydantic.BaseModel):
     )
 
 
-S = TypeVar("S", bound=pydantic.BaseModel)
+S = TypeVar("S")
 
 
 class _UniqueKeys(yaml.SafeLoader):
@@ -34,6 +38,12 @@ class _UniqueKeys(yaml.SafeLoader):
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str):
                 raise InputError(f"{PARAMS_FILE}: key {key!r} is not a string; put it in quotes")
+            if key in UNSEEN:
+                raise InputError(
+                    f"{PARAMS_FILE}: key {key!r} in line {key_node.start_mark.line + 1}: DVC's run "
+                    "cache does not see keys of that name, so that a change of its value could "
+                    "bring back old results; take another name"
+                )
             if key in mapping:
                 raise InputError(
                     f"{PARAMS_FILE}: key {key!r} stands twice, again in line "
@@ -41,6 +51,10 @@ class _UniqueKeys(yaml.SafeLoader):
                 )
             mapping[key] = self.construct_object(value_node, deep=True)
         return mapping
+
+
+# lm-format-enforcer, which vLLM imports, makes every SafeLoader read dates as strings.
+_UniqueKeys.add_constructor("tag:yaml.org,2002:timestamp", yaml.SafeLoader.construct_yaml_timestamp)
 
 
 def read_all(path: Path = PARAMS_FILE) -> dict[str, Any]:
@@ -80,22 +94,26 @@ def sections(name: str, model: type[S], path: Path = PARAMS_FILE) -> dict[str, S
     return {key: checked(f"{name}.{key}", model, entry, path) for key, entry in found.items()}
 
 
-def checked(name: str, model: type[S], content: Any, path: Path = PARAMS_FILE) -> S:
-    """`content` as `model`, or an InputError with a line for the first thing that is wrong."""
+def checked(name: str, model: type[S], content: Any, path: Path | str = PARAMS_FILE) -> S:
+    """`content` as `model`, or an InputError with a line for the first thing that is wrong.
+
+    `model` is a Section or a union of some that their content tells apart.
+    """
     try:
-        return model.model_validate(content)
+        return pydantic.TypeAdapter(model).validate_python(content)
     except pydantic.ValidationError as error:
-        raise InputError(f"{path}: {_explain(name, model, error)}") from None
+        raise InputError(f"{path}: {_explain(name, model, content, error)}") from None
 
 
-def _explain(name: str, model: type[pydantic.BaseModel], error: pydantic.ValidationError) -> str:
+def _explain(name: str, model: Any, content: Any, error: pydantic.ValidationError) -> str:
     # A misspelt key is also a missing one: name what stands in the file first.
     found = error.errors()
     first = next((one for one in found if one["type"] == "extra_forbidden"), found[0])
-    place = [str(part) for part in first["loc"]]
+    place, mapping = _place(content, first["loc"])
     key = ".".join([name, *place] if name else place)
     if first["type"] == "extra_forbidden":
-        return f"{key} is not known; allowed: {', '.join(_keys_at(model, place[:-1]))}"
+        allowed = _keys_at(model, place[:-1], mapping)
+        return f"{key} is not known; allowed: {', '.join(allowed)}"
     if first["type"] == "missing":
         return f"{key} is missing ({first['msg'].lower()})"
     hint = ""
@@ -103,6 +121,26 @@ def _explain(name: str, model: type[pydantic.BaseModel], error: pydantic.Validat
         hint = _number_hint(first["input"], whole=first["type"].startswith("int"))
     message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
     return f"{key} = {first['input']!r}: {message}{hint}"
+
+
+def _place(content: Any, loc: tuple[int | str, ...]) -> tuple[list[str], Any]:
+    """The keys that lead to an error, and the mapping that the last of them stands in.
+
+    pydantic also names which member of a union it tried: such a part is no key of the file.
+    """
+    place: list[str] = []
+    mapping = content
+    for part, following in zip(loc, [*loc[1:], None], strict=True):
+        if isinstance(content, list) and isinstance(part, int):
+            place, content = [*place, str(part)], content[part]
+            continue
+        if not isinstance(content, dict) or (part not in content and following is not None):
+            continue  # a member of a union
+        inner = content.get(part)
+        if not isinstance(inner, dict | list) and following in content:
+            continue  # a member with the name of a key beside the one that is meant
+        place, mapping, content = [*place, str(part)], content, inner
+    return place, mapping
 
 
 def _number_hint(given: Any, whole: bool) -> str:
@@ -121,18 +159,28 @@ def _number_hint(given: Any, whole: bool) -> str:
     return f" (a string; write {written} without quotes)"
 
 
-def _keys_at(model: type[pydantic.BaseModel], place: list[str]) -> list[str]:
-    """The keys that the model at `place` below `model` declares."""
+def _keys_at(model: Any, place: list[str], given: dict[str, Any]) -> list[str]:
+    """The keys that are declared at `place` below `model`; of a union, by its likeliest member."""
+    models = _models_in(model)
     for part in place:
-        field = model.model_fields.get(part)
-        if field is None:
-            continue  # the key of a mapping whose values share one model
-        for inner in (field.annotation, *_flat(field.annotation)):
-            if isinstance(inner, type) and issubclass(inner, pydantic.BaseModel):
-                model = inner
-    return list(model.model_fields)
+        inner = [one.model_fields[part].annotation for one in models if part in one.model_fields]
+        # Where no field has the name, it is the key of a mapping whose values share one model.
+        models = [found for one in inner for found in _models_in(one)] or models
+    likeliest = max(models, key=lambda one: _likeness(one, given))
+    return list(likeliest.model_fields)
 
 
-def _flat(annotation: Any) -> list[Any]:
-    inner = get_args(annotation)
-    return [part for arg in inner for part in (arg, *_flat(arg))]
+def _likeness(model: type[pydantic.BaseModel], given: dict[str, Any]) -> tuple[bool, int]:
+    """First whether the values that tell members of a union apart fit, then how many keys do."""
+    fits = all(
+        given.get(name) in get_args(field.annotation)
+        for name, field in model.model_fields.items()
+        if get_origin(field.annotation) is Literal
+    )
+    return fits, len(given.keys() & model.model_fields.keys())
+
+
+def _models_in(annotation: Any) -> list[type[pydantic.BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
+        return [annotation]
+    return [found for part in get_args(annotation) for found in _models_in(part)]

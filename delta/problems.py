@@ -1,81 +1,211 @@
-"""Which problems the policy learns from; none of them occurs in a benchmark (paper, section 3)."""
+"""Which problems the policy learns from; none occurs in a benchmark (paper, section 3.1)."""
 
 from collections import Counter
-from typing import Annotated, Any
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Any, Self
 
 import polars as pl
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from delta import benchmarks, prompts, tasks
-from delta.benchmarks import BenchmarkParams
+from delta import imports, openr1, overlap, prompts, tasks
 from delta.errors import InputError
+from delta.imports import TableProblems
+from delta.openr1 import OpenR1Problems
+from delta.order import draw_order
+from delta.overlap import Asked, Index
 from delta.params import Section
-from delta.records import PROBLEM
+from delta.records import PROBLEM, Table
 from delta.tables import frame_of
 from delta.tasks import TaskParams
 
+Row = dict[str, Any]
+Counts = dict[str, Any]
+
+# Problems that a benchmark asks too, one row for each such benchmark.
+DROPPED = Table(
+    "dropped problem",
+    ("problem_id", "benchmark"),
+    {
+        "problem_id": pl.String,
+        "statement": pl.String,  # its start
+        "benchmark": pl.String,
+        "question_id": pl.String,
+        "words": pl.String,  # the first words that they share; the whole text where it is short
+    },
+)
+SHOWN = 200  # characters of a dropped statement
+
+# The reasons why a row is no problem, in the order in which they are asked for.
+FILTERS = {
+    "task": (),
+    "openr1": ("lists_differ", "no_statement", "no_answer", "none_correct", "none_incorrect"),
+    "table": ("no_statement", "no_answer", "same_problem"),
+}
+ALL_FILTERS = ("in_benchmark", "worked_example", "duplicate", "not_sampled")
+Funnels = dict[str, Counter[str]]  # of each source the dropped rows by reason, and "drawn"
+
+
+class ProblemSource(Section):
+    """One entry of `problems.sources`: exactly one of the three."""
+
+    task: TaskParams | None = None
+    openr1: OpenR1Problems | None = None
+    table: TableProblems | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        given = [name for name in type(self).model_fields if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"has {given or 'none'}; allowed: exactly one of task, openr1, table")
+        return self
+
+    def kind(self) -> str:
+        return next(name for name in type(self).model_fields if getattr(self, name) is not None)
+
 
 class ProblemsParams(Section):
-    tasks: Annotated[dict[str, TaskParams], Field(min_length=1)]
+    sources: Annotated[dict[str, ProblemSource], Field(min_length=1)]
+    overlap_words: Annotated[int, Field(ge=2)] | None  # null: only equal statements are dropped
+    sample: Annotated[int, Field(ge=1)] | None  # null: all
+    seed: Annotated[int, Field(ge=0)]  # of the sample
 
 
 def build(
-    params: ProblemsParams, held_out: dict[str, BenchmarkParams]
-) -> tuple[pl.DataFrame, dict[str, Any]]:
-    """Problem rows, and counts: drawn = kept + dropped by reason.
+    params: ProblemsParams, questions: dict[str, pl.DataFrame]
+) -> tuple[pl.DataFrame, pl.DataFrame, Counts]:
+    """Problems, those dropped for a benchmark, and counts: drawn = kept + dropped by reason.
 
-    A problem is dropped where its statement, case and white space aside, stands in a benchmark, in
-    a worked example, or earlier in the set. Raises InputError where a benchmark asks a worked
-    example, or where no problem is left.
+    `questions` holds the QUESTION rows of every benchmark. Raises InputError where a benchmark
+    asks a worked example, or fewer problems are left than `sample`.
     """
-    asked = benchmarks.statements(held_out)
-    examples = {tasks.normal(example.problem) for example in prompts.worked_examples()}
-    for statement in examples & set(asked):
-        raise InputError(
-            f"benchmarks.{asked[statement]} asks the worked example {statement!r}; "
-            "change its seed or the example"
-        )
-    rows, dropped, seen, drawn = [], Counter[str](), set[str](), 0
-    for name, task in params.tasks.items():
-        for index, row in enumerate(tasks.draw(f"problems.tasks.{name}", task)):
-            drawn += 1
-            statement = tasks.normal(row["statement"])
-            reason = _drop_reason(statement, asked, examples, seen)
-            if reason:
-                dropped[reason] += 1
-                continue
-            seen.add(statement)
-            rows.append(
-                row
-                | {
-                    "problem_id": f"{name}.{index}",
-                    "source": tasks.version(task),
-                    "domain": task.task,
-                }
-            )
-    if not rows:
-        raise InputError(
-            f"problems.tasks: none of {drawn} problems is left ({dict(dropped)}); raise a size"
-        )
-    overlap = sum(statement in asked for statement in seen)
-    counts = {
-        "drawn": drawn,
-        "kept": len(rows),
-        "dropped": dict(dropped),
-        "benchmark_questions": len(asked),
-        "in_a_benchmark": overlap,
+    index = Index(_asked(questions), params.overlap_words)
+    funnels: Funnels = {name: Counter() for name in params.sources}
+    by_rule = Counter[str]()
+    rows = list(_drawn(params, funnels, by_rule))
+    rows, dropped = _unseen(rows, index, _worked_examples(questions), funnels)
+    rows = _sampled(rows, params, funnels)
+    overlap_of = Counter(row["benchmark"] for row in dropped)
+    counts = _counts(params, funnels) | {
+        "benchmark_questions": sum(frame.height for frame in questions.values()),
+        "in_a_benchmark": sum(bool(index.shared(row["statement"])) for row in rows),
+        "overlap": {name: overlap_of[name] for name in questions},
     }
-    assert overlap == 0
-    return frame_of(rows, PROBLEM), counts
+    if by_rule:
+        counts["right_and_wrong_trace"] = dict(by_rule)
+    assert counts["in_a_benchmark"] == 0
+    assert counts["kept"] == len(rows)
+    return frame_of(rows, PROBLEM), frame_of(dropped, DROPPED), counts
 
 
-def _drop_reason(
-    statement: str, asked: dict[str, str], examples: set[str], seen: set[str]
-) -> str | None:
-    if statement in asked:
-        return "in_benchmark"
-    if statement in examples:
-        return "worked_example"
-    if statement in seen:
-        return "duplicate"
-    return None
+def _asked(questions: dict[str, pl.DataFrame]) -> Iterator[Asked]:
+    for name, frame in questions.items():
+        for question_id, statement in frame.select("question_id", "statement").iter_rows():
+            yield Asked(name, question_id, statement)
+
+
+def _worked_examples(questions: dict[str, pl.DataFrame]) -> set[str]:
+    worked = {overlap.whole(example.problem) for example in prompts.worked_examples()}
+    for question in _asked(questions):
+        if overlap.whole(question.statement) in worked:
+            raise InputError(
+                f"benchmarks.{question.benchmark} asks the worked example {question.statement!r}; "
+                "change its seed or the example"
+            )
+    return worked
+
+
+def _drawn(params: ProblemsParams, funnels: Funnels, by_rule: Counter[str]) -> Iterator[Row]:
+    for name, source in params.sources.items():
+        key = f"problems.sources.{name}"
+        found: Iterable[Row | str]
+        if source.openr1 is not None:
+            found = openr1.problems(f"{key}.openr1.data", name, source.openr1, by_rule)
+        elif source.table is not None:
+            found = imports.problems(f"{key}.table.data", name, source.table)
+        else:
+            assert source.task is not None
+            found = _of_task(f"{key}.task", name, source.task)
+        for one in found:
+            funnels[name]["drawn"] += 1
+            if isinstance(one, str):
+                funnels[name][one] += 1
+            else:
+                yield one
+
+
+def _of_task(key: str, name: str, task: TaskParams) -> Iterator[Row]:
+    for number, row in enumerate(tasks.draw(key, task)):
+        yield row | {
+            "problem_id": imports.problem_id(name, number),
+            "source": tasks.version(task),
+            "domain": task.task,
+        }
+
+
+def _unseen(
+    rows: list[Row], index: Index, worked: set[str], funnels: Funnels
+) -> tuple[list[Row], list[Row]]:
+    """Rows that no benchmark, worked example or earlier row holds too; and the DROPPED rows."""
+    kept, dropped, seen = list[Row](), list[Row](), set[str]()
+    for row in rows:
+        statement = overlap.whole(row["statement"])
+        if shared := index.shared(row["statement"]):
+            shown = {"problem_id": row["problem_id"], "statement": row["statement"][:SHOWN]}
+            dropped += [shown | one._asdict() for one in shared]
+            _drop(row, "in_benchmark", funnels)
+        elif statement in worked:
+            _drop(row, "worked_example", funnels)
+        elif statement in seen:
+            _drop(row, "duplicate", funnels)
+        else:
+            seen.add(statement)
+            kept.append(row)
+    return kept, dropped
+
+
+def _drop(row: Row, reason: str, funnels: Funnels) -> None:
+    funnels[imports.source_of(row["problem_id"])][reason] += 1
+
+
+def _sampled(rows: list[Row], params: ProblemsParams, funnels: Funnels) -> list[Row]:
+    """A sample, in the order of the sources. A larger one holds all problems of a smaller."""
+    least = 1 if params.sample is None else params.sample
+    if len(rows) < least:
+        drawn = sum(funnel["drawn"] for funnel in funnels.values())
+        left = f"{len(rows)} of {drawn} problems are left ({_dropped(funnels)})"
+        if not rows:
+            raise InputError(f"problems.sources: {left}; allowed: sources that leave one")
+        raise InputError(f"problems.sample = {least}: {left}; allowed: 1 to {len(rows)}")
+    if params.sample is None:
+        return rows
+    ids = [row["problem_id"] for row in rows]
+    chosen = set(sorted(ids, key=lambda one: draw_order(params.seed, one))[: params.sample])
+    for row in rows:
+        if row["problem_id"] not in chosen:
+            _drop(row, "not_sampled", funnels)
+    return [row for row in rows if row["problem_id"] in chosen]
+
+
+def _dropped(funnels: Funnels) -> dict[str, int]:
+    """Of all sources together, in the order of the filters; those that dropped something."""
+    reasons = dict.fromkeys([*FILTERS["openr1"], *FILTERS["table"], *ALL_FILTERS])
+    total = {reason: sum(funnel[reason] for funnel in funnels.values()) for reason in reasons}
+    return {reason: count for reason, count in total.items() if count}
+
+
+def _counts(params: ProblemsParams, funnels: Funnels) -> Counts:
+    """Of all and of each source: what was drawn, what every filter dropped, what is kept."""
+    sources = {}
+    for name, source in params.sources.items():
+        funnel = funnels[name]
+        filters = [*FILTERS[source.kind()], *ALL_FILTERS]
+        assert set(funnel) <= {"drawn", *filters}, funnel
+        dropped = {reason: funnel[reason] for reason in filters}
+        drawn = funnel["drawn"]
+        sources[name] = {"drawn": drawn, **dropped, "kept": drawn - sum(dropped.values())}
+    return {
+        "drawn": sum(one["drawn"] for one in sources.values()),
+        "kept": sum(one["kept"] for one in sources.values()),
+        "dropped": _dropped(funnels),
+        "sources": sources,
+    }

@@ -9,8 +9,12 @@ from dataclasses import dataclass
 import polars as pl
 
 OUTCOMES = ("correct", "incorrect", "ungradable")
-FINISH_REASONS = ("stop", "length", "refused")  # refused: the server gave no text
+# refused: the server gave no text and never will; failed: no reply came within the allowed tries
+FINISH_REASONS = ("stop", "length", "refused", "failed")
+WITHOUT_TEXT = ("refused", "failed")
 SIDES = ("chosen", "rejected")
+GRADERS = ("math", "choice", "theorem", "code")
+DECIDERS = ("grader", "llm", "source")  # who gave a verdict; source: whoever recorded the trace
 
 Message = dict[str, str]  # {"role": "system" | "user" | "assistant", "content": ...}
 
@@ -45,10 +49,16 @@ TRACE = Table(
         "problem_id": pl.String,
         "generator": pl.String,
         "sample": pl.Int64,
-        "text": pl.String,  # with the reasoning
+        "text": pl.String,  # with the reasoning and its markers
+        # Characters from the start of `text`: reasoning = text[reasoning_start:reasoning_end].
+        "reasoning_start": pl.Int64,
+        "reasoning_end": pl.Int64,
+        "answer_start": pl.Int64,  # null: cut before the reasoning ended, so there is no answer
         "finish_reason": pl.Enum(FINISH_REASONS),
-        "prompt_tokens": pl.Int64,
+        "prompt_tokens": pl.Int64,  # null where a recording does not say
         "completion_tokens": pl.Int64,
+        # What the source of a recorded trace says of it; null where it says nothing.
+        "recorded_outcome": pl.Enum(OUTCOMES),
     },
 )
 
@@ -60,6 +70,7 @@ VERDICT = Table(
         "outcome": pl.Enum(OUTCOMES),
         "extracted": pl.String,  # what the last box held; null where there is none
         "reason": pl.String,  # why the outcome is not "correct"; null where it is
+        "decided_by": pl.Enum(DECIDERS),
     },
 )
 
@@ -85,6 +96,9 @@ PAIR = Table(
         "problem_id": pl.String,
         "chosen_id": pl.String,
         "rejected_id": pl.String,
+        "chosen_outcome": pl.Enum(OUTCOMES),
+        "rejected_outcome": pl.Enum(OUTCOMES),
+        "length_difference": pl.Int64,  # characters of the chosen text − of the rejected
         "recipe": pl.String,
     },
 )
@@ -97,7 +111,33 @@ SELECTED = Table(
     | {
         "rank": pl.Int64,  # 1 is first; null where the pair has no delta
         "selected": pl.Boolean,
-        "why": pl.String,  # "selected", "below the cut" or "no delta"
+        "why": pl.String,  # "selected", or why not
+    },
+)
+
+QUESTION = Table(
+    "question",
+    ("question_id",),
+    {
+        "question_id": pl.String,  # benchmark and index in its source
+        "statement": pl.String,  # the bare question, for finding it among training problems
+        "prompt": pl.String,  # the whole user turn: instruction, shots, statement, options
+        "gold_answer": pl.String,
+        "grader": pl.Enum(GRADERS),
+        "metadata": pl.String,  # JSON
+    },
+)
+
+# What a model that is a recording holds, one row for each trace.
+RECORDING = Table(
+    "recorded trace",
+    ("problem_id", "sample"),
+    {
+        "problem_id": pl.String,
+        "sample": pl.Int64,
+        "text": pl.String,
+        "finish_reason": pl.Enum(FINISH_REASONS),
+        "outcome": pl.Enum(OUTCOMES),  # null where the source says nothing
     },
 )
 
@@ -109,7 +149,9 @@ ANSWER = Table(
         "question_id": pl.String,
         "sample": pl.Int64,
         "text": pl.String,
+        "answer_start": pl.Int64,  # as in TRACE
         "gold_answer": pl.String,
+        "grader": pl.Enum(GRADERS),
         "outcome": pl.Enum(OUTCOMES),
         "extracted": pl.String,
         "reason": pl.String,

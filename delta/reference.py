@@ -1,56 +1,78 @@
-"""Log-probabilities of traces under the reference model: once for each trace, kept for all pairs.
+"""Log-probabilities of completions under the reference model: once for each, kept for all pairs.
 
 They belong to a trace and its prompt, not to a pair, so they live in the reply store: every set of
-pairs with the same traces reuses them, and a killed pass goes on where it stopped.
+pairs with the same traces reuses them, and a killed pass goes on where it stopped. The mismatched
+completions of KTO are kept in the same way, under the prompt they stand after.
 """
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
+import trl
+from trl.trainer.utils import add_fused_lm_head
 
-from delta.records import SIDES
+from delta import policy
 from delta.replies import Shelf
+from delta.rows import REFERENCES
+from delta.train import TrainParams
 
-TOKENS_A_BATCH = 2_048  # padded tokens of one forward pass
+# Padded tokens of one forward pass, longer sequences alone: keeps two cores and a GPU busy, and
+# shapes no result.
+TOKENS_A_BATCH = 2_048
 Progress = Callable[[Iterable[Any], int], Iterator[Any]]
+Sequences = dict[str, tuple[tuple[int, ...], tuple[int, ...]]]
 
 
 def add_reference(
-    rows: list[dict[str, Any]], model: Any, fingerprint: str, shelf: Shelf, progress: Progress
+    params: TrainParams,
+    rows: list[dict[str, Any]],
+    base: Path,
+    fingerprint: str,
+    shelf: Shelf,
+    progress: Progress,
 ) -> int:
-    """Give every row ref_chosen_logps and ref_rejected_logps (nats, summed over the completion).
+    """Give every row the columns of rows.REFERENCES (nats, summed over the completion).
 
-    Returns how many traces were computed; the others were on the shelf.
+    Returns how many completions were computed; the others were on the shelf. The base is loaded
+    only where one is missing.
     """
-    # Where training runs under autocast, so does the reference: the first margin must be 0.
-    setting = f"{fingerprint} {model.device.type} {torch.__version__}"
+    columns = REFERENCES[params.method]
+    # As in training, by the same kernel: the first margin must be 0.
+    kind = "cuda" if torch.cuda.is_available() else "cpu"
+    setting = (
+        f"{fingerprint} {kind} {params.weights} {params.compute} torch {torch.__version__} "
+        f"trl {trl.__version__}"
+    )
     wanted = {}
     for row in rows:
-        for side in SIDES:
-            sequence = (tuple(row["prompt_ids"]), tuple(row[f"{side}_ids"]))
+        for completion in columns.values():
+            sequence = (tuple(row["prompt_ids"]), tuple(row[completion]))
             wanted[_key(setting, *sequence)] = sequence
     missing = {key: sequence for key, sequence in wanted.items() if key not in shelf}
-    batches = list(_batches(missing))
-    for batch in progress(batches, len(batches)):
-        for key, value in zip(batch, _log_probs(model, list(batch.values())), strict=True):
-            shelf.put(key, {"logp": value})
+    if missing:
+        model = policy.load(base, params.weights).to(kind)
+        add_fused_lm_head(model)  # no logits of the whole vocabulary for 8,192 places at once
+        batches = list(_batches(missing))
+        for batch in progress(batches, len(batches)):
+            sums = _log_probs(model, list(batch.values()), params.compute)
+            for key, value in zip(batch, sums, strict=True):
+                shelf.put(key, {"logp": value})
+        del model
+        torch.cuda.empty_cache()  # several processes may train on this card next
     for row in rows:
-        for side in SIDES:
-            key = _key(setting, row["prompt_ids"], row[f"{side}_ids"])
-            known = shelf.get(key)
+        for column, completion in columns.items():
+            known = shelf.get(_key(setting, row["prompt_ids"], row[completion]))
             assert known is not None
-            row[f"ref_{side}_logps"] = known["logp"]
+            row[column] = known["logp"]
     return len(missing)
 
 
 def _key(setting: str, prompt_ids: Iterable[int], completion_ids: Iterable[int]) -> str:
     text = f"{setting} {list(prompt_ids)} {list(completion_ids)}"
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-Sequences = dict[str, tuple[tuple[int, ...], tuple[int, ...]]]
 
 
 def _batches(sequences: Sequences) -> Iterator[Sequences]:
@@ -68,21 +90,23 @@ def _batches(sequences: Sequences) -> Iterator[Sequences]:
         yield batch
 
 
-def _log_probs(model: Any, sequences: list[tuple[tuple[int, ...], tuple[int, ...]]]) -> list[float]:
+def _log_probs(
+    model: Any, sequences: list[tuple[tuple[int, ...], tuple[int, ...]]], compute: str
+) -> list[float]:
     """Sum over the completion of log p(token | all before), one number for each sequence."""
     longest = max(len(prompt) + len(completion) for prompt, completion in sequences)
     ids = torch.zeros(len(sequences), longest, dtype=torch.long)
-    mask = torch.zeros(len(sequences), longest, dtype=torch.long)
-    counted = torch.zeros(len(sequences), longest, dtype=torch.bool)
+    mask = torch.zeros_like(ids)
+    labels = torch.full_like(ids, -100)  # -100: not counted
     for row, (prompt, completion) in enumerate(sequences):
         end = len(prompt) + len(completion)
         ids[row, :end] = torch.tensor(prompt + completion)
         mask[row, :end] = 1
-        counted[row, len(prompt) : end] = True
-    ids, mask, counted = (tensor.to(model.device) for tensor in (ids, mask, counted))
-    gpu = model.device.type == "cuda"
-    with torch.no_grad(), torch.autocast(model.device.type, torch.bfloat16, enabled=gpu):
-        logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits[:, :-1].float()
-    chosen = torch.gather(logits, 2, ids[:, 1:, None]).squeeze(2) - torch.logsumexp(logits, dim=2)
-    sums: list[float] = (chosen * counted[:, 1:]).sum(dim=1).tolist()
+        labels[row, len(prompt) : end] = ids[row, len(prompt) : end]
+    inputs = {"input_ids": ids, "attention_mask": mask, "labels": labels}
+    inputs = {name: tensor.to(model.device) for name, tensor in inputs.items()}
+    autocast = torch.autocast(model.device.type, torch.bfloat16, enabled=compute == "bfloat16")
+    with torch.no_grad(), autocast:
+        found = model(**inputs, fused_lm_head=True).log_probs
+    sums: list[float] = found.float().sum(dim=1).tolist()
     return sums

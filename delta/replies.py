@@ -10,20 +10,23 @@ file, which one database file would not; files of several hosts can lie side by 
 together.
 """
 
+import errno
 import fcntl
 import json
 import os
 import socket
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, NamedTuple, Self
 
-from delta.engines import Ask, Reply, Request
-from delta.errors import InputError
+from delta.engines import Ask, Failure, Reply, Request, TryToAsk
+from delta.errors import IncompleteError, InputError
 
 STORE_VARIABLE = "DELTA_STORE"
+FAILED = "failed.jsonl"
 
 
 def store_folder() -> Path:
@@ -66,6 +69,7 @@ class Shelf:
         self._say = say
         self._places: dict[str, tuple[int, int, int]] = {}  # key → file number, offset, length
         self._files: list[BinaryIO] = []
+        self.failed: dict[str, str] = {}  # key → why no reply came, in this run
 
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -93,6 +97,7 @@ class Shelf:
         trace: TracebackType | None,
     ) -> None:
         os.fsync(self._writer.fileno())
+        self._write_failed()
         for file in self._files:
             file.close()
         self._writer.close()
@@ -135,37 +140,93 @@ class Shelf:
         text = json.dumps({"key": key, "value": value}, ensure_ascii=True).encode()
         line = b"%08x %b\n" % (zlib.crc32(text), text)
         offset = os.lseek(self._writer.fileno(), 0, os.SEEK_END)
-        written = self._writer.write(line)
+        try:
+            written = self._writer.write(line)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, self._writer.name) from error
         if written != len(line):
             os.ftruncate(self._writer.fileno(), offset)
-            raise OSError(f"{self._writer.name}: disk full? {written} of {len(line)} bytes written")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._writer.name)
         self._places[key] = (self._number_of_writer(), offset, len(line))
 
     def _number_of_writer(self) -> int:
         return [file.name for file in self._files].index(self._writer.name)
 
-    def remember(self, ask: Ask, progress: Progress = lambda items, _: items) -> Ask:
+    def remember(
+        self, ask: TryToAsk, progress: Progress = lambda items, _: items, *, max_failed: float
+    ) -> Ask:
         """`ask`, but what is on the shelf is not asked again and what is answered is put there.
 
-        `progress(replies, total)` shows those that are asked for.
+        `progress(replies, total)` shows those that are asked for. A request that failed gets a
+        reply that says so and is put nowhere. Raises IncompleteError as soon as more than the share
+        `max_failed` of all requests have failed.
         """
 
         def remembering(requests: Iterable[Request]) -> Iterator[tuple[Request, Reply]]:
             missing: dict[str, Request] = {}  # an equal request twice is one request
+            num_known = 0
             for request in requests:
                 known = self.get(request.key())
                 if known is None:
                     missing[request.key()] = request
                 else:
+                    num_known += 1
                     yield request, Reply(**known)
             if missing:
                 self._say(f"{self.folder.name}: {len(missing)} replies to ask for")
                 replies = progress(ask(missing.values()), len(missing))
-                for request, reply in replies:
-                    self.put(request.key(), reply._asdict())
-                    yield request, reply
+                yield from self._kept(replies, num_known, len(missing), max_failed)
 
         return remembering
+
+    def _kept(
+        self,
+        replies: Iterator[tuple[Request, Reply | Failure]],
+        num_known: int,
+        num_missing: int,
+        max_failed: float,
+    ) -> Iterator[tuple[Request, Reply]]:
+        failed: dict[str, str] = {}
+        total = num_known + num_missing
+        for number, (request, reply) in enumerate(replies, 1):
+            if isinstance(reply, Failure):
+                self.failed[request.key()] = failed[request.key()] = reply.reason
+                if len(failed) > max_failed * total:
+                    raise IncompleteError(
+                        f"{len(failed)} of {total} requests failed, allowed: a share of "
+                        f"{max_failed}: {_reasons(failed)}. {num_known + number - len(failed)} "
+                        f"replies are kept, {num_missing - number} were not waited for; the same "
+                        "command asks for what is missing"
+                    )
+                yield request, Reply("", "failed", 0, 0)
+            else:
+                self.put(request.key(), reply._asdict())
+                yield request, reply
+        if failed:
+            self._say(
+                f"{self.folder.name}: {len(failed)} of {total} requests failed: "
+                f"{_reasons(failed)}; each is named in {self.folder / FAILED}, and "
+                "`dvc repro --force --single-item` with this stage asks for them again"
+            )
+
+    def failures(self) -> dict[str, int]:
+        """How many requests failed in this run, by reason, for the stage's counts."""
+        return dict(sorted(Counter(self.failed.values()).items()))
+
+    def _write_failed(self) -> None:
+        """What failed in this run, a line each: {"key": …, "reason": …}."""
+        path = self.folder / FAILED
+        if self.failed:
+            lines = [json.dumps({"key": key, "reason": why}) for key, why in self.failed.items()]
+            path.write_text("\n".join(lines) + "\n")
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _reasons(failed: dict[str, str]) -> str:
+    """The three most frequent reasons."""
+    found = Counter(failed.values()).most_common(3)
+    return "; ".join(f"{times} x {reason}" for reason, times in found)
 
 
 def _content(line: bytes) -> dict[str, Any] | None:

@@ -11,15 +11,15 @@ from delta.errors import InputError
 Scores = dict[str, dict[str, dict[str, Any]]]  # model → benchmark → score, low, high, …
 
 
-def read_scores(files: dict[tuple[str, str], Path]) -> Scores:
-    """The score files of every (model, benchmark). InputError where one is missing or damaged."""
+def read_scores(files: dict[str, Path], benchmarks: list[str]) -> Scores:
+    """The score files by model. InputError where one is missing, damaged or lacks a benchmark."""
     scores: Scores = {}
-    for (model, benchmark), path in files.items():
+    for model, path in files.items():
         try:
-            score = json.loads(path.read_text(encoding="utf-8"))[model][benchmark]
+            found = json.loads(path.read_text(encoding="utf-8"))[model]
+            scores[model] = {benchmark: found[benchmark] for benchmark in benchmarks}
         except (OSError, ValueError, KeyError) as error:
             raise InputError(f"{path}: missing or damaged; rebuild with `dvc repro`") from error
-        scores.setdefault(model, {})[benchmark] = score
     return scores
 
 

@@ -1,9 +1,10 @@
 """The paper's rubric: five dimensions, their schema, and the check of every judge reply."""
 
-import json
 from typing import Any, NamedTuple
 
 import jsonschema
+
+from delta import strict_json
 
 LOWEST, HIGHEST = 1, 5
 MAX_TEXT = 300  # characters of a justification or deduction: every string is bounded
@@ -70,6 +71,16 @@ def as_text() -> str:
     return "\n".join(lines)
 
 
+def shape() -> str:
+    """One reply as the prompt shows it. A grammar imposes keys and order without telling them."""
+    categories: dict[str, list[str]] = {}
+    for dimension in RUBRIC:
+        categories.setdefault(dimension.category, []).append(f'"{dimension.name}": RATING')
+    inner = ", ".join(f'"{name}": {{{", ".join(rows)}}}' for name, rows in categories.items())
+    rating = '{"score": SCORE, "justification": "SENTENCE", "deductions_found": ["TRIGGER"]}'
+    return f"{{{inner}}}\nwhere each RATING is {rating}"
+
+
 def schema() -> dict[str, Any]:
     """JSON schema of one reply: {category: {dimension: {score, justification, deductions_found}}}.
 
@@ -108,9 +119,8 @@ def votes(text: str) -> dict[str, Vote] | None:
     word before. `true` and 3.0 are not scores.
     """
     try:
-        content = json.loads(text)
-        json.dumps(content, ensure_ascii=False).encode()  # half a surrogate pair fits no table
-    except (ValueError, RecursionError):
+        content = strict_json.parsed(text)
+    except ValueError:
         return None
     if not _VALIDATOR.is_valid(content):
         return None

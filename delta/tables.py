@@ -1,5 +1,7 @@
 """Reading and writing the tables of `delta.records`: whole, checked, and never half a file."""
 
+import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,29 +12,42 @@ from delta.errors import InputError
 from delta.records import Table
 
 
-def read(path: str | Path, table: Table) -> pl.DataFrame:
-    """The rows at `path`, with at least the columns of `table`.
+def read(path: str | Path, table: Table, columns: list[str] | None = None) -> pl.DataFrame:
+    """The rows at `path`, with at least the columns of `table`, or with `columns` of it only.
 
     Raises InputError where the file is missing, is not a whole Parquet file, or has other columns.
     """
     path = Path(path)
+    _check(path, table)
+    try:
+        return pl.read_parquet(path, columns=columns)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+        raise _unreadable(path, error) from error
+
+
+def scan(path: str | Path, table: Table) -> pl.LazyFrame:
+    """As `read`, but no row is in memory yet: the text of traces has gigabytes."""
+    _check(Path(path), table)
+    return pl.scan_parquet(path)
+
+
+def _check(path: Path, table: Table) -> None:
     if not path.is_file():
         raise InputError(f"{path}: no such file; it should hold the {table.name} rows")
     try:
-        frame = pl.read_parquet(path)
+        schema = pl.read_parquet_schema(path)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
-        first = str(error).split("\n")[0]
-        raise InputError(
-            f"{path}: cannot be read as Parquet ({first}); restore or rebuild it"
-        ) from error
+        raise _unreadable(path, error) from error
     for column, dtype in table.columns.items():
-        if column not in frame.columns:
-            raise InputError(f"{path}: column {column!r} is missing; it has {frame.columns}")
-        if frame.schema[column] != dtype:
-            raise InputError(
-                f"{path}: column {column!r} is {frame.schema[column]}, allowed: {dtype}"
-            )
-    return frame
+        if column not in schema:
+            raise InputError(f"{path}: column {column!r} is missing; it has {list(schema)}")
+        if schema[column] != dtype:
+            raise InputError(f"{path}: column {column!r} is {schema[column]}, allowed: {dtype}")
+
+
+def _unreadable(path: Path, error: BaseException) -> InputError:
+    first = str(error).split("\n")[0]
+    return InputError(f"{path}: cannot be read as Parquet ({first}); restore or rebuild it")
 
 
 def frame_of(rows: Sequence[dict[str, Any]], table: Table) -> pl.DataFrame:
@@ -43,7 +58,8 @@ def frame_of(rows: Sequence[dict[str, Any]], table: Table) -> pl.DataFrame:
 def write(path: str | Path, frame: pl.DataFrame, table: Table) -> None:
     """Write `frame` under `path` in one step: a reader sees the old file or the new, never half.
 
-    Raises ValueError (our mistake, not the user's) where a key is null or occurs twice.
+    Raises ValueError (our mistake, not the user's) where a key is null or occurs twice, OSError
+    where the disk is full or locked.
     """
     path = Path(path)
     key = list(table.key)
@@ -53,5 +69,12 @@ def write(path: str | Path, frame: pl.DataFrame, table: Table) -> None:
         raise ValueError(f"{path}: two {table.name} rows share a {key}")
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
-    frame.write_parquet(part)
+    try:
+        frame.write_parquet(part)
+    except pl.exceptions.ComputeError as error:
+        found = re.search(r"\(os error (\d+)\)", str(error))  # Polars wraps what the disk said
+        if found is None:
+            raise
+        part.unlink(missing_ok=True)
+        raise OSError(int(found[1]), os.strerror(int(found[1])), str(path)) from error
     part.replace(path)

@@ -15,11 +15,11 @@ from delta.params import Section
 
 
 class TaskParams(Section):
-    """A task by name, difficulty and seed. A larger size keeps the problems there were."""
+    """A task by name, difficulty and seed. More problems keep those there were."""
 
     task: str
     seed: Annotated[int, Field(ge=0)]
-    size: Annotated[int, Field(ge=1)]
+    problems: Annotated[int, Field(ge=1)]
     options: dict[str, int | float | bool | str | list[str]]  # the task's own difficulty settings
 
 
@@ -34,9 +34,9 @@ def draw(name: str, params: TaskParams) -> list[dict[str, Any]]:
         )
     try:
         dataset = reasoning_gym.create_dataset(
-            params.task, seed=params.seed, size=params.size, **params.options
+            params.task, seed=params.seed, size=params.problems, **params.options
         )
-        items = [dataset[index] for index in range(params.size)]
+        items = [dataset[index] for index in range(params.problems)]
     except (TypeError, AssertionError, ValueError) as error:
         raise InputError(f"{name}.options = {params.options}: {error}") from error
     return [

@@ -1,134 +1,127 @@
-"""From selected pairs to the rows that a trainer sees (paper, section 3.3); no torch here.
+"""The parameters of training (paper, section 3.3), and which of them cannot go together."""
 
-Chat templates of reasoning models drop everything up to </think> from assistant turns, so only the
-prompt is rendered by the template; the raw trace and the end-of-turn token are appended here, and a
-guard proves that the reasoning survived tokenisation.
-"""
+from typing import Annotated, Literal
 
-from collections import Counter
-from typing import Annotated, Any, Literal, Protocol
+from pydantic import Field, ValidationInfo, field_validator
 
-import polars as pl
-from pydantic import Field
-
-from delta import prompts
-from delta.errors import InputError
+from delta.convergence import ConvergenceParams
 from delta.params import Section
-from delta.records import SIDES
 
-Counts = dict[str, Any]
+# An AdamW step moves a weight by about the learning rate. bfloat16 keeps 8 bits: a weight of 0.02
+# moves in steps of 1.2e-4, and what is below half of that is rounded away. Of a tiny model's
+# weights 100 steps moved 0.06 % at 5e-8, 2 % at 1e-6, 15 % at 1e-5, 84 % at 1e-4; in fp32 99 %.
+LOWEST_BFLOAT16_RATE = 1e-5
+
+Rate = Annotated[float, Field(gt=0, lt=1)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class DpoParams(Section):
+    """No label smoothing: TRL 1.16 takes it for this loss and ignores it."""
+
+    learning_rate: Rate
+    beta: Positive
+    epochs: Count
+
+
+class KtoParams(Section):
+    learning_rate: Rate
+    beta: Positive
+    desirable_weight: Positive  # of the chosen side's loss
+    undesirable_weight: Positive
+    epochs: Count
+
+
+class SftParams(Section):
+    learning_rate: Rate
+    epochs: Count
+
+
+class LoraParams(Section):
+    """Adapters; merged into the policy. No dropout: TRL switches it off for DPO and KTO."""
+
+    rank: Count
+    alpha: Count
+    target: Annotated[list[str], Field(min_length=1)]  # names of the linear layers
+
+
+class LaunchParams(Section):
+    processes: Count  # one a GPU, on one machine
+    sharding: Literal["none", "fsdp2"]  # none: each holds the whole model
 
 
 class TrainParams(Section):
     base: str  # a name in `models`
-    method: Literal["dpo"]
-    learning_rate: Annotated[float, Field(gt=0, lt=1)]
-    beta: Annotated[float, Field(gt=0)]
-    epochs: Annotated[int, Field(ge=1)]
-    batch_size: Annotated[int, Field(ge=1)]  # pairs a forward pass
-    accumulation: Annotated[int, Field(ge=1)]  # forward passes an optimizer step
-    warmup_share: Annotated[float, Field(ge=0, lt=1)]
-    max_grad_norm: Annotated[float, Field(gt=0)]
+    method: Literal["dpo", "kto", "sft"]
+    dpo: DpoParams  # each read only where it is the method
+    kto: KtoParams
+    sft: SftParams
+    form: Literal["policy", "raw"]  # traces with the policy's own markers, or as generated
     max_length: Annotated[int, Field(ge=2)]  # tokens, prompt and completion
     too_long: Literal["cut", "drop"]  # what happens to a pair with a side over max_length
-    save_every: Annotated[int, Field(ge=1)]  # optimizer steps between checkpoints
-    log_every: Annotated[int, Field(ge=1)]
+    max_dropped: Annotated[float, Field(ge=0, le=1)]  # share of dropped pairs that is an error
+    batch_size: Count  # pairs (sft: chosen, kto: either side) a forward pass of one process
+    accumulation: Count  # forward passes an optimizer step
+    optimizer: Literal["adamw_torch", "adamw_8bit"]
+    schedule: Literal["linear", "cosine", "constant"]  # of the learning rate, after the warm-up
+    warmup_share: Annotated[float, Field(ge=0, lt=1)]
+    max_grad_norm: Positive
+    lora: LoraParams | None
+    compute: Literal["float32", "bfloat16"]  # forward and backward pass
+    weights: Literal["float32", "bfloat16"]  # the master weights
+    gradient_checkpointing: bool  # less memory for a second forward pass
+    launch: LaunchParams
+    convergence: ConvergenceParams | None  # null: all epochs, the last weights
+    save_every: Count  # optimizer steps between checkpoints
+    log_every: Count
     seed: Annotated[int, Field(ge=0)]
 
+    @property
+    def own(self) -> DpoParams | KtoParams | SftParams:
+        """The section of the method that is used."""
+        own: DpoParams | KtoParams | SftParams = getattr(self, self.method)
+        return own
 
-class Tokenizer(Protocol):
-    eos_token_id: int
+    @field_validator("batch_size")
+    @classmethod
+    def _neighbours(cls, size: int, others: ValidationInfo) -> int:
+        if others.data.get("method") == "kto" and size < 2:
+            raise ValueError(
+                "KTO compares a completion with others of its batch; allowed: 2 and more"
+            )
+        return size
 
-    def apply_chat_template(self, conversation: Any, **options: Any) -> Any: ...
-    def decode(self, token_ids: list[int]) -> str: ...
-    def __call__(self, text: str, **options: Any) -> Any: ...
+    @field_validator("weights")
+    @classmethod
+    def _weights_that_move(cls, weights: str, others: ValidationInfo) -> str:
+        known = others.data
+        method = known.get("method", "")
+        if weights == "float32" or method not in known or known.get("lora") is not None:
+            return weights  # adapters are fp32 on top of weights that need not move
+        if known.get("compute") == "float32":
+            raise ValueError("weights of bfloat16 compute in bfloat16; set train.compute to it")
+        rate = known[method].learning_rate
+        if rate < LOWEST_BFLOAT16_RATE:
+            raise ValueError(
+                f"at train.{method}.learning_rate = {rate} nearly every step is rounded away (at "
+                "5e-8, 100 steps moved 0.06 % of the weights; in float32 99 %); allowed: float32, "
+                f"or a learning rate of {LOWEST_BFLOAT16_RATE} and more"
+            )
+        return weights
 
-
-def texts(selected: pl.DataFrame, problems: pl.DataFrame, traces: pl.DataFrame) -> pl.DataFrame:
-    """Selected pairs in rank order, with statement and both traces. Lost text is an error."""
-    sides = {
-        side: traces.select(
-            pl.col("trace_id").alias(f"{side}_id"),
-            pl.col("text").alias(side),
-            pl.col("finish_reason").alias(f"{side}_finish"),
-        )
-        for side in SIDES
-    }
-    joined = (
-        selected.filter("selected")
-        .sort("rank")
-        .join(problems.select("problem_id", "statement"), on="problem_id", how="left")
-        .join(sides["chosen"], on="chosen_id", how="left")
-        .join(sides["rejected"], on="rejected_id", how="left")
-        .sort("rank")
-    )
-    missing = joined.filter(pl.any_horizontal(pl.col("statement", *SIDES).is_null()))
-    if missing.height:
-        raise InputError(f"pair {missing['pair_id'][0]!r}: its problem or a trace is missing")
-    return joined.select("pair_id", "statement", *SIDES, "chosen_finish", "rejected_finish")
-
-
-def tokenized(
-    params: TrainParams, pairs: pl.DataFrame, tokenizer: Tokenizer
-) -> tuple[list[dict[str, Any]], Counts]:
-    """Rows {pair_id, prompt_ids, chosen_ids, rejected_ids}, and counts: in = kept + dropped.
-
-    A trace that was cut while it was generated gets no end-of-turn token: the model must not learn
-    to stop there. Raises InputError where no pair is left.
-    """
-    rows, cut, dropped = [], Counter[str](), Counter[str]()
-    for pair in pairs.iter_rows(named=True):
-        row = {"pair_id": pair["pair_id"], "prompt_ids": _prompt(tokenizer, pair["statement"])}
-        room = params.max_length - len(row["prompt_ids"])
-        if room < 1:
-            dropped["prompt_fills_max_length"] += 1
-            continue
-        for side in SIDES:
-            finished = pair[f"{side}_finish"] == "stop"
-            row[f"{side}_ids"] = _completion(tokenizer, pair[side], finished)
-        long = [side for side in SIDES if len(row[f"{side}_ids"]) > room]
-        if long and params.too_long == "drop":
-            dropped["_and_".join(long) + "_too_long"] += 1
-            continue
-        for side in long:
-            row[f"{side}_ids"] = row[f"{side}_ids"][:room]
-        if row["chosen_ids"] == row["rejected_ids"]:
-            dropped["equal_when_cut"] += 1
-            continue
-        cut.update(long)
-        rows.append(row)
-    counts = {
-        "pairs_in": pairs.height,
-        "pairs_kept": len(rows),
-        "cut": {side: cut[side] for side in SIDES},
-        "dropped": dict(sorted(dropped.items())),
-    }
-    if not rows:
-        raise InputError(
-            f"train.max_length = {params.max_length}: none of {pairs.height} pairs fits "
-            f"({counts['dropped']}); raise it, or set train.too_long to cut"
-        )
-    return rows, counts
-
-
-def _prompt(tokenizer: Tokenizer, statement: str) -> list[int]:
-    rendered = tokenizer.apply_chat_template(
-        prompts.conversation(statement, num_examples=0), tokenize=False, add_generation_prompt=True
-    )
-    ids: list[int] = tokenizer(rendered, add_special_tokens=False)["input_ids"]
-    return ids
-
-
-def _completion(tokenizer: Tokenizer, text: str, finished: bool) -> list[int]:
-    ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
-    if _squeezed(tokenizer.decode(ids)) != _squeezed(text):
-        raise InputError(
-            f"train: the trace {text[:60]!r}… does not survive tokenisation: it comes back as "
-            f"{tokenizer.decode(ids)[:60]!r}…; the reasoning would not be trained on"
-        )
-    return [*ids, tokenizer.eos_token_id] if finished else ids
-
-
-def _squeezed(text: str) -> str:
-    """Without white space, which some tokenizers even out."""
-    return "".join(text.split())
+    @field_validator("launch")
+    @classmethod
+    def _what_is_sharded(cls, launch: LaunchParams, others: ValidationInfo) -> LaunchParams:
+        if launch.sharding == "none":
+            return launch
+        if launch.processes == 1:
+            raise ValueError("one process has nothing to shard; allowed: none, or more processes")
+        wanted = {"lora": None, "weights": "float32", "optimizer": "adamw_torch"}
+        for key, value in wanted.items():
+            if others.data.get(key, value) != value:
+                raise ValueError(
+                    f"fsdp2 shards whole fp32 models under PyTorch's AdamW; train.{key} is "
+                    f"{others.data[key]!r}, allowed: {value!r}"
+                )
+        return launch

@@ -1,36 +1,85 @@
-"""Correctness of traces: right, wrong, or not gradable (paper, section 3.1)."""
+"""Correctness of traces: right, wrong, or not gradable (paper, section 3.1).
 
+Math-Verify first. A recording may bring verdicts of its own, which can be kept; and a model may
+be asked about what Math-Verify did not accept (delta.equivalence).
+"""
+
+from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
+from delta import shown
+from delta.equivalence import ComparisonParams
 from delta.errors import InputError
-from delta.graders.pool import Counts, VerifyParams, check_share, count, outcomes
-from delta.records import VERDICT
+from delta.graders import Verdict
+from delta.graders.pool import Case, GradingParams, check_share, count, outcomes
+from delta.params import Section
+from delta.records import DECIDERS, VERDICT
 from delta.tables import frame_of
 
+Counts = dict[str, Any]
+NO_GOLD = Verdict("ungradable", None, "no_gold")
 
-def verify(
-    params: VerifyParams,
-    problems: pl.DataFrame,
-    traces: pl.DataFrame,
-    progress: Callable[[Iterator[Any]], Iterator[Any]] = lambda items: items,
-) -> tuple[pl.DataFrame, Counts]:
-    """Verdict rows, one for each trace, and counts by outcome and reason.
 
-    Raises InputError where a trace's problem is missing, or where more than
-    `verify.max_ungradable` of the traces cannot be graded.
-    """
+class VerifyParams(Section):
+    recorded: Literal["keep", "grade"]  # whether a verdict that a recording brings counts
+    second: Literal["none", "llm"]  # who is asked about what the grader did not accept
+    llm: ComparisonParams  # read where second is "llm"
+
+
+def with_problems(problems: pl.DataFrame, traces: pl.DataFrame) -> pl.DataFrame:
+    """Traces, each with its problem's columns. InputError where a problem is missing."""
     joined = traces.join(problems, on="problem_id", how="left", maintain_order="left")
-    if lost := joined.filter(pl.col("gold_answer").is_null()).height:
+    if lost := joined.filter(pl.col("statement").is_null()).height:
         raise InputError(f"{lost} traces belong to no problem; rebuild them with `dvc repro`")
-    cases = joined.select("gold_answer", "text", "finish_reason").iter_rows()
-    verdicts = list(progress(outcomes(params, cases)))
-    rows = [
-        {"trace_id": trace_id, **verdict._asdict()}
-        for trace_id, verdict in zip(joined["trace_id"], verdicts, strict=True)
-    ]
-    counts = count(verdicts)
-    check_share("verify", params, counts)
-    return frame_of(rows, VERDICT), counts
+    return joined.with_columns(pl.col("gold_answer").fill_null(""))
+
+
+def grade(
+    grading: GradingParams,
+    rows: pl.DataFrame,
+    progress: Callable[[Iterator[Any]], Iterator[Any]] = lambda items: items,
+) -> dict[str, Verdict]:
+    """The grader's verdict on every row of `with_problems`, by trace_id."""
+    given = rows.filter(pl.col("gold_answer").str.strip_chars() != "")
+    cases = (
+        Case("math", row["gold_answer"], shown.answer_text(row), row["finish_reason"])
+        for row in given.iter_rows(named=True)
+    )
+    graded = dict(zip(given["trace_id"], progress(outcomes(grading, cases)), strict=True))
+    return {trace_id: graded.get(trace_id, NO_GOLD) for trace_id in rows["trace_id"]}
+
+
+def decide(
+    params: VerifyParams, rows: pl.DataFrame, graded: dict[str, Verdict]
+) -> tuple[pl.DataFrame, Counts]:
+    """Verdict rows, one for each trace, and how the grader agrees with what recordings say.
+
+    A recorded verdict that is kept brings no reason; "recorded" stands where there must be one.
+    """
+    verdicts = []
+    differs: Counter[str] = Counter()
+    recorded = 0
+    for trace_id, told in rows.select("trace_id", "recorded_outcome").iter_rows():
+        ours = graded[trace_id]
+        recorded += told is not None
+        if told not in (None, ours.outcome):
+            differs[f"{told}_graded_{ours.outcome}"] += 1
+        kept = told is not None and params.recorded == "keep"
+        if kept and told != ours.outcome:
+            ours = Verdict(told, ours.extracted, None if told == "correct" else "recorded")
+        by = "source" if kept else "grader"
+        verdicts.append({"trace_id": trace_id, **ours._asdict(), "decided_by": by})
+    counts = {"recorded": recorded, "differs": differs.total(), **dict(sorted(differs.items()))}
+    return frame_of(verdicts, VERDICT), {"recorded_verdicts": counts}
+
+
+def counted(grading: GradingParams, verdicts: pl.DataFrame) -> Counts:
+    """Counts by outcome, reason and decider. InputError where too many cannot be graded."""
+    rows = verdicts.select("outcome", "extracted", "reason").iter_rows()
+    counts = count([Verdict(*row) for row in rows])
+    check_share("verify", grading, counts)
+    by = Counter(verdicts["decided_by"])
+    return counts | {"decided_by": {decider: by[decider] for decider in DECIDERS}}

@@ -7,6 +7,7 @@ from pathlib import Path
 from delta.errors import InputError
 
 CARD = "fingerprint.json"
+RECORDING = "recording.parquet"  # a model that is a recording of traces has no weights
 
 
 def sha256_of(path: Path) -> str:
@@ -51,6 +52,8 @@ def fingerprint(folder: Path) -> str:
 
 def complete(folder: Path) -> None:
     """InputError where configuration, tokenizer, or a shard of the weights is missing."""
+    if (folder / RECORDING).is_file():
+        return
     shards = ["model.safetensors"]
     index = folder / "model.safetensors.index.json"
     if index.is_file():

@@ -1,12 +1,39 @@
 """Refuse a params.yaml that cannot work. Every stage's command begins with this."""
 
+import hashlib
 import sys
+from pathlib import Path
 
-from delta.check import check
-from delta.errors import InputError
+STAMP = Path("logs") / "checked"
+CODE = Path("delta")
 
-if __name__ == "__main__":
+
+def digest() -> str:
+    """Of all that the verdict depends on: params.yaml, the code and the prompts."""
+    found = hashlib.sha256()
+    suffixes = (".py", ".txt", ".yaml")
+    code = sorted(path for path in CODE.rglob("*") if path.suffix in suffixes)
+    for path in [Path("params.yaml"), *code]:
+        content = path.read_bytes() if path.is_file() else b""
+        found.update(f"{path} {len(content)}\n".encode() + content)
+    return found.hexdigest()
+
+
+def main() -> None:
+    # A pipeline has dozens of stages, and the imports of a check take seconds: once is enough.
+    now = digest()
+    if STAMP.is_file() and STAMP.read_text(encoding="utf-8") == now:
+        return
+    from delta.check import check
+    from delta.errors import InputError
+
     try:
         check()
     except InputError as error:
         sys.exit(str(error))
+    STAMP.parent.mkdir(exist_ok=True)
+    STAMP.write_text(now, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

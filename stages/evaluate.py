@@ -1,36 +1,56 @@
-"""evaluate@MODEL-BENCHMARK: answers and score → data/answers/…, metrics/evaluate/…"""
+"""evaluate@MODEL: answers to every benchmark and scores → data/answers/…, metrics/evaluate/…"""
 
 from functools import partial
+from typing import Any
 
 from delta import benchmarks, outputs, params, tables, weights
 from delta.benchmarks import BenchmarkParams
 from delta.console import Console, run
-from delta.engines.settings import EngineSettings, SamplingParams, open_engine
+from delta.engines.settings import EngineSettings, ServingParams, open_engine
 from delta.evaluate import answers, requests_of, score
-from delta.graders.pool import VerifyParams
-from delta.records import ANSWER
+from delta.evaluated import EvaluatedParams, EvaluationSampling
+from delta.graders import sandbox
+from delta.graders.pool import GradingParams
+from delta.records import ANSWER, QUESTION
 from delta.replies import open_shelf
 
 
 def main(console: Console, argv: list[str]) -> None:
-    name, benchmark_name = argv
-    sampling = params.section("evaluation.sampling", SamplingParams)
-    benchmark = params.section(f"benchmarks.{benchmark_name}", BenchmarkParams)
-    grading = params.section("verify", VerifyParams)
+    (name,) = argv
+    sampling = params.section("evaluation.sampling", EvaluationSampling)
+    evaluated = params.section(f"evaluation.models.{name}", EvaluatedParams)
     settings = params.section("engine", EngineSettings)
-    folder = outputs.model(name)
+    serving = params.section(f"serving.{evaluated.model}", ServingParams)
+    grading = params.section("grading", GradingParams)
+    asked_of = params.sections("benchmarks", BenchmarkParams)
+    questions = {one: tables.read(outputs.questions(one), QUESTION) for one in asked_of}
+    with_code = [one for one, frame in questions.items() if "code" in frame["grader"]]
+    # Refuses before any asking where programs cannot be run.
+    boxed = {"sandbox": sandbox.mode(grading.code)} if with_code else {}
+    folder = outputs.model(evaluated.model)
     model = weights.fingerprint(folder)
-    engine = open_engine(settings, folder)
-    questions = benchmarks.questions(benchmark_name, benchmark)
-    asked = requests_of(sampling, benchmark, engine, model, questions)
-    what = f"evaluate {name} {benchmark_name}"
-    with open_shelf(f"evaluate-{name}-{benchmark_name}", model, console.say) as shelf:
-        progress = partial(console.progress, what=what)
-        rows = answers(benchmark_name, grading, asked, shelf.remember(engine.ask, progress))
-    result = score(benchmark, questions, rows)
-    tables.write(outputs.answers(name, benchmark_name), rows, ANSWER)
-    outputs.write_counts(outputs.score(name, benchmark_name), result, name, benchmark_name)
-    console.say(f"{what}: {result['value']:.3f} [{result['low']:.3f}, {result['high']:.3f}]")
+    engine = open_engine(settings, serving, folder)
+    asked = {
+        one: requests_of(sampling, benchmark, engine, model, evaluated.examples, questions[one])
+        for one, benchmark in asked_of.items()
+    }
+    with open_shelf(f"evaluate-{name}", model, console.say) as shelf:
+        progress = partial(console.progress, what=f"evaluate {name}")
+        # A score over fewer answers would be another score under the same name.
+        ask = shelf.remember(engine.ask, progress, max_failed=0.0)
+        # All benchmarks at once: the engine is loaded once, and waits for the slowest answer once.
+        replies = dict(ask(request for rows in asked.values() for _, request in rows))
+    scores: dict[str, dict[str, Any]] = {}
+    for one, rows in answers(grading, asked, replies, engine.protocol).items():
+        tables.write(outputs.answers(name, one), rows, ANSWER)
+        benchmark = asked_of[one]
+        version = benchmarks.version(one, benchmark, questions[one])
+        found = score(benchmark, version, questions[one], rows)
+        console.say(
+            f"evaluate {name} {one}: {found['value']:.3f} [{found['low']:.3f}, {found['high']:.3f}]"
+        )
+        scores[one] = found | {"engine": engine.name} | (boxed if one in with_code else {})
+    outputs.write_counts(outputs.score(name), scores, name)
 
 
 if __name__ == "__main__":

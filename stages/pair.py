@@ -1,20 +1,28 @@
-"""pair: one trace of each of two generators, the same problem → data/pairs.parquet"""
+"""pair: two traces of a problem, by generator or by outcome → data/pairs.parquet"""
+
+import polars as pl
 
 from delta import outputs, params, tables
 from delta.console import Console, run
 from delta.pair import PairingParams, pair
-from delta.records import PAIR, PROBLEM, TRACE
+from delta.records import PAIR, PROBLEM, TRACE, VERDICT
 
 
 def main(console: Console, _argv: list[str]) -> None:
     pairing = params.section("pairing", PairingParams)
     problems = tables.read(outputs.PROBLEMS, PROBLEM)
-    chosen = tables.read(outputs.traces(pairing.chosen), TRACE)
-    rejected = tables.read(outputs.traces(pairing.rejected), TRACE)
-    pairs, counts = pair(pairing, problems, chosen, rejected)
+    names = list(dict.fromkeys([pairing.chosen, pairing.rejected]))  # may be the same generator
+    traces = {name: tables.scan(outputs.traces(name), TRACE) for name in names}
+    verdicts = pl.concat(tables.read(outputs.verdicts(name), VERDICT) for name in names)
+    pairs, counts = pair(
+        pairing, problems, traces[pairing.chosen], traces[pairing.rejected], verdicts
+    )
     tables.write(outputs.PAIRS, pairs, PAIR)
     outputs.write_counts(outputs.METRICS / "pair.json", counts, "pair")
-    console.say(f"pair: {counts}")
+    console.say(
+        f"pair: {counts['pairs']} pairs from {counts['with_pairs']} of {counts['problems']} "
+        f"problems, {counts['recipe']}; dropped: {counts['dropped']}"
+    )
 
 
 if __name__ == "__main__":

@@ -1,19 +1,26 @@
 """problems: which problems the policy learns from → data/problems.parquet"""
 
 from delta import outputs, params, tables
-from delta.benchmarks import BenchmarkParams
 from delta.console import Console, run
-from delta.problems import ProblemsParams, build
-from delta.records import PROBLEM
+from delta.problems import DROPPED, ProblemsParams, build
+from delta.records import PROBLEM, QUESTION
 
 
 def main(console: Console, _argv: list[str]) -> None:
     chosen = params.section("problems", ProblemsParams)
-    held_out = params.sections("benchmarks", BenchmarkParams)
-    problems, counts = build(chosen, held_out)
+    columns = ["question_id", "statement"]  # the tests of programs have gigabytes
+    questions = {
+        name: tables.read(outputs.questions(name), QUESTION, columns)
+        for name in params.value("benchmarks")
+    }
+    problems, dropped, counts = build(chosen, questions)
     tables.write(outputs.PROBLEMS, problems, PROBLEM)
+    tables.write(outputs.DROPPED, dropped, DROPPED)
     outputs.write_counts(outputs.METRICS / "problems.json", counts, "problems")
-    console.say(f"problems: {counts}")
+    console.say(
+        f"problems: {counts['kept']} of {counts['drawn']} kept; dropped {counts['dropped']}; "
+        f"in a benchmark: {counts['overlap']}"
+    )
 
 
 if __name__ == "__main__":

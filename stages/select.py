@@ -10,16 +10,21 @@ from delta.select import SelectorParams, select
 
 def main(console: Console, _argv: list[str]) -> None:
     selector = params.section("selector", SelectorParams)
-    sides = [params.value(f"pairing.{side}") for side in ("chosen", "rejected")]
+    names = dict.fromkeys(params.value(f"pairing.{side}") for side in ("chosen", "rejected"))
     pairs = tables.read(outputs.PAIRS, PAIR)
-    ratings = pl.concat(tables.read(outputs.ratings(name), RATING) for name in sides)
+    ratings = pl.concat(tables.read(outputs.ratings(name), RATING) for name in names)
     selected, counts = select(selector, pairs, ratings)
     tables.write(outputs.SELECTED, selected, SELECTED)
     outputs.write_counts(outputs.METRICS / "select.json", counts, "select")
-    console.say(
-        f"select: {counts['selected']} of {counts['pairs']} pairs by {selector.dimension}; "
-        f"{counts['tied_at_cut']} tie at the cut, {counts['tied_and_selected']} of them are in"
+    message = (
+        f"select: {counts['selected']} of {counts['pairs']} pairs, {selector.mode} by {selector.by}"
     )
+    if selector.mode in ("top", "bottom"):
+        tied, inside = counts["tied_at_cut"], counts["tied_and_selected"]
+        message += f"; {tied} tie at the cut, {inside} of them are in"
+    if selector.mode == "length_matched":
+        message += f"; KS distance of the lengths {counts['matching']['ks_distance']}"
+    console.say(message)
 
 
 if __name__ == "__main__":

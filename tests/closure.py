@@ -1,10 +1,20 @@
 """The project's own files that a module imports, directly or not, also inside functions."""
 
 import ast
+import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 OWN = ("delta", "stages")
+PROMPT_FILE = re.compile(r"prompts\.(?:text|template)\(\"([\w.]+)\"\)")
+# What reads a prompt file without naming it.
+READERS = {
+    "prompts.question(": "instruction.txt",
+    "prompts.worked_examples(": "worked_examples.yaml",
+    "prompts.earlier_turns(": "worked_examples.yaml",
+    "protocols.load(": "protocols.yaml",
+    "protocols.all_protocols(": "protocols.yaml",
+}
 
 
 def file_of(module: str) -> Path | None:
@@ -39,3 +49,24 @@ def closure(module: str) -> set[str]:
         seen.add(str(path.relative_to(ROOT)))
         waiting += [*imports_of(path), *([parent] if parent else [])]
     return seen
+
+
+def beside(module: str) -> set[str]:
+    """Files that are no code and lie beside modules of the closure: the package reads them all."""
+    folders = {(ROOT / path).parent for path in closure(module)}
+    files = {path for folder in folders for path in folder.glob("*.*")}
+    return {
+        str(path.relative_to(ROOT))
+        for path in files
+        if path.suffix not in (".py", ".pyc") and path.parent.name != "prompts"
+    }
+
+
+def prompts_of(module: str) -> set[str]:
+    """Prompt files that a module's closure reads."""
+    names = set()
+    for path in closure(module):
+        text = (ROOT / path).read_text(encoding="utf-8")
+        names |= set(PROMPT_FILE.findall(text))
+        names |= {name for call, name in READERS.items() if call in text}
+    return {f"delta/prompts/{name}" for name in names}

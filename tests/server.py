@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import re
 import threading
 from collections import Counter
 from types import TracebackType
@@ -11,6 +12,9 @@ from typing import Any, Self
 from aiohttp import web
 
 from delta import rubric
+
+ANSWER = re.compile(r"should be (\S+?)[.,]?(?:\s|$)")  # fixtures give their answer away
+FORMULA = re.compile(r"\d+(?: [-+*] \d+)+")  # the tasks of the smoke profile
 
 
 class Server:
@@ -67,14 +71,46 @@ class Server:
 
 
 def reply_to(payload: dict[str, Any], content: str) -> dict[str, Any]:
+    """As a model of the named family would: reasoning with its markers, then what is asked for."""
     number = int(hashlib.sha256(content.encode()).hexdigest()[:8], 16)
+    model, asked = payload["model"], payload["messages"][-1]["content"]
     if "response_format" in payload:
         text = json.dumps(rating(number))
+    elif "Verdict: " in asked:
+        verdict = (*["EQUIVALENT", "DIFFERENT"] * 4, "AMBIGUOUS")[number % 9]
+        text = f"Both end in a number.\n\nVerdict: {verdict}"
+    elif "```" in asked or "program" in asked:
+        text = f"```python\nprint({number % 7})\n```"
     else:
-        text = f"2 * {number % 7} = {2 * (number % 7)}. The answer is \\boxed{{{number % 40}}}."
+        # Mostly the answer that is asked for, else another: both kinds of traces occur.
+        answer = answer_to(asked)
+        box = answer if answer and number % 2 else str(number % 40)
+        text = f"2 * {number % 9973} = {2 * (number % 9973)}. The answer is \\boxed{{{box}}}."
+    message: dict[str, Any] = {"content": text}
+    finish_reason = "stop"
+    if number % 11 == 0 and "response_format" not in payload:
+        finish_reason = "length"
+    if model.startswith("s1-"):
+        thought = "<|im_start|>think\nOne by one.\n"
+        message["content"] = (
+            thought if finish_reason == "length" else (f"{thought}<|im_start|>answer\n{text}")
+        )
+    elif model.startswith("nemotron-"):
+        thought = "<think>\nOne by one.\n"
+        message["content"] = (
+            thought if finish_reason == "length" else f"{thought}</think>\n\n{text}"
+        )
+    elif model.startswith("gpt-oss"):
+        message["reasoning"] = "The trace adds, then boxes."  # its server splits the channels
     usage = {"prompt_tokens": 10, "completion_tokens": 20}
-    choice = {"message": {"content": text}, "finish_reason": "stop"}
-    return {"choices": [choice], "usage": usage}
+    return {"choices": [{"message": message, "finish_reason": finish_reason}], "usage": usage}
+
+
+def answer_to(asked: str) -> str | None:
+    if given := ANSWER.search(asked):
+        return given[1]
+    formulas = FORMULA.findall(asked)
+    return str(eval(formulas[-1])) if formulas else None
 
 
 def rating(number: int) -> dict[str, Any]:

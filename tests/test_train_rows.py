@@ -5,8 +5,12 @@ from typing import Any, Literal
 import polars as pl
 import pytest
 
+from delta import protocols
 from delta.errors import InputError
-from delta.train import TrainParams, texts, tokenized
+from delta.rows import held_out, of_method, texts
+from delta.rows import tokenized as tokenized_by
+from delta.train import TrainParams
+from tests.tiny import train_params
 
 END = 0
 STATEMENT = "1 + 1 = ?"
@@ -58,23 +62,17 @@ class Thoughtless(Characters):
         return super().__call__(answer, **options)
 
 
-def params(max_length: int, too_long: Literal["cut", "drop"] = "cut") -> TrainParams:
-    return TrainParams(
-        base="toy",
-        method="dpo",
-        learning_rate=1e-5,
-        beta=0.1,
-        epochs=1,
-        batch_size=1,
-        accumulation=1,
-        warmup_share=0.1,
-        max_grad_norm=1.0,
-        max_length=max_length,
-        too_long=too_long,
-        save_every=1,
-        log_every=1,
-        seed=7,
-    )
+def params(max_length: int, too_long: Literal["cut", "drop"] = "cut", **other: Any) -> TrainParams:
+    return train_params(max_length=max_length, too_long=too_long, form="raw", **other)
+
+
+def tokenized(params: TrainParams, pairs: pl.DataFrame, tokenizer: Characters) -> Any:
+    return tokenized_by(params, protocols.load("plain"), pairs, tokenizer)
+
+
+def trace(text: str, finish: str, split: tuple[int, int, int | None] = (0, 0, 0)) -> dict[str, Any]:
+    names = ("reasoning_start", "reasoning_end", "answer_start")
+    return {"text": text, "finish_reason": finish, **dict(zip(names, split, strict=True))}
 
 
 def pairs(*rows: tuple[str, str, str], statement: str = STATEMENT) -> pl.DataFrame:
@@ -83,11 +81,10 @@ def pairs(*rows: tuple[str, str, str], statement: str = STATEMENT) -> pl.DataFra
         [
             {
                 "pair_id": f"pair {number}",
+                "problem_id": f"problem {number}",
                 "statement": statement,
-                "chosen": chosen,
-                "rejected": rejected,
-                "chosen_finish": finish.split("/")[0],
-                "rejected_finish": finish.split("/")[1],
+                "chosen": trace(chosen, finish.split("/")[0]),
+                "rejected": trace(rejected, finish.split("/")[1]),
             }
             for number, (chosen, rejected, finish) in enumerate(rows)
         ]
@@ -113,21 +110,35 @@ def test_the_reasoning_is_trained_on_though_the_template_would_drop_it() -> None
         "pairs_kept": 1,
         "cut": {"chosen": 0, "rejected": 0},
         "dropped": {},
+        "longest": len(PROMPT) + 36,
     }
 
 
 @pytest.mark.parametrize("tokenizer", [Forgetful(), Thoughtless()])
-def test_a_tokenizer_that_loses_text_is_refused(tokenizer: Characters) -> None:
-    with pytest.raises(InputError, match="does not survive tokenisation") as caught:
-        tokenized(params(1_000), pairs((REASONED, "no", "stop/stop")), tokenizer)
-    assert "<think>one and one</think> It is 2." in str(caught.value)
-    assert "\n" not in str(caught.value)
+def test_a_trace_that_loses_text_in_tokenisation_is_dropped_and_counted(
+    tokenizer: Characters,
+) -> None:
+    two = pairs((REASONED, "no", "stop/stop"), ("yes", "no", "stop/stop"))
+    rows, counts = tokenized(params(1_000), two, tokenizer)
+    assert [row["pair_id"] for row in rows] == ["pair 1"]
+    assert counts["dropped"] == {"chosen_lost_in_tokenisation": 1}
 
 
-def test_a_message_about_lost_text_is_one_line_whatever_the_text() -> None:
+def test_more_drops_than_the_stated_share_are_an_error_that_names_one() -> None:
+    two = pairs((REASONED, "no", "stop/stop"), ("yes", "no", "stop/stop"))
+    assert len(tokenized(params(1_000, max_dropped=0.5), two, Forgetful())[0]) == 1
     with pytest.raises(InputError) as caught:
-        tokenized(params(1_000), pairs(("first\nthen 2", "no", "stop/stop")), Forgetful())
-    assert "\n" not in str(caught.value)
+        tokenized(params(1_000, max_dropped=0.4), two, Forgetful())
+    assert str(caught.value) == (
+        "train.max_dropped = 0.4: 1 of 2 pairs are dropped ({'chosen_lost_in_tokenisation': 1}; "
+        "pair 'pair 0': chosen_lost_in_tokenisation); for those too long, raise train.max_length "
+        "or set train.too_long to cut"
+    )
+
+
+def test_a_trace_without_a_token_is_no_side_of_a_pair() -> None:
+    two = pairs(("", "no", "length/stop"), ("yes", "no", "stop/stop"))
+    assert tokenized(params(1_000), two, Characters())[1]["dropped"] == {"chosen_empty": 1}
 
 
 def test_a_tokenizer_that_evens_out_white_space_is_not_refused() -> None:
@@ -168,6 +179,7 @@ def test_cuts_are_counted_for_each_side_and_lose_the_end_of_turn() -> None:
         "pairs_kept": 5,
         "cut": {"chosen": 2, "rejected": 3},
         "dropped": {},
+        "longest": len(PROMPT) + 6,
     }
 
 
@@ -183,6 +195,7 @@ def test_drops_are_counted_by_side_and_add_up() -> None:
             "chosen_too_long": 1,
             "rejected_too_long": 2,
         },
+        "longest": len(PROMPT) + 5,
     }
 
 
@@ -214,9 +227,137 @@ def test_no_pair_left_is_an_error_with_the_reasons() -> None:
     with pytest.raises(InputError) as caught:
         tokenized(params(20), pairs(*LONG), Characters())
     assert str(caught.value) == (
-        "train.max_length = 20: none of 5 pairs fits ({'prompt_fills_max_length': 5}); raise it, "
-        "or set train.too_long to cut"
+        "train.max_dropped = 1.0: 5 of 5 pairs are dropped ({'prompt_fills_max_length': 5}; pair "
+        "'pair 0': prompt_fills_max_length); for those too long, raise train.max_length or set "
+        "train.too_long to cut"
     )
+
+
+S1 = "<|im_start|>think\none and one\n<|im_start|>answer\nIt is 2."
+S1_SPLIT = (18, 29, 49)
+
+
+def written(trace: dict[str, Any], protocol: str, begun: bool = False, form: str = "policy") -> str:
+    """The completion of one trace, as text, for a policy of this protocol."""
+
+    class Begun(Characters):
+        def apply_chat_template(self, conversation: Any, **options: Any) -> str:
+            return super().apply_chat_template(conversation, **options) + "<think>\n"
+
+    pair = {"pair_id": "p", "problem_id": "q", "statement": STATEMENT, "chosen": trace}
+    other = {"text": "no", "reasoning_start": 0, "reasoning_end": 0, "answer_start": 0}
+    frame = pl.DataFrame([pair | {"rejected": trace | other}])
+    ((row,), _) = tokenized_by(
+        train_params(form=form, max_length=1_000),
+        protocols.load(protocol),
+        frame,
+        Begun() if begun else Characters(),
+    )
+    return text_of(row["chosen_ids"])
+
+
+def test_a_trace_of_another_family_gets_the_policys_own_markers() -> None:
+    split = trace(S1, "stop", S1_SPLIT)
+    assert written(split, "nemotron") == "<think>\none and one\n</think>\n\nIt is 2.<end>"
+    assert written(split, "s1") == S1 + "<end>"
+    assert written(split, "plain") == "one and one\n\nIt is 2.<end>"
+    assert written(split, "nemotron", form="raw") == S1 + "<end>"
+
+
+def test_a_trace_cut_in_its_reasoning_stays_open() -> None:
+    cut = trace(S1[:25], "length", (18, 25, None))
+    assert written(cut, "nemotron") == "<think>\none and"
+    assert written({**cut, "finish_reason": "stop"}, "nemotron") == "<think>\none and"
+
+
+def test_a_marker_that_the_template_wrote_is_not_written_twice() -> None:
+    assert written(trace(S1, "stop", S1_SPLIT), "nemotron", begun=True) == (
+        "one and one\n</think>\n\nIt is 2.<end>"
+    )
+    without = trace("It is 2.", "stop")
+    assert written(without, "nemotron") == "It is 2.<end>"
+    assert written(without, "nemotron", begun=True) == "</think>\n\nIt is 2.<end>"
+
+
+def some_rows(problems: int) -> list[dict[str, Any]]:
+    """Two pairs of each problem."""
+    return [
+        {
+            "pair_id": f"pair {number}",
+            "problem_id": f"problem {number // 2}",
+            "prompt_ids": [1, 2],
+            "chosen_ids": [100 + number, 3],
+            "rejected_ids": [200 + number, 4],
+        }
+        for number in range(2 * problems)
+    ]
+
+
+RULE = {"held_out": 0.25, "every": 1, "patience": 1, "min_improvement": 0.0}
+
+
+def test_no_problem_is_both_trained_on_and_held_out() -> None:
+    rows = some_rows(8)
+    train, kept_back = held_out(train_params(convergence=RULE), rows)
+    assert (len(train), len(kept_back)) == (12, 4)
+    assert not {row["problem_id"] for row in train} & {row["problem_id"] for row in kept_back}
+    assert held_out(train_params(convergence=RULE), rows[::-1])[1] == kept_back[::-1]
+    assert held_out(train_params(convergence=RULE, seed=8), rows)[1] != kept_back
+    assert held_out(train_params(), rows) == (rows, [])
+
+
+def test_holding_out_the_only_problem_is_refused() -> None:
+    with pytest.raises(InputError, match="none is left to train on"):
+        held_out(train_params(convergence=RULE), some_rows(1))
+
+
+def test_kto_sees_both_sides_of_every_pair_in_a_seeded_order() -> None:
+    rows = some_rows(8)
+    single = of_method(train_params(method="kto"), rows)
+    assert sorted((row["completion_ids"][0], row["label"]) for row in single) == [
+        *((100 + number, True) for number in range(16)),
+        *((200 + number, False) for number in range(16)),
+    ]
+    first = [row["label"] for row in single[:16]]
+    assert 4 < sum(first) < 12  # neither side comes first
+    assert of_method(train_params(method="kto"), rows[::-1])[0] == single[0]
+    assert of_method(train_params(method="kto", seed=8), rows) != single
+
+
+def completions(single: list[dict[str, Any]], column: str) -> list[int]:
+    return [row[column][0] for row in single]
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_mismatched_completions_are_those_of_the_same_step(processes: int) -> None:
+    params = train_params(method="kto", batch_size=4, launch={"processes": processes})
+    single = of_method(params, some_rows(4))
+    own, other = completions(single, "completion_ids"), completions(single, "KL_completion_ids")
+    together = 4 * processes
+    for start in range(0, len(single), together):
+        step = own[start : start + together]
+        assert other[start : start + together] == [step[-1], *step[:-1]]
+
+
+def test_a_row_alone_in_the_last_step_is_not_compared_with_itself() -> None:
+    single = of_method(train_params(method="kto", batch_size=3), some_rows(1) + some_rows(2)[2:])
+    alone = of_method(train_params(method="kto", batch_size=7), some_rows(2))
+    assert all(row["completion_ids"] != row["KL_completion_ids"] for row in [*single, *alone])
+
+
+def test_a_mismatched_completion_is_cut_where_the_other_prompt_leaves_no_room() -> None:
+    single = of_method(train_params(method="kto", max_length=3), some_rows(1))
+    assert [len(row["KL_completion_ids"]) for row in single] == [1] * 4
+
+
+def test_sft_learns_the_chosen_side_and_not_the_prompt() -> None:
+    assert of_method(train_params(method="sft"), some_rows(1))[1] == {
+        "input_ids": [1, 2, 101, 3],
+        "labels": [-100, -100, 101, 3],
+    }
+
+
+SPLIT = (0, 4, 5)
 
 
 def joined(**changed: Any) -> pl.DataFrame:
@@ -237,6 +378,9 @@ def joined(**changed: Any) -> pl.DataFrame:
             "trace_id": ["c0", "r0", "c1", "r1"],
             "text": ["chosen 0", "rejected 0", "chosen 1", "rejected 1"],
             "finish_reason": ["stop", "length", "stop", "stop"],
+            "reasoning_start": [0, 0, 0, 0],
+            "reasoning_end": [4, 4, 4, 4],
+            "answer_start": [5, None, 5, 5],
         }
     )
     return texts(table, changed.get("problems", problems), changed.get("traces", traces))
@@ -244,13 +388,19 @@ def joined(**changed: Any) -> pl.DataFrame:
 
 def test_only_selected_pairs_are_joined_with_their_texts_in_rank_order() -> None:
     assert joined().rows() == [
-        ("y", "one?", "chosen 1", "rejected 1", "stop", "stop"),
-        ("x", "zero?", "chosen 0", "rejected 0", "stop", "length"),
+        ("y", "p.1", "one?", trace("chosen 1", "stop", SPLIT), trace("rejected 1", "stop", SPLIT)),
+        (
+            "x",
+            "p.0",
+            "zero?",
+            trace("chosen 0", "stop", SPLIT),
+            trace("rejected 0", "length", (0, 4, None)),
+        ),
     ]
 
 
 def test_a_pair_whose_text_is_missing_is_named() -> None:
-    lost = pl.DataFrame({"trace_id": ["c1"], "text": ["chosen 1"], "finish_reason": ["stop"]})
+    lost = pl.DataFrame([{"trace_id": "c1", **trace("chosen 1", "stop")}])
     with pytest.raises(InputError, match="pair 'y': its problem or a trace is missing"):
         joined(traces=lost)
     with pytest.raises(InputError, match="pair 'x': its problem or a trace is missing"):

@@ -1,8 +1,10 @@
 """A model folder as `fetch` writes it, with random weights: 0.2 MB, made in a second."""
 
 from pathlib import Path
+from typing import Any
 
 from delta import weights
+from delta.train import TrainParams
 
 TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
@@ -45,3 +47,38 @@ def write_model(folder: Path, seed: int = 0) -> str:
     LlamaForCausalLM(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return weights.stamp(folder, "tiny")
+
+
+def train_params(**changes: Any) -> TrainParams:
+    """A section `train` as small as it gets, with `changes`; those of a method by its name."""
+    own = {"learning_rate": 1e-2, "epochs": 1}
+    values: dict[str, Any] = {
+        "base": "tiny",
+        "method": "dpo",
+        "dpo": own | {"beta": 0.5},
+        "kto": own | {"beta": 0.5, "desirable_weight": 1.0, "undesirable_weight": 1.0},
+        "sft": own,
+        "form": "policy",
+        "max_length": 256,
+        "too_long": "cut",
+        "max_dropped": 1.0,
+        "batch_size": 2,
+        "accumulation": 1,
+        "optimizer": "adamw_torch",
+        "schedule": "linear",
+        "warmup_share": 0.0,
+        "max_grad_norm": 1.0,
+        "lora": None,
+        "compute": "float32",
+        "weights": "float32",
+        "gradient_checkpointing": False,
+        "launch": {"processes": 1, "sharding": "none"},
+        "convergence": None,
+        "save_every": 2,
+        "log_every": 1,
+        "seed": 7,
+    }
+    for name, value in changes.items():
+        known = values[name]
+        values[name] = known | value if isinstance(known, dict) else value
+    return TrainParams.model_validate(values)

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,10 @@ import yaml
 
 from tests.closure import ROOT
 
-COPIED = (".dvc/config", ".dvc/.gitignore", ".dvc/plots", ".dvcignore", ".gitignore", "dvc.yaml")
+COPIED = (
+    *(".dvc/config", ".dvc/.gitignore", ".dvc/plots", ".dvcignore", ".gitignore", "dvc.yaml"),
+    "metrics/runs/README.md",
+)
 CODE = ("delta", "stages")
 
 
@@ -22,6 +26,7 @@ class Workspace:
 
     def __init__(self, folder: Path, params: Path) -> None:
         self.folder = folder
+        self.output = ""  # of the first rebuild, where a fixture keeps it
         folder.mkdir(parents=True, exist_ok=True)
         for name in COPIED:
             source = ROOT / name
@@ -34,33 +39,49 @@ class Workspace:
             ignore = shutil.ignore_patterns("__pycache__")
             shutil.copytree(ROOT / name, folder / name, ignore=ignore)
         shutil.copy(params, folder / "params.yaml")
-        self.env = os.environ | {
+        self.env = self.environment()
+        self.git("init", "--quiet", "--initial-branch=main")
+        self.commit()
+
+    @classmethod
+    def at(cls, folder: Path, env: dict[str, str]) -> "Workspace":
+        """One that is there already."""
+        space = cls.__new__(cls)
+        space.folder, space.env, space.output = folder, dict(env), ""
+        return space
+
+    @staticmethod
+    def environment() -> dict[str, str]:
+        env = os.environ | {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "DVC_NO_ANALYTICS": "1",
             "GIT_CONFIG_GLOBAL": os.devnull,
             "DELTA_STORE": "",
         }
         for who in ("AUTHOR", "COMMITTER"):
-            self.env |= {f"GIT_{who}_NAME": "test", f"GIT_{who}_EMAIL": "test@example.org"}
-        self.git("init", "--quiet", "--initial-branch=main")
-        self.commit()
+            env |= {f"GIT_{who}_NAME": "test", f"GIT_{who}_EMAIL": "test@example.org"}
+        return env
 
     def run(self, *command: str, ok: bool = True) -> str:
         """Standard output and error of the command; its exit code is checked."""
-        done = subprocess.run(
-            command,
-            cwd=self.folder,
-            env=self.env,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
+        # To a file: a worker of DVC's queue holds a pipe open as long as it lives, and that is for
+        # ever where the thread that should end it has met a half-written message (a race in DVC).
+        with tempfile.TemporaryFile("w+") as out:
+            done = subprocess.run(
+                command,
+                cwd=self.folder,
+                env=self.env,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                check=False,
+            )
+            out.seek(0)
+            said = out.read()
         if ok:
-            assert done.returncode == 0, f"{command}: {done.returncode}\n{done.stdout}{self.logs()}"
+            assert done.returncode == 0, f"{command}: {done.returncode}\n{said}{self.logs()}"
         else:
-            assert done.returncode != 0, f"{command} should fail\n{done.stdout}"
-        return done.stdout
+            assert done.returncode != 0, f"{command} should fail\n{said}"
+        return said
 
     def dvc(self, *words: str, ok: bool = True) -> str:
         return self.run("dvc", *words, ok=ok)

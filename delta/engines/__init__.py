@@ -7,8 +7,6 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from delta.records import Message
-
 
 @dataclass(frozen=True)
 class Request:
@@ -16,14 +14,17 @@ class Request:
 
     model: str  # fingerprint of the weights and tokenizer, or name and revision at an endpoint
     engine: str  # engine, version and number format: where one of them changes, replies change
-    prompt: str  # rendered; at an endpoint, which renders by itself, the messages as JSON
+    prompt: str  # rendered; at an endpoint, which renders by itself, its messages as JSON
     temperature: float
     top_p: float
     max_tokens: int
     seed: int
     sample: int  # the how-manieth reply to this prompt
+    stop: tuple[str, ...] = ()  # texts that end it, besides the model's own end of turn
+    keep_special_tokens: bool = False
     attempt: int = 0  # raised when a reply did not parse and is asked for again
     schema: str | None = None  # JSON schema that guides the decoding
+    channels: bool = False  # the schema holds in the final channel only, after free reasoning
 
     def key(self) -> str:
         """SHA-256 over all fields, as 64 hex digits."""
@@ -44,14 +45,19 @@ class Reply(NamedTuple):
     finish_reason: str  # one of delta.records.FINISH_REASONS
     prompt_tokens: int
     completion_tokens: int
+    reasoning: str | None = None  # where a server has taken it out of the text
+
+
+class Failure(NamedTuple):
+    """No reply came, and why. It is kept nowhere, so that the next run asks again."""
+
+    reason: str
 
 
 # Answers requests in the order in which they finish. Steps take such a function, not a client.
 Ask = Callable[[Iterable[Request]], Iterator[tuple[Request, Reply]]]
-
-
-def user_message(content: str) -> list[Message]:
-    return [{"role": "user", "content": content}]
+# What an engine has: some requests may fail, which delta.replies counts and bounds.
+TryToAsk = Callable[[Iterable[Request]], Iterator[tuple[Request, Reply | Failure]]]
 
 
 def as_json(value: Any) -> str:

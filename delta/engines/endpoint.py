@@ -1,4 +1,8 @@
-"""An OpenAI-compatible server: many requests at once, each reply handed on as it arrives."""
+"""An OpenAI-compatible server: many requests at once, each reply handed on as it arrives.
+
+Servers are overloaded, restarted and replaced while a stage runs. A request that fails is tried
+again with growing pauses; one that fails every time is a Failure, and the others go on.
+"""
 
 import asyncio
 import json
@@ -6,39 +10,62 @@ import os
 import queue
 import random
 import threading
+import time
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import aiohttp
 
-from delta.engines import Reply, Request, as_json
-from delta.engines.settings import EndpointSettings
-from delta.records import FINISH_REASONS, Message
+from delta import protocols
+from delta.engines import Failure, Reply, Request, as_json
+from delta.engines.settings import EndpointSettings, ServingParams
+from delta.records import Message
 
 KEY_VARIABLE = "OPENAI_API_KEY"
-RETRIED = (408, 409, 425, 429, 500, 502, 503, 504)
+TRIED_AGAIN = (408, 409, 425, 429, 500, 502, 503, 504)
+REFUSED_FOR_GOOD = (400, 413, 422)  # this request alone; any other status concerns all of them
+LONGEST_PAUSE_S = 30.0
+LONGEST_WORD = 200  # characters of what a server says of an error
+OUR_ID = "delta-"
 
 
 class EndpointError(RuntimeError):
-    """The server gave no usable answer within the allowed number of tries."""
+    """The server will answer no request as it is set up: a key, a path or a name is wrong."""
 
 
 class Endpoint:
     """An engine that sends chat completions. The server renders the messages."""
 
-    def __init__(self, settings: EndpointSettings, model: str) -> None:
+    def __init__(self, settings: EndpointSettings, serving: ServingParams, model: str) -> None:
         self.settings = settings
         self.model = model
+        self.protocol = protocols.load(serving.protocol)
         self.name = f"endpoint {settings.revision}"
+        self._not_before = 0.0  # monotonic seconds: a server that asks for a pause asks all of us
 
     def render(self, messages: list[Message]) -> str:
-        return as_json(messages)
+        """The messages and the template's arguments as JSON; the server's template writes the day.
 
-    def ask(self, requests: Iterable[Request]) -> Iterator[tuple[Request, Reply]]:
+        A vLLM server takes it from VLLM_SYSTEM_START_DATE, so that it can be pinned there.
+        """
+        return as_json(
+            {"messages": messages, "chat_template_kwargs": self.protocol.template_arguments()}
+        )
+
+    def num_tokens(self, text: str) -> int | None:  # noqa: ARG002 - the server has the tokenizer
+        return None
+
+    def ask(self, requests: Iterable[Request]) -> Iterator[tuple[Request, Reply | Failure]]:
         """Requests run on a loop in a thread of its own; replies come back through a queue."""
-        arrived: queue.Queue[tuple[Request, Reply] | BaseException | None] = queue.Queue()
+        arrived: queue.Queue[tuple[Request, Reply | Failure] | BaseException | None]
+        arrived = queue.Queue()
         loop = asyncio.new_event_loop()
-        work = loop.create_task(self._ask_all(list(requests), arrived))
+        # Whoever asks for the next reply has kept the last one. Until then its place stays taken,
+        # so that a kill loses a bounded number of replies however slowly they are read.
+        places = asyncio.Semaphore(2 * self.settings.concurrency)
+        work = loop.create_task(self._ask_all(list(requests), arrived, places))
         thread = threading.Thread(target=_drive, args=(loop, work, arrived), daemon=True)
         thread.start()
         try:
@@ -46,12 +73,15 @@ class Endpoint:
                 if isinstance(item, BaseException):
                     raise item
                 yield item
+                loop.call_soon_threadsafe(places.release)
         finally:
             loop.call_soon_threadsafe(work.cancel)
             thread.join()
             loop.close()
 
-    async def _ask_all(self, requests: list[Request], arrived: "queue.Queue[Any]") -> None:
+    async def _ask_all(
+        self, requests: list[Request], arrived: "queue.Queue[Any]", places: asyncio.Semaphore
+    ) -> None:
         headers = {}
         if token := os.environ.get(KEY_VARIABLE):
             headers["Authorization"] = f"Bearer {token}"
@@ -64,41 +94,64 @@ class Endpoint:
 
             async def worker() -> None:
                 for request in waiting:
+                    await places.acquire()
                     arrived.put((request, await self._ask_one(session, request)))
 
             async with asyncio.TaskGroup() as group:
                 for _ in range(self.settings.concurrency):
                     group.create_task(worker())
 
-    async def _ask_one(self, session: aiohttp.ClientSession, request: Request) -> Reply:
-        url = self.settings.base_url.rstrip("/") + "/chat/completions"
-        problem = "no try was made"
+    async def _ask_one(self, session: aiohttp.ClientSession, request: Request) -> Reply | Failure:
+        problem = ""
         for attempt in range(self.settings.tries):
-            if attempt:
-                # Full jitter: a fleet of workers must not come back in step.
-                await asyncio.sleep(random.uniform(0, min(30, 0.5 * 2**attempt)))
+            await asyncio.sleep(max(pause_s(attempt), self._not_before - time.monotonic()))
             try:
-                async with session.post(url, json=self._payload(request)) as response:
-                    if response.status in RETRIED:
-                        problem = f"HTTP {response.status}"
-                        continue
-                    if response.status != 200:
-                        text = (await response.text())[:200]
-                        raise EndpointError(f"{url}: HTTP {response.status}: {text}")
-                    return _reply(await response.json())
+                found = await self._try_once(session, request)
             except (aiohttp.ClientError, TimeoutError, ValueError, LookupError, TypeError) as error:
                 problem = f"{type(error).__name__}: {error}"
-        raise EndpointError(f"{url}: {problem}, after {self.settings.tries} tries")
+            else:
+                if not isinstance(found, str):
+                    return found
+                problem = found
+        return Failure(f"{problem}, after {self.settings.tries} tries")
+
+    async def _try_once(
+        self, session: aiohttp.ClientSession, request: Request
+    ) -> Reply | Failure | str:
+        """The reply; a Failure where trying again is in vain; or what was wrong this time."""
+        url = self.settings.base_url.rstrip("/") + "/chat/completions"
+        # vLLM makes it part of the reply's id; to other servers it is a header like any other.
+        headers = {"X-Request-Id": OUR_ID + request.key()}
+        async with session.post(url, json=self._payload(request), headers=headers) as response:
+            status = f"HTTP {response.status}"
+            if response.status in TRIED_AGAIN:
+                asked_for = wanted_pause_s(response.headers.get("Retry-After"))
+                pause = min(asked_for, self.settings.timeout_s)
+                self._not_before = max(self._not_before, time.monotonic() + pause)
+                return status
+            if response.status in REFUSED_FOR_GOOD:
+                return Failure(f"{status}: {await _said(response)}")
+            if response.status != 200:
+                raise EndpointError(f"{url}: {status}: {await _said(response)}")
+            return _reply(await response.json(), request)
 
     def _payload(self, request: Request) -> dict[str, Any]:
+        asked = json.loads(request.prompt)
         payload: dict[str, Any] = {
             "model": self.model,
-            "messages": json.loads(request.prompt),
+            "messages": asked["messages"],
             "temperature": request.temperature,
             "top_p": request.top_p,
             "max_tokens": request.max_tokens,
             "seed": request.sampling_seed(),
         }
+        # Only what is asked for: servers other than vLLM refuse fields that they do not know.
+        if request.stop:
+            payload["stop"] = list(request.stop)
+        if request.keep_special_tokens:
+            payload["skip_special_tokens"] = False
+        if arguments := asked["chat_template_kwargs"]:
+            payload |= {"chat_template_kwargs": arguments} | arguments
         if request.schema is not None:
             schema = {"name": "reply", "schema": json.loads(request.schema), "strict": True}
             payload["response_format"] = {"type": "json_schema", "json_schema": schema}
@@ -117,17 +170,65 @@ def _drive(
         arrived.put(error)
 
 
-def _reply(body: Any) -> Reply:
-    """The first choice. KeyError, TypeError or ValueError where the body is not a chat reply.
+async def _said(response: aiohttp.ClientResponse) -> str:
+    """The start of what the server said of an error. Some repeat the key that they do not like."""
+    text = await response.text()
+    if token := os.environ.get(KEY_VARIABLE):
+        text = text.replace(token, f"${KEY_VARIABLE}")
+    return text[:LONGEST_WORD]
+
+
+def pause_s(attempt: int) -> float:
+    """Before the try of this number: none, then from half a second on twice as long each time.
+
+    Half of it is chance, so that a fleet of workers does not come back in step; the other half is
+    certain, so that ten tries outlast a server that is away for a minute.
+    """
+    if attempt == 0:
+        return 0.0
+    longest = min(LONGEST_PAUSE_S, 2.0 ** (attempt - 1))
+    return longest / 2 + random.uniform(0, longest / 2)
+
+
+def wanted_pause_s(retry_after: str | None) -> float:
+    """What a Retry-After header asks for, in seconds or as a date; 0 where it asks for nothing."""
+    if retry_after is None:
+        return 0.0
+    try:
+        return max(0.0, float(int(retry_after)))
+    except ValueError:
+        pass
+    try:
+        when = parsedate_to_datetime(retry_after)
+    except ValueError:
+        return 0.0
+    return max(0.0, (when.astimezone(UTC) - datetime.now(UTC)).total_seconds())
+
+
+def _reply(body: Any, request: Request) -> Reply:
+    """The first choice. KeyError, TypeError or ValueError where the body is not a chat reply, or
+    is one to another of our requests.
 
     No text, or an end such as `content_filter`, is an answer too: the server refused, and would
     again. It is kept and counted, and never becomes a number.
     """
+    if not isinstance(body, dict):
+        raise TypeError(f"the body is {type(body).__name__}, allowed: a JSON object")
+    given = str(body.get("id")).rpartition(OUR_ID)  # vLLM's: chatcmpl-, and what we sent
+    if given[1] and not given[2].startswith(request.key()):
+        raise ValueError(f"the reply is to another request: {given[2]}")
     choice = body["choices"][0]
-    text, finish_reason = choice["message"]["content"], choice["finish_reason"]
-    if finish_reason not in FINISH_REASONS or text is None:
-        text, finish_reason = "", "refused"
-    text.encode()  # half a surrogate pair (a UnicodeEncodeError, so a ValueError) fits no table
-    return Reply(
-        text, finish_reason, body["usage"]["prompt_tokens"], body["usage"]["completion_tokens"]
-    )
+    message = choice["message"]
+    text, finish_reason = message["content"], choice["finish_reason"]
+    # Servers with a reasoning parser take it out of the text, under one of two names.
+    reasoning = message.get("reasoning") or message.get("reasoning_content")
+    if text is None and reasoning is not None and finish_reason == "length":
+        text = ""  # cut while it reasoned
+    if finish_reason not in ("stop", "length") or text is None:
+        text, finish_reason, reasoning = "", "refused", None
+    for part in (text, reasoning or ""):
+        if not isinstance(part, str):
+            raise TypeError(f"content is {type(part).__name__}, allowed: text")
+        part.encode()  # half a surrogate pair (a UnicodeEncodeError, so a ValueError) fits no table
+    usage = body["usage"]
+    return Reply(text, finish_reason, usage["prompt_tokens"], usage["completion_tokens"], reasoning)

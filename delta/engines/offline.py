@@ -12,8 +12,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from delta import harmony, protocols
 from delta.engines import Reply, Request
-from delta.engines.settings import VllmSettings
+from delta.engines.settings import ServingParams, VllmSettings
 from delta.errors import InputError
 from delta.records import Message
 
@@ -24,10 +25,12 @@ BATCHED_TOKENS = 2_048  # of prompts in one step: enough to keep two cores busy
 class Offline:
     """An engine for one model folder; tokenizer and weights are loaded when first needed."""
 
-    def __init__(self, settings: VllmSettings, folder: Path) -> None:
+    def __init__(self, settings: VllmSettings, serving: ServingParams, folder: Path) -> None:
         self.settings = settings
+        self.serving = serving
         self.folder = folder
-        self.name = f"{_distribution()} {settings.dtype}"
+        self.protocol = protocols.load(serving.protocol)
+        self.name = f"{_distribution()} {serving.dtype}"
         self._tokenizer: Any = None
         self._engine: Any = None
 
@@ -36,15 +39,17 @@ class Offline:
         if self._tokenizer is None:
             from transformers import AutoTokenizer
 
-            self._tokenizer = AutoTokenizer.from_pretrained(self.folder)
+            self._tokenizer = AutoTokenizer.from_pretrained(
+                self.folder, trust_remote_code=self.serving.trust_remote_code
+            )
         return self._tokenizer
 
     def render(self, messages: list[Message]) -> str:
         """The prompt as the model sees it, up to where its answer begins."""
-        text: str = self.tokenizer.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=True
-        )
-        return text
+        return self.protocol.render(self.tokenizer, messages)
+
+    def num_tokens(self, text: str) -> int | None:
+        return len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def ask(self, requests: Iterable[Request]) -> Iterator[tuple[Request, Reply]]:
         asked = list(requests)
@@ -66,6 +71,7 @@ class Offline:
 
     def _tokens(self, requests: list[Request]) -> dict[str, list[int]]:
         """The token ids of every prompt. InputError where one does not fit with its reply."""
+        room = self.serving.max_model_len
         tokens: dict[str, list[int]] = {}
         for request in requests:
             if request.prompt not in tokens:
@@ -73,10 +79,10 @@ class Offline:
                 ids = self.tokenizer(request.prompt, add_special_tokens=False)["input_ids"]
                 tokens[request.prompt] = ids
             length = len(tokens[request.prompt])
-            if length + request.max_tokens > self.settings.max_model_len:
+            if length + request.max_tokens > room:
                 raise InputError(
-                    f"engine.vllm.max_model_len = {self.settings.max_model_len}: a prompt of "
-                    f"{length} tokens and max_tokens {request.max_tokens} do not fit; allowed: "
+                    f"serving.{self.folder.name}.max_model_len = {room}: a prompt of {length} "
+                    f"tokens and max_tokens {request.max_tokens} do not fit; allowed: "
                     f"{length + request.max_tokens} or more"
                 )
         return tokens
@@ -88,17 +94,25 @@ class Offline:
             from vllm.engine.arg_utils import EngineArgs
             from vllm.v1.engine.llm_engine import LLMEngine
 
-            settings = self.settings
+            settings, serving = self.settings, self.serving
+            memory: dict[str, Any] = {"gpu_memory_utilization": settings.gpu_share}
+            if settings.kv_cache_gib is not None:
+                memory = {"kv_cache_memory_bytes": int(settings.kv_cache_gib * GIB)}
             args = EngineArgs(
                 model=str(self.folder),
-                dtype=settings.dtype,
-                max_model_len=settings.max_model_len,
+                dtype=serving.dtype,
+                max_model_len=serving.max_model_len,
+                tensor_parallel_size=serving.tensor_parallel,
+                trust_remote_code=serving.trust_remote_code,
                 max_num_seqs=settings.max_num_seqs,
-                kv_cache_memory_bytes=int(settings.kv_cache_gib * GIB),
+                **memory,
                 enforce_eager=settings.enforce_eager,
                 enable_chunked_prefill=settings.chunked_prefill,
-                # Without chunking a whole prompt must fit one step.
-                max_num_batched_tokens=max(BATCHED_TOKENS, settings.max_model_len),
+                # Without chunking a whole prompt must fit one step; else vLLM knows best.
+                max_num_batched_tokens=None
+                if settings.chunked_prefill
+                else max(BATCHED_TOKENS, serving.max_model_len),
+                block_size=settings.block_size,
                 enable_prefix_caching=True,  # samples of a problem and worked examples are shared
                 # Small models loop in white space under a grammar; only this setting is obeyed.
                 structured_outputs_config={"backend": "xgrammar", "disable_any_whitespace": True},
@@ -112,13 +126,20 @@ def _sampling(request: Request) -> Any:
     from vllm.sampling_params import RequestOutputKind, SamplingParams, StructuredOutputsParams
 
     guide = None
-    if request.schema is not None:
+    if request.schema is not None and request.channels:
+        # A plain schema would hold from the first token on: no reasoning, no effort.
+        tag = harmony.structural_tag(json.loads(request.schema))
+        guide = StructuredOutputsParams(structural_tag=tag)
+    elif request.schema is not None:
         guide = StructuredOutputsParams(json=json.loads(request.schema))
     return SamplingParams(
         temperature=request.temperature,
         top_p=request.top_p,
         max_tokens=request.max_tokens,
         seed=request.sampling_seed(),
+        stop=list(request.stop),
+        skip_special_tokens=not request.keep_special_tokens,
+        spaces_between_special_tokens=False,
         output_kind=RequestOutputKind.FINAL_ONLY,
         structured_outputs=guide,
     )

@@ -1,26 +1,43 @@
 """Which engine answers, with which settings, and how it samples. Opening one costs nothing yet."""
 
 from pathlib import Path
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Literal, Protocol, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from delta.engines import Ask, Request
+from delta import protocols
+from delta.engines import Reply, Request, TryToAsk
 from delta.params import Section
 from delta.records import Message
 
 Positive = Annotated[int, Field(ge=1)]
 
 
+class ServingParams(Section):
+    """How one model is spoken to and held in memory, by whichever engine."""
+
+    protocol: str  # a name in prompts/protocols.yaml
+    dtype: Literal["float32", "bfloat16", "float16"]
+    max_model_len: Positive  # tokens, prompt and reply
+    tensor_parallel: Positive  # GPUs that share the model
+    trust_remote_code: bool  # whether code that lies beside the weights is run
+
+
 class VllmSettings(Section):
     """vLLM in this process, on the GPU where there is one, else on the CPU."""
 
-    dtype: Literal["float32", "bfloat16", "float16"]
-    max_model_len: Positive  # tokens, prompt and reply
     max_num_seqs: Positive  # requests that the engine works on at once
-    kv_cache_gib: Annotated[float, Field(gt=0)]
+    kv_cache_gib: Annotated[float, Field(gt=0)] | None  # for the cache alone, or
+    gpu_share: Annotated[float, Field(gt=0, le=1)] | None  # of the GPU's memory, for everything
     enforce_eager: bool
     chunked_prefill: bool  # must be off on the CPU, where it breaks seeds
+    block_size: Positive | None  # tokens of a prompt that are shared or not; null: vLLM's choice
+
+    @model_validator(mode="after")
+    def _one_bound(self) -> Self:
+        if (self.kv_cache_gib is None) == (self.gpu_share is None):
+            raise ValueError("allowed: exactly one of kv_cache_gib and gpu_share")
+        return self
 
 
 class EndpointSettings(Section):
@@ -29,11 +46,13 @@ class EndpointSettings(Section):
     What it serves under a name, also under "policy", is taken on trust.
     """
 
-    base_url: Annotated[str, Field(pattern=r"^https?://")]
+    # Without user or password: params.yaml goes into Git. A key is taken from $OPENAI_API_KEY.
+    base_url: Annotated[str, Field(pattern=r"^https?://[^@/]+(/[^@]*)?$")]
     revision: str  # what tells its weights and version from others: part of every request's key
     concurrency: Positive
     timeout_s: Annotated[float, Field(gt=0)]
-    tries: Positive  # for one request, before the stage stops
+    tries: Positive  # for one request, before it counts as failed
+    max_failed: Annotated[float, Field(ge=0, le=1)]  # share of a stage's requests
 
 
 class EngineSettings(Section):
@@ -51,22 +70,25 @@ class SamplingParams(Section):
 
 class Engine(Protocol):
     name: str  # kind, version and number format: part of every request's key
+    protocol: protocols.Protocol
 
     def render(self, messages: list[Message]) -> str: ...
 
+    def num_tokens(self, text: str) -> int | None: ...  # None: only a server knows
+
     @property
-    def ask(self) -> Ask: ...
+    def ask(self) -> TryToAsk: ...
 
 
-def open_engine(settings: EngineSettings, model_folder: Path) -> Engine:
+def open_engine(settings: EngineSettings, serving: ServingParams, model_folder: Path) -> Engine:
     """The engine for the model in `model_folder`. Weights are loaded at the first request."""
     if settings.kind == "endpoint":
         from delta.engines.endpoint import Endpoint
 
-        return Endpoint(settings.endpoint, model_folder.name)
+        return Endpoint(settings.endpoint, serving, model_folder.name)
     from delta.engines.offline import Offline
 
-    return Offline(settings.vllm, model_folder)
+    return Offline(settings.vllm, serving, model_folder)
 
 
 def request(
@@ -76,9 +98,19 @@ def request(
         model=model,
         engine=engine.name,
         prompt=prompt,
+        stop=tuple(engine.protocol.stop),
+        keep_special_tokens=engine.protocol.keep_special_tokens,
         temperature=params.temperature,
         top_p=params.top_p,
         max_tokens=params.max_tokens,
         seed=params.seed,
         sample=sample,
     )
+
+
+def whole_text(reply: Reply, protocol: protocols.Protocol) -> str:
+    """The reply with its reasoning, put back where a server had taken it out."""
+    if reply.reasoning is None:
+        return reply.text
+    open_end = reply.finish_reason == "length" and not reply.text
+    return protocol.write(reply.reasoning, None if open_end else reply.text)

@@ -1,93 +1,187 @@
-"""A mathematical answer: the last box after the reasoning, compared by Math-Verify."""
+r"""A mathematical answer: the last box, compared as text, as a number, then by Math-Verify.
 
-from typing import Any, NamedTuple
+- No box is a wrong answer, as on every benchmark. The last of several boxes counts, so that
+  \boxed{7} … \boxed{8} answers 8; several values belong in one box, in any order.
+- Exact golds ask for exact answers: 0.333 is not 1/3, but six right digits are (0.333333), as in
+  Math-Verify. A gold that is itself rounded (0.33, 8.7e8) asks for its own precision: what rounds
+  to it is right, up to 5 % (a gold of one digit would allow half its value), and so is the gold
+  rounded to three or more digits. Integers are exact, also those that may have been measured.
+- A percentage equals the number with and without the hundredth. Units are not compared.
+- Ungradable is what cannot be compared: a gold, or an answer with mathematics, that does not parse.
+"""
 
-BOX = r"\boxed{"
-THINKING, THINKING_ENDS = "<think>", "</think>"
-MAX_ANSWER = 1_000  # characters; nothing longer is an answer, and parsers are slow on it
+import re
+from fractions import Fraction
+from typing import Any
 
+from delta.graders import Verdict
+from delta.graders.choice import letter_of_option, plain
+from delta.graders.readings import (
+    DIGITS,
+    WORDS,
+    Number,
+    cleaned,
+    formula,
+    last_box,
+    number,
+    without_name,
+    without_units,
+    words,
+)
 
-class Verdict(NamedTuple):
-    outcome: str  # one of delta.records.OUTCOMES
-    extracted: str | None
-    reason: str | None
-
-
-def last_box(text: str) -> str | None:
-    r"""The content of the last balanced \boxed{…} after the reasoning; None where there is none.
-
-    Math-Verify would merge all boxes of a text into a set, so a trace that corrects itself from
-    \boxed{7} to \boxed{8} would be wrong, and without a box it would guess from loose numbers.
-    """
-    _, ended, answer = text.rpartition(THINKING_ENDS)
-    if not ended and THINKING in answer:
-        return None  # cut before the reasoning ended: a box in there is no answer
-    start = answer.rfind(BOX)
-    while start >= 0:
-        content = _balanced(answer, start + len(BOX))
-        if content is not None:
-            return content
-        start = answer.rfind(BOX, 0, start)
-    return None
-
-
-def _balanced(text: str, start: int) -> str | None:
-    """Text from `start` to the brace that closes there; None where none does in MAX_ANSWER."""
-    depth, escaped = 1, False
-    for index in range(start, min(len(text), start + MAX_ANSWER)):
-        character = text[index]
-        if escaped:
-            escaped = False
-        elif character == "\\":
-            escaped = True
-        elif character == "{":
-            depth += 1
-        elif character == "}":
-            depth -= 1
-            if depth == 0:
-                return text[start:index].strip()
-    return None
+LAST_PLACE = Fraction(1, 2)  # of a rounded gold: what rounds to it
+WIDEST = Fraction(5, 100)  # of a rounded gold of one digit
+SIX_DIGITS = Fraction(2, 10**6)  # between an exact gold and a decimal number
+SIX_DECIMALS = Fraction(1, 2 * 10**6)  # between a whole gold and a decimal number
+EQUAL = Fraction(1, 10**40)  # between two expressions evaluated to fifty digits
+SAME_VALUE = 1e-6  # between the values of two formulas at one point
+IN_BASE = re.compile(r"([0-9A-Za-z]+)_\{?(\d+)\}?")  # 52_8
 
 
-def grade(gold_answer: str, text: str, finish_reason: str) -> Verdict:
-    """The outcome of one trace or answer against its gold answer.
-
-    No box is a wrong answer, as on every benchmark; its reason says whether the text was cut.
-    Ungradable is what cannot be compared: a gold or an extracted answer that does not parse.
-    """
-    extracted = last_box(text)
+def grade(gold_answer: str, answer: str | None, finish_reason: str) -> Verdict:
+    """The outcome of one answer, the reply after its reasoning; None: cut before that ended."""
+    if not gold_answer.strip():
+        return Verdict("ungradable", None, "empty_gold")
+    extracted = None if answer is None else last_box(answer)
     if extracted is None:
-        return Verdict("incorrect", None, "cut" if finish_reason == "length" else "no_box")
-    if not extracted:
+        cut = answer is None or finish_reason == "length"
+        return Verdict("incorrect", None, "cut" if cut else "no_box")
+    gold, prediction = cleaned(gold_answer), cleaned(extracted)
+    if not (words(prediction) or _text(prediction)):
         return Verdict("incorrect", extracted, "empty_box")
-    if " ".join(extracted.split()) == " ".join(gold_answer.split()):
+    if is_same(gold, prediction):
         return Verdict("correct", extracted, None)
-    return _compared(gold_answer, extracted)
+    if not _is_readable(gold):
+        return Verdict("ungradable", extracted, "unparsable_gold")
+    if not _is_readable(prediction):
+        return Verdict("ungradable", extracted, "unparsable_answer")
+    return Verdict("incorrect", extracted, "different")
 
 
-def _compared(gold_answer: str, extracted: str) -> Verdict:
-    from math_verify import verify
+def grade_as_math_verify(gold_answer: str, answer: str | None, finish_reason: str) -> Verdict:
+    """By Math-Verify alone, as papers report it: its own extraction, which may merge several boxes
+    and, where there is no box, takes a formula or number of the text."""
+    from math_verify import parse, verify
 
-    # Bare LaTeX often parses to nothing; a box around it always says what it is. The caller's hard
-    # kill bounds the time: the library's own alarms answer False in silence.
-    gold = _parsed(gold_answer)
+    if not gold_answer.strip():
+        return Verdict("ungradable", None, "empty_gold")
+    if answer is None:
+        return Verdict("incorrect", None, "cut")
+    prediction = parse(answer, parsing_timeout=None)
+    if not prediction:
+        return Verdict("incorrect", None, "cut" if finish_reason == "length" else "no_box")
+    extracted = str(prediction[-1])
+    gold = parse(f"\\boxed{{{gold_answer}}}", parsing_timeout=None)
     if not gold:
         return Verdict("ungradable", extracted, "unparsable_gold")
-    prediction = _parsed(extracted)
-    if not prediction:
-        return Verdict("ungradable", extracted, "unparsable_answer")
     if verify(gold, prediction, timeout_seconds=None):
         return Verdict("correct", extracted, None)
     return Verdict("incorrect", extracted, "different")
 
 
-def _parsed(answer: str) -> list[Any]:
-    """Math-Verify's readings. A boxed percentage stays a mere string; as a formula it is read."""
-    from math_verify import parse
+def is_same(gold: str, prediction: str) -> bool:
+    """Whether two cleaned answers say the same."""
+    bare = without_units(gold), without_units(prediction)
+    if _text(gold) == _text(prediction) or (bare[0] and _text(bare[0]) == _text(bare[1])):
+        return True
+    if (gold_words := words(gold)) and (others := words(prediction)):
+        if gold_words == others:
+            return True
+        # As formulas, words with the same letters are equal: `ba` may be `ab`, but no word is.
+        if len(gold_words) > 3 or re.search(WORDS, gold):
+            return False
+    if r"\approx" in prediction and r"\approx" not in gold:
+        # "22/7 \approx 3.14" answers with both.
+        return any(is_same(gold, side.strip()) for side in prediction.split(r"\approx") if side)
+    if re.fullmatch(r"\([A-J]\)", gold_letter := plain(gold).strip()):
+        return letter_of_option(prediction) == gold_letter[1]
+    gold, prediction = _same_base(gold, prediction)
+    if not ("=" in gold and "=" in prediction):
+        left, right = number(gold), number(prediction)
+        if left is not None and right is not None:
+            return _is_close(left, right)
+    bare = without_units(gold), without_units(prediction)
+    return any(_verified(*forms) for forms in dict.fromkeys(((gold, prediction), bare)))
 
-    boxed: list[Any] = parse(BOX + answer + "}", parsing_timeout=None)
-    if boxed and all(isinstance(reading, str) for reading in boxed):
-        formula: list[Any] = parse(f"${answer}$", parsing_timeout=None)
-        if any(not isinstance(reading, str) for reading in formula):
-            return formula
-    return boxed
+
+def _text(answer: str) -> str:
+    r"""The answer's characters, where spaces and the size of brackets say nothing: x_{1} is x_1."""
+    answer = re.sub(r"\\(?:left|right)(?![a-z])|\s", "", answer)
+    answer = re.sub(r"\\[dt]frac(?![a-z])", r"\\frac", answer)
+    return re.sub(r"(?<=[_^])\{(\w)\}", r"\1", answer).rstrip(".")
+
+
+def _same_base(gold: str, prediction: str) -> tuple[str, str]:
+    """52_8 and 52_9 as their values; the base is often left out of a box, then digits count."""
+    numbers = [IN_BASE.fullmatch(_text(without_name(answer))) for answer in (gold, prediction)]
+    if not all(found and 2 <= int(found[2]) <= 36 for found in numbers):
+        digits = [found[1] if found and found[1].isdigit() else None for found in numbers]
+        return digits[0] or gold, digits[1] or prediction
+    try:
+        values = [str(int(found[1], int(found[2]))) for found in numbers if found]
+    except ValueError:
+        return gold, prediction
+    return values[0], values[1]
+
+
+def _is_close(gold: Number, prediction: Number) -> bool:
+    """Whether two numbers are equal, with or without the percent sign or the word "million"."""
+    return any(
+        _is_near(gold, prediction.value * scale, prediction.place and prediction.place * scale)
+        for scale in dict.fromkeys((Fraction(1), prediction.scale / gold.scale))
+        if scale == 1 or 1 in (prediction.scale, gold.scale)
+    )
+
+
+def _is_near(gold: Number, prediction: Fraction, place: Fraction | None) -> bool:
+    distance, size = abs(gold.value - prediction), abs(gold.value)
+    if distance <= size * EQUAL:
+        return True
+    if gold.place is not None:
+        if distance <= min(gold.place * LAST_PLACE, size * WIDEST):
+            return True
+        # The gold rounded to as many digits as the prediction has, if those are three or more.
+        return place is not None and size >= 100 * place and distance <= place * LAST_PLACE
+    if place is None:
+        return False
+    return distance <= (SIX_DECIMALS if gold.value.denominator == 1 else size * SIX_DIGITS)
+
+
+def _verified(gold: str, prediction: str) -> bool:
+    from math_verify import verify
+
+    left, right = formula(gold), formula(prediction)
+    if left is None or right is None:
+        return False
+    # `x < 1` and `(-\\infty, 1)` are one set.
+    same = verify(left, right, timeout_seconds=None, allow_set_relation_comp=True)
+    return bool(same) and not _differ_at_a_point(left, right)
+
+
+def _differ_at_a_point(left: Any, right: Any) -> bool:
+    """Math-Verify drops small coefficients: 3e-16 x would be 5e-16 x."""
+    from sympy import Derivative, Eq, Expr, Rational
+
+    if isinstance(left, Eq) and isinstance(right, Eq) and left.lhs == right.lhs:
+        left, right = left.rhs, right.rhs
+    if not all(isinstance(side, Expr) and not side.has(Derivative) for side in (left, right)):
+        return False
+    if left.free_symbols != right.free_symbols:
+        return False
+    symbols = sorted(left.free_symbols, key=str)
+    point = {symbol: Rational(7 + 4 * place, 5) for place, symbol in enumerate(symbols)}
+    values = [side.subs(point).evalf(DIGITS) for side in (left, right)]
+    if not all(getattr(value, "is_Float", False) for value in values):
+        return False
+    return bool(abs(values[0] - values[1]) > abs(values[0]) * SAME_VALUE)
+
+
+def _is_readable(answer: str) -> bool:
+    """Whether "different" is more than "not understood": words, or a formula, or no mathematics."""
+    return bool(
+        words(answer)
+        or not re.search(r"[\w\\]", answer)
+        or number(answer)
+        or formula(answer) is not None
+        or formula(without_units(answer)) is not None
+    )

@@ -36,10 +36,10 @@ def question(statement: str) -> str:
     return f"{text('instruction.txt')}\n\n{statement}"
 
 
-def conversation(statement: str, num_examples: int) -> list[Message]:
-    """The problem, after so many worked examples as earlier turns of the same conversation."""
-    messages = []
+def earlier_turns(num_examples: int) -> list[Message]:
+    """So many worked examples as earlier turns of the same conversation."""
+    turns = []
     for example in worked_examples()[:num_examples]:
-        messages.append({"role": "user", "content": question(example.problem)})
-        messages.append({"role": "assistant", "content": example.solution})
-    return [*messages, {"role": "user", "content": question(statement)}]
+        turns.append({"role": "user", "content": question(example.problem)})
+        turns.append({"role": "assistant", "content": example.solution})
+    return turns

@@ -1,0 +1,289 @@
+"""Do intervals contain the truth in 95 of 100 cases, and do tests cry wolf in 5? By simulation.
+
+    python -m bench.coverage            (about a minute; the same figures in every run)
+
+Questions are a random sample: each has its own chance of a right answer, Beta distributed, and
+every run of a policy moves it. The truth is the mean over all questions there could be (and over
+all seeds there could be). Half of the questions' spreads are so wide that most are nearly always
+right or nearly always wrong, as in real benchmarks.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from delta.stats import ranks, seeds
+from delta.stats.contrasts import Answers, Contrast, contrast, difference, group, slope
+from delta.stats.intervals import Interval, group_mean, share_of
+
+Chances = NDArray[np.float64]  # runs × questions
+RUNS = 1_500
+SPREADS = (0.2, 0.5, 1.0, 2.0)  # of Beta(rate / spread, (1 - rate) / spread)
+INDEPENDENT = 0.5  # by how much a question suits one run and not another, in log odds
+
+
+class Row(NamedTuple):
+    kind: str
+    setting: str
+    covered: float
+    rejected: float | None  # where the truth is 0
+
+
+class Benchmark(NamedTuple):
+    rate: float
+    questions: int
+    samples: int
+
+
+class World(NamedTuple):
+    """How runs differ, in log odds of a right answer."""
+
+    moves: Sequence[float]  # each run from the rate
+    own: float = INDEPENDENT  # standard deviation of a run's own luck with a question
+    seed: float = 0.0  # standard deviation between seeds, one a run
+
+
+SETTLED = World([0.0], own=0.0)
+
+
+def chances(
+    world: World, rate: float, spread: float, questions: int, chance: np.random.Generator
+) -> Chances:
+    easy = chance.beta(rate / spread, (1 - rate) / spread, questions)
+    runs = len(world.moves)
+    if world == World([0.0] * runs, own=0.0):
+        return np.tile(easy, (runs, 1))
+    odds = special.logit(np.clip(easy, 1e-9, 1 - 1e-9)) + np.asarray(world.moves)[:, None]
+    odds = odds + chance.normal(0, world.seed, (runs, 1))
+    odds = odds + chance.normal(0, world.own, (runs, questions))
+    return np.asarray(special.expit(odds))
+
+
+def true_scores(world: World, rate: float, spread: float) -> list[float]:
+    """Each run's score on all questions there could be, over all seeds there could be."""
+    own = float(np.hypot(world.own, world.seed))
+
+    def one(move: float) -> float:
+        if own == move == 0:
+            return rate
+        chance = np.random.default_rng(0)  # the same questions for every run
+        return float(chances(World([move], own), rate, spread, 200_000, chance).mean())
+
+    found = {move: one(move) for move in set(world.moves)}
+    return [found[move] for move in world.moves]
+
+
+class Drawn(NamedTuple):
+    answers: list[Answers]  # one a benchmark
+    truths: NDArray[np.float64]  # each run's mean over the benchmarks
+
+
+def draws(world: World, benchmarks: Sequence[Benchmark]) -> Iterator[Drawn]:
+    chance = np.random.default_rng(1)
+    truths = {
+        spread: np.mean([true_scores(world, one.rate, spread) for one in benchmarks], axis=0)
+        for spread in SPREADS
+    }
+    for number in range(RUNS):
+        spread = SPREADS[number % len(SPREADS)]
+        answers = []
+        for rate, questions, samples in benchmarks:
+            right = chances(world, rate, spread, questions, chance)
+            answers.append(Answers(chance.binomial(samples, right), samples))
+        yield Drawn(answers, truths[spread])
+
+
+def covers(found: Interval | Contrast | seeds.SeedScore, truth: float) -> bool:
+    return found.low - 1e-12 <= truth <= found.high + 1e-12
+
+
+def over_questions(answers: Answers) -> Interval:
+    shares = np.asarray(answers.correct)[0] / answers.samples
+    return share_of(shares.tolist(), shares.size * answers.samples)
+
+
+def name(benchmarks: Sequence[Benchmark]) -> str:
+    return ", ".join(
+        f"{rate:.0%} of {questions}" + (f" avg@{samples}" if samples > 1 else "")
+        for rate, questions, samples in benchmarks
+    )
+
+
+def pass_at_1(rate: float, questions: int) -> Row:
+    """Truths of 80 to 120 % of the rate (of what it leaves, where that is less).
+
+    At a single rate the share of intervals that cover jumps with the number of questions, for
+    only so many counts are possible.
+    """
+    chance = np.random.default_rng(1)
+    truths = rate + np.linspace(-0.2, 0.2, RUNS) * min(rate, 1 - rate)
+    spreads = np.resize(SPREADS, (RUNS, 1))
+    means = truths[:, None]
+    easy = chance.beta(means / spreads, (1 - means) / spreads, (RUNS, questions))
+    hits = [
+        covers(share_of(row.tolist(), questions), truth)
+        for row, truth in zip(chance.binomial(1, easy), truths, strict=True)
+    ]
+    return Row("pass@1", f"{rate:.0%} of {questions}", float(np.mean(hits)), None)
+
+
+def avg_at_k(benchmark: Benchmark) -> Row:
+    hits = [covers(over_questions(d.answers[0]), d.truths[0]) for d in draws(SETTLED, [benchmark])]
+    return Row("avg@k", name([benchmark]), float(np.mean(hits)), None)
+
+
+def group_score(benchmarks: Sequence[Benchmark]) -> Row:
+    hits = [
+        covers(group_mean([over_questions(one) for one in drawn.answers]), drawn.truths[0])
+        for drawn in draws(SETTLED, benchmarks)
+    ]
+    return Row("group mean", name(benchmarks), float(np.mean(hits)), None)
+
+
+def of_contrast(
+    kind: str, weights: Sequence[float], world: World, benchmarks: Sequence[Benchmark]
+) -> Row:
+    same = len(set(world.moves)) == 1
+    found = []
+    for drawn in draws(world, benchmarks):
+        truth = 0.0 if same else float(np.dot(weights, drawn.truths))
+        result = contrast(group(drawn.answers, weights))
+        found.append((covers(result, truth), result.p < 0.05))
+    covered, rejected = np.mean(found, axis=0)
+    return Row(kind, name(benchmarks), float(covered), float(rejected) if same else None)
+
+
+def seed_score(num_seeds: int, seed: float, benchmarks: Sequence[Benchmark]) -> Row:
+    world = World([0.0] * num_seeds, seed=seed)
+    hits = [covers(seeds.score(d.answers), d.truths.mean()) for d in draws(world, benchmarks)]
+    setting = f"{num_seeds} seeds (sd {seed:g}), {name(benchmarks)}"
+    return Row("seeds", setting, float(np.mean(hits)), None)
+
+
+def seed_contrast(num_seeds: int, seed: float, benchmarks: Sequence[Benchmark]) -> Row:
+    """Two configurations that are alike."""
+    world = World([0.0] * (2 * num_seeds), seed=seed)
+    found = []
+    for drawn in draws(world, benchmarks):
+        ours, theirs = (
+            [Answers(np.asarray(one.correct)[side], one.samples) for one in drawn.answers]
+            for side in (slice(None, num_seeds), slice(num_seeds, None))
+        )
+        result = seeds.contrast([ours, theirs], [1, -1])
+        found.append((covers(result, 0.0), result.p < 0.05))
+    covered, rejected = np.mean(found, axis=0)
+    setting = f"2 × {num_seeds} seeds (sd {seed:g}), {name(benchmarks)}"
+    return Row("seeds, difference", setting, float(covered), float(rejected))
+
+
+def spearman(points: int, correlation: float) -> Row:
+    """Of normal values; Spearman's own truth for a correlation r is 6 / π · asin(r / 2)."""
+    chance = np.random.default_rng(1)
+    truth = 6 / np.pi * np.arcsin(correlation / 2)
+    hits = []
+    for values in chance.normal(size=(RUNS, 2, points)):
+        other = correlation * values[0] + np.sqrt(1 - correlation**2) * values[1]
+        found = ranks.spearman(values[0].tolist(), other.tolist())
+        if found is not None and found.low is not None and found.high is not None:
+            hits.append(found.low <= truth <= found.high)
+    return Row("Spearman", f"r = {correlation:g}, {points} points", float(np.mean(hits)), None)
+
+
+def auc(apart: float, problems: int) -> Row:
+    """Four traces a problem, rated 1–5; ratings of a problem hang together."""
+    chance = np.random.default_rng(1)
+    hits: list[bool] = []
+    truth = _auc(apart, 100_000, chance)[0]
+    for _ in range(RUNS):
+        hits.append(covers(_auc(apart, problems, chance), truth))
+    return Row("AUC", f"{truth:.2f}, {problems} problems", float(np.mean(hits)), None)
+
+
+def _auc(apart: float, problems: int, chance: np.random.Generator) -> Interval:
+    easy = chance.normal(size=(problems, 1))
+    right = chance.random((problems, 4)) < special.expit(easy)
+    rating = np.clip(
+        np.round(3 + 0.5 * easy + apart * right + chance.normal(size=(problems, 4))), 1, 5
+    )
+    names = [str(number // 4) for number in range(4 * problems)]
+    found = ranks.auc(rating.ravel().tolist(), right.ravel().tolist(), names)
+    assert found is not None
+    return found
+
+
+PASS_1 = [Benchmark(rate, n, 1) for n in (40, 200, 1_000) for rate in (0.02, 0.3, 0.9)]
+AVG_16 = [Benchmark(rate, n, 16) for n in (30, 40) for rate in (0.05, 0.3, 0.9)]
+EASY = [Benchmark(0.6, 200, 1), Benchmark(0.8, 200, 1), Benchmark(0.4, 40, 16)]
+HARD = [Benchmark(0.25, 200, 1), Benchmark(0.3, 200, 1), *[Benchmark(0.1, 30, 16)] * 2]
+SMALL = [Benchmark(0.1, 60, 1), Benchmark(0.05, 60, 1), Benchmark(0.3, 60, 1)]
+MIXED = [Benchmark(0.6, 200, 1), Benchmark(0.4, 40, 16)]
+GROUPS = (EASY, HARD, SMALL)
+NEAR, ALIKE = [0.0, 0.5], World([0.0, 0.0], own=0.0)
+EXTRAS = (0, 1, 2)
+RISING = World([0.0, 0.2, 0.4, 0.6])
+SETS = World([0.3, 0.3, 0.0, 0.0])
+
+
+def rows() -> Iterator[Row]:
+    yield from (pass_at_1(rate, questions) for rate, questions, _ in PASS_1)
+    yield from (avg_at_k(one) for one in AVG_16)
+    yield from (group_score(benchmarks) for benchmarks in GROUPS)
+    pair = [-1.0, 1.0]
+    yield from (of_contrast("difference", pair, World(NEAR), [one]) for one in PASS_1 + AVG_16)
+    yield from (of_contrast("no difference", pair, ALIKE, [one]) for one in PASS_1 + AVG_16)
+    for benchmarks in GROUPS:
+        yield of_contrast("difference, groups", pair, World(NEAR), benchmarks)
+        yield of_contrast("no difference, groups", pair, ALIKE, benchmarks)
+        yield of_contrast("trend", slope([1, 2, 3, 4]), RISING, benchmarks)
+        yield of_contrast("no trend", slope([1, 2, 3, 4]), World([0.0] * 4), benchmarks)
+        yield of_contrast("sets", difference(4, [0, 1], [2, 3]), SETS, benchmarks)
+    for seed in (0.0, 0.3):
+        yield from (seed_score(num_seeds, seed, MIXED) for num_seeds in (2, 3, 5))
+        yield seed_contrast(3, seed, MIXED)
+    yield from (seed_score(num_seeds, 0.3, [Benchmark(0.7, 500, 1)]) for num_seeds in (2, 3))
+    yield from (spearman(points, r) for points in (10, 30) for r in (0.0, 0.8))
+    yield from (auc(apart, problems) for problems in (30, 100) for apart in (0.5, 3.0))
+
+
+def extras() -> Iterator[tuple[str, str, list[float]]]:
+    """Why a contrast adds one answer: the same with none, and with one for each direction."""
+    for benchmark in (Benchmark(0.05, 60, 1), Benchmark(0.3, 60, 1), Benchmark(0.1, 40, 16)):
+        for world in (World(NEAR), ALIKE):
+            found = []
+            for drawn in draws(world, [benchmark]):
+                truth = drawn.truths[1] - drawn.truths[0]
+                counts = np.asarray(drawn.answers[0].correct, dtype=np.float64)
+                each = (counts[1] - counts[0]) / benchmark.samples
+                found.append(
+                    [with_extra(each, benchmark.samples, extra, truth) for extra in EXTRAS]
+                )
+            kind = "no difference" if world == ALIKE else "difference"
+            yield kind, name([benchmark]), np.mean(found, axis=0).tolist()
+
+
+def with_extra(each: NDArray[np.float64], samples: int, extra: float, truth: float) -> bool:
+    more = each.size + extra / samples
+    shrunk = each.sum() / more
+    variance = ((each @ each + extra / samples) / more - shrunk**2) / (more - 1)
+    half = special.stdtrit(each.size - 1, 0.975) * np.sqrt(variance)
+    return covers(Interval(shrunk, shrunk - half, shrunk + half), truth)
+
+
+def main() -> None:
+    print(f"{RUNS:,} simulated runs a row.\n")
+    print("| kind | setting | covered | rejected |\n|---|---|---|---|")
+    for row in rows():
+        rejected = "" if row.rejected is None else f"{row.rejected:.1%}"
+        print(f"| {row.kind} | {row.setting} | {row.covered:.1%} | {rejected} |", flush=True)
+    print("\nDifferences covered, by answers added:\n")
+    print("| kind | setting | none | one (ours) | two |\n|---|---|---|---|---|")
+    for kind, setting, shares in extras():
+        covered = " | ".join(f"{share:.1%}" for share in shares)
+        print(f"| {kind} | {setting} | {covered} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"use strict";
+// The page: which view the address asks for, buttons and keys.
+
+const view = {
+  about: null,
+  pairs: [], // all of them
+  asked: [], // those that the controls ask for, in their order
+  page: 0,
+  raw: false,
+  controls: null,
+  current: null, // the pair that is shown
+};
+const byId = (id) => document.getElementById(id);
+
+/** The pair that the address names; null for the list. */
+function addressed() {
+  const match = /^#pair=(.*)$/.exec(location.hash);
+  if (!match) return null;
+  try {
+    return decodeURIComponent(match[1]);
+  } catch {
+    return match[1];
+  }
+}
+
+function ask() {
+  view.asked = view.controls.applied(view.pairs);
+  view.page = 0;
+  drawList();
+}
+
+function drawList() {
+  showPage(view.about, view.asked, view.page, view.raw);
+}
+
+async function draw(moved) {
+  const wanted = addressed();
+  const pair = wanted === null ? null : view.pairs.find((one) => one.pair_id === wanted);
+  view.current = pair ?? null;
+  byId("list").hidden = wanted !== null;
+  byId("pair").hidden = wanted === null;
+  byId("message").replaceChildren();
+  if (wanted === null) {
+    document.title = view.about.title;
+    drawList();
+    return;
+  }
+  if (!pair) {
+    byId("content").replaceChildren();
+    say("There is no such pair here: ", ...visible(wanted));
+    return;
+  }
+  await drawPair(pair, moved);
+}
+
+async function drawPair(pair, moved) {
+  const sides = await Promise.all([trace(pair.chosen_at), trace(pair.rejected_at)]);
+  if (view.current !== pair) return; // another was asked for meanwhile
+  document.title = `${pair.pair_id} · ${view.about.title}`;
+  byId("content").replaceChildren(...pairView(view.about, pair, sides, view.raw));
+  const place = view.asked.indexOf(pair);
+  byId("place").textContent =
+    place < 0 ? "not in the list" : `${number.format(place + 1)} of ${number.format(view.asked.length)}`;
+  byId("previous").disabled = place <= 0;
+  byId("next").disabled = place < 0 || place === view.asked.length - 1;
+  if (moved) {
+    window.scrollTo(0, 0);
+    byId("content").querySelector("h1").focus({ preventScroll: true });
+  }
+}
+
+function go(step) {
+  const place = view.asked.indexOf(view.current);
+  const other = view.asked[place + step];
+  if (place < 0 || !other) return;
+  view.page = Math.floor((place + step) / PER_PAGE);
+  location.hash = address(other);
+}
+
+function toList() {
+  location.hash = "#list";
+}
+
+function switchRaw() {
+  view.raw = !view.raw;
+  for (const button of document.querySelectorAll(".raw")) button.setAttribute("aria-pressed", view.raw);
+  draw(false).catch(fail);
+}
+
+function turn(step) {
+  view.page += step;
+  drawList();
+  byId("list").scrollIntoView();
+}
+
+function say(...parts) {
+  byId("message").replaceChildren(...parts);
+}
+
+function fail(error) {
+  say(String(error.message ?? error));
+}
+
+function onKey(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.closest("input, select, textarea")) return;
+  const keys = {
+    ArrowLeft: () => go(-1), k: () => go(-1), ArrowRight: () => go(1), j: () => go(1),
+    Escape: toList, r: switchRaw, "/": () => (toList(), byId("search").focus()),
+  };
+  if (!Object.hasOwn(keys, event.key)) return;
+  if (!view.current && event.key !== "/" && event.key !== "r") return;
+  event.preventDefault();
+  keys[event.key]();
+}
+
+function listen() {
+  window.addEventListener("hashchange", () => draw(true).catch(fail));
+  document.addEventListener("keydown", onKey);
+  byId("back").addEventListener("click", toList);
+  byId("previous").addEventListener("click", () => go(-1));
+  byId("next").addEventListener("click", () => go(1));
+  for (const button of document.querySelectorAll(".raw")) button.addEventListener("click", switchRaw);
+  for (const button of document.querySelectorAll(".before")) {
+    button.addEventListener("click", () => turn(-1));
+  }
+  for (const button of document.querySelectorAll(".after")) {
+    button.addEventListener("click", () => turn(1));
+  }
+}
+
+async function begin() {
+  say("Reading the index…");
+  const { about, pairs } = await readIndex();
+  pairs.forEach((pair, place) => (pair.place = place));
+  Object.assign(view, { about, pairs });
+  byId("heading").replaceChildren(...visible(about.title));
+  byId("summary").replaceChildren(...visible(about.summary));
+  view.controls = new Controls(about, pairs, ask);
+  view.asked = view.controls.applied(pairs);
+  listen();
+  await draw(false);
+}
+
+begin().catch(fail);

@@ -1,0 +1,224 @@
+"""The sets of pairs that a cut by one dimension's delta gives (Figure 5, appendix B): how they
+overlap, what chance would give, ties at the cut, and whether other votes would give the same.
+"""
+
+import itertools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from scipy import special
+
+from delta.errors import InputError
+from delta.examine.reliability import FEW, Sides, sides
+from delta.examine.votes import GRID, MEAN, Array, Mask, Places, Votes, counts, rounded
+from delta.order import draw_order
+from delta.rubric import DIMENSIONS
+from delta.stats import ranks
+
+Row = dict[str, Any]
+BEFORE = "delta_"
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The pairs that have a delta in every dimension, so that all cuts are of the same pairs."""
+
+    pairs: pl.DataFrame  # in the order of their ids
+    deltas: dict[str, Array]  # by dimension, and MEAN
+    draw: Places  # of each pair its place in the seeded order that breaks ties
+
+
+def ranking(selected: pl.DataFrame, seed: int) -> Ranking:
+    """`seed` is the selector's: ties are broken here as delta.select breaks them."""
+    names = [BEFORE + name for name in DIMENSIONS if BEFORE + name in selected.columns]
+    pairs = selected.drop_nulls(names).sort("pair_id") if names else selected.clear()
+    deltas = {name.removeprefix(BEFORE): pairs[name].to_numpy() for name in names}
+    if names:
+        deltas[MEAN] = np.round(np.column_stack(list(deltas.values())).mean(axis=1), GRID)
+    keys = np.array([draw_order(seed, pair_id) for pair_id in pairs["pair_id"]], dtype="S64")
+    return Ranking(pairs, deltas, np.argsort(np.argsort(keys)))
+
+
+def order(score: Array, draw: Places) -> Places:
+    """Places of the pairs, the largest score first, and equal ones in the order drawn."""
+    places: Places = np.lexsort((draw, -score))
+    return places
+
+
+def overlaps(ranked: Ranking, sizes: list[int]) -> list[Row]:
+    """For each k and two dimensions (both ways round, for a heat map) how many percent of the k
+    first by the one are among the k first by the other; what two random sets of k would share,
+    with the 95 % range of that; and the rank correlation of the two deltas over all pairs.
+
+    One seed breaks the ties of all dimensions, so of what ties in two the same pairs are in both
+    sets. `overlap_own_ties`: what is left, on average, where each dimension draws its own lots.
+    """
+    names = [name for name in ranked.deltas if name != MEAN]
+    first = {name: order(ranked.deltas[name], ranked.draw) for name in names}
+    found = []
+    for one, other in itertools.combinations(names, 2):
+        alike = spearman(ranked.deltas[one], ranked.deltas[other])
+        for k in sizes:
+            row = _shared(ranked.deltas[one], ranked.deltas[other], first[one], first[other], k)
+            row |= alike
+            found += [
+                {"k": k, "dimension": one, "other": other} | row,
+                {"k": k, "dimension": other, "other": one} | row,
+            ]
+    return sorted(found, key=lambda row: (row["k"], names.index(row["dimension"])))
+
+
+def _shared(ours: Array, theirs: Array, first: Places, second: Places, k: int) -> Row:
+    """`first`, `second`: the orders by `ours` and by `theirs`."""
+    total = len(first)
+    row: Row = {"pairs": total, "why": _too_few(k, total)}
+    names = ("overlap", "overlap_own_ties", "chance", "chance_low", "chance_high")
+    if k > total:
+        return row | dict.fromkeys(names)
+    shared = len(np.intersect1d(first[:k], second[:k])) / k
+    own = (share_in(ours, ours[first[k - 1]], k), share_in(theirs, theirs[second[k - 1]], k))
+    figures = (
+        rounded(100 * shared),
+        rounded(100 * float(own[0] @ own[1]) / k),
+        *by_chance(total, k),
+    )
+    return row | dict(zip(names, figures, strict=True))
+
+
+def share_in(delta: Array, at: float, k: int) -> Array:
+    """The chance of each pair to be among the k first, where lots decide at the cut, `at`."""
+    above, tied = delta > at, delta == at
+    share: Array = above + tied * ((k - above.sum()) / tied.sum())
+    return share
+
+
+def by_chance(total: int, k: int) -> tuple[float, float, float]:
+    """Mean, 2.5 % and 97.5 % points of the overlap, in percent of k, of two random sets of k."""
+    shared = np.arange(max(0, 2 * k - total), k + 1)
+
+    def ways(n: int, of: Any) -> Any:  # logarithm of the binomial coefficient
+        return special.gammaln(n + 1) - special.gammaln(of + 1) - special.gammaln(n - of + 1)
+
+    chance = np.exp(ways(k, shared) + ways(total - k, k - shared) - ways(total, k))
+    # A sum of rounded numbers may end just below 0.975 where all of it lies at one place.
+    below = np.cumsum(chance) / chance.sum()
+    low, high = (int(shared[np.searchsorted(below, point)]) for point in (0.025, 0.975))
+    return round(100 * k / total, 4), round(100 * low / k, 4), round(100 * high / k, 4)
+
+
+def cuts(ranked: Ranking, votes: Votes, sizes: list[int], resamples: int, seed: int) -> list[Row]:
+    """For each dimension and k: how many pairs tie at the cut and how many of them are in; and
+    `stability`: the mean percentage of the set that is in it again when every trace's votes are
+    drawn anew from those it has, with replacement, and the 95 % range of that.
+
+    Drawn votes are noisier than the votes themselves, so a set is a little more stable than that.
+    """
+    both = sides(votes, ranked.pairs)
+    if len(both.chosen) < ranked.pairs.height:
+        raise InputError("pairs have deltas and no ratings; rebuild them with `dvc repro`")
+    found = []
+    for place, (dimension, delta) in enumerate(ranked.deltas.items()):
+        first = order(delta, ranked.draw)
+        fitting = [k for k in sizes if k <= len(first)]
+        again = None
+        if fitting and _several(votes.cast[dimension], both):
+            random = np.random.default_rng([seed, place])
+            matrix = votes.cast[dimension]
+            again = _resampled(matrix, both, ranked.draw, first, fitting, resamples, random)
+        for k in sizes:
+            row: Row = {"dimension": dimension, "k": k, "pairs": len(first)}
+            row |= _ties(delta, first, k) if k in fitting else _ties(delta, first[:0], k)
+            known = None if again is None or k not in fitting else again[:, fitting.index(k)]
+            found.append(row | _range(known) | {"why": _too_few(k, len(first)) or _why(known)})
+    return found
+
+
+def _several(matrix: Array, both: Sides) -> bool:
+    return any(bool((counts(matrix[side]) > 1).any()) for side in both)
+
+
+def _resampled(
+    matrix: Array,
+    both: Sides,
+    draw: Places,
+    first: Places,
+    sizes: list[int],
+    resamples: int,
+    random: np.random.Generator,
+) -> Array:
+    """Resample × k: percent of the first k that are among the first k again."""
+    used, place = np.unique(np.concatenate(both), return_inverse=True)
+    chosen, rejected = np.split(place, 2)
+    votes = matrix[used]
+    number = counts(votes).astype(np.int64)
+    there = np.arange(votes.shape[1])[None, :] < number[:, None]
+    inside = {k: _mask(first[:k], len(draw)) for k in sizes}
+    shares = np.empty((resamples, len(sizes)))
+    for turn in range(resamples):
+        drawn = (random.random(votes.shape) * number[:, None]).astype(np.int64)
+        taken = np.take_along_axis(votes, drawn, axis=1)
+        mean = np.where(there, taken, 0.0).sum(axis=1) / number
+        again = order(np.round(mean[chosen] - mean[rejected], GRID), draw)
+        shares[turn] = [100 * inside[k][again[:k]].mean() for k in sizes]
+    return shares
+
+
+def _mask(places: Places, size: int) -> Mask:
+    mask = np.zeros(size, dtype=np.bool_)
+    mask[places] = True
+    return mask
+
+
+def _ties(delta: Array, first: Places, k: int) -> Row:
+    if not len(first):
+        return {"delta_at_cut": None, "tied": None, "tied_and_in": None}
+    at = delta[first[k - 1]]
+    inside = int((delta[first[:k]] == at).sum())
+    return {"delta_at_cut": rounded(at), "tied": int((delta == at).sum()), "tied_and_in": inside}
+
+
+def _range(shares: Array | None) -> Row:
+    if shares is None:
+        return {"stability": None, "stability_low": None, "stability_high": None}
+    low, high = np.quantile(shares, (0.025, 0.975))
+    return {
+        "stability": rounded(shares.mean()),
+        "stability_low": rounded(low),
+        "stability_high": rounded(high),
+    }
+
+
+def _why(known: Array | None) -> str | None:
+    return FEW if known is None else None
+
+
+def _too_few(k: int, total: int) -> str | None:
+    return None if k <= total else f"only {total} pairs have all deltas"
+
+
+def lengths(ranked: Ranking) -> list[Row]:
+    """Does a dimension only measure which trace is longer? Correlations of the delta with the
+    difference of lengths in characters, over all pairs; the interval is that of Spearman's."""
+    length = ranked.pairs["length_difference"].cast(pl.Float64).to_numpy()
+    return [
+        {"dimension": dimension, "pearson": pearson(delta, length)}
+        | spearman(delta, length)
+        | {"pairs": len(delta)}
+        for dimension, delta in ranked.deltas.items()
+    ]
+
+
+def pearson(one: Array, other: Array) -> float | None:
+    """None where a side never differs."""
+    if len(one) < 2 or np.ptp(one) == 0 or np.ptp(other) == 0:
+        return None
+    return rounded(float(np.corrcoef(one, other)[0, 1]))
+
+
+def spearman(one: Array, other: Array) -> Row:
+    found = ranks.spearman(one.tolist(), other.tolist())
+    value, low, high = found[:3] if found else (None, None, None)
+    figures = {"spearman": value, "spearman_low": low, "spearman_high": high}
+    return {name: rounded(figure) for name, figure in figures.items()}

@@ -1,0 +1,98 @@
+"""Experiments as data: which parameters a table or figure of the paper varies, and what is run."""
+
+import copy
+import hashlib
+import itertools
+import json
+from typing import Any, NamedTuple
+
+from delta.errors import InputError
+from delta.params import PARAMS_FILE, Name, Section
+
+Changes = dict[str, str | int | float | bool | None]  # dotted parameter → value
+KEY_LENGTH = 12
+
+
+class ExperimentParams(Section):
+    """A grid: one run for every choice of one entry from each axis; none where nothing varies."""
+
+    always: Changes  # in every run
+    vary: dict[Name, dict[Name, Changes]]  # axis → entry → changes
+
+
+class Cell(NamedTuple):
+    """One run of an experiment."""
+
+    experiment: str
+    at: dict[str, str]  # axis → entry
+    changes: Changes
+    key: str  # equal for runs that would train the same policy and ask it the same questions
+
+    @property
+    def name(self) -> str:
+        """Of the DVC experiment: where it belongs, and the key, which makes it unique."""
+        return "-".join([self.experiment, *self.at.values(), self.key])
+
+
+def cells(content: dict[str, Any], name: str, experiment: ExperimentParams) -> list[Cell]:
+    """The runs of one experiment on the parameters `content`, the last axis varying fastest.
+
+    InputError where a change names no parameter, or two parts of the grid set the same one.
+    """
+    if not experiment.vary:
+        return []
+    found = []
+    for entries in itertools.product(*experiment.vary.values()):
+        at = dict(zip(experiment.vary, entries, strict=True))
+        parts = [experiment.always, *(experiment.vary[axis][entry] for axis, entry in at.items())]
+        changes: Changes = {}
+        for part in parts:
+            for parameter, value in part.items():
+                if parameter in changes:
+                    raise InputError(
+                        f"{PARAMS_FILE}: experiments.{name}: {parameter} is set twice, at "
+                        f"{', '.join(entries)}; keep one"
+                    )
+                changes[parameter] = value
+        found.append(Cell(name, at, changes, key(changed(content, changes, f"experiments.{name}"))))
+    return found
+
+
+def changed(content: dict[str, Any], changes: Changes, where: str) -> dict[str, Any]:
+    """`content` with the dotted `changes`. InputError where one is not a parameter."""
+    new = copy.deepcopy(content)
+    for parameter, value in changes.items():
+        *way, last = parameter.split(".")
+        section: Any = new
+        for part in way:
+            section = section.get(part) if isinstance(section, dict) else None
+        if not isinstance(section, dict) or last not in section or isinstance(section[last], dict):
+            raise InputError(
+                f"{PARAMS_FILE}: {where}: {parameter!r} is not a parameter; allowed: a dotted key "
+                "that stands in the file and holds one value"
+            )
+        section[last] = value
+    return new
+
+
+def key(content: dict[str, Any]) -> str:
+    """A digest of all that shapes the policy and its answers.
+
+    Left out: other models' evaluation, generators that are not paired, methods that do not train,
+    and how an engine is run: of that its kind counts, and what an endpoint says that it serves.
+    """
+    shaping = copy.deepcopy(content)
+    for section in ("experiments", "examination"):
+        shaping.pop(section, None)
+    paired = {shaping["pairing"]["chosen"], shaping["pairing"]["rejected"]}
+    for section in (shaping["generators"], shaping["judge"]["budget"]):
+        for name in set(section) - paired:
+            del section[name]
+    for method in {"dpo", "kto", "sft"} - {shaping["train"]["method"]}:
+        del shaping["train"][method]
+    engine = shaping["engine"]
+    served = engine["endpoint"]["revision"] if engine["kind"] == "endpoint" else None
+    shaping["engine"] = {"kind": engine["kind"], "revision": served}
+    shaping["evaluation"]["models"] = shaping["evaluation"]["models"]["policy"]
+    text = json.dumps(shaping, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:KEY_LENGTH]

@@ -1,0 +1,70 @@
+"""The system calls that a sandboxed program may not make, as a seccomp filter for bubblewrap.
+
+Namespaces and resource limits leave some ways open: a new user namespace brings mounts without a
+size limit, some memory counts towards no limit, and keys of the user outlive a namespace.
+"""
+
+import errno
+import platform
+import struct
+
+# One number per system call: on x86-64, on 64-bit ARM (the kernel's unistd tables).
+DENIED = {
+    "unshare": (272, 97),
+    "setns": (308, 268),
+    # Memory that no limit counts.
+    "memfd_create": (319, 279),
+    "memfd_secret": (447, 447),
+    "shmget": (29, 194),
+    "msgget": (68, 186),
+    # Other processes of the same user.
+    "ptrace": (101, 117),
+    "process_vm_readv": (310, 270),
+    "process_vm_writev": (311, 271),
+    "pidfd_getfd": (438, 438),
+    # The user's keys, and large parts of the kernel that a program of the benchmarks never needs.
+    "add_key": (248, 217),
+    "request_key": (249, 218),
+    "keyctl": (250, 219),
+    "bpf": (321, 280),
+    "userfaultfd": (323, 282),
+    "perf_event_open": (298, 241),
+    "io_uring_setup": (425, 425),
+}
+CLONE, CLONE3 = (56, 220), (435, 435)
+NEW_USER_NAMESPACE = 0x10000000  # CLONE_NEWUSER
+X32 = 0x40000000  # x86-64 has every call a second time from here on
+# Machine → (its column above, its AUDIT_ARCH number).
+MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
+
+# Instructions of the kernel's packet filter, and what it answers.
+LOAD, EQUAL, AT_LEAST, ANY_BIT, ANSWER = 0x20, 0x15, 0x35, 0x45, 0x06
+NUMBER, ARCHITECTURE, FIRST_ARGUMENT = 0, 4, 16  # offsets in struct seccomp_data
+ALLOW, KILL, FAIL = 0x7FFF0000, 0x80000000, 0x00050000
+
+
+def program() -> bytes:
+    """The filter for this machine, which is one of MACHINES."""
+    column, architecture = MACHINES[platform.machine()]
+    steps = [_step(LOAD, ARCHITECTURE), *_unless(EQUAL, architecture, KILL)]
+    steps += [_step(LOAD, NUMBER), *_when(AT_LEAST, X32, FAIL | errno.EPERM)]
+    # Its flags lie in memory, where no filter can look; the C library then falls back to clone.
+    steps += _when(EQUAL, CLONE3[column], FAIL | errno.ENOSYS)
+    for numbers in DENIED.values():
+        steps += _when(EQUAL, numbers[column], FAIL | errno.EPERM)
+    steps += _unless(EQUAL, CLONE[column], ALLOW)
+    steps += [_step(LOAD, FIRST_ARGUMENT)]
+    steps += _when(ANY_BIT, NEW_USER_NAMESPACE, FAIL | errno.EPERM)
+    return b"".join([*steps, _step(ANSWER, ALLOW)])
+
+
+def _when(test: int, value: int, answer: int) -> list[bytes]:
+    return [_step(test, value, if_true=0, if_false=1), _step(ANSWER, answer)]
+
+
+def _unless(test: int, value: int, answer: int) -> list[bytes]:
+    return [_step(test, value, if_true=1, if_false=0), _step(ANSWER, answer)]
+
+
+def _step(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
+    return struct.pack("=HBBI", code, if_true, if_false, value)

@@ -1,0 +1,43 @@
+"""GPT-OSS's channels with guided JSON: free reasoning first, then only the schema (paper, 3.2).
+
+A bare JSON schema would hold from the first token, and the model could not reason at all: medium
+effort would be lost without a word. A structural tag says where the schema begins.
+"""
+
+from typing import Any
+
+ANALYSIS = "<|channel|>analysis<|message|>"
+NEXT = "<|start|>assistant"  # opens the next channel; the prompt has opened the first
+FINAL = "<|channel|>final"
+FORMATS = ("", " json", " <|constrain|>json")  # how the model announces what the channel holds
+MAX_SPACE = 1  # characters in a row: small models loop in white space. xgrammar refuses a 0
+
+
+def structural_tag(schema: dict[str, Any]) -> str:
+    """For vLLM's StructuredOutputsParams: an optional analysis, then JSON, then the end of turn.
+
+    Markers are strings, as in vLLM's server: xgrammar matches a special token by its text. The
+    analysis holds no marker, so that a reply has one border and not several to choose from.
+    vLLM's disable_any_whitespace does not reach a structural tag, hence the bound here.
+    """
+    from xgrammar.structural_tag import (
+        AnyTextFormat,
+        ConstStringFormat,
+        JSONSchemaFormat,
+        OptionalFormat,
+        OrFormat,
+        SequenceFormat,
+        StructuralTag,
+        TagFormat,
+    )
+
+    reasoning = AnyTextFormat(excludes=["<|channel|>", "<|start|>", "<|message|>"])
+    analysis = TagFormat(begin=ANALYSIS, content=reasoning, end="<|end|>")
+    opened = [ConstStringFormat(value=FINAL + written + "<|message|>") for written in FORMATS]
+    parts = [
+        OptionalFormat(content=SequenceFormat(elements=[analysis, ConstStringFormat(value=NEXT)])),
+        OrFormat(elements=opened),
+        JSONSchemaFormat(json_schema=schema, max_whitespace_cnt=MAX_SPACE),
+    ]
+    tag: str = StructuralTag(format=SequenceFormat(elements=parts)).model_dump_json()
+    return tag

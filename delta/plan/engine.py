@@ -1,0 +1,37 @@
+"""Prompts as vLLM's stages render them, by the tokenizer alone: no torch, no weights."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from delta.engines import Reply, Request
+from delta.engines.settings import Engine
+from delta.records import Message
+
+
+class Renderer:
+    """An engine that answers nothing."""
+
+    def __init__(self, engine: Engine, folder: Path) -> None:
+        self.name = engine.name
+        self.protocol = engine.protocol
+        self.folder = folder
+        self._tokenizer: Any = None
+
+    @property
+    def tokenizer(self) -> Any:
+        if self._tokenizer is None:
+            # AutoTokenizer renders the same but imports torch, which takes ten seconds.
+            from transformers import PreTrainedTokenizerFast
+
+            self._tokenizer = PreTrainedTokenizerFast.from_pretrained(self.folder)
+        return self._tokenizer
+
+    def render(self, messages: list[Message]) -> str:
+        return self.protocol.render(self.tokenizer, messages)
+
+    def num_tokens(self, text: str) -> int | None:
+        return len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def ask(self, requests: Iterable[Request]) -> Iterator[tuple[Request, Reply]]:
+        raise NotImplementedError("a plan asks nobody")

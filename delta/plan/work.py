@@ -1,0 +1,277 @@
+"""What generate, verify, judge and evaluate would ask, and of which rows.
+
+Requests are built by the stages' own functions from today's tables, so their keys are those of a
+run. Where a table does not exist yet or will change, how many rows there will be is an estimate
+from params.yaml.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from functools import partial
+
+import polars as pl
+
+from delta import drawing, equivalence, evaluate, generate, judge, outputs, prompts, verify
+from delta.drawing import Budget
+from delta.engines import Request
+from delta.errors import InputError
+from delta.generate import SampledParams
+from delta.judge import JudgeParams, LlmParams, SecondParams
+from delta.plan.assumptions import CHARACTERS, DOUBTED
+from delta.plan.here import Here, Rows, Work, today
+from delta.plan.requests import Lookup
+from delta.problems import ProblemsParams
+from delta.records import PROBLEM, QUESTION, TRACE, VERDICT, WITHOUT_TEXT
+
+
+def work_to_do(here: Here) -> Iterator[Work]:
+    """Every stage item that asks a model and is not up to date."""
+    problems = _problems(here)
+    for name, generator in here.params.generators.items():
+        if isinstance(generator, SampledParams) and not here.settled(f"generate@{name}"):
+            yield _generate(here, name, generator, problems)
+    for name in here.params.generators:
+        if here.params.verify.second == "llm" and not here.settled(f"verify@{name}"):
+            yield _verify(here, name, problems)
+    for name in here.params.generators:
+        if not here.settled(f"judge@{name}"):
+            yield from _judge(here, name, problems)
+    for evaluated in here.params.evaluation.models:
+        for benchmark in here.params.benchmarks:
+            if not here.settled(f"evaluate@{evaluated}"):
+                yield _evaluate(here, evaluated, benchmark)
+
+
+def expected_problems(params: ProblemsParams) -> int | None:
+    """The sample, or what the tasks draw at most; None where only a dataset knows."""
+    if params.sample is not None:
+        return params.sample
+    sizes = [source.task.problems for source in params.sources.values() if source.task is not None]
+    return sum(sizes) if len(sizes) == len(params.sources) else None
+
+
+def _problems(here: Here) -> Rows:
+    frame = today(outputs.PROBLEMS, PROBLEM)
+    if frame is not None and here.same_params("problems"):
+        return Rows(frame, frame.height, here.settled("problems"))
+    return Rows(frame, expected_problems(here.params.problems), settled=False)
+
+
+def _exhaust(asked: Iterable[tuple[object, Request]], lookup: Lookup) -> None:
+    deque(lookup.ask(request for _, request in asked), maxlen=0)
+
+
+def _mean_tokens(frame: pl.DataFrame | None, column: str, around: int) -> float | None:
+    if frame is None or not frame.height:
+        return None
+    characters = int(frame[column].str.len_chars().sum()) / frame.height + around
+    return characters / CHARACTERS.value
+
+
+def _around(examples: int) -> int:
+    """Characters of the instruction and the worked examples."""
+    turns = [prompts.question(""), *(t["content"] for t in prompts.earlier_turns(examples))]
+    return sum(map(len, turns))
+
+
+def _generate(here: Here, name: str, generator: SampledParams, problems: Rows) -> Work:
+    def ask_all(part: pl.DataFrame, fingerprint: str, lookup: Lookup) -> None:
+        engine = here.engine(generator.model)
+        _exhaust(generate.requests_of(generator, engine, fingerprint, part), lookup)
+
+    return Work(
+        stage="generate",
+        name=name,
+        model=generator.model,
+        shelf=f"generate-{name}",
+        rows=problems,
+        distinct=True,
+        per_row=generator.samples,
+        max_tokens=generator.max_tokens,
+        prompt_tokens=_mean_tokens(problems.frame, "statement", _around(generator.examples)),
+        ask_all=ask_all,
+    )
+
+
+def _evaluate(here: Here, evaluated: str, name: str) -> Work:
+    model = here.params.evaluation.models[evaluated].model
+    examples = here.params.evaluation.models[evaluated].examples
+    benchmark = here.params.benchmarks[name]
+    sampling = here.params.evaluation.sampling
+    frame = today(outputs.questions(name), QUESTION, "gold_answer", "metadata")
+    if frame is not None:
+        frame = frame.unique("prompt", maintain_order=True)
+    if frame is not None and here.same_params(f"questions@{name}"):
+        rows = Rows(frame, frame.height, here.settled(f"questions@{name}"))
+    else:
+        rows = Rows(frame, benchmark.questions, settled=False)
+
+    def ask_all(part: pl.DataFrame, fingerprint: str, lookup: Lookup) -> None:
+        engine = here.engine(model)
+        asked = evaluate.requests_of(sampling, benchmark, engine, fingerprint, examples, part)
+        _exhaust(asked, lookup)
+
+    return Work(
+        stage="evaluate",
+        name=f"{evaluated} {name}",
+        model=model,
+        shelf=f"evaluate-{evaluated}",
+        rows=rows,
+        distinct=True,
+        per_row=benchmark.samples,
+        max_tokens=benchmark.max_tokens,
+        prompt_tokens=_mean_tokens(frame, "prompt", _around(examples) if examples else 0),
+        ask_all=ask_all,
+    )
+
+
+def _verify(here: Here, name: str, problems: Rows) -> Work:
+    llm = here.params.verify.llm
+    return Work(
+        stage="verify",
+        name=name,
+        model=llm.model,
+        shelf=f"verify-{name}",
+        rows=_doubted(here, name, problems),
+        distinct=False,
+        per_row=1,
+        max_tokens=llm.max_tokens,
+        prompt_tokens=None,
+        ask_all=partial(_ask_comparer, here, name, problems.frame),
+    )
+
+
+def _doubted(here: Here, name: str, problems: Rows) -> Rows:
+    """The traces whose final answer a model compares. Never exact: it needs the grader's word."""
+    traces = today(outputs.traces(name), TRACE, "text")
+    verdicts = today(outputs.verdicts(name), VERDICT)
+    frame = None
+    if traces is not None and verdicts is not None and problems.frame is not None:
+        asked = (pl.col("decided_by") == "llm") | (
+            (pl.col("decided_by") == "grader") & (pl.col("outcome") != "correct")
+        )
+        boxed = verdicts.filter(asked & pl.col("extracted").is_not_null())
+        frame = traces.filter(drawing.FINISHED).join(
+            boxed.select("trace_id"), on="trace_id", how="semi", maintain_order="left"
+        )
+    if frame is not None and here.same_params("problems", f"generate@{name}"):
+        return Rows(frame, frame.height, settled=False)
+    count = None if problems.expected is None else problems.expected * _traces(here, name)
+    if _recorded_verdicts(here, name):
+        count = 0
+    return Rows(frame, None if count is None else round(DOUBTED.value * count), settled=False)
+
+
+def _traces(here: Here, name: str) -> int:
+    """Of one problem; of a recording at most."""
+    generator = here.params.generators[name]
+    return generator.samples if isinstance(generator, SampledParams) else generator.recorded
+
+
+def _recorded_verdicts(here: Here, name: str) -> bool:
+    """Whether a recording brings verdicts that are kept."""
+    recording = here.params.models[here.params.generators[name].model].recording
+    if recording is None or here.params.verify.recorded != "keep":
+        return False
+    return recording.table is None or recording.table.outcome is not None
+
+
+def _ask_comparer(
+    here: Here,
+    name: str,
+    problems: pl.DataFrame | None,
+    part: pl.DataFrame,
+    fingerprint: str,
+    lookup: Lookup,
+) -> None:
+    """As stages/verify.py does it. What a model decided last time, the grader had left to it."""
+    assert problems is not None  # else there is no part of them
+    llm = here.params.verify.llm
+    rows = verify.with_problems(problems, _with_texts(name, part))
+    doubted = part.select("trace_id", outcome=pl.lit("incorrect"), decided_by=pl.lit("grader"))
+    left = equivalence.remainder(rows, doubted)
+    engine = here.engine(llm.model)
+    room = here.params.serving[llm.model].max_model_len - llm.max_tokens
+    asked = list(equivalence.first_requests(llm, engine, fingerprint, room, left))
+    equivalence.compare(llm, asked, lookup.ask, engine.protocol)
+
+
+def _with_texts(name: str, part: pl.DataFrame) -> pl.DataFrame:
+    texts = (
+        pl.scan_parquet(outputs.traces(name))
+        .select("trace_id", "text")
+        .filter(pl.col("trace_id").is_in(part["trace_id"].implode()))
+        .collect(engine="streaming")
+    )
+    return part.join(texts, on="trace_id", how="left", maintain_order="left")
+
+
+def _judge(here: Here, name: str, problems: Rows) -> Iterator[Work]:
+    params = here.params.judge
+    raters: dict[str, JudgeParams | SecondParams] = {"judge": params, "second": params.second}
+    for what, rater in raters.items():
+        if rater.rater != "llm":
+            continue
+        rows = _rated(here, name, problems)
+        yield Work(
+            stage="judge",
+            name=f"{name} second" if what == "second" else name,
+            model=rater.llm.model,
+            shelf=f"{what}-{name}",
+            rows=rows,
+            distinct=False,
+            per_row=rater.llm.votes,
+            max_tokens=rater.llm.max_tokens,
+            prompt_tokens=None,
+            ask_all=partial(_ask_judge, here, name, rater.llm, problems.frame),
+        )
+
+
+def _rated(here: Here, name: str, problems: Rows) -> Rows:
+    """The traces that the budget covers; a judge never rates one that has no text."""
+    pairing = here.params.pairing
+    budget = here.params.judge.budget[name]
+    verdicts = today(outputs.verdicts(name), VERDICT)
+    frame = None
+    if verdicts is not None and problems.frame is not None:
+        traces = pl.scan_parquet(outputs.traces(name))
+        try:
+            rated = drawing.budgeted(
+                traces, verdicts, budget, pairing.seed, pairing.draw, pairing.complete
+            ).filter(~pl.col("finish_reason").is_in(WITHOUT_TEXT))
+            without_text = [column for column in TRACE.columns if column != "text"]
+            frame = rated.select(without_text).collect(engine="streaming")
+        except (InputError, pl.exceptions.PolarsError, OSError):  # not there, or of an older make
+            frame = None
+    before = ("problems", f"generate@{name}", f"verify@{name}")
+    if frame is not None and here.same_params(*before):
+        return Rows(frame, frame.height, here.settled(*before))
+    if problems.expected is None:
+        return Rows(frame, None, settled=False)
+    each = covered(budget, _traces(here, name), pairing.complete)
+    return Rows(frame, problems.expected * each, settled=False)
+
+
+def covered(budget: Budget, traces: int, complete: drawing.Complete) -> int:
+    """At most so many of a problem's traces are rated: those of one key may also be of another."""
+    kinds = 2 if complete == "chosen" else 1  # see drawing.budgeted
+    return min(traces, kinds * (budget.drawn + budget.correct + budget.incorrect))
+
+
+def _ask_judge(
+    here: Here,
+    name: str,
+    llm: LlmParams,
+    problems: pl.DataFrame | None,
+    part: pl.DataFrame,
+    fingerprint: str,
+    lookup: Lookup,
+) -> None:
+    """As stages/judge.py does it."""
+    assert problems is not None
+    rated, _ = judge.subjects(problems, _with_texts(name, part))
+    engine = here.engine(llm.model)
+    room = here.params.serving[llm.model].max_model_len - llm.max_tokens
+    rated, _ = judge.shortened(llm, engine, room, rated)
+    asked = list(judge.first_requests(llm, engine, fingerprint, rated))
+    judge.by_llm(llm, 1.0, rated, asked, lookup.ask, engine.protocol)

@@ -1,0 +1,116 @@
+"""How a family of models is spoken to, and where in its replies the reasoning ends."""
+
+import datetime
+from collections.abc import Sequence
+from functools import cache
+from typing import Annotated, Any, Literal, NamedTuple, Self
+
+import yaml
+from pydantic import Field, model_validator
+
+from delta import prompts
+from delta.errors import InputError
+from delta.params import Section, checked
+from delta.prompts import HERE
+from delta.records import Message
+
+FILE = HERE / "protocols.yaml"
+
+
+class Split(NamedTuple):
+    """Character offsets into a reply, as the columns of delta.records.TRACE."""
+
+    reasoning_start: int
+    reasoning_end: int
+    answer_start: int | None  # None: cut before the reasoning ended, so there is no answer
+
+
+class TemplateArguments(Section):
+    """What a chat template takes besides the messages; templates themselves check nothing."""
+
+    reasoning_effort: Literal["low", "medium", "high"] | None = None
+
+
+class Protocol(Section):
+    """One entry of prompts/protocols.yaml, which says what the fields mean."""
+
+    system: str | None
+    begins: str | None
+    ends: str | None
+    header_ends: str | None
+    stop: list[str]
+    keep_special_tokens: bool
+    template: TemplateArguments
+    date: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d$")] | None
+    channels: bool
+
+    @model_validator(mode="after")
+    def _both_markers(self) -> Self:
+        if (self.begins is None) != (self.ends is None):
+            raise ValueError("has one of begins and ends; allowed: both or none")
+        return self
+
+    def messages(self, user_text: str, earlier: Sequence[Message] = ()) -> list[Message]:
+        """The conversation: the system prompt if there is one, earlier turns, the user's turn."""
+        system = [] if self.system is None else [{"role": "system", "content": self.system}]
+        return [*system, *earlier, {"role": "user", "content": user_text}]
+
+    def template_arguments(self) -> dict[str, Any]:
+        """For `apply_chat_template`, also where a server applies it."""
+        return self.template.model_dump(exclude_none=True)
+
+    def render(self, tokenizer: Any, messages: list[Message]) -> str:
+        """The prompt as the model sees it, up to where its reply begins."""
+        arguments = self.template_arguments()
+        if self.date is not None:
+            # Templates call this function for today's date: prompts would change every day.
+            arguments["strftime_now"] = datetime.date.fromisoformat(self.date).strftime
+        text: str = tokenizer.apply_chat_template(
+            messages, tokenize=False, add_generation_prompt=True, **arguments
+        )
+        return text
+
+    def split(self, text: str, prompt: str = "") -> Split:
+        """Where reasoning and answer are. The last end marker counts; without one the reasoning
+        was cut, unless none was begun, in the text or at the end of the prompt."""
+        if self.begins is None or self.ends is None:
+            return Split(0, 0, 0)
+        begins, ends = self.begins.strip(), self.ends.strip()
+        end = text.rfind(ends)
+        begin = text.find(begins, 0, len(text) if end < 0 else end)
+        start = begin + len(begins) if begin >= 0 else 0
+        if end < 0:
+            if begin >= 0 or prompt.rstrip().endswith(begins):
+                return Split(start, len(text), None)
+            return Split(0, 0, 0)
+        answer = end + len(ends)
+        if self.header_ends is not None:
+            header = text.find(self.header_ends, answer)
+            if header < 0:
+                return Split(start, end, None)
+            answer = header + len(self.header_ends)
+        return Split(start, end, answer)
+
+    def write(self, reasoning: str, answer: str | None) -> str:
+        """A reply with this family's markers; without an answer it stays open."""
+        if self.begins is None or self.ends is None:
+            return "\n\n".join(part for part in (reasoning.strip(), answer) if part)
+        if not reasoning.strip() and answer is not None:
+            return answer
+        opened = self.begins + reasoning.strip()
+        if answer is None:
+            return opened
+        return opened + self.ends + (self.header_ends or "") + answer.lstrip()
+
+
+@cache
+def all_protocols() -> dict[str, Protocol]:
+    content = yaml.safe_load(prompts.text(FILE.name))
+    return {name: checked(name, Protocol, entry, FILE) for name, entry in content.items()}
+
+
+def load(name: str) -> Protocol:
+    known = all_protocols()
+    if name not in known:
+        raise InputError(f"serving.*.protocol = {name!r}: allowed: {', '.join(known)}")
+    return known[name]

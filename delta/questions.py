@@ -1,0 +1,113 @@
+"""The questions of a benchmark, each with its prompt and gold answer (paper, section 3.1.2)."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from itertools import islice
+from typing import Any
+
+import polars as pl
+
+from delta import sources, tasks
+from delta.benchmarks import BenchmarkParams, Source
+from delta.errors import InputError
+from delta.formats import Question, Row, RowError, choice, code, columns, math, task, theorem
+from delta.records import QUESTION
+from delta.tables import frame_of
+
+Read = Callable[[Row], Question | str]  # a question, or why the row is none
+IN_MEMORY = 32  # rows at a time as Python objects: LiveCodeBench's tests have gigabytes
+
+
+def questions(name: str, params: BenchmarkParams) -> tuple[pl.DataFrame, dict[str, Any]]:
+    """Question rows, and counts: read = kept + dropped by reason + beyond_size.
+
+    A question's id is its place in the source, whatever `questions` is. Of a generated task each
+    question is asked once; a published benchmark is asked as it is, so that its score compares
+    with others, and `repeated` says how often it asks something again. Raises InputError for a
+    row that cannot be asked, or where there are not `questions` of them.
+    """
+    counts = Counter[str]()
+    rows = _rows(name, params, counts)
+    frame = pl.concat([frame_of(part, QUESTION) for part in _parts(rows)])
+    reasons = sorted(set(counts) - {"read", "beyond_size", "repeated"})
+    dropped = {reason: counts[reason] for reason in reasons}
+    if not frame.height:
+        raise InputError(f"benchmarks.{name}: none of {counts['read']} rows is left ({dropped})")
+    if params.questions is not None and frame.height < params.questions:
+        raise InputError(
+            f"benchmarks.{name}.questions = {params.questions}: {counts['read']} rows of the "
+            f"source give {frame.height} questions ({dropped}); allowed: 1 to {frame.height}"
+        )
+    return frame, {
+        "read": counts["read"],
+        "kept": frame.height,
+        "dropped": dropped,
+        "beyond_size": counts["beyond_size"],
+        "repeated": counts["repeated"],
+    }
+
+
+def _parts(rows: Iterator[Row]) -> Iterator[list[Row]]:
+    while part := list(islice(rows, IN_MEMORY)):
+        yield part
+    yield []  # so that there is one part at least
+
+
+def _rows(name: str, params: BenchmarkParams, counts: Counter[str]) -> Iterator[Row]:
+    found, read = _source(f"benchmarks.{name}.source", params)
+    once = isinstance(params.source, task.TaskSource)
+    asked = set[str]()
+    kept = 0
+    for index, row in enumerate(found):
+        counts["read"] += 1
+        if kept == params.questions:
+            counts["beyond_size"] += 1
+            continue
+        try:
+            question = read(row)
+        except RowError as error:
+            raise InputError(f"benchmarks.{name}: row {index}: {error}") from None
+        if isinstance(question, str):
+            counts[question] += 1
+            continue
+        again = tasks.normal(question.prompt) in asked
+        if again and once:
+            counts["duplicate"] += 1
+            continue
+        counts["repeated"] += again
+        asked.add(tasks.normal(question.prompt))
+        kept += 1
+        written = json.dumps(question.metadata, sort_keys=True, default=str)
+        yield question._asdict() | {"question_id": f"{name}.{index}", "metadata": written}
+
+
+def _source(key: str, params: BenchmarkParams) -> tuple[Iterable[Row], Read]:
+    """The rows of the source, and what reads one of them."""
+    source = params.source
+    if isinstance(source, task.TaskSource):
+        assert params.questions is not None
+        return task.rows(key, source, params.questions), task.question
+    named = source.columns() if isinstance(source, columns.ColumnsSource) else None
+    return sources.rows(f"{key}.data", source.data, named), _reader(key, source)
+
+
+def _reader(key: str, source: Source) -> Read:
+    match source:
+        case math.MathSource():
+            return partial(math.question, source)
+        case choice.MmluProSource():
+            return partial(choice.mmlu_pro, choice.mmlu_pro_shots(key, source))
+        case choice.GpqaSource():
+            return partial(choice.gpqa, source)
+        case theorem.TheoremSource():
+            return partial(theorem.question, source)
+        case code.LiveCodeBenchSource():
+            return partial(code.livecodebench, source)
+        case code.HumanEvalSource():
+            return code.humaneval
+        case columns.ColumnsSource():
+            return partial(columns.question, source)
+        case task.TaskSource():
+            return task.question

@@ -1,0 +1,108 @@
+"""Recorded traces: replies that somebody else's model gave, beside which none is asked for."""
+
+import itertools
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow.parquet as pq
+
+from delta.errors import InputError
+from delta.records import RECORDING
+from delta.tables import frame_of
+from delta.weights import RECORDING as FILE
+
+CARD = "recording.json"  # where it comes from, and what was left out of it
+BATCH = 1_000  # traces in memory at once; of DeepSeek-R1 they have 16,000 characters each
+
+Counts = dict[str, Any]
+
+
+def write(
+    folder: Path,
+    found: Iterable[dict[str, Any] | str],
+    origin: dict[str, str],
+    tell: Callable[[str], None],
+) -> Counts:
+    """Traces into `folder`, batch by batch; what is a word is the reason why one is none.
+
+    `tell` hears every ten seconds how far it is. Returned are the counts; with `origin` they stand
+    on the card.
+    """
+    dropped, traces, problem_ids = Counter[str](), 0, set[str]()
+    schema = frame_of([], RECORDING).to_arrow().schema
+    rows, told = _traces(found, dropped), time.monotonic()
+    with pq.ParquetWriter(folder / FILE, schema, compression="zstd") as file:
+        while batch := list(itertools.islice(rows, BATCH)):
+            file.write_table(frame_of(batch, RECORDING).to_arrow())
+            traces += len(batch)
+            problem_ids |= {row["problem_id"] for row in batch}
+            if time.monotonic() - told > 10:
+                told = time.monotonic()
+                tell(f"{traces:,} traces of {len(problem_ids):,} problems so far")
+    counts = {"traces": traces, "problems": len(problem_ids), "left_out": dict(dropped)}
+    (folder / CARD).write_text(json.dumps(origin | counts, indent=2) + "\n", encoding="utf-8")
+    return counts
+
+
+def _traces(
+    found: Iterable[dict[str, Any] | str], dropped: Counter[str]
+) -> Iterable[dict[str, Any]]:
+    for one in found:
+        if isinstance(one, str):
+            dropped[one] += 1
+        else:
+            yield one
+
+
+def recorded_rows(problems: pl.DataFrame, folder: Path, most: int) -> tuple[pl.DataFrame, Counts]:
+    """RECORDING rows of these problems, at most `most` of each in sample order, and counts.
+
+    They stand in the order of the problems. Raises InputError where the file is damaged, or holds
+    no trace of any of the problems.
+    """
+    path = folder / FILE
+    recording = _scanned(path)
+    wanted = problems.select("problem_id").with_row_index("place").lazy()
+    # The texts come last, and by a filter on the scan: a join would hold all of them at once.
+    there = recording.select("problem_id", "sample").join(wanted, on="problem_id").collect()
+    kept = there.sort("place", "sample").group_by("problem_id", maintain_order=True).head(most)
+    if kept.is_empty():
+        raise InputError(
+            f"{path}: holds no trace of the {problems.height} problems; allowed: a recording whose "
+            "`source` is the one in problems.sources that they come from"
+        )
+    ids = kept["problem_id"].unique().implode()
+    texts = recording.filter(pl.col("problem_id").is_in(ids)).collect(engine="streaming")
+    rows = (
+        texts.join(kept, on=["problem_id", "sample"])
+        .sort("place", "sample")
+        .select(*RECORDING.columns)
+    )
+    with_traces = kept["problem_id"].n_unique()
+    return rows, {
+        "problems": problems.height,
+        "problems_without_a_trace": problems.height - with_traces,
+        "recorded": there.height,
+        "over_the_limit": there.height - rows.height,
+        "traces": rows.height,
+    }
+
+
+def _scanned(path: Path) -> pl.LazyFrame:
+    """The file, unread; its columns are checked."""
+    try:
+        schema = pl.read_parquet_schema(path)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        first = str(error).split("\n")[0]
+        raise InputError(
+            f"{path}: cannot be read as Parquet ({first}); rebuild it with `dvc repro`"
+        ) from error
+    for column, dtype in RECORDING.columns.items():
+        if schema.get(column) != dtype:
+            raise InputError(f"{path}: column {column!r} is {schema.get(column)}, allowed: {dtype}")
+    return pl.scan_parquet(path)

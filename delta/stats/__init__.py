@@ -1,0 +1,1 @@
+"""Intervals, tests and correlations. Questions are the unit of chance everywhere."""

@@ -1,0 +1,61 @@
+"""Run named experiments of params.yaml as DVC experiments, and collect them into metrics/runs/."""
+
+import argparse
+import subprocess
+import sys
+
+from delta import check, params, queueing, results
+from delta.console import Console
+from delta.errors import InputError
+from delta.experiments import Cell, ExperimentParams, cells, changed
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m stages.experiment", description=__doc__)
+    parser.add_argument("names", nargs="+", help="names in params.yaml: experiments; or all")
+    parser.add_argument("--jobs", type=int, default=1, help="runs side by side (default: 1)")
+    return parser.parse_args()
+
+
+def wanted(names: list[str]) -> list[Cell]:
+    """The distinct runs of the experiments, each checked as a params.yaml of its own."""
+    content = params.read_all()
+    declared = params.sections("experiments", ExperimentParams)
+    found: dict[str, Cell] = {}
+    for name in declared if names == ["all"] else names:
+        if name not in declared:
+            raise InputError(f"experiment {name!r}: allowed: all, {', '.join(declared)}")
+        for cell in cells(content, name, declared[name]):
+            if cell.key not in found:
+                new = changed(content, cell.changes, f"experiments.{name}")
+                check.check_content(new, f"params.yaml: experiments.{name} {cell.at}")
+                found[cell.key] = cell
+    return list(found.values())
+
+
+def main() -> int:
+    given = arguments()
+    console = Console(sys.stdout)
+    check.check()
+    asked = wanted(given.names)
+    # What runs share is made once, before they are queued.
+    if subprocess.run(["dvc", "repro"], check=False).returncode:
+        return 1
+    missing = [cell for cell in asked if results.read(cell.key) is None]
+    console.say(f"{len(asked)} runs, {len(asked) - len(missing)} of them done")
+    failed = queueing.run(missing, given.jobs, console.say)
+    if missing and subprocess.run(["dvc", "repro", "report"], check=False).returncode:
+        return 1
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except InputError as error:
+        sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit(
+            "stopped watching; the queue goes on (`dvc queue stop --kill` ends it), and the same "
+            "command goes on from here"
+        )

@@ -1,0 +1,42 @@
+"""sheet N SEED: N rated traces for people to rate → sheets/sheet-SEED.csv, and its key apart"""
+
+from pathlib import Path
+
+import polars as pl
+
+from delta import outputs, params, tables
+from delta.console import Console, run
+from delta.errors import InputError
+from delta.examine import sheet
+from delta.records import PROBLEM, RATING, TRACE
+
+# Not under report/, which a run of that stage replaces: a filled sheet is a person's work.
+SHEETS = Path("sheets")
+
+
+def main(console: Console, argv: list[str]) -> None:
+    if len(argv) != 2 or not all(word.isdecimal() for word in argv) or int(argv[0]) < 1:
+        raise InputError(f"{' '.join(argv)!r}; allowed: N SEED, two numbers, N at least 1")
+    number, seed = map(int, argv)
+    path, key_path = SHEETS / f"sheet-{seed}.csv", SHEETS / f"sheet-{seed}-key.csv"
+    if path.exists() or key_path.exists():
+        raise InputError(f"{path}: there is a sheet of this seed; take another seed or move it")
+    names = list(params.value("generators"))
+    rated = pl.concat(tables.read(outputs.ratings(name), RATING, ["trace_id"]) for name in names)
+    traces = pl.concat(tables.scan(outputs.traces(name), TRACE) for name in names)
+    there = traces.select("trace_id", "generator").collect()
+    chosen = sheet.drawn(there.join(rated.unique(), on="trace_id", how="semi"), number, seed)
+    shown = (
+        pl.DataFrame({"trace_id": chosen}, schema={"trace_id": pl.String})
+        .join(traces.filter(pl.col("trace_id").is_in(chosen)).collect(), on="trace_id", how="left")
+        .join(tables.read(outputs.PROBLEMS, PROBLEM), on="problem_id", how="left")
+    )
+    by_id = {row["trace_id"]: row for row in shown.iter_rows(named=True)}
+    lines, key = sheet.rows([by_id[trace] for trace in chosen], seed)
+    outputs.write_text(key_path, sheet.as_csv(sheet.KEY_COLUMNS, key))
+    outputs.write_text(path, sheet.as_csv(sheet.COLUMNS, lines))
+    console.say(f"sheet: {path} to fill in, 1 to 5 or nothing; keep {key_path} from who rates")
+
+
+if __name__ == "__main__":
+    run(main)

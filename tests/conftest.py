@@ -1,0 +1,15 @@
+"""Slow tests come first, so that two workers end together; nightly ones only where asked for."""
+
+import pytest
+
+from tests.calm import calm
+
+__all__ = ["calm"]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if "nightly" not in config.option.markexpr:
+        left_out = [item for item in items if item.get_closest_marker("nightly")]
+        items[:] = [item for item in items if not item.get_closest_marker("nightly")]
+        config.hook.pytest_deselected(items=left_out)
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
