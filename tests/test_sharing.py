@@ -6,8 +6,10 @@ The bucket is on a real S3 server on loopback (moto's), reached by way of dvc-s3
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +19,6 @@ from tests.calm import Calm, digests, fresh
 from tests.server import Server
 from tests.workspace import Workspace, stages_run
 
-pytest.importorskip("moto.server", reason="needs moto")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 BUCKET = "traces"
 KEYS = {
@@ -48,17 +49,37 @@ def bucket_at(endpoint: str) -> None:
     client.create_bucket(Bucket=BUCKET)
 
 
+@contextmanager
+def bucket_server(env: dict[str, str]) -> Iterator[str]:
+    """A server with a bucket, in a process of its own: what it imports breaks vLLM in this one.
+
+    vLLM looks at every value of every loaded module, and Flask's proxies raise when looked at.
+    """
+    server = subprocess.Popen(
+        ["moto_server", "--host", "127.0.0.1", "--port", "0"],
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        assert server.stdout is not None
+        endpoint = next(
+            line.split(" on ")[1].strip() for line in server.stdout if " on http" in line
+        )
+        # Read on, or the server stops at a full pipe.
+        threading.Thread(target=server.stdout.read, daemon=True).start()
+        bucket_at(endpoint)
+        yield endpoint
+    finally:
+        server.kill()
+        server.wait()
+
+
 @pytest.fixture(scope="module")
 def s3() -> Iterator[str]:
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    _, port = server.get_host_and_port()
-    endpoint = f"http://127.0.0.1:{port}"
-    bucket_at(endpoint)
-    yield endpoint
-    server.stop()
+    with bucket_server(dict(os.environ)) as endpoint:
+        yield endpoint
 
 
 @pytest.fixture(scope="module")
@@ -161,29 +182,14 @@ def test_a_push_that_is_killed_is_finished_by_the_next(shared: Shared, tmp_path:
 
 def test_wrong_credentials_are_said_and_lose_nothing(shared: Shared) -> None:
     """A server that checks them: after the bucket is made, moto wants keys that it has given."""
-    server = subprocess.Popen(
-        ["moto_server", "--host", "127.0.0.1", "--port", "0"],
-        env=shared.first.env | {"INITIAL_NO_AUTH_ACTION_COUNT": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    try:
-        assert server.stdout is not None
-        address = next(
-            line.split(" on ")[1].strip() for line in server.stdout if " on http" in line
-        )
-        bucket_at(address)
-        first = shared.first
+    first = shared.first
+    with bucket_server(first.env | {"INITIAL_NO_AUTH_ACTION_COUNT": "1"}) as address:
         first.dvc("remote", "add", "locked", f"s3://{BUCKET}/delta")
         first.dvc("remote", "modify", "locked", "endpointurl", address)
         output = first.dvc("push", "--remote", "locked", ok=False)
         assert "403" in output
         assert "Forbidden" in output
         assert "up to date" in first.dvc("status")
-    finally:
-        server.kill()
-        server.wait()
 
 
 def test_two_clones_may_write_to_one_store_at_once(calm: Calm, tmp_path: Path) -> None:
