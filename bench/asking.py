@@ -111,7 +111,12 @@ def bare(url: str) -> list[str]:
 def ours(url: str) -> list[str]:
     """The same through an empty store on disk."""
     settings = EndpointSettings(
-        base_url=url, revision="r", concurrency=CONCURRENCY, timeout_s=30.0, tries=10, max_failed=0
+        base_urls=[url],
+        revision="r",
+        concurrency=CONCURRENCY,
+        timeout_s=30.0,
+        tries=10,
+        max_failed=0,
     )
     engine = Endpoint(settings, SERVING, "m")
     rendered = [engine.render([{"role": "user", "content": text}]) for text in prompts()]

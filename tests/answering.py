@@ -107,14 +107,14 @@ def serving(port: int = 0) -> Iterator[Server]:
 
 
 def endpoint(
-    url: str,
+    *urls: str,
     tries: int = 3,
     concurrency: int = 4,
     protocol: str = "plain",
     timeout_s: float = 5.0,
 ) -> Endpoint:
     settings = EndpointSettings(
-        base_url=url,
+        base_urls=list(urls),
         concurrency=concurrency,
         timeout_s=timeout_s,
         tries=tries,

@@ -57,7 +57,7 @@ def paper_space(folder: Path, server: Server) -> Workspace:
         models = content["evaluation"]["models"]
         content["evaluation"]["models"] = {name: models[name] for name in EVALUATED}
         content["engine"]["kind"] = "endpoint"
-        content["engine"]["endpoint"]["base_url"] = server.url
+        content["engine"]["endpoint"]["base_urls"] = [server.url]
         content["grading"]["workers"] = 2
         content["selector"]["k"] = 10
         content["train"]["launch"] = {"processes": 1, "sharding": "none"}

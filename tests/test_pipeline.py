@@ -33,7 +33,7 @@ def prepare(space: Workspace, server: Server, model: Path) -> None:
         content["models"] = {"tiny": {"folder": source}}
         content["serving"]["tiny"] = content["serving"].pop("smollm2-135m")
         content["engine"]["kind"] = "endpoint"
-        content["engine"]["endpoint"] |= {"base_url": server.url, "concurrency": CONCURRENCY}
+        content["engine"]["endpoint"] |= {"base_urls": [server.url], "concurrency": CONCURRENCY}
         for generator in content["generators"].values():
             generator["model"] = "tiny"
         content["judge"]["rater"] = "llm"

@@ -106,8 +106,8 @@ def test_a_password_has_no_place_in_an_address(url: str) -> None:
     from delta.check import check_content
 
     content = read_all(ROOT / "params.yaml")
-    content["engine"]["endpoint"]["base_url"] = url
-    with pytest.raises(InputError, match=r"engine\.endpoint\.base_url"):
+    content["engine"]["endpoint"]["base_urls"] = [url]
+    with pytest.raises(InputError, match=r"engine\.endpoint\.base_urls\.0"):
         check_content(content, "params.yaml")
 
 

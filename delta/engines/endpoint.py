@@ -1,7 +1,8 @@
-"""An OpenAI-compatible server: many requests at once, each reply handed on as it arrives.
+"""OpenAI-compatible servers: many requests at once, each reply handed on as it arrives.
 
 Servers are overloaded, restarted and replaced while a stage runs. A request that fails is tried
-again with growing pauses; one that fails every time is a Failure, and the others go on.
+again with growing pauses, by another server where there are several; one that fails every time is
+a Failure, and the others go on.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ import random
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -27,6 +29,8 @@ KEY_VARIABLE = "OPENAI_API_KEY"
 TRIED_AGAIN = (408, 409, 425, 429, 500, 502, 503, 504)
 REFUSED_FOR_GOOD = (400, 413, 422)  # this request alone; any other status concerns all of them
 LONGEST_PAUSE_S = 30.0
+LONGEST_CONNECT_S = 10.0  # a node that is gone does not even refuse
+AVOIDED_S = 5.0  # a server that failed, while there are others
 LONGEST_WORD = 200  # characters of what a server says of an error
 OUR_ID = "delta-"
 
@@ -35,15 +39,30 @@ class EndpointError(RuntimeError):
     """The server will answer no request as it is set up: a key, a path or a name is wrong."""
 
 
+@dataclass
+class _Server:
+    """One of those that serve the model, as this process has found it. Times are monotonic."""
+
+    url: str
+    under_way: int = 0  # requests that it has not answered yet
+    not_before: float = 0.0  # it asked for a pause: all of us wait
+    avoided_until: float = 0.0  # it failed: asked only where all have
+
+    def standing(self) -> tuple[float, bool, int]:
+        """The smallest is asked next."""
+        now = time.monotonic()
+        return max(0.0, self.not_before - now), self.avoided_until > now, self.under_way
+
+
 class Endpoint:
-    """An engine that sends chat completions. The server renders the messages."""
+    """An engine that sends chat completions. The servers render the messages."""
 
     def __init__(self, settings: EndpointSettings, serving: ServingParams, model: str) -> None:
         self.settings = settings
         self.model = model
         self.protocol = protocols.load(serving.protocol)
         self.name = f"endpoint {settings.revision}"
-        self._not_before = 0.0  # monotonic seconds: a server that asks for a pause asks all of us
+        self._servers = [_Server(url.rstrip("/")) for url in settings.base_urls]
 
     def render(self, messages: list[Message]) -> str:
         """The messages and the template's arguments as JSON; the server's template writes the day.
@@ -86,7 +105,9 @@ class Endpoint:
         if token := os.environ.get(KEY_VARIABLE):
             headers["Authorization"] = f"Bearer {token}"
         waiting = iter(requests)
-        timeout = aiohttp.ClientTimeout(total=self.settings.timeout_s)
+        timeout = aiohttp.ClientTimeout(
+            total=self.settings.timeout_s, sock_connect=LONGEST_CONNECT_S
+        )
         connector = aiohttp.TCPConnector(limit=self.settings.concurrency)
         async with aiohttp.ClientSession(
             headers=headers, timeout=timeout, connector=connector
@@ -104,22 +125,28 @@ class Endpoint:
     async def _ask_one(self, session: aiohttp.ClientSession, request: Request) -> Reply | Failure:
         problem = ""
         for attempt in range(self.settings.tries):
-            await asyncio.sleep(max(pause_s(attempt), self._not_before - time.monotonic()))
+            await asyncio.sleep(pause_s(attempt))
+            server = min(self._servers, key=_Server.standing)
+            server.under_way += 1  # also while it rests: others go elsewhere
             try:
-                found = await self._try_once(session, request)
+                await asyncio.sleep(server.not_before - time.monotonic())
+                found = await self._try_once(session, server, request)
             except (aiohttp.ClientError, TimeoutError, ValueError, LookupError, TypeError) as error:
                 problem = f"{type(error).__name__}: {error}"
             else:
                 if not isinstance(found, str):
                     return found
                 problem = found
+            finally:
+                server.under_way -= 1
+            server.avoided_until = time.monotonic() + AVOIDED_S
         return Failure(f"{problem}, after {self.settings.tries} tries")
 
     async def _try_once(
-        self, session: aiohttp.ClientSession, request: Request
+        self, session: aiohttp.ClientSession, server: _Server, request: Request
     ) -> Reply | Failure | str:
         """The reply; a Failure where trying again is in vain; or what was wrong this time."""
-        url = self.settings.base_url.rstrip("/") + "/chat/completions"
+        url = server.url + "/chat/completions"
         # vLLM makes it part of the reply's id; to other servers it is a header like any other.
         headers = {"X-Request-Id": OUR_ID + request.key()}
         async with session.post(url, json=self._payload(request), headers=headers) as response:
@@ -127,7 +154,7 @@ class Endpoint:
             if response.status in TRIED_AGAIN:
                 asked_for = wanted_pause_s(response.headers.get("Retry-After"))
                 pause = min(asked_for, self.settings.timeout_s)
-                self._not_before = max(self._not_before, time.monotonic() + pause)
+                server.not_before = max(server.not_before, time.monotonic() + pause)
                 return status
             if response.status in REFUSED_FOR_GOOD:
                 return Failure(f"{status}: {await _said(response)}")

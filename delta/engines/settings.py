@@ -11,6 +11,7 @@ from delta.params import Section
 from delta.records import Message
 
 Positive = Annotated[int, Field(ge=1)]
+Url = Annotated[str, Field(pattern=r"^https?://[^@/]+(/[^@]*)?$")]
 
 
 class ServingParams(Section):
@@ -41,15 +42,15 @@ class VllmSettings(Section):
 
 
 class EndpointSettings(Section):
-    """An OpenAI-compatible server; a model is asked for under its name in `models`.
+    """OpenAI-compatible servers; a model is asked for under its name in `models`.
 
-    What it serves under a name, also under "policy", is taken on trust.
+    What they serve under a name, also under "policy", is taken on trust, and that it is the same.
     """
 
     # Without user or password: params.yaml goes into Git. A key is taken from $OPENAI_API_KEY.
-    base_url: Annotated[str, Field(pattern=r"^https?://[^@/]+(/[^@]*)?$")]
+    base_urls: Annotated[list[Url], Field(min_length=1)]  # the one with least to do is asked
     revision: str  # what tells its weights and version from others: part of every request's key
-    concurrency: Positive
+    concurrency: Positive  # requests under way at once, over all servers
     timeout_s: Annotated[float, Field(gt=0)]
     tries: Positive  # for one request, before it counts as failed
     max_failed: Annotated[float, Field(ge=0, le=1)]  # share of a stage's requests
