@@ -34,6 +34,7 @@ setup: $(STAMP) ## make the environment in .venv (once; 2 to 5 minutes). On a GP
 
 repro: $(STAMP) ## run the pipeline (only what changed) and print the scores
 	@python -m stages.check
+	@python -m stages.unlock
 	dvc repro
 	@python -m stages.summary
 
