@@ -20,7 +20,9 @@ from tests.workspace import Workspace, stages_run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
 LONG = {"generate", "verify", "judge", "train", "evaluate"}
-EACH_S = (3.0, 15.0)  # until a kill; a start of DVC that finds all stages done takes three
+# Until a kill: a start of DVC that finds all stages done takes three seconds. A stage that was
+# killed last time too gets longer, or a slow machine would never come to those after it.
+SHORTEST_S, LONGER_S = 3.0, 12.0
 
 # Where Python finds it first: every look at the clock is a minute before the last.
 CLOCK = """
@@ -74,11 +76,14 @@ def test_killed_at_any_moment_the_outputs_are_those_of_an_undisturbed_run(
         rounds += 1
         with Server(delay_s=0.05) as server:
             space = fresh(tmp_path / f"killed-{rounds}", server, calm.model)
-            here = 0
+            here, in_a_row, last = 0, 1, ""
             while hit.total() < kills:
-                stage = killed_after(space, chance.uniform(*EACH_S))
+                longest = SHORTEST_S + in_a_row * LONGER_S
+                stage = killed_after(space, chance.uniform(SHORTEST_S, longest))
                 if stage is None:
                     break
+                in_a_row = in_a_row + 1 if stage == last else 1
+                last = stage
                 hit[stage] += 1
                 here += 1
             assert start(space, "whole").wait(600) == 0, said(space, "whole")
