@@ -34,6 +34,7 @@ setup: $(STAMP) ## make the environment in .venv (once; 2 to 5 minutes). On a GP
 
 repro: $(STAMP) ## run the pipeline (only what changed) and print the scores
 	@python -m stages.check
+	@python -m stages.unlock
 	dvc repro
 	@python -m stages.summary
 
@@ -114,10 +115,11 @@ if [ -z "$$python" ]; then \
 fi
 endef
 
-# VENV may name anybody's folder: nothing but an environment is ever emptied or removed.
+# VENV may name anybody's folder: nothing but an environment is ever emptied or removed, and not
+# through a link, which may lead to another clone's.
 define GUARD
-@if [ -e $(VENV) ] && [ ! -e $(VENV)/pyvenv.cfg ]; then \
-	echo "set-up: $(VENV) is there and no virtual environment: left alone" >&2; exit 1; \
+@if [ -L $(VENV) ] || { [ -e $(VENV) ] && [ ! -e $(VENV)/pyvenv.cfg ]; }; then \
+	echo "set-up: $(VENV) is a link, or no virtual environment: left alone" >&2; exit 1; \
 fi
 endef
 

@@ -38,6 +38,7 @@ def main() -> int:
     console = Console(sys.stdout)
     check.check()
     asked = wanted(given.names)
+    subprocess.run([sys.executable, "-m", "stages.unlock"], check=True)
     # What runs share is made once, before they are queued.
     if subprocess.run(["dvc", "repro"], check=False).returncode:
         return 1
