@@ -11,14 +11,16 @@ import polars as pl
 from scipy import special
 
 from delta.errors import InputError
+from delta.examine.redrawn import stability
 from delta.examine.reliability import FEW, Sides, sides
-from delta.examine.votes import GRID, MEAN, Array, Mask, Places, Votes, counts, rounded
+from delta.examine.votes import GRID, MEAN, Array, Places, Votes, counts, rounded
 from delta.order import draw_order
 from delta.rubric import DIMENSIONS
 from delta.stats import ranks
 
 Row = dict[str, Any]
 BEFORE = "delta_"
+UNEVEN = "a trace has more votes in one dimension than in another"
 
 
 @dataclass(frozen=True)
@@ -118,57 +120,27 @@ def cuts(ranked: Ranking, votes: Votes, sizes: list[int], resamples: int, seed: 
     both = sides(votes, ranked.pairs)
     if len(both.chosen) < ranked.pairs.height:
         raise InputError("pairs have deltas and no ratings; rebuild them with `dvc repro`")
+    firsts = {name: order(delta, ranked.draw) for name, delta in ranked.deltas.items()}
+    fitting = [k for k in sizes if k <= ranked.pairs.height]
+    again = {}
+    if fitting and firsts:
+        again = stability(votes, both, ranked.draw, firsts, fitting, resamples, seed)
     found = []
-    for place, (dimension, delta) in enumerate(ranked.deltas.items()):
-        first = order(delta, ranked.draw)
-        fitting = [k for k in sizes if k <= len(first)]
-        again = None
-        if fitting and _several(votes.cast[dimension], both):
-            random = np.random.default_rng([seed, place])
-            matrix = votes.cast[dimension]
-            again = _resampled(matrix, both, ranked.draw, first, fitting, resamples, random)
+    for dimension, first in firsts.items():
+        delta = ranked.deltas[dimension]
+        why = None if dimension in again else _undrawn(votes.cast[dimension], both)
         for k in sizes:
             row: Row = {"dimension": dimension, "k": k, "pairs": len(first)}
             row |= _ties(delta, first, k) if k in fitting else _ties(delta, first[:0], k)
-            known = None if again is None or k not in fitting else again[:, fitting.index(k)]
-            found.append(row | _range(known) | {"why": _too_few(k, len(first)) or _why(known)})
+            known = dimension in again and k in fitting
+            row |= _range(again[dimension][:, fitting.index(k)] if known else None)
+            found.append(row | {"why": _too_few(k, len(first)) or why})
     return found
 
 
-def _several(matrix: Array, both: Sides) -> bool:
-    return any(bool((counts(matrix[side]) > 1).any()) for side in both)
-
-
-def _resampled(
-    matrix: Array,
-    both: Sides,
-    draw: Places,
-    first: Places,
-    sizes: list[int],
-    resamples: int,
-    random: np.random.Generator,
-) -> Array:
-    """Resample × k: percent of the first k that are among the first k again."""
-    used, place = np.unique(np.concatenate(both), return_inverse=True)
-    chosen, rejected = np.split(place, 2)
-    votes = matrix[used]
-    number = counts(votes).astype(np.int64)
-    there = np.arange(votes.shape[1])[None, :] < number[:, None]
-    inside = {k: _mask(first[:k], len(draw)) for k in sizes}
-    shares = np.empty((resamples, len(sizes)))
-    for turn in range(resamples):
-        drawn = (random.random(votes.shape) * number[:, None]).astype(np.int64)
-        taken = np.take_along_axis(votes, drawn, axis=1)
-        mean = np.where(there, taken, 0.0).sum(axis=1) / number
-        again = order(np.round(mean[chosen] - mean[rejected], GRID), draw)
-        shares[turn] = [100 * inside[k][again[:k]].mean() for k in sizes]
-    return shares
-
-
-def _mask(places: Places, size: int) -> Mask:
-    mask = np.zeros(size, dtype=np.bool_)
-    mask[places] = True
-    return mask
+def _undrawn(matrix: Array, both: Sides) -> str:
+    several = any(bool((counts(matrix[side]) > 1).any()) for side in both)
+    return UNEVEN if several else FEW
 
 
 def _ties(delta: Array, first: Places, k: int) -> Row:
@@ -188,10 +160,6 @@ def _range(shares: Array | None) -> Row:
         "stability_low": rounded(low),
         "stability_high": rounded(high),
     }
-
-
-def _why(known: Array | None) -> str | None:
-    return FEW if known is None else None
 
 
 def _too_few(k: int, total: int) -> str | None:
