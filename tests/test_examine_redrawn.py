@@ -72,13 +72,13 @@ def world(unequal: bool, shared: bool) -> tuple[Votes, Sides, Places, dict[str, 
 def test_shares_are_spread_as_those_of_the_plain_definition(unequal: bool, shared: bool) -> None:
     votes, both, draw, firsts = world(unequal, shared)
     sizes = [5, 10, 30, 60]
-    ours = stability(votes, both, draw, firsts, sizes, 4000, 1)
+    ours = stability(votes, both, draw, firsts, sizes, 800, 1)
     for name, first in firsts.items():
-        theirs = plainly(votes.cast[name], both, draw, first, sizes, 1000, np.random.default_rng(2))
-        spread = np.sqrt(ours[name].var(axis=0) / 4000 + theirs.var(axis=0) / 1000)
+        theirs = plainly(votes.cast[name], both, draw, first, sizes, 400, np.random.default_rng(2))
+        spread = np.sqrt(ours[name].var(axis=0) / 800 + theirs.var(axis=0) / 400)
         apart = np.abs(ours[name].mean(axis=0) - theirs.mean(axis=0))
         assert (apart <= 4 * spread).all(), name
-        assert ours[name].std(axis=0) == pytest.approx(theirs.std(axis=0), rel=0.12)
+        assert ours[name].std(axis=0) == pytest.approx(theirs.std(axis=0), rel=0.15)
     assert (ours[MEAN][:, -1] == 100).all()  # all pairs are always all pairs
 
 
@@ -106,8 +106,8 @@ def test_a_tied_pair_of_scattered_votes_stays_first_in_three_of_four_draws() -> 
     for scattered in (0, 1):
         both = Sides(np.array([scattered, 1 - scattered]), np.array([2, 3]))
         first = {FACTS: np.array([0, 1])}
-        found = stability(votes, both, np.array([0, 1]), first, [1], 20_000, 0)[FACTS]
-        assert found.mean() == pytest.approx(75, abs=1.5)
+        found = stability(votes, both, np.array([0, 1]), first, [1], 2000, 0)[FACTS]
+        assert found.mean() == pytest.approx(75, abs=4)
 
 
 # --- the draws ---
