@@ -11,10 +11,10 @@ import polars as pl
 from scipy import special
 
 from delta.errors import InputError
-from delta.examine.redrawn import stability
+from delta.examine.redrawn import mask, stability
 from delta.examine.reliability import FEW, Sides, sides
 from delta.examine.votes import GRID, MEAN, Array, Places, Votes, counts, rounded
-from delta.order import draw_order
+from delta.order import draw_orders
 from delta.rubric import DIMENSIONS
 from delta.stats import ranks
 
@@ -39,8 +39,8 @@ def ranking(selected: pl.DataFrame, seed: int) -> Ranking:
     deltas = {name.removeprefix(BEFORE): pairs[name].to_numpy() for name in names}
     if names:
         deltas[MEAN] = np.round(np.column_stack(list(deltas.values())).mean(axis=1), GRID)
-    keys = np.array([draw_order(seed, pair_id) for pair_id in pairs["pair_id"]], dtype="S64")
-    return Ranking(pairs, deltas, np.argsort(np.argsort(keys)))
+    keys = pl.Series(draw_orders(seed, each=pairs["pair_id"]), dtype=pl.String)
+    return Ranking(pairs, deltas, np.argsort(keys.arg_sort().to_numpy()))
 
 
 def order(score: Array, draw: Places) -> Places:
@@ -59,34 +59,41 @@ def overlaps(ranked: Ranking, sizes: list[int]) -> list[Row]:
     """
     names = [name for name in ranked.deltas if name != MEAN]
     first = {name: order(ranked.deltas[name], ranked.draw) for name in names}
+    both_ways = list(itertools.permutations(names, 2))
+    alike = {
+        frozenset(two): spearman(*(ranked.deltas[name] for name in two))
+        for two in itertools.combinations(names, 2)
+    }
     found = []
-    for one, other in itertools.combinations(names, 2):
-        alike = spearman(ranked.deltas[one], ranked.deltas[other])
-        for k in sizes:
-            row = _shared(ranked.deltas[one], ranked.deltas[other], first[one], first[other], k)
-            row |= alike
-            found += [
-                {"k": k, "dimension": one, "other": other} | row,
-                {"k": k, "dimension": other, "other": one} | row,
-            ]
-    return sorted(found, key=lambda row: (row["k"], names.index(row["dimension"])))
+    for k in sorted(sizes):
+        shared = _shared(ranked, first, k)
+        for one, other in both_ways:
+            row: Row = {"k": k, "dimension": one, "other": other}
+            found.append(row | shared[frozenset((one, other))] | alike[frozenset((one, other))])
+    return found
 
 
-def _shared(ours: Array, theirs: Array, first: Places, second: Places, k: int) -> Row:
-    """`first`, `second`: the orders by `ours` and by `theirs`."""
-    total = len(first)
+def _shared(ranked: Ranking, first: dict[str, Places], k: int) -> dict[frozenset[str], Row]:
+    """By two dimensions; `first`: the pairs in the order by each."""
+    total = ranked.pairs.height
     row: Row = {"pairs": total, "why": _too_few(k, total)}
     names = ("overlap", "overlap_own_ties", "chance", "chance_low", "chance_high")
+    twos = list(itertools.combinations(first, 2))
     if k > total:
-        return row | dict.fromkeys(names)
-    shared = len(np.intersect1d(first[:k], second[:k])) / k
-    own = (share_in(ours, ours[first[k - 1]], k), share_in(theirs, theirs[second[k - 1]], k))
-    figures = (
-        rounded(100 * shared),
-        rounded(100 * float(own[0] @ own[1]) / k),
-        *by_chance(total, k),
-    )
-    return row | dict(zip(names, figures, strict=True))
+        return {frozenset(two): row | dict.fromkeys(names) for two in twos}
+    chance = by_chance(total, k)
+    inside = {name: mask(places[:k], total) for name, places in first.items()}
+    own = {
+        name: share_in(ranked.deltas[name], ranked.deltas[name][places[k - 1]], k)
+        for name, places in first.items()
+    }
+    found = {}
+    for one, other in twos:
+        shared = int(np.count_nonzero(inside[one] & inside[other])) / k
+        lots = float(own[one] @ own[other]) / k
+        figures = (rounded(100 * shared), rounded(100 * lots), *chance)
+        found[frozenset((one, other))] = row | dict(zip(names, figures, strict=True))
+    return found
 
 
 def share_in(delta: Array, at: float, k: int) -> Array:
@@ -186,7 +193,7 @@ def pearson(one: Array, other: Array) -> float | None:
 
 
 def spearman(one: Array, other: Array) -> Row:
-    found = ranks.spearman(one.tolist(), other.tolist())
+    found = ranks.spearman(one, other)
     value, low, high = found[:3] if found else (None, None, None)
     figures = {"spearman": value, "spearman_low": low, "spearman_high": high}
     return {name: rounded(figure) for name, figure in figures.items()}
