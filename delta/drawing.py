@@ -9,7 +9,7 @@ import polars as pl
 from pydantic import Field
 
 from delta.errors import InputError
-from delta.order import draw_order
+from delta.order import draw_orders
 from delta.params import Section
 
 Draw = Literal["random", "first"]  # by a seeded hash, or by sample number
@@ -54,7 +54,7 @@ def drawable(traces: pl.LazyFrame, verdicts: pl.DataFrame, seed: int, draw: Draw
         )
     if draw == "first":
         return rows.with_columns(draw=pl.col("sample"))
-    keys = [draw_order(seed, trace_id) for trace_id in rows["trace_id"]]
+    keys = draw_orders(seed, each=rows["trace_id"])
     return rows.with_columns(draw=pl.Series(keys, dtype=pl.String))
 
 

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from delta import expression, matching
 from delta.errors import InputError
-from delta.order import draw_order
+from delta.order import draw_orders
 from delta.params import Section
 from delta.records import SELECTED
 from delta.rubric import DIMENSIONS
@@ -76,7 +76,14 @@ def select(
     seeded hash of the pair's id. Only pairs with a score are taken, by random too, or it would be
     no fair control of top; the exceptions are `all`, and random where nothing was rated.
     """
-    scored = _with_score(params, deltas(pairs, ratings))
+    return select_from(params, deltas(pairs, ratings), ratings)
+
+
+def select_from(
+    params: SelectorParams, with_deltas: pl.DataFrame, ratings: pl.DataFrame
+) -> tuple[pl.DataFrame, Counts]:
+    """`select` of what `deltas` gives, for several selections of the same pairs."""
+    scored = _with_score(params, with_deltas)
     needs_score = params.mode != "all" and not (params.mode == "random" and ratings.is_empty())
     ranked = _ranked(params, scored, needs_score)
     candidates = ranked["rank"].count()
@@ -108,7 +115,7 @@ def _ranked(params: SelectorParams, scored: pl.DataFrame, needs_score: bool) -> 
     at_random = params.mode == "random"
     # Were the random draw also the order of ties, random and top would share too many pairs.
     names = ("random",) if at_random else ()
-    drawn = [draw_order(params.seed, *names, pair_id) for pair_id in scored["pair_id"]]
+    drawn = draw_orders(params.seed, *names, each=scored["pair_id"])
     return (
         scored.with_columns(
             pl.Series("_draw", drawn, dtype=pl.String),

@@ -11,14 +11,16 @@ import polars as pl
 from scipy import special
 
 from delta.errors import InputError
+from delta.examine.redrawn import mask, stability
 from delta.examine.reliability import FEW, Sides, sides
-from delta.examine.votes import GRID, MEAN, Array, Mask, Places, Votes, counts, rounded
-from delta.order import draw_order
+from delta.examine.votes import GRID, MEAN, Array, Places, Votes, counts, rounded
+from delta.order import draw_orders
 from delta.rubric import DIMENSIONS
 from delta.stats import ranks
 
 Row = dict[str, Any]
 BEFORE = "delta_"
+UNEVEN = "a trace has more votes in one dimension than in another"
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,8 @@ def ranking(selected: pl.DataFrame, seed: int) -> Ranking:
     deltas = {name.removeprefix(BEFORE): pairs[name].to_numpy() for name in names}
     if names:
         deltas[MEAN] = np.round(np.column_stack(list(deltas.values())).mean(axis=1), GRID)
-    keys = np.array([draw_order(seed, pair_id) for pair_id in pairs["pair_id"]], dtype="S64")
-    return Ranking(pairs, deltas, np.argsort(np.argsort(keys)))
+    keys = pl.Series(draw_orders(seed, each=pairs["pair_id"]), dtype=pl.String)
+    return Ranking(pairs, deltas, np.argsort(keys.arg_sort().to_numpy()))
 
 
 def order(score: Array, draw: Places) -> Places:
@@ -57,34 +59,41 @@ def overlaps(ranked: Ranking, sizes: list[int]) -> list[Row]:
     """
     names = [name for name in ranked.deltas if name != MEAN]
     first = {name: order(ranked.deltas[name], ranked.draw) for name in names}
+    both_ways = list(itertools.permutations(names, 2))
+    alike = {
+        frozenset(two): spearman(*(ranked.deltas[name] for name in two))
+        for two in itertools.combinations(names, 2)
+    }
     found = []
-    for one, other in itertools.combinations(names, 2):
-        alike = spearman(ranked.deltas[one], ranked.deltas[other])
-        for k in sizes:
-            row = _shared(ranked.deltas[one], ranked.deltas[other], first[one], first[other], k)
-            row |= alike
-            found += [
-                {"k": k, "dimension": one, "other": other} | row,
-                {"k": k, "dimension": other, "other": one} | row,
-            ]
-    return sorted(found, key=lambda row: (row["k"], names.index(row["dimension"])))
+    for k in sorted(sizes):
+        shared = _shared(ranked, first, k)
+        for one, other in both_ways:
+            row: Row = {"k": k, "dimension": one, "other": other}
+            found.append(row | shared[frozenset((one, other))] | alike[frozenset((one, other))])
+    return found
 
 
-def _shared(ours: Array, theirs: Array, first: Places, second: Places, k: int) -> Row:
-    """`first`, `second`: the orders by `ours` and by `theirs`."""
-    total = len(first)
+def _shared(ranked: Ranking, first: dict[str, Places], k: int) -> dict[frozenset[str], Row]:
+    """By two dimensions; `first`: the pairs in the order by each."""
+    total = ranked.pairs.height
     row: Row = {"pairs": total, "why": _too_few(k, total)}
     names = ("overlap", "overlap_own_ties", "chance", "chance_low", "chance_high")
+    twos = list(itertools.combinations(first, 2))
     if k > total:
-        return row | dict.fromkeys(names)
-    shared = len(np.intersect1d(first[:k], second[:k])) / k
-    own = (share_in(ours, ours[first[k - 1]], k), share_in(theirs, theirs[second[k - 1]], k))
-    figures = (
-        rounded(100 * shared),
-        rounded(100 * float(own[0] @ own[1]) / k),
-        *by_chance(total, k),
-    )
-    return row | dict(zip(names, figures, strict=True))
+        return {frozenset(two): row | dict.fromkeys(names) for two in twos}
+    chance = by_chance(total, k)
+    inside = {name: mask(places[:k], total) for name, places in first.items()}
+    own = {
+        name: share_in(ranked.deltas[name], ranked.deltas[name][places[k - 1]], k)
+        for name, places in first.items()
+    }
+    found = {}
+    for one, other in twos:
+        shared = int(np.count_nonzero(inside[one] & inside[other])) / k
+        lots = float(own[one] @ own[other]) / k
+        figures = (rounded(100 * shared), rounded(100 * lots), *chance)
+        found[frozenset((one, other))] = row | dict(zip(names, figures, strict=True))
+    return found
 
 
 def share_in(delta: Array, at: float, k: int) -> Array:
@@ -118,57 +127,27 @@ def cuts(ranked: Ranking, votes: Votes, sizes: list[int], resamples: int, seed: 
     both = sides(votes, ranked.pairs)
     if len(both.chosen) < ranked.pairs.height:
         raise InputError("pairs have deltas and no ratings; rebuild them with `dvc repro`")
+    firsts = {name: order(delta, ranked.draw) for name, delta in ranked.deltas.items()}
+    fitting = [k for k in sizes if k <= ranked.pairs.height]
+    again = {}
+    if fitting and firsts:
+        again = stability(votes, both, ranked.draw, firsts, fitting, resamples, seed)
     found = []
-    for place, (dimension, delta) in enumerate(ranked.deltas.items()):
-        first = order(delta, ranked.draw)
-        fitting = [k for k in sizes if k <= len(first)]
-        again = None
-        if fitting and _several(votes.cast[dimension], both):
-            random = np.random.default_rng([seed, place])
-            matrix = votes.cast[dimension]
-            again = _resampled(matrix, both, ranked.draw, first, fitting, resamples, random)
+    for dimension, first in firsts.items():
+        delta = ranked.deltas[dimension]
+        why = None if dimension in again else _undrawn(votes.cast[dimension], both)
         for k in sizes:
             row: Row = {"dimension": dimension, "k": k, "pairs": len(first)}
             row |= _ties(delta, first, k) if k in fitting else _ties(delta, first[:0], k)
-            known = None if again is None or k not in fitting else again[:, fitting.index(k)]
-            found.append(row | _range(known) | {"why": _too_few(k, len(first)) or _why(known)})
+            known = dimension in again and k in fitting
+            row |= _range(again[dimension][:, fitting.index(k)] if known else None)
+            found.append(row | {"why": _too_few(k, len(first)) or why})
     return found
 
 
-def _several(matrix: Array, both: Sides) -> bool:
-    return any(bool((counts(matrix[side]) > 1).any()) for side in both)
-
-
-def _resampled(
-    matrix: Array,
-    both: Sides,
-    draw: Places,
-    first: Places,
-    sizes: list[int],
-    resamples: int,
-    random: np.random.Generator,
-) -> Array:
-    """Resample × k: percent of the first k that are among the first k again."""
-    used, place = np.unique(np.concatenate(both), return_inverse=True)
-    chosen, rejected = np.split(place, 2)
-    votes = matrix[used]
-    number = counts(votes).astype(np.int64)
-    there = np.arange(votes.shape[1])[None, :] < number[:, None]
-    inside = {k: _mask(first[:k], len(draw)) for k in sizes}
-    shares = np.empty((resamples, len(sizes)))
-    for turn in range(resamples):
-        drawn = (random.random(votes.shape) * number[:, None]).astype(np.int64)
-        taken = np.take_along_axis(votes, drawn, axis=1)
-        mean = np.where(there, taken, 0.0).sum(axis=1) / number
-        again = order(np.round(mean[chosen] - mean[rejected], GRID), draw)
-        shares[turn] = [100 * inside[k][again[:k]].mean() for k in sizes]
-    return shares
-
-
-def _mask(places: Places, size: int) -> Mask:
-    mask = np.zeros(size, dtype=np.bool_)
-    mask[places] = True
-    return mask
+def _undrawn(matrix: Array, both: Sides) -> str:
+    several = any(bool((counts(matrix[side]) > 1).any()) for side in both)
+    return UNEVEN if several else FEW
 
 
 def _ties(delta: Array, first: Places, k: int) -> Row:
@@ -188,10 +167,6 @@ def _range(shares: Array | None) -> Row:
         "stability_low": rounded(low),
         "stability_high": rounded(high),
     }
-
-
-def _why(known: Array | None) -> str | None:
-    return FEW if known is None else None
 
 
 def _too_few(k: int, total: int) -> str | None:
@@ -218,7 +193,7 @@ def pearson(one: Array, other: Array) -> float | None:
 
 
 def spearman(one: Array, other: Array) -> Row:
-    found = ranks.spearman(one.tolist(), other.tolist())
+    found = ranks.spearman(one, other)
     value, low, high = found[:3] if found else (None, None, None)
     figures = {"spearman": value, "spearman_low": low, "spearman_high": high}
     return {name: rounded(figure) for name, figure in figures.items()}

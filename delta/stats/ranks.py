@@ -23,7 +23,9 @@ class Correlation(NamedTuple):
     p: float | None  # two-sided; None with fewer than 3 points
 
 
-def spearman(first: Sequence[float], second: Sequence[float]) -> Correlation | None:
+def spearman(
+    first: Sequence[float] | NDArray[np.float64], second: Sequence[float] | NDArray[np.float64]
+) -> Correlation | None:
     """Correlation of ranks, ties at their middle; None where a side is constant.
 
     p is exact with few points (all orders of one side), else by Student's t. The interval is
@@ -31,11 +33,12 @@ def spearman(first: Sequence[float], second: Sequence[float]) -> Correlation | N
     """
     if len(first) != len(second):
         raise ValueError(f"{len(first)} values and {len(second)}; allowed: as many in both")
-    if any(math.isnan(one) for one in (*first, *second)):
+    sides = [np.asarray(side, dtype=np.float64) for side in (first, second)]
+    if any(np.isnan(side).any() for side in sides):
         raise ValueError("a value is NaN, which has no rank")
-    if len(set(first)) < 2 or len(set(second)) < 2:
+    if any((side == side[:1]).all() for side in sides):
         return None
-    ours, theirs = (_standard(scipy_stats.rankdata(side)) for side in (first, second))
+    ours, theirs = (_standard(scipy_stats.rankdata(side)) for side in sides)
     value = max(-1.0, min(1.0, float(ours @ theirs)))
     low, high = _bounds(value, len(first))
     return Correlation(value, low, high, _p(value, ours, theirs))

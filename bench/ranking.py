@@ -1,0 +1,446 @@
+"""Pairs, five selections, overlaps and 1,000 draws of the votes, against pandas and datasets.
+
+    make bench NAME=ranking         (a quarter of an hour, and 10 GiB of the temporary folder)
+
+Simulated tables of the paper's size: 16,500 problems, two traces each, five dimensions, five
+votes. All three ways read the same files and find the same pairs, the same set by each dimension
+and the same overlaps; how much of a set is in it again when every trace's votes are drawn anew
+agrees but for chance. The others draw fewer times, for all 1,000 would take them an hour: their
+seconds are those of the rest and of one draw times 1,000. Then ours alone, at 100 times the size.
+"""
+
+import itertools
+import json
+import math
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import datasets
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from bench import results
+from delta import tables
+from delta.examine import cuts
+from delta.examine.votes import MEAN, gather
+from delta.order import draw_order
+from delta.pair import PairingParams, pair
+from delta.records import PROBLEM, RATING, TRACE, VERDICT
+from delta.rubric import DIMENSIONS
+from delta.select import SelectorParams, deltas, select_from
+
+PROBLEMS, RESAMPLES = 16_500, 1_000
+CUTS = (1_000, 2_500, 5_000)  # of 16,500; the selections take the last
+LARGE = 100
+CHARACTERS, FEWER_CHARACTERS = 8_000, 3_000  # of a trace, on average; the latter where LARGE
+TURNS, PANDAS_RESAMPLES, DATASETS_RESAMPLES = 3, 20, 2
+SIDES = ("strong", "weak")
+TIES, DRAWS = 6, 14  # seeds: of the order of ties, of the drawn votes
+VOTES = [name for name in RATING.columns if name not in ("justification", "deductions")]
+SUFFIXES = ("_strong", "_weak")
+AT_ONCE = 50_000  # traces in memory while the tables are written
+
+Array = NDArray[np.float64]
+Shares = dict[tuple[str, int], float]  # by dimension and k: mean percent found again
+
+
+class Found(NamedTuple):
+    pairs: list[str]
+    selected: dict[str, list[str]]  # by dimension
+    overlaps: dict[str, float]  # "k dimension other" → percent
+
+
+class Child(NamedTuple):
+    """What a process of its own measured."""
+
+    seconds: float
+    gib: float
+    rows: list[dict[str, Any]]  # on the cuts
+
+
+def main() -> None:
+    if len(sys.argv) == 4:
+        print(json.dumps(in_child(Path(sys.argv[1]), json.loads(sys.argv[2]), int(sys.argv[3]))))
+        return
+    datasets.disable_progress_bars()
+    datasets.disable_caching()
+    with tempfile.TemporaryDirectory() as folder:
+        small = against_others(Path(folder))
+    with tempfile.TemporaryDirectory() as folder:
+        characters = simulate(Path(folder), LARGE * PROBLEMS, FEWER_CHARACTERS)
+        large = child(Path(folder), [LARGE * k for k in CUTS], RESAMPLES)
+    text = f"""{small}
+
+{LARGE} times the size, once, in a process of its own ({LARGE * PROBLEMS:,} problems, {RESAMPLES:,}
+draws; {characters / 2**30:.1f} GiB of text, traces of {FEWER_CHARACTERS:,} characters on average):
+{large.seconds:.1f} s, at most {large.gib:.2f} GiB in memory."""
+    results.record("ranking", "make bench NAME=ranking", text)
+
+
+def against_others(folder: Path) -> str:
+    simulate(folder, PROBLEMS, CHARACTERS)
+    sizes = list(CUTS)
+    alone = child(folder, sizes, RESAMPLES)
+    agree(folder, sizes, alone.rows)
+    frame, rows = PandasPairs.of(folder, sizes[-1]), DatasetsPairs.of(folder, sizes[-1])
+    ways = {
+        "ours": lambda: ours(folder, sizes, RESAMPLES),
+        "pandas": lambda: PandasPairs.of(folder, sizes[-1]).found(sizes),
+        "pandas, draws": lambda: frame.again(sizes, PANDAS_RESAMPLES),
+        "datasets": lambda: DatasetsPairs.of(folder, sizes[-1]).found(sizes),
+        "datasets, draws": lambda: rows.again(sizes, DATASETS_RESAMPLES),
+    }
+    seconds = results.in_turns(ways, TURNS)
+    lines = [["ours", f"{statistics.median(seconds['ours']):.2f}", "", RESAMPLES, ""]]
+    for name, resamples in (("pandas", PANDAS_RESAMPLES), ("datasets", DATASETS_RESAMPLES)):
+        drawn = [one * RESAMPLES / resamples for one in seconds[f"{name}, draws"]]
+        whole = [sum(pair) for pair in zip(seconds[name], drawn, strict=True)]
+        of = results.ratio(whole, seconds["ours"])
+        parts = f"{statistics.median(seconds[name]):.2f} + {statistics.median(drawn):.0f}"
+        lines.append([name, f"{statistics.median(whole):.0f}", parts, resamples, str(of)])
+    head = ["", "seconds", "without and with the draws", "draws timed", "× ours [turns]"]
+    return f"""{PROBLEMS:,} problems; cuts at {", ".join(map(str, sizes))}; {RESAMPLES:,} draws of
+the votes by each of {len(DIMENSIONS)} dimensions and their mean. Pairs, sets and overlaps are
+equal, the shares found again too but for chance. Ours in a process of its own:
+{alone.seconds:.2f} s, at most {alone.gib:.2f} GiB in memory (with imports, which are not in the
+seconds).
+
+{results.table(head, lines)}"""
+
+
+def child(folder: Path, sizes: list[int], resamples: int) -> Child:
+    command = [sys.executable, "-m", "bench.ranking", str(folder), str(sizes), str(resamples)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return Child(*json.loads(done.stdout))
+
+
+def in_child(folder: Path, sizes: list[int], resamples: int) -> Child:
+    start = time.perf_counter()
+    _, rows = ours(folder, sizes, resamples)
+    seconds = time.perf_counter() - start
+    return Child(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, rows)
+
+
+def agree(folder: Path, sizes: list[int], rows: list[dict[str, Any]]) -> None:
+    """Before anything is timed: all three find the same."""
+    expected, _ = ours(folder, sizes, 2)
+    for others in (PandasPairs.of(folder, sizes[-1]), DatasetsPairs.of(folder, sizes[-1])):
+        found = others.found(sizes)
+        assert found.pairs == expected.pairs
+        assert found.selected == expected.selected
+        assert found.overlaps.keys() == expected.overlaps.keys()
+        apart = [abs(found.overlaps[key] - value) for key, value in expected.overlaps.items()]
+        assert max(apart) < 1e-4  # of percent: ours are rounded
+        resamples = PANDAS_RESAMPLES if isinstance(others, PandasPairs) else DATASETS_RESAMPLES
+        again = others.again(sizes, resamples)
+        for row in rows:
+            spread = (row["stability_high"] - row["stability_low"]) / 3.92
+            apart = abs(again[row["dimension"], row["k"]] - row["stability"])
+            assert apart <= 5 * spread / math.sqrt(resamples), (type(others), row, apart)
+
+
+# --- tables ---
+
+
+def simulate(folder: Path, problems: int, characters: int) -> int:
+    """Tables as the stages write them; and how many characters the traces have together.
+
+    One weak trace of 1,000 is the strong one's text, which is no pair.
+    """
+    chance = np.random.default_rng(0)
+    letters = chance.choice(list("etaoinshrdlu     "), 2_000_000)
+    text = "".join(letters.tolist())
+    ids = [f"p{number}" for number in range(problems)]
+    rows = {"problem_id": ids, "statement": "x", "gold_answer": "1", "source": "s", "domain": "d"}
+    pl.DataFrame(rows | {"metadata": "{}"}, schema=dict(PROBLEM.columns)).write_parquet(
+        folder / "problems.parquet"
+    )
+    total = 0
+    for weak, side in enumerate(SIDES):
+        total += write_traces(folder / f"traces_{side}.parquet", ids, side, text, characters)
+        traces = [f"{one}/{side}/0" for one in ids]
+        outcome = chance.choice(["correct", "incorrect"], problems)
+        verdicts = {"trace_id": traces, "outcome": outcome, "extracted": "1", "reason": None}
+        pl.DataFrame(
+            verdicts | {"decided_by": "grader"}, schema=dict(VERDICT.columns)
+        ).write_parquet(folder / f"verdicts_{side}.parquet")
+        write_ratings(folder / f"ratings_{side}.parquet", traces, 3.6 - 0.5 * weak, chance)
+    return total
+
+
+def write_traces(path: Path, ids: list[str], side: str, text: str, characters: int) -> int:
+    """Log-normal lengths from 1,000 to 25,000 characters, pieces of one text."""
+    chance = np.random.default_rng(1)  # the same for both sides but for the weak one's shift
+    writer, total = None, 0
+    for begin in range(0, len(ids), AT_ONCE):
+        own = ids[begin : begin + AT_ONCE]
+        length = np.clip(chance.lognormal(math.log(characters), 0.6, len(own)), 1_000, 25_000)
+        length = (length * 0.8353).astype(np.int64)  # exp(-0.6² / 2): the mean is `characters`
+        start = chance.integers(0, len(text) - 50_000, len(own))
+        if side == "weak":
+            start += np.where(np.arange(begin, begin + len(own)) % 1_000 == 0, 0, 25_000)
+        total += int(length.sum())
+        rows = {
+            "trace_id": [f"{one}/{side}/0" for one in own],
+            "problem_id": own,
+            "generator": side,
+            "sample": 0,
+            "text": [text[a : a + n] for a, n in zip(start.tolist(), length.tolist(), strict=True)],
+            "reasoning_start": 0,
+            "reasoning_end": length // 2,
+            "answer_start": length // 2,
+            "finish_reason": "stop",
+            "prompt_tokens": 10,
+            "completion_tokens": length // 4,
+            "recorded_outcome": None,
+        }
+        table: pa.Table = pl.DataFrame(rows, schema=dict(TRACE.columns)).to_arrow()
+        writer = writer or pq.ParquetWriter(path, table.schema, compression="zstd")
+        writer.write_table(table, row_group_size=10_000)
+    assert writer is not None
+    writer.close()
+    return total
+
+
+def write_ratings(
+    path: Path, traces: list[str], middle: float, chance: np.random.Generator
+) -> None:
+    quality = chance.normal(middle, 0.8, (len(traces), 1))
+    frames = []
+    for dimension in DIMENSIONS:
+        own = quality + chance.normal(0, 0.4, quality.shape)
+        votes = np.clip(np.rint(own + chance.normal(0, 0.6, (len(traces), 5))), 1, 5)
+        rows: dict[str, Any] = {
+            "trace_id": traces,
+            "judge": "j",
+            "dimension": dimension,
+            "votes": pl.Series(votes.astype(np.int64)).arr.to_list(),
+            "refused": 0,
+            "justification": "Each step follows.",
+            "deductions": None,
+        }
+        frames.append(pl.DataFrame(rows, schema=dict(RATING.columns)))
+    pl.concat(frames).write_parquet(path)
+
+
+# --- ours ---
+
+
+def ours(folder: Path, sizes: list[int], resamples: int) -> tuple[Found, list[dict[str, Any]]]:
+    """The stages' own functions; and the rows on each cut."""
+    pairing = PairingParams(
+        chosen="strong",
+        rejected="weak",
+        chosen_outcome="any",
+        rejected_outcome="any",
+        complete="any",
+        draw="random",
+        per_problem=1,
+        four_way=False,
+        problems=None,
+        seed=5,
+    )
+    files = {side: folder / f"traces_{side}.parquet" for side in SIDES}
+    problems = tables.read(folder / "problems.parquet", PROBLEM)
+    verdicts = pl.concat(
+        tables.read(folder / f"verdicts_{side}.parquet", VERDICT) for side in SIDES
+    )
+    strong, weak = (tables.scan(path, TRACE) for path in files.values())
+    pairs, _ = pair(pairing, problems, strong, weak, verdicts)
+    ratings = pl.concat(
+        tables.read(folder / f"ratings_{side}.parquet", RATING, VOTES) for side in SIDES
+    )
+    selected, with_deltas = {}, deltas(pairs, ratings)
+    for dimension in DIMENSIONS:
+        params = SelectorParams(mode="top", by=dimension, k=sizes[-1], seed=TIES)
+        table, _ = select_from(params, with_deltas, ratings)
+        selected[dimension] = table.filter("selected")["pair_id"].to_list()
+    ids = ["trace_id", "problem_id", "generator"]
+    traces = pl.concat(tables.read(path, TRACE, ids) for path in files.values())
+    ranked = cuts.ranking(table, TIES)
+    overlaps = {
+        f"{row['k']} {row['dimension']} {row['other']}": row["overlap"]
+        for row in cuts.overlaps(ranked, sizes)
+    }
+    votes = gather(traces, verdicts, ratings)
+    found = Found(sorted(pairs["pair_id"]), selected, overlaps)
+    return found, cuts.cuts(ranked, votes, sizes, resamples, DRAWS)
+
+
+# --- the same as others write it ---
+
+
+class PandasPairs(NamedTuple):
+    """Pairs with their deltas and their place among equals, and the votes on both sides."""
+
+    frame: pd.DataFrame
+    votes: dict[str, tuple[Array, ...]]  # by dimension, and MEAN
+    k: int
+
+    @classmethod
+    def of(cls, folder: Path, k: int) -> "PandasPairs":
+        sides = []
+        for side in SIDES:
+            traces = pd.read_parquet(
+                folder / f"traces_{side}.parquet", columns=["problem_id", "trace_id", "text"]
+            )
+            ratings = pd.read_parquet(
+                folder / f"ratings_{side}.parquet", columns=["trace_id", "dimension", "votes"]
+            )
+            votes = ratings.pivot_table(
+                index="trace_id", columns="dimension", values="votes", aggfunc="first"
+            )
+            sides.append(traces.merge(votes, left_on="trace_id", right_index=True))
+        frame = sides[0].merge(sides[1], on="problem_id", suffixes=SUFFIXES)
+        frame = frame[frame.text_strong != frame.text_weak].reset_index(drop=True)
+        frame["pair_id"] = frame.trace_id_strong + ">" + frame.trace_id_weak
+        frame["draw"] = [draw_order(TIES, one) for one in frame.pair_id]
+        frame["length"] = frame.text_strong.str.len() - frame.text_weak.str.len()
+        votes = {
+            name: tuple(np.stack(frame[name + suffix].to_list()) for suffix in SUFFIXES)
+            for name in DIMENSIONS
+        }
+        votes[MEAN] = tuple(sum(of) / len(of) for of in zip(*votes.values(), strict=True))
+        for name, (strong, weak) in votes.items():
+            frame[name] = (strong.mean(axis=1) - weak.mean(axis=1)).round(6)
+        return cls(frame, votes, k)
+
+    def first(self, by: str, k: int) -> pd.Series:
+        return self.frame.sort_values([by, "draw"], ascending=[False, True]).pair_id.head(k)
+
+    def found(self, sizes: list[int]) -> Found:
+        selected = {name: self.first(name, self.k).to_list() for name in DIMENSIONS}
+        return Found(sorted(self.frame.pair_id), selected, overlaps_of(selected, sizes))
+
+    def again(self, sizes: list[int], resamples: int) -> Shares:
+        chance = np.random.default_rng(0)
+        shares: Shares = {}
+        for name, sides in self.votes.items():
+            was = self.first(name, max(sizes))
+            found = []
+            for _ in range(resamples):
+                drawn = [
+                    np.take_along_axis(one, chance.integers(0, 5, one.shape), axis=1)
+                    for one in sides
+                ]
+                means = [one.mean(axis=1) for one in drawn]
+                self.frame["again"] = (means[0] - means[1]).round(6)
+                now = self.first("again", max(sizes))
+                found.append([100 * was.head(k).isin(now.head(k)).mean() for k in sizes])
+            shares |= averages(name, sizes, found)
+        return shares
+
+
+class DatasetsPairs(NamedTuple):
+    """The same with map, filter and sort; batched and in memory, which is its fast way."""
+
+    pairs: datasets.Dataset
+    k: int
+
+    @classmethod
+    def of(cls, folder: Path, k: int) -> "DatasetsPairs":
+        held: list[dict[str, Any]] = []
+        for side in SIDES:
+            ratings = load(folder / f"ratings_{side}.parquet", ["trace_id", "dimension", "votes"])
+            votes: dict[str, dict[str, Any]] = {}
+            for row in ratings:
+                votes.setdefault(row["trace_id"], {})[row["dimension"]] = row["votes"]
+            held.append(votes)
+        strong, weak = (
+            load(folder / f"traces_{side}.parquet", ["problem_id", "trace_id", "text"])
+            for side in SIDES
+        )
+        places = {one: place for place, one in enumerate(weak["problem_id"])}
+        strong = strong.filter(lambda row: row["problem_id"] in places)
+
+        def paired(row: dict[str, Any]) -> dict[str, Any]:
+            other = weak[places[row["problem_id"]]]
+            pair_id = f"{row['trace_id']}>{other['trace_id']}"
+            made: dict[str, Any] = {
+                "pair_id": pair_id,
+                "draw": draw_order(TIES, pair_id),
+                "equal": row["text"] == other["text"],
+                "length": len(row["text"]) - len(other["text"]),
+            }
+            ours, theirs = held[0][row["trace_id"]], held[1][other["trace_id"]]
+            ours[MEAN], theirs[MEAN] = (
+                [
+                    sum(each) / len(each)
+                    for each in zip(*(one[name] for name in DIMENSIONS), strict=True)
+                ]
+                for one in (ours, theirs)
+            )
+            for name in (*DIMENSIONS, MEAN):
+                made[f"strong {name}"], made[f"weak {name}"] = ours[name], theirs[name]
+                delta = statistics.fmean(ours[name]) - statistics.fmean(theirs[name])
+                made[name] = round(delta, 6)
+            return made
+
+        pairs = strong.map(paired, remove_columns=strong.column_names, keep_in_memory=True)
+        return cls(pairs.filter(lambda row: not row["equal"], keep_in_memory=True), k)
+
+    def first(self, pairs: datasets.Dataset, by: str, k: int) -> list[str]:
+        sort = pairs.sort([by, "draw"], reverse=[True, False], keep_in_memory=True)
+        return list(sort.select(range(k))["pair_id"])
+
+    def found(self, sizes: list[int]) -> Found:
+        selected = {name: self.first(self.pairs, name, self.k) for name in DIMENSIONS}
+        return Found(sorted(self.pairs["pair_id"]), selected, overlaps_of(selected, sizes))
+
+    def again(self, sizes: list[int], resamples: int) -> Shares:
+        chance = np.random.default_rng(0)
+        shares: Shares = {}
+        for name in (*DIMENSIONS, MEAN):
+            sides = (f"strong {name}", f"weak {name}")
+            few = self.pairs.select_columns(["pair_id", "draw", *sides])
+            was = self.first(self.pairs, name, max(sizes))
+
+            def redrawn(batch: dict[str, Any], sides: tuple[str, str] = sides) -> dict[str, Any]:
+                votes = [np.array(batch[side]) for side in sides]
+                drawn = [
+                    np.take_along_axis(one, chance.integers(0, 5, one.shape), axis=1)
+                    for one in votes
+                ]
+                return {"again": (drawn[0].mean(axis=1) - drawn[1].mean(axis=1)).round(6)}
+
+            found = []
+            for _ in range(resamples):
+                again = few.map(
+                    redrawn, batched=True, remove_columns=list(sides), keep_in_memory=True
+                )
+                now = self.first(again, "again", max(sizes))
+                found.append([100 * len({*was[:k]} & {*now[:k]}) / k for k in sizes])
+            shares |= averages(name, sizes, found)
+        return shares
+
+
+def load(path: Path, columns: list[str]) -> datasets.Dataset:
+    return datasets.Dataset.from_parquet(
+        str(path), columns=columns, cache_dir=str(path.parent / "cache"), keep_in_memory=True
+    )
+
+
+def overlaps_of(selected: dict[str, list[str]], sizes: list[int]) -> dict[str, float]:
+    return {
+        f"{k} {one} {other}": 100 * len({*selected[one][:k]} & {*selected[other][:k]}) / k
+        for k in sizes
+        for one, other in itertools.permutations(selected, 2)
+    }
+
+
+def averages(name: str, sizes: list[int], found: list[list[float]]) -> Shares:
+    return {(name, k): float(mean) for k, mean in zip(sizes, np.mean(found, axis=0), strict=True)}
+
+
+if __name__ == "__main__":
+    main()
