@@ -1,8 +1,14 @@
 """Without padding a batch has the log-probabilities and gradients that it has with it."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from delta.rows import held_out
+from tests.test_launch import numbers
+from tests.test_trainer import LORA, RULE, run, screen, some_pairs, with_reference
+from tests.tiny import train_params, write_model
 
 pytestmark = pytest.mark.slow
 LENGTHS = (9, 4, 17)
@@ -108,3 +114,26 @@ def test_a_model_whose_tokens_meet_otherwise_keeps_its_padding(
     forward = model.forward
     assert not padding.take_out(model)
     assert model.forward == forward
+
+
+@pytest.mark.parametrize(
+    ("method", "lora"), [("dpo", None), ("dpo", LORA), ("kto", None), ("sft", None)]
+)
+def test_a_run_without_padding_has_the_history_of_one_with_it(
+    method: str, lora: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from delta import padding
+
+    write_model(tmp_path / "base")
+    params = train_params(method=method, lora=lora, batch_size=3, convergence=RULE)
+    train, held = (with_reference(params, part) for part in held_out(params, some_pairs()))
+    kinds = {"without": padding.take_out, "with": lambda _: False}
+    for name, kind in kinds.items():
+        monkeypatch.setattr("delta.padding.take_out", kind)
+        _, facts = run(params, train, tmp_path / "base", tmp_path / name, screen(), held)
+        assert facts["options"]["padding_free"] == (name == "without")
+    for file in ("history.tsv", "held_out.tsv"):
+        found, expected = (numbers(tmp_path / name / file) for name in kinds)
+        assert found
+        for row, other in zip(found, expected, strict=True):
+            assert row == pytest.approx(other, abs=2e-5)
