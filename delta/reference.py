@@ -14,7 +14,7 @@ import torch
 import trl
 from trl.trainer.utils import add_fused_lm_head
 
-from delta import policy
+from delta import padding, policy
 from delta.replies import Shelf
 from delta.rows import REFERENCES
 from delta.train import TrainParams
@@ -55,6 +55,7 @@ def add_reference(
     if missing:
         model = policy.load(base, params.weights).to(kind)
         add_fused_lm_head(model)  # no logits of the whole vocabulary for 8,192 places at once
+        padding.take_out(model)
         batches = list(_batches(missing))
         for batch in progress(batches, len(batches)):
             sums = _log_probs(model, list(batch.values()), params.compute)

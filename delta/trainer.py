@@ -21,7 +21,7 @@ from transformers import (
 )
 from trl import DPOConfig, DPOTrainer, KTOConfig, KTOTrainer, SFTConfig, SFTTrainer
 
-from delta import checkpoints, policy
+from delta import checkpoints, padding, policy
 from delta.convergence import decide
 from delta.errors import InputError
 from delta.train import DpoParams, KtoParams, TrainParams
@@ -53,12 +53,15 @@ class _Prepared(Trainer):
     """TRL's trainers on rows that are tokenised and have their reference log-probabilities."""
 
     is_fsdp_enabled: bool
+    model: Any
     args: Any
     accelerator: Any
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.is_fsdp_enabled = getattr(self.accelerator.state, "fsdp_plugin", None) is not None
+        adapted = hasattr(self.model, "peft_config")
+        self.is_unpadded = padding.take_out(self.model.get_base_model() if adapted else self.model)
 
     def _prepare_dataset(self, dataset: Any, *_args: Any, **_kwargs: Any) -> Any:
         return dataset  # TRL's own tokenisation would append an end of turn to cut traces
@@ -322,6 +325,7 @@ def _options(trainer: Any) -> dict[str, Any]:
         "batch_size": args.per_device_train_batch_size,
         "accumulation": args.gradient_accumulation_steps,
         "gradient_checkpointing": args.gradient_checkpointing,
+        "padding_free": trainer.is_unpadded,
     }
     for name in ("beta", "label_smoothing", "desirable_weight", "undesirable_weight"):
         if hasattr(trainer, name):

@@ -51,6 +51,7 @@ def test_only_the_trainer_the_reference_pass_the_engine_and_conversion_import_to
         "delta/engines/offline.py",
         "delta/fetch.py",
         "delta/launch.py",
+        "delta/padding.py",
         "delta/policy.py",
         "delta/reference.py",
         "delta/trainer.py",

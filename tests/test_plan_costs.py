@@ -74,9 +74,9 @@ def test_a_full_pair_of_8b_takes_1_1_petaflop_and_the_reference_a_quarter_of_tha
     assert alone == pytest.approx(1.1, rel=0.01)
 
 
-def test_sft_sees_one_side_of_a_pair_and_short_rows_are_padded() -> None:
-    assert costs.training_tokens(trained(method="sft"), pairs=10, side=100) == 10 * 150
-    assert costs.training_tokens(trained(method="kto"), pairs=10, side=100) == 20 * 150
+def test_sft_sees_one_side_of_a_pair_and_the_others_both() -> None:
+    assert costs.training_tokens(trained(method="sft"), pairs=10, side=100) == 10 * 100
+    assert costs.training_tokens(trained(method="kto"), pairs=10, side=100) == 20 * 100
 
 
 def test_pairs_are_those_selected_or_the_cut_or_all_that_can_be() -> None:

@@ -31,7 +31,6 @@ CPU_DECODING = Assumed(7.4e10, "FLOP/s of two cores writing: SmolLM2-135M at 275
 CPU_TRAINING = Assumed(5e10, "FLOP/s of two cores in training: 48 pairs of 300 tokens in 4 minutes")
 
 ATTENTION = Assumed(1.05, "× 2 FLOP a parameter and token forward, 4 backward, 2 for recomputing")
-PADDING = Assumed(1.5, "padded tokens for every token of a training batch")
 OPTIMIZER = Assumed(12, "bytes a parameter in a checkpoint: fp32 weights, two moments of Adam")
 ENGINE_GIB = Assumed(3, "GiB of a card for the engine besides weights and cache")
 ACTIVATIONS = Assumed(0.25, "of a card left for activations in training")

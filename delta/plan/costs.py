@@ -99,9 +99,9 @@ def asking_hours(count: Tokens, size: Size, speed: Speed) -> float:
 
 
 def training_tokens(train: TrainParams, pairs: int, side: float) -> float:
-    """Padded tokens of one epoch. `side`: prompt and completion of one side of a pair."""
+    """Tokens of one epoch. `side`: prompt and completion of one side of a pair."""
     sides = 1 if train.method == "sft" else 2
-    return pairs * sides * min(train.max_length, side * assumed.PADDING.value)
+    return pairs * sides * min(train.max_length, side)
 
 
 def training_hours(train: TrainParams, epoch: float, size: Size, speed: Speed) -> float:

@@ -180,7 +180,7 @@ def training_lines(here: Here, sizes: Sizes, speed: Speed) -> tuple[Lines, str]:
         short(epoch * train.own.epochs),
         "?" if spent is None else hours(spent),
     ]
-    header = ("", "pairs", "number", "epochs", "tokens a side", "padded tokens", unit)
+    header = ("", "pairs", "number", "epochs", "tokens a side", "tokens", unit)
     early = [] if train.convergence is None else ["  less where the loss converges earlier"]
     return ["Training", *table(header, [row]), *early], f"{row[-1]} {unit}"
 
