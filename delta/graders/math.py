@@ -14,7 +14,7 @@ import re
 from fractions import Fraction
 from typing import Any
 
-from delta.graders import Verdict
+from delta.graders import Verdict, math_verify_text
 from delta.graders.choice import letter_of_option, plain
 from delta.graders.readings import (
     DIGITS,
@@ -61,20 +61,17 @@ def grade(gold_answer: str, answer: str | None, finish_reason: str) -> Verdict:
 def grade_as_math_verify(gold_answer: str, answer: str | None, finish_reason: str) -> Verdict:
     """By Math-Verify alone, as papers report it: its own extraction, which may merge several boxes
     and, where there is no box, takes a formula or number of the text."""
-    from math_verify import parse, verify
-
     if not gold_answer.strip():
         return Verdict("ungradable", None, "empty_gold")
     if answer is None:
         return Verdict("incorrect", None, "cut")
-    prediction = parse(answer, parsing_timeout=None)
-    if not prediction:
+    reading = math_verify_text.read(answer)
+    if not (prediction := reading.values()):
         return Verdict("incorrect", None, "cut" if finish_reason == "length" else "no_box")
     extracted = str(prediction[-1])
-    gold = parse(f"\\boxed{{{gold_answer}}}", parsing_timeout=None)
-    if not gold:
+    if not math_verify_text.of_gold(gold_answer).values():
         return Verdict("ungradable", extracted, "unparsable_gold")
-    if verify(gold, prediction, timeout_seconds=None):
+    if math_verify_text.is_right(gold_answer, reading):
         return Verdict("correct", extracted, None)
     return Verdict("incorrect", extracted, "different")
 

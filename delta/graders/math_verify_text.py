@@ -1,0 +1,184 @@
+r"""What Math-Verify finds in a whole text and what it says of it: the same, but faster.
+
+Its `parse` searches a text with thirteen expressions, one after the other, at every character.
+Eight of them begin with "answer" or "final answer", and one, a formula with a box in it, can only
+begin on the box's line or at the display around it; here these are tried at such places alone. Which
+match counts and how it is read is the library's own code, and what it said of one reading it need
+not say again: the traces of a problem often have the same answer.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from itertools import groupby
+from typing import Any, NamedTuple
+
+REMEMBERED = 4_096  # readings, golds and comparisons, each, in a worker
+LONGEST = 1_000  # characters of a reading that is remembered
+ANSWER = re.compile("(?i:answer)")
+BOX = r"\boxed{"
+INLINE = re.compile(r"\$|\\\(|\s\[")  # where a formula within one line may begin
+
+Starts = Callable[[str, list[int]], list[int]]
+
+
+class Match(NamedTuple):
+    """A match as far as its reading goes: what was looked for, and the groups that hold a text."""
+
+    target: Any
+    groups: tuple[tuple[str, str], ...]
+
+    def groupdict(self) -> dict[str, str]:
+        return dict(self.groups)
+
+    @property
+    def is_short(self) -> bool:
+        return sum(len(text) for _, text in self.groups) <= LONGEST
+
+
+class Reading(NamedTuple):
+    """What `parse` returns, as the match that could be read, and the first match's text."""
+
+    match: Match | None
+    first: str
+
+    def values(self) -> list[Any]:
+        read = [] if self.match is None else [_value(self.match)[0]]
+        return [*read, *([self.first] if self.first else [])]
+
+
+def read(text: str) -> Reading:
+    """The reading of a whole text; Reading(None, "") where there is nothing to read."""
+    try:
+        return _read(text)
+    except Exception:  # noqa: BLE001 - `parse` answers any with an empty list
+        return Reading(None, "")
+
+
+def is_right(gold_answer: str, reading: Reading) -> bool:
+    """Whether `verify` finds the reading equal to a gold answer's own."""
+    if reading.match is not None and not reading.match.is_short:
+        return _is_right.__wrapped__(gold_answer, reading)
+    return _is_right(gold_answer, reading)
+
+
+@lru_cache(REMEMBERED)
+def of_gold(gold_answer: str) -> Reading:
+    # Bare LaTeX often parses to nothing; a box around it always says what it is.
+    return read(f"\\boxed{{{gold_answer}}}")
+
+
+@lru_cache(REMEMBERED)
+def _is_right(gold_answer: str, reading: Reading) -> bool:
+    from math_verify import verify
+
+    return bool(verify(of_gold(gold_answer).values(), reading.values(), timeout_seconds=None))
+
+
+def _read(text: str) -> Reading:
+    answers = [found.start() for found in ANSWER.finditer(text)]
+    first = ""
+    for searches in _searches():
+        found = [
+            (match, target)
+            for pattern, starts, target in searches
+            for match in _matches(pattern, starts, text, answers)
+        ]
+        # The last to end counts first, of those that end together the longest.
+        found.sort(key=lambda one: (one[0].end(), -one[0].start()), reverse=True)
+        for match, target in found:
+            groups = tuple((name, held) for name, held in match.groupdict().items() if held)
+            candidate = Match(target, groups)
+            value, shown = _value(candidate)
+            first = first or shown
+            if value is not None:
+                return Reading(candidate, first)
+    return Reading(None, first)
+
+
+def _value(match: Match) -> tuple[Any, str]:
+    return _short_value(match) if match.is_short else _value_of(match)
+
+
+def _value_of(match: Match) -> tuple[Any, str]:
+    from math_verify.parser import extract_match
+
+    value, shown = extract_match(match, match.target)
+    return value, shown or ""
+
+
+_short_value = lru_cache(REMEMBERED)(_value_of)
+
+
+@lru_cache(1)
+def _searches() -> list[list[tuple[re.Pattern[str], Starts | None, Any]]]:
+    """The library's own expressions by priority, each with where it may begin (None: anywhere)."""
+    from math_verify import parse
+    from math_verify.parser import get_extraction_regexes
+
+    assert parse.__defaults__
+    searches = [
+        (priority, pattern, _starts_of(pattern.pattern), target)
+        for patterns, target in get_extraction_regexes(parse.__defaults__[0])
+        for pattern, priority in patterns
+    ]
+    searches.sort(key=lambda search: search[0])
+    return [
+        [search[1:] for search in same] for _, same in groupby(searches, lambda search: search[0])
+    ]
+
+
+def _starts_of(pattern: str) -> Starts | None:
+    if pattern.startswith("(?i:final answer"):
+        return _at_final_answers
+    if pattern.startswith("(?i:answer)"):
+        return _at_answers
+    if pattern.startswith(r"(?:(?:(?<!\\)\$\$") and r"\\boxed{" in pattern:
+        return _around_boxes
+    return None
+
+
+def _matches(
+    pattern: re.Pattern[str], starts: Starts | None, text: str, answers: list[int]
+) -> Iterator[re.Match[str]]:
+    """What `pattern.finditer(text)` gives, if no match begins anywhere but at `starts`."""
+    if starts is None:
+        yield from pattern.finditer(text)
+        return
+    end = 0
+    for start in starts(text, answers):
+        if start >= end and (match := pattern.match(text, start)):
+            yield match
+            end = match.end()
+
+
+def _at_answers(_: str, answers: list[int]) -> list[int]:
+    return answers
+
+
+def _at_final_answers(_: str, answers: list[int]) -> list[int]:
+    before = len("final ")
+    return [start - before for start in answers if start >= before]
+
+
+def _around_boxes(text: str, _: list[int]) -> list[int]:
+    r"""Where $…$, \(…\) and […] may begin on a box's line, and \[…\] and $$…$$ before a box.
+
+    None of the first three goes beyond its line, \[ not beyond a \] and $$ not beyond a $$.
+    """
+    starts = set[int]()
+    done, line, closed, dollars = 0, 0, 0, -1
+    box = text.find(BOX)
+    while box >= 0:
+        line = max(line, text.rfind("\n", done, box))
+        starts.update(found.start() for found in INLINE.finditer(text, max(line, done), box))
+        closed = max(closed, text.rfind(r"\]", done, box))
+        opened = text.find(r"\[", max(closed, done), box)
+        while opened >= 0:
+            starts.add(opened)
+            opened = text.find(r"\[", opened + 1, box)
+        dollars = max(dollars, text.rfind("$$", done, box))
+        starts.update(start for start in (dollars - 1, dollars) if start >= 0)
+        done = box
+        box = text.find(BOX, box + 1)
+    return sorted(starts)
