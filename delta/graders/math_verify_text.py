@@ -9,6 +9,7 @@ not say again: the traces of a problem often have the same answer.
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -19,6 +20,7 @@ ANSWER = re.compile("(?i:answer)")
 BOX = r"\boxed{"
 INLINE = re.compile(r"\$|\\\(|\s\[")  # where a formula within one line may begin
 
+Groups = tuple[tuple[str, str], ...]
 Starts = Callable[[str, list[int]], list[int]]
 
 
@@ -26,46 +28,46 @@ class Match(NamedTuple):
     """A match as far as its reading goes: what was looked for, and the groups that hold a text."""
 
     target: Any
-    groups: tuple[tuple[str, str], ...]
+    groups: Groups
 
     def groupdict(self) -> dict[str, str]:
         return dict(self.groups)
 
-    @property
-    def is_short(self) -> bool:
-        return sum(len(text) for _, text in self.groups) <= LONGEST
 
+@dataclass(frozen=True)
+class Reading:
+    """What `parse` returns: a value or none, and the text of the first match that it tried or ""."""
 
-class Reading(NamedTuple):
-    """What `parse` returns, as the match that could be read, and the first match's text."""
-
-    match: Match | None
+    value: Any = field(compare=False)
+    written: Groups  # what the value was made of: equal texts have equal values
     first: str
 
     def values(self) -> list[Any]:
-        read = [] if self.match is None else [_value(self.match)[0]]
+        read = [] if self.value is None else [self.value]
         return [*read, *([self.first] if self.first else [])]
 
 
+NOTHING = Reading(None, (), "")
+
+
 def read(text: str) -> Reading:
-    """The reading of a whole text; Reading(None, "") where there is nothing to read."""
+    """The reading of a whole text; NOTHING where there is none."""
     try:
         return _read(text)
     except Exception:  # noqa: BLE001 - `parse` answers any with an empty list
-        return Reading(None, "")
-
-
-def is_right(gold_answer: str, reading: Reading) -> bool:
-    """Whether `verify` finds the reading equal to a gold answer's own."""
-    if reading.match is not None and not reading.match.is_short:
-        return _is_right.__wrapped__(gold_answer, reading)
-    return _is_right(gold_answer, reading)
+        return NOTHING
 
 
 @lru_cache(REMEMBERED)
 def of_gold(gold_answer: str) -> Reading:
     # Bare LaTeX often parses to nothing; a box around it always says what it is.
     return read(f"\\boxed{{{gold_answer}}}")
+
+
+def is_right(gold_answer: str, reading: Reading) -> bool:
+    """Whether `verify` finds the reading equal to the gold answer's own."""
+    is_short = _length(reading.written) + len(reading.first) <= LONGEST
+    return (_is_right if is_short else _is_right.__wrapped__)(gold_answer, reading)
 
 
 @lru_cache(REMEMBERED)
@@ -87,27 +89,39 @@ def _read(text: str) -> Reading:
         # The last to end counts first, of those that end together the longest.
         found.sort(key=lambda one: (one[0].end(), -one[0].start()), reverse=True)
         for match, target in found:
-            groups = tuple((name, held) for name, held in match.groupdict().items() if held)
-            candidate = Match(target, groups)
-            value, shown = _value(candidate)
+            held = tuple((name, text) for name, text in match.groupdict().items() if text)
+            value, shown = _value(Match(target, held))
             first = first or shown
             if value is not None:
-                return Reading(candidate, first)
-    return Reading(None, first)
+                return Reading(value, _written(held, shown), first)
+    return Reading(None, (), first)
+
+
+def _written(groups: Groups, shown: str) -> Groups:
+    """The same for one formula, whether it stood in a box or between dollars."""
+    formulas = [name for name, _ in groups if "latex" in name]
+    if len(formulas) != 1:
+        return groups
+    return (("latex", shown), *(group for group in groups if group[0] != formulas[0]))
+
+
+def _length(groups: Groups) -> int:
+    return sum(len(text) for _, text in groups)
 
 
 def _value(match: Match) -> tuple[Any, str]:
-    return _short_value(match) if match.is_short else _value_of(match)
+    """What the library reads in a match, or None, and the text that it read."""
+    return (_kept_value if _length(match.groups) <= LONGEST else _new_value)(match)
 
 
-def _value_of(match: Match) -> tuple[Any, str]:
+def _new_value(match: Match) -> tuple[Any, str]:
     from math_verify.parser import extract_match
 
     value, shown = extract_match(match, match.target)
     return value, shown or ""
 
 
-_short_value = lru_cache(REMEMBERED)(_value_of)
+_kept_value = lru_cache(REMEMBERED)(_new_value)
 
 
 @lru_cache(1)
