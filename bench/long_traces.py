@@ -112,8 +112,8 @@ def made(problems: int, seed: int) -> tuple[str, list[Problem]]:
     return "reasoning-gym", [
         Problem(
             row["gold_answer"],
-            f"{row['statement']}\nLet $x$ be what is asked for.\nThen \\[x = {row['gold_answer']}\\]"
-            f"\nso that $2 \\cdot x$ is twice that, and\nthe result is",
+            f"{row['statement']}\nLet $x$ be what is asked for.\n"
+            f"Then \\[x = {row['gold_answer']}\\]\nso that $2 \\cdot x$ is twice that, and\nthe result is",
             (),
         )
         for rows in zip(*drawn, strict=True)

@@ -12,6 +12,7 @@ r"""A mathematical answer: the last box, compared as text, as a number, then by 
 
 import re
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 from delta.graders import Verdict, math_verify_text
@@ -46,16 +47,23 @@ def grade(gold_answer: str, answer: str | None, finish_reason: str) -> Verdict:
     if extracted is None:
         cut = answer is None or finish_reason == "length"
         return Verdict("incorrect", None, "cut" if cut else "no_box")
+    outcome, reason = _compared(gold_answer, extracted)
+    return Verdict(outcome, extracted, reason)
+
+
+@lru_cache(math_verify_text.REMEMBERED)
+def _compared(gold_answer: str, extracted: str) -> tuple[str, str | None]:
+    """Outcome and reason of what a box holds; the traces of a problem often have the same."""
     gold, prediction = cleaned(gold_answer), cleaned(extracted)
     if not (words(prediction) or _text(prediction)):
-        return Verdict("incorrect", extracted, "empty_box")
+        return "incorrect", "empty_box"
     if is_same(gold, prediction):
-        return Verdict("correct", extracted, None)
+        return "correct", None
     if not _is_readable(gold):
-        return Verdict("ungradable", extracted, "unparsable_gold")
+        return "ungradable", "unparsable_gold"
     if not _is_readable(prediction):
-        return Verdict("ungradable", extracted, "unparsable_answer")
-    return Verdict("incorrect", extracted, "different")
+        return "ungradable", "unparsable_answer"
+    return "incorrect", "different"
 
 
 def grade_as_math_verify(gold_answer: str, answer: str | None, finish_reason: str) -> Verdict:

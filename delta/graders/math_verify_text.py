@@ -2,9 +2,9 @@ r"""What Math-Verify finds in a whole text and what it says of it: the same, but
 
 Its `parse` searches a text with thirteen expressions, one after the other, at every character.
 Eight of them begin with "answer" or "final answer", and one, a formula with a box in it, can only
-begin on the box's line or at the display around it; here these are tried at such places alone. Which
-match counts and how it is read is the library's own code, and what it said of one reading it need
-not say again: the traces of a problem often have the same answer.
+begin on the box's line or at the display around it; here these are tried at such places alone. The
+expressions, what they match and how it is read and compared stay the library's own (0.9.0), and
+what it said once it need not say again: the traces of a problem often have the same answer.
 """
 
 import re
@@ -36,7 +36,7 @@ class Match(NamedTuple):
 
 @dataclass(frozen=True)
 class Reading:
-    """What `parse` returns: a value or none, and the text of the first match that it tried or ""."""
+    """What `parse` returns: a value or None, and the text of the first match it tried, or ""."""
 
     value: Any = field(compare=False)
     written: Groups  # what the value was made of: equal texts have equal values

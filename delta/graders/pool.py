@@ -186,16 +186,15 @@ def _limit(params: GradingParams, case: Case) -> float:
     return params.limit_s + (MOST_TESTS * params.code.limit_s if case.grader == "code" else 0)
 
 
-_places: Any = None  # in a worker: by slot, the place in its batch of the case that is graded
+_places: list[Any] = []  # in a worker: by slot, the place in its batch of the case that is graded
 
 
 def _begin(places: Any, by_formula: bool) -> None:
     """A worker's first act. Its first parse would take seconds that must not count."""
-    global _places
-    _places = places
+    _places[:] = [places]
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     if by_formula:
-        import delta.graders.warmed
+        import delta.graders.warmed  # noqa: F401 - it is its import that warms
     else:
         sys.modules["gmpy2"] = None  # type: ignore[assignment]  # as in warmed
 
@@ -203,7 +202,7 @@ def _begin(places: Any, by_formula: bool) -> None:
 def _graded(grade: Grade, params: GradingParams, cases: list[Case], slot: int) -> list[Verdict]:
     verdicts = []
     for place, case in enumerate(cases):
-        _places[slot] = place
+        _places[0][slot] = place
         signal.setitimer(signal.ITIMER_REAL, _limit(params, case))
         try:
             verdicts.append(grade(params, case))
