@@ -12,9 +12,10 @@ r"""A mathematical answer: the last box, compared as text, as a number, then by 
 
 import re
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
-from delta.graders import Verdict
+from delta.graders import Verdict, math_verify_text
 from delta.graders.choice import letter_of_option, plain
 from delta.graders.readings import (
     DIGITS,
@@ -46,35 +47,39 @@ def grade(gold_answer: str, answer: str | None, finish_reason: str) -> Verdict:
     if extracted is None:
         cut = answer is None or finish_reason == "length"
         return Verdict("incorrect", None, "cut" if cut else "no_box")
+    outcome, reason = _compared(gold_answer, extracted)
+    return Verdict(outcome, extracted, reason)
+
+
+@lru_cache(math_verify_text.REMEMBERED)
+def _compared(gold_answer: str, extracted: str) -> tuple[str, str | None]:
+    """Outcome and reason of what a box holds; the traces of a problem often have the same."""
     gold, prediction = cleaned(gold_answer), cleaned(extracted)
     if not (words(prediction) or _text(prediction)):
-        return Verdict("incorrect", extracted, "empty_box")
+        return "incorrect", "empty_box"
     if is_same(gold, prediction):
-        return Verdict("correct", extracted, None)
+        return "correct", None
     if not _is_readable(gold):
-        return Verdict("ungradable", extracted, "unparsable_gold")
+        return "ungradable", "unparsable_gold"
     if not _is_readable(prediction):
-        return Verdict("ungradable", extracted, "unparsable_answer")
-    return Verdict("incorrect", extracted, "different")
+        return "ungradable", "unparsable_answer"
+    return "incorrect", "different"
 
 
 def grade_as_math_verify(gold_answer: str, answer: str | None, finish_reason: str) -> Verdict:
     """By Math-Verify alone, as papers report it: its own extraction, which may merge several boxes
     and, where there is no box, takes a formula or number of the text."""
-    from math_verify import parse, verify
-
     if not gold_answer.strip():
         return Verdict("ungradable", None, "empty_gold")
     if answer is None:
         return Verdict("incorrect", None, "cut")
-    prediction = parse(answer, parsing_timeout=None)
-    if not prediction:
+    reading = math_verify_text.read(answer)
+    if not (prediction := reading.values()):
         return Verdict("incorrect", None, "cut" if finish_reason == "length" else "no_box")
     extracted = str(prediction[-1])
-    gold = parse(f"\\boxed{{{gold_answer}}}", parsing_timeout=None)
-    if not gold:
+    if not math_verify_text.of_gold(gold_answer).values():
         return Verdict("ungradable", extracted, "unparsable_gold")
-    if verify(gold, prediction, timeout_seconds=None):
+    if math_verify_text.is_right(gold_answer, reading):
         return Verdict("correct", extracted, None)
     return Verdict("incorrect", extracted, "different")
 

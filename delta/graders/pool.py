@@ -1,16 +1,18 @@
 """Grading in worker processes that are killed when an answer takes too long.
 
 Math-Verify's own timeouts are alarms that some answers outlive (`(10^9)!`, power towers), so every
-answer has a wall-clock limit after which its worker dies (paper, section 3.1).
+answer has a wall-clock limit after which its worker dies (paper, section 3.1): the kernel ends it,
+by a timer that no handler catches. What else the worker was given is then graded by another.
 """
 
 import itertools
-import logging
 import multiprocessing
+import queue
+import signal
 import sys
-from collections import Counter
+import threading
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import TimeoutError as OverTime
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pebble import ProcessExpired, ProcessPool
@@ -20,12 +22,14 @@ from delta.errors import InputError
 from delta.graders import Verdict, choice, code, math, theorem
 from delta.graders.sandbox import CodeParams
 from delta.params import Section
-from delta.records import OUTCOMES
 
 Counts = dict[str, Any]
-CHUNK = 1_000  # answers in flight: memory grows with this, not with the data
+IN_FLIGHT = 100  # batches given to workers: memory grows with this, not with the data
+BATCH = 16  # answers to one problem, graded by one worker, which remembers what it compared
 BY_FORMULA = ("math", "theorem")  # graders that need Math-Verify
-MOST_TESTS = 200  # of one program; each has its own limit, the pool's only ends a stuck worker
+MOST_TESTS = 200  # of one program; each has its own limit, the answer's only ends a stuck worker
+NOT_BEGUN = -1
+NO_VERDICT = Verdict("ungradable", None, "no_verdict")
 
 
 class GradingParams(Section):
@@ -48,6 +52,9 @@ class Case(NamedTuple):
     finish_reason: str
 
 
+Grade = Callable[[GradingParams, Case], Verdict]
+
+
 def graded(params: GradingParams, case: Case) -> Verdict:
     """The verdict of the case's grader; without a limit, in this process."""
     given = case.gold_answer, case.answer, case.finish_reason
@@ -68,67 +75,150 @@ def graded(params: GradingParams, case: Case) -> Verdict:
 def outcomes(
     params: GradingParams,
     cases: Iterable[Case],
-    grade: Callable[[GradingParams, Case], Verdict] = graded,
+    grade: Grade = graded,
 ) -> Iterator[Verdict]:
     """One verdict for every case, in order, whatever happens."""
     # Math-Verify is loaded for seconds, so only in the workers of answers that need it.
     for by_formula, run in itertools.groupby(cases, lambda case: case.grader in BY_FORMULA):
-        yield from _in_workers(params, run, grade, _warm if by_formula else _without_gmpy)
+        yield from _in_workers(params, run, grade, by_formula)
+
+
+class _Batch:
+    """Cases that one worker grades, and the verdicts on those that are through."""
+
+    def __init__(self, cases: list[Case], slot: int) -> None:
+        self.cases: list[Case | None] = list(cases)  # None: through
+        self.slot = slot  # where its worker writes which case it is at
+        self.verdicts: list[Verdict] = [NO_VERDICT] * len(cases)
+        self.error: BaseException | None = None
+        self.done = threading.Event()
+
+    def decide(self, place: int, verdict: Verdict) -> None:
+        self.cases[place], self.verdicts[place] = None, verdict
+
+    def result(self) -> list[Verdict]:
+        self.done.wait()
+        if self.error:
+            raise self.error
+        return self.verdicts
+
+
+class _Grading:
+    """A pool at work on at most IN_FLIGHT batches."""
+
+    def __init__(self, pool: ProcessPool, params: GradingParams, grade: Grade, places: Any) -> None:
+        self.pool, self.params, self.grade, self.places = pool, params, grade, places
+        self.free: queue.SimpleQueue[int] = queue.SimpleQueue()
+        for slot in range(IN_FLIGHT):
+            self.free.put(slot)
+
+    def begin(self, cases: list[Case]) -> _Batch:
+        batch = _Batch(cases, self.free.get())
+        self._give(batch)
+        return batch
+
+    def _give(self, batch: _Batch) -> None:
+        self.places[batch.slot] = NOT_BEGUN
+        left = [(place, case) for place, case in enumerate(batch.cases) if case is not None]
+        args = [self.grade, self.params, [case for _, case in left], batch.slot]
+        future = self.pool.schedule(_graded, args=args)
+        future.add_done_callback(lambda done: self._settle(batch, [at for at, _ in left], done))
+
+    def _settle(self, batch: _Batch, left: list[int], future: Any) -> None:
+        try:
+            if self._is_unfinished(batch, left, future):
+                self._give(batch)
+                return
+        except BaseException as error:  # noqa: BLE001 - the user's mistake, or a broken pool
+            batch.error = error
+        batch.done.set()
+        self.free.put(batch.slot)
+
+    def _is_unfinished(self, batch: _Batch, left: list[int], future: Any) -> bool:
+        """Whether cases are left over because their worker died of another."""
+        try:
+            for place, verdict in zip(left, future.result(), strict=True):
+                batch.decide(place, verdict)
+        except ProcessExpired as error:
+            # Who dies before the first case counts as dead of that one: so this comes to an end.
+            batch.decide(left[max(0, self.places[batch.slot])], _of_the_dead(error.exitcode))
+        return any(case is not None for case in batch.cases)
 
 
 def _in_workers(
-    params: GradingParams,
-    cases: Iterator[Case],
-    grade: Callable[[GradingParams, Case], Verdict],
-    initializer: Callable[[], None],
+    params: GradingParams, cases: Iterator[Case], grade: Grade, by_formula: bool
 ) -> Iterator[Verdict]:
-    # Spawned, not forked: a fork of a process with threads can hang in the child.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPool(params.workers, context=context, initializer=initializer) as pool:
+    # Never a fork of this process: one of a process with threads can hang in the child.
+    context: Any = multiprocessing.get_context("forkserver" if by_formula else "spawn")
+    if by_formula:
+        context.set_forkserver_preload(["delta.graders.warmed"])
+    places = context.RawArray("i", IN_FLIGHT)
+    begin = {"initializer": _begin, "initargs": [places, by_formula]}
+    with ProcessPool(params.workers, context=context, **begin) as pool:
+        grading = _Grading(pool, params, grade, places)
+        waiting: deque[_Batch] = deque()
         try:
-            while chunk := list(itertools.islice(cases, CHUNK)):
-                futures = [
-                    pool.schedule(grade, args=[params, case], timeout=_limit(params, case))
-                    for case in chunk
-                ]
-                yield from map(_verdict, futures)
+            for batch in _batches(cases):
+                waiting.append(grading.begin(batch))
+                while waiting and waiting[0].done.is_set():
+                    yield from waiting.popleft().result()
+            while waiting:
+                yield from waiting.popleft().result()
         except BaseException:
             pool.stop()  # type: ignore[no-untyped-call]  # leaving the pool would wait for all that is queued
             raise
+
+
+def _batches(cases: Iterator[Case]) -> Iterator[list[Case]]:
+    """The traces of a problem together; programs, which take long, each alone."""
+    for (grader, _), same in itertools.groupby(cases, lambda case: (case.grader, case.gold_answer)):
+        while batch := list(itertools.islice(same, 1 if grader == "code" else BATCH)):
+            yield batch
+
+
+def _of_the_dead(exit_code: int | None) -> Verdict:
+    if exit_code == -signal.SIGALRM:
+        return Verdict("ungradable", None, "timeout")
+    return Verdict("ungradable", None, f"worker died with exit code {exit_code}")
 
 
 def _limit(params: GradingParams, case: Case) -> float:
     return params.limit_s + (MOST_TESTS * params.code.limit_s if case.grader == "code" else 0)
 
 
-def _verdict(future: Any) -> Verdict:
-    try:
-        verdict: Verdict = future.result()
-    except OverTime:
-        return Verdict("ungradable", None, "timeout")
-    except ProcessExpired as error:
-        return Verdict("ungradable", None, f"worker died with exit code {error.exitcode}")
-    except InputError:
-        raise  # no sandbox on this machine: the user's to mend, not the answer's fault
-    except Exception as error:  # noqa: BLE001 - a crash is a reason, never a wrong answer
-        return Verdict("ungradable", None, f"{type(error).__name__} in the grader")
-    return verdict
+_places: list[Any] = []  # in a worker: by slot, the place in its batch of the case that is graded
 
 
-def _without_gmpy() -> None:
-    """With gmpy2 some answers ((10^8)!, huge binomials) never let go of the processor."""
-    sys.modules["gmpy2"] = None  # type: ignore[assignment]  # an import of it now fails
+def _begin(places: Any, by_formula: bool) -> None:
+    """A worker's first act. Its first parse would take seconds that must not count."""
+    _places[:] = [places]
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    if by_formula:
+        import delta.graders.warmed  # noqa: F401 - it is its import that warms
+    else:
+        sys.modules["gmpy2"] = None  # type: ignore[assignment]  # as in warmed
 
 
-def _warm() -> None:
-    """The first parse compiles grammars for seconds; that must not count against an answer."""
-    _without_gmpy()
-    # Every parse without Math-Verify's own alarm is a warning; the hard kill is our limit.
-    logging.getLogger("math_verify").setLevel(logging.ERROR)
-    math.grade(r"\sqrt{2}", r"\boxed{\sqrt{3} + x}", "stop")
+def _graded(grade: Grade, params: GradingParams, cases: list[Case], slot: int) -> list[Verdict]:
+    verdicts = []
+    for place, case in enumerate(cases):
+        _places[0][slot] = place
+        signal.setitimer(signal.ITIMER_REAL, _limit(params, case))
+        try:
+            verdicts.append(grade(params, case))
+        except InputError:
+            raise  # no sandbox on this machine: the user's to mend, not the answer's fault
+        except Exception as error:  # noqa: BLE001 - a crash is a reason, never a wrong answer
+            reason = f"{type(error).__name__} in the grader"
+            verdicts.append(Verdict("ungradable", None, reason))
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+    return verdicts
 
 
 def count(verdicts: list[Verdict]) -> Counts:
+    from delta.records import OUTCOMES  # not above: it loads polars, which no worker needs
+
     by_outcome = Counter(verdict.outcome for verdict in verdicts)
     by_reason = Counter(verdict.reason for verdict in verdicts if verdict.reason)
     return {

@@ -1,0 +1,121 @@
+r"""Traces of 1 to 25 thousand characters, eight a problem, for benchmarks of grading.
+
+The problems are MATH-500's and GSM8K's where ../shared/real holds them, with their reference
+solutions and four models' solutions; else reasoning-gym's. No file holds long traces: before the
+solution stand other problems' solutions, without their boxes, as reasoning that goes astray. Right
+and wrong answers, boxed in several ways, corrected, unboxed and cut ones follow in fixed shares.
+"""
+
+import math
+import random
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from bench.graders_on_real_rows import FOLDER, MODELS, box, changed, read_lines
+from delta.tasks import TaskParams, draw
+
+SHORTEST, MEDIAN, LONGEST, SPREAD = 1_000, 5_000, 25_000, 0.9  # characters; sigma of the logarithm
+BOX = re.compile(r"\\boxed\s*\{")
+TURNS = ("Wait, is that what was asked?", "Hmm, let me think again.", "Alternatively,", "So,", "")
+TASKS = {
+    "chain_sum": {"min_terms": 3, "max_terms": 6},
+    "fraction_simplification": {},
+    "simple_equations": {},
+    "gcd": {},
+}
+
+
+class Problem(NamedTuple):
+    gold: str
+    reference: str  # a solution; its answer is boxed, or follows it
+    solutions: tuple[tuple[str, str], ...]  # of models: the text before the answer, the answer
+
+
+class LongTrace(NamedTuple):
+    kind: str
+    gold: str
+    text: str
+    finish_reason: str
+
+
+def long_traces(problems: int, seed: int) -> tuple[str, list[LongTrace]]:
+    """Where the problems are from, and their traces, the same for a seed."""
+    chance = random.Random(seed)
+    source, known = real(FOLDER) if FOLDER.is_dir() else made(max(problems, 100), seed)
+    golds = [problem.gold for problem in known]
+    paragraphs = [
+        paragraph
+        for problem in known
+        for text in (problem.reference, *(solution for solution, _ in problem.solutions))
+        for paragraph in BOX.sub("{", text).split("\n")
+        if paragraph.strip()
+    ]
+    asked = [known[number % len(known)] for number in range(problems)]
+    return source, [
+        LongTrace(kind, problem.gold, f"{_reasoning(chance, paragraphs)}\n\n{end}", reason)
+        for problem in asked
+        for kind, end, reason in _ends(problem, changed(problem.gold, golds))
+    ]
+
+
+def _ends(problem: Problem, wrong: str) -> list[tuple[str, str, str]]:
+    """Eight endings: kind, text, finish reason."""
+    right, reference = problem.gold, problem.reference
+    own = [("model's solution", f"{text}\nA: {box(answer)}") for text, answer in problem.solutions]
+    ends = [
+        *own,
+        ("reference solution", reference if BOX.search(reference) else f"{reference} {box(right)}"),
+        ("corrected", f"So it is {box(wrong)}. No, I made a slip there.\n\nIt is ${box(right)}$."),
+        ("no box", f"Therefore the answer is ${right}$."),
+        ("cut", "Let me check this with"),
+        ("right, display", f"Thus\n\\[\n{box(right)}\n\\]"),
+        ("wrong", f"**Final Answer**\n{box(wrong)}"),
+        ("right, inline", f"The final answer is ${box(right)}$. I hope it is correct."),
+        ("wrong, restated", f"We get ${box(wrong)}$.\n\nAnswer: ${box(wrong)}$, as was shown."),
+    ]
+    return [(kind, text, "length" if kind == "cut" else "stop") for kind, text in ends[:8]]
+
+
+def _reasoning(chance: random.Random, paragraphs: list[str]) -> str:
+    wanted = min(LONGEST, max(SHORTEST, chance.lognormvariate(math.log(MEDIAN), SPREAD)))
+    parts, length = list[str](), 0
+    while length < wanted:
+        parts.append(f"{chance.choice(TURNS)} {chance.choice(paragraphs)}".strip())
+        length += len(parts[-1]) + 1
+    return "\n".join(parts)[: int(wanted)]
+
+
+def real(folder: Path) -> tuple[str, list[Problem]]:
+    """MATH-500 and GSM8K in turns."""
+    hard = [
+        Problem(row["answer"], row["solution"], ())
+        for row in read_lines(folder / "math500_test.jsonl")
+    ]
+    easy = []
+    solved = read_lines(folder / "gsm8k_example_model_solutions.jsonl")
+    for row, solutions in zip(read_lines(folder / "gsm8k_test.jsonl"), solved, strict=True):
+        reference, _, gold = row["answer"].rpartition("\n#### ")
+        own = [solutions[model]["solution"].partition("\nA: ")[::2] for model in MODELS]
+        easy.append(Problem(gold, reference, tuple((text, answer) for text, answer in own)))
+    paired = [problem for both in zip(hard, easy, strict=False) for problem in both]
+    return "MATH-500 and GSM8K", paired
+
+
+def made(problems: int, seed: int) -> tuple[str, list[Problem]]:
+    """reasoning-gym's, with a solution written from a template."""
+    each = math.ceil(problems / len(TASKS))
+    drawn = [
+        draw(task, TaskParams(task=task, seed=seed, problems=each, options=dict(options)))
+        for task, options in TASKS.items()
+    ]
+    return "reasoning-gym", [
+        Problem(
+            row["gold_answer"],
+            f"{row['statement']}\nLet $x$ be what is asked for.\n"
+            f"Then \\[x = {row['gold_answer']}\\]\nso that $2 \\cdot x$ is twice that, and\nthe result is",
+            (),
+        )
+        for rows in zip(*drawn, strict=True)
+        for row in rows
+    ]

@@ -1,0 +1,193 @@
+r"""Verifying traces of 1 to 25 thousand characters, eight a problem, against Math-Verify's own.
+
+    make bench NAME=verifying        (or: python -m bench.verifying PROBLEMS)
+
+Theirs is `datasets.map` with one `verify(parse(gold), parse(text))` a row, in the library's
+default settings; golds are boxed, as bare ones often parse to nothing. Ours are the stage's two
+modes, with as many processes, whose start is in the time on both sides. In `math_verify` mode each
+verdict must be theirs before anything is timed; where `last_box` says otherwise the table tells
+which rows and why.
+"""
+
+import logging
+import multiprocessing
+import os
+import sys
+import tempfile
+import time
+from collections import Counter
+from typing import Any
+
+from bench import results
+from bench.long_traces import LongTrace, long_traces
+from delta.graders import Verdict
+from delta.graders.pool import Case, GradingParams, outcomes
+from delta.graders.sandbox import CodeParams
+
+PROBLEMS = 1_000
+SEED = 6
+TURNS = 3
+WORKERS = len(os.sched_getaffinity(0))
+LIMIT_S = 5.0  # for the hostile run: the stage's own 10 s would only make it longer
+HOSTILE_SHARE = 0.01
+HOSTILE = (
+    r"\boxed{9^{9^{9}}}",
+    r"\boxed{9^{9^{9^{9}}}}",
+    r"\boxed{(10^9)!}",
+    r"\boxed{((10!)!)!}",
+    r"\boxed{\binom{10^9}{5 \cdot 10^8}}",
+    r"\boxed{" + "(" * 400 + "7" + ")" * 400 + "}",
+    r"\boxed{" + "{" * 400 + "7" + "}" * 400 + "}",
+    r"\boxed{" * 3_500,
+)
+CODE = CodeParams(
+    sandbox="bubblewrap", limit_s=6.0, memory_mib=512, processes=8, output_kib=64, file_mib=1
+)
+
+
+def ours(traces: list[LongTrace], extraction: Any, limit_s: float = 10.0) -> list[Verdict]:
+    params = GradingParams(
+        workers=WORKERS, limit_s=limit_s, max_ungradable=1.0, extraction=extraction, code=CODE
+    )
+    cases = (Case("math", trace.gold, trace.text, trace.finish_reason) for trace in traces)
+    return list(outcomes(params, cases))
+
+
+def is_right(row: dict[str, str]) -> dict[str, bool]:
+    from math_verify import parse, verify
+
+    return {"right": verify(parse(f"\\boxed{{{row['gold']}}}"), parse(row["text"]))}
+
+
+def theirs(traces: list[LongTrace]) -> list[bool]:
+    """In a process of its own, so that no run finds what another has cached."""
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe(duplex=False)
+    rows = {"gold": [trace.gold for trace in traces], "text": [trace.text for trace in traces]}
+    process = context.Process(target=_mapped, args=(rows, there))
+    process.start()
+    there.close()
+    try:
+        found: list[bool] = here.recv()
+    finally:
+        process.join()
+    return found
+
+
+def _mapped(rows: dict[str, list[str]], to_parent: Any) -> None:
+    import datasets
+
+    datasets.disable_progress_bars()
+    logging.disable(logging.WARNING)
+    with tempfile.TemporaryDirectory() as folder:
+        datasets.config.HF_DATASETS_CACHE = folder  # type: ignore[assignment]
+        made = datasets.Dataset.from_dict(rows)
+        path = f"{folder}/right.arrow"
+        mapped = made.map(
+            is_right, num_proc=WORKERS, load_from_cache_file=False, cache_file_name=path
+        )
+        to_parent.send(list(mapped["right"]))
+
+
+def differences(
+    traces: list[LongTrace], right: list[bool], verdicts: list[Verdict]
+) -> list[tuple[str, str, LongTrace, Verdict]]:
+    """Rows on which `right` and `verdicts` do not agree, with class of trace and of difference."""
+    return [
+        (trace.kind, f"{'right' if told else 'wrong'} / {verdict.outcome}", trace, verdict)
+        for trace, told, verdict in zip(traces, right, verdicts, strict=True)
+        if told != (verdict.outcome == "correct")
+    ]
+
+
+def differences_table(found: list[tuple[str, str, LongTrace, Verdict]]) -> str:
+    counts = Counter((kind, what, verdict.reason) for kind, what, _, verdict in found)
+    lines = []
+    for (kind, what, reason), number in counts.most_common():
+        trace, verdict = next(
+            (trace, verdict)
+            for other, told, trace, verdict in found
+            if (other, told, verdict.reason) == (kind, what, reason)
+        )
+        end = " ".join(trace.text[-60:].split()).replace("|", "\\|")
+        said = "–" if verdict.extracted is None else f"`{verdict.extracted[:40]}`"
+        cells = [kind, what, reason or "–", f"{number:,}", f"`{trace.gold}`", said, f"`…{end}`"]
+        lines.append(cells)
+    head = ["trace", "theirs / ours", "our reason", "rows", "e.g. gold", "ours read", "its end"]
+    return results.table(head, lines)
+
+
+def with_hostile(traces: list[LongTrace]) -> tuple[list[LongTrace], list[int]]:
+    """The traces, a hostile one in the place of every hundredth; and which those are."""
+    every = round(1 / HOSTILE_SHARE)
+    places = list(range(every // 2, len(traces), every))
+    mixed = list(traces)
+    for number, place in enumerate(places):
+        text = f"{traces[place].text}\n{HOSTILE[number % len(HOSTILE)]}"
+        mixed[place] = LongTrace("hostile", "8", text, "stop")
+    return mixed, places
+
+
+def hostile_table(traces: list[LongTrace]) -> str:
+    lines = []
+    for extraction in ("math_verify", "last_box"):
+        mixed, places = with_hostile(traces)
+        calm, before = _timed(traces, extraction)
+        hit, after = _timed(mixed, extraction)
+        for place, (one, other) in enumerate(zip(calm, hit, strict=True)):
+            assert one == other or place in set(places), (extraction, place, one, other)
+        assert all(hit[place].outcome != "correct" for place in places)
+        late = sum(hit[place].reason == "timeout" for place in places)
+        lines.append(
+            [
+                *(f"`{extraction}`", len(places), late, f"{before:.1f}", f"{after:.1f}"),
+                *(f"{after - before:.1f}", f"{LIMIT_S * late / WORKERS:.1f}"),
+                f"{LIMIT_S * len(places) / WORKERS:.1f}",
+            ]
+        )
+    head = ["mode", "hostile", "of these over the limit", "s without", "s with", "growth, s"]
+    head += ["limit × over ÷ workers, s", "limit × hostile ÷ workers, s"]
+    return results.table(head, lines)
+
+
+def _timed(traces: list[LongTrace], extraction: str) -> tuple[list[Verdict], float]:
+    start = time.perf_counter()
+    verdicts = ours(traces, extraction, LIMIT_S)
+    return verdicts, time.perf_counter() - start
+
+
+def main() -> None:
+    if len(sys.argv) > 2:
+        sys.exit(__doc__)
+    problems = int(sys.argv[1]) if len(sys.argv) == 2 else PROBLEMS
+    source, traces = long_traces(problems, SEED)
+    right = theirs(traces)
+    same = differences(traces, right, ours(traces, "math_verify"))
+    assert not same, differences_table(same)
+    listed = differences(traces, right, ours(traces, "last_box"))
+    ways = {
+        "datasets.map": lambda: theirs(traces),
+        "math_verify": lambda: ours(traces, "math_verify"),
+        "last_box": lambda: ours(traces, "last_box"),
+    }
+    seconds = results.in_turns(ways, TURNS)
+    rows = [[name, " ".join(f"{one:.1f}" for one in times)] for name, times in seconds.items()]
+    ratios = {
+        name: results.ratio(seconds["datasets.map"], seconds[name])
+        for name in ("math_verify", "last_box")
+    }
+    lengths = sorted(len(trace.text) for trace in traces)
+    text = (
+        f"{len(traces):,} traces of {problems:,} problems ({source}), {lengths[0]:,} to "
+        f"{lengths[-1]:,} characters, median {lengths[len(lengths) // 2]:,}; {WORKERS} processes.\n"
+        f"\n{results.table(['way', f'seconds in {TURNS} turns'], rows)}\n\n"
+        f"datasets.map / ours, `math_verify`: **{ratios['math_verify']}** (bar: at least 3), "
+        f"differences: 0\n\ndatasets.map / ours, `last_box`: **{ratios['last_box']}** (bar: at "
+        f"least 6), differences: {len(listed):,}\n\n{differences_table(listed)}\n\n"
+        f"One in a hundred hostile, limit {LIMIT_S:.0f} s:\n\n{hostile_table(traces)}"
+    )
+    results.record("verifying", "make bench NAME=verifying", text)
+
+
+if __name__ == "__main__":
+    main()

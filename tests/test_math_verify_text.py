@@ -1,0 +1,171 @@
+"""Math-Verify's extraction, faster: every reading and verdict is the library's own."""
+
+import logging
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench.graders_on_real_rows import box, read_lines
+from bench.long_traces import long_traces
+from delta.graders import Verdict, math_verify_text
+from delta.graders.math import grade_as_math_verify
+from tests.cases import rows
+from tests.closure import ROOT
+
+REAL = ROOT.parent / "shared" / "real"
+TEXTS = [
+    "",
+    "No idea.",
+    "The answer is 8.",
+    "The Final Answer is: $8$. I hope it is correct.",
+    "final answer is 3/4 I hope",
+    "FINAL ANSWER to this is 12",
+    "My anſwer: 7",  # a long s is an s where case does not count
+    "answer: the sum 3 + 4 = 7, and 9",
+    "The answeranswer 5",
+    r"answer: $\frac{1}{2}$ or $\frac{1}{3}$",
+    r"\boxed{7} no: \boxed{8}",
+    r"It is $\boxed{7}$, and $\boxed{8}$ and 9.",
+    r"$\boxed{7}$ \[ \boxed{8} \] 9",
+    "\\[\nx =\n\\boxed{8}\n\\]",
+    "\\[ x \\] \\(\\boxed{8}\\)\n\\(\\boxed{9}",
+    "$$ a\n\\boxed{8} $$$",
+    "$$$\\boxed{8}$$$",
+    r"\$5 and $\boxed{5\%}$ % percent",
+    "a\n[\\boxed{3}]\nb [ \\boxed{4} ] c",
+    r"[\boxed{3}] x",
+    r"\\[ \boxed{3} \\] \\\[ \boxed{4} \] ",
+    r"3$\boxed{4}$ $\boxed{5}$",
+    r"$x$ then $\boxed{x}$ and answer: $y$",
+    r"\boxed{8",
+    r"\boxed{}",
+    r"\boxed{\boxed{8}}",
+    r"\boxed{" + "(" * 9 + "7" + ")" * 9 + "}",
+    r"\boxed{" * 50,
+    r"\boxed{a} " * 40,
+    r"so $x = 4$, \frac{3}{4}, 50%, $12, -7 and 1,234.5 percent",
+    "1/2 + 3 = 3.5",
+    r"\boxed{\begin{pmatrix} 1 \\ 2 \end{pmatrix}}",
+    r"\boxed{x < 3} or \boxed{x \ge 5}",
+    r"\boxed{10\%}",
+    "\u2028$\\boxed{1}$\u2028 2",
+]
+GOLDS = ["8", r"\frac{1}{2}", "x", "10\\%", "(1,2)", r"x < 3", "}{"]
+# What the expressions look for, so that drawn texts come near to what they match.
+PIECES = [
+    *("$", "$$", r"\[", r"\]", r"\(", r"\)", " [", "] ", "[", "]", "\\", "\n", " ", "{", "}"),
+    *(r"\boxed{", r"\boxed{8}", r"\boxed{x+1}", r"\frac{1}{2}", "8", "-7", "1,234", "x", "=", "."),
+    *(
+        "answer",
+        "Answer:",
+        " final answer is",
+        "The FINAL ANSWER is:",
+        " I hope",
+        "ſ",
+        " and ",
+        ",",
+    ),
+    *("%", " percent", r"\%", "**", r"\$", "…"),
+]
+
+
+@pytest.fixture(autouse=True)
+def _no_warning() -> None:
+    logging.getLogger("math_verify").setLevel(logging.ERROR)
+
+
+def plain(gold_answer: str, answer: str, finish_reason: str = "stop") -> Verdict:
+    """The verdict by nothing but `parse` and `verify`."""
+    from math_verify import parse, verify
+
+    prediction = parse(answer, parsing_timeout=None)
+    if not prediction:
+        return Verdict("incorrect", None, "cut" if finish_reason == "length" else "no_box")
+    gold = parse(box(gold_answer), parsing_timeout=None)
+    if not gold:
+        return Verdict("ungradable", str(prediction[-1]), "unparsable_gold")
+    right = verify(gold, prediction, timeout_seconds=None)
+    reason = None if right else "different"
+    return Verdict("correct" if right else "incorrect", str(prediction[-1]), reason)
+
+
+def spans(found: Any) -> list[tuple[tuple[int, int], dict[str, str | None]]]:
+    return [(match.span(), match.groupdict()) for match in found]
+
+
+def check_matches(text: str) -> None:
+    answers = [found.start() for found in math_verify_text.ANSWER.finditer(text)]
+    for searches in math_verify_text._searches():
+        for pattern, starts, _ in searches:
+            found = math_verify_text._matches(pattern, starts, text, answers)
+            assert spans(found) == spans(pattern.finditer(text)), pattern.pattern[:60]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_text_has_the_librarys_matches_and_verdicts(text: str) -> None:
+    check_matches(text)
+    for gold in GOLDS:
+        assert grade_as_math_verify(gold, text, "stop") == plain(gold, text)
+
+
+def test_the_graders_own_cases_have_the_librarys_verdicts() -> None:
+    for row in rows("math"):
+        gold, text = str(row["gold"]), str(row["text"])
+        for answer in (text, f"So it is $\\boxed{{{text}}}$."):
+            if gold.strip():
+                assert grade_as_math_verify(gold, answer, "stop") == plain(gold, answer), row
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from(PIECES) | st.text(max_size=4), max_size=40).map("".join))
+def test_any_text_has_the_librarys_matches(text: str) -> None:
+    check_matches(text)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.sampled_from(PIECES), max_size=15).map("".join), st.sampled_from(GOLDS))
+def test_any_text_has_the_librarys_verdict(text: str, gold: str) -> None:
+    assert grade_as_math_verify(gold, text, "stop") == plain(gold, text)
+
+
+def test_nine_expressions_of_the_library_are_tried_only_where_they_can_begin() -> None:
+    starts = [search[1] for same in math_verify_text._searches() for search in same]
+    names = [one.__name__ for one in starts if one is not None]
+    assert sorted(names) == ["_around_boxes", *["_at_answers"] * 4, *["_at_final_answers"] * 4]
+    assert len(starts) == 13
+
+
+def test_a_reading_over_a_thousand_characters_is_compared_and_not_remembered() -> None:
+    long = r"\boxed{" + "1+" * 600 + "1}"
+    before = math_verify_text._is_right.cache_info().currsize
+    assert grade_as_math_verify("601", long, "stop").outcome == "correct"
+    assert math_verify_text._is_right.cache_info().currsize == before
+
+
+def test_equal_formulas_are_compared_once_however_they_are_written() -> None:
+    for text in (r"\boxed{91}", r"$\boxed{91}$", r"The final answer is $91$. I hope"):
+        assert grade_as_math_verify("92", text, "stop").reason == "different"
+    first = math_verify_text.read(r"\boxed{91}")
+    assert first == math_verify_text.read(r"$\boxed{91}$")
+    assert first != math_verify_text.read(r"$\boxed{91}$ %")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not REAL.is_dir(), reason="needs ../shared/real")
+def test_real_texts_have_the_librarys_verdicts() -> None:
+    for row in list(read_lines(REAL / "math500_test.jsonl"))[::5]:
+        other = re.sub(r"\\boxed", "", row["solution"])
+        for text in (row["solution"], other):
+            assert grade_as_math_verify(row["answer"], text, "stop") == plain(row["answer"], text)
+
+
+@pytest.mark.slow
+def test_long_traces_have_the_librarys_matches_and_verdicts() -> None:
+    _, traces = long_traces(12, 1)
+    for trace in traces:
+        check_matches(trace.text)
+        ours = grade_as_math_verify(trace.gold, trace.text, trace.finish_reason)
+        assert ours == plain(trace.gold, trace.text, trace.finish_reason)
