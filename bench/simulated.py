@@ -24,17 +24,18 @@ PROBLEMS = 16_500
 CHARACTERS = 12_000  # of a trace
 VOTES = 5
 BATCH = 500  # problems
-WORDS = (
+PROSE = (
     "let us then the number so that value where equation because sum hence ratio check twice "
     "first second times plus minus equals divide both sides root square angle triangle count"
-).split()
+)
+WORDS = PROSE.split()
 
 
 def write(data: Path, problems: int, samples: int, names: list[str]) -> None:
     rows = [
         {
             "problem_id": f"p.{number}",
-            "statement": f"What is {number} + {number}? " + " ".join(WORDS),
+            "statement": f"What is {number} + {number}? " + PROSE,
             "gold_answer": str(2 * number),
             "source": "simulated",
             "domain": "algebra",
