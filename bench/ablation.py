@@ -18,7 +18,7 @@ import yaml
 from bench import results, simulated
 from bench.noop import PROFILE, fill, stages_of
 from delta import tables
-from delta.records import TRACE, VERDICT, Table
+from delta.records import RATING, TRACE, VERDICT, Table
 from delta.tables import frame_of
 from tests.workspace import Workspace, stages_run
 
@@ -33,13 +33,15 @@ def prepared(folder: Path, problems: int) -> Workspace:
     paired = [content["pairing"][side] for side in ("chosen", "rejected")]
     data = folder / "data"
     simulated.write(data, problems, 1, paired)
-    kinds: dict[str, Table] = {"traces": TRACE, "verdicts": VERDICT}
-    for name in content["generators"]:
-        simulated.no_ratings(data / "second" / f"{name}.parquet")
-        if name not in paired:
-            simulated.no_ratings(data / "ratings" / f"{name}.parquet")
-            for kind, table in kinds.items():
-                tables.write(data / kind / f"{name}.parquet", frame_of([], table), table)
+    kinds: dict[str, Table] = {
+        "traces": TRACE,
+        "verdicts": VERDICT,
+        "ratings": RATING,
+        "second": RATING,
+    }
+    for name in content["generators"].keys() - set(paired):
+        for kind, table in kinds.items():
+            tables.write(data / kind / f"{name}.parquet", frame_of([], table), table)
     for stage in ("pair", "select", "examine"):
         space.run("python", "-m", f"stages.{stage}")
     fill(space, stages_of(folder))

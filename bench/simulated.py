@@ -48,6 +48,7 @@ def write(data: Path, problems: int, samples: int, names: list[str]) -> None:
         write_traces(data, problems, samples, name, np.random.default_rng(seed))
         votes = np.random.default_rng(100 + seed)
         tables.write(data / "ratings" / f"{name}.parquet", ratings(problems, name, votes), RATING)
+        tables.write(data / "second" / f"{name}.parquet", frame_of([], RATING), RATING)
 
 
 def write_traces(
@@ -118,10 +119,6 @@ def ratings(problems: int, name: str, chance: np.random.Generator) -> pl.DataFra
                 }
 
     return frame_of(list(rows()), RATING)
-
-
-def no_ratings(path: Path) -> None:
-    tables.write(path, frame_of([], RATING), RATING)
 
 
 def main() -> None:
