@@ -45,6 +45,8 @@ def lay_out(folder: Path, problems: int, samples: int) -> None:
     first = next(iter(content["generators"].values()))
     content["generators"] = dict.fromkeys(("strong", "weak"), first)
     content["pairing"] |= {"chosen": "strong", "rejected": "weak"}
+    content["selector"]["k"] = problems // 3
+    content["examination"]["k"] = [problems // 16, problems // 6, problems // 3]
     content["verify"]["second"] = "none"
     content["grading"]["workers"] = WORKERS
     (folder / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
