@@ -1,16 +1,23 @@
-"""Requests a second through our engine and store against a bare aiohttp loop.
+"""Requests a second through our engine and store against a bare aiohttp loop and four peers.
 
     make bench NAME=asking
 
 A server in a process of its own answers at once. Ours renders, hashes, sends, checks and writes
 every reply to the store before it looks at the next; the bare loop posts prepared bodies and reads
-JSON. Both get the same 2,000 texts.
+JSON. Peers run in environments of their own, which this makes in .bench/ from bench/environments/;
+bench/peers/ has what each does and what of it is timed. All get the same 2,000 texts.
 """
 
 import asyncio
+import json
 import multiprocessing
+import os
+import statistics
+import subprocess
+import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -19,15 +26,17 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from bench import results
+from bench import peers, results
 from delta.engines import Reply, Request
 from delta.engines.endpoint import Endpoint
 from delta.engines.settings import EndpointSettings, ServingParams
 from delta.replies import Shelf
 
 REQUESTS = 2_000
-CONCURRENCY = 64
 TURNS = 5
+PEERS = ("distilabel", "curator", "datatrove", "data_designer")
+ENVIRONMENTS = Path(".bench")
+PEER_LIMIT_S = 600
 SERVING = ServingParams(
     protocol="plain",
     dtype="float32",
@@ -39,16 +48,27 @@ SERVING = ServingParams(
 
 async def answer(request: web.Request) -> web.Response:
     payload = await request.json()
-    text = payload["messages"][-1]["content"].upper()
-    choice = {"message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
-    usage = {"prompt_tokens": 3, "completion_tokens": 4}
-    return web.json_response({"choices": [choice], "usage": usage})
+    if not payload["messages"]:  # curator's first request looks for limits in its headers
+        return web.json_response({"error": "no messages"}, status=400)
+    content = payload["messages"][-1]["content"]
+    if isinstance(content, list):  # Data Designer's form of a text
+        content = content[0]["text"]
+    message = {"role": "assistant", "content": content.upper()}
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    usage = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
+    head = {"id": "1", "object": "chat.completion", "created": 0, "model": "m"}
+    return web.json_response({**head, "choices": [choice], "usage": usage})
+
+
+async def models(_: web.Request) -> web.Response:
+    return web.json_response({"object": "list", "data": [{"id": "m", "object": "model"}]})
 
 
 def serve(to_parent: Connection) -> None:
     async def forever() -> None:
         app = web.Application()
         app.router.add_post("/v1/chat/completions", answer)
+        app.router.add_get("/v1/models", models)
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -71,7 +91,8 @@ def server() -> Iterator[str]:
 
 
 def prompts() -> list[str]:
-    return [f"problem {number}: " + "what is one and one? " * 20 for number in range(REQUESTS)]
+    text = "what is one and one? " * 20
+    return [f"problem {number}: {text}".strip() for number in range(REQUESTS)]
 
 
 def bare(url: str) -> list[str]:
@@ -80,7 +101,7 @@ def bare(url: str) -> list[str]:
 
     async def ask_all() -> None:
         waiting = iter(enumerate(bodies))
-        connector = aiohttp.TCPConnector(limit=CONCURRENCY)
+        connector = aiohttp.TCPConnector(limit=peers.CONCURRENCY)
         async with aiohttp.ClientSession(connector=connector) as session:
 
             async def worker() -> None:
@@ -90,7 +111,7 @@ def bare(url: str) -> list[str]:
                     texts[number] = found["choices"][0]["message"]["content"]
 
             async with asyncio.TaskGroup() as group:
-                for _ in range(CONCURRENCY):
+                for _ in range(peers.CONCURRENCY):
                     group.create_task(worker())
 
     bodies: list[dict[str, Any]] = [
@@ -113,7 +134,7 @@ def ours(url: str) -> list[str]:
     settings = EndpointSettings(
         base_urls=[url],
         revision="r",
-        concurrency=CONCURRENCY,
+        concurrency=peers.CONCURRENCY,
         timeout_s=30.0,
         tries=10,
         max_failed=0,
@@ -129,23 +150,118 @@ def ours(url: str) -> list[str]:
     return [found[request.key()].text for request in requests]
 
 
+class NotMeasuredError(Exception):
+    pass
+
+
+def environment(name: str) -> Path:
+    """The Python of the peer's environment, which is made where it is missing."""
+    folder = ENVIRONMENTS / name
+    python, complete = folder / "bin" / "python", folder / "complete"
+    if not complete.exists():
+        needs = Path(__file__).with_name("environments") / f"{name}.txt"
+        for command in (
+            [sys.executable, "-m", "venv", "--clear", folder],
+            [python, "-m", "pip", "install", "-qq", "--no-compile", "-r", needs],
+        ):
+            run(f"{name} cannot be installed", list(map(str, command)), "")
+        complete.touch()
+    return python
+
+
+def run(wrong: str, command: list[str], text: str) -> None:
+    """NotMeasuredError with the last line of what the command says where it fails."""
+    quiet = {
+        "TELEMETRY_ENABLED": "false",  # curator
+        "NEMO_TELEMETRY_ENABLED": "false",  # Data Designer
+        "LITELLM_LOCAL_MODEL_COST_MAP": "true",
+        "HF_HUB_OFFLINE": "1",
+    }
+    try:
+        done = subprocess.run(
+            command,
+            input=text,
+            env={**os.environ, **quiet},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=PEER_LIMIT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise NotMeasuredError(f"{wrong}: not done after {PEER_LIMIT_S} s") from error
+    if done.returncode:
+        said = done.stdout.strip().splitlines() or ["nothing said"]
+        raise NotMeasuredError(f"{wrong}: {said[-1]}")
+
+
+def peer(name: str, url: str) -> float:
+    """The seconds that the peer took for all texts, none of them wrong."""
+    with tempfile.TemporaryDirectory() as folder:
+        result = Path(folder) / "result.json"
+        asked = json.dumps({"url": url, "prompts": prompts()})
+        command = [str(environment(name)), "-m", f"bench.peers.{name}", str(result)]
+        run(f"{name} failed", command, asked)
+        found = json.loads(result.read_text())
+    assert found["texts"] == expected(), name
+    return float(found["seconds"])
+
+
+def here(way: Callable[[str], list[str]], url: str) -> float:
+    start = time.perf_counter()
+    texts = way(url)
+    seconds = time.perf_counter() - start
+    assert texts == expected()
+    return seconds
+
+
+def expected() -> list[str]:
+    return [prompt.upper() for prompt in prompts()]
+
+
+def in_turns(url: str) -> tuple[dict[str, list[float]], dict[str, str]]:
+    """Seconds of each way, after a turn that is not counted; and why a peer has none."""
+    ways: dict[str, Callable[[], float]] = {
+        "bare aiohttp": lambda: here(bare, url),
+        "ours": lambda: here(ours, url),
+        **{name: lambda name=name: peer(name, url) for name in PEERS},
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    missing: dict[str, str] = {}
+    for turn in range(TURNS + 1):
+        for name in [name for name in ways if name not in missing]:
+            try:
+                took = ways[name]()
+            except NotMeasuredError as error:
+                missing[name] = str(error)
+                del seconds[name]
+                continue
+            if turn:
+                seconds[name].append(took)
+    return seconds, missing
+
+
 def main() -> None:
     with server() as url:
-        expected = [prompt.upper() for prompt in prompts()]
-        assert bare(url) == expected
-        assert ours(url) == expected
-        seconds = results.in_turns({"bare": lambda: bare(url), "ours": lambda: ours(url)}, TURNS)
+        seconds, missing = in_turns(url)
+    ours_s = seconds["ours"]
     rows = [
-        [name, " ".join(f"{REQUESTS / one:.0f}" for one in times)]
+        [name, " ".join(f"{REQUESTS / one:.0f}" for one in times), results.ratio(times, ours_s)]
         for name, times in seconds.items()
     ]
-    share = results.ratio(seconds["bare"], seconds["ours"])
-    text = results.table(["way", f"requests/s in {TURNS} turns"], rows)
+    rows += [[name, f"not measured: {why}", "–"] for name, why in missing.items()]
+    text = results.table(["way", f"requests/s in {TURNS} turns", "ours is faster by"], rows)
+    measured = [seconds[name] for name in PEERS if name in seconds]
+    best = min(measured, key=statistics.median, default=None)
+    against = results.ratio(best, ours_s) if best else "not measured"
     results.record(
         "asking",
         "make bench NAME=asking",
-        f"{REQUESTS:,} requests, {CONCURRENCY} at once, to a server that answers at once.\n\n"
-        f"{text}\n\nours / bare aiohttp: **{share}** (bar: at least 0.5)",
+        f"{REQUESTS:,} requests, {peers.CONCURRENCY} at once, to a server that answers at once; "
+        "every text asserted. Of a peer, the time from its first call to when its results are "
+        f"kept and read, after {peers.WARM} prompts in the same process that are not counted.\n\n"
+        f"{text}\n\nours / bare aiohttp: **{results.ratio(seconds['bare aiohttp'], ours_s)}** "
+        f"(bar: at least 0.5); ours / the best peer: **{against}** (bar: at least 3)",
     )
 
 

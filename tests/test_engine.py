@@ -1,6 +1,13 @@
 """The real engine and the real model: vLLM on the CPU with SmolLM2, from wheel to guided JSON."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +28,18 @@ from tests.families import FAMILIES, write_family
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 SMOKE = Path(__file__).parents[1] / "profiles" / "smoke.yaml"
+ASKING = """
+import sys
+from pathlib import Path
+from tests import test_engine
+model = Path(sys.argv[1])
+params = test_engine.check(test_engine.SMOKE)
+engine = test_engine.Offline(params.engine.vllm, params.serving[model.name], model)
+requests = test_engine.some_requests(engine, model, max_tokens=1)
+requests += test_engine.some_requests(engine, model, max_tokens=1500)
+for _ in engine.ask(requests):
+    print("answered", flush=True)
+"""
 
 
 @pytest.fixture(scope="session")
@@ -100,6 +119,36 @@ def test_every_vote_that_a_guided_judge_has_accepted_is_valid_against_the_schema
     for votes in ratings["votes"].to_list():
         assert all(vote in (1, 2, 3, 4, 5) for vote in votes)
     assert json.dumps(rubric.schema()) == asked[0][1].schema
+
+
+def alive_with(mark: str) -> list[str]:
+    """Processes with this in their environment; a child takes it over, whoever its parent is."""
+    found = []
+    for environment in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):  # it has ended, or is another user's
+            if mark.encode() in environment.read_bytes():
+                found.append(environment.parent.name)
+    return found
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_an_engine_that_is_killed_amid_its_requests_leaves_no_process_behind(
+    model: Path, how: signal.Signals
+) -> None:
+    mark = str(uuid.uuid4())
+    process = subprocess.Popen(
+        [sys.executable, "-c", ASKING, str(model)],
+        cwd=SMOKE.parents[1],
+        env={**os.environ, "MARK": mark},
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert b"answered\n" in iter(process.stdout.readline, b"")
+    assert str(process.pid) in alive_with(mark)
+    process.send_signal(how)
+    assert process.wait(60) == -how
+    time.sleep(3)  # what sees its parent gone has ended by then
+    assert alive_with(mark) == []
 
 
 @pytest.mark.parametrize("family", ["s1", "nemotron"])

@@ -1,0 +1,91 @@
+"""`dvc exp run -S selector.k=…` up to the start of training, at the paper's size.
+
+    make bench NAME=ablation
+
+The paper's graph with simulated tables: 16,500 problems, a trace of 12,000 characters each from
+the two generators that are paired; the other generators have none. What else a stage would make is
+a file of a few bytes. Training stops at once, for the weights are no weights; the clock stops when
+DVC says that it starts.
+"""
+
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import yaml
+
+from bench import results, simulated
+from bench.noop import PROFILE, fill, stages_of
+from delta import tables
+from delta.records import RATING, TRACE, VERDICT, Table
+from delta.tables import frame_of
+from tests.workspace import Workspace, stages_run
+
+CUTS = (2_500, 1_000, 4_000)  # the profile's own is 5,000
+LIMIT_S = 30
+START = "Running stage 'train'"
+
+
+def prepared(folder: Path, problems: int) -> Workspace:
+    space = Workspace(folder, PROFILE)
+    content = yaml.safe_load(PROFILE.read_text())
+    paired = [content["pairing"][side] for side in ("chosen", "rejected")]
+    data = folder / "data"
+    simulated.write(data, problems, 1, paired)
+    kinds: dict[str, Table] = {
+        "traces": TRACE,
+        "verdicts": VERDICT,
+        "ratings": RATING,
+        "second": RATING,
+    }
+    for name in content["generators"].keys() - set(paired):
+        for kind, table in kinds.items():
+            tables.write(data / kind / f"{name}.parquet", frame_of([], table), table)
+    for stage in ("pair", "select", "examine"):
+        space.run("python", "-m", f"stages.{stage}")
+    fill(space, stages_of(folder))
+    return space
+
+
+def seconds_to_training(space: Workspace, k: int) -> float:
+    command = ["dvc", "exp", "run", "--name", f"k-{k}", "-S", f"selector.k={k}"]
+    said = ""
+    found = None
+    start = time.perf_counter()
+    with subprocess.Popen(
+        command,
+        cwd=space.folder,
+        env=space.env | {"PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            said += line
+            if line.startswith(START) and found is None:
+                found = time.perf_counter() - start
+    assert stages_run(said) == ["select", "examine", "train"], said
+    assert f"select: {k} of " in said, said
+    assert found is not None
+    return found
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        space = prepared(Path(folder) / "space", simulated.PROBLEMS)
+        seconds = {k: seconds_to_training(space, k) for k in CUTS}
+    rows = [[f"{k:,}", f"{took:.1f}"] for k, took in seconds.items()]
+    text = results.table(["selector.k", "seconds to the start of training"], rows)
+    results.record(
+        "ablation",
+        "make bench NAME=ablation",
+        f"`dvc exp run -S selector.k=…` with {simulated.PROBLEMS:,} pairs of traces of "
+        f"{simulated.CHARACTERS:,} characters; select and examine run.\n\n{text}\n\n"
+        f"the longest: **{max(seconds.values()):.1f} s** (bar: less than {LIMIT_S})",
+    )
+
+
+if __name__ == "__main__":
+    main()

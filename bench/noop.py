@@ -1,0 +1,111 @@
+"""A `dvc repro` that has nothing to do: the paper's graph against an equal graph of `true`.
+
+    make bench NAME=noop
+
+Both graphs have the same stages with as many dependencies, parameters and outputs, of the same
+names; in the other one dvc.yaml holds them one by one, every command is `true` and every file holds
+a few bytes. What no stage has made here is a file of a few bytes too, taken for made by `dvc
+commit`.
+"""
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import yaml
+from dvc.repo import Repo
+from dvc.stage.serialize import to_pipeline_file
+
+from bench import results
+from tests.closure import ROOT
+from tests.workspace import Workspace, stages_run
+
+PROFILE = ROOT / "profiles" / "paper.yaml"
+TURNS = 7
+Stages = dict[str, dict[str, Any]]
+
+
+def stages_of(folder: Path) -> Stages:
+    """As dvc.yaml would say them one by one, without templates."""
+    with Repo(str(folder)) as repo:
+        found: Stages = {}
+        for stage in repo.index.stages:
+            found |= to_pipeline_file(stage)
+    plain: Stages = json.loads(json.dumps(found))  # DVC's are ordered dictionaries
+    return plain
+
+
+def outputs_of(stage: dict[str, Any]) -> list[str]:
+    entries = [*stage.get("outs", []), *stage.get("metrics", []), *stage.get("plots", [])]
+    return [next(iter(entry)) if isinstance(entry, dict) else entry for entry in entries]
+
+
+def fill(space: Workspace, stages: Stages) -> None:
+    """Every output and dependency that is not there; then DVC is told that all of it is made."""
+    made = [path for stage in stages.values() for path in outputs_of(stage)]
+    needed = [path for stage in stages.values() for path in stage.get("deps", [])]
+    for path in [*made, *needed]:
+        file = space.folder / path
+        if not file.suffix:  # the folder of a model
+            file = file / "file"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if not file.exists():
+            file.write_text(f"{path}\n")
+    space.dvc("commit", "--force")
+    space.commit()
+
+
+def the_papers(folder: Path) -> tuple[Workspace, Stages]:
+    space = Workspace(folder, PROFILE)
+    stages = stages_of(folder)
+    fill(space, stages)
+    return space, stages
+
+
+def of_true(folder: Path, stages: Stages) -> Workspace:
+    space = Workspace(folder, PROFILE)
+    plain = {name.replace("@", "-"): {**stage, "cmd": "true"} for name, stage in stages.items()}
+    (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": plain}))
+    for path in {path for stage in stages.values() for path in stage.get("deps", [])}:
+        if (folder / path).is_file():
+            (folder / path).write_text(f"{path}\n")
+    fill(space, plain)
+    return space
+
+
+def up_to_date(space: Workspace) -> None:
+    said = space.dvc("repro")
+    assert stages_run(said) == [], said
+    assert "up to date" in said, said
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        ours, stages = the_papers(Path(folder) / "ours")
+        other = of_true(Path(folder) / "true", stages)
+        found = stages_of(other.folder)
+        for key in ("deps", "outs", "metrics", "plots", "params"):
+            counts = [
+                sum(len(one.get(key, [])) for one in graph.values()) for graph in (stages, found)
+            ]
+            assert counts[0] == counts[1] > 0, key
+        seconds = results.in_turns(
+            {"the paper's graph": lambda: up_to_date(ours), "`true`": lambda: up_to_date(other)},
+            TURNS,
+        )
+    rows = [[name, " ".join(f"{one:.2f}" for one in times)] for name, times in seconds.items()]
+    text = results.table(["graph", f"seconds in {TURNS} turns"], rows)
+    deps = sum(len(stage.get("deps", [])) for stage in stages.values())
+    outs = sum(len(outputs_of(stage)) for stage in stages.values())
+    share = results.ratio(*seconds.values())
+    results.record(
+        "noop",
+        "make bench NAME=noop",
+        f"`dvc repro` with nothing to do: {len(stages)} stages, {deps:,} dependencies, {outs} "
+        f"outputs.\n\n{text}\n\nthe paper's graph / `true`: **{share}** (bar: at most 1.2)",
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""The report's page and the browser of pairs at the paper's size, opened in Chromium.
+
+    make bench NAME=pages
+
+The report shows a world in which all of the paper's runs are there, with benchmarks of their real
+sizes; the browser of pairs 16,500 pairs of simulated traces. The clock starts when a running
+Chromium is told to open the file. The report is usable when it has loaded, is laid out and has
+shown its last heading; the browser of pairs when its list stands there.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bench import results, simulated
+from bench.memory import lay_out
+from delta import claims, page, paper
+from delta.figures import rows
+from tests.browser import opened
+from tests.paper_world import REAL_SIZES, paper_world
+
+TURNS = 5
+LIMIT_S = 2
+
+
+def report(folder: Path) -> Path:
+    world = paper_world(REAL_SIZES)
+    found = rows.of(world)
+    page.draw(found, folder)
+    decided = claims.decide(paper.claims(), world)
+    target = folder / "index.html"
+    target.write_text(page.html(world, found, decided, folder), encoding="utf-8")
+    return target
+
+
+def pairs(folder: Path) -> Path:
+    lay_out(folder, simulated.PROBLEMS, samples=1)
+    for stage in ("pair", "select", "browse"):
+        command = [sys.executable, "-m", f"stages.{stage}"]
+        env = {**os.environ, "PYTHONPATH": str(Path.cwd())}
+        subprocess.run(command, cwd=folder, env=env, check=True)
+    return folder / "report" / "pairs" / "index.html"
+
+
+def report_usable(shown: Any) -> None:
+    shown.locator("h2").last.scroll_into_view_if_needed()
+    shown.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+def pairs_usable(shown: Any) -> None:
+    shown.locator("#pairs li").first.wait_for()
+
+
+def seconds_to_use(path: Path, usable: Callable[[Any], None]) -> float:
+    """In a fresh profile."""
+    with opened("about:blank") as (shown, errors):
+        start = time.perf_counter()
+        shown.goto(path.as_uri())
+        usable(shown)
+        seconds = time.perf_counter() - start
+        assert errors == []
+    return seconds
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as other:
+        pages = {
+            "report": (report(Path(one)), report_usable),
+            "pairs": (pairs(Path(other)), pairs_usable),
+        }
+        sizes = {name: path.stat().st_size / 2**20 for name, (path, _) in pages.items()}
+        seconds = {
+            name: [seconds_to_use(path, usable) for _ in range(TURNS)]
+            for name, (path, usable) in pages.items()
+        }
+    table = [
+        [name, f"{sizes[name]:.1f}", " ".join(f"{took:.2f}" for took in times)]
+        for name, times in seconds.items()
+    ]
+    head = ["page", "MiB of index.html", f"seconds until it is usable, {TURNS} times"]
+    longest = max(took for times in seconds.values() for took in times)
+    results.record(
+        "pages",
+        "make bench NAME=pages",
+        f"{simulated.PROBLEMS:,} pairs of traces of {simulated.CHARACTERS:,} characters.\n\n"
+        f"{results.table(head, table)}\n\nthe longest: **{longest:.2f} s** (bar: less than "
+        f"{LIMIT_S})",
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,28 @@
+"""Peers of bench.asking: each module runs in its peer's environment, `python -m bench.peers.NAME`.
+
+Standard input has the server's URL and the prompts as JSON; the file named by the only argument
+gets the texts, in the order of the prompts, and the seconds that asking for them took. A few
+prompts are asked before the clock starts, so that imports and first uses are not counted.
+"""
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+CONCURRENCY = 64
+SAMPLING = {"temperature": 0.7, "top_p": 1.0, "max_tokens": 16}
+WARM = 20  # prompts
+
+
+def measure(ask: Callable[[str, list[str], Path], list[str]]) -> None:
+    """`ask(url, prompts, folder)` keeps its results in the empty `folder`, then reads them."""
+    asked = json.load(sys.stdin)
+    with tempfile.TemporaryDirectory() as folder:
+        ask(asked["url"], [f"warm {text}" for text in asked["prompts"][:WARM]], Path(folder, "a"))
+        start = time.perf_counter()
+        texts = ask(asked["url"], asked["prompts"], Path(folder, "b"))
+        seconds = time.perf_counter() - start
+    Path(sys.argv[1]).write_text(json.dumps({"texts": texts, "seconds": seconds}))

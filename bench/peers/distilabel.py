@@ -1,0 +1,26 @@
+"""distilabel: a pipeline of one TextGeneration over an OpenAILLM, kept in its cache."""
+
+from pathlib import Path
+
+from distilabel.models.llms import OpenAILLM
+from distilabel.pipeline import Pipeline
+from distilabel.steps.tasks import TextGeneration
+
+from bench import peers
+
+
+def ask(url: str, prompts: list[str], folder: Path) -> list[str]:
+    sampling = {"temperature": 0.7, "top_p": 1.0, "max_new_tokens": 16}
+    with Pipeline(name="asking", cache_dir=folder / "cache") as pipeline:
+        TextGeneration(
+            llm=OpenAILLM(model="m", base_url=url, api_key="none", generation_kwargs=sampling),
+            input_batch_size=peers.CONCURRENCY,
+        )
+    rows = [{"number": number, "instruction": text} for number, text in enumerate(prompts)]
+    found = pipeline.run(dataset=rows, dataset_batch_size=500)
+    made = sorted(found["default"]["train"], key=lambda row: row["number"])
+    return [row["generation"] for row in made]
+
+
+if __name__ == "__main__":
+    peers.measure(ask)

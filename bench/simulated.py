@@ -1,0 +1,130 @@
+"""Tables of a run at the paper's size, for measurements that need no model.
+
+    python -m bench.simulated FOLDER PROBLEMS SAMPLES NAME…
+
+Writes problems, and traces, verdicts and ratings of each generator NAME, under FOLDER (`data`).
+Texts are words in random order with an answer at the end, so that they compress about as prose
+does. The first trace of each problem is rated, or every one where a problem has one.
+"""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pyarrow.parquet as pq
+
+from delta import tables
+from delta.records import PROBLEM, RATING, TRACE, VERDICT
+from delta.rubric import DIMENSIONS
+from delta.tables import frame_of
+
+PROBLEMS = 16_500
+CHARACTERS = 12_000  # of a trace
+VOTES = 5
+BATCH = 500  # problems
+PROSE = (
+    "let us then the number so that value where equation because sum hence ratio check twice "
+    "first second times plus minus equals divide both sides root square angle triangle count"
+)
+WORDS = PROSE.split()
+
+
+def write(data: Path, problems: int, samples: int, names: list[str]) -> None:
+    rows = [
+        {
+            "problem_id": f"p.{number}",
+            "statement": f"What is {number} + {number}? " + PROSE,
+            "gold_answer": str(2 * number),
+            "source": "simulated",
+            "domain": "algebra",
+            "metadata": "{}",
+        }
+        for number in range(problems)
+    ]
+    tables.write(data / "problems.parquet", frame_of(rows, PROBLEM), PROBLEM)
+    for seed, name in enumerate(names):
+        write_traces(data, problems, samples, name, np.random.default_rng(seed))
+        votes = np.random.default_rng(100 + seed)
+        tables.write(data / "ratings" / f"{name}.parquet", ratings(problems, name, votes), RATING)
+        tables.write(data / "second" / f"{name}.parquet", frame_of([], RATING), RATING)
+
+
+def write_traces(
+    data: Path, problems: int, samples: int, name: str, chance: np.random.Generator
+) -> None:
+    """In batches, for the text of all of them has gigabytes; every third answer is wrong."""
+    path = data / "traces" / f"{name}.parquet"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    schema = frame_of([], TRACE).to_arrow().schema
+    verdicts = []
+    with pq.ParquetWriter(path, schema, compression="zstd") as file:
+        for start in range(0, problems, BATCH):
+            numbers = range(start, min(problems, start + BATCH))
+            places = [(number, sample) for number in numbers for sample in range(samples)]
+            traces = [trace(name, number, sample, text(chance)) for number, sample in places]
+            file.write_table(frame_of(traces, TRACE).to_arrow().cast(schema))
+            verdicts += [
+                {
+                    "trace_id": one["trace_id"],
+                    "outcome": "incorrect" if number % 3 == 0 else "correct",
+                    "extracted": str(2 * number + (number % 3 == 0)),
+                    "reason": "differs" if number % 3 == 0 else None,
+                    "decided_by": "grader",
+                }
+                for one, (number, _) in zip(traces, places, strict=True)
+            ]
+    tables.write(data / "verdicts" / f"{name}.parquet", frame_of(verdicts, VERDICT), VERDICT)
+
+
+def text(chance: np.random.Generator) -> str:
+    words = CHARACTERS // 5
+    picked = np.array(WORDS, dtype=object)[chance.integers(0, len(WORDS), words)]
+    numbers = chance.integers(0, words, words // 4)
+    picked[numbers] = [str(number) for number in numbers]
+    return " ".join(picked)[: CHARACTERS - 40]
+
+
+def trace(name: str, number: int, sample: int, reasoning: str) -> dict[str, object]:
+    answer = f"So the answer is \\boxed{{{2 * number + (number % 3 == 0)}}}."
+    return {
+        "trace_id": f"p.{number}/{name}/{sample}",
+        "problem_id": f"p.{number}",
+        "generator": name,
+        "sample": sample,
+        "text": f"{reasoning}\n{answer}",
+        "reasoning_start": 0,
+        "reasoning_end": len(reasoning),
+        "answer_start": len(reasoning) + 1,
+        "finish_reason": "stop",
+        "prompt_tokens": 60,
+        "completion_tokens": CHARACTERS // 4,
+    }
+
+
+def ratings(problems: int, name: str, chance: np.random.Generator) -> pl.DataFrame:
+    def rows() -> Iterator[dict[str, object]]:
+        votes = chance.integers(1, 6, (problems, len(DIMENSIONS), VOTES)).tolist()
+        for number, of_trace in enumerate(votes):
+            for dimension, given in zip(DIMENSIONS, of_trace, strict=True):
+                yield {
+                    "trace_id": f"p.{number}/{name}/0",
+                    "judge": "simulated",
+                    "dimension": dimension,
+                    "votes": given,
+                    "refused": 0,
+                    "justification": " ".join(WORDS[:20]),
+                    "deductions": ["unjustified leaps"],
+                }
+
+    return frame_of(list(rows()), RATING)
+
+
+def main() -> None:
+    folder, problems, samples, *names = sys.argv[1:]
+    write(Path(folder), int(problems), int(samples), names)
+
+
+if __name__ == "__main__":
+    main()

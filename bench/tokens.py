@@ -1,0 +1,237 @@
+"""Tokens a second of the generate stage against one big `vllm.LLM.generate`.
+
+    make bench NAME=tokens              (`python -m bench.tokens 8` for a small one)
+
+The laptop profile's model with three worked examples answers products, four samples each. Ours is
+the step itself: a window of requests, each reply in the store as it finishes, then the table. The
+other way hands vLLM all prompts, already tokens, at once, with equal seeds, sampling and engine
+settings. Evaluate asks through the same engine and store. Every way loads in a process of its own;
+the clock starts after loading and one warm reply.
+"""
+
+import multiprocessing
+import os
+import re
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import polars as pl
+
+from bench import results
+from delta import outputs, weights
+from delta.check import check
+from delta.engines import Request
+from delta.engines.offline import BATCHED_TOKENS, GIB, Offline, _sampling
+from delta.fetch import fetch
+from delta.generate import SampledParams, generate, requests_of
+from delta.judge import Subject, first_requests
+from delta.replies import Shelf
+
+MODEL = "smollm2-135m"
+GENERATOR = "three-shot"
+PROBLEMS = 96
+SAMPLES = 4
+RATED = 8  # traces, for the votes
+TURNS = 3
+CACHE = Path(".bench/models")
+PARAMS = check()
+Asked = list[tuple[tuple[str, int], Request]]
+
+
+class Measured(NamedTuple):
+    seconds: float
+    texts: list[str]
+    tokens: int  # of all replies
+    prompts: Counter[str]  # tokens of all prompts, and how many of them the cache held
+    votes: Counter[str]  # the same of the votes on some traces; ours only
+    config: str  # vLLM's own words for its settings
+
+
+def model() -> Path:
+    """The weights that the pipeline has fetched, else fetched here."""
+    for folder in (outputs.model(MODEL), CACHE / MODEL):
+        if (folder / "model.safetensors").exists():
+            return folder
+    fetch(MODEL, PARAMS.models[MODEL], CACHE / MODEL, print)
+    return CACHE / MODEL
+
+
+def problems(number: int) -> pl.DataFrame:
+    factors = [(11 + one % 80, 12 + one // 80) for one in range(number)]
+    rows = [(f"p.{a}.{b}", f"What is {a} times {b}?") for a, b in factors]
+    return pl.DataFrame(rows, schema=["problem_id", "statement"], orient="row")
+
+
+def prepare(number: int) -> tuple[Offline, Asked, Request]:
+    """The engine, every request, and one that shares no prompt with them."""
+    folder = model()
+    engine = Offline(PARAMS.engine.vllm, PARAMS.serving[MODEL], folder)
+    sampled = PARAMS.generators[GENERATOR]
+    assert isinstance(sampled, SampledParams)
+    sampled = sampled.model_copy(update={"samples": SAMPLES})
+    asked = list(requests_of(sampled, engine, weights.fingerprint(folder), problems(number)))
+    warm = replace(asked[0][1], prompt=engine.render([{"role": "user", "content": "Hello."}]))
+    return engine, asked, warm
+
+
+def count(prompts: Counter[str], finished: Any) -> None:
+    prompts["all"] += len(finished.prompt_token_ids)
+    prompts["cached"] += finished.num_cached_tokens or 0
+
+
+def ours(number: int) -> Measured:
+    engine, asked, warm = prepare(number)
+    list(engine.ask([warm]))
+    loaded = engine._loaded()
+    prompts: Counter[str] = Counter()
+    step = loaded.step
+
+    def watched() -> Any:
+        made = step()
+        for output in made:
+            if output.finished:
+                count(prompts, output)
+        return made
+
+    loaded.step = watched
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder, Shelf(Path(folder)) as shelf:
+        ask = shelf.remember(engine.ask, max_failed=0.0)
+        traces, _ = generate(GENERATOR, asked, ask, engine.protocol)
+    seconds = time.perf_counter() - start
+    texts = traces["text"].to_list()
+    of_traces = prompts.copy()
+    prompts.clear()
+    list(engine.ask(vote for vote in votes(engine, number, texts)))
+    tokens = int(traces["completion_tokens"].sum())
+    config = str(loaded.vllm_config)
+    return Measured(seconds, texts, tokens, of_traces, prompts, config)
+
+
+def votes(engine: Offline, number: int, texts: list[str]) -> list[Request]:
+    """The judge's requests on the first sample of some problems, cut after one token."""
+    statements = problems(number)["statement"].to_list()
+    shown = list(zip(statements, texts[::SAMPLES], strict=True))[:RATED]
+    rated = [Subject(str(place), *pair) for place, pair in enumerate(shown)]
+    asked = first_requests(PARAMS.judge.llm, engine, weights.fingerprint(engine.folder), rated)
+    return [replace(request, max_tokens=1) for _, request in asked]
+
+
+def theirs(number: int, prefix_caching: bool = True) -> Measured:
+    engine, asked, warm = prepare(number)
+    requests = [request for _, request in asked]
+    tokens = engine._tokens([warm, *requests])
+    os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
+    from vllm import LLM
+
+    settings, serving = engine.settings, engine.serving
+    assert settings.kv_cache_gib is not None
+    assert not settings.chunked_prefill
+    llm = LLM(
+        model=str(engine.folder),
+        dtype=serving.dtype,
+        max_model_len=serving.max_model_len,
+        max_num_seqs=settings.max_num_seqs,
+        kv_cache_memory_bytes=int(settings.kv_cache_gib * GIB),
+        enforce_eager=settings.enforce_eager,
+        enable_chunked_prefill=False,
+        max_num_batched_tokens=max(BATCHED_TOKENS, serving.max_model_len),
+        block_size=settings.block_size,
+        enable_prefix_caching=prefix_caching,
+        structured_outputs_config={"backend": "xgrammar", "disable_any_whitespace": True},
+    )
+
+    def ask(some: list[Request]) -> list[Any]:
+        texts = [{"prompt_token_ids": tokens[request.prompt]} for request in some]
+        sampling = [_sampling(request) for request in some]
+        return list(llm.generate(texts, sampling, use_tqdm=False))
+
+    ask([warm])
+    start = time.perf_counter()
+    made = ask(requests)
+    seconds = time.perf_counter() - start
+    prompts: Counter[str] = Counter()
+    for output in made:
+        count(prompts, output)
+    texts = [output.outputs[0].text for output in made]
+    completion = sum(len(output.outputs[0].token_ids) for output in made)
+    config = str(llm.llm_engine.vllm_config)
+    return Measured(seconds, texts, completion, prompts, Counter(), config)
+
+
+def uncached(number: int) -> Measured:
+    return theirs(number, prefix_caching=False)
+
+
+WAYS: dict[str, Callable[[int], Measured]] = {
+    "ours": ours,
+    "one LLM.generate": theirs,
+    "one LLM.generate, no prefix caching": uncached,
+}
+
+
+def child(name: str, number: int, to_parent: Connection) -> None:
+    to_parent.send(WAYS[name](number))
+
+
+def apart(name: str, number: int) -> Measured:
+    """The way in a process of its own, which frees what vLLM holds."""
+    mine, its = multiprocessing.get_context("spawn").Pipe(duplex=False)
+    process = multiprocessing.get_context("spawn").Process(target=child, args=(name, number, its))
+    process.start()
+    its.close()
+    found: Measured = mine.recv()  # EOFError where the child died
+    process.join()
+    return found
+
+
+def settings(measured: Measured) -> str:
+    return re.sub(r"instance_id='[^']*'", "", measured.config)
+
+
+def share(prompts: Counter[str]) -> str:
+    return f"{prompts['cached']:,} of {prompts['all']:,} ({prompts['cached'] / prompts['all']:.0%})"
+
+
+def main() -> None:
+    os.environ["VLLM_LOGGING_LEVEL"] = "ERROR"
+    number = int(sys.argv[1]) if sys.argv[1:] else PROBLEMS
+    model()
+    found: dict[str, list[Measured]] = {name: [] for name in WAYS}
+    for _ in range(TURNS):
+        for name, measured in found.items():
+            measured.append(apart(name, number))
+            assert measured[-1].texts == found["ours"][0].texts, name
+    assert settings(found["ours"][0]) == settings(found["one LLM.generate"][0])
+    rows = [
+        [
+            name,
+            " ".join(f"{one.tokens / one.seconds:.0f}" for one in turns),
+            share(turns[0].prompts),
+        ]
+        for name, turns in found.items()
+    ]
+    seconds = {name: [one.seconds for one in turns] for name, turns in found.items()}
+    ours_s, one_s, uncached_s = seconds.values()
+    first = found["ours"][0]
+    text = results.table(["way", f"tokens/s in {TURNS} turns", "prompt tokens cached"], rows)
+    results.record(
+        "tokens",
+        "make bench NAME=tokens",
+        f"{number} problems, {SAMPLES} samples each, {first.tokens:,} tokens; equal texts and "
+        f"engine settings asserted.\n\n{text}\n\nours / one `LLM.generate`: "
+        f"**{results.ratio(one_s, ours_s)}** (bar: at least 0.97); with prefix caching it is "
+        f"faster by {results.ratio(uncached_s, one_s)}. Of {PARAMS.judge.llm.votes} votes each on "
+        f"{RATED} traces, prompt tokens cached: {share(first.votes)}.",
+    )
+
+
+if __name__ == "__main__":
+    main()
