@@ -112,8 +112,14 @@ def made(problems: int, seed: int) -> tuple[str, list[Problem]]:
     return "reasoning-gym", [
         Problem(
             row["gold_answer"],
-            f"{row['statement']}\nLet $x$ be what is asked for.\n"
-            f"Then \\[x = {row['gold_answer']}\\]\nso that $2 \\cdot x$ is twice that, and\nthe result is",
+            "\n".join(
+                (
+                    row["statement"],
+                    "Let $x$ be what is asked for. Then",
+                    f"\\[x = {row['gold_answer']}\\]",
+                    "so that $2 \\cdot x$ is twice that, and the result is",
+                )
+            ),
             (),
         )
         for rows in zip(*drawn, strict=True)

@@ -80,7 +80,6 @@ def _mapped(rows: dict[str, list[str]], to_parent: Any) -> None:
     datasets.disable_progress_bars()
     logging.disable(logging.WARNING)
     with tempfile.TemporaryDirectory() as folder:
-        datasets.config.HF_DATASETS_CACHE = folder  # type: ignore[assignment]
         made = datasets.Dataset.from_dict(rows)
         path = f"{folder}/right.arrow"
         mapped = made.map(

@@ -54,6 +54,15 @@ TEXTS = [
     "\u2028$\\boxed{1}$\u2028 2",
 ]
 GOLDS = ["8", r"\frac{1}{2}", "x", "10\\%", "(1,2)", r"x < 3", "}{"]
+FORMULAS = [
+    *("8", "-8", "1,234", "1234567,5", "(1,2)", "[1,2)", r"\{1,2\}", "1,2", "1;2", "x=3", "x<3<y"),
+    *(r"\frac{1}{n^3}", "x^3+3x-6", "x^5 - x^4 + x", r"2ab=2^1\cdot a^1\cdot b^1", "2 x^2 y"),
+    *(r"\log (x^2 - 36) = \log y^2 = 2\log y = \log 5x", r"\sin^2 x + \cos x", r"\sqrt[3]{2}"),
+    *(r"\begin{pmatrix} 1 & 2 \\ 3 & 4 \end{pmatrix}", r"(-\infty, 3] \cup [5, \infty)", "5!"),
+    *(r"\int_0^1 x dx", r"\sum_{k=1}^n k", r"\binom{4}{2}", r"3\frac{1}{2}", r"x \in \{1\}"),
+    *(r"\lambda^2 x^2 - (\lambda^2 + \lambda) x + \lambda + 1", r"|x-1|", "10\\%", "2(3)(x+1)"),
+    *("}{", "x^", r"\frac{1}"),
+]
 # What the expressions look for, so that drawn texts come near to what they match.
 PIECES = [
     *("$", "$$", r"\[", r"\]", r"\(", r"\)", " [", "] ", "[", "]", "\\", "\n", " ", "{", "}"),
@@ -151,6 +160,26 @@ def test_equal_formulas_are_compared_once_however_they_are_written() -> None:
     first = math_verify_text.read(r"\boxed{91}")
     assert first == math_verify_text.read(r"$\boxed{91}$")
     assert first != math_verify_text.read(r"$\boxed{91}$ %")
+
+
+def test_a_formula_parsed_in_two_stages_is_the_formula_parsed_in_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from latex2sympy2_extended.antlr_parser import PSParser
+    from math_verify.parser import parse_latex_cached
+    from sympy import srepr
+
+    def parsed(formula: str) -> str | None:
+        try:
+            return str(srepr(parse_latex_cached.__wrapped__(formula)))
+        except Exception:  # noqa: BLE001 - whatever the library raises
+            return None
+
+    in_one = [parsed(formula) for formula in FORMULAS]
+    monkeypatch.setattr(PSParser, "math", PSParser.math)  # undone after the test
+    math_verify_text.parse_in_two_stages.__wrapped__()
+    assert [parsed(formula) for formula in FORMULAS] == in_one
+    assert in_one.count(None) == 4
 
 
 @pytest.mark.slow

@@ -125,6 +125,27 @@ _kept_value = lru_cache(REMEMBERED)(_new_value)
 
 
 @lru_cache(1)
+def parse_in_two_stages() -> None:
+    """Have the library's grammar parsed as ANTLR advises: without context, and only where that
+    finds an error with it. What the first parses, it parses as the second would."""
+    from antlr4.atn.PredictionMode import PredictionMode  # type: ignore[import-untyped]
+    from latex2sympy2_extended.antlr_parser import PSParser
+
+    in_context = PSParser.math
+
+    def math(parser: Any) -> Any:
+        parser._interp.predictionMode = PredictionMode.SLL
+        try:
+            return in_context(parser)
+        except Exception:  # noqa: BLE001 - the library's listener raises nothing more special
+            parser.reset()
+            parser._interp.predictionMode = PredictionMode.LL
+            return in_context(parser)
+
+    PSParser.math = math
+
+
+@lru_cache(1)
 def _searches() -> list[list[tuple[re.Pattern[str], Starts | None, Any]]]:
     """The library's own expressions by priority, each with where it may begin (None: anywhere)."""
     from math_verify import parse

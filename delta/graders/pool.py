@@ -153,8 +153,9 @@ def _in_workers(
     if by_formula:
         context.set_forkserver_preload(["delta.graders.warmed"])
     places = context.RawArray("i", IN_FLIGHT)
-    begin = {"initializer": _begin, "initargs": [places, by_formula]}
-    with ProcessPool(params.workers, context=context, **begin) as pool:
+    with ProcessPool(
+        params.workers, context=context, initializer=_begin, initargs=[places, by_formula]
+    ) as pool:
         grading = _Grading(pool, params, grade, places)
         waiting: deque[_Batch] = deque()
         try:

@@ -10,9 +10,10 @@ import sys
 # With gmpy2 some answers ((10^8)!, huge binomials) never let go of the processor.
 sys.modules["gmpy2"] = None  # type: ignore[assignment]  # an import of it now fails
 
-from delta.graders import math  # noqa: E402
+from delta.graders import math, math_verify_text  # noqa: E402
 
 # Every parse without Math-Verify's own alarm is a warning; the hard kill is our limit.
 logging.getLogger("math_verify").setLevel(logging.ERROR)
+math_verify_text.parse_in_two_stages()
 for grade in (math.grade, math.grade_as_math_verify):
     grade(r"\sqrt{2}", r"\boxed{\sqrt{3} + x}", "stop")
