@@ -44,13 +44,13 @@ def lay_out(folder: Path, problems: int, samples: int) -> None:
     content = yaml.safe_load(PROFILE.read_text())
     first = next(iter(content["generators"].values()))
     content["generators"] = dict.fromkeys(("strong", "weak"), first)
-    content["pairing"] |= {"chosen": "strong", "rejected": "weak"}
+    content["pairing"] |= {"chosen": "strong", "rejected": "weak", "draw": "first"}
     content["selector"]["k"] = problems // 3
     content["examination"]["k"] = [problems // 16, problems // 6, problems // 3]
     content["verify"]["second"] = "none"
     content["grading"]["workers"] = WORKERS
     (folder / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
-    making = [sys.executable, "-m", "bench.simulated", folder / "data"]
+    making = [sys.executable, "-m", "bench.simulated", str(folder / "data")]
     # In a process of its own: a child's peak begins at what its parent held when it was started.
     subprocess.run([*making, str(problems), str(samples), "strong", "weak"], check=True)
 
