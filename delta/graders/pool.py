@@ -5,6 +5,8 @@ answer has a wall-clock limit after which its worker dies (paper, section 3.1): 
 by a timer that no handler catches. What else the worker was given is then graded by another.
 """
 
+import contextlib
+import ctypes
 import itertools
 import multiprocessing
 import queue
@@ -29,11 +31,15 @@ BATCH = 16  # answers to one problem, graded by one worker, which remembers what
 BY_FORMULA = ("math", "theorem")  # graders that need Math-Verify
 MOST_TESTS = 200  # of one program; each has its own limit, the answer's only ends a stuck worker
 NOT_BEGUN = -1
+PR_SET_PDEATHSIG = 1  # of prctl(2)
 NO_VERDICT = Verdict("ungradable", None, "no_verdict")
 
 
 class GradingParams(Section):
-    workers: Annotated[int, Field(ge=1)]
+    # local: one pool on this machine. ray: one for every so many processors of the Ray cluster that
+    # this machine belongs to, or $RAY_ADDRESS names.
+    where: Literal["local", "ray"]
+    workers: Annotated[int, Field(ge=1)]  # of a pool
     # Wall-clock seconds for one answer, then its worker dies; a program has the seconds of
     # MOST_TESTS tests more.
     limit_s: Annotated[float, Field(gt=0)]
@@ -78,9 +84,18 @@ def outcomes(
     grade: Grade = graded,
 ) -> Iterator[Verdict]:
     """One verdict for every case, in order, whatever happens."""
-    # Math-Verify is loaded for seconds, so only in the workers of answers that need it.
-    for by_formula, run in itertools.groupby(cases, lambda case: case.grader in BY_FORMULA):
-        yield from _in_workers(params, run, grade, by_formula)
+    if params.where == "ray":
+        from delta.graders import spread
+
+        yield from spread.outcomes(params, cases, grade)
+        return
+    for by_formula, run in itertools.groupby(cases, needs_math_verify):
+        with open_pool(params, grade, by_formula) as pool:
+            yield from pool.outcomes(run)
+
+
+def needs_math_verify(case: Case) -> bool:
+    return case.grader in BY_FORMULA
 
 
 class _Batch:
@@ -103,8 +118,8 @@ class _Batch:
         return self.verdicts
 
 
-class _Grading:
-    """A pool at work on at most IN_FLIGHT batches."""
+class Pool:
+    """Workers on this machine, at work on at most IN_FLIGHT batches."""
 
     def __init__(self, pool: ProcessPool, params: GradingParams, grade: Grade, places: Any) -> None:
         self.pool, self.params, self.grade, self.places = pool, params, grade, places
@@ -112,7 +127,17 @@ class _Grading:
         for slot in range(IN_FLIGHT):
             self.free.put(slot)
 
-    def begin(self, cases: list[Case]) -> _Batch:
+    def outcomes(self, cases: Iterable[Case]) -> Iterator[Verdict]:
+        """One verdict for every case, in order."""
+        waiting: deque[_Batch] = deque()
+        for batch in _batches(cases):
+            waiting.append(self._begin(batch))
+            while waiting and waiting[0].done.is_set():
+                yield from waiting.popleft().result()
+        while waiting:
+            yield from waiting.popleft().result()
+
+    def _begin(self, cases: list[Case]) -> _Batch:
         batch = _Batch(cases, self.free.get())
         self._give(batch)
         return batch
@@ -145,9 +170,9 @@ class _Grading:
         return any(case is not None for case in batch.cases)
 
 
-def _in_workers(
-    params: GradingParams, cases: Iterator[Case], grade: Grade, by_formula: bool
-) -> Iterator[Verdict]:
+@contextlib.contextmanager
+def open_pool(params: GradingParams, grade: Grade, by_formula: bool) -> Iterator[Pool]:
+    """Workers; Math-Verify is loaded for seconds, so only into those of answers that need it."""
     # Never a fork of this process: one of a process with threads can hang in the child.
     context: Any = multiprocessing.get_context("forkserver" if by_formula else "spawn")
     if by_formula:
@@ -156,21 +181,14 @@ def _in_workers(
     with ProcessPool(
         params.workers, context=context, initializer=_begin, initargs=[places, by_formula]
     ) as pool:
-        grading = _Grading(pool, params, grade, places)
-        waiting: deque[_Batch] = deque()
         try:
-            for batch in _batches(cases):
-                waiting.append(grading.begin(batch))
-                while waiting and waiting[0].done.is_set():
-                    yield from waiting.popleft().result()
-            while waiting:
-                yield from waiting.popleft().result()
+            yield Pool(pool, params, grade, places)
         except BaseException:
             pool.stop()  # type: ignore[no-untyped-call]  # leaving the pool would wait for all that is queued
             raise
 
 
-def _batches(cases: Iterator[Case]) -> Iterator[list[Case]]:
+def _batches(cases: Iterable[Case]) -> Iterator[list[Case]]:
     """The traces of a problem together; programs, which take long, each alone."""
     for (grader, _), same in itertools.groupby(cases, lambda case: (case.grader, case.gold_answer)):
         while batch := list(itertools.islice(same, 1 if grader == "code" else BATCH)):
@@ -192,6 +210,8 @@ _places: list[Any] = []  # in a worker: by slot, the place in its batch of the c
 
 def _begin(places: Any, by_formula: bool) -> None:
     """A worker's first act. Its first parse would take seconds that must not count."""
+    if sys.platform == "linux":  # one that is stuck in an answer would outlive a killed parent
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     _places[:] = [places]
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     if by_formula:
