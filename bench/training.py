@@ -30,10 +30,11 @@ from delta.trainer import TRAINERS, arguments
 from tests.tiny import write_model
 
 STEPS, BATCH = 20, 2  # pairs a batch as in profiles/paper.yaml
+EPOCHS = 2  # pairs seen again: their losses have moved
 TURNS = 2
 PROMPT, MEDIAN, SPREAD, LONGEST = 32, 96, 0.75, 512  # tokens; the last three of a completion
 TRACES = 3  # a problem: three sets of pairs
-RATE = 1e-4  # so that random weights move in 20 steps
+RATE = 1e-4  # so that random weights move, too
 TOLERANCE = 1e-4
 SHAPE = {
     "vocab_size": 49_152,
@@ -109,7 +110,7 @@ def some_params() -> TrainParams:
     train = params.value("train")
     values = train | {
         "method": "dpo",
-        "dpo": train["dpo"] | {"learning_rate": RATE},
+        "dpo": train["dpo"] | {"learning_rate": RATE, "epochs": EPOCHS},
         "batch_size": BATCH,
         "accumulation": 1,
         "max_length": PROMPT + LONGEST,
@@ -174,7 +175,7 @@ def padding_share(rows: list[Row], batch: int) -> float:
 
 def main() -> None:
     own = some_params()
-    drawn = problems(STEPS * BATCH)
+    drawn = problems(STEPS * BATCH // EPOCHS)
     sets = [pairs(drawn, 0, 1), pairs(drawn, 0, 2), pairs(drawn, 1, 2)]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -198,7 +199,8 @@ def report(done: dict[str, list[Done]], computed: list[int], sets: list[list[Row
     ]
     apart = max(abs(a - b) for a, b in zip(theirs[0].losses, ours[0].losses, strict=True))
     gain = results.ratio(*seconds.values())
-    shares = ", ".join(f"{padding_share(sets[0], size):.0%} at {size}" for size in (1, 2, 4, 8))
+    many = pairs(problems(1_000), 0, 1)
+    shares = ", ".join(f"{padding_share(many, size):.0%} at {size}" for size in (1, 2, 4, 8))
     asked = sum(len(SIDES) * len(rows) for rows in sets)
     return "\n".join(
         [
@@ -209,7 +211,7 @@ def report(done: dict[str, list[Done]], computed: list[int], sets: list[list[Row
             "",
             f"Faster by {gain} × in {TURNS} turns; bar: 1.5. The {STEPS} losses differ by at most "
             f"{apart:.1e}; bar: {TOLERANCE}.",
-            f"Padding by pairs a batch, rows as they come: {shares}.",
+            f"Padding by pairs a batch, of {len(many):,} pairs as they come: {shares}.",
             f"Reference: {len(sets)} sets of pairs ask for {asked} log-probabilities of "
             f"{len(sets[0]) * TRACES} traces; computed: {', then '.join(map(str, computed))}.",
         ]

@@ -96,6 +96,19 @@ def test_nothing_is_computed_where_padding_would_stand() -> None:
     assert seen == [(1, sum(LENGTHS), SHAPE["hidden_size"])]
 
 
+def test_what_is_saved_is_an_ordinary_model(tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    from delta import padding
+
+    model = tiny("llama")
+    padding.take_out(model)
+    model.save_pretrained(tmp_path)
+    assert padding.ATTENTION not in (tmp_path / "config.json").read_text()
+    again = AutoModelForCausalLM.from_pretrained(tmp_path)
+    assert again.config._attn_implementation == "sdpa"
+
+
 @pytest.mark.parametrize(
     ("family", "changes"),
     [
