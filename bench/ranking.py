@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import datasets
 import numpy as np
-import pandas as pd
+import pandas as pd  # type: ignore[import-untyped]
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from delta.drawing import Budget, budgeted, covers
 from delta.errors import InputError
-from delta.order import draw_order
+from delta.order import draw_order, draw_orders
 from delta.pair import PairingParams, _same_problems, needed, pair
 from delta.records import PAIR, TRACE, VERDICT
 from delta.tables import frame_of
@@ -166,6 +166,11 @@ def test_the_drawing_order_is_that_of_a_published_hash() -> None:
     assert draw_order(6, "x") == hashlib.sha256(b"6\x00x").hexdigest()
     assert draw_order(6, "x")[:8] != draw_order(7, "x")[:8]
     assert draw_order(1, "2", "3") != draw_order(12, "3")
+    assert draw_orders(6, "x", each=["y", "é"]) == [
+        draw_order(6, "x", "y"),
+        draw_order(6, "x", "é"),
+    ]
+    assert draw_orders(6, each=["x"]) == [draw_order(6, "x")]
 
 
 R1 = toy(

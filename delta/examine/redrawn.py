@@ -103,7 +103,7 @@ def stability(
         number = counts(votes.cast[name])[np.concatenate(sides)]
         if number.min() > 0 and number.max() > 1:
             alike.setdefault(number.tobytes(), []).append(name)
-    found = {}
+    found: dict[str, Array] = {}
     for place, names in enumerate(alike.values()):
         matrices = [votes.cast[name] for name in names]
         scales = [len(votes.cast) - 1 if name == MEAN else 1 for name in names]
