@@ -4,9 +4,12 @@ Math-Verify's own timeouts are alarms that some answers outlive (`(10^9)!`, powe
 answer has a wall-clock limit after which its worker dies (paper, section 3.1).
 """
 
+import contextlib
+import ctypes
 import itertools
 import logging
 import multiprocessing
+import signal
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -25,11 +28,15 @@ from delta.records import OUTCOMES
 Counts = dict[str, Any]
 CHUNK = 1_000  # answers in flight: memory grows with this, not with the data
 BY_FORMULA = ("math", "theorem")  # graders that need Math-Verify
+PR_SET_PDEATHSIG = 1  # of prctl(2)
 MOST_TESTS = 200  # of one program; each has its own limit, the pool's only ends a stuck worker
 
 
 class GradingParams(Section):
-    workers: Annotated[int, Field(ge=1)]
+    # local: one pool on this machine. ray: one for every so many processors of the Ray cluster that
+    # this machine belongs to, or $RAY_ADDRESS names.
+    where: Literal["local", "ray"]
+    workers: Annotated[int, Field(ge=1)]  # of a pool
     # Wall-clock seconds for one answer, then its worker dies; a program has the seconds of
     # MOST_TESTS tests more.
     limit_s: Annotated[float, Field(gt=0)]
@@ -46,6 +53,9 @@ class Case(NamedTuple):
     gold_answer: str
     answer: str | None
     finish_reason: str
+
+
+Grade = Callable[[GradingParams, Case], Verdict]
 
 
 def graded(params: GradingParams, case: Case) -> Verdict:
@@ -68,33 +78,45 @@ def graded(params: GradingParams, case: Case) -> Verdict:
 def outcomes(
     params: GradingParams,
     cases: Iterable[Case],
-    grade: Callable[[GradingParams, Case], Verdict] = graded,
+    grade: Grade = graded,
 ) -> Iterator[Verdict]:
     """One verdict for every case, in order, whatever happens."""
-    # Math-Verify is loaded for seconds, so only in the workers of answers that need it.
-    for by_formula, run in itertools.groupby(cases, lambda case: case.grader in BY_FORMULA):
-        yield from _in_workers(params, run, grade, _warm if by_formula else _without_gmpy)
+    if params.where == "ray":
+        from delta.graders import spread
+
+        yield from spread.outcomes(params, cases, grade)
+        return
+    for by_formula, run in itertools.groupby(cases, needs_math_verify):
+        with open_pool(params, by_formula) as pool:
+            while chunk := list(itertools.islice(run, CHUNK)):
+                yield from graded_in(pool, params, chunk, grade)
 
 
-def _in_workers(
-    params: GradingParams,
-    cases: Iterator[Case],
-    grade: Callable[[GradingParams, Case], Verdict],
-    initializer: Callable[[], None],
-) -> Iterator[Verdict]:
+def needs_math_verify(case: Case) -> bool:
+    return case.grader in BY_FORMULA
+
+
+@contextlib.contextmanager
+def open_pool(params: GradingParams, by_formula: bool) -> Iterator[ProcessPool]:
+    """Workers; Math-Verify is loaded for seconds, so only into those of answers that need it."""
     # Spawned, not forked: a fork of a process with threads can hang in the child.
     context = multiprocessing.get_context("spawn")
+    initializer = _warm if by_formula else _without_gmpy
     with ProcessPool(params.workers, context=context, initializer=initializer) as pool:
         try:
-            while chunk := list(itertools.islice(cases, CHUNK)):
-                futures = [
-                    pool.schedule(grade, args=[params, case], timeout=_limit(params, case))
-                    for case in chunk
-                ]
-                yield from map(_verdict, futures)
+            yield pool
         except BaseException:
             pool.stop()  # type: ignore[no-untyped-call]  # leaving the pool would wait for all that is queued
             raise
+
+
+def graded_in(
+    pool: ProcessPool, params: GradingParams, cases: Iterable[Case], grade: Grade
+) -> Iterator[Verdict]:
+    futures = [
+        pool.schedule(grade, args=[params, case], timeout=_limit(params, case)) for case in cases
+    ]
+    yield from map(_verdict, futures)
 
 
 def _limit(params: GradingParams, case: Case) -> float:
@@ -117,7 +139,14 @@ def _verdict(future: Any) -> Verdict:
 
 def _without_gmpy() -> None:
     """With gmpy2 some answers ((10^8)!, huge binomials) never let go of the processor."""
+    _end_with_parent()
     sys.modules["gmpy2"] = None  # type: ignore[assignment]  # an import of it now fails
+
+
+def _end_with_parent() -> None:
+    """A worker that is stuck in an answer would outlive a parent that is killed."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _warm() -> None:
