@@ -144,7 +144,7 @@ $(VENV)/.complete-cpu: $(LOCKS)
 $(VENV)/.complete-gpu: pyproject.toml
 	$(GUARD)
 	$(FIND_PYTHON); echo "set-up: $(VENV) with $$("$$python" -V) and CUDA, 10 minutes" && "$$python" -m venv --clear $(VENV)
-	@python tools/lock.py --print gpu dev > $(VENV)/gpu.txt
+	@python tools/lock.py --print gpu cluster dev > $(VENV)/gpu.txt
 	@$(INSTALL) -r $(VENV)/gpu.txt
 	@python tools/check.py $(VENV)/gpu.txt
 	@touch $@

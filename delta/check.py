@@ -224,7 +224,7 @@ def _ratings(params: Params) -> Iterator[str]:
 
 
 def _lengths(params: Params) -> Iterator[str]:
-    if params.engine.kind != "vllm":
+    if params.engine.kind == "endpoint":
         return  # a server knows its own limits
     asked = [
         (f"generators.{name}", one.model, one.max_tokens)

@@ -79,7 +79,8 @@ def key(content: dict[str, Any]) -> str:
     """A digest of all that shapes the policy and its answers.
 
     Left out: other models' evaluation, generators that are not paired, methods that do not train,
-    and how an engine is run: of that its kind counts, and what an endpoint says that it serves.
+    where graders run, and how an engine is run: of that its kind counts (vLLM is the same on a
+    cluster), and what an endpoint says that it serves.
     """
     shaping = copy.deepcopy(content)
     for section in ("experiments", "examination"):
@@ -90,9 +91,11 @@ def key(content: dict[str, Any]) -> str:
             del section[name]
     for method in {"dpo", "kto", "sft"} - {shaping["train"]["method"]}:
         del shaping["train"][method]
+    del shaping["grading"]["where"]
     engine = shaping["engine"]
-    served = engine["endpoint"]["revision"] if engine["kind"] == "endpoint" else None
-    shaping["engine"] = {"kind": engine["kind"], "revision": served}
+    kind = "vllm" if engine["kind"] == "ray" else engine["kind"]
+    served = engine["endpoint"]["revision"] if kind == "endpoint" else None
+    shaping["engine"] = {"kind": kind, "revision": served}
     shaping["evaluation"]["models"] = shaping["evaluation"]["models"]["policy"]
     text = json.dumps(shaping, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:KEY_LENGTH]

@@ -3,30 +3,58 @@
 from functools import partial
 from typing import Any
 
+import polars as pl
+
 from delta import benchmarks, outputs, params, tables, weights
 from delta.benchmarks import BenchmarkParams
 from delta.console import Console, run
+from delta.engines import Reply, Request
 from delta.engines.settings import EngineSettings, ServingParams, open_engine
-from delta.evaluate import answers, requests_of, score
+from delta.evaluate import Asked, answers, requests_of, score
 from delta.evaluated import EvaluatedParams, EvaluationSampling
 from delta.graders import sandbox
 from delta.graders.pool import GradingParams
+from delta.protocols import Protocol
 from delta.records import ANSWER, QUESTION
 from delta.replies import open_shelf
 
 
 def main(console: Console, argv: list[str]) -> None:
     (name,) = argv
-    sampling = params.section("evaluation.sampling", EvaluationSampling)
-    evaluated = params.section(f"evaluation.models.{name}", EvaluatedParams)
-    settings = params.section("engine", EngineSettings)
-    serving = params.section(f"serving.{evaluated.model}", ServingParams)
     grading = params.section("grading", GradingParams)
     asked_of = params.sections("benchmarks", BenchmarkParams)
     questions = {one: tables.read(outputs.questions(one), QUESTION) for one in asked_of}
     with_code = [one for one, frame in questions.items() if "code" in frame["grader"]]
     # Refuses before any asking where programs cannot be run.
     boxed = {"sandbox": sandbox.mode(grading.code)} if with_code else {}
+    asked, replies, engine, protocol = ask_model(console, name, asked_of, questions)
+    scores: dict[str, dict[str, Any]] = {}
+    for one, rows in answers(grading, asked, replies, protocol).items():
+        tables.write(outputs.answers(name, one), rows, ANSWER)
+        benchmark = asked_of[one]
+        version = benchmarks.version(one, benchmark, questions[one])
+        found = score(benchmark, version, questions[one], rows)
+        console.say(
+            f"evaluate {name} {one}: {found['value']:.3f} [{found['low']:.3f}, {found['high']:.3f}]"
+        )
+        scores[one] = found | {"engine": engine} | (boxed if one in with_code else {})
+    outputs.write_counts(outputs.score(name), scores, name)
+
+
+def ask_model(
+    console: Console,
+    name: str,
+    asked_of: dict[str, BenchmarkParams],
+    questions: dict[str, pl.DataFrame],
+) -> tuple[dict[str, Asked], dict[Request, Reply], str, Protocol]:
+    """What was asked, the replies, and the engine's name and protocol.
+
+    The engine itself ends with this function: the graders need its processors.
+    """
+    sampling = params.section("evaluation.sampling", EvaluationSampling)
+    evaluated = params.section(f"evaluation.models.{name}", EvaluatedParams)
+    settings = params.section("engine", EngineSettings)
+    serving = params.section(f"serving.{evaluated.model}", ServingParams)
     folder = outputs.model(evaluated.model)
     model = weights.fingerprint(folder)
     engine = open_engine(settings, serving, folder)
@@ -40,17 +68,7 @@ def main(console: Console, argv: list[str]) -> None:
         ask = shelf.remember(engine.ask, progress, max_failed=0.0)
         # All benchmarks at once: the engine is loaded once, and waits for the slowest answer once.
         replies = dict(ask(request for rows in asked.values() for _, request in rows))
-    scores: dict[str, dict[str, Any]] = {}
-    for one, rows in answers(grading, asked, replies, engine.protocol).items():
-        tables.write(outputs.answers(name, one), rows, ANSWER)
-        benchmark = asked_of[one]
-        version = benchmarks.version(one, benchmark, questions[one])
-        found = score(benchmark, version, questions[one], rows)
-        console.say(
-            f"evaluate {name} {one}: {found['value']:.3f} [{found['low']:.3f}, {found['high']:.3f}]"
-        )
-        scores[one] = found | {"engine": engine.name} | (boxed if one in with_code else {})
-    outputs.write_counts(outputs.score(name), scores, name)
+    return asked, replies, engine.name, engine.protocol
 
 
 if __name__ == "__main__":

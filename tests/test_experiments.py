@@ -76,6 +76,10 @@ def test_the_same_run_in_two_grids_has_one_key() -> None:
         ("engine.vllm.max_num_seqs", 3, True),
         ("engine.endpoint.revision", "another", True),  # vLLM answers
         ("engine.kind", "endpoint", False),
+        ("engine.kind", "ray", True),  # vLLM all the same
+        ("engine.ray.replicas", 3, True),
+        ("grading.where", "ray", True),
+        ("grading.extraction", "math_verify", False),
     ],
 )
 def test_the_key_is_of_what_shapes_the_policy_and_its_answers(

@@ -16,7 +16,9 @@ from delta.graders.sandbox import CodeParams
 CODE = CodeParams(
     sandbox="bubblewrap", limit_s=5.0, memory_mib=512, processes=8, output_kib=64, file_mib=1
 )
-PARAMS = GradingParams(workers=2, limit_s=5.0, max_ungradable=0.5, extraction="last_box", code=CODE)
+PARAMS = GradingParams(
+    where="local", workers=2, limit_s=5.0, max_ungradable=0.5, extraction="last_box", code=CODE
+)
 HARD = PARAMS.model_copy(update={"limit_s": 1.0})
 EIGHT = Case("math", "8", r"\boxed{5 + 3}", "stop")
 RIGHT = Verdict("correct", "5 + 3", None)

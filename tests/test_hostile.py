@@ -213,7 +213,7 @@ def test_no_text_is_graded_right_and_none_keeps_the_grader_for_long() -> None:
     code = CodeParams.model_validate(CONTENT["grading"]["code"])
     for extraction in ("last_box", "math_verify"):
         params = GradingParams(
-            workers=2, limit_s=3, max_ungradable=1, extraction=extraction, code=code
+            where="local", workers=2, limit_s=3, max_ungradable=1, extraction=extraction, code=code
         )
         cases = [
             case

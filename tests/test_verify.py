@@ -36,7 +36,12 @@ def grading(max_ungradable: float = 1.0) -> GradingParams:
         file_mib=16,
     )
     return GradingParams(
-        workers=1, limit_s=20.0, max_ungradable=max_ungradable, extraction="last_box", code=code
+        where="local",
+        workers=1,
+        limit_s=20.0,
+        max_ungradable=max_ungradable,
+        extraction="last_box",
+        code=code,
     )
 
 

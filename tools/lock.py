@@ -114,7 +114,7 @@ def main(arguments: list[str]) -> None:
         print("\n".join(wanted(*arguments[1:])))
         return
     first = pins(TORCH_LOCK)
-    roots = [*wanted("cpu", "dev"), *first]
+    roots = [*wanted("cpu", "cluster", "dev"), *first]
     found = resolve(roots, [] if "--upgrade" in arguments else pins(LOCK))
     names = sorted(needed(roots, found) - {pin.split("==")[0] for pin in first})
     text = "# Written by `make lock` from pyproject.toml; requirements-torch.lock goes before it.\n"

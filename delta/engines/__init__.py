@@ -1,4 +1,4 @@
-"""Who answers requests: vLLM in this process, or an OpenAI-compatible endpoint."""
+"""Who answers requests: vLLM, in this process or on a cluster, or an OpenAI-compatible endpoint."""
 
 import hashlib
 import json

@@ -33,6 +33,7 @@ class Offline:
         self.name = f"{_distribution()} {serving.dtype}"
         self._tokenizer: Any = None
         self._engine: Any = None
+        self._running: dict[str, Request] = {}
 
     @property
     def tokenizer(self) -> Any:
@@ -53,23 +54,32 @@ class Offline:
 
     def ask(self, requests: Iterable[Request]) -> Iterator[tuple[Request, Reply]]:
         asked = list(requests)
-        tokens = self._tokens(asked)  # before any weights are loaded: a prompt may not fit
-        engine = self._loaded()
+        tokens = self.tokens(asked)  # before any weights are loaded: a prompt may not fit
         waiting = iter(asked)
-        running: dict[str, Request] = {}
-        window = 2 * self.settings.max_num_seqs  # no idle slot, and never all in the engine
         while True:
-            for request in itertools.islice(waiting, window - len(running)):
-                running[request.key()] = request
-                prompt = {"prompt_token_ids": tokens[request.prompt]}
-                engine.add_request(request.key(), prompt, _sampling(request))
-            if not running:
+            for request in itertools.islice(waiting, self.window - len(self._running)):
+                self.add(request, tokens[request.prompt])
+            if not self._running:
                 return
-            for output in engine.step():
-                if output.finished:
-                    yield running.pop(output.request_id), _reply(output)
+            yield from self.step()
 
-    def _tokens(self, requests: list[Request]) -> dict[str, list[int]]:
+    @property
+    def window(self) -> int:
+        """Requests to have in the engine: no slot is ever idle, and never all of them are in it."""
+        return 2 * self.settings.max_num_seqs
+
+    def add(self, request: Request, tokens: list[int]) -> None:
+        """Into the engine, with the token ids of its prompt."""
+        prompt = {"prompt_token_ids": tokens}
+        self.load().add_request(request.key(), prompt, _sampling(request))
+        self._running[request.key()] = request
+
+    def step(self) -> list[tuple[Request, Reply]]:
+        """What one step of the engine finishes; often nothing."""
+        outputs = [output for output in self.load().step() if output.finished]
+        return [(self._running.pop(output.request_id), _reply(output)) for output in outputs]
+
+    def tokens(self, requests: list[Request]) -> dict[str, list[int]]:
         """The token ids of every prompt. InputError where one does not fit with its reply."""
         room = self.serving.max_model_len
         tokens: dict[str, list[int]] = {}
@@ -87,7 +97,7 @@ class Offline:
                 )
         return tokens
 
-    def _loaded(self) -> Any:
+    def load(self) -> Any:
         if self._engine is None:
             # In-process: no signal leaves anything behind, and a CPU runs it faster.
             os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"

@@ -56,9 +56,24 @@ class EndpointSettings(Section):
     max_failed: Annotated[float, Field(ge=0, le=1)]  # share of a stage's requests
 
 
+class RaySettings(Section):
+    """vLLM on a Ray cluster, as `vllm` sets it: replicas of an engine, which share the requests.
+
+    Each has `tensor_parallel` GPUs of one node, or none where vLLM is set for the CPU. The project
+    and its environment must lie at the same path on every node, on a file system that they share.
+    """
+
+    # local: one of our own on this machine, which ends with the stage. auto: the one that
+    # $RAY_ADDRESS names or that this machine belongs to.
+    address: Literal["local", "auto"]
+    replicas: Positive | None  # at most so many; null: as many as the cluster has room for
+    cpus: Positive  # of each
+
+
 class EngineSettings(Section):
-    kind: Literal["vllm", "endpoint"]
+    kind: Literal["vllm", "ray", "endpoint"]
     vllm: VllmSettings
+    ray: RaySettings
     endpoint: EndpointSettings
 
 
@@ -87,6 +102,10 @@ def open_engine(settings: EngineSettings, serving: ServingParams, model_folder: 
         from delta.engines.endpoint import Endpoint
 
         return Endpoint(settings.endpoint, serving, model_folder.name)
+    if settings.kind == "ray":
+        from delta.engines.replicas import Replicas
+
+        return Replicas(settings.vllm, serving, model_folder, settings.ray)
     from delta.engines.offline import Offline
 
     return Offline(settings.vllm, serving, model_folder)

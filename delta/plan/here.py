@@ -74,7 +74,7 @@ class Here:
         if model not in self._engines:
             serving, folder = self.params.serving[model], outputs.model(model)
             engine = open_engine(self.params.engine, serving, folder)
-            offline = self.params.engine.kind == "vllm"
+            offline = self.params.engine.kind != "endpoint"
             self._engines[model] = Renderer(engine, folder) if offline else engine
         return self._engines[model]
 

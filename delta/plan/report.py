@@ -76,7 +76,7 @@ def cost_of(params: Params, item: Item, size: Size | None, speed: Speed) -> Cost
     tokens = costs.tokens(params, item)
     found = item.found
     spent, priced = 0.0, item.to_ask == 0
-    if params.engine.kind == "vllm" and size is not None and item.to_ask:
+    if params.engine.kind != "endpoint" and size is not None and item.to_ask:
         spent, priced = costs.asking_hours(tokens, size, speed), True
     return Cost(found.total or 0, found.kept, found.basis, tokens, spent, priced)
 

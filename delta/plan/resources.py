@@ -30,7 +30,7 @@ class Part(NamedTuple):
 def memory(params: Params, models: Iterable[str], sizes: Sizes, card: Card, training: bool) -> Part:
     """Of every model that is to be asked, and of training."""
     rows, blocks, unknown = [], [], []
-    uses = [(name, "answers") for name in models] if params.engine.kind == "vllm" else []
+    uses = [(name, "answers") for name in models] if params.engine.kind != "endpoint" else []
     if training:
         uses.append((params.train.base, f"train {params.train.method}"))
     for name, use in uses:
