@@ -1,0 +1,191 @@
+"""What the recipe costs at any size, by the assumptions of `make plan` and by nothing else.
+
+The same functions that print a plan are asked, in an empty folder: nothing is stored, nothing is
+fetched, every stage is to be run.
+"""
+
+import tempfile
+from collections.abc import Callable
+from contextlib import chdir
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from bench.results import table
+from delta.check import Params, check_content
+from delta.params import read_all
+from delta.plan import assumptions, costs
+from delta.plan.costs import Card, Tokens
+from delta.plan.here import Here, item_of
+from delta.plan.sizes import KNOWN, of_known, sizes
+from delta.plan.text import short
+from delta.plan.work import work_to_do
+from delta.records import SIDES
+
+PROFILE = Path(__file__).parents[1] / "profiles/paper.yaml"
+CARD = Card(gib=80, tflops=989)  # as `make plan`: an H100
+PAIRS = (16_500, 10_000_000, 1_000_000_000)
+DAYS = 30
+TERABYTE = 1e12
+
+
+Recipe = Callable[[int], dict[str, Any]]
+
+
+class Stage(NamedTuple):
+    name: str
+    requests: float
+    tokens: Tokens
+    hours: float  # of one card
+
+
+def paper(pairs: int) -> dict[str, Any]:
+    """The profile with so many problems, a pair each, of which the same share is selected."""
+    content = read_all(PROFILE)
+    share = content["selector"]["k"] / content["problems"]["sample"]
+    content["problems"]["sample"] = pairs
+    content["selector"]["k"] = round(pairs * share)
+    return content
+
+
+def lean(pairs: int) -> dict[str, Any]:
+    """What one pair set needs: its two generators, a trace each, no verdict of a model."""
+    content = paper(pairs)
+    used = [content["pairing"][side] for side in SIDES]
+    content["generators"] = {name: content["generators"][name] | {"samples": 1} for name in used}
+    content["judge"]["budget"] = {name: content["judge"]["budget"][name] for name in used}
+    content["verify"]["second"] = "none"
+    content["experiments"] = {}
+    return content
+
+
+def stages(content: dict[str, Any]) -> list[Stage]:
+    """What grows with the pairs; evaluation does not."""
+    params = check_content(content, str(PROFILE))
+    with tempfile.TemporaryDirectory() as empty, chdir(empty):
+        here = Here(params, {})
+        items = [item_of(here, work, 1.0) for work in work_to_do(here)]
+        known = sizes(params)
+        engine, _ = costs.speeds(params, CARD)
+    found = []
+    for name in ("generate", "verify", "judge"):
+        parts = []
+        for item in items:
+            size = known[item.model]
+            if item.stage == name and size is not None:
+                count = costs.tokens(params, item)
+                hours = costs.asking_hours(count, size, engine)
+                parts.append(Stage(name, item.found.total or 0, count, hours))
+        found.append(_sum(name, parts))
+    return [*found, _training(params)]
+
+
+def _sum(name: str, parts: list[Stage]) -> Stage:
+    tokens = Tokens(*(sum(part.tokens[place] for part in parts) for place in range(3)))
+    hours = sum(part.hours for part in parts)
+    return Stage(name, sum(part.requests for part in parts), tokens, hours)
+
+
+def _training(params: Params) -> Stage:
+    """All epochs of the selected pairs; fewer where the loss converges earlier."""
+    train = params.train
+    known = KNOWN["nvidia/Llama-3.1-Nemotron-Nano-8B-v1"]
+    _, speed = costs.speeds(params, CARD)
+    sides = [costs.trace_tokens(params, getattr(params.pairing, side)) for side in SIDES]
+    side = assumptions.PROBLEM_PROMPT.value + sum(sides) / len(sides)
+    epoch = costs.training_tokens(train, params.selector.k or 0, side)
+    hours = costs.training_hours(train, epoch, of_known(known, "bfloat16"), speed)
+    return Stage("train", 0, Tokens(epoch * train.own.epochs, 0, 0), hours)
+
+
+def printed(recipe: Recipe) -> str:
+    """Two tables: by stage, and of the whole."""
+    runs = {pairs: stages(recipe(pairs)) for pairs in PAIRS}
+    return f"{_by_stage(runs)}\n\n{_whole(runs)}"
+
+
+def _by_stage(runs: dict[int, list[Stage]]) -> str:
+    pairs, smallest = next(iter(runs.items()))
+    rows = []
+    for place, stage in enumerate(smallest):
+        hours = [_number(run[place].hours) for run in runs.values()]
+        a_pair = [stage.requests, stage.tokens.read, stage.tokens.written]
+        rows.append([stage.name, *(f"{one / pairs:,.1f}" for one in a_pair), *hours])
+    hours = [_number(sum(stage.hours for stage in run)) for run in runs.values()]
+    rows.append(["all", "", "", "", *hours])
+    at = [f"GPU hours, {short(size)} pairs" for size in runs]
+    return table(["stage", "requests a pair", "tokens read", "tokens written", *at], rows)
+
+
+def _whole(runs: dict[int, list[Stage]]) -> str:
+    rows = []
+    for pairs, run in runs.items():
+        requests = sum(stage.requests for stage in run)
+        written = sum(stage.tokens.written for stage in run)
+        hours = sum(stage.hours for stage in run)
+        bytes_twice = written * assumptions.CHARACTERS.value * 2
+        cards = f"{hours / 24 / DAYS:,.0f}" if hours > 24 * DAYS else "1"
+        rows.append(
+            [
+                f"{pairs:,}",
+                short(requests),
+                _number(written / 1e9),
+                _number(bytes_twice / TERABYTE),
+                _number(hours),
+                cards,
+            ]
+        )
+    head = ["pairs", "requests", "tokens written, 10⁹", "TB of replies and tables", "GPU hours"]
+    return table([*head, f"cards for {DAYS} days"], rows)
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
+
+
+class Published(NamedTuple):
+    """Tokens a second of one card that somebody else measured."""
+
+    what: str
+    active: float  # parameters that a token passes through
+    read: int  # tokens of a prompt
+    written: int
+    rate: float
+    source: str
+
+
+NVIDIA_1 = (
+    "https://github.com/NVIDIA/TensorRT-LLM/blob/00f3768/docs/source/performance/perf-overview.md"
+)
+NVIDIA_2 = "https://github.com/NVIDIA/TensorRT-LLM/blob/03e27c7/docs/source/developer-guide/perf-overview.md"
+GPUSTACK = "https://docs.gpustack.ai/latest/performance-lab/gpt-oss-120b/h100"
+PUBLISHED = (
+    Published("Llama 3.1 8B, FP8, H100", 8.03e9, 128, 4096, 14_325, NVIDIA_1),
+    Published("Llama 3.1 8B, FP8, H100", 8.03e9, 20_000, 2_000, 1_351, NVIDIA_1),
+    Published("Llama 3.3 70B, FP8, 2 × H100", 70.55e9, 128, 4096, 4_199 / 2, NVIDIA_1),
+    Published("Llama 3.3 70B, FP8, 2 × H100", 70.55e9, 1000, 1000, 2_209, NVIDIA_2),
+    Published("GPT-OSS-120b, 4 × H100", 5.1e9, 1000, 1000, 4_685, NVIDIA_2),
+    Published("GPT-OSS-120b, 4 × H100", 5.1e9, 8192, 1024, 1_169, NVIDIA_2),
+    Published("GPT-OSS-120b, vLLM, 2 × H100", 5.1e9, 215, 196, 7_648.67 / 2, GPUSTACK),
+)
+
+
+def against_published() -> str:
+    """The assumptions, asked the same; above 1 they promise more than was measured."""
+    peak = CARD.tflops * 1e12
+    rows = []
+    for one in PUBLISHED:
+        flop = 2 * one.active / peak
+        seconds = flop * one.read / assumptions.READING.value
+        seconds += flop * one.written / assumptions.DECODING.value
+        ours = one.written / seconds
+        lengths = f"{one.read:,} → {one.written:,}"
+        cells = [one.what, lengths, f"{one.rate:,.0f}", f"{ours:,.0f}", f"{ours / one.rate:.1f}"]
+        rows.append([*cells, f"[source]({one.source})"])
+    head = [
+        "measured by others",
+        "tokens read → written",
+        "tokens/s a card",
+        "assumed",
+        "assumed ÷",
+    ]
+    return table([*head, ""], rows)
