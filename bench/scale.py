@@ -2,197 +2,201 @@
 
     make bench NAME=scale                    # with 10⁸ rows
     python -m bench.scale --rows 10000000    # a tenth of them
-    python -m bench.scale --costs            # only the tables that need no measurement
+    python -m bench.scale --costs            # only what needs no measurement
 
-They also write what they print between the markers of docs/scale.md. $TMPDIR takes the rows.
+What is printed also goes between the markers of docs/scale.md. Rows and logs go to $TMPDIR. Costs
+follow from the assumptions of `make plan` and nothing else: the functions that print a plan are
+asked, in an empty folder.
 """
 
 import argparse
-import multiprocessing
 import tempfile
-import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from contextlib import chdir
 from pathlib import Path
-from typing import NamedTuple, ParamSpec, TypeVar
+from typing import Any, NamedTuple
 
-import numpy as np
-import polars as pl
+from bench import results, scale_ranking, scale_store
+from delta.check import Params, check_content
+from delta.params import read_all
+from delta.plan import assumptions, costs
+from delta.plan.costs import Card, Tokens
+from delta.plan.here import Here, item_of
+from delta.plan.sizes import KNOWN, of_known, sizes
+from delta.plan.text import short
+from delta.plan.work import work_to_do
+from delta.records import SIDES
 
-from bench import results, scale_costs, scale_ranking, scale_store
-from delta.select import SelectorParams, select
-
-DOCUMENT = Path(__file__).parents[1] / "docs/scale.md"
-SIZES = (1_000_000, 10_000_000, 100_000_000)
-GOAL = 1_000_000_000
-A_FILE = 1_000_000  # rows
-SHELVES = ((100_000, 400), (1_000_000, 400), (100_000, 20_000))  # keys, letters of a reply
-SELECTOR = {"mode": "top", "by": "step_coherence", "seed": 6}
-P = ParamSpec("P")
-R = TypeVar("R")
+ROOT = Path(__file__).parents[1]
+DOCUMENT = ROOT / "docs/scale.md"
+PROFILE = ROOT / "profiles/paper.yaml"
+CARD = Card(gib=80, tflops=989)  # as `make plan`: an H100
+PAIRS = (16_500, 10_000_000, 1_000_000_000)
+DAYS = 30
+Recipe = Callable[[int], dict[str, Any]]
 
 
-def simulated(file: int, rows: int) -> pl.DataFrame:
-    """Pairs with five votes a side, the chosen side's a little higher, and their delta."""
-    random = np.random.default_rng(file)
-    chosen = random.choice([1, 2, 3, 4, 5], (rows, 5), p=[0.05, 0.1, 0.2, 0.35, 0.3])
-    rejected = random.choice([1, 2, 3, 4, 5], (rows, 5), p=[0.1, 0.2, 0.3, 0.25, 0.15])
-    number = pl.Series("number", np.arange(file * A_FILE, file * A_FILE + rows))
-    samples = random.integers(0, 8, (2, rows))
-    ids = {
-        name: pl.format("openr1-{}/{}/{}", number, pl.lit(generator), pl.Series(sample))
-        for name, generator, sample in (
-            ("chosen_id", "s1-32b", samples[0]),
-            ("rejected_id", "s1-3b", samples[1]),
-        )
+class Stage(NamedTuple):
+    name: str
+    requests: float
+    tokens: Tokens
+    hours: float  # of one card
+
+
+def paper(pairs: int) -> dict[str, Any]:
+    """The profile with so many problems, a pair each, of which the same share is selected."""
+    content = read_all(PROFILE)
+    share = content["selector"]["k"] / content["problems"]["sample"]
+    content["problems"]["sample"] = pairs
+    content["selector"]["k"] = round(pairs * share)
+    return content
+
+
+def lean(pairs: int) -> dict[str, Any]:
+    """What one pair set needs: its two generators, a trace each, no verdict of a model."""
+    content = paper(pairs)
+    used = [content["pairing"][side] for side in SIDES]
+    content["generators"] = {name: content["generators"][name] | {"samples": 1} for name in used}
+    content["judge"]["budget"] = {name: content["judge"]["budget"][name] for name in used}
+    content["verify"]["second"] = "none"
+    content["experiments"] = {}
+    return content
+
+
+def stages(content: dict[str, Any]) -> list[Stage]:
+    """What grows with the pairs; evaluation does not."""
+    params = check_content(content, str(PROFILE))
+    with tempfile.TemporaryDirectory() as empty, chdir(empty):
+        here = Here(params, {})
+        items = [item_of(here, work, 1.0) for work in work_to_do(here)]
+        known = sizes(params)
+        engine, _ = costs.speeds(params, CARD)
+    found = []
+    for name in ("generate", "verify", "judge"):
+        parts = []
+        for item in items:
+            size = known[item.model]
+            if item.stage == name and size is not None:
+                count = costs.tokens(params, item)
+                hours = costs.asking_hours(count, size, engine)
+                parts.append(Stage(name, item.found.total or 0, count, hours))
+        found.append(_sum(name, parts))
+    return [*found, _training(params)]
+
+
+def _sum(name: str, parts: list[Stage]) -> Stage:
+    tokens = Tokens(*(sum(part.tokens[place] for part in parts) for place in range(3)))
+    hours = sum(part.hours for part in parts)
+    return Stage(name, sum(part.requests for part in parts), tokens, hours)
+
+
+def _training(params: Params) -> Stage:
+    """All epochs of the selected pairs; fewer where the loss converges earlier."""
+    train = params.train
+    known = KNOWN["nvidia/Llama-3.1-Nemotron-Nano-8B-v1"]
+    _, speed = costs.speeds(params, CARD)
+    sides = [costs.trace_tokens(params, getattr(params.pairing, side)) for side in SIDES]
+    side = assumptions.PROBLEM_PROMPT.value + sum(sides) / len(sides)
+    epoch = costs.training_tokens(train, params.selector.k or 0, side)
+    hours = costs.training_hours(train, epoch, of_known(known, "bfloat16"), speed)
+    return Stage("train", 0, Tokens(epoch * train.own.epochs, 0, 0), hours)
+
+
+def cost_tables(recipe: Recipe) -> str:
+    """Of the whole, and by stage."""
+    runs = {pairs: stages(recipe(pairs)) for pairs in PAIRS}
+    return f"{_whole(runs)}\n\n{_by_stage(runs)}"
+
+
+def _whole(runs: dict[int, list[Stage]]) -> str:
+    rows = []
+    for pairs, run in runs.items():
+        asked = [stage.tokens for stage in run if stage.requests]
+        read, written = sum(one.read for one in asked), sum(one.written for one in asked)
+        hours = sum(stage.hours for stage in run)
+        terabytes = written * assumptions.CHARACTERS.value * 2 / 1e12
+        cards = hours / 24 / DAYS
+        numbers = [read / 1e9, written / 1e9, terabytes, hours, cards]
+        requests = short(sum(stage.requests for stage in run))
+        rows.append([f"{pairs:,}", requests, *map(_number, numbers)])
+    head = ["pairs", "requests", "tokens read, 10⁹", "tokens written, 10⁹"]
+    return results.table([*head, "TB stored", "GPU hours", f"cards for {DAYS} days"], rows)
+
+
+def _by_stage(runs: dict[int, list[Stage]]) -> str:
+    pairs, smallest = next(iter(runs.items()))
+    rows = []
+    for place, stage in enumerate(smallest):
+        a_pair = [stage.requests, stage.tokens.read, stage.tokens.written]
+        hours = [run[place].hours for run in runs.values()]
+        rows.append([stage.name, *(_number(one / pairs) for one in a_pair), *map(_number, hours)])
+    head = ["stage", "requests a pair", "tokens read a pair", "written a pair"]
+    return results.table([*head, *(f"GPU hours, {short(size)} pairs" for size in runs)], rows)
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 or value == 0 else f"{value:.2g}"
+
+
+class Published(NamedTuple):
+    """Tokens written a second and card, as somebody else measured it."""
+
+    what: str
+    active: float  # parameters that a token passes through
+    read: int  # tokens of a prompt
+    written: int
+    rate: float
+    source: str
+
+
+TENSORRT = "https://github.com/NVIDIA/TensorRT-LLM/blob"
+NVIDIA_1 = f"{TENSORRT}/00f37686aa85/docs/source/performance/perf-overview.md"
+NVIDIA_2 = f"{TENSORRT}/03e27c7d5ff0/docs/source/developer-guide/perf-overview.md"
+GPUSTACK = "https://docs.gpustack.ai/latest/performance-lab/gpt-oss-120b/h100"
+PUBLISHED = (
+    Published("Llama 3.1 8B, FP8, H100", 8.03e9, 128, 4096, 14_325, NVIDIA_1),
+    Published("Llama 3.1 8B, FP8, H100", 8.03e9, 20_000, 2_000, 1_351, NVIDIA_1),
+    Published("Llama 3.3 70B, FP8, 2 × H100", 70.55e9, 128, 4096, 4_199 / 2, NVIDIA_1),
+    Published("Llama 3.3 70B, FP8, 2 × H100", 70.55e9, 1000, 1000, 2_209, NVIDIA_2),
+    Published("GPT-OSS-120b, 4 × H100", 5.1e9, 1000, 1000, 4_685, NVIDIA_2),
+    Published("GPT-OSS-120b, 4 × H100", 5.1e9, 8192, 1024, 1_169, NVIDIA_2),
+    Published("GPT-OSS-120b, vLLM, 2 × H100", 5.1e9, 215, 196, 7_648.67 / 2, GPUSTACK),
+)
+
+
+def against_published() -> str:
+    """The assumptions, asked the same; above 1 they promise more than was measured."""
+    peak = CARD.tflops * 1e12
+    rows = []
+    for one in PUBLISHED:
+        flop = 2 * one.active / peak
+        seconds = flop * one.read / assumptions.READING.value
+        seconds += flop * one.written / assumptions.DECODING.value
+        ours = one.written / seconds
+        lengths = f"{one.read:,} → {one.written:,}"
+        cells = [one.what, lengths, f"{one.rate:,.0f}", f"{ours:,.0f}", f"{ours / one.rate:.1f}"]
+        rows.append([*cells, f"[source]({one.source})"])
+    head = ["measured by others", "tokens read → written", "tokens/s a card"]
+    return results.table([*head, "assumed", "assumed ÷ measured", ""], rows)
+
+
+def computed() -> dict[str, str]:
+    """What needs no measurement, by marker."""
+    return {
+        "paper": cost_tables(paper),
+        "lean": cost_tables(lean),
+        "published": against_published(),
     }
-    return (
-        pl.select(**ids, problem_id=pl.format("openr1-{}", number))
-        .with_columns(pair_id=pl.format("{}>{}", "chosen_id", "rejected_id"))
-        .with_columns(
-            pl.Series("chosen_votes", chosen),
-            pl.Series("rejected_votes", rejected),
-            pl.Series("score", (chosen.sum(1) - rejected.sum(1)) / 5),
-        )
-    )
 
 
-def wide(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The same as the tables that `select` reads."""
-    outcomes = {f"{side}_outcome": pl.lit("correct") for side in ("chosen", "rejected")}
-    pairs = rows.select(
-        "pair_id", "problem_id", "chosen_id", "rejected_id", **outcomes
-    ).with_columns(length_difference=pl.int_range(pl.len()), recipe=pl.lit("strong > weak"))
-    sides = [
-        rows.select(
-            trace_id=f"{side}_id",
-            judge=pl.lit("simulated"),
-            dimension=pl.lit("step_coherence"),
-            votes=pl.col(f"{side}_votes").arr.to_list(),
-            refused=pl.lit(0),
-        )
-        for side in ("chosen", "rejected")
-    ]
-    return pairs, pl.concat(sides)
-
-
-class Ranked(NamedTuple):
-    rows: int
-    seconds: float
-    peak: float  # bytes
-    cut: scale_ranking.Cut
-
-
-def kept(rows: int) -> int:
-    """The paper's largest share: 5,000 of 16,500."""
-    return rows * 5_000 // 16_500
-
-
-def rank(folder: Path, rows: int) -> Ranked:
-    """For a process of its own."""
-    files = [folder / f"{file}.parquet" for file in range(rows // A_FILE)]
-    start = time.perf_counter()
-    cut = scale_ranking.top(files, kept(rows), 6, folder / f"top-{rows}.parquet")
-    return Ranked(rows, time.perf_counter() - start, scale_store.peak_bytes(), cut)
-
-
-def in_memory() -> tuple[float, float, set[str]]:
-    """`select` itself on the first file: seconds, peak bytes, and the pairs. Also on its own."""
-    pairs, ratings = wide(simulated(0, A_FILE))
-    params = SelectorParams.model_validate(SELECTOR | {"k": kept(A_FILE)})
-    start = time.perf_counter()
-    table, _ = select(params, pairs, ratings)
-    seconds = time.perf_counter() - start
-    return seconds, scale_store.peak_bytes(), set(table.filter("selected")["pair_id"])
-
-
-def apart(function: Callable[P, R], *given: P.args, **named: P.kwargs) -> R:
-    """In a fresh process, whose peak memory is its own."""
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=spawn) as pool:
-        return pool.submit(function, *given, **named).result()
-
-
-def ranking(folder: Path, sizes: list[int]) -> str:
-    seconds, peak, expected = apart(in_memory)
-    runs = []
-    for size in sizes:
-        for file in range(size // A_FILE):
-            path = folder / f"{file}.parquet"
-            if not path.exists():
-                simulated(file, A_FILE).select("pair_id", "score").write_parquet(path)
-        runs.append(apart(rank, folder, size))
-        if size == A_FILE:
-            found = pl.read_parquet(folder / f"top-{size}.parquet")["pair_id"]
-            assert found.len() == kept(size)
-            assert set(found) == expected, "the two passes take other pairs than select"
-    rows = [_ranked_row(run, before) for run, before in zip(runs, [None, *runs], strict=False)]
-    rows.insert(0, ["`select`, in memory", f"{A_FILE:,}", f"{seconds:.1f}", _mib(peak), "", ""])
-    rows.append(_extrapolated(runs))
-    head = ["way", "pairs", "seconds", "peak MiB", "tied at the cut", "seconds × for rows ×"]
-    size = sum(file.stat().st_size for file in folder.glob("[0-9]*.parquet"))
-    return (
-        f"{results.table(head, rows)}\n\nAt {A_FILE:,} pairs both take the same "
-        f"{kept(A_FILE):,}, checked before anything was timed. A pair is "
-        f"{size / sizes[-1]:.1f} bytes of Parquet."
-    )
-
-
-def _ranked_row(run: Ranked, before: Ranked | None) -> list[str]:
-    grown = ""
-    if before is not None:
-        grown = f"{run.seconds / before.seconds:.1f} for {run.rows / before.rows:.0f}"
-    cells = ["two passes", f"{run.rows:,}", f"{run.seconds:.1f}", _mib(run.peak)]
-    return [*cells, f"{run.cut.tied:,}", grown]
-
-
-def _extrapolated(runs: list[Ranked]) -> list[str]:
-    """Seconds as rows to a power, over the last step; memory is that of the doubted pairs."""
-    first, last = runs[-2:]
-    power = np.log(last.seconds / first.seconds) / np.log(last.rows / first.rows)
-    seconds = last.seconds * (GOAL / last.rows) ** power
-    cells = ["two passes, extrapolated", f"{GOAL:,}", f"{seconds:,.0f} ({seconds / 3600:.1f} h)"]
-    return [*cells, f"{_mib(last.peak)} and more", "", f"rows to the power {power:.2f}"]
-
-
-def _mib(size: float) -> str:
-    return f"{size / 2**20:,.0f}"
-
-
-def store(folder: Path) -> str:
-    opened = []
-    for number, (keys, letters) in enumerate(SHELVES):
-        shelf = folder / f"shelf-{number}"
-        scale_store.fill(shelf, keys, letters)
-        opened.append(apart(scale_store.opened, shelf))
-    traces = opened[-1]
-    seconds = scale_store.dvc_add(next(shelf.glob("*.log")))
-    rate = traces.gigabytes / seconds
-    head = ["replies × letters", "GB", "seconds to open", "bytes of memory a key"]
-    rows = [
-        [f"{one.keys:,} × {letters:,}", *map(_short, (one.gigabytes, one.seconds, one.index))]
-        for one, (_, letters) in zip(opened, SHELVES, strict=True)
-    ]
-    head_there = ["pairs", "keys", "GB of memory", "TB of log", "to open it", "`dvc add` of it"]
-    there = [_shelf_row(pairs, opened[1].index, traces, rate) for pairs in scale_costs.PAIRS]
-    return (
-        f"{results.table(head, rows)}\n\n`dvc add` of a file of {traces.gigabytes:.1f} GB: "
-        f"{seconds:.1f} s, {rate * 1000:.0f} MB/s (hashed, then copied into the cache).\n\n"
-        "One generator's shelf of eight traces a pair, by these figures:\n\n"
-        f"{results.table(head_there, there)}"
-    )
-
-
-def _shelf_row(pairs: int, index: float, traces: scale_store.Opened, rate: float) -> list[str]:
-    keys = 8 * pairs
-    gigabytes = keys * traces.gigabytes / traces.keys
-    hours = [gigabytes * traces.seconds / traces.gigabytes / 3600, gigabytes / rate / 3600]
-    cells = [f"{pairs:,}", f"{keys:,}", f"{keys * index / 1e9:,.2f}", f"{gigabytes / 1000:,.3f}"]
-    return [*cells, *(f"{one:,.2f} h" for one in hours)]
-
-
-def _short(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
+def measured(folder: Path, rows: int) -> dict[str, str]:
+    ranked = scale_ranking.measure(folder, rows)
+    stored = scale_store.measure(folder)
+    return {
+        "ranking": ranked.text,
+        "store": stored.text,
+        "limits": scale_store.limits(stored, ranked.bytes_a_pair, PAIRS),
+    }
 
 
 def into_document(name: str, text: str) -> None:
@@ -205,28 +209,20 @@ def into_document(name: str, text: str) -> None:
     DOCUMENT.write_text(f"{before}{begin}{text}\n{end}{after}", encoding="utf-8")
 
 
-def costs() -> dict[str, str]:
-    """The tables that need no measurement, by their marker."""
-    return {
-        "paper": scale_costs.printed(scale_costs.paper),
-        "lean": scale_costs.printed(scale_costs.lean),
-        "published": scale_costs.against_published(),
-    }
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--costs", action="store_true", help="measure nothing")
-    parser.add_argument("--rows", type=int, choices=SIZES[1:], default=SIZES[-1])
+    sizes_allowed = scale_ranking.SIZES[1:]
+    parser.add_argument("--rows", type=int, choices=sizes_allowed, default=sizes_allowed[-1])
     given = parser.parse_args()
-    parts = costs()
-    if not given.costs:
-        with tempfile.TemporaryDirectory() as folder:
-            parts["store"] = store(Path(folder))
-            parts["ranking"] = ranking(Path(folder), [size for size in SIZES if size <= given.rows])
-        results.record("scale", "make bench NAME=scale", "\n\n".join(parts.values()))
-    else:
+    parts = computed()
+    if given.costs:
         print("\n\n".join(parts.values()))
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            parts |= measured(Path(folder), given.rows)
+        command = f"python -m bench.scale --rows {given.rows}"
+        results.record("scale", command, "\n\n".join(parts.values()))
     for name, text in parts.items():
         into_document(name, text)
 

@@ -1,4 +1,4 @@
-"""The cut of `select` in two passes over Parquet files, in memory that does not grow with the rows.
+"""The cut of `select` in two passes over Parquet files, in memory that hardly grows with the rows.
 
 Deltas lie on a grid (two means of five votes: 41 values), so a count of values is a whole ranking
 but for ties, and the first pass finds the cut exactly. Ties are ordered by a seeded hash, and of n
@@ -7,21 +7,33 @@ takes what lies surely below, keeps the few in doubt, and counts whether it was 
 """
 
 import math
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from bench import results
+from bench.scale_store import apart, memory
 from delta.errors import InputError
 from delta.order import draw_order
+from delta.select import SelectorParams, select
 
 BATCH = 1 << 17  # rows in memory at once
 SIGMAS = 8.0  # of the window in doubt; wrong once in 10¹⁵ times, and noticed then
 DIGITS = 12  # hexadecimal, of a hash as a place between 0 and 1
+
+SIZES = (1_000_000, 10_000_000, 100_000_000)
+GOAL = 1_000_000_000
+A_FILE = 1_000_000  # rows
+TURNS = 3  # of the smaller sizes
+SEED = 6
 
 
 class Cut(NamedTuple):
@@ -70,16 +82,17 @@ def _written(
     sure, doubted = 0, []
     with pq.ParquetWriter(into, schema) as writer:
         for batch in _batches(files, ["pair_id", "score"]):
-            taken = batch.filter(pc.greater(batch["score"], cut.score))["pair_id"].to_pylist()
-            tied = batch.filter(pc.equal(batch["score"], cut.score))["pair_id"].to_pylist()
-            for pair_id in tied:
+            above = batch.filter(pc.greater(batch["score"], cut.score))
+            writer.write_batch(above.select(["pair_id"]).cast(schema))
+            taken = []
+            for pair_id in batch.filter(pc.equal(batch["score"], cut.score))["pair_id"].to_pylist():
                 drawn = draw_order(seed, pair_id)
                 place = int(drawn[:DIGITS], 16) / 16**DIGITS
                 if place < low:
                     taken.append(pair_id)
-                    sure += 1
                 elif place <= high:
                     doubted.append((drawn, pair_id))
+            sure += len(taken)
             writer.write_table(pa.table([taken], schema=schema))
         left = cut.needed - sure
         if not 0 <= left <= len(doubted):
@@ -93,3 +106,143 @@ def _batches(files: Sequence[Path], columns: list[str]) -> Iterator[Any]:
     for file in files:
         with pq.ParquetFile(file) as content:
             yield from content.iter_batches(batch_size=BATCH, columns=columns)
+
+
+def simulated(file: int, rows: int) -> pl.DataFrame:
+    """Pairs with five votes a side, the chosen side's a little higher, and their delta."""
+    random = np.random.default_rng(file)
+    chosen = random.choice([1, 2, 3, 4, 5], (rows, 5), p=[0.05, 0.1, 0.2, 0.35, 0.3])
+    rejected = random.choice([1, 2, 3, 4, 5], (rows, 5), p=[0.1, 0.2, 0.3, 0.25, 0.15])
+    number = pl.Series("number", np.arange(file * A_FILE, file * A_FILE + rows))
+    samples = [pl.Series(one) for one in random.integers(0, 8, (2, rows))]
+    ids = {
+        "chosen_id": pl.format("openr1-{}/s1-32b/{}", number, samples[0]),
+        "rejected_id": pl.format("openr1-{}/s1-3b/{}", number, samples[1]),
+    }
+    return (
+        pl.select(**ids, problem_id=pl.format("openr1-{}", number))
+        .with_columns(pair_id=pl.format("{}>{}", "chosen_id", "rejected_id"))
+        .with_columns(
+            pl.Series("chosen_votes", chosen),
+            pl.Series("rejected_votes", rejected),
+            pl.Series("score", (chosen.sum(1) - rejected.sum(1)) / 5),
+        )
+    )
+
+
+def wide(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The same as the tables that `select` reads."""
+    outcomes = {f"{side}_outcome": pl.lit("correct") for side in ("chosen", "rejected")}
+    pairs = rows.select(
+        "pair_id", "problem_id", "chosen_id", "rejected_id", **outcomes
+    ).with_columns(length_difference=pl.int_range(pl.len()), recipe=pl.lit("strong > weak"))
+    sides = [
+        rows.select(
+            trace_id=f"{side}_id",
+            judge=pl.lit("simulated"),
+            dimension=pl.lit("step_coherence"),
+            votes=pl.col(f"{side}_votes").arr.to_list(),
+            refused=pl.lit(0),
+        )
+        for side in ("chosen", "rejected")
+    ]
+    return pairs, pl.concat(sides)
+
+
+class Ranked(NamedTuple):
+    rows: int
+    seconds: float
+    of_a_core: float  # seconds, of this process and its threads
+    grown: int  # bytes of memory beyond those before
+    cut: Cut
+
+
+class Measured(NamedTuple):
+    text: str
+    bytes_a_pair: float  # of memory, by `select` itself
+
+
+def kept(rows: int) -> int:
+    """The paper's largest share: 5,000 of 16,500."""
+    return rows * 5_000 // 16_500
+
+
+def rank(folder: Path, rows: int) -> Ranked:
+    """For a process of its own."""
+    files = [folder / f"{file}.parquet" for file in range(rows // A_FILE)]
+    before, start, core = memory("VmRSS"), time.perf_counter(), time.process_time()
+    cut = top(files, kept(rows), SEED, folder / f"top-{rows}.parquet")
+    seconds, of_a_core = time.perf_counter() - start, time.process_time() - core
+    return Ranked(rows, seconds, of_a_core, memory("VmHWM") - before, cut)
+
+
+def in_memory() -> tuple[float, float, int, set[str]]:
+    """`select` on the first file: seconds, those of a core, bytes grown, and the pairs."""
+    before = memory("VmRSS")
+    pairs, ratings = wide(simulated(0, A_FILE))
+    params = SelectorParams(mode="top", by="step_coherence", k=kept(A_FILE), seed=SEED)
+    start, core = time.perf_counter(), time.process_time()
+    table, _ = select(params, pairs, ratings)
+    seconds, of_a_core = time.perf_counter() - start, time.process_time() - core
+    found = set(table.filter("selected")["pair_id"])
+    return seconds, of_a_core, memory("VmHWM") - before, found
+
+
+def measure(folder: Path, most: int) -> Measured:
+    seconds, of_a_core, grown, expected = apart(in_memory)
+    runs = []
+    for size in (size for size in SIZES if size <= most):
+        for file in range(size // A_FILE):
+            path = folder / f"{file}.parquet"
+            if not path.exists():
+                simulated(file, A_FILE).select("pair_id", "score").write_parquet(path)
+        turns = [apart(rank, folder, size) for _ in range(1 if size == SIZES[-1] else TURNS)]
+        runs.append(sorted(turns, key=lambda run: run.of_a_core)[len(turns) // 2])
+        found = pl.scan_parquet(folder / f"top-{size}.parquet")
+        assert found.select(pl.len()).collect().item() == kept(size)
+        if size == A_FILE:
+            same = set(found.collect()["pair_id"]) == expected
+            assert same, "the two passes take other pairs than select"
+    bytes_a_row = sum(file.stat().st_size for file in folder.glob("[0-9]*.parquet")) / most
+    first = ["`select`, in memory", f"{A_FILE:,}", f"{seconds:.1f}", f"{of_a_core:.1f}"]
+    rows = [[*first, _mib(grown), "", ""], *map(_row, runs)]
+    head = ["way", "pairs", "seconds", "of a core", "MiB grown", "tied at the cut", "in doubt"]
+    text = f"{results.table(head, rows)}\n\n{_law(runs, bytes_a_row)}"
+    return Measured(text, grown / A_FILE)
+
+
+def _row(run: Ranked) -> list[str]:
+    low, high = window(run.cut, SIGMAS)
+    numbers = [f"{run.seconds:.1f}", f"{run.of_a_core:.1f}", _mib(run.grown)]
+    doubted = f"{(high - low) * run.cut.tied:,.0f}"
+    return ["two passes", f"{run.rows:,}", *numbers, f"{run.cut.tied:,}", doubted]
+
+
+def _law(runs: list[Ranked], bytes_a_row: float) -> str:
+    """A line through the two largest sizes, held against the smallest, and drawn on."""
+    smallest, (first, last) = runs[0], runs[-2:]
+    slope = (last.of_a_core - first.of_a_core) / (last.rows - first.rows)
+    fixed = first.of_a_core - slope * first.rows
+    times = GOAL / last.rows
+    tied, needed = int(last.cut.tied * times), int(last.cut.needed * times)
+    low, high = window(last.cut._replace(tied=tied, needed=needed), SIGMAS)
+    lines = [
+        f"Seconds of a core = {fixed:.1f} + {slope * 1e6:.2f} × millions of pairs, the line "
+        f"through {first.rows:,} and {last.rows:,}.",
+    ]
+    if smallest is not first:
+        expected = fixed + slope * smallest.rows
+        lines.append(
+            f"At {smallest.rows:,}, which it was not drawn through, it says {expected:.1f} and "
+            f"{smallest.of_a_core:.1f} were measured."
+        )
+    hours = (fixed + slope * GOAL) / 3600
+    lines.append(
+        f"At {GOAL:,}: {hours:.1f} hours of a core, {bytes_a_row * GOAL / 1e9:.0f} GB of Parquet "
+        f"({bytes_a_row:.1f} bytes a pair), some {(high - low) * tied:,.0f} ids in doubt."
+    )
+    return "\n".join(lines)
+
+
+def _mib(size: float) -> str:
+    return f"{size / 2**20:,.0f}"

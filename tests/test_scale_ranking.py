@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from bench import scale_ranking
-from bench.scale import simulated, wide
+from bench.scale_ranking import simulated, wide
 from delta.errors import InputError
 from delta.select import SelectorParams, select
 
