@@ -1,11 +1,11 @@
-"""The cut in two passes takes the pairs that select takes."""
+"""The cut in two passes takes the pairs that select takes; the page of costs is what is printed."""
 
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from bench import scale_ranking
+from bench import scale, scale_ranking, scale_store
 from bench.scale_ranking import simulated, wide
 from delta.errors import InputError
 from delta.select import SelectorParams, select
@@ -66,3 +66,28 @@ def test_the_window_is_narrow_where_many_tie() -> None:
     low, high = scale_ranking.window(cut, sigmas=8.0)
     assert low < 0.25 < high
     assert (high - low) * cut.tied < 100_000  # pairs in memory, of 10⁸ that tie
+
+
+def test_the_costs_on_the_page_are_those_that_are_printed() -> None:
+    page = scale.DOCUMENT.read_text(encoding="utf-8")
+    for name, table in scale.computed().items():
+        assert f"<!-- {name} -->\n{table}\n<!-- /{name} -->" in page, name
+
+
+def test_costs_grow_with_the_pairs() -> None:
+    small, large = (scale.stages(scale.lean(pairs)) for pairs in (1_000, 100_000))
+    for one, hundred in zip(small, large, strict=True):
+        assert hundred.hours == pytest.approx(100 * one.hours, rel=1e-3)
+    requests = {stage.name: stage.requests for stage in small}
+    # Two traces a problem; five votes on each.
+    assert requests == {"generate": 2_000, "verify": 0, "judge": 10_000, "train": 0}
+
+
+def test_a_limit_is_room_by_what_a_pair_takes() -> None:
+    stored = scale_store.Measured("", 100.0, 0.1, 0.05, 2e-5, 1_000.0)
+    rows = scale_store.limits(stored, 2_000.0, [10**6]).split("\n")[2:]
+    assert "| 1,000 bytes | 1.00 GB | 0.5 million (0.5 GiB) |" in rows[0]
+    assert "| 2,000 bytes | 2.00 GB | 12.9 million (24.0 GiB) |" in rows[1]
+    assert "| 800 bytes | 0.80 GB | 32.2 million (24.0 GiB) |" in rows[2]
+    # Eight traces of 20 kB: 160 kB a pair, at 0.1 GB/s 1.6 ms.
+    assert "| 1,600 µs | 0.44 h | 54 million (a day) |" in rows[3]
