@@ -29,9 +29,8 @@ BATCH = 1 << 17  # rows in memory at once
 SIGMAS = 8.0  # of the window in doubt; wrong once in 10¹⁵ times, and noticed then
 DIGITS = 12  # hexadecimal, of a hash as a place between 0 and 1
 
-A_FILE = 1_000_000  # rows
-SIZES = (A_FILE, 10 * A_FILE)  # and the size that is asked for
-MOST = 100 * A_FILE
+MOST = 100_000_000  # rows
+FILES = 100  # of as many rows each; sizes are one, ten and all of them
 GOAL = 1_000_000_000
 TURNS = 3  # of the smallest size
 SEED = 6
@@ -115,7 +114,7 @@ def simulated(file: int, rows: int) -> pl.DataFrame:
     draws = random.integers(0, 20, (2, rows, 5), dtype=np.uint8)
     chosen = np.repeat([1, 2, 3, 4, 5], [1, 2, 4, 7, 6])[draws[0]]  # twentieths
     rejected = np.repeat([1, 2, 3, 4, 5], [2, 4, 6, 5, 3])[draws[1]]
-    number = pl.Series("number", np.arange(file * A_FILE, file * A_FILE + rows))
+    number = pl.Series("number", np.arange(file * rows, (file + 1) * rows))
     samples = [pl.Series(one) for one in random.integers(0, 8, (2, rows))]
     ids = {
         "chosen_id": pl.format("openr1-{}/s1-32b/{}", number, samples[0]),
@@ -169,20 +168,19 @@ def kept(rows: int) -> int:
     return rows * 5_000 // 16_500
 
 
-def rank(folder: Path, rows: int) -> Ranked:
+def rank(files: Sequence[Path], rows: int) -> Ranked:
     """For a process of its own."""
-    files = [folder / f"{file}.parquet" for file in range(rows // A_FILE)]
     before, start, core = memory("VmRSS"), time.perf_counter(), time.process_time()
-    cut = top(files, kept(rows), SEED, folder / f"top-{rows}.parquet")
+    cut = top(files, kept(rows), SEED, files[0].with_name("top.parquet"))
     seconds, of_a_core = time.perf_counter() - start, time.process_time() - core
     return Ranked(rows, seconds, of_a_core, memory("VmHWM") - before, cut)
 
 
-def in_memory() -> tuple[float, float, int, set[str]]:
+def in_memory(rows: int) -> tuple[float, float, int, set[str]]:
     """`select` on the first file: seconds, those of a core, bytes grown, and the pairs."""
     before = memory("VmRSS")
-    pairs, ratings = wide(simulated(0, A_FILE))
-    params = SelectorParams(mode="top", by="step_coherence", k=kept(A_FILE), seed=SEED)
+    pairs, ratings = wide(simulated(0, rows))
+    params = SelectorParams(mode="top", by="step_coherence", k=kept(rows), seed=SEED)
     start, core = time.perf_counter(), time.process_time()
     table, _ = select(params, pairs, ratings)
     seconds, of_a_core = time.perf_counter() - start, time.process_time() - core
@@ -191,26 +189,27 @@ def in_memory() -> tuple[float, float, int, set[str]]:
 
 
 def measure(folder: Path, most: int) -> Measured:
-    seconds, of_a_core, grown, expected = apart(in_memory)
+    smallest = most // FILES
+    seconds, of_a_core, grown, expected = apart(in_memory, smallest)
+    files = [folder / f"{file}.parquet" for file in range(FILES)]
+    for number, file in enumerate(files):
+        simulated(number, smallest).select("pair_id", "score").write_parquet(file)
     runs = []
-    for size in (*SIZES, most):
-        for file in range(size // A_FILE):
-            path = folder / f"{file}.parquet"
-            if not path.exists():
-                simulated(file, A_FILE).select("pair_id", "score").write_parquet(path)
-        turns = [apart(rank, folder, size) for _ in range(TURNS if size == A_FILE else 1)]
+    for number in (1, 10, FILES):
+        size = number * smallest
+        turns = [apart(rank, files[:number], size) for _ in range(TURNS if number == 1 else 1)]
         runs.append(sorted(turns, key=lambda run: run.of_a_core)[len(turns) // 2])
-        found = pl.scan_parquet(folder / f"top-{size}.parquet")
-        assert found.select(pl.len()).collect().item() == kept(size)
-        if size == A_FILE:
-            same = set(found.collect()["pair_id"]) == expected
+        taken = pl.scan_parquet(folder / "top.parquet")
+        assert taken.select(pl.len()).collect().item() == kept(size)
+        if number == 1:
+            same = set(taken.collect()["pair_id"]) == expected
             assert same, "the two passes take other pairs than select"
-    bytes_a_row = sum(file.stat().st_size for file in folder.glob("[0-9]*.parquet")) / most
-    first = ["`select`, in memory", f"{A_FILE:,}", f"{seconds:.1f}", f"{of_a_core:.1f}"]
+    bytes_a_row = sum(file.stat().st_size for file in files) / most
+    first = ["`select`, in memory", f"{smallest:,}", f"{seconds:.1f}", f"{of_a_core:.1f}"]
     rows = [[*first, _mib(grown), "", ""], *map(_row, runs)]
     head = ["way", "pairs", "seconds", "of a core", "MiB grown", "tied at the cut", "in doubt"]
     text = f"{results.table(head, rows)}\n\n{_law(runs, bytes_a_row)}"
-    return Measured(text, grown / A_FILE)
+    return Measured(text, grown / smallest)
 
 
 def _row(run: Ranked) -> list[str]:
@@ -229,13 +228,13 @@ def _law(runs: list[Ranked], bytes_a_row: float) -> str:
     tied, needed = int(last.cut.tied * times), int(last.cut.needed * times)
     low, high = window(last.cut._replace(tied=tied, needed=needed), SIGMAS)
     expected = fixed + slope * smallest.rows
-    hours = (fixed + slope * GOAL) / 3600
+    minutes = (fixed + slope * GOAL) / 60
     lines = [
         f"Seconds of a core = {fixed:.1f} + {slope * 1e6:.2f} × millions of pairs, the line "
         f"through {first.rows:,} and {last.rows:,}.",
         f"At {smallest.rows:,}, which it was not drawn through, it says {expected:.1f} and "
         f"{smallest.of_a_core:.1f} were measured.",
-        f"At {GOAL:,}: {hours:.1f} hours of a core, {bytes_a_row * GOAL / 1e9:.0f} GB of Parquet "
+        f"At {GOAL:,}: {minutes:.0f} minutes of a core, {bytes_a_row * GOAL / 1e9:.0f} GB of Parquet "
         f"({bytes_a_row:.1f} bytes a pair), some {(high - low) * tied:,.0f} ids in doubt.",
     ]
     return "\n".join(lines)
