@@ -1,0 +1,232 @@
+"""What 10⁷ and 10⁹ pairs would cost, and where today's design ends.
+
+    make bench NAME=scale                    # with 10⁸ rows
+    python -m bench.scale --rows 10000000    # fewer
+    python -m bench.scale --costs            # only what needs no measurement
+
+What is printed also goes between the markers of docs/scale.md. Rows and logs go to $TMPDIR. Costs
+follow from the assumptions of `make plan` and nothing else: the functions that print a plan are
+asked, in an empty folder.
+"""
+
+import argparse
+import tempfile
+from collections.abc import Callable
+from contextlib import chdir
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from bench import results, scale_ranking, scale_store
+from delta.check import Params, check_content
+from delta.params import read_all
+from delta.plan import assumptions, costs
+from delta.plan.costs import Card, Tokens
+from delta.plan.here import Here, item_of
+from delta.plan.sizes import KNOWN, of_known, sizes
+from delta.plan.text import short
+from delta.plan.work import work_to_do
+from delta.records import SIDES
+
+ROOT = Path(__file__).parents[1]
+DOCUMENT = ROOT / "docs/scale.md"
+PROFILE = ROOT / "profiles/paper.yaml"
+CARD = Card(gib=80, tflops=989)  # as `make plan`: an H100
+PAIRS = (16_500, 10_000_000, 1_000_000_000)
+DAYS = 30
+Recipe = Callable[[int], dict[str, Any]]
+
+
+class Stage(NamedTuple):
+    name: str
+    requests: float
+    tokens: Tokens
+    hours: float  # of one card
+
+
+def paper(pairs: int) -> dict[str, Any]:
+    """The profile with so many problems, a pair each, of which the same share is selected."""
+    content = read_all(PROFILE)
+    share = content["selector"]["k"] / content["problems"]["sample"]
+    content["problems"]["sample"] = pairs
+    content["selector"]["k"] = round(pairs * share)
+    return content
+
+
+def lean(pairs: int) -> dict[str, Any]:
+    """What one pair set needs: its two generators, a trace each, no verdict of a model."""
+    content = paper(pairs)
+    used = [content["pairing"][side] for side in SIDES]
+    content["generators"] = {name: content["generators"][name] | {"samples": 1} for name in used}
+    content["judge"]["budget"] = {name: content["judge"]["budget"][name] for name in used}
+    content["verify"]["second"] = "none"
+    content["experiments"] = {}
+    return content
+
+
+def stages(content: dict[str, Any]) -> list[Stage]:
+    """What grows with the pairs; evaluation does not."""
+    params = check_content(content, str(PROFILE))
+    with tempfile.TemporaryDirectory() as empty, chdir(empty):
+        here = Here(params, {})
+        items = [item_of(here, work, 1.0) for work in work_to_do(here)]
+        known = sizes(params)
+        engine, _ = costs.speeds(params, CARD)
+    found = []
+    for name in ("generate", "verify", "judge"):
+        parts = []
+        for item in items:
+            size = known[item.model]
+            if item.stage == name and size is not None:
+                count = costs.tokens(params, item)
+                hours = costs.asking_hours(count, size, engine)
+                parts.append(Stage(name, item.found.total or 0, count, hours))
+        found.append(_sum(name, parts))
+    return [*found, _training(params)]
+
+
+def _sum(name: str, parts: list[Stage]) -> Stage:
+    tokens = Tokens(*(sum(part.tokens[place] for part in parts) for place in range(3)))
+    hours = sum(part.hours for part in parts)
+    return Stage(name, sum(part.requests for part in parts), tokens, hours)
+
+
+def _training(params: Params) -> Stage:
+    """All epochs of the selected pairs; fewer where the loss converges earlier."""
+    train = params.train
+    known = KNOWN["nvidia/Llama-3.1-Nemotron-Nano-8B-v1"]
+    _, speed = costs.speeds(params, CARD)
+    sides = [costs.trace_tokens(params, getattr(params.pairing, side)) for side in SIDES]
+    side = assumptions.PROBLEM_PROMPT.value + sum(sides) / len(sides)
+    epoch = costs.training_tokens(train, params.selector.k or 0, side)
+    hours = costs.training_hours(train, epoch, of_known(known, "bfloat16"), speed)
+    return Stage("train", 0, Tokens(epoch * train.own.epochs, 0, 0), hours)
+
+
+def cost_tables(recipe: Recipe) -> str:
+    """Of the whole, and by stage."""
+    runs = {pairs: stages(recipe(pairs)) for pairs in PAIRS}
+    return f"{_whole(runs)}\n\n{_by_stage(runs)}"
+
+
+def _whole(runs: dict[int, list[Stage]]) -> str:
+    rows = []
+    for pairs, run in runs.items():
+        asked = [stage.tokens for stage in run if stage.requests]
+        read, written = sum(one.read for one in asked), sum(one.written for one in asked)
+        hours = sum(stage.hours for stage in run)
+        terabytes = written * assumptions.CHARACTERS.value * 2 / 1e12
+        cards = hours / 24 / DAYS
+        numbers = [read / 1e9, written / 1e9, terabytes, hours, cards]
+        requests = short(sum(stage.requests for stage in run))
+        rows.append([f"{pairs:,}", requests, *map(_number, numbers)])
+    head = ["pairs", "requests", "tokens read, 10⁹", "tokens written, 10⁹"]
+    return results.table([*head, "TB stored", "GPU hours", f"cards for {DAYS} days"], rows)
+
+
+def _by_stage(runs: dict[int, list[Stage]]) -> str:
+    pairs, smallest = next(iter(runs.items()))
+    rows = []
+    for place, stage in enumerate(smallest):
+        a_pair = [stage.requests, stage.tokens.read, stage.tokens.written]
+        hours = [run[place].hours for run in runs.values()]
+        rows.append([stage.name, *(_number(one / pairs) for one in a_pair), *map(_number, hours)])
+    head = ["stage", "requests a pair", "tokens read a pair", "written a pair"]
+    return results.table([*head, *(f"GPU hours, {short(size)} pairs" for size in runs)], rows)
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 or value == 0 else f"{value:.2g}"
+
+
+class Published(NamedTuple):
+    """Tokens written a second and card, as somebody else measured it."""
+
+    what: str
+    active: float  # parameters that a token passes through
+    read: int  # tokens of a prompt
+    written: int
+    rate: float
+    source: str
+
+
+TENSORRT = "https://github.com/NVIDIA/TensorRT-LLM/blob"
+NVIDIA_1 = f"{TENSORRT}/00f37686aa85/docs/source/performance/perf-overview.md"
+NVIDIA_2 = f"{TENSORRT}/03e27c7d5ff0/docs/source/developer-guide/perf-overview.md"
+GPUSTACK = "https://docs.gpustack.ai/latest/performance-lab/gpt-oss-120b/h100"
+PUBLISHED = (
+    Published("Llama 3.1 8B, FP8, H100", 8.03e9, 128, 4096, 14_325, NVIDIA_1),
+    Published("Llama 3.1 8B, FP8, H100", 8.03e9, 20_000, 2_000, 1_351, NVIDIA_1),
+    Published("Llama 3.3 70B, FP8, 2 × H100", 70.55e9, 128, 4096, 4_199 / 2, NVIDIA_1),
+    Published("Llama 3.3 70B, FP8, 2 × H100", 70.55e9, 1000, 1000, 2_209, NVIDIA_2),
+    Published("GPT-OSS-120b, 4 × H100", 5.1e9, 1000, 1000, 4_685, NVIDIA_2),
+    Published("GPT-OSS-120b, 4 × H100", 5.1e9, 8192, 1024, 1_169, NVIDIA_2),
+    Published("GPT-OSS-120b, vLLM, 2 × H100", 5.1e9, 215, 196, 7_648.67 / 2, GPUSTACK),
+)
+
+
+def against_published() -> str:
+    """The assumptions, asked the same; above 1 they promise more than was measured."""
+    peak = CARD.tflops * 1e12
+    rows = []
+    for one in PUBLISHED:
+        flop = 2 * one.active / peak
+        seconds = flop * one.read / assumptions.READING.value
+        seconds += flop * one.written / assumptions.DECODING.value
+        ours = one.written / seconds
+        lengths = f"{one.read:,} → {one.written:,}"
+        cells = [one.what, lengths, f"{one.rate:,.0f}", f"{ours:,.0f}", f"{ours / one.rate:.1f}"]
+        rows.append([*cells, f"[source]({one.source})"])
+    head = ["measured by others", "tokens read → written", "tokens/s a card"]
+    return results.table([*head, "assumed", "assumed ÷ measured", ""], rows)
+
+
+def computed() -> dict[str, str]:
+    """What needs no measurement, by marker."""
+    return {
+        "paper": cost_tables(paper),
+        "lean": cost_tables(lean),
+        "published": against_published(),
+    }
+
+
+def measured(folder: Path, rows: int) -> dict[str, str]:
+    ranked = scale_ranking.measure(folder, rows)
+    stored = scale_store.measure(folder)
+    return {
+        "ranking": ranked.text,
+        "store": stored.text,
+        "limits": scale_store.limits(stored, ranked.bytes_a_pair, PAIRS),
+    }
+
+
+def into_document(name: str, text: str) -> None:
+    """In the place of what stands between the markers of that name."""
+    content = DOCUMENT.read_text(encoding="utf-8")
+    begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+    assert content.count(begin) == content.count(end) == 1, name
+    before, _, rest = content.partition(begin)
+    after = rest.partition(end)[2]
+    DOCUMENT.write_text(f"{before}{begin}{text}\n{end}{after}", encoding="utf-8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--costs", action="store_true", help="measure nothing")
+    parser.add_argument("--rows", type=int, default=scale_ranking.MOST, help="the largest ranking")
+    given = parser.parse_args()
+    if given.rows < 1_000_000 or given.rows % 1_000_000:
+        parser.error(f"--rows {given.rows}: allowed: whole millions")
+    parts = computed()
+    if given.costs:
+        print("\n\n".join(parts.values()))
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            parts |= measured(Path(folder), given.rows)
+        command = f"python -m bench.scale --rows {given.rows}"
+        results.record("scale", command, "\n\n".join(parts.values()))
+    for name, text in parts.items():
+        into_document(name, text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,244 @@
+"""The cut of `select` in two passes over Parquet files, in memory that hardly grows with the rows.
+
+Deltas lie on a grid (two means of five votes: 41 values), so a count of values is a whole ranking
+but for ties, and the first pass finds the cut exactly. Ties are ordered by a seeded hash, and of n
+even hashes the m-th smallest is known to about √n places before any is computed: the second pass
+takes what lies surely below, keeps the few in doubt, and counts whether it was right.
+"""
+
+import math
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from bench import results
+from bench.scale_store import apart, memory
+from delta.errors import InputError
+from delta.order import draw_order
+from delta.select import SelectorParams, select
+
+BATCH = 1 << 17  # rows in memory at once
+SIGMAS = 8.0  # of the window in doubt; wrong once in 10¹⁵ times, and noticed then
+DIGITS = 12  # hexadecimal, of a hash as a place between 0 and 1
+
+MOST = 100_000_000  # rows
+FILES = 100  # of as many rows each; sizes are one, ten and all of them
+GOAL = 1_000_000_000
+TURNS = 3  # of the smallest size
+SEED = 6
+
+
+class Cut(NamedTuple):
+    """What the first pass finds. Of the pairs with this score `needed` of `tied` are in."""
+
+    score: float
+    needed: int
+    tied: int
+    values: int  # different scores
+
+
+def top(files: Sequence[Path], k: int, seed: int, into: Path) -> Cut:
+    """Write the ids of the k pairs with the largest score, ties by seeded hash, in file order."""
+    cut = find_cut(files, k)
+    low, high = window(cut, SIGMAS)
+    while not _written(files, cut, seed, into, low, high):
+        low, high = 0.0, 1.0  # the hashes were not even: keep all that tie
+    return cut
+
+
+def find_cut(files: Sequence[Path], k: int) -> Cut:
+    counts: Counter[float] = Counter()
+    for batch in _batches(files, ["score"]):
+        for entry in pc.value_counts(batch["score"].drop_null()).to_pylist():
+            counts[entry["values"]] += entry["counts"]
+    above = 0
+    for score in sorted(counts, reverse=True):
+        if above + counts[score] >= k:
+            return Cut(score, k - above, counts[score], len(counts))
+        above += counts[score]
+    raise InputError(f"k = {k}: only {above} pairs have a score; allowed: 1 to {above}")
+
+
+def window(cut: Cut, sigmas: float) -> tuple[float, float]:
+    """Between which places of 0 to 1 the last hash lies that is in."""
+    share = cut.needed / cut.tied
+    spread = sigmas * (math.sqrt(share * (1 - share) / cut.tied) + 1 / cut.tied)
+    return max(0.0, share - spread), min(1.0, share + spread)
+
+
+def _written(
+    files: Sequence[Path], cut: Cut, seed: int, into: Path, low: float, high: float
+) -> bool:
+    """The second pass; False where the window did not hold the last pair that is in."""
+    schema = pa.schema([("pair_id", pa.string())])
+    sure, doubted = 0, []
+    with pq.ParquetWriter(into, schema) as writer:
+        for batch in _batches(files, ["pair_id", "score"]):
+            above = batch.filter(pc.greater(batch["score"], cut.score))
+            writer.write_batch(above.select(["pair_id"]).cast(schema))
+            taken = []
+            for pair_id in batch.filter(pc.equal(batch["score"], cut.score))["pair_id"].to_pylist():
+                drawn = draw_order(seed, pair_id)
+                place = int(drawn[:DIGITS], 16) / 16**DIGITS
+                if place < low:
+                    taken.append(pair_id)
+                elif place <= high:
+                    doubted.append((drawn, pair_id))
+            sure += len(taken)
+            writer.write_table(pa.table([taken], schema=schema))
+        left = cut.needed - sure
+        if not 0 <= left <= len(doubted):
+            return False
+        last = [pair_id for _, pair_id in sorted(doubted)[:left]]
+        writer.write_table(pa.table([last], schema=schema))
+    return True
+
+
+def _batches(files: Sequence[Path], columns: list[str]) -> Iterator[Any]:
+    for file in files:
+        with pq.ParquetFile(file) as content:
+            yield from content.iter_batches(batch_size=BATCH, columns=columns)
+
+
+def simulated(file: int, rows: int) -> pl.DataFrame:
+    """Pairs with five votes a side, the chosen side's a little higher, and their delta."""
+    random = np.random.default_rng(file)
+    draws = random.integers(0, 20, (2, rows, 5), dtype=np.uint8)
+    chosen = np.repeat([1, 2, 3, 4, 5], [1, 2, 4, 7, 6])[draws[0]]  # twentieths
+    rejected = np.repeat([1, 2, 3, 4, 5], [2, 4, 6, 5, 3])[draws[1]]
+    number = pl.Series("number", np.arange(file * rows, (file + 1) * rows))
+    samples = [pl.Series(one) for one in random.integers(0, 8, (2, rows))]
+    ids = {
+        "chosen_id": pl.format("openr1-{}/s1-32b/{}", number, samples[0]),
+        "rejected_id": pl.format("openr1-{}/s1-3b/{}", number, samples[1]),
+    }
+    return (
+        pl.select(**ids, problem_id=pl.format("openr1-{}", number))
+        .with_columns(pair_id=pl.format("{}>{}", "chosen_id", "rejected_id"))
+        .with_columns(
+            pl.Series("chosen_votes", chosen),
+            pl.Series("rejected_votes", rejected),
+            pl.Series("score", (chosen.sum(1) - rejected.sum(1)) / 5),
+        )
+    )
+
+
+def wide(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The same as the tables that `select` reads."""
+    outcomes = {f"{side}_outcome": pl.lit("correct") for side in ("chosen", "rejected")}
+    pairs = rows.select(
+        "pair_id", "problem_id", "chosen_id", "rejected_id", **outcomes
+    ).with_columns(length_difference=pl.int_range(pl.len()), recipe=pl.lit("strong > weak"))
+    sides = [
+        rows.select(
+            trace_id=f"{side}_id",
+            judge=pl.lit("simulated"),
+            dimension=pl.lit("step_coherence"),
+            votes=pl.col(f"{side}_votes").arr.to_list(),
+            refused=pl.lit(0),
+        )
+        for side in ("chosen", "rejected")
+    ]
+    return pairs, pl.concat(sides)
+
+
+class Ranked(NamedTuple):
+    rows: int
+    seconds: float
+    of_a_core: float  # seconds, of this process and its threads
+    grown: int  # bytes of memory beyond those before
+    cut: Cut
+
+
+class Measured(NamedTuple):
+    text: str
+    bytes_a_pair: float  # of memory, by `select` itself
+
+
+def kept(rows: int) -> int:
+    """The paper's largest share: 5,000 of 16,500."""
+    return rows * 5_000 // 16_500
+
+
+def rank(files: Sequence[Path], rows: int) -> Ranked:
+    """For a process of its own."""
+    before, start, core = memory("VmRSS"), time.perf_counter(), time.process_time()
+    cut = top(files, kept(rows), SEED, files[0].with_name("top.parquet"))
+    seconds, of_a_core = time.perf_counter() - start, time.process_time() - core
+    return Ranked(rows, seconds, of_a_core, memory("VmHWM") - before, cut)
+
+
+def in_memory(rows: int) -> tuple[float, float, int, set[str]]:
+    """`select` on the first file: seconds, those of a core, bytes grown, and the pairs."""
+    before = memory("VmRSS")
+    pairs, ratings = wide(simulated(0, rows))
+    params = SelectorParams(mode="top", by="step_coherence", k=kept(rows), seed=SEED)
+    start, core = time.perf_counter(), time.process_time()
+    table, _ = select(params, pairs, ratings)
+    seconds, of_a_core = time.perf_counter() - start, time.process_time() - core
+    found = set(table.filter("selected")["pair_id"])
+    return seconds, of_a_core, memory("VmHWM") - before, found
+
+
+def measure(folder: Path, most: int) -> Measured:
+    smallest = most // FILES
+    seconds, of_a_core, grown, expected = apart(in_memory, smallest)
+    files = [folder / f"{file}.parquet" for file in range(FILES)]
+    for number, file in enumerate(files):
+        simulated(number, smallest).select("pair_id", "score").write_parquet(file)
+    runs = []
+    for number in (1, 10, FILES):
+        size = number * smallest
+        turns = [apart(rank, files[:number], size) for _ in range(TURNS if number == 1 else 1)]
+        runs.append(sorted(turns, key=lambda run: run.of_a_core)[len(turns) // 2])
+        taken = pl.scan_parquet(folder / "top.parquet")
+        assert taken.select(pl.len()).collect().item() == kept(size)
+        if number == 1:
+            same = set(taken.collect()["pair_id"]) == expected
+            assert same, "the two passes take other pairs than select"
+    bytes_a_row = sum(file.stat().st_size for file in files) / most
+    first = ["`select`, in memory", f"{smallest:,}", f"{seconds:.1f}", f"{of_a_core:.1f}"]
+    rows = [[*first, _mib(grown), "", ""], *map(_row, runs)]
+    head = ["way", "pairs", "seconds", "of a core", "MiB grown", "tied at the cut", "in doubt"]
+    text = f"{results.table(head, rows)}\n\n{_law(runs, bytes_a_row)}"
+    return Measured(text, grown / smallest)
+
+
+def _row(run: Ranked) -> list[str]:
+    low, high = window(run.cut, SIGMAS)
+    numbers = [f"{run.seconds:.1f}", f"{run.of_a_core:.1f}", _mib(run.grown)]
+    doubted = f"{(high - low) * run.cut.tied:,.0f}"
+    return ["two passes", f"{run.rows:,}", *numbers, f"{run.cut.tied:,}", doubted]
+
+
+def _law(runs: list[Ranked], bytes_a_row: float) -> str:
+    """A line through the two largest sizes, held against the smallest, and drawn on."""
+    smallest, first, last = runs
+    slope = (last.of_a_core - first.of_a_core) / (last.rows - first.rows)
+    fixed = first.of_a_core - slope * first.rows
+    times = GOAL / last.rows
+    tied, needed = int(last.cut.tied * times), int(last.cut.needed * times)
+    low, high = window(last.cut._replace(tied=tied, needed=needed), SIGMAS)
+    expected = fixed + slope * smallest.rows
+    minutes = (fixed + slope * GOAL) / 60
+    lines = [
+        f"Seconds of a core = {fixed:.1f} + {slope * 1e6:.2f} × millions of pairs, the line "
+        f"through {first.rows:,} and {last.rows:,}.",
+        f"At {smallest.rows:,}, which it was not drawn through, it says {expected:.1f} and "
+        f"{smallest.of_a_core:.1f} were measured.",
+        f"At {GOAL:,}: {minutes:.0f} minutes of a core, {bytes_a_row * GOAL / 1e9:.0f} GB of Parquet "
+        f"({bytes_a_row:.1f} bytes a pair), some {(high - low) * tied:,.0f} ids in doubt.",
+    ]
+    return "\n".join(lines)
+
+
+def _mib(size: float) -> str:
+    return f"{size / 2**20:,.0f}"

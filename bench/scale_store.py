@@ -1,0 +1,160 @@
+"""What a pair costs where today's design holds all of them: reply store, page, DVC's cache."""
+
+import base64
+import gzip
+import multiprocessing
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import NamedTuple, ParamSpec, TypeVar
+
+from bench import results
+from delta.replies import Shelf
+
+SHELVES = ((200_000, 400), (20_000, 20_000))  # replies, letters of each
+TRACES = 8  # of a generator and problem
+PAGE = (1_000, 600)  # pairs, letters of a trace
+STRING = 2**29 - 24  # characters: the most that V8, Chromium's JavaScript, holds in one string
+ROOM = 24 * 2**30  # bytes of memory in which a laptop's run should end
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def apart(function: Callable[P, R], *given: P.args, **named: P.kwargs) -> R:
+    """In a fresh process, whose memory is its own."""
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn) as pool:
+        return pool.submit(function, *given, **named).result()
+
+
+def memory(name: str) -> int:
+    """Bytes of this process: VmRSS, or the most it had, VmHWM (ru_maxrss outlives an exec)."""
+    found = re.search(rf"^{name}:\s*(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
+    assert found is not None
+    return int(found[1]) * 1024
+
+
+class Opened(NamedTuple):
+    keys: int
+    gigabytes: float
+    seconds: float  # of a core
+    index: float  # bytes of memory a key
+
+
+class Measured(NamedTuple):
+    text: str
+    index: float  # bytes of memory a key of the store
+    opening: float  # GB a second
+    adding: float
+    gigabytes: float  # a trace
+    page: float  # characters of the page's list a pair
+
+
+def fill(folder: Path, keys: int, letters: int) -> None:
+    """By the store's own put, so that the lines are its own."""
+    text = "so x = 3, and " * (letters // 14)
+    with Shelf(folder) as shelf:
+        for number in range(keys):
+            key = f"{number:064x}"
+            value = {"text": text, "finish_reason": "stop"}
+            shelf.put(key, value | {"prompt_tokens": 200, "completion_tokens": letters // 4})
+
+
+def opened(folder: Path) -> Opened:
+    """For a process of its own."""
+    size = sum(file.stat().st_size for file in folder.glob("*.log"))
+    before, start = memory("VmRSS"), time.process_time()
+    with Shelf(folder) as shelf:
+        seconds = time.process_time() - start
+        return Opened(len(shelf), size / 1e9, seconds, (memory("VmHWM") - before) / len(shelf))
+
+
+def dvc_add(file: Path) -> float:
+    """Seconds for hashing a file and copying it into DVC's cache."""
+    workspace = file.parent / "dvc"
+    workspace.mkdir()
+    shutil.move(file, workspace / "replies.log")
+    dvc = [sys.executable, "-m", "dvc"]
+    subprocess.run([*dvc, "init", "--no-scm", "--quiet"], cwd=workspace, check=True)
+    start = time.perf_counter()
+    subprocess.run([*dvc, "add", "replies.log", "--quiet"], cwd=workspace, check=True)
+    seconds = time.perf_counter() - start
+    shutil.rmtree(workspace)
+    return seconds
+
+
+def listed(folder: Path) -> float:
+    """Characters a pair that the page of `make browse` reads as one string before it shows any."""
+    from tests.test_browse_size import build, simulate  # what the fresh processes need not load
+
+    pairs, letters = PAGE
+    folder.mkdir()
+    simulate(folder, pairs, letters)
+    build(folder)
+    packed = (folder / "pairs/data/index.js").read_text().split('"')[-2]
+    return len(gzip.decompress(base64.b64decode(packed)).decode()) / pairs
+
+
+def measure(folder: Path) -> Measured:
+    shelves = []
+    for number, (keys, letters) in enumerate(SHELVES):
+        shelf = folder / f"shelf-{number}"
+        fill(shelf, keys, letters)
+        shelves.append(apart(opened, shelf))
+    traces = shelves[-1]
+    seconds = dvc_add(next(shelf.glob("*.log")))
+    page = listed(folder / "page")
+    rows = []
+    for one, (_, letters) in zip(shelves, SHELVES, strict=True):
+        rate = one.gigabytes / one.seconds
+        numbers = [f"{one.gigabytes:.2f}", f"{one.seconds:.1f}", f"{rate:.2f}", f"{one.index:,.0f}"]
+        rows.append([f"{one.keys:,}", f"{letters:,}", *numbers])
+    head = [
+        "replies",
+        "letters",
+        "GB",
+        "seconds of a core to open",
+        "GB/s",
+        "bytes of memory a reply",
+    ]
+    adding = traces.gigabytes / seconds
+    text = (
+        f"{results.table(head, rows)}\n\n`dvc add` of {traces.gigabytes:.2f} GB: {seconds:.1f} s, "
+        f"{adding:.2f} GB/s (hashed, and copied into the cache). The list of the page of pairs: "
+        f"{page:,.0f} characters a pair."
+    )
+    opening = traces.gigabytes / traces.seconds
+    return Measured(text, shelves[0].index, opening, adding, traces.gigabytes / traces.keys, page)
+
+
+def limits(measured: Measured, selecting: float, sizes: Sequence[int]) -> str:
+    """What each part comes to by these figures, and from how many pairs on it fails."""
+    keys = TRACES * measured.index
+    stored = TRACES * measured.gigabytes
+    rows = [
+        _row("page of pairs: its list, one string", measured.page, sizes, STRING),
+        _row("`select`: all pairs in memory", selecting, sizes, ROOM),
+        _row("store: index of one generator's traces", keys, sizes, ROOM),
+        _hours("store: opening it, at every start", stored / measured.opening, sizes),
+        _hours("DVC: the same text into its cache", stored / measured.adding, sizes),
+    ]
+    head = ["part", "a pair", *(f"{size:,} pairs" for size in sizes), "ends at"]
+    return results.table(head, rows)
+
+
+def _row(part: str, each: float, sizes: Sequence[int], room: int) -> list[str]:
+    there = [f"{each * size / 1e9:,.2f} GB" for size in sizes]
+    limit = f"{room / each / 1e6:,.1f} million ({room / 2**30:.1f} GiB)"
+    return [part, f"{each:,.0f} bytes", *there, limit]
+
+
+def _hours(part: str, each: float, sizes: Sequence[int]) -> list[str]:
+    there = [f"{each * size / 3600:,.2f} h" for size in sizes]
+    day = 24 * 3600 / each / 1e6
+    return [part, f"{each * 1e6:,.0f} µs", *there, f"{day:,.0f} million (a day)"]

@@ -1,0 +1,73 @@
+"""The files in launch/ and their page name only what exists."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.closure import ROOT
+
+SCRIPTS = ("launch/node.sh", "launch/slurm.sbatch")
+FILES = (*SCRIPTS, "launch/sky.yaml", "docs/launch.md")
+SKY = yaml.safe_load((ROOT / "launch/sky.yaml").read_text(encoding="utf-8"))
+PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+
+
+def text(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def targets(content: str) -> set[str]:
+    """What follows `make` where it begins a command."""
+    return set(re.findall(r"(?:^|[`;]|then|setup:)\s*make ([a-z-]+)", content, re.MULTILINE))
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_the_scripts_are_bash(name: str) -> None:
+    subprocess.run(["bash", "-n", str(ROOT / name)], check=True)
+
+
+def test_the_commands_of_the_cloud_task_are_bash(tmp_path: Path) -> None:
+    for part in ("setup", "run"):
+        script = tmp_path / part
+        script.write_text(SKY[part])
+        subprocess.run(["bash", "-n", str(script)], check=True)
+
+
+def test_the_cloud_task_has_the_keys_of_skypilot_and_asks_for_a_bucket() -> None:
+    keys = {"name", "workdir", "resources", "envs", "file_mounts", "setup", "run"}
+    assert set(SKY) == keys
+    assert set(SKY["resources"]) == {"accelerators", "use_spot", "disk_size"}
+    assert SKY["envs"]["BUCKET"] is None  # SkyPilot refuses a task with a null
+    used = set(re.findall(r"\$\{?([A-Z_]+)", yaml.safe_dump(SKY)))
+    assert used - {"DELTA_STORE", "HOME"} == set(SKY["envs"])
+
+
+def test_the_targets_are_those_of_the_makefile() -> None:
+    there = set(re.findall(r"^([a-z -]+):(?!=)", text("Makefile"), re.MULTILINE))
+    known = {target for line in there for target in line.split()}
+    assert targets("then make push; fi\nmake repro") == {"push", "repro"}
+    for name in FILES:
+        assert targets(text(name)) <= known, name
+    assert targets(text("launch/node.sh")) == {"setup", "plan", "repro"}
+
+
+def test_the_parameters_are_those_of_params_yaml() -> None:
+    """A key in capitals is a name of the user's."""
+    sections = "|".join(PARAMS)
+    found = set()
+    for name in FILES:
+        found |= set(re.findall(rf"\b(?:{sections})(?:\.\w+)+", text(name)))
+    assert {"engine.kind", "train.launch.sharding", "serving.MODEL.tensor_parallel"} <= found
+    for path in found:
+        value = PARAMS
+        for key in path.split("."):
+            value = next(iter(value.values())) if key.isupper() else value.get(key)
+            assert value is not None, path
+
+
+def test_every_file_of_launch_is_on_the_page() -> None:
+    for file in sorted((ROOT / "launch").iterdir()):
+        assert f"launch/{file.name}" in text("docs/launch.md")
