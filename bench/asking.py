@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -222,9 +223,9 @@ def expected() -> list[str]:
 def in_turns(url: str) -> tuple[dict[str, list[float]], dict[str, str]]:
     """Seconds of each way, after a turn that is not counted; and why a peer has none."""
     ways: dict[str, Callable[[], float]] = {
-        "bare aiohttp": lambda: here(bare, url),
-        "ours": lambda: here(ours, url),
-        **{name: lambda name=name: peer(name, url) for name in PEERS},
+        "bare aiohttp": partial(here, bare, url),
+        "ours": partial(here, ours, url),
+        **{name: partial(peer, name, url) for name in PEERS},
     }
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     missing: dict[str, str] = {}
