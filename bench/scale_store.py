@@ -17,7 +17,7 @@ from typing import NamedTuple, ParamSpec, TypeVar
 from bench import results
 from delta.replies import Shelf
 
-SHELVES = ((200_000, 400), (50_000, 20_000))  # replies, letters of each
+SHELVES = ((200_000, 400), (20_000, 20_000))  # replies, letters of each
 TRACES = 8  # of a generator and problem
 PAGE = (1_000, 600)  # pairs, letters of a trace
 STRING = 2**29 - 24  # characters: the most that V8, Chromium's JavaScript, holds in one string
