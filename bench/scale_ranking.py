@@ -114,14 +114,15 @@ def simulated(file: int, rows: int) -> pl.DataFrame:
     draws = random.integers(0, 20, (2, rows, 5), dtype=np.uint8)
     chosen = np.repeat([1, 2, 3, 4, 5], [1, 2, 4, 7, 6])[draws[0]]  # twentieths
     rejected = np.repeat([1, 2, 3, 4, 5], [2, 4, 6, 5, 3])[draws[1]]
-    number = pl.Series("number", np.arange(file * rows, (file + 1) * rows))
-    samples = [pl.Series(one) for one in random.integers(0, 8, (2, rows))]
-    ids = {
-        "chosen_id": pl.format("openr1-{}/s1-32b/{}", number, samples[0]),
-        "rejected_id": pl.format("openr1-{}/s1-3b/{}", number, samples[1]),
-    }
+    samples = random.integers(0, 8, (2, rows))
+    places = {"number": np.arange(file * rows, (file + 1) * rows)}
     return (
-        pl.select(**ids, problem_id=pl.format("openr1-{}", number))
+        pl.DataFrame(places | {"strong": samples[0], "weak": samples[1]})
+        .select(
+            problem_id=pl.format("openr1-{}", "number"),
+            chosen_id=pl.format("openr1-{}/s1-32b/{}", "number", "strong"),
+            rejected_id=pl.format("openr1-{}/s1-3b/{}", "number", "weak"),
+        )
         .with_columns(pair_id=pl.format("{}>{}", "chosen_id", "rejected_id"))
         .with_columns(
             pl.Series("chosen_votes", chosen),
@@ -234,8 +235,8 @@ def _law(runs: list[Ranked], bytes_a_row: float) -> str:
         f"through {first.rows:,} and {last.rows:,}.",
         f"At {smallest.rows:,}, which it was not drawn through, it says {expected:.1f} and "
         f"{smallest.of_a_core:.1f} were measured.",
-        f"At {GOAL:,}: {minutes:.0f} minutes of a core, {bytes_a_row * GOAL / 1e9:.0f} GB of Parquet "
-        f"({bytes_a_row:.1f} bytes a pair), some {(high - low) * tied:,.0f} ids in doubt.",
+        f"At {GOAL:,}: {minutes:.0f} minutes of a core, {bytes_a_row * GOAL / 1e9:.0f} GB of "
+        f"Parquet ({bytes_a_row:.1f} bytes a pair), some {(high - low) * tied:,.0f} ids in doubt.",
     ]
     return "\n".join(lines)
 
