@@ -11,6 +11,7 @@ import logging
 import os
 import signal
 import threading
+import weakref
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from delta.errors import IncompleteError, InputError
 LOG = logging.getLogger(__name__)
 Address = Literal["local", "auto"]
 OBJECTS_BYTES = 256 * 2**20  # of a cluster of our own: what passes through is small
+STARTS = 3
 MOST_LOSSES = 4  # workers lost with the same item in hand before it counts as their death
 TOGETHER = 2  # of those, so many may have been another item's fault; then in small company
 SMALLER = 16
@@ -35,7 +37,7 @@ def check_installed(key: str) -> None:
         )
 
 
-def join(address: Address) -> None:
+def join(address: Address, **settings: Any) -> None:
     """Be a driver of a Ray cluster, once a process: the one that $RAY_ADDRESS names or that runs on
     this machine (auto), or one of our own on this machine that ends with this process (local).
     """
@@ -44,10 +46,11 @@ def join(address: Address) -> None:
     if ray.is_initialized():
         return
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    own = {"include_dashboard": False, "object_store_memory": OBJECTS_BYTES}
+    if address == "local":
+        settings = {"include_dashboard": False, "object_store_memory": OBJECTS_BYTES} | settings
     ended = signal.getsignal(signal.SIGTERM)
     try:
-        ray.init(address=address, **(own if address == "local" else {}))
+        _init(address, settings)
     except ConnectionError as error:
         raise InputError(
             "no Ray cluster was found; start one (`ray start --head`) and run this on one of its "
@@ -55,6 +58,22 @@ def join(address: Address) -> None:
         ) from error
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, ended)  # Ray puts its own in its place
+
+
+def _init(address: Address, settings: dict[str, Any]) -> None:
+    """Ray gives a node of our own 30 s to start, whatever else a machine has to do."""
+    import ray
+
+    for left in range(STARTS - 1, -1, -1):
+        try:
+            ray.init(address=address, **settings)
+            return
+        except ConnectionError:
+            raise
+        except Exception:
+            if address != "local" or not left:
+                raise
+            ray.shutdown()
 
 
 def room(needs: dict[str, int]) -> int:
@@ -149,6 +168,8 @@ class Crew:
         self._needs = needs
         self.num_workers = room(needs) if most is None else min(room(needs), most)
         self._workers: list[_Worker] = []
+        # Their processors are wanted by others as soon as nobody has a use for this crew.
+        weakref.finalize(self, _dismiss, self._workers)
 
     def run(self, pieces: Iterable[list[Any]], window: int) -> Iterator[tuple[int, Any]]:
         """(number, answer or Lost) for every item, counted from 0, in the order of finishing.
@@ -180,12 +201,7 @@ class Crew:
             raise
 
     def close(self) -> None:
-        """At once, whatever they have in hand."""
-        import ray
-
-        for worker in self._workers:
-            ray.kill(worker.actor)
-        self._workers.clear()
+        _dismiss(self._workers)
 
     def _hire(self) -> None:
         import ray
@@ -229,6 +245,15 @@ class Crew:
                 f"{type(error).__name__}: {error}. What was answered before is kept; the same "
                 "command goes on"
             )
+
+
+def _dismiss(workers: list[_Worker]) -> None:
+    """At once, whatever they have in hand."""
+    import ray
+
+    for worker in workers:
+        ray.kill(worker.actor)
+    workers.clear()
 
 
 def _feed(worker: _Worker, queue: _Queue, window: int) -> None:
