@@ -58,8 +58,10 @@ test test-fast test-nightly: export OMP_NUM_THREADS := 1
 push: $(STAMP) ## hand on what was made: dvc push (REMOTE=name), whole even after one that was killed
 	@python -m stages.push $(if $(REMOTE),--remote $(REMOTE))
 
-bench: $(STAMP) ## measure NAME=asking against others, in turns; figures go to bench/RESULTS.md
-	@python -m bench.$(or $(NAME),asking)
+# One after the other, on a machine that does nothing else: hours, and gigabytes of temporary tables.
+BENCHES := asking tokens verifying ranking training noop ablation pages memory scale
+bench: $(STAMP) ## measure against others, in turns, NAME=asking or all; figures go to bench/RESULTS.md
+	for name in $(or $(NAME),$(BENCHES)); do python -m bench.$$name || exit 1; done
 
 docs: ## copy the report's page, claims and figures of the last run to docs/, for Git
 	cp report/index.html report/claims.md report/accuracy.svg report/figure-*.svg docs/
@@ -100,7 +102,7 @@ lock: ## rewrite requirements.lock after a change of pyproject.toml (5 minutes)
 
 clean: ## remove the environment and the tools' caches (no results)
 	$(GUARD)
-	rm -rf $(VENV) .venv-lock .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .venv-lock .bench .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 
 # The first Python that fits; PYTHON=… names one. The venv's own bin is left out of the search.

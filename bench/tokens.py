@@ -89,7 +89,7 @@ def count(prompts: Counter[str], finished: Any) -> None:
 def ours(number: int) -> Measured:
     engine, asked, warm = prepare(number)
     list(engine.ask([warm]))
-    loaded = engine._loaded()
+    loaded = engine.load()
     prompts: Counter[str] = Counter()
     step = loaded.step
 
@@ -127,7 +127,7 @@ def votes(engine: Offline, number: int, texts: list[str]) -> list[Request]:
 def theirs(number: int, prefix_caching: bool = True) -> Measured:
     engine, asked, warm = prepare(number)
     requests = [request for _, request in asked]
-    tokens = engine._tokens([warm, *requests])
+    tokens = engine.tokens([warm, *requests])
     os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
     from vllm import LLM
 

@@ -47,7 +47,12 @@ CODE = CodeParams(
 
 def ours(traces: list[LongTrace], extraction: Any, limit_s: float = 10.0) -> list[Verdict]:
     params = GradingParams(
-        workers=WORKERS, limit_s=limit_s, max_ungradable=1.0, extraction=extraction, code=CODE
+        where="local",
+        workers=WORKERS,
+        limit_s=limit_s,
+        max_ungradable=1.0,
+        extraction=extraction,
+        code=CODE,
     )
     cases = (Case("math", trace.gold, trace.text, trace.finish_reason) for trace in traces)
     return list(outcomes(params, cases))
