@@ -185,7 +185,7 @@ class Crew:
                 for worker in self._workers:
                     _feed(worker, queue, window)
                 worker, answers = self._next()
-                if isinstance(answers, Exception):
+                if isinstance(answers, str):
                     losses += 1
                     self._workers.remove(worker)
                     answered = [(number, LOST) for number in queue.put_back(worker.in_hand)]
@@ -215,8 +215,8 @@ class Crew:
             actor = actors.remote(*self._arguments)
             self._workers.append(_Worker(actor, [actor.ready.remote()]))
 
-    def _next(self) -> tuple[_Worker, list[tuple[int, Any]] | Exception]:
-        """The worker whose oldest call has ended, and what came of it."""
+    def _next(self) -> tuple[_Worker, list[tuple[int, Any]] | str]:
+        """The worker whose oldest call has ended, and its answers, or why it is lost."""
         import ray
         from ray.exceptions import RayError, RayTaskError
 
@@ -229,22 +229,27 @@ class Crew:
         try:
             answers = ray.get(ended[0]) or []
         except RayError as error:
-            cause = error.cause if isinstance(error, RayTaskError) else error
-            if isinstance(cause, InputError):
-                raise cause from None
+            if isinstance(error, RayTaskError) and isinstance(error.cause, InputError):
+                raise error.cause from None
             LOG.warning("a worker is lost: %s", error)
             ray.kill(worker.actor)  # it may only be out of reach
-            return worker, cause
+            # Not the error itself: its traceback would keep this crew and all its workers.
+            return worker, _reason(error)
         worker.ready = True
         return worker, answers
 
-    def _check(self, losses: int, error: Exception) -> None:
+    def _check(self, losses: int, reason: str) -> None:
         if losses > MOST_LOSSES + self.num_workers:  # all of them may have been on one node
             raise IncompleteError(
                 f"{losses} Ray workers were lost in a row and nothing was answered; the last: "
-                f"{type(error).__name__}: {error}. What was answered before is kept; the same "
-                "command goes on"
+                f"{reason}. What was answered before is kept; the same command goes on"
             )
+
+
+def _reason(error: Exception) -> str:
+    """What a worker raised, without the traceback that Ray puts before it; or how it died."""
+    cause = getattr(error, "cause", None) or error
+    return f"{type(cause).__name__}: {cause}"
 
 
 def _dismiss(workers: list[_Worker]) -> None:

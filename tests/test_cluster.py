@@ -183,7 +183,7 @@ def test_a_killed_replica_costs_what_it_had_in_flight_and_no_reply_differs(
     for start in range(0, len(asked), 4):
         assert len({first[request.key()] for request in asked[start : start + 4]}) == 1
     del engine  # whoever wants the processors next gets them
-    wait_until(lambda: ray.available_resources().get("CPU") == 2, 60)
+    wait_until(lambda: ray.available_resources().get("CPU") == 2, 120)
     assert dict(Offline(vllm, serving, folder).ask(asked)) == replies
 
 
@@ -263,7 +263,7 @@ def marked() -> dict[int, str]:
 def wait_until(true: Any, seconds: float) -> None:
     end = time.monotonic() + seconds
     while not true():
-        assert time.monotonic() < end, "too long"
+        assert time.monotonic() < end, f"after {seconds} s: {marked()}"
         time.sleep(0.2)
 
 
@@ -278,7 +278,7 @@ def test_nothing_is_left_of_a_driver_that_is_killed(tmp_path: Path) -> None:
         assert len(marked()) >= 5  # driver, Ray's own, an actor, its worker
         driver.kill()
         driver.wait()
-        wait_until(lambda: not marked(), 60)
+        wait_until(lambda: not marked(), 240)  # seconds, but on a busy machine
     finally:
         for pid in marked():
             os.kill(pid, signal.SIGKILL)
