@@ -142,11 +142,14 @@ def test_an_engine_that_is_killed_amid_its_requests_leaves_no_process_behind(
         env={**os.environ, "MARK": mark},
         stdout=subprocess.PIPE,
     )
-    assert process.stdout is not None
-    assert b"answered\n" in iter(process.stdout.readline, b"")
-    assert str(process.pid) in alive_with(mark)
-    process.send_signal(how)
-    assert process.wait(60) == -how
+    try:
+        assert process.stdout is not None
+        assert b"answered\n" in iter(process.stdout.readline, b"")
+        assert str(process.pid) in alive_with(mark)
+        process.send_signal(how)
+        assert process.wait(60) == -how
+    finally:
+        process.kill()
     time.sleep(3)  # what sees its parent gone has ended by then
     assert alive_with(mark) == []
 
