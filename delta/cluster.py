@@ -231,9 +231,9 @@ class Crew:
         except RayError as error:
             if isinstance(error, RayTaskError) and isinstance(error.cause, InputError):
                 raise error.cause from None
-            LOG.warning("a worker is lost: %s", error)
+            # Not the error itself, here or in the log: its traceback would keep this crew alive.
+            LOG.warning("a worker is lost: %s", str(error))
             ray.kill(worker.actor)  # it may only be out of reach
-            # Not the error itself: its traceback would keep this crew and all its workers.
             return worker, _reason(error)
         worker.ready = True
         return worker, answers
