@@ -227,7 +227,12 @@ def test_a_change_affects_what_depends_on_it(
             99,
             {"questions@long-sums", "problems", "report"} | ON_BASE | ON_POLICY,
         ),
-        ("benchmarks.humaneval.max_tokens", 99, {"problems", "report"} | ON_BASE | ON_POLICY),
+        pytest.param(
+            "benchmarks.humaneval.max_tokens",
+            99,
+            {"problems", "report"} | ON_BASE | ON_POLICY,
+            marks=pytest.mark.nightly,
+        ),
     ],
 )
 def test_a_change_reruns_what_depends_on_it_and_going_back_reruns_nothing(
