@@ -11,9 +11,8 @@ import pytest
 from filelock import FileLock
 
 from delta.engines.endpoint import KEY_VARIABLE
-from tests.closure import ROOT
+from tests.served import fresh
 from tests.server import Server
-from tests.test_pipeline import prepare
 from tests.tiny import write_model
 from tests.workspace import Workspace
 
@@ -52,12 +51,6 @@ def digests(space: Workspace) -> dict[str, str]:
             name = str(path.relative_to(space.folder))
             found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
     return found
-
-
-def fresh(folder: Path, server: Server, model: Path) -> Workspace:
-    space = Workspace(folder, ROOT / "profiles/smoke.yaml")
-    prepare(space, server, model)
-    return space
 
 
 @pytest.fixture(scope="session")

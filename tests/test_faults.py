@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from tests.closure import ROOT
+from tests.served import CONCURRENCY, fresh
 from tests.server import Server
-from tests.test_pipeline import CONCURRENCY, prepare
 from tests.tiny import write_model
 from tests.workspace import Workspace, stages_run
 
@@ -38,8 +38,7 @@ def space(tmp_path_factory: pytest.TempPathFactory, server: Server) -> Workspace
     """As far as the problems: what comes next is asking."""
     model = tmp_path_factory.mktemp("tiny")
     write_model(model)
-    space = Workspace(tmp_path_factory.mktemp("faults"), ROOT / "profiles/smoke.yaml")
-    prepare(space, server, model)
+    space = fresh(tmp_path_factory.mktemp("faults"), server, model)
     space.dvc("repro", "problems", "fetch@tiny")
     return space
 

@@ -11,9 +11,8 @@ import pytest
 
 from delta.experiments import ExperimentParams, cells
 from delta.params import read_all, sections
-from tests.closure import ROOT
+from tests.served import fresh
 from tests.server import Server
-from tests.test_pipeline import prepare
 from tests.tiny import write_model
 from tests.workspace import Workspace
 
@@ -25,8 +24,7 @@ def space(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
     model = tmp_path_factory.mktemp("tiny")
     write_model(model)
     with Server() as server:
-        space = Workspace(tmp_path_factory.mktemp("figures"), ROOT / "profiles/smoke.yaml")
-        prepare(space, server, model)
+        space = fresh(tmp_path_factory.mktemp("figures"), server, model)
         space.output = space.run("python", "-m", "stages.experiment", "all", "--jobs", "2")
         yield space
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.calm import Calm, digests, fresh
+from tests.calm import Calm, digests
+from tests.served import CONCURRENCY, fresh
 from tests.server import Server
-from tests.test_pipeline import CONCURRENCY
 from tests.workspace import Workspace, stages_run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]

@@ -10,42 +10,17 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pytest
 
 from delta import weights
-from tests.closure import ROOT
+from tests.served import CONCURRENCY, GENERATORS, fresh
 from tests.server import Server
 from tests.tiny import write_model
 from tests.workspace import Workspace, stages_run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
-CONCURRENCY = 4
-GENERATORS = ("zero-shot", "one-shot", "three-shot")
-
-
-def prepare(space: Workspace, server: Server, model: Path) -> None:
-    def change(content: dict[str, Any]) -> None:
-        source = {"path": str(model), "sha256": weights.fingerprint_of(model)}
-        content["models"] = {"tiny": {"folder": source}}
-        content["serving"]["tiny"] = content["serving"].pop("smollm2-135m")
-        content["engine"]["kind"] = "endpoint"
-        content["engine"]["endpoint"] |= {"base_urls": [server.url], "concurrency": CONCURRENCY}
-        for generator in content["generators"].values():
-            generator["model"] = "tiny"
-        content["judge"]["rater"] = "llm"
-        content["judge"]["llm"]["model"] = "tiny"
-        content["judge"]["second"]["llm"]["model"] = "tiny"
-        content["verify"]["llm"]["model"] = "tiny"
-        content["train"] |= {"base": "tiny", "max_length": 512}
-        for name in GENERATORS:
-            content["evaluation"]["models"][name]["model"] = "tiny"
-
-    space.edit(change)
-    space.commit()
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +33,7 @@ def server() -> Iterator[Server]:
 def space(tmp_path_factory: pytest.TempPathFactory, server: Server) -> Workspace:
     model = tmp_path_factory.mktemp("tiny")
     write_model(model)
-    space = Workspace(tmp_path_factory.mktemp("space"), ROOT / "profiles/smoke.yaml")
-    prepare(space, server, model)
-    return space
+    return fresh(tmp_path_factory.mktemp("space"), server, model)
 
 
 def start(space: Workspace) -> "subprocess.Popen[bytes]":

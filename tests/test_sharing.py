@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.calm import Calm, digests, fresh
+from tests.calm import Calm, digests
+from tests.served import fresh
 from tests.server import Server
 from tests.workspace import Workspace, stages_run
 

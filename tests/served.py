@@ -1,0 +1,39 @@
+"""A workspace of the smallest profile whose engine is a server of the tests, and its model tiny."""
+
+from pathlib import Path
+from typing import Any
+
+from delta import weights
+from tests.closure import ROOT
+from tests.server import Server
+from tests.workspace import Workspace
+
+CONCURRENCY = 4
+GENERATORS = ("zero-shot", "one-shot", "three-shot")
+
+
+def prepare(space: Workspace, server: Server, model: Path) -> None:
+    def change(content: dict[str, Any]) -> None:
+        source = {"path": str(model), "sha256": weights.fingerprint_of(model)}
+        content["models"] = {"tiny": {"folder": source}}
+        content["serving"]["tiny"] = content["serving"].pop("smollm2-135m")
+        content["engine"]["kind"] = "endpoint"
+        content["engine"]["endpoint"] |= {"base_urls": [server.url], "concurrency": CONCURRENCY}
+        for generator in content["generators"].values():
+            generator["model"] = "tiny"
+        content["judge"]["rater"] = "llm"
+        content["judge"]["llm"]["model"] = "tiny"
+        content["judge"]["second"]["llm"]["model"] = "tiny"
+        content["verify"]["llm"]["model"] = "tiny"
+        content["train"] |= {"base": "tiny", "max_length": 512}
+        for name in GENERATORS:
+            content["evaluation"]["models"][name]["model"] = "tiny"
+
+    space.edit(change)
+    space.commit()
+
+
+def fresh(folder: Path, server: Server, model: Path) -> Workspace:
+    space = Workspace(folder, ROOT / "profiles/smoke.yaml")
+    prepare(space, server, model)
+    return space
