@@ -64,7 +64,8 @@ def write_traces(
             numbers = range(start, min(problems, start + BATCH))
             places = [(number, sample) for number in numbers for sample in range(samples)]
             traces = [trace(name, number, sample, text(chance)) for number, sample in places]
-            file.write_table(frame_of(traces, TRACE).to_arrow().cast(schema))
+            batch = frame_of(traces, TRACE).to_arrow().cast(schema)
+            file.write_table(batch, row_group_size=tables.TEXT_ROWS)
             verdicts += [
                 {
                     "trace_id": one["trace_id"],

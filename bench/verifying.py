@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from bench import results
@@ -64,24 +65,28 @@ def is_right(row: dict[str, str]) -> dict[str, bool]:
     return {"right": verify(parse(f"\\boxed{{{row['gold']}}}"), parse(row["text"]))}
 
 
-def theirs(traces: list[LongTrace]) -> list[bool]:
-    """In a process of its own, so that no run finds what another has cached."""
+def apart(way: Callable[..., list[Any]], *given: Any) -> list[Any]:
+    """What `way` returns in a process of its own: no run finds what another has loaded or kept."""
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe(duplex=False)
-    rows = {"gold": [trace.gold for trace in traces], "text": [trace.text for trace in traces]}
-    process = context.Process(target=_mapped, args=(rows, there))
+    process = context.Process(target=_send, args=(there, way, given))
     process.start()
     there.close()
     try:
-        found: list[bool] = here.recv()
+        found: list[Any] = here.recv()
     finally:
         process.join()
     return found
 
 
-def _mapped(rows: dict[str, list[str]], to_parent: Any) -> None:
+def _send(to_parent: Any, way: Callable[..., list[Any]], given: tuple[Any, ...]) -> None:
+    to_parent.send(way(*given))
+
+
+def theirs(traces: list[LongTrace]) -> list[bool]:
     import datasets
 
+    rows = {"gold": [trace.gold for trace in traces], "text": [trace.text for trace in traces]}
     datasets.disable_progress_bars()
     logging.disable(logging.WARNING)
     with tempfile.TemporaryDirectory() as folder:
@@ -90,7 +95,7 @@ def _mapped(rows: dict[str, list[str]], to_parent: Any) -> None:
         mapped = made.map(
             is_right, num_proc=WORKERS, load_from_cache_file=False, cache_file_name=path
         )
-        to_parent.send(list(mapped["right"]))
+        return list(mapped["right"])
 
 
 def differences(
@@ -165,14 +170,14 @@ def main() -> None:
         sys.exit(__doc__)
     problems = int(sys.argv[1]) if len(sys.argv) == 2 else PROBLEMS
     source, traces = long_traces(problems, SEED)
-    right = theirs(traces)
+    right = apart(theirs, traces)
     same = differences(traces, right, ours(traces, "math_verify"))
     assert not same, differences_table(same)
     listed = differences(traces, right, ours(traces, "last_box"))
     ways = {
-        "datasets.map": lambda: theirs(traces),
-        "math_verify": lambda: ours(traces, "math_verify"),
-        "last_box": lambda: ours(traces, "last_box"),
+        "datasets.map": lambda: apart(theirs, traces),
+        "math_verify": lambda: apart(ours, traces, "math_verify"),
+        "last_box": lambda: apart(ours, traces, "last_box"),
     }
     seconds = results.in_turns(ways, TURNS)
     rows = [[name, " ".join(f"{one:.1f}" for one in times)] for name, times in seconds.items()]

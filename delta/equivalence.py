@@ -45,9 +45,9 @@ class Remainder(NamedTuple):
     answer: str  # the part after the reasoning
 
 
-def remainder(rows: pl.DataFrame, verdicts: pl.DataFrame) -> list[Remainder]:
-    """Those of `rows` (traces with their problem) to ask about: complete, with a clear box, and
-    not accepted by the grader, whose word `verdicts` (delta.records.VERDICT) has."""
+def remainder(rows: Iterable[pl.DataFrame], verdicts: pl.DataFrame) -> list[Remainder]:
+    """Those of `rows` (traces with their problem, in batches) to ask about: complete, with a clear
+    box, and not accepted by the grader, whose word `verdicts` (delta.records.VERDICT) has."""
     doubted = (
         (pl.col("decided_by") == "grader")
         & (pl.col("outcome") != "correct")
@@ -57,7 +57,9 @@ def remainder(rows: pl.DataFrame, verdicts: pl.DataFrame) -> list[Remainder]:
     decided = verdicts.select("trace_id", "outcome", "decided_by")
     left = []
     for row in (
-        rows.join(decided, on="trace_id", how="left", maintain_order="left")
+        row
+        for batch in rows
+        for row in batch.join(decided, on="trace_id", how="left", maintain_order="left")
         .filter(doubted)
         .iter_rows(named=True)
     ):

@@ -11,6 +11,8 @@ import polars as pl
 from delta.errors import InputError
 from delta.records import Table
 
+TEXT_ROWS = 256  # of a table with texts, in a group: a reader holds few groups, of megabytes each
+
 
 def read(path: str | Path, table: Table, columns: list[str] | None = None) -> pl.DataFrame:
     """The rows at `path`, with at least the columns of `table`, or with `columns` of it only.
@@ -70,7 +72,7 @@ def write(path: str | Path, frame: pl.DataFrame, table: Table) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     try:
-        frame.write_parquet(part)
+        frame.write_parquet(part, row_group_size=TEXT_ROWS if "text" in table.columns else None)
     except pl.exceptions.ComputeError as error:
         found = re.search(r"\(os error (\d+)\)", str(error))  # Polars wraps what the disk said
         if found is None:

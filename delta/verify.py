@@ -5,7 +5,7 @@ be asked about what Math-Verify did not accept (delta.equivalence).
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal
 
 import polars as pl
@@ -17,7 +17,7 @@ from delta.graders import Verdict
 from delta.graders.pool import Case, GradingParams, check_share, count, outcomes
 from delta.params import Section
 from delta.records import DECIDERS, VERDICT
-from delta.tables import frame_of
+from delta.tables import TEXT_ROWS, frame_of
 
 Counts = dict[str, Any]
 NO_GOLD = Verdict("ungradable", None, "no_gold")
@@ -37,19 +37,32 @@ def with_problems(problems: pl.DataFrame, traces: pl.DataFrame) -> pl.DataFrame:
     return joined.with_columns(pl.col("gold_answer").fill_null(""))
 
 
+def batches(problems: pl.DataFrame, traces: pl.LazyFrame) -> Iterator[pl.DataFrame]:
+    """The rows of `with_problems` in their order, few at a time: their text has gigabytes."""
+    scanned = traces.collect_batches(chunk_size=TEXT_ROWS, maintain_order=True, engine="streaming")
+    return (with_problems(problems, batch) for batch in scanned)
+
+
 def grade(
     grading: GradingParams,
-    rows: pl.DataFrame,
+    rows: Iterable[pl.DataFrame],
     progress: Callable[[Iterator[Any]], Iterator[Any]] = lambda items: items,
 ) -> dict[str, Verdict]:
-    """The grader's verdict on every row of `with_problems`, by trace_id."""
-    given = rows.filter(pl.col("gold_answer").str.strip_chars() != "")
-    cases = (
-        Case("math", row["gold_answer"], shown.answer_text(row), row["finish_reason"])
-        for row in given.iter_rows(named=True)
-    )
-    graded = dict(zip(given["trace_id"], progress(outcomes(grading, cases)), strict=True))
-    return {trace_id: graded.get(trace_id, NO_GOLD) for trace_id in rows["trace_id"]}
+    """The grader's verdict on every row of `batches`, by trace_id."""
+    given: list[str] = []
+    without: list[str] = []
+
+    def cases() -> Iterator[Case]:
+        for row in (row for batch in rows for row in batch.iter_rows(named=True)):
+            if row["gold_answer"].strip():
+                given.append(row["trace_id"])
+                answer = shown.answer_text(row)
+                yield Case("math", row["gold_answer"], answer, row["finish_reason"])
+            else:
+                without.append(row["trace_id"])
+
+    verdicts = list(progress(outcomes(grading, cases())))
+    return dict(zip(given, verdicts, strict=True)) | dict.fromkeys(without, NO_GOLD)
 
 
 def decide(

@@ -168,7 +168,7 @@ ASKED: dict[str, tuple[dict[str, Any], str, str | None, str, bool]] = {
 @pytest.mark.parametrize("case", ASKED)
 def test_asked_is_about_complete_traces_with_a_clear_box_that_were_not_accepted(case: str) -> None:
     trace, outcome, reason, by, is_asked = ASKED[case]
-    left = remainder(pl.DataFrame([trace]), verdicts(("t", outcome, None, reason, by)))
+    left = remainder([pl.DataFrame([trace])], verdicts(("t", outcome, None, reason, by)))
     answer = (trace["text"])[trace["answer_start"] or 0 :]
     assert left == ([Remainder("t", "1 + 1?", "2", answer)] if is_asked else [])
 

@@ -128,7 +128,7 @@ def test_another_k_runs_select_train_the_policys_evaluation_and_report(
     before = server.asked.total()
     output = space.dvc("exp", "run", "--name", "small-k", "-S", "selector.k=4")
     assert sorted(stages_run(output)) == sorted(
-        ["select", "examine", "train", "evaluate@policy", "report"]
+        ["select", "train", "examine", "evaluate@policy", "report"]
     )
     assert server.asked.total() - before == 6 + 4 * 2 + 3  # the policy's answers, nothing else
     assert "small-k" in space.dvc("exp", "show", "--no-pager", "--csv")

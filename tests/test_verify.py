@@ -83,7 +83,7 @@ def test_only_what_follows_the_reasoning_is_graded_and_no_gold_is_a_reason() -> 
             ("null gold", "p.2", r"\boxed{2}", 0, None),
         ),
     )
-    assert grade(grading(), rows) == {
+    assert grade(grading(), [rows]) == {
         "right": RIGHT,
         "wrong": WRONG,
         "no box": Verdict("incorrect", None, "no_box"),

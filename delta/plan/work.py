@@ -189,7 +189,7 @@ def _ask_comparer(
     llm = here.params.verify.llm
     rows = verify.with_problems(problems, _with_texts(name, part))
     doubted = part.select("trace_id", outcome=pl.lit("incorrect"), decided_by=pl.lit("grader"))
-    left = equivalence.remainder(rows, doubted)
+    left = equivalence.remainder([rows], doubted)
     engine = here.engine(llm.model)
     room = here.params.serving[llm.model].max_model_len - llm.max_tokens
     asked = list(equivalence.first_requests(llm, engine, fingerprint, room, left))
