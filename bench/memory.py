@@ -25,11 +25,13 @@ SAMPLES = 8
 GIB = 2**30
 BAR_GIB = 4
 WORKERS = 2  # of verify
+BUDGET = {"drawn": 1, "correct": 0, "incorrect": 0}
 # Each needs what those before it have made.
-STAGES = ("verify strong", "pair", "select", "examine", "browse")
+STAGES = ("verify strong", "judge strong", "pair", "select", "examine", "browse")
 NOT_MEASURED = (
     "fetch, generate, evaluate, train (they hold a model); questions, problems (they read "
-    "published files); judge (its requests go to a model); report (it reads scores, no traces); "
+    "published files); judge by a model (here it rates by rules); report (it reads scores, no "
+    "traces); "
     "export (it tells of models that are not here)"
 )
 
@@ -48,6 +50,7 @@ def lay_out(folder: Path, problems: int, samples: int) -> None:
     content["selector"]["k"] = problems // 3
     content["examination"]["k"] = [problems // 16, problems // 6, problems // 3]
     content["verify"]["second"] = "none"
+    content["judge"] |= {"rater": "rules", "budget": dict.fromkeys(content["generators"], BUDGET)}
     content["grading"]["workers"] = WORKERS
     (folder / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
     making = [sys.executable, "-m", "bench.simulated", str(folder / "data")]

@@ -69,6 +69,7 @@ class Shelf:
         self._say = say
         self._places: dict[str, tuple[int, int, int]] = {}  # key → file number, offset, length
         self._files: list[BinaryIO] = []
+        self._own = self._end = 0  # this host's file: its number, and where the next line begins
         self.failed: dict[str, str] = {}  # key → why no reply came, in this run
 
     def __enter__(self) -> Self:
@@ -82,7 +83,7 @@ class Shelf:
         own = self.folder / f"{socket.gethostname()}.log"
         self._writer = own.open("ab", buffering=0)
         for file in sorted(self.folder.glob("*.log")):
-            self._index(file, torn_is_ours=file == own)
+            self._index(file, is_own=file == own)
         for damaged in self.damage:
             self._say(
                 f"{damaged.file}: {damaged.length} bytes at {damaged.offset} are damaged; "
@@ -103,13 +104,13 @@ class Shelf:
         self._writer.close()
         self._lock.close()
 
-    def _index(self, path: Path, torn_is_ours: bool) -> None:
+    def _index(self, path: Path, is_own: bool) -> None:
         file = path.open("rb")
         number, offset = len(self._files), 0
         self._files.append(file)
         for line in file:
             if not line.endswith(b"\n"):  # the last write was torn: that reply never was
-                if torn_is_ours:
+                if is_own:
                     os.ftruncate(self._writer.fileno(), offset)
                 break
             content = _content(line)
@@ -118,6 +119,8 @@ class Shelf:
             else:
                 self._places[content["key"]] = (number, offset, len(line))
             offset += len(line)
+        if is_own:
+            self._own, self._end = number, offset
 
     def __contains__(self, key: str) -> bool:
         return key in self._places
@@ -139,18 +142,15 @@ class Shelf:
         """Append in one write; on return a kill of this process cannot lose it."""
         text = json.dumps({"key": key, "value": value}, ensure_ascii=True).encode()
         line = b"%08x %b\n" % (zlib.crc32(text), text)
-        offset = os.lseek(self._writer.fileno(), 0, os.SEEK_END)
         try:
             written = self._writer.write(line)
         except OSError as error:
             raise OSError(error.errno, error.strerror, self._writer.name) from error
         if written != len(line):
-            os.ftruncate(self._writer.fileno(), offset)
+            os.ftruncate(self._writer.fileno(), self._end)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._writer.name)
-        self._places[key] = (self._number_of_writer(), offset, len(line))
-
-    def _number_of_writer(self) -> int:
-        return [file.name for file in self._files].index(self._writer.name)
+        self._places[key] = (self._own, self._end, len(line))
+        self._end += len(line)
 
     def remember(
         self, ask: TryToAsk, progress: Progress = lambda items, _: items, *, max_failed: float

@@ -20,19 +20,20 @@ Ratings = tuple[pl.DataFrame, dict[str, Any]]
 def main(console: Console, argv: list[str]) -> None:
     name, *second = argv
     settings = params.section("judge", JudgeParams)
-    traces = tables.read(outputs.traces(name), TRACE)
-    num_traces = traces.height
+    written = tables.scan(outputs.traces(name), TRACE)
+    num_traces = written.select(pl.len()).collect().item()
     if second == ["second"]:
         first = tables.read(outputs.ratings(name), RATING)
-        traces = traces.filter(pl.col("trace_id").is_in(first["trace_id"].unique().implode()))
+        wanted = written.filter(pl.col("trace_id").is_in(first["trace_id"].unique().implode()))
         rater: JudgeParams | SecondParams = settings.second
         path = outputs.second_ratings(name)
     else:
         verdicts = tables.read(outputs.verdicts(name), VERDICT)
         draw = [params.value(f"pairing.{key}") for key in ("seed", "draw", "complete")]
-        traces = budgeted(traces.lazy(), verdicts, settings.budget[name], *draw).collect()
+        wanted = budgeted(written, verdicts, settings.budget[name], *draw)
         rater = settings
         path = outputs.ratings(name)
+    traces = wanted.collect(engine="streaming")
     what = "second" if second else "judge"
     rated, lost = judge.subjects(tables.read(outputs.PROBLEMS, PROBLEM), traces)
     lost = {"traces": num_traces, "traces_left_out": num_traces - traces.height} | lost

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -32,12 +32,16 @@ class Request:
 
     @cached_property
     def _key(self) -> str:
-        text = json.dumps(asdict(self), sort_keys=True, ensure_ascii=True)
+        content = {name: getattr(self, name) for name in _FIELDS}
+        text = json.dumps(content, sort_keys=True, ensure_ascii=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def sampling_seed(self) -> int:
         """A seed of its own for every request (31 bits), the same whatever else is asked."""
         return int(self.key()[:8], 16) & 0x7FFFFFFF
+
+
+_FIELDS = [field.name for field in fields(Request)]
 
 
 class Reply(NamedTuple):

@@ -54,6 +54,32 @@ class _Server:
         return max(0.0, self.not_before - now), self.avoided_until > now, self.under_way
 
 
+class _Places:
+    """For requests that are under way, or answered and not kept yet. Taken on the loop, given back
+    by the thread that reads; it wakes the loop only where one waits, as that costs half a request.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, number: int) -> None:
+        self._loop, self._number = loop, number
+        self._taken = self._given = 0  # each written by one thread alone
+        self._is_awaited = False
+        self._given_one = asyncio.Event()
+
+    async def take(self) -> None:
+        while self._taken - self._given >= self._number:
+            self._is_awaited = True
+            if self._taken - self._given >= self._number:  # still: who gives now sees who waits
+                await self._given_one.wait()
+                self._given_one.clear()
+        self._taken += 1
+
+    def give(self) -> None:
+        self._given += 1
+        if self._is_awaited:
+            self._is_awaited = False
+            self._loop.call_soon_threadsafe(self._given_one.set)
+
+
 class Endpoint:
     """An engine that sends chat completions. The servers render the messages."""
 
@@ -78,12 +104,12 @@ class Endpoint:
 
     def ask(self, requests: Iterable[Request]) -> Iterator[tuple[Request, Reply | Failure]]:
         """Requests run on a loop in a thread of its own; replies come back through a queue."""
-        arrived: queue.Queue[tuple[Request, Reply | Failure] | BaseException | None]
-        arrived = queue.Queue()
+        arrived: queue.SimpleQueue[tuple[Request, Reply | Failure] | BaseException | None]
+        arrived = queue.SimpleQueue()
         loop = asyncio.new_event_loop()
         # Whoever asks for the next reply has kept the last one. Until then its place stays taken,
         # so that a kill loses a bounded number of replies however slowly they are read.
-        places = asyncio.Semaphore(2 * self.settings.concurrency)
+        places = _Places(loop, 2 * self.settings.concurrency)
         work = loop.create_task(self._ask_all(list(requests), arrived, places))
         thread = threading.Thread(target=_drive, args=(loop, work, arrived), daemon=True)
         thread.start()
@@ -92,14 +118,14 @@ class Endpoint:
                 if isinstance(item, BaseException):
                     raise item
                 yield item
-                loop.call_soon_threadsafe(places.release)
+                places.give()
         finally:
             loop.call_soon_threadsafe(work.cancel)
             thread.join()
             loop.close()
 
     async def _ask_all(
-        self, requests: list[Request], arrived: "queue.Queue[Any]", places: asyncio.Semaphore
+        self, requests: list[Request], arrived: "queue.SimpleQueue[Any]", places: _Places
     ) -> None:
         headers = {}
         if token := os.environ.get(KEY_VARIABLE):
@@ -115,7 +141,7 @@ class Endpoint:
 
             async def worker() -> None:
                 for request in waiting:
-                    await places.acquire()
+                    await places.take()
                     arrived.put((request, await self._ask_one(session, request)))
 
             async with asyncio.TaskGroup() as group:
@@ -125,11 +151,13 @@ class Endpoint:
     async def _ask_one(self, session: aiohttp.ClientSession, request: Request) -> Reply | Failure:
         problem = ""
         for attempt in range(self.settings.tries):
-            await asyncio.sleep(pause_s(attempt))
+            if attempt:
+                await asyncio.sleep(pause_s(attempt))
             server = min(self._servers, key=_Server.standing)
             server.under_way += 1  # also while it rests: others go elsewhere
             try:
-                await asyncio.sleep(server.not_before - time.monotonic())
+                if (rest := server.not_before - time.monotonic()) > 0:
+                    await asyncio.sleep(rest)
                 found = await self._try_once(session, server, request)
             except (aiohttp.ClientError, TimeoutError, ValueError, LookupError, TypeError) as error:
                 problem = f"{type(error).__name__}: {error}"
@@ -186,7 +214,7 @@ class Endpoint:
 
 
 def _drive(
-    loop: asyncio.AbstractEventLoop, work: "asyncio.Task[None]", arrived: "queue.Queue[Any]"
+    loop: asyncio.AbstractEventLoop, work: "asyncio.Task[None]", arrived: "queue.SimpleQueue[Any]"
 ) -> None:
     try:
         loop.run_until_complete(work)
