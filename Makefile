@@ -22,8 +22,9 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 export VLLM_NO_USAGE_STATS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
-# Without its bytecode every process, and each stage is one, would compile its libraries anew.
-unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH VIRTUAL_ENV
+# Without bytecode every process, and each stage is one, would compile its libraries anew.
+unexport PYTHONDONTWRITEBYTECODE
+unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV
 
 .PHONY: help setup repro plan experiment browse export push bench docs test test-fast test-nightly fuzz audit lint format lock clean
 

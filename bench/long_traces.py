@@ -6,6 +6,7 @@ solution stand other problems' solutions, without their boxes, as reasoning that
 and wrong answers, boxed in several ways, corrected, unboxed and cut ones follow in fixed shares.
 """
 
+import itertools
 import math
 import random
 import re
@@ -87,7 +88,7 @@ def _reasoning(chance: random.Random, paragraphs: list[str]) -> str:
 
 
 def real(folder: Path) -> tuple[str, list[Problem]]:
-    """MATH-500 and GSM8K in turns."""
+    """MATH-500 and GSM8K in turns, then the rest of the longer."""
     hard = [
         Problem(row["answer"], row["solution"], ())
         for row in read_lines(folder / "math500_test.jsonl")
@@ -98,8 +99,8 @@ def real(folder: Path) -> tuple[str, list[Problem]]:
         reference, _, gold = row["answer"].rpartition("\n#### ")
         own = [solutions[model]["solution"].partition("\nA: ")[::2] for model in MODELS]
         easy.append(Problem(gold, reference, tuple((text, answer) for text, answer in own)))
-    paired = [problem for both in zip(hard, easy, strict=False) for problem in both]
-    return "MATH-500 and GSM8K", paired
+    mixed = [one for both in itertools.zip_longest(hard, easy) for one in both if one is not None]
+    return "MATH-500 and GSM8K", mixed
 
 
 def made(problems: int, seed: int) -> tuple[str, list[Problem]]:

@@ -27,7 +27,8 @@ BAR_GIB = 4
 WORKERS = 2  # of verify
 BUDGET = {"drawn": 1, "correct": 0, "incorrect": 0}
 # Each needs what those before it have made.
-STAGES = ("verify strong", "judge strong", "pair", "select", "examine", "browse")
+# judge comes last: its ratings are by rules, those of the other side are simulated.
+STAGES = ("verify strong", "pair", "select", "examine", "browse", "judge strong")
 NOT_MEASURED = (
     "fetch, generate, evaluate, train (they hold a model); questions, problems (they read "
     "published files); judge by a model (here it rates by rules); report (it reads scores, no "

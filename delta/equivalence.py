@@ -48,25 +48,20 @@ class Remainder(NamedTuple):
 def remainder(rows: Iterable[pl.DataFrame], verdicts: pl.DataFrame) -> list[Remainder]:
     """Those of `rows` (traces with their problem, in batches) to ask about: complete, with a clear
     box, and not accepted by the grader, whose word `verdicts` (delta.records.VERDICT) has."""
-    doubted = (
-        (pl.col("decided_by") == "grader")
-        & (pl.col("outcome") != "correct")
-        & (pl.col("gold_answer").str.strip_chars() != "")
-        & (pl.col("finish_reason") == "stop")
-    )
-    decided = verdicts.select("trace_id", "outcome", "decided_by")
+    doubted = (pl.col("decided_by") == "grader") & (pl.col("outcome") != "correct")
+    ids = set(verdicts.filter(doubted)["trace_id"])
+    asked = (pl.col("gold_answer").str.strip_chars() != "") & (pl.col("finish_reason") == "stop")
     left = []
-    for row in (
-        row
-        for batch in rows
-        for row in batch.join(decided, on="trace_id", how="left", maintain_order="left")
-        .filter(doubted)
-        .iter_rows(named=True)
-    ):
-        answer = shown.answer_text(row)
-        # The box is looked for again: a worker killed over an answer brings none back.
-        if answer is not None and (last_box(answer) or "").strip():
-            left.append(Remainder(row["trace_id"], row["statement"], row["gold_answer"], answer))
+    for batch in rows:
+        is_doubted = pl.Series(
+            [trace_id in ids for trace_id in batch["trace_id"]], dtype=pl.Boolean
+        )
+        for row in batch.filter(is_doubted & asked).iter_rows(named=True):
+            answer = shown.answer_text(row)
+            # The box is looked for again: a worker killed over an answer brings none back.
+            if answer is not None and (last_box(answer) or "").strip():
+                trace = row["trace_id"], row["statement"], row["gold_answer"]
+                left.append(Remainder(*trace, answer))
     return left
 
 

@@ -69,7 +69,6 @@ class Shelf:
         self._say = say
         self._places: dict[str, tuple[int, int, int]] = {}  # key → file number, offset, length
         self._files: list[BinaryIO] = []
-        self._own = self._end = 0  # this host's file: its number, and where the next line begins
         self.failed: dict[str, str] = {}  # key → why no reply came, in this run
 
     def __enter__(self) -> Self:
@@ -80,6 +79,8 @@ class Shelf:
         except BlockingIOError:
             self._say(f"{self.folder.name}: another run works on this; waiting for its replies")
             fcntl.flock(self._lock, fcntl.LOCK_EX)
+        self._own: int  # the number of this host's file
+        self._end: int  # where its next line begins
         own = self.folder / f"{socket.gethostname()}.log"
         self._writer = own.open("ab", buffering=0)
         for file in sorted(self.folder.glob("*.log")):

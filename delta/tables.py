@@ -2,7 +2,8 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,15 @@ def scan(path: str | Path, table: Table) -> pl.LazyFrame:
     return pl.scan_parquet(path)
 
 
+@contextmanager
+def reading(*paths: Path) -> Iterator[None]:
+    """Around work on what `scan` gave: its damage shows only then, and raises what `read` does."""
+    try:
+        yield
+    except (pl.exceptions.ComputeError, pl.exceptions.PanicException) as error:
+        raise _unreadable(" or ".join(map(str, paths)), error) from error
+
+
 def _check(path: Path, table: Table) -> None:
     if not path.is_file():
         raise InputError(f"{path}: no such file; it should hold the {table.name} rows")
@@ -47,7 +57,7 @@ def _check(path: Path, table: Table) -> None:
             raise InputError(f"{path}: column {column!r} is {schema[column]}, allowed: {dtype}")
 
 
-def _unreadable(path: Path, error: BaseException) -> InputError:
+def _unreadable(path: str | Path, error: BaseException) -> InputError:
     first = str(error).split("\n")[0]
     return InputError(f"{path}: cannot be read as Parquet ({first}); restore or rebuild it")
 

@@ -31,16 +31,21 @@ class VerifyParams(Section):
 
 def with_problems(problems: pl.DataFrame, traces: pl.DataFrame) -> pl.DataFrame:
     """Traces, each with its problem's columns. InputError where a problem is missing."""
-    joined = traces.join(problems, on="problem_id", how="left", maintain_order="left")
+    joined = _joined(problems, traces.lazy()).collect()
     if lost := joined.filter(pl.col("statement").is_null()).height:
         raise InputError(f"{lost} traces belong to no problem; rebuild them with `dvc repro`")
-    return joined.with_columns(pl.col("gold_answer").fill_null(""))
+    return joined
 
 
 def batches(problems: pl.DataFrame, traces: pl.LazyFrame) -> Iterator[pl.DataFrame]:
     """The rows of `with_problems` in their order, few at a time: their text has gigabytes."""
-    scanned = traces.collect_batches(chunk_size=TEXT_ROWS, maintain_order=True, engine="streaming")
-    return (with_problems(problems, batch) for batch in scanned)
+    joined = _joined(problems, traces)
+    return joined.collect_batches(chunk_size=TEXT_ROWS, maintain_order=True, engine="streaming")
+
+
+def _joined(problems: pl.DataFrame, traces: pl.LazyFrame) -> pl.LazyFrame:
+    joined = traces.join(problems.lazy(), on="problem_id", how="left", maintain_order="left")
+    return joined.with_columns(pl.col("gold_answer").fill_null(""))
 
 
 def grade(

@@ -33,7 +33,8 @@ def main(console: Console, argv: list[str]) -> None:
         wanted = budgeted(written, verdicts, settings.budget[name], *draw)
         rater = settings
         path = outputs.ratings(name)
-    traces = wanted.collect(engine="streaming")
+    with tables.reading(outputs.traces(name)):
+        traces = wanted.collect(engine="streaming")
     what = "second" if second else "judge"
     rated, lost = judge.subjects(tables.read(outputs.PROBLEMS, PROBLEM), traces)
     lost = {"traces": num_traces, "traces_left_out": num_traces - traces.height} | lost

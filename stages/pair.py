@@ -14,9 +14,10 @@ def main(console: Console, _argv: list[str]) -> None:
     names = list(dict.fromkeys([pairing.chosen, pairing.rejected]))  # may be the same generator
     traces = {name: tables.scan(outputs.traces(name), TRACE) for name in names}
     verdicts = pl.concat(tables.read(outputs.verdicts(name), VERDICT) for name in names)
-    pairs, counts = pair(
-        pairing, problems, traces[pairing.chosen], traces[pairing.rejected], verdicts
-    )
+    with tables.reading(*map(outputs.traces, names)):
+        pairs, counts = pair(
+            pairing, problems, traces[pairing.chosen], traces[pairing.rejected], verdicts
+        )
     tables.write(outputs.PAIRS, pairs, PAIR)
     outputs.write_counts(outputs.METRICS / "pair.json", counts, "pair")
     console.say(

@@ -20,14 +20,17 @@ def main(console: Console, argv: list[str]) -> None:
     settings = params.section("verify", VerifyParams)
     grading = params.section("grading", GradingParams)
     problems = tables.read(outputs.PROBLEMS, PROBLEM)
-    traces = tables.scan(outputs.traces(name), TRACE)
-    rows = verify.with_problems(problems, traces.drop("text").collect(engine="streaming"))
-    progress = partial(console.progress, total=rows.height, what=f"verify {name}")
-    graded = verify.grade(grading, verify.batches(problems, traces), progress)
-    verdicts, recorded = verify.decide(settings, rows, graded)
+    path = outputs.traces(name)
+    traces = tables.scan(path, TRACE)
     second: dict[str, Any] = {}
+    with tables.reading(path):
+        rows = verify.with_problems(problems, traces.drop("text").collect(engine="streaming"))
+        progress = partial(console.progress, total=rows.height, what=f"verify {name}")
+        graded = verify.grade(grading, verify.batches(problems, traces), progress)
+        verdicts, recorded = verify.decide(settings, rows, graded)
+        if settings.second == "llm":
+            left = equivalence.remainder(verify.batches(problems, traces), verdicts)
     if settings.second == "llm":
-        left = equivalence.remainder(verify.batches(problems, traces), verdicts)
         verdicts, second = ask_model(console, name, settings.llm, left, verdicts)
     counts = verify.counted(grading, verdicts) | recorded | {"second": second}
     tables.write(outputs.verdicts(name), verdicts, VERDICT)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import random
 import subprocess
 import sys
 import zipfile
@@ -16,7 +17,7 @@ from delta import tables, weights
 from delta.errors import InputError
 from delta.fetch import FolderSource, HubSource, ModelParams, fetch
 from delta.packages import WheelSource
-from delta.records import PAIR
+from delta.records import PAIR, TRACE
 from tests.closure import ROOT
 
 FILES = {
@@ -382,3 +383,23 @@ def test_a_key_that_is_null_or_double_is_not_written_and_the_old_file_stays(
         tables.write(file, rows(*names), PAIR)
     assert tables.read(file, PAIR).equals(rows("a"))
     assert below(tmp_path) == ["pairs.parquet"]
+
+
+def test_damage_in_a_table_that_is_read_by_the_batch_names_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "traces.parquet"
+    keys = {"generator": "a", "sample": 0, "finish_reason": "stop"}
+    texts = [
+        {"trace_id": str(number), "problem_id": "p", "text": random.randbytes(400).hex(), **keys}
+        for number in range(tables.TEXT_ROWS)
+    ]
+    tables.write(file, tables.frame_of(texts, TRACE), TRACE)
+    content = bytearray(file.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 4_096] = bytes(4_096)
+    file.write_bytes(content)
+    scanned = tables.scan(file, TRACE)  # names, types and size are as they should be
+    with pytest.raises(InputError) as caught, tables.reading(file):
+        scanned.select("text").collect(engine="streaming")
+    assert str(caught.value).startswith(f"{file}: cannot be read as Parquet (")
+    with pytest.raises(InputError), tables.reading(file):
+        list(scanned.collect_batches(chunk_size=9, engine="streaming"))

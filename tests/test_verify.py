@@ -11,8 +11,8 @@ from delta.graders import Verdict
 from delta.graders.pool import GradingParams
 from delta.graders.sandbox import CodeParams
 from delta.records import PROBLEM, TRACE
-from delta.tables import frame_of
-from delta.verify import VerifyParams, counted, decide, grade, with_problems
+from delta.tables import TEXT_ROWS, frame_of
+from delta.verify import VerifyParams, batches, counted, decide, grade, with_problems
 
 RIGHT = Verdict("correct", "2", None)
 WRONG = Verdict("incorrect", "3", "different")
@@ -149,3 +149,11 @@ def test_a_share_of_ungradable_traces_above_the_limit_is_an_error() -> None:
 def test_a_trace_of_a_lost_problem_is_an_error() -> None:
     with pytest.raises(InputError, match="1 traces belong to no problem"):
         with_problems(problems(), traces(("x", "p.9", "2", 0, None)))
+
+
+def test_batches_are_the_traces_in_their_order_few_at_a_time() -> None:
+    of = ("p.2", "p.0", "p.1")
+    rows = [(f"t.{number}", of[number % 3], "Two.", 0, None) for number in range(2_000)]
+    found = list(batches(problems(), traces(*rows).lazy()))
+    assert pl.concat(found).equals(with_problems(problems(), traces(*rows)))
+    assert max(batch.height for batch in found) <= TEXT_ROWS

@@ -54,32 +54,6 @@ class _Server:
         return max(0.0, self.not_before - now), self.avoided_until > now, self.under_way
 
 
-class _Places:
-    """For requests that are under way, or answered and not kept yet. Taken on the loop, given back
-    by the thread that reads; it wakes the loop only where one waits, as that costs half a request.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, number: int) -> None:
-        self._loop, self._number = loop, number
-        self._taken = self._given = 0  # each written by one thread alone
-        self._is_awaited = False
-        self._given_one = asyncio.Event()
-
-    async def take(self) -> None:
-        while self._taken - self._given >= self._number:
-            self._is_awaited = True
-            if self._taken - self._given >= self._number:  # still: who gives now sees who waits
-                await self._given_one.wait()
-                self._given_one.clear()
-        self._taken += 1
-
-    def give(self) -> None:
-        self._given += 1
-        if self._is_awaited:
-            self._is_awaited = False
-            self._loop.call_soon_threadsafe(self._given_one.set)
-
-
 class Endpoint:
     """An engine that sends chat completions. The servers render the messages."""
 
@@ -109,7 +83,11 @@ class Endpoint:
         loop = asyncio.new_event_loop()
         # Whoever asks for the next reply has kept the last one. Until then its place stays taken,
         # so that a kill loses a bounded number of replies however slowly they are read.
-        places = _Places(loop, 2 * self.settings.concurrency)
+        places = asyncio.Semaphore(2 * self.settings.concurrency)
+        # Given back several at once, since waking the loop costs half as much as a request. Fewer
+        # than `concurrency`, so that the rest lets every worker go on.
+        several = max(1, self.settings.concurrency // 8)
+        kept = 0
         work = loop.create_task(self._ask_all(list(requests), arrived, places))
         thread = threading.Thread(target=_drive, args=(loop, work, arrived), daemon=True)
         thread.start()
@@ -118,14 +96,16 @@ class Endpoint:
                 if isinstance(item, BaseException):
                     raise item
                 yield item
-                places.give()
+                kept += 1
+                if kept % several == 0:
+                    loop.call_soon_threadsafe(_release, places, several)
         finally:
             loop.call_soon_threadsafe(work.cancel)
             thread.join()
             loop.close()
 
     async def _ask_all(
-        self, requests: list[Request], arrived: "queue.SimpleQueue[Any]", places: _Places
+        self, requests: list[Request], arrived: "queue.SimpleQueue[Any]", places: asyncio.Semaphore
     ) -> None:
         headers = {}
         if token := os.environ.get(KEY_VARIABLE):
@@ -141,7 +121,7 @@ class Endpoint:
 
             async def worker() -> None:
                 for request in waiting:
-                    await places.take()
+                    await places.acquire()
                     arrived.put((request, await self._ask_one(session, request)))
 
             async with asyncio.TaskGroup() as group:
@@ -211,6 +191,11 @@ class Endpoint:
             schema = {"name": "reply", "schema": json.loads(request.schema), "strict": True}
             payload["response_format"] = {"type": "json_schema", "json_schema": schema}
         return payload
+
+
+def _release(places: asyncio.Semaphore, number: int) -> None:
+    for _ in range(number):
+        places.release()
 
 
 def _drive(

@@ -79,7 +79,9 @@ LITERAL = re.compile(
     r"([+-]?)(\d{1,3}(?:,\d{3})+|\d+|(?=\.\d))(?:\.(\d+))?"
     r"(?:[eE]([+-]?\d+)|(?:\\times|\\cdot|[*x])10(?:\^|\*\*)(?:\{([+-]?\d+)\}|([+-]?\d+)))?"
 )
-FRACTION = re.compile(r"([+-]?)(?:\\[dt]?frac\{(\d+)\}\{(\d+)\}|(\d+)/(\d+))")
+FRACTION = re.compile(
+    r"\s*([+-]?)\s*(?:\\[dt]?frac\s*\{\s*(\d+)\s*\}\s*\{\s*(\d+)\s*\}|(\d+)\s*/\s*(\d+))\s*"
+)
 E_NOTATION = re.compile(r"(?<![\w.\\])(\d+\.?\d*|\.\d+)[eE]([+-]?\d{1,4})(?![\w.])")
 NAMED = re.compile(r"^[^=<>,]*?(?:=|\\approx)\s*([^=<>]*)$")  # "x = 5"
 
@@ -184,15 +186,15 @@ def literal(text: str) -> Number | None:
     rounded ones have a `place`."""
     if re.search(r"\d,? +(?!\d{3}(?!\d))\d|, ", text):
         return None  # "1 234" is one number; "1, 234" and "1 2" are two
+    if fraction := FRACTION.fullmatch(text):
+        sign, *parts = fraction.groups()
+        above, below = (int(part) for part in parts if part)
+        return Number(Fraction(int(f"{sign}{above}"), below), None, Fraction(1)) if below else None
     text = "".join(text.split())
     if repeating := REPEATING.fullmatch(text):
         whole, first, cycle = repeating.groups()
         value = Fraction(int(whole + first + cycle) - int(whole + first), 10 ** len(cycle) - 1)
         return Number(value / 10 ** len(first), None, Fraction(1))
-    if fraction := FRACTION.fullmatch(text):
-        sign, *parts = fraction.groups()
-        above, below = (int(part) for part in parts if part)
-        return Number(Fraction(int(f"{sign}{above}"), below), None, Fraction(1)) if below else None
     match = LITERAL.fullmatch(text)
     if match is None:
         return None
