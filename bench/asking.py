@@ -263,8 +263,8 @@ def main() -> None:
         "every text asserted. Of a peer, the time from its first call to when its results are "
         f"kept and read, after {peers.WARM} prompts in the same process that are not counted.\n\n"
         f"{text}\n\nours / bare aiohttp: **{results.ratio(seconds['bare aiohttp'], ours_s)}** "
-        f"(bar: at least 0.5); ours / the best peer: **{against}** (bar: at least 3); bare aiohttp / "
-        f"the best peer: {room}",
+        f"(bar: at least 0.5); ours / the best peer: **{against}** (bar: at least 3); "
+        f"bare aiohttp / the best peer: {room}",
     )
 
 
