@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from multiprocessing.connection import Connection
@@ -38,6 +38,7 @@ TURNS = 5
 PEERS = ("distilabel", "curator", "datatrove", "data_designer")
 ENVIRONMENTS = Path(".bench")
 PEER_LIMIT_S = 600
+Handler = Callable[[web.Request], Awaitable[web.Response]]
 SERVING = ServingParams(
     protocol="plain",
     dtype="float32",
@@ -54,18 +55,22 @@ async def answer(request: web.Request) -> web.Response:
     content = payload["messages"][-1]["content"]
     if isinstance(content, list):  # Data Designer's form of a text
         content = content[0]["text"]
-    message = {"role": "assistant", "content": content.upper()}
+    return web.json_response(completion(content.upper()))
+
+
+def completion(content: str) -> dict[str, Any]:
+    message = {"role": "assistant", "content": content}
     choice = {"index": 0, "message": message, "finish_reason": "stop"}
     usage = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
     head = {"id": "1", "object": "chat.completion", "created": 0, "model": "m"}
-    return web.json_response({**head, "choices": [choice], "usage": usage})
+    return {**head, "choices": [choice], "usage": usage}
 
 
 async def models(_: web.Request) -> web.Response:
     return web.json_response({"object": "list", "data": [{"id": "m", "object": "model"}]})
 
 
-def serve(to_parent: Connection) -> None:
+def serve(to_parent: Connection, answer: Handler) -> None:
     async def forever() -> None:
         app = web.Application()
         app.router.add_post("/v1/chat/completions", answer)
@@ -80,9 +85,10 @@ def serve(to_parent: Connection) -> None:
 
 
 @contextmanager
-def server() -> Iterator[str]:
+def server(answer: Handler) -> Iterator[str]:
+    """The base URL of a server, in a process of its own, that answers chat completions so."""
     ours, theirs = multiprocessing.get_context("spawn").Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=serve, args=(theirs,))
+    process = multiprocessing.get_context("spawn").Process(target=serve, args=(theirs, answer))
     process.start()
     try:
         yield f"http://127.0.0.1:{ours.recv()}/v1"
@@ -243,7 +249,7 @@ def in_turns(url: str) -> tuple[dict[str, list[float]], dict[str, str]]:
 
 
 def main() -> None:
-    with server() as url:
+    with server(answer) as url:
         seconds, missing = in_turns(url)
     ours_s = seconds["ours"]
     rows = [

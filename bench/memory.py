@@ -1,23 +1,29 @@
-"""Peak memory of the stages that load no model, at the paper's size and at a quarter of it.
+"""Peak memory of stages without a model, at the paper's size and at a quarter of it.
 
     make bench NAME=memory
 
 Every stage runs as in the pipeline, `python -m stages.NAME`, on simulated tables: 16,500 problems,
-eight traces of 12,000 characters each from two generators, the first of them rated. The figure is
-the resident size of the stage's largest process as the kernel counts it. Bar: less than 4 GiB, and
-no more for more problems, but for what tables without text need.
+eight traces of 12,000 characters each from two generators, the first of them rated. `judge` rates
+by rules, `generate` asks a server that answers at once. The figure is the resident size of the
+stage's largest process as the kernel counts it. Bar: less than 4 GiB, and no more for more
+problems, but for what tables without text need.
 """
 
 import os
 import subprocess
 import sys
 import tempfile
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import yaml
+from aiohttp import web
 
-from bench import results
+from bench import asking, results, simulated
+from delta import weights
+from delta.replies import STORE_VARIABLE
 
 PROFILE = Path("profiles/paper.yaml").resolve()
 PROBLEMS = 16_500
@@ -27,14 +33,22 @@ BAR_GIB = 4
 WORKERS = 2  # of verify
 BUDGET = {"drawn": 1, "correct": 0, "incorrect": 0}
 # Each needs what those before it have made.
-# judge comes last: its ratings are by rules, those of the other side are simulated.
-STAGES = ("verify strong", "pair", "select", "examine", "browse", "judge strong")
-NOT_MEASURED = (
-    "fetch, generate, evaluate, train (they hold a model); questions, problems (they read "
-    "published files); judge by a model (here it rates by rules); report (it reads scores, no "
-    "traces); "
-    "export (it tells of models that are not here)"
+# The last two change what the others read: ratings by rules beside simulated ones, other traces.
+STAGES = (
+    "verify strong",
+    "pair",
+    "select",
+    "examine",
+    "browse",
+    "judge strong",
+    "generate strong",
 )
+NOT_MEASURED = (
+    "fetch, evaluate, train, and generate in the process (they hold a model); questions, problems "
+    "(they read published files); judge by a model; report (it reads scores, no traces); export "
+    "(it tells of models that are not here)"
+)
+TEXTS = 100
 
 
 class Peak(NamedTuple):
@@ -42,7 +56,18 @@ class Peak(NamedTuple):
     seconds: float
 
 
-def lay_out(folder: Path, problems: int, samples: int) -> None:
+@lru_cache(1)
+def texts() -> list[str]:
+    chance = np.random.default_rng(0)
+    return [simulated.text(chance) for _ in range(TEXTS)]
+
+
+async def answer(request: web.Request) -> web.Response:
+    seed = (await request.json())["seed"]
+    return web.json_response(asking.completion(f"{seed} {texts()[seed % TEXTS]}"))
+
+
+def lay_out(folder: Path, problems: int, samples: int, url: str = "http://localhost") -> None:
     """The paper's recipe with two generators, no second opinion, and their tables."""
     content = yaml.safe_load(PROFILE.read_text())
     first = next(iter(content["generators"].values()))
@@ -53,8 +78,15 @@ def lay_out(folder: Path, problems: int, samples: int) -> None:
     content["verify"]["second"] = "none"
     content["judge"] |= {"rater": "rules", "budget": dict.fromkeys(content["generators"], BUDGET)}
     content["grading"]["workers"] = WORKERS
+    content["engine"] |= {"kind": "endpoint"}
+    content["engine"]["endpoint"] |= {"base_urls": [url]}
     (folder / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
     making = [sys.executable, "-m", "bench.simulated", str(folder / "data")]
+    model = folder / "data" / "models" / first["model"]
+    model.mkdir(parents=True)
+    for name in ("config.json", "tokenizer_config.json", "model.safetensors"):
+        (model / name).write_text("{}")
+    weights.stamp(model, "bench")
     # In a process of its own: a child's peak begins at what its parent held when it was started.
     subprocess.run([*making, str(problems), str(samples), "strong", "weak"], check=True)
 
@@ -65,7 +97,11 @@ def peak(folder: Path, stage: str) -> Peak:
         process = subprocess.Popen(
             [sys.executable, "-m", *f"stages.{stage}".split()],
             cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(Path.cwd())},
+            env={
+                **os.environ,
+                "PYTHONPATH": str(Path.cwd()),
+                STORE_VARIABLE: str(folder / "replies"),
+            },
             stdout=out,
             stderr=subprocess.STDOUT,
         )
@@ -76,9 +112,9 @@ def peak(folder: Path, stage: str) -> Peak:
 
 
 def peaks(problems: int) -> dict[str, Peak]:
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, asking.server(answer) as url:
         folder = Path(name)
-        lay_out(folder, problems, SAMPLES)
+        lay_out(folder, problems, SAMPLES, url)
         return {stage: peak(folder, stage) for stage in STAGES}
 
 

@@ -104,7 +104,7 @@ def ours(number: int) -> Measured:
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder, Shelf(Path(folder)) as shelf:
         ask = shelf.remember(engine.ask, max_failed=0.0)
-        traces, _ = generate(GENERATOR, asked, ask, engine.protocol)
+        traces = pl.concat(generate(GENERATOR, asked, ask, engine.protocol))
     seconds = time.perf_counter() - start
     texts = traces["text"].to_list()
     of_traces = prompts.copy()

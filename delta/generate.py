@@ -16,7 +16,7 @@ from delta.engines.settings import Engine, SamplingParams, request, whole_text
 from delta.params import Section
 from delta.protocols import Protocol
 from delta.records import TRACE, trace_id
-from delta.tables import frame_of
+from delta.tables import TEXT_ROWS, frame_of
 
 Counts = dict[str, Any]
 
@@ -63,38 +63,43 @@ def generate(
     asked: list[tuple[tuple[str, int], Request]],
     ask: Ask,
     protocol: Protocol,
-) -> tuple[pl.DataFrame, Counts]:
-    """Trace rows in the order of `asked`, and counts. One row for every request."""
-    replies = dict(ask(request_ for _, request_ in asked))
-    rows = []
-    for (problem_id, sample), request_ in asked:
-        reply = replies[request_]
-        text = whole_text(reply, protocol)
-        rows.append(
-            {
-                "trace_id": trace_id(problem_id, name, sample),
-                "problem_id": problem_id,
-                "generator": name,
-                "sample": sample,
-                "text": text,
-                **protocol.split(text, request_.prompt)._asdict(),
-                "finish_reason": reply.finish_reason,
-                "prompt_tokens": reply.prompt_tokens,
-                "completion_tokens": reply.completion_tokens,
-                "recorded_outcome": None,
-            }
-        )
-    traces = frame_of(rows, TRACE)
-    return traces, _counts(traces)
+) -> Iterator[pl.DataFrame]:
+    """Trace rows in the order of `asked`, few at a time, one for every request.
+
+    All are asked for before the first row. `ask` remembers (delta.replies) and is asked once more
+    for each row, since the text of all has gigabytes.
+    """
+    for _ in ask(request_ for _, request_ in asked):
+        pass
+    for start in range(0, len(asked), TEXT_ROWS):
+        few = asked[start : start + TEXT_ROWS]
+        replies = dict(ask(request_ for _, request_ in few))
+        rows = []
+        for (problem_id, sample), request_ in few:
+            reply = replies[request_]
+            text = whole_text(reply, protocol)
+            rows.append(
+                {
+                    "trace_id": trace_id(problem_id, name, sample),
+                    "problem_id": problem_id,
+                    "generator": name,
+                    "sample": sample,
+                    "text": text,
+                    **protocol.split(text, request_.prompt)._asdict(),
+                    "finish_reason": reply.finish_reason,
+                    "prompt_tokens": reply.prompt_tokens,
+                    "completion_tokens": reply.completion_tokens,
+                    "recorded_outcome": None,
+                }
+            )
+        yield frame_of(rows, TRACE)
 
 
-def from_recording(
-    name: str, recorded: pl.DataFrame, protocol: Protocol
-) -> tuple[pl.DataFrame, Counts]:
-    """Trace rows from the rows of a recording (delta.records.RECORDING), and counts."""
+def from_recording(name: str, recorded: pl.DataFrame, protocol: Protocol) -> pl.DataFrame:
+    """Trace rows from the rows of a recording (delta.records.RECORDING)."""
     splits = [protocol.split(text)._asdict() for text in recorded["text"]]
     borders = pl.DataFrame(splits, schema=dict.fromkeys(protocols.Split._fields, pl.Int64))
-    traces = (
+    return (
         recorded.hstack(borders)
         .with_columns(
             trace_id=pl.format("{}/" + name + "/{}", "problem_id", "sample"),
@@ -105,10 +110,10 @@ def from_recording(
         )
         .select(*TRACE.columns)
     )
-    return traces, _counts(traces)
 
 
-def _counts(traces: pl.DataFrame) -> Counts:
+def counts(traces: pl.DataFrame) -> Counts:
+    """Of trace rows, which need no text."""
     tokens = traces["completion_tokens"].mean()
     return {
         "traces": traces.height,

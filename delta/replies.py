@@ -27,6 +27,7 @@ from delta.errors import IncompleteError, InputError
 
 STORE_VARIABLE = "DELTA_STORE"
 FAILED = "failed.jsonl"
+NO_REPLY = Reply("", "failed", 0, 0)
 
 
 def store_folder() -> Path:
@@ -159,8 +160,8 @@ class Shelf:
         """`ask`, but what is on the shelf is not asked again and what is answered is put there.
 
         `progress(replies, total)` shows those that are asked for. A request that failed gets a
-        reply that says so and is put nowhere. Raises IncompleteError as soon as more than the share
-        `max_failed` of all requests have failed.
+        reply that says so, is put nowhere and is not tried again in this run. Raises
+        IncompleteError as soon as more than the share `max_failed` of all requests have failed.
         """
 
         def remembering(requests: Iterable[Request]) -> Iterator[tuple[Request, Reply]]:
@@ -168,7 +169,9 @@ class Shelf:
             num_known = 0
             for request in requests:
                 known = self.get(request.key())
-                if known is None:
+                if request.key() in self.failed:
+                    yield request, NO_REPLY
+                elif known is None:
                     missing[request.key()] = request
                 else:
                     num_known += 1
@@ -199,7 +202,7 @@ class Shelf:
                         f"replies are kept, {num_missing - number} were not waited for; the same "
                         "command asks for what is missing"
                     )
-                yield request, Reply("", "failed", 0, 0)
+                yield request, NO_REPLY
             else:
                 self.put(request.key(), reply._asdict())
                 yield request, reply

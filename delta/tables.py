@@ -2,12 +2,13 @@
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow.parquet as pq
 
 from delta.errors import InputError
 from delta.records import Table
@@ -74,11 +75,7 @@ def write(path: str | Path, frame: pl.DataFrame, table: Table) -> None:
     where the disk is full or locked.
     """
     path = Path(path)
-    key = list(table.key)
-    if frame.select(pl.any_horizontal(pl.col(key).is_null()).any()).item():
-        raise ValueError(f"{path}: a {table.name} row has no {key}")
-    if frame.select(key).is_duplicated().any():
-        raise ValueError(f"{path}: two {table.name} rows share a {key}")
+    _check_keys(path, frame, table)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     try:
@@ -90,3 +87,31 @@ def write(path: str | Path, frame: pl.DataFrame, table: Table) -> None:
         part.unlink(missing_ok=True)
         raise OSError(int(found[1]), os.strerror(int(found[1])), str(path)) from error
     part.replace(path)
+
+
+def write_batches(path: str | Path, batches: Iterable[pl.DataFrame], table: Table) -> None:
+    """As `write`, of rows that come in batches and are not in memory together."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    empty = frame_of([], table)
+    keys = [empty.select(table.key)]
+    schema = empty.to_arrow().schema
+    try:
+        with pq.ParquetWriter(part, schema, compression="zstd") as file:
+            for batch in batches:
+                keys.append(batch.select(table.key))
+                file.write_table(batch.to_arrow().cast(schema), row_group_size=TEXT_ROWS)
+        _check_keys(path, pl.concat(keys), table)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    part.replace(path)
+
+
+def _check_keys(path: Path, frame: pl.DataFrame, table: Table) -> None:
+    key = list(table.key)
+    if frame.select(pl.any_horizontal(pl.col(key).is_null()).any()).item():
+        raise ValueError(f"{path}: a {table.name} row has no {key}")
+    if frame.select(key).is_duplicated().any():
+        raise ValueError(f"{path}: two {table.name} rows share a {key}")

@@ -1,6 +1,7 @@
 """generate@GENERATOR: several traces of every problem → data/traces/GENERATOR.parquet"""
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -12,6 +13,7 @@ from delta.generate import (
     GeneratorParams,
     RecordedParams,
     SampledParams,
+    counts,
     from_recording,
     generate,
     requests_of,
@@ -28,15 +30,17 @@ def main(console: Console, argv: list[str]) -> None:
     )
     serving = params.section(f"serving.{generator.model}", ServingParams)
     problems = tables.read(outputs.PROBLEMS, PROBLEM)
+    path = outputs.traces(name)
     if isinstance(generator, RecordedParams):
         folder = outputs.model(generator.model)
-        recorded, lost = recording.recorded_rows(problems, folder, generator.recorded)
-        traces, counts = from_recording(name, recorded, protocols.load(serving.protocol))
-        counts |= lost
+        recorded, more = recording.recorded_rows(problems, folder, generator.recorded)
+        traces = from_recording(name, recorded, protocols.load(serving.protocol))
+        tables.write(path, traces, TRACE)
     else:
-        traces, counts = ask_model(console, name, generator, serving, problems)
-    tables.write(outputs.traces(name), traces, TRACE)
-    outputs.write_counts(outputs.METRICS / "generate" / f"{name}.json", counts, "generate", name)
+        more = ask_model(console, name, generator, serving, problems, path)
+    found = counts(tables.read(path, TRACE, [one for one in TRACE.columns if one != "text"]))
+    counted = outputs.METRICS / "generate" / f"{name}.json"
+    outputs.write_counts(counted, found | more, "generate", name)
 
 
 def ask_model(
@@ -45,7 +49,8 @@ def ask_model(
     generator: SampledParams,
     serving: ServingParams,
     problems: pl.DataFrame,
-) -> tuple[pl.DataFrame, dict[str, Any]]:
+    path: Path,
+) -> dict[str, Any]:
     folder = outputs.model(generator.model)
     model = weights.fingerprint(folder)
     settings = params.section("engine", EngineSettings)
@@ -55,8 +60,8 @@ def ask_model(
         progress = partial(console.progress, what=f"generate {name}")
         max_failed = settings.endpoint.max_failed
         ask = shelf.remember(engine.ask, progress, max_failed=max_failed)
-        traces, counts = generate(name, asked, ask, engine.protocol)
-    return traces, counts | {"engine": engine.name, "failed": shelf.failures()}
+        tables.write_batches(path, generate(name, asked, ask, engine.protocol), TRACE)
+    return {"engine": engine.name, "failed": shelf.failures()}
 
 
 if __name__ == "__main__":

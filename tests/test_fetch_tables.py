@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -403,3 +404,27 @@ def test_damage_in_a_table_that_is_read_by_the_batch_names_the_file(tmp_path: Pa
     assert str(caught.value).startswith(f"{file}: cannot be read as Parquet (")
     with pytest.raises(InputError), tables.reading(file):
         list(scanned.collect_batches(chunk_size=9, engine="streaming"))
+
+
+def test_batches_are_written_as_the_whole_is(tmp_path: Path) -> None:
+    one, other = tmp_path / "one.parquet", tmp_path / "other.parquet"
+    tables.write(one, rows(*map(str, range(600))), PAIR)
+    tables.write_batches(other, (rows(*map(str, range(n, n + 200))) for n in (0, 200, 400)), PAIR)
+    assert tables.read(other, PAIR).equals(tables.read(one, PAIR))
+    tables.write_batches(other, iter(()), PAIR)
+    assert tables.read(other, PAIR).equals(rows())
+
+
+def test_batches_that_break_off_or_repeat_a_key_leave_the_old_file(tmp_path: Path) -> None:
+    def broken() -> Iterator[pl.DataFrame]:
+        yield rows("b")
+        raise InputError("no more")
+
+    file = tmp_path / "pairs.parquet"
+    tables.write(file, rows("a"), PAIR)
+    with pytest.raises(InputError, match="no more"):
+        tables.write_batches(file, broken(), PAIR)
+    with pytest.raises(ValueError, match="two pair rows share a"):
+        tables.write_batches(file, [rows("b"), rows("b")], PAIR)
+    assert tables.read(file, PAIR).equals(rows("a"))
+    assert below(tmp_path) == ["pairs.parquet"]

@@ -1,7 +1,7 @@
 """Traces of a recording: its rows, with the border of the reasoning."""
 
 from delta import protocols
-from delta.generate import from_recording
+from delta.generate import counts, from_recording
 from delta.records import RECORDING, TRACE
 from delta.tables import frame_of
 
@@ -21,13 +21,13 @@ def test_a_recorded_trace_keeps_its_verdict_and_one_cut_in_its_reasoning_has_no_
         recorded("<think>\nhm\n</think>\n\n\\boxed{2}", "stop", "correct"),
         recorded("<think>\nhm", "length", None),
     ]
-    traces, counts = from_recording("r1", frame_of(rows, RECORDING), protocols.load("think"))
+    traces = from_recording("r1", frame_of(rows, RECORDING), protocols.load("think"))
     assert traces.schema == TRACE.columns
     assert traces["trace_id"].to_list() == ["openr1.7/r1/0", "openr1.7/r1/1"]
     assert traces["recorded_outcome"].to_list() == ["correct", None]
     assert traces["answer_start"].to_list() == [19, None]
     assert traces["completion_tokens"].null_count() == 2
-    assert counts == {
+    assert counts(traces.drop("text")) == {
         "traces": 2,
         "finish_reason": {"length": 1, "stop": 1},
         "reasoning_cut": 1,
