@@ -238,8 +238,9 @@ def main() -> None:
 {results.table(["way", f"seconds in {TURNS} turns", "eight traces alone"], rows)}
 
 datasets.map / ours, `math_verify`: **{ratios["math_verify"]}** (bar: at least 3), differences: 0.
-Without what eight traces alone take, the start: {beyond["math_verify"]:.2f}. Of our workers' time {share:.0%} is the library's own, which reads formulas that it has not seen
-before and compares them.
+Without what eight traces alone take, the start: {beyond["math_verify"]:.2f}. Of our workers' time
+{share:.0%} is the library's own, which reads formulas that it has not seen before and compares
+them.
 
 datasets.map / ours, `last_box`: **{ratios["last_box"]}** (bar: at least 6); without the
 start: {beyond["last_box"]:.2f}. Differences: {len(listed):,}
