@@ -84,7 +84,7 @@ def lay_out(folder: Path, problems: int, samples: int, url: str = "http://localh
     making = [sys.executable, "-m", "bench.simulated", str(folder / "data")]
     model = folder / "data" / "models" / first["model"]
     model.mkdir(parents=True)
-    for name in ("config.json", "tokenizer_config.json", "model.safetensors"):
+    for name in ("config.json", "tokenizer_config.json", "tokenizer.json", "model.safetensors"):
         (model / name).write_text("{}")
     weights.stamp(model, "bench")
     # In a process of its own: a child's peak begins at what its parent held when it was started.
