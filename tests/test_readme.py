@@ -42,6 +42,13 @@ def test_the_scores_on_the_first_screen_are_those_of_metrics() -> None:
     assert after("scores") == report.table(scores(), BASE, "policy")
 
 
+def test_every_figure_of_the_benchmarks_is_one_that_make_bench_wrote() -> None:
+    written = (ROOT / "bench/RESULTS.md").read_text(encoding="utf-8")
+    shown = re.findall(r"\*\*([\d.]+)[^*]*\*\*", after("bench"))
+    assert len(shown) > 10
+    assert [figure for figure in shown if not re.search(rf"\b{re.escape(figure)}\b", written)] == []
+
+
 def test_the_policy_is_better_on_an_easy_benchmark_and_worse_on_none() -> None:
     gained = report.gains(scores(), BASE, "policy")
     assert gained["products"]["intervals_apart"] == 1
