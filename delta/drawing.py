@@ -54,8 +54,7 @@ def drawable(traces: pl.LazyFrame, verdicts: pl.DataFrame, seed: int, draw: Draw
         )
     if draw == "first":
         return rows.with_columns(draw=pl.col("sample"))
-    keys = draw_orders(seed, each=rows["trace_id"])
-    return rows.with_columns(draw=pl.Series(keys, dtype=pl.String))
+    return rows.with_columns(draw=draw_orders(seed, each=rows["trace_id"]))
 
 
 def qualifying(rows: pl.DataFrame, outcome: str, finished: bool) -> pl.DataFrame:

@@ -1,7 +1,8 @@
 """Chance that is the same on every machine, whatever the order of a file."""
 
 import hashlib
-from collections.abc import Iterable
+
+import polars as pl
 
 
 def draw_order(seed: int, *names: str) -> str:
@@ -9,7 +10,8 @@ def draw_order(seed: int, *names: str) -> str:
     return hashlib.sha256("\x00".join([str(seed), *names]).encode()).hexdigest()
 
 
-def draw_orders(seed: int, *names: str, each: Iterable[str]) -> list[str]:
-    """`draw_order(seed, *names, one)` for each one, in half the time."""
+def draw_orders(seed: int, *names: str, each: pl.Series) -> pl.Series:
+    """The bytes of `draw_order(seed, *names, one)` for each one: the same order, sooner."""
     start = "\x00".join([str(seed), *names, ""]).encode()
-    return [hashlib.sha256(start + one.encode()).hexdigest() for one in each]
+    keys = [hashlib.sha256(start + one).digest() for one in each.cast(pl.Binary)]
+    return pl.Series(keys, dtype=pl.Binary)

@@ -118,7 +118,7 @@ def _ranked(params: SelectorParams, scored: pl.DataFrame, needs_score: bool) -> 
     drawn = draw_orders(params.seed, *names, each=scored["pair_id"])
     return (
         scored.with_columns(
-            pl.Series("_draw", drawn, dtype=pl.String),
+            drawn.alias("_draw"),
             _out=pl.col("score").is_null() if needs_score else pl.lit(value=False),
             _by=pl.lit(0.0) if at_random else pl.col("score"),
         )

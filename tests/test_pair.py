@@ -166,11 +166,12 @@ def test_the_drawing_order_is_that_of_a_published_hash() -> None:
     assert draw_order(6, "x") == hashlib.sha256(b"6\x00x").hexdigest()
     assert draw_order(6, "x")[:8] != draw_order(7, "x")[:8]
     assert draw_order(1, "2", "3") != draw_order(12, "3")
-    assert draw_orders(6, "x", each=["y", "é"]) == [
+    names = pl.Series(["y", "é"])
+    assert [key.hex() for key in draw_orders(6, "x", each=names)] == [
         draw_order(6, "x", "y"),
         draw_order(6, "x", "é"),
     ]
-    assert draw_orders(6, each=["x"]) == [draw_order(6, "x")]
+    assert draw_orders(6, each=pl.Series(["x"])).to_list() == [bytes.fromhex(draw_order(6, "x"))]
 
 
 R1 = toy(

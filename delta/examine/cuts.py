@@ -39,7 +39,7 @@ def ranking(selected: pl.DataFrame, seed: int) -> Ranking:
     deltas = {name.removeprefix(BEFORE): pairs[name].to_numpy() for name in names}
     if names:
         deltas[MEAN] = np.round(np.column_stack(list(deltas.values())).mean(axis=1), GRID)
-    keys = pl.Series(draw_orders(seed, each=pairs["pair_id"]), dtype=pl.String)
+    keys = draw_orders(seed, each=pairs["pair_id"])
     return Ranking(pairs, deltas, np.argsort(keys.arg_sort().to_numpy()))
 
 
