@@ -60,7 +60,7 @@ test test-fast test-nightly: export OMP_NUM_THREADS := 1
 push: $(STAMP) ## hand on what was made: dvc push (REMOTE=name), whole even after one that was killed
 	@python -m stages.push $(if $(REMOTE),--remote $(REMOTE))
 
-# One after the other, on a machine that does nothing else: hours, and gigabytes of temporary tables.
+# One after the other, on a machine that does nothing else: an hour, and gigabytes of temporary tables.
 BENCHES := asking tokens verifying ranking training noop ablation pages memory scale
 bench: $(STAMP) ## measure against others, in turns, NAME=asking or all; figures go to bench/RESULTS.md
 	for name in $(or $(NAME),$(BENCHES)); do python -m bench.$$name || exit 1; done
