@@ -6,8 +6,10 @@ have five votes, and counting finds the cut where a sort would put all pairs in 
 """
 
 import math
+import os
 from bisect import bisect_left
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +19,7 @@ from delta.examine.reliability import Sides
 from delta.examine.votes import MEAN, Array, Mask, Places, Votes, counts
 
 Whole = NDArray[np.integer[Any]]
-AT_ONCE = 1 << 15  # traces, whose draws stay in a core's cache
+AT_ONCE = 1 << 18  # traces drawn at once; with fewer, threads wait for each other
 FEW_PAIRS = 1 << 12  # that are looked through rather than halved again
 
 
@@ -108,29 +110,34 @@ def stability(
         matrices = [votes.cast[name] for name in names]
         scales = [len(votes.cast) - 1 if name == MEAN else 1 for name in names]
         inside = [[mask(draw[firsts[name][:k]], len(draw)) for k in sizes] for name in names]
-        random = np.random.default_rng([seed, place])
-        again = shares(table(matrices, scales, sides), inside, sizes, resamples, random)
+        drawn_from = table(matrices, scales, sides)
+        again = shares(drawn_from, inside, sizes, resamples, [seed, place])
         found |= dict(zip(names, again, strict=True))
     return found
 
 
 def shares(
-    drawn_from: Table,
-    inside: list[list[Mask]],
-    sizes: list[int],
-    resamples: int,
-    random: np.random.Generator,
+    drawn_from: Table, inside: list[list[Mask]], sizes: list[int], resamples: int, seed: list[int]
 ) -> Array:
     """Dimension × resample × k. `inside`: for each dimension and k the pairs to find again."""
     found = np.empty((len(inside), resamples, len(sizes)))
-    cuts = np.zeros((len(inside), len(sizes)), dtype=np.int64).tolist()
-    for turn in range(resamples):
-        for dimension, delta in enumerate(deltas(drawn_from, random)):
-            for size, k in enumerate(sizes):
-                # The cut hardly moves between resamples: look first where it was.
-                cut = cuts[dimension][size] = kth(delta, k, cuts[dimension][size])
-                kept = again(delta, cut, k, inside[dimension][size])
-                found[dimension, turn, size] = 100 * kept / k
+
+    def some(turns: range) -> None:
+        cuts = np.zeros((len(inside), len(sizes)), dtype=np.int64).tolist()
+        for turn in turns:
+            # A generator of its own: the result is the same by however many threads.
+            random = np.random.default_rng([*seed, turn])
+            for dimension, delta in enumerate(deltas(drawn_from, random)):
+                for size, k in enumerate(sizes):
+                    # The cut hardly moves between resamples: look first where it was.
+                    cut = cuts[dimension][size] = kth(delta, k, cuts[dimension][size])
+                    kept = again(delta, cut, k, inside[dimension][size])
+                    found[dimension, turn, size] = 100 * kept / k
+
+    long = drawn_from.votes[0].shape[1] >= AT_ONCE
+    threads = len(os.sched_getaffinity(0)) if long else 1
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(some, (range(first, resamples, threads) for first in range(threads))))
     return found
 
 
