@@ -36,14 +36,15 @@ class Ratio(NamedTuple):
 
 def in_turns(ways: Mapping[str, Callable[[], object]], turns: int) -> dict[str, list[float]]:
     """Seconds that each way takes, one after the other, `turns` times, after one that is not
-    counted."""
+    counted. A way that returns a float has taken its own time."""
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for turn in range(turns + 1):
         for name, way in ways.items():
             start = time.perf_counter()
-            way()
+            own = way()
             if turn:
-                seconds[name].append(time.perf_counter() - start)
+                taken = own if isinstance(own, float) else time.perf_counter() - start
+                seconds[name].append(taken)
     return seconds
 
 

@@ -1,5 +1,6 @@
 """Sets cut again by drawn votes: the same statistic as plain code, and the counting beneath it."""
 
+import os
 from collections import Counter
 from itertools import product
 from typing import Any
@@ -108,6 +109,21 @@ def test_a_tied_pair_of_scattered_votes_stays_first_in_three_of_four_draws() -> 
         first = {FACTS: np.array([0, 1])}
         found = stability(votes, both, np.array([0, 1]), first, [1], 2000, 0)[FACTS]
         assert found.mean() == pytest.approx(75, abs=4)
+
+
+def test_the_shares_are_the_same_by_however_many_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    votes, both, draw, firsts = world(unequal=False, shared=False)
+    monkeypatch.setattr(redrawn, "AT_ONCE", 32)  # of 120 traces, so that threads are used
+
+    def found(cores: int) -> dict[str, Array]:
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)))
+        return stability(votes, both, draw, firsts, [5, 30], 20, 1)
+
+    alone = found(1)
+    assert any(np.ptp(shares[:, 0]) > 0 for shares in alone.values())
+    for cores in (2, 7, 40):
+        again = found(cores)
+        assert all((again[name] == shares).all() for name, shares in alone.items())
 
 
 # --- the draws ---
