@@ -4,26 +4,32 @@
 
 Every stage runs as in the pipeline, `python -m stages.NAME`, on simulated tables: 16,500 problems,
 eight traces of 12,000 characters each from two generators, the first of them rated. `judge` rates
-by rules, `generate` asks a server that answers at once. The figure is the resident size of the
-stage's largest process as the kernel counts it. Bar: less than 4 GiB, and no more for more
-problems, but for what tables without text need.
+by rules, `judge second` and `generate` ask a server that answers at once; `problems`, `fetch` and
+`generate` of a recording read OpenR1's columns, two traces a row, and benchmarks of their real
+sizes. The figure is the resident size of the stage's largest process as the kernel counts it. Bar:
+less than 4 GiB, and no more for more problems, but for what tables without text need.
 """
 
+import hashlib
+import json
 import os
 import subprocess
 import sys
 import tempfile
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import yaml
 from aiohttp import web
 
 from bench import asking, results, simulated
-from delta import weights
+from delta import tables, weights
+from delta.records import QUESTION
 from delta.replies import STORE_VARIABLE
+from delta.rubric import RUBRIC
+from tests.paper_world import REAL_SIZES
 
 PROFILE = Path("profiles/paper.yaml").resolve()
 PROBLEMS = 16_500
@@ -32,9 +38,9 @@ GIB = 2**30
 BAR_GIB = 4
 WORKERS = 2  # of verify
 BUDGET = {"drawn": 1, "correct": 0, "incorrect": 0}
+RECORDED = "deepseek-r1"
 # Each needs what those before it have made.
-# The last two change what the others read: ratings by rules beside simulated ones, other traces.
-STAGES = (
+OF_TRACES = (
     "verify strong",
     "pair",
     "select",
@@ -43,11 +49,19 @@ STAGES = (
     "judge strong",
     "generate strong",
 )
-NOT_MEASURED = (
-    "fetch, evaluate, train, and generate in the process (they hold a model); questions, problems "
-    "(they read published files); judge by a model; report (it reads scores, no traces); export "
-    "(it tells of models that are not here)"
+OF_SOURCES = (
+    "judge strong second",
+    "problems",
+    f"fetch {RECORDED}",
+    f"generate {RECORDED}",
 )
+STAGES = (*OF_TRACES, *OF_SOURCES)
+NOT_MEASURED = (
+    "evaluate, train, and generate in the process (they hold a model); fetch of a model; questions "
+    "(they read published files); report (it reads scores, no traces); export (it tells of models "
+    "that are not here)"
+)
+OPENR1_SHARE = 94 / 16.5  # rows of OpenR1 for a problem of the paper's sample
 TEXTS = 100
 
 
@@ -63,8 +77,24 @@ def texts() -> list[str]:
 
 
 async def answer(request: web.Request) -> web.Response:
-    seed = (await request.json())["seed"]
+    payload = await request.json()
+    seed = payload["seed"]
+    if "response_format" in payload:
+        return web.json_response(asking.completion(vote(1 + seed % 5)))
     return web.json_response(asking.completion(f"{seed} {texts()[seed % TEXTS]}"))
+
+
+def vote(score: int) -> str:
+    """A judge's reply."""
+    rating = {
+        "score": score,
+        "justification": " ".join(simulated.WORDS[:20]),
+        "deductions_found": simulated.WORDS[:2],
+    }
+    categories: dict[str, dict[str, Any]] = {}
+    for dimension in RUBRIC:
+        categories.setdefault(dimension.category, {})[dimension.name] = rating
+    return json.dumps(categories)
 
 
 def lay_out(folder: Path, problems: int, samples: int, url: str = "http://localhost") -> None:
@@ -82,13 +112,41 @@ def lay_out(folder: Path, problems: int, samples: int, url: str = "http://localh
     content["engine"]["endpoint"] |= {"base_urls": [url]}
     (folder / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
     making = [sys.executable, "-m", "bench.simulated", str(folder / "data")]
-    model = folder / "data" / "models" / first["model"]
-    model.mkdir(parents=True)
-    for name in ("config.json", "tokenizer_config.json", "tokenizer.json", "model.safetensors"):
-        (model / name).write_text("{}")
-    weights.stamp(model, "bench")
+    a_model(folder, first["model"])
     # In a process of its own: a child's peak begins at what its parent held when it was started.
     subprocess.run([*making, str(problems), str(samples), "strong", "weak"], check=True)
+
+
+def a_model(folder: Path, name: str) -> None:
+    """One of which only the name is asked for."""
+    model = folder / "data" / "models" / name
+    model.mkdir(parents=True)
+    for file in ("config.json", "tokenizer_config.json", "tokenizer.json", "model.safetensors"):
+        (model / file).write_text("{}")
+    weights.stamp(model, "bench")
+
+
+def add_sources(folder: Path, problems: int) -> None:
+    """OpenR1's rows, the recording that they are, benchmarks, and a model as the second judge."""
+    content = yaml.safe_load((folder / "params.yaml").read_text())
+    rows = folder / "openr1.parquet"
+    making = [sys.executable, "-m", "bench.simulated", "--openr1", str(rows)]
+    subprocess.run([*making, str(round(OPENR1_SHARE * problems))], check=True)
+    with rows.open("rb") as file:
+        data = {
+            "file": {"path": str(rows), "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+        }
+    content["problems"]["sources"]["openr1"]["openr1"]["data"] = data
+    content["problems"]["sample"] = problems
+    content["models"][RECORDED]["recording"]["openr1"]["data"] = data
+    content["generators"][RECORDED] = {"model": RECORDED, "recorded": SAMPLES}
+    content["judge"]["budget"][RECORDED] = BUDGET
+    content["judge"]["second"]["rater"] = "llm"
+    (folder / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    a_model(folder, content["judge"]["second"]["llm"]["model"])
+    for name in content["benchmarks"]:
+        asked = simulated.questions(name, REAL_SIZES[name])
+        tables.write(folder / "data" / "questions" / f"{name}.parquet", asked, QUESTION)
 
 
 def peak(folder: Path, stage: str) -> Peak:
@@ -115,7 +173,9 @@ def peaks(problems: int) -> dict[str, Peak]:
     with tempfile.TemporaryDirectory() as name, asking.server(answer) as url:
         folder = Path(name)
         lay_out(folder, problems, SAMPLES, url)
-        return {stage: peak(folder, stage) for stage in STAGES}
+        found = {stage: peak(folder, stage) for stage in OF_TRACES}
+        add_sources(folder, problems)
+        return found | {stage: peak(folder, stage) for stage in OF_SOURCES}
 
 
 def main() -> None:
@@ -123,7 +183,7 @@ def main() -> None:
     quarter, whole = (peaks(size) for size in sizes)
     rows = [
         [
-            stage.split()[0],
+            stage,
             f"{quarter[stage].gib:.2f}",
             f"{whole[stage].gib:.2f}",
             f"{whole[stage].gib / quarter[stage].gib:.1f}",

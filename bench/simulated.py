@@ -1,10 +1,12 @@
 """Tables of a run at the paper's size, for measurements that need no model.
 
     python -m bench.simulated FOLDER PROBLEMS SAMPLES NAME…
+    python -m bench.simulated --openr1 FILE ROWS
 
-Writes problems, and traces, verdicts and ratings of each generator NAME, under FOLDER (`data`).
-Texts are words in random order with an answer at the end, so that they compress about as prose
-does. The first trace of each problem is rated, or every one where a problem has one.
+The first writes problems, and traces, verdicts and ratings of each generator NAME, under FOLDER
+(`data`). Texts are words in random order with an answer at the end, so that they compress about as
+prose does. The first trace of each problem is rated, or every one where a problem has one. The
+second writes rows in the columns of OpenR1-Math-220k that are read, two traces each.
 """
 
 import sys
@@ -16,9 +18,12 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from delta import tables
-from delta.records import PROBLEM, RATING, TRACE, VERDICT
+from delta.openr1 import ProblemRow, TraceRow
+from delta.records import PROBLEM, QUESTION, RATING, TRACE, VERDICT
 from delta.rubric import DIMENSIONS
 from delta.tables import frame_of
+from tests.openr1_rows import SCHEMA as OPENR1
+from tests.openr1_rows import row as openr1_row
 
 PROBLEMS = 16_500
 CHARACTERS = 12_000  # of a trace
@@ -122,7 +127,42 @@ def ratings(problems: int, name: str, chance: np.random.Generator) -> pl.DataFra
     return frame_of(list(rows()), RATING)
 
 
+def write_openr1(path: Path, number: int) -> None:
+    chance = np.random.default_rng(5)
+    schema = {
+        name: OPENR1[name]
+        for name in OPENR1
+        if name in (*ProblemRow.model_fields, *TraceRow.model_fields)
+    }
+    with pq.ParquetWriter(path, pl.DataFrame(schema=schema).to_arrow().schema) as file:
+        for start in range(0, number, BATCH):
+            rows = [
+                openr1_row(f"What is {one} + {one}? {PROSE}", str(2 * one))
+                | {"generations": [f"<think>\n{text(chance)}\n</think>\n\n{one}" for _ in range(2)]}
+                for one in range(start, min(number, start + BATCH))
+            ]
+            file.write_table(pl.DataFrame(rows, schema=schema).to_arrow())
+
+
+def questions(benchmark: str, number: int) -> pl.DataFrame:
+    rows = [
+        {
+            "question_id": f"{benchmark}.{one}",
+            "statement": f"Question {one} of {benchmark}: " + " ".join(reversed(WORDS)),
+            "prompt": "",
+            "gold_answer": "1",
+            "grader": "math",
+            "metadata": "{}",
+        }
+        for one in range(number)
+    ]
+    return frame_of(rows, QUESTION)
+
+
 def main() -> None:
+    if sys.argv[1] == "--openr1":
+        write_openr1(Path(sys.argv[2]), int(sys.argv[3]))
+        return
     folder, problems, samples, *names = sys.argv[1:]
     write(Path(folder), int(problems), int(samples), names)
 

@@ -4,13 +4,14 @@ import itertools
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pyarrow.parquet as pq
 
+from delta import tables
 from delta.errors import InputError
 from delta.records import RECORDING
 from delta.tables import frame_of
@@ -59,38 +60,52 @@ def _traces(
             yield one
 
 
-def recorded_rows(problems: pl.DataFrame, folder: Path, most: int) -> tuple[pl.DataFrame, Counts]:
+def recorded_rows(
+    problems: pl.DataFrame, folder: Path, most: int
+) -> tuple[Iterator[pl.DataFrame], Counts]:
     """RECORDING rows of these problems, at most `most` of each in sample order, and counts.
 
-    They stand in the order of the problems. Raises InputError where the file is damaged, or holds
-    no trace of any of the problems.
+    They stand in the order of the problems, and come few at a time. Raises InputError where the
+    file is damaged, or holds no trace of any of the problems.
     """
     path = folder / FILE
     recording = _scanned(path)
     wanted = problems.select("problem_id").with_row_index("place").lazy()
-    # The texts come last, and by a filter on the scan: a join would hold all of them at once.
-    there = recording.select("problem_id", "sample").join(wanted, on="problem_id").collect()
+    with tables.reading(path):
+        there = (
+            recording.select("problem_id", "sample")
+            .with_row_index("row")
+            .join(wanted, on="problem_id")
+            .collect()
+        )
     kept = there.sort("place", "sample").group_by("problem_id", maintain_order=True).head(most)
     if kept.is_empty():
         raise InputError(
             f"{path}: holds no trace of the {problems.height} problems; allowed: a recording whose "
             "`source` is the one in problems.sources that they come from"
         )
-    ids = kept["problem_id"].unique().implode()
-    texts = recording.filter(pl.col("problem_id").is_in(ids)).collect(engine="streaming")
-    rows = (
-        texts.join(kept, on=["problem_id", "sample"])
-        .sort("place", "sample")
-        .select(*RECORDING.columns)
-    )
     with_traces = kept["problem_id"].n_unique()
-    return rows, {
+    return _rows(path, recording, kept["row"]), {
         "problems": problems.height,
         "problems_without_a_trace": problems.height - with_traces,
         "recorded": there.height,
-        "over_the_limit": there.height - rows.height,
-        "traces": rows.height,
+        "over_the_limit": there.height - kept.height,
+        "traces": kept.height,
     }
+
+
+def _rows(path: Path, recording: pl.LazyFrame, numbers: pl.Series) -> Iterator[pl.DataFrame]:
+    """The rows of these numbers, in this order, which is mostly that of the file."""
+    for few in numbers.to_frame("row").iter_slices(tables.TEXT_ROWS):
+        first, last = few["row"].min(), few["row"].max()
+        assert isinstance(first, int)
+        assert isinstance(last, int)
+        part = recording.slice(first, last - first + 1).with_row_index("row", offset=first)
+        with tables.reading(path):
+            found = part.filter(pl.col("row").is_in(few["row"].implode())).collect()
+        yield few.join(found, on="row", how="left", maintain_order="left").select(
+            *RECORDING.columns
+        )
 
 
 def _scanned(path: Path) -> pl.LazyFrame:

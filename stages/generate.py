@@ -34,8 +34,9 @@ def main(console: Console, argv: list[str]) -> None:
     if isinstance(generator, RecordedParams):
         folder = outputs.model(generator.model)
         recorded, more = recording.recorded_rows(problems, folder, generator.recorded)
-        traces = from_recording(name, recorded, protocols.load(serving.protocol))
-        tables.write(path, traces, TRACE)
+        protocol = protocols.load(serving.protocol)
+        traces = (from_recording(name, rows, protocol) for rows in recorded)
+        tables.write_batches(path, traces, TRACE)
     else:
         more = ask_model(console, name, generator, serving, problems, path)
     found = counts(tables.read(path, TRACE, [one for one in TRACE.columns if one != "text"]))

@@ -34,6 +34,13 @@ def fetched(params: ModelParams, folder: Path) -> pl.DataFrame:
     return tables.read(folder / "recording.parquet", RECORDING)
 
 
+def recorded(
+    problems: pl.DataFrame, folder: Path, most: int
+) -> tuple[pl.DataFrame, dict[str, Any]]:
+    rows, counts = recording.recorded_rows(problems, folder, most)
+    return pl.concat(rows), counts
+
+
 def problems_of(**source: Any) -> pl.DataFrame:
     sources = {name: ProblemSource(**one) for name, one in source.items()}
     return build(ProblemsParams(sources=sources, overlap_words=None, sample=None, seed=1), {})[0]
@@ -61,7 +68,7 @@ def test_deepseek_r1s_traces_have_the_ids_of_openr1s_problems(tmp_path: Path) ->
     params = ModelParams(recording=RecordingSource(source="r1", openr1=traces))
     everything = fetched(params, tmp_path / "models" / "deepseek-r1")
     assert everything.height == 20  # two rows of twelve have lists that differ
-    rows, counts = recording.recorded_rows(problems, tmp_path / "models" / "deepseek-r1", 8)
+    rows, counts = recorded(problems, tmp_path / "models" / "deepseek-r1", 8)
     assert rows.select("problem_id", "sample", "outcome").rows() == [
         ("r1.0", 0, "correct"),
         ("r1.0", 1, "incorrect"),
@@ -102,7 +109,7 @@ def test_a_preference_file_becomes_two_recordings_of_the_same_problems(tmp_path:
         mine={"table": TableProblems(data=data, statement="prompt", gold_answer=None)}
     )
     assert problems["problem_id"].to_list() == ["mine.0", "mine.1"]
-    rows_, counts = recording.recorded_rows(problems, tmp_path / "rejected", 8)
+    rows_, counts = recorded(problems, tmp_path / "rejected", 8)
     assert rows_["text"].to_list() == ["bad 1", "bad 3", "bad 4"]
     assert counts == {
         "problems": 2,
@@ -260,7 +267,7 @@ def test_at_most_so_many_of_a_problem_in_order_of_problems_and_samples(
 ) -> None:
     recording.write(tmp_path, reversed(traces(40)), {}, lambda _: None)
     problems = pl.DataFrame({"problem_id": ["p.7", "p.77", "p.2"]})
-    rows, counts = recording.recorded_rows(problems, tmp_path, most)
+    rows, counts = recorded(problems, tmp_path, most)
     assert rows["sample"].to_list() == samples
     assert rows["problem_id"].unique(maintain_order=True).to_list() == ["p.7", "p.2"]
     assert rows.schema == RECORDING.columns
@@ -287,6 +294,20 @@ def test_a_damaged_recording_is_refused_by_name(tmp_path: Path, kept: float) -> 
     file.write_bytes(content[: int(kept * len(content))])
     with pytest.raises(InputError, match="cannot be read as Parquet"):
         recording.recorded_rows(pl.DataFrame({"problem_id": ["p.0"]}), tmp_path, 8)
+
+
+def test_a_recording_damaged_in_its_texts_is_refused_by_name(tmp_path: Path) -> None:
+    recording.write(tmp_path, traces(400), {}, lambda _: None)
+    file = tmp_path / "recording.parquet"
+    group = pq.ParquetFile(file).metadata.row_group(0)
+    text = group.column(list(RECORDING.columns).index("text"))
+    content = bytearray(file.read_bytes())
+    start = text.dictionary_page_offset or text.data_page_offset
+    for place in range(start + 50, start + text.total_compressed_size):
+        content[place] ^= 0xFF
+    file.write_bytes(content)
+    with pytest.raises(InputError, match=r"recording\.parquet: cannot be read as Parquet"):
+        recorded(pl.DataFrame({"problem_id": ["p.0"]}), tmp_path, 8)
 
 
 def test_a_recording_with_other_columns_is_refused(tmp_path: Path) -> None:
@@ -316,5 +337,5 @@ def test_real_solutions_of_four_models_are_four_recordings(tmp_path: Path) -> No
     problems = problems_of(
         mine={"table": TableProblems(data=data, statement="q", gold_answer=None)}
     )
-    kept, counts = recording.recorded_rows(problems, tmp_path / models[0], 8)
+    kept, counts = recorded(problems, tmp_path / models[0], 8)
     assert kept.height == counts["traces"] == problems.height == 1_319
