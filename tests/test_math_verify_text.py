@@ -2,7 +2,9 @@
 
 import logging
 import re
+from itertools import product
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
@@ -51,6 +53,8 @@ TEXTS = [
     r"\boxed{\begin{pmatrix} 1 \\ 2 \end{pmatrix}}",
     r"\boxed{x < 3} or \boxed{x \ge 5}",
     r"\boxed{10\%}",
+    "We have 3 +\n4 = 7.\nThe sum is\n7 or\n-3 percent\nof $x$.\n\n",
+    "so 5 percent\n, 12\n [x]\n12 per\ncent and \\(\n7",
     "\u2028$\\boxed{1}$\u2028 2",
 ]
 GOLDS = ["8", r"\frac{1}{2}", "x", "10\\%", "(1,2)", r"x < 3", "}{"]
@@ -77,7 +81,7 @@ PIECES = [
         " and ",
         ",",
     ),
-    *("%", " percent", r"\%", "**", r"\$", "…"),
+    *("%", " percent", r"\%", "**", r"\$", "…", "so.\n", "is\n", "\n7", "a:\n [", "3 +\n"),
 ]
 
 
@@ -109,15 +113,29 @@ def check_matches(text: str) -> None:
     answers = [found.start() for found in math_verify_text.ANSWER.finditer(text)]
     for searches in math_verify_text._searches():
         for pattern, starts, _ in searches:
-            found = math_verify_text._matches(pattern, starts, text, answers)
-            assert spans(found) == spans(pattern.finditer(text)), pattern.pattern[:60]
+            found = math_verify_text._matches(pattern, starts, text, answers, 0)
+            expected = spans(pattern.finditer(text))
+            assert spans(found) == expected, pattern.pattern[:60]
+            if all(starts is None for _, starts, _ in searches):
+                check_last_lines(text, pattern, expected)
+
+
+def check_last_lines(text: str, pattern: re.Pattern[str], everything: list[Any]) -> None:
+    """A search of them finds what one of all finds there, and nothing reaches into them."""
+    for last in (0, 3, 12):
+        with patch.object(math_verify_text, "LAST", last):
+            begin = math_verify_text._last_lines(text)
+        found = spans(pattern.finditer(text, begin))
+        assert found == [one for one in everything if one[0][0] >= begin], pattern.pattern[:60]
+        assert all(end <= begin for (_, end), _ in everything[: len(everything) - len(found)])
 
 
 @pytest.mark.parametrize("text", TEXTS)
 def test_a_text_has_the_librarys_matches_and_verdicts(text: str) -> None:
     check_matches(text)
-    for gold in GOLDS:
-        assert grade_as_math_verify(gold, text, "stop") == plain(gold, text)
+    for gold, last in product(GOLDS, (0, 500)):
+        with patch.object(math_verify_text, "LAST", last):
+            assert grade_as_math_verify(gold, text, "stop") == plain(gold, text)
 
 
 def test_the_graders_own_cases_have_the_librarys_verdicts() -> None:
@@ -137,7 +155,8 @@ def test_any_text_has_the_librarys_matches(text: str) -> None:
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.sampled_from(PIECES), max_size=15).map("".join), st.sampled_from(GOLDS))
 def test_any_text_has_the_librarys_verdict(text: str, gold: str) -> None:
-    assert grade_as_math_verify(gold, text, "stop") == plain(gold, text)
+    with patch.object(math_verify_text, "LAST", 3):
+        assert grade_as_math_verify(gold, text, "stop") == plain(gold, text)
 
 
 def test_nine_expressions_of_the_library_are_tried_only_where_they_can_begin() -> None:
@@ -180,6 +199,34 @@ def test_a_formula_parsed_in_two_stages_is_the_formula_parsed_in_one(
     math_verify_text.parse_in_two_stages.__wrapped__()
     assert [parsed(formula) for formula in FORMULAS] == in_one
     assert in_one.count(None) == 4
+
+
+def test_a_number_read_with_kept_names_is_the_number_read_with_sympys_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import sympy
+    from sympy.parsing import sympy_parser
+
+    texts = ("7", "0.1", "1/3", "-2**3", "Max(1, x)", "max(2, 3)", "pi + E", "I", "f(x)")
+    own = [sympy.srepr(sympy.sympify(text)) for text in texts]
+    looked_up = []
+    stringify_expr = sympy_parser.stringify_expr
+
+    def seen(text: str, local_dict: Any, global_dict: Any, transformations: Any) -> str:
+        looked_up.append(global_dict)
+        return str(stringify_expr(text, local_dict, global_dict, transformations))
+
+    monkeypatch.setattr(sympy_parser, "parse_expr", sympy_parser.parse_expr)  # undone at the end
+    monkeypatch.setattr(sympy_parser, "stringify_expr", seen)
+    sympy.sympify("f + g")  # made the library's way
+    math_verify_text.keep_sympys_names.__wrapped__()
+    assert [sympy.srepr(sympy.sympify(text)) for text in texts] == own
+    library, _, *ours = looked_up
+    assert all(names.keys() == library.keys() for names in ours)
+    assert all(
+        names[key] is library[key] for names in ours for key in library if key != "__builtins__"
+    )
+    assert len({id(names) for names in ours}) == len(texts)  # what one text does to them is its own
 
 
 @pytest.mark.slow

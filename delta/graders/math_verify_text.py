@@ -2,9 +2,10 @@ r"""What Math-Verify finds in a whole text and what it says of it: the same, but
 
 Its `parse` searches a text with thirteen expressions, one after the other, at every character.
 Eight of them begin with "answer" or "final answer", and one, a formula with a box in it, can only
-begin on the box's line or at the display around it; here these are tried at such places alone. The
-expressions, what they match and how it is read and compared stay the library's own (0.9.0), and
-what it said once it need not say again: the traces of a problem often have the same answer.
+begin on the box's line or at the display around it; here these are tried at such places alone, and
+those that may begin anywhere on the last lines first, since the last match counts. The expressions,
+what they match and how it is read and compared stay the library's own (0.9.0), and what it said
+once it need not say again: the traces of a problem often have the same answer.
 """
 
 import re
@@ -18,6 +19,8 @@ REMEMBERED = 4_096  # readings, golds and comparisons, each, in a worker
 LONGEST = 1_000  # characters of a reading that is remembered
 ANSWER = re.compile("(?i:answer)")
 BOX = r"\boxed{"
+LAST = 500  # characters, or a few more, that are looked through before the rest
+BREAK = re.compile(r"[A-Za-z][.:,;!?]?\n")  # a line's end over which no number goes
 INLINE = re.compile(r"\$|\\\(|\s\[")  # where a formula within one line may begin
 
 Groups = tuple[tuple[str, str], ...]
@@ -81,20 +84,35 @@ def _read(text: str) -> Reading:
     answers = [found.start() for found in ANSWER.finditer(text)]
     first = ""
     for searches in _searches():
-        found = [
-            (match, target)
-            for pattern, starts, target in searches
-            for match in _matches(pattern, starts, text, answers)
-        ]
-        # The last to end counts first, of those that end together the longest.
-        found.sort(key=lambda one: (one[0].end(), -one[0].start()), reverse=True)
-        for match, target in found:
-            held = tuple((name, text) for name, text in match.groupdict().items() if text)
-            value, shown = _value(Match(target, held))
-            first = first or shown
-            if value is not None:
-                return Reading(value, _written(held, shown), first)
+        anywhere = all(starts is None for _, starts, _ in searches)
+        for begin in dict.fromkeys((_last_lines(text) if anywhere else 0, 0)):
+            found = [
+                (match, target)
+                for pattern, starts, target in searches
+                for match in _matches(pattern, starts, text, answers, begin)
+            ]
+            # The last to end counts first, of those that end together the longest.
+            found.sort(key=lambda one: (one[0].end(), -one[0].start()), reverse=True)
+            for match, target in found:
+                held = tuple((name, text) for name, text in match.groupdict().items() if text)
+                value, shown = _value(Match(target, held))
+                first = first or shown
+                if value is not None:
+                    return Reading(value, _written(held, shown), first)
     return Reading(None, (), first)
+
+
+def _last_lines(text: str) -> int:
+    """The start of the last lines, at a line's end that no match goes over, or 0.
+
+    Formulas but displays end with their line, and a number has no letter in it.
+    """
+    if "$$" in text or r"\[" in text:
+        return 0
+    end = text.rfind("\n", 0, max(0, len(text) - LAST))
+    while end > 0 and not BREAK.search(text, max(0, end - 2), end + 1):
+        end = text.rfind("\n", 0, end)
+    return max(end, 0)
 
 
 def _written(groups: Groups, shown: str) -> Groups:
@@ -146,6 +164,26 @@ def parse_in_two_stages() -> None:
 
 
 @lru_cache(1)
+def keep_sympys_names() -> None:
+    """Have sympy look up its own names once, instead of for every number that it reads."""
+    from sympy.parsing import sympy_parser
+
+    parse_expr = sympy_parser.parse_expr
+    names: dict[str, Any] = {}
+
+    def take(tokens: Any, _: Any, global_dict: dict[str, Any]) -> Any:
+        names.update(global_dict)
+        return tokens
+
+    parse_expr("1", transformations=(*sympy_parser.standard_transformations, take))
+
+    def with_names(text: str, **given: Any) -> Any:
+        return parse_expr(text, **{"global_dict": dict(names)} | given)
+
+    sympy_parser.parse_expr = with_names
+
+
+@lru_cache(1)
 def _searches() -> list[list[tuple[re.Pattern[str], Starts | None, Any]]]:
     """The library's own expressions by priority, each with where it may begin (None: anywhere)."""
     from math_verify import parse
@@ -174,11 +212,15 @@ def _starts_of(pattern: str) -> Starts | None:
 
 
 def _matches(
-    pattern: re.Pattern[str], starts: Starts | None, text: str, answers: list[int]
+    pattern: re.Pattern[str],
+    starts: Starts | None,
+    text: str,
+    answers: list[int],
+    begin: int,
 ) -> Iterator[re.Match[str]]:
-    """What `pattern.finditer(text)` gives, if no match begins anywhere but at `starts`."""
+    """What `pattern.finditer(text, begin)` gives, if no match begins anywhere but at `starts`."""
     if starts is None:
-        yield from pattern.finditer(text)
+        yield from pattern.finditer(text, begin)
         return
     end = 0
     for start in starts(text, answers):

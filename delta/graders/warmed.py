@@ -15,5 +15,6 @@ from delta.graders import math, math_verify_text  # noqa: E402
 # Every parse without Math-Verify's own alarm is a warning; the hard kill is our limit.
 logging.getLogger("math_verify").setLevel(logging.ERROR)
 math_verify_text.parse_in_two_stages()
+math_verify_text.keep_sympys_names()
 for grade in (math.grade, math.grade_as_math_verify):
     grade(r"\sqrt{2}", r"\boxed{\sqrt{3} + x}", "stop")
