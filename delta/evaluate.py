@@ -1,6 +1,7 @@
 """A model's answers to benchmarks and its scores (paper, section 3.1.2)."""
 
 import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import polars as pl
@@ -29,7 +30,7 @@ def requests_of(
     examples: int,
     questions: pl.DataFrame,
 ) -> Asked:
-    """((question, sample), request) for every answer."""
+    """((question, sample), request) for every answer; the samples of a question together."""
     sampling = SamplingParams(**params.model_dump(), max_tokens=benchmark.max_tokens)
     earlier = prompts.earlier_turns(examples)
     rows = []
@@ -45,19 +46,23 @@ def answers(
     asked: dict[str, Asked],
     replies: dict[Request, Reply],
     protocol: Protocol,
+    golds: dict[str, Iterator[str]],
 ) -> dict[str, pl.DataFrame]:
     """Graded answer rows of every benchmark, in the order of its `asked`.
 
-    One pool of workers grades them all, since each worker loads Math-Verify for seconds. InputError
+    `golds`: of each benchmark its questions' gold answers in order, read when they are needed. One
+    pool of workers grades them all, since each worker loads Math-Verify for seconds. InputError
     where too many answers to a benchmark are ungradable.
     """
     rows = {name: [_row(name, *one, replies, protocol) for one in asked[name]] for name in asked}
-    verdicts = outcomes(grading, (case for made in rows.values() for _, case in made))
+    verdicts = outcomes(
+        grading, (case for name, made in rows.items() for case in _cases(made, golds[name]))
+    )
     tables = {}
     for name, made in rows.items():
         own = list(itertools.islice(verdicts, len(made)))
         check_share(f"benchmark {name}", grading, count(own))
-        graded = [row | verdict._asdict() for (row, _), verdict in zip(made, own, strict=True)]
+        graded = [row | verdict._asdict() for row, verdict in zip(made, own, strict=True)]
         tables[name] = frame_of(graded, ANSWER)
     return tables
 
@@ -68,26 +73,30 @@ def _row(
     request: Request,
     replies: dict[Request, Reply],
     protocol: Protocol,
-) -> tuple[dict[str, Any], Case]:
-    """An answer row before its verdict, and what is to be graded."""
+) -> dict[str, Any]:
+    """An answer row before its verdict."""
     question, sample = at
     reply = replies[request]
     text = whole_text(reply, protocol)
-    start = protocol.split(text, request.prompt).answer_start
-    answer = None if start is None else text[start:]
-    grader, gold = question["grader"], question["gold_answer"]
-    row = {
+    return {
         "benchmark": name,
         "question_id": question["question_id"],
         "sample": sample,
         "text": text,
-        "answer_start": start,
-        # The tests of a program can have megabytes; they stay with the questions.
-        "gold_answer": None if grader == "code" else gold,
-        "grader": grader,
+        "answer_start": protocol.split(text, request.prompt).answer_start,
+        "gold_answer": question["gold_answer"],
+        "grader": question["grader"],
         "finish_reason": reply.finish_reason,
     }
-    return row, Case(grader, gold, answer, reply.finish_reason)
+
+
+def _cases(rows: list[dict[str, Any]], golds: Iterator[str]) -> Iterator[Case]:
+    for _, of_question in itertools.groupby(rows, lambda row: row["question_id"]):
+        gold = next(golds)
+        for row in of_question:
+            start = row["answer_start"]
+            answer = None if start is None else row["text"][start:]
+            yield Case(row["grader"], gold, answer, row["finish_reason"])
 
 
 def score(

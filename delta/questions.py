@@ -20,49 +20,54 @@ Read = Callable[[Row], Question | str]  # a question, or why the row is none
 IN_MEMORY = 32  # rows at a time as Python objects: LiveCodeBench's tests have gigabytes
 
 
-def questions(name: str, params: BenchmarkParams) -> tuple[pl.DataFrame, dict[str, Any]]:
-    """Question rows, and counts: read = kept + dropped by reason + beyond_size.
+def questions(name: str, params: BenchmarkParams, counts: Counter[str]) -> Iterator[pl.DataFrame]:
+    """Question rows, few at a time; `counts` learns what became of every row of the source.
 
     A question's id is its place in the source, whatever `questions` is. Of a generated task each
     question is asked once; a published benchmark is asked as it is, so that its score compares
     with others, and `repeated` says how often it asks something again. Raises InputError for a
-    row that cannot be asked, or where there are not `questions` of them.
+    row that cannot be asked, or, at the end, where there are not `questions` of them.
     """
-    counts = Counter[str]()
-    rows = _rows(name, params, counts)
-    frame = pl.concat([frame_of(part, QUESTION) for part in _parts(rows)])
-    reasons = sorted(set(counts) - {"read", "beyond_size", "repeated"})
-    dropped = {reason: counts[reason] for reason in reasons}
-    if not frame.height:
+    for part in _parts(_rows(name, params, counts)):
+        yield frame_of(part, QUESTION)
+    kept, dropped = counts["kept"], _dropped(counts)
+    if not kept:
         raise InputError(f"benchmarks.{name}: none of {counts['read']} rows is left ({dropped})")
-    if params.questions is not None and frame.height < params.questions:
+    if params.questions is not None and kept < params.questions:
         raise InputError(
             f"benchmarks.{name}.questions = {params.questions}: {counts['read']} rows of the "
-            f"source give {frame.height} questions ({dropped}); allowed: 1 to {frame.height}"
+            f"source give {kept} questions ({dropped}); allowed: 1 to {kept}"
         )
-    return frame, {
+
+
+def summary(counts: Counter[str]) -> dict[str, Any]:
+    """read = kept + dropped by reason + beyond_size."""
+    return {
         "read": counts["read"],
-        "kept": frame.height,
-        "dropped": dropped,
+        "kept": counts["kept"],
+        "dropped": _dropped(counts),
         "beyond_size": counts["beyond_size"],
         "repeated": counts["repeated"],
     }
 
 
+def _dropped(counts: Counter[str]) -> dict[str, int]:
+    reasons = sorted(set(counts) - {"read", "kept", "beyond_size", "repeated"})
+    return {reason: counts[reason] for reason in reasons}
+
+
 def _parts(rows: Iterator[Row]) -> Iterator[list[Row]]:
     while part := list(islice(rows, IN_MEMORY)):
         yield part
-    yield []  # so that there is one part at least
 
 
 def _rows(name: str, params: BenchmarkParams, counts: Counter[str]) -> Iterator[Row]:
     found, read = _source(f"benchmarks.{name}.source", params)
     once = isinstance(params.source, task.TaskSource)
     asked = set[str]()
-    kept = 0
     for index, row in enumerate(found):
         counts["read"] += 1
-        if kept == params.questions:
+        if counts["kept"] == params.questions:
             counts["beyond_size"] += 1
             continue
         try:
@@ -78,7 +83,7 @@ def _rows(name: str, params: BenchmarkParams, counts: Counter[str]) -> Iterator[
             continue
         counts["repeated"] += again
         asked.add(tasks.normal(question.prompt))
-        kept += 1
+        counts["kept"] += 1
         written = json.dumps(question.metadata, sort_keys=True, default=str)
         yield question._asdict() | {"question_id": f"{name}.{index}", "metadata": written}
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from delta.errors import InputError
@@ -33,6 +34,16 @@ def scan(path: str | Path, table: Table) -> pl.LazyFrame:
     """As `read`, but no row is in memory yet: the text of traces has gigabytes."""
     _check(Path(path), table)
     return pl.scan_parquet(path)
+
+
+def values(path: Path, column: str, at_once: int) -> Iterator[Any]:
+    """A column's values in order, `at_once` in memory: the tests of programs have gigabytes."""
+    try:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(at_once, columns=[column]):
+                yield from batch[column].to_pylist()
+    except (pa.ArrowException, OSError) as error:
+        raise _unreadable(path, error) from error
 
 
 @contextmanager

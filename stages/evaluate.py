@@ -1,6 +1,7 @@
 """evaluate@MODEL: answers to every benchmark and scores → data/answers/…, metrics/evaluate/…"""
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -18,18 +19,21 @@ from delta.protocols import Protocol
 from delta.records import ANSWER, QUESTION
 from delta.replies import open_shelf
 
+AT_ONCE = 32  # gold answers in memory
+
 
 def main(console: Console, argv: list[str]) -> None:
     (name,) = argv
     grading = params.section("grading", GradingParams)
     asked_of = params.sections("benchmarks", BenchmarkParams)
-    questions = {one: tables.read(outputs.questions(one), QUESTION) for one in asked_of}
+    questions = {one: read_questions(outputs.questions(one)) for one in asked_of}
     with_code = [one for one, frame in questions.items() if "code" in frame["grader"]]
     # Refuses before any asking where programs cannot be run.
     boxed = {"sandbox": sandbox.mode(grading.code)} if with_code else {}
     asked, replies, engine, protocol = ask_model(console, name, asked_of, questions)
     scores: dict[str, dict[str, Any]] = {}
-    for one, rows in answers(grading, asked, replies, protocol).items():
+    golds = {one: tables.values(outputs.questions(one), "gold_answer", AT_ONCE) for one in asked_of}
+    for one, rows in answers(grading, asked, replies, protocol, golds).items():
         tables.write(outputs.answers(name, one), rows, ANSWER)
         benchmark = asked_of[one]
         version = benchmarks.version(one, benchmark, questions[one])
@@ -39,6 +43,15 @@ def main(console: Console, argv: list[str]) -> None:
         )
         scores[one] = found | {"engine": engine} | (boxed if one in with_code else {})
     outputs.write_counts(outputs.score(name), scores, name)
+
+
+def read_questions(path: Path) -> pl.DataFrame:
+    """Without the gold answers of programs: their tests have gigabytes, and stay in the file."""
+    light = [name for name in QUESTION.columns if name != "gold_answer"]
+    frame = tables.read(path, QUESTION, light)
+    if "code" in frame["grader"]:
+        return frame.with_columns(gold_answer=pl.lit(None, pl.String))
+    return tables.read(path, QUESTION)
 
 
 def ask_model(

@@ -4,14 +4,16 @@ import base64
 import json
 import pickle
 import zlib
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from delta.benchmarks import BenchmarkParams
 from delta.errors import InputError
-from delta.questions import questions
+from delta.questions import questions, summary
 from delta.records import QUESTION
 from delta.sources import digest
 
@@ -327,7 +329,9 @@ def sums(questions: int | None = 5, seed: int = 12, **options: Any) -> dict[str,
 
 def asked(entry: dict[str, Any], name: str = "toy") -> tuple[Rows, dict[str, Any]]:
     """Questions with gold answers and metadata as objects, and counts that add up."""
-    frame, counts = questions(name, BenchmarkParams.model_validate(entry))
+    found = Counter[str]()
+    frame = pl.concat(questions(name, BenchmarkParams.model_validate(entry), found))
+    counts = summary(found)
     assert frame.schema == QUESTION.columns
     dropped = sum(counts["dropped"].values())
     assert counts["read"] == counts["kept"] + dropped + counts["beyond_size"]

@@ -3,9 +3,11 @@
 import importlib
 import json
 import random
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 import yaml
 
@@ -186,8 +188,7 @@ def test_an_unknown_task_is_an_error_that_names_its_key() -> None:
 def test_a_version_names_the_source_and_knows_its_questions(tmp_path: Path) -> None:
     def of(entry: dict[str, Any]) -> str:
         benchmark = BenchmarkParams.model_validate(entry)
-        frame, _ = questions("toy", benchmark)
-        return version("toy", benchmark, frame)
+        return version("toy", benchmark, pl.concat(questions("toy", benchmark, Counter())))
 
     assert of(sums()).startswith("toy: reasoning-gym 0.1.25 chain_sum seed 12 ")
     assert of(sums()) == of(sums())

@@ -2,10 +2,11 @@ r"""What Math-Verify finds in a whole text and what it says of it: the same, but
 
 Its `parse` searches a text with thirteen expressions, one after the other, at every character.
 Eight of them begin with "answer" or "final answer", and one, a formula with a box in it, can only
-begin on the box's line or at the display around it; here these are tried at such places alone, and
-those that may begin anywhere on the last lines first, since the last match counts. The expressions,
-what they match and how it is read and compared stay the library's own (0.9.0), and what it said
-once it need not say again: the traces of a problem often have the same answer.
+begin on the box's line or at the display around it; here these are tried at such places alone. The
+last three, for texts in which the others find nothing, are tried on the last lines first, since the
+last match counts. The expressions, what they match and how it is read and compared stay the
+library's own (0.9.0), and what it said once it need not say again: the traces of a problem often
+have the same answer.
 """
 
 import re
@@ -20,7 +21,7 @@ LONGEST = 1_000  # characters of a reading that is remembered
 ANSWER = re.compile("(?i:answer)")
 BOX = r"\boxed{"
 LAST = 500  # characters, or a few more, that are looked through before the rest
-BREAK = re.compile(r"[A-Za-z][.:,;!?]?\n")  # a line's end over which no number goes
+BREAK = re.compile(r"[A-Za-z][.:;!?]\n")  # no number, and no "and" between formulas, goes over it
 INLINE = re.compile(r"\$|\\\(|\s\[")  # where a formula within one line may begin
 
 Groups = tuple[tuple[str, str], ...]
@@ -105,12 +106,13 @@ def _read(text: str) -> Reading:
 def _last_lines(text: str) -> int:
     """The start of the last lines, at a line's end that no match goes over, or 0.
 
-    Formulas but displays end with their line, and a number has no letter in it.
+    All formulas but displays end with their line; those joined by "and", "or" or a comma are one
+    match, and so is a number with "percent", but there a stop after a letter cannot be.
     """
     if "$$" in text or r"\[" in text:
         return 0
     end = text.rfind("\n", 0, max(0, len(text) - LAST))
-    while end > 0 and not BREAK.search(text, max(0, end - 2), end + 1):
+    while end > 0 and not BREAK.fullmatch(text, max(0, end - 2), end + 1):
         end = text.rfind("\n", 0, end)
     return max(end, 0)
 
@@ -216,12 +218,13 @@ def _matches(
     starts: Starts | None,
     text: str,
     answers: list[int],
-    begin: int,
+    begin: int = 0,
 ) -> Iterator[re.Match[str]]:
     """What `pattern.finditer(text, begin)` gives, if no match begins anywhere but at `starts`."""
     if starts is None:
         yield from pattern.finditer(text, begin)
         return
+    assert begin == 0
     end = 0
     for start in starts(text, answers):
         if start >= end and (match := pattern.match(text, start)):
