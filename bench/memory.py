@@ -6,8 +6,9 @@ Every stage runs as in the pipeline, `python -m stages.NAME`, on simulated table
 eight traces of 12,000 characters each from two generators, the first of them rated. `judge` rates
 by rules, `judge second` and `generate` ask a server that answers at once; `problems`, `fetch` and
 `generate` of a recording read OpenR1's columns, two traces a row, and benchmarks of their real
-sizes. The figure is the resident size of the stage's largest process as the kernel counts it. Bar:
-less than 4 GiB, and no more for more problems, but for what tables without text need.
+sizes, `questions` as many programs as LiveCodeBench has, with tests of a megabyte each. The figure
+is the resident size of the stage's largest process as the kernel counts it. Bar: less than 4 GiB,
+and no more for more problems, but for what tables without text need.
 """
 
 import hashlib
@@ -25,11 +26,9 @@ import yaml
 from aiohttp import web
 
 from bench import asking, results, simulated
-from delta import tables, weights
-from delta.records import QUESTION
+from delta import weights
 from delta.replies import STORE_VARIABLE
 from delta.rubric import RUBRIC
-from tests.paper_world import REAL_SIZES
 
 PROFILE = Path("profiles/paper.yaml").resolve()
 PROBLEMS = 16_500
@@ -54,14 +53,23 @@ OF_SOURCES = (
     "problems",
     f"fetch {RECORDED}",
     f"generate {RECORDED}",
+    "questions livecodebench",
 )
 STAGES = (*OF_TRACES, *OF_SOURCES)
 NOT_MEASURED = (
-    "evaluate, train, and generate in the process (they hold a model); fetch of a model; questions "
-    "(they read published files); report (it reads scores, no traces); export (it tells of models "
-    "that are not here)"
+    "evaluate, train, and generate in the process (they hold a model); fetch of a model; report "
+    "(it reads scores, no traces); export (it tells of models that are not here)"
 )
 OPENR1_SHARE = 94 / 16.5  # rows of OpenR1 for a problem of the paper's sample
+PROGRAMS_SHARE = 880 / PROBLEMS  # LiveCodeBench's, for the same
+# Starts the stage: a process's peak begins at what its parent held, and this one holds little.
+LAUNCH = """
+import json, resource, subprocess, sys
+code = subprocess.run(sys.argv[2:]).returncode
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+with open(sys.argv[1], "w") as file:
+    json.dump([code, used.ru_maxrss, used.ru_utime + used.ru_stime], file)
+"""
 TEXTS = 100
 
 
@@ -113,7 +121,6 @@ def lay_out(folder: Path, problems: int, samples: int, url: str = "http://localh
     (folder / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
     making = [sys.executable, "-m", "bench.simulated", str(folder / "data")]
     a_model(folder, first["model"])
-    # In a process of its own: a child's peak begins at what its parent held when it was started.
     subprocess.run([*making, str(problems), str(samples), "strong", "weak"], check=True)
 
 
@@ -129,31 +136,34 @@ def a_model(folder: Path, name: str) -> None:
 def add_sources(folder: Path, problems: int) -> None:
     """OpenR1's rows, the recording that they are, benchmarks, and a model as the second judge."""
     content = yaml.safe_load((folder / "params.yaml").read_text())
-    rows = folder / "openr1.parquet"
-    making = [sys.executable, "-m", "bench.simulated", "--openr1", str(rows)]
-    subprocess.run([*making, str(round(OPENR1_SHARE * problems))], check=True)
-    with rows.open("rb") as file:
-        data = {
-            "file": {"path": str(rows), "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
-        }
+    rows, programs = round(OPENR1_SHARE * problems), round(PROGRAMS_SHARE * problems)
+    making = [sys.executable, "-m", "bench.simulated", "--sources", str(folder)]
+    subprocess.run([*making, str(rows), str(programs)], check=True)
+    data = file_source(folder / "openr1.parquet")
     content["problems"]["sources"]["openr1"]["openr1"]["data"] = data
     content["problems"]["sample"] = problems
     content["models"][RECORDED]["recording"]["openr1"]["data"] = data
+    programs_source = content["benchmarks"]["livecodebench"]["source"]
+    programs_source["data"] = file_source(folder / "livecodebench.jsonl")
     content["generators"][RECORDED] = {"model": RECORDED, "recorded": SAMPLES}
     content["judge"]["budget"][RECORDED] = BUDGET
     content["judge"]["second"]["rater"] = "llm"
     (folder / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
     a_model(folder, content["judge"]["second"]["llm"]["model"])
-    for name in content["benchmarks"]:
-        asked = simulated.questions(name, REAL_SIZES[name])
-        tables.write(folder / "data" / "questions" / f"{name}.parquet", asked, QUESTION)
+
+
+def file_source(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"file": {"path": str(path), "sha256": digest}}
 
 
 def peak(folder: Path, stage: str) -> Peak:
-    log = folder / "said"
+    log, result = folder / "said", folder / "used.json"
+    command = [sys.executable, "-m", *f"stages.{stage}".split()]
     with log.open("w") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-m", *f"stages.{stage}".split()],
+        subprocess.run(
+            [sys.executable, "-c", LAUNCH, str(result), *command],
             cwd=folder,
             env={
                 **os.environ,
@@ -162,11 +172,11 @@ def peak(folder: Path, stage: str) -> Peak:
             },
             stdout=out,
             stderr=subprocess.STDOUT,
+            check=True,
         )
-        _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0, f"{stage}: {log.read_text()}"
-    return Peak(used.ru_maxrss * 1024 / GIB, used.ru_utime + used.ru_stime)
+    code, kib, seconds = json.loads(result.read_text())
+    assert code == 0, f"{stage}: {log.read_text()}"
+    return Peak(kib * 1024 / GIB, seconds)
 
 
 def peaks(problems: int) -> dict[str, Peak]:

@@ -1,14 +1,18 @@
 """Tables of a run at the paper's size, for measurements that need no model.
 
     python -m bench.simulated FOLDER PROBLEMS SAMPLES NAME…
-    python -m bench.simulated --openr1 FILE ROWS
+    python -m bench.simulated --sources FOLDER ROWS PROGRAMS
 
 The first writes problems, and traces, verdicts and ratings of each generator NAME, under FOLDER
 (`data`). Texts are words in random order with an answer at the end, so that they compress about as
 prose does. The first trace of each problem is rated, or every one where a problem has one. The
-second writes rows in the columns of OpenR1-Math-220k that are read, two traces each.
+second writes, under FOLDER, ROWS of openr1.parquet in the columns of OpenR1-Math-220k that are
+read, two traces each, PROGRAMS of livecodebench.jsonl with tests of a megabyte each, packed, and
+the questions of benchmarks of their real sizes (data/questions).
 """
 
+import base64
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,12 +26,15 @@ from delta.openr1 import ProblemRow, TraceRow
 from delta.records import PROBLEM, QUESTION, RATING, TRACE, VERDICT
 from delta.rubric import DIMENSIONS
 from delta.tables import frame_of
+from tests.benchmark_rows import LIVECODEBENCH, packed_by_livecodebench
 from tests.openr1_rows import SCHEMA as OPENR1
 from tests.openr1_rows import row as openr1_row
+from tests.paper_world import REAL_SIZES
 
 PROBLEMS = 16_500
 CHARACTERS = 12_000  # of a trace
 VOTES = 5
+PACKED = 750_000  # bytes of a program's tests
 BATCH = 500  # problems
 PROSE = (
     "let us then the number so that value where equation because sum hence ratio check twice "
@@ -159,12 +166,27 @@ def questions(benchmark: str, number: int) -> pl.DataFrame:
     return frame_of(rows, QUESTION)
 
 
+def write_programs(path: Path, number: int) -> None:
+    chance = np.random.default_rng(6)
+    with path.open("w", encoding="utf-8") as file:
+        for one in range(number):
+            given = base64.b64encode(chance.bytes(PACKED)).decode()
+            tests = packed_by_livecodebench([{"input": given, "output": "1", "testtype": "stdin"}])
+            changed = {"question_content": f"Program {one}?", "private_test_cases": tests}
+            file.write(json.dumps(LIVECODEBENCH[0] | changed) + "\n")
+
+
 def main() -> None:
-    if sys.argv[1] == "--openr1":
-        write_openr1(Path(sys.argv[2]), int(sys.argv[3]))
+    if sys.argv[1] == "--sources":
+        folder = Path(sys.argv[2])
+        write_openr1(folder / "openr1.parquet", int(sys.argv[3]))
+        write_programs(folder / "livecodebench.jsonl", int(sys.argv[4]))
+        for name, size in REAL_SIZES.items():
+            path = folder / "data" / "questions" / f"{name}.parquet"
+            tables.write(path, questions(name, size), QUESTION)
         return
-    folder, problems, samples, *names = sys.argv[1:]
-    write(Path(folder), int(problems), int(samples), names)
+    target, problems, samples, *names = sys.argv[1:]
+    write(Path(target), int(problems), int(samples), names)
 
 
 if __name__ == "__main__":

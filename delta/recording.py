@@ -65,8 +65,9 @@ def recorded_rows(
 ) -> tuple[Iterator[pl.DataFrame], Counts]:
     """RECORDING rows of these problems, at most `most` of each in sample order, and counts.
 
-    They stand in the order of the problems, and come few at a time. Raises InputError where the
-    file is damaged, or holds no trace of any of the problems.
+    They stand in the order of the problems, and come few at a time where the file has that order.
+    Raises InputError where the file is damaged (in its texts: when these are read), or holds no
+    trace of any of the problems.
     """
     path = folder / FILE
     recording = _scanned(path)
@@ -95,17 +96,26 @@ def recorded_rows(
 
 
 def _rows(path: Path, recording: pl.LazyFrame, numbers: pl.Series) -> Iterator[pl.DataFrame]:
-    """The rows of these numbers, in this order, which is mostly that of the file."""
-    for few in numbers.to_frame("row").iter_slices(tables.TEXT_ROWS):
-        first, last = few["row"].min(), few["row"].max()
-        assert isinstance(first, int)
-        assert isinstance(last, int)
-        part = recording.slice(first, last - first + 1).with_row_index("row", offset=first)
+    """The rows of these numbers, in this order."""
+    parts = list(numbers.to_frame("row").iter_slices(tables.TEXT_ROWS))
+    if sum(_span(part)[1] for part in parts) > 2 * _span(numbers.to_frame())[1]:
+        parts = [numbers.to_frame("row")]  # far from the file's order: read once, and kept
+    for few in parts:
+        first, length = _span(few)
+        there = recording.slice(first, length).with_row_index("row", offset=first)
         with tables.reading(path):
-            found = part.filter(pl.col("row").is_in(few["row"].implode())).collect()
+            found = there.filter(pl.col("row").is_in(few["row"].implode())).collect(
+                engine="streaming"
+            )
         yield few.join(found, on="row", how="left", maintain_order="left").select(
             *RECORDING.columns
         )
+
+
+def _span(numbers: pl.DataFrame) -> tuple[int, int]:
+    """The first row of the file that is among them, and how many there are up to the last."""
+    first, last = numbers.select(pl.first().min().alias("first"), pl.first().max()).row(0)
+    return first, last - first + 1
 
 
 def _scanned(path: Path) -> pl.LazyFrame:

@@ -227,8 +227,9 @@ def _from_parquet(path: Path, columns: list[str] | None) -> Iterator[dict[str, A
         there = file.schema_arrow.names
         strict_json.check_names(there)
         wanted = None if columns is None else [name for name in columns if name in there]
-        for batch in file.iter_batches(BATCH, columns=wanted):
-            yield from batch.to_pylist()
+        for group in range(file.num_row_groups):  # over several, iter_batches keeps what it read
+            for batch in file.iter_batches(BATCH, row_groups=[group], columns=wanted):
+                yield from batch.to_pylist()
 
 
 def _from_csv(text: TextIO) -> Iterator[dict[str, Any]]:

@@ -40,8 +40,9 @@ def values(path: Path, column: str, at_once: int) -> Iterator[Any]:
     """A column's values in order, `at_once` in memory: the tests of programs have gigabytes."""
     try:
         with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(at_once, columns=[column]):
-                yield from batch[column].to_pylist()
+            for group in range(file.num_row_groups):  # over several, iter_batches keeps its reads
+                for batch in file.iter_batches(at_once, row_groups=[group], columns=[column]):
+                    yield from batch[column].to_pylist()
     except (pa.ArrowException, OSError) as error:
         raise _unreadable(path, error) from error
 

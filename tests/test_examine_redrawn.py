@@ -2,6 +2,7 @@
 
 import os
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from typing import Any
 
@@ -114,6 +115,14 @@ def test_a_tied_pair_of_scattered_votes_stays_first_in_three_of_four_draws() -> 
 def test_the_shares_are_the_same_by_however_many_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     votes, both, draw, firsts = world(unequal=False, shared=False)
     monkeypatch.setattr(redrawn, "AT_ONCE", 32)  # of 120 traces, so that threads are used
+    pools: list[int] = []
+
+    class Pool(ThreadPoolExecutor):
+        def __init__(self, threads: int) -> None:
+            pools.append(threads)
+            super().__init__(threads)
+
+    monkeypatch.setattr(redrawn, "ThreadPoolExecutor", Pool)
 
     def found(cores: int) -> dict[str, Array]:
         monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)))
@@ -124,6 +133,10 @@ def test_the_shares_are_the_same_by_however_many_threads(monkeypatch: pytest.Mon
     for cores in (2, 7, 40):
         again = found(cores)
         assert all((again[name] == shares).all() for name, shares in alone.items())
+    assert pools == [1, 2, 7, 40]
+    monkeypatch.setattr(redrawn, "AT_ONCE", 121)
+    found(2)
+    assert pools[-1] == 1
 
 
 # --- the draws ---

@@ -1,6 +1,7 @@
 """Recorded traces: fetched as a model, in batches, with the ids of the problems they answer."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -278,6 +279,31 @@ def test_at_most_so_many_of_a_problem_in_order_of_problems_and_samples(
         "over_the_limit": 8 - len(samples),
         "traces": len(samples),
     }
+
+
+@pytest.mark.parametrize("order", ["file's", "reversed", "by sample", "shuffled"])
+@pytest.mark.parametrize("most", [1, 3, 9])
+def test_rows_come_in_parts_whatever_the_files_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, order: str, most: int
+) -> None:
+    monkeypatch.setattr(tables, "TEXT_ROWS", 5)
+    rows = traces(80)  # four of each of 20 problems
+    by: dict[str, Callable[[Any], Any]] = {
+        "file's": lambda _: 0,
+        "reversed": lambda row: -int(row["text"].split()[1]),
+        "by sample": lambda row: row["sample"],
+        "shuffled": lambda row: row["text"][::-1],
+    }
+    recording.write(tmp_path, sorted(rows, key=by[order]), {}, lambda _: None)
+    problems = pl.DataFrame({"problem_id": [f"p.{number}" for number in (3, 4, 0, 11, 12, 19)]})
+    parts, counts = recording.recorded_rows(problems, tmp_path, most)
+    found = list(parts)
+    assert (len(found) == 1) == (order in ("by sample", "shuffled") and most > 1)
+    expected = [
+        rows[4 * number + sample] for number in (3, 4, 0, 11, 12, 19) for sample in range(4)[:most]
+    ]
+    assert pl.concat(found).to_dicts() == expected
+    assert counts["traces"] == len(expected)
 
 
 def test_a_recording_of_other_problems_is_refused(tmp_path: Path) -> None:

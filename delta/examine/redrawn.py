@@ -120,25 +120,22 @@ def shares(
     drawn_from: Table, inside: list[list[Mask]], sizes: list[int], resamples: int, seed: list[int]
 ) -> Array:
     """Dimension × resample × k. `inside`: for each dimension and k the pairs to find again."""
-    found = np.empty((len(inside), resamples, len(sizes)))
+    cuts = np.zeros((len(inside), len(sizes)), dtype=np.int64).tolist()
 
-    def some(turns: range) -> None:
-        cuts = np.zeros((len(inside), len(sizes)), dtype=np.int64).tolist()
-        for turn in turns:
-            # A generator of its own: the result is the same by however many threads.
-            random = np.random.default_rng([*seed, turn])
-            for dimension, delta in enumerate(deltas(drawn_from, random)):
-                for size, k in enumerate(sizes):
-                    # The cut hardly moves between resamples: look first where it was.
-                    cut = cuts[dimension][size] = kth(delta, k, cuts[dimension][size])
-                    kept = again(delta, cut, k, inside[dimension][size])
-                    found[dimension, turn, size] = 100 * kept / k
+    def resample(turn: int) -> Array:
+        # A generator of its own: the result is the same by however many threads.
+        random = np.random.default_rng([*seed, turn])
+        found = np.empty((len(inside), len(sizes)))
+        for dimension, delta in enumerate(deltas(drawn_from, random)):
+            for size, k in enumerate(sizes):
+                # The cut hardly moves between resamples: look first where it was.
+                cut = cuts[dimension][size] = kth(delta, k, cuts[dimension][size])
+                found[dimension, size] = 100 * again(delta, cut, k, inside[dimension][size]) / k
+        return found
 
     long = drawn_from.votes[0].shape[1] >= AT_ONCE
-    threads = len(os.sched_getaffinity(0)) if long else 1
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(some, (range(first, resamples, threads) for first in range(threads))))
-    return found
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0)) if long else 1) as pool:
+        return np.stack(list(pool.map(resample, range(resamples))), axis=1)
 
 
 def deltas(drawn_from: Table, random: np.random.Generator) -> Iterator[Whole]:
