@@ -25,6 +25,7 @@ TEXTS = [
     "final answer is 3/4 I hope",
     "FINAL ANSWER to this is 12",
     "My anſwer: 7",  # a long s is an s where case does not count
+    "İ answered 7, İ did: ANSWER 8",  # its small letter is two characters
     "answer: the sum 3 + 4 = 7, and 9",
     "The answeranswer 5",
     r"answer: $\frac{1}{2}$ or $\frac{1}{3}$",
@@ -74,7 +75,7 @@ PIECES = [
         " final answer is",
         "The FINAL ANSWER is:",
         " I hope",
-        "ſ",
+        *("ſ", "İ", "K", "aNsWer"),
         " and ",
         ",",
     ),
@@ -153,7 +154,8 @@ def spans(found: Any) -> list[tuple[tuple[int, int], dict[str, str | None]]]:
 
 
 def check_matches(text: str) -> None:
-    answers = [found.start() for found in math_verify_text.ANSWER.finditer(text)]
+    answers = math_verify_text._answers(text)
+    assert answers == [found.start() for found in math_verify_text.ANSWER.finditer(text)]
     for searches in math_verify_text._searches():
         for pattern, starts, _ in searches:
             found = math_verify_text._matches(pattern, starts, text, answers)

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 REMEMBERED = 4_096  # readings, golds and comparisons, each, in a worker
 LONGEST = 1_000  # characters of a reading that is remembered
 ANSWER = re.compile("(?i:answer)")
+LONG_S = "\u017f"  # an s where case does not count, and its own small letter
 BOX = r"\boxed{"
 LAST = 500  # characters, or a few more, that are looked through before the rest
 BREAK = re.compile(r"[A-Za-z][.:;!?]\n")  # no number, and no "and" between formulas, goes over it
@@ -82,7 +83,7 @@ def _is_right(gold_answer: str, reading: Reading) -> bool:
 
 
 def _read(text: str) -> Reading:
-    answers = [found.start() for found in ANSWER.finditer(text)]
+    answers = _answers(text)
     first = ""
     for searches in _searches():
         anywhere = all(starts is None for _, starts, _ in searches)
@@ -101,6 +102,19 @@ def _read(text: str) -> Reading:
                 if value is not None:
                     return Reading(value, _written(held, shown), first)
     return Reading(None, (), first)
+
+
+def _answers(text: str) -> list[int]:
+    """Where ANSWER matches, found sooner where a letter and its capital are both one character."""
+    lower = text.lower()
+    if len(lower) != len(text) or LONG_S in text:
+        return [found.start() for found in ANSWER.finditer(text)]
+    starts = []
+    start = lower.find("answer")
+    while start >= 0:
+        starts.append(start)
+        start = lower.find("answer", start + len("answer"))
+    return starts
 
 
 def _last_lines(text: str) -> int:

@@ -27,7 +27,7 @@ from delta.params import Section
 
 Counts = dict[str, Any]
 IN_FLIGHT = 100  # batches given to workers: memory grows with this, not with the data
-BATCH = 16  # answers to one problem, graded by one worker, which remembers what it compared
+BATCH = 16  # answers to a few problems, graded by one worker, which remembers what it compared
 BY_FORMULA = ("math", "theorem")  # graders that need Math-Verify
 MOST_TESTS = 200  # of one program; each has its own limit, the answer's only ends a stuck worker
 NOT_BEGUN = -1
@@ -189,8 +189,9 @@ def open_pool(params: GradingParams, grade: Grade, by_formula: bool) -> Iterator
 
 
 def _batches(cases: Iterable[Case]) -> Iterator[list[Case]]:
-    """The traces of a problem together; programs, which take long, each alone."""
-    for (grader, _), same in itertools.groupby(cases, lambda case: (case.grader, case.gold_answer)):
+    """As they come, so that the traces of a problem are mostly together; programs, which take long,
+    each alone."""
+    for grader, same in itertools.groupby(cases, lambda case: case.grader):
         while batch := list(itertools.islice(same, 1 if grader == "code" else BATCH)):
             yield batch
 
