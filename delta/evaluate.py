@@ -46,13 +46,13 @@ def answers(
     asked: dict[str, Asked],
     replies: dict[Request, Reply],
     protocol: Protocol,
-    golds: dict[str, Iterator[str]],
+    golds: dict[str, Iterator[dict[str, Any]]],
 ) -> dict[str, pl.DataFrame]:
     """Graded answer rows of every benchmark, in the order of its `asked`.
 
-    `golds`: of each benchmark its questions' gold answers in order, read when they are needed. One
-    pool of workers grades them all, since each worker loads Math-Verify for seconds. InputError
-    where too many answers to a benchmark are ungradable.
+    `golds`: of each benchmark its questions' ids and gold answers in order, read when they are
+    needed. One pool of workers grades them all, since each worker loads Math-Verify for seconds.
+    InputError where too many answers to a benchmark are ungradable, or its questions have changed.
     """
     rows = {name: [_row(name, *one, replies, protocol) for one in asked[name]] for name in asked}
     verdicts = outcomes(
@@ -90,13 +90,18 @@ def _row(
     }
 
 
-def _cases(rows: list[dict[str, Any]], golds: Iterator[str]) -> Iterator[Case]:
-    for _, of_question in itertools.groupby(rows, lambda row: row["question_id"]):
-        gold = next(golds)
-        for row in of_question:
+def _cases(rows: list[dict[str, Any]], golds: Iterator[dict[str, Any]]) -> Iterator[Case]:
+    for question_id, answers_to_it in itertools.groupby(rows, lambda row: row["question_id"]):
+        gold = next(golds, {"question_id": "none"})
+        if gold["question_id"] != question_id:
+            raise InputError(
+                f"question {question_id}: the table of questions has {gold['question_id']} there; "
+                "it changed while the model was asked; run the same again"
+            )
+        for row in answers_to_it:
             start = row["answer_start"]
             answer = None if start is None else row["text"][start:]
-            yield Case(row["grader"], gold, answer, row["finish_reason"])
+            yield Case(row["grader"], gold["gold_answer"], answer, row["finish_reason"])
 
 
 def score(

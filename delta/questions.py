@@ -17,7 +17,7 @@ from delta.records import QUESTION
 from delta.tables import frame_of
 
 Read = Callable[[Row], Question | str]  # a question, or why the row is none
-IN_MEMORY = 32  # rows at a time as Python objects: LiveCodeBench's tests have gigabytes
+IN_MEMORY = 32  # questions written together: LiveCodeBench's tests have gigabytes
 
 
 def questions(name: str, params: BenchmarkParams, counts: Counter[str]) -> Iterator[pl.DataFrame]:

@@ -36,13 +36,13 @@ def scan(path: str | Path, table: Table) -> pl.LazyFrame:
     return pl.scan_parquet(path)
 
 
-def values(path: Path, column: str, at_once: int) -> Iterator[Any]:
-    """A column's values in order, `at_once` in memory: the tests of programs have gigabytes."""
+def rows(path: Path, columns: list[str], at_once: int) -> Iterator[dict[str, Any]]:
+    """The rows in order, `at_once` read together: the tests of programs have gigabytes."""
     try:
         with pq.ParquetFile(path) as file:
             for group in range(file.num_row_groups):  # over several, iter_batches keeps its reads
-                for batch in file.iter_batches(at_once, row_groups=[group], columns=[column]):
-                    yield from batch[column].to_pylist()
+                for batch in file.iter_batches(at_once, row_groups=[group], columns=columns):
+                    yield from batch.to_pylist()
     except (pa.ArrowException, OSError) as error:
         raise _unreadable(path, error) from error
 

@@ -19,7 +19,8 @@ from delta.protocols import Protocol
 from delta.records import ANSWER, QUESTION
 from delta.replies import open_shelf
 
-AT_ONCE = 32  # gold answers in memory
+GOLD = ["question_id", "gold_answer"]
+AT_ONCE = 32  # gold answers that are read together
 
 
 def main(console: Console, argv: list[str]) -> None:
@@ -32,7 +33,7 @@ def main(console: Console, argv: list[str]) -> None:
     boxed = {"sandbox": sandbox.mode(grading.code)} if with_code else {}
     asked, replies, engine, protocol = ask_model(console, name, asked_of, questions)
     scores: dict[str, dict[str, Any]] = {}
-    golds = {one: tables.values(outputs.questions(one), "gold_answer", AT_ONCE) for one in asked_of}
+    golds = {one: tables.rows(outputs.questions(one), GOLD, AT_ONCE) for one in asked_of}
     for one, rows in answers(grading, asked, replies, protocol, golds).items():
         tables.write(outputs.answers(name, one), rows, ANSWER)
         benchmark = asked_of[one]

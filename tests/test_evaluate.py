@@ -5,11 +5,14 @@ from typing import Any
 import polars as pl
 import pytest
 
+from delta import protocols
 from delta.benchmarks import BenchmarkParams
+from delta.engines import Reply, Request
 from delta.errors import InputError
-from delta.evaluate import score
+from delta.evaluate import Asked, answers, score
 from delta.params import checked
 from tests.benchmark_rows import sums
+from tests.test_grader_pool import PARAMS
 
 QUESTIONS = pl.DataFrame({"question_id": ["toy.0", "toy.1"]})
 
@@ -49,3 +52,60 @@ def test_a_score_over_fewer_answers_than_asked_is_refused() -> None:
         scored(("correct", "correct"), ("correct",))
     with pytest.raises(InputError, match="2 answers to 1 questions"):
         scored(("correct", "correct"))
+
+
+# --- answers ---
+
+LETTERS = {"first": "ABCD", "second": "DCBA"}  # two benchmarks' gold answers
+
+
+def graded(golds: dict[str, list[tuple[str, str]]]) -> list[tuple[str, int, str]]:
+    """Two answers to each question: its letter, and always B. Questions have one prompt."""
+    asked: dict[str, Asked] = {}
+    replies: dict[Request, Reply] = {}
+    for name, letters in LETTERS.items():
+        asked[name] = []
+        for number, letter in enumerate(letters):
+            question = {"question_id": f"{name}.{number}", "gold_answer": None, "grader": "choice"}
+            for sample, said in enumerate((letter, "B")):
+                request = Request("m", "e", f"Which? {said}", 1.0, 1.0, 9, 0, sample)
+                asked[name].append(((question, sample), request))
+                replies[request] = Reply(f"\\boxed{{{said}}}", "stop", 1, 1)
+    given = {
+        name: iter([{"question_id": one, "gold_answer": letter} for one, letter in rows])
+        for name, rows in golds.items()
+    }
+    tables = answers(PARAMS, asked, replies, protocols.load("plain"), given)
+    columns = ("question_id", "sample", "outcome")
+    return [row for table in tables.values() for row in table.select(columns).iter_rows()]
+
+
+def of_file() -> dict[str, list[tuple[str, str]]]:
+    return {
+        name: [(f"{name}.{number}", letter) for number, letter in enumerate(letters)]
+        for name, letters in LETTERS.items()
+    }
+
+
+def test_each_answer_is_graded_by_its_own_questions_gold() -> None:
+    assert graded(of_file()) == [
+        (f"{name}.{number}", sample, "correct" if sample == 0 or letter == "B" else "incorrect")
+        for name, letters in LETTERS.items()
+        for number, letter in enumerate(letters)
+        for sample in (0, 1)
+    ]
+
+
+def test_questions_that_changed_while_the_model_was_asked_are_refused() -> None:
+    moved = of_file()
+    moved["second"].insert(0, ("second.9", "A"))
+    with pytest.raises(
+        InputError, match=r"question second\.0: the table of questions has second\.9"
+    ):
+        graded(moved)
+    short = of_file()
+    del short["first"][-1]
+    with pytest.raises(
+        InputError, match=r"question first\.3: the table of questions has none there"
+    ):
+        graded(short)
