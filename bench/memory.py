@@ -11,7 +11,6 @@ is the resident size of the stage's largest process as the kernel counts it. Bar
 and no more for more problems, but for what tables without text need.
 """
 
-import hashlib
 import json
 import os
 import subprocess
@@ -29,6 +28,7 @@ from bench import asking, results, simulated
 from delta import weights
 from delta.replies import STORE_VARIABLE
 from delta.rubric import RUBRIC
+from tests.openr1_rows import local
 
 PROFILE = Path("profiles/paper.yaml").resolve()
 PROBLEMS = 16_500
@@ -139,23 +139,18 @@ def add_sources(folder: Path, problems: int) -> None:
     rows, programs = round(OPENR1_SHARE * problems), round(PROGRAMS_SHARE * problems)
     making = [sys.executable, "-m", "bench.simulated", "--sources", str(folder)]
     subprocess.run([*making, str(rows), str(programs)], check=True)
-    data = file_source(folder / "openr1.parquet")
+    data = local(folder / "openr1.parquet").model_dump(exclude_none=True)
     content["problems"]["sources"]["openr1"]["openr1"]["data"] = data
     content["problems"]["sample"] = problems
     content["models"][RECORDED]["recording"]["openr1"]["data"] = data
     programs_source = content["benchmarks"]["livecodebench"]["source"]
-    programs_source["data"] = file_source(folder / "livecodebench.jsonl")
+    tests_file = local(folder / "livecodebench.jsonl")
+    programs_source["data"] = tests_file.model_dump(exclude_none=True)
     content["generators"][RECORDED] = {"model": RECORDED, "recorded": SAMPLES}
     content["judge"]["budget"][RECORDED] = BUDGET
     content["judge"]["second"]["rater"] = "llm"
     (folder / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
     a_model(folder, content["judge"]["second"]["llm"]["model"])
-
-
-def file_source(path: Path) -> dict[str, Any]:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"file": {"path": str(path), "sha256": digest}}
 
 
 def peak(folder: Path, stage: str) -> Peak:
