@@ -231,7 +231,8 @@ class Crew:
         except RayError as error:
             if isinstance(error, RayTaskError) and isinstance(error.cause, InputError):
                 raise error.cause from None
-            # Not the error itself, here or in the log: its traceback would keep this crew alive.
+            # Through its traceback it would keep this crew alive: a frame of Ray's has it too.
+            error.__traceback__ = None
             LOG.warning("a worker is lost: %s", str(error))
             ray.kill(worker.actor)  # it may only be out of reach
             return worker, _reason(error)

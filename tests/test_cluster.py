@@ -1,5 +1,6 @@
 """A real Ray cluster of two workers on this machine, some of which are killed."""
 
+import gc
 import os
 import re
 import signal
@@ -91,6 +92,20 @@ def test_an_item_that_kills_its_workers_is_given_up_and_takes_no_other_with_it()
     answers = run(Squares, [[0, 1, 2], [3, "die", 5], [6], [7, 8, 9]])
     assert sorted(number for number, _ in answers) == list(range(10))
     assert dict(answers) == {n: n * n for n in range(10)} | {4: LOST}
+
+
+def test_a_crew_that_lost_a_worker_makes_room_as_soon_as_nobody_has_a_use_for_it() -> None:
+    import ray
+
+    gc.disable()  # it comes sooner or later, and until then nobody else would get a processor
+    try:
+        crew = Crew(Squares, (), {"CPU": 1}, None)
+        assert len(list(crew.run([[1, 2], ["die", 3], [4]], 4))) == 5
+        wait_until(lambda: ray.available_resources().get("CPU", 0) < 2, 60)
+        del crew
+        wait_until(lambda: ray.available_resources().get("CPU") == 2, 60)
+    finally:
+        gc.enable()
 
 
 def test_workers_that_never_live_end_the_run_with_one_line() -> None:
