@@ -6,6 +6,7 @@ completions of KTO are kept in the same way, under the prompt they stand after.
 """
 
 import hashlib
+import math
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import trl
 from trl.trainer.utils import add_fused_lm_head
 
 from delta import padding, policy
+from delta.errors import IncompleteError
 from delta.replies import Shelf
 from delta.rows import REFERENCES
 from delta.train import TrainParams
@@ -60,6 +62,13 @@ def add_reference(
         for batch in progress(batches, len(batches)):
             sums = _log_probs(model, list(batch.values()), params.compute)
             for key, value in zip(batch, sums, strict=True):
+                if not math.isfinite(value):
+                    raise IncompleteError(
+                        f"{base}: the log-probability of a completion of {len(batch[key][1])} "
+                        f"tokens is {value}, allowed: a finite number; its weights are damaged or "
+                        f"overflow in train.weights {params.weights!r}, train.compute "
+                        f"{params.compute!r}"
+                    )
                 shelf.put(key, {"logp": value})
         del model
         torch.cuda.empty_cache()  # several processes may train on this card next

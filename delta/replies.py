@@ -22,6 +22,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, NamedTuple, Self
 
+import orjson
+
 from delta.engines import Ask, Failure, Reply, Request, TryToAsk
 from delta.errors import IncompleteError, InputError
 
@@ -142,7 +144,7 @@ class Shelf:
 
     def put(self, key: str, value: dict[str, Any]) -> None:
         """Append in one write; on return a kill of this process cannot lose it."""
-        text = json.dumps({"key": key, "value": value}, ensure_ascii=True).encode()
+        text = orjson.dumps({"key": key, "value": value})
         line = b"%08x %b\n" % (zlib.crc32(text), text)
         try:
             written = self._writer.write(line)

@@ -140,6 +140,11 @@ FAILURES: list[Any] = [
                 "UnicodeDecodeError",
                 lambda: web.Response(body=b'{"choices": "\xff"}', content_type=JSON),
             ),
+            (
+                "half a surrogate pair",
+                "JSONDecodeError",
+                lambda: web.json_response(completion("\ud800")),
+            ),
             ("no choice", "IndexError", lambda: web.json_response({"choices": []})),
             ("null for choices", "TypeError", lambda: web.json_response({"choices": None})),
             ("a list", "TypeError", lambda: web.json_response([])),

@@ -1,10 +1,12 @@
 """The reply store: nothing that was answered is lost, asked twice or trusted when damaged."""
 
+import hashlib
 import os
 import signal
 import socket
 import subprocess
 import sys
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from delta.replies import Damage, Shelf, open_shelf, store_folder
 
 ROOT = Path(__file__).parents[1]
 HOST = socket.gethostname()
-LINE = len('12345678 {"key": "a", "value": {"n": 1}}\n')  # of every reply below
+LINE = len('12345678 {"key":"a","value":{"n":1}}\n')  # of every reply below
 
 HOLD_THE_SHELF = """
 import sys
@@ -201,6 +203,28 @@ def test_equal_requests_are_asked_once_and_every_field_makes_a_difference(tmp_pa
         )
     assert echo.asked == ["one", "one"]
     assert len(replies) == 2
+
+
+def test_a_key_stays_what_it_was_since_stores_are_full_of_them() -> None:
+    """SHA-256 of the fields as JSON: sorted, ASCII only, a space after each comma and colon."""
+    one = Request("m", "e", 'é "\u2028"', 0.7, 1e-7, 16, 1, 0, stop=("a", "ß"), schema="{}")
+    text = (
+        '{"attempt": 0, "channels": false, "engine": "e", "keep_special_tokens": false, '
+        '"max_tokens": 16, "model": "m", "prompt": "\\u00e9 \\"\\u2028\\"", "sample": 0, '
+        '"schema": "{}", "seed": 1, "stop": ["a", "\\u00df"], "temperature": 0.7, "top_p": 1e-07}'
+    )
+    assert one.key() == one.key() == hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_lines_that_were_written_in_ascii_and_with_spaces_are_read(tmp_path: Path) -> None:
+    text = b'{"key": "a", "value": {"text": "\\u00e9 \\ud83d\\ude00"}}'
+    (tmp_path / f"{HOST}.log").write_bytes(b"%08x %b\n" % (zlib.crc32(text), text))
+    with Shelf(tmp_path) as shelf:
+        shelf.put("b", {"text": "\u2028 ß \n 😀"})
+    with Shelf(tmp_path) as shelf:
+        assert shelf.get("a") == {"text": "é 😀"}
+        assert shelf.get("b") == {"text": "\u2028 ß \n 😀"}
+        assert not shelf.damage
 
 
 def test_only_what_is_missing_is_asked(tmp_path: Path) -> None:

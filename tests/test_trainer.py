@@ -10,7 +10,7 @@ import pytest
 
 from delta.console import Console
 from delta.convergence import ConvergenceParams, decide
-from delta.errors import InputError
+from delta.errors import IncompleteError, InputError
 from delta.replies import Shelf
 from delta.rows import held_out, of_method
 from delta.train import TrainParams
@@ -209,6 +209,19 @@ def test_reference_log_probs_are_those_of_the_base_and_are_computed_once(
     # KTO asks for the traces that DPO asked for, and for the mismatched ones.
     assert computed(train_params(method="kto"), "f")[0] == (8 if method == "dpo" else 0)
     assert computed(train_params(method=method, compute="bfloat16"), "f")[0] == number
+
+
+def test_a_log_probability_that_is_no_number_is_kept_nowhere(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from delta.reference import add_reference
+
+    monkeypatch.setattr("delta.reference._log_probs", lambda _, some, __: [math.nan] * len(some))
+    params = train_params(method="dpo")
+    with Shelf(tmp_path / "shelf") as shelf:
+        with pytest.raises(IncompleteError, match=f"{base}: the log-probability .* is nan"):
+            add_reference(params, of_method(params, some_pairs()), base, "f", shelf, quietly)
+        assert len(shelf) == 0
 
 
 def test_sft_asks_for_no_reference_and_loads_no_model_for_it(tmp_path: Path) -> None:

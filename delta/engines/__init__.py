@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -32,16 +32,15 @@ class Request:
 
     @cached_property
     def _key(self) -> str:
-        content = {name: getattr(self, name) for name in _FIELDS}
-        text = json.dumps(content, sort_keys=True, ensure_ascii=True)
-        return hashlib.sha256(text.encode()).hexdigest()
+        # Its instance holds nothing but the fields until this is kept beside them.
+        return hashlib.sha256(_SORTED.encode(vars(self)).encode()).hexdigest()
 
     def sampling_seed(self) -> int:
         """A seed of its own for every request (31 bits), the same whatever else is asked."""
         return int(self.key()[:8], 16) & 0x7FFFFFFF
 
 
-_FIELDS = [field.name for field in fields(Request)]
+_SORTED = json.JSONEncoder(sort_keys=True)
 
 
 class Reply(NamedTuple):

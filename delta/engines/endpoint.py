@@ -19,6 +19,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 import aiohttp
+import orjson
 
 from delta import protocols
 from delta.engines import Failure, Reply, Request, as_json
@@ -156,8 +157,9 @@ class Endpoint:
         """The reply; a Failure where trying again is in vain; or what was wrong this time."""
         url = server.url + "/chat/completions"
         # vLLM makes it part of the reply's id; to other servers it is a header like any other.
-        headers = {"X-Request-Id": OUR_ID + request.key()}
-        async with session.post(url, json=self._payload(request), headers=headers) as response:
+        headers = {"X-Request-Id": OUR_ID + request.key(), "Content-Type": "application/json"}
+        body = orjson.dumps(self._payload(request))
+        async with session.post(url, data=body, headers=headers) as response:
             status = f"HTTP {response.status}"
             if response.status in TRIED_AGAIN:
                 asked_for = wanted_pause_s(response.headers.get("Retry-After"))
@@ -168,7 +170,7 @@ class Endpoint:
                 return Failure(f"{status}: {await _said(response)}")
             if response.status != 200:
                 raise EndpointError(f"{url}: {status}: {await _said(response)}")
-            return _reply(await response.json(), request)
+            return _reply(await response.json(loads=orjson.loads), request)
 
     def _payload(self, request: Request) -> dict[str, Any]:
         asked = json.loads(request.prompt)
@@ -269,6 +271,5 @@ def _reply(body: Any, request: Request) -> Reply:
     for part in (text, reasoning or ""):
         if not isinstance(part, str):
             raise TypeError(f"content is {type(part).__name__}, allowed: text")
-        part.encode()  # half a surrogate pair (a UnicodeEncodeError, so a ValueError) fits no table
     usage = body["usage"]
     return Reply(text, finish_reason, usage["prompt_tokens"], usage["completion_tokens"], reasoning)
