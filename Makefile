@@ -41,6 +41,7 @@ repro: $(STAMP) ## run the pipeline (only what changed) and print the scores
 	@python -m stages.summary
 
 plan: $(STAMP) ## what `make repro` would run, ask and cost; runs nothing (CARD="--card-gib 141")
+	@python -m stages.unlock
 	@python -m stages.plan $(CARD)
 
 experiment: $(STAMP) ## run a table or figure as DVC experiments: NAME=figure-1, or all; JOBS=2 side by side
@@ -58,6 +59,7 @@ TESTS := python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorde
 test test-fast test-nightly: export OMP_NUM_THREADS := 1
 
 push: $(STAMP) ## hand on what was made: dvc push (REMOTE=name), whole even after one that was killed
+	@python -m stages.unlock
 	@python -m stages.push $(if $(REMOTE),--remote $(REMOTE))
 
 # One after the other, on a machine that does nothing else: an hour, and gigabytes of temporary tables.

@@ -58,7 +58,7 @@ OF_SOURCES = (
 STAGES = (*OF_TRACES, *OF_SOURCES)
 NOT_MEASURED = (
     "evaluate, train, and generate in the process (they hold a model); fetch of a model; report "
-    "(it reads scores, no traces); export (it tells of models that are not here)"
+    "(see `pages`); export (it tells of models that are not here)"
 )
 OPENR1_SHARE = 94 / 16.5  # rows of OpenR1 for a problem of the paper's sample
 PROGRAMS_SHARE = 880 / PROBLEMS  # LiveCodeBench's, for the same

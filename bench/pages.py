@@ -9,6 +9,7 @@ shown its last heading; the browser of pairs when its list stands there.
 """
 
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import results, simulated
-from bench.memory import lay_out
+from bench.memory import BAR_GIB, GIB, lay_out
 from delta import claims, page, paper
 from delta.figures import rows
 from tests.browser import opened
@@ -69,10 +70,9 @@ def seconds_to_use(path: Path, usable: Callable[[Any], None]) -> float:
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as other:
-        pages = {
-            "report": (report(Path(one)), report_usable),
-            "pairs": (pairs(Path(other)), pairs_usable),
-        }
+        made = report(Path(one))
+        gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / GIB
+        pages = {"report": (made, report_usable), "pairs": (pairs(Path(other)), pairs_usable)}
         sizes = {name: path.stat().st_size / 2**20 for name, (path, _) in pages.items()}
         seconds = {
             name: [seconds_to_use(path, usable) for _ in range(TURNS)]
@@ -89,7 +89,8 @@ def main() -> None:
         "make bench NAME=pages",
         f"{simulated.PROBLEMS:,} pairs of traces of {simulated.CHARACTERS:,} characters.\n\n"
         f"{results.table(head, table)}\n\nthe longest: **{longest:.2f} s** (bar: less than "
-        f"{LIMIT_S})",
+        f"{LIMIT_S}). The process that made the report's page had at most **{gib:.2f} GiB** (bar: "
+        f"less than {BAR_GIB}).",
     )
 
 

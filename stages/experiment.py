@@ -38,10 +38,10 @@ def main() -> int:
     console = Console(sys.stdout)
     check.check()
     asked = wanted(given.names)
-    subprocess.run([sys.executable, "-m", "stages.unlock"], check=True)
     # What runs share is made once, before they are queued.
-    if subprocess.run(["dvc", "repro"], check=False).returncode:
-        return 1
+    for command in ([sys.executable, "-m", "stages.unlock"], ["dvc", "repro"]):
+        if subprocess.run(command, check=False).returncode:
+            return 1
     missing = [cell for cell in asked if results.read(cell.key) is None]
     console.say(f"{len(asked)} runs, {len(asked) - len(missing)} of them done")
     failed = queueing.run(missing, given.jobs, console.say)
