@@ -41,6 +41,7 @@ class Request:
 
 
 _SORTED = json.JSONEncoder(sort_keys=True)
+_COMPACT = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
 class Reply(NamedTuple):
@@ -65,4 +66,4 @@ TryToAsk = Callable[[Iterable[Request]], Iterator[tuple[Request, Reply | Failure
 
 def as_json(value: Any) -> str:
     """JSON that is equal for equal values, for use inside a request."""
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return _COMPACT.encode(value)

@@ -6,7 +6,6 @@ a Failure, and the others go on.
 """
 
 import asyncio
-import json
 import os
 import queue
 import random
@@ -63,6 +62,7 @@ class Endpoint:
         self.model = model
         self.protocol = protocols.load(serving.protocol)
         self.name = f"endpoint {settings.revision}"
+        self._arguments = self.protocol.template_arguments()
         self._servers = [_Server(url.rstrip("/")) for url in settings.base_urls]
 
     def render(self, messages: list[Message]) -> str:
@@ -70,9 +70,7 @@ class Endpoint:
 
         A vLLM server takes it from VLLM_SYSTEM_START_DATE, so that it can be pinned there.
         """
-        return as_json(
-            {"messages": messages, "chat_template_kwargs": self.protocol.template_arguments()}
-        )
+        return as_json({"messages": messages, "chat_template_kwargs": self._arguments})
 
     def num_tokens(self, text: str) -> int | None:  # noqa: ARG002 - the server has the tokenizer
         return None
@@ -173,7 +171,7 @@ class Endpoint:
             return _reply(await response.json(loads=orjson.loads), request)
 
     def _payload(self, request: Request) -> dict[str, Any]:
-        asked = json.loads(request.prompt)
+        asked = orjson.loads(request.prompt)
         payload: dict[str, Any] = {
             "model": self.model,
             "messages": asked["messages"],
@@ -190,7 +188,7 @@ class Endpoint:
         if arguments := asked["chat_template_kwargs"]:
             payload |= {"chat_template_kwargs": arguments} | arguments
         if request.schema is not None:
-            schema = {"name": "reply", "schema": json.loads(request.schema), "strict": True}
+            schema = {"name": "reply", "schema": orjson.loads(request.schema), "strict": True}
             payload["response_format"] = {"type": "json_schema", "json_schema": schema}
         return payload
 
