@@ -7,10 +7,9 @@ a Failure, and the others go on.
 
 import asyncio
 import os
-import queue
 import random
-import threading
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -76,35 +75,24 @@ class Endpoint:
         return None
 
     def ask(self, requests: Iterable[Request]) -> Iterator[tuple[Request, Reply | Failure]]:
-        """Requests run on a loop in a thread of its own; replies come back through a queue."""
-        arrived: queue.SimpleQueue[tuple[Request, Reply | Failure] | BaseException | None]
-        arrived = queue.SimpleQueue()
-        loop = asyncio.new_event_loop()
-        # Whoever asks for the next reply has kept the last one. Until then its place stays taken,
-        # so that a kill loses a bounded number of replies however slowly they are read.
-        places = asyncio.Semaphore(2 * self.settings.concurrency)
-        # Given back several at once, since waking the loop costs half as much as a request. Fewer
-        # than `concurrency`, so that the rest lets every worker go on.
-        several = max(1, self.settings.concurrency // 8)
-        kept = 0
-        work = loop.create_task(self._ask_all(list(requests), arrived, places))
-        thread = threading.Thread(target=_drive, args=(loop, work, arrived), daemon=True)
-        thread.start()
-        try:
-            while (item := arrived.get()) is not None:
-                if isinstance(item, BaseException):
-                    raise item
-                yield item
-                kept += 1
-                if kept % several == 0:
-                    loop.call_soon_threadsafe(_release, places, several)
-        finally:
-            loop.call_soon_threadsafe(work.cancel)
-            thread.join()
-            loop.close()
+        """The loop runs in this thread, only while the next reply is waited for. Whoever asks
+        for the next one has kept the last, so that a kill loses what is under way and the replies
+        of one turn of the loop, at most twice `concurrency`, however slowly they are read.
+        """
+        arrived: deque[tuple[Request, Reply | Failure]] = deque()
+        with asyncio.Runner() as runner:  # ends what is under way when nobody asks any more
+            loop = runner.get_loop()
+            work = loop.create_task(self._ask_all(list(requests), arrived))
+            work.add_done_callback(lambda _: loop.stop())
+            while not work.done():
+                loop.run_forever()  # stops at the end of a turn in which something arrived
+                while arrived:
+                    yield arrived.popleft()
+            if error := work.exception():
+                raise error.exceptions[0] if isinstance(error, BaseExceptionGroup) else error
 
     async def _ask_all(
-        self, requests: list[Request], arrived: "queue.SimpleQueue[Any]", places: asyncio.Semaphore
+        self, requests: list[Request], arrived: deque[tuple[Request, Reply | Failure]]
     ) -> None:
         headers = {}
         if token := os.environ.get(KEY_VARIABLE):
@@ -120,8 +108,8 @@ class Endpoint:
 
             async def worker() -> None:
                 for request in waiting:
-                    await places.acquire()
-                    arrived.put((request, await self._ask_one(session, request)))
+                    arrived.append((request, await self._ask_one(session, request)))
+                    asyncio.get_running_loop().stop()
 
             async with asyncio.TaskGroup() as group:
                 for _ in range(self.settings.concurrency):
@@ -191,23 +179,6 @@ class Endpoint:
             schema = {"name": "reply", "schema": orjson.loads(request.schema), "strict": True}
             payload["response_format"] = {"type": "json_schema", "json_schema": schema}
         return payload
-
-
-def _release(places: asyncio.Semaphore, number: int) -> None:
-    for _ in range(number):
-        places.release()
-
-
-def _drive(
-    loop: asyncio.AbstractEventLoop, work: "asyncio.Task[None]", arrived: "queue.SimpleQueue[Any]"
-) -> None:
-    try:
-        loop.run_until_complete(work)
-        arrived.put(None)
-    except BaseExceptionGroup as group:
-        arrived.put(group.exceptions[0])
-    except BaseException as error:  # noqa: BLE001 - raised again where replies are read
-        arrived.put(error)
 
 
 async def _said(response: aiohttp.ClientResponse) -> str:
