@@ -117,7 +117,7 @@ class Shelf:
                 if is_own:
                     os.ftruncate(self._writer.fileno(), offset)
                 break
-            content = _content(line)
+            content = content_of(line)
             if content is None:
                 self.damage.append(Damage(path, offset, len(line)))
             else:
@@ -136,7 +136,7 @@ class Shelf:
         if key not in self._places:
             return None
         number, offset, length = self._places[key]
-        content = _content(os.pread(self._files[number].fileno(), length, offset))
+        content = content_of(os.pread(self._files[number].fileno(), length, offset))
         if content is None or content["key"] != key:
             return None  # damaged since it was indexed: ask again
         value: dict[str, Any] = content["value"]
@@ -235,14 +235,14 @@ def _reasons(failed: dict[str, str]) -> str:
     return "; ".join(f"{times} x {reason}" for reason, times in found)
 
 
-def _content(line: bytes) -> dict[str, Any] | None:
-    """The line's JSON where its checksum holds, else None."""
+def content_of(line: bytes) -> dict[str, Any] | None:
+    """What a line of a shelf's file holds, {"key": …, "value": …}; None where it is damaged."""
     if line[8:9] != b" " or not line.endswith(b"\n"):
         return None
     try:
         if int(line[:8], 16) != zlib.crc32(line[9:-1]):
             return None
-        content: dict[str, Any] = json.loads(line[9:])
+        content: dict[str, Any] = orjson.loads(line[9:])
     except ValueError:
         return None
     return content

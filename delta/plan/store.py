@@ -1,14 +1,10 @@
 """What the reply store holds, looked at without taking a shelf's lock or making its folder."""
 
-import json
 import os
-import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from delta.replies import store_folder
-
-KEY = slice(9, 73)  # of a line's JSON: {"key": "<64 hex digits>", ...
+from delta.replies import content_of, store_folder
 
 
 class Place(NamedTuple):
@@ -34,8 +30,8 @@ class Held(NamedTuple):
         place = self.places[key]
         with place.file.open("rb") as file:
             line = os.pread(file.fileno(), place.length, place.offset)
-        value: dict[str, Any] = json.loads(line[9:])["value"]
-        return value
+        content = content_of(line)
+        return content["value"] if content else None
 
 
 def held(folder: Path, most_bytes: int) -> Held:
@@ -53,19 +49,8 @@ def held(folder: Path, most_bytes: int) -> Held:
             for line in file:
                 if read >= most_bytes:
                     break
-                if key := _key(line):
-                    places[key] = Place(path, offset, len(line))
+                if content := content_of(line):
+                    places[content["key"]] = Place(path, offset, len(line))
                 offset += len(line)
                 read += len(line)
     return Held(places, min(1.0, read / there) if there else 1.0)
-
-
-def _key(line: bytes) -> str | None:
-    if line[8:9] != b" " or not line.endswith(b"\n"):
-        return None
-    try:
-        if int(line[:8], 16) != zlib.crc32(line[9:-1]):
-            return None
-    except ValueError:
-        return None
-    return line[9:][KEY].decode()
