@@ -10,7 +10,7 @@ import os
 import random
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -32,6 +32,7 @@ LONGEST_CONNECT_S = 10.0  # a node that is gone does not even refuse
 AVOIDED_S = 5.0  # a server that failed, while there are others
 LONGEST_WORD = 200  # characters of what a server says of an error
 OUR_ID = "delta-"
+Answered = tuple[Request, Reply | Failure]
 
 
 class EndpointError(RuntimeError):
@@ -79,20 +80,30 @@ class Endpoint:
         for the next one has kept the last, so that a kill loses what is under way and the replies
         of one turn of the loop, at most twice `concurrency`, however slowly they are read.
         """
-        arrived: deque[tuple[Request, Reply | Failure]] = deque()
+        arrived: deque[Answered | BaseException] = deque()
         with asyncio.Runner() as runner:  # ends what is under way when nobody asks any more
             loop = runner.get_loop()
-            work = loop.create_task(self._ask_all(list(requests), arrived))
-            work.add_done_callback(lambda _: loop.stop())
+
+            def look(_: object = None) -> None:
+                if not work.cancelling():  # else the runner is ending it, and must not be stopped
+                    loop.stop()
+
+            work = loop.create_task(self._ask_all(list(requests), arrived, look))
+            work.add_done_callback(look)
             while not work.done():
                 loop.run_forever()  # stops at the end of a turn in which something arrived
                 while arrived:
-                    yield arrived.popleft()
-            if error := work.exception():
-                raise error.exceptions[0] if isinstance(error, BaseExceptionGroup) else error
+                    one = arrived.popleft()
+                    if isinstance(one, BaseException):
+                        raise one
+                    yield one
+            work.result()
 
     async def _ask_all(
-        self, requests: list[Request], arrived: deque[tuple[Request, Reply | Failure]]
+        self,
+        requests: list[Request],
+        arrived: deque[Answered | BaseException],
+        look: Callable[[], None],
     ) -> None:
         headers = {}
         if token := os.environ.get(KEY_VARIABLE):
@@ -108,8 +119,11 @@ class Endpoint:
 
             async def worker() -> None:
                 for request in waiting:
-                    arrived.append((request, await self._ask_one(session, request)))
-                    asyncio.get_running_loop().stop()
+                    try:
+                        arrived.append((request, await self._ask_one(session, request)))
+                    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - handed on
+                        arrived.append(error)  # raised to the reader in its place; then all ends
+                    look()
 
             async with asyncio.TaskGroup() as group:
                 for _ in range(self.settings.concurrency):
