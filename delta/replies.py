@@ -14,6 +14,7 @@ import errno
 import fcntl
 import json
 import os
+import re
 import socket
 import zlib
 from collections import Counter
@@ -30,6 +31,7 @@ from delta.errors import IncompleteError, InputError
 STORE_VARIABLE = "DELTA_STORE"
 FAILED = "failed.jsonl"
 NO_REPLY = Reply("", "failed", 0, 0)
+_KEY = re.compile(rb'\{"key": ?"([^"\\]+)"')  # with a blank until 2026-11, as json writes it
 
 
 def store_folder() -> Path:
@@ -117,11 +119,11 @@ class Shelf:
                 if is_own:
                     os.ftruncate(self._writer.fileno(), offset)
                 break
-            content = content_of(line)
-            if content is None:
+            key = key_of(line)
+            if key is None:
                 self.damage.append(Damage(path, offset, len(line)))
             else:
-                self._places[content["key"]] = (number, offset, len(line))
+                self._places[key] = (number, offset, len(line))
             offset += len(line)
         if is_own:
             self._own, self._end = number, offset
@@ -235,17 +237,33 @@ def _reasons(failed: dict[str, str]) -> str:
     return "; ".join(f"{times} x {reason}" for reason, times in found)
 
 
+def key_of(line: bytes) -> str | None:
+    """The key of a line of a shelf's file; None where the line is damaged.
+
+    What the checksum vouches for is not parsed: a store is opened at every start.
+    """
+    found = _KEY.match(line, 9) if _is_whole(line) else None
+    return found[1].decode() if found else None
+
+
 def content_of(line: bytes) -> dict[str, Any] | None:
-    """What a line of a shelf's file holds, {"key": …, "value": …}; None where it is damaged."""
-    if line[8:9] != b" " or not line.endswith(b"\n"):
-        return None
+    """All that it holds, {"key": …, "value": …}; None where it is damaged."""
     try:
-        if int(line[:8], 16) != zlib.crc32(line[9:-1]):
-            return None
-        content: dict[str, Any] = orjson.loads(line[9:])
-    except ValueError:
+        content: dict[str, Any] | None = orjson.loads(line[9:]) if _is_whole(line) else None
+    except ValueError:  # what json wrote and orjson refuses: half a surrogate pair, NaN
         return None
     return content
+
+
+def _is_whole(line: bytes) -> bool:
+    try:
+        return (
+            line[8:9] == b" "
+            and line.endswith(b"\n")
+            and int(line[:8], 16) == zlib.crc32(memoryview(line)[9:-1])
+        )
+    except ValueError:
+        return False
 
 
 def open_shelf(item: str, model: str, say: Callable[[str], None]) -> Shelf:

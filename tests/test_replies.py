@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from delta.engines import Reply, Request
+from delta.plan.store import held as looked_at
 from delta.replies import Damage, Shelf, open_shelf, store_folder
 
 ROOT = Path(__file__).parents[1]
@@ -225,6 +226,18 @@ def test_lines_that_were_written_in_ascii_and_with_spaces_are_read(tmp_path: Pat
         assert shelf.get("a") == {"text": "é 😀"}
         assert shelf.get("b") == {"text": "\u2028 ß \n 😀"}
         assert not shelf.damage
+    assert list(looked_at(tmp_path, 10_000).places) == ["a", "b"]
+
+
+def test_a_kept_reply_that_is_no_unicode_or_no_number_is_asked_for_again(tmp_path: Path) -> None:
+    texts = [b'{"key": "a", "value": {"text": "\\ud83d"}}', b'{"key": "b", "value": {"mean": NaN}}']
+    lines = [b"%08x %b\n" % (zlib.crc32(text), text) for text in texts]
+    (tmp_path / f"{HOST}.log").write_bytes(b"".join(lines))
+    with Shelf(tmp_path) as shelf:
+        assert [shelf.get(key) for key in ("a", "b")] == [None, None]
+        shelf.put("a", {"text": "whole"})
+    with Shelf(tmp_path) as shelf:
+        assert shelf.get("a") == {"text": "whole"}
 
 
 def test_only_what_is_missing_is_asked(tmp_path: Path) -> None:

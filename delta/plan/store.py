@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from delta.replies import content_of, store_folder
+from delta.replies import content_of, key_of, store_folder
 
 
 class Place(NamedTuple):
@@ -49,8 +49,8 @@ def held(folder: Path, most_bytes: int) -> Held:
             for line in file:
                 if read >= most_bytes:
                     break
-                if content := content_of(line):
-                    places[content["key"]] = Place(path, offset, len(line))
+                if key := key_of(line):
+                    places[key] = Place(path, offset, len(line))
                 offset += len(line)
                 read += len(line)
     return Held(places, min(1.0, read / there) if there else 1.0)
