@@ -44,8 +44,8 @@ def unlock(root: Path) -> list[str]:
             with repo.lock:
                 if _is_torn_lock(lock) and _mend(lock):
                     said.append(
-                        "dvc.lock: torn by a kill; what stood behind the tear is as in the last "
-                        "commit, and `make repro` finds again what was made since"
+                        "dvc.lock: torn by a kill; what is missing behind the tear is as in the "
+                        "last commit, and `make repro` finds again what was made since"
                     )
     return said
 
@@ -117,7 +117,10 @@ def _committed(lock: Path) -> dict[str, str]:
     )
     if not _is_whole(shown.stdout):
         return {}
-    known = yaml.load(lock.with_name("dvc.yaml").read_bytes(), yaml.CSafeLoader)["stages"]
+    try:
+        known = yaml.load(lock.with_name("dvc.yaml").read_bytes(), yaml.CSafeLoader)["stages"]
+    except (OSError, yaml.YAMLError, KeyError, TypeError):
+        return {}  # DVC names the line
     stages = _stages(shown.stdout)
     return {name: stages[name] for name in stages if name.partition("@")[0] in known}
 

@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import signal
-import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -17,7 +15,7 @@ import pytest
 from aiohttp import web
 
 from delta.engines import Failure, Reply
-from delta.engines.endpoint import EndpointError, _reply, pause_s, wanted_pause_s
+from delta.engines.endpoint import EndpointError, pause_s, wanted_pause_s
 from delta.engines.settings import whole_text
 from delta.errors import IncompleteError
 from delta.replies import FAILED, Shelf
@@ -362,74 +360,3 @@ def test_up_to_the_allowed_share_failures_are_rows_named_with_their_reason(
 def test_many_short_calls_all_end_well(server: Server) -> None:
     engine = endpoint(server.url)
     assert [len(list(engine.ask(plain(2)))) for _ in range(100)] == [2] * 100
-
-
-def test_no_more_is_asked_than_is_read(server: Server) -> None:
-    asking = iter(endpoint(server.url, concurrency=2).ask(plain(50)))
-    next(asking)  # and it is not yet kept: a kill now would lose what has been asked
-    time.sleep(0.5)
-    asked = server.count()
-    assert 2 <= asked <= 2 * 2
-    assert len(list(asking)) == 49
-    assert asked + server.count() == 50
-
-
-def test_who_asks_no_more_leaves_nothing_running(server: Server) -> None:
-    asking = iter(endpoint(server.url, concurrency=2).ask(plain(50)))
-    next(asking)
-    del asking
-    assert server.count() <= 2 * 2
-    time.sleep(0.5)
-    assert server.count() == 0
-
-
-@pytest.fixture
-def slow_name(monkeypatch: pytest.MonkeyPatch) -> str:
-    """The URL of a server whose name takes a while to be looked up; and then there is none."""
-    look_up = socket.getaddrinfo
-
-    def slowly(host: str, *rest: Any, **named: Any) -> Any:
-        if host == "slow.invalid":
-            time.sleep(0.5)
-        return look_up(host, *rest, **named)
-
-    monkeypatch.setattr(socket, "getaddrinfo", slowly)
-    return "http://slow.invalid/v1"
-
-
-def test_who_asks_no_more_while_a_name_is_looked_up_hears_nothing_of_it(
-    server: Server, slow_name: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    asking = iter(endpoint(server.url, slow_name).ask(plain(50)))
-    next(asking)
-    asking.close()  # type: ignore[attr-defined]
-    assert caplog.records == []
-
-
-def test_a_wrong_key_while_a_name_is_looked_up_is_what_is_told(
-    server: Server, slow_name: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    server.answer = lambda _: web.Response(status=401)
-    with pytest.raises(EndpointError, match="HTTP 401"):
-        list(endpoint(server.url, slow_name).ask(plain(50)))
-    assert caplog.records == []
-
-
-def test_ctrl_c_at_any_moment_is_told_as_such(
-    server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def interrupted(*given: Any) -> Reply:
-        replies.append(_reply(*given))
-        if len(replies) == 20:  # amid a task of the loop
-            signal.raise_signal(signal.SIGINT)
-        return replies[-1]
-
-    replies: list[Reply] = []
-    monkeypatch.setattr("delta.engines.endpoint._reply", interrupted)
-    read: list[Any] = []
-    with pytest.raises(KeyboardInterrupt):
-        read.extend(endpoint(server.url, concurrency=4).ask(plain(50)))
-    assert caplog.records == []
-    time.sleep(0.5)
-    assert 12 <= len(read) < 50
-    assert server.count() - len(read) <= 2 * 4

@@ -8,6 +8,8 @@ a Failure, and the others go on.
 import asyncio
 import os
 import random
+import signal
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -78,9 +80,11 @@ class Endpoint:
     def ask(self, requests: Iterable[Request]) -> Iterator[tuple[Request, Reply | Failure]]:
         """The loop runs in this thread, only while the next reply is waited for. Whoever asks
         for the next one has kept the last, so that a kill loses what is under way and the replies
-        of one turn of the loop, at most twice `concurrency`, however slowly they are read.
+        of one turn of the loop, at most twice `concurrency`, however slowly they are read. But a
+        reader that takes longer than `timeout_s` for one finds the others that were under way
+        timed out, and they are tried again.
         """
-        arrived: deque[Answered | BaseException] = deque()
+        arrived: deque[Answered | Exception] = deque()
         with asyncio.Runner() as runner:  # ends what is under way when nobody asks any more
             loop = runner.get_loop()
 
@@ -91,10 +95,10 @@ class Endpoint:
             work = loop.create_task(self._ask_all(list(requests), arrived, look))
             work.add_done_callback(look)
             while not work.done():
-                loop.run_forever()  # stops at the end of a turn in which something arrived
+                _run(loop, look)  # to the end of a turn in which something arrived
                 while arrived:
                     one = arrived.popleft()
-                    if isinstance(one, BaseException):
+                    if isinstance(one, Exception):
                         raise one
                     yield one
             work.result()
@@ -102,7 +106,7 @@ class Endpoint:
     async def _ask_all(
         self,
         requests: list[Request],
-        arrived: deque[Answered | BaseException],
+        arrived: deque[Answered | Exception],
         look: Callable[[], None],
     ) -> None:
         headers = {}
@@ -118,12 +122,16 @@ class Endpoint:
         ) as session:
 
             async def worker() -> None:
+                one: Answered | Exception
                 for request in waiting:
                     try:
-                        arrived.append((request, await self._ask_one(session, request)))
-                    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - handed on
-                        arrived.append(error)  # raised to the reader in its place; then all ends
+                        one = request, await self._ask_one(session, request)
+                    except Exception as error:  # noqa: BLE001 - the reader raises it in its place
+                        one = error
+                    arrived.append(one)
                     look()
+                    if isinstance(one, Exception):
+                        return
 
             async with asyncio.TaskGroup() as group:
                 for _ in range(self.settings.concurrency):
@@ -193,6 +201,32 @@ class Endpoint:
             schema = {"name": "reply", "schema": orjson.loads(request.schema), "strict": True}
             payload["response_format"] = {"type": "json_schema", "json_schema": schema}
         return payload
+
+
+def _run(loop: asyncio.AbstractEventLoop, look: Callable[[], None]) -> None:
+    """Until the loop is stopped. A signal is handled then and not before: what its handler raises
+    amid the loop's own code loses a callback, and whoever waits for that waits forever.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        loop.run_forever()  # signals are handled elsewhere
+        return
+    came: list[int] = []
+
+    def note(number: int, _: object) -> None:
+        came.append(number)
+        loop.call_soon_threadsafe(look)
+
+    found = [(number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM)]
+    handlers = {int(number): handler for number, handler in found if callable(handler)}
+    try:
+        for number in handlers:
+            signal.signal(number, note)
+        loop.run_forever()
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    for number in came:
+        handlers[number](number, None)
 
 
 async def _said(response: aiohttp.ClientResponse) -> str:
