@@ -31,7 +31,8 @@ from delta.errors import IncompleteError, InputError
 STORE_VARIABLE = "DELTA_STORE"
 FAILED = "failed.jsonl"
 NO_REPLY = Reply("", "failed", 0, 0)
-_KEY = re.compile(rb'\{"key": ?"([^"\\]+)"')  # with a blank until 2026-11, as json writes it
+# The key alone, a JSON string; with a blank before it until 2026-11, as json writes it.
+_KEY = re.compile(rb'\{"key": ?("[^"\\]*(?:\\.[^"\\]*)*")')
 
 
 def store_folder() -> Path:
@@ -243,7 +244,11 @@ def key_of(line: bytes) -> str | None:
     What the checksum vouches for is not parsed: a store is opened at every start.
     """
     found = _KEY.match(line, 9) if _is_whole(line) else None
-    return found[1].decode() if found else None
+    try:
+        key: str | None = orjson.loads(found[1]) if found else None
+    except ValueError:
+        return None
+    return key
 
 
 def content_of(line: bytes) -> dict[str, Any] | None:

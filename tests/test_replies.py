@@ -230,11 +230,16 @@ def test_lines_that_were_written_in_ascii_and_with_spaces_are_read(tmp_path: Pat
 
 
 def test_a_kept_reply_that_is_no_unicode_or_no_number_is_asked_for_again(tmp_path: Path) -> None:
-    texts = [b'{"key": "a", "value": {"text": "\\ud83d"}}', b'{"key": "b", "value": {"mean": NaN}}']
+    texts = [
+        b'{"key": "a", "value": {"text": "\\ud83d"}}',
+        b'{"key": "b", "value": {"mean": NaN}}',
+        b'{"key": "\\ud83d", "value": {}}',
+    ]
     lines = [b"%08x %b\n" % (zlib.crc32(text), text) for text in texts]
     (tmp_path / f"{HOST}.log").write_bytes(b"".join(lines))
     with Shelf(tmp_path) as shelf:
         assert [shelf.get(key) for key in ("a", "b")] == [None, None]
+        assert len(shelf.damage) == 1
         shelf.put("a", {"text": "whole"})
     with Shelf(tmp_path) as shelf:
         assert shelf.get("a") == {"text": "whole"}
