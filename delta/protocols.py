@@ -92,13 +92,18 @@ class Protocol(Section):
         return Split(start, end, answer)
 
     def write(self, reasoning: str, answer: str | None) -> str:
-        """A reply with this family's markers; without an answer it stays open."""
+        """Return a reply with this family's markers; without an answer it stays open.
+
+        A family without markers has no place for reasoning that no answer follows: put there, it
+        would be read as the answer.
+        """
+        has_answer = answer is not None and bool(answer.strip())
         if self.begins is None or self.ends is None:
-            return "\n\n".join(part for part in (reasoning.strip(), answer) if part)
+            return "\n\n".join(filter(None, (reasoning.strip(), answer))) if has_answer else ""
         if not reasoning.strip() and answer is not None:
             return answer
         opened = self.begins + reasoning.strip()
-        if answer is None:
+        if answer is None or not has_answer:
             return opened
         return opened + self.ends + (self.header_ends or "") + answer.lstrip()
 

@@ -53,7 +53,8 @@ def add_reference(
         for completion in columns.values():
             sequence = (tuple(row["prompt_ids"]), tuple(row[completion]))
             wanted[_key(setting, *sequence)] = sequence
-    missing = {key: sequence for key, sequence in wanted.items() if key not in shelf}
+    known = {key: _kept(shelf, key) for key in wanted}
+    missing = {key: sequence for key, sequence in wanted.items() if known[key] is None}
     if missing:
         model = policy.load(base, params.weights).to(kind)
         add_fused_lm_head(model)  # no logits of the whole vocabulary for 8,192 places at once
@@ -70,14 +71,20 @@ def add_reference(
                         f"{params.compute!r}"
                     )
                 shelf.put(key, {"logp": value})
+                known[key] = value
         del model
         torch.cuda.empty_cache()  # several processes may train on this card next
     for row in rows:
         for column, completion in columns.items():
-            known = shelf.get(_key(setting, row["prompt_ids"], row[completion]))
-            assert known is not None
-            row[column] = known["logp"]
+            row[column] = known[_key(setting, row["prompt_ids"], row[completion])]
     return len(missing)
+
+
+def _kept(shelf: Shelf, key: str) -> float | None:
+    """Return the log-probability that is kept; None where there is none that could be one."""
+    kept = shelf.get(key)
+    value = kept.get("logp") if kept is not None and len(kept) == 1 else None
+    return value if isinstance(value, float) and math.isfinite(value) else None
 
 
 def _key(setting: str, prompt_ids: Iterable[int], completion_ids: Iterable[int]) -> str:

@@ -16,21 +16,27 @@ import json
 import os
 import re
 import socket
+import stat
 import zlib
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, NamedTuple, Self
 
 import orjson
 
-from delta.engines import Ask, Failure, Reply, Request, TryToAsk
+from delta.engines import Ask, Failure, Reply, Request, TryToAsk, checked_reply
 from delta.errors import IncompleteError, InputError
 
 STORE_VARIABLE = "DELTA_STORE"
 FAILED = "failed.jsonl"
 NO_REPLY = Reply("", "failed", 0, 0)
+LONGEST_LINE = 64 * 2**20  # bytes; no engine hands on a longer reply
+MOST_OPEN = 64  # files of other hosts at once: a process may have 1,024 descriptors
+# What a name in a folder may be instead of a file: a link to nothing or in a circle, a socket.
+NO_FILE = (errno.ENOENT, errno.ELOOP, errno.ENXIO, errno.ENOTDIR)
 # The key alone, a JSON string; with a blank before it until 2026-11, as json writes it.
 _KEY = re.compile(rb'\{"key": ?("[^"\\]*(?:\\.[^"\\]*)*")')
 
@@ -63,6 +69,10 @@ class Damage(NamedTuple):
     length: int
 
 
+class NoFileError(InputError):
+    """A name in a shelf's folder is a folder, a FIFO, a link to nothing; anything but a file."""
+
+
 class Shelf:
     """One stage item's replies. A context manager that holds the shelf's lock.
 
@@ -74,28 +84,31 @@ class Shelf:
         self.damage: list[Damage] = []
         self._say = say
         self._places: dict[str, tuple[int, int, int]] = {}  # key → file number, offset, length
-        self._files: list[BinaryIO] = []
-        self.failed: dict[str, str] = {}  # key → why no reply came, in this run
+        self._paths: list[Path] = []
+        self._open: OrderedDict[int, int] = OrderedDict()  # file number → descriptor
+        self._own = 0  # the number of this host's file
+        self._end = 0  # where its next line begins
+        self.failed: dict[str, Failure] = {}  # key → why no reply came, in this run
 
     def __enter__(self) -> Self:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._lock = (self.folder / "lock").open("a+")
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._say(f"{self.folder.name}: another run works on this; waiting for its replies")
-            fcntl.flock(self._lock, fcntl.LOCK_EX)
-        self._own: int  # the number of this host's file
-        self._end: int  # where its next line begins
-        own = self.folder / f"{socket.gethostname()}.log"
-        self._writer = own.open("ab", buffering=0)
-        for file in sorted(self.folder.glob("*.log")):
-            self._index(file, is_own=file == own)
-        for damaged in self.damage:
-            self._say(
-                f"{damaged.file}: {damaged.length} bytes at {damaged.offset} are damaged; "
-                "what they held counts as never asked, the rest is kept"
-            )
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise InputError(f"{error.filename}: expected a folder for replies") from None
+        with ExitStack() as stack:
+            lock = open_file(self.folder / "lock", os.O_RDWR | os.O_CREAT)
+            stack.callback(os.close, lock)
+            self._take(lock)
+            own = self.folder / f"{socket.gethostname()}.log"
+            self._writer = open_file(own, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+            stack.callback(os.close, self._writer)
+            stack.callback(self._close_files)
+            others = sorted(path for path in self.folder.glob("*.log") if path != own)
+            self._own = len(others)
+            # Ours last: what had to be asked for again counts before what was no reply.
+            for path in [*others, own]:
+                self._index(path)
+            self._closing = stack.pop_all()
         return self
 
     def __exit__(
@@ -104,30 +117,75 @@ class Shelf:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        os.fsync(self._writer.fileno())
-        self._write_failed()
-        for file in self._files:
-            file.close()
-        self._writer.close()
-        self._lock.close()
+        with self._closing:
+            os.fsync(self._writer)
+            self._write_failed()
 
-    def _index(self, path: Path, is_own: bool) -> None:
-        file = path.open("rb")
-        number, offset = len(self._files), 0
-        self._files.append(file)
-        for line in file:
-            if not line.endswith(b"\n"):  # the last write was torn: that reply never was
-                if is_own:
-                    os.ftruncate(self._writer.fileno(), offset)
-                break
-            key = key_of(line)
-            if key is None:
-                self.damage.append(Damage(path, offset, len(line)))
-            else:
-                self._places[key] = (number, offset, len(line))
-            offset += len(line)
-        if is_own:
-            self._own, self._end = number, offset
+    def _take(self, lock: int) -> None:
+        """Wait for the shelf's lock. InputError where the file system has none, as some NFS."""
+        try:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self._say(f"{self.folder.name}: another run works on this; waiting for its replies")
+                fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError as error:
+            raise InputError(
+                f"{self.folder / 'lock'}: cannot be locked: {error.strerror}; expected: a file "
+                f"system with locks, or ${STORE_VARIABLE} = a folder on one"
+            ) from error
+
+    def _index(self, path: Path) -> None:
+        """Note where the file's replies are. Of two with one key the later one counts."""
+        number, end = len(self._paths), 0
+        self._paths.append(path)
+        try:
+            file = os.fdopen(open_file(path, os.O_RDONLY), "rb")
+        except NoFileError as error:
+            self._say(f"{error}; it is passed over")
+            return
+        with file:
+            for offset, length, line in lines_of(file):
+                if not line.endswith(b"\n"):  # the last write was torn: that reply never was
+                    if number == self._own:
+                        os.ftruncate(self._writer, offset)
+                    break
+                key = key_of(line)
+                if key is None:
+                    self._report(Damage(path, offset, length), "damaged")
+                else:
+                    self._places[key] = (number, offset, length)
+                end = offset + length
+        if number == self._own:
+            self._end = end
+
+    def _report(self, damage: Damage, what: str) -> None:
+        self.damage.append(damage)
+        self._say(
+            f"{damage.file}: {damage.length} bytes at {damage.offset} are {what}; "
+            "what they held counts as never asked, the rest is kept"
+        )
+
+    def _forget(self, key: str, what: str) -> None:
+        """Count a reply that cannot be used as missing, so that it is asked for again."""
+        number, offset, length = self._places.pop(key)
+        self._report(Damage(self._paths[number], offset, length), what)
+
+    def _read(self, number: int, offset: int, length: int) -> bytes:
+        """Return a line; nothing where its file is gone."""
+        if number not in self._open:
+            if len(self._open) >= MOST_OPEN:
+                os.close(self._open.popitem(last=False)[1])
+            try:
+                self._open[number] = open_file(self._paths[number], os.O_RDONLY)
+            except NoFileError:
+                return b""
+        self._open.move_to_end(number)
+        return os.pread(self._open[number], length, offset)
+
+    def _close_files(self) -> None:
+        while self._open:
+            os.close(self._open.popitem()[1])
 
     def __contains__(self, key: str) -> bool:
         return key in self._places
@@ -136,26 +194,38 @@ class Shelf:
         return len(self._places)
 
     def get(self, key: str) -> dict[str, Any] | None:
+        """Return what was put under the key. What is damaged is reported and then missing."""
         if key not in self._places:
             return None
-        number, offset, length = self._places[key]
-        content = content_of(os.pread(self._files[number].fileno(), length, offset))
+        content = content_of(self._read(*self._places[key]))
         if content is None or content["key"] != key:
-            return None  # damaged since it was indexed: ask again
+            self._forget(key, "damaged")
+            return None
         value: dict[str, Any] = content["value"]
         return value
+
+    def reply(self, key: str) -> Reply | None:
+        """Return the reply kept under the key. One that no engine gave is damage, as in `get`."""
+        value = self.get(key)
+        if value is None:
+            return None
+        try:
+            return checked_reply(value)
+        except ValueError as error:
+            self._forget(key, f"no reply ({error})")
+            return None
 
     def put(self, key: str, value: dict[str, Any]) -> None:
         """Append in one write; on return a kill of this process cannot lose it."""
         text = orjson.dumps({"key": key, "value": value})
         line = b"%08x %b\n" % (zlib.crc32(text), text)
         try:
-            written = self._writer.write(line)
+            written = os.write(self._writer, line)
         except OSError as error:
-            raise OSError(error.errno, error.strerror, self._writer.name) from error
+            raise OSError(error.errno, error.strerror, str(self._paths[-1])) from error
         if written != len(line):
-            os.ftruncate(self._writer.fileno(), self._end)
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._writer.name)
+            os.ftruncate(self._writer, self._end)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._paths[-1]))
         self._places[key] = (self._own, self._end, len(line))
         self._end += len(line)
 
@@ -173,14 +243,14 @@ class Shelf:
             missing: dict[str, Request] = {}  # an equal request twice is one request
             num_known = 0
             for request in requests:
-                known = self.get(request.key())
+                known = self.reply(request.key())
                 if request.key() in self.failed:
                     yield request, NO_REPLY
                 elif known is None:
                     missing[request.key()] = request
                 else:
                     num_known += 1
-                    yield request, Reply(**known)
+                    yield request, known
             if missing:
                 self._say(f"{self.folder.name}: {len(missing)} replies to ask for")
                 replies = progress(ask(missing.values()), len(missing))
@@ -195,11 +265,12 @@ class Shelf:
         num_missing: int,
         max_failed: float,
     ) -> Iterator[tuple[Request, Reply]]:
-        failed: dict[str, str] = {}
+        failed: list[Failure] = []
         total = num_known + num_missing
         for number, (request, reply) in enumerate(replies, 1):
             if isinstance(reply, Failure):
-                self.failed[request.key()] = failed[request.key()] = reply.reason
+                self.failed[request.key()] = reply
+                failed.append(reply)
                 if len(failed) > max_failed * total:
                     raise IncompleteError(
                         f"{len(failed)} of {total} requests failed, allowed: a share of "
@@ -219,23 +290,63 @@ class Shelf:
             )
 
     def failures(self) -> dict[str, int]:
-        """How many requests failed in this run, by reason, for the stage's counts."""
-        return dict(sorted(Counter(self.failed.values()).items()))
+        """Return how many requests failed in this run, by class, for the stage's counts."""
+        return dict(sorted(Counter(failure.kind for failure in self.failed.values()).items()))
 
     def _write_failed(self) -> None:
-        """What failed in this run, a line each: {"key": …, "reason": …}."""
+        """Write what failed in this run, a line each: {"key": …, "kind": …, "reason": …}."""
         path = self.folder / FAILED
-        if self.failed:
-            lines = [json.dumps({"key": key, "reason": why}) for key, why in self.failed.items()]
-            path.write_text("\n".join(lines) + "\n")
-        else:
-            path.unlink(missing_ok=True)
+        try:
+            with suppress(FileNotFoundError):
+                path.unlink()
+            if self.failed:
+                lines = [
+                    json.dumps({"key": key, "kind": failure.kind, "reason": failure.reason})
+                    for key, failure in self.failed.items()
+                ]
+                with path.open("x") as file:  # whatever else has this name is no place to write
+                    file.write("\n".join(lines) + "\n")
+        except OSError as error:
+            self._say(f"{path}: what failed is not written: {error.strerror}")
 
 
-def _reasons(failed: dict[str, str]) -> str:
-    """The three most frequent reasons."""
-    found = Counter(failed.values()).most_common(3)
-    return "; ".join(f"{times} x {reason}" for reason, times in found)
+def _reasons(failed: list[Failure]) -> str:
+    """Return the three most frequent classes, each with its first reason."""
+    kinds = Counter(failure.kind for failure in failed).most_common(3)
+    first = {failure.kind: failure.reason for failure in reversed(failed)}
+    return "; ".join(f"{times} x {first[kind]}" for kind, times in kinds)
+
+
+def open_file(path: Path, flags: int) -> int:
+    """Return a descriptor of a file. NoFileError for whatever else has this name: opening a FIFO
+    would wait for whoever writes to it. InputError where the user may not open it.
+    """
+    try:
+        descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+    except PermissionError as error:
+        raise InputError(f"{path}: {error.strerror}; expected: a file that may be opened") from None
+    except IsADirectoryError:
+        raise NoFileError(f"{path}: a folder, expected a file") from None
+    except OSError as error:
+        if error.errno not in NO_FILE:
+            raise
+        raise NoFileError(f"{path}: {error.strerror}; expected a file") from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise NoFileError(f"{path}: no file but a folder, a FIFO or a device")
+    return descriptor
+
+
+def lines_of(file: BinaryIO) -> Iterator[tuple[int, int, bytes]]:
+    """Yield (offset, length, line). Of a line that is too long to be one, its end alone."""
+    offset = 0
+    while line := file.readline(LONGEST_LINE):
+        length = len(line)
+        while not line.endswith(b"\n") and len(line) == LONGEST_LINE:
+            line = file.readline(LONGEST_LINE)
+            length += len(line)
+        yield offset, length, line if length == len(line) else line[-1:]
+        offset += length
 
 
 def key_of(line: bytes) -> str | None:
@@ -252,12 +363,14 @@ def key_of(line: bytes) -> str | None:
 
 
 def content_of(line: bytes) -> dict[str, Any] | None:
-    """All that it holds, {"key": …, "value": …}; None where it is damaged."""
+    """All that it holds, {"key": …, "value": {…}}; None where it is damaged."""
     try:
-        content: dict[str, Any] | None = orjson.loads(line[9:]) if _is_whole(line) else None
+        content = orjson.loads(line[9:]) if _is_whole(line) else None
     except ValueError:  # what json wrote and orjson refuses: half a surrogate pair, NaN
         return None
-    return content
+    if not isinstance(content, dict) or content.keys() != {"key", "value"}:
+        return None
+    return content if isinstance(content["value"], dict) else None
 
 
 def _is_whole(line: bytes) -> bool:

@@ -10,6 +10,7 @@ import hashlib
 import itertools
 import zlib
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Self, TextIO
 
@@ -25,6 +26,7 @@ from delta.params import Section
 BATCH = 1_000  # rows in memory at once
 SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".parquet", ".csv")
 LONGEST_CELL = 100_000_000  # characters of a CSV file; Python's own limit is below long traces
+LONGEST_LINE = 2**28  # bytes, unpacked: 2 MB of gzip may be gigabytes, and no row has so many
 UNPINNED = "unpinned"
 # A name alone is no input. A profile may say that it does not know the commit; reading refuses.
 Commit = Annotated[str, Field(pattern=rf"^([0-9a-f]{{40}}|{UNPINNED})$")]
@@ -211,7 +213,10 @@ def _from_file(path: Path, columns: list[str] | None) -> Iterator[dict[str, Any]
     else:
         # Line by line: splitlines() would break at U+2028 inside a string.
         with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as lines:
-            for number, line in enumerate(lines, 1):
+            # Bounded: readline() returns no more, and what it leaves would be another line.
+            for number, line in enumerate(iter(partial(lines.readline, LONGEST_LINE), b""), 1):
+                if len(line) == LONGEST_LINE:
+                    raise ValueError(f"line {number}: longer than {LONGEST_LINE} bytes")
                 if not line.strip():
                     continue
                 try:

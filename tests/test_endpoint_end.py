@@ -13,7 +13,8 @@ import pytest
 from aiohttp import web
 
 from delta.engines import Reply
-from delta.engines.endpoint import EndpointError, _reply
+from delta.engines.completions import parse
+from delta.engines.endpoint import EndpointError
 from tests.answering import Server, endpoint, plain, serving
 
 
@@ -126,13 +127,13 @@ def test_a_signal_while_a_reply_is_read_costs_what_was_under_way(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(*given: Any) -> Reply:
-        replies.append(_reply(*given))
+        replies.append(parse(*given))
         if len(replies) == 20:
             signal.raise_signal(signal.SIGINT)
         return replies[-1]
 
     replies: list[Reply] = []
-    monkeypatch.setattr("delta.engines.endpoint._reply", interrupted)
+    monkeypatch.setattr("delta.engines.completions.parse", interrupted)
     read: list[Any] = []
     with pytest.raises(Ended):
         read.extend(endpoint(server.url, concurrency=4).ask(plain(50)))

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from delta import judge, outputs, tables, weights
+from delta.engines import Reply
 from delta.engines.settings import open_engine
 from delta.plan.store import held
 from delta.plan.work import covered, expected_problems
@@ -31,12 +32,18 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return enter(tmp_path, monkeypatch)
 
 
+KEPT = Reply("x", "stop", 3, 4)._asdict()
+
+
 def test_looking_into_the_store_makes_no_folder_and_takes_no_lock(tmp_path: Path) -> None:
     assert held(tmp_path / "none", 1_000).places == {}
     assert not (tmp_path / "none").exists()
     with Shelf(tmp_path / "shelf") as shelf:
-        shelf.put("a" * 64, {"n": 1})
-        assert held(tmp_path / "shelf", 1_000).get("a" * 64) == {"n": 1}  # while it is locked
+        shelf.put("a" * 64, KEPT)
+        shelf.put("b" * 64, KEPT | {"completion_tokens": -5})
+        looked_at = held(tmp_path / "shelf", 1_000)  # while it is locked
+        assert looked_at.get("a" * 64) == KEPT
+        assert looked_at.get("b" * 64) is None
 
 
 def test_torn_and_damaged_lines_count_as_missing(tmp_path: Path) -> None:

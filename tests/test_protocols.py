@@ -88,6 +88,18 @@ def test_what_a_protocol_writes_it_splits_again(name: str) -> None:
     assert protocol.write("", "At once.") == "At once."
 
 
+@pytest.mark.parametrize("name", protocols.all_protocols())
+@pytest.mark.parametrize("answer", [None, "", "\n\n"])
+def test_reasoning_that_no_answer_follows_is_never_read_as_the_answer(
+    name: str, answer: str | None
+) -> None:
+    protocol = protocols.load(name)
+    text = protocol.write("So \\boxed{2}.", answer)
+    reasoning = "" if protocol.begins is None else "So \\boxed{2}."
+    expected = (reasoning, "" if protocol.begins is None else None)
+    assert parts(text, protocol.split(text)) == expected
+
+
 def test_a_template_that_writes_the_date_writes_the_pinned_one() -> None:
     for name, day in (("gpt-oss", "2025-08-05"), ("llama", "06 Dec 2024")):
         assert day in (GOLDEN / f"{name}.txt").read_text()

@@ -2,10 +2,17 @@
 
 import hashlib
 import json
+import reprlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from delta.engines.failures import Failure
+
+__all__ = ["Ask", "Failure", "Reply", "Request", "TryToAsk", "as_json", "checked_reply"]
 
 
 @dataclass(frozen=True)
@@ -52,10 +59,29 @@ class Reply(NamedTuple):
     reasoning: str | None = None  # where a server has taken it out of the text
 
 
-class Failure(NamedTuple):
-    """No reply came, and why. It is kept nowhere, so that the next run asks again."""
+class _ReplyFields(BaseModel):
+    """The fields of a Reply, with what each may hold."""
 
-    reason: str
+    model_config = ConfigDict(strict=True, extra="forbid")
+    text: str
+    finish_reason: Literal["stop", "length", "refused"]  # of records.FINISH_REASONS, what is kept
+    prompt_tokens: Annotated[int, Field(ge=0, lt=2**31)]
+    completion_tokens: Annotated[int, Field(ge=0, lt=2**31)]
+    reasoning: str | None = None
+
+
+def checked_reply(fields: Any) -> Reply:
+    """Return the reply with these fields, whether a server sent them or a store held them.
+
+    Raises ValueError where a field is missing, unknown, of another type or beyond its range.
+    """
+    try:
+        _ReplyFields.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"])) or "the reply"
+        raise ValueError(f"{place} is {reprlib.repr(first['input'])}: {first['msg']}") from None
+    return Reply(**fields)
 
 
 # Answers requests in the order in which they finish. Steps take such a function, not a client.

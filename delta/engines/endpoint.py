@@ -6,8 +6,10 @@ a Failure, and the others go on.
 """
 
 import asyncio
+import contextlib
 import os
 import random
+import re
 import signal
 import threading
 import time
@@ -22,8 +24,11 @@ import aiohttp
 import orjson
 
 from delta import protocols
-from delta.engines import Failure, Reply, Request, as_json
+from delta.engines import Failure, Reply, Request, as_json, completions
+from delta.engines.completions import OUR_ID, FailedTryError
+from delta.engines.failures import LONGEST_READ, failure, safe_line
 from delta.engines.settings import EndpointSettings, ServingParams
+from delta.errors import IncompleteError, InputError
 from delta.records import Message
 
 KEY_VARIABLE = "OPENAI_API_KEY"
@@ -32,12 +37,14 @@ REFUSED_FOR_GOOD = (400, 413, 422)  # this request alone; any other status conce
 LONGEST_PAUSE_S = 30.0
 LONGEST_CONNECT_S = 10.0  # a node that is gone does not even refuse
 AVOIDED_S = 5.0  # a server that failed, while there are others
-LONGEST_WORD = 200  # characters of what a server says of an error
-OUR_ID = "delta-"
+LONGEST_ERROR_S = 10.0  # for what a server says of an error; the status alone will do
+MODELS_BYTES = 4 * 2**20  # of a server's list of models
+LONGEST_ASKED_PAUSE_S = 10**9
+TOKEN = re.compile(r"[\x21-\x7e]+")  # what a header can carry
 Answered = tuple[Request, Reply | Failure]
 
 
-class EndpointError(RuntimeError):
+class EndpointError(IncompleteError):
     """The server will answer no request as it is set up: a key, a path or a name is wrong."""
 
 
@@ -49,6 +56,7 @@ class _Server:
     under_way: int = 0  # requests that it has not answered yet
     not_before: float = 0.0  # it asked for a pause: all of us wait
     avoided_until: float = 0.0  # it failed: asked only where all have
+    is_vllm: bool | None = None  # None: not known yet
 
     def standing(self) -> tuple[float, bool, int]:
         """The smallest is asked next."""
@@ -84,6 +92,7 @@ class Endpoint:
         reader that takes longer than `timeout_s` for one finds the others that were under way
         timed out, and they are tried again.
         """
+        headers = authorization()
         arrived: deque[Answered | Exception] = deque()
         with asyncio.Runner() as runner:  # ends what is under way when nobody asks any more
             loop = runner.get_loop()
@@ -92,7 +101,7 @@ class Endpoint:
                 if not work.cancelling():  # else the runner is ending it, and must not be stopped
                     loop.stop()
 
-            work = loop.create_task(self._ask_all(list(requests), arrived, look))
+            work = loop.create_task(self._ask_all(list(requests), headers, arrived, look))
             work.add_done_callback(look)
             while not work.done():
                 _run(loop, look)  # to the end of a turn in which something arrived
@@ -106,12 +115,10 @@ class Endpoint:
     async def _ask_all(
         self,
         requests: list[Request],
+        headers: dict[str, str],
         arrived: deque[Answered | Exception],
         look: Callable[[], None],
     ) -> None:
-        headers = {}
-        if token := os.environ.get(KEY_VARIABLE):
-            headers["Authorization"] = f"Bearer {token}"
         waiting = iter(requests)
         timeout = aiohttp.ClientTimeout(
             total=self.settings.timeout_s, sock_connect=LONGEST_CONNECT_S
@@ -138,7 +145,7 @@ class Endpoint:
                     group.create_task(worker())
 
     async def _ask_one(self, session: aiohttp.ClientSession, request: Request) -> Reply | Failure:
-        problem = ""
+        problem = FailedTryError("")
         for attempt in range(self.settings.tries):
             if attempt:
                 await asyncio.sleep(pause_s(attempt))
@@ -147,60 +154,87 @@ class Endpoint:
             try:
                 if (rest := server.not_before - time.monotonic()) > 0:
                     await asyncio.sleep(rest)
-                found = await self._try_once(session, server, request)
+                return await self._try_once(session, server, request)
+            except FailedTryError as error:
+                problem = error
             except (aiohttp.ClientError, TimeoutError, ValueError, LookupError, TypeError) as error:
-                problem = f"{type(error).__name__}: {error}"
-            else:
-                if not isinstance(found, str):
-                    return found
-                problem = found
+                problem = FailedTryError(_kind(error), f"{type(error).__name__}: {error}")
             finally:
                 server.under_way -= 1
             server.avoided_until = time.monotonic() + AVOIDED_S
-        return Failure(f"{problem}, after {self.settings.tries} tries")
+        return failure(problem.kind, problem.said, self.settings.tries)
 
     async def _try_once(
         self, session: aiohttp.ClientSession, server: _Server, request: Request
-    ) -> Reply | Failure | str:
-        """The reply; a Failure where trying again is in vain; or what was wrong this time."""
+    ) -> Reply | Failure:
+        """Return the reply, or a Failure where trying again is in vain.
+
+        Raises FailedTryError, or what `_kind` knows, where this try failed, EndpointError where
+        every other one would too.
+        """
+        if server.is_vllm is None:
+            server.is_vllm = await self._look_up(session, server)
         url = server.url + "/chat/completions"
         # vLLM makes it part of the reply's id; to other servers it is a header like any other.
         headers = {"X-Request-Id": OUR_ID + request.key(), "Content-Type": "application/json"}
-        body = orjson.dumps(self._payload(request))
-        async with session.post(url, data=body, headers=headers) as response:
+        body = orjson.dumps(completions.payload(request, self.model, server.is_vllm))
+        # A redirect would hand the prompt, and the key with it, to whomever it names.
+        async with session.post(url, data=body, headers=headers, allow_redirects=False) as response:
             status = f"HTTP {response.status}"
-            if response.status in TRIED_AGAIN:
-                asked_for = wanted_pause_s(response.headers.get("Retry-After"))
-                pause = min(asked_for, self.settings.timeout_s)
-                server.not_before = max(server.not_before, time.monotonic() + pause)
-                return status
+            self._check_busy(server, response)
             if response.status in REFUSED_FOR_GOOD:
-                return Failure(f"{status}: {await _said(response)}")
+                return failure(status, await _said(response))
             if response.status != 200:
-                raise EndpointError(f"{url}: {status}: {await _said(response)}")
-            return _reply(await response.json(loads=orjson.loads), request)
+                raise EndpointError(safe_line(f"{url}: {status}: {await _said(response)}"))
+            reply = completions.parse(
+                await _json(response, completions.most_bytes(request)), request
+            )
+        if (
+            server.is_vllm
+            and reply.finish_reason == "length"
+            and reply.completion_tokens < request.max_tokens
+        ):
+            return failure(
+                "cut short",
+                f"after {reply.completion_tokens} tokens of max_tokens = {request.max_tokens}; "
+                "vLLM's --generation-config or --max-model-len allows no more",
+            )
+        return reply
 
-    def _payload(self, request: Request) -> dict[str, Any]:
-        asked = orjson.loads(request.prompt)
-        payload: dict[str, Any] = {
-            "model": self.model,
-            "messages": asked["messages"],
-            "temperature": request.temperature,
-            "top_p": request.top_p,
-            "max_tokens": request.max_tokens,
-            "seed": request.sampling_seed(),
-        }
-        # Only what is asked for: servers other than vLLM refuse fields that they do not know.
-        if request.stop:
-            payload["stop"] = list(request.stop)
-        if request.keep_special_tokens:
-            payload["skip_special_tokens"] = False
-        if arguments := asked["chat_template_kwargs"]:
-            payload |= {"chat_template_kwargs": arguments} | arguments
-        if request.schema is not None:
-            schema = {"name": "reply", "schema": orjson.loads(request.schema), "strict": True}
-            payload["response_format"] = {"type": "json_schema", "json_schema": schema}
-        return payload
+    async def _look_up(self, session: aiohttp.ClientSession, server: _Server) -> bool:
+        """Return whether the server is vLLM, which takes the model's own sampling settings for
+        what a request leaves out. A server that lists no models is taken for another one.
+        """
+        url = server.url + "/models"
+        async with session.get(url, allow_redirects=False) as response:
+            self._check_busy(server, response)
+            if response.status != 200:
+                return False
+            try:
+                return completions.says_vllm(await _json(response, MODELS_BYTES))
+            except (ValueError, FailedTryError):
+                return False
+
+    def _check_busy(self, server: _Server, response: aiohttp.ClientResponse) -> None:
+        """FailedTryError where the server asks to be tried again; all wait as long as it says."""
+        if response.status in TRIED_AGAIN:
+            asked_for = wanted_pause_s(response.headers.get("Retry-After"))
+            pause = min(asked_for, self.settings.timeout_s)
+            server.not_before = max(server.not_before, time.monotonic() + pause)
+            raise FailedTryError(f"HTTP {response.status}")
+
+
+def authorization() -> dict[str, str]:
+    """Return the header with the key, if there is one. InputError where no header can carry it."""
+    token = os.environ.get(KEY_VARIABLE)
+    if not token:
+        return {}
+    if not TOKEN.fullmatch(token):
+        raise InputError(
+            f"${KEY_VARIABLE} holds a line end, a blank or a letter beyond ASCII; expected: the "
+            "key alone (a file with a line end is read by `$(tr -d '\\r\\n' < FILE)`)"
+        )
+    return {"Authorization": f"Bearer {token}"}
 
 
 def _run(loop: asyncio.AbstractEventLoop, look: Callable[[], None]) -> None:
@@ -229,12 +263,43 @@ def _run(loop: asyncio.AbstractEventLoop, look: Callable[[], None]) -> None:
         handlers[number](number, None)
 
 
+def _kind(error: Exception) -> str:
+    """Return the class that metrics count what went wrong in a try under."""
+    if isinstance(error, TimeoutError):
+        return "timeout"
+    if isinstance(error, aiohttp.ClientError) and not isinstance(
+        error, aiohttp.ClientResponseError
+    ):
+        return "connection"
+    return "invalid reply"
+
+
+async def _json(response: aiohttp.ClientResponse, most: int) -> Any:
+    """Return the body as JSON. FailedTryError where it has more than `most` bytes, unpacked."""
+    if response.content_type != "application/json":
+        raise ValueError(f"the body is {response.content_type}, expected application/json")
+    chunks, size = list[bytes](), 0
+    async for chunk in response.content.iter_any():
+        size += len(chunk)
+        if size > most:
+            response.close()
+            raise FailedTryError("too large", f"the body has more than {most} bytes")
+        chunks.append(chunk)
+    return orjson.loads(b"".join(chunks))
+
+
 async def _said(response: aiohttp.ClientResponse) -> str:
-    """The start of what the server said of an error. Some repeat the key that they do not like."""
-    text = await response.text()
-    if token := os.environ.get(KEY_VARIABLE):
-        text = text.replace(token, f"${KEY_VARIABLE}")
-    return text[:LONGEST_WORD]
+    """Return the start of what the server said of an error, and where it would send us."""
+    said = b""
+    with contextlib.suppress(aiohttp.ClientError, TimeoutError, ValueError):
+        async with asyncio.timeout(LONGEST_ERROR_S):
+            while len(said) < LONGEST_READ and (chunk := await response.content.readany()):
+                said += chunk
+    response.close()
+    if 300 <= response.status < 400:
+        where = response.headers.get("Location", "nowhere")
+        return f"redirects are not followed; if this is right, name it in base_urls: {where}"
+    return said.decode(errors="replace")
 
 
 def pause_s(attempt: int) -> float:
@@ -250,43 +315,14 @@ def pause_s(attempt: int) -> float:
 
 
 def wanted_pause_s(retry_after: str | None) -> float:
-    """What a Retry-After header asks for, in seconds or as a date; 0 where it asks for nothing."""
+    """Return what a Retry-After header asks for, in seconds or as a date; 0 for anything else."""
     if retry_after is None:
         return 0.0
+    if re.fullmatch(r"\d+", retry_after.strip(), re.ASCII):
+        digits = retry_after.strip().lstrip("0")
+        return float(digits or 0) if len(digits) < 10 else float(LONGEST_ASKED_PAUSE_S)
     try:
-        return max(0.0, float(int(retry_after)))
-    except ValueError:
-        pass
-    try:
-        when = parsedate_to_datetime(retry_after)
-    except ValueError:
+        when = parsedate_to_datetime(retry_after).astimezone(UTC)
+    except (ValueError, OverflowError, TypeError, LookupError):  # no date, or none of the calendar
         return 0.0
-    return max(0.0, (when.astimezone(UTC) - datetime.now(UTC)).total_seconds())
-
-
-def _reply(body: Any, request: Request) -> Reply:
-    """The first choice. KeyError, TypeError or ValueError where the body is not a chat reply, or
-    is one to another of our requests.
-
-    No text, or an end such as `content_filter`, is an answer too: the server refused, and would
-    again. It is kept and counted, and never becomes a number.
-    """
-    if not isinstance(body, dict):
-        raise TypeError(f"the body is {type(body).__name__}, allowed: a JSON object")
-    given = str(body.get("id")).rpartition(OUR_ID)  # vLLM's: chatcmpl-, and what we sent
-    if given[1] and not given[2].startswith(request.key()):
-        raise ValueError(f"the reply is to another request: {given[2]}")
-    choice = body["choices"][0]
-    message = choice["message"]
-    text, finish_reason = message["content"], choice["finish_reason"]
-    # Servers with a reasoning parser take it out of the text, under one of two names.
-    reasoning = message.get("reasoning") or message.get("reasoning_content")
-    if text is None and reasoning is not None and finish_reason == "length":
-        text = ""  # cut while it reasoned
-    if finish_reason not in ("stop", "length") or text is None:
-        text, finish_reason, reasoning = "", "refused", None
-    for part in (text, reasoning or ""):
-        if not isinstance(part, str):
-            raise TypeError(f"content is {type(part).__name__}, allowed: text")
-    usage = body["usage"]
-    return Reply(text, finish_reason, usage["prompt_tokens"], usage["completion_tokens"], reasoning)
+    return max(0.0, (when - datetime.now(UTC)).total_seconds())

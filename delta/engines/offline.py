@@ -8,18 +8,22 @@ import importlib.metadata
 import itertools
 import json
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from delta import harmony, protocols
-from delta.engines import Reply, Request
+from delta.engines import Failure, Reply, Request
+from delta.engines.failures import failure
 from delta.engines.settings import ServingParams, VllmSettings
 from delta.errors import InputError
 from delta.records import Message
 
 GIB = 2**30
 BATCHED_TOKENS = 2_048  # of prompts in one step: enough to keep two cores busy
+TRIES = 3  # for a request that vLLM breaks off, before it counts as failed
+Answer = tuple[Request, Reply | Failure]
 
 
 class Offline:
@@ -34,6 +38,9 @@ class Offline:
         self._tokenizer: Any = None
         self._engine: Any = None
         self._running: dict[str, Request] = {}
+        self._tokens: dict[str, list[int]] = {}  # of what is running, for another try
+        self._tries: Counter[str] = Counter()  # of what is running and was broken off
+        self._rejected: list[Answer] = []  # what vLLM did not take
 
     @property
     def tokenizer(self) -> Any:
@@ -52,14 +59,14 @@ class Offline:
     def num_tokens(self, text: str) -> int | None:
         return len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
-    def ask(self, requests: Iterable[Request]) -> Iterator[tuple[Request, Reply]]:
+    def ask(self, requests: Iterable[Request]) -> Iterator[Answer]:
         asked = list(requests)
         tokens = self.tokens(asked)  # before any weights are loaded: a prompt may not fit
         waiting = iter(asked)
         while True:
             for request in itertools.islice(waiting, self.window - len(self._running)):
                 self.add(request, tokens[request.prompt])
-            if not self._running:
+            if not self._running and not self._rejected:
                 return
             yield from self.step()
 
@@ -69,15 +76,43 @@ class Offline:
         return 2 * self.settings.max_num_seqs
 
     def add(self, request: Request, tokens: list[int]) -> None:
-        """Into the engine, with the token ids of its prompt."""
-        prompt = {"prompt_token_ids": tokens}
-        self.load().add_request(request.key(), prompt, _sampling(request))
-        self._running[request.key()] = request
+        """Put it into the engine, with the token ids of its prompt.
 
-    def step(self) -> list[tuple[Request, Reply]]:
-        """What one step of the engine finishes; often nothing."""
-        outputs = [output for output in self.load().step() if output.finished]
-        return [(self._running.pop(output.request_id), _reply(output)) for output in outputs]
+        What vLLM does not take, such as a schema that no grammar can be made of, has failed.
+        """
+        key, prompt = request.key(), {"prompt_token_ids": tokens}
+        engine = self.load()
+        try:
+            engine.add_request(key, prompt, _sampling(request))
+        except ValueError as error:
+            self._rejected.append((request, failure("rejected", str(error))))
+        else:
+            self._running[key] = request
+            self._tokens[key] = tokens
+
+    def step(self) -> list[Answer]:
+        """Return what one step of the engine finishes, often nothing, and what it did not take.
+
+        A request that vLLM breaks off is put in again, TRIES times in all.
+        """
+        answers, self._rejected = self._rejected, []
+        outputs = self.load().step() if self._running else []
+        for output in outputs:
+            if not output.finished:
+                continue
+            key = output.request_id
+            request, tokens = self._running.pop(key), self._tokens.pop(key)
+            end = output.outputs[0].finish_reason
+            if end in ("stop", "length"):
+                answers.append((request, _reply(output)))
+            elif self._tries[key] + 1 < TRIES:
+                self._tries[key] += 1
+                self.add(request, tokens)
+                continue
+            else:
+                answers.append((request, failure(f"finish_reason {end}", tries=TRIES)))
+            self._tries.pop(key, None)
+        return answers
 
     def tokens(self, requests: list[Request]) -> dict[str, list[int]]:
         """The token ids of every prompt. InputError where one does not fit with its reply."""
@@ -157,8 +192,6 @@ def _sampling(request: Request) -> Any:
 
 def _reply(output: Any) -> Reply:
     best = output.outputs[0]
-    if best.finish_reason not in ("stop", "length"):
-        raise RuntimeError(f"vLLM ended a request with {best.finish_reason!r}")
     return Reply(best.text, best.finish_reason, len(output.prompt_token_ids), len(best.token_ids))
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from delta import cluster, weights
 from delta.engines import Failure, Reply, Request
-from delta.engines.offline import Offline
+from delta.engines.failures import failure
+from delta.engines.offline import Answer, Offline
 from delta.engines.settings import RaySettings, ServingParams, VllmSettings
 from delta.errors import InputError
 from delta.records import Message
@@ -37,7 +38,7 @@ class Replicas:
     def num_tokens(self, text: str) -> int | None:
         return self._here.num_tokens(text)
 
-    def ask(self, requests: Iterable[Request]) -> Iterator[tuple[Request, Reply | Failure]]:
+    def ask(self, requests: Iterable[Request]) -> Iterator[Answer]:
         asked = list(requests)
         tokens = self._here.tokens(asked)
         crew = self._hired(asked[0].model)
@@ -45,7 +46,7 @@ class Replicas:
         given = ((request, tokens[request.prompt]) for request in asked)
         for number, answer in crew.run(self._together(given), window):
             lost = isinstance(answer, cluster.Lost)
-            yield asked[number], Failure(answer.reason) if lost else answer
+            yield asked[number], failure("worker died", answer.reason) if lost else answer
 
     def _together(
         self, given: Iterable[tuple[Request, list[int]]]
@@ -94,11 +95,11 @@ class Replica:
             raise InputError(f"{node}: {self.engine.folder} holds other weights than here")
         self.engine.load()
 
-    def step(self, new: list[NewRequest]) -> list[tuple[int, Reply]]:
+    def step(self, new: list[NewRequest]) -> list[tuple[int, Reply | Failure]]:
         for number, (request, tokens) in new:
             self.numbers[request] = number
             self.engine.add(request, tokens)
-        finished: list[tuple[Request, Reply]] = []
+        finished: list[Answer] = []
         while self.numbers and not finished:
             finished = self.engine.step()
         return [(self.numbers.pop(request), reply) for request, reply in finished]

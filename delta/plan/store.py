@@ -1,10 +1,12 @@
 """What the reply store holds, looked at without taking a shelf's lock or making its folder."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
-from delta.replies import content_of, key_of, store_folder
+from delta.engines import checked_reply
+from delta.replies import NoFileError, content_of, key_of, lines_of, open_file, store_folder
 
 
 class Place(NamedTuple):
@@ -25,13 +27,14 @@ class Held(NamedTuple):
     share: float  # of the shelf's bytes that were read; below 1 the numbers are estimates
 
     def get(self, key: str) -> dict[str, Any] | None:
+        """Return the fields of the reply; None where there is none that is whole and valid."""
         if key not in self.places:
             return None
         place = self.places[key]
-        with place.file.open("rb") as file:
-            line = os.pread(file.fileno(), place.length, place.offset)
-        content = content_of(line)
-        return content["value"] if content else None
+        with suppress(NoFileError, ValueError), _opened(place.file) as file:
+            content = content_of(os.pread(file.fileno(), place.length, place.offset))
+            return checked_reply(content["value"])._asdict() if content else None
+        return None
 
 
 def held(folder: Path, most_bytes: int) -> Held:
@@ -39,18 +42,19 @@ def held(folder: Path, most_bytes: int) -> Held:
 
     Of a larger shelf only the first `most_bytes` are read.
     """
-    files = sorted(folder.glob("*.log"))
-    there = sum(file.stat().st_size for file in files)
-    read = 0
+    there = read = 0
     places: dict[str, Place] = {}
-    for path in files:
-        offset = 0
-        with path.open("rb") as file:
-            for line in file:
+    for path in sorted(folder.glob("*.log")):
+        with suppress(NoFileError), _opened(path) as file:
+            there += os.fstat(file.fileno()).st_size
+            for offset, length, line in lines_of(file):
                 if read >= most_bytes:
                     break
                 if key := key_of(line):
-                    places[key] = Place(path, offset, len(line))
-                offset += len(line)
-                read += len(line)
+                    places[key] = Place(path, offset, length)
+                read += length
     return Held(places, min(1.0, read / there) if there else 1.0)
+
+
+def _opened(path: Path) -> BinaryIO:
+    return os.fdopen(open_file(path, os.O_RDONLY), "rb")
