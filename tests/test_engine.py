@@ -17,7 +17,7 @@ import pytest
 
 from delta import rubric, weights
 from delta.check import check
-from delta.engines import Request
+from delta.engines import Failure, Reply, Request
 from delta.engines.offline import Offline
 from delta.fetch import ModelParams, fetch
 from delta.generate import SampledParams, generate, requests_of
@@ -56,7 +56,8 @@ def engine(model: Path) -> Offline:
 
 
 def ask(engine: Offline, requests: list[Request]) -> dict[str, str]:
-    return {request.key(): reply.text for request, reply in engine.ask(requests)}
+    replies = dict(engine.ask(requests))
+    return {one.key(): reply.text for one, reply in replies.items() if isinstance(reply, Reply)}
 
 
 def some_requests(engine: Offline, model: Path, **changes: Any) -> list[Request]:
@@ -95,9 +96,23 @@ def test_a_reply_that_meets_its_limit_says_so_and_a_greedy_one_is_the_same_for_a
     engine: Offline, model: Path
 ) -> None:
     (short,) = [reply for _, reply in engine.ask(some_requests(engine, model, max_tokens=2)[:1])]
+    assert isinstance(short, Reply)
     assert (short.finish_reason, short.completion_tokens) == ("length", 2)
     greedy = ask(engine, some_requests(engine, model, temperature=0.0))
     assert len(set(greedy.values())) == 1
+
+
+def test_a_schema_that_no_grammar_can_be_made_of_fails_its_own_request(
+    engine: Offline, model: Path
+) -> None:
+    plain, other = some_requests(engine, model)[:2]
+    unknown = replace(other, schema='{"type": "array", "uniqueItems": true}')
+    replies = dict(engine.ask([unknown, plain]))
+    assert isinstance(replies[plain], Reply)
+    rejected = replies[unknown]
+    assert isinstance(rejected, Failure)
+    assert rejected.kind == "rejected"
+    assert "grammar" in rejected.reason
 
 
 def test_every_vote_that_a_guided_judge_has_accepted_is_valid_against_the_schema(

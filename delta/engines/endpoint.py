@@ -278,14 +278,13 @@ async def _json(response: aiohttp.ClientResponse, most: int) -> Any:
     """Return the body as JSON. FailedTryError where it has more than `most` bytes, unpacked."""
     if response.content_type != "application/json":
         raise ValueError(f"the body is {response.content_type}, expected application/json")
-    chunks, size = list[bytes](), 0
-    async for chunk in response.content.iter_any():
-        size += len(chunk)
-        if size > most:
+    body = bytearray()
+    while chunk := await response.content.readany():
+        body += chunk
+        if len(body) > most:
             response.close()
             raise FailedTryError("too large", f"the body has more than {most} bytes")
-        chunks.append(chunk)
-    return orjson.loads(b"".join(chunks))
+    return orjson.loads(body)
 
 
 async def _said(response: aiohttp.ClientResponse) -> str:

@@ -84,7 +84,11 @@ class Offline:
         engine = self.load()
         try:
             engine.add_request(key, prompt, _sampling(request))
-        except ValueError as error:
+        except Exception as error:
+            from vllm.exceptions import VLLMClientError
+
+            if not isinstance(error, ValueError | VLLMClientError):
+                raise
             self._rejected.append((request, failure("rejected", str(error))))
         else:
             self._running[key] = request
@@ -110,7 +114,7 @@ class Offline:
                 self.add(request, tokens)
                 continue
             else:
-                answers.append((request, failure(f"finish_reason {end}", tries=TRIES)))
+                answers.append((request, failure(f"finish_reason {end or 'null'}", tries=TRIES)))
             self._tries.pop(key, None)
         return answers
 
