@@ -154,7 +154,7 @@ SMALL = {
 def test_in_vllm_a_model_reasons_first_and_then_gives_the_json_or_is_cut(tmp_path: Path) -> None:
     """Random weights know no format: whatever order there is comes from the grammar."""
     from delta.engines import Reply
-from delta.engines.offline import Offline
+    from delta.engines.offline import Offline
 
     fingerprint = write_judge(tmp_path / "judge")
     serving = ServingParams(
