@@ -97,13 +97,12 @@ class Protocol(Section):
         A family without markers has no place for reasoning that no answer follows: put there, it
         would be read as the answer.
         """
-        has_answer = answer is not None and bool(answer.strip())
         if self.begins is None or self.ends is None:
-            return "\n\n".join(filter(None, (reasoning.strip(), answer))) if has_answer else ""
+            return "\n\n".join(filter(None, (reasoning.strip(), answer))) if answer else ""
         if not reasoning.strip() and answer is not None:
             return answer
         opened = self.begins + reasoning.strip()
-        if answer is None or not has_answer:
+        if answer is None:
             return opened
         return opened + self.ends + (self.header_ends or "") + answer.lstrip()
 

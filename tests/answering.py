@@ -59,7 +59,6 @@ class Server:
 
     def __init__(self) -> None:
         self.answer: Answer = answer
-        self.models: Any = None  # what it says of its models; None: it knows no such path
         self.raw: Raw | None = None  # takes the whole request instead of `answer`
         self.seen: list[dict[str, Any]] = []
         self.arrived: list[float] = []  # monotonic seconds, beside `seen`
@@ -71,14 +70,10 @@ class Server:
         self.arrived.append(time.monotonic())
         return self.answer(payload) if self.raw is None else await self.raw(request)
 
-    async def _list(self, _: web.Request) -> web.Response:
-        return web.Response(status=404) if self.models is None else web.json_response(self.models)
-
     def run(self, port: int, started: threading.Event, stop: asyncio.Event) -> None:
         async def serve() -> None:
             app = web.Application()
             app.router.add_post("/v1/chat/completions", self._handle)
-            app.router.add_get("/v1/models", self._list)
             runner = web.AppRunner(app, access_log=None)
             await runner.setup()
             await web.TCPSite(runner, "127.0.0.1", port).start()

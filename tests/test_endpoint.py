@@ -45,6 +45,13 @@ def test_all_that_shapes_the_reply_reaches_the_server(server: Server) -> None:
         "top_p": 1.0,
         "max_tokens": 8,
         "seed": plain(1)[0].sampling_seed(),
+        # What `vllm serve` would otherwise take from the model's generation_config.json.
+        "top_k": 0,
+        "min_p": 0.0,
+        "repetition_penalty": 1.0,
+        "presence_penalty": 0.0,
+        "frequency_penalty": 0.0,
+        "spaces_between_special_tokens": False,
     }
 
 

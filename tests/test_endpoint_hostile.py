@@ -15,7 +15,6 @@ import pytest
 from aiohttp import web
 
 from delta.engines import Failure, Reply
-from delta.engines.completions import VLLM_FIELDS
 from delta.engines.endpoint import EndpointError, wanted_pause_s
 from delta.engines.settings import whole_text
 from delta.errors import InputError
@@ -321,40 +320,3 @@ def test_a_thousand_failures_with_texts_of_their_own_are_one_class(
     assert len({line["reason"] for line in lines}) == 1_000
     assert {line["kind"] for line in lines} == {"HTTP 400"}
     assert all(len(line) < 500 and line.isprintable() for line in said)
-
-
-def of_vllm() -> dict[str, Any]:
-    return {"object": "list", "data": [{"id": "toy", "object": "model", "owned_by": "vllm"}]}
-
-
-def test_to_vllm_all_is_said_that_it_would_take_from_the_models_own_settings(
-    server: Server,
-) -> None:
-    server.models = of_vllm()
-    assert len(list(endpoint(server.url).ask(plain(3)))) == 3
-    assert server.seen[0].items() >= VLLM_FIELDS.items()
-    assert VLLM_FIELDS.keys() >= {"top_k", "min_p", "repetition_penalty", "presence_penalty"}
-
-
-@pytest.mark.parametrize(
-    "models",
-    [None, [], {}, {"data": None}, {"data": ["toy"]}, {"data": [{"owned_by": "openai"}]}, "x" * 5],
-)
-def test_to_another_server_nothing_is_sent_that_it_may_not_know(
-    server: Server, models: Any
-) -> None:
-    server.models = models
-    assert isinstance(ask_one(server), Reply)
-    (payload,) = server.seen
-    assert not VLLM_FIELDS.keys() & payload.keys()
-
-
-def test_a_reply_that_vllm_cuts_below_what_was_asked_for_is_a_failure(server: Server) -> None:
-    server.models = of_vllm()
-    server.answer = lambda _: web.json_response(ending("length") | {"usage": usage(7)["usage"]})
-    reply = ask_one(server)
-    assert isinstance(reply, Failure)
-    assert reply.reason.startswith("cut short: after 7 tokens of max_tokens = 8; ")
-    assert server.count() == 1
-    server.answer = lambda _: web.json_response(ending("length") | {"usage": usage(8)["usage"]})
-    assert ask_one(server) == Reply("half an ans", "length", 3, 8)

@@ -5,6 +5,7 @@ from urllib.parse import quote
 
 import pytest
 
+from delta.engines.endpoint import authorization
 from delta.engines.failures import Failure, failure, safe_line
 
 KEY = "sk-Proj-8fGh2kLm9QwErTy4ZxCv"
@@ -90,3 +91,12 @@ def test_a_reason_has_at_most_200_characters_with_the_number_of_tries(tries: int
         assert len(reason) <= 200
         assert reason.startswith("invalid reply: ")
         assert ("..." in reason, reason.endswith(" tries")) == (True, tries > 1)
+
+
+def test_a_key_under_any_name_is_hidden_once_a_request_has_carried_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("LAB_CREDENTIAL", KEY)
+    assert authorization("LAB_CREDENTIAL", KEY) == {"Authorization": f"Bearer {KEY}"}
+    assert safe_line(f"wrong: {KEY}") == "wrong: $LAB_CREDENTIAL"
+    assert authorization("LAB_CREDENTIAL", "") == authorization("LAB_CREDENTIAL", None) == {}

@@ -11,8 +11,8 @@ OUR_ID = "delta-"
 REFUSING = ("content_filter", "refusal", "tool_calls", "function_call")
 # Ends that are no end of a reply: the server broke it off. null is one of them.
 BROKEN_OFF = ("abort", "error", "repetition", None)
-# What vLLM takes from the model's generation_config.json where a request leaves it out. These are
-# the values of an engine in the process. Other servers refuse fields that they do not know.
+# What `vllm serve` takes from the model's generation_config.json where a request leaves it out.
+# These are the values of an engine in the process.
 VLLM_FIELDS = {
     "top_k": 0,
     "min_p": 0.0,
@@ -36,7 +36,8 @@ class FailedTryError(Exception):
         self.said = said
 
 
-def payload(request: Request, model: str, is_vllm: bool) -> dict[str, Any]:
+def payload(request: Request, model: str) -> dict[str, Any]:
+    """Return the body of a request to a vLLM server, with all that shapes its reply."""
     asked = orjson.loads(request.prompt)
     body: dict[str, Any] = {
         "model": model,
@@ -45,10 +46,8 @@ def payload(request: Request, model: str, is_vllm: bool) -> dict[str, Any]:
         "top_p": request.top_p,
         "max_tokens": request.max_tokens,
         "seed": request.sampling_seed(),
+        **VLLM_FIELDS,
     }
-    if is_vllm:
-        body |= VLLM_FIELDS
-    # Only what is asked for: servers other than vLLM refuse fields that they do not know.
     if request.stop:
         body["stop"] = list(request.stop)
     if request.keep_special_tokens:
@@ -101,12 +100,4 @@ def parse(body: Any, request: Request) -> Reply:
             "completion_tokens": usage["completion_tokens"],
             "reasoning": reasoning,
         }
-    )
-
-
-def says_vllm(body: Any) -> bool:
-    """Return whether a server's list of models names vLLM as their owner."""
-    models = body.get("data") if isinstance(body, dict) else None
-    return isinstance(models, list) and any(
-        isinstance(model, dict) and model.get("owned_by") == "vllm" for model in models
     )

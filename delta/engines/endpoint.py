@@ -26,7 +26,7 @@ import orjson
 from delta import protocols
 from delta.engines import Failure, Reply, Request, as_json, completions
 from delta.engines.completions import OUR_ID, FailedTryError
-from delta.engines.failures import LONGEST_READ, failure, safe_line
+from delta.engines.failures import LONGEST_READ, failure, hide, safe_line
 from delta.engines.settings import EndpointSettings, ServingParams
 from delta.errors import IncompleteError, InputError
 from delta.records import Message
@@ -38,7 +38,6 @@ LONGEST_PAUSE_S = 30.0
 LONGEST_CONNECT_S = 10.0  # a node that is gone does not even refuse
 AVOIDED_S = 5.0  # a server that failed, while there are others
 LONGEST_ERROR_S = 10.0  # for what a server says of an error; the status alone will do
-MODELS_BYTES = 4 * 2**20  # of a server's list of models
 LONGEST_ASKED_PAUSE_S = 10**9
 TOKEN = re.compile(r"[\x21-\x7e]+")  # what a header can carry
 Answered = tuple[Request, Reply | Failure]
@@ -56,7 +55,6 @@ class _Server:
     under_way: int = 0  # requests that it has not answered yet
     not_before: float = 0.0  # it asked for a pause: all of us wait
     avoided_until: float = 0.0  # it failed: asked only where all have
-    is_vllm: bool | None = None  # None: not known yet
 
     def standing(self) -> tuple[float, bool, int]:
         """The smallest is asked next."""
@@ -92,7 +90,7 @@ class Endpoint:
         reader that takes longer than `timeout_s` for one finds the others that were under way
         timed out, and they are tried again.
         """
-        headers = authorization()
+        headers = authorization(KEY_VARIABLE, os.environ.get(KEY_VARIABLE))
         arrived: deque[Answered | Exception] = deque()
         with asyncio.Runner() as runner:  # ends what is under way when nobody asks any more
             loop = runner.get_loop()
@@ -172,12 +170,10 @@ class Endpoint:
         Raises FailedTryError, or what `_kind` knows, where this try failed, EndpointError where
         every other one would too.
         """
-        if server.is_vllm is None:
-            server.is_vllm = await self._look_up(session, server)
         url = server.url + "/chat/completions"
         # vLLM makes it part of the reply's id; to other servers it is a header like any other.
         headers = {"X-Request-Id": OUR_ID + request.key(), "Content-Type": "application/json"}
-        body = orjson.dumps(completions.payload(request, self.model, server.is_vllm))
+        body = orjson.dumps(completions.payload(request, self.model))
         # A redirect would hand the prompt, and the key with it, to whomever it names.
         async with session.post(url, data=body, headers=headers, allow_redirects=False) as response:
             status = f"HTTP {response.status}"
@@ -186,34 +182,8 @@ class Endpoint:
                 return failure(status, await _said(response))
             if response.status != 200:
                 raise EndpointError(safe_line(f"{url}: {status}: {await _said(response)}"))
-            reply = completions.parse(
-                await _json(response, completions.most_bytes(request)), request
-            )
-        if (
-            server.is_vllm
-            and reply.finish_reason == "length"
-            and reply.completion_tokens < request.max_tokens
-        ):
-            return failure(
-                "cut short",
-                f"after {reply.completion_tokens} tokens of max_tokens = {request.max_tokens}; "
-                "vLLM's --generation-config or --max-model-len allows no more",
-            )
-        return reply
-
-    async def _look_up(self, session: aiohttp.ClientSession, server: _Server) -> bool:
-        """Return whether the server is vLLM, which takes the model's own sampling settings for
-        what a request leaves out. A server that lists no models is taken for another one.
-        """
-        url = server.url + "/models"
-        async with session.get(url, allow_redirects=False) as response:
-            self._check_busy(server, response)
-            if response.status != 200:
-                return False
-            try:
-                return completions.says_vllm(await _json(response, MODELS_BYTES))
-            except (ValueError, FailedTryError):
-                return False
+            body_of_reply = await _json(response, completions.most_bytes(request))
+            return completions.parse(body_of_reply, request)
 
     def _check_busy(self, server: _Server, response: aiohttp.ClientResponse) -> None:
         """FailedTryError where the server asks to be tried again; all wait as long as it says."""
@@ -224,15 +194,18 @@ class Endpoint:
             raise FailedTryError(f"HTTP {response.status}")
 
 
-def authorization() -> dict[str, str]:
-    """Return the header with the key, if there is one. InputError where no header can carry it."""
-    token = os.environ.get(KEY_VARIABLE)
+def authorization(name: str, token: str | None) -> dict[str, str]:
+    """Return the header with the key that the environment variable `name` holds, if it holds one.
+
+    InputError where no header can carry it. From here on no reason shows it.
+    """
     if not token:
         return {}
+    hide(name)
     if not TOKEN.fullmatch(token):
         raise InputError(
-            f"${KEY_VARIABLE} holds a line end, a blank or a letter beyond ASCII; expected: the "
-            "key alone (a file with a line end is read by `$(tr -d '\\r\\n' < FILE)`)"
+            f"${name} holds a line end, a blank or a letter beyond ASCII; expected: the key alone "
+            "(a file with a line end is read by `$(tr -d '\\r\\n' < FILE)`)"
         )
     return {"Authorization": f"Bearer {token}"}
 

@@ -18,6 +18,7 @@ DECODINGS = 4  # an escape may be escaped itself
 PART = 6  # characters of a key that tell it from other text; 4 at its ends, which servers show
 END = 4
 LONG_KEY = 16  # characters from which on the ends alone do not give the key away
+_HIDDEN: set[str] = set()  # further names of environment variables that hold keys
 SECRET_NAME = re.compile(r"(?:KEY|TOKEN|SECRET|PASSWORD)$")
 _ESCAPE = re.compile(r"\\u\{?([0-9a-fA-F]{4})\}?|\\x([0-9a-fA-F]{2})|\\([nrt/\"])")
 
@@ -27,6 +28,11 @@ class Failure(NamedTuple):
 
     reason: str  # one line
     kind: str  # one of few: "HTTP 400", "timeout"; what metrics count
+
+
+def hide(name: str) -> None:
+    """Take the value of this environment variable out of everything that is said from here on."""
+    _HIDDEN.add(name)
 
 
 def failure(kind: str, said: str = "", tries: int = 1) -> Failure:
@@ -40,14 +46,15 @@ def safe_line(text: str | bytes, longest: int = LONGEST_REASON) -> str:
     """Return `text` as one line without control characters and without any key of ours.
 
     Escapes of JSON, URLs and HTML are decoded first, since a key may hide in them. A key is the
-    value of an environment variable whose name ends in KEY, TOKEN, SECRET or PASSWORD; it is taken
-    out whole and in parts, in any case, with blanks in between, in hexadecimal and in base64.
+    value of an environment variable that `hide` has named or whose name ends in KEY, TOKEN, SECRET
+    or PASSWORD; it is taken out whole and in parts, in any case, with blanks in
+    between, in hexadecimal and in base64.
     """
     if isinstance(text, bytes):
         text = text[: 4 * LONGEST_READ].decode(errors="replace")
     text = _decoded(text[:LONGEST_READ])
     for name, value in os.environ.items():
-        if SECRET_NAME.search(name):
+        if name in _HIDDEN or SECRET_NAME.search(name):
             text = _without(text, value, f"${name}")
     line = "".join(letter if letter.isprintable() else " " for letter in text)
     line = " ".join(line.split())

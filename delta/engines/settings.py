@@ -132,5 +132,4 @@ def whole_text(reply: Reply, protocol: protocols.Protocol) -> str:
     """The reply with its reasoning, put back where a server had taken it out."""
     if reply.reasoning is None:
         return reply.text
-    open_end = reply.finish_reason == "length" and not reply.text
-    return protocol.write(reply.reasoning, None if open_end else reply.text)
+    return protocol.write(reply.reasoning, reply.text if reply.text.strip() else None)
