@@ -311,10 +311,14 @@ class Shelf:
 
 
 def _reasons(failed: list[Failure]) -> str:
-    """Return the three most frequent classes, each with its first reason."""
-    kinds = Counter(failure.kind for failure in failed).most_common(3)
-    first = {failure.kind: failure.reason for failure in reversed(failed)}
-    return "; ".join(f"{times} x {first[kind]}" for kind, times in kinds)
+    """Return the three most frequent classes, each with its reason, or the first of several."""
+    parts = []
+    for kind, times in Counter(failure.kind for failure in failed).most_common(3):
+        reasons = [failure.reason for failure in failed if failure.kind == kind]
+        several = len({*reasons}) > 1
+        said = f"{kind} (the first: {reasons[0]})" if several else reasons[0]
+        parts.append(f"{times} x {said}")
+    return "; ".join(parts)
 
 
 def open_file(path: Path, flags: int) -> int:

@@ -89,6 +89,7 @@ class Offline:
 
             if not isinstance(error, ValueError | VLLMClientError):
                 raise
+            self._tries.pop(key, None)
             self._rejected.append((request, failure("rejected", str(error))))
         else:
             self._running[key] = request
