@@ -224,6 +224,24 @@ def test_a_log_probability_that_is_no_number_is_kept_nowhere(
         assert len(shelf) == 0
 
 
+@pytest.mark.parametrize("kept", ["-3.5", None, [1.0], True, -3, {}])
+def test_a_kept_log_probability_that_is_none_is_computed_again(
+    base: Path, tmp_path: Path, kept: Any
+) -> None:
+    from delta.reference import add_reference
+
+    params = train_params(method="dpo")
+    rows = of_method(params, some_pairs())
+    with Shelf(tmp_path / "shelf") as shelf:
+        assert add_reference(params, rows, base, "f", shelf, quietly) == 12
+        first = [row["ref_chosen_logps"] for row in rows]
+        key = next(iter(shelf._places))
+        shelf.put(key, {"logp": kept})
+        assert add_reference(params, rows, base, "f", shelf, quietly) == 1
+        assert [row["ref_chosen_logps"] for row in rows] == pytest.approx(first, abs=1e-4)
+        assert add_reference(params, rows, base, "f", shelf, quietly) == 0
+
+
 def test_sft_asks_for_no_reference_and_loads_no_model_for_it(tmp_path: Path) -> None:
     from delta.reference import add_reference
 
