@@ -39,6 +39,7 @@ LONGEST_CONNECT_S = 10.0  # a node that is gone does not even refuse
 AVOIDED_S = 5.0  # a server that failed, while there are others
 LONGEST_ERROR_S = 10.0  # for what a server says of an error; the status alone will do
 LONGEST_ASKED_PAUSE_S = 10**9
+JSON_TYPE = re.compile(r"application/(?:[\w.+-]+\+)?json")
 TOKEN = re.compile(r"[\x21-\x7e]+")  # what a header can carry
 Answered = tuple[Request, Reply | Failure]
 
@@ -249,7 +250,7 @@ def _kind(error: Exception) -> str:
 
 async def _json(response: aiohttp.ClientResponse, most: int) -> Any:
     """Return the body as JSON. FailedTryError where it has more than `most` bytes, unpacked."""
-    if response.content_type != "application/json":
+    if not JSON_TYPE.fullmatch(response.content_type):
         raise ValueError(f"the body is {response.content_type}, expected application/json")
     body = bytearray()
     while chunk := await response.content.readany():
