@@ -30,7 +30,12 @@ from aiohttp import web
 from bench import peers, results
 from delta.engines import Reply, Request
 from delta.engines.endpoint import Endpoint
-from delta.engines.settings import EndpointSettings, ServingParams
+from delta.engines.settings import (
+    EndpointSettings,
+    RemoteParams,
+    ServerSettings,
+    ServingParams,
+)
 from delta.replies import Shelf
 
 REQUESTS = 2_000
@@ -45,6 +50,7 @@ SERVING = ServingParams(
     max_model_len=2048,
     tensor_parallel=1,
     trust_remote_code=False,
+    endpoint=RemoteParams(revision="r", accepts="vllm"),
 )
 
 
@@ -138,15 +144,13 @@ def bare(url: str) -> list[str]:
 
 def ours(url: str) -> list[str]:
     """The same through an empty store on disk."""
-    settings = EndpointSettings(
-        base_urls=[url],
-        revision="r",
-        concurrency=peers.CONCURRENCY,
-        timeout_s=30.0,
-        tries=10,
-        max_failed=0,
+    server = ServerSettings(
+        base_urls=[url], key=None, models={"m": None}, concurrency=peers.CONCURRENCY
     )
-    engine = Endpoint(settings, SERVING, "m")
+    settings = EndpointSettings(
+        servers={"loopback": server}, timeout_s=30.0, tries=10, max_failed=0
+    )
+    engine = Endpoint(settings, server, SERVING, "m")
     rendered = [engine.render([{"role": "user", "content": text}]) for text in prompts()]
     requests = [Request("m", engine.name, one, 0.7, 1.0, 16, 1, 0) for one in rendered]
     found: dict[str, Reply] = {}

@@ -116,8 +116,10 @@ def lay_out(folder: Path, problems: int, samples: int, url: str = "http://localh
     content["verify"]["second"] = "none"
     content["judge"] |= {"rater": "rules", "budget": dict.fromkeys(content["generators"], BUDGET)}
     content["grading"]["workers"] = WORKERS
-    content["engine"] |= {"kind": "endpoint"}
-    content["engine"]["endpoint"] |= {"base_urls": [url]}
+    name = first["model"]
+    content["serving"][name]["endpoint"] = {"revision": "unnamed", "accepts": "vllm"}
+    server = {"base_urls": [url], "key": None, "models": {name: None}, "concurrency": 256}
+    content["engine"]["endpoint"]["servers"] = {"loopback": server}
     (folder / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
     making = [sys.executable, "-m", "bench.simulated", str(folder / "data")]
     a_model(folder, first["model"])

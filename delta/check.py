@@ -7,14 +7,15 @@ its result, so no stage depends on it and a new rule here reruns nothing.
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field
 
 from delta import prompts, protocols
 from delta.benchmarks import BenchmarkParams
 from delta.drawing import covers
-from delta.engines.settings import EngineSettings, ServingParams
+from delta.engines import fields
+from delta.engines.settings import EngineSettings, SamplingParams, ServedParams, Serving
 from delta.errors import InputError
 from delta.evaluated import EvaluationParams, bases
 from delta.examine.settings import ExaminationParams
@@ -31,13 +32,15 @@ from delta.select import SelectorParams
 from delta.train import TrainParams
 from delta.verify import VerifyParams
 
+VARIABLE = r"[A-Z_][A-Z0-9_]*"  # a key that was pasted here has small letters or dashes
+
 
 class Params(Section):
     """All sections, in the order of the pipeline."""
 
     profile: Name  # which of the profiles this is, for the report
     models: Annotated[dict[Name, ModelParams], Field(min_length=1)]
-    serving: dict[Name, ServingParams]
+    serving: dict[Name, Serving]
     engine: EngineSettings
     problems: ProblemsParams
     generators: Annotated[dict[Name, GeneratorParams], Field(min_length=1)]
@@ -61,7 +64,7 @@ def check(path: Path = PARAMS_FILE) -> Params:
 def check_content(content: dict[str, Any], where: str) -> Params:
     """As `check`, of what stands in the file; `where` begins the message."""
     params = checked("", Params, content, where)
-    for rule in (_names, _recordings, _evaluation, _sizes, _ratings, _lengths):
+    for rule in (_names, _servers, _recordings, _evaluation, _sizes, _ratings, _lengths, _fields):
         for mistake in rule(params):
             raise InputError(f"{where}: {mistake}")
     return params
@@ -85,7 +88,8 @@ def _names(params: Params) -> Iterator[str]:
             f"{', '.join(params.generators)}"
         )
     generators = list(params.generators)
-    weights = [name for name, model in params.models.items() if model.recording is None]
+    asked = [name for name, model in params.models.items() if model.recording is None]
+    weights = [name for name, model in params.models.items() if model.has_weights]
     known = list(protocols.all_protocols())
     for key, value, allowed in [
         *(
@@ -93,19 +97,70 @@ def _names(params: Params) -> Iterator[str]:
             for name, one in params.serving.items()
         ),
         *(
-            (f"generators.{name}.model", one.model, weights)
+            (f"generators.{name}.model", one.model, asked)
             for name, one in params.generators.items()
             if isinstance(one, SampledParams)
         ),
-        ("verify.llm.model", params.verify.llm.model, weights),
-        ("judge.llm.model", params.judge.llm.model, weights),
-        ("judge.second.llm.model", params.judge.second.llm.model, weights),
+        ("verify.llm.model", params.verify.llm.model, asked),
+        ("judge.llm.model", params.judge.llm.model, asked),
+        ("judge.second.llm.model", params.judge.second.llm.model, asked),
         ("train.base", params.train.base, weights),
         ("pairing.chosen", params.pairing.chosen, generators),
         ("pairing.rejected", params.pairing.rejected, generators),
     ]:
-        if value not in allowed:
+        if value in asked and value not in allowed:
+            yield (
+                f"{key} = {value!r}: only a server has its weights; allowed: "
+                f"{', '.join(allowed) or 'a model with weights here, and none is declared'}"
+            )
+        elif value not in allowed:
             yield f"{key} = {value!r}: not declared; allowed: {', '.join(allowed)}"
+
+
+def _servers(params: Params) -> Iterator[str]:
+    """Which server answers for which model, and who needs one."""
+    yield from _served(params)
+    servers = params.engine.endpoint.servers
+    for name, server in servers.items():
+        key = f"engine.endpoint.servers.{name}"
+        if server.key is not None and not re.fullmatch(VARIABLE, server.key):
+            # Without the value: it may be the key itself.
+            yield (
+                f"{key}.key: allowed: the name of an environment variable in capital letters, such "
+                "as OPENAI_API_KEY, or null; the key itself stays out of this file"
+            )
+        for model in server.models:
+            if model not in params.serving or params.serving[model].endpoint is None:
+                remote = [m for m, one in params.serving.items() if one.endpoint is not None]
+                yield (
+                    f"{key}.models.{model}: serving.{model} has no endpoint; allowed: "
+                    f"{', '.join(remote) or 'none is declared'}"
+                )
+            if (first := params.engine.endpoint.server_of(model)) != name:
+                yield f"{key}.models.{model}: {first} lists it too; allowed: one server a model"
+
+
+def _served(params: Params) -> Iterator[str]:
+    listed = {m for server in params.engine.endpoint.servers.values() for m in server.models}
+    for name, serving in params.serving.items():
+        model = params.models.get(name)  # None: the policy
+        if model is not None and model.served is not None:
+            if not isinstance(serving, ServedParams):
+                yield (
+                    f"serving.{name}: models.{name} has no weights here; allowed: "
+                    f"{', '.join(ServedParams.model_fields)}"
+                )
+        elif isinstance(serving, ServedParams):
+            yield f"serving.{name}.dtype is missing (it has weights here)"
+        if serving.endpoint is None:
+            continue
+        if model is not None and model.recording is not None:
+            yield f"serving.{name}.endpoint: a recording is asked nothing; leave it out"
+        elif name not in listed:
+            yield (
+                f"serving.{name}.endpoint: none of engine.endpoint.servers lists {name} among its "
+                "models; allowed: exactly one"
+            )
 
 
 def _recordings(params: Params) -> Iterator[str]:
@@ -140,22 +195,25 @@ def _recordings(params: Params) -> Iterator[str]:
                     where = f"problems.sources.{recording.source}.{kind}.{field}"
                     yield f"{key}.{kind}.{field}: allowed: that of {where}"
     for name, model in params.models.items():
-        if model.hub is not None and model.hub.code != params.serving[name].trust_remote_code:
+        serving = params.serving[name]
+        if model.hub is None or isinstance(serving, ServedParams):
+            continue
+        if model.hub.code != serving.trust_remote_code:
             yield (
                 f"models.{name}.hub.code = {model.hub.code}: serving.{name}.trust_remote_code is "
-                f"{params.serving[name].trust_remote_code}; allowed: both or none"
+                f"{serving.trust_remote_code}; allowed: both or none"
             )
 
 
 def _evaluation(params: Params) -> Iterator[str]:
     models, base = params.evaluation.models, params.train.base
-    weights = [name for name, model in params.models.items() if model.recording is None]
+    asked = [name for name, model in params.models.items() if model.recording is None]
     for name, entry in models.items():
         key = f"evaluation.models.{name}"
-        if entry.model not in [*weights, POLICY]:
+        if entry.model not in [*asked, POLICY]:
             yield (
                 f"{key}.model = {entry.model!r}: not declared; allowed: "
-                f"{', '.join([*weights, POLICY])}"
+                f"{', '.join([*asked, POLICY])}"
             )
         yield from _examples(key, entry.examples)
         if (name == POLICY) != (entry.model == POLICY):
@@ -223,29 +281,58 @@ def _ratings(params: Params) -> Iterator[str]:
             )
 
 
-def _lengths(params: Params) -> Iterator[str]:
-    if params.engine.kind == "endpoint":
-        return  # a server knows its own limits
-    asked = [
-        (f"generators.{name}", one.model, one.max_tokens)
-        for name, one in params.generators.items()
-        if isinstance(one, SampledParams)
-    ]
+class Use(NamedTuple):
+    """A model that is asked, how, and where params.yaml says so."""
+
+    key: str
+    model: str
+    sampling: SamplingParams
+
+
+def uses(params: Params) -> Iterator[Use]:
+    """Every use of a model that this run makes."""
+    for name, generator in params.generators.items():
+        if isinstance(generator, SampledParams):
+            yield Use(f"generators.{name}", generator.model, generator)
     for model in dict.fromkeys(entry.model for entry in params.evaluation.models.values()):
-        asked += [
-            (f"benchmarks.{b}", model, one.max_tokens) for b, one in params.benchmarks.items()
-        ]
+        for name, benchmark in params.benchmarks.items():
+            drawn = params.evaluation.sampling.model_dump()
+            sampling = SamplingParams(**drawn, max_tokens=benchmark.max_tokens)
+            yield Use(f"benchmarks.{name}", model, sampling)
     for key, rater, llm in (
         ("judge.llm", params.judge.rater, params.judge.llm),
         ("judge.second.llm", params.judge.second.rater, params.judge.second.llm),
         ("verify.llm", params.verify.second, params.verify.llm),
     ):
         if rater == "llm":
-            asked.append((key, llm.model, llm.max_tokens))
-    for key, model, max_tokens in asked:
+            yield Use(key, llm.model, llm)
+
+
+def _lengths(params: Params) -> Iterator[str]:
+    for key, model, sampling in uses(params):
         room = params.serving[model].max_model_len
-        if max_tokens >= room:
+        if sampling.max_tokens >= room:
             yield (
-                f"{key}.max_tokens = {max_tokens}: serving.{model}.max_model_len is {room} with "
-                f"the prompt; allowed: 1 to {room - 1}"
+                f"{key}.max_tokens = {sampling.max_tokens}: serving.{model}.max_model_len is "
+                f"{room} with the prompt; allowed: 1 to {room - 1}"
             )
+
+
+def _fields(params: Params) -> Iterator[str]:
+    """Whether a server can be told what shapes its replies."""
+    for key, model, sampling in uses(params):
+        endpoint = params.serving[model].endpoint
+        if endpoint is None:
+            continue
+        spoken = protocols.load(params.serving[model].protocol)
+        sampled = "evaluation.sampling" if key.startswith("benchmarks.") else key
+        left_out = fields.unmet(
+            endpoint.accepts,
+            sampling.temperature,
+            sampling.top_p,
+            stop=bool(spoken.stop),
+            effort=bool(spoken.template_arguments()),
+            special_tokens=spoken.keep_special_tokens and not spoken.channels,
+        )
+        if left_out is not None:
+            yield f"serving.{model}.endpoint.accepts: {sampled}: {left_out}"

@@ -79,8 +79,7 @@ def key(content: dict[str, Any]) -> str:
     """A digest of all that shapes the policy and its answers.
 
     Left out: other models' evaluation, generators that are not paired, methods that do not train,
-    where graders run, and how an engine is run: of that its kind counts (vLLM is the same on a
-    cluster), and what an endpoint says that it serves.
+    where graders run, and how an engine is run (vLLM is the same on a cluster).
     """
     shaping = copy.deepcopy(content)
     for section in ("experiments", "examination"):
@@ -92,10 +91,12 @@ def key(content: dict[str, Any]) -> str:
     for method in {"dpo", "kto", "sft"} - {shaping["train"]["method"]}:
         del shaping["train"][method]
     del shaping["grading"]["where"]
-    engine = shaping["engine"]
-    kind = "vllm" if engine["kind"] == "ray" else engine["kind"]
-    served = engine["endpoint"]["revision"] if kind == "endpoint" else None
-    shaping["engine"] = {"kind": kind, "revision": served}
+    # What it was before 2026-12, when servers answered for all models or for none. What a server
+    # shapes stands under `serving`.
+    shaping["engine"] = {"kind": "vllm", "revision": None}
+    for serving in shaping["serving"].values():
+        if serving.get("endpoint") is None:
+            serving.pop("endpoint", None)
     shaping["evaluation"]["models"] = shaping["evaluation"]["models"]["policy"]
     text = json.dumps(shaping, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:KEY_LENGTH]

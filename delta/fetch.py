@@ -1,4 +1,7 @@
-"""Models from where they are held to a folder: checked and converted weights, or recordings."""
+"""Models from where they are held to a folder: checked and converted weights, or recordings.
+
+A model that only a server has is a name. Its folder says which, so that stages depend on it.
+"""
 
 import os
 import shutil
@@ -56,6 +59,11 @@ class ModelParams(Section):
     hub: HubSource | None = None
     folder: FolderSource | None = None
     recording: RecordingSource | None = None
+    served: Annotated[str, Field(min_length=1)] | None = None  # its name at a server; no weights
+
+    @property
+    def has_weights(self) -> bool:
+        return self.recording is None and self.served is None
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -99,6 +107,9 @@ def _put(key: str, params: ModelParams, target: Path, tell: Tell) -> str:
     if params.folder is not None:
         _from_folder(key, params.folder, target)
         return params.folder.path
+    if params.served is not None:
+        weights.write_served(target, params.served)
+        return f"{params.served} at a server"
     assert params.recording is not None
     return _from_recording(key, params.recording, target, tell)
 

@@ -82,7 +82,10 @@ def _rows(name: str) -> list[Row]:
 
 
 def _provenance(content: dict[str, Any], scores: dict[str, dict[str, Any]]) -> Provenance:
-    revisions = {f"model {name}": _source(one) for name, one in content["models"].items()}
+    revisions = {
+        f"model {name}": _source(model, content["serving"][name])
+        for name, model in content["models"].items()
+    }
     revisions |= {
         f"benchmark {name}": str(score["benchmark_version"]) for name, score in scores.items()
     }
@@ -107,7 +110,7 @@ def _provenance(content: dict[str, Any], scores: dict[str, dict[str, Any]]) -> P
     )
 
 
-def _source(model: dict[str, Any]) -> str:
+def _source(model: dict[str, Any], serving: dict[str, Any]) -> str:
     """Where a model is from, less what only this machine knows."""
     (kind, source), *_ = ((kind, one) for kind, one in model.items() if one is not None)
     if kind == "hub":
@@ -116,6 +119,8 @@ def _source(model: dict[str, Any]) -> str:
         return f"{source['package']} {source['member']}"
     if kind == "folder":
         return f"{Path(source['path']).name} {source['sha256'][:12]}"
+    if kind == "served":
+        return f"{source}, served: {serving['endpoint']['revision']}"
     return f"recorded traces of {source['source']}"
 
 

@@ -1,4 +1,7 @@
-"""A model folder's fingerprint: the identity of its weights, tokenizer and chat template."""
+"""A model folder's fingerprint: the identity of its weights, tokenizer and chat template.
+
+The folder of a model that only a server has holds the name that it is asked for by.
+"""
 
 import hashlib
 import json
@@ -8,6 +11,7 @@ from delta.errors import InputError
 
 CARD = "fingerprint.json"
 RECORDING = "recording.parquet"  # a model that is a recording of traces has no weights
+SERVED = "served.json"  # nor has a model that only a server has
 
 
 def sha256_of(path: Path) -> str:
@@ -52,7 +56,7 @@ def fingerprint(folder: Path) -> str:
 
 def complete(folder: Path) -> None:
     """InputError where configuration, tokenizer, or a shard of the weights is missing."""
-    if (folder / RECORDING).is_file():
+    if (folder / RECORDING).is_file() or (folder / SERVED).is_file():
         return
     shards = ["model.safetensors"]
     index = folder / "model.safetensors.index.json"
@@ -63,3 +67,18 @@ def complete(folder: Path) -> None:
             raise InputError(f"{folder / needed}: no such file; the model folder is not whole")
     if not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer.model")):
         raise InputError(f"{folder}: holds neither tokenizer.json nor tokenizer.model")
+
+
+def write_served(folder: Path, name: str) -> None:
+    """Write what stands in for weights: the name that a server knows the model by."""
+    content = json.dumps({"served": name}, ensure_ascii=False)
+    (folder / SERVED).write_text(content + "\n", encoding="utf-8")
+
+
+def served_name(folder: Path) -> str | None:
+    """Return the name that a server knows the model by; None where the weights are here."""
+    path = folder / SERVED
+    if not path.is_file():
+        return None
+    name: str = json.loads(path.read_text(encoding="utf-8"))["served"]
+    return name

@@ -1,23 +1,21 @@
 """evaluate@MODEL: answers to every benchmark and scores → data/answers/…, metrics/evaluate/…"""
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from delta import benchmarks, outputs, params, tables, weights
+from delta import benchmarks, outputs, params, tables
 from delta.benchmarks import BenchmarkParams
 from delta.console import Console, run
 from delta.engines import Reply, Request
-from delta.engines.settings import EngineSettings, ServingParams, open_engine
 from delta.evaluate import Asked, answers, requests_of, score
 from delta.evaluated import EvaluatedParams, EvaluationSampling
 from delta.graders import sandbox
 from delta.graders.pool import GradingParams
+from delta.model_client import open_model
 from delta.protocols import Protocol
 from delta.records import ANSWER, QUESTION
-from delta.replies import open_shelf
 
 GOLD = ["question_id", "gold_answer"]
 AT_ONCE = 32  # gold answers that are read together
@@ -67,22 +65,18 @@ def ask_model(
     """
     sampling = params.section("evaluation.sampling", EvaluationSampling)
     evaluated = params.section(f"evaluation.models.{name}", EvaluatedParams)
-    settings = params.section("engine", EngineSettings)
-    serving = params.section(f"serving.{evaluated.model}", ServingParams)
-    folder = outputs.model(evaluated.model)
-    model = weights.fingerprint(folder)
-    engine = open_engine(settings, serving, folder)
+    model = open_model(evaluated.model)
+    as_asked = model.engine, model.fingerprint, evaluated.examples
     asked = {
-        one: requests_of(sampling, benchmark, engine, model, evaluated.examples, questions[one])
-        for one, benchmark in asked_of.items()
+        key: requests_of(sampling, benchmark, *as_asked, questions[key])
+        for key, benchmark in asked_of.items()
     }
-    with open_shelf(f"evaluate-{name}", model, console.say) as shelf:
-        progress = partial(console.progress, what=f"evaluate {name}")
-        # A score over fewer answers would be another score under the same name.
-        ask = shelf.remember(engine.ask, progress, max_failed=0.0)
+    # A score over fewer answers would be another score under the same name.
+    item, title = f"evaluate-{name}", f"evaluate {name}"
+    with model.replies(item, console, title, max_failed=0.0) as (ask, _):
         # All benchmarks at once: the engine is loaded once, and waits for the slowest answer once.
         replies = dict(ask(request for rows in asked.values() for _, request in rows))
-    return asked, replies, engine.name, engine.protocol
+    return asked, replies, model.engine.name, model.engine.protocol
 
 
 if __name__ == "__main__":

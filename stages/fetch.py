@@ -12,6 +12,8 @@ def main(console: Console, argv: list[str]) -> None:
         console.say(f"fetch {name}: from the hub or its cache; logs/fetch-{name}.log shows how far")
     elif source.recording is not None:
         console.say(f"fetch {name}: reading its traces")
+    elif source.served is not None:
+        console.say(f"fetch {name}: nothing to get; servers know it as {source.served}")
     else:
         console.say(f"fetch {name}: getting, checking and converting it")
 

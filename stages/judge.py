@@ -5,14 +5,13 @@ from typing import Any
 
 import polars as pl
 
-from delta import judge, outputs, params, tables, weights
+from delta import judge, outputs, params, tables
 from delta.agreement import agreement
 from delta.console import Console, run
 from delta.drawing import budgeted
-from delta.engines.settings import EngineSettings, ServingParams, open_engine
 from delta.judge import JudgeParams, SecondParams, Subject
+from delta.model_client import open_model
 from delta.records import PROBLEM, RATING, TRACE, VERDICT
-from delta.replies import open_shelf
 
 Ratings = tuple[pl.DataFrame, dict[str, Any]]
 
@@ -56,18 +55,11 @@ def rate(
         return tables.frame_of([], RATING), {"judge": None, "votes": 0, "refused": 0}
     if rater.rater == "rules":
         return judge.by_rules(rated, partial(console.progress, total=len(rated), what=what))
-    serving = params.section(f"serving.{rater.llm.model}", ServingParams)
-    folder = outputs.model(rater.llm.model)
-    model = weights.fingerprint(folder)
-    settings = params.section("engine", EngineSettings)
-    engine = open_engine(settings, serving, folder)
-    room = serving.max_model_len - rater.llm.max_tokens
-    rated, cut = judge.shortened(rater.llm, engine, room, rated)
-    asked = list(judge.first_requests(rater.llm, engine, model, rated))
-    with open_shelf(what, model, console.say) as shelf:
-        progress = partial(console.progress, what=what)
-        max_failed = settings.endpoint.max_failed
-        ask = shelf.remember(engine.ask, progress, max_failed=max_failed)
+    model = open_model(rater.llm.model)
+    engine = model.engine
+    rated, cut = judge.shortened(rater.llm, engine, model.room(rater.llm.max_tokens), rated)
+    asked = list(judge.first_requests(rater.llm, engine, model.fingerprint, rated))
+    with model.replies(what, console, what) as (ask, shelf):
         ratings, counts = judge.by_llm(rater.llm, max_refused, rated, asked, ask, engine.protocol)
     return ratings, counts | cut | {"engine": engine.name, "failed": shelf.failures()}
 

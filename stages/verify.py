@@ -5,13 +5,12 @@ from typing import Any
 
 import polars as pl
 
-from delta import equivalence, outputs, params, tables, verify, weights
+from delta import equivalence, outputs, params, tables, verify
 from delta.console import Console, run
-from delta.engines.settings import EngineSettings, ServingParams, open_engine
 from delta.equivalence import ComparisonParams, Remainder
 from delta.graders.pool import GradingParams
+from delta.model_client import open_model
 from delta.records import PROBLEM, TRACE, VERDICT
-from delta.replies import open_shelf
 from delta.verify import VerifyParams
 
 
@@ -44,18 +43,11 @@ def ask_model(
     left: list[Remainder],
     verdicts: pl.DataFrame,
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
-    serving = params.section(f"serving.{llm.model}", ServingParams)
-    folder = outputs.model(llm.model)
-    model = weights.fingerprint(folder)
-    settings = params.section("engine", EngineSettings)
-    engine = open_engine(settings, serving, folder)
-    room = serving.max_model_len - llm.max_tokens
-    asked = list(equivalence.first_requests(llm, engine, model, room, left))
-    with open_shelf(f"verify-{name}", model, console.say) as shelf:
-        progress = partial(console.progress, what=f"compare {name}")
-        max_failed = settings.endpoint.max_failed
-        ask = shelf.remember(engine.ask, progress, max_failed=max_failed)
-        said, counts = equivalence.compare(llm, asked, ask, engine.protocol)
+    model = open_model(llm.model)
+    room = model.room(llm.max_tokens)
+    asked = list(equivalence.first_requests(llm, model.engine, model.fingerprint, room, left))
+    with model.replies(f"verify-{name}", console, f"compare {name}") as (ask, shelf):
+        said, counts = equivalence.compare(llm, asked, ask, model.engine.protocol)
     verdicts, changed = equivalence.decide(verdicts, said)
     return verdicts, counts | changed | {"failed": shelf.failures()}
 

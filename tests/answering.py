@@ -14,7 +14,13 @@ from aiohttp import web
 from delta import rubric
 from delta.engines import Request, as_json
 from delta.engines.endpoint import Endpoint
-from delta.engines.settings import EndpointSettings, ServingParams
+from delta.engines.fields import Accepts
+from delta.engines.settings import (
+    EndpointSettings,
+    RemoteParams,
+    ServerSettings,
+    ServingParams,
+)
 
 SERVING = ServingParams(
     protocol="plain",
@@ -112,17 +118,18 @@ def endpoint(
     concurrency: int = 4,
     protocol: str = "plain",
     timeout_s: float = 5.0,
+    accepts: Accepts = "vllm",
+    key: str | None = None,
 ) -> Endpoint:
-    settings = EndpointSettings(
-        base_urls=list(urls),
-        concurrency=concurrency,
-        timeout_s=timeout_s,
-        tries=tries,
-        max_failed=0.0,
-        revision="r1",
+    server = ServerSettings(
+        base_urls=list(urls), key=key, models={"toy": None}, concurrency=concurrency
     )
-    serving_ = SERVING.model_copy(update={"protocol": protocol})
-    return Endpoint(settings, serving_, "toy")
+    settings = EndpointSettings(
+        servers={"loopback": server}, timeout_s=timeout_s, tries=tries, max_failed=0.0
+    )
+    remote = RemoteParams(revision="r1", accepts=accepts)
+    serving_ = SERVING.model_copy(update={"protocol": protocol, "endpoint": remote})
+    return Endpoint(settings, server, serving_, "toy")
 
 
 def plain(number: int) -> list[Request]:

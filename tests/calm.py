@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from delta.engines.endpoint import KEY_VARIABLE
 from tests.served import fresh
 from tests.server import Server
 from tests.tiny import write_model
@@ -19,6 +18,7 @@ from tests.workspace import Workspace
 OUTPUTS = ("data/*.parquet", "data/*/*.parquet", "data/*/*/*.parquet", "data/models/policy/*")
 COUNTED = ("metrics/**/*.json", "metrics/*.tsv")
 
+KEY_VARIABLE = "OPENAI_API_KEY"  # sent to the server
 # In the environment of the run; test_security.py looks for them in all that it leaves behind.
 SECRETS = {
     KEY_VARIABLE: "sk-a-key-that-nobody-may-see",
@@ -63,10 +63,11 @@ def calm(tmp_path_factory: pytest.TempPathFactory) -> Calm:
         if not asked.exists():
             write_model(model)
             with Server() as server:
-                space = fresh(folder, server, model)
+                space = fresh(folder, server, model, KEY_VARIABLE)
                 space.env |= SECRETS
                 space.dvc("repro")
                 space.commit()
             asked.write_text(json.dumps(sorted(server.asked)))
-        space = Workspace.at(folder, Workspace.environment())
+        key = {KEY_VARIABLE: SECRETS[KEY_VARIABLE]}
+        space = Workspace.at(folder, Workspace.environment() | key)
     return Calm(space, model, digests(space), set(json.loads(asked.read_text())))

@@ -10,6 +10,7 @@ from delta import weights
 from tests import benchmark_rows, openr1_rows
 from tests.closure import ROOT
 from tests.families import FAMILIES, write_family
+from tests.served import ask_at
 from tests.server import Server
 from tests.workspace import Workspace
 
@@ -56,8 +57,8 @@ def paper_space(folder: Path, server: Server) -> Workspace:
         # Base, policy and one of the six off-the-shelf models of Table 2, which are items alike.
         models = content["evaluation"]["models"]
         content["evaluation"]["models"] = {name: models[name] for name in EVALUATED}
-        content["engine"]["kind"] = "endpoint"
-        content["engine"]["endpoint"]["base_urls"] = [server.url]
+        recorded = [name for name, model in content["models"].items() if "recording" in model]
+        ask_at(content, server.url, *sorted(set(content["serving"]) - set(recorded)))
         content["grading"]["workers"] = 2
         content["selector"]["k"] = 10
         content["train"]["launch"] = {"processes": 1, "sharding": "none"}

@@ -21,14 +21,15 @@ from delta.plan.work import work_to_do
 from delta.records import PROBLEM, TRACE, VERDICT
 from delta.replies import open_shelf
 from tests.closure import ROOT
+from tests.served import ask_at
 
 MODEL = "smollm2-135m"
 
 
 def params_with(change: Callable[[dict[str, Any]], object] = lambda _: None) -> Params:
-    """The smoke profile, asking an endpoint: that needs no tokenizer."""
+    """The smoke profile, asking a server: that needs no tokenizer."""
     content = read_all(ROOT / "profiles" / "smoke.yaml")
-    content["engine"]["kind"] = "endpoint"
+    ask_at(content, "http://127.0.0.1:1/v1", MODEL, outputs.POLICY)
     change(content)
     return checked("", Params, content)
 

@@ -12,13 +12,22 @@ CONCURRENCY = 4
 GENERATORS = ("zero-shot", "one-shot", "three-shot")
 
 
-def prepare(space: Workspace, server: Server, model: Path) -> None:
+def ask_at(content: dict[str, Any], url: str, *models: str, key: str | None = None) -> None:
+    """Let a vLLM server at `url` answer for `models`, whose weights are here."""
+    for name in models:
+        content["serving"][name]["endpoint"] = {"revision": "unnamed", "accepts": "vllm"}
+    server = {"base_urls": [url], "key": key, "models": dict.fromkeys(models)}
+    content["engine"]["endpoint"]["servers"] = {"loopback": server | {"concurrency": CONCURRENCY}}
+
+
+def prepare(space: Workspace, server: Server, model: Path, key: str | None = None) -> None:
+    """Everything is asked of `server`; `key` names the variable with what it wants, if anything."""
+
     def change(content: dict[str, Any]) -> None:
         source = {"path": str(model), "sha256": weights.fingerprint_of(model)}
         content["models"] = {"tiny": {"folder": source}}
         content["serving"]["tiny"] = content["serving"].pop("smollm2-135m")
-        content["engine"]["kind"] = "endpoint"
-        content["engine"]["endpoint"] |= {"base_urls": [server.url], "concurrency": CONCURRENCY}
+        ask_at(content, server.url, "tiny", "policy", key=key)
         for generator in content["generators"].values():
             generator["model"] = "tiny"
         content["judge"]["rater"] = "llm"
@@ -33,7 +42,7 @@ def prepare(space: Workspace, server: Server, model: Path) -> None:
     space.commit()
 
 
-def fresh(folder: Path, server: Server, model: Path) -> Workspace:
+def fresh(folder: Path, server: Server, model: Path, key: str | None = None) -> Workspace:
     space = Workspace(folder, ROOT / "profiles/smoke.yaml")
-    prepare(space, server, model)
+    prepare(space, server, model, key)
     return space

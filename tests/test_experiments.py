@@ -74,8 +74,6 @@ def test_the_same_run_in_two_grids_has_one_key() -> None:
         ("selector.seed", 99, False),
         ("engine.endpoint.tries", 3, True),
         ("engine.vllm.max_num_seqs", 3, True),
-        ("engine.endpoint.revision", "another", True),  # vLLM answers
-        ("engine.kind", "endpoint", False),
         ("engine.kind", "ray", True),  # vLLM all the same
         ("engine.ray.replicas", 3, True),
         ("grading.where", "ray", True),

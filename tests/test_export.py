@@ -245,7 +245,8 @@ def test_nothing_of_this_machine_is_in_what_is_handed_on(
     (name,) = [name for name in content["models"] if name.startswith("smollm2")][:1]
     models = content["models"] | {name: {"folder": {"path": SECRET, "sha256": "f" * 64}}}
     engine = content["engine"]
-    engine["endpoint"] |= {"base_urls": ["http://private.example:8000/v1"]}
+    server = {"base_urls": ["http://private.example:8000/v1"], "key": None, "concurrency": 1}
+    engine["endpoint"]["servers"] = {"mine": server | {"models": {"judge": None}}}
     made = toy_made(
         models=models, engine=engine, problems=content["problems"] | {"sources": sources}
     )

@@ -145,6 +145,7 @@ def chain(generator: str) -> set[str]:
     return {f"{stage}@{generator}" for stage in ("generate", "verify", "judge")} | {"examine"}
 
 
+SERVED = {"protocol": "plain", "endpoint": {"revision": "another", "accepts": "vllm"}}
 RERUNS: list[tuple[str, Any, set[str]]] = [
     (
         "models.smollm2-135m.wheel.sha256",
@@ -153,8 +154,8 @@ RERUNS: list[tuple[str, Any, set[str]]] = [
     ),
     ("serving.policy.max_model_len", 1024, ON_POLICY | {"report"}),
     ("engine.vllm.max_num_seqs", 8, GENERATED | ON_BASE | FROM_PAIR),
-    ("engine.endpoint.revision", "other", GENERATED | ON_BASE | FROM_PAIR),
-    ("engine.endpoint.base_urls", ["http://127.0.0.1:1/v1"], set()),
+    ("serving.policy", SERVED, ON_POLICY | {"report"}),
+    ("engine.endpoint.servers", {"mine": {"base_urls": ["http://127.0.0.1:1/v1"]}}, set()),
     ("problems.sources.sums.task.seed", 99, {"problems"} | GENERATED | FROM_PAIR),
     ("generators.one-shot.temperature", 0.9, chain("one-shot")),
     ("generators.three-shot.samples", 3, chain("three-shot") | FROM_PAIR),

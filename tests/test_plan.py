@@ -214,7 +214,7 @@ def test_a_plan_renders_prompts_as_a_run_does(family: str, tmp_path: Path) -> No
     folder = tmp_path / MODEL
     write_tokenizer(folder, family)
     (folder / "config.json").write_text('{"model_type": "llama"}')
-    params = params_with(lambda p: p["engine"].update(kind="vllm"))
+    params = params_with(lambda p: p["serving"][MODEL].pop("endpoint"))
     served = params.serving[MODEL].model_copy(update={"protocol": FAMILIES[family].protocol})
     engine = open_engine(params.engine, served, folder)
     renderer = Renderer(engine, folder)

@@ -14,11 +14,11 @@ from aiohttp import web
 
 from delta import outputs
 from delta.engines import Failure
-from delta.engines.endpoint import KEY_VARIABLE, EndpointError
+from delta.engines.endpoint import EndpointError
 from delta.errors import InputError
 from delta.params import read_all
 from tests.answering import endpoint, failing, plain, serving
-from tests.calm import SECRETS, Calm
+from tests.calm import KEY_VARIABLE, SECRETS, Calm
 from tests.closure import ROOT
 from tests.workspace import Workspace
 
@@ -93,7 +93,7 @@ def test_a_server_that_repeats_the_key_does_not_get_it_into_a_message(
             text = f"Incorrect key: {SECRETS[KEY_VARIABLE]}"
             server.answer = failing(9, partial(web.Response, status=status, text=text))
             try:
-                ((_, found),) = endpoint(server.url).ask(plain(1))
+                ((_, found),) = endpoint(server.url, key=KEY_VARIABLE).ask(plain(1))
                 assert isinstance(found, Failure)
                 message = found.reason
             except EndpointError as error:
@@ -106,8 +106,9 @@ def test_a_password_has_no_place_in_an_address(url: str) -> None:
     from delta.check import check_content
 
     content = read_all(ROOT / "params.yaml")
-    content["engine"]["endpoint"]["base_urls"] = [url]
-    with pytest.raises(InputError, match=r"engine\.endpoint\.base_urls\.0"):
+    server = {"base_urls": [url], "key": None, "models": {"judge": None}, "concurrency": 1}
+    content["engine"]["endpoint"]["servers"] = {"mine": server}
+    with pytest.raises(InputError, match=r"engine\.endpoint\.servers\.mine\.base_urls\.0"):
         check_content(content, "params.yaml")
 
 

@@ -7,7 +7,6 @@ a Failure, and the others go on.
 
 import asyncio
 import contextlib
-import os
 import random
 import re
 import signal
@@ -26,12 +25,12 @@ import orjson
 from delta import protocols
 from delta.engines import Failure, Reply, Request, as_json, completions
 from delta.engines.completions import OUR_ID, FailedTryError
-from delta.engines.failures import LONGEST_READ, failure, hide, safe_line
-from delta.engines.settings import EndpointSettings, ServingParams
-from delta.errors import IncompleteError, InputError
+from delta.engines.failures import LONGEST_READ, failure, safe_line
+from delta.engines.fields import as_accepted, engine_name
+from delta.engines.settings import EndpointSettings, ServedParams, ServerSettings, ServingParams
+from delta.errors import IncompleteError
 from delta.records import Message
 
-KEY_VARIABLE = "OPENAI_API_KEY"
 TRIED_AGAIN = (408, 409, 425, 429, 500, 502, 503, 504)
 REFUSED_FOR_GOOD = (400, 413, 422)  # this request alone; any other status concerns all of them
 LONGEST_PAUSE_S = 30.0
@@ -40,7 +39,6 @@ AVOIDED_S = 5.0  # a server that failed, while there are others
 LONGEST_ERROR_S = 10.0  # for what a server says of an error; the status alone will do
 LONGEST_ASKED_PAUSE_S = 10**9
 JSON_TYPE = re.compile(r"application/(?:[\w.+-]+\+)?json")
-TOKEN = re.compile(r"[\x21-\x7e]+")  # what a header can carry
 Answered = tuple[Request, Reply | Failure]
 
 
@@ -66,13 +64,22 @@ class _Server:
 class Endpoint:
     """An engine that sends chat completions. The servers render the messages."""
 
-    def __init__(self, settings: EndpointSettings, serving: ServingParams, model: str) -> None:
+    def __init__(
+        self,
+        settings: EndpointSettings,
+        server: ServerSettings,
+        serving: ServingParams | ServedParams,
+        model: str,
+    ) -> None:
+        assert serving.endpoint is not None  # else no server is asked
         self.settings = settings
-        self.model = model
+        self.server = server
+        self.model = model  # the name that the server knows it by
         self.protocol = protocols.load(serving.protocol)
-        self.name = f"endpoint {settings.revision}"
+        self.accepts = serving.endpoint.accepts
+        self.name = engine_name(serving.endpoint.revision, self.accepts)
         self._arguments = self.protocol.template_arguments()
-        self._servers = [_Server(url.rstrip("/")) for url in settings.base_urls]
+        self._servers = [_Server(url.rstrip("/")) for url in server.base_urls]
 
     def render(self, messages: list[Message]) -> str:
         """The messages and the template's arguments as JSON; the server's template writes the day.
@@ -89,9 +96,10 @@ class Endpoint:
         for the next one has kept the last, so that a kill loses what is under way and the replies
         of one turn of the loop, at most twice `concurrency`, however slowly they are read. But a
         reader that takes longer than `timeout_s` for one finds the others that were under way
-        timed out, and they are tried again.
+        timed out, and they are tried again. Raises InputError where the key is missing.
         """
-        headers = authorization(KEY_VARIABLE, os.environ.get(KEY_VARIABLE))
+        token = self.server.token()
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         arrived: deque[Answered | Exception] = deque()
         with asyncio.Runner() as runner:  # ends what is under way when nobody asks any more
             loop = runner.get_loop()
@@ -122,7 +130,7 @@ class Endpoint:
         timeout = aiohttp.ClientTimeout(
             total=self.settings.timeout_s, sock_connect=LONGEST_CONNECT_S
         )
-        connector = aiohttp.TCPConnector(limit=self.settings.concurrency)
+        connector = aiohttp.TCPConnector(limit=self.server.concurrency)
         async with aiohttp.ClientSession(
             headers=headers, timeout=timeout, connector=connector
         ) as session:
@@ -140,7 +148,7 @@ class Endpoint:
                         return
 
             async with asyncio.TaskGroup() as group:
-                for _ in range(self.settings.concurrency):
+                for _ in range(self.server.concurrency):
                     group.create_task(worker())
 
     async def _ask_one(self, session: aiohttp.ClientSession, request: Request) -> Reply | Failure:
@@ -174,7 +182,7 @@ class Endpoint:
         url = server.url + "/chat/completions"
         # vLLM makes it part of the reply's id; to other servers it is a header like any other.
         headers = {"X-Request-Id": OUR_ID + request.key(), "Content-Type": "application/json"}
-        body = orjson.dumps(completions.payload(request, self.model))
+        body = orjson.dumps(as_accepted(completions.payload(request, self.model), self.accepts))
         # A redirect would hand the prompt, and the key with it, to whomever it names.
         async with session.post(url, data=body, headers=headers, allow_redirects=False) as response:
             status = f"HTTP {response.status}"
@@ -193,22 +201,6 @@ class Endpoint:
             pause = min(asked_for, self.settings.timeout_s)
             server.not_before = max(server.not_before, time.monotonic() + pause)
             raise FailedTryError(f"HTTP {response.status}")
-
-
-def authorization(name: str, token: str | None) -> dict[str, str]:
-    """Return the header with the key that the environment variable `name` holds, if it holds one.
-
-    InputError where no header can carry it. From here on no reason shows it.
-    """
-    if not token:
-        return {}
-    hide(name)
-    if not TOKEN.fullmatch(token):
-        raise InputError(
-            f"${name} holds a line end, a blank or a letter beyond ASCII; expected: the key alone "
-            "(a file with a line end is read by `$(tr -d '\\r\\n' < FILE)`)"
-        )
-    return {"Authorization": f"Bearer {token}"}
 
 
 def _run(loop: asyncio.AbstractEventLoop, look: Callable[[], None]) -> None:

@@ -1,27 +1,65 @@
 """Which engine answers, with which settings, and how it samples. Opening one costs nothing yet."""
 
+import os
+import re
 from pathlib import Path
-from typing import Annotated, Literal, Protocol, Self
+from typing import Annotated, Any, Literal, Protocol, Self
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
-from delta import protocols
+from delta import protocols, weights
 from delta.engines import Reply, Request, TryToAsk
+from delta.engines.fields import Accepts
+from delta.errors import InputError
 from delta.params import Section
 from delta.records import Message
 
 Positive = Annotated[int, Field(ge=1)]
 Url = Annotated[str, Field(pattern=r"^https?://[^@/]+(/[^@]*)?$")]
+TOKEN = re.compile(r"[\x21-\x7e]+")  # what a header can carry
+USD = Annotated[float, Field(ge=0)]
+
+
+class RemoteParams(Section):
+    """What shapes the replies of a model that servers answer for.
+
+    What they serve under a name, also under "policy", is taken on trust, and that all of them
+    serve the same. How they are reached shapes no reply and stands in `engine.endpoint`.
+    """
+
+    revision: str  # tells its weights and version from others: part of every request's key
+    accepts: Accepts  # the fields of a request that the servers know
 
 
 class ServingParams(Section):
-    """How one model is spoken to and held in memory, by whichever engine."""
+    """How a model whose weights are here is spoken to and held in memory."""
 
     protocol: str  # a name in prompts/protocols.yaml
     dtype: Literal["float32", "bfloat16", "float16"]
     max_model_len: Positive  # tokens, prompt and reply
     tensor_parallel: Positive  # GPUs that share the model
     trust_remote_code: bool  # whether code that lies beside the weights is run
+    endpoint: RemoteParams | None = None  # servers are asked; without it, the engine of this run
+
+
+class ServedParams(Section):
+    """How a model without weights here is spoken to."""
+
+    protocol: str
+    max_model_len: Positive  # what its servers take: prompt and reply
+    endpoint: RemoteParams
+
+
+def _serving_kind(entry: Any) -> str:
+    of_weights = {"dtype", "tensor_parallel", "trust_remote_code"}
+    served = isinstance(entry, dict) and "endpoint" in entry and not of_weights & entry.keys()
+    return "served" if served else "weights"
+
+
+Serving = Annotated[
+    Annotated[ServingParams, Tag("weights")] | Annotated[ServedParams, Tag("served")],
+    Discriminator(_serving_kind),
+]
 
 
 class VllmSettings(Section):
@@ -41,19 +79,57 @@ class VllmSettings(Section):
         return self
 
 
-class EndpointSettings(Section):
-    """OpenAI-compatible servers; a model is asked for under its name in `models`.
+class Price(Section):
+    """US dollars for a million tokens, from the provider's price list."""
 
-    What they serve under a name, also under "policy", is taken on trust, and that it is the same.
-    """
+    prompt: USD
+    completion: USD  # reasoning counts as such
 
-    # Without user or password: params.yaml goes into Git. A key is taken from $OPENAI_API_KEY.
+
+class ServerSettings(Section):
+    """One OpenAI-compatible API, at one or several addresses that serve the same models."""
+
+    # Without user or password: params.yaml goes into Git.
     base_urls: Annotated[list[Url], Field(min_length=1)]  # the one with least to do is asked
-    revision: str  # what tells its weights and version from others: part of every request's key
-    concurrency: Positive  # requests under way at once, over all servers
+    key: str | None  # the NAME of the environment variable that holds its key; null: none is sent
+    models: Annotated[dict[str, Price | None], Field(min_length=1)]  # null: the price is not known
+    concurrency: Positive  # requests under way at once, over all its addresses
+
+    def token(self) -> str | None:
+        """Return the key that the environment has. InputError where no header can carry it."""
+        if self.key is None:
+            return None
+        token = os.environ.get(self.key, "")
+        if not token.strip():
+            raise InputError(
+                f"${self.key} is not set: {self.base_urls[0]} wants the key that this environment "
+                "variable holds"
+            )
+        if not TOKEN.fullmatch(token):
+            raise InputError(
+                f"${self.key} holds a line end, a blank or a letter beyond ASCII; expected: the "
+                "key alone (a file with a line end is read by `$(tr -d '\\r\\n' < FILE)`)"
+            )
+        return token
+
+
+class EndpointSettings(Section):
+    """OpenAI-compatible servers, by names of our own. Each answers for the models it lists."""
+
+    servers: dict[str, ServerSettings]
     timeout_s: Annotated[float, Field(gt=0)]
     tries: Positive  # for one request, before it counts as failed
     max_failed: Annotated[float, Field(ge=0, le=1)]  # share of a stage's requests
+
+    def server_of(self, model: str) -> str:
+        """The name of the server that answers for `model`. InputError where none lists it."""
+        for name, server in self.servers.items():
+            if model in server.models:
+                return name
+        raise InputError(
+            f"engine.endpoint.servers: none lists {model} among its models, which "
+            f"serving.{model}.endpoint needs"
+        )
 
 
 class RaySettings(Section):
@@ -71,7 +147,7 @@ class RaySettings(Section):
 
 
 class EngineSettings(Section):
-    kind: Literal["vllm", "ray", "endpoint"]
+    kind: Literal["vllm", "ray"]  # of every model without an `endpoint` of its own
     vllm: VllmSettings
     ray: RaySettings
     endpoint: EndpointSettings
@@ -96,12 +172,17 @@ class Engine(Protocol):
     def ask(self) -> TryToAsk: ...
 
 
-def open_engine(settings: EngineSettings, serving: ServingParams, model_folder: Path) -> Engine:
+def open_engine(
+    settings: EngineSettings, serving: ServingParams | ServedParams, model_folder: Path
+) -> Engine:
     """The engine for the model in `model_folder`. Weights are loaded at the first request."""
-    if settings.kind == "endpoint":
+    if serving.endpoint is not None:
         from delta.engines.endpoint import Endpoint
 
-        return Endpoint(settings.endpoint, serving, model_folder.name)
+        server = settings.endpoint.servers[settings.endpoint.server_of(model_folder.name)]
+        asked_as = weights.served_name(model_folder) or model_folder.name
+        return Endpoint(settings.endpoint, server, serving, asked_as)
+    assert isinstance(serving, ServingParams)  # without an endpoint it can be nothing else
     if settings.kind == "ray":
         from delta.engines.replicas import Replicas
 

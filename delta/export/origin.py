@@ -64,6 +64,8 @@ def of_model(role: str, name: str, params: ModelParams) -> Ingredient:
         where = f"{params.hub.repository}@{params.hub.revision}"
     elif params.folder is not None:
         where = f"a folder of its own, sha256:{params.folder.sha256}"  # its path tells of a machine
+    elif params.served is not None:
+        where = f"{params.served} at a server"
     else:
         assert params.recording is not None
         recorded = params.recording.openr1 or params.recording.table

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from delta.check import Params
 from delta.errors import InputError
-from delta.plan import access, assumptions, costs, report, resources
+from delta.plan import access, assumptions, costs, report, resources, servers
 from delta.plan.access import AskHub, InCache
 from delta.plan.assumptions import Assumed
 from delta.plan.costs import Card
@@ -38,7 +38,9 @@ def plan(
     engine, trainer = costs.speeds(params, card)
     trains = "train" not in here.stages or here.stages["train"].state not in (UP_TO_DATE, RESTORED)
     asked = list(dict.fromkeys(item.model for item in items if item.to_ask != 0))
+    serving, bill = servers.lines(here, items)
     parts = [
+        serving,
         resources.memory(params, asked, known, card, trains),
         resources.disk(here, items, known, trains),
         resources.sources(access.check(_to_read(here), ask_hub, in_cache, offline)),
@@ -50,8 +52,9 @@ def plan(
         report.stage_lines(stages) if stages else [],
         asking,
         training,
-        [f"In all: {asking_hours} of answers and {training_hours} of training."],
-        *(part.lines for part in parts),
+        serving.lines,
+        [f"In all: {asking_hours} of answers and {training_hours} of training{bill}."],
+        *(part.lines for part in parts[1:]),
         _assumed(report.card_words(params, card)),
         ["Not checked", *_listed(not_checked)] if not_checked else [],
         _verdict([one for part in parts for one in part.blocks]),

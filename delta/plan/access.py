@@ -55,8 +55,7 @@ def _models(params: Params) -> Iterator[Needed]:
             yield Needed(f"{key}.folder", stage, "path", model.folder.path, "", ())
         elif model.wheel is not None:
             yield Needed(f"{key}.wheel", stage, "package", model.wheel.package, "", ())
-        else:
-            assert model.recording is not None
+        elif model.recording is not None:
             part = model.recording.openr1 or model.recording.table
             assert part is not None
             yield _data(f"{key}.recording", stage, part.data)

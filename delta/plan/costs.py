@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from delta import protocols
 from delta.check import Params
-from delta.engines.settings import ServingParams
+from delta.engines.settings import Price, ServedParams, ServingParams
 from delta.generate import SampledParams
 from delta.plan import assumptions as assumed
 from delta.plan.requests import Item
@@ -26,6 +26,13 @@ class Card(NamedTuple):
 class Tokens(NamedTuple):
     read: float  # of prompts; those that share one count it once
     written: float
+    at_most: float  # where every reply went to its limit
+
+
+class Bill(NamedTuple):
+    """US dollars, by the price list of a server."""
+
+    usd: float
     at_most: float  # where every reply went to its limit
 
 
@@ -55,7 +62,7 @@ def on_gpu(params: Params) -> bool:
     return params.engine.vllm.gpu_share is not None
 
 
-def reply_tokens(serving: ServingParams, max_tokens: int) -> float:
+def reply_tokens(serving: ServingParams | ServedParams, max_tokens: int) -> float:
     """Of one reply, by what its family is like; never over the limit."""
     protocol = protocols.load(serving.protocol)
     if protocol.begins is None:
@@ -74,12 +81,29 @@ def trace_tokens(params: Params, generator: str) -> float:
 
 def tokens(params: Params, item: Item) -> Tokens:
     """Of the requests that are left to ask. A measured mean counts more than an assumption."""
+    read, written, at_most = billed_tokens(params, item)
+    asked = item.to_ask or 0
+    prompts = min(asked, (item.found.total or 0) / item.per_prompt)
+    return Tokens(read * prompts / max(1, asked), written, at_most)
+
+
+def billed_tokens(params: Params, item: Item) -> Tokens:
+    """The same as a provider counts them: a prompt as often as it is sent."""
     asked = item.to_ask or 0
     serving = params.serving[item.model]
     read = item.found.prompt_tokens or _prompt_tokens(params, item)
     written = item.found.reply_tokens or reply_tokens(serving, item.max_tokens)
-    prompts = min(asked, (item.found.total or 0) / item.per_prompt)
-    return Tokens(read * prompts, written * asked, item.max_tokens * asked)
+    return Tokens(read * asked, written * asked, item.max_tokens * asked)
+
+
+def bill(count: Tokens, price: Price) -> Bill:
+    """What so many tokens cost, as `billed_tokens` counts them."""
+    million = 1_000_000
+    prompts = count.read * price.prompt
+    return Bill(
+        (prompts + count.written * price.completion) / million,
+        (prompts + count.at_most * price.completion) / million,
+    )
 
 
 def _prompt_tokens(params: Params, item: Item) -> float:

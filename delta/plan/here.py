@@ -74,8 +74,8 @@ class Here:
         if model not in self._engines:
             serving, folder = self.params.serving[model], outputs.model(model)
             engine = open_engine(self.params.engine, serving, folder)
-            offline = self.params.engine.kind != "endpoint"
-            self._engines[model] = Renderer(engine, folder) if offline else engine
+            here = serving.endpoint is None
+            self._engines[model] = Renderer(engine, folder) if here else engine
         return self._engines[model]
 
 

@@ -75,8 +75,9 @@ def _by_state(stages: Sequence[Stage]) -> list[str]:
 def cost_of(params: Params, item: Item, size: Size | None, speed: Speed) -> Cost:
     tokens = costs.tokens(params, item)
     found = item.found
-    spent, priced = 0.0, item.to_ask == 0
-    if params.engine.kind != "endpoint" and size is not None and item.to_ask:
+    served = params.serving[item.model].endpoint is not None  # it takes no hour of ours
+    spent, priced = 0.0, served or item.to_ask == 0
+    if not served and size is not None and item.to_ask:
         spent, priced = costs.asking_hours(tokens, size, speed), True
     return Cost(found.total or 0, found.kept, found.basis, tokens, spent, priced)
 
@@ -113,8 +114,6 @@ def request_lines(
         return ["Requests", "  none: no stage that asks a model is to run"], "0"
     rows.append(_row("all", together([cost for _, cost in priced])))
     unit = "GPU h" if costs.on_gpu(here.params) else "CPU h"
-    if here.params.engine.kind == "endpoint":
-        unit = "server h"
     lines = ["Requests and tokens", *table([*HEADER, unit], rows), *_legend(priced)]
     return lines, f"{rows[-1][-1]} {unit}"
 
@@ -123,16 +122,21 @@ def _row(name: str, cost: Cost) -> list[str]:
     known = cost.basis != UNKNOWN
     return [
         name if len(name) <= NAME_WIDTH else name[: NAME_WIDTH - 1] + "…",
-        _at_least(f"{cost.total:,}", cost.total, known),
-        f"{cost.kept:,}",
-        _at_least(f"{cost.total - cost.kept:,}", cost.total, known),
-        cost.basis,
-        *(_at_least(short(number), cost.total, known) for number in cost.tokens),
-        _at_least(hours(cost.hours), cost.hours, cost.priced),
+        *count_cells(cost),
+        *(at_least(short(number), cost.total, known) for number in cost.tokens),
+        at_least(hours(cost.hours), cost.hours, cost.priced),
     ]
 
 
-def _at_least(written: str, known_part: float, whole: bool) -> str:
+def count_cells(cost: Cost) -> list[str]:
+    """Requests, those in the store, those to ask, and how sure the numbers are."""
+    known = cost.basis != UNKNOWN
+    total = at_least(f"{cost.total:,}", cost.total, known)
+    to_ask = at_least(f"{cost.total - cost.kept:,}", cost.total, known)
+    return [total, f"{cost.kept:,}", to_ask, cost.basis]
+
+
+def at_least(written: str, known_part: float, whole: bool) -> str:
     """A sum of which a part is not known."""
     if whole:
         return written

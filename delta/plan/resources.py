@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from delta import outputs
 from delta.check import Params
+from delta.engines.settings import ServingParams
 from delta.plan import assumptions, costs
 from delta.plan.access import FOUND, NOT_CHECKED, REFUSED, Answer, Needed
 from delta.plan.costs import GIB, Card, Fit
@@ -30,7 +31,7 @@ class Part(NamedTuple):
 def memory(params: Params, models: Iterable[str], sizes: Sizes, card: Card, training: bool) -> Part:
     """Of every model that is to be asked, and of training."""
     rows, blocks, unknown = [], [], []
-    uses = [(name, "answers") for name in models] if params.engine.kind != "endpoint" else []
+    uses = [(name, "answers") for name in models if params.serving[name].endpoint is None]
     if training:
         uses.append((params.train.base, f"train {params.train.method}"))
     for name, use in uses:
@@ -39,8 +40,10 @@ def memory(params: Params, models: Iterable[str], sizes: Sizes, card: Card, trai
             unknown.append(f"memory for {name}: its size is known once it is fetched")
             continue
         answers = use == "answers"
-        fit = _serving(params, name, size, card) if answers else _training(params, size, card)
-        cards = params.serving[name].tensor_parallel if answers else params.train.launch.processes
+        serving = params.serving[name]
+        assert isinstance(serving, ServingParams)  # its weights are here
+        fit = _serving(params, serving, size, card) if answers else _training(params, size, card)
+        cards = serving.tensor_parallel if answers else params.train.launch.processes
         each = size.weights / cards if answers else costs.training_bytes(params.train, size)
         parameters = f"{size.parameters / 1e9:.3g}G"
         rows.append([name[:30], use, parameters, str(cards), f"{each / GIB:.1f}", fit.words])
@@ -52,10 +55,10 @@ def memory(params: Params, models: Iterable[str], sizes: Sizes, card: Card, trai
     return Part(["Memory", *table(header, rows)], blocks, unknown)
 
 
-def _serving(params: Params, name: str, size: Size, card: Card) -> Fit:
+def _serving(params: Params, serving: ServingParams, size: Size, card: Card) -> Fit:
     share = params.engine.vllm.gpu_share
     if share is not None:
-        return costs.serving_fit(params.serving[name], size, card, share)
+        return costs.serving_fit(serving, size, card, share)
     cache = params.engine.vllm.kv_cache_gib or 0
     return _in_ram(size.weights / GIB + cache)
 
@@ -76,7 +79,7 @@ def disk(here: Here, items: Sequence[Item], sizes: Sizes, training: bool) -> Par
     """What is written new. Free is what the folder of this project has."""
     params, rows, unknown = here.params, [], []
     for name, model in params.models.items():
-        if model.recording is not None or here.settled(f"fetch@{name}"):
+        if not model.has_weights or here.settled(f"fetch@{name}"):
             continue
         size = sizes[name]
         if size is None:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from delta import outputs
 from delta.check import Params
+from delta.engines.settings import ServingParams
 from delta.fetch import ModelParams
 from delta.plan.assumptions import HUB_BYTES
 
@@ -49,13 +50,14 @@ class Size(NamedTuple):
 def sizes(params: Params) -> dict[str, Size | None]:
     """Of every model with weights, and the policy; None where nothing tells it."""
     found = {
-        name: _size(name, model, params.serving[name].dtype)
+        name: _size(name, model, serving.dtype)
         for name, model in params.models.items()
-        if model.recording is None
+        if model.has_weights and isinstance(serving := params.serving[name], ServingParams)
     }
     # The policy of an earlier run may be another's: this one will be as large as its base.
-    base, dtype = params.train.base, params.serving[outputs.POLICY].dtype
-    return found | {outputs.POLICY: _size(base, params.models[base], dtype)}
+    base, serving = params.train.base, params.serving[outputs.POLICY]
+    assert isinstance(serving, ServingParams)  # delta.check sees to it
+    return found | {outputs.POLICY: _size(base, params.models[base], serving.dtype)}
 
 
 def _size(name: str, model: ModelParams, dtype: str) -> Size | None:
