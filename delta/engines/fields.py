@@ -7,7 +7,7 @@ of texts, lists and numbers into a grammar. So what a server accepts is said in 
 
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator
+from pydantic import BeforeValidator
 
 LIMITS = ("max_tokens", "max_completion_tokens")
 FieldName = Literal[
@@ -25,16 +25,21 @@ ALWAYS = ("model", "messages")
 UNSAID = 1.0
 
 
-def _one_limit(fields: list[FieldName]) -> list[FieldName]:
-    if len(set(fields)) != len(fields) or sum(field in LIMITS for field in fields) != 1:
-        raise ValueError(
-            f"allowed: 'vllm', or each once of {', '.join(get_args(FieldName))}, with exactly one "
-            f"of {' and '.join(LIMITS)}"
-        )
-    return fields
+def _known(accepts: Any) -> Any:
+    names = get_args(FieldName)
+    if accepts == "vllm":
+        return accepts
+    if isinstance(accepts, list) and all(name in names for name in accepts):
+        once = len({*accepts}) == len(accepts)
+        if once and sum(name in LIMITS for name in accepts) == 1:
+            return accepts
+    raise ValueError(
+        f"allowed: vllm, or a list of {', '.join(names)}, with exactly one of "
+        f"{' and '.join(LIMITS)}"
+    )
 
 
-Accepts = Literal["vllm"] | Annotated[list[FieldName], AfterValidator(_one_limit)]
+Accepts = Annotated[Literal["vllm"] | list[FieldName], BeforeValidator(_known)]
 
 
 def engine_name(revision: str, accepts: Accepts) -> str:

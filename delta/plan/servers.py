@@ -70,9 +70,12 @@ def _row(here: Here, model: str, items: Sequence[Item]) -> Row:
     return Row(model, server, cost, bill)
 
 
+def _is_asked(row: Row) -> bool:
+    return row.cost.basis == UNKNOWN or row.cost.kept < row.cost.total
+
+
 def _is_known(row: Row) -> bool:
-    nothing = row.cost.basis != UNKNOWN and row.cost.total == row.cost.kept
-    return nothing or (row.bill is not None and row.cost.basis != UNKNOWN)
+    return not _is_asked(row) or (row.bill is not None and row.cost.basis != UNKNOWN)
 
 
 def _cells(row: Row) -> list[str]:
@@ -96,7 +99,7 @@ def _unpriced(served: Sequence[Row]) -> Iterator[str]:
 
 def _keys(params: Params, served: Sequence[Row]) -> Iterator[str]:
     """Keys that the environment lacks, of servers that will be asked."""
-    for name in dict.fromkeys(row.server for row in served if row.cost.kept < row.cost.total):
+    for name in dict.fromkeys(row.server for row in served if _is_asked(row)):
         assert name is not None
         try:
             params.engine.endpoint.servers[name].token()

@@ -1,0 +1,422 @@
+"""Models that only a server has, and an engine for each model: what is asked of whom, and how."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+import yaml
+from aiohttp import web
+
+from delta import fetch, outputs, rubric, weights
+from delta.check import check_content
+from delta.console import Console
+from delta.engines import Failure, Reply, Request, as_json
+from delta.engines.endpoint import EndpointError
+from delta.engines.fields import portable_schema
+from delta.engines.settings import ServedParams, open_engine
+from delta.errors import IncompleteError, InputError
+from delta.fetch import ModelParams
+from delta.params import read_all
+from stages import generate, judge, verify
+from tests.answering import Server, endpoint, plain, serving
+from tests.closure import ROOT
+from tests.plan_space import enter, params_with, write_problems, write_traces
+from tests.strict_api import KNOWS, STANDARD, judge_at_api, strict_api
+
+KEY = "OPENAI_API_KEY"
+VALUE = "sk-a-value-that-nobody-may-see"
+Change = Callable[[dict[str, Any]], object]
+
+
+@pytest.fixture
+def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.setenv(KEY, VALUE)
+    with serving() as server:
+        server.raw = strict_api(VALUE)
+        yield server
+
+
+# Fetch: a name, no weights
+
+
+def test_the_folder_of_a_served_model_holds_its_name_and_is_its_fingerprint(tmp_path: Path) -> None:
+    prints = [
+        fetch.fetch(name, ModelParams(served=served), tmp_path / name, lambda _: None)
+        for name, served in (("a", KNOWS), ("b", KNOWS), ("c", "Qwen/Qwen2.5-1.5B"))
+    ]
+    assert json.loads((tmp_path / "c" / "served.json").read_text()) == {
+        "served": "Qwen/Qwen2.5-1.5B"
+    }
+    assert weights.served_name(tmp_path / "c") == "Qwen/Qwen2.5-1.5B"
+    assert [weights.fingerprint(tmp_path / name) for name in "abc"] == prints
+    assert prints[0] == prints[1] != prints[2]
+
+
+def test_a_served_models_requests_hold_its_name_and_revision(tmp_path: Path) -> None:
+    def key(served: str, revision: str) -> str:
+        params = params_with(lambda p: judge_at_api(p, "http://127.0.0.1:1/v1", None))
+        folder = tmp_path / served.replace("/", "-") / "judge-api"
+        fingerprint = fetch.fetch("judge-api", ModelParams(served=served), folder, lambda _: None)
+        told = params.serving["judge-api"]
+        assert isinstance(told, ServedParams)
+        remote = told.endpoint.model_copy(update={"revision": revision})
+        engine = open_engine(params.engine, told.model_copy(update={"endpoint": remote}), folder)
+        return replace(plain(1)[0], model=fingerprint, engine=engine.name).key()
+
+    assert key(KNOWS, "1") == key(KNOWS, "1")
+    assert len({key(KNOWS, "1"), key(KNOWS, "2"), key("other", "1")}) == 3
+
+
+def test_requests_to_a_vllm_server_keep_the_engine_name_that_their_replies_are_stored_under() -> (
+    None
+):
+    assert endpoint("http://127.0.0.1:1/v1").name == "endpoint r1"
+    other = endpoint("http://127.0.0.1:1/v1", accepts=["max_tokens", "temperature"])
+    assert other.name == "endpoint r1 max_tokens,temperature"
+
+
+# What a strict API is sent
+
+
+def judged(number: int = 1) -> list[Request]:
+    schema = json.dumps(rubric.schema())
+    return [replace(request, schema=schema, temperature=0.6) for request in plain(number)]
+
+
+def test_a_hosted_api_gets_the_standard_fields_alone(api: Server) -> None:
+    engine = endpoint(api.url, accepts=STANDARD, key=KEY, protocol="gpt-oss")
+    asked = replace(plain(1)[0], keep_special_tokens=True, stop=("END",), temperature=0.6)
+    prompt = {"messages": [{"role": "user", "content": "hello"}]}
+    prompt["chat_template_kwargs"] = {"reasoning_effort": "medium"}  # type: ignore[assignment]
+    engine.model = KNOWS
+    ((_, reply),) = engine.ask([replace(asked, prompt=as_json(prompt))])
+    assert isinstance(reply, Reply), reply
+    (payload,) = api.seen
+    assert payload == {
+        "model": KNOWS,
+        "messages": [{"role": "user", "content": "hello"}],
+        "temperature": 0.6,
+        "top_p": 1.0,
+        "max_completion_tokens": 8,
+        "seed": payload["seed"],
+        "stop": ["END"],
+    }
+
+
+def test_a_rating_is_guided_by_a_schema_that_strict_decoding_takes(api: Server) -> None:
+    engine = endpoint(api.url, accepts=STANDARD, key=KEY)
+    engine.model = KNOWS
+    ((_, reply),) = engine.ask(judged())
+    assert isinstance(reply, Reply), reply
+    assert rubric.votes(reply.text) is not None
+
+
+def test_the_api_of_these_tests_refuses_what_vllm_takes(api: Server) -> None:
+    engine = endpoint(api.url, accepts="vllm", key=KEY)
+    engine.model = KNOWS
+    ((_, lost),) = engine.ask(judged())
+    assert isinstance(lost, Failure)
+    assert "Unrecognized request argument supplied: max_tokens" in lost.reason
+
+
+def test_a_model_that_takes_no_temperature_is_asked_at_its_default(api: Server) -> None:
+    api.raw = strict_api(VALUE, only_default=True)
+    accepts = [name for name in STANDARD if name not in ("temperature", "top_p")]
+    engine = endpoint(api.url, accepts=accepts, key=KEY)  # type: ignore[arg-type]
+    engine.model = KNOWS
+    ((_, reply),) = engine.ask(plain(1))
+    assert isinstance(reply, Reply), reply
+
+
+def test_a_portable_schema_says_bounds_in_words() -> None:
+    text = {"type": "string", "maxLength": 300}
+    schema = {
+        "type": "object",
+        "properties": {
+            "score": {"type": "integer", "minimum": 1, "maximum": 5},
+            "why": text,
+            "found": {"type": "array", "items": text, "maxItems": 5},
+        },
+        "required": ["score"],
+    }
+    words = {"type": "string", "description": "at most 300 characters"}
+    assert portable_schema(schema) == {
+        "type": "object",
+        "properties": {
+            "score": {"type": "integer", "enum": [1, 2, 3, 4, 5]},
+            "why": words,
+            "found": {"type": "array", "items": words, "description": "at most 5 items"},
+        },
+        "required": ["score"],
+    }
+
+
+# Keys
+
+
+def test_a_key_goes_to_its_own_server_alone(api: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTHER_KEY", "another")
+    engine = endpoint(api.url, accepts=STANDARD, key="OTHER_KEY")
+    engine.model = KNOWS
+    with pytest.raises(EndpointError, match="HTTP 401") as error:
+        list(engine.ask(plain(1)))
+    assert "another" not in str(error.value)
+    engine = endpoint(api.url, accepts=STANDARD)  # OPENAI_API_KEY is set, and not named
+    with pytest.raises(EndpointError, match="HTTP 401"):
+        list(engine.ask(plain(1)))
+
+
+@pytest.mark.parametrize("value", [None, "", " \n"])
+def test_without_its_key_a_server_is_asked_nothing(
+    api: Server, monkeypatch: pytest.MonkeyPatch, value: str | None
+) -> None:
+    if value is None:
+        monkeypatch.delenv(KEY)
+    else:
+        monkeypatch.setenv(KEY, value)
+    with pytest.raises(InputError, match=rf"^\$OPENAI_API_KEY is not set: {api.url} wants"):
+        list(endpoint(api.url, accepts=STANDARD, key=KEY).ask(plain(3)))
+    assert api.count() == 0
+
+
+def test_a_key_with_a_line_end_is_sent_without_it(
+    api: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(KEY, f"{VALUE}\n")
+    engine = endpoint(api.url, accepts=STANDARD, key=KEY)
+    engine.model = KNOWS
+    ((_, reply),) = engine.ask(plain(1))
+    assert isinstance(reply, Reply)
+
+
+# What params.yaml may not say
+
+
+def drop_server(content: dict[str, Any]) -> None:
+    del content["engine"]["endpoint"]["servers"]["openai"]
+
+
+def remote(**changes: Any) -> Change:
+    return lambda c: c["serving"]["judge-api"]["endpoint"].update(changes)
+
+
+def server(**changes: Any) -> Change:
+    return lambda c: c["engine"]["endpoint"]["servers"]["openai"].update(changes)
+
+
+MISTAKES: list[tuple[Change, str]] = [
+    (
+        lambda c: c["train"].update(base="judge-api"),
+        "train.base = 'judge-api': only a server has its weights; allowed: smollm2-135m",
+    ),
+    (
+        lambda c: c["models"].update({"judge-api": {"served": 4}}),
+        "models.judge-api.served = 4: should be a valid string",
+    ),
+    (
+        lambda c: c["models"].update({"judge-api": {"served": ""}}),
+        "models.judge-api.served = '': String should have at least 1 character",
+    ),
+    (
+        drop_server,
+        "serving.judge-api.endpoint: none of engine.endpoint.servers lists judge-api among its "
+        "models; allowed: exactly one",
+    ),
+    (
+        server(models={"judge-api": None, "smollm2-135m": None}),
+        "engine.endpoint.servers.openai.models.smollm2-135m: serving.smollm2-135m has no endpoint; "
+        "allowed: judge-api",
+    ),
+    (
+        lambda c: c["engine"]["endpoint"]["servers"].update(
+            second=c["engine"]["endpoint"]["servers"]["openai"]
+        ),
+        "engine.endpoint.servers.second.models.judge-api: openai lists it too; allowed: one server "
+        "a model",
+    ),
+    (
+        server(key=VALUE),
+        "engine.endpoint.servers.openai.key: allowed: the name of an environment variable in "
+        "capital letters, such as OPENAI_API_KEY, or null; the key itself stays out of this file",
+    ),
+    (
+        server(models={"judge-api": {"prompt": -1.0, "completion": 1.6}}),
+        "engine.endpoint.servers.openai.models.judge-api.prompt = -1.0: should be greater than or "
+        "equal to 0",
+    ),
+    (
+        remote(accepts=["temperature", "top_p"]),
+        "serving.judge-api.endpoint.accepts = ['temperature', 'top_p']: allowed: vllm, or a list "
+        "of max_tokens, max_completion_tokens, temperature, top_p, seed, stop, response_format, "
+        "reasoning_effort, with exactly one of max_tokens and max_completion_tokens",
+    ),
+    (remote(accepts="openai"), "serving.judge-api.endpoint.accepts = 'openai': allowed: vllm, or"),
+    (remote(accepts=["max_tokens", "top_k"]), "= ['max_tokens', 'top_k']: allowed: vllm, or a"),
+    (remote(accepts=["max_tokens", "seed", "seed"]), "'seed', 'seed']: allowed: vllm, or a list"),
+    (
+        remote(accepts=["max_tokens", "top_p"]),
+        "serving.judge-api.endpoint.accepts: judge.llm: temperature = 0.6, but the server accepts "
+        "no temperature; allowed: 1.0",
+    ),
+    (
+        lambda c: c["serving"]["judge-api"].update(protocol="s1"),
+        "serving.judge-api.endpoint.accepts: judge.llm: its protocol reads special tokens, which "
+        "only vLLM leaves in a reply",
+    ),
+    (
+        lambda c: c["serving"]["judge-api"].update(protocol="gpt-oss"),
+        "serving.judge-api.endpoint.accepts: judge.llm: its protocol needs reasoning_effort, which "
+        "the server does not accept",
+    ),
+    (
+        lambda c: c["serving"].update({"judge-api": c["serving"]["smollm2-135m"]}),
+        "serving.judge-api: models.judge-api has no weights here; allowed: protocol, "
+        "max_model_len, endpoint",
+    ),
+    (
+        lambda c: c["serving"].update({"smollm2-135m": c["serving"]["judge-api"]}),
+        "serving.smollm2-135m.dtype is missing (it has weights here)",
+    ),
+    (
+        lambda c: c["serving"]["judge-api"].update(dtype="float32"),
+        "serving.judge-api.tensor_parallel is missing",
+    ),
+    (
+        lambda c: c["engine"].update(kind="endpoint"),
+        "engine.kind = 'endpoint': should be 'vllm' or 'ray'",
+    ),
+    (
+        lambda c: c["judge"]["llm"].update(max_tokens=100_000),
+        "judge.llm.max_tokens = 100000: serving.judge-api.max_model_len is 100000 with the prompt",
+    ),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), MISTAKES, ids=[row[1][:50] for row in MISTAKES])
+def test_a_mistake_is_one_line_before_anything_is_asked(change: Change, message: str) -> None:
+    content = read_all(ROOT / "profiles/smoke.yaml")
+    judge_at_api(content, "http://127.0.0.1:1/v1", KEY)
+    check_content(content, "params.yaml")
+    change(content)
+    with pytest.raises(InputError) as error:
+        check_content(content, "params.yaml")
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+    assert VALUE not in str(error.value)
+
+
+# A run: generators in the process, the judge at an API
+
+
+class InProcess:
+    """Stands for vLLM in this process: right for odd samples, and it counts what it is asked."""
+
+    name = "toy"
+    asked = 0
+
+    def __init__(self, *_: object) -> None:
+        self.protocol = endpoint("http://127.0.0.1:1/v1").protocol
+
+    def render(self, messages: list[Any]) -> str:
+        return as_json(messages)
+
+    def num_tokens(self, text: str) -> int:
+        return len(text)
+
+    def ask(self, requests: Any) -> Iterator[tuple[Request, Reply]]:
+        for request in requests:
+            InProcess.asked += 1
+            yield request, Reply(f"\\boxed{{{request.sample}}}", "stop", 7, 5)
+
+
+@pytest.fixture
+def space(tmp_path: Path, api: Server, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Three problems, one generator of two samples, two votes a trace; one server."""
+    folder = enter(tmp_path, monkeypatch)
+    content = read_all(ROOT / "profiles/smoke.yaml")
+    judge_at_api(content, api.url, KEY)
+    (folder / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    served = ModelParams(served=KNOWS)
+    fetch.fetch("judge-api", served, outputs.model("judge-api"), lambda _: None)
+    write_problems(3)
+    monkeypatch.setattr("delta.engines.offline.Offline", InProcess)
+    monkeypatch.setattr(InProcess, "asked", 0)
+    return folder
+
+
+@pytest.mark.usefixtures("space")
+def test_generators_answer_in_the_process_and_the_judge_at_its_api(api: Server) -> None:
+    said = StringIO()
+    for stage in (generate, verify, judge):
+        stage.main(Console(said), ["zero-shot"])
+    assert InProcess.asked == 3 * 2
+    assert api.count() == 3 * 2 * 2
+    ratings = pl.read_parquet(outputs.ratings("zero-shot"))
+    assert ratings["votes"].to_list() == [[4, 4]] * 3 * 2 * 5
+    assert set(ratings["judge"]) == {"judge-api"}
+    counts = json.loads((outputs.METRICS / "judge/zero-shot.json").read_text())
+    engine = counts["judge"]["zero-shot"]["engine"]
+    assert engine == f"endpoint 2025-04-14 {','.join(sorted(STANDARD))}"
+    assert VALUE not in said.getvalue()
+    generate.main(Console(said), ["zero-shot"])
+    judge.main(Console(said), ["zero-shot"])
+    assert (InProcess.asked, api.count()) == (6, 0)
+
+
+@pytest.fixture
+def rate(space: Path) -> Callable[..., dict[str, Any]]:
+    """Judges three traces, two votes each, after changes of params.yaml; its counts."""
+    problems = pl.read_parquet(space / outputs.PROBLEMS)
+    write_traces("zero-shot", problems, ["\\boxed{1}"] * 3)
+
+    def judge_it(**changes: Any) -> dict[str, Any]:
+        content = read_all(Path("params.yaml"))
+        servers = content["engine"]["endpoint"]["servers"]
+        servers["openai"] |= changes.pop("server", {})
+        content["serving"]["judge-api"]["endpoint"] |= changes.pop("remote", {})
+        content["engine"]["endpoint"] |= changes
+        Path("params.yaml").write_text(yaml.safe_dump(content))
+        judge.main(Console(StringIO()), ["zero-shot"])
+        counts = json.loads((outputs.METRICS / "judge/zero-shot.json").read_text())
+        found: dict[str, Any] = counts["judge"]["zero-shot"]
+        return found
+
+    return judge_it
+
+
+def test_what_is_stored_needs_no_key_and_how_a_server_is_reached_shapes_no_request(
+    api: Server, rate: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rate()
+    assert api.count() == 6
+    monkeypatch.delenv(KEY)
+    dear = {"judge-api": {"prompt": 9.0, "completion": 9.0}}
+    rate(server={"base_urls": ["http://127.0.0.1:1/v1"], "models": dear, "concurrency": 1})
+    with pytest.raises(InputError, match=r"^\$OPENAI_API_KEY is not set"):
+        rate(server={"base_urls": [api.url]}, remote={"revision": "2026-01-01"})
+    assert api.count() == 0
+    monkeypatch.setenv(KEY, VALUE)
+    rate()
+    assert api.count() == 6
+
+
+def test_failed_requests_of_an_api_count_against_max_failed_of_the_stage(
+    api: Server, rate: Callable[..., Any]
+) -> None:
+    good = strict_api(VALUE)
+
+    async def sometimes(request: web.Request) -> web.StreamResponse:
+        return web.Response(status=400) if len(api.seen) == 1 else await good(request)
+
+    api.raw = sometimes
+    with pytest.raises(IncompleteError, match=r"1 of 6 requests failed, allowed: a share of 0\.0"):
+        rate(server={"concurrency": 1})
+    api.count()
+    counts = rate(max_failed=0.5)
+    assert sum(counts["failed"].values()) == 1
+    assert (counts["replies_failed"], counts["refused"]) == (1, 0)  # its vote was asked for again

@@ -1,0 +1,51 @@
+"""A run under DVC with an engine for each model: what reruns when the judge's server changes."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.answering import serving
+from tests.closure import ROOT
+from tests.served import prepare
+from tests.server import Server
+from tests.strict_api import judge_at_api, strict_api
+from tests.tiny import write_model
+from tests.workspace import Workspace, stages_run
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+KEY, VALUE = "OPENAI_API_KEY", "sk-a-value-that-nobody-may-see"
+JUDGED = "judge@zero-shot"
+
+
+def test_a_judge_at_an_api_reruns_with_what_it_serves_and_not_with_how_it_is_reached(
+    tmp_path: Path,
+) -> None:
+    """16 problems, two traces each, two votes a trace."""
+    write_model(tmp_path / "model")
+    with Server() as own, serving() as api:
+        api.raw = strict_api(VALUE)
+        space = Workspace(tmp_path / "space", ROOT / "profiles/smoke.yaml")
+        prepare(space, own, tmp_path / "model")
+        space.edit(lambda content: judge_at_api(content, api.url, KEY))
+        space.env.pop(KEY, None)
+        said = space.dvc("repro", JUDGED, ok=False)
+        assert f"$OPENAI_API_KEY is not set: {api.url} wants the key" in said
+        assert (len(own.asked), api.count()) == (32, 0)
+
+        space.env[KEY] = VALUE
+        assert stages_run(space.dvc("repro", JUDGED)) == [JUDGED]
+        assert (len(own.asked), api.count()) == (32, 64)
+        for path in [*space.folder.glob("logs/*"), *space.folder.glob("metrics/**/*.json")]:
+            assert VALUE not in path.read_text(errors="replace")
+
+        def reach(content: dict[str, Any]) -> None:
+            server = content["engine"]["endpoint"]["servers"]["openai"]
+            server |= {"concurrency": 1, "models": {"judge-api": None}}
+
+        space.edit(reach)
+        assert stages_run(space.dvc("repro", JUDGED)) == []
+
+        space.set("serving.judge-api.endpoint.revision", "another")
+        assert stages_run(space.dvc("repro", JUDGED)) == [JUDGED]
+        assert (len(own.asked), api.count()) == (32, 64)
