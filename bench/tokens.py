@@ -72,7 +72,9 @@ def problems(number: int) -> pl.DataFrame:
 def prepare(number: int) -> tuple[Offline, Asked, Request]:
     """The engine, every request, and one that shares no prompt with them."""
     folder = model()
-    engine = Offline(PARAMS.engine.vllm, PARAMS.serving[MODEL], folder)
+    serving = PARAMS.serving[MODEL]
+    assert isinstance(serving, ServingParams)
+    engine = Offline(PARAMS.engine.vllm, serving, folder)
     sampled = PARAMS.generators[GENERATOR]
     assert isinstance(sampled, SampledParams)
     sampled = sampled.model_copy(update={"samples": SAMPLES})

@@ -1,14 +1,15 @@
 """A model of params.yaml as a stage asks it: its engine, its fingerprint, its stored replies."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import NamedTuple
 
 from delta import outputs, params, weights
 from delta.console import Console
-from delta.engines import Ask
+from delta.engines import Ask, Failure, Reply, Request
 from delta.engines.settings import (
+    EndpointSettings,
     Engine,
     EngineSettings,
     ServedParams,
@@ -29,7 +30,7 @@ class ModelClient(NamedTuple):
     engine: Engine
     fingerprint: str  # part of every request's key
     max_model_len: int
-    max_failed: float  # share of a stage item's requests, of whichever engine
+    settings: EndpointSettings
 
     def room(self, max_tokens: int) -> int:
         """Return the tokens that are left for a prompt beside a reply of `max_tokens`."""
@@ -41,12 +42,22 @@ class ModelClient(NamedTuple):
     ) -> Iterator[tuple[Ask, Shelf]]:
         """Yield the function that asks for what the store lacks, and the store's shelf of `item`.
 
-        `title` names the bar of progress. `max_failed`: a share of its own instead of the run's.
+        `title` names the bar of progress. `max_failed` is the share of the item's requests, of
+        whichever engine, that may fail; None: that of the run.
         """
         with open_shelf(item, self.fingerprint, console.say) as shelf:
             progress = partial(console.progress, what=title)
-            share = self.max_failed if max_failed is None else max_failed
-            yield shelf.remember(self.engine.ask, progress, max_failed=share), shelf
+            share = self.settings.max_failed if max_failed is None else max_failed
+            yield shelf.remember(self._ask, progress, max_failed=share), shelf
+
+    def _ask(self, requests: Iterable[Request]) -> Iterator[tuple[Request, Reply | Failure]]:
+        """As the engine does, but first every key that the run will want must be there.
+
+        Else a night of generation would end at the judge. InputError where one is not set.
+        """
+        for server in self.settings.servers.values():
+            server.token()
+        yield from self.engine.ask(requests)
 
 
 def open_model(name: str) -> ModelClient:
@@ -59,4 +70,4 @@ def open_model(name: str) -> ModelClient:
     folder = outputs.model(name)
     fingerprint = weights.fingerprint(folder)
     engine = open_engine(settings, serving, folder)
-    return ModelClient(engine, fingerprint, serving.max_model_len, settings.endpoint.max_failed)
+    return ModelClient(engine, fingerprint, serving.max_model_len, settings.endpoint)

@@ -4,6 +4,7 @@ from typing import Any
 
 from aiohttp import web
 
+from delta.engines.fields import FieldName
 from tests.answering import Raw, answer
 
 FIELDS = {
@@ -27,7 +28,14 @@ KEYWORDS = {
     "description",
 }
 KNOWS = "gpt-4.1-mini"
-STANDARD = ["max_completion_tokens", "temperature", "top_p", "seed", "stop", "response_format"]
+STANDARD: list[FieldName] = [
+    "max_completion_tokens",
+    "temperature",
+    "top_p",
+    "seed",
+    "stop",
+    "response_format",
+]
 
 
 def strict_api(key: str, only_default: bool = False) -> Raw:

@@ -150,7 +150,9 @@ def given(folder: Path) -> list[tuple[int, str]]:
 def settings() -> tuple[VllmSettings, ServingParams]:
     params = check(ROOT / "profiles" / "smoke.yaml")
     vllm = params.engine.vllm.model_copy(update={"max_num_seqs": 4, "kv_cache_gib": 0.1})
-    return vllm, params.serving["smollm2-135m"].model_copy(update={"max_model_len": 512})
+    serving = params.serving["smollm2-135m"].model_copy(update={"max_model_len": 512})
+    assert isinstance(serving, ServingParams)
+    return vllm, serving
 
 
 def requests_to(engine: Replicas, model: str) -> list[Request]:

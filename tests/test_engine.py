@@ -19,6 +19,7 @@ from delta import rubric, weights
 from delta.check import check
 from delta.engines import Failure, Reply, Request
 from delta.engines.offline import Offline
+from delta.engines.settings import ServingParams
 from delta.fetch import ModelParams, fetch
 from delta.generate import SampledParams, generate, requests_of
 from delta.judge import Subject, by_llm, first_requests
@@ -52,7 +53,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def engine(model: Path) -> Offline:
     params = check(SMOKE)
-    return Offline(params.engine.vllm, params.serving[model.name], model)
+    serving = params.serving[model.name]
+    assert isinstance(serving, ServingParams)
+    return Offline(params.engine.vllm, serving, model)
 
 
 def ask(engine: Offline, requests: list[Request]) -> dict[str, str]:
@@ -179,6 +182,7 @@ def test_a_family_is_asked_in_its_protocol_and_its_markers_come_back(
     serving = params.serving["smollm2-135m"].model_copy(
         update={"protocol": FAMILIES[family].protocol, "max_model_len": 1024}
     )
+    assert isinstance(serving, ServingParams)
     engine = Offline(params.engine.vllm, serving, folder)
     generator = params.generators["zero-shot"].model_copy(update={"max_tokens": 200, "samples": 4})
     assert isinstance(generator, SampledParams)

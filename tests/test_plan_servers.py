@@ -13,7 +13,7 @@ from delta.console import Console
 from delta.fetch import ModelParams
 from delta.params import checked, read_all
 from delta.plan import access, costs, plan, servers
-from delta.plan.costs import Bill, Card, Tokens
+from delta.plan.costs import Card, Tokens
 from delta.plan.here import Here
 from delta.plan.requests import Found, Item
 from delta.plan.stages import Stage
@@ -58,9 +58,8 @@ def test_a_bill_counts_a_prompt_as_often_as_it_is_sent() -> None:
     price = params.engine.endpoint.servers["openai"].models["judge-api"]
     assert price is not None
     # 20 x 0.40 + 6 x 1.60, and 20 x 0.40 + 24 x 1.60
-    assert costs.bill(Tokens(20e6, 6e6, 24e6), price) == Bill(
-        pytest.approx(17.6), pytest.approx(46.4)
-    )
+    bill = costs.bill(Tokens(20e6, 6e6, 24e6), price)
+    assert [round(usd, 6) for usd in bill] == [17.6, 46.4]
 
 
 def test_each_model_has_a_line_with_its_server_and_its_bill(

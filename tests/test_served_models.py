@@ -127,7 +127,7 @@ def test_the_api_of_these_tests_refuses_what_vllm_takes(api: Server) -> None:
 def test_a_model_that_takes_no_temperature_is_asked_at_its_default(api: Server) -> None:
     api.raw = strict_api(VALUE, only_default=True)
     accepts = [name for name in STANDARD if name not in ("temperature", "top_p")]
-    engine = endpoint(api.url, accepts=accepts, key=KEY)  # type: ignore[arg-type]
+    engine = endpoint(api.url, accepts=accepts, key=KEY)
     engine.model = KNOWS
     ((_, reply),) = engine.ask(plain(1))
     assert isinstance(reply, Reply), reply
