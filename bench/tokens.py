@@ -29,6 +29,7 @@ from delta import outputs, weights
 from delta.check import check
 from delta.engines import Request
 from delta.engines.offline import BATCHED_TOKENS, GIB, Offline, _sampling
+from delta.engines.settings import ServingParams
 from delta.fetch import fetch
 from delta.generate import SampledParams, generate, requests_of
 from delta.judge import Subject, first_requests

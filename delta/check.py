@@ -15,6 +15,7 @@ from delta import prompts, protocols
 from delta.benchmarks import BenchmarkParams
 from delta.drawing import covers
 from delta.engines import fields
+from delta.engines.failures import SECRET_NAME
 from delta.engines.settings import EngineSettings, SamplingParams, ServedParams, Serving
 from delta.errors import InputError
 from delta.evaluated import EvaluationParams, bases
@@ -123,11 +124,13 @@ def _servers(params: Params) -> Iterator[str]:
     servers = params.engine.endpoint.servers
     for name, server in servers.items():
         key = f"engine.endpoint.servers.{name}"
-        if server.key is not None and not re.fullmatch(VARIABLE, server.key):
+        named = server.key is None or re.fullmatch(VARIABLE, server.key)
+        if not named or not SECRET_NAME.search(server.key or "KEY"):
             # Without the value: it may be the key itself.
             yield (
-                f"{key}.key: allowed: the name of an environment variable in capital letters, such "
-                "as OPENAI_API_KEY, or null; the key itself stays out of this file"
+                f"{key}.key: allowed: null, or the name of an environment variable in capital "
+                "letters that ends in KEY, TOKEN, SECRET or PASSWORD; the key itself stays out of "
+                "this file"
             )
         for model in server.models:
             if model not in params.serving or params.serving[model].endpoint is None:

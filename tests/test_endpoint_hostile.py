@@ -236,7 +236,7 @@ def test_a_redirect_takes_neither_prompt_nor_key_to_another_host(
         where = f"{other.url}/chat/completions?key={KEY}"
         server.answer = lambda _: web.Response(status=status, headers={"Location": where})
         with pytest.raises(EndpointError, match=f"HTTP {status}: redirects are not") as caught:
-            list(endpoint(server.url, concurrency=1).ask(plain(3)))
+            list(endpoint(server.url, concurrency=1, key="OPENAI_API_KEY").ask(plain(3)))
         assert other.count() == 0
     assert KEY not in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -252,7 +252,7 @@ def test_a_key_that_no_header_can_carry_is_one_line_before_anything_is_sent(
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", key)
     with pytest.raises(InputError, match=r"^\$OPENAI_API_KEY holds a line end, a blank") as caught:
-        ask_one(server)
+        ask_one(server, key="OPENAI_API_KEY")
     assert key.strip() not in str(caught.value)
     assert "\n" not in str(caught.value)
     assert server.count() == 0
@@ -299,7 +299,9 @@ def test_a_key_that_the_server_repeats_is_nowhere(
     server.answer = lambda _: PLACES[place](KEY)
     said: list[str] = []
     with Shelf(tmp_path, said.append) as shelf:
-        list(shelf.remember(endpoint(server.url).ask, max_failed=1.0)(plain(2)))
+        list(
+            shelf.remember(endpoint(server.url, key="OPENAI_API_KEY").ask, max_failed=1.0)(plain(2))
+        )
         counted = json.dumps(shelf.failures())
     everything = "".join([*said, counted, (tmp_path / FAILED).read_text()]).lower()
     assert not any(KEY.lower()[i : i + 6] in everything for i in range(len(KEY) - 5))

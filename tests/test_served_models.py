@@ -184,16 +184,6 @@ def test_without_its_key_a_server_is_asked_nothing(
     assert api.count() == 0
 
 
-def test_a_key_with_a_line_end_is_sent_without_it(
-    api: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(KEY, f"{VALUE}\n")
-    engine = endpoint(api.url, accepts=STANDARD, key=KEY)
-    engine.model = KNOWS
-    ((_, reply),) = engine.ask(plain(1))
-    assert isinstance(reply, Reply)
-
-
 # What params.yaml may not say
 
 
@@ -241,8 +231,13 @@ MISTAKES: list[tuple[Change, str]] = [
     ),
     (
         server(key=VALUE),
-        "engine.endpoint.servers.openai.key: allowed: the name of an environment variable in "
-        "capital letters, such as OPENAI_API_KEY, or null; the key itself stays out of this file",
+        "engine.endpoint.servers.openai.key: allowed: null, or the name of an environment variable "
+        "in capital letters that ends in KEY, TOKEN, SECRET or PASSWORD; the key itself stays out "
+        "of this file",
+    ),
+    (
+        server(key="MY_CREDENTIALS"),
+        "engine.endpoint.servers.openai.key: allowed: null, or the name",
     ),
     (
         server(models={"judge-api": {"prompt": -1.0, "completion": 1.6}}),
