@@ -1,11 +1,12 @@
 """Models that only a server has, and an engine for each model: what is asked of whom, and how."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import polars as pl
 import pytest
@@ -17,7 +18,7 @@ from delta.check import check_content
 from delta.console import Console
 from delta.engines import Failure, Reply, Request, as_json
 from delta.engines.endpoint import EndpointError
-from delta.engines.fields import portable_schema
+from delta.engines.fields import FieldName, portable_schema
 from delta.engines.settings import ServedParams, open_engine
 from delta.errors import IncompleteError, InputError
 from delta.fetch import ModelParams
@@ -303,6 +304,30 @@ def test_a_mistake_is_one_line_before_anything_is_asked(change: Change, message:
     assert message in str(error.value)
     assert "\n" not in str(error.value)
     assert VALUE not in str(error.value)
+
+
+def test_the_page_on_servers_shows_what_params_may_hold() -> None:
+    page = (ROOT / "docs/servers.md").read_text()
+    hosted, own = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    content = merged(read_all(ROOT / "profiles/smoke.yaml"), yaml.safe_load(hosted))
+    served = check_content(content, "docs/servers.md").serving["judge-api"]
+    assert isinstance(served, ServedParams)
+    remote = served.endpoint
+    content["serving"]["policy"] |= yaml.safe_load(own)
+    content["engine"]["endpoint"]["servers"]["openai"]["models"]["policy"] = None
+    check_content(content, "docs/servers.md")
+    assert remote.accepts == STANDARD
+    fields = {
+        name for row in re.findall(r"^\| (`.*?) \|", page, re.M) for name in row.split("`")[1::2]
+    }
+    assert fields == set(get_args(FieldName))
+
+
+def merged(content: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+    for key, value in more.items():
+        both = isinstance(value, dict) and isinstance(content.get(key), dict)
+        content[key] = merged(content[key], value) if both else value
+    return content
 
 
 # A run: generators in the process, the judge at an API
