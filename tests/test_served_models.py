@@ -13,7 +13,7 @@ import pytest
 import yaml
 from aiohttp import web
 
-from delta import fetch, outputs, rubric, weights
+from delta import fetch, gathering, outputs, rubric, weights
 from delta.check import check_content
 from delta.console import Console
 from delta.engines import Failure, Reply, Request, as_json
@@ -21,6 +21,7 @@ from delta.engines.endpoint import EndpointError
 from delta.engines.fields import FieldName, portable_schema
 from delta.engines.settings import ServedParams, open_engine
 from delta.errors import IncompleteError, InputError
+from delta.export import origin
 from delta.fetch import ModelParams
 from delta.params import read_all
 from stages import generate, judge, verify
@@ -81,6 +82,14 @@ def test_requests_to_a_vllm_server_keep_the_engine_name_that_their_replies_are_s
     assert other.name == "endpoint r1 max_tokens,temperature"
 
 
+def test_the_page_and_the_data_card_name_a_served_model() -> None:
+    serving_ = {"endpoint": {"revision": "2025-04-14"}}
+    assert gathering._source({"served": KNOWS}, serving_) == "gpt-4.1-mini, served: 2025-04-14"
+    judge_ = origin.of_model("judge", "judge-api", ModelParams(served=KNOWS))
+    assert judge_.origin == "gpt-4.1-mini at a server"
+    assert judge_.licence == origin.UNKNOWN
+
+
 # What a strict API is sent
 
 
@@ -107,6 +116,18 @@ def test_a_hosted_api_gets_the_standard_fields_alone(api: Server) -> None:
         "seed": payload["seed"],
         "stop": ["END"],
     }
+
+
+def test_an_effort_is_told_where_the_api_takes_it(api: Server) -> None:
+    accepts: list[FieldName] = [*STANDARD, "reasoning_effort"]
+    engine = endpoint(api.url, accepts=accepts, key=KEY, protocol="gpt-oss")
+    engine.model = KNOWS
+    prompt = engine.render(engine.protocol.messages("1 + 1 = ?"))
+    ((_, reply),) = engine.ask([replace(plain(1)[0], prompt=prompt)])
+    assert isinstance(reply, Reply), reply
+    (payload,) = api.seen
+    assert payload["reasoning_effort"] == "medium"
+    assert "chat_template_kwargs" not in payload
 
 
 def test_a_rating_is_guided_by_a_schema_that_strict_decoding_takes(api: Server) -> None:
