@@ -15,7 +15,6 @@ from delta import prompts, protocols
 from delta.benchmarks import BenchmarkParams
 from delta.drawing import covers
 from delta.engines import fields
-from delta.engines.failures import SECRET_NAME
 from delta.engines.settings import EngineSettings, SamplingParams, ServedParams, Serving
 from delta.errors import InputError
 from delta.evaluated import EvaluationParams, bases
@@ -124,13 +123,11 @@ def _servers(params: Params) -> Iterator[str]:
     servers = params.engine.endpoint.servers
     for name, server in servers.items():
         key = f"engine.endpoint.servers.{name}"
-        named = server.key is None or re.fullmatch(VARIABLE, server.key)
-        if not named or not SECRET_NAME.search(server.key or "KEY"):
+        if server.key is not None and not re.fullmatch(VARIABLE, server.key):
             # Without the value: it may be the key itself.
             yield (
                 f"{key}.key: allowed: null, or the name of an environment variable in capital "
-                "letters that ends in KEY, TOKEN, SECRET or PASSWORD; the key itself stays out of "
-                "this file"
+                "letters, such as OPENAI_API_KEY; the key itself stays out of this file"
             )
         for model in server.models:
             if model not in params.serving or params.serving[model].endpoint is None:

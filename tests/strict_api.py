@@ -15,6 +15,8 @@ FIELDS = {
     "max_completion_tokens",
     "seed",
     "stop",
+    "frequency_penalty",
+    "presence_penalty",
     "response_format",
     "reasoning_effort",
 }

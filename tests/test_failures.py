@@ -5,8 +5,8 @@ from urllib.parse import quote
 
 import pytest
 
-from delta.engines.endpoint import authorization
 from delta.engines.failures import Failure, failure, safe_line
+from delta.engines.settings import ServerSettings
 
 KEY = "sk-Proj-8fGh2kLm9QwErTy4ZxCv"
 IN_JSON = "".join(f"\\u{ord(letter):04x}" for letter in KEY)
@@ -97,6 +97,10 @@ def test_a_key_under_any_name_is_hidden_once_a_request_has_carried_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("LAB_CREDENTIAL", KEY)
-    assert authorization("LAB_CREDENTIAL", KEY) == {"Authorization": f"Bearer {KEY}"}
+    url = "http://127.0.0.1:1/v1"
+    server = ServerSettings(
+        base_urls=[url], key="LAB_CREDENTIAL", models={"toy": None}, concurrency=1
+    )
+    assert server.token() == KEY
     assert safe_line(f"wrong: {KEY}") == "wrong: $LAB_CREDENTIAL"
-    assert authorization("LAB_CREDENTIAL", "") == authorization("LAB_CREDENTIAL", None) == {}
+    assert server.model_copy(update={"key": None}).token() is None

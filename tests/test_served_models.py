@@ -254,12 +254,7 @@ MISTAKES: list[tuple[Change, str]] = [
     (
         server(key=VALUE),
         "engine.endpoint.servers.openai.key: allowed: null, or the name of an environment variable "
-        "in capital letters that ends in KEY, TOKEN, SECRET or PASSWORD; the key itself stays out "
-        "of this file",
-    ),
-    (
-        server(key="MY_CREDENTIALS"),
-        "engine.endpoint.servers.openai.key: allowed: null, or the name",
+        "in capital letters, such as OPENAI_API_KEY; the key itself stays out of this file",
     ),
     (
         server(models={"judge-api": {"prompt": -1.0, "completion": 1.6}}),

@@ -9,6 +9,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from delta import protocols, weights
 from delta.engines import Reply, Request, TryToAsk
+from delta.engines.failures import hide
 from delta.engines.fields import Accepts
 from delta.errors import InputError
 from delta.params import Section
@@ -96,7 +97,10 @@ class ServerSettings(Section):
     concurrency: Positive  # requests under way at once, over all its addresses
 
     def token(self) -> str | None:
-        """Return the key that the environment has. InputError where no header can carry it."""
+        """Return the key that the environment has. InputError where no header can carry it.
+
+        From here on no reason of a failure shows it.
+        """
         if self.key is None:
             return None
         token = os.environ.get(self.key, "")
@@ -105,6 +109,7 @@ class ServerSettings(Section):
                 f"${self.key} is not set: {self.base_urls[0]} wants the key that this environment "
                 "variable holds"
             )
+        hide(self.key)
         if not TOKEN.fullmatch(token):
             raise InputError(
                 f"${self.key} holds a line end, a blank or a letter beyond ASCII; expected: the "
