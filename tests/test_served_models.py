@@ -4,30 +4,25 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from io import StringIO
 from pathlib import Path
 from typing import Any, get_args
 
-import polars as pl
 import pytest
 import yaml
-from aiohttp import web
 
-from delta import fetch, gathering, outputs, rubric, weights
+from delta import fetch, gathering, rubric, weights
 from delta.check import check_content
-from delta.console import Console
 from delta.engines import Failure, Reply, Request, as_json
 from delta.engines.endpoint import EndpointError
 from delta.engines.fields import FieldName, portable_schema
 from delta.engines.settings import ServedParams, open_engine
-from delta.errors import IncompleteError, InputError
+from delta.errors import InputError
 from delta.export import origin
 from delta.fetch import ModelParams
 from delta.params import read_all
-from stages import generate, judge, verify
 from tests.answering import Server, endpoint, plain, serving
 from tests.closure import ROOT
-from tests.plan_space import enter, params_with, write_problems, write_traces
+from tests.plan_space import params_with
 from tests.strict_api import KNOWS, STANDARD, judge_at_api, strict_api
 
 KEY = "OPENAI_API_KEY"
@@ -344,115 +339,3 @@ def merged(content: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
         both = isinstance(value, dict) and isinstance(content.get(key), dict)
         content[key] = merged(content[key], value) if both else value
     return content
-
-
-# A run: generators in the process, the judge at an API
-
-
-class InProcess:
-    """Stands for vLLM in this process: right for odd samples, and it counts what it is asked."""
-
-    name = "toy"
-    asked = 0
-
-    def __init__(self, *_: object) -> None:
-        self.protocol = endpoint("http://127.0.0.1:1/v1").protocol
-
-    def render(self, messages: list[Any]) -> str:
-        return as_json(messages)
-
-    def num_tokens(self, text: str) -> int:
-        return len(text)
-
-    def ask(self, requests: Any) -> Iterator[tuple[Request, Reply]]:
-        for request in requests:
-            InProcess.asked += 1
-            yield request, Reply(f"\\boxed{{{request.sample}}}", "stop", 7, 5)
-
-
-@pytest.fixture
-def space(tmp_path: Path, api: Server, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Three problems, one generator of two samples, two votes a trace; one server."""
-    folder = enter(tmp_path, monkeypatch)
-    content = read_all(ROOT / "profiles/smoke.yaml")
-    judge_at_api(content, api.url, KEY)
-    (folder / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
-    served = ModelParams(served=KNOWS)
-    fetch.fetch("judge-api", served, outputs.model("judge-api"), lambda _: None)
-    write_problems(3)
-    monkeypatch.setattr("delta.engines.offline.Offline", InProcess)
-    monkeypatch.setattr(InProcess, "asked", 0)
-    return folder
-
-
-@pytest.mark.usefixtures("space")
-def test_generators_answer_in_the_process_and_the_judge_at_its_api(api: Server) -> None:
-    said = StringIO()
-    for stage in (generate, verify, judge):
-        stage.main(Console(said), ["zero-shot"])
-    assert InProcess.asked == 3 * 2
-    assert api.count() == 3 * 2 * 2
-    ratings = pl.read_parquet(outputs.ratings("zero-shot"))
-    assert ratings["votes"].to_list() == [[4, 4]] * 3 * 2 * 5
-    assert set(ratings["judge"]) == {"judge-api"}
-    counts = json.loads((outputs.METRICS / "judge/zero-shot.json").read_text())
-    engine = counts["judge"]["zero-shot"]["engine"]
-    assert engine == f"endpoint 2025-04-14 {','.join(sorted(STANDARD))}"
-    assert VALUE not in said.getvalue()
-    generate.main(Console(said), ["zero-shot"])
-    judge.main(Console(said), ["zero-shot"])
-    assert (InProcess.asked, api.count()) == (6, 0)
-
-
-@pytest.fixture
-def rate(space: Path) -> Callable[..., dict[str, Any]]:
-    """Judges three traces, two votes each, after changes of params.yaml; its counts."""
-    problems = pl.read_parquet(space / outputs.PROBLEMS)
-    write_traces("zero-shot", problems, ["\\boxed{1}"] * 3)
-
-    def judge_it(**changes: Any) -> dict[str, Any]:
-        content = read_all(Path("params.yaml"))
-        servers = content["engine"]["endpoint"]["servers"]
-        servers["openai"] |= changes.pop("server", {})
-        content["serving"]["judge-api"]["endpoint"] |= changes.pop("remote", {})
-        content["engine"]["endpoint"] |= changes
-        Path("params.yaml").write_text(yaml.safe_dump(content))
-        judge.main(Console(StringIO()), ["zero-shot"])
-        counts = json.loads((outputs.METRICS / "judge/zero-shot.json").read_text())
-        found: dict[str, Any] = counts["judge"]["zero-shot"]
-        return found
-
-    return judge_it
-
-
-def test_what_is_stored_needs_no_key_and_how_a_server_is_reached_shapes_no_request(
-    api: Server, rate: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rate()
-    assert api.count() == 6
-    monkeypatch.delenv(KEY)
-    dear = {"judge-api": {"prompt": 9.0, "completion": 9.0}}
-    rate(server={"base_urls": ["http://127.0.0.1:1/v1"], "models": dear, "concurrency": 1})
-    with pytest.raises(InputError, match=r"^\$OPENAI_API_KEY is not set"):
-        rate(server={"base_urls": [api.url]}, remote={"revision": "2026-01-01"})
-    assert api.count() == 0
-    monkeypatch.setenv(KEY, VALUE)
-    rate()
-    assert api.count() == 6
-
-
-def test_failed_requests_of_an_api_count_against_max_failed_of_the_stage(
-    api: Server, rate: Callable[..., Any]
-) -> None:
-    good = strict_api(VALUE)
-
-    async def sometimes(request: web.Request) -> web.StreamResponse:
-        return web.Response(status=400) if len(api.seen) == 1 else await good(request)
-
-    api.raw = sometimes
-    with pytest.raises(IncompleteError, match=r"1 of 6 requests failed, allowed: a share of 0\.0"):
-        rate(server={"concurrency": 1})
-    api.count()
-    counts = rate(max_failed=0.5)
-    assert sum(counts["failed"].values()) == 1
-    assert (counts["replies_failed"], counts["refused"]) == (1, 0)  # its vote was asked for again
