@@ -20,14 +20,14 @@ def ask_at(content: dict[str, Any], url: str, *models: str, key: str | None = No
     content["engine"]["endpoint"]["servers"] = {"loopback": server | {"concurrency": CONCURRENCY}}
 
 
-def prepare(space: Workspace, server: Server, model: Path, key: str | None = None) -> None:
-    """Everything is asked of `server`; `key` names the variable with what it wants, if anything."""
+def prepare(space: Workspace, url: str, model: Path, key: str | None = None) -> None:
+    """Let the server at `url` answer everything; `key` names the variable with its key, if any."""
 
     def change(content: dict[str, Any]) -> None:
         source = {"path": str(model), "sha256": weights.fingerprint_of(model)}
         content["models"] = {"tiny": {"folder": source}}
         content["serving"]["tiny"] = content["serving"].pop("smollm2-135m")
-        ask_at(content, server.url, "tiny", "policy", key=key)
+        ask_at(content, url, "tiny", "policy", key=key)
         for generator in content["generators"].values():
             generator["model"] = "tiny"
         content["judge"]["rater"] = "llm"
@@ -44,5 +44,5 @@ def prepare(space: Workspace, server: Server, model: Path, key: str | None = Non
 
 def fresh(folder: Path, server: Server, model: Path, key: str | None = None) -> Workspace:
     space = Workspace(folder, ROOT / "profiles/smoke.yaml")
-    prepare(space, server, model, key)
+    prepare(space, server.url, model, key)
     return space

@@ -1,5 +1,6 @@
 """A run under DVC with an engine for each model: what reruns when the judge's server changes."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 
 from tests.answering import serving
 from tests.closure import ROOT
+from tests.families import write_family
 from tests.served import prepare
 from tests.server import Server
 from tests.strict_api import judge_at_api, strict_api
@@ -18,6 +20,30 @@ KEY, VALUE = "OPENAI_API_KEY", "sk-a-value-that-nobody-may-see"
 JUDGED = "judge@zero-shot"
 
 
+def test_vllm_generates_in_the_process_and_an_api_judges(tmp_path: Path) -> None:
+    """16 problems, two traces each, two votes a trace."""
+    write_family(tmp_path / "model", "plain")
+    with serving() as api:
+        api.raw = strict_api(VALUE)
+        space = Workspace(tmp_path / "space", ROOT / "profiles/smoke.yaml")
+        prepare(space, "http://127.0.0.1:1/v1", tmp_path / "model")
+
+        def change(content: dict[str, Any]) -> None:
+            for model in ("tiny", "policy"):
+                del content["serving"][model]["endpoint"]
+            content["engine"]["endpoint"]["servers"] = {}
+            judge_at_api(content, api.url, KEY)
+
+        space.edit(change)
+        space.env[KEY] = VALUE
+        space.dvc("repro", JUDGED)
+        counts = json.loads((space.folder / "metrics/judge/zero-shot.json").read_text())
+        generated = json.loads((space.folder / "metrics/generate/zero-shot.json").read_text())
+        assert generated["generate"]["zero-shot"]["engine"].startswith("vllm")
+        assert counts["judge"]["zero-shot"]["engine"].startswith("endpoint 2025-04-14 ")
+        assert counts["judge"]["zero-shot"]["votes"] == api.count() == 16 * 2 * 2
+
+
 def test_a_judge_at_an_api_reruns_with_what_it_serves_and_not_with_how_it_is_reached(
     tmp_path: Path,
 ) -> None:
@@ -26,7 +52,7 @@ def test_a_judge_at_an_api_reruns_with_what_it_serves_and_not_with_how_it_is_rea
     with Server() as own, serving() as api:
         api.raw = strict_api(VALUE)
         space = Workspace(tmp_path / "space", ROOT / "profiles/smoke.yaml")
-        prepare(space, own, tmp_path / "model")
+        prepare(space, own.url, tmp_path / "model")
         space.edit(lambda content: judge_at_api(content, api.url, KEY))
         space.env.pop(KEY, None)
         said = space.dvc("repro", JUDGED, ok=False)
