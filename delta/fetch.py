@@ -8,7 +8,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from delta import imports, openr1, packages, recording, weights
+from delta import imports, openr1, outputs, packages, recording, weights
 from delta.errors import InputError
 from delta.imports import TableTraces
 from delta.openr1 import OpenR1Traces
@@ -80,8 +80,7 @@ def fetch(name: str, params: ModelParams, target: Path, tell: Tell) -> str:
         source = _put(key, params, part, tell)
         weights.complete(part)
         fingerprint = weights.stamp(part, source)
-        shutil.rmtree(target, ignore_errors=True)
-        part.rename(target)
+        outputs.replace_folder(target, part)
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return fingerprint

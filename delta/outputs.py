@@ -1,6 +1,7 @@
 """Where every stage's files lie, and how its counts are written for `dvc metrics`."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,14 @@ def write_counts(path: Path, counts: dict[str, Any], *keys: str) -> None:
     for key in reversed(keys):
         nested = {key: nested}
     write_text(path, json.dumps(nested, indent=2) + "\n")
+
+
+def replace_folder(folder: Path, part: Path) -> None:
+    """Put `part` where `folder` is. A link that stands there is removed, not what it leads to."""
+    if folder.is_symlink():
+        folder.unlink()
+    shutil.rmtree(folder, ignore_errors=True)
+    part.rename(folder)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
+from delta import outputs
 from delta.browse import page
 from delta.errors import InputError
 from delta.records import SIDES
@@ -67,8 +68,7 @@ def write(
     index = _index(run, selected, problems, places)
     _write_packed(part, "index", index)
     (part / "index.html").write_text(page.html(), encoding="utf-8")
-    shutil.rmtree(folder, ignore_errors=True)
-    part.rename(folder)
+    outputs.replace_folder(folder, part)
     files = [file for file in folder.rglob("*") if file.is_file()]
     return {
         "pairs": selected.height,
