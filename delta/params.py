@@ -24,6 +24,7 @@ LARGEST = 1_000_000  # bytes
 MOST = 100_000  # values, aliases written out
 DEEPEST = 50  # levels
 DIGITS = 18  # of a whole number: it stays below 2^63
+SECRET = "secret"  # the type of an error whose message must not repeat the value
 STRING, INTEGER, MERGE = (f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "merge"))
 NAME = r"^[A-Za-z0-9_-]{1,64}$"  # names become stage names and file names
 Name = Annotated[str, pydantic.StringConstraints(pattern=NAME)]
@@ -179,6 +180,8 @@ def _explain(name: str, model: Any, content: Any, error: pydantic.ValidationErro
         return f"{key} is not known; allowed: {', '.join(allowed)}"
     if first["type"] == "missing":
         return f"{key} is missing ({first['msg'].lower()})"
+    if first["type"] == SECRET:
+        return f"{key}: {first['msg']}"
     hint = ""
     if first["type"].startswith(("float", "int")):
         hint = _number_hint(first["input"], whole=first["type"].startswith("int"))

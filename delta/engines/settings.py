@@ -1,17 +1,32 @@
 """Which engine answers, with which settings, and how it samples. Opening one costs nothing yet."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Protocol, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from delta import protocols
 from delta.engines import Reply, Request, TryToAsk
-from delta.params import Section
+from delta.params import SECRET, Section
 from delta.records import Message
 
 Positive = Annotated[int, Field(ge=1)]
-Url = Annotated[str, Field(pattern=r"^https?://[^@/]+(/[^@]*)?$")]
+
+
+def _without_key(address: str) -> str:
+    """Only a host and a path: a user, a password, a query or a fragment may hold a key."""
+    if not re.fullmatch(r"https?://[\w.:\[\]-]+(/[\w.~%:+,/-]*)?", address):
+        raise PydanticCustomError(
+            SECRET,
+            "allowed: http(s)://host:port/path without user, password or query; a key is taken "
+            "from $OPENAI_API_KEY",
+        )
+    return address
+
+
+Url = Annotated[str, AfterValidator(_without_key)]
 
 
 class ServingParams(Section):
