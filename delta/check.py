@@ -140,10 +140,10 @@ def _recordings(params: Params) -> Iterator[str]:
                     where = f"problems.sources.{recording.source}.{kind}.{field}"
                     yield f"{key}.{kind}.{field}: allowed: that of {where}"
     for name, model in params.models.items():
-        kind, source = ("hub", model.hub) if model.hub is not None else ("folder", model.folder)
-        if source is not None and source.code != params.serving[name].trust_remote_code:
+        kind, origin = ("hub", model.hub) if model.hub else ("folder", model.folder)
+        if origin is not None and origin.code != params.serving[name].trust_remote_code:
             yield (
-                f"models.{name}.{kind}.code = {source.code}: serving.{name}.trust_remote_code is "
+                f"models.{name}.{kind}.code = {origin.code}: serving.{name}.trust_remote_code is "
                 f"{params.serving[name].trust_remote_code}; allowed: both or none"
             )
 

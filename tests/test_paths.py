@@ -4,6 +4,7 @@ DVC removes what a stage writes before the stage's first command could look at a
 itself must refuse to be read.
 """
 
+import copy
 import re
 from collections.abc import Callable, Iterator
 from contextlib import chdir
@@ -15,11 +16,12 @@ import yaml
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
-from delta.check import check
+from delta.check import check, check_content
 from delta.errors import InputError
 from tests.closure import ROOT
 from tests.workspace import Workspace
 
+CONTENT = yaml.safe_load((ROOT / "params.yaml").read_text())
 GRAPH = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 WRITTEN = ("outs", "metrics", "plots")
 SECTIONS = ("models", "generators", "benchmarks", "evaluation.models")
@@ -122,7 +124,9 @@ def edited(scene: Scene) -> Iterator[Scene]:
 
 
 def stage_of(section: str) -> str:
-    return next(name for name, stage in GRAPH.items() if stage.get("foreach") == f"${{{section}}}")
+    return next(
+        str(name) for name, stage in GRAPH.items() if stage.get("foreach") == f"${{{section}}}"
+    )
 
 
 def values_in_paths(stage: dict[str, Any], *kinds: str) -> set[str]:
@@ -169,7 +173,7 @@ def test_dvc_reads_no_stage_without_a_name(edited: Scene) -> None:
 
 
 @pytest.mark.parametrize("key", VALUES)
-@pytest.mark.parametrize("value", ["../../../victim", "/", "..", ""])
+@pytest.mark.parametrize("value", ["../../../victim", "/"])
 def test_dvc_reads_no_stage_that_would_hash_a_folder_elsewhere(
     edited: Scene, key: str, value: str
 ) -> None:
@@ -202,10 +206,11 @@ def test_no_command_touches_what_such_a_name_leads_to(
     "name",
     ["../x", "/x", "a b", "a@b", "${x}", "a\x00b", "x/../y", "-" + 64 * "n", "ä", "x\n", "."],
 )
-def test_the_check_names_a_name_that_is_none(edited: Scene, section: str, name: str) -> None:
-    edited.space.edit(params_with(section, name))
+def test_the_check_names_a_name_that_is_none(section: str, name: str) -> None:
+    content = copy.deepcopy(CONTENT)
+    params_with(section, name)(content)
     with pytest.raises(InputError) as caught:
-        check(edited.clone / "params.yaml")
+        check_content(content, "params.yaml")
     message = str(caught.value)
     assert section.split(".", maxsplit=1)[0] in message
     assert "\n" not in message
