@@ -70,7 +70,7 @@ class Protocol(Section):
         if self.date is not None:
             # Templates call this function for today's date: prompts would change every day.
             arguments["strftime_now"] = datetime.date.fromisoformat(self.date).strftime
-        with _limits(f"{tokenizer.name_or_path}: its chat template"):
+        with _limits(f"{getattr(tokenizer, 'name_or_path', 'the tokenizer')}: its chat template"):
             text: str = tokenizer.apply_chat_template(
                 messages, tokenize=False, add_generation_prompt=True, **arguments
             )
