@@ -136,7 +136,7 @@ def _limits(what: str) -> Iterator[None]:
     finally:
         if in_time:
             signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, before)
+            signal.signal(signal.SIGALRM, before or signal.SIG_DFL)  # None: one that C code set
 
 
 @cache
