@@ -6,6 +6,7 @@ itself must refuse to be read.
 
 import copy
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import chdir
 from pathlib import Path
@@ -45,7 +46,6 @@ LEADING_OUT = (
     "../traces/../../victim",
     "/" + "../" * 40 + "{folder}/victim",
     "{folder}/victim",
-    "../" * 3 + "other/victim",  # a folder with a params.yaml of its own
     "..",
     ".",
     "../x",
@@ -82,6 +82,10 @@ class Scene:
             (place / "victim.parquet").write_text("mine")
             (place / "victim.json").write_text("mine")
         (folder / "other/params.yaml").write_text("of: another project\n")
+        (folder / "other/delta/prompts").mkdir(parents=True)
+        copied = shutil.copytree(self.clone / "delta/prompts", folder / "twin/delta/prompts")
+        assert (copied / "theorem.yaml").is_file()
+        shutil.copy(self.clone / "params.yaml", folder / "twin/params.yaml")
 
     def untouched(self) -> dict[str, Any]:
         """Content, mode and time of every file that is the user's or the project's."""
@@ -162,6 +166,22 @@ def test_dvc_reads_no_stage_whose_name_leads_elsewhere(
     assert f"{stage_of(section)}@{name}" in message
     assert "params.yaml" in message
     assert "\n" not in message
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("../other/victim", r"other/delta/prompts/theorem\.yaml' does not exist"),
+        ("../twin/victim", r"cannot redefine '.*' from '\.\./twin/params\.yaml'"),
+    ],
+)
+def test_another_project_with_such_files_and_another_clone_are_elsewhere_too(
+    edited: Scene, section: str, name: str, said: str
+) -> None:
+    edited.space.edit(params_with(section, name))
+    with chdir(edited.clone), Repo() as repo, pytest.raises(DvcException, match=said):
+        _ = repo.index.stages
 
 
 def test_dvc_reads_no_stage_without_a_name(edited: Scene) -> None:
