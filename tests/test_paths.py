@@ -17,6 +17,7 @@ import yaml
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
+from delta import outputs
 from delta.check import check, check_content
 from delta.errors import InputError
 from tests.closure import ROOT
@@ -266,3 +267,15 @@ def test_a_link_in_the_place_of_an_output_is_not_followed(scene: Scene) -> None:
     assert (folder / "file").read_text() == "mine"
     assert [path.name for path in folder.iterdir()] == ["file"]
     assert not place.is_symlink()
+
+
+def test_a_stage_writes_into_its_own_folder_and_not_where_a_link_leads(tmp_path: Path) -> None:
+    mine, folder = tmp_path / "mine", tmp_path / "answers"
+    mine.mkdir()
+    (mine / "products.parquet").write_text("mine")
+    folder.symlink_to(mine)
+    outputs.remove_link(folder)
+    outputs.write_text(folder / "products.parquet", "theirs")
+    outputs.remove_link(folder)  # a folder stays
+    assert (mine / "products.parquet").read_text() == "mine"
+    assert (folder / "products.parquet").read_text() == "theirs"
