@@ -196,11 +196,12 @@ def _recordings(params: Params) -> Iterator[str]:
                     yield f"{key}.{kind}.{field}: allowed: that of {where}"
     for name, model in params.models.items():
         serving = params.serving[name]
-        if model.hub is None or isinstance(serving, ServedParams):
+        if isinstance(serving, ServedParams):
             continue
-        if model.hub.code != serving.trust_remote_code:
+        kind, origin = ("hub", model.hub) if model.hub else ("folder", model.folder)
+        if origin is not None and origin.code != serving.trust_remote_code:
             yield (
-                f"models.{name}.hub.code = {model.hub.code}: serving.{name}.trust_remote_code is "
+                f"models.{name}.{kind}.code = {origin.code}: serving.{name}.trust_remote_code is "
                 f"{serving.trust_remote_code}; allowed: both or none"
             )
 

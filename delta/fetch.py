@@ -11,7 +11,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from delta import imports, openr1, packages, recording, weights
+from delta import chat_templates, imports, openr1, outputs, packages, recording, weights
 from delta.errors import InputError
 from delta.imports import TableTraces
 from delta.openr1 import OpenR1Traces
@@ -21,8 +21,9 @@ from delta.sources import Commit, check_pinned
 
 Tell = Callable[[str], None]
 
-# Of the top level only: sub-folders (original/, metal/) hold the weights a second time, in forms
-# of other programs, and so do consolidated files. Pickled weights can run code; they stay away.
+# From the hub or a folder, and of the top level only: sub-folders (original/, metal/) hold the
+# weights a second time, in forms of other programs, and so do consolidated files. Pickled weights
+# can run code; they stay away.
 WANTED = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"]
 UNWANTED = ["*/*", "consolidated*"]
 
@@ -36,6 +37,7 @@ class HubSource(Section):
 class FolderSource(Section):
     path: str
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]  # its fingerprint; the error tells it
+    code: bool = False  # as of the hub; what is not asked for stays away
 
 
 class RecordingSource(Section):
@@ -87,9 +89,9 @@ def fetch(name: str, params: ModelParams, target: Path, tell: Tell) -> str:
     try:
         source = _put(key, params, part, tell)
         weights.complete(part)
+        chat_templates.check(key, part)
         fingerprint = weights.stamp(part, source)
-        shutil.rmtree(target, ignore_errors=True)
-        part.rename(target)
+        outputs.replace_folder(target, part)
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return fingerprint
@@ -148,11 +150,32 @@ def _from_hub(key: str, source: HubSource, target: Path) -> None:
             f"{key}.hub = {source.repository} at {source.revision}: not downloaded: "
             f"{_advice(source, error)}"
         ) from error
-    # An offline cache may hold more than was asked for.
-    for path in sorted(Path(folder).iterdir()):
-        wanted = any(path.match(pattern) for pattern in allowed)
-        if path.is_file() and wanted and not path.match(UNWANTED[1]):
+    _copy(f"{key}.hub", Path(folder), source.code, target)
+
+
+def _copy(key: str, folder: Path, code: bool, target: Path) -> None:
+    """The files of a model, and no more: an offline cache or a folder may hold anything."""
+    home = folder.resolve()
+    if home.parent.name == "snapshots":
+        home = home.parents[1]  # of the hub's cache, where snapshots are links to blobs beside them
+    for path in sorted(folder.iterdir()):
+        wanted = any(path.match(pattern) for pattern in [*WANTED, *(["*.py"] if code else [])])
+        if not wanted or path.match(UNWANTED[1]) or path.name == weights.CARD:
+            continue
+        if path.is_symlink() and not _real(path).is_relative_to(home):
+            raise InputError(
+                f"{key}: {path} is a link that leads out of the folder; allowed: files, and links "
+                "within it"
+            )
+        if path.is_file():
             shutil.copyfile(path, target / path.name)
+
+
+def _real(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except RuntimeError:  # a link that leads to itself
+        return Path("/")
 
 
 def _advice(source: HubSource, error: Exception) -> str:
@@ -186,8 +209,7 @@ def _from_folder(key: str, source: FolderSource, target: Path) -> None:
         raise InputError(
             f"{key}.folder.path = {source.path!r}: not a model folder; it holds no config.json"
         )
-    shutil.copytree(folder, target, dirs_exist_ok=True)
-    (target / weights.CARD).unlink(missing_ok=True)
+    _copy(f"{key}.folder.path", folder, source.code, target)
     if (found := weights.fingerprint_of(target)) != source.sha256:
         raise InputError(
             f"{key}.folder.sha256 of {source.path} = {found}, allowed: {source.sha256}"

@@ -1,6 +1,7 @@
 """Where every stage's files lie, and how its counts are written for `dvc metrics`."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +48,12 @@ def second_ratings(generator: str) -> Path:
     return DATA / "second" / f"{generator}.parquet"
 
 
+def answer_folder(model_name: str) -> Path:
+    return DATA / "answers" / model_name
+
+
 def answers(model_name: str, benchmark: str) -> Path:
-    return DATA / "answers" / model_name / f"{benchmark}.parquet"
+    return answer_folder(model_name) / f"{benchmark}.parquet"
 
 
 def score(model_name: str) -> Path:
@@ -62,6 +67,19 @@ def write_counts(path: Path, counts: dict[str, Any], *keys: str) -> None:
     for key in reversed(keys):
         nested = {key: nested}
     write_text(path, json.dumps(nested, indent=2) + "\n")
+
+
+def replace_folder(folder: Path, part: Path) -> None:
+    """Put `part` where `folder` is. A link that stands there is removed, not what it leads to."""
+    remove_link(folder)
+    shutil.rmtree(folder, ignore_errors=True)
+    part.rename(folder)
+
+
+def remove_link(folder: Path) -> None:
+    """Remove a link where a stage's own folder is to be: what is written goes nowhere else."""
+    if folder.is_symlink():
+        folder.unlink()
 
 
 def write_text(path: Path, text: str) -> None:

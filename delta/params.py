@@ -3,17 +3,29 @@
 Every section's class stands beside the code that uses it; this file only reads and explains.
 """
 
+import math
+import warnings
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import pydantic
-import yaml
+from ruamel.yaml import YAML
+from ruamel.yaml.composer import MaxDepthExceededError
+from ruamel.yaml.error import YAMLError
+from ruamel.yaml.nodes import MappingNode, ScalarNode
 
 from delta.errors import InputError
 
 PARAMS_FILE = Path("params.yaml")
 # dvc.stage.cache hashes parameters without these keys, which it means to drop from outputs only.
 UNSEEN = ("size", "nfiles")
+# Far above what a file of parameters holds, and read within a second.
+LARGEST = 1_000_000  # bytes
+MOST = 100_000  # values, aliases written out
+DEEPEST = 50  # levels
+DIGITS = 18  # of a whole number: it stays below 2^63
+SECRET = "secret"  # the type of an error whose message must not repeat the value
+STRING, INTEGER, MERGE = (f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "merge"))
 NAME = r"^[A-Za-z0-9_-]{1,64}$"  # names become stage names and file names
 Name = Annotated[str, pydantic.StringConstraints(pattern=NAME)]
 
@@ -29,45 +41,97 @@ class Section(pydantic.BaseModel):
 S = TypeVar("S")
 
 
-class _UniqueKeys(yaml.SafeLoader):
-    """PyYAML keeps the last of two equal keys without a word; here that is an error."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: ARG002
-        mapping: dict[Any, Any] = {}
-        for key_node, value_node in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, str):
-                raise InputError(f"{PARAMS_FILE}: key {key!r} is not a string; put it in quotes")
-            if key in UNSEEN:
-                raise InputError(
-                    f"{PARAMS_FILE}: key {key!r} in line {key_node.start_mark.line + 1}: DVC's run "
-                    "cache does not see keys of that name, so that a change of its value could "
-                    "bring back old results; take another name"
-                )
-            if key in mapping:
-                raise InputError(
-                    f"{PARAMS_FILE}: key {key!r} stands twice, again in line "
-                    f"{key_node.start_mark.line + 1}; keep one"
-                )
-            mapping[key] = self.construct_object(value_node, deep=True)
-        return mapping
-
-
-# lm-format-enforcer, which vLLM imports, makes every SafeLoader read dates as strings.
-_UniqueKeys.add_constructor("tag:yaml.org,2002:timestamp", yaml.SafeLoader.construct_yaml_timestamp)
-
-
 def read_all(path: Path = PARAMS_FILE) -> dict[str, Any]:
-    """The whole file as plain values."""
+    """The whole file as plain values, by the rules of YAML 1.2, as DVC reads and writes it.
+
+    Raises InputError, with the line, for what no file of parameters needs and a hostile one has:
+    values without end by aliases, nesting, numbers of thousands of digits.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; run from the project's root")
+    if (size := path.stat().st_size) > LARGEST:
+        raise InputError(f"{path}: has {size} bytes; allowed: up to {LARGEST}")
+    parser = YAML(typ="safe")
+    parser.max_depth = DEEPEST
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file; run from the project's root") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+        with warnings.catch_warnings(action="ignore"):  # of what YAML 1.1 would read otherwise
+            node = parser.compose(path.read_text(encoding="utf-8"))
+            if node is not None:
+                _Nodes(path).check(node)
+            content = None if node is None else parser.constructor.construct_document(node)
+    except InputError:
+        raise
+    except MaxDepthExceededError:
+        raise InputError(f"{path}: nested deeper than {DEEPEST} levels") from None
+    except (YAMLError, ValueError, TypeError, LookupError, AttributeError) as error:
+        raise InputError(f"{path}: not YAML: {_problem(error)}") from error
     if not isinstance(content, dict):
         raise InputError(f"{path}: holds {type(content).__name__}, allowed: a mapping of sections")
     return content
+
+
+def _problem(error: Exception) -> str:
+    mark = getattr(error, "problem_mark", None)
+    place = "" if mark is None else f"line {mark.line + 1}: "
+    return place + " ".join(str(getattr(error, "problem", None) or error).split())
+
+
+class _Nodes:
+    """The parsed file, looked at before any value is made of it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.seen: dict[int, tuple[int, int]] = {}  # an alias leads to a node again
+
+    def check(self, node: Any) -> tuple[int, int]:
+        """How many values `node` stands for and on how many levels, aliases written out."""
+        if id(node) not in self.seen:
+            self.seen[id(node)] = (1, DEEPEST)  # while it is open: an alias to itself has no end
+            if isinstance(node, ScalarNode):
+                self._check_digits(node)
+                inner = []
+            elif isinstance(node, MappingNode):
+                self._check_keys(node)
+                inner = [part for entry in node.value for part in entry]
+            else:
+                inner = node.value
+            below = [self.check(part) for part in inner]
+            values = 1 + sum(values for values, _ in below)
+            levels = 1 + max((levels for _, levels in below), default=0)
+            if values > MOST:
+                raise self._mistake(node, f"aliases make more than {MOST} values of it")
+            if levels > DEEPEST:
+                raise self._mistake(node, f"nested deeper than {DEEPEST} levels")
+            self.seen[id(node)] = (values, levels)
+        return self.seen[id(node)]
+
+    def _check_digits(self, node: ScalarNode) -> None:
+        if node.tag == INTEGER and len(node.value) > DIGITS:
+            raise self._mistake(
+                node,
+                f"{node.value[:DIGITS]}... is a number of {len(node.value)} digits; allowed: up to "
+                f"{DIGITS} (a text of digits stands in quotes)",
+            )
+
+    def _check_keys(self, node: MappingNode) -> None:
+        """The parser keeps some equal keys without a word, and DVC's run cache loses others."""
+        seen = set()
+        for key, _ in node.value:
+            if key.tag not in (STRING, MERGE):
+                shown = key.value if isinstance(key, ScalarNode) else "of several values"
+                raise self._mistake(key, f"key {shown[:DIGITS]} is not a string; put it in quotes")
+            if key.value in UNSEEN:
+                raise self._mistake(
+                    key,
+                    f"key {key.value!r}: DVC's run cache does not see keys of that name, so that a "
+                    "change of its value could bring back old results; take another name",
+                )
+            if key.value in seen:
+                raise self._mistake(key, f"key {key.value!r} stands twice; keep one")
+            seen.add(key.value)
+
+    def _mistake(self, node: Any, what: str) -> InputError:
+        return InputError(f"{self.path}: line {node.start_mark.line + 1}: {what}")
 
 
 def value(name: str, path: Path = PARAMS_FILE) -> Any:
@@ -116,6 +180,8 @@ def _explain(name: str, model: Any, content: Any, error: pydantic.ValidationErro
         return f"{key} is not known; allowed: {', '.join(allowed)}"
     if first["type"] == "missing":
         return f"{key} is missing ({first['msg'].lower()})"
+    if first["type"] == SECRET:
+        return f"{key}: {first['msg']}"
     hint = ""
     if first["type"].startswith(("float", "int")):
         hint = _number_hint(first["input"], whole=first["type"].startswith("int"))
@@ -144,19 +210,17 @@ def _place(content: Any, loc: tuple[int | str, ...]) -> tuple[list[str], Any]:
 
 
 def _number_hint(given: Any, whole: bool) -> str:
-    """YAML 1.1 reads 5e-8 as a string: say how to write it."""
-    if not isinstance(given, str):
-        return ""
+    """How to write a number that stands in quotes, or a whole one that stands as a fraction."""
     try:
         number = float(given)
-    except ValueError:
+    except (ValueError, TypeError, OverflowError):
         return ""
-    mantissa, _, exponent = given.lower().partition("e")
-    if whole and number.is_integer():
-        written = str(int(number))
-    else:
-        written = f"{float(mantissa)}e{exponent}" if exponent else repr(number)
-    return f" (a string; write {written} without quotes)"
+    if not math.isfinite(number) or (whole and not number.is_integer()):
+        return ""
+    written = str(int(number)) if whole else str(given).strip()
+    if isinstance(given, str):
+        return f" (a string; write {written} without quotes)"
+    return f" (write {written})" if whole and isinstance(given, float) else ""
 
 
 def _keys_at(model: Any, place: list[str], given: dict[str, Any]) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from delta import weights
+from delta import outputs, weights
 from delta.train import TrainParams
 
 NOT_COPIED = (weights.CARD, "model.safetensors.index.json")
@@ -61,8 +61,7 @@ def save(
         if file.is_file() and not weights_or_card and not (part / file.name).exists():
             shutil.copy2(file, part / file.name)  # tokenizer, template, generation settings
     fill(part)
-    shutil.rmtree(target, ignore_errors=True)
-    part.rename(target)
+    outputs.replace_folder(target, part)
     return moved(model, base)
 
 

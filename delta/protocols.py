@@ -1,8 +1,12 @@
 """How a family of models is spoken to, and where in its replies the reasoning ends."""
 
 import datetime
-from collections.abc import Sequence
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
+from types import FrameType
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import yaml
@@ -15,6 +19,7 @@ from delta.prompts import HERE
 from delta.records import Message
 
 FILE = HERE / "protocols.yaml"
+LIMIT_S = 10.0  # for one prompt: real templates take a millisecond
 
 
 class Split(NamedTuple):
@@ -65,9 +70,10 @@ class Protocol(Section):
         if self.date is not None:
             # Templates call this function for today's date: prompts would change every day.
             arguments["strftime_now"] = datetime.date.fromisoformat(self.date).strftime
-        text: str = tokenizer.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=True, **arguments
-        )
+        with _limits(f"{getattr(tokenizer, 'name_or_path', 'the tokenizer')}: its chat template"):
+            text: str = tokenizer.apply_chat_template(
+                messages, tokenize=False, add_generation_prompt=True, **arguments
+            )
         return text
 
     def split(self, text: str, prompt: str = "") -> Split:
@@ -105,6 +111,36 @@ class Protocol(Section):
         if answer is None:
             return opened
         return opened + self.ends + (self.header_ends or "") + answer.lstrip()
+
+
+class _TooSlow(BaseException):
+    """No Exception: nothing on the way may take it for one of its own."""
+
+
+@contextmanager
+def _limits(what: str) -> Iterator[None]:
+    """InputError where a template takes longer than one may, or fails. A signal stops any loop; it
+    reaches the main thread alone, which is the one that renders."""
+    in_time = threading.current_thread() is threading.main_thread()
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        raise _TooSlow
+
+    before = signal.signal(signal.SIGALRM, stop) if in_time else None
+    try:
+        if in_time:
+            signal.setitimer(signal.ITIMER_REAL, LIMIT_S)
+        yield
+    except _TooSlow:
+        raise InputError(
+            f"{what} does not end within {LIMIT_S} s; allowed: one that does"
+        ) from None
+    except Exception as error:
+        raise InputError(f"{what}: {type(error).__name__}: {error}") from error
+    finally:
+        if in_time:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before or signal.SIG_DFL)  # None: one that C code set
 
 
 @cache

@@ -61,7 +61,7 @@ def complete(folder: Path) -> None:
     shards = ["model.safetensors"]
     index = folder / "model.safetensors.index.json"
     if index.is_file():
-        shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        shards = _shards(index)
     for needed in ("config.json", "tokenizer_config.json", *shards):
         if not (folder / needed).is_file():
             raise InputError(f"{folder / needed}: no such file; the model folder is not whole")
@@ -82,3 +82,15 @@ def served_name(folder: Path) -> str | None:
         return None
     name: str = json.loads(path.read_text(encoding="utf-8"))["served"]
     return name
+
+
+def _shards(index: Path) -> list[str]:
+    """The files that hold the weights; InputError where the index names others than beside it."""
+    try:
+        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        beside = all(Path(name).name == name for name in names)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise InputError(f"{index}: damaged; it names no files of weights") from error
+    if not beside:
+        raise InputError(f"{index}: names files in other folders; allowed: files beside it")
+    return names

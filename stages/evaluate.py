@@ -31,6 +31,7 @@ def main(console: Console, argv: list[str]) -> None:
     boxed = {"sandbox": sandbox.mode(grading.code)} if with_code else {}
     asked, replies, engine, protocol = ask_model(console, name, asked_of, questions)
     scores: dict[str, dict[str, Any]] = {}
+    outputs.remove_link(outputs.answer_folder(name))
     golds = {one: tables.rows(outputs.questions(one), GOLD, AT_ONCE) for one in asked_of}
     for one, rows in answers(grading, asked, replies, protocol, golds).items():
         tables.write(outputs.answers(name, one), rows, ANSWER)

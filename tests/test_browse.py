@@ -83,6 +83,21 @@ def test_long_traces_are_spread_over_files(tmp_path: Path) -> None:
     assert columns["rejected_at"] == [[0, 2], [1, 0]]  # the first file is full after 600,001
 
 
+def test_of_a_trace_of_50_mb_the_page_shows_the_ends_and_says_so(tmp_path: Path) -> None:
+    text = "first " + "x" * 50_000_000 + " last"
+    counts = built(tmp_path, toy([(text, "b"), ("z", "v")]))
+    assert counts["bytes"] < 1_000_000
+    columns = content(tmp_path, "index")["columns"]
+    assert columns["chosen_length"] == [50_000_011, 1]
+    file, number = columns["chosen_at"][0]
+    ((kind, shown),) = content(tmp_path, str(file))[number]["parts"]
+    assert kind == "answer"
+    assert shown.startswith("first xxx")
+    assert shown.endswith("xxx last")
+    assert "[49,500,011 characters are left out here: this page shows 500,000 of a text" in shown
+    assert len(shown) < 501_000
+
+
 def test_the_parts_of_a_trace_are_its_whole_text() -> None:
     row = trace("p", "g", 0, "<think>\na é\n</think>\n\nb")
     row |= {"reasoning_start": 8, "reasoning_end": 11, "answer_start": 22}

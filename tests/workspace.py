@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from ruamel.yaml import YAML
 
 from tests.closure import ROOT
 
@@ -102,7 +103,7 @@ class Workspace:
 
     def edit(self, change: Callable[[dict[str, Any]], None]) -> None:
         path = self.folder / "params.yaml"
-        content = yaml.safe_load(path.read_text())
+        content = YAML(typ="safe").load(path.read_text())  # as DVC: it may have written the file
         change(content)
         path.write_text(yaml.safe_dump(content, sort_keys=False))
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
+from delta import outputs
 from delta.browse import page
 from delta.errors import InputError
 from delta.records import SIDES
@@ -20,6 +21,7 @@ Counts = dict[str, Any]
 
 # Characters of traces in a file: about 200 kB packed, so that a pair opens at once.
 FILE_CHARACTERS = 500_000
+LONGEST = 500_000  # of one text: a browser draws so many in a second, and millions never
 BATCH = 256  # traces in memory at once
 OF_A_VERDICT = ("outcome", "extracted", "reason", "decided_by")
 OF_A_RATING = ("dimension", "votes", "refused", "justification", "deductions")
@@ -67,8 +69,7 @@ def write(
     index = _index(run, selected, problems, places)
     _write_packed(part, "index", index)
     (part / "index.html").write_text(page.html(), encoding="utf-8")
-    shutil.rmtree(folder, ignore_errors=True)
-    part.rename(folder)
+    outputs.replace_folder(folder, part)
     files = [file for file in folder.rglob("*") if file.is_file()]
     return {
         "pairs": selected.height,
@@ -133,14 +134,30 @@ def _write_traces(folder: Path, found: Iterable[tuple[str, Row]]) -> dict[str, _
     for name, trace in found:
         characters = sum(len(piece) for _, piece in trace["parts"])
         places[name] = _Place(file, len(waiting), characters)
-        waiting.append(trace)
-        held += characters
+        waiting.append(_shortened(trace))
+        held += min(characters, LONGEST)
         if held >= FILE_CHARACTERS:
             _write_packed(folder, str(file), waiting)
             waiting, held, file = [], 0, file + 1
     if waiting:
         _write_packed(folder, str(file), waiting)
     return places
+
+
+def _shortened(value: Any) -> Any:
+    """The same with the middle of every text left out that is longer than a page can show."""
+    if isinstance(value, dict):
+        return {key: _shortened(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_shortened(inner) for inner in value]
+    if not isinstance(value, str) or len(value) <= LONGEST:
+        return value
+    half = LONGEST // 2
+    note = (
+        f"[{len(value) - LONGEST:,} characters are left out here: this page shows {LONGEST:,} of a "
+        "text, its table in data/ has all]"
+    )
+    return f"{value[:half]}\n\n{note}\n\n{value[-half:]}"
 
 
 def _write_packed(folder: Path, name: str, content: Any) -> None:
@@ -174,7 +191,9 @@ def _index(
         columns[f"{side}_length"] = [place.characters for place in found]
     return {
         "about": _about(run, ordered, [name.removeprefix("delta_") for name in names]),
-        "problems": used.select("problem_id", "statement", "gold_answer", "source").to_dicts(),
+        "problems": _shortened(
+            used.select("problem_id", "statement", "gold_answer", "source").to_dicts()
+        ),
         "columns": columns,
     }
 

@@ -5,20 +5,34 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol, Self
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
+from pydantic_core import PydanticCustomError
 
 from delta import protocols, weights
 from delta.engines import Reply, Request, TryToAsk
 from delta.engines.failures import hide
 from delta.engines.fields import Accepts
 from delta.errors import InputError
-from delta.params import Section
+from delta.params import SECRET, Section
 from delta.records import Message
 
 Positive = Annotated[int, Field(ge=1)]
-Url = Annotated[str, Field(pattern=r"^https?://[^@/]+(/[^@]*)?$")]
 TOKEN = re.compile(r"[\x21-\x7e]+")  # what a header can carry
 USD = Annotated[float, Field(ge=0)]
+
+
+def _without_key(address: str) -> str:
+    """Only a host and a path: a user, a password, a query or a fragment may hold a key."""
+    if not re.fullmatch(r"https?://[\w.:\[\]-]+(/[\w.~%:+,/-]*)?", address):
+        raise PydanticCustomError(
+            SECRET,
+            "allowed: http(s)://host:port/path without user, password or query; a key is taken "
+            "from the variable that `key` names",
+        )
+    return address
+
+
+Url = Annotated[str, AfterValidator(_without_key)]
 
 
 class RemoteParams(Section):
