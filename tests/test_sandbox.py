@@ -21,7 +21,7 @@ import pytest
 import yaml
 
 from delta.errors import InputError
-from delta.graders import packed, sandbox, sandbox_inside
+from delta.graders import bubblewrap, packed, sandbox, sandbox_inside
 from delta.graders.code import grade
 from delta.graders.sandbox import CodeParams, Job, run
 from tests.closure import ROOT
@@ -240,12 +240,12 @@ print(threading.active_count())
 """
     slow = PARAMS.model_copy(update={"limit_s": 20.0})
     with ThreadPoolExecutor(8) as pool:
-        ran = list(pool.map(lambda _: run(Job("stdin", (program,)), "", slow), range(16)))
+        ran = list(pool.map(lambda _: run(Job("stdin", (program,)), slow), range(16)))
     assert [(one.reason, one.output) for one in ran] == [(None, "1\n")] * 16
 
 
 def test_a_fixed_hash_seed_makes_two_runs_equal() -> None:
-    outputs = {run(Job("stdin", ("print(set('abcdefgh'))",)), "", PARAMS).output for _ in range(3)}
+    outputs = {run(Job("stdin", ("print(set('abcdefgh'))",)), PARAMS).output for _ in range(3)}
     assert len(outputs) == 1
 
 
@@ -257,7 +257,7 @@ for name in ("AS", "NPROC", "FSIZE", "CORE"):
 print(resource.getrlimit(resource.RLIMIT_CPU))
 print(sorted(os.environ), os.getcwd(), os.uname().nodename, open("/proc/self/oom_score_adj").read())
 """
-    assert run(Job("stdin", (program,)), "", PARAMS).output.split("\n") == [
+    assert run(Job("stdin", (program,)), PARAMS).output.split("\n") == [
         "AS 268435456",
         "NPROC 8",
         "FSIZE 4194304",
@@ -271,7 +271,7 @@ print(sorted(os.environ), os.getcwd(), os.uname().nodename, open("/proc/self/oom
 
 def test_a_program_that_uses_two_cores_ends_by_its_cpu_time() -> None:
     busy = "import os\nfor _ in range(3): os.fork()\nwhile True: pass"
-    assert run(Job("stdin", (busy,)), "", PARAMS).reason == "time_limit"
+    assert run(Job("stdin", (busy,)), PARAMS).reason == "time_limit"
 
 
 def test_the_mode_is_known_before_anything_runs() -> None:
@@ -286,13 +286,13 @@ import os
 open("scratch", "w").write("x")
 print(os.getcwd(), "DELTA_SECRET" in os.environ)
 """
-    ran = run(Job("stdin", (program,)), "", bare)
+    ran = run(Job("stdin", (program,)), bare)
     folder, has_secret = ran.output.split()
     assert (ran.reason, has_secret) == (None, "False")
     assert not Path(folder).exists()
     for endless in ("an endless loop", "100 GB at once", "output without end"):
         hostile = next(one for one in HOSTILE if one["case"] == endless)
-        assert run(Job("stdin", (hostile["program"],)), "", bare).reason == hostile["reason"]
+        assert run(Job("stdin", (hostile["program"],)), bare).reason == hostile["reason"]
 
 
 @pytest.fixture
@@ -309,7 +309,7 @@ def test_where_no_sandbox_works_nothing_is_run_and_the_user_is_told(
     monkeypatch: pytest.MonkeyPatch, binary: str | None
 ) -> None:
     binaries = [Path(binary)] if binary else []
-    monkeypatch.setattr(sandbox, "_binaries", lambda: iter(binaries))
+    monkeypatch.setattr(bubblewrap, "binaries", lambda: iter(binaries))
     with pytest.raises(InputError, match=r"grading.code.sandbox = 'bubblewrap' does not work"):
         sandbox.mode(PARAMS)
     with pytest.raises(InputError):
@@ -320,7 +320,7 @@ def test_where_no_sandbox_works_nothing_is_run_and_the_user_is_told(
 def test_the_next_binary_is_tried_where_one_does_not_work(monkeypatch: pytest.MonkeyPatch) -> None:
     works = sandbox._bubblewrap()
     sandbox._bubblewrap.cache_clear()
-    monkeypatch.setattr(sandbox, "_binaries", lambda: iter([Path("/bin/false"), works]))
+    monkeypatch.setattr(bubblewrap, "binaries", lambda: iter([Path("/bin/false"), works]))
     assert sandbox._bubblewrap() == works
 
 
@@ -349,7 +349,7 @@ def test_a_start_takes_well_under_a_second(capsys: pytest.CaptureFixture[str]) -
     seconds = []
     for _ in range(50):
         started = time.monotonic()
-        assert run(Job("stdin", ("",)), "", PARAMS).reason is None
+        assert run(Job("stdin", ("",)), PARAMS).reason is None
         seconds.append(time.monotonic() - started)
     with capsys.disabled():
         print(f"\nmedian of 50 starts: {1000 * statistics.median(seconds):.1f} ms")  # noqa: T201
