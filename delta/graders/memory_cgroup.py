@@ -67,8 +67,18 @@ def usable_parent() -> Path | None:
         finally:
             _remove(group)
         if entered.returncode == 0:
+            _remove_abandoned(parent)
             return parent
     return None
+
+
+def _remove_abandoned(parent: Path) -> None:
+    """Remove the groups of processes that were killed before they could."""
+    for group in parent.glob(f"{PREFIX}*"):
+        process = group.name.removeprefix(PREFIX).split("-")[0]
+        if not Path("/proc", process).exists():
+            with contextlib.suppress(OSError):
+                group.rmdir()
 
 
 def _candidates() -> Iterator[Path]:

@@ -51,6 +51,8 @@ OVERHEAD = 64 << 20  # bytes of a memory cgroup beyond memory_mib: bubblewrap, i
 FIRST_UID = 1_900_000_000  # above what systems and containers hand out; plus a thread's number
 MOST_THREADS = 1 << 22  # the largest number of a thread
 KEPT_ERRORS = 4_096  # bytes of what bubblewrap and the program write to stderr
+# What a sandbox may say of a job besides sandbox_inside.REASONS.
+VERDICTS = {"stdin": (), "call": ("result",), "serve": (), "check": ("passed", "bad_check")}
 INSIDE = Path(sandbox_inside.__file__).read_text(encoding="utf-8")
 
 
@@ -128,13 +130,13 @@ def run_check(program: Job, check: Job, params: CodeParams) -> Run:
         for end in (*calls, *replies):
             end.close()  # else neither would see the other's end
         reason = _listen([checking, serving], params)
-        if reason is None and _said(checking)[0] != "passed":
+        if reason is None and _said(checking, check.kind)[0] != "passed":
             with contextlib.suppress(subprocess.TimeoutExpired):
                 serving.process.wait(LAST_WORDS_S)
         for sandbox in (checking, serving):
             _kill(sandbox)
         output = serving.captured.output.decode("utf-8", "replace")
-        (failed, _), (word, _) = _said(serving), _said(checking)
+        (failed, _), (word, _) = _said(serving, program.kind), _said(checking, check.kind)
         if failed:  # before it served anything
             reason = failed
         elif reason is None and word != "passed":
@@ -177,7 +179,7 @@ def _run(job: Job, params: CodeParams, binary: Path | None) -> Run:
         reason = _listen([program], params)
         _kill(program)
         output = program.captured.output.decode("utf-8", "replace")
-        word, result = _said(program)
+        word, result = _said(program, job.kind)
         if reason is None and word == "result":
             return Run(None, output, result)
         if reason is None and program.process.returncode:
@@ -358,9 +360,10 @@ def _kill(sandbox: _Sandbox) -> None:
     sandbox.pipes.clear()
 
 
-def _said(sandbox: _Sandbox) -> tuple[str | None, str]:
-    """Return the word on how the program went, if there is one, and what came with it.
+def _said(sandbox: _Sandbox, kind: str) -> tuple[str | None, str]:
+    """Return the word on how a job of this kind went, if there is one, and what came with it.
 
+    Only a check, which runs nothing of the program, may say that it is passed.
     SandboxError where the program did not even begin.
     """
     words = sandbox.captured.words.decode("utf-8", "replace").split("\n")
@@ -369,7 +372,7 @@ def _said(sandbox: _Sandbox) -> tuple[str | None, str]:
         code = sandbox.process.returncode
         raise SandboxError(errors[-1] or f"ended with {code} before the program began")
     word, _, result = words[1].partition(" ")
-    known = (*sandbox_inside.REASONS, "result", "passed", "bad_check")
+    known = (*sandbox_inside.REASONS, *VERDICTS[kind])
     return (word if word in known else "runtime_error" if word else None), result
 
 

@@ -42,6 +42,9 @@ DENIED: dict[str, tuple[int, int | None]] = {
     "socket": (41, 198),
 }
 SOCKETPAIR, AF_UNIX = (53, 199), 1
+# Locks on parts of a file, which the kernel keeps as a list without end (F_SETLK, F_SETLKW, and
+# those of open files). flock stays: one for each open file.
+FCNTL, LOCKS = (72, 25), (6, 7, 37, 38)
 # Calls newer than Linux 5.0 have the same number everywhere. Programs and the C library do without
 # those that they do not find, so only these exist: whatever a later kernel brings is left out.
 NEWER = 424
@@ -62,7 +65,12 @@ MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 
 # Instructions of the kernel's packet filter, and what it answers.
 LOAD, EQUAL, AT_LEAST, ANY_BIT, ANSWER = 0x20, 0x15, 0x35, 0x45, 0x06
-NUMBER, ARCHITECTURE, FIRST_ARGUMENT = 0, 4, 16  # offsets in struct seccomp_data
+NUMBER, ARCHITECTURE, FIRST_ARGUMENT, SECOND_ARGUMENT = (
+    0,
+    4,
+    16,
+    24,
+)  # offsets in struct seccomp_data
 ALLOW, KILL, FAIL = 0x7FFF0000, 0x80000000, 0x00050000
 
 
@@ -78,12 +86,19 @@ def program() -> bytes:
     for numbers in DENIED.values():
         if (number := numbers[column]) is not None:
             steps += _when(EQUAL, number, FAIL | errno.EPERM)
-    pair = [_step(LOAD, FIRST_ARGUMENT), *_unless(EQUAL, AF_UNIX, FAIL | errno.EPERM)]
-    steps += [_step(EQUAL, SOCKETPAIR[column], if_false=len(pair) + 1), *pair, _step(ANSWER, ALLOW)]
-    steps += _unless(EQUAL, CLONE[column], ALLOW)
-    steps += [_step(LOAD, FIRST_ARGUMENT)]
-    steps += _when(ANY_BIT, NEW_USER_NAMESPACE, FAIL | errno.EPERM)
+    pair = _unless(EQUAL, AF_UNIX, FAIL | errno.EPERM)
+    steps += _by_argument(SOCKETPAIR[column], FIRST_ARGUMENT, pair)
+    locks = [step for command in LOCKS for step in _when(EQUAL, command, FAIL | errno.ENOLCK)]
+    steps += _by_argument(FCNTL[column], SECOND_ARGUMENT, locks)
+    user = _when(ANY_BIT, NEW_USER_NAMESPACE, FAIL | errno.EPERM)
+    steps += _by_argument(CLONE[column], FIRST_ARGUMENT, user)
     return b"".join([*steps, _step(ANSWER, ALLOW)])
+
+
+def _by_argument(number: int, argument: int, tests: list[bytes]) -> list[bytes]:
+    """Return the steps that allow the call `number` unless `tests` of its argument say otherwise."""
+    steps = [_step(LOAD, argument), *tests, _step(ANSWER, ALLOW)]
+    return [_step(EQUAL, number, if_false=len(steps)), *steps]
 
 
 def _when(test: int, value: int, answer: int) -> list[bytes]:
