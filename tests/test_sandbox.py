@@ -21,9 +21,9 @@ import pytest
 import yaml
 
 from delta.errors import InputError
-from delta.graders import bubblewrap, packed, sandbox, sandbox_inside
+from delta.graders import bubblewrap, memory_cgroup, packed, sandbox, sandbox_inside
 from delta.graders.code import grade
-from delta.graders.sandbox import CodeParams, Job, run
+from delta.graders.sandbox import CodeParams, Job, run, run_check
 from tests.closure import ROOT
 
 PARAMS = CodeParams(
@@ -119,8 +119,11 @@ class Grader:
         return outcome, reason
 
     def end(self) -> None:
-        self.process.kill()
-        self.process.communicate()
+        try:
+            self.process.communicate(timeout=10)  # at the end of its input it ends by itself
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.communicate()
         shutil.rmtree(self.home)
 
 
@@ -228,6 +231,81 @@ def test_a_grader_that_is_killed_takes_its_sandbox_with_it(who: str) -> None:
         assert soon(lambda: bool(running(marker)))
         os.kill(grader.process.pid, signal.SIGKILL)
         assert soon(lambda: not running(marker))
+    memory_cgroup.usable_parent.cache_clear()
+    parent = memory_cgroup.usable_parent()  # removes what the killed process could not
+    assert parent is None or not list(parent.glob(f"{memory_cgroup.PREFIX}{grader.process.pid}-*"))
+
+
+def test_a_run_is_limited_as_a_whole_where_a_memory_cgroup_can_be_made() -> None:
+    parent = memory_cgroup.usable_parent()
+    if parent is None:
+        pytest.skip("no memory cgroup can be made here")
+    small = PARAMS.model_copy(update={"memory_mib": 64, "limit_s": 20.0})
+    program = """
+import os, time
+for _ in range(6):
+    if os.fork() == 0:
+        held = bytearray(40 << 20)
+        time.sleep(1)
+        os._exit(0)
+print(any(os.waitstatus_to_exitcode(os.wait()[1]) == -9 for _ in range(6)))
+"""
+    ran = run(Job("stdin", (program,)), small)
+    assert ran.reason == "memory_limit" or ran.output == "True\n"
+    assert not list(parent.glob(f"{memory_cgroup.PREFIX}{os.getpid()}-*"))
+
+
+def test_without_a_memory_cgroup_programs_run_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory_cgroup, "usable_parent", lambda: None)
+    assert run(Job("stdin", ("print(1)",)), PARAMS).output == "1\n"
+
+
+def test_a_check_sees_arguments_and_results_with_their_types() -> None:
+    values = [
+        *(None, True, 0, -1, 1 << 70, 1.5, -0.0, float("inf"), 2 + 3j, "é\ud800\n", b"\0x"),
+        *([], [1, [2]], (), (1, (2,)), {1, 2}, frozenset({3}), {"a": [1], 2: (3,), (4, 5): None}),
+    ]
+    program = "def same(value, *, again=0):\n    return value, again"
+    check = """
+def shape(value):
+    if isinstance(value, dict):
+        return [(shape(key), shape(item)) for key, item in value.items()]
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return type(value), [shape(item) for item in value]
+    return type(value), value if type(value) is int else repr(value)
+
+def check(candidate):
+    for value in VALUES:
+        assert shape(candidate(value, again=value)) == shape((value, value)), value
+    assert repr(candidate(float("nan"))) == "(nan, 0)"
+    assert candidate(1 << 20_000) == (1 << 20_000, 0)  # more digits than Python reads as text
+    try:
+        candidate()
+    except TypeError:
+        return
+    assert False
+"""
+    texts = (f"inf = float('inf')\nVALUES = {values!r}", check)
+    ran = run_check(Job("serve", (program,), "same"), Job("check", texts, "same"), PARAMS)
+    assert ran.reason is None
+
+
+@pytest.mark.parametrize(
+    ("texts", "reason"),
+    [
+        (("def check(",), "bad_check"),
+        (("import numpy_is_not_here",), "bad_check"),
+        (("def another(candidate): pass",), "bad_check"),
+        (("def check(candidate):\n    candidate(object())",), "bad_check"),
+        (("def check(candidate):\n    assert candidate(1) == 2",), "wrong_answer"),
+        (("def check(candidate):\n    while True: pass",), "time_limit"),
+    ],
+)
+def test_a_check_that_is_none_is_not_the_programs_fault(
+    texts: tuple[str, ...], reason: str
+) -> None:
+    program = Job("serve", ("def f(x):\n    return x",), "f")
+    assert run_check(program, Job("check", texts, "f"), PARAMS).reason == reason
 
 
 def test_many_at_once_have_their_processes_each() -> None:

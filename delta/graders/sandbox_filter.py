@@ -96,7 +96,7 @@ def program() -> bytes:
 
 
 def _by_argument(number: int, argument: int, tests: list[bytes]) -> list[bytes]:
-    """Return the steps that allow the call `number` unless `tests` of its argument say otherwise."""
+    """Return the steps that allow the call `number` unless `tests` of its argument refuse it."""
     steps = [_step(LOAD, argument), *tests, _step(ANSWER, ALLOW)]
     return [_step(EQUAL, number, if_false=len(steps)), *steps]
 
