@@ -25,14 +25,12 @@ from delta.graders import bubblewrap, memory_cgroup, packed, sandbox, sandbox_in
 from delta.graders.code import grade
 from delta.graders.sandbox import CodeParams, Job, run, run_check
 from tests.closure import ROOT
+from tests.ordinary_user import NOBODY, PACKAGES, python_of_nobody
 
 PARAMS = CodeParams(
     sandbox="bubblewrap", limit_s=2.0, memory_mib=256, processes=8, output_kib=256, file_mib=4
 )
-NOBODY = 65_534
 SECRET = "planted secret"
-# Also for an interpreter that is not that of the virtual environment.
-PACKAGES = ":".join([str(ROOT), *(path for path in sys.path if path.endswith("site-packages"))])
 GRADE = """
 import json, sys
 from delta.graders.code import grade
@@ -125,30 +123,6 @@ class Grader:
             self.process.kill()
             self.process.communicate()
         shutil.rmtree(self.home)
-
-
-def python_of_nobody() -> str:
-    """An interpreter of this version that an ordinary user may run, for tests run by root."""
-    if os.getuid() != 0:
-        pytest.skip("only root can run this as another user")
-    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    for python in (sys.executable, shutil.which(version, path="/usr/bin:/usr/local/bin")):
-        if python is None:
-            continue
-        with contextlib.suppress(OSError):
-            tried = subprocess.run(
-                [python, "-c", "import delta.graders.code"],
-                env={"PYTHONPATH": PACKAGES, "PYTHONDONTWRITEBYTECODE": "1"},
-                user=NOBODY,
-                group=NOBODY,
-                extra_groups=[],
-                cwd="/",
-                capture_output=True,
-                check=False,
-            )
-            if tried.returncode == 0:
-                return python
-    pytest.skip("no interpreter that an ordinary user could run")
 
 
 @contextlib.contextmanager
