@@ -201,6 +201,7 @@ def _start(
     """
     as_user = binary and bubblewrap.is_root()
     uid = FIRST_UID + number * MOST_THREADS + threading.get_native_id() if as_user else None
+    talking = [end.fileno() for end in talk or ()]
     order = {
         "kind": job.kind,
         "texts": job.texts,
@@ -209,13 +210,13 @@ def _start(
         "module": "__main__" if job.kind == "stdin" else "answer",
         "uid": uid,
         "limits": _limits(params, is_counted=binary is not None),
-        "talk": [end.fileno() for end in talk or ()],
+        "talk": talking,
     }
     stdin = _file(stack, job.input if job.kind == "stdin" else "")
     order_file = _file(stack, marshal.dumps(order))
     pipes = {name: _pipe(stack, uid) for name in _Captured._fields}
     words = pipes["words"][1].fileno()
-    passed = [order_file, words, *order["talk"]]
+    passed = [order_file, words, *talking]
     command = [str(bubblewrap.PYTHON), "-s", "-S", "-P", "-c", INSIDE, str(order_file), str(words)]
     limits = bubblewrap.Limits(
         params.memory_mib << 20, params.file_mib << 20, _cpu_s(params) + 1, OPEN_FILES

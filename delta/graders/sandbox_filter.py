@@ -79,8 +79,8 @@ def program() -> bytes:
     column, architecture = MACHINES[platform.machine()]
     steps = [_step(LOAD, ARCHITECTURE), *_unless(EQUAL, architecture, KILL)]
     steps += [_step(LOAD, NUMBER), *_when(AT_LEAST, X32, FAIL | errno.EPERM)]
-    for number in ALLOWED_NEWER.values():
-        steps += _when(EQUAL, number, ALLOW)
+    for newer in ALLOWED_NEWER.values():
+        steps += _when(EQUAL, newer, ALLOW)
     # Also clone3: its flags lie in memory, where no filter can look. The C library falls back.
     steps += _when(AT_LEAST, NEWER, FAIL | errno.ENOSYS)
     for numbers in DENIED.values():

@@ -181,12 +181,12 @@ def _caller(replies: int, calls: int) -> Any:
             reply = json.loads(line)
             if "value" in reply:
                 return decode(reply["value"])
-            error = _error(reply["error"])
+            failure = _error(reply["error"])
         except (MemoryError, ProgramEndedError):
             raise
         except Exception as error:  # it is gone, or what it says is no reply
             raise ProgramEndedError from error
-        raise error
+        raise failure
 
     return candidate
 
@@ -199,10 +199,10 @@ def _error(name: str) -> BaseException:
         return NotPlainError()
     kind = getattr(builtins, name, None)
     # An iterator that ends would end loops of the check; an exit would end the check.
-    is_usual = isinstance(kind, type) and issubclass(kind, Exception)
-    if not is_usual or name in ("StopIteration", "StopAsyncIteration"):
-        return ProgramEndedError()
-    return kind()  # type: ignore[misc]
+    ends_loops = name in ("StopIteration", "StopAsyncIteration")
+    if isinstance(kind, type) and issubclass(kind, Exception) and not ends_loops:
+        return kind()
+    return ProgramEndedError()
 
 
 def encode(value: Any) -> Any:
