@@ -8,9 +8,10 @@ it dies with the run and with the process that asked for it.
 - Where a memory cgroup can be made (delta.graders.memory_cgroup), a sandbox takes at most
   `memory_mib` + `file_mib` + 64 MiB, whatever it does.
 - Elsewhere `memory_mib` holds for each process, so a sandbox can take `processes` times that,
-  `file_mib`, and what the kernel allocates for it: some 4 MiB for files, at most about 0.2 MiB for
-  each open file that is a pipe or socket (`processes` times 64, and as many on their way in a
-  socket). Where the machine runs out, the kernel ends sandboxed processes first.
+  `file_mib`, and what the kernel allocates for it: about 1 KiB for each of 4,096 files, 13 MiB of
+  data in socket pairs for each process (64 open files, and as many on their way in a socket), in
+  pipes 30 MiB for each process but 64 MiB for a user (fs.pipe-user-pages-soft). Where the machine
+  runs out, the kernel ends sandboxed processes first.
 - Before Linux 5.14 the kernel counts an ordinary user's processes over the whole machine: there a
   program that starts threads may fail.
 - `sandbox: none` keeps the empty environment and the limits, but those on processes and on the
