@@ -1,7 +1,9 @@
 """What a person sees while a stage runs: progress and one-line errors; the rest goes to a log."""
 
+import contextlib
 import errno
 import os
+import resource
 import signal
 import sys
 import time
@@ -12,12 +14,14 @@ from typing import NoReturn, TextIO, TypeVar
 
 from tqdm import tqdm
 
-from delta.errors import IncompleteError, InputError
+from delta.errors import IncompleteError, InputError, one_line
 
 T = TypeVar("T")
 LOGS = Path("logs")
 # What a full or locked disk says; there is nothing in the code to look for then.
 OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
+# What Python, the C library and Rust say where no thread or process can be started.
+OF_THREADS = ("can't start new thread", os.strerror(errno.EAGAIN), "kind: WouldBlock")
 
 
 class Console:
@@ -27,7 +31,13 @@ class Console:
         self.screen = screen
 
     def say(self, text: str) -> None:
-        print(text, file=self.screen, flush=True)
+        try:
+            print(text, file=self.screen, flush=True)
+        except OSError as error:
+            raise IncompleteError(
+                f"standard error cannot be written to any more ({error.strerror}). "
+                "What was answered is kept; run the same again to go on"
+            ) from error
 
     def progress(self, items: Iterable[T], total: int, what: str) -> Iterator[T]:
         """`items` one by one, with a bar and an estimate of what remains.
@@ -57,54 +67,140 @@ def run(main: Callable[[Console, list[str]], None]) -> None:
     """Run a stage's `main` as the whole process.
 
     Standard output and error, also those of C++ libraries, go to logs/<stage>.log. An InputError
-    becomes one line and exit code 2, Incomplete one line and 1; anything else names the log and
-    exits with 1.
+    becomes one line and exit code 2; Incomplete, and what the machine lacks (room, rights, threads,
+    open files), one line and 1; anything else names the log and exits with 1. A line that the
+    screen does not take goes to the log.
     """
     name = "-".join([Path(sys.argv[0]).stem, *sys.argv[1:]])
     log = LOGS / f"{name}.log"
+    _open_standard_streams(name)
     screen = os.fdopen(os.dup(2), "w", buffering=1)
     try:
-        LOGS.mkdir(exist_ok=True)
-        with log.open("wb") as file:
-            os.dup2(file.fileno(), 1)
-            os.dup2(file.fileno(), 2)
+        _log_to(log)
     except OSError as error:
-        screen.write(f"{name}: {_of_the_disk(error)}\n")
-        sys.exit(1)
-    # The engine's own processes end with ours only if we end in order.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+        _end(screen, f"{name}: {_of_the_disk(error, log)}", 1)
     try:
+        # The engine's own processes end with ours only if we end in order.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
         main(Console(screen), sys.argv[1:])
+        _flush(log)
+    except SystemExit:
+        raise
     except InputError as error:
-        screen.write(f"{name}: {error}\n")
-        sys.exit(2)
+        _end(screen, f"{name}: {error}", 2)
     except IncompleteError as error:
-        screen.write(f"{name}: {error}\n")
-        sys.exit(1)
+        _end(screen, f"{name}: {error}", 1)
     except KeyboardInterrupt:
-        screen.write(f"{name}: stopped. What was answered is kept; run the same again to go on.\n")
-        sys.exit(130)
-    except OSError as error:
-        if error.errno not in OF_THE_DISK:
-            _show(error, name, screen, log)
-        screen.write(f"{name}: {_of_the_disk(error)}\n")
-        sys.exit(1)
-    except Exception as error:  # noqa: BLE001 - shown, logged, and the exit code is 1
+        go_on = "What was answered is kept; run the same again to go on."
+        _end(screen, f"{name}: stopped. {go_on}", 130)
+    except BaseException as error:  # noqa: BLE001 - shown, logged; panics of Rust are no Exception
+        if cause := _cause(error, log):
+            _end(screen, f"{name}: {one_line(cause)}", 1)
         _show(error, name, screen, log)
 
 
-def _show(error: Exception, name: str, screen: TextIO, log: Path) -> NoReturn:
+def _open_standard_streams(name: str) -> None:
+    """Keep the numbers 0 to 2 from becoming those of files, into which libraries would print.
+
+    Ends the process where standard error is closed: nobody would learn how the stage went.
+    """
+    closed = [number for number in range(3) if not _is_open(number)]
+    for _ in closed:
+        os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    if 2 in closed:
+        with contextlib.suppress(OSError):
+            os.write(1, f"{name}: standard error is closed; open it (2>FILE)\n".encode())
+        sys.exit(1)
+
+
+def _is_open(number: int) -> bool:
+    try:
+        os.fstat(number)
+    except OSError:
+        return False
+    return True
+
+
+def _log_to(log: Path) -> None:
+    log.parent.mkdir(exist_ok=True)
+    with log.open("wb") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+
+
+def _flush(log: Path) -> None:
+    """Write what is left to the log. OSError that names it where that fails."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:  # where it was closed at the start
+                stream.flush()
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(log)) from error
+
+
+def _end(screen: TextIO, line: str, code: int) -> NoReturn:
+    """Say the last line, on the screen or else in the log, and exit."""
+    try:
+        screen.write(f"{line}\n")
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.write(2, f"{line}\n".encode(errors="backslashreplace"))
+    try:
+        _flush(LOGS)
+    except OSError:  # Python would try again at its end, and exit with 120
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)
+        os.dup2(nowhere, 2)
+    sys.exit(code)
+
+
+def _show(error: BaseException, name: str, screen: TextIO, log: Path) -> NoReturn:
     """The traceback in the log, the error and where that is on the screen."""
-    traceback.print_exc()
+    with contextlib.suppress(OSError):
+        traceback.print_exc()
     if not screen.isatty():  # a queued run's log is deleted with its folder
-        traceback.print_exc(file=screen)
-    screen.write(f"{name}: {type(error).__name__}: {error}\n{name}: the whole story: {log}\n")
-    sys.exit(1)
+        with contextlib.suppress(OSError):
+            traceback.print_exc(file=screen)
+    kind = type(error).__name__
+    _end(screen, f"{name}: {kind}: {error}\n{name}: the whole story: {log}", 1)
 
 
-def _of_the_disk(error: OSError) -> str:
-    where = f"{error.filename}: " if error.filename else ""
+def _cause(error: BaseException, log: Path) -> str | None:
+    """Return what the machine lacks, of which `error` comes; None where it is something else."""
+    if any(text in str(error) for text in OF_THREADS):
+        most = resource.getrlimit(resource.RLIMIT_NPROC)[0]
+        limit = "no limit" if most == resource.RLIM_INFINITY else most
+        return (
+            f"no further thread or process can be started ({error}). What was answered before is "
+            f"kept; raise the limit (ulimit -u: {limit}; a container may have one of its own) or "
+            "end other programs, and run the same again"
+        )
+    if not isinstance(error, OSError):
+        return None
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        return (
+            f"{error.strerror}. What was answered before is kept; raise the limit "
+            f"(ulimit -n: {most}) and run the same again"
+        )
+    return _of_the_disk(error, log) if error.errno in OF_THE_DISK else None
+
+
+def _of_the_disk(error: OSError, log: Path) -> str:
+    name = error.filename
+    if name is None and not _takes_more():
+        name = log
+    where = f"{name}: " if name else ""
     return (
         f"{where}{error.strerror or error}. What was answered before is kept; make room or give "
         "the right to write, and run the same again"
     )
+
+
+def _takes_more() -> bool:
+    """Return whether the log can still be written to."""
+    try:
+        os.write(2, b"\n")
+    except OSError:
+        return False
+    return True

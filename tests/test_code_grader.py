@@ -17,7 +17,7 @@ import yaml
 
 from delta.graders import Verdict, packed
 from delta.graders.code import grade, same_output
-from delta.graders.sandbox import CodeParams
+from delta.graders.sandbox import CodeParams, Job, run_check
 from tests.closure import ROOT
 
 PARAMS = CodeParams(
@@ -76,6 +76,54 @@ def test_the_program_is_what_was_extracted() -> None:
 )
 def test_a_gold_that_is_none_makes_the_answer_ungradable_not_wrong(text: str) -> None:
     assert grade(text, SUM, "stop", PARAMS) == Verdict("ungradable", None, "unparsable_gold")
+
+
+def test_a_check_sees_arguments_and_results_with_their_types() -> None:
+    values = [
+        *(None, True, 0, -1, 1 << 70, 1.5, -0.0, float("inf"), 2 + 3j, "é\ud800\n", b"\0x"),
+        *([], [1, [2]], (), (1, (2,)), {1, 2}, frozenset({3}), {"a": [1], 2: (3,), (4, 5): None}),
+    ]
+    program = "def same(value, *, again=0):\n    return value, again"
+    check = """
+def shape(value):
+    if isinstance(value, dict):
+        return [(shape(key), shape(item)) for key, item in value.items()]
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return type(value), [shape(item) for item in value]
+    return type(value), value if type(value) is int else repr(value)
+
+def check(candidate):
+    for value in VALUES:
+        assert shape(candidate(value, again=value)) == shape((value, value)), value
+    assert repr(candidate(float("nan"))) == "(nan, 0)"
+    assert candidate(1 << 20_000) == (1 << 20_000, 0)  # more digits than Python reads as text
+    try:
+        candidate()
+    except TypeError:
+        return
+    assert False
+"""
+    texts = (f"inf = float('inf')\nVALUES = {values!r}", check)
+    ran = run_check(Job("serve", (program,), "same"), Job("check", texts, "same"), PARAMS)
+    assert ran.reason is None
+
+
+@pytest.mark.parametrize(
+    ("texts", "reason"),
+    [
+        (("def check(",), "bad_check"),
+        (("import numpy_is_not_here",), "bad_check"),
+        (("def another(candidate): pass",), "bad_check"),
+        (("def check(candidate):\n    candidate(object())",), "bad_check"),
+        (("def check(candidate):\n    assert candidate(1) == 2",), "wrong_answer"),
+        (("def check(candidate):\n    while True: pass",), "time_limit"),
+    ],
+)
+def test_a_check_that_is_none_is_not_the_programs_fault(
+    texts: tuple[str, ...], reason: str
+) -> None:
+    program = Job("serve", ("def f(x):\n    return x",), "f")
+    assert run_check(program, Job("check", texts, "f"), PARAMS).reason == reason
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,32 @@ def test_the_parameters_are_those_of_params_yaml() -> None:
             assert value is not None, path
 
 
+def test_a_ray_cluster_of_several_nodes_has_a_token_that_no_file_holds() -> None:
+    script = text("launch/slurm.sbatch")
+    draw = next(line for line in script.split("\n") if "RAY_AUTH_TOKEN=" in line)
+    drawn = {
+        subprocess.run(
+            ["bash", "-c", f'{draw}\nprintf %s "$RAY_AUTH_TOKEN"'],
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for _ in range(2)
+    }
+    assert len(drawn) == 2
+    assert all(re.fullmatch("[0-9a-f]{64}", token) for token in drawn)
+    shared = script.index("export RAY_AUTH_MODE=token RAY_AUTH_TOKEN\n")
+    assert script.index(draw) < shared < script.index("ray symmetric-run")
+
+
+def test_the_ports_of_ray_that_the_page_names_are_options_of_ray() -> None:
+    scripts = pytest.importorskip("ray.scripts.scripts")
+    known = {option for parameter in scripts.start.params for option in parameter.opts}
+    named = set(re.findall(r"`(--[a-z-]+)`", text("docs/launch.md")))
+    assert {"--port", "--dashboard-host", "--ray-client-server-port"} <= named
+    assert named <= known
+
+
 def test_every_file_of_launch_is_on_the_page() -> None:
     for file in sorted((ROOT / "launch").iterdir()):
         assert f"launch/{file.name}" in text("docs/launch.md")

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -21,18 +22,16 @@ import pytest
 import yaml
 
 from delta.errors import InputError
-from delta.graders import packed, sandbox, sandbox_inside
+from delta.graders import bubblewrap, memory_cgroup, packed, sandbox, sandbox_filter, sandbox_inside
 from delta.graders.code import grade
 from delta.graders.sandbox import CodeParams, Job, run
 from tests.closure import ROOT
+from tests.ordinary_user import NOBODY, PACKAGES, python_of_nobody
 
 PARAMS = CodeParams(
     sandbox="bubblewrap", limit_s=2.0, memory_mib=256, processes=8, output_kib=256, file_mib=4
 )
-NOBODY = 65_534
 SECRET = "planted secret"
-# Also for an interpreter that is not that of the virtual environment.
-PACKAGES = ":".join([str(ROOT), *(path for path in sys.path if path.endswith("site-packages"))])
 GRADE = """
 import json, sys
 from delta.graders.code import grade
@@ -119,33 +118,12 @@ class Grader:
         return outcome, reason
 
     def end(self) -> None:
-        self.process.kill()
-        self.process.communicate()
+        try:
+            self.process.communicate(timeout=10)  # at the end of its input it ends by itself
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.communicate()
         shutil.rmtree(self.home)
-
-
-def python_of_nobody() -> str:
-    """An interpreter of this version that an ordinary user may run, for tests run by root."""
-    if os.getuid() != 0:
-        pytest.skip("only root can run this as another user")
-    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    for python in (sys.executable, shutil.which(version, path="/usr/bin:/usr/local/bin")):
-        if python is None:
-            continue
-        with contextlib.suppress(OSError):
-            tried = subprocess.run(
-                [python, "-c", "import delta.graders.code"],
-                env={"PYTHONPATH": PACKAGES, "PYTHONDONTWRITEBYTECODE": "1"},
-                user=NOBODY,
-                group=NOBODY,
-                extra_groups=[],
-                cwd="/",
-                capture_output=True,
-                check=False,
-            )
-            if tried.returncode == 0:
-                return python
-    pytest.skip("no interpreter that an ordinary user could run")
 
 
 @contextlib.contextmanager
@@ -228,6 +206,57 @@ def test_a_grader_that_is_killed_takes_its_sandbox_with_it(who: str) -> None:
         assert soon(lambda: bool(running(marker)))
         os.kill(grader.process.pid, signal.SIGKILL)
         assert soon(lambda: not running(marker))
+    memory_cgroup.usable_parent.cache_clear()
+    parent = memory_cgroup.usable_parent()  # removes what the killed process could not
+    assert parent is None or not list(parent.glob(f"{memory_cgroup.PREFIX}{grader.process.pid}-*"))
+
+
+def test_a_run_is_limited_as_a_whole_where_a_memory_cgroup_can_be_made() -> None:
+    parent = memory_cgroup.usable_parent()
+    if parent is None:
+        pytest.skip("no memory cgroup can be made here")
+    small = PARAMS.model_copy(update={"memory_mib": 64, "limit_s": 20.0})
+    program = """
+import os, time
+for _ in range(6):
+    if os.fork() == 0:
+        held = bytearray(40 << 20)
+        time.sleep(1)
+        os._exit(0)
+print(any(os.waitstatus_to_exitcode(os.wait()[1]) == -9 for _ in range(6)))
+"""
+    ran = run(Job("stdin", (program,)), small)
+    assert ran.reason == "memory_limit" or ran.output == "True\n"
+    assert not list(parent.glob(f"{memory_cgroup.PREFIX}{os.getpid()}-*"))
+
+
+def test_without_a_memory_cgroup_programs_run_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory_cgroup, "usable_parent", lambda: None)
+    assert run(Job("stdin", ("print(1)",)), PARAMS).output == "1\n"
+
+
+HEADERS = {
+    "x86_64": (Path("/usr/include/x86_64-linux-gnu/asm/unistd_64.h"), r"#define __NR_(\w+) (\d+)$"),
+    "aarch64": (Path("/usr/include/asm-generic/unistd.h"), r"#define __NR(?:3264)?_(\w+) (\d+)$"),
+}
+
+
+@pytest.mark.parametrize("machine", HEADERS)
+def test_the_numbers_of_system_calls_are_those_of_the_kernels_headers(machine: str) -> None:
+    header, line = HEADERS[machine]
+    if not header.exists():
+        pytest.skip(f"there is no {header}")
+    known = dict(re.findall(line, header.read_text(encoding="utf-8"), re.MULTILINE))
+    column, _ = sandbox_filter.MACHINES[machine]
+    calls = sandbox_filter.DENIED | {
+        "socketpair": sandbox_filter.SOCKETPAIR,
+        "fcntl": sandbox_filter.FCNTL,
+        "clone": sandbox_filter.CLONE,
+    }
+    ours = {name: numbers[column] for name, numbers in calls.items()}
+    assert {name: int(known[name]) if name in known else None for name in ours} == ours
+    for name, number in sandbox_filter.ALLOWED_NEWER.items():
+        assert int(known.get(name, number)) == number  # headers may be older than a call
 
 
 def test_many_at_once_have_their_processes_each() -> None:
@@ -240,12 +269,12 @@ print(threading.active_count())
 """
     slow = PARAMS.model_copy(update={"limit_s": 20.0})
     with ThreadPoolExecutor(8) as pool:
-        ran = list(pool.map(lambda _: run(Job("stdin", (program,)), "", slow), range(16)))
+        ran = list(pool.map(lambda _: run(Job("stdin", (program,)), slow), range(16)))
     assert [(one.reason, one.output) for one in ran] == [(None, "1\n")] * 16
 
 
 def test_a_fixed_hash_seed_makes_two_runs_equal() -> None:
-    outputs = {run(Job("stdin", ("print(set('abcdefgh'))",)), "", PARAMS).output for _ in range(3)}
+    outputs = {run(Job("stdin", ("print(set('abcdefgh'))",)), PARAMS).output for _ in range(3)}
     assert len(outputs) == 1
 
 
@@ -257,7 +286,7 @@ for name in ("AS", "NPROC", "FSIZE", "CORE"):
 print(resource.getrlimit(resource.RLIMIT_CPU))
 print(sorted(os.environ), os.getcwd(), os.uname().nodename, open("/proc/self/oom_score_adj").read())
 """
-    assert run(Job("stdin", (program,)), "", PARAMS).output.split("\n") == [
+    assert run(Job("stdin", (program,)), PARAMS).output.split("\n") == [
         "AS 268435456",
         "NPROC 8",
         "FSIZE 4194304",
@@ -271,7 +300,7 @@ print(sorted(os.environ), os.getcwd(), os.uname().nodename, open("/proc/self/oom
 
 def test_a_program_that_uses_two_cores_ends_by_its_cpu_time() -> None:
     busy = "import os\nfor _ in range(3): os.fork()\nwhile True: pass"
-    assert run(Job("stdin", (busy,)), "", PARAMS).reason == "time_limit"
+    assert run(Job("stdin", (busy,)), PARAMS).reason == "time_limit"
 
 
 def test_the_mode_is_known_before_anything_runs() -> None:
@@ -286,13 +315,13 @@ import os
 open("scratch", "w").write("x")
 print(os.getcwd(), "DELTA_SECRET" in os.environ)
 """
-    ran = run(Job("stdin", (program,)), "", bare)
+    ran = run(Job("stdin", (program,)), bare)
     folder, has_secret = ran.output.split()
     assert (ran.reason, has_secret) == (None, "False")
     assert not Path(folder).exists()
     for endless in ("an endless loop", "100 GB at once", "output without end"):
         hostile = next(one for one in HOSTILE if one["case"] == endless)
-        assert run(Job("stdin", (hostile["program"],)), "", bare).reason == hostile["reason"]
+        assert run(Job("stdin", (hostile["program"],)), bare).reason == hostile["reason"]
 
 
 @pytest.fixture
@@ -309,7 +338,7 @@ def test_where_no_sandbox_works_nothing_is_run_and_the_user_is_told(
     monkeypatch: pytest.MonkeyPatch, binary: str | None
 ) -> None:
     binaries = [Path(binary)] if binary else []
-    monkeypatch.setattr(sandbox, "_binaries", lambda: iter(binaries))
+    monkeypatch.setattr(bubblewrap, "binaries", lambda: iter(binaries))
     with pytest.raises(InputError, match=r"grading.code.sandbox = 'bubblewrap' does not work"):
         sandbox.mode(PARAMS)
     with pytest.raises(InputError):
@@ -320,7 +349,7 @@ def test_where_no_sandbox_works_nothing_is_run_and_the_user_is_told(
 def test_the_next_binary_is_tried_where_one_does_not_work(monkeypatch: pytest.MonkeyPatch) -> None:
     works = sandbox._bubblewrap()
     sandbox._bubblewrap.cache_clear()
-    monkeypatch.setattr(sandbox, "_binaries", lambda: iter([Path("/bin/false"), works]))
+    monkeypatch.setattr(bubblewrap, "binaries", lambda: iter([Path("/bin/false"), works]))
     assert sandbox._bubblewrap() == works
 
 
@@ -349,7 +378,7 @@ def test_a_start_takes_well_under_a_second(capsys: pytest.CaptureFixture[str]) -
     seconds = []
     for _ in range(50):
         started = time.monotonic()
-        assert run(Job("stdin", ("",)), "", PARAMS).reason is None
+        assert run(Job("stdin", ("",)), PARAMS).reason is None
         seconds.append(time.monotonic() - started)
     with capsys.disabled():
         print(f"\nmedian of 50 starts: {1000 * statistics.median(seconds):.1f} ms")  # noqa: T201

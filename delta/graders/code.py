@@ -6,9 +6,9 @@ The gold answer is JSON of one of three kinds, with tests as delta.graders.packe
     {"kind": "check", "prompt": ..., "function": NAME, "test": SOURCE}      a HumanEval problem
 
 Expected outputs stay outside the sandbox, so neither an object that equals everything nor a walk
-through frames finds them. A HumanEval test can only run beside the program: there a program that
-stops early, prints or returns odd objects fails, because a number is asked for that is read after
-the last assertion. One written against this very file could still look for it: no model knows it.
+through frames finds them. A HumanEval check runs in a second sandbox, with its prompt's own names
+and a function that has the program's answers as plain values: whatever the program redefines, it
+redefines for itself.
 
 Different from LiveCodeBench's own harness: each test is a process with real standard input (so
 `open(0)`, `os.read(0, …)` and module-level `global` work), numbers are compared token by token,
@@ -16,13 +16,12 @@ tuples equal lists at any depth, and there is only the standard library.
 """
 
 import json
-import secrets
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from delta.graders import Verdict, packed
 from delta.graders.code_text import bare_code, completed, last_block
-from delta.graders.sandbox import CodeParams, Job, SandboxError, run
+from delta.graders.sandbox import CodeParams, Job, SandboxError, run, run_check
 
 # LiveCodeBench runs every program after these imports, in this order, and programs count on them.
 MODULES = (
@@ -61,6 +60,8 @@ def grade(gold_answer: str, answer: str | None, finish_reason: str, params: Code
         reason = _first_failure(gold, code, params)
     except SandboxError as error:
         return Verdict("ungradable", code, f"sandbox: {error}")
+    if reason == "bad_check":
+        return Verdict("ungradable", None, "unparsable_gold")
     return Verdict("incorrect" if reason else "correct", code, reason)
 
 
@@ -90,7 +91,7 @@ def _first_failure(gold: dict[str, Any], code: str, params: CodeParams) -> str |
         return _checked(gold, code, params)
     for given, expected in gold["tests"]:
         job = Job(gold["kind"], (PRELUDE, code), gold.get("function", ""), given)
-        ran = run(job, "", params)
+        ran = run(job, params)
         if ran.reason:
             return ran.reason
         if gold["kind"] == "stdin":
@@ -103,12 +104,10 @@ def _first_failure(gold: dict[str, Any], code: str, params: CodeParams) -> str |
 
 
 def _checked(gold: dict[str, Any], code: str, params: CodeParams) -> str | None:
-    nonce = secrets.token_hex(16)
-    texts = (*completed(gold["prompt"], gold["function"], code), gold["test"])
-    ran = run(Job("check", texts, gold["function"]), nonce, params)
-    if ran.reason:
-        return ran.reason
-    return None if ran.result == nonce else "runtime_error"
+    function = gold["function"]
+    program = Job("serve", completed(gold["prompt"], function, code), function)
+    # The prompt ends with a docstring, and so is valid by itself.
+    return run_check(program, Job("check", (gold["prompt"], gold["test"]), function), params).reason
 
 
 def same_output(output: str, expected: str) -> bool:

