@@ -163,7 +163,7 @@ def _said_in(clause: str) -> set[bool]:
 
 
 def _parts(answer: str) -> list[str]:
-    r"""The members of a list: "[1, 2]", "\{1, 2\}", "x = 1, y = 2", "1 and 2", "\pm 1", a matrix."""
+    r"""The members of a list: "[1]", "\{1, 2\}", "x = 1, y = 2", "1 and 2", "\pm 1", a matrix."""
     text = re.sub(r"\\(?:left|right)(?![a-z])", "", _without_names(answer)).strip()
     text = re.sub(r"\\\\|&|;", ",", MATRIX.sub("", text))
     text = re.sub(r"\\(?:text|mathrm)\s*\{\s*,?\s*(?:and|or)\s*\}|\b(?:and|or)\b", ",", text)
