@@ -179,7 +179,8 @@ def _from_folder(key: str, source: FolderSource, target: Path) -> None:
     (target / weights.CARD).unlink(missing_ok=True)
     if (found := weights.fingerprint_of(target)) != source.sha256:
         raise InputError(
-            f"{key}.folder.sha256 of {source.path} = {found}, allowed: {source.sha256}"
+            f"{key}.folder.sha256 = {source.sha256}: {source.path} has {found}; if that is the "
+            "right folder, set sha256 to it"
         )
 
 
