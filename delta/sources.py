@@ -14,6 +14,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Self, TextIO
 
@@ -290,7 +291,7 @@ def _plain_numbers(schema: pa.Schema) -> Callable[[dict[str, Any]], dict[str, An
             read[field.name] = _of_decimal
         elif pa.types.is_float16(field.type) or pa.types.is_float32(field.type):
             width = np.float16 if pa.types.is_float16(field.type) else np.float32
-            read[field.name] = lambda value, width=width: float(str(width(value)))
+            read[field.name] = partial(_of_float, width)
 
     def plain(row: dict[str, Any]) -> dict[str, Any]:
         for name, of in read.items():
@@ -299,6 +300,10 @@ def _plain_numbers(schema: pa.Schema) -> Callable[[dict[str, Any]], dict[str, An
         return row
 
     return plain
+
+
+def _of_float(width: type[np.float16 | np.float32], value: float) -> float:
+    return float(str(width(value)))
 
 
 def _of_decimal(value: Decimal) -> int | float | str:

@@ -60,7 +60,8 @@ ADVERB = (
 CORRECT = r"(?:correct|right|best)"
 # What comes before the letter of a statement.
 LEAD = re.compile(
-    rf"\b(?:answers?|(?:{CORRECT}|final|chosen|selected) (?:{NOUN}|statement|alternative|one))"
+    rf"\b(?:answers?|ans\.?"
+    rf"|(?:{CORRECT}|final|chosen|selected|my) (?:{NOUN}|statement|alternative|one))"
     rf"(?:(?: (?:to|for) [^.:\n]{{1,60}}?)? {VERB}{ADVERB}{{0,2}} ?:?| ?[:=–—-])"
     rf"\s?(?:the )?(?:(?:{CORRECT}|following) )?(?:{NOUN}:? )?(?:both |either )?"
     rf"|[\"']\w{{0,20}}(?:answer|choice|option|letter)[\"'] ?: ?\[? ?[\"']?"
@@ -72,9 +73,10 @@ LEAD = re.compile(
     rf"(?={NOUN} )) ?",
     re.IGNORECASE,
 )
-# "Actually, it is C.": weaker than the others, so nothing but a reason may follow.
+# "Actually, it is C.", "Hence option C.": weaker, so nothing but a reason may follow.
 IT_IS = re.compile(
-    r"\bit(?: (?:is|must be|should be|has to be)|['’]s)(?: actually| rather)? "
+    r"\b(?:it(?: (?:is|must be|should be|has to be)|['’]s)(?: actually| rather)?"
+    rf"|(?:so|thus|hence|therefore),?(?: the)?(?= {NOUN} )) "
     rf"(?={LETTER.pattern}(?:[.,;!]|$|\n| (?:because|since)\b))",
     re.IGNORECASE,
 )
@@ -86,8 +88,9 @@ SUPPOSED = re.compile(
 # "A is correct", "(B) and (C) are the right options": the letter comes first.
 LEADING = re.compile(
     rf"(?<![\w'’-])(?:{NOUN} )?(?-i:\([A-J]\)|[A-J])(?:(?: ?,| and| or|, and|, or) "
-    rf"(?:{NOUN} )?(?-i:\([A-J]\)|[A-J])(?!\w)){{0,9}} (?:is|are)(?: both)?(?: the)? {CORRECT}"
-    rf"(?: {NOUN}| one)?(?=[.,;:!]|\s?$|\n| (?:because|since|as|for)\b)",
+    rf"(?:{NOUN} )?(?-i:\([A-J]\)|[A-J])(?!\w)){{0,9}} (?:is|are)(?: both)?"
+    rf"(?:(?: the)? {CORRECT}(?: {NOUN}| one)?| (?:the|my)(?: final)? (?:answer|choice))"
+    r"(?=[.,;:!]|\s?$|\n| (?:because|since|as|for)\b)",
     re.IGNORECASE,
 )
 NO_OPTION = re.compile(
@@ -97,8 +100,7 @@ NO_OPTION = re.compile(
 )
 # Capitals only: "(a)" and "(i)" open the parts of a derivation.
 MARKER = re.compile(
-    rf"(?:[-*>#•]+ )?(?i:{NOUN}:? )?(?:[(\[]([A-J])[)\]]|([A-J])(?:[.):](?= |$)| [-–—] ))"
-    r"(?! ?[=^_<>+])"
+    rf"(?:[-*>#•]+ )?(?i:{NOUN}:? )?(?:[(\[]([A-J])[)\]]|([A-J])[.):](?= |$))(?! ?[=^_<>+])"
 )
 INNER_MARKER = re.compile(r"\([A-J]\) |(?<![\w(] )(?<![\w(])[A-J]\) ")
 START_OF_LINE = re.compile(r"(?:[-*>#•]+ )?(?:(?:so|thus|hence|therefore|both),? )?", re.I)
@@ -219,22 +221,32 @@ def _statements(text: str, cut: bool) -> Iterator[tuple[int, list[str]]]:
 def _choice_line(text: str, cut: bool) -> str | None:
     """The letter of a first or last line that is a choice, where no other line is another."""
     lines = text.split("\n")
+    ends = [lines[0]] if cut and len(lines) > 1 else [lines[-1], lines[0]]
+    bare = {letters for line in lines if (letters := _bare_letters(line))}
+    if bare:
+        chosen = next(filter(None, map(_bare_letters, ends)), None)
+        return chosen if len(bare) == 1 else None
     markers = [marker for line in lines if (marker := MARKER.match(line))]
-    marked = {marker[1] or marker[2] for marker in markers}
-    if len(marked) > 1 or any(re.match(r"II[.)]", line) for line in lines):
+    if len({marker[1] or marker[2] for marker in markers}) > 1:
         return None
-    for line in dict.fromkeys([lines[0]] if cut and len(lines) > 1 else [lines[-1], lines[0]]):
-        if chosen := _choice_of_line(line):
-            return chosen
-    return None
+    if any(re.match(r"II[.)]", line) for line in lines):
+        return None
+    if len(lines) == 1 and (dashed := re.match(r"([A-J]) [-–—] [^=]*$", text)):
+        return dashed[1]
+    return next(filter(None, map(_letter_of_line, ends)), None)
 
 
-def _choice_of_line(line: str) -> str | None:
-    letters, end = _letters(line, START_OF_LINE.match(line).end())  # type: ignore[union-attr]
+def _bare_letters(line: str) -> str | None:
+    """The letters of a line that holds nothing else: "B", "(B).", "Option B", "So A and C"."""
+    start = START_OF_LINE.match(line)
+    letters, end = _letters(line, start.end() if start else 0)
     if letters and re.fullmatch(r"[.)!]?\)?", line[end:]):
         return ", ".join(dict.fromkeys(letters))
-    if re.fullmatch(r"\(?[a-j][.)]?", line):
-        return line.strip("(.)").upper()
+    return line.strip("(.)").upper() if re.fullmatch(r"\(?[a-j][.)]?", line) else None
+
+
+def _letter_of_line(line: str) -> str | None:
+    """The letter of a line that is an option with its text: "B) 42", "(B) The tenant pays"."""
     marker = MARKER.match(line)
     if marker is None or len(line) > MAX_ANSWER or INNER_MARKER.search(line, marker.end()):
         return None
