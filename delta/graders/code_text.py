@@ -2,8 +2,9 @@
 
 Which of several blocks: the last that defines the function that is asked for; where none is asked
 for, or none defines it, the last that is a program. No program is
-- a block of another language, or a block without a language that does not parse as Python or
-  calls and defines nothing (sample input and output, a traceback, a session with `>>>`);
+- a block of another language, or one that calls, imports and defines nothing; without a language
+  also one that does not parse as Python, or calls only what it does not know (sample input and
+  output, a traceback, a session with `>>>`);
 - a block that calls what only an earlier block defines (an example of its use).
 Where no block is a program, the last of Python counts, else the last without a language. Blocks
 are never joined: a program that is spread over several is none.
@@ -18,7 +19,9 @@ from typing import NamedTuple
 
 FENCE = re.compile(r"^([ \t]*)(`{3,}|~{3,})[ \t]*(\S*)(.*)$")
 # Also a version or a title after the name, and a class in braces as Pandoc writes it.
-PYTHON = re.compile(r"\{?\s*\.?(?:i?python|py|pypy|cpython)[\d.]*(?![\w-])", re.IGNORECASE)
+PYTHON = re.compile(
+    r"(?:\{(?:[^}]*\s)?\.?)?(?:i?python|py|pypy|cpython)[\d.]*(?![\w-])", re.IGNORECASE
+)
 MARKDOWN = re.compile(r"(?:markdown|md)$", re.IGNORECASE)
 BLANK_LINES = re.compile(r"(?:[ \t]*\r?\n)*")
 # Prose may start with "From" or one space, but not like this.
@@ -131,14 +134,17 @@ def _defined(tree: ast.Module | None) -> set[str]:
 def _is_program(block: Block, tree: ast.Module | None, known: set[str]) -> bool:
     if tree is None:  # the indented body of a function, or a program with a fault
         return bool(block.language) and not block.code.lstrip().startswith(">>>")
-    calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    bound = set(_bound(tree))
-    is_body = any(isinstance(node, ast.Return) for node in tree.body)  # it may call itself
-    if not is_body and "*" not in bound:
-        called = {node.id for node in calls if isinstance(node, ast.Name)}
-        if called & (known - bound - set(dir(builtins))):
-            return False
-    return bool(calls or bound)
+    nodes = list(ast.walk(tree))
+    if any(isinstance(node, ast.Return) for node in tree.body):
+        return True  # the body of a function, which may call itself
+    calls = [node.func for node in nodes if isinstance(node, ast.Call)]
+    bound = set(_bound(tree)) | set(dir(builtins))
+    called = {node.id for node in calls if isinstance(node, ast.Name)}
+    if "*" not in bound and called & (known - bound):
+        return False
+    if any(isinstance(node, (*DEFINITIONS, ast.Import, ast.ImportFrom)) for node in nodes):
+        return True
+    return bool(calls) if block.language else bool(called & bound) or len(calls) > len(called)
 
 
 def _bound(tree: ast.Module) -> Iterator[str]:
