@@ -36,6 +36,7 @@ _LONG_SCRIPT = re.compile(r"([\^_])(-?\d{2,}|-\d)")
 _LATEX_THOUSANDS = re.compile(r"(?<=\d)(?:\{,\}|\\,)(?=\d{3}(?!\d))")
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _ANY_WORD = re.compile(r"(?<!\\)\b[^\W\d_]{2,}")
+_GROUP_START = re.compile(r"[^\W_{]\{|[}\]^]\{")  # \frac{…}{…}, x^{…}; but no set and no index
 MAX_ARGUMENTS = 300  # characters; a longer bracket is prose
 
 MAX_FORMULA = 2_000  # characters; what is longer has lost its closing delimiter
@@ -49,6 +50,7 @@ _FORMULA = re.compile(
 )
 _TEXT = re.compile(r"(?<=\\)(?:text|textbf|textit|textrm|emph|mbox|hbox)\s*\{[^{}]*\}")
 _PROSE_WORD = re.compile(r"\\[a-zA-Z]+|[^\W\d_]+")
+_OPERAND = re.compile(r"\s*[=+*^_<>]")  # AB = 5, without delimiters
 # "A ball" and "I see", but not "A is", "if a = 2".
 _ARTICLE = re.compile(
     r"\s+(?!(?:is|if|and|or|be|are|equals?|in|on|at|to|of|for|with|from|by|as|then|when|where|such|so"
@@ -134,7 +136,7 @@ def _between_arguments(text: str) -> set[int]:
             opened[-1][1].append(place)
         elif character in ")]}" and opened:
             start, commas = opened.pop()
-            is_group = character == "}" and text[max(0, start - 1)] not in "\\_"
+            is_group = character == "}" and _GROUP_START.match(text, max(0, start - 1)) is not None
             if is_group and opened:  # of LaTeX: it shows no bracket
                 opened[-1][1].extend(commas)
             elif commas and not is_group and _is_argument(text, start, place):
@@ -161,6 +163,8 @@ def _folded_word(word: re.Match[str]) -> str:
     if letters.startswith("\\"):
         return letters
     is_name = len(letters) == 1 and word.string[word.start() - 1 : word.start()] not in ("'", "’")
+    if len(letters) <= 3 and _OPERAND.match(word.string, word.end()):
+        return letters
     if is_name and not (letters in "aAiI" and _ARTICLE.match(word.string, word.end())):
         return letters
     return letters.casefold()
