@@ -32,7 +32,7 @@ BATCH = 1_000  # rows in memory at once
 SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".parquet", ".csv")
 LONGEST_CELL = 100_000_000  # characters of a CSV file; Python's own limit is below long traces
 LONGEST_LITERAL = 1_000_000  # characters; Python's reader takes a hundred times as many bytes
-MESSAGES = re.compile(r"""\s*\[\s*\{\s*(['"])(?:role|content)\1\s*:""")
+MESSAGES = re.compile(r"""\s*\[\s*\{\s*(['"])(?:role|content|from|value|name)\1\s*:""")
 UNPINNED = "unpinned"
 # A name alone is no input. A profile may say that it does not know the commit; reading refuses.
 Commit = Annotated[str, Field(pattern=rf"^([0-9a-f]{{40}}|{UNPINNED})$")]

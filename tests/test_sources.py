@@ -153,6 +153,13 @@ def test_a_cell_that_begins_as_messages_and_is_none_is_refused(tmp_path: Path, c
     assert "messages" in message
 
 
+def test_turns_of_another_form_are_no_text_either(tmp_path: Path) -> None:
+    turns = [{"from": "human", "value": "One?"}]
+    with (tmp_path / "a.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["prompt"], [repr(turns)]])
+    assert rows_at(tmp_path) == [{"prompt": turns}]  # which the reader of a prompt refuses
+
+
 @pytest.mark.parametrize("cell", ["[1, 2]", "[{x}]", "{'role': 1}", "'role'", "[{'a': 1}]", "[]"])
 def test_other_cells_stay_texts(tmp_path: Path, cell: str) -> None:
     with (tmp_path / "a.csv").open("w", newline="") as file:
