@@ -154,6 +154,8 @@ def first_sentence(text: str) -> str | None:
 def class_of(text: str, stored: str, ours: str | None) -> str:
     if ours == stored:
         return "same letter"
+    if ours is not None and len(ours) > 1:
+        return 'several ("(B) and (D)"): stored the first, ours no single letter'
     if ours is not None:
         return 'corrected: stored the first "answer is", ours the last'
     if first_sentence(text):

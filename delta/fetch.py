@@ -212,7 +212,8 @@ def _from_folder(key: str, source: FolderSource, target: Path) -> None:
     _copy(f"{key}.folder.path", folder, source.code, target)
     if (found := weights.fingerprint_of(target)) != source.sha256:
         raise InputError(
-            f"{key}.folder.sha256 of {source.path} = {found}, allowed: {source.sha256}"
+            f"{key}.folder.sha256 = {source.sha256}: {source.path} has {found}; if that is the "
+            "right folder, set sha256 to it"
         )
 
 

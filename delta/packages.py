@@ -59,6 +59,7 @@ def member(key: str, source: WheelSource) -> Iterator[Path]:
             found = hashlib.file_digest(content, "sha256").hexdigest()
         if found != source.sha256:
             raise InputError(
-                f"{key}.wheel.sha256 of {source.member} = {found}, allowed: {source.sha256}"
+                f"{key}.wheel.sha256 = {source.sha256}: {source.member} has {found}; if that is "
+                "the right file, set sha256 to it"
             )
         yield file

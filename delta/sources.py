@@ -4,19 +4,24 @@ With HF_HUB_OFFLINE=1 the hub's cache answers; a folder needs neither. A revisio
 part of every source: a name alone is no input.
 """
 
+import ast
+import codecs
 import csv
 import gzip
 import hashlib
 import itertools
+import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Self, TextIO
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from delta import packages, strict_json
 from delta.errors import InputError
@@ -27,6 +32,8 @@ BATCH = 1_000  # rows in memory at once
 SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".parquet", ".csv")
 LONGEST_CELL = 100_000_000  # characters of a CSV file; Python's own limit is below long traces
 LONGEST_LINE = 2**28  # bytes, unpacked: 2 MB of gzip may be gigabytes, and no row has so many
+LONGEST_LITERAL = 1_000_000  # characters; Python's reader takes a hundred times as many bytes
+MESSAGES = re.compile(r"""\s*\[\s*\{\s*(['"])(?:role|content|from|value|name)\1\s*:""")
 UNPINNED = "unpinned"
 # A name alone is no input. A profile may say that it does not know the commit; reading refuses.
 Commit = Annotated[str, Field(pattern=rf"^([0-9a-f]{{40}}|{UNPINNED})$")]
@@ -53,6 +60,21 @@ class FileSource(Section):
 
     path: str
     sha256: Digest  # over the files; the error message tells it
+
+    @field_validator("sha256", mode="before")
+    @classmethod
+    def _told(cls, given: Any, others: ValidationInfo) -> Any:
+        """Tell the digest where none is set yet; a wrong one costs a look at the file later."""
+        if isinstance(given, str) and re.fullmatch(r"[0-9a-f]{64}", given):
+            return given
+        path = others.data.get("path")
+        if path is None:
+            return given  # the path has an error of its own
+        try:
+            right = digest(local_files("", path))
+        except (InputError, OSError):
+            raise ValueError(f"allowed: the SHA-256 of {path}; there is no such file") from None
+        raise ValueError(f"allowed: the SHA-256 of {path}, which is {right}")
 
 
 class DataSource(Section):
@@ -130,7 +152,7 @@ def _from_hub(key: str, hub: HubSource, columns: list[str] | None) -> Iterator[d
         if missing := [name for name in columns if name not in loaded.column_names]:
             raise InputError(f"{what}: no column {missing[0]!r}; it has {loaded.column_names}")
         loaded = loaded.select_columns(columns)
-    yield from loaded
+    yield from map(_plain_numbers(loaded.features.arrow_schema), loaded)
 
 
 def _downloaded(key: str, source: FilesSource) -> list[Path]:
@@ -155,22 +177,45 @@ def _downloaded(key: str, source: FilesSource) -> list[Path]:
 def _checked_files(key: str, source: FileSource) -> list[Path]:
     paths = local_files(key, source.path)
     if (found := digest(paths)) != source.sha256:
-        raise InputError(f"{key}.file.sha256 = {source.sha256}: {source.path} has {found}")
+        raise InputError(
+            f"{key}.file.sha256 = {source.sha256}: {source.path} has {found}; if that is the right "
+            "file, set sha256 to it"
+        )
     return paths
 
 
 def local_files(key: str, path: str) -> list[Path]:
-    """The file, or the folder's files of the one kind that there is, by name."""
+    """Return the file, or the folder's files by name, without hidden files and folders.
+
+    Raises InputError where there are none, or files of two kinds: often the same rows twice.
+    """
     place = Path(path)
     if place.is_file():
         return [place]
-    found = sorted(file for file in place.rglob("*") if file.name.endswith(SUFFIXES))
-    if not found:
+    kinds: dict[str, list[Path]] = {}
+    for file in sorted(place.rglob("*")):
+        inside = file.relative_to(place)
+        kind = _kind(file)
+        if kind and file.is_file() and not any(part.startswith(".") for part in inside.parts):
+            kinds.setdefault(kind, []).append(file)
+    if len(kinds) > 1:
+        first, second, *_ = (files[0].relative_to(place) for files in kinds.values())
+        raise InputError(
+            f"{key}.file.path = {path!r}: it holds files of several kinds, {first} and {second}; "
+            "allowed: a folder of one kind, or one file"
+        )
+    if not kinds:
         raise InputError(
             f"{key}.file.path = {path!r}: no such file, or a folder without any of "
             f"{', '.join(SUFFIXES)}"
         )
-    return found
+    return next(iter(kinds.values()))
+
+
+def _kind(path: Path) -> str | None:
+    """The one of SUFFIXES that the name ends with, in whatever case."""
+    name = path.name.lower()
+    return next((suffix for suffix in SUFFIXES if name.endswith(suffix)), None)
 
 
 def digest(paths: list[Path]) -> str:
@@ -200,24 +245,26 @@ def _from_files(key: str, paths: list[Path], columns: list[str] | None) -> Itera
 
 
 def _from_file(path: Path, columns: list[str] | None) -> Iterator[dict[str, Any]]:
-    if path.suffix == ".parquet":
+    kind = _kind(path)
+    if kind == ".parquet":
         yield from _from_parquet(path, columns)
-    elif path.suffix == ".csv":
-        with path.open(encoding="utf-8", newline="") as text:
+    elif kind == ".csv":
+        with path.open(encoding="utf-8-sig", newline="") as text:  # Excel writes the mark
             yield from _from_csv(text)
-    elif path.suffix == ".json":
+    elif kind == ".json":
         rows_ = strict_json.parsed(path.read_bytes())
         if not isinstance(rows_, list):
             raise ValueError(f"it holds {type(rows_).__name__}, allowed: a list of objects")
         yield from map(_checked_row, rows_, itertools.count(1))
     else:
         # Line by line: splitlines() would break at U+2028 inside a string.
-        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as lines:
+        is_packed = path.name.lower().endswith(".gz")
+        with gzip.open(path, "rb") if is_packed else path.open("rb") as lines:
             # Bounded: readline() returns no more, and what it leaves would be another line.
             for number, line in enumerate(iter(partial(lines.readline, LONGEST_LINE), b""), 1):
                 if len(line) == LONGEST_LINE:
                     raise ValueError(f"line {number}: longer than {LONGEST_LINE} bytes")
-                if not line.strip():
+                if not line.removeprefix(codecs.BOM_UTF8).strip():
                     continue
                 try:
                     row = strict_json.parsed(line)
@@ -234,7 +281,40 @@ def _from_parquet(path: Path, columns: list[str] | None) -> Iterator[dict[str, A
         wanted = None if columns is None else [name for name in columns if name in there]
         for group in range(file.num_row_groups):  # over several, iter_batches keeps what it read
             for batch in file.iter_batches(BATCH, row_groups=[group], columns=wanted):
-                yield from batch.to_pylist()
+                yield from map(_plain_numbers(batch.schema), batch.to_pylist())
+
+
+def _plain_numbers(schema: pa.Schema) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Return what makes plain numbers of a row's decimals and narrow floats.
+
+    A float of 32 bits is the shortest decimal that it stands for: 2.2, not 2.200000047683716.
+    """
+    read: dict[str, Callable[[Any], Any]] = {}
+    for field in schema:
+        if pa.types.is_decimal(field.type):
+            read[field.name] = _of_decimal
+        elif pa.types.is_float16(field.type) or pa.types.is_float32(field.type):
+            width = np.float16 if pa.types.is_float16(field.type) else np.float32
+            read[field.name] = partial(_of_float, width)
+
+    def plain(row: dict[str, Any]) -> dict[str, Any]:
+        for name, of in read.items():
+            if row[name] is not None:
+                row[name] = of(row[name])
+        return row
+
+    return plain
+
+
+def _of_float(width: type[np.float16 | np.float32], value: float) -> float:
+    return float(str(width(value)))
+
+
+def _of_decimal(value: Decimal) -> int | float | str:
+    """A whole number, a float that says the same, or, where it has more digits, its text."""
+    if value == value.to_integral_value():
+        return int(value)
+    return float(value) if Decimal(repr(float(value))) == value else str(value)
 
 
 def _from_csv(text: TextIO) -> Iterator[dict[str, Any]]:
@@ -246,7 +326,31 @@ def _from_csv(text: TextIO) -> Iterator[dict[str, Any]]:
         if None in row or None in row.values():
             more = "more" if None in row else "fewer"
             raise ValueError(f"row {number} has {more} cells than the first row has names")
-        yield row
+        yield {name: _of_cell(cell, number, name) for name, cell in row.items()}
+
+
+def _of_cell(cell: str, number: int, name: str) -> Any:
+    """The text, or the messages that it holds as JSON or as pandas writes a list."""
+    opening = MESSAGES.match(cell)
+    if opening is None:
+        return cell
+    try:
+        is_json = opening[1] == '"'
+        messages = strict_json.parsed(cell) if is_json else _of_python(cell)
+        if not all(isinstance(message, dict) for message in messages):
+            raise ValueError("not every member is one")
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError) as error:
+        raise ValueError(
+            f"row {number}: {name}: it begins as messages, but they cannot be read "
+            f"({type(error).__name__}); allowed: a text, or messages as JSON"
+        ) from None
+    return messages
+
+
+def _of_python(cell: str) -> Any:
+    if len(cell) > LONGEST_LITERAL:
+        raise ValueError("too long")
+    return ast.literal_eval(cell.strip())
 
 
 def _checked_row(row: Any, number: int) -> dict[str, Any]:

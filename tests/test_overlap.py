@@ -1,5 +1,7 @@
 """Training problems against benchmark questions: what is the same text, and what shares words."""
 
+import time
+
 import pytest
 
 from delta.overlap import Asked, Index, Shared, evened, keys, whole
@@ -15,6 +17,11 @@ from delta.overlap import Asked, Index, Shared, evened, keys, whole
         ("a_1 + a_2", ["a 1", "1 a", "a 2"]),
         ("Ｆｕｌｌ widTH", ["full width"]),
         ("naïve café", ["naïve café"]),
+        ("x² and x2", ["x 2", "2 and", "and x2"]),
+        ("$AB$ Is $A$", ["ab is", "is A"]),
+        (r"$\Delta$ of $\delta$", ["Delta of", "of delta"]),
+        ("求x的值", ["求 x", "x 的", "的 值"]),
+        ("テスト3個", ["テ ス", "ス ト", "ト 3", "3 個"]),
         (r"costs \$5 or 5~dollars", ["costs 5", "5 or", "or 5", "5 dollars"]),
     ],
 )
@@ -32,6 +39,30 @@ def test_words_are_runs_of_letters_and_digits_without_the_noise_of_latex(
         ("3+4", "3 + 4"),
         ("1,000 men", r"1{,}000 men"),
         (r"\displaystyle\sum_i i", r"\sum_i i"),
+        ("Find x² + 1.", "find x^2 + 1."),
+        ("Find x²", "Find x^{2}"),
+        ("Find $x^{2}$", "Find $x^2$"),
+        ("2¹⁰ men", "2^{10} men"),
+        ("2¹⁰ men", "2^10 men"),
+        ("x⁻¹", "x^{-1}"),
+        ("x₁ + x₂", "x_1 + x_{2}"),
+        ("3 − 4", "3 - 4"),
+        ("½ of it", "1/2 of it"),
+        ("HOW MANY ARE THERE?", "How many are there?"),
+        ("A ball falls.", "a ball falls."),
+        ("Is I a letter? Then I see one.", "is I a letter? then i see one."),
+        ("Tom and I'm", "tom and i'm"),
+        ("A 5 kg ball", "a 5 kg ball"),
+        (r"If $n$ is odd \text{Or} $A$ holds", r"if $n$ is odd \text{or} $A$ holds"),
+        (r"$x \text{ If } A$", r"$x \text{ if } A$"),
+        ("1,234 apples", "1234 apples"),
+        ("He has (about 1,234 apples)", "he has (about 1234 apples)"),
+        ("It costs $1,234.", "It costs $1234."),
+        (r"$f(1{,}234)$", "$f(1234)$"),
+        (r"$\frac{1,234}{5,678}$", r"$\frac{1234}{5678}$"),
+        ("If $AB = 5$", "If AB = 5"),
+        ("1,234,567 stars", "1234567 stars"),
+        ("求１＋２的值", "求1+2的值"),
     ],
 )
 def test_texts_that_differ_in_typesetting_only_are_equal(one: str, other: str) -> None:
@@ -47,6 +78,30 @@ def test_texts_that_differ_in_typesetting_only_are_equal(one: str, other: str) -
         (r"\leftarrow", "arrow"),
         (r"\textile", "ile"),
         ("12,34", "1234"),
+        ("What is 10²?", "What is 102?"),
+        ("x²", "x2"),
+        ("x²", "x_2"),
+        ("101₂", "1012"),
+        ("x^{2y}", "x^2y"),
+        ("3½", "31/2"),
+        ("$a + B$", "$A + b$"),
+        ("Find $a$.", "Find $A$."),
+        (r"\(P(A)\)", r"\(p(a)\)"),
+        (r"\[AB\]", r"\[ab\]"),
+        (r"$\Delta$", r"$\delta$"),
+        (r"\Pi", r"\pi"),
+        ("f(X) = 2", "f(x) = 2"),
+        ("Find a if A is 3.", "Find A if a is 3."),
+        ("5 M", "5 m"),
+        ("f(1,234)", "f(1234)"),
+        ("$f(x, 1,234)$", "$f(x, 1234)$"),
+        ("the point (1,234)", "the point (1234)"),
+        (r"the set \{1,234\}", r"the set \{1234\}"),
+        ("[1,234] and x", "[1234] and x"),
+        ("x_{1,234}", "x_{1234}"),
+        ("S = {1,234}", "S = {1234}"),
+        ("If AB = 5", "If ab = 5"),
+        ("求1+2的值", "求1-2的值"),
     ],
 )
 def test_texts_that_mean_something_else_are_not_equal(one: str, other: str) -> None:
@@ -97,3 +152,34 @@ def test_n_words_exactly_are_one_run() -> None:
     assert keys("one two three", 3) == ["one two three"]
     assert keys("one two three", 4) == ["onetwothree"]
     assert keys("one two three", None) == ["onetwothree"]
+
+
+CHINESE = "小明和小红从相距一百米的两地同时出发，几分钟后相遇？"
+
+
+def test_chinese_and_japanese_have_no_blanks_so_each_character_is_a_word() -> None:
+    index = Index([Asked("cmath", "cmath.0", CHINESE)], 8)
+    shared = index.shared("已知小明和小红从相距一百米的两地同时走来，求时间。")
+    assert shared == [Shared("cmath", "cmath.0", "小 明 和 小 红 从 相 距")]
+    assert index.shared("小明有三个苹果，吃了一个，还有几个？") == []
+    japanese = "太郎くんはりんごを五個買いました。"
+    index = Index([Asked("mgsm", "mgsm.0", japanese)], 8)
+    assert index.shared("昨日、太郎くんはりんごを三個買いました。") != []
+    assert index.shared("花子さんはみかんを五個食べました。") == []
+
+
+def test_problems_that_differ_in_a_power_or_in_case_only_are_two_also_by_words() -> None:
+    index = Index([Asked("own", "own.0", "What is 10²?"), Asked("own", "own.1", "Find $a + B$")], 4)
+    assert index.shared("What is 102?") == []
+    assert index.shared("Find $A + b$") == []
+    assert index.shared("what is 10^2?") != []
+    assert index.shared("find $a+B$") != []
+
+
+@pytest.mark.parametrize(
+    "part", [" ", "a ", "(", "(1,234", "\\(", "$", "$$", "\\begin{align}", "1,", "²", "_{"]
+)
+def test_no_text_takes_longer_than_its_length(part: str) -> None:
+    start = time.perf_counter()
+    whole(part * 20_000)
+    assert time.perf_counter() - start < 2

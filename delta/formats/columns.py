@@ -1,6 +1,7 @@
 """A user's own questions: a table whose columns and grader params.yaml names."""
 
 import json
+from math import isfinite
 from typing import Any, Literal
 
 from pydantic import ValidationInfo, field_validator
@@ -68,13 +69,11 @@ def _plain(value: Any) -> Any:
 
 
 def _math(value: Any, column: str) -> str:
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | float | str)
-        or not str(value).strip()
-    ):
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    gold = str(value).strip() if is_number or isinstance(value, str) else ""
+    if not gold or gold.lower() == "nan" or (isinstance(value, float) and not isfinite(value)):
         raise RowError(column, value, "a number or LaTeX")
-    return str(value).strip()
+    return gold
 
 
 def _theorem(statement: str, value: Any, column: str) -> tuple[str, str]:

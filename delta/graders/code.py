@@ -20,7 +20,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from delta.graders import Verdict, packed
-from delta.graders.code_text import bare_code, completed, last_block
+from delta.graders.code_text import bare_code, completed, program
 from delta.graders.sandbox import CodeParams, Job, SandboxError, run, run_check
 
 # LiveCodeBench runs every program after these imports, in this order, and programs count on them.
@@ -51,7 +51,7 @@ def grade(gold_answer: str, answer: str | None, finish_reason: str, params: Code
         gold = _gold(gold_answer)
     except ValueError:
         return Verdict("ungradable", None, "unparsable_gold")
-    code = last_block(answer, cut)
+    code = program(answer, cut, gold.get("function"))
     if code is None and gold["kind"] == "check" and "```" not in answer:
         code = bare_code(answer)
     if code is None:

@@ -1,40 +1,163 @@
-"""The program in an answer: its last block of code, or for HumanEval an answer that is code."""
+"""The program in an answer: a block of code, or for HumanEval an answer that is code.
 
+Which of several blocks: the last that defines the function that is asked for; where none is asked
+for, or none defines it, the last that is a program. No program is
+- a block of another language, or one that calls, imports and defines nothing; without a language
+  also one that does not parse as Python, or calls only what it does not know (sample input and
+  output, a traceback, a session with `>>>`);
+- a block that calls what only an earlier block defines (an example of its use).
+Where no block is a program, the last of Python counts, else the last without a language. Blocks
+are never joined: a program that is spread over several is none.
+"""
+
+import ast
+import builtins
 import re
 import textwrap
+from collections.abc import Iterator
+from typing import NamedTuple
 
-FENCE = re.compile(r"^([ \t]*)```+[ \t]*([^\s`]*)[^`]*$")
-LANGUAGES = ("", "python", "py", "python3")
+FENCE = re.compile(r"^([ \t]*)(`{3,}|~{3,})[ \t]*(\S*)(.*)$")
+# Also a version or a title after the name, and a class in braces as Pandoc writes it.
+PYTHON = re.compile(
+    r"(?:\{(?:[^}]*\s)?\.?)?(?:i?python|py|pypy|cpython)[\d.]*(?![\w-])", re.IGNORECASE
+)
+MARKDOWN = re.compile(r"(?:markdown|md)$", re.IGNORECASE)
 BLANK_LINES = re.compile(r"(?:[ \t]*\r?\n)*")
 # Prose may start with "From" or one space, but not like this.
 CODE_STARTS = re.compile(r"(?:    |\t)[ \t]*\S|(?:async def|def|import|from|class) \w|@\w|\w+ = ")
+MAX_PARSED = 200_000  # characters; no solution is longer, and a parser takes seconds for more
+DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
-def last_block(answer: str, cut: bool) -> str | None:
-    """The last fenced block with no language named or with Python; None where there is none.
+class Block(NamedTuple):
+    """A fenced block of an answer."""
+
+    language: str  # as it is written after the fence; "" where it names none
+    code: str
+
+
+def program(answer: str, cut: bool, function: str | None = None) -> str | None:
+    """Return the block to run, by the rules above; None where there is none.
 
     A last block that nothing closes goes to the end of the answer, unless the answer was cut.
+    `function`: the name of the function that is asked for; None where a whole program is.
     """
-    found, opened, lines = None, None, list[str]()
+    candidates = [
+        block for block in blocks(answer, cut) if not block.language or PYTHON.match(block.language)
+    ]
+    trees = [_parsed(block.code) for block in candidates]
+    if function is not None:
+        for block, tree in zip(reversed(candidates), reversed(trees), strict=True):
+            if _defines(block.code, tree, function):
+                return block.code
+    known = {function} if function else set[str]()  # what other blocks define
+    chosen = None
+    for block, tree in zip(candidates, trees, strict=True):
+        if _is_program(block, tree, known):
+            chosen = block.code
+        known |= _defined(tree)
+    if chosen is not None:
+        return chosen
+    labelled = [block for block in candidates if block.language]
+    return (labelled or candidates)[-1].code if candidates else None
+
+
+def blocks(answer: str, cut: bool) -> Iterator[Block]:
+    """Yield the fenced blocks; of a block of Markdown those inside of it.
+
+    A fence is closed by one of its own kind that is at least as long. A fence of that kind that
+    names a language opens a new block: models forget to close the one before.
+    """
+    opened, lines = None, list[str]()
     for line in answer.replace("\r\n", "\n").split("\n"):
         fence = FENCE.match(line)
-        if fence and (opened is None or fence[2]):
+        if fence and "`" in fence[3] + fence[4] and fence[2][0] == "`":
+            fence = None  # code within a line: ```x```
+        if opened is None:
             opened, lines = fence, []
-        elif fence and opened:
-            found = _block(opened, lines) or found
+        elif fence and fence[2].startswith(opened[2]) and not fence[3]:
+            yield from _block(opened, lines, cut=False)
             opened = None
-        elif opened:
+        elif fence and fence[2] == opened[2] and not MARKDOWN.match(opened[3]):
+            opened, lines = fence, []
+        else:
             lines.append(line)
-    if opened and not cut:
-        found = _block(opened, lines) or found
-    return found
+    if opened and (not cut or MARKDOWN.match(opened[3])):
+        yield from _block(opened, lines, cut)
 
 
-def _block(opened: re.Match[str], lines: list[str]) -> str | None:
-    if opened[2].lower() not in LANGUAGES:
-        return None
+def _block(opened: re.Match[str], lines: list[str], cut: bool) -> Iterator[Block]:
     # Without the fence's own indentation, as in a list; the indentation of a body stays.
-    return "\n".join(line.removeprefix(opened[1]) for line in lines) + "\n"
+    text = "\n".join(line.removeprefix(opened[1]) for line in lines) + "\n"
+    if MARKDOWN.match(opened[3]):
+        yield from blocks(text, cut)
+    else:
+        yield Block((opened[3] + opened[4]).strip(), text)
+
+
+def _parsed(code: str) -> ast.Module | None:
+    try:
+        return ast.parse(code) if len(code) <= MAX_PARSED else None
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+def _defines(code: str, tree: ast.Module | None, function: str) -> bool:
+    """Whether the block binds the name, or is a class Solution with such a method."""
+    if tree is None:  # not Python, or the body of a function
+        return re.search(rf"^[ \t]*(?:async )?def {re.escape(function)}\b", code, re.M) is not None
+    return function in _defined(tree) or _is_method(tree, function)
+
+
+def _is_method(tree: ast.Module, function: str) -> bool:
+    return any(
+        isinstance(node, ast.FunctionDef) and node.name == function
+        for solution in tree.body
+        if isinstance(solution, ast.ClassDef) and solution.name == "Solution"
+        for node in solution.body
+    )
+
+
+def _defined(tree: ast.Module | None) -> set[str]:
+    """The functions, classes and variables of the module (f = lambda x: x is a function)."""
+    names = set[str]()
+    for node in tree.body if tree else []:
+        if isinstance(node, DEFINITIONS):
+            names.add(node.name)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names |= {target.id for target in targets if isinstance(target, ast.Name)}
+    return names
+
+
+def _is_program(block: Block, tree: ast.Module | None, known: set[str]) -> bool:
+    if tree is None:  # the indented body of a function, or a program with a fault
+        return bool(block.language) and not block.code.lstrip().startswith(">>>")
+    nodes = list(ast.walk(tree))
+    if any(isinstance(node, ast.Return) for node in tree.body):
+        return True  # the body of a function, which may call itself
+    calls = [node.func for node in nodes if isinstance(node, ast.Call)]
+    bound = set(_bound(tree)) | set(dir(builtins))
+    called = {node.id for node in calls if isinstance(node, ast.Name)}
+    if "*" not in bound and called & (known - bound):
+        return False
+    if any(isinstance(node, (*DEFINITIONS, ast.Import, ast.ImportFrom)) for node in nodes):
+        return True
+    return bool(calls) if block.language else bool(called & bound) or len(calls) > len(called)
+
+
+def _bound(tree: ast.Module) -> Iterator[str]:
+    """Every name that a program gives to something: also as an argument, or by an import."""
+    for node in ast.walk(tree):
+        if isinstance(node, DEFINITIONS):
+            yield node.name
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+        elif isinstance(node, ast.arg):
+            yield node.arg
+        elif isinstance(node, ast.alias):
+            yield node.asname or node.name
 
 
 def bare_code(answer: str) -> str | None:
@@ -49,7 +172,10 @@ def completed(prompt: str, function: str, code: str) -> tuple[str, ...]:
     The prompt is run also before a whole function, for its imports and the functions it defines;
     it ends with a docstring and so is valid by itself.
     """
-    if re.search(rf"^(?:async )?def {re.escape(function)}\b", code, re.MULTILINE):
+    tree = _parsed(code)
+    if _defines(code, tree, function):
+        if tree is not None and function not in _defined(tree):
+            return prompt, code, f"{function} = Solution().{function}\n"
         return prompt, code
     first = next((line for line in code.split("\n") if line.strip()), "")
     body = code if first[:1].isspace() else textwrap.indent(code, "    ")

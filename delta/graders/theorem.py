@@ -2,10 +2,11 @@ r"""TheoremQA's answers: the last box, compared by the rule of the answer's type
 
 The gold answer is JSON: {"answer_type": TYPE, "answer": ANSWER}, the answer typed or as the string
 that the hub holds ("True", "[1, 2]", "(a)").
-- integer: the number in the box rounds to it
+- integer: the number in the box rounds to it; "42, 42" is no number
 - float: within 4 % of it; a gold of zero asks for zero
-- list of integer, list of float: as many numbers, each by its rule, in any order
-- bool: true or yes, false or no
+- list of integer, list of float: as many numbers, each by its rule, in any order; `\pm 1` is two,
+  and names may stand before them: (x=1, y=2), (x, y) = (1, 2)
+- bool: true or yes, false or no, or a sentence that says so ("not true", "the claim does not hold")
 - option: the letter
 
 A percentage may stand with or without its hundredth; units are not compared.
@@ -23,8 +24,20 @@ from delta.graders.readings import Number, cleaned, formula, last_box, number, w
 WITHIN = Fraction(4, 100)  # of a float gold
 ZERO = Fraction(1, 10**9)  # from a float gold of zero
 TRUE, FALSE = ("true", "yes"), ("false", "no")
+SAYS_TRUE = (*TRUE, "correct", "valid", "holds", "hold")
+SAYS_FALSE = (*FALSE, "untrue", "incorrect", "invalid", "wrong")
+NEGATION = re.compile(r"not|never|neither|cannot|\w+n['’]t")
+CLAUSE = re.compile(r"[,.;:!?]|\b(?:because|since|as|but|so|for|only)\b")
+BOTH = re.compile(r"\b(?:true|yes)\b\W*(?:or|and)?\W*\b(?:false|no)\b")
+BOTH_REVERSED = re.compile(r"\b(?:false|no)\b\W*(?:or|and)?\W*\b(?:true|yes)\b")
+NOT_IN_GENERAL = re.compile(r"\bnot (?:necessarily|always|in general|the case)\b")
+THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
+SUBSCRIPT = re.compile(r"_\s*(?:\{[^{}]*\}|\w)")
+PLUS_MINUS = re.compile(r"\\pm(?![a-zA-Z])|±|\+/-")
+MINUS_PLUS = re.compile(r"\\mp(?![a-zA-Z])|∓")
+NEXT_NAME = re.compile(r"(?<=[\d})])\s+(?=[a-zA-Z\\][^\s=]*\s*=)")  # x = 1 \quad y = 2
 BRACKETS = (("(", ")"), ("[", "]"), (r"\{", r"\}"), ("{", "}"), (r"\langle", r"\rangle"))
-MATRIX = re.compile(r"\\(?:begin|end)\{[a-z]*(?:matrix|array)\}(?:\{[lcr|]*\})?")
+MATRIX = re.compile(r"\\(?:begin|end)\{[a-z]*(?:matrix|array|cases)\}(?:\{[lcr|]*\})?")
 
 Gold = bool | str | list[Fraction]
 
@@ -88,7 +101,12 @@ def _is_same(kind: str, gold: Gold, extracted: str) -> bool | None:
     if isinstance(gold, str):
         return letter_of_option(extracted) == gold
     answer = cleaned(extracted)
-    parts = _parts(answer) if kind.startswith("list") else [answer]
+    is_list = kind.startswith("list")
+    parts = _parts(answer) if is_list else _parts(THOUSANDS.sub("", answer))
+    if not is_list:
+        if sum(number(part) is not None for part in parts) > 1:
+            return False
+        parts = [answer]
     numbers = [number(part) for part in parts]
     found = [each for each in numbers if each is not None]
     if len(found) < len(numbers):
@@ -114,20 +132,61 @@ def _is_unread(part: str, number_: Number | None) -> bool:
 
 
 def _truth(extracted: str) -> bool | None:
-    first = re.match(r"\W*(\w+)", re.sub(r"\\[a-zA-Z]+\s*\{|\\[a-zA-Z]+", " ", extracted))
-    word = first[1].lower() if first else ""
-    return True if word in TRUE else False if word in FALSE else None
+    """What the first words say, else the first clause that says it; None where none or both do."""
+    text = re.sub(r"\\(?:neg|lnot)(?![a-zA-Z])|¬", " not ", extracted)
+    text = re.sub(r"\\[a-zA-Z]+\s*\{|\\[a-zA-Z]+|[{}]", " ", text).lower()
+    text = " ".join(text.split())
+    if BOTH.search(text) or BOTH_REVERSED.search(text):
+        return None
+    first = re.match(r"\W*(\w+)", text)
+    word = first[1] if first else ""
+    # "No counterexample exists, so it is true."
+    is_quantifier = re.match(r"\W*no \w.*\b(?:true|false)\b", text) is not None
+    if word in TRUE + FALSE and not is_quantifier:
+        return word in TRUE
+    for clause in CLAUSE.split(text.removeprefix("no ")):
+        said = _said_in(clause)
+        if said:
+            return said.pop() if len(said) == 1 else None
+    return False if NOT_IN_GENERAL.search(text) else None
+
+
+def _said_in(clause: str) -> set[bool]:
+    """The truth values of a clause's words, each turned by the negations before it."""
+    said, is_negated = set[bool](), False
+    for word in re.findall(r"\w+(?:['’]t)?", clause):
+        if NEGATION.fullmatch(word):
+            is_negated = not is_negated
+        elif word in SAYS_TRUE + SAYS_FALSE:
+            said.add((word in SAYS_TRUE) != is_negated)
+    return said
 
 
 def _parts(answer: str) -> list[str]:
-    r"""The members of a list: "[1, 2]", "\{1, 2\}", "x = 1, y = 2", "1 and 2", a matrix."""
-    text = re.sub(r"\\(?:left|right)(?![a-z])", "", without_name(answer)).strip()
-    text = re.sub(r"\\\\|&|;", ",", MATRIX.sub("", text)) if MATRIX.search(text) else text
+    r"""The members of a list: "[1]", "\{1, 2\}", "x = 1, y = 2", "1 and 2", "\pm 1", a matrix."""
+    text = re.sub(r"\\(?:left|right)(?![a-z])", "", _without_names(answer)).strip()
+    text = re.sub(r"\\\\|&|;", ",", MATRIX.sub("", text))
     text = re.sub(r"\\(?:text|mathrm)\s*\{\s*,?\s*(?:and|or)\s*\}|\b(?:and|or)\b", ",", text)
+    text = re.sub(r"(?<=[)}\]])\s*\^\s*\{?\s*(?:T|\\top)\s*\}?\s*$", "", NEXT_NAME.sub(",", text))
     for opening, closing in BRACKETS:
         if text.startswith(opening) and text.endswith(closing):
             text = text[len(opening) : -len(closing)]
             break
+    parts = [re.sub(r"^\s*[a-zA-Z]\w*\s*:", "", part).strip() for part in _split(text)]
+    parts = [part for part in parts if part]
+    return [value for part in parts for value in _with_both_signs(part)]
+
+
+def _without_names(answer: str) -> str:
+    """(1, 2) of "(x, y) = (1, 2)"; 1, 2 of "x_{1,2} = 1, 2"."""
+    name, equals, value = answer.partition("=")
+    if not equals or "=" in value or re.search(r"\d", SUBSCRIPT.sub("", name)):
+        return without_name(answer)
+    return value.strip()
+
+
+def _split(text: str) -> list[str]:
+    """At the commas that stand in no bracket."""
     parts, depth = [""], 0
     for character in text:
         depth += {"(": 1, "{": 1, "[": 1, ")": -1, "}": -1, "]": -1}.get(character, 0)
@@ -135,4 +194,14 @@ def _parts(answer: str) -> list[str]:
             parts.append("")
         else:
             parts[-1] += character
-    return [part.strip() for part in parts if part.strip()]
+    return parts
+
+
+def _with_both_signs(part: str) -> list[str]:
+    r"""-1 and 1 of "\pm 1"; the part itself where it holds no such sign."""
+    if not (PLUS_MINUS.search(part) or MINUS_PLUS.search(part)):
+        return [part]
+    part = without_name(part)
+    upper = MINUS_PLUS.sub("-", PLUS_MINUS.sub("+", part))
+    lower = MINUS_PLUS.sub("+", PLUS_MINUS.sub("-", part))
+    return [value.strip().removeprefix("+").strip() for value in (upper, lower)]
