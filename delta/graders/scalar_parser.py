@@ -1,0 +1,184 @@
+r"""Scalars, their units and the words around them: "5 \mathrm{kg}", "7 apples", "11101_2", "4:30 p.m."
+
+Units are not compared, so a unit is what may stand behind a number and says nothing more about it.
+Words that do (BLOCKED: "less than 5", "5 if n is even") leave an answer unread.
+"""
+
+import re
+from fractions import Fraction
+
+from delta.graders.answer_types import ONE, Based, Scalar, Time
+from delta.graders.expressions import FRACTIONS, LONG_WORD, Node, read_formula
+from delta.graders.latex_tokens import Token, Unreadable
+
+BLOCKED = frozenset(
+    "or and more less than if mod modulo when for least most not no none neither base only where "
+    "unless except between greater fewer minus plus negative over squared cubed undefined cannot "
+    "false below above under up at by half twice double step case without nor but any all every "
+    "some to through until before after either both larger smaller larger bigger lower higher "
+    "impossible exist exists divided multiplied choose".split()
+)
+SCALES = {
+    r"\%": Fraction(1, 100),
+    "percent": Fraction(1, 100),
+    "thousand": Fraction(10**3),
+    "million": Fraction(10**6),
+    "billion": Fraction(10**9),
+    "trillion": Fraction(10**12),
+}
+SHORT_UNITS = frozenset(
+    "mm cm dm km nm um pm fm kg mg ug lb lbs oz ml mL cl dl in ft yd mi sq cu mph kph kmh kmph ms ns "
+    "ps us min sec hr hrs yr Hz kHz MHz GHz Pa kPa MPa GPa eV keV MeV GeV kV mV mA kW MW kJ MJ kN nC "
+    "uF nF pF mH mol rad deg USD AU pc kpc Mpc Gyr Myr erg dyn atm bar cal kcal au ly rpm fps cc sr "
+    "Wb dB ohm ohms".split()
+)
+LETTER_UNITS = frozenset("mgsNJWVKFL")  # after a digit, where the other answer has no such symbol
+UNIT_SIGNS = frozenset("/^.-(){}*")
+UNIT_COMMANDS = frozenset(
+    (r"\cdot", r"\times", r"\circ", r"\degree", r"\Omega", r"\mu", r"\AA", r"\angstrom", r"\,")
+)
+NUMERALS = {
+    word: base
+    for base, word in enumerate(
+        "two three four five six seven eight nine ten eleven twelve".split(), start=2
+    )
+} | {"sixteen": 16, "hexadecimal": 16, "binary": 2, "octal": 8, "decimal": 10}
+STYLED = re.compile(r"\\(?:text|textrm|textbf|mathrm|mathbf|mbox|operatorname|rm)(?![a-zA-Z])")
+DIGITS_AND_BASE = re.compile(
+    r"(-?)\(*([0-9A-Z]+)\)*(?:_|(?=\(?base))\(?(?:base)?(\d{1,2}|[a-z]+)\)?", re.ASCII
+)
+PREFIXED = re.compile(r"(-?)0([xbo])([0-9a-fA-F]+)")
+CLOCK = re.compile(r"(\d{1,2}):([0-5]\d)(?::([0-5]\d))?([ap]m)?")
+HOUR = re.compile(r"(\d{1,2})([ap]m)")
+
+
+def parse_scalar(tokens: list[Token]) -> Scalar:
+    """The number or formula that the tokens are, with or without a unit; else Unreadable."""
+    if not tokens:
+        raise Unreadable("nothing")
+    if tokens[-1].text in SCALES:
+        inner = parse_scalar(tokens[:-1])
+        return inner._replace(scale=inner.scale * SCALES[tokens[-1].text])
+    full = trees_of(tokens)
+    for start in range(1, len(tokens)):
+        if not ends_number(tokens[start - 1]) or not is_unit(tokens[start:]):
+            continue
+        scale = ONE
+        words = tokens[start].text.split()
+        if words and words[0] in SCALES:
+            scale = SCALES[words[0]]
+        if bare := trees_of(tokens[:start]):
+            has_unit = scale != ONE or is_surely_unit(tokens[start:])
+            return Scalar(full, ONE, bare, has_unit) if full else Scalar(bare, scale)
+    if not full:
+        raise Unreadable("no formula")
+    return Scalar(full)
+
+
+def trees_of(tokens: list[Token]) -> tuple[Node, ...]:
+    """The formulas that the tokens may be; none where they are no formula."""
+    try:
+        formula = read_formula(tokens)
+    except (Unreadable, RecursionError):
+        return ()
+    if not formula.is_ambiguous:
+        return (formula.tree,)
+    try:
+        return tuple(dict.fromkeys((formula.tree, read_formula(tokens, is_greedy=True).tree)))
+    except Unreadable:
+        return (formula.tree,)
+
+
+def ends_number(token: Token) -> bool:
+    return token.kind == "number" or token.text in (")", "}", "]", r"\pi")
+
+
+def is_unit(tokens: list[Token]) -> bool:
+    """Whether the tokens behind a number are its unit, or words that say nothing more of it."""
+    first = tokens[0]
+    has_name = first.text == "^" and any(
+        token.text in (r"\circ", r"\degree") for token in tokens[:3]
+    )
+    for place, token in enumerate(tokens):
+        previous = tokens[place - 1] if place else None
+        if token.kind in ("text", "word"):
+            if not is_unit_words(token.text) or (token.kind == "word" and not is_unit_word(token)):
+                return False
+            has_name = True
+        elif token.kind == "symbol":
+            if not has_name and token.text not in LETTER_UNITS:
+                return False
+            has_name = True
+        elif token.kind == "number":
+            if previous is None or not (previous.text in ("^", "-", "{") or not token.space):
+                return False
+        elif token.text in FRACTIONS:
+            if place + 2 >= len(tokens) or tokens[place + 2].kind != "text":
+                return False
+        elif token.text in UNIT_COMMANDS:
+            has_name = has_name or token.text not in (r"\cdot", r"\times", r"\,")
+        elif token.text not in UNIT_SIGNS or (place == 0 and token.text in "-{}*"):
+            return False
+        elif place == 0 and token.text == "^" and not has_name:
+            return False
+    if first.text == r"\mu" and len(tokens) == 1:
+        return False
+    return has_name
+
+
+def is_unit_words(text: str) -> bool:
+    words = re.findall("[a-zA-Z]+", text)
+    return not any(word.lower() in BLOCKED for word in words) and not re.search("[=<>?]", text)
+
+
+def is_unit_word(token: Token) -> bool:
+    """Whether plain letters are a word: `7 men` and `5cm`, not `6ab`."""
+    text = token.text
+    if len(text) >= LONG_WORD or text in SHORT_UNITS:
+        return True
+    return token.space and len(text) == 3 and bool(re.search("[aeiou]", text))
+
+
+def is_surely_unit(tokens: list[Token]) -> bool:
+    return any(
+        token.kind == "text" or (token.kind == "word" and is_unit_word(token)) for token in tokens
+    )
+
+
+def plain_text(text: str) -> str:
+    """A text without styles, braces, blanks and dots: "4:30pm" of `4{:}30 \\text{ p.m.}`."""
+    return re.sub(r"[{}\s.~]|\\[ ,;:!]", "", STYLED.sub("", text))
+
+
+def parse_based(text: str) -> Based | None:
+    """A number with its base: 52_8, -221_{3}, 63_{(7)}, (11101)_2, 204_{\\text{five}}, 0b101."""
+    plain = plain_text(text)
+    if prefixed := PREFIXED.fullmatch(plain):
+        base = {"x": 16, "b": 2, "o": 8}[prefixed[2]]
+        return valid_base(prefixed[1] + prefixed[3].upper(), base)
+    match = DIGITS_AND_BASE.fullmatch(plain)
+    if match is None or not (match[2][0].isdigit() or len(match[2]) > 1):
+        return None
+    base = int(match[3]) if match[3].isdigit() else NUMERALS.get(match[3], 0)
+    if not re.search(r"\d", match[2]) and base <= 10:
+        return None
+    return valid_base(match[1] + match[2], base)
+
+
+def valid_base(digits: str, base: int) -> Based:
+    try:
+        int(digits, base if 2 <= base <= 36 else -1)
+    except ValueError as error:
+        raise Unreadable(f"{digits} in base {base}") from error
+    return Based(digits, base)
+
+
+def parse_time(text: str) -> Time | None:
+    """A time: 4:30, 12{:}30 \\text{ p.m.}, 1:02:03, 10 a.m."""
+    plain = plain_text(text).lower()
+    if clock := CLOCK.fullmatch(plain):
+        parts = tuple(int(part) for part in clock.groups()[:3] if part)
+        return Time(parts, clock[4] or "")
+    if hour := HOUR.fullmatch(plain):
+        return Time((int(hour[1]), 0), hour[2])
+    return None
