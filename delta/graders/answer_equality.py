@@ -21,10 +21,18 @@ from delta.graders.answer_types import (
     Words,
 )
 from delta.graders.exact_values import exact
-from delta.graders.expressions import Node, negative, number_node, product, quotient, symbols_of
+from delta.graders.expressions import (
+    Node,
+    negative,
+    number_node,
+    product,
+    quotient,
+    replaced,
+    symbols_of,
+)
 from delta.graders.numeric_values import is_proportional, same_function
 from delta.graders.real_sets import MIRRORED, canonical, to_set
-from delta.graders.scalar_equality import replaced, same_scalar
+from delta.graders.scalar_equality import same_scalar
 
 MIDDAY = 12
 
@@ -255,12 +263,10 @@ def same_digits(based: Based, scalar: Scalar) -> bool:
 
 
 def is_calculation(relation: Relation) -> bool:
-    """Whether this is a true equation of numbers, 5 + 3 = 8, whose last side is its value."""
+    """Whether this is an equation that always holds, 5 + 3 = 8, whose last side is its value."""
     if set(relation.operators) != {"="}:
         return False
     first, *others = relation.sides
-    if any(symbols_of(tree) for side in relation.sides for tree in side.trees):
-        return False
     return all(same_scalar(first, other) for other in others)
 
 

@@ -22,10 +22,10 @@ def last_box(text: str) -> str | None:
     return None
 
 
-def boxed_answer(text: str) -> str | None:
-    r"""Return the last box, with those before it that "and", "or" or a comma joins to it.
+def joined_boxes(text: str) -> list[str]:
+    r"""Return the content of the last box, behind those that "and", "or" or a comma joins to it.
 
-    "\boxed{2} or \boxed{3}" answers "2, 3". A box that is said twice is one.
+    "\boxed{2} or \boxed{3}" answers 2 and 3. A box that is said twice is one.
     """
     boxes: list[tuple[int, int, str]] = []  # start, end, content
     for box in BOX.finditer(text):
@@ -33,16 +33,18 @@ def boxed_answer(text: str) -> str | None:
             continue  # a box in a box
         if (end := closing_brace(text, box.end())) is not None:
             boxes.append((box.start(), end + 1, text[box.end() : end].strip()))
-    if not boxes:
-        return None
-    contents = [boxes[-1][2]]
-    for (_, end, content), (start, _, _) in zip(boxes[-2::-1], boxes[:0:-1], strict=True):
+    contents = [box[2] for box in boxes[-1:]]
+    for (_, end, content), (start, _, _) in zip(boxes[-2::-1], boxes[:0:-1], strict=False):
         if start - end > MAX_JOIN or not JOINED.fullmatch(_without_blanks(text[end:start])):
             break
         contents.append(content)
-    if len(contents) == 1:
-        return last_box(text)
-    return ", ".join(dict.fromkeys(reversed(contents)))
+    return list(dict.fromkeys(reversed(contents)))
+
+
+def boxed_answer(text: str) -> str | None:
+    """Return the joined boxes as one list, the content of the last box alone; None without one."""
+    contents = joined_boxes(text)
+    return ", ".join(contents) if len(contents) > 1 else last_box(text)
 
 
 def closing_brace(text: str, start: int) -> int | None:

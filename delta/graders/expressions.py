@@ -94,8 +94,9 @@ class Reader:
     """A recursive descent over the tokens."""
 
     def __init__(self, tokens: list[Token], is_greedy: bool, letters: bool) -> None:
-        self.tokens, self.at = tokens, 0
-        self.is_greedy, self.letters = is_greedy, letters
+        self.tokens = [part for token in tokens for part in letters_of(token, letters)]
+        self.at = 0
+        self.is_greedy = is_greedy
         self.is_ambiguous = False
         self.depth = 0
         self.closings: list[str] = []
@@ -182,9 +183,7 @@ class Reader:
             return False
         if token.kind in ("number", "symbol", "vector"):
             return True
-        if token.kind == "word":
-            return len(token.text) < LONG_WORD or self.letters
-        if token.kind == "text":
+        if token.kind in ("text", "word"):
             return False
         if token.text in ("|", r"\vert"):
             return self.closings[-1:] != [token.text]
@@ -355,13 +354,10 @@ class Reader:
         return None
 
     def name(self) -> Node:
-        """A symbol with its index and primes, a function of symbols, or letters side by side."""
+        """A symbol with its index and primes, or a function of symbols."""
         token = self.peek()
         assert token is not None
         self.at += 1
-        if token.kind == "word" and (len(token.text) < LONG_WORD or self.letters):
-            letters: list[Node] = [letter(character) for character in token.text[:-1]]
-            return product(*letters, self.symbol(token.text[-1]))
         if token.kind == "vector":
             return ("symbol", f"{token.text} vector")
         if token.kind == "text" and not re.fullmatch(r"[a-zA-Z]+", token.text):
@@ -515,7 +511,10 @@ class Reader:
         self.expect("}")
         self.expect("^")
         last = self.argument()
-        return ("series", name, variable.text, first, last, self.term())
+        body = self.term()
+        if variable.text == "i":
+            body = replaced(body, IMAGINARY, ("symbol", "i"))
+        return ("series", name, variable.text, first, last, body)
 
     def function(self, name: str) -> Node:
         name = ALIASES.get(name, name)
@@ -564,6 +563,16 @@ class Reader:
                 self.at += 1
                 return quotient(product(*nodes), self.divisor())
         return product(*nodes)
+
+
+def letters_of(token: Token, has_letters: bool) -> list[Token]:
+    """A short word as letters side by side, any other token as it is."""
+    if token.kind != "word" or not (len(token.text) < LONG_WORD or has_letters):
+        return [token]
+    return [
+        token._replace(kind="symbol", text=character, space=token.space and not place)
+        for place, character in enumerate(token.text)
+    ]
 
 
 def is_known(command: str) -> bool:
@@ -626,3 +635,17 @@ def subtrees(node: Node) -> list[Node]:
         "series": lambda: node[3:],
     }.get(node[0], tuple)()
     return [node, *(deeper for child in below for deeper in subtrees(child))]
+
+
+def replaced(node: Node, old: Node, new: Node) -> Node:
+    """The tree with another node wherever `old` stands."""
+    if node == old:
+        return new
+    return tuple(
+        replaced(part, old, new)
+        if isinstance(part, tuple) and part and isinstance(part[0], str)
+        else tuple(replaced(child, old, new) for child in part)
+        if isinstance(part, tuple)
+        else part
+        for part in node
+    )

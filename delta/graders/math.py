@@ -18,7 +18,7 @@ from delta.graders import Verdict, math_verify_text
 from delta.graders.answer_equality import same_answer
 from delta.graders.answer_parser import readings
 from delta.graders.answer_types import Value
-from delta.graders.boxes import boxed_answer
+from delta.graders.boxes import boxed_answer, joined_boxes
 from delta.graders.choice import letter_of_option, plain
 from delta.graders.exact_values import TooLarge
 from delta.graders.latex_cleaning import cleaned
@@ -42,6 +42,10 @@ def grade(gold_answer: str, answer: str | None, finish_reason: str) -> Verdict:
         cut = answer is None or finish_reason == "length"
         return Verdict("incorrect", None, "cut" if cut else "no_box")
     outcome, reason = _compared(gold_answer, extracted)
+    if outcome != "correct" and answer is not None and len(boxes := joined_boxes(answer)) > 1:
+        # "\boxed{15\frac{39}{40}} or \boxed{\frac{639}{40}}" is one answer in two forms.
+        if all(_compared(gold_answer, box) == ("correct", None) for box in boxes):
+            return Verdict("correct", boxes[-1], None)
     return Verdict(outcome, extracted, reason)
 
 

@@ -15,7 +15,8 @@ LAST_PLACE = Fraction(1, 2)  # of a rounded gold: what rounds to it
 WIDEST = Fraction(5, 100)  # of a rounded gold of one digit
 SIX_DIGITS = Fraction(2, 10**6)  # between an exact gold and a decimal number
 SIX_DECIMALS = Fraction(1, 2 * 10**6)  # between a whole gold and a decimal number
-LONG = 15  # significant digits that only floating point has
+LONG = 15  # significant digits that hardly anything but floating point has
+LONGEST = 17  # significant digits of floating point
 SHORT = 12  # significant digits that a number may have that was computed in double precision
 
 
@@ -53,17 +54,20 @@ def is_near(gold: Number, prediction: Fraction, place: Fraction | None) -> bool:
 def stored_decimal(value: Fraction, place: Fraction | None) -> tuple[Fraction, Fraction | None]:
     """0.3 for 0.30000000000000004, and 2.2 for 2.200000047683716, which is 2.2 in single precision;
     any other number is returned as it is."""
-    if place is None or abs(value) < place * 10 ** (LONG - 1):
+    if place is None or not place * 10 ** (LONG - 1) <= abs(value) < place * 10**LONGEST:
         return value, place
     number = float(value)
-    if Fraction(repr(number)) != value:
-        return value, place
-    for text in (_shortest_single(number), f"{number:.15g}"):
-        digits = text.partition("e")[0].replace(".", "").lstrip("-0")
-        if text and len(digits) <= (9 if text == _shortest_single(number) else SHORT):
-            whole, _, decimals = text.partition("e")[0].partition(".")
-            exponent = int(text.partition("e")[2] or 0) - len(decimals)
-            return Fraction(text), Fraction(10) ** exponent if decimals.strip("0") else None
+    for text, most in (
+        (_shortest_single(number), 9),
+        (repr(number), SHORT),
+        (f"{number:.15g}", SHORT),
+    ):
+        mantissa, _, exponent = text.partition("e")
+        decimals = mantissa.partition(".")[2]
+        if text and len(mantissa.replace(".", "").strip("-0")) <= most:
+            is_whole = not exponent and not decimals.strip("0")
+            unit = Fraction(10) ** (int(exponent or 0) - len(decimals))
+            return Fraction(text), None if is_whole else unit
     return value, place
 
 

@@ -15,7 +15,15 @@ from delta.graders.exact_values import (
     least_digits,
     same_residues,
 )
-from delta.graders.expressions import TEN, Node, number_node, product, subtrees, symbols_of
+from delta.graders.expressions import (
+    TEN,
+    Node,
+    number_node,
+    product,
+    replaced,
+    subtrees,
+    symbols_of,
+)
 from delta.graders.numeric_values import approximation, same_constant, same_function
 from delta.graders.rounding import Number, is_close
 
@@ -61,20 +69,6 @@ def has_imaginary(scalar: Scalar) -> bool:
 
 def mapped(scalar: Scalar, old: Node, new: Node) -> Scalar:
     return scalar._replace(trees=tuple(replaced(tree, old, new) for tree in scalar.trees))
-
-
-def replaced(node: Node, old: Node, new: Node) -> Node:
-    """The tree with another node wherever `old` stands."""
-    if node == old:
-        return new
-    return tuple(
-        replaced(part, old, new)
-        if isinstance(part, tuple) and part and isinstance(part[0], str)
-        else tuple(replaced(child, old, new) for child in part)
-        if isinstance(part, tuple)
-        else part
-        for part in node
-    )
 
 
 def same_tree(gold: Node, prediction: Node, gold_scale: Fraction, scale: Fraction) -> bool:
