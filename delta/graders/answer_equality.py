@@ -45,10 +45,8 @@ def same_answer(gold: Value, prediction: Value) -> bool:
     if isinstance(gold, Named) and isinstance(prediction, Named):
         return same_named(gold, prediction)
     if isinstance(gold, Named):
-        return (
-            not isinstance(prediction, Relation)
-            and same_answer(gold.value, prediction)
-            or (isinstance(prediction, Relation) and same_equation(as_relation(gold), prediction))
+        return (not isinstance(prediction, Relation) and same_answer(gold.value, prediction)) or (
+            isinstance(prediction, Relation) and same_equation(as_relation(gold), prediction)
         )
     if isinstance(prediction, Named):
         if isinstance(gold, Relation):

@@ -5,6 +5,7 @@ four); a text without any raises Unreadable.
 """
 
 import re
+from fractions import Fraction
 from itertools import product as combinations
 
 from delta.graders.answer_types import (
@@ -21,13 +22,12 @@ from delta.graders.answer_types import (
     Value,
     Words,
 )
-from delta.graders.expressions import Node, product, read_formula, symbols_of
+from delta.graders.expressions import ONE, TIMES, Node, product, read_formula, symbols_of
 from delta.graders.latex_tokens import GROUPED, Token, Unreadable, shown, tokenize
 from delta.graders.real_sets import EVERYTHING, combine, complement, to_set
 from delta.graders.rounding import stored_decimal
 from delta.graders.scalar_parser import (
     BLOCKED,
-    ends_number,
     parse_based,
     parse_scalar,
     parse_time,
@@ -66,8 +66,36 @@ NAME = re.compile(
     r"|[a-zA-Z]'*\^-1\(.*\)|(?:[A-Z]|[a-z]|\\?Pr|Var|deg|dim|det|gcd|lcm|Res)\([^()]*\)"
 )
 STATEMENT = frozenset(
-    "the answer solution solutions is are so thus hence therefore final result value values equation "
-    "we get have of general function line curve point set that and it".split()
+    [
+        "the",
+        "answer",
+        "solution",
+        "solutions",
+        "is",
+        "are",
+        "so",
+        "thus",
+        "hence",
+        "therefore",
+        "final",
+        "result",
+        "value",
+        "values",
+        "equation",
+        "we",
+        "get",
+        "have",
+        "of",
+        "general",
+        "function",
+        "line",
+        "curve",
+        "point",
+        "set",
+        "that",
+        "and",
+        "it",
+    ]
 )
 
 
@@ -146,6 +174,7 @@ def marks(tokens: list[Token], texts: frozenset[str]) -> list[str]:
 
 
 SEPARATORS = frozenset((",", ";", "and", "or", r"\lor", r"\vee", r"\land", r"\wedge"))
+BRACE = frozenset(("}",))
 SET_SIGNS = frozenset((r"\cup", r"\cap", r"\setminus", r"\backslash"))
 
 
@@ -307,55 +336,49 @@ class _Parser:
         return None
 
     def environment(self, tokens: list[Token]) -> Value:
-        start = next(i for i, token in enumerate(tokens) if token.text == r"\begin")
-        end = next((i for i, token in enumerate(tokens) if token.text == r"\end"), None)
-        if end is None:
-            raise Unreadable("an open environment")
-        body = start + 1
-        while tokens[body].text != "}":
-            body += 1
-        name = shown(tokens[start + 1 : body])
-        before, after = tokens[:start], tokens[end + 1 :]
-        while after and after[0].text != "}":
-            after = after[1:]
-        body += 1
-        if name == "array" and body < end and tokens[body].text == "{":
-            while tokens[body].text != "}":
-                body += 1
-            body += 1
+        r"""A \\begin{…} … \\end{…} with what stands before and behind it."""
+        start, end = (position(tokens, frozenset((mark,))) for mark in (r"\begin", r"\end"))
+        opened, closed = position(tokens, BRACE, start), position(tokens, BRACE, end)
+        name, body = shown(tokens[start + 1 : opened]), opened + 1
+        if name == "array" and tokens[body].text == "{":
+            body = position(tokens, BRACE, body) + 1
         rows = [
             split(row, frozenset("&"))
             for row in split(tokens[body:end], frozenset((r"\\",)))
             if row
         ]
-        if name in SYSTEMS and not before and len(after) <= 1:
+        before, after = tokens[:start], tokens[closed + 1 :]
+        if name in SYSTEMS and not before and not after:
             return self.cases(rows)
         if name in MATRICES:
-            return self.matrix(rows, unwrapped(before), after[1:])
+            return self.matrix(rows, before, after)
         raise Unreadable(name)
 
     def matrix(
         self, rows: list[list[list[Token]]], before: list[Token], after: list[Token]
     ) -> Value:
-        if after and after[0].text in (")", "]", r"\rbrace") and before[-1:]:
+        if before and after and (before[-1].text, after[0].text) in ((r"(", ")"), ("[", "]")):
             before, after = before[:-1], after[1:]  # \left[ \begin{array}…
-        factors: tuple[Node, ...] = ()
-        if before:
-            if before[-1].text in ("*", r"\cdot", r"\times"):
-                before = before[:-1]
-            if before[-1].text == "-":
-                before = [*before, before[-1]._replace(kind="number", text="1", value=1)]
-            factors = trees_of(before)
-            if not factors:
-                raise Unreadable("a factor of a matrix")
         if after:
             raise Unreadable("something behind a matrix")
         entries = tuple(tuple(parse_scalar(trim(cell)) for cell in row) for row in rows)
         if len({len(row) for row in entries}) != 1:
             raise Unreadable("a matrix with holes")
-        if not factors:
-            return Matrix(entries)
+        factors = self.factors(before)
         return Matrix(tuple(tuple(times(factors[0], cell) for cell in row) for row in entries))
+
+    def factors(self, tokens: list[Token]) -> tuple[Node, ...]:
+        """The factor before a matrix."""
+        if tokens and tokens[-1].text in TIMES:
+            tokens = tokens[:-1]
+        if not tokens:
+            return (ONE,)
+        if tokens[-1].text == "-":
+            one = Token("number", "1", False, tokens[-1].start, tokens[-1].end, Fraction(1))
+            tokens = [*tokens, one]
+        if not (factors := trees_of(tokens)):
+            raise Unreadable("a factor of a matrix")
+        return factors
 
     def cases(self, rows: list[list[list[Token]]]) -> Value:
         if all(len(row) == 1 for row in rows):
@@ -456,8 +479,12 @@ def trim(tokens: list[Token]) -> list[Token]:
     return tokens
 
 
-def unwrapped(tokens: list[Token]) -> list[Token]:
-    return [token for token in tokens if token.text not in (",",)]
+def position(tokens: list[Token], texts: frozenset[str], start: int = 0) -> int:
+    """Where the first of `texts` stands from `start` on; Unreadable where none does."""
+    for place in range(start, len(tokens)):
+        if tokens[place].text in texts:
+            return place
+    raise Unreadable(f"no {'/'.join(texts)}")
 
 
 def closes_at_end(tokens: list[Token]) -> bool:
@@ -512,7 +539,3 @@ def without_lead(tokens: list[Token]) -> list[Token]:
 
 def is_lead(tokens: list[Token]) -> bool:
     return tokens[0].text.lower() in ("is", "so", "we", "the", "it", "about", "only")
-
-
-def members(text: str) -> list[str]:
-    raise NotImplementedError

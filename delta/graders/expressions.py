@@ -209,12 +209,17 @@ class Reader:
                     product(node, PI, number_node(Fraction(1, 180))) if self.trigonometric else node
                 )
             elif self.take("^"):
-                node = ("power", node, self.argument())
+                node = ("power", node, self.exponent())
             elif self.text() == r"\%":
                 self.at += 1
                 node = product(node, number_node(Fraction(1, 100)))
             else:
                 return node
+
+    def exponent(self) -> Node:
+        """What is raised, to the right first: 2^3^2 is 2^9."""
+        node = self.argument()
+        return ("power", node, self.exponent()) if self.take("^") else node
 
     def is_degree(self) -> bool:
         braces = self.text(1) == "{"

@@ -24,6 +24,7 @@ from delta.graders.exact_values import TooLarge
 from delta.graders.latex_cleaning import cleaned
 from delta.graders.latex_tokens import Unreadable
 from delta.graders.readings import WORDS, formula, without_units, words
+from delta.graders.scalar_equality import check_size
 
 # What our parser does not read and Math-Verify does; in other texts it might drop what it cannot
 # read, and accept by accident.
@@ -111,6 +112,8 @@ def _is_same_side(gold: str, prediction: str) -> bool:
     golds, predictions = _readings(gold, True), _readings(prediction, False)
     if golds and predictions:
         return _any_same(golds, predictions)
+    for value in golds + predictions:
+        check_size(value)
     forms = gold + prediction
     if LEFT_TO_MATH_VERIFY.search(forms) and not MEANINGFUL.search(forms):
         return _verified(gold, prediction)

@@ -18,10 +18,12 @@ from delta.graders.expressions import Node, subtrees, symbols_of
 
 DIGITS = 50  # to which values are computed, at least
 MAX_DIGITS = 3_000
+MAX_STEPS = 20_000  # values of one formula at one point
+ROUGH_DIGITS = 25  # to which an infinite sum is computed
+ROUGH = mpmath.mpf(10) ** -15  # its error, at most
 MAX_MAGNITUDE = 10**6  # binary digits before the point; mpmath would compute for ever
 ENOUGH = 3  # points at which both formulas have a value
 POINTS = 8
-SEVEN = random.Random(7)
 WHOLE_LETTERS = frozenset("nkmNKM")  # that stand for whole numbers in (-1)^n and n!
 COORDINATES = frozenset("xyz")  # which may be negative in any formula
 
@@ -33,9 +35,13 @@ class Values:
 
     def __init__(self, point: Point, digits: int) -> None:
         self.point, self.digits = point, digits
+        self.steps, self.is_rough = 0, False
         self.spread = 0  # decimal digits between the largest and the smallest value on the way
 
     def value(self, node: Node) -> Any:
+        self.steps += 1
+        if self.steps > MAX_STEPS:
+            raise TooLarge
         result = self.compute(node)
         if mpmath.isnan(result) or mpmath.isinf(result):
             return result
@@ -73,11 +79,16 @@ class Values:
         start, end = self.value(first), self.value(last)
 
         def term(index: Any) -> Any:
-            inner = Values(self.point | {variable: mpmath.mpf(index)}, self.digits)
-            return inner.value(body)
+            outer = self.point.get(variable)
+            self.point[variable] = mpmath.mpf(index)
+            value = self.value(body)
+            self.point[variable] = outer
+            return value
 
         if mpmath.isinf(end) and name == "sum":
-            return mpmath.nsum(term, [int(start), mpmath.inf])
+            self.is_rough = True
+            with mpmath.workdps(ROUGH_DIGITS):
+                return mpmath.nsum(term, [int(start), mpmath.inf])
         if mpmath.isinf(end) or end - start > MAX_TERMS // 10:
             raise TooLarge
         terms = [term(index) for index in range(int(start), int(end) + 1)]
@@ -122,7 +133,23 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "arccsc": mpmath.acsc,
 } | {
     name: getattr(mpmath, name)
-    for name in "sin cos tan cot sec csc sinh cosh tanh coth sech csch asinh acosh atanh".split()
+    for name in [
+        "sin",
+        "cos",
+        "tan",
+        "cot",
+        "sec",
+        "csc",
+        "sinh",
+        "cosh",
+        "tanh",
+        "coth",
+        "sech",
+        "csch",
+        "asinh",
+        "acosh",
+        "atanh",
+    ]
 }
 
 
@@ -139,7 +166,7 @@ def evaluate(nodes: list[Node], point: Point | None = None) -> tuple[list[Any], 
     digits = DIGITS
     while True:
         with mpmath.workdps(digits + 15):
-            values = Values(point or {}, digits)
+            values = Values(dict(point or {}), digits)
             try:
                 results = [values.value(node) for node in nodes]
             except (
@@ -148,9 +175,11 @@ def evaluate(nodes: list[Node], point: Point | None = None) -> tuple[list[Any], 
                 TypeError,
                 KeyError,
                 Undefined,
-                mpmath.NoConvergence,
+                mpmath.libmp.NoConvergence,
             ):
                 return None
+            if values.is_rough:
+                return results, ROUGH
             needed = DIGITS + 2 * values.spread
             if needed <= digits or digits >= MAX_DIGITS:
                 return results, mpmath.mpf(10) ** (values.spread - digits)
@@ -194,7 +223,7 @@ def points_for(names: set[str], whole: set[str], positive: bool, count: int) -> 
             if name in whole:
                 point[name] = mpmath.mpf(source.randint(1, 9))
             else:
-                with mpmath.workdps(MAX_DIGITS if place < 0 else 200):
+                with mpmath.workdps(DIGITS):
                     value = mpmath.mpf(size.numerator) / size.denominator
                 point[name] = -value if is_negative else value
         points.append(point)
@@ -242,9 +271,13 @@ def is_physical(names: set[str], nodes: list[Node]) -> bool:
 
 
 def _agree(left: Node, right: Node, points: list[Point], tolerance: float) -> bool | None:
-    agreed = 0
+    agreed, has_large = 0, False
     for point in points:
-        evaluated = evaluate([left, right], point)
+        try:
+            evaluated = evaluate([left, right], point)
+        except TooLarge:
+            has_large = True
+            continue
         if evaluated is None:
             continue
         (one, other), near = evaluated
@@ -253,7 +286,11 @@ def _agree(left: Node, right: Node, points: list[Point], tolerance: float) -> bo
         if abs(one - other) > max(near, tolerance * abs(one)):
             return False
         agreed += 1
-    return True if agreed >= ENOUGH else None
+    if agreed >= ENOUGH:
+        return True
+    if has_large:
+        raise TooLarge
+    return None
 
 
 def is_proportional(left: Node, right: Node) -> int | None:

@@ -3,6 +3,7 @@
 What is rational is computed exactly. Digits decide only where something irrational is left.
 """
 
+import contextlib
 from fractions import Fraction
 
 from delta.graders.answer_types import Scalar
@@ -185,3 +186,11 @@ def value_of(scalar: Scalar) -> Number | None:
             return None
         return number and number._replace(scale=scalar.scale)
     return None
+
+
+def check_size(value: object) -> None:
+    """Raise TooLarge for a number that no library should be given."""
+    if isinstance(value, Scalar):
+        for tree in value.trees:
+            with contextlib.suppress(Undefined):
+                exact(tree)

@@ -12,11 +12,78 @@ from delta.graders.expressions import FRACTIONS, LONG_WORD, Node, read_formula
 from delta.graders.latex_tokens import Token, Unreadable
 
 BLOCKED = frozenset(
-    "or and more less than if mod modulo when for least most not no none neither base only where "
-    "unless except between greater fewer minus plus negative over squared cubed undefined cannot "
-    "false below above under up at by half twice double step case without nor but any all every "
-    "some to through until before after either both larger smaller larger bigger lower higher "
-    "impossible exist exists divided multiplied choose".split()
+    [
+        "or",
+        "and",
+        "more",
+        "less",
+        "than",
+        "if",
+        "mod",
+        "modulo",
+        "when",
+        "for",
+        "least",
+        "most",
+        "not",
+        "no",
+        "none",
+        "neither",
+        "base",
+        "only",
+        "where",
+        "unless",
+        "except",
+        "between",
+        "greater",
+        "fewer",
+        "minus",
+        "plus",
+        "negative",
+        "over",
+        "squared",
+        "cubed",
+        "undefined",
+        "cannot",
+        "false",
+        "below",
+        "above",
+        "under",
+        "up",
+        "at",
+        "by",
+        "half",
+        "twice",
+        "double",
+        "step",
+        "case",
+        "without",
+        "nor",
+        "but",
+        "any",
+        "all",
+        "every",
+        "some",
+        "to",
+        "through",
+        "until",
+        "before",
+        "after",
+        "either",
+        "both",
+        "larger",
+        "smaller",
+        "larger",
+        "bigger",
+        "lower",
+        "higher",
+        "impossible",
+        "exist",
+        "exists",
+        "divided",
+        "multiplied",
+        "choose",
+    ]
 )
 SCALES = {
     r"\%": Fraction(1, 100),
@@ -27,10 +94,96 @@ SCALES = {
     "trillion": Fraction(10**12),
 }
 SHORT_UNITS = frozenset(
-    "mm cm dm km nm um pm fm kg mg ug lb lbs oz ml mL cl dl in ft yd mi sq cu mph kph kmh kmph ms ns "
-    "ps us min sec hr hrs yr Hz kHz MHz GHz Pa kPa MPa GPa eV keV MeV GeV kV mV mA kW MW kJ MJ kN nC "
-    "uF nF pF mH mol rad deg USD AU pc kpc Mpc Gyr Myr erg dyn atm bar cal kcal au ly rpm fps cc sr "
-    "Wb dB ohm ohms".split()
+    [
+        "mm",
+        "cm",
+        "dm",
+        "km",
+        "nm",
+        "um",
+        "pm",
+        "fm",
+        "kg",
+        "mg",
+        "ug",
+        "lb",
+        "lbs",
+        "oz",
+        "ml",
+        "mL",
+        "cl",
+        "dl",
+        "in",
+        "ft",
+        "yd",
+        "mi",
+        "sq",
+        "cu",
+        "mph",
+        "kph",
+        "kmh",
+        "kmph",
+        "ms",
+        "ns",
+        "ps",
+        "us",
+        "min",
+        "sec",
+        "hr",
+        "hrs",
+        "yr",
+        "Hz",
+        "kHz",
+        "MHz",
+        "GHz",
+        "Pa",
+        "kPa",
+        "MPa",
+        "GPa",
+        "eV",
+        "keV",
+        "MeV",
+        "GeV",
+        "kV",
+        "mV",
+        "mA",
+        "kW",
+        "MW",
+        "kJ",
+        "MJ",
+        "kN",
+        "nC",
+        "uF",
+        "nF",
+        "pF",
+        "mH",
+        "mol",
+        "rad",
+        "deg",
+        "USD",
+        "AU",
+        "pc",
+        "kpc",
+        "Mpc",
+        "Gyr",
+        "Myr",
+        "erg",
+        "dyn",
+        "atm",
+        "bar",
+        "cal",
+        "kcal",
+        "au",
+        "ly",
+        "rpm",
+        "fps",
+        "cc",
+        "sr",
+        "Wb",
+        "dB",
+        "ohm",
+        "ohms",
+    ]
 )
 LETTER_UNITS = frozenset("mgsNJWVKFL")  # after a digit, where the other answer has no such symbol
 UNIT_SIGNS = frozenset("/^.-(){}*")
@@ -40,7 +193,20 @@ UNIT_COMMANDS = frozenset(
 NUMERALS = {
     word: base
     for base, word in enumerate(
-        "two three four five six seven eight nine ten eleven twelve".split(), start=2
+        [
+            "two",
+            "three",
+            "four",
+            "five",
+            "six",
+            "seven",
+            "eight",
+            "nine",
+            "ten",
+            "eleven",
+            "twelve",
+        ],
+        start=2,
     )
 } | {"sixteen": 16, "hexadecimal": 16, "binary": 2, "octal": 8, "decimal": 10}
 STYLED = re.compile(r"\\(?:text|textrm|textbf|mathrm|mathbf|mbox|operatorname|rm)(?![a-zA-Z])")
@@ -117,9 +283,11 @@ def is_unit(tokens: list[Token]) -> bool:
                 return False
         elif token.text in UNIT_COMMANDS:
             has_name = has_name or token.text not in (r"\cdot", r"\times", r"\,")
-        elif token.text not in UNIT_SIGNS or (place == 0 and token.text in "-{}*"):
-            return False
-        elif place == 0 and token.text == "^" and not has_name:
+        elif (
+            token.text not in UNIT_SIGNS
+            or (place == 0 and token.text in "-{}*")
+            or (place == 0 and token.text == "^" and not has_name)
+        ):
             return False
     if first.text == r"\mu" and len(tokens) == 1:
         return False
