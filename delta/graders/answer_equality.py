@@ -45,9 +45,9 @@ def same_answer(gold: Value, prediction: Value) -> bool:
     if isinstance(gold, Named) and isinstance(prediction, Named):
         return same_named(gold, prediction)
     if isinstance(gold, Named):
-        return (not isinstance(prediction, Relation) and same_answer(gold.value, prediction)) or (
-            isinstance(prediction, Relation) and same_equation(as_relation(gold), prediction)
-        )
+        if isinstance(prediction, Relation):
+            return same_equation(as_relation(gold), prediction) or same_as_set(gold, prediction)
+        return same_answer(gold.value, prediction)
     if isinstance(prediction, Named):
         if isinstance(gold, Relation):
             return same_equation(gold, as_relation(prediction)) or same_as_set(gold, prediction)
@@ -58,8 +58,8 @@ def same_answer(gold: Value, prediction: Value) -> bool:
 
 
 def same_named(gold: Named, prediction: Named) -> bool:
-    """x = 5 is not y = 5, but y = 2x is x = y/2."""
-    if gold.tree is None or prediction.tree is None or base(gold.name) == base(prediction.name):
+    """x = 5 is not y = 5, but y = 2x is x = y/2. A name in words says nothing."""
+    if "" in (gold.name, prediction.name) or base(gold.name) == base(prediction.name):
         return same_answer(gold.value, prediction.value)
     return same_equation(as_relation(gold), as_relation(prediction))
 
@@ -100,7 +100,9 @@ def same_kind(gold: Value, prediction: Value) -> bool:
         case Cases(), Cases():
             return matched(gold.rows, prediction.rows, same_case)
         case SetBuilder(), SetBuilder():
-            return same_answer(gold.condition, prediction.condition)
+            return same_answer(gold.element, prediction.element) and same_answer(
+                gold.condition, prediction.condition
+            )
     return False
 
 
@@ -131,6 +133,7 @@ def same_as_set(gold: Value, prediction: Value) -> bool:
     kinds = RealSet, Relation, SetBuilder
     if not isinstance(gold, kinds) and not isinstance(prediction, kinds):
         return False
+    gold, prediction = (v.value if isinstance(v, Named) else v for v in (gold, prediction))
     if isinstance(gold, Scalar) or isinstance(prediction, Scalar):
         return False
     if any(isinstance(v, Relation) and "=" in v.operators for v in (gold, prediction)):

@@ -9,6 +9,7 @@ from fractions import Fraction
 from itertools import product as combinations
 
 from delta.graders.answer_types import (
+    BOUND_NAME,
     Cases,
     Collection,
     Matrix,
@@ -174,6 +175,9 @@ def marks(tokens: list[Token], texts: frozenset[str]) -> list[str]:
 
 
 SEPARATORS = frozenset((",", ";", "and", "or", r"\lor", r"\vee", r"\land", r"\wedge"))
+ALL_REALS = frozenset(
+    ("all real numbers", "all reals", "all real", "real numbers", "the real numbers")
+)
 BRACE = frozenset(("}",))
 SET_SIGNS = frozenset((r"\cup", r"\cap", r"\setminus", r"\backslash"))
 
@@ -201,7 +205,8 @@ class _Parser:
         if not tokens:
             raise Unreadable("nothing")
         if all(token.kind in ("text", "word") for token in tokens):
-            return Words(" ".join(token.text for token in tokens).lower())
+            text = " ".join(token.text for token in tokens).lower()
+            return EVERYTHING if text in ALL_REALS else Words(text)
         tokens = without_lead(tokens)
         if len(parts := split(tokens, SEPARATORS)) > 1:
             return self.joined(parts, marks(tokens, SEPARATORS))
@@ -252,7 +257,7 @@ class _Parser:
     def relation(self, tokens: list[Token]) -> Value:
         sides = split(tokens, frozenset(RELATIONS))
         operators = [RELATIONS[mark] for mark in marks(tokens, frozenset(RELATIONS))]
-        if not sides[0]:
+        if not sides[0] and operators[0] == "=":
             sides, operators = sides[1:], operators[1:]
             if not operators:
                 return self.value(sides[0])
@@ -394,13 +399,22 @@ class _Parser:
             tokens = tokens[1:]
         return self.value(tokens)
 
+    def set_builder(self, element: list[Token], condition: list[Token]) -> Value:
+        element = split(element, frozenset((r"\in",)))[0]
+        names = {token.text for token in element if token.kind == "symbol"}
+        if len(names) == 1:
+            element, condition = (
+                [t._replace(text=BOUND_NAME) if t.text in names else t for t in tokens]
+                for tokens in (element, condition)
+            )
+        return SetBuilder(self.value(element), self.value(condition))
+
     def brackets(self, tokens: list[Token]) -> Value:
         opening, closing, inside = tokens[0].text, tokens[-1].text, tokens[1:-1]
         if opening == r"\{":
             for sign in (":", r"\mid", "|"):
                 if len(parts := split(inside, frozenset((sign,)))) == 2 and parts[0]:
-                    variable = shown(parts[0]).split(r"\in")[0]
-                    return SetBuilder(variable, self.value(parts[1]))
+                    return self.set_builder(*parts)
         parts = [part for part in split(inside, frozenset(",;")) if part]
         if len(parts) > MAX_MEMBERS or not parts:
             raise Unreadable("no members")

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from delta.graders.expressions import Node
 
 ONE = Fraction(1)
+BOUND_NAME = "□"
 
 
 class Scalar(NamedTuple):
@@ -89,7 +90,9 @@ class Cases(NamedTuple):
 
 
 class SetBuilder(NamedTuple):
-    variable: str
+    """All elements with a condition; the symbol in the element is BOUND_NAME in both."""
+
+    element: "Value"
     condition: "Value"
 
 

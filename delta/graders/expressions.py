@@ -181,6 +181,8 @@ class Reader:
         token = self.peek()
         if token is None:
             return False
+        if token.kind == "number" and self.tokens[self.at - 1].kind == "number":
+            raise Unreadable("two numbers side by side")
         if token.kind in ("number", "symbol", "vector"):
             return True
         if token.kind in ("text", "word"):

@@ -25,6 +25,7 @@ MAX_MAGNITUDE = 10**6  # binary digits before the point; mpmath would compute fo
 ENOUGH = 3  # points at which both formulas have a value
 POINTS = 8
 WHOLE_LETTERS = frozenset("nkmNKM")  # that stand for whole numbers in (-1)^n and n!
+COMPLEX_LETTERS = frozenset("z")
 COORDINATES = frozenset("xyz")  # which may be negative in any formula
 
 Point = dict[str, Any]
@@ -211,11 +212,14 @@ def approximation(node: Node) -> Fraction | None:
     return Fraction(-mantissa if sign else mantissa) * Fraction(2) ** exponent
 
 
-def points_for(names: set[str], whole: set[str], positive: bool, count: int) -> list[Point]:
-    """Points of reproducible random numbers; signs alternate unless all are positive."""
+def points_for(nodes: list[Node], positive: bool) -> list[Point]:
+    """Points of reproducible random numbers; signs alternate unless all are positive. z is complex
+    where an absolute value or a conjugate is taken."""
+    names, whole = names_of(nodes), whole_symbols(nodes)
+    turned = names & COMPLEX_LETTERS if has_sign(nodes) else set[str]()
     source = random.Random(7)
     points = []
-    for place in range(count):
+    for place in range(POINTS):
         point: Point = {}
         for name in sorted(names):
             size = Fraction(source.randint(300, 2_300), 1_000) + Fraction(1, source.randint(3, 97))
@@ -226,6 +230,8 @@ def points_for(names: set[str], whole: set[str], positive: bool, count: int) -> 
                 with mpmath.workdps(DIGITS):
                     value = mpmath.mpf(size.numerator) / size.denominator
                 point[name] = -value if is_negative else value
+                if name in turned:
+                    point[name] *= mpmath.mpc(3, 4) / 5
         points.append(point)
     return points
 
@@ -252,22 +258,29 @@ def same_function(left: Node, right: Node, tolerance: float = 0.0) -> bool | Non
     Also equal are those that are so for positive variables, where two or more variables and none of
     COORDINATES is in them, and no absolute value: a formula of physics.
     """
-    names = symbols_of(left) | symbols_of(right)
-    names = {name for name in names if not name.endswith("()")}
-    whole = whole_symbols([left, right])
-    same = _agree(left, right, points_for(names, whole, False, POINTS), tolerance)
-    if same or not is_physical(names, [left, right]):
+    same = _agree(left, right, points_for([left, right], False), tolerance)
+    if same or not is_physical([left, right]):
         return same
-    return _agree(left, right, points_for(names, whole, True, POINTS), tolerance)
+    return _agree(left, right, points_for([left, right], True), tolerance)
 
 
-def is_physical(names: set[str], nodes: list[Node]) -> bool:
-    has_sign = any(
+def names_of(nodes: list[Node]) -> set[str]:
+    """The symbols that have a value at a point."""
+    names = (name for node in nodes for name in symbols_of(node))
+    return {name for name in names if not name.endswith("()")}
+
+
+def has_sign(nodes: list[Node]) -> bool:
+    return any(
         node[0] == "call" and node[1] in ("abs", "Re", "Im", "arg", "conj")
         for tree in nodes
         for node in subtrees(tree)
     )
-    return len(names) >= 2 and not names & COORDINATES and not has_sign
+
+
+def is_physical(nodes: list[Node]) -> bool:
+    names = names_of(nodes)
+    return len(names) >= 2 and not names & COORDINATES and not has_sign(nodes)
 
 
 def _agree(left: Node, right: Node, points: list[Point], tolerance: float) -> bool | None:
@@ -295,10 +308,8 @@ def _agree(left: Node, right: Node, points: list[Point], tolerance: float) -> bo
 
 def is_proportional(left: Node, right: Node) -> int | None:
     """1 or -1 where left = c * right for one constant c of that sign, 0 where not; None: unknown."""
-    names = {name for name in symbols_of(left) | symbols_of(right) if not name.endswith("()")}
-    whole = whole_symbols([left, right])
     factor, agreed = None, 0
-    for point in points_for(names, whole, False, POINTS):
+    for point in points_for([left, right], False):
         evaluated = evaluate([left, right], point)
         if evaluated is None:
             continue

@@ -3,6 +3,7 @@
 from fractions import Fraction
 
 from delta.graders.answer_types import (
+    BOUND_NAME,
     Collection,
     Named,
     Piece,
@@ -20,6 +21,7 @@ INFINITE = ("constant", "inf")
 PLUS_INFINITY = Scalar((INFINITE,))
 MINUS_INFINITY = Scalar((negative(INFINITE),))
 EVERYTHING = RealSet((Piece(MINUS_INFINITY, False, PLUS_INFINITY, False),))
+BOUND = Scalar((("symbol", BOUND_NAME),))
 MIRRORED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "!=": "!="}
 
 Size = Fraction | float
@@ -49,7 +51,8 @@ def to_set(value: Value) -> RealSet | None:
         case Named():
             return to_set(value.value)
         case SetBuilder():
-            return None if isinstance(value.condition, Named) else to_set(value.condition)
+            is_plain = value.element == BOUND and not isinstance(value.condition, Named)
+            return to_set(value.condition) if is_plain else None
         case Scalar():
             return RealSet((Piece(value, True, value, True),))
         case Relation():
@@ -73,6 +76,8 @@ def from_collection(value: Collection) -> RealSet | None:
 
 def from_relation(relation: Relation) -> RealSet | None:
     """The solutions of inequalities that are linear in one variable."""
+    if len(relation.sides) == 3 and (between := from_chain(relation)):
+        return between
     names = {name for side in relation.sides for name in symbols_of(side.trees[0])}
     if len(names) != 1:
         return None
@@ -82,6 +87,20 @@ def from_relation(relation: Relation) -> RealSet | None:
         solved = solve(left.trees[0], operator, right.trees[0], next(iter(names)))
         result = combine(result, solved, is_union=False) if result and solved else None
     return result
+
+
+def from_chain(relation: Relation) -> RealSet | None:
+    """The interval of "a < x <= b", whose ends may have symbols."""
+    low, middle, high = relation.sides
+    symbol = middle.trees[0]
+    if symbol[0] != "symbol" or symbol[1] in symbols_of(low.trees[0]) | symbols_of(high.trees[0]):
+        return None
+    operators = relation.operators
+    if set(operators) <= {"<", "<="}:
+        return RealSet((Piece(low, operators[0] == "<=", high, operators[1] == "<="),))
+    if set(operators) <= {">", ">="}:
+        return RealSet((Piece(high, operators[1] == ">=", low, operators[0] == ">="),))
+    return None
 
 
 def solve(left: Node, operator: str, right: Node, name: str) -> RealSet | None:

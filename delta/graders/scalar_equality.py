@@ -52,16 +52,23 @@ def same_scalar(gold: Scalar, prediction: Scalar) -> bool:
 
 
 def as_complex(scalar: Scalar, other: Scalar) -> Scalar:
-    """i is a unit vector beside j; j is the imaginary unit where the other side has i and no j."""
-    names = {name for tree in scalar.trees for name in symbols_of(tree)}
-    others = {name for tree in other.trees for name in symbols_of(tree)}
-    if "j" in names and has_imaginary(scalar):
-        return mapped(scalar, ("constant", "i"), ("symbol", "i"))
-    if "j" in others and has_imaginary(other):
-        return mapped(scalar, ("constant", "i"), ("symbol", "i"))
+    """i, j and k are unit vectors where i stands beside j, or where the other side has a bold one; j
+    is the imaginary unit where the other side has i and no j."""
+    names, others = names_of(scalar), names_of(other)
+    if any(
+        "j" in each and has_imaginary(side) for each, side in ((names, scalar), (others, other))
+    ) or (any(name.endswith(" vector") for name in names | others)):
+        scalar = mapped(scalar, ("constant", "i"), ("symbol", "i vector"))
+        for letter in "jk":
+            scalar = mapped(scalar, ("symbol", letter), ("symbol", f"{letter} vector"))
+        return scalar
     if names == {"j"} and has_imaginary(other) and not has_imaginary(scalar):
         return mapped(scalar, ("symbol", "j"), ("constant", "i"))
     return scalar
+
+
+def names_of(scalar: Scalar) -> set[str]:
+    return {name for tree in scalar.trees for name in symbols_of(tree)}
 
 
 def has_imaginary(scalar: Scalar) -> bool:

@@ -262,9 +262,7 @@ def ends_number(token: Token) -> bool:
 def is_unit(tokens: list[Token]) -> bool:
     """Whether the tokens behind a number are its unit, or words that say nothing more of it."""
     first = tokens[0]
-    has_name = first.text == "^" and any(
-        token.text in (r"\circ", r"\degree") for token in tokens[:3]
-    )
+    has_name = first.text == "^" and is_degree(tokens)
     for place, token in enumerate(tokens):
         previous = tokens[place - 1] if place else None
         if token.kind in ("text", "word"):
@@ -292,6 +290,12 @@ def is_unit(tokens: list[Token]) -> bool:
     if first.text == r"\mu" and len(tokens) == 1:
         return False
     return has_name
+
+
+def is_degree(tokens: list[Token]) -> bool:
+    r"""Whether the tokens begin with ^\circ or ^{\circ}."""
+    texts = [token.text for token in tokens[1:3] if token.text != "{"]
+    return texts[:1] in ([r"\circ"], [r"\degree"])
 
 
 def is_unit_words(text: str) -> bool:
