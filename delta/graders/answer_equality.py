@@ -41,7 +41,7 @@ Same = Callable[[Member, Member], bool]
 
 
 def same_answer(gold: Value, prediction: Value) -> bool:
-    """Whether the prediction says what the gold says. TooLarge where it cannot be known."""
+    """Whether the prediction says what the gold says. TooLargeError where it cannot be known."""
     if isinstance(gold, Named) and isinstance(prediction, Named):
         return same_named(gold, prediction)
     if isinstance(gold, Named):
@@ -74,36 +74,46 @@ def as_relation(named: Named) -> Relation | None:
     return Relation((Scalar((named.tree,)), named.value), ("=",))
 
 
-def same_kind(gold: Value, prediction: Value) -> bool:
-    match gold, prediction:
-        case Scalar(), Scalar():
-            return same_scalar(gold, prediction)
-        case Words(), Words():
-            return gold.text.split() == prediction.text.split()
-        case Collection(), Collection():
-            return same_collection(gold, prediction)
-        case RealSet(), RealSet():
-            return same_pieces(gold, prediction)
-        case Relation(), Relation():
-            return same_relation(gold, prediction)
-        case Matrix(), Matrix():
-            return len(gold.rows) == len(prediction.rows) and all(
-                in_order(row, other, same_scalar)
-                for row, other in zip(gold.rows, prediction.rows, strict=True)
-            )
-        case Ratio(), Ratio():
-            return same_ratio(gold, prediction)
-        case Time(), Time():
-            return same_time(gold, prediction)
-        case Based(), Based():
-            return int(gold.digits, gold.base) == int(prediction.digits, prediction.base)
-        case Cases(), Cases():
-            return matched(gold.rows, prediction.rows, same_case)
-        case SetBuilder(), SetBuilder():
-            return same_answer(gold.element, prediction.element) and same_answer(
-                gold.condition, prediction.condition
-            )
-    return False
+def same_kind(gold: Any, prediction: Any) -> bool:
+    """Two answers of one kind."""
+    same: dict[type, Callable[[Any, Any], bool]] = {
+        Scalar: same_scalar,
+        Collection: same_collection,
+        RealSet: same_pieces,
+        Relation: same_relation,
+        Matrix: same_matrix,
+        Ratio: same_ratio,
+        Time: same_time,
+        Based: same_based,
+        Cases: same_cases,
+        SetBuilder: same_builder,
+        Words: same_words,
+    }
+    return same[type(gold)](gold, prediction)
+
+
+def same_words(gold: Words, prediction: Words) -> bool:
+    return gold.text.split() == prediction.text.split()
+
+
+def same_matrix(gold: Matrix, prediction: Matrix) -> bool:
+    return in_order(
+        gold.rows, prediction.rows, lambda row, other: in_order(row, other, same_scalar)
+    )
+
+
+def same_based(gold: Based, prediction: Based) -> bool:
+    return int(gold.digits, gold.base) == int(prediction.digits, prediction.base)
+
+
+def same_cases(gold: Cases, prediction: Cases) -> bool:
+    return matched(gold.rows, prediction.rows, same_case)
+
+
+def same_builder(gold: SetBuilder, prediction: SetBuilder) -> bool:
+    return same_answer(gold.element, prediction.element) and same_answer(
+        gold.condition, prediction.condition
+    )
 
 
 def same_across(gold: Value, prediction: Value) -> bool:
@@ -226,9 +236,9 @@ def same_ratio(gold: Ratio, prediction: Ratio) -> bool:
     if len(gold.parts) != len(prediction.parts):
         return False
     ours, theirs = ([part.trees[0] for part in ratio.parts] for ratio in (gold, prediction))
-    if not any(map(symbols_of, [*ours, *theirs])):
-        if exact(ours[0]) == 0 or exact(theirs[0]) == 0:
-            return in_order(gold.parts, prediction.parts, same_scalar)
+    has_names = any(map(symbols_of, [*ours, *theirs]))
+    if not has_names and 0 in (exact(ours[0]), exact(theirs[0])):
+        return in_order(gold.parts, prediction.parts, same_scalar)
     return all(
         same_scalar(
             Scalar((product(ours[place], theirs[0]),)), Scalar((product(theirs[place], ours[0]),))

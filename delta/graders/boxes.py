@@ -27,24 +27,19 @@ def joined_boxes(text: str) -> list[str]:
 
     "\boxed{2} or \boxed{3}" answers 2 and 3. A box that is said twice is one.
     """
-    boxes: list[tuple[int, int, str]] = []  # start, end, content
-    for box in BOX.finditer(text):
-        if boxes and box.start() < boxes[-1][1]:
-            continue  # a box in a box
-        if (end := closing_brace(text, box.end())) is not None:
-            boxes.append((box.start(), end + 1, text[box.end() : end].strip()))
-    contents = [box[2] for box in boxes[-1:]]
-    for (_, end, content), (start, _, _) in zip(boxes[-2::-1], boxes[:0:-1], strict=False):
-        if start - end > MAX_JOIN or not JOINED.fullmatch(_without_blanks(text[end:start])):
-            break
-        contents.append(content)
+    contents: list[str] = []
+    left = len(text)
+    for box in reversed(list(BOX.finditer(text))):
+        end = closing_brace(text, box.end())
+        if end is None or end >= left:
+            continue  # open, or around the box that was read
+        if contents:
+            between = text[end + 1 : left]
+            if len(between) > MAX_JOIN or not JOINED.fullmatch(_without_blanks(between)):
+                break
+        contents.append(text[box.end() : end].strip())
+        left = box.start()
     return list(dict.fromkeys(reversed(contents)))
-
-
-def boxed_answer(text: str) -> str | None:
-    """Return the joined boxes as one list, the content of the last box alone; None without one."""
-    contents = joined_boxes(text)
-    return ", ".join(contents) if len(contents) > 1 else last_box(text)
 
 
 def closing_brace(text: str, start: int) -> int | None:

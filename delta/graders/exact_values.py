@@ -20,11 +20,11 @@ PRIMES = ((1 << 89) - 1, (1 << 107) - 1, (1 << 127) - 1)
 HUGE = 1e300  # decimal digits; stands for any larger size
 
 
-class TooLarge(Exception):
+class TooLargeError(Exception):
     """The value would take too much time or memory."""
 
 
-class Undefined(Exception):
+class UndefinedError(Exception):
     """A division by zero."""
 
 
@@ -42,7 +42,7 @@ class _Evaluator:
         if result is not None:
             self.work += bits(result) + STEP
             if self.work > MAX_WORK:
-                raise TooLarge
+                raise TooLargeError
         return result
 
     def compute(self, node: Node, values: dict[str, Fraction]) -> Fraction | None:
@@ -78,13 +78,13 @@ class _Evaluator:
         above = math.prod(factor.numerator for factor in factors if factor is not None)
         below = math.prod(factor.denominator for factor in factors if factor is not None)
         if above.bit_length() > MAX_BITS or below.bit_length() > MAX_BITS:
-            raise TooLarge
+            raise TooLargeError
         if below == 1:
             return Fraction(above)
         if max(above.bit_length(), below.bit_length()) > MAX_FRACTION_BITS:
             whole, rest = divmod(above, below)
             if rest:
-                raise TooLarge
+                raise TooLargeError
             return Fraction(whole)
         return Fraction(above, below)
 
@@ -95,9 +95,9 @@ class _Evaluator:
             root = exact_root(base, exponent.denominator)
             return None if root is None else self.power(root, Fraction(exponent.numerator))
         if base == 0 and exponent < 0:
-            raise Undefined
+            raise UndefinedError
         if abs(base) not in (0, 1) and bits(base) * abs(exponent) > MAX_BITS + bits(base):
-            raise TooLarge
+            raise TooLargeError
         if base in (0, 1, -1):
             sign = -1 if base == -1 and exponent.numerator % 2 else 1
             return Fraction(1 if exponent == 0 else sign * abs(base))
@@ -127,7 +127,7 @@ class _Evaluator:
         if start is None or end is None or start.denominator != 1 or end.denominator != 1:
             return None
         if end - start > MAX_TERMS:
-            raise TooLarge
+            raise TooLargeError
         total = Fraction(0 if name == "sum" else 1)
         for index in range(int(start), int(end) + 1):
             term = self.value(body, values | {variable: Fraction(index)})
@@ -137,7 +137,7 @@ class _Evaluator:
             total = total + term if name == "sum" else total * term
             self.work += bits(total)
             if self.work > MAX_WORK:
-                raise TooLarge
+                raise TooLargeError
         return total
 
 
@@ -147,25 +147,25 @@ def bits(value: Fraction) -> int:
 
 def check_fraction(*values: Fraction) -> None:
     if sum(map(bits, values)) > MAX_FRACTION_BITS and any(v.denominator != 1 for v in values):
-        raise TooLarge
+        raise TooLargeError
 
 
 def whole_function(name: str, arguments: list[int]) -> Fraction | None:
     match name, arguments:
         case "factorial", [n] if n >= 0:
             if n > MAX_FACTORIAL:
-                raise TooLarge
+                raise TooLargeError
             return Fraction(math.factorial(n))
         case "double_factorial", [n] if n >= 0:
             if n > MAX_FACTORIAL:
-                raise TooLarge
+                raise TooLargeError
             return Fraction(math.prod(range(n, 0, -2)))
         case "binomial", [n, k] if n >= 0:
             chosen = min(k, n - k)
             if chosen < 0:
                 return Fraction(0)
             if chosen * max(1, n.bit_length()) > MAX_BITS:
-                raise TooLarge
+                raise TooLargeError
             return Fraction(math.comb(n, k))
         case "gcd" | "lcm", [_, _, *_]:
             return Fraction(math.gcd(*arguments) if name == "gcd" else math.lcm(*arguments))
@@ -210,14 +210,14 @@ def residue(node: Node, prime: int) -> int | None:
             base = residue(node[1], prime)
             try:
                 exponent = exact(node[2])
-            except (TooLarge, Undefined):
+            except (TooLargeError, UndefinedError):
                 return None
             if base is None or exponent is None or exponent.denominator != 1:
                 return None
             return pow(base, int(exponent), prime) if base or exponent >= 0 else None
     try:
         value = exact(node)
-    except (TooLarge, Undefined):
+    except (TooLargeError, UndefinedError):
         return None
     return None if value is None else residue(("number", value, None), prime)
 

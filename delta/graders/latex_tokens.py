@@ -9,6 +9,15 @@ import re
 from fractions import Fraction
 from typing import NamedTuple
 
+from delta.graders.math_vocabulary import (
+    ACCENTS,
+    FUNCTIONS,
+    GREEK,
+    STYLES,
+    TEXT_COMMANDS,
+    VECTORS,
+)
+
 MAX_EXPONENT = 5_000  # of ten in a written number; larger powers would fill the memory
 CHUNK = 4_000  # digits that Python reads at once
 
@@ -22,114 +31,6 @@ DECIMAL = re.compile(r"(\d+\.\d+|\.\d+|\d+)(?:[eE]([+-]?\d+)(?![\w.]))?")
 LETTERS = re.compile(r"[a-zA-Z]+")
 OTHER_LETTER = re.compile(r"[^\W\d_]")
 COMMAND = re.compile(r"\\(?:[a-zA-Z]+|.)")
-WORDS = "text textrm textbf textit textsf texttt textup textnormal mbox hbox mathrm operatorname"
-STYLES = "boxed fbox mathbf mathit mathsf mathtt mathcal mathscr mathfrak boldsymbol bm pmb vec overrightarrow"
-ACCENTS = "hat widehat bar overline tilde widetilde dot ddot underline"
-VECTORS = "mathbf boldsymbol bm pmb vec hat widehat"
-FUNCTIONS = frozenset(
-    [
-        "sin",
-        "cos",
-        "tan",
-        "cot",
-        "sec",
-        "csc",
-        "arcsin",
-        "arccos",
-        "arctan",
-        "arccot",
-        "arcsec",
-        "arccsc",
-        "asin",
-        "acos",
-        "atan",
-        "sinh",
-        "cosh",
-        "tanh",
-        "coth",
-        "sech",
-        "csch",
-        "arcsinh",
-        "arccosh",
-        "arctanh",
-        "asinh",
-        "acosh",
-        "atanh",
-        "ln",
-        "log",
-        "lg",
-        "exp",
-        "sqrt",
-        "cbrt",
-        "abs",
-        "floor",
-        "ceil",
-        "ceiling",
-        "max",
-        "min",
-        "gcd",
-        "lcm",
-        "binomial",
-        "binom",
-        "factorial",
-        "Rational",
-        "Re",
-        "Im",
-        "arg",
-    ]
-)
-GREEK = frozenset(
-    [
-        "alpha",
-        "beta",
-        "gamma",
-        "delta",
-        "epsilon",
-        "varepsilon",
-        "zeta",
-        "eta",
-        "theta",
-        "vartheta",
-        "iota",
-        "kappa",
-        "lambda",
-        "mu",
-        "nu",
-        "xi",
-        "pi",
-        "rho",
-        "sigma",
-        "tau",
-        "upsilon",
-        "phi",
-        "varphi",
-        "chi",
-        "psi",
-        "omega",
-        "Gamma",
-        "Delta",
-        "Theta",
-        "Lambda",
-        "Xi",
-        "Pi",
-        "Sigma",
-        "Upsilon",
-        "Phi",
-        "Psi",
-        "Omega",
-        "ell",
-        "hbar",
-        "nabla",
-        "partial",
-        "imath",
-        "jmath",
-        "infty",
-        "infinity",
-        "inf",
-        "oo",
-    ]
-)
-AND, OR = "and", "or"
 BLANK = re.compile(r"\s+")
 GLUED = re.compile(rf"({'|'.join(sorted(FUNCTIONS, key=len, reverse=True))})([a-zA-Z])")
 
@@ -146,7 +47,7 @@ class Token(NamedTuple):
     place: Fraction | None = None  # the value of its last digit; None: the number is whole or exact
 
 
-class Unreadable(Exception):
+class UnreadableError(Exception):
     """The text has no meaning that is known here."""
 
 
@@ -155,7 +56,8 @@ def integer(digits: str) -> int:
     if len(digits) <= CHUNK:
         return int(digits)
     half = len(digits) // 2
-    return integer(digits[:half]) * 10 ** (len(digits) - half) + integer(digits[half:])
+    power: int = 10 ** (len(digits) - half)
+    return integer(digits[:half]) * power + integer(digits[half:])
 
 
 def decimal(text: str) -> tuple[Fraction, Fraction | None] | None:
@@ -213,7 +115,7 @@ def _number(text: str, at: int, space: bool, grouped: bool) -> Token:
     match = match or DECIMAL.match(text, at)
     read = decimal(match[0]) if match else None
     if match is None or read is None:
-        raise Unreadable(text[at : at + 20])
+        raise UnreadableError(text[at : at + 20])
     return Token("number", match[0], space, at, match.end(), *read)
 
 
@@ -221,7 +123,7 @@ def _letters(letters: str, at: int, space: bool) -> list[Token]:
     end = at + len(letters)
     if letters in FUNCTIONS or letters in GREEK:
         return [Token("command", "\\" + letters, space, at, end)]
-    if letters.lower() in (AND, OR):
+    if letters.lower() in ("and", "or"):
         return [Token("word", letters.lower(), space, at, end)]
     if len(letters) == 1:
         return [Token("symbol", letters, space, at, end)]
@@ -235,13 +137,13 @@ def _letters(letters: str, at: int, space: bool) -> list[Token]:
 def _command(text: str, at: int, space: bool) -> list[Token]:
     match = COMMAND.match(text, at)
     if match is None:
-        raise Unreadable(text[at:])
+        raise UnreadableError(text[at:])
     name = match[0][1:]
-    if name in WORDS.split() and (content := _braced(text, match.end())):
+    if name in TEXT_COMMANDS and (content := _braced(text, match.end())):
         return _words(name, *content, at, space)
-    if name in (*STYLES.split(), *ACCENTS.split()) and (content := _braced(text, match.end())):
+    if name in STYLES | ACCENTS and (content := _braced(text, match.end())):
         return _accented(name, *content, at, space)
-    if name in STYLES.split():
+    if name in STYLES:
         return _next(text, match.end(), space, False) if match.end() < len(text) else []
     return [Token("command", match[0], space, at, match.end())]
 
@@ -257,13 +159,13 @@ def _braced(text: str, at: int) -> tuple[str, int] | None:
         depth += {"{": 1, "}": -1}.get(text[end], 0)
         if depth == 0:
             return text[at + 1 : end], end + 1
-    raise Unreadable("an open brace")
+    raise UnreadableError("an open brace")
 
 
 def _words(name: str, content: str, end: int, at: int, space: bool) -> list[Token]:
     word = " ".join(re.sub(r"~|\\[ ,;:!]|\$", " ", content).split())
     bare = word.strip(" .,:").lower()
-    if bare in (AND, OR):
+    if bare in ("and", "or"):
         return [Token("word", bare, space, at, end)]
     if word in FUNCTIONS or word in GREEK:
         return [Token("command", "\\" + word, space, at, end)]
@@ -277,9 +179,9 @@ def _words(name: str, content: str, end: int, at: int, space: bool) -> list[Toke
 
 def _accented(name: str, content: str, end: int, at: int, space: bool) -> list[Token]:
     bare = content.strip().lstrip("\\")
-    if name in VECTORS.split() and bare in ("i", "j", "k", "imath", "jmath"):
+    if name in VECTORS and bare in ("i", "j", "k", "imath", "jmath"):
         return [Token("vector", bare[0], space, at, end)]
-    if name in STYLES.split():
+    if name in STYLES:
         opening, closing = Token("sign", "{", space, at, at), Token("sign", "}", False, end, end)
         inner = [token._replace(start=at, end=end) for token in tokenize(content, True)]
         return [opening, *inner, closing]
@@ -289,7 +191,7 @@ def _accented(name: str, content: str, end: int, at: int, space: bool) -> list[T
             call = Token("command", r"\conj", space, at, at)
             opening = Token("sign", "{", False, at, at)
             return [call, opening, *inner, Token("sign", "}", False, end, end)]
-        raise Unreadable(name)
+        raise UnreadableError(name)
     mark = "bar" if name == "overline" else name
     letters = re.sub(r"[\s{}]", "", content)
     return [Token("symbol", f"{letters} {mark}", space, at, end)]

@@ -18,19 +18,22 @@ from delta.graders import Verdict, math_verify_text
 from delta.graders.answer_equality import same_answer
 from delta.graders.answer_parser import readings
 from delta.graders.answer_types import Value
-from delta.graders.boxes import boxed_answer, joined_boxes
+from delta.graders.boxes import joined_boxes
 from delta.graders.choice import letter_of_option, plain
-from delta.graders.exact_values import TooLarge
+from delta.graders.exact_values import TooLargeError
 from delta.graders.latex_cleaning import cleaned
-from delta.graders.latex_tokens import Unreadable
+from delta.graders.latex_tokens import UnreadableError
 from delta.graders.readings import WORDS, formula, without_units, words
 from delta.graders.scalar_equality import check_size
 
 # What our parser does not read and Math-Verify does; in other texts it might drop what it cannot
 # read, and accept by accident.
 LEFT_TO_MATH_VERIFY = re.compile(
-    r"\\(?:i?int|oint|lim|det|sum|prod|p?mod|bmod|nabla)(?![a-z])|\\frac\s*\{\s*(?:d|\\partial)\b|\\begin"
+    r"\\(?:i?int|oint|lim|det|sum|prod|p?mod|bmod|nabla)(?![a-z])"
+    r"|\\frac\s*\{\s*(?:d|\\partial)\b|\\begin"
 )
+APPROXIMATELY = re.compile(r"\\approx(?![a-z])")
+LONE_NAME = re.compile(r"\\?[a-zA-Z]+(?:_\{?\w+\}?)?")
 MEANINGFUL = re.compile(r"=|<|>|\\(?:text|mathrm|mbox|in|le|ge|ne)(?![a-z])")  # more than a formula
 
 
@@ -38,15 +41,15 @@ def grade(gold_answer: str, answer: str | None, finish_reason: str) -> Verdict:
     """The outcome of one answer, the reply after its reasoning; None: cut before that ended."""
     if not gold_answer.strip():
         return Verdict("ungradable", None, "empty_gold")
-    extracted = None if answer is None else boxed_answer(answer)
-    if extracted is None:
+    boxes = [] if answer is None else joined_boxes(answer)
+    if not boxes:
         cut = answer is None or finish_reason == "length"
         return Verdict("incorrect", None, "cut" if cut else "no_box")
+    extracted = ", ".join(boxes)
     outcome, reason = _compared(gold_answer, extracted)
-    if outcome != "correct" and answer is not None and len(boxes := joined_boxes(answer)) > 1:
+    if len(boxes) > 1 and all(_compared(gold_answer, box)[0] == "correct" for box in boxes):
         # "\boxed{15\frac{39}{40}} or \boxed{\frac{639}{40}}" is one answer in two forms.
-        if all(_compared(gold_answer, box) == ("correct", None) for box in boxes):
-            return Verdict("correct", boxes[-1], None)
+        outcome, reason = "correct", None
     return Verdict(outcome, extracted, reason)
 
 
@@ -58,7 +61,7 @@ def _compared(gold_answer: str, extracted: str) -> tuple[str, str | None]:
         return "incorrect", "empty_box"
     try:
         same = is_same(gold, prediction)
-    except TooLarge:
+    except TooLargeError:
         return "ungradable", "too_large"
     if same:
         return "correct", None
@@ -88,7 +91,7 @@ def grade_as_math_verify(gold_answer: str, answer: str | None, finish_reason: st
 
 
 def is_same(gold: str, prediction: str) -> bool:
-    """Return whether two cleaned answers say the same; raise TooLarge where it cannot be known."""
+    """Return whether two cleaned answers say the same; TooLargeError where nobody can know."""
     if _text(gold) == _text(prediction):
         return True
     if (gold_words := words(gold)) and (others := words(prediction)):
@@ -104,8 +107,9 @@ def is_same(gold: str, prediction: str) -> bool:
 
 
 def _sides(answer: str) -> list[str]:
-    r"""Return the answers that "\sqrt{2} \approx 1.41" gives, each of them a whole one."""
-    return [side for side in re.split(r"\\approx(?![a-z])", answer) if side.strip()] or [answer]
+    r"""Return the answers that "\sqrt{2} \approx 1.41" gives; "x \approx 1.41" is one."""
+    sides = [side for side in APPROXIMATELY.split(answer) if side.strip()]
+    return [answer] if not sides or LONE_NAME.fullmatch(sides[0].strip()) else sides
 
 
 def _is_same_side(gold: str, prediction: str) -> bool:
@@ -126,10 +130,10 @@ def _any_same(golds: list[Value], predictions: list[Value]) -> bool:
         try:
             if same_answer(*pair):
                 return True
-        except TooLarge:
+        except TooLargeError:
             is_unknown = True
     if is_unknown:
-        raise TooLarge
+        raise TooLargeError
     return False
 
 
@@ -137,7 +141,7 @@ def _any_same(golds: list[Value], predictions: list[Value]) -> bool:
 def _readings(answer: str, is_gold: bool) -> list[Value]:
     try:
         return readings(answer, is_gold)
-    except Unreadable:
+    except UnreadableError:
         return []
 
 

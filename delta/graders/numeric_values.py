@@ -13,8 +13,8 @@ from typing import Any
 
 import mpmath
 
-from delta.graders.exact_values import MAX_TERMS, TooLarge, Undefined
-from delta.graders.expressions import Node, subtrees, symbols_of
+from delta.graders.exact_values import MAX_TERMS, TooLargeError, UndefinedError
+from delta.graders.expressions import Node, children, subtrees, symbols_of
 
 DIGITS = 50  # to which values are computed, at least
 MAX_DIGITS = 3_000
@@ -42,38 +42,33 @@ class Values:
     def value(self, node: Node) -> Any:
         self.steps += 1
         if self.steps > MAX_STEPS:
-            raise TooLarge
+            raise TooLargeError
         result = self.compute(node)
         if mpmath.isnan(result) or mpmath.isinf(result):
             return result
         if result:
             magnitude = abs(int(mpmath.mag(result)))
             if magnitude > MAX_MAGNITUDE:
-                raise TooLarge
+                raise TooLargeError
             self.spread = max(self.spread, magnitude * 3 // 10)
         return result
 
     def compute(self, node: Node) -> Any:
+        values = [self.value(child) for child in children(node) if node[0] != "series"]
         match node[0]:
             case "number":
                 return mpmath.mpf(node[1].numerator) / node[1].denominator
-            case "symbol":
-                return self.point[node[1]]
-            case "constant":
-                return {"pi": +mpmath.pi, "e": +mpmath.e, "i": mpmath.mpc(0, 1), "inf": mpmath.inf}[
-                    node[1]
-                ]
+            case "symbol" | "constant":
+                return self.point[node[1]] if node[0] == "symbol" else CONSTANTS[node[1]]()
+            case "series":
+                return self.series(node)
             case "sum":
-                return mpmath.fsum([self.value(term) for term in node[1]])
+                return mpmath.fsum(values)
             case "product":
-                return mpmath.fprod([self.value(factor) for factor in node[1]])
+                return mpmath.fprod(values)
             case "power":
-                return power(self.value(node[1]), self.value(node[2]))
-            case "call":
-                return function(node[1], [self.value(argument) for argument in node[2]])
-            case "apply":
-                return unknown(node[1], [self.value(argument) for argument in node[2]])
-        return self.series(node)
+                return power(*values)
+        return (function if node[0] == "call" else unknown)(node[1], values)
 
     def series(self, node: Node) -> Any:
         _, name, variable, first, last, body = node
@@ -91,18 +86,18 @@ class Values:
             with mpmath.workdps(ROUGH_DIGITS):
                 return mpmath.nsum(term, [int(start), mpmath.inf])
         if mpmath.isinf(end) or end - start > MAX_TERMS // 10:
-            raise TooLarge
+            raise TooLargeError
         terms = [term(index) for index in range(int(start), int(end) + 1)]
         return mpmath.fsum(terms) if name == "sum" else mpmath.fprod(terms)
 
 
 def power(base: Any, exponent: Any) -> Any:
     if base == 0 and mpmath.re(exponent) < 0:
-        raise Undefined
+        raise UndefinedError
     if base and not mpmath.isinf(base) and not mpmath.isinf(exponent):
         size = abs(exponent) * (abs(mpmath.mag(base)) + 1)
         if size > MAX_MAGNITUDE:
-            raise TooLarge
+            raise TooLargeError
     return mpmath.power(base, exponent)
 
 
@@ -112,6 +107,12 @@ def unknown(name: str, arguments: list[Any]) -> Any:
     return 1 + mpmath.mpf(int.from_bytes(digest[:20], "big")) / (1 << 160)
 
 
+CONSTANTS: dict[str, Callable[[], Any]] = {
+    "pi": lambda: +mpmath.pi,
+    "e": lambda: +mpmath.e,
+    "i": lambda: mpmath.mpc(0, 1),
+    "inf": lambda: mpmath.inf,
+}
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "abs": abs,
     "conj": mpmath.conj,
@@ -156,9 +157,9 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 
 def function(name: str, arguments: list[Any]) -> Any:
     if name not in FUNCTIONS:
-        raise Undefined
+        raise UndefinedError
     if name == "factorial" and abs(arguments[0]) > MAX_MAGNITUDE:
-        raise TooLarge
+        raise TooLargeError
     return FUNCTIONS[name](*arguments)
 
 
@@ -175,7 +176,7 @@ def evaluate(nodes: list[Node], point: Point | None = None) -> tuple[list[Any], 
                 ValueError,
                 TypeError,
                 KeyError,
-                Undefined,
+                UndefinedError,
                 mpmath.libmp.NoConvergence,
             ):
                 return None
@@ -209,7 +210,8 @@ def approximation(node: Node) -> Fraction | None:
     if abs(mpmath.im(value)) > evaluated[1] or not mpmath.isfinite(value):
         return None
     sign, mantissa, exponent, _ = mpmath.re(value)._mpf_
-    return Fraction(-mantissa if sign else mantissa) * Fraction(2) ** exponent
+    size: Fraction = Fraction(mantissa) * Fraction(2) ** exponent
+    return -size if sign else size
 
 
 def points_for(nodes: list[Node], positive: bool) -> list[Point]:
@@ -239,16 +241,16 @@ def points_for(nodes: list[Node], positive: bool) -> list[Point]:
 def whole_symbols(nodes: list[Node]) -> set[str]:
     """Symbols that stand for whole numbers: n of (-1)^n, n!, a sum to n, cos(n pi)."""
     names: set[str] = set()
-    for node in (below for node in nodes for below in subtrees(node)):
+    for node in (below for tree in nodes for below in subtrees(tree)):
         if node[0] == "power" and node[1][0] == "number" and node[1][1] < 0:
             names |= symbols_of(node[2])
         if node[0] == "call" and node[1] in ("factorial", "binomial", "double_factorial"):
             names |= symbols_of(node)
         if node[0] == "series":
             names |= symbols_of(node[3]) | symbols_of(node[4])
-        if node[0] == "call" and node[1] in ("sin", "cos", "tan"):
-            if any(below == ("constant", "pi") for below in subtrees(node)):
-                names |= symbols_of(node) & WHOLE_LETTERS
+        has_pi = ("constant", "pi") in subtrees(node)
+        if node[0] == "call" and node[1] in ("sin", "cos", "tan") and has_pi:
+            names |= symbols_of(node) & WHOLE_LETTERS
     return names
 
 
@@ -288,7 +290,7 @@ def _agree(left: Node, right: Node, points: list[Point], tolerance: float) -> bo
     for point in points:
         try:
             evaluated = evaluate([left, right], point)
-        except TooLarge:
+        except TooLargeError:
             has_large = True
             continue
         if evaluated is None:
@@ -302,12 +304,12 @@ def _agree(left: Node, right: Node, points: list[Point], tolerance: float) -> bo
     if agreed >= ENOUGH:
         return True
     if has_large:
-        raise TooLarge
+        raise TooLargeError
     return None
 
 
 def is_proportional(left: Node, right: Node) -> int | None:
-    """1 or -1 where left = c * right for one constant c of that sign, 0 where not; None: unknown."""
+    """1 or -1 where left = c * right for a constant c of that sign, 0 where not; None: unknown."""
     factor, agreed = None, 0
     for point in points_for([left, right], False):
         evaluated = evaluate([left, right], point)

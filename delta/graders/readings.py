@@ -9,11 +9,11 @@ from functools import lru_cache
 from typing import Any
 
 from delta.graders import answer_parser
-from delta.graders.answer_types import Named, Ratio, Scalar
+from delta.graders.answer_types import Named, Ratio, Scalar, Value
 from delta.graders.boxes import last_box
 from delta.graders.expressions import quotient
 from delta.graders.latex_cleaning import cleaned
-from delta.graders.latex_tokens import Unreadable
+from delta.graders.latex_tokens import UnreadableError
 from delta.graders.rounding import Number
 from delta.graders.scalar_equality import value_of
 
@@ -76,16 +76,17 @@ def number(answer: str) -> Number | None:
     none."""
     try:
         values = answer_parser.readings(answer)
-    except Unreadable:
+    except UnreadableError:
         return None
-    for value in values:
-        value = value.value if isinstance(value, Named) else value
-        if isinstance(value, Ratio) and len(value.parts) == 2:
-            first, second = value.parts
-            value = Scalar((quotient(first.trees[0], second.trees[0]),))
-        if isinstance(value, Scalar) and (read := value_of(value)):
-            return read
-    return None
+    scalars = (_as_scalar(value.value if isinstance(value, Named) else value) for value in values)
+    return next((read for scalar in scalars if scalar and (read := value_of(scalar))), None)
+
+
+def _as_scalar(value: Value) -> Scalar | None:
+    if isinstance(value, Ratio) and len(value.parts) == 2:
+        first, second = value.parts
+        return Scalar((quotient(first.trees[0], second.trees[0]),))
+    return value if isinstance(value, Scalar) else None
 
 
 @lru_cache(maxsize=64)

@@ -13,7 +13,7 @@ from delta.graders.answer_types import (
     SetBuilder,
     Value,
 )
-from delta.graders.exact_values import TooLarge, Undefined, exact
+from delta.graders.exact_values import TooLargeError, UndefinedError, exact
 from delta.graders.expressions import Node, negative, number_node, symbols_of
 from delta.graders.numeric_values import approximation
 
@@ -39,7 +39,7 @@ def size_of(end: Scalar) -> Size | None:
     try:
         value = exact(tree)
         return approximation(tree) if value is None else value
-    except (TooLarge, Undefined):
+    except (TooLargeError, UndefinedError):
         return None
 
 
@@ -111,7 +111,7 @@ def solve(left: Node, operator: str, right: Node, name: str) -> RealSet | None:
     difference = ("sum", (left, negative(right)))
     try:
         values = [exact(difference, {name: Fraction(place)}) for place in (0, 1, 2)]
-    except (TooLarge, Undefined):
+    except (TooLargeError, UndefinedError):
         return None
     zero, one, two = values
     if zero is None or one is None or two is None or two - one != one - zero or one == zero:
@@ -145,7 +145,8 @@ def canonical(pieces: list[Piece]) -> RealSet:
         key=lambda item: (item[0], not item[2].has_low),
     )
     for low, high, piece in order:
-        assert low is not None and high is not None
+        assert low is not None
+        assert high is not None
         if low > high or (low == high and not (piece.has_low and piece.has_high)):
             continue
         if kept and touches(kept[-1], low, piece):

@@ -2,7 +2,7 @@
 
 - A gold that is rounded (0.33, 8.7e8) asks for its own precision: what rounds to it is right, up to
   WIDEST, and so is the gold rounded to three or more digits.
-- An exact gold (a whole number, a fraction, a root) asks for exact answers, or for six right digits.
+- An exact gold (a whole number, a fraction, a root) asks for exact answers or six right digits.
 - A gold in floating point means what its shortest decimal says, in double or in single precision.
 - A percentage equals the number with and without the hundredth, a million one with the word alone.
 """

@@ -9,8 +9,8 @@ from fractions import Fraction
 from delta.graders.answer_types import Scalar
 from delta.graders.exact_values import (
     HUGE,
-    TooLarge,
-    Undefined,
+    TooLargeError,
+    UndefinedError,
     exact,
     is_equal_tree,
     least_digits,
@@ -52,12 +52,11 @@ def same_scalar(gold: Scalar, prediction: Scalar) -> bool:
 
 
 def as_complex(scalar: Scalar, other: Scalar) -> Scalar:
-    """i, j and k are unit vectors where i stands beside j, or where the other side has a bold one; j
-    is the imaginary unit where the other side has i and no j."""
+    """Read i, j and k as unit vectors where i stands beside j or the other side has a bold one, and
+    j as the imaginary unit where the other side has i and no j."""
     names, others = names_of(scalar), names_of(other)
-    if any(
-        "j" in each and has_imaginary(side) for each, side in ((names, scalar), (others, other))
-    ) or (any(name.endswith(" vector") for name in names | others)):
+    is_beside_j = any("j" in names_of(side) and has_imaginary(side) for side in (scalar, other))
+    if is_beside_j or any(name.endswith(" vector") for name in names | others):
         scalar = mapped(scalar, ("constant", "i"), ("symbol", "i vector"))
         for letter in "jk":
             scalar = mapped(scalar, ("symbol", letter), ("symbol", f"{letter} vector"))
@@ -116,20 +115,20 @@ def literal(node: Node) -> Number | None:
         return None
     try:
         unit = exact(second)
-    except (TooLarge, Undefined):
+    except (TooLargeError, UndefinedError):
         return None
-    return unit and Number(first[1] * unit, (first[2] or 1) * unit, Fraction(1))
+    return None if unit is None else Number(first[1] * unit, (first[2] or 1) * unit, Fraction(1))
 
 
 def same_value(gold: Node, prediction: Node, gold_scale: Fraction, scale: Fraction) -> bool:
-    """Two formulas without symbols. TooLarge where it cannot be known."""
+    """Two formulas without symbols. TooLargeError where it cannot be known."""
     values = []
     for node in (gold, prediction):
         try:
             values.append(exact(node))
-        except Undefined:
+        except UndefinedError:
             return False
-        except TooLarge:
+        except TooLargeError:
             return same_large(gold, prediction)
     if values[0] is None or values[1] is None:
         ratio = Fraction(1) if gold_scale == scale else scale / gold_scale
@@ -168,14 +167,14 @@ def same_large(gold: Node, prediction: Node) -> bool:
                 return False
         elif least is not None and digits_of(other) is not None:
             return False
-    raise TooLarge
+    raise TooLargeError
 
 
 def digits_of(node: Node) -> float | None:
     """An upper bound of the decimal logarithm; None where the value is too large to compute."""
     try:
         value = exact(node)
-    except (TooLarge, Undefined):
+    except (TooLargeError, UndefinedError):
         return None
     if value is None:
         value = approximation(node)
@@ -189,15 +188,15 @@ def value_of(scalar: Scalar) -> Number | None:
             continue
         try:
             number = as_number(tree, exact(tree))
-        except (TooLarge, Undefined):
+        except (TooLargeError, UndefinedError):
             return None
         return number and number._replace(scale=scalar.scale)
     return None
 
 
 def check_size(value: object) -> None:
-    """Raise TooLarge for a number that no library should be given."""
+    """Raise TooLargeError for a number that no library should be given."""
     if isinstance(value, Scalar):
         for tree in value.trees:
-            with contextlib.suppress(Undefined):
+            with contextlib.suppress(UndefinedError):
                 exact(tree)

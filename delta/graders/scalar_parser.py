@@ -1,214 +1,29 @@
-r"""Scalars, their units and the words around them: "5 \mathrm{kg}", "7 apples", "11101_2", "4:30 p.m."
+r"""Scalars with their units, numbers in a base, times: "7 apples", "11101_2", "4:30 p.m."
 
 Units are not compared, so a unit is what may stand behind a number and says nothing more about it.
 Words that do (BLOCKED: "less than 5", "5 if n is even") leave an answer unread.
 """
 
 import re
-from fractions import Fraction
 
 from delta.graders.answer_types import ONE, Based, Scalar, Time
-from delta.graders.expressions import FRACTIONS, LONG_WORD, Node, read_formula
-from delta.graders.latex_tokens import Token, Unreadable
+from delta.graders.expressions import Node
+from delta.graders.formula_reader import read_formula
+from delta.graders.latex_tokens import Token, UnreadableError
+from delta.graders.math_vocabulary import (
+    BLOCKED,
+    FRACTIONS,
+    LETTER_UNITS,
+    LONG_WORD,
+    NAMED_UNITS,
+    NOT_FIRST,
+    NUMERALS,
+    SCALES,
+    SHORT_UNITS,
+    UNIT_COMMANDS,
+    UNIT_SIGNS,
+)
 
-BLOCKED = frozenset(
-    [
-        "or",
-        "and",
-        "more",
-        "less",
-        "than",
-        "if",
-        "mod",
-        "modulo",
-        "when",
-        "for",
-        "least",
-        "most",
-        "not",
-        "no",
-        "none",
-        "neither",
-        "base",
-        "only",
-        "where",
-        "unless",
-        "except",
-        "between",
-        "greater",
-        "fewer",
-        "minus",
-        "plus",
-        "negative",
-        "over",
-        "squared",
-        "cubed",
-        "undefined",
-        "cannot",
-        "false",
-        "below",
-        "above",
-        "under",
-        "up",
-        "at",
-        "by",
-        "half",
-        "twice",
-        "double",
-        "step",
-        "case",
-        "without",
-        "nor",
-        "but",
-        "any",
-        "all",
-        "every",
-        "some",
-        "to",
-        "through",
-        "until",
-        "before",
-        "after",
-        "either",
-        "both",
-        "larger",
-        "smaller",
-        "larger",
-        "bigger",
-        "lower",
-        "higher",
-        "impossible",
-        "exist",
-        "exists",
-        "divided",
-        "multiplied",
-        "choose",
-    ]
-)
-SCALES = {
-    r"\%": Fraction(1, 100),
-    "percent": Fraction(1, 100),
-    "thousand": Fraction(10**3),
-    "million": Fraction(10**6),
-    "billion": Fraction(10**9),
-    "trillion": Fraction(10**12),
-}
-SHORT_UNITS = frozenset(
-    [
-        "mm",
-        "cm",
-        "dm",
-        "km",
-        "nm",
-        "um",
-        "pm",
-        "fm",
-        "kg",
-        "mg",
-        "ug",
-        "lb",
-        "lbs",
-        "oz",
-        "ml",
-        "mL",
-        "cl",
-        "dl",
-        "in",
-        "ft",
-        "yd",
-        "mi",
-        "sq",
-        "cu",
-        "mph",
-        "kph",
-        "kmh",
-        "kmph",
-        "ms",
-        "ns",
-        "ps",
-        "us",
-        "min",
-        "sec",
-        "hr",
-        "hrs",
-        "yr",
-        "Hz",
-        "kHz",
-        "MHz",
-        "GHz",
-        "Pa",
-        "kPa",
-        "MPa",
-        "GPa",
-        "eV",
-        "keV",
-        "MeV",
-        "GeV",
-        "kV",
-        "mV",
-        "mA",
-        "kW",
-        "MW",
-        "kJ",
-        "MJ",
-        "kN",
-        "nC",
-        "uF",
-        "nF",
-        "pF",
-        "mH",
-        "mol",
-        "rad",
-        "deg",
-        "USD",
-        "AU",
-        "pc",
-        "kpc",
-        "Mpc",
-        "Gyr",
-        "Myr",
-        "erg",
-        "dyn",
-        "atm",
-        "bar",
-        "cal",
-        "kcal",
-        "au",
-        "ly",
-        "rpm",
-        "fps",
-        "cc",
-        "sr",
-        "Wb",
-        "dB",
-        "ohm",
-        "ohms",
-    ]
-)
-LETTER_UNITS = frozenset("mgsNJWVKFL")  # after a digit, where the other answer has no such symbol
-UNIT_SIGNS = frozenset("/^.-(){}*")
-UNIT_COMMANDS = frozenset(
-    (r"\cdot", r"\times", r"\circ", r"\degree", r"\Omega", r"\mu", r"\AA", r"\angstrom", r"\,")
-)
-NUMERALS = {
-    word: base
-    for base, word in enumerate(
-        [
-            "two",
-            "three",
-            "four",
-            "five",
-            "six",
-            "seven",
-            "eight",
-            "nine",
-            "ten",
-            "eleven",
-            "twelve",
-        ],
-        start=2,
-    )
-} | {"sixteen": 16, "hexadecimal": 16, "binary": 2, "octal": 8, "decimal": 10}
 STYLED = re.compile(r"\\(?:text|textrm|textbf|mathrm|mathbf|mbox|operatorname|rm)(?![a-zA-Z])")
 DIGITS_AND_BASE = re.compile(
     r"(-?)\(*([0-9A-Z]+)\)*(?:_|(?=\(?base))\(?(?:base)?(\d{1,2}|[a-z]+)\)?", re.ASCII
@@ -219,9 +34,9 @@ HOUR = re.compile(r"(\d{1,2})([ap]m)")
 
 
 def parse_scalar(tokens: list[Token]) -> Scalar:
-    """The number or formula that the tokens are, with or without a unit; else Unreadable."""
+    """The number or formula that the tokens are, with or without a unit; else UnreadableError."""
     if not tokens:
-        raise Unreadable("nothing")
+        raise UnreadableError("nothing")
     if tokens[-1].text in SCALES:
         inner = parse_scalar(tokens[:-1])
         return inner._replace(scale=inner.scale * SCALES[tokens[-1].text])
@@ -237,7 +52,7 @@ def parse_scalar(tokens: list[Token]) -> Scalar:
             has_unit = scale != ONE or is_surely_unit(tokens[start:])
             return Scalar(full, ONE, bare, has_unit) if full else Scalar(bare, scale)
     if not full:
-        raise Unreadable("no formula")
+        raise UnreadableError("no formula")
     return Scalar(full)
 
 
@@ -245,13 +60,13 @@ def trees_of(tokens: list[Token]) -> tuple[Node, ...]:
     """The formulas that the tokens may be; none where they are no formula."""
     try:
         formula = read_formula(tokens)
-    except (Unreadable, RecursionError):
+    except (UnreadableError, RecursionError):
         return ()
     if not formula.is_ambiguous:
         return (formula.tree,)
     try:
         return tuple(dict.fromkeys((formula.tree, read_formula(tokens, is_greedy=True).tree)))
-    except Unreadable:
+    except UnreadableError:
         return (formula.tree,)
 
 
@@ -262,34 +77,34 @@ def ends_number(token: Token) -> bool:
 def is_unit(tokens: list[Token]) -> bool:
     """Whether the tokens behind a number are its unit, or words that say nothing more of it."""
     first = tokens[0]
-    has_name = first.text == "^" and is_degree(tokens)
-    for place, token in enumerate(tokens):
-        previous = tokens[place - 1] if place else None
-        if token.kind in ("text", "word"):
-            if not is_unit_words(token.text) or (token.kind == "word" and not is_unit_word(token)):
-                return False
-            has_name = True
-        elif token.kind == "symbol":
-            if not has_name and token.text not in LETTER_UNITS:
-                return False
-            has_name = True
-        elif token.kind == "number":
-            if previous is None or not (previous.text in ("^", "-", "{") or not token.space):
-                return False
-        elif token.text in FRACTIONS:
-            if place + 2 >= len(tokens) or tokens[place + 2].kind != "text":
-                return False
-        elif token.text in UNIT_COMMANDS:
-            has_name = has_name or token.text not in (r"\cdot", r"\times", r"\,")
-        elif (
-            token.text not in UNIT_SIGNS
-            or (place == 0 and token.text in "-{}*")
-            or (place == 0 and token.text == "^" and not has_name)
-        ):
-            return False
+    is_named = first.text == "^" and is_degree(tokens)
+    if first.text in NOT_FIRST or (first.text == "^" and not is_named):
+        return False
     if first.text == r"\mu" and len(tokens) == 1:
         return False
-    return has_name
+    for place, token in enumerate(tokens):
+        if token.kind == "symbol" and not is_named and token.text not in LETTER_UNITS:
+            return False
+        if not may_be_in_unit(tokens, place):
+            return False
+        is_named |= token.kind in ("text", "word", "symbol") or token.text in NAMED_UNITS
+    return is_named
+
+
+def may_be_in_unit(tokens: list[Token], place: int) -> bool:
+    token = tokens[place]
+    match token.kind:
+        case "text":
+            return is_unit_words(token.text)
+        case "word":
+            return is_unit_words(token.text) and is_unit_word(token)
+        case "symbol":
+            return True
+        case "number":  # an exponent, or m2
+            return place > 0 and (tokens[place - 1].text in ("^", "-", "{") or not token.space)
+    if token.text in FRACTIONS:
+        return place + 2 < len(tokens) and tokens[place + 2].kind == "text"
+    return token.text in UNIT_SIGNS or token.text in UNIT_COMMANDS
 
 
 def is_degree(tokens: list[Token]) -> bool:
@@ -306,7 +121,7 @@ def is_unit_words(text: str) -> bool:
 def is_unit_word(token: Token) -> bool:
     """Whether plain letters are a word: `7 men` and `5cm`, not `6ab`."""
     text = token.text
-    if len(text) >= LONG_WORD or text in SHORT_UNITS:
+    if len(text) > LONG_WORD or text in SHORT_UNITS or (token.space and len(text) == LONG_WORD):
         return True
     return token.space and len(text) == 3 and bool(re.search("[aeiou]", text))
 
@@ -341,7 +156,7 @@ def valid_base(digits: str, base: int) -> Based:
     try:
         int(digits, base if 2 <= base <= 36 else -1)
     except ValueError as error:
-        raise Unreadable(f"{digits} in base {base}") from error
+        raise UnreadableError(f"{digits} in base {base}") from error
     return Based(digits, base)
 
 
