@@ -7,8 +7,10 @@ from delta.graders.math import grade, grade_as_math_verify
 from delta.graders.readings import last_box
 from tests.cases import CaseRow, check, rows
 
+TABLES = ("math", "math_exact", "math_structure", "math_forms")
 
-@pytest.mark.parametrize("row", rows("math"), ids=str)
+
+@pytest.mark.parametrize("row", [row for name in TABLES for row in rows(name)], ids=str)
 def test_every_row_of_the_table_has_its_outcome(row: CaseRow) -> None:
     check(grade, row)
 

@@ -11,43 +11,45 @@ r"""A mathematical answer: the last box, compared as text, as a number, then by 
 """
 
 import re
-from fractions import Fraction
 from functools import lru_cache
-from typing import Any
+from itertools import product
 
 from delta.graders import Verdict, math_verify_text
+from delta.graders.answer_equality import same_answer
+from delta.graders.answer_parser import readings
+from delta.graders.answer_types import Value
+from delta.graders.boxes import joined_boxes
 from delta.graders.choice import letter_of_option, plain
-from delta.graders.readings import (
-    DIGITS,
-    WORDS,
-    Number,
-    cleaned,
-    formula,
-    last_box,
-    number,
-    without_name,
-    without_units,
-    words,
-)
+from delta.graders.exact_values import TooLargeError
+from delta.graders.latex_cleaning import cleaned
+from delta.graders.latex_tokens import UnreadableError
+from delta.graders.readings import WORDS, formula, without_units, words
+from delta.graders.scalar_equality import check_size
 
-LAST_PLACE = Fraction(1, 2)  # of a rounded gold: what rounds to it
-WIDEST = Fraction(5, 100)  # of a rounded gold of one digit
-SIX_DIGITS = Fraction(2, 10**6)  # between an exact gold and a decimal number
-SIX_DECIMALS = Fraction(1, 2 * 10**6)  # between a whole gold and a decimal number
-EQUAL = Fraction(1, 10**40)  # between two expressions evaluated to fifty digits
-SAME_VALUE = 1e-6  # between the values of two formulas at one point
-IN_BASE = re.compile(r"([0-9A-Za-z]+)_\{?(\d+)\}?")  # 52_8
+# What our parser does not read and Math-Verify does; in other texts it might drop what it cannot
+# read, and accept by accident.
+LEFT_TO_MATH_VERIFY = re.compile(
+    r"\\(?:i?int|oint|lim|det|sum|prod|p?mod|bmod|nabla)(?![a-z])"
+    r"|\\frac\s*\{\s*(?:d|\\partial)\b|\\begin"
+)
+APPROXIMATELY = re.compile(r"\\approx(?![a-z])")
+LONE_NAME = re.compile(r"\\?[a-zA-Z]+(?:_\{?\w+\}?)?")
+MEANINGFUL = re.compile(r"=|<|>|\\(?:text|mathrm|mbox|in|le|ge|ne)(?![a-z])")  # more than a formula
 
 
 def grade(gold_answer: str, answer: str | None, finish_reason: str) -> Verdict:
     """The outcome of one answer, the reply after its reasoning; None: cut before that ended."""
     if not gold_answer.strip():
         return Verdict("ungradable", None, "empty_gold")
-    extracted = None if answer is None else last_box(answer)
-    if extracted is None:
+    boxes = [] if answer is None else joined_boxes(answer)
+    if not boxes:
         cut = answer is None or finish_reason == "length"
         return Verdict("incorrect", None, "cut" if cut else "no_box")
+    extracted = ", ".join(boxes)
     outcome, reason = _compared(gold_answer, extracted)
+    if len(boxes) > 1 and all(_compared(gold_answer, box)[0] == "correct" for box in boxes):
+        # "\boxed{15\frac{39}{40}} or \boxed{\frac{639}{40}}" is one answer in two forms.
+        outcome, reason = "correct", None
     return Verdict(outcome, extracted, reason)
 
 
@@ -57,7 +59,11 @@ def _compared(gold_answer: str, extracted: str) -> tuple[str, str | None]:
     gold, prediction = cleaned(gold_answer), cleaned(extracted)
     if not (words(prediction) or _text(prediction)):
         return "incorrect", "empty_box"
-    if is_same(gold, prediction):
+    try:
+        same = is_same(gold, prediction)
+    except TooLargeError:
+        return "ungradable", "too_large"
+    if same:
         return "correct", None
     if not _is_readable(gold):
         return "ungradable", "unparsable_gold"
@@ -85,9 +91,8 @@ def grade_as_math_verify(gold_answer: str, answer: str | None, finish_reason: st
 
 
 def is_same(gold: str, prediction: str) -> bool:
-    """Whether two cleaned answers say the same."""
-    bare = without_units(gold), without_units(prediction)
-    if _text(gold) == _text(prediction) or (bare[0] and _text(bare[0]) == _text(bare[1])):
+    """Return whether two cleaned answers say the same; TooLargeError where nobody can know."""
+    if _text(gold) == _text(prediction):
         return True
     if (gold_words := words(gold)) and (others := words(prediction)):
         if gold_words == others:
@@ -95,98 +100,74 @@ def is_same(gold: str, prediction: str) -> bool:
         # As formulas, words with the same letters are equal: `ba` may be `ab`, but no word is.
         if len(gold_words) > 3 or re.search(WORDS, gold):
             return False
-    if r"\approx" in prediction and r"\approx" not in gold:
-        # "22/7 \approx 3.14" answers with both.
-        return any(is_same(gold, side.strip()) for side in prediction.split(r"\approx") if side)
     if re.fullmatch(r"\([A-J]\)", gold_letter := plain(gold).strip()):
         return letter_of_option(prediction) == gold_letter[1]
-    gold, prediction = _same_base(gold, prediction)
-    if not ("=" in gold and "=" in prediction):
-        left, right = number(gold), number(prediction)
-        if left is not None and right is not None:
-            return _is_close(left, right)
-    bare = without_units(gold), without_units(prediction)
-    return any(_verified(*forms) for forms in dict.fromkeys(((gold, prediction), bare)))
+    ours, theirs = _sides(gold), _sides(prediction)
+    return any(_is_same_side(*pair) for pair in product(ours, theirs))
+
+
+def _sides(answer: str) -> list[str]:
+    r"""Return the answers that "\sqrt{2} \approx 1.41" gives; "x \approx 1.41" is one."""
+    sides = [side for side in APPROXIMATELY.split(answer) if side.strip()]
+    return [answer] if not sides or LONE_NAME.fullmatch(sides[0].strip()) else sides
+
+
+def _is_same_side(gold: str, prediction: str) -> bool:
+    golds, predictions = _readings(gold, True), _readings(prediction, False)
+    if golds and predictions:
+        return _any_same(golds, predictions)
+    for value in golds + predictions:
+        check_size(value)
+    forms = gold + prediction
+    if LEFT_TO_MATH_VERIFY.search(forms) and not MEANINGFUL.search(forms):
+        return _verified(gold, prediction)
+    return False
+
+
+def _any_same(golds: list[Value], predictions: list[Value]) -> bool:
+    is_unknown = False
+    for pair in product(golds, predictions):
+        try:
+            if same_answer(*pair):
+                return True
+        except TooLargeError:
+            is_unknown = True
+    if is_unknown:
+        raise TooLargeError
+    return False
+
+
+@lru_cache(math_verify_text.REMEMBERED)
+def _readings(answer: str, is_gold: bool) -> list[Value]:
+    try:
+        return readings(answer, is_gold)
+    except UnreadableError:
+        return []
 
 
 def _text(answer: str) -> str:
-    r"""The answer's characters, where spaces and the size of brackets say nothing: x_{1} is x_1."""
-    answer = re.sub(r"\\(?:left|right)(?![a-z])|\s", "", answer)
+    r"""Return the answer's characters, where spaces and sizes say nothing: x_{1} is x_1."""
+    answer = re.sub(r"\\(?:left|right)(?![a-z])", "", answer)
+    answer = re.sub(r"(?<!\d)\s|\s(?!\d)", "", answer)  # "1 1/2" is not "11/2"
     answer = re.sub(r"\\[dt]frac(?![a-z])", r"\\frac", answer)
     return re.sub(r"(?<=[_^])\{(\w)\}", r"\1", answer).rstrip(".")
-
-
-def _same_base(gold: str, prediction: str) -> tuple[str, str]:
-    """52_8 and 52_9 as their values; the base is often left out of a box, then digits count."""
-    numbers = [IN_BASE.fullmatch(_text(without_name(answer))) for answer in (gold, prediction)]
-    if not all(found and 2 <= int(found[2]) <= 36 for found in numbers):
-        digits = [found[1] if found and found[1].isdigit() else None for found in numbers]
-        return digits[0] or gold, digits[1] or prediction
-    try:
-        values = [str(int(found[1], int(found[2]))) for found in numbers if found]
-    except ValueError:
-        return gold, prediction
-    return values[0], values[1]
-
-
-def _is_close(gold: Number, prediction: Number) -> bool:
-    """Whether two numbers are equal, with or without the percent sign or the word "million"."""
-    return any(
-        _is_near(gold, prediction.value * scale, prediction.place and prediction.place * scale)
-        for scale in dict.fromkeys((Fraction(1), prediction.scale / gold.scale))
-        if scale == 1 or 1 in (prediction.scale, gold.scale)
-    )
-
-
-def _is_near(gold: Number, prediction: Fraction, place: Fraction | None) -> bool:
-    distance, size = abs(gold.value - prediction), abs(gold.value)
-    if distance <= size * EQUAL:
-        return True
-    if gold.place is not None:
-        if distance <= min(gold.place * LAST_PLACE, size * WIDEST):
-            return True
-        # The gold rounded to as many digits as the prediction has, if those are three or more.
-        return place is not None and size >= 100 * place and distance <= place * LAST_PLACE
-    if place is None:
-        return False
-    return distance <= (SIX_DECIMALS if gold.value.denominator == 1 else size * SIX_DIGITS)
 
 
 def _verified(gold: str, prediction: str) -> bool:
     from math_verify import verify
 
     left, right = formula(gold), formula(prediction)
-    if left is None or right is None:
-        return False
-    # `x < 1` and `(-\\infty, 1)` are one set.
-    same = verify(left, right, timeout_seconds=None, allow_set_relation_comp=True)
-    return bool(same) and not _differ_at_a_point(left, right)
-
-
-def _differ_at_a_point(left: Any, right: Any) -> bool:
-    """Math-Verify drops small coefficients: 3e-16 x would be 5e-16 x."""
-    from sympy import Derivative, Eq, Expr, Rational
-
-    if isinstance(left, Eq) and isinstance(right, Eq) and left.lhs == right.lhs:
-        left, right = left.rhs, right.rhs
-    if not all(isinstance(side, Expr) and not side.has(Derivative) for side in (left, right)):
-        return False
-    if left.free_symbols != right.free_symbols:
-        return False
-    symbols = sorted(left.free_symbols, key=str)
-    point = {symbol: Rational(7 + 4 * place, 5) for place, symbol in enumerate(symbols)}
-    values = [side.subs(point).evalf(DIGITS) for side in (left, right)]
-    if not all(getattr(value, "is_Float", False) for value in values):
-        return False
-    return bool(abs(values[0] - values[1]) > abs(values[0]) * SAME_VALUE)
+    return (
+        left is not None and right is not None and bool(verify(left, right, timeout_seconds=None))
+    )
 
 
 def _is_readable(answer: str) -> bool:
-    """Whether "different" is more than "not understood": words, or a formula, or no mathematics."""
+    """Return whether "different" is more than "not understood": words, or a value."""
     return bool(
         words(answer)
         or not re.search(r"[\w\\]", answer)
-        or number(answer)
+        or any(_readings(side, False) for side in _sides(answer))
         or formula(answer) is not None
         or formula(without_units(answer)) is not None
     )

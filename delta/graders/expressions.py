@@ -1,0 +1,92 @@
+"""Formulas as trees: nodes, and what is asked of them."""
+
+from fractions import Fraction
+from typing import Any
+
+# A node is its kind and what belongs to it: a number its value and place, a symbol its name, a
+# constant pi, e, i or inf, a sum and a product their nodes, a power base and exponent, a call the
+# function and its arguments, an apply the same of a function that nobody defined, and a series sum
+# or prod, its variable, first and last value and body.
+Node = tuple[Any, ...]
+
+
+def number_node(value: Fraction | int, place: Fraction | None = None) -> Node:
+    return ("number", Fraction(value), place)
+
+
+ONE, TWO, TEN, MINUS_ONE = (number_node(value) for value in (1, 2, 10, -1))
+HALF = number_node(Fraction(1, 2))
+PI, EULER, IMAGINARY = (("constant", name) for name in ("pi", "e", "i"))
+
+
+def product(*nodes: Node) -> Node:
+    factors = tuple(node for node in nodes if node[:2] != ("number", 1) or len(nodes) == 1)
+    return factors[0] if len(factors) == 1 else ("product", factors) if factors else ONE
+
+
+def quotient(above: Node, below: Node) -> Node:
+    return product(above, ("power", below, MINUS_ONE))
+
+
+def negative(node: Node) -> Node:
+    return ("number", -node[1], node[2]) if node[0] == "number" else ("product", (MINUS_ONE, node))
+
+
+def letter(name: str) -> Node:
+    return ("constant", name) if name in ("e", "i") else ("symbol", name)
+
+
+def call(name: str, arguments: tuple[Node, ...], base: Node | None) -> Node:
+    """A function of the names that people use, by the few that are evaluated."""
+    if name == "sqrt":
+        return ("power", arguments[0], HALF)
+    if name == "cbrt":
+        return ("power", arguments[0], number_node(Fraction(1, 3)))
+    if name == "exp":
+        return ("power", EULER, arguments[0])
+    if name == "Rational" and len(arguments) == 2:
+        return quotient(*arguments)
+    if name == "log":
+        base = arguments[1] if len(arguments) == 2 else base or TEN
+        return quotient(("call", "ln", arguments[:1]), ("call", "ln", (base,)))
+    return ("call", name, arguments)
+
+
+def symbols_of(node: Node) -> set[str]:
+    """The free symbols, and the names of functions that are applied."""
+    if node[0] == "symbol":
+        return {node[1]}
+    if node[0] == "series":
+        return (symbols_of(node[5]) - {node[2]}) | symbols_of(node[3]) | symbols_of(node[4])
+    names = {f"{node[1]}()"} if node[0] == "apply" else set[str]()
+    return names.union(*map(symbols_of, children(node)))
+
+
+def children(node: Node) -> tuple[Node, ...]:
+    """The nodes that a node is made of."""
+    first = {"sum": 1, "product": 1, "call": 2, "apply": 2}.get(node[0])
+    nodes: tuple[Node, ...] = ()
+    if first:
+        nodes = node[first]
+    elif node[0] in ("power", "series"):
+        nodes = node[1:] if node[0] == "power" else node[3:]
+    return nodes
+
+
+def subtrees(node: Node) -> list[Node]:
+    """The node and all nodes below it."""
+    return [node, *(deeper for child in children(node) for deeper in subtrees(child))]
+
+
+def replaced(node: Node, old: Node, new: Node) -> Node:
+    """The tree with another node wherever `old` stands."""
+    if node == old:
+        return new
+    return tuple(
+        replaced(part, old, new)
+        if isinstance(part, tuple) and part and isinstance(part[0], str)
+        else tuple(replaced(child, old, new) for child in part)
+        if isinstance(part, tuple)
+        else part
+        for part in node
+    )
