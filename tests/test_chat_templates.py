@@ -19,9 +19,9 @@ ENDLESS = {
     "one operation": "{{ 9 ** (9 ** 9) }}",
 }
 BIG = {
-    "a text of 20 GB": ("{{ 'x' * 20000000000 }}", "more than 1024 MiB of memory"),
+    "a text of 3 GB": ("{{ 'x' * 3000000000 }}", "more than 1024 MiB of memory"),
     "a text that doubles": (
-        "{% set n = namespace(x='xx') %}{% for a in range(40) %}{% set n.x = n.x + n.x %}"
+        "{% set n = namespace(x='xx') %}{% for a in range(31) %}{% set n.x = n.x + n.x %}"
         "{% endfor %}{{ n.x }}",
         "more than 1024 MiB of memory",
     ),
