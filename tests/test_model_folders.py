@@ -52,7 +52,7 @@ def test_of_a_folder_only_weights_settings_and_tokenizer_are_copied(tmp_path: Pa
 def test_code_beside_weights_is_copied_where_the_profile_asks_for_it(tmp_path: Path) -> None:
     source, target = with_others(model_folder(tmp_path / "source")), tmp_path / "models" / "toy"
     asked = ModelParams(folder=FolderSource(path=str(source), sha256=ZEROS, code=True))
-    told = refused(asked, target).partition(" = ")[2].partition(",")[0]
+    told = refused(asked, target).partition(" has ")[2].partition(";")[0]
     assert told != FINGERPRINT
     asked = ModelParams(folder=FolderSource(path=str(source), sha256=told, code=True))
     fetched(asked, target)

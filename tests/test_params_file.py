@@ -133,8 +133,10 @@ SECRET = "sk-0123456789"
     ],
 )
 def test_an_address_that_may_hold_a_key_is_refused_without_repeating_it(address: str) -> None:
-    message = message_for("engine.endpoint.base_urls", ["http://127.0.0.1:8000/v1", address])
-    assert message.startswith("params.yaml: engine.endpoint.base_urls.1: allowed: http")
+    urls = ["http://127.0.0.1:8000/v1", address]
+    server = {"base_urls": urls, "key": None, "models": {"judge": None}, "concurrency": 1}
+    message = message_for("engine.endpoint.servers", {"mine": server})
+    assert message.startswith("params.yaml: engine.endpoint.servers.mine.base_urls.1: allowed: http")
     assert SECRET not in message
 
 
@@ -151,5 +153,7 @@ def test_an_address_that_may_hold_a_key_is_refused_without_repeating_it(address:
 )
 def test_an_address_of_a_server_is_accepted(address: str) -> None:
     content = copy.deepcopy(CONTENT)
-    content["engine"]["endpoint"]["base_urls"] = [address]
-    assert params.checked("", Params, content).engine.endpoint.base_urls == [address]
+    server = {"base_urls": [address], "key": None, "models": {"judge": None}, "concurrency": 1}
+    content["engine"]["endpoint"]["servers"] = {"mine": server}
+    read = params.checked("", Params, content)
+    assert read.engine.endpoint.servers["mine"].base_urls == [address]

@@ -19,7 +19,8 @@ import re
 from collections.abc import Iterator
 
 from delta.graders import Verdict
-from delta.graders.readings import BOX, MAX_ANSWER, WORDS
+from delta.graders.boxes import BOX, MAX_ANSWER
+from delta.graders.readings import WORDS
 
 NOUN = r"(?:options?|choices?|answers?|letters?)"
 # No article stands before the words of the first group; the second are no verbs of "I" either.
