@@ -136,7 +136,9 @@ def test_an_address_that_may_hold_a_key_is_refused_without_repeating_it(address:
     urls = ["http://127.0.0.1:8000/v1", address]
     server = {"base_urls": urls, "key": None, "models": {"judge": None}, "concurrency": 1}
     message = message_for("engine.endpoint.servers", {"mine": server})
-    assert message.startswith("params.yaml: engine.endpoint.servers.mine.base_urls.1: allowed: http")
+    assert message.startswith(
+        "params.yaml: engine.endpoint.servers.mine.base_urls.1: allowed: http"
+    )
     assert SECRET not in message
 
 
