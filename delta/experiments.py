@@ -4,12 +4,15 @@ import copy
 import hashlib
 import itertools
 import json
+from collections.abc import Mapping
 from typing import Any, NamedTuple
+
+from pydantic import JsonValue
 
 from delta.errors import InputError
 from delta.params import PARAMS_FILE, Name, Section
 
-Changes = dict[str, str | int | float | bool | None]  # dotted parameter → value
+Changes = dict[str, JsonValue]  # dotted parameter → value, null, list or section
 KEY_LENGTH = 12
 
 
@@ -45,33 +48,51 @@ def cells(content: dict[str, Any], name: str, experiment: ExperimentParams) -> l
     for entries in itertools.product(*experiment.vary.values()):
         at = dict(zip(experiment.vary, entries, strict=True))
         parts = [experiment.always, *(experiment.vary[axis][entry] for axis, entry in at.items())]
-        changes: Changes = {}
-        for part in parts:
-            for parameter, value in part.items():
-                if parameter in changes:
-                    raise InputError(
-                        f"{PARAMS_FILE}: experiments.{name}: {parameter} is set twice, at "
-                        f"{', '.join(entries)}; keep one"
-                    )
-                changes[parameter] = value
-        found.append(Cell(name, at, changes, key(changed(content, changes, f"experiments.{name}"))))
+        changes = _combined(parts, f"experiments.{name}", f"at {', '.join(entries)}")
+        found.append(
+            Cell(name, at, changes, key(with_changes(content, changes, f"experiments.{name}")))
+        )
     return found
 
 
-def changed(content: dict[str, Any], changes: Changes, where: str) -> dict[str, Any]:
-    """`content` with the dotted `changes`. InputError where one is not a parameter."""
-    new = copy.deepcopy(content)
+def _combined(parts: list[Changes], where: str, at: str) -> Changes:
+    """Merge the changes. Raise InputError where two of them set the same value."""
+    changes: Changes = {}
+    for part in parts:
+        for parameter, value in part.items():
+            for other in changes:
+                if f"{parameter}.".startswith(f"{other}.") or other.startswith(f"{parameter}."):
+                    inside = f", as {other}" if other != parameter else ""
+                    raise InputError(
+                        f"{PARAMS_FILE}: {where}: {parameter} is set twice{inside}, {at}; keep one"
+                    )
+            changes[parameter] = value
+    return changes
+
+
+def with_changes(content: Mapping[str, Any], changes: Changes, where: str) -> dict[str, Any]:
+    """Return `content` with the dotted `changes`; a section replaces the whole section.
+
+    Raise InputError where one is not a parameter.
+    """
+    new = copy.deepcopy(dict(content))
     for parameter, value in changes.items():
-        *way, last = parameter.split(".")
+        *path, last = parameter.split(".")
         section: Any = new
-        for part in way:
+        for part in path:
             section = section.get(part) if isinstance(section, dict) else None
-        if not isinstance(section, dict) or last not in section or isinstance(section[last], dict):
+        if not isinstance(section, dict) or last not in section:
+            there = f"; there are {', '.join(section)}" if isinstance(section, dict) else ""
             raise InputError(
-                f"{PARAMS_FILE}: {where}: {parameter!r} is not a parameter; allowed: a dotted key "
-                "that stands in the file and holds one value"
+                f"{PARAMS_FILE}: {where}: {parameter!r} is not a parameter{there}; expected: a "
+                "dotted key that stands in the file"
             )
-        section[last] = value
+        if isinstance(section[last], dict) and not isinstance(value, dict | None):
+            raise InputError(
+                f"{PARAMS_FILE}: {where}: {parameter} = {value!r}: it is a section with "
+                f"{', '.join(section[last])}; expected: a section, null, or one of its keys"
+            )
+        section[last] = copy.deepcopy(value)
     return new
 
 

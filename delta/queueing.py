@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from delta import outputs, results
+from delta import outputs, overrides, params, results
 from delta.errors import InputError
 from delta.experiments import Cell
 from delta.results import Result
@@ -26,6 +26,8 @@ RUNS = Path(".dvc/tmp/exps")  # where DVC puts a copy of the workspace for each 
 FIRST_POLL_S, LAST_POLL_S = 2.0, 30.0  # asking DVC costs seconds of a core that the runs need
 MOST_SILENT = 5  # looks at which nobody answers or works, before all workers count as dead
 MOST_TRIPPED = 3  # times in a row that DVC may trip over files which its workers are moving
+# How the lines begin that DVC adds to an error.
+GOODBYES = ("Having any troubles", "Have you", "Learn more", "See http")
 COUNTED = ("pair", "select", "train")  # stages whose counts a result keeps
 
 
@@ -73,12 +75,9 @@ def finished() -> dict[str, str]:
 
 
 def enqueue(cell: Cell) -> None:
-    settings = [f"--set-param={name}={_hydra(value)}" for name, value in cell.changes.items()]
+    arguments = overrides.set_param_arguments(params.read_all(), cell.changes)
+    settings = [f"--set-param={argument}" for argument in arguments]
     _dvc("exp", "run", "--queue", "--name", cell.name, *settings, TARGET)
-
-
-def _hydra(value: Any) -> str:
-    return "null" if value is None else json.dumps(value) if isinstance(value, bool) else str(value)
 
 
 def run(missing: list[Cell], jobs: int, say: Callable[[str], None]) -> list[Cell]:
@@ -212,6 +211,13 @@ def _dvc(*words: str, **environment: str) -> str:
         out.seek(0)
         said = out.read()
     if done.returncode:
-        last = said.strip().splitlines()[-1:] or ["no word of why"]
-        raise InputError(f"dvc {' '.join(words)}: {last[0]}")
+        raise InputError(f"dvc {' '.join(words)}: {refusal(said)}")
     return said
+
+
+def refusal(said: str) -> str:
+    """Return DVC's own error in what it printed, without the lines that offer help after it."""
+    _, error, after = said.rpartition("ERROR: ")
+    last_line = said.strip().rpartition("\n")[2]
+    text = re.split(rf"\n(?=\n|{'|'.join(GOODBYES)})", after if error else last_line)[0]
+    return " ".join(text.split()) or "it ended without a reason"

@@ -4,10 +4,10 @@ import argparse
 import subprocess
 import sys
 
-from delta import check, params, queueing, results
+from delta import check, overrides, params, queueing, results
 from delta.console import Console
 from delta.errors import InputError
-from delta.experiments import Cell, ExperimentParams, cells, changed
+from delta.experiments import Cell, ExperimentParams, cells, with_changes
 
 
 def arguments() -> argparse.Namespace:
@@ -27,8 +27,11 @@ def wanted(names: list[str]) -> list[Cell]:
             raise InputError(f"experiment {name!r}: allowed: all, {', '.join(declared)}")
         for cell in cells(content, name, declared[name]):
             if cell.key not in found:
-                new = changed(content, cell.changes, f"experiments.{name}")
-                check.check_content(new, f"params.yaml: experiments.{name} {cell.at}")
+                new = with_changes(content, cell.changes, f"experiments.{name}")
+                where = f"params.yaml: experiments.{name} {cell.at}"
+                check.check_content(new, where)
+                if results.read(cell.key) is None:  # DVC takes its time
+                    overrides.check_set_params(cell.changes, where)
                 found[cell.key] = cell
     return list(found.values())
 

@@ -12,7 +12,7 @@ import pytest
 
 from delta import check, queueing, results
 from delta.errors import InputError
-from delta.experiments import ExperimentParams, cells, changed, key
+from delta.experiments import ExperimentParams, cells, key, with_changes
 from delta.params import read_all, sections
 from delta.results import Answered, Result
 from tests.closure import ROOT
@@ -58,7 +58,7 @@ def test_where_nothing_varies_there_is_nothing_to_run() -> None:
 
 def test_the_same_run_in_two_grids_has_one_key() -> None:
     same = {"selector.k": SMOKE["selector"]["k"]}
-    assert key(SMOKE) == key(changed(SMOKE, same, "mine"))
+    assert key(SMOKE) == key(with_changes(SMOKE, same, "mine"))
 
 
 @pytest.mark.parametrize(
@@ -83,14 +83,14 @@ def test_the_same_run_in_two_grids_has_one_key() -> None:
 def test_the_key_is_of_what_shapes_the_policy_and_its_answers(
     parameter: str, value: Any, same: bool
 ) -> None:
-    assert (key(changed(SMOKE, {parameter: value}, "mine")) == key(SMOKE)) == same
+    assert (key(with_changes(SMOKE, {parameter: value}, "mine")) == key(SMOKE)) == same
 
 
 @pytest.mark.parametrize(
     ("parameter", "said"),
     [
-        ("train.methd", "'train.methd' is not a parameter"),
-        ("train.dpo", "'train.dpo' is not a parameter"),
+        ("train.methd", "'train.methd' is not a parameter; there are base, method, dpo"),
+        ("train.dpo", "train.dpo = 1: it is a section with learning_rate, beta, epochs"),
         ("train.dpo.beta.x", "'train.dpo.beta.x' is not a parameter"),
     ],
 )
@@ -104,13 +104,26 @@ def test_a_parameter_set_twice_is_refused() -> None:
         cells(SMOKE, "mine", grid(method={"sft": {"train.method": "sft"}}))
 
 
+def test_a_value_and_the_section_around_it_cannot_both_be_set() -> None:
+    section = {"train.dpo": {"learning_rate": 1e-5, "beta": 0.1, "epochs": 1}}
+    with pytest.raises(InputError, match=r"train\.dpo\.beta is set twice, as train\.dpo, at a, b"):
+        cells(SMOKE, "mine", grid(one={"a": section}, two={"b": {"train.dpo.beta": 0.3}}))
+
+
+def test_a_section_of_a_grid_replaces_the_whole_section() -> None:
+    tables = {"always": {}, "vary": {}}
+    new = with_changes({"a": {"b": {"c": 1, "d": 2}}}, {"a.b": {"d": 3}}, "mine")
+    assert new == {"a": {"b": {"d": 3}}}
+    assert with_changes({"a": {"b": tables}}, {"a.b": None}, "mine") == {"a": {"b": None}}
+
+
 @pytest.mark.parametrize("profile", PROFILES)
 def test_every_run_of_every_experiment_is_a_valid_params_yaml(profile: str) -> None:
     content = read_all(ROOT / profile)
     declared = sections("experiments", ExperimentParams, ROOT / profile)
     for name, experiment in declared.items():
         for cell in cells(content, name, experiment):
-            new = changed(content, cell.changes, name)
+            new = with_changes(content, cell.changes, name)
             check.check_content(new, f"{profile}: {name} {cell.at}")
 
 
