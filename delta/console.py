@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import io
 import os
 import resource
 import signal
@@ -45,7 +46,7 @@ class Console:
         Where the screen is a file, a line every ten seconds replaces the moving bar.
         """
         moving = self.screen.isatty()
-        with Path(os.devnull).open("w") as nowhere:
+        with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
             bar = tqdm(total=total, desc=what, file=self.screen if moving else nowhere)
             first = last = time.monotonic()
             with bar:
@@ -74,7 +75,8 @@ def run(main: Callable[[Console, list[str]], None]) -> None:
     name = "-".join([Path(sys.argv[0]).stem, *sys.argv[1:]])
     log = LOGS / f"{name}.log"
     _open_standard_streams(name)
-    screen = os.fdopen(os.dup(2), "w", buffering=1)
+    # No locale is so poor that a message could end a run: what it lacks is printed as "?".
+    screen = os.fdopen(os.dup(2), "w", buffering=1, errors="replace")
     try:
         _log_to(log)
     except OSError as error:
@@ -126,6 +128,9 @@ def _log_to(log: Path) -> None:
     with log.open("wb") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # None where it was closed at the start
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
 def _flush(log: Path) -> None:

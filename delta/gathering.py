@@ -125,5 +125,5 @@ def _source(model: dict[str, Any], serving: dict[str, Any]) -> str:
 
 
 def _git(*words: str) -> str:
-    done = subprocess.run(["git", *words], check=False, capture_output=True, text=True)
+    done = subprocess.run(["git", *words], check=False, capture_output=True, encoding="utf-8")
     return done.stdout.strip() or ("unknown" if words[0] == "rev-parse" else "")

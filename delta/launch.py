@@ -142,7 +142,8 @@ def _in_processes(
     started = subprocess.Popen(
         command(processes, [str(folder), *map(str, histories)]),
         stdout=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
         env=os.environ | {"HF_HUB_DISABLE_TELEMETRY": "1"},
         preexec_fn=_ends_with_its_parent,  # noqa: PLW1509 - one system call, no lock
     )

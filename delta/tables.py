@@ -58,7 +58,7 @@ def reading(*paths: Path) -> Iterator[None]:
 
 def _check(path: Path, table: Table) -> None:
     if not path.is_file():
-        raise InputError(f"{path}: no such file; it should hold the {table.name} rows")
+        raise InputError(f"{path}: no such file (the {table.name} rows); run `make repro` first")
     try:
         schema = pl.read_parquet_schema(path)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:

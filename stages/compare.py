@@ -5,9 +5,8 @@ by its key or the beginning of its name.
 """
 
 import argparse
-import sys
 
-from delta import comparison, outputs, params, report, results, tables
+from delta import cli, comparison, outputs, params, report, results, tables
 from delta.errors import InputError
 from delta.records import ANSWER, QUESTION
 from delta.results import Answered
@@ -36,8 +35,11 @@ def run_of(name: str) -> tuple[dict[str, Answered], dict[str, str]]:
         one for key, one in known.items() if one and (key == name or one.name.startswith(name))
     ]
     if len(fitting) != 1:
-        names = ", ".join(one.name for one in fitting or known.values() if one)
-        raise InputError(f"run {name!r}: {len(fitting)} fit; allowed: a model, or one of: {names}")
+        models = sorted(path.stem for path in outputs.score("").parent.glob("*.json"))
+        names = [] if fitting else models
+        names += [one.name for one in fitting or known.values() if one]
+        expected = f"one of {', '.join(names)}" if names else "run `make repro` first"
+        raise InputError(f"run {name!r}: {len(fitting)} runs have this name; expected: {expected}")
     scores = fitting[0].scores
     return fitting[0].answers, {one: str(of["benchmark_version"]) for one, of in scores.items()}
 
@@ -67,7 +69,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except InputError as error:
-        sys.exit(str(error))
+    cli.run(main)

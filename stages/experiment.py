@@ -4,7 +4,7 @@ import argparse
 import subprocess
 import sys
 
-from delta import check, overrides, params, queueing, results
+from delta import check, cli, overrides, params, queueing, results
 from delta.console import Console
 from delta.errors import InputError
 from delta.experiments import Cell, ExperimentParams, cells, with_changes
@@ -12,7 +12,7 @@ from delta.experiments import Cell, ExperimentParams, cells, with_changes
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m stages.experiment", description=__doc__)
-    parser.add_argument("names", nargs="+", help="names in params.yaml: experiments; or all")
+    parser.add_argument("names", nargs="*", help="names in params.yaml: experiments; or all")
     parser.add_argument("--jobs", type=int, default=1, help="runs side by side (default: 1)")
     return parser.parse_args()
 
@@ -21,6 +21,8 @@ def wanted(names: list[str]) -> list[Cell]:
     """The distinct runs of the experiments, each checked as a params.yaml of its own."""
     content = params.read_all()
     declared = params.sections("experiments", ExperimentParams)
+    if not names:
+        raise InputError(f"no experiment is named; expected: all, {', '.join(declared)}")
     found: dict[str, Cell] = {}
     for name in declared if names == ["all"] else names:
         if name not in declared:
@@ -54,12 +56,8 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except InputError as error:
-        sys.exit(str(error))
-    except KeyboardInterrupt:
-        sys.exit(
-            "stopped watching; the queue goes on (`dvc queue stop --kill` ends it), and the same "
-            "command goes on from here"
-        )
+    cli.run(
+        main,
+        interrupted="stopped watching; the queue goes on (`dvc queue stop --kill` ends it), and "
+        "the same command goes on from here",
+    )

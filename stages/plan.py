@@ -5,12 +5,11 @@ The card is the one that the hours and the memory are reckoned for; nothing asks
 
 import argparse
 import os
-import sys
 
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
+from delta import cli
 from delta.check import check
-from delta.errors import InputError
 from delta.plan import access, plan, stages
 from delta.plan.costs import Card
 
@@ -22,13 +21,9 @@ def main() -> None:
     given = parser.parse_args()
     offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
     card = Card(given.card_gib, given.card_tflops)
-    try:
-        params = check()
-        lines = plan(params, stages.stages, access.ask_hub, access.in_cache, offline, card)
-    except InputError as error:
-        sys.exit(str(error))
+    lines = plan(check(), stages.stages, access.ask_hub, access.in_cache, offline, card)
     print("\n".join(lines))
 
 
 if __name__ == "__main__":
-    main()
+    cli.run(main)

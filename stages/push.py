@@ -10,6 +10,8 @@ import sys
 
 from dvc.repo import Repo
 
+from delta import cli
+
 
 def main(options: list[str]) -> int:
     """`options` go to `dvc push`, for example --remote NAME."""
@@ -19,4 +21,4 @@ def main(options: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    cli.run(lambda: main(sys.argv[1:]))

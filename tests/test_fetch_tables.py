@@ -361,7 +361,7 @@ def test_a_truncated_table_is_refused_by_name(tmp_path: Path, kept: float) -> No
 
 def test_a_table_that_is_missing_or_other_is_refused_by_name(tmp_path: Path) -> None:
     file = tmp_path / "pairs.parquet"
-    assert unreadable(file) == "no such file; it should hold the pair rows"
+    assert unreadable(file) == "no such file (the pair rows); run `make repro` first"
     file.write_text("pair_id\nfirst\n")
     assert unreadable(file).startswith("cannot be read as Parquet (")
     rows("a").drop("recipe").write_parquet(file)

@@ -1,0 +1,53 @@
+"""How a command that is no stage ends: errors in one line, and quietly where nobody reads on."""
+
+import io
+import os
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+from delta.errors import InputError
+
+INTERRUPTED = 130  # exit code of a shell's command that Ctrl-C ended
+
+
+def run(main: Callable[[], int | None], interrupted: str = "interrupted") -> NoReturn:
+    """Run `main` as the whole process and exit with its code, 0 for None.
+
+    An InputError is printed on standard error and exits with 1, Ctrl-C prints `interrupted`. A
+    reader that has seen enough (`| head`) is no error. Characters that the locale lacks are
+    printed as "?".
+    """
+    print_any_text()
+    try:
+        try:
+            code = main() or 0
+        except SystemExit as exit_:  # argparse has printed its help
+            code = exit_.code
+        sys.stdout.flush()
+    except InputError as error:
+        code = str(error)
+    except KeyboardInterrupt:
+        sys.stderr.write(f"{interrupted}\n")
+        code = INTERRUPTED
+    except BrokenPipeError:
+        code = 0
+    _close_broken_pipes()
+    sys.exit(code)
+
+
+def print_any_text() -> None:
+    """Make standard output and error replace what their encoding lacks in place of raising."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def _close_broken_pipes() -> None:
+    """Python flushes both streams once more when it exits, and would complain."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())

@@ -1,0 +1,127 @@
+"""Every command ends as a shell expects: quietly behind `head`, in any locale, with what to do."""
+
+import io
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import stages.browse
+import stages.compare
+import stages.experiment
+import stages.export
+import stages.sheet
+import stages.summary
+from delta.console import Console
+from delta.errors import InputError
+from tests.closure import ROOT
+
+ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"}
+NO_UTF_8 = {key: ASCII[key] for key in ("LC_ALL", "PYTHONUTF8", "PYTHONCOERCECLOCALE")}
+WORDS = "2 × 3 – Köln’s 数"
+COMMAND = "from delta import cli\ndef main():\n    {body}\ncli.run(main)\n"
+STAGE = "from delta import console\ndef main(console, argv):\n    {body}\nconsole.run(main)\n"
+
+
+def shell(folder: Path, code: str, pipe: str, **env: str) -> "subprocess.CompletedProcess[str]":
+    """The exit code is that of Python, not of what reads from it."""
+    (folder / "command.py").write_text(code, encoding="utf-8")
+    return subprocess.run(
+        ["bash", "-c", f"{sys.executable} command.py {pipe}; exit ${{PIPESTATUS[0]}}"],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)} | env,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "for number in range(100_000): print(number)",
+        "print('0'); import time; time.sleep(0.5)",
+        "import argparse; argparse.ArgumentParser(usage='0' + '\\n' * 99_999).parse_args(['-h'])",
+    ],
+)
+def test_a_reader_that_has_seen_enough_ends_a_command_quietly(tmp_path: Path, body: str) -> None:
+    done = shell(tmp_path, COMMAND.format(body=body), "| head -1 | cut -c-8")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "0" in done.stdout or "usage" in done.stdout
+
+
+def test_a_reader_that_has_seen_enough_ends_a_stage_quietly(tmp_path: Path) -> None:
+    body = "[console.say(str(number)) for number in range(100_000)]"
+    done = shell(tmp_path, STAGE.format(body=body), "2>&1 | head -1")
+    assert (done.returncode, done.stdout, done.stderr) == (1, "0\n", "")
+
+
+@pytest.mark.parametrize("env", [ASCII, NO_UTF_8])
+def test_no_locale_is_too_poor_for_what_is_printed(tmp_path: Path, env: dict[str, str]) -> None:
+    done = shell(tmp_path, COMMAND.format(body=f"print({WORDS!r})"), "", **env)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "2 ? 3 ? K?ln?s ?\n", "")
+    raised = f"from delta.errors import InputError; raise InputError({WORDS!r})"
+    done = shell(tmp_path, COMMAND.format(body=raised), "", **env)
+    assert (done.returncode, done.stdout, done.stderr.count("2 ")) == (1, "", 1)
+    body = f"console.say({WORDS!r}); print({WORDS!r}); {raised}"
+    done = shell(tmp_path, STAGE.format(body=body), "", **env)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "2 ? 3 ? K?ln?s ?\ncommand: 2 ? 3 ? K?ln?s ?\n",
+    )
+    assert (tmp_path / "logs/command.log").read_text(encoding="utf-8") == f"{WORDS}\n"
+
+
+def test_an_error_is_one_line_and_a_failure_and_ctrl_c_is_said(tmp_path: Path) -> None:
+    code = COMMAND.format(body="raise KeyboardInterrupt")
+    done = shell(tmp_path, code, "")
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
+    assert shell(tmp_path, COMMAND.format(body="return 3"), "").returncode == 3
+
+
+def test_every_command_ends_that_way() -> None:
+    """Except `check` and `unlock`, which print nothing but their one line on standard error."""
+    without = [
+        path.stem
+        for path in (ROOT / "stages").glob("[a-z]*.py")
+        if not re.search(r"^    (cli\.)?run\(", path.read_text(encoding="utf-8"), re.MULTILINE)
+    ]
+    assert sorted(without) == ["check", "unlock"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        lambda console: stages.browse.main(console, []),
+        lambda console: stages.sheet.main(console, ["3", "1"]),
+        lambda console: stages.export.main(console, []),
+        lambda _: stages.summary.main(),
+        lambda _: stages.compare.run_of("policy"),
+    ],
+    ids=["browse", "sheet", "export", "summary", "compare"],
+)
+def test_before_a_run_every_command_says_what_to_run_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Callable[[Console], object]
+) -> None:
+    shutil.copy(ROOT / "profiles/smoke.yaml", tmp_path / "params.yaml")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"run `make repro` first$"):
+        command(Console(io.StringIO()))
+
+
+def test_wrong_names_list_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(InputError) as compared:
+        stages.compare.run_of("polcy")
+    assert "run 'polcy': 0 runs have this name; expected: one of one-shot, policy" in str(
+        compared.value
+    )
+    assert ", figure-1-dpo-" in str(compared.value)
+    for names, said in ([], "no experiment is named"), (["figure-9"], "experiment 'figure-9'"):
+        with pytest.raises(InputError, match=f"^{said}.*: all, table-1, table-2, figure-5, fig"):
+            stages.experiment.wanted(names)
