@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from delta import permissions
 from delta.convergence import ConvergenceParams, Evaluation, decide
 
 MARK = "COMPLETE"
@@ -28,6 +29,8 @@ def mark(checkpoint: Path) -> None:
     """Call it when all files are written: they are on disk before the mark is."""
     part = checkpoint / f"{MARK}.part"
     part.write_text(json.dumps(_checksums(checkpoint), indent=1), encoding="utf-8")
+    permissions.inherit(checkpoint)
+    permissions.inherit_below(checkpoint)  # another user of the store may go on from it
     part.replace(checkpoint / MARK)
 
 

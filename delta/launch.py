@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from delta import checkpoints
+from delta import checkpoints, permissions
 from delta.console import Console
 from delta.convergence import decide
 from delta.errors import InputError
@@ -69,7 +69,8 @@ def prepare(
         )
     import datasets
 
-    folder.mkdir(parents=True, exist_ok=True)
+    permissions.make_folder(folder)
+    permissions.make_folder(folder / "checkpoints")
     damaged = checkpoints.clear(folder / "checkpoints")
     for name, content in (("rows", rows), ("held_out", held_out)):
         if content:
@@ -77,6 +78,7 @@ def prepare(
     (folder / FACTS).unlink(missing_ok=True)
     run = {"params": params.model_dump(), "base": str(base)}
     (folder / RUN).write_text(json.dumps(run), encoding="utf-8")
+    permissions.inherit_below(folder)
     return damaged
 
 

@@ -27,6 +27,7 @@ from typing import Any, BinaryIO, NamedTuple, Self
 
 import orjson
 
+from delta import permissions
 from delta.engines import Ask, Failure, Reply, Request, TryToAsk, checked_reply
 from delta.errors import IncompleteError, InputError
 
@@ -77,6 +78,7 @@ class Shelf:
     """One stage item's replies. A context manager that holds the shelf's lock.
 
     The lock dies with its process. Whoever comes second waits, then finds the first one's replies.
+    Who may read but not write the folder has the replies that are there, and takes no lock.
     """
 
     def __init__(self, folder: Path, say: Callable[[str], None] = lambda _: None) -> None:
@@ -86,27 +88,30 @@ class Shelf:
         self._places: dict[str, tuple[int, int, int]] = {}  # key → file number, offset, length
         self._paths: list[Path] = []
         self._open: OrderedDict[int, int] = OrderedDict()  # file number → descriptor
+        self._writer: int | None = None  # where nothing may be written
         self._own = 0  # the number of this host's file
         self._end = 0  # where its next line begins
         self.failed: dict[str, Failure] = {}  # key → why no reply came, in this run
 
     def __enter__(self) -> Self:
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            permissions.make_folder(self.folder)
         except (FileExistsError, NotADirectoryError) as error:
             raise InputError(f"{error.filename}: expected a folder for replies") from None
         with ExitStack() as stack:
-            lock = open_file(self.folder / "lock", os.O_RDWR | os.O_CREAT)
-            stack.callback(os.close, lock)
-            self._take(lock)
+            lock = self.folder / "lock"
             own = self.folder / f"{socket.gethostname()}.log"
-            self._writer = open_file(own, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-            stack.callback(os.close, self._writer)
+            if _are_writable(self.folder, lock, own):
+                descriptor = _open_or_make(lock, os.O_RDWR)
+                stack.callback(os.close, descriptor)
+                self._take(descriptor)
+                self._writer = _open_or_make(own, os.O_WRONLY | os.O_APPEND)
+                stack.callback(os.close, self._writer)
             stack.callback(self._close_files)
             others = sorted(path for path in self.folder.glob("*.log") if path != own)
             self._own = len(others)
             # Ours last: what had to be asked for again counts before what was no reply.
-            for path in [*others, own]:
+            for path in [*others, *([own] if own.exists() else [])]:
                 self._index(path)
             self._closing = stack.pop_all()
         return self
@@ -118,8 +123,9 @@ class Shelf:
         trace: TracebackType | None,
     ) -> None:
         with self._closing:
-            os.fsync(self._writer)
-            self._write_failed()
+            if self._writer is not None:
+                os.fsync(self._writer)
+                self._write_failed()
 
     def _take(self, lock: int) -> None:
         """Wait for the shelf's lock. InputError where the file system has none, as some NFS."""
@@ -147,7 +153,7 @@ class Shelf:
         with file:
             for offset, length, line in lines_of(file):
                 if not line.endswith(b"\n"):  # the last write was torn: that reply never was
-                    if number == self._own:
+                    if number == self._own and self._writer is not None:
                         os.ftruncate(self._writer, offset)
                     break
                 key = key_of(line)
@@ -217,17 +223,26 @@ class Shelf:
 
     def put(self, key: str, value: dict[str, Any]) -> None:
         """Append in one write; on return a kill of this process cannot lose it."""
+        writer = self._check_writer()
         text = orjson.dumps({"key": key, "value": value})
         line = b"%08x %b\n" % (zlib.crc32(text), text)
         try:
-            written = os.write(self._writer, line)
+            written = os.write(writer, line)
         except OSError as error:
             raise OSError(error.errno, error.strerror, str(self._paths[-1])) from error
         if written != len(line):
-            os.ftruncate(self._writer, self._end)
+            os.ftruncate(writer, self._end)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._paths[-1]))
         self._places[key] = (self._own, self._end, len(line))
         self._end += len(line)
+
+    def _check_writer(self) -> int:
+        """Return this host's file. OSError where nothing may be written."""
+        if self._writer is None:
+            is_read_only = os.statvfs(self.folder).f_flag & os.ST_RDONLY
+            number = errno.EROFS if is_read_only else errno.EACCES
+            raise OSError(number, os.strerror(number), str(self.folder))
+        return self._writer
 
     def remember(
         self, ask: TryToAsk, progress: Progress = lambda items, _: items, *, max_failed: float
@@ -252,6 +267,7 @@ class Shelf:
                     num_known += 1
                     yield request, known
             if missing:
+                self._check_writer()  # before a model has worked
                 self._say(f"{self.folder.name}: {len(missing)} replies to ask for")
                 replies = progress(ask(missing.values()), len(missing))
                 yield from self._kept(replies, num_known, len(missing), max_failed)
@@ -306,6 +322,7 @@ class Shelf:
                 ]
                 with path.open("x") as file:  # whatever else has this name is no place to write
                     file.write("\n".join(lines) + "\n")
+                permissions.inherit(path)
         except OSError as error:
             self._say(f"{path}: what failed is not written: {error.strerror}")
 
@@ -319,6 +336,21 @@ def _reasons(failed: list[Failure]) -> str:
         said = f"{kind} (the first: {reasons[0]})" if several else reasons[0]
         parts.append(f"{times} x {said}")
     return "; ".join(parts)
+
+
+def _are_writable(folder: Path, *files: Path) -> bool:
+    """Whether this process may write to the folder and to those of the files that are there."""
+    there = [folder, *(file for file in files if file.exists())]
+    return all(os.access(path, os.W_OK, effective_ids=True) for path in there)
+
+
+def _open_or_make(path: Path, flags: int) -> int:
+    """Return a descriptor. A new file may be read and written by whoever may the folder."""
+    is_new = not path.exists()
+    descriptor = open_file(path, flags | os.O_CREAT)
+    if is_new:
+        permissions.inherit(path)
+    return descriptor
 
 
 def open_file(path: Path, flags: int) -> int:

@@ -7,6 +7,7 @@ import hashlib
 import json
 from pathlib import Path
 
+from delta import permissions
 from delta.errors import InputError
 
 CARD = "fingerprint.json"
@@ -31,10 +32,14 @@ def fingerprint_of(folder: Path) -> str:
 
 
 def stamp(folder: Path, source: str) -> str:
-    """Write the card that says where the folder comes from and what it holds; its fingerprint."""
+    """Write the card that says where the folder comes from and what it holds; its fingerprint.
+
+    All files get ordinary permissions: whoever may read the folder may read them.
+    """
     fingerprint = fingerprint_of(folder)
     card = {"source": source, "fingerprint": fingerprint}
     (folder / CARD).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+    permissions.inherit_below(folder)
     return fingerprint
 
 
