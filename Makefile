@@ -12,6 +12,11 @@ endif
 
 LOCKS := requirements-torch.lock requirements.lock
 STAMP := $(VENV)/.complete-$(ACCELERATOR)
+# An environment is as old as its contents say: every checkout gives all files new times.
+PINNED := $(if $(filter gpu,$(ACCELERATOR)),pyproject.toml,$(LOCKS))
+DIGEST := $(firstword $(shell cat $(PINNED) 2>/dev/null | sha256sum))
+# The clones that use it, a path each: none of them loses it to another.
+CLONES := $(VENV)/.clones
 TORCH_INDEX := https://download.pytorch.org/whl/cpu
 
 # Stages call plain `python`, and DVC's workers inherit this environment.
@@ -122,10 +127,21 @@ fi
 endef
 
 # VENV may name anybody's folder: nothing but an environment is ever emptied or removed, and not
-# through a link, which may lead to another clone's.
+# through a link, which may lead to another clone's, nor one that another clone uses or has made.
 define GUARD
 @if [ -L $(VENV) ] || { [ -e $(VENV) ] && [ ! -e $(VENV)/pyvenv.cfg ]; }; then \
 	echo "set-up: $(VENV) is a link, or no virtual environment: left alone" >&2; exit 1; \
+fi; \
+[ -e $(VENV) ] || exit 0; \
+[ -e $(CLONES) ] && while IFS= read -r clone; do \
+	[ "$$clone" = '$(CURDIR)' ] && ours=yes; \
+	if [ "$$clone" != '$(CURDIR)' ] && [ -d "$$clone" ]; then \
+		echo "set-up: $(VENV) has other versions than this clone needs, and $$clone uses it: left alone; give this clone another (VENV=...), or take that line out of $(CLONES)" >&2; exit 1; \
+	fi; \
+done < $(CLONES); \
+case '$(abspath $(VENV))' in '$(CURDIR)'/*) ours=yes;; esac; \
+if [ -z "$$ours" ]; then \
+	echo "set-up: $(VENV) has other versions than this clone needs, and was not made by it: left alone; give this clone another (VENV=...), or remove that folder yourself" >&2; exit 1; \
 fi
 endef
 
@@ -134,23 +150,36 @@ endef
 INSTALL := $(VENV)/bin/python -m pip install -qq --no-compile
 INSTALL_LOCKED := $(INSTALL) --no-deps --require-hashes
 
-# The stamp is written last, so that an interrupted set-up starts anew.
-$(VENV)/.complete-cpu: $(LOCKS)
+ifeq ($(firstword $(shell cat $(STAMP) 2>/dev/null)),$(DIGEST))
+$(shell grep -qxF '$(CURDIR)' $(CLONES) 2>/dev/null || echo '$(CURDIR)' 2>/dev/null >> $(CLONES))
+else ifeq ($(ACCELERATOR) $(shell $(VENV)/bin/python tools/check.py $(LOCKS) >/dev/null 2>&1 && echo whole),cpu whole)
+$(STAMP): FORCE
+	@$(STAMP_IT)
+else
+$(STAMP): FORCE install-$(ACCELERATOR)
+	@$(STAMP_IT)
+endif
+# Written last, so that an interrupted set-up starts anew.
+STAMP_IT = echo $(DIGEST) > $@; grep -qxF '$(CURDIR)' $(CLONES) 2>/dev/null || echo '$(CURDIR)' >> $(CLONES)
+NEW_VENV = "$$python" -m venv --clear $(VENV) && echo '$(CURDIR)' > $(CLONES)
+
+.PHONY: FORCE install-cpu install-gpu
+FORCE:
+
+install-cpu:
 	$(GUARD)
-	$(FIND_PYTHON); echo "set-up: $(VENV) with $$("$$python" -V), 2 to 5 minutes" && "$$python" -m venv --clear $(VENV)
+	$(FIND_PYTHON); echo "set-up: $(VENV) with $$("$$python" -V), 2 to 5 minutes" && $(NEW_VENV)
 	@$(INSTALL_LOCKED) -r requirements-torch.lock || { \
 		echo "set-up: that failed; once more with PyTorch's own wheel index" >&2; \
 		$(INSTALL_LOCKED) -r requirements-torch.lock --extra-index-url $(TORCH_INDEX); }
 	@$(INSTALL_LOCKED) --no-build-isolation --use-pep517 -r requirements.lock
 	@python tools/check.py $(LOCKS)
-	@touch $@
 
 # The official vLLM with CUDA, resolved by pip and not locked. Never run where this was written: no
 # GPU machine there has a package index.
-$(VENV)/.complete-gpu: pyproject.toml
+install-gpu:
 	$(GUARD)
-	$(FIND_PYTHON); echo "set-up: $(VENV) with $$("$$python" -V) and CUDA, 10 minutes" && "$$python" -m venv --clear $(VENV)
+	$(FIND_PYTHON); echo "set-up: $(VENV) with $$("$$python" -V) and CUDA, 10 minutes" && $(NEW_VENV)
 	@python tools/lock.py --print gpu cluster dev > $(VENV)/gpu.txt
 	@$(INSTALL) -r $(VENV)/gpu.txt
 	@python tools/check.py $(VENV)/gpu.txt
-	@touch $@
