@@ -88,6 +88,7 @@ REPORTED = (
 )
 OUTS = {
     "check": [],
+    "golds": [],
     "fetch": ["data/models/{}"],
     "questions": ["data/questions/{}.parquet", "metrics/questions/{}.json"],
     "problems": [

@@ -1,0 +1,106 @@
+"""A gold answer that nothing could be compared with is found before anything is generated."""
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+import stages.golds
+from delta import outputs, tables
+from delta.console import Console
+from delta.errors import InputError
+from delta.graders.golds import check_golds
+from delta.graders.pool import GradingParams
+from delta.params import section
+from delta.records import PROBLEM, QUESTION
+from tests.closure import ROOT
+
+GRADING = section("grading", GradingParams, ROOT / "profiles/smoke.yaml")
+
+
+def theorem(kind: str, answer: object) -> str:
+    return json.dumps({"answer_type": kind, "answer": answer})
+
+
+GRADABLE = (
+    ("math", "42"),
+    ("math", r"\frac{1}{2}"),
+    ("math", r"x \in (-\infty, 2]"),
+    ("math", "(1, 2)"),
+    ("math", r"50\%"),
+    ("math", r"\text{east}"),
+    ("choice", "B"),
+    ("theorem", theorem("list of integer", [1, 2])),
+    ("theorem", theorem("bool", "True")),
+    ("theorem", theorem("option", "(a)")),
+    ("math", ""),  # no gold: another outcome
+    ("code", "what only a sandbox runs"),
+)
+UNGRADABLE = (
+    ("math", r"\frac{1}{2"),
+    ("math", r"\dfrac{9!}"),
+    ("math", "So 2 + 2 = 4\n#### 4"),
+    ("choice", "Z"),
+    ("theorem", theorem("float", "x")),
+    ("theorem", "no JSON"),
+)
+
+
+def test_a_gold_that_its_grader_does_not_understand_is_named_with_its_row() -> None:
+    rows = [(f"mine.{n}", *row) for n, row in enumerate((*GRADABLE, *UNGRADABLE))]
+    checked = check_golds(GRADING, rows)
+    assert checked.checked == len(rows) - 2
+    assert [(gold.row, gold.gold_answer) for gold in checked.ungradable] == [
+        (row, gold) for row, _, gold in rows[len(GRADABLE) :]
+    ]
+    assert str(checked.ungradable[1]) == r"mine.13: '\\dfrac{9!}' (unparsable_gold)"
+
+
+def test_a_gold_that_takes_forever_ends_at_the_graders_limit() -> None:
+    limited = GRADING.model_copy(update={"limit_s": 1.0})
+    (gold,) = check_golds(limited, [("mine.7", "math", "10^{10^{10}}")]).ungradable
+    assert str(gold) == "mine.7: '10^{10^{10}}' (timeout)"
+
+
+def stage(folder: Path, golds: list[str], *argv: str, extra: str = "") -> str:
+    """What the stage says of these golds, as problems and as questions."""
+    text = (ROOT / "profiles/smoke.yaml").read_text(encoding="utf-8")
+    (folder / "params.yaml").write_text(
+        text.replace("  second: none", f"  second: {extra or 'none'}")
+    )
+    ids = [f"mine.{number}" for number in range(len(golds))]
+    for path, table, key in (
+        (outputs.PROBLEMS, PROBLEM, "problem_id"),
+        (outputs.questions("mine"), QUESTION, "question_id"),
+    ):
+        rows = [
+            dict.fromkeys(table.columns, "math") | {key: row, "gold_answer": gold}
+            for row, gold in zip(ids, golds, strict=True)
+        ]
+        tables.write(folder / path, tables.frame_of(rows, table), table)
+    screen = io.StringIO()
+    stages.golds.main(Console(screen), [*argv])
+    return screen.getvalue()
+
+
+@pytest.mark.parametrize("argv", [("problems",), ("questions", "mine")])
+def test_too_many_are_refused_and_a_few_are_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, argv: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert stage(tmp_path, ["4", r"\sqrt{2}"], *argv) == ""
+    said = stage(tmp_path, ["4", "5", "6", "7", r"\dfrac{9!}"], *argv)
+    assert said.startswith(f"golds {' '.join(argv)}: 1 of 5 cannot be graded; logs/golds-")
+    assert said.endswith(r"mine.4: '\\dfrac{9!}' (unparsable_gold)" + "\n")
+    where = {1: r"problems\.sources", 2: r"benchmarks\.mine"}[len(argv)]
+    with pytest.raises(InputError, match=f"^{where}: 1 of 2 gold .* mine.0: .*unparsable_gold"):
+        stage(tmp_path, [r"\dfrac{9!}", "5"], *argv)
+
+
+def test_a_model_may_be_asked_about_what_the_grader_does_not_understand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = stage(tmp_path, [r"\dfrac{9!}"], "problems", extra="llm")
+    assert said.startswith("golds problems: 1 of 1 cannot be graded")
