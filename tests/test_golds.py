@@ -63,12 +63,11 @@ def test_a_gold_that_takes_forever_ends_at_the_graders_limit() -> None:
     assert str(gold) == "mine.7: '10^{10^{10}}' (timeout)"
 
 
-def stage(folder: Path, golds: list[str], *argv: str, extra: str = "") -> str:
+def stage(folder: Path, golds: list[str], *argv: str, second: str = "none") -> str:
     """What the stage says of these golds, as problems and as questions."""
     text = (ROOT / "profiles/smoke.yaml").read_text(encoding="utf-8")
-    (folder / "params.yaml").write_text(
-        text.replace("  second: none", f"  second: {extra or 'none'}")
-    )
+    text = text.replace("  second: none", f"  second: {second}")
+    (folder / "params.yaml").write_text(text, encoding="utf-8")
     ids = [f"mine.{number}" for number in range(len(golds))]
     for path, table, key in (
         (outputs.PROBLEMS, PROBLEM, "problem_id"),
@@ -102,5 +101,5 @@ def test_a_model_may_be_asked_about_what_the_grader_does_not_understand(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    said = stage(tmp_path, [r"\dfrac{9!}"], "problems", extra="llm")
+    said = stage(tmp_path, [r"\dfrac{9!}"], "problems", second="llm")
     assert said.startswith("golds problems: 1 of 1 cannot be graded")
