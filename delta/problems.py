@@ -1,5 +1,6 @@
 """Which problems the policy learns from; none occurs in a benchmark (paper, section 3.1)."""
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Self
@@ -7,8 +8,10 @@ from typing import Annotated, Any, Self
 import polars as pl
 from pydantic import Field, model_validator
 
-from delta import imports, openr1, overlap, prompts, tasks
+from delta import imports, openr1, overlap, prompts, sources, tasks
 from delta.errors import InputError
+from delta.formats import RowError, math
+from delta.formats.math import MathSource
 from delta.imports import TableProblems
 from delta.openr1 import OpenR1Problems
 from delta.order import draw_order
@@ -40,23 +43,26 @@ FILTERS = {
     "task": (),
     "openr1": ("lists_differ", "no_statement", "no_answer", "none_correct", "none_incorrect"),
     "table": ("no_statement", "no_answer", "same_problem"),
+    "math": (),
 }
 ALL_FILTERS = ("in_benchmark", "worked_example", "duplicate", "not_sampled")
 Funnels = dict[str, Counter[str]]  # of each source the dropped rows by reason, and "drawn"
 
 
 class ProblemSource(Section):
-    """One entry of `problems.sources`: exactly one of the three."""
+    """One entry of `problems.sources`: exactly one of the four."""
 
     task: TaskParams | None = None
     openr1: OpenR1Problems | None = None
     table: TableProblems | None = None
+    math: MathSource | None = None  # the format of a benchmark, such as GSM8K's training rows
 
     @model_validator(mode="after")
     def _one(self) -> Self:
         given = [name for name in type(self).model_fields if getattr(self, name) is not None]
         if len(given) != 1:
-            raise ValueError(f"has {given or 'none'}; allowed: exactly one of task, openr1, table")
+            allowed = ", ".join(type(self).model_fields)
+            raise ValueError(f"has {given or 'none'}; allowed: exactly one of {allowed}")
         return self
 
     def kind(self) -> str:
@@ -122,6 +128,8 @@ def _drawn(params: ProblemsParams, funnels: Funnels, by_rule: Counter[str]) -> I
             found = openr1.problems(f"{key}.openr1.data", name, source.openr1, by_rule)
         elif source.table is not None:
             found = imports.problems(f"{key}.table.data", name, source.table)
+        elif source.math is not None:
+            found = _of_benchmark_format(f"{key}.math.data", name, source.math)
         else:
             assert source.task is not None
             found = _of_task(f"{key}.task", name, source.task)
@@ -139,6 +147,22 @@ def _of_task(key: str, name: str, task: TaskParams) -> Iterator[Row]:
             "problem_id": imports.problem_id(name, number),
             "source": tasks.version(task),
             "domain": task.task,
+        }
+
+
+def _of_benchmark_format(key: str, name: str, source: MathSource) -> Iterator[Row]:
+    for number, row in enumerate(sources.rows(key, source.data)):
+        try:
+            question = math.question(source, row)
+        except RowError as error:
+            raise InputError(f"{key}: row {number}: {error}") from None
+        yield {
+            "problem_id": imports.problem_id(name, number),
+            "statement": question.statement,
+            "gold_answer": question.gold_answer,
+            "source": imports.origin(source.data),
+            "domain": source.format,
+            "metadata": json.dumps(question.metadata, sort_keys=True, default=str),
         }
 
 
@@ -195,17 +219,17 @@ def _dropped(funnels: Funnels) -> dict[str, int]:
 
 def _counts(params: ProblemsParams, funnels: Funnels) -> Counts:
     """Of all and of each source: what was drawn, what every filter dropped, what is kept."""
-    sources = {}
+    by_source = {}
     for name, source in params.sources.items():
         funnel = funnels[name]
         filters = [*FILTERS[source.kind()], *ALL_FILTERS]
         assert set(funnel) <= {"drawn", *filters}, funnel
         dropped = {reason: funnel[reason] for reason in filters}
         drawn = funnel["drawn"]
-        sources[name] = {"drawn": drawn, **dropped, "kept": drawn - sum(dropped.values())}
+        by_source[name] = {"drawn": drawn, **dropped, "kept": drawn - sum(dropped.values())}
     return {
-        "drawn": sum(one["drawn"] for one in sources.values()),
-        "kept": sum(one["kept"] for one in sources.values()),
+        "drawn": sum(one["drawn"] for one in by_source.values()),
+        "kept": sum(one["kept"] for one in by_source.values()),
         "dropped": _dropped(funnels),
-        "sources": sources,
+        "sources": by_source,
     }

@@ -352,3 +352,32 @@ def test_a_file_that_has_changed_is_refused(tmp_path: Path) -> None:
     params = settings(sources={"mine": of_table(data, statement="q", gold_answer=None)})
     with pytest.raises(InputError, match=r"problems\.sources\.mine\.table\.data\.file\.sha256 = 0"):
         build(params, {})
+
+
+@pytest.mark.parametrize(
+    ("form", "row", "gold"),
+    [
+        ("gsm8k", {"question": "How many?", "answer": "2 + 2 = 4\n#### 1,004"}, "1004"),
+        ("math-500", {"problem": "How many?", "answer": r"\frac{1}{2}"}, r"\frac{1}{2}"),
+        ("olympiadbench", {"question": "How many?", "final_answer": ["$1$", "$2$"]}, "1, 2"),
+        ("aime24", {"problem": "How many?", "solution": r"So \boxed{073}."}, "73"),
+    ],
+)
+def test_problems_are_read_in_the_formats_of_benchmarks(
+    tmp_path: Path, form: str, row: dict[str, Any], gold: str
+) -> None:
+    data = written(tmp_path / "train.jsonl", [row, row])
+    source = ProblemSource.model_validate({"math": {"format": form, "data": data.model_dump()}})
+    problems, _, counts = build(settings(sources={"train": source}), {})
+    columns = ["problem_id", "statement", "gold_answer", "domain"]
+    assert problems.select(columns).rows() == [("train.0", "How many?", gold, form)]
+    assert counts["dropped"] == {"duplicate": 1}
+
+
+def test_a_row_that_the_format_of_a_benchmark_does_not_have_is_named(tmp_path: Path) -> None:
+    rows = [{"question": "a", "answer": "#### 4"}, {"question": "b", "answer": "four"}]
+    data = written(tmp_path / "train.jsonl", rows)
+    source = ProblemSource.model_validate({"math": {"format": "gsm8k", "data": data.model_dump()}})
+    said = r"^problems\.sources\.train\.math\.data: row 1: answer = 'four': allowed: a solution"
+    with pytest.raises(InputError, match=said):
+        build(settings(sources={"train": source}), {})

@@ -51,7 +51,7 @@ def of_problems(name: str, source: ProblemSource) -> Ingredient:
     if source.task is not None:
         said = f"reasoning-gym, task {source.task.task}, seed {source.task.seed}"
         return Ingredient("problems", name, said, licence("reasoning-gym"))
-    read = source.openr1 or source.table
+    read = source.openr1 or source.table or source.math
     assert read is not None
     where = origin(read.data)
     return Ingredient("problems", name, where, licence(where))

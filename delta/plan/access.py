@@ -63,7 +63,7 @@ def _models(params: Params) -> Iterator[Needed]:
 
 def _problems(params: Params) -> Iterator[Needed]:
     for name, source in params.problems.sources.items():
-        part = source.openr1 or source.table
+        part = source.openr1 or source.table or source.math
         if part is not None:
             yield _data(f"problems.sources.{name}", "problems", part.data)
 
