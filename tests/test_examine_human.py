@@ -176,7 +176,7 @@ def test_a_file_that_is_missing_or_another_than_params_say_is_an_error(tmp_path:
     given = params(tmp_path, f"t1,{SCORES}")
     path = Path(given.sheets[0].path)
     path.write_text(path.read_text() + "\n")
-    with pytest.raises(InputError, match=r"sha256 = \w+: .*anna.csv has \w+"):
+    with pytest.raises(InputError, match=r"sheets\.0\.sha256 = \w+: .*anna.csv has \w+; if"):
         human.ratings(given)
     path.unlink()
     with pytest.raises(InputError, match=r"anna.csv: cannot be read \(No such file"):

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import polars as pl
 from pydantic import Field
 
+from delta.digests import Digest, check_digest
 from delta.errors import InputError
 from delta.params import Section
 from delta.records import RATING
@@ -27,7 +28,7 @@ Line = tuple[int, dict[str, str]]  # row of the file (1 is the header), and its 
 class FileParams(Section):
     path: str
     # So that DVC sees a change of the file, which is none of its dependencies.
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    sha256: Digest  # null: the error message tells it
 
 
 class HumanParams(Section):
@@ -45,11 +46,15 @@ def ratings(params: HumanParams) -> tuple[list[pl.DataFrame], dict[str, str]]:
 
     Raises InputError, with file, row and column, for whatever is no rating.
     """
-    key = _read(params.key, (ID, TRACE_ID, TEXT_SHA256))
+    key = _read("examination.human.key", params.key, (ID, TRACE_ID, TEXT_SHA256))
     trace_of = {cells[ID]: cells[TRACE_ID] for _, cells in key}
     tables = [
-        _rated(Path(sheet.path), _read(sheet, (ID, *DIMENSIONS)), trace_of)
-        for sheet in params.sheets
+        _rated(
+            Path(sheet.path),
+            _read(f"examination.human.sheets.{number}", sheet, (ID, *DIMENSIONS)),
+            trace_of,
+        )
+        for number, sheet in enumerate(params.sheets)
     ]
     return tables, {cells[TRACE_ID]: cells[TEXT_SHA256] for _, cells in key}
 
@@ -64,7 +69,7 @@ def unchanged(
     return kept, {"people": len(people), "sheet_rows": before, "of_other_texts": before - after}
 
 
-def _read(file: FileParams, columns: tuple[str, ...]) -> list[Line]:
+def _read(name: str, file: FileParams, columns: tuple[str, ...]) -> list[Line]:
     path = Path(file.path)
     try:
         content = path.read_bytes()
@@ -72,8 +77,8 @@ def _read(file: FileParams, columns: tuple[str, ...]) -> list[Line]:
         raise InputError(
             f"{path}: cannot be read ({error.strerror}); see examination.human"
         ) from None
-    if (found := hashlib.sha256(content).hexdigest()) != file.sha256:
-        raise InputError(f"examination.human: sha256 = {file.sha256}: {path} has {found}")
+    digest = hashlib.sha256(content).hexdigest()
+    check_digest(f"{name}.sha256", file.sha256, str(path), digest)
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
