@@ -1,5 +1,6 @@
 """The plan: what runs, what is left to ask, what stands in the way, before anything runs."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -75,6 +76,40 @@ def test_dvc_tells_what_runs_is_restored_or_waits(
         3: [("a", "runs", ("params.yaml:x",)), ("b", "waits", ())],
     }
     assert Path("d/a").read_text() == "2\n"  # nothing was run or restored
+
+
+@pytest.mark.slow
+def test_a_lock_of_a_colleague_beside_ones_own_run_cache_is_planned_as_dvc_then_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`a` gives another result in every run, as training does."""
+    monkeypatch.chdir(tmp_path)
+    Path("dvc.yaml").write_text(
+        "stages:\n  a: {cmd: 'date +%N > a', params: [x], outs: [a]}\n"
+        "  b: {cmd: 'cat a > b', deps: [a], outs: [b]}\n"
+    )
+    dvc = [sys.executable, "-m", "dvc"]
+    subprocess.run(["git", "init", "--quiet", "."], check=True)
+    subprocess.run([*dvc, "init", "--quiet"], check=True)
+
+    def lock(value: int) -> str:
+        Path("params.yaml").write_text(f"x: {value}\n")
+        subprocess.run([*dvc, "repro", "--quiet"], check=True)
+        return Path("dvc.lock").read_text()
+
+    first, second = lock(1), lock(2)
+    (theirs,) = re.findall(r"path: a\n.*\n *md5: (\w+)", first.partition("\n  b:")[0])
+    for text, planned in (
+        (first, "restored"),  # of other parameters: the run cache knows these
+        (second, "up to date"),
+        (second.replace(re.findall(r"md5: (\w+)", second)[0], "f" * 32), "runs"),
+        (second.replace(re.findall(r"md5: (\w+)", second)[0], theirs), "restored"),
+    ):
+        Path("dvc.lock").write_text(text)
+        assert [one.state for one in stages.stages() if one.name == "a"] == [planned]
+        done = subprocess.run([*dvc, "repro", "a"], check=True, capture_output=True, text=True)
+        said = {"runs": "Running stage 'a'", "restored": "Stage 'a' is cached - skipping run"}
+        assert said.get(planned, "Stage 'a' didn't change") in done.stdout + done.stderr
 
 
 def test_outside_dvc_one_line_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -111,14 +111,19 @@ def _is_written(path: str, written: list[str]) -> bool:
 
 
 def _in_cache(repo: Any, stage: Any) -> bool:
-    """Whether DVC would restore the stage's outputs in place of running it."""
+    """Return whether DVC would restore the stage's outputs in place of running it.
+
+    Where dependencies are as in `dvc.lock`, DVC wants the outputs that are written there, which may
+    be a colleague's, and does not look for others that its run cache has for these dependencies.
+    """
     from dvc.exceptions import DvcException
     from dvc_data.hashfile.hash_info import HashInfo
 
     try:
-        stage.save_deps()  # in memory: what the files hold now
-        for out in stage.outs:
-            out.hash_info = HashInfo()  # else what was there last counts as what would come out
+        if stage.changed_stage() or not stage.deps_cached():
+            stage.save_deps()  # in memory: what the files hold now
+            for out in stage.outs:
+                out.hash_info = HashInfo()  # else what was there last counts as what would come out
         repo.stage_cache.restore(stage, dry=True)
     except DvcException:
         return False
