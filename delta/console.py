@@ -101,6 +101,20 @@ def run(main: Callable[[Console, list[str]], None]) -> None:
         _show(error, name, screen, log)
 
 
+def how_to_undo_experiment() -> str | None:
+    """Return what to do after a stage has failed in `dvc exp run`, which leaves its changes behind.
+
+    None outside of it, and in a queued or temporary run, which has a folder of its own.
+    """
+    root = os.environ.get("DVC_ROOT")
+    if "DVC_EXP_NAME" not in os.environ or root is None or Path(root).resolve() != Path.cwd():
+        return None
+    return (
+        "params.yaml keeps this experiment's values; `git checkout params.yaml metrics` goes back "
+        "to the last commit's"
+    )
+
+
 def _open_standard_streams(name: str) -> None:
     """Keep the numbers 0 to 2 from becoming those of files, into which libraries would print.
 
@@ -145,6 +159,8 @@ def _flush(log: Path) -> None:
 
 def _end(screen: TextIO, line: str, code: int) -> NoReturn:
     """Say the last line, on the screen or else in the log, and exit."""
+    if hint := how_to_undo_experiment():
+        line = f"{line}\n{hint}"
     try:
         screen.write(f"{line}\n")
     except OSError:

@@ -25,12 +25,13 @@ def main() -> None:
     if STAMP.is_file() and STAMP.read_text(encoding="utf-8") == now:
         return
     from delta.check import check
+    from delta.console import how_to_undo_experiment
     from delta.errors import InputError
 
     try:
         check()
     except InputError as error:
-        sys.exit(str(error))
+        sys.exit("\n".join(filter(None, [str(error), how_to_undo_experiment()])))
     STAMP.parent.mkdir(exist_ok=True)
     STAMP.write_text(now, encoding="utf-8")
 

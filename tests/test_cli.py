@@ -84,6 +84,21 @@ def test_an_error_is_one_line_and_a_failure_and_ctrl_c_is_said(tmp_path: Path) -
     assert shell(tmp_path, COMMAND.format(body="return 3"), "").returncode == 3
 
 
+def test_a_stage_that_fails_in_an_experiment_says_how_to_get_back(tmp_path: Path) -> None:
+    code = STAGE.format(body="from delta.errors import InputError; raise InputError('wrong')")
+    hint = "params.yaml keeps this experiment's values; `git checkout params.yaml metrics`"
+    in_workspace = {"DVC_EXP_NAME": "k-4", "DVC_ROOT": str(tmp_path)}
+    said = shell(tmp_path, code, "", **in_workspace).stderr
+    assert said.startswith(f"command: wrong\n{hint}")
+    assert said.count("\n") == 2
+    # In a queued run, whose folder DVC removes, and outside of an experiment, nothing is to undo.
+    queued = in_workspace | {"DVC_ROOT": str(tmp_path.parent)}
+    for env in (queued, {"DVC_ROOT": str(tmp_path)}):
+        assert shell(tmp_path, code, "", **env).stderr == "command: wrong\n"
+    done = shell(tmp_path, STAGE.format(body="console.say('fine')"), "", **in_workspace)
+    assert done.stderr == "fine\n"
+
+
 def test_every_command_ends_that_way() -> None:
     """Except `check` and `unlock`, which print nothing but their one line on standard error."""
     without = [
@@ -125,3 +140,36 @@ def test_wrong_names_list_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None
     for names, said in ([], "no experiment is named"), (["figure-9"], "experiment 'figure-9'"):
         with pytest.raises(InputError, match=f"^{said}.*: all, table-1, table-2, figure-5, fig"):
             stages.experiment.wanted(names)
+
+
+@pytest.mark.slow
+def test_a_failed_experiment_of_dvc_says_how_to_get_back_and_that_way_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    for who in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{who}_NAME", "test")
+        monkeypatch.setenv(f"GIT_{who}_EMAIL", "test@example.org")
+    body = "from delta.errors import InputError; raise InputError('wrong')"
+    Path("command.py").write_text(STAGE.format(body=body))
+    Path("dvc.yaml").write_text(
+        f"stages: {{a: {{cmd: '{sys.executable} command.py', params: [x], "
+        "metrics: [metrics/a.json: {cache: false}]}}\n"
+    )
+    Path("params.yaml").write_text("x: 1\n")
+    Path("metrics").mkdir()
+    Path("metrics/a.json").write_text("{}\n")
+    Path(".gitignore").write_text("logs/\n")
+    for command in ("git init -q", "dvc init -q", "git add .", "git commit -qm state"):
+        subprocess.run(command.split(), check=True)
+    run = ["dvc", "exp", "run", "-S", "x=2"]
+    done = subprocess.run(run, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "`git checkout params.yaml metrics` goes back" in done.stdout + done.stderr
+    assert Path("params.yaml").read_text() == "x: 2\n"
+    assert not Path("metrics/a.json").exists()
+    subprocess.run("git checkout params.yaml metrics".split(), check=True)
+    assert Path("params.yaml").read_text() == "x: 1\n"
+    status = subprocess.run(["git", "status", "--porcelain"], capture_output=True, check=True)
+    assert status.stdout == b""

@@ -47,9 +47,7 @@ def test_of_a_folder_with_a_model(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "config.json").write_text("{}")
     model = fetch.ModelParams.model_validate({"folder": {"path": str(folder), "sha256": None}})
-    said = (
-        rf"^models\.mine\.folder\.sha256 = null: {folder} has [0-9a-f]{{64}}; if that is"
-    )
+    said = rf"^models\.mine\.folder\.sha256 = null: {folder} has [0-9a-f]{{64}}; if that is"
     with pytest.raises(InputError, match=said):
         fetch.fetch("mine", model, tmp_path / "target", print)
 
