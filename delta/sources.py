@@ -10,6 +10,7 @@ import csv
 import gzip
 import hashlib
 import itertools
+import os
 import re
 import zlib
 from collections.abc import Callable, Iterator
@@ -203,7 +204,7 @@ def local_files(key: str, path: str) -> list[Path]:
     if not kinds:
         raise InputError(
             f"{key}.file.path = {path!r}: no such file, or a folder without any of "
-            f"{', '.join(SUFFIXES)}"
+            f"{', '.join(SUFFIXES)}{_hint_of_queued_run(place)}"
         )
     return next(iter(kinds.values()))
 
@@ -212,6 +213,14 @@ def _kind(path: Path) -> str | None:
     """The one of SUFFIXES that the name ends with, in whatever case."""
     name = path.name.lower()
     return next((suffix for suffix in SUFFIXES if name.endswith(suffix)), None)
+
+
+def _hint_of_queued_run(path: Path) -> str:
+    """Return where the file is, in a queued run: DVC makes its folder of what Git has."""
+    root = os.environ.get("DVC_ROOT")
+    if root is None or Path(root).resolve() == Path.cwd() or not Path(root, path).exists():
+        return ""
+    return f"; {root} has it, but not its Git: `git add {path}`, or name an absolute path"
 
 
 def digest(paths: list[Path]) -> str:

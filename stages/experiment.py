@@ -4,7 +4,7 @@ import argparse
 import subprocess
 import sys
 
-from delta import check, cli, overrides, params, queueing, results
+from delta import check, cli, overrides, params, queueing, results, untracked_files
 from delta.console import Console
 from delta.errors import InputError
 from delta.experiments import Cell, ExperimentParams, cells, with_changes
@@ -31,8 +31,9 @@ def wanted(names: list[str]) -> list[Cell]:
             if cell.key not in found:
                 new = with_changes(content, cell.changes, f"experiments.{name}")
                 where = f"params.yaml: experiments.{name} {cell.at}"
-                check.check_content(new, where)
+                checked = check.check_content(new, where)
                 if results.read(cell.key) is None:  # DVC takes its time
+                    untracked_files.check_tracked(checked, cell.changes, where)
                     overrides.check_set_params(cell.changes, where)
                 found[cell.key] = cell
     return list(found.values())

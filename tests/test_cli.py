@@ -169,7 +169,7 @@ def test_a_failed_experiment_of_dvc_says_how_to_get_back_and_that_way_works(
     assert "`git checkout params.yaml metrics` goes back" in done.stdout + done.stderr
     assert Path("params.yaml").read_text() == "x: 2\n"
     assert not Path("metrics/a.json").exists()
-    subprocess.run("git checkout params.yaml metrics".split(), check=True)
+    subprocess.run(["git", "checkout", "params.yaml", "metrics"], check=True)
     assert Path("params.yaml").read_text() == "x: 1\n"
     status = subprocess.run(["git", "status", "--porcelain"], capture_output=True, check=True)
     assert status.stdout == b""
