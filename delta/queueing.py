@@ -31,6 +31,20 @@ GOODBYES = ("Having any troubles", "Have you", "Learn more", "See http")
 COUNTED = ("pair", "select", "train")  # stages whose counts a result keeps
 
 
+def check_clone_path(clone: Path) -> None:
+    """Raise InputError where DVC cannot run a queue in a clone at this absolute path.
+
+    DVC pushes to a `file://` address of the clone, which it writes in ASCII and unquoted (3.67).
+    `dvc repro` and `dvc exp run` in the workspace work there.
+    """
+    unusable = sorted({letter for letter in str(clone) if not letter.isascii() or letter in "#?"})
+    if unusable:
+        raise InputError(
+            f"{clone}: DVC cannot queue experiments in a clone whose path has {', '.join(unusable)}"
+            "; expected: a path of ASCII characters without # and ?; `make repro` works here"
+        )
+
+
 class Queue(NamedTuple):
     """What `dvc queue status` tells."""
 

@@ -3,6 +3,7 @@
 import argparse
 import subprocess
 import sys
+from pathlib import Path
 
 from delta import check, cli, overrides, params, queueing, results, untracked_files
 from delta.console import Console
@@ -43,6 +44,7 @@ def main() -> int:
     given = arguments()
     console = Console(sys.stdout)
     check.check()
+    queueing.check_clone_path(Path.cwd())
     asked = wanted(given.names)
     # What runs share is made once, before they are queued.
     for command in ([sys.executable, "-m", "stages.unlock"], ["dvc", "repro"]):

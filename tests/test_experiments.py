@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -205,6 +206,20 @@ def test_the_status_of_the_queue_is_read_as_dvc_prints_it() -> None:
         },
         2,
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "letter"), [("Köln", "ö"), ("数据", "数"), ("a#b", "#"), ("a?b", "?")]
+)
+def test_a_clone_at_a_path_that_dvcs_queue_cannot_bear_is_refused(name: str, letter: str) -> None:
+    said = rf"^/home/{re.escape(name)}/delta: DVC cannot queue .* path has .*{re.escape(letter)}"
+    with pytest.raises(InputError, match=said):
+        queueing.check_clone_path(Path("/home", name, "delta"))
+
+
+@pytest.mark.parametrize("name", ["with blanks", "it's", 'a"b', "a%b", "a:b", "a;b", "a&b"])
+def test_other_odd_paths_work(name: str) -> None:
+    queueing.check_clone_path(Path("/home", name))  # tried with DVC 3.67
 
 
 def watched(monkeypatch: pytest.MonkeyPatch, looks: list[dict[str, str]], done: int) -> list[str]:
