@@ -70,9 +70,13 @@ push: $(STAMP) ## hand on what was made: dvc push (REMOTE=name), whole even afte
 # One after the other, on a machine that does nothing else: an hour, and gigabytes of temporary tables.
 BENCHES := asking tokens verifying ranking training noop ablation pages memory scale
 bench: $(STAMP) ## measure against others, in turns, NAME=asking or all; figures go to bench/RESULTS.md
-	for name in $(or $(NAME),$(BENCHES)); do python -m bench.$$name || exit 1; done
+	@for name in $(if $(filter-out all,$(NAME)),$(NAME),$(BENCHES)); do \
+		[ -e bench/$$name.py ] || { echo "bench $$name: expected: all, $(BENCHES)" >&2; exit 1; }; \
+		echo "python -m bench.$$name"; python -m bench.$$name || exit 1; \
+	done
 
 docs: ## copy the report's page, claims and figures of the last run to docs/, for Git
+	@[ -e report/index.html ] || { echo "report/index.html: no such file; run \`make repro\` first" >&2; exit 1; }
 	cp report/index.html report/claims.md report/accuracy.svg report/figure-*.svg docs/
 
 test: lint ## lint, then every test

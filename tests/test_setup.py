@@ -135,6 +135,16 @@ def test_no_clone_wipes_an_environment_that_another_uses(
     assert machine.made() == 2
 
 
+def test_targets_say_what_they_need(machine: Machine) -> None:
+    clone = machine.clone("mine")
+    code, said = machine.make(clone, "docs")
+    assert code != 0
+    assert "report/index.html: no such file; run `make repro` first\n" in said
+    code, said = machine.make(clone, "bench", "NAME=nothing")
+    assert code != 0
+    assert "bench nothing: expected: all, asking tokens" in said
+
+
 def test_an_environment_of_unknown_origin_outside_of_the_clone_is_left_alone(
     machine: Machine,
 ) -> None:
