@@ -19,6 +19,7 @@ def run(main: Callable[[], int | None], interrupted: str = "interrupted") -> NoR
     printed as "?".
     """
     print_any_text()
+    code: str | int | None
     try:
         try:
             code = main() or 0

@@ -112,7 +112,7 @@ def test_a_value_and_the_section_around_it_cannot_both_be_set() -> None:
 
 
 def test_a_section_of_a_grid_replaces_the_whole_section() -> None:
-    tables = {"always": {}, "vary": {}}
+    tables: dict[str, Any] = {"always": {}, "vary": {}}
     new = with_changes({"a": {"b": {"c": 1, "d": 2}}}, {"a.b": {"d": 3}}, "mine")
     assert new == {"a": {"b": {"d": 3}}}
     assert with_changes({"a": {"b": tables}}, {"a.b": None}, "mine") == {"a": {"b": None}}

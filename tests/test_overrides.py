@@ -9,7 +9,7 @@ import pytest
 
 from delta import overrides, params, queueing
 from delta.errors import InputError
-from delta.experiments import Cell
+from delta.experiments import Cell, Changes
 
 TEXTS = (
     "max(factuality, step_coherence)",
@@ -45,7 +45,7 @@ TEXTS = (
     "`",
     "né – × ’ 数",
 )
-OTHERS = (
+OTHERS: tuple[Any, ...] = (
     None,
     True,
     False,
@@ -98,7 +98,7 @@ def test_dvc_writes_every_value_as_it_was_given(params_file: Path, place: str, v
 def test_names_that_hydra_does_not_take_for_a_key_can_be_changed(
     params_file: Path, key: str
 ) -> None:
-    changes = {key: {"m": 5}, "top.text": "a, b"} if key.endswith("section") else {key: 5}
+    changes: Changes = {key: {"m": 5}, "top.text": "a, b"} if key.endswith("section") else {key: 5}
     overrides.check_set_params(changes, "mine", params_file)
 
 
@@ -144,7 +144,7 @@ def test_a_queued_run_holds_the_values_of_its_grid(
     for command in ("git init -q", "dvc init -q", "git add .", "git commit -qm state"):
         subprocess.run(command.split(), check=True)
     monkeypatch.setattr(queueing, "TARGET", "evaluate")
-    changes = {"top.text": "max(factuality, step_coherence)", "top.nothing": 1e-10}
+    changes: Changes = {"top.text": "max(factuality, step_coherence)", "top.nothing": 1e-10}
     queueing.enqueue(Cell("mine", {}, changes, "key"))
     queued = subprocess.run(
         ["git", "show", "refs/exps/celery/stash:params.yaml"], capture_output=True, check=True
