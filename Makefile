@@ -140,12 +140,12 @@ fi; \
 [ -e $(CLONES) ] && while IFS= read -r clone; do \
 	[ "$$clone" = '$(CURDIR)' ] && ours=yes; \
 	if [ "$$clone" != '$(CURDIR)' ] && [ -d "$$clone" ]; then \
-		echo "set-up: $(VENV) has other versions than this clone needs, and $$clone uses it: left alone; give this clone another (VENV=...), or take that line out of $(CLONES)" >&2; exit 1; \
+		echo "set-up: $(VENV) would have to go (other versions, or make clean), and $$clone uses it: left alone; give this clone another (VENV=...), or take that line out of $(CLONES)" >&2; exit 1; \
 	fi; \
 done < $(CLONES); \
 case '$(abspath $(VENV))' in '$(CURDIR)'/*) ours=yes;; esac; \
 if [ -z "$$ours" ]; then \
-	echo "set-up: $(VENV) has other versions than this clone needs, and was not made by it: left alone; give this clone another (VENV=...), or remove that folder yourself" >&2; exit 1; \
+	echo "set-up: $(VENV) would have to go (other versions, or make clean), and was not made by this clone: left alone; give this clone another (VENV=...), or remove that folder yourself" >&2; exit 1; \
 fi
 endef
 

@@ -153,6 +153,6 @@ def test_an_environment_of_unknown_origin_outside_of_the_clone_is_left_alone(
     (shared / "pyvenv.cfg").write_text("")
     code, said = machine.make(machine.clone("mine"), "setup", f"VENV={shared}")
     assert code != 0
-    assert "was not made by it: left alone" in said
+    assert "was not made by this clone: left alone" in said
     assert machine.made() == 0
     assert (shared / "pyvenv.cfg").exists()
