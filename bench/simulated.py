@@ -48,6 +48,8 @@ def write(data: Path, problems: int, samples: int, names: list[str]) -> None:
         {
             "problem_id": f"p.{number}",
             "statement": f"What is {number} + {number}? " + PROSE,
+            "prompt": f"What is {number} + {number}? " + PROSE,
+            "history": [],
             "gold_answer": str(2 * number),
             "source": "simulated",
             "domain": "algebra",
@@ -157,6 +159,7 @@ def questions(benchmark: str, number: int) -> pl.DataFrame:
             "question_id": f"{benchmark}.{one}",
             "statement": f"Question {one} of {benchmark}: " + " ".join(reversed(WORDS)),
             "prompt": "",
+            "history": [],
             "gold_answer": "1",
             "grader": "math",
             "metadata": "{}",

@@ -33,6 +33,7 @@ from delta.engines.settings import ServingParams
 from delta.fetch import fetch
 from delta.generate import SampledParams, generate, requests_of
 from delta.judge import Subject, first_requests
+from delta.prompts import question
 from delta.replies import Shelf
 
 MODEL = "smollm2-135m"
@@ -66,8 +67,13 @@ def model() -> Path:
 
 def problems(number: int) -> pl.DataFrame:
     factors = [(11 + one % 80, 12 + one // 80) for one in range(number)]
-    rows = [(f"p.{a}.{b}", f"What is {a} times {b}?") for a, b in factors]
-    return pl.DataFrame(rows, schema=["problem_id", "statement"], orient="row")
+    asked = [(f"p.{a}.{b}", f"What is {a} times {b}?") for a, b in factors]
+    return pl.DataFrame(
+        [
+            {"problem_id": name, "statement": text, "prompt": question(text), "history": []}
+            for name, text in asked
+        ]
+    )
 
 
 def prepare(number: int) -> tuple[Offline, Asked, Request]:

@@ -51,10 +51,11 @@ def version(name: str, params: BenchmarkParams, questions: pl.DataFrame) -> str:
     The tests of programs are told by their source's revision: packed, they differ with zlib's.
     """
     digest = hashlib.sha256()
-    columns = ("question_id", "prompt", "gold_answer", "grader")
-    for question_id, prompt, gold_answer, grader in questions.select(columns).iter_rows():
+    columns = ("question_id", "prompt", "history", "gold_answer", "grader")
+    for question_id, prompt, history, gold_answer, grader in questions.select(columns).iter_rows():
         gold = "" if grader == "code" else gold_answer
-        digest.update("\x00".join([question_id, prompt, gold, ""]).encode())
+        turns = [part for turn in history for part in (turn["role"], turn["content"])]
+        digest.update("\x00".join([question_id, *turns, prompt, gold, ""]).encode())
     return f"{name}: {_origin(params)} {digest.hexdigest()[:8]}"
 
 

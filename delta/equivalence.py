@@ -60,7 +60,7 @@ def remainder(rows: Iterable[pl.DataFrame], verdicts: pl.DataFrame) -> list[Rema
             answer = shown.answer_text(row)
             # The box is looked for again: a worker killed over an answer brings none back.
             if answer is not None and (last_box(answer) or "").strip():
-                trace = row["trace_id"], row["statement"], row["gold_answer"]
+                trace = row["trace_id"], shown.problem_text(row), row["gold_answer"]
                 left.append(Remainder(*trace, answer))
     return left
 

@@ -32,10 +32,11 @@ def requests_of(
 ) -> Asked:
     """((question, sample), request) for every answer; the samples of a question together."""
     sampling = SamplingParams(**params.model_dump(), max_tokens=benchmark.max_tokens)
-    earlier = prompts.earlier_turns(examples)
+    worked = prompts.earlier_turns(examples)
     rows = []
     for question in questions.iter_rows(named=True):
-        prompt = engine.render(engine.protocol.messages(question["prompt"], earlier))
+        messages = engine.protocol.messages(question["prompt"], worked, question["history"])
+        prompt = engine.render(messages)
         for sample in range(benchmark.samples):
             rows.append(((question, sample), request_of(sampling, engine, model, prompt, sample)))
     return rows

@@ -50,9 +50,9 @@ def requests_of(
     params: SampledParams, engine: Engine, model: str, problems: pl.DataFrame
 ) -> Iterator[tuple[tuple[str, int], Request]]:
     """((problem_id, sample), request) for every trace, the samples of a problem together."""
-    earlier = prompts.earlier_turns(params.examples)
-    for problem_id, statement in problems.select("problem_id", "statement").iter_rows():
-        messages = engine.protocol.messages(prompts.question(statement), earlier)
+    examples = prompts.earlier_turns(params.examples)
+    for problem_id, *asked in problems.select("problem_id", "prompt", "history").iter_rows():
+        messages = engine.protocol.messages(asked[0], examples, asked[1])
         prompt = engine.render(messages)
         for sample in range(params.samples):
             yield (problem_id, sample), request(params, engine, model, prompt, sample)

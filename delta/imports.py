@@ -1,7 +1,8 @@
 """Problems and traces from users' own tables: preference files, and files of problem, trace, model.
 
 A row may hold a text, or chat messages (a list of role and content, the conversational form of
-TRL); of messages the last turn of the user is the problem, the last of the assistant the trace.
+TRL). The last turn of the user is the problem's statement and the turns before it its history; the
+last turn of the assistant is the trace.
 """
 
 import math
@@ -9,7 +10,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
-from delta import sources
+from delta import conversations, sources
+from delta.conversations import Conversation, Reply
 from delta.errors import InputError
 from delta.params import Section
 from delta.records import OUTCOMES
@@ -55,19 +57,20 @@ def source_of(problem_id_: str) -> str:
 
 def _numbered(
     key: str, source: str, name: str, data: DataSource, columns: list[str]
-) -> Iterator[tuple[int, str | None, str | None, Row]]:
-    """Number, problem_id and statement of every row; rows with one statement are one problem.
+) -> Iterator[tuple[int, str, Conversation | str, Row]]:
+    """Number, problem_id and conversation of every row, or in its place why the row has none.
 
-    `source` is the name among `problems.sources`, `name` the column of the statement.
+    Rows with one conversation, all its turns, are one problem. `source` is the name among
+    `problems.sources`, `name` the column of the statement.
     """
-    ids: dict[str, str] = {}
+    ids: dict[tuple[tuple[str, str], ...], str] = {}
     wanted = list(dict.fromkeys([name, *columns]))
     for number, row in enumerate(sources.rows(key, data, wanted)):
-        statement = _turn(f"{key}: row {number}: {name}", row[name], "user")
-        if statement is None:
-            yield number, None, None, row
-        else:
-            yield number, ids.setdefault(statement, problem_id(source, number)), statement, row
+        own_id = problem_id(source, number)
+        asked = conversations.read_question(f"{key}: row {number}: {name}", row[name])
+        if isinstance(asked, Conversation):
+            own_id = ids.setdefault(asked.turns(), own_id)
+        yield number, own_id, asked, row
 
 
 def problems(key: str, source: str, params: TableProblems) -> Iterator[Row | str]:
@@ -75,11 +78,11 @@ def problems(key: str, source: str, params: TableProblems) -> Iterator[Row | str
     gold = params.gold_answer
     columns = [gold] if gold is not None else []
     answers: dict[str, str] = {}
-    for number, own_id, statement, row in _numbered(
+    for number, own_id, asked, row in _numbered(
         key, source, params.statement, params.data, columns
     ):
-        if own_id is None:
-            yield "no_statement"
+        if isinstance(asked, str):
+            yield asked
             continue
         answer = "" if gold is None else _answer(f"{key}: row {number}: {gold}", row[gold])
         if answer is None:
@@ -88,7 +91,8 @@ def problems(key: str, source: str, params: TableProblems) -> Iterator[Row | str
             answers[own_id] = answer
             yield {
                 "problem_id": own_id,
-                "statement": statement,
+                "statement": asked.statement,
+                "history": asked.messages(),
                 "gold_answer": answer,
                 "source": origin(params.data),
                 "domain": source,
@@ -109,7 +113,9 @@ def traces(key: str, source: str, params: TableTraces) -> Iterator[Row | str]:
     seen: dict[str, int] = defaultdict(int)
     found: dict[str, set[str]] = {name: set() for name in params.where}
     matched = False
-    for number, own_id, _, row in _numbered(key, source, params.statement, params.data, columns):
+    for number, own_id, asked, row in _numbered(
+        key, source, params.statement, params.data, columns
+    ):
         for name, values in found.items():
             if len(values) < 10:
                 values.add(repr(row[name]))
@@ -117,20 +123,22 @@ def traces(key: str, source: str, params: TableTraces) -> Iterator[Row | str]:
             yield "other_rows"
             continue
         matched = True
-        if own_id is None:
-            yield "no_statement"
+        if isinstance(asked, str):
+            yield asked
             continue
         # Counted before a row can fall out: the traces of one row keep one number in every
         # recording, so what a file has paired can be paired again.
         sample, seen[own_id] = seen[own_id], seen[own_id] + 1
-        text = _turn(f"{key}: row {number}: {params.text}", row[params.text], "assistant")
-        if text is None:
-            yield "no_text"
+        reply = conversations.read_reply(f"{key}: row {number}: {params.text}", row[params.text])
+        if isinstance(reply, Reply):
+            reply = _answer_to(asked, reply)
+        if isinstance(reply, str):
+            yield reply
             continue
         yield {
             "problem_id": own_id,
             "sample": sample,
-            "text": text,
+            "text": reply.text,
             "finish_reason": "stop",  # the table knows of no limit
             "outcome": _outcome(f"{key}: row {number}: ", params.outcome, row),
         }
@@ -139,21 +147,12 @@ def traces(key: str, source: str, params: TableTraces) -> Iterator[Row | str]:
         raise InputError(f"{key}.where = {params.where}: no row is like that; there are {there}")
 
 
-def _turn(what: str, value: Any, role: str) -> str | None:
-    """The text itself, or the last turn of `role` among messages; None where there is none."""
-    if isinstance(value, list):
-        turns = [
-            turn for turn in value if isinstance(turn, dict) and {"role", "content"} <= {*turn}
-        ]
-        if len(turns) < len(value):
-            raise InputError(f"{what}: holds a list; allowed: messages with role and content")
-        said = [turn["content"] for turn in turns if turn["role"] == role]
-        value = said[-1] if said else None
-    if value is None:
-        return None
-    if not isinstance(value, str):
-        raise InputError(f"{what} = {value!r}: allowed: a text, or messages with role and content")
-    return value if value.strip() else None
+def _answer_to(asked: Conversation, reply: Reply) -> Reply | str:
+    """The reply, or why it does not answer the conversation as it stands."""
+    if reply.history:
+        # TRL's form without a prompt has the whole conversation in either side.
+        return reply if reply.history == asked.turns() else "other_conversation"
+    return "continues_a_turn" if asked.answered else reply
 
 
 def _answer(what: str, value: Any) -> str | None:

@@ -66,7 +66,7 @@ def subjects(problems: pl.DataFrame, traces: pl.DataFrame) -> tuple[list[Subject
         raise InputError(f"{lost} traces belong to no problem; rebuild them with `dvc repro`")
     given = joined.filter(~pl.col("finish_reason").is_in(WITHOUT_TEXT))
     rated = [
-        Subject(row["trace_id"], row["statement"], shown.trace_text(row))
+        Subject(row["trace_id"], shown.problem_text(row), shown.trace_text(row))
         for row in given.iter_rows(named=True)
     ]
     return rated, {"traces_rated": len(rated), "traces_without_text": joined.height - len(rated)}

@@ -3,21 +3,21 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import polars as pl
 from pydantic import Field, model_validator
 
-from delta import imports, openr1, overlap, prompts, sources, tasks
+from delta import conversations, imports, openr1, overlap, prompts, sources, tasks
 from delta.errors import InputError
 from delta.formats import RowError, math
 from delta.formats.math import MathSource
 from delta.imports import TableProblems
 from delta.openr1 import OpenR1Problems
 from delta.order import draw_order
-from delta.overlap import Asked, Index
+from delta.overlap import Asked, Index, Shared
 from delta.params import Section
-from delta.records import PROBLEM, Table
+from delta.records import PROBLEM, Message, Table
 from delta.tables import frame_of
 from delta.tasks import TaskParams
 
@@ -42,7 +42,7 @@ SHOWN = 200  # characters of a dropped statement
 FILTERS = {
     "task": (),
     "openr1": ("lists_differ", "no_statement", "no_answer", "none_correct", "none_incorrect"),
-    "table": ("no_statement", "no_answer", "same_problem"),
+    "table": ("no_statement", *conversations.REASONS, "no_answer", "same_problem"),
     "math": (),
 }
 ALL_FILTERS = ("in_benchmark", "worked_example", "duplicate", "not_sampled")
@@ -50,23 +50,36 @@ Funnels = dict[str, Counter[str]]  # of each source the dropped rows by reason, 
 
 
 class ProblemSource(Section):
-    """One entry of `problems.sources`: exactly one of the four."""
+    """One entry of `problems.sources`: exactly one of the four, and how its problems are asked."""
 
     task: TaskParams | None = None
     openr1: OpenR1Problems | None = None
     table: TableProblems | None = None
     math: MathSource | None = None  # the format of a benchmark, such as GSM8K's training rows
+    # boxed: the paper's instruction stands before the statement. Left out: none for a table, whose
+    # prompts are whole; boxed for all others (paper, section 3.1).
+    instruction: Literal["boxed", "none"] | None = None
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        given = [name for name in type(self).model_fields if getattr(self, name) is not None]
-        if len(given) != 1:
-            allowed = ", ".join(type(self).model_fields)
-            raise ValueError(f"has {given or 'none'}; allowed: exactly one of {allowed}")
+        if len(given := self._kinds()) != 1:
+            raise ValueError(f"has {given or 'none'}; allowed: exactly one of {', '.join(FILTERS)}")
         return self
 
+    def _kinds(self) -> list[str]:
+        return [name for name in FILTERS if getattr(self, name) is not None]
+
     def kind(self) -> str:
-        return next(name for name in type(self).model_fields if getattr(self, name) is not None)
+        return self._kinds()[0]
+
+    @property
+    def is_boxed(self) -> bool:
+        """Whether its prompts have the instruction."""
+        return (self.instruction or ("none" if self.table is not None else "boxed")) == "boxed"
+
+    def prompt(self, statement: str) -> str:
+        """Return the user's turn that asks the statement."""
+        return prompts.question(statement) if self.is_boxed else statement
 
 
 class ProblemsParams(Section):
@@ -93,7 +106,7 @@ def build(
     overlap_of = Counter(row["benchmark"] for row in dropped)
     counts = _counts(params, funnels) | {
         "benchmark_questions": sum(frame.height for frame in questions.values()),
-        "in_a_benchmark": sum(bool(index.shared(row["statement"])) for row in rows),
+        "in_a_benchmark": sum(bool(_shared(row, index)) for row in rows),
         "overlap": {name: overlap_of[name] for name in questions},
     }
     if by_rule:
@@ -105,8 +118,32 @@ def build(
 
 def _asked(questions: dict[str, pl.DataFrame]) -> Iterator[Asked]:
     for name, frame in questions.items():
-        for question_id, statement in frame.select("question_id", "statement").iter_rows():
-            yield Asked(name, question_id, statement)
+        for question_id, *asked in frame.select("question_id", "statement", "history").iter_rows():
+            yield Asked(name, question_id, _spoken(*asked))
+
+
+def _spoken(statement: str, history: list[Message]) -> str:
+    """A whole conversation as one text; system prompts, which many share, are left out."""
+    turns = [turn["content"] for turn in history if turn["role"] != "system"]
+    return "\n".join([*turns, statement])
+
+
+def _user_turns(row: Row) -> list[str]:
+    asked = [turn["content"] for turn in row["history"] if turn["role"] == "user"]
+    return [*asked, row["statement"]]
+
+
+def _shared(row: Row, index: Index) -> list[Shared]:
+    """What a benchmark asks too: the whole conversation, or one turn of its user alone."""
+    texts = dict.fromkeys([_spoken(row["statement"], row["history"]), *_user_turns(row)])
+    found = {one.benchmark: one for text in texts for one in index.shared(text)}
+    return list(found.values())
+
+
+def _identity(row: Row) -> tuple[tuple[str, str], ...]:
+    """Equal for problems that are the same: every turn of their conversations."""
+    turns = [*row["history"], {"role": "user", "content": row["statement"]}]
+    return tuple((turn["role"], overlap.whole(turn["content"])) for turn in turns)
 
 
 def _worked_examples(questions: dict[str, pl.DataFrame]) -> set[str]:
@@ -138,7 +175,8 @@ def _drawn(params: ProblemsParams, funnels: Funnels, by_rule: Counter[str]) -> I
             if isinstance(one, str):
                 funnels[name][one] += 1
             else:
-                yield one
+                prompt = source.prompt(one["statement"])
+                yield {"history": []} | one | {"prompt": prompt}
 
 
 def _of_task(key: str, name: str, task: TaskParams) -> Iterator[Row]:
@@ -170,19 +208,19 @@ def _unseen(
     rows: list[Row], index: Index, worked: set[str], funnels: Funnels
 ) -> tuple[list[Row], list[Row]]:
     """Rows that no benchmark, worked example or earlier row holds too; and the DROPPED rows."""
-    kept, dropped, seen = list[Row](), list[Row](), set[str]()
+    kept, dropped, seen = list[Row](), list[Row](), set[tuple[tuple[str, str], ...]]()
     for row in rows:
-        statement = overlap.whole(row["statement"])
-        if shared := index.shared(row["statement"]):
+        identity = _identity(row)
+        if shared := _shared(row, index):
             shown = {"problem_id": row["problem_id"], "statement": row["statement"][:SHOWN]}
             dropped += [shown | one._asdict() for one in shared]
             _drop(row, "in_benchmark", funnels)
-        elif statement in worked:
+        elif not worked.isdisjoint(map(overlap.whole, _user_turns(row))):
             _drop(row, "worked_example", funnels)
-        elif statement in seen:
+        elif identity in seen:
             _drop(row, "duplicate", funnels)
         else:
-            seen.add(statement)
+            seen.add(identity)
             kept.append(row)
     return kept, dropped
 

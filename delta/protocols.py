@@ -55,22 +55,40 @@ class Protocol(Section):
             raise ValueError("has one of begins and ends; allowed: both or none")
         return self
 
-    def messages(self, user_text: str, earlier: Sequence[Message] = ()) -> list[Message]:
-        """The conversation: the system prompt if there is one, earlier turns, the user's turn."""
-        system = [] if self.system is None else [{"role": "system", "content": self.system}]
-        return [*system, *earlier, {"role": "user", "content": user_text}]
+    def messages(
+        self,
+        user_text: str,
+        examples: Sequence[Message] = (),
+        history: Sequence[Message] = (),
+    ) -> list[Message]:
+        """Return the conversation: system prompt, worked examples, the history, the user's turn.
+
+        A history's own system prompt follows that of the family, which may be a switch.
+        """
+        history = list(history)
+        own = history.pop(0)["content"] if history and history[0]["role"] == "system" else None
+        said = "\n\n".join(text for text in (self.system, own) if text is not None)
+        has_system = self.system is not None or own is not None
+        system = [{"role": "system", "content": said}] if has_system else []
+        return [*system, *examples, *history, {"role": "user", "content": user_text}]
 
     def template_arguments(self) -> dict[str, Any]:
         """For `apply_chat_template`, also where a server applies it."""
         return self.template.model_dump(exclude_none=True)
 
     def render(self, tokenizer: Any, messages: list[Message]) -> str:
-        """The prompt as the model sees it, up to where its reply begins."""
+        """Return the prompt as the model sees it, up to where its reply begins.
+
+        Raises InputError where the template refuses the conversation: some know no system prompt.
+        """
         arguments = self.template_arguments()
         if self.date is not None:
             # Templates call this function for today's date: prompts would change every day.
             arguments["strftime_now"] = datetime.date.fromisoformat(self.date).strftime
-        with _limits(f"{getattr(tokenizer, 'name_or_path', 'the tokenizer')}: its chat template"):
+        roles = ", ".join(message["role"] for message in messages)
+        what = f"{getattr(tokenizer, 'name_or_path', 'the tokenizer')}: its chat template"
+        said = f"turns: {roles}; the last is {messages[-1]['content'][:80]!r}"
+        with _limits(what, said):
             text: str = tokenizer.apply_chat_template(
                 messages, tokenize=False, add_generation_prompt=True, **arguments
             )
@@ -118,9 +136,10 @@ class _TooSlow(BaseException):
 
 
 @contextmanager
-def _limits(what: str) -> Iterator[None]:
-    """InputError where a template takes longer than one may, or fails. A signal stops any loop; it
-    reaches the main thread alone, which is the one that renders."""
+def _limits(what: str, said: str) -> Iterator[None]:
+    """InputError where a template takes longer than one may, or fails, as those do on purpose that
+    know no system prompt: `said` tells of the conversation. A signal stops any loop; it reaches the
+    main thread alone, which is the one that renders."""
     in_time = threading.current_thread() is threading.main_thread()
 
     def stop(_number: int, _frame: FrameType | None) -> None:
@@ -136,7 +155,7 @@ def _limits(what: str) -> Iterator[None]:
             f"{what} does not end within {LIMIT_S} s; allowed: one that does"
         ) from None
     except Exception as error:
-        raise InputError(f"{what}: {type(error).__name__}: {error}") from error
+        raise InputError(f"{what}: {type(error).__name__}: {error} ({said})") from error
     finally:
         if in_time:
             signal.setitimer(signal.ITIMER_REAL, 0)

@@ -77,12 +77,15 @@ def _rows(name: str, params: BenchmarkParams, counts: Counter[str]) -> Iterator[
         if isinstance(question, str):
             counts[question] += 1
             continue
-        again = tasks.normal(question.prompt) in asked
+        # Of a conversation all turns: many end in the same words.
+        said = [*(turn["content"] for turn in question.history), question.prompt]
+        identity = tasks.normal("\x00".join(said))
+        again = identity in asked
         if again and once:
             counts["duplicate"] += 1
             continue
         counts["repeated"] += again
-        asked.add(tasks.normal(question.prompt))
+        asked.add(identity)
         counts["kept"] += 1
         written = json.dumps(question.metadata, sort_keys=True, default=str)
         yield question._asdict() | {"question_id": f"{name}.{index}", "metadata": written}

@@ -17,6 +17,8 @@ GRADERS = ("math", "choice", "theorem", "code")
 DECIDERS = ("grader", "llm", "source")  # who gave a verdict; source: whoever recorded the trace
 
 Message = dict[str, str]  # {"role": "system" | "user" | "assistant", "content": ...}
+# The turns before a prompt: a system prompt, earlier turns of both. Empty where there are none.
+HISTORY = pl.List(pl.Struct({"role": pl.String, "content": pl.String}))
 
 
 @dataclass(frozen=True)
@@ -33,8 +35,10 @@ PROBLEM = Table(
     ("problem_id",),
     {
         "problem_id": pl.String,  # source and index: the same problem keeps its id in larger sets
-        "statement": pl.String,
-        "gold_answer": pl.String,
+        "statement": pl.String,  # what the last turn of the user asks
+        "prompt": pl.String,  # that turn as models get it, with the source's instruction
+        "history": HISTORY,
+        "gold_answer": pl.String,  # empty where the source has none
         "source": pl.String,
         "domain": pl.String,
         "metadata": pl.String,  # JSON
@@ -122,6 +126,7 @@ QUESTION = Table(
         "question_id": pl.String,  # benchmark and index in its source
         "statement": pl.String,  # the bare question, for finding it among training problems
         "prompt": pl.String,  # the whole user turn: instruction, shots, statement, options
+        "history": HISTORY,
         "gold_answer": pl.String,
         "grader": pl.Enum(GRADERS),
         "metadata": pl.String,  # JSON

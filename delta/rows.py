@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import polars as pl
 
-from delta import prompts, protocols
+from delta import protocols
 from delta.errors import InputError
 from delta.order import draw_order
 from delta.records import SIDES
@@ -37,7 +37,7 @@ class Tokenizer(Protocol):
 
 
 def texts(selected: pl.DataFrame, problems: pl.DataFrame, traces: pl.DataFrame) -> pl.DataFrame:
-    """Selected pairs in rank order, with statement and both traces. Lost text is an error."""
+    """Selected pairs in rank order, with prompt and both traces. Lost text is an error."""
     sides = {
         side: traces.select(
             pl.col("trace_id").alias(f"{side}_id"), pl.struct(TRACE_COLUMNS).alias(side)
@@ -47,15 +47,15 @@ def texts(selected: pl.DataFrame, problems: pl.DataFrame, traces: pl.DataFrame) 
     joined = (
         selected.filter("selected")
         .sort("rank", "pair_id")
-        .join(problems.select("problem_id", "statement"), on="problem_id", how="left")
+        .join(problems.select("problem_id", "prompt", "history"), on="problem_id", how="left")
         .join(sides["chosen"], on="chosen_id", how="left")
         .join(sides["rejected"], on="rejected_id", how="left")
         .sort("rank", "pair_id")
     )
-    missing = joined.filter(pl.any_horizontal(pl.col("statement", *SIDES).is_null()))
+    missing = joined.filter(pl.any_horizontal(pl.col("prompt", *SIDES).is_null()))
     if missing.height:
         raise InputError(f"pair {missing['pair_id'][0]!r}: its problem or a trace is missing")
-    return joined.select("pair_id", "problem_id", "statement", *SIDES)
+    return joined.select("pair_id", "problem_id", "prompt", "history", *SIDES)
 
 
 def tokenized(
@@ -95,7 +95,7 @@ def _row(
     params: TrainParams, protocol: protocols.Protocol, tokenizer: Tokenizer, pair: Row
 ) -> tuple[Row | str, list[str]]:
     """The row, or why there is none; and which sides were cut."""
-    conversation = protocol.messages(prompts.question(pair["statement"]))
+    conversation = protocol.messages(pair["prompt"], history=pair["history"])
     prompt = protocol.render(tokenizer, conversation)
     row = {"pair_id": pair["pair_id"], "problem_id": pair["problem_id"]}
     row["prompt_ids"] = tokenizer(prompt, add_special_tokens=False)["input_ids"]

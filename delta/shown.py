@@ -26,6 +26,15 @@ def trace_text(row: dict[str, Any]) -> str:
     return "\n\n".join(part.strip() for part in (reasoning, answer) if part.strip())
 
 
+def problem_text(row: dict[str, Any]) -> str:
+    """The statement of a problem's row; a conversation turn by turn, each under its role."""
+    if not row["history"]:
+        statement: str = row["statement"]
+        return statement
+    turns = [*row["history"], {"role": "user", "content": row["statement"]}]
+    return "\n\n".join(f"[{turn['role']}]\n{turn['content']}" for turn in turns)
+
+
 def answer_text(row: dict[str, Any]) -> str | None:
     """What follows the reasoning; None where the trace was cut before."""
     text: str = row["text"]

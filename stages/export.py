@@ -20,7 +20,7 @@ def main(console: Console, argv: list[str]) -> None:
     everything = check.check()
     pairing = everything.pairing
     selected = tables.read(outputs.SELECTED, SELECTED)
-    problems = tables.read(outputs.PROBLEMS, PROBLEM, ["problem_id", "statement"])
+    problems = tables.read(outputs.PROBLEMS, PROBLEM, ["problem_id", "prompt", "history"])
     names = dict.fromkeys([pairing.chosen, pairing.rejected])  # may be the same generator
     traces = [tables.scan(outputs.traces(name), TRACE) for name in names]
     made = origin.made(everything, params.PARAMS_FILE)

@@ -8,7 +8,7 @@ from delta.records import PROBLEM, QUESTION
 
 def main(console: Console, _argv: list[str]) -> None:
     chosen = params.section("problems", ProblemsParams)
-    columns = ["question_id", "statement"]  # the tests of programs have gigabytes
+    columns = ["question_id", "statement", "history"]  # the tests of programs have gigabytes
     questions = {
         name: tables.read(outputs.questions(name), QUESTION, columns)
         for name in params.value("benchmarks")

@@ -9,11 +9,11 @@ OWN = ("delta", "stages")
 PROMPT_FILE = re.compile(r"prompts\.(?:text|template)\(\"([\w.]+)\"\)")
 # What reads a prompt file without naming it.
 READERS = {
-    "prompts.question(": "instruction.txt",
-    "prompts.worked_examples(": "worked_examples.yaml",
-    "prompts.earlier_turns(": "worked_examples.yaml",
-    "protocols.load(": "protocols.yaml",
-    "protocols.all_protocols(": "protocols.yaml",
+    "prompts.question(": {"instruction.txt"},
+    "prompts.worked_examples(": {"worked_examples.yaml"},
+    "prompts.earlier_turns(": {"worked_examples.yaml", "instruction.txt"},
+    "protocols.load(": {"protocols.yaml"},
+    "protocols.all_protocols(": {"protocols.yaml"},
 }
 
 
@@ -68,5 +68,5 @@ def prompts_of(module: str) -> set[str]:
     for path in closure(module):
         text = (ROOT / path).read_text(encoding="utf-8")
         names |= set(PROMPT_FILE.findall(text))
-        names |= {name for call, name in READERS.items() if call in text}
+        names |= {name for call, read in READERS.items() if call in text for name in read}
     return {f"delta/prompts/{name}" for name in names}

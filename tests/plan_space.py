@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from delta import generate, outputs, tables, weights
+from delta import generate, outputs, prompts, tables, weights
 from delta.check import Params
 from delta.engines import Request
 from delta.engines.settings import open_engine
@@ -70,6 +70,8 @@ def write_problems(number: int) -> pl.DataFrame:
         {
             "problem_id": f"toy.{n}",
             "statement": f"{n} + 1 = ?",
+            "prompt": prompts.question(f"{n} + 1 = ?"),
+            "history": [],
             "gold_answer": str(n + 1),
             "source": "toy",
             "domain": "sums",

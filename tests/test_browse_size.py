@@ -66,6 +66,7 @@ def simulate(folder: Path, pairs: int, characters: int) -> None:
         {
             "problem_id": f"p.{number}",
             "statement": prose(source, 300),
+            "history": [],
             "gold_answer": "12",
             "source": "simulated",
             "domain": "d",

@@ -186,7 +186,7 @@ def test_a_family_is_asked_in_its_protocol_and_its_markers_come_back(
     engine = Offline(params.engine.vllm, serving, folder)
     generator = params.generators["zero-shot"].model_copy(update={"max_tokens": 200, "samples": 4})
     assert isinstance(generator, SampledParams)
-    problems = pl.DataFrame({"problem_id": ["p.0"], "statement": ["What is 1 + 1?"]})
+    problems = pl.DataFrame({"problem_id": ["p.0"], "prompt": ["What is 1 + 1?"], "history": [[]]})
     asked = list(requests_of(generator, engine, weights.fingerprint(folder), problems))
     with Shelf(tmp_path / "shelf") as shelf:
         ask = shelf.remember(engine.ask, max_failed=0.0)

@@ -106,6 +106,7 @@ def row(trace_id: str, answer: str | None, **changed: Any) -> dict[str, Any]:
     return {
         "trace_id": trace_id,
         "statement": "1 + 1?",
+        "history": [],
         "gold_answer": "2",
         "text": text,
         "answer_start": None if answer is None else len(text) - len(answer),

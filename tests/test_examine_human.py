@@ -27,6 +27,7 @@ def trace(
     return {
         "trace_id": trace_id,
         "statement": statement,
+        "history": [],
         "text": text,
         "reasoning_start": 0,
         "reasoning_end": 0,

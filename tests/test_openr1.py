@@ -21,6 +21,7 @@ HELD_OUT = {
             {
                 "question_id": "aime.0",
                 "statement": ASKED,
+                "history": [],
                 "prompt": ASKED,
                 "gold_answer": "28",
                 "grader": "math",

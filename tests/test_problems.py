@@ -34,6 +34,7 @@ def asks(name: str, statements: list[str]) -> Frames:
             "question_id": f"{name}.{number}",
             "statement": statement,
             "prompt": f"Solve: {statement}",
+            "history": [],
             "gold_answer": "1",
             "grader": "math",
             "metadata": "{}",
@@ -285,6 +286,8 @@ def test_a_table_of_texts_gives_problems_with_the_index_of_their_first_row(
     assert counts["sources"]["mine"] == {
         "drawn": 6,
         "no_statement": 1,
+        "tool_calls": 0,
+        "not_text": 0,
         "no_answer": 1,
         "same_problem": 1,
         "in_benchmark": 0,

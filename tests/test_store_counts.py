@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from delta import rubric
+from delta import prompts, rubric
 from delta.generate import SampledParams, generate, requests_of
 from delta.judge import LlmParams, Subject, by_llm, first_requests
 from delta.replies import Shelf
@@ -28,7 +28,10 @@ def server() -> Iterator[Server]:
 
 
 def problems(*statements: str) -> pl.DataFrame:
-    rows = [{"problem_id": f"p.{n}", "statement": text} for n, text in enumerate(statements)]
+    rows = [
+        {"problem_id": f"p.{n}", "prompt": prompts.question(text), "history": []}
+        for n, text in enumerate(statements)
+    ]
     return pl.DataFrame(rows)
 
 

@@ -5,8 +5,9 @@ from typing import Any, Literal
 import polars as pl
 import pytest
 
-from delta import protocols
+from delta import protocols, tables
 from delta.errors import InputError
+from delta.records import PROBLEM
 from delta.rows import held_out, of_method, texts
 from delta.rows import tokenized as tokenized_by
 from delta.train import TrainParams
@@ -82,7 +83,8 @@ def pairs(*rows: tuple[str, str, str], statement: str = STATEMENT) -> pl.DataFra
             {
                 "pair_id": f"pair {number}",
                 "problem_id": f"problem {number}",
-                "statement": statement,
+                "prompt": f"{INSTRUCTION}\n\n{statement}",
+                "history": [],
                 "chosen": trace(chosen, finish.split("/")[0]),
                 "rejected": trace(rejected, finish.split("/")[1]),
             }
@@ -244,7 +246,8 @@ def written(trace: dict[str, Any], protocol: str, begun: bool = False, form: str
         def apply_chat_template(self, conversation: Any, **options: Any) -> str:
             return super().apply_chat_template(conversation, **options) + "<think>\n"
 
-    pair = {"pair_id": "p", "problem_id": "q", "statement": STATEMENT, "chosen": trace}
+    asked = {"prompt": STATEMENT, "history": []}
+    pair = {"pair_id": "p", "problem_id": "q", **asked, "chosen": trace}
     other = {"text": "no", "reasoning_start": 0, "reasoning_end": 0, "answer_start": 0}
     frame = pl.DataFrame([pair | {"rejected": trace | other}])
     ((row,), _) = tokenized_by(
@@ -360,6 +363,12 @@ def test_sft_learns_the_chosen_side_and_not_the_prompt() -> None:
 SPLIT = (0, 4, 5)
 
 
+def problem_rows(*asked: tuple[str, str]) -> pl.DataFrame:
+    """(problem_id, prompt) → the columns of problems that training reads."""
+    rows = [{"problem_id": name, "prompt": prompt, "history": []} for name, prompt in asked]
+    return tables.frame_of(rows, PROBLEM)
+
+
 def joined(**changed: Any) -> pl.DataFrame:
     """Three pairs of which two are selected, joined with their texts."""
     table = pl.DataFrame(
@@ -372,7 +381,7 @@ def joined(**changed: Any) -> pl.DataFrame:
             "selected": [True, True, False],
         }
     )
-    problems = pl.DataFrame({"problem_id": ["p.0", "p.1"], "statement": ["zero?", "one?"]})
+    problems = problem_rows(("p.0", "zero?"), ("p.1", "one?"))
     traces = pl.DataFrame(
         {
             "trace_id": ["c0", "r0", "c1", "r1"],
@@ -388,11 +397,19 @@ def joined(**changed: Any) -> pl.DataFrame:
 
 def test_only_selected_pairs_are_joined_with_their_texts_in_rank_order() -> None:
     assert joined().rows() == [
-        ("y", "p.1", "one?", trace("chosen 1", "stop", SPLIT), trace("rejected 1", "stop", SPLIT)),
+        (
+            "y",
+            "p.1",
+            "one?",
+            [],
+            trace("chosen 1", "stop", SPLIT),
+            trace("rejected 1", "stop", SPLIT),
+        ),
         (
             "x",
             "p.0",
             "zero?",
+            [],
             trace("chosen 0", "stop", SPLIT),
             trace("rejected 0", "length", (0, 4, None)),
         ),
@@ -404,4 +421,4 @@ def test_a_pair_whose_text_is_missing_is_named() -> None:
     with pytest.raises(InputError, match="pair 'y': its problem or a trace is missing"):
         joined(traces=lost)
     with pytest.raises(InputError, match="pair 'x': its problem or a trace is missing"):
-        joined(problems=pl.DataFrame({"problem_id": ["p.1"], "statement": ["one?"]}))
+        joined(problems=problem_rows(("p.1", "one?")))

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from delta import browse, outputs, params, tables
+from delta import browse, outputs, params, prompts, tables
 from delta.records import PROBLEM, RATING, SELECTED, TRACE, VERDICT
 from delta.tables import frame_of
 from tests.closure import ROOT
@@ -41,6 +41,8 @@ def toy(texts: Sequence[tuple[str, str]], statements: Sequence[str] = (), cut: i
             {
                 "problem_id": problem,
                 "statement": statement,
+                "prompt": prompts.question(statement),
+                "history": [],
                 "gold_answer": str(number + 1),
                 "source": "toy",
             }

@@ -23,6 +23,7 @@ Counts = dict[str, Any]
 FILE_CHARACTERS = 500_000
 LONGEST = 500_000  # of one text: a browser draws so many in a second, and millions never
 BATCH = 256  # traces in memory at once
+OF_A_PROBLEM = ("problem_id", "statement", "history", "gold_answer", "source")
 OF_A_VERDICT = ("outcome", "extracted", "reason", "decided_by")
 OF_A_RATING = ("dimension", "votes", "refused", "justification", "deductions")
 OF_A_PAIR = ("pair_id", "rank", "selected", "why", "chosen_outcome", "rejected_outcome", "score")
@@ -191,9 +192,7 @@ def _index(
         columns[f"{side}_length"] = [place.characters for place in found]
     return {
         "about": _about(run, ordered, [name.removeprefix("delta_") for name in names]),
-        "problems": _shortened(
-            used.select("problem_id", "statement", "gold_answer", "source").to_dicts()
-        ),
+        "problems": _shortened(used.select(*OF_A_PROBLEM).to_dicts()),
         "columns": columns,
     }
 

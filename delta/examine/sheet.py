@@ -41,13 +41,13 @@ def drawn(rated: pl.DataFrame, number: int, seed: int) -> list[str]:
 
 
 def rows(drawn_traces: Sequence[dict[str, Any]], seed: int) -> tuple[list[Cells], list[Cells]]:
-    """The sheet's rows and the key's, of trace rows with their problem's `statement`."""
+    """The sheet's rows and the key's, of trace rows with their problem's columns."""
     sheet, key = [], []
     for trace in drawn_traces:
         # A letter first: a spreadsheet would read 45e1 as a number.
         own = "t" + draw_order(seed, "sheet", trace["trace_id"])[:11]
         empty = dict.fromkeys((*DIMENSIONS, "comment"), "")
-        problem, text = harmless(trace["statement"]), harmless(shown.trace_text(trace))
+        problem, text = harmless(shown.problem_text(trace)), harmless(shown.trace_text(trace))
         sheet.append({ID: own, "problem": problem, "trace": text} | empty)
         key.append({ID: own, TRACE_ID: trace["trace_id"], TEXT_SHA256: sha256_of(trace["text"])})
     return sheet, key

@@ -34,6 +34,7 @@ def text(made: Made, selected: pl.DataFrame, sides: Facts, rows: dict[str, int])
         num_dimensions=len(dimensions),
         mode=params.selector.mode,
         by=params.selector.by,
+        instruction=_instruction(made),
         markers=_markers(made),
         trained=_trained(made),
         generators=_table(_generators(made)),
@@ -152,6 +153,18 @@ def _markers(made: Made) -> str:
             how = f"marks its reasoning by `{spoken.begins.strip()}` and `{spoken.ends.strip()}`"
         said.append(f"The {side} side (`{name}`, protocol {serving.protocol}) {how}.")
     return " ".join(said)
+
+
+def _instruction(made: Made) -> str:
+    """Which problems have the instruction before their statement."""
+    sources = made.params.problems.sources
+    boxed = [name for name, source in sources.items() if source.is_boxed]
+    if not boxed:
+        return "That turn is the problem's statement alone."
+    which = "" if len(boxed) == len(sources) else f"For problems of {', '.join(boxed)} "
+    rest = "" if not which else " For the others it is the statement alone."
+    said = "that turn is the instruction (`instruction.txt`), a blank line, the statement."
+    return (which + said)[0].upper() + (which + said)[1:] + rest
 
 
 def _trained(made: Made) -> str:

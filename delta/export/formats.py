@@ -4,7 +4,6 @@ from typing import Any
 
 import polars as pl
 
-from delta import prompts
 from delta.errors import InputError
 from delta.order import draw_order
 from delta.records import SIDES
@@ -93,7 +92,7 @@ def unpaired(rows: pl.DataFrame, problems: pl.DataFrame, traces: pl.DataFrame) -
 def _with_prompt(rows: pl.DataFrame, problems: pl.DataFrame) -> pl.DataFrame:
     asked = problems.select(
         "problem_id",
-        _messages("user", pl.lit(prompts.question("")) + pl.col("statement")).alias("prompt"),
+        pl.concat_list("history", _messages("user", pl.col("prompt"))).alias("prompt"),
     )
     joined = rows.join(asked, on="problem_id", how="left", maintain_order="left")
     if (lost := joined.filter(pl.col("prompt").is_null())).height:

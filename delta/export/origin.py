@@ -95,7 +95,9 @@ def ingredients(params: Params) -> list[Ingredient]:
 
 def prompt_hashes(params: Params) -> dict[str, str]:
     """SHA-256 of every prompt file that shaped the rows."""
-    used = ["instruction.txt", "protocols.yaml"]
+    used = ["protocols.yaml"]
+    if any(source.is_boxed for source in params.problems.sources.values()):
+        used.insert(0, "instruction.txt")
     generators = [
         params.generators[params.pairing.chosen],
         params.generators[params.pairing.rejected],

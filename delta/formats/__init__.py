@@ -1,6 +1,9 @@
 """How the rows of benchmarks become questions: one module for each family of formats."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
+
+from delta.records import Message
 
 Row = dict[str, Any]
 
@@ -13,6 +16,7 @@ class Question(NamedTuple):
     gold_answer: str  # as the grader wants it
     grader: str  # one of delta.records.GRADERS
     metadata: dict[str, Any]
+    history: Sequence[Message] = ()  # the turns before the prompt
 
 
 class RowError(Exception):

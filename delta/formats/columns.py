@@ -6,10 +6,11 @@ from typing import Any, Literal
 
 from pydantic import ValidationInfo, field_validator
 
-from delta import prompts, strict_json
+from delta import conversations, prompts, strict_json
 from delta.formats import Question, Row, RowError, choice, code, text, theorem
 from delta.graders.packed import pack, unpack
 from delta.params import Section
+from delta.records import Message
 from delta.sources import DataSource
 
 
@@ -40,8 +41,16 @@ class ColumnsSource(Section):
         return named if self.options is None else [*named, self.options]
 
 
-def question(source: ColumnsSource, row: Row) -> Question:
-    statement = text(row, source.statement)
+def question(source: ColumnsSource, row: Row) -> Question | str:
+    """Return the row's question, or why it has none: turns that a text cannot hold."""
+    history: list[Message] = []
+    if isinstance(row.get(source.statement), list):
+        asked = conversations.read_question(source.statement, row[source.statement])
+        if isinstance(asked, str):
+            return asked
+        statement, history = asked.statement.strip(), asked.messages()
+    else:
+        statement = text(row, source.statement)
     value = row[source.gold_answer]
     match source.grader:
         case "math":
@@ -55,7 +64,7 @@ def question(source: ColumnsSource, row: Row) -> Question:
             prompt, gold = _theorem(statement, value, source.gold_answer)
         case "code":
             prompt, gold = _code(statement, value, source.gold_answer)
-    return Question(statement, prompt, gold, source.grader, {})
+    return Question(statement, prompt, gold, source.grader, {}, history)
 
 
 def _plain(value: Any) -> Any:

@@ -64,14 +64,15 @@ def _exhaust(asked: Iterable[tuple[object, Request]], lookup: Lookup) -> None:
 def _mean_tokens(frame: pl.DataFrame | None, column: str, around: int) -> float | None:
     if frame is None or not frame.height:
         return None
-    characters = int(frame[column].str.len_chars().sum()) / frame.height + around
-    return characters / CHARACTERS.value
+    turns = frame["history"].explode().struct.field("content")
+    texts = [frame[column], turns]
+    characters = sum(int(text.str.len_chars().sum()) for text in texts)
+    return (characters / frame.height + around) / CHARACTERS.value
 
 
 def _around(examples: int) -> int:
-    """Characters of the instruction and the worked examples."""
-    turns = [prompts.question(""), *(t["content"] for t in prompts.earlier_turns(examples))]
-    return sum(map(len, turns))
+    """Characters of the worked examples."""
+    return sum(len(turn["content"]) for turn in prompts.earlier_turns(examples))
 
 
 def _generate(here: Here, name: str, generator: SampledParams, problems: Rows) -> Work:
@@ -88,7 +89,7 @@ def _generate(here: Here, name: str, generator: SampledParams, problems: Rows) -
         distinct=True,
         per_row=generator.samples,
         max_tokens=generator.max_tokens,
-        prompt_tokens=_mean_tokens(problems.frame, "statement", _around(generator.examples)),
+        prompt_tokens=_mean_tokens(problems.frame, "prompt", _around(generator.examples)),
         ask_all=ask_all,
     )
 
@@ -100,7 +101,7 @@ def _evaluate(here: Here, evaluated: str, name: str) -> Work:
     sampling = here.params.evaluation.sampling
     frame = today(outputs.questions(name), QUESTION, "gold_answer", "metadata")
     if frame is not None:
-        frame = frame.unique("prompt", maintain_order=True)
+        frame = frame.unique(["history", "prompt"], maintain_order=True)
     if frame is not None and here.same_params(f"questions@{name}"):
         rows = Rows(frame, frame.height, here.settled(f"questions@{name}"))
     else:
@@ -120,7 +121,7 @@ def _evaluate(here: Here, evaluated: str, name: str) -> Work:
         distinct=True,
         per_row=benchmark.samples,
         max_tokens=benchmark.max_tokens,
-        prompt_tokens=_mean_tokens(frame, "prompt", _around(examples) if examples else 0),
+        prompt_tokens=_mean_tokens(frame, "prompt", _around(examples)),
         ask_all=ask_all,
     )
 

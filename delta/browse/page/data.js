@@ -58,7 +58,8 @@ async function readIndex() {
     pair.problem = problems[pair.problem];
     pair.length_difference = pair.chosen_length - pair.rejected_length;
     pair.outcomes = `${pair.chosen_outcome} > ${pair.rejected_outcome}`;
-    pair.searched = `${pair_id}\n${pair.problem.statement}`.toLowerCase();
+    const turns = pair.problem.history.map(({ content }) => content);
+    pair.searched = [pair_id, ...turns, pair.problem.statement].join("\n").toLowerCase();
     return pair;
   });
   return { about, pairs };

@@ -19,7 +19,10 @@ function pairView(about, pair, sides, raw) {
       "section",
       { "aria-label": "Problem" },
       node("h2", {}, "Problem"),
-      node("div", { class: "text" }, text(pair.problem.statement, raw)),
+      ...pair.problem.history.map(({ role, content }) => turn(role, content, raw)),
+      pair.problem.history.length
+        ? turn("user", pair.problem.statement, raw)
+        : node("div", { class: "text" }, text(pair.problem.statement, raw)),
       node("p", { class: "gold" }, "Reference answer: ", known(pair.problem.gold_answer, raw)),
     ),
     node(
@@ -35,6 +38,16 @@ function pairView(about, pair, sides, raw) {
       side("Rejected", about.rejected, pair.rejected_outcome, sides[1], raw),
     ),
   ];
+}
+
+/** One turn of a conversation, under its role. */
+function turn(role, content, raw) {
+  return node(
+    "div",
+    { class: "turn" },
+    node("h3", {}, visible(role)),
+    node("div", { class: "text" }, text(content, raw)),
+  );
 }
 
 function facts(about, pair) {
