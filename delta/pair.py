@@ -10,7 +10,7 @@ from delta.drawing import Budget, Complete, Draw, drawable, first, qualifying
 from delta.errors import InputError
 from delta.order import draw_order
 from delta.params import Section
-from delta.records import PAIR, SIDES
+from delta.records import NO_GOLD, PAIR, SIDES
 
 Counts = dict[str, Any]
 Outcome = Literal["any", "correct", "incorrect"]
@@ -88,7 +88,7 @@ def pair(
 
     A problem's traces are put in draw order and drawn without replacement; a text that a generator
     gave twice is one trace. A pair whose generators gave equal texts is dropped, not redrawn.
-    Ungradable traces are neither correct nor incorrect.
+    Ungradable traces, and those without a gold answer, are neither correct nor incorrect.
     Raises InputError where no pair, or a pair of too few problems, comes about.
     """
     pools = {
@@ -248,6 +248,7 @@ def _trace_counts(rows: pl.DataFrame, side: _Side) -> Counts:
         "traces": rows.height,
         "unfinished": rows.height - rows["finished"].sum(),
         "ungradable": rows.filter(pl.col("outcome") == "ungradable").height,
+        NO_GOLD: rows.filter(pl.col("outcome") == NO_GOLD).height,
         "qualifying": qualifying(rows, side.outcome, side.finished).height,
     }
 

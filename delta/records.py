@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import polars as pl
 
 OUTCOMES = ("correct", "incorrect", "ungradable")
+NO_GOLD = "no_gold"  # of a trace whose problem has no gold answer: there is nothing to grade by
+TRACE_OUTCOMES = (*OUTCOMES, NO_GOLD)
 # refused: the server gave no text and never will; failed: no reply came within the allowed tries
 FINISH_REASONS = ("stop", "length", "refused", "failed")
 WITHOUT_TEXT = ("refused", "failed")
@@ -71,7 +73,7 @@ VERDICT = Table(
     ("trace_id",),
     {
         "trace_id": pl.String,
-        "outcome": pl.Enum(OUTCOMES),
+        "outcome": pl.Enum(TRACE_OUTCOMES),
         "extracted": pl.String,  # what the last box held; null where there is none
         "reason": pl.String,  # why the outcome is not "correct"; null where it is
         "decided_by": pl.Enum(DECIDERS),
@@ -100,8 +102,8 @@ PAIR = Table(
         "problem_id": pl.String,
         "chosen_id": pl.String,
         "rejected_id": pl.String,
-        "chosen_outcome": pl.Enum(OUTCOMES),
-        "rejected_outcome": pl.Enum(OUTCOMES),
+        "chosen_outcome": pl.Enum(TRACE_OUTCOMES),
+        "rejected_outcome": pl.Enum(TRACE_OUTCOMES),
         "length_difference": pl.Int64,  # characters of the chosen text − of the rejected
         "recipe": pl.String,
     },

@@ -1,4 +1,4 @@
-"""Correctness of traces: right, wrong, or not gradable (paper, section 3.1).
+"""Correctness of traces: right, wrong, not gradable, or without a gold answer (section 3.1).
 
 Math-Verify first. A recording may bring verdicts of its own, which can be kept; and a model may
 be asked about what Math-Verify did not accept (delta.equivalence).
@@ -16,11 +16,11 @@ from delta.errors import InputError
 from delta.graders import Verdict
 from delta.graders.pool import Case, GradingParams, check_share, count, outcomes
 from delta.params import Section
-from delta.records import DECIDERS, VERDICT
+from delta.records import DECIDERS, NO_GOLD, VERDICT
 from delta.tables import TEXT_ROWS, frame_of
 
 Counts = dict[str, Any]
-NO_GOLD = Verdict("ungradable", None, "no_gold")
+WITHOUT_GOLD = Verdict(NO_GOLD, None, NO_GOLD)
 
 
 class VerifyParams(Section):
@@ -67,7 +67,7 @@ def grade(
                 without.append(row["trace_id"])
 
     verdicts = list(progress(outcomes(grading, cases())))
-    return dict(zip(given, verdicts, strict=True)) | dict.fromkeys(without, NO_GOLD)
+    return dict(zip(given, verdicts, strict=True)) | dict.fromkeys(without, WITHOUT_GOLD)
 
 
 def decide(
@@ -83,7 +83,7 @@ def decide(
     for trace_id, told in rows.select("trace_id", "recorded_outcome").iter_rows():
         ours = graded[trace_id]
         recorded += told is not None
-        if told not in (None, ours.outcome):
+        if told not in (None, ours.outcome) and ours.outcome != NO_GOLD:
             differs[f"{told}_graded_{ours.outcome}"] += 1
         kept = told is not None and params.recorded == "keep"
         if kept and told != ours.outcome:
@@ -95,9 +95,14 @@ def decide(
 
 
 def counted(grading: GradingParams, verdicts: pl.DataFrame) -> Counts:
-    """Counts by outcome, reason and decider. InputError where too many cannot be graded."""
-    rows = verdicts.select("outcome", "extracted", "reason").iter_rows()
+    """Return counts by outcome, reason and decider; traces without a gold answer stand apart.
+
+    Raises InputError where too many of the others cannot be graded.
+    """
+    has_gold = verdicts.filter(pl.col("outcome") != NO_GOLD)
+    rows = has_gold.select("outcome", "extracted", "reason").iter_rows()
     counts = count([Verdict(*row) for row in rows])
     check_share("verify", grading, counts)
-    by = Counter(verdicts["decided_by"])
-    return counts | {"decided_by": {decider: by[decider] for decider in DECIDERS}}
+    by = Counter(has_gold["decided_by"])
+    decided = {decider: by[decider] for decider in DECIDERS}
+    return counts | {NO_GOLD: verdicts.height - has_gold.height, "decided_by": decided}

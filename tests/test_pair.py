@@ -16,7 +16,7 @@ from delta.records import PAIR, TRACE, VERDICT
 from delta.tables import frame_of
 
 PROBLEMS = pl.DataFrame({"problem_id": ["p.0", "p.1", "p.2", "p.3"]})
-OUTCOMES = {"c": "correct", "i": "incorrect", "u": "ungradable"}
+OUTCOMES = {"c": "correct", "i": "incorrect", "u": "ungradable", "n": "no_gold"}
 
 
 def pairing(**changed: Any) -> PairingParams:
@@ -113,6 +113,16 @@ def test_a_pair_knows_its_outcomes_and_by_how_many_characters_it_differs() -> No
     assert counts["mean_length_difference"] == -2.0
 
 
+def test_traces_without_a_gold_answer_are_paired_and_counted_apart() -> None:
+    strong, weak = toy("strong", {"p.0": ["n good"]}), toy("weak", {"p.0": ["n bad"]})
+    pairs, counts = made(pairing(), strong, weak)
+    assert pairs.select("chosen_outcome", "rejected_outcome").rows() == [("no_gold", "no_gold")]
+    assert counts["outcomes"] == {"no_gold>no_gold": 1}
+    assert (counts["chosen"]["ungradable"], counts["chosen"]["no_gold"]) == (0, 1)
+    with pytest.raises(InputError, match="no correct trace of strong"):
+        made(pairing(chosen_outcome="correct"), strong, weak)
+
+
 def test_what_makes_no_pair_is_counted_by_reason_and_the_counts_add_up() -> None:
     strong = toy("strong", {"p.0": ["c a", "c b"], "p.1": ["c c", "c c"], "p.2": ["c d", "c i"]})
     weak = toy("weak", {"p.0": ["c e"], "p.1": ["c c", "c c"], "p.3": ["c g", "c h"]})
@@ -127,8 +137,8 @@ def test_what_makes_no_pair_is_counted_by_reason_and_the_counts_add_up() -> None
         "pairs_dropped": {"no further trace of weak": 1},
         "outcomes": {"correct>correct": 1},
         "mean_length_difference": 0.0,
-        "chosen": {"traces": 6, "unfinished": 0, "ungradable": 0, "qualifying": 6},
-        "rejected": {"traces": 5, "unfinished": 0, "ungradable": 0, "qualifying": 5},
+        "chosen": {"traces": 6, "unfinished": 0, "ungradable": 0, "no_gold": 0, "qualifying": 6},
+        "rejected": {"traces": 5, "unfinished": 0, "ungradable": 0, "no_gold": 0, "qualifying": 5},
     }
 
 
@@ -195,8 +205,20 @@ def test_one_generators_right_traces_against_its_wrong_ones() -> None:
         "no incorrect trace of r1": 1,
     }
     # Ungradable is neither: never drawn, and counted apart.
-    assert counts["chosen"] == {"traces": 11, "unfinished": 0, "ungradable": 2, "qualifying": 5}
-    assert counts["rejected"] == {"traces": 11, "unfinished": 0, "ungradable": 2, "qualifying": 4}
+    assert counts["chosen"] == {
+        "traces": 11,
+        "unfinished": 0,
+        "ungradable": 2,
+        "no_gold": 0,
+        "qualifying": 5,
+    }
+    assert counts["rejected"] == {
+        "traces": 11,
+        "unfinished": 0,
+        "ungradable": 2,
+        "no_gold": 0,
+        "qualifying": 4,
+    }
     both, _ = made(by_outcome(per_problem=2), R1)
     assert ids(both) == [("p.0/r1/2", "p.0/r1/0"), ("p.0/r1/4", "p.0/r1/3")]
     turned = by_outcome(chosen_outcome="incorrect", rejected_outcome="correct")

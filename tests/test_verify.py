@@ -71,7 +71,7 @@ def recorded(**outcomes: str | None) -> pl.DataFrame:
 
 
 @pytest.mark.slow
-def test_only_what_follows_the_reasoning_is_graded_and_no_gold_is_a_reason() -> None:
+def test_only_what_follows_the_reasoning_is_graded_and_no_gold_is_an_outcome() -> None:
     rows = with_problems(
         problems(),
         traces(
@@ -88,8 +88,8 @@ def test_only_what_follows_the_reasoning_is_graded_and_no_gold_is_a_reason() -> 
         "wrong": WRONG,
         "no box": Verdict("incorrect", None, "no_box"),
         "open": Verdict("incorrect", None, "cut"),
-        "empty gold": Verdict("ungradable", None, "no_gold"),
-        "null gold": Verdict("ungradable", None, "no_gold"),
+        "empty gold": Verdict("no_gold", None, "no_gold"),
+        "null gold": Verdict("no_gold", None, "no_gold"),
     }
 
 
@@ -135,6 +135,7 @@ def test_every_trace_has_one_verdict_and_the_counts_add_up() -> None:
         "incorrect": 1,
         "ungradable": 1,
         "reasons": {"different": 1, "timeout": 1},
+        "no_gold": 0,
         "decided_by": {"grader": 2, "llm": 0, "source": 1},
     }
 
@@ -144,6 +145,36 @@ def test_a_share_of_ungradable_traces_above_the_limit_is_an_error() -> None:
     with pytest.raises(InputError, match="verify: 1 of 2 answers are ungradable"):
         counted(grading(max_ungradable=0.4), verdicts)
     assert counted(grading(max_ungradable=0.5), verdicts)["ungradable"] == 1
+
+
+NO_GOLD = Verdict("no_gold", None, "no_gold")
+
+
+def test_a_file_without_gold_answers_is_no_share_of_anything() -> None:
+    verdicts, recorded_counts = decide(
+        params(), recorded(a=None, b=None, c="correct"), dict.fromkeys("abc", NO_GOLD)
+    )
+    assert verdicts["outcome"].to_list() == ["no_gold", "no_gold", "correct"]
+    assert recorded_counts["recorded_verdicts"] == {"recorded": 1, "differs": 0}
+    found = counted(grading(max_ungradable=0.0), verdicts)
+    assert found == {
+        "graded": 1,
+        "correct": 1,
+        "incorrect": 0,
+        "ungradable": 0,
+        "reasons": {},
+        "no_gold": 2,
+        "decided_by": {"grader": 0, "llm": 0, "source": 1},
+    }
+
+
+def test_traces_without_gold_hide_no_share_of_ungradable_ones() -> None:
+    rows = recorded(a=None, b=None, **dict.fromkeys("cdefgh"))
+    verdicts, _ = decide(
+        params(), rows, {"a": RIGHT, "b": STUCK, **dict.fromkeys("cdefgh", NO_GOLD)}
+    )
+    with pytest.raises(InputError, match="verify: 1 of 2 answers are ungradable"):
+        counted(grading(max_ungradable=0.2), verdicts)
 
 
 def test_a_trace_of_a_lost_problem_is_an_error() -> None:

@@ -93,7 +93,7 @@ function sorted(pairs, value, direction) {
 const address = (pair) => `#pair=${encodeURIComponent(pair.pair_id)}`;
 
 function verdictMark(outcome) {
-  return node("span", { class: `outcome ${outcome}` }, outcome);
+  return node("span", { class: `outcome ${outcome}` }, spoken(outcome));
 }
 
 /** One pair of the list, as a link to it. */
