@@ -244,7 +244,12 @@ def _sizes(params: Params) -> Iterator[str]:
     known = len(drawn) == len(params.problems.sources)  # of a file, only its reader knows
     bounds = [params.problems.sample, pairing.problems, sum(drawn) if known else None]
     problems = min((bound for bound in bounds if bound is not None), default=None)
-    if k is not None and problems is not None and k > problems * pairing.per_problem:
+    if (
+        k is not None
+        and problems is not None
+        and k > problems * pairing.per_problem
+        and not has_given_pairs(params)
+    ):
         most = problems * pairing.per_problem
         yield (
             f"selector.k = {k}: {problems} problems give at most {most} pairs; allowed: 1 to {most}"
@@ -254,7 +259,7 @@ def _sizes(params: Params) -> Iterator[str]:
             yield from _examples(f"generators.{name}", generator.examples)
     for side in (pairing.chosen, pairing.rejected):
         samples = _samples(params, side)
-        if pairing.per_problem > samples:
+        if samples is not None and pairing.per_problem > samples:
             yield (
                 f"pairing.per_problem = {pairing.per_problem}: generators.{side} has {samples} "
                 f"traces a problem; allowed: 1 to {samples}"
@@ -263,7 +268,24 @@ def _sizes(params: Params) -> Iterator[str]:
         yield f"train.batch_size = {params.train.batch_size}: selector.k is {k}; allowed: 1 to {k}"
 
 
-def _samples(params: Params, name: str) -> int:
+def has_given_pairs(params: Params) -> bool:
+    """Whether the pairs are those of a table's rows, however many a problem has (delta.pair)."""
+    pairing = params.pairing
+    sides = [params.generators[name] for name in (pairing.chosen, pairing.rejected)]
+    if pairing.pairs == "drawn" or pairing.chosen == pairing.rejected:
+        return False
+    tables = []
+    for side in sides:
+        recording = params.models[side.model].recording
+        tables.append(None if recording is None else recording.table)
+    first, second = tables
+    if first is None or second is None:
+        return False
+    return (first.data, first.where) == (second.data, second.where)
+
+
+def _samples(params: Params, name: str) -> int | None:
+    """Traces of a problem; None where only a recording knows."""
     generator = params.generators[name]
     return generator.samples if isinstance(generator, SampledParams) else generator.recorded
 
@@ -272,13 +294,15 @@ def _ratings(params: Params) -> Iterator[str]:
     """Pairs are ranked by ratings: the judge's budget must reach every trace of a pair."""
     if params.selector.mode == "all":
         return
-    for name, need in needed(params.pairing).items():
+    given = has_given_pairs(params)
+    for name, drawn in needed(params.pairing).items():
+        need = drawn.model_copy(update={"drawn": None}) if given else drawn
         budget = params.judge.budget[name]
         if not covers(budget, need, _samples(params, name)):
             yield (
                 f"judge.budget.{name} = {budget.model_dump()}: pairing needs ratings of "
                 f"{need.model_dump()} where selector.mode is {params.selector.mode!r}; allowed: "
-                "that and more, or mode all"
+                f"that and more{' (drawn null is all)' * given}, or mode all"
             )
 
 

@@ -28,13 +28,14 @@ FINISHED = pl.col("finish_reason").eq("stop") & pl.col("answer_start").is_not_nu
 class Budget(Section):
     """How many of a problem's traces a judge rates. One trace may count under several keys."""
 
-    drawn: Number  # the first so many, whatever their outcome
+    drawn: Number | None  # the first so many, whatever their outcome; null: all
     correct: Number  # the first so many correct ones
     incorrect: Number
 
 
 def drawable(traces: pl.LazyFrame, verdicts: pl.DataFrame, seed: int, draw: Draw) -> pl.DataFrame:
-    """Each trace's ids, `outcome`, whether it `finished`, its `draw` key, `length` and `text_hash`.
+    """Each trace's ids, `outcome`, whether it `finished`, its `draw` key, `length`, `text_hash` and
+    `source_row`.
 
     Lazy, because the text is by far the most of it. InputError where a trace has no verdict.
     """
@@ -42,6 +43,7 @@ def drawable(traces: pl.LazyFrame, verdicts: pl.DataFrame, seed: int, draw: Draw
         "problem_id",
         "trace_id",
         "sample",
+        "source_row",
         FINISHED.fill_null(value=False).alias("finished"),
         *OF_THE_TEXT,
     ).collect(engine="streaming")
@@ -64,17 +66,25 @@ def qualifying(rows: pl.DataFrame, outcome: str, finished: bool) -> pl.DataFrame
     return rows.filter("finished") if finished else rows
 
 
-def first(rows: pl.DataFrame, outcome: str, finished: bool, number: int) -> pl.DataFrame:
-    """Of each problem the first `number` that qualify, numbered from 0 by `turn`.
+def first(rows: pl.DataFrame, outcome: str, finished: bool, number: int | None) -> pl.DataFrame:
+    """Of each problem the first `number` (None: all) that qualify, numbered from 0 by `turn`.
 
     Of equal texts only the first counts: small models say the same again and again.
     """
-    return (
+    numbered = (
         qualifying(rows, outcome, finished)
         .sort("problem_id", "draw")
         .unique(["problem_id", "length", "text_hash"], keep="first", maintain_order=True)
         .with_columns(turn=pl.col("problem_id").cum_count().over("problem_id").cast(pl.Int64) - 1)
-        .filter(pl.col("turn") < number)
+    )
+    return numbered if number is None else numbered.filter(pl.col("turn") < number)
+
+
+def first_of_equals(rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows, each as the first in draw order whose text is equal to its own: the rated one."""
+    equal = ["problem_id", "length", "text_hash"]
+    return rows.with_columns(
+        pl.col("trace_id", "outcome").sort_by("draw").first().over(equal),
     )
 
 
@@ -102,8 +112,15 @@ def budgeted(
     return traces.filter(pl.col("trace_id").is_in(rated.unique().implode()))
 
 
-def covers(budget: Budget, need: Budget, samples: int) -> bool:
-    """Whether ratings within `budget` are enough for `need`, of a generator with `samples`."""
-    return budget.drawn >= samples or all(
-        getattr(budget, name) >= getattr(need, name) for name in Budget.model_fields
+def covers(budget: Budget, need: Budget, samples: int | None) -> bool:
+    """Whether ratings within `budget` are enough for `need`, of a generator with `samples`.
+
+    None: nobody knows how many traces of a problem a recording has.
+    """
+    if budget.drawn is None or (samples is not None and budget.drawn >= samples):
+        return True
+    return need.drawn is not None and (
+        budget.drawn >= need.drawn
+        and budget.correct >= need.correct
+        and budget.incorrect >= need.incorrect
     )

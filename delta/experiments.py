@@ -100,7 +100,8 @@ def key(content: dict[str, Any]) -> str:
     """A digest of all that shapes the policy and its answers.
 
     Left out: other models' evaluation, generators that are not paired, methods that do not train,
-    where graders run, and how an engine is run (vLLM is the same on a cluster).
+    where graders run, and how an engine is run (vLLM is the same on a cluster). Whose pairs are
+    taken is told where a recording is paired: sampled traces have no pairs of their own.
     """
     shaping = copy.deepcopy(content)
     for section in ("experiments", "examination"):
@@ -109,6 +110,8 @@ def key(content: dict[str, Any]) -> str:
     for section in (shaping["generators"], shaping["judge"]["budget"]):
         for name in set(section) - paired:
             del section[name]
+    if not any("recorded" in generator for generator in shaping["generators"].values()):
+        shaping["pairing"].pop("pairs", None)
     for method in {"dpo", "kto", "sft"} - {shaping["train"]["method"]}:
         del shaping["train"][method]
     del shaping["grading"]["where"]

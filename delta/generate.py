@@ -33,7 +33,7 @@ class RecordedParams(Section):
     """A recording among the `models`."""
 
     model: str
-    recorded: Annotated[int, Field(ge=1)]  # at most so many traces a problem
+    recorded: Annotated[int, Field(ge=1)] | None  # at most so many traces a problem; null: all
 
 
 def _kind(entry: Any) -> str:

@@ -141,6 +141,7 @@ def traces(key: str, source: str, params: TableTraces) -> Iterator[Row | str]:
             "text": reply.text,
             "finish_reason": "stop",  # the table knows of no limit
             "outcome": _outcome(f"{key}: row {number}: ", params.outcome, row),
+            "source_row": number,
         }
     if not matched:
         there = "; ".join(f"{name}: {', '.join(sorted(found[name]))}" for name in found)

@@ -1,4 +1,8 @@
-"""Chosen/rejected pairs: two traces of one problem, by generator or by outcome (section 4)."""
+"""Chosen/rejected pairs: two traces of one problem, by generator or by outcome (section 4).
+
+Where both generators are columns of one table of a user's, its rows are pairs already, and these
+are the pairs unless others are asked for.
+"""
 
 from itertools import product
 from typing import Annotated, Any, Literal, NamedTuple, Self
@@ -6,7 +10,15 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 import polars as pl
 from pydantic import Field, model_validator
 
-from delta.drawing import Budget, Complete, Draw, drawable, first, qualifying
+from delta.drawing import (
+    Budget,
+    Complete,
+    Draw,
+    drawable,
+    first,
+    first_of_equals,
+    qualifying,
+)
 from delta.errors import InputError
 from delta.order import draw_order
 from delta.params import Section
@@ -23,8 +35,11 @@ class PairingParams(Section):
     chosen_outcome: Outcome
     rejected_outcome: Outcome
     complete: Complete  # sides that must have stopped by themselves and given an answer
+    # given: where a row of a user's table holds a trace of either generator, these two are a pair,
+    # and no others are made. drawn: always as draw and per_problem say.
+    pairs: Literal["given", "drawn"] = "given"
     draw: Draw  # which of a problem's traces come first
-    per_problem: Annotated[int, Field(ge=1)]  # pairs a problem
+    per_problem: Annotated[int, Field(ge=1)]  # drawn pairs a problem
     four_way: bool  # problems of which all four correctness combinations can be made
     problems: Annotated[int, Field(ge=1)] | None  # how many, at random; null: all
     seed: Annotated[int, Field(ge=0)]
@@ -64,7 +79,7 @@ class _Side(NamedTuple):
 
 
 def needed(params: PairingParams) -> dict[str, Budget]:
-    """For each generator how many ratings a problem give every pair a delta."""
+    """For each generator how many ratings a problem give every drawn pair a delta."""
     numbers = {
         name: dict.fromkeys(("any", "correct", "incorrect"), 0)
         for name in (params.chosen, params.rejected)
@@ -88,6 +103,7 @@ def pair(
 
     A problem's traces are put in draw order and drawn without replacement; a text that a generator
     gave twice is one trace. A pair whose generators gave equal texts is dropped, not redrawn.
+    Pairs that a table gives are taken as they are, however many a problem has.
     Ungradable traces, and those without a gold answer, are neither correct nor incorrect.
     Raises InputError where no pair, or a pair of too few problems, comes about.
     """
@@ -95,8 +111,11 @@ def pair(
         name: drawable(traces, verdicts, params.seed, params.draw)
         for name, traces in {params.chosen: chosen, params.rejected: rejected}.items()
     }
+    given = _given(params, problems, pools)
     if params.four_way:
         places = _four_way(params, problems, pools)
+    elif given is not None:
+        places = _sampled(params, given)
     else:
         places = _sampled(params, _places(params, problems, pools, _sides(params)))
     pairs = (
@@ -104,11 +123,11 @@ def pair(
         .with_columns(
             pair_id=pl.concat_str("chosen_id", pl.lit(">"), "rejected_id"),
             length_difference=pl.col("chosen_length") - pl.col("rejected_length"),
-            recipe=pl.lit(_recipe(params)),
+            recipe=pl.lit(_recipe(params, given is not None)),
         )
         .select(*PAIR.columns)
     )
-    return pairs, _counts(params, places, pairs, pools)
+    return pairs, _counts(params, places, pairs, pools, given is not None)
 
 
 def _sides(params: PairingParams) -> tuple[_Side, _Side]:
@@ -120,9 +139,60 @@ def _sides(params: PairingParams) -> tuple[_Side, _Side]:
     )
 
 
-def _recipe(params: PairingParams) -> str:
+def _recipe(params: PairingParams, given: bool) -> str:
     named = [f"{side.generator} {side.outcome}".removesuffix(" any") for side in _sides(params)]
-    return " > ".join(named) + ", four-way" * params.four_way
+    return " > ".join(named) + ", four-way" * params.four_way + ", as given" * given
+
+
+def _given(params: PairingParams, problems: pl.DataFrame, pools: Pools) -> pl.DataFrame | None:
+    """The places of the pairs that rows of a table hold; None where there are none, or other pairs
+    are asked for. A pair that the table has twice is one."""
+    if params.pairs == "drawn" or params.chosen == params.rejected:
+        return None
+    sides = [
+        first_of_equals(pools[side.generator]).select(
+            "problem_id",
+            "source_row",
+            pl.col("trace_id").alias(f"{name}_id"),
+            pl.col("outcome").alias(f"{name}_outcome"),
+            pl.col("length").alias(f"{name}_length"),
+            pl.col("text_hash").alias(f"{name}_hash"),
+            _unfit(name, side).alias(f"{name}_unfit"),
+        )
+        for name, side in zip(SIDES, _sides(params), strict=True)
+    ]
+    rows = sides[0].join(sides[1], on=["problem_id", "source_row"])  # null is no row
+    if rows.is_empty():
+        return None
+    again = pl.struct("chosen_id", "rejected_id").is_first_distinct().not_()
+    places = problems.select("problem_id").join(
+        rows.sort("source_row"), on="problem_id", how="left", maintain_order="left_right"
+    )
+    reasons: list[pl.Expr | str] = [
+        pl.when(pl.col("source_row").is_null()).then(pl.lit("no row with both traces")),
+        *(f"{name}_unfit" for name in SIDES),
+        pl.when(_equal_texts()).then(pl.lit("equal texts")),
+        pl.when(again).then(pl.lit("the same pair again")),
+    ]
+    return places.with_columns(reason=pl.coalesce(*reasons))
+
+
+def _unfit(name: str, side: _Side) -> pl.Expr:
+    """Why a trace may not stand on this side; null where it may."""
+    other = pl.lit(side.outcome != "any") & (pl.col("outcome").cast(pl.String) != side.outcome)
+    cut = pl.lit(side.finished) & ~pl.col("finished")
+    return (
+        pl.when(other)
+        .then(pl.lit(f"{name} not {side.outcome}"))
+        .when(cut)
+        .then(pl.lit(f"{name} not finished"))
+    )
+
+
+def _equal_texts() -> pl.Expr:
+    return pl.all_horizontal(
+        pl.col(f"chosen_{what}") == pl.col(f"rejected_{what}") for what in ("hash", "length")
+    )
 
 
 def _places(
@@ -150,11 +220,8 @@ def _places(
         )
         for name, side in zip(SIDES, sides, strict=True)
     ]
-    equal = pl.all_horizontal(
-        pl.col(f"chosen_{what}") == pl.col(f"rejected_{what}") for what in ("hash", "length")
-    )
     return places.with_columns(
-        reason=pl.coalesce(*lacking, pl.when(equal).then(pl.lit("equal texts")))
+        reason=pl.coalesce(*lacking, pl.when(_equal_texts()).then(pl.lit("equal texts")))
     )
 
 
@@ -220,15 +287,16 @@ def _sampled(params: PairingParams, places: pl.DataFrame) -> pl.DataFrame:
 
 
 def _counts(
-    params: PairingParams, places: pl.DataFrame, pairs: pl.DataFrame, pools: Pools
+    params: PairingParams, places: pl.DataFrame, pairs: pl.DataFrame, pools: Pools, given: bool
 ) -> Counts:
-    """problems = with_pairs + dropped; with_pairs × per_problem = pairs + pairs_dropped."""
+    """problems = with_pairs + dropped; with_pairs × per_problem = pairs + pairs_dropped, of drawn
+    pairs."""
     is_lost = pl.col("reason").is_not_null().all().over("problem_id")
     lost = places.filter(is_lost).unique("problem_id", keep="first", maintain_order=True)
     combination = pairs.select(pl.concat_str("chosen_outcome", pl.lit(">"), "rejected_outcome"))
     mean = pairs["length_difference"].mean()
     return {
-        "recipe": _recipe(params),
+        "recipe": _recipe(params, given),
         "problems": places["problem_id"].n_unique(),
         "with_pairs": pairs["problem_id"].n_unique(),
         "dropped": _by_reason(lost),

@@ -61,9 +61,10 @@ def _traces(
 
 
 def recorded_rows(
-    problems: pl.DataFrame, folder: Path, most: int
+    problems: pl.DataFrame, folder: Path, most: int | None
 ) -> tuple[Iterator[pl.DataFrame], Counts]:
-    """RECORDING rows of these problems, at most `most` of each in sample order, and counts.
+    """RECORDING rows of these problems, at most `most` (null: all) of each in sample order, and
+    counts.
 
     They stand in the order of the problems, and come few at a time where the file has that order.
     Raises InputError where the file is damaged (in its texts: when these are read), or holds no
@@ -79,7 +80,9 @@ def recorded_rows(
             .join(wanted, on="problem_id")
             .collect()
         )
-    kept = there.sort("place", "sample").group_by("problem_id", maintain_order=True).head(most)
+    kept = there.sort("place", "sample")
+    if most is not None:
+        kept = kept.group_by("problem_id", maintain_order=True).head(most)
     if kept.is_empty():
         raise InputError(
             f"{path}: holds no trace of the {problems.height} problems; allowed: a recording whose "

@@ -65,6 +65,7 @@ TRACE = Table(
         "completion_tokens": pl.Int64,
         # What the source of a recorded trace says of it; null where it says nothing.
         "recorded_outcome": pl.Enum(OUTCOMES),
+        "source_row": pl.Int64,  # of a user's table: two traces of one row are a pair there
     },
 )
 
@@ -145,6 +146,7 @@ RECORDING = Table(
         "text": pl.String,
         "finish_reason": pl.Enum(FINISH_REASONS),
         "outcome": pl.Enum(OUTCOMES),  # null where the source says nothing
+        "source_row": pl.Int64,  # its row, where the source is a user's table
     },
 )
 

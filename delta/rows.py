@@ -192,7 +192,8 @@ def _unpaired(params: TrainParams, rows: list[Row]) -> list[Row]:
 
     KTO's reference point is the mean log-ratio of completions under prompts they do not belong to.
     TRL takes the rows in this order and gathers a step's batches over all processes, so completions
-    rotate by one within that step: its estimate covers just what its losses are about.
+    rotate by one within that step: its estimate covers just what its losses are about. Where pairs
+    share a completion, the next other one is taken: a row is never compared with its own.
     """
     single = [
         {
@@ -208,9 +209,13 @@ def _unpaired(params: TrainParams, rows: list[Row]) -> list[Row]:
     together = params.batch_size * params.launch.processes
     for start in range(0, len(single), together):
         step = single[start : start + together]
-        before = single[start - 1] if len(step) == 1 else step[-1]  # never its own completion
-        for row in step:
+        earlier = single[start - 1 : start] if len(step) == 1 else []
+        for place, row in enumerate(step):
+            # The row before, then the one before that, around the step.
+            turned = [*earlier, *step[place:], *step[:place]][::-1]
+            other = next(
+                (one for one in turned if one["completion_ids"] != row["completion_ids"]), turned[0]
+            )
             room = params.max_length - len(row["prompt_ids"])
-            row["KL_completion_ids"] = before["completion_ids"][:room]
-            before = row
+            row["KL_completion_ids"] = other["completion_ids"][:room]
     return single

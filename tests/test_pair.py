@@ -446,6 +446,10 @@ def test_a_budget_covers_a_need_key_by_key_or_by_rating_every_sample() -> None:
     assert not covers(budget(2, 1, 0), budget(correct=1, incorrect=1), samples=8)
     assert covers(budget(8), budget(correct=2, incorrect=2), samples=8)
     assert not covers(budget(7), budget(correct=2), samples=8)
+    everything = Budget(drawn=None, correct=0, incorrect=0)
+    assert covers(everything, everything, samples=None)
+    assert covers(budget(8), everything, samples=8)
+    assert not covers(budget(8), everything, samples=None)
 
 
 words = st.tuples(st.sampled_from(["c", "i", "u", "c-", "i-", "u-"]), st.sampled_from("abcde"))

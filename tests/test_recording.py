@@ -239,6 +239,7 @@ def traces(number: int) -> list[dict[str, Any]]:
             "text": f"text {index}",
             "finish_reason": "stop",
             "outcome": None,
+            "source_row": index,
         }
         for index in range(number)
     ]

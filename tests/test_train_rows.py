@@ -348,6 +348,13 @@ def test_a_row_alone_in_the_last_step_is_not_compared_with_itself() -> None:
     assert all(row["completion_ids"] != row["KL_completion_ids"] for row in [*single, *alone])
 
 
+def test_a_completion_that_two_pairs_share_is_not_compared_with_itself() -> None:
+    shared = [row | {"chosen_ids": [7, 7]} for row in some_rows(8)]
+    single = of_method(train_params(method="kto", batch_size=16), shared)
+    assert [row["completion_ids"] for row in single].count([7, 7]) == 16
+    assert all(row["completion_ids"] != row["KL_completion_ids"] for row in single)
+
+
 def test_a_mismatched_completion_is_cut_where_the_other_prompt_leaves_no_room() -> None:
     single = of_method(train_params(method="kto", max_length=3), some_rows(1))
     assert [len(row["KL_completion_ids"]) for row in single] == [1] * 4

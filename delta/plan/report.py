@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from delta import outputs
-from delta.check import Params
+from delta.check import Params, has_given_pairs
 from delta.params import PARAMS_FILE
 from delta.plan import assumptions, costs
 from delta.plan.costs import Card, Speed, Tokens
@@ -197,6 +197,8 @@ def pairs_to_train(here: Here) -> tuple[int | None, str]:
     if here.params.selector.k is not None:
         return here.params.selector.k, EXACT
     pairing = here.params.pairing
+    if has_given_pairs(here.params):
+        return None, UNKNOWN
     problems = pairing.problems or expected_problems(here.params.problems)
     return (None, UNKNOWN) if problems is None else (problems * pairing.per_problem, AT_MOST)
 

@@ -157,14 +157,15 @@ def _doubted(here: Here, name: str, problems: Rows) -> Rows:
         )
     if frame is not None and here.same_params("problems", f"generate@{name}"):
         return Rows(frame, frame.height, settled=False)
-    count = None if problems.expected is None else problems.expected * _traces(here, name)
+    each = _traces(here, name)
+    count = None if problems.expected is None or each is None else problems.expected * each
     if _recorded_verdicts(here, name):
         count = 0
     return Rows(frame, None if count is None else round(DOUBTED.value * count), settled=False)
 
 
-def _traces(here: Here, name: str) -> int:
-    """Of one problem; of a recording at most."""
+def _traces(here: Here, name: str) -> int | None:
+    """Of one problem; of a recording at most, or None where only it knows."""
     generator = here.params.generators[name]
     return generator.samples if isinstance(generator, SampledParams) else generator.recorded
 
@@ -247,16 +248,19 @@ def _rated(here: Here, name: str, problems: Rows) -> Rows:
     before = ("problems", f"generate@{name}", f"verify@{name}")
     if frame is not None and here.same_params(*before):
         return Rows(frame, frame.height, here.settled(*before))
-    if problems.expected is None:
-        return Rows(frame, None, settled=False)
     each = covered(budget, _traces(here, name), pairing.complete)
+    if problems.expected is None or each is None:
+        return Rows(frame, None, settled=False)
     return Rows(frame, problems.expected * each, settled=False)
 
 
-def covered(budget: Budget, traces: int, complete: drawing.Complete) -> int:
+def covered(budget: Budget, traces: int | None, complete: drawing.Complete) -> int | None:
     """At most so many of a problem's traces are rated: those of one key may also be of another."""
+    if budget.drawn is None:
+        return traces
     kinds = 2 if complete == "chosen" else 1  # see drawing.budgeted
-    return min(traces, kinds * (budget.drawn + budget.correct + budget.incorrect))
+    rated = kinds * (budget.drawn + budget.correct + budget.incorrect)
+    return rated if traces is None else min(traces, rated)
 
 
 def _ask_judge(
