@@ -46,13 +46,20 @@ def trained(params: TrainParams, base: Path, checkpoint: Path) -> Any:
 
 
 def save(
-    params: TrainParams, base: Path, checkpoint: Path, target: Path, fill: Callable[[Path], object]
+    params: TrainParams,
+    base: Path,
+    checkpoint: Path,
+    target: Path,
+    end_of_turn: int,
+    fill: Callable[[Path], object],
 ) -> dict[str, float]:
     """A checkpoint's weights with the base's own tokenizer files; `fill` stamps the whole folder.
 
-    Returns how much training moved.
+    Returns how much training moved. The policy stops at `end_of_turn`, which it was trained to
+    write, also where the base's generation settings do not name that token.
     """
     model = trained(params, base, checkpoint)
+    _end_at(model.generation_config, end_of_turn)
     part = target.with_name(target.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     model.save_pretrained(part)
@@ -63,6 +70,13 @@ def save(
     fill(part)
     outputs.replace_folder(target, part)
     return moved(model, base)
+
+
+def _end_at(settings: Any, end_of_turn: int) -> None:
+    known = settings.eos_token_id
+    ends = known if isinstance(known, list) else [] if known is None else [known]
+    if end_of_turn not in ends:
+        settings.eos_token_id = [*ends, end_of_turn]
 
 
 def moved(model: Any, base: Path) -> dict[str, float]:

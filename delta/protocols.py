@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 import yaml
 from pydantic import Field, model_validator
 
-from delta import prompts
+from delta import control_tokens, prompts
 from delta.errors import InputError
 from delta.params import Section, checked
 from delta.prompts import HERE
@@ -79,8 +79,26 @@ class Protocol(Section):
     def render(self, tokenizer: Any, messages: list[Message]) -> str:
         """Return the prompt as the model sees it, up to where its reply begins.
 
-        Raises InputError where the template refuses the conversation: some know no system prompt.
+        What contents hold of the tokenizer's control tokens stays text. Raises InputError where the
+        template refuses the conversation: some know no system prompt.
         """
+        harmless = [
+            message | {"content": control_tokens.escape(message["content"], tokenizer)}
+            for message in messages
+        ]
+        return self._apply(tokenizer, harmless, add_generation_prompt=True)
+
+    def end_of_turn(self, tokenizer: Any) -> int:
+        """Return the token that the chat template writes after an assistant's turn."""
+        try:
+            probed = self._apply(tokenizer, control_tokens.probe(), add_generation_prompt=False)
+        except InputError:  # a template that only opens turns
+            probed = ""
+        return control_tokens.end_of_turn(tokenizer, probed)
+
+    def _apply(
+        self, tokenizer: Any, messages: list[Message], *, add_generation_prompt: bool
+    ) -> str:
         arguments = self.template_arguments()
         if self.date is not None:
             # Templates call this function for today's date: prompts would change every day.
@@ -90,7 +108,10 @@ class Protocol(Section):
         said = f"turns: {roles}; the last is {messages[-1]['content'][:80]!r}"
         with _limits(what, said):
             text: str = tokenizer.apply_chat_template(
-                messages, tokenize=False, add_generation_prompt=True, **arguments
+                messages,
+                tokenize=False,
+                add_generation_prompt=add_generation_prompt,
+                **arguments,
             )
         return text
 
@@ -121,14 +142,26 @@ class Protocol(Section):
         A family without markers has no place for reasoning that no answer follows: put there, it
         would be read as the answer.
         """
+        if self.begins is None and not answer:
+            return ""
+        marked = bool(reasoning.strip()) or answer is None
+        return "".join(text for text, _ in self.parts(reasoning, answer, marked))
+
+    def parts(self, reasoning: str, answer: str | None, marked: bool) -> list[tuple[str, bool]]:
+        """Return a reply as parts (text, whether it is a marker of this family's).
+
+        `marked`: whether the reasoning, which may be empty, has markers.
+        """
+        reasoning = reasoning.strip()
         if self.begins is None or self.ends is None:
-            return "\n\n".join(filter(None, (reasoning.strip(), answer))) if answer else ""
-        if not reasoning.strip() and answer is not None:
-            return answer
-        opened = self.begins + reasoning.strip()
+            between = "\n\n" if reasoning and answer else ""
+            return [(reasoning + between + (answer or ""), False)]
+        if not marked:
+            return [(answer or "", False)]
+        opened = [(self.begins, True), (reasoning, False)]
         if answer is None:
             return opened
-        return opened + self.ends + (self.header_ends or "") + answer.lstrip()
+        return [*opened, (self.ends + (self.header_ends or ""), True), (answer.lstrip(), False)]
 
 
 class _TooSlow(BaseException):

@@ -1,8 +1,9 @@
 """From selected pairs to the rows that a trainer sees (paper, section 3.3); no torch here.
 
 Chat templates of reasoning models drop everything up to </think> from assistant turns, so only the
-prompt is rendered by the template; the trace and the end-of-turn token are appended here, and a
-guard proves that the reasoning survived tokenisation. All methods see the same pairs.
+prompt is rendered by the template; the trace and the token that the template writes at the end of
+an assistant's turn are appended here, and a guard proves that the reasoning survived tokenisation.
+All methods see the same pairs.
 """
 
 from collections import Counter
@@ -10,7 +11,7 @@ from typing import Any, Protocol
 
 import polars as pl
 
-from delta import protocols
+from delta import control_tokens, protocols
 from delta.errors import InputError
 from delta.order import draw_order
 from delta.records import SIDES
@@ -33,6 +34,7 @@ class Tokenizer(Protocol):
 
     def apply_chat_template(self, conversation: Any, **options: Any) -> Any: ...
     def decode(self, token_ids: list[int]) -> str: ...
+    def convert_ids_to_tokens(self, ids: list[int]) -> Any: ...
     def __call__(self, text: str, **options: Any) -> Any: ...
 
 
@@ -66,9 +68,9 @@ def tokenized(
     Raises InputError where no pair is left or more than `max_dropped` are dropped.
     """
     rows, cut, dropped = [], Counter[str](), Counter[str]()
-    example = ""
+    example, end = "", protocol.end_of_turn(tokenizer)
     for pair in pairs.iter_rows(named=True):
-        row, long = _row(params, protocol, tokenizer, pair)
+        row, long = _row(params, protocol, tokenizer, end, pair)
         if isinstance(row, str):
             dropped[row] += 1
             example = example or f"pair {pair['pair_id']!r}: {row}"
@@ -92,9 +94,13 @@ def tokenized(
 
 
 def _row(
-    params: TrainParams, protocol: protocols.Protocol, tokenizer: Tokenizer, pair: Row
+    params: TrainParams,
+    protocol: protocols.Protocol,
+    tokenizer: Tokenizer,
+    end: int,
+    pair: Row,
 ) -> tuple[Row | str, list[str]]:
-    """The row, or why there is none; and which sides were cut."""
+    """The row, or why there is none; and which sides were cut. `end` is the end of a turn."""
     conversation = protocol.messages(pair["prompt"], history=pair["history"])
     prompt = protocol.render(tokenizer, conversation)
     row = {"pair_id": pair["pair_id"], "problem_id": pair["problem_id"]}
@@ -102,14 +108,19 @@ def _row(
     room = params.max_length - len(row["prompt_ids"])
     if room < 1:
         return "prompt_fills_max_length", []
+    ends = [*map(str, tokenizer.convert_ids_to_tokens([end, tokenizer.eos_token_id]))]
     for side in SIDES:
-        text, finished = completion(params.form, protocol, pair[side], prompt)
-        ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+        parts, finished = completion(params.form, protocol, pair[side], prompt)
+        if finished:  # text that was saved with its end has one already
+            parts[-1] = (control_tokens.without_end(parts[-1][0], ends), parts[-1][1])
+        ids = control_tokens.encode(tokenizer, parts)
+        if ids is None:
+            return f"{side}_control_tokens", []
         if not ids:
             return f"{side}_empty", []
-        if _squeezed(tokenizer.decode(ids)) != _squeezed(text):
+        if _squeezed(tokenizer.decode(ids)) != _squeezed("".join(text for text, _ in parts)):
             return f"{side}_lost_in_tokenisation", []  # the reasoning would not be trained on
-        row[f"{side}_ids"] = [*ids, tokenizer.eos_token_id] if finished else ids
+        row[f"{side}_ids"] = [*ids, end] if finished else ids
     long = [side for side in SIDES if len(row[f"{side}_ids"]) > room]
     if long and params.too_long == "drop":
         return "_and_".join(long) + "_too_long", []
@@ -122,24 +133,29 @@ def _row(
 
 def completion(
     form: str, protocol: protocols.Protocol, trace: Row, prompt: str
-) -> tuple[str, bool]:
-    """What stands after the prompt, and whether the turn ends there.
+) -> tuple[list[tuple[str, bool]], bool]:
+    """What stands after the prompt, in parts (text, whether it is a marker), and whether the turn
+    ends there.
 
     A trace that was cut while it was generated gets no end of turn: the model must not learn to
     stop there. Some templates already write the marker that begins the reasoning.
     """
-    finished = trace["finish_reason"] == "stop"
+    text, finished = trace["text"], trace["finish_reason"] == "stop"
+    begin, end, start = trace["reasoning_start"], trace["reasoning_end"], trace["answer_start"]
+    answer = None if start is None else text[start:]
     if form == "raw":
-        return trace["text"], finished
-    reasoning = trace["text"][trace["reasoning_start"] : trace["reasoning_end"]]
-    start = trace["answer_start"]
-    answer = None if start is None else trace["text"][start:]
-    text = protocol.write(reasoning, answer)
+        between = text[end:] if start is None else text[end:start]
+        parts = [(text[:begin], True), (text[begin:end], False), (between, True)]
+        return [*parts, (answer or "", False)], finished
+    has_markers = start is None or start > end
+    if has_markers and answer is not None:
+        answer = answer.lstrip()  # what parts it from the reasoning belongs to the marker
+    parts = protocol.parts(text[begin:end], answer, has_markers)
     begins, ends = protocol.begins or "", protocol.ends or ""
     if begins and prompt.rstrip().endswith(begins.rstrip()):
         # Opened by the prompt: reasoning goes on there, and an answer alone has to close it.
-        text = text.removeprefix(begins) if text.startswith(begins) else ends.lstrip() + text
-    return text, finished and answer is not None
+        parts = parts[1:] if parts[0] == (begins, True) else [(ends.lstrip(), True), *parts]
+    return parts, finished and answer is not None
 
 
 def _squeezed(text: str) -> str:

@@ -22,7 +22,8 @@ def trace_text(row: dict[str, Any]) -> str:
     reasoning = row["text"][row["reasoning_start"] : row["reasoning_end"]]
     answer = answer_text(row) or ""
     if not reasoning.strip():
-        return answer
+        # What parts it from an empty reasoning's marker is no part of the answer.
+        return answer.strip() if (row["answer_start"] or 0) > row["reasoning_end"] else answer
     return "\n\n".join(part.strip() for part in (reasoning, answer) if part.strip())
 
 

@@ -25,7 +25,8 @@ def main(console: Console, _argv: list[str]) -> None:
     console.say(f"train: {chosen.method} on {pairs.height} pairs; about 20 s to the first step")
     from delta import policy, reference  # torch takes seconds: only once the input holds
 
-    tokenized, counts = rows.tokenized(chosen, protocol, pairs, policy.tokenizer(base))
+    tokenizer = policy.tokenizer(base)
+    tokenized, counts = rows.tokenized(chosen, protocol, pairs, tokenizer)
     train, held_out = (rows.of_method(chosen, part) for part in rows.held_out(chosen, tokenized))
     counts |= {"rows": len(train), "rows_held_out": len(held_out)}
     with open_shelf("reference", fingerprint, console.say) as shelf:
@@ -41,7 +42,8 @@ def main(console: Console, _argv: list[str]) -> None:
             console.say(f"train: {damaged.name} is damaged; training goes on before it")
         checkpoint, facts = launch.train(folder, outputs.HISTORY, outputs.HELD_OUT, console)
         stamp = partial(weights.stamp, source="train")
-        moved = policy.save(chosen, base, checkpoint, outputs.model(outputs.POLICY), stamp)
+        end = protocol.end_of_turn(tokenizer)
+        moved = policy.save(chosen, base, checkpoint, outputs.model(outputs.POLICY), end, stamp)
         counts |= facts | {"moved": moved}
         outputs.write_counts(outputs.METRICS / "train.json", counts, "train")
         checkpoints.discard(folder)  # the policy is whole: DVC keeps it from here

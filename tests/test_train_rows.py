@@ -39,6 +39,9 @@ class Characters:
     def decode(self, token_ids: list[int]) -> str:
         return "".join(chr(token) for token in token_ids)
 
+    def convert_ids_to_tokens(self, ids: list[int]) -> list[str]:
+        return [chr(token) for token in ids]
+
 
 class Spaced(Characters):
     """A tokenizer that evens out white space, as some do."""
@@ -271,6 +274,16 @@ def test_a_trace_cut_in_its_reasoning_stays_open() -> None:
     cut = trace(S1[:25], "length", (18, 25, None))
     assert written(cut, "nemotron") == "<think>\none and"
     assert written({**cut, "finish_reason": "stop"}, "nemotron") == "<think>\none and"
+
+
+@pytest.mark.parametrize("text", ["<think></think>It is 2.", "<think>\n\n</think>\n\nIt is 2."])
+def test_an_empty_reasoning_is_written_as_any_other(text: str) -> None:
+    split = protocols.load("think").split(text)
+    empty = trace(text, "stop", (split.reasoning_start, split.reasoning_end, split.answer_start))
+    assert written(empty, "nemotron") == "<think>\n\n</think>\n\nIt is 2.<end>"
+    assert written(empty, "nemotron", begun=True) == "\n</think>\n\nIt is 2.<end>"
+    assert written(empty, "plain") == "It is 2.<end>"
+    assert written(empty, "nemotron", form="raw") == text + "<end>"
 
 
 def test_a_marker_that_the_template_wrote_is_not_written_twice() -> None:

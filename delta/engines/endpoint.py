@@ -22,7 +22,7 @@ from typing import Any
 import aiohttp
 import orjson
 
-from delta import protocols
+from delta import control_tokens, protocols
 from delta.engines import Failure, Reply, Request, as_json, completions
 from delta.engines.completions import OUR_ID, FailedTryError
 from delta.engines.failures import LONGEST_READ, failure, safe_line
@@ -86,7 +86,10 @@ class Endpoint:
 
         A vLLM server takes it from VLLM_SYSTEM_START_DATE, so that it can be pinned there.
         """
-        return as_json({"messages": messages, "chat_template_kwargs": self._arguments})
+        harmless = [
+            one | {"content": control_tokens.escape_any(one["content"])} for one in messages
+        ]
+        return as_json({"messages": harmless, "chat_template_kwargs": self._arguments})
 
     def num_tokens(self, text: str) -> int | None:  # noqa: ARG002 - the server has the tokenizer
         return None

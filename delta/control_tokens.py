@@ -1,0 +1,115 @@
+"""Control tokens: what a tokenizer reads as the border of a turn, and texts that only look like it.
+
+A statement or a trace may hold "<|im_end|>" or "</s>" as text. In prompts such a text gets a space
+after its first character, so that no tokenizer takes it for more than text; in completions, which
+are trained to the letter, it is tokenised without control tokens.
+"""
+
+import re
+from collections.abc import Collection
+from functools import lru_cache
+from typing import Any
+
+# Markup of chat templates, by its form: <|name|>, DeepSeek's with wide bars, that of Llama 2 and
+# Mistral, of Gemma and of T5.
+MARKUP = re.compile(
+    r"<\|[A-Za-z][A-Za-z0-9_]*[A-Za-z0-9]\|>"
+    r"|<\uff5c[^\uff5c<>\s]{1,40}\uff5c>"
+    r"|</?s>|<</?SYS>>"
+    r"|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|TOOL_CONTENT|IMG)\]"
+    r"|<(?:start|end)_of_(?:turn|image)>|<(?:bos|eos|pad|unk|mask)>|<(?:unused|extra_id_)\d+>"
+)
+# Those of them that end a turn: a completion that was saved with one of them has an end already.
+ENDS = (
+    *("<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|end|>", "<|return|>", "<|end_of_turn|>"),
+    *("<|endoftext|>", "<|end_of_text|>", "<|eot|>", "<end_of_turn>", "<eos>", "</s>"),
+    "<\uff5cend\u2581of\u2581sentence\uff5c>",
+)
+_ANSWER = "delta 0123456789"  # a text that no template writes by itself
+
+
+@lru_cache(maxsize=16)
+def ids(tokenizer: Any) -> frozenset[int]:
+    """Return the ids of the tokenizer's control tokens."""
+    added: dict[int, Any] = getattr(tokenizer, "added_tokens_decoder", {})
+    special = {number for number, token in added.items() if token.special}
+    return frozenset(special | set(getattr(tokenizer, "all_special_ids", ())))
+
+
+@lru_cache(maxsize=16)
+def _pattern(tokenizer: Any) -> re.Pattern[str] | None:
+    """Every text that is a control token of the tokenizer, or markup in its chat template."""
+    texts = {str(token) for token in tokenizer.convert_ids_to_tokens(sorted(ids(tokenizer)))}
+    template = getattr(tokenizer, "chat_template", None)
+    texts |= set(MARKUP.findall(template)) if isinstance(template, str) else set()
+    longest_first = sorted((text for text in texts if len(text) > 1), key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
+
+
+def holds_any(text: str, tokenizer: Any) -> bool:
+    """Return whether the tokenizer, or its template, would read a part of the text as markup."""
+    pattern = _pattern(tokenizer) if ids(tokenizer) else None
+    return pattern is not None and pattern.search(text) is not None
+
+
+def escape(text: str, tokenizer: Any) -> str:
+    """Return the text with a space in whatever this tokenizer would read as a control token."""
+    pattern = _pattern(tokenizer) if ids(tokenizer) else None
+    return text if pattern is None else pattern.sub(_with_space, text)
+
+
+def escape_any(text: str) -> str:
+    """As `escape`, for a server whose tokenizer is not at hand: the markup of every family."""
+    return MARKUP.sub(_with_space, text)
+
+
+def _with_space(match: re.Match[str]) -> str:
+    return f"{match[0][0]} {match[0][1:]}"
+
+
+def encode(tokenizer: Any, parts: list[tuple[str, bool]]) -> list[int] | None:
+    """Return the token ids of parts (text, whether it is markup); None where that cannot be done.
+
+    Only markup gives control tokens. Ordinary text is tokenised as one, with what stands beside it.
+    """
+    if not any(holds_any(text, tokenizer) for text, is_markup in parts if not is_markup):
+        whole: list[int] = tokenizer("".join(text for text, _ in parts), add_special_tokens=False)[
+            "input_ids"
+        ]
+        return whole
+    found = []
+    for text, is_markup in parts:
+        options = {} if is_markup else {"split_special_tokens": True}
+        part = tokenizer(text, add_special_tokens=False, **options)["input_ids"]
+        if not is_markup and not ids(tokenizer).isdisjoint(part):
+            return None
+        found += part
+    return found
+
+
+def end_of_turn(tokenizer: Any, rendered: str) -> int:
+    """Return the token that ends an assistant's turn: the first control token after its answer in
+    `rendered` (of `probe`), else the tokenizer's end-of-sequence token."""
+    after = rendered.rpartition(_ANSWER)[2] if _ANSWER in rendered else ""
+    for token in tokenizer(after, add_special_tokens=False)["input_ids"]:
+        if token in ids(tokenizer):
+            return int(token)
+    return int(tokenizer.eos_token_id)
+
+
+def probe() -> list[dict[str, str]]:
+    """Return a conversation whose last turn is an assistant's."""
+    return [{"role": "user", "content": "?"}, {"role": "assistant", "content": _ANSWER}]
+
+
+def without_end(text: str, ends: Collection[str] = ENDS) -> str:
+    """Return the text without the ends of turn that close it, and the white space around them.
+
+    "</s>" is left where it closes an "<s>" of the text's own.
+    """
+    while True:
+        bare = text.rstrip()
+        end = next((end for end in ends if end and bare.endswith(end)), None)
+        if end is None or (end == "</s>" and "<s>" in bare):
+            return text
+        text = bare.removesuffix(end).rstrip()
