@@ -11,7 +11,7 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field
 
-from delta import prompts, protocols
+from delta import model_files, outputs, prompts, protocols
 from delta.benchmarks import BenchmarkParams
 from delta.drawing import covers
 from delta.engines import fields
@@ -64,7 +64,8 @@ def check(path: Path = PARAMS_FILE) -> Params:
 def check_content(content: dict[str, Any], where: str) -> Params:
     """As `check`, of what stands in the file; `where` begins the message."""
     params = checked("", Params, content, where)
-    for rule in (_names, _servers, _recordings, _evaluation, _sizes, _ratings, _lengths, _fields):
+    rules = (_names, _servers, _recordings, _evaluation, _sizes, _ratings, _lengths, _fields)
+    for rule in (*rules, _positions):
         for mistake in rule(params):
             raise InputError(f"{where}: {mistake}")
     return params
@@ -361,3 +362,20 @@ def _fields(params: Params) -> Iterator[str]:
         )
         if left_out is not None:
             yield f"serving.{model}.endpoint.accepts: {sampled}: {left_out}"
+
+
+def _positions(params: Params) -> Iterator[str]:
+    """How far a model reads, where its files are here: in a folder, or fetched."""
+    base = params.train.base
+    lengths = [("train.max_length", base, params.train.max_length)]
+    lengths += [
+        (f"serving.{name}.max_model_len", base if name == POLICY else name, own.max_model_len)
+        for name, own in params.serving.items()
+        if own.endpoint is None  # a server knows its own limits
+    ]
+    for key, name, length in lengths:
+        model = params.models[name]
+        folder = outputs.model(name) if model.folder is None else Path(model.folder.path)
+        limit = model_files.positions(folder) if model.has_weights else None
+        if limit is not None and length > limit:
+            yield f"{key} = {length}: {name} reads {limit} tokens; allowed: up to {limit}"

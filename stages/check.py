@@ -6,14 +6,16 @@ from pathlib import Path
 
 STAMP = Path("logs") / "checked"
 CODE = Path("delta")
+MODELS = Path("data") / "models"
 
 
 def digest() -> str:
-    """Of all that the verdict depends on: params.yaml, the code and the prompts."""
+    """Of all that the verdict depends on: params.yaml, code, prompts, and models' settings."""
     found = hashlib.sha256()
     suffixes = (".py", ".txt", ".yaml")
     code = sorted(path for path in CODE.rglob("*") if path.suffix in suffixes)
-    for path in [Path("params.yaml"), *code]:
+    models = sorted(MODELS.glob("*/config.json"))  # how far a model reads is known once it is here
+    for path in [Path("params.yaml"), *code, *models]:
         content = path.read_bytes() if path.is_file() else b""
         found.update(f"{path} {len(content)}\n".encode() + content)
     return found.hexdigest()
