@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,16 @@ def test_every_pair_is_in_the_index_and_says_why_it_is_out(tmp_path: Path) -> No
     assert index["columns"]["chosen_length"] == [1, 3, 1]
     assert index["columns"]["rejected_length"] == [2, 4, 1]
     assert index["about"]["summary"] == "2 of 3 pairs are selected: top by factuality."
+
+
+def test_no_two_scripts_of_the_page_name_a_function_alike() -> None:
+    """They share one scope: the second would take the place of the first without a word."""
+    names = Counter(
+        name
+        for script in page.SCRIPTS
+        for name in re.findall(r"^(?:async )?function (\w+)", (PAGE / script).read_text(), re.M)
+    )
+    assert [name for name, times in names.items() if times > 1] == []
 
 
 def test_the_index_says_where_each_trace_lies(tmp_path: Path) -> None:

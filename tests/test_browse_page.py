@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from delta import browse
+from delta.records import HISTORY
 from tests.browser import opened, sideways
 from tests.toy_pairs import RUN, toy
 
@@ -112,6 +113,20 @@ def test_a_pair_shows_everything_that_is_known_of_it(tmp_path: Path) -> None:
         ):
             assert said in text, said
         assert page.locator("#content msup").count() == 1  # x² of the statement
+
+
+def test_a_conversation_is_shown_turn_by_turn(tmp_path: Path) -> None:
+    run = toy(FIVE, SAID)
+    said = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Plums?"}]
+    history = pl.Series("history", [said, [], [], [], []], dtype=HISTORY)
+    with shown(tmp_path, run._replace(problems=run.problems.with_columns(history))) as page:
+        page.get_by_label("Search statements and ids").fill("plums")
+        assert ranks(page) == ["#1"]
+        page.locator("#pairs a").nth(0).click()
+        page.get_by_role("heading", name="Pair of rank 1").wait_for()
+        turns = page.locator("#content .turn")
+        assert turns.locator("h3").all_text_contents() == ["system", "user", "user"]
+        assert "Plums?" in turns.nth(1).inner_text()
 
 
 def test_keys_and_links_lead_to_pairs(tmp_path: Path) -> None:

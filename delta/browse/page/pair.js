@@ -19,9 +19,9 @@ function pairView(about, pair, sides, raw) {
       "section",
       { "aria-label": "Problem" },
       node("h2", {}, "Problem"),
-      ...pair.problem.history.map(({ role, content }) => turn(role, content, raw)),
+      ...pair.problem.history.map(({ role, content }) => conversationTurn(role, content, raw)),
       pair.problem.history.length
-        ? turn("user", pair.problem.statement, raw)
+        ? conversationTurn("user", pair.problem.statement, raw)
         : node("div", { class: "text" }, text(pair.problem.statement, raw)),
       node("p", { class: "gold" }, "Reference answer: ", known(pair.problem.gold_answer, raw)),
     ),
@@ -41,7 +41,7 @@ function pairView(about, pair, sides, raw) {
 }
 
 /** One turn of a conversation, under its role. */
-function turn(role, content, raw) {
+function conversationTurn(role, content, raw) {
   return node(
     "div",
     { class: "turn" },
