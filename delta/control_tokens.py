@@ -77,14 +77,14 @@ def encode(tokenizer: Any, parts: list[tuple[str, bool]]) -> list[int] | None:
             "input_ids"
         ]
         return whole
-    found = []
+    token_ids: list[int] = []
     for text, is_markup in parts:
         options = {} if is_markup else {"split_special_tokens": True}
         part = tokenizer(text, add_special_tokens=False, **options)["input_ids"]
         if not is_markup and not ids(tokenizer).isdisjoint(part):
             return None
-        found += part
-    return found
+        token_ids += part
+    return token_ids
 
 
 def end_of_turn(tokenizer: Any, rendered: str) -> int:

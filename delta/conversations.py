@@ -49,10 +49,10 @@ def read_question(what: str, value: Any) -> Conversation | str:
     if isinstance(turns, str):
         return turns
     answered = bool(turns) and turns[-1][0] == "assistant"
-    asked = turns[:-1] if answered else turns
-    if not asked or asked[-1][0] != "user" or not asked[-1][1].strip():
+    *history, (role, statement) = (turns[:-1] if answered else turns) or [("system", "")]
+    if role != "user" or not statement.strip():
         return "no_statement"
-    return Conversation(tuple(asked[:-1]), asked[-1][1], answered)
+    return Conversation(tuple(history), statement, answered)
 
 
 def read_reply(what: str, value: Any) -> Reply | str:

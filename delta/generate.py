@@ -51,9 +51,8 @@ def requests_of(
 ) -> Iterator[tuple[tuple[str, int], Request]]:
     """((problem_id, sample), request) for every trace, the samples of a problem together."""
     examples = prompts.earlier_turns(params.examples)
-    for problem_id, *asked in problems.select("problem_id", "prompt", "history").iter_rows():
-        messages = engine.protocol.messages(asked[0], examples, asked[1])
-        prompt = engine.render(messages)
+    for problem_id, text, history in problems.select("problem_id", "prompt", "history").iter_rows():
+        prompt = engine.render(engine.protocol.messages(text, examples, history))
         for sample in range(params.samples):
             yield (problem_id, sample), request(params, engine, model, prompt, sample)
 

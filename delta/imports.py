@@ -67,10 +67,10 @@ def _numbered(
     wanted = list(dict.fromkeys([name, *columns]))
     for number, row in enumerate(sources.rows(key, data, wanted)):
         own_id = problem_id(source, number)
-        asked = conversations.read_question(f"{key}: row {number}: {name}", row[name])
-        if isinstance(asked, Conversation):
-            own_id = ids.setdefault(asked.turns(), own_id)
-        yield number, own_id, asked, row
+        conversation = conversations.read_question(f"{key}: row {number}: {name}", row[name])
+        if isinstance(conversation, Conversation):
+            own_id = ids.setdefault(conversation.turns(), own_id)
+        yield number, own_id, conversation, row
 
 
 def problems(key: str, source: str, params: TableProblems) -> Iterator[Row | str]:
@@ -78,11 +78,11 @@ def problems(key: str, source: str, params: TableProblems) -> Iterator[Row | str
     gold = params.gold_answer
     columns = [gold] if gold is not None else []
     answers: dict[str, str] = {}
-    for number, own_id, asked, row in _numbered(
+    for number, own_id, conversation, row in _numbered(
         key, source, params.statement, params.data, columns
     ):
-        if isinstance(asked, str):
-            yield asked
+        if isinstance(conversation, str):
+            yield conversation
             continue
         answer = "" if gold is None else _answer(f"{key}: row {number}: {gold}", row[gold])
         if answer is None:
@@ -91,8 +91,8 @@ def problems(key: str, source: str, params: TableProblems) -> Iterator[Row | str
             answers[own_id] = answer
             yield {
                 "problem_id": own_id,
-                "statement": asked.statement,
-                "history": asked.messages(),
+                "statement": conversation.statement,
+                "history": conversation.messages(),
                 "gold_answer": answer,
                 "source": origin(params.data),
                 "domain": source,
@@ -113,7 +113,7 @@ def traces(key: str, source: str, params: TableTraces) -> Iterator[Row | str]:
     seen: dict[str, int] = defaultdict(int)
     found: dict[str, set[str]] = {name: set() for name in params.where}
     matched = False
-    for number, own_id, asked, row in _numbered(
+    for number, own_id, conversation, row in _numbered(
         key, source, params.statement, params.data, columns
     ):
         for name, values in found.items():
@@ -123,15 +123,15 @@ def traces(key: str, source: str, params: TableTraces) -> Iterator[Row | str]:
             yield "other_rows"
             continue
         matched = True
-        if isinstance(asked, str):
-            yield asked
+        if isinstance(conversation, str):
+            yield conversation
             continue
         # Counted before a row can fall out: the traces of one row keep one number in every
         # recording, so what a file has paired can be paired again.
         sample, seen[own_id] = seen[own_id], seen[own_id] + 1
         reply = conversations.read_reply(f"{key}: row {number}: {params.text}", row[params.text])
         if isinstance(reply, Reply):
-            reply = _answer_to(asked, reply)
+            reply = _answer_to(conversation, reply)
         if isinstance(reply, str):
             yield reply
             continue
@@ -153,12 +153,12 @@ def traces(key: str, source: str, params: TableTraces) -> Iterator[Row | str]:
         raise InputError(f"{key}.where = {params.where}: no row is like that; there are {there}")
 
 
-def _answer_to(asked: Conversation, reply: Reply) -> Reply | str:
+def _answer_to(conversation: Conversation, reply: Reply) -> Reply | str:
     """The reply, or why it does not answer the conversation as it stands."""
     if reply.history:
         # TRL's form without a prompt has the whole conversation in either side.
-        return reply if reply.history == asked.turns() else "other_conversation"
-    return "continues_a_turn" if asked.answered else reply
+        return reply if reply.history == conversation.turns() else "other_conversation"
+    return "continues_a_turn" if conversation.answered else reply
 
 
 def _answer(what: str, value: Any) -> str | None:

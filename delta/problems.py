@@ -118,8 +118,9 @@ def build(
 
 def _asked(questions: dict[str, pl.DataFrame]) -> Iterator[Asked]:
     for name, frame in questions.items():
-        for question_id, *asked in frame.select("question_id", "statement", "history").iter_rows():
-            yield Asked(name, question_id, _spoken(*asked))
+        columns = frame.select("question_id", "statement", "history")
+        for question_id, statement, history in columns.iter_rows():
+            yield Asked(name, question_id, _spoken(statement, history))
 
 
 def _spoken(statement: str, history: list[Message]) -> str:
@@ -129,15 +130,15 @@ def _spoken(statement: str, history: list[Message]) -> str:
 
 
 def _user_turns(row: Row) -> list[str]:
-    asked = [turn["content"] for turn in row["history"] if turn["role"] == "user"]
-    return [*asked, row["statement"]]
+    earlier = [turn["content"] for turn in row["history"] if turn["role"] == "user"]
+    return [*earlier, row["statement"]]
 
 
 def _shared(row: Row, index: Index) -> list[Shared]:
     """What a benchmark asks too: the whole conversation, or one turn of its user alone."""
     texts = dict.fromkeys([_spoken(row["statement"], row["history"]), *_user_turns(row)])
-    found = {one.benchmark: one for text in texts for one in index.shared(text)}
-    return list(found.values())
+    by_benchmark = {shared.benchmark: shared for text in texts for shared in index.shared(text)}
+    return list(by_benchmark.values())
 
 
 def _identity(row: Row) -> tuple[tuple[str, str], ...]:

@@ -230,7 +230,8 @@ def _unpaired(params: TrainParams, rows: list[Row]) -> list[Row]:
             # The row before, then the one before that, around the step.
             turned = [*earlier, *step[place:], *step[:place]][::-1]
             other = next(
-                (one for one in turned if one["completion_ids"] != row["completion_ids"]), turned[0]
+                (row_ for row_ in turned if row_["completion_ids"] != row["completion_ids"]),
+                turned[0],
             )
             room = params.max_length - len(row["prompt_ids"])
             row["KL_completion_ids"] = other["completion_ids"][:room]

@@ -87,7 +87,8 @@ class Endpoint:
         A vLLM server takes it from VLLM_SYSTEM_START_DATE, so that it can be pinned there.
         """
         harmless = [
-            one | {"content": control_tokens.escape_any(one["content"])} for one in messages
+            message | {"content": control_tokens.escape_any(message["content"])}
+            for message in messages
         ]
         return as_json({"messages": harmless, "chat_template_kwargs": self._arguments})
 

@@ -45,10 +45,10 @@ def question(source: ColumnsSource, row: Row) -> Question | str:
     """Return the row's question, or why it has none: turns that a text cannot hold."""
     history: list[Message] = []
     if isinstance(row.get(source.statement), list):
-        asked = conversations.read_question(source.statement, row[source.statement])
-        if isinstance(asked, str):
-            return asked
-        statement, history = asked.statement.strip(), asked.messages()
+        conversation = conversations.read_question(source.statement, row[source.statement])
+        if isinstance(conversation, str):
+            return conversation
+        statement, history = conversation.statement.strip(), conversation.messages()
     else:
         statement = text(row, source.statement)
     value = row[source.gold_answer]
