@@ -5,6 +5,7 @@ after its first character, so that no tokenizer takes it for more than text; in 
 are trained to the letter, it is tokenised without control tokens.
 """
 
+import itertools
 import re
 from collections.abc import Collection
 from functools import lru_cache
@@ -30,10 +31,15 @@ _ANSWER = "delta 0123456789"  # a text that no template writes by itself
 
 @lru_cache(maxsize=16)
 def ids(tokenizer: Any) -> frozenset[int]:
-    """Return the ids of the tokenizer's control tokens."""
+    """Return the ids of the tokenizer's control tokens, also of those that it does not call so:
+    many a fine-tuned model has "<|im_end|>" as an added token like any other."""
     added: dict[int, Any] = getattr(tokenizer, "added_tokens_decoder", {})
-    special = {number for number, token in added.items() if token.special}
-    return frozenset(special | set(getattr(tokenizer, "all_special_ids", ())))
+    control = {
+        number
+        for number, token in added.items()
+        if token.special or MARKUP.fullmatch(token.content)
+    }
+    return frozenset(control | set(getattr(tokenizer, "all_special_ids", ())))
 
 
 @lru_cache(maxsize=16)
@@ -42,7 +48,9 @@ def _pattern(tokenizer: Any) -> re.Pattern[str] | None:
     texts = {str(token) for token in tokenizer.convert_ids_to_tokens(sorted(ids(tokenizer)))}
     template = getattr(tokenizer, "chat_template", None)
     texts |= set(MARKUP.findall(template)) if isinstance(template, str) else set()
-    longest_first = sorted((text for text in texts if len(text) > 1), key=len, reverse=True)
+    # White space is no markup, whatever a tokenizer calls special.
+    long = (text for text in texts if len(text.strip()) > 1)
+    longest_first = sorted(long, key=len, reverse=True)
     return re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
 
 
@@ -79,12 +87,29 @@ def encode(tokenizer: Any, parts: list[tuple[str, bool]]) -> list[int] | None:
         return whole
     token_ids: list[int] = []
     for text, is_markup in parts:
-        options = {} if is_markup else {"split_special_tokens": True}
-        part = tokenizer(text, add_special_tokens=False, **options)["input_ids"]
-        if not is_markup and not ids(tokenizer).isdisjoint(part):
+        if is_markup:
+            token_ids += tokenizer(text, add_special_tokens=False)["input_ids"]
+            continue
+        own = _encode_text(tokenizer, [text])
+        if not ids(tokenizer).isdisjoint(own):
+            own = _encode_text(tokenizer, _cut_markup(text, tokenizer))
+        if not ids(tokenizer).isdisjoint(own):
             return None
-        token_ids += part
+        token_ids += own
     return token_ids
+
+
+def _encode_text(tokenizer: Any, pieces: list[str]) -> list[int]:
+    options = {"add_special_tokens": False, "split_special_tokens": True}
+    return [token for piece in pieces for token in tokenizer(piece, **options)["input_ids"]]
+
+
+def _cut_markup(text: str, tokenizer: Any) -> list[str]:
+    """The text in pieces, of which none holds a whole control token."""
+    pattern = _pattern(tokenizer)
+    assert pattern is not None  # else nothing in the text were markup
+    cuts = [0, *(match.start() + 1 for match in pattern.finditer(text)), len(text)]
+    return [text[start:end] for start, end in itertools.pairwise(cuts)]
 
 
 def end_of_turn(tokenizer: Any, rendered: str) -> int:

@@ -32,6 +32,7 @@ class Family(NamedTuple):
     eos: str
     template: str
     end: str  # what its template writes after an assistant's turn
+    added: tuple[str, ...] = ()  # control tokens that it does not call special
 
 
 FAMILIES = {
@@ -93,6 +94,9 @@ FAMILIES = {
         "{% if add_generation_prompt %}<|assistant|>\n{% else %}<|endoftext|>{% endif %}",
         "<|end|>",
     ),
+    "chatml, added": Family(
+        ("<|endoftext|>",), "<|endoftext|>", TEMPLATE, "<|im_end|>", ("<|im_start|>", "<|im_end|>")
+    ),
     "no turns": Family(
         ("<|endoftext|>",),
         "<|endoftext|>",
@@ -103,7 +107,9 @@ FAMILIES = {
 }
 # A statement or a trace that tries all of them.
 INJECTED = "Say " + " ".join(
-    dict.fromkeys(token for family in FAMILIES.values() for token in family.special)
+    dict.fromkeys(
+        token for family in FAMILIES.values() for token in (*family.special, *family.added)
+    )
 )
 
 
@@ -111,9 +117,10 @@ def write_tokenizer(folder: Path, family: Family) -> Any:
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-    tokens = [*family.special, *sorted(pre_tokenizers.ByteLevel.alphabet())]
+    tokens = [*family.special, *family.added, *sorted(pre_tokenizers.ByteLevel.alphabet())]
     model = Tokenizer(models.BPE({token: number for number, token in enumerate(tokens)}, []))
     model.add_special_tokens([AddedToken(name, special=True) for name in family.special])
+    model.add_tokens([AddedToken(name, special=False, normalized=False) for name in family.added])
     model.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     model.decoder = decoders.ByteLevel()
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=model, eos_token=family.eos)
