@@ -21,7 +21,7 @@ def main(console: Console, argv: list[str]) -> None:
         console.say(f"fetch {name}: {text}")
 
     fingerprint = fetch(name, source, outputs.model(name), tell)
-    if source.recording is None:
+    if source.has_weights:
         code = source.hub is not None and source.hub.code
         model_files.check_tokenizer(f"models.{name}", outputs.model(name), code)
     console.say(f"fetch {name}: {fingerprint[:12]}")

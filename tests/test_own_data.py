@@ -13,6 +13,7 @@ import yaml
 from delta import weights
 from delta.check import check
 from tests.closure import ROOT
+from tests.served import ask_at
 from tests.server import Server
 from tests.test_browse import content
 from tests.tiny import write_model
@@ -65,8 +66,7 @@ def workspace(folder: Path, model: Path, server: Server) -> Workspace:
     profile["models"][name] = {"folder": source}
     for entry in profile["serving"].values():
         entry["max_model_len"] = 1024
-    profile["engine"]["kind"] = "endpoint"
-    profile["engine"]["endpoint"]["base_urls"] = [server.url]
+    ask_at(profile, server.url, name, "policy")
     (space.folder / "profiles").mkdir()
     (space.folder / "profiles" / "own.yaml").write_text(yaml.safe_dump(profile, sort_keys=False))
     return space
