@@ -127,14 +127,15 @@ def probe() -> list[dict[str, str]]:
     return [{"role": "user", "content": "?"}, {"role": "assistant", "content": _ANSWER}]
 
 
-def without_end(text: str, ends: Collection[str] = ENDS) -> str:
-    """Return the text without the ends of turn that close it, and the white space around them.
+def without_end(text: str, ends: Collection[str] = ()) -> str:
+    """Return the text without the ends of turn, `ENDS` or others, that close it, and the white
+    space around them: a file may have kept them, and every model writes its own.
 
     "</s>" is left where it closes an "<s>" of the text's own.
     """
     while True:
         bare = text.rstrip()
-        end = next((end for end in ends if end and bare.endswith(end)), None)
+        end = next((end for end in (*ends, *ENDS) if end and bare.endswith(end)), None)
         if end is None or (end == "</s>" and "<s>" in bare):
             return text
         text = bare.removesuffix(end).rstrip()

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
-from delta import control_tokens, conversations, sources
+from delta import conversations, sources
 from delta.conversations import Conversation, Reply
 from delta.errors import InputError
 from delta.params import Section
@@ -135,15 +135,10 @@ def traces(key: str, source: str, params: TableTraces) -> Iterator[Row | str]:
         if isinstance(reply, str):
             yield reply
             continue
-        # Text that was saved with its end of turn: every policy writes its own.
-        text = control_tokens.without_end(reply.text)
-        if not text.strip():
-            yield "no_text"
-            continue
         yield {
             "problem_id": own_id,
             "sample": sample,
-            "text": text,
+            "text": reply.text,
             "finish_reason": "stop",  # the table knows of no limit
             "outcome": _outcome(f"{key}: row {number}: ", params.outcome, row),
             "source_row": number,

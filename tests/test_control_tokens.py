@@ -7,19 +7,19 @@ from typing import Any, NamedTuple
 import polars as pl
 import pytest
 
-from delta import control_tokens, imports, judge, prompts, protocols, rows
+from delta import control_tokens, export, judge, prompts, protocols, rows
 from delta.control_tokens import ENDS, MARKUP, escape_any, without_end
 from delta.engines.offline import Offline
 from delta.engines.settings import ServingParams
 from delta.generate import SampledParams, requests_of
-from delta.imports import TableTraces
 from delta.judge import LlmParams, Subject, first_requests
 from delta.records import HISTORY
 from tests.answering import endpoint
 from tests.families import LLAMA3
-from tests.test_recording import jsonl
+from tests.test_export import rows_of, toy_made
 from tests.test_train_rows import trace
 from tests.tiny import TEMPLATE, train_params
+from tests.toy_pairs import toy
 
 SYSTEM = "{% if messages[0]['role'] == 'system' %}{{ messages[0]['content'] }}{% endif %}"
 TURNS = "{% for m in messages if m['role'] != 'system' %}"
@@ -274,14 +274,24 @@ ENDED = {
 
 
 @pytest.mark.parametrize("text", ENDED)
-def test_the_end_of_turn_that_a_file_kept_is_no_part_of_the_trace(
-    text: str, tmp_path: Path
-) -> None:
+def test_the_end_of_turn_that_a_file_kept_is_not_handed_on(text: str, tmp_path: Path) -> None:
     assert without_end(text) == ENDED[text]
-    data = jsonl(tmp_path / "t.jsonl", [{"q": "One?", "t": text}])
-    params = TableTraces(data=data, statement="q", text="t", outcome=None, where={})
-    (found,) = imports.traces("key", "mine", params)
-    assert (found if isinstance(found, str) else found["text"]) == (ENDED[text] or "no_text")
+    run = toy([(text, "cut<|im_end|>")])
+    export.write(tmp_path / "out", toy_made(), run.selected, run.problems, run.traces)
+    (row,) = rows_of(tmp_path / "out", "preference")
+    assert row["chosen"][0]["content"] == ENDED[text]
+    assert row["rejected"][0]["content"] == "cut<|im_end|>"  # of a trace that was cut, all stays
+    completions = [one["completion"][0]["content"] for one in rows_of(tmp_path / "out", "unpaired")]
+    assert set(completions) == {ENDED[text], "cut<|im_end|>"}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_an_end_of_any_family_is_not_trained_besides_the_policys_own(
+    end: str, tmp_path: Path
+) -> None:
+    tokenizer = write_tokenizer(tmp_path, FAMILIES["gemma"])
+    row, plain = trained(tokenizer, f"yes{end}\n", "no"), trained(tokenizer, "yes", "no")
+    assert row["chosen_ids"] == plain["chosen_ids"]
 
 
 def test_every_end_is_markup() -> None:

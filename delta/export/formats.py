@@ -4,12 +4,20 @@ from typing import Any
 
 import polars as pl
 
+from delta import control_tokens
 from delta.errors import InputError
 from delta.order import draw_order
 from delta.records import SIDES
 
 CONFIGS = ("preference", "unpaired")
 OF_A_TRACE = ("trace_id", "generator", "text", "finish_reason")
+
+# Without an end of turn that a file kept: whoever trains on the rows appends another.
+COMPLETION = (
+    pl.when(pl.col("finish_reason") == "stop")
+    .then(pl.col("text").map_elements(control_tokens.without_end, return_dtype=pl.String))
+    .otherwise("text")
+)
 
 Facts = dict[str, dict[str, Any]]
 
@@ -35,7 +43,7 @@ def preference(pairs: pl.DataFrame, problems: pl.DataFrame, traces: pl.DataFrame
     for side in SIDES:
         of_the_side = traces.select(
             pl.col("trace_id").alias(f"{side}_id"),
-            _messages("assistant", pl.col("text")).alias(side),
+            _messages("assistant", COMPLETION).alias(side),
             pl.col("generator").alias(f"{side}_generator"),
             pl.col("finish_reason").cast(pl.String).alias(f"{side}_finish_reason"),
         )
@@ -79,7 +87,7 @@ def unpaired(rows: pl.DataFrame, problems: pl.DataFrame, traces: pl.DataFrame) -
     )
     return joined.select(
         "prompt",
-        _messages("assistant", pl.col("text")).alias("completion"),
+        _messages("assistant", COMPLETION).alias("completion"),
         pl.col("side").eq("chosen").alias("label"),
         "pair_id",
         "problem_id",
