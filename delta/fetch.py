@@ -11,7 +11,16 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from delta import chat_templates, imports, openr1, outputs, packages, recording, weights
+from delta import (
+    chat_templates,
+    imports,
+    model_files,
+    openr1,
+    outputs,
+    packages,
+    recording,
+    weights,
+)
 from delta.digests import Digest, check_digest
 from delta.errors import InputError
 from delta.imports import TableTraces
@@ -91,6 +100,8 @@ def fetch(name: str, params: ModelParams, target: Path, tell: Tell) -> str:
         source = _put(key, params, part, tell)
         weights.complete(part)
         chat_templates.check(key, part)
+        if params.has_weights:
+            model_files.check_tokenizer(key, part)
         fingerprint = weights.stamp(part, source)
         outputs.replace_folder(target, part)
     finally:

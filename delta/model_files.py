@@ -38,17 +38,16 @@ def _config(folder: Path) -> dict[str, Any]:
         return {}  # another check says what is wrong with the folder
 
 
-def check_tokenizer(key: str, folder: Path, code: bool) -> None:
+def check_tokenizer(key: str, folder: Path) -> None:
     """Raise InputError where a model cannot be asked or trained: without a chat template, an end
-    of sequence, or an embedding for each of its tokens. `code`: whether the folder's may be run.
+    of sequence, or an embedding for each of its tokens.
     """
     from transformers import AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=code)
-    except Exception as error:  # a dozen kinds: no such class, damaged, code that may not be run
-        first = " ".join(str(error).split())[:200]
-        raise InputError(f"{key}: its tokenizer cannot be loaded ({first})") from error
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    except Exception:  # noqa: BLE001 - it has code of its own, or is damaged: its engine says what
+        return
     if not tokenizer.chat_template:
         raise InputError(
             f"{key}: has no chat template, which every prompt here is written by; allowed: an "

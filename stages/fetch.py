@@ -1,6 +1,6 @@
 """fetch@MODEL: weights, or recorded traces, from where they are held → data/models/MODEL/"""
 
-from delta import model_files, outputs, params
+from delta import outputs, params
 from delta.console import Console, run
 from delta.fetch import ModelParams, fetch
 
@@ -21,9 +21,6 @@ def main(console: Console, argv: list[str]) -> None:
         console.say(f"fetch {name}: {text}")
 
     fingerprint = fetch(name, source, outputs.model(name), tell)
-    if source.has_weights:
-        code = source.hub is not None and source.hub.code
-        model_files.check_tokenizer(f"models.{name}", outputs.model(name), code)
     console.say(f"fetch {name}: {fingerprint[:12]}")
 
 

@@ -1,18 +1,15 @@
 """A base that cannot be asked or trained is one line, before anything is generated."""
 
-import io
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-import stages.fetch
 from delta import weights
 from delta.check import check_content
-from delta.console import Console
 from delta.errors import InputError
+from delta.fetch import FolderSource, ModelParams, fetch
 from delta.model_files import check_tokenizer, positions
 from delta.params import read_all
 from stages.check import digest
@@ -36,13 +33,13 @@ def edit_tokenizer(folder: Path, **changes: Any) -> None:
 
 def refused(folder: Path) -> str:
     with pytest.raises(InputError) as caught:
-        check_tokenizer("models.toy", folder, code=False)
+        check_tokenizer("models.toy", folder)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
 
 def test_a_whole_model_is_accepted(tmp_path: Path) -> None:
-    check_tokenizer("models.toy", base(tmp_path), code=False)
+    check_tokenizer("models.toy", base(tmp_path))
 
 
 def test_a_base_without_a_chat_template_is_refused(tmp_path: Path) -> None:
@@ -71,7 +68,7 @@ def test_a_token_without_an_embedding_is_refused_unless_no_text_becomes_it(
     tokenizer.add_tokens(["<new>"], special_tokens=special)
     tokenizer.save_pretrained(folder)
     if special:
-        check_tokenizer("models.toy", folder, code=False)
+        check_tokenizer("models.toy", folder)
     else:
         assert refused(folder) == (
             f"models.toy: its tokenizer has {size + 1} tokens and the model {size} embeddings, "
@@ -83,12 +80,6 @@ def test_a_token_without_an_embedding_is_refused_unless_no_text_becomes_it(
 def test_an_end_of_turn_without_an_embedding_is_refused(tmp_path: Path) -> None:
     folder = base(tmp_path, vocab_size=2)  # <|pad|> and <|im_start|>
     assert "none for '<|im_end|>'" in refused(folder)
-
-
-def test_a_tokenizer_that_cannot_be_loaded_is_one_line(tmp_path: Path) -> None:
-    folder = base(tmp_path)
-    (folder / "tokenizer.json").write_text("{")
-    assert refused(folder).startswith("models.toy: its tokenizer cannot be loaded (")
 
 
 YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64}
@@ -153,12 +144,11 @@ def test_the_check_looks_again_once_a_model_is_here(
     assert digest() != before
 
 
-def test_the_stage_refuses_what_it_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_fetch_refuses_it_and_leaves_nothing(tmp_path: Path) -> None:
     folder = base(tmp_path / "base")
     edit_tokenizer(folder, eos_token=None)
     (folder / "model.safetensors").write_text("no weights are read")
-    source = {"path": "base", "sha256": weights.fingerprint_of(folder)}
-    Path("params.yaml").write_text(yaml.safe_dump({"models": {"toy": {"folder": source}}}))
+    source = FolderSource(path=str(folder), sha256=weights.fingerprint_of(folder))
     with pytest.raises(InputError, match=r"models\.toy: its tokenizer has no end-of-sequence"):
-        stages.fetch.main(Console(io.StringIO()), ["toy"])
+        fetch("toy", ModelParams(folder=source), tmp_path / "models" / "toy", lambda _: None)
+    assert list((tmp_path / "models").iterdir()) == []
