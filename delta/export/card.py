@@ -161,10 +161,13 @@ def _instruction(made: Made) -> str:
     boxed = [name for name, source in sources.items() if source.is_boxed]
     if not boxed:
         return "That turn is the problem's statement alone."
-    which = "" if len(boxed) == len(sources) else f"For problems of {', '.join(boxed)} "
-    rest = "" if not which else " For the others it is the statement alone."
-    said = "that turn is the instruction (`instruction.txt`), a blank line, the statement."
-    return (which + said)[0].upper() + (which + said)[1:] + rest
+    parts = "the instruction (`instruction.txt`), a blank line, the statement"
+    if len(boxed) == len(sources):
+        return f"That turn is {parts}."
+    return (
+        f"For problems of {', '.join(boxed)} that turn is {parts}; for the others it is the "
+        "statement alone."
+    )
 
 
 def _trained(made: Made) -> str:
