@@ -50,7 +50,8 @@ def paper_space(folder: Path, server: Server) -> Workspace:
                 assert family in FAMILIES
                 write_family(fixtures / name, family, seed=number)
                 path = fixtures / name
-                source = {"path": str(path), "sha256": weights.fingerprint_of(path)}
+                source: dict[str, Any] = {"path": str(path), "sha256": weights.fingerprint_of(path)}
+                source["code"] = content["serving"][name].get("trust_remote_code", False)
                 content["models"][name] = {"folder": source}
         content["problems"]["sources"]["openr1"]["openr1"]["data"] = data
         content["problems"]["sample"] = PROBLEMS - 4
