@@ -52,9 +52,20 @@ def same_answer(gold: Value, prediction: Value) -> bool:
         if isinstance(gold, Relation):
             return same_equation(gold, as_relation(prediction)) or same_as_set(gold, prediction)
         return same_answer(gold, prediction.value)
+    if is_singleton(gold) != is_singleton(prediction):
+        return same_answer(member_of(gold), member_of(prediction))
     if type(gold) is type(prediction):
         return same_kind(gold, prediction)
     return same_across(gold, prediction)
+
+
+def is_singleton(value: Value) -> bool:
+    """Whether this is a set of one thing, which may stand for the thing."""
+    return isinstance(value, Collection) and value.kind == "set" and len(value.members) == 1
+
+
+def member_of(value: Value) -> Value:
+    return value.members[0] if isinstance(value, Collection) and is_singleton(value) else value
 
 
 def same_named(gold: Named, prediction: Named) -> bool:
@@ -130,8 +141,6 @@ def same_across(gold: Value, prediction: Value) -> bool:
             case Time(half="", parts=parts), Ratio():
                 numbers = tuple(Scalar((number_node(part),)) for part in parts)
                 return same_ratio(Ratio(numbers), other)
-            case Collection(members=(member,), kind="set" | "list"), _:
-                return same_answer(*((other, member) if is_turned else (member, other)))
             case Relation(), Scalar() if is_calculation(one):
                 last = one.sides[-1]
                 return same_scalar(*((other, last) if is_turned else (last, other)))

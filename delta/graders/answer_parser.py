@@ -24,12 +24,13 @@ from delta.graders.answer_types import (
     Value,
     Words,
 )
-from delta.graders.expressions import ONE, Node, product, symbols_of
+from delta.graders.expressions import ONE, Node, product, quotient, symbols_of
 from delta.graders.formula_reader import read_formula
 from delta.graders.latex_tokens import Token, UnreadableError, shown, tokenize
 from delta.graders.math_vocabulary import (
     BLOCKED,
     MATRICES,
+    OVER,
     PLUS_MINUS,
     RELATIONS,
     SYSTEMS,
@@ -279,13 +280,11 @@ class _Parser:
     ) -> Value:
         if before and after and (before[-1].text, after[0].text) in ((r"(", ")"), ("[", "]")):
             before, after = before[:-1], after[1:]  # \left[ \begin{array}…
-        if after:
-            raise UnreadableError("something behind a matrix")
         entries = tuple(tuple(parse_scalar(trim(cell)) for cell in row) for row in rows)
         if len({len(row) for row in entries}) != 1:
             raise UnreadableError("a matrix with holes")
-        factors = self.factors(before)
-        return Matrix(tuple(tuple(times(factors[0], cell) for cell in row) for row in entries))
+        factor = product(self.factors(before)[0], divisor(after))
+        return Matrix(tuple(tuple(times(factor, cell) for cell in row) for row in entries))
 
     def factors(self, tokens: list[Token]) -> tuple[Node, ...]:
         """The factor before a matrix."""
@@ -344,6 +343,16 @@ class _Parser:
             low, high = (value for value in values if isinstance(value, Scalar))
             return RealSet((Piece(low, opening == "[", high, closing == "]"),))
         return Collection("tuple" if opening == "(" else "bracket", tuple(values))
+
+
+def divisor(tokens: list[Token]) -> Node:
+    """What stands behind a matrix: nothing, a factor or a divisor."""
+    if not tokens:
+        return ONE
+    trees = trees_of(tokens[1:]) if tokens[0].text in TIMES | OVER else ()
+    if not trees:
+        raise UnreadableError("something behind a matrix")
+    return quotient(ONE, trees[0]) if tokens[0].text in OVER else trees[0]
 
 
 def times(factor: Node, cell: Scalar) -> Scalar:

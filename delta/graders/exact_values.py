@@ -174,6 +174,9 @@ def whole_function(name: str, arguments: list[int]) -> Fraction | None:
 
 def exact_root(value: Fraction, degree: int) -> Fraction | None:
     """The root that is rational; None where there is none, or of a negative number."""
+    if value < 0 and degree % 2:
+        root = exact_root(-value, degree)
+        return None if root is None else -root
     if degree > MAX_ROOT or value < 0 or bits(value) > MAX_FRACTION_BITS:
         return None
     roots = [integer_root(part, degree) for part in (value.numerator, value.denominator)]

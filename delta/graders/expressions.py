@@ -25,6 +25,9 @@ def product(*nodes: Node) -> Node:
 
 
 def quotient(above: Node, below: Node) -> Node:
+    """A number where both are whole, else a product with a power."""
+    if above[0] == below[0] == "number" and above[2] is below[2] is None and below[1]:
+        return number_node(above[1] / below[1])
     return product(above, ("power", below, MINUS_ONE))
 
 
@@ -46,6 +49,8 @@ def call(name: str, arguments: tuple[Node, ...], base: Node | None) -> Node:
         return ("power", EULER, arguments[0])
     if name == "Rational" and len(arguments) == 2:
         return quotient(*arguments)
+    if name == "cis":
+        return ("power", EULER, product(IMAGINARY, arguments[0]))
     if name == "log":
         base = arguments[1] if len(arguments) == 2 else base or TEN
         return quotient(("call", "ln", arguments[:1]), ("call", "ln", (base,)))

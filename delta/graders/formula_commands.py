@@ -27,6 +27,7 @@ from delta.graders.math_vocabulary import (
     FUNCTIONS,
     GREEK_COMMANDS,
     NAMED_CONSTANTS,
+    SHAPES,
     OVER,
     TRIGONOMETRIC,
     VARIANTS,
@@ -161,7 +162,7 @@ def read_command(reader: "Reader") -> Node:
     reader.at += 1
     if text in NAMED_CONSTANTS:
         return ("constant", NAMED_CONSTANTS[text])
-    if text in GREEK_COMMANDS:
+    if text in GREEK_COMMANDS | SHAPES:
         return read_symbol(reader, VARIANTS.get(text, text))
     raise UnreadableError(text)
 
@@ -256,7 +257,7 @@ def read_function(reader: "Reader", name: str) -> Node:
 
 
 def read_function_arguments(reader: "Reader") -> tuple[Node, ...]:
-    if reader.text() in ("(", "{", "["):
+    if reader.text() in ("(", "{", "[", r"\{"):
         closing = CLOSING[reader.text()]
         reader.at += 1
         reader.closings.append(closing)
@@ -301,7 +302,7 @@ def is_known(command: str) -> bool:
         or command in BINOMIALS
         or command in (r"\sum", r"\prod", r"\conj")
         or command in CLOSING
-        or command in GREEK_COMMANDS
+        or command in GREEK_COMMANDS | SHAPES
     )
 
 

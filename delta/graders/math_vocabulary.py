@@ -12,7 +12,7 @@ FUNCTIONS = word_set(
     """
     sin cos tan cot sec csc arcsin arccos arctan arccot arcsec arccsc asin acos atan sinh cosh
     tanh coth sech csch arcsinh arccosh arctanh asinh acosh atanh ln log lg exp sqrt cbrt abs
-    floor ceil ceiling max min gcd lcm binomial binom factorial Rational Re Im arg
+    floor ceil ceiling max min gcd lcm binomial binom factorial Rational Re Im arg cis
     """
 )
 GREEK = word_set(
@@ -57,11 +57,12 @@ ALIASES = {
     "binom": "binomial",
 }
 FUNCTION_LETTERS = frozenset(("f", "g", "h", "F", "G", "H", r"\phi", r"\psi", r"\Phi", r"\Psi"))
-TRIGONOMETRIC = frozenset(("sin", "cos", "tan", "cot", "sec", "csc"))
+TRIGONOMETRIC = frozenset(("sin", "cos", "tan", "cot", "sec", "csc", "cis"))
 NAMED_CONSTANTS = {r"\pi": "pi", r"\infty": "inf", r"\infinity": "inf", r"\inf": "inf"}
 NAMED_CONSTANTS |= {r"\oo": "inf", r"\uppi": "pi", r"\imath": "i"}
 NOT_SYMBOLS = word_set("pi nabla partial imath jmath infty infinity inf oo")
 GREEK_COMMANDS = frozenset("\\" + name for name in GREEK - NOT_SYMBOLS)
+SHAPES = word_set(r"\square \diamond \star \bigstar \triangle \circledast \heartsuit \spadesuit")
 BINOMIALS = frozenset((r"\binom", r"\dbinom", r"\tbinom"))
 VARIANTS = {r"\varphi": r"\phi", r"\varepsilon": r"\epsilon", r"\vartheta": r"\theta"}
 TIMES = frozenset(("*", r"\cdot", r"\times", r"\ast", "·", "×"))

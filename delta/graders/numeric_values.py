@@ -67,7 +67,8 @@ class Values:
             case "product":
                 return mpmath.fprod(values)
             case "power":
-                return power(*values)
+                root = real_root(values[0], node[2][1]) if node[2][0] == "number" else None
+                return power(*values) if root is None else root
         return (function if node[0] == "call" else unknown)(node[1], values)
 
     def series(self, node: Node) -> Any:
@@ -99,6 +100,17 @@ def power(base: Any, exponent: Any) -> Any:
         if size > MAX_MAGNITUDE:
             raise TooLargeError
     return mpmath.power(base, exponent)
+
+
+def real_root(base: Any, exponent: Fraction) -> Any:
+    """The real value of a root of odd degree; None where it is no such root."""
+    if exponent.denominator % 2 == 0 or exponent.denominator == 1 or mpmath.im(base) != 0:
+        return None
+    base = mpmath.re(base)
+    if base >= 0:
+        return None
+    size = power(-base, mpmath.mpf(exponent.numerator) / exponent.denominator)
+    return -size if exponent.numerator % 2 else size
 
 
 def unknown(name: str, arguments: list[Any]) -> Any:

@@ -76,6 +76,8 @@ def ends_number(token: Token) -> bool:
 
 def is_unit(tokens: list[Token]) -> bool:
     """Whether the tokens behind a number are its unit, or words that say nothing more of it."""
+    if tokens[0].text == "{" and tokens[1:] and tokens[1].kind == "text":
+        tokens = tokens[1:]
     first = tokens[0]
     is_named = first.text == "^" and is_degree(tokens)
     if first.text in NOT_FIRST or (first.text == "^" and not is_named):

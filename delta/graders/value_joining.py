@@ -19,7 +19,7 @@ def join(values: list[Value], joins: list[str]) -> Value:
     """Values side by side: inequalities make a set of numbers, names a record, others a list."""
     if len(values) == 1:
         return values[0]
-    has_order = any(isinstance(v, Relation) and "=" not in v.operators for v in values)
+    has_order = any(is_interval(value) for value in values)
     if has_order and (united := join_inequalities(values, joins)):
         return united
     names = [value.name for value in values if isinstance(value, Named)]
@@ -30,6 +30,14 @@ def join(values: list[Value], joins: list[str]) -> Value:
         bare = tuple(value.value if isinstance(value, Named) else value for value in values)
         return Named(names[0], tree, Collection("list", bare))
     return Collection("list", tuple(values))
+
+
+def is_interval(value: Value) -> bool:
+    """Whether this can only be a set of numbers: x > 1, x in (1, 2)."""
+    if isinstance(value, Named):
+        is_pair = isinstance(value.value, Collection) and value.value.kind in ("tuple", "bracket")
+        return isinstance(value.value, RealSet) or (is_pair and value.tree is not None)
+    return isinstance(value, Relation) and "=" not in value.operators
 
 
 def is_record(names: list[str]) -> bool:
