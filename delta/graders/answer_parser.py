@@ -120,6 +120,8 @@ class _Parser:
     def _value(self, tokens: list[Token]) -> Value:
         if not tokens:
             raise UnreadableError("nothing")
+        if len(tokens) == 1 and (letter := re.fullmatch(r"\(?([a-zA-Z])\)?", tokens[0].text)):
+            tokens = [tokens[0]._replace(kind="symbol", text=letter[1])]
         if all(token.kind in ("text", "word") for token in tokens):
             text = " ".join(token.text for token in tokens).lower()
             return EVERYTHING if text in ALL_REALS else Words(text)

@@ -27,8 +27,8 @@ from delta.graders.math_vocabulary import (
     FUNCTIONS,
     GREEK_COMMANDS,
     NAMED_CONSTANTS,
-    SHAPES,
     OVER,
+    SHAPES,
     TRIGONOMETRIC,
     VARIANTS,
 )

@@ -109,7 +109,15 @@ SIGNS = str.maketrans(
     | {"≠": r"\ne ", "≈": r"\approx ", "±": r"\pm ", "∓": r"\mp ", "∪": r"\cup ", "∩": r"\cap "}
     | {"∈": r"\in ", "∅": r"\emptyset ", "ℝ": r"\mathbb{R}", "∠": r"\angle ", "∂": r"\partial "}
     | {"∑": r"\sum ", "∏": r"\prod ", "∫": r"\int ", "°": r"^\circ ", "º": r"^\circ "}
-    | {"⟨": "(", "⟩": ")", "µ": r"\mu ", "Ω": r"\Omega ", "ℏ": r"\hbar ", "…": r"\ldots "}
+    | {
+        "℃": r"^\circ \text{C}",
+        "⟨": "(",
+        "⟩": ")",
+        "µ": r"\mu ",
+        "Ω": r"\Omega ",
+        "ℏ": r"\hbar ",
+        "…": r"\ldots ",
+    }
 )
 RAISED = re.compile(f"[{''.join(SUPERSCRIPTS)}]+")
 LOWERED = re.compile(f"[{''.join(SUBSCRIPTS)}]+")

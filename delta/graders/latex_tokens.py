@@ -174,8 +174,6 @@ def _words(name: str, content: str, end: int, at: int, space: bool) -> list[Toke
     if not re.search("[a-zA-Z\\\\]", word) and word:
         inner = tokenize(word, True)
         return [token._replace(start=at, end=end) for token in inner]
-    if option := re.fullmatch(r"\(([a-zA-Z])\)|([A-Z])", word):
-        return [Token("symbol", option[1] or option[2], space, at, end)]
     return [Token("text", word, space, at, end)]
 
 

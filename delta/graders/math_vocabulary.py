@@ -90,9 +90,9 @@ SCALES = {
 }
 LETTER_UNITS = frozenset("mgsNJWVKFL")  # after a digit
 UNIT_SIGNS = frozenset("/^.-(){}*")
-UNIT_COMMANDS = frozenset(
-    (r"\cdot", r"\times", r"\circ", r"\degree", r"\Omega", r"\mu", r"\AA", r"\angstrom", r"\,")
-)
+NAMED_UNITS = word_set(r"\circ \degree \Omega \mu \AA \angstrom")
+UNIT_COMMANDS = NAMED_UNITS | {r"\cdot"}
+PREFIXES = frozenset("kMGmnp")  # of an ohm
 NUMBER_WORDS = "two three four five six seven eight nine ten eleven twelve"
 NUMERALS = {word: base for base, word in enumerate(NUMBER_WORDS.split(), start=2)}
 NUMERALS |= {"sixteen": 16, "hexadecimal": 16, "binary": 2, "octal": 8, "decimal": 10}
@@ -117,5 +117,4 @@ UNKNOWN_RELATIONS = frozenset((r"\equiv", r"\to", r"\rightarrow", r"\propto", r"
 PLUS_MINUS = {r"\pm": "+-", r"\mp": "-+", "±": "+-", "∓": "-+"}
 MATRICES = frozenset(("pmatrix", "bmatrix", "Bmatrix", "matrix", "array", "smallmatrix"))
 SYSTEMS = frozenset(("cases", "aligned", "align", "align*", "gathered", "dcases", "rcases"))
-NAMED_UNITS = UNIT_COMMANDS - {r"\cdot", r"\times", r"\,"}
 NOT_FIRST = frozenset("-{}*")

@@ -18,6 +18,7 @@ from delta.graders.math_vocabulary import (
     NAMED_UNITS,
     NOT_FIRST,
     NUMERALS,
+    PREFIXES,
     SCALES,
     SHORT_UNITS,
     UNIT_COMMANDS,
@@ -85,7 +86,9 @@ def is_unit(tokens: list[Token]) -> bool:
     if first.text == r"\mu" and len(tokens) == 1:
         return False
     for place, token in enumerate(tokens):
-        if token.kind == "symbol" and not is_named and token.text not in LETTER_UNITS:
+        is_prefix = token.text in PREFIXES and tokens[place + 1 : place + 2] != []
+        is_prefix = is_prefix and tokens[place + 1].text == r"\Omega"
+        if token.kind == "symbol" and not (is_named or is_prefix or token.text in LETTER_UNITS):
             return False
         if not may_be_in_unit(tokens, place):
             return False
@@ -103,7 +106,9 @@ def may_be_in_unit(tokens: list[Token], place: int) -> bool:
         case "symbol":
             return True
         case "number":  # an exponent, or m2
-            return place > 0 and (tokens[place - 1].text in ("^", "-", "{") or not token.space)
+            before = tokens[max(0, place - 1)]
+            is_glued = before.kind in ("word", "symbol") and not token.space
+            return before.text in ("^", "-", "{") or is_glued
     if token.text in FRACTIONS:
         return place + 2 < len(tokens) and tokens[place + 2].kind == "text"
     return token.text in UNIT_SIGNS or token.text in UNIT_COMMANDS

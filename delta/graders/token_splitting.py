@@ -20,8 +20,11 @@ def has_groups(text: str) -> bool:
 def splice_words(tokens: list[Token]) -> list[Token]:
     r"""The words of a \text{…} with a number in it, one by one: "\text{7 apples}"."""
     spliced: list[Token] = []
+    is_words = all(token.kind in ("text", "word") for token in tokens)
     for token in tokens:
-        if token.kind == "text" and re.search(r"(?:^|[\s=(])-?\d", token.text):
+        has_join = not is_words and re.search(r"\b(?:and|or)\b", token.text)
+        has_number = re.search(r"(?:^|[\s=(])-?\d", token.text)
+        if token.kind == "text" and (has_number or has_join):
             inner = tokenize(token.text, True)
             spliced += [t._replace(start=token.start, end=token.end) for t in inner]
         else:
