@@ -1,13 +1,25 @@
 """The mathematical grader: which box counts, what equals what, and Math-Verify's own extraction."""
 
+import time
+from fractions import Fraction
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from delta.graders import Verdict
+from delta.graders.boxes import joined_boxes
+from delta.graders.latex_cleaning import cleaned
 from delta.graders.math import grade, grade_as_math_verify
-from delta.graders.readings import last_box
+from delta.graders.readings import last_box, number
+from delta.graders.rounding import stored_decimal
 from tests.cases import CaseRow, check, rows
 
-TABLES = ("math", "math_exact", "math_structure", "math_forms")
+TABLES = (
+    *("math", "math_exact", "math_structure", "math_forms"),
+    *("math_values", "math_relations", "math_units"),
+)
+BLANKS = " " * 20_000
 
 
 @pytest.mark.parametrize("row", [row for name in TABLES for row in rows(name)], ids=str)
@@ -41,6 +53,24 @@ def test_every_row_of_the_table_has_its_outcome(row: CaseRow) -> None:
 )
 def test_the_last_balanced_box_is_the_answer(text: str, content: str | None) -> None:
     assert last_box(text) == content
+
+
+@pytest.mark.parametrize(
+    ("text", "contents"),
+    [
+        (r"\boxed{2} or \boxed{3}", ["2", "3"]),
+        (r"$x = \boxed{2}$ \quad\text{and}\quad $x = \boxed{3}$", ["2", "3"]),
+        (r"\boxed{1}, \boxed{2}, and \boxed{3}", ["1", "2", "3"]),
+        (r"\boxed{2}. No: \boxed{3}", ["3"]),
+        (r"\boxed{2}, so \boxed{3}", ["3"]),
+        (r"\boxed{3} and \boxed{3}", ["3"]),
+        (r"\boxed{\boxed{8}}", ["8"]),
+        (r"\boxed{7} and \boxed{8", ["7"]),
+        ("none", []),
+    ],
+)
+def test_boxes_that_words_join_are_one_answer(text: str, contents: list[str]) -> None:
+    assert joined_boxes(text) == contents
 
 
 @pytest.mark.parametrize(
@@ -78,3 +108,126 @@ def test_math_verifys_own_extraction_is_as_in_papers(
     gold: str, answer: str | None, verdict: Verdict
 ) -> None:
     assert grade_as_math_verify(gold, answer, "stop") == verdict
+
+
+def outcome(gold: str, answer: str) -> str:
+    return grade(gold, f"\\boxed{{{answer}}}", "stop").outcome
+
+
+def seconds(gold: str, answer: str) -> float:
+    start = time.perf_counter()
+    grade(gold, answer, "stop")
+    return time.perf_counter() - start
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(2, 9), st.integers(0, 300), st.integers(-2, 2))
+def test_whole_numbers_are_exact_however_long(base: int, exponent: int, more: int) -> None:
+    written = str(base**exponent + more)
+    expected = "correct" if more == 0 else "incorrect"
+    assert outcome(f"{base}^{{{exponent}}}", written) == expected
+    assert outcome(written, f"{base}^{{{exponent}}}") == expected
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.fractions(), st.fractions())
+def test_fractions_are_equal_where_their_values_are(one: Fraction, other: Fraction) -> None:
+    texts = [f"\\frac{{{value.numerator}}}{{{value.denominator}}}" for value in (one, other)]
+    assert outcome(texts[0], texts[1]) == ("correct" if one == other else "incorrect")
+    assert outcome(texts[0], f"{texts[0]}+{texts[1]}-{texts[1]}") == "correct"
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.floats(allow_nan=False, allow_infinity=False, width=32))
+def test_a_single_precision_number_means_its_shortest_decimal(stored: float) -> None:
+    value = Fraction(repr(stored))
+    place = Fraction(1, 10**30)  # as if all its digits were written
+    shortest, _ = stored_decimal(value, place)
+    assert shortest == value or abs(float(shortest) - stored) <= abs(stored) * 2**-24
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "(10^8)!",
+        "2^{10^9}",
+        "9^9^9^9",
+        r"\binom{10^9}{5\cdot 10^8}",
+        r"\sum_{k=1}^{10^9} k!",
+        r"\sum_{a=1}^{1000}\sum_{b=1}^{1000}\sum_{c=1}^{1000} abc",
+        "((10^9)!)!",
+        "1e999999999",
+        r"\sqrt{2^{10^9}+1}",
+        r"x^{10^{10^{10}}}",
+        r"\left(\frac{7}{3}\right)^{10^8}",
+        "10^{-10^{9}}",
+        r"\prod_{k=1}^{10^6} \frac{k}{k+1}",
+        "(" * 400 + "1" + ")" * 400,
+        "{" * 400 + "1" + "}" * 400,
+        "x" + "^{x" * 200 + "}" * 200,
+        r"\frac{1}{" * 80 + "2" + "}" * 80,
+        ",".join(map(str, range(200))),
+        r"\pm " * 30 + "1",
+    ],
+)
+def test_no_answer_takes_long_however_large_its_value(answer: str) -> None:
+    for gold in ("8", "x", answer + "+1"):
+        assert seconds(gold, f"\\boxed{{{answer}}}") < 1
+
+
+def test_a_wrong_answer_to_a_long_formula_is_refused_at_once() -> None:
+    gold = r"y=e^{-x/2}(c_1\cos\frac{3x}2+c_2\sin\frac{3x}2)"
+    assert seconds(gold, f"\\boxed{{{gold.replace('3x', '5x')}}}") < 0.5
+    gold = r"\frac{\cos (2 t)}{15}+C_{1} e^{t}+C_{2} e^{-t}+C_{3} \cos (t)+C_{4} \sin (t)"
+    assert seconds(gold, f"\\boxed{{{gold.replace('15', '16')}}}") < 0.5
+    assert outcome(gold, gold.replace("15", "16")) == "incorrect"
+
+
+@pytest.mark.parametrize(
+    ("gold", "text"),
+    [
+        ("5", rf"{BLANKS}\boxed{{5}}{BLANKS}"),
+        ("5", rf"\boxed{BLANKS}{{5}}"),
+        ("5", rf"\boxed{{5{BLANKS}}}"),
+        (f"5{BLANKS}cm", r"\boxed{5}"),
+        (rf"\text{{a{BLANKS}b}}", r"\boxed{5}"),
+        (f"1,{BLANKS}2", r"\boxed{2,1}"),
+        ("1,2", rf"\boxed{{1}}{BLANKS}and{BLANKS}\boxed{{2}}"),
+        ("5", f"The final answer is{BLANKS}5"),
+        ("5", f"${BLANKS}5$"),
+    ],
+)
+def test_blanks_take_no_time(gold: str, text: str) -> None:
+    for grader in (grade, grade_as_math_verify):
+        start = time.perf_counter()
+        grader(gold, text, "stop")
+        assert time.perf_counter() - start < 0.5
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.text("\\{}()[]^_+-*/=<>,.:;!'|&$%0129xyie ", max_size=25), st.text(max_size=15))
+def test_any_text_has_a_verdict(answer: str, other: str) -> None:
+    for gold, text in ((answer, other), (other, answer), ("5", answer)):
+        verdict = grade(gold, f"\\boxed{{{text}}}", "stop")
+        assert verdict.outcome in ("correct", "incorrect", "ungradable")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("5", 5),
+        (r"x = \frac{3}{4}", Fraction(3, 4)),
+        (r"11 5/6", Fraction(71, 6)),
+        (r"2.5\,\Omega", Fraction(5, 2)),
+        (r"\text{7 apples}", 7),
+        ("3:4", Fraction(3, 4)),
+        ("2^{10}", 1024),
+        ("x", None),
+        ("(1,2)", None),
+        ("2x+3=5", None),
+        ("(10^8)!", None),
+    ],
+)
+def test_a_number_is_read_with_its_name_and_its_unit(text: str, value: Fraction | None) -> None:
+    read = number(cleaned(text))
+    assert (read and read.value) == value

@@ -211,6 +211,13 @@ def test_formulas_that_are_one_match_over_a_lines_end_stay_one(text: str) -> Non
         assert grade_as_math_verify(gold, whole, "stop") == plain(gold, whole)
 
 
+@pytest.mark.parametrize("gold", ["5 cm", r"\text{no way}", "1, 2", r"\frac{1}{2}"])
+def test_many_blanks_mean_no_more_than_a_hundred(gold: str) -> None:
+    many, fewer = (gold.replace(" ", " " * count) for count in (400, 100))
+    for text in (box(gold), f"The final answer is ${many}$.", box(many)):
+        assert grade_as_math_verify(many, text, "stop").outcome == plain(fewer, text).outcome
+
+
 def test_a_long_text_is_looked_through_from_a_line_near_its_end() -> None:
     lines = "We count them again.\n" * 100
     text = f"There are 7 of them.\n{lines}So there are 9.\n{'And that is all of it.'}"

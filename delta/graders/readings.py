@@ -6,6 +6,7 @@ numbers by absolute differences, so that 3e-10 and 7e-10 would be equal. Numbers
 
 import re
 from functools import lru_cache
+from itertools import accumulate
 from typing import Any
 
 from delta.graders import answer_parser
@@ -47,6 +48,7 @@ PLAIN_UNITS = re.compile(
     r"[a-zA-Z]+(?![\w({\\])(?:[\s./^a-zA-Z-]|\d(?=\s*$))*$"
 )
 LEADING_WORDS = re.compile(rf"^{WORDS}\s*\{{[^{{}}]*\}}\s*:?(?=\s*[\d\\.-])")
+MAX_DEPTH = 30  # of brackets in brackets; beyond, Math-Verify's parser takes seconds
 HUGE = re.compile(r"\d{4,}\s*\)?\s*!|\^\s*\{?\s*\d{5,}|\^\s*\{?\s*\w*\s*\^\s*\{?\s*\w*\s*\^|!\s*!")
 E_NOTATION = re.compile(r"(?<![\w.\\])(\d+\.?\d*|\.\d+)[eE]([+-]?\d{1,4})(?![\w.])")
 NAMED = re.compile(r"^[^=<>,]*?(?:=|\\approx)\s*([^=<>]*)$")  # "x = 5"
@@ -93,7 +95,7 @@ def _as_scalar(value: Value) -> Scalar | None:
 def formula(text: str) -> Any:
     """Math-Verify's reading of cleaned LaTeX as a sympy object; None where it cannot read it, or
     where sympy would compute for ever."""
-    if HUGE.search(text):
+    if HUGE.search(text) or depth_of(text) > MAX_DEPTH:
         return None
     from latex2sympy2_extended import NormalizationConfig
     from math_verify import LatexExtractionConfig, parse
@@ -107,6 +109,12 @@ def formula(text: str) -> Any:
     # kill bounds the time: the library's own alarms answer False in silence.
     readings = parse(f"\\boxed{{{rewritten(text)}}}", config, parsing_timeout=None)
     return next((reading for reading in readings if not isinstance(reading, str)), None)
+
+
+def depth_of(text: str) -> int:
+    """How deep brackets stand in brackets."""
+    steps = ((character in "({[") - (character in ")}]") for character in text)
+    return max(accumulate(steps), default=0)
 
 
 def rewritten(text: str) -> str:
