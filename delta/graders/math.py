@@ -1,13 +1,11 @@
-r"""A mathematical answer: the last box, compared as text, as a number, then by Math-Verify.
+r"""A mathematical answer: the last box, compared structure by structure (docs/grading.md).
 
 - No box is a wrong answer, as on every benchmark. The last of several boxes counts, so that
-  \boxed{7} … \boxed{8} answers 8; several values belong in one box, in any order.
-- Exact golds ask for exact answers: 0.333 is not 1/3, but six right digits are (0.333333), as in
-  Math-Verify. A gold that is itself rounded (0.33, 8.7e8) asks for its own precision: what rounds
-  to it is right, up to 5 % (a gold of one digit would allow half its value), and so is the gold
-  rounded to three or more digits. Integers are exact, also those that may have been measured.
-- A percentage equals the number with and without the hundredth. Units are not compared.
-- Ungradable is what cannot be compared: a gold, or an answer with mathematics, that does not parse.
+  \boxed{7} … \boxed{8} answers 8; boxes that "and" or "or" joins are one answer.
+- Our own parser reads both sides; Math-Verify only what it does not know (integrals, limits), where
+  nothing can be accepted by accident.
+- Ungradable is what cannot be compared: a gold, or an answer with mathematics, that does not parse,
+  and a value too large to compute.
 """
 
 import re
