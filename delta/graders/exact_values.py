@@ -12,7 +12,7 @@ from delta.graders.expressions import Node, subtrees
 MAX_BITS = 1_200_000  # of a whole number: 361,000 digits
 MAX_FRACTION_BITS = 100_000  # of numerator or denominator: reducing a fraction is quadratic
 MAX_WORK = 12_000_000  # bits of all values of one formula
-STEP = 64  # bits that a small value counts, so that steps are bounded too
+STEP = 400  # bits that a small value counts, so that steps are bounded too
 MAX_TERMS = 10_000  # of a sum
 MAX_FACTORIAL = 70_000  # its factorial has 1.1 million bits
 MAX_ROOT = 64

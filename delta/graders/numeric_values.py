@@ -303,6 +303,8 @@ def _agree(left: Node, right: Node, points: list[Point], tolerance: float) -> bo
         try:
             evaluated = evaluate([left, right], point)
         except TooLargeError:
+            if has_large:
+                raise  # at every point, most likely
             has_large = True
             continue
         if evaluated is None:
