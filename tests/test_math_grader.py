@@ -17,7 +17,7 @@ from tests.cases import CaseRow, check, rows
 
 TABLES = (
     *("math", "math_exact", "math_structure", "math_forms"),
-    *("math_values", "math_relations", "math_units"),
+    *("math_values", "math_relations", "math_units", "math_programs"),
 )
 BLANKS = " " * 20_000
 

@@ -197,7 +197,7 @@ class _Parser:
             words = re.findall("[a-z]+", " ".join(token.text for token in tokens).lower())
             return None if set(words) & BLOCKED else ("", None)
         plain = shown(tokens).replace(" ", "")
-        if re.fullmatch(r"\(\\?\w+(?:,\\?\w+)+\)", plain):
+        if re.fullmatch(r"\(\\?\w+(?:,\\?\w+)+\)|\\?[a-zA-Z]+(?::\\?[a-zA-Z]+)+", plain):
             return plain, None
         try:
             tree = read_formula(tokens).tree

@@ -129,6 +129,12 @@ CLEANED = [
         ("∛", r"\\sqrt[3] "),
         ("∜", r"\\sqrt[4] "),
         (r"(?<![\\a-zA-Z])sqrt\s*(\d+(?:\.\d+)?)", r"\\sqrt{\1}"),
+        (r"(?<=\d)\s?∘", r"^\\circ "),
+        (r">=", r"\\ge "),
+        (r"<=(?!>)", r"\\le "),
+        (r"(?<=\s)!=", r"\\ne "),  # n!=6 is a factorial
+        (r"==", "="),
+        (r"(?<![a-zA-Z\\])log(2|10)(?=\()", r"\\log_{\1}"),
         (r"\\degree(?![a-zA-Z])", r"^\\circ "),
         (r"\\varnothing(?![a-zA-Z])", r"\\emptyset "),
         (r"\\(?:approxeq|simeq|sim)(?![a-zA-Z])", r"\\approx "),

@@ -61,8 +61,9 @@ def as_complex(scalar: Scalar, other: Scalar) -> Scalar:
         for letter in "jk":
             scalar = mapped(scalar, ("symbol", letter), ("symbol", f"{letter} vector"))
         return scalar
-    if names == {"j"} and has_imaginary(other) and not has_imaginary(scalar):
-        return mapped(scalar, ("symbol", "j"), ("constant", "i"))
+    if has_imaginary(other) and not has_imaginary(scalar):
+        for letter in {"j"} if names == {"j"} else {"I"} - others:  # of Python and of SymPy
+            scalar = mapped(scalar, ("symbol", letter), ("constant", "i"))
     return scalar
 
 

@@ -21,6 +21,7 @@ from delta.graders.math_vocabulary import (
     PREFIXES,
     SCALES,
     SHORT_UNITS,
+    STATEMENT,
     UNIT_COMMANDS,
     UNIT_SIGNS,
 )
@@ -128,6 +129,8 @@ def is_unit_words(text: str) -> bool:
 def is_unit_word(token: Token) -> bool:
     """Whether plain letters are a word: `7 men` and `5cm`, not `6ab`."""
     text = token.text
+    if token.space and text.lower() in STATEMENT:
+        return True
     if len(text) > LONG_WORD or text in SHORT_UNITS or (token.space and len(text) == LONG_WORD):
         return True
     return token.space and len(text) == 3 and bool(re.search("[aeiou]", text))
