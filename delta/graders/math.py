@@ -148,6 +148,7 @@ def _text(answer: str) -> str:
     answer = re.sub(r"\\(?:left|right)(?![a-z])", "", answer)
     answer = re.sub(r"(?<!\d)\s|\s(?!\d)", "", answer)  # "1 1/2" is not "11/2"
     answer = re.sub(r"\\[dt]frac(?![a-z])", r"\\frac", answer)
+    answer = re.sub(r"(?<=\\pmod)\{(\w+)\}", r"\1", answer)
     return re.sub(r"(?<=[_^])\{(\w)\}", r"\1", answer).rstrip(".")
 
 
