@@ -31,9 +31,14 @@ def inherit_below(folder: Path) -> None:
 def make_folder(folder: Path) -> None:
     """Make `folder` with its parent's permissions; one that is there stays as it is.
 
-    Folders above it that are missing are made as the user's umask says.
+    Folders above it that are missing are made as the user's umask says. FileExistsError where it,
+    or one above it, is a file.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with contextlib.suppress(FileExistsError):
+    try:
         folder.mkdir()
+    except FileExistsError:
+        if not folder.is_dir():
+            raise
+    else:
         inherit(folder)
