@@ -78,6 +78,23 @@ def test_a_gold_that_is_none_makes_the_answer_ungradable_not_wrong(text: str) ->
     assert grade(text, SUM, "stop", PARAMS) == Verdict("ungradable", None, "unparsable_gold")
 
 
+@pytest.mark.parametrize(
+    "program",
+    [
+        "print('x' * 100_000)\n\ndef double(n):\n    return 2 * n\n",  # before its check begins
+        "def double(n):\n    print('x' * 100_000)\n    return 2 * n\n",
+    ],
+)
+def test_a_program_that_prints_too_much_has_that_reason_each_time(program: str) -> None:
+    answer = f"```python\n{program}```"
+    test = "def check(candidate):\n    assert candidate(2) == 4\n"
+    prompt = 'def double(n):\n    """Twice n."""\n'
+    given = gold({"kind": "check", "prompt": prompt, "function": "double", "test": test})
+    params = PARAMS.model_copy(update={"output_kib": 64})
+    reasons = {grade(given, answer, "stop", params).reason for _ in range(12)}
+    assert reasons == {"output_limit"}
+
+
 def test_a_check_sees_arguments_and_results_with_their_types() -> None:
     values = [
         *(None, True, 0, -1, 1 << 70, 1.5, -0.0, float("inf"), 2 + 3j, "é\ud800\n", b"\0x"),

@@ -137,12 +137,19 @@ def run_check(program: Job, check: Job, params: CodeParams) -> Run:
         for sandbox in (checking, serving):
             _kill(sandbox)
         output = serving.captured.output.decode("utf-8", "replace")
-        (failed, _), (word, _) = _said(serving, program.kind), _said(checking, check.kind)
-        if failed:  # before it served anything
-            reason = failed
-        elif reason is None and word != "passed":
-            reason = _limit_reached(serving) or word or _limit_reached(checking) or "runtime_error"
+        if reason != "output_limit":  # which a program may reach before its check has begun
+            reason = _judged(serving, checking, reason)
         return Run(reason, output, None)
+
+
+def _judged(serving: _Sandbox, checking: _Sandbox, reason: str | None) -> str | None:
+    """Return why the check is not passed; `reason` where it had to be ended."""
+    (failed, _), (word, _) = _said(serving, "serve"), _said(checking, "check")
+    if reason or failed:  # before it served anything
+        return reason or failed
+    if word == "passed":
+        return None
+    return _limit_reached(serving) or word or _limit_reached(checking) or "runtime_error"
 
 
 def _binary(params: CodeParams) -> Path | None:

@@ -222,9 +222,9 @@ def encode(value: Any) -> Any:
         return {"bytes": value.hex()}
     if isinstance(value, dict):
         return {"dict": [[encode(key), encode(item)] for key, item in dict.items(value)]}
-    for name, kind in SEQUENCES.items():
-        if isinstance(value, kind):
-            return {name: [encode(item) for item in kind.__iter__(value)]}
+    for name, sequence in SEQUENCES.items():
+        if isinstance(value, sequence):
+            return {name: [encode(item) for item in sequence.__iter__(value)]}
     raise NotPlainError(f"the function returned {kind.__name__}")
 
 
