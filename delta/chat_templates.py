@@ -28,15 +28,18 @@ def check(key: str, folder: Path) -> None:
     """Raises InputError where the template in `folder` does not end or writes without end."""
     if not _has_template(folder):
         return
-    tried = subprocess.run(
-        [sys.executable, "-m", "delta.chat_templates", str(folder.resolve())],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        timeout=START_S,
-        check=False,
-    )
+    try:
+        tried = subprocess.run(
+            [sys.executable, "-m", "delta.chat_templates", str(folder.resolve())],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=START_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise InputError(f"{key}: its tokenizer is not loaded within {START_S} s") from None
     if tried.returncode == -signal.SIGALRM:
         raise InputError(
             f"{key}: its chat template does not end within {LIMIT_S} s; allowed: one that does"

@@ -167,14 +167,14 @@ def _from_hub(key: str, source: HubSource, target: Path) -> None:
 
 def _copy(key: str, folder: Path, code: bool, target: Path) -> None:
     """The files of a model, and no more: an offline cache or a folder may hold anything."""
-    home = folder.resolve()
-    if home.parent.name == "snapshots":
-        home = home.parents[1]  # of the hub's cache, where snapshots are links to blobs beside them
+    homes = [folder.resolve()]
+    if homes[0].parent.name == "snapshots":  # of the hub's cache: its files are links to blobs
+        homes.append(homes[0].parents[1] / "blobs")
     for path in sorted(folder.iterdir()):
         wanted = any(path.match(pattern) for pattern in [*WANTED, *(["*.py"] if code else [])])
         if not wanted or path.match(UNWANTED[1]) or path.name == weights.CARD:
             continue
-        if path.is_symlink() and not _real(path).is_relative_to(home):
+        if path.is_symlink() and not any(map(_real(path).is_relative_to, homes)):
             raise InputError(
                 f"{key}: {path} is a link that leads out of the folder; allowed: files, and links "
                 "within it"

@@ -107,6 +107,13 @@ def test_a_template_that_loops_for_some_prompt_is_stopped_there(
     assert time.monotonic() - before < 30
 
 
+def test_a_tokenizer_that_is_not_loaded_in_time_is_one_line(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chat_templates, "START_S", 0.1)
+    assert "its tokenizer is not loaded within 0.1 s" in refusal(with_template(model, TEMPLATE))
+
+
 def test_a_template_in_the_tokenizers_settings_is_looked_at_too(tmp_path: Path) -> None:
     settings: dict[str, Any] = {"chat_template": "{{ 1 }}"}
     (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))

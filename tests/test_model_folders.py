@@ -80,9 +80,12 @@ def test_a_snapshot_in_the_cache_of_the_hub_is_a_folder_of_links(tmp_path: Path)
     target = tmp_path / "models" / "toy"
     fetched(from_folder(snapshot, FINGERPRINT), target)
     assert not any(path.is_symlink() for path in target.iterdir())
-    (snapshot / "merges.txt").symlink_to("../../../victim.txt")
-    (tmp_path / "victim.txt").write_text("secret")
-    assert "leads out of the folder" in refused(from_folder(snapshot, FINGERPRINT), target)
+    for victim in ("victim.txt", "models--maker--toy/victim.txt", "models--maker--toy/refs/main"):
+        (tmp_path / victim).parent.mkdir(exist_ok=True)
+        (tmp_path / victim).write_text("secret")
+        (snapshot / "merges.txt").symlink_to(tmp_path / victim)
+        assert "leads out of the folder" in refused(from_folder(snapshot, FINGERPRINT), target)
+        (snapshot / "merges.txt").unlink()
 
 
 @pytest.mark.parametrize(
