@@ -7,6 +7,7 @@ import os
 import resource
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
@@ -22,7 +23,29 @@ LOGS = Path("logs")
 # What a full or locked disk says; there is nothing in the code to look for then.
 OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
 # What Python, the C library and Rust say where no thread or process can be started.
+THREADS = 8  # that libraries start when they are imported, besides one for each processor
 OF_THREADS = ("can't start new thread", os.strerror(errno.EAGAIN), "kind: WouldBlock")
+
+
+def check_threads() -> None:
+    """Exit with one line where libraries could not start their threads when they are imported.
+
+    Each would fail in its own way: one with a traceback, one with an interrupt, one with thousands
+    of lines.
+    """
+    end = threading.Event()
+    threads = []
+    try:
+        for _ in range(THREADS + len(os.sched_getaffinity(0))):
+            thread = threading.Thread(target=end.wait)
+            thread.start()
+            threads.append(thread)
+    except RuntimeError as error:
+        sys.exit(_lack_of_threads(error))
+    finally:
+        end.set()
+        for thread in threads:
+            thread.join()
 
 
 class Console:
@@ -77,6 +100,9 @@ def run(main: Callable[[Console, list[str]], None]) -> None:
     _open_standard_streams(name)
     # No locale is so poor that a message could end a run: what it lacks is printed as "?".
     screen = os.fdopen(os.dup(2), "w", buffering=1, errors="replace")
+    for word in sys.argv[1:]:
+        if Path(word).name != word or word == "..":  # it becomes the name of files and folders
+            _end(screen, f"{Path(sys.argv[0]).stem}: {word!r}: allowed: names and numbers", 2)
     try:
         _log_to(log)
     except OSError as error:
@@ -189,13 +215,7 @@ def _show(error: BaseException, name: str, screen: TextIO, log: Path) -> NoRetur
 def _cause(error: BaseException, log: Path) -> str | None:
     """Return what the machine lacks, of which `error` comes; None where it is something else."""
     if any(text in str(error) for text in OF_THREADS):
-        most = resource.getrlimit(resource.RLIMIT_NPROC)[0]
-        limit = "no limit" if most == resource.RLIM_INFINITY else most
-        return (
-            f"no further thread or process can be started ({error}). What was answered before is "
-            f"kept; raise the limit (ulimit -u: {limit}; a container may have one of its own) or "
-            "end other programs, and run the same again"
-        )
+        return _lack_of_threads(error)
     if not isinstance(error, OSError):
         return None
     if error.errno in (errno.EMFILE, errno.ENFILE):
@@ -205,6 +225,16 @@ def _cause(error: BaseException, log: Path) -> str | None:
             f"(ulimit -n: {most}) and run the same again"
         )
     return _of_the_disk(error, log) if error.errno in OF_THE_DISK else None
+
+
+def _lack_of_threads(error: BaseException) -> str:
+    most = resource.getrlimit(resource.RLIMIT_NPROC)[0]
+    limit = "no limit" if most == resource.RLIM_INFINITY else most
+    return (
+        f"no further thread or process can be started ({error}). What was answered before is "
+        f"kept; raise the limit (ulimit -u: {limit}; a container may have one of its own) or "
+        "end other programs, and run the same again"
+    )
 
 
 def _of_the_disk(error: OSError, log: Path) -> str:

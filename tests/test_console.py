@@ -2,6 +2,7 @@
 
 import os
 import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.closure import ROOT
 from tests.ordinary_user import NOBODY, PACKAGES, python_of_nobody
 
 STAGE = """
@@ -73,6 +75,34 @@ def test_a_log_that_is_full_is_named_in_one_line(tmp_path: Path, body: str) -> N
         assert last.startswith("stage: logs/stage.log: File too large. What was answered before")
 
 
+def test_bytecode_that_did_not_fit_the_disk_is_not_left_for_the_next_run(tmp_path: Path) -> None:
+    for name in ("delta", "stages"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    env = os.environ | {"PYTHONPATH": str(tmp_path)}
+    env.pop("PYTHONDONTWRITEBYTECODE", None)
+    for limit in (no_larger_files, None):
+        done = subprocess.run(
+            [sys.executable, "-m", "stages.select"],
+            cwd=tmp_path,
+            env=env,
+            preexec_fn=limit,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        said = "select: params.yaml: no such file; run from the project's root\n"
+        assert (done.returncode, done.stderr) == (2, said)
+
+
+@pytest.mark.parametrize("word", ["/victim", "../victim", "..", "a/b", "."])
+def test_a_name_that_leads_elsewhere_is_refused_whoever_starts_the_stage(
+    tmp_path: Path, word: str
+) -> None:
+    code, _, screen = start(tmp_path, "open('worked', 'w')", f"'{word}'")
+    assert (code, screen) == (2, f"stage: {word!r}: allowed: names and numbers\n")
+    assert not (tmp_path / "worked").exists()
+
+
 def test_a_folder_of_logs_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "logs").write_text("a file")
     code, _, screen = start(tmp_path, "pass")
@@ -116,6 +146,17 @@ def test_a_screen_that_takes_no_more_ends_the_stage_with_a_line_in_the_log(
     assert not (tmp_path / "worked").exists()
 
 
+def of_an_ordinary_user(folder: Path) -> tuple[str, dict[str, Any]]:
+    """Interpreter and arguments to start one in `folder` that a limit of processes holds for."""
+    if os.getuid() != 0:
+        return sys.executable, {}
+    folder.chmod(0o777)
+    for above in list(folder.parents)[:3]:
+        if above.stat().st_uid == 0 and above != Path("/tmp"):
+            above.chmod(above.stat().st_mode | 0o011)
+    return python_of_nobody(), {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+
+
 NO_THREADS = "resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))\n"
 
 
@@ -128,20 +169,36 @@ NO_THREADS = "resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))\n"
     ],
 )
 def test_lack_of_threads_is_one_line_with_the_limit(tmp_path: Path, body: str) -> None:
-    how: dict[str, Any] = {}
-    python = sys.executable
-    if os.getuid() == 0:  # whom the kernel holds to no limit of processes
-        python = python_of_nobody()
-        how = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
-        tmp_path.chmod(0o777)
-        for folder in list(tmp_path.parents)[:3]:
-            if folder.stat().st_uid == 0 and folder != Path("/tmp"):
-                folder.chmod(folder.stat().st_mode | 0o011)
+    python, how = of_an_ordinary_user(tmp_path)
     code, _, screen = start(tmp_path, NO_THREADS + body, python=python, **how)
     assert code == 1
     assert screen.startswith("stage: no further thread or process can be started (")
     assert "(ulimit -u: 1; a container may have one of its own)" in screen
     assert screen.count("\n") == 1
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 5])
+def test_lack_of_threads_for_libraries_is_one_line_before_any_is_imported(
+    tmp_path: Path, limit: int
+) -> None:
+    python, how = of_an_ordinary_user(tmp_path)
+    code = (
+        f"import resource, runpy; resource.setrlimit(resource.RLIMIT_NPROC, ({limit}, {limit}));"
+        "runpy.run_module('stages.select', run_name='__main__')"
+    )
+    done = subprocess.run(
+        [python, "-c", code],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": PACKAGES},
+        capture_output=True,
+        text=True,
+        check=False,
+        **how,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("no further thread or process can be started (")
+    assert f"(ulimit -u: {limit}; a container may have one of its own)" in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_lack_of_open_files_is_one_line_with_the_limit(tmp_path: Path) -> None:
