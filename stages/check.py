@@ -1,5 +1,6 @@
 """Refuse a params.yaml that cannot work. Every stage's command begins with this."""
 
+import contextlib
 import hashlib
 import sys
 from pathlib import Path
@@ -23,9 +24,10 @@ def digest() -> str:
 
 def main() -> None:
     # A pipeline has dozens of stages, and the imports of a check take seconds: once is enough.
-    now = digest()
-    if STAMP.is_file() and STAMP.read_text(encoding="utf-8") == now:
-        return
+    now = digest().encode()
+    with contextlib.suppress(OSError):
+        if STAMP.is_file() and STAMP.read_bytes() == now:
+            return
     from delta.check import check
     from delta.console import how_to_undo_experiment
     from delta.errors import InputError
@@ -34,8 +36,9 @@ def main() -> None:
         check()
     except InputError as error:
         sys.exit("\n".join(filter(None, [str(error), how_to_undo_experiment()])))
-    STAMP.parent.mkdir(exist_ok=True)
-    STAMP.write_text(now, encoding="utf-8")
+    with contextlib.suppress(OSError):  # the stage itself says what is wrong with its logs
+        STAMP.parent.mkdir(exist_ok=True)
+        STAMP.write_bytes(now)
 
 
 if __name__ == "__main__":

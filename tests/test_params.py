@@ -366,14 +366,35 @@ def test_a_stage_asked_for_an_undeclared_item_says_which_there_are() -> None:
 
 def test_the_command_line_prints_that_one_line_and_fails(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text(TEXT.replace("\n  k: 16", "\n  k: 0"), encoding="utf-8")
+    said = "params.yaml: selector.k = 0: should be greater than or equal to 1\n"
+    assert checked_in(tmp_path) == (1, said)
+
+
+@pytest.mark.parametrize("place", ["file", "folder", "device", "torn"])
+def test_a_check_that_cannot_be_noted_in_the_logs_is_passed_all_the_same(
+    tmp_path: Path, place: str
+) -> None:
+    (tmp_path / "params.yaml").write_text(TEXT, encoding="utf-8")
+    note = tmp_path / "logs" / "checked"
+    if place == "file":
+        note.parent.write_text("a file")
+    elif place == "folder":
+        note.mkdir(parents=True)
+    else:
+        note.parent.mkdir()
+        note.symlink_to("/dev/full") if place == "device" else note.write_bytes(b"\xff")
+    assert checked_in(tmp_path) == (0, "")
+
+
+def checked_in(folder: Path) -> tuple[int, str]:
+    """Exit code and output of the check that every stage begins with."""
     done = subprocess.run(
         [sys.executable, "-m", "stages.check"],
-        cwd=tmp_path,
+        cwd=folder,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
         check=False,
     )
-    assert done.returncode != 0
-    assert done.stdout == ""
-    assert done.stderr == ("params.yaml: selector.k = 0: should be greater than or equal to 1\n")
+    return done.returncode, done.stdout
