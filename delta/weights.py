@@ -28,7 +28,8 @@ def fingerprint_of(folder: Path) -> str:
         if path.is_file() and path.name != CARD
     )
     lines = [f"{name} {sha256_of(folder / name)}" for name in names]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    content = "\n".join(lines).encode(errors="surrogateescape")  # a name may be no UTF-8
+    return hashlib.sha256(content).hexdigest()
 
 
 def stamp(folder: Path, source: str) -> str:

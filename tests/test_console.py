@@ -211,6 +211,15 @@ def test_lack_of_open_files_is_one_line_with_the_limit(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["os.fsdecode(b'\\xff')", "chr(0xd800)"])
+def test_a_text_that_is_no_utf_8_is_said_all_the_same(tmp_path: Path, name: str) -> None:
+    body = f"name = {name}\nconsole.say(name)\nfrom delta.errors import InputError\n"
+    code, _, screen = start(tmp_path, body + "raise InputError(name)")
+    assert code == 2
+    assert screen.startswith("?\nstage: ")
+    assert screen.count("\n") == 2
+
+
 def test_anything_else_names_the_log_and_has_its_traceback_there(tmp_path: Path) -> None:
     code, _, screen = start(tmp_path, "1 / 0")
     assert code == 1

@@ -49,6 +49,15 @@ def test_of_a_folder_only_weights_settings_and_tokenizer_are_copied(tmp_path: Pa
     assert below(target) == sorted([*FILES, weights.CARD])
 
 
+def test_a_file_name_that_is_no_utf_8_has_a_part_in_the_fingerprint(tmp_path: Path) -> None:
+    source, target = model_folder(tmp_path / "source"), tmp_path / "models" / "toy"
+    (source / os.fsdecode(b"\xff.json")).write_text("{}")
+    told = refused(from_folder(source, ZEROS), target).partition(" has ")[2].partition(";")[0]
+    assert told != FINGERPRINT
+    fetched(from_folder(source, told), target)
+    assert os.fsdecode(b"\xff.json") in below(target)
+
+
 def test_code_beside_weights_is_copied_where_the_profile_asks_for_it(tmp_path: Path) -> None:
     source, target = with_others(model_folder(tmp_path / "source")), tmp_path / "models" / "toy"
     asked = ModelParams(folder=FolderSource(path=str(source), sha256=ZEROS, code=True))
