@@ -66,9 +66,9 @@ SPELLINGS = {
 @pytest.mark.parametrize("name", WHOLE)
 def test_a_file_that_is_no_params_is_refused(tmp_path: Path, name: str) -> None:
     text, expected = WHOLE[name]
-    before = time.monotonic()
+    before = time.process_time()
     message = refusal(tmp_path, text)
-    assert time.monotonic() - before < 3  # a second on a machine that does nothing else
+    assert time.process_time() - before < 3
     assert [part for part in expected if part not in message] == [], message
     assert len(message) < 300
 

@@ -52,6 +52,7 @@ LEADING_OUT = (
     "../x",
     "inner/name",
 )
+TO_ROOT = "../" * 40
 NEAR_AND_FAR = ("../../../victim", "../../victim", "../../delta")
 # What removes or writes a stage's outputs.
 COMMANDS = (
@@ -174,14 +175,22 @@ def test_dvc_reads_no_stage_whose_name_leads_elsewhere(
     ("name", "said"),
     [
         ("../other/victim", r"other/delta/prompts/theorem\.yaml' does not exist"),
-        ("../twin/victim", r"cannot redefine '.*' from '\.\./twin/params\.yaml'"),
+        ("../twin/victim", r"cannot redefine '.*' from '[./]*twin/params\.yaml'"),
+        # Back to the clone itself, so that the output would be `delta` in it.
+        ("../clone/delta", r"cannot redefine '.*' from '[./]*clone/params\.yaml'"),
+        (
+            TO_ROOT + "{folder}/clone/delta",
+            r"cannot redefine '.*' from '\.\./.*/clone/params\.yaml'",
+        ),
+        (TO_ROOT + "/proc/self/cwd/delta", r"/cwd/params\.yaml'"),
     ],
 )
-def test_another_project_with_such_files_and_another_clone_are_elsewhere_too(
-    edited: Scene, section: str, name: str, said: str
+@pytest.mark.parametrize("folder", [".", "delta/prompts"])
+def test_another_project_another_clone_and_a_way_back_to_this_one_are_elsewhere_too(
+    edited: Scene, section: str, name: str, said: str, folder: str
 ) -> None:
-    edited.space.edit(params_with(section, name))
-    with chdir(edited.clone), Repo() as repo, pytest.raises(DvcException, match=said):
+    edited.space.edit(params_with(section, edited.written(name)))
+    with chdir(edited.clone / folder), Repo() as repo, pytest.raises(DvcException, match=said):
         _ = repo.index.stages
 
 
