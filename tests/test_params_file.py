@@ -129,10 +129,18 @@ SECRET = "sk-0123456789"
         f"https://api.example.org\\@{SECRET}/v1",
         f"ftp://{SECRET}/v1",
         f"//{SECRET}/v1",
+        f"http://127.0.0.1:99999/{SECRET}",
+        f"http://h:0/{SECRET}",
+        f"http://h:x/{SECRET}",
+        f"http://:8000/{SECRET}",
+        f"http://[::1/{SECRET}",
+        f"http://h..x/{SECRET}",
         "",
     ],
 )
-def test_an_address_that_may_hold_a_key_is_refused_without_repeating_it(address: str) -> None:
+def test_an_address_that_may_hold_a_key_or_leads_nowhere_is_refused_without_repeating_it(
+    address: str,
+) -> None:
     urls = ["http://127.0.0.1:8000/v1", address]
     server = {"base_urls": urls, "key": None, "models": {"judge": None}, "concurrency": 1}
     message = message_for("engine.endpoint.servers", {"mine": server})

@@ -4,6 +4,7 @@ import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
@@ -23,13 +24,23 @@ USD = Annotated[float, Field(ge=0)]
 
 def _without_key(address: str) -> str:
     """Only a host and a path: a user, a password, a query or a fragment may hold a key."""
-    if not re.fullmatch(r"https?://[\w.:\[\]-]+(/[\w.~%:+,/-]*)?", address):
+    is_plain = re.fullmatch(r"https?://[\w.:\[\]-]+(/[\w.~%:+,/-]*)?", address)
+    if not is_plain or not _has_host(address):
         raise PydanticCustomError(
             SECRET,
             "allowed: http(s)://host:port/path without user, password or query; a key is taken "
             "from the variable that `key` names",
         )
     return address
+
+
+def _has_host(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+        parts.netloc.encode("idna")
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:  # no port, no address in brackets, no name of a host
+        return False
 
 
 Url = Annotated[str, AfterValidator(_without_key)]
