@@ -229,10 +229,13 @@ def _cause(error: BaseException, log: Path) -> str | None:
 
 def _lack_of_threads(error: BaseException) -> str:
     most = resource.getrlimit(resource.RLIMIT_NPROC)[0]
-    limit = "no limit" if most == resource.RLIM_INFINITY else most
+    limit = f"ulimit -u: {'no limit' if most == resource.RLIM_INFINITY else most}"
+    memory = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if memory != resource.RLIM_INFINITY:  # each thread's stack counts towards it
+        limit += f", ulimit -v: {memory >> 10}"
     return (
         f"no further thread or process can be started ({error}). What was answered before is "
-        f"kept; raise the limit (ulimit -u: {limit}; a container may have one of its own) or "
+        f"kept; raise the limit ({limit}; a container may have one of its own) or "
         "end other programs, and run the same again"
     )
 

@@ -201,6 +201,15 @@ def test_lack_of_threads_for_libraries_is_one_line_before_any_is_imported(
     assert done.stderr.count("\n") == 1
 
 
+def test_where_memory_is_limited_that_limit_is_named_too(tmp_path: Path) -> None:
+    limit = "resource.setrlimit(resource.RLIMIT_AS, (300 << 20, 300 << 20))\n"
+    body = limit + "for _ in range(100): threading.Thread(target=time.sleep, args=[3]).start()"
+    code, _, screen = start(tmp_path, body + "\n")
+    assert code == 1
+    assert ", ulimit -v: 307200; a container may" in screen
+    assert screen.count("\n") == 1
+
+
 def test_lack_of_open_files_is_one_line_with_the_limit(tmp_path: Path) -> None:
     limit = "resource.setrlimit(resource.RLIMIT_NOFILE, (32, 32))\n"
     code, _, screen = start(tmp_path, limit + "for _ in range(64): os.open('/', os.O_RDONLY)")
