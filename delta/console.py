@@ -12,6 +12,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from types import TracebackType
 from typing import NoReturn, TextIO, TypeVar
 
 from tqdm import tqdm
@@ -46,6 +47,22 @@ def check_threads() -> None:
         end.set()
         for thread in threads:
             thread.join()
+
+
+def explain_cut_bytecode(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """Print one line where a module's bytecode was cut short; anything else as Python does.
+
+    Python 3.11 keeps what a full disk took of such a file, and no later run can import it.
+    """
+    if kind is EOFError and "marshal" in str(error):
+        sys.stderr.write(
+            "a compiled file of Python (*.pyc) was cut short, as by a full disk; remove them and "
+            f"run the same again: find . {sys.prefix} -name '*.pyc' -delete\n"
+        )
+    else:
+        sys.__excepthook__(kind, error, trace)
 
 
 class Console:

@@ -75,23 +75,29 @@ def test_a_log_that_is_full_is_named_in_one_line(tmp_path: Path, body: str) -> N
         assert last.startswith("stage: logs/stage.log: File too large. What was answered before")
 
 
-def test_bytecode_that_did_not_fit_the_disk_is_not_left_for_the_next_run(tmp_path: Path) -> None:
+def test_bytecode_that_was_cut_short_is_one_line_with_what_removes_it(tmp_path: Path) -> None:
     for name in ("delta", "stages"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     env = os.environ | {"PYTHONPATH": str(tmp_path)}
     env.pop("PYTHONDONTWRITEBYTECODE", None)
-    for limit in (no_larger_files, None):
-        done = subprocess.run(
-            [sys.executable, "-m", "stages.select"],
-            cwd=tmp_path,
-            env=env,
-            preexec_fn=limit,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        said = "select: params.yaml: no such file; run from the project's root\n"
-        assert (done.returncode, done.stderr) == (2, said)
+
+    def said() -> tuple[int, str]:
+        command = [sys.executable, "-m", "stages.select"]
+        done = subprocess.run(command, cwd=tmp_path, env=env, stderr=subprocess.PIPE, check=False)
+        return done.returncode, done.stderr.decode()
+
+    works = (2, "select: params.yaml: no such file; run from the project's root\n")
+    assert said() == works
+    (compiled,) = (tmp_path / "delta" / "__pycache__").glob("select.*.pyc")
+    compiled.write_bytes(compiled.read_bytes()[:500])
+    code, line = said()
+    assert code == 1
+    assert line == (
+        "a compiled file of Python (*.pyc) was cut short, as by a full disk; remove them and "
+        f"run the same again: find . {sys.prefix} -name '*.pyc' -delete\n"
+    )
+    compiled.unlink()
+    assert said() == works
 
 
 @pytest.mark.parametrize("word", ["/victim", "../victim", "..", "a/b", "."])
