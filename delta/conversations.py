@@ -6,6 +6,7 @@ text cannot hold (tool calls, pictures) is a reason why the row is left out, nev
 
 from typing import Any, NamedTuple
 
+from delta.control_tokens import without_end
 from delta.errors import InputError
 from delta.records import Message
 
@@ -13,6 +14,8 @@ ALLOWED = "a text, or messages with role and content"
 # Names of other programs for the three roles.
 ROLES = {name: name for name in ("system", "user", "assistant")} | {"developer": "system"}
 TOOLS = ("tool", "function", "ipython")
+CALLS = ("tool_calls", "function_call")
+BESIDE = ("images", "image", "audio", "audios", "video", "videos")  # where some keep a picture
 APART = ("reasoning_content", "reasoning", "thinking")  # where some keep an answer's reasoning
 REASONS = ("tool_calls", "not_text")  # why turns cannot be kept
 
@@ -75,20 +78,36 @@ def _turns(what: str, value: Any, role: str) -> list[tuple[str, str]] | str:
     if not isinstance(value, list):
         raise InputError(f"{what} = {value!r}: allowed: {ALLOWED}")
     turns = []
-    for message in value:
-        if not (isinstance(message, dict) and {"role", "content"} <= {*message}):
-            raise InputError(f"{what}: holds a list; allowed: messages with role and content")
-        if message["role"] in TOOLS or message.get("tool_calls") or message.get("function_call"):
-            return "tool_calls"
-        if message["role"] not in ROLES:
-            raise InputError(
-                f"{what}: role {message['role']!r}; allowed: {', '.join([*ROLES, *TOOLS])}"
-            )
-        content = _content(what, message["content"])
-        if content is None:
-            return "not_text"
-        turns.append((ROLES[message["role"]], content))
+    for number, message in enumerate(value, 1):
+        turn = _turn(what, message)
+        if isinstance(turn, str):
+            return turn
+        said_by, content = turn
+        if said_by == "assistant" and number < len(value):
+            content = without_end(content)  # the template of whoever is asked writes its own
+        turns.append((said_by, content))
     return turns
+
+
+def _turn(what: str, message: Any) -> tuple[str, str] | str:
+    """The role and text of one message, or why its conversation cannot be kept."""
+    if not isinstance(message, dict):
+        raise InputError(f"{what}: holds a list; allowed: messages with role and content")
+    # Before anything else is asked of it: a message that calls a tool may have no content.
+    if message.get("role") in TOOLS or any(message.get(name) for name in CALLS):
+        return "tool_calls"
+    if not {"role", "content"} <= {*message}:
+        raise InputError(
+            f"{what}: a message has {', '.join(map(repr, message))}; allowed: messages with role "
+            "and content"
+        )
+    role = message["role"]
+    if not isinstance(role, str) or role not in ROLES:
+        raise InputError(f"{what}: role {role!r}; allowed: {', '.join([*ROLES, *TOOLS])}")
+    content = _content(what, message["content"])
+    if content is None or any(message.get(name) for name in BESIDE):
+        return "not_text"
+    return ROLES[role], content
 
 
 def _content(what: str, content: Any) -> str | None:

@@ -101,7 +101,8 @@ def build(
     funnels: Funnels = {name: Counter() for name in params.sources}
     by_rule = Counter[str]()
     rows = list(_drawn(params, funnels, by_rule))
-    rows, dropped = _unseen(rows, index, _worked_examples(questions), funnels)
+    tables = {name for name, source in params.sources.items() if source.table is not None}
+    rows, dropped = _unseen(rows, index, _worked_examples(questions), tables, funnels)
     rows = _sampled(rows, params, funnels)
     overlap_of = Counter(row["benchmark"] for row in dropped)
     counts = _counts(params, funnels) | {
@@ -142,7 +143,7 @@ def _shared(row: Row, index: Index) -> list[Shared]:
 
 
 def _identity(row: Row) -> tuple[tuple[str, str], ...]:
-    """Equal for problems that are the same: every turn of their conversations."""
+    """Equal for problems that are the same but for case, blanks and LaTeX: every turn of them."""
     turns = [*row["history"], {"role": "user", "content": row["statement"]}]
     return tuple((turn["role"], overlap.whole(turn["content"])) for turn in turns)
 
@@ -206,22 +207,27 @@ def _of_benchmark_format(key: str, name: str, source: MathSource) -> Iterator[Ro
 
 
 def _unseen(
-    rows: list[Row], index: Index, worked: set[str], funnels: Funnels
+    rows: list[Row], index: Index, worked: set[str], tables: set[str], funnels: Funnels
 ) -> tuple[list[Row], list[Row]]:
-    """Rows that no benchmark, worked example or earlier row holds too; and the DROPPED rows."""
-    kept, dropped, seen = list[Row](), list[Row](), set[tuple[tuple[str, str], ...]]()
+    """Rows that no benchmark, worked example or earlier row holds too; and the DROPPED rows.
+
+    Of rows of one of the `tables` every turn counts to the letter, which is what delta.imports has
+    compared: code is more than its words, and each row may be a pair that is trained.
+    """
+    kept, dropped = list[Row](), list[Row]()
+    seen: dict[tuple[tuple[str, str], ...], str] = {}  # and in which source
     for row in rows:
-        identity = _identity(row)
+        identity, source = _identity(row), imports.source_of(row["problem_id"])
         if shared := _shared(row, index):
             shown = {"problem_id": row["problem_id"], "statement": row["statement"][:SHOWN]}
             dropped += [shown | one._asdict() for one in shared]
             _drop(row, "in_benchmark", funnels)
         elif not worked.isdisjoint(map(overlap.whole, _user_turns(row))):
             _drop(row, "worked_example", funnels)
-        elif identity in seen:
+        elif identity in seen and not (source in tables and seen[identity] == source):
             _drop(row, "duplicate", funnels)
         else:
-            seen.add(identity)
+            seen.setdefault(identity, source)
             kept.append(row)
     return kept, dropped
 

@@ -87,10 +87,45 @@ def test_the_same_conversation_twice_is_one_problem(tmp_path: Path) -> None:
     other_form = [{"role": "user", "content": [{"type": "text", "text": "Why?"}]}]
     same: list[Any] = [*CHATS, CHATS[1], "Why?", other_form]
     table = [{"prompt": one} for one in same]
-    table.append({"prompt": say("user: what is  3 + 3?", "assistant: 6", "user: WHY?")})
     found, counts = problems_of(jsonl(tmp_path / "chats.jsonl", *table))
     assert found.height == 4
-    assert counts["dropped"] == {"same_problem": 3, "duplicate": 1}
+    assert counts["dropped"] == {"same_problem": 3}
+
+
+def test_prompts_of_a_file_that_differ_in_case_or_blanks_are_problems_of_their_own(
+    tmp_path: Path,
+) -> None:
+    asked = ["What is polish?", "What is Polish?", "if a:\n  b\nc", "if a:\n  b\n  c", "$5", "5"]
+    found, counts = problems_of(jsonl(tmp_path / "t.jsonl", *({"prompt": one} for one in asked)))
+    assert found["prompt"].to_list() == asked
+    assert counts["dropped"] == {}
+
+
+def test_a_prompt_that_another_source_has_too_is_a_duplicate(tmp_path: Path) -> None:
+    tables = {
+        name: {"table": {"data": jsonl(tmp_path / f"{name}.jsonl", *({"prompt": p} for p in rows))}}
+        for name, rows in (("a", ["One?", "Two?"]), ("b", ["one? ", "Three?"]))
+    }
+    for source in tables.values():
+        source["table"] |= {"statement": "prompt", "gold_answer": None}
+    content = {"sources": tables, "overlap_words": None, "sample": None, "seed": 1}
+    found, _, counts = build(ProblemsParams.model_validate(content), {})
+    assert found["problem_id"].to_list() == ["a.0", "a.1", "b.1"]
+    assert counts["dropped"] == {"duplicate": 1}
+
+
+@pytest.mark.parametrize("end", ["<|im_end|>", "</s>\n", "<end_of_turn>\n<eos>"])
+def test_an_end_of_turn_that_a_file_kept_is_not_in_the_history(tmp_path: Path, end: str) -> None:
+    before = say("user: What is 3 + 3?", f"assistant: 6{end}")
+    asked = [*before, *say("user: Why?")]
+    data = jsonl(
+        tmp_path / "t.jsonl",
+        {"prompt": asked, "chosen": [*asked, *say(f"assistant: So.{end}")]},
+    )
+    (row,) = problems_of(data)[0].to_dicts()
+    assert row["history"] == say("user: What is 3 + 3?", "assistant: 6")
+    (trace_,) = traces_of(data, "chosen")
+    assert trace_["text"] == f"So.{end}"  # recorded to the letter, taken off where it is trained
 
 
 def test_a_generator_is_asked_with_every_turn(chats: pl.DataFrame) -> None:
@@ -228,10 +263,18 @@ def test_only_the_whole_conversation_or_a_turn_alone_is_in_a_benchmark(tmp_path:
 CALL = {"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]}
 UNKEPT: dict[str, tuple[Any, str]] = {
     "a tool call": ([*say("user: a"), CALL, *say("user: b")], "tool_calls"),
+    "a tool call without a content": (
+        [*say("user: a"), {"role": "assistant", "tool_calls": [{"id": "1"}]}, *say("user: b")],
+        "tool_calls",
+    ),
     "a tool's turn": (say("user: a", "tool: 7", "user: b"), "tool_calls"),
     "a picture": ([{"role": "user", "content": [{"type": "image"}]}], "not_text"),
     "a text beside a picture": (
         [{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "image"}]}],
+        "not_text",
+    ),
+    "a picture beside the text": (
+        [{"role": "user", "content": "<image> What?", "images": ["a.png"]}],
         "not_text",
     ),
     "nobody who asks": (say("system: a"), "no_statement"),
@@ -254,10 +297,23 @@ def test_what_cannot_be_kept_is_dropped_with_its_reason(tmp_path: Path, case: st
     ]
 
 
-def test_a_role_that_nobody_knows_is_refused_by_name(tmp_path: Path) -> None:
-    data = jsonl(tmp_path / "t.jsonl", {"prompt": say("narrator: Once.", "user: And?")})
-    with pytest.raises(InputError, match=r"row 0: prompt: role 'narrator'; allowed: system, user"):
+REFUSED: dict[str, tuple[Any, str]] = {
+    "an unknown role": (say("narrator: Once.", "user: And?"), "role 'narrator'; allowed: system,"),
+    "a role that is a list": ([{"role": ["user"], "content": "a"}], "role ['user']; allowed: s"),
+    "ShareGPT": (
+        [{"from": "human", "value": "a"}],
+        "a message has 'from', 'value'; allowed: messages with role and content",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_is_no_message_is_refused_by_name(tmp_path: Path, case: str) -> None:
+    prompt, why = REFUSED[case]
+    data = jsonl(tmp_path / "t.jsonl", {"prompt": prompt})
+    with pytest.raises(InputError) as caught:
         problems_of(data)
+    assert f"row 0: prompt: {why}" in str(caught.value)
 
 
 A, B = say("user: a"), say("user: a", "assistant: b", "user: c")

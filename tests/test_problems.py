@@ -282,6 +282,7 @@ def test_a_table_of_texts_gives_problems_with_the_index_of_their_first_row(
     assert problems.select("problem_id", "statement", "gold_answer").rows() == [
         ("mine.0", "One?", "1"),
         ("mine.2", "Two?", "2"),
+        ("mine.5", "one? ", "1"),
     ]
     assert counts["sources"]["mine"] == {
         "drawn": 6,
@@ -292,12 +293,12 @@ def test_a_table_of_texts_gives_problems_with_the_index_of_their_first_row(
         "same_problem": 1,
         "in_benchmark": 0,
         "worked_example": 0,
-        "duplicate": 1,
+        "duplicate": 0,
         "not_sampled": 0,
-        "kept": 2,
+        "kept": 3,
     }
     assert data.file is not None
-    assert problems["source"].to_list() == [f"sha256:{data.file.sha256}"] * 2
+    assert problems["source"].to_list() == [f"sha256:{data.file.sha256}"] * 3
 
 
 @pytest.mark.parametrize("name", ["mine.jsonl", "mine.parquet"])
