@@ -98,8 +98,8 @@ def _turn(what: str, message: Any) -> tuple[str, str] | str:
         return "tool_calls"
     if not {"role", "content"} <= {*message}:
         raise InputError(
-            f"{what}: a message has {', '.join(map(repr, message))}; allowed: messages with role "
-            "and content"
+            f"{what}: holds a list; allowed: messages with role and content; one has "
+            f"{', '.join(map(repr, message))}"
         )
     role = message["role"]
     if not isinstance(role, str) or role not in ROLES:

@@ -112,7 +112,7 @@ def traces(key: str, source: str, params: TableTraces) -> Iterator[Row | str]:
     columns = [params.text, *params.where, *([params.outcome] if params.outcome else [])]
     seen: dict[str, int] = defaultdict(int)
     found: dict[str, set[str]] = {name: set() for name in params.where}
-    matched = False
+    number, matched = -1, False
     for number, own_id, conversation, row in _numbered(
         key, source, params.statement, params.data, columns
     ):
@@ -143,6 +143,8 @@ def traces(key: str, source: str, params: TableTraces) -> Iterator[Row | str]:
             "outcome": _outcome(f"{key}: row {number}: ", params.outcome, row),
             "source_row": number,
         }
+    if number < 0:
+        raise InputError(f"{key}.data: holds no row; allowed: one or more")
     if not matched:
         there = "; ".join(f"{name}: {', '.join(sorted(found[name]))}" for name in found)
         raise InputError(f"{key}.where = {params.where}: no row is like that; there are {there}")
@@ -161,9 +163,10 @@ def _answer(what: str, value: Any) -> str | None:
         return None
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise InputError(f"{what} = {value!r}: allowed: a text or a number")
-    if isinstance(value, float) and not math.isfinite(value):
+    answer = str(value).strip()
+    if answer.lower() == "nan" or (isinstance(value, float) and not math.isfinite(value)):
         raise InputError(f"{what} = {value!r}: allowed: a finite number")
-    return str(value).strip() or None
+    return answer or None
 
 
 def _outcome(what: str, column: str | None, row: Row) -> str | None:

@@ -35,7 +35,10 @@ SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".parquet", ".csv")
 LONGEST_CELL = 100_000_000  # characters of a CSV file; Python's own limit is below long traces
 LONGEST_LINE = 2**28  # bytes, unpacked: 2 MB of gzip may be gigabytes, and no row has so many
 LONGEST_LITERAL = 1_000_000  # characters; Python's reader takes a hundred times as many bytes
-MESSAGES = re.compile(r"""\s*\[\s*\{\s*(['"])(?:role|content|from|value|name)\1\s*:""")
+# A cell that begins as a list of objects, or as one, is messages where an object has these names.
+OBJECTS = re.compile(r"""\s*(\[\s*)?\{\s*(['"])\w+\2\s*:""")
+SPEAKER = re.compile(r"""(['"])(?:role|from)\1\s*:""")
+CONTENT = re.compile(r"""(['"])(?:content|value)\1\s*:""")
 UNPINNED = "unpinned"
 # A name alone is no input. A profile may say that it does not know the commit; reading refuses.
 Commit = Annotated[str, Field(pattern=rf"^([0-9a-f]{{40}}|{UNPINNED})$")]
@@ -246,7 +249,16 @@ def _from_files(key: str, paths: list[Path], columns: list[str] | None) -> Itera
             yield from _from_file(path, columns)
         except (OSError, ValueError, EOFError, zlib.error, csv.Error, pa.ArrowException) as error:
             why = " ".join(str(error).split())
-            raise InputError(f"{key}: {path}: cannot be read: {why}") from error
+            raise InputError(
+                f"{key}: {path}: cannot be read: {why}{_hint_of_form(path)}"
+            ) from error
+
+
+def _hint_of_form(path: Path) -> str:
+    """Return as what the file was read, where that may not be what it is."""
+    if _kind(path) == ".json":
+        return "; .json is one list, a file with a row in each line is .jsonl"
+    return "" if _kind(path) else f"; read as JSONL, for its name has none of {', '.join(SUFFIXES)}"
 
 
 def _from_file(path: Path, columns: list[str] | None) -> Iterator[dict[str, Any]]:
@@ -336,13 +348,15 @@ def _from_csv(text: TextIO) -> Iterator[dict[str, Any]]:
 
 def _of_cell(cell: str, number: int, name: str) -> Any:
     """The text, or the messages that it holds as JSON or as pandas writes a list."""
-    opening = MESSAGES.match(cell)
-    if opening is None:
+    opening = OBJECTS.match(cell)
+    if opening is None or SPEAKER.search(cell) is None:
+        return cell
+    is_list, quote = opening[1] is not None, opening[2]
+    if not is_list and CONTENT.search(cell) is None:
         return cell
     try:
-        is_json = opening[1] == '"'
-        messages = strict_json.parsed(cell) if is_json else _of_python(cell)
-        if not all(isinstance(message, dict) for message in messages):
+        messages = strict_json.parsed(cell) if quote == '"' else _of_python(cell)
+        if not is_list or not all(isinstance(message, dict) for message in messages):
             raise ValueError("not every member is one")
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError) as error:
         raise ValueError(

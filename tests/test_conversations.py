@@ -302,7 +302,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "a role that is a list": ([{"role": ["user"], "content": "a"}], "role ['user']; allowed: s"),
     "ShareGPT": (
         [{"from": "human", "value": "a"}],
-        "a message has 'from', 'value'; allowed: messages with role and content",
+        "holds a list; allowed: messages with role and content; one has 'from', 'value'",
     ),
 }
 

@@ -329,6 +329,11 @@ FILES: dict[str, tuple[str, WRITTEN, str]] = {
         lambda path: parquet(path, q=["1?"], a=[float("nan")]),
         "a = nan: allowed: a finite number",
     ),
+    "a missing answer as some write it": (
+        "csv",
+        "q,a\n1?,nan\n",
+        "a = 'nan': allowed: a finite number",
+    ),
     "nested": (
         "parquet",
         lambda path: parquet(path, q=[[{"role": "user", "text": "1?"}]], a=["1"]),

@@ -206,6 +206,12 @@ def test_a_recording_without_any_trace_is_refused(tmp_path: Path) -> None:
     assert message.endswith("holds no trace; left out: {'no_text': 1, 'no_statement': 1}")
 
 
+def test_a_recording_of_an_empty_file_says_so(tmp_path: Path) -> None:
+    data = jsonl(tmp_path / "t.jsonl", [])
+    message = refused(of_table(data), tmp_path / "models" / "toy")
+    assert message == "models.toy.recording.table.data: holds no row; allowed: one or more"
+
+
 @pytest.mark.parametrize("kinds", [[], ["openr1", "table"]])
 def test_a_recording_is_of_exactly_one_kind(tmp_path: Path, kinds: list[str]) -> None:
     data = jsonl(tmp_path / "t.jsonl", [{"q": "One?"}])

@@ -142,6 +142,8 @@ def test_messages_in_cells_of_a_csv_file_are_messages(tmp_path: Path, write: Any
         '[{"role": "user", "role": "system", "content": "a"}]',
         "[{'role': 'user', 'content': __import__('os').getcwd()}]",
         "[{'role': 'user', 'content': 'a'}, 7]",
+        '{"role": "user", "content": "a"}',
+        "{'content': 'a', 'role': 'user'}",
         "[{'role': " + "(" * 100_000,
     ],
 )
@@ -160,7 +162,39 @@ def test_turns_of_another_form_are_no_text_either(tmp_path: Path) -> None:
     assert rows_at(tmp_path) == [{"prompt": turns}]  # which the reader of a prompt refuses
 
 
-@pytest.mark.parametrize("cell", ["[1, 2]", "[{x}]", "{'role': 1}", "'role'", "[{'a': 1}]", "[]"])
+@pytest.mark.parametrize("first", ["id", "weight", "type", "tool_calls"])
+def test_messages_are_read_whatever_they_name_first(tmp_path: Path, first: str) -> None:
+    turns = [{first: 7, "role": "user", "content": "One?"}]
+    with (tmp_path / "a.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["prompt"], [json.dumps(turns)]])
+    assert rows_at(tmp_path) == [{"prompt": turns}]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "hint"),
+    [
+        ("a.json", JSONL * 2, "; .json is one list, a file with a row in each line is .jsonl"),
+        (
+            "a.tsv",
+            CSV.replace(",", "\t"),
+            "; read as JSONL, for its name has none of .jsonl, .jsonl.gz, ",
+        ),
+        ("a.jsonl", CSV, "cannot be read: line 1: Expecting value: line 1 column 1 (char 0)"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_told_as_what_it_was_read(
+    tmp_path: Path, name: str, content: str, hint: str
+) -> None:
+    (tmp_path / name).write_text(content)
+    assert hint in refused(tmp_path / name)
+
+
+ANSWERS = ('[{"name": "Bob"}]', '[{"value": 3}]')  # in JSON, as they may be asked for
+
+
+@pytest.mark.parametrize(
+    "cell", ["[1, 2]", "[{x}]", "{'role': 1}", "'role'", "[{'a': 1}]", "[]", *ANSWERS]
+)
 def test_other_cells_stay_texts(tmp_path: Path, cell: str) -> None:
     with (tmp_path / "a.csv").open("w", newline="") as file:
         csv.writer(file).writerows([["prompt"], [cell]])
