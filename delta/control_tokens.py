@@ -12,18 +12,21 @@ from functools import lru_cache
 from typing import Any
 
 # Markup of chat templates, by its form: <|name|>, DeepSeek's with wide bars, that of Llama 2 and
-# Mistral, of Gemma and of T5.
+# Mistral, of Gemma 1 to 3, of T5, of Gemma 4, of GLM and SmolVLM.
 MARKUP = re.compile(
     r"<\|[A-Za-z][A-Za-z0-9_]*[A-Za-z0-9]\|>"
     r"|<\uff5c[^\uff5c<>\s]{1,40}\uff5c>"
     r"|</?s>|<</?SYS>>"
     r"|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|TOOL_CONTENT|IMG)\]"
     r"|<(?:start|end)_of_(?:turn|image)>|<(?:bos|eos|pad|unk|mask)>|<(?:unused|extra_id_)\d+>"
+    r"|<\|(?:turn|channel|tool(?:_call|_response)?)>|<(?:turn|channel|tool(?:_call|_response)?)\|>"
+    r"|\[gMASK\]|<[se]op>|<end_of_utterance>"
 )
 # Those of them that end a turn: a completion that was saved with one of them has an end already.
 ENDS = (
     *("<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|end|>", "<|return|>", "<|end_of_turn|>"),
     *("<|endoftext|>", "<|end_of_text|>", "<|eot|>", "<end_of_turn>", "<eos>", "</s>"),
+    *("<turn|>", "<end_of_utterance>", "<|END_OF_TURN_TOKEN|>"),
     "<\uff5cend\u2581of\u2581sentence\uff5c>",
 )
 _ANSWER = "delta 0123456789"  # a text that no template writes by itself

@@ -70,6 +70,20 @@ FAMILIES = {
         "{% if add_generation_prompt %}<start_of_turn>model\n{% endif %}",
         "<end_of_turn>",
     ),
+    "gemma 4": Family(
+        ("<bos>", "<eos>", "<|turn>", "<turn|>", "<|channel>", "<channel|>"),
+        "<eos>",
+        "<bos>{% for m in messages %}<|turn>{{ m['role'] }}\n{{ m['content'] }}<turn|>\n"
+        "{% endfor %}{% if add_generation_prompt %}<|turn>model\n{% endif %}",
+        "<turn|>",
+    ),
+    "glm": Family(
+        ("<|endoftext|>", "[gMASK]", "<sop>", "<|user|>", "<|assistant|>", "<|system|>"),
+        "<|endoftext|>",
+        "[gMASK]<sop>{% for m in messages %}<|{{ m['role'] }}|>\n{{ m['content'] }}{% endfor %}"
+        "{% if add_generation_prompt %}<|assistant|>\n{% endif %}",
+        "<|endoftext|>",
+    ),
     "deepseek": Family(
         (BEGIN, END, BARS.format("User"), BARS.format("Assistant")),
         END,
@@ -256,7 +270,7 @@ def test_a_servers_messages_hold_no_markup_of_any_family() -> None:
     ((sent,),) = [json.loads(request.prompt)["messages"]]
     assert MARKUP.search(sent["content"]) is None
     assert sent["content"].replace("< ", "<").replace("[ ", "[") == INJECTED + " [INST]"
-    text = "If 0<|x-3|<2 and f(x)<|x|, then <b>a[0]</b> <think>"
+    text = "If 0<|x-3|<2 and f(x)<|x|, then <b>a[0]</b> <think> <x|y> <|y>"
     assert escape_any(text) == text
 
 

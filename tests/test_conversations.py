@@ -102,7 +102,7 @@ def test_prompts_of_a_file_that_differ_in_case_or_blanks_are_problems_of_their_o
 
 
 def test_a_prompt_that_another_source_has_too_is_a_duplicate(tmp_path: Path) -> None:
-    tables = {
+    tables: dict[str, dict[str, dict[str, Any]]] = {
         name: {"table": {"data": jsonl(tmp_path / f"{name}.jsonl", *({"prompt": p} for p in rows))}}
         for name, rows in (("a", ["One?", "Two?"]), ("b", ["one? ", "Three?"]))
     }
