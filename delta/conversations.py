@@ -63,7 +63,7 @@ def read_reply(what: str, value: Any) -> Reply | str:
     turns = _turns(what, value, role="assistant")
     if isinstance(turns, str):
         return turns
-    if not turns or turns[-1][0] != "assistant" or not turns[-1][1].strip():
+    if not turns or turns[-1][0] != "assistant" or not without_end(turns[-1][1]).strip():
         return "no_text"
     if isinstance(value, list) and any(value[-1].get(name) for name in APART):
         return "reasoning_apart"  # its markers would have to be guessed

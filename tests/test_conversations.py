@@ -326,6 +326,7 @@ REPLIES: dict[str, tuple[Any, Any, str]] = {
     "several turns": (A, say("assistant: x", "user: y", "assistant: z"), "other_conversation"),
     "a turn that was begun": ([*A, *say("assistant: The")], "answer", "continues_a_turn"),
     "the user's turn": (A, say("assistant: x", "user: y"), "no_text"),
+    "an end of turn alone": (A, say("assistant: <|im_end|>"), "no_text"),
     "reasoning in a field of its own": (
         A,
         [{"role": "assistant", "content": "x", "reasoning_content": "hm"}],
