@@ -148,7 +148,7 @@ def test_the_votes_of_a_judge_whose_api_hands_out_its_reasoning_count(
     api: Server, rate: Callable[..., Any]
 ) -> None:
     async def reasons(request: web.Request) -> web.StreamResponse:
-        body = json.loads(answer(await request.json()).body or "")
+        body = json.loads(answer(await request.json()).text or "")
         body["choices"][0]["message"]["reasoning_content"] = "Step 1 is {right}: a 4."
         return web.json_response(body)
 
