@@ -105,7 +105,7 @@ class Workspace:
         # As DVC, by YAML 1.2: a text that looks like a number, such as 5e-8, is quoted.
         parser = YAML(typ="safe", pure=True)
         parser.default_flow_style = False
-        parser.sort_base_mapping_type_on_output = False
+        parser.sort_base_mapping_type_on_output = False  # type: ignore[assignment]  # None there
         content = parser.load(path.read_text())
         change(content)
         with path.open("w") as file:
