@@ -32,8 +32,6 @@ from delta.select import SelectorParams
 from delta.train import TrainParams
 from delta.verify import VerifyParams
 
-VARIABLE = r"[A-Z_][A-Z0-9_]*"  # a key that was pasted here has small letters or dashes
-
 
 class Params(Section):
     """All sections, in the order of the pipeline."""
@@ -124,12 +122,6 @@ def _servers(params: Params) -> Iterator[str]:
     servers = params.engine.endpoint.servers
     for name, server in servers.items():
         key = f"engine.endpoint.servers.{name}"
-        if server.key is not None and not re.fullmatch(VARIABLE, server.key):
-            # Without the value: it may be the key itself.
-            yield (
-                f"{key}.key: allowed: null, or the name of an environment variable in capital "
-                "letters, such as OPENAI_API_KEY; the key itself stays out of this file"
-            )
         for model in server.models:
             if model not in params.serving or params.serving[model].endpoint is None:
                 remote = [m for m, one in params.serving.items() if one.endpoint is not None]

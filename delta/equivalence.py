@@ -15,7 +15,7 @@ from pydantic import Field
 
 from delta import prompts, shown
 from delta.engines import Ask, Reply, Request
-from delta.engines.settings import Engine, SamplingParams, request, whole_text
+from delta.engines.settings import Engine, SamplingParams, read_reply, request
 from delta.errors import InputError
 from delta.graders.readings import last_box
 from delta.protocols import Protocol
@@ -127,8 +127,7 @@ def compare(
 
 def _verdict(reply: Reply, request_: Request, protocol: Protocol) -> str | None:
     """The word in the last line; None where that line is anything but a verdict."""
-    text = whole_text(reply, protocol)
-    start = protocol.split(text, request_.prompt).answer_start
+    text, (_, _, start) = read_reply(reply, protocol, request_.prompt)
     lines = [] if start is None else text[start:].strip().split("\n")
     found = _LAST_LINE.fullmatch(lines[-1]) if lines else None
     return None if found is None else found[1].upper()

@@ -9,7 +9,7 @@ import polars as pl
 from delta import prompts
 from delta.benchmarks import BenchmarkParams
 from delta.engines import Reply, Request
-from delta.engines.settings import Engine, SamplingParams, whole_text
+from delta.engines.settings import Engine, SamplingParams, read_reply
 from delta.engines.settings import request as request_of
 from delta.errors import InputError
 from delta.evaluated import EvaluationSampling
@@ -78,13 +78,13 @@ def _row(
     """An answer row before its verdict."""
     question, sample = at
     reply = replies[request]
-    text = whole_text(reply, protocol)
+    text, split = read_reply(reply, protocol, request.prompt)
     return {
         "benchmark": name,
         "question_id": question["question_id"],
         "sample": sample,
         "text": text,
-        "answer_start": protocol.split(text, request.prompt).answer_start,
+        "answer_start": split.answer_start,
         "gold_answer": question["gold_answer"],
         "grader": question["grader"],
         "finish_reason": reply.finish_reason,

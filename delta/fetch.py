@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from delta import (
     chat_templates,
@@ -36,6 +36,8 @@ Tell = Callable[[str], None]
 # can run code; they stay away.
 WANTED = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"]
 UNWANTED = ["*/*", "consolidated*"]
+OURS = (weights.CARD, weights.SERVED)  # of other programs no file of a model has these names
+LONGEST_NAME = 200  # characters of what a server knows a model by
 
 
 class HubSource(Section):
@@ -64,6 +66,14 @@ class RecordingSource(Section):
         return self
 
 
+def _one_line(name: str) -> str:
+    if name != name.strip() or not name.isprintable() or not 0 < len(name) <= LONGEST_NAME:
+        raise ValueError(
+            f"allowed: one line of up to {LONGEST_NAME} characters without blanks around it"
+        )
+    return name
+
+
 class ModelParams(Section):
     """One entry of `models`: exactly one source."""
 
@@ -71,7 +81,7 @@ class ModelParams(Section):
     hub: HubSource | None = None
     folder: FolderSource | None = None
     recording: RecordingSource | None = None
-    served: Annotated[str, Field(min_length=1)] | None = None  # its name at a server; no weights
+    served: Annotated[str, AfterValidator(_one_line)] | None = None  # at a server; no weights
 
     @property
     def has_weights(self) -> bool:
@@ -172,7 +182,7 @@ def _copy(key: str, folder: Path, code: bool, target: Path) -> None:
         homes.append(homes[0].parents[1] / "blobs")
     for path in sorted(folder.iterdir()):
         wanted = any(path.match(pattern) for pattern in [*WANTED, *(["*.py"] if code else [])])
-        if not wanted or path.match(UNWANTED[1]) or path.name == weights.CARD:
+        if not wanted or path.match(UNWANTED[1]) or path.name in OURS:
             continue
         if path.is_symlink() and not any(map(_real(path).is_relative_to, homes)):
             raise InputError(

@@ -12,7 +12,7 @@ from pydantic import Discriminator, Field, Tag
 
 from delta import prompts, protocols
 from delta.engines import Ask, Request
-from delta.engines.settings import Engine, SamplingParams, request, whole_text
+from delta.engines.settings import Engine, SamplingParams, read_reply, request
 from delta.params import Section
 from delta.protocols import Protocol
 from delta.records import TRACE, trace_id
@@ -76,7 +76,7 @@ def generate(
         rows = []
         for (problem_id, sample), request_ in few:
             reply = replies[request_]
-            text = whole_text(reply, protocol)
+            text, split = read_reply(reply, protocol, request_.prompt)
             rows.append(
                 {
                     "trace_id": trace_id(problem_id, name, sample),
@@ -84,7 +84,7 @@ def generate(
                     "generator": name,
                     "sample": sample,
                     "text": text,
-                    **protocol.split(text, request_.prompt)._asdict(),
+                    **split._asdict(),
                     "finish_reason": reply.finish_reason,
                     "prompt_tokens": reply.prompt_tokens,
                     "completion_tokens": reply.completion_tokens,

@@ -16,7 +16,7 @@ from pydantic import Field
 from delta import prompts, rubric, rules, shown
 from delta.drawing import Budget
 from delta.engines import Ask, Reply, Request
-from delta.engines.settings import Engine, SamplingParams, request, whole_text
+from delta.engines.settings import Engine, SamplingParams, read_reply, request
 from delta.errors import InputError
 from delta.params import Section
 from delta.protocols import Protocol
@@ -180,8 +180,7 @@ def _votes(reply: Reply, request_: Request, protocol: Protocol) -> dict[str, Vot
     """A vote for each dimension, or which of FAILURES there is instead."""
     if reply.finish_reason in WITHOUT_TEXT:
         return "refused_by_server" if reply.finish_reason == "refused" else "failed"
-    text = whole_text(reply, protocol)
-    start = protocol.split(text, request_.prompt).answer_start
+    text, (_, _, start) = read_reply(reply, protocol, request_.prompt)
     found = None if start is None else rubric.votes(text[start:])
     if found is not None:
         return found

@@ -5,6 +5,7 @@ Every section's class stands beside the code that uses it; this file only reads 
 
 import math
 import warnings
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
@@ -185,6 +186,8 @@ def _explain(name: str, model: Any, content: Any, error: pydantic.ValidationErro
     hint = ""
     if first["type"].startswith(("float", "int")):
         hint = _number_hint(first["input"], whole=first["type"].startswith("int"))
+    if first["type"] == "string_type" and isinstance(first["input"], int | float | date):
+        return f"{key} = {first['input']}: should be a string; put it in quotes"
     message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
     return f"{key} = {first['input']!r}: {message}{hint}"
 

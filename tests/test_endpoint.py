@@ -14,10 +14,12 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from delta import protocols
 from delta.engines import Failure, Reply
 from delta.engines.endpoint import EndpointError, pause_s, wanted_pause_s
-from delta.engines.settings import whole_text
+from delta.engines.settings import read_reply
 from delta.errors import IncompleteError
+from delta.protocols import Split
 from delta.replies import FAILED, Shelf
 from tests.answering import Raw, Server, answer, completion, endpoint, failing, plain, serving
 
@@ -75,10 +77,9 @@ def test_what_a_protocol_needs_reaches_the_server_and_its_reasoning_comes_back(
     assert payload["chat_template_kwargs"] == {"reasoning_effort": "medium"}
     assert payload["reasoning_effort"] == "medium"
     assert isinstance(reply, Reply)
-    text = whole_text(reply, engine.protocol)
-    start = engine.protocol.split(text).answer_start
+    text, split = read_reply(reply, engine.protocol, prompt)
     assert "One and one." in text
-    assert text[start:] == "So 2."
+    assert text[split.answer_start :] == "So 2."
 
 
 def test_a_reply_that_is_cut_while_it_reasons_has_no_answer(server: Server) -> None:
@@ -91,9 +92,32 @@ def test_a_reply_that_is_cut_while_it_reasons_has_no_answer(server: Server) -> N
     engine = endpoint(server.url, protocol="nemotron")
     ((_, reply),) = engine.ask(plain(1))
     assert isinstance(reply, Reply)
-    text = whole_text(reply, engine.protocol)
+    text, split = read_reply(reply, engine.protocol, "")
     assert text == "<think>\nOne and"
-    assert engine.protocol.split(text).answer_start is None
+    assert split.answer_start is None
+
+
+REASONED = [
+    ("It is 1 + 1.\n", "So 2.", "It is 1 + 1.\n\nSo 2.", Split(0, 12, 14)),
+    ("It is 1 + 1.", "\n", "It is 1 + 1.", Split(0, 12, None)),
+    ("  ", "So 2.", "So 2.", Split(0, 0, 0)),
+]
+
+
+@pytest.mark.parametrize(("reasoning", "content", "text", "split"), REASONED)
+@pytest.mark.parametrize("name", ["plain", "llama"])
+def test_reasoning_that_a_server_took_out_is_told_from_the_answer_without_markers_too(
+    name: str, reasoning: str, content: str, text: str, split: Split
+) -> None:
+    reply = Reply(content, "stop", 3, 4, reasoning)
+    assert read_reply(reply, protocols.load(name), "") == (text, split)
+
+
+def test_a_reply_without_text_that_was_cut_is_cut_and_not_refused(server: Server) -> None:
+    choice = {"message": {"content": None}, "finish_reason": "length"}
+    server.answer = lambda _: web.json_response(completion("") | {"choices": [choice]})
+    ((_, reply),) = endpoint(server.url).ask(plain(1))
+    assert reply == Reply("", "length", 3, 4)
 
 
 def to_another(_: dict[str, Any]) -> dict[str, Any]:
@@ -130,7 +154,7 @@ JSON = "application/json"
 FAILURES: list[Any] = [
     *(
         pytest.param(lambda code=code: web.Response(status=code), f"HTTP {code}", id=f"{code}")
-        for code in (408, 409, 425, 429, 500, 502, 503, 504)
+        for code in (408, 409, 425, 429, 500, 502, 503, 504, 507, 520, 524, 529)
     ),
     *(
         pytest.param(make, reason, id=name)
@@ -161,8 +185,8 @@ FAILURES: list[Any] = [
             ("a list", "TypeError", lambda: web.json_response([])),
             (
                 "an error with 200",
-                "KeyError",
-                lambda: web.json_response({"error": {"message": "overloaded"}}),
+                'error in a reply: {"message":"overloaded"}',
+                lambda: web.json_response({"error": {"message": "overloaded"}, "choices": None}),
             ),
             (
                 "content in parts",

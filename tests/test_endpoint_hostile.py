@@ -16,7 +16,7 @@ from aiohttp import web
 
 from delta.engines import Failure, Reply
 from delta.engines.endpoint import EndpointError, wanted_pause_s
-from delta.engines.settings import whole_text
+from delta.engines.settings import read_reply
 from delta.errors import InputError
 from delta.replies import FAILED, Shelf
 from tests.answering import Server, answer, completion, endpoint, plain, serving
@@ -112,9 +112,9 @@ def test_reasoning_without_an_answer_is_kept_and_the_answer_is_missing(
             ((_, reply),) = shelf.remember(engine.ask, max_failed=0.0)(plain(1))
         assert (reply.reasoning, reply.text.strip()) == ("So \\boxed{2}.", "")
         assert reply.finish_reason == end
-        text = whole_text(reply, engine.protocol)
+        text, split = read_reply(reply, engine.protocol, "")
         assert text == "<think>\nSo \\boxed{2}."
-        assert engine.protocol.split(text).answer_start is None
+        assert split.answer_start is None
     assert server.count() == 1
 
 
@@ -278,6 +278,48 @@ def test_a_wrong_key_is_one_line_whatever_the_body(
         list(endpoint(server.url, concurrency=1).ask(plain(9)))
     assert str(caught.value).isprintable()
     assert server.count() == 1
+
+
+def test_what_a_busy_server_says_is_told(server: Server) -> None:
+    server.answer = lambda _: web.Response(status=429, text="You exceeded your current quota")
+    reason = "HTTP 429: You exceeded your current quota, after 3 tries"
+    assert ask_one(server) == Failure(reason, "HTTP 429")
+
+
+@pytest.mark.parametrize("status", [501, 505])
+def test_what_a_server_never_does_ends_the_stage(server: Server, status: int) -> None:
+    server.answer = lambda _: web.Response(status=status)
+    with pytest.raises(EndpointError, match=f"HTTP {status}"):
+        ask_one(server)
+    assert server.count() == 1
+
+
+def test_no_cookie_of_a_server_comes_back_to_it(server: Server) -> None:
+    cookies: list[str | None] = []
+
+    async def sets_cookies(request: web.Request) -> web.StreamResponse:
+        cookies.append(request.headers.get("Cookie"))
+        response = answer(await request.json())
+        response.set_cookie(f"name{len(cookies)}", "x" * 3_000, domain="localhost")
+        return response
+
+    server.raw = sets_cookies
+    url = server.url.replace("127.0.0.1", "localhost")
+    assert len(list(endpoint(url, concurrency=1).ask(plain(4)))) == 4
+    assert cookies == [None] * 4
+
+
+def test_no_more_workers_than_requests(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[object] = []
+    create = asyncio.TaskGroup.create_task
+
+    def counted(group: asyncio.TaskGroup, work: Any) -> Any:
+        made.append(work)
+        return create(group, work)
+
+    monkeypatch.setattr(asyncio.TaskGroup, "create_task", counted)
+    assert len(list(endpoint(server.url, concurrency=1_000).ask(plain(3)))) == 3
+    assert len(made) == 3
 
 
 PLACES: dict[str, Callable[[str], web.Response]] = {

@@ -32,6 +32,7 @@ OTHERS = {
     ".hidden": "x",
     "original/model.safetensors": "the weights again",
     "fingerprint.json": "another's",
+    "served.json": "of another program",
 }
 
 

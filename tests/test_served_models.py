@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any, get_args
 
@@ -223,11 +224,38 @@ MISTAKES: list[tuple[Change, str]] = [
     ),
     (
         lambda c: c["models"].update({"judge-api": {"served": 4}}),
-        "models.judge-api.served = 4: should be a valid string",
+        "models.judge-api.served = 4: should be a string; put it in quotes",
     ),
     (
         lambda c: c["models"].update({"judge-api": {"served": ""}}),
-        "models.judge-api.served = '': String should have at least 1 character",
+        "models.judge-api.served = '': allowed: one line of up to 200 characters without blanks",
+    ),
+    (
+        lambda c: c["models"].update({"judge-api": {"served": "gpt\n\x1b[31m"}}),
+        "models.judge-api.served = 'gpt\\n\\x1b[31m': allowed: one line",
+    ),
+    (
+        remote(revision=date(2025, 4, 14)),
+        "serving.judge-api.endpoint.revision = 2025-04-14: should be a string; put it in quotes",
+    ),
+    (remote(revision=""), "serving.judge-api.endpoint.revision = '': String should have at least"),
+    (server(key=[VALUE]), "engine.endpoint.servers.openai.key: allowed: null, or the name of an"),
+    *(
+        (
+            server(base_urls=[f"http://{address}/v1"]),
+            "engine.endpoint.servers.openai.base_urls.0: allowed: http(s)://host:port/path without",
+        )
+        for address in ("localhost:99999", "a:b:c", ":8000", "[::1", "a..b", "localhost:", "a b")
+    ),
+    (
+        server(base_urls=["https://api.openai.com/v1/chat/completions"]),
+        "engine.endpoint.servers.openai.base_urls.0: ends in /chat/completions, which is added",
+    ),
+    (
+        lambda c: c["engine"]["endpoint"]["servers"].update(
+            {"my server": c["engine"]["endpoint"]["servers"].pop("openai")}
+        ),
+        "engine.endpoint.servers.my server",
     ),
     (
         drop_server,
@@ -315,6 +343,16 @@ def test_a_mistake_is_one_line_before_anything_is_asked(change: Change, message:
     assert message in str(error.value)
     assert "\n" not in str(error.value)
     assert VALUE not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["api.openai.com", "localhost:8000", "127.0.0.1:1", "[::1]:8000", "node-1.cluster.", "node_1"],
+)
+def test_an_address_that_is_one_is_allowed(address: str) -> None:
+    content = read_all(ROOT / "profiles/smoke.yaml")
+    judge_at_api(content, f"https://{address}/v1/", KEY)
+    check_content(content, "params.yaml")
 
 
 def test_the_page_on_servers_shows_what_params_may_hold() -> None:

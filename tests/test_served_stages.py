@@ -18,7 +18,7 @@ from delta.errors import IncompleteError, InputError
 from delta.fetch import ModelParams
 from delta.params import read_all
 from stages import generate, judge, verify
-from tests.answering import Server, endpoint, serving
+from tests.answering import Server, answer, endpoint, serving
 from tests.closure import ROOT
 from tests.plan_space import enter, write_problems, write_traces
 from tests.strict_api import KNOWS, STANDARD, judge_at_api, strict_api
@@ -142,3 +142,16 @@ def test_failed_requests_of_an_api_count_against_max_failed_of_the_stage(
     counts = rate(max_failed=0.5)
     assert sum(counts["failed"].values()) == 1
     assert (counts["replies_failed"], counts["refused"]) == (1, 0)  # its vote was asked for again
+
+
+def test_the_votes_of_a_judge_whose_api_hands_out_its_reasoning_count(
+    api: Server, rate: Callable[..., Any]
+) -> None:
+    async def reasons(request: web.Request) -> web.StreamResponse:
+        body = json.loads(answer(await request.json()).text or "")
+        body["choices"][0]["message"]["reasoning_content"] = "Step 1 is {right}: a 4."
+        return web.json_response(body)
+
+    api.raw = reasons
+    counts = rate()
+    assert (counts["votes"], counts["replies_invalid"]) == (6, 0)

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import yaml
 from ruamel.yaml import YAML
 
 from tests.closure import ROOT
@@ -103,9 +102,14 @@ class Workspace:
 
     def edit(self, change: Callable[[dict[str, Any]], None]) -> None:
         path = self.folder / "params.yaml"
-        content = YAML(typ="safe").load(path.read_text())  # as DVC: it may have written the file
+        # As DVC, by YAML 1.2: a text that looks like a number, such as 5e-8, is quoted.
+        parser = YAML(typ="safe", pure=True)
+        parser.default_flow_style = False
+        parser.sort_base_mapping_type_on_output = False  # type: ignore[assignment]  # None there
+        content = parser.load(path.read_text())
         change(content)
-        path.write_text(yaml.safe_dump(content, sort_keys=False))
+        with path.open("w") as file:
+            parser.dump(content, file)
 
     def set(self, key: str, value: Any) -> Any:
         """Set a dotted key and return what stood there."""

@@ -4,7 +4,7 @@ from typing import Any
 
 import orjson
 
-from delta.engines import Reply, Request, checked_reply
+from delta.engines import Reply, Request, as_json, checked_reply
 
 OUR_ID = "delta-"
 # Ends by which a server says that it gives no text and would not another time.
@@ -78,6 +78,8 @@ def parse(body: Any, request: Request) -> Reply:
     given = str(body.get("id")).rpartition(OUR_ID)  # vLLM's: chatcmpl-, and what we sent
     if given[1] and not given[2].startswith(request.key()):
         raise ValueError(f"the reply is to another request: {given[2]}")
+    if body.get("error") and not body.get("choices"):
+        raise FailedTryError("error in a reply", as_json(body["error"]))
     choice = body["choices"][0]
     message, end = choice["message"], choice["finish_reason"]
     if not isinstance(message, dict):
@@ -87,8 +89,8 @@ def parse(body: Any, request: Request) -> Reply:
     # Servers with a reasoning parser take it out of the text, under one of two names.
     reasoning = message.get("reasoning") or message.get("reasoning_content") or None
     text = message.get("content")
-    if text is None and reasoning is not None:
-        text = ""  # it reasoned and gave no answer
+    if text is None and (reasoning is not None or end == "length"):
+        text = ""  # it gave no answer, or was cut while it reasoned unseen
     if end in REFUSING or text is None:
         text, end, reasoning = "", "refused", None
     usage = body["usage"]

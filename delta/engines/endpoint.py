@@ -27,11 +27,18 @@ from delta.engines import Failure, Reply, Request, as_json, completions
 from delta.engines.completions import OUR_ID, FailedTryError
 from delta.engines.failures import LONGEST_READ, failure, safe_line
 from delta.engines.fields import as_accepted, engine_name
-from delta.engines.settings import EndpointSettings, ServedParams, ServerSettings, ServingParams
+from delta.engines.settings import (
+    PATH,
+    EndpointSettings,
+    ServedParams,
+    ServerSettings,
+    ServingParams,
+)
 from delta.errors import IncompleteError
 from delta.records import Message
 
-TRIED_AGAIN = (408, 409, 425, 429, 500, 502, 503, 504)
+TRIED_AGAIN = (408, 409, 425, 429)
+NEVER_SERVED = (501, 505)  # of the 5xx, which proxies and clouds add to: 520, 524, 529
 REFUSED_FOR_GOOD = (400, 413, 422)  # this request alone; any other status concerns all of them
 LONGEST_PAUSE_S = 30.0
 LONGEST_CONNECT_S = 10.0  # a node that is gone does not even refuse
@@ -135,8 +142,10 @@ class Endpoint:
             total=self.settings.timeout_s, sock_connect=LONGEST_CONNECT_S
         )
         connector = aiohttp.TCPConnector(limit=self.server.concurrency)
+        # A server that set cookies would make every further request longer.
+        no_cookies = aiohttp.DummyCookieJar()
         async with aiohttp.ClientSession(
-            headers=headers, timeout=timeout, connector=connector
+            headers=headers, timeout=timeout, connector=connector, cookie_jar=no_cookies
         ) as session:
 
             async def worker() -> None:
@@ -152,7 +161,7 @@ class Endpoint:
                         return
 
             async with asyncio.TaskGroup() as group:
-                for _ in range(self.server.concurrency):
+                for _ in range(min(self.server.concurrency, len(requests))):
                     group.create_task(worker())
 
     async def _ask_one(self, session: aiohttp.ClientSession, request: Request) -> Reply | Failure:
@@ -183,14 +192,16 @@ class Endpoint:
         Raises FailedTryError, or what `_kind` knows, where this try failed, EndpointError where
         every other one would too.
         """
-        url = server.url + "/chat/completions"
+        url = server.url + PATH
         # vLLM makes it part of the reply's id; to other servers it is a header like any other.
         headers = {"X-Request-Id": OUR_ID + request.key(), "Content-Type": "application/json"}
         body = orjson.dumps(as_accepted(completions.payload(request, self.model), self.accepts))
         # A redirect would hand the prompt, and the key with it, to whomever it names.
         async with session.post(url, data=body, headers=headers, allow_redirects=False) as response:
             status = f"HTTP {response.status}"
-            self._check_busy(server, response)
+            if _is_passing(response.status):
+                self._let_rest(server, response)
+                raise FailedTryError(status, await _said(response))
             if response.status in REFUSED_FOR_GOOD:
                 return failure(status, await _said(response))
             if response.status != 200:
@@ -198,13 +209,11 @@ class Endpoint:
             body_of_reply = await _json(response, completions.most_bytes(request))
             return completions.parse(body_of_reply, request)
 
-    def _check_busy(self, server: _Server, response: aiohttp.ClientResponse) -> None:
-        """FailedTryError where the server asks to be tried again; all wait as long as it says."""
-        if response.status in TRIED_AGAIN:
-            asked_for = wanted_pause_s(response.headers.get("Retry-After"))
-            pause = min(asked_for, self.settings.timeout_s)
-            server.not_before = max(server.not_before, time.monotonic() + pause)
-            raise FailedTryError(f"HTTP {response.status}")
+    def _let_rest(self, server: _Server, response: aiohttp.ClientResponse) -> None:
+        """Let all wait as long as the server says."""
+        asked_for = wanted_pause_s(response.headers.get("Retry-After"))
+        pause = min(asked_for, self.settings.timeout_s)
+        server.not_before = max(server.not_before, time.monotonic() + pause)
 
 
 def _run(loop: asyncio.AbstractEventLoop, look: Callable[[], None]) -> None:
@@ -231,6 +240,11 @@ def _run(loop: asyncio.AbstractEventLoop, look: Callable[[], None]) -> None:
             signal.signal(number, handler)
     for number in came:
         handlers[number](number, None)
+
+
+def _is_passing(status: int) -> bool:
+    """Return whether a server that answers so may answer otherwise a little later."""
+    return status in TRIED_AGAIN or (500 <= status < 600 and status not in NEVER_SERVED)
 
 
 def _kind(error: Exception) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from delta import protocols, weights
@@ -14,10 +14,12 @@ from delta.engines import Reply, Request, TryToAsk
 from delta.engines.failures import hide
 from delta.engines.fields import Accepts
 from delta.errors import InputError
-from delta.params import SECRET, Section
+from delta.params import SECRET, Name, Section
 from delta.records import Message
 
 Positive = Annotated[int, Field(ge=1)]
+PATH = "/chat/completions"
+VARIABLE = r"[A-Z_][A-Z0-9_]*"  # a key that was pasted here has small letters or dashes
 TOKEN = re.compile(r"[\x21-\x7e]+")  # what a header can carry
 USD = Annotated[float, Field(ge=0)]
 
@@ -31,6 +33,8 @@ def _without_key(address: str) -> str:
             "allowed: http(s)://host:port/path without user, password or query; a key is taken "
             "from the variable that `key` names",
         )
+    if address.rstrip("/").endswith(PATH):
+        raise PydanticCustomError(SECRET, f"ends in {PATH}, which is added; allowed: without it")
     return address
 
 
@@ -38,9 +42,21 @@ def _has_host(address: str) -> bool:
     try:
         parts = urlsplit(address)
         parts.netloc.encode("idna")
-        return bool(parts.hostname) and parts.port != 0
-    except ValueError:  # no port, no address in brackets, no name of a host
+    except ValueError:  # brackets that do not close, labels that are empty or too long
         return False
+    host_and_port = re.fullmatch(r"(\[[\da-fA-F:.]+\]|[^:\[\]]+)(?::(\d{1,5}))?", parts.netloc)
+    return host_and_port is not None and 0 < int(host_and_port[2] or 80) < 2**16
+
+
+def _variable(name: Any) -> Any:
+    """The error does not show the value: it may be the key itself."""
+    if name is None or (isinstance(name, str) and re.fullmatch(VARIABLE, name)):
+        return name
+    raise PydanticCustomError(
+        SECRET,
+        "allowed: null, or the name of an environment variable in capital letters, such as "
+        "OPENAI_API_KEY; the key itself stays out of this file",
+    )
 
 
 Url = Annotated[str, AfterValidator(_without_key)]
@@ -53,7 +69,8 @@ class RemoteParams(Section):
     serve the same. How they are reached shapes no reply and stands in `engine.endpoint`.
     """
 
-    revision: str  # tells its weights and version from others: part of every request's key
+    # Tells its weights and version from others: part of every request's key.
+    revision: Annotated[str, Field(min_length=1)]
     accepts: Accepts  # the fields of a request that the servers know
 
 
@@ -117,7 +134,8 @@ class ServerSettings(Section):
 
     # Without user or password: params.yaml goes into Git.
     base_urls: Annotated[list[Url], Field(min_length=1)]  # the one with least to do is asked
-    key: str | None  # the NAME of the environment variable that holds its key; null: none is sent
+    # The NAME of the environment variable that holds its key; null: none is sent.
+    key: Annotated[str | None, BeforeValidator(_variable)]
     models: Annotated[dict[str, Price | None], Field(min_length=1)]  # null: the price is not known
     concurrency: Positive  # requests under way at once, over all its addresses
 
@@ -146,7 +164,7 @@ class ServerSettings(Section):
 class EndpointSettings(Section):
     """OpenAI-compatible servers, by names of our own. Each answers for the models it lists."""
 
-    servers: dict[str, ServerSettings]
+    servers: dict[Name, ServerSettings]
     timeout_s: Annotated[float, Field(gt=0)]
     tries: Positive  # for one request, before it counts as failed
     max_failed: Annotated[float, Field(ge=0, le=1)]  # share of a stage's requests
@@ -239,8 +257,22 @@ def request(
     )
 
 
-def whole_text(reply: Reply, protocol: protocols.Protocol) -> str:
-    """The reply with its reasoning, put back where a server had taken it out."""
+def read_reply(
+    reply: Reply, protocol: protocols.Protocol, prompt: str
+) -> tuple[str, protocols.Split]:
+    """Return the whole text and where its reasoning and answer are.
+
+    Reasoning that a server had taken out is put back: with the family's markers, or, where it has
+    none, with a blank line, so that a judge's JSON is its answer alone.
+    """
     if reply.reasoning is None:
-        return reply.text
-    return protocol.write(reply.reasoning, reply.text if reply.text.strip() else None)
+        return reply.text, protocol.split(reply.text, prompt)
+    answer = reply.text if reply.text.strip() else None
+    if protocol.begins is not None:
+        text = protocol.write(reply.reasoning, answer)
+        return text, protocol.split(text, prompt)
+    reasoning = reply.reasoning.strip()
+    if answer is None:
+        return reasoning, protocols.Split(0, len(reasoning), None)
+    before = f"{reasoning}\n\n" if reasoning else ""
+    return before + answer, protocols.Split(0, len(reasoning), len(before))
