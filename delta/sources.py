@@ -35,7 +35,12 @@ SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".parquet", ".csv")
 LONGEST_CELL = 100_000_000  # characters of a CSV file; Python's own limit is below long traces
 LONGEST_LINE = 2**28  # bytes, unpacked: 2 MB of gzip may be gigabytes, and no row has so many
 LONGEST_LITERAL = 1_000_000  # characters; Python's reader takes a hundred times as many bytes
-MESSAGES = re.compile(r"""\s*\[\s*\{\s*(['"])(?:role|content|from|value|name)\1\s*:""")
+# How messages begin in a cell: as a list, as numpy prints one, or one alone. Other keys may come
+# before those of a message.
+OPENING = re.compile(r"""\s*(?:(?:array\(\s*)?\[\s*\{|\{(?=[^\n]*\}\s*$))\s*(['"])(\w+)\1\s*:""")
+KEYS = ("role", "content", "from", "value")
+ROLES = re.compile(r"""(['"])(?:role|from)\1\s*:""")
+CONTENTS = re.compile(r"""(['"])(?:content|value)\1\s*:""")
 UNPINNED = "unpinned"
 # A name alone is no input. A profile may say that it does not know the commit; reading refuses.
 Commit = Annotated[str, Field(pattern=rf"^([0-9a-f]{{40}}|{UNPINNED})$")]
@@ -246,7 +251,18 @@ def _from_files(key: str, paths: list[Path], columns: list[str] | None) -> Itera
             yield from _from_file(path, columns)
         except (OSError, ValueError, EOFError, zlib.error, csv.Error, pa.ArrowException) as error:
             why = " ".join(str(error).split())
-            raise InputError(f"{key}: {path}: cannot be read: {why}") from error
+            raise InputError(f"{key}: {path}: cannot be read: {why}{_hint(path, error)}") from error
+
+
+def _hint(path: Path, error: Exception) -> str:
+    """Return what the file should be, where its encoding or its suffix may be the reason."""
+    if isinstance(error, UnicodeError):
+        return "; expected: a text in UTF-8"
+    if _kind(path) is None:
+        return f"; it was read as JSON Lines, for its suffix is none of {', '.join(SUFFIXES)}"
+    if _kind(path) == ".json" and "Extra data" in str(error):
+        return "; JSON Lines have the suffix .jsonl"
+    return ""
 
 
 def _from_file(path: Path, columns: list[str] | None) -> Iterator[dict[str, Any]]:
@@ -336,14 +352,16 @@ def _from_csv(text: TextIO) -> Iterator[dict[str, Any]]:
 
 def _of_cell(cell: str, number: int, name: str) -> Any:
     """The text, or the messages that it holds as JSON or as pandas writes a list."""
-    opening = MESSAGES.match(cell)
-    if opening is None:
+    opening = OPENING.match(cell)
+    if opening is None or not (
+        opening[2] in KEYS or (ROLES.search(cell) and CONTENTS.search(cell))
+    ):
         return cell
     try:
         is_json = opening[1] == '"'
         messages = strict_json.parsed(cell) if is_json else _of_python(cell)
-        if not all(isinstance(message, dict) for message in messages):
-            raise ValueError("not every member is one")
+        if not isinstance(messages, list) or not all(isinstance(one, dict) for one in messages):
+            raise ValueError("no list of messages")
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError) as error:
         raise ValueError(
             f"row {number}: {name}: it begins as messages, but they cannot be read "
