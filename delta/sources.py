@@ -353,9 +353,8 @@ def _from_csv(text: TextIO) -> Iterator[dict[str, Any]]:
 def _of_cell(cell: str, number: int, name: str) -> Any:
     """The text, or the messages that it holds as JSON or as pandas writes a list."""
     opening = OPENING.match(cell)
-    if opening is None or not (
-        opening[2] in KEYS or (ROLES.search(cell) and CONTENTS.search(cell))
-    ):
+    is_list = opening is not None and "[" in opening[0] and opening[2] in KEYS
+    if opening is None or not (is_list or (ROLES.search(cell) and CONTENTS.search(cell))):
         return cell
     try:
         is_json = opening[1] == '"'
