@@ -62,7 +62,7 @@ ADVERB = (
 CORRECT = r"(?:correct|right|best)"
 # What comes before the letter of a statement.
 LEAD = re.compile(
-    rf"\b(?:answers?|ans\.?"
+    rf"\b(?:answers?(?: (?:choice|option|letter))?|ans\.?"
     rf"|(?:{CORRECT}|final|chosen|selected|my) (?:{NOUN}|statement|alternative|one))"
     rf"(?:(?: (?:to|for|among|amongst|from) [^.:\n]{{1,60}}?)? {VERB}{ADVERB}{{0,2}} ?:?| ?[:=–—-])"
     rf"\s?(?:the )?(?:(?:{CORRECT}|following) )?(?:{NOUN}:? )?(?:both |either )?"
@@ -114,6 +114,7 @@ ALONE = re.compile(  # a letter that markup or quotes set apart
 )
 HTML = re.compile(r"<(b|i|u|em|strong)>([^<>]*)</\1>")
 EMPHASIS = re.compile(r"(?<![\w*])((\*)|_)((?i:(?:final |correct )?answer):?)(?(2)\*|_)(?![\w*])")
+WHOLE_LINE = re.compile(r"^([*_])(?![*_\s])([^*_\n]+)\1$", re.MULTILINE)
 SIZES = re.compile(
     r"\\(?:bf|rm|it|sf|tt|large|Large|LARGE|huge|displaystyle|textstyle)(?![a-zA-Z])"
 )
@@ -169,7 +170,7 @@ def letter_of_option(option: str) -> str | None:
 
 def plain(text: str) -> str:
     r"""Return the text without bold marks, dollars and \text{…} around its words."""
-    text = EMPHASIS.sub(r"\3", HTML.sub(r"\2", text))
+    text = EMPHASIS.sub(r"\3", WHOLE_LINE.sub(r"\2", HTML.sub(r"\2", text)))
     for _ in range(2):  # \text{\textbf{B}}
         text = re.sub(rf"{WORDS}\s*\{{([^{{}}]*)\}}", r"\1", text)
     text = re.sub(r"\*\*|__|\\!|\\?\$|\\left|\\right|\\[()\[\]]", "", text)
@@ -210,7 +211,7 @@ def _last_statement(text: str, cut: bool) -> str | None:
 
 def _statements(text: str, cut: bool) -> Iterator[tuple[int, list[str]]]:
     """Every place where the text says which answer is right, with the letters that it names."""
-    first = len(text)  # where a single letter is stated
+    stated: set[str] = set()  # single letters
     read = 0  # how far: a second box of "\\boxed{B} and \\boxed{D}" is no statement of its own
     for lead in itertools.chain(LEAD.finditer(text), IT_IS.finditer(text)):
         letters, end = _letters(text, lead.end())
@@ -219,12 +220,12 @@ def _statements(text: str, cut: bool) -> Iterator[tuple[int, list[str]]]:
             continue
         if lead.start() >= read or lead.re is IT_IS:
             yield lead.start(), letters
-            first = min(first, lead.start()) if len(letters) == 1 else first
+            stated |= set(letters) if len(letters) == 1 else set()
         read = max(read, end)
     for statement in LEADING.finditer(text):
         if not NO_OPTION.search(text, max(0, statement.start() - 30), statement.start()):
             letters = re.findall(r"(?<!\w)[A-J](?!\w)", statement[0])
-            if len(letters) == 1 or statement.start() < first:  # "D, as A and B are both correct"
+            if len(letters) == 1 or not stated or stated & set(letters):  # not: "D: A and B are"
                 yield statement.start(), letters
 
 
