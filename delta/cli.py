@@ -1,5 +1,6 @@
 """How a command that is no stage ends: errors in one line, and quietly where nobody reads on."""
 
+import errno
 import io
 import os
 import sys
@@ -8,6 +9,7 @@ from typing import NoReturn
 
 from delta.errors import InputError
 
+OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 INTERRUPTED = 130  # exit code of a shell's command that Ctrl-C ended
 
 
@@ -15,8 +17,8 @@ def run(main: Callable[[], int | None], interrupted: str = "interrupted") -> NoR
     """Run `main` as the whole process and exit with its code, 0 for None.
 
     An InputError is printed on standard error and exits with 1, Ctrl-C prints `interrupted`. A
-    reader that has seen enough (`| head`) is no error. Characters that the locale lacks are
-    printed as "?".
+    reader that has seen enough (`| head`) is no error; a disk that is full is one line.
+    Characters that the locale lacks are printed as "?".
     """
     print_any_text()
     code: str | int | None
@@ -25,7 +27,8 @@ def run(main: Callable[[], int | None], interrupted: str = "interrupted") -> NoR
             code = main() or 0
         except SystemExit as exit_:  # argparse has printed its help
             code = exit_.code
-        sys.stdout.flush()
+        if sys.stdout is not None:  # None where it was closed at the start
+            sys.stdout.flush()
     except InputError as error:
         code = str(error)
     except KeyboardInterrupt:
@@ -33,7 +36,11 @@ def run(main: Callable[[], int | None], interrupted: str = "interrupted") -> NoR
         code = INTERRUPTED
     except BrokenPipeError:
         code = 0
-    _close_broken_pipes()
+    except OSError as error:
+        if error.errno not in OF_THE_DISK or error.filename is not None:
+            raise
+        code = f"standard output cannot be written to ({error.strerror})"
+    _close_broken_streams()
     sys.exit(code)
 
 
@@ -44,11 +51,12 @@ def print_any_text() -> None:
             stream.reconfigure(errors="replace")
 
 
-def _close_broken_pipes() -> None:
+def _close_broken_streams() -> None:
     """Python flushes both streams once more when it exits, and would complain."""
     for stream in (sys.stdout, sys.stderr):
         try:
-            stream.flush()
-        except BrokenPipeError:
+            if stream is not None:
+                stream.flush()
+        except OSError:
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, stream.fileno())

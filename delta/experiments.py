@@ -5,8 +5,9 @@ import hashlib
 import itertools
 import json
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
+import pydantic
 from pydantic import JsonValue
 
 from delta.errors import InputError
@@ -20,7 +21,8 @@ class ExperimentParams(Section):
     """A grid: one run for every choice of one entry from each axis; none where nothing varies."""
 
     always: Changes  # in every run
-    vary: dict[Name, dict[Name, Changes]]  # axis → entry → changes
+    # axis → entry → changes
+    vary: dict[Name, Annotated[dict[Name, Changes], pydantic.Field(min_length=1)]]
 
 
 class Cell(NamedTuple):
@@ -40,7 +42,8 @@ class Cell(NamedTuple):
 def cells(content: dict[str, Any], name: str, experiment: ExperimentParams) -> list[Cell]:
     """The runs of one experiment on the parameters `content`, the last axis varying fastest.
 
-    InputError where a change names no parameter, or two parts of the grid set the same one.
+    InputError where a change names no parameter, two parts of the grid set the same one, or a
+    section is changed into none.
     """
     if not experiment.vary:
         return []
@@ -49,9 +52,14 @@ def cells(content: dict[str, Any], name: str, experiment: ExperimentParams) -> l
         at = dict(zip(experiment.vary, entries, strict=True))
         parts = [experiment.always, *(experiment.vary[axis][entry] for axis, entry in at.items())]
         changes = _combined(parts, f"experiments.{name}", f"at {', '.join(entries)}")
-        found.append(
-            Cell(name, at, changes, key(with_changes(content, changes, f"experiments.{name}")))
-        )
+        new = with_changes(content, changes, f"experiments.{name}")
+        try:
+            found.append(Cell(name, at, changes, key(new)))
+        except (LookupError, TypeError, AttributeError):
+            raise InputError(
+                f"{PARAMS_FILE}: experiments.{name}: {', '.join(changes)} at {', '.join(entries)} "
+                "leave no valid parameters; expected: whole sections"
+            ) from None
     return found
 
 

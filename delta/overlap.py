@@ -2,7 +2,7 @@ r"""Is a training problem also asked by a benchmark? Runs of n words in common, 
 
 Texts are normalized first:
 - Unicode's compatibility forms (NFKC), but `x²` is `x^2` and `x₂` is `x_2`, never `x2`; `x^{2}` is
-  `x^2`, and `2^10` is `2^{10}`
+  `x^2`, and `2^10` is `2^{10}`; curved quotes and long dashes are those of a keyboard
 - case, but not in formulas: there it counts, and so it does of a letter that stands alone anywhere
   and is no article or pronoun
 - LaTeX that only sets type or space (`\left`, `\displaystyle`, `\mathrm`, `\,`, `~`, `$` and the
@@ -27,6 +27,7 @@ _TYPE_ONLY = re.compile(
     r"|\\[,;:!> ()\[\]]"  # space, and the delimiters of formulas
     r"|\\?\$|~"
 )
+_TYPED = str.maketrans("⁄−–—‘’“”", "/---''\"\"")  # typographic signs as on a keyboard
 _FRACTION = re.compile(r"\\[dt]frac(?![a-z])")
 _ABOVE = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿⁱᵃᵇᶜᵈᵉᶠᵍʰʲᵏˡᵐᵒᵖʳˢᵗᵘᵛʷˣʸᶻᵀ]+")
 _BELOW = re.compile("[₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎ₐₑₒₓₕₖₗₘₙₚₛₜᵢⱼᵣᵤᵥ]+")
@@ -49,7 +50,11 @@ _FORMULA = re.compile(
     re.DOTALL,
 )
 _TEXT = re.compile(r"(?<=\\)(?:text|textbf|textit|textrm|emph|mbox|hbox)\s*\{[^{}]*\}")
-_PROSE_WORD = re.compile(r"\\[a-zA-Z]+|[^\W\d_]+")
+_NO_BLANKS = (  # Han, Hiragana, Katakana and their marks of repetition
+    "\\u3005-\\u3007\\u3040-\\u30ff\\u31f0-\\u31ff\\u3400-\\u4dbf\\u4e00-\\u9fff\\uf900-\\ufaff"
+    "\\U00020000-\\U0003ffff"
+)
+_PROSE_WORD = re.compile(rf"\\[a-zA-Z]+|[^\W\d_{_NO_BLANKS}]+")
 _OPERAND = re.compile(r"\s*[=+*^_<>]")  # AB = 5, without delimiters
 # "A ball" and "I see", but not "A is", "if a = 2".
 _ARTICLE = re.compile(
@@ -57,10 +62,6 @@ _ARTICLE = re.compile(
     r"|than|the)\b)(?:[^\W\d_]{2}|\$?\d)|['’]"
 )
 
-_NO_BLANKS = (  # Han, Hiragana, Katakana and their marks of repetition
-    "\\u3005-\\u3007\\u3040-\\u30ff\\u31f0-\\u31ff\\u3400-\\u4dbf\\u4e00-\\u9fff\\uf900-\\ufaff"
-    "\\U00020000-\\U0003ffff"
-)
 _WORD = re.compile(rf"[{_NO_BLANKS}]|\\?[^\W_{_NO_BLANKS}]+")
 
 
@@ -82,7 +83,7 @@ class Shared(NamedTuple):
 
 def evened(text: str) -> str:
     """Return the text as the module's first lines describe it, white space as it stands."""
-    text = unicodedata.normalize("NFKC", _scripts(text)).translate({0x2044: "/", 0x2212: "-"})
+    text = unicodedata.normalize("NFKC", _scripts(text)).translate(_TYPED)
     text = _LONG_SCRIPT.sub(r"\1{\2}", _GROUP_OF_ONE.sub(r"\1\2", text))
     text = _folded(_without_separators(text))
     return _TYPE_ONLY.sub(" ", _FRACTION.sub(r"\\frac", text))
@@ -130,11 +131,11 @@ def _between_arguments(text: str) -> set[int]:
     """The places of commas in brackets that hold no word: arguments, coordinates, indices."""
     places, opened = set[int](), list[tuple[int, list[int]]]()
     for place, character in enumerate(text):
-        if character in "([{":
+        if character in "([{⟨":
             opened.append((place, []))
         elif character == "," and opened:
             opened[-1][1].append(place)
-        elif character in ")]}" and opened:
+        elif character in ")]}⟩" and opened:
             start, commas = opened.pop()
             is_group = character == "}" and _GROUP_START.match(text, max(0, start - 1)) is not None
             if is_group and opened:  # of LaTeX: it shows no bracket

@@ -59,7 +59,13 @@ def check_set_params(changes: Changes, where: str, path: Path = params.PARAMS_FI
             raise InputError(
                 f"{where}: DVC cannot set {', '.join(changes)}: {' '.join(reason.split())}"
             ) from error
-        written = params.read_all(copy)
+        try:
+            written = params.read_all(copy)
+        except InputError as error:
+            raise InputError(
+                f"{where}: DVC would write {', '.join(changes)} into a file that cannot be read"
+                f"{str(error).removeprefix(str(copy))}"
+            ) from error
     expected = with_changes(content, changes, where)
     if written != expected:
         keys = [name for name in expected if written.get(name) != expected[name]]

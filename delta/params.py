@@ -146,6 +146,18 @@ def value(name: str, path: Path = PARAMS_FILE) -> Any:
     return found
 
 
+def item(argv: list[str], where: str) -> str:
+    """Return the one name in a stage's arguments, a key of the mapping `where`.
+
+    Raise InputError, with the keys that there are, for anything else.
+    """
+    names = _mapping(where, PARAMS_FILE)
+    if len(argv) != 1 or argv[0] not in names:
+        given = f"{' '.join(argv)!r}" if argv else "no name is given"
+        raise InputError(f"{given}; expected: one of {', '.join(names)} ({PARAMS_FILE}: {where})")
+    return argv[0]
+
+
 def section(name: str, model: type[S], path: Path = PARAMS_FILE) -> S:
     """One section, `name` being its dotted key ("generators.zero-shot"), as `model`."""
     return checked(name, model, value(name, path), path)
@@ -153,10 +165,15 @@ def section(name: str, model: type[S], path: Path = PARAMS_FILE) -> S:
 
 def sections(name: str, model: type[S], path: Path = PARAMS_FILE) -> dict[str, S]:
     """Every entry of the mapping `name`, each as `model`."""
+    entries = _mapping(name, path)
+    return {key: checked(f"{name}.{key}", model, entry, path) for key, entry in entries.items()}
+
+
+def _mapping(name: str, path: Path) -> dict[str, Any]:
     found = value(name, path)
     if not isinstance(found, dict):
         raise InputError(f"{path}: {name} = {found!r}: allowed: a mapping of names")
-    return {key: checked(f"{name}.{key}", model, entry, path) for key, entry in found.items()}
+    return found
 
 
 def checked(name: str, model: type[S], content: Any, path: Path | str = PARAMS_FILE) -> S:

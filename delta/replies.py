@@ -14,32 +14,26 @@ import errno
 import fcntl
 import json
 import os
-import re
 import socket
-import stat
 import zlib
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import orjson
 
 from delta import permissions
 from delta.engines import Ask, Failure, Reply, Request, TryToAsk, checked_reply
 from delta.errors import IncompleteError, InputError
+from delta.reply_lines import NoFileError, content_of, key_of, lines_of, open_file
 
 STORE_VARIABLE = "DELTA_STORE"
 FAILED = "failed.jsonl"
 NO_REPLY = Reply("", "failed", 0, 0)
-LONGEST_LINE = 64 * 2**20  # bytes; no engine hands on a longer reply
 MOST_OPEN = 64  # files of other hosts at once: a process may have 1,024 descriptors
-# What a name in a folder may be instead of a file: a link to nothing or in a circle, a socket.
-NO_FILE = (errno.ENOENT, errno.ELOOP, errno.ENXIO, errno.ENOTDIR)
-# The key alone, a JSON string; with a blank before it until 2026-11, as json writes it.
-_KEY = re.compile(rb'\{"key": ?("[^"\\]*(?:\\.[^"\\]*)*")')
 
 
 def store_folder() -> Path:
@@ -68,10 +62,6 @@ class Damage(NamedTuple):
     file: Path
     offset: int  # bytes from the start of the file
     length: int
-
-
-class NoFileError(InputError):
-    """A name in a shelf's folder is a folder, a FIFO, a link to nothing; anything but a file."""
 
 
 class Shelf:
@@ -351,73 +341,6 @@ def _open_or_make(path: Path, flags: int) -> int:
     if is_new:
         permissions.inherit(path)
     return descriptor
-
-
-def open_file(path: Path, flags: int) -> int:
-    """Return a descriptor of a file. NoFileError for whatever else has this name: opening a FIFO
-    would wait for whoever writes to it. InputError where the user may not open it.
-    """
-    try:
-        descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
-    except PermissionError as error:
-        raise InputError(f"{path}: {error.strerror}; expected: a file that may be opened") from None
-    except IsADirectoryError:
-        raise NoFileError(f"{path}: a folder, expected a file") from None
-    except OSError as error:
-        if error.errno not in NO_FILE:
-            raise
-        raise NoFileError(f"{path}: {error.strerror}; expected a file") from None
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise NoFileError(f"{path}: no file but a folder, a FIFO or a device")
-    return descriptor
-
-
-def lines_of(file: BinaryIO) -> Iterator[tuple[int, int, bytes]]:
-    """Yield (offset, length, line). Of a line that is too long to be one, its end alone."""
-    offset = 0
-    while line := file.readline(LONGEST_LINE):
-        length = len(line)
-        while not line.endswith(b"\n") and len(line) == LONGEST_LINE:
-            line = file.readline(LONGEST_LINE)
-            length += len(line)
-        yield offset, length, line if length == len(line) else line[-1:]
-        offset += length
-
-
-def key_of(line: bytes) -> str | None:
-    """The key of a line of a shelf's file; None where the line is damaged.
-
-    What the checksum vouches for is not parsed: a store is opened at every start.
-    """
-    found = _KEY.match(line, 9) if _is_whole(line) else None
-    try:
-        key: str | None = orjson.loads(found[1]) if found else None
-    except ValueError:
-        return None
-    return key
-
-
-def content_of(line: bytes) -> dict[str, Any] | None:
-    """All that it holds, {"key": …, "value": {…}}; None where it is damaged."""
-    try:
-        content = orjson.loads(line[9:]) if _is_whole(line) else None
-    except ValueError:  # what json wrote and orjson refuses: half a surrogate pair, NaN
-        return None
-    if not isinstance(content, dict) or content.keys() != {"key", "value"}:
-        return None
-    return content if isinstance(content["value"], dict) else None
-
-
-def _is_whole(line: bytes) -> bool:
-    try:
-        return (
-            line[8:9] == b" "
-            and line.endswith(b"\n")
-            and int(line[:8], 16) == zlib.crc32(memoryview(line)[9:-1])
-        )
-    except ValueError:
-        return False
 
 
 def open_shelf(item: str, model: str, say: Callable[[str], None]) -> Shelf:

@@ -36,7 +36,8 @@ LONGEST_CELL = 100_000_000  # characters of a CSV file; Python's own limit is be
 LONGEST_LINE = 2**28  # bytes, unpacked: 2 MB of gzip may be gigabytes, and no row has so many
 LONGEST_LITERAL = 1_000_000  # characters; Python's reader takes a hundred times as many bytes
 # A cell that begins as a list of objects, or as one, is messages where an object has these names.
-OBJECTS = re.compile(r"""\s*(\[\s*)?\{\s*(['"])\w+\2\s*:""")
+# Before the list may stand what numpy prints.
+OBJECTS = re.compile(r"""\s*((?:array\(\s*)?\[\s*)?\{\s*(['"])\w+\2\s*:""")
 SPEAKER = re.compile(r"""(['"])(?:role|from)\1\s*:""")
 CONTENT = re.compile(r"""(['"])(?:content|value)\1\s*:""")
 UNPINNED = "unpinned"
@@ -249,16 +250,18 @@ def _from_files(key: str, paths: list[Path], columns: list[str] | None) -> Itera
             yield from _from_file(path, columns)
         except (OSError, ValueError, EOFError, zlib.error, csv.Error, pa.ArrowException) as error:
             why = " ".join(str(error).split())
-            raise InputError(
-                f"{key}: {path}: cannot be read: {why}{_hint_of_form(path)}"
-            ) from error
+            raise InputError(f"{key}: {path}: cannot be read: {why}{_hint(path, error)}") from error
 
 
-def _hint_of_form(path: Path) -> str:
-    """Return as what the file was read, where that may not be what it is."""
-    if _kind(path) == ".json":
-        return "; .json is one list, a file with a row in each line is .jsonl"
-    return "" if _kind(path) else f"; read as JSONL, for its name has none of {', '.join(SUFFIXES)}"
+def _hint(path: Path, error: Exception) -> str:
+    """Return what the file should be, where its encoding or its suffix may be the reason."""
+    if isinstance(error, UnicodeError):
+        return "; expected: a text in UTF-8"
+    if _kind(path) is None:
+        return f"; it was read as JSON Lines, for its suffix is none of {', '.join(SUFFIXES)}"
+    if _kind(path) == ".json" and "Extra data" in str(error):
+        return "; JSON Lines have the suffix .jsonl"
+    return ""
 
 
 def _from_file(path: Path, columns: list[str] | None) -> Iterator[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """Users' data files that a queued run would read and not have: DVC copies only what is in Git."""
 
+import os
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
@@ -33,12 +34,19 @@ def check_tracked(params: Params, changes: Changes, where: str) -> None:
 
 
 def _is_tracked(path: Path) -> bool:
-    """Whether Git, or DVC by a file that Git has, knows the file or something in the folder."""
-    for name in (path, path.with_name(f"{path.name}.dvc")):
-        command = ["git", "ls-files", "--", str(name)]
-        if subprocess.run(command, capture_output=True, check=False).stdout:
-            return True
-    return False
+    """Whether Git, or DVC by a file that Git has, knows the file or all in the folder but what is
+    hidden."""
+    if _listed(path.with_name(f"{path.name}.dvc")):
+        return True
+    untracked = [Path(name).relative_to(path) for name in _listed(path, "--others")]
+    is_missing = any(not any(part.startswith(".") for part in name.parts) for name in untracked)
+    return bool(_listed(path)) and not is_missing
+
+
+def _listed(path: Path, *options: str) -> list[str]:
+    command = ["git", "--literal-pathspecs", "ls-files", "-z", *options, "--", str(path)]
+    done = subprocess.run(command, capture_output=True, check=False)
+    return os.fsdecode(done.stdout).split("\0")[:-1]
 
 
 def _is_run_again(stage: str, changes: Iterable[str]) -> bool:

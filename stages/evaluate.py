@@ -22,7 +22,7 @@ AT_ONCE = 32  # gold answers that are read together
 
 
 def main(console: Console, argv: list[str]) -> None:
-    (name,) = argv
+    name = params.item(argv, "evaluation.models")
     grading = params.section("grading", GradingParams)
     asked_of = params.sections("benchmarks", BenchmarkParams)
     questions = {one: read_questions(outputs.questions(one)) for one in asked_of}

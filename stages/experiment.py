@@ -15,7 +15,10 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m stages.experiment", description=__doc__)
     parser.add_argument("names", nargs="*", help="names in params.yaml: experiments; or all")
     parser.add_argument("--jobs", type=int, default=1, help="runs side by side (default: 1)")
-    return parser.parse_args()
+    given = parser.parse_args()
+    if given.jobs < 1:
+        parser.error(f"argument --jobs: {given.jobs}; expected: 1 or more")
+    return given
 
 
 def wanted(names: list[str]) -> list[Cell]:

@@ -6,7 +6,7 @@ from delta.fetch import ModelParams, fetch
 
 
 def main(console: Console, argv: list[str]) -> None:
-    (name,) = argv
+    name = params.item(argv, "models")
     source = params.section(f"models.{name}", ModelParams)
     if source.hub is not None:
         console.say(f"fetch {name}: from the hub or its cache; logs/fetch-{name}.log shows how far")

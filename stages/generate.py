@@ -21,7 +21,7 @@ from delta.records import PROBLEM, TRACE
 
 
 def main(console: Console, argv: list[str]) -> None:
-    (name,) = argv
+    name = params.item(argv, "generators")
     generator: SampledParams | RecordedParams = params.section(
         f"generators.{name}",
         GeneratorParams,  # type: ignore[arg-type]  # a union is no type[S] to mypy

@@ -20,7 +20,8 @@ def main(console: Console, argv: list[str]) -> None:
             where, columns = "problems.sources", ["problem_id", "gold_answer"]
             rows = tables.read(outputs.PROBLEMS, PROBLEM, columns)
             rows = rows.select("problem_id", pl.lit("math"), pl.col("gold_answer").fill_null(""))
-        case ["questions", name]:
+        case ["questions", *names]:
+            name = params.item(names, "benchmarks")
             where, columns = f"benchmarks.{name}", ["question_id", "grader", "gold_answer"]
             scanned = tables.scan(outputs.questions(name), QUESTION).select(columns)
             rows = scanned.filter(pl.col("grader") != "code").collect()  # tests have gigabytes

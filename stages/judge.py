@@ -17,11 +17,12 @@ Ratings = tuple[pl.DataFrame, dict[str, Any]]
 
 
 def main(console: Console, argv: list[str]) -> None:
-    name, *second = argv
+    second = argv[1:] == ["second"]
+    name = params.item(argv[:1] if second else argv, "generators")
     settings = params.section("judge", JudgeParams)
     written = tables.scan(outputs.traces(name), TRACE)
     num_traces = written.select(pl.len()).collect().item()
-    if second == ["second"]:
+    if second:
         first = tables.read(outputs.ratings(name), RATING)
         wanted = written.filter(pl.col("trace_id").is_in(first["trace_id"].unique().implode()))
         rater: JudgeParams | SecondParams = settings.second

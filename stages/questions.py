@@ -10,7 +10,7 @@ from delta.records import QUESTION
 
 
 def main(console: Console, argv: list[str]) -> None:
-    (name,) = argv
+    name = params.item(argv, "benchmarks")
     benchmark = params.section(f"benchmarks.{name}", BenchmarkParams)
     counts = Counter[str]()
     tables.write_batches(outputs.questions(name), questions(name, benchmark, counts), QUESTION)

@@ -15,7 +15,7 @@ from delta.verify import VerifyParams
 
 
 def main(console: Console, argv: list[str]) -> None:
-    (name,) = argv
+    name = params.item(argv, "generators")
     settings = params.section("verify", VerifyParams)
     grading = params.section("grading", GradingParams)
     problems = tables.read(outputs.PROBLEMS, PROBLEM)

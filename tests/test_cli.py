@@ -8,15 +8,23 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import stages.browse
 import stages.compare
+import stages.evaluate
 import stages.experiment
 import stages.export
+import stages.fetch
+import stages.generate
+import stages.golds
+import stages.judge
+import stages.questions
 import stages.sheet
 import stages.summary
+import stages.verify
 from delta.console import Console
 from delta.errors import InputError
 from tests.closure import ROOT
@@ -140,6 +148,57 @@ def test_wrong_names_list_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None
     for names, said in ([], "no experiment is named"), (["figure-9"], "experiment 'figure-9'"):
         with pytest.raises(InputError, match=f"^{said}.*: all, table-1, table-2, figure-5, fig"):
             stages.experiment.wanted(names)
+
+
+@pytest.mark.parametrize(
+    ("stage", "first"),
+    [
+        (stages.fetch, "smollm2-135m"),
+        (stages.questions, "products"),
+        (stages.generate, "zero-shot"),
+        (stages.verify, "zero-shot"),
+        (stages.judge, "zero-shot"),
+        (stages.evaluate, "zero-shot"),
+    ],
+    ids=lambda value: value.__name__ if hasattr(value, "main") else "",
+)
+@pytest.mark.parametrize("argv", [[], ["nope"], ["zero-shot", "products"]], ids=len)
+def test_a_stage_without_the_name_of_its_item_lists_the_names(
+    monkeypatch: pytest.MonkeyPatch, stage: ModuleType, first: str, argv: list[str]
+) -> None:
+    monkeypatch.chdir(ROOT)
+    given = f"'{' '.join(argv)}'" if argv else "no name is given"
+    with pytest.raises(InputError, match=f"^{given}; expected: one of {first}[,a-z0-9 -]* "):
+        stage.main(Console(io.StringIO()), argv)
+
+
+def test_wrong_words_after_the_name_of_an_item_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(ROOT)
+    console = Console(io.StringIO())
+    with pytest.raises(InputError, match=r"^'zero-shot third'; expected: one of zero-shot, "):
+        stages.judge.main(console, ["zero-shot", "third"])
+    with pytest.raises(InputError, match=r"^'nope'; expected: one of products, "):
+        stages.golds.main(console, ["questions", "nope"])
+
+
+def test_a_number_of_jobs_that_is_none_is_refused_before_anything_runs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["experiment", "figure-1", "--jobs", "0"])
+    with pytest.raises(SystemExit):
+        stages.experiment.arguments()
+    assert "argument --jobs: 0; expected: 1 or more" in capsys.readouterr().err
+
+
+def test_output_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    code = COMMAND.format(body="print('said')")
+    done = shell(tmp_path, code, ">/dev/full")
+    said = "standard output cannot be written to (No space left on device)\n"
+    assert (done.returncode, done.stderr) == (1, said)
+    done = shell(tmp_path, code, ">&-")
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.slow

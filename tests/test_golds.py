@@ -72,7 +72,7 @@ def stage(folder: Path, golds: list[str], *argv: str, second: str = "none") -> s
     ids = [f"mine.{number}" for number in range(len(golds))]
     for path, table, key in (
         (outputs.PROBLEMS, PROBLEM, "problem_id"),
-        (outputs.questions("mine"), QUESTION, "question_id"),
+        (outputs.questions("products"), QUESTION, "question_id"),
     ):
         rows = [
             dict.fromkeys(table.columns, "math") | {key: row, "gold_answer": gold}
@@ -84,7 +84,7 @@ def stage(folder: Path, golds: list[str], *argv: str, second: str = "none") -> s
     return screen.getvalue()
 
 
-@pytest.mark.parametrize("argv", [("problems",), ("questions", "mine")])
+@pytest.mark.parametrize("argv", [("problems",), ("questions", "products")])
 def test_too_many_are_refused_and_a_few_are_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, argv: tuple[str, ...]
 ) -> None:
@@ -93,7 +93,7 @@ def test_too_many_are_refused_and_a_few_are_said(
     said = stage(tmp_path, ["4", "5", "6", "7", r"\dfrac{9!}"], *argv)
     assert said.startswith(f"golds {' '.join(argv)}: 1 of 5 cannot be graded; logs/golds-")
     assert said.endswith(r"mine.4: '\\dfrac{9!}' (unparsable_gold)" + "\n")
-    where = {1: r"problems\.sources", 2: r"benchmarks\.mine"}[len(argv)]
+    where = {1: r"problems\.sources", 2: r"benchmarks\.products"}[len(argv)]
     with pytest.raises(InputError, match=f"^{where}: 1 of 2 gold .* mine.0: .*unparsable_gold"):
         stage(tmp_path, [r"\dfrac{9!}", "5"], *argv)
 

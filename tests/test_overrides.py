@@ -113,6 +113,18 @@ def test_what_dvc_would_write_otherwise_is_refused_before_anything_runs(params_f
         overrides.check_set_params({"a": 2}, "mine", params_file)
 
 
+def test_a_file_that_dvc_would_break_is_told_by_what_was_to_be_set(
+    params_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(path: Path, _arguments: list[str]) -> None:
+        path.write_text("top: {")
+
+    monkeypatch.setattr("dvc.utils.hydra.apply_overrides", broken)
+    said = r"^mine: DVC would write top.text into a file that cannot be read: not YAML: line 1: "
+    with pytest.raises(InputError, match=said):
+        overrides.check_set_params({"top.text": "x"}, "mine", params_file)
+
+
 @pytest.mark.parametrize(
     ("said", "reason"),
     [

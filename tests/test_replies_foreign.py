@@ -18,7 +18,8 @@ from delta.engines import Reply, Request
 from delta.engines.failures import failure
 from delta.errors import InputError
 from delta.plan.store import held
-from delta.replies import FAILED, Damage, NoFileError, Shelf
+from delta.replies import FAILED, Damage, Shelf
+from delta.reply_lines import NoFileError
 
 ROOT = Path(__file__).parents[1]
 HOST = socket.gethostname()
@@ -273,7 +274,7 @@ def test_a_file_that_goes_while_it_is_read_costs_its_replies(tmp_path: Path) -> 
 def test_a_line_that_is_too_long_to_be_one_is_not_held_in_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ended: bool
 ) -> None:
-    monkeypatch.setattr("delta.replies.LONGEST_LINE", 1_000)
+    monkeypatch.setattr("delta.reply_lines.LONGEST_LINE", 1_000)
     whole = line_of({"key": "k", "value": GIVEN})
     long = b"x" * 5_500 + b"\n" * ended
     file = tmp_path / "other.log"

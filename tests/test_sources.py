@@ -170,25 +170,6 @@ def test_messages_are_read_whatever_they_name_first(tmp_path: Path, first: str) 
     assert rows_at(tmp_path) == [{"prompt": turns}]
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "hint"),
-    [
-        ("a.json", JSONL * 2, "; .json is one list, a file with a row in each line is .jsonl"),
-        (
-            "a.tsv",
-            CSV.replace(",", "\t"),
-            "; read as JSONL, for its name has none of .jsonl, .jsonl.gz, ",
-        ),
-        ("a.jsonl", CSV, "cannot be read: line 1: Expecting value: line 1 column 1 (char 0)"),
-    ],
-)
-def test_a_file_that_cannot_be_read_is_told_as_what_it_was_read(
-    tmp_path: Path, name: str, content: str, hint: str
-) -> None:
-    (tmp_path / name).write_text(content)
-    assert hint in refused(tmp_path / name)
-
-
 ANSWERS = ('[{"name": "Bob"}]', '[{"value": 3}]')  # in JSON, as they may be asked for
 
 
@@ -257,3 +238,56 @@ def test_a_narrow_column_of_the_hub_is_read_as_one_of_a_file(
     hub = HubSource(repository="own/own", config=None, split="train", revision="0" * 40)
     rows = list(sources.rows("data", DataSource(hub=hub), ["a"]))
     assert rows == [{"a": 2.2}, {"a": None}]
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        '[{"id": 3, "role": "user", "content": "One?"}]',
+        '[{"tool_calls": null, "content": "One?", "role": "user"}]',
+        "[{'weight': 1, 'from': 'human', 'value': 'One?'}]",
+    ],
+)
+def test_messages_in_a_cell_are_read_whatever_key_comes_first(tmp_path: Path, cell: str) -> None:
+    with (tmp_path / "a.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["prompt"], [cell]])
+    (row,) = rows_at(tmp_path)
+    (message,) = row["prompt"]
+    assert "One?" in message.values()
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "array([{'role': 'user', 'content': 'One?'}], dtype=object)",  # numpy's
+        "[{'role': 'user', 'content': 'One?'}\n {'role': 'assistant', 'content': 'x'}]",
+        '{"role": "user", "content": "One?"}',
+    ],
+)
+def test_messages_in_a_cell_that_cannot_be_read_are_no_text(tmp_path: Path, cell: str) -> None:
+    with (tmp_path / "a.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["prompt"], [cell]])
+    assert "row 1: prompt: it begins as messages, but they cannot be read" in refused(tmp_path)
+
+
+def test_json_in_a_cell_that_is_no_message_is_text(tmp_path: Path) -> None:
+    cell = '[{"name": "Bob", "age": 3}] How old is Bob?'
+    with (tmp_path / "a.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["prompt"], [cell]])
+    assert rows_at(tmp_path) == [{"prompt": cell}]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.csv", CSV.encode("utf-16"), "; expected: a text in UTF-8"),
+        ("a.csv", "prompt\nKöln\n".encode("latin-1"), "; expected: a text in UTF-8"),
+        ("a.json", (JSONL * 2).encode(), "; JSON Lines have the suffix .jsonl"),
+        ("a.tsv", b"prompt\tgold\n", "; it was read as JSON Lines, for its suffix is none of "),
+    ],
+)
+def test_a_file_of_another_form_is_told_what_it_should_be(
+    tmp_path: Path, name: str, content: bytes, said: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    assert said in refused(tmp_path / name)

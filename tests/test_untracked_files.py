@@ -80,6 +80,18 @@ def test_a_run_that_reads_no_file_again_may_be_queued(params: Params, changed: s
     check_tracked(params, {changed: 1}, "mine")
 
 
+def test_a_folder_of_which_git_has_a_part_is_not_there(params: Params) -> None:
+    Path("weights/config.json").write_text("{}")
+    Path("weights/.cache").mkdir()
+    Path("weights/.cache/lock").write_text("")
+    Path(".gitignore").write_text("*.safetensors\n")
+    subprocess.run(["git", "add", "weights/config.json", ".gitignore"], check=True)
+    with pytest.raises(InputError, match=r"reads 'weights' \(models\.own\.folder\), which is not"):
+        check_tracked(params, {"models.own.folder.sha256": 1}, "mine")
+    subprocess.run(["git", "add", "--force", "weights/model.safetensors"], check=True)
+    check_tracked(params, {"models.own.folder.sha256": 1}, "mine")
+
+
 def test_an_absolute_path_is_the_same_everywhere(params: Params) -> None:
     content = params.model_dump()
     content["problems"]["sources"]["mine"]["table"]["data"] = file(

@@ -34,7 +34,7 @@ NO_PRONOUN = rf"(?:{'|'.join(AFTER_BOTH.split())})\b"
 ROMAN = r"(?: only\b| alone\b| ?(?:,|&|and|or) ?(?:I?V|II+|VI+)\b)"
 # One letter: in brackets, or alone and neither a word, a name in a formula, nor asked about.
 LETTER = re.compile(
-    rf"(?:boxed: )?(?:{NOUN} )?(?:"
+    rf"(?:boxed: )?(?:{NOUN}:? )?(?:"
     r"[(\[] ?([A-Ja-j]) ?[)\]](?! ?(?:[=^_<>?]|\\(?:cup|cap|times|cdot|to|in|setminus)\b))"
     r"|((?-i:A(?! (?!"
     + NO_ARTICLE
@@ -52,7 +52,8 @@ JOINT = re.compile(r" ?, ?(?:and |or |& )?| ?[/&+] ?| (?:and/or|and|or) | ?(?=\(
 SINGULAR = re.compile(r"\)? (?:is|was|has|does|fails|gives|cannot|would)\b")
 VERB = (
     r"(?:(?:is|are)(?: not \(?[A-J]\)?,? but(?: rather)?)?"
-    r"|(?:would|should|must|will|can|could|has to|seems to)(?: (?:therefore|thus|hence|only))? be)"
+    r"|(?:would|should|must|will|can|could|has to|seems to|appears to)"
+    r"(?: (?:therefore|thus|hence|only))? be)"
 )
 ADVERB = (
     r"(?: (?:therefore|thus|hence|clearly|indeed|actually|simply|probably|likely|most likely"
@@ -61,9 +62,9 @@ ADVERB = (
 CORRECT = r"(?:correct|right|best)"
 # What comes before the letter of a statement.
 LEAD = re.compile(
-    rf"\b(?:answers?|ans\.?"
+    rf"\b(?:answers?(?: (?:choice|option|letter))?|ans\.?"
     rf"|(?:{CORRECT}|final|chosen|selected|my) (?:{NOUN}|statement|alternative|one))"
-    rf"(?:(?: (?:to|for) [^.:\n]{{1,60}}?)? {VERB}{ADVERB}{{0,2}} ?:?| ?[:=–—-])"
+    rf"(?:(?: (?:to|for|among|amongst|from) [^.:\n]{{1,60}}?)? {VERB}{ADVERB}{{0,2}} ?:?| ?[:=–—-])"
     rf"\s?(?:the )?(?:(?:{CORRECT}|following) )?(?:{NOUN}:? )?(?:both |either )?"
     rf"|[\"']\w{{0,20}}(?:answer|choice|option|letter)[\"'] ?: ?\[? ?[\"']?"
     r"|<(?:final_)?(?:answer|choice)>\s?"
@@ -74,9 +75,10 @@ LEAD = re.compile(
     rf"(?={NOUN} )) ?",
     re.IGNORECASE,
 )
-# "Actually, it is C.", "Hence option C.": weaker, so nothing but a reason may follow.
+# "Actually, it is C.", "That leaves C.", "Hence option C.": weaker, so only a reason may follow.
 IT_IS = re.compile(
     r"\b(?:it(?: (?:is|must be|should be|has to be)|['’]s)(?: actually| rather)?"
+    r"|(?:that|this|which) leaves(?: us)?(?: with)?(?: only)?"
     rf"|(?:so|thus|hence|therefore),?(?: the)?(?= {NOUN} )) "
     rf"(?={LETTER.pattern}(?:[.,;!]|$|\n| (?:because|since)\b))",
     re.IGNORECASE,
@@ -110,6 +112,9 @@ ALONE = re.compile(  # a letter that markup or quotes set apart
     rf"(?:(?:{WORDS}|{FACES})\s*\{{|(?<!\*)\*{{1,3}}|__|[\"'`“‘]|\$|\\\()\s*"
     r"\(?(?-i:([A-J]))[.)]?\s*(?:\}|\*{1,3}|__|[\"'`”’]|\$|\\\))"
 )
+HTML = re.compile(r"<(b|i|u|em|strong)>([^<>]*)</\1>")
+EMPHASIS = re.compile(r"(?<![\w*])((\*)|_)((?i:(?:final |correct )?answer):?)(?(2)\*|_)(?![\w*])")
+WHOLE_LINE = re.compile(r"^([*_])(?![*_\s])([^*_\n]+)\1$", re.MULTILINE)
 SIZES = re.compile(
     r"\\(?:bf|rm|it|sf|tt|large|Large|LARGE|huge|displaystyle|textstyle)(?![a-zA-Z])"
 )
@@ -165,6 +170,7 @@ def letter_of_option(option: str) -> str | None:
 
 def plain(text: str) -> str:
     r"""Return the text without bold marks, dollars and \text{…} around its words."""
+    text = EMPHASIS.sub(r"\3", WHOLE_LINE.sub(r"\2", HTML.sub(r"\2", text)))
     for _ in range(2):  # \text{\textbf{B}}
         text = re.sub(rf"{WORDS}\s*\{{([^{{}}]*)\}}", r"\1", text)
     text = re.sub(r"\*\*|__|\\!|\\?\$|\\left|\\right|\\[()\[\]]", "", text)
@@ -174,7 +180,7 @@ def plain(text: str) -> str:
 def tidy(text: str) -> str:
     """Return the plain text with letters that stand apart in brackets, one blank between words and
     no empty lines: no expression that reads it meets a run of blanks."""
-    text = plain(ALONE.sub(r"(\1)", text))
+    text = re.sub(r"\(\(([A-J])\)\)", r"(\1)", plain(ALONE.sub(r"(\1)", text)))
     lines = (" ".join(line.split()) for line in text.split("\n"))
     return "\n".join(filter(None, lines))
 
@@ -205,6 +211,7 @@ def _last_statement(text: str, cut: bool) -> str | None:
 
 def _statements(text: str, cut: bool) -> Iterator[tuple[int, list[str]]]:
     """Every place where the text says which answer is right, with the letters that it names."""
+    stated: set[str] = set()  # single letters
     read = 0  # how far: a second box of "\\boxed{B} and \\boxed{D}" is no statement of its own
     for lead in itertools.chain(LEAD.finditer(text), IT_IS.finditer(text)):
         letters, end = _letters(text, lead.end())
@@ -213,10 +220,13 @@ def _statements(text: str, cut: bool) -> Iterator[tuple[int, list[str]]]:
             continue
         if lead.start() >= read or lead.re is IT_IS:
             yield lead.start(), letters
+            stated |= set(letters) if len(letters) == 1 else set()
         read = max(read, end)
     for statement in LEADING.finditer(text):
         if not NO_OPTION.search(text, max(0, statement.start() - 30), statement.start()):
-            yield statement.start(), re.findall(r"(?<!\w)[A-J](?!\w)", statement[0])
+            letters = re.findall(r"(?<!\w)[A-J](?!\w)", statement[0])
+            if len(letters) == 1 or not stated or stated & set(letters):  # not: "D: A and B are"
+                yield statement.start(), letters
 
 
 def _choice_line(text: str, cut: bool) -> str | None:

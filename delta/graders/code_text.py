@@ -44,7 +44,9 @@ def program(answer: str, cut: bool, function: str | None = None) -> str | None:
     `function`: the name of the function that is asked for; None where a whole program is.
     """
     candidates = [
-        block for block in blocks(answer, cut) if not block.language or PYTHON.match(block.language)
+        Block(block.language, _dedented(block.code, function))
+        for block in blocks(answer, cut)
+        if not block.language or PYTHON.match(block.language)
     ]
     trees = [_parsed(block.code) for block in candidates]
     if function is not None:
@@ -94,6 +96,18 @@ def _block(opened: re.Match[str], lines: list[str], cut: bool) -> Iterator[Block
         yield from blocks(text, cut)
     else:
         yield Block((opened[3] + opened[4]).strip(), text)
+
+
+def _dedented(code: str, function: str | None) -> str:
+    """The code without the blanks before all its lines, where it is then a program.
+
+    The indented body of a function keeps them.
+    """
+    if not code.lstrip("\n")[:1].isspace() or not (text := textwrap.dedent(code)).strip():
+        return code
+    tree = _parsed(text)
+    is_program = tree is not None and (function is None or _defines(text, tree, function))
+    return text if is_program else code
 
 
 def _parsed(code: str) -> ast.Module | None:

@@ -6,6 +6,8 @@ that the hub holds ("True", "[1, 2]", "(a)").
 - float: within 4 % of it; a gold of zero asks for zero
 - list of integer, list of float: as many numbers, each by its rule, in any order; `\pm 1` is two,
   and names may stand before them: (x=1, y=2), (x, y) = (1, 2)
+- an equation is the number on its right: `5! = 120`, `\ln 2 \approx 0.693`, `|A| = 7`; what stands
+  before it is a name or the same number, but no formula of an unknown (`2x = 2`)
 - bool: true or yes, false or no, or a sentence that says so ("not true", "the claim does not hold")
 - option: the letter
 
@@ -18,8 +20,20 @@ from fractions import Fraction
 from typing import Any
 
 from delta.graders import Verdict
+from delta.graders.answer_parser import readings
+from delta.graders.answer_types import Scalar
 from delta.graders.choice import letter_of_option
-from delta.graders.readings import Number, cleaned, formula, last_box, number, without_name, words
+from delta.graders.latex_tokens import UnreadableError
+from delta.graders.readings import (
+    Number,
+    cleaned,
+    formula,
+    last_box,
+    number,
+    without_name,
+    without_units,
+    words,
+)
 
 WITHIN = Fraction(4, 100)  # of a float gold
 ZERO = Fraction(1, 10**9)  # from a float gold of zero
@@ -32,6 +46,10 @@ BOTH = re.compile(r"\b(?:true|yes)\b\W*(?:or|and)?\W*\b(?:false|no)\b")
 BOTH_REVERSED = re.compile(r"\b(?:false|no)\b\W*(?:or|and)?\W*\b(?:true|yes)\b")
 NOT_IN_GENERAL = re.compile(r"\bnot (?:necessarily|always|in general|the case)\b")
 THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
+APPROXIMATELY = re.compile(r"\\approx(?![a-zA-Z])")
+INEQUALITY = re.compile(r"[<>!]|\\(?:n?leq?|n?geq?|neq?|not|lt|gt)(?![a-zA-Z])")
+# Both read as formulas: E[X] as E times X.
+NAME = re.compile(r"[A-Z]\w*\s*\[.*\]|\|\s*\\?\w+\s*\|")
 SUBSCRIPT = re.compile(r"_\s*(?:\{[^{}]*\}|\w)")
 PLUS_MINUS = re.compile(r"\\pm(?![a-zA-Z])|±|\+/-")
 MINUS_PLUS = re.compile(r"\\mp(?![a-zA-Z])|∓")
@@ -104,18 +122,44 @@ def _is_same(kind: str, gold: Gold, extracted: str) -> bool | None:
     is_list = kind.startswith("list")
     parts = _parts(answer) if is_list else _parts(THOUSANDS.sub("", answer))
     if not is_list:
-        if sum(number(part) is not None for part in parts) > 1:
+        if sum(_number(part) is not None for part in parts) > 1:
             return False
         parts = [answer]
-    numbers = [number(part) for part in parts]
+    numbers = [_number(part) for part in parts]
     found = [each for each in numbers if each is not None]
     if len(found) < len(numbers):
         return None if any(map(_is_unread, parts, numbers)) else False
     if kind.endswith("integer"):
         return _match_up(gold, found, lambda one, other: abs(one - other) < Fraction(1, 2))
-    return _match_up(
-        gold, found, lambda one, other: abs(one - other) <= (abs(one) * WITHIN or ZERO)
-    )
+    return _match_up(gold, found, _is_within)
+
+
+def _number(part: str) -> Number | None:
+    """The number that a part is, with or without a unit, or that its equation ends with."""
+    *before, last = (side.strip() for side in _split(APPROXIMATELY.sub("=", part), "="))
+    value = number(part) or number(without_units(last))
+    if value is None or not before:
+        return value
+    return value if all(_is_name_of(side, value) for side in before) else None
+
+
+def _is_name_of(side: str, value: Number) -> bool:
+    """Whether what stands before "=" is a name or the same number, but no formula of an unknown."""
+    if (other := number(side)) is not None:
+        return _match_up([other.value * other.scale], [value], _is_within)
+    if INEQUALITY.search(re.sub(r"\([^()]*\)|\[[^\[\]]*\]", "", side)):
+        return False
+    if NAME.fullmatch(side):
+        return True
+    try:
+        scalars = [value for value in readings(side) if isinstance(value, Scalar)]
+    except UnreadableError:  # a determinant, a variance, an integral
+        return True
+    return all(tree[0] in ("symbol", "apply") for scalar in scalars for tree in scalar.trees)
+
+
+def _is_within(one: Fraction, other: Fraction) -> bool:
+    return abs(one - other) <= (abs(one) * WITHIN or ZERO)
 
 
 def _match_up(gold: list[Fraction], found: list[Number], is_near: Any) -> bool:
@@ -185,12 +229,12 @@ def _without_names(answer: str) -> str:
     return value.strip()
 
 
-def _split(text: str) -> list[str]:
-    """At the commas that stand in no bracket."""
+def _split(text: str, separator: str = ",") -> list[str]:
+    """At the commas, or at another separator, that stand in no bracket."""
     parts, depth = [""], 0
     for character in text:
         depth += {"(": 1, "{": 1, "[": 1, ")": -1, "}": -1, "]": -1}.get(character, 0)
-        if character == "," and depth <= 0:
+        if character == separator and depth <= 0:
             parts.append("")
         else:
             parts[-1] += character

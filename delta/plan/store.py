@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from delta.engines import checked_reply
-from delta.replies import NoFileError, content_of, key_of, lines_of, open_file, store_folder
+from delta.replies import store_folder
+from delta.reply_lines import NoFileError, content_of, key_of, lines_of, open_file
 
 
 class Place(NamedTuple):
