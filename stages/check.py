@@ -31,11 +31,16 @@ def main() -> None:
     from delta.check import check
     from delta.console import how_to_undo_experiment
     from delta.errors import InputError
+    from delta.queueing import check_clone_path
 
     try:
         check()
     except InputError as error:
         sys.exit("\n".join(filter(None, [str(error), how_to_undo_experiment()])))
+    try:
+        check_clone_path(Path.cwd())
+    except InputError as error:  # experiments are refused there, but all else works
+        sys.stderr.write(f"check: {error}\n")
     with contextlib.suppress(OSError):  # the stage itself says what is wrong with its logs
         STAMP.parent.mkdir(exist_ok=True)
         STAMP.write_bytes(now)

@@ -3,8 +3,10 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -46,6 +48,23 @@ def test_a_clone_at_a_path_that_dvcs_queue_cannot_bear_is_refused(name: str, let
     said = rf"^/home/{re.escape(name)}/delta: DVC cannot queue .* path has .*{re.escape(letter)}"
     with pytest.raises(InputError, match=said):
         queueing.check_clone_path(Path("/home", name, "delta"))
+
+
+@pytest.mark.parametrize(("name", "lines"), [("Kölln", 1), ("Koelln", 0)])
+def test_check_tells_so_before_anything_runs_and_lets_the_pipeline_run(
+    tmp_path: Path, name: str, lines: int
+) -> None:
+    clone = tmp_path / name
+    for folder in ("delta", "stages"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / folder, clone / folder, ignore=ignored)
+    shutil.copy(ROOT / "params.yaml", clone)
+    command = [sys.executable, "-m", "stages.check"]
+    done = subprocess.run(command, cwd=clone, capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    told = done.stderr.splitlines()
+    assert len(told) == lines
+    assert all("cannot queue experiments" in line and "`make repro` works" in line for line in told)
 
 
 @pytest.mark.parametrize("name", ["with blanks", "it's", 'a"b', "a%b", "a:b", "a;b", "a&b"])
