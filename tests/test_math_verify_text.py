@@ -63,7 +63,7 @@ FORMULAS = [
     *(r"\begin{pmatrix} 1 & 2 \\ 3 & 4 \end{pmatrix}", r"(-\infty, 3] \cup [5, \infty)", "5!"),
     *(r"\int_0^1 x dx", r"\sum_{k=1}^n k", r"\binom{4}{2}", r"3\frac{1}{2}", r"x \in \{1\}"),
     *(r"\lambda^2 x^2 - (\lambda^2 + \lambda) x + \lambda + 1", r"|x-1|", "10\\%", "2(3)(x+1)"),
-    *("}{", "x^", r"\frac{1}"),
+    *("}{", "x^", r"\frac{1}", r"75^x\circ", r"x\circ y", r"5x\circ", r"75^x^\circ"),
 ]
 # What the expressions look for, so that drawn texts come near to what they match.
 PIECES = [
@@ -273,7 +273,7 @@ def test_a_formula_parsed_in_two_stages_is_the_formula_parsed_in_one(
     monkeypatch.setattr(PSParser, "math", PSParser.math)  # undone after the test
     math_verify_text.parse_in_two_stages.__wrapped__()
     assert [parsed(formula) for formula in FORMULAS] == in_one
-    assert in_one.count(None) == 4
+    assert in_one.count(None) == 7
 
 
 def test_a_number_read_with_kept_names_is_the_number_read_with_sympys_own(

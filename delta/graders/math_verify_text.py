@@ -166,6 +166,7 @@ _kept_value = lru_cache(REMEMBERED)(_new_value)
 def parse_in_two_stages() -> None:
     """Have the library's grammar parsed as ANTLR advises: without context, and only where that
     finds an error with it. What the first parses, it parses as the second would."""
+    from antlr4 import CommonTokenStream  # type: ignore[import-untyped]
     from antlr4.atn.PredictionMode import PredictionMode  # type: ignore[import-untyped]
     from latex2sympy2_extended.antlr_parser import PSParser
 
@@ -176,7 +177,11 @@ def parse_in_two_stages() -> None:
         try:
             return in_context(parser)
         except Exception:  # noqa: BLE001 - the library's listener raises nothing more special
-            parser.reset()
+            # Tokens anew: the old ones go on behind a character that no token begins with, where
+            # the library fails (the \circ of `75^x\circ`).
+            lexer = parser.getTokenStream().tokenSource
+            lexer.reset()
+            parser.setTokenStream(CommonTokenStream(lexer))  # which resets the parser
             parser._interp.predictionMode = PredictionMode.LL
             return in_context(parser)
 
