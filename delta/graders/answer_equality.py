@@ -19,6 +19,7 @@ from delta.graders.answer_types import (
     Time,
     Value,
     Words,
+    scalar_of,
 )
 from delta.graders.exact_values import exact
 from delta.graders.expressions import (
@@ -80,9 +81,10 @@ def base(name: str) -> str:
 
 
 def as_relation(named: Named) -> Relation | None:
-    if named.tree is None or not isinstance(named.value, Scalar):
+    value = scalar_of(named.value)
+    if named.tree is None or value is None:
         return None
-    return Relation((Scalar((named.tree,)), named.value), ("=",))
+    return Relation((Scalar((named.tree,)), value), ("=",))
 
 
 def same_kind(gold: Any, prediction: Any) -> bool:
@@ -104,7 +106,11 @@ def same_kind(gold: Any, prediction: Any) -> bool:
 
 
 def same_words(gold: Words, prediction: Words) -> bool:
-    return gold.text.split() == prediction.text.split()
+    if gold.text.split() == prediction.text.split():
+        return True
+    return bool(gold.trees and prediction.trees) and same_scalar(
+        Scalar(gold.trees), Scalar(prediction.trees)
+    )
 
 
 def same_matrix(gold: Matrix, prediction: Matrix) -> bool:
@@ -129,6 +135,9 @@ def same_builder(gold: SetBuilder, prediction: SetBuilder) -> bool:
 
 def same_across(gold: Value, prediction: Value) -> bool:
     """Two answers of different kinds that may mean the same."""
+    scalars = scalar_of(gold), scalar_of(prediction)
+    if scalars[0] and scalars[1]:
+        return same_scalar(scalars[0], scalars[1])
     for one, other, is_turned in ((gold, prediction, False), (prediction, gold, True)):
         match one, other:
             case Ratio(parts=(first, second)), Scalar():
@@ -142,8 +151,10 @@ def same_across(gold: Value, prediction: Value) -> bool:
                 numbers = tuple(Scalar((number_node(part),)) for part in parts)
                 return same_ratio(Ratio(numbers), other)
             case Relation(), Scalar() if is_calculation(one):
-                last = one.sides[-1]
-                return same_scalar(*((other, last) if is_turned else (last, other)))
+                return any(
+                    same_scalar(*((other, side) if is_turned else (side, other)))
+                    for side in one.sides
+                )
     return same_as_set(gold, prediction)
 
 
@@ -283,11 +294,11 @@ def same_digits(based: Based, scalar: Scalar) -> bool:
 
 
 def is_calculation(relation: Relation) -> bool:
-    """Whether this is an equation that always holds, 5 + 3 = 8, whose last side is its value."""
+    """Whether this is an equation that always holds, 5 + 3 = 8 or 1/3 = 0.333, as a value."""
     if set(relation.operators) != {"="}:
         return False
     first, *others = relation.sides
-    return all(same_scalar(first, other) for other in others)
+    return all(same_scalar(first, other) or same_scalar(other, first) for other in others)
 
 
 def same_relation(gold: Relation, prediction: Relation) -> bool:

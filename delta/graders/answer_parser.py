@@ -23,12 +23,14 @@ from delta.graders.answer_types import (
     SetBuilder,
     Value,
     Words,
+    scalar_of,
 )
 from delta.graders.expressions import ONE, Node, product, quotient, symbols_of
 from delta.graders.formula_reader import read_formula
 from delta.graders.latex_tokens import Token, UnreadableError, shown, tokenize
 from delta.graders.math_vocabulary import (
     BLOCKED,
+    LONG_WORD,
     MATRICES,
     OVER,
     PLUS_MINUS,
@@ -58,8 +60,10 @@ MAX_MEMBERS = 100  # of a list
 MAX_SIGNS = 4  # of plus-minus in one member
 MAX_DEPTH = 30  # of values in values
 NAME = re.compile(
-    r"(?:\\vec|\\overline|m?\\angle|\\triangle)?[A-Z]{1,4}'*|\[[A-Z]{3,6}\]"
-    r"|[a-zA-Z]'*\^-1\(.*\)|(?:[A-Z]|[a-z]|\\?Pr|Var|deg|dim|det|gcd|lcm|Res)\([^()]*\)"
+    r"(?:\\vec|\\overline|m?\\angle|\\triangle)?[A-Z]{1,4}'*|\[[A-Z]{3,6}\]|\|[A-Z]{2}\|"
+    r"|[a-zA-Z]'*\^-1\(.*\)|(?:[A-Z]|[a-z]|Var|Cov|[aA]rea)\([^()]*\)"
+    r"|\\?(?:Pr|deg|dim|det|gcd|lcm|Res)\([^()]*\)"
+    r"|(?:E|Var|Cov|\\?Pr)\[[^\[\]]*\]|\\mathbb[EP](?:\([^()]*\)|\[[^\[\]]*\])|\\\|[^=|]+\\\|"
 )
 SEPARATORS = frozenset((",", ";", "and", "or", r"\lor", r"\vee", r"\land", r"\wedge"))
 ALL_REALS = frozenset(
@@ -124,7 +128,9 @@ class _Parser:
             tokens = [tokens[0]._replace(kind="symbol", text=letter[1])]
         if all(token.kind in ("text", "word") for token in tokens):
             text = " ".join(token.text for token in tokens).lower()
-            return EVERYTHING if text in ALL_REALS else Words(text)
+            is_short = [token.kind for token in tokens] == ["word"] and text not in ("no", "on")
+            trees = trees_of(tokens) if is_short and len(text) < LONG_WORD else ()
+            return EVERYTHING if text in ALL_REALS else Words(text, trees)
         tokens = without_lead(tokens)
         if len(parts := split(tokens, SEPARATORS)) > 1:
             return self.joined(parts, marks(tokens, SEPARATORS))
@@ -207,15 +213,19 @@ class _Parser:
             return tree[1], ("symbol", tree[1])
         if tree[0] == "apply":
             return tree[1], tree
-        return (plain, None) if NAME.fullmatch(plain) else None
+        if not NAME.fullmatch(plain):
+            return None
+        return plain.strip("|") if plain[0] == "|" else plain, None  # |AB| is AB
 
     def named(self, name: tuple[str, Node | None], sides: list[list[Token]]) -> Value | None:
         value = self.value(sides[-1])
         is_segment = name[1] is None and re.fullmatch("[A-Z]{2,}", name[0])
-        if is_segment and isinstance(value, Scalar) and any(map(symbols_of, value.trees)):
+        scalar = scalar_of(value)
+        if is_segment and scalar and any(map(symbols_of, scalar.trees)):
             return None  # MR = SRMC is an equation
-        if isinstance(value, Named | Relation):
-            return None
+        has_itself = name[1] is not None and scalar and name[0] in subjects(scalar)
+        if has_itself or isinstance(value, Named | Relation):
+            return None  # x^2 = x is an equation
         return Named(name[0], name[1], value)
 
     def set_operation(self, tokens: list[Token]) -> Value:
@@ -345,6 +355,11 @@ class _Parser:
             low, high = (value for value in values if isinstance(value, Scalar))
             return RealSet((Piece(low, opening == "[", high, closing == "]"),))
         return Collection("tuple" if opening == "(" else "bracket", tuple(values))
+
+
+def subjects(scalar: Scalar) -> set[str]:
+    """The symbols and the names of functions in a formula."""
+    return {name.removesuffix("()") for tree in scalar.trees for name in symbols_of(tree)}
 
 
 def divisor(tokens: list[Token]) -> Node:

@@ -20,7 +20,10 @@ class Scalar(NamedTuple):
 
 
 class Words(NamedTuple):
+    """`trees`: the product that a word of two or three letters may be, `ma` or `IR`."""
+
     text: str
+    trees: tuple[Node, ...] = ()
 
 
 class Collection(NamedTuple):
@@ -110,3 +113,10 @@ Value = (
     | Cases
     | SetBuilder
 )
+
+
+def scalar_of(value: Value) -> Scalar | None:
+    """Return the number or formula that a value is, or that its word may be."""
+    if isinstance(value, Words) and value.trees:
+        return Scalar(value.trees)
+    return value if isinstance(value, Scalar) else None

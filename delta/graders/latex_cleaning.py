@@ -95,8 +95,10 @@ GREEK = dict(
         strict=True,
     )
 )
+FULL_WIDTH = {chr(0xFEE0 + code): chr(code) for code in range(ord("!"), ord("~") + 1)}
 SIGNS = str.maketrans(
-    {character: f"\\{name} " for character, name in GREEK.items()}
+    FULL_WIDTH
+    | {character: f"\\{name} " for character, name in GREEK.items()}
     | {
         VULGAR[place]: f"\\frac{{{VULGAR[place + 1]}}}{{{VULGAR[place + 2]}}}"
         for place in range(0, len(VULGAR), 3)
@@ -104,6 +106,7 @@ SIGNS = str.maketrans(
     | dict.fromkeys("\u2212\u2013\u2010\u2011", "-")
     | dict.fromkeys("\u00a0\u2009\u202f\u2003\u2002\u3000", " ")
     | dict.fromkeys("′’ʹ", "'")
+    | {"、": ",", "。": ".", "∕": "/"}
     | {"″": "''", "⁄": "/", "÷": "/", "×": r"\times ", "·": r"\cdot ", "⋅": r"\cdot "}
     | {"∗": "*", "∞": r"\infty ", "≤": r"\le ", "⩽": r"\le ", "≥": r"\ge ", "⩾": r"\ge "}
     | {"≠": r"\ne ", "≈": r"\approx ", "±": r"\pm ", "∓": r"\mp ", "∪": r"\cup ", "∩": r"\cap "}

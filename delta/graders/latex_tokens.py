@@ -24,7 +24,8 @@ CHUNK = 4_000  # digits that Python reads at once
 SIZES = re.compile(
     r"\\(?:left|right|[bB]igg?[lrm]?|middle|displaystyle|textstyle|limits|rm|bf|it)(?![a-zA-Z])\.?"
 )
-GROUPED = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])(?:\.\d+)?")
+# 110,143 may be one number, but f(110,143) has two arguments.
+GROUPED = re.compile(r"(?<![\d.,])(?<!\b[a-zA-Z]\()\d{1,3}(?:,\d{3})+(?![\d,])(?:\.\d+)?")
 SPACED = re.compile(r"(?<![\d.])\d{1,3}(?: \d{3})+(?!\d| ?/)(?:\.\d+)?")
 REPEATING = re.compile(r"(\d*)\.(\d*)\\(?:overline|bar|dot)\s*\{?(\d+)\}?")
 DECIMAL = re.compile(r"(\d+\.\d+|\.\d+|\d+)(?:[eE]([+-]?\d+)(?![\w.]))?")

@@ -27,6 +27,7 @@ FOR_MATH_VERIFY = [
     for pattern, replacement in (
         (rf"{TRIGONOMETRY}\s*(\d+)\s*\^\s*\{{?\s*\\circ\s*\}}?", r"\1\\frac{\2\\pi}{180}"),
         (r"(?<=sin|cos|tan|log)\s+\^", "^"),
+        (r"(\\sqrt)\s*(\d|\b[a-zA-Z]\b|\\pi(?![a-zA-Z]))", r"\1{\2}"),
         (r"(?<![a-zA-Z\\])E(?=\s*_)", r"\\mathcal{E}"),
         (r"_\s*\{?\s*\\odot\s*\}?", "_{o}"),
         (r"(?<![a-zA-Z\\])((?:arc)?(?:sin|cos|tan)|ln|log|exp|sqrt)(?=[({])", r"\\\1"),
@@ -49,7 +50,13 @@ PLAIN_UNITS = re.compile(
 )
 LEADING_WORDS = re.compile(rf"^{WORDS}\s*\{{[^{{}}]*\}}\s*:?(?=\s*[\d\\.-])")
 MAX_DEPTH = 30  # of brackets in brackets; beyond, Math-Verify's parser takes seconds
-HUGE = re.compile(r"\d{4,}\s*\)?\s*!|\^\s*\{?\s*\d{5,}|\^\s*\{?\s*\w*\s*\^\s*\{?\s*\w*\s*\^|!\s*!")
+HUGE = re.compile(
+    r"\d{4,}\s*\)?\s*!|\^\s*\{?\s*\d{5,}|\^\s*\{?\s*\w*\s*\^\s*\{?\s*\w*\s*\^|!\s*!"
+    r"|\^\s*\{?\s*\d+\s*\^\s*\{?\s*\d{2}"
+)
+DETERMINANT = re.compile(r"\\begin\s*\{[vV]matrix|\\det(?![a-z])")
+MAX_CELLS = 12  # "&" of a determinant: four rows; with seven rows of symbols it takes minutes
+EXACT_BITS = 30  # of a value whose quadrature converged; sympy gives fewer where it did not
 E_NOTATION = re.compile(r"(?<![\w.\\])(\d+\.?\d*|\.\d+)[eE]([+-]?\d{1,4})(?![\w.])")
 NAMED = re.compile(r"^[^=<>,]*?(?:=|\\approx)\s*([^=<>]*)$")  # "x = 5"
 
@@ -95,7 +102,8 @@ def _as_scalar(value: Value) -> Scalar | None:
 def formula(text: str) -> Any:
     """Math-Verify's reading of cleaned LaTeX as a sympy object; None where it cannot read it, or
     where sympy would compute for ever."""
-    if HUGE.search(text) or depth_of(text) > MAX_DEPTH:
+    is_long = text.count("&") > MAX_CELLS and DETERMINANT.search(text)
+    if is_long or HUGE.search(text) or depth_of(text) > MAX_DEPTH:
         return None
     from latex2sympy2_extended import NormalizationConfig
     from math_verify import LatexExtractionConfig, parse
@@ -109,6 +117,28 @@ def formula(text: str) -> Any:
     # kill bounds the time: the library's own alarms answer False in silence.
     readings = parse(f"\\boxed{{{rewritten(text)}}}", config, parsing_timeout=None)
     return next((reading for reading in readings if not isinstance(reading, str)), None)
+
+
+def same_integral(left: Any, right: Any) -> bool | None:
+    """Whether Math-Verify's formulas have the same value, where one is an integral; None: unknown.
+
+    sympy would integrate, for minutes. By quadrature, whose error is only estimated, values are
+    equal to ten digits, and differ where the difference is more than a hundredth.
+    """
+    from sympy import Expr, Integral
+
+    sides = left, right
+    if not all(isinstance(side, Expr) for side in sides):
+        return None
+    if not any(side.has(Integral) for side in sides):
+        return None
+    if any(side.free_symbols for side in sides):
+        return None if all(side.free_symbols for side in sides) else False
+    one, other = (side.evalf(15) for side in sides)
+    if not all(value.is_Float and value._prec >= EXACT_BITS for value in (one, other)):
+        return None
+    size, distance = max(abs(one), abs(other)), abs(one - other)
+    return True if distance <= size / 10**10 else False if distance > size / 100 else None
 
 
 def depth_of(text: str) -> int:

@@ -7,6 +7,7 @@
 - A percentage equals the number with and without the hundredth, a million one with the word alone.
 """
 
+import math
 import struct
 from fractions import Fraction
 from typing import NamedTuple
@@ -17,6 +18,7 @@ SIX_DIGITS = Fraction(2, 10**6)  # between an exact gold and a decimal number
 SIX_DECIMALS = Fraction(1, 2 * 10**6)  # between a whole gold and a decimal number
 LONG = 15  # significant digits that hardly anything but floating point has
 LONGEST = 17  # significant digits of floating point
+SINGLE = 7  # significant digits that any number keeps in single precision
 SHORT = 12  # significant digits that a number may have that was computed in double precision
 
 
@@ -52,8 +54,11 @@ def is_near(gold: Number, prediction: Fraction, place: Fraction | None) -> bool:
 
 
 def stored_decimal(value: Fraction, place: Fraction | None) -> tuple[Fraction, Fraction | None]:
-    """0.3 for 0.30000000000000004, and 2.2 for 2.200000047683716, which is 2.2 in single precision;
-    any other number is returned as it is."""
+    """0.3 for 0.30000000000000004, and 2.2 for 2.200000047683716, which is 2.2 in single precision.
+
+    A value without a short decimal keeps it and the digits that are surely right: 0.33333334 has
+    seven and 17.777777777777779 fifteen. Any other number is returned as it is.
+    """
     if place is None or not place * 10 ** (LONG - 1) <= abs(value) < place * 10**LONGEST:
         return value, place
     number = float(value)
@@ -64,11 +69,20 @@ def stored_decimal(value: Fraction, place: Fraction | None) -> tuple[Fraction, F
     ):
         mantissa, _, exponent = text.partition("e")
         decimals = mantissa.partition(".")[2]
-        if text and len(mantissa.replace(".", "").strip("-0")) <= most:
+        digits = len(mantissa.replace(".", "").strip("-0"))
+        if text and digits <= most:
             is_whole = not exponent and not decimals.strip("0")
             unit = Fraction(10) ** (int(exponent or 0) - len(decimals))
+            if most != SHORT:
+                unit *= 10 ** max(0, digits - SINGLE)
             return Fraction(text), None if is_whole else unit
-    return value, place
+    return value, max(place, _unit_of_digit(value, LONG))
+
+
+def _unit_of_digit(value: Fraction, count: int) -> Fraction:
+    """The value of the last of the first `count` significant digits."""
+    unit = Fraction(10) ** (math.floor(math.log10(abs(value))) - count)
+    return unit * 10 if abs(value) >= unit * 10**count else unit
 
 
 def _shortest_single(number: float) -> str:

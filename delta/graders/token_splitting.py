@@ -116,11 +116,11 @@ def without_lead(tokens: list[Token]) -> list[Token]:
     words = re.findall("[a-z]+", " ".join(t.text for t in tokens[:count]).lower())
     if set(words) & BLOCKED:
         raise UnreadableError(" ".join(words))
+    if tokens[count].text in ("_", "^") or (tokens[count].text in ("(", "[") and count == 1):
+        return tokens
     has_relation = bool(marks(tokens, frozenset(RELATIONS)))
     if has_relation and not set(words) <= STATEMENT:
         raise UnreadableError(" ".join(words))
-    if tokens[count].text in ("_", "^") or (tokens[count].text == "(" and count == 1):
-        return tokens
     return tokens[count:]
 
 
