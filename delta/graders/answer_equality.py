@@ -72,7 +72,10 @@ def member_of(value: Value) -> Value:
 def same_named(gold: Named, prediction: Named) -> bool:
     """x = 5 is not y = 5, but y = 2x is x = y/2. A name in words says nothing."""
     if "" in (gold.name, prediction.name) or base(gold.name) == base(prediction.name):
-        return same_answer(gold.value, prediction.value)
+        if same_answer(gold.value, prediction.value):
+            return True
+        if not isinstance(gold.value, Words):
+            return False
     return same_equation(as_relation(gold), as_relation(prediction))
 
 
@@ -108,9 +111,14 @@ def same_kind(gold: Any, prediction: Any) -> bool:
 def same_words(gold: Words, prediction: Words) -> bool:
     if gold.text.split() == prediction.text.split():
         return True
-    return bool(gold.trees and prediction.trees) and same_scalar(
-        Scalar(gold.trees), Scalar(prediction.trees)
-    )
+    # `xy` is yx, but HT is not TH: capitals side by side may be tosses, or points.
+    if any(not words.trees or is_capital(words) for words in (gold, prediction)):
+        return False
+    return same_scalar(Scalar(gold.trees), Scalar(prediction.trees))
+
+
+def is_capital(words: Words) -> bool:
+    return all(name.isupper() for tree in words.trees for name in symbols_of(tree))
 
 
 def same_matrix(gold: Matrix, prediction: Matrix) -> bool:
