@@ -222,11 +222,12 @@ def test_a_failed_experiment_of_dvc_says_how_to_get_back_and_that_way_works(
     Path(".gitignore").write_text("logs/\n")
     for command in ("git init -q", "dvc init -q", "git add .", "git commit -qm state"):
         subprocess.run(command.split(), check=True)
-    run = ["dvc", "exp", "run", "-S", "x=2"]
+    # Of another length: Git takes a file of the same length and second for unchanged.
+    run = ["dvc", "exp", "run", "-S", "x=22"]
     done = subprocess.run(run, capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert "`git checkout params.yaml metrics` goes back" in done.stdout + done.stderr
-    assert Path("params.yaml").read_text() == "x: 2\n"
+    assert Path("params.yaml").read_text() == "x: 22\n"
     assert not Path("metrics/a.json").exists()
     subprocess.run(["git", "checkout", "params.yaml", "metrics"], check=True)
     assert Path("params.yaml").read_text() == "x: 1\n"

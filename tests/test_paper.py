@@ -14,7 +14,7 @@ import yaml
 
 from delta.check import check
 from tests.closure import ROOT
-from tests.paper_space import EVALUATED, PROBLEMS, paper_space
+from tests.paper_space import EVALUATED, PROBLEMS, SELECTED, paper_space
 from tests.server import Server
 from tests.workspace import Workspace, stages_run
 
@@ -84,12 +84,14 @@ def test_a_trace_keeps_its_familys_markers_and_the_judge_never_sees_them(space: 
 
 
 def test_generator_pairs_are_ranked_and_cut_and_the_policy_is_trained(space: Workspace) -> None:
-    assert table(space, "pairs").height == KEPT
+    dropped = metrics(space, "pair")["pair"]["dropped"]
+    assert table(space, "pairs").height == KEPT - dropped.get("equal texts", 0)
+    assert set(dropped) <= {"equal texts"}
     selected = table(space, "selected")
-    assert selected["selected"].sum() == 10
+    assert selected["selected"].sum() == SELECTED
     assert selected["recipe"].unique().to_list() == ["s1-32b > s1-3b"]
     train = metrics(space, "train")["train"]
-    assert train["pairs_in"] == 10
+    assert train["pairs_in"] == SELECTED
     assert train["options"]["beta"] == 0.2
     assert train["options"]["weights"] == "torch.float32"
     assert (space.folder / "data/models/policy/model.safetensors").is_file()
@@ -168,11 +170,11 @@ def test_an_experiment_changes_one_key_of_the_papers_profile(space: Workspace) -
     space.commit()
     for change in ("selector.mode=random", "selector.mode=length_matched"):
         space.run("dvc", "exp", "run", "-S", change, "select")
-        assert table(space, "selected")["selected"].sum() == 10
+        assert table(space, "selected")["selected"].sum() == SELECTED
     changed = yaml.safe_load((space.folder / "params.yaml").read_text())
     assert changed["selector"] == {
         "mode": "length_matched",
         "by": "step_coherence",
-        "k": 10,
+        "k": SELECTED,
         "seed": 6,
     }
