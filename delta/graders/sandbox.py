@@ -210,16 +210,7 @@ def _start(
     as_user = binary and bubblewrap.is_root()
     uid = FIRST_UID + number * MOST_THREADS + threading.get_native_id() if as_user else None
     talking = [end.fileno() for end in talk or ()]
-    order = {
-        "kind": job.kind,
-        "texts": job.texts,
-        "function": job.function,
-        "input": "" if job.kind == "stdin" else job.input,
-        "module": "__main__" if job.kind == "stdin" else "answer",
-        "uid": uid,
-        "limits": _limits(params, is_counted=binary is not None),
-        "talk": talking,
-    }
+    order = _order(job, params, uid, talking, is_counted=binary is not None)
     stdin = _file(stack, job.input if job.kind == "stdin" else "")
     order_file = _file(stack, marshal.dumps(order))
     pipes = {name: _pipe(stack, uid) for name in _Captured._fields}
@@ -258,6 +249,22 @@ def _start(
     for _, end in pipes.values():
         end.close()
     return sandbox
+
+
+def _order(
+    job: Job, params: CodeParams, uid: int | None, talking: list[int], is_counted: bool
+) -> dict[str, Any]:
+    """Return what sandbox_inside is told to do."""
+    return {
+        "kind": job.kind,
+        "texts": job.texts,
+        "function": job.function,
+        "input": "" if job.kind == "stdin" else job.input,
+        "module": "__main__" if job.kind == "stdin" else "answer",
+        "uid": uid,
+        "limits": _limits(params, is_counted=is_counted),
+        "talk": talking,
+    }
 
 
 def _cpu_s(params: CodeParams) -> int:
