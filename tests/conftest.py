@@ -1,10 +1,15 @@
 """Slow tests come first, so that two workers end together; nightly ones only where asked for."""
 
 import pytest
+from hypothesis import settings
 
 from tests.calm import calm
 
 __all__ = ["calm"]
+
+# A drawn example that takes long on a busy machine is no fault of the code.
+settings.register_profile("tests", deadline=None)
+settings.load_profile("tests")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

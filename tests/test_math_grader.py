@@ -133,7 +133,7 @@ def seconds(gold: str, answer: str, grader: Grade = grade) -> float:
     return time.process_time() - start
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(2, 9), st.integers(0, 300), st.integers(-2, 2))
 def test_whole_numbers_are_exact_however_long(base: int, exponent: int, more: int) -> None:
     written = str(base**exponent + more)
@@ -142,7 +142,7 @@ def test_whole_numbers_are_exact_however_long(base: int, exponent: int, more: in
     assert outcome(written, f"{base}^{{{exponent}}}") == expected
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.fractions(), st.fractions())
 def test_fractions_are_equal_where_their_values_are(one: Fraction, other: Fraction) -> None:
     texts = [f"\\frac{{{value.numerator}}}{{{value.denominator}}}" for value in (one, other)]
@@ -150,7 +150,7 @@ def test_fractions_are_equal_where_their_values_are(one: Fraction, other: Fracti
     assert outcome(texts[0], f"{texts[0]}+{texts[1]}-{texts[1]}") == "correct"
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.floats(allow_nan=False, allow_infinity=False, width=32))
 def test_a_single_precision_number_means_its_shortest_decimal(stored: float) -> None:
     value = Fraction(repr(stored))
@@ -237,7 +237,7 @@ def test_blanks_take_no_time(gold: str, text: str) -> None:
         assert seconds(gold, text, grader) < 0.5
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.text("\\{}()[]^_+-*/=<>,.:;!'|&$%0129xyie ", max_size=25), st.text(max_size=15))
 def test_any_text_has_a_verdict(answer: str, other: str) -> None:
     for gold, text in ((answer, other), (other, answer), ("5", answer)):

@@ -191,13 +191,13 @@ def test_the_graders_own_cases_have_the_librarys_verdicts() -> None:
                 assert grade_as_math_verify(gold, answer, "stop") == plain(gold, answer), row
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.sampled_from(PIECES) | st.text(max_size=4), max_size=40).map("".join))
 def test_any_text_has_the_librarys_matches(text: str) -> None:
     check_matches(text)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.sampled_from(LINES), max_size=30).map("".join))
 def test_any_lines_have_the_librarys_matches(text: str) -> None:
     check_matches(text)
@@ -227,7 +227,7 @@ def test_a_long_text_is_looked_through_from_a_line_near_its_end() -> None:
     assert grade_as_math_verify("9", text, "stop").outcome == "correct"
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.sampled_from(PIECES), max_size=15).map("".join), st.sampled_from(GOLDS))
 def test_any_text_has_the_librarys_verdict(text: str, gold: str) -> None:
     with patch.object(math_verify_text, "LAST", 3):

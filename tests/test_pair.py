@@ -470,7 +470,7 @@ pairings = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(pairings, toys, toys)
 def test_every_pair_is_within_the_budget_it_needs_and_all_is_counted(
     drawn: dict[str, Any], x: dict[str, list[str]], y: dict[str, list[str]]

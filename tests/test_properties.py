@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
@@ -154,7 +154,6 @@ def held(folder: Path) -> list[int]:
     return [number for number, value in found if value is not None]
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_cut_anywhere_the_store_has_what_was_whole_before_the_cut(data: st.DataObject) -> None:
     with TemporaryDirectory() as name:
@@ -166,7 +165,6 @@ def test_cut_anywhere_the_store_has_what_was_whole_before_the_cut(data: st.DataO
         assert held(Path(name)) == list(range(sum(end <= size for end in ends)))
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_a_byte_changed_anywhere_costs_two_replies_at_most_and_changes_none(
     data: st.DataObject,
