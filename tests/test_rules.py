@@ -288,7 +288,7 @@ def test_a_megabyte_takes_at_most_a_few_times_a_quarter_of_it() -> None:
 _MATHS = st.text(alphabet="0123456789 .,=+-*/^()[]{}<>%$\\x\nabA:#≈½", max_size=200)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.text(max_size=200) | _MATHS, st.text(max_size=200) | _MATHS)
 def test_any_text_gives_five_scores_from_1_to_5(statement: str, trace: str) -> None:
     ratings = rate(statement, trace)

@@ -329,7 +329,7 @@ def test_numbers_are_matched_one_to_one(case: str) -> None:
 numbers = st.lists(st.integers(-20, 20), max_size=12)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(numbers, numbers)
 def test_a_match_takes_each_place_once_and_what_is_there_exactly(
     wanted: list[int], more: list[int]
@@ -401,7 +401,7 @@ toys = st.dictionaries(st.text("abcdef", min_size=1), st.tuples(cast, cast), min
 modes: st.SearchStrategy[Mode] = st.sampled_from(["top", "bottom", "random", "length_matched"])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(toys, st.randoms(use_true_random=False), modes)
 def test_no_order_of_rows_changes_the_selection_and_the_best_are_in_it(
     votes: dict[str, tuple[Votes, Votes]], random: Any, mode: Mode
