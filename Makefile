@@ -40,23 +40,23 @@ setup: $(STAMP) ## make the environment in .venv (once; 2 to 5 minutes). On a GP
 	@echo "set-up: $(VENV) is complete"
 
 repro: $(STAMP) ## run the pipeline (only what changed) and print the scores
-	@python -m stages.check
-	@python -m stages.unlock
+	@python -m delta check
+	@python -m delta repair-dvc
 	dvc repro
-	@python -m stages.summary
+	@python -m delta summary
 
 plan: $(STAMP) ## what `make repro` would run, ask and cost; runs nothing (CARD="--card-gib 141")
-	@python -m stages.unlock
-	@python -m stages.plan $(CARD)
+	@python -m delta repair-dvc
+	@python -m delta plan $(CARD)
 
 experiment: $(STAMP) ## run a table or figure as DVC experiments: NAME=figure-1, or all; JOBS=2 side by side
-	@python -m stages.experiment $(NAME) --jobs $(or $(JOBS),1)
+	@python -m delta experiment $(NAME) --jobs $(or $(JOBS),1)
 
 browse: $(STAMP) ## the selected pairs to look at: report/pairs/index.html
-	@python -m stages.browse
+	@python -m delta view-pairs
 
 export: $(STAMP) ## the selected pairs as a data set with its card, in export/ (uploads nothing)
-	@python -m stages.export
+	@python -m delta export
 
 # Two workers with a thread each: vLLM's threads wait for one another, so that a busy core beside
 # them makes it three times slower; a single thread loses nothing. Slow files first, whole.
@@ -64,8 +64,8 @@ TESTS := python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorde
 test test-fast test-nightly: export OMP_NUM_THREADS := 1
 
 push: $(STAMP) ## hand on what was made: dvc push (REMOTE=name), whole even after one that was killed
-	@python -m stages.unlock
-	@python -m stages.push $(if $(REMOTE),--remote $(REMOTE))
+	@python -m delta repair-dvc
+	@python -m delta push $(if $(REMOTE),--remote $(REMOTE))
 
 # One after the other, on a machine that does nothing else: an hour, and gigabytes of temporary tables.
 BENCHES := asking tokens verifying ranking training noop ablation pages memory scale
@@ -90,7 +90,7 @@ test-nightly: $(STAMP) ## a hundred kills (an hour; in no other run)
 
 fuzz: $(STAMP) ## fuzz what reads model text: SECONDS=600 for each of five targets
 	for target in extraction borders rating strict rules; do \
-		python -m tests.fuzz $$target -max_len=400 -max_total_time=$(or $(SECONDS),60) || exit 1; \
+		python -m tests.property.fuzz_targets $$target -max_len=400 -max_total_time=$(or $(SECONDS),60) || exit 1; \
 	done
 
 audit: ## known vulnerabilities of what requirements.lock pins (needs the package index's own advisories)

@@ -17,10 +17,10 @@ import yaml
 
 from bench import results, simulated
 from bench.noop import PROFILE, fill, stages_of
-from delta import tables
-from delta.records import RATING, TRACE, VERDICT, Table
-from delta.tables import frame_of
-from tests.workspace import Workspace, stages_run
+from delta.core import tables
+from delta.core.schemas import RATING, TRACE, VERDICT, Table
+from delta.core.tables import frame_of
+from tests.helpers.workspace import Workspace, stages_run
 
 CUTS = (2_500, 1_000, 4_000)  # the profile's own is 5,000
 LIMIT_S = 30
@@ -42,7 +42,7 @@ def prepared(folder: Path, problems: int) -> Workspace:
     for name in content["generators"].keys() - set(paired):
         for kind, table in kinds.items():
             tables.write(data / kind / f"{name}.parquet", frame_of([], table), table)
-    for stage in ("pair", "select", "examine"):
+    for stage in ("pair", "select", "analyze"):
         space.run("python", "-m", f"stages.{stage}")
     fill(space, stages_of(folder))
     return space

@@ -28,15 +28,10 @@ import aiohttp
 from aiohttp import web
 
 from bench import peers, results
-from delta.engines import Reply, Request
-from delta.engines.endpoint import Endpoint
-from delta.engines.settings import (
-    EndpointSettings,
-    RemoteParams,
-    ServerSettings,
-    ServingParams,
-)
-from delta.replies import Shelf
+from delta.inference.engine import EndpointSettings, RemoteParams, ServerSettings, ServingParams
+from delta.inference.openai_engine import OpenAIEngine
+from delta.inference.reply_cache import ReplyCache
+from delta.inference.types import Reply, Request
 
 REQUESTS = 2_000
 TURNS = 5
@@ -150,11 +145,11 @@ def ours(url: str) -> list[str]:
     settings = EndpointSettings(
         servers={"loopback": server}, timeout_s=30.0, tries=10, max_failed=0
     )
-    engine = Endpoint(settings, server, SERVING, "m")
+    engine = OpenAIEngine(settings, server, SERVING, "m")
     rendered = [engine.render([{"role": "user", "content": text}]) for text in prompts()]
     requests = [Request("m", engine.name, one, 0.7, 1.0, 16, 1, 0) for one in rendered]
     found: dict[str, Reply] = {}
-    with tempfile.TemporaryDirectory() as folder, Shelf(Path(folder)) as shelf:
+    with tempfile.TemporaryDirectory() as folder, ReplyCache(Path(folder)) as shelf:
         ask = shelf.remember(engine.ask, lambda items, _: items, max_failed=0.0)
         for request, reply in ask(requests):
             found[request.key()] = reply

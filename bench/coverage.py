@@ -15,9 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from delta.stats import ranks, seeds
-from delta.stats.contrasts import Answers, Contrast, contrast, difference, group, slope
-from delta.stats.intervals import Interval, group_mean, share_of
+from delta.stats import rank_correlation, seeds
+from delta.stats.contrasts import (
+    Contrast,
+    CorrectCounts,
+    contrast,
+    difference_weights,
+    group,
+    trend_weights,
+)
+from delta.stats.intervals import Interval, effective_n_wilson, group_mean
 
 Chances = NDArray[np.float64]  # runs × questions
 RUNS = 1_500
@@ -77,7 +84,7 @@ def true_scores(world: World, rate: float, spread: float) -> list[float]:
 
 
 class Drawn(NamedTuple):
-    answers: list[Answers]  # one a benchmark
+    answers: list[CorrectCounts]  # one a benchmark
     truths: NDArray[np.float64]  # each run's mean over the benchmarks
 
 
@@ -92,7 +99,7 @@ def draws(world: World, benchmarks: Sequence[Benchmark]) -> Iterator[Drawn]:
         answers = []
         for rate, questions, samples in benchmarks:
             right = chances(world, rate, spread, questions, chance)
-            answers.append(Answers(chance.binomial(samples, right), samples))
+            answers.append(CorrectCounts(chance.binomial(samples, right), samples))
         yield Drawn(answers, truths[spread])
 
 
@@ -100,9 +107,9 @@ def covers(found: Interval | Contrast | seeds.SeedScore, truth: float) -> bool:
     return found.low - 1e-12 <= truth <= found.high + 1e-12
 
 
-def over_questions(answers: Answers) -> Interval:
+def over_questions(answers: CorrectCounts) -> Interval:
     shares = np.asarray(answers.correct)[0] / answers.samples
-    return share_of(shares.tolist(), shares.size * answers.samples)
+    return effective_n_wilson(shares.tolist(), shares.size * answers.samples)
 
 
 def name(benchmarks: Sequence[Benchmark]) -> str:
@@ -124,7 +131,7 @@ def pass_at_1(rate: float, questions: int) -> Row:
     means = truths[:, None]
     easy = chance.beta(means / spreads, (1 - means) / spreads, (RUNS, questions))
     hits = [
-        covers(share_of(row.tolist(), questions), truth)
+        covers(effective_n_wilson(row.tolist(), questions), truth)
         for row, truth in zip(chance.binomial(1, easy), truths, strict=True)
     ]
     return Row("pass@1", f"{rate:.0%} of {questions}", float(np.mean(hits)), None)
@@ -169,7 +176,7 @@ def seed_contrast(num_seeds: int, seed: float, benchmarks: Sequence[Benchmark]) 
     found = []
     for drawn in draws(world, benchmarks):
         ours, theirs = (
-            [Answers(np.asarray(one.correct)[side], one.samples) for one in drawn.answers]
+            [CorrectCounts(np.asarray(one.correct)[side], one.samples) for one in drawn.answers]
             for side in (slice(None, num_seeds), slice(num_seeds, None))
         )
         result = seeds.contrast([ours, theirs], [1, -1])
@@ -186,7 +193,7 @@ def spearman(points: int, correlation: float) -> Row:
     hits = []
     for values in chance.normal(size=(RUNS, 2, points)):
         other = correlation * values[0] + np.sqrt(1 - correlation**2) * values[1]
-        found = ranks.spearman(values[0].tolist(), other.tolist())
+        found = rank_correlation.spearman(values[0].tolist(), other.tolist())
         if found is not None and found.low is not None and found.high is not None:
             hits.append(found.low <= truth <= found.high)
     return Row("Spearman", f"r = {correlation:g}, {points} points", float(np.mean(hits)), None)
@@ -209,7 +216,7 @@ def _auc(apart: float, problems: int, chance: np.random.Generator) -> Interval:
         np.round(3 + 0.5 * easy + apart * right + chance.normal(size=(problems, 4))), 1, 5
     )
     names = [str(number // 4) for number in range(4 * problems)]
-    found = ranks.auc(rating.ravel().tolist(), right.ravel().tolist(), names)
+    found = rank_correlation.auc(rating.ravel().tolist(), right.ravel().tolist(), names)
     assert found is not None
     return found
 
@@ -237,9 +244,9 @@ def rows() -> Iterator[Row]:
     for benchmarks in GROUPS:
         yield of_contrast("difference, groups", pair, World(NEAR), benchmarks)
         yield of_contrast("no difference, groups", pair, ALIKE, benchmarks)
-        yield of_contrast("trend", slope([1, 2, 3, 4]), RISING, benchmarks)
-        yield of_contrast("no trend", slope([1, 2, 3, 4]), World([0.0] * 4), benchmarks)
-        yield of_contrast("sets", difference(4, [0, 1], [2, 3]), SETS, benchmarks)
+        yield of_contrast("trend", trend_weights([1, 2, 3, 4]), RISING, benchmarks)
+        yield of_contrast("no trend", trend_weights([1, 2, 3, 4]), World([0.0] * 4), benchmarks)
+        yield of_contrast("sets", difference_weights(4, [0, 1], [2, 3]), SETS, benchmarks)
     for seed in (0.0, 0.3):
         yield from (seed_score(num_seeds, seed, MIXED) for num_seeds in (2, 3, 5))
         yield seed_contrast(3, seed, MIXED)

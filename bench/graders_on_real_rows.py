@@ -18,8 +18,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from delta.graders import Verdict, choice, math, theorem
-from delta.graders.readings import cleaned, last_box, without_units
+from delta.grading import choice, math, theoremqa
+from delta.grading.formulas.box_content import cleaned, last_box, without_units
+from delta.grading.verdict import Verdict
 
 FOLDER = Path(__file__).parents[2] / "shared" / "real"
 MODELS = ("6b_finetuning", "6b_verification", "175b_finetuning", "175b_verification")
@@ -267,7 +268,7 @@ def _one_theorem(kind: str, answer: Any, notes: list[str]) -> dict[str, int]:
 
 
 def _takes(gold: str, form: str) -> bool:
-    return accepted(theorem.grade, gold, box(form))
+    return accepted(theoremqa.grade, gold, box(form))
 
 
 def _theorem_line(kind: str, counts: Counter[str]) -> str:

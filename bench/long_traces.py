@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.graders_on_real_rows import FOLDER, MODELS, box, changed, read_lines
-from delta.tasks import TaskParams, draw
+from delta.data.reasoning_gym import TaskParams, draw
 
 SHORTEST, MEDIAN, LONGEST, SPREAD = 1_000, 5_000, 25_000, 0.9  # characters; sigma of the logarithm
 BOX = re.compile(r"\\boxed\s*\{")

@@ -25,10 +25,10 @@ import yaml
 from aiohttp import web
 
 from bench import asking, results, simulated
-from delta import weights
-from delta.replies import STORE_VARIABLE
-from delta.rubric import RUBRIC
-from tests.openr1_rows import local
+from delta.core import fingerprint
+from delta.inference.reply_cache import STORE_VARIABLE
+from delta.judging.rubric import RUBRIC
+from tests.helpers.openr1_rows import local
 
 PROFILE = Path("profiles/paper.yaml").resolve()
 PROBLEMS = 16_500
@@ -43,7 +43,7 @@ OF_TRACES = (
     "verify strong",
     "pair",
     "select",
-    "examine",
+    "analyze",
     "browse",
     "judge strong",
     "generate strong",
@@ -112,7 +112,7 @@ def lay_out(folder: Path, problems: int, samples: int, url: str = "http://localh
     content["generators"] = dict.fromkeys(("strong", "weak"), first)
     content["pairing"] |= {"chosen": "strong", "rejected": "weak", "draw": "first"}
     content["selector"]["k"] = problems // 3
-    content["examination"]["k"] = [problems // 16, problems // 6, problems // 3]
+    content["analysis"]["k"] = [problems // 16, problems // 6, problems // 3]
     content["verify"]["second"] = "none"
     content["judge"] |= {"rater": "rules", "budget": dict.fromkeys(content["generators"], BUDGET)}
     content["grading"]["workers"] = WORKERS
@@ -132,7 +132,7 @@ def a_model(folder: Path, name: str) -> None:
     model.mkdir(parents=True)
     for file in ("config.json", "tokenizer_config.json", "tokenizer.json", "model.safetensors"):
         (model / file).write_text("{}")
-    weights.stamp(model, "bench")
+    fingerprint.write_fingerprint(model, "bench")
 
 
 def add_sources(folder: Path, problems: int) -> None:

@@ -18,8 +18,8 @@ from dvc.repo import Repo
 from dvc.stage.serialize import to_pipeline_file
 
 from bench import results
-from tests.closure import ROOT
-from tests.workspace import Workspace, stages_run
+from tests.helpers.import_closure import ROOT
+from tests.helpers.workspace import Workspace, stages_run
 
 PROFILE = ROOT / "profiles" / "paper.yaml"
 TURNS = 7

@@ -20,10 +20,10 @@ from typing import Any
 
 from bench import results, simulated
 from bench.memory import BAR_GIB, GIB, lay_out
-from delta import claims, page, paper
-from delta.figures import rows
-from tests.browser import opened
-from tests.paper_world import REAL_SIZES, paper_world
+from delta.report import claims, html, paper
+from delta.report.figures import data
+from tests.helpers.browser import opened
+from tests.helpers.paper_results import REAL_SIZES, paper_world
 
 TURNS = 5
 LIMIT_S = 2
@@ -31,11 +31,11 @@ LIMIT_S = 2
 
 def report(folder: Path) -> Path:
     world = paper_world(REAL_SIZES)
-    found = rows.of(world)
-    page.draw(found, folder)
+    found = data.of(world)
+    html.draw(found, folder)
     decided = claims.decide(paper.claims(), world)
     target = folder / "index.html"
-    target.write_text(page.html(world, found, decided, folder), encoding="utf-8")
+    target.write_text(html.html(world, found, decided, folder), encoding="utf-8")
     return target
 
 

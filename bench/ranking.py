@@ -28,13 +28,13 @@ import pyarrow.parquet as pq
 
 from bench import results
 from bench.ranking_peers import SIDES, TIES, DatasetsPairs, Found, PandasPairs
-from delta import tables
-from delta.examine import cuts
-from delta.examine.votes import gather
-from delta.pair import PairingParams, pair
-from delta.records import PROBLEM, RATING, TRACE, VERDICT
-from delta.rubric import DIMENSIONS
-from delta.select import SelectorParams, deltas, select_from
+from delta.analysis import topk_sets
+from delta.analysis.votes import gather
+from delta.core import tables
+from delta.core.schemas import PROBLEM, RATING, TRACE, VERDICT
+from delta.judging.rubric import DIMENSIONS
+from delta.pairing.pair import PairingParams, pair
+from delta.pairing.select import SelectorParams, deltas, select_from
 
 PROBLEMS, RESAMPLES = 16_500, 1_000
 CUTS = (1_000, 2_500, 5_000)  # of 16,500; the selections take the last
@@ -253,14 +253,14 @@ def ours(folder: Path, sizes: list[int], resamples: int) -> tuple[Found, list[di
         selected[dimension] = table.filter("selected")["pair_id"].to_list()
     ids = ["trace_id", "problem_id", "generator"]
     traces = pl.concat(tables.read(path, TRACE, ids) for path in files.values())
-    ranked = cuts.ranking(table, TIES)
+    ranked = topk_sets.ranking(table, TIES)
     overlaps = {
         f"{row['k']} {row['dimension']} {row['other']}": row["overlap"]
-        for row in cuts.overlaps(ranked, sizes)
+        for row in topk_sets.overlaps(ranked, sizes)
     }
     votes = gather(traces, verdicts, ratings)
     found = Found(sorted(pairs["pair_id"]), selected, overlaps)
-    return found, cuts.cuts(ranked, votes, sizes, resamples, DRAWS)
+    return found, topk_sets.cuts(ranked, votes, sizes, resamples, DRAWS)
 
 
 if __name__ == "__main__":

@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
-from delta.examine.votes import MEAN
-from delta.order import draw_order
-from delta.rubric import DIMENSIONS
+from delta.analysis.votes import MEAN
+from delta.core.shuffle import shuffle_key
+from delta.judging.rubric import DIMENSIONS
 
 SIDES = ("strong", "weak")
 SUFFIXES = ("_strong", "_weak")
@@ -55,7 +55,7 @@ class PandasPairs(NamedTuple):
         frame = sides[0].merge(sides[1], on="problem_id", suffixes=SUFFIXES)
         frame = frame[frame.text_strong != frame.text_weak].reset_index(drop=True)
         frame["pair_id"] = frame.trace_id_strong + ">" + frame.trace_id_weak
-        frame["draw"] = [draw_order(TIES, one) for one in frame.pair_id]
+        frame["draw"] = [shuffle_key(TIES, one) for one in frame.pair_id]
         frame["length"] = frame.text_strong.str.len() - frame.text_weak.str.len()
         votes = {
             name: tuple(np.stack(frame[name + suffix].to_list()) for suffix in SUFFIXES)
@@ -119,7 +119,7 @@ class DatasetsPairs(NamedTuple):
             pair_id = f"{row['trace_id']}>{other['trace_id']}"
             made: dict[str, Any] = {
                 "pair_id": pair_id,
-                "draw": draw_order(TIES, pair_id),
+                "draw": shuffle_key(TIES, pair_id),
                 "equal": row["text"] == other["text"],
                 "length": len(row["text"]) - len(other["text"]),
             }

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from delta.rules import rate
+from delta.judging.rules.rate import rate
 
 MODELS = ("6b_finetuning", "6b_verification", "175b_finetuning", "175b_verification")
 WEAK, STRONG = MODELS.index("6b_finetuning"), MODELS.index("175b_verification")

@@ -18,14 +18,14 @@ from typing import Any, NamedTuple
 
 from bench import results, scale_ranking, scale_store
 from delta.check import Params, check_content
-from delta.params import read_all
+from delta.core.params import read_all
+from delta.core.schemas import SIDES
 from delta.plan import assumptions, costs
 from delta.plan.costs import Card, Tokens
-from delta.plan.here import Here, item_of
-from delta.plan.sizes import KNOWN, of_known, sizes
+from delta.plan.model_sizes import KNOWN, of_known, sizes
+from delta.plan.pending import work_to_do
 from delta.plan.text import short
-from delta.plan.work import work_to_do
-from delta.records import SIDES
+from delta.plan.workspace import Workspace, item_of
 
 ROOT = Path(__file__).parents[1]
 DOCUMENT = ROOT / "docs/scale.md"
@@ -67,7 +67,7 @@ def stages(content: dict[str, Any]) -> list[Stage]:
     """What grows with the pairs; evaluation does not."""
     params = check_content(content, str(PROFILE))
     with tempfile.TemporaryDirectory() as empty, chdir(empty):
-        here = Here(params, {})
+        here = Workspace(params, {})
         items = [item_of(here, work, 1.0) for work in work_to_do(here)]
         known = sizes(params)
         engine, _ = costs.speeds(params, CARD)

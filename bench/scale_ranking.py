@@ -21,9 +21,9 @@ import pyarrow.parquet as pq
 
 from bench import results
 from bench.scale_store import apart, memory
-from delta.errors import InputError
-from delta.order import draw_order
-from delta.select import SelectorParams, select
+from delta.core.errors import InputError
+from delta.core.shuffle import shuffle_key
+from delta.pairing.select import SelectorParams, select
 
 BATCH = 1 << 17  # rows in memory at once
 SIGMAS = 8.0  # of the window in doubt; wrong once in 10¹⁵ times, and noticed then
@@ -86,7 +86,7 @@ def _written(
             writer.write_batch(above.select(["pair_id"]).cast(schema))
             taken = []
             for pair_id in batch.filter(pc.equal(batch["score"], cut.score))["pair_id"].to_pylist():
-                drawn = draw_order(seed, pair_id)
+                drawn = shuffle_key(seed, pair_id)
                 place = int(drawn[:DIGITS], 16) / 16**DIGITS
                 if place < low:
                     taken.append(pair_id)

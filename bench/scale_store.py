@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple, ParamSpec, TypeVar
 
 from bench import results
-from delta.replies import Shelf
+from delta.inference.reply_cache import ReplyCache
 
 SHELVES = ((200_000, 400), (20_000, 20_000))  # replies, letters of each
 TRACES = 8  # of a generator and problem
@@ -60,7 +60,7 @@ class Measured(NamedTuple):
 def fill(folder: Path, keys: int, letters: int) -> None:
     """By the store's own put, so that the lines are its own."""
     text = "so x = 3, and " * (letters // 14)
-    with Shelf(folder) as shelf:
+    with ReplyCache(folder) as shelf:
         for number in range(keys):
             key = f"{number:064x}"
             value = {"text": text, "finish_reason": "stop"}
@@ -71,7 +71,7 @@ def opened(folder: Path) -> Opened:
     """For a process of its own."""
     size = sum(file.stat().st_size for file in folder.glob("*.log"))
     before, start = memory("VmRSS"), time.process_time()
-    with Shelf(folder) as shelf:
+    with ReplyCache(folder) as shelf:
         seconds = time.process_time() - start
         return Opened(len(shelf), size / 1e9, seconds, (memory("VmHWM") - before) / len(shelf))
 
@@ -97,7 +97,10 @@ def _dvc(workspace: Path, *command: str) -> float:
 
 def listed(folder: Path) -> float:
     """Characters a pair that the page of `make browse` reads as one string before it shows any."""
-    from tests.test_browse_size import build, simulate  # what the fresh processes need not load
+    from tests.report.test_pair_viewer_size import (  # what the fresh processes need not load
+        build,
+        simulate,
+    )
 
     pairs, letters = PAGE
     folder.mkdir()

@@ -21,15 +21,15 @@ import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
 
-from delta import tables
-from delta.openr1 import ProblemRow, TraceRow
-from delta.records import PROBLEM, QUESTION, RATING, TRACE, VERDICT
-from delta.rubric import DIMENSIONS
-from delta.tables import frame_of
-from tests.benchmark_rows import LIVECODEBENCH, packed_by_livecodebench
-from tests.openr1_rows import SCHEMA as OPENR1
-from tests.openr1_rows import row as openr1_row
-from tests.paper_world import REAL_SIZES
+from delta.core import tables
+from delta.core.schemas import PROBLEM, QUESTION, RATING, TRACE, VERDICT
+from delta.core.tables import frame_of
+from delta.data.openr1 import ProblemRow, TraceRow
+from delta.judging.rubric import DIMENSIONS
+from tests.helpers.benchmark_rows import LIVECODEBENCH, packed_by_livecodebench
+from tests.helpers.openr1_rows import SCHEMA as OPENR1
+from tests.helpers.openr1_rows import row as openr1_row
+from tests.helpers.paper_results import REAL_SIZES
 
 PROBLEMS = 16_500
 CHARACTERS = 12_000  # of a trace

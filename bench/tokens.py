@@ -25,16 +25,16 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from bench import results
-from delta import outputs, weights
 from delta.check import check
-from delta.engines import Request
-from delta.engines.offline import BATCHED_TOKENS, GIB, Offline, _sampling
-from delta.engines.settings import ServingParams
-from delta.fetch import fetch
-from delta.generate import SampledParams, generate, requests_of
-from delta.judge import Subject, first_requests
+from delta.core import fingerprint, paths
+from delta.data.fetch import fetch
+from delta.inference.engine import ServingParams
+from delta.inference.generate import SampledParams, generate, requests_of
+from delta.inference.reply_cache import ReplyCache
+from delta.inference.types import Request
+from delta.inference.vllm_engine import BATCHED_TOKENS, GIB, VllmEngine, _sampling
+from delta.judging.judge import JudgeInput, build_requests
 from delta.prompts import question
-from delta.replies import Shelf
 
 MODEL = "smollm2-135m"
 GENERATOR = "three-shot"
@@ -58,7 +58,7 @@ class Measured(NamedTuple):
 
 def model() -> Path:
     """The weights that the pipeline has fetched, else fetched here."""
-    for folder in (outputs.model(MODEL), CACHE / MODEL):
+    for folder in (paths.model(MODEL), CACHE / MODEL):
         if (folder / "model.safetensors").exists():
             return folder
     fetch(MODEL, PARAMS.models[MODEL], CACHE / MODEL, print)
@@ -76,16 +76,16 @@ def problems(number: int) -> pl.DataFrame:
     )
 
 
-def prepare(number: int) -> tuple[Offline, Asked, Request]:
+def prepare(number: int) -> tuple[VllmEngine, Asked, Request]:
     """The engine, every request, and one that shares no prompt with them."""
     folder = model()
     serving = PARAMS.serving[MODEL]
     assert isinstance(serving, ServingParams)
-    engine = Offline(PARAMS.engine.vllm, serving, folder)
+    engine = VllmEngine(PARAMS.engine.vllm, serving, folder)
     sampled = PARAMS.generators[GENERATOR]
     assert isinstance(sampled, SampledParams)
     sampled = sampled.model_copy(update={"samples": SAMPLES})
-    asked = list(requests_of(sampled, engine, weights.fingerprint(folder), problems(number)))
+    asked = list(requests_of(sampled, engine, fingerprint.fingerprint(folder), problems(number)))
     warm = replace(asked[0][1], prompt=engine.render([{"role": "user", "content": "Hello."}]))
     return engine, asked, warm
 
@@ -111,7 +111,7 @@ def ours(number: int) -> Measured:
 
     loaded.step = watched
     start = time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder, Shelf(Path(folder)) as shelf:
+    with tempfile.TemporaryDirectory() as folder, ReplyCache(Path(folder)) as shelf:
         ask = shelf.remember(engine.ask, max_failed=0.0)
         traces = pl.concat(generate(GENERATOR, asked, ask, engine.protocol))
     seconds = time.perf_counter() - start
@@ -124,12 +124,12 @@ def ours(number: int) -> Measured:
     return Measured(seconds, texts, tokens, of_traces, prompts, config)
 
 
-def votes(engine: Offline, number: int, texts: list[str]) -> list[Request]:
+def votes(engine: VllmEngine, number: int, texts: list[str]) -> list[Request]:
     """The judge's requests on the first sample of some problems, cut after one token."""
     statements = problems(number)["statement"].to_list()
     shown = list(zip(statements, texts[::SAMPLES], strict=True))[:RATED]
-    rated = [Subject(str(place), *pair) for place, pair in enumerate(shown)]
-    asked = first_requests(PARAMS.judge.llm, engine, weights.fingerprint(engine.folder), rated)
+    rated = [JudgeInput(str(place), *pair) for place, pair in enumerate(shown)]
+    asked = build_requests(PARAMS.judge.llm, engine, fingerprint.fingerprint(engine.folder), rated)
     return [replace(request, max_tokens=1) for _, request in asked]
 
 

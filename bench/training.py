@@ -22,12 +22,13 @@ from transformers.trainer_callback import PrinterCallback
 from trl import DPOTrainer
 
 from bench import results
-from delta import params, policy
-from delta.reference import add_reference
-from delta.replies import Shelf
-from delta.train import TrainParams
-from delta.trainer import TRAINERS, arguments
-from tests.tiny import write_model
+from delta.core import params
+from delta.inference.reply_cache import ReplyCache
+from delta.training import model_io
+from delta.training.config import TrainParams
+from delta.training.reference_logps import add_reference
+from delta.training.trainer import TRAINERS, arguments
+from tests.helpers.tiny_models import write_model
 
 STEPS, BATCH = 20, 2  # pairs a batch as in profiles/paper.yaml
 EPOCHS = 2  # pairs seen again: their losses have moved
@@ -106,7 +107,7 @@ def pairs(drawn: Drawn, chosen: int, rejected: int) -> list[Row]:
 
 def some_params() -> TrainParams:
     """The laptop profile's, but for what the benchmark sets."""
-    train = params.value("train")
+    train = params.get("train")
     values = train | {
         "method": "dpo",
         "dpo": train["dpo"] | {"learning_rate": RATE, "epochs": EPOCHS},
@@ -115,7 +116,7 @@ def some_params() -> TrainParams:
         "max_length": PROMPT + LONGEST,
         "warmup_share": 0.0,
     }
-    return params.checked("train", TrainParams, values)
+    return params.validate("train", TrainParams, values)
 
 
 def random_weights(folder: Path) -> Path:
@@ -130,7 +131,7 @@ def referenced(sets: list[list[Row]], own: TrainParams, base: Path, folder: Path
     def quietly(batches: Any, _total: int) -> Iterator[Any]:
         return iter(batches)
 
-    with Shelf(folder / "shelf") as shelf:
+    with ReplyCache(folder / "shelf") as shelf:
         return [add_reference(own, rows, base, "bench", shelf, quietly) for rows in sets]
 
 
@@ -138,10 +139,10 @@ def train(kind: Any, own: TrainParams, rows: list[Row], base: Path, folder: Path
     options = arguments(own, folder / "checkpoints")
     options.save_strategy = "no"
     trainer = kind(
-        model=policy.load(base, own.weights),
+        model=model_io.load(base, own.weights),
         args=options,
         train_dataset=datasets.Dataset.from_list(rows),
-        processing_class=policy.tokenizer(base),
+        processing_class=model_io.tokenizer(base),
     )
     trainer.remove_callback(PrinterCallback)
     start = time.perf_counter()

@@ -23,9 +23,11 @@ from typing import Any
 
 from bench import results
 from bench.long_traces import LongTrace, long_traces
-from delta.graders import Verdict, math
-from delta.graders.pool import Case, GradingParams, outcomes
-from delta.graders.sandbox import CodeParams
+from delta.grading import math
+from delta.grading.grade_all import outcomes
+from delta.grading.sandbox import CodeParams
+from delta.grading.verdict import Verdict
+from delta.grading.worker_pool import Case, GradingParams
 
 PROBLEMS = 1_819  # as many different ones as MATH-500 and GSM8K have
 HOSTILE_PROBLEMS = 500  # of them in the hostile run
@@ -161,7 +163,7 @@ def library_share(traces: list[LongTrace]) -> list[float]:
     import math_verify
     from math_verify import parser
 
-    import delta.graders.warmed  # noqa: F401 - as our workers are before their first answer
+    import delta.grading.worker_preload  # noqa: F401 - as our workers are before their first answer
 
     spent = 0.0
 

@@ -11,29 +11,31 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field
 
-from delta import model_files, outputs, prompts, protocols
-from delta.benchmarks import BenchmarkParams
-from delta.drawing import covers
-from delta.engines import fields
-from delta.engines.settings import EngineSettings, SamplingParams, ServedParams, Serving
-from delta.errors import InputError
-from delta.evaluated import EvaluationParams, bases
-from delta.examine.settings import ExaminationParams
-from delta.experiments import ExperimentParams
-from delta.fetch import ModelParams
-from delta.generate import GeneratorParams, RecordedParams, SampledParams
-from delta.graders.pool import GradingParams
-from delta.judge import JudgeParams
-from delta.outputs import POLICY
-from delta.pair import PairingParams, needed
-from delta.params import NAME, PARAMS_FILE, Name, Section, checked, read_all
-from delta.problems import ProblemsParams
-from delta.select import SelectorParams
-from delta.train import TrainParams
-from delta.verify import VerifyParams
+from delta import prompts
+from delta.analysis.config import AnalysisParams
+from delta.core import paths
+from delta.core.errors import InputError
+from delta.core.params import NAME, PARAMS_FILE, Name, StrictModel, read_all, validate
+from delta.core.paths import POLICY
+from delta.data import model_files
+from delta.data.fetch import ModelParams
+from delta.data.problems import ProblemsParams
+from delta.evaluation.benchmarks import BenchmarkParams
+from delta.evaluation.models import EvaluationParams, bases
+from delta.experiments.grid import ExperimentParams
+from delta.grading.verify import VerifyParams
+from delta.grading.worker_pool import GradingParams
+from delta.inference import chat_formats, fields
+from delta.inference.engine import EngineSettings, SamplingParams, ServedParams, Serving
+from delta.inference.generate import GeneratorParams, RecordedParams, SampledParams
+from delta.judging.budget import is_sufficient
+from delta.judging.judge import JudgeParams
+from delta.pairing.pair import PairingParams, required_ratings
+from delta.pairing.select import SelectorParams
+from delta.training.config import TrainParams
 
 
-class Params(Section):
+class Params(StrictModel):
     """All sections, in the order of the pipeline."""
 
     profile: Name  # which of the profiles this is, for the report
@@ -47,7 +49,7 @@ class Params(Section):
     judge: JudgeParams
     pairing: PairingParams
     selector: SelectorParams
-    examination: ExaminationParams
+    analysis: AnalysisParams
     train: TrainParams
     evaluation: EvaluationParams
     benchmarks: Annotated[dict[Name, BenchmarkParams], Field(min_length=1)]
@@ -61,7 +63,7 @@ def check(path: Path = PARAMS_FILE) -> Params:
 
 def check_content(content: dict[str, Any], where: str) -> Params:
     """As `check`, of what stands in the file; `where` begins the message."""
-    params = checked("", Params, content, where)
+    params = validate("", Params, content, where)
     rules = (_names, _servers, _recordings, _evaluation, _sizes, _ratings, _lengths, _fields)
     for rule in (*rules, _positions):
         for mistake in rule(params):
@@ -89,7 +91,7 @@ def _names(params: Params) -> Iterator[str]:
     generators = list(params.generators)
     asked = [name for name, model in params.models.items() if model.recording is None]
     weights = [name for name, model in params.models.items() if model.has_weights]
-    known = list(protocols.all_protocols())
+    known = list(chat_formats.all_chat_formats())
     for key, value, allowed in [
         *(
             (f"serving.{name}.protocol", one.protocol, known)
@@ -262,7 +264,7 @@ def _sizes(params: Params) -> Iterator[str]:
 
 
 def has_given_pairs(params: Params) -> bool:
-    """Whether the pairs are those of a table's rows, however many a problem has (delta.pair)."""
+    """Whether the pairs are those of a table's rows, however many a problem has (pairing.pair)."""
     pairing = params.pairing
     sides = [params.generators[name] for name in (pairing.chosen, pairing.rejected)]
     if pairing.pairs == "drawn" or pairing.chosen == pairing.rejected:
@@ -288,10 +290,10 @@ def _ratings(params: Params) -> Iterator[str]:
     if params.selector.mode == "all":
         return
     given = has_given_pairs(params)
-    for name, drawn in needed(params.pairing).items():
+    for name, drawn in required_ratings(params.pairing).items():
         need = drawn.model_copy(update={"drawn": None}) if given else drawn
         budget = params.judge.budget[name]
-        if not covers(budget, need, _samples(params, name)):
+        if not is_sufficient(budget, need, _samples(params, name)):
             yield (
                 f"judge.budget.{name} = {budget.model_dump()}: pairing needs ratings of "
                 f"{need.model_dump()} where selector.mode is {params.selector.mode!r}; allowed: "
@@ -342,7 +344,7 @@ def _fields(params: Params) -> Iterator[str]:
         endpoint = params.serving[model].endpoint
         if endpoint is None:
             continue
-        spoken = protocols.load(params.serving[model].protocol)
+        spoken = chat_formats.load(params.serving[model].protocol)
         sampled = "evaluation.sampling" if key.startswith("benchmarks.") else key
         left_out = fields.unmet(
             endpoint.accepts,
@@ -367,7 +369,7 @@ def _positions(params: Params) -> Iterator[str]:
     ]
     for key, name, length in lengths:
         model = params.models[name]
-        folder = outputs.model(name) if model.folder is None else Path(model.folder.path)
+        folder = paths.model(name) if model.folder is None else Path(model.folder.path)
         limit = model_files.positions(folder) if model.has_weights else None
         if limit is not None and length > limit:
             yield f"{key} = {length}: {name} reads {limit} tokens; allowed: up to {limit}"

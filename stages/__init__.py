@@ -2,7 +2,7 @@
 
 import sys
 
-from delta import console
+from delta.core import console
 
 sys.excepthook = console.explain_cut_bytecode
 console.check_threads()

@@ -5,17 +5,18 @@ from typing import Any
 
 import polars as pl
 
-from delta import benchmarks, outputs, params, tables
-from delta.benchmarks import BenchmarkParams
-from delta.console import Console, run
-from delta.engines import Reply, Request
-from delta.evaluate import Asked, answers, requests_of, score
-from delta.evaluated import EvaluatedParams, EvaluationSampling
-from delta.graders import sandbox
-from delta.graders.pool import GradingParams
-from delta.model_client import open_model
-from delta.protocols import Protocol
-from delta.records import ANSWER, QUESTION
+from delta.core import params, paths, tables
+from delta.core.console import Console, run
+from delta.core.schemas import ANSWER, QUESTION
+from delta.evaluation import benchmarks
+from delta.evaluation.benchmarks import BenchmarkParams
+from delta.evaluation.evaluate import AskedRequests, grade_answers, requests_of, score
+from delta.evaluation.models import EvaluatedParams, EvaluationSampling
+from delta.grading import sandbox
+from delta.grading.worker_pool import GradingParams
+from delta.inference.chat_formats import ChatFormat
+from delta.inference.model_client import open_model
+from delta.inference.types import Reply, Request
 
 GOLD = ["question_id", "gold_answer"]
 AT_ONCE = 32  # gold answers that are read together
@@ -23,18 +24,18 @@ AT_ONCE = 32  # gold answers that are read together
 
 def main(console: Console, argv: list[str]) -> None:
     name = params.item(argv, "evaluation.models")
-    grading = params.section("grading", GradingParams)
-    asked_of = params.sections("benchmarks", BenchmarkParams)
-    questions = {one: read_questions(outputs.questions(one)) for one in asked_of}
+    grading = params.load_section("grading", GradingParams)
+    asked_of = params.load_sections("benchmarks", BenchmarkParams)
+    questions = {one: read_questions(paths.questions(one)) for one in asked_of}
     with_code = [one for one, frame in questions.items() if "code" in frame["grader"]]
     # Refuses before any asking where programs cannot be run.
     boxed = {"sandbox": sandbox.mode(grading.code)} if with_code else {}
     asked, replies, engine, protocol = ask_model(console, name, asked_of, questions)
     scores: dict[str, dict[str, Any]] = {}
-    outputs.remove_link(outputs.answer_folder(name))
-    golds = {one: tables.rows(outputs.questions(one), GOLD, AT_ONCE) for one in asked_of}
-    for one, rows in answers(grading, asked, replies, protocol, golds).items():
-        tables.write(outputs.answers(name, one), rows, ANSWER)
+    paths.remove_link(paths.answer_folder(name))
+    golds = {one: tables.rows(paths.questions(one), GOLD, AT_ONCE) for one in asked_of}
+    for one, rows in grade_answers(grading, asked, replies, protocol, golds).items():
+        tables.write(paths.answers(name, one), rows, ANSWER)
         benchmark = asked_of[one]
         version = benchmarks.version(one, benchmark, questions[one])
         found = score(benchmark, version, questions[one], rows)
@@ -42,7 +43,7 @@ def main(console: Console, argv: list[str]) -> None:
             f"evaluate {name} {one}: {found['value']:.3f} [{found['low']:.3f}, {found['high']:.3f}]"
         )
         scores[one] = found | {"engine": engine} | (boxed if one in with_code else {})
-    outputs.write_counts(outputs.score(name), scores, name)
+    paths.write_counts(paths.score(name), scores, name)
 
 
 def read_questions(path: Path) -> pl.DataFrame:
@@ -59,13 +60,13 @@ def ask_model(
     name: str,
     asked_of: dict[str, BenchmarkParams],
     questions: dict[str, pl.DataFrame],
-) -> tuple[dict[str, Asked], dict[Request, Reply], str, Protocol]:
+) -> tuple[dict[str, AskedRequests], dict[Request, Reply], str, ChatFormat]:
     """What was asked, the replies, and the engine's name and protocol.
 
     The engine itself ends with this function: the graders need its processors.
     """
-    sampling = params.section("evaluation.sampling", EvaluationSampling)
-    evaluated = params.section(f"evaluation.models.{name}", EvaluatedParams)
+    sampling = params.load_section("evaluation.sampling", EvaluationSampling)
+    evaluated = params.load_section(f"evaluation.models.{name}", EvaluatedParams)
     model = open_model(evaluated.model)
     as_asked = model.engine, model.fingerprint, evaluated.examples
     asked = {

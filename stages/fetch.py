@@ -1,13 +1,13 @@
 """fetch@MODEL: weights, or recorded traces, from where they are held → data/models/MODEL/"""
 
-from delta import outputs, params
-from delta.console import Console, run
-from delta.fetch import ModelParams, fetch
+from delta.core import params, paths
+from delta.core.console import Console, run
+from delta.data.fetch import ModelParams, fetch
 
 
 def main(console: Console, argv: list[str]) -> None:
     name = params.item(argv, "models")
-    source = params.section(f"models.{name}", ModelParams)
+    source = params.load_section(f"models.{name}", ModelParams)
     if source.hub is not None:
         console.say(f"fetch {name}: from the hub or its cache; logs/fetch-{name}.log shows how far")
     elif source.recording is not None:
@@ -20,7 +20,7 @@ def main(console: Console, argv: list[str]) -> None:
     def tell(text: str) -> None:
         console.say(f"fetch {name}: {text}")
 
-    fingerprint = fetch(name, source, outputs.model(name), tell)
+    fingerprint = fetch(name, source, paths.model(name), tell)
     console.say(f"fetch {name}: {fingerprint[:12]}")
 
 

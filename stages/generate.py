@@ -5,9 +5,12 @@ from typing import Any
 
 import polars as pl
 
-from delta import outputs, params, protocols, recording, tables
-from delta.console import Console, run
-from delta.generate import (
+from delta.core import params, paths, tables
+from delta.core.console import Console, run
+from delta.core.schemas import PROBLEM, TRACE
+from delta.data import recorded_traces
+from delta.inference import chat_formats
+from delta.inference.generate import (
     GeneratorParams,
     RecordedParams,
     SampledParams,
@@ -16,29 +19,28 @@ from delta.generate import (
     generate,
     requests_of,
 )
-from delta.model_client import open_model
-from delta.records import PROBLEM, TRACE
+from delta.inference.model_client import open_model
 
 
 def main(console: Console, argv: list[str]) -> None:
     name = params.item(argv, "generators")
-    generator: SampledParams | RecordedParams = params.section(
+    generator: SampledParams | RecordedParams = params.load_section(
         f"generators.{name}",
         GeneratorParams,  # type: ignore[arg-type]  # a union is no type[S] to mypy
     )
-    problems = tables.read(outputs.PROBLEMS, PROBLEM)
-    path = outputs.traces(name)
+    problems = tables.read(paths.PROBLEMS, PROBLEM)
+    path = paths.traces(name)
     if isinstance(generator, RecordedParams):
-        folder = outputs.model(generator.model)
-        recorded, more = recording.recorded_rows(problems, folder, generator.recorded)
-        protocol = protocols.load(params.value(f"serving.{generator.model}.protocol"))
+        folder = paths.model(generator.model)
+        recorded, more = recorded_traces.recorded_rows(problems, folder, generator.recorded)
+        protocol = chat_formats.load(params.get(f"serving.{generator.model}.protocol"))
         traces = (from_recording(name, rows, protocol) for rows in recorded)
         tables.write_batches(path, traces, TRACE)
     else:
         more = ask_model(console, name, generator, problems, path)
     found = counts(tables.read(path, TRACE, [one for one in TRACE.columns if one != "text"]))
-    counted = outputs.METRICS / "generate" / f"{name}.json"
-    outputs.write_counts(counted, found | more, "generate", name)
+    counted = paths.METRICS / "generate" / f"{name}.json"
+    paths.write_counts(counted, found | more, "generate", name)
 
 
 def ask_model(

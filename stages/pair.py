@@ -2,24 +2,24 @@
 
 import polars as pl
 
-from delta import outputs, params, tables
-from delta.console import Console, run
-from delta.pair import PairingParams, pair
-from delta.records import PAIR, PROBLEM, TRACE, VERDICT
+from delta.core import params, paths, tables
+from delta.core.console import Console, run
+from delta.core.schemas import PAIR, PROBLEM, TRACE, VERDICT
+from delta.pairing.pair import PairingParams, pair
 
 
 def main(console: Console, _argv: list[str]) -> None:
-    pairing = params.section("pairing", PairingParams)
-    problems = tables.read(outputs.PROBLEMS, PROBLEM)
+    pairing = params.load_section("pairing", PairingParams)
+    problems = tables.read(paths.PROBLEMS, PROBLEM)
     names = list(dict.fromkeys([pairing.chosen, pairing.rejected]))  # may be the same generator
-    traces = {name: tables.scan(outputs.traces(name), TRACE) for name in names}
-    verdicts = pl.concat(tables.read(outputs.verdicts(name), VERDICT) for name in names)
-    with tables.reading(*map(outputs.traces, names)):
+    traces = {name: tables.scan(paths.traces(name), TRACE) for name in names}
+    verdicts = pl.concat(tables.read(paths.verdicts(name), VERDICT) for name in names)
+    with tables.reading(*map(paths.traces, names)):
         pairs, counts = pair(
             pairing, problems, traces[pairing.chosen], traces[pairing.rejected], verdicts
         )
-    tables.write(outputs.PAIRS, pairs, PAIR)
-    outputs.write_counts(outputs.METRICS / "pair.json", counts, "pair")
+    tables.write(paths.PAIRS, pairs, PAIR)
+    paths.write_counts(paths.METRICS / "pair.json", counts, "pair")
     console.say(
         f"pair: {counts['pairs']} pairs from {counts['with_pairs']} of {counts['problems']} "
         f"problems, {counts['recipe']}; dropped: {counts['dropped']}"

@@ -1,22 +1,22 @@
 """problems: which problems the policy learns from → data/problems.parquet"""
 
-from delta import outputs, params, tables
-from delta.console import Console, run
-from delta.problems import DROPPED, ProblemsParams, build
-from delta.records import PROBLEM, QUESTION
+from delta.core import params, paths, tables
+from delta.core.console import Console, run
+from delta.core.schemas import PROBLEM, QUESTION
+from delta.data.problems import DROPPED, ProblemsParams, build
 
 
 def main(console: Console, _argv: list[str]) -> None:
-    chosen = params.section("problems", ProblemsParams)
+    chosen = params.load_section("problems", ProblemsParams)
     columns = ["question_id", "statement", "history"]  # the tests of programs have gigabytes
     questions = {
-        name: tables.read(outputs.questions(name), QUESTION, columns)
-        for name in params.value("benchmarks")
+        name: tables.read(paths.questions(name), QUESTION, columns)
+        for name in params.get("benchmarks")
     }
     problems, dropped, counts = build(chosen, questions)
-    tables.write(outputs.PROBLEMS, problems, PROBLEM)
-    tables.write(outputs.DROPPED, dropped, DROPPED)
-    outputs.write_counts(outputs.METRICS / "problems.json", counts, "problems")
+    tables.write(paths.PROBLEMS, problems, PROBLEM)
+    tables.write(paths.DROPPED, dropped, DROPPED)
+    paths.write_counts(paths.METRICS / "problems.json", counts, "problems")
     console.say(
         f"problems: {counts['kept']} of {counts['drawn']} kept; dropped {counts['dropped']}; "
         f"in a benchmark: {counts['overlap']}"

@@ -2,21 +2,21 @@
 
 from collections import Counter
 
-from delta import outputs, params, tables
-from delta.benchmarks import BenchmarkParams
-from delta.console import Console, run
-from delta.questions import questions, summary
-from delta.records import QUESTION
+from delta.core import params, paths, tables
+from delta.core.console import Console, run
+from delta.core.schemas import QUESTION
+from delta.evaluation.benchmarks import BenchmarkParams
+from delta.evaluation.questions import questions, summary
 
 
 def main(console: Console, argv: list[str]) -> None:
     name = params.item(argv, "benchmarks")
-    benchmark = params.section(f"benchmarks.{name}", BenchmarkParams)
+    benchmark = params.load_section(f"benchmarks.{name}", BenchmarkParams)
     counts = Counter[str]()
-    tables.write_batches(outputs.questions(name), questions(name, benchmark, counts), QUESTION)
+    tables.write_batches(paths.questions(name), questions(name, benchmark, counts), QUESTION)
     counted = summary(counts)
-    path = outputs.METRICS / "questions" / f"{name}.json"
-    outputs.write_counts(path, counted, "questions", name)
+    path = paths.METRICS / "questions" / f"{name}.json"
+    paths.write_counts(path, counted, "questions", name)
     console.say(f"questions {name}: {counted}")
 
 

@@ -2,20 +2,20 @@
 
 import polars as pl
 
-from delta import outputs, params, tables
-from delta.console import Console, run
-from delta.records import PAIR, RATING, SELECTED
-from delta.select import SelectorParams, select
+from delta.core import params, paths, tables
+from delta.core.console import Console, run
+from delta.core.schemas import PAIR, RATING, SELECTED
+from delta.pairing.select import SelectorParams, select
 
 
 def main(console: Console, _argv: list[str]) -> None:
-    selector = params.section("selector", SelectorParams)
-    names = dict.fromkeys(params.value(f"pairing.{side}") for side in ("chosen", "rejected"))
-    pairs = tables.read(outputs.PAIRS, PAIR)
-    ratings = pl.concat(tables.read(outputs.ratings(name), RATING) for name in names)
+    selector = params.load_section("selector", SelectorParams)
+    names = dict.fromkeys(params.get(f"pairing.{side}") for side in ("chosen", "rejected"))
+    pairs = tables.read(paths.PAIRS, PAIR)
+    ratings = pl.concat(tables.read(paths.ratings(name), RATING) for name in names)
     selected, counts = select(selector, pairs, ratings)
-    tables.write(outputs.SELECTED, selected, SELECTED)
-    outputs.write_counts(outputs.METRICS / "select.json", counts, "select")
+    tables.write(paths.SELECTED, selected, SELECTED)
+    paths.write_counts(paths.METRICS / "select.json", counts, "select")
     message = (
         f"select: {counts['selected']} of {counts['pairs']} pairs, {selector.mode} by {selector.by}"
     )

@@ -5,21 +5,22 @@ from typing import Any
 
 import polars as pl
 
-from delta import equivalence, outputs, params, tables, verify
-from delta.console import Console, run
-from delta.equivalence import ComparisonParams, Remainder
-from delta.graders.pool import GradingParams
-from delta.model_client import open_model
-from delta.records import PROBLEM, TRACE, VERDICT
-from delta.verify import VerifyParams
+from delta.core import params, paths, tables
+from delta.core.console import Console, run
+from delta.core.schemas import PROBLEM, TRACE, VERDICT
+from delta.grading import llm_equivalence, verify
+from delta.grading.llm_equivalence import ComparisonParams, UnresolvedAnswer
+from delta.grading.verify import VerifyParams
+from delta.grading.worker_pool import GradingParams
+from delta.inference.model_client import open_model
 
 
 def main(console: Console, argv: list[str]) -> None:
     name = params.item(argv, "generators")
-    settings = params.section("verify", VerifyParams)
-    grading = params.section("grading", GradingParams)
-    problems = tables.read(outputs.PROBLEMS, PROBLEM)
-    path = outputs.traces(name)
+    settings = params.load_section("verify", VerifyParams)
+    grading = params.load_section("grading", GradingParams)
+    problems = tables.read(paths.PROBLEMS, PROBLEM)
+    path = paths.traces(name)
     traces = tables.scan(path, TRACE)
     second: dict[str, Any] = {}
     with tables.reading(path):
@@ -28,27 +29,27 @@ def main(console: Console, argv: list[str]) -> None:
         graded = verify.grade(grading, verify.batches(problems, traces), progress)
         verdicts, recorded = verify.decide(settings, rows, graded)
         if settings.second == "llm":
-            left = equivalence.remainder(verify.batches(problems, traces), verdicts)
+            left = llm_equivalence.unresolved_answers(verify.batches(problems, traces), verdicts)
     if settings.second == "llm":
         verdicts, second = ask_model(console, name, settings.llm, left, verdicts)
-    counts = verify.counted(grading, verdicts) | recorded | {"second": second}
-    tables.write(outputs.verdicts(name), verdicts, VERDICT)
-    outputs.write_counts(outputs.METRICS / "verify" / f"{name}.json", counts, "verify", name)
+    counts = verify.summarize(grading, verdicts) | recorded | {"second": second}
+    tables.write(paths.verdicts(name), verdicts, VERDICT)
+    paths.write_counts(paths.METRICS / "verify" / f"{name}.json", counts, "verify", name)
 
 
 def ask_model(
     console: Console,
     name: str,
     llm: ComparisonParams,
-    left: list[Remainder],
+    left: list[UnresolvedAnswer],
     verdicts: pl.DataFrame,
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
     model = open_model(llm.model)
     room = model.room(llm.max_tokens)
-    asked = list(equivalence.first_requests(llm, model.engine, model.fingerprint, room, left))
+    asked = list(llm_equivalence.first_requests(llm, model.engine, model.fingerprint, room, left))
     with model.replies(f"verify-{name}", console, f"compare {name}") as (ask, shelf):
-        said, counts = equivalence.compare(llm, asked, ask, model.engine.protocol)
-    verdicts, changed = equivalence.decide(verdicts, said)
+        said, counts = llm_equivalence.ask_model(llm, asked, ask, model.engine.protocol)
+    verdicts, changed = llm_equivalence.apply_verdicts(verdicts, said)
     return verdicts, counts | changed | {"failed": shelf.failures()}
 
 

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import settings
 
-from tests.calm import calm
+from tests.helpers.reference_run import calm
 
 __all__ = ["calm"]
 

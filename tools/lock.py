@@ -28,7 +28,7 @@ FITS = re.compile(
 )
 # Asked for by others, used by nothing here. The first three break `import transformers` when their
 # build does not match torch's; triton is 1 GB and for GPUs; pycosat (of reasoning-gym) would need
-# a C compiler, see delta/tasks.py.
+# a C compiler, see delta/data/reasoning_gym.py.
 UNWANTED = {"torchvision", "torchaudio", "torchcodec", "triton", "pycosat"}
 
 Metadata = dict[str, Any]

@@ -10,14 +10,15 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from delta.errors import InputError
-from delta.export import card, formats
-from delta.export.origin import Made
+from delta.core.errors import InputError
+from delta.export import card
+from delta.export import rows as formats
+from delta.export.provenance import Provenance
 
 Counts = dict[str, int]
 
 MARK = "made.json"  # only a folder with it is ever replaced
-MADE_BY = "decomposing-the-delta, stages.export"
+MADE_BY = "decomposing-the-delta, delta.cli.export"
 OURS = {"README.md", MARK, *formats.CONFIGS}
 ROWS = 4_000  # rows a shard: 16,500 pairs of 60,000 characters make five of 250 MB unpacked
 ROW_GROUP = 200  # rows that a reader has to unpack at once
@@ -48,7 +49,7 @@ def _is_marked(folder: Path) -> bool:
 
 def write(
     folder: Path,
-    made: Made,
+    made: Provenance,
     selected: pl.DataFrame,
     problems: pl.DataFrame,
     traces: list[pl.LazyFrame],

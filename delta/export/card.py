@@ -7,25 +7,25 @@ from typing import Any
 import polars as pl
 import yaml
 
-from delta import protocols
-from delta.export import origin
-from delta.export.formats import CONFIGS, Facts
-from delta.export.origin import UNKNOWN, Ingredient, Made
-from delta.generate import RecordedParams
-from delta.records import SIDES
+from delta.core.schemas import SIDES
+from delta.export import provenance
+from delta.export.provenance import UNKNOWN, Provenance, Source
+from delta.export.rows import CONFIGS, Facts
+from delta.inference import chat_formats
+from delta.inference.generate import RecordedParams
 
 TEMPLATE = Path(__file__).with_name("card.md")
 PUSH = "hf upload ORG/NAME {folder} . --repo-type dataset"
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"))
 
 
-def text(made: Made, selected: pl.DataFrame, sides: Facts, rows: dict[str, int]) -> str:
+def text(made: Provenance, selected: pl.DataFrame, sides: Facts, rows: dict[str, int]) -> str:
     pairs = selected.filter("selected")
     params, select = made.params, made.metrics["select"]
-    used = origin.ingredients(params)
+    used = provenance.ingredients(params)
     correlation = select["correlation_with_length_difference"]
     dimensions = [name for name in selected.columns if name.startswith("delta_")]
-    prompts = origin.prompt_hashes(params).items()
+    prompts = provenance.prompt_hashes(params).items()
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         header=_header(used, rows),
         recipe=cell(selected["recipe"][0]),
@@ -62,7 +62,7 @@ def text(made: Made, selected: pl.DataFrame, sides: Facts, rows: dict[str, int])
     )
 
 
-def _header(used: list[Ingredient], rows: dict[str, int]) -> str:
+def _header(used: list[Source], rows: dict[str, int]) -> str:
     licences = {one.licence for one in used}
     one_known = len(licences) == 1 and UNKNOWN not in licences
     content: dict[str, Any] = {
@@ -111,12 +111,12 @@ def counts_of(found: dict[str, Any]) -> str:
     return ", ".join(said)
 
 
-def _ingredient(one: Ingredient, fingerprints: dict[str, str]) -> list[str]:
+def _ingredient(one: Source, fingerprints: dict[str, str]) -> list[str]:
     print_ = "" if one.role == "problems" else fingerprints.get(one.name, "its files were not here")
     return [one.role, one.name, one.origin, print_, one.licence]
 
 
-def _licence_note(used: list[Ingredient]) -> str:
+def _licence_note(used: list[Source]) -> str:
     unknown = [one.name for one in used if one.licence == UNKNOWN]
     if not unknown:
         return f"All of it is under {' and '.join(sorted({one.licence for one in used}))}."
@@ -126,7 +126,7 @@ def _licence_note(used: list[Ingredient]) -> str:
     )
 
 
-def _generators(made: Made) -> list[list[object]]:
+def _generators(made: Provenance) -> list[list[object]]:
     """How the traces of either side were asked for."""
     rows: list[list[object]] = []
     for side in SIDES:
@@ -140,13 +140,13 @@ def _generators(made: Made) -> list[list[object]]:
     return rows
 
 
-def _markers(made: Made) -> str:
+def _markers(made: Provenance) -> str:
     """How reasoning is marked in the traces of either side."""
     said = []
     for side in SIDES:
         name = getattr(made.params.pairing, side)
         serving = made.params.serving[made.params.generators[name].model]
-        spoken = protocols.load(serving.protocol)
+        spoken = chat_formats.load(serving.protocol)
         if spoken.begins is None or spoken.ends is None:
             how = "has no marked reasoning"
         else:
@@ -155,7 +155,7 @@ def _markers(made: Made) -> str:
     return " ".join(said)
 
 
-def _instruction(made: Made) -> str:
+def _instruction(made: Provenance) -> str:
     """Which problems have the instruction before their statement."""
     sources = made.params.problems.sources
     boxed = [name for name, source in sources.items() if source.is_boxed]
@@ -170,7 +170,7 @@ def _instruction(made: Made) -> str:
     )
 
 
-def _trained(made: Made) -> str:
+def _trained(made: Provenance) -> str:
     """What this repository's own trainer made of the texts."""
     train = made.params.train
     protocol = made.params.serving[train.base].protocol
@@ -178,7 +178,7 @@ def _trained(made: Made) -> str:
         "raw": "as they are here",
         "policy": "with the markers of its own family in the place of the generators'",
     }
-    system = protocols.load(protocol).system
+    system = chat_formats.load(protocol).system
     asked = f"the system prompt `{system}`" if system else "no system prompt"
     long = {"cut": "longer ones cut at the end", "drop": "pairs with a longer side left out"}
     return (
@@ -206,15 +206,18 @@ def _outcomes(pairs: pl.DataFrame) -> list[list[str]]:
     return [[name, f"{number:,}"] for name, number in counted.iter_rows()]
 
 
-def _judge(made: Made) -> str:
+def _judge(made: Provenance) -> str:
     judge = made.params.judge
     if judge.rater == "rules":
-        return "deterministic rules (`delta/rules.py`), one vote a trace and dimension, no model"
+        return (
+            "deterministic rules (`delta/judging/rules/rate.py`), one vote a trace and dimension, "
+            "no model"
+        )
     llm = judge.llm
     return f"`{llm.model}`, {llm.votes} votes a trace at temperature {llm.temperature}"
 
 
-def _limits(made: Made, sides: Facts) -> list[str]:
+def _limits(made: Provenance, sides: Facts) -> list[str]:
     params, select = made.params, made.metrics["select"]
     words = params.problems.overlap_words
     kind = "whole equal statements" if words is None else f"{words} equal words in a row"
@@ -224,7 +227,7 @@ def _limits(made: Made, sides: Facts) -> list[str]:
         f"Problems that a benchmark of this repository asks were dropped where they share {kind} "
         "with it. Paraphrases and translations are not found, nor are other benchmarks.",
     ]
-    if params.judge.second.rater == "none" and params.examination.human is None:
+    if params.judge.second.rater == "none" and params.analysis.human is None:
         said.append("The judge was not validated: no human ratings, and no other judge, back it.")
     if params.judge.rater == "rules":
         said.append("The ratings are by rules, made for arithmetic; they are no model's judgement.")

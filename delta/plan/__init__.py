@@ -3,16 +3,16 @@
 from collections.abc import Callable
 
 from delta.check import Params
-from delta.errors import InputError
-from delta.plan import access, assumptions, costs, report, resources, servers
+from delta.core.errors import InputError
+from delta.plan import access, assumptions, costs, render, resources, servers
 from delta.plan.access import AskHub, InCache
 from delta.plan.assumptions import Assumed
 from delta.plan.costs import Card
-from delta.plan.here import Here, item_of
-from delta.plan.sizes import sizes
-from delta.plan.stages import RESTORED, UP_TO_DATE, Stage
+from delta.plan.dvc_state import RESTORED, UP_TO_DATE, Stage
+from delta.plan.model_sizes import sizes
+from delta.plan.pending import work_to_do
 from delta.plan.text import wrapped
-from delta.plan.work import work_to_do
+from delta.plan.workspace import Workspace, item_of
 
 
 def plan(
@@ -31,7 +31,7 @@ def plan(
         not_checked.append(f"which stages are up to date, so all count as to be run: {error}")
     if stages and all(stage.state == UP_TO_DATE for stage in stages):
         return [f"Nothing to do: all {len(stages)} stages are up to date."]
-    here = Here(params, {stage.name: stage for stage in stages})
+    here = Workspace(params, {stage.name: stage for stage in stages})
     work = list(work_to_do(here))
     items = [item_of(here, one, 1 / len(work)) for one in work]
     known = sizes(params)
@@ -45,24 +45,24 @@ def plan(
         resources.disk(here, items, known, trains),
         resources.sources(access.check(_to_read(here), ask_hub, in_cache, offline)),
     ]
-    asking, asking_hours = report.request_lines(here, items, known, engine)
-    training, training_hours = report.training_lines(here, known, trainer) if trains else ([], "0")
+    asking, asking_hours = render.request_lines(here, items, known, engine)
+    training, training_hours = render.training_lines(here, known, trainer) if trains else ([], "0")
     not_checked += [*here.notes, *(one for part in parts for one in part.not_checked)]
     sections = [
-        report.stage_lines(stages) if stages else [],
+        render.stage_lines(stages) if stages else [],
         asking,
         training,
         serving.lines,
         [f"In all: {asking_hours} of answers and {training_hours} of training{bill}."],
         *(part.lines for part in parts[1:]),
-        _assumed(report.card_words(params, card)),
+        _assumed(render.card_words(params, card)),
         ["Not checked", *_listed(not_checked)] if not_checked else [],
         _verdict([one for part in parts for one in part.blocks]),
     ]
     return "\n\n".join("\n".join(lines) for lines in sections if lines).split("\n")
 
 
-def _to_read(here: Here) -> list[access.Needed]:
+def _to_read(here: Workspace) -> list[access.Needed]:
     """Sources of the stages that will read them."""
     done = (UP_TO_DATE, RESTORED)
     return [

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from delta.check import Params
-from delta.sources import DataSource
+from delta.data.sources import DataSource
 
 SECONDS = 5  # for one answer of the hub
 REFUSED = "refused"

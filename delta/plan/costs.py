@@ -2,14 +2,14 @@
 
 from typing import NamedTuple
 
-from delta import protocols
 from delta.check import Params
-from delta.engines.settings import Price, ServedParams, ServingParams
-from delta.generate import SampledParams
+from delta.inference import chat_formats
+from delta.inference.engine import Price, ServedParams, ServingParams
+from delta.inference.generate import SampledParams
 from delta.plan import assumptions as assumed
-from delta.plan.requests import Item
-from delta.plan.sizes import BYTES, Size
-from delta.train import TrainParams
+from delta.plan.model_sizes import BYTES, Size
+from delta.plan.requests import RequestGroup
+from delta.training.config import TrainParams
 
 GIB = 2**30
 HOUR = 3_600
@@ -64,7 +64,7 @@ def on_gpu(params: Params) -> bool:
 
 def reply_tokens(serving: ServingParams | ServedParams, max_tokens: int) -> float:
     """Of one reply, by what its family is like; never over the limit."""
-    protocol = protocols.load(serving.protocol)
+    protocol = chat_formats.load(serving.protocol)
     if protocol.begins is None:
         likely = assumed.PLAIN_REPLY
     else:
@@ -79,7 +79,7 @@ def trace_tokens(params: Params, generator: str) -> float:
     return assumed.REASONING_REPLY.value
 
 
-def tokens(params: Params, item: Item) -> Tokens:
+def tokens(params: Params, item: RequestGroup) -> Tokens:
     """Of the requests that are left to ask. A measured mean counts more than an assumption."""
     read, written, at_most = billed_tokens(params, item)
     asked = item.to_ask or 0
@@ -87,7 +87,7 @@ def tokens(params: Params, item: Item) -> Tokens:
     return Tokens(read * prompts / max(1, asked), written, at_most)
 
 
-def billed_tokens(params: Params, item: Item) -> Tokens:
+def billed_tokens(params: Params, item: RequestGroup) -> Tokens:
     """The same as a provider counts them: a prompt as often as it is sent."""
     asked = item.to_ask or 0
     serving = params.serving[item.model]
@@ -106,7 +106,7 @@ def bill(count: Tokens, price: Price) -> Bill:
     )
 
 
-def _prompt_tokens(params: Params, item: Item) -> float:
+def _prompt_tokens(params: Params, item: RequestGroup) -> float:
     if item.stage == "verify":  # the problem and what follows the reasoning
         return assumed.PROBLEM_PROMPT.value + assumed.PLAIN_REPLY.value
     if item.stage != "judge":

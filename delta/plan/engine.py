@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from delta.engines import Reply, Request
-from delta.engines.settings import Engine
-from delta.records import Message
+from delta.core.schemas import Message
+from delta.inference.engine import Engine
+from delta.inference.types import Reply, Request
 
 
 class Renderer:

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import polars as pl
 
-from delta.engines import Reply, Request
-from delta.plan.store import Held
+from delta.inference.types import Reply, Request
+from delta.plan.cache import Held
 
 EXACT = "exact"
 AT_MOST = "at most"  # the store holds nothing yet; equal requests, asked once, count each
@@ -16,7 +16,7 @@ UNKNOWN = "unknown"  # how many rows there will be is not in params.yaml
 
 
 @dataclass(frozen=True)
-class Item:
+class RequestGroup:
     """What one item of a stage asks of one model."""
 
     stage: str
@@ -24,14 +24,14 @@ class Item:
     model: str
     per_prompt: int  # requests that share a prompt
     max_tokens: int  # of one reply
-    found: "Found"
+    found: "CacheCoverage"
 
     @property
     def to_ask(self) -> int | None:
         return None if self.found.total is None else self.found.total - self.found.kept
 
 
-class Found(NamedTuple):
+class CacheCoverage(NamedTuple):
     """What params.yaml, today's tables and the store tell of an item."""
 
     total: int | None  # requests; None: nobody knows yet
@@ -41,7 +41,7 @@ class Found(NamedTuple):
     reply_tokens: float | None = None  # the mean of the replies that are kept
 
 
-class Lookup:
+class CacheLookup:
     """An engine that has only what is kept.
 
     A reply that is missing is given as refused. What asks again under the next attempt, as judges
@@ -67,7 +67,7 @@ class Lookup:
                 yield request, self.replies[-1]
 
 
-AskAll = Callable[[pl.DataFrame, Lookup], object]  # asks for everything that some rows need
+AskAll = Callable[[pl.DataFrame, CacheLookup], object]  # asks for everything that some rows need
 
 
 def looked_up(
@@ -77,7 +77,7 @@ def looked_up(
     ask_all: AskAll,
     distinct: bool,
     most: int,
-) -> Found:
+) -> CacheCoverage:
     """The requests for `rows`, and those that the shelf answers: of `most`, evenly spread.
 
     For an empty shelf none is built, which would need a tokenizer: then the number is exact only
@@ -85,18 +85,18 @@ def looked_up(
     """
     total = rows.height * per_row
     if not shelf.places or not total:
-        return Found(total, 0, EXACT if distinct else AT_MOST)
+        return CacheCoverage(total, 0, EXACT if distinct else AT_MOST)
     every = -(-total // most)
     part = rows.gather_every(every)
-    lookup = Lookup(shelf)
+    lookup = CacheLookup(shelf)
     ask_all(part, lookup)
     found = len(lookup.asked) - len(lookup.missing)
     prompt_tokens = _mean([reply.prompt_tokens for reply in lookup.replies])
     reply_tokens = _mean([reply.completion_tokens for reply in lookup.replies])
     if every == 1 and shelf.share == 1:
-        return Found(len(lookup.asked), found, EXACT, prompt_tokens, reply_tokens)
+        return CacheCoverage(len(lookup.asked), found, EXACT, prompt_tokens, reply_tokens)
     kept = round(found * rows.height / part.height / shelf.share)
-    return Found(total, min(total, kept), ESTIMATE, prompt_tokens, reply_tokens)
+    return CacheCoverage(total, min(total, kept), ESTIMATE, prompt_tokens, reply_tokens)
 
 
 def _mean(numbers: list[int]) -> float | None:

@@ -5,16 +5,16 @@ import shutil
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from delta import outputs
 from delta.check import Params
-from delta.engines.settings import ServingParams
+from delta.core import paths
+from delta.inference.engine import ServingParams
 from delta.plan import assumptions, costs
 from delta.plan.access import FOUND, NOT_CHECKED, REFUSED, Answer, Needed
 from delta.plan.costs import GIB, Card, Fit
-from delta.plan.here import Here
-from delta.plan.requests import Item
-from delta.plan.sizes import BYTES, Size
+from delta.plan.model_sizes import BYTES, Size
+from delta.plan.requests import RequestGroup
 from delta.plan.text import table, wrapped
+from delta.plan.workspace import Workspace
 
 Sizes = dict[str, Size | None]
 CPU_COPIES = 2  # of weights that no hub cache holds
@@ -75,7 +75,7 @@ def _in_ram(needed: float) -> Fit:
     return Fit(needed < there, words if needed < there else f"does not fit: {words}")
 
 
-def disk(here: Here, items: Sequence[Item], sizes: Sizes, training: bool) -> Part:
+def disk(here: Workspace, items: Sequence[RequestGroup], sizes: Sizes, training: bool) -> Part:
     """What is written new. Free is what the folder of this project has."""
     params, rows, unknown = here.params, [], []
     for name, model in params.models.items():
@@ -84,7 +84,7 @@ def disk(here: Here, items: Sequence[Item], sizes: Sizes, training: bool) -> Par
         size = sizes[name]
         if size is None:
             unknown.append(f"disk for {name}: its size is known once it is fetched")
-        elif not outputs.model(name).is_dir():
+        elif not paths.model(name).is_dir():
             copies = assumptions.COPIES.value if model.hub is not None else CPU_COPIES
             rows.append((f"weights of {name}, {copies:g} copies", copies * size.on_disk))
     written = sum(costs.tokens(params, item).written for item in items)

@@ -4,14 +4,14 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from delta.check import Params
-from delta.errors import InputError
-from delta.plan import costs, report
+from delta.core.errors import InputError
+from delta.plan import costs, render
 from delta.plan.costs import Bill, Speed
-from delta.plan.here import Here
-from delta.plan.report import Cost
-from delta.plan.requests import UNKNOWN, Item
+from delta.plan.render import Cost
+from delta.plan.requests import UNKNOWN, RequestGroup
 from delta.plan.resources import Part
 from delta.plan.text import table, wrapped
+from delta.plan.workspace import Workspace
 
 HEADER = ("", "asked at", "requests", "in store", "to ask", "number", "USD", "at most")
 NAME_WIDTH = 20
@@ -27,7 +27,7 @@ class Row(NamedTuple):
     bill: Bill | None  # None: the price is not known, or there is none
 
 
-def lines(here: Here, items: Sequence[Item]) -> tuple[Part, str]:
+def lines(here: Workspace, items: Sequence[RequestGroup]) -> tuple[Part, str]:
     """Requests by model with the bill of each, and what the plan's last line says of it.
 
     Nothing where no server is asked: the table of requests has said all.
@@ -56,9 +56,9 @@ def lines(here: Here, items: Sequence[Item]) -> tuple[Part, str]:
     return Part(["Requests by model", *text], blocks, list(_unpriced(served))), words
 
 
-def _row(here: Here, model: str, items: Sequence[Item]) -> Row:
+def _row(here: Workspace, model: str, items: Sequence[RequestGroup]) -> Row:
     params, own = here.params, [item for item in items if item.model == model]
-    cost = report.together([report.cost_of(params, item, None, NO_SPEED) for item in own])
+    cost = render.sum_costs([render.cost_of(params, item, None, NO_SPEED) for item in own])
     if params.serving[model].endpoint is None:
         return Row(model, None, cost, None)
     server = params.engine.endpoint.server_of(model)
@@ -83,11 +83,11 @@ def _cells(row: Row) -> list[str]:
     if row.server is not None:
         money = _money(row.bill or Bill(0, 0), _is_known(row))
     where = row.server or "this run's engine"
-    return [row.model[:NAME_WIDTH], where[:NAME_WIDTH], *report.count_cells(row.cost), *money]
+    return [row.model[:NAME_WIDTH], where[:NAME_WIDTH], *render.count_cells(row.cost), *money]
 
 
 def _money(bill: Bill, whole: bool) -> list[str]:
-    return [report.at_least(f"{part:,.2f}", part, whole) for part in bill]
+    return [render.at_least(f"{part:,.2f}", part, whole) for part in bill]
 
 
 def _unpriced(served: Sequence[Row]) -> Iterator[str]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import yaml
 
-from delta.records import Message
+from delta.core.schemas import Message
 
 HERE = Path(__file__).parent
 

@@ -16,7 +16,7 @@ Weights = Sequence[float]  # one per run
 SMALLEST_P = 1e-12  # where it is found by search
 
 
-class Answers(NamedTuple):
+class CorrectCounts(NamedTuple):
     """What several runs answered to one benchmark: same questions, same order."""
 
     correct: ArrayLike  # runs × questions: how many of the samples were right
@@ -26,7 +26,7 @@ class Answers(NamedTuple):
 class Term(NamedTuple):
     """One benchmark's part in a contrast. Weights sum to zero."""
 
-    answers: Answers
+    answers: CorrectCounts
     weights: Weights
 
 
@@ -61,11 +61,11 @@ def contrast(terms: Sequence[Term]) -> Contrast:
     interval is of zero width where no question tells the runs apart, and too narrow where few do;
     with a whole answer each way (Bonett and Price 2012) it is too wide. `bench.coverage` shows it.
     """
-    estimate = total(terms)
-    return concluded(estimate, [Error(math.sqrt(estimate.variance), estimate.df)])
+    estimate = combine(terms)
+    return to_contrast(estimate, [Error(math.sqrt(estimate.variance), estimate.df)])
 
 
-def concluded(estimate: Estimate, errors: Sequence[Error]) -> Contrast:
+def to_contrast(estimate: Estimate, errors: Sequence[Error]) -> Contrast:
     """With an interval whose half width is made of errors with different degrees of freedom."""
     value, shrunk, reach = estimate.value, estimate.shrunk, estimate.reach
     half = _half(errors, 0.05)
@@ -95,7 +95,7 @@ def _p(shrunk: float, errors: Sequence[Error]) -> float:
     )
 
 
-def total(terms: Sequence[Term]) -> Estimate:
+def combine(terms: Sequence[Term]) -> Estimate:
     if not terms:
         raise ValueError("a contrast needs at least one benchmark")
     parts = [_estimate(term) for term in terms]
@@ -143,18 +143,18 @@ def _check(correct: NDArray[np.float64], weights: NDArray[np.float64], samples: 
         raise ValueError(f"weights sum to {weights.sum():g}; allowed: 0")
 
 
-def group(benchmarks: Sequence[Answers], weights: Weights) -> list[Term]:
+def group(benchmarks: Sequence[CorrectCounts], weights: Weights) -> list[Term]:
     """The same contrast in every benchmark of a group, for the group's mean (paper, 3.1.2)."""
     share = [weight / len(benchmarks) for weight in weights]
     return [Term(answers, share) for answers in benchmarks]
 
 
-def minus(terms: Sequence[Term]) -> list[Term]:
+def negate(terms: Sequence[Term]) -> list[Term]:
     """To set one group against another: group(stem, w) + minus(group(math, w))."""
     return [Term(term.answers, [-weight for weight in term.weights]) for term in terms]
 
 
-def difference(runs: int, ours: Collection[int], theirs: Collection[int]) -> list[float]:
+def difference_weights(runs: int, ours: Collection[int], theirs: Collection[int]) -> list[float]:
     """Mean of the runs at the places `ours` less the mean of those at `theirs`."""
     weights = [0.0] * runs
     for place in ours:
@@ -164,7 +164,7 @@ def difference(runs: int, ours: Collection[int], theirs: Collection[int]) -> lis
     return weights
 
 
-def slope(places: Sequence[float]) -> list[float]:
+def trend_weights(places: Sequence[float]) -> list[float]:
     """Least squares: how much a score rises for one step of `places`, e.g. ranks 1 2 3 4."""
     centre = math.fsum(places) / len(places)
     apart = [place - centre for place in places]

@@ -36,10 +36,10 @@ def wilson(share: float, n: float, z: float = Z95) -> Interval:
 def clustered_share(clusters: Sequence[Sequence[bool]]) -> Interval:
     """Share of successes, samples grouped by question, with a 95 % interval."""
     means = [sum(samples) / len(samples) for samples in clusters]
-    return share_of(means, sum(len(samples) for samples in clusters))
+    return effective_n_wilson(means, sum(len(samples) for samples in clusters))
 
 
-def share_of(means: Sequence[float], answers: int) -> Interval:
+def effective_n_wilson(means: Sequence[float], answers: int) -> Interval:
     """The mean of questions' shares with its 95 % interval; `answers` is how many there were.
 
     Every question weighs the same. The variance between questions gives the number of independent

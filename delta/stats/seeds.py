@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from scipy import special
 
 from delta.stats import contrasts
-from delta.stats.contrasts import Answers, Contrast, Term, Weights
-from delta.stats.intervals import Interval, group_mean, share_of
+from delta.stats.contrasts import Contrast, CorrectCounts, Term, Weights
+from delta.stats.intervals import Interval, effective_n_wilson, group_mean
 
 
 class SeedScore(NamedTuple):
@@ -25,7 +25,7 @@ class SeedScore(NamedTuple):
     due_to_seeds: float | None  # what remains of it without the chance of single answers
 
 
-def score(benchmarks: Sequence[Answers]) -> SeedScore:
+def score(benchmarks: Sequence[CorrectCounts]) -> SeedScore:
     """Mean over benchmarks and seeds with a 95 % interval for other questions and other seeds.
 
     The half width for questions (as of a group's mean) and the one for seeds (Student's t of so
@@ -41,7 +41,7 @@ def score(benchmarks: Sequence[Answers]) -> SeedScore:
     return SeedScore(mean.value, max(0.0, low), min(1.0, high), seeds, spread, due)
 
 
-def contrast(configurations: Sequence[Sequence[Answers]], weights: Weights) -> Contrast:
+def contrast(configurations: Sequence[Sequence[CorrectCounts]], weights: Weights) -> Contrast:
     """As contrasts.contrast of a group's mean, between configurations of one or more seeds each.
 
     `weights` has one for each configuration: [1, -1] sets the first against the second. All have
@@ -52,27 +52,27 @@ def contrast(configurations: Sequence[Sequence[Answers]], weights: Weights) -> C
 
 
 def contrast_across(
-    configurations: Sequence[Sequence[Answers]], weights: Weights, benchmarks: Sequence[float]
+    configurations: Sequence[Sequence[CorrectCounts]], weights: Weights, benchmarks: Sequence[float]
 ) -> Contrast:
     """The same where `benchmarks` has a weight for each benchmark instead of a plain mean.
 
     Weights 1/3 1/3 1/3 -1/2 -1/2 set one group against another: a trend in STEM less that in math.
     """
-    estimate = contrasts.total(_terms(configurations, weights, benchmarks))
+    estimate = contrasts.combine(_terms(configurations, weights, benchmarks))
     errors = [contrasts.Error(math.sqrt(estimate.variance), estimate.df)]
     for answers, weight in zip(configurations, weights, strict=True):
         seeds, _, due = _between(answers, benchmarks)
         if due is not None:
             errors.append(contrasts.Error(abs(weight) * due / math.sqrt(seeds), seeds - 1))
-    return contrasts.concluded(estimate, errors)
+    return contrasts.to_contrast(estimate, errors)
 
 
-def _equal(benchmarks: Sequence[Answers]) -> list[float]:
+def _equal(benchmarks: Sequence[CorrectCounts]) -> list[float]:
     return [1 / len(benchmarks)] * len(benchmarks)
 
 
 def _terms(
-    configurations: Sequence[Sequence[Answers]], weights: Weights, benchmarks: Sequence[float]
+    configurations: Sequence[Sequence[CorrectCounts]], weights: Weights, benchmarks: Sequence[float]
 ) -> list[Term]:
     """Each benchmark with the rows of all configurations; a weight is shared among its seeds."""
     terms = []
@@ -85,17 +85,17 @@ def _terms(
             for weight, table in zip(weights, tables, strict=True)
             for _ in table
         ]
-        terms.append(Term(Answers(np.vstack(tables), same[0].samples), shared))
+        terms.append(Term(CorrectCounts(np.vstack(tables), same[0].samples), shared))
     return terms
 
 
-def _over_questions(answers: Answers) -> Interval:
+def _over_questions(answers: CorrectCounts) -> Interval:
     shares = _shares(answers)
-    return share_of(shares.mean(axis=0).tolist(), shares.size * answers.samples)
+    return effective_n_wilson(shares.mean(axis=0).tolist(), shares.size * answers.samples)
 
 
 def _between(
-    benchmarks: Sequence[Answers], parts: Sequence[float]
+    benchmarks: Sequence[CorrectCounts], parts: Sequence[float]
 ) -> tuple[int, float | None, float | None]:
     """Number of seeds, standard deviation of their scores, and what of it is due to the seeds.
 
@@ -123,5 +123,5 @@ def _left_over(shares: NDArray[np.float64]) -> float:
     return float((own * own).sum() / (num_seeds - 1) / (num - 1) / num)
 
 
-def _shares(answers: Answers) -> NDArray[np.float64]:
+def _shares(answers: CorrectCounts) -> NDArray[np.float64]:
     return np.atleast_2d(np.asarray(answers.correct, dtype=np.float64)) / answers.samples

@@ -1,0 +1,37 @@
+"""Run a command that is not a pipeline stage: `python -m delta COMMAND --help`."""
+
+import importlib
+import sys
+
+COMMANDS = {
+    "check": "Check params.yaml; every stage's command begins with this.",
+    "check-golds": "Check that the gold answers of problems or questions can be graded.",
+    "compare": "Compare two runs question by question.",
+    "experiment": "Run a table, figure or control of the paper as DVC experiments.",
+    "export": "Write the selected pairs as a Hugging Face dataset with its card.",
+    "plan": "Print what `make repro` would run, request and cost, without running it.",
+    "push": "Push the outputs to a DVC remote.",
+    "rating-sheet": "Write a sheet of traces for people to rate.",
+    "repair-dvc": "Repair DVC's own files after a kill.",
+    "summary": "Print the scores of the last run.",
+    "view-pairs": "Write the selected pairs as a web page.",
+}
+
+
+def main() -> None:
+    name = sys.argv[1] if len(sys.argv) > 1 else "--help"
+    if name in ("-h", "--help"):
+        print("usage: python -m delta COMMAND [--help]\n")
+        for command, summary in COMMANDS.items():
+            print(f"  {command:<14}{summary}")
+    elif name in COMMANDS:
+        # Only the named command is imported: `check` begins every stage and has to be fast.
+        module = importlib.import_module(f"delta.cli.{name.replace('-', '_')}")
+        sys.argv[:2] = [f"python -m delta {name}"]
+        module.start()
+    else:
+        sys.exit(f"python -m delta {name}: no such command; expected one of {', '.join(COMMANDS)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""Refuse a params.yaml that cannot work. Every stage's command begins with this."""
+
+import contextlib
+import hashlib
+import sys
+from pathlib import Path
+
+from delta.cli import exit
+
+STAMP = Path("logs") / "checked"
+CODE = Path("delta")
+MODELS = Path("data") / "models"
+
+
+def digest() -> str:
+    """Of all that the verdict depends on: params.yaml, code, prompts, and models' settings."""
+    found = hashlib.sha256()
+    suffixes = (".py", ".txt", ".yaml")
+    code = sorted(path for path in CODE.rglob("*") if path.suffix in suffixes)
+    models = sorted(MODELS.glob("*/config.json"))  # how far a model reads is known once it is here
+    for path in [Path("params.yaml"), *code, *models]:
+        content = path.read_bytes() if path.is_file() else b""
+        found.update(f"{path} {len(content)}\n".encode() + content)
+    return found.hexdigest()
+
+
+def main() -> None:
+    # A pipeline has dozens of stages, and the imports of a check take seconds: once is enough.
+    now = digest().encode()
+    with contextlib.suppress(OSError):
+        if STAMP.is_file() and STAMP.read_bytes() == now:
+            return
+    from delta.check import check
+    from delta.cli.dvc_queue import check_clone_path
+    from delta.core.console import how_to_undo_experiment
+    from delta.core.errors import InputError
+
+    try:
+        check()
+    except InputError as error:
+        sys.exit("\n".join(filter(None, [str(error), how_to_undo_experiment()])))
+    try:
+        check_clone_path(Path.cwd())
+    except InputError as error:  # experiments are refused there, but all else works
+        sys.stderr.write(f"check: {error}\n")
+    with contextlib.suppress(OSError):  # the stage itself says what is wrong with its logs
+        STAMP.parent.mkdir(exist_ok=True)
+        STAMP.write_bytes(now)
+
+
+def start() -> None:
+    if sys.argv[1:]:
+        exit.parse_no_arguments(__doc__)
+    main()

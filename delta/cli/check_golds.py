@@ -1,0 +1,45 @@
+"""golds problems | golds questions BENCHMARK: can their gold answers be graded?
+
+It follows the stages `problems` and `questions`. It can refuse what they wrote but does not shape
+it, so that no stage depends on it and a change of a grader reads no benchmark again.
+"""
+
+import polars as pl
+
+from delta.core import params, paths, tables
+from delta.core.console import Console, run
+from delta.core.errors import InputError
+from delta.core.schemas import PROBLEM, QUESTION
+from delta.grading import gold_check
+from delta.grading.worker_pool import GradingParams
+
+
+def main(console: Console, argv: list[str]) -> None:
+    match argv:
+        case ["problems"]:
+            where, columns = "problems.sources", ["problem_id", "gold_answer"]
+            rows = tables.read(paths.PROBLEMS, PROBLEM, columns)
+            rows = rows.select("problem_id", pl.lit("math"), pl.col("gold_answer").fill_null(""))
+        case ["questions", *names]:
+            name = params.item(names, "benchmarks")
+            where, columns = f"benchmarks.{name}", ["question_id", "grader", "gold_answer"]
+            scanned = tables.scan(paths.questions(name), QUESTION).select(columns)
+            rows = scanned.filter(pl.col("grader") != "code").collect()  # tests have gigabytes
+        case _:
+            raise InputError(f"{' '.join(argv)!r}; expected: problems, or questions and a name")
+    grading = params.load_section("grading", GradingParams)
+    checked = gold_check.check_golds(grading, rows.iter_rows())
+    is_compared_by_llm = argv == ["problems"] and params.get("verify.second") == "llm"
+    for gold in checked.ungradable:
+        print(gold)
+    if not is_compared_by_llm:  # a model may understand what the grader does not
+        gold_check.check_share(where, grading, checked)
+    if checked.ungradable:
+        console.say(
+            f"golds {' '.join(argv)}: {len(checked.ungradable)} of {checked.checked} cannot be "
+            f"graded; logs/golds-{'-'.join(argv)}.log names them; {checked.ungradable[0]}"
+        )
+
+
+def start() -> None:
+    run(main, "check-golds")

@@ -1,0 +1,42 @@
+"""sheet N SEED: N rated traces for people to rate → sheets/sheet-SEED.csv, and its key apart"""
+
+from pathlib import Path
+
+import polars as pl
+
+from delta.analysis import rating_sheet
+from delta.core import params, paths, tables
+from delta.core.console import Console, run
+from delta.core.errors import InputError
+from delta.core.schemas import PROBLEM, RATING, TRACE
+
+# Not under report/, which a run of that stage replaces: a filled sheet is a person's work.
+SHEETS = Path("sheets")
+
+
+def main(console: Console, argv: list[str]) -> None:
+    if len(argv) != 2 or not all(word.isdecimal() for word in argv) or int(argv[0]) < 1:
+        raise InputError(f"{' '.join(argv)!r}; allowed: N SEED, two numbers, N at least 1")
+    number, seed = map(int, argv)
+    path, key_path = SHEETS / f"sheet-{seed}.csv", SHEETS / f"sheet-{seed}-key.csv"
+    if path.exists() or key_path.exists():
+        raise InputError(f"{path}: there is a sheet of this seed; take another seed or move it")
+    names = list(params.get("generators"))
+    rated = pl.concat(tables.read(paths.ratings(name), RATING, ["trace_id"]) for name in names)
+    traces = pl.concat(tables.scan(paths.traces(name), TRACE) for name in names)
+    there = traces.select("trace_id", "generator").collect()
+    chosen = rating_sheet.drawn(there.join(rated.unique(), on="trace_id", how="semi"), number, seed)
+    shown = (
+        pl.DataFrame({"trace_id": chosen}, schema={"trace_id": pl.String})
+        .join(traces.filter(pl.col("trace_id").is_in(chosen)).collect(), on="trace_id", how="left")
+        .join(tables.read(paths.PROBLEMS, PROBLEM), on="problem_id", how="left")
+    )
+    by_id = {row["trace_id"]: row for row in shown.iter_rows(named=True)}
+    lines, key = rating_sheet.rows([by_id[trace] for trace in chosen], seed)
+    paths.write_text(key_path, rating_sheet.as_csv(rating_sheet.KEY_COLUMNS, key))
+    paths.write_text(path, rating_sheet.as_csv(rating_sheet.COLUMNS, lines))
+    console.say(f"sheet: {path} to fill in, 1 to 5 or nothing; keep {key_path} from who rates")
+
+
+def start() -> None:
+    run(main, "rating-sheet")

@@ -1,0 +1,19 @@
+"""Print the scores of the last run and where its pictures are; `make repro` ends here."""
+
+from delta.cli import exit
+from delta.core import paths
+from delta.core.errors import InputError
+
+
+def main() -> None:
+    if not paths.SCORES.is_file():
+        raise InputError(f"{paths.SCORES}: no such file; run `make repro` first")
+    print(paths.SCORES.read_text(encoding="utf-8"))
+    print("Pictures:")
+    for picture in sorted(paths.REPORT.glob("*.svg")):
+        print(f"  {picture.resolve()}")
+
+
+def start() -> None:
+    exit.parse_no_arguments(__doc__)
+    exit.run(main)

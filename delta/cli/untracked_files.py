@@ -1,0 +1,64 @@
+"""Users' data files that a queued run would read and not have: DVC copies only what is in Git."""
+
+import os
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+
+import yaml
+
+from delta.check import Params
+from delta.core.errors import InputError
+from delta.experiments.grid import Changes
+from delta.plan.access import needed
+
+DVC_FILE = Path("dvc.yaml")
+
+
+def check_tracked(params: Params, changes: Changes, where: str) -> None:
+    """Raise InputError where a run with `changes` reads a relative path that Git does not track.
+
+    `params` are those of the run. A stage whose parameters are as in the workspace is not run
+    again, so that its files are not needed. `where` begins the message.
+    """
+    for source in needed(params):
+        path = Path(source.name)
+        if source.kind != "path" or path.is_absolute() or _is_tracked(path):
+            continue
+        if _is_run_again(source.stage, changes):
+            raise InputError(
+                f"{where}: it reads {source.name!r} ({source.key}), which is not in Git, and a "
+                f"queued run has only what Git has; expected: `git add {source.name}`, or an "
+                "absolute path"
+            )
+
+
+def _is_tracked(path: Path) -> bool:
+    """Whether Git, or DVC by a file that Git has, knows the file or all in the folder but what is
+    hidden."""
+    if _listed(path.with_name(f"{path.name}.dvc")):
+        return True
+    untracked = [Path(name).relative_to(path) for name in _listed(path, "--others")]
+    is_missing = any(not any(part.startswith(".") for part in name.parts) for name in untracked)
+    return bool(_listed(path)) and not is_missing
+
+
+def _listed(path: Path, *options: str) -> list[str]:
+    command = ["git", "--literal-pathspecs", "ls-files", "-z", *options, "--", str(path)]
+    done = subprocess.run(command, capture_output=True, check=False)
+    return os.fsdecode(done.stdout).split("\0")[:-1]
+
+
+def _is_run_again(stage: str, changes: Iterable[str]) -> bool:
+    return any(
+        f"{parameter}.".startswith(f"{changed}.") or changed.startswith(f"{parameter}.")
+        for parameter in _parameters(stage)
+        for changed in changes
+    )
+
+
+def _parameters(stage: str) -> list[str]:
+    """Return the dotted parameters of a stage ("problems") or of an item ("fetch@MODEL")."""
+    name, _, item = stage.partition("@")
+    content = yaml.safe_load(DVC_FILE.read_text(encoding="utf-8"))["stages"][name]
+    return [entry.replace("${key}", item) for entry in content.get("do", content)["params"]]

@@ -1,0 +1,33 @@
+"""The selected pairs to look at: `python -m delta view-pairs` writes report/pairs/index.html."""
+
+import polars as pl
+
+from delta.core import params, paths, tables
+from delta.core.console import Console, run
+from delta.core.schemas import PROBLEM, RATING, SELECTED, TRACE, VERDICT
+from delta.pairing.select import SelectorParams
+from delta.report import pair_viewer
+
+FOLDER = paths.REPORT / "pairs"
+
+
+def main(console: Console, _argv: list[str]) -> None:
+    selector = params.load_section("selector", SelectorParams)
+    chosen, rejected = (params.get(f"pairing.{side}") for side in ("chosen", "rejected"))
+    names = list(dict.fromkeys([chosen, rejected]))  # may be the same generator
+    selected = tables.read(paths.SELECTED, SELECTED)
+    problems = tables.read(paths.PROBLEMS, PROBLEM)
+    traces = [tables.scan(paths.traces(name), TRACE) for name in names]
+    verdicts = pl.concat(tables.read(paths.verdicts(name), VERDICT) for name in names)
+    ratings = pl.concat(tables.read(paths.ratings(name), RATING) for name in names)
+    shown = pair_viewer.Run(selected["recipe"][0], chosen, rejected, selector.mode, selector.by)
+    counts = pair_viewer.write(FOLDER, shown, selected, problems, traces, verdicts, ratings)
+    console.say(
+        f"browse: {counts['pairs']} pairs, {counts['selected']} of them selected, "
+        f"{counts['bytes'] / 2**20:.1f} MiB in {counts['files']} files; "
+        f"open {FOLDER / 'index.html'} in a browser"
+    )
+
+
+def start() -> None:
+    run(main, "view-pairs")

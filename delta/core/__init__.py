@@ -1,0 +1,1 @@
+"""What every room uses: errors, parameters, table schemas, Parquet files, paths, console."""

@@ -1,0 +1,125 @@
+"""Programs: LiveCodeBench (paper, section 3.1.2) and HumanEval (ours).
+
+What the gold answers hold says delta.grading.code.
+"""
+
+import json
+from datetime import date
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from delta import prompts
+from delta.core.params import StrictModel
+from delta.data.formats import Question, Row, RowError, part, text
+from delta.data.program_tests import Test, pack, read_private
+from delta.data.sources import DataSource
+
+
+def _quoted(value: Any) -> Any:
+    if isinstance(value, date):
+        raise ValueError(f'a bare date, which DVC cannot hash; allowed: "{value}", in quotes')
+    if isinstance(value, str):
+        date.fromisoformat(value)
+    return value
+
+
+Day = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d$"), BeforeValidator(_quoted)]
+
+
+class LiveCodeBenchSource(StrictModel):
+    format: Literal["livecodebench"]
+    data: DataSource
+    from_date: Day | None  # problems of contests from this day on
+    to_date: Day | None  # and to this day, itself too
+
+
+class HumanEvalSource(StrictModel):
+    format: Literal["humaneval"]
+    data: DataSource
+
+
+def livecodebench(source: LiveCodeBenchSource, row: Row) -> Question | str:
+    day = _day(row)
+    if not (source.from_date or day) <= day <= (source.to_date or day):
+        return "outside_dates"
+    statement, starter = text(row, "question_content"), row.get("starter_code") or ""
+    function = _function(row)
+    if bool(starter.strip()) != bool(function):
+        raise RowError(
+            "starter_code", starter, f"one exactly where there is a func_name ({function})"
+        )
+    gold: dict[str, str] = {"kind": "call" if function else "stdin"}
+    if function:
+        gold["function"] = function
+    # Packed again at once: unpacked, the tests of all problems would not fit in memory.
+    tests = _tests(row, "public_test_cases") + _tests(row, "private_test_cases")
+    if not tests:
+        raise RowError("public_test_cases", "[]", "a test there or in private_test_cases")
+    gold["tests"] = pack(tests)
+    metadata = part(row, "question_id", "question_title", "platform", "difficulty")
+    return Question(
+        statement,
+        prompt(statement, function, starter),
+        json.dumps(gold),
+        "code",
+        metadata | {"contest_date": day},
+    )
+
+
+def _day(row: Row) -> str:
+    day = str(row.get("contest_date"))[:10]
+    try:
+        date.fromisoformat(day)
+    except ValueError:
+        raise RowError("contest_date", row.get("contest_date"), "a day, as 2024-08-01") from None
+    return day
+
+
+def _function(row: Row) -> str | None:
+    """The function that the tests call; null where the program reads standard input."""
+    try:
+        metadata = json.loads(row.get("metadata") or "{}")
+        name = metadata.get("func_name")
+    except (ValueError, TypeError, AttributeError):
+        raise RowError("metadata", row.get("metadata"), "JSON of an object") from None
+    if name is not None and (not isinstance(name, str) or not name.isidentifier()):
+        raise RowError("metadata", name, "a func_name that is a name")
+    return name
+
+
+def _tests(row: Row, column: str) -> list[Test]:
+    value = text(row, column)
+    try:
+        return read_private(value)
+    except ValueError as error:
+        raise RowError(column, value, f"LiveCodeBench's tests ({error})") from None
+
+
+def prompt(statement: str, function: str | None, starter: str) -> str:
+    """`function` null: a program that reads standard input."""
+    if function is None:
+        return prompts.template("code_stdin.txt").substitute(statement=statement)
+    if starter.strip():
+        statement += f"\n\nStart from this code:\n\n```python\n{starter.rstrip()}\n```"
+    return prompts.template("code_function.txt").substitute(statement=statement, function=function)
+
+
+def humaneval(row: Row) -> Question:
+    """The prompt is code: imports, signature and docstring of the function to complete."""
+    code = row.get("prompt")
+    if not isinstance(code, str) or not code.strip():
+        raise RowError("prompt", code, "a text")
+    gold = check_gold(code, text(row, "entry_point"), row.get("test"))
+    metadata = part(row, "task_id")
+    return Question(code, completion_prompt(code), gold, "code", metadata)
+
+
+def check_gold(code: str, function: str, test: Any) -> str:
+    if not isinstance(test, str) or "def check(" not in test:
+        raise RowError("test", test, "Python that defines check(candidate)")
+    return json.dumps({"kind": "check", "prompt": code, "function": function, "test": test})
+
+
+def completion_prompt(code: str) -> str:
+    return prompts.template("code_complete.txt").substitute(code=code.strip())

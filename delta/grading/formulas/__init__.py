@@ -1,0 +1,1 @@
+"""What a mathematical answer says, and whether two of them are equal (docs/grading.md)."""

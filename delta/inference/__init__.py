@@ -1,0 +1,1 @@
+"""Engines that answer requests, chat formats, the reply cache, and the stage generate."""

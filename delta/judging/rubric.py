@@ -1,0 +1,135 @@
+"""The paper's rubric: five dimensions, their schema, and the check of every judge reply."""
+
+from typing import Any, NamedTuple
+
+import jsonschema
+
+from delta.core import strict_json
+
+LOWEST, HIGHEST = 1, 5
+MAX_TEXT = 300  # characters of a justification or deduction: every string is bounded
+MAX_DEDUCTIONS = 5
+
+
+class Dimension(NamedTuple):
+    name: str
+    category: str
+    success: str
+    triggers: tuple[str, ...]
+
+
+# Appendix of arXiv 2604.08723. A sixth dimension is a sixth row.
+RUBRIC = (
+    Dimension(
+        "factuality",
+        "logic",
+        "identifies the constants, variables and constraints; invents nothing",
+        ("hallucinated data", "ignored explicit constraints"),
+    ),
+    Dimension(
+        "strategy_coherence",
+        "logic",
+        "the approach fits the type of problem and is a coherent sequence",
+        ("inefficient or incorrect theorem", "circular logic"),
+    ),
+    Dimension(
+        "step_coherence",
+        "logic",
+        "transitions are valid; each step follows from the previous one",
+        ("unjustified leaps", "magic numbers", "invalid transformations"),
+    ),
+    Dimension(
+        "computational_precision",
+        "logic",
+        "no error in arithmetic, simplification or expansion",
+        ("arithmetic errors", "sign errors", "typos"),
+    ),
+    Dimension(
+        "signal_to_noise",
+        "brevity",
+        "dense, informative steps; little meta-commentary or redundancy",
+        ("excessive meta-commentary", "irrelevant digressions", "circular work"),
+    ),
+)
+DIMENSIONS = tuple(dimension.name for dimension in RUBRIC)
+
+
+class Vote(NamedTuple):
+    """One rating of one dimension by one reply of a judge."""
+
+    score: int
+    justification: str
+    deductions: list[str]
+
+
+def as_text() -> str:
+    """The rubric as it stands in the judge's prompt."""
+    lines = []
+    for dimension in RUBRIC:
+        lines.append(f"- {dimension.category}.{dimension.name}: {dimension.success}.")
+        lines.append(f"  Deduction triggers: {'; '.join(dimension.triggers)}.")
+    return "\n".join(lines)
+
+
+def shape() -> str:
+    """One reply as the prompt shows it. A grammar imposes keys and order without telling them."""
+    categories: dict[str, list[str]] = {}
+    for dimension in RUBRIC:
+        categories.setdefault(dimension.category, []).append(f'"{dimension.name}": RATING')
+    inner = ", ".join(f'"{name}": {{{", ".join(rows)}}}' for name, rows in categories.items())
+    rating = '{"score": SCORE, "justification": "SENTENCE", "deductions_found": ["TRIGGER"]}'
+    return f"{{{inner}}}\nwhere each RATING is {rating}"
+
+
+def schema() -> dict[str, Any]:
+    """JSON schema of one reply: {category: {dimension: {score, justification, deductions_found}}}.
+
+    Every string and array is bounded, so a reply can be cut only by too small a max_tokens.
+    """
+    text = {"type": "string", "maxLength": MAX_TEXT}
+    rating = _object(
+        {
+            "score": {"type": "integer", "minimum": LOWEST, "maximum": HIGHEST},
+            "justification": text,
+            "deductions_found": {"type": "array", "items": text, "maxItems": MAX_DEDUCTIONS},
+        }
+    )
+    categories: dict[str, dict[str, Any]] = {}
+    for dimension in RUBRIC:
+        categories.setdefault(dimension.category, {})[dimension.name] = rating
+    return _object({name: _object(inner) for name, inner in categories.items()})
+
+
+def _object(properties: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+_VALIDATOR = jsonschema.Draft202012Validator(schema())
+
+
+def votes(text: str) -> dict[str, Vote] | None:
+    """A judge's reply as one vote for each dimension; None where it is not valid.
+
+    Checked after decoding, whatever the engine promised: guided decoding has been off without a
+    word before. `true` and 3.0 are not scores.
+    """
+    try:
+        content = strict_json.parsed(text)
+    except ValueError:
+        return None
+    if not _VALIDATOR.is_valid(content):
+        return None
+    found = {}
+    for dimension in RUBRIC:
+        rating = content[dimension.category][dimension.name]
+        if type(rating["score"]) is not int:
+            return None
+        found[dimension.name] = Vote(
+            rating["score"], rating["justification"], rating["deductions_found"]
+        )
+    return found

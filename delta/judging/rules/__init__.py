@@ -1,0 +1,1 @@
+"""The rule judge, which reads a trace without a model."""

@@ -1,0 +1,125 @@
+"""Read the numbers a statement gives, the ones its units bring along, and a trace's conclusion."""
+
+import re
+from fractions import Fraction
+from typing import NamedTuple
+
+from delta.judging.rules.equations import read_value
+
+
+class Quantity(NamedTuple):
+    """A number of the statement and the forms it may take: 30% is also 0.3, 0.7 and 1.3."""
+
+    value: Fraction
+    forms: frozenset[Fraction]
+    is_needed: bool = True
+
+
+class Conclusion(NamedTuple):
+    text: str
+    value: Fraction | None
+
+
+_STATEMENT_NUMBER = re.compile(
+    r"(?P<number>(?:\d{1,3}(?:,\d{3})++(?!\d)|\d{1,30})(?:\.\d{1,30})?|\.\d{1,30})"
+    r"(?:\s?/\s?(?P<over>\d{1,9})(?![\d.]))?(?P<percent>\s?(?:\\?%|percent))?|(?P<word>[a-z]++)"
+)
+_WORDS = {
+    "zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7,
+    "eight": 8, "nine": 9, "ten": 10, "eleven": 11, "twelve": 12, "thirteen": 13, "fourteen": 14,
+    "fifteen": 15, "sixteen": 16, "seventeen": 17, "eighteen": 18, "nineteen": 19, "twenty": 20,
+    "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80,
+    "ninety": 90, "hundred": 100, "thousand": 1000, "dozen": 12, "twice": 2, "double": 2,
+    "triple": 3, "thrice": 3, "quadruple": 4,
+}  # fmt: skip
+_PARTS = {
+    "half": 2, "third": 3, "thirds": 3, "quarter": 4, "quarters": 4, "fourth": 4, "fourths": 4,
+    "fifth": 5, "fifths": 5, "sixth": 6, "sixths": 6, "eighth": 8, "tenth": 10, "tenths": 10,
+}  # fmt: skip
+# Numbers a unit brings along: no statement has to say that a week has seven days.
+_UNITS = {
+    "week": (7, 52), "month": (12, 30, 4), "year": (12, 52, 365), "day": (24, 7, 30, 365),
+    "hour": (60, 24, 3600), "minute": (60,), "second": (60, 3600), "dozen": (12,),
+    "foot": (12, 3), "feet": (12, 3), "inch": (12,), "yard": (3,), "mile": (5280,),
+    "pound": (16,), "ounce": (16,), "kilo": (1000,), "kilometer": (1000,), "meter": (1000,),
+    "kg": (1000,), "km": (1000,), "gram": (1000,), "cent": (100,), "quarter": (25, 4),
+    "dime": (10,), "nickel": (5,), "decade": (10,), "century": (100,), "triangle": (3, 180),
+    "square": (4,), "rectangle": (4,), "weekend": (2, 5), "weekday": (5,), "am": (12, 24),
+    "pm": (12, 24), "noon": (12,), "midnight": (12, 24), "weekly": (7, 52),
+    "daily": (7, 30, 365), "monthly": (12,), "yearly": (12,), "annual": (12,), "daytime": (24,),
+}  # fmt: skip
+# Doubling and halving, "the other one", percent.
+_ALWAYS = frozenset((Fraction(0), Fraction(1), Fraction(2), Fraction(100), Fraction(1, 100)))
+_MARKED = re.compile(
+    r"^[ \t]{0,8}(?:A|Answer)[ \t]{0,8}:(.{1,200})|####(.{1,200})"
+    r"|(?:final answer|answer is|answer:)(.{1,200})",
+    re.IGNORECASE | re.MULTILINE,
+)
+
+
+def find_quantities(statement: str) -> list[Quantity]:
+    """The distinct numbers of a statement, in digits or words."""
+    found: dict[Fraction, Quantity] = {}
+    # A figure's coordinates ([asy] code in MATH) are not data of the problem.
+    first, *drawn = statement.lower().split("[asy]")
+    prose = " ".join((first, *(part.partition("[/asy]")[2] for part in drawn)))
+    for match in _STATEMENT_NUMBER.finditer(prose):
+        quantity = _word_quantity(match["word"]) if match["word"] else _digit_quantity(match)
+        if quantity is not None:
+            found.setdefault(quantity.value, quantity)
+    return [quantity for quantity in found.values() if quantity.value > 0]
+
+
+def _word_quantity(word: str) -> Quantity | None:
+    if word in _PARTS:
+        return _part_quantity(Fraction(1, _PARTS[word]))
+    if word not in _WORDS:
+        return None
+    value = Fraction(_WORDS[word])
+    # "One" is an article, "two" counts the people in the story, "dozen" is a unit of sale.
+    return Quantity(value, frozenset({value}), is_needed=value > 2 and word != "dozen")
+
+
+def _digit_quantity(match: re.Match[str]) -> Quantity | None:
+    value = Fraction(match["number"].replace(",", ""))
+    if match["over"] and int(match["over"]):
+        return _part_quantity(value / int(match["over"]))
+    if match["percent"]:
+        share = value / 100
+        return Quantity(value, frozenset({value, share, 1 - share, 1 + share, 100 - value}))
+    return Quantity(value, frozenset({value}), is_needed=value > 1 or value.denominator != 1)
+
+
+def _part_quantity(part: Fraction) -> Quantity:
+    """Thirds are worked with as 1/3, 2/3, 0.33, or by dividing by three."""
+    numbers = map(Fraction, (part.numerator, part.denominator))
+    return Quantity(part, frozenset({part, 1 - part, 1 + part, *numbers} - {Fraction(1)}))
+
+
+def conventions(statement: str) -> frozenset[Fraction]:
+    """The numbers that need no source: what the statement's units bring, and a few always."""
+    words = set(re.findall(r"[a-z]++", statement.lower()))
+    units = (_UNITS.get(word) or _UNITS.get(word.removesuffix("s"), ()) for word in words)
+    return _ALWAYS | {Fraction(value) for values in units for value in values}
+
+
+def find_conclusion(trace: str) -> Conclusion | None:
+    """What the trace ends on: the last box, or the last marked answer."""
+    start = trace.rfind("\\boxed{")
+    if start >= 0:
+        text = _braced(trace[start + len("\\boxed{") : start + 500])
+    else:
+        marked = [match[1] or match[2] or match[3] for match in _MARKED.finditer(trace)]
+        text = marked[-1] if marked else ""
+    text = text.strip().lstrip(":* ").rstrip(".* ")
+    return Conclusion(text, read_value(text)) if text else None
+
+
+def _braced(text: str) -> str:
+    """Up to the bracket that closes the one before the text; all of it if none does."""
+    depth = 1
+    for place, character in enumerate(text):
+        depth += {"{": 1, "}": -1}.get(character, 0)
+        if depth == 0:
+            return text[:place]
+    return text

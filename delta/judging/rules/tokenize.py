@@ -1,0 +1,166 @@
+"""Read a line in LaTeX, markdown, Unicode and prose as the items of its arithmetic expressions."""
+
+import re
+from fractions import Fraction
+from functools import lru_cache
+
+from delta.judging.rules.arithmetic import Item
+
+MAX_DIGITS = 30  # a longer "number" is noise or an attack, and costs quadratic time to convert
+MAX_UNIT_WORDS = 3  # "40 cups per chicken * 20": words after a number that we take for its unit
+
+# Possessive quantifiers (++, *+) keep every match linear: nothing here can backtrack into a run.
+_TOKEN = re.compile(
+    r"""
+    (?P<clock>\d++:\d++)                                   # 9:15, 2:3 are no operands
+  | (?P<number>(?:\d{1,3}(?:,\d{3})++(?!\d)|\d++)(?:\.\d++)?|\.\d++)
+  | (?P<word>(?<=\w)-(?=[^\W\d_])|[^\W\d_]++(?:['’][^\W\d_]++)*+)
+  | (?P<command>\\[a-zA-Z]++)
+  | (?P<other_relation>[<>!]=|=>|≠|≡|≤|≥|→|[<>])
+  | (?P<equals>==?|≈)
+  | (?P<operator>\*\*|[-+*/^])
+  | (?P<open>[(\[{])
+  | (?P<close>[)\]}])
+  | (?P<percent>%)
+  | (?P<break>[.,;:?"“”])
+  | (?P<opaque>[^\s])
+    """,
+    re.VERBOSE,
+)
+_LIST_MARKER = re.compile(r"\s*+(?:\(?\d{1,3}[.)]|[-*•])\s++")
+_LABEL = re.compile(r"\b(?:step|case|part|option|method|equation|example)\s{1,3}\d+", re.IGNORECASE)
+_BOLD = re.compile(r"(?<![\d)])\*\*|\*\*(?![\d(])")  # markdown, where it cannot be a power
+_TEXT_COMMAND = re.compile(r"\\(?:text|textbf|mathrm|mathbf|mbox|operatorname)\{([^{}]*+)\}")
+_SHORT_FRACTION = re.compile(r"\\[dt]?frac\s?(\d)\s?(\d)")
+
+_PLAIN = str.maketrans(
+    {"×": "*", "·": "*", "∙": "*", "÷": "/", "−": "-", "–": "-", "⁄": "/", "$": " ", "€": " ",
+     "£": " ", "&": " ", "~": " ", "°": " ", "½": " 1/2", "¼": " 1/4", "¾": " 3/4"}
+)  # fmt: skip
+_LATEX = {
+    r"\times": "*", r"\cdot": "*", r"\ast": "*", r"\div": "/", r"\approx": "≈", r"\left": "",
+    r"\right": "", r"\quad": " ", r"\qquad": " ", r"\displaystyle": "", r"\boxed": "",
+    r"\dfrac": r"\frac", r"\tfrac": r"\frac", r"\neq": "≠", r"\implies": "→",
+    r"\Rightarrow": "→", r"\rightarrow": "→", r"\to": "→",
+}  # fmt: skip
+_COMMAND = re.compile(r"\\[a-zA-Z]++")
+
+
+def _word_set(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+_FUNCTIONS = _word_set(
+    "sqrt log ln exp sin cos tan gcd lcm max min abs floor ceil sum choose root squared "
+    "cubed factorial hundred thousand million billion"
+)
+_KINDS = {"equals": "=", "operator": "o", "open": "(", "close": ")", "break": "b"}
+_SIGNS = {"**": "^", "==": "="}
+# A word that ends the thought before it, so the words around it cannot be a number's unit.
+_NO_UNIT = _word_set(
+    "and or so then is are was were if but has have had that this which equals the we he "
+    "she it they to for in on at from with because therefore thus hence gives means not"
+)
+
+
+def read_items(line: str) -> list[Item]:
+    """The items of a line; its words become units, breaks or opaque."""
+    return _itemise(_normalise(line))
+
+
+def read_numbers(line: str) -> tuple[Fraction, ...]:
+    """The numbers of a line of prose."""
+    if not any(character.isdigit() for character in line):
+        return ()
+    found = (_read_token(match.lastgroup or "", match[0], []) for match in _TOKEN.finditer(line))
+    return tuple(item.value for item in found if item.kind == "n")
+
+
+def _normalise(line: str) -> str:
+    """One notation for what LaTeX, markdown and Unicode write in many."""
+    marker = _LIST_MARKER.match(line)
+    line = _BOLD.sub(" ", _LABEL.sub(";", line[marker.end() :] if marker else line))
+    if "\\" in line:
+        for mark in ("\\!", "\\,", "\\;", "\\(", "\\)", "\\[", "\\]", "^\\circ", "^{\\circ}"):
+            line = line.replace(mark, "" if mark in ("\\!", "\\,") else " ")
+        line = line.replace("{,}", ",").replace("\\%", "%").replace("\\$", " ")
+        line = _SHORT_FRACTION.sub(r"(\1/\2)", _TEXT_COMMAND.sub(r" \1 ", line))
+        line = _COMMAND.sub(lambda match: _LATEX.get(match[0], match[0]), line)
+    return line.translate(_PLAIN)
+
+
+def _itemise(line: str) -> list[Item]:
+    tokens = [(match.lastgroup or "", match[0]) for match in _TOKEN.finditer(line)]
+    items: list[Item] = []
+    place = 0
+    while place < len(tokens):
+        kind, text = tokens[place]
+        if kind == "word":
+            end = place
+            while end < len(tokens) and tokens[end][0] == "word":
+                end += 1
+            items.extend(_read_words(tokens, place, end, items))
+            place = end
+            continue
+        is_rate = text == "/" and bool(items) and items[-1].kind == "n"
+        if is_rate and _is_unit(tokens, place + 1, place + 2):
+            place += 2  # "5/glass * 16 glasses": a slash before a word belongs to the unit
+            continue
+        items.append(_read_token(kind, text, items))
+        place += 1
+    return items
+
+
+def _read_token(kind: str, text: str, items: list[Item]) -> Item:
+    """One token that is no word. A percent sign replaces the number before it."""
+    if kind == "number":
+        return _read_number(text)
+    if kind == "percent" and items and items[-1].kind == "n":
+        before = items.pop()
+        return before._replace(text=before.text + "%", percent=True)
+    if kind == "command" and text == r"\frac":
+        return Item("f", text)
+    return Item(_KINDS.get(kind, "v"), _SIGNS.get(text, text))
+
+
+@lru_cache(maxsize=4096)  # a trace uses the same few numbers over and over
+def _read_number(text: str) -> Item:
+    if len(text) > MAX_DIGITS or not text.isascii():
+        return Item("v", text[:MAX_DIGITS])
+    plain = text.replace(",", "")
+    # Fraction(str) runs a regex of its own: an int is several times as fast.
+    return Item("n", text, Fraction(plain) if "." in plain else Fraction(int(plain)))
+
+
+def _read_words(
+    tokens: list[tuple[str, str]], start: int, end: int, items: list[Item]
+) -> list[Item]:
+    """What a run of words is, by its neighbours: times, of, a unit, a variable, or prose."""
+    first, before = tokens[start][1], items[-1].kind if items else "b"
+    after, after_text = tokens[end] if end < len(tokens) else ("break", "")
+    is_single = end - start == 1
+    if before == "n" and is_single and after in ("number", "open"):
+        # "40% of 50" and "1/2 of 50" multiply; "3 of 5" does not.
+        is_part = items[-1].percent or [item.text for item in items[-2:-1]] == ["/"]
+        if first in {"x", "X"} or (first == "of" and is_part):
+            return [Item("o", "*")]
+    is_product = before == ")" and any(len(text) < 3 for _, text in tokens[start:end])  # (1/3)Bh
+    is_followed = after in ("operator", "equals") and not is_product
+    if before in "n)" and is_followed and _is_unit(tokens, start, end):
+        items[-1] = items[-1]._replace(has_unit=True)
+        return []
+    is_variable = any(len(text) == 1 and text not in "aAI-" for _, text in tokens[start:end])
+    is_function = tokens[end - 1][1].lower() in _FUNCTIONS or after in ("open", "opaque")
+    is_attached = before == "o" or after_text in ("^", "_")
+    if is_variable or is_function or is_attached or first.lower() in _FUNCTIONS:
+        return [Item("v", first)]
+    return [Item("b", first)]
+
+
+def _is_unit(tokens: list[tuple[str, str]], start: int, end: int) -> bool:
+    """Up to three plain words. A single letter may be a variable, so it is no unit."""
+    words = [text.lower() for kind, text in tokens[start:end] if kind == "word"]
+    return 0 < len(words) <= MAX_UNIT_WORDS and all(
+        (len(word) > 1 or word == "-") and word not in _NO_UNIT and word not in _FUNCTIONS
+        for word in words
+    )

@@ -1,0 +1,1 @@
+"""DPO, KTO and SFT by TRL."""

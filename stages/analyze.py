@@ -1,0 +1,54 @@
+"""analyze: the judge and the deltas examined → metrics/analysis.json, metrics/plots/…"""
+
+import json
+
+import polars as pl
+
+from delta.analysis import human_ratings
+from delta.analysis.analyze import Inputs, analyze
+from delta.analysis.config import AnalysisParams
+from delta.core import params, paths, tables
+from delta.core.console import Console, run
+from delta.core.schemas import RATING, SELECTED, TRACE, VERDICT
+
+VOTES = [name for name in RATING.columns if name not in ("justification", "deductions")]
+
+
+def main(console: Console, _argv: list[str]) -> None:
+    settings = params.load_section("analysis", AnalysisParams)
+    names = list(params.get("generators"))
+    ids = ["trace_id", "problem_id", "generator"]
+    people, counts = read_people(settings, names)
+    inputs = Inputs(
+        pl.concat(tables.read(paths.traces(name), TRACE, ids) for name in names),
+        pl.concat(tables.read(paths.verdicts(name), VERDICT) for name in names),
+        pl.concat(tables.read(paths.ratings(name), RATING, VOTES) for name in names),
+        pl.concat(tables.read(paths.second_ratings(name), RATING, VOTES) for name in names),
+        tables.read(paths.SELECTED, SELECTED),
+        people,
+    )
+    console.say(f"analyze: {inputs.ratings.height} ratings of {len(names)} generators")
+    rows, found = analyze(settings, params.get("selector.seed"), inputs)
+    for name, content in rows.items():
+        text = json.dumps(content, indent=1, allow_nan=False) + "\n"
+        paths.write_text(paths.METRICS / "plots" / f"{name}.json", text)
+    paths.write_counts(paths.METRICS / "analysis.json", found | counts, "analyze")
+    console.say(f"analyze: {found['pairs_with_all_deltas']} of {found['pairs']} pairs with deltas")
+
+
+def read_people(
+    settings: AnalysisParams, names: list[str]
+) -> tuple[list[pl.DataFrame], dict[str, int]]:
+    if settings.human is None:
+        return [], {}
+    people, hashes = human_ratings.ratings(settings.human)
+    texts: dict[str, str] = {}
+    for name in names:
+        rows = tables.scan(paths.traces(name), TRACE).select("trace_id", "text")
+        rated = rows.filter(pl.col("trace_id").is_in(list(hashes)))
+        texts |= dict(rated.collect(engine="streaming").iter_rows())
+    return human_ratings.unchanged(people, hashes, texts)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,215 @@
+"""Stages `analyze` and `sheet` as they run, in a small world of two generators."""
+
+import csv
+import hashlib
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from delta.analysis.config import AnalysisParams
+from delta.cli import rating_sheet
+from delta.core import params, paths, tables
+from delta.core.console import Console
+from delta.core.errors import InputError
+from delta.core.schemas import PAIR, PROBLEM, RATING, SELECTED, TRACE, VERDICT
+from delta.judging.rubric import DIMENSIONS
+from delta.pairing.select import SelectorParams, select
+from stages import analyze
+
+GENERATORS = ("strong", "weak")
+SECTIONS: dict[str, Any] = {
+    "generators": dict.fromkeys(GENERATORS),
+    "selector": {"seed": 6},
+    "analysis": {"k": [2, 4], "resamples": 20, "seed": 14, "human": None},
+}
+
+
+def rows_of(name: str, votes: int) -> tuple[list[Any], list[Any], list[Any]]:
+    """Eight problems, two traces each; the strong one's votes are higher, and vary."""
+    base = 3 if name == "strong" else 1
+    traces, verdicts, ratings = [], [], []
+    for place in range(16):
+        own = f"p{place // 2}/{name}/{place % 2}"
+        row = {
+            "trace_id": own,
+            "problem_id": f"p{place // 2}",
+            "generator": name,
+            "text": f"{own}.",
+        }
+        traces.append(row | {"reasoning_start": 0, "reasoning_end": 0, "answer_start": 0})
+        outcome = "correct" if (place + base) % 3 else "incorrect"
+        verdicts.append({"trace_id": own, "outcome": outcome})
+        for number, dimension in enumerate(DIMENSIONS):
+            cast = [base + (place * (number + 2) + vote) % 3 for vote in range(votes)]
+            row = {"trace_id": own, "judge": "x", "dimension": dimension}
+            ratings.append(row | {"votes": cast, "refused": 0})
+    return traces, verdicts, ratings
+
+
+def build(votes: int) -> None:
+    """Everything that `analyze` reads, in the current folder."""
+    every = []
+    for name in GENERATORS:
+        traces, verdicts, ratings = rows_of(name, votes)
+        tables.write(paths.traces(name), tables.frame_of(traces, TRACE), TRACE)
+        tables.write(paths.verdicts(name), tables.frame_of(verdicts, VERDICT), VERDICT)
+        tables.write(paths.ratings(name), tables.frame_of(ratings, RATING), RATING)
+        tables.write(paths.second_ratings(name), tables.frame_of([], RATING), RATING)
+        every += ratings
+    problems = [{"problem_id": f"p{place}", "statement": f"Problem {place}?"} for place in range(8)]
+    tables.write(paths.PROBLEMS, tables.frame_of(problems, PROBLEM), PROBLEM)
+    pairs = [
+        {
+            "pair_id": f"pair {place}",
+            "chosen_id": f"p{place}/strong/0",
+            "rejected_id": f"p{place}/weak/0",
+            "length_difference": place % 5,
+            "chosen_outcome": "correct",
+            "rejected_outcome": "correct",
+        }
+        for place in range(8)
+    ]
+    selector = SelectorParams(mode="all", by="mean", k=None, seed=6)
+    table, _ = select(selector, tables.frame_of(pairs, PAIR), tables.frame_of(every, RATING))
+    tables.write(paths.SELECTED, table, SELECTED)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text(yaml.safe_dump(SECTIONS))
+    return tmp_path
+
+
+def examined() -> tuple[dict[str, Any], dict[str, list[dict[str, Any]]]]:
+    analyze.main(Console(io.StringIO()), [])
+    found = json.loads(Path("metrics/analysis.json").read_text())["analyze"]
+    files = sorted(Path("metrics/plots").glob("*.json"))
+    return found, {path.stem: json.loads(path.read_text()) for path in files}
+
+
+def test_every_file_is_written_and_counts_add_up(folder: Path) -> None:  # noqa: ARG001
+    build(votes=3)
+    found, rows = examined()
+    assert list(rows) == [
+        "agreement",
+        "auc",
+        "consistency",
+        "cuts",
+        "delta_matrix",
+        "length",
+        "overlap",
+        "reliability",
+        "variance",
+    ]
+    dimensions = len(DIMENSIONS) + 1  # and their mean
+    assert {name: len(content) for name, content in rows.items()} == {
+        "agreement": 0,
+        "auc": 2 * dimensions,
+        "consistency": dimensions,
+        "cuts": 2 * dimensions,
+        "delta_matrix": 2 * dimensions,
+        "length": dimensions,
+        "overlap": 2 * 20,
+        "reliability": 3 * dimensions,
+        "variance": 15 * dimensions,
+    }
+    assert (found["traces"], found["traces_rated"], found["traces_not_rated"]) == (32, 32, 0)
+    assert (found["votes"], found["votes_refused"]) == (32 * 5 * 3, 0)
+    assert found["pairs"] == found["pairs_with_all_deltas"] + found["pairs_without"] == 8
+    assert list(found["dimensions"]) == [*DIMENSIONS, "mean"]
+    reliability = [row for row in rows["reliability"] if row["dimension"] == "mean"]
+    assert found["dimensions"]["mean"]["reliability"] == reliability[-1]["predicted"]
+    assert reliability[-1]["votes"] == 3
+
+
+def test_the_rows_of_a_file_are_flat_and_of_one_shape(folder: Path) -> None:  # noqa: ARG001
+    build(votes=3)
+    for content in examined()[1].values():
+        assert len({tuple(row) for row in content}) <= 1
+        values = [value for row in content for value in row.values()]
+        assert not any(isinstance(value, dict | list) for value in values)
+
+
+def test_one_vote_a_trace_leaves_nulls_and_no_error(folder: Path) -> None:  # noqa: ARG001
+    build(votes=1)
+    found, rows = examined()
+    assert found["dimensions"]["mean"]["alpha_ordinal"] is None
+    assert found["dimensions"]["mean"]["auc"] is not None
+    assert {row["why"] for row in rows["cuts"]} == {"every trace has one vote"}
+    assert {row["why"] for row in rows["reliability"]} == {"every trace has one vote"}
+
+
+def test_another_run_writes_the_same_bytes(folder: Path) -> None:  # noqa: ARG001
+    build(votes=3)
+    examined()
+    before = {path: path.read_bytes() for path in Path("metrics").rglob("*.json")}
+    examined()
+    assert {path: path.read_bytes() for path in Path("metrics").rglob("*.json")} == before
+
+
+def entry(path: Path) -> dict[str, str]:
+    return {"path": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+
+
+def filled(source: Path, target: Path, score: int) -> dict[str, str]:
+    """The sheet as a person gives it back: `score` everywhere, the first row not rated."""
+    with source.open(newline="") as file:
+        header, *lines = csv.reader(file)
+    first, last = header.index(DIMENSIONS[0]), header.index(DIMENSIONS[-1]) + 1
+    for place, line in enumerate(lines):
+        line[first:last] = [str(score + place % 2) if place else ""] * len(DIMENSIONS)
+    with target.open("w", newline="") as file:
+        csv.writer(file).writerows([header, *lines])
+    return entry(target)
+
+
+def test_people_rate_a_sheet_and_are_compared_with_the_judge_and_each_other(folder: Path) -> None:
+    build(votes=3)
+    console = Console(io.StringIO())
+    rating_sheet.main(console, ["6", "1"])
+    empty, key = folder / "sheets/sheet-1.csv", folder / "sheets/sheet-1-key.csv"
+    people = [filled(empty, folder / "anna.csv", 3), filled(empty, folder / "ben.csv", 4)]
+    human = {"key": entry(key), "sheets": people}
+    analysis = SECTIONS["analysis"] | {"human": human}
+    Path("params.yaml").write_text(yaml.safe_dump(SECTIONS | {"analysis": analysis}))
+    found, rows = examined()
+    assert (found["people"], found["sheet_rows"], found["of_other_texts"]) == (2, 12, 0)
+    who = list(dict.fromkeys((row["first"], row["second"]) for row in rows["agreement"]))
+    assert who == [("judge", "anna.csv"), ("judge", "ben.csv"), ("anna.csv", "ben.csv")]
+    last = rows["agreement"][-1]
+    assert (last["traces"], last["unrated"], last["exact"], last["mean_difference"]) == (5, 1, 0, 1)
+    assert last["spearman"] == 1.0
+    assert [row["traces"] for row in rows["consistency"] if row["among"] == "people"] == [5] * 5
+
+
+def test_a_sheet_is_never_overwritten(folder: Path) -> None:  # noqa: ARG001
+    build(votes=1)
+    rating_sheet.main(Console(io.StringIO()), ["6", "1"])
+    with pytest.raises(InputError, match=r"sheet-1.csv: there is a sheet of this seed"):
+        rating_sheet.main(Console(io.StringIO()), ["6", "1"])
+
+
+@pytest.mark.parametrize("words", [[], ["6"], ["0", "1"], ["six", "1"], ["-1", "1"]])
+def test_a_sheet_needs_two_numbers(words: list[str]) -> None:
+    with pytest.raises(InputError, match="allowed: N SEED, two numbers"):
+        rating_sheet.main(Console(io.StringIO()), words)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"k": []}, "analysis.k = "),
+        ({"k": [0]}, "analysis.k.0 = 0"),
+        ({"resamples": 1}, "analysis.resamples = 1"),
+        ({"human": {"path": "x"}}, "analysis.human.path is not known; allowed: key, sheets"),
+        ({"human": {"key": {"path": "x", "sha256": "1"}, "sheets": []}}, "sha256 = '1'"),
+    ],
+)
+def test_an_impossible_section_is_one_line(changed: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        params.validate("analysis", AnalysisParams, SECTIONS["analysis"] | changed)

@@ -1,0 +1,235 @@
+"""Every command ends as a shell expects: quietly behind `head`, in any locale, with what to do."""
+
+import io
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import delta.cli.check_golds
+import delta.cli.compare
+import delta.cli.experiment
+import delta.cli.export
+import delta.cli.rating_sheet
+import delta.cli.summary
+import delta.cli.view_pairs
+import stages.evaluate
+import stages.fetch
+import stages.generate
+import stages.judge
+import stages.questions
+import stages.verify
+from delta.core.console import Console
+from delta.core.errors import InputError
+from tests.helpers.import_closure import ROOT
+
+ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"}
+NO_UTF_8 = {key: ASCII[key] for key in ("LC_ALL", "PYTHONUTF8", "PYTHONCOERCECLOCALE")}
+WORDS = "2 × 3 – Köln’s 数"
+COMMAND = "from delta.cli.exit import exit as cli\ndef main():\n    {body}\ncli.run(main)\n"
+STAGE = "from delta.core import console\ndef main(console, argv):\n    {body}\nconsole.run(main)\n"
+
+
+def shell(folder: Path, code: str, pipe: str, **env: str) -> "subprocess.CompletedProcess[str]":
+    """The exit code is that of Python, not of what reads from it."""
+    (folder / "command.py").write_text(code, encoding="utf-8")
+    return subprocess.run(
+        ["bash", "-c", f"{sys.executable} command.py {pipe}; exit ${{PIPESTATUS[0]}}"],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)} | env,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "for number in range(100_000): print(number)",
+        "print('0'); import time; time.sleep(0.5)",
+        "import argparse; argparse.ArgumentParser(usage='0' + '\\n' * 99_999).parse_args(['-h'])",
+    ],
+)
+def test_a_reader_that_has_seen_enough_ends_a_command_quietly(tmp_path: Path, body: str) -> None:
+    done = shell(tmp_path, COMMAND.format(body=body), "| head -1 | cut -c-8")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "0" in done.stdout or "usage" in done.stdout
+
+
+def test_a_reader_that_has_seen_enough_ends_a_stage_quietly(tmp_path: Path) -> None:
+    body = "[console.say(str(number)) for number in range(100_000)]"
+    done = shell(tmp_path, STAGE.format(body=body), "2>&1 | head -1")
+    assert (done.returncode, done.stdout, done.stderr) == (1, "0\n", "")
+
+
+@pytest.mark.parametrize("env", [ASCII, NO_UTF_8])
+def test_no_locale_is_too_poor_for_what_is_printed(tmp_path: Path, env: dict[str, str]) -> None:
+    done = shell(tmp_path, COMMAND.format(body=f"print({WORDS!r})"), "", **env)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "2 ? 3 ? K?ln?s ?\n", "")
+    raised = f"from delta.core.errors import InputError; raise InputError({WORDS!r})"
+    done = shell(tmp_path, COMMAND.format(body=raised), "", **env)
+    assert (done.returncode, done.stdout, done.stderr.count("2 ")) == (1, "", 1)
+    body = f"console.say({WORDS!r}); print({WORDS!r}); {raised}"
+    done = shell(tmp_path, STAGE.format(body=body), "", **env)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "2 ? 3 ? K?ln?s ?\ncommand: 2 ? 3 ? K?ln?s ?\n",
+    )
+    assert (tmp_path / "logs/command.log").read_text(encoding="utf-8") == f"{WORDS}\n"
+
+
+def test_an_error_is_one_line_and_a_failure_and_ctrl_c_is_said(tmp_path: Path) -> None:
+    code = COMMAND.format(body="raise KeyboardInterrupt")
+    done = shell(tmp_path, code, "")
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
+    assert shell(tmp_path, COMMAND.format(body="return 3"), "").returncode == 3
+
+
+def test_a_stage_that_fails_in_an_experiment_says_how_to_get_back(tmp_path: Path) -> None:
+    code = STAGE.format(body="from delta.core.errors import InputError; raise InputError('wrong')")
+    hint = "params.yaml keeps this experiment's values; `git checkout params.yaml metrics`"
+    in_workspace = {"DVC_EXP_NAME": "k-4", "DVC_ROOT": str(tmp_path)}
+    said = shell(tmp_path, code, "", **in_workspace).stderr
+    assert said.startswith(f"command: wrong\n{hint}")
+    assert said.count("\n") == 2
+    # In a queued run, whose folder DVC removes, and outside of an experiment, nothing is to undo.
+    queued = in_workspace | {"DVC_ROOT": str(tmp_path.parent)}
+    for env in (queued, {"DVC_ROOT": str(tmp_path)}):
+        assert shell(tmp_path, code, "", **env).stderr == "command: wrong\n"
+    done = shell(tmp_path, STAGE.format(body="console.say('fine')"), "", **in_workspace)
+    assert done.stderr == "fine\n"
+
+
+def test_every_command_ends_that_way() -> None:
+    """Except `check` and `unlock`, which print nothing but their one line on standard error."""
+    without = [
+        path.stem
+        for path in (ROOT / "stages").glob("[a-z]*.py")
+        if not re.search(r"^    (cli\.)?run\(", path.read_text(encoding="utf-8"), re.MULTILINE)
+    ]
+    assert sorted(without) == ["check", "unlock"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        lambda console: delta.cli.view_pairs.main(console, []),
+        lambda console: delta.cli.rating_sheet.main(console, ["3", "1"]),
+        lambda console: delta.cli.export.main(console, []),
+        lambda _: delta.cli.summary.main(),
+        lambda _: delta.cli.compare.run_of("policy"),
+    ],
+    ids=["browse", "sheet", "export", "summary", "compare"],
+)
+def test_before_a_run_every_command_says_what_to_run_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Callable[[Console], object]
+) -> None:
+    shutil.copy(ROOT / "profiles/smoke.yaml", tmp_path / "params.yaml")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"run `make repro` first$"):
+        command(Console(io.StringIO()))
+
+
+def test_wrong_names_list_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(InputError) as compared:
+        delta.cli.compare.run_of("polcy")
+    assert "run 'polcy': 0 runs have this name; expected: one of one-shot, policy" in str(
+        compared.value
+    )
+    assert ", figure-1-dpo-" in str(compared.value)
+    for names, said in ([], "no experiment is named"), (["figure-9"], "experiment 'figure-9'"):
+        with pytest.raises(InputError, match=f"^{said}.*: all, table-1, table-2, figure-5, fig"):
+            delta.cli.experiment.wanted(names)
+
+
+@pytest.mark.parametrize(
+    ("stage", "first"),
+    [
+        (stages.fetch, "smollm2-135m"),
+        (stages.questions, "products"),
+        (stages.generate, "zero-shot"),
+        (stages.verify, "zero-shot"),
+        (stages.judge, "zero-shot"),
+        (stages.evaluate, "zero-shot"),
+    ],
+    ids=lambda value: value.__name__ if hasattr(value, "main") else "",
+)
+@pytest.mark.parametrize("argv", [[], ["nope"], ["zero-shot", "products"]], ids=len)
+def test_a_stage_without_the_name_of_its_item_lists_the_names(
+    monkeypatch: pytest.MonkeyPatch, stage: ModuleType, first: str, argv: list[str]
+) -> None:
+    monkeypatch.chdir(ROOT)
+    given = f"'{' '.join(argv)}'" if argv else "no name is given"
+    with pytest.raises(InputError, match=f"^{given}; expected: one of {first}[,a-z0-9 -]* "):
+        stage.main(Console(io.StringIO()), argv)
+
+
+def test_wrong_words_after_the_name_of_an_item_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(ROOT)
+    console = Console(io.StringIO())
+    with pytest.raises(InputError, match=r"^'zero-shot third'; expected: one of zero-shot, "):
+        stages.judge.main(console, ["zero-shot", "third"])
+    with pytest.raises(InputError, match=r"^'nope'; expected: one of products, "):
+        delta.cli.check_golds.main(console, ["questions", "nope"])
+
+
+def test_a_number_of_jobs_that_is_none_is_refused_before_anything_runs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["experiment", "figure-1", "--jobs", "0"])
+    with pytest.raises(SystemExit):
+        delta.cli.experiment.arguments()
+    assert "argument --jobs: 0; expected: 1 or more" in capsys.readouterr().err
+
+
+def test_output_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    code = COMMAND.format(body="print('said')")
+    done = shell(tmp_path, code, ">/dev/full")
+    said = "standard output cannot be written to (No space left on device)\n"
+    assert (done.returncode, done.stderr) == (1, said)
+    done = shell(tmp_path, code, ">&-")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.slow
+def test_a_failed_experiment_of_dvc_says_how_to_get_back_and_that_way_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    for who in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{who}_NAME", "test")
+        monkeypatch.setenv(f"GIT_{who}_EMAIL", "test@example.org")
+    body = "from delta.core.errors import InputError; raise InputError('wrong')"
+    Path("command.py").write_text(STAGE.format(body=body))
+    Path("dvc.yaml").write_text(
+        f"stages: {{a: {{cmd: '{sys.executable} command.py', params: [x], "
+        "metrics: [metrics/a.json: {cache: false}]}}\n"
+    )
+    Path("params.yaml").write_text("x: 1\n")
+    Path("metrics").mkdir()
+    Path("metrics/a.json").write_text("{}\n")
+    Path(".gitignore").write_text("logs/\n")
+    for command in ("git init -q", "dvc init -q", "git add .", "git commit -qm state"):
+        subprocess.run(command.split(), check=True)
+    # Of another length: Git takes a file of the same length and second for unchanged.
+    run = ["dvc", "exp", "run", "-S", "x=22"]
+    done = subprocess.run(run, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "`git checkout params.yaml metrics` goes back" in done.stdout + done.stderr
+    assert Path("params.yaml").read_text() == "x: 22\n"
+    assert not Path("metrics/a.json").exists()
+    subprocess.run(["git", "checkout", "params.yaml", "metrics"], check=True)
+    assert Path("params.yaml").read_text() == "x: 1\n"
+    status = subprocess.run(["git", "status", "--porcelain"], capture_output=True, check=True)
+    assert status.stdout == b""

@@ -1,0 +1,246 @@
+"""What a kill leaves of the lists that DVC writes over themselves."""
+
+import io
+import subprocess
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+from dvc.lock import LockError
+from dvc.repo import Repo
+from dvc.utils.serialize import dump_yaml, dumps_yaml, parse_yaml
+
+from delta.cli.repair_dvc import unlock
+from tests.helpers.import_closure import ROOT
+from tests.helpers.reference_run import Calm, digests
+from tests.helpers.workspace import stages_run
+
+NAMES = ("problems", "verify", "judge@weak", "pair")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """An empty project of DVC in Git."""
+    subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
+    (tmp_path / ".dvc/tmp/exps").mkdir(parents=True)
+    (tmp_path / ".dvc/config").touch()
+    stages = {name.partition("@")[0]: {"cmd": "true"} for name in NAMES}
+    (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}))
+    return tmp_path
+
+
+# --- who reads and writes what ---
+
+
+@pytest.mark.parametrize("name", ["rwlock", "exps/rwlock"])
+@pytest.mark.parametrize("torn", ["", '{"write": {"/data', "\x00\x00"])
+def test_a_torn_list_is_dropped(root: Path, torn: str, name: str) -> None:
+    (root / ".dvc/tmp" / name).write_text(torn)
+    assert unlock(root) == [f".dvc/tmp/{name}: torn by a kill; removed"]
+    assert not (root / ".dvc/tmp" / name).exists()
+    assert unlock(root) == []
+
+
+def test_a_whole_list_is_left_alone(root: Path) -> None:
+    (root / ".dvc/tmp/rwlock").write_text('{"write": {}, "read": {}}')
+    assert unlock(root) == []
+    assert (root / ".dvc/tmp/rwlock").exists()
+
+
+# --- what stages were made of ---
+
+STAGE = """  {name}:
+    cmd: python -m stages.{name}
+    deps:
+    - path: params.yaml
+      hash: md5
+      md5: {md5}
+      size: 123
+    params:
+      params.yaml:
+        seed: 1234
+    outs:
+    - path: data/{name}.parquet
+      hash: md5
+      md5: {md5}
+      size: 4990
+"""
+OLD, NEW = "b" * 32, "a" * 32
+
+
+def lock(md5: str, *names: str) -> str:
+    return "schema: '2.0'\nstages:\n" + "".join(STAGE.format(name=n, md5=md5) for n in names)
+
+
+def stages(text: str) -> dict[str, object]:
+    found = yaml.safe_load(text)
+    assert found["schema"] == "2.0"
+    return dict(found.get("stages", {}))
+
+
+def commit(root: Path, text: str) -> None:
+    (root / "dvc.lock").write_text(text)
+    who = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
+    for words in (["add", "dvc.lock"], [*who, "commit", "--quiet", "--message", "state"]):
+        subprocess.run(["git", *words], cwd=root, check=True)
+
+
+def test_whole_stages_before_the_tear_stay_and_the_others_are_as_committed(root: Path) -> None:
+    before, now = stages(lock(OLD, *NAMES)), stages(lock(NEW, *NAMES))
+    commit(root, lock(OLD, *NAMES))
+    whole = lock(NEW, *NAMES)
+    third, fourth = whole.index("  judge@weak:"), whole.index("  pair:")
+    after_a_line = whole.index("seed: 1234\n", third) + len("seed: 1234\n")
+    for end in (third + 16, third + 200, after_a_line, fourth - 3, fourth):
+        (root / "dvc.lock").write_text(whole[:end])
+        assert len(unlock(root)) == 1
+        found = stages((root / "dvc.lock").read_text())
+        assert found == before | {name: now[name] for name in ("problems", "verify")}
+        assert list(found) == list(NAMES)
+
+
+@pytest.mark.parametrize("committed", [True, False])
+def test_torn_anywhere_it_is_whole_again_and_nothing_in_it_is_half(
+    root: Path, committed: bool
+) -> None:
+    whole = lock(NEW, *NAMES)
+    if committed:
+        commit(root, whole)
+    last = whole.index("  pair:")
+    mended = 0
+    for end in range(0, len(whole), 37):
+        (root / "dvc.lock").write_text(whole[:end])
+        mended += len(unlock(root))
+        assert unlock(root) == []
+        found = stages((root / "dvc.lock").read_text())
+        if committed and (end < last or whole[end - 1] != "\n"):
+            assert found == stages(whole)
+        for name in list(found)[:-1]:
+            assert found[name] == stages(whole)[name]
+    assert mended > 20
+
+
+class Raw(io.RawIOBase):
+    """Remembers how much the file had after each write."""
+
+    def __init__(self) -> None:
+        self.sizes = [0]
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, some: bytes) -> int:  # type: ignore[override]
+        self.sizes.append(self.sizes[-1] + len(some))
+        return len(some)
+
+
+@pytest.mark.slow
+def test_wherever_dvc_stops_to_write_ours_it_is_mended(root: Path) -> None:
+    """DVC's own writer of this project's lock: eight of some thirty places are ends of lines.
+
+    At a line's end in the last stage a loss cannot be seen.
+    """
+    whole = (ROOT / "dvc.lock").read_text()
+    raw = Raw()
+    file = io.TextIOWrapper(io.BufferedWriter(raw), encoding="utf-8")  # type: ignore[type-var]
+    opened = SimpleNamespace(open=lambda *_, **__: file)
+    dump_yaml("dvc.lock", parse_yaml(whole, "dvc.lock"), fs=opened)
+    assert raw.sizes[-1] == len(whole.encode())
+    (root / "dvc.yaml").write_text((ROOT / "dvc.yaml").read_text())
+    commit(root, whole)
+    last = whole.encode().index(f"\n  {list(stages(whole))[-1]}:\n".encode())
+    for size in raw.sizes[:-1]:
+        torn = whole.encode()[:size]
+        (root / "dvc.lock").write_bytes(torn)
+        if unlock(root) or size <= last or not torn.endswith(b"\n"):
+            assert (root / "dvc.lock").read_text() == whole, size
+    assert len(raw.sizes) > 20
+
+
+def test_a_lock_that_no_kill_has_torn_is_left_alone(root: Path) -> None:
+    assert unlock(root) == []  # none
+    commit(root, lock(OLD, *NAMES, "no-more"))
+    one, other = (STAGE.format(name="pair", md5=md5) for md5 in (NEW, OLD))
+    merge = f"schema: '2.0'\nstages:\n<<<<<<< HEAD\n{one}=======\n{other}>>>>>>> other\n"
+    another_schema = lock(NEW, *NAMES).replace("2.0", "3.0")[:-3]
+    damaged = lock(NEW, *NAMES).replace("deps:", "deps", 1)[:-3]
+    # dvc.yaml has not all that was committed: a stage was removed.
+    for text in (lock(NEW, *NAMES), merge, merge[:-3], another_schema, damaged):
+        (root / "dvc.lock").write_text(text)
+        assert unlock(root) == []
+        assert (root / "dvc.lock").read_text() == text
+
+
+@pytest.mark.parametrize("graph", ["stages:\n<<<<<<< HEAD\n", "stages: [", "", "vars: []", None])
+def test_a_broken_graph_is_left_to_dvc_which_names_the_line(root: Path, graph: str | None) -> None:
+    commit(root, lock(OLD, *NAMES))
+    (root / "dvc.yaml").unlink()
+    if graph is not None:
+        (root / "dvc.yaml").write_text(graph)
+    assert unlock(root) == []
+    assert (root / "dvc.lock").read_text() == lock(OLD, *NAMES)
+
+
+def test_what_was_committed_torn_is_no_help_and_no_hindrance(root: Path) -> None:
+    commit(root, lock(NEW, *NAMES)[:-60])
+    (root / "dvc.lock").write_text(lock(NEW, *NAMES)[:-20])
+    assert len(unlock(root)) == 1
+    assert (root / "dvc.lock").read_text() == lock(NEW, *NAMES[:-1])
+
+
+@pytest.mark.parametrize("hard", ["false", "true"])
+def test_one_that_dvc_is_writing_just_now_is_waited_for(root: Path, hard: str) -> None:
+    (root / ".dvc/config").write_text(f"[core]\n    hardlink_lock = {hard}\n")
+    whole = lock(NEW, *NAMES)
+    (root / "dvc.lock").write_text(whole[:-20])
+    held, release = threading.Event(), threading.Event()
+
+    def write() -> None:
+        with Repo(str(root)) as repo, repo.lock:
+            held.set()
+            release.wait()
+            (root / "dvc.lock").write_text(whole)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    held.wait()
+    try:
+        with pytest.raises(LockError, match="Unable to acquire lock"):
+            unlock(root)
+        assert (root / "dvc.lock").read_text() == whole[:-20]
+    finally:
+        threading.Timer(1.0, release.set).start()
+    assert unlock(root) == []
+    writer.join()
+    assert (root / "dvc.lock").read_text() == whole
+    with Repo(str(root)) as repo, repo.lock:  # nobody has left one behind
+        pass
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("committed", ["whole", "older", "nothing"])
+def test_after_a_tear_dvc_runs_no_stage_again(calm: Calm, tmp_path: Path, committed: str) -> None:
+    """The server that answered is gone: a stage that ran would fail."""
+    space = calm.copy(tmp_path / "space")
+    lock = space.folder / "dvc.lock"
+    whole = lock.read_text()
+    if committed == "nothing":  # as before a user's first commit
+        space.git("rm", "--quiet", "--cached", "dvc.lock")
+    elif committed == "older":  # all of it was made again since then
+        content = parse_yaml(whole, "dvc.lock")
+        for stage in content["stages"].values():
+            for dep in stage["deps"]:
+                dep["md5"] = "0" * 32
+        lock.write_text(dumps_yaml(content))
+        space.git("add", "dvc.lock")
+    space.git("commit", "--quiet", "--allow-empty", "--message", "state")
+    lock.write_text(whole[: len(whole) // 2].rstrip("\n"))
+    assert "dvc.lock: torn by a kill" in space.run("python", "-m", "delta", "repair-dvc")
+    again = space.dvc("repro")
+    assert stages_run(again) == []
+    assert (committed == "whole") != ("is cached - skipping run" in again)
+    assert stages(lock.read_text()) == stages(whole)
+    assert digests(space) == calm.files

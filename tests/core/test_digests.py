@@ -1,0 +1,59 @@
+"""Where a digest is not known yet, `sha256: null` is enough to be told it and its key."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from delta.analysis import human_ratings
+from delta.core import params
+from delta.core.errors import InputError
+from delta.data import fetch, sources
+from delta.data.sources import DataSource
+
+CONTENT = '{"q": "a"}\n'
+SHA256 = hashlib.sha256(CONTENT.encode()).hexdigest()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    path = tmp_path / "mine.jsonl"
+    path.write_text(CONTENT)
+    return str(path)
+
+
+def told(key: str, what: str, digest: str) -> str:
+    return f"{key} = null: {what} has {digest}; if that is the right file, set sha256 to it"
+
+
+def test_of_a_data_file(file: str) -> None:
+    given: dict[str, Any] = {"file": {"path": file, "sha256": None}}
+    with pytest.raises(InputError, match=rf"data\.file\.sha256 = None: .*, which is {SHA256}"):
+        params.validate("problems.sources.mine.table.data", DataSource, given)
+    given["file"]["sha256"] = SHA256
+    assert list(sources.rows("mine", DataSource.model_validate(given))) == [{"q": "a"}]
+
+
+def test_of_a_sheet_of_ratings(file: str) -> None:
+    one = {"path": file, "sha256": None}
+    people = human_ratings.HumanParams.model_validate({"key": one, "sheets": [one]})
+    with pytest.raises(InputError) as caught:
+        human_ratings.ratings(people)
+    assert str(caught.value) == told("analysis.human.key.sha256", file, SHA256)
+
+
+def test_of_a_folder_with_a_model(tmp_path: Path) -> None:
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    model = fetch.ModelParams.model_validate({"folder": {"path": str(folder), "sha256": None}})
+    said = rf"^models\.mine\.folder\.sha256 = null: {folder} has [0-9a-f]{{64}}; if that is"
+    with pytest.raises(InputError, match=said):
+        fetch.fetch("mine", model, tmp_path / "target", print)
+
+
+def test_anything_else_than_a_digest_or_null_is_refused(file: str) -> None:
+    for wrong in ("", "abc", SHA256.upper(), 5, f"{SHA256}\n"):
+        with pytest.raises(ValueError, match="sha256"):
+            DataSource.model_validate({"file": {"path": file, "sha256": wrong}})

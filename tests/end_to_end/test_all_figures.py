@@ -1,0 +1,90 @@
+"""Every table, figure and control through DVC's queue in its smallest size, and the page of it all.
+
+A tiny model trains and a server on loopback answers, as in test_pipeline.py.
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from delta.core.params import load_sections, read_all
+from delta.experiments.grid import ExperimentParams, cells
+from tests.helpers.fake_server import Server
+from tests.helpers.pipeline_workspace import fresh
+from tests.helpers.tiny_models import write_model
+from tests.helpers.workspace import Workspace
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
+
+
+@pytest.fixture(scope="module")
+def space(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+    model = tmp_path_factory.mktemp("tiny")
+    write_model(model)
+    with Server() as server:
+        space = fresh(tmp_path_factory.mktemp("figures"), server, model)
+        space.output = space.run("python", "-m", "delta", "experiment", "all", "--jobs", "2")
+        yield space
+
+
+def metrics(space: Workspace, name: str) -> Any:
+    return json.loads((space.folder / "metrics" / name).read_text())
+
+
+def test_every_distinct_run_has_a_result_with_all_its_answers(space: Workspace) -> None:
+    path = space.folder / "params.yaml"
+    content = read_all(path)
+    declared = load_sections("experiments", ExperimentParams, path)
+    keys = {cell.key for name, one in declared.items() for cell in cells(content, name, one)}
+    files = list((space.folder / "metrics/runs").glob("*.json"))
+    assert {file.stem for file in files} == keys
+    assert f"{len(keys)} runs, 0 of them done" in space.output
+    for file in files:
+        result = json.loads(file.read_text())
+        assert {name: len(one["correct"]) for name, one in result["answers"].items()} == {
+            "products": 6,
+            "long-sums": 4,
+            "humaneval": 3,
+        }
+        assert result["counts"]["train"]["pairs_kept"] >= 3
+
+
+@pytest.mark.parametrize(
+    ("name", "rows"),
+    [
+        ("table-1", 2 * 5),  # two generators above the weakest, five dimensions
+        ("table-2", 3 * 3),  # three generators, three benchmarks
+        ("figure-1", 2 * 4),  # easy and hard, four policies
+        ("figure-2", 3 * 4),  # easy, hard and code, four policies
+        ("figure-3", 4),  # math, four kinds of pairs; the smoke profile has no STEM
+        ("figure-4", 2 * (2 + 2 + 1)),  # easy, hard: the top of two dimensions, all pairs, random
+    ],
+)
+def test_every_figure_has_a_value_with_its_interval_for_every_run(
+    space: Workspace, name: str, rows: int
+) -> None:
+    found = metrics(space, f"plots/{name}.json")
+    assert len(found) == rows
+    for row in found:
+        (value,) = {"delta", "score", "gain"} & set(row)
+        assert row["low"] <= row[value] <= row["high"]
+
+
+@pytest.mark.parametrize("number", range(1, 6))
+def test_every_figure_is_drawn(space: Workspace, number: int) -> None:
+    assert (space.folder / f"report/figure-{number}.svg").stat().st_size > 5_000
+    assert (space.folder / f"report/figure-{number}.png").is_file()
+
+
+def test_the_page_has_every_part_and_names_its_profile(space: Workspace) -> None:
+    page = (space.folder / "report/index.html").read_text()
+    for part in ("Table 1", "Table 2", "Figure 1", "Figure 5", "Controls", "smoke"):
+        assert part in page
+
+
+def test_two_runs_are_compared_question_by_question(space: Workspace) -> None:
+    assert "| products | " in space.run("python", "-m", "delta", "compare", "policy", "zero-shot")
+    output = space.run("python", "-m", "delta", "compare", "figure-1-dpo-weak", "seeds-1")
+    assert "only figure-1-dpo-weak" in output

@@ -1,0 +1,292 @@
+"""dvc.yaml: every stage names the code it runs, and a change reruns what depends on it, no more."""
+
+import contextlib
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.helpers.import_closure import ROOT, beside, closure, prompts_of
+from tests.helpers.workspace import Workspace, stages_run
+
+pytestmark = pytest.mark.timeout(2400)  # DVC starts Python many times
+GRAPH = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+
+
+def deps_of(stage: str) -> set[str]:
+    content = GRAPH[stage].get("do", GRAPH[stage])
+    return set(content["deps"])
+
+
+def files_of(stage: str) -> set[str]:
+    """Every file that decides what the stage does: code, prompts, and what lies beside modules."""
+    module = f"stages.{stage}"
+    return closure(module) | prompts_of(module) | beside(module)
+
+
+def covers(dep: str, file: str) -> bool:
+    return file == dep or file.startswith(f"{dep}/")
+
+
+def code_deps(stage: str) -> list[str]:
+    return [dep for dep in deps_of(stage) if dep.startswith(("delta/", "stages/"))]
+
+
+@pytest.mark.parametrize("stage", GRAPH)
+def test_a_dep_covers_every_file_that_the_stage_imports_or_reads(stage: str) -> None:
+    deps = code_deps(stage)
+    assert [file for file in files_of(stage) if not any(covers(dep, file) for dep in deps)] == []
+
+
+@pytest.mark.parametrize("stage", GRAPH)
+def test_a_room_among_the_deps_is_at_least_half_used_and_no_other_code_is_named(stage: str) -> None:
+    files = files_of(stage)
+    for dep in code_deps(stage):
+        if (ROOT / dep).is_file():
+            assert dep in files
+            continue
+        room = {
+            str(path.relative_to(ROOT))
+            for path in (ROOT / dep).rglob("*")
+            if path.is_file() and "__pycache__" not in path.parts and path.name != "__init__.py"
+        }
+        assert 2 * len(room & files) >= len(room), dep
+
+
+def test_only_the_trainer_the_reference_pass_the_engine_and_conversion_import_torch_or_vllm() -> (
+    None
+):
+    heavy = re.compile(r"^\s*(?:import|from) (?:torch|vllm|trl)\b", re.MULTILINE)
+    found = {
+        str(path.relative_to(ROOT))
+        for folder in ("delta", "stages")
+        for path in (ROOT / folder).rglob("*.py")
+        if heavy.search(path.read_text())
+    }
+    assert found == {
+        "delta/inference/vllm_engine.py",
+        "delta/data/fetch.py",
+        "delta/training/launch.py",
+        "delta/training/padding_free.py",
+        "delta/training/model_io.py",
+        "delta/training/reference_logps.py",
+        "delta/training/trainer.py",
+    }
+
+
+# --- what reruns: asked of DVC itself, on the real graph with stand-in commands ---
+
+# Every run of a stand-in writes something new, as if each change of an input changed the output.
+# `problems` alone writes what its own section says: a benchmark's change leaves its rows alone.
+STAND_IN = """
+import sys, uuid
+from pathlib import Path
+import yaml
+name, argv = Path(__file__).stem, sys.argv[1:]
+outs = {outs}[name]
+for out in outs:
+    path = Path(out.format(*argv))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = uuid.uuid4().hex
+    if name == "problems":
+        new = str(yaml.safe_load(Path("params.yaml").read_text())["problems"])
+    if path.suffix == ".json":
+        new = '{{"' + name + "-".join(argv) + '": "' + new + '"}}'
+    path.write_text(new)
+"""
+EXAMINED = (
+    *("agreement", "auc", "consistency", "cuts", "delta_matrix", "length", "overlap"),
+    *("reliability", "variance"),
+)
+REPORTED = (
+    *("accuracy", "deltas", "table-1", "table-2", "controls"),
+    *(f"figure-{number}" for number in range(1, 6)),
+)
+OUTS = {
+    "check": [],
+    "golds": [],
+    "fetch": ["data/models/{}"],
+    "questions": ["data/questions/{}.parquet", "metrics/questions/{}.json"],
+    "problems": [
+        "data/problems.parquet",
+        "data/dropped_problems.parquet",
+        "metrics/problems.json",
+    ],
+    "generate": ["data/traces/{}.parquet", "metrics/generate/{}.json"],
+    "verify": ["data/verdicts/{}.parquet", "metrics/verify/{}.json"],
+    "judge": [
+        "data/ratings/{}.parquet",
+        "data/second/{}.parquet",
+        "metrics/judge/{}.json",
+        "metrics/second/{}.json",
+    ],
+    "pair": ["data/pairs.parquet", "metrics/pair.json"],
+    "select": ["data/selected.parquet", "metrics/select.json"],
+    "analyze": [
+        "metrics/analysis.json",
+        *(f"metrics/plots/{name}.json" for name in EXAMINED),
+    ],
+    "train": [
+        "data/models/policy",
+        "metrics/train.json",
+        "metrics/training.tsv",
+        "metrics/held_out.tsv",
+    ],
+    "evaluate": ["data/answers/{}/answers.parquet", "metrics/evaluate/{}.json"],
+    "report": [
+        "report/scores.md",
+        "metrics/claims.json",
+        "metrics/gains.json",
+        *(f"metrics/plots/{name}.json" for name in REPORTED),
+    ],
+}
+GENERATORS = ("zero-shot", "one-shot", "two-shot", "three-shot")
+BENCHMARKS = ("products", "sums", "long-sums", "calculations", "humaneval")
+BASE = "smollm2-135m"
+
+
+def of(stage: str, *items: str) -> set[str]:
+    return {f"{stage}@{item}" for item in items}
+
+
+VERIFIED = of("verify", *GENERATORS) | of("judge", *GENERATORS)
+GENERATED = of("generate", *GENERATORS) | VERIFIED
+ON_BASE = of("evaluate", *GENERATORS)
+ON_POLICY = of("evaluate", "policy")
+FROM_TRAIN = {"train", *ON_POLICY, "report"}
+FROM_SELECT = {"select", "analyze", *FROM_TRAIN}
+FROM_PAIR = {"pair", *FROM_SELECT}
+
+
+def chain(generator: str) -> set[str]:
+    return {f"{stage}@{generator}" for stage in ("generate", "verify", "judge")} | {"analyze"}
+
+
+SERVED = {"protocol": "plain", "endpoint": {"revision": "another", "accepts": "vllm"}}
+RERUNS: list[tuple[str, Any, set[str]]] = [
+    (
+        "models.smollm2-135m.wheel.sha256",
+        "0" * 64,
+        of("fetch", BASE) | GENERATED | ON_BASE | FROM_PAIR,
+    ),
+    ("serving.policy.max_model_len", 1024, ON_POLICY | {"report"}),
+    ("engine.vllm.max_num_seqs", 8, GENERATED | ON_BASE | FROM_PAIR),
+    ("serving.policy", SERVED, ON_POLICY | {"report"}),
+    ("engine.endpoint.servers", {"mine": {"base_urls": ["http://127.0.0.1:1/v1"]}}, set()),
+    ("problems.sources.sums.task.seed", 99, {"problems"} | GENERATED | FROM_PAIR),
+    ("generators.one-shot.temperature", 0.9, chain("one-shot")),
+    ("generators.three-shot.samples", 3, chain("three-shot") | FROM_PAIR),
+    ("grading.limit_s", 3.0, VERIFIED | FROM_PAIR | ON_BASE),
+    ("verify.recorded", "grade", VERIFIED | FROM_PAIR),
+    ("judge.rater", "llm", of("judge", *GENERATORS) | FROM_SELECT),
+    ("judge.budget.one-shot.drawn", 1, of("judge", "one-shot") | {"analyze"}),
+    ("pairing.per_problem", 2, FROM_PAIR),
+    ("pairing.seed", 99, of("judge", *GENERATORS) | FROM_PAIR),
+    ("pairing.chosen", "one-shot", FROM_PAIR),
+    ("selector.k", 8, FROM_SELECT),
+    ("selector.by", "factuality", FROM_SELECT),
+    ("analysis.resamples", 9, {"analyze"}),
+    ("experiments.table-1", {"always": {"selector.k": 8}, "vary": {}}, {"report"}),
+    ("train.dpo.beta", 0.3, FROM_TRAIN),
+    ("evaluation.sampling.seed", 99, ON_BASE | ON_POLICY | {"report"}),
+    ("evaluation.models.two-shot.examples", 1, {"evaluate@two-shot", "report"}),
+]
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    space = Workspace(tmp_path_factory.mktemp("graph"), ROOT / "params.yaml")
+    for name in OUTS:
+        (space.folder / "stages" / f"{name}.py").write_text(STAND_IN.format(outs=OUTS))
+    first = set(stages_run(space.dvc("repro")))
+    whole = of("fetch", BASE) | of("questions", *BENCHMARKS) | {"problems"}
+    assert first == whole | GENERATED | ON_BASE | FROM_PAIR
+    return space
+
+
+def affected(space: Workspace) -> set[str]:
+    """The stages that DVC calls changed, and all that depend on their outputs."""
+    from dvc.repo import Repo
+
+    with contextlib.chdir(space.folder), Repo() as repo:
+        changed = repo.status()
+        graph = repo.index.graph  # an edge leads from a stage to the one that it needs
+        needs = {stage.name: {one.name for one in graph[stage]} for stage in graph}
+    found = {name.removeprefix("dvc.yaml:") for name in changed}
+    while more := {name for name, needed in needs.items() if needed & found} - found:
+        found |= more
+    return found
+
+
+def test_every_section_of_the_params_has_a_row_in_the_table() -> None:
+    sections = set(yaml.safe_load((ROOT / "params.yaml").read_text()))
+    assert {key.split(".")[0] for key, _, _ in RERUNS} == sections - {"benchmarks", "profile"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("key", "value", "expected"), RERUNS, ids=[row[0] for row in RERUNS])
+def test_a_change_affects_what_depends_on_it(
+    workspace: Workspace, key: str, value: Any, expected: set[str]
+) -> None:
+    before = workspace.set(key, value)
+    found = affected(workspace)
+    workspace.set(key, before)
+    assert found == expected | {"report"}  # it tells what every section says
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("selector.k", 8, FROM_SELECT),
+        # The questions change, the problems that are none of them do not: no trace is asked for.
+        (
+            "benchmarks.long-sums.source.seed",
+            99,
+            {"questions@long-sums", "problems", "report"} | ON_BASE | ON_POLICY,
+        ),
+        pytest.param(
+            "benchmarks.humaneval.max_tokens",
+            99,
+            {"problems", "report"} | ON_BASE | ON_POLICY,
+            marks=pytest.mark.nightly,
+        ),
+    ],
+)
+def test_a_change_reruns_what_depends_on_it_and_going_back_reruns_nothing(
+    workspace: Workspace, key: str, value: Any, expected: set[str]
+) -> None:
+    before = workspace.set(key, value)
+    ran = stages_run(workspace.dvc("repro"))
+    workspace.set(key, before)
+    back = stages_run(workspace.dvc("repro"))
+    assert len(ran) == len(set(ran))
+    assert set(ran) == expected
+    assert back == []
+
+
+@pytest.mark.slow
+def test_dvcs_run_cache_sees_how_many_problems_there_are(workspace: Workspace) -> None:
+    """It is blind to parameters of some names (delta.core.params.UNSEEN)."""
+    before = workspace.set("problems.sources.sums.task.problems", 9)
+    ran = stages_run(workspace.dvc("repro", "problems"))
+    workspace.set("problems.sources.sums.task.problems", before)
+    assert ran == ["problems"]
+    assert stages_run(workspace.dvc("repro", "problems")) == []
+
+
+@pytest.mark.slow
+def test_an_edit_of_the_reports_code_reruns_the_report_alone(workspace: Workspace) -> None:
+    path: Path = workspace.folder / "delta" / "figures" / "__init__.py"
+    path.write_text(path.read_text() + "\n# edited\n")
+    assert affected(workspace) == {"report"}
+    workspace.dvc("repro")
+
+
+@pytest.mark.slow
+def test_an_edit_of_the_whole_file_check_affects_nothing(workspace: Workspace) -> None:
+    path: Path = workspace.folder / "delta" / "check.py"
+    path.write_text(path.read_text() + "\n# edited\n")
+    assert affected(workspace) == set()

@@ -1,0 +1,192 @@
+"""`dvc repro` and `dvc exp` as a user types them: a tiny model, a judge and a server on loopback.
+
+The server counts, so that what is asked twice is seen; the real engine is in test_engine.py and
+test_laptop.py.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+
+import polars as pl
+import pytest
+
+from delta.core import fingerprint
+from tests.helpers.fake_server import Server
+from tests.helpers.pipeline_workspace import CONCURRENCY, GENERATORS, fresh
+from tests.helpers.tiny_models import write_model
+from tests.helpers.workspace import Workspace, stages_run
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with Server() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def space(tmp_path_factory: pytest.TempPathFactory, server: Server) -> Workspace:
+    model = tmp_path_factory.mktemp("tiny")
+    write_model(model)
+    return fresh(tmp_path_factory.mktemp("space"), server, model)
+
+
+def start(space: Workspace) -> "subprocess.Popen[bytes]":
+    with (space.folder / "killed.out").open("w") as out:
+        return subprocess.Popen(
+            ["dvc", "repro"],
+            cwd=space.folder,
+            env=space.env,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+        )
+
+
+def kill_when(
+    space: Workspace, process: "subprocess.Popen[bytes]", so_far: Callable[[], bool]
+) -> None:
+    """Kill dvc and all its children as soon as `so_far`; it must not have ended before."""
+    until = time.monotonic() + 300
+    while process.poll() is None and time.monotonic() < until and not so_far():
+        time.sleep(0.01)
+    assert process.poll() is None, (space.folder / "killed.out").read_text() + space.logs()
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def kill_within(space: Workspace, server: Server, stage: str) -> None:
+    """Start `dvc repro`; kill it and all its children when `stage` has had two answers."""
+    before = server.answered
+
+    def so_far() -> bool:
+        nonlocal before
+        ran = stages_run((space.folder / "killed.out").read_text())
+        if not (ran and ran[-1].startswith(f"{stage}@")):
+            before = server.answered
+        return server.answered >= before + 2
+
+    kill_when(space, start(space), so_far)
+
+
+def test_killed_in_generate_judge_and_evaluate_nothing_answered_is_asked_again(
+    space: Workspace, server: Server
+) -> None:
+    server.delay_s = 0.2
+    for stage in ("generate", "judge", "evaluate"):
+        kill_within(space, server, stage)
+    server.delay_s = 0.0
+    space.dvc("repro")
+    again = sum(times - 1 for times in server.asked.values())
+    # At each of the three kills: what was in flight, and what had arrived and not yet been written.
+    assert again <= 3 * 2 * CONCURRENCY
+    for name in GENERATORS:
+        traces = pl.read_parquet(space.folder / f"data/traces/{name}.parquet")
+        ratings = pl.read_parquet(space.folder / f"data/ratings/{name}.parquet")
+        problems = pl.read_parquet(space.folder / "data/problems.parquet")
+        assert traces.height == traces["trace_id"].n_unique() == 2 * problems.height
+        assert ratings.height == 5 * traces.height
+        assert ratings["votes"].list.len().to_list() == [2] * ratings.height
+    space.commit()
+
+
+def test_killed_in_training_it_goes_on_at_the_last_whole_checkpoint(space: Workspace) -> None:
+    epochs = space.set("train.dpo.epochs", 30)
+
+    def so_far() -> bool:
+        marks = (space.folder / ".dvc/replies").glob(
+            "train-*/run/checkpoints/checkpoint-*/COMPLETE"
+        )
+        return any(int(mark.parent.name.rpartition("-")[2]) >= 5 for mark in marks)
+
+    kill_when(space, start(space), so_far)
+    output = space.dvc("repro")
+    resumed = re.search(r"train: going on from checkpoint-(\d+)", output)
+    assert resumed is not None, output
+    assert int(resumed.group(1)) >= 5
+    lines = (space.folder / "metrics/training.tsv").read_text().strip().split("\n")
+    assert [line.split("\t")[0] for line in lines[1:]] == [str(step) for step in range(1, 91)]
+    assert not any((space.folder / ".dvc/replies").glob("train-*/run"))
+    space.set("train.dpo.epochs", epochs)
+    assert stages_run(space.dvc("repro")) == []
+
+
+def test_a_second_run_runs_nothing_and_asks_nothing(space: Workspace, server: Server) -> None:
+    before = server.asked.total()
+    assert stages_run(space.dvc("repro")) == []
+    assert server.asked.total() == before
+
+
+def test_another_k_runs_select_train_the_policys_evaluation_and_report(
+    space: Workspace, server: Server
+) -> None:
+    before = server.asked.total()
+    output = space.dvc("exp", "run", "--name", "small-k", "-S", "selector.k=4")
+    assert sorted(stages_run(output)) == sorted(
+        ["select", "train", "analyze", "evaluate@policy", "report"]
+    )
+    assert server.asked.total() - before == 6 + 4 * 2 + 3  # the policy's answers, nothing else
+    assert "small-k" in space.dvc("exp", "show", "--no-pager", "--csv")
+    diff = space.dvc("metrics", "diff", "HEAD")
+    assert "select.selected" in diff
+    assert "selector.k" in space.dvc("params", "diff", "HEAD")
+    assert stages_run(space.dvc("exp", "run", "-S", "selector.k=6")) == []  # the run cache
+
+
+def test_queued_experiments_share_the_store_and_the_cache(space: Workspace, server: Server) -> None:
+    before = server.asked.total()
+    for beta in (0.3, 0.4):
+        space.dvc("exp", "run", "--queue", "--name", f"beta-{beta}", "-S", f"train.dpo.beta={beta}")
+    space.dvc("queue", "start", "--jobs", "1")
+    until = time.monotonic() + 600
+    while "Running" in (status := space.dvc("queue", "status")) or "Queued" in status:
+        assert time.monotonic() < until, status
+        if "0 active, 0 idle" in status and "Queued" in status:
+            # A worker of DVC's that looks while nothing is queued ends, also between two tasks.
+            space.dvc("queue", "start", "--jobs", "1")
+        time.sleep(2)
+    assert status.count("Success") >= 2, status + space.dvc("queue", "logs", "beta-0.3")
+    assert server.asked.total() - before == 2 * (6 + 4 * 2 + 3)
+    shelves = (space.folder / ".dvc/replies").glob("evaluate-policy-*")
+    assert len(list(shelves)) == 5  # one for each policy: four k and beta, and that of 30 epochs
+    table = space.dvc("exp", "show", "--no-pager", "--csv", "--only-changed")
+    assert "beta-0.3" in table
+    assert "beta-0.4" in table
+    space.dvc("plots", "diff", "HEAD", "beta-0.3", "--targets", "accuracy", "-o", "plots")
+    assert "beta-0.3" in (space.folder / "plots/index.html").read_text()
+
+
+def test_bad_input_stops_before_any_stage_does_work_and_harms_nothing(
+    space: Workspace, server: Server
+) -> None:
+    policy = space.folder / "data/models/policy/model.safetensors"
+    before, kept = server.asked.total(), fingerprint.sha256_of(policy)
+    for key, value, said in (
+        ("train.dpo.learning_rate", "5e-8", "write 5e-8 without quotes"),
+        ("selector.k", 99, "allowed: 1 to 16"),
+        ("judge.max_refused", 1.5, "less than or equal to 1"),
+    ):
+        good = space.set(key, value)
+        output = space.dvc("repro", ok=False)
+        space.set(key, good)
+        assert key in output
+        assert said in output
+        assert "Traceback" not in output
+    assert server.asked.total() == before
+    assert stages_run(space.dvc("repro")) == []  # what DVC had cleared away is in its cache
+    assert fingerprint.sha256_of(policy) == kept
+
+
+def test_a_truncated_parquet_is_one_line_and_is_mended_by_a_rebuild(space: Workspace) -> None:
+    path = space.folder / "data/pairs.parquet"
+    path.write_bytes(path.read_bytes()[:100])
+    output = space.run("python", "-m", "stages.select", ok=False)
+    assert len(output.strip().split("\n")) == 1
+    assert "data/pairs.parquet: cannot be read as Parquet" in output
+    space.dvc("repro")
+    assert pl.read_parquet(path).height > 6

@@ -1,0 +1,208 @@
+"""Ctrl-C, a full or locked disk, damaged files: one line, nothing lost, and how to go on."""
+
+import hashlib
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.fake_server import Server
+from tests.helpers.import_closure import ROOT
+from tests.helpers.pipeline_workspace import CONCURRENCY, fresh
+from tests.helpers.tiny_models import write_model
+from tests.helpers.workspace import Workspace, stages_run
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+SMALL = 3_000  # bytes: the replies of some problems fit, those of all do not
+GO_ON = "What was answered is kept; run the same again to go on."
+MAKE_ROOM = (
+    "What was answered before is kept; make room or give the right to write, and run the same"
+)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with Server() as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def space(tmp_path_factory: pytest.TempPathFactory, server: Server) -> Workspace:
+    """As far as the problems: what comes next is asking."""
+    model = tmp_path_factory.mktemp("tiny")
+    write_model(model)
+    space = fresh(tmp_path_factory.mktemp("faults"), server, model)
+    space.dvc("repro", "problems", "fetch@tiny")
+    return space
+
+
+def start(
+    space: Workspace, *command: str, before: Callable[[], None] | None = None
+) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        command,
+        cwd=space.folder,
+        env=space.env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        preexec_fn=before,  # noqa: PLW1509 - this process has no other thread that forks
+    )
+
+
+def no_larger_files() -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (SMALL, SMALL))
+
+
+def all_of(space: Workspace) -> int:
+    """Requests of one generator: two samples of every problem."""
+    counts = json.loads((space.folder / "metrics/problems.json").read_text())
+    return int(2 * counts["problems"]["kept"])
+
+
+def asked_for(server: Server, work: Callable[[], object]) -> int:
+    """Requests that `work` costs."""
+    before = server.asked.total()
+    work()
+    return server.asked.total() - before
+
+
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("zero-shot", ("python", "-m", "stages.generate", "zero-shot")),
+        ("one-shot", ("dvc", "repro", "generate@one-shot")),
+    ],
+)
+def test_ctrl_c_ends_within_seconds_and_says_how_to_go_on(
+    space: Workspace, server: Server, name: str, command: tuple[str, ...]
+) -> None:
+    everything = all_of(space)
+    server.delay_s, first = 0.5, server.answered
+    process = start(space, *command)
+    while server.answered < first + 3 and process.poll() is None:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    stopped = time.monotonic()
+    output, _ = process.communicate(timeout=60)
+    assert time.monotonic() - stopped < 10
+    assert process.returncode != 0
+    assert f"generate-{name}: stopped. {GO_ON}" in output
+    assert "Traceback" not in output
+    kept = server.answered - first
+    assert 3 <= kept < everything
+    server.delay_s = 0.0
+    again = asked_for(server, lambda: space.run(*command))
+    assert everything - kept <= again <= everything - 3 + CONCURRENCY
+
+
+def test_a_full_disk_is_one_line_and_what_was_answered_is_not_asked_again(
+    space: Workspace, server: Server
+) -> None:
+    command = ("python", "-m", "stages.generate", "three-shot")
+
+    def fails() -> None:
+        output, _ = start(space, *command, before=no_larger_files).communicate(timeout=120)
+        assert MAKE_ROOM in output
+        assert "No space left on device" in output
+        assert "Traceback" not in output
+
+    first = asked_for(server, fails)
+    (shelf,) = (space.folder / ".dvc/replies").glob("generate-three-shot-*")
+    (file,) = shelf.glob("*.log")
+    kept = file.read_bytes().count(b"\n")
+    assert 1 <= kept <= first
+    assert file.read_bytes().endswith(b"\n")
+    assert asked_for(server, lambda: space.run(*command)) == all_of(space) - kept
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", str(folder)],
+        check=False,
+        capture_output=True,
+    )
+    if mounted.returncode:
+        pytest.skip("this user may not mount")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_a_store_on_a_small_disk_fills_it_and_goes_on_when_there_is_room(
+    space: Workspace, server: Server, small_disk: Path
+) -> None:
+    command = ("python", "-m", "stages.generate", "zero-shot")
+    env, space.env = space.env, space.env | {"DELTA_STORE": str(small_disk)}
+    try:
+        output = space.run(*command, ok=False)
+        assert f"{small_disk}/generate-zero-shot-" in output
+        assert "No space left on device" in output
+        assert MAKE_ROOM in output
+        (file,) = small_disk.glob("*/*.log")
+        kept = file.read_bytes().count(b"\n")
+        assert kept >= 1
+        subprocess.run(["mount", "-o", "remount,size=16m", str(small_disk)], check=True)
+        assert asked_for(server, lambda: space.run(*command)) == all_of(space) - kept
+        subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+        output = space.run("python", "-m", "stages.generate", "one-shot", ok=False)
+        assert "Read-only file system" in output
+        assert MAKE_ROOM in output
+        assert "Traceback" not in output
+    finally:
+        space.env = env
+
+
+def test_a_table_that_does_not_fit_the_disk_leaves_the_old_one(tmp_path: Path) -> None:
+    code = f"""
+import resource, sys
+import polars as pl
+from delta.core import tables
+from delta.core.schemas import PROBLEM
+def rows(number):
+    return tables.frame_of(
+        [dict.fromkeys(PROBLEM.columns, f"row {{n}}") for n in range(number)], PROBLEM
+    )
+tables.write("p.parquet", rows(3), PROBLEM)
+resource.setrlimit(resource.RLIMIT_FSIZE, ({SMALL}, {SMALL}))
+try:
+    tables.write("p.parquet", rows(50_000), PROBLEM)
+except OSError as error:
+    print(error.filename, error.strerror)
+print(tables.read("p.parquet", PROBLEM).height)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.splitlines() == ["p.parquet File too large", "3"]
+    assert [path.name for path in tmp_path.iterdir()] == ["p.parquet"]
+
+
+def test_a_flipped_bit_in_a_table_is_seen_by_dvc_and_mended_by_a_rebuild(
+    space: Workspace, server: Server
+) -> None:
+    space.dvc("repro", "generate@zero-shot")
+    table = space.folder / "data/traces/zero-shot.parquet"
+    whole = table.read_bytes()
+    content = bytearray(whole)
+    content[len(content) // 2] ^= 4
+    table.unlink()  # a link to the cache must not take it along
+    table.write_bytes(content)
+    work = lambda: stages_run(space.dvc("repro", "generate@zero-shot"))  # noqa: E731
+    assert asked_for(server, work) == 0
+    assert hashlib.sha256(table.read_bytes()).digest() == hashlib.sha256(whole).digest()

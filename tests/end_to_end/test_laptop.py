@@ -1,0 +1,61 @@
+"""The whole road for real in its smallest size: the wheel, vLLM on the CPU, Math-Verify, DPO."""
+
+import json
+import re
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from tests.helpers.import_closure import ROOT
+from tests.helpers.workspace import Workspace, stages_run
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+
+
+@pytest.fixture(scope="module")
+def space(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    return Workspace(tmp_path_factory.mktemp("laptop"), ROOT / "profiles/smoke.yaml")
+
+
+def test_one_command_leads_from_nothing_to_scores_and_pictures(space: Workspace) -> None:
+    output = space.dvc("repro")
+    assert len(stages_run(output)) == 1 + 3 + 1 + 3 * 3 + 4 + 4 + 1  # as the laptop's own
+    chatter = re.search(r"INFO \d\d-\d\d|Loading weights|FutureWarning", output)
+    assert chatter is None, output
+    for name in ("zero-shot", "one-shot", "three-shot"):
+        traces = pl.read_parquet(space.folder / f"data/traces/{name}.parquet")
+        assert traces["completion_tokens"].min() > 0  # type: ignore[operator]
+        assert traces["text"].n_unique() > 1
+    score = json.loads((space.folder / "metrics/evaluate/policy.json").read_text())
+    score = score["policy"]["long-sums"]
+    assert (score["n"], score["samples"]) == (4, 2)
+    assert score["low"] <= score["value"] <= score["high"]
+    assert score["benchmark_version"].startswith(
+        "long-sums: reasoning-gym 0.1.25 chain_sum seed 1002 "
+    )
+    train = json.loads((space.folder / "metrics/train.json").read_text())["train"]
+    assert (train["pairs_in"], train["pairs_kept"], train["steps"]) == (6, 6, 3)
+    assert train["first_loss"] == pytest.approx(0.6931, abs=1e-3)  # reference = policy at first
+    pictures = {path.name for path in (space.folder / "report").glob("*.png")}
+    assert pictures == {"accuracy.png", "deltas.png", "training.png"} | {
+        f"figure-{number}.png" for number in range(1, 6)
+    }
+    assert "| products | easy |" in space.run("python", "-m", "delta", "summary")
+
+
+def test_the_plots_are_dvcs_own_too(space: Workspace) -> None:
+    space.dvc("plots", "show", "-o", "plots")
+    page = (space.folder / "plots/index.html").read_text()
+    for title in ("Accuracy with 95 % intervals", "Deltas of all pairs", "rewards_margins"):
+        assert title in page
+
+
+def test_a_second_run_does_nothing_and_leaves_no_engine_behind(space: Workspace) -> None:
+    assert stages_run(space.dvc("repro")) == []
+    alive = [
+        path
+        for path in Path("/proc").glob("[0-9]*/cwd")
+        if path.exists() and str(path.resolve()).startswith(str(space.folder))
+    ]
+    assert alive == []

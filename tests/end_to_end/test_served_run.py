@@ -1,0 +1,77 @@
+"""A run under DVC with an engine for each model: what reruns when the judge's server changes."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.helpers.fake_server import Server
+from tests.helpers.import_closure import ROOT
+from tests.helpers.pipeline_workspace import prepare
+from tests.helpers.scripted_server import serving
+from tests.helpers.strict_api import judge_at_api, strict_api
+from tests.helpers.tiny_model_families import write_family
+from tests.helpers.tiny_models import write_model
+from tests.helpers.workspace import Workspace, stages_run
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+KEY, VALUE = "OPENAI_API_KEY", "sk-a-value-that-nobody-may-see"
+JUDGED = "judge@zero-shot"
+
+
+def test_vllm_generates_in_the_process_and_an_api_judges(tmp_path: Path) -> None:
+    """16 problems, two traces each, two votes a trace."""
+    write_family(tmp_path / "model", "plain")
+    with serving() as api:
+        api.raw = strict_api(VALUE)
+        space = Workspace(tmp_path / "space", ROOT / "profiles/smoke.yaml")
+        prepare(space, "http://127.0.0.1:1/v1", tmp_path / "model")
+
+        def change(content: dict[str, Any]) -> None:
+            for model in ("tiny", "policy"):
+                del content["serving"][model]["endpoint"]
+            content["engine"]["endpoint"]["servers"] = {}
+            judge_at_api(content, api.url, KEY)
+
+        space.edit(change)
+        space.env[KEY] = VALUE
+        space.dvc("repro", JUDGED)
+        counts = json.loads((space.folder / "metrics/judge/zero-shot.json").read_text())
+        generated = json.loads((space.folder / "metrics/generate/zero-shot.json").read_text())
+        assert generated["generate"]["zero-shot"]["engine"].startswith("vllm")
+        assert counts["judge"]["zero-shot"]["engine"].startswith("endpoint 2025-04-14 ")
+        assert counts["judge"]["zero-shot"]["votes"] == api.count() == 16 * 2 * 2
+
+
+def test_a_judge_at_an_api_reruns_with_what_it_serves_and_not_with_how_it_is_reached(
+    tmp_path: Path,
+) -> None:
+    """16 problems, two traces each, two votes a trace."""
+    write_model(tmp_path / "model")
+    with Server() as own, serving() as api:
+        api.raw = strict_api(VALUE)
+        space = Workspace(tmp_path / "space", ROOT / "profiles/smoke.yaml")
+        prepare(space, own.url, tmp_path / "model")
+        space.edit(lambda content: judge_at_api(content, api.url, KEY))
+        space.env.pop(KEY, None)
+        said = space.dvc("repro", JUDGED, ok=False)
+        assert f"$OPENAI_API_KEY is not set: {api.url} wants the key" in said
+        assert (len(own.asked), api.count()) == (0, 0)  # no night of generation before that
+
+        space.env[KEY] = VALUE
+        assert stages_run(space.dvc("repro", JUDGED))[-1] == JUDGED
+        assert (len(own.asked), api.count()) == (32, 64)
+        for path in [*space.folder.glob("logs/*"), *space.folder.glob("metrics/**/*.json")]:
+            assert VALUE not in path.read_text(errors="replace")
+
+        def reach(content: dict[str, Any]) -> None:
+            server = content["engine"]["endpoint"]["servers"]["openai"]
+            server |= {"concurrency": 1, "models": {"judge-api": None}}
+
+        space.edit(reach)
+        assert stages_run(space.dvc("repro", JUDGED)) == []
+
+        space.set("serving.judge-api.endpoint.revision", "another")
+        assert stages_run(space.dvc("repro", JUDGED)) == [JUDGED]
+        assert (len(own.asked), api.count()) == (32, 64)

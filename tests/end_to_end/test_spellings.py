@@ -1,0 +1,53 @@
+"""Small numbers as a user types them for `dvc exp run`: DVC writes the file, the stages read it."""
+
+from pathlib import Path
+
+import pytest
+
+from delta.core import params
+from tests.helpers.import_closure import ROOT
+from tests.helpers.workspace import Workspace, stages_run
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+KEY, STAGE = "train.dpo.learning_rate", "questions@products"
+
+
+@pytest.fixture(scope="module")
+def space(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """One whose questions have to be made: their stage begins with the check of the whole file."""
+    return Workspace(tmp_path_factory.mktemp("spellings"), ROOT / "params.yaml")
+
+
+def rate(folder: Path) -> float:
+    found = params.get(KEY, folder / "params.yaml")
+    assert isinstance(found, float)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("spelling", "meant"), [("5e-8", 5e-8), ("5.0E-08", 5e-8), (".5e-7", 5e-8), ("1e-10", 1e-10)]
+)
+def test_exp_run_takes_a_small_number_in_every_spelling(
+    space: Workspace, spelling: str, meant: float
+) -> None:
+    said = space.dvc("exp", "run", "--force", "-S", f"{KEY}={spelling}", STAGE)
+    assert stages_run(said) == [STAGE]
+    assert rate(space.folder) == meant
+
+
+def test_queued_runs_take_them_too(space: Workspace) -> None:
+    for spelling in ("5e-8", "1e-10"):
+        space.dvc(
+            "exp", "run", "--queue", "--name", f"r{spelling}", "-S", f"{KEY}={spelling}", STAGE
+        )
+    space.dvc("exp", "run", "--run-all")
+    table = space.dvc("exp", "show", "--no-pager", "--csv")
+    assert "r5e-8" in table
+    assert "r1e-10" in table
+    assert "Failed" not in space.dvc("queue", "status")
+
+
+def test_a_number_in_quotes_is_refused(space: Workspace) -> None:
+    said = space.dvc("exp", "run", "--force", "-S", f"{KEY}='5e-8'", STAGE, ok=False)
+    assert f"{KEY} = '5e-8'" in said
+    assert "a string; write 5e-8 without quotes" in said

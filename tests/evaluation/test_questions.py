@@ -1,0 +1,283 @@
+"""Questions: which rows are asked, how many, and what is said of those that cannot be."""
+
+import importlib
+import json
+import random
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+import yaml
+
+from delta.core import params, paths, tables
+from delta.core.console import Console
+from delta.core.errors import InputError
+from delta.core.schemas import QUESTION
+from delta.evaluation.benchmarks import BenchmarkParams, version
+from delta.evaluation.questions import questions
+from stages.questions import main
+from tests.helpers import benchmark_rows
+from tests.helpers.benchmark_rows import BENCHMARKS, asked, golds, refused, section, sums
+
+# What is changed in the second row of each format, and what the message must say of it.
+BAD: list[tuple[str, dict[str, Any], str]] = [
+    ("math-500", {"answer": None}, "answer = None: allowed: a text"),
+    ("math-500", {"answer": " "}, "answer = ' ': allowed: a text"),
+    ("math-500", {"answer": 8}, "answer = 8: allowed: a text"),
+    ("math-500", {"problem": None}, "problem = None: allowed: a value there or in question"),
+    ("gsm8k", {"answer": "So 24."}, "answer = 'So 24.': allowed: a solution that ends in '#### '"),
+    ("amc23", {"answer": True}, "answer = True: allowed: a number or a text"),
+    ("amc23", {"answer": ""}, "answer = '': allowed: a number or a text"),
+    ("minerva", {"answer": None}, "answer = None: allowed: a text"),
+    ("olympiadbench", {"final_answer": "$3$"}, "final_answer = '$3$': allowed: a list of texts"),
+    ("olympiadbench", {"final_answer": ["$$"]}, "final_answer = ['$$']: allowed: a list with an"),
+    ("aime24", {"solution": "It is 204."}, "solution = 'It is 204.': allowed: an integer from 0"),
+    ("aime25", {"answer": "1000"}, "answer = '1000': allowed: an integer from 0 to 999"),
+    ("aime25", {"answer": "7.5"}, "answer = '7.5': allowed: an integer from 0 to 999"),
+    ("mmlu-pro", {"answer": "D"}, "answer = 'D': allowed: a letter from A to C"),
+    ("mmlu-pro", {"answer": "AB"}, "answer = 'AB': allowed: a letter from A to C"),
+    ("mmlu-pro", {"answer": 1}, "answer = 1: allowed: a letter from A to C"),
+    ("mmlu-pro", {"options": ["one"]}, "options = ['one']: allowed: a list of 2 to 10 texts"),
+    ("mmlu-pro", {"options": "['a']"}, "options = \"['a']\": allowed: a list of 2 to 10 texts"),
+    ("mmlu-pro", {"options": ["a", ""]}, "options = ['a', '']: allowed: a list of 2 to 10 texts"),
+    ("mmlu-pro", {"category": "law"}, "category = 'law': allowed: a category of `examples`"),
+    ("theoremqa", {"Answer_type": "word"}, "Answer_type = 'word': allowed: integer, float, bool"),
+    ("theoremqa", {"Answer": "a few"}, "Answer = 'a few': allowed: an answer of type float"),
+    ("theoremqa", {"Answer": "True"}, "Answer = 'True': allowed: an answer of type float"),
+    ("theoremqa", {"Answer": None}, "Answer = None: allowed: an answer of type float"),
+    (
+        "theoremqa",
+        {"Answer": "1.5", "Answer_type": "integer"},
+        "Answer = '1.5': allowed: an answer of type integer",
+    ),
+    (
+        "theoremqa",
+        {"Answer": "[1, 'x']", "Answer_type": "list of float"},
+        "Answer = \"[1, 'x']\": allowed: an answer of type list of float",
+    ),
+    ("gpqa", {"Correct Answer": None}, "Correct Answer = None: allowed: a text"),
+    ("gpqa", {"Incorrect Answer 3": ""}, "Incorrect Answer 3 = '': allowed: a text"),
+    ("livecodebench", {"metadata": "[]"}, "metadata = '[]': allowed: JSON of an object"),
+    ("livecodebench", {"metadata": "{}"}, "starter_code = 'class Solution"),
+    ("livecodebench", {"public_test_cases": "[1]"}, "public_test_cases = '[1]': allowed: LiveCode"),
+    ("livecodebench", {"private_test_cases": None}, "private_test_cases = None: allowed: a text"),
+    ("livecodebench", {"question_content": ""}, "question_content = '': allowed: a text"),
+    ("livecodebench", {"contest_date": None}, "contest_date = None: allowed: a day"),
+    (
+        "livecodebench",
+        {"public_test_cases": "[]", "private_test_cases": "[]"},
+        "public_test_cases = '[]': allowed: a test there or in private_test_cases",
+    ),
+    ("humaneval", {"entry_point": None}, "entry_point = None: allowed: a text"),
+    ("humaneval", {"test": "assert 1"}, "test = 'assert 1': allowed: Python that defines check"),
+    ("humaneval", {"prompt": None}, "prompt = None: allowed: a text"),
+    ("columns", {"gold": "D"}, "gold = 'D': allowed: a letter from A to C"),
+    ("columns", {"choices": "one, two"}, "choices = 'one, two': allowed: a list of 2 to 10 texts"),
+]
+
+
+@pytest.mark.parametrize(("form", "changes", "said"), BAD)
+def test_a_row_that_cannot_be_asked_is_named_with_its_value(
+    form: str, changes: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    rows = list(BENCHMARKS[form][3])
+    rows[1] = rows[1] | changes
+    message = refused(section(tmp_path, form, rows))
+    assert message.startswith(f"benchmarks.toy: row 1: {said}")
+
+
+@pytest.mark.parametrize(
+    ("grader", "gold", "said"),
+    [
+        ("math", None, "gold = None: allowed: a number or LaTeX"),
+        ("math", [1], "gold = [1]: allowed: a number or LaTeX"),
+        ("theorem", "4", 'gold = \'4\': allowed: {"answer_type": …, "answer": …}'),
+        (
+            "code",
+            {"kind": "file"},
+            "gold = {'kind': 'file'}: allowed: an object with {kind, tests}",
+        ),
+        ("code", {"kind": "stdin", "tests": []}, "gold = []: allowed: at least one test"),
+        ("code", {"kind": "stdin", "tests": "x"}, "gold = 'x': allowed: tests as a list of"),
+    ],
+)
+def test_a_users_gold_answer_that_the_grader_cannot_use_is_an_error(
+    grader: str, gold: Any, said: str, tmp_path: Path
+) -> None:
+    rows = [{"ask": "What?", "gold": gold}]
+    message = refused(section(tmp_path, "columns", rows, grader=grader, options=None))
+    assert message.startswith(f"benchmarks.toy: row 0: {said}")
+
+
+def test_a_column_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    message = refused(section(tmp_path, "columns", statement="question"))
+    assert "row 0 has no column 'question'" in message
+
+
+def test_shots_that_are_not_there_are_an_error(tmp_path: Path) -> None:
+    entry = section(tmp_path, "mmlu-pro")
+    few = benchmark_rows.file_source(tmp_path / "few.jsonl", benchmark_rows.MMLU_PRO_EXAMPLES[:8])
+    message = refused(entry | {"source": entry["source"] | {"examples": few}})
+    assert message == (
+        "benchmarks.toy.source.shots = 5: `examples` has 3 of category 'chemistry'; allowed: 0 to 3"
+    )
+    bad = benchmark_rows.MMLU_PRO_EXAMPLES[0] | {"cot_content": ""}
+    empty = benchmark_rows.file_source(tmp_path / "empty.jsonl", [bad])
+    message = refused(entry | {"source": entry["source"] | {"examples": empty}})
+    assert message == ("benchmarks.toy.source.examples: row 0: cot_content = '': allowed: a text")
+
+
+def test_the_first_questions_are_asked_and_keep_their_ids(tmp_path: Path) -> None:
+    entry = section(tmp_path, "theoremqa", benchmark_rows.THEOREMQA[::-1])
+    rows, counts = asked(entry | {"questions": 2})
+    assert [row["question_id"] for row in rows] == ["toy.1", "toy.2"]
+    assert counts == {
+        "read": 7,
+        "kept": 2,
+        "dropped": {"picture": 1},
+        "beyond_size": 4,
+        "repeated": 0,
+    }
+    everything, _ = asked(entry)
+    assert everything[:2] == rows
+
+
+def test_a_size_beyond_the_source_is_an_error_and_so_is_nothing_left(tmp_path: Path) -> None:
+    entry = section(tmp_path, "theoremqa")
+    assert refused(entry | {"questions": 7}) == (
+        "benchmarks.toy.questions = 7: 7 rows of the source give 6 questions ({'picture': 1}); "
+        "allowed: 1 to 6"
+    )
+    entry = section(tmp_path, "livecodebench", from_date="2025-01-01")
+    assert refused(entry) == "benchmarks.toy: none of 3 rows is left ({'outside_dates': 3})"
+
+
+def test_a_published_benchmark_is_asked_whole_and_what_it_repeats_is_counted(
+    tmp_path: Path,
+) -> None:
+    first, second, third = benchmark_rows.MMLU_PRO
+    other = first | {"options": ["1", "2"], "answer": "B"}  # the same words, another question
+    entry = section(tmp_path, "mmlu-pro", [first, second, first, other, third])
+    rows, counts = asked(entry)
+    assert golds(rows) == ["C", "B", "C", "B", "C"]
+    assert counts["repeated"] == 1
+
+
+def test_a_task_asks_each_question_once_and_exactly_size_of_them() -> None:
+    rows, counts = asked(sums(questions=40), "sums")
+    statements = [row["statement"] for row in rows]
+    assert len(set(statements)) == len(statements) == counts["kept"] == 40
+    assert counts["read"] == 200
+    assert counts["dropped"]["duplicate"] > 0
+    assert counts["repeated"] == 0
+    assert rows[0]["question_id"] == "sums.0"
+    few, _ = asked(sums(questions=10), "sums")
+    assert few == rows[:10]
+    message = refused(sums(questions=400))
+    assert message.startswith("benchmarks.toy.questions = 400: 2000 rows of the source give ")
+
+
+def test_an_unknown_task_is_an_error_that_names_its_key() -> None:
+    entry = sums()
+    message = refused(entry | {"source": entry["source"] | {"task": "chain_sums"}})
+    assert message.startswith("benchmarks.toy.source.task = 'chain_sums': no such reasoning-gym")
+
+
+def test_a_version_names_the_source_and_knows_its_questions(tmp_path: Path) -> None:
+    def of(entry: dict[str, Any]) -> str:
+        benchmark = BenchmarkParams.model_validate(entry)
+        return version("toy", benchmark, pl.concat(questions("toy", benchmark, Counter())))
+
+    assert of(sums()).startswith("toy: reasoning-gym 0.1.25 chain_sum seed 12 ")
+    assert of(sums()) == of(sums())
+    assert len({of(sums()), of(sums(questions=6)), of(sums(seed=13)), of(sums(max_terms=3))}) == 4
+    entry = section(tmp_path, "gpqa")
+    sha = entry["source"]["data"]["file"]["sha256"]
+    assert of(entry).startswith(f"toy: gpqa gpqa.jsonl@{sha[:8]} ")
+    assert of(entry) != of(section(tmp_path, "gpqa", seed=18))
+    changed = [row | {"answer": "9"} for row in benchmark_rows.MATH_500]
+    assert of(section(tmp_path, "math-500")) != of(section(tmp_path, "math-500", changed))
+
+
+HUB = {"hub": {"repository": "owner/name", "config": None, "split": "test", "revision": "a" * 40}}
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ({"format": "math-50", "data": HUB}, "source = {'format': 'math-50'"),
+        ({"format": "math-500"}, "source.data is missing"),
+        ({"format": "math-500", "data": HUB, "seed": 1}, "source.seed is not known; allowed: "),
+        (
+            {"format": "mmlu-pro", "data": HUB, "shots": 5, "examples": None},
+            "source.examples = None: allowed: a source exactly where shots are more than 0",
+        ),
+        (
+            {"format": "mmlu-pro", "data": HUB, "shots": 0, "examples": HUB},
+            "source.examples = {'hub': ",
+        ),
+        ({"format": "mmlu-pro", "data": HUB, "shots": 6, "examples": HUB}, "source.shots = 6: "),
+        (
+            {"format": "theoremqa", "data": HUB, "pictures": True},
+            "source.pictures = True: should be 'drop' or 'keep'",
+        ),
+        (
+            {"format": "livecodebench", "data": HUB, "from_date": "2024-13-01", "to_date": None},
+            "source.from_date = '2024-13-01': month must be in 1..12",
+        ),
+        (
+            {"format": "columns", "data": HUB, "statement": "a", "gold_answer": "b"}
+            | {"grader": "choice", "options": None},
+            "source.options = None: allowed: a column exactly where the grader is choice",
+        ),
+        (sums()["source"], "questions = None: a task has no end; allowed: a number"),
+    ],
+)
+def test_a_wrong_source_in_params_costs_one_line_that_names_the_key(
+    source: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    entry = {"group": "easy", "samples": 1, "questions": None, "max_tokens": 8, "source": source}
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump({"benchmarks": {"toy": entry}}, sort_keys=False))
+    with pytest.raises(InputError) as caught:
+        params.load_section("benchmarks.toy", BenchmarkParams, path)
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith(f"{path}: benchmarks.toy.{said}")
+
+
+def test_a_bare_date_is_refused_because_dvc_cannot_hash_it(tmp_path: Path) -> None:
+    importlib.import_module("lmformatenforcer")  # vLLM does; it changes PyYAML's SafeLoader
+    path = tmp_path / "params.yaml"
+    entry = section(tmp_path, "livecodebench", from_date="DAY")
+    text = yaml.safe_dump({"benchmarks": {"toy": entry}}).replace("DAY", "2024-08-01")
+    path.write_text(text)
+    with pytest.raises(InputError) as caught:
+        params.load_section("benchmarks.toy", BenchmarkParams, path)
+    assert str(caught.value).endswith(
+        'a bare date, which DVC cannot hash; allowed: "2024-08-01", in quotes'
+    )
+
+
+def test_the_stage_writes_the_questions_and_their_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    entry = section(tmp_path / "rows", "theoremqa")
+    Path("params.yaml").write_text(yaml.safe_dump({"benchmarks": {"theorems": entry}}))
+    with Path("screen.txt").open("w") as screen:
+        main(Console(screen), ["theorems"])
+    assert tables.read(paths.questions("theorems"), QUESTION).height == 6
+    counts = json.loads(Path("metrics/questions/theorems.json").read_text())
+    assert counts["questions"]["theorems"]["dropped"] == {"picture": 1}
+
+
+def test_many_rows_come_out_as_they_went_in(tmp_path: Path) -> None:
+    """More than are held in memory at a time."""
+    numbers = list(range(250))
+    random.Random(3).shuffle(numbers)
+    table = [{"ask": f"What is {number} + 1?", "gold": number + 1} for number in numbers]
+    rows, _ = asked(section(tmp_path, "columns", table, grader="math", options=None))
+    assert golds(rows) == [str(number + 1) for number in numbers]
+    assert [row["question_id"] for row in rows] == [f"toy.{index}" for index in range(250)]

@@ -1,0 +1,202 @@
+"""Grids become distinct runs, each a valid params.yaml, and their results stay in Git."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from delta import check
+from delta.core.errors import InputError
+from delta.core.params import load_sections, read_all, validate
+from delta.experiments import results
+from delta.experiments.grid import ExperimentParams, cells, key, with_changes
+from delta.experiments.results import AnswerCounts, Result
+from tests.helpers.import_closure import ROOT
+
+PROFILES = ("params.yaml", "profiles/smoke.yaml", "profiles/paper.yaml")
+SMOKE = read_all(ROOT / "profiles/smoke.yaml")
+
+
+def grid(**axes: dict[str, Any]) -> ExperimentParams:
+    return ExperimentParams(always={"train.method": "dpo"}, vary=axes)
+
+
+def test_a_grid_has_one_run_for_every_choice_of_entries() -> None:
+    found = cells(
+        SMOKE,
+        "mine",
+        grid(
+            k={"4": {"selector.k": 4}, "6": {"selector.k": 6}},
+            chosen={name: {"pairing.chosen": name} for name in ("one-shot", "three-shot")},
+        ),
+    )
+    assert [cell.at for cell in found] == [
+        {"k": "4", "chosen": "one-shot"},
+        {"k": "4", "chosen": "three-shot"},
+        {"k": "6", "chosen": "one-shot"},
+        {"k": "6", "chosen": "three-shot"},
+    ]
+    assert found[1].changes == {
+        "train.method": "dpo",
+        "selector.k": 4,
+        "pairing.chosen": "three-shot",
+    }
+    assert len({cell.key for cell in found}) == 4
+    assert found[1].name == f"mine-4-three-shot-{found[1].key}"
+
+
+def test_where_nothing_varies_there_is_nothing_to_run() -> None:
+    assert cells(SMOKE, "mine", grid()) == []
+
+
+def test_the_same_run_in_two_grids_has_one_key() -> None:
+    same = {"selector.k": SMOKE["selector"]["k"]}
+    assert key(SMOKE) == key(with_changes(SMOKE, same, "mine"))
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "same"),
+    [
+        ("train.dpo.beta", 0.3, False),
+        ("train.kto.beta", 0.3, True),  # the smoke profile trains by DPO
+        ("generators.three-shot.seed", 99, False),
+        ("generators.one-shot.seed", 99, True),  # not paired
+        ("evaluation.sampling.seed", 99, False),
+        ("evaluation.models.zero-shot.examples", 1, True),  # not the policy
+        ("benchmarks.products.questions", 2, False),
+        ("selector.seed", 99, False),
+        ("engine.endpoint.tries", 3, True),
+        ("engine.vllm.max_num_seqs", 3, True),
+        ("engine.kind", "ray", True),  # vLLM all the same
+        ("engine.ray.replicas", 3, True),
+        ("grading.where", "ray", True),
+        ("grading.extraction", "math_verify", False),
+    ],
+)
+def test_the_key_is_of_what_shapes_the_policy_and_its_answers(
+    parameter: str, value: Any, same: bool
+) -> None:
+    assert (key(with_changes(SMOKE, {parameter: value}, "mine")) == key(SMOKE)) == same
+
+
+@pytest.mark.parametrize(
+    ("parameter", "said"),
+    [
+        ("train.methd", "'train.methd' is not a parameter; there are base, method, dpo"),
+        ("train.dpo", "train.dpo = 1: it is a section with learning_rate, beta, epochs"),
+        ("train.dpo.beta.x", "'train.dpo.beta.x' is not a parameter"),
+    ],
+)
+def test_a_change_of_what_is_no_parameter_is_refused(parameter: str, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        cells(SMOKE, "mine", grid(one={"a": {parameter: 1}}))
+
+
+def test_a_parameter_set_twice_is_refused() -> None:
+    with pytest.raises(InputError, match=r"experiments\.mine: train\.method is set twice"):
+        cells(SMOKE, "mine", grid(method={"sft": {"train.method": "sft"}}))
+
+
+def test_a_value_and_the_section_around_it_cannot_both_be_set() -> None:
+    section = {"train.dpo": {"learning_rate": 1e-5, "beta": 0.1, "epochs": 1}}
+    with pytest.raises(InputError, match=r"train\.dpo\.beta is set twice, as train\.dpo, at a, b"):
+        cells(SMOKE, "mine", grid(one={"a": section}, two={"b": {"train.dpo.beta": 0.3}}))
+
+
+def test_a_section_of_a_grid_replaces_the_whole_section() -> None:
+    tables: dict[str, Any] = {"always": {}, "vary": {}}
+    new = with_changes({"a": {"b": {"c": 1, "d": 2}}}, {"a.b": {"d": 3}}, "mine")
+    assert new == {"a": {"b": {"d": 3}}}
+    assert with_changes({"a": {"b": tables}}, {"a.b": None}, "mine") == {"a": {"b": None}}
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value"),
+    [
+        *((section, None) for section in ("train", "pairing", "generators", "judge", "grading")),
+        *((section, None) for section in ("judge.budget", "evaluation", "serving")),
+        ("grading", {}),
+        ("evaluation.models", {}),
+        ("pairing.chosen", ["one-shot"]),
+    ],
+)
+def test_a_section_that_is_changed_into_none_is_refused(parameter: str, value: Any) -> None:
+    mine = ExperimentParams(always={parameter: value}, vary={"k": {"4": {"selector.k": 4}}})
+    said = rf"experiments\.mine: {parameter}, selector\.k at 4 leave no valid parameters"
+    with pytest.raises(InputError, match=said):
+        cells(SMOKE, "mine", mine)
+
+
+def test_an_axis_without_entries_is_refused_as_it_would_run_nothing() -> None:
+    with pytest.raises(InputError, match=r"mine\.vary\.k = \{\}: .* at least 1"):
+        validate("mine", ExperimentParams, {"always": {}, "vary": {"k": {}}})
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_every_run_of_every_experiment_is_a_valid_params_yaml(profile: str) -> None:
+    content = read_all(ROOT / profile)
+    declared = load_sections("experiments", ExperimentParams, ROOT / profile)
+    for name, experiment in declared.items():
+        for cell in cells(content, name, experiment):
+            new = with_changes(content, cell.changes, name)
+            check.check_content(new, f"{profile}: {name} {cell.at}")
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_the_profiles_have_the_papers_figures_and_the_controls(profile: str) -> None:
+    assert list(read_all(ROOT / profile)["experiments"]) == [
+        *("table-1", "table-2", "figure-5", "figure-1", "figure-2", "figure-3", "figure-4"),
+        *("random", "bottom", "length-matched", "seeds"),
+    ]
+
+
+def test_the_papers_grids_have_its_numbers_of_runs() -> None:
+    path = ROOT / "profiles/paper.yaml"
+    declared = load_sections("experiments", ExperimentParams, path)
+    content = read_all(path)
+    found = {name: cells(content, name, one) for name, one in declared.items()}
+    assert {name: len(runs) for name, runs in found.items() if runs} == {
+        "figure-1": 4,
+        "figure-2": 12,
+        "figure-3": 4,
+        "figure-4": 15,
+        "random": 9,
+        "bottom": 15,
+        "length-matched": 15,
+        "seeds": 3,
+    }
+    # DPO on s1-7B against s1-3B stands in Figure 1 and in Figure 2.
+    assert len({cell.key for runs in found.values() for cell in runs}) == 77 - 1
+
+
+# --- results ---
+
+
+RESULT = Result(
+    key="0123456789ab",
+    name="figure-1-sft-weak-0123456789ab",
+    changes={"train.method": "sft", "selector.k": None},
+    commit="abcdef0",
+    date="2026-11-21",
+    seconds=130,
+    counts={"select": {"selected": 8}},
+    scores={"sums": {"value": 0.5, "n": 2}},
+    answers={"sums": AnswerCounts(16, (16, 0))},
+)
+
+
+def test_a_result_is_read_as_it_was_written_and_answers_are_a_character_each(
+    tmp_path: Path,
+) -> None:
+    path = results.write(RESULT, tmp_path)
+    assert json.loads(path.read_text())["answers"] == {"sums": {"samples": 16, "correct": "g0"}}
+    assert results.read(RESULT.key, tmp_path) == RESULT
+    assert results.read("ffffffffffff", tmp_path) is None
+
+
+def test_a_damaged_result_is_named(tmp_path: Path) -> None:
+    path = results.write(RESULT, tmp_path)
+    path.write_text(path.read_text()[:50])
+    with pytest.raises(InputError, match=r"0123456789ab\.json: not a whole result"):
+        results.read(RESULT.key, tmp_path)

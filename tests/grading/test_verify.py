@@ -1,0 +1,190 @@
+"""Verdicts on traces: what is graded, what a recording brings, and what is counted."""
+
+from typing import Any
+
+import polars as pl
+import pytest
+
+from delta.core.errors import InputError
+from delta.core.schemas import PROBLEM, TRACE
+from delta.core.tables import TEXT_ROWS, frame_of
+from delta.grading.llm_equivalence import ComparisonParams
+from delta.grading.sandbox import CodeParams
+from delta.grading.verdict import Verdict
+from delta.grading.verify import VerifyParams, batches, decide, grade, summarize, with_problems
+from delta.grading.worker_pool import GradingParams
+
+RIGHT = Verdict("correct", "2", None)
+WRONG = Verdict("incorrect", "3", "different")
+STUCK = Verdict("ungradable", None, "timeout")
+
+
+def params(recorded: Any = "keep") -> VerifyParams:
+    llm = ComparisonParams(
+        model="llama", attempts=3, temperature=0.0, top_p=1.0, max_tokens=99, seed=9
+    )
+    return VerifyParams(recorded=recorded, second="none", llm=llm)
+
+
+def grading(max_ungradable: float = 1.0) -> GradingParams:
+    code = CodeParams(
+        sandbox="bubblewrap",
+        limit_s=6.0,
+        memory_mib=1024,
+        processes=16,
+        output_kib=1024,
+        file_mib=16,
+    )
+    return GradingParams(
+        where="local",
+        workers=1,
+        limit_s=20.0,
+        max_ungradable=max_ungradable,
+        extraction="last_box",
+        code=code,
+    )
+
+
+def problems() -> pl.DataFrame:
+    rows: list[dict[str, Any]] = [
+        {"problem_id": "p.0", "statement": "1 + 1?", "gold_answer": "2"},
+        {"problem_id": "p.1", "statement": "Prove it.", "gold_answer": ""},
+        {"problem_id": "p.2", "statement": "And this.", "gold_answer": None},
+    ]
+    return frame_of(rows, PROBLEM)
+
+
+def traces(*rows: tuple[str, str, str, int | None, str | None]) -> pl.DataFrame:
+    """(trace_id, problem_id, text, answer_start, recorded_outcome)"""
+    names = ("trace_id", "problem_id", "text", "answer_start", "recorded_outcome")
+    given = [
+        dict(zip(names, row, strict=True))
+        | {"generator": "a", "sample": 0, "finish_reason": "stop", "reasoning_start": 0}
+        for row in rows
+    ]
+    return frame_of(given, TRACE)
+
+
+def recorded(**outcomes: str | None) -> pl.DataFrame:
+    rows = ((name, "p.0", "It is 2.", 0, outcome) for name, outcome in outcomes.items())
+    return with_problems(problems(), traces(*rows))
+
+
+@pytest.mark.slow
+def test_only_what_follows_the_reasoning_is_graded_and_no_gold_is_an_outcome() -> None:
+    rows = with_problems(
+        problems(),
+        traces(
+            ("right", "p.0", r"<think>\boxed{3}</think>\boxed{2}", 24, None),
+            ("wrong", "p.0", r"<think>\boxed{2}</think>\boxed{3}", 24, None),
+            ("no box", "p.0", r"<think>\boxed{2}</think>Two.", 24, None),
+            ("open", "p.0", r"<think>\boxed{2}", None, None),
+            ("empty gold", "p.1", r"\boxed{2}", 0, None),
+            ("null gold", "p.2", r"\boxed{2}", 0, None),
+        ),
+    )
+    assert grade(grading(), [rows]) == {
+        "right": RIGHT,
+        "wrong": WRONG,
+        "no box": Verdict("incorrect", None, "no_box"),
+        "open": Verdict("incorrect", None, "cut"),
+        "empty gold": Verdict("no_gold", None, "no_gold"),
+        "null gold": Verdict("no_gold", None, "no_gold"),
+    }
+
+
+def test_a_recorded_verdict_is_kept_and_where_ours_differs_is_counted() -> None:
+    rows = recorded(a="correct", b="correct", c="incorrect", d="incorrect", e=None, f="ungradable")
+    graded = {"a": RIGHT, "b": WRONG, "c": RIGHT, "d": STUCK, "e": WRONG, "f": STUCK}
+    verdicts, counts = decide(params("keep"), rows, graded)
+    assert verdicts.rows() == [
+        ("a", "correct", "2", None, "source"),
+        ("b", "correct", "3", None, "source"),
+        ("c", "incorrect", "2", "recorded", "source"),
+        ("d", "incorrect", None, "recorded", "source"),
+        ("e", "incorrect", "3", "different", "grader"),
+        ("f", "ungradable", None, "timeout", "source"),
+    ]
+    assert counts == {
+        "recorded_verdicts": {
+            "recorded": 5,
+            "differs": 3,
+            "correct_graded_incorrect": 1,
+            "incorrect_graded_correct": 1,
+            "incorrect_graded_ungradable": 1,
+        }
+    }
+
+
+def test_where_recordings_are_graded_only_ours_count_and_the_differences_too() -> None:
+    rows = recorded(a="correct", b="correct")
+    verdicts, counts = decide(params("grade"), rows, {"a": RIGHT, "b": WRONG})
+    assert verdicts.rows() == [
+        ("a", "correct", "2", None, "grader"),
+        ("b", "incorrect", "3", "different", "grader"),
+    ]
+    assert counts["recorded_verdicts"]["differs"] == 1
+
+
+def test_every_trace_has_one_verdict_and_the_counts_add_up() -> None:
+    rows = recorded(a="correct", b=None, c=None)
+    verdicts, _ = decide(params(), rows, {"a": RIGHT, "b": WRONG, "c": STUCK})
+    assert summarize(grading(), verdicts) == {
+        "graded": 3,
+        "correct": 1,
+        "incorrect": 1,
+        "ungradable": 1,
+        "reasons": {"different": 1, "timeout": 1},
+        "no_gold": 0,
+        "decided_by": {"grader": 2, "llm": 0, "source": 1},
+    }
+
+
+def test_a_share_of_ungradable_traces_above_the_limit_is_an_error() -> None:
+    verdicts, _ = decide(params(), recorded(a=None, b=None), {"a": RIGHT, "b": STUCK})
+    with pytest.raises(InputError, match="verify: 1 of 2 answers are ungradable"):
+        summarize(grading(max_ungradable=0.4), verdicts)
+    assert summarize(grading(max_ungradable=0.5), verdicts)["ungradable"] == 1
+
+
+NO_GOLD = Verdict("no_gold", None, "no_gold")
+
+
+def test_a_file_without_gold_answers_is_no_share_of_anything() -> None:
+    verdicts, recorded_counts = decide(
+        params(), recorded(a=None, b=None, c="correct"), dict.fromkeys("abc", NO_GOLD)
+    )
+    assert verdicts["outcome"].to_list() == ["no_gold", "no_gold", "correct"]
+    assert recorded_counts["recorded_verdicts"] == {"recorded": 1, "differs": 0}
+    found = summarize(grading(max_ungradable=0.0), verdicts)
+    assert found == {
+        "graded": 1,
+        "correct": 1,
+        "incorrect": 0,
+        "ungradable": 0,
+        "reasons": {},
+        "no_gold": 2,
+        "decided_by": {"grader": 0, "llm": 0, "source": 1},
+    }
+
+
+def test_traces_without_gold_hide_no_share_of_ungradable_ones() -> None:
+    rows = recorded(a=None, b=None, **dict.fromkeys("cdefgh"))
+    verdicts, _ = decide(
+        params(), rows, {"a": RIGHT, "b": STUCK, **dict.fromkeys("cdefgh", NO_GOLD)}
+    )
+    with pytest.raises(InputError, match="verify: 1 of 2 answers are ungradable"):
+        summarize(grading(max_ungradable=0.2), verdicts)
+
+
+def test_a_trace_of_a_lost_problem_is_an_error() -> None:
+    with pytest.raises(InputError, match="1 traces belong to no problem"):
+        with_problems(problems(), traces(("x", "p.9", "2", 0, None)))
+
+
+def test_batches_are_the_traces_in_their_order_few_at_a_time() -> None:
+    of = ("p.2", "p.0", "p.1")
+    rows = [(f"t.{number}", of[number % 3], "Two.", 0, None) for number in range(2_000)]
+    found = list(batches(problems(), traces(*rows).lazy()))
+    assert pl.concat(found).equals(with_problems(problems(), traces(*rows)))
+    assert max(batch.height for batch in found) <= TEXT_ROWS

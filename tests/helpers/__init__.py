@@ -1,0 +1,1 @@
+"""What several tests share: workspaces, servers, tiny models, toy tables."""

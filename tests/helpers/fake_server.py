@@ -1,0 +1,126 @@
+"""An OpenAI-compatible server on loopback that answers by rule and counts what it is asked."""
+
+import asyncio
+import hashlib
+import json
+import re
+import threading
+from collections import Counter
+from types import TracebackType
+from typing import Any, Self
+
+from aiohttp import web
+
+from delta.judging import rubric
+
+ANSWER = re.compile(r"should be (\S+?)[.,]?(?:\s|$)")  # fixtures give their answer away
+FORMULA = re.compile(r"\d+(?: [-+*] \d+)+")  # the tasks of the smoke profile
+
+
+class Server:
+    """Answers the same request always alike. `asked` counts each request by its whole content."""
+
+    def __init__(self, delay_s: float = 0.0) -> None:
+        self.delay_s = delay_s
+        self.asked: Counter[str] = Counter()
+        self.answered = 0
+        self._ready = threading.Event()
+
+    def __enter__(self) -> Self:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+        self._ready.wait()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._port}/v1"
+
+    def _serve(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_until_complete(self._start())
+        self._loop.run_forever()
+
+    async def _start(self) -> None:
+        app = web.Application()
+        app.router.add_post("/v1/chat/completions", self._answer)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        self._port = runner.addresses[0][1]
+        self._ready.set()
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        payload = await request.json()
+        content = json.dumps(payload, sort_keys=True)
+        self.asked[content] += 1
+        await asyncio.sleep(self.delay_s)
+        self.answered += 1
+        return web.json_response(reply_to(payload, content))
+
+
+def reply_to(payload: dict[str, Any], content: str) -> dict[str, Any]:
+    """As a model of the named family would: reasoning with its markers, then what is asked for."""
+    number = int(hashlib.sha256(content.encode()).hexdigest()[:8], 16)
+    model, asked = payload["model"], payload["messages"][-1]["content"]
+    if "response_format" in payload:
+        text = json.dumps(rating(number))
+    elif "Verdict: " in asked:
+        verdict = (*["EQUIVALENT", "DIFFERENT"] * 4, "AMBIGUOUS")[number % 9]
+        text = f"Both end in a number.\n\nVerdict: {verdict}"
+    elif "```" in asked or "program" in asked:
+        text = f"```python\nprint({number % 7})\n```"
+    else:
+        # Mostly the answer that is asked for, else another: both kinds of traces occur.
+        answer = answer_to(asked)
+        box = answer if answer and number % 2 else str(number % 40)
+        text = f"2 * {number % 9973} = {2 * (number % 9973)}. The answer is \\boxed{{{box}}}."
+    message: dict[str, Any] = {"content": text}
+    finish_reason = "stop"
+    if number % 11 == 0 and "response_format" not in payload:
+        finish_reason = "length"
+    if model.startswith("s1-"):
+        thought = "<|im_start|>think\nOne by one.\n"
+        message["content"] = (
+            thought if finish_reason == "length" else (f"{thought}<|im_start|>answer\n{text}")
+        )
+    elif model.startswith("nemotron-"):
+        thought = "<think>\nOne by one.\n"
+        message["content"] = (
+            thought if finish_reason == "length" else f"{thought}</think>\n\n{text}"
+        )
+    elif model.startswith("gpt-oss"):
+        message["reasoning"] = "The trace adds, then boxes."  # its server splits the channels
+    usage = {"prompt_tokens": 10, "completion_tokens": 20}
+    return {"choices": [{"message": message, "finish_reason": finish_reason}], "usage": usage}
+
+
+def answer_to(asked: str) -> str | None:
+    if given := ANSWER.search(asked):
+        return given[1]
+    formulas = FORMULA.findall(asked)
+    return str(eval(formulas[-1])) if formulas else None
+
+
+def rating(number: int) -> dict[str, Any]:
+    """A valid reply of a judge, its scores drawn from the digits of `number`."""
+    reply: dict[str, dict[str, Any]] = {}
+    for place, dimension in enumerate(rubric.RUBRIC):
+        score = 1 + (number >> (3 * place)) % 5
+        reply.setdefault(dimension.category, {})[dimension.name] = {
+            "score": score,
+            "justification": "By rule.",
+            "deductions_found": [],
+        }
+    return reply

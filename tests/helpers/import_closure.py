@@ -1,0 +1,72 @@
+"""The project's own files that a module imports, directly or not, also inside functions."""
+
+import ast
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+OWN = ("delta", "stages")
+PROMPT_FILE = re.compile(r"prompts\.(?:text|template)\(\"([\w.]+)\"\)")
+# What reads a prompt file without naming it.
+READERS = {
+    "prompts.question(": {"instruction.txt"},
+    "prompts.worked_examples(": {"worked_examples.yaml"},
+    "prompts.earlier_turns(": {"worked_examples.yaml", "instruction.txt"},
+    "chat_formats.load(": {"chat_formats.yaml"},
+    "chat_formats.all_chat_formats(": {"chat_formats.yaml"},
+}
+
+
+def file_of(module: str) -> Path | None:
+    base = ROOT.joinpath(*module.split("."))
+    for path in (base.with_suffix(".py"), base / "__init__.py"):
+        if path.is_file():
+            return path
+    return None
+
+
+def imports_of(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            assert node.module is not None
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name for name in names if name.split(".")[0] in OWN}
+
+
+def closure(module: str) -> set[str]:
+    """Paths relative to the root, of `module` itself and of all packages on the way."""
+    waiting, seen = [module], set[str]()
+    while waiting:
+        name = waiting.pop()
+        parent = name.rpartition(".")[0]
+        path = file_of(name)
+        if path is None or str(path.relative_to(ROOT)) in seen:
+            continue
+        seen.add(str(path.relative_to(ROOT)))
+        waiting += [*imports_of(path), *([parent] if parent else [])]
+    return seen
+
+
+def beside(module: str) -> set[str]:
+    """Files that are no code and lie beside modules of the closure: the package reads them all."""
+    folders = {(ROOT / path).parent for path in closure(module)}
+    files = {path for folder in folders for path in folder.glob("*.*")}
+    return {
+        str(path.relative_to(ROOT))
+        for path in files
+        if path.suffix not in (".py", ".pyc") and path.parent.name != "prompts"
+    }
+
+
+def prompts_of(module: str) -> set[str]:
+    """Prompt files that a module's closure reads."""
+    names = set()
+    for path in closure(module):
+        text = (ROOT / path).read_text(encoding="utf-8")
+        names |= set(PROMPT_FILE.findall(text))
+        names |= {name for call, read in READERS.items() if call in text for name in read}
+    return {f"delta/prompts/{name}" for name in names}

@@ -1,0 +1,79 @@
+"""profiles/paper.yaml in a workspace: its sources pointed at fixtures, its models at tiny ones.
+
+Nothing else of the recipe is changed but what names a size or the hardware.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from delta.core import fingerprint
+from tests.helpers import benchmark_rows, openr1_rows
+from tests.helpers.fake_server import Server
+from tests.helpers.import_closure import ROOT
+from tests.helpers.pipeline_workspace import ask_at
+from tests.helpers.tiny_model_families import FAMILIES, write_family
+from tests.helpers.workspace import Workspace
+
+PROBLEMS = 24
+SELECTED = 8  # pairs; fewer than half of all, also where some texts come out equal
+EVALUATED = ("nemotron-8b", "policy", "s1-3b")
+FORMS = {"gpqa-diamond": "gpqa"}  # benchmarks whose format has another name
+
+
+def openr1(folder: Path) -> dict[str, Any]:
+    """Problems that the server can answer, each with a right and a wrong trace of DeepSeek-R1."""
+    words = ("apples", "books", "cups", "doors", "eggs", "forks")
+    rows = [
+        openr1_rows.row(
+            f"{words[i % 6].capitalize()} lie in {i + 2} heaps of {i // 6 + 3} in room {i}. "
+            f"How many are there? It should be {(i + 2) * (i // 6 + 3)}.",
+            str((i + 2) * (i // 6 + 3)),
+        )
+        for i in range(PROBLEMS)
+    ]
+    spoilt = [openr1_rows.row("All were right: it should be 4.", "4")]
+    spoilt[0]["correctness_math_verify"] = [True, True]
+    source = openr1_rows.write(folder / "openr1.parquet", rows + spoilt)
+    return source.model_dump(exclude_none=True)
+
+
+def paper_space(folder: Path, server: Server) -> Workspace:
+    space = Workspace(folder / "space", ROOT / "profiles/paper.yaml")
+    fixtures = folder / "fixtures"
+    data = openr1(fixtures)
+
+    def change(content: dict[str, Any]) -> None:
+        for number, (name, model) in enumerate(content["models"].items()):
+            family = content["serving"][name]["protocol"]
+            if "recording" in model:
+                model["recording"]["openr1"]["data"] = data
+            else:
+                assert family in FAMILIES
+                write_family(fixtures / name, family, seed=number)
+                path = fixtures / name
+                source: dict[str, Any] = {
+                    "path": str(path),
+                    "sha256": fingerprint.fingerprint_of(path),
+                }
+                source["code"] = content["serving"][name].get("trust_remote_code", False)
+                content["models"][name] = {"folder": source}
+        content["problems"]["sources"]["openr1"]["openr1"]["data"] = data
+        content["problems"]["sample"] = PROBLEMS - 4
+        # Base, policy and one of the six off-the-shelf models of Table 2, which are items alike.
+        models = content["evaluation"]["models"]
+        content["evaluation"]["models"] = {name: models[name] for name in EVALUATED}
+        recorded = [name for name, model in content["models"].items() if "recording" in model]
+        ask_at(content, server.url, *sorted(set(content["serving"]) - set(recorded)))
+        content["grading"]["workers"] = 2
+        content["selector"]["k"] = SELECTED
+        content["train"]["launch"] = {"processes": 1, "sharding": "none"}
+        content["train"] |= {"compute": "float32", "accumulation": 1}
+        content["train"]["convergence"] |= {"held_out": 0.2, "every": 1}
+        for name, benchmark in content["benchmarks"].items():
+            form = FORMS.get(name, name)
+            toy = benchmark_rows.section(fixtures, form)["source"]
+            benchmark["source"] |= {key: toy[key] for key in ("data", "examples") if key in toy}
+
+    space.edit(change)
+    space.commit()
+    return space

@@ -1,0 +1,48 @@
+"""A workspace of the smallest profile whose engine is a server of the tests, and its model tiny."""
+
+from pathlib import Path
+from typing import Any
+
+from delta.core import fingerprint
+from tests.helpers.fake_server import Server
+from tests.helpers.import_closure import ROOT
+from tests.helpers.workspace import Workspace
+
+CONCURRENCY = 4
+GENERATORS = ("zero-shot", "one-shot", "three-shot")
+
+
+def ask_at(content: dict[str, Any], url: str, *models: str, key: str | None = None) -> None:
+    """Let a vLLM server at `url` answer for `models`, whose weights are here."""
+    for name in models:
+        content["serving"][name]["endpoint"] = {"revision": "unnamed", "accepts": "vllm"}
+    server = {"base_urls": [url], "key": key, "models": dict.fromkeys(models)}
+    content["engine"]["endpoint"]["servers"] = {"loopback": server | {"concurrency": CONCURRENCY}}
+
+
+def prepare(space: Workspace, url: str, model: Path, key: str | None = None) -> None:
+    """Let the server at `url` answer everything; `key` names the variable with its key, if any."""
+
+    def change(content: dict[str, Any]) -> None:
+        source = {"path": str(model), "sha256": fingerprint.fingerprint_of(model)}
+        content["models"] = {"tiny": {"folder": source}}
+        content["serving"]["tiny"] = content["serving"].pop("smollm2-135m")
+        ask_at(content, url, "tiny", "policy", key=key)
+        for generator in content["generators"].values():
+            generator["model"] = "tiny"
+        content["judge"]["rater"] = "llm"
+        content["judge"]["llm"]["model"] = "tiny"
+        content["judge"]["second"]["llm"]["model"] = "tiny"
+        content["verify"]["llm"]["model"] = "tiny"
+        content["train"] |= {"base": "tiny", "max_length": 512}
+        for name in GENERATORS:
+            content["evaluation"]["models"][name]["model"] = "tiny"
+
+    space.edit(change)
+    space.commit()
+
+
+def fresh(folder: Path, server: Server, model: Path, key: str | None = None) -> Workspace:
+    space = Workspace(folder, ROOT / "profiles/smoke.yaml")
+    prepare(space, server.url, model, key)
+    return space

@@ -1,0 +1,133 @@
+"""An OpenAI-compatible server on loopback that answers, or fails, as a test says."""
+
+import asyncio
+import hashlib
+import json
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from aiohttp import web
+
+from delta.inference.engine import EndpointSettings, RemoteParams, ServerSettings, ServingParams
+from delta.inference.fields import Accepts
+from delta.inference.openai_engine import OpenAIEngine
+from delta.inference.types import Request, as_json
+from delta.judging import rubric
+
+SERVING = ServingParams(
+    protocol="plain",
+    dtype="float32",
+    max_model_len=2048,
+    tensor_parallel=1,
+    trust_remote_code=False,
+)
+Answer = Callable[[dict[str, Any]], web.Response]
+Raw = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def completion(text: str) -> dict[str, Any]:
+    choice = {"message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+    return {"choices": [choice], "usage": {"prompt_tokens": 3, "completion_tokens": 4}}
+
+
+def answer(payload: dict[str, Any]) -> web.Response:
+    """The same text for the same payload; a valid rating where a schema is asked for."""
+    if "response_format" not in payload:
+        digest = hashlib.sha256(json.dumps(payload, sort_keys=True).encode()).hexdigest()
+        return web.json_response(completion(digest))
+    rating = {"score": 4, "justification": "fine", "deductions_found": []}
+    rated: dict[str, dict[str, Any]] = {}
+    for dimension in rubric.RUBRIC:
+        rated.setdefault(dimension.category, {})[dimension.name] = rating
+    return web.json_response(completion(json.dumps(rated)))
+
+
+def failing(first: int, failure: Callable[[], web.Response]) -> Answer:
+    """A server that fails so often and then answers."""
+    left = [failure] * first
+
+    def flaky(payload: dict[str, Any]) -> web.Response:
+        return left.pop()() if left else answer(payload)
+
+    return flaky
+
+
+class Server:
+    """An OpenAI-compatible server on loopback, in a thread, that keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.answer: Answer = answer
+        self.raw: Raw | None = None  # takes the whole request instead of `answer`
+        self.seen: list[dict[str, Any]] = []
+        self.arrived: list[float] = []  # monotonic seconds, beside `seen`
+        self.url = ""
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        payload = await request.json()
+        self.seen.append(payload)
+        self.arrived.append(time.monotonic())
+        return self.answer(payload) if self.raw is None else await self.raw(request)
+
+    def run(self, port: int, started: threading.Event, stop: asyncio.Event) -> None:
+        async def serve() -> None:
+            app = web.Application()
+            app.router.add_post("/v1/chat/completions", self._handle)
+            runner = web.AppRunner(app, access_log=None)
+            await runner.setup()
+            await web.TCPSite(runner, "127.0.0.1", port).start()
+            self.url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
+            self.loop = asyncio.get_running_loop()
+            started.set()
+            await stop.wait()
+            await runner.cleanup()
+
+        asyncio.run(serve())
+
+    def count(self) -> int:
+        """Requests since the last count."""
+        number = len(self.seen)
+        self.seen.clear()
+        self.arrived.clear()
+        return number
+
+
+@contextmanager
+def serving(port: int = 0) -> Iterator[Server]:
+    server, started, stop = Server(), threading.Event(), asyncio.Event()
+    thread = threading.Thread(target=server.run, args=(port, started, stop))
+    thread.start()
+    started.wait()
+    try:
+        yield server
+    finally:
+        server.loop.call_soon_threadsafe(stop.set)
+        thread.join()
+
+
+def endpoint(
+    *urls: str,
+    tries: int = 3,
+    concurrency: int = 4,
+    protocol: str = "plain",
+    timeout_s: float = 5.0,
+    accepts: Accepts = "vllm",
+    key: str | None = None,
+) -> OpenAIEngine:
+    server = ServerSettings(
+        base_urls=list(urls), key=key, models={"toy": None}, concurrency=concurrency
+    )
+    settings = EndpointSettings(
+        servers={"loopback": server}, timeout_s=timeout_s, tries=tries, max_failed=0.0
+    )
+    remote = RemoteParams(revision="r1", accepts=accepts)
+    serving_ = SERVING.model_copy(update={"protocol": protocol, "endpoint": remote})
+    return OpenAIEngine(settings, server, serving_, "toy")
+
+
+def plain(number: int) -> list[Request]:
+    messages = [{"content": "hello", "role": "user"}]
+    prompt = as_json({"messages": messages, "chat_template_kwargs": {}})
+    return [Request("weights", "endpoint", prompt, 1.0, 1.0, 8, 1, n) for n in range(number)]

@@ -1,0 +1,129 @@
+"""Stand-ins for the families of the paper: tiny random models, each with its own chat protocol.
+
+The templates are ours: they render what the families' own render for a system prompt and user and
+assistant turns, and, like those of Nemotron, drop the reasoning of earlier assistant turns.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from delta.core import fingerprint
+
+
+class Family(NamedTuple):
+    protocol: str  # in delta/prompts/chat_formats.yaml
+    architecture: str  # of transformers
+    special: tuple[str, ...]  # the last one ends a turn
+    template: str
+
+
+CHATML = """{%- if messages[0].role != 'system' -%}
+<|im_start|>system
+You are Qwen, created by Alibaba Cloud. You are a helpful assistant.<|im_end|>
+{% endif -%}
+{%- for message in messages -%}
+<|im_start|>{{ message.role }}
+{{ message.content }}<|im_end|>
+{% endfor -%}
+{%- if add_generation_prompt -%}
+<|im_start|>assistant
+{% endif -%}"""
+
+HEADERS = """{{ '<|begin_of_text|>' -}}
+{%- if messages[0].role != 'system' -%}
+{{ '<|start_header_id|>system<|end_header_id|>\n\n<|eot_id|>' -}}
+{%- endif -%}
+{%- for message in messages -%}
+{%- set content = message.content -%}
+{%- if message.role == 'assistant' and '</think>' in content -%}
+{%- set content = content.split('</think>')[-1].lstrip() -%}
+{%- endif -%}
+{{ '<|start_header_id|>' + message.role + '<|end_header_id|>\n\n' + content | trim -}}
+{{ '<|eot_id|>' -}}
+{%- endfor -%}
+{%- if add_generation_prompt -%}
+{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' -}}
+{%- endif -%}"""
+
+DATED_HEADERS = """{{ '<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\n' -}}
+{{ 'Cutting Knowledge Date: December 2023\nToday Date: ' + strftime_now('%d %b %Y') -}}
+{{ '\n\n<|eot_id|>' -}}
+{%- for message in messages -%}
+{{ '<|start_header_id|>' + message.role + '<|end_header_id|>\n\n' + message.content | trim -}}
+{{ '<|eot_id|>' -}}
+{%- endfor -%}
+{%- if add_generation_prompt -%}
+{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' -}}
+{%- endif -%}"""
+
+CHANNELS = """{{ '<|start|>system<|message|>' -}}
+{{ 'You are ChatGPT, a large language model trained by OpenAI.' -}}
+{{ '\nKnowledge cutoff: 2024-06\nCurrent date: ' + strftime_now('%Y-%m-%d') -}}
+{{ '\n\nReasoning: ' + reasoning_effort | default('medium') -}}
+{{ '\n\n# Valid channels: analysis, commentary, final.' -}}
+{{ ' Channel must be included for every message.<|end|>' -}}
+{%- for message in messages -%}
+{{ '<|start|>' + message.role + '<|message|>' + message.content + '<|end|>' -}}
+{%- endfor -%}
+{%- if add_generation_prompt -%}
+{{ '<|start|>assistant' -}}
+{%- endif -%}"""
+
+LLAMA3 = ("<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>")
+HARMONY = ("<|start|>", "<|message|>", "<|channel|>", "<|constrain|>", "<|end|>", "<|return|>")
+FAMILIES = {
+    "plain": Family("plain", "Llama", ("<|im_start|>", "<|im_end|>"), CHATML),
+    "s1": Family("s1", "Qwen2", ("<|im_start|>", "<|im_end|>"), CHATML),
+    "nemotron": Family("nemotron", "Llama", LLAMA3, HEADERS),
+    "nemotron-off": Family("nemotron-off", "Llama", LLAMA3, HEADERS),
+    "nemotron-v1.5": Family("nemotron-v1.5", "Llama", LLAMA3, HEADERS),
+    "gpt-oss": Family("gpt-oss", "Llama", HARMONY, CHANNELS),
+    "llama": Family("llama", "Llama", LLAMA3, DATED_HEADERS),
+}
+
+
+def write_tokenizer(folder: Path, family: str) -> int:
+    """A byte tokenizer with the family's special tokens and template; returns its size."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    special = FAMILIES[family].special
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokens = ["<|pad|>", *special, *alphabet]
+    model = Tokenizer(models.BPE({token: i for i, token in enumerate(tokens)}, []))
+    model.add_special_tokens(
+        [AddedToken(name, special=True) for name in tokens[: 1 + len(special)]]
+    )
+    model.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    model.decoder = decoders.ByteLevel()
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=model, eos_token=special[-1], pad_token="<|pad|>"
+    )
+    tokenizer.chat_template = FAMILIES[family].template
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer.save_pretrained(folder)
+    return len(tokens)
+
+
+def write_family(folder: Path, family: str, seed: int = 0) -> str:
+    """A model of two layers with random weights; returns the folder's fingerprint."""
+    import torch
+    import transformers
+
+    size = write_tokenizer(folder, family)
+    architecture = FAMILIES[family].architecture
+    torch.manual_seed(seed)
+    config = getattr(transformers, f"{architecture}Config")(
+        vocab_size=size,
+        hidden_size=64,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        max_position_embeddings=16_384,  # the paper profile reads so far
+        bos_token_id=1,
+        eos_token_id=len(FAMILIES[family].special),
+        pad_token_id=0,
+    )
+    getattr(transformers, f"{architecture}ForCausalLM")(config).save_pretrained(folder)
+    return fingerprint.write_fingerprint(folder, f"tiny {family}")

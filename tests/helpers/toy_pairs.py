@@ -1,0 +1,143 @@
+"""Tables of a small run with pairs, for what shows them and what hands them on."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import polars as pl
+
+from delta import prompts
+from delta.core import params, paths, tables
+from delta.core.schemas import PROBLEM, RATING, SELECTED, TRACE, VERDICT
+from delta.core.tables import frame_of
+from delta.report import pair_viewer
+from tests.helpers.import_closure import ROOT
+
+DELTAS = ("factuality", "step_coherence")
+RUN = pair_viewer.Run("strong > weak", "strong", "weak", "top", "factuality")
+
+
+class Toy(NamedTuple):
+    """In the order in which browse.write takes them."""
+
+    selected: pl.DataFrame
+    problems: pl.DataFrame
+    traces: list[pl.LazyFrame]
+    verdicts: pl.DataFrame
+    ratings: pl.DataFrame
+
+
+def toy(texts: Sequence[tuple[str, str]], statements: Sequence[str] = (), cut: int = 0) -> Toy:
+    """Pair n of these chosen and rejected texts is of problem p.n and has rank n + 1.
+
+    Its deltas are n − 1 in factuality and 0 in step coherence; the last `cut` pairs are not
+    selected. Each generator has a second trace that no pair uses.
+    """
+    selected, problems, verdicts, ratings = [], [], [], []
+    traces: dict[str, list[dict[str, Any]]] = {"strong": [], "weak": []}
+    for number, pair_texts in enumerate(texts):
+        problem = f"p.{number}"
+        statement = statements[number] if statements else f"What is {number} + 1?"
+        problems.append(
+            {
+                "problem_id": problem,
+                "statement": statement,
+                "prompt": prompts.question(statement),
+                "history": [],
+                "gold_answer": str(number + 1),
+                "source": "toy",
+            }
+        )
+        for name, text in zip(traces, pair_texts, strict=True):
+            traces[name] += [
+                trace(problem, name, 0, text),
+                trace(problem, name, 1, "of no pair"),
+            ]
+        ids = [f"{problem}/{name}/0" for name in traces]
+        outcomes = ("correct", "incorrect") if number % 2 == 0 else ("correct", "ungradable")
+        for one, outcome in zip(ids, outcomes, strict=True):
+            verdicts.append(
+                {
+                    "trace_id": one,
+                    "outcome": outcome,
+                    "extracted": None if outcome == "ungradable" else "7",
+                    "reason": None if outcome == "correct" else "no_box",
+                    "decided_by": "grader",
+                }
+            )
+            ratings += [rating(one, dimension) for dimension in DELTAS]
+        selected.append(
+            {
+                "pair_id": ">".join(ids),
+                "problem_id": problem,
+                "chosen_id": ids[0],
+                "rejected_id": ids[1],
+                "chosen_outcome": outcomes[0],
+                "rejected_outcome": outcomes[1],
+                "length_difference": len(pair_texts[0]) - len(pair_texts[1]),
+                "recipe": RUN.recipe,
+                "rank": number + 1,
+                "selected": number < len(texts) - cut,
+                "why": "selected" if number < len(texts) - cut else "below the cut",
+                "delta_factuality": number - 1.0,
+                "delta_step_coherence": 0.0,
+                "score": number - 1.0,
+            }
+        )
+    deltas = dict.fromkeys(("delta_factuality", "delta_step_coherence", "score"), pl.Float64)
+    return Toy(
+        pl.DataFrame(selected, schema={**SELECTED.columns, **deltas}),
+        frame_of(problems, PROBLEM),
+        [frame_of(rows, TRACE).lazy() for rows in traces.values()],
+        frame_of(verdicts, VERDICT),
+        frame_of(ratings, RATING),
+    )
+
+
+def trace(problem: str, generator: str, sample: int, text: str) -> dict[str, Any]:
+    """Without markers: all of it is the answer."""
+    return {
+        "trace_id": f"{problem}/{generator}/{sample}",
+        "problem_id": problem,
+        "generator": generator,
+        "sample": sample,
+        "text": text,
+        "reasoning_start": 0,
+        "reasoning_end": 0,
+        "answer_start": 0,
+        "finish_reason": "stop" if generator == "strong" else "length",
+        "prompt_tokens": 10,
+        "completion_tokens": 20,
+    }
+
+
+def rating(trace_id: str, dimension: str) -> dict[str, Any]:
+    return {
+        "trace_id": trace_id,
+        "judge": "toy",
+        "dimension": dimension,
+        "votes": [4, 5, 3],
+        "refused": 1,
+        "justification": f"Of {trace_id}.",
+        "deductions": ["magic numbers"],
+    }
+
+
+def lay_out(folder: Path, run: Toy) -> None:
+    """The tables of the run and the laptop profile, as a workspace after `dvc repro`."""
+    shutil.copy(ROOT / "params.yaml", folder / "params.yaml")
+    pairing = params.get("pairing", folder / "params.yaml")
+    data = folder / paths.DATA
+    tables.write(data / "selected.parquet", run.selected, SELECTED)
+    tables.write(data / "problems.parquet", run.problems, PROBLEM)
+    for side, traces in zip(("chosen", "rejected"), run.traces, strict=True):
+        found = traces.collect()
+        ids = found["trace_id"].implode()
+        file = f"{pairing[side]}.parquet"
+        tables.write(data / "traces" / file, found, TRACE)
+        for kind, rows, table in (
+            ("verdicts", run.verdicts, VERDICT),
+            ("ratings", run.ratings, RATING),
+        ):
+            tables.write(data / kind / file, rows.filter(pl.col("trace_id").is_in(ids)), table)

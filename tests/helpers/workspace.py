@@ -1,0 +1,131 @@
+"""A copy of the project in a folder of its own, with Git and DVC, to run real commands in."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from tests.helpers.import_closure import ROOT
+
+COPIED = (
+    *(".dvc/config", ".dvc/.gitignore", ".dvc/plots", ".dvcignore", ".gitignore", "dvc.yaml"),
+    "metrics/runs/README.md",
+)
+CODE = ("delta", "stages")
+
+
+class Workspace:
+    """Its folder, and the commands of a user in it."""
+
+    def __init__(self, folder: Path, params: Path) -> None:
+        self.folder = folder
+        self.output = ""  # of the first rebuild, where a fixture keeps it
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in COPIED:
+            source = ROOT / name
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            if source.is_dir():
+                shutil.copytree(source, folder / name)
+            elif source.is_file():
+                shutil.copy(source, folder / name)
+        for name in CODE:
+            ignore = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / name, folder / name, ignore=ignore)
+        shutil.copy(params, folder / "params.yaml")
+        self.env = self.environment()
+        self.git("init", "--quiet", "--initial-branch=main")
+        self.commit()
+
+    @classmethod
+    def at(cls, folder: Path, env: dict[str, str]) -> "Workspace":
+        """One that is there already."""
+        space = cls.__new__(cls)
+        space.folder, space.env, space.output = folder, dict(env), ""
+        return space
+
+    @staticmethod
+    def environment() -> dict[str, str]:
+        env = os.environ | {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "DVC_NO_ANALYTICS": "1",
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "DELTA_STORE": "",
+        }
+        for who in ("AUTHOR", "COMMITTER"):
+            env |= {f"GIT_{who}_NAME": "test", f"GIT_{who}_EMAIL": "test@example.org"}
+        return env
+
+    def run(self, *command: str, ok: bool = True) -> str:
+        """Standard output and error of the command; its exit code is checked."""
+        # To a file: a worker of DVC's queue holds a pipe open as long as it lives, and that is for
+        # ever where the thread that should end it has met a half-written message (a race in DVC).
+        with tempfile.TemporaryFile("w+") as out:
+            done = subprocess.run(
+                command,
+                cwd=self.folder,
+                env=self.env,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                check=False,
+            )
+            out.seek(0)
+            said = out.read()
+        if ok:
+            assert done.returncode == 0, f"{command}: {done.returncode}\n{said}{self.logs()}"
+        else:
+            assert done.returncode != 0, f"{command} should fail\n{said}"
+        return said
+
+    def dvc(self, *words: str, ok: bool = True) -> str:
+        return self.run("dvc", *words, ok=ok)
+
+    def git(self, *words: str) -> str:
+        return self.run("git", *words)
+
+    def commit(self) -> None:
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--allow-empty", "--message", "state")
+
+    def logs(self) -> str:
+        """The end of every stage's log, for the message of a failed assertion."""
+        ends = []
+        for path in sorted(self.folder.glob("logs/*.log")):
+            ends.append(f"--- {path.name}\n" + path.read_text(errors="replace")[-1500:])
+        return "\n".join(ends)
+
+    def edit(self, change: Callable[[dict[str, Any]], None]) -> None:
+        path = self.folder / "params.yaml"
+        # As DVC, by YAML 1.2: a text that looks like a number, such as 5e-8, is quoted.
+        parser = YAML(typ="safe", pure=True)
+        parser.default_flow_style = False
+        parser.sort_base_mapping_type_on_output = False  # type: ignore[assignment]  # None there
+        content = parser.load(path.read_text())
+        change(content)
+        with path.open("w") as file:
+            parser.dump(content, file)
+
+    def set(self, key: str, value: Any) -> Any:
+        """Set a dotted key and return what stood there."""
+        before: list[Any] = []
+
+        def change(content: dict[str, Any]) -> None:
+            *way, last = key.split(".")
+            for part in way:
+                content = content[part]
+            before.append(content[last])
+            content[last] = value
+
+        self.edit(change)
+        return before[0]
+
+
+def stages_run(output: str) -> list[str]:
+    """The stages whose commands `dvc repro` or `dvc exp run` has run, in order."""
+    return re.findall(r"^Running stage '([^']+)'", output, flags=re.MULTILINE)

@@ -1,0 +1,111 @@
+"""How each family is spoken to, whole; and where its reasoning ends."""
+
+from pathlib import Path
+
+import pytest
+
+from delta import prompts
+from delta.core.errors import InputError
+from delta.inference import chat_formats
+from delta.inference.chat_formats import ReasoningSpan
+from tests.helpers.import_closure import ROOT
+from tests.helpers.tiny_model_families import FAMILIES, write_tokenizer
+
+GOLDEN = ROOT / "tests/fixtures/golden/chat_formats"
+QUESTION = prompts.question("What is $1 + 1$?")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_whole_rendered_prompt_of_a_family_is_the_golden_file(
+    family: str, tmp_path: Path
+) -> None:
+    from transformers import AutoTokenizer
+
+    write_tokenizer(tmp_path, family)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+    protocol = chat_formats.load(FAMILIES[family].protocol)
+    rendered = protocol.render(tokenizer, protocol.messages(QUESTION))
+    golden = (GOLDEN / f"{family}.txt").read_text(encoding="utf-8")
+    assert rendered + "\n" == golden
+
+
+def test_every_protocol_but_that_of_recordings_has_a_family_and_a_golden_prompt() -> None:
+    assert set(chat_formats.all_chat_formats()) - {"think"} == set(FAMILIES)
+    assert {path.stem for path in GOLDEN.glob("*.txt")} == set(FAMILIES)
+
+
+def parts(text: str, split: ReasoningSpan) -> tuple[str, str | None]:
+    answer = None if split.answer_start is None else text[split.answer_start :].strip()
+    return text[split.reasoning_start : split.reasoning_end].strip(), answer
+
+
+# protocol, reply, end of the prompt, reasoning, answer (None: cut before it began)
+BORDERS = [
+    ("plain", "The answer is 2.", "", "", "The answer is 2."),
+    ("nemotron", "<think>\nhm\n</think>\n\nIt is 2.", "", "hm", "It is 2."),
+    ("nemotron", "<think>\nhm", "", "hm", None),
+    ("nemotron", "It is 2.", "", "", "It is 2."),
+    ("nemotron", "hm\n</think>\n\nIt is 2.", "assistant\n<think>\n", "hm", "It is 2."),
+    ("nemotron", "hm", "assistant\n<think>\n", "hm", None),
+    ("nemotron", "<think>a</think>b</think>c", "", "a</think>b", "c"),
+    ("nemotron", "<think>\nhm\n</think>", "", "hm", ""),
+    ("nemotron", "", "", "", ""),
+    ("s1", "<|im_start|>think\nhm\n<|im_start|>answer\nIt is 2.", "", "hm", "It is 2."),
+    ("s1", "<|im_start|>think\nI think so", "", "I think so", None),
+    ("s1", "It is 2.", "", "", "It is 2."),
+    ("think", "<think>\nhm\n</think>\n\n\\boxed{2}", "", "hm", "\\boxed{2}"),
+    (
+        "gpt-oss",
+        "<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>final "
+        '<|constrain|>json<|message|>{"a": 1}',
+        "",
+        "hm<|end|><|start|>assistant",
+        '{"a": 1}',
+    ),
+    ("gpt-oss", "<|channel|>final<|message|>{}", "", "", "{}"),
+    ("gpt-oss", "<|channel|>analysis<|message|>hm", "", "hm", None),
+    ("gpt-oss", "<|channel|>analysis<|message|>hm<|channel|>final", "", "hm", None),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "prompt", "reasoning", "answer"), BORDERS)
+def test_where_the_reasoning_ends(
+    name: str, text: str, prompt: str, reasoning: str, answer: str | None
+) -> None:
+    found = chat_formats.load(name).split(text, prompt)
+    assert parts(text, found) == (reasoning, answer)
+
+
+@pytest.mark.parametrize("name", chat_formats.all_chat_formats())
+def test_what_a_protocol_writes_it_splits_again(name: str) -> None:
+    protocol = chat_formats.load(name)
+    if protocol.begins is None:
+        assert protocol.write("a", "b") == "a\n\nb"
+        return
+    text = protocol.write("First.\nThen.", "So \\boxed{2}.")
+    assert parts(text, protocol.split(text)) == ("First.\nThen.", "So \\boxed{2}.")
+    open_end = protocol.write("First.", None)
+    assert parts(open_end, protocol.split(open_end)) == ("First.", None)
+    assert protocol.write("", "At once.") == "At once."
+
+
+@pytest.mark.parametrize("name", chat_formats.all_chat_formats())
+def test_reasoning_that_no_answer_follows_is_never_read_as_the_answer(name: str) -> None:
+    protocol = chat_formats.load(name)
+    text = protocol.write("So \\boxed{2}.", None)
+    reasoning = "" if protocol.begins is None else "So \\boxed{2}."
+    expected = (reasoning, "" if protocol.begins is None else None)
+    assert parts(text, protocol.split(text)) == expected
+
+
+def test_a_template_that_writes_the_date_writes_the_pinned_one() -> None:
+    for name, day in (("gpt-oss", "2025-08-05"), ("llama", "06 Dec 2024")):
+        assert day in (GOLDEN / f"{name}.txt").read_text()
+
+
+def test_an_unknown_protocol_and_a_misspelt_effort_are_refused() -> None:
+    with pytest.raises(InputError, match=r"'s2': allowed: plain, nemotron"):
+        chat_formats.load("s2")
+    entry = chat_formats.load("gpt-oss").model_dump() | {"template": {"reasoning_effort": "mediun"}}
+    with pytest.raises(ValueError, match="reasoning_effort"):
+        chat_formats.ChatFormat.model_validate(entry)

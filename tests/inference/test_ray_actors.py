@@ -1,0 +1,323 @@
+"""A real Ray cluster of two workers on this machine, some of which are killed."""
+
+import gc
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from delta.check import check
+from delta.core import fingerprint
+from delta.core.errors import IncompleteError, InputError
+from delta.grading import ray_pool
+from delta.grading.grade_all import outcomes
+from delta.grading.sandbox import CodeParams
+from delta.grading.verdict import Verdict
+from delta.grading.worker_pool import Case, GradingParams, graded
+from delta.inference import ray_actors
+from delta.inference.engine import RaySettings, ServingParams, VllmSettings
+from delta.inference.ray_actors import MOST_LOSSES, WORKER_DIED, RayActorPool
+from delta.inference.ray_engine import NewRequest, RayEngine, VllmActor
+from delta.inference.reply_cache import ReplyCache
+from delta.inference.types import Request
+from delta.inference.vllm_engine import VllmEngine
+from tests.helpers.import_closure import ROOT
+from tests.helpers.tiny_model_families import write_family
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+CODE = CodeParams(
+    sandbox="none", limit_s=5.0, memory_mib=512, processes=8, output_kib=64, file_mib=1
+)
+GRADING = GradingParams(
+    where="ray", workers=1, limit_s=20.0, max_ungradable=1.0, extraction="last_box", code=CODE
+)
+MARK = "DELTA_TEST_CLUSTER"  # in the environment of all that a driver starts
+
+
+@pytest.fixture(scope="module", autouse=True)
+def here() -> Iterator[None]:
+    """A cluster with two processors, whatever the machine has; it ends with this module."""
+    import ray
+
+    ray_actors.join("local", num_cpus=2)
+    yield
+    ray.shutdown()
+
+
+# --- work that is shared out ---
+
+
+class Squares:
+    """A worker that answers one item at a time; some items are bad for it."""
+
+    def __init__(self) -> None:
+        self.waiting: list[tuple[int, int | str]] = []
+
+    def ready(self) -> None:
+        pass
+
+    def step(self, new: list[tuple[int, int | str]]) -> list[tuple[int, int]]:
+        self.waiting += new
+        if not self.waiting:
+            return []
+        number, item = self.waiting.pop(0)
+        if item == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if item == "input":
+            raise InputError("no such folder")
+        assert isinstance(item, int)
+        return [(number, item * item)]
+
+
+class Dying(Squares):
+    def ready(self) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def run(kind: type, pieces: list[list[Any]], window: int = 4) -> list[tuple[int, Any]]:
+    crew = RayActorPool(kind, (), {"CPU": 1}, None)
+    try:
+        return list(crew.run(pieces, window))
+    finally:
+        crew.close()
+
+
+def test_an_item_that_kills_its_workers_is_given_up_and_takes_no_other_with_it() -> None:
+    answers = run(Squares, [[0, 1, 2], [3, "die", 5], [6], [7, 8, 9]])
+    assert sorted(number for number, _ in answers) == list(range(10))
+    assert dict(answers) == {n: n * n for n in range(10)} | {4: WORKER_DIED}
+
+
+def test_a_crew_that_lost_a_worker_makes_room_as_soon_as_nobody_has_a_use_for_it() -> None:
+    import ray
+
+    gc.disable()  # it comes sooner or later, and until then nobody else would get a processor
+    try:
+        crew = RayActorPool(Squares, (), {"CPU": 1}, None)
+        assert len(list(crew.run([[1, 2], ["die", 3], [4]], 4))) == 5
+        wait_until(lambda: ray.available_resources().get("CPU", 0) < 2, 60)
+        del crew
+        wait_until(lambda: ray.available_resources().get("CPU") == 2, 60)
+    finally:
+        gc.enable()
+
+
+def test_workers_that_never_live_end_the_run_with_one_line() -> None:
+    with pytest.raises(IncompleteError, match=f"{MOST_LOSSES + 3} Ray workers were lost in a row"):
+        run(Dying, [[1]])
+
+
+def test_the_users_mistake_on_a_node_is_told_as_such() -> None:
+    with pytest.raises(InputError, match="no such folder"):
+        run(Squares, [[1, 2, "input"]])
+
+
+def test_what_no_node_has_is_not_waited_for() -> None:
+    with pytest.raises(InputError, match=r"no node of the Ray cluster has \{'CPU': 1, 'GPU': 8\}"):
+        RayActorPool(Squares, (), {"CPU": 1, "GPU": 8}, None)
+
+
+# --- vLLM ---
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("models") / "tiny"
+    write_family(path, "plain")
+    return path
+
+
+class Watched(VllmActor):
+    """A replica that writes down who was given which request."""
+
+    def step(self, new: list[NewRequest]) -> list[tuple[int, Any]]:
+        with (self.engine.folder.parent / "given").open("a") as file:
+            file.writelines(f"{os.getpid()} {request.key()}\n" for _, (request, _) in new)
+        return super().step(new)
+
+
+def given(folder: Path) -> list[tuple[int, str]]:
+    lines = (folder.parent / "given").read_text().splitlines()
+    return [(int(pid), key) for pid, _, key in (line.partition(" ") for line in lines)]
+
+
+def settings() -> tuple[VllmSettings, ServingParams]:
+    params = check(ROOT / "profiles" / "smoke.yaml")
+    vllm = params.engine.vllm.model_copy(update={"max_num_seqs": 4, "kv_cache_gib": 0.1})
+    serving = params.serving["smollm2-135m"].model_copy(update={"max_model_len": 512})
+    assert isinstance(serving, ServingParams)
+    return vllm, serving
+
+
+def requests_to(engine: RayEngine, model: str) -> list[Request]:
+    """Four samples each of sixteen prompts; some are long, so that a kill finds them in flight."""
+    asked = []
+    for number in range(16):
+        prompt = engine.render(engine.protocol.messages(f"What is {number} + 1?"))
+        first = Request(model, engine.name, prompt, 1.0, 1.0, max_tokens=64, seed=1, sample=0)
+        asked += [replace(first, sample=sample) for sample in range(4)]
+    return asked
+
+
+def test_a_killed_replica_costs_what_it_had_in_flight_and_no_reply_differs(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ray
+
+    monkeypatch.setattr("delta.inference.ray_engine.VllmActor", Watched)
+    model = fingerprint.fingerprint(folder)
+    vllm, serving = settings()
+    engine = RayEngine(vllm, serving, folder, RaySettings(address="local", replicas=2, cpus=1))
+    asked = requests_to(engine, model)
+    victim, kept_before = 0, set[str]()
+    replies = {}
+    with ReplyCache(tmp_path / "shelf") as shelf:
+        for request, reply in shelf.remember(engine.ask, max_failed=0.0)(asked):
+            replies[request] = reply
+            workers = {pid for pid, _ in given(folder)}
+            if not victim and len(replies) >= 12 and len(workers) == 2:
+                victim = given(folder)[-1][0]
+                kept_before = {request.key() for request in replies}
+                os.kill(victim, signal.SIGKILL)
+    times = Counter(key for _, key in given(folder))
+    again = {key for key, number in times.items() if number > 1}
+    assert victim
+    assert max(times.values()) == 2
+    # A window, a piece more than it, and what had arrived and was not yet looked at.
+    assert 1 <= len(again) <= 2 * vllm.max_num_seqs + 4
+    assert again <= {key for pid, key in given(folder) if pid == victim}
+    assert not again & kept_before
+    lines = b"".join(path.read_bytes() for path in (tmp_path / "shelf").glob("*.log"))
+    assert lines.count(b"\n") == len(asked) == len(replies)
+    # Four samples of a prompt went to the same replica, but where they were asked again.
+    first = {key: pid for pid, key in reversed(given(folder))}
+    for start in range(0, len(asked), 4):
+        assert len({first[request.key()] for request in asked[start : start + 4]}) == 1
+    del engine  # whoever wants the processors next gets them
+    wait_until(lambda: ray.available_resources().get("CPU") == 2, 120)
+    assert dict(VllmEngine(vllm, serving, folder).ask(asked)) == replies
+
+
+def test_a_node_with_another_model_or_another_engine_is_named(folder: Path) -> None:
+    vllm, serving = settings()
+    name, model = VllmEngine(vllm, serving, folder).name, fingerprint.fingerprint(folder)
+    for where, engine, weights_of, said in (
+        (folder / "none", name, model, "no such folder; the project must lie at the same path"),
+        (folder, name, "others", f"{folder} holds other weights than here"),
+        (folder, "vllm 0.1 float32", model, "this machine vllm 0.1 float32; allowed: equal"),
+    ):
+        with pytest.raises(InputError, match=re.escape(said)):
+            VllmActor(vllm, serving, where, engine, weights_of).ready()
+
+
+# --- grading ---
+
+
+def killing(params: GradingParams, case: Case) -> Verdict:
+    """The grader, but an answer that is a path kills the whole pool, once."""
+    marker = Path(case.answer or "")
+    if case.gold_answer == "kill" and not marker.exists():
+        marker.touch()
+        os.kill(os.getppid(), signal.SIGKILL)
+    if case.gold_answer == "exit":
+        os._exit(7)
+    return graded(params, case)
+
+
+def stuck(params: GradingParams, case: Case) -> Verdict:  # noqa: ARG001 - the shape of a grader
+    while True:
+        pass
+
+
+def test_verdicts_of_a_cluster_are_those_of_this_machine_also_where_a_grader_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray_pool, "CHUNK", 8)
+    cases = [
+        Case("choice", "ABCDE"[n % 5], f"The answer is ({'ABC'[n % 3]}).", "stop")
+        for n in range(30)
+    ]
+    cases += [Case("math", str(n), rf"\boxed{{{n % 4} + 0}}", "stop") for n in range(10)]
+    cases[7] = cases[7]._replace(gold_answer="exit")
+    cases[9] = cases[9]._replace(gold_answer="kill", answer=str(tmp_path / "killed"))
+    there = list(outcomes(GRADING, cases, killing))
+    assert (tmp_path / "killed").exists()
+    assert there == list(outcomes(GRADING.model_copy(update={"where": "local"}), cases, killing))
+    assert there[0] == Verdict("correct", "A", None)
+    assert there[7] == Verdict("ungradable", None, "worker died with exit code 7")
+    assert sum(verdict.outcome == "correct" for verdict in there) == 10  # 6 choices, 4 numbers
+
+
+# --- a driver that is killed ---
+
+DRIVER = """
+from delta.inference import ray_actors as cluster
+from delta.grading.grade_all import outcomes
+from delta.grading.worker_pool import Case
+from tests.inference.test_ray_actors import GRADING, stuck
+cluster.join("local")
+list(outcomes(GRADING, [Case("choice", "A", "A", "stop")], stuck))
+"""
+
+
+def marked() -> dict[int, str]:
+    """Processes that a marked driver has started, with their command lines."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"{MARK}=yes".encode() in (folder / "environ").read_bytes():
+                found[int(folder.name)] = (folder / "cmdline").read_text().replace("\0", " ")
+        except OSError:
+            continue  # it has ended
+    return found
+
+
+def wait_until(true: Any, seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, f"after {seconds} s: {marked()}"
+        time.sleep(0.2)
+
+
+def test_nothing_is_left_of_a_driver_that_is_killed(tmp_path: Path) -> None:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")} | {MARK: "yes"}
+    with (tmp_path / "out").open("w") as out:
+        driver = subprocess.Popen(
+            [sys.executable, "-c", DRIVER], env=environment, cwd=ROOT, stdout=out, stderr=out
+        )
+    try:
+        wait_until(lambda: sum("multiprocessing" in one for one in marked().values()) >= 2, 120)
+        assert len(marked()) >= 5  # driver, Ray's own, an actor, its worker
+        driver.kill()
+        driver.wait()
+        wait_until(lambda: not marked(), 240)  # seconds, but on a busy machine
+    finally:
+        for pid in marked():
+            os.kill(pid, signal.SIGKILL)
+
+
+def test_without_a_cluster_to_join_one_line_says_how_to_start_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def init(address: str) -> None:  # as Ray's own where none runs; here one does
+        raise ConnectionError(f"Could not find any running Ray instance ({address})")
+
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    monkeypatch.setattr("ray.init", init)
+    with pytest.raises(InputError, match="no Ray cluster was found; start one"):
+        ray_actors.join("auto")
+
+
+def test_without_ray_one_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(InputError, match=r"engine\.kind = 'ray': Ray is not installed"):
+        ray_actors.check_installed("engine.kind")

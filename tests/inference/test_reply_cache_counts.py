@@ -1,0 +1,119 @@
+"""The store is exact: requests that arrive at a real server, counted after every kind of change."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from delta import prompts
+from delta.inference.generate import SampledParams, generate, requests_of
+from delta.inference.reply_cache import ReplyCache
+from delta.judging import rubric
+from delta.judging.judge import JudgeInput, LlmParams, build_requests, judge_by_llm
+from tests.helpers.scripted_server import Server, endpoint, serving
+
+STATEMENTS = ("1 + 1 = ?", "2 + 2 = ?", "3 + 3 = ?")
+GENERATOR = SampledParams(
+    model="toy", examples=0, samples=2, temperature=0.7, top_p=1.0, max_tokens=16, seed=1
+)
+JUDGE = LlmParams(
+    model="toy", votes=2, attempts=1, temperature=0.6, top_p=1.0, max_tokens=99, seed=4
+)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with serving() as one:
+        yield one
+
+
+def problems(*statements: str) -> pl.DataFrame:
+    rows = [
+        {"problem_id": f"p.{n}", "prompt": prompts.question(text), "history": []}
+        for n, text in enumerate(statements)
+    ]
+    return pl.DataFrame(rows)
+
+
+def traces(
+    server: Server, folder: Path, statements: Iterable[str], params: SampledParams = GENERATOR
+) -> list[str]:
+    """What the stage `generate` does, without its files; the texts."""
+    engine = endpoint(server.url)
+    asked = list(requests_of(params, engine, "weights", problems(*statements)))
+    with ReplyCache(folder) as shelf:
+        ask = shelf.remember(engine.ask, max_failed=0.0)
+        rows = pl.concat(generate("toy", asked, ask, engine.protocol))
+    assert rows.height == len(asked)
+    return rows["text"].to_list()
+
+
+def votes(server: Server, folder: Path, texts: Iterable[str]) -> list[list[int]]:
+    engine = endpoint(server.url)
+    subjects = [JudgeInput(f"p.{n}/toy/0", "1 + 1 = ?", text) for n, text in enumerate(texts)]
+    asked = list(build_requests(JUDGE, engine, "weights", subjects))
+    with ReplyCache(folder) as shelf:
+        rows, _ = judge_by_llm(
+            JUDGE, 0.0, subjects, asked, shelf.remember(engine.ask, max_failed=0.0), engine.protocol
+        )
+    return rows["votes"].to_list()
+
+
+@pytest.mark.parametrize(
+    ("statements", "params", "requests"),
+    [
+        pytest.param(STATEMENTS, GENERATOR, 0, id="nothing changed"),
+        pytest.param(STATEMENTS[::-1], GENERATOR, 0, id="another order"),
+        pytest.param(STATEMENTS[:2], GENERATOR, 0, id="one removed"),
+        pytest.param(("1 + 1 = ?", "2 + 9 = ?", "3 + 3 = ?"), GENERATOR, 2, id="one edited"),
+        pytest.param((*STATEMENTS, "4 + 4 = ?"), GENERATOR, 2, id="one appended"),
+        pytest.param(STATEMENTS, GENERATOR.model_copy(update={"samples": 5}), 9, id="n 2 to 5"),
+        pytest.param(STATEMENTS, GENERATOR.model_copy(update={"samples": 1}), 0, id="n 2 to 1"),
+        pytest.param(
+            STATEMENTS, GENERATOR.model_copy(update={"temperature": 0.8}), 6, id="temperature"
+        ),
+        pytest.param(STATEMENTS, GENERATOR.model_copy(update={"top_p": 0.9}), 6, id="top_p"),
+        pytest.param(STATEMENTS, GENERATOR.model_copy(update={"max_tokens": 17}), 6, id="length"),
+        pytest.param(STATEMENTS, GENERATOR.model_copy(update={"seed": 2}), 6, id="seed"),
+        pytest.param(STATEMENTS, GENERATOR.model_copy(update={"examples": 1}), 6, id="examples"),
+    ],
+)
+def test_a_change_costs_exactly_its_own_requests(
+    server: Server,
+    tmp_path: Path,
+    statements: tuple[str, ...],
+    params: SampledParams,
+    requests: int,
+) -> None:
+    before = traces(server, tmp_path, STATEMENTS)
+    assert server.count() == 6
+    assert len(set(before)) == 6
+    after = traces(server, tmp_path, statements, params)
+    assert server.count() == requests
+    assert traces(server, tmp_path, STATEMENTS) == before
+    assert traces(server, tmp_path, statements, params) == after
+    assert server.count() == 0
+
+
+def test_another_rubric_costs_all_ratings_and_no_generation(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = traces(server, tmp_path / "generate", STATEMENTS)
+    assert votes(server, tmp_path / "judge", texts) == [[4, 4]] * 30
+    assert server.count() == 6 + 12
+    votes(server, tmp_path / "judge", texts)
+    assert server.count() == 0
+    first = rubric.RUBRIC[0]._replace(success="invents nothing")
+    monkeypatch.setattr(rubric, "RUBRIC", (first, *rubric.RUBRIC[1:]))
+    assert traces(server, tmp_path / "generate", STATEMENTS) == texts
+    assert server.count() == 0
+    votes(server, tmp_path / "judge", texts)
+    assert server.count() == 12
+
+
+def test_one_new_trace_costs_its_own_votes(server: Server, tmp_path: Path) -> None:
+    votes(server, tmp_path, ["1 + 1 = 2"])
+    assert server.count() == 2
+    votes(server, tmp_path, ["1 + 1 = 2", "1 + 1 = 3"])
+    assert server.count() == 2

@@ -1,0 +1,132 @@
+"""Several users of one store: who may read reads, and new files are open to the same people."""
+
+import contextlib
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from delta.core import fingerprint
+from delta.inference.reply_cache import ReplyCache
+from delta.inference.types import Failure
+from delta.training import checkpoints
+from tests.helpers.tiny_models import write_model
+from tests.inference.test_reply_cache import Echo, request
+
+NOBODY = 65534
+
+
+@contextlib.contextmanager
+def not_allowed_to_write(folder: Path) -> Iterator[None]:
+    """As another user than the owner of `folder`, who may read it: root may write everywhere."""
+    modes = {path: path.stat().st_mode for path in (folder, *folder.rglob("*"))}
+    for path, mode in modes.items():
+        path.chmod(mode & ~0o222)
+    if os.geteuid() == 0:
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(os.getuid())
+        for path, mode in modes.items():
+            path.chmod(mode)
+
+
+@pytest.fixture
+def shared() -> Iterator[Path]:
+    """A folder that everybody may reach: pytest's own are for their owner alone."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+
+
+def mode(path: Path) -> str:
+    return f"{stat.S_IMODE(path.stat().st_mode):o}"
+
+
+def test_who_may_only_read_a_store_has_its_replies_and_is_told_before_a_model_is_asked(
+    shared: Path,
+) -> None:
+    folder = shared / "judge-strong"
+    with ReplyCache(folder) as shelf:
+        first, second = request("first"), request("second")
+        list(shelf.remember(Echo(), max_failed=0.0)([first]))
+    engine = Echo()
+    with not_allowed_to_write(shared), ReplyCache(folder) as shelf:
+        ask = shelf.remember(engine, max_failed=0.0)
+        assert [reply.text for _, reply in ask([first])] == ["re: first"]
+        with pytest.raises(PermissionError, match=r"Permission denied: '.*/judge-strong'"):
+            list(ask([first, second]))
+        with pytest.raises(PermissionError):
+            shelf.put("a", {"n": 1})
+    assert engine.asked == []
+    with ReplyCache(folder) as shelf:
+        assert len(shelf) == 1
+
+
+def test_who_may_only_read_finds_no_shelf_where_there_is_none(shared: Path) -> None:
+    with (
+        not_allowed_to_write(shared),
+        pytest.raises(PermissionError, match=r"Permission denied: '.*/judge-weak'"),
+        ReplyCache(shared / "judge-weak"),
+    ):
+        pass
+    assert list(shared.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("folder", "shelf", "file"),
+    [("755", "755", "644"), ("2775", "2775", "664"), ("700", "700", "600"), ("777", "777", "666")],
+)
+def test_a_new_shelf_and_its_files_have_the_rights_of_the_stores_folder(
+    shared: Path, folder: str, shelf: str, file: str
+) -> None:
+    shared.chmod(int(folder, 8))
+    before = os.umask(0o077)  # of a careful user, who would close what others share
+    try:
+        with ReplyCache(shared / "judge-strong") as opened:
+            opened.put("a", {"n": 1})
+            opened.failed["b"] = Failure("timeout", "no such luck")
+    finally:
+        os.umask(before)
+    assert mode(shared / "judge-strong") == shelf
+    assert {mode(path) for path in (shared / "judge-strong").iterdir()} == {file}
+
+
+def test_what_is_there_keeps_its_rights(shared: Path) -> None:
+    for key in "ab":
+        with ReplyCache(shared / "judge-strong") as shelf:
+            shelf.put(key, {"n": 1})
+        (own,) = (shared / "judge-strong").glob("*.log")
+        own.chmod(0o640)
+        shared.chmod(0o777)
+    assert (mode(own), mode(own.parent)) == ("640", "755")
+
+
+def test_a_models_files_may_be_read_by_whoever_may_read_its_folder(shared: Path) -> None:
+    folder = shared / "policy"
+    folder.mkdir(mode=0o755)
+    write_model(folder)  # ends as fetch and train do
+    assert {path.name: mode(path) for path in folder.iterdir() if mode(path) != "644"} == {}
+    assert mode(folder / "model.safetensors") == "644"
+    (folder / "model.safetensors").chmod(0o600)  # as safetensors writes it
+    folder.chmod(0o750)
+    fingerprint.write_fingerprint(folder, "train")
+    assert mode(folder / "model.safetensors") == "640"
+
+
+def test_another_user_of_a_shared_store_can_go_on_from_a_checkpoint(shared: Path) -> None:
+    shared.chmod(0o2775)
+    checkpoint = shared / "checkpoint-4"
+    (checkpoint / "part").mkdir(parents=True)
+    checkpoint.chmod(0o700)
+    for name in ("model.safetensors", "part/rank.pt"):
+        (checkpoint / name).write_text("x")
+        (checkpoint / name).chmod(0o600)
+    checkpoints.mark_complete(checkpoint)
+    assert {mode(path) for path in checkpoint.rglob("*") if path.is_file()} == {"664"}
+    assert [mode(checkpoint), mode(checkpoint / "part")] == ["2775", "2775"]

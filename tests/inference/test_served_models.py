@@ -1,0 +1,383 @@
+"""Models that only a server has, and an engine for each model: what is asked of whom, and how."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+import yaml
+
+from delta.check import check_content
+from delta.core import fingerprint
+from delta.core.errors import InputError
+from delta.core.params import read_all
+from delta.data import fetch
+from delta.data.fetch import ModelParams
+from delta.export import provenance
+from delta.inference.engine import ServedParams
+from delta.inference.fields import FieldName, portable_schema
+from delta.inference.model_client import open_engine
+from delta.inference.openai_engine import EndpointError
+from delta.inference.types import Failure, Reply, Request, as_json
+from delta.judging import rubric
+from delta.report import collect
+from tests.helpers.import_closure import ROOT
+from tests.helpers.plan_workspace import params_with
+from tests.helpers.scripted_server import Server, endpoint, plain, serving
+from tests.helpers.strict_api import KNOWS, STANDARD, judge_at_api, strict_api
+
+KEY = "OPENAI_API_KEY"
+VALUE = "sk-a-value-that-nobody-may-see"
+Change = Callable[[dict[str, Any]], object]
+
+
+@pytest.fixture
+def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.setenv(KEY, VALUE)
+    with serving() as server:
+        server.raw = strict_api(VALUE)
+        yield server
+
+
+# Fetch: a name, no weights
+
+
+def test_the_folder_of_a_served_model_holds_its_name_and_is_its_fingerprint(tmp_path: Path) -> None:
+    prints = [
+        fetch.fetch(name, ModelParams(served=served), tmp_path / name, lambda _: None)
+        for name, served in (("a", KNOWS), ("b", KNOWS), ("c", "Qwen/Qwen2.5-1.5B"))
+    ]
+    assert json.loads((tmp_path / "c" / "served.json").read_text()) == {
+        "served": "Qwen/Qwen2.5-1.5B"
+    }
+    assert fingerprint.served_name(tmp_path / "c") == "Qwen/Qwen2.5-1.5B"
+    assert [fingerprint.fingerprint(tmp_path / name) for name in "abc"] == prints
+    assert prints[0] == prints[1] != prints[2]
+
+
+def test_a_served_models_requests_hold_its_name_and_revision(tmp_path: Path) -> None:
+    def key(served: str, revision: str) -> str:
+        params = params_with(lambda p: judge_at_api(p, "http://127.0.0.1:1/v1", None))
+        folder = tmp_path / served.replace("/", "-") / "judge-api"
+        fingerprint = fetch.fetch("judge-api", ModelParams(served=served), folder, lambda _: None)
+        told = params.serving["judge-api"]
+        assert isinstance(told, ServedParams)
+        remote = told.endpoint.model_copy(update={"revision": revision})
+        engine = open_engine(params.engine, told.model_copy(update={"endpoint": remote}), folder)
+        return replace(plain(1)[0], model=fingerprint, engine=engine.name).key()
+
+    assert key(KNOWS, "1") == key(KNOWS, "1")
+    assert len({key(KNOWS, "1"), key(KNOWS, "2"), key("other", "1")}) == 3
+
+
+def test_requests_to_a_vllm_server_keep_the_engine_name_that_their_replies_are_stored_under() -> (
+    None
+):
+    assert endpoint("http://127.0.0.1:1/v1").name == "endpoint r1"
+    other = endpoint("http://127.0.0.1:1/v1", accepts=["max_tokens", "temperature"])
+    assert other.name == "endpoint r1 max_tokens,temperature"
+
+
+def test_the_page_and_the_data_card_name_a_served_model() -> None:
+    serving_ = {"endpoint": {"revision": "2025-04-14"}}
+    assert collect._source({"served": KNOWS}, serving_) == "gpt-4.1-mini, served: 2025-04-14"
+    judge_ = provenance.of_model("judge", "judge-api", ModelParams(served=KNOWS))
+    assert judge_.origin == "gpt-4.1-mini at a server"
+    assert judge_.licence == provenance.UNKNOWN
+
+
+# What a strict API is sent
+
+
+def judged(number: int = 1) -> list[Request]:
+    schema = json.dumps(rubric.schema())
+    return [replace(request, schema=schema, temperature=0.6) for request in plain(number)]
+
+
+def test_a_hosted_api_gets_the_standard_fields_alone(api: Server) -> None:
+    engine = endpoint(api.url, accepts=STANDARD, key=KEY, protocol="gpt-oss")
+    asked = replace(plain(1)[0], keep_special_tokens=True, stop=("END",), temperature=0.6)
+    prompt = {"messages": [{"role": "user", "content": "hello"}]}
+    prompt["chat_template_kwargs"] = {"reasoning_effort": "medium"}  # type: ignore[assignment]
+    engine.model = KNOWS
+    ((_, reply),) = engine.ask([replace(asked, prompt=as_json(prompt))])
+    assert isinstance(reply, Reply), reply
+    (payload,) = api.seen
+    assert payload == {
+        "model": KNOWS,
+        "messages": [{"role": "user", "content": "hello"}],
+        "temperature": 0.6,
+        "top_p": 1.0,
+        "max_completion_tokens": 8,
+        "seed": payload["seed"],
+        "stop": ["END"],
+    }
+
+
+def test_an_effort_is_told_where_the_api_takes_it(api: Server) -> None:
+    accepts: list[FieldName] = [*STANDARD, "reasoning_effort"]
+    engine = endpoint(api.url, accepts=accepts, key=KEY, protocol="gpt-oss")
+    engine.model = KNOWS
+    prompt = engine.render(engine.protocol.messages("1 + 1 = ?"))
+    ((_, reply),) = engine.ask([replace(plain(1)[0], prompt=prompt)])
+    assert isinstance(reply, Reply), reply
+    (payload,) = api.seen
+    assert payload["reasoning_effort"] == "medium"
+    assert "chat_template_kwargs" not in payload
+
+
+def test_a_rating_is_guided_by_a_schema_that_strict_decoding_takes(api: Server) -> None:
+    engine = endpoint(api.url, accepts=STANDARD, key=KEY)
+    engine.model = KNOWS
+    ((_, reply),) = engine.ask(judged())
+    assert isinstance(reply, Reply), reply
+    assert rubric.votes(reply.text) is not None
+
+
+def test_the_api_of_these_tests_refuses_what_vllm_takes(api: Server) -> None:
+    engine = endpoint(api.url, accepts="vllm", key=KEY)
+    engine.model = KNOWS
+    ((_, lost),) = engine.ask(judged())
+    assert isinstance(lost, Failure)
+    assert "Unrecognized request argument supplied: max_tokens" in lost.reason
+
+
+def test_a_model_that_takes_no_temperature_is_asked_at_its_default(api: Server) -> None:
+    api.raw = strict_api(VALUE, only_default=True)
+    accepts = [name for name in STANDARD if name not in ("temperature", "top_p")]
+    engine = endpoint(api.url, accepts=accepts, key=KEY)
+    engine.model = KNOWS
+    ((_, reply),) = engine.ask(plain(1))
+    assert isinstance(reply, Reply), reply
+
+
+def test_a_portable_schema_says_bounds_in_words() -> None:
+    text = {"type": "string", "maxLength": 300}
+    schema = {
+        "type": "object",
+        "properties": {
+            "score": {"type": "integer", "minimum": 1, "maximum": 5},
+            "why": text,
+            "found": {"type": "array", "items": text, "maxItems": 5},
+        },
+        "required": ["score"],
+    }
+    words = {"type": "string", "description": "at most 300 characters"}
+    assert portable_schema(schema) == {
+        "type": "object",
+        "properties": {
+            "score": {"type": "integer", "enum": [1, 2, 3, 4, 5]},
+            "why": words,
+            "found": {"type": "array", "items": words, "description": "at most 5 items"},
+        },
+        "required": ["score"],
+    }
+
+
+# Keys
+
+
+def test_a_key_goes_to_its_own_server_alone(api: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTHER_KEY", "another")
+    engine = endpoint(api.url, accepts=STANDARD, key="OTHER_KEY")
+    engine.model = KNOWS
+    with pytest.raises(EndpointError, match="HTTP 401") as error:
+        list(engine.ask(plain(1)))
+    assert "another" not in str(error.value)
+    engine = endpoint(api.url, accepts=STANDARD)  # OPENAI_API_KEY is set, and not named
+    with pytest.raises(EndpointError, match="HTTP 401"):
+        list(engine.ask(plain(1)))
+
+
+@pytest.mark.parametrize("value", [None, "", " \n"])
+def test_without_its_key_a_server_is_asked_nothing(
+    api: Server, monkeypatch: pytest.MonkeyPatch, value: str | None
+) -> None:
+    if value is None:
+        monkeypatch.delenv(KEY)
+    else:
+        monkeypatch.setenv(KEY, value)
+    with pytest.raises(InputError, match=rf"^\$OPENAI_API_KEY is not set: {api.url} wants"):
+        list(endpoint(api.url, accepts=STANDARD, key=KEY).ask(plain(3)))
+    assert api.count() == 0
+
+
+# What params.yaml may not say
+
+
+def drop_server(content: dict[str, Any]) -> None:
+    del content["engine"]["endpoint"]["servers"]["openai"]
+
+
+def remote(**changes: Any) -> Change:
+    return lambda c: c["serving"]["judge-api"]["endpoint"].update(changes)
+
+
+def server(**changes: Any) -> Change:
+    return lambda c: c["engine"]["endpoint"]["servers"]["openai"].update(changes)
+
+
+MISTAKES: list[tuple[Change, str]] = [
+    (
+        lambda c: c["train"].update(base="judge-api"),
+        "train.base = 'judge-api': only a server has its weights; allowed: smollm2-135m",
+    ),
+    (
+        lambda c: c["models"].update({"judge-api": {"served": 4}}),
+        "models.judge-api.served = 4: should be a string; put it in quotes",
+    ),
+    (
+        lambda c: c["models"].update({"judge-api": {"served": ""}}),
+        "models.judge-api.served = '': allowed: one line of up to 200 characters without blanks",
+    ),
+    (
+        lambda c: c["models"].update({"judge-api": {"served": "gpt\n\x1b[31m"}}),
+        "models.judge-api.served = 'gpt\\n\\x1b[31m': allowed: one line",
+    ),
+    (
+        remote(revision=date(2025, 4, 14)),
+        "serving.judge-api.endpoint.revision = 2025-04-14: should be a string; put it in quotes",
+    ),
+    (remote(revision=""), "serving.judge-api.endpoint.revision = '': String should have at least"),
+    (server(key=[VALUE]), "engine.endpoint.servers.openai.key: allowed: null, or the name of an"),
+    *(
+        (
+            server(base_urls=[f"http://{address}/v1"]),
+            "engine.endpoint.servers.openai.base_urls.0: allowed: http(s)://host:port/path without",
+        )
+        for address in ("localhost:99999", "a:b:c", ":8000", "[::1", "a..b", "localhost:", "a b")
+    ),
+    (
+        server(base_urls=["https://api.openai.com/v1/chat/completions"]),
+        "engine.endpoint.servers.openai.base_urls.0: ends in /chat/completions, which is added",
+    ),
+    (
+        lambda c: c["engine"]["endpoint"]["servers"].update(
+            {"my server": c["engine"]["endpoint"]["servers"].pop("openai")}
+        ),
+        "engine.endpoint.servers.my server",
+    ),
+    (
+        drop_server,
+        "serving.judge-api.endpoint: none of engine.endpoint.servers lists judge-api among its "
+        "models; allowed: exactly one",
+    ),
+    (
+        server(models={"judge-api": None, "smollm2-135m": None}),
+        "engine.endpoint.servers.openai.models.smollm2-135m: serving.smollm2-135m has no endpoint; "
+        "allowed: judge-api",
+    ),
+    (
+        lambda c: c["engine"]["endpoint"]["servers"].update(
+            second=c["engine"]["endpoint"]["servers"]["openai"]
+        ),
+        "engine.endpoint.servers.second.models.judge-api: openai lists it too; allowed: one server "
+        "a model",
+    ),
+    (
+        server(key=VALUE),
+        "engine.endpoint.servers.openai.key: allowed: null, or the name of an environment variable "
+        "in capital letters, such as OPENAI_API_KEY; the key itself stays out of this file",
+    ),
+    (
+        server(models={"judge-api": {"prompt": -1.0, "completion": 1.6}}),
+        "engine.endpoint.servers.openai.models.judge-api.prompt = -1.0: should be greater than or "
+        "equal to 0",
+    ),
+    (
+        remote(accepts=["temperature", "top_p"]),
+        "serving.judge-api.endpoint.accepts = ['temperature', 'top_p']: allowed: vllm, or a list "
+        "of max_tokens, max_completion_tokens, temperature, top_p, seed, stop, response_format, "
+        "reasoning_effort, with exactly one of max_tokens and max_completion_tokens",
+    ),
+    (remote(accepts="openai"), "serving.judge-api.endpoint.accepts = 'openai': allowed: vllm, or"),
+    (remote(accepts=["max_tokens", "top_k"]), "= ['max_tokens', 'top_k']: allowed: vllm, or a"),
+    (remote(accepts=["max_tokens", "seed", "seed"]), "'seed', 'seed']: allowed: vllm, or a list"),
+    (
+        remote(accepts=["max_tokens", "top_p"]),
+        "serving.judge-api.endpoint.accepts: judge.llm: temperature = 0.6, but the server accepts "
+        "no temperature; allowed: 1.0",
+    ),
+    (
+        lambda c: c["serving"]["judge-api"].update(protocol="s1"),
+        "serving.judge-api.endpoint.accepts: judge.llm: its protocol reads special tokens, which "
+        "only vLLM leaves in a reply",
+    ),
+    (
+        lambda c: c["serving"]["judge-api"].update(protocol="gpt-oss"),
+        "serving.judge-api.endpoint.accepts: judge.llm: its protocol needs reasoning_effort, which "
+        "the server does not accept",
+    ),
+    (
+        lambda c: c["serving"].update({"judge-api": c["serving"]["smollm2-135m"]}),
+        "serving.judge-api: models.judge-api has no weights here; allowed: protocol, "
+        "max_model_len, endpoint",
+    ),
+    (
+        lambda c: c["serving"].update({"smollm2-135m": c["serving"]["judge-api"]}),
+        "serving.smollm2-135m.dtype is missing (it has weights here)",
+    ),
+    (
+        lambda c: c["serving"]["judge-api"].update(dtype="float32"),
+        "serving.judge-api.tensor_parallel is missing",
+    ),
+    (
+        lambda c: c["engine"].update(kind="endpoint"),
+        "engine.kind = 'endpoint': should be 'vllm' or 'ray'",
+    ),
+    (
+        lambda c: c["judge"]["llm"].update(max_tokens=100_000),
+        "judge.llm.max_tokens = 100000: serving.judge-api.max_model_len is 100000 with the prompt",
+    ),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), MISTAKES, ids=[row[1][:50] for row in MISTAKES])
+def test_a_mistake_is_one_line_before_anything_is_asked(change: Change, message: str) -> None:
+    content = read_all(ROOT / "profiles/smoke.yaml")
+    judge_at_api(content, "http://127.0.0.1:1/v1", KEY)
+    check_content(content, "params.yaml")
+    change(content)
+    with pytest.raises(InputError) as error:
+        check_content(content, "params.yaml")
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+    assert VALUE not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["api.openai.com", "localhost:8000", "127.0.0.1:1", "[::1]:8000", "node-1.cluster.", "node_1"],
+)
+def test_an_address_that_is_one_is_allowed(address: str) -> None:
+    content = read_all(ROOT / "profiles/smoke.yaml")
+    judge_at_api(content, f"https://{address}/v1/", KEY)
+    check_content(content, "params.yaml")
+
+
+def test_the_page_on_servers_shows_what_params_may_hold() -> None:
+    page = (ROOT / "docs/servers.md").read_text()
+    hosted, own = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    content = merged(read_all(ROOT / "profiles/smoke.yaml"), yaml.safe_load(hosted))
+    served = check_content(content, "docs/servers.md").serving["judge-api"]
+    assert isinstance(served, ServedParams)
+    remote = served.endpoint
+    content["serving"]["policy"] |= yaml.safe_load(own)
+    content["engine"]["endpoint"]["servers"]["openai"]["models"]["policy"] = None
+    check_content(content, "docs/servers.md")
+    assert remote.accepts == STANDARD
+    fields = {
+        name for row in re.findall(r"^\| (`.*?) \|", page, re.M) for name in row.split("`")[1::2]
+    }
+    assert fields == set(get_args(FieldName))
+
+
+def merged(content: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+    for key, value in more.items():
+        both = isinstance(value, dict) and isinstance(content.get(key), dict)
+        content[key] = merged(content[key], value) if both else value
+    return content

@@ -1,0 +1,199 @@
+"""The real engine and the real model: vLLM on the CPU with SmolLM2, from wheel to guided JSON."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from delta.check import check
+from delta.core import fingerprint
+from delta.core.params import load_section
+from delta.data.fetch import ModelParams, fetch
+from delta.inference.engine import ServingParams
+from delta.inference.generate import SampledParams, generate, requests_of
+from delta.inference.reply_cache import ReplyCache
+from delta.inference.types import Failure, Reply, Request
+from delta.inference.vllm_engine import VllmEngine
+from delta.judging import rubric
+from delta.judging.judge import JudgeInput, build_requests, judge_by_llm
+from tests.helpers.tiny_model_families import FAMILIES, write_family
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+SMOKE = Path(__file__).parents[2] / "profiles" / "smoke.yaml"
+ASKING = """
+import sys
+from pathlib import Path
+from tests import test_engine
+model = Path(sys.argv[1])
+params = test_engine.check(test_engine.SMOKE)
+engine = test_engine.Offline(params.engine.vllm, params.serving[model.name], model)
+requests = test_engine.some_requests(engine, model, max_tokens=1)
+requests += test_engine.some_requests(engine, model, max_tokens=1500)
+for _ in engine.ask(requests):
+    print("answered", flush=True)
+"""
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models") / "smollm2-135m"
+    fetch("smollm2-135m", load_section("models.smollm2-135m", ModelParams), folder, print)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def engine(model: Path) -> VllmEngine:
+    params = check(SMOKE)
+    serving = params.serving[model.name]
+    assert isinstance(serving, ServingParams)
+    return VllmEngine(params.engine.vllm, serving, model)
+
+
+def ask(engine: VllmEngine, requests: list[Request]) -> dict[str, str]:
+    replies = dict(engine.ask(requests))
+    return {one.key(): reply.text for one, reply in replies.items() if isinstance(reply, Reply)}
+
+
+def some_requests(engine: VllmEngine, model: Path, **changes: Any) -> list[Request]:
+    request = Request(
+        model=fingerprint.fingerprint(model),
+        engine=engine.name,
+        prompt=engine.render(engine.protocol.messages("What is 3 + 4?")),
+        temperature=0.8,
+        top_p=1.0,
+        max_tokens=24,
+        seed=1,
+        sample=0,
+    )
+    return [replace(request, sample=sample, **changes) for sample in range(6)]
+
+
+def test_the_model_of_the_wheel_has_its_weights_its_template_and_a_fingerprint(
+    model: Path,
+) -> None:
+    assert len(fingerprint.fingerprint(model)) == 64
+    assert (model / "model.safetensors").stat().st_size > 200_000_000
+    assert "<|im_start|>" in (model / "chat_template.jinja").read_text()
+
+
+def test_samples_differ_and_a_rerun_in_another_order_gives_the_same_replies(
+    engine: VllmEngine, model: Path
+) -> None:
+    requests = some_requests(engine, model)
+    first = ask(engine, requests)
+    again = ask(engine, list(reversed(requests))[:4])
+    assert len(set(first.values())) > 1
+    assert again == {key: first[key] for key in again}
+
+
+def test_a_reply_that_meets_its_limit_says_so_and_a_greedy_one_is_the_same_for_all_seeds(
+    engine: VllmEngine, model: Path
+) -> None:
+    (short,) = [reply for _, reply in engine.ask(some_requests(engine, model, max_tokens=2)[:1])]
+    assert isinstance(short, Reply)
+    assert (short.finish_reason, short.completion_tokens) == ("length", 2)
+    greedy = ask(engine, some_requests(engine, model, temperature=0.0))
+    assert len(set(greedy.values())) == 1
+
+
+def test_a_schema_that_no_grammar_can_be_made_of_fails_its_own_request(
+    engine: VllmEngine, model: Path
+) -> None:
+    plain, other = some_requests(engine, model)[:2]
+    unknown = replace(other, schema='{"type": "array", "uniqueItems": true}')
+    replies = dict(engine.ask([unknown, plain]))
+    assert isinstance(replies[plain], Reply)
+    rejected = replies[unknown]
+    assert isinstance(rejected, Failure)
+    assert rejected.kind == "rejected"
+    assert "grammar" in rejected.reason
+
+
+def test_every_vote_that_a_guided_judge_has_accepted_is_valid_against_the_schema(
+    engine: VllmEngine, model: Path, tmp_path: Path
+) -> None:
+    judge = check(SMOKE).judge
+    llm = judge.llm.model_copy(update={"max_tokens": 1200, "votes": 3, "attempts": 1})
+    rated = [JudgeInput("t1", "What is 1 + 2?", "1 + 2 = 3.")]
+    asked = list(build_requests(llm, engine, fingerprint.fingerprint(model), rated))
+    with ReplyCache(tmp_path / "shelf") as shelf:
+        ratings, counts = judge_by_llm(
+            llm, 1.0, rated, asked, shelf.remember(engine.ask, max_failed=0.0), engine.protocol
+        )
+        replies = [shelf.get(request.key()) for _, request in asked]
+    accepted = [reply for reply in replies if reply and rubric.votes(reply["text"])]
+    assert len(accepted) >= 1, replies
+    assert counts["votes"] + counts["refused"] == 3
+    assert ratings.height == 5
+    for votes in ratings["votes"].to_list():
+        assert all(vote in (1, 2, 3, 4, 5) for vote in votes)
+    assert json.dumps(rubric.schema()) == asked[0][1].schema
+
+
+def alive_with(mark: str) -> list[str]:
+    """Processes with this in their environment; a child takes it over, whoever its parent is."""
+    found = []
+    for environment in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):  # it has ended, or is another user's
+            if mark.encode() in environment.read_bytes():
+                found.append(environment.parent.name)
+    return found
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_an_engine_that_is_killed_amid_its_requests_leaves_no_process_behind(
+    model: Path, how: signal.Signals
+) -> None:
+    mark = str(uuid.uuid4())
+    process = subprocess.Popen(
+        [sys.executable, "-c", ASKING, str(model)],
+        cwd=SMOKE.parents[1],
+        env={**os.environ, "MARK": mark},
+        stdout=subprocess.PIPE,
+    )
+    try:
+        assert process.stdout is not None
+        assert b"answered\n" in iter(process.stdout.readline, b"")
+        assert str(process.pid) in alive_with(mark)
+        process.send_signal(how)
+        assert process.wait(60) == -how
+    finally:
+        process.kill()
+    time.sleep(3)  # what sees its parent gone has ended by then
+    assert alive_with(mark) == []
+
+
+@pytest.mark.parametrize("family", ["s1", "nemotron"])
+def test_a_family_is_asked_in_its_protocol_and_its_markers_come_back(
+    family: str, tmp_path: Path
+) -> None:
+    params = check(SMOKE)
+    folder = tmp_path / family
+    write_family(folder, family)
+    serving = params.serving["smollm2-135m"].model_copy(
+        update={"protocol": FAMILIES[family].protocol, "max_model_len": 1024}
+    )
+    assert isinstance(serving, ServingParams)
+    engine = VllmEngine(params.engine.vllm, serving, folder)
+    generator = params.generators["zero-shot"].model_copy(update={"max_tokens": 200, "samples": 4})
+    assert isinstance(generator, SampledParams)
+    problems = pl.DataFrame({"problem_id": ["p.0"], "prompt": ["What is 1 + 1?"], "history": [[]]})
+    asked = list(requests_of(generator, engine, fingerprint.fingerprint(folder), problems))
+    with ReplyCache(tmp_path / "shelf") as shelf:
+        ask = shelf.remember(engine.ask, max_failed=0.0)
+        traces = pl.concat(generate(family, asked, ask, engine.protocol))
+    assert traces.height == 4
+    # A random model writes any token: special ones are in the text where they are markers.
+    kept = traces["text"].str.contains_any(list(FAMILIES[family].special[:-1]))
+    assert kept.any() == engine.protocol.keep_special_tokens
+    assert not traces["text"].str.contains(FAMILIES[family].special[-1], literal=True).any()

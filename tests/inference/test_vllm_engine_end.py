@@ -1,0 +1,154 @@
+"""How vLLM may end a request in this process and in a replica: it costs that request alone.
+
+The engine here is scripted, since the real one breaks off no request when asked to; what it takes
+and gives has the shape of vLLM's LLMEngine.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from delta.core.errors import IncompleteError
+from delta.inference import vllm_engine as offline_module
+from delta.inference.engine import VllmSettings
+from delta.inference.ray_engine import VllmActor
+from delta.inference.reply_cache import ReplyCache
+from delta.inference.types import Failure, Reply, Request
+from delta.inference.vllm_engine import TRIES, VllmEngine
+from tests.helpers.scripted_server import SERVING
+
+SETTINGS = VllmSettings(
+    max_num_seqs=2,
+    kv_cache_gib=1.0,
+    gpu_share=None,
+    enforce_eager=True,
+    chunked_prefill=False,
+    block_size=None,
+)
+ALWAYS = 99
+Ends = dict[str, tuple[str | None, int]]  # prompt → (how it ends, how often before it ends well)
+
+
+class ScriptedEngine:
+    """Ends one request a step."""
+
+    def __init__(self, ends: Ends, prompts: dict[str, str]) -> None:
+        self.ends = ends
+        self.prompts = prompts  # request id → prompt
+        self.added: Counter[str] = Counter()
+        self.waiting: list[str] = []
+
+    def add_request(self, request_id: str, prompt: dict[str, list[int]], _: Any) -> None:
+        assert prompt["prompt_token_ids"] == [7]
+        name = self.prompts[request_id]
+        if name == "rejected":
+            raise ValueError("Failed to convert the grammar\nfrom JSON schema")
+        self.added[name] += 1
+        self.waiting.append(request_id)
+
+    def step(self) -> list[Any]:
+        request_id = self.waiting.pop(0)
+        name = self.prompts[request_id]
+        end, times = self.ends.get(name, (None, 0))
+        broken = self.added[name] <= times
+        choice = SimpleNamespace(
+            text="half" if broken else f"re: {name}",
+            finish_reason=end if broken else "stop",
+            token_ids=[1, 2],
+        )
+        return [
+            SimpleNamespace(request_id="another's", finished=False),
+            SimpleNamespace(
+                request_id=request_id, finished=True, outputs=[choice], prompt_token_ids=[7]
+            ),
+        ]
+
+
+def requests(*names: str) -> list[Request]:
+    return [Request("model", "engine", name, 0.7, 1.0, 16, 1, 0) for name in names]
+
+
+@pytest.fixture
+def scripted(monkeypatch: pytest.MonkeyPatch) -> Callable[[Ends, list[Request]], VllmEngine]:
+    def make(ends: Ends, asked: list[Request]) -> VllmEngine:
+        engine = VllmEngine(SETTINGS, SERVING, Path("models/toy"))
+        engine._engine = ScriptedEngine(ends, {one.key(): one.prompt for one in asked})
+        engine._tokenizer = lambda *_, **__: {"input_ids": [7]}
+        return engine
+
+    monkeypatch.setattr(offline_module, "_sampling", lambda _: None)
+    return make
+
+
+@pytest.mark.parametrize("end", ["abort", "error", "repetition", None])
+def test_an_end_of_vllms_own_ends_that_request_and_no_other(
+    scripted: Callable[..., VllmEngine], end: str | None
+) -> None:
+    asked = requests("a", "once", "b", "never", "c")
+    engine = scripted({"once": (end, 1), "never": (end, ALWAYS)}, asked)
+    answers = {request.prompt: reply for request, reply in engine.ask(asked)}
+    assert {name: reply.text for name, reply in answers.items() if isinstance(reply, Reply)} == {
+        name: f"re: {name}" for name in ("a", "b", "c", "once")
+    }
+    assert answers["never"] == Failure(
+        f"finish_reason {end or 'null'}, after {TRIES} tries", f"finish_reason {end or 'null'}"
+    )
+    assert engine._engine.added == {"a": 1, "b": 1, "c": 1, "once": 2, "never": TRIES}
+    again = {request.prompt: reply for request, reply in engine.ask(requests("never"))}
+    assert isinstance(again["never"], Failure)
+    assert engine._engine.added["never"] == 2 * TRIES
+
+
+@pytest.mark.parametrize("names", [("rejected",), ("rejected", "a", "b"), ("a", "b", "rejected")])
+def test_a_request_that_vllm_does_not_take_fails_alone(
+    scripted: Callable[..., VllmEngine], names: tuple[str, ...]
+) -> None:
+    asked = requests(*names)
+    answers = {request.prompt: reply for request, reply in scripted({}, asked).ask(asked)}
+    said = "rejected: Failed to convert the grammar from JSON schema"
+    assert answers.pop("rejected") == Failure(said, "rejected")
+    assert sorted(answers) == [name for name in ("a", "b") if name in names]
+    assert all(isinstance(reply, Reply) for reply in answers.values())
+
+
+def test_such_failures_are_counted_bounded_and_asked_for_again_by_the_next_run(
+    scripted: Callable[..., VllmEngine], tmp_path: Path
+) -> None:
+    asked = requests("a", "b", "never")
+    engine = scripted({"never": ("error", ALWAYS)}, asked)
+    with ReplyCache(tmp_path) as shelf:
+        replies = dict(shelf.remember(engine.ask, max_failed=0.5)(asked))
+        assert replies[asked[2]] == Reply("", "failed", 0, 0)
+        assert shelf.failures() == {"finish_reason error": 1}
+        assert len(shelf) == 2
+    with (
+        ReplyCache(tmp_path) as shelf,
+        pytest.raises(IncompleteError, match="1 of 3 requests failed"),
+    ):
+        list(shelf.remember(engine.ask, max_failed=0.0)(asked))
+    well = scripted({}, asked)
+    with ReplyCache(tmp_path) as shelf:
+        list(shelf.remember(well.ask, max_failed=0.0)(asked))
+    assert well._engine.added == {"never": 1}
+
+
+def test_a_replica_on_a_cluster_gives_back_what_failed_and_goes_on(
+    scripted: Callable[..., VllmEngine],
+) -> None:
+    asked = requests("rejected", "a", "never")
+    replica = VllmActor(SETTINGS, SERVING, Path("models/toy"), "name", "model")
+    replica.engine = scripted({"never": ("abort", ALWAYS)}, asked)
+    new = [(number, (request, [7])) for number, request in enumerate(asked)]
+    answers: dict[int, Reply | Failure] = {}
+    while more := replica.step(new):
+        answers |= dict(more)
+        new = []
+    kinds = [
+        reply.kind if isinstance(reply, Failure) else reply.text
+        for _, reply in sorted(answers.items())
+    ]
+    assert kinds == ["rejected", "re: a", "finish_reason abort"]

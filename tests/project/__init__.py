@@ -1,0 +1,1 @@
+"""The README, the set-up, launch files and the security rules."""

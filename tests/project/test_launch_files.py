@@ -1,0 +1,99 @@
+"""The files in launch/ and their page name only what exists."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.helpers.import_closure import ROOT
+
+SCRIPTS = ("launch/node.sh", "launch/slurm.sbatch")
+FILES = (*SCRIPTS, "launch/sky.yaml", "docs/launch.md")
+SKY = yaml.safe_load((ROOT / "launch/sky.yaml").read_text(encoding="utf-8"))
+PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+
+
+def text(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def targets(content: str) -> set[str]:
+    """What follows `make` where it begins a command."""
+    return set(re.findall(r"(?:^|[`;]|then|setup:)\s*make ([a-z-]+)", content, re.MULTILINE))
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_the_scripts_are_bash(name: str) -> None:
+    subprocess.run(["bash", "-n", str(ROOT / name)], check=True)
+
+
+def test_the_commands_of_the_cloud_task_are_bash(tmp_path: Path) -> None:
+    for part in ("setup", "run"):
+        script = tmp_path / part
+        script.write_text(SKY[part])
+        subprocess.run(["bash", "-n", str(script)], check=True)
+
+
+def test_the_cloud_task_has_the_keys_of_skypilot_and_asks_for_a_bucket() -> None:
+    keys = {"name", "workdir", "resources", "envs", "file_mounts", "setup", "run"}
+    assert set(SKY) == keys
+    assert set(SKY["resources"]) == {"accelerators", "use_spot", "disk_size"}
+    assert SKY["envs"]["BUCKET"] is None  # SkyPilot refuses a task with a null
+    used = set(re.findall(r"\$\{?([A-Z_]+)", yaml.safe_dump(SKY)))
+    assert used - {"DELTA_STORE", "HOME"} == set(SKY["envs"])
+
+
+def test_the_targets_are_those_of_the_makefile() -> None:
+    there = set(re.findall(r"^([a-z -]+):(?!=)", text("Makefile"), re.MULTILINE))
+    known = {target for line in there for target in line.split()}
+    assert targets("then make push; fi\nmake repro") == {"push", "repro"}
+    for name in FILES:
+        assert targets(text(name)) <= known, name
+    assert targets(text("launch/node.sh")) == {"setup", "plan", "repro"}
+
+
+def test_the_parameters_are_those_of_params_yaml() -> None:
+    """A key in capitals is a name of the user's."""
+    sections = "|".join(PARAMS)
+    found = set()
+    for name in FILES:
+        found |= set(re.findall(rf"\b(?:{sections})(?:\.\w+)+", text(name)))
+    assert {"engine.kind", "train.launch.sharding", "serving.MODEL.tensor_parallel"} <= found
+    for path in found:
+        value = PARAMS
+        for key in path.split("."):
+            value = next(iter(value.values())) if key.isupper() else value.get(key)
+            assert value is not None, path
+
+
+def test_a_ray_cluster_of_several_nodes_has_a_token_that_no_file_holds() -> None:
+    script = text("launch/slurm.sbatch")
+    draw = next(line for line in script.split("\n") if "RAY_AUTH_TOKEN=" in line)
+    drawn = {
+        subprocess.run(
+            ["bash", "-c", f'{draw}\nprintf %s "$RAY_AUTH_TOKEN"'],
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for _ in range(2)
+    }
+    assert len(drawn) == 2
+    assert all(re.fullmatch("[0-9a-f]{64}", token) for token in drawn)
+    shared = script.index("export RAY_AUTH_MODE=token RAY_AUTH_TOKEN\n")
+    assert script.index(draw) < shared < script.index("ray symmetric-run")
+
+
+def test_the_ports_of_ray_that_the_page_names_are_options_of_ray() -> None:
+    scripts = pytest.importorskip("ray.scripts.scripts")
+    known = {option for parameter in scripts.start.params for option in parameter.opts}
+    named = set(re.findall(r"`(--[a-z-]+)`", text("docs/launch.md")))
+    assert {"--port", "--dashboard-host", "--ray-client-server-port"} <= named
+    assert named <= known
+
+
+def test_every_file_of_launch_is_on_the_page() -> None:
+    for file in sorted((ROOT / "launch").iterdir()):
+        assert f"launch/{file.name}" in text("docs/launch.md")

@@ -1,0 +1,172 @@
+"""No code from data, no key in any file, and every module that could change that is named here."""
+
+import ast
+import os
+import re
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from delta.core import paths
+from delta.core.errors import InputError
+from delta.core.params import read_all
+from delta.inference.openai_engine import EndpointError
+from delta.inference.types import Failure
+from tests.helpers.import_closure import ROOT
+from tests.helpers.reference_run import KEY_VARIABLE, SECRETS, Calm
+from tests.helpers.scripted_server import endpoint, failing, plain, serving
+from tests.helpers.workspace import Workspace
+
+FOLDERS = ("delta", "stages", "tools", "bench")
+FILES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
+UNPICKLING = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
+RUNNING = {"eval", "exec", "compile", "__import__"}
+SHELLS = {"os.system", "os.popen", "subprocess.getoutput", "subprocess.getstatusoutput"}
+# The program under test, after the sandbox's filter is in force.
+MAY_EXEC = {"delta/grading/sandbox_runner.py"}
+# What the grader writes for its sandbox, and the sandbox reads; nothing the other way.
+MAY_MARSHAL = {
+    "delta/grading/sandbox.py": {"marshal"},
+    "delta/grading/sandbox_runner.py": {"marshal"},
+}
+LOADERS = {"torch.load", "numpy.load", "np.load", "yaml.unsafe_load", "yaml.full_load"}
+
+
+def dotted(node: ast.expr) -> str:
+    if isinstance(node, ast.Attribute):
+        return f"{dotted(node.value)}.{node.attr}"
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def calls(path: Path) -> Iterator[ast.Call]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_nothing_unpickles_runs_text_or_asks_a_shell(path: Path) -> None:
+    name = str(path.relative_to(ROOT))
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom):
+            modules = [node.module or ""]
+        found = {module.split(".")[0] for module in modules} & UNPICKLING
+        assert found <= MAY_MARSHAL.get(name, set()), found
+    for call in calls(path):
+        called = dotted(call.func)
+        assert called not in SHELLS | LOADERS
+        assert called not in RUNNING or name in MAY_EXEC, called
+        assert called not in ("marshal.load", "marshal.loads") or name in MAY_EXEC, called
+        for keyword in call.keywords:
+            true = isinstance(keyword.value, ast.Constant) and keyword.value.value is True
+            assert not (keyword.arg in ("shell", "allow_pickle", "trust_remote_code") and true)
+            if called == "yaml.load" and len(call.args) < 2:
+                assert keyword.arg != "Loader" or dotted(keyword.value) == "yaml.CSafeLoader"
+            if called == "YAML" and keyword.arg == "typ":
+                assert ast.literal_eval(keyword.value) == "safe"
+
+
+@pytest.mark.parametrize("profile", ["params.yaml", "profiles/smoke.yaml", "profiles/paper.yaml"])
+def test_code_beside_weights_runs_for_models_that_a_profile_names(profile: str) -> None:
+    serving = read_all(ROOT / profile)["serving"]
+    allowed = {name for name, one in serving.items() if one["trust_remote_code"]}
+    assert allowed == ({"nemotron-49b"} if profile == "profiles/paper.yaml" else set())
+
+
+def test_a_server_that_repeats_the_key_does_not_get_it_into_a_message(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(KEY_VARIABLE, SECRETS[KEY_VARIABLE])
+    with serving() as server:
+        for status in (400, 401):
+            text = f"Incorrect key: {SECRETS[KEY_VARIABLE]}"
+            server.answer = failing(9, partial(web.Response, status=status, text=text))
+            try:
+                ((_, found),) = endpoint(server.url, key=KEY_VARIABLE).ask(plain(1))
+                assert isinstance(found, Failure)
+                message = found.reason
+            except EndpointError as error:
+                message = str(error)
+            assert message.endswith(f"HTTP {status}: Incorrect key: ${KEY_VARIABLE}")
+
+
+@pytest.mark.parametrize("url", ["http://me:secret@host/v1", "https://secret@host", "ftp://host"])
+def test_a_password_has_no_place_in_an_address(url: str) -> None:
+    from delta.check import check_content
+
+    content = read_all(ROOT / "params.yaml")
+    server = {"base_urls": [url], "key": None, "models": {"judge": None}, "concurrency": 1}
+    content["engine"]["endpoint"]["servers"] = {"mine": server}
+    with pytest.raises(InputError, match=r"engine\.endpoint\.servers\.mine\.base_urls\.0"):
+        check_content(content, "params.yaml")
+
+
+@pytest.fixture(scope="module")
+def space(tmp_path_factory: pytest.TempPathFactory, calm: Calm) -> Workspace:
+    """The whole pipeline and an experiment, with keys in the environment."""
+    space = calm.copy(tmp_path_factory.mktemp("secret") / "space")
+    space.env |= SECRETS
+    space.dvc("exp", "run", "--name", "one", "-S", "selector.k=4", "select")
+    return space
+
+
+@pytest.mark.slow
+def test_no_key_of_the_environment_is_in_any_file_commit_or_experiment(space: Workspace) -> None:
+    found = [
+        (path, name)
+        for path in space.folder.rglob("*")
+        if path.is_file() and not path.is_symlink()
+        for name, secret in SECRETS.items()
+        if secret.encode() in path.read_bytes()
+    ]
+    assert found == []
+    everything = subprocess.run(
+        ["git", "log", "--all", "--patch", "--text"],
+        cwd=space.folder,
+        check=True,
+        capture_output=True,
+    ).stdout
+    shown = space.dvc("exp", "show", "--json")
+    for secret in SECRETS.values():
+        assert secret.encode() not in everything
+        assert secret not in shown
+
+
+@pytest.mark.slow
+def test_a_policy_holds_safetensors_and_nothing_that_is_unpickled(space: Workspace) -> None:
+    files = {path.name for path in (space.folder / paths.model("policy")).rglob("*")}
+    assert "model.safetensors" in files
+    assert not {name for name in files if name.endswith((".bin", ".pt", ".pth", ".pkl"))}
+
+
+@pytest.mark.slow
+def test_what_the_stages_write_others_may_not(space: Workspace) -> None:
+    for path in (space.folder / "data").rglob("*"):
+        assert not path.stat().st_mode & 0o002, path
+        assert path.stat().st_uid == os.geteuid()
+
+
+def test_every_dependency_is_named_with_what_it_is_for() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    groups = [project["dependencies"], *project["optional-dependencies"].values()]
+    lines = [line for group in groups for line in group]
+    wanted = {re.split(r"[\[<>=]", line)[0] for line in lines}
+    table = (ROOT / "docs/dependencies.md").read_text()
+    rows = re.findall(r"^\| ([\w, -]+) \| .+ \|$", table, flags=re.MULTILINE)
+    named = {name for row in rows for name in row.split(", ")} - {"Package"}
+    assert named == wanted
+
+
+def test_the_set_up_installs_only_what_the_lock_has_by_hash() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    assert "INSTALL_LOCKED := $(INSTALL) --no-deps --require-hashes" in makefile
+    for name in ("requirements.lock", "requirements-torch.lock"):
+        text = (ROOT / name).read_text()
+        pins = re.findall(r"^[\w.-]+(?:\[[\w,]+\])?==\S+.*?(?=^[\w.-]+==|\Z)", text, re.M | re.S)
+        assert pins
+        assert all("--hash=sha256:" in pin for pin in pins)

@@ -1,0 +1,1 @@
+"""Facts that hold for any input: drawn examples, adversarial texts, fuzzing."""

@@ -1,0 +1,385 @@
+"""Hostile input at every door: one clear line or a counted drop; never a wrong number, never code.
+
+Ten inputs, each with all adversarial texts, and files that are broken in ways of their own.
+What params.yaml may not hold is in test_params.py, what programs may not do in test_sandbox.py.
+"""
+
+import copy
+import csv
+import gzip
+import io
+import json
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from delta.analysis import rating_sheet
+from delta.check import check_content
+from delta.core import tables
+from delta.core.errors import InputError
+from delta.core.params import read_all
+from delta.core.schemas import PROBLEM, RECORDING
+from delta.data.fetch import ModelParams, RecordingSource, fetch
+from delta.data.formats import RowError
+from delta.data.formats.custom import ColumnsSource, question
+from delta.data.problems import ProblemSource, ProblemsParams, build
+from delta.data.sources import DataSource, FileSource
+from delta.data.user_tables import TableProblems, TableTraces
+from delta.grading.formulas.box_content import last_box
+from delta.grading.grade_all import outcomes
+from delta.grading.sandbox import CodeParams
+from delta.grading.worker_pool import Case, GradingParams
+from delta.inference import chat_formats, trace_text
+from delta.inference.reply_cache import ReplyCache
+from delta.judging import rubric
+from delta.judging.rules.rate import rate
+from tests.helpers.adversarial_texts import TEXTS
+from tests.helpers.import_closure import ROOT
+from tests.helpers.openr1_rows import local
+
+MARK = Path("/tmp/delta-was-here")  # what a text that ran as code would leave
+CONTENT = read_all(ROOT / "params.yaml")
+every_text = pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_ran() -> Any:
+    MARK.unlink(missing_ok=True)
+    yield
+    assert not MARK.exists()
+
+
+def problems_at(path: Path) -> tuple[pl.DataFrame, dict[str, Any]]:
+    """What a table with the columns q and a comes to."""
+    table = TableProblems(data=local(path), statement="q", gold_answer="a")
+    sources = {"mine": ProblemSource(table=table)}
+    found, _, counts = build(
+        ProblemsParams(sources=sources, overlap_words=8, sample=None, seed=1), {}
+    )
+    return found, counts
+
+
+def traces_at(path: Path, folder: Path) -> pl.DataFrame:
+    """What the same table comes to as a recording whose traces stand in the column t."""
+    table = TableTraces(data=local(path), statement="q", text="t", outcome=None, where={})
+    fetch(
+        "toy",
+        ModelParams(recording=RecordingSource(source="mine", table=table)),
+        folder,
+        lambda _: None,
+    )
+    return tables.read(folder / "recording.parquet", RECORDING)
+
+
+# --- texts ---
+
+
+@every_text
+def test_a_statement_is_kept_to_the_letter_or_dropped_and_counted(
+    tmp_path: Path, text: str
+) -> None:
+    path = tmp_path / "t.jsonl"
+    rows = [{"q": text, "a": text}, {"q": "1 + 1?", "a": "2"}]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found, counts = problems_at(path)
+    tables.write(tmp_path / "p.parquet", found, PROBLEM)
+    again = tables.read(tmp_path / "p.parquet", PROBLEM)
+    kept = [text] if text.strip() else []
+    assert again["statement"].to_list() == [*kept, "1 + 1?"]
+    assert again["gold_answer"].to_list() == [*(one.strip() for one in kept), "2"]
+    assert counts["drawn"] == counts["kept"] + sum(counts["dropped"].values()) == 2
+
+
+@every_text
+def test_a_recorded_trace_is_kept_to_the_letter_or_left_out_and_counted(
+    tmp_path: Path, text: str
+) -> None:
+    path = tmp_path / "t.parquet"
+    pl.DataFrame({"q": ["1?", "2?"], "t": [text, "4"]}).write_parquet(path)
+    found = traces_at(path, tmp_path / "toy")
+    assert found["text"].to_list() == [*([text] if text.strip() else []), "4"]
+
+
+@every_text
+def test_every_family_finds_a_border_inside_the_text(text: str) -> None:
+    for protocol in chat_formats.all_chat_formats().values():
+        for whole in (text, protocol.write(text, "so 4"), protocol.write("so", text)):
+            start, end, answer = protocol.split(whole)
+            assert 0 <= start <= end <= (len(whole) if answer is None else answer) <= len(whole)
+
+
+@every_text
+def test_a_judge_is_shown_no_marker_and_nothing_but_spaces_is_added(text: str) -> None:
+    seen = trace_text.escape_control_tokens(text)
+    assert not re.search(r"<\||</?(?:problem|reference|solution|trace)\b", seen)
+    assert seen.replace("< ", "<") == text.replace("< ", "<")
+
+
+@every_text
+def test_no_text_is_a_rating(text: str) -> None:
+    assert rubric.votes(text) is None
+
+
+@every_text
+def test_the_rules_rate_any_text_from_1_to_5_in_seconds(text: str) -> None:
+    start = time.process_time()
+    for ratings in (rate("What is 1 + 1?", text), rate(text, "1 + 1 = 2")):
+        assert all(1 <= one.score <= 5 for one in ratings.values())
+    assert time.process_time() - start < 20
+
+
+@every_text
+def test_the_last_box_is_found_in_linear_time(text: str) -> None:
+    start = time.process_time()
+    found = last_box(text)
+    assert found is None or found in text
+    assert time.process_time() - start < 2
+
+
+@every_text
+def test_a_cell_of_a_sheet_is_read_back_and_never_a_formula(text: str) -> None:
+    cell = rating_sheet.harmless(text)
+    written = rating_sheet.as_csv(
+        rating_sheet.COLUMNS, [dict.fromkeys(rating_sheet.COLUMNS, "") | {"trace": cell}]
+    )
+    csv.field_size_limit(100_000_000)
+    (row,) = csv.DictReader(io.StringIO(written, newline=""))
+    assert row["trace"] in (text, f"'{text}")
+    assert not row["trace"].startswith(rating_sheet.FORMULA)
+
+
+@every_text
+def test_a_reply_comes_out_of_the_store_as_it_went_in(tmp_path: Path, text: str) -> None:
+    with ReplyCache(tmp_path) as shelf:
+        shelf.put(text, {"text": text})
+    with ReplyCache(tmp_path) as shelf:
+        assert shelf.get(text) == {"text": text}
+        assert shelf.damage == []
+
+
+@every_text
+@pytest.mark.parametrize("section", ["models", "generators", "benchmarks", "problems.sources"])
+def test_no_text_is_a_name(section: str, text: str) -> None:
+    content = copy.deepcopy(CONTENT)
+    inner = content
+    for part in section.split("."):
+        inner = inner[part]
+    first = next(iter(inner.values()))
+    for name in (text, f"good {text}", f"{text}\n", "good\n", "x" * 65):
+        inner[name] = first
+        with pytest.raises(InputError) as caught:
+            check_content(content, "params.yaml")
+        assert str(caught.value).isprintable()
+        assert len(str(caught.value)) < 5_000
+        del inner[name]
+
+
+@every_text
+@pytest.mark.parametrize("grader", ["math", "choice", "theorem", "code"])
+def test_a_users_question_is_as_written_or_refused_by_row(grader: Any, text: str) -> None:
+    """The text as statement, as gold answer, and as the answer within one."""
+    source = ColumnsSource(
+        format="columns",
+        data=DataSource(file=FileSource(path="own.jsonl", sha256="0" * 64)),
+        statement="s",
+        gold_answer="a",
+        grader=grader,
+        options="o" if grader == "choice" else None,
+    )
+    theorem = {"answer_type": "list of integer", "answer": text}
+    good = {"math": "4", "choice": "A", "theorem": {"answer_type": "bool", "answer": "True"}}
+    code = {"kind": "stdin", "tests": [{"input": "1", "output": "2"}]}
+    rows: tuple[dict[str, Any], ...] = (
+        {"s": text, "a": good.get(grader, code), "o": ["one", "two"]},
+        {"s": "What?", "a": text, "o": ["one", "two"]},
+        {"s": "What?", "a": theorem, "o": [text, text]},
+    )
+    for row in rows:
+        try:
+            found = question(source, row)
+        except RowError:
+            continue
+        assert not isinstance(found, str)
+        assert found.statement == row["s"].strip()
+        assert found.grader == grader
+        if grader == "math":
+            assert found.gold_answer == str(row["a"]).strip()
+
+
+@pytest.mark.slow
+def test_no_text_is_graded_right_and_none_keeps_the_grader_for_long() -> None:
+    """As answer, in a box, and as gold answer."""
+    code = CodeParams.model_validate(CONTENT["grading"]["code"])
+    for extraction in ("last_box", "math_verify"):
+        params = GradingParams(
+            where="local", workers=2, limit_s=3, max_ungradable=1, extraction=extraction, code=code
+        )
+        cases = [
+            case
+            for text in TEXTS.values()
+            for case in (
+                Case("math", "271", text, "stop"),
+                Case("math", "271", f"So \\boxed{{{text}}}", "stop"),
+                Case("math", text, "So \\boxed{271}", "stop"),
+            )
+        ]
+        start = time.monotonic()
+        verdicts = list(outcomes(params, cases))
+        assert len(verdicts) == len(cases)
+        assert [
+            case for case, one in zip(cases, verdicts, strict=True) if one.outcome == "correct"
+        ] == []
+        assert time.monotonic() - start < 300
+
+
+# --- files ---
+
+GOOD = '{"q": "1 + 1?", "a": "2", "t": "2"}\n'
+
+
+def parquet(path: Path, **columns: Any) -> None:
+    pq.write_table(pa.table(columns), path)
+
+
+def parquet_with_a_double_column(path: Path) -> None:
+    table = pa.Table.from_arrays([pa.array(["x"]), pa.array(["y"])], names=["q", "q"])
+    pq.write_table(table, path)
+
+
+def parquet_cut_short(path: Path) -> None:
+    parquet(path, q=["1 + 1?"] * 100, a=["2"] * 100, t=["2"] * 100)
+    path.write_bytes(path.read_bytes()[:-40])
+
+
+def parquet_with_a_flipped_page(path: Path) -> None:
+    parquet(path, q=[f"{n} + 1?" for n in range(100)], a=["2"] * 100, t=["2"] * 100)
+    content = bytearray(path.read_bytes())
+    content[10:60] = bytes(50)
+    path.write_bytes(bytes(content))
+
+
+WRITTEN = bytes | str | Callable[[Path], None]
+FILES: dict[str, tuple[str, WRITTEN, str]] = {
+    "no row": ("jsonl", "", "0 of 0 problems are left"),
+    "blank lines": ("jsonl", "\n \n\t\n", "0 of 0 problems are left"),
+    "no JSON": ("jsonl", "q: 1\n", "line 1: "),
+    "half a line": ("jsonl", GOOD + '{"q": "2 + ', "line 2: "),
+    "two values on a line": ("jsonl", GOOD.strip() * 2, "line 1: Extra data"),
+    "a list": ("jsonl", "[1, 2]\n", "row 1 is list, allowed: an object"),
+    "null": ("jsonl", "null\n", "row 1 is NoneType, allowed: an object"),
+    "a text": ("jsonl", '"q"\n', "row 1 is str, allowed: an object"),
+    "NaN": ("jsonl", '{"q": "1?", "a": NaN}\n', "it holds NaN, which is no JSON number"),
+    "infinity": ("jsonl", '{"q": "1?", "a": -Infinity}\n', "it holds -Infinity"),
+    "too large": ("jsonl", '{"q": "1?", "a": 1e999}\n', "a = inf: allowed: a finite number"),
+    "the same name twice": ("jsonl", '{"q": "1?", "q": "2?", "a": "1"}\n', "it has 'q' twice"),
+    "half a character": ("jsonl", '{"q": "\\ud800?", "a": "1"}\n', "surrogates not allowed"),
+    "deep": ("jsonl", '{"q": ' + "[" * 200_000, "it is nested too deeply"),
+    "UTF-16": ("jsonl", GOOD.encode("utf-16"), "line 1: "),
+    "no UTF-8": ("jsonl", b'{"q": "\xff", "a": "1"}\n', "line 1: "),
+    "NUL between lines": ("jsonl", GOOD + "\0\n", "line 2: "),
+    "a number for a statement": ("jsonl", '{"q": 7, "a": "1"}\n', "q = 7: allowed: a text"),
+    "true for a statement": ("jsonl", '{"q": true, "a": "1"}\n', "q = True: allowed: a text"),
+    "an object": ("jsonl", '{"q": {"x": 1}, "a": "1"}\n', "q = {'x': 1}: allowed: a text"),
+    "a list of texts": ("jsonl", '{"q": ["x"], "a": "1"}\n', "holds a list; allowed: messages"),
+    "messages without role": ("jsonl", '{"q": [{"content": "x"}], "a": "1"}\n', "holds a list"),
+    "content of a message": (
+        "jsonl",
+        '{"q": [{"role": "user", "content": 7}], "a": "1"}\n',
+        "q = 7: allowed: a text",
+    ),
+    "true for an answer": ("jsonl", '{"q": "1?", "a": true}\n', "a = True: allowed: a text or"),
+    "a list for an answer": ("jsonl", '{"q": "1?", "a": ["1"]}\n', "a = ['1']: allowed: a text"),
+    "two answers": (
+        "jsonl",
+        '{"q": "1?", "a": "1"}\n{"q": "1?", "a": "2"}\n',
+        "one gold answer for a statement",
+    ),
+    "no such column": ("jsonl", '{"Q": "1?", "a": "1"}\n', "row 0 has no column 'q'; it has Q, a"),
+    "a column that ends": ("jsonl", GOOD + '{"a": "1"}\n', "row 1 has no column 'q'"),
+    "null statements": ("jsonl", '{"q": null, "a": "1"}\n', "{'no_statement': 1}"),
+    "null answers": ("jsonl", '{"q": "1?", "a": null}\n', "{'no_answer': 1}"),
+    "no gzip": ("jsonl.gz", GOOD, "cannot be read: Not a gzipped file"),
+    "half a gzip": ("jsonl.gz", gzip.compress(GOOD.encode() * 99)[:-9], "cannot be read: "),
+    "an object of rows": ("json", '{"rows": []}', "it holds dict, allowed: a list of objects"),
+    "rows of lists": ("json", "[[1]]", "row 1 is list, allowed: an object"),
+    "half a JSON": ("json", '[{"q": "1?"', "cannot be read: "),
+    "more cells": ("csv", "q,a\n1, or 2?,3\n", "row 1 has more cells than the first row has names"),
+    "fewer cells": ("csv", "q,a\n1?\n", "row 1 has fewer cells than the first row has names"),
+    "an open quotation": ("csv", 'q,a\n"1?,2\n', "unexpected end of data"),
+    "a name twice in the first row": ("csv", "q,a,q\n1?,1,2?\n", "it has 'q' twice"),
+    "no first row": ("csv", "", "0 of 0 problems are left"),
+    "only a first row": ("csv", "q,a\n", "0 of 0 problems are left"),
+    "Latin 1": ("csv", "q,a\nñ?,1\n".encode("latin-1"), "codec can't decode"),
+    "no Parquet": ("parquet", GOOD, "cannot be read: "),
+    "nothing": ("parquet", "", "cannot be read: "),
+    "the first letters alone": ("parquet", b"PAR1PAR1", "cannot be read: "),
+    "cut short": ("parquet", parquet_cut_short, "cannot be read: "),
+    "a flipped page": ("parquet", parquet_with_a_flipped_page, "cannot be read: "),
+    "a column twice": ("parquet", parquet_with_a_double_column, "it has 'q' twice"),
+    "bytes": ("parquet", lambda path: parquet(path, q=[b"1?"], a=["1"]), "q = b'1?': allowed: a"),
+    "numbers": (
+        "parquet",
+        lambda path: parquet(path, q=[1.5], a=["1"]),
+        "q = 1.5: allowed: a text",
+    ),
+    "NaN as an answer": (
+        "parquet",
+        lambda path: parquet(path, q=["1?"], a=[float("nan")]),
+        "a = nan: allowed: a finite number",
+    ),
+    "a missing answer as some write it": (
+        "csv",
+        "q,a\n1?,nan\n",
+        "a = 'nan': allowed: a finite number",
+    ),
+    "nested": (
+        "parquet",
+        lambda path: parquet(path, q=[[{"role": "user", "text": "1?"}]], a=["1"]),
+        "holds a list; allowed: messages with role and content",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_broken_file_is_one_line_or_a_counted_drop(tmp_path: Path, name: str) -> None:
+    suffix, content, message = FILES[name]
+    path = tmp_path / f"t.{suffix}"
+    if callable(content):
+        content(path)
+    else:
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+    with pytest.raises(InputError) as caught:
+        problems_at(path)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert str(path) in str(caught.value) or str(caught.value).startswith("problems.sources")
+
+
+@pytest.mark.parametrize(
+    ("content", "statement"),
+    [
+        ('{"q": "1\u2028?", "a": "1"}\n', "1\u2028?"),
+        ("\ufeff" + GOOD, "1 + 1?"),
+        (GOOD[:-1], "1 + 1?"),
+    ],
+)
+def test_a_line_ends_at_a_new_line_and_nowhere_else(
+    tmp_path: Path, content: str, statement: str
+) -> None:
+    (tmp_path / "t.jsonl").write_text(content, encoding="utf-8")
+    assert problems_at(tmp_path / "t.jsonl")[0]["statement"].to_list() == [statement]
+
+
+def test_a_cell_of_ten_megabytes_is_read_whole(tmp_path: Path) -> None:
+    long = "1 + " * 2_500_000 + "1?"
+    with (tmp_path / "t.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["q", "a"], [long, "2500001"]])
+    found, _ = problems_at(tmp_path / "t.csv")
+    assert found["statement"].to_list() == [long]

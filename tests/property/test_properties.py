@@ -1,0 +1,249 @@
+"""What holds for any input, over drawn ones: extraction, parsing, the store, statistics.
+
+Pairing and selection have theirs beside their tests (test_pair.py, test_select.py), so have the
+rules (test_rules.py).
+"""
+
+import json
+import os
+import socket
+from itertools import accumulate
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from scipy import stats as scipy_stats
+
+from delta.core import strict_json
+from delta.grading.formulas.box_content import last_box
+from delta.inference import chat_formats
+from delta.inference.reply_cache import ReplyCache
+from delta.judging import rubric
+from delta.stats import contrasts, intervals, multiple_testing, rank_correlation
+
+UNICODE = st.characters(exclude_categories=["Cs"])  # no half of a surrogate pair
+
+# --- extraction ---
+
+plain_text = st.text(st.characters(exclude_characters="{}\\", exclude_categories=["Cs"]))
+balanced = st.recursive(
+    plain_text,
+    lambda inner: st.tuples(plain_text, inner, plain_text).map(lambda t: f"{t[0]}{{{t[1]}}}{t[2]}"),
+)
+
+
+@given(st.text(), balanced, plain_text)
+def test_the_last_balanced_box_is_found_whatever_stands_around_it(
+    before: str, content: str, after: str
+) -> None:
+    assume(not before.endswith("\\"))
+    assert last_box(f"{before} \\boxed{{{content}}}{after}") == content.strip()
+
+
+@given(plain_text, plain_text)
+def test_where_no_box_is_there_is_no_answer(before: str, after: str) -> None:
+    assert last_box(before + after) is None
+    assert last_box(f"{before}\\boxed{{{after}") is None
+
+
+@given(
+    st.sampled_from(sorted(chat_formats.all_chat_formats())),
+    st.text(st.characters(exclude_characters="<|", exclude_categories=["Cs"])),
+    st.text(st.characters(exclude_characters="<|", exclude_categories=["Cs"])),
+)
+def test_what_a_family_writes_it_reads_again(name: str, reasoning: str, answer: str) -> None:
+    protocol = chat_formats.load(name)
+    assume(protocol.begins is not None)
+    assume(reasoning.strip())
+    text = protocol.write(reasoning, answer)
+    start, end, begin = protocol.split(text)
+    assert text[start:end].strip() == reasoning.strip()
+    assert begin is not None
+    assert text[begin:].strip() == answer.strip()
+
+
+# --- parsing ---
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(UNICODE),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(UNICODE), inner),
+    max_leaves=20,
+)
+
+
+@given(json_values)
+def test_what_is_json_is_read_as_it_is(value: Any) -> None:
+    assert strict_json.parsed(json.dumps(value)) == value
+    assert strict_json.parsed(json.dumps(value, ensure_ascii=False).encode()) == value
+
+
+words = st.text(UNICODE, max_size=rubric.MAX_TEXT)
+ratings = st.fixed_dictionaries(
+    {
+        dimension.name: st.fixed_dictionaries(
+            {
+                "score": st.integers(rubric.LOWEST, rubric.HIGHEST),
+                "justification": words,
+                "deductions_found": st.lists(words, max_size=rubric.MAX_DEDUCTIONS),
+            }
+        )
+        for dimension in rubric.RUBRIC
+    }
+)
+
+
+def reply(rated: dict[str, Any]) -> str:
+    whole: dict[str, dict[str, Any]] = {}
+    for dimension in rubric.RUBRIC:
+        whole.setdefault(dimension.category, {})[dimension.name] = rated[dimension.name]
+    return json.dumps(whole)
+
+
+@given(ratings)
+def test_a_valid_rating_is_read_as_it_was_given(rated: dict[str, Any]) -> None:
+    votes = rubric.votes(reply(rated))
+    assert votes is not None
+    for name, one in rated.items():
+        found = votes[name]
+        assert found._asdict() == {
+            "score": one["score"],
+            "justification": one["justification"],
+            "deductions": one["deductions_found"],
+        }
+
+
+no_score = (
+    st.integers().filter(lambda n: not rubric.LOWEST <= n <= rubric.HIGHEST)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.booleans()
+    | st.none()
+    | st.text(UNICODE)
+    | st.lists(st.integers(1, 5))
+)
+
+
+@given(ratings, st.sampled_from(rubric.RUBRIC), no_score)
+def test_no_other_value_is_a_score(rated: dict[str, Any], dimension: Any, value: Any) -> None:
+    rated = {**rated, dimension.name: {**rated[dimension.name], "score": value}}
+    assert rubric.votes(reply(rated)) is None
+
+
+# --- the store ---
+
+KEYS = [f"key {n}" for n in range(8)]
+
+
+def filled(folder: Path) -> Path:
+    with ReplyCache(folder) as shelf:
+        for number, key in enumerate(KEYS):
+            shelf.put(key, {"n": number, "text": "x" * number})
+    return folder / f"{socket.gethostname()}.log"
+
+
+def held(folder: Path) -> list[int]:
+    with ReplyCache(folder) as shelf:
+        found = [(number, shelf.get(key)) for number, key in enumerate(KEYS)]
+    for number, value in found:
+        assert value in (None, {"n": number, "text": "x" * number})
+    return [number for number, value in found if value is not None]
+
+
+@given(st.data())
+def test_cut_anywhere_the_store_has_what_was_whole_before_the_cut(data: st.DataObject) -> None:
+    with TemporaryDirectory() as name:
+        file = filled(Path(name))
+        lengths = [len(line) for line in file.read_bytes().splitlines(keepends=True)]
+        ends = list(accumulate(lengths))
+        size = data.draw(st.integers(0, ends[-1]))
+        os.truncate(file, size)
+        assert held(Path(name)) == list(range(sum(end <= size for end in ends)))
+
+
+@given(st.data())
+def test_a_byte_changed_anywhere_costs_two_replies_at_most_and_changes_none(
+    data: st.DataObject,
+) -> None:
+    with TemporaryDirectory() as name:
+        file = filled(Path(name))
+        content = bytearray(file.read_bytes())
+        place = data.draw(st.integers(0, len(content) - 1))
+        content[place] ^= data.draw(st.integers(1, 255))
+        file.write_bytes(content)
+        assert len(held(Path(name))) >= len(KEYS) - 2
+
+
+# --- statistics ---
+
+clusters = st.lists(st.lists(st.booleans(), min_size=2, max_size=2), min_size=2, max_size=30)
+
+
+@given(clusters)
+def test_the_interval_of_a_share_holds_it_and_mirrors_that_of_the_rest(
+    right: list[list[bool]],
+) -> None:
+    found = intervals.clustered_share(right)
+    assert found.value == pytest.approx(np.mean(right))
+    assert 0 <= found.low <= found.value <= found.high <= 1
+    wrong = intervals.clustered_share([[not one for one in cluster] for cluster in right])
+    assert wrong.low == pytest.approx(1 - found.high, abs=1e-12)
+    assert wrong.high == pytest.approx(1 - found.low, abs=1e-12)
+    assert intervals.clustered_share(right[::-1]) == pytest.approx(found)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=2, max_size=40))
+def test_exchanging_two_runs_turns_their_difference_around(pairs: list[tuple[bool, bool]]) -> None:
+    def difference(ours: int, theirs: int) -> contrasts.Contrast:
+        correct = np.array([[[pair[ours]], [pair[theirs]]] for pair in pairs], dtype=float)
+        answers = contrasts.CorrectCounts(correct.transpose(1, 0, 2).sum(axis=2), 1)
+        weights = contrasts.difference_weights(2, [0], [1])
+        return contrasts.contrast(contrasts.group([answers], weights))
+
+    one, other = difference(0, 1), difference(1, 0)
+    assert one.value == pytest.approx(-other.value, abs=1e-12)
+    assert one.low == pytest.approx(-other.high, abs=1e-12)
+    assert one.p == pytest.approx(other.p)
+    assert one.low <= one.value <= one.high
+    assert (one.p < 0.05) == (one.low > 0 or one.high < 0) or one.p == pytest.approx(0.05)
+
+
+ps = st.lists(st.floats(0, 1), min_size=1, max_size=20)
+
+
+@given(ps)
+def test_corrected_ps_keep_their_order_and_are_never_smaller(given_ps: list[float]) -> None:
+    for correct in (multiple_testing.holm, multiple_testing.benjamini_hochberg):
+        found = correct(given_ps)
+        assert all(
+            before - 1e-12 <= after <= 1 for before, after in zip(given_ps, found, strict=True)
+        )
+        by_before = [after for _, after in sorted(zip(given_ps, found, strict=True))]
+        assert by_before == sorted(by_before)
+    assert multiple_testing.benjamini_hochberg(given_ps) == pytest.approx(
+        scipy_stats.false_discovery_control(given_ps)
+    )
+
+
+values = st.lists(st.integers(-5, 5), min_size=4, max_size=30)
+
+
+@given(st.data(), values)
+def test_a_rank_correlation_is_scipys_and_knows_no_order_of_rows(
+    data: st.DataObject, first: list[int]
+) -> None:
+    second = data.draw(st.lists(st.integers(-5, 5), min_size=len(first), max_size=len(first)))
+    found = rank_correlation.spearman(first, second)
+    if len(set(first)) == 1 or len(set(second)) == 1:
+        assert found is None
+        return
+    assert found is not None
+    expected = scipy_stats.spearmanr(first, second).statistic
+    assert found.value == pytest.approx(expected, abs=1e-9)
+    assert rank_correlation.spearman(first[::-1], second[::-1]) == pytest.approx(found)

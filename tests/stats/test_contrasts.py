@@ -1,0 +1,223 @@
+"""Contrasts of runs on the same questions, by hand and against libraries."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats as scipy_stats
+from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.weightstats import DescrStatsW
+
+from delta.stats.contrasts import (
+    Contrast,
+    CorrectCounts,
+    Error,
+    Estimate,
+    Term,
+    contrast,
+    difference_weights,
+    group,
+    negate,
+    to_contrast,
+    trend_weights,
+)
+
+
+def two_runs(only_first: int, only_second: int, neither: int, both: int = 0) -> CorrectCounts:
+    first = [1] * only_first + [0] * only_second + [0] * neither + [1] * both
+    second = [0] * only_first + [1] * only_second + [0] * neither + [1] * both
+    return CorrectCounts([first, second], samples=1)
+
+
+def versus(answers: CorrectCounts) -> Contrast:
+    return contrast(group([answers], [1, -1]))
+
+
+def test_a_difference_by_hand() -> None:
+    found = versus(two_runs(only_first=9, only_second=0, neither=10))
+    # One more answer, half for each side: 20 questions, sum 9, squares 9 + 1.
+    # Mean 0.45, variance (10/20 - 0.45²) / 19 = 0.2975 / 19, error 0.125131; t with 18 is 2.100922.
+    assert found.value == pytest.approx(9 / 19)
+    assert found.low == pytest.approx(0.45 - 2.100922 * 0.125131, abs=1e-5)
+    assert found.high == pytest.approx(0.45 + 2.100922 * 0.125131, abs=1e-5)
+    assert found.p == pytest.approx(2 * scipy_stats.t.sf(0.45 / 0.125131, 18), rel=1e-4)
+
+
+@pytest.mark.parametrize("agreeing", [0, 1])
+def test_where_nothing_tells_runs_apart_there_is_no_difference_and_no_certainty(
+    agreeing: int,
+) -> None:
+    found = versus(CorrectCounts([[agreeing] * 30, [agreeing] * 30], samples=1))
+    # Error √(1 / 31 / 30) = 0.032791, times t with 29: 2.045230.
+    assert found == pytest.approx((0.0, -0.067065, 0.067065, 1.0), abs=1e-6)
+
+
+def test_a_single_question_is_no_reason_to_fail() -> None:
+    found = versus(two_runs(1, 0, 0))
+    assert found.value == 1.0
+    assert (found.low, found.high) == (-1.0, 1.0)
+    assert found.p > 0.05
+
+
+def test_with_many_samples_it_is_the_paired_t_test() -> None:
+    chance = np.random.default_rng(1)
+    right = np.array([[0.5], [0.52]]) + chance.normal(0, 0.05, (2, 40))
+    counts = chance.binomial(10**6, right)
+    found = versus(CorrectCounts(counts, samples=10**6))
+    shares = counts / 10**6
+    assert found.p == pytest.approx(scipy_stats.ttest_rel(*shares).pvalue, rel=1e-3)
+    low, high = DescrStatsW(shares[0] - shares[1]).tconfint_mean()
+    assert (found.low, found.high) == pytest.approx((low, high), rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("only_first", "only_second"), [(5, 0), (6, 0), (8, 1), (10, 3), (12, 4), (20, 9), (4, 4)]
+)
+def test_two_runs_of_single_answers_agree_with_mcnemars_exact_test(
+    only_first: int, only_second: int
+) -> None:
+    table = [[70, only_first], [only_second, 30]]
+    exact = mcnemar(table, exact=True).pvalue
+    tie = scipy_stats.binom.pmf(only_second, only_first + only_second, 0.5)
+    found = versus(two_runs(only_first, only_second, 30, 70)).p
+    # The exact test counts what came out in full, the mid-p test half; the truth lies between.
+    assert exact - tie - 0.006 < found < exact + 0.006
+
+
+@pytest.mark.parametrize("only_first", range(12))
+def test_p_is_below_5_percent_exactly_where_the_interval_leaves_out_0(only_first: int) -> None:
+    for only_second in range(6):
+        found = versus(two_runs(only_first, only_second, 25))
+        assert (found.p < 0.05) == (not found.low <= 0 <= found.high)
+        assert found.low <= found.value <= found.high
+
+
+def test_pairing_tells_more_than_two_scores_apart() -> None:
+    ours, theirs = [1] * 50 + [0] * 50, [1] * 42 + [0] * 58
+    assert versus(CorrectCounts([ours, theirs], 1)).p < 0.01
+    assert versus(CorrectCounts([ours, theirs[::-1]], 1)).p > 0.3
+
+
+def test_swapping_the_runs_turns_the_sign() -> None:
+    value, low, high, p = versus(two_runs(7, 2, 30))
+    assert versus(two_runs(2, 7, 30)) == pytest.approx((-value, -high, -low, p))
+
+
+def test_the_order_of_questions_does_not_matter() -> None:
+    assert versus(CorrectCounts([[1, 0, 0, 1], [0, 0, 1, 0]], 1)) == pytest.approx(
+        versus(CorrectCounts([[0, 1, 1, 0], [1, 0, 0, 0]], 1))
+    )
+
+
+def test_a_groups_difference_is_the_mean_over_its_benchmarks_whatever_their_size() -> None:
+    small, large = two_runs(2, 0, 8), two_runs(0, 10, 90)
+    found = contrast(group([small, large], [1, -1]))
+    assert found.value == pytest.approx((0.2 - 0.1) / 2)
+
+
+def test_a_groups_error_is_that_of_its_benchmarks_added() -> None:
+    one = two_runs(6, 2, 40)
+    alone, twice = versus(one), contrast(group([one, one], [1, -1]))
+    assert twice.value == pytest.approx(alone.value)
+    # √2 less; and Student's t with 94 instead of 47 degrees of freedom.
+    ratio = math.sqrt(2) * scipy_stats.t.ppf(0.975, 47) / scipy_stats.t.ppf(0.975, 94)
+    assert (alone.high - alone.low) / (twice.high - twice.low) == pytest.approx(ratio)
+
+
+def test_benchmarks_of_different_spread_have_welchs_degrees_of_freedom() -> None:
+    chance = np.random.default_rng(2)
+    tight, wide = chance.normal(0.5, 0.02, 12), chance.normal(0.4, 0.1, 9)
+    scale = 10**6  # so many samples that the added answer is nothing
+    first = CorrectCounts([tight * scale, np.zeros(12)], scale)
+    second = CorrectCounts([wide * scale, np.zeros(9)], scale)
+    found = contrast([Term(first, [1, -1]), Term(second, [-1, 1])])
+    welch = scipy_stats.ttest_ind(tight, wide, equal_var=False)
+    assert found.p == pytest.approx(welch.pvalue, rel=1e-3)
+    low, high = welch.confidence_interval()
+    assert (found.low, found.high) == pytest.approx((low, high), rel=1e-3)
+
+
+def test_slopes_by_hand_and_by_least_squares() -> None:
+    assert trend_weights([1, 2, 3]) == [-0.5, 0.0, 0.5]
+    assert trend_weights([1, 2, 3, 4]) == pytest.approx([-0.3, -0.1, 0.1, 0.3])
+    scores, places = [0.2, 0.5, 0.4, 0.9], [1.0, 2.0, 5.0, 10.0]
+    rise = sum(w * s for w, s in zip(trend_weights(places), scores, strict=True))
+    assert rise == pytest.approx(scipy_stats.linregress(places, scores).slope)
+
+
+def test_a_trend_by_hand() -> None:
+    answers = CorrectCounts([[0, 0, 0, 0], [1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0]], samples=1)
+    # Scores 0, 1/4, 1/2, 3/4: a quarter each step.
+    assert contrast(group([answers], trend_weights([1, 2, 3, 4]))).value == pytest.approx(0.25)
+
+
+def test_a_trend_is_found_where_runs_rise_and_not_where_they_are_shuffled() -> None:
+    rising = np.array([[1] * right + [0] * (60 - right) for right in (10, 15, 20, 25)])
+    weights = trend_weights([1, 2, 3, 4])
+    assert contrast(group([CorrectCounts(rising, 1)], weights)).p < 0.001
+    assert contrast(group([CorrectCounts(rising[[1, 3, 0, 2]], 1)], weights)).p > 0.3
+
+
+def test_differences_of_sets_by_hand() -> None:
+    assert difference_weights(4, ours=[0, 3], theirs=[1]) == [0.5, -1.0, 0.0, 0.5]
+    answers = CorrectCounts([[1, 1], [0, 1], [0, 0], [1, 0]], samples=1)
+    found = contrast(group([answers], difference_weights(4, ours=[0, 3], theirs=[1, 2])))
+    assert found.value == pytest.approx(0.75 - 0.25)
+
+
+def test_an_interaction_is_a_difference_of_two_trends_on_the_same_questions() -> None:
+    counts = [[1] * right + [0] * (40 - right) for right in (5, 10, 15, 20, 20, 20, 20, 20)]
+    rise = trend_weights([1, 2, 3, 4])
+    weights = [*rise, *(-weight for weight in rise)]
+    found = contrast(group([CorrectCounts(counts, 1)], weights))
+    assert found.value == pytest.approx(5 / 40)
+    assert found.p < 0.01
+
+
+def test_groups_of_other_questions_are_set_against_each_other() -> None:
+    one, other = [two_runs(8, 0, 12)], [two_runs(1, 1, 18)]
+    found = contrast(group(one, [1, -1]) + negate(group(other, [1, -1])))
+    assert found.value == pytest.approx(0.4)
+    assert contrast(negate(group(one, [1, -1]))).value == pytest.approx(-0.4)
+
+
+def test_more_samples_lean_less_on_the_added_answer() -> None:
+    silent = [[0] * 30, [0] * 30]
+    # 1 / 16 of a question: 30.0625 of them.
+    half = 2.04523 * math.sqrt(1 / 16 / 30.0625 / 29.0625)
+    assert versus(CorrectCounts(silent, 16)).high == pytest.approx(half, abs=1e-6)
+
+
+def test_errors_with_other_degrees_of_freedom_are_added_by_squares() -> None:
+    estimate = Estimate(value=0.3, shrunk=0.3, variance=0.01, df=50, reach=1.0)
+    found = to_contrast(estimate, [Error(0.1, 50), Error(0.05, 2)])
+    # t with 50 is 2.008559, with 2 it is 4.302653.
+    half = math.hypot(2.008559 * 0.1, 4.302653 * 0.05)
+    assert (found.low, found.high) == pytest.approx((0.3 - half, 0.3 + half), abs=1e-6)
+    at_p = [scipy_stats.t.isf(found.p / 2, 50) * 0.1, scipy_stats.t.isf(found.p / 2, 2) * 0.05]
+    assert math.hypot(*at_p) == pytest.approx(0.3)
+
+
+def test_an_error_of_nothing_changes_nothing() -> None:
+    estimate = Estimate(value=0.3, shrunk=0.3, variance=0.01, df=50, reach=1.0)
+    alone = to_contrast(estimate, [Error(0.1, 50)])
+    assert to_contrast(estimate, [Error(0.1, 50), Error(0.0, 2)]) == pytest.approx(alone)
+
+
+def test_a_missing_answer_is_refused_and_not_taken_for_a_wrong_one() -> None:
+    with pytest.raises(ValueError, match="not all among 0 to 1"):
+        versus(CorrectCounts(np.array([[1, None], [0, 1]], dtype=object), 1))
+
+
+def test_what_is_no_contrast_is_refused() -> None:
+    answers = two_runs(1, 1, 1)
+    with pytest.raises(ValueError, match="weights sum to 2; allowed: 0"):
+        contrast([Term(answers, [1, 1])])
+    with pytest.raises(ValueError, match="2, 3\\) and 3 weights"):
+        contrast([Term(answers, [1, -1, 0])])
+    with pytest.raises(ValueError, match="not all among 0 to 1"):
+        versus(CorrectCounts([[2], [0]], 1))
+    with pytest.raises(ValueError, match="at least one benchmark"):
+        contrast([])
+    with pytest.raises(ValueError, match="two different ones"):
+        trend_weights([3, 3])

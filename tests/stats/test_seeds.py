@@ -1,0 +1,130 @@
+"""Several seeds of one configuration, by hand and against a mixed model."""
+
+import math
+
+import numpy as np
+import polars as pl
+import pytest
+import statsmodels.formula.api as smf
+from statsmodels.stats.anova import anova_lm
+
+from delta.stats import contrasts, seeds
+from delta.stats.contrasts import CorrectCounts
+from delta.stats.intervals import clustered_share, group_mean
+
+
+def test_one_seed_is_the_interval_of_its_questions_and_tells_nothing_of_seeds() -> None:
+    found = seeds.score([CorrectCounts([[1, 0, 0, 1, 1]], 1), CorrectCounts([[4, 0, 2]], 4)])
+    questions = group_mean(
+        [
+            clustered_share([[True], [False], [False], [True], [True]]),
+            clustered_share([[True] * 4, [False] * 4, [True, True, False, False]]),
+        ]
+    )
+    assert found[:3] == pytest.approx(questions)
+    assert found[3:] == (1, None, None)
+
+
+def test_seeds_by_hand() -> None:
+    # Scores 0.2, 0.3, 0.4. Questions tell no seed apart but by it: nothing is left over.
+    counts = [[2] * 10, [3] * 10, [4] * 10]
+    found = seeds.score([CorrectCounts(counts, samples=10)])
+    assert found.value == pytest.approx(0.3)
+    assert found.between_seeds == pytest.approx(0.1)
+    assert found.due_to_seeds == pytest.approx(0.1)
+    # t with 2 is 4.302653; Wilson's bounds for the 10 × 10 × 3 answers, which do not hang together.
+    questions = clustered_share([[True] * 9 + [False] * 21] * 10)
+    half = 4.302653 * 0.1 / math.sqrt(3)
+    assert found.high == pytest.approx(0.3 + math.hypot(questions.high - 0.3, half), abs=1e-6)
+    assert found.low == pytest.approx(0.3 - math.hypot(0.3 - questions.low, half), abs=1e-6)
+
+
+def test_seeds_that_differ_by_their_answers_alone_add_nothing() -> None:
+    # Each seed solves one of three; each question is solved once.
+    found = seeds.score([CorrectCounts([[1, 0, 0], [0, 1, 0], [0, 0, 1]], 1)])
+    assert (found.between_seeds, found.due_to_seeds) == (0.0, 0.0)
+
+
+def test_what_is_due_to_seeds_is_that_of_an_analysis_of_variance() -> None:
+    chance = np.random.default_rng(3)
+    moved = chance.random(25) + np.array([[-0.2], [0.0], [0.2], [0.1]])
+    counts = chance.binomial(16, np.clip(moved, 0, 1))
+    rows = [
+        {"seed": seed, "question": question, "share": counts[seed, question] / 16}
+        for seed in range(4)
+        for question in range(25)
+    ]
+    table = pl.DataFrame(rows).to_pandas()
+    squares = anova_lm(smf.ols("share ~ C(seed) + C(question)", table).fit())["mean_sq"]
+    found = seeds.score([CorrectCounts(counts, 16)])
+    assert found.between_seeds == pytest.approx(math.sqrt(squares["C(seed)"] / 25))
+    due = (squares["C(seed)"] - squares["Residual"]) / 25
+    assert found.due_to_seeds == pytest.approx(math.sqrt(due))
+
+
+def test_a_seeds_score_is_its_mean_over_benchmarks() -> None:
+    up, down = [[0] * 10, [10] * 10], [[10] * 10, [0] * 10]
+    found = seeds.score([CorrectCounts(up, 10), CorrectCounts(down, 10)])
+    # Each seed has 0 on the one and 1 on the other: 1/2 in all.
+    assert found.between_seeds == 0.0
+    same = seeds.score([CorrectCounts(up, 10), CorrectCounts(up, 10)])
+    assert same.between_seeds == pytest.approx(math.sqrt(0.5))
+    assert (same.low, same.high) == (0.0, 1.0)  # two such seeds tell nothing
+
+
+def test_configurations_of_one_seed_are_compared_as_runs_are() -> None:
+    ours, theirs = [[1, 1, 0, 1, 0]], [[0, 1, 0, 0, 0]]
+    found = seeds.contrast([[CorrectCounts(ours, 1)], [CorrectCounts(theirs, 1)]], [1, -1])
+    run = contrasts.contrast(contrasts.group([CorrectCounts(ours + theirs, 1)], [1, -1]))
+    assert found == pytest.approx(run)
+
+
+def test_seeds_that_scatter_widen_a_difference() -> None:
+    base = [CorrectCounts([[2] * 50], 10)]
+    steady = [CorrectCounts([[4] * 50, [4] * 50, [4] * 50], 10)]
+    scattered = [CorrectCounts([[2] * 50, [4] * 50, [6] * 50], 10)]
+    sure = seeds.contrast([steady, base], [1, -1])
+    unsure = seeds.contrast([scattered, base], [1, -1])
+    assert sure.value == pytest.approx(0.2)
+    assert unsure.value == pytest.approx(0.2)
+    assert sure.p < 1e-6
+    # Scores 0.2, 0.4, 0.6: t = (0.4 - 0.2) / (0.2 / √3) = 1.73 with 2 degrees of freedom, p 0.225.
+    assert unsure.p == pytest.approx(0.225, abs=0.005)
+    assert unsure.low < 0 < unsure.high
+
+
+def test_a_seed_that_lifts_two_groups_alike_does_not_blur_their_difference() -> None:
+    lifted = [
+        CorrectCounts([[2] * 50, [4] * 50, [6] * 50], 10),
+        CorrectCounts([[1] * 50, [3] * 50, [5] * 50], 10),
+    ]
+    base = [CorrectCounts([[2] * 50], 10), CorrectCounts([[3] * 50], 10)]
+    # The policy is 0.1 better on the first, the base 0.1 worse: 0.2, in each seed.
+    between = seeds.contrast_across([lifted, base], [1, -1], [1, -1])
+    assert between.value == pytest.approx(0.2)
+    assert between.p < 1e-6
+    assert seeds.contrast([lifted, base], [1, -1]).p > 0.3
+
+
+def test_groups_without_seeds_are_set_against_each_other_as_terms_are() -> None:
+    one, other = [[1, 1, 0, 1], [0, 1, 0, 0]], [[1, 0, 0], [1, 1, 0]]
+    rows = [[CorrectCounts([one[run]], 1), CorrectCounts([other[run]], 1)] for run in (0, 1)]
+    terms = contrasts.group([CorrectCounts(one, 1)], [1, -1])
+    terms += contrasts.negate(contrasts.group([CorrectCounts(other, 1)], [1, -1]))
+    assert seeds.contrast_across(rows, [1, -1], [1, -1]) == pytest.approx(contrasts.contrast(terms))
+
+
+def test_the_base_counts_its_one_run_and_the_policy_each_seed() -> None:
+    found = seeds.contrast(
+        [[CorrectCounts([[1, 1, 0, 0], [1, 0, 0, 0]], 1)], [CorrectCounts([[0, 0, 0, 1]], 1)]],
+        [1, -1],
+    )
+    assert found.value == pytest.approx(3 / 8 - 1 / 4)
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    two, three = CorrectCounts([[1, 0]] * 2, 1), CorrectCounts([[1, 0]] * 3, 1)
+    with pytest.raises(ValueError, match="different numbers of seeds"):
+        seeds.score([two, three])
+    with pytest.raises(ValueError, match="different numbers of samples"):
+        seeds.contrast([[two], [two._replace(samples=2)]], [1, -1])

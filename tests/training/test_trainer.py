@@ -1,0 +1,588 @@
+"""The trainer, on a tiny random model: its losses, its reference, its resume, its choice."""
+
+import io
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from delta.core.console import Console
+from delta.core.errors import IncompleteError, InputError
+from delta.inference.reply_cache import ReplyCache
+from delta.training.config import TrainParams
+from delta.training.dataset import split_held_out, to_trl_columns
+from delta.training.early_stopping import ConvergenceParams, decide
+from tests.helpers.tiny_models import train_params, write_model
+
+pytestmark = pytest.mark.slow
+BETA = 0.5
+LORA = {"rank": 4, "alpha": 8, "target": ["q_proj", "v_proj"]}
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("base")
+    write_model(folder)
+    return folder
+
+
+def some_params(**changes: Any) -> TrainParams:
+    return train_params(**{"dpo": {"epochs": 2}} | changes)
+
+
+def some_pairs() -> list[dict[str, Any]]:
+    """Six pairs of token ids of different lengths, each of a problem of its own."""
+    return [
+        {
+            "pair_id": f"p{i}",
+            "problem_id": f"q{i}",
+            "prompt_ids": [1, 10 + i, 20],
+            "chosen_ids": [30 + i, 40, 41, 2][: 2 + i % 3],
+            "rejected_ids": [50 + i, 60, 2],
+        }
+        for i in range(6)
+    ]
+
+
+def with_reference(params: TrainParams, pairs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of the method with made-up reference log-probabilities."""
+    rows = to_trl_columns(params, pairs)
+    columns = {"ref_chosen_logps": -10.0, "ref_rejected_logps": -12.0}
+    if params.method == "kto":
+        columns = {"ref_logps": -11.0, "ref_KL_logps": -18.0}
+    if params.method == "sft":
+        columns = {}
+    for number, row in enumerate(rows):
+        row |= {name: value - 0.3 * number for name, value in columns.items()}
+    return rows
+
+
+def screen() -> Console:
+    return Console(io.StringIO())
+
+
+def plain_log_probs(model: Any, prompt: list[int], completion: list[int]) -> list[float]:
+    """log p(token | before) over the completion, one sequence, no padding, no tricks."""
+    import torch
+
+    ids = torch.tensor([prompt + completion])
+    with torch.no_grad():
+        logs = torch.log_softmax(model(input_ids=ids).logits[0].float(), dim=-1)
+    places = range(len(prompt) - 1, len(prompt) + len(completion) - 1)
+    return [logs[i, t].item() for i, t in zip(places, completion, strict=True)]
+
+
+def plain_log_prob(model: Any, prompt: list[int], completion: list[int]) -> float:
+    return sum(plain_log_probs(model, prompt, completion))
+
+
+def history(path: Path) -> list[dict[str, str]]:
+    lines = [line.split("\t") for line in path.read_text().split("\n") if line]
+    return [dict(zip(lines[0], line, strict=True)) for line in lines[1:]]
+
+
+def run(
+    params: TrainParams, rows: Any, base: Path, folder: Path, console: Console, held: Any = ()
+) -> tuple[Any, dict[str, Any]]:
+    """Prepare and train: the policy and the facts."""
+    from delta.training import launch, model_io
+
+    launch.prepare(folder / "run", params, base, rows, list(held))
+    files = (folder / "history.tsv", folder / "held_out.tsv")
+    checkpoint, facts = launch.train(folder / "run", *files, console)
+    return model_io.load_checkpoint(params, base, checkpoint), facts
+
+
+def first_loss(params: TrainParams, rows: Any, base: Path, folder: Path) -> float:
+    run(params, rows, base, folder, screen())
+    return float(history(folder / "history.tsv")[0]["loss"])
+
+
+def sigmoid(x: float) -> float:
+    return 1 / (1 + math.exp(-x))
+
+
+def dpo_loss(model: Any, rows: Any, beta: float) -> float:
+    losses = []
+    for row in rows:
+        chosen = plain_log_prob(model, row["prompt_ids"], row["chosen_ids"])
+        rejected = plain_log_prob(model, row["prompt_ids"], row["rejected_ids"])
+        margin = (chosen - row["ref_chosen_logps"]) - (rejected - row["ref_rejected_logps"])
+        losses.append(-math.log(sigmoid(beta * margin)))
+    return sum(losses) / len(losses)
+
+
+@pytest.mark.parametrize("beta", [0.5, 0.1])
+def test_the_first_loss_is_the_dpo_loss_computed_by_hand(
+    beta: float, base: Path, tmp_path: Path
+) -> None:
+    from delta.training import model_io
+
+    params = train_params(dpo={"beta": beta})
+    rows = with_reference(params, some_pairs()[:2])  # one batch, so its order does not matter
+    expected = dpo_loss(model_io.load(base, "float32"), rows, beta)
+    assert first_loss(params, rows, base, tmp_path) == pytest.approx(expected, abs=1e-4)
+
+
+def kto_loss(model: Any, rows: Any, beta: float, weights: dict[bool, float]) -> float:
+    def log_ratio(row: Any, completion: str, reference: str) -> float:
+        return plain_log_prob(model, row["prompt_ids"], row[completion]) - float(row[reference])
+
+    shift = [log_ratio(row, "KL_completion_ids", "ref_KL_logps") for row in rows]
+    kl = max(0.0, sum(shift) / len(shift))
+    losses = []
+    for row in rows:
+        gain = log_ratio(row, "completion_ids", "ref_logps") - kl
+        value = sigmoid(beta * gain) if row["label"] else sigmoid(-beta * gain)
+        losses.append(weights[row["label"]] * (1 - value))
+    return sum(losses) / len(losses)
+
+
+@pytest.mark.parametrize(
+    ("beta", "desirable", "undesirable", "swapped"),
+    [(0.5, 1.0, 1.0, False), (0.1, 1.0, 1.0, False), (0.5, 2.0, 0.3, False), (0.5, 2.0, 0.3, True)],
+)
+def test_the_first_loss_is_the_kto_loss_computed_by_hand(
+    beta: float, desirable: float, undesirable: float, swapped: bool, base: Path, tmp_path: Path
+) -> None:
+    from delta.training import model_io
+
+    own = {"beta": beta, "desirable_weight": desirable, "undesirable_weight": undesirable}
+    params = train_params(method="kto", kto=own, batch_size=4)
+    rows = with_reference(params, some_pairs()[:2])
+    if swapped:
+        rows = [row | {"label": not row["label"]} for row in rows]
+    weights = {True: desirable, False: undesirable}
+    model = model_io.load(base, "float32")
+    kl = [plain_log_prob(model, r["prompt_ids"], r["KL_completion_ids"]) for r in rows]
+    assert sum(kl) > sum(row["ref_KL_logps"] for row in rows)  # so that its term is not cut at 0
+    expected = kto_loss(model, rows, beta, weights)
+    assert first_loss(params, rows, base, tmp_path) == pytest.approx(expected, abs=1e-4)
+
+
+def test_the_first_loss_is_the_sft_loss_computed_by_hand(base: Path, tmp_path: Path) -> None:
+    from delta.training import model_io
+
+    params = train_params(method="sft")
+    pairs = some_pairs()[:2]
+    model = model_io.load(base, "float32")
+    tokens = [
+        log
+        for pair in pairs
+        for log in plain_log_probs(model, pair["prompt_ids"], pair["chosen_ids"])
+    ]
+    found = first_loss(params, with_reference(params, pairs), base, tmp_path)
+    assert found == pytest.approx(-sum(tokens) / len(tokens), abs=1e-4)
+
+
+def quietly(items: Any, _total: int) -> Iterator[Any]:
+    return iter(items)
+
+
+@pytest.mark.parametrize("method", ["dpo", "kto"])
+def test_reference_log_probs_are_those_of_the_base_and_are_computed_once(
+    method: str, base: Path, tmp_path: Path
+) -> None:
+    from delta.training import model_io
+    from delta.training.dataset import REFERENCES
+    from delta.training.reference_logps import add_reference
+
+    params = train_params(method=method)
+    model = model_io.load(base, "float32")
+
+    def computed(params: TrainParams, fingerprint: str) -> tuple[int, Any]:
+        rows = to_trl_columns(params, some_pairs())
+        with ReplyCache(tmp_path / "shelf") as shelf:
+            return add_reference(params, rows, base, fingerprint, shelf, quietly), rows
+
+    number, rows = computed(params, "f")
+    # Of KTO's twelve mismatched completions four are the other side of the same pair.
+    assert number == {"dpo": 12, "kto": 20}[method]
+    for row in rows:
+        for column, completion in REFERENCES[method].items():
+            expected = plain_log_prob(model, row["prompt_ids"], row[completion])
+            assert row[column] == pytest.approx(expected, abs=1e-4)
+    assert computed(params, "f")[0] == 0
+    assert computed(params, "another base")[0] == number
+    # KTO asks for the traces that DPO asked for, and for the mismatched ones.
+    assert computed(train_params(method="kto"), "f")[0] == (8 if method == "dpo" else 0)
+    assert computed(train_params(method=method, compute="bfloat16"), "f")[0] == number
+
+
+def test_a_log_probability_that_is_no_number_is_kept_nowhere(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from delta.training.reference_logps import add_reference
+
+    monkeypatch.setattr(
+        "delta.training.reference_logps._log_probs", lambda _, some, __: [math.nan] * len(some)
+    )
+    params = train_params(method="dpo")
+    with ReplyCache(tmp_path / "shelf") as shelf:
+        with pytest.raises(IncompleteError, match=f"{base}: the log-probability .* is nan"):
+            add_reference(params, to_trl_columns(params, some_pairs()), base, "f", shelf, quietly)
+        assert len(shelf) == 0
+
+
+@pytest.mark.parametrize("kept", ["-3.5", None, [1.0], True, -3, {}])
+def test_a_kept_log_probability_that_is_none_is_computed_again(
+    base: Path, tmp_path: Path, kept: Any
+) -> None:
+    from delta.training.reference_logps import add_reference
+
+    params = train_params(method="dpo")
+    rows = to_trl_columns(params, some_pairs())
+    with ReplyCache(tmp_path / "shelf") as shelf:
+        assert add_reference(params, rows, base, "f", shelf, quietly) == 12
+        first = [row["ref_chosen_logps"] for row in rows]
+        key = next(iter(shelf._places))
+        shelf.put(key, {"logp": kept})
+        assert add_reference(params, rows, base, "f", shelf, quietly) == 1
+        assert [row["ref_chosen_logps"] for row in rows] == pytest.approx(first, abs=1e-4)
+        assert add_reference(params, rows, base, "f", shelf, quietly) == 0
+
+
+def test_sft_asks_for_no_reference_and_loads_no_model_for_it(tmp_path: Path) -> None:
+    from delta.training.reference_logps import add_reference
+
+    params = train_params(method="sft")
+    rows = to_trl_columns(params, some_pairs())
+    with ReplyCache(tmp_path / "shelf") as shelf:
+        assert add_reference(params, rows, tmp_path / "nowhere", "f", shelf, quietly) == 0
+
+
+def test_training_moves_the_margin_towards_chosen_and_swapped_pairs_the_other_way(
+    base: Path, tmp_path: Path
+) -> None:
+    from delta.training import model_io
+
+    start = model_io.load(base, "float32")
+    rows = with_reference(some_params(), some_pairs())
+    swapped = [
+        row | {"chosen_ids": row["rejected_ids"], "rejected_ids": row["chosen_ids"]} for row in rows
+    ]
+
+    def margin(model: Any) -> float:
+        return sum(
+            plain_log_prob(model, row["prompt_ids"], row["chosen_ids"])
+            - plain_log_prob(model, row["prompt_ids"], row["rejected_ids"])
+            for row in rows
+        )
+
+    forward, facts = run(some_params(), rows, base, tmp_path / "a", screen())
+    backward, _ = run(some_params(), swapped, base, tmp_path / "b", screen())
+    assert margin(forward) > margin(start) + 1
+    assert margin(backward) < margin(start) - 1
+    assert facts["options"]["beta"] == BETA
+    assert facts["options"]["weights"] == "torch.float32"
+    assert (
+        0.1 < model_io.fraction_of_weights_changed(forward, base)["share_in_bfloat16"] < 0.9
+    )  # not of unseen tokens
+    assert model_io.fraction_of_weights_changed(start, base) == {
+        "share": 0.0,
+        "share_in_bfloat16": 0.0,
+    }
+
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "dpo": {"trainer": "trl 1.16.0 DPOTrainer", "loss_type": "sigmoid", "label_smoothing": 0.0},
+    "kto": {"trainer": "trl 1.16.0 KTOTrainer", "loss_type": "kto", "undesirable_weight": 0.7},
+    "sft": {"trainer": "trl 1.16.0 SFTTrainer", "loss_type": "nll"},
+}
+
+
+@pytest.mark.parametrize("method", ["dpo", "kto", "sft"])
+def test_the_options_in_force_are_read_back_from_the_trainer(
+    method: str, base: Path, tmp_path: Path
+) -> None:
+    params = train_params(
+        method=method,
+        kto={"undesirable_weight": 0.7},
+        schedule="constant",
+        warmup_share=0.5,
+        batch_size=2,
+        accumulation=2,
+        gradient_checkpointing=True,
+        compute="bfloat16",
+    )
+    _, facts = run(params, with_reference(params, some_pairs()), base, tmp_path, screen())
+    expected = OPTIONS[method] | {
+        "schedule": "constant_with_warmup",
+        "learning_rate": 0.01,
+        "compute": "torch.bfloat16",
+        "weights": "torch.float32",
+        "trainable": 37_216,
+        "accumulation": 2,
+        "gradient_checkpointing": True,
+        "sharding": "none",
+    }
+    assert expected.items() <= facts["options"].items()
+    rates = [float(row["learning_rate"]) for row in history(tmp_path / "history.tsv")]
+    assert (rates[0], rates[-1]) == (0.0, 0.01)  # warmed up, then constant
+
+
+class Interrupted(Console):
+    """A screen that is closed after so many training steps."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__(io.StringIO())
+        self.steps = steps
+
+    def progress(self, items: Any, total: int, what: str) -> Iterator[Any]:  # noqa: ARG002
+        for done, item in enumerate(items):
+            if done == self.steps:
+                raise KeyboardInterrupt
+            yield item
+
+
+def equal(one: Any, other: Any) -> bool:
+    import torch
+
+    pairs = zip(one.state_dict().values(), other.state_dict().values(), strict=True)
+    return all(torch.equal(a, b) for a, b in pairs)
+
+
+@pytest.mark.parametrize("lora", [None, LORA], ids=["whole", "lora"])
+@pytest.mark.parametrize("method", ["dpo", "kto", "sft"])
+def test_a_run_that_was_stopped_goes_on_at_its_checkpoint_and_ends_the_same(
+    method: str, lora: Any, base: Path, tmp_path: Path
+) -> None:
+    own = {"epochs": 2 if method != "kto" else 1}
+    params = train_params(method=method, lora=lora, **{method: own})
+    rows = with_reference(params, some_pairs())
+    whole, _ = run(params, rows, base, tmp_path / "whole", screen())
+    with pytest.raises(KeyboardInterrupt):
+        run(params, rows, base, tmp_path / "cut", Interrupted(3))
+    said = io.StringIO()
+    again, facts = run(params, rows, base, tmp_path / "cut", Console(said))
+    assert "checkpoint-2" in said.getvalue()
+    assert facts["steps"] == facts["chosen_step"] == 6
+    assert history(tmp_path / "cut/history.tsv") == history(tmp_path / "whole/history.tsv")
+    assert equal(whole, again)
+
+
+def checkpoints_at(folder: Path, *steps: int) -> None:
+    from delta.training import checkpoints
+
+    for step in steps:
+        checkpoint = checkpoints.path_for_step(folder, step)
+        checkpoint.mkdir(parents=True)
+        (checkpoint / "model.safetensors").write_bytes(b"weights" * 100)
+        (checkpoint / "optimizer.pt").write_bytes(b"moments" * 100)
+        checkpoints.mark_complete(checkpoint)
+
+
+def steps_left(folder: Path) -> list[int]:
+    return sorted(int(one.name.partition("-")[2]) for one in folder.glob("checkpoint-*"))
+
+
+def test_a_checkpoint_without_its_mark_is_never_resumed(tmp_path: Path) -> None:
+    from delta.training import checkpoints
+
+    checkpoints_at(tmp_path, 2, 10, 12)
+    (tmp_path / "checkpoint-12" / checkpoints.MARK).unlink()
+    assert checkpoints.remove_incomplete(tmp_path) == []
+    assert checkpoints.latest(tmp_path) == tmp_path / "checkpoint-10"
+    assert steps_left(tmp_path) == [2, 10]
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "optimizer.pt"])
+@pytest.mark.parametrize("damage", ["flipped", "shorter", "gone", "mark"])
+def test_a_damaged_checkpoint_is_never_resumed_and_takes_the_later_ones_with_it(
+    tmp_path: Path, file: str, damage: str
+) -> None:
+    """Of the later ones the best would be chosen among steps that are gone."""
+    from delta.training import checkpoints
+
+    checkpoints_at(tmp_path, 2, 10, 12)
+    path = tmp_path / "checkpoint-10" / (checkpoints.MARK if damage == "mark" else file)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 4
+    match damage:
+        case "gone":
+            path.unlink()
+        case "shorter":
+            path.write_bytes(content[:-1])
+        case _:
+            path.write_bytes(content)
+    assert checkpoints.remove_incomplete(tmp_path) == [tmp_path / "checkpoint-10"]
+    assert steps_left(tmp_path) == [2]
+
+
+RULE: dict[str, Any] = {"held_out": 0.34, "every": 2, "patience": 2, "min_improvement": 0.0}
+
+
+def converging() -> tuple[TrainParams, Any, Any]:
+    """Held-out pairs that are the trained ones swapped: their loss rises from the first step."""
+    params = some_params(convergence=RULE, dpo={"epochs": 20}, save_every=3, log_every=4)
+    train, held = split_held_out(params, some_pairs())
+    assert (len(train), len(held)) == (4, 2)
+    swapped = [
+        pair | {"chosen_ids": pair["rejected_ids"], "rejected_ids": pair["chosen_ids"]}
+        for pair in train
+    ]
+    return params, with_reference(params, train), with_reference(params, swapped)
+
+
+def test_training_stops_when_converged_and_the_policy_is_the_best_checkpoint(
+    base: Path, tmp_path: Path
+) -> None:
+    params, rows, held = converging()
+    chosen, facts = run(params, rows, base, tmp_path / "a", screen(), held)
+    curve = history(tmp_path / "a/held_out.tsv")
+    assert [row["step"] for row in curve] == ["2", "4", "6"]
+    losses = [float(row["loss"]) for row in curve]
+    assert losses == sorted(losses)
+    assert (facts["chosen_step"], facts["converged_at"], facts["steps"]) == (2, 6, 6)
+    assert facts["held_out_loss"] == pytest.approx(losses[0], abs=1e-4)
+    left = sorted(path.name for path in (tmp_path / "a/run/checkpoints").glob("checkpoint-*"))
+    assert left == ["checkpoint-2", "checkpoint-6"]
+
+    # What two steps give without any rule, under the same schedule.
+    without = params.model_copy(update={"convergence": None, "save_every": 2})
+    with pytest.raises(KeyboardInterrupt):
+        run(without, rows, base, tmp_path / "b", Interrupted(3))
+    from delta.training import model_io
+
+    two_steps = model_io.load_checkpoint(params, base, tmp_path / "b/run/checkpoints/checkpoint-2")
+    assert equal(chosen, two_steps)
+
+
+@pytest.mark.parametrize("stopped_after", [1, 3, 5])
+def test_a_stopped_run_converges_at_the_same_step_to_the_same_policy(
+    stopped_after: int, base: Path, tmp_path: Path
+) -> None:
+    params, rows, held = converging()
+    whole, facts = run(params, rows, base, tmp_path / "whole", screen(), held)
+    with pytest.raises(KeyboardInterrupt):
+        run(params, rows, base, tmp_path / "cut", Interrupted(stopped_after), held)
+    again, after = run(params, rows, base, tmp_path / "cut", screen(), held)
+    assert after == facts
+    assert equal(whole, again)
+    for name in ("history.tsv", "held_out.tsv"):
+        assert history(tmp_path / "cut" / name) == history(tmp_path / "whole" / name)
+
+
+def test_a_run_that_had_converged_trains_no_further(base: Path, tmp_path: Path) -> None:
+    params, rows, held = converging()
+    whole, facts = run(params, rows, base, tmp_path, screen(), held)
+    (tmp_path / "history.tsv").unlink()  # DVC deletes outputs before it runs a stage
+    again, after = run(params, rows, base, tmp_path, Interrupted(0), held)
+    assert after == facts
+    assert equal(whole, again)
+    assert history(tmp_path / "history.tsv")
+
+
+def test_a_run_that_does_not_converge_keeps_the_lowest_held_out_loss(
+    base: Path, tmp_path: Path
+) -> None:
+    rule = RULE | {"every": 3, "patience": 5}
+    params = some_params(convergence=rule, dpo={"epochs": 4})
+    train, held = (with_reference(params, part) for part in split_held_out(params, some_pairs()))
+    _, facts = run(params, train, base, tmp_path, screen(), held)
+    curve = [(int(r["step"]), float(r["loss"])) for r in history(tmp_path / "held_out.tsv")]
+    assert [step for step, _ in curve] == [3, 6, 8]  # the last step is evaluated, too
+    assert facts["converged_at"] is None
+    assert facts["chosen_step"] == min(curve, key=lambda one: one[1])[0]
+
+
+def test_the_held_out_loss_is_the_loss_of_the_held_out_pairs(base: Path, tmp_path: Path) -> None:
+    params = some_params(convergence=RULE | {"every": 1}, dpo={"learning_rate": 1e-12})
+    train, held = (with_reference(params, part) for part in split_held_out(params, some_pairs()))
+    run(params, train, base, tmp_path, screen(), held)
+    from delta.training import model_io
+
+    expected = dpo_loss(model_io.load(base, "float32"), held, BETA)
+    assert float(history(tmp_path / "held_out.tsv")[0]["loss"]) == pytest.approx(expected, abs=1e-4)
+
+
+def test_adapters_are_merged_and_only_they_were_trained(base: Path, tmp_path: Path) -> None:
+    from delta.training import model_io
+
+    params = some_params(lora=LORA, weights="bfloat16", compute="bfloat16")
+    rows = with_reference(params, some_pairs())
+    merged, facts = run(params, rows, base, tmp_path, screen())
+    assert facts["options"]["trainable"] == 2 * 2 * (4 * 32 + 32 * 4)
+    assert facts["options"]["lora"] == {"rank": 4, "alpha": 8}
+    start = model_io.load(base, "float32").state_dict()
+    after = merged.state_dict()
+    assert after.keys() == start.keys()  # a whole model, no adapters
+    changed = {name for name in start if not after[name].equal(start[name])}
+    assert {name.split(".")[-2] for name in changed} == {"q_proj", "v_proj"}
+
+
+def test_layers_that_the_base_does_not_have_are_named(base: Path, tmp_path: Path) -> None:
+    params = some_params(lora=LORA | {"target": ["w_pack"]})
+    with pytest.raises(InputError, match=r"train.lora.target = \['w_pack'\]"):
+        run(params, with_reference(params, some_pairs()), base, tmp_path, screen())
+
+
+def test_a_loss_that_is_no_number_is_an_error(base: Path, tmp_path: Path) -> None:
+    params = some_params()
+    rows = [row | {"ref_chosen_logps": math.nan} for row in with_reference(params, some_pairs())]
+    with pytest.raises(InputError, match=r"train.dpo.learning_rate = 0.01: the loss is not finite"):
+        run(params, rows, base, tmp_path, screen())
+
+
+def test_fewer_rows_than_a_batch_are_refused(base: Path, tmp_path: Path) -> None:
+    params = some_params(batch_size=7)
+    with pytest.raises(InputError, match="only 6; allowed: 1 to 6"):
+        run(params, with_reference(params, some_pairs()), base, tmp_path, screen())
+
+
+def test_nothing_is_sent_to_anyone(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def send(*_: Any, **__: Any) -> None:
+        raise AssertionError("telemetry")
+
+    monkeypatch.setattr("trl.trainer.base_trainer.send_telemetry", send)
+    params = some_params(dpo={"epochs": 1})
+    run(params, with_reference(params, some_pairs()), base, tmp_path, screen())
+
+
+def test_eight_bit_adam_trains_or_says_what_is_missing(base: Path, tmp_path: Path) -> None:
+    import importlib.util
+
+    params = some_params(optimizer="adamw_8bit")
+    rows = with_reference(params, some_pairs())
+    if importlib.util.find_spec("bitsandbytes") is None:
+        with pytest.raises(InputError, match="bitsandbytes is not installed"):
+            run(params, rows, base, tmp_path, screen())
+        return
+    _, facts = run(params, rows, base, tmp_path, screen())
+    assert facts["options"]["optimizer"] == "adamw_8bit"
+    assert facts["last_margin"] > 0
+
+
+def test_whatever_shapes_a_run_is_in_its_key() -> None:
+    from delta.training.launch import run_key
+
+    params = some_params()
+    rows = with_reference(params, some_pairs())
+    keys = [
+        run_key(params, rows, [], "f"),
+        run_key(params, rows[::-1], [], "f"),
+        run_key(params, rows[:4], rows[4:], "f"),
+        run_key(params, rows, [], "another base"),
+        run_key(some_params(launch={"processes": 2}), rows, [], "f"),
+        run_key(some_params(convergence=RULE), rows, [], "f"),
+        run_key(some_params(launch={"processes": 2, "sharding": "fsdp2"}), rows, [], "f"),
+    ]
+    assert len(set(keys)) == len(keys)
+    assert run_key(some_params(), with_reference(params, some_pairs()), [], "f") == keys[0]
+
+
+def test_the_rule_is_the_one_that_training_asks() -> None:
+    from delta.training import checkpoints
+
+    log: list[dict[str, Any]] = [
+        {"step": 2, "eval_loss": 0.5},
+        {"step": 2, "loss": 0.4},
+        {"step": 4, "eval_loss": 0.6},
+        {"step": 6, "eval_loss": 0.6},
+    ]
+    decision = decide(checkpoints.held_out_curve(log), ConvergenceParams(**RULE))
+    assert (decision.best.step, decision.converged_at) == (2, 6)
