@@ -25,6 +25,7 @@ import stages.generate
 import stages.judge
 import stages.questions
 import stages.verify
+from delta.__main__ import COMMANDS
 from delta.core.console import Console
 from delta.core.errors import InputError
 from tests.helpers.import_closure import ROOT
@@ -32,7 +33,7 @@ from tests.helpers.import_closure import ROOT
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"}
 NO_UTF_8 = {key: ASCII[key] for key in ("LC_ALL", "PYTHONUTF8", "PYTHONCOERCECLOCALE")}
 WORDS = "2 × 3 – Köln’s 数"
-COMMAND = "from delta.cli.exit import exit as cli\ndef main():\n    {body}\ncli.run(main)\n"
+COMMAND = "from delta.cli import exit as cli\ndef main():\n    {body}\ncli.run(main)\n"
 STAGE = "from delta.core import console\ndef main(console, argv):\n    {body}\nconsole.run(main)\n"
 
 
@@ -108,13 +109,17 @@ def test_a_stage_that_fails_in_an_experiment_says_how_to_get_back(tmp_path: Path
 
 
 def test_every_command_ends_that_way() -> None:
-    """Except `check` and `unlock`, which print nothing but their one line on standard error."""
+    """Except `check` and `repair-dvc`, which print nothing but one line on standard error."""
+    files = [
+        *(ROOT / "stages").glob("[a-z]*.py"),
+        *(ROOT / "delta/cli" / f"{name.replace('-', '_')}.py" for name in COMMANDS),
+    ]
     without = [
         path.stem
-        for path in (ROOT / "stages").glob("[a-z]*.py")
-        if not re.search(r"^    (cli\.)?run\(", path.read_text(encoding="utf-8"), re.MULTILINE)
+        for path in files
+        if not re.search(r"^    (exit\.)?run\(", path.read_text(encoding="utf-8"), re.MULTILINE)
     ]
-    assert sorted(without) == ["check", "unlock"]
+    assert sorted(without) == ["check", "repair_dvc"]
 
 
 @pytest.mark.parametrize(

