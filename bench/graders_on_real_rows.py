@@ -18,13 +18,13 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from delta.core.types import Row
 from delta.grading import choice, math, theoremqa
 from delta.grading.formulas.box_content import cleaned, last_box, without_units
 from delta.grading.verdict import Verdict
 
 FOLDER = Path(__file__).parents[2] / "shared" / "real"
 MODELS = ("6b_finetuning", "6b_verification", "175b_finetuning", "175b_verification")
-Row = dict[str, Any]
 Grade = Callable[[str, str | None, str], Verdict]
 
 

@@ -23,6 +23,7 @@ from trl import DPOTrainer
 
 from bench import results
 from delta.core import params
+from delta.core.types import Row
 from delta.inference.reply_cache import ReplyCache
 from delta.training import model_io
 from delta.training.config import TrainParams
@@ -48,7 +49,6 @@ SHAPE = {
     "tie_word_embeddings": True,
 }
 SIDES = ("chosen_ids", "rejected_ids")
-Row = dict[str, Any]
 Drawn = list[tuple[list[int], list[list[int]]]]  # prompts and their traces, in tokens
 
 

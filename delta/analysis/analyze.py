@@ -1,7 +1,7 @@
 """What stage `analyze` finds out: rows for each table and plot, and the headline numbers."""
 
 import itertools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -16,9 +16,9 @@ from delta.analysis import (
 )
 from delta.analysis.config import AnalysisParams
 from delta.analysis.votes import MEAN, Array, Votes, gather
+from delta.core.types import Row
 from delta.judging.agreement import agreement
 
-Row = dict[str, Any]
 Rows = dict[str, list[Row]]  # by the name of the file under metrics/plots
 PEOPLE = "people"
 

@@ -15,13 +15,13 @@ from delta.core.errors import InputError
 from delta.core.params import StrictModel
 from delta.core.schemas import RATING
 from delta.core.tables import frame_of
+from delta.core.types import Counts
 from delta.judging.rubric import DIMENSIONS, HIGHEST, LOWEST
 
 ID, TRACE_ID, TEXT_SHA256 = "sheet_id", "trace_id", "text_sha256"
 SCORES = {str(score): score for score in range(LOWEST, HIGHEST + 1)}
 LONGEST = 100_000_000  # characters of a cell; Python's own limit is below the longest traces
 
-Counts = dict[str, int]
 Line = tuple[int, dict[str, str]]  # row of the file (1 is the header), and its cells by column
 
 

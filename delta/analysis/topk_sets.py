@@ -15,10 +15,10 @@ from delta.analysis.reliability import FEW, Sides, sides
 from delta.analysis.votes import GRID, MEAN, Array, Places, Votes, counts, rounded
 from delta.core.errors import InputError
 from delta.core.shuffle import shuffle_keys
+from delta.core.types import Row
 from delta.judging.rubric import DIMENSIONS
 from delta.stats import rank_correlation
 
-Row = dict[str, Any]
 BEFORE = "delta_"
 UNEVEN = "a trace has more votes in one dimension than in another"
 

@@ -1,13 +1,13 @@
 """From where the votes, and the deltas of pairs, have their variance."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from delta.analysis.generator_deltas import cell_means, cells
 from delta.analysis.votes import Array, Places, Votes, counts, means, rounded, squares
+from delta.core.types import Row
 
-Row = dict[str, Any]
 CANCELS = "cancels: both traces are of one problem"
 CONSTANT = "the same in every pair"
 SOURCES = ("generator", "problem", "generator_by_problem", "sample", "judge")

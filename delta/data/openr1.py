@@ -13,11 +13,10 @@ import pydantic
 
 from delta.core.errors import InputError
 from delta.core.params import StrictModel
+from delta.core.types import Row
 from delta.data import sources
 from delta.data.sources import DataSource
 from delta.data.user_tables import origin, problem_id
-
-Row = dict[str, Any]
 
 
 class OpenR1Problems(StrictModel):

@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 import polars as pl
 from pydantic import Field, model_validator
@@ -14,6 +14,7 @@ from delta.core.params import StrictModel
 from delta.core.schemas import PROBLEM, Message, Table
 from delta.core.shuffle import shuffle_key
 from delta.core.tables import frame_of
+from delta.core.types import Counts, Row
 from delta.data import conversations, decontamination, openr1, reasoning_gym, sources, user_tables
 from delta.data.decontamination import BenchmarkQuestion, NgramIndex, NgramMatch
 from delta.data.formats import RowError, math
@@ -21,9 +22,6 @@ from delta.data.formats.math import MathSource
 from delta.data.openr1 import OpenR1Problems
 from delta.data.reasoning_gym import TaskParams
 from delta.data.user_tables import TableProblems
-
-Row = dict[str, Any]
-Counts = dict[str, Any]
 
 # Problems that a benchmark asks too, one row for each such benchmark.
 DROPPED = Table(

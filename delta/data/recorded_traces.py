@@ -16,11 +16,10 @@ from delta.core.errors import InputError
 from delta.core.fingerprint import RECORDING as FILE
 from delta.core.schemas import RECORDING
 from delta.core.tables import frame_of
+from delta.core.types import Counts
 
 CARD = "recording.json"  # where it comes from, and what was left out of it
 BATCH = 1_000  # traces in memory at once; of DeepSeek-R1 they have 16,000 characters each
-
-Counts = dict[str, Any]
 
 
 def write(

@@ -13,11 +13,10 @@ from typing import Any
 from delta.core.errors import InputError
 from delta.core.params import StrictModel
 from delta.core.schemas import OUTCOMES
+from delta.core.types import Row
 from delta.data import conversations, sources
 from delta.data.conversations import Conversation, Reply
 from delta.data.sources import DataSource
-
-Row = dict[str, Any]
 
 
 class TableProblems(StrictModel):

@@ -11,11 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from delta.core.errors import InputError
+from delta.core.types import Counts
 from delta.export import card
 from delta.export import rows as formats
 from delta.export.provenance import Provenance
-
-Counts = dict[str, int]
 
 MARK = "made.json"  # only a folder with it is ever replaced
 MADE_BY = "decomposing-the-delta, delta.cli.export"

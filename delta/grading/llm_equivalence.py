@@ -8,20 +8,19 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import polars as pl
 from pydantic import Field
 
 from delta import prompts
 from delta.core.errors import InputError
+from delta.core.types import Counts
 from delta.grading.formulas.box_content import last_box
 from delta.inference import trace_text
 from delta.inference.chat_formats import ChatFormat
 from delta.inference.engine import Engine, SamplingParams, read_reply, request
 from delta.inference.types import GenerateFn, Reply, Request
-
-Counts = dict[str, Any]
 
 # What the model may say, and what it makes of a trace: (outcome, reason).
 VERDICT_WORDS = {

@@ -14,13 +14,13 @@ from delta.core.errors import InputError
 from delta.core.params import StrictModel
 from delta.core.schemas import DECIDERS, NO_GOLD, VERDICT
 from delta.core.tables import TEXT_ROWS, frame_of
+from delta.core.types import Counts
 from delta.grading.grade_all import outcomes
 from delta.grading.llm_equivalence import ComparisonParams
 from delta.grading.verdict import Verdict
 from delta.grading.worker_pool import Case, GradingParams, check_share, count
 from delta.inference import trace_text
 
-Counts = dict[str, Any]
 WITHOUT_GOLD = Verdict(NO_GOLD, None, NO_GOLD)
 
 

@@ -22,11 +22,11 @@ from pydantic import Field
 
 from delta.core.errors import InputError
 from delta.core.params import StrictModel
+from delta.core.types import Counts
 from delta.grading import choice, code, math, theoremqa
 from delta.grading.sandbox import CodeParams
 from delta.grading.verdict import Verdict
 
-Counts = dict[str, Any]
 IN_FLIGHT = 100  # batches given to workers: memory grows with this, not with the data
 BATCH = 16  # answers to a few problems, graded by one worker, which remembers what it compared
 BY_FORMULA = ("math", "theorem")  # graders that need Math-Verify

@@ -14,12 +14,11 @@ from delta import prompts
 from delta.core.params import StrictModel
 from delta.core.schemas import TRACE, trace_id
 from delta.core.tables import TEXT_ROWS, frame_of
+from delta.core.types import Counts
 from delta.inference import chat_formats
 from delta.inference.chat_formats import ChatFormat
 from delta.inference.engine import Engine, SamplingParams, read_reply, request
 from delta.inference.types import GenerateFn, Request
-
-Counts = dict[str, Any]
 
 
 class SampledParams(SamplingParams):

@@ -18,6 +18,7 @@ from delta.core.errors import InputError
 from delta.core.params import StrictModel
 from delta.core.schemas import RATING, WITHOUT_TEXT
 from delta.core.tables import frame_of
+from delta.core.types import Counts
 from delta.inference import trace_text
 from delta.inference.chat_formats import ChatFormat
 from delta.inference.engine import Engine, SamplingParams, read_reply, request
@@ -27,7 +28,6 @@ from delta.judging.budget import Budget
 from delta.judging.rubric import DIMENSIONS, Vote
 from delta.judging.rules import rate
 
-Counts = dict[str, Any]
 Progress = Callable[[Iterator[Any]], Iterator[Any]]
 VoteKey = tuple[str, int]  # trace_id, and the how-manieth vote
 FAILURES = ("invalid", "cut", "refused_by_server", "failed")  # why a reply holds no vote

@@ -5,7 +5,7 @@ are the pairs unless others are asked for.
 """
 
 from itertools import product
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Literal, NamedTuple, Self
 
 import polars as pl
 from pydantic import Field, model_validator
@@ -14,6 +14,7 @@ from delta.core.errors import InputError
 from delta.core.params import StrictModel
 from delta.core.schemas import NO_GOLD, PAIR, SIDES
 from delta.core.shuffle import shuffle_key
+from delta.core.types import Counts
 from delta.judging.budget import (
     Budget,
     Complete,
@@ -24,7 +25,6 @@ from delta.judging.budget import (
     first_of_equals,
 )
 
-Counts = dict[str, Any]
 Outcome = Literal["any", "correct", "incorrect"]
 Pools = dict[str, pl.DataFrame]  # generator → its rows of `drawable`
 

@@ -10,10 +10,10 @@ from delta.core.errors import InputError
 from delta.core.params import StrictModel
 from delta.core.schemas import SELECTED
 from delta.core.shuffle import shuffle_keys
+from delta.core.types import Counts
 from delta.judging.rubric import DIMENSIONS
 from delta.pairing import length_matching, score_formula
 
-Counts = dict[str, Any]
 MEAN = "mean"  # a name in selector.by: of all rated dimensions
 
 

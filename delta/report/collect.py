@@ -9,10 +9,11 @@ from typing import Any
 from delta.core import paths, tables
 from delta.core.errors import InputError
 from delta.core.schemas import ANSWER
+from delta.core.types import Row
 from delta.experiments import grid, results
 from delta.experiments.grid import ExperimentParams
 from delta.report import scores
-from delta.report.context import Cell, ModelScores, Provenance, ReportContext, Row
+from delta.report.context import Cell, ModelScores, Provenance, ReportContext
 
 STRENGTH = ("easy", "hard")  # the groups whose mean orders the off-the-shelf models
 FIGURE_4 = "figure-4"

@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from delta.core.types import Row
 from delta.experiments.results import AnswerCounts, Result
-
-Row = dict[str, Any]
 
 # Groups of benchmarks (params `benchmarks.*.group`) that make a domain of the paper (3.1.2).
 # Its figures' "math" is the mean over all benchmarks of both groups: Table 2 gives 71.1.

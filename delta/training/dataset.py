@@ -14,12 +14,11 @@ import polars as pl
 from delta.core.errors import InputError
 from delta.core.schemas import SIDES
 from delta.core.shuffle import shuffle_key
+from delta.core.types import Counts, Row
 from delta.inference import chat_formats
 from delta.prompts import control_tokens
 from delta.training.config import TrainParams
 
-Counts = dict[str, Any]
-Row = dict[str, Any]
 TRACE_COLUMNS = ("text", "finish_reason", "reasoning_start", "reasoning_end", "answer_start")
 
 # Which column of a method's rows is the reference log-probability of which completion.

@@ -19,11 +19,11 @@ from typing import Any
 from delta.core import permissions
 from delta.core.console import Console
 from delta.core.errors import InputError
+from delta.core.types import Row
 from delta.training import checkpoints
 from delta.training.config import TrainParams
 from delta.training.early_stopping import decide
 
-Row = dict[str, Any]
 STEP, WRONG = "delta.training.launch step", "delta.training.launch wrong"
 RUN, FACTS = "run.json", "facts.json"
 LIBC, SET_SIGNAL_OF_PARENTS_DEATH = ctypes.CDLL(None), 1  # Linux

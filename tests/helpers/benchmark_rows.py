@@ -13,11 +13,11 @@ import pytest
 
 from delta.core.errors import InputError
 from delta.core.schemas import QUESTION
+from delta.core.types import Row
 from delta.data.sources import digest
 from delta.evaluation.benchmarks import BenchmarkParams
 from delta.evaluation.questions import questions, summary
 
-Row = dict[str, Any]
 Rows = list[Row]
 TINY: dict[str, Any] = {"min_terms": 2, "max_terms": 2, "min_digits": 1, "max_digits": 1}
 

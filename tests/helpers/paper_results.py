@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from delta.core.types import Row
 from delta.experiments.results import AnswerCounts, Result
 from delta.judging.rubric import DIMENSIONS
 from delta.report import paper
-from delta.report.context import Cell, ModelScores, Provenance, ReportContext, Row
+from delta.report.context import Cell, ModelScores, Provenance, ReportContext
 from delta.stats.intervals import wilson
 
 NUMBERS = paper.numbers()

@@ -18,6 +18,7 @@ from delta.core.console import Console
 from delta.core.errors import InputError
 from delta.core.schemas import TRACE
 from delta.core.tables import frame_of
+from delta.core.types import Counts
 from delta.report import pair_viewer
 from delta.report.pair_viewer import page
 from tests.helpers.toy_pairs import RUN, Toy, lay_out, toy, trace
@@ -26,7 +27,7 @@ PAGE = Path(page.__file__).parent / "page"
 TEXTS = [("a", "bb"), ("ccc", "dddd"), ("e", "f")]
 
 
-def built(folder: Path, run: Toy) -> pair_viewer.Counts:
+def built(folder: Path, run: Toy) -> Counts:
     return pair_viewer.write(folder / "pairs", RUN, *run)
 
 

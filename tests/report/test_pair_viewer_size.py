@@ -16,6 +16,7 @@ import pytest
 from delta.core import tables
 from delta.core.schemas import PROBLEM, RATING, SELECTED, TRACE, VERDICT
 from delta.core.tables import frame_of
+from delta.core.types import Counts
 from delta.judging.rubric import DIMENSIONS
 from delta.report import pair_viewer
 from tests.helpers.browser import opened
@@ -161,7 +162,7 @@ def chosen_pair(number: int, source: random.Random) -> dict[str, object]:
     }
 
 
-def build(folder: Path) -> pair_viewer.Counts:
+def build(folder: Path) -> Counts:
     read = {
         name: tables.read(folder / f"{name}.parquet", table)
         for name, table in (

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from delta.core.schemas import Message
-
-Row = dict[str, Any]
+from delta.core.types import Row
 
 
 class Question(NamedTuple):

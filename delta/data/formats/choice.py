@@ -10,8 +10,9 @@ from delta import prompts
 from delta.core.errors import InputError
 from delta.core.params import StrictModel
 from delta.core.shuffle import shuffle_key
+from delta.core.types import Row
 from delta.data import sources
-from delta.data.formats import Question, Row, RowError, part, text
+from delta.data.formats import Question, RowError, part, text
 from delta.data.sources import DataSource
 
 LETTERS = "ABCDEFGHIJ"

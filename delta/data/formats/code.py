@@ -11,7 +11,8 @@ from pydantic import BeforeValidator, Field
 
 from delta import prompts
 from delta.core.params import StrictModel
-from delta.data.formats import Question, Row, RowError, part, text
+from delta.core.types import Row
+from delta.data.formats import Question, RowError, part, text
 from delta.data.program_tests import Test, pack, read_private
 from delta.data.sources import DataSource
 

@@ -10,8 +10,9 @@ from delta import prompts
 from delta.core import strict_json
 from delta.core.params import StrictModel
 from delta.core.schemas import Message
+from delta.core.types import Row
 from delta.data import conversations
-from delta.data.formats import Question, Row, RowError, choice, code, text, theoremqa
+from delta.data.formats import Question, RowError, choice, code, text, theoremqa
 from delta.data.program_tests import pack, unpack
 from delta.data.sources import DataSource
 

@@ -5,7 +5,8 @@ from typing import Literal
 
 from delta import prompts
 from delta.core.params import StrictModel
-from delta.data.formats import Question, Row, RowError, first_of, part, text
+from delta.core.types import Row
+from delta.data.formats import Question, RowError, first_of, part, text
 from delta.data.sources import DataSource
 
 WHOLE_FLOAT = re.compile(r"(-?\d+)\.0+")

@@ -8,8 +8,9 @@ from pydantic import Field
 
 from delta import prompts
 from delta.core.params import StrictModel
+from delta.core.types import Row
 from delta.data import reasoning_gym
-from delta.data.formats import Question, Row
+from delta.data.formats import Question
 from delta.data.reasoning_gym import TaskParams
 
 OVERDRAW = 5

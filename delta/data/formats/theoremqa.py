@@ -11,7 +11,8 @@ import yaml
 
 from delta import prompts
 from delta.core.params import StrictModel
-from delta.data.formats import Question, Row, RowError, text
+from delta.core.types import Row
+from delta.data.formats import Question, RowError, text
 from delta.data.sources import DataSource
 
 OPTION = re.compile(r"\(?[a-zA-Z]\)?")

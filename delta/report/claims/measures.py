@@ -8,8 +8,9 @@ import numpy as np
 from scipy import special
 
 from delta.core.errors import InputError
+from delta.core.types import Row
 from delta.experiments.results import AnswerCounts
-from delta.report.context import MODELS, Cell, MissingResultError, ReportContext, Row
+from delta.report.context import MODELS, Cell, MissingResultError, ReportContext
 from delta.report.paper import Delta, Overlap, Rise, Scores, Side
 from delta.stats import contrasts, seeds
 from delta.stats.contrasts import CorrectCounts

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from delta.core.types import Row
 from delta.report.claims.measures import (
     MEAN,
     SEED,
@@ -11,7 +12,7 @@ from delta.report.claims.measures import (
     answers,
     without_seeds,
 )
-from delta.report.context import DOMAINS, MissingResultError, ReportContext, Row
+from delta.report.context import DOMAINS, MissingResultError, ReportContext
 from delta.report.paper import Scores, Side
 from delta.stats import seeds
 

@@ -10,7 +10,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from delta.report.context import Row
+from delta.core.types import Row
 from delta.report.figures import style
 from delta.report.figures.data import ALL, RANDOM
 from delta.report.figures.style import DASHES, HATCHES, INK, MARKERS, MUTED, PAPER_STYLE, SERIES

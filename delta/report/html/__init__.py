@@ -4,9 +4,10 @@ import base64
 import hashlib
 from pathlib import Path
 
+from delta.core.types import Row
 from delta.report import paper
 from delta.report.claims import ClaimResult
-from delta.report.context import ReportContext, Row
+from delta.report.context import ReportContext
 from delta.report.figures import paper as pictures
 from delta.report.html import claims, sections, tables
 from delta.report.html.markup import Html, tag

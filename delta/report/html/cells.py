@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from delta.core.types import Row
 from delta.report.claims import ClaimResult
 from delta.report.claims.format import SYMBOLS, humanize
-from delta.report.context import Row
 from delta.report.html.markup import Html, tag
 
 

@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from delta.core.types import Row
 from delta.report.claims import ClaimResult
 from delta.report.claims.format import humanize
-from delta.report.context import ReportContext, Row
+from delta.report.context import ReportContext
 from delta.report.figures import data as figure_rows
 from delta.report.html import cells
 from delta.report.html.inline_svg import inline

@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from delta.core.types import Row
 from delta.report.claims import ClaimResult
 from delta.report.claims.format import humanize
-from delta.report.context import ReportContext, Row
+from delta.report.context import ReportContext
 from delta.report.html import cells
 from delta.report.html.markup import Html, folded, table, tag
 

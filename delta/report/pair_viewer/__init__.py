@@ -14,10 +14,8 @@ import polars as pl
 from delta.core import paths
 from delta.core.errors import InputError
 from delta.core.schemas import SIDES
+from delta.core.types import Counts, Row
 from delta.report.pair_viewer import page
-
-Row = dict[str, Any]
-Counts = dict[str, Any]
 
 # Characters of traces in a file: about 200 kB packed, so that a pair opens at once.
 FILE_CHARACTERS = 500_000
