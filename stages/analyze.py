@@ -27,13 +27,15 @@ def main(console: Console, _argv: list[str]) -> None:
         tables.read(paths.SELECTED, SELECTED),
         people,
     )
-    console.say(f"analyze: {inputs.ratings.height} ratings of {len(names)} generators")
+    console.print(f"analyze: {inputs.ratings.height} ratings of {len(names)} generators")
     rows, found = analyze(settings, params.get("selector.seed"), inputs)
     for name, content in rows.items():
         text = json.dumps(content, indent=1, allow_nan=False) + "\n"
         paths.write_text(paths.METRICS / "plots" / f"{name}.json", text)
     paths.write_counts(paths.METRICS / "analysis.json", found | counts, "analyze")
-    console.say(f"analyze: {found['pairs_with_all_deltas']} of {found['pairs']} pairs with deltas")
+    console.print(
+        f"analyze: {found['pairs_with_all_deltas']} of {found['pairs']} pairs with deltas"
+    )
 
 
 def read_people(

@@ -39,7 +39,7 @@ def main(console: Console, argv: list[str]) -> None:
         benchmark = asked_of[one]
         version = benchmarks.version(one, benchmark, questions[one])
         found = score(benchmark, version, questions[one], rows)
-        console.say(
+        console.print(
             f"evaluate {name} {one}: {found['value']:.3f} [{found['low']:.3f}, {found['high']:.3f}]"
         )
         scores[one] = found | {"engine": engine} | (boxed if one in with_code else {})

@@ -9,19 +9,21 @@ def main(console: Console, argv: list[str]) -> None:
     name = params.item(argv, "models")
     source = params.load_section(f"models.{name}", ModelParams)
     if source.hub is not None:
-        console.say(f"fetch {name}: from the hub or its cache; logs/fetch-{name}.log shows how far")
+        console.print(
+            f"fetch {name}: from the hub or its cache; logs/fetch-{name}.log shows how far"
+        )
     elif source.recording is not None:
-        console.say(f"fetch {name}: reading its traces")
+        console.print(f"fetch {name}: reading its traces")
     elif source.served is not None:
-        console.say(f"fetch {name}: nothing to get; servers know it as {source.served}")
+        console.print(f"fetch {name}: nothing to get; servers know it as {source.served}")
     else:
-        console.say(f"fetch {name}: getting, checking and converting it")
+        console.print(f"fetch {name}: getting, checking and converting it")
 
     def tell(text: str) -> None:
-        console.say(f"fetch {name}: {text}")
+        console.print(f"fetch {name}: {text}")
 
     fingerprint = fetch(name, source, paths.model(name), tell)
-    console.say(f"fetch {name}: {fingerprint[:12]}")
+    console.print(f"fetch {name}: {fingerprint[:12]}")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ def main(console: Console, _argv: list[str]) -> None:
         )
     tables.write(paths.PAIRS, pairs, PAIR)
     paths.write_counts(paths.METRICS / "pair.json", counts, "pair")
-    console.say(
+    console.print(
         f"pair: {counts['pairs']} pairs from {counts['with_pairs']} of {counts['problems']} "
         f"problems, {counts['recipe']}; dropped: {counts['dropped']}"
     )

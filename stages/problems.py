@@ -17,7 +17,7 @@ def main(console: Console, _argv: list[str]) -> None:
     tables.write(paths.PROBLEMS, problems, PROBLEM)
     tables.write(paths.DROPPED, dropped, DROPPED)
     paths.write_counts(paths.METRICS / "problems.json", counts, "problems")
-    console.say(
+    console.print(
         f"problems: {counts['kept']} of {counts['drawn']} kept; dropped {counts['dropped']}; "
         f"in a benchmark: {counts['overlap']}"
     )

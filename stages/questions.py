@@ -17,7 +17,7 @@ def main(console: Console, argv: list[str]) -> None:
     counted = summary(counts)
     path = paths.METRICS / "questions" / f"{name}.json"
     paths.write_counts(path, counted, "questions", name)
-    console.say(f"questions {name}: {counted}")
+    console.print(f"questions {name}: {counted}")
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ def main(console: Console, _argv: list[str]) -> None:
     scores = report.read_scores(files, list(content["benchmarks"]))
     this_run(scores, base)
     the_paper(content, declared, base, scores)
-    console.say(report.table(scores, base, paths.POLICY))
+    console.print(report.table(scores, base, paths.POLICY))
 
 
 def this_run(scores: report.Scores, base: str) -> None:

@@ -24,7 +24,7 @@ def main(console: Console, _argv: list[str]) -> None:
         message += f"; {tied} tie at the cut, {inside} of them are in"
     if selector.mode == "length_matched":
         message += f"; KS distance of the lengths {counts['matching']['ks_distance']}"
-    console.say(message)
+    console.print(message)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ def main(console: Console, _argv: list[str]) -> None:
     traces = pl.concat(tables.read(paths.traces(name), TRACE) for name in generators)
     pairs = dataset.join_texts(selected, problems, traces)
 
-    console.say(f"train: {chosen.method} on {pairs.height} pairs; about 20 s to the first step")
+    console.print(f"train: {chosen.method} on {pairs.height} pairs; about 20 s to the first step")
     from delta.training import (  # torch takes seconds: only once the input holds
         model_io,
         reference_logps,
@@ -37,17 +37,17 @@ def main(console: Console, _argv: list[str]) -> None:
         dataset.to_trl_columns(chosen, part) for part in dataset.split_held_out(chosen, tokenized)
     )
     counts |= {"rows": len(train), "rows_held_out": len(held_out)}
-    with open_reply_cache("reference", fingerprint, console.say) as shelf:
+    with open_reply_cache("reference", fingerprint, console.print) as shelf:
         progress = partial(console.progress, what="reference")
         every = [*train, *held_out]
         computed = reference_logps.add_reference(chosen, every, base, fingerprint, shelf, progress)
-    console.say(f"train: {computed} reference log-probabilities computed, the rest was there")
+    console.print(f"train: {computed} reference log-probabilities computed, the rest was there")
     # This shelf is only a lock: one run writes these checkpoints, an equal one waits for it.
     key = launch.run_key(chosen, train, held_out, fingerprint)
-    with open_reply_cache("train", key, console.say) as shelf:
+    with open_reply_cache("train", key, console.print) as shelf:
         folder = shelf.folder / "run"
         for damaged in launch.prepare(folder, chosen, base, train, held_out):
-            console.say(f"train: {damaged.name} is damaged; training goes on before it")
+            console.print(f"train: {damaged.name} is damaged; training goes on before it")
         checkpoint, facts = launch.train(folder, paths.HISTORY, paths.HELD_OUT, console)
         stamp = partial(weights.write_fingerprint, source="train")
         end = protocol.end_of_turn(tokenizer)

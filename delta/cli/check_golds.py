@@ -35,7 +35,7 @@ def main(console: Console, argv: list[str]) -> None:
     if not is_compared_by_llm:  # a model may understand what the grader does not
         gold_check.check_share(where, grading, checked)
     if checked.ungradable:
-        console.say(
+        console.print(
             f"golds {' '.join(argv)}: {len(checked.ungradable)} of {checked.checked} cannot be "
             f"graded; logs/golds-{'-'.join(argv)}.log names them; {checked.ungradable[0]}"
         )

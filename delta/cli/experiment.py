@@ -57,8 +57,8 @@ def main() -> int:
         if subprocess.run(command, check=False).returncode:
             return 1
     missing = [cell for cell in asked if results.read(cell.key) is None]
-    console.say(f"{len(asked)} runs, {len(asked) - len(missing)} of them done")
-    failed = dvc_queue.run(missing, given.jobs, console.say)
+    console.print(f"{len(asked)} runs, {len(asked) - len(missing)} of them done")
+    failed = dvc_queue.run(missing, given.jobs, console.print)
     if missing and subprocess.run(["dvc", "repro", "report"], check=False).returncode:
         return 1
     return 1 if failed else 0

@@ -31,14 +31,14 @@ def main(console: Console, argv: list[str]) -> None:
             f"{paths.SELECTED} holds {found}; rebuild with `dvc repro`"
         )
     rows = export.write(folder, made, selected, problems, traces)
-    console.say(f"export: {folder}: " + ", ".join(f"{n} rows {name}" for name, n in rows.items()))
+    console.print(f"export: {folder}: " + ", ".join(f"{n} rows {name}" for name, n in rows.items()))
     used = provenance.ingredients(everything)
     if unknown := [one.name for one in used if one.licence == provenance.UNKNOWN]:
-        console.say(
+        console.print(
             f"export: the licence of {', '.join(unknown)} is not known here; check it before you "
             "publish"
         )
-    console.say(f"export: nothing was uploaded; to do it: {card.PUSH.format(folder=folder)}")
+    console.print(f"export: nothing was uploaded; to do it: {card.PUSH.format(folder=folder)}")
 
 
 def start() -> None:

@@ -35,7 +35,7 @@ def main(console: Console, argv: list[str]) -> None:
     lines, key = rating_sheet.rows([by_id[trace] for trace in chosen], seed)
     paths.write_text(key_path, rating_sheet.as_csv(rating_sheet.KEY_COLUMNS, key))
     paths.write_text(path, rating_sheet.as_csv(rating_sheet.COLUMNS, lines))
-    console.say(f"sheet: {path} to fill in, 1 to 5 or nothing; keep {key_path} from who rates")
+    console.print(f"sheet: {path} to fill in, 1 to 5 or nothing; keep {key_path} from who rates")
 
 
 def start() -> None:

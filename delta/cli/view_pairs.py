@@ -22,7 +22,7 @@ def main(console: Console, _argv: list[str]) -> None:
     ratings = pl.concat(tables.read(paths.ratings(name), RATING) for name in names)
     shown = pair_viewer.Run(selected["recipe"][0], chosen, rejected, selector.mode, selector.by)
     counts = pair_viewer.write(FOLDER, shown, selected, problems, traces, verdicts, ratings)
-    console.say(
+    console.print(
         f"browse: {counts['pairs']} pairs, {counts['selected']} of them selected, "
         f"{counts['bytes'] / 2**20:.1f} MiB in {counts['files']} files; "
         f"open {FOLDER / 'index.html'} in a browser"

@@ -71,7 +71,7 @@ class Console:
     def __init__(self, screen: TextIO) -> None:
         self.screen = screen
 
-    def say(self, text: str) -> None:
+    def print(self, text: str) -> None:
         try:
             print(text, file=self.screen, flush=True)
         except OSError as error:
@@ -101,7 +101,7 @@ class Console:
                         remaining = (now - first) / (done - 1) * (total - done)
                         # The first replies of a batch come late, all of them: too early to tell.
                         known = f", about {remaining:.0f} s remain" if 10 * done > total else ""
-                        self.say(f"{what}: {done}/{total}{known}")
+                        self.print(f"{what}: {done}/{total}{known}")
 
 
 def run(

@@ -66,7 +66,7 @@ class ModelClient(NamedTuple):
         `title` names the bar of progress. `max_failed` is the share of the item's requests, of
         whichever engine, that may fail; None: that of the run.
         """
-        with open_reply_cache(item, self.fingerprint, console.say) as shelf:
+        with open_reply_cache(item, self.fingerprint, console.print) as shelf:
             progress = partial(console.progress, what=title)
             share = self.settings.max_failed if max_failed is None else max_failed
             yield shelf.remember(self._ask, progress, max_failed=share), shelf

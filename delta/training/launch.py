@@ -94,7 +94,7 @@ def train(
     on_step = _bar(console)
     resumed = checkpoints.latest(folder / "checkpoints")
     if resumed is not None:
-        console.say(f"train: going on from {resumed.name}")
+        console.print(f"train: going on from {resumed.name}")
     if params.launch.processes == 1:
         from delta.training import trainer
 

@@ -65,7 +65,7 @@ def test_a_reader_that_has_seen_enough_ends_a_command_quietly(tmp_path: Path, bo
 
 
 def test_a_reader_that_has_seen_enough_ends_a_stage_quietly(tmp_path: Path) -> None:
-    body = "[console.say(str(number)) for number in range(100_000)]"
+    body = "[console.print(str(number)) for number in range(100_000)]"
     done = shell(tmp_path, STAGE.format(body=body), "2>&1 | head -1")
     assert (done.returncode, done.stdout, done.stderr) == (1, "0\n", "")
 
@@ -77,7 +77,7 @@ def test_no_locale_is_too_poor_for_what_is_printed(tmp_path: Path, env: dict[str
     raised = f"from delta.core.errors import InputError; raise InputError({WORDS!r})"
     done = shell(tmp_path, COMMAND.format(body=raised), "", **env)
     assert (done.returncode, done.stdout, done.stderr.count("2 ")) == (1, "", 1)
-    body = f"console.say({WORDS!r}); print({WORDS!r}); {raised}"
+    body = f"console.print({WORDS!r}); print({WORDS!r}); {raised}"
     done = shell(tmp_path, STAGE.format(body=body), "", **env)
     assert (done.returncode, done.stderr) == (
         2,
@@ -104,7 +104,7 @@ def test_a_stage_that_fails_in_an_experiment_says_how_to_get_back(tmp_path: Path
     queued = in_workspace | {"DVC_ROOT": str(tmp_path.parent)}
     for env in (queued, {"DVC_ROOT": str(tmp_path)}):
         assert shell(tmp_path, code, "", **env).stderr == "command: wrong\n"
-    done = shell(tmp_path, STAGE.format(body="console.say('fine')"), "", **in_workspace)
+    done = shell(tmp_path, STAGE.format(body="console.print('fine')"), "", **in_workspace)
     assert done.stderr == "fine\n"
 
 

@@ -52,7 +52,7 @@ def no_larger_files() -> None:
 
 
 def test_a_stage_that_ends_well_says_what_it_says_and_logs_what_it_prints(tmp_path: Path) -> None:
-    assert start(tmp_path, "console.say('said')\nprint('printed')") == (0, "", "said\n")
+    assert start(tmp_path, "console.print('said')\nprint('printed')") == (0, "", "said\n")
     assert log_of(tmp_path) == "printed\n"
 
 
@@ -137,7 +137,7 @@ def test_what_libraries_print_never_lands_in_a_file_that_took_the_place_of_a_str
 def test_a_screen_that_takes_no_more_ends_the_stage_with_a_line_in_the_log(
     tmp_path: Path, how: str
 ) -> None:
-    body = "time.sleep(0.5)\nconsole.say('said')\nopen('worked', 'w')"
+    body = "time.sleep(0.5)\nconsole.print('said')\nopen('worked', 'w')"
     if how == "pipe":
         reader, screen = os.pipe()
         os.close(reader)
@@ -228,7 +228,7 @@ def test_lack_of_open_files_is_one_line_with_the_limit(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["os.fsdecode(b'\\xff')", "chr(0xd800)"])
 def test_a_text_that_is_no_utf_8_is_said_all_the_same(tmp_path: Path, name: str) -> None:
-    body = f"name = {name}\nconsole.say(name)\nfrom delta.core.errors import InputError\n"
+    body = f"name = {name}\nconsole.print(name)\nfrom delta.core.errors import InputError\n"
     code, _, screen = start(tmp_path, body + "raise InputError(name)")
     assert code == 2
     assert screen.startswith("?\nstage: ")
