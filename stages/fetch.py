@@ -9,9 +9,7 @@ def main(console: Console, argv: list[str]) -> None:
     name = params.item(argv, "models")
     source = params.load_section(f"models.{name}", ModelParams)
     if source.hub is not None:
-        console.print(
-            f"fetch {name}: from the hub or its cache; logs/fetch-{name}.log shows how far"
-        )
+        console.print(f"fetch {name}: from the hub or its cache; progress: logs/fetch-{name}.log")
     elif source.recording is not None:
         console.print(f"fetch {name}: reading its traces")
     elif source.served is not None:

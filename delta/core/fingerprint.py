@@ -8,16 +8,12 @@ import json
 from pathlib import Path
 
 from delta.core import permissions
+from delta.core.digests import sha256_of
 from delta.core.errors import InputError
 
 CARD = "fingerprint.json"
 RECORDING = "recording.parquet"  # a model that is a recording of traces has no weights
 SERVED = "served.json"  # nor has a model that only a server has
-
-
-def sha256_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def fingerprint_of(folder: Path) -> str:

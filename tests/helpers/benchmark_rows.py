@@ -11,10 +11,10 @@ from typing import Any
 import polars as pl
 import pytest
 
+from delta.core.digests import sha256_of
 from delta.core.errors import InputError
 from delta.core.schemas import QUESTION
 from delta.core.types import Row
-from delta.data.sources import digest
 from delta.evaluation.benchmarks import BenchmarkParams
 from delta.evaluation.questions import questions, summary
 
@@ -297,7 +297,7 @@ def file_source(path: Path, rows: list[Row]) -> Row:
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     path.write_text(lines, encoding="utf-8")
-    return {"file": {"path": str(path), "sha256": digest([path])}}
+    return {"file": {"path": str(path), "sha256": sha256_of(path)}}
 
 
 def section(folder: Path, form: str, rows: list[Row] | None = None, **source: Any) -> Row:

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from delta.data import sources
+from delta.core.digests import sha256_of
 from delta.data.sources import DataSource, FileSource
 
 SCHEMA: dict[str, Any] = {
@@ -100,4 +100,4 @@ def write(path: Path, rows: list[dict[str, Any]]) -> DataSource:
 
 
 def local(path: Path) -> DataSource:
-    return DataSource(file=FileSource(path=str(path), sha256=sources.digest([path])))
+    return DataSource(file=FileSource(path=str(path), sha256=sha256_of(path)))
