@@ -18,6 +18,7 @@ import polars as pl
 
 from delta.core import params, paths
 from delta.core.errors import InputError
+from delta.core.git import git
 from delta.experiments import overrides, results
 from delta.experiments.grid import Cell
 from delta.experiments.results import Result
@@ -84,7 +85,8 @@ def parsed(status: str) -> Queue:
 
 def finished() -> dict[str, str]:
     """The experiments that DVC has, with their commits."""
-    lines = _git("for-each-ref", "refs/exps", "--format=%(refname) %(objectname)").splitlines()
+    columns = "--format=%(refname) %(objectname)"
+    lines = git("for-each-ref", "refs/exps", columns, check=True).splitlines()
     refs = [line.split(" ") for line in lines if not line.startswith("refs/exps/celery/")]
     return {name.rpartition("/")[2]: commit for name, commit in refs}
 
@@ -196,23 +198,16 @@ def result(cell: Cell, commit: str, seconds: int | None) -> Result:
         with files.open(str(paths.answers(policy, benchmark))) as file:
             rows = pl.read_parquet(file.read(), columns=["question_id", "sample", "outcome"])
         answers[benchmark] = results.answered(rows)
-    baseline = _git("rev-parse", "--short", f"{commit}^").strip()
-    date = _git("show", "--no-patch", "--format=%cs", commit).strip()
+    baseline = git("rev-parse", "--short", f"{commit}^", check=True).strip()
+    date = git("show", "--no-patch", "--format=%cs", commit, check=True).strip()
     return Result(
         cell.key, cell.name, dict(cell.changes), baseline, date, seconds, counts, scores, answers
     )
 
 
 def _json(commit: str, path: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(_git("show", f"{commit}:{path}"))
+    found: dict[str, Any] = json.loads(git("show", f"{commit}:{path}", check=True))
     return found
-
-
-def _git(*words: str) -> str:
-    done = subprocess.run(
-        ["git", *words], check=True, stdout=subprocess.PIPE, encoding="utf-8", errors="replace"
-    )
-    return done.stdout
 
 
 def _dvc(*words: str, **environment: str) -> str:

@@ -10,13 +10,13 @@
 
 import json
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import yaml
 
 from delta.cli import exit
+from delta.core.git import git
 
 LISTS = (Path(".dvc/tmp/rwlock"), Path(".dvc/tmp/exps/rwlock"))
 SCHEMA = "schema: '2.0'\n"
@@ -109,21 +109,14 @@ def _stages(text: str) -> dict[str, str]:
 
 def _committed(lock: Path) -> dict[str, str]:
     """The stages of the last commit's `dvc.lock` that `dvc.yaml` still has."""
-    shown = subprocess.run(
-        ["git", "show", f"HEAD:./{lock.name}"],
-        cwd=lock.parent,
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
-        check=False,
-    )
-    if not _is_whole(shown.stdout):
+    committed = git("-C", str(lock.parent), "show", f"HEAD:./{lock.name}")
+    if not _is_whole(committed):
         return {}
     try:
         known = yaml.load(lock.with_name("dvc.yaml").read_bytes(), yaml.CSafeLoader)["stages"]
     except (OSError, yaml.YAMLError, KeyError, TypeError):
         return {}  # DVC names the line
-    stages = _stages(shown.stdout)
+    stages = _stages(committed)
     return {name: stages[name] for name in stages if name.partition("@")[0] in known}
 
 

@@ -1,7 +1,5 @@
 """Users' data files that a queued run would read and not have: DVC copies only what is in Git."""
 
-import os
-import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -9,6 +7,7 @@ import yaml
 
 from delta.check import Params
 from delta.core.errors import InputError
+from delta.core.git import git
 from delta.experiments.grid import Changes
 from delta.plan.access import needed
 
@@ -44,9 +43,8 @@ def _is_tracked(path: Path) -> bool:
 
 
 def _listed(path: Path, *options: str) -> list[str]:
-    command = ["git", "--literal-pathspecs", "ls-files", "-z", *options, "--", str(path)]
-    done = subprocess.run(command, capture_output=True, check=False)
-    return os.fsdecode(done.stdout).split("\0")[:-1]
+    listed = git("--literal-pathspecs", "ls-files", "-z", *options, "--", str(path))
+    return listed.split("\0")[:-1]
 
 
 def _is_run_again(stage: str, changes: Iterable[str]) -> bool:

@@ -2,7 +2,6 @@
 
 import datetime
 import json
-import subprocess
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +9,7 @@ from delta import prompts
 from delta.check import Params
 from delta.core import digests, fingerprint, paths
 from delta.core.errors import InputError
+from delta.core.git import git
 from delta.core.schemas import SIDES
 from delta.data.fetch import ModelParams
 from delta.data.problems import ProblemSource
@@ -150,15 +150,7 @@ def made(params: Params, params_file: Path) -> Provenance:
         params_sha256=digests.sha256_of(params_file),
         metrics=metrics(params),
         fingerprints=fingerprints(models),
-        commit=_git("rev-parse", "HEAD") or "unknown",
-        dirty=bool(_git("status", "--porcelain", "--untracked-files=no")),
+        commit=git("rev-parse", "HEAD").strip() or "unknown",
+        dirty=bool(git("status", "--porcelain", "--untracked-files=no")),
         date=datetime.datetime.now(datetime.UTC).date().isoformat(),
     )
-
-
-def _git(*words: str) -> str | None:
-    try:
-        done = subprocess.run(["git", *words], capture_output=True, encoding="utf-8", check=False)
-    except FileNotFoundError:
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None

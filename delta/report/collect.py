@@ -1,13 +1,13 @@
 """What the report is made of, read together: results, scores, deltas, and where they are from."""
 
 import json
-import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from delta.core import paths, tables
 from delta.core.errors import InputError
+from delta.core.git import git
 from delta.core.schemas import ANSWER
 from delta.core.types import Row
 from delta.experiments import grid, results
@@ -105,8 +105,8 @@ def _provenance(content: dict[str, Any], scores: dict[str, dict[str, Any]]) -> P
         counts[f"analyze: {key}"] = examined["analyze"][key]
     return Provenance(
         profile=content["profile"],
-        commit=_git("rev-parse", "--short", "HEAD"),
-        changed=bool(_git("status", "--porcelain", "--untracked-files=no")),
+        commit=git("rev-parse", "--short", "HEAD").strip() or "unknown",
+        changed=bool(git("status", "--porcelain", "--untracked-files=no")),
         date=datetime.now(UTC).strftime("%Y-%m-%d"),
         revisions=revisions,
         counts=counts,
@@ -125,8 +125,3 @@ def _source(model: dict[str, Any], serving: dict[str, Any]) -> str:
     if kind == "served":
         return f"{source}, served: {serving['endpoint']['revision']}"
     return f"recorded traces of {source['source']}"
-
-
-def _git(*words: str) -> str:
-    done = subprocess.run(["git", *words], check=False, capture_output=True, encoding="utf-8")
-    return done.stdout.strip() or ("unknown" if words[0] == "rev-parse" else "")
