@@ -12,6 +12,7 @@ import polars as pl
 from delta.core.errors import InputError
 from delta.core.schemas import QUESTION
 from delta.core.tables import frame_of
+from delta.core.types import Row
 from delta.data import reasoning_gym as generated
 from delta.data import sources
 from delta.data.formats import (
