@@ -9,6 +9,7 @@ from delta.analysis.analyze import Inputs, analyze
 from delta.analysis.config import AnalysisParams
 from delta.core import params, paths, tables
 from delta.core.console import Console, run
+from delta.core.files import write_counts, write_text
 from delta.core.schemas import RATING, SELECTED, TRACE, VERDICT
 
 VOTES = [name for name in RATING.columns if name not in ("justification", "deductions")]
@@ -31,8 +32,8 @@ def main(console: Console, _argv: list[str]) -> None:
     rows, found = analyze(settings, params.get("selector.seed"), inputs)
     for name, content in rows.items():
         text = json.dumps(content, indent=1, allow_nan=False) + "\n"
-        paths.write_text(paths.METRICS / "plots" / f"{name}.json", text)
-    paths.write_counts(paths.METRICS / "analysis.json", found | counts, "analyze")
+        write_text(paths.METRICS / "plots" / f"{name}.json", text)
+    write_counts(paths.METRICS / "analysis.json", found | counts, "analyze")
     console.print(
         f"analyze: {found['pairs_with_all_deltas']} of {found['pairs']} pairs with deltas"
     )

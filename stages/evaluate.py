@@ -7,6 +7,7 @@ import polars as pl
 
 from delta.core import params, paths, tables
 from delta.core.console import Console, run
+from delta.core.files import remove_link, write_counts
 from delta.core.schemas import ANSWER, QUESTION
 from delta.evaluation import benchmarks
 from delta.evaluation.benchmarks import BenchmarkParams
@@ -32,7 +33,7 @@ def main(console: Console, argv: list[str]) -> None:
     boxed = {"sandbox": sandbox.mode(grading.code)} if with_code else {}
     asked, replies, engine, protocol = ask_model(console, name, asked_of, questions)
     scores: dict[str, dict[str, Any]] = {}
-    paths.remove_link(paths.answer_folder(name))
+    remove_link(paths.answer_folder(name))
     golds = {one: tables.rows(paths.questions(one), GOLD, AT_ONCE) for one in asked_of}
     for one, rows in grade_answers(grading, asked, replies, protocol, golds).items():
         tables.write(paths.answers(name, one), rows, ANSWER)
@@ -43,7 +44,7 @@ def main(console: Console, argv: list[str]) -> None:
             f"evaluate {name} {one}: {found['value']:.3f} [{found['low']:.3f}, {found['high']:.3f}]"
         )
         scores[one] = found | {"engine": engine} | (boxed if one in with_code else {})
-    paths.write_counts(paths.score(name), scores, name)
+    write_counts(paths.score(name), scores, name)
 
 
 def read_questions(path: Path) -> pl.DataFrame:

@@ -7,6 +7,7 @@ import polars as pl
 
 from delta.core import params, paths, tables
 from delta.core.console import Console, run
+from delta.core.files import write_counts
 from delta.core.schemas import PROBLEM, TRACE
 from delta.data import recorded_traces
 from delta.inference import chat_formats
@@ -40,7 +41,7 @@ def main(console: Console, argv: list[str]) -> None:
         more = ask_model(console, name, generator, problems, path)
     found = counts(tables.read(path, TRACE, [one for one in TRACE.columns if one != "text"]))
     counted = paths.METRICS / "generate" / f"{name}.json"
-    paths.write_counts(counted, found | more, "generate", name)
+    write_counts(counted, found | more, "generate", name)
 
 
 def ask_model(

@@ -7,6 +7,7 @@ import polars as pl
 
 from delta.core import params, paths, tables
 from delta.core.console import Console, run
+from delta.core.files import write_counts
 from delta.core.schemas import PROBLEM, RATING, TRACE, VERDICT
 from delta.inference.model_client import open_model
 from delta.judging import judge
@@ -43,7 +44,7 @@ def main(console: Console, argv: list[str]) -> None:
     if second:
         counts["agreement"] = agreement(first, ratings)
     tables.write(path, ratings, RATING)
-    paths.write_counts(paths.METRICS / what / f"{name}.json", lost | counts, what, name)
+    write_counts(paths.METRICS / what / f"{name}.json", lost | counts, what, name)
 
 
 def rate(

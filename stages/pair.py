@@ -4,6 +4,7 @@ import polars as pl
 
 from delta.core import params, paths, tables
 from delta.core.console import Console, run
+from delta.core.files import write_counts
 from delta.core.schemas import PAIR, PROBLEM, TRACE, VERDICT
 from delta.pairing.pair import PairingParams, pair
 
@@ -19,7 +20,7 @@ def main(console: Console, _argv: list[str]) -> None:
             pairing, problems, traces[pairing.chosen], traces[pairing.rejected], verdicts
         )
     tables.write(paths.PAIRS, pairs, PAIR)
-    paths.write_counts(paths.METRICS / "pair.json", counts, "pair")
+    write_counts(paths.METRICS / "pair.json", counts, "pair")
     console.print(
         f"pair: {counts['pairs']} pairs from {counts['with_pairs']} of {counts['problems']} "
         f"problems, {counts['recipe']}; dropped: {counts['dropped']}"

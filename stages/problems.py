@@ -2,6 +2,7 @@
 
 from delta.core import params, paths, tables
 from delta.core.console import Console, run
+from delta.core.files import write_counts
 from delta.core.schemas import PROBLEM, QUESTION
 from delta.data.problems import DROPPED, ProblemsParams, build
 
@@ -16,7 +17,7 @@ def main(console: Console, _argv: list[str]) -> None:
     problems, dropped, counts = build(chosen, questions)
     tables.write(paths.PROBLEMS, problems, PROBLEM)
     tables.write(paths.DROPPED, dropped, DROPPED)
-    paths.write_counts(paths.METRICS / "problems.json", counts, "problems")
+    write_counts(paths.METRICS / "problems.json", counts, "problems")
     console.print(
         f"problems: {counts['kept']} of {counts['drawn']} kept; dropped {counts['dropped']}; "
         f"in a benchmark: {counts['overlap']}"

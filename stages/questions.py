@@ -4,6 +4,7 @@ from collections import Counter
 
 from delta.core import params, paths, tables
 from delta.core.console import Console, run
+from delta.core.files import write_counts
 from delta.core.schemas import QUESTION
 from delta.evaluation.benchmarks import BenchmarkParams
 from delta.evaluation.questions import questions, summary
@@ -16,7 +17,7 @@ def main(console: Console, argv: list[str]) -> None:
     tables.write_batches(paths.questions(name), questions(name, benchmark, counts), QUESTION)
     counted = summary(counts)
     path = paths.METRICS / "questions" / f"{name}.json"
-    paths.write_counts(path, counted, "questions", name)
+    write_counts(path, counted, "questions", name)
     console.print(f"questions {name}: {counted}")
 
 

@@ -7,6 +7,7 @@ import polars as pl
 
 from delta.core import params, paths, tables
 from delta.core.console import Console, run
+from delta.core.files import write_counts, write_text
 from delta.core.schemas import SELECTED
 from delta.evaluation.models import EvaluatedParams, bases
 from delta.experiments.grid import ExperimentParams
@@ -40,8 +41,8 @@ def this_run(scores: report.Scores, base: str) -> None:
     figures.training(pl.read_csv(paths.HISTORY, separator="\t"), paths.REPORT)
     figures.deltas(deltas, paths.REPORT)
     gains = report.score_differences(scores, base, paths.POLICY)
-    paths.write_counts(paths.METRICS / "gains.json", gains, "policy_minus_base")
-    paths.write_text(paths.SCORES, report.table(scores, base, paths.POLICY) + "\n")
+    write_counts(paths.METRICS / "gains.json", gains, "policy_minus_base")
+    write_text(paths.SCORES, report.table(scores, base, paths.POLICY) + "\n")
 
 
 def the_paper(
@@ -56,14 +57,14 @@ def the_paper(
     decided = claims.decide(paper.claims(), world)
     for name, of_figure in found.items():
         write_rows(name, of_figure)
-    paths.write_counts(paths.METRICS / "claims.json", format.metrics(decided))
-    paths.write_text(paths.REPORT / "claims.md", format.table(decided) + "\n")
+    write_counts(paths.METRICS / "claims.json", format.metrics(decided))
+    write_text(paths.REPORT / "claims.md", format.table(decided) + "\n")
     html.draw(found, paths.REPORT)
-    paths.write_text(paths.REPORT / "index.html", html.html(world, found, decided, paths.REPORT))
+    write_text(paths.REPORT / "index.html", html.html(world, found, decided, paths.REPORT))
 
 
 def write_rows(name: str, content: list[dict[str, Any]]) -> None:
-    paths.write_text(PLOTS / f"{name}.json", json.dumps(content, indent=1) + "\n")
+    write_text(PLOTS / f"{name}.json", json.dumps(content, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import polars as pl
 
 from delta.core import params, paths, tables
 from delta.core.console import Console, run
+from delta.core.files import write_counts
 from delta.core.schemas import PAIR, RATING, SELECTED
 from delta.pairing.select import SelectorParams, select
 
@@ -15,7 +16,7 @@ def main(console: Console, _argv: list[str]) -> None:
     ratings = pl.concat(tables.read(paths.ratings(name), RATING) for name in names)
     selected, counts = select(selector, pairs, ratings)
     tables.write(paths.SELECTED, selected, SELECTED)
-    paths.write_counts(paths.METRICS / "select.json", counts, "select")
+    write_counts(paths.METRICS / "select.json", counts, "select")
     message = (
         f"select: {counts['selected']} of {counts['pairs']} pairs, {selector.mode} by {selector.by}"
     )

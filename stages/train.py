@@ -7,6 +7,7 @@ import polars as pl
 from delta.core import fingerprint as weights
 from delta.core import params, paths, tables
 from delta.core.console import Console, run
+from delta.core.files import write_counts
 from delta.core.schemas import PROBLEM, SELECTED, SIDES, TRACE
 from delta.inference import chat_formats
 from delta.inference.reply_cache import open_reply_cache
@@ -53,7 +54,7 @@ def main(console: Console, _argv: list[str]) -> None:
         end = protocol.end_of_turn(tokenizer)
         moved = model_io.save(chosen, base, checkpoint, paths.model(paths.POLICY), end, stamp)
         counts |= facts | {"moved": moved}
-        paths.write_counts(paths.METRICS / "train.json", counts, "train")
+        write_counts(paths.METRICS / "train.json", counts, "train")
         checkpoints.discard(folder)  # the policy is whole: DVC keeps it from here
 
 

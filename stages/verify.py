@@ -7,6 +7,7 @@ import polars as pl
 
 from delta.core import params, paths, tables
 from delta.core.console import Console, run
+from delta.core.files import write_counts
 from delta.core.schemas import PROBLEM, TRACE, VERDICT
 from delta.grading import llm_equivalence, verify
 from delta.grading.llm_equivalence import ComparisonParams, UnresolvedAnswer
@@ -34,7 +35,7 @@ def main(console: Console, argv: list[str]) -> None:
         verdicts, second = ask_model(console, name, settings.llm, left, verdicts)
     counts = verify.summarize(grading, verdicts) | recorded | {"second": second}
     tables.write(paths.verdicts(name), verdicts, VERDICT)
-    paths.write_counts(paths.METRICS / "verify" / f"{name}.json", counts, "verify", name)
+    write_counts(paths.METRICS / "verify" / f"{name}.json", counts, "verify", name)
 
 
 def ask_model(

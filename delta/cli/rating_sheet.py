@@ -8,6 +8,7 @@ from delta.analysis import rating_sheet
 from delta.core import params, paths, tables
 from delta.core.console import Console, run
 from delta.core.errors import InputError
+from delta.core.files import write_text
 from delta.core.schemas import PROBLEM, RATING, TRACE
 
 # Not under report/, which a run of that stage replaces: a filled sheet is a person's work.
@@ -33,8 +34,8 @@ def main(console: Console, argv: list[str]) -> None:
     )
     by_id = {row["trace_id"]: row for row in shown.iter_rows(named=True)}
     lines, key = rating_sheet.rows([by_id[trace] for trace in chosen], seed)
-    paths.write_text(key_path, rating_sheet.as_csv(rating_sheet.KEY_COLUMNS, key))
-    paths.write_text(path, rating_sheet.as_csv(rating_sheet.COLUMNS, lines))
+    write_text(key_path, rating_sheet.as_csv(rating_sheet.KEY_COLUMNS, key))
+    write_text(path, rating_sheet.as_csv(rating_sheet.COLUMNS, lines))
     console.print(f"sheet: {path} to fill in, 1 to 5 or nothing; keep {key_path} from who rates")
 
 

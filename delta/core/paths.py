@@ -1,9 +1,6 @@
-"""Where every stage's files lie, and how its counts are written for `dvc metrics`."""
+"""Where every stage's files lie, relative to the workspace."""
 
-import json
-import shutil
 from pathlib import Path
-from typing import Any
 
 DATA = Path("data")
 METRICS = Path("metrics")
@@ -59,31 +56,3 @@ def answers(model_name: str, benchmark: str) -> Path:
 def score(model_name: str) -> Path:
     """Of all benchmarks."""
     return METRICS / "evaluate" / f"{model_name}.json"
-
-
-def write_counts(path: Path, counts: dict[str, Any], *keys: str) -> None:
-    """`counts` as JSON under nested `keys`: unique over all files, as `dvc exp show` wants them."""
-    nested: dict[str, Any] = counts
-    for key in reversed(keys):
-        nested = {key: nested}
-    write_text(path, json.dumps(nested, indent=2) + "\n")
-
-
-def replace_folder(folder: Path, part: Path) -> None:
-    """Put `part` where `folder` is. A link that stands there is removed, not what it leads to."""
-    remove_link(folder)
-    shutil.rmtree(folder, ignore_errors=True)
-    part.rename(folder)
-
-
-def remove_link(folder: Path) -> None:
-    """Remove a link where a stage's own folder is to be: what is written goes nowhere else."""
-    if folder.is_symlink():
-        folder.unlink()
-
-
-def write_text(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)

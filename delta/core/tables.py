@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from delta.core.errors import InputError
+from delta.core.files import atomic_file
 from delta.core.schemas import Table
 
 TEXT_ROWS = 256  # of a table with texts, in a group: a reader holds few groups, of megabytes each
@@ -88,37 +89,29 @@ def write(path: str | Path, frame: pl.DataFrame, table: Table) -> None:
     """
     path = Path(path)
     _check_keys(path, frame, table)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
+    row_group_size = TEXT_ROWS if "text" in table.columns else None
     try:
-        frame.write_parquet(part, row_group_size=TEXT_ROWS if "text" in table.columns else None)
+        with atomic_file(path) as part:
+            frame.write_parquet(part, row_group_size=row_group_size)
     except pl.exceptions.ComputeError as error:
-        found = re.search(r"\(os error (\d+)\)", str(error))  # Polars wraps what the disk said
-        if found is None:
+        match = re.search(r"\(os error (\d+)\)", str(error))  # Polars wraps the system's error
+        if match is None:
             raise
-        part.unlink(missing_ok=True)
-        raise OSError(int(found[1]), os.strerror(int(found[1])), str(path)) from error
-    part.replace(path)
+        raise OSError(int(match[1]), os.strerror(int(match[1])), str(path)) from error
 
 
 def write_batches(path: str | Path, batches: Iterable[pl.DataFrame], table: Table) -> None:
     """As `write`, of rows that come in batches and are not in memory together."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
     empty = frame_of([], table)
     keys = [empty.select(table.key)]
     schema = empty.to_arrow().schema
-    try:
+    with atomic_file(path) as part:
         with pq.ParquetWriter(part, schema, compression="zstd") as file:
             for batch in batches:
                 keys.append(batch.select(table.key))
                 file.write_table(batch.to_arrow().cast(schema), row_group_size=TEXT_ROWS)
         _check_keys(path, pl.concat(keys), table)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-    part.replace(path)
 
 
 def _check_keys(path: Path, frame: pl.DataFrame, table: Table) -> None:

@@ -12,9 +12,9 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from delta.core import fingerprint as weights
-from delta.core import paths
 from delta.core.digests import Digest, check_digest
 from delta.core.errors import InputError
+from delta.core.files import atomic_folder
 from delta.core.params import StrictModel
 from delta.data import model_files, openr1, recorded_traces, user_tables, wheels
 from delta.data.openr1 import OpenR1Traces
@@ -97,20 +97,13 @@ def fetch(name: str, params: ModelParams, target: Path, tell: Tell) -> str:
     the one that was named, or is not whole.
     """
     key = f"models.{name}"
-    part = target.with_name(target.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    try:
+    with atomic_folder(target) as part:
         source = _put(key, params, part, tell)
         weights.check_complete(part)
         chat_templates.check(key, part)
         if params.has_weights:
             model_files.check_tokenizer(key, part)
-        fingerprint = weights.write_fingerprint(part, source)
-        paths.replace_folder(target, part)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-    return fingerprint
+        return weights.write_fingerprint(part, source)
 
 
 def _put(key: str, params: ModelParams, target: Path, tell: Tell) -> str:

@@ -10,6 +10,7 @@ import polars as pl
 
 from delta.core import paths
 from delta.core.errors import InputError
+from delta.core.files import write_text
 
 DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"  # right answers to a question: 0 to 35
 
@@ -57,7 +58,7 @@ def write(result: Result, folder: Path = paths.RUNS) -> Path:
         for name, one in result.answers.items()
     }
     path = folder / f"{result.key}.json"
-    paths.write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     return path
 
 

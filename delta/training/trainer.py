@@ -22,6 +22,7 @@ from transformers import (
 from trl import DPOConfig, DPOTrainer, KTOConfig, KTOTrainer, SFTConfig, SFTTrainer
 
 from delta.core.errors import InputError
+from delta.core.files import atomic_file
 from delta.training import checkpoints, model_io, padding_free
 from delta.training.config import DpoParams, KtoParams, TrainParams
 from delta.training.early_stopping import decide
@@ -157,9 +158,7 @@ def write_histories(run: Run, log: checkpoints.Log) -> None:
 
 
 def _write(path: Path, columns: tuple[str, ...], entries: checkpoints.Log) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    with part.open("w", encoding="utf-8", newline="") as file:
+    with atomic_file(path) as part, part.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, delimiter="\t", lineterminator="\n")
         writer.writerow(name.replace("/", "_").replace("eval_", "") for name in columns)
         for entry in entries:
@@ -171,7 +170,6 @@ def _write(path: Path, columns: tuple[str, ...], entries: checkpoints.Log) -> No
                 else ""
                 for name in columns
             )
-    part.replace(path)
 
 
 def arguments(params: TrainParams, folder: Path) -> Any:

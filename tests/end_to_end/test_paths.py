@@ -18,8 +18,8 @@ from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
 from delta.check import check, check_content
-from delta.core import paths
 from delta.core.errors import InputError
+from delta.core.files import remove_link, write_text
 from tests.helpers.import_closure import ROOT
 from tests.helpers.workspace import Workspace
 
@@ -283,8 +283,8 @@ def test_a_stage_writes_into_its_own_folder_and_not_where_a_link_leads(tmp_path:
     mine.mkdir()
     (mine / "products.parquet").write_text("mine")
     folder.symlink_to(mine)
-    paths.remove_link(folder)
-    paths.write_text(folder / "products.parquet", "theirs")
-    paths.remove_link(folder)  # a folder stays
+    remove_link(folder)
+    write_text(folder / "products.parquet", "theirs")
+    remove_link(folder)  # a folder stays
     assert (mine / "products.parquet").read_text() == "mine"
     assert (folder / "products.parquet").read_text() == "theirs"

@@ -17,8 +17,8 @@ from delta import export
 from delta.check import Params
 from delta.core.console import Console
 from delta.core.errors import InputError
+from delta.core.files import write_counts
 from delta.core.params import read_all, validate
-from delta.core.paths import write_counts
 from delta.export import card, provenance, rows
 from delta.export.provenance import Provenance
 from tests.helpers.import_closure import ROOT

@@ -3,7 +3,6 @@
 import base64
 import gzip
 import json
-import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -11,8 +10,8 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from delta.core import paths
 from delta.core.errors import InputError
+from delta.core.files import atomic_folder
 from delta.core.schemas import SIDES
 from delta.core.types import Counts, Row
 from delta.report.pair_viewer import page
@@ -59,16 +58,14 @@ def write(
     Each trace of a pair is read, packed and forgotten in turn: memory does not grow with the text.
     Raises InputError where a problem or a trace of a pair is missing.
     """
-    part = folder.with_name(folder.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    (part / "data").mkdir(parents=True)
     ids = pl.concat([selected[f"{side}_id"] for side in SIDES]).unique()
     found = _with_text(ids, traces, _by_trace(verdicts, ids), _by_trace(ratings, ids))
-    places = _write_traces(part, found)
-    index = _index(run, selected, problems, places)
-    _write_packed(part, "index", index)
-    (part / "index.html").write_text(page.html(), encoding="utf-8")
-    paths.replace_folder(folder, part)
+    with atomic_folder(folder) as part:
+        (part / "data").mkdir()
+        places = _write_traces(part, found)
+        index = _index(run, selected, problems, places)
+        _write_packed(part, "index", index)
+        (part / "index.html").write_text(page.html(), encoding="utf-8")
     files = [file for file in folder.rglob("*") if file.is_file()]
     return {
         "pairs": selected.height,
