@@ -17,7 +17,6 @@ from delta.data import reasoning_gym as generated
 from delta.data import sources
 from delta.data.formats import (
     Question,
-    Row,
     RowError,
     choice,
     code,
