@@ -231,7 +231,7 @@ def test_a_failed_experiment_of_dvc_says_how_to_get_back_and_that_way_works(
     run = ["dvc", "exp", "run", "-S", "x=22"]
     done = subprocess.run(run, capture_output=True, text=True, check=False)
     assert done.returncode != 0
-    assert "`git checkout params.yaml metrics` goes back" in done.stdout + done.stderr
+    assert "`git checkout params.yaml metrics` restores" in done.stdout + done.stderr
     assert Path("params.yaml").read_text() == "x: 22\n"
     assert not Path("metrics/a.json").exists()
     subprocess.run(["git", "checkout", "params.yaml", "metrics"], check=True)

@@ -21,10 +21,8 @@ from tests.helpers.workspace import Workspace, stages_run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 SMALL = 3_000  # bytes: the replies of some problems fit, those of all do not
-GO_ON = "What was answered is kept; run the same again to go on."
-MAKE_ROOM = (
-    "What was answered before is kept; make room or give the right to write, and run the same"
-)
+RESUME = "Completed replies are kept; run the same command to resume."
+FREE_DISK = "Completed replies are kept. Free up disk space or fix permissions, then rerun."
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +93,7 @@ def test_ctrl_c_ends_within_seconds_and_says_how_to_go_on(
     output, _ = process.communicate(timeout=60)
     assert time.monotonic() - stopped < 10
     assert process.returncode != 0
-    assert f"generate-{name}: stopped. {GO_ON}" in output
+    assert f"generate-{name}: interrupted. {RESUME}" in output
     assert "Traceback" not in output
     kept = server.answered - first
     assert 3 <= kept < everything
@@ -111,7 +109,7 @@ def test_a_full_disk_is_one_line_and_what_was_answered_is_not_asked_again(
 
     def fails() -> None:
         output, _ = start(space, *command, before=no_larger_files).communicate(timeout=120)
-        assert MAKE_ROOM in output
+        assert FREE_DISK in output
         assert "No space left on device" in output
         assert "Traceback" not in output
 
@@ -148,7 +146,7 @@ def test_a_store_on_a_small_disk_fills_it_and_goes_on_when_there_is_room(
         output = space.run(*command, ok=False)
         assert f"{small_disk}/generate-zero-shot-" in output
         assert "No space left on device" in output
-        assert MAKE_ROOM in output
+        assert FREE_DISK in output
         (file,) = small_disk.glob("*/*.log")
         kept = file.read_bytes().count(b"\n")
         assert kept >= 1
@@ -157,7 +155,7 @@ def test_a_store_on_a_small_disk_fills_it_and_goes_on_when_there_is_room(
         subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
         output = space.run("python", "-m", "stages.generate", "one-shot", ok=False)
         assert "Read-only file system" in output
-        assert MAKE_ROOM in output
+        assert FREE_DISK in output
         assert "Traceback" not in output
     finally:
         space.env = env
