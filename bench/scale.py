@@ -4,7 +4,7 @@
     python -m bench.scale --rows 10000000    # fewer
     python -m bench.scale --costs            # only what needs no measurement
 
-What is printed also goes between the markers of docs/scale.md. Rows and logs go to $TMPDIR. Costs
+What is printed also goes between the markers of docs/scaling.md. Rows and logs go to $TMPDIR. Costs
 follow from the assumptions of `make plan` and nothing else: the functions that print a plan are
 asked, in an empty folder.
 """
@@ -28,7 +28,7 @@ from delta.plan.text import short
 from delta.plan.workspace import Workspace, item_of
 
 ROOT = Path(__file__).parents[1]
-DOCUMENT = ROOT / "docs/scale.md"
+DOCUMENT = ROOT / "docs/scaling.md"
 PROFILE = ROOT / "profiles/paper.yaml"
 CARD = Card(gib=80, tflops=989)  # as `make plan`: an H100
 PAIRS = (16_500, 10_000_000, 1_000_000_000)

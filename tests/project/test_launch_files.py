@@ -10,7 +10,7 @@ import yaml
 from tests.helpers.import_closure import ROOT
 
 SCRIPTS = ("launch/node.sh", "launch/slurm.sbatch")
-FILES = (*SCRIPTS, "launch/sky.yaml", "docs/launch.md")
+FILES = (*SCRIPTS, "launch/sky.yaml", "docs/clusters.md")
 SKY = yaml.safe_load((ROOT / "launch/sky.yaml").read_text(encoding="utf-8"))
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
 
@@ -89,11 +89,11 @@ def test_a_ray_cluster_of_several_nodes_has_a_token_that_no_file_holds() -> None
 def test_the_ports_of_ray_that_the_page_names_are_options_of_ray() -> None:
     scripts = pytest.importorskip("ray.scripts.scripts")
     known = {option for parameter in scripts.start.params for option in parameter.opts}
-    named = set(re.findall(r"`(--[a-z-]+)`", text("docs/launch.md")))
+    named = set(re.findall(r"`(--[a-z-]+)`", text("docs/clusters.md")))
     assert {"--port", "--dashboard-host", "--ray-client-server-port"} <= named
     assert named <= known
 
 
 def test_every_file_of_launch_is_on_the_page() -> None:
     for file in sorted((ROOT / "launch").iterdir()):
-        assert f"launch/{file.name}" in text("docs/launch.md")
+        assert f"launch/{file.name}" in text("docs/clusters.md")
