@@ -31,7 +31,7 @@ export PIP_NO_INPUT := 1
 unexport PYTHONDONTWRITEBYTECODE
 unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV
 
-.PHONY: help setup repro plan experiment browse export push bench docs test test-fast test-nightly fuzz audit lint format lock clean
+.PHONY: help setup repro plan experiment view-pairs export push bench docs test test-fast test-nightly fuzz audit lint format lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -52,7 +52,7 @@ plan: $(STAMP) ## what `make repro` would run, ask and cost; runs nothing (CARD=
 experiment: $(STAMP) ## run a table or figure as DVC experiments: NAME=figure-1, or all; JOBS=2 side by side
 	@python -m delta experiment $(NAME) --jobs $(or $(JOBS),1)
 
-browse: $(STAMP) ## the selected pairs to look at: report/pairs/index.html
+view-pairs: $(STAMP) ## the selected pairs to look at: report/pairs/index.html
 	@python -m delta view-pairs
 
 export: $(STAMP) ## the selected pairs as a data set with its card, in export/ (uploads nothing)

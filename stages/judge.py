@@ -57,7 +57,7 @@ def rate(
     if rater.rater == "none":
         return tables.frame_of([], RATING), {"judge": None, "votes": 0, "refused": 0}
     if rater.rater == "rules":
-        return judge.judge_by_rules(rated, partial(console.progress, total=len(rated), what=what))
+        return judge.judge_by_rules(rated, partial(console.progress, total=len(rated), label=what))
     model = open_model(rater.llm.model)
     engine = model.engine
     rated, cut = judge.truncate_to_context(

@@ -39,7 +39,7 @@ def main(console: Console, _argv: list[str]) -> None:
     )
     counts |= {"rows": len(train), "rows_held_out": len(held_out)}
     with open_reply_cache("reference", fingerprint, console.print) as shelf:
-        progress = partial(console.progress, what="reference")
+        progress = partial(console.progress, label="reference")
         every = [*train, *held_out]
         computed = reference_logps.add_reference(chosen, every, base, fingerprint, shelf, progress)
     console.print(f"train: {computed} reference log-probabilities computed, the rest was there")

@@ -26,7 +26,7 @@ def main(console: Console, argv: list[str]) -> None:
     second: dict[str, Any] = {}
     with tables.reading(path):
         rows = verify.with_problems(problems, traces.drop("text").collect(engine="streaming"))
-        progress = partial(console.progress, total=rows.height, what=f"verify {name}")
+        progress = partial(console.progress, total=rows.height, label=f"verify {name}")
         graded = verify.grade(grading, verify.batches(problems, traces), progress)
         verdicts, recorded = verify.decide(settings, rows, graded)
         if settings.second == "llm":

@@ -67,7 +67,7 @@ class ModelClient(NamedTuple):
         whichever engine, that may fail; None: that of the run.
         """
         with open_reply_cache(item, self.fingerprint, console.print) as shelf:
-            progress = partial(console.progress, what=title)
+            progress = partial(console.progress, label=title)
             share = self.settings.max_failed if max_failed is None else max_failed
             yield shelf.remember(self._ask, progress, max_failed=share), shelf
 
