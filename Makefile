@@ -77,7 +77,7 @@ bench: $(STAMP) ## measure against others, in turns, NAME=asking or all; figures
 
 docs: ## copy the report's page, claims and figures of the last run to docs/, for Git
 	@[ -e report/index.html ] || { echo "report/index.html: no such file; run \`make repro\` first" >&2; exit 1; }
-	cp report/index.html report/claims.md report/accuracy.svg report/figure-*.svg docs/
+	cp report/index.html report/claims.md report/claims.json report/accuracy.svg report/figure-*.svg docs/results/
 
 test: lint ## lint, then every test
 	$(TESTS) --durations 30

@@ -1,4 +1,7 @@
-"""analyze: the judge and the deltas examined → metrics/analysis.json, metrics/plots/…"""
+"""usage: python -m stages.analyze
+
+Write how reliable the ratings are and how the deltas behave to data/analysis/.
+"""
 
 import json
 
@@ -32,8 +35,8 @@ def main(console: Console, _argv: list[str]) -> None:
     rows, found = analyze(settings, params.get("selector.seed"), inputs)
     for name, content in rows.items():
         text = json.dumps(content, indent=1, allow_nan=False) + "\n"
-        write_text(paths.METRICS / "plots" / f"{name}.json", text)
-    write_counts(paths.METRICS / "analysis.json", found | counts, "analyze")
+        write_text(paths.analysis(name), text)
+    write_counts(paths.counts("analyze"), found | counts, "analyze")
     console.print(
         f"analyze: {found['pairs_with_all_deltas']} of {found['pairs']} pairs with deltas"
     )

@@ -40,8 +40,7 @@ def main(console: Console, argv: list[str]) -> None:
     else:
         more = ask_model(console, name, generator, problems, path)
     found = counts(tables.read(path, TRACE, [one for one in TRACE.columns if one != "text"]))
-    counted = paths.METRICS / "generate" / f"{name}.json"
-    write_counts(counted, found | more, "generate", name)
+    write_counts(paths.counts("generate", name), found | more, "generate", name)
 
 
 def ask_model(

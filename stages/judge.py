@@ -44,7 +44,7 @@ def main(console: Console, argv: list[str]) -> None:
     if second:
         counts["agreement"] = agreement(first, ratings)
     tables.write(path, ratings, RATING)
-    write_counts(paths.METRICS / what / f"{name}.json", lost | counts, what, name)
+    write_counts(paths.counts(what, name), lost | counts, what, name)
 
 
 def rate(

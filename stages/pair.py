@@ -20,7 +20,7 @@ def main(console: Console, _argv: list[str]) -> None:
             pairing, problems, traces[pairing.chosen], traces[pairing.rejected], verdicts
         )
     tables.write(paths.PAIRS, pairs, PAIR)
-    write_counts(paths.METRICS / "pair.json", counts, "pair")
+    write_counts(paths.counts("pair"), counts, "pair")
     console.print(
         f"pair: {counts['pairs']} pairs from {counts['with_pairs']} of {counts['problems']} "
         f"problems, {counts['recipe']}; dropped: {counts['dropped']}"

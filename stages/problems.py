@@ -17,7 +17,7 @@ def main(console: Console, _argv: list[str]) -> None:
     problems, dropped, counts = build(chosen, questions)
     tables.write(paths.PROBLEMS, problems, PROBLEM)
     tables.write(paths.DROPPED, dropped, DROPPED)
-    write_counts(paths.METRICS / "problems.json", counts, "problems")
+    write_counts(paths.counts("problems"), counts, "problems")
     console.print(
         f"problems: {counts['kept']} of {counts['drawn']} kept; dropped {counts['dropped']}; "
         f"in a benchmark: {counts['overlap']}"

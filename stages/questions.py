@@ -16,8 +16,7 @@ def main(console: Console, argv: list[str]) -> None:
     counts = Counter[str]()
     tables.write_batches(paths.questions(name), questions(name, benchmark, counts), QUESTION)
     counted = summary(counts)
-    path = paths.METRICS / "questions" / f"{name}.json"
-    write_counts(path, counted, "questions", name)
+    write_counts(paths.counts("questions", name), counted, "questions", name)
     console.print(f"questions {name}: {counted}")
 
 

@@ -16,7 +16,7 @@ def main(console: Console, _argv: list[str]) -> None:
     ratings = pl.concat(tables.read(paths.ratings(name), RATING) for name in names)
     selected, counts = select(selector, pairs, ratings)
     tables.write(paths.SELECTED, selected, SELECTED)
-    write_counts(paths.METRICS / "select.json", counts, "select")
+    write_counts(paths.counts("select"), counts, "select")
     message = (
         f"select: {counts['selected']} of {counts['pairs']} pairs, {selector.mode} by {selector.by}"
     )

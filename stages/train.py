@@ -54,7 +54,7 @@ def main(console: Console, _argv: list[str]) -> None:
         end = protocol.end_of_turn(tokenizer)
         moved = model_io.save(chosen, base, checkpoint, paths.model(paths.POLICY), end, stamp)
         counts |= facts | {"moved": moved}
-        write_counts(paths.METRICS / "train.json", counts, "train")
+        write_counts(paths.counts("train"), counts, "train")
         checkpoints.discard(folder)  # the policy is whole: DVC keeps it from here
 
 

@@ -35,7 +35,7 @@ def main(console: Console, argv: list[str]) -> None:
         verdicts, second = ask_model(console, name, settings.llm, left, verdicts)
     counts = verify.summarize(grading, verdicts) | recorded | {"second": second}
     tables.write(paths.verdicts(name), verdicts, VERDICT)
-    write_counts(paths.METRICS / "verify" / f"{name}.json", counts, "verify", name)
+    write_counts(paths.counts("verify", name), counts, "verify", name)
 
 
 def ask_model(

@@ -19,7 +19,7 @@ from delta.analysis.votes import MEAN, Array, Votes, gather
 from delta.core.types import Row
 from delta.judging.agreement import agreement
 
-Rows = dict[str, list[Row]]  # by the name of the file under metrics/plots
+Rows = dict[str, list[Row]]  # by the name of the file under data/analysis
 PEOPLE = "people"
 
 

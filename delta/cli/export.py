@@ -27,7 +27,7 @@ def main(console: Console, argv: list[str]) -> None:
     counted = made.metrics["select"]["selected"]
     if counted != (found := int(selected["selected"].sum())):
         raise InputError(
-            f"{paths.METRICS / 'select.json'}: counts {counted} selected pairs, "
+            f"{paths.counts('select')}: counts {counted} selected pairs, "
             f"{paths.SELECTED} holds {found}; rebuild with `dvc repro`"
         )
     rows = export.write(folder, made, selected, problems, traces)

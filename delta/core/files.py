@@ -5,7 +5,9 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from delta.core.errors import InputError
 from delta.core.types import Counts
 
 
@@ -57,8 +59,22 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_counts(path: Path, counts: Counts, *keys: str) -> None:
-    """Write `counts` as JSON under nested `keys`, which `dvc exp show` needs to be unique."""
+    """Write `counts` as JSON under nested `keys`: the stage, and its item where it has several."""
     nested = counts
     for key in reversed(keys):
         nested = {key: nested}
     write_text(path, json.dumps(nested, indent=2) + "\n")
+
+
+def read_json(path: Path, *keys: str) -> Any:
+    """Return what the JSON file of a stage holds under nested `keys`.
+
+    Raises InputError where the file is missing or damaged.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        for key in keys:
+            content = content[key]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: missing or damaged; rebuild with `dvc repro`") from error
+    return content

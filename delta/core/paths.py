@@ -3,9 +3,13 @@
 from pathlib import Path
 
 DATA = Path("data")
-METRICS = Path("metrics")
+METRICS = Path("metrics")  # in Git, as all in it is
 REPORT = Path("report")
-RUNS = METRICS / "runs"  # results of experiments, in Git
+COUNTS = DATA / "counts"  # what each stage counted
+ANALYSIS = DATA / "analysis"  # rows of the analysis, a file for each table
+RUNS = METRICS / "runs"  # results of experiments
+SUMMARY = METRICS / "summary.json"  # what `dvc metrics diff` compares
+PLOTS = METRICS / "plots"  # what `dvc plots show` draws
 SCORES = REPORT / "scores.md"
 POLICY = "policy"  # the trained model's name among the models
 
@@ -13,8 +17,8 @@ PROBLEMS = DATA / "problems.parquet"
 DROPPED = DATA / "dropped_problems.parquet"
 PAIRS = DATA / "pairs.parquet"
 SELECTED = DATA / "selected.parquet"
-HISTORY = METRICS / "training.tsv"
-HELD_OUT = METRICS / "held_out.tsv"
+HISTORY = DATA / "training.tsv"
+HELD_OUT = DATA / "held_out.tsv"
 
 
 def model(name: str) -> Path:
@@ -53,6 +57,14 @@ def answers(model_name: str, benchmark: str) -> Path:
     return answer_folder(model_name) / f"{benchmark}.parquet"
 
 
+def counts(stage: str, item: str | None = None) -> Path:
+    return COUNTS / stage / f"{item}.json" if item else COUNTS / f"{stage}.json"
+
+
 def score(model_name: str) -> Path:
-    """Of all benchmarks."""
-    return METRICS / "evaluate" / f"{model_name}.json"
+    """Return the file with the scores of all benchmarks."""
+    return counts("evaluate", model_name)
+
+
+def analysis(table: str) -> Path:
+    return ANALYSIS / f"{table}.json"

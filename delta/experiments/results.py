@@ -38,7 +38,7 @@ class Result:
     date: str
     seconds: int | None  # wall time of the run; None where nobody watched it
     counts: dict[str, dict[str, Any]]  # of pair, select and train
-    scores: dict[str, dict[str, Any]]  # by benchmark, as in metrics/evaluate
+    scores: dict[str, dict[str, Any]]  # by benchmark, as in data/counts/evaluate
     answers: dict[str, AnswerCounts]  # by benchmark
 
 

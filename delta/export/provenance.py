@@ -1,14 +1,13 @@
 """Where a run's pairs come from: sources, models, licences, prompts, commit. No path, no secret."""
 
 import datetime
-import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from delta import prompts
 from delta.check import Params
 from delta.core import digests, fingerprint, paths
-from delta.core.errors import InputError
+from delta.core.files import read_json
 from delta.core.git import git
 from delta.core.schemas import SIDES
 from delta.data.fetch import ModelParams
@@ -118,7 +117,7 @@ def metrics(params: Params) -> Metrics:
     for stage in ("generate", "verify", "judge"):
         found |= {f"{stage} {name}": _counts(stage, name) for name in names}
     found |= {"pair": _counts("pair"), "select": _counts("select")}
-    if (paths.METRICS / "train.json").is_file():
+    if paths.counts("train").is_file():
         train = _counts("train")
         names = ["pairs_in", "pairs_kept", "cut", "dropped"]
         found["train"] = {name: train[name] for name in names if name in train}
@@ -126,12 +125,8 @@ def metrics(params: Params) -> Metrics:
 
 
 def _counts(stage: str, name: str | None = None) -> Any:
-    path = paths.METRICS / stage / f"{name}.json" if name else paths.METRICS / f"{stage}.json"
-    try:
-        counts = json.loads(path.read_text(encoding="utf-8"))[stage]
-        return counts[name] if name else counts
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{path}: missing or damaged; rebuild with `dvc repro`") from error
+    path = paths.counts(stage, name)
+    return read_json(path, stage, *([name] if name else []))
 
 
 def fingerprints(names: list[str]) -> dict[str, str]:

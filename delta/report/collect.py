@@ -1,12 +1,11 @@
 """What the report is made of, read together: results, scores, deltas, and where they are from."""
 
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from delta.core import paths, tables
-from delta.core.errors import InputError
+from delta.core.files import read_json
 from delta.core.git import git
 from delta.core.schemas import ANSWER
 from delta.core.types import Row
@@ -17,7 +16,7 @@ from delta.report.context import Cell, ModelScores, Provenance, ReportContext
 
 STRENGTH = ("easy", "hard")  # the groups whose mean orders the off-the-shelf models
 FIGURE_4 = "figure-4"
-EXAMINED = {  # title on the page → file under metrics/plots
+EXAMINED = {  # title on the page → file under data/analysis
     "Agreement among the judge's votes": "consistency",
     "Agreement with others": "agreement",
     "Ratings against correctness": "auc",
@@ -76,11 +75,7 @@ def _models(scores: scores.Scores, groups: dict[str, str]) -> dict[str, ModelSco
 
 
 def _rows(name: str) -> list[Row]:
-    path = paths.METRICS / "plots" / f"{name}.json"
-    try:
-        rows: list[Row] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: missing or damaged; rebuild with `dvc repro`") from error
+    rows: list[Row] = read_json(paths.analysis(name))
     return rows
 
 
@@ -98,11 +93,11 @@ def _provenance(content: dict[str, Any], scores: dict[str, dict[str, Any]]) -> P
         "pair": ("pairs", "recipe"),
         "select": ("pairs", "selected"),
     }.items():
-        found = json.loads((paths.METRICS / f"{stage}.json").read_text(encoding="utf-8"))[stage]
+        found = read_json(paths.counts(stage), stage)
         counts |= {f"{stage}: {key}": found[key] for key in keys}
-    examined = json.loads((paths.METRICS / "analysis.json").read_text(encoding="utf-8"))
+    examined = read_json(paths.counts("analyze"), "analyze")
     for key in ("traces", "votes", "votes_refused"):
-        counts[f"analyze: {key}"] = examined["analyze"][key]
+        counts[f"analyze: {key}"] = examined[key]
     return Provenance(
         profile=content["profile"],
         commit=git("rev-parse", "--short", "HEAD").strip() or "unknown",

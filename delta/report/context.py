@@ -26,7 +26,7 @@ class MissingResultError(Exception):
 class ModelScores:
     """A model as it came."""
 
-    scores: dict[str, dict[str, Any]]  # by benchmark, as in metrics/evaluate
+    scores: dict[str, dict[str, Any]]  # by benchmark, as in data/counts/evaluate
     answers: dict[str, AnswerCounts]
 
 

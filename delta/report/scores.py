@@ -1,26 +1,26 @@
 """The scores of a run side by side, and the rows behind its plots."""
 
-import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from delta.core.errors import InputError
+from delta.core.files import read_json
 
 Scores = dict[str, dict[str, dict[str, Any]]]  # model → benchmark → score, low, high, …
 
 
-def read_scores(files: dict[str, Path], benchmarks: list[str]) -> Scores:
-    """The score files by model. InputError where one is missing, damaged or lacks a benchmark."""
-    scores: Scores = {}
-    for model, path in files.items():
-        try:
-            found = json.loads(path.read_text(encoding="utf-8"))[model]
-            scores[model] = {benchmark: found[benchmark] for benchmark in benchmarks}
-        except (OSError, ValueError, KeyError) as error:
-            raise InputError(f"{path}: missing or damaged; rebuild with `dvc repro`") from error
-    return scores
+def read_scores(files: dict[str, Path], benchmarks: Iterable[str]) -> Scores:
+    """Read the score files, one a model.
+
+    Raises InputError where a file is missing or damaged, or lacks a benchmark.
+    """
+    names = list(benchmarks)
+    return {
+        model: {benchmark: read_json(path, model, benchmark) for benchmark in names}
+        for model, path in files.items()
+    }
 
 
 def accuracy_rows(scores: Scores) -> list[dict[str, Any]]:

@@ -87,8 +87,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def examined() -> tuple[dict[str, Any], dict[str, list[dict[str, Any]]]]:
     analyze.main(Console(io.StringIO()), [])
-    found = json.loads(Path("metrics/analysis.json").read_text())["analyze"]
-    files = sorted(Path("metrics/plots").glob("*.json"))
+    found = json.loads(Path("data/counts/analyze.json").read_text())["analyze"]
+    files = sorted(Path("data/analysis").glob("*.json"))
     return found, {path.stem: json.loads(path.read_text()) for path in files}
 
 

@@ -109,7 +109,7 @@ def test_killed_in_training_it_goes_on_at_the_last_whole_checkpoint(space: Works
     resumed = re.search(r"train: going on from checkpoint-(\d+)", output)
     assert resumed is not None, output
     assert int(resumed.group(1)) >= 5
-    lines = (space.folder / "metrics/training.tsv").read_text().strip().split("\n")
+    lines = (space.folder / "data/training.tsv").read_text().strip().split("\n")
     assert [line.split("\t")[0] for line in lines[1:]] == [str(step) for step in range(1, 91)]
     assert not any((space.folder / ".dvc/replies").glob("train-*/run"))
     space.set("train.dpo.epochs", epochs)

@@ -62,7 +62,7 @@ def no_larger_files() -> None:
 
 def all_of(space: Workspace) -> int:
     """Requests of one generator: two samples of every problem."""
-    counts = json.loads((space.folder / "metrics/problems.json").read_text())
+    counts = json.loads((space.folder / "data/counts/problems.json").read_text())
     return int(2 * counts["problems"]["kept"])
 
 

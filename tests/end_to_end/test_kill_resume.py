@@ -105,7 +105,7 @@ def test_a_clock_that_runs_backwards_changes_nothing(calm: Calm, tmp_path: Path)
         space.dvc("repro", "evaluate@policy")
         assert set(server.asked.values()) == {1}
         files = digests(space)
-        assert "metrics/evaluate/policy.json" in files
+        assert "data/counts/evaluate/policy.json" in files
         assert files.items() <= calm.files.items()
         assert stages_run(space.dvc("repro", "evaluate@policy")) == []
 

@@ -27,14 +27,14 @@ def test_one_command_leads_from_nothing_to_scores_and_pictures(space: Workspace)
         traces = pl.read_parquet(space.folder / f"data/traces/{name}.parquet")
         assert traces["completion_tokens"].min() > 0  # type: ignore[operator]
         assert traces["text"].n_unique() > 1
-    score = json.loads((space.folder / "metrics/evaluate/policy.json").read_text())
+    score = json.loads((space.folder / "data/counts/evaluate/policy.json").read_text())
     score = score["policy"]["long-sums"]
     assert (score["n"], score["samples"]) == (4, 2)
     assert score["low"] <= score["value"] <= score["high"]
     assert score["benchmark_version"].startswith(
         "long-sums: reasoning-gym 0.1.25 chain_sum seed 1002 "
     )
-    train = json.loads((space.folder / "metrics/train.json").read_text())["train"]
+    train = json.loads((space.folder / "data/counts/train.json").read_text())["train"]
     assert (train["pairs_in"], train["pairs_kept"], train["steps"]) == (6, 6, 3)
     assert train["first_loss"] == pytest.approx(0.6931, abs=1e-3)  # reference = policy at first
     pictures = {path.name for path in (space.folder / "report").glob("*.png")}

@@ -37,7 +37,7 @@ def table(space: Workspace, name: str) -> pl.DataFrame:
 
 
 def metrics(space: Workspace, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((space.folder / f"metrics/{name}.json").read_text())
+    found: dict[str, Any] = json.loads((space.folder / f"data/counts/{name}.json").read_text())
     return found
 
 

@@ -37,8 +37,8 @@ def test_vllm_generates_in_the_process_and_an_api_judges(tmp_path: Path) -> None
         space.edit(change)
         space.env[KEY] = VALUE
         space.dvc("repro", JUDGED)
-        counts = json.loads((space.folder / "metrics/judge/zero-shot.json").read_text())
-        generated = json.loads((space.folder / "metrics/generate/zero-shot.json").read_text())
+        counts = json.loads((space.folder / "data/counts/judge/zero-shot.json").read_text())
+        generated = json.loads((space.folder / "data/counts/generate/zero-shot.json").read_text())
         assert generated["generate"]["zero-shot"]["engine"].startswith("vllm")
         assert counts["judge"]["zero-shot"]["engine"].startswith("endpoint 2025-04-14 ")
         assert counts["judge"]["zero-shot"]["votes"] == api.count() == 16 * 2 * 2
@@ -62,7 +62,7 @@ def test_a_judge_at_an_api_reruns_with_what_it_serves_and_not_with_how_it_is_rea
         space.env[KEY] = VALUE
         assert stages_run(space.dvc("repro", JUDGED))[-1] == JUDGED
         assert (len(own.asked), api.count()) == (32, 64)
-        for path in [*space.folder.glob("logs/*"), *space.folder.glob("metrics/**/*.json")]:
+        for path in [*space.folder.glob("logs/*"), *space.folder.glob("data/counts/**/*.json")]:
             assert VALUE not in path.read_text(errors="replace")
 
         def reach(content: dict[str, Any]) -> None:

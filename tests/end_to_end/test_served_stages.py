@@ -82,7 +82,7 @@ def test_generators_answer_in_the_process_and_the_judge_at_its_api(api: Server) 
     ratings = pl.read_parquet(paths.ratings("zero-shot"))
     assert ratings["votes"].to_list() == [[4, 4]] * 3 * 2 * 5
     assert set(ratings["judge"]) == {"judge-api"}
-    counts = json.loads((paths.METRICS / "judge/zero-shot.json").read_text())
+    counts = json.loads((paths.counts("judge", "zero-shot")).read_text())
     engine = counts["judge"]["zero-shot"]["engine"]
     assert engine == f"endpoint 2025-04-14 {','.join(sorted(STANDARD))}"
     assert VALUE not in said.getvalue()
@@ -105,7 +105,7 @@ def rate(space: Path) -> Callable[..., dict[str, Any]]:
         content["engine"]["endpoint"] |= changes
         Path("params.yaml").write_text(yaml.safe_dump(content))
         judge.main(Console(StringIO()), ["zero-shot"])
-        counts = json.loads((paths.METRICS / "judge/zero-shot.json").read_text())
+        counts = json.loads((paths.counts("judge", "zero-shot")).read_text())
         found: dict[str, Any] = counts["judge"]["zero-shot"]
         return found
 

@@ -119,7 +119,7 @@ def test_without_an_engine_a_collaborator_selects_anew(shared: Shared, tmp_path:
     second.dvc("pull", "judge", "pair", "select")
     second.set("selector.k", 4)
     assert stages_run(second.dvc("repro", "--pull", "select")) == ["select"]
-    assert '"selected": 4' in (second.folder / "metrics/select.json").read_text()
+    assert '"selected": 4' in (second.folder / "data/counts/select.json").read_text()
 
 
 def test_with_the_store_answers_are_graded_anew_without_an_engine(
@@ -142,7 +142,7 @@ def test_experiments_travel_by_git_and_bucket(shared: Shared, tmp_path: Path) ->
     second.dvc("exp", "pull", "origin", "smaller")
     assert "smaller" in second.dvc("exp", "list", "--all-commits")
     second.dvc("exp", "apply", "smaller")
-    assert '"selected": 4' in (second.folder / "metrics/select.json").read_text()
+    assert '"selected": 4' in (second.folder / "data/counts/select.json").read_text()
 
 
 def test_a_missing_bucket_is_an_error_and_loses_nothing(shared: Shared) -> None:

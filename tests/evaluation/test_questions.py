@@ -269,7 +269,7 @@ def test_the_stage_writes_the_questions_and_their_counts(
     with Path("screen.txt").open("w") as screen:
         main(Console(screen), ["theorems"])
     assert tables.read(paths.questions("theorems"), QUESTION).height == 6
-    counts = json.loads(Path("metrics/questions/theorems.json").read_text())
+    counts = json.loads(Path("data/counts/questions/theorems.json").read_text())
     assert counts["questions"]["theorems"]["dropped"] == {"picture": 1}
 
 

@@ -145,7 +145,7 @@ if name == "evaluate":
     rows = {{"question_id": ["q.0", "q.1"], "sample": [0, 0], "outcome": ["correct", right]}}
     pl.DataFrame(rows).write_parquet(f"data/answers/{{argv[0]}}/products.parquet")
     score = {{argv[0]: {{"products": {{"value": 0.5, "n": 2, "samples": 1}}}}}}
-    path = Path(f"metrics/evaluate/{{argv[0]}}.json")
+    path = Path(f"data/counts/evaluate/{{argv[0]}}.json")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(score))
 """

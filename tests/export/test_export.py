@@ -307,7 +307,7 @@ def test_counts_of_another_run_are_refused(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(InputError, match=r"select\.json: counts 48 selected pairs"):
         delta.cli.export.main(Console(io.StringIO()), [])
     (tmp_path / "metrics" / "pair.json").unlink()
-    with pytest.raises(InputError, match=r"metrics/pair\.json: missing or damaged"):
+    with pytest.raises(InputError, match=r"data/counts/pair\.json: missing or damaged"):
         delta.cli.export.main(Console(io.StringIO()), [])
     with pytest.raises(InputError, match="a b: allowed: one folder"):
         delta.cli.export.main(Console(io.StringIO()), ["a", "b"])

@@ -38,7 +38,10 @@ def imports_of(path: Path) -> set[str]:
 
 
 def closure(module: str) -> set[str]:
-    """Paths relative to the root, of `module` itself and of all packages on the way."""
+    """Return the paths, from the root, of `module` and of all own modules that it needs.
+
+    Packages without code are left out, and so is `stages`, which shapes no result.
+    """
     waiting, seen = [module], set[str]()
     while waiting:
         name = waiting.pop()
@@ -48,7 +51,13 @@ def closure(module: str) -> set[str]:
             continue
         seen.add(str(path.relative_to(ROOT)))
         waiting += [*imports_of(path), *([parent] if parent else [])]
-    return seen
+    return {path for path in seen if path != "stages/__init__.py" and has_code(ROOT / path)}
+
+
+def has_code(path: Path) -> bool:
+    """Return whether a module holds more than a docstring."""
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+    return any(not isinstance(node, ast.Expr) for node in body)
 
 
 def beside(module: str) -> set[str]:

@@ -16,7 +16,7 @@ from tests.helpers.tiny_models import write_model
 from tests.helpers.workspace import Workspace
 
 OUTPUTS = ("data/*.parquet", "data/*/*.parquet", "data/*/*/*.parquet", "data/models/policy/*")
-COUNTED = ("metrics/**/*.json", "metrics/*.tsv")
+COUNTED = ("data/counts/**/*.json", "data/analysis/*.json", "data/*.tsv", "metrics/summary.json")
 
 KEY_VARIABLE = "OPENAI_API_KEY"  # sent to the server
 # In the environment of the run; test_security.py looks for them in all that it leaves behind.

@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 from tests.helpers.import_closure import ROOT
 
 COPIED = (
-    *(".dvc/config", ".dvc/.gitignore", ".dvc/plots", ".dvcignore", ".gitignore", "dvc.yaml"),
+    *(".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore", "dvc.yaml"),
     "metrics/runs/README.md",
 )
 CODE = ("delta", "stages")
