@@ -23,16 +23,16 @@ def main(console: Console, argv: list[str]) -> None:
     problems = tables.read(paths.PROBLEMS, PROBLEM, ["problem_id", "prompt", "history"])
     names = dict.fromkeys([pairing.chosen, pairing.rejected])  # may be the same generator
     traces = [tables.scan(paths.traces(name), TRACE) for name in names]
-    made = provenance.made(everything, params.PARAMS_FILE)
+    made = provenance.collect_provenance(everything, params.PARAMS_FILE)
     counted = made.metrics["select"]["selected"]
     if counted != (found := int(selected["selected"].sum())):
         raise InputError(
             f"{paths.METRICS / 'select.json'}: counts {counted} selected pairs, "
             f"{paths.SELECTED} holds {found}; rebuild with `dvc repro`"
         )
-    rows = export.write(folder, made, selected, problems, traces)
+    rows = export.write_dataset(folder, made, selected, problems, traces)
     console.print(f"export: {folder}: " + ", ".join(f"{n} rows {name}" for name, n in rows.items()))
-    used = provenance.ingredients(everything)
+    used = provenance.sources_of(everything)
     if unknown := [one.name for one in used if one.licence == provenance.UNKNOWN]:
         console.print(
             f"export: the licence of {', '.join(unknown)} is not known here; check it before you "

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from delta.core.errors import InputError
 from delta.core.schemas import Message
-from delta.prompts.control_tokens import without_end
+from delta.prompts.control_tokens import strip_end_of_turn
 
 ALLOWED = "a text, or messages with role and content"
 # Names of other programs for the three roles.
@@ -63,7 +63,7 @@ def read_reply(what: str, value: Any) -> Reply | str:
     turns = _turns(what, value, role="assistant")
     if isinstance(turns, str):
         return turns
-    if not turns or turns[-1][0] != "assistant" or not without_end(turns[-1][1]).strip():
+    if not turns or turns[-1][0] != "assistant" or not strip_end_of_turn(turns[-1][1]).strip():
         return "no_text"
     if isinstance(value, list) and any(value[-1].get(name) for name in APART):
         return "reasoning_apart"  # its markers would have to be guessed
@@ -84,7 +84,7 @@ def _turns(what: str, value: Any, role: str) -> list[tuple[str, str]] | str:
             return turn
         said_by, content = turn
         if said_by == "assistant" and number < len(value):
-            content = without_end(content)  # the template of whoever is asked writes its own
+            content = strip_end_of_turn(content)  # the template of whoever is asked writes its own
         turns.append((said_by, content))
     return turns
 

@@ -20,7 +20,7 @@ from delta.data import model_files, openr1, recorded_traces, user_tables, wheels
 from delta.data.openr1 import OpenR1Traces
 from delta.data.sources import Commit, check_pinned
 from delta.data.user_tables import TableTraces
-from delta.data.wheels import WheelSource
+from delta.data.wheels import WheelFile
 from delta.prompts import chat_templates
 
 Tell = Callable[[str], None]
@@ -34,13 +34,13 @@ OURS = (weights.CARD, weights.SERVED)  # of other programs no file of a model ha
 LONGEST_NAME = 200  # characters of what a server knows a model by
 
 
-class HubSource(StrictModel):
+class HubModel(StrictModel):
     repository: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
     revision: Commit
     code: bool  # whether its *.py files come along: serving.*.trust_remote_code would run them
 
 
-class FolderSource(StrictModel):
+class ModelFolder(StrictModel):
     path: str
     sha256: Digest  # its fingerprint; null: the error message tells it
     code: bool = False  # as of the hub; what is not asked for stays away
@@ -71,9 +71,9 @@ def _one_line(name: str) -> str:
 class ModelParams(StrictModel):
     """One entry of `models`: exactly one source."""
 
-    wheel: WheelSource | None = None  # a GGUF file inside a package of the Python index
-    hub: HubSource | None = None
-    folder: FolderSource | None = None
+    wheel: WheelFile | None = None  # a GGUF file inside a package of the Python index
+    hub: HubModel | None = None
+    folder: ModelFolder | None = None
     recording: RecordingSource | None = None
     served: Annotated[str, AfterValidator(_one_line)] | None = None  # at a server; no weights
 
@@ -100,7 +100,7 @@ def fetch(name: str, params: ModelParams, target: Path, tell: Tell) -> str:
     with atomic_folder(target) as part:
         source = _put(key, params, part, tell)
         weights.check_complete(part)
-        chat_templates.check(key, part)
+        chat_templates.check_template(key, part)
         if params.has_weights:
             model_files.check_tokenizer(key, part)
         return weights.write_fingerprint(part, source)
@@ -109,7 +109,7 @@ def fetch(name: str, params: ModelParams, target: Path, tell: Tell) -> str:
 def _put(key: str, params: ModelParams, target: Path, tell: Tell) -> str:
     """Fill `target`; returns where it comes from."""
     if params.wheel is not None:
-        with wheels.member(key, params.wheel) as file:
+        with wheels.open_wheel_member(key, params.wheel) as file:
             _convert(file, target)
         return params.wheel.package
     if params.hub is not None:
@@ -141,7 +141,7 @@ def _convert(gguf: Path, target: Path) -> None:
     AutoTokenizer.from_pretrained(folder, gguf_file=name).save_pretrained(target)
 
 
-def _from_hub(key: str, source: HubSource, target: Path) -> None:
+def _from_hub(key: str, source: HubModel, target: Path) -> None:
     """By way of the usual cache, so that a second project, or no network, needs no download."""
     from huggingface_hub import snapshot_download
 
@@ -187,7 +187,7 @@ def _real(path: Path) -> Path:
         return Path("/")
 
 
-def _advice(source: HubSource, error: Exception) -> str:
+def _advice(source: HubModel, error: Exception) -> str:
     from huggingface_hub.errors import (
         GatedRepoError,
         LocalEntryNotFoundError,
@@ -212,7 +212,7 @@ def _advice(source: HubSource, error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
-def _from_folder(key: str, source: FolderSource, target: Path) -> None:
+def _from_folder(key: str, source: ModelFolder, target: Path) -> None:
     folder = Path(source.path)
     if not (folder / "config.json").is_file():
         raise InputError(
@@ -227,14 +227,14 @@ def _from_recording(key: str, source: RecordingSource, target: Path, tell: Tell)
     key = f"{key}.recording"
     if source.openr1 is not None:
         data = source.openr1.data
-        found = openr1.traces(f"{key}.openr1.data", source.source, source.openr1)
+        found = openr1.read_traces(f"{key}.openr1.data", source.source, source.openr1)
     else:
         assert source.table is not None
         data = source.table.data
-        found = user_tables.traces(f"{key}.table", source.source, source.table)
+        found = user_tables.read_traces(f"{key}.table", source.source, source.table)
     origin = user_tables.origin(data)
     card = {"origin": origin, "problems_of": source.source}
-    counts = recorded_traces.write(target, found, card, tell)
+    counts = recorded_traces.write_recording(target, found, card, tell)
     if not counts["traces"]:
         raise InputError(f"{key}: {origin} holds no trace; left out: {counts['left_out']}")
     tell(f"recorded: {counts}")

@@ -12,7 +12,7 @@ POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len", "max_seque
 STRETCHED = ("linear", "dynamic", "yarn", "longrope")  # rotary positions that reach further
 
 
-def positions(folder: Path) -> int | None:
+def max_positions(folder: Path) -> int | None:
     """Return how many tokens the model in `folder` was made for; None where its files do not say.
 
     Where its positions are stretched, the number they reach.
@@ -74,7 +74,7 @@ def _without_embedding(tokenizer: Any, embeddings: int) -> list[str]:
     Some text models keep control tokens of pictures above their embeddings: no text becomes these.
     """
     used = {tokenizer.eos_token_id, tokenizer.bos_token_id, tokenizer.pad_token_id}
-    harmless = control_tokens.ids(tokenizer) - used
+    harmless = control_tokens.control_token_ids(tokenizer) - used
     template = str(tokenizer.chat_template)
     return [
         token

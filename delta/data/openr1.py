@@ -72,7 +72,7 @@ def verdicts(row: Verdicts, llama: bool) -> list[bool | None]:
     return row.correctness_math_verify
 
 
-def problems(
+def read_problems(
     key: str, source: str, params: OpenR1Problems, by_rule: Counter[str]
 ) -> Iterator[Row | str]:
     """Each row's problem, or why there is none.
@@ -80,7 +80,9 @@ def problems(
     `by_rule` counts the rows with a right and a wrong trace under either rule of verdicts.
     """
     kept = origin(params.data)
-    for number, line in enumerate(sources.rows(key, params.data, list(ProblemRow.model_fields))):
+    for number, line in enumerate(
+        sources.read_rows(key, params.data, list(ProblemRow.model_fields))
+    ):
         row = _checked(key, number, line, ProblemRow)
         if reason := _unusable(row):
             yield reason
@@ -100,9 +102,9 @@ def problems(
         }
 
 
-def traces(key: str, source: str, params: OpenR1Traces) -> Iterator[Row | str]:
+def read_traces(key: str, source: str, params: OpenR1Traces) -> Iterator[Row | str]:
     """Every generation of every row, or why it is none; a row as a whole gives one reason."""
-    for number, line in enumerate(sources.rows(key, params.data, list(TraceRow.model_fields))):
+    for number, line in enumerate(sources.read_rows(key, params.data, list(TraceRow.model_fields))):
         row = _checked(key, number, line, TraceRow)
         if _lists_differ(row):
             yield "row_lists_differ"

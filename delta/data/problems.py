@@ -78,7 +78,7 @@ class ProblemSource(StrictModel):
 
     def prompt(self, statement: str) -> str:
         """Return the user's turn that asks the statement."""
-        return prompts.question(statement) if self.is_boxed else statement
+        return prompts.with_instruction(statement) if self.is_boxed else statement
 
 
 class ProblemsParams(StrictModel):
@@ -88,7 +88,7 @@ class ProblemsParams(StrictModel):
     seed: Annotated[int, Field(ge=0)]  # of the sample
 
 
-def build(
+def build_problems(
     params: ProblemsParams, questions: dict[str, pl.DataFrame]
 ) -> tuple[pl.DataFrame, pl.DataFrame, Counts]:
     """Problems, those dropped for a benchmark, and counts: drawn = kept + dropped by reason.
@@ -165,9 +165,9 @@ def _drawn(params: ProblemsParams, funnels: Funnels, by_rule: Counter[str]) -> I
         key = f"problems.sources.{name}"
         found: Iterable[Row | str]
         if source.openr1 is not None:
-            found = openr1.problems(f"{key}.openr1.data", name, source.openr1, by_rule)
+            found = openr1.read_problems(f"{key}.openr1.data", name, source.openr1, by_rule)
         elif source.table is not None:
-            found = user_tables.problems(f"{key}.table.data", name, source.table)
+            found = user_tables.read_problems(f"{key}.table.data", name, source.table)
         elif source.math is not None:
             found = _of_benchmark_format(f"{key}.math.data", name, source.math)
         else:
@@ -183,18 +183,18 @@ def _drawn(params: ProblemsParams, funnels: Funnels, by_rule: Counter[str]) -> I
 
 
 def _of_task(key: str, name: str, task: TaskParams) -> Iterator[Row]:
-    for number, row in enumerate(reasoning_gym.draw(key, task)):
+    for number, row in enumerate(reasoning_gym.generate_problems(key, task)):
         yield row | {
             "problem_id": user_tables.problem_id(name, number),
-            "source": reasoning_gym.version(task),
+            "source": reasoning_gym.task_version(task),
             "domain": task.task,
         }
 
 
 def _of_benchmark_format(key: str, name: str, source: MathSource) -> Iterator[Row]:
-    for number, row in enumerate(sources.rows(key, source.data)):
+    for number, row in enumerate(sources.read_rows(key, source.data)):
         try:
-            question = math.question(source, row)
+            question = math.math_question(source, row)
         except RowError as error:
             raise InputError(f"{key}: row {number}: {error}") from None
         yield {

@@ -30,7 +30,7 @@ def unpack(packed: str) -> list[Test]:
     return _tests(_json(_inflated(packed)))
 
 
-def read_private(text: str) -> list[Test]:
+def read_livecodebench(text: str) -> list[Test]:
     """LiveCodeBench's `private_test_cases` (and `public_test_cases`, which is plain JSON)."""
     if text.lstrip().startswith("["):
         return _tests(_json(text.encode("utf-8", "surrogatepass")))

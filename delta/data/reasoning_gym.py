@@ -23,7 +23,7 @@ class TaskParams(StrictModel):
     options: dict[str, int | float | bool | str | list[str]]  # the task's own difficulty settings
 
 
-def draw(name: str, params: TaskParams) -> list[dict[str, Any]]:
+def generate_problems(name: str, params: TaskParams) -> list[dict[str, Any]]:
     """Rows with statement, gold_answer and metadata. InputError for an unknown task or option."""
     reasoning_gym, known = _package()
     if params.task not in known:
@@ -68,7 +68,7 @@ def _package() -> tuple[Any, set[str]]:
     return reasoning_gym, {name for name in DATASETS if not (missing and name == "zebra_puzzles")}
 
 
-def version(params: TaskParams) -> str:
+def task_version(params: TaskParams) -> str:
     package = importlib.metadata.version("reasoning-gym")
     return f"reasoning-gym {package} {params.task} seed {params.seed}"
 

@@ -22,7 +22,7 @@ CARD = "recording.json"  # where it comes from, and what was left out of it
 BATCH = 1_000  # traces in memory at once; of DeepSeek-R1 they have 16,000 characters each
 
 
-def write(
+def write_recording(
     folder: Path,
     found: Iterable[dict[str, Any] | str],
     origin: dict[str, str],
@@ -59,7 +59,7 @@ def _traces(
             yield one
 
 
-def recorded_rows(
+def read_recording(
     problems: pl.DataFrame, folder: Path, most: int | None
 ) -> tuple[Iterator[pl.DataFrame], Counts]:
     """RECORDING rows of these problems, at most `most` (null: all) of each in sample order, and

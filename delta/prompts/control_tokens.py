@@ -23,7 +23,7 @@ MARKUP = re.compile(
     r"|\[gMASK\]|<[se]op>|<end_of_utterance>"
 )
 # Those of them that end a turn: a completion that was saved with one of them has an end already.
-ENDS = (
+ENDS_OF_TURN = (
     *("<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|end|>", "<|return|>", "<|end_of_turn|>"),
     *("<|endoftext|>", "<|end_of_text|>", "<|eot|>", "<end_of_turn>", "<eos>", "</s>"),
     *("<turn|>", "<end_of_utterance>", "<|END_OF_TURN_TOKEN|>"),
@@ -33,7 +33,7 @@ _ANSWER = "delta 0123456789"  # a text that no template writes by itself
 
 
 @lru_cache(maxsize=16)
-def ids(tokenizer: Any) -> frozenset[int]:
+def control_token_ids(tokenizer: Any) -> frozenset[int]:
     """Return the ids of the tokenizer's control tokens, also of those that it does not call so:
     many a fine-tuned model has "<|im_end|>" as an added token like any other."""
     added: dict[int, Any] = getattr(tokenizer, "added_tokens_decoder", {})
@@ -48,7 +48,10 @@ def ids(tokenizer: Any) -> frozenset[int]:
 @lru_cache(maxsize=16)
 def _pattern(tokenizer: Any) -> re.Pattern[str] | None:
     """Every text that is a control token of the tokenizer, or markup in its chat template."""
-    texts = {str(token) for token in tokenizer.convert_ids_to_tokens(sorted(ids(tokenizer)))}
+    texts = {
+        str(token)
+        for token in tokenizer.convert_ids_to_tokens(sorted(control_token_ids(tokenizer)))
+    }
     template = getattr(tokenizer, "chat_template", None)
     texts |= set(MARKUP.findall(template)) if isinstance(template, str) else set()
     # White space is no markup, whatever a tokenizer calls special.
@@ -57,19 +60,19 @@ def _pattern(tokenizer: Any) -> re.Pattern[str] | None:
     return re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
 
 
-def holds_any(text: str, tokenizer: Any) -> bool:
+def has_markup(text: str, tokenizer: Any) -> bool:
     """Return whether the tokenizer, or its template, would read a part of the text as markup."""
-    pattern = _pattern(tokenizer) if ids(tokenizer) else None
+    pattern = _pattern(tokenizer) if control_token_ids(tokenizer) else None
     return pattern is not None and pattern.search(text) is not None
 
 
 def escape(text: str, tokenizer: Any) -> str:
     """Return the text with a space in whatever this tokenizer would read as a control token."""
-    pattern = _pattern(tokenizer) if ids(tokenizer) else None
+    pattern = _pattern(tokenizer) if control_token_ids(tokenizer) else None
     return text if pattern is None else pattern.sub(_with_space, text)
 
 
-def escape_any(text: str) -> str:
+def escape_all_families(text: str) -> str:
     """As `escape`, for a server whose tokenizer is not at hand: the markup of every family."""
     return MARKUP.sub(_with_space, text)
 
@@ -83,7 +86,7 @@ def encode(tokenizer: Any, parts: list[tuple[str, bool]]) -> list[int] | None:
 
     Only markup gives control tokens. Ordinary text is tokenised as one, with what stands beside it.
     """
-    if not any(holds_any(text, tokenizer) for text, is_markup in parts if not is_markup):
+    if not any(has_markup(text, tokenizer) for text, is_markup in parts if not is_markup):
         whole: list[int] = tokenizer("".join(text for text, _ in parts), add_special_tokens=False)[
             "input_ids"
         ]
@@ -94,9 +97,9 @@ def encode(tokenizer: Any, parts: list[tuple[str, bool]]) -> list[int] | None:
             token_ids += tokenizer(text, add_special_tokens=False)["input_ids"]
             continue
         own = _encode_text(tokenizer, [text])
-        if not ids(tokenizer).isdisjoint(own):
+        if not control_token_ids(tokenizer).isdisjoint(own):
             own = _encode_text(tokenizer, _cut_markup(text, tokenizer))
-        if not ids(tokenizer).isdisjoint(own):
+        if not control_token_ids(tokenizer).isdisjoint(own):
             return None
         token_ids += own
     return token_ids
@@ -115,22 +118,22 @@ def _cut_markup(text: str, tokenizer: Any) -> list[str]:
     return [text[start:end] for start, end in itertools.pairwise(cuts)]
 
 
-def end_of_turn(tokenizer: Any, rendered: str) -> int:
+def end_of_turn_id(tokenizer: Any, rendered: str) -> int:
     """Return the token that ends an assistant's turn: the first control token after its answer in
     `rendered` (of `probe`), else the tokenizer's end-of-sequence token."""
     after = rendered.rpartition(_ANSWER)[2] if _ANSWER in rendered else ""
     for token in tokenizer(after, add_special_tokens=False)["input_ids"]:
-        if token in ids(tokenizer):
+        if token in control_token_ids(tokenizer):
             return int(token)
     return int(tokenizer.eos_token_id)
 
 
-def probe() -> list[dict[str, str]]:
+def probe_conversation() -> list[dict[str, str]]:
     """Return a conversation whose last turn is an assistant's."""
     return [{"role": "user", "content": "?"}, {"role": "assistant", "content": _ANSWER}]
 
 
-def without_end(text: str, ends: Collection[str] = ()) -> str:
+def strip_end_of_turn(text: str, ends: Collection[str] = ()) -> str:
     """Return the text without the ends of turn, `ENDS` or others, that close it, and the white
     space around them: a file may have kept them, and every model writes its own.
 
@@ -138,7 +141,7 @@ def without_end(text: str, ends: Collection[str] = ()) -> str:
     """
     while True:
         bare = text.rstrip()
-        end = next((end for end in (*ends, *ENDS) if end and bare.endswith(end)), None)
+        end = next((end for end in (*ends, *ENDS_OF_TURN) if end and bare.endswith(end)), None)
         if end is None or (end == "</s>" and "<s>" in bare):
             return text
         text = bare.removesuffix(end).rstrip()

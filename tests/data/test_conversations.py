@@ -14,7 +14,7 @@ from delta.core.errors import InputError
 from delta.core.schemas import HISTORY, QUESTION
 from delta.core.tables import frame_of
 from delta.data import user_tables
-from delta.data.problems import ProblemSource, ProblemsParams, build
+from delta.data.problems import ProblemSource, ProblemsParams, build_problems
 from delta.data.sources import DataSource
 from delta.data.user_tables import TableProblems, TableTraces
 from delta.evaluation.benchmarks import BenchmarkParams
@@ -55,13 +55,13 @@ def problems_of(
     table = TableProblems(data=data, statement="prompt", gold_answer=None)
     source = ProblemSource(table=table, **changes)
     params = ProblemsParams(sources={"mine": source}, overlap_words=words, sample=None, seed=1)
-    found, _, counts = build(params, asked or {})
+    found, _, counts = build_problems(params, asked or {})
     return found, counts
 
 
 def traces_of(data: DataSource, text: str, statement: str = "prompt") -> list[Any]:
     params = TableTraces(data=data, statement=statement, text=text, outcome=None, where={})
-    return list(user_tables.traces("key", "mine", params))
+    return list(user_tables.read_traces("key", "mine", params))
 
 
 CHATS = (
@@ -114,7 +114,7 @@ def test_a_prompt_that_another_source_has_too_is_a_duplicate(tmp_path: Path) -> 
     for source in tables.values():
         source["table"] |= {"statement": "prompt", "gold_answer": None}
     content = {"sources": tables, "overlap_words": None, "sample": None, "seed": 1}
-    found, _, counts = build(ProblemsParams.model_validate(content), {})
+    found, _, counts = build_problems(ProblemsParams.model_validate(content), {})
     assert found["problem_id"].to_list() == ["a.0", "a.1", "b.1"]
     assert counts["dropped"] == {"duplicate": 1}
 
@@ -199,7 +199,7 @@ def test_export_and_page_have_every_turn(tmp_path: Path, chats: pl.DataFrame) ->
     run = toy([("a", "b")] * 4)
     asked = chats.with_columns(problem_id=run.problems["problem_id"])
     run = run._replace(problems=asked)
-    export.write(tmp_path / "out", toy_made(), run.selected, run.problems, run.traces)
+    export.write_dataset(tmp_path / "out", toy_made(), run.selected, run.problems, run.traces)
     prompts = [row["prompt"] for row in rows_of(tmp_path / "out", "preference")]
     assert prompts == list(CHATS)
     single = rows_of(tmp_path / "out", "unpaired")
@@ -400,6 +400,6 @@ def test_the_papers_problems_have_the_instruction_unless_it_is_left_out() -> Non
     for instruction, begins in ((None, True), ("none", False)):
         source = ProblemSource.model_validate({"task": task, "instruction": instruction})
         params = ProblemsParams(sources={"s": source}, overlap_words=None, sample=None, seed=1)
-        (row,) = build(params, {})[0].to_dicts()
+        (row,) = build_problems(params, {})[0].to_dicts()
         assert row["prompt"].startswith("Please reason") == begins
         assert row["prompt"].endswith(row["statement"])

@@ -64,7 +64,7 @@ def toy_made(**changes: Any) -> Provenance:
 
 def written(folder: Path, made: Provenance | None = None, run: Toy | None = None) -> dict[str, int]:
     run = run or toy(TEXTS, cut=1)
-    return export.write(folder, made or toy_made(), run.selected, run.problems, run.traces)
+    return export.write_dataset(folder, made or toy_made(), run.selected, run.problems, run.traces)
 
 
 def rows_of(folder: Path, config: str) -> list[dict[str, Any]]:
@@ -111,8 +111,8 @@ def test_both_sides_of_every_pair_stand_alone_with_their_label(tmp_path: Path) -
 
 def test_labels_are_mixed_and_the_same_for_a_seed() -> None:
     pairs = toy([("a", "b")] * 40).selected
-    labels = rows.singles(pairs, seed=7)["side"].to_list()
-    assert labels == rows.singles(pairs.reverse(), seed=7)["side"].to_list()
+    labels = rows.split_pairs(pairs, seed=7)["side"].to_list()
+    assert labels == rows.split_pairs(pairs.reverse(), seed=7)["side"].to_list()
     assert 5 < labels[:40].count("chosen") < 35
 
 

@@ -28,9 +28,9 @@ from delta.core.params import read_all
 from delta.core.schemas import PROBLEM, RECORDING
 from delta.data.fetch import ModelParams, RecordingSource, fetch
 from delta.data.formats import RowError
-from delta.data.formats.custom import ColumnsSource, question
-from delta.data.problems import ProblemSource, ProblemsParams, build
-from delta.data.sources import DataSource, FileSource
+from delta.data.formats.custom import ColumnsSource, custom_question
+from delta.data.problems import ProblemSource, ProblemsParams, build_problems
+from delta.data.sources import DataSource, LocalFiles
 from delta.data.user_tables import TableProblems, TableTraces
 from delta.grading.formulas.box_content import last_box
 from delta.grading.grade_all import outcomes
@@ -60,7 +60,7 @@ def problems_at(path: Path) -> tuple[pl.DataFrame, dict[str, Any]]:
     """What a table with the columns q and a comes to."""
     table = TableProblems(data=local(path), statement="q", gold_answer="a")
     sources = {"mine": ProblemSource(table=table)}
-    found, _, counts = build(
+    found, _, counts = build_problems(
         ProblemsParams(sources=sources, overlap_words=8, sample=None, seed=1), {}
     )
     return found, counts
@@ -187,7 +187,7 @@ def test_a_users_question_is_as_written_or_refused_by_row(grader: Any, text: str
     """The text as statement, as gold answer, and as the answer within one."""
     source = ColumnsSource(
         format="columns",
-        data=DataSource(file=FileSource(path="own.jsonl", sha256="0" * 64)),
+        data=DataSource(file=LocalFiles(path="own.jsonl", sha256="0" * 64)),
         statement="s",
         gold_answer="a",
         grader=grader,
@@ -203,7 +203,7 @@ def test_a_users_question_is_as_written_or_refused_by_row(grader: Any, text: str
     )
     for row in rows:
         try:
-            found = question(source, row)
+            found = custom_question(source, row)
         except RowError:
             continue
         assert not isinstance(found, str)

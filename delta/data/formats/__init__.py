@@ -35,7 +35,7 @@ def text(row: Row, column: str) -> str:
     return value.strip()
 
 
-def first_of(row: Row, *columns: str) -> str:
+def first_column(row: Row, *columns: str) -> str:
     """The first of the columns that the row has: copies of a benchmark name them differently."""
     for column in columns:
         if row.get(column) is not None:
@@ -43,6 +43,6 @@ def first_of(row: Row, *columns: str) -> str:
     raise RowError(columns[0], None, f"a value there or in {', '.join(columns[1:])}")
 
 
-def part(row: Row, *columns: str) -> dict[str, Any]:
+def pick_columns(row: Row, *columns: str) -> dict[str, Any]:
     """What the row says in these columns, for the metadata."""
     return {column: row[column] for column in columns if row.get(column) is not None}

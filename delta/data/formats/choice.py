@@ -12,7 +12,7 @@ from delta.core.params import StrictModel
 from delta.core.shuffle import shuffle_key
 from delta.core.types import Row
 from delta.data import sources
-from delta.data.formats import Question, RowError, part, text
+from delta.data.formats import Question, RowError, pick_columns, text
 from delta.data.sources import DataSource
 
 LETTERS = "ABCDEFGHIJ"
@@ -43,20 +43,20 @@ class GpqaSource(StrictModel):
     seed: Annotated[int, Field(ge=0)]  # of the order of the options, question by question
 
 
-def prompt(question: str, options: list[str], shots: list[str]) -> str:
-    asked = f"{question}\n\n{listed(options)}"
+def choice_prompt(question: str, options: list[str], shots: list[str]) -> str:
+    asked = f"{question}\n\n{list_options(options)}"
     if shots:
         asked = f"Question: {asked}"  # told apart as the worked ones are
     return "\n\n".join([prompts.text("choice.txt"), *shots, asked])
 
 
-def listed(options: list[str]) -> str:
+def list_options(options: list[str]) -> str:
     return "\n".join(
         f"{letter}. {option}" for letter, option in zip(LETTERS, options, strict=False)
     )
 
 
-def checked_options(value: Any, column: str) -> list[str]:
+def check_options(value: Any, column: str) -> list[str]:
     options = value if isinstance(value, list) else []
     usable = all(isinstance(option, str) and option.strip() for option in options)
     if not usable or not 2 <= len(options) <= len(LETTERS):
@@ -64,7 +64,7 @@ def checked_options(value: Any, column: str) -> list[str]:
     return [option.strip() for option in options]
 
 
-def letter(value: Any, column: str, options: list[str]) -> str:
+def gold_letter(value: Any, column: str, options: list[str]) -> str:
     """The gold letter. The option that it names must be there."""
     allowed = LETTERS[: len(options)]
     if not isinstance(value, str) or len(value.strip()) != 1 or value.strip() not in allowed:
@@ -72,10 +72,10 @@ def letter(value: Any, column: str, options: list[str]) -> str:
     return value.strip()
 
 
-def mmlu_pro(shots: Shots, row: Row) -> Question:
+def mmlu_pro_question(shots: Shots, row: Row) -> Question:
     """`answer` is right where `answer_index` is not (question 3983), so only it is read."""
     question, options = text(row, "question"), _mmlu_pro_options(row)
-    metadata = part(row, "question_id", "category", "src")
+    metadata = pick_columns(row, "question_id", "category", "src")
     category = text(row, "category")
     if shots and category not in shots:
         raise RowError(
@@ -83,8 +83,8 @@ def mmlu_pro(shots: Shots, row: Row) -> Question:
         )
     return Question(
         question,
-        prompt(question, options, shots.get(category, [])),
-        letter(row.get("answer"), "answer", options),
+        choice_prompt(question, options, shots.get(category, [])),
+        gold_letter(row.get("answer"), "answer", options),
         "choice",
         metadata,
     )
@@ -97,7 +97,7 @@ def _mmlu_pro_options(row: Row) -> list[str]:
         # Only from the end: a letter must go on naming the same option.
         while options and options[-1] == PADDING:
             options.pop()
-    return checked_options(options, "options")
+    return check_options(options, "options")
 
 
 def mmlu_pro_shots(key: str, source: MmluProSource) -> Shots:
@@ -105,7 +105,7 @@ def mmlu_pro_shots(key: str, source: MmluProSource) -> Shots:
     if source.examples is None:
         return {}
     shots: Shots = defaultdict(list)
-    for number, row in enumerate(sources.rows(f"{key}.examples", source.examples)):
+    for number, row in enumerate(sources.read_rows(f"{key}.examples", source.examples)):
         try:
             shots[text(row, "category")].append(_shot(row))
         except RowError as error:
@@ -123,20 +123,20 @@ def _shot(row: Row) -> str:
     """The worked solution as it stands there, but ended as our prompt asks for it."""
     options = _mmlu_pro_options(row)
     reasoning = CLOSING.sub("", OPENING.sub("", text(row, "cot_content")))
-    right = letter(row.get("answer"), "answer", options)
+    right = gold_letter(row.get("answer"), "answer", options)
     return (
-        f"Question: {text(row, 'question')}\n\n{listed(options)}\n\n"
+        f"Question: {text(row, 'question')}\n\n{list_options(options)}\n\n"
         f"Answer: {reasoning} The answer is \\boxed{{{right}}}."
     )
 
 
-def gpqa(source: GpqaSource, row: Row) -> Question:
+def gpqa_question(source: GpqaSource, row: Row) -> Question:
     question = text(row, "Question")
     answers = [text(row, "Correct Answer")]
     answers += [text(row, f"Incorrect Answer {number}") for number in (1, 2, 3)]
     # By the question's text: the order holds in a larger, smaller or reordered set.
     order = sorted(range(4), key=lambda place: shuffle_key(source.seed, question, str(place)))
     options = [answers[place] for place in order]
-    metadata = part(row, "Record ID", "High-level domain", "Subdomain")
+    metadata = pick_columns(row, "Record ID", "High-level domain", "Subdomain")
     gold = LETTERS[order.index(0)]
-    return Question(question, prompt(question, options, []), gold, "choice", metadata)
+    return Question(question, choice_prompt(question, options, []), gold, "choice", metadata)

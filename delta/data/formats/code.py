@@ -12,8 +12,8 @@ from pydantic import BeforeValidator, Field
 from delta import prompts
 from delta.core.params import StrictModel
 from delta.core.types import Row
-from delta.data.formats import Question, RowError, part, text
-from delta.data.program_tests import Test, pack, read_private
+from delta.data.formats import Question, RowError, pick_columns, text
+from delta.data.program_tests import Test, pack, read_livecodebench
 from delta.data.sources import DataSource
 
 
@@ -40,7 +40,7 @@ class HumanEvalSource(StrictModel):
     data: DataSource
 
 
-def livecodebench(source: LiveCodeBenchSource, row: Row) -> Question | str:
+def livecodebench_question(source: LiveCodeBenchSource, row: Row) -> Question | str:
     day = _day(row)
     if not (source.from_date or day) <= day <= (source.to_date or day):
         return "outside_dates"
@@ -58,10 +58,10 @@ def livecodebench(source: LiveCodeBenchSource, row: Row) -> Question | str:
     if not tests:
         raise RowError("public_test_cases", "[]", "a test there or in private_test_cases")
     gold["tests"] = pack(tests)
-    metadata = part(row, "question_id", "question_title", "platform", "difficulty")
+    metadata = pick_columns(row, "question_id", "question_title", "platform", "difficulty")
     return Question(
         statement,
-        prompt(statement, function, starter),
+        code_prompt(statement, function, starter),
         json.dumps(gold),
         "code",
         metadata | {"contest_date": day},
@@ -92,12 +92,12 @@ def _function(row: Row) -> str | None:
 def _tests(row: Row, column: str) -> list[Test]:
     value = text(row, column)
     try:
-        return read_private(value)
+        return read_livecodebench(value)
     except ValueError as error:
         raise RowError(column, value, f"LiveCodeBench's tests ({error})") from None
 
 
-def prompt(statement: str, function: str | None, starter: str) -> str:
+def code_prompt(statement: str, function: str | None, starter: str) -> str:
     """`function` null: a program that reads standard input."""
     if function is None:
         return prompts.template("code_stdin.txt").substitute(statement=statement)
@@ -106,17 +106,17 @@ def prompt(statement: str, function: str | None, starter: str) -> str:
     return prompts.template("code_function.txt").substitute(statement=statement, function=function)
 
 
-def humaneval(row: Row) -> Question:
+def humaneval_question(row: Row) -> Question:
     """The prompt is code: imports, signature and docstring of the function to complete."""
     code = row.get("prompt")
     if not isinstance(code, str) or not code.strip():
         raise RowError("prompt", code, "a text")
-    gold = check_gold(code, text(row, "entry_point"), row.get("test"))
-    metadata = part(row, "task_id")
+    gold = humaneval_gold(code, text(row, "entry_point"), row.get("test"))
+    metadata = pick_columns(row, "task_id")
     return Question(code, completion_prompt(code), gold, "code", metadata)
 
 
-def check_gold(code: str, function: str, test: Any) -> str:
+def humaneval_gold(code: str, function: str, test: Any) -> str:
     if not isinstance(test, str) or "def check(" not in test:
         raise RowError("test", test, "Python that defines check(candidate)")
     return json.dumps({"kind": "check", "prompt": code, "function": function, "test": test})

@@ -44,7 +44,7 @@ class ColumnsSource(StrictModel):
         return named if self.options is None else [*named, self.options]
 
 
-def question(source: ColumnsSource, row: Row) -> Question | str:
+def custom_question(source: ColumnsSource, row: Row) -> Question | str:
     """Return the row's question, or why it has none: turns that a text cannot hold."""
     history: list[Message] = []
     if isinstance(row.get(source.statement), list):
@@ -57,12 +57,12 @@ def question(source: ColumnsSource, row: Row) -> Question | str:
     value = row[source.gold_answer]
     match source.grader:
         case "math":
-            prompt, gold = prompts.question(statement), _math(value, source.gold_answer)
+            prompt, gold = prompts.with_instruction(statement), _math(value, source.gold_answer)
         case "choice":
             assert source.options is not None
-            options = choice.checked_options(_plain(row[source.options]), source.options)
-            prompt = choice.prompt(statement, options, [])
-            gold = choice.letter(value, source.gold_answer, options)
+            options = choice.check_options(_plain(row[source.options]), source.options)
+            prompt = choice.choice_prompt(statement, options, [])
+            gold = choice.gold_letter(value, source.gold_answer, options)
         case "theorem":
             prompt, gold = _theorem(statement, value, source.gold_answer)
         case "code":
@@ -93,8 +93,8 @@ def _theorem(statement: str, value: Any, column: str) -> tuple[str, str]:
     if not isinstance(found, dict) or set(found) != {"answer_type", "answer"}:
         raise RowError(column, value, '{"answer_type": …, "answer": …}')
     answer_type = str(found["answer_type"])
-    gold = theoremqa.gold_answer(answer_type, found["answer"], column)
-    return theoremqa.prompt(statement, answer_type), gold
+    gold = theoremqa.theorem_gold(answer_type, found["answer"], column)
+    return theoremqa.theorem_prompt(statement, answer_type), gold
 
 
 def _code(statement: str, value: Any, column: str) -> tuple[str, str]:
@@ -111,9 +111,9 @@ def _code(statement: str, value: Any, column: str) -> tuple[str, str]:
     function = text(found, "function") if "function" in found else None
     if kind == "check":
         prompt = code.completion_prompt(text(found, "prompt"))
-        return prompt, code.check_gold(found["prompt"], str(function), found["test"])
+        return prompt, code.humaneval_gold(found["prompt"], str(function), found["test"])
     gold = json.dumps(found | {"tests": _tests(found["tests"], column)})
-    return code.prompt(statement, function, ""), gold
+    return code.code_prompt(statement, function, ""), gold
 
 
 def _tests(value: Any, column: str) -> str:

@@ -6,7 +6,7 @@ from typing import Literal
 from delta import prompts
 from delta.core.params import StrictModel
 from delta.core.types import Row
-from delta.data.formats import Question, RowError, first_of, part, text
+from delta.data.formats import Question, RowError, first_column, pick_columns, text
 from delta.data.sources import DataSource
 
 WHOLE_FLOAT = re.compile(r"(-?\d+)\.0+")
@@ -28,13 +28,13 @@ class MathSource(StrictModel):
     data: DataSource
 
 
-def question(source: MathSource, row: Row) -> Question:
-    statement = text(row, first_of(row, "problem", "question"))
+def math_question(source: MathSource, row: Row) -> Question:
+    statement = text(row, first_column(row, "problem", "question"))
     if source.format == "olympiadbench" and row.get("context"):
         statement = f"{text(row, 'context')}\n\n{statement}"
-    metadata = part(row, *METADATA.get(source.format, ()))
+    metadata = pick_columns(row, *METADATA.get(source.format, ()))
     return Question(
-        statement, prompts.question(statement), _gold(source.format, row), "math", metadata
+        statement, prompts.with_instruction(statement), _gold(source.format, row), "math", metadata
     )
 
 
@@ -81,7 +81,7 @@ def _olympiad(row: Row) -> str:
 
 def _aime(row: Row) -> str:
     """An integer from 0 to 999, without leading zeros; the hub's 2024 has only a box."""
-    column = first_of(row, "answer", "expected_answer", "solution")
+    column = first_column(row, "answer", "expected_answer", "solution")
     answer = str(row[column]).strip()
     if column == "solution":
         boxes = BOXED_AIME.findall(answer)

@@ -24,14 +24,14 @@ class TheoremSource(StrictModel):
     pictures: Literal["drop", "keep"]  # questions about a picture, which no model here sees
 
 
-def question(source: TheoremSource, row: Row) -> Question | str:
+def theoremqa_question(source: TheoremSource, row: Row) -> Question | str:
     statement, answer_type = text(row, "Question"), text(row, "Answer_type")
     picture = has_picture(row.get("Picture"))
     if picture and source.pictures == "drop":
         return "picture"
-    gold = gold_answer(answer_type, row.get("Answer"), "Answer")
+    gold = theorem_gold(answer_type, row.get("Answer"), "Answer")
     metadata = {"answer_type": answer_type, "picture": picture}
-    return Question(statement, prompt(statement, answer_type), gold, "theorem", metadata)
+    return Question(statement, theorem_prompt(statement, answer_type), gold, "theorem", metadata)
 
 
 def has_picture(value: Any) -> bool:
@@ -39,22 +39,22 @@ def has_picture(value: Any) -> bool:
     return any(value.values()) if isinstance(value, dict) else bool(value)
 
 
-def prompt(statement: str, answer_type: str) -> str:
+def theorem_prompt(statement: str, answer_type: str) -> str:
     instruction = prompts.text("instruction.txt")
-    return f"{instruction} {forms()[answer_type]}\n\n{statement}"
+    return f"{instruction} {answer_forms()[answer_type]}\n\n{statement}"
 
 
 @cache
-def forms() -> dict[str, str]:
+def answer_forms() -> dict[str, str]:
     """Of each answer type, what the prompt says of its form."""
     found: dict[str, str] = yaml.safe_load(prompts.text("theorem.yaml"))
     return found
 
 
-def gold_answer(answer_type: str, value: Any, column: str) -> str:
+def theorem_gold(answer_type: str, value: Any, column: str) -> str:
     """JSON of the answer with its type. The hub has every answer as a text."""
-    if answer_type not in forms():
-        raise RowError("Answer_type", answer_type, ", ".join(forms()))
+    if answer_type not in answer_forms():
+        raise RowError("Answer_type", answer_type, ", ".join(answer_forms()))
     try:
         answer = _typed(answer_type, value)
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):  # of literal_eval

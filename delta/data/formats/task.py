@@ -28,10 +28,12 @@ class TaskSource(StrictModel):
 
 def rows(key: str, source: TaskSource, questions: int) -> Iterator[Row]:
     """More than `questions`: small tasks repeat themselves, and each question is asked once."""
-    yield from reasoning_gym.draw(key, source.task_params(OVERDRAW * questions))
+    yield from reasoning_gym.generate_problems(key, source.task_params(OVERDRAW * questions))
 
 
 def question(row: Row) -> Question:
     statement = row["statement"]
     metadata = json.loads(row["metadata"])
-    return Question(statement, prompts.question(statement), row["gold_answer"], "math", metadata)
+    return Question(
+        statement, prompts.with_instruction(statement), row["gold_answer"], "math", metadata
+    )
