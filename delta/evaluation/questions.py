@@ -13,9 +13,18 @@ from delta.core.errors import InputError
 from delta.core.schemas import QUESTION
 from delta.core.tables import frame_of
 from delta.core.types import Row
-from delta.data import reasoning_gym as generated
-from delta.data import sources
-from delta.data.formats import Question, RowError, choice, code, custom, math, task, theoremqa
+from delta.data import reasoning_gym
+from delta.data.formats import (
+    Question,
+    RowError,
+    choice,
+    code,
+    custom,
+    math,
+    normalized_text,
+    theoremqa,
+)
+from delta.data.rows import read_rows
 from delta.evaluation.benchmarks import BenchmarkParams, Source
 
 Read = Callable[[Row], Question | str]  # a question, or why the row is none
@@ -65,7 +74,7 @@ def _parts(rows: Iterator[Row]) -> Iterator[list[Row]]:
 
 def _rows(name: str, params: BenchmarkParams, counts: Counter[str]) -> Iterator[Row]:
     found, read = _source(f"benchmarks.{name}.source", params)
-    once = isinstance(params.source, task.TaskSource)
+    once = isinstance(params.source, reasoning_gym.TaskSource)
     asked = set[str]()
     for index, row in enumerate(found):
         counts["read"] += 1
@@ -81,7 +90,7 @@ def _rows(name: str, params: BenchmarkParams, counts: Counter[str]) -> Iterator[
             continue
         # Of a conversation all turns: many end in the same words.
         said = [*(turn["content"] for turn in question.history), question.prompt]
-        identity = generated.normal("\x00".join(said))
+        identity = normalized_text("\x00".join(said))
         again = identity in asked
         if again and once:
             counts["duplicate"] += 1
@@ -96,11 +105,11 @@ def _rows(name: str, params: BenchmarkParams, counts: Counter[str]) -> Iterator[
 def _source(key: str, params: BenchmarkParams) -> tuple[Iterable[Row], Read]:
     """The rows of the source, and what reads one of them."""
     source = params.source
-    if isinstance(source, task.TaskSource):
+    if isinstance(source, reasoning_gym.TaskSource):
         assert params.questions is not None
-        return task.rows(key, source, params.questions), task.question
+        return reasoning_gym.task_rows(key, source, params.questions), reasoning_gym.task_question
     named = source.columns() if isinstance(source, custom.ColumnsSource) else None
-    return sources.read_rows(f"{key}.data", source.data, named), _reader(key, source)
+    return read_rows(f"{key}.data", source.data, named), _reader(key, source)
 
 
 def _reader(key: str, source: Source) -> Read:
@@ -119,5 +128,5 @@ def _reader(key: str, source: Source) -> Read:
             return code.humaneval_question
         case custom.ColumnsSource():
             return partial(custom.custom_question, source)
-        case task.TaskSource():
-            return task.question
+        case reasoning_gym.TaskSource():
+            return reasoning_gym.task_question

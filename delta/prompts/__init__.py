@@ -19,6 +19,7 @@ class WorkedExample(NamedTuple):
 
 @cache
 def text(name: str) -> str:
+    """Return the file's text without line ends at its end."""
     return (FOLDER / name).read_text(encoding="utf-8").rstrip("\n")
 
 
@@ -32,14 +33,14 @@ def worked_examples() -> tuple[WorkedExample, ...]:
 
 
 def with_instruction(statement: str) -> str:
-    """The paper's instruction, a blank line, the problem (section 3.1)."""
+    """Return the paper's instruction, a blank line, and the problem (section 3.1)."""
     return f"{text('instruction.txt')}\n\n{statement}"
 
 
-def worked_example_turns(num_examples: int) -> list[Message]:
-    """So many worked examples as earlier turns of the same conversation."""
+def worked_example_turns(number: int) -> list[Message]:
+    """Return the first `number` worked examples as earlier turns of a conversation."""
     turns = []
-    for example in worked_examples()[:num_examples]:
+    for example in worked_examples()[:number]:
         turns.append({"role": "user", "content": with_instruction(example.problem)})
         turns.append({"role": "assistant", "content": example.solution})
     return turns

@@ -8,7 +8,6 @@ from typing import Any
 import polars as pl
 import pytest
 
-from delta import export
 from delta.check import check
 from delta.core.errors import InputError
 from delta.core.schemas import HISTORY, QUESTION
@@ -21,6 +20,7 @@ from delta.evaluation.benchmarks import BenchmarkParams
 from delta.evaluation.evaluate import requests_of as benchmark_requests
 from delta.evaluation.models import EvaluationSampling
 from delta.evaluation.questions import questions
+from delta.export.dataset import write_dataset
 from delta.inference import chat_formats
 from delta.inference.generate import SampledParams, requests_of
 from delta.judging import judge
@@ -199,7 +199,7 @@ def test_export_and_page_have_every_turn(tmp_path: Path, chats: pl.DataFrame) ->
     run = toy([("a", "b")] * 4)
     asked = chats.with_columns(problem_id=run.problems["problem_id"])
     run = run._replace(problems=asked)
-    export.write_dataset(tmp_path / "out", toy_made(), run.selected, run.problems, run.traces)
+    write_dataset(tmp_path / "out", toy_made(), run.selected, run.problems, run.traces)
     prompts = [row["prompt"] for row in rows_of(tmp_path / "out", "preference")]
     assert prompts == list(CHATS)
     single = rows_of(tmp_path / "out", "unpaired")

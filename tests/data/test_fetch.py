@@ -19,7 +19,7 @@ from delta.core import tables
 from delta.core.errors import InputError
 from delta.core.schemas import PAIR, TRACE
 from delta.data.fetch import HubModel, ModelFolder, ModelParams, fetch
-from delta.data.wheels import WheelFile
+from delta.data.sources import WheelFile
 from tests.helpers.import_closure import ROOT
 
 FILES = {

@@ -15,9 +15,9 @@ import pytest
 from delta.core.digests import sha256_of
 from delta.core.errors import InputError
 from delta.core.params import validate
-from delta.data import sources
 from delta.data.formats import RowError
 from delta.data.formats.custom import ColumnsSource, custom_question
+from delta.data.rows import read_rows
 from delta.data.sources import DataSource, HubDataset, LocalFiles, local_files
 
 ROW = {"prompt": "One?", "chosen": "good", "rejected": "bad"}
@@ -32,7 +32,7 @@ CHAT = {
 
 def rows_at(path: Path, columns: list[str] | None = None) -> list[dict[str, Any]]:
     file = LocalFiles(path=str(path), sha256=sha256_of(*local_files("data", str(path))))
-    return list(sources.read_rows("data", DataSource(file=file), columns))
+    return list(read_rows("data", DataSource(file=file), columns))
 
 
 def refused(path: Path) -> str:
@@ -186,7 +186,7 @@ def test_a_wrong_digest_is_one_line_with_the_key_and_the_digest_to_set(tmp_path:
     (tmp_path / "a.jsonl").write_text(JSONL)
     data = DataSource(file=LocalFiles(path=str(tmp_path), sha256="0" * 64))
     with pytest.raises(InputError) as caught:
-        list(sources.read_rows("problems.sources.own.table.data", data))
+        list(read_rows("problems.sources.own.table.data", data))
     assert str(caught.value) == (
         f"problems.sources.own.table.data.file.sha256 = {'0' * 64}: {tmp_path} has "
         f"{sha256_of(tmp_path / 'a.jsonl')}; if that is the right file, set sha256 to it"
@@ -197,12 +197,12 @@ def test_a_missing_digest_is_named_when_the_file_is_read(tmp_path: Path) -> None
     (tmp_path / "a.jsonl").write_text(JSONL)
     content = {"file": {"path": str(tmp_path / "a.jsonl"), "sha256": None}}
     with pytest.raises(InputError) as caught:
-        list(sources.read_rows("own.data", validate("own.data", DataSource, content)))
+        list(read_rows("own.data", validate("own.data", DataSource, content)))
     assert "own.data.file.sha256" in str(caught.value)
     assert sha256_of(tmp_path / "a.jsonl") in str(caught.value)
     content["file"]["path"] = str(tmp_path / "none.jsonl")
     with pytest.raises(InputError, match="no such file"):
-        list(sources.read_rows("own.data", validate("own.data", DataSource, content)))
+        list(read_rows("own.data", validate("own.data", DataSource, content)))
 
 
 @pytest.mark.parametrize("digest", ["...", "TODO", 0])
@@ -238,7 +238,7 @@ def test_a_narrow_column_of_the_hub_is_read_as_one_of_a_file(
     loaded = datasets.Dataset.from_dict({"a": [2.2, None], "q": ["x", "y"]}, features=features)
     monkeypatch.setattr(datasets, "load_dataset", lambda *_, **__: loaded)
     hub = HubDataset(repository="own/own", config=None, split="train", revision="0" * 40)
-    rows = list(sources.read_rows("data", DataSource(hub=hub), ["a"]))
+    rows = list(read_rows("data", DataSource(hub=hub), ["a"]))
     assert rows == [{"a": 2.2}, {"a": None}]
 
 

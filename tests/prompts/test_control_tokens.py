@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 import polars as pl
 import pytest
 
-from delta import export, prompts
+from delta import prompts
 from delta.core.schemas import HISTORY
+from delta.export.dataset import write_dataset
 from delta.inference import chat_formats
 from delta.inference.engine import ServingParams
 from delta.inference.generate import SampledParams, requests_of
@@ -302,7 +303,7 @@ ENDED = {
 def test_the_end_of_turn_that_a_file_kept_is_not_handed_on(text: str, tmp_path: Path) -> None:
     assert strip_end_of_turn(text) == ENDED[text]
     run = toy([(text, "cut<|im_end|>")])
-    export.write_dataset(tmp_path / "out", toy_made(), run.selected, run.problems, run.traces)
+    write_dataset(tmp_path / "out", toy_made(), run.selected, run.problems, run.traces)
     (row,) = rows_of(tmp_path / "out", "preference")
     assert row["chosen"][0]["content"] == ENDED[text]
     assert row["rejected"][0]["content"] == "cut<|im_end|>"  # of a trace that was cut, all stays
