@@ -69,7 +69,7 @@ def read_recording(
     the texts is found when the part is read.
     """
     path = folder / FILE
-    recording = _scan(path)
+    recording = tables.scan(path, RECORDING)
     wanted = problems.select("problem_id").with_row_index("place").lazy()
     with tables.reading(path):
         recorded = (
@@ -117,18 +117,3 @@ def _span(numbers: pl.DataFrame) -> tuple[int, int]:
     """Return the lowest row number, and how many rows there are from it to the highest."""
     first, last = numbers.select(pl.first().min().alias("first"), pl.first().max()).row(0)
     return first, last - first + 1
-
-
-def _scan(path: Path) -> pl.LazyFrame:
-    """Return the unread file, once its columns are checked."""
-    try:
-        schema = pl.read_parquet_schema(path)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        reason = str(error).split("\n")[0]
-        raise InputError(
-            f"{path}: cannot be read as Parquet ({reason}); rebuild it with `dvc repro`"
-        ) from error
-    for column, dtype in RECORDING.columns.items():
-        if schema.get(column) != dtype:
-            raise InputError(f"{path}: column {column!r} is {schema.get(column)}, expected {dtype}")
-    return pl.scan_parquet(path)

@@ -5,28 +5,24 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from huggingface_hub import (
-    CardData,
-    DatasetCard,
-    DatasetCardData,
-    EvalResult,
-    ModelCard,
-    ModelCardData,
-)
+from huggingface_hub import DatasetCard, DatasetCardData, EvalResult, ModelCard, ModelCardData
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
-from delta.check import Params
 from delta.core.schemas import SIDES
-from delta.core.types import Counts, Row
+from delta.core.types import Counts
 from delta.export.provenance import UNKNOWN, Provenance, Source, prompt_hashes, sources_of
 from delta.inference import chat_formats
-from delta.inference.generate import RecordedParams
 
 CONFIGS = ("preference", "unpaired")
 PUSH_DATASET = "hf upload ORG/NAME {folder} . --repo-type dataset"
 PUSH_POLICY = "hf upload ORG/NAME {model} . && hf upload ORG/NAME {folder}/README.md README.md"
 SIZES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", math.inf: "100K<n<1M"}
+
+
+class Code(str):
+    """A text inside backticks, where `cell` must not escape it."""
+
+    __slots__ = ()
 
 
 def dataset_card(
@@ -37,18 +33,16 @@ def dataset_card(
     sources = sources_of(provenance)
     licences = {source.licence for source in sources}
     is_known = len(licences) == 1 and UNKNOWN not in licences
+    files = {name: [{"split": "train", "path": f"{name}/train-*.parquet"}] for name in CONFIGS}
+    configs: list[dict[str, Any]] = [
+        {"config_name": name, "data_files": paths} for name, paths in files.items()
+    ]
+    configs[0]["default"] = True
     data = DatasetCardData(
         license=licences.pop().lower() if is_known else "unknown",
         tags=["preference", "dpo", "kto", "trl", "reasoning"],
         size_categories=[next(name for size, name in SIZES.items() if rows["preference"] < size)],
-        configs=[
-            {
-                "config_name": name,
-                "data_files": [{"split": "train", "path": f"{name}/train-*.parquet"}],
-                **({"default": True} if name == "preference" else {}),
-            }
-            for name in CONFIGS
-        ],
+        configs=configs,
     )
     text = _render(
         "dataset_card.md",
@@ -56,31 +50,27 @@ def dataset_card(
         params=params,
         select=provenance.counts["select"],
         rows=rows,
-        recipe=selected["recipe"][0],
-        boxed=[name for name, source in params.problems.sources.items() if source.is_boxed],
+        selected=selected,
+        dimensions=[name for name in selected.columns if name.startswith("delta_")],
+        pairs=pairs,
+        outcomes=pairs.group_by("chosen_outcome", "rejected_outcome").len().sort(pl.all()).rows(),
         sides=sides,
-        generators=_generators(params),
+        generators={side: getattr(params.pairing, side) for side in SIDES},
+        chat_format=lambda model: chat_formats.load(params.serving[model].protocol),
+        boxed=[name for name, source in params.problems.sources.items() if source.is_boxed],
         sources=sources,
         unknown=[source.name for source in sources if source.licence == UNKNOWN],
-        deltas=[
-            _delta(pairs[name], selected[name])
-            for name in selected.columns
-            if name.startswith("delta_")
-        ],
-        outcomes=pairs.group_by("chosen_outcome", "rejected_outcome").len().sort(pl.all()).rows(),
-        length_difference=pairs["length_difference"],
-        chat_format=chat_formats.load(_protocol(params, params.train.base)),
         prompts=prompt_hashes(params),
         push=PUSH_DATASET.format(folder="FOLDER"),
     )
-    return str(DatasetCard(_with_header(data, text)))
+    return str(DatasetCard(f"---\n{data.to_yaml()}\n---\n\n{text}"))
 
 
 def model_card(provenance: Provenance, scores: dict[str, Counts], base: dict[str, Counts]) -> str:
-    """Return the policy's README, with a model-index of the scores in `metrics/evaluate`."""
+    """Return the policy's README, with a model-index of its scores by benchmark."""
     params = provenance.params
     model = params.models[params.train.base]
-    licence = Source("base", params.train.base, model.origin, "").licence
+    source = Source("base", params.train.base, model.origin, "")
     results = [
         EvalResult(
             task_type="text-generation",
@@ -95,7 +85,7 @@ def model_card(provenance: Provenance, scores: dict[str, Counts], base: dict[str
     ]
     data = ModelCardData(
         model_name=f"{params.train.base}-{params.train.method}",
-        license=None if licence == UNKNOWN else licence.lower(),
+        license=None if source.licence == UNKNOWN else source.licence.lower(),
         base_model=model.hub.repository if model.hub is not None else None,
         library_name="transformers",
         pipeline_tag="text-generation",
@@ -106,28 +96,23 @@ def model_card(provenance: Provenance, scores: dict[str, Counts], base: dict[str
         "model_card.md",
         provenance=provenance,
         params=params,
-        base_origin=model.origin,
-        counts=provenance.counts,
+        source=source,
         scores=scores,
         base=base,
     )
-    return str(ModelCard(_with_header(data, text)))
-
-
-def _with_header(data: CardData, text: str) -> str:
-    return f"---\n{data.to_yaml()}\n---\n\n{text}"
+    return str(ModelCard(f"---\n{data.to_yaml()}\n---\n\n{text}"))
 
 
 def _render(name: str, **values: Any) -> str:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         undefined=StrictUndefined,
-        finalize=lambda value: value if isinstance(value, Markup) else cell(value),
+        finalize=lambda value: value if isinstance(value, Code) else cell(value),
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"number": number, "counts": format_counts, "percent": percent}
+    environment.filters |= {"code": Code, "number": number, "counts": format_counts}
     return environment.get_template(name).render(**values)
 
 
@@ -142,10 +127,6 @@ def number(value: float | None) -> str:
     return f"{value:,.2f}" if isinstance(value, float) else f"{value:,}"
 
 
-def percent(value: float) -> str:
-    return f"{100 * value:.1f}%"
-
-
 def format_counts(counts: Counts) -> str:
     """Return counts in words, nested ones in brackets, in the order of the stage."""
     parts = []
@@ -156,36 +137,3 @@ def format_counts(counts: Counts) -> str:
         elif value is None or isinstance(value, bool | int | float | str):
             parts.append(f"{words} {'none' if value is None else value}")
     return ", ".join(parts)
-
-
-def _delta(pairs: pl.Series, all_pairs: pl.Series) -> Row:
-    return {
-        "dimension": pairs.name.removeprefix("delta_"),
-        "numbers": [pairs.mean(), pairs.std(), pairs.min(), pairs.max()],
-        "missing": pairs.null_count(),
-        "mean_of_all": all_pairs.mean(),
-    }
-
-
-def _generators(params: Params) -> list[Row]:
-    """Return how each side's traces were generated, and how they mark their reasoning."""
-    rows = []
-    for side in SIDES:
-        name = getattr(params.pairing, side)
-        generator = params.generators[name]
-        protocol = _protocol(params, generator.model)
-        rows.append(
-            {
-                "side": side,
-                "name": name,
-                "model": generator.model,
-                "protocol": protocol,
-                "chat_format": chat_formats.load(protocol),
-                "sampled": None if isinstance(generator, RecordedParams) else generator,
-            }
-        )
-    return rows
-
-
-def _protocol(params: Params, model: str) -> str:
-    return params.serving[model].protocol

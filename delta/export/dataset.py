@@ -4,10 +4,8 @@ import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import polars as pl
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from delta.core.errors import InputError
@@ -111,23 +109,11 @@ def _write_shards(
     for number, rows in enumerate(shards):
         table = shape(rows, problems, traces_of_rows(rows, traces))
         path = folder / f"train-{number:05d}-of-{len(shards):05d}.parquet"
-        pq.write_table(_plain(table), path, row_group_size=ROW_GROUP, compression="zstd")
-
-
-def _plain(frame: pl.DataFrame) -> Any:
-    """Return an Arrow table of plain strings and lists, as `datasets` and the hub's viewer read."""
-    table = frame.to_arrow()
-    return table.cast(pa.schema([(field.name, _plain_type(field.type)) for field in table.schema]))
-
-
-def _plain_type(type_: Any) -> Any:
-    if pa.types.is_large_list(type_):
-        return pa.list_(_plain_type(type_.value_type))
-    if pa.types.is_struct(type_):
-        return pa.struct([(field.name, _plain_type(field.type)) for field in type_])
-    if pa.types.is_large_string(type_) or pa.types.is_string_view(type_):
-        return pa.string()
-    return type_
+        # Without Arrow's schema readers see plain strings, as `datasets` and the hub's viewer do.
+        arrow = table.to_arrow(compat_level=pl.CompatLevel.oldest())
+        pq.write_table(
+            arrow, path, row_group_size=ROW_GROUP, compression="zstd", store_schema=False
+        )
 
 
 def preference_rows(

@@ -261,7 +261,7 @@ def test_only_the_whole_conversation_or_a_turn_alone_is_in_a_benchmark(tmp_path:
     assert kept(statement="Why?", history=history) == ["0", "2", "3"]
     assert kept(statement="What is 3 + 3?", history=[]) == ["0", "2", "3"]
     assert kept(statement="What is 3 + 3? 6", history=[]) == ["0", "1", "2", "3"]
-    with pytest.raises(InputError, match="0 of 4 problems are left"):
+    with pytest.raises(InputError, match="0 of 4 problems remain"):
         kept(statement="Why?", history=[])  # each ends in a turn that the benchmark asks
 
 
@@ -303,11 +303,17 @@ def test_what_cannot_be_kept_is_dropped_with_its_reason(tmp_path: Path, case: st
 
 
 REFUSED: dict[str, tuple[Any, str]] = {
-    "an unknown role": (say("narrator: Once.", "user: And?"), "role 'narrator'; allowed: system,"),
-    "a role that is a list": ([{"role": ["user"], "content": "a"}], "role ['user']; allowed: s"),
+    "an unknown role": (
+        say("narrator: Once.", "user: And?"),
+        "role 'narrator'; expected one of system,",
+    ),
+    "a role that is a list": (
+        [{"role": ["user"], "content": "a"}],
+        "role ['user']; expected one of s",
+    ),
     "ShareGPT": (
         [{"from": "human", "value": "a"}],
-        "holds a list; allowed: messages with role and content; one has 'from', 'value'",
+        "holds a list; expected messages with role and content; one has 'from', 'value'",
     ),
 }
 

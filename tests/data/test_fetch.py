@@ -179,7 +179,7 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             "toy.gguf",
             GGUF_SHA256,
             "models.toy.wheel.member = 'toy.gguf': not in toy_model-1.0-py3-none-any.whl; "
-            "allowed: toy_model/toy.gguf, toy_model-1.0.dist-info/METADATA, "
+            "expected one of toy_model/toy.gguf, toy_model-1.0.dist-info/METADATA, "
             "toy_model-1.0.dist-info/WHEEL, toy_model-1.0.dist-info/RECORD",
         ),
         (

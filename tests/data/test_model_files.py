@@ -72,7 +72,7 @@ def test_a_token_without_an_embedding_is_refused_unless_no_text_becomes_it(
     else:
         assert refused(folder) == (
             f"models.toy: its tokenizer has {size + 1} tokens and the model {size} embeddings, "
-            "none for '<new>'; allowed: an embedding for each, as `resize_token_embeddings` of "
+            "none for '<new>'; expected an embedding for each, as `resize_token_embeddings` of "
             "transformers makes them"
         )
 

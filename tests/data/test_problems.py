@@ -99,8 +99,8 @@ def test_shared_words_drop_a_problem_only_where_params_name_their_number() -> No
     assert len(built(sums(), asked, overlap_words=8)[0]) == len(built(sums())[0])
     message = error(sums(), asked, overlap_words=7)
     assert message == (
-        "problems.sources: 0 of 20 problems are left ({'in_benchmark': 20}); "
-        "allowed: sources that leave one"
+        "problems.sources: 0 of 20 problems remain ({'in_benchmark': 20}); "
+        "expected sources that leave one"
     )
 
 
@@ -174,8 +174,8 @@ def test_a_sample_is_drawn_after_all_filters_and_by_id_not_by_place() -> None:
 def test_a_sample_of_more_than_there_is_names_what_is_left() -> None:
     message = error(sums(problems=10), sample=11)
     left = len(built(sums(problems=10))[0])
-    assert message.startswith(f"problems.sample = 11: {left} of 10 problems are left (")
-    assert message.endswith(f"allowed: 1 to {left}")
+    assert message.startswith(f"problems.sample = 11: {left} of 10 problems remain (")
+    assert message.endswith(f"expected 1 to {left}")
 
 
 def test_a_larger_size_keeps_the_problems_there_were() -> None:
@@ -202,9 +202,10 @@ def test_a_problem_is_a_statement_with_its_answer_and_where_it_comes_from() -> N
 def test_an_unknown_task_is_an_error_with_the_tasks_like_it() -> None:
     message = error(TaskParams(task="chain_sums", seed=1, problems=3, options={}))
     assert message.startswith(
-        "problems.sources.sums.task.task = 'chain_sums': no such reasoning-gym task; allowed: "
+        "problems.sources.sums.task.task = 'chain_sums': no such reasoning-gym task; "
+        "expected one of "
     )
-    assert "chain_sum" in message.partition("allowed: ")[2].split(", ")
+    assert "chain_sum" in message.partition("expected one of ")[2].split(", ")
 
 
 @pytest.mark.parametrize(
@@ -233,7 +234,7 @@ def test_a_source_is_exactly_one_of_three(kinds: list[str]) -> None:
     file = {"path": "x", "sha256": "0" * 64}
     table = {"data": {"file": file}, "statement": "q", "gold_answer": None}
     every = {"task": sums().model_dump(), "table": table}
-    with pytest.raises(ValidationError, match="allowed: exactly one of task, openr1, table"):
+    with pytest.raises(ValidationError, match="expected exactly one of task, openr1, table"):
         ProblemSource.model_validate({kind: every[kind] for kind in kinds})
 
 
@@ -332,13 +333,12 @@ def test_a_gold_answer_may_be_a_number(tmp_path: Path) -> None:
     ("rows", "message"),
     [
         ([{"b": "One?", "a": "1"}], "row 0 has no column 'q'; it has b, a"),
-        ([{"q": 7, "a": "1"}], "row 0: q = 7: allowed: a text, or messages with role and content"),
-        ([{"q": ["7"], "a": "1"}], "row 0: q: holds a list; allowed: messages with role and cont"),
-        ([{"q": "One?", "a": True}], "row 0: a = True: allowed: a text or a number"),
+        ([{"q": 7, "a": "1"}], "row 0: q = 7; expected a text, or messages with role and content"),
+        ([{"q": ["7"], "a": "1"}], "row 0: q: holds a list; expected messages with role and cont"),
+        ([{"q": "One?", "a": True}], "row 0: a = True; expected a text or a number"),
         (
             [{"q": "One?", "a": "1"}, {"q": "One?", "a": "2"}],
-            "row 1: a = '2': the problem has '1' in an earlier row; "
-            "allowed: one gold answer for a statement",
+            "row 1: a = '2': an earlier row has '1'; expected one gold answer for a statement",
         ),
     ],
 )
@@ -386,6 +386,6 @@ def test_a_row_that_the_format_of_a_benchmark_does_not_have_is_named(tmp_path: P
     rows = [{"question": "a", "answer": "#### 4"}, {"question": "b", "answer": "four"}]
     data = written(tmp_path / "train.jsonl", rows)
     source = ProblemSource.model_validate({"math": {"format": "gsm8k", "data": data.model_dump()}})
-    said = r"^problems\.sources\.train\.math\.data: row 1: answer = 'four': allowed: a solution"
+    said = r"^problems\.sources\.train\.math\.data: row 1: answer = 'four'; expected a solution"
     with pytest.raises(InputError, match=said):
         build_problems(settings(sources={"train": source}), {})

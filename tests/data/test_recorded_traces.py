@@ -189,9 +189,9 @@ def test_a_file_of_problem_trace_model_is_a_recording_for_each_model(tmp_path: P
     ("changes", "message"),
     [
         ({"text": "trace"}, "row 0 has no column 'trace'; it has q, t, n, o"),
-        ({"statement": "n"}, "row 0: n = 7: allowed: a text, or messages with role and content"),
+        ({"statement": "n"}, "row 0: n = 7; expected a text, or messages with role and content"),
         ({"text": "n"}, "row 0: t: n = 7"),
-        ({"outcome": "o"}, "row 0: o = 'fine': allowed: true, false, null, correct, incorrect, un"),
+        ({"outcome": "o"}, "row 0: o = 'fine'; expected true, false, null, correct, incorrect, un"),
         ({"where": {"n": 8}}, ".where = {'n': 8}: no row is like that; there are n: 7"),
     ],
 )
@@ -213,7 +213,7 @@ def test_a_recording_without_any_trace_is_refused(tmp_path: Path) -> None:
 def test_a_recording_of_an_empty_file_says_so(tmp_path: Path) -> None:
     data = jsonl(tmp_path / "t.jsonl", [])
     message = refused(of_table(data), tmp_path / "models" / "toy")
-    assert message == "models.toy.recording.table.data: holds no row; allowed: one or more"
+    assert message == "models.toy.recording.table.data: holds no row; expected one or more"
 
 
 @pytest.mark.parametrize("kinds", [[], ["openr1", "table"]])
@@ -221,7 +221,7 @@ def test_a_recording_is_of_exactly_one_kind(tmp_path: Path, kinds: list[str]) ->
     data = jsonl(tmp_path / "t.jsonl", [{"q": "One?"}])
     table = {"data": data, "statement": "q", "text": "t", "outcome": None, "where": {}}
     every: dict[str, Any] = {"openr1": OpenR1Traces(data=data, llama_verdicts=True), "table": table}
-    with pytest.raises(ValidationError, match="allowed: exactly one of openr1, table"):
+    with pytest.raises(ValidationError, match="expected exactly one of openr1, table"):
         RecordingSource(source="r1", **{kind: every[kind] for kind in kinds})
 
 

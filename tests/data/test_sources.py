@@ -222,7 +222,7 @@ def test_a_gold_that_is_not_a_number_is_an_error_of_its_row(gold: Any) -> None:
         grader="math",
         options=None,
     )
-    with pytest.raises(RowError, match=r"^a = .*: allowed: a number or LaTeX"):
+    with pytest.raises(RowError, match=r"^a = .*; expected a number or LaTeX"):
         custom_question(source, {"q": "1 + 1?", "a": gold})
     kept = custom_question(source, {"q": "1 + 1?", "a": "\\infty"})
     assert not isinstance(kept, str)

@@ -218,7 +218,7 @@ class Hostile:
         (livecodebench(b""), "packed tests: "),
         (livecodebench(b"\x80\x04."), "a pickle of 0 strings"),
         (livecodebench(pickle.dumps("no JSON")), "not JSON"),
-        (livecodebench(pickle.dumps("{}")), "dict, allowed: a list"),
+        (livecodebench(pickle.dumps("{}")), "dict, expected a list"),
         (livecodebench(pickle.dumps('[{"input": "1"}]')), "test 0 has no texts"),
         (livecodebench(pickle.dumps("[" * 100_000)), "not JSON"),
         ("[1]", "test 0 has no texts"),
