@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.graders_on_real_rows import FOLDER, MODELS, box, changed, read_lines
-from delta.data.reasoning_gym import TaskParams, draw
+from delta.data.reasoning_gym import TaskParams, generate_problems
 
 SHORTEST, MEDIAN, LONGEST, SPREAD = 1_000, 5_000, 25_000, 0.9  # characters; sigma of the logarithm
 BOX = re.compile(r"\\boxed\s*\{")
@@ -107,7 +107,9 @@ def made(problems: int, seed: int) -> tuple[str, list[Problem]]:
     """reasoning-gym's, with a solution written from a template."""
     each = math.ceil(problems / len(TASKS))
     drawn = [
-        draw(task, TaskParams(task=task, seed=seed, problems=each, options=dict(options)))
+        generate_problems(
+            task, TaskParams(task=task, seed=seed, problems=each, options=dict(options))
+        )
         for task, options in TASKS.items()
     ]
     return "reasoning-gym", [

@@ -97,10 +97,7 @@ def _dvc(workspace: Path, *command: str) -> float:
 
 def listed(folder: Path) -> float:
     """Characters a pair that the page of `make browse` reads as one string before it shows any."""
-    from tests.report.test_pair_viewer_size import (  # what the fresh processes need not load
-        build,
-        simulate,
-    )
+    from tests.report.test_pair_viewer_size import build, simulate
 
     pairs, letters = PAGE
     folder.mkdir()

@@ -34,7 +34,7 @@ from delta.inference.reply_cache import ReplyCache
 from delta.inference.types import Request
 from delta.inference.vllm_engine import BATCHED_TOKENS, GIB, VllmEngine, _sampling
 from delta.judging.judge import JudgeInput, build_requests
-from delta.prompts import question
+from delta.prompts import with_instruction
 
 MODEL = "smollm2-135m"
 GENERATOR = "three-shot"
@@ -70,7 +70,7 @@ def problems(number: int) -> pl.DataFrame:
     asked = [(f"p.{a}.{b}", f"What is {a} times {b}?") for a, b in factors]
     return pl.DataFrame(
         [
-            {"problem_id": name, "statement": text, "prompt": question(text), "history": []}
+            {"problem_id": name, "statement": text, "prompt": with_instruction(text), "history": []}
             for name, text in asked
         ]
     )

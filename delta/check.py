@@ -370,6 +370,6 @@ def _positions(params: Params) -> Iterator[str]:
     for key, name, length in lengths:
         model = params.models[name]
         folder = paths.model(name) if model.folder is None else Path(model.folder.path)
-        limit = model_files.positions(folder) if model.has_weights else None
+        limit = model_files.max_positions(folder) if model.has_weights else None
         if limit is not None and length > limit:
             yield f"{key} = {length}: {name} reads {limit} tokens; allowed: up to {limit}"

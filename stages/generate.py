@@ -33,7 +33,7 @@ def main(console: Console, argv: list[str]) -> None:
     path = paths.traces(name)
     if isinstance(generator, RecordedParams):
         folder = paths.model(generator.model)
-        recorded, more = recorded_traces.recorded_rows(problems, folder, generator.recorded)
+        recorded, more = recorded_traces.read_recording(problems, folder, generator.recorded)
         protocol = chat_formats.load(params.get(f"serving.{generator.model}.protocol"))
         traces = (from_recording(name, rows, protocol) for rows in recorded)
         tables.write_batches(path, traces, TRACE)

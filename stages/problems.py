@@ -4,7 +4,7 @@ from delta.core import params, paths, tables
 from delta.core.console import Console, run
 from delta.core.files import write_counts
 from delta.core.schemas import PROBLEM, QUESTION
-from delta.data.problems import DROPPED, ProblemsParams, build
+from delta.data.problems import DROPPED, ProblemsParams, build_problems
 
 
 def main(console: Console, _argv: list[str]) -> None:
@@ -14,7 +14,7 @@ def main(console: Console, _argv: list[str]) -> None:
         name: tables.read(paths.questions(name), QUESTION, columns)
         for name in params.get("benchmarks")
     }
-    problems, dropped, counts = build(chosen, questions)
+    problems, dropped, counts = build_problems(chosen, questions)
     tables.write(paths.PROBLEMS, problems, PROBLEM)
     tables.write(paths.DROPPED, dropped, DROPPED)
     write_counts(paths.counts("problems"), counts, "problems")

@@ -27,10 +27,7 @@ def main(console: Console, _argv: list[str]) -> None:
     pairs = dataset.join_texts(selected, problems, traces)
 
     console.print(f"train: {chosen.method} on {pairs.height} pairs; about 20 s to the first step")
-    from delta.training import (  # torch takes seconds: only once the input holds
-        model_io,
-        reference_logps,
-    )
+    from delta.training import model_io, reference_logps
 
     tokenizer = model_io.tokenizer(base)
     tokenized, counts = dataset.tokenize_pairs(chosen, protocol, pairs, tokenizer)

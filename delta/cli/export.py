@@ -1,44 +1,72 @@
-"""The selected pairs as a data set: `python -m delta export [FOLDER]`, by default export/."""
+"""The selected pairs as a Hugging Face dataset, or the policy's model card.
+
+python -m delta export [FOLDER]           the dataset with its card, by default in export/
+python -m delta export --policy [FOLDER]  the policy's card, by default in export-policy/
+"""
 
 from pathlib import Path
 
-from delta import check, export
-from delta.core import params, paths, tables
+from delta import check
+from delta.check import Params
+from delta.core import files, params, paths, tables
 from delta.core.console import Console, run
 from delta.core.errors import InputError
+from delta.core.paths import POLICY
 from delta.core.schemas import PROBLEM, SELECTED, TRACE
-from delta.export import card, provenance
+from delta.evaluation.models import bases
+from delta.export import card, dataset, provenance
 
-DEFAULT = "export"
+DEFAULT = {False: "export", True: "export-policy"}
 
 
 def main(console: Console, argv: list[str]) -> None:
-    if len(argv) > 1:
-        raise InputError(f"{' '.join(argv)}: allowed: one folder")
-    folder = Path(*argv or [DEFAULT])
-    export.check_target(folder)
-    everything = check.check()
+    is_policy = argv[:1] == ["--policy"]
+    names = argv[is_policy:]
+    if len(names) > 1 or any(name.startswith("-") for name in names):
+        raise InputError(f"{' '.join(argv)}: expected [--policy] and one folder")
+    folder = Path(*names or [DEFAULT[is_policy]])
+    if is_policy:
+        export_policy_card(console, folder)
+    else:
+        dataset.check_target(folder)
+        export_dataset(console, folder, check.check())
+
+
+def export_dataset(console: Console, folder: Path, everything: Params) -> None:
     pairing = everything.pairing
     selected = tables.read(paths.SELECTED, SELECTED)
     problems = tables.read(paths.PROBLEMS, PROBLEM, ["problem_id", "prompt", "history"])
     names = dict.fromkeys([pairing.chosen, pairing.rejected])  # may be the same generator
     traces = [tables.scan(paths.traces(name), TRACE) for name in names]
-    made = provenance.made(everything, params.PARAMS_FILE)
-    counted = made.metrics["select"]["selected"]
+    facts = provenance.collect_provenance(everything, params.PARAMS_FILE)
+    counted = facts.counts["select"]["selected"]
     if counted != (found := int(selected["selected"].sum())):
         raise InputError(
             f"{paths.counts('select')}: counts {counted} selected pairs, "
             f"{paths.SELECTED} holds {found}; rebuild with `dvc repro`"
         )
-    rows = export.write(folder, made, selected, problems, traces)
+    rows = dataset.write_dataset(folder, facts, selected, problems, traces)
     console.print(f"export: {folder}: " + ", ".join(f"{n} rows {name}" for name, n in rows.items()))
-    used = provenance.ingredients(everything)
-    if unknown := [one.name for one in used if one.licence == provenance.UNKNOWN]:
+    sources = provenance.sources_of(facts)
+    if unknown := [source.name for source in sources if source.licence == provenance.UNKNOWN]:
         console.print(
             f"export: the licence of {', '.join(unknown)} is not known here; check it before you "
             "publish"
         )
-    console.print(f"export: nothing was uploaded; to do it: {card.PUSH.format(folder=folder)}")
+    push = card.PUSH_DATASET.format(folder=folder)
+    console.print(f"export: nothing was uploaded; to do it: {push}")
+
+
+def export_policy_card(console: Console, folder: Path) -> None:
+    everything = check.check()
+    base = bases(everything.evaluation.models, everything.train.base)[0]
+    facts = provenance.collect_provenance(everything, params.PARAMS_FILE)
+    scores = provenance.read_scores(POLICY)
+    text = card.model_card(facts, scores, provenance.read_scores(base))
+    files.write_text(folder / "README.md", text)
+    console.print(f"export: {folder / 'README.md'}: scores on {len(scores)} benchmarks")
+    push = card.PUSH_POLICY.format(model=paths.model(POLICY), folder=folder)
+    console.print(f"export: nothing was uploaded; to do it: {push}")
 
 
 def start() -> None:

@@ -1,46 +1,45 @@
-"""What a model says of itself: whether it can be spoken to and trained, and how far it reads."""
+"""What a model's own files say: whether it can be prompted and trained, and its longest input."""
 
 import json
 from pathlib import Path
 from typing import Any
 
 from delta.core.errors import InputError
-from delta.prompts import control_tokens
+from delta.prompts.control_tokens import control_token_ids
 
-# What configurations call the number of positions that a model was made for.
-POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len", "max_sequence_length")
-STRETCHED = ("linear", "dynamic", "yarn", "longrope")  # rotary positions that reach further
+# The names that configurations give to the number of positions.
+POSITION_KEYS = ("max_position_embeddings", "n_positions", "max_seq_len", "max_sequence_length")
+SCALED_ROPE = ("linear", "dynamic", "yarn", "longrope")  # rotary positions that reach further
 
 
-def positions(folder: Path) -> int | None:
-    """Return how many tokens the model in `folder` was made for; None where its files do not say.
-
-    Where its positions are stretched, the number they reach.
-    """
-    config = _config(folder)
-    known = [config[name] for name in POSITIONS if isinstance(config.get(name), int)]
-    if not known:
+def max_positions(folder: Path) -> int | None:
+    """Return how many tokens the model reads, with scaled positions; None where its files do not
+    say."""
+    config = _read_config(folder)
+    lengths = [config[name] for name in POSITION_KEYS if isinstance(config.get(name), int)]
+    if not lengths:
         return None
-    limit: int = known[0]
+    limit: int = lengths[0]
     scaling = config.get("rope_scaling") or config.get("rope_parameters") or {}
-    if scaling.get("rope_type", scaling.get("type")) in STRETCHED:
+    if scaling.get("rope_type", scaling.get("type")) in SCALED_ROPE:
         original = scaling.get("original_max_position_embeddings") or limit
         limit = max(limit, int(original * (scaling.get("factor") or 1)))
     return limit
 
 
-def _config(folder: Path) -> dict[str, Any]:
+def _read_config(folder: Path) -> dict[str, Any]:
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        own = config.get("text_config", config)  # of a model that also sees
-        return own if isinstance(own, dict) else {}
+        text_config = config.get("text_config", config)  # of a model that also reads images
+        return text_config if isinstance(text_config, dict) else {}
     except (OSError, ValueError, AttributeError):
         return {}  # another check says what is wrong with the folder
 
 
 def check_tokenizer(key: str, folder: Path) -> None:
-    """Raise InputError where a model cannot be asked or trained: without a chat template, an end
-    of sequence, or an embedding for each of its tokens.
+    """Raise InputError where a model cannot be prompted or trained.
+
+    It needs a chat template, an end-of-sequence token, and an embedding for each of its tokens.
     """
     from transformers import AutoTokenizer
 
@@ -50,34 +49,35 @@ def check_tokenizer(key: str, folder: Path) -> None:
         return
     if not tokenizer.chat_template:
         raise InputError(
-            f"{key}: has no chat template, which every prompt here is written by; allowed: an "
-            "instruct model, or a folder with a chat_template.jinja"
+            f"{key}: has no chat template, which every prompt here needs; expected an instruct "
+            "model, or a folder with a chat_template.jinja"
         )
     if tokenizer.eos_token_id is None:
         raise InputError(
-            f"{key}: its tokenizer has no end-of-sequence token; allowed: a folder whose "
+            f"{key}: its tokenizer has no end-of-sequence token; expected a folder whose "
             "tokenizer_config.json names an eos_token"
         )
-    embeddings = _config(folder).get("vocab_size")
-    lost = _without_embedding(tokenizer, embeddings) if isinstance(embeddings, int) else []
-    if lost:
+    embeddings = _read_config(folder).get("vocab_size")
+    if not isinstance(embeddings, int):
+        return
+    if tokens := _tokens_without_embedding(tokenizer, embeddings):
         raise InputError(
             f"{key}: its tokenizer has {len(tokenizer)} tokens and the model {embeddings} "
-            f"embeddings, none for {lost[0]!r}; allowed: an embedding for each, as "
+            f"embeddings, none for {tokens[0]!r}; expected one for each, as "
             "`resize_token_embeddings` of transformers makes them"
         )
 
 
-def _without_embedding(tokenizer: Any, embeddings: int) -> list[str]:
-    """Tokens that a text or a turn may hold and the model does not know.
+def _tokens_without_embedding(tokenizer: Any, embeddings: int) -> list[str]:
+    """Return the tokens that a prompt may hold and the model does not know.
 
-    Some text models keep control tokens of pictures above their embeddings: no text becomes these.
+    Some text models keep control tokens for images above their embeddings: no text becomes these.
     """
     used = {tokenizer.eos_token_id, tokenizer.bos_token_id, tokenizer.pad_token_id}
-    harmless = control_tokens.ids(tokenizer) - used
+    unused = control_token_ids(tokenizer) - used
     template = str(tokenizer.chat_template)
     return [
         token
         for token, number in sorted(tokenizer.get_vocab().items(), key=lambda entry: entry[1])
-        if number >= embeddings and (number not in harmless or token in template)
+        if number >= embeddings and (number not in unused or token in template)
     ]

@@ -1,7 +1,7 @@
-"""OpenR1-Math-220k: its problems, and DeepSeek-R1's own traces of them (paper, section 3.1).
+"""OpenR1-Math-220k: its problems, and DeepSeek-R1's traces of them (paper, section 3.1).
 
-A row holds a problem and several generations; the verdicts of a row are those of Llama where Llama
-was asked (only where Math-Verify had found nothing right), else those of Math-Verify.
+A row holds a problem and several generations. A row's verdicts are Llama's where Llama was asked
+(only where Math-Verify had accepted none), else Math-Verify's.
 """
 
 import json
@@ -14,15 +14,14 @@ import pydantic
 from delta.core.errors import InputError
 from delta.core.params import StrictModel
 from delta.core.types import Row
-from delta.data import sources
-from delta.data.sources import DataSource
-from delta.data.user_tables import origin, problem_id
+from delta.data.rows import read_rows
+from delta.data.sources import DataSource, problem_id
 
 
 class OpenR1Problems(StrictModel):
     data: DataSource
-    llama_verdicts: bool  # whether they count; if not, Math-Verify's stand alone
-    complete: Literal["any", "chosen", "both"]  # which of a right and a wrong trace must be whole
+    llama_verdicts: bool  # false: only Math-Verify's count
+    complete: Literal["any", "chosen", "both"]  # which of a correct and an incorrect trace ended
 
 
 class OpenR1Traces(StrictModel):
@@ -31,7 +30,7 @@ class OpenR1Traces(StrictModel):
 
 
 class Verdicts(pydantic.BaseModel):
-    """What both readers need of a row; no generation is among it, so it is light."""
+    """The columns that both readers need: one entry for each generation, but not its text."""
 
     model_config = pydantic.ConfigDict(strict=True, frozen=True)
 
@@ -40,11 +39,18 @@ class Verdicts(pydantic.BaseModel):
     correctness_llama: list[bool | None] | None
     finish_reasons: list[str | None] | None
 
-    def lists(self) -> list[list[Any] | None]:
-        """All lists that the row must have, and those that it may have and has."""
+    def has_equal_lists(self, *others: list[Any] | None) -> bool:
+        """Return whether the required lists, and those optional ones that exist, fit together."""
+        required = (self.is_reasoning_complete, self.correctness_math_verify, *others)
         optional = (self.correctness_llama, self.finish_reasons)
-        must = (self.is_reasoning_complete, self.correctness_math_verify)
-        return [*must, *(one for one in optional if one is not None)]
+        lists = [*required, *(values for values in optional if values is not None)]
+        lengths = {None if values is None else len(values) for values in lists}
+        return len(lengths) == 1 and None not in lengths
+
+    def correctness(self, llama: bool) -> list[bool | None]:
+        llama_verdicts = self.correctness_llama if llama else None
+        verdicts = self.correctness_math_verify if llama_verdicts is None else llama_verdicts
+        return verdicts or []
 
 
 class ProblemRow(Verdicts):
@@ -58,58 +64,45 @@ class ProblemRow(Verdicts):
 class TraceRow(Verdicts):
     generations: list[str | None] | None
 
-    def lists(self) -> list[list[Any] | None]:
-        return [self.generations, *super().lists()]
-
 
 V = TypeVar("V", bound=Verdicts)
 
 
-def verdicts(row: Verdicts, llama: bool) -> list[bool | None]:
-    if llama and row.correctness_llama is not None:
-        return row.correctness_llama
-    assert row.correctness_math_verify is not None
-    return row.correctness_math_verify
-
-
-def problems(
+def read_problems(
     key: str, source: str, params: OpenR1Problems, by_rule: Counter[str]
 ) -> Iterator[Row | str]:
-    """Each row's problem, or why there is none.
+    """Yield each row's problem, or the reason why it is dropped.
 
-    `by_rule` counts the rows with a right and a wrong trace under either rule of verdicts.
+    `source` is the name in `problems.sources`. `by_rule` counts the rows with a correct and an
+    incorrect trace, with Llama's verdicts and without.
     """
-    kept = origin(params.data)
-    for number, line in enumerate(sources.rows(key, params.data, list(ProblemRow.model_fields))):
-        row = _checked(key, number, line, ProblemRow)
+    for number, row in enumerate(_read(key, params.data, ProblemRow)):
         if reason := _unusable(row):
             yield reason
             continue
         for rule, llama in (("with_llama", True), ("math_verify_alone", False)):
-            by_rule[rule] += _missing_kind(row, llama, params.complete) is None
-        if reason := _missing_kind(row, params.llama_verdicts, params.complete):
+            by_rule[rule] += _missing_outcome(row, llama, params.complete) is None
+        if reason := _missing_outcome(row, params.llama_verdicts, params.complete):
             yield reason
             continue
         yield {
             "problem_id": problem_id(source, number),
             "statement": row.problem,
             "gold_answer": row.answer,
-            "source": f"{kept} {row.source}",
+            "source": f"{params.data.origin} {row.source}",
             "domain": row.problem_type,
             "metadata": json.dumps({"uuid": row.uuid}),
         }
 
 
-def traces(key: str, source: str, params: OpenR1Traces) -> Iterator[Row | str]:
-    """Every generation of every row, or why it is none; a row as a whole gives one reason."""
-    for number, line in enumerate(sources.rows(key, params.data, list(TraceRow.model_fields))):
-        row = _checked(key, number, line, TraceRow)
-        if _lists_differ(row):
+def read_traces(key: str, source: str, params: OpenR1Traces) -> Iterator[Row | str]:
+    """Yield every generation, or the reason why it is dropped; a dropped row gives one reason."""
+    for number, row in enumerate(_read(key, params.data, TraceRow)):
+        if not row.has_equal_lists(row.generations):
             yield "row_lists_differ"
             continue
-        assert row.generations is not None
-        right = verdicts(row, params.llama_verdicts)
-        for sample, text in enumerate(row.generations):
+        correctness = row.correctness(params.llama_verdicts)
+        for sample, text in enumerate(row.generations or []):
             if not text:
                 yield "no_text"
                 continue
@@ -118,12 +111,25 @@ def traces(key: str, source: str, params: OpenR1Traces) -> Iterator[Row | str]:
                 "sample": sample,
                 "text": text,
                 "finish_reason": _finish_reason(row, sample),
-                "outcome": {True: "correct", False: "incorrect", None: None}[right[sample]],
+                "outcome": {True: "correct", False: "incorrect", None: None}[correctness[sample]],
             }
 
 
+def _read(key: str, data: DataSource, model: type[V]) -> Iterator[V]:
+    for number, row in enumerate(read_rows(key, data, list(model.model_fields))):
+        try:
+            yield model.model_validate(row)
+        except pydantic.ValidationError as error:
+            first = error.errors()[0]
+            column = ".".join(map(str, first["loc"]))
+            raise InputError(
+                f"{key}: row {number}: {column} = {str(first['input'])[:80]!r}: "
+                f"{first['msg'].removeprefix('Input ')}"
+            ) from None
+
+
 def _unusable(row: ProblemRow) -> str | None:
-    if _lists_differ(row):
+    if not row.has_equal_lists():
         return "lists_differ"
     if not (row.problem and row.problem.strip()):
         return "no_statement"
@@ -132,21 +138,13 @@ def _unusable(row: ProblemRow) -> str | None:
     return None
 
 
-def _lists_differ(row: Verdicts) -> bool:
-    """Whether the lists are not all there with one entry for each generation."""
-    return len({None if one is None else len(one) for one in row.lists()}) != 1 or (
-        row.is_reasoning_complete is None
-    )
-
-
-def _missing_kind(row: ProblemRow, llama: bool, complete: str) -> str | None:
-    """Which of a correct and an incorrect trace the row lacks."""
-    assert row.is_reasoning_complete is not None
-    whole = [one is True for one in row.is_reasoning_complete]
-    right = verdicts(row, llama)
-    if not any(r is True and (w or complete == "any") for r, w in zip(right, whole, strict=True)):
+def _missing_outcome(row: ProblemRow, llama: bool, complete: str) -> str | None:
+    """Return which of a correct and an incorrect trace the row lacks."""
+    ended = [value is True for value in row.is_reasoning_complete or []]
+    traces = list(zip(row.correctness(llama), ended, strict=True))
+    if not any(correct is True and (end or complete == "any") for correct, end in traces):
         return "none_correct"
-    if not any(r is False and (w or complete != "both") for r, w in zip(right, whole, strict=True)):
+    if not any(correct is False and (end or complete != "both") for correct, end in traces):
         return "none_incorrect"
     return None
 
@@ -155,17 +153,4 @@ def _finish_reason(row: TraceRow, sample: int) -> str:
     reason = row.finish_reasons[sample] if row.finish_reasons is not None else None
     if reason in ("stop", "length"):
         return reason
-    assert row.is_reasoning_complete is not None
-    return "stop" if row.is_reasoning_complete[sample] else "length"
-
-
-def _checked(key: str, number: int, line: Row, kind: type[V]) -> V:
-    try:
-        return kind.model_validate(line)
-    except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        column = ".".join(map(str, first["loc"]))
-        raise InputError(
-            f"{key}: row {number}: {column} = {str(first['input'])[:80]!r}: "
-            f"{first['msg'].removeprefix('Input ')}"
-        ) from None
+    return "stop" if (row.is_reasoning_complete or [])[sample] else "length"

@@ -1,12 +1,12 @@
-"""Which problems the policy learns from; none occurs in a benchmark (paper, section 3.1)."""
+"""The problems that the policy learns from; no benchmark asks any of them (paper, section 3.1)."""
 
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, TypeAlias
 
 import polars as pl
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from delta import prompts
 from delta.core.errors import InputError
@@ -15,12 +15,15 @@ from delta.core.schemas import PROBLEM, Message, Table
 from delta.core.shuffle import shuffle_key
 from delta.core.tables import frame_of
 from delta.core.types import Counts, Row
-from delta.data import conversations, decontamination, openr1, reasoning_gym, sources, user_tables
-from delta.data.decontamination import BenchmarkQuestion, NgramIndex, NgramMatch
-from delta.data.formats import RowError, math
-from delta.data.formats.math import MathSource
+from delta.data import openr1, reasoning_gym, user_tables
+from delta.data.conversations import DROP_REASONS
+from delta.data.decontamination import BenchmarkQuestion, NgramIndex, NgramMatch, normalized_key
+from delta.data.formats import RowError
+from delta.data.formats.math import MathSource, math_question
 from delta.data.openr1 import OpenR1Problems
 from delta.data.reasoning_gym import TaskParams
+from delta.data.rows import read_rows
+from delta.data.sources import OneOf, problem_id, source_of
 from delta.data.user_tables import TableProblems
 
 # Problems that a benchmark asks too, one row for each such benchmark.
@@ -32,53 +35,54 @@ DROPPED = Table(
         "statement": pl.String,  # its start
         "benchmark": pl.String,
         "question_id": pl.String,
-        "words": pl.String,  # the first words that they share; the whole text where it is short
+        "words": pl.String,  # the first words in common; the whole text where it is short
     },
 )
-SHOWN = 200  # characters of a dropped statement
+MAX_STATEMENT = 200  # characters of a dropped statement
 
-# The reasons why a row is no problem, in the order in which they are asked for.
-FILTERS = {
+# Why a row becomes no problem: by the source's own reader, then by the filters of all sources.
+READER_REASONS = {
     "task": (),
     "openr1": ("lists_differ", "no_statement", "no_answer", "none_correct", "none_incorrect"),
-    "table": ("no_statement", *conversations.REASONS, "no_answer", "same_problem"),
+    "table": ("no_statement", *DROP_REASONS, "no_answer", "same_problem"),
     "math": (),
 }
-ALL_FILTERS = ("in_benchmark", "worked_example", "duplicate", "not_sampled")
-Funnels = dict[str, Counter[str]]  # of each source the dropped rows by reason, and "drawn"
+FILTER_REASONS = ("in_benchmark", "worked_example", "duplicate", "not_sampled")
+
+Questions: TypeAlias = dict[str, pl.DataFrame]  # benchmark → its QUESTION rows
+Drops: TypeAlias = dict[str, Counter[str]]  # source → reason → rows; and "drawn" → rows read
+Identity: TypeAlias = tuple[tuple[str, str], ...]
 
 
-class ProblemSource(StrictModel):
-    """One entry of `problems.sources`: exactly one of the four, and how its problems are asked."""
+class ProblemSource(OneOf[TaskParams | OpenR1Problems | TableProblems | MathSource]):
+    """One entry of `problems.sources`, and how its problems are asked."""
+
+    KINDS = ("task", "openr1", "table", "math")
 
     task: TaskParams | None = None
     openr1: OpenR1Problems | None = None
     table: TableProblems | None = None
-    math: MathSource | None = None  # the format of a benchmark, such as GSM8K's training rows
-    # boxed: the paper's instruction stands before the statement. Left out: none for a table, whose
-    # prompts are whole; boxed for all others (paper, section 3.1).
+    math: MathSource | None = None  # a benchmark's format, such as GSM8K's training rows
+    # boxed: the paper's instruction precedes the statement. Default: none for a table, whose
+    # prompts are complete; boxed for all others (paper, section 3.1).
     instruction: Literal["boxed", "none"] | None = None
-
-    @model_validator(mode="after")
-    def _one(self) -> Self:
-        if len(given := self._kinds()) != 1:
-            raise ValueError(f"has {given or 'none'}; allowed: exactly one of {', '.join(FILTERS)}")
-        return self
-
-    def _kinds(self) -> list[str]:
-        return [name for name in FILTERS if getattr(self, name) is not None]
-
-    def kind(self) -> str:
-        return self._kinds()[0]
 
     @property
     def is_boxed(self) -> bool:
-        """Whether its prompts have the instruction."""
-        return (self.instruction or ("none" if self.table is not None else "boxed")) == "boxed"
+        """Return whether its prompts begin with the instruction."""
+        return (self.instruction or ("none" if self.kind == "table" else "boxed")) == "boxed"
+
+    @property
+    def origin(self) -> str:
+        """Return where the problems come from, and which version."""
+        value = self.value
+        if isinstance(value, TaskParams):
+            return f"reasoning-gym, task {value.task}, seed {value.seed}"
+        return value.data.origin
 
     def prompt(self, statement: str) -> str:
         """Return the user's turn that asks the statement."""
-        return prompts.question(statement) if self.is_boxed else statement
+        return prompts.with_instruction(statement) if self.is_boxed else statement
 
 
 class ProblemsParams(StrictModel):
@@ -88,26 +92,26 @@ class ProblemsParams(StrictModel):
     seed: Annotated[int, Field(ge=0)]  # of the sample
 
 
-def build(
-    params: ProblemsParams, questions: dict[str, pl.DataFrame]
+def build_problems(
+    params: ProblemsParams, questions: Questions
 ) -> tuple[pl.DataFrame, pl.DataFrame, Counts]:
-    """Problems, those dropped for a benchmark, and counts: drawn = kept + dropped by reason.
+    """Return the PROBLEM rows, the DROPPED rows, and counts: drawn = kept + dropped by reason.
 
-    `questions` holds the QUESTION rows of every benchmark. Raises InputError where a benchmark
-    asks a worked example, or fewer problems are left than `sample`.
+    Raises InputError where a benchmark asks a worked example, or fewer problems than `sample`
+    remain.
     """
-    index = NgramIndex(_asked(questions), params.overlap_words)
-    funnels: Funnels = {name: Counter() for name in params.sources}
+    index = NgramIndex(_benchmark_questions(questions), params.overlap_words)
+    drops: Drops = {name: Counter() for name in params.sources}
     by_rule = Counter[str]()
-    rows = list(_drawn(params, funnels, by_rule))
-    tables = {name for name, source in params.sources.items() if source.table is not None}
-    rows, dropped = _unseen(rows, index, _worked_examples(questions), tables, funnels)
-    rows = _sampled(rows, params, funnels)
-    overlap_of = Counter(row["benchmark"] for row in dropped)
-    counts = _counts(params, funnels) | {
+    rows = list(_read_problems(params, drops, by_rule))
+    tables = {name for name, source in params.sources.items() if source.kind == "table"}
+    rows, dropped = _filter(rows, index, _worked_examples(questions), tables, drops)
+    rows = _sample(rows, params, drops)
+    overlaps = Counter(row["benchmark"] for row in dropped)
+    counts = _counts(params, drops) | {
         "benchmark_questions": sum(frame.height for frame in questions.values()),
-        "in_a_benchmark": sum(bool(_shared(row, index)) for row in rows),
-        "overlap": {name: overlap_of[name] for name in questions},
+        "in_a_benchmark": sum(bool(_matches(row, index)) for row in rows),
+        "overlap": {name: overlaps[name] for name in questions},
     }
     if by_rule:
         counts["right_and_wrong_trace"] = dict(by_rule)
@@ -116,15 +120,63 @@ def build(
     return frame_of(rows, PROBLEM), frame_of(dropped, DROPPED), counts
 
 
-def _asked(questions: dict[str, pl.DataFrame]) -> Iterator[BenchmarkQuestion]:
+def _read_problems(params: ProblemsParams, drops: Drops, by_rule: Counter[str]) -> Iterator[Row]:
+    for name, source in params.sources.items():
+        for item in _read_source(name, source, by_rule):
+            drops[name]["drawn"] += 1
+            if isinstance(item, str):
+                drops[name][item] += 1
+            else:
+                yield {"history": []} | item | {"prompt": source.prompt(item["statement"])}
+
+
+def _read_source(name: str, source: ProblemSource, by_rule: Counter[str]) -> Iterable[Row | str]:
+    key = f"problems.sources.{name}.{source.kind}"
+    match source.value:
+        case OpenR1Problems() as params:
+            return openr1.read_problems(f"{key}.data", name, params, by_rule)
+        case TableProblems() as table:
+            return user_tables.read_problems(f"{key}.data", name, table)
+        case MathSource() as math:
+            return _math_problems(f"{key}.data", name, math)
+        case TaskParams() as task:
+            return _task_problems(key, name, task)
+
+
+def _task_problems(key: str, name: str, task: TaskParams) -> Iterator[Row]:
+    for number, row in enumerate(reasoning_gym.generate_problems(key, task)):
+        yield row | {
+            "problem_id": problem_id(name, number),
+            "source": reasoning_gym.task_version(task),
+            "domain": task.task,
+        }
+
+
+def _math_problems(key: str, name: str, source: MathSource) -> Iterator[Row]:
+    for number, row in enumerate(read_rows(key, source.data)):
+        try:
+            question = math_question(source, row)
+        except RowError as error:
+            raise InputError(f"{key}: row {number}: {error}") from None
+        yield {
+            "problem_id": problem_id(name, number),
+            "statement": question.statement,
+            "gold_answer": question.gold_answer,
+            "source": source.data.origin,
+            "domain": source.format,
+            "metadata": json.dumps(question.metadata, sort_keys=True, default=str),
+        }
+
+
+def _benchmark_questions(questions: Questions) -> Iterator[BenchmarkQuestion]:
     for name, frame in questions.items():
         columns = frame.select("question_id", "statement", "history")
         for question_id, statement, history in columns.iter_rows():
-            yield BenchmarkQuestion(name, question_id, _spoken(statement, history))
+            yield BenchmarkQuestion(name, question_id, _join_turns(statement, history))
 
 
-def _spoken(statement: str, history: list[Message]) -> str:
-    """A whole conversation as one text; system prompts, which many share, are left out."""
+def _join_turns(statement: str, history: list[Message]) -> str:
+    """Return a conversation as one text, without system prompts, which many problems share."""
     turns = [turn["content"] for turn in history if turn["role"] != "system"]
     return "\n".join([*turns, statement])
 
@@ -134,148 +186,97 @@ def _user_turns(row: Row) -> list[str]:
     return [*earlier, row["statement"]]
 
 
-def _shared(row: Row, index: NgramIndex) -> list[NgramMatch]:
-    """What a benchmark asks too: the whole conversation, or one turn of its user alone."""
-    texts = dict.fromkeys([_spoken(row["statement"], row["history"]), *_user_turns(row)])
-    by_benchmark = {shared.benchmark: shared for text in texts for shared in index.shared(text)}
-    return list(by_benchmark.values())
-
-
-def _identity(row: Row) -> tuple[tuple[str, str], ...]:
-    """Equal for problems that are the same but for case, blanks and LaTeX: every turn of them."""
-    turns = [*row["history"], {"role": "user", "content": row["statement"]}]
-    return tuple((turn["role"], decontamination.normalized_key(turn["content"])) for turn in turns)
-
-
-def _worked_examples(questions: dict[str, pl.DataFrame]) -> set[str]:
-    worked = {
-        decontamination.normalized_key(example.problem) for example in prompts.worked_examples()
-    }
-    for question in _asked(questions):
-        if decontamination.normalized_key(question.statement) in worked:
+def _worked_examples(questions: Questions) -> set[str]:
+    examples = {normalized_key(example.problem) for example in prompts.worked_examples()}
+    for question in _benchmark_questions(questions):
+        if normalized_key(question.statement) in examples:
             raise InputError(
                 f"benchmarks.{question.benchmark} asks the worked example {question.statement!r}; "
                 "change its seed or the example"
             )
-    return worked
+    return examples
 
 
-def _drawn(params: ProblemsParams, funnels: Funnels, by_rule: Counter[str]) -> Iterator[Row]:
-    for name, source in params.sources.items():
-        key = f"problems.sources.{name}"
-        found: Iterable[Row | str]
-        if source.openr1 is not None:
-            found = openr1.problems(f"{key}.openr1.data", name, source.openr1, by_rule)
-        elif source.table is not None:
-            found = user_tables.problems(f"{key}.table.data", name, source.table)
-        elif source.math is not None:
-            found = _of_benchmark_format(f"{key}.math.data", name, source.math)
-        else:
-            assert source.task is not None
-            found = _of_task(f"{key}.task", name, source.task)
-        for one in found:
-            funnels[name]["drawn"] += 1
-            if isinstance(one, str):
-                funnels[name][one] += 1
-            else:
-                prompt = source.prompt(one["statement"])
-                yield {"history": []} | one | {"prompt": prompt}
+def _matches(row: Row, index: NgramIndex) -> list[NgramMatch]:
+    """Return what a benchmark asks too: the conversation, or a turn of its user alone."""
+    texts = dict.fromkeys([_join_turns(row["statement"], row["history"]), *_user_turns(row)])
+    by_benchmark = {match.benchmark: match for text in texts for match in index.matches(text)}
+    return list(by_benchmark.values())
 
 
-def _of_task(key: str, name: str, task: TaskParams) -> Iterator[Row]:
-    for number, row in enumerate(reasoning_gym.draw(key, task)):
-        yield row | {
-            "problem_id": user_tables.problem_id(name, number),
-            "source": reasoning_gym.version(task),
-            "domain": task.task,
-        }
+def _identity(row: Row) -> Identity:
+    """Return every turn's role and key: equal for problems that differ only in typesetting."""
+    turns = [*row["history"], {"role": "user", "content": row["statement"]}]
+    return tuple((turn["role"], normalized_key(turn["content"])) for turn in turns)
 
 
-def _of_benchmark_format(key: str, name: str, source: MathSource) -> Iterator[Row]:
-    for number, row in enumerate(sources.rows(key, source.data)):
-        try:
-            question = math.question(source, row)
-        except RowError as error:
-            raise InputError(f"{key}: row {number}: {error}") from None
-        yield {
-            "problem_id": user_tables.problem_id(name, number),
-            "statement": question.statement,
-            "gold_answer": question.gold_answer,
-            "source": user_tables.origin(source.data),
-            "domain": source.format,
-            "metadata": json.dumps(question.metadata, sort_keys=True, default=str),
-        }
-
-
-def _unseen(
-    rows: list[Row], index: NgramIndex, worked: set[str], tables: set[str], funnels: Funnels
+def _filter(
+    rows: list[Row], index: NgramIndex, examples: set[str], tables: set[str], drops: Drops
 ) -> tuple[list[Row], list[Row]]:
-    """Rows that no benchmark, worked example or earlier row holds too; and the DROPPED rows.
+    """Return the rows that no benchmark, worked example or earlier row repeats, and DROPPED rows.
 
-    Of rows of one of the `tables` every turn counts to the letter, which is what user_tables has
-    compared: code is more than its words, and each row may be a pair that is trained.
+    Two rows of one source among `tables` are never duplicates here: user_tables has compared
+    their exact texts, code is more than its words, and each row may be a pair to train on.
     """
     kept, dropped = list[Row](), list[Row]()
-    seen: dict[tuple[tuple[str, str], ...], str] = {}  # and in which source
+    first_source: dict[Identity, str] = {}
     for row in rows:
-        identity, source = _identity(row), user_tables.source_of(row["problem_id"])
-        if shared := _shared(row, index):
-            shown = {"problem_id": row["problem_id"], "statement": row["statement"][:SHOWN]}
-            dropped += [shown | one._asdict() for one in shared]
-            _drop(row, "in_benchmark", funnels)
-        elif not worked.isdisjoint(map(decontamination.normalized_key, _user_turns(row))):
-            _drop(row, "worked_example", funnels)
-        elif identity in seen and not (source in tables and seen[identity] == source):
-            _drop(row, "duplicate", funnels)
+        identity, source = _identity(row), source_of(row["problem_id"])
+        if matches := _matches(row, index):
+            start = {"problem_id": row["problem_id"], "statement": row["statement"][:MAX_STATEMENT]}
+            dropped += [start | match._asdict() for match in matches]
+            drops[source]["in_benchmark"] += 1
+        elif not examples.isdisjoint(map(normalized_key, _user_turns(row))):
+            drops[source]["worked_example"] += 1
+        elif identity in first_source and not (
+            source in tables and first_source[identity] == source
+        ):
+            drops[source]["duplicate"] += 1
         else:
-            seen.setdefault(identity, source)
+            first_source.setdefault(identity, source)
             kept.append(row)
     return kept, dropped
 
 
-def _drop(row: Row, reason: str, funnels: Funnels) -> None:
-    funnels[user_tables.source_of(row["problem_id"])][reason] += 1
-
-
-def _sampled(rows: list[Row], params: ProblemsParams, funnels: Funnels) -> list[Row]:
-    """A sample, in the order of the sources. A larger one holds all problems of a smaller."""
-    least = 1 if params.sample is None else params.sample
-    if len(rows) < least:
-        drawn = sum(funnel["drawn"] for funnel in funnels.values())
-        left = f"{len(rows)} of {drawn} problems are left ({_dropped(funnels)})"
+def _sample(rows: list[Row], params: ProblemsParams, drops: Drops) -> list[Row]:
+    """Return a sample in the order of the sources. A larger one holds all of a smaller one."""
+    if len(rows) < (params.sample or 1):
+        drawn = sum(counts["drawn"] for counts in drops.values())
+        remaining = f"{len(rows)} of {drawn} problems remain ({_total(drops)})"
         if not rows:
-            raise InputError(f"problems.sources: {left}; allowed: sources that leave one")
-        raise InputError(f"problems.sample = {least}: {left}; allowed: 1 to {len(rows)}")
+            raise InputError(f"problems.sources: {remaining}; expected sources that leave one")
+        raise InputError(
+            f"problems.sample = {params.sample}: {remaining}; expected 1 to {len(rows)}"
+        )
     if params.sample is None:
         return rows
     ids = [row["problem_id"] for row in rows]
-    chosen = set(sorted(ids, key=lambda one: shuffle_key(params.seed, one))[: params.sample])
-    for row in rows:
-        if row["problem_id"] not in chosen:
-            _drop(row, "not_sampled", funnels)
-    return [row for row in rows if row["problem_id"] in chosen]
+    sample = set(sorted(ids, key=lambda id_: shuffle_key(params.seed, id_))[: params.sample])
+    for id_ in ids:
+        if id_ not in sample:
+            drops[source_of(id_)]["not_sampled"] += 1
+    return [row for row in rows if row["problem_id"] in sample]
 
 
-def _dropped(funnels: Funnels) -> dict[str, int]:
-    """Of all sources together, in the order of the filters; those that dropped something."""
-    reasons = dict.fromkeys([*FILTERS["openr1"], *FILTERS["table"], *ALL_FILTERS])
-    total = {reason: sum(funnel[reason] for funnel in funnels.values()) for reason in reasons}
+def _total(drops: Drops) -> dict[str, int]:
+    """Return the dropped rows of all sources by reason, in the order of the filters."""
+    reasons = [*READER_REASONS["openr1"], *READER_REASONS["table"], *FILTER_REASONS]
+    total = {reason: sum(counts[reason] for counts in drops.values()) for reason in reasons}
     return {reason: count for reason, count in total.items() if count}
 
 
-def _counts(params: ProblemsParams, funnels: Funnels) -> Counts:
-    """Of all and of each source: what was drawn, what every filter dropped, what is kept."""
+def _counts(params: ProblemsParams, drops: Drops) -> Counts:
+    """Return the problems drawn, dropped by reason and kept, in total and by source."""
     by_source = {}
     for name, source in params.sources.items():
-        funnel = funnels[name]
-        filters = [*FILTERS[source.kind()], *ALL_FILTERS]
-        assert set(funnel) <= {"drawn", *filters}, funnel
-        dropped = {reason: funnel[reason] for reason in filters}
-        drawn = funnel["drawn"]
+        reasons = [*READER_REASONS[source.kind], *FILTER_REASONS]
+        assert set(drops[name]) <= {"drawn", *reasons}, drops[name]
+        drawn = drops[name]["drawn"]
+        dropped = {reason: drops[name][reason] for reason in reasons}
         by_source[name] = {"drawn": drawn, **dropped, "kept": drawn - sum(dropped.values())}
     return {
-        "drawn": sum(one["drawn"] for one in by_source.values()),
-        "kept": sum(one["kept"] for one in by_source.values()),
-        "dropped": _dropped(funnels),
+        "drawn": sum(counts["drawn"] for counts in by_source.values()),
+        "kept": sum(counts["kept"] for counts in by_source.values()),
+        "dropped": _total(drops),
         "sources": by_source,
     }

@@ -1,8 +1,8 @@
-"""The tests of a program as one string, and LiveCodeBench's own packed column, read without trust.
+"""A program's tests as one string, and LiveCodeBench's packed column, read without trust.
 
-LiveCodeBench keeps private tests as JSON or as base64 of zlib of a *pickle* of JSON. Unpickling can
-run any code, so nothing is unpickled here: the pickle's instructions are listed, and only those
-that spell one string are allowed.
+LiveCodeBench keeps private tests as JSON, or as base64 of zlib of a *pickle* of JSON. Unpickling
+can run any code, so the pickle's instructions are only listed, and those that spell one string are
+allowed.
 """
 
 import base64
@@ -14,8 +14,7 @@ from typing import Any
 
 Test = dict[str, str]  # {"input": ..., "output": ...}
 MAX_BYTES = 1 << 30  # unpacked; the largest real problem is far below, a zip bomb far above
-# What a pickle of one string consists of, over all protocols; "memoize" and its like store it for
-# later use and change nothing.
+# What a pickle of one string consists of, in all protocols; the memo instructions change nothing.
 STRINGS = ("UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8")
 HARMLESS = ("PROTO", "FRAME", "PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE", "STOP")
 
@@ -26,18 +25,18 @@ def pack(tests: list[Test]) -> str:
 
 
 def unpack(packed: str) -> list[Test]:
-    """The tests that `pack` was given; ValueError where the text is something else."""
-    return _tests(_json(_inflated(packed)))
+    """Return the tests that were given to `pack`. Raises ValueError for any other text."""
+    return _parse_tests(_inflate(packed))
 
 
-def read_private(text: str) -> list[Test]:
-    """LiveCodeBench's `private_test_cases` (and `public_test_cases`, which is plain JSON)."""
-    if text.lstrip().startswith("["):
-        return _tests(_json(text.encode("utf-8", "surrogatepass")))
-    return _tests(_json(_pickled_string(_inflated(text)).encode("utf-8", "surrogatepass")))
+def read_livecodebench(text: str) -> list[Test]:
+    """Return the tests of LiveCodeBench's public or private column. Raises ValueError."""
+    if not text.lstrip().startswith("["):
+        text = _pickled_string(_inflate(text))
+    return _parse_tests(text.encode("utf-8", "surrogatepass"))
 
 
-def _inflated(text: str) -> bytes:
+def _inflate(text: str) -> bytes:
     stream = zlib.decompressobj()
     try:
         content = stream.decompress(base64.b64decode(text, validate=True), MAX_BYTES)
@@ -49,33 +48,32 @@ def _inflated(text: str) -> bytes:
 
 
 def _pickled_string(content: bytes) -> str:
-    found: list[str] = []
+    strings: list[str] = []
     try:
         for instruction, argument, _ in pickletools.genops(content):
             if instruction.name in STRINGS:
-                found.append(str(argument))
+                strings.append(str(argument))
             elif instruction.name not in HARMLESS:
                 raise ValueError(f"{instruction.name} in a pickle that should be one string")
     except (ValueError, UnicodeDecodeError) as error:
         raise ValueError(f"packed tests: {error}") from error
-    if len(found) != 1:
-        raise ValueError(f"packed tests: a pickle of {len(found)} strings, allowed: one")
-    return found[0]
+    if len(strings) != 1:
+        raise ValueError(f"packed tests: a pickle of {len(strings)} strings, expected one")
+    return strings[0]
 
 
-def _json(content: bytes) -> Any:
+def _parse_tests(content: bytes) -> list[Test]:
     try:
-        return json.loads(content.decode("utf-8", "surrogatepass"))
+        tests = json.loads(content.decode("utf-8", "surrogatepass"))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"packed tests: not JSON ({error})") from error
+    if not isinstance(tests, list):
+        raise ValueError(f"packed tests: {type(tests).__name__}, expected a list")
+    return [_parse_test(number, test) for number, test in enumerate(tests)]
 
 
-def _tests(content: Any) -> list[Test]:
-    if not isinstance(content, list):
-        raise ValueError(f"packed tests: {type(content).__name__}, allowed: a list")
-    for number, test in enumerate(content):
-        if not isinstance(test, dict) or not all(
-            isinstance(test.get(key), str) for key in ("input", "output")
-        ):
-            raise ValueError(f"packed tests: test {number} has no texts `input` and `output`")
-    return [{"input": test["input"], "output": test["output"]} for test in content]
+def _parse_test(number: int, test: Any) -> Test:
+    match test:
+        case {"input": str(text), "output": str(output)}:
+            return {"input": text, "output": output}
+    raise ValueError(f"packed tests: test {number} has no texts `input` and `output`")

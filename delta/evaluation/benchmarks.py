@@ -7,14 +7,12 @@ import polars as pl
 from pydantic import Field, ValidationInfo, field_validator
 
 from delta.core.params import StrictModel
-from delta.data import reasoning_gym
 from delta.data.formats.choice import GpqaSource, MmluProSource
 from delta.data.formats.code import HumanEvalSource, LiveCodeBenchSource
 from delta.data.formats.custom import ColumnsSource
 from delta.data.formats.math import MathSource
-from delta.data.formats.reasoning_gym import TaskSource
 from delta.data.formats.theoremqa import TheoremSource
-from delta.data.sources import DataSource
+from delta.data.reasoning_gym import TaskSource, task_version
 
 Source = (
     TaskSource
@@ -62,16 +60,5 @@ def version(name: str, params: BenchmarkParams, questions: pl.DataFrame) -> str:
 def _origin(params: BenchmarkParams) -> str:
     source = params.source
     if isinstance(source, TaskSource):
-        return reasoning_gym.version(source.task_params(params.questions or 1))
-    return f"{source.format} {_revision(source.data)}"
-
-
-def _revision(data: DataSource) -> str:
-    """A local file by its name only: the same file may lie anywhere."""
-    if data.wheel is not None:
-        return data.wheel.package
-    if data.file is not None:
-        return f"{data.file.path.rstrip('/').rsplit('/', 1)[-1]}@{data.file.sha256[:8]}"
-    there = data.hub or data.files
-    assert there is not None
-    return f"{there.repository}@{there.revision[:8]}"
+        return task_version(source.task_params(params.questions or 1))
+    return f"{source.format} {source.data.label}"

@@ -33,7 +33,7 @@ def requests_of(
 ) -> AskedRequests:
     """((question, sample), request) for every answer; the samples of a question together."""
     sampling = SamplingParams(**params.model_dump(), max_tokens=benchmark.max_tokens)
-    worked = prompts.earlier_turns(examples)
+    worked = prompts.worked_example_turns(examples)
     rows = []
     for question in questions.iter_rows(named=True):
         messages = engine.protocol.messages(question["prompt"], worked, question["history"])

@@ -13,8 +13,7 @@ from delta.core.errors import InputError
 from delta.core.schemas import QUESTION
 from delta.core.tables import frame_of
 from delta.core.types import Row
-from delta.data import reasoning_gym as generated
-from delta.data import sources
+from delta.data import reasoning_gym
 from delta.data.formats import (
     Question,
     RowError,
@@ -22,9 +21,10 @@ from delta.data.formats import (
     code,
     custom,
     math,
-    reasoning_gym,
+    normalized_text,
     theoremqa,
 )
+from delta.data.rows import read_rows
 from delta.evaluation.benchmarks import BenchmarkParams, Source
 
 Read = Callable[[Row], Question | str]  # a question, or why the row is none
@@ -90,7 +90,7 @@ def _rows(name: str, params: BenchmarkParams, counts: Counter[str]) -> Iterator[
             continue
         # Of a conversation all turns: many end in the same words.
         said = [*(turn["content"] for turn in question.history), question.prompt]
-        identity = generated.normal("\x00".join(said))
+        identity = normalized_text("\x00".join(said))
         again = identity in asked
         if again and once:
             counts["duplicate"] += 1
@@ -107,26 +107,26 @@ def _source(key: str, params: BenchmarkParams) -> tuple[Iterable[Row], Read]:
     source = params.source
     if isinstance(source, reasoning_gym.TaskSource):
         assert params.questions is not None
-        return reasoning_gym.rows(key, source, params.questions), reasoning_gym.question
+        return reasoning_gym.task_rows(key, source, params.questions), reasoning_gym.task_question
     named = source.columns() if isinstance(source, custom.ColumnsSource) else None
-    return sources.rows(f"{key}.data", source.data, named), _reader(key, source)
+    return read_rows(f"{key}.data", source.data, named), _reader(key, source)
 
 
 def _reader(key: str, source: Source) -> Read:
     match source:
         case math.MathSource():
-            return partial(math.question, source)
+            return partial(math.math_question, source)
         case choice.MmluProSource():
-            return partial(choice.mmlu_pro, choice.mmlu_pro_shots(key, source))
+            return partial(choice.mmlu_pro_question, choice.mmlu_pro_shots(key, source))
         case choice.GpqaSource():
-            return partial(choice.gpqa, source)
+            return partial(choice.gpqa_question, source)
         case theoremqa.TheoremSource():
-            return partial(theoremqa.question, source)
+            return partial(theoremqa.theoremqa_question, source)
         case code.LiveCodeBenchSource():
-            return partial(code.livecodebench, source)
+            return partial(code.livecodebench_question, source)
         case code.HumanEvalSource():
-            return code.humaneval
+            return code.humaneval_question
         case custom.ColumnsSource():
-            return partial(custom.question, source)
+            return partial(custom.custom_question, source)
         case reasoning_gym.TaskSource():
-            return reasoning_gym.question
+            return reasoning_gym.task_question

@@ -6,17 +6,14 @@ from typing import Any, NamedTuple
 
 from delta import prompts
 from delta.check import Params
-from delta.core import digests, fingerprint, paths
+from delta.core import fingerprint, paths
+from delta.core.digests import sha256_of
 from delta.core.files import read_json
 from delta.core.git import git
 from delta.core.schemas import SIDES
-from delta.data.fetch import ModelParams
-from delta.data.problems import ProblemSource
-from delta.data.user_tables import origin
+from delta.core.types import Counts
 
-Metrics = dict[str, Any]  # stage → its counts
-
-# Licences that we know, by the name of a package or repository. Anything else is not known here.
+# Known licences by the name of a package or repository.
 LICENCES = {
     "open-r1/OpenR1-Math-220k": "Apache-2.0",
     "reasoning-gym": "Apache-2.0",
@@ -25,61 +22,55 @@ LICENCES = {
 UNKNOWN = "not known here: check"
 
 
+class Source(NamedTuple):
+    """A source of problems or a model, made by others."""
+
+    role: str
+    name: str
+    origin: str
+    fingerprint: str  # of a model's folder
+
+    @property
+    def licence(self) -> str:
+        name = self.origin.partition("@")[0].partition("==")[0].partition(",")[0]
+        return LICENCES.get(name, UNKNOWN)
+
+
 class Provenance(NamedTuple):
-    """What the card is written from, besides the pairs themselves."""
+    """What a card says besides the pairs and scores."""
 
     params: Params
     params_sha256: str
-    metrics: Metrics
-    fingerprints: dict[str, str]  # of the models that are here
+    counts: Counts  # stage → its counts
+    fingerprints: dict[str, str]  # of the models whose folders are here
     commit: str
     dirty: bool
     date: str
 
 
-class Source(NamedTuple):
-    """Something that others made: a source of problems, or a model."""
+def collect_provenance(params: Params, params_file: Path) -> Provenance:
+    """Read the counts, fingerprints and commit of the run that `params` describe.
 
-    role: str
-    name: str
-    origin: str
-    licence: str
-
-
-def of_problems(name: str, source: ProblemSource) -> Source:
-    if source.task is not None:
-        said = f"reasoning-gym, task {source.task.task}, seed {source.task.seed}"
-        return Source("problems", name, said, licence("reasoning-gym"))
-    read = source.openr1 or source.table or source.math
-    assert read is not None
-    where = origin(read.data)
-    return Source("problems", name, where, licence(where))
-
-
-def of_model(role: str, name: str, params: ModelParams) -> Source:
-    if params.wheel is not None:
-        where = params.wheel.package
-    elif params.hub is not None:
-        where = f"{params.hub.repository}@{params.hub.revision}"
-    elif params.folder is not None:
-        where = f"a folder of its own, sha256:{params.folder.sha256}"  # its path tells of a machine
-    elif params.served is not None:
-        where = f"{params.served} at a server"
-    else:
-        assert params.recording is not None
-        recorded = params.recording.openr1 or params.recording.table
-        assert recorded is not None
-        where = f"{origin(recorded.data)}"
-    return Source(role, name, where, licence(where))
+    Raises InputError where a stage's counts are missing or damaged.
+    """
+    return Provenance(
+        params=params,
+        params_sha256=sha256_of(params_file),
+        counts=_read_counts(params),
+        fingerprints={
+            name: fingerprint.fingerprint(paths.model(name))
+            for name in params.models
+            if (paths.model(name) / fingerprint.CARD).is_file()
+        },
+        commit=git("rev-parse", "HEAD").strip() or "unknown",
+        dirty=bool(git("status", "--porcelain", "--untracked-files=no")),
+        date=datetime.datetime.now(datetime.UTC).date().isoformat(),
+    )
 
 
-def licence(where: str) -> str:
-    return LICENCES.get(where.partition("@")[0].partition("==")[0], UNKNOWN)
-
-
-def ingredients(params: Params) -> list[Source]:
-    """Everything that shaped the rows, in the order of the pipeline; each model in each role."""
-    found = [of_problems(name, source) for name, source in params.problems.sources.items()]
+def sources_of(provenance: Provenance) -> list[Source]:
+    """Return everything that shaped the rows, in the order of the pipeline."""
+    params = provenance.params
     roles: dict[str, list[str]] = {}
     for side in SIDES:
         generator = params.generators[getattr(params.pairing, side)]
@@ -88,64 +79,55 @@ def ingredients(params: Params) -> list[Source]:
         roles.setdefault(params.verify.llm.model, []).append("second opinion on verdicts")
     if params.judge.rater == "llm":
         roles.setdefault(params.judge.llm.model, []).append("judge")
-    models = params.models
-    return found + [of_model(", ".join(role), name, models[name]) for name, role in roles.items()]
+    problems = [
+        Source("problems", name, source.origin, "")
+        for name, source in params.problems.sources.items()
+    ]
+    known = provenance.fingerprints
+    return problems + [
+        Source(
+            ", ".join(model_roles),
+            name,
+            params.models[name].origin,
+            known.get(name, "its files were not here"),
+        )
+        for name, model_roles in roles.items()
+    ]
 
 
 def prompt_hashes(params: Params) -> dict[str, str]:
-    """SHA-256 of every prompt file that shaped the rows."""
-    used = ["chat_formats.yaml"]
-    if any(source.is_boxed for source in params.problems.sources.values()):
-        used.insert(0, "instruction.txt")
-    generators = [
-        params.generators[params.pairing.chosen],
-        params.generators[params.pairing.rejected],
-    ]
-    if any(getattr(generator, "examples", 0) for generator in generators):
-        used.append("worked_examples.yaml")
-    if params.verify.second == "llm":
-        used.append("equivalence.txt")
-    if params.judge.rater == "llm":
-        used.append("judge.txt")
-    return {name: digests.sha256_of(prompts.HERE / name) for name in used}
-
-
-def metrics(params: Params) -> Metrics:
-    """The counts of every stage that led to the pairs, and of those after it that have run."""
-    names = list(dict.fromkeys([params.pairing.chosen, params.pairing.rejected]))
-    found = {"problems": _counts("problems")}
-    for stage in ("generate", "verify", "judge"):
-        found |= {f"{stage} {name}": _counts(stage, name) for name in names}
-    found |= {"pair": _counts("pair"), "select": _counts("select")}
-    if paths.counts("train").is_file():
-        train = _counts("train")
-        names = ["pairs_in", "pairs_kept", "cut", "dropped"]
-        found["train"] = {name: train[name] for name in names if name in train}
-    return found
-
-
-def _counts(stage: str, name: str | None = None) -> Any:
-    path = paths.counts(stage, name)
-    return read_json(path, stage, *([name] if name else []))
-
-
-def fingerprints(names: list[str]) -> dict[str, str]:
-    """Of the models whose folders are here: pulled results come without them."""
-    return {
-        name: fingerprint.fingerprint(paths.model(name))
-        for name in names
-        if (paths.model(name) / fingerprint.CARD).is_file()
+    """Return the SHA-256 of every prompt file that shaped the rows."""
+    pairing = params.pairing
+    generators = [params.generators[name] for name in (pairing.chosen, pairing.rejected)]
+    uses = {
+        "instruction.txt": any(source.is_boxed for source in params.problems.sources.values()),
+        "chat_formats.yaml": True,
+        "worked_examples.yaml": any(getattr(entry, "examples", 0) for entry in generators),
+        "equivalence.txt": params.verify.second == "llm",
+        "judge.txt": params.judge.rater == "llm",
     }
+    return {name: sha256_of(prompts.FOLDER / name) for name, is_used in uses.items() if is_used}
 
 
-def made(params: Params, params_file: Path) -> Provenance:
-    models = [one.name for one in ingredients(params) if one.role != "problems"]
-    return Provenance(
-        params=params,
-        params_sha256=digests.sha256_of(params_file),
-        metrics=metrics(params),
-        fingerprints=fingerprints(models),
-        commit=git("rev-parse", "HEAD").strip() or "unknown",
-        dirty=bool(git("status", "--porcelain", "--untracked-files=no")),
-        date=datetime.datetime.now(datetime.UTC).date().isoformat(),
-    )
+def _read_counts(params: Params) -> Counts:
+    """Return the counts of every stage that led to the pairs, and of training if it has run."""
+    generators = dict.fromkeys([params.pairing.chosen, params.pairing.rejected])
+    counts = {"problems": _stage_counts("problems")}
+    for stage in ("generate", "verify", "judge"):
+        counts |= {f"{stage} {name}": _stage_counts(stage, name) for name in generators}
+    counts |= {"pair": _stage_counts("pair"), "select": _stage_counts("select")}
+    if paths.counts("train").is_file():
+        train = _stage_counts("train")
+        names = ("pairs_in", "pairs_kept", "cut", "dropped")
+        counts["train"] = {name: train[name] for name in names if name in train}
+    return counts
+
+
+def _stage_counts(stage: str, *name: str) -> Any:
+    return read_json(paths.counts(stage, *name), stage, *name)
+
+
+def read_scores(model: str) -> dict[str, Counts]:
+    """Return the scores of a model by benchmark. Raises InputError where it is not evaluated."""
+    scores: dict[str, Counts] = read_json(paths.score(model), model)
+    return scores

@@ -16,9 +16,9 @@ from delta import prompts
 from delta.core.errors import InputError
 from delta.core.params import StrictModel, validate
 from delta.core.schemas import Message
-from delta.prompts import HERE, control_tokens
+from delta.prompts import FOLDER, control_tokens
 
-FILE = HERE / "chat_formats.yaml"
+FILE = FOLDER / "chat_formats.yaml"
 LIMIT_S = 10.0  # for one prompt: real templates take a millisecond
 
 
@@ -91,10 +91,12 @@ class ChatFormat(StrictModel):
     def end_of_turn(self, tokenizer: Any) -> int:
         """Return the token that the chat template writes after an assistant's turn."""
         try:
-            probed = self._apply(tokenizer, control_tokens.probe(), add_generation_prompt=False)
+            probed = self._apply(
+                tokenizer, control_tokens.probe_conversation(), add_generation_prompt=False
+            )
         except InputError:  # a template that only opens turns
             probed = ""
-        return control_tokens.end_of_turn(tokenizer, probed)
+        return control_tokens.end_of_turn_id(tokenizer, probed)
 
     def _apply(
         self, tokenizer: Any, messages: list[Message], *, add_generation_prompt: bool

@@ -50,7 +50,7 @@ def requests_of(
     params: SampledParams, engine: Engine, model: str, problems: pl.DataFrame
 ) -> Iterator[tuple[tuple[str, int], Request]]:
     """((problem_id, sample), request) for every trace, the samples of a problem together."""
-    examples = prompts.earlier_turns(params.examples)
+    examples = prompts.worked_example_turns(params.examples)
     for problem_id, text, history in problems.select("problem_id", "prompt", "history").iter_rows():
         prompt = engine.render(engine.protocol.messages(text, examples, history))
         for sample in range(params.samples):

@@ -95,7 +95,7 @@ class OpenAIEngine:
         A vLLM server takes it from VLLM_SYSTEM_START_DATE, so that it can be pinned there.
         """
         harmless = [
-            message | {"content": control_tokens.escape_any(message["content"])}
+            message | {"content": control_tokens.escape_all_families(message["content"])}
             for message in messages
         ]
         return as_json({"messages": harmless, "chat_template_kwargs": self._arguments})

@@ -78,7 +78,7 @@ def _mean_tokens(frame: pl.DataFrame | None, column: str, around: int) -> float 
 
 def _around(examples: int) -> int:
     """Characters of the worked examples."""
-    return sum(len(turn["content"]) for turn in prompts.earlier_turns(examples))
+    return sum(len(turn["content"]) for turn in prompts.worked_example_turns(examples))
 
 
 def _generate(

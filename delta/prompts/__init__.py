@@ -9,17 +9,18 @@ import yaml
 
 from delta.core.schemas import Message
 
-HERE = Path(__file__).parent
+FOLDER = Path(__file__).parent
 
 
-class Example(NamedTuple):
+class WorkedExample(NamedTuple):
     problem: str
     solution: str
 
 
 @cache
 def text(name: str) -> str:
-    return (HERE / name).read_text(encoding="utf-8").rstrip("\n")
+    """Return the file's text without line ends at its end."""
+    return (FOLDER / name).read_text(encoding="utf-8").rstrip("\n")
 
 
 def template(name: str) -> Template:
@@ -27,19 +28,19 @@ def template(name: str) -> Template:
 
 
 @cache
-def worked_examples() -> tuple[Example, ...]:
-    return tuple(Example(**row) for row in yaml.safe_load(text("worked_examples.yaml")))
+def worked_examples() -> tuple[WorkedExample, ...]:
+    return tuple(WorkedExample(**row) for row in yaml.safe_load(text("worked_examples.yaml")))
 
 
-def question(statement: str) -> str:
-    """The paper's instruction, a blank line, the problem (section 3.1)."""
+def with_instruction(statement: str) -> str:
+    """Return the paper's instruction, a blank line, and the problem (section 3.1)."""
     return f"{text('instruction.txt')}\n\n{statement}"
 
 
-def earlier_turns(num_examples: int) -> list[Message]:
-    """So many worked examples as earlier turns of the same conversation."""
+def worked_example_turns(number: int) -> list[Message]:
+    """Return the first `number` worked examples as earlier turns of a conversation."""
     turns = []
-    for example in worked_examples()[:num_examples]:
-        turns.append({"role": "user", "content": question(example.problem)})
+    for example in worked_examples()[:number]:
+        turns.append({"role": "user", "content": with_instruction(example.problem)})
         turns.append({"role": "assistant", "content": example.solution})
     return turns

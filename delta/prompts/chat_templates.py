@@ -1,6 +1,7 @@
-"""A chat template is a program that came with the weights: it must end, and with a prompt's length.
+"""Check a model's chat template before the model is used.
 
-It is tried once, in a process of its own with limits, before anything is asked of the model.
+A template is a program that comes with the weights. It runs once on sample conversations, in a
+process of its own with limits on time, memory and length.
 """
 
 import json
@@ -13,10 +14,10 @@ from typing import Any
 
 from delta.core.errors import InputError
 
-LIMIT_S = 10  # for all conversations below; real templates take milliseconds
-MEMORY = 2**30  # bytes beyond what the tokenizer takes
-LONGEST = 200_000  # characters of a prompt; the conversations have a hundredth of it
-START_S = 300  # for the import of transformers and the tokenizer, on a slow disk
+TIMEOUT_S = 10  # for all conversations; real templates take milliseconds
+MEMORY_BYTES = 2**30  # beyond the tokenizer's own
+MAX_CHARACTERS = 200_000  # of a prompt; the conversations have a hundredth of it
+LOAD_TIMEOUT_S = 300  # to import transformers and load the tokenizer from a slow disk
 ROOT = Path(__file__).parents[2]
 TURN = {"role": "user", "content": "What is $1 + 1$? " * 30}
 ANSWER = {"role": "assistant", "content": "<think>\n1 + 1\n</think>\n\nIt is 2."}
@@ -24,29 +25,27 @@ SYSTEM = {"role": "system", "content": "Think first."}
 CONVERSATIONS = ([TURN], [SYSTEM, TURN], [TURN, ANSWER, TURN], [SYSTEM, TURN, ANSWER, TURN])
 
 
-def check(key: str, folder: Path) -> None:
-    """Raises InputError where the template in `folder` does not end or writes without end."""
+def check_template(key: str, folder: Path) -> None:
+    """Raise InputError where the template in `folder` runs too long or writes too much."""
     if not _has_template(folder):
         return
     try:
-        tried = subprocess.run(
+        done = subprocess.run(
             [sys.executable, "-m", "delta.prompts.chat_templates", str(folder.resolve())],
             cwd=ROOT,
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=START_S,
+            timeout=LOAD_TIMEOUT_S,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise InputError(f"{key}: its tokenizer is not loaded within {START_S} s") from None
-    if tried.returncode == -signal.SIGALRM:
-        raise InputError(
-            f"{key}: its chat template does not end within {LIMIT_S} s; allowed: one that does"
-        )
-    if tried.returncode:
-        said = tried.stderr.strip().rpartition("\n")[2] or f"code {tried.returncode}"
-        raise InputError(f"{key}: its chat template cannot be used: {said}")
+        raise InputError(f"{key}: its tokenizer is not loaded within {LOAD_TIMEOUT_S} s") from None
+    if done.returncode == -signal.SIGALRM:
+        raise InputError(f"{key}: its chat template does not end within {TIMEOUT_S} s")
+    if done.returncode:
+        reason = done.stderr.strip().rpartition("\n")[2] or f"code {done.returncode}"
+        raise InputError(f"{key}: its chat template cannot be used: {reason}")
 
 
 def _has_template(folder: Path) -> bool:
@@ -59,28 +58,31 @@ def _has_template(folder: Path) -> bool:
     return isinstance(settings, dict) and bool(settings.get("chat_template"))
 
 
-def _limit() -> None:
-    """What follows ends the process after the time, in whatever loop, and cannot take memory."""
+def _set_limits() -> None:
+    """Limit this process's memory, and end it after TIMEOUT_S in whatever loop it is."""
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-    most = pages * resource.getpagesize() + MEMORY
-    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    limit = pages * resource.getpagesize() + MEMORY_BYTES
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.alarm(LIMIT_S)
+    signal.alarm(TIMEOUT_S)
 
 
-def _try(tokenizer: Any) -> None:
+def _render_all(tokenizer: Any) -> None:
     for messages in CONVERSATIONS:
-        for begins in (True, False):
+        for add_generation_prompt in (True, False):
             try:
                 text = tokenizer.apply_chat_template(
-                    messages, tokenize=False, add_generation_prompt=begins
+                    messages, tokenize=False, add_generation_prompt=add_generation_prompt
                 )
             except MemoryError:
-                sys.exit(f"it wants more than {MEMORY >> 20} MiB of memory")
+                sys.exit(f"it wants more than {MEMORY_BYTES >> 20} MiB of memory")
             except Exception:  # noqa: BLE001 - such as: no system prompts. Its stage says which
                 continue
-            if len(text) > LONGEST:
-                sys.exit(f"it makes {len(text)} characters of a question; allowed: {LONGEST}")
+            if len(text) > MAX_CHARACTERS:
+                sys.exit(
+                    f"it makes {len(text)} characters of a question; expected up to "
+                    f"{MAX_CHARACTERS}"
+                )
 
 
 def main(folder: str) -> None:
@@ -88,10 +90,10 @@ def main(folder: str) -> None:
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-    except Exception:  # noqa: BLE001 - a tokenizer with code of its own; the engine says what is wrong
+    except Exception:  # noqa: BLE001 - it needs code of its own; the engine says what is wrong
         return
-    _limit()
-    _try(tokenizer)
+    _set_limits()
+    _render_all(tokenizer)
 
 
 if __name__ == "__main__":

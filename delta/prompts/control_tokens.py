@@ -1,8 +1,8 @@
-"""Control tokens: what a tokenizer reads as the border of a turn, and texts that only look like it.
+"""Control tokens: what a tokenizer reads as a turn's border, and texts that only look like it.
 
-A statement or a trace may hold "<|im_end|>" or "</s>" as text. In prompts such a text gets a space
-after its first character, so that no tokenizer takes it for more than text; in completions, which
-are trained to the letter, it is tokenised without control tokens.
+A statement or a trace may hold "<|im_end|>" or "</s>" as text. In a prompt such a text gets a space
+after its first character, so that a tokenizer reads it as text. A completion is trained on
+unchanged, so there it is tokenized without control tokens.
 """
 
 import itertools
@@ -11,8 +11,8 @@ from collections.abc import Collection
 from functools import lru_cache
 from typing import Any
 
-# Markup of chat templates, by its form: <|name|>, DeepSeek's with wide bars, that of Llama 2 and
-# Mistral, of Gemma 1 to 3, of T5, of Gemma 4, of GLM and SmolVLM.
+# Markup of chat templates: <|name|>, DeepSeek's with wide bars, that of Llama 2 and Mistral, of T5,
+# of Gemma 1 to 4, GLM and SmolVLM.
 MARKUP = re.compile(
     r"<\|[A-Za-z][A-Za-z0-9_]*[A-Za-z0-9]\|>"
     r"|<\uff5c[^\uff5c<>\s]{1,40}\uff5c>"
@@ -22,20 +22,22 @@ MARKUP = re.compile(
     r"|<\|(?:turn|channel|tool(?:_call|_response)?)>|<(?:turn|channel|tool(?:_call|_response)?)\|>"
     r"|\[gMASK\]|<[se]op>|<end_of_utterance>"
 )
-# Those of them that end a turn: a completion that was saved with one of them has an end already.
-ENDS = (
+# Those that end a turn. A completion may have been saved with one of them.
+ENDS_OF_TURN = (
     *("<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|end|>", "<|return|>", "<|end_of_turn|>"),
     *("<|endoftext|>", "<|end_of_text|>", "<|eot|>", "<end_of_turn>", "<eos>", "</s>"),
     *("<turn|>", "<end_of_utterance>", "<|END_OF_TURN_TOKEN|>"),
     "<\uff5cend\u2581of\u2581sentence\uff5c>",
 )
-_ANSWER = "delta 0123456789"  # a text that no template writes by itself
+_ANSWER = "delta 0123456789"  # no template writes this text
 
 
 @lru_cache(maxsize=16)
-def ids(tokenizer: Any) -> frozenset[int]:
-    """Return the ids of the tokenizer's control tokens, also of those that it does not call so:
-    many a fine-tuned model has "<|im_end|>" as an added token like any other."""
+def control_token_ids(tokenizer: Any) -> frozenset[int]:
+    """Return the tokenizer's special tokens, and added tokens that look like markup.
+
+    Many a fine-tuned model has "<|im_end|>" as an ordinary added token.
+    """
     added: dict[int, Any] = getattr(tokenizer, "added_tokens_decoder", {})
     control = {
         number
@@ -47,43 +49,47 @@ def ids(tokenizer: Any) -> frozenset[int]:
 
 @lru_cache(maxsize=16)
 def _pattern(tokenizer: Any) -> re.Pattern[str] | None:
-    """Every text that is a control token of the tokenizer, or markup in its chat template."""
-    texts = {str(token) for token in tokenizer.convert_ids_to_tokens(sorted(ids(tokenizer)))}
+    """Return a pattern of the tokenizer's control tokens and the markup in its chat template."""
+    token_ids = sorted(control_token_ids(tokenizer))
+    if not token_ids:
+        return None
+    texts = {str(token) for token in tokenizer.convert_ids_to_tokens(token_ids)}
     template = getattr(tokenizer, "chat_template", None)
     texts |= set(MARKUP.findall(template)) if isinstance(template, str) else set()
-    # White space is no markup, whatever a tokenizer calls special.
+    # White space is no markup, even where a tokenizer calls it special.
     long = (text for text in texts if len(text.strip()) > 1)
     longest_first = sorted(long, key=len, reverse=True)
     return re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
 
 
-def holds_any(text: str, tokenizer: Any) -> bool:
-    """Return whether the tokenizer, or its template, would read a part of the text as markup."""
-    pattern = _pattern(tokenizer) if ids(tokenizer) else None
+def has_markup(text: str, tokenizer: Any) -> bool:
+    """Return whether the tokenizer, or its template, reads a part of the text as markup."""
+    pattern = _pattern(tokenizer)
     return pattern is not None and pattern.search(text) is not None
 
 
 def escape(text: str, tokenizer: Any) -> str:
-    """Return the text with a space in whatever this tokenizer would read as a control token."""
-    pattern = _pattern(tokenizer) if ids(tokenizer) else None
-    return text if pattern is None else pattern.sub(_with_space, text)
+    """Return the text with a space in each part that this tokenizer reads as a control token."""
+    pattern = _pattern(tokenizer)
+    return text if pattern is None else pattern.sub(_add_space, text)
 
 
-def escape_any(text: str) -> str:
-    """As `escape`, for a server whose tokenizer is not at hand: the markup of every family."""
-    return MARKUP.sub(_with_space, text)
+def escape_all_families(text: str) -> str:
+    """Return the text with a space in the markup of every family, for a server's tokenizer."""
+    return MARKUP.sub(_add_space, text)
 
 
-def _with_space(match: re.Match[str]) -> str:
+def _add_space(match: re.Match[str]) -> str:
     return f"{match[0][0]} {match[0][1:]}"
 
 
 def encode(tokenizer: Any, parts: list[tuple[str, bool]]) -> list[int] | None:
-    """Return the token ids of parts (text, whether it is markup); None where that cannot be done.
+    """Return the token ids of parts (text, whether it is markup); None where that is impossible.
 
-    Only markup gives control tokens. Ordinary text is tokenised as one, with what stands beside it.
+    Only markup becomes control tokens. Without markup in the other parts, the joined text is
+    tokenized, so that tokens may cross from one part into the next.
     """
-    if not any(holds_any(text, tokenizer) for text, is_markup in parts if not is_markup):
+    if not any(has_markup(text, tokenizer) for text, is_markup in parts if not is_markup):
         whole: list[int] = tokenizer("".join(text for text, _ in parts), add_special_tokens=False)[
             "input_ids"
         ]
@@ -94,9 +100,9 @@ def encode(tokenizer: Any, parts: list[tuple[str, bool]]) -> list[int] | None:
             token_ids += tokenizer(text, add_special_tokens=False)["input_ids"]
             continue
         own = _encode_text(tokenizer, [text])
-        if not ids(tokenizer).isdisjoint(own):
+        if not control_token_ids(tokenizer).isdisjoint(own):
             own = _encode_text(tokenizer, _cut_markup(text, tokenizer))
-        if not ids(tokenizer).isdisjoint(own):
+        if not control_token_ids(tokenizer).isdisjoint(own):
             return None
         token_ids += own
     return token_ids
@@ -108,37 +114,38 @@ def _encode_text(tokenizer: Any, pieces: list[str]) -> list[int]:
 
 
 def _cut_markup(text: str, tokenizer: Any) -> list[str]:
-    """The text in pieces, of which none holds a whole control token."""
+    """Return the text in pieces, none of which holds a whole control token."""
     pattern = _pattern(tokenizer)
-    assert pattern is not None  # else nothing in the text were markup
-    cuts = [0, *(match.start() + 1 for match in pattern.finditer(text)), len(text)]
-    return [text[start:end] for start, end in itertools.pairwise(cuts)]
+    cuts = [match.start() + 1 for match in pattern.finditer(text)] if pattern else []
+    return [text[start:end] for start, end in itertools.pairwise([0, *cuts, len(text)])]
 
 
-def end_of_turn(tokenizer: Any, rendered: str) -> int:
-    """Return the token that ends an assistant's turn: the first control token after its answer in
-    `rendered` (of `probe`), else the tokenizer's end-of-sequence token."""
+def end_of_turn_id(tokenizer: Any, rendered: str) -> int:
+    """Return the token that ends an assistant's turn in `rendered`, the probe conversation.
+
+    It is the first control token after the answer, else the end-of-sequence token.
+    """
     after = rendered.rpartition(_ANSWER)[2] if _ANSWER in rendered else ""
     for token in tokenizer(after, add_special_tokens=False)["input_ids"]:
-        if token in ids(tokenizer):
+        if token in control_token_ids(tokenizer):
             return int(token)
     return int(tokenizer.eos_token_id)
 
 
-def probe() -> list[dict[str, str]]:
+def probe_conversation() -> list[dict[str, str]]:
     """Return a conversation whose last turn is an assistant's."""
     return [{"role": "user", "content": "?"}, {"role": "assistant", "content": _ANSWER}]
 
 
-def without_end(text: str, ends: Collection[str] = ()) -> str:
-    """Return the text without the ends of turn, `ENDS` or others, that close it, and the white
-    space around them: a file may have kept them, and every model writes its own.
+def strip_end_of_turn(text: str, ends: Collection[str] = ()) -> str:
+    """Return the text without the ends of turn (ENDS_OF_TURN and `ends`) that close it.
 
-    "</s>" is left where it closes an "<s>" of the text's own.
+    A file may have kept them, and every model writes its own. White space around them goes too.
+    "</s>" is kept where it closes an "<s>" of the text.
     """
     while True:
         bare = text.rstrip()
-        end = next((end for end in (*ends, *ENDS) if end and bare.endswith(end)), None)
+        end = next((end for end in (*ends, *ENDS_OF_TURN) if end and bare.endswith(end)), None)
         if end is None or (end == "</s>" and "<s>" in bare):
             return text
         text = bare.removesuffix(end).rstrip()

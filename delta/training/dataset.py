@@ -117,7 +117,7 @@ def _row(
     for side in SIDES:
         parts, finished = completion(params.form, protocol, pair[side], prompt)
         if finished:  # text that was saved with its end has one already
-            parts[-1] = (control_tokens.without_end(parts[-1][0], ends), parts[-1][1])
+            parts[-1] = (control_tokens.strip_end_of_turn(parts[-1][0], ends), parts[-1][1])
         ids = control_tokens.encode(tokenizer, parts)
         if ids is None:
             return f"{side}_control_tokens", []

@@ -9,7 +9,8 @@ import pytest
 from delta.analysis import human_ratings
 from delta.core import params
 from delta.core.errors import InputError
-from delta.data import fetch, sources
+from delta.data import fetch
+from delta.data.rows import read_rows
 from delta.data.sources import DataSource
 
 CONTENT = '{"q": "a"}\n'
@@ -31,10 +32,10 @@ def test_of_a_data_file(file: str) -> None:
     given: dict[str, Any] = {"file": {"path": file, "sha256": None}}
     data = params.validate("problems.sources.mine.table.data", DataSource, given)
     with pytest.raises(InputError) as caught:
-        list(sources.rows("mine", data))
+        list(read_rows("mine", data))
     assert str(caught.value) == told("mine.file.sha256", file, SHA256)
     given["file"]["sha256"] = SHA256
-    assert list(sources.rows("mine", DataSource.model_validate(given))) == [{"q": "a"}]
+    assert list(read_rows("mine", DataSource.model_validate(given))) == [{"q": "a"}]
 
 
 def test_of_a_sheet_of_ratings(file: str) -> None:

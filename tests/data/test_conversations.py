@@ -8,19 +8,19 @@ from typing import Any
 import polars as pl
 import pytest
 
-from delta import export
 from delta.check import check
 from delta.core.errors import InputError
 from delta.core.schemas import HISTORY, QUESTION
 from delta.core.tables import frame_of
 from delta.data import user_tables
-from delta.data.problems import ProblemSource, ProblemsParams, build
+from delta.data.problems import ProblemSource, ProblemsParams, build_problems
 from delta.data.sources import DataSource
 from delta.data.user_tables import TableProblems, TableTraces
 from delta.evaluation.benchmarks import BenchmarkParams
 from delta.evaluation.evaluate import requests_of as benchmark_requests
 from delta.evaluation.models import EvaluationSampling
 from delta.evaluation.questions import questions
+from delta.export.dataset import write_dataset
 from delta.inference import chat_formats
 from delta.inference.generate import SampledParams, requests_of
 from delta.judging import judge
@@ -55,13 +55,13 @@ def problems_of(
     table = TableProblems(data=data, statement="prompt", gold_answer=None)
     source = ProblemSource(table=table, **changes)
     params = ProblemsParams(sources={"mine": source}, overlap_words=words, sample=None, seed=1)
-    found, _, counts = build(params, asked or {})
+    found, _, counts = build_problems(params, asked or {})
     return found, counts
 
 
 def traces_of(data: DataSource, text: str, statement: str = "prompt") -> list[Any]:
     params = TableTraces(data=data, statement=statement, text=text, outcome=None, where={})
-    return list(user_tables.traces("key", "mine", params))
+    return list(user_tables.read_traces("key", "mine", params))
 
 
 CHATS = (
@@ -114,7 +114,7 @@ def test_a_prompt_that_another_source_has_too_is_a_duplicate(tmp_path: Path) -> 
     for source in tables.values():
         source["table"] |= {"statement": "prompt", "gold_answer": None}
     content = {"sources": tables, "overlap_words": None, "sample": None, "seed": 1}
-    found, _, counts = build(ProblemsParams.model_validate(content), {})
+    found, _, counts = build_problems(ProblemsParams.model_validate(content), {})
     assert found["problem_id"].to_list() == ["a.0", "a.1", "b.1"]
     assert counts["dropped"] == {"duplicate": 1}
 
@@ -199,7 +199,7 @@ def test_export_and_page_have_every_turn(tmp_path: Path, chats: pl.DataFrame) ->
     run = toy([("a", "b")] * 4)
     asked = chats.with_columns(problem_id=run.problems["problem_id"])
     run = run._replace(problems=asked)
-    export.write(tmp_path / "out", toy_made(), run.selected, run.problems, run.traces)
+    write_dataset(tmp_path / "out", toy_made(), run.selected, run.problems, run.traces)
     prompts = [row["prompt"] for row in rows_of(tmp_path / "out", "preference")]
     assert prompts == list(CHATS)
     single = rows_of(tmp_path / "out", "unpaired")
@@ -261,7 +261,7 @@ def test_only_the_whole_conversation_or_a_turn_alone_is_in_a_benchmark(tmp_path:
     assert kept(statement="Why?", history=history) == ["0", "2", "3"]
     assert kept(statement="What is 3 + 3?", history=[]) == ["0", "2", "3"]
     assert kept(statement="What is 3 + 3? 6", history=[]) == ["0", "1", "2", "3"]
-    with pytest.raises(InputError, match="0 of 4 problems are left"):
+    with pytest.raises(InputError, match="0 of 4 problems remain"):
         kept(statement="Why?", history=[])  # each ends in a turn that the benchmark asks
 
 
@@ -303,11 +303,17 @@ def test_what_cannot_be_kept_is_dropped_with_its_reason(tmp_path: Path, case: st
 
 
 REFUSED: dict[str, tuple[Any, str]] = {
-    "an unknown role": (say("narrator: Once.", "user: And?"), "role 'narrator'; allowed: system,"),
-    "a role that is a list": ([{"role": ["user"], "content": "a"}], "role ['user']; allowed: s"),
+    "an unknown role": (
+        say("narrator: Once.", "user: And?"),
+        "role 'narrator'; expected one of system,",
+    ),
+    "a role that is a list": (
+        [{"role": ["user"], "content": "a"}],
+        "role ['user']; expected one of s",
+    ),
     "ShareGPT": (
         [{"from": "human", "value": "a"}],
-        "holds a list; allowed: messages with role and content; one has 'from', 'value'",
+        "holds a list; expected messages with role and content; one has 'from', 'value'",
     ),
 }
 
@@ -400,6 +406,6 @@ def test_the_papers_problems_have_the_instruction_unless_it_is_left_out() -> Non
     for instruction, begins in ((None, True), ("none", False)):
         source = ProblemSource.model_validate({"task": task, "instruction": instruction})
         params = ProblemsParams(sources={"s": source}, overlap_words=None, sample=None, seed=1)
-        (row,) = build(params, {})[0].to_dicts()
+        (row,) = build_problems(params, {})[0].to_dicts()
         assert row["prompt"].startswith("Please reason") == begins
         assert row["prompt"].endswith(row["statement"])

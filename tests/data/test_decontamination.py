@@ -131,7 +131,7 @@ QUESTIONS = [
 
 
 def test_a_run_of_n_words_in_common_is_found_once_for_each_benchmark() -> None:
-    found = NgramIndex(QUESTIONS, 4).shared("Tell me HOW many $positive$ integers, n, are odd.")
+    found = NgramIndex(QUESTIONS, 4).matches("Tell me HOW many $positive$ integers, n, are odd.")
     assert found == [
         NgramMatch("aime", "aime.0", "how many positive integers"),
         NgramMatch("math", "math.7", "how many positive integers"),
@@ -140,22 +140,22 @@ def test_a_run_of_n_words_in_common_is_found_once_for_each_benchmark() -> None:
 
 def test_a_run_of_fewer_words_is_not_enough() -> None:
     assert (
-        NgramIndex(QUESTIONS, 4).shared("many positive integers, and less than 2026 of them") == []
+        NgramIndex(QUESTIONS, 4).matches("many positive integers, and less than 2026 of them") == []
     )
-    assert NgramIndex(QUESTIONS, 4).shared("many positive integers n") != []
+    assert NgramIndex(QUESTIONS, 4).matches("many positive integers n") != []
 
 
 def test_a_text_shorter_than_n_words_is_dropped_only_where_all_of_it_is_equal() -> None:
     index = NgramIndex(QUESTIONS, 8)
-    assert index.shared("what is $7-2$?") == [NgramMatch("math", "math.8", "whatis7-2?")]
-    assert index.shared("What is 7 + 2?") == []
-    assert index.shared("In the evening I ask you: What is 7 - 2?") == []
+    assert index.matches("what is $7-2$?") == [NgramMatch("math", "math.8", "whatis7-2?")]
+    assert index.matches("What is 7 + 2?") == []
+    assert index.matches("In the evening I ask you: What is 7 - 2?") == []
 
 
 def test_without_n_only_equal_statements_count() -> None:
     index = NgramIndex(QUESTIONS, None)
-    assert index.shared("How many positive integers n are less than 2025?") == []
-    assert index.shared("how many positive integers $n$ are less than 2026 ?") == [
+    assert index.matches("How many positive integers n are less than 2025?") == []
+    assert index.matches("how many positive integers $n$ are less than 2026 ?") == [
         NgramMatch("aime", "aime.0", "howmanypositiveintegersnarelessthan2026?")
     ]
 
@@ -171,13 +171,13 @@ CHINESE = "小明和小红从相距一百米的两地同时出发，几分钟后
 
 def test_chinese_and_japanese_have_no_blanks_so_each_character_is_a_word() -> None:
     index = NgramIndex([BenchmarkQuestion("cmath", "cmath.0", CHINESE)], 8)
-    shared = index.shared("已知小明和小红从相距一百米的两地同时走来，求时间。")
+    shared = index.matches("已知小明和小红从相距一百米的两地同时走来，求时间。")
     assert shared == [NgramMatch("cmath", "cmath.0", "小 明 和 小 红 从 相 距")]
-    assert index.shared("小明有三个苹果，吃了一个，还有几个？") == []
+    assert index.matches("小明有三个苹果，吃了一个，还有几个？") == []
     japanese = "太郎くんはりんごを五個買いました。"
     index = NgramIndex([BenchmarkQuestion("mgsm", "mgsm.0", japanese)], 8)
-    assert index.shared("昨日、太郎くんはりんごを三個買いました。") != []
-    assert index.shared("花子さんはみかんを五個食べました。") == []
+    assert index.matches("昨日、太郎くんはりんごを三個買いました。") != []
+    assert index.matches("花子さんはみかんを五個食べました。") == []
 
 
 def test_problems_that_differ_in_a_power_or_in_case_only_are_two_also_by_words() -> None:
@@ -188,10 +188,10 @@ def test_problems_that_differ_in_a_power_or_in_case_only_are_two_also_by_words()
         ],
         4,
     )
-    assert index.shared("What is 102?") == []
-    assert index.shared("Find $A + b$") == []
-    assert index.shared("what is 10^2?") != []
-    assert index.shared("find $a+B$") != []
+    assert index.matches("What is 102?") == []
+    assert index.matches("Find $A + b$") == []
+    assert index.matches("what is 10^2?") != []
+    assert index.matches("find $a+B$") != []
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,8 @@ from delta.core import fingerprint as weights
 from delta.core import tables
 from delta.core.errors import InputError
 from delta.core.schemas import PAIR, TRACE
-from delta.data.fetch import FolderSource, HubSource, ModelParams, fetch
-from delta.data.wheels import WheelSource
+from delta.data.fetch import HubModel, ModelFolder, ModelParams, fetch
+from delta.data.sources import WheelFile
 from tests.helpers.import_closure import ROOT
 
 FILES = {
@@ -48,7 +48,7 @@ def model_folder(path: Path) -> Path:
 
 
 def from_folder(path: Path, sha256: str) -> ModelParams:
-    return ModelParams(folder=FolderSource(path=str(path), sha256=sha256))
+    return ModelParams(folder=ModelFolder(path=str(path), sha256=sha256))
 
 
 def fetched(params: ModelParams, target: Path) -> str:
@@ -179,7 +179,7 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             "toy.gguf",
             GGUF_SHA256,
             "models.toy.wheel.member = 'toy.gguf': not in toy_model-1.0-py3-none-any.whl; "
-            "allowed: toy_model/toy.gguf, toy_model-1.0.dist-info/METADATA, "
+            "expected one of toy_model/toy.gguf, toy_model-1.0.dist-info/METADATA, "
             "toy_model-1.0.dist-info/WHEEL, toy_model-1.0.dist-info/RECORD",
         ),
         (
@@ -195,7 +195,7 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_wheel_that_is_not_as_named_is_one_line_and_leaves_nothing(
     tmp_path: Path, package: str, member: str, sha256: str, message: str
 ) -> None:
-    source = WheelSource(package=package, member=member, sha256=sha256)
+    source = WheelFile(package=package, member=member, sha256=sha256)
     assert refused(ModelParams(wheel=source), tmp_path / "models" / "toy") == message
     assert below(tmp_path / "models") == []
 
@@ -325,7 +325,7 @@ def test_what_the_hub_refuses_is_one_line_that_says_what_to_do(
         raise Refused
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
-    message = refused(ModelParams(hub=HubSource.model_validate(HUB)), tmp_path / "toy")
+    message = refused(ModelParams(hub=HubModel.model_validate(HUB)), tmp_path / "toy")
     assert message == f"models.toy.hub = maker/toy at {COMMIT}: not downloaded: {advice}"
     assert below(tmp_path) == []
 

@@ -6,7 +6,6 @@ from typing import Any
 import polars as pl
 import pytest
 
-from delta import export
 from delta.check import check_content
 from delta.core.errors import InputError
 from delta.core.params import read_all
@@ -15,6 +14,7 @@ from delta.core.tables import frame_of
 from delta.data import recorded_traces
 from delta.data.fetch import fetch
 from delta.data.user_tables import TableProblems
+from delta.export import dataset
 from delta.inference.chat_formats import load
 from delta.inference.generate import from_recording
 from delta.judging.budget import Budget, within_budget
@@ -114,7 +114,7 @@ def test_several_pairs_of_a_prompt_stay_those_pairs_from_the_file_to_every_train
     traces = {}
     for name, side in (("strong", "chosen"), ("weak", "rejected")):
         fetch(side, of_table(data, statement="prompt", text=side), tmp_path / side, lambda _: None)
-        rows, counts = recorded_traces.recorded_rows(problems, tmp_path / side, None)
+        rows, counts = recorded_traces.read_recording(problems, tmp_path / side, None)
         assert counts["over_the_limit"] == 0
         traces[name] = from_recording(name, pl.concat(rows), load("plain"))
     both = pl.concat(traces.values())
@@ -141,7 +141,7 @@ def test_several_pairs_of_a_prompt_stay_those_pairs_from_the_file_to_every_train
     assert sorted(text_of(row["completion_ids"])[:-5] for row in single) == sorted(
         text for both_sides in expected for text in both_sides
     )
-    export.write(
+    dataset.write_dataset(
         tmp_path / "out", toy_made(), selected, problems, [one.lazy() for one in traces.values()]
     )
     exported = rows_of(tmp_path / "out", "preference")

@@ -11,8 +11,8 @@ from delta.cli.check import digest
 from delta.core import fingerprint
 from delta.core.errors import InputError
 from delta.core.params import read_all
-from delta.data.fetch import FolderSource, ModelParams, fetch
-from delta.data.model_files import check_tokenizer, positions
+from delta.data.fetch import ModelFolder, ModelParams, fetch
+from delta.data.model_files import check_tokenizer, max_positions
 from tests.helpers.import_closure import ROOT
 from tests.helpers.tiny_model_families import write_tokenizer
 
@@ -72,7 +72,7 @@ def test_a_token_without_an_embedding_is_refused_unless_no_text_becomes_it(
     else:
         assert refused(folder) == (
             f"models.toy: its tokenizer has {size + 1} tokens and the model {size} embeddings, "
-            "none for '<new>'; allowed: an embedding for each, as `resize_token_embeddings` of "
+            "none for '<new>'; expected an embedding for each, as `resize_token_embeddings` of "
             "transformers makes them"
         )
 
@@ -99,7 +99,7 @@ CONFIGS: list[tuple[dict[str, Any], int | None]] = [
 @pytest.mark.parametrize(("config", "limit"), CONFIGS)
 def test_how_far_a_model_reads(tmp_path: Path, config: dict[str, Any], limit: int | None) -> None:
     (tmp_path / "config.json").write_text(json.dumps(config))
-    assert positions(tmp_path) == limit
+    assert max_positions(tmp_path) == limit
 
 
 def with_base(folder: Path, **changes: Any) -> dict[str, Any]:
@@ -148,7 +148,7 @@ def test_fetch_refuses_it_and_leaves_nothing(tmp_path: Path) -> None:
     folder = base(tmp_path / "base")
     edit_tokenizer(folder, eos_token=None)
     (folder / "model.safetensors").write_text("no weights are read")
-    source = FolderSource(path=str(folder), sha256=fingerprint.fingerprint_of(folder))
+    source = ModelFolder(path=str(folder), sha256=fingerprint.fingerprint_of(folder))
     with pytest.raises(InputError, match=r"models\.toy: its tokenizer has no end-of-sequence"):
         fetch("toy", ModelParams(folder=source), tmp_path / "models" / "toy", lambda _: None)
     assert list((tmp_path / "models").iterdir()) == []

@@ -7,7 +7,7 @@ import pytest
 
 from delta.core import fingerprint
 from delta.core.errors import InputError
-from delta.data.fetch import FolderSource, ModelParams
+from delta.data.fetch import ModelFolder, ModelParams
 from tests.data.test_fetch import (
     COMMIT,
     FILES,
@@ -61,10 +61,10 @@ def test_a_file_name_that_is_no_utf_8_has_a_part_in_the_fingerprint(tmp_path: Pa
 
 def test_code_beside_weights_is_copied_where_the_profile_asks_for_it(tmp_path: Path) -> None:
     source, target = with_others(model_folder(tmp_path / "source")), tmp_path / "models" / "toy"
-    asked = ModelParams(folder=FolderSource(path=str(source), sha256=ZEROS, code=True))
+    asked = ModelParams(folder=ModelFolder(path=str(source), sha256=ZEROS, code=True))
     told = refused(asked, target).partition(" has ")[2].partition(";")[0]
     assert told != FINGERPRINT
-    asked = ModelParams(folder=FolderSource(path=str(source), sha256=told, code=True))
+    asked = ModelParams(folder=ModelFolder(path=str(source), sha256=told, code=True))
     fetched(asked, target)
     assert below(target) == sorted([*FILES, fingerprint.CARD, "modeling_toy.py"])
 

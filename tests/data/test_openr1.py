@@ -13,7 +13,7 @@ from delta.core.errors import InputError
 from delta.core.schemas import QUESTION
 from delta.data import openr1
 from delta.data.openr1 import OpenR1Problems, OpenR1Traces
-from delta.data.problems import ProblemSource, ProblemsParams, build
+from delta.data.problems import ProblemSource, ProblemsParams, build_problems
 from tests.helpers.openr1_rows import ASKED, ROWS, SCHEMA, local, row, trace, write
 
 HELD_OUT = {
@@ -41,13 +41,13 @@ def source(folder: Path, rows: list[dict[str, Any]], **changes: Any) -> OpenR1Pr
 
 def read(folder: Path, rows: list[dict[str, Any]], **changes: Any) -> list[str]:
     """The id of each row's problem, or the reason why it is none."""
-    found = openr1.problems("key", "r1", source(folder, rows, **changes), Counter())
+    found = openr1.read_problems("key", "r1", source(folder, rows, **changes), Counter())
     return [one if isinstance(one, str) else one["problem_id"] for one in found]
 
 
 def recorded(folder: Path, rows: list[dict[str, Any]], llama: bool = True) -> list[Any]:
     params = OpenR1Traces(data=write(folder / "rows.parquet", rows), llama_verdicts=llama)
-    return list(openr1.traces("key", "r1", params))
+    return list(openr1.read_traces("key", "r1", params))
 
 
 MIXED, NO_RIGHT, NO_WRONG = "r1.0", "none_correct", "none_incorrect"
@@ -130,7 +130,7 @@ def test_the_funnel_of_twelve_rows_adds_up(tmp_path: Path) -> None:
         sample=None,
         seed=1,
     )
-    problems, dropped, counts = build(params, HELD_OUT)
+    problems, dropped, counts = build_problems(params, HELD_OUT)
     assert problems["problem_id"].to_list() == ["r1.0", "r1.1", "r1.8", "r1.9"]
     assert list(counts["sources"]["r1"].items()) == [
         ("drawn", 12),
@@ -163,7 +163,7 @@ def test_the_funnel_of_twelve_rows_adds_up(tmp_path: Path) -> None:
 def test_both_rules_are_counted_whichever_is_in_force(tmp_path: Path) -> None:
     by_rule = Counter[str]()
     params = source(tmp_path, ROWS, llama_verdicts=False, complete="both")
-    found = list(openr1.problems("key", "r1", params, by_rule))
+    found = list(openr1.read_problems("key", "r1", params, by_rule))
     assert by_rule == {"with_llama": 4, "math_verify_alone": 3}
     assert sum(not isinstance(one, str) for one in found) == 3
 
@@ -171,7 +171,7 @@ def test_both_rules_are_counted_whichever_is_in_force(tmp_path: Path) -> None:
 def test_a_row_becomes_a_problem_with_its_index_as_key_and_its_origin(tmp_path: Path) -> None:
     rows = [row("P", "1"), row("Q", r"\frac{1}{2}", uuid=None)]
     params = source(tmp_path, rows)
-    found = list(openr1.problems("key", "r1", params, Counter()))
+    found = list(openr1.read_problems("key", "r1", params, Counter()))
     assert params.data.file is not None
     assert found[1] == {
         "problem_id": "r1.1",
@@ -232,7 +232,7 @@ def test_a_column_that_is_missing_is_named(tmp_path: Path) -> None:
     pl.DataFrame([row("P", "1")], schema=SCHEMA).drop("correctness_llama").write_parquet(path)
     params = OpenR1Problems(data=local(path), llama_verdicts=True, complete="any")
     with pytest.raises(InputError, match="'correctness_llama'") as caught:
-        list(openr1.problems("problems.sources.r1.openr1.data", "r1", params, Counter()))
+        list(openr1.read_problems("problems.sources.r1.openr1.data", "r1", params, Counter()))
     assert str(caught.value).startswith("problems.sources.r1.openr1.data: row 0 has no column ")
 
 
@@ -242,7 +242,7 @@ def test_a_column_of_another_type_is_one_line_with_row_and_value(tmp_path: Path)
     path.write_text("".join(json.dumps(one) + "\n" for one in rows))
     params = OpenR1Problems(data=local(path), llama_verdicts=True, complete="any")
     with pytest.raises(InputError) as caught:
-        list(openr1.problems("key", "r1", params, Counter()))
+        list(openr1.read_problems("key", "r1", params, Counter()))
     assert str(caught.value) == (
         "key: row 1: correctness_math_verify.0 = 'yes': should be a valid boolean"
     )

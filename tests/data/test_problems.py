@@ -14,11 +14,11 @@ from delta.core import tables
 from delta.core.errors import InputError
 from delta.core.schemas import PROBLEM, QUESTION
 from delta.data import reasoning_gym
-from delta.data.problems import DROPPED, ProblemSource, ProblemsParams, build
+from delta.data.problems import DROPPED, ProblemSource, ProblemsParams, build_problems
 from delta.data.reasoning_gym import TaskParams
-from delta.data.sources import DataSource, FileSource
+from delta.data.sources import DataSource, LocalFiles
 from delta.data.user_tables import TableProblems
-from delta.prompts import Example
+from delta.prompts import WorkedExample
 from tests.helpers.openr1_rows import local
 
 TINY: dict[str, Any] = {"min_terms": 2, "max_terms": 2, "min_digits": 1, "max_digits": 1}
@@ -47,7 +47,7 @@ def asks(name: str, statements: list[str]) -> Frames:
 
 
 def drawn(task: TaskParams) -> list[str]:
-    return [row["statement"] for row in reasoning_gym.draw("task", task)]
+    return [row["statement"] for row in reasoning_gym.generate_problems("task", task)]
 
 
 def settings(**changes: Any) -> ProblemsParams:
@@ -59,7 +59,7 @@ def built(
     task: TaskParams, questions: Frames | None = None, **changes: Any
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     params = settings(sources={"sums": ProblemSource(task=task)}, **changes)
-    problems, dropped, counts = build(params, questions or {})
+    problems, dropped, counts = build_problems(params, questions or {})
     assert problems.schema == PROBLEM.columns
     assert dropped.schema == DROPPED.columns
     assert counts["drawn"] == counts["kept"] + sum(counts["dropped"].values())
@@ -77,7 +77,7 @@ def test_a_problem_that_a_benchmark_asks_is_dropped_and_listed() -> None:
     alone = [row["statement"] for row in built(sums())[0]]
     params = settings(sources={"sums": ProblemSource(task=sums())})
     asked = asks("hard", ["What else?", alone[3].upper()]) | asks("easy", [alone[3], alone[5]])
-    problems, dropped, counts = build(params, asked)
+    problems, dropped, counts = build_problems(params, asked)
     assert [statement for statement in alone if statement not in problems["statement"]] == [
         alone[3],
         alone[5],
@@ -99,15 +99,15 @@ def test_shared_words_drop_a_problem_only_where_params_name_their_number() -> No
     assert len(built(sums(), asked, overlap_words=8)[0]) == len(built(sums())[0])
     message = error(sums(), asked, overlap_words=7)
     assert message == (
-        "problems.sources: 0 of 20 problems are left ({'in_benchmark': 20}); "
-        "allowed: sources that leave one"
+        "problems.sources: 0 of 20 problems remain ({'in_benchmark': 20}); "
+        "expected sources that leave one"
     )
 
 
 def test_a_long_statement_is_listed_by_its_start(tmp_path: Path) -> None:
     data = written(tmp_path / "mine.jsonl", [{"q": "long " * 100}, {"q": "short"}])
     params = settings(sources={"mine": of_table(data, statement="q", gold_answer=None)})
-    _, dropped, _ = build(params, asks("aime", ["long " * 100]))
+    _, dropped, _ = build_problems(params, asks("aime", ["long " * 100]))
     assert dropped["statement"].to_list() == ["long " * 40]
 
 
@@ -122,7 +122,7 @@ def test_the_same_problem_twice_is_kept_once_and_counted() -> None:
 
 def test_the_same_problem_in_two_sources_is_the_firsts() -> None:
     two = {"a": ProblemSource(task=sums(problems=5)), "b": ProblemSource(task=sums(problems=9))}
-    problems, _, counts = build(settings(sources=two), {})
+    problems, _, counts = build_problems(settings(sources=two), {})
     one, _ = built(sums(problems=9))
     assert problems["statement"].to_list() == [row["statement"] for row in one]
     in_a = counts["sources"]["a"]["kept"]
@@ -133,7 +133,9 @@ def test_the_same_problem_in_two_sources_is_the_firsts() -> None:
 
 def test_a_worked_example_is_never_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = drawn(sums())[3]
-    monkeypatch.setattr(prompts, "worked_examples", lambda: [Example(shown.upper() + " ", "easy")])
+    monkeypatch.setattr(
+        prompts, "worked_examples", lambda: [WorkedExample(shown.upper() + " ", "easy")]
+    )
     rows, counts = built(sums())
     assert shown not in [row["statement"] for row in rows]
     assert counts["dropped"]["worked_example"] >= 1
@@ -143,7 +145,7 @@ def test_a_benchmark_that_asks_a_worked_example_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     shown = drawn(sums())[3]
-    monkeypatch.setattr(prompts, "worked_examples", lambda: [Example(shown, "easy")])
+    monkeypatch.setattr(prompts, "worked_examples", lambda: [WorkedExample(shown, "easy")])
     message = error(sums(seed=99), asks("held-out", [shown]))
     assert message.startswith("benchmarks.held-out asks the worked example ")
     assert message.endswith("change its seed or the example")
@@ -172,8 +174,8 @@ def test_a_sample_is_drawn_after_all_filters_and_by_id_not_by_place() -> None:
 def test_a_sample_of_more_than_there_is_names_what_is_left() -> None:
     message = error(sums(problems=10), sample=11)
     left = len(built(sums(problems=10))[0])
-    assert message.startswith(f"problems.sample = 11: {left} of 10 problems are left (")
-    assert message.endswith(f"allowed: 1 to {left}")
+    assert message.startswith(f"problems.sample = 11: {left} of 10 problems remain (")
+    assert message.endswith(f"expected 1 to {left}")
 
 
 def test_a_larger_size_keeps_the_problems_there_were() -> None:
@@ -200,9 +202,10 @@ def test_a_problem_is_a_statement_with_its_answer_and_where_it_comes_from() -> N
 def test_an_unknown_task_is_an_error_with_the_tasks_like_it() -> None:
     message = error(TaskParams(task="chain_sums", seed=1, problems=3, options={}))
     assert message.startswith(
-        "problems.sources.sums.task.task = 'chain_sums': no such reasoning-gym task; allowed: "
+        "problems.sources.sums.task.task = 'chain_sums': no such reasoning-gym task; "
+        "expected one of "
     )
-    assert "chain_sum" in message.partition("allowed: ")[2].split(", ")
+    assert "chain_sum" in message.partition("expected one of ")[2].split(", ")
 
 
 @pytest.mark.parametrize(
@@ -231,7 +234,7 @@ def test_a_source_is_exactly_one_of_three(kinds: list[str]) -> None:
     file = {"path": "x", "sha256": "0" * 64}
     table = {"data": {"file": file}, "statement": "q", "gold_answer": None}
     every = {"task": sums().model_dump(), "table": table}
-    with pytest.raises(ValidationError, match="allowed: exactly one of task, openr1, table"):
+    with pytest.raises(ValidationError, match="expected exactly one of task, openr1, table"):
         ProblemSource.model_validate({kind: every[kind] for kind in kinds})
 
 
@@ -280,7 +283,7 @@ def test_a_table_of_texts_gives_problems_with_the_index_of_their_first_row(
     ]
     data = written(tmp_path / name, rows)
     params = settings(sources={"mine": of_table(data, statement="q", gold_answer="a")})
-    problems, _, counts = build(params, {})
+    problems, _, counts = build_problems(params, {})
     assert problems.select("problem_id", "statement", "gold_answer").rows() == [
         ("mine.0", "One?", "1"),
         ("mine.2", "Two?", "2"),
@@ -314,7 +317,7 @@ def test_of_chat_messages_the_last_turn_of_the_user_is_the_problem(
     ]
     data = written(tmp_path / name, rows)
     params = settings(sources={"mine": of_table(data, statement="prompt", gold_answer=None)})
-    problems, _, counts = build(params, {})
+    problems, _, counts = build_problems(params, {})
     assert problems["statement"].to_list() == ["Second?", "Third?"]
     assert problems["gold_answer"].to_list() == ["", ""]
     assert counts["dropped"] == {"no_statement": 1}
@@ -323,20 +326,19 @@ def test_of_chat_messages_the_last_turn_of_the_user_is_the_problem(
 def test_a_gold_answer_may_be_a_number(tmp_path: Path) -> None:
     data = written(tmp_path / "mine.jsonl", [{"q": "One?", "a": 1}, {"q": "Half?", "a": 0.5}])
     params = settings(sources={"mine": of_table(data, statement="q", gold_answer="a")})
-    assert build(params, {})[0]["gold_answer"].to_list() == ["1", "0.5"]
+    assert build_problems(params, {})[0]["gold_answer"].to_list() == ["1", "0.5"]
 
 
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
         ([{"b": "One?", "a": "1"}], "row 0 has no column 'q'; it has b, a"),
-        ([{"q": 7, "a": "1"}], "row 0: q = 7: allowed: a text, or messages with role and content"),
-        ([{"q": ["7"], "a": "1"}], "row 0: q: holds a list; allowed: messages with role and cont"),
-        ([{"q": "One?", "a": True}], "row 0: a = True: allowed: a text or a number"),
+        ([{"q": 7, "a": "1"}], "row 0: q = 7; expected a text, or messages with role and content"),
+        ([{"q": ["7"], "a": "1"}], "row 0: q: holds a list; expected messages with role and cont"),
+        ([{"q": "One?", "a": True}], "row 0: a = True; expected a text or a number"),
         (
             [{"q": "One?", "a": "1"}, {"q": "One?", "a": "2"}],
-            "row 1: a = '2': the problem has '1' in an earlier row; "
-            "allowed: one gold answer for a statement",
+            "row 1: a = '2': an earlier row has '1'; expected one gold answer for a statement",
         ),
     ],
 )
@@ -346,7 +348,7 @@ def test_a_table_that_is_not_as_declared_is_one_line_with_row_and_value(
     data = written(tmp_path / "mine.jsonl", rows)
     params = settings(sources={"mine": of_table(data, statement="q", gold_answer="a")})
     with pytest.raises(InputError) as caught:
-        build(params, {})
+        build_problems(params, {})
     assert str(caught.value).startswith(f"problems.sources.mine.table.data: {message}")
     assert "\n" not in str(caught.value)
 
@@ -354,10 +356,10 @@ def test_a_table_that_is_not_as_declared_is_one_line_with_row_and_value(
 def test_a_file_that_has_changed_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "mine.jsonl"
     written(path, [{"q": "One?"}])
-    data = DataSource(file=FileSource(path=str(path), sha256="0" * 64))
+    data = DataSource(file=LocalFiles(path=str(path), sha256="0" * 64))
     params = settings(sources={"mine": of_table(data, statement="q", gold_answer=None)})
     with pytest.raises(InputError, match=r"problems\.sources\.mine\.table\.data\.file\.sha256 = 0"):
-        build(params, {})
+        build_problems(params, {})
 
 
 @pytest.mark.parametrize(
@@ -374,7 +376,7 @@ def test_problems_are_read_in_the_formats_of_benchmarks(
 ) -> None:
     data = written(tmp_path / "train.jsonl", [row, row])
     source = ProblemSource.model_validate({"math": {"format": form, "data": data.model_dump()}})
-    problems, _, counts = build(settings(sources={"train": source}), {})
+    problems, _, counts = build_problems(settings(sources={"train": source}), {})
     columns = ["problem_id", "statement", "gold_answer", "domain"]
     assert problems.select(columns).rows() == [("train.0", "How many?", gold, form)]
     assert counts["dropped"] == {"duplicate": 1}
@@ -384,6 +386,6 @@ def test_a_row_that_the_format_of_a_benchmark_does_not_have_is_named(tmp_path: P
     rows = [{"question": "a", "answer": "#### 4"}, {"question": "b", "answer": "four"}]
     data = written(tmp_path / "train.jsonl", rows)
     source = ProblemSource.model_validate({"math": {"format": "gsm8k", "data": data.model_dump()}})
-    said = r"^problems\.sources\.train\.math\.data: row 1: answer = 'four': allowed: a solution"
+    said = r"^problems\.sources\.train\.math\.data: row 1: answer = 'four'; expected a solution"
     with pytest.raises(InputError, match=said):
-        build(settings(sources={"train": source}), {})
+        build_problems(settings(sources={"train": source}), {})

@@ -17,7 +17,7 @@ from delta.core.schemas import RECORDING
 from delta.data import recorded_traces
 from delta.data.fetch import ModelParams, RecordingSource, fetch
 from delta.data.openr1 import OpenR1Problems, OpenR1Traces
-from delta.data.problems import ProblemSource, ProblemsParams, build
+from delta.data.problems import ProblemSource, ProblemsParams, build_problems
 from delta.data.sources import DataSource
 from delta.data.user_tables import TableProblems, TableTraces
 from tests.helpers.import_closure import ROOT
@@ -40,13 +40,15 @@ def fetched(params: ModelParams, folder: Path) -> pl.DataFrame:
 def recorded(
     problems: pl.DataFrame, folder: Path, most: int
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
-    rows, counts = recorded_traces.recorded_rows(problems, folder, most)
+    rows, counts = recorded_traces.read_recording(problems, folder, most)
     return pl.concat(rows), counts
 
 
 def problems_of(**source: Any) -> pl.DataFrame:
     sources = {name: ProblemSource(**one) for name, one in source.items()}
-    return build(ProblemsParams(sources=sources, overlap_words=None, sample=None, seed=1), {})[0]
+    return build_problems(
+        ProblemsParams(sources=sources, overlap_words=None, sample=None, seed=1), {}
+    )[0]
 
 
 def jsonl(path: Path, rows: list[dict[str, Any]]) -> DataSource:
@@ -187,9 +189,9 @@ def test_a_file_of_problem_trace_model_is_a_recording_for_each_model(tmp_path: P
     ("changes", "message"),
     [
         ({"text": "trace"}, "row 0 has no column 'trace'; it has q, t, n, o"),
-        ({"statement": "n"}, "row 0: n = 7: allowed: a text, or messages with role and content"),
+        ({"statement": "n"}, "row 0: n = 7; expected a text, or messages with role and content"),
         ({"text": "n"}, "row 0: t: n = 7"),
-        ({"outcome": "o"}, "row 0: o = 'fine': allowed: true, false, null, correct, incorrect, un"),
+        ({"outcome": "o"}, "row 0: o = 'fine'; expected true, false, null, correct, incorrect, un"),
         ({"where": {"n": 8}}, ".where = {'n': 8}: no row is like that; there are n: 7"),
     ],
 )
@@ -211,7 +213,7 @@ def test_a_recording_without_any_trace_is_refused(tmp_path: Path) -> None:
 def test_a_recording_of_an_empty_file_says_so(tmp_path: Path) -> None:
     data = jsonl(tmp_path / "t.jsonl", [])
     message = refused(of_table(data), tmp_path / "models" / "toy")
-    assert message == "models.toy.recording.table.data: holds no row; allowed: one or more"
+    assert message == "models.toy.recording.table.data: holds no row; expected one or more"
 
 
 @pytest.mark.parametrize("kinds", [[], ["openr1", "table"]])
@@ -219,7 +221,7 @@ def test_a_recording_is_of_exactly_one_kind(tmp_path: Path, kinds: list[str]) ->
     data = jsonl(tmp_path / "t.jsonl", [{"q": "One?"}])
     table = {"data": data, "statement": "q", "text": "t", "outcome": None, "where": {}}
     every: dict[str, Any] = {"openr1": OpenR1Traces(data=data, llama_verdicts=True), "table": table}
-    with pytest.raises(ValidationError, match="allowed: exactly one of openr1, table"):
+    with pytest.raises(ValidationError, match="expected exactly one of openr1, table"):
         RecordingSource(source="r1", **{kind: every[kind] for kind in kinds})
 
 
@@ -262,7 +264,7 @@ def test_traces_are_written_batch_by_batch_while_they_are_read(tmp_path: Path) -
                 behind.append((tmp_path / "recording.parquet").stat().st_size)
             yield row
 
-    counts = recorded_traces.write(tmp_path, rows(), {}, lambda _: None)
+    counts = recorded_traces.write_recording(tmp_path, rows(), {}, lambda _: None)
     assert counts == {"traces": 5_000, "problems": 1_250, "left_out": {}}
     file = pq.ParquetFile(tmp_path / "recording.parquet")
     assert [file.metadata.row_group(group).num_rows for group in range(5)] == [1_000] * 5
@@ -275,7 +277,7 @@ def test_traces_are_written_batch_by_batch_while_they_are_read(tmp_path: Path) -
 def test_at_most_so_many_of_a_problem_in_order_of_problems_and_samples(
     tmp_path: Path, most: int, samples: list[int]
 ) -> None:
-    recorded_traces.write(tmp_path, reversed(traces(40)), {}, lambda _: None)
+    recorded_traces.write_recording(tmp_path, reversed(traces(40)), {}, lambda _: None)
     problems = pl.DataFrame({"problem_id": ["p.7", "p.77", "p.2"]})
     rows, counts = recorded(problems, tmp_path, most)
     assert rows["sample"].to_list() == samples
@@ -303,9 +305,9 @@ def test_rows_come_in_parts_whatever_the_files_order(
         "by sample": lambda row: row["sample"],
         "shuffled": lambda row: row["text"][::-1],
     }
-    recorded_traces.write(tmp_path, sorted(rows, key=by[order]), {}, lambda _: None)
+    recorded_traces.write_recording(tmp_path, sorted(rows, key=by[order]), {}, lambda _: None)
     problems = pl.DataFrame({"problem_id": [f"p.{number}" for number in (3, 4, 0, 11, 12, 19)]})
-    parts, counts = recorded_traces.recorded_rows(problems, tmp_path, most)
+    parts, counts = recorded_traces.read_recording(problems, tmp_path, most)
     found = list(parts)
     assert (len(found) == 1) == (order in ("by sample", "shuffled") and most > 1)
     expected = [
@@ -316,23 +318,23 @@ def test_rows_come_in_parts_whatever_the_files_order(
 
 
 def test_a_recording_of_other_problems_is_refused(tmp_path: Path) -> None:
-    recorded_traces.write(tmp_path, traces(4), {}, lambda _: None)
+    recorded_traces.write_recording(tmp_path, traces(4), {}, lambda _: None)
     with pytest.raises(InputError, match="holds no trace of the 1 problems"):
-        recorded_traces.recorded_rows(pl.DataFrame({"problem_id": ["r1.0"]}), tmp_path, 8)
+        recorded_traces.read_recording(pl.DataFrame({"problem_id": ["r1.0"]}), tmp_path, 8)
 
 
 @pytest.mark.parametrize("kept", [0.0, 0.5, 0.99])
 def test_a_damaged_recording_is_refused_by_name(tmp_path: Path, kept: float) -> None:
-    recorded_traces.write(tmp_path, traces(4), {}, lambda _: None)
+    recorded_traces.write_recording(tmp_path, traces(4), {}, lambda _: None)
     file = tmp_path / "recording.parquet"
     content = file.read_bytes()
     file.write_bytes(content[: int(kept * len(content))])
     with pytest.raises(InputError, match="cannot be read as Parquet"):
-        recorded_traces.recorded_rows(pl.DataFrame({"problem_id": ["p.0"]}), tmp_path, 8)
+        recorded_traces.read_recording(pl.DataFrame({"problem_id": ["p.0"]}), tmp_path, 8)
 
 
 def test_a_recording_damaged_in_its_texts_is_refused_by_name(tmp_path: Path) -> None:
-    recorded_traces.write(tmp_path, traces(400), {}, lambda _: None)
+    recorded_traces.write_recording(tmp_path, traces(400), {}, lambda _: None)
     file = tmp_path / "recording.parquet"
     group = pq.ParquetFile(file).metadata.row_group(0)
     text = group.column(list(RECORDING.columns).index("text"))
@@ -348,7 +350,7 @@ def test_a_recording_damaged_in_its_texts_is_refused_by_name(tmp_path: Path) -> 
 def test_a_recording_with_other_columns_is_refused(tmp_path: Path) -> None:
     pl.DataFrame({"problem_id": ["p.0"]}).write_parquet(tmp_path / "recording.parquet")
     with pytest.raises(InputError, match="column 'sample' is None, allowed: Int64"):
-        recorded_traces.recorded_rows(pl.DataFrame({"problem_id": ["p.0"]}), tmp_path, 8)
+        recorded_traces.read_recording(pl.DataFrame({"problem_id": ["p.0"]}), tmp_path, 8)
 
 
 @pytest.mark.skipif(not REAL.is_file(), reason="the real rows are not here")

@@ -15,10 +15,10 @@ import pytest
 from delta.core.digests import sha256_of
 from delta.core.errors import InputError
 from delta.core.params import validate
-from delta.data import sources
 from delta.data.formats import RowError
-from delta.data.formats.custom import ColumnsSource, question
-from delta.data.sources import DataSource, FileSource, HubSource, local_files
+from delta.data.formats.custom import ColumnsSource, custom_question
+from delta.data.rows import read_rows
+from delta.data.sources import DataSource, HubDataset, LocalFiles, local_files
 
 ROW = {"prompt": "One?", "chosen": "good", "rejected": "bad"}
 JSONL = json.dumps(ROW) + "\n"
@@ -31,8 +31,8 @@ CHAT = {
 
 
 def rows_at(path: Path, columns: list[str] | None = None) -> list[dict[str, Any]]:
-    file = FileSource(path=str(path), sha256=sha256_of(*local_files("data", str(path))))
-    return list(sources.rows("data", DataSource(file=file), columns))
+    file = LocalFiles(path=str(path), sha256=sha256_of(*local_files("data", str(path))))
+    return list(read_rows("data", DataSource(file=file), columns))
 
 
 def refused(path: Path) -> str:
@@ -184,9 +184,9 @@ def test_other_cells_stay_texts(tmp_path: Path, cell: str) -> None:
 
 def test_a_wrong_digest_is_one_line_with_the_key_and_the_digest_to_set(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text(JSONL)
-    data = DataSource(file=FileSource(path=str(tmp_path), sha256="0" * 64))
+    data = DataSource(file=LocalFiles(path=str(tmp_path), sha256="0" * 64))
     with pytest.raises(InputError) as caught:
-        list(sources.rows("problems.sources.own.table.data", data))
+        list(read_rows("problems.sources.own.table.data", data))
     assert str(caught.value) == (
         f"problems.sources.own.table.data.file.sha256 = {'0' * 64}: {tmp_path} has "
         f"{sha256_of(tmp_path / 'a.jsonl')}; if that is the right file, set sha256 to it"
@@ -197,12 +197,12 @@ def test_a_missing_digest_is_named_when_the_file_is_read(tmp_path: Path) -> None
     (tmp_path / "a.jsonl").write_text(JSONL)
     content = {"file": {"path": str(tmp_path / "a.jsonl"), "sha256": None}}
     with pytest.raises(InputError) as caught:
-        list(sources.rows("own.data", validate("own.data", DataSource, content)))
+        list(read_rows("own.data", validate("own.data", DataSource, content)))
     assert "own.data.file.sha256" in str(caught.value)
     assert sha256_of(tmp_path / "a.jsonl") in str(caught.value)
     content["file"]["path"] = str(tmp_path / "none.jsonl")
     with pytest.raises(InputError, match="no such file"):
-        list(sources.rows("own.data", validate("own.data", DataSource, content)))
+        list(read_rows("own.data", validate("own.data", DataSource, content)))
 
 
 @pytest.mark.parametrize("digest", ["...", "TODO", 0])
@@ -216,15 +216,15 @@ def test_what_is_no_digest_is_refused_with_its_key(tmp_path: Path, digest: Any) 
 def test_a_gold_that_is_not_a_number_is_an_error_of_its_row(gold: Any) -> None:
     source = ColumnsSource(
         format="columns",
-        data=DataSource(file=FileSource(path="own.jsonl", sha256="0" * 64)),
+        data=DataSource(file=LocalFiles(path="own.jsonl", sha256="0" * 64)),
         statement="q",
         gold_answer="a",
         grader="math",
         options=None,
     )
-    with pytest.raises(RowError, match=r"^a = .*: allowed: a number or LaTeX"):
-        question(source, {"q": "1 + 1?", "a": gold})
-    kept = question(source, {"q": "1 + 1?", "a": "\\infty"})
+    with pytest.raises(RowError, match=r"^a = .*; expected a number or LaTeX"):
+        custom_question(source, {"q": "1 + 1?", "a": gold})
+    kept = custom_question(source, {"q": "1 + 1?", "a": "\\infty"})
     assert not isinstance(kept, str)
     assert kept.gold_answer == "\\infty"
 
@@ -237,8 +237,8 @@ def test_a_narrow_column_of_the_hub_is_read_as_one_of_a_file(
     features = datasets.Features({"a": datasets.Value("float32"), "q": datasets.Value("string")})
     loaded = datasets.Dataset.from_dict({"a": [2.2, None], "q": ["x", "y"]}, features=features)
     monkeypatch.setattr(datasets, "load_dataset", lambda *_, **__: loaded)
-    hub = HubSource(repository="own/own", config=None, split="train", revision="0" * 40)
-    rows = list(sources.rows("data", DataSource(hub=hub), ["a"]))
+    hub = HubDataset(repository="own/own", config=None, split="train", revision="0" * 40)
+    rows = list(read_rows("data", DataSource(hub=hub), ["a"]))
     assert rows == [{"a": 2.2}, {"a": None}]
 
 

@@ -10,20 +10,21 @@ from pathlib import Path
 import pytest
 
 from delta.core.errors import InputError
-from delta.data import sources, wheels
-from delta.data.sources import DataSource, FileSource
+from delta.data import rows, sources
+from delta.data.rows import read_rows
+from delta.data.sources import DataSource, LocalFiles
 from tests.helpers.import_closure import ROOT
 
 READ_IN_LITTLE_MEMORY = """
 import resource, sys
-from delta.data import sources
+from delta.data import rows
 from delta.core.errors import InputError
-from delta.data.sources import DataSource, FileSource
-sources.LONGEST_LINE = 2**24
+from delta.data.sources import DataSource, LocalFiles
+rows.MAX_LINE_BYTES = 2**24
 size = 2**30
 resource.setrlimit(resource.RLIMIT_DATA, (size, size))
 try:
-    list(sources.rows("data", DataSource(file=FileSource(path=sys.argv[1], sha256=sys.argv[2]))))
+    list(rows.read_rows("data", DataSource(file=LocalFiles(path=sys.argv[1], sha256=sys.argv[2]))))
 except InputError as error:
     print(error)
 """
@@ -51,13 +52,13 @@ def test_the_longest_line_is_read_and_the_next_longer_one_named(
 ) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_bytes(b'{"a": 1}\n{"a": 1234}\n')  # 9 and 12 bytes
-    monkeypatch.setattr(sources, "LONGEST_LINE", longest)
-    source = DataSource(file=FileSource(path=str(path), sha256=digest(path)))
+    monkeypatch.setattr(rows, "MAX_LINE_BYTES", longest)
+    source = DataSource(file=LocalFiles(path=str(path), sha256=digest(path)))
     if number is None:
-        assert list(sources.rows("data", source)) == [{"a": 1}, {"a": 1234}]
+        assert list(read_rows("data", source)) == [{"a": 1}, {"a": 1234}]
     else:
         with pytest.raises(InputError, match=f"line {number}: longer than {longest} bytes"):
-            list(sources.rows("data", source))
+            list(read_rows("data", source))
 
 
 def test_a_member_of_a_wheel_that_is_too_large_is_not_unpacked(
@@ -73,10 +74,10 @@ def test_a_member_of_a_wheel_that_is_too_large_is_not_unpacked(
         wheel.writestr(f"{info}/RECORD", "")
     for name, value in (("NO_INDEX", "1"), ("FIND_LINKS", str(tmp_path))):
         monkeypatch.setenv(f"PIP_{name}", value)
-    monkeypatch.setattr(wheels, "LARGEST_MEMBER", 2_001)
-    source = wheels.WheelSource(package="toy==1.0", member="toy/rows.json", sha256="0" * 64)
+    monkeypatch.setattr(sources, "MAX_MEMBER_BYTES", 2_001)
+    source = sources.WheelFile(package="toy==1.0", member="toy/rows.json", sha256="0" * 64)
     with (
         pytest.raises(InputError, match="2002 bytes unpacked, expected at most 2001"),
-        wheels.member("data", source),
+        sources.open_wheel_member("data", source),
     ):
         pass

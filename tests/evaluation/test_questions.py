@@ -23,58 +23,62 @@ from tests.helpers.benchmark_rows import BENCHMARKS, asked, golds, refused, sect
 
 # What is changed in the second row of each format, and what the message must say of it.
 BAD: list[tuple[str, dict[str, Any], str]] = [
-    ("math-500", {"answer": None}, "answer = None: allowed: a text"),
-    ("math-500", {"answer": " "}, "answer = ' ': allowed: a text"),
-    ("math-500", {"answer": 8}, "answer = 8: allowed: a text"),
-    ("math-500", {"problem": None}, "problem = None: allowed: a value there or in question"),
-    ("gsm8k", {"answer": "So 24."}, "answer = 'So 24.': allowed: a solution that ends in '#### '"),
-    ("amc23", {"answer": True}, "answer = True: allowed: a number or a text"),
-    ("amc23", {"answer": ""}, "answer = '': allowed: a number or a text"),
-    ("minerva", {"answer": None}, "answer = None: allowed: a text"),
-    ("olympiadbench", {"final_answer": "$3$"}, "final_answer = '$3$': allowed: a list of texts"),
-    ("olympiadbench", {"final_answer": ["$$"]}, "final_answer = ['$$']: allowed: a list with an"),
-    ("aime24", {"solution": "It is 204."}, "solution = 'It is 204.': allowed: an integer from 0"),
-    ("aime25", {"answer": "1000"}, "answer = '1000': allowed: an integer from 0 to 999"),
-    ("aime25", {"answer": "7.5"}, "answer = '7.5': allowed: an integer from 0 to 999"),
-    ("mmlu-pro", {"answer": "D"}, "answer = 'D': allowed: a letter from A to C"),
-    ("mmlu-pro", {"answer": "AB"}, "answer = 'AB': allowed: a letter from A to C"),
-    ("mmlu-pro", {"answer": 1}, "answer = 1: allowed: a letter from A to C"),
-    ("mmlu-pro", {"options": ["one"]}, "options = ['one']: allowed: a list of 2 to 10 texts"),
-    ("mmlu-pro", {"options": "['a']"}, "options = \"['a']\": allowed: a list of 2 to 10 texts"),
-    ("mmlu-pro", {"options": ["a", ""]}, "options = ['a', '']: allowed: a list of 2 to 10 texts"),
-    ("mmlu-pro", {"category": "law"}, "category = 'law': allowed: a category of `examples`"),
-    ("theoremqa", {"Answer_type": "word"}, "Answer_type = 'word': allowed: integer, float, bool"),
-    ("theoremqa", {"Answer": "a few"}, "Answer = 'a few': allowed: an answer of type float"),
-    ("theoremqa", {"Answer": "True"}, "Answer = 'True': allowed: an answer of type float"),
-    ("theoremqa", {"Answer": None}, "Answer = None: allowed: an answer of type float"),
+    ("math-500", {"answer": None}, "answer = None; expected a text"),
+    ("math-500", {"answer": " "}, "answer = ' '; expected a text"),
+    ("math-500", {"answer": 8}, "answer = 8; expected a text"),
+    ("math-500", {"problem": None}, "problem = None; expected a value there or in question"),
+    ("gsm8k", {"answer": "So 24."}, "answer = 'So 24.'; expected a solution that ends in '#### '"),
+    ("amc23", {"answer": True}, "answer = True; expected a number or a text"),
+    ("amc23", {"answer": ""}, "answer = ''; expected a number or a text"),
+    ("minerva", {"answer": None}, "answer = None; expected a text"),
+    ("olympiadbench", {"final_answer": "$3$"}, "final_answer = '$3$'; expected a list of texts"),
+    ("olympiadbench", {"final_answer": ["$$"]}, "final_answer = ['$$']; expected a list with an"),
+    ("aime24", {"solution": "It is 204."}, "solution = 'It is 204.'; expected an integer from 0"),
+    ("aime25", {"answer": "1000"}, "answer = '1000'; expected an integer from 0 to 999"),
+    ("aime25", {"answer": "7.5"}, "answer = '7.5'; expected an integer from 0 to 999"),
+    ("mmlu-pro", {"answer": "D"}, "answer = 'D'; expected a letter from A to C"),
+    ("mmlu-pro", {"answer": "AB"}, "answer = 'AB'; expected a letter from A to C"),
+    ("mmlu-pro", {"answer": 1}, "answer = 1; expected a letter from A to C"),
+    ("mmlu-pro", {"options": ["one"]}, "options = ['one']; expected a list of 2 to 10 texts"),
+    ("mmlu-pro", {"options": "['a']"}, "options = \"['a']\"; expected a list of 2 to 10 texts"),
+    ("mmlu-pro", {"options": ["a", ""]}, "options = ['a', '']; expected a list of 2 to 10 texts"),
+    ("mmlu-pro", {"category": "law"}, "category = 'law'; expected one of `examples`"),
+    (
+        "theoremqa",
+        {"Answer_type": "word"},
+        "Answer_type = 'word'; expected one of integer, float, bool",
+    ),
+    ("theoremqa", {"Answer": "a few"}, "Answer = 'a few'; expected an answer of type float"),
+    ("theoremqa", {"Answer": "True"}, "Answer = 'True'; expected an answer of type float"),
+    ("theoremqa", {"Answer": None}, "Answer = None; expected an answer of type float"),
     (
         "theoremqa",
         {"Answer": "1.5", "Answer_type": "integer"},
-        "Answer = '1.5': allowed: an answer of type integer",
+        "Answer = '1.5'; expected an answer of type integer",
     ),
     (
         "theoremqa",
         {"Answer": "[1, 'x']", "Answer_type": "list of float"},
-        "Answer = \"[1, 'x']\": allowed: an answer of type list of float",
+        "Answer = \"[1, 'x']\"; expected an answer of type list of float",
     ),
-    ("gpqa", {"Correct Answer": None}, "Correct Answer = None: allowed: a text"),
-    ("gpqa", {"Incorrect Answer 3": ""}, "Incorrect Answer 3 = '': allowed: a text"),
-    ("livecodebench", {"metadata": "[]"}, "metadata = '[]': allowed: JSON of an object"),
+    ("gpqa", {"Correct Answer": None}, "Correct Answer = None; expected a text"),
+    ("gpqa", {"Incorrect Answer 3": ""}, "Incorrect Answer 3 = ''; expected a text"),
+    ("livecodebench", {"metadata": "[]"}, "metadata = '[]'; expected JSON of an object"),
     ("livecodebench", {"metadata": "{}"}, "starter_code = 'class Solution"),
-    ("livecodebench", {"public_test_cases": "[1]"}, "public_test_cases = '[1]': allowed: LiveCode"),
-    ("livecodebench", {"private_test_cases": None}, "private_test_cases = None: allowed: a text"),
-    ("livecodebench", {"question_content": ""}, "question_content = '': allowed: a text"),
-    ("livecodebench", {"contest_date": None}, "contest_date = None: allowed: a day"),
+    ("livecodebench", {"public_test_cases": "[1]"}, "public_test_cases = '[1]'; expected LiveCode"),
+    ("livecodebench", {"private_test_cases": None}, "private_test_cases = None; expected a text"),
+    ("livecodebench", {"question_content": ""}, "question_content = ''; expected a text"),
+    ("livecodebench", {"contest_date": None}, "contest_date = None; expected a day"),
     (
         "livecodebench",
         {"public_test_cases": "[]", "private_test_cases": "[]"},
-        "public_test_cases = '[]': allowed: a test there or in private_test_cases",
+        "public_test_cases = '[]'; expected a test there or in private_test_cases",
     ),
-    ("humaneval", {"entry_point": None}, "entry_point = None: allowed: a text"),
-    ("humaneval", {"test": "assert 1"}, "test = 'assert 1': allowed: Python that defines check"),
-    ("humaneval", {"prompt": None}, "prompt = None: allowed: a text"),
-    ("columns", {"gold": "D"}, "gold = 'D': allowed: a letter from A to C"),
-    ("columns", {"choices": "one, two"}, "choices = 'one, two': allowed: a list of 2 to 10 texts"),
+    ("humaneval", {"entry_point": None}, "entry_point = None; expected a text"),
+    ("humaneval", {"test": "assert 1"}, "test = 'assert 1'; expected Python that defines check"),
+    ("humaneval", {"prompt": None}, "prompt = None; expected a text"),
+    ("columns", {"gold": "D"}, "gold = 'D'; expected a letter from A to C"),
+    ("columns", {"choices": "one, two"}, "choices = 'one, two'; expected a list of 2 to 10 texts"),
 ]
 
 
@@ -91,16 +95,16 @@ def test_a_row_that_cannot_be_asked_is_named_with_its_value(
 @pytest.mark.parametrize(
     ("grader", "gold", "said"),
     [
-        ("math", None, "gold = None: allowed: a number or LaTeX"),
-        ("math", [1], "gold = [1]: allowed: a number or LaTeX"),
-        ("theorem", "4", 'gold = \'4\': allowed: {"answer_type": …, "answer": …}'),
+        ("math", None, "gold = None; expected a number or LaTeX"),
+        ("math", [1], "gold = [1]; expected a number or LaTeX"),
+        ("theorem", "4", 'gold = \'4\'; expected {"answer_type": …, "answer": …}'),
         (
             "code",
             {"kind": "file"},
-            "gold = {'kind': 'file'}: allowed: an object with {kind, tests}",
+            "gold = {'kind': 'file'}; expected an object with {kind, tests}",
         ),
-        ("code", {"kind": "stdin", "tests": []}, "gold = []: allowed: at least one test"),
-        ("code", {"kind": "stdin", "tests": "x"}, "gold = 'x': allowed: tests as a list of"),
+        ("code", {"kind": "stdin", "tests": []}, "gold = []; expected at least one test"),
+        ("code", {"kind": "stdin", "tests": "x"}, "gold = 'x'; expected tests as a list of"),
     ],
 )
 def test_a_users_gold_answer_that_the_grader_cannot_use_is_an_error(
@@ -121,12 +125,12 @@ def test_shots_that_are_not_there_are_an_error(tmp_path: Path) -> None:
     few = benchmark_rows.file_source(tmp_path / "few.jsonl", benchmark_rows.MMLU_PRO_EXAMPLES[:8])
     message = refused(entry | {"source": entry["source"] | {"examples": few}})
     assert message == (
-        "benchmarks.toy.source.shots = 5: `examples` has 3 of category 'chemistry'; allowed: 0 to 3"
+        "benchmarks.toy.source.shots = 5: `examples` has 3 of category 'chemistry'; expected 0 to 3"
     )
     bad = benchmark_rows.MMLU_PRO_EXAMPLES[0] | {"cot_content": ""}
     empty = benchmark_rows.file_source(tmp_path / "empty.jsonl", [bad])
     message = refused(entry | {"source": entry["source"] | {"examples": empty}})
-    assert message == ("benchmarks.toy.source.examples: row 0: cot_content = '': allowed: a text")
+    assert message == ("benchmarks.toy.source.examples: row 0: cot_content = ''; expected a text")
 
 
 def test_the_first_questions_are_asked_and_keep_their_ids(tmp_path: Path) -> None:
@@ -212,7 +216,7 @@ HUB = {"hub": {"repository": "owner/name", "config": None, "split": "test", "rev
         ({"format": "math-500", "data": HUB, "seed": 1}, "source.seed is not known; allowed: "),
         (
             {"format": "mmlu-pro", "data": HUB, "shots": 5, "examples": None},
-            "source.examples = None: allowed: a source exactly where shots are more than 0",
+            "source.examples = None; expected a source exactly where shots are more than 0",
         ),
         (
             {"format": "mmlu-pro", "data": HUB, "shots": 0, "examples": HUB},
@@ -230,7 +234,7 @@ HUB = {"hub": {"repository": "owner/name", "config": None, "split": "test", "rev
         (
             {"format": "columns", "data": HUB, "statement": "a", "gold_answer": "b"}
             | {"grader": "choice", "options": None},
-            "source.options = None: allowed: a column exactly where the grader is choice",
+            "source.options = None; expected a column exactly where the grader is choice",
         ),
         (sums()["source"], "questions = None: a task has no end; allowed: a number"),
     ],
@@ -256,7 +260,7 @@ def test_a_bare_date_is_refused_because_dvc_cannot_hash_it(tmp_path: Path) -> No
     with pytest.raises(InputError) as caught:
         params.load_section("benchmarks.toy", BenchmarkParams, path)
     assert str(caught.value).endswith(
-        'a bare date, which DVC cannot hash; allowed: "2024-08-01", in quotes'
+        'a bare date, which DVC cannot hash; expected "2024-08-01", in quotes'
     )
 
 

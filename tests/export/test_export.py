@@ -13,13 +13,12 @@ import pytest
 import yaml
 
 import delta.cli.export
-from delta import export
 from delta.check import Params
 from delta.core.console import Console
 from delta.core.errors import InputError
 from delta.core.files import write_counts
 from delta.core.params import read_all, validate
-from delta.export import card, provenance, rows
+from delta.export import card, dataset, provenance
 from delta.export.provenance import Provenance
 from tests.helpers.import_closure import ROOT
 from tests.helpers.toy_pairs import Toy, lay_out, toy
@@ -39,7 +38,7 @@ def toy_made(**changes: Any) -> Provenance:
     """The card's facts of a run with the toy's counts, on the laptop profile's parameters."""
     content = read_all(ROOT / "params.yaml")
     pairing = content["pairing"] | {"chosen": "three-shot", "rejected": "zero-shot"}
-    metrics: dict[str, Any] = {
+    counts: dict[str, Any] = {
         "problems": {"drawn": 5, "kept": 3, "dropped": {"in_benchmark": 1, "duplicate": 1}},
         "pair": {"recipe": "strong > weak", "pairs": 3, "dropped": {}},
         "select": {
@@ -54,7 +53,7 @@ def toy_made(**changes: Any) -> Provenance:
     return Provenance(
         params=all_params(pairing=pairing, **changes),
         params_sha256="a" * 64,
-        metrics=metrics,
+        counts=counts,
         fingerprints={"smollm2-135m": "b" * 64},
         commit="c" * 40,
         dirty=True,
@@ -64,7 +63,7 @@ def toy_made(**changes: Any) -> Provenance:
 
 def written(folder: Path, made: Provenance | None = None, run: Toy | None = None) -> dict[str, int]:
     run = run or toy(TEXTS, cut=1)
-    return export.write(folder, made or toy_made(), run.selected, run.problems, run.traces)
+    return dataset.write_dataset(folder, made or toy_made(), run.selected, run.problems, run.traces)
 
 
 def rows_of(folder: Path, config: str) -> list[dict[str, Any]]:
@@ -111,13 +110,13 @@ def test_both_sides_of_every_pair_stand_alone_with_their_label(tmp_path: Path) -
 
 def test_labels_are_mixed_and_the_same_for_a_seed() -> None:
     pairs = toy([("a", "b")] * 40).selected
-    labels = rows.singles(pairs, seed=7)["side"].to_list()
-    assert labels == rows.singles(pairs.reverse(), seed=7)["side"].to_list()
+    labels = dataset.split_pairs(pairs, seed=7)["side"].to_list()
+    assert labels == dataset.split_pairs(pairs.reverse(), seed=7)["side"].to_list()
     assert 5 < labels[:40].count("chosen") < 35
 
 
 def test_rows_are_spread_over_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(export, "ROWS", 2)
+    monkeypatch.setattr(dataset, "SHARD_ROWS", 2)
     written(tmp_path / "out", run=toy(TEXTS))
     names = sorted(path.name for path in (tmp_path / "out" / "preference").iterdir())
     assert names == ["train-00000-of-00002.parquet", "train-00001-of-00002.parquet"]
@@ -157,7 +156,7 @@ def test_an_interrupted_export_leaves_what_was_there(
     def interrupt(*_: object) -> str:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(card, "text", interrupt)
+    monkeypatch.setattr(card, "dataset_card", interrupt)
     for name in ("out", "new"):
         with pytest.raises(KeyboardInterrupt):
             written(tmp_path / name, run=toy([("a", "b")]))
@@ -252,7 +251,7 @@ def test_nothing_of_this_machine_is_in_what_is_handed_on(
     )
     written(tmp_path / "out", made)
     everything = (tmp_path / "out" / "README.md").read_text() + (
-        tmp_path / "out" / export.MARK
+        tmp_path / "out" / dataset.MARKER
     ).read_text()
     assert "sha256:" + "e" * 64 in everything
     assert "sha256:" + "f" * 64 in everything
@@ -266,20 +265,22 @@ def test_nothing_of_this_machine_is_in_what_is_handed_on(
 
 def test_the_mark_says_what_was_written(tmp_path: Path) -> None:
     written(tmp_path / "out")
-    mark = json.loads((tmp_path / "out" / export.MARK).read_text())
+    mark = json.loads((tmp_path / "out" / dataset.MARKER).read_text())
     assert mark["rows"] == {"preference": 2, "unpaired": 4}
     assert mark["commit"] == "c" * 40
 
 
 def test_names_cannot_break_the_card_s_tables() -> None:
     assert card.cell("a|b\n<img>") == "a\\|b &lt;img>"
-    assert card.counts_of({"a_b": 1, "c": {"d": None}, "e": {}}) == "a b 1, c (d none), e (none)"
+    assert (
+        card.format_counts({"a_b": 1, "c": {"d": None}, "e": {}}) == "a b 1, c (d none), e (none)"
+    )
 
 
 def lay_out_with_counts(folder: Path, selected: int) -> None:
     lay_out(folder, toy(TEXTS, cut=1))
     pairing = read_all(folder / "params.yaml")["pairing"]
-    counts = toy_made().metrics
+    counts = toy_made().counts
     counts["select"]["selected"] = selected
     for stage, found in counts.items():
         write_counts(folder / "metrics" / f"{stage}.json", found, stage)
@@ -301,6 +302,50 @@ def test_the_command_writes_and_says_how_to_push(
     assert (tmp_path / "some" / "folder" / "README.md").is_file()
 
 
+SCORE = {"low": 0.25, "high": 0.75, "n": 8, "samples": 16, "engine": "vllm 1 float32"}
+
+
+def test_the_policys_card_has_a_model_index_of_its_scores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lay_out_with_counts(tmp_path, selected=2)
+    monkeypatch.chdir(tmp_path)
+    for name, value in (("policy", 0.5), ("zero-shot", 0.375)):
+        score = SCORE | {"value": value, "benchmark_version": "aime24: own/aime@0123"}
+        write_counts(tmp_path / "metrics" / "evaluate" / f"{name}.json", {"aime24": score}, name)
+    screen = io.StringIO()
+    delta.cli.export.main(Console(screen), ["--policy", "card"])
+    header, text = read_card(tmp_path / "card")
+    (model,) = header["model-index"]
+    assert model["name"] == "smollm2-135m-dpo"
+    assert model["results"] == [
+        {
+            "task": {"type": "text-generation"},
+            "dataset": {"type": "aime24", "name": "aime24: own/aime@0123"},
+            "metrics": [
+                {
+                    "type": "accuracy",
+                    "name": "avg@16",
+                    "value": 0.5,
+                    "args": {"low": 0.25, "high": 0.75, "n": 8},
+                }
+            ],
+        }
+    ]
+    assert "| 50.0% | 25.0% to 75.0% | 37.5% | 25.0% to 75.0% | 8 | 16 | vllm 1 float32 |" in text
+    assert "hf upload ORG/NAME data/models/policy . && " in screen.getvalue()
+
+
+def test_a_policy_without_scores_gets_no_card(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lay_out_with_counts(tmp_path, selected=2)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"metrics/evaluate/policy\.json: missing or damaged"):
+        delta.cli.export.main(Console(io.StringIO()), ["--policy"])
+    assert not (tmp_path / "export-policy").exists()
+
+
 def test_counts_of_another_run_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lay_out_with_counts(tmp_path, selected=48)
     monkeypatch.chdir(tmp_path)
@@ -309,5 +354,5 @@ def test_counts_of_another_run_are_refused(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "metrics" / "pair.json").unlink()
     with pytest.raises(InputError, match=r"data/counts/pair\.json: missing or damaged"):
         delta.cli.export.main(Console(io.StringIO()), [])
-    with pytest.raises(InputError, match="a b: allowed: one folder"):
+    with pytest.raises(InputError, match=r"a b: expected \[--policy\] and one folder"):
         delta.cli.export.main(Console(io.StringIO()), ["a", "b"])

@@ -196,11 +196,11 @@ def test_packed_tests_come_back_as_they_were() -> None:
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_livecodebench_tests_are_read_from_every_pickle_protocol(protocol: int) -> None:
     text = json.dumps([test | {"testtype": "stdin"} for test in TESTS])
-    assert program_tests.read_private(livecodebench(pickle.dumps(text, protocol))) == TESTS
+    assert program_tests.read_livecodebench(livecodebench(pickle.dumps(text, protocol))) == TESTS
 
 
 def test_livecodebench_tests_are_read_from_plain_json() -> None:
-    assert program_tests.read_private(json.dumps(TESTS)) == TESTS
+    assert program_tests.read_livecodebench(json.dumps(TESTS)) == TESTS
 
 
 class Hostile:
@@ -218,7 +218,7 @@ class Hostile:
         (livecodebench(b""), "packed tests: "),
         (livecodebench(b"\x80\x04."), "a pickle of 0 strings"),
         (livecodebench(pickle.dumps("no JSON")), "not JSON"),
-        (livecodebench(pickle.dumps("{}")), "dict, allowed: a list"),
+        (livecodebench(pickle.dumps("{}")), "dict, expected a list"),
         (livecodebench(pickle.dumps('[{"input": "1"}]')), "test 0 has no texts"),
         (livecodebench(pickle.dumps("[" * 100_000)), "not JSON"),
         ("[1]", "test 0 has no texts"),
@@ -229,13 +229,13 @@ class Hostile:
 )
 def test_anything_else_in_that_column_is_an_error_and_never_run(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        program_tests.read_private(text)
+        program_tests.read_livecodebench(text)
 
 
 def test_a_zip_bomb_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(program_tests, "MAX_BYTES", 1 << 20)
     with pytest.raises(ValueError, match="more than 1048576 bytes unpacked"):
-        program_tests.read_private(livecodebench(bytes(50 << 20)))
+        program_tests.read_livecodebench(livecodebench(bytes(50 << 20)))
 
 
 @pytest.fixture(scope="module")

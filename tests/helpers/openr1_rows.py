@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from delta.core.digests import sha256_of
-from delta.data.sources import DataSource, FileSource
+from delta.data.sources import DataSource, LocalFiles
 
 SCHEMA: dict[str, Any] = {
     "problem": pl.String,
@@ -100,4 +100,4 @@ def write(path: Path, rows: list[dict[str, Any]]) -> DataSource:
 
 
 def local(path: Path) -> DataSource:
-    return DataSource(file=FileSource(path=str(path), sha256=sha256_of(path)))
+    return DataSource(file=LocalFiles(path=str(path), sha256=sha256_of(path)))

@@ -73,7 +73,7 @@ def write_problems(number: int) -> pl.DataFrame:
         {
             "problem_id": f"toy.{n}",
             "statement": f"{n} + 1 = ?",
-            "prompt": prompts.question(f"{n} + 1 = ?"),
+            "prompt": prompts.with_instruction(f"{n} + 1 = ?"),
             "history": [],
             "gold_answer": str(n + 1),
             "source": "toy",

@@ -43,7 +43,7 @@ def toy(texts: Sequence[tuple[str, str]], statements: Sequence[str] = (), cut: i
             {
                 "problem_id": problem,
                 "statement": statement,
-                "prompt": prompts.question(statement),
+                "prompt": prompts.with_instruction(statement),
                 "history": [],
                 "gold_answer": str(number + 1),
                 "source": "toy",

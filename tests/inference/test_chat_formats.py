@@ -12,7 +12,7 @@ from tests.helpers.import_closure import ROOT
 from tests.helpers.tiny_model_families import FAMILIES, write_tokenizer
 
 GOLDEN = ROOT / "tests/fixtures/golden/chat_formats"
-QUESTION = prompts.question("What is $1 + 1$?")
+QUESTION = prompts.with_instruction("What is $1 + 1$?")
 
 
 @pytest.mark.parametrize("family", FAMILIES)

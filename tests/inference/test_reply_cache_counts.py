@@ -30,7 +30,7 @@ def server() -> Iterator[Server]:
 
 def problems(*statements: str) -> pl.DataFrame:
     rows = [
-        {"problem_id": f"p.{n}", "prompt": prompts.question(text), "history": []}
+        {"problem_id": f"p.{n}", "prompt": prompts.with_instruction(text), "history": []}
         for n, text in enumerate(statements)
     ]
     return pl.DataFrame(rows)

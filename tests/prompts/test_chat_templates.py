@@ -50,7 +50,7 @@ def with_template(model: Path, template: str) -> Path:
 
 def refusal(folder: Path) -> str:
     with pytest.raises(InputError) as caught:
-        chat_templates.check("models.toy", folder)
+        chat_templates.check_template("models.toy", folder)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -75,7 +75,7 @@ def test_a_template_that_writes_without_end_is_refused(model: Path, name: str) -
 def test_what_a_template_itself_refuses_is_one_line_where_it_is_used(
     model: Path, name: str
 ) -> None:
-    chat_templates.check("models.toy", with_template(model, REFUSING[name]))
+    chat_templates.check_template("models.toy", with_template(model, REFUSING[name]))
     with pytest.raises(InputError) as caught:
         render(model)
     assert str(caught.value).startswith(f"{model}: its chat template")
@@ -83,10 +83,10 @@ def test_what_a_template_itself_refuses_is_one_line_where_it_is_used(
 
 
 def test_a_good_template_and_none_at_all_pass(model: Path) -> None:
-    chat_templates.check("models.toy", with_template(model, TEMPLATE))
+    chat_templates.check_template("models.toy", with_template(model, TEMPLATE))
     assert render(model).endswith("assistant\n")
     (model / "chat_template.jinja").unlink()
-    chat_templates.check("models.toy", model)
+    chat_templates.check_template("models.toy", model)
 
 
 def render(folder: Path) -> str:
@@ -111,7 +111,7 @@ def test_a_template_that_loops_for_some_prompt_is_stopped_there(
 def test_a_tokenizer_that_is_not_loaded_in_time_is_one_line(
     model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chat_templates, "START_S", 0.1)
+    monkeypatch.setattr(chat_templates, "LOAD_TIMEOUT_S", 0.1)
     assert "its tokenizer is not loaded within 0.1 s" in refusal(with_template(model, TEMPLATE))
 
 

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 import polars as pl
 import pytest
 
-from delta import export, prompts
+from delta import prompts
 from delta.core.schemas import HISTORY
+from delta.export.dataset import write_dataset
 from delta.inference import chat_formats
 from delta.inference.engine import ServingParams
 from delta.inference.generate import SampledParams, requests_of
@@ -16,7 +17,12 @@ from delta.inference.vllm_engine import VllmEngine
 from delta.judging import judge
 from delta.judging.judge import JudgeInput, LlmParams, build_requests
 from delta.prompts import control_tokens
-from delta.prompts.control_tokens import ENDS, MARKUP, escape_any, without_end
+from delta.prompts.control_tokens import (
+    ENDS_OF_TURN,
+    MARKUP,
+    escape_all_families,
+    strip_end_of_turn,
+)
 from delta.training import dataset
 from tests.export.test_export import rows_of, toy_made
 from tests.helpers.scripted_server import endpoint
@@ -161,7 +167,7 @@ PLAIN = chat_formats.load("plain")
 
 
 def controls(tokenizer: Any, token_ids: list[int]) -> list[str]:
-    special = control_tokens.ids(tokenizer)
+    special = control_tokens.control_token_ids(tokenizer)
     return list(tokenizer.convert_ids_to_tokens([one for one in token_ids if one in special]))
 
 
@@ -263,7 +269,7 @@ def test_a_text_that_was_saved_with_its_end_gets_no_second_one(
 
 def test_ordinary_text_is_rendered_and_tokenised_as_ever(tokenizer: Any) -> None:
     text = "If 0<|x-3|<2 and a < b | c > d, is $\\{x|x>1\\}$ [open]? <b>Yes</b> <think>no</think>"
-    messages = [{"role": "user", "content": prompts.question(text)}]
+    messages = [{"role": "user", "content": prompts.with_instruction(text)}]
     rendered = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
     assert PLAIN.render(tokenizer, messages) == rendered
     row = trained(tokenizer, text, "no")
@@ -277,7 +283,7 @@ def test_a_servers_messages_hold_no_markup_of_any_family() -> None:
     assert MARKUP.search(sent["content"]) is None
     assert sent["content"].replace("< ", "<").replace("[ ", "[") == INJECTED + " [INST]"
     text = "If 0<|x-3|<2 and f(x)<|x|, then <b>a[0]</b> <think> <x|y> <|y>"
-    assert escape_any(text) == text
+    assert escape_all_families(text) == text
 
 
 ENDED = {
@@ -295,9 +301,9 @@ ENDED = {
 
 @pytest.mark.parametrize("text", ENDED)
 def test_the_end_of_turn_that_a_file_kept_is_not_handed_on(text: str, tmp_path: Path) -> None:
-    assert without_end(text) == ENDED[text]
+    assert strip_end_of_turn(text) == ENDED[text]
     run = toy([(text, "cut<|im_end|>")])
-    export.write(tmp_path / "out", toy_made(), run.selected, run.problems, run.traces)
+    write_dataset(tmp_path / "out", toy_made(), run.selected, run.problems, run.traces)
     (row,) = rows_of(tmp_path / "out", "preference")
     assert row["chosen"][0]["content"] == ENDED[text]
     assert row["rejected"][0]["content"] == "cut<|im_end|>"  # of a trace that was cut, all stays
@@ -305,7 +311,7 @@ def test_the_end_of_turn_that_a_file_kept_is_not_handed_on(text: str, tmp_path: 
     assert set(completions) == {ENDED[text], "cut<|im_end|>"}
 
 
-@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("end", ENDS_OF_TURN)
 def test_an_end_of_any_family_is_not_trained_besides_the_policys_own(
     end: str, tmp_path: Path
 ) -> None:
@@ -315,7 +321,7 @@ def test_an_end_of_any_family_is_not_trained_besides_the_policys_own(
 
 
 def test_every_end_is_markup() -> None:
-    assert all(MARKUP.fullmatch(end) for end in ENDS)
+    assert all(MARKUP.fullmatch(end) for end in ENDS_OF_TURN)
 
 
 def test_a_judge_is_shown_the_answer_after_an_empty_reasoning_as_any_other() -> None:

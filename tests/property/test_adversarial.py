@@ -28,9 +28,9 @@ from delta.core.params import read_all
 from delta.core.schemas import PROBLEM, RECORDING
 from delta.data.fetch import ModelParams, RecordingSource, fetch
 from delta.data.formats import RowError
-from delta.data.formats.custom import ColumnsSource, question
-from delta.data.problems import ProblemSource, ProblemsParams, build
-from delta.data.sources import DataSource, FileSource
+from delta.data.formats.custom import ColumnsSource, custom_question
+from delta.data.problems import ProblemSource, ProblemsParams, build_problems
+from delta.data.sources import DataSource, LocalFiles
 from delta.data.user_tables import TableProblems, TableTraces
 from delta.grading.formulas.box_content import last_box
 from delta.grading.grade_all import outcomes
@@ -60,7 +60,7 @@ def problems_at(path: Path) -> tuple[pl.DataFrame, dict[str, Any]]:
     """What a table with the columns q and a comes to."""
     table = TableProblems(data=local(path), statement="q", gold_answer="a")
     sources = {"mine": ProblemSource(table=table)}
-    found, _, counts = build(
+    found, _, counts = build_problems(
         ProblemsParams(sources=sources, overlap_words=8, sample=None, seed=1), {}
     )
     return found, counts
@@ -187,7 +187,7 @@ def test_a_users_question_is_as_written_or_refused_by_row(grader: Any, text: str
     """The text as statement, as gold answer, and as the answer within one."""
     source = ColumnsSource(
         format="columns",
-        data=DataSource(file=FileSource(path="own.jsonl", sha256="0" * 64)),
+        data=DataSource(file=LocalFiles(path="own.jsonl", sha256="0" * 64)),
         statement="s",
         gold_answer="a",
         grader=grader,
@@ -203,7 +203,7 @@ def test_a_users_question_is_as_written_or_refused_by_row(grader: Any, text: str
     )
     for row in rows:
         try:
-            found = question(source, row)
+            found = custom_question(source, row)
         except RowError:
             continue
         assert not isinstance(found, str)
@@ -272,30 +272,30 @@ FILES: dict[str, tuple[str, WRITTEN, str]] = {
     "no JSON": ("jsonl", "q: 1\n", "line 1: "),
     "half a line": ("jsonl", GOOD + '{"q": "2 + ', "line 2: "),
     "two values on a line": ("jsonl", GOOD.strip() * 2, "line 1: Extra data"),
-    "a list": ("jsonl", "[1, 2]\n", "row 1 is list, allowed: an object"),
-    "null": ("jsonl", "null\n", "row 1 is NoneType, allowed: an object"),
-    "a text": ("jsonl", '"q"\n', "row 1 is str, allowed: an object"),
+    "a list": ("jsonl", "[1, 2]\n", "row 1 is list, expected an object"),
+    "null": ("jsonl", "null\n", "row 1 is NoneType, expected an object"),
+    "a text": ("jsonl", '"q"\n', "row 1 is str, expected an object"),
     "NaN": ("jsonl", '{"q": "1?", "a": NaN}\n', "it holds NaN, which is no JSON number"),
     "infinity": ("jsonl", '{"q": "1?", "a": -Infinity}\n', "it holds -Infinity"),
-    "too large": ("jsonl", '{"q": "1?", "a": 1e999}\n', "a = inf: allowed: a finite number"),
+    "too large": ("jsonl", '{"q": "1?", "a": 1e999}\n', "a = inf; expected a finite number"),
     "the same name twice": ("jsonl", '{"q": "1?", "q": "2?", "a": "1"}\n', "it has 'q' twice"),
     "half a character": ("jsonl", '{"q": "\\ud800?", "a": "1"}\n', "surrogates not allowed"),
     "deep": ("jsonl", '{"q": ' + "[" * 200_000, "it is nested too deeply"),
     "UTF-16": ("jsonl", GOOD.encode("utf-16"), "line 1: "),
     "no UTF-8": ("jsonl", b'{"q": "\xff", "a": "1"}\n', "line 1: "),
     "NUL between lines": ("jsonl", GOOD + "\0\n", "line 2: "),
-    "a number for a statement": ("jsonl", '{"q": 7, "a": "1"}\n', "q = 7: allowed: a text"),
-    "true for a statement": ("jsonl", '{"q": true, "a": "1"}\n', "q = True: allowed: a text"),
-    "an object": ("jsonl", '{"q": {"x": 1}, "a": "1"}\n', "q = {'x': 1}: allowed: a text"),
-    "a list of texts": ("jsonl", '{"q": ["x"], "a": "1"}\n', "holds a list; allowed: messages"),
+    "a number for a statement": ("jsonl", '{"q": 7, "a": "1"}\n', "q = 7; expected a text"),
+    "true for a statement": ("jsonl", '{"q": true, "a": "1"}\n', "q = True; expected a text"),
+    "an object": ("jsonl", '{"q": {"x": 1}, "a": "1"}\n', "q = {'x': 1}; expected a text"),
+    "a list of texts": ("jsonl", '{"q": ["x"], "a": "1"}\n', "holds a list; expected messages"),
     "messages without role": ("jsonl", '{"q": [{"content": "x"}], "a": "1"}\n', "holds a list"),
     "content of a message": (
         "jsonl",
         '{"q": [{"role": "user", "content": 7}], "a": "1"}\n',
-        "q = 7: allowed: a text",
+        "q = 7; expected a text",
     ),
-    "true for an answer": ("jsonl", '{"q": "1?", "a": true}\n', "a = True: allowed: a text or"),
-    "a list for an answer": ("jsonl", '{"q": "1?", "a": ["1"]}\n', "a = ['1']: allowed: a text"),
+    "true for an answer": ("jsonl", '{"q": "1?", "a": true}\n', "a = True; expected a text or"),
+    "a list for an answer": ("jsonl", '{"q": "1?", "a": ["1"]}\n', "a = ['1']; expected a text"),
     "two answers": (
         "jsonl",
         '{"q": "1?", "a": "1"}\n{"q": "1?", "a": "2"}\n',
@@ -307,8 +307,8 @@ FILES: dict[str, tuple[str, WRITTEN, str]] = {
     "null answers": ("jsonl", '{"q": "1?", "a": null}\n', "{'no_answer': 1}"),
     "no gzip": ("jsonl.gz", GOOD, "cannot be read: Not a gzipped file"),
     "half a gzip": ("jsonl.gz", gzip.compress(GOOD.encode() * 99)[:-9], "cannot be read: "),
-    "an object of rows": ("json", '{"rows": []}', "it holds dict, allowed: a list of objects"),
-    "rows of lists": ("json", "[[1]]", "row 1 is list, allowed: an object"),
+    "an object of rows": ("json", '{"rows": []}', "it holds dict, expected a list of objects"),
+    "rows of lists": ("json", "[[1]]", "row 1 is list, expected an object"),
     "half a JSON": ("json", '[{"q": "1?"', "cannot be read: "),
     "more cells": ("csv", "q,a\n1, or 2?,3\n", "row 1 has more cells than the first row has names"),
     "fewer cells": ("csv", "q,a\n1?\n", "row 1 has fewer cells than the first row has names"),
@@ -323,26 +323,26 @@ FILES: dict[str, tuple[str, WRITTEN, str]] = {
     "cut short": ("parquet", parquet_cut_short, "cannot be read: "),
     "a flipped page": ("parquet", parquet_with_a_flipped_page, "cannot be read: "),
     "a column twice": ("parquet", parquet_with_a_double_column, "it has 'q' twice"),
-    "bytes": ("parquet", lambda path: parquet(path, q=[b"1?"], a=["1"]), "q = b'1?': allowed: a"),
+    "bytes": ("parquet", lambda path: parquet(path, q=[b"1?"], a=["1"]), "q = b'1?'; expected a"),
     "numbers": (
         "parquet",
         lambda path: parquet(path, q=[1.5], a=["1"]),
-        "q = 1.5: allowed: a text",
+        "q = 1.5; expected a text",
     ),
     "NaN as an answer": (
         "parquet",
         lambda path: parquet(path, q=["1?"], a=[float("nan")]),
-        "a = nan: allowed: a finite number",
+        "a = nan; expected a finite number",
     ),
     "a missing answer as some write it": (
         "csv",
         "q,a\n1?,nan\n",
-        "a = 'nan': allowed: a finite number",
+        "a = 'nan'; expected a finite number",
     ),
     "nested": (
         "parquet",
         lambda path: parquet(path, q=[[{"role": "user", "text": "1?"}]], a=["1"]),
-        "holds a list; allowed: messages with role and content",
+        "holds a list; expected messages with role and content",
     ),
 }
 

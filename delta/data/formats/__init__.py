@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 from delta.core.schemas import Message
 from delta.core.types import Row
 
+MAX_VALUE = 100  # characters of a value in an error message
+
 
 class Question(NamedTuple):
     """What one row of a benchmark asks."""
@@ -19,30 +21,35 @@ class Question(NamedTuple):
 
 
 class RowError(Exception):
-    """A row that cannot be asked: which column, what it holds, what is allowed."""
+    """A row that cannot be asked: its column, the value there, and what is expected."""
 
-    def __init__(self, column: str, value: Any, allowed: str) -> None:
-        shown = repr(value)
-        shown = shown if len(shown) <= 100 else f"{shown[:100]}…"
-        super().__init__(f"{column} = {shown}: allowed: {allowed}")
+    def __init__(self, column: str, value: Any, expected: str) -> None:
+        text = repr(value)
+        text = text if len(text) <= MAX_VALUE else f"{text[:MAX_VALUE]}…"
+        super().__init__(f"{column} = {text}; expected {expected}")
 
 
-def text(row: Row, column: str) -> str:
-    """The column's text, without white space at its ends. RowError where there is none."""
+def required_text(row: Row, column: str) -> str:
+    """Return the column's text without white space around it. Raises RowError if there is none."""
     value = row.get(column)
     if not isinstance(value, str) or not value.strip():
         raise RowError(column, value, "a text")
     return value.strip()
 
 
-def first_of(row: Row, *columns: str) -> str:
-    """The first of the columns that the row has: copies of a benchmark name them differently."""
+def first_column(row: Row, *columns: str) -> str:
+    """Return the first column that the row has: copies of a benchmark name it differently."""
     for column in columns:
         if row.get(column) is not None:
             return column
     raise RowError(columns[0], None, f"a value there or in {', '.join(columns[1:])}")
 
 
-def part(row: Row, *columns: str) -> dict[str, Any]:
-    """What the row says in these columns, for the metadata."""
+def pick_columns(row: Row, *columns: str) -> dict[str, Any]:
+    """Return the row's values in these columns, for the metadata."""
     return {column: row[column] for column in columns if row.get(column) is not None}
+
+
+def normalized_text(text: str) -> str:
+    """Return the text in lower case with single spaces, for finding a question again."""
+    return " ".join(text.casefold().split())

@@ -11,16 +11,16 @@ from delta.core.errors import InputError
 from delta.core.params import StrictModel
 from delta.core.shuffle import shuffle_key
 from delta.core.types import Row
-from delta.data import sources
-from delta.data.formats import Question, RowError, part, text
+from delta.data.formats import Question, RowError, pick_columns, required_text
+from delta.data.rows import read_rows
 from delta.data.sources import DataSource
 
 LETTERS = "ABCDEFGHIJ"
 PADDING = "N/A"  # fills the lists of some copies of MMLU-Pro up to ten
-OPENING = re.compile(r"^\s*(?:A:\s*)?(?:Let's think step by step\.\s*)?")
-CLOSING = re.compile(r"\s*The answer is \(?[A-J]\)?\.?\s*$")
+COT_START = re.compile(r"^\s*(?:A:\s*)?(?:Let's think step by step\.\s*)?")
+COT_END = re.compile(r"\s*The answer is \(?[A-J]\)?\.?\s*$")
 
-Shots = dict[str, list[str]]  # of each category its worked examples, rendered
+Shots = dict[str, list[str]]  # category → its worked examples, rendered
 
 
 class MmluProSource(StrictModel):
@@ -31,112 +31,106 @@ class MmluProSource(StrictModel):
 
     @field_validator("examples")
     @classmethod
-    def _both(cls, examples: DataSource | None, others: ValidationInfo) -> DataSource | None:
-        if (examples is not None) != (others.data.get("shots", 0) > 0):
-            raise ValueError("allowed: a source exactly where shots are more than 0")
+    def _only_with_shots(cls, examples: DataSource | None, info: ValidationInfo) -> Any:
+        if (examples is not None) != (info.data.get("shots", 0) > 0):
+            raise ValueError("expected a source exactly where shots are more than 0")
         return examples
 
 
 class GpqaSource(StrictModel):
     format: Literal["gpqa"]
     data: DataSource
-    seed: Annotated[int, Field(ge=0)]  # of the order of the options, question by question
+    seed: Annotated[int, Field(ge=0)]  # of the order of each question's options
 
 
-def prompt(question: str, options: list[str], shots: list[str]) -> str:
-    asked = f"{question}\n\n{listed(options)}"
+def choice_prompt(question: str, options: list[str], shots: list[str]) -> str:
+    asked = f"{question}\n\n{list_options(options)}"
     if shots:
-        asked = f"Question: {asked}"  # told apart as the worked ones are
+        asked = f"Question: {asked}"  # as the worked examples begin
     return "\n\n".join([prompts.text("choice.txt"), *shots, asked])
 
 
-def listed(options: list[str]) -> str:
-    return "\n".join(
-        f"{letter}. {option}" for letter, option in zip(LETTERS, options, strict=False)
-    )
+def list_options(options: list[str]) -> str:
+    lettered = zip(LETTERS, options, strict=False)
+    return "\n".join(f"{letter}. {option}" for letter, option in lettered)
 
 
-def checked_options(value: Any, column: str) -> list[str]:
+def check_options(value: Any, column: str) -> list[str]:
     options = value if isinstance(value, list) else []
-    usable = all(isinstance(option, str) and option.strip() for option in options)
-    if not usable or not 2 <= len(options) <= len(LETTERS):
+    are_texts = all(isinstance(option, str) and option.strip() for option in options)
+    if not are_texts or not 2 <= len(options) <= len(LETTERS):
         raise RowError(column, value, f"a list of 2 to {len(LETTERS)} texts")
     return [option.strip() for option in options]
 
 
-def letter(value: Any, column: str, options: list[str]) -> str:
-    """The gold letter. The option that it names must be there."""
-    allowed = LETTERS[: len(options)]
-    if not isinstance(value, str) or len(value.strip()) != 1 or value.strip() not in allowed:
-        raise RowError(column, value, f"a letter from {allowed[0]} to {allowed[-1]}")
+def gold_letter(value: Any, column: str, options: list[str]) -> str:
+    """Return the letter of the right option. Raises RowError where there is no such option."""
+    letters = LETTERS[: len(options)]
+    if not isinstance(value, str) or len(value.strip()) != 1 or value.strip() not in letters:
+        raise RowError(column, value, f"a letter from {letters[0]} to {letters[-1]}")
     return value.strip()
 
 
-def mmlu_pro(shots: Shots, row: Row) -> Question:
-    """`answer` is right where `answer_index` is not (question 3983), so only it is read."""
-    question, options = text(row, "question"), _mmlu_pro_options(row)
-    metadata = part(row, "question_id", "category", "src")
-    category = text(row, "category")
+def mmlu_pro_question(shots: Shots, row: Row) -> Question:
+    """Read `answer` only: `answer_index` is wrong in question 3983."""
+    question, options = required_text(row, "question"), _mmlu_pro_options(row)
+    category = required_text(row, "category")
     if shots and category not in shots:
-        raise RowError(
-            "category", category, f"a category of `examples`: {', '.join(sorted(shots))}"
-        )
-    return Question(
-        question,
-        prompt(question, options, shots.get(category, [])),
-        letter(row.get("answer"), "answer", options),
-        "choice",
-        metadata,
-    )
+        raise RowError("category", category, f"one of `examples`: {', '.join(sorted(shots))}")
+    prompt = choice_prompt(question, options, shots.get(category, []))
+    gold = gold_letter(row.get("answer"), "answer", options)
+    metadata = pick_columns(row, "question_id", "category", "src")
+    return Question(question, prompt, gold, "choice", metadata)
 
 
 def _mmlu_pro_options(row: Row) -> list[str]:
     options = row.get("options")
     if isinstance(options, list):
         options = list(options)
-        # Only from the end: a letter must go on naming the same option.
-        while options and options[-1] == PADDING:
+        while options and options[-1] == PADDING:  # at the end only: letters keep their options
             options.pop()
-    return checked_options(options, "options")
+    return check_options(options, "options")
 
 
 def mmlu_pro_shots(key: str, source: MmluProSource) -> Shots:
-    """The first `shots` examples of each category. InputError where a category has not so many."""
+    """Return the first `shots` examples of each category.
+
+    Raises InputError where a category has fewer.
+    """
     if source.examples is None:
         return {}
     shots: Shots = defaultdict(list)
-    for number, row in enumerate(sources.rows(f"{key}.examples", source.examples)):
+    for number, row in enumerate(read_rows(f"{key}.examples", source.examples)):
         try:
-            shots[text(row, "category")].append(_shot(row))
+            shots[required_text(row, "category")].append(_render_shot(row))
         except RowError as error:
             raise InputError(f"{key}.examples: row {number}: {error}") from None
-    for category, rendered in shots.items():
-        if len(rendered) < source.shots:
+    for category, examples in shots.items():
+        if len(examples) < source.shots:
             raise InputError(
-                f"{key}.shots = {source.shots}: `examples` has {len(rendered)} of category "
-                f"{category!r}; allowed: 0 to {len(rendered)}"
+                f"{key}.shots = {source.shots}: `examples` has {len(examples)} of category "
+                f"{category!r}; expected 0 to {len(examples)}"
             )
-    return {category: rendered[: source.shots] for category, rendered in shots.items()}
+    return {category: examples[: source.shots] for category, examples in shots.items()}
 
 
-def _shot(row: Row) -> str:
-    """The worked solution as it stands there, but ended as our prompt asks for it."""
+def _render_shot(row: Row) -> str:
+    """Return the worked solution, with its ending replaced by the one that our prompt asks for."""
     options = _mmlu_pro_options(row)
-    reasoning = CLOSING.sub("", OPENING.sub("", text(row, "cot_content")))
-    right = letter(row.get("answer"), "answer", options)
+    reasoning = COT_END.sub("", COT_START.sub("", required_text(row, "cot_content")))
+    letter = gold_letter(row.get("answer"), "answer", options)
     return (
-        f"Question: {text(row, 'question')}\n\n{listed(options)}\n\n"
-        f"Answer: {reasoning} The answer is \\boxed{{{right}}}."
+        f"Question: {required_text(row, 'question')}\n\n{list_options(options)}\n\n"
+        f"Answer: {reasoning} The answer is \\boxed{{{letter}}}."
     )
 
 
-def gpqa(source: GpqaSource, row: Row) -> Question:
-    question = text(row, "Question")
-    answers = [text(row, "Correct Answer")]
-    answers += [text(row, f"Incorrect Answer {number}") for number in (1, 2, 3)]
-    # By the question's text: the order holds in a larger, smaller or reordered set.
+def gpqa_question(source: GpqaSource, row: Row) -> Question:
+    question = required_text(row, "Question")
+    columns = ["Correct Answer", *(f"Incorrect Answer {number}" for number in (1, 2, 3))]
+    answers = [required_text(row, column) for column in columns]
+    # By the question's text: the order does not depend on the other questions of the set.
     order = sorted(range(4), key=lambda place: shuffle_key(source.seed, question, str(place)))
-    options = [answers[place] for place in order]
-    metadata = part(row, "Record ID", "High-level domain", "Subdomain")
-    gold = LETTERS[order.index(0)]
-    return Question(question, prompt(question, options, []), gold, "choice", metadata)
+    prompt = choice_prompt(question, [answers[place] for place in order], [])
+    metadata = pick_columns(row, "Record ID", "High-level domain", "Subdomain")
+    return Question(question, prompt, LETTERS[order.index(0)], "choice", metadata)

@@ -1,6 +1,6 @@
 """Programs: LiveCodeBench (paper, section 3.1.2) and HumanEval (ours).
 
-What the gold answers hold says delta.grading.code.
+delta.grading.code describes the gold answers.
 """
 
 import json
@@ -12,27 +12,27 @@ from pydantic import BeforeValidator, Field
 from delta import prompts
 from delta.core.params import StrictModel
 from delta.core.types import Row
-from delta.data.formats import Question, RowError, part, text
-from delta.data.program_tests import Test, pack, read_private
+from delta.data.formats import Question, RowError, pick_columns, required_text
+from delta.data.program_tests import Test, pack, read_livecodebench
 from delta.data.sources import DataSource
 
 
-def _quoted(value: Any) -> Any:
+def _check_day(value: Any) -> Any:
     if isinstance(value, date):
-        raise ValueError(f'a bare date, which DVC cannot hash; allowed: "{value}", in quotes')
+        raise ValueError(f'a bare date, which DVC cannot hash; expected "{value}", in quotes')
     if isinstance(value, str):
         date.fromisoformat(value)
     return value
 
 
-Day = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d$"), BeforeValidator(_quoted)]
+Day = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d$"), BeforeValidator(_check_day)]
 
 
 class LiveCodeBenchSource(StrictModel):
     format: Literal["livecodebench"]
     data: DataSource
-    from_date: Day | None  # problems of contests from this day on
-    to_date: Day | None  # and to this day, itself too
+    from_date: Day | None  # the first day of contests
+    to_date: Day | None  # the last day
 
 
 class HumanEvalSource(StrictModel):
@@ -40,35 +40,28 @@ class HumanEvalSource(StrictModel):
     data: DataSource
 
 
-def livecodebench(source: LiveCodeBenchSource, row: Row) -> Question | str:
-    day = _day(row)
+def livecodebench_question(source: LiveCodeBenchSource, row: Row) -> Question | str:
+    """Return the row's question, or the reason why it is dropped."""
+    day = _contest_day(row)
     if not (source.from_date or day) <= day <= (source.to_date or day):
         return "outside_dates"
-    statement, starter = text(row, "question_content"), row.get("starter_code") or ""
-    function = _function(row)
+    statement, starter = required_text(row, "question_content"), row.get("starter_code") or ""
+    function = _function_name(row)
     if bool(starter.strip()) != bool(function):
-        raise RowError(
-            "starter_code", starter, f"one exactly where there is a func_name ({function})"
-        )
-    gold: dict[str, str] = {"kind": "call" if function else "stdin"}
-    if function:
-        gold["function"] = function
-    # Packed again at once: unpacked, the tests of all problems would not fit in memory.
-    tests = _tests(row, "public_test_cases") + _tests(row, "private_test_cases")
+        expected = f"one exactly where there is a func_name ({function})"
+        raise RowError("starter_code", starter, expected)
+    tests = _read_tests(row, "public_test_cases") + _read_tests(row, "private_test_cases")
     if not tests:
         raise RowError("public_test_cases", "[]", "a test there or in private_test_cases")
-    gold["tests"] = pack(tests)
-    metadata = part(row, "question_id", "question_title", "platform", "difficulty")
-    return Question(
-        statement,
-        prompt(statement, function, starter),
-        json.dumps(gold),
-        "code",
-        metadata | {"contest_date": day},
-    )
+    # Packed again at once: unpacked, the tests of all problems would not fit in memory.
+    kind = {"kind": "call", "function": function} if function else {"kind": "stdin"}
+    gold = json.dumps(kind | {"tests": pack(tests)})
+    metadata = pick_columns(row, "question_id", "question_title", "platform", "difficulty")
+    metadata |= {"contest_date": day}
+    return Question(statement, code_prompt(statement, function, starter), gold, "code", metadata)
 
 
-def _day(row: Row) -> str:
+def _contest_day(row: Row) -> str:
     day = str(row.get("contest_date"))[:10]
     try:
         date.fromisoformat(day)
@@ -77,11 +70,10 @@ def _day(row: Row) -> str:
     return day
 
 
-def _function(row: Row) -> str | None:
-    """The function that the tests call; null where the program reads standard input."""
+def _function_name(row: Row) -> str | None:
+    """Return the function that the tests call; None where the program reads standard input."""
     try:
-        metadata = json.loads(row.get("metadata") or "{}")
-        name = metadata.get("func_name")
+        name = json.loads(row.get("metadata") or "{}").get("func_name")
     except (ValueError, TypeError, AttributeError):
         raise RowError("metadata", row.get("metadata"), "JSON of an object") from None
     if name is not None and (not isinstance(name, str) or not name.isidentifier()):
@@ -89,16 +81,16 @@ def _function(row: Row) -> str | None:
     return name
 
 
-def _tests(row: Row, column: str) -> list[Test]:
-    value = text(row, column)
+def _read_tests(row: Row, column: str) -> list[Test]:
+    value = required_text(row, column)
     try:
-        return read_private(value)
+        return read_livecodebench(value)
     except ValueError as error:
         raise RowError(column, value, f"LiveCodeBench's tests ({error})") from None
 
 
-def prompt(statement: str, function: str | None, starter: str) -> str:
-    """`function` null: a program that reads standard input."""
+def code_prompt(statement: str, function: str | None, starter: str) -> str:
+    """Return the prompt for a function, or for a program that reads standard input."""
     if function is None:
         return prompts.template("code_stdin.txt").substitute(statement=statement)
     if starter.strip():
@@ -106,17 +98,16 @@ def prompt(statement: str, function: str | None, starter: str) -> str:
     return prompts.template("code_function.txt").substitute(statement=statement, function=function)
 
 
-def humaneval(row: Row) -> Question:
-    """The prompt is code: imports, signature and docstring of the function to complete."""
+def humaneval_question(row: Row) -> Question:
+    """Return the question: imports, signature and docstring of the function to complete."""
     code = row.get("prompt")
     if not isinstance(code, str) or not code.strip():
         raise RowError("prompt", code, "a text")
-    gold = check_gold(code, text(row, "entry_point"), row.get("test"))
-    metadata = part(row, "task_id")
-    return Question(code, completion_prompt(code), gold, "code", metadata)
+    gold = humaneval_gold(code, required_text(row, "entry_point"), row.get("test"))
+    return Question(code, completion_prompt(code), gold, "code", pick_columns(row, "task_id"))
 
 
-def check_gold(code: str, function: str, test: Any) -> str:
+def humaneval_gold(code: str, function: str, test: Any) -> str:
     if not isinstance(test, str) or "def check(" not in test:
         raise RowError("test", test, "Python that defines check(candidate)")
     return json.dumps({"kind": "check", "prompt": code, "function": function, "test": test})

@@ -1,4 +1,4 @@
-"""A user's own questions: a table whose columns and grader params.yaml names."""
+"""Users' own questions: a table whose columns and grader are named in params.yaml."""
 
 import json
 from math import isfinite
@@ -11,18 +11,24 @@ from delta.core import strict_json
 from delta.core.params import StrictModel
 from delta.core.schemas import Message
 from delta.core.types import Row
-from delta.data import conversations
-from delta.data.formats import Question, RowError, choice, code, text, theoremqa
+from delta.data.conversations import read_question
+from delta.data.formats import Question, RowError, choice, code, required_text, theoremqa
 from delta.data.program_tests import pack, unpack
 from delta.data.sources import DataSource
 
+CODE_KEYS = {
+    "stdin": {"kind", "tests"},
+    "call": {"kind", "function", "tests"},
+    "check": {"kind", "prompt", "function", "test"},
+}
+
 
 class ColumnsSource(StrictModel):
-    """What the column of gold answers holds depends on the grader.
+    """A benchmark from columns. What the column of gold answers holds depends on the grader.
 
     math: a number or bare LaTeX. choice: the letter; the column `options` holds the list of texts.
-    theorem: {"answer_type", "answer"}. code: what delta.grading.code says, its tests packed or as
-    a list of {"input", "output"}. Objects and lists may also be JSON in a text, as CSV has them.
+    theorem: {"answer_type", "answer"}. code: as in delta.grading.code, its tests packed or as a
+    list of {"input", "output"}. Objects and lists may also be JSON in a text, as CSV has them.
     """
 
     format: Literal["columns"]
@@ -34,53 +40,55 @@ class ColumnsSource(StrictModel):
 
     @field_validator("options")
     @classmethod
-    def _of_choice(cls, options: str | None, others: ValidationInfo) -> str | None:
-        if (options is not None) != (others.data.get("grader") == "choice"):
-            raise ValueError("allowed: a column exactly where the grader is choice")
+    def _only_for_choice(cls, options: str | None, info: ValidationInfo) -> str | None:
+        if (options is not None) != (info.data.get("grader") == "choice"):
+            raise ValueError("expected a column exactly where the grader is choice")
         return options
 
     def columns(self) -> list[str]:
-        named = [self.statement, self.gold_answer]
-        return named if self.options is None else [*named, self.options]
+        columns = [self.statement, self.gold_answer]
+        return columns if self.options is None else [*columns, self.options]
 
 
-def question(source: ColumnsSource, row: Row) -> Question | str:
-    """Return the row's question, or why it has none: turns that a text cannot hold."""
+def custom_question(source: ColumnsSource, row: Row) -> Question | str:
+    """Return the row's question, or the reason why it is dropped."""
     history: list[Message] = []
     if isinstance(row.get(source.statement), list):
-        conversation = conversations.read_question(source.statement, row[source.statement])
+        conversation = read_question(source.statement, row[source.statement])
         if isinstance(conversation, str):
             return conversation
         statement, history = conversation.statement.strip(), conversation.messages()
     else:
-        statement = text(row, source.statement)
-    value = row[source.gold_answer]
-    match source.grader:
-        case "math":
-            prompt, gold = prompts.question(statement), _math(value, source.gold_answer)
-        case "choice":
-            assert source.options is not None
-            options = choice.checked_options(_plain(row[source.options]), source.options)
-            prompt = choice.prompt(statement, options, [])
-            gold = choice.letter(value, source.gold_answer, options)
-        case "theorem":
-            prompt, gold = _theorem(statement, value, source.gold_answer)
-        case "code":
-            prompt, gold = _code(statement, value, source.gold_answer)
+        statement = required_text(row, source.statement)
+    prompt, gold = _prompt_and_gold(source, statement, row)
     return Question(statement, prompt, gold, source.grader, {}, history)
 
 
-def _plain(value: Any) -> Any:
-    """The object or list that a text may hold as JSON."""
-    if isinstance(value, str):
-        try:
-            return strict_json.parsed(value)
-        except ValueError:
-            return value
-    return value
+def _prompt_and_gold(source: ColumnsSource, statement: str, row: Row) -> tuple[str, str]:
+    value, column = row[source.gold_answer], source.gold_answer
+    match source.grader:
+        case "math":
+            return prompts.with_instruction(statement), _math_gold(value, column)
+        case "choice":
+            name = source.options or ""
+            options = choice.check_options(_parse_json(row[name]), name)
+            gold = choice.gold_letter(value, column, options)
+            return choice.choice_prompt(statement, options, []), gold
+        case "theorem":
+            return _theorem(statement, _parse_json(value), column)
+        case "code":
+            return _code(statement, _parse_json(value), column)
 
 
-def _math(value: Any, column: str) -> str:
+def _parse_json(value: Any) -> Any:
+    """Return the object or list that a text holds as JSON; any other value as it is."""
+    try:
+        return strict_json.parsed(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
+def _math_gold(value: Any, column: str) -> str:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     gold = str(value).strip() if is_number or isinstance(value, str) else ""
     if not gold or gold.lower() == "nan" or (isinstance(value, float) and not isfinite(value)):
@@ -88,42 +96,34 @@ def _math(value: Any, column: str) -> str:
     return gold
 
 
-def _theorem(statement: str, value: Any, column: str) -> tuple[str, str]:
-    found = _plain(value)
-    if not isinstance(found, dict) or set(found) != {"answer_type", "answer"}:
-        raise RowError(column, value, '{"answer_type": …, "answer": …}')
-    answer_type = str(found["answer_type"])
-    gold = theoremqa.gold_answer(answer_type, found["answer"], column)
-    return theoremqa.prompt(statement, answer_type), gold
+def _theorem(statement: str, answer: Any, column: str) -> tuple[str, str]:
+    if not isinstance(answer, dict) or set(answer) != {"answer_type", "answer"}:
+        raise RowError(column, answer, '{"answer_type": …, "answer": …}')
+    answer_type = str(answer["answer_type"])
+    gold = theoremqa.theorem_gold(answer_type, answer["answer"], column)
+    return theoremqa.theorem_prompt(statement, answer_type), gold
 
 
-def _code(statement: str, value: Any, column: str) -> tuple[str, str]:
-    found = _plain(value)
-    allowed = {
-        "stdin": {"kind", "tests"},
-        "call": {"kind", "function", "tests"},
-        "check": {"kind", "prompt", "function", "test"},
-    }
-    kind = found.get("kind") if isinstance(found, dict) else None
-    if kind not in allowed or set(found) != allowed[kind]:
-        kinds = " or ".join(f"{{{', '.join(sorted(keys))}}}" for keys in allowed.values())
-        raise RowError(column, value, f"an object with {kinds}")
-    function = text(found, "function") if "function" in found else None
+def _code(statement: str, gold: Any, column: str) -> tuple[str, str]:
+    kind = str(gold.get("kind")) if isinstance(gold, dict) else ""
+    if kind not in CODE_KEYS or set(gold) != CODE_KEYS[kind]:
+        kinds = " or ".join(f"{{{', '.join(sorted(keys))}}}" for keys in CODE_KEYS.values())
+        raise RowError(column, gold, f"an object with {kinds}")
+    function = required_text(gold, "function") if kind != "stdin" else None
     if kind == "check":
-        prompt = code.completion_prompt(text(found, "prompt"))
-        return prompt, code.check_gold(found["prompt"], str(function), found["test"])
-    gold = json.dumps(found | {"tests": _tests(found["tests"], column)})
-    return code.prompt(statement, function, ""), gold
+        prompt = code.completion_prompt(required_text(gold, "prompt"))
+        return prompt, code.humaneval_gold(gold["prompt"], str(function), gold["test"])
+    gold_answer = json.dumps(gold | {"tests": _pack_tests(gold["tests"], column)})
+    return code.code_prompt(statement, function, ""), gold_answer
 
 
-def _tests(value: Any, column: str) -> str:
+def _pack_tests(value: Any, column: str) -> str:
     try:
         packed = value if isinstance(value, str) else pack(value)
         tests = unpack(packed)
     except (ValueError, TypeError) as error:
-        raise RowError(
-            column, value, f'tests as a list of {{"input", "output"}} ({error})'
-        ) from None
+        expected = f'tests as a list of {{"input", "output"}} ({error})'
+        raise RowError(column, value, expected) from None
     if not tests:
         raise RowError(column, value, "at least one test")
     return packed

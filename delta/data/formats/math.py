@@ -6,7 +6,7 @@ from typing import Literal
 from delta import prompts
 from delta.core.params import StrictModel
 from delta.core.types import Row
-from delta.data.formats import Question, RowError, first_of, part, text
+from delta.data.formats import Question, RowError, first_column, pick_columns, required_text
 from delta.data.sources import DataSource
 
 WHOLE_FLOAT = re.compile(r"(-?\d+)\.0+")
@@ -28,50 +28,50 @@ class MathSource(StrictModel):
     data: DataSource
 
 
-def question(source: MathSource, row: Row) -> Question:
-    statement = text(row, first_of(row, "problem", "question"))
+def math_question(source: MathSource, row: Row) -> Question:
+    statement = required_text(row, first_column(row, "problem", "question"))
     if source.format == "olympiadbench" and row.get("context"):
-        statement = f"{text(row, 'context')}\n\n{statement}"
-    metadata = part(row, *METADATA.get(source.format, ()))
-    return Question(
-        statement, prompts.question(statement), _gold(source.format, row), "math", metadata
-    )
+        statement = f"{required_text(row, 'context')}\n\n{statement}"
+    metadata = pick_columns(row, *METADATA.get(source.format, ()))
+    prompt = prompts.with_instruction(statement)
+    return Question(statement, prompt, _gold(source.format, row), "math", metadata)
 
 
 def _gold(form: str, row: Row) -> str:
-    if form == "gsm8k":
-        return _gsm8k(row)
-    if form == "amc23":
-        return _whole_number(row)
-    if form == "olympiadbench":
-        return _olympiad(row)
-    if form in ("aime24", "aime25"):
-        return _aime(row)
-    return text(row, "answer")
+    match form:
+        case "gsm8k":
+            return _gsm8k_gold(row)
+        case "amc23":
+            return _whole_number(row)
+        case "olympiadbench":
+            return _olympiadbench_gold(row)
+        case "aime24" | "aime25":
+            return _aime_gold(row)
+    return required_text(row, "answer")
 
 
-def _gsm8k(row: Row) -> str:
-    solution = text(row, "answer")
-    found = GSM8K.search(solution)
-    if not found:
+def _gsm8k_gold(row: Row) -> str:
+    solution = required_text(row, "answer")
+    match = GSM8K.search(solution)
+    if match is None:
         raise RowError("answer", solution[-60:], "a solution that ends in '#### ' and a number")
-    return found[1].replace(",", "")
+    return match[1].replace(",", "")
 
 
 def _whole_number(row: Row) -> str:
-    """Some copies of AMC 2023 store 27.0, as a number or as text."""
+    """Return the answer as a whole number: some copies of AMC 2023 hold 27.0, or its text."""
     value = row.get("answer")
     answer = str(value).strip()
     if isinstance(value, bool) or not isinstance(value, int | float | str) or not answer:
         raise RowError("answer", value, "a number or a text")
-    whole = WHOLE_FLOAT.fullmatch(answer)
-    return whole[1] if whole else answer
+    match = WHOLE_FLOAT.fullmatch(answer)
+    return match[1] if match else answer
 
 
-def _olympiad(row: Row) -> str:
-    """A list of one LaTeX text, in which several answers stand with commas between them."""
+def _olympiadbench_gold(row: Row) -> str:
+    """Return the answers without dollar signs, joined with commas."""
     answers = row.get("final_answer")
-    if not isinstance(answers, list) or not all(isinstance(one, str) for one in answers):
+    if not isinstance(answers, list) or not all(isinstance(answer, str) for answer in answers):
         raise RowError("final_answer", answers, "a list of texts")
     gold = DOLLAR.sub("", ", ".join(answers)).strip()
     if not gold:
@@ -79,15 +79,16 @@ def _olympiad(row: Row) -> str:
     return gold
 
 
-def _aime(row: Row) -> str:
-    """An integer from 0 to 999, without leading zeros; the hub's 2024 has only a box."""
-    column = first_of(row, "answer", "expected_answer", "solution")
+def _aime_gold(row: Row) -> str:
+    """Return an integer from 0 to 999 without leading zeros; the hub's 2024 has only a box."""
+    column = first_column(row, "answer", "expected_answer", "solution")
     answer = str(row[column]).strip()
+    expected = "an integer from 0 to 999"
     if column == "solution":
         boxes = BOXED_AIME.findall(answer)
         answer = boxes[-1] if boxes else ""
-    found = AIME.fullmatch(answer)
-    if not found:
-        what = "an integer from 0 to 999"
-        raise RowError(column, row[column], f"{what} in a box" if column == "solution" else what)
-    return str(int(found[1]))
+        expected += " in a box"
+    match = AIME.fullmatch(answer)
+    if match is None:
+        raise RowError(column, row[column], expected)
+    return str(int(match[1]))
