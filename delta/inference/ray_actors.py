@@ -34,8 +34,7 @@ POLL_S = 60.0  # between looks at whether the cluster still has room for anybody
 def check_installed(key: str) -> None:
     if importlib.util.find_spec("ray") is None:
         raise InputError(
-            f"params.yaml: {key} = 'ray': Ray is not installed; `make setup`, or "
-            "`pip install` what pyproject.toml names under `cluster`"
+            f"params.yaml: {key} = 'ray': Ray is not installed; run `make setup WITH=cluster`"
         )
 
 

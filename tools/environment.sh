@@ -1,0 +1,116 @@
+#!/usr/bin/env bash
+# Make, complete or remove the environment in $VENV:
+#   tools/environment.sh sync [GROUP…]   install what a run needs and these groups of pyproject.toml
+#   tools/environment.sh remove
+# An environment keeps the groups it has. Nothing happens where all is in place.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+root=$(pwd -P)
+
+venv=${VENV:-.venv}
+accelerator=${ACCELERATOR:-cpu}
+stamp=$venv/.complete-$accelerator # "DIGEST GROUP…", written last
+clones=$venv/.clones               # the clones that use it, a path each
+
+fail() {
+    echo "set-up: $*" >&2
+    exit 1
+}
+
+# $VENV may name anybody's folder: only an environment is ever changed or removed, not through a
+# link, which may lead to another clone's, and none that another clone uses or has made.
+check_ours() {
+    if [ -L "$venv" ] || { [ -e "$venv" ] && [ ! -e "$venv/pyvenv.cfg" ]; }; then
+        fail "$venv is a link, or no virtual environment: left alone"
+    fi
+    [ -e "$venv" ] || return 0
+    local clone ours='' change="$venv would have to change (other versions, or make clean)"
+    case $(realpath "$venv") in "$root"/*) ours=yes ;; esac
+    if [ -e "$clones" ]; then
+        while IFS= read -r clone; do
+            if [ "$clone" = "$root" ]; then
+                ours=yes
+            elif [ -d "$clone" ]; then
+                fail "$change, and $clone uses it: left alone; give this clone another (VENV=...), or take that line out of $clones"
+            fi
+        done <"$clones"
+    fi
+    [ -n "$ours" ] ||
+        fail "$change, and was not made by this clone: left alone; give this clone another (VENV=...), or remove that folder yourself"
+}
+
+# Print the first Python that fits. $PYTHON names one; the environment's own is left out.
+find_python() {
+    local name path fits='import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))'
+    PATH=${PATH//"$(realpath -m "$venv")/bin:"/}
+    for name in ${PYTHON:-python3 python3.13 python3.12 python3.11}; do
+        if path=$(command -v "$name") && "$path" -c "$fits" 2>/dev/null; then
+            echo "$path"
+            return
+        fi
+    done
+    fail "needs Python 3.11 to 3.13 with its venv module (Debian: apt-get install python3-venv); PYTHON=/path/to/python names one"
+}
+
+install_locked() {
+    local files=(requirements/torch.txt requirements/running.txt)
+    # No constraints: every version is pinned, and uv takes none without hashes beside hashes.
+    local sync=(env UV_CONSTRAINT= tools/uv.sh "$venv/bin/python" pip sync --quiet --require-hashes --no-build-isolation)
+    for group in $groups; do
+        files+=("requirements/$group.txt")
+    done
+    "${sync[@]}" "${files[@]}" || {
+        echo "set-up: that failed; trying PyTorch's own index" >&2
+        "${sync[@]}" --torch-backend cpu "${files[@]}"
+    }
+}
+
+# The official vLLM with CUDA, resolved and not locked. Never run by this project's own tests.
+install_gpu() {
+    local options=(--group gpu)
+    for group in $groups; do options+=(--group "$group"); done
+    tools/uv.sh "$venv/bin/python" pip install --quiet -r pyproject.toml "${options[@]}"
+}
+
+sync() {
+    local pinned=(requirements/*.txt) digest old groups python
+    if [ "$accelerator" = gpu ]; then
+        pinned=(pyproject.toml requirements/setup.txt)
+        set -- cluster s3 "$@"
+    fi
+    for group in "$@"; do
+        [[ $group =~ ^(cluster|fuzz|s3|tests)$ ]] ||
+            fail "$group: no such group; expected one of cluster, fuzz, s3, tests"
+    done
+    digest=$(cat "${pinned[@]}" | sha256sum | cut -d ' ' -f 1)
+    read -r old groups < <(cat "$stamp" 2>/dev/null) || true
+    # shellcheck disable=SC2086
+    groups=$(printf '%s\n' $groups "$@" | sort -u | xargs)
+    if [ "$(cat "$stamp" 2>/dev/null)" != "$digest${groups:+ $groups}" ]; then
+        [ "$old" = "$digest" ] || check_ours # more groups harm nobody
+        if [ ! -e "$stamp" ] || ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
+            python=$(find_python)
+            echo "set-up: $venv with $("$python" -V) ($accelerator), 1 to 5 minutes"
+            "$python" -m venv --clear "$venv"
+            echo "$root" >"$clones"
+        fi
+        # Without a stamp the next run starts from nothing, so that no half-installed package stays.
+        rm -f "$stamp"
+        "$venv/bin/python" -m pip install -qq --no-compile --no-deps --require-hashes -r requirements/setup.txt
+        if [ "$accelerator" = gpu ]; then install_gpu; else install_locked; fi
+        echo "$digest${groups:+ $groups}" >"$stamp"
+    fi
+    grep -qxF "$root" "$clones" 2>/dev/null || echo "$root" >>"$clones" 2>/dev/null || true
+}
+
+case ${1:-} in
+sync)
+    shift
+    sync "$@"
+    ;;
+remove)
+    check_ours
+    rm -rf "$venv"
+    ;;
+*) fail "$0: expected sync or remove" ;;
+esac
