@@ -94,9 +94,9 @@ fuzz: test-environment ## fuzz what reads model text: SECONDS=600 for each of fi
 		python -m tests.property.fuzz_targets $$target -max_len=400 -max_total_time=$(or $(SECONDS),60) || exit 1; \
 	done
 
+AUDITED := $(filter-out requirements/torch.txt requirements/excluded.txt,$(wildcard requirements/*.txt))
 audit: environment ## known vulnerabilities of the pinned packages (needs the package index's own advisories)
-	@cat requirements/*.txt | grep -v 'torch==' > $(VENV)/audit.txt
-	tools/uv.sh python tool run pip-audit==2.10.1 --disable-pip --requirement $(VENV)/audit.txt
+	tools/uv.sh python tool run pip-audit==2.10.1 --disable-pip $(AUDITED:%=--requirement %)
 
 lint: test-environment ## ruff and mypy over every folder
 	ruff check .

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# One machine with GPUs: what params.yaml says, from nothing to the report. After a stop the same
-# command goes on. DRY=1 ends with the plan; ACCELERATOR=cpu is for a machine without a GPU.
+# Run what params.yaml says on one machine with GPUs, from the set-up to the report. To resume after
+# an interruption, run the same command. DRY=1 prints the plan and stops; ACCELERATOR=cpu is for a
+# machine without a GPU.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
