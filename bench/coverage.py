@@ -21,7 +21,7 @@ from delta.stats.contrasts import (
     CorrectCounts,
     contrast,
     difference_weights,
-    group,
+    group_terms,
     trend_weights,
 )
 from delta.stats.intervals import Interval, effective_n_wilson, group_mean
@@ -157,7 +157,7 @@ def of_contrast(
     found = []
     for drawn in draws(world, benchmarks):
         truth = 0.0 if same else float(np.dot(weights, drawn.truths))
-        result = contrast(group(drawn.answers, weights))
+        result = contrast(group_terms(drawn.answers, weights))
         found.append((covers(result, truth), result.p < 0.05))
     covered, rejected = np.mean(found, axis=0)
     return Row(kind, name(benchmarks), float(covered), float(rejected) if same else None)

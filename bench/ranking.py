@@ -253,14 +253,14 @@ def ours(folder: Path, sizes: list[int], resamples: int) -> tuple[Found, list[di
         selected[dimension] = table.filter("selected")["pair_id"].to_list()
     ids = ["trace_id", "problem_id", "generator"]
     traces = pl.concat(tables.read(path, TRACE, ids) for path in files.values())
-    ranked = topk_sets.ranking(table, TIES)
+    ranked = topk_sets.rank_pairs(table, TIES)
     overlaps = {
         f"{row['k']} {row['dimension']} {row['other']}": row["overlap"]
-        for row in topk_sets.overlaps(ranked, sizes)
+        for row in topk_sets.overlap_rows(ranked, sizes)
     }
     votes = gather(traces, verdicts, ratings)
     found = Found(sorted(pairs["pair_id"]), selected, overlaps)
-    return found, topk_sets.cuts(ranked, votes, sizes, resamples, DRAWS)
+    return found, topk_sets.cut_rows(ranked, votes, sizes, resamples, DRAWS)
 
 
 if __name__ == "__main__":

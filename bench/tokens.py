@@ -85,7 +85,9 @@ def prepare(number: int) -> tuple[VllmEngine, Asked, Request]:
     sampled = PARAMS.generators[GENERATOR]
     assert isinstance(sampled, SampledParams)
     sampled = sampled.model_copy(update={"samples": SAMPLES})
-    asked = list(requests_of(sampled, engine, fingerprint.fingerprint(folder), problems(number)))
+    asked = list(
+        requests_of(sampled, engine, fingerprint.read_fingerprint(folder), problems(number))
+    )
     warm = replace(asked[0][1], prompt=engine.render([{"role": "user", "content": "Hello."}]))
     return engine, asked, warm
 
@@ -129,7 +131,9 @@ def votes(engine: VllmEngine, number: int, texts: list[str]) -> list[Request]:
     statements = problems(number)["statement"].to_list()
     shown = list(zip(statements, texts[::SAMPLES], strict=True))[:RATED]
     rated = [JudgeInput(str(place), *pair) for place, pair in enumerate(shown)]
-    asked = build_requests(PARAMS.judge.llm, engine, fingerprint.fingerprint(engine.folder), rated)
+    asked = build_requests(
+        PARAMS.judge.llm, engine, fingerprint.read_fingerprint(engine.folder), rated
+    )
     return [replace(request, max_tokens=1) for _, request in asked]
 
 

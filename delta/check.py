@@ -243,7 +243,7 @@ def _sizes(params: Params) -> Iterator[str]:
         k is not None
         and problems is not None
         and k > problems * pairing.per_problem
-        and not has_given_pairs(params)
+        and not has_table_pairs(params)
     ):
         most = problems * pairing.per_problem
         yield (
@@ -263,7 +263,7 @@ def _sizes(params: Params) -> Iterator[str]:
         yield f"train.batch_size = {params.train.batch_size}: selector.k is {k}; allowed: 1 to {k}"
 
 
-def has_given_pairs(params: Params) -> bool:
+def has_table_pairs(params: Params) -> bool:
     """Whether the pairs are those of a table's rows, however many a problem has (pairing.pair)."""
     pairing = params.pairing
     sides = [params.generators[name] for name in (pairing.chosen, pairing.rejected)]
@@ -289,7 +289,7 @@ def _ratings(params: Params) -> Iterator[str]:
     """Pairs are ranked by ratings: the judge's budget must reach every trace of a pair."""
     if params.selector.mode == "all":
         return
-    given = has_given_pairs(params)
+    given = has_table_pairs(params)
     for name, drawn in required_ratings(params.pairing).items():
         need = drawn.model_copy(update={"drawn": None}) if given else drawn
         budget = params.judge.budget[name]
@@ -301,7 +301,7 @@ def _ratings(params: Params) -> Iterator[str]:
             )
 
 
-class Use(NamedTuple):
+class ModelUse(NamedTuple):
     """A model that is asked, how, and where params.yaml says so."""
 
     key: str
@@ -309,27 +309,27 @@ class Use(NamedTuple):
     sampling: SamplingParams
 
 
-def uses(params: Params) -> Iterator[Use]:
+def model_uses(params: Params) -> Iterator[ModelUse]:
     """Every use of a model that this run makes."""
     for name, generator in params.generators.items():
         if isinstance(generator, SampledParams):
-            yield Use(f"generators.{name}", generator.model, generator)
+            yield ModelUse(f"generators.{name}", generator.model, generator)
     for model in dict.fromkeys(entry.model for entry in params.evaluation.models.values()):
         for name, benchmark in params.benchmarks.items():
             drawn = params.evaluation.sampling.model_dump()
             sampling = SamplingParams(**drawn, max_tokens=benchmark.max_tokens)
-            yield Use(f"benchmarks.{name}", model, sampling)
+            yield ModelUse(f"benchmarks.{name}", model, sampling)
     for key, rater, llm in (
         ("judge.llm", params.judge.rater, params.judge.llm),
         ("judge.second.llm", params.judge.second.rater, params.judge.second.llm),
         ("verify.llm", params.verify.second, params.verify.llm),
     ):
         if rater == "llm":
-            yield Use(key, llm.model, llm)
+            yield ModelUse(key, llm.model, llm)
 
 
 def _lengths(params: Params) -> Iterator[str]:
-    for key, model, sampling in uses(params):
+    for key, model, sampling in model_uses(params):
         room = params.serving[model].max_model_len
         if sampling.max_tokens >= room:
             yield (
@@ -340,7 +340,7 @@ def _lengths(params: Params) -> Iterator[str]:
 
 def _fields(params: Params) -> Iterator[str]:
     """Whether a server can be told what shapes its replies."""
-    for key, model, sampling in uses(params):
+    for key, model, sampling in model_uses(params):
         endpoint = params.serving[model].endpoint
         if endpoint is None:
             continue

@@ -47,13 +47,13 @@ def read_people(
 ) -> tuple[list[pl.DataFrame], dict[str, int]]:
     if settings.human is None:
         return [], {}
-    people, hashes = human_ratings.ratings(settings.human)
+    people, hashes = human_ratings.read_ratings(settings.human)
     texts: dict[str, str] = {}
     for name in names:
         rows = tables.scan(paths.traces(name), TRACE).select("trace_id", "text")
         rated = rows.filter(pl.col("trace_id").is_in(list(hashes)))
         texts |= dict(rated.collect(engine="streaming").iter_rows())
-    return human_ratings.unchanged(people, hashes, texts)
+    return human_ratings.drop_changed_texts(people, hashes, texts)
 
 
 if __name__ == "__main__":

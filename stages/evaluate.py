@@ -24,7 +24,7 @@ AT_ONCE = 32  # gold answers that are read together
 
 
 def main(console: Console, argv: list[str]) -> None:
-    name = params.item(argv, "evaluation.models")
+    name = params.parse_item(argv, "evaluation.models")
     grading = params.load_section("grading", GradingParams)
     asked_of = params.load_sections("benchmarks", BenchmarkParams)
     questions = {one: read_questions(paths.questions(one)) for one in asked_of}
@@ -34,7 +34,7 @@ def main(console: Console, argv: list[str]) -> None:
     asked, replies, engine, protocol = ask_model(console, name, asked_of, questions)
     scores: dict[str, dict[str, Any]] = {}
     remove_link(paths.answer_folder(name))
-    golds = {one: tables.rows(paths.questions(one), GOLD, AT_ONCE) for one in asked_of}
+    golds = {one: tables.iter_rows(paths.questions(one), GOLD, AT_ONCE) for one in asked_of}
     for one, rows in grade_answers(grading, asked, replies, protocol, golds).items():
         tables.write(paths.answers(name, one), rows, ANSWER)
         benchmark = asked_of[one]

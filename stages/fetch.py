@@ -6,7 +6,7 @@ from delta.data.fetch import ModelParams, fetch
 
 
 def main(console: Console, argv: list[str]) -> None:
-    name = params.item(argv, "models")
+    name = params.parse_item(argv, "models")
     source = params.load_section(f"models.{name}", ModelParams)
     if source.hub is not None:
         console.print(f"fetch {name}: from the hub or its cache; progress: logs/fetch-{name}.log")

@@ -24,7 +24,7 @@ from delta.inference.model_client import open_model
 
 
 def main(console: Console, argv: list[str]) -> None:
-    name = params.item(argv, "generators")
+    name = params.parse_item(argv, "generators")
     generator: SampledParams | RecordedParams = params.load_section(
         f"generators.{name}",
         GeneratorParams,  # type: ignore[arg-type]  # a union is no type[S] to mypy

@@ -20,7 +20,7 @@ Ratings = tuple[pl.DataFrame, dict[str, Any]]
 
 def main(console: Console, argv: list[str]) -> None:
     second = argv[1:] == ["second"]
-    name = params.item(argv[:1] if second else argv, "generators")
+    name = params.parse_item(argv[:1] if second else argv, "generators")
     settings = params.load_section("judge", JudgeParams)
     written = tables.scan(paths.traces(name), TRACE)
     num_traces = written.select(pl.len()).collect().item()
@@ -35,7 +35,7 @@ def main(console: Console, argv: list[str]) -> None:
         wanted = within_budget(written, verdicts, settings.budget[name], *draw)
         rater = settings
         path = paths.ratings(name)
-    with tables.reading(paths.traces(name)):
+    with tables.damage_as_input_error(paths.traces(name)):
         traces = wanted.collect(engine="streaming")
     what = "second" if second else "judge"
     rated, lost = judge.judge_inputs(tables.read(paths.PROBLEMS, PROBLEM), traces)

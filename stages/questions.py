@@ -11,7 +11,7 @@ from delta.evaluation.questions import questions, summary
 
 
 def main(console: Console, argv: list[str]) -> None:
-    name = params.item(argv, "benchmarks")
+    name = params.parse_item(argv, "benchmarks")
     benchmark = params.load_section(f"benchmarks.{name}", BenchmarkParams)
     counts = Counter[str]()
     tables.write_batches(paths.questions(name), questions(name, benchmark, counts), QUESTION)

@@ -20,7 +20,7 @@ def main(console: Console, _argv: list[str]) -> None:
     protocol = chat_formats.load(params.get(f"serving.{chosen.base}.protocol"))
     generators = sorted({params.get(f"pairing.{side}") for side in SIDES})
     base = paths.model(chosen.base)
-    fingerprint = weights.fingerprint(base)
+    fingerprint = weights.read_fingerprint(base)
     selected = tables.read(paths.SELECTED, SELECTED)
     problems = tables.read(paths.PROBLEMS, PROBLEM)
     traces = pl.concat(tables.read(paths.traces(name), TRACE) for name in generators)

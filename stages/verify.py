@@ -17,14 +17,14 @@ from delta.inference.model_client import open_model
 
 
 def main(console: Console, argv: list[str]) -> None:
-    name = params.item(argv, "generators")
+    name = params.parse_item(argv, "generators")
     settings = params.load_section("verify", VerifyParams)
     grading = params.load_section("grading", GradingParams)
     problems = tables.read(paths.PROBLEMS, PROBLEM)
     path = paths.traces(name)
     traces = tables.scan(path, TRACE)
     second: dict[str, Any] = {}
-    with tables.reading(path):
+    with tables.damage_as_input_error(path):
         rows = verify.with_problems(problems, traces.drop("text").collect(engine="streaming"))
         progress = partial(console.progress, total=rows.height, label=f"verify {name}")
         graded = verify.grade(grading, verify.batches(problems, traces), progress)

@@ -37,20 +37,20 @@ class Inputs(NamedTuple):
 def analyze(params: AnalysisParams, tie_seed: int, inputs: Inputs) -> tuple[Rows, Row]:
     """`tie_seed`: the selector's, so that the sets are those that it would cut."""
     votes = gather(inputs.traces, inputs.verdicts, inputs.ratings)
-    ranked = topk_sets.ranking(inputs.selected, tie_seed)
+    ranked = topk_sets.rank_pairs(inputs.selected, tie_seed)
     num_problems = inputs.traces["problem_id"].n_unique()
     rows = {
-        "consistency": [*_consistency("votes", votes.cast), *_among_people(inputs.people)],
+        "consistency": [*_consistency("votes", votes.matrices), *_among_people(inputs.people)],
         "agreement": _agreements(inputs),
         "auc": correctness_auc.rows(votes),
         "delta_matrix": generator_deltas.rows(votes, num_problems),
         "reliability": reliability.rows(votes, inputs.selected),
         "variance": variance_components.rows(votes),
-        "overlap": topk_sets.overlaps(ranked, params.k),
-        "cuts": topk_sets.cuts(ranked, votes, params.k, params.resamples, params.seed),
-        "length": topk_sets.lengths(ranked),
+        "overlap": topk_sets.overlap_rows(ranked, params.k),
+        "cuts": topk_sets.cut_rows(ranked, votes, params.k, params.resamples, params.seed),
+        "length": topk_sets.length_rows(ranked),
     }
-    return rows, _counts(inputs, votes, ranked) | {"dimensions": _headline(rows, list(votes.cast))}
+    return rows, _counts(inputs, votes, ranked) | {"dimensions": _headline(rows, list(votes.matrices))}
 
 
 def _consistency(who: str, matrices: dict[str, Array]) -> list[Row]:
@@ -104,7 +104,7 @@ def _counts(inputs: Inputs, votes: Votes, ranked: topk_sets.Ranking) -> Row:
         "traces_rated": rated,
         "traces_not_rated": traces - rated,
         "votes": sum(
-            int((~np.isnan(votes.cast[name])).sum()) for name in votes.cast if name != MEAN
+            int((~np.isnan(votes.matrices[name])).sum()) for name in votes.matrices if name != MEAN
         ),
         "votes_refused": int(inputs.ratings["refused"].sum()),
         "pairs": pairs,

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from delta.analysis.reliability import Sides
-from delta.analysis.votes import MEAN, Array, Mask, Places, Votes, counts
+from delta.analysis.reliability import PairRows
+from delta.analysis.votes import MEAN, Array, Mask, Places, Votes, vote_counts
 
 Whole = NDArray[np.integer[Any]]
 AT_ONCE = 1 << 18  # traces drawn at once; with fewer, threads wait for each other
@@ -38,11 +38,11 @@ class Table(NamedTuple):
     sides: tuple[slice | Places, slice | Places]  # the traces that the pairs stand on
 
 
-def table(matrices: list[Array], scales: list[int], sides: Sides) -> Table:
+def table(matrices: list[Array], scales: list[int], sides: PairRows) -> Table:
     """`matrices`: trace × vote; whole numbers when multiplied by their scale."""
     both = np.concatenate(sides)
     used, at, place = np.unique(both, return_index=True, return_inverse=True)
-    number = counts(matrices[0][used]).astype(np.int64)
+    number = vote_counts(matrices[0][used]).astype(np.int64)
     order = np.lexsort((at, number))
     number = number[order]
     ends = np.flatnonzero(np.diff(number, append=0)) + 1
@@ -83,9 +83,9 @@ def consecutive(places: Places) -> slice | Places:
     return places
 
 
-def stability(
+def topk_stability(
     votes: Votes,
-    both: Sides,
+    both: PairRows,
     draw: Places,
     firsts: dict[str, Places],
     sizes: list[int],
@@ -99,16 +99,16 @@ def stability(
     votes on all. Not in the result are those without a trace of several votes, or with one of none.
     """
     by_draw = np.argsort(draw)
-    sides = Sides(both.chosen[by_draw], both.rejected[by_draw])
+    sides = PairRows(both.chosen[by_draw], both.rejected[by_draw])
     alike: dict[bytes, list[str]] = {}
     for name in firsts:
-        number = counts(votes.cast[name])[np.concatenate(sides)]
+        number = vote_counts(votes.matrices[name])[np.concatenate(sides)]
         if number.min() > 0 and number.max() > 1:
             alike.setdefault(number.tobytes(), []).append(name)
     found: dict[str, Array] = {}
     for place, names in enumerate(alike.values()):
-        matrices = [votes.cast[name] for name in names]
-        scales = [len(votes.cast) - 1 if name == MEAN else 1 for name in names]
+        matrices = [votes.matrices[name] for name in names]
+        scales = [len(votes.matrices) - 1 if name == MEAN else 1 for name in names]
         inside = [[mask(draw[firsts[name][:k]], len(draw)) for k in sizes] for name in names]
         drawn_from = table(matrices, scales, sides)
         again = shares(drawn_from, inside, sizes, resamples, [seed, place])

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from delta.analysis.votes import GRID, Array, Mask, Votes, means, rounded
+from delta.analysis.votes import GRID, Array, Mask, Votes, mean_votes, round4
 from delta.stats import rank_correlation
 from delta.stats.mean_interval import mean_interval
 
@@ -22,12 +22,12 @@ def rows(votes: Votes) -> list[dict[str, Any]]:
     outcome = votes.traces["outcome"].fill_null("no verdict").to_numpy()
     graded = np.isin(outcome, ("correct", "incorrect"))
     found = []
-    for dimension, matrix in votes.cast.items():
-        score = np.round(means(matrix), GRID)
+    for dimension, matrix in votes.matrices.items():
+        score = np.round(mean_votes(matrix), GRID)
         used = graded & ~np.isnan(score)
         correct = outcome[used] == "correct"
         problem = votes.traces["problem_id"].filter(pl.Series(used)).to_list()
-        each = within(score[used], correct, problem)
+        each = aucs_by_problem(score[used], correct, problem)
         row = {
             "correct": int(correct.sum()),
             "incorrect": int((~correct).sum()),
@@ -35,22 +35,22 @@ def rows(votes: Votes) -> list[dict[str, Any]]:
             "unrated": int((graded & ~used).sum()),
         }
         for kind, estimate, problems in (
-            ("pooled", pooled(score[used], correct, problem), len(set(problem))),
+            ("pooled", pooled_auc(score[used], correct, problem), len(set(problem))),
             ("within_problem", _bounded(mean_interval(each)), len(each)),
         ):
-            auc, low, high = (rounded(value) for value in estimate)
+            auc, low, high = (round4(value) for value in estimate)
             figures = {"auc": auc, "low": low, "high": high, "problems": problems}
             found.append({"dimension": dimension, "kind": kind} | figures | row)
     return found
 
 
-def pooled(score: Array, correct: Mask, problem: list[str]) -> Estimate:
+def pooled_auc(score: Array, correct: Mask, problem: list[str]) -> Estimate:
     """AUC with a 95 % interval, problems being the unit of chance; None where a kind is missing."""
     found = rank_correlation.auc(score.tolist(), correct.tolist(), problem)
     return (None, None, None) if found is None else found
 
 
-def within(score: Array, correct: Mask, problem: list[str]) -> Array:
+def aucs_by_problem(score: Array, correct: Mask, problem: list[str]) -> Array:
     """The AUC of every problem that has both correct and incorrect traces."""
     frame = pl.DataFrame({"problem": problem, "score": score, "correct": correct})
     ranked = frame.with_columns(rank=pl.col("score").rank("average").over("problem"))

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from delta.analysis.votes import Array, Places, Votes, means, rounded
+from delta.analysis.votes import Array, Places, Votes, mean_votes, round4
 from delta.stats.mean_interval import mean_interval
 
 
@@ -18,8 +18,8 @@ def rows(votes: Votes, num_problems: int) -> list[dict[str, Any]]:
     """
     names, cell, num_cells = cells(votes.traces)
     found = []
-    for dimension, matrix in votes.cast.items():
-        table = cell_means(means(matrix), cell, num_cells).reshape(-1, len(names))
+    for dimension, matrix in votes.matrices.items():
+        table = cell_means(mean_votes(matrix), cell, num_cells).reshape(-1, len(names))
         pairs = [
             {"dimension": dimension} | row
             for chosen in range(len(names))
@@ -53,7 +53,7 @@ def _both_ways(
 ) -> list[dict[str, Any]]:
     difference = table[:, chosen] - table[:, rejected]
     difference = difference[~np.isnan(difference)]
-    mean, low, high = (rounded(value) for value in mean_interval(difference))
+    mean, low, high = (round4(value) for value in mean_interval(difference))
     counted = {"problems": len(difference), "without_both": num_problems - len(difference)}
     there = {"chosen": names[chosen], "rejected": names[rejected]}
     back = {"chosen": names[rejected], "rejected": names[chosen]}

@@ -20,7 +20,7 @@ from delta.judging.rubric import DIMENSIONS, HIGHEST, LOWEST
 
 ID, TRACE_ID, TEXT_SHA256 = "sheet_id", "trace_id", "text_sha256"
 SCORES = {str(score): score for score in range(LOWEST, HIGHEST + 1)}
-LONGEST = 100_000_000  # characters of a cell; Python's own limit is below the longest traces
+MAX_CELL = 100_000_000  # characters of a cell; Python's own limit is below the longest traces
 
 Line = tuple[int, dict[str, str]]  # row of the file (1 is the header), and its cells by column
 
@@ -36,11 +36,11 @@ class HumanParams(StrictModel):
     sheets: Annotated[list[FileParams], Field(min_length=1)]  # one for each person
 
 
-def sha256_of(text: str) -> str:
+def text_sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def ratings(params: HumanParams) -> tuple[list[pl.DataFrame], dict[str, str]]:
+def read_ratings(params: HumanParams) -> tuple[list[pl.DataFrame], dict[str, str]]:
     """For each person a table of schemas.RATING, judge being the file's name; an empty cell
     is a vote that was refused. And the hash of each trace's text when the sheet was made.
 
@@ -59,11 +59,11 @@ def ratings(params: HumanParams) -> tuple[list[pl.DataFrame], dict[str, str]]:
     return tables, {cells[TRACE_ID]: cells[TEXT_SHA256] for _, cells in key}
 
 
-def unchanged(
+def drop_changed_texts(
     people: list[pl.DataFrame], hashes: dict[str, str], texts: dict[str, str]
 ) -> tuple[list[pl.DataFrame], Counts]:
     """Only ratings of traces whose text is still that which the person read; and counts."""
-    same = [trace for trace, known in hashes.items() if sha256_of(texts.get(trace, "")) == known]
+    same = [trace for trace, known in hashes.items() if text_sha256(texts.get(trace, "")) == known]
     kept = [table.filter(pl.col("trace_id").is_in(same)) for table in people]
     before, after = (sum(table["trace_id"].n_unique() for table in all_) for all_ in (people, kept))
     return kept, {"people": len(people), "sheet_rows": before, "of_other_texts": before - after}
@@ -85,7 +85,7 @@ def _read(name: str, file: FileParams, columns: tuple[str, ...]) -> list[Line]:
 
 
 def _lines(path: Path, text: str, columns: tuple[str, ...]) -> list[Line]:
-    csv.field_size_limit(LONGEST)
+    csv.field_size_limit(MAX_CELL)
     try:
         header, *content = csv.reader(io.StringIO(text, newline=""), strict=True)
     except (csv.Error, ValueError) as error:

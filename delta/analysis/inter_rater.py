@@ -4,38 +4,38 @@ from typing import Any, Literal
 
 import numpy as np
 
-from delta.analysis.votes import Array, counts, means, rounded, squares
+from delta.analysis.votes import Array, mean_votes, round4, squared_deviations, vote_counts
 
 Level = Literal["ordinal", "interval"]
 
 
 def rows(matrices: dict[str, Array]) -> list[dict[str, Any]]:
     """A row for each dimension. None for what fewer than two votes, or equal ones, cannot tell."""
-    return [{"dimension": name} | of(matrix) for name, matrix in matrices.items()]
+    return [{"dimension": name} | coefficients(matrix) for name, matrix in matrices.items()]
 
 
-def of(matrix: Array) -> dict[str, Any]:
+def coefficients(matrix: Array) -> dict[str, Any]:
     """`matrix`: trace × vote (or rater), NaN where there is none."""
-    number = counts(matrix)
+    number = vote_counts(matrix)
     one, many, size = icc(matrix)
     return {
         "traces": int((number > 0).sum()),
         "traces_with_two_votes": int((number > 1).sum()),
         "votes": int(number.sum()),
-        "alpha_ordinal": rounded(alpha(matrix, "ordinal")),
-        "alpha_interval": rounded(alpha(matrix, "interval")),
-        "icc_one_vote": rounded(one),
-        "icc_mean_of_votes": rounded(many),
-        "votes_in_mean": rounded(size),
+        "alpha_ordinal": round4(krippendorff_alpha(matrix, "ordinal")),
+        "alpha_interval": round4(krippendorff_alpha(matrix, "interval")),
+        "icc_one_vote": round4(one),
+        "icc_mean_of_votes": round4(many),
+        "votes_in_mean": round4(size),
     }
 
 
-def alpha(matrix: Array, level: Level) -> float | None:
+def krippendorff_alpha(matrix: Array, level: Level) -> float | None:
     """Krippendorff's alpha: 1 − observed disagreement / that of votes shuffled over all traces.
 
     Rows with fewer than two votes say nothing of agreement and stay out, as he defines it.
     """
-    matrix = matrix[counts(matrix) > 1]
+    matrix = matrix[vote_counts(matrix) > 1]
     values, codes = np.unique(matrix[~np.isnan(matrix)], return_inverse=True)
     if len(values) < 2:
         return None
@@ -63,14 +63,14 @@ def icc(matrix: Array) -> tuple[float | None, float | None, float | None]:
     Of any one vote, and of the mean of k votes; k is the traces' number of votes where that is
     the same, else the usual mean of them that the analysis of variance implies. Not clipped at 0.
     """
-    number = counts(matrix)
+    number = vote_counts(matrix)
     matrix, number = matrix[number > 0], number[number > 0]
     total, groups = float(number.sum()), len(number)
     if groups < 2 or total <= groups:
         return None, None, None
     grand = np.nansum(matrix) / total
-    between = float((number * (means(matrix) - grand) ** 2).sum()) / (groups - 1)
-    within = float(squares(matrix).sum()) / (total - groups)
+    between = float((number * (mean_votes(matrix) - grand) ** 2).sum()) / (groups - 1)
+    within = float(squared_deviations(matrix).sum()) / (total - groups)
     size = (total - float((number**2).sum()) / total) / (groups - 1)
     spread = between + (size - 1) * within
     one = (between - within) / spread if spread > 0 else None

@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from delta.analysis.human_ratings import ID, TEXT_SHA256, TRACE_ID, sha256_of
+from delta.analysis.human_ratings import ID, TEXT_SHA256, TRACE_ID, text_sha256
 from delta.core.errors import InputError
 from delta.core.shuffle import shuffle_key
 from delta.inference import trace_text
@@ -24,7 +24,7 @@ KEY_COLUMNS = (ID, TRACE_ID, TEXT_SHA256)
 Cells = dict[str, str]
 
 
-def drawn(rated: pl.DataFrame, number: int, seed: int) -> list[str]:
+def draw_traces(rated: pl.DataFrame, number: int, seed: int) -> list[str]:
     """`number` trace_ids of `rated` (trace_id, generator) in a shuffled order, from each generator
     as many, or one more or less. InputError where one of them has too few."""
     held = dict(rated.group_by("generator").agg("trace_id").iter_rows())
@@ -40,7 +40,9 @@ def drawn(rated: pl.DataFrame, number: int, seed: int) -> list[str]:
     return sorted(chosen, key=lambda trace: shuffle_key(seed, "shuffle", trace))
 
 
-def rows(drawn_traces: Sequence[dict[str, Any]], seed: int) -> tuple[list[Cells], list[Cells]]:
+def sheet_and_key_rows(
+    drawn_traces: Sequence[dict[str, Any]], seed: int
+) -> tuple[list[Cells], list[Cells]]:
     """The sheet's rows and the key's, of trace rows with their problem's columns."""
     sheet, key = [], []
     for trace in drawn_traces:
@@ -48,20 +50,20 @@ def rows(drawn_traces: Sequence[dict[str, Any]], seed: int) -> tuple[list[Cells]
         own = "t" + shuffle_key(seed, "sheet", trace["trace_id"])[:11]
         empty = dict.fromkeys((*DIMENSIONS, "comment"), "")
         problem, text = (
-            harmless(trace_text.problem_text(trace)),
-            harmless(trace_text.trace_text(trace)),
+            escape_formula(trace_text.problem_text(trace)),
+            escape_formula(trace_text.trace_text(trace)),
         )
         sheet.append({ID: own, "problem": problem, "trace": text} | empty)
-        key.append({ID: own, TRACE_ID: trace["trace_id"], TEXT_SHA256: sha256_of(trace["text"])})
+        key.append({ID: own, TRACE_ID: trace["trace_id"], TEXT_SHA256: text_sha256(trace["text"])})
     return sheet, key
 
 
-def harmless(cell: str) -> str:
+def escape_formula(cell: str) -> str:
     """An apostrophe before what a spreadsheet would run; only ids and scores are read back."""
     return f"'{cell}" if cell.startswith(FORMULA) else cell
 
 
-def as_csv(columns: tuple[str, ...], lines: list[Cells]) -> str:
+def to_csv(columns: tuple[str, ...], lines: list[Cells]) -> str:
     file = io.StringIO(newline="")
     writer = csv.DictWriter(file, columns, lineterminator="\n")
     writer.writeheader()

@@ -5,7 +5,15 @@ from typing import NamedTuple
 import numpy as np
 
 from delta.analysis.generator_deltas import cell_means, cells
-from delta.analysis.votes import Array, Places, Votes, counts, means, rounded, squares
+from delta.analysis.votes import (
+    Array,
+    Places,
+    Votes,
+    mean_votes,
+    round4,
+    squared_deviations,
+    vote_counts,
+)
 from delta.core.types import Row
 
 CANCELS = "cancels: both traces are of one problem"
@@ -33,10 +41,10 @@ def rows(votes: Votes) -> list[Row]:
     Negative estimates are shown and count as 0 in the shares (`clipped`).
     """
     found = []
-    for dimension, matrix in votes.cast.items():
+    for dimension, matrix in votes.matrices.items():
         names, cell, num_cells = cells(votes.traces)
         parts = estimate(matrix, cell, num_cells, len(names))
-        number = counts(matrix)
+        number = vote_counts(matrix)
         inverse = float((1 / number[number > 0]).mean()) if number.any() else 1.0
         found += [{"dimension": dimension} | row for row in _shares(parts, inverse)]
     return found
@@ -54,12 +62,12 @@ def estimate(matrix: Array, cell: Places, num_cells: int, num_generators: int) -
     judge is None with one vote a trace everywhere: then sample holds it. sample is None with one
     trace a cell: then generator_by_problem holds both. With one generator only these are known.
     """
-    number = counts(matrix)
+    number = vote_counts(matrix)
     matrix, cell, number = matrix[number > 0], cell[number > 0], number[number > 0]
     freedom = float((number - 1).sum())
-    judge = float(squares(matrix).sum()) / freedom if freedom > 0 else None
+    judge = float(squared_deviations(matrix).sum()) / freedom if freedom > 0 else None
     noise = (judge or 0.0) / number  # of each trace's mean vote
-    score = means(matrix)
+    score = mean_votes(matrix)
     traces = np.bincount(cell, minlength=num_cells)
     middle = cell_means(score, cell, num_cells)
     mean_noise = np.bincount(cell, weights=noise, minlength=num_cells) / np.maximum(traces, 1)
@@ -132,6 +140,6 @@ def _rows(of: str, variances: dict[str, float | None], absent: dict[str, str]) -
 
 
 def _row(of: str, source: str, variance: float | None, share: float | None, why: str | None) -> Row:
-    figures = {"variance": rounded(variance), "share": rounded(share)}
+    figures = {"variance": round4(variance), "share": round4(share)}
     clipped = variance is not None and variance < 0
     return {"of": of, "source": source} | figures | {"clipped": clipped, "why": why}

@@ -22,7 +22,7 @@ class Votes:
     """Rows are the rated traces, in the order of their ids: no file order can change a result."""
 
     traces: pl.DataFrame  # trace_id, problem_id, generator, outcome (null: no verdict)
-    cast: dict[str, Array]  # by dimension, and MEAN: trace × vote; NaN where there is no vote
+    matrices: dict[str, Array]  # by dimension, and MEAN: trace × vote; NaN where there is no vote
 
 
 def gather(traces: pl.DataFrame, verdicts: pl.DataFrame, ratings: pl.DataFrame) -> Votes:
@@ -72,31 +72,31 @@ def _mean_over(matrices: list[Array]) -> Array:
     for matrix in matrices:
         total[:, : matrix.shape[1]] += matrix
         total[:, matrix.shape[1] :] = np.nan
-    numbers = [counts(matrix) for matrix in matrices]
+    numbers = [vote_counts(matrix) for matrix in matrices]
     total[np.any([number != numbers[0] for number in numbers], axis=0)] = np.nan
     return total / len(matrices)
 
 
-def counts(matrix: Array) -> Array:
+def vote_counts(matrix: Array) -> Array:
     """How many votes each row has."""
     number: Array = (~np.isnan(matrix)).sum(axis=1).astype(np.float64)
     return number
 
 
-def means(matrix: Array) -> Array:
+def mean_votes(matrix: Array) -> Array:
     """The mean vote of each row; NaN where a row has none."""
-    number = counts(matrix)
+    number = vote_counts(matrix)
     total = np.nansum(matrix, axis=1)
     mean: Array = np.divide(total, number, out=np.full(len(matrix), np.nan), where=number > 0)
     return mean
 
 
-def squares(matrix: Array) -> Array:
+def squared_deviations(matrix: Array) -> Array:
     """Each row's sum of squared distances from its mean; 0 where a row has no vote."""
-    found: Array = np.nansum((matrix - means(matrix)[:, None]) ** 2, axis=1)
+    found: Array = np.nansum((matrix - mean_votes(matrix)[:, None]) ** 2, axis=1)
     return found
 
 
-def rounded(value: float | None) -> float | None:
+def round4(value: float | None) -> float | None:
     """Four decimals, and None for what is not defined."""
     return None if value is None or not np.isfinite(value) else round(float(value), 4)

@@ -21,7 +21,7 @@ def main(console: Console, argv: list[str]) -> None:
             rows = tables.read(paths.PROBLEMS, PROBLEM, columns)
             rows = rows.select("problem_id", pl.lit("math"), pl.col("gold_answer").fill_null(""))
         case ["questions", *names]:
-            name = params.item(names, "benchmarks")
+            name = params.parse_item(names, "benchmarks")
             where, columns = f"benchmarks.{name}", ["question_id", "grader", "gold_answer"]
             scanned = tables.scan(paths.questions(name), QUESTION).select(columns)
             rows = scanned.filter(pl.col("grader") != "code").collect()  # tests have gigabytes

@@ -26,16 +26,18 @@ def main(console: Console, argv: list[str]) -> None:
     rated = pl.concat(tables.read(paths.ratings(name), RATING, ["trace_id"]) for name in names)
     traces = pl.concat(tables.scan(paths.traces(name), TRACE) for name in names)
     there = traces.select("trace_id", "generator").collect()
-    chosen = rating_sheet.drawn(there.join(rated.unique(), on="trace_id", how="semi"), number, seed)
+    chosen = rating_sheet.draw_traces(
+        there.join(rated.unique(), on="trace_id", how="semi"), number, seed
+    )
     shown = (
         pl.DataFrame({"trace_id": chosen}, schema={"trace_id": pl.String})
         .join(traces.filter(pl.col("trace_id").is_in(chosen)).collect(), on="trace_id", how="left")
         .join(tables.read(paths.PROBLEMS, PROBLEM), on="problem_id", how="left")
     )
     by_id = {row["trace_id"]: row for row in shown.iter_rows(named=True)}
-    lines, key = rating_sheet.rows([by_id[trace] for trace in chosen], seed)
-    write_text(key_path, rating_sheet.as_csv(rating_sheet.KEY_COLUMNS, key))
-    write_text(path, rating_sheet.as_csv(rating_sheet.COLUMNS, lines))
+    lines, key = rating_sheet.sheet_and_key_rows([by_id[trace] for trace in chosen], seed)
+    write_text(key_path, rating_sheet.to_csv(rating_sheet.KEY_COLUMNS, key))
+    write_text(path, rating_sheet.to_csv(rating_sheet.COLUMNS, lines))
     console.print(f"sheet: {path} to fill in, 1 to 5 or nothing; keep {key_path} from who rates")
 
 

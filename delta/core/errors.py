@@ -1,6 +1,6 @@
 """The exceptions that end a stage with one line and no traceback."""
 
-LONGEST = 2_000  # characters: a value that is named may have megabytes
+MAX_LENGTH = 2_000  # characters: a value that is named may have megabytes
 
 
 class InputError(ValueError):
@@ -25,6 +25,6 @@ class IncompleteError(RuntimeError):
 
 def one_line(text: str) -> str:
     """`text` without what breaks a line or commands a terminal, and its middle where it is long."""
-    if len(text) > LONGEST:
-        text = f"{text[: LONGEST // 2]} [...] {text[-LONGEST // 2 :]}"
+    if len(text) > MAX_LENGTH:
+        text = f"{text[: MAX_LENGTH // 2]} [...] {text[-MAX_LENGTH // 2 :]}"
     return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)

@@ -11,17 +11,17 @@ from delta.core import permissions
 from delta.core.digests import sha256_of
 from delta.core.errors import InputError
 
-CARD = "fingerprint.json"
+FINGERPRINT_FILE = "fingerprint.json"
 RECORDING = "recording.parquet"  # a model that is a recording of traces has no weights
 SERVED = "served.json"  # nor has a model that only a server has
 
 
-def fingerprint_of(folder: Path) -> str:
+def compute_fingerprint(folder: Path) -> str:
     """SHA-256 over the names and contents of all files in `folder` but the card itself."""
     names = sorted(
         path.relative_to(folder).as_posix()
         for path in folder.rglob("*")
-        if path.is_file() and path.name != CARD
+        if path.is_file() and path.name != FINGERPRINT_FILE
     )
     lines = [f"{name} {sha256_of(folder / name)}" for name in names]
     content = "\n".join(lines).encode(errors="surrogateescape")  # a name may be no UTF-8
@@ -33,24 +33,24 @@ def write_fingerprint(folder: Path, source: str) -> str:
 
     All files get ordinary permissions: whoever may read the folder may read them.
     """
-    fingerprint = fingerprint_of(folder)
+    fingerprint = compute_fingerprint(folder)
     card = {"source": source, "fingerprint": fingerprint}
-    (folder / CARD).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+    (folder / FINGERPRINT_FILE).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
     permissions.inherit_below(folder)
     return fingerprint
 
 
-def fingerprint(folder: Path) -> str:
+def read_fingerprint(folder: Path) -> str:
     """The fingerprint on the card, without reading the weights again.
 
     Raises InputError where the folder is not one that `fetch` or `train` wrote, or lacks weights.
     """
     try:
-        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+        card = json.loads((folder / FINGERPRINT_FILE).read_text(encoding="utf-8"))
         value: str = card["fingerprint"]
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise InputError(
-            f"{folder / CARD}: missing or damaged; rebuild with `dvc repro`"
+            f"{folder / FINGERPRINT_FILE}: missing or damaged; rebuild with `dvc repro`"
         ) from error
     check_complete(folder)
     return value

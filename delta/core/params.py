@@ -19,13 +19,13 @@ from delta.core.errors import InputError
 
 PARAMS_FILE = Path("params.yaml")
 # dvc.stage.cache hashes parameters without these keys, which it means to drop from outputs only.
-UNSEEN = ("size", "nfiles")
+RESERVED_KEYS = ("size", "nfiles")
 # Far above what a file of parameters holds, and read within a second.
-LARGEST = 1_000_000  # bytes
-MOST = 100_000  # values, aliases written out
-DEEPEST = 50  # levels
-DIGITS = 18  # of a whole number: it stays below 2^63
-SECRET = "secret"  # the type of an error whose message must not repeat the value
+MAX_BYTES = 1_000_000  # bytes
+MAX_VALUES = 100_000  # values, aliases written out
+MAX_DEPTH = 50  # levels
+MAX_DIGITS = 18  # of a whole number: it stays below 2^63
+SECRET_ERROR = "secret"  # the type of an error whose message must not repeat the value
 STRING, INTEGER, MERGE = (f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "merge"))
 NAME = r"^[A-Za-z0-9_-]{1,64}$"  # names become stage names and file names
 Name = Annotated[str, pydantic.StringConstraints(pattern=NAME)]
@@ -50,10 +50,10 @@ def read_all(path: Path = PARAMS_FILE) -> dict[str, Any]:
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file; run from the project's root")
-    if (size := path.stat().st_size) > LARGEST:
-        raise InputError(f"{path}: has {size} bytes; allowed: up to {LARGEST}")
+    if (size := path.stat().st_size) > MAX_BYTES:
+        raise InputError(f"{path}: has {size} bytes; allowed: up to {MAX_BYTES}")
     parser = YAML(typ="safe")
-    parser.max_depth = DEEPEST
+    parser.max_depth = MAX_DEPTH
     try:
         with warnings.catch_warnings(action="ignore"):  # of what YAML 1.1 would read otherwise
             node = parser.compose(path.read_text(encoding="utf-8"))
@@ -63,7 +63,7 @@ def read_all(path: Path = PARAMS_FILE) -> dict[str, Any]:
     except InputError:
         raise
     except MaxDepthExceededError:
-        raise InputError(f"{path}: nested deeper than {DEEPEST} levels") from None
+        raise InputError(f"{path}: nested deeper than {MAX_DEPTH} levels") from None
     except (YAMLError, ValueError, TypeError, LookupError, AttributeError) as error:
         raise InputError(f"{path}: not YAML: {_problem(error)}") from error
     if not isinstance(content, dict):
@@ -87,7 +87,7 @@ class _Nodes:
     def check(self, node: Any) -> tuple[int, int]:
         """How many values `node` stands for and on how many levels, aliases written out."""
         if id(node) not in self.seen:
-            self.seen[id(node)] = (1, DEEPEST)  # while it is open: an alias to itself has no end
+            self.seen[id(node)] = (1, MAX_DEPTH)  # while it is open: an alias to itself has no end
             if isinstance(node, ScalarNode):
                 self._check_digits(node)
                 inner = []
@@ -99,19 +99,19 @@ class _Nodes:
             below = [self.check(part) for part in inner]
             values = 1 + sum(values for values, _ in below)
             levels = 1 + max((levels for _, levels in below), default=0)
-            if values > MOST:
-                raise self._mistake(node, f"aliases make more than {MOST} values of it")
-            if levels > DEEPEST:
-                raise self._mistake(node, f"nested deeper than {DEEPEST} levels")
+            if values > MAX_VALUES:
+                raise self._mistake(node, f"aliases make more than {MAX_VALUES} values of it")
+            if levels > MAX_DEPTH:
+                raise self._mistake(node, f"nested deeper than {MAX_DEPTH} levels")
             self.seen[id(node)] = (values, levels)
         return self.seen[id(node)]
 
     def _check_digits(self, node: ScalarNode) -> None:
-        if node.tag == INTEGER and len(node.value) > DIGITS:
+        if node.tag == INTEGER and len(node.value) > MAX_DIGITS:
             raise self._mistake(
                 node,
-                f"{node.value[:DIGITS]}... is a number of {len(node.value)} digits; allowed: up to "
-                f"{DIGITS} (a text of digits stands in quotes)",
+                f"{node.value[:MAX_DIGITS]}... has {len(node.value)} digits; expected at most "
+                f"{MAX_DIGITS} (a text of digits stands in quotes)",
             )
 
     def _check_keys(self, node: MappingNode) -> None:
@@ -120,8 +120,10 @@ class _Nodes:
         for key, _ in node.value:
             if key.tag not in (STRING, MERGE):
                 shown = key.value if isinstance(key, ScalarNode) else "of several values"
-                raise self._mistake(key, f"key {shown[:DIGITS]} is not a string; put it in quotes")
-            if key.value in UNSEEN:
+                raise self._mistake(
+                    key, f"key {shown[:MAX_DIGITS]} is not a string; put it in quotes"
+                )
+            if key.value in RESERVED_KEYS:
                 raise self._mistake(
                     key,
                     f"key {key.value!r}: DVC's run cache does not see keys of that name, so that a "
@@ -146,7 +148,7 @@ def get(name: str, path: Path = PARAMS_FILE) -> Any:
     return found
 
 
-def item(argv: list[str], where: str) -> str:
+def parse_item(argv: list[str], where: str) -> str:
     """Return the one name in a stage's arguments, a key of the mapping `where`.
 
     Raise InputError, with the keys that there are, for anything else.
@@ -198,7 +200,7 @@ def _explain(name: str, model: Any, content: Any, error: pydantic.ValidationErro
         return f"{key} is not known; allowed: {', '.join(allowed)}"
     if first["type"] == "missing":
         return f"{key} is missing ({first['msg'].lower()})"
-    if first["type"] == SECRET:
+    if first["type"] == SECRET_ERROR:
         return f"{key}: {first['msg']}"
     hint = ""
     if first["type"].startswith(("float", "int")):

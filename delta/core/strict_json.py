@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 
-def parsed(text: str | bytes) -> Any:
+def loads(text: str | bytes) -> Any:
     """The value. ValueError for whatever is not JSON, names something twice, is nested too deeply
     to be read, or holds text that no table can."""
     try:
@@ -17,7 +17,7 @@ def parsed(text: str | bytes) -> Any:
     return found
 
 
-def check_names(names: list[str]) -> None:
+def check_unique(names: list[str]) -> None:
     """ValueError where two are equal."""
     if len(set(names)) < len(names):
         double = next(name for name in names if names.count(name) > 1)
@@ -29,5 +29,5 @@ def _no_number(constant: str) -> float:
 
 
 def _named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    check_names([name for name, _ in pairs])
+    check_unique([name for name, _ in pairs])
     return dict(pairs)

@@ -37,7 +37,7 @@ def scan(path: str | Path, table: Table) -> pl.LazyFrame:
     return pl.scan_parquet(path)
 
 
-def rows(path: Path, columns: list[str], at_once: int) -> Iterator[dict[str, Any]]:
+def iter_rows(path: Path, columns: list[str], at_once: int) -> Iterator[dict[str, Any]]:
     """The rows in order, `at_once` read together: the tests of programs have gigabytes."""
     try:
         with pq.ParquetFile(path) as file:
@@ -49,7 +49,7 @@ def rows(path: Path, columns: list[str], at_once: int) -> Iterator[dict[str, Any
 
 
 @contextmanager
-def reading(*paths: Path) -> Iterator[None]:
+def damage_as_input_error(*paths: Path) -> Iterator[None]:
     """Around work on what `scan` gave: its damage shows only then, and raises what `read` does."""
     try:
         yield

@@ -23,7 +23,7 @@ from delta.prompts.chat_templates import check_template
 # files hold the weights again in other formats. Pickled weights are left out: they can run code.
 WANTED = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"]
 UNWANTED = ["*/*", "consolidated*"]
-OWN_FILES = (weights.CARD, weights.SERVED)  # a source's files of these names are another program's
+OWN_FILES = (weights.FINGERPRINT_FILE, weights.SERVED)  # a source's files of these names are another program's
 MAX_NAME = 200  # characters
 
 
@@ -160,7 +160,7 @@ def _copy_from_folder(key: str, source: ModelFolder, target: Path) -> None:
             f"{key}.path = {source.path!r}: not a model folder; it holds no config.json"
         )
     _copy(f"{key}.path", folder, source.code, target)
-    fingerprint = weights.fingerprint_of(target)
+    fingerprint = weights.compute_fingerprint(target)
     check_digest(f"{key}.sha256", source.sha256, source.path, fingerprint, "folder")
 
 

@@ -141,7 +141,7 @@ def _rows_of_file(path: Path, columns: list[str] | None) -> Iterator[Row]:
             with path.open(encoding="utf-8-sig", newline="") as text:  # Excel writes the mark
                 yield from _rows_of_csv(text)
         case ".json":
-            rows = strict_json.parsed(path.read_bytes())
+            rows = strict_json.loads(path.read_bytes())
             if not isinstance(rows, list):
                 raise ValueError(f"it holds {type(rows).__name__}, expected a list of objects")
             yield from map(_check_row, rows, itertools.count(1))
@@ -160,7 +160,7 @@ def _rows_of_json_lines(path: Path) -> Iterator[Row]:
             if not line.removeprefix(codecs.BOM_UTF8).strip():
                 continue
             try:
-                row = strict_json.parsed(line)
+                row = strict_json.loads(line)
             except ValueError as error:
                 raise ValueError(f"line {number}: {error}") from error
             yield _check_row(row, number)
@@ -176,7 +176,7 @@ def _rows_of_parquet(path: Path, columns: list[str] | None) -> Iterator[Row]:
     """Yield the rows in batches, with only the columns that are needed: OpenR1 has gigabytes."""
     with pq.ParquetFile(path) as file:
         names = file.schema_arrow.names
-        strict_json.check_names(names)
+        strict_json.check_unique(names)
         wanted = None if columns is None else [name for name in columns if name in names]
         for group in range(file.num_row_groups):  # over several, iter_batches keeps what it read
             for batch in file.iter_batches(BATCH_ROWS, row_groups=[group], columns=wanted):
@@ -217,7 +217,7 @@ def _rows_of_csv(text: TextIO) -> Iterator[Row]:
     """Yield the rows. An unquoted comma shifts a row's cells: such a row raises ValueError."""
     csv.field_size_limit(MAX_CELL_CHARACTERS)
     reader = csv.DictReader(text, strict=True)
-    strict_json.check_names(list(reader.fieldnames or []))
+    strict_json.check_unique(list(reader.fieldnames or []))
     for number, row in enumerate(reader, 1):
         if None in row or None in row.values():
             more = "more" if None in row else "fewer"
@@ -234,7 +234,7 @@ def _from_cell(cell: str, number: int, name: str) -> Any:
     if not is_list and CONTENT_KEY.search(cell) is None:
         return cell
     try:
-        messages = strict_json.parsed(cell) if quote == '"' else _parse_literal(cell)
+        messages = strict_json.loads(cell) if quote == '"' else _parse_literal(cell)
         if not is_list or not all(isinstance(message, dict) for message in messages):
             raise ValueError("not a list of objects")
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError) as error:

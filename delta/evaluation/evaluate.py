@@ -129,8 +129,8 @@ def score(
             f"{rows.height} answers to {len(clusters)} questions; allowed: exactly {samples} to "
             f"each of {questions.height}"
         )
-    interval = intervals.clustered_share(clusters)
-    errors = intervals.errors(clusters)
+    interval = intervals.clustered_proportion(clusters)
+    errors = intervals.standard_errors(clusters)
     reasons = rows["reason"].drop_nulls().value_counts(sort=True, name="answers")
     return {
         "value": round(interval.value, 6),

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from delta.core.errors import InputError
 from delta.experiments.results import AnswerCounts
-from delta.stats.contrasts import Contrast, CorrectCounts, contrast, group
+from delta.stats.contrasts import Contrast, CorrectCounts, contrast, group_terms
 
 
 class Compared(NamedTuple):
@@ -33,7 +33,7 @@ def _compared(name: str, ours: AnswerCounts, theirs: AnswerCounts) -> Compared:
     answers = CorrectCounts([ours.correct, theirs.correct], ours.samples)
     return Compared(
         name,
-        contrast(group([answers], [1, -1])),
+        contrast(group_terms([answers], [1, -1])),
         sum(one == other for one, other in both),
         [place for place, (one, other) in enumerate(both) if one > other],
         [place for place, (one, other) in enumerate(both) if one < other],

@@ -58,9 +58,9 @@ def collect_provenance(params: Params, params_file: Path) -> Provenance:
         params_sha256=sha256_of(params_file),
         counts=_read_counts(params),
         fingerprints={
-            name: fingerprint.fingerprint(paths.model(name))
+            name: fingerprint.read_fingerprint(paths.model(name))
             for name in params.models
-            if (paths.model(name) / fingerprint.CARD).is_file()
+            if (paths.model(name) / fingerprint.FINGERPRINT_FILE).is_file()
         },
         commit=git("rev-parse", "HEAD").strip() or "unknown",
         dirty=bool(git("status", "--porcelain", "--untracked-files=no")),

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag,
 from pydantic_core import PydanticCustomError
 
 from delta.core.errors import InputError
-from delta.core.params import SECRET, Name, StrictModel
+from delta.core.params import SECRET_ERROR, Name, StrictModel
 from delta.core.schemas import Message
 from delta.inference import chat_formats
 from delta.inference.failures import hide
@@ -28,12 +28,14 @@ def _without_key(address: str) -> str:
     is_plain = re.fullmatch(r"https?://[\w.:\[\]-]+(/[\w.~%:+,/-]*)?", address)
     if not is_plain or not _has_host(address):
         raise PydanticCustomError(
-            SECRET,
+            SECRET_ERROR,
             "allowed: http(s)://host:port/path without user, password or query; a key is taken "
             "from the variable that `key` names",
         )
     if address.rstrip("/").endswith(PATH):
-        raise PydanticCustomError(SECRET, f"ends in {PATH}, which is added; allowed: without it")
+        raise PydanticCustomError(
+            SECRET_ERROR, f"ends in {PATH}, which is added; allowed: without it"
+        )
     return address
 
 
@@ -52,7 +54,7 @@ def _variable(name: Any) -> Any:
     if name is None or (isinstance(name, str) and re.fullmatch(VARIABLE, name)):
         return name
     raise PydanticCustomError(
-        SECRET,
+        SECRET_ERROR,
         "allowed: null, or the name of an environment variable in capital letters, such as "
         "OPENAI_API_KEY; the key itself stays out of this file",
     )

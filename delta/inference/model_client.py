@@ -89,6 +89,6 @@ def open_model(name: str) -> ModelClient:
     )
     settings = params.load_section("engine", EngineSettings)
     folder = paths.model(name)
-    fingerprint = weights.fingerprint(folder)
+    fingerprint = weights.read_fingerprint(folder)
     engine = open_engine(settings, serving, folder)
     return ModelClient(engine, fingerprint, serving.max_model_len, settings.endpoint)

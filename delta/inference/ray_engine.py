@@ -92,7 +92,7 @@ class VllmActor:
                 f"{node}: {self.engine.folder}: no such folder; the project must lie at the same "
                 "path on every node, on a file system that they share"
             )
-        if fingerprint.fingerprint(self.engine.folder) != model:
+        if fingerprint.read_fingerprint(self.engine.folder) != model:
             raise InputError(f"{node}: {self.engine.folder} holds other weights than here")
         self.engine.load()
 

@@ -119,7 +119,7 @@ def votes(text: str) -> dict[str, Vote] | None:
     word before. `true` and 3.0 are not scores.
     """
     try:
-        content = strict_json.parsed(text)
+        content = strict_json.loads(text)
     except ValueError:
         return None
     if not _VALIDATOR.is_valid(content):

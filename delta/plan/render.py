@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from delta.check import Params, has_given_pairs
+from delta.check import Params, has_table_pairs
 from delta.core import paths
 from delta.core.params import PARAMS_FILE
 from delta.core.schemas import SELECTED, SIDES, TRACE
@@ -197,7 +197,7 @@ def pairs_to_train(here: Workspace) -> tuple[int | None, str]:
     if here.params.selector.k is not None:
         return here.params.selector.k, EXACT
     pairing = here.params.pairing
-    if has_given_pairs(here.params):
+    if has_table_pairs(here.params):
         return None, UNKNOWN
     problems = pairing.problems or expected_problems(here.params.problems)
     return (None, UNKNOWN) if problems is None else (problems * pairing.per_problem, AT_MOST)

@@ -76,7 +76,7 @@ class Workspace:
         if model == paths.POLICY and not self.settled("train"):
             return None
         try:
-            return weights.fingerprint(paths.model(model))
+            return weights.read_fingerprint(paths.model(model))
         except InputError:
             return None
 

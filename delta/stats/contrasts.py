@@ -47,7 +47,7 @@ class Estimate(NamedTuple):
     reach: float  # the largest value there can be
 
 
-class Error(NamedTuple):
+class ErrorTerm(NamedTuple):
     error: float
     df: float
 
@@ -62,10 +62,10 @@ def contrast(terms: Sequence[Term]) -> Contrast:
     with a whole answer each way (Bonett and Price 2012) it is too wide. `bench.coverage` shows it.
     """
     estimate = combine(terms)
-    return to_contrast(estimate, [Error(math.sqrt(estimate.variance), estimate.df)])
+    return to_contrast(estimate, [ErrorTerm(math.sqrt(estimate.variance), estimate.df)])
 
 
-def to_contrast(estimate: Estimate, errors: Sequence[Error]) -> Contrast:
+def to_contrast(estimate: Estimate, errors: Sequence[ErrorTerm]) -> Contrast:
     """With an interval whose half width is made of errors with different degrees of freedom."""
     value, shrunk, reach = estimate.value, estimate.shrunk, estimate.reach
     half = _half(errors, 0.05)
@@ -74,12 +74,12 @@ def to_contrast(estimate: Estimate, errors: Sequence[Error]) -> Contrast:
     return Contrast(value, low, high, _p(shrunk, errors))
 
 
-def _half(errors: Sequence[Error], level: float) -> float:
+def _half(errors: Sequence[ErrorTerm], level: float) -> float:
     """Half widths for each error alone, added by their squares."""
     return math.hypot(*(one.error * -float(special.stdtrit(one.df, level / 2)) for one in errors))
 
 
-def _p(shrunk: float, errors: Sequence[Error]) -> float:
+def _p(shrunk: float, errors: Sequence[ErrorTerm]) -> float:
     """The level whose interval ends at 0."""
     present = [one for one in errors if one.error > 0]
     if shrunk == 0 or not present:  # no error: all weights are 0
@@ -143,7 +143,7 @@ def _check(correct: NDArray[np.float64], weights: NDArray[np.float64], samples: 
         raise ValueError(f"weights sum to {weights.sum():g}; allowed: 0")
 
 
-def group(benchmarks: Sequence[CorrectCounts], weights: Weights) -> list[Term]:
+def group_terms(benchmarks: Sequence[CorrectCounts], weights: Weights) -> list[Term]:
     """The same contrast in every benchmark of a group, for the group's mean (paper, 3.1.2)."""
     share = [weight / len(benchmarks) for weight in weights]
     return [Term(answers, share) for answers in benchmarks]

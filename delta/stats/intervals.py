@@ -13,7 +13,7 @@ class Interval(NamedTuple):
     high: float
 
 
-class Errors(NamedTuple):
+class StandardErrors(NamedTuple):
     """Standard errors of a score."""
 
     between_questions: float | None  # all of it: other questions, other answers; None for one
@@ -33,7 +33,7 @@ def wilson(share: float, n: float, z: float = Z95) -> Interval:
     return Interval(share, min(share, max(0.0, centre - half)), max(share, min(1.0, centre + half)))
 
 
-def clustered_share(clusters: Sequence[Sequence[bool]]) -> Interval:
+def clustered_proportion(clusters: Sequence[Sequence[bool]]) -> Interval:
     """Share of successes, samples grouped by question, with a 95 % interval."""
     means = [sum(samples) / len(samples) for samples in clusters]
     return effective_n_wilson(means, sum(len(samples) for samples in clusters))
@@ -57,7 +57,7 @@ def effective_n_wilson(means: Sequence[float], answers: int) -> Interval:
     return wilson(share, min(n / together, answers))
 
 
-def errors(clusters: Sequence[Sequence[bool]]) -> Errors:
+def standard_errors(clusters: Sequence[Sequence[bool]]) -> StandardErrors:
     """The two error terms of a score."""
     means = [sum(samples) / len(samples) for samples in clusters]
     n = len(means)
@@ -67,12 +67,12 @@ def errors(clusters: Sequence[Sequence[bool]]) -> Errors:
     between = math.fsum((mean - share) ** 2 for mean in means)
     total = math.sqrt(between / (n - 1) / n) if n > 1 else None
     if min(len(samples) for samples in clusters) == 1:
-        return Errors(total, None)
+        return StandardErrors(total, None)
     spreads = [
         mean * (1 - mean) / (len(samples) - 1)
         for mean, samples in zip(means, clusters, strict=True)
     ]
-    return Errors(total, math.sqrt(math.fsum(spreads)) / n)
+    return StandardErrors(total, math.sqrt(math.fsum(spreads)) / n)
 
 
 def group_mean(benchmarks: Sequence[Interval]) -> Interval:

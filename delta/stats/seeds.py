@@ -59,11 +59,11 @@ def contrast_across(
     Weights 1/3 1/3 1/3 -1/2 -1/2 set one group against another: a trend in STEM less that in math.
     """
     estimate = contrasts.combine(_terms(configurations, weights, benchmarks))
-    errors = [contrasts.Error(math.sqrt(estimate.variance), estimate.df)]
+    errors = [contrasts.ErrorTerm(math.sqrt(estimate.variance), estimate.df)]
     for answers, weight in zip(configurations, weights, strict=True):
         seeds, _, due = _between(answers, benchmarks)
         if due is not None:
-            errors.append(contrasts.Error(abs(weight) * due / math.sqrt(seeds), seeds - 1))
+            errors.append(contrasts.ErrorTerm(abs(weight) * due / math.sqrt(seeds), seeds - 1))
     return contrasts.to_contrast(estimate, errors)
 
 

@@ -12,7 +12,7 @@ from delta.core import fingerprint
 from delta.core.files import atomic_folder
 from delta.training.config import TrainParams
 
-NOT_COPIED = (fingerprint.CARD, "model.safetensors.index.json")
+NOT_COPIED = (fingerprint.FINGERPRINT_FILE, "model.safetensors.index.json")
 SHARDED = "pytorch_model_fsdp_0"  # the folder of a checkpoint whose weights are in parts
 
 

@@ -11,10 +11,10 @@ import polars as pl
 import pytest
 
 from delta.analysis import bootstrap
-from delta.analysis.bootstrap import stability
-from delta.analysis.reliability import Sides
-from delta.analysis.topk_sets import order
-from delta.analysis.votes import MEAN, Array, Places, Votes, counts
+from delta.analysis.bootstrap import topk_stability
+from delta.analysis.reliability import PairRows
+from delta.analysis.topk_sets import sort_pairs
+from delta.analysis.votes import MEAN, Array, Places, Votes, vote_counts
 from delta.judging.rubric import DIMENSIONS
 
 FACTS, STRATEGY = DIMENSIONS[:2]
@@ -28,7 +28,7 @@ def cast(matrices: dict[str, Any]) -> Votes:
 
 def plainly(
     matrix: Array,
-    both: Sides,
+    both: PairRows,
     draw: Places,
     first: Places,
     sizes: list[int],
@@ -36,19 +36,19 @@ def plainly(
     random: np.random.Generator,
 ) -> Array:
     """The definition: each vote drawn, means subtracted and rounded, all pairs sorted."""
-    number = counts(matrix)[:, None]
+    number = vote_counts(matrix)[:, None]
     there = np.arange(matrix.shape[1])[None, :] < number
     found = []
     for _ in range(resamples):
         drawn = (random.random(matrix.shape) * number).astype(np.int64)
         taken = np.where(there, np.take_along_axis(matrix, drawn, axis=1), 0.0)
         mean = taken.sum(axis=1) / number[:, 0]
-        again = order(np.round(mean[both.chosen] - mean[both.rejected], 6), draw)
+        again = sort_pairs(np.round(mean[both.chosen] - mean[both.rejected], 6), draw)
         found.append([100 * np.isin(first[:k], again[:k]).mean() for k in sizes])
     return np.array(found)
 
 
-def world(unequal: bool, shared: bool) -> tuple[Votes, Sides, Places, dict[str, Places]]:
+def world(unequal: bool, shared: bool) -> tuple[Votes, PairRows, Places, dict[str, Places]]:
     """60 pairs with deltas of their own, up to five votes a side, and their order by these."""
     random = np.random.default_rng(8)
     middle = random.normal(3, 0.8, (120, 1))
@@ -56,14 +56,14 @@ def world(unequal: bool, shared: bool) -> tuple[Votes, Sides, Places, dict[str, 
     fewer = random.choice([1, 2, 4, 5], 120) if unequal else np.full(120, 5)
     for matrix in votes:
         matrix[np.arange(5)[None, :] >= fewer[:, None]] = NAN
-    both = Sides(np.arange(60), random.permutation(np.arange(60, 120)))
+    both = PairRows(np.arange(60), random.permutation(np.arange(60, 120)))
     if shared:
-        both = Sides(both.chosen // 3, both.rejected)
+        both = PairRows(both.chosen // 3, both.rejected)
     draw = random.permutation(60)
     made = cast({FACTS: votes[0], STRATEGY: votes[1], MEAN: (votes[0] + votes[1]) / 2})
-    mean = {name: np.nanmean(matrix, axis=1) for name, matrix in made.cast.items()}
+    mean = {name: np.nanmean(matrix, axis=1) for name, matrix in made.matrices.items()}
     delta = {name: np.round(one[both.chosen] - one[both.rejected], 6) for name, one in mean.items()}
-    return made, both, draw, {name: order(one, draw) for name, one in delta.items()}
+    return made, both, draw, {name: sort_pairs(one, draw) for name, one in delta.items()}
 
 
 # --- against the definition ---
@@ -74,9 +74,9 @@ def world(unequal: bool, shared: bool) -> tuple[Votes, Sides, Places, dict[str, 
 def test_shares_are_spread_as_those_of_the_plain_definition(unequal: bool, shared: bool) -> None:
     votes, both, draw, firsts = world(unequal, shared)
     sizes = [5, 10, 30, 60]
-    ours = stability(votes, both, draw, firsts, sizes, 800, 1)
+    ours = topk_stability(votes, both, draw, firsts, sizes, 800, 1)
     for name, first in firsts.items():
-        theirs = plainly(votes.cast[name], both, draw, first, sizes, 400, np.random.default_rng(2))
+        theirs = plainly(votes.matrices[name], both, draw, first, sizes, 400, np.random.default_rng(2))
         spread = np.sqrt(ours[name].var(axis=0) / 800 + theirs.var(axis=0) / 400)
         apart = np.abs(ours[name].mean(axis=0) - theirs.mean(axis=0))
         assert (apart <= 4 * spread).all(), name
@@ -87,11 +87,11 @@ def test_shares_are_spread_as_those_of_the_plain_definition(unequal: bool, share
 def test_the_same_draws_give_the_same_sets_as_a_sort() -> None:
     votes, both, draw, _ = world(unequal=True, shared=False)
     by_draw = np.argsort(draw)
-    sides = Sides(both.chosen[by_draw], both.rejected[by_draw])
-    table = bootstrap.table([votes.cast[FACTS]], [1], sides)
+    sides = PairRows(both.chosen[by_draw], both.rejected[by_draw])
+    table = bootstrap.table([votes.matrices[FACTS]], [1], sides)
     for seed in range(50):
         (delta,) = bootstrap.deltas(table, np.random.default_rng(seed))
-        sort = order(delta.astype(np.float64), np.arange(60))
+        sort = sort_pairs(delta.astype(np.float64), np.arange(60))
         for k in (1, 7, 25, 60):
             cut = bootstrap.kth(delta, k, near=seed)
             inside = bootstrap.mask(np.arange(0, 60, 2), 60)
@@ -106,9 +106,9 @@ def test_a_tied_pair_of_scattered_votes_stays_first_in_three_of_four_draws() -> 
     """
     votes = cast({FACTS: [[1, 3], [2, 2], [1, 1], [1, 1]]})
     for scattered in (0, 1):
-        both = Sides(np.array([scattered, 1 - scattered]), np.array([2, 3]))
+        both = PairRows(np.array([scattered, 1 - scattered]), np.array([2, 3]))
         first = {FACTS: np.array([0, 1])}
-        found = stability(votes, both, np.array([0, 1]), first, [1], 2000, 0)[FACTS]
+        found = topk_stability(votes, both, np.array([0, 1]), first, [1], 2000, 0)[FACTS]
         assert found.mean() == pytest.approx(75, abs=4)
 
 
@@ -126,7 +126,7 @@ def test_the_shares_are_the_same_by_however_many_threads(monkeypatch: pytest.Mon
 
     def found(cores: int) -> dict[str, Array]:
         monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)))
-        return stability(votes, both, draw, firsts, [5, 30], 20, 1)
+        return topk_stability(votes, both, draw, firsts, [5, 30], 20, 1)
 
     alone = found(1)
     assert any(np.ptp(shares[:, 0]) > 0 for shares in alone.values())
@@ -171,7 +171,7 @@ def test_draws_of_more_votes_than_16_bits_hold_are_independent() -> None:
 def test_means_of_unequal_numbers_of_votes_are_equal_in_the_common_unit() -> None:
     """(1, 2) has the mean of (1, 2, 1, 2) and not that of (1, 2, 2): the unit is 1/12."""
     matrix = np.array([[1, 2, NAN, NAN], [1, 2, 1, 2], [1, 2, 2, NAN]])
-    table = bootstrap.table([matrix], [1], Sides(np.array([0, 1]), np.array([2, 2])))
+    table = bootstrap.table([matrix], [1], PairRows(np.array([0, 1]), np.array([2, 2])))
     assert [part.number for part in table.parts] == [2, 3, 4]
     (votes,) = table.votes
     assert votes.sum(axis=0).tolist() == [18, 20, 18]
@@ -185,8 +185,8 @@ def test_a_type_is_as_wide_as_its_largest_number_needs() -> None:
 
 def test_a_mean_that_not_all_traces_have_is_not_drawn() -> None:
     votes, both, draw, firsts = world(unequal=False, shared=False)
-    votes.cast[MEAN][7] = NAN
-    assert list(stability(votes, both, draw, firsts, [5], 3, 0)) == [FACTS, STRATEGY]
+    votes.matrices[MEAN][7] = NAN
+    assert list(topk_stability(votes, both, draw, firsts, [5], 3, 0)) == [FACTS, STRATEGY]
 
 
 # --- counting instead of sorting ---

@@ -43,28 +43,28 @@ def cells(text: str) -> list[dict[str, str]]:
 
 
 def test_every_generator_has_as_many_rows_give_or_take_one() -> None:
-    drawn = rating_sheet.drawn(RATED, 7, seed=1)
+    drawn = rating_sheet.draw_traces(RATED, 7, seed=1)
     assert len(set(drawn)) == 7
     assert sorted(sum(name in one for one in drawn) for name in ("weak", "strong")) == [3, 4]
-    assert drawn == rating_sheet.drawn(RATED.reverse(), 7, seed=1)
-    assert drawn != rating_sheet.drawn(RATED, 7, seed=2)
+    assert drawn == rating_sheet.draw_traces(RATED.reverse(), 7, seed=1)
+    assert drawn != rating_sheet.draw_traces(RATED, 7, seed=2)
 
 
 def test_generators_stand_in_no_order() -> None:
-    names = [one.split("/")[1] for one in rating_sheet.drawn(RATED, 12, seed=1)]
+    names = [one.split("/")[1] for one in rating_sheet.draw_traces(RATED, 12, seed=1)]
     assert names not in (sorted(names), sorted(names, reverse=True))
 
 
 def test_more_rows_than_rated_traces_are_an_error_that_says_how_many_there_are() -> None:
     with pytest.raises(InputError, match="N = 13: as many by each generator; allowed: 1 to 12"):
-        rating_sheet.drawn(RATED, 13, seed=1)
+        rating_sheet.draw_traces(RATED, 13, seed=1)
     with pytest.raises(InputError, match="no trace is rated"):
-        rating_sheet.drawn(RATED.clear(), 1, seed=1)
+        rating_sheet.draw_traces(RATED.clear(), 1, seed=1)
 
 
 def test_the_sheet_names_no_generator_and_holds_no_rating() -> None:
-    lines, key = rating_sheet.rows([trace("p1/strong/0"), trace("p2/weak/0")], seed=1)
-    text = rating_sheet.as_csv(rating_sheet.COLUMNS, lines)
+    lines, key = rating_sheet.sheet_and_key_rows([trace("p1/strong/0"), trace("p2/weak/0")], seed=1)
+    text = rating_sheet.to_csv(rating_sheet.COLUMNS, lines)
     assert "strong" not in text
     assert "weak" not in text
     first = cells(text)[0]
@@ -78,19 +78,21 @@ def test_the_sheet_names_no_generator_and_holds_no_rating() -> None:
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
 def test_model_text_never_starts_a_formula_in_a_spreadsheet(start: str) -> None:
     attack = start + 'HYPERLINK("http://example.org")'
-    lines, _ = rating_sheet.rows([trace("p/g/0", attack, statement=attack)], seed=1)
-    row = cells(rating_sheet.as_csv(rating_sheet.COLUMNS, lines))[0]
+    lines, _ = rating_sheet.sheet_and_key_rows([trace("p/g/0", attack, statement=attack)], seed=1)
+    row = cells(rating_sheet.to_csv(rating_sheet.COLUMNS, lines))[0]
     assert row["problem"] == row["trace"] == "'" + attack
 
 
 def test_quotes_commas_and_new_lines_in_a_trace_survive() -> None:
     text = 'so "a", b\nand c'
-    lines, _ = rating_sheet.rows([trace("p/g/0", text)], seed=1)
-    assert cells(rating_sheet.as_csv(rating_sheet.COLUMNS, lines))[0]["trace"] == text
+    lines, _ = rating_sheet.sheet_and_key_rows([trace("p/g/0", text)], seed=1)
+    assert cells(rating_sheet.to_csv(rating_sheet.COLUMNS, lines))[0]["trace"] == text
 
 
 def test_an_id_never_reads_as_a_number() -> None:
-    _, key = rating_sheet.rows([trace(f"p{place}/g/0") for place in range(200)], seed=1)
+    _, key = rating_sheet.sheet_and_key_rows(
+        [trace(f"p{place}/g/0") for place in range(200)], seed=1
+    )
     assert len({one["sheet_id"] for one in key}) == 200
     assert all(one["sheet_id"].startswith("t") for one in key)
 
@@ -110,13 +112,13 @@ def params(
     folder: Path, *rows: str, header: str = ",".join(("sheet_id", *DIMENSIONS))
 ) -> HumanParams:
     """One person's rows, for a key that knows t1 and t2."""
-    key = f"sheet_id,trace_id,text_sha256\nt1,p/g/0,{human_ratings.sha256_of('a')}\nt2,p/h/0,00\n"
+    key = f"sheet_id,trace_id,text_sha256\nt1,p/g/0,{human_ratings.text_sha256('a')}\nt2,p/h/0,00\n"
     filled = write(folder, "anna.csv", "\n".join([header, *rows]) + "\n")
     return HumanParams(key=write(folder, "key.csv", key), sheets=[filled])
 
 
 def test_scores_come_back_as_votes_and_an_empty_cell_is_not_rated(tmp_path: Path) -> None:
-    (table,), hashes = human_ratings.ratings(params(tmp_path, "t2,3,, 5 ,1,2", "t1,,,,,"))
+    (table,), hashes = human_ratings.read_ratings(params(tmp_path, "t2,3,, 5 ,1,2", "t1,,,,,"))
     assert table.filter(pl.col("trace_id") == "p/h/0").select(
         "judge", "dimension", "votes", "refused"
     ).rows() == [
@@ -127,12 +129,12 @@ def test_scores_come_back_as_votes_and_an_empty_cell_is_not_rated(tmp_path: Path
         ("anna.csv", "signal_to_noise", [2], 0),
     ]
     assert table.filter(pl.col("trace_id") == "p/g/0")["refused"].to_list() == [1] * 5
-    assert hashes == {"p/g/0": human_ratings.sha256_of("a"), "p/h/0": "00"}
+    assert hashes == {"p/g/0": human_ratings.text_sha256("a"), "p/h/0": "00"}
 
 
 def test_a_sheet_as_a_spreadsheet_saves_it_is_read(tmp_path: Path) -> None:
     header = "comment,sheet_id,trace," + ",".join(reversed(DIMENSIONS))
-    (table,), _ = human_ratings.ratings(
+    (table,), _ = human_ratings.read_ratings(
         params(tmp_path, 'fine,t1,"= a\nb",2,1,5,4,3', ",,,,,,,", header="\ufeff" + header)
     )
     assert table["votes"].to_list() == [[3], [4], [5], [1], [2]]
@@ -142,7 +144,7 @@ def test_a_sheet_as_a_spreadsheet_saves_it_is_read(tmp_path: Path) -> None:
 def test_what_is_no_score_is_an_error_with_its_place(tmp_path: Path, cell: str) -> None:
     bad = params(tmp_path, f"t1,{SCORES}", f't2,3,4,"{cell}",1,2')
     with pytest.raises(InputError) as error:
-        human_ratings.ratings(bad)
+        human_ratings.read_ratings(bad)
     assert str(error.value) == (
         f"{tmp_path}/anna.csv: row 3, column step_coherence: {cell!r}, "
         "allowed: a whole number from 1 to 5, or nothing where not rated"
@@ -160,17 +162,17 @@ def test_what_is_no_score_is_an_error_with_its_place(tmp_path: Path, cell: str) 
 )
 def test_a_wrong_row_is_an_error_with_its_place(tmp_path: Path, rows: list[str], said: str) -> None:
     with pytest.raises(InputError, match=said):
-        human_ratings.ratings(params(tmp_path, *rows))
+        human_ratings.read_ratings(params(tmp_path, *rows))
 
 
 def test_a_missing_or_doubled_column_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(
         InputError, match="column 'strategy_coherence' 0 times, allowed: once; it has sheet_id, f"
     ):
-        human_ratings.ratings(params(tmp_path, header="sheet_id,factuality"))
+        human_ratings.read_ratings(params(tmp_path, header="sheet_id,factuality"))
     doubled = ",".join(("sheet_id", *DIMENSIONS, "factuality"))
     with pytest.raises(InputError, match="column 'factuality' 2 times"):
-        human_ratings.ratings(params(tmp_path, header=doubled))
+        human_ratings.read_ratings(params(tmp_path, header=doubled))
 
 
 def test_a_file_that_is_missing_or_another_than_params_say_is_an_error(tmp_path: Path) -> None:
@@ -178,14 +180,16 @@ def test_a_file_that_is_missing_or_another_than_params_say_is_an_error(tmp_path:
     path = Path(given.sheets[0].path)
     path.write_text(path.read_text() + "\n")
     with pytest.raises(InputError, match=r"sheets\.0\.sha256 = \w+: .*anna.csv has \w+; if"):
-        human_ratings.ratings(given)
+        human_ratings.read_ratings(given)
     path.unlink()
     with pytest.raises(InputError, match=r"anna.csv: cannot be read \(No such file"):
-        human_ratings.ratings(given)
+        human_ratings.read_ratings(given)
 
 
 def test_ratings_of_a_text_that_was_written_anew_are_left_out_and_counted(tmp_path: Path) -> None:
-    people, hashes = human_ratings.ratings(params(tmp_path, f"t1,{SCORES}", f"t2,{SCORES}"))
-    kept, counts = human_ratings.unchanged(people, hashes, {"p/g/0": "a", "p/h/0": "now another"})
+    people, hashes = human_ratings.read_ratings(params(tmp_path, f"t1,{SCORES}", f"t2,{SCORES}"))
+    kept, counts = human_ratings.drop_changed_texts(
+        people, hashes, {"p/g/0": "a", "p/h/0": "now another"}
+    )
     assert kept[0]["trace_id"].unique().to_list() == ["p/g/0"]
     assert counts == {"people": 1, "sheet_rows": 2, "of_other_texts": 1}

@@ -69,7 +69,7 @@ def ranking(deltas: dict[str, list[float]], lengths: list[int] | None = None) ->
         | {"length_difference": lengths or [0] * num}
         | {f"delta_{name}": [float(one) for one in values] for name, values in deltas.items()}
     )
-    return topk_sets.ranking(frame, SEED)
+    return topk_sets.rank_pairs(frame, SEED)
 
 
 # --- the same sets as select ---
@@ -79,15 +79,15 @@ def ranking(deltas: dict[str, list[float]], lengths: list[int] | None = None) ->
 @pytest.mark.parametrize("k", [1, 7, 20, 38])
 def test_the_sets_and_ties_are_those_that_select_cuts(by: str, k: int) -> None:
     pairs, ratings = rated(40, num_votes=2, refused=(3, 8))
-    ranked = topk_sets.ranking(selected(pairs, ratings, by, None), SEED)
-    first = topk_sets.order(ranked.deltas[by], ranked.draw)[:k]
+    ranked = topk_sets.rank_pairs(selected(pairs, ratings, by, None), SEED)
+    first = topk_sets.sort_pairs(ranked.deltas[by], ranked.draw)[:k]
     params = SelectorParams(mode="top", by=by, k=k, seed=SEED)
     table, counts = select(params, pairs, ratings)
     expected = table.filter("selected").sort("rank")["pair_id"].to_list()
     assert ranked.pairs["pair_id"].gather(first).to_list() == expected
     row = next(
         row
-        for row in topk_sets.cuts(ranked, as_votes(ratings), [k], 2, 0)
+        for row in topk_sets.cut_rows(ranked, as_votes(ratings), [k], 2, 0)
         if row["dimension"] == by
     )
     assert row["pairs"] == counts["candidates"] == 38
@@ -99,7 +99,7 @@ def test_the_sets_and_ties_are_those_that_select_cuts(by: str, k: int) -> None:
 
 
 def overlap(ranked: topk_sets.Ranking, k: int) -> dict[str, Any]:
-    rows = topk_sets.overlaps(ranked, [k])
+    rows = topk_sets.overlap_rows(ranked, [k])
     assert [row["dimension"] for row in rows] == [FACTS, STRATEGY]  # both ways round
     first, second = ({**row, "dimension": None, "other": None} for row in rows)
     assert first == second
@@ -117,11 +117,11 @@ def test_the_overlap_of_two_sets_by_hand() -> None:
 
 def test_the_range_of_chance_is_the_hypergeometric_one() -> None:
     # Two of 20: none in common 153/190 = 0.805, one 36/190, so 97.5 % have at most one.
-    assert topk_sets.by_chance(20, 2) == (10.0, 0.0, 50.0)
-    assert topk_sets.by_chance(5, 5) == (100.0, 100.0, 100.0)
-    assert topk_sets.by_chance(5, 4) == (80.0, 75.0, 100.0)  # three or four, never fewer
+    assert topk_sets.chance_overlap(20, 2) == (10.0, 0.0, 50.0)
+    assert topk_sets.chance_overlap(5, 5) == (100.0, 100.0, 100.0)
+    assert topk_sets.chance_overlap(5, 4) == (80.0, 75.0, 100.0)  # three or four, never fewer
     draws = np.random.default_rng(0).hypergeometric(1000, 15500, 1000, 200_000) / 10
-    mean, low, high = topk_sets.by_chance(16500, 1000)
+    mean, low, high = topk_sets.chance_overlap(16500, 1000)
     assert mean == pytest.approx(draws.mean(), abs=0.02)
     assert (low, high) == pytest.approx(np.quantile(draws, (0.025, 0.975)), abs=0.11)
 
@@ -145,21 +145,21 @@ def test_a_set_larger_than_there_are_pairs_is_null_with_a_reason() -> None:
 
 def test_pairs_without_a_delta_are_in_no_set() -> None:
     pairs, ratings = rated(6, num_votes=1, refused=(0, 1))
-    ranked = topk_sets.ranking(selected(pairs, ratings, FACTS, None), SEED)
+    ranked = topk_sets.rank_pairs(selected(pairs, ratings, FACTS, None), SEED)
     assert ranked.pairs["pair_id"].to_list() == [f"pair {place}" for place in range(2, 6)]
 
 
 def test_without_any_rating_there_are_no_rows() -> None:
-    ranked = topk_sets.ranking(pl.DataFrame({"pair_id": ["a"], "length_difference": [1]}), SEED)
-    assert topk_sets.overlaps(ranked, [1]) == topk_sets.lengths(ranked) == []
+    ranked = topk_sets.rank_pairs(pl.DataFrame({"pair_id": ["a"], "length_difference": [1]}), SEED)
+    assert topk_sets.overlap_rows(ranked, [1]) == topk_sets.length_rows(ranked) == []
 
 
 # --- stability ---
 
 
 def stability(ratings: pl.DataFrame, pairs: pl.DataFrame, seed: int = 1) -> list[dict[str, Any]]:
-    ranked = topk_sets.ranking(selected(pairs, ratings, FACTS, None), SEED)
-    return topk_sets.cuts(ranked, as_votes(ratings), [5, 40], 50, seed)
+    ranked = topk_sets.rank_pairs(selected(pairs, ratings, FACTS, None), SEED)
+    return topk_sets.cut_rows(ranked, as_votes(ratings), [5, 40], 50, seed)
 
 
 def test_equal_votes_give_the_same_set_again_and_scattered_ones_do_not() -> None:
@@ -201,17 +201,17 @@ def test_a_trace_in_two_pairs_has_the_same_votes_in_both() -> None:
 
 def test_deltas_without_their_ratings_are_an_error() -> None:
     pairs, ratings = rated(4, num_votes=2)
-    ranked = topk_sets.ranking(selected(pairs, ratings, FACTS, None), SEED)
+    ranked = topk_sets.rank_pairs(selected(pairs, ratings, FACTS, None), SEED)
     fewer = ratings.filter(pl.col("trace_id") != "p0/g/0")
     with pytest.raises(InputError, match="pairs have deltas and no ratings"):
-        topk_sets.cuts(ranked, as_votes(fewer), [2], 2, 0)
+        topk_sets.cut_rows(ranked, as_votes(fewer), [2], 2, 0)
 
 
 # --- length ---
 
 
 def test_correlations_with_length_by_hand() -> None:
-    rows = topk_sets.lengths(
+    rows = topk_sets.length_rows(
         ranking({FACTS: [1, 2, 3, 4], STRATEGY: [1, 1, 1, 1]}, [10, 20, 30, 90])
     )
     # Pearson: Σ xy = 125, Σ x² = 5, Σ y² = 3875.

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from delta.analysis import correctness_auc, generator_deltas, inter_rater, reliability
-from delta.analysis.votes import MEAN, Array, Votes, gather, means
+from delta.analysis.votes import MEAN, Array, Votes, gather, mean_votes
 from delta.core.errors import InputError
 from delta.core.schemas import RATING, TRACE, VERDICT
 from delta.core.tables import frame_of
@@ -45,8 +45,8 @@ def pairs(*ids: tuple[str, str]) -> pl.DataFrame:
 def test_a_refused_vote_is_a_gap_and_not_a_number() -> None:
     votes = world({"p/b/0": [4], "p/a/0": [5, 3], "p/c/0": []})
     assert votes.traces["trace_id"].to_list() == ["p/a/0", "p/b/0", "p/c/0"]
-    np.testing.assert_array_equal(votes.cast[FACTS], [[5, 3], [4, NAN], [NAN, NAN]])
-    np.testing.assert_array_equal(means(votes.cast[FACTS]), [4, 4, NAN])
+    np.testing.assert_array_equal(votes.matrices[FACTS], [[5, 3], [4, NAN], [NAN, NAN]])
+    np.testing.assert_array_equal(mean_votes(votes.matrices[FACTS]), [4, 4, NAN])
 
 
 def test_the_mean_of_dimensions_is_taken_vote_by_vote_where_all_have_as_many() -> None:
@@ -62,8 +62,8 @@ def test_the_mean_of_dimensions_is_taken_vote_by_vote_where_all_have_as_many() -
         ]
     )
     votes = gather(traces, frame_of([], VERDICT), ratings)
-    assert list(votes.cast) == [FACTS, STEPS, MEAN]
-    np.testing.assert_array_equal(votes.cast[MEAN], [[4, 1.5], [NAN, NAN]])
+    assert list(votes.matrices) == [FACTS, STEPS, MEAN]
+    np.testing.assert_array_equal(votes.matrices[MEAN], [[4, 1.5], [NAN, NAN]])
 
 
 def test_ratings_by_two_judges_or_of_unknown_traces_are_errors() -> None:
@@ -106,22 +106,24 @@ def test_alpha_is_that_of_the_krippendorff_package(level: inter_rater.Level, see
     votes = np.clip(np.rint(random.normal(3, 1, (40, 1)) + random.normal(0, 1, (40, 5))), 1, 5)
     votes[random.random(votes.shape) < 0.3] = NAN
     expected = krippendorff.alpha(votes.T, level_of_measurement=level)
-    assert inter_rater.alpha(votes, level) == pytest.approx(expected, abs=1e-12)
+    assert inter_rater.krippendorff_alpha(votes, level) == pytest.approx(expected, abs=1e-12)
 
 
 def test_alpha_is_one_where_votes_agree_and_negative_where_they_oppose() -> None:
-    assert inter_rater.alpha(np.array([[1, 1], [5, 5]], float), "ordinal") == 1
+    assert inter_rater.krippendorff_alpha(np.array([[1, 1], [5, 5]], float), "ordinal") == 1
     # Observed 16; expected 2·2·2·16 / (4·3): 1 − 16 / (32/3).
-    assert inter_rater.alpha(np.array([[1, 5], [5, 1]], float), "interval") == pytest.approx(-0.5)
+    assert inter_rater.krippendorff_alpha(
+        np.array([[1, 5], [5, 1]], float), "interval"
+    ) == pytest.approx(-0.5)
 
 
 def test_single_or_equal_votes_give_no_agreement_rather_than_a_perfect_one() -> None:
     nothing = {"alpha_ordinal": None, "alpha_interval": None, "icc_one_vote": None}
-    single = inter_rater.of(np.array([[1], [5], [3]], float))
+    single = inter_rater.coefficients(np.array([[1], [5], [3]], float))
     assert single.items() >= (nothing | {"icc_mean_of_votes": None, "votes": 3}).items()
-    equal = inter_rater.of(np.array([[4, 4], [4, 4]], float))
+    equal = inter_rater.coefficients(np.array([[4, 4], [4, 4]], float))
     assert equal.items() >= (nothing | {"icc_mean_of_votes": None, "votes": 4}).items()
-    assert inter_rater.of(np.empty((0, 0)))["traces"] == 0
+    assert inter_rater.coefficients(np.empty((0, 0)))["traces"] == 0
 
 
 # --- reliability ---
@@ -164,16 +166,21 @@ def simulated(num: int, spread: float, noise: float) -> tuple[Array, Array]:
 
 def test_split_halves_show_the_reliability_that_variance_components_predict() -> None:
     chosen, rejected = simulated(4000, spread=1.0, noise=1.5)
-    signal, noise = reliability.components(chosen, rejected)
+    signal, noise = reliability.delta_variance(chosen, rejected)
     for m, truth in ((1, 1 / (1 + 2.25)), (2, 1 / (1 + 2.25 / 2))):
-        assert reliability.predicted(signal, noise, m) == pytest.approx(truth, abs=0.03)
-        assert reliability.observed(chosen, rejected, m)[0] == pytest.approx(truth, abs=0.03)
+        assert reliability.predicted_reliability(signal, noise, m) == pytest.approx(truth, abs=0.03)
+        assert reliability.split_half_correlation(chosen, rejected, m)[0] == pytest.approx(
+            truth, abs=0.03
+        )
 
 
 def test_the_prediction_follows_spearman_and_brown() -> None:
     chosen, rejected = simulated(200, spread=1.0, noise=1.0)
-    parts = reliability.components(chosen, rejected)
-    one, five = reliability.predicted(*parts, 1), reliability.predicted(*parts, 5)
+    parts = reliability.delta_variance(chosen, rejected)
+    one, five = (
+        reliability.predicted_reliability(*parts, 1),
+        reliability.predicted_reliability(*parts, 5),
+    )
     assert one is not None
     assert five == pytest.approx(5 * one / (1 + 4 * one))
 
@@ -210,7 +217,9 @@ def test_auc_pooled_and_within_problems_by_hand() -> None:
 
 
 def test_a_tie_within_a_problem_counts_half() -> None:
-    each = correctness_auc.within(np.array([3.0, 3, 1]), np.array([True, False, False]), ["p"] * 3)
+    each = correctness_auc.aucs_by_problem(
+        np.array([3.0, 3, 1]), np.array([True, False, False]), ["p"] * 3
+    )
     assert each.tolist() == [0.75]
 
 
@@ -235,8 +244,8 @@ def test_the_problems_difficulty_alone_makes_no_auc_within_them() -> None:
     correct = random.random(4800) < 1 / (1 + np.exp(-2 * easy))
     problem = [str(place // 6) for place in range(4800)]
     score = easy + random.normal(0, 0.3, 4800)
-    assert (correctness_auc.pooled(score, correct, problem)[1] or 0) > 0.75
-    mean, low, high = mean_interval(correctness_auc.within(score, correct, problem))
+    assert (correctness_auc.pooled_auc(score, correct, problem)[1] or 0) > 0.75
+    mean, low, high = mean_interval(correctness_auc.aucs_by_problem(score, correct, problem))
     assert mean == pytest.approx(0.5, abs=0.03)
     assert (low or 1) < 0.5 < (high or 0)
 
@@ -298,4 +307,4 @@ def test_equal_numbers_have_a_mean_and_no_interval() -> None:
 def test_every_dimension_of_the_rubric_keeps_its_place() -> None:
     traces = frame_of([{"trace_id": "a", "problem_id": "p", "generator": "g"}], TRACE)
     ratings = pl.concat(rating("a", [3], name) for name in reversed(DIMENSIONS))
-    assert list(gather(traces, frame_of([], VERDICT), ratings).cast) == [*DIMENSIONS, MEAN]
+    assert list(gather(traces, frame_of([], VERDICT), ratings).matrices) == [*DIMENSIONS, MEAN]

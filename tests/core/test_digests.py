@@ -42,7 +42,7 @@ def test_of_a_sheet_of_ratings(file: str) -> None:
     one = {"path": file, "sha256": None}
     people = human_ratings.HumanParams.model_validate({"key": one, "sheets": [one]})
     with pytest.raises(InputError) as caught:
-        human_ratings.ratings(people)
+        human_ratings.read_ratings(people)
     assert str(caught.value) == told("analysis.human.key.sha256", file, SHA256)
 
 

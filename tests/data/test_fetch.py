@@ -71,13 +71,13 @@ def test_a_folder_with_the_right_checksum_is_copied_and_stamped(tmp_path: Path) 
     assert fetched(from_folder(source, FINGERPRINT), target) == FINGERPRINT
     assert below(tmp_path / "models") == [
         "toy",
-        *(f"toy/{n}" for n in sorted([*FILES, weights.CARD])),
+        *(f"toy/{n}" for n in sorted([*FILES, weights.FINGERPRINT_FILE])),
     ]
     assert json.loads((target / "fingerprint.json").read_text()) == {
         "source": str(source),
         "fingerprint": FINGERPRINT,
     }
-    assert weights.fingerprint(target) == FINGERPRINT
+    assert weights.read_fingerprint(target) == FINGERPRINT
     assert below(source) == sorted(FILES)
 
 
@@ -106,10 +106,10 @@ def test_a_folder_that_holds_no_model_is_refused(tmp_path: Path) -> None:
 def test_every_file_and_its_name_shape_the_fingerprint(tmp_path: Path, name: str) -> None:
     folder = model_folder(tmp_path / "toy")
     (folder / name).write_text(FILES[name] + " ")
-    changed = weights.fingerprint_of(folder)
+    changed = weights.compute_fingerprint(folder)
     (folder / name).write_text(FILES[name])
     (folder / name).rename(folder / f"{name}.old")
-    assert len({FINGERPRINT, changed, weights.fingerprint_of(folder)}) == 3
+    assert len({FINGERPRINT, changed, weights.compute_fingerprint(folder)}) == 3
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_a_model_folder_that_lacks_a_file_is_refused(
     weights.write_fingerprint(folder, "here")
     (folder / name).unlink()
     with pytest.raises(InputError) as caught:
-        weights.fingerprint(folder)
+        weights.read_fingerprint(folder)
     assert str(caught.value).endswith(message)
     assert str(caught.value).startswith(str(folder))
 
@@ -142,7 +142,7 @@ def test_a_damaged_card_is_refused(tmp_path: Path, card: str) -> None:
     folder = model_folder(tmp_path / "toy")
     (folder / "fingerprint.json").write_text(card)
     with pytest.raises(InputError, match="missing or damaged"):
-        weights.fingerprint(folder)
+        weights.read_fingerprint(folder)
 
 
 @pytest.fixture
@@ -265,10 +265,13 @@ def test_a_model_in_the_cache_of_the_hub_needs_no_network(tmp_path: Path, code: 
     fingerprint = fetched_offline(tmp_path / "home", target, code=code)
     wanted = [*FILES, *(name for name, fetched_ in BESIDES.items() if fetched_)]
     wanted += ["modeling_toy.py"] if code else []
-    assert below(target) == sorted([*wanted, weights.CARD])
-    assert weights.fingerprint(target) == fingerprint
+    assert below(target) == sorted([*wanted, weights.FINGERPRINT_FILE])
+    assert weights.read_fingerprint(target) == fingerprint
     assert not any(path.is_symlink() for path in target.iterdir())
-    assert json.loads((target / weights.CARD).read_text())["source"] == f"maker/toy@{COMMIT}"
+    assert (
+        json.loads((target / weights.FINGERPRINT_FILE).read_text())["source"]
+        == f"maker/toy@{COMMIT}"
+    )
 
 
 def test_a_model_that_is_not_in_the_cache_is_one_line_that_says_how_to_get_it(
@@ -402,10 +405,10 @@ def test_damage_in_a_table_that_is_read_by_the_batch_names_the_file(tmp_path: Pa
     content[middle : middle + 4_096] = bytes(4_096)
     file.write_bytes(content)
     scanned = tables.scan(file, TRACE)  # names, types and size are as they should be
-    with pytest.raises(InputError) as caught, tables.reading(file):
+    with pytest.raises(InputError) as caught, tables.damage_as_input_error(file):
         scanned.select("text").collect(engine="streaming")
     assert str(caught.value).startswith(f"{file}: cannot be read as Parquet (")
-    with pytest.raises(InputError), tables.reading(file):
+    with pytest.raises(InputError), tables.damage_as_input_error(file):
         list(scanned.collect_batches(chunk_size=9, engine="streaming"))
 
 

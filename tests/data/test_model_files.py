@@ -148,7 +148,7 @@ def test_fetch_refuses_it_and_leaves_nothing(tmp_path: Path) -> None:
     folder = base(tmp_path / "base")
     edit_tokenizer(folder, eos_token=None)
     (folder / "model.safetensors").write_text("no weights are read")
-    source = ModelFolder(path=str(folder), sha256=fingerprint.fingerprint_of(folder))
+    source = ModelFolder(path=str(folder), sha256=fingerprint.compute_fingerprint(folder))
     with pytest.raises(InputError, match=r"models\.toy: its tokenizer has no end-of-sequence"):
         fetch("toy", ModelParams(folder=source), tmp_path / "models" / "toy", lambda _: None)
     assert list((tmp_path / "models").iterdir()) == []

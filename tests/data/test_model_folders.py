@@ -47,7 +47,7 @@ def test_of_a_folder_only_weights_settings_and_tokenizer_are_copied(tmp_path: Pa
     source, target = with_others(model_folder(tmp_path / "source")), tmp_path / "models" / "toy"
     os.mkfifo(source / "pipe.json")
     fetched(from_folder(source, FINGERPRINT), target)
-    assert below(target) == sorted([*FILES, fingerprint.CARD])
+    assert below(target) == sorted([*FILES, fingerprint.FINGERPRINT_FILE])
 
 
 def test_a_file_name_that_is_no_utf_8_has_a_part_in_the_fingerprint(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_code_beside_weights_is_copied_where_the_profile_asks_for_it(tmp_path: P
     assert told != FINGERPRINT
     asked = ModelParams(folder=ModelFolder(path=str(source), sha256=told, code=True))
     fetched(asked, target)
-    assert below(target) == sorted([*FILES, fingerprint.CARD, "modeling_toy.py"])
+    assert below(target) == sorted([*FILES, fingerprint.FINGERPRINT_FILE, "modeling_toy.py"])
 
 
 @pytest.mark.parametrize("leads", ["outside.json", "/etc/hostname", "source/tokenizer_config.json"])

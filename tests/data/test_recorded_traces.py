@@ -234,7 +234,7 @@ def test_a_recording_is_a_model_folder_with_a_fingerprint_of_its_own(tmp_path: P
         "recording.json",
         "recording.parquet",
     ]
-    assert weights.fingerprint(folder) == fingerprint
+    assert weights.read_fingerprint(folder) == fingerprint
     assert data.file is not None
     card = json.loads((folder / "fingerprint.json").read_text())
     assert card["source"] == f"sha256:{data.file.sha256}"

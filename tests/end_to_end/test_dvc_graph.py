@@ -256,7 +256,7 @@ def test_a_change_reruns_what_depends_on_it_and_going_back_reruns_nothing(
 
 @pytest.mark.slow
 def test_dvcs_run_cache_sees_how_many_problems_there_are(workspace: Workspace) -> None:
-    """It is blind to parameters of some names (delta.core.params.UNSEEN)."""
+    """It is blind to parameters of some names (delta.core.params.RESERVED_KEYS)."""
     before = workspace.set("problems.sources.sums.task.problems", 9)
     ran = stages_run(workspace.dvc("repro", "problems"))
     workspace.set("problems.sources.sums.task.problems", before)

@@ -62,7 +62,7 @@ def workspace(folder: Path, model: Path, server: Server) -> Workspace:
     space = Workspace(folder, ROOT / "params.yaml")
     profile = yaml.safe_load(PROFILE.read_text())
     (name,) = [name for name, source in profile["models"].items() if "recording" not in source]
-    source = {"path": str(model), "sha256": fingerprint.fingerprint_of(model)}
+    source = {"path": str(model), "sha256": fingerprint.compute_fingerprint(model)}
     profile["models"][name] = {"folder": source}
     for entry in profile["serving"].values():
         entry["max_model_len"] = 1024
@@ -84,7 +84,7 @@ def test_three_lines_become_a_policy_and_a_page(
     train = json.loads((space.folder / "data/counts/train.json").read_text())["train"]
     assert (train["pairs_in"], train["pairs_kept"], train["dropped"]) == (3, 3, {})
     assert train["moved"]["share"] > 0.5
-    assert fingerprint.fingerprint(space.folder / "data/models/policy")
+    assert fingerprint.read_fingerprint(space.folder / "data/models/policy")
     pairs = pl.read_parquet(space.folder / "export/preference/train-*.parquet").to_dicts()
     exported = [{name: row[name] for name in ("prompt", "chosen", "rejected")} for row in pairs]
     for row in map(as_messages, given):

@@ -53,7 +53,7 @@ def paper_space(folder: Path, server: Server) -> Workspace:
                 path = fixtures / name
                 source: dict[str, Any] = {
                     "path": str(path),
-                    "sha256": fingerprint.fingerprint_of(path),
+                    "sha256": fingerprint.compute_fingerprint(path),
                 }
                 source["code"] = content["serving"][name].get("trust_remote_code", False)
                 content["models"][name] = {"folder": source}

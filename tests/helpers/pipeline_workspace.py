@@ -24,7 +24,7 @@ def prepare(space: Workspace, url: str, model: Path, key: str | None = None) -> 
     """Let the server at `url` answer everything; `key` names the variable with its key, if any."""
 
     def change(content: dict[str, Any]) -> None:
-        source = {"path": str(model), "sha256": fingerprint.fingerprint_of(model)}
+        source = {"path": str(model), "sha256": fingerprint.compute_fingerprint(model)}
         content["models"] = {"tiny": {"folder": source}}
         content["serving"]["tiny"] = content["serving"].pop("smollm2-135m")
         ask_at(content, url, "tiny", "policy", key=key)

@@ -123,7 +123,7 @@ def write_traces(generator: str, problems: pl.DataFrame, texts: Iterable[str]) -
 
 def put(item: str, requests: Iterable[Request], text: str = "4") -> None:
     """Replies of 30 and 20 tokens into the store."""
-    with open_reply_cache(item, weights.fingerprint(paths.model(MODEL)), print) as shelf:
+    with open_reply_cache(item, weights.read_fingerprint(paths.model(MODEL)), print) as shelf:
         for request in requests:
             reply = {
                 "text": text,
@@ -140,7 +140,7 @@ def traces_of(params: Params, name: str, problems: pl.DataFrame) -> list[Request
     assert isinstance(generator, generate.SampledParams)
     folder = paths.model(MODEL)
     engine = open_engine(params.engine, params.serving[MODEL], folder)
-    fingerprint = weights.fingerprint(folder)
+    fingerprint = weights.read_fingerprint(folder)
     return [asked for _, asked in generate.requests_of(generator, engine, fingerprint, problems)]
 
 

@@ -174,7 +174,7 @@ def test_a_killed_replica_costs_what_it_had_in_flight_and_no_reply_differs(
     import ray
 
     monkeypatch.setattr("delta.inference.ray_engine.VllmActor", Watched)
-    model = fingerprint.fingerprint(folder)
+    model = fingerprint.read_fingerprint(folder)
     vllm, serving = settings()
     engine = RayEngine(vllm, serving, folder, RaySettings(address="local", replicas=2, cpus=1))
     asked = requests_to(engine, model)
@@ -209,7 +209,7 @@ def test_a_killed_replica_costs_what_it_had_in_flight_and_no_reply_differs(
 
 def test_a_node_with_another_model_or_another_engine_is_named(folder: Path) -> None:
     vllm, serving = settings()
-    name, model = VllmEngine(vllm, serving, folder).name, fingerprint.fingerprint(folder)
+    name, model = VllmEngine(vllm, serving, folder).name, fingerprint.read_fingerprint(folder)
     for where, engine, weights_of, said in (
         (folder / "none", name, model, "no such folder; the project must lie at the same path"),
         (folder, name, "others", f"{folder} holds other weights than here"),

@@ -55,7 +55,7 @@ def test_the_folder_of_a_served_model_holds_its_name_and_is_its_fingerprint(tmp_
         "served": "Qwen/Qwen2.5-1.5B"
     }
     assert fingerprint.served_name(tmp_path / "c") == "Qwen/Qwen2.5-1.5B"
-    assert [fingerprint.fingerprint(tmp_path / name) for name in "abc"] == prints
+    assert [fingerprint.read_fingerprint(tmp_path / name) for name in "abc"] == prints
     assert prints[0] == prints[1] != prints[2]
 
 

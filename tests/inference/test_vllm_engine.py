@@ -66,7 +66,7 @@ def ask(engine: VllmEngine, requests: list[Request]) -> dict[str, str]:
 
 def some_requests(engine: VllmEngine, model: Path, **changes: Any) -> list[Request]:
     request = Request(
-        model=fingerprint.fingerprint(model),
+        model=fingerprint.read_fingerprint(model),
         engine=engine.name,
         prompt=engine.render(engine.protocol.messages("What is 3 + 4?")),
         temperature=0.8,
@@ -81,7 +81,7 @@ def some_requests(engine: VllmEngine, model: Path, **changes: Any) -> list[Reque
 def test_the_model_of_the_wheel_has_its_weights_its_template_and_a_fingerprint(
     model: Path,
 ) -> None:
-    assert len(fingerprint.fingerprint(model)) == 64
+    assert len(fingerprint.read_fingerprint(model)) == 64
     assert (model / "model.safetensors").stat().st_size > 200_000_000
     assert "<|im_start|>" in (model / "chat_template.jinja").read_text()
 
@@ -125,7 +125,7 @@ def test_every_vote_that_a_guided_judge_has_accepted_is_valid_against_the_schema
     judge = check(SMOKE).judge
     llm = judge.llm.model_copy(update={"max_tokens": 1200, "votes": 3, "attempts": 1})
     rated = [JudgeInput("t1", "What is 1 + 2?", "1 + 2 = 3.")]
-    asked = list(build_requests(llm, engine, fingerprint.fingerprint(model), rated))
+    asked = list(build_requests(llm, engine, fingerprint.read_fingerprint(model), rated))
     with ReplyCache(tmp_path / "shelf") as shelf:
         ratings, counts = judge_by_llm(
             llm, 1.0, rated, asked, shelf.remember(engine.ask, max_failed=0.0), engine.protocol
@@ -188,7 +188,7 @@ def test_a_family_is_asked_in_its_protocol_and_its_markers_come_back(
     generator = params.generators["zero-shot"].model_copy(update={"max_tokens": 200, "samples": 4})
     assert isinstance(generator, SampledParams)
     problems = pl.DataFrame({"problem_id": ["p.0"], "prompt": ["What is 1 + 1?"], "history": [[]]})
-    asked = list(requests_of(generator, engine, fingerprint.fingerprint(folder), problems))
+    asked = list(requests_of(generator, engine, fingerprint.read_fingerprint(folder), problems))
     with ReplyCache(tmp_path / "shelf") as shelf:
         ask = shelf.remember(engine.ask, max_failed=0.0)
         traces = pl.concat(generate(family, asked, ask, engine.protocol))

@@ -70,10 +70,10 @@ def rating(text: str) -> None:
 
 def strict(text: str) -> None:
     try:
-        found = strict_json.parsed(text)
+        found = strict_json.loads(text)
     except ValueError:
         return
-    assert strict_json.parsed(json.dumps(found)) == found
+    assert strict_json.loads(json.dumps(found)) == found
 
 
 def rules(text: str) -> None:

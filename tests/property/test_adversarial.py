@@ -145,8 +145,8 @@ def test_the_last_box_is_found_in_linear_time(text: str) -> None:
 
 @every_text
 def test_a_cell_of_a_sheet_is_read_back_and_never_a_formula(text: str) -> None:
-    cell = rating_sheet.harmless(text)
-    written = rating_sheet.as_csv(
+    cell = rating_sheet.escape_formula(text)
+    written = rating_sheet.to_csv(
         rating_sheet.COLUMNS, [dict.fromkeys(rating_sheet.COLUMNS, "") | {"trace": cell}]
     )
     csv.field_size_limit(100_000_000)

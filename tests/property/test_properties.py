@@ -81,8 +81,8 @@ json_values = st.recursive(
 
 @given(json_values)
 def test_what_is_json_is_read_as_it_is(value: Any) -> None:
-    assert strict_json.parsed(json.dumps(value)) == value
-    assert strict_json.parsed(json.dumps(value, ensure_ascii=False).encode()) == value
+    assert strict_json.loads(json.dumps(value)) == value
+    assert strict_json.loads(json.dumps(value, ensure_ascii=False).encode()) == value
 
 
 words = st.text(UNICODE, max_size=rubric.MAX_TEXT)
@@ -189,13 +189,13 @@ clusters = st.lists(st.lists(st.booleans(), min_size=2, max_size=2), min_size=2,
 def test_the_interval_of_a_share_holds_it_and_mirrors_that_of_the_rest(
     right: list[list[bool]],
 ) -> None:
-    found = intervals.clustered_share(right)
+    found = intervals.clustered_proportion(right)
     assert found.value == pytest.approx(np.mean(right))
     assert 0 <= found.low <= found.value <= found.high <= 1
-    wrong = intervals.clustered_share([[not one for one in cluster] for cluster in right])
+    wrong = intervals.clustered_proportion([[not one for one in cluster] for cluster in right])
     assert wrong.low == pytest.approx(1 - found.high, abs=1e-12)
     assert wrong.high == pytest.approx(1 - found.low, abs=1e-12)
-    assert intervals.clustered_share(right[::-1]) == pytest.approx(found)
+    assert intervals.clustered_proportion(right[::-1]) == pytest.approx(found)
 
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=2, max_size=40))
@@ -204,7 +204,7 @@ def test_exchanging_two_runs_turns_their_difference_around(pairs: list[tuple[boo
         correct = np.array([[[pair[ours]], [pair[theirs]]] for pair in pairs], dtype=float)
         answers = contrasts.CorrectCounts(correct.transpose(1, 0, 2).sum(axis=2), 1)
         weights = contrasts.difference_weights(2, [0], [1])
-        return contrasts.contrast(contrasts.group([answers], weights))
+        return contrasts.contrast(contrasts.group_terms([answers], weights))
 
     one, other = difference(0, 1), difference(1, 0)
     assert one.value == pytest.approx(-other.value, abs=1e-12)

@@ -11,12 +11,12 @@ from statsmodels.stats.weightstats import DescrStatsW
 from delta.stats.contrasts import (
     Contrast,
     CorrectCounts,
-    Error,
+    ErrorTerm,
     Estimate,
     Term,
     contrast,
     difference_weights,
-    group,
+    group_terms,
     negate,
     to_contrast,
     trend_weights,
@@ -30,7 +30,7 @@ def two_runs(only_first: int, only_second: int, neither: int, both: int = 0) -> 
 
 
 def versus(answers: CorrectCounts) -> Contrast:
-    return contrast(group([answers], [1, -1]))
+    return contrast(group_terms([answers], [1, -1]))
 
 
 def test_a_difference_by_hand() -> None:
@@ -111,13 +111,13 @@ def test_the_order_of_questions_does_not_matter() -> None:
 
 def test_a_groups_difference_is_the_mean_over_its_benchmarks_whatever_their_size() -> None:
     small, large = two_runs(2, 0, 8), two_runs(0, 10, 90)
-    found = contrast(group([small, large], [1, -1]))
+    found = contrast(group_terms([small, large], [1, -1]))
     assert found.value == pytest.approx((0.2 - 0.1) / 2)
 
 
 def test_a_groups_error_is_that_of_its_benchmarks_added() -> None:
     one = two_runs(6, 2, 40)
-    alone, twice = versus(one), contrast(group([one, one], [1, -1]))
+    alone, twice = versus(one), contrast(group_terms([one, one], [1, -1]))
     assert twice.value == pytest.approx(alone.value)
     # √2 less; and Student's t with 94 instead of 47 degrees of freedom.
     ratio = math.sqrt(2) * scipy_stats.t.ppf(0.975, 47) / scipy_stats.t.ppf(0.975, 94)
@@ -148,20 +148,22 @@ def test_slopes_by_hand_and_by_least_squares() -> None:
 def test_a_trend_by_hand() -> None:
     answers = CorrectCounts([[0, 0, 0, 0], [1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0]], samples=1)
     # Scores 0, 1/4, 1/2, 3/4: a quarter each step.
-    assert contrast(group([answers], trend_weights([1, 2, 3, 4]))).value == pytest.approx(0.25)
+    assert contrast(group_terms([answers], trend_weights([1, 2, 3, 4]))).value == pytest.approx(
+        0.25
+    )
 
 
 def test_a_trend_is_found_where_runs_rise_and_not_where_they_are_shuffled() -> None:
     rising = np.array([[1] * right + [0] * (60 - right) for right in (10, 15, 20, 25)])
     weights = trend_weights([1, 2, 3, 4])
-    assert contrast(group([CorrectCounts(rising, 1)], weights)).p < 0.001
-    assert contrast(group([CorrectCounts(rising[[1, 3, 0, 2]], 1)], weights)).p > 0.3
+    assert contrast(group_terms([CorrectCounts(rising, 1)], weights)).p < 0.001
+    assert contrast(group_terms([CorrectCounts(rising[[1, 3, 0, 2]], 1)], weights)).p > 0.3
 
 
 def test_differences_of_sets_by_hand() -> None:
     assert difference_weights(4, ours=[0, 3], theirs=[1]) == [0.5, -1.0, 0.0, 0.5]
     answers = CorrectCounts([[1, 1], [0, 1], [0, 0], [1, 0]], samples=1)
-    found = contrast(group([answers], difference_weights(4, ours=[0, 3], theirs=[1, 2])))
+    found = contrast(group_terms([answers], difference_weights(4, ours=[0, 3], theirs=[1, 2])))
     assert found.value == pytest.approx(0.75 - 0.25)
 
 
@@ -169,16 +171,16 @@ def test_an_interaction_is_a_difference_of_two_trends_on_the_same_questions() ->
     counts = [[1] * right + [0] * (40 - right) for right in (5, 10, 15, 20, 20, 20, 20, 20)]
     rise = trend_weights([1, 2, 3, 4])
     weights = [*rise, *(-weight for weight in rise)]
-    found = contrast(group([CorrectCounts(counts, 1)], weights))
+    found = contrast(group_terms([CorrectCounts(counts, 1)], weights))
     assert found.value == pytest.approx(5 / 40)
     assert found.p < 0.01
 
 
 def test_groups_of_other_questions_are_set_against_each_other() -> None:
     one, other = [two_runs(8, 0, 12)], [two_runs(1, 1, 18)]
-    found = contrast(group(one, [1, -1]) + negate(group(other, [1, -1])))
+    found = contrast(group_terms(one, [1, -1]) + negate(group_terms(other, [1, -1])))
     assert found.value == pytest.approx(0.4)
-    assert contrast(negate(group(one, [1, -1]))).value == pytest.approx(-0.4)
+    assert contrast(negate(group_terms(one, [1, -1]))).value == pytest.approx(-0.4)
 
 
 def test_more_samples_lean_less_on_the_added_answer() -> None:
@@ -190,7 +192,7 @@ def test_more_samples_lean_less_on_the_added_answer() -> None:
 
 def test_errors_with_other_degrees_of_freedom_are_added_by_squares() -> None:
     estimate = Estimate(value=0.3, shrunk=0.3, variance=0.01, df=50, reach=1.0)
-    found = to_contrast(estimate, [Error(0.1, 50), Error(0.05, 2)])
+    found = to_contrast(estimate, [ErrorTerm(0.1, 50), ErrorTerm(0.05, 2)])
     # t with 50 is 2.008559, with 2 it is 4.302653.
     half = math.hypot(2.008559 * 0.1, 4.302653 * 0.05)
     assert (found.low, found.high) == pytest.approx((0.3 - half, 0.3 + half), abs=1e-6)
@@ -200,8 +202,8 @@ def test_errors_with_other_degrees_of_freedom_are_added_by_squares() -> None:
 
 def test_an_error_of_nothing_changes_nothing() -> None:
     estimate = Estimate(value=0.3, shrunk=0.3, variance=0.01, df=50, reach=1.0)
-    alone = to_contrast(estimate, [Error(0.1, 50)])
-    assert to_contrast(estimate, [Error(0.1, 50), Error(0.0, 2)]) == pytest.approx(alone)
+    alone = to_contrast(estimate, [ErrorTerm(0.1, 50)])
+    assert to_contrast(estimate, [ErrorTerm(0.1, 50), ErrorTerm(0.0, 2)]) == pytest.approx(alone)
 
 
 def test_a_missing_answer_is_refused_and_not_taken_for_a_wrong_one() -> None:

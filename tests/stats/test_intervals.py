@@ -8,7 +8,13 @@ import statsmodels.api as sm
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
-from delta.stats.intervals import Interval, clustered_share, errors, group_mean, wilson
+from delta.stats.intervals import (
+    Interval,
+    clustered_proportion,
+    group_mean,
+    standard_errors,
+    wilson,
+)
 
 
 @pytest.mark.parametrize(
@@ -50,45 +56,45 @@ def test_an_interval_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one trial"):
         wilson(0.5, math.nan)
     with pytest.raises(ValueError, match="at least one question"):
-        clustered_share([])
+        clustered_proportion([])
 
 
 def test_one_sample_a_question_is_wilsons_interval() -> None:
-    assert clustered_share([[True], [False], [False], [False]]) == wilson(0.25, 4)
+    assert clustered_proportion([[True], [False], [False], [False]]) == wilson(0.25, 4)
 
 
 def test_a_question_weighs_the_same_whatever_its_number_of_samples() -> None:
-    assert clustered_share([[True] * 8, [False]]).value == 0.5
+    assert clustered_proportion([[True] * 8, [False]]).value == 0.5
 
 
 @pytest.mark.parametrize(("outcome", "low", "high"), [(False, 0.0, 0.2775), (True, 0.7225, 1.0)])
 def test_questions_that_all_agree_count_as_questions_and_not_as_samples(
     outcome: bool, low: float, high: float
 ) -> None:
-    interval = clustered_share([[outcome] * 16] * 10)
+    interval = clustered_proportion([[outcome] * 16] * 10)
     assert interval.value == float(outcome)
     assert (round(interval.low, 4), round(interval.high, 4)) == (low, high)
 
 
 def test_samples_that_repeat_each_other_add_nothing() -> None:
-    agreeing = clustered_share([[True] * 4] * 20 + [[False] * 4] * 20)
+    agreeing = clustered_proportion([[True] * 4] * 20 + [[False] * 4] * 20)
     assert agreeing == pytest.approx(wilson(0.5, 40))
 
 
 def test_samples_that_do_not_hang_together_count_nearly_as_many() -> None:
     # Each question is half right: together = (0 + 1/4) / (40 · 1/4 + 1/4) = 1/41, so 40 / together
     # is 1,640; there were no more than 160 answers.
-    assert clustered_share([[True, True, False, False]] * 40) == wilson(0.5, 160)
+    assert clustered_proportion([[True, True, False, False]] * 40) == wilson(0.5, 160)
 
 
 def test_the_number_of_independent_trials_by_hand() -> None:
     # Means 1, 1/2, 1/2, 0: squares 1/2; together = (1/2 + 1/4) / (4 · 1/4 + 1/4) = 3/5.
     clusters = [[True, True], [True, False], [False, True], [False, False]]
-    assert clustered_share(clusters) == pytest.approx(wilson(0.5, 4 / 0.6))
+    assert clustered_proportion(clusters) == pytest.approx(wilson(0.5, 4 / 0.6))
 
 
 def test_a_score_of_few_right_answers_leans_on_questions_and_not_on_answers() -> None:
-    one = clustered_share([[True] + [False] * 15] + [[False] * 16] * 29)
+    one = clustered_proportion([[True] + [False] * 15] + [[False] * 16] * 29)
     # Between questions the variance is that of independent answers: 480 of them. Wilson's upper
     # bound would then be 1.2 %; but one right answer cannot tell, and 30 questions would give 13 %.
     assert one.value == pytest.approx(1 / 480)
@@ -98,16 +104,16 @@ def test_a_score_of_few_right_answers_leans_on_questions_and_not_on_answers() ->
 def test_errors_by_hand() -> None:
     # Means 1 and 0 and 1/2: squares 1/2, over 2, over 3. Only the last question has answers that
     # differ: 1/4 over (4 - 1), summed, over 3 squared.
-    found = errors([[True] * 4, [False] * 4, [True, True, False, False]])
+    found = standard_errors([[True] * 4, [False] * 4, [True, True, False, False]])
     assert found.between_questions == pytest.approx(math.sqrt(1 / 12))
     assert found.within_questions == pytest.approx(math.sqrt(1 / 12) / 3)
 
 
 def test_one_answer_a_question_cannot_tell_the_second_error() -> None:
-    found = errors([[True], [False], [False], [False]])
+    found = standard_errors([[True], [False], [False], [False]])
     assert found.between_questions == pytest.approx(0.25)  # √(3/16 / 3)
     assert found.within_questions is None
-    assert errors([[True, False]]).between_questions is None
+    assert standard_errors([[True, False]]).between_questions is None
 
 
 def test_the_error_between_questions_is_that_of_a_regression_with_clusters() -> None:
@@ -119,16 +125,18 @@ def test_the_error_between_questions_is_that_of_a_regression_with_clusters() -> 
         cov_type="cluster", cov_kwds={"groups": groups, "use_correction": False}
     )
     # Without correction: divided by 6 and not by 6 - 1.
-    assert errors(clusters).between_questions == pytest.approx(fitted.bse[0] * math.sqrt(6 / 5))
+    assert standard_errors(clusters).between_questions == pytest.approx(
+        fitted.bse[0] * math.sqrt(6 / 5)
+    )
 
 
 def test_the_error_within_questions_is_that_of_an_analysis_of_variance() -> None:
     clusters = [[True, True, False], [False, False, True], [True, True, True]]
     within = sum(sum((a - sum(c) / 3) ** 2 for a in c) for c in clusters) / 6  # mean square
-    assert errors(clusters).within_questions == pytest.approx(math.sqrt(within / 9))
+    assert standard_errors(clusters).within_questions == pytest.approx(math.sqrt(within / 9))
     # The same by F = between / within of a library: between is 3 times the means' variance.
     f = stats.f_oneway(*[[float(a) for a in c] for c in clusters]).statistic
-    between = errors(clusters).between_questions
+    between = standard_errors(clusters).between_questions
     assert between is not None
     assert 9 * between**2 / within == pytest.approx(f)
 
@@ -159,7 +167,9 @@ def test_a_group_without_benchmarks_is_refused() -> None:
 
 
 def test_the_interval_is_wider_where_samples_of_a_question_agree() -> None:
-    agreeing = clustered_share([[True] * 4] * 20 + [[False] * 4] * 20)
-    mixed = clustered_share([[True, True, True, False]] * 20 + [[True, False, False, False]] * 20)
+    agreeing = clustered_proportion([[True] * 4] * 20 + [[False] * 4] * 20)
+    mixed = clustered_proportion(
+        [[True, True, True, False]] * 20 + [[True, False, False, False]] * 20
+    )
     assert agreeing.value == mixed.value == 0.5
     assert mixed.high - mixed.low < 0.6 * (agreeing.high - agreeing.low)

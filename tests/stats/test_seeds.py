@@ -10,15 +10,15 @@ from statsmodels.stats.anova import anova_lm
 
 from delta.stats import contrasts, seeds
 from delta.stats.contrasts import CorrectCounts
-from delta.stats.intervals import clustered_share, group_mean
+from delta.stats.intervals import clustered_proportion, group_mean
 
 
 def test_one_seed_is_the_interval_of_its_questions_and_tells_nothing_of_seeds() -> None:
     found = seeds.score([CorrectCounts([[1, 0, 0, 1, 1]], 1), CorrectCounts([[4, 0, 2]], 4)])
     questions = group_mean(
         [
-            clustered_share([[True], [False], [False], [True], [True]]),
-            clustered_share([[True] * 4, [False] * 4, [True, True, False, False]]),
+            clustered_proportion([[True], [False], [False], [True], [True]]),
+            clustered_proportion([[True] * 4, [False] * 4, [True, True, False, False]]),
         ]
     )
     assert found[:3] == pytest.approx(questions)
@@ -33,7 +33,7 @@ def test_seeds_by_hand() -> None:
     assert found.between_seeds == pytest.approx(0.1)
     assert found.due_to_seeds == pytest.approx(0.1)
     # t with 2 is 4.302653; Wilson's bounds for the 10 × 10 × 3 answers, which do not hang together.
-    questions = clustered_share([[True] * 9 + [False] * 21] * 10)
+    questions = clustered_proportion([[True] * 9 + [False] * 21] * 10)
     half = 4.302653 * 0.1 / math.sqrt(3)
     assert found.high == pytest.approx(0.3 + math.hypot(questions.high - 0.3, half), abs=1e-6)
     assert found.low == pytest.approx(0.3 - math.hypot(0.3 - questions.low, half), abs=1e-6)
@@ -75,7 +75,7 @@ def test_a_seeds_score_is_its_mean_over_benchmarks() -> None:
 def test_configurations_of_one_seed_are_compared_as_runs_are() -> None:
     ours, theirs = [[1, 1, 0, 1, 0]], [[0, 1, 0, 0, 0]]
     found = seeds.contrast([[CorrectCounts(ours, 1)], [CorrectCounts(theirs, 1)]], [1, -1])
-    run = contrasts.contrast(contrasts.group([CorrectCounts(ours + theirs, 1)], [1, -1]))
+    run = contrasts.contrast(contrasts.group_terms([CorrectCounts(ours + theirs, 1)], [1, -1]))
     assert found == pytest.approx(run)
 
 
@@ -109,8 +109,8 @@ def test_a_seed_that_lifts_two_groups_alike_does_not_blur_their_difference() -> 
 def test_groups_without_seeds_are_set_against_each_other_as_terms_are() -> None:
     one, other = [[1, 1, 0, 1], [0, 1, 0, 0]], [[1, 0, 0], [1, 1, 0]]
     rows = [[CorrectCounts([one[run]], 1), CorrectCounts([other[run]], 1)] for run in (0, 1)]
-    terms = contrasts.group([CorrectCounts(one, 1)], [1, -1])
-    terms += contrasts.negate(contrasts.group([CorrectCounts(other, 1)], [1, -1]))
+    terms = contrasts.group_terms([CorrectCounts(one, 1)], [1, -1])
+    terms += contrasts.negate(contrasts.group_terms([CorrectCounts(other, 1)], [1, -1]))
     assert seeds.contrast_across(rows, [1, -1], [1, -1]) == pytest.approx(contrasts.contrast(terms))
 
 

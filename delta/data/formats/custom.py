@@ -83,7 +83,7 @@ def _prompt_and_gold(source: ColumnsSource, statement: str, row: Row) -> tuple[s
 def _parse_json(value: Any) -> Any:
     """Return the object or list that a text holds as JSON; any other value as it is."""
     try:
-        return strict_json.parsed(value) if isinstance(value, str) else value
+        return strict_json.loads(value) if isinstance(value, str) else value
     except ValueError:
         return value
 
