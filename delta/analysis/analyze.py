@@ -50,7 +50,9 @@ def analyze(params: AnalysisParams, tie_seed: int, inputs: Inputs) -> tuple[Rows
         "cuts": topk_sets.cut_rows(ranked, votes, params.k, params.resamples, params.seed),
         "length": topk_sets.length_rows(ranked),
     }
-    return rows, _counts(inputs, votes, ranked) | {"dimensions": _headline(rows, list(votes.matrices))}
+    return rows, _counts(inputs, votes, ranked) | {
+        "dimensions": _headline(rows, list(votes.matrices))
+    }
 
 
 def _consistency(who: str, matrices: dict[str, Array]) -> list[Row]:

@@ -1,1 +1,1 @@
-"""What every room uses: errors, parameters, table schemas, Parquet files, paths, console."""
+"""Used by all rooms: errors, parameters, table schemas, files, paths, console."""

@@ -1,12 +1,12 @@
 """The exceptions that end a stage with one line and no traceback."""
 
-MAX_LENGTH = 2_000  # characters: a value that is named may have megabytes
+MAX_LENGTH = 2_000  # characters: a value that is quoted may have megabytes
 
 
 class InputError(ValueError):
-    """Bad input: one line that names the file or key, the value, and what is allowed.
+    """Bad input. The message is one line: file or key, value, what is expected.
 
-    `delta.core.console.run` prints it without a traceback and ends the stage with exit code 2.
+    `delta.core.console.run` prints it and ends the stage with exit code 2.
     """
 
     def __str__(self) -> str:
@@ -14,9 +14,9 @@ class InputError(ValueError):
 
 
 class IncompleteError(RuntimeError):
-    """Too much is missing to go on; what there is has been kept. Exit code 1.
+    """Too much is missing to go on; what is complete has been kept.
 
-    The line says what is missing, why, and how to go on.
+    The message is one line: what is missing, why, how to resume. The exit code is 1.
     """
 
     def __str__(self) -> str:
@@ -24,7 +24,9 @@ class IncompleteError(RuntimeError):
 
 
 def one_line(text: str) -> str:
-    """`text` without what breaks a line or commands a terminal, and its middle where it is long."""
+    """Return `text` with unprintable characters escaped, and its middle cut out if it is long."""
     if len(text) > MAX_LENGTH:
         text = f"{text[: MAX_LENGTH // 2]} [...] {text[-MAX_LENGTH // 2 :]}"
-    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
+    return "".join(
+        character if character.isprintable() else repr(character)[1:-1] for character in text
+    )

@@ -1,6 +1,6 @@
-"""Who may read and write new files: those who may read and write the folder that they lie in.
+"""Give new files and folders the permissions of the folder that they lie in.
 
-safetensors writes files for their owner alone, and a user's umask would close a shared folder.
+safetensors makes files for their owner alone, and a user's umask would close a shared folder.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ READ_AND_WRITE = 0o666
 def inherit(path: Path) -> None:
     """Give a new file or folder the permissions of its parent folder.
 
-    A file system that has none, or a file of somebody else, is left as it is.
+    Leaves it alone on a file system without permissions, and where it is somebody else's.
     """
     mode = stat.S_IMODE(path.parent.stat().st_mode)
     with contextlib.suppress(PermissionError, NotImplementedError):
@@ -22,17 +22,17 @@ def inherit(path: Path) -> None:
 
 
 def inherit_below(folder: Path) -> None:
-    """Do so for all that lies below `folder`."""
+    """Call `inherit` for everything below `folder`."""
     for parent, folders, files in os.walk(folder):
         for name in (*folders, *files):
             inherit(Path(parent, name))
 
 
 def make_folder(folder: Path) -> None:
-    """Make `folder` with its parent's permissions; one that is there stays as it is.
+    """Make `folder` with its parent's permissions, unless it exists.
 
-    Folders above it that are missing are made as the user's umask says. FileExistsError where it,
-    or one above it, is a file.
+    Missing folders above it follow the user's umask. Raises FileExistsError where it, or one above
+    it, is a file.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     try:

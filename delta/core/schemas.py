@@ -1,7 +1,6 @@
-"""The rows that pass between stages: their columns, keys and closed sets.
+"""The tables that pass between stages: their columns, keys and categories.
 
-A stage writes one of these tables and later stages read it; nothing else passes between them.
-Votes are kept, not means, and dimensions stand in long form, so a sixth dimension is no code.
+Votes are kept rather than means. Dimensions are rows, so that a sixth one needs no code.
 """
 
 from dataclasses import dataclass
@@ -9,23 +8,23 @@ from dataclasses import dataclass
 import polars as pl
 
 OUTCOMES = ("correct", "incorrect", "ungradable")
-NO_GOLD = "no_gold"  # of a trace whose problem has no gold answer: there is nothing to grade by
+NO_GOLD = "no_gold"  # the problem has no gold answer to grade by
 TRACE_OUTCOMES = (*OUTCOMES, NO_GOLD)
-# refused: the server gave no text and never will; failed: no reply came within the allowed tries
+# refused: the server will never give a text; failed: no reply came within the allowed attempts
 FINISH_REASONS = ("stop", "length", "refused", "failed")
 WITHOUT_TEXT = ("refused", "failed")
 SIDES = ("chosen", "rejected")
 GRADERS = ("math", "choice", "theorem", "code")
-DECIDERS = ("grader", "llm", "source")  # who gave a verdict; source: whoever recorded the trace
+DECIDERS = ("grader", "llm", "source")  # who gave a verdict; source: the recording
 
 Message = dict[str, str]  # {"role": "system" | "user" | "assistant", "content": ...}
-# The turns before a prompt: a system prompt, earlier turns of both. Empty where there are none.
+# The turns before a prompt: a system prompt, earlier turns of user and assistant. May be empty.
 HISTORY = pl.List(pl.Struct({"role": pl.String, "content": pl.String}))
 
 
 @dataclass(frozen=True)
 class Table:
-    """Name, key columns and column types of one record."""
+    """Name, key columns and column types of a table."""
 
     name: str
     key: tuple[str, ...]
@@ -37,8 +36,8 @@ PROBLEM = Table(
     ("problem_id",),
     {
         "problem_id": pl.String,  # source and index: the same problem keeps its id in larger sets
-        "statement": pl.String,  # what the last turn of the user asks
-        "prompt": pl.String,  # that turn as models get it, with the source's instruction
+        "statement": pl.String,  # what the user's last turn asks
+        "prompt": pl.String,  # that turn as models see it, with the source's instruction
         "history": HISTORY,
         "gold_answer": pl.String,  # empty where the source has none
         "source": pl.String,
@@ -63,9 +62,9 @@ TRACE = Table(
         "finish_reason": pl.Enum(FINISH_REASONS),
         "prompt_tokens": pl.Int64,  # null where a recording does not say
         "completion_tokens": pl.Int64,
-        # What the source of a recorded trace says of it; null where it says nothing.
+        # The verdict that a recording has on the trace; null where it has none.
         "recorded_outcome": pl.Enum(OUTCOMES),
-        "source_row": pl.Int64,  # of a user's table: two traces of one row are a pair there
+        "source_row": pl.Int64,  # in a user's table, whose pairs are two traces of one row
     },
 )
 
@@ -75,7 +74,7 @@ VERDICT = Table(
     {
         "trace_id": pl.String,
         "outcome": pl.Enum(TRACE_OUTCOMES),
-        "extracted": pl.String,  # what the last box held; null where there is none
+        "extracted": pl.String,  # content of the last box; null where there is none
         "reason": pl.String,  # why the outcome is not "correct"; null where it is
         "decided_by": pl.Enum(DECIDERS),
     },
@@ -89,9 +88,9 @@ RATING = Table(
         "judge": pl.String,
         "dimension": pl.String,
         "votes": pl.List(pl.Int64),  # each 1..5; empty where every vote was refused
-        "refused": pl.Int64,  # votes asked for and not got
+        "refused": pl.Int64,  # requested votes that gave no score
         "justification": pl.String,  # of the first vote; null where there is none
-        "deductions": pl.List(pl.String),  # triggers found by the first vote
+        "deductions": pl.List(pl.String),  # triggers that the first vote lists
     },
 )
 
@@ -105,12 +104,12 @@ PAIR = Table(
         "rejected_id": pl.String,
         "chosen_outcome": pl.Enum(TRACE_OUTCOMES),
         "rejected_outcome": pl.Enum(TRACE_OUTCOMES),
-        "length_difference": pl.Int64,  # characters of the chosen text − of the rejected
+        "length_difference": pl.Int64,  # characters of the chosen text less those of the rejected
         "recipe": pl.String,
     },
 )
 
-# `select` adds one column delta_<dimension> for every dimension that was rated.
+# `select` adds a column delta_<dimension> for every rated dimension.
 SELECTED = Table(
     "selected pair",
     ("pair_id",),
@@ -127,8 +126,8 @@ QUESTION = Table(
     ("question_id",),
     {
         "question_id": pl.String,  # benchmark and index in its source
-        "statement": pl.String,  # the bare question, for finding it among training problems
-        "prompt": pl.String,  # the whole user turn: instruction, shots, statement, options
+        "statement": pl.String,  # the bare question, for decontamination
+        "prompt": pl.String,  # the whole user turn: instruction, examples, statement, options
         "history": HISTORY,
         "gold_answer": pl.String,
         "grader": pl.Enum(GRADERS),
@@ -136,7 +135,7 @@ QUESTION = Table(
     },
 )
 
-# What a model that is a recording holds, one row for each trace.
+# The traces of a model that is a recording.
 RECORDING = Table(
     "recorded trace",
     ("problem_id", "sample"),
@@ -145,8 +144,8 @@ RECORDING = Table(
         "sample": pl.Int64,
         "text": pl.String,
         "finish_reason": pl.Enum(FINISH_REASONS),
-        "outcome": pl.Enum(OUTCOMES),  # null where the source says nothing
-        "source_row": pl.Int64,  # its row, where the source is a user's table
+        "outcome": pl.Enum(OUTCOMES),  # null where the recording has none
+        "source_row": pl.Int64,  # where the recording is a user's table
     },
 )
 

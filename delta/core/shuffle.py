@@ -1,4 +1,4 @@
-"""Chance that is the same on every machine, whatever the order of a file."""
+"""Random orders that are the same on every machine and for every order of a file's rows."""
 
 import hashlib
 
@@ -6,12 +6,12 @@ import polars as pl
 
 
 def shuffle_key(seed: int, *names: str) -> str:
-    """A key to sort by: at random, but the same for a seed on every machine and in every order."""
+    """Return a key to sort by: random, but fixed by `seed` and `names`."""
     return hashlib.sha256("\x00".join([str(seed), *names]).encode()).hexdigest()
 
 
 def shuffle_keys(seed: int, *names: str, each: pl.Series) -> pl.Series:
-    """The bytes of `draw_order(seed, *names, one)` for each one: the same order, sooner."""
-    start = "\x00".join([str(seed), *names, ""]).encode()
-    keys = [hashlib.sha256(start + one).digest() for one in each.cast(pl.Binary)]
+    """Return `shuffle_key(seed, *names, name)` for each name in `each`, as bytes."""
+    prefix = "\x00".join([str(seed), *names, ""]).encode()
+    keys = [hashlib.sha256(prefix + name).digest() for name in each.cast(pl.Binary)]
     return pl.Series(keys, dtype=pl.Binary)

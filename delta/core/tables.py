@@ -1,11 +1,10 @@
-"""Reading and writing the tables of `delta.core.schemas`: whole, checked, and never half a file."""
+"""Read and write the tables of `delta.core.schemas`, checked and as whole files."""
 
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pyarrow as pa
@@ -14,35 +13,43 @@ import pyarrow.parquet as pq
 from delta.core.errors import InputError
 from delta.core.files import atomic_file
 from delta.core.schemas import Table
+from delta.core.types import Row
 
-TEXT_ROWS = 256  # of a table with texts, in a group: a reader holds few groups, of megabytes each
+TEXT_ROWS = 256  # rows in a row group of a table with texts: a reader holds megabytes a group
+POLARS_ERRORS = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 
 
 def read(path: str | Path, table: Table, columns: list[str] | None = None) -> pl.DataFrame:
-    """The rows at `path`, with at least the columns of `table`, or with `columns` of it only.
+    """Return the rows at `path`, with all columns or with `columns`.
 
-    Raises InputError where the file is missing, is not a whole Parquet file, or has other columns.
+    Raises InputError where the file is missing, is not a whole Parquet file, or lacks a column of
+    `table`.
     """
     path = Path(path)
-    _check(path, table)
+    _check_schema(path, table)
     try:
         return pl.read_parquet(path, columns=columns)
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+    except POLARS_ERRORS as error:
         raise _unreadable(path, error) from error
 
 
 def scan(path: str | Path, table: Table) -> pl.LazyFrame:
-    """As `read`, but no row is in memory yet: the text of traces has gigabytes."""
-    _check(Path(path), table)
+    """Return the rows at `path`, as `read` does, but none in memory: traces take gigabytes."""
+    _check_schema(Path(path), table)
     return pl.scan_parquet(path)
 
 
-def iter_rows(path: Path, columns: list[str], at_once: int) -> Iterator[dict[str, Any]]:
-    """The rows in order, `at_once` read together: the tests of programs have gigabytes."""
+def iter_rows(path: Path, columns: list[str], batch_size: int) -> Iterator[Row]:
+    """Yield the rows in order, with `batch_size` in memory: the tests of programs take gigabytes.
+
+    Raises InputError where the file is damaged.
+    """
     try:
         with pq.ParquetFile(path) as file:
-            for group in range(file.num_row_groups):  # over several, iter_batches keeps its reads
-                for batch in file.iter_batches(at_once, row_groups=[group], columns=columns):
+            for group in range(
+                file.num_row_groups
+            ):  # over all groups, iter_batches keeps its reads
+                for batch in file.iter_batches(batch_size, row_groups=[group], columns=columns):
                     yield from batch.to_pylist()
     except (pa.ArrowException, OSError) as error:
         raise _unreadable(path, error) from error
@@ -50,42 +57,42 @@ def iter_rows(path: Path, columns: list[str], at_once: int) -> Iterator[dict[str
 
 @contextmanager
 def damage_as_input_error(*paths: Path) -> Iterator[None]:
-    """Around work on what `scan` gave: its damage shows only then, and raises what `read` does."""
+    """Raise InputError for damage that Polars finds only when it collects a scanned frame."""
     try:
         yield
     except (pl.exceptions.ComputeError, pl.exceptions.PanicException) as error:
         raise _unreadable(" or ".join(map(str, paths)), error) from error
 
 
-def _check(path: Path, table: Table) -> None:
+def _check_schema(path: Path, table: Table) -> None:
     if not path.is_file():
         raise InputError(f"{path}: no such file (the {table.name} rows); run `make repro` first")
     try:
         schema = pl.read_parquet_schema(path)
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+    except POLARS_ERRORS as error:
         raise _unreadable(path, error) from error
     for column, dtype in table.columns.items():
         if column not in schema:
             raise InputError(f"{path}: column {column!r} is missing; it has {list(schema)}")
         if schema[column] != dtype:
-            raise InputError(f"{path}: column {column!r} is {schema[column]}, allowed: {dtype}")
+            raise InputError(f"{path}: column {column!r} is {schema[column]}; expected {dtype}")
 
 
 def _unreadable(path: str | Path, error: BaseException) -> InputError:
-    first = str(error).split("\n")[0]
-    return InputError(f"{path}: cannot be read as Parquet ({first}); restore or rebuild it")
+    first_line = str(error).split("\n")[0]
+    return InputError(f"{path}: cannot be read as Parquet ({first_line}); restore or rebuild it")
 
 
-def frame_of(rows: Sequence[dict[str, Any]], table: Table) -> pl.DataFrame:
-    """Rows as a frame with exactly the columns of `table`, also where there are no rows."""
+def frame_of(rows: Sequence[Row], table: Table) -> pl.DataFrame:
+    """Return `rows` as a frame with exactly the columns of `table`."""
     return pl.DataFrame(rows, schema=dict(table.columns))
 
 
 def write(path: str | Path, frame: pl.DataFrame, table: Table) -> None:
-    """Write `frame` under `path` in one step: a reader sees the old file or the new, never half.
+    """Write `frame` to `path` in one step.
 
-    Raises ValueError (our mistake, not the user's) where a key is null or occurs twice, OSError
-    where the disk is full or locked.
+    Raises ValueError where a key is null or not unique, and OSError where the disk is full or
+    locked.
     """
     path = Path(path)
     _check_keys(path, frame, table)
@@ -101,7 +108,7 @@ def write(path: str | Path, frame: pl.DataFrame, table: Table) -> None:
 
 
 def write_batches(path: str | Path, batches: Iterable[pl.DataFrame], table: Table) -> None:
-    """As `write`, of rows that come in batches and are not in memory together."""
+    """Write `batches` to `path` as `write` does, with one of them in memory at a time."""
     path = Path(path)
     empty = frame_of([], table)
     keys = [empty.select(table.key)]

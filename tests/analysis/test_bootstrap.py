@@ -76,7 +76,9 @@ def test_shares_are_spread_as_those_of_the_plain_definition(unequal: bool, share
     sizes = [5, 10, 30, 60]
     ours = topk_stability(votes, both, draw, firsts, sizes, 800, 1)
     for name, first in firsts.items():
-        theirs = plainly(votes.matrices[name], both, draw, first, sizes, 400, np.random.default_rng(2))
+        theirs = plainly(
+            votes.matrices[name], both, draw, first, sizes, 400, np.random.default_rng(2)
+        )
         spread = np.sqrt(ours[name].var(axis=0) / 800 + theirs.var(axis=0) / 400)
         apart = np.abs(ours[name].mean(axis=0) - theirs.mean(axis=0))
         assert (apart <= 4 * spread).all(), name

@@ -206,7 +206,7 @@ def test_a_sheet_needs_two_numbers(words: list[str]) -> None:
         ({"k": []}, "analysis.k = "),
         ({"k": [0]}, "analysis.k.0 = 0"),
         ({"resamples": 1}, "analysis.resamples = 1"),
-        ({"human": {"path": "x"}}, "analysis.human.path is not known; allowed: key, sheets"),
+        ({"human": {"path": "x"}}, "analysis.human.path is not known; expected key, sheets"),
         ({"human": {"key": {"path": "x", "sha256": "1"}, "sheets": []}}, "sha256 = '1'"),
     ],
 )

@@ -20,13 +20,13 @@ from tests.helpers.import_closure import ROOT
 WHOLE: dict[str, tuple[str, tuple[str, ...]]] = {
     "missing section": (TEXT.partition("\nbenchmarks:")[0], ("benchmarks is missing",)),
     "not YAML": (TEXT.replace("{model: policy,", "{{model: policy,"), ("not YAML", "line")),
-    "empty": ("", ("holds NoneType", "allowed: a mapping of sections")),
-    "a list": ("- models\n", ("holds list", "allowed: a mapping of sections")),
+    "empty": ("", ("holds NoneType", "expected a mapping of sections")),
+    "a list": ("- models\n", ("holds list", "expected a mapping of sections")),
     "a key that is a number": ("1: 2\n", ("line 1", "key 1", "not a string", "quotes")),
     "a key of several values": ("a: 1\n[1]: 2\n", ("line 2", "key", "not a string")),
     "a key twice in a merge's mapping": (
         "a: &a {k: 1}\nb:\n  <<: *a\n  l: 1\n  l: 2\n",
-        ("line 5", "'l' stands twice"),
+        ("line 5", "'l' is there twice"),
     ),
     "a tag that runs code": ("a: !!python/object:os.system x\n", ("not YAML: line 1", "python")),
     "two documents": ("a: 1\n---\nb: 2\n", ("not YAML: line 2", "another document")),

@@ -116,13 +116,13 @@ def test_every_file_and_its_name_shape_the_fingerprint(tmp_path: Path, name: str
     ("name", "message"),
     [
         ("fingerprint.json", "fingerprint.json: missing or damaged; rebuild with `dvc repro`"),
-        ("config.json", "config.json: no such file; the model folder is not whole"),
+        ("config.json", "config.json: no such file; the model folder is incomplete"),
         (
             "tokenizer_config.json",
-            "tokenizer_config.json: no such file; the model folder is not whole",
+            "tokenizer_config.json: no such file; the model folder is incomplete",
         ),
         ("tokenizer.json", "toy: holds neither tokenizer.json nor tokenizer.model"),
-        ("model.safetensors", "model.safetensors: no such file; the model folder is not whole"),
+        ("model.safetensors", "model.safetensors: no such file; the model folder is incomplete"),
     ],
 )
 def test_a_model_folder_that_lacks_a_file_is_refused(
@@ -291,7 +291,7 @@ def test_a_snapshot_that_lacks_a_file_is_refused(tmp_path: Path) -> None:
     hub_cache(tmp_path / "home")
     (tmp_path / "home/hub/models--maker--toy/snapshots" / COMMIT / "model.safetensors").unlink()
     message = fetched_offline(tmp_path / "home", tmp_path / "models" / "toy")
-    assert message.endswith("model.safetensors: no such file; the model folder is not whole")
+    assert message.endswith("model.safetensors: no such file; the model folder is incomplete")
 
 
 @pytest.mark.parametrize(
@@ -374,7 +374,7 @@ def test_a_table_that_is_missing_or_other_is_refused_by_name(tmp_path: Path) -> 
         "'chosen_outcome', 'rejected_outcome', 'length_difference']"
     )
     rows("a").with_columns(recipe=pl.lit(1)).write_parquet(file)
-    assert unreadable(file) == "column 'recipe' is Int32, allowed: String"
+    assert unreadable(file) == "column 'recipe' is Int32; expected String"
 
 
 @pytest.mark.parametrize(

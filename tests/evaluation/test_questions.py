@@ -213,7 +213,7 @@ HUB = {"hub": {"repository": "owner/name", "config": None, "split": "test", "rev
     [
         ({"format": "math-50", "data": HUB}, "source = {'format': 'math-50'"),
         ({"format": "math-500"}, "source.data is missing"),
-        ({"format": "math-500", "data": HUB, "seed": 1}, "source.seed is not known; allowed: "),
+        ({"format": "math-500", "data": HUB, "seed": 1}, "source.seed is not known; expected "),
         (
             {"format": "mmlu-pro", "data": HUB, "shots": 5, "examples": None},
             "source.examples = None; expected a source exactly where shots are more than 0",
