@@ -1,4 +1,4 @@
-"""What stage `analyze` finds out: rows for each table and plot, and the headline numbers."""
+"""Stage `analyze`: the rows of every table and plot about the judge, and the headline numbers."""
 
 import itertools
 from typing import NamedTuple
@@ -15,16 +15,28 @@ from delta.analysis import (
     variance_components,
 )
 from delta.analysis.config import AnalysisParams
-from delta.analysis.votes import MEAN, Array, Votes, gather
+from delta.analysis.votes import MEAN, Array, Votes, gather, to_array
 from delta.core.types import Row
 from delta.judging.agreement import agreement
 
-Rows = dict[str, list[Row]]  # by the name of the file under data/analysis
+Tables = dict[str, list[Row]]  # by the name of the file under data/analysis
 PEOPLE = "people"
+SECOND_JUDGE = "second judge"
+# Headline number → table, column, and the rows that it is in.
+HEADLINES: dict[str, tuple[str, str, dict[str, str]]] = {
+    "alpha_ordinal": ("consistency", "alpha_ordinal", {"among": "votes"}),
+    "icc_one_vote": ("consistency", "icc_one_vote", {"among": "votes"}),
+    "auc": ("auc", "auc", {"kind": "pooled"}),
+    "auc_within_problem": ("auc", "auc", {"kind": "within_problem"}),
+    "reliability": ("reliability", "predicted", {}),
+    "judge_share_of_delta": ("variance", "share", {"of": "delta", "source": "judge"}),
+    "length_spearman": ("length", "spearman", {}),
+    "second_judge_spearman": ("agreement", "spearman", {"second": SECOND_JUDGE}),
+}
 
 
 class Inputs(NamedTuple):
-    """Of all generators. People: one table of ratings each."""
+    """The tables of all generators; of people one table of ratings each."""
 
     traces: pl.DataFrame  # trace_id, problem_id, generator
     verdicts: pl.DataFrame
@@ -34,14 +46,20 @@ class Inputs(NamedTuple):
     people: list[pl.DataFrame]
 
 
-def analyze(params: AnalysisParams, tie_seed: int, inputs: Inputs) -> tuple[Rows, Row]:
-    """`tie_seed`: the selector's, so that the sets are those that it would cut."""
+def analyze(params: AnalysisParams, tie_seed: int, inputs: Inputs) -> tuple[Tables, Row]:
+    """Return the tables, and the counts with the headline numbers of each dimension.
+
+    `tie_seed` is the selector's, so that the sets are those that it would select.
+    """
     votes = gather(inputs.traces, inputs.verdicts, inputs.ratings)
     ranked = topk_sets.rank_pairs(inputs.selected, tie_seed)
     num_problems = inputs.traces["problem_id"].n_unique()
-    rows = {
-        "consistency": [*_consistency("votes", votes.matrices), *_among_people(inputs.people)],
-        "agreement": _agreements(inputs),
+    tables = {
+        "consistency": [
+            *({"among": "votes"} | row for row in inter_rater.rows(votes.matrices)),
+            *({"among": PEOPLE} | row for row in inter_rater.rows(_by_person(inputs.people))),
+        ],
+        "agreement": _agreement_rows(inputs),
         "auc": correctness_auc.rows(votes),
         "delta_matrix": generator_deltas.rows(votes, num_problems),
         "reliability": reliability.rows(votes, inputs.selected),
@@ -50,94 +68,66 @@ def analyze(params: AnalysisParams, tie_seed: int, inputs: Inputs) -> tuple[Rows
         "cuts": topk_sets.cut_rows(ranked, votes, params.k, params.resamples, params.seed),
         "length": topk_sets.length_rows(ranked),
     }
-    return rows, _counts(inputs, votes, ranked) | {
-        "dimensions": _headline(rows, list(votes.matrices))
+    headlines = {
+        dimension: {
+            name: _last(tables[table], column, where | {"dimension": dimension})
+            for name, (table, column, where) in HEADLINES.items()
+        }
+        for dimension in votes.matrices
     }
+    return tables, _counts(inputs, votes, ranked) | {"dimensions": headlines}
 
 
-def _consistency(who: str, matrices: dict[str, Array]) -> list[Row]:
-    return [{"among": who} | row for row in inter_rater.rows(matrices)]
-
-
-def _among_people(people: list[pl.DataFrame]) -> list[Row]:
-    """Of people each is one column; a trace that one of them did not rate has a gap there."""
+def _by_person(people: list[pl.DataFrame]) -> dict[str, Array]:
+    """Return by dimension trace x person, NaN where a person did not rate; {} for one person."""
     if len(people) < 2:
-        return []
-    every = pl.concat(people).select("trace_id", "dimension").unique().sort("trace_id")
+        return {}
+    key = ["trace_id", "dimension"]
+    every = pl.concat(people).select(key).unique().sort(key)
     matrices = {}
     for dimension in every["dimension"].unique().sort():
         own = every.filter(pl.col("dimension") == dimension)
-        columns = [
-            own.join(
-                table.select("trace_id", "dimension", vote=pl.col("votes").list.first()),
-                on=["trace_id", "dimension"],
-                how="left",
-                maintain_order="left",
-            )["vote"]
-            for table in people
-        ]
-        cast = [column.cast(pl.Float64).fill_null(np.nan).to_numpy() for column in columns]
-        matrices[dimension] = np.column_stack(cast)
-    return _consistency(PEOPLE, matrices)
+        columns = []
+        for table in people:
+            first_vote = table.select(*key, vote=pl.col("votes").list.first())
+            votes = own.join(first_vote, on=key, how="left", maintain_order="left")["vote"]
+            columns.append(to_array(votes))
+        matrices[dimension] = np.column_stack(columns)
+    return matrices
 
 
-def _agreements(inputs: Inputs) -> list[Row]:
-    """The judge with the second one and with each person, and people with each other."""
-    others = [("second judge", inputs.second), *((_name(one), one) for one in inputs.people)]
-    pairs = [("judge", inputs.ratings, *other) for other in others if other[1].height]
-    people = itertools.combinations(inputs.people, 2)
-    pairs += [(_name(one), one, _name(other), other) for one, other in people]
+def _agreement_rows(inputs: Inputs) -> list[Row]:
+    """Compare the judge with the second one and with each person, and people with each other."""
+    people = [(str(table["judge"].first()), table) for table in inputs.people]
+    others = [
+        (name, table) for name, table in [(SECOND_JUDGE, inputs.second), *people] if len(table)
+    ]
+    comparisons = [(("judge", inputs.ratings), other) for other in others]
+    comparisons += itertools.combinations(people, 2)
     return [
         {"first": first, "second": second, "dimension": dimension} | figures
-        for first, ours, second, theirs in pairs
+        for (first, ours), (second, theirs) in comparisons
         for dimension, figures in agreement(ours, theirs).items()
     ]
 
 
-def _name(person: pl.DataFrame) -> str:
-    return str(person["judge"].first())
-
-
 def _counts(inputs: Inputs, votes: Votes, ranked: topk_sets.Ranking) -> Row:
     traces, rated = inputs.traces.height, votes.traces.height
-    pairs, with_deltas = inputs.selected.height, ranked.pairs.height
+    pairs, complete = inputs.selected.height, ranked.pairs.height
+    by_dimension = [matrix for name, matrix in votes.matrices.items() if name != MEAN]
     return {
         "traces": traces,
         "traces_rated": rated,
         "traces_not_rated": traces - rated,
-        "votes": sum(
-            int((~np.isnan(votes.matrices[name])).sum()) for name in votes.matrices if name != MEAN
-        ),
+        "votes": sum(int((~np.isnan(matrix)).sum()) for matrix in by_dimension),
         "votes_refused": int(inputs.ratings["refused"].sum()),
         "pairs": pairs,
-        "pairs_with_all_deltas": with_deltas,
-        "pairs_without": pairs - with_deltas,
-    }
-
-
-def _headline(rows: Rows, dimensions: list[str]) -> dict[str, Row]:
-    """The few numbers of each dimension that a person compares between experiments."""
-    places: tuple[tuple[str, str, str, dict[str, str]], ...] = (
-        ("alpha_ordinal", "consistency", "alpha_ordinal", {"among": "votes"}),
-        ("icc_one_vote", "consistency", "icc_one_vote", {"among": "votes"}),
-        ("auc", "auc", "auc", {"kind": "pooled"}),
-        ("auc_within_problem", "auc", "auc", {"kind": "within_problem"}),
-        ("reliability", "reliability", "predicted", {}),
-        ("judge_share_of_delta", "variance", "share", {"of": "delta", "source": "judge"}),
-        ("length_spearman", "length", "spearman", {}),
-        ("second_judge_spearman", "agreement", "spearman", {"second": "second judge"}),
-    )
-    return {
-        dimension: {
-            name: _last(rows[table], column, where | {"dimension": dimension})
-            for name, table, column, where in places
-        }
-        for dimension in dimensions
+        "pairs_with_all_deltas": complete,
+        "pairs_without": pairs - complete,
     }
 
 
 def _last(rows: list[Row], column: str, where: dict[str, str]) -> float | None:
-    """Of the last row that fits: that of the reliability by the most votes."""
-    fitting = [row for row in rows if where.items() <= row.items()]
-    value: float | None = fitting[-1][column] if fitting else None
-    return value
+    """Return the value in the last matching row: the reliability by the most votes."""
+    values = [row[column] for row in rows if where.items() <= row.items()]
+    return values[-1] if values else None

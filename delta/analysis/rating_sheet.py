@@ -1,22 +1,22 @@
 """A sheet for people to rate traces on: blind, shuffled, balanced over generators.
 
-The judge's own view of a trace: no gold answer, no verdict, no generator, no rating.
+It shows what the judge sees: no gold answer, no verdict, no generator, no rating.
 """
 
 import csv
 import io
 from collections.abc import Sequence
-from typing import Any
 
 import polars as pl
 
 from delta.analysis.human_ratings import ID, TEXT_SHA256, TRACE_ID, text_sha256
 from delta.core.errors import InputError
 from delta.core.shuffle import shuffle_key
+from delta.core.types import Row
 from delta.inference import trace_text
 from delta.judging.rubric import DIMENSIONS
 
-# A spreadsheet takes a cell that begins so for a formula, and runs it.
+# A spreadsheet runs a cell that begins with one of these as a formula.
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 COLUMNS = (ID, "problem", "trace", *DIMENSIONS, "comment")
 KEY_COLUMNS = (ID, TRACE_ID, TEXT_SHA256)
@@ -25,47 +25,46 @@ Cells = dict[str, str]
 
 
 def draw_traces(rated: pl.DataFrame, number: int, seed: int) -> list[str]:
-    """`number` trace_ids of `rated` (trace_id, generator) in a shuffled order, from each generator
-    as many, or one more or less. InputError where one of them has too few."""
-    held = dict(rated.group_by("generator").agg("trace_id").iter_rows())
-    if not held:
+    """Return `number` trace_ids of `rated` (trace_id, generator), shuffled.
+
+    Every generator gives as many, or one more or less. Raises InputError where one has too few.
+    """
+    by_generator = dict(rated.group_by("generator").agg("trace_id").iter_rows())
+    if not by_generator:
         raise InputError("no trace is rated; people rate the traces that a judge has rated")
-    most = len(held) * min(len(own) for own in held.values())
+    most = len(by_generator) * min(len(traces) for traces in by_generator.values())
     if number > most:
-        raise InputError(f"N = {number}: as many by each generator; allowed: 1 to {most}")
-    chosen = []
-    for place, name in enumerate(sorted(held, key=lambda one: shuffle_key(seed, "first", one))):
-        share = (number - place - 1) // len(held) + 1  # the first ones take what is left over
-        chosen += sorted(held[name], key=lambda trace: shuffle_key(seed, "draw", trace))[:share]
-    return sorted(chosen, key=lambda trace: shuffle_key(seed, "shuffle", trace))
+        raise InputError(f"N = {number}: equally many by each generator; expected 1 to {most}")
+    names = sorted(by_generator, key=lambda name: shuffle_key(seed, "first", name))
+    drawn = []
+    for place, name in enumerate(names):
+        size = (number - place - 1) // len(names) + 1  # the first ones take the remainder
+        drawn += sorted(by_generator[name], key=lambda id_: shuffle_key(seed, "draw", id_))[:size]
+    return sorted(drawn, key=lambda id_: shuffle_key(seed, "shuffle", id_))
 
 
-def sheet_and_key_rows(
-    drawn_traces: Sequence[dict[str, Any]], seed: int
-) -> tuple[list[Cells], list[Cells]]:
-    """The sheet's rows and the key's, of trace rows with their problem's columns."""
+def sheet_and_key_rows(traces: Sequence[Row], seed: int) -> tuple[list[Cells], list[Cells]]:
+    """Return the rows of sheet and key, for trace rows joined with their problems' columns."""
     sheet, key = [], []
-    for trace in drawn_traces:
+    for trace in traces:
         # A letter first: a spreadsheet would read 45e1 as a number.
-        own = "t" + shuffle_key(seed, "sheet", trace["trace_id"])[:11]
+        row_id = "t" + shuffle_key(seed, "sheet", trace["trace_id"])[:11]
+        texts = {"problem": trace_text.problem_text(trace), "trace": trace_text.trace_text(trace)}
         empty = dict.fromkeys((*DIMENSIONS, "comment"), "")
-        problem, text = (
-            escape_formula(trace_text.problem_text(trace)),
-            escape_formula(trace_text.trace_text(trace)),
-        )
-        sheet.append({ID: own, "problem": problem, "trace": text} | empty)
-        key.append({ID: own, TRACE_ID: trace["trace_id"], TEXT_SHA256: text_sha256(trace["text"])})
+        sheet.append({ID: row_id, **{k: escape_formula(v) for k, v in texts.items()}, **empty})
+        sha256 = text_sha256(trace["text"])
+        key.append({ID: row_id, TRACE_ID: trace["trace_id"], TEXT_SHA256: sha256})
     return sheet, key
 
 
 def escape_formula(cell: str) -> str:
-    """An apostrophe before what a spreadsheet would run; only ids and scores are read back."""
+    """Put an apostrophe before a formula. Only ids and scores are read back."""
     return f"'{cell}" if cell.startswith(FORMULA) else cell
 
 
-def to_csv(columns: tuple[str, ...], lines: list[Cells]) -> str:
+def to_csv(columns: tuple[str, ...], rows: list[Cells]) -> str:
     file = io.StringIO(newline="")
     writer = csv.DictWriter(file, columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(lines)
+    writer.writerows(rows)
     return file.getvalue()

@@ -1,5 +1,6 @@
-"""From where the votes, and the deltas of pairs, have their variance."""
+"""How much of the variance of votes and deltas each source contributes."""
 
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -18,12 +19,14 @@ from delta.core.types import Row
 
 CANCELS = "cancels: both traces are of one problem"
 CONSTANT = "the same in every pair"
-SOURCES = ("generator", "problem", "generator_by_problem", "sample", "judge")
+NOT_CROSSED = "needs two generators with problems in common"
 
 
 class Components(NamedTuple):
-    """Variances of the parts of one vote; None where the design cannot tell one from the next
-    that is not None (see `estimate`). They may be negative."""
+    """Variances of the parts of one vote, which may be negative.
+
+    None where the design cannot tell a part from the last one before it that is not None.
+    """
 
     generator: float | None
     problem: float | None
@@ -33,113 +36,108 @@ class Components(NamedTuple):
 
 
 def rows(votes: Votes) -> list[Row]:
-    """Three times the sources for each dimension, `of` saying of what variance:
+    """Return three times the sources of variance for each dimension. The column `of` names whose:
 
-    vote: of single votes. delta: of the deltas of two traces of the same problem by any two
-    generators, with as many votes as were cast; what makes a problem easy or hard for all is on
-    both sides and cancels. delta_of_one_recipe: the same for two fixed generators.
-    Negative estimates are shown and count as 0 in the shares (`clipped`).
+    vote: single votes. delta: deltas of two traces of one problem by any two generators, with as
+    many votes as were cast; a problem's difficulty is on both sides and cancels.
+    delta_of_one_recipe: the same for two fixed generators. Negative estimates are kept and count
+    as 0 in the shares (`clipped`).
     """
-    found = []
+    names, cell, num_cells = cells(votes.traces)
+    table = []
     for dimension, matrix in votes.matrices.items():
-        names, cell, num_cells = cells(votes.traces)
-        parts = estimate(matrix, cell, num_cells, len(names))
+        of_vote = estimate(matrix, cell, num_cells, len(names))._asdict()
         number = vote_counts(matrix)
-        inverse = float((1 / number[number > 0]).mean()) if number.any() else 1.0
-        found += [{"dimension": dimension} | row for row in _shares(parts, inverse)]
-    return found
+        # Judge noise is divided by the number of votes in a trace's mean.
+        votes_inverse = float((1 / number[number > 0]).mean()) if number.any() else 1.0
+        of_delta = {name: None if part is None else 2 * part for name, part in of_vote.items()}
+        if of_delta["judge"] is not None:
+            of_delta["judge"] *= votes_inverse
+        for of, variances, absent in (
+            ("vote", of_vote, {}),
+            ("delta", of_delta, {"problem": CANCELS}),
+            ("delta_of_one_recipe", of_delta, {"problem": CANCELS, "generator": CONSTANT}),
+        ):
+            sources = _source_rows(variances, absent)
+            table += [{"dimension": dimension, "of": of} | row for row in sources]
+    return table
 
 
 def estimate(matrix: Array, cell: Places, num_cells: int, num_generators: int) -> Components:
-    """Moment estimates of the model vote = mean + generator + problem + both + sample + judge.
+    """Return moment estimates of vote = mean + generator + problem + both + sample + judge.
 
-    `cell`: of each trace, problem × generator in rows. On balanced tables they are those of the
-    analysis of variance; on others each is unbiased all the same, for it rests on differences
-    within what is there: votes of a trace, traces of a cell, cells of two generators on the
-    problems that both have. Generators are fixed: theirs is the variance among these, less
-    what their means owe to the problems drawn.
+    `cell` is each trace's place in the table problem x generator. For balanced tables these are the
+    estimates of the analysis of variance. For others each is still unbiased, because it rests on
+    differences within what is there: votes of a trace, traces of a cell, cells of two generators
+    on the problems that both have. Generators are fixed effects: their variance is the one among
+    these, less what their means owe to the sampled problems.
 
-    judge is None with one vote a trace everywhere: then sample holds it. sample is None with one
-    trace a cell: then generator_by_problem holds both. With one generator only these are known.
+    judge is None where every trace has one vote: sample then includes it. sample is None where
+    every cell has one trace: generator_by_problem then includes both. With one generator only
+    these two are known.
     """
     number = vote_counts(matrix)
     matrix, cell, number = matrix[number > 0], cell[number > 0], number[number > 0]
-    freedom = float((number - 1).sum())
-    judge = float(squared_deviations(matrix).sum()) / freedom if freedom > 0 else None
-    noise = (judge or 0.0) / number  # of each trace's mean vote
+    df = float((number - 1).sum())
+    judge = float(squared_deviations(matrix).sum()) / df if df > 0 else None
     score = mean_votes(matrix)
+    score_noise = (judge or 0.0) / number
     traces = np.bincount(cell, minlength=num_cells)
-    middle = cell_means(score, cell, num_cells)
-    mean_noise = np.bincount(cell, weights=noise, minlength=num_cells) / np.maximum(traces, 1)
-    freedom = float(np.maximum(traces - 1, 0).sum())
+    means = cell_means(score, cell, num_cells)
+    mean_noise = np.bincount(cell, weights=score_noise, minlength=num_cells) / np.maximum(traces, 1)
+    cell_df = np.maximum(traces - 1, 0)
     sample = None
-    if freedom > 0:
-        spread = float(((score - middle[cell]) ** 2).sum())
-        owed = float((np.maximum(traces - 1, 0) * mean_noise).sum())
-        sample = (spread - owed) / freedom
+    if cell_df.any():
+        deviations = float(((score - means[cell]) ** 2).sum())
+        sample = (deviations - float((cell_df * mean_noise).sum())) / float(cell_df.sum())
     cell_noise = ((sample or 0.0) + mean_noise) / np.maximum(traces, 1)
     shape = (-1, num_generators)
-    crossed = _crossed(middle.reshape(shape), cell_noise.reshape(shape))
+    crossed = _crossed(means.reshape(shape), cell_noise.reshape(shape))
     return Components(*crossed, sample, judge)
 
 
 def _crossed(table: Array, noise: Array) -> tuple[float | None, float | None, float | None]:
-    """generator, problem and their interaction, of a table problem × generator with NaN."""
-    apart, covariance, interaction, freedom = [], [], [], []
-    for one in range(table.shape[1]):
-        for other in range(one):
-            both = ~np.isnan(table[:, one]) & ~np.isnan(table[:, other])
-            if both.sum() < 2:
-                continue
-            ours, theirs = table[both, one], table[both, other]
-            spread = float(np.var(ours - theirs, ddof=1))
-            owed = float((noise[both, one] + noise[both, other]).mean())
-            apart.append((float((ours - theirs).mean()) ** 2 - spread / both.sum()) / 2)
-            covariance.append(float(np.cov(ours, theirs)[0, 1]))
-            interaction.append((spread - owed) / 2)
-            freedom.append(float(both.sum()) - 1)
-    if not freedom:
+    """Return generator, problem and interaction of a table problem x generator with NaN."""
+    generator, problem, interaction, weights = [], [], [], []
+    for first, second in itertools.combinations(range(table.shape[1]), 2):
+        both = ~np.isnan(table[:, first]) & ~np.isnan(table[:, second])
+        num = int(both.sum())
+        if num < 2:
+            continue
+        ours, theirs = table[both, first], table[both, second]
+        variance = float(np.var(ours - theirs, ddof=1))
+        owed = float((noise[both, first] + noise[both, second]).mean())
+        generator.append((float((ours - theirs).mean()) ** 2 - variance / num) / 2)
+        problem.append(float(np.cov(ours, theirs)[0, 1]))
+        interaction.append((variance - owed) / 2)
+        weights.append(num - 1)
+    if not weights:
         return None, None, None
-    weighted = [float(np.average(values, weights=freedom)) for values in (covariance, interaction)]
-    return float(np.mean(apart)), weighted[0], weighted[1]
+    return (
+        float(np.mean(generator)),
+        float(np.average(problem, weights=weights)),
+        float(np.average(interaction, weights=weights)),
+    )
 
 
-def _shares(parts: Components, votes_inverse: float) -> list[Row]:
-    """`votes_inverse`: mean of 1 / number of votes, by which judge noise is in a trace's mean."""
-    of_vote = parts._asdict()
-    of_delta = {name: _times(value, 2) for name, value in of_vote.items()}
-    of_delta["judge"] = _times(of_delta["judge"], votes_inverse)
-    cancelled = {"problem": CANCELS}
-    constant = cancelled | {"generator": CONSTANT}
-    return [
-        *_rows("vote", of_vote, {}),
-        *_rows("delta", of_delta, cancelled),
-        *_rows("delta_of_one_recipe", of_delta, constant),
-    ]
-
-
-def _times(value: float | None, factor: float) -> float | None:
-    return None if value is None else factor * value
-
-
-def _rows(of: str, variances: dict[str, float | None], absent: dict[str, str]) -> list[Row]:
+def _source_rows(variances: dict[str, float | None], absent: dict[str, str]) -> list[Row]:
     """`absent`: the sources that have no part in this variance, and why."""
-    there = {name: 0.0 if name in absent else value for name, value in variances.items()}
-    if variances["generator"] is None:  # not even the crossed parts are known
-        whys = dict.fromkeys(SOURCES[:3], "needs two generators with problems in common")
-        return [_row(of, name, there[name], None, whys.get(name)) for name in SOURCES]
-    total = sum(max(0.0, value) for value in there.values() if value is not None)
-    found, holder = [], ""
-    for name in SOURCES:
-        value = there[name]
-        holder = name if value is not None else holder
-        share = max(0.0, value) / total if value is not None and total > 0 else None
-        why = absent.get(name) or (None if value is not None else f"is in {holder}")
-        found.append(_row(of, name, value, share, why))
-    return found
-
-
-def _row(of: str, source: str, variance: float | None, share: float | None, why: str | None) -> Row:
-    figures = {"variance": round4(variance), "share": round4(share)}
-    clipped = variance is not None and variance < 0
-    return {"of": of, "source": source} | figures | {"clipped": clipped, "why": why}
+    crossed = variances["generator"] is not None
+    present = {name: 0.0 if name in absent else part for name, part in variances.items()}
+    total = sum(max(0.0, part) for part in present.values() if part is not None)
+    table, included_in = [], ""
+    for name, variance in present.items():
+        why = absent.get(name)
+        if not crossed and name in ("generator", "problem", "generator_by_problem"):
+            why = NOT_CROSSED
+        elif crossed and variance is None:
+            why = why or f"is in {included_in}"
+        elif variance is not None:
+            included_in = name
+        share = None
+        if crossed and variance is not None and total > 0:
+            share = max(0.0, variance) / total
+        clipped = variance is not None and variance < 0
+        figures = {"variance": round4(variance), "share": round4(share), "clipped": clipped}
+        table.append({"source": name} | figures | {"why": why})
+    return table

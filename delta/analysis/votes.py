@@ -1,4 +1,4 @@
-"""All votes of one judge as arrays, and the traces that they are on."""
+"""All votes of one judge as arrays, and the traces that they rate."""
 
 from dataclasses import dataclass
 
@@ -14,61 +14,60 @@ Mask = NDArray[np.bool_]
 Places = NDArray[np.int64]  # rows of an array
 
 MEAN = "mean"  # of all dimensions, as in selector.by
-GRID = 6  # decimals: means of the same votes are equal, in whatever order they were added
+DECIMALS = 6  # means of the same votes are equal, in whatever order they were added
 
 
 @dataclass(frozen=True)
 class Votes:
-    """Rows are the rated traces, in the order of their ids: no file order can change a result."""
+    """The rated traces in the order of their ids: no order of a file can change a result."""
 
     traces: pl.DataFrame  # trace_id, problem_id, generator, outcome (null: no verdict)
-    matrices: dict[str, Array]  # by dimension, and MEAN: trace × vote; NaN where there is no vote
+    matrices: dict[str, Array]  # by dimension, and MEAN: trace x vote; NaN where there is no vote
 
 
 def gather(traces: pl.DataFrame, verdicts: pl.DataFrame, ratings: pl.DataFrame) -> Votes:
-    """The votes in `ratings`, of one judge, with what is known of their traces.
+    """Return the votes in `ratings`, which must be of one judge, and the traces they rate.
 
-    One reply of a judge holds a vote for every dimension, so the n-th votes of a trace belong
-    together: a vote of MEAN is their mean, there where all dimensions have as many.
+    A reply of the judge holds a vote on every dimension, so the n-th votes of a trace belong
+    together. A vote of MEAN is their mean, where all dimensions have equally many.
     """
     judges = sorted(ratings["judge"].unique())
     if len(judges) > 1:
-        raise InputError(f"ratings by the judges {', '.join(judges)}; allowed: those of one judge")
+        raise InputError(f"ratings by the judges {', '.join(judges)}; expected one judge")
     rated = ratings.select("trace_id").unique().sort("trace_id")
-    known = rated.join(
+    known = rated
+    for table in (
         traces.select("trace_id", "problem_id", "generator"),
-        on="trace_id",
-        how="left",
-        maintain_order="left",
-    ).join(
         verdicts.select("trace_id", pl.col("outcome").cast(pl.String)),
-        on="trace_id",
-        how="left",
-        maintain_order="left",
-    )
-    if lost := known["generator"].null_count():
-        raise InputError(f"{lost} rated traces are not there; rebuild them with `dvc repro`")
+    ):
+        known = known.join(table, on="trace_id", how="left", maintain_order="left")
+    if missing := known["generator"].null_count():
+        raise InputError(f"{missing} rated traces are missing; rebuild them with `dvc repro`")
     present = set(ratings["dimension"].unique())
-    cast = {name: _matrix(rated, ratings, name) for name in DIMENSIONS if name in present}
-    if cast:
-        cast[MEAN] = _mean_over(list(cast.values()))
-    return Votes(known, cast)
+    matrices = {name: _matrix(rated, ratings, name) for name in DIMENSIONS if name in present}
+    if matrices:
+        matrices[MEAN] = _mean_over(list(matrices.values()))
+    return Votes(known, matrices)
 
 
 def _matrix(rated: pl.DataFrame, ratings: pl.DataFrame, dimension: str) -> Array:
     own = ratings.filter(pl.col("dimension") == dimension).select("trace_id", "votes")
     votes = rated.join(own, on="trace_id", how="left", maintain_order="left")["votes"]
-    most = int(votes.list.len().max() or 0)  # type: ignore[arg-type]
-    columns = [votes.list.get(place, null_on_oob=True) for place in range(most)]
-    matrix = np.full((len(votes), most), np.nan)
-    for place, column in enumerate(columns):
-        matrix[:, place] = column.cast(pl.Float64).fill_null(np.nan).to_numpy()
+    width = int(votes.list.len().max() or 0)  # type: ignore[arg-type]
+    matrix = np.full((len(votes), width), np.nan)
+    for place in range(width):
+        matrix[:, place] = to_array(votes.list.get(place, null_on_oob=True))
     return matrix
 
 
+def to_array(column: pl.Series) -> Array:
+    """Return the numbers of `column`, NaN for null."""
+    return column.cast(pl.Float64).fill_null(np.nan).to_numpy()
+
+
 def _mean_over(matrices: list[Array]) -> Array:
-    most = max(matrix.shape[1] for matrix in matrices)
-    total = np.zeros((len(matrices[0]), most))
+    width = max(matrix.shape[1] for matrix in matrices)
+    total = np.zeros((len(matrices[0]), width))
     for matrix in matrices:
         total[:, : matrix.shape[1]] += matrix
         total[:, matrix.shape[1] :] = np.nan
@@ -78,13 +77,13 @@ def _mean_over(matrices: list[Array]) -> Array:
 
 
 def vote_counts(matrix: Array) -> Array:
-    """How many votes each row has."""
+    """Return each row's number of votes."""
     number: Array = (~np.isnan(matrix)).sum(axis=1).astype(np.float64)
     return number
 
 
 def mean_votes(matrix: Array) -> Array:
-    """The mean vote of each row; NaN where a row has none."""
+    """Return each row's mean vote; NaN where a row has none."""
     number = vote_counts(matrix)
     total = np.nansum(matrix, axis=1)
     mean: Array = np.divide(total, number, out=np.full(len(matrix), np.nan), where=number > 0)
@@ -92,11 +91,11 @@ def mean_votes(matrix: Array) -> Array:
 
 
 def squared_deviations(matrix: Array) -> Array:
-    """Each row's sum of squared distances from its mean; 0 where a row has no vote."""
-    found: Array = np.nansum((matrix - mean_votes(matrix)[:, None]) ** 2, axis=1)
-    return found
+    """Return each row's sum of squared deviations from its mean; 0 where a row has no vote."""
+    total: Array = np.nansum((matrix - mean_votes(matrix)[:, None]) ** 2, axis=1)
+    return total
 
 
 def round4(value: float | None) -> float | None:
-    """Four decimals, and None for what is not defined."""
-    return None if value is None or not np.isfinite(value) else round(float(value), 4)
+    """Round to four decimals, -0.0 to 0.0; return None for None, NaN and infinity."""
+    return None if value is None or not np.isfinite(value) else round(float(value), 4) + 0.0

@@ -1,1 +1,1 @@
-"""Intervals, tests and correlations. Questions are the unit of chance everywhere."""
+"""Intervals, tests and correlations. Questions are the sampling unit everywhere."""

@@ -1,4 +1,4 @@
-"""The one test between runs: a weighted sum of their scores on the same questions.
+"""The test of comparisons between runs: a linear contrast of scores on the same questions.
 
 A difference of two runs, a trend over ordered runs, a difference between two sets of runs and an
 interaction are all contrasts; only the weights differ.
@@ -17,14 +17,14 @@ SMALLEST_P = 1e-12  # where it is found by search
 
 
 class CorrectCounts(NamedTuple):
-    """What several runs answered to one benchmark: same questions, same order."""
+    """Correct answers of several runs on one benchmark: same questions, same order."""
 
-    correct: ArrayLike  # runs × questions: how many of the samples were right
+    correct: ArrayLike  # run x question: number of correct samples
     samples: int  # answers to each question
 
 
 class Term(NamedTuple):
-    """One benchmark's part in a contrast. Weights sum to zero."""
+    """The part of one benchmark in a contrast. The weights sum to zero."""
 
     answers: CorrectCounts
     weights: Weights
@@ -38,76 +38,82 @@ class Contrast(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """Before it is an interval and a p; sums of independent ones are made by `total`."""
+    """An estimated contrast and its error."""
 
     value: float
-    shrunk: float  # with one more answer a run, half right and half wrong
-    variance: float  # of `shrunk`
+    shrunken: float  # with one pseudo-answer a run, half correct
+    variance: float  # of `shrunken`
     df: float
-    reach: float  # the largest value there can be
+    maximum: float  # the largest possible value
 
 
 class ErrorTerm(NamedTuple):
-    error: float
+    standard_error: float
     df: float
 
 
 def contrast(terms: Sequence[Term]) -> Contrast:
-    """Sum of the terms with a 95 % interval and a two-sided p for "the sum is 0".
+    """Return the sum of the terms with a 95% interval and a two-sided p for "the sum is 0".
 
     Each term must be of other questions: runs compared on the same ones belong in one term.
-    Student's t of the questions' own contrasts, so runs are paired question by question, after
-    adding to every benchmark one answer: half of it speaks for, half against. Without it the
-    interval is of zero width where no question tells the runs apart, and too narrow where few do;
-    with a whole answer each way (Bonett and Price 2012) it is too wide. `bench.coverage` shows it.
+
+    This is a t-test of the questions' own contrasts, so runs are paired question by question. One
+    pseudo-answer is added to every benchmark, half for and half against. Without it the interval
+    has zero width where no question differs between the runs, and is too narrow where few do; with
+    a whole answer each way (Bonett and Price 2012) it is too wide. `bench.coverage` measures it.
     """
     estimate = combine(terms)
     return to_contrast(estimate, [ErrorTerm(math.sqrt(estimate.variance), estimate.df)])
 
 
 def to_contrast(estimate: Estimate, errors: Sequence[ErrorTerm]) -> Contrast:
-    """With an interval whose half width is made of errors with different degrees of freedom."""
-    value, shrunk, reach = estimate.value, estimate.shrunk, estimate.reach
-    half = _half(errors, 0.05)
+    """Return interval and p from error terms with different degrees of freedom."""
+    value, shrunken, maximum = estimate.value, estimate.shrunken, estimate.maximum
+    half_width = _half_width(errors, 0.05)
     # Shrinking must not push a bound past the value, nor the error past what is possible.
-    low, high = min(value, max(-reach, shrunk - half)), max(value, min(reach, shrunk + half))
-    return Contrast(value, low, high, _p(shrunk, errors))
+    low = min(value, max(-maximum, shrunken - half_width))
+    high = max(value, min(maximum, shrunken + half_width))
+    return Contrast(value, low, high, _p(shrunken, errors))
 
 
-def _half(errors: Sequence[ErrorTerm], level: float) -> float:
-    """Half widths for each error alone, added by their squares."""
-    return math.hypot(*(one.error * -float(special.stdtrit(one.df, level / 2)) for one in errors))
-
-
-def _p(shrunk: float, errors: Sequence[ErrorTerm]) -> float:
-    """The level whose interval ends at 0."""
-    present = [one for one in errors if one.error > 0]
-    if shrunk == 0 or not present:  # no error: all weights are 0
-        return 1.0
-    if len(present) == 1:
-        return 2 * float(special.stdtr(present[0].df, -abs(shrunk) / present[0].error))
-    if _half(present, SMALLEST_P) <= abs(shrunk):
-        return SMALLEST_P
-    return float(
-        optimize.brentq(
-            lambda level: _half(present, level) - abs(shrunk), SMALLEST_P, 1.0, xtol=1e-14
-        )
+def _half_width(errors: Sequence[ErrorTerm], level: float) -> float:
+    """Return the root of the sum of the terms' squared half-widths."""
+    return math.hypot(
+        *(term.standard_error * -float(special.stdtrit(term.df, level / 2)) for term in errors)
     )
 
 
+def _p(shrunken: float, errors: Sequence[ErrorTerm]) -> float:
+    """Return the level whose interval ends at 0."""
+    present = [term for term in errors if term.standard_error > 0]
+    if shrunken == 0 or not present:  # no error: all weights are 0
+        return 1.0
+    if len(present) == 1:
+        t = abs(shrunken) / present[0].standard_error
+        return 2 * float(special.stdtr(present[0].df, -t))
+
+    def excess(level: float) -> float:
+        return _half_width(present, level) - abs(shrunken)
+
+    if excess(SMALLEST_P) <= 0:
+        return SMALLEST_P
+    return float(optimize.brentq(excess, SMALLEST_P, 1.0, xtol=1e-14))
+
+
 def combine(terms: Sequence[Term]) -> Estimate:
+    """Return the sum of independent terms."""
     if not terms:
         raise ValueError("a contrast needs at least one benchmark")
     parts = [_estimate(term) for term in terms]
-    variance = math.fsum(one.variance for one in parts)
+    variance = math.fsum(part.variance for part in parts)
     # Welch and Satterthwaite: the degrees of freedom of a sum of estimated variances.
-    squares = math.fsum(one.variance**2 / one.df for one in parts)
+    squares = math.fsum(part.variance**2 / part.df for part in parts)
     return Estimate(
-        value=math.fsum(one.value for one in parts),
-        shrunk=math.fsum(one.shrunk for one in parts),
+        value=math.fsum(part.value for part in parts),
+        shrunken=math.fsum(part.shrunken for part in parts),
         variance=variance,
         df=variance**2 / squares if squares > 0 else 1,
-        reach=math.fsum(one.reach for one in parts),
+        maximum=math.fsum(part.maximum for part in parts),
     )
 
 
@@ -116,18 +122,18 @@ def _estimate(term: Term) -> Estimate:
     weights = np.asarray(term.weights, dtype=np.float64)
     samples = term.answers.samples
     _check(correct, weights, samples)
-    each = weights @ correct / samples
-    num = each.size
-    more = num + 1 / samples  # one more answer is 1 / samples of a question
+    by_question = weights @ correct / samples
+    num = by_question.size
+    size = num + 1 / samples  # the pseudo-answer is 1 / samples of a question
     # Between two runs its contrast is +1 or -1; between means of many runs it is less.
-    squares = float(each @ each) + float(weights @ weights) / 2 / samples
-    shrunk = float(each.sum()) / more
+    squares = float(by_question @ by_question) + float(weights @ weights) / 2 / samples
+    shrunken = float(by_question.sum()) / size
     return Estimate(
-        value=float(each.sum()) / num,
-        shrunk=shrunk,
-        variance=(squares / more - shrunk**2) / (more - 1),
+        value=float(by_question.sum()) / num,
+        shrunken=shrunken,
+        variance=(squares / size - shrunken**2) / (size - 1),
         df=max(1, num - 1),
-        reach=float(weights[weights > 0].sum()),
+        maximum=float(weights[weights > 0].sum()),
     )
 
 
@@ -135,27 +141,28 @@ def _check(correct: NDArray[np.float64], weights: NDArray[np.float64], samples: 
     if correct.ndim != 2 or correct.shape[0] != weights.size or correct.shape[1] == 0:
         raise ValueError(
             f"answers of shape {correct.shape} and {weights.size} weights; "
-            "allowed: one row a run and a weight each, at least one question"
+            "expected a row and a weight for each run, and at least one question"
         )
     if not np.all((correct >= 0) & (correct <= samples)):  # NaN, from None, is neither
-        raise ValueError(f"right answers to a question are not all among 0 to {samples}")
+        raise ValueError(f"correct answers to a question are not all within 0 to {samples}")
     if abs(weights.sum()) > 1e-9:
-        raise ValueError(f"weights sum to {weights.sum():g}; allowed: 0")
+        raise ValueError(f"weights sum to {weights.sum():g}; expected 0")
 
 
 def group_terms(benchmarks: Sequence[CorrectCounts], weights: Weights) -> list[Term]:
-    """The same contrast in every benchmark of a group, for the group's mean (paper, 3.1.2)."""
-    share = [weight / len(benchmarks) for weight in weights]
-    return [Term(answers, share) for answers in benchmarks]
+    """Return the same contrast on every benchmark of a group, for its mean (paper, 3.1.2)."""
+    return [
+        Term(answers, [weight / len(benchmarks) for weight in weights]) for answers in benchmarks
+    ]
 
 
 def negate(terms: Sequence[Term]) -> list[Term]:
-    """To set one group against another: group(stem, w) + minus(group(math, w))."""
+    """Return the negated terms: group_terms(stem, w) + negate(group_terms(math, w))."""
     return [Term(term.answers, [-weight for weight in term.weights]) for term in terms]
 
 
 def difference_weights(runs: int, ours: Collection[int], theirs: Collection[int]) -> list[float]:
-    """Mean of the runs at the places `ours` less the mean of those at `theirs`."""
+    """Return weights for the mean of the runs `ours` less the mean of the runs `theirs`."""
     weights = [0.0] * runs
     for place in ours:
         weights[place] += 1 / len(ours)
@@ -165,10 +172,10 @@ def difference_weights(runs: int, ours: Collection[int], theirs: Collection[int]
 
 
 def trend_weights(places: Sequence[float]) -> list[float]:
-    """Least squares: how much a score rises for one step of `places`, e.g. ranks 1 2 3 4."""
-    centre = math.fsum(places) / len(places)
-    apart = [place - centre for place in places]
-    squares = math.fsum(one * one for one in apart)
+    """Return weights for the least-squares slope: the score's rise for one step of `places`."""
+    mean = math.fsum(places) / len(places)
+    deviations = [place - mean for place in places]
+    squares = math.fsum(deviation * deviation for deviation in deviations)
     if squares == 0:
-        raise ValueError(f"places {list(places)}: a slope needs two different ones")
-    return [one / squares for one in apart]
+        raise ValueError(f"places {list(places)}; expected at least two different ones")
+    return [deviation / squares for deviation in deviations]

@@ -1,10 +1,15 @@
-"""Intervals for scores. Questions are the unit of chance: samples of one question hang together."""
+"""Intervals for scores. Questions are the sampling unit: their samples are correlated."""
 
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-Z95 = 1.959963984540054  # two-sided 95 % point of the normal distribution
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+Z95 = float(special.ndtri(0.975))
+OptionalInterval = tuple[float | None, float | None, float | None]  # value, low, high
 
 
 class Interval(NamedTuple):
@@ -14,77 +19,104 @@ class Interval(NamedTuple):
 
 
 class StandardErrors(NamedTuple):
-    """Standard errors of a score."""
-
-    between_questions: float | None  # all of it: other questions, other answers; None for one
-    within_questions: float | None  # of it, by other answers alone; None with one answer a question
+    between_questions: float | None  # other questions and other answers; None for one question
+    within_questions: float | None  # other answers alone; None with one answer a question
 
 
-def wilson(share: float, n: float, z: float = Z95) -> Interval:
-    """Wilson's interval of a share among `n` independent trials; `n` may be an effective number.
+def t95(df: float) -> float:
+    """Return the two-sided 95% point of Student's t."""
+    return float(special.stdtrit(df, 0.975))
 
-    Unlike the normal interval it keeps its level near 0 and 1, where small models live.
+
+def wilson(proportion: float, n: float, z: float = Z95) -> Interval:
+    """Return Wilson's interval of a proportion of `n` independent trials.
+
+    `n` may be an effective number. Unlike the normal interval it keeps its level near 0 and 1,
+    where small models score.
     """
     if not n > 0:
         raise ValueError(f"n = {n}: an interval needs at least one trial")
-    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    # At a share of 0 or 1 the bound is exact; rounding must not push it past the share.
-    return Interval(share, min(share, max(0.0, centre - half)), max(share, min(1.0, centre + half)))
+    centre = (proportion + z * z / (2 * n)) / (1 + z * z / n)
+    variance = proportion * (1 - proportion) / n + z * z / (4 * n * n)
+    half_width = z / (1 + z * z / n) * math.sqrt(variance)
+    # At 0 and 1 the bound is exact; rounding must not push it past the proportion.
+    low, high = max(0.0, centre - half_width), min(1.0, centre + half_width)
+    return Interval(proportion, min(proportion, low), max(proportion, high))
 
 
 def clustered_proportion(clusters: Sequence[Sequence[bool]]) -> Interval:
-    """Share of successes, samples grouped by question, with a 95 % interval."""
-    means = [sum(samples) / len(samples) for samples in clusters]
-    return effective_n_wilson(means, sum(len(samples) for samples in clusters))
+    """Return the proportion of successes with a 95% interval, samples grouped by question."""
+    return effective_n_wilson(_means(clusters), sum(map(len, clusters)))
 
 
 def effective_n_wilson(means: Sequence[float], answers: int) -> Interval:
-    """The mean of questions' shares with its 95 % interval; `answers` is how many there were.
+    """Return the mean of the questions' proportions with its 95% interval.
 
-    Every question weighs the same. The variance between questions gives the number of independent
-    trials that would vary as much, and Wilson's interval for that number: the questions where the
-    answers to each agree, up to all answers where they do not hang together at all.
+    Every question has the same weight; `answers` is the number of answers to all. The interval is
+    Wilson's for the number of independent trials that would vary as the questions do: between the
+    number of questions, where the answers to each agree, and the number of answers, where they are
+    uncorrelated.
     """
     n = len(means)
     if n == 0:
         raise ValueError("an interval needs at least one question")
-    share = math.fsum(means) / n
-    between = math.fsum((mean - share) ** 2 for mean in means)
-    # A score near 0 or 1 rests on a few questions, which cannot tell whether answers hang together.
-    # One more question half between all and nothing (1/4 is its square) leans on "they do".
-    together = (between + 0.25) / (n * share * (1 - share) + 0.25)
-    return wilson(share, min(n / together, answers))
+    mean = math.fsum(means) / n
+    # Near 0 or 1 the between-question variance is poorly estimated. One pseudo-question with
+    # squared deviation 1/4 biases the design effect upwards, which is conservative.
+    design_effect = (_squares(means, mean) + 0.25) / (n * mean * (1 - mean) + 0.25)
+    return wilson(mean, min(n / design_effect, answers))
 
 
 def standard_errors(clusters: Sequence[Sequence[bool]]) -> StandardErrors:
-    """The two error terms of a score."""
-    means = [sum(samples) / len(samples) for samples in clusters]
+    """Return the two standard errors of a score."""
+    means = _means(clusters)
     n = len(means)
     if n == 0:
         raise ValueError("an error needs at least one question")
-    share = math.fsum(means) / n
-    between = math.fsum((mean - share) ** 2 for mean in means)
-    total = math.sqrt(between / (n - 1) / n) if n > 1 else None
-    if min(len(samples) for samples in clusters) == 1:
-        return StandardErrors(total, None)
-    spreads = [
-        mean * (1 - mean) / (len(samples) - 1)
-        for mean, samples in zip(means, clusters, strict=True)
-    ]
-    return StandardErrors(total, math.sqrt(math.fsum(spreads)) / n)
+    squares = _squares(means, math.fsum(means) / n)
+    between = math.sqrt(squares / (n - 1) / n) if n > 1 else None
+    sizes = [len(samples) for samples in clusters]
+    if min(sizes) == 1:
+        return StandardErrors(between, None)
+    variances = [mean * (1 - mean) / (size - 1) for mean, size in zip(means, sizes, strict=True)]
+    return StandardErrors(between, math.sqrt(math.fsum(variances)) / n)
+
+
+def _means(clusters: Sequence[Sequence[bool]]) -> list[float]:
+    return [sum(samples) / len(samples) for samples in clusters]
+
+
+def _squares(values: Sequence[float], mean: float) -> float:
+    return math.fsum((value - mean) ** 2 for value in values)
 
 
 def group_mean(benchmarks: Sequence[Interval]) -> Interval:
-    """The plain mean over benchmarks, a group's score (paper, 3.1.2), with a 95 % interval.
+    """Return the plain mean over benchmarks, a group's score (paper, 3.1.2), with a 95% interval.
 
-    Distances from value to bound are added as errors are, by squares, low and high apart (Zou and
-    Donner's MOVER): so Wilson's lopsided intervals near 0 and 1 stay lopsided.
+    Distances from value to bound are added as errors are, by their squares, on each side alone
+    (Zou and Donner's MOVER), so that intervals near 0 and 1 stay asymmetric.
     """
     n = len(benchmarks)
     if n == 0:
         raise ValueError("a group needs at least one benchmark")
-    value = math.fsum(one.value for one in benchmarks) / n
-    below = math.hypot(*(one.value - one.low for one in benchmarks)) / n
-    above = math.hypot(*(one.high - one.value for one in benchmarks)) / n
+    value = math.fsum(score.value for score in benchmarks) / n
+    below = math.hypot(*(score.value - score.low for score in benchmarks)) / n
+    above = math.hypot(*(score.high - score.value for score in benchmarks)) / n
     return Interval(value, max(0.0, value - below), min(1.0, value + above))
+
+
+def mean_interval(
+    values: NDArray[np.float64], lowest: float = -math.inf, highest: float = math.inf
+) -> OptionalInterval:
+    """Return the mean of independent numbers with its 95% interval by Student's t.
+
+    The bounds are clipped to `lowest` and `highest`. They are None where the numbers do not
+    differ, because an interval of no width would claim certainty; so is the mean of nothing.
+    """
+    if len(values) == 0:
+        return None, None, None
+    mean = float(values.mean())
+    if np.ptp(values) == 0:
+        return mean, None, None
+    half_width = t95(len(values) - 1) * float(np.std(values, ddof=1)) / math.sqrt(len(values))
+    return mean, max(lowest, mean - half_width), min(highest, mean + half_width)

@@ -1,6 +1,7 @@
-"""Several trainings of one configuration that differ in the seed: questions and seeds are chance.
+"""Scores and contrasts of configurations that were trained with several seeds.
 
-Their answers are Answers whose rows are seeds, one for each benchmark, in the same order of seeds.
+Questions and seeds are sampled. A configuration has a CorrectCounts for each benchmark, whose rows
+are its seeds, in the same order in all.
 """
 
 import math
@@ -9,11 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
 from delta.stats import contrasts
-from delta.stats.contrasts import Contrast, CorrectCounts, Term, Weights
-from delta.stats.intervals import Interval, effective_n_wilson, group_mean
+from delta.stats.contrasts import Contrast, CorrectCounts, ErrorTerm, Term, Weights
+from delta.stats.intervals import effective_n_wilson, group_mean, t95
 
 
 class SeedScore(NamedTuple):
@@ -22,106 +22,108 @@ class SeedScore(NamedTuple):
     high: float
     seeds: int
     between_seeds: float | None  # standard deviation of the seeds' scores; None with one seed
-    due_to_seeds: float | None  # what remains of it without the chance of single answers
+    seed_sd_adjusted: float | None  # the same without the variance of sampled answers
 
 
 def score(benchmarks: Sequence[CorrectCounts]) -> SeedScore:
-    """Mean over benchmarks and seeds with a 95 % interval for other questions and other seeds.
+    """Return the mean over benchmarks and seeds with a 95% interval for other questions and seeds.
 
-    The half width for questions (as of a group's mean) and the one for seeds (Student's t of so
-    few seeds) are added by their squares. With one seed the interval is that of questions alone.
+    The half-widths for questions (as of a group's mean) and for seeds (Student's t of so few seeds)
+    are added by their squares. With one seed the interval is that of questions alone.
     """
-    mean = group_mean([_over_questions(answers) for answers in benchmarks])
-    seeds, spread, due = _between(benchmarks, _equal(benchmarks))
-    if spread is None or due is None:
+    intervals = []
+    for answers in benchmarks:
+        table = _proportions(answers)
+        means = table.mean(axis=0).tolist()
+        intervals.append(effective_n_wilson(means, table.size * answers.samples))
+    mean = group_mean(intervals)
+    seeds, sd, adjusted = _between_seeds(benchmarks, _equal_weights(benchmarks))
+    if adjusted is None:
         return SeedScore(*mean, seeds, None, None)
-    half = float(special.stdtrit(seeds - 1, 0.975)) * due / math.sqrt(seeds)
-    low = mean.value - math.hypot(mean.value - mean.low, half)
-    high = mean.value + math.hypot(mean.high - mean.value, half)
-    return SeedScore(mean.value, max(0.0, low), min(1.0, high), seeds, spread, due)
+    half_width = t95(seeds - 1) * adjusted / math.sqrt(seeds)
+    low = mean.value - math.hypot(mean.value - mean.low, half_width)
+    high = mean.value + math.hypot(mean.high - mean.value, half_width)
+    return SeedScore(mean.value, max(0.0, low), min(1.0, high), seeds, sd, adjusted)
 
 
 def contrast(configurations: Sequence[Sequence[CorrectCounts]], weights: Weights) -> Contrast:
-    """As contrasts.contrast of a group's mean, between configurations of one or more seeds each.
+    """Return the contrast of a group's mean between configurations of one or more seeds each.
 
-    `weights` has one for each configuration: [1, -1] sets the first against the second. All have
-    the same benchmarks in the same order. Nothing is added for the seeds of a configuration that
-    has only one: right for a base model, which was not trained, and too narrow for a policy.
+    `weights` has one for each configuration: [1, -1] compares the first with the second. All have
+    the same benchmarks in the same order. A configuration with one seed adds no variance for
+    seeds: right for a base model, which was not trained, and too narrow for a policy.
     """
-    return contrast_across(configurations, weights, _equal(configurations[0]))
+    return contrast_across(configurations, weights, _equal_weights(configurations[0]))
 
 
 def contrast_across(
     configurations: Sequence[Sequence[CorrectCounts]], weights: Weights, benchmarks: Sequence[float]
 ) -> Contrast:
-    """The same where `benchmarks` has a weight for each benchmark instead of a plain mean.
+    """Return the same with a weight for each benchmark instead of a plain mean.
 
-    Weights 1/3 1/3 1/3 -1/2 -1/2 set one group against another: a trend in STEM less that in math.
+    Weights 1/3 1/3 1/3 -1/2 -1/2 compare two groups: a trend in STEM less the one in math.
     """
     estimate = contrasts.combine(_terms(configurations, weights, benchmarks))
-    errors = [contrasts.ErrorTerm(math.sqrt(estimate.variance), estimate.df)]
+    errors = [ErrorTerm(math.sqrt(estimate.variance), estimate.df)]
     for answers, weight in zip(configurations, weights, strict=True):
-        seeds, _, due = _between(answers, benchmarks)
-        if due is not None:
-            errors.append(contrasts.ErrorTerm(abs(weight) * due / math.sqrt(seeds), seeds - 1))
+        seeds, _, adjusted = _between_seeds(answers, benchmarks)
+        if adjusted is not None:
+            errors.append(ErrorTerm(abs(weight) * adjusted / math.sqrt(seeds), seeds - 1))
     return contrasts.to_contrast(estimate, errors)
 
 
-def _equal(benchmarks: Sequence[CorrectCounts]) -> list[float]:
+def _equal_weights(benchmarks: Sequence[CorrectCounts]) -> list[float]:
     return [1 / len(benchmarks)] * len(benchmarks)
 
 
 def _terms(
     configurations: Sequence[Sequence[CorrectCounts]], weights: Weights, benchmarks: Sequence[float]
 ) -> list[Term]:
-    """Each benchmark with the rows of all configurations; a weight is shared among its seeds."""
+    """Return a term for each benchmark, a configuration's weight divided among its seeds."""
     terms = []
-    for part, *same in zip(benchmarks, *configurations, strict=True):
-        if len({answers.samples for answers in same}) > 1:
+    for factor, *answers in zip(benchmarks, *configurations, strict=True):
+        if len({counts.samples for counts in answers}) > 1:
             raise ValueError("a benchmark has different numbers of samples a question")
-        tables = [np.asarray(answers.correct) for answers in same]
-        shared = [
-            part * weight / len(table)
+        tables = [np.asarray(counts.correct) for counts in answers]
+        row_weights = [
+            factor * weight / len(table)
             for weight, table in zip(weights, tables, strict=True)
             for _ in table
         ]
-        terms.append(Term(CorrectCounts(np.vstack(tables), same[0].samples), shared))
+        terms.append(Term(CorrectCounts(np.vstack(tables), answers[0].samples), row_weights))
     return terms
 
 
-def _over_questions(answers: CorrectCounts) -> Interval:
-    shares = _shares(answers)
-    return effective_n_wilson(shares.mean(axis=0).tolist(), shares.size * answers.samples)
-
-
-def _between(
-    benchmarks: Sequence[CorrectCounts], parts: Sequence[float]
+def _between_seeds(
+    benchmarks: Sequence[CorrectCounts], weights: Sequence[float]
 ) -> tuple[int, float | None, float | None]:
-    """Number of seeds, standard deviation of their scores, and what of it is due to the seeds.
+    """Return the number of seeds, their scores' standard deviation, and the adjusted one.
 
-    Seeds would differ a little even were they alike, since each answers anew: that part is the
-    variance left over when a question's and a seed's own mean are taken away.
+    Identical seeds would still differ, because each samples its answers. That variance is the
+    residual one, without the means of questions and seeds.
     """
-    tables = [_shares(answers) for answers in benchmarks]
+    tables = [_proportions(answers) for answers in benchmarks]
     if len({len(table) for table in tables}) != 1:
-        raise ValueError("benchmarks with different numbers of seeds; allowed: the same in all")
+        raise ValueError("benchmarks have different numbers of seeds; expected the same in all")
     seeds = len(tables[0])
     if seeds == 1:
         return 1, None, None
-    scores = np.sum([p * t.mean(axis=1) for p, t in zip(parts, tables, strict=True)], axis=0)
+    weighted = list(zip(weights, tables, strict=True))
+    scores = np.sum([weight * table.mean(axis=1) for weight, table in weighted], axis=0)
     variance = float(scores.var(ddof=1))
-    by_answers = math.fsum(p * p * _left_over(t) for p, t in zip(parts, tables, strict=True))
-    return seeds, math.sqrt(variance), math.sqrt(max(0.0, variance - by_answers))
+    residual = math.fsum(weight**2 * _residual_variance(table) for weight, table in weighted)
+    return seeds, math.sqrt(variance), math.sqrt(max(0.0, variance - residual))
 
 
-def _left_over(shares: NDArray[np.float64]) -> float:
-    """Variance of one seed's score that its own answers explain (two-way analysis of variance)."""
-    num_seeds, num = shares.shape
-    if num == 1:
+def _residual_variance(table: NDArray[np.float64]) -> float:
+    """Return the variance of one seed's score by its own answers (two-way analysis of variance)."""
+    seeds, questions = table.shape
+    if questions == 1:
         return 0.0
-    own = shares - shares.mean(axis=0) - shares.mean(axis=1, keepdims=True) + shares.mean()
-    return float((own * own).sum() / (num_seeds - 1) / (num - 1) / num)
+    residual = table - table.mean(axis=0) - table.mean(axis=1, keepdims=True) + table.mean()
+    return float((residual * residual).sum() / (seeds - 1) / (questions - 1) / questions)
 
 
-def _shares(answers: CorrectCounts) -> NDArray[np.float64]:
+def _proportions(answers: CorrectCounts) -> NDArray[np.float64]:
+    """Return seed x question, the proportions of correct samples."""
     return np.atleast_2d(np.asarray(answers.correct, dtype=np.float64)) / answers.samples

@@ -1,19 +1,15 @@
-"""Sets cut again by drawn votes: the same statistic as plain code, and the counting beneath it."""
+"""Top sets from resampled votes: the statistic against its definition, the draws, the sets."""
 
-import os
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
-from itertools import product
+from itertools import permutations, product
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 
-from delta.analysis import bootstrap
-from delta.analysis.bootstrap import topk_stability
+from delta.analysis.bootstrap import resampled_means, top_k, topk_stability
 from delta.analysis.reliability import PairRows
-from delta.analysis.topk_sets import sort_pairs
 from delta.analysis.votes import MEAN, Array, Places, Votes, vote_counts
 from delta.judging.rubric import DIMENSIONS
 
@@ -21,12 +17,12 @@ FACTS, STRATEGY = DIMENSIONS[:2]
 NAN = float("nan")
 
 
-def cast(matrices: dict[str, Any]) -> Votes:
+def votes_of(matrices: dict[str, Any]) -> Votes:
     arrays = {name: np.array(matrix, dtype=np.float64) for name, matrix in matrices.items()}
     return Votes(pl.DataFrame(), arrays)
 
 
-def plainly(
+def by_definition(
     matrix: Array,
     both: PairRows,
     draw: Places,
@@ -43,13 +39,13 @@ def plainly(
         drawn = (random.random(matrix.shape) * number).astype(np.int64)
         taken = np.where(there, np.take_along_axis(matrix, drawn, axis=1), 0.0)
         mean = taken.sum(axis=1) / number[:, 0]
-        again = sort_pairs(np.round(mean[both.chosen] - mean[both.rejected], 6), draw)
+        again = np.lexsort((draw, -np.round(mean[both.chosen] - mean[both.rejected], 6)))
         found.append([100 * np.isin(first[:k], again[:k]).mean() for k in sizes])
     return np.array(found)
 
 
-def world(unequal: bool, shared: bool) -> tuple[Votes, PairRows, Places, dict[str, Places]]:
-    """60 pairs with deltas of their own, up to five votes a side, and their order by these."""
+def random_votes(unequal: bool, shared: bool) -> tuple[Votes, PairRows, Places, dict[str, Array]]:
+    """Return 60 pairs with up to five votes a side, and the deltas of their means."""
     random = np.random.default_rng(8)
     middle = random.normal(3, 0.8, (120, 1))
     votes = [np.clip(np.rint(middle + random.normal(0, 0.8, (120, 5))), 1, 5) for _ in range(2)]
@@ -60,10 +56,12 @@ def world(unequal: bool, shared: bool) -> tuple[Votes, PairRows, Places, dict[st
     if shared:
         both = PairRows(both.chosen // 3, both.rejected)
     draw = random.permutation(60)
-    made = cast({FACTS: votes[0], STRATEGY: votes[1], MEAN: (votes[0] + votes[1]) / 2})
+    made = votes_of({FACTS: votes[0], STRATEGY: votes[1], MEAN: (votes[0] + votes[1]) / 2})
     mean = {name: np.nanmean(matrix, axis=1) for name, matrix in made.matrices.items()}
-    delta = {name: np.round(one[both.chosen] - one[both.rejected], 6) for name, one in mean.items()}
-    return made, both, draw, {name: sort_pairs(one, draw) for name, one in delta.items()}
+    deltas = {
+        name: np.round(one[both.chosen] - one[both.rejected], 6) for name, one in mean.items()
+    }
+    return made, both, draw, deltas
 
 
 # --- against the definition ---
@@ -72,33 +70,18 @@ def world(unequal: bool, shared: bool) -> tuple[Votes, PairRows, Places, dict[st
 @pytest.mark.parametrize("unequal", [False, True])
 @pytest.mark.parametrize("shared", [False, True])
 def test_shares_are_spread_as_those_of_the_plain_definition(unequal: bool, shared: bool) -> None:
-    votes, both, draw, firsts = world(unequal, shared)
+    votes, both, draw, deltas = random_votes(unequal, shared)
     sizes = [5, 10, 30, 60]
-    ours = topk_stability(votes, both, draw, firsts, sizes, 800, 1)
-    for name, first in firsts.items():
-        theirs = plainly(
-            votes.matrices[name], both, draw, first, sizes, 400, np.random.default_rng(2)
-        )
-        spread = np.sqrt(ours[name].var(axis=0) / 800 + theirs.var(axis=0) / 400)
-        apart = np.abs(ours[name].mean(axis=0) - theirs.mean(axis=0))
-        assert (apart <= 4 * spread).all(), name
+    ours = topk_stability(votes, both, draw, deltas, sizes, 800, 1)
+    rng = np.random.default_rng(2)
+    for name, delta in deltas.items():
+        first = np.lexsort((draw, -delta))
+        theirs = by_definition(votes.matrices[name], both, draw, first, sizes, 400, rng)
+        error = np.sqrt(ours[name].var(axis=0) / 800 + theirs.var(axis=0) / 400)
+        difference = np.abs(ours[name].mean(axis=0) - theirs.mean(axis=0))
+        assert (difference <= 4 * error).all(), name
         assert ours[name].std(axis=0) == pytest.approx(theirs.std(axis=0), rel=0.15)
     assert (ours[MEAN][:, -1] == 100).all()  # all pairs are always all pairs
-
-
-def test_the_same_draws_give_the_same_sets_as_a_sort() -> None:
-    votes, both, draw, _ = world(unequal=True, shared=False)
-    by_draw = np.argsort(draw)
-    sides = PairRows(both.chosen[by_draw], both.rejected[by_draw])
-    table = bootstrap.table([votes.matrices[FACTS]], [1], sides)
-    for seed in range(50):
-        (delta,) = bootstrap.deltas(table, np.random.default_rng(seed))
-        sort = sort_pairs(delta.astype(np.float64), np.arange(60))
-        for k in (1, 7, 25, 60):
-            cut = bootstrap.kth(delta, k, near=seed)
-            inside = bootstrap.mask(np.arange(0, 60, 2), 60)
-            assert cut == delta[sort[k - 1]]
-            assert bootstrap.again(delta, cut, k, inside) == inside[sort[:k]].sum()
 
 
 def test_a_tied_pair_of_scattered_votes_stays_first_in_three_of_four_draws() -> None:
@@ -106,102 +89,69 @@ def test_a_tied_pair_of_scattered_votes_stays_first_in_three_of_four_draws() -> 
     rejected ones have 1, 1. The pair that is first among equals loses its place in one draw of
     four: where its mean is 1, or where that of the other is 3.
     """
-    votes = cast({FACTS: [[1, 3], [2, 2], [1, 1], [1, 1]]})
+    votes = votes_of({FACTS: [[1, 3], [2, 2], [1, 1], [1, 1]]})
     for scattered in (0, 1):
         both = PairRows(np.array([scattered, 1 - scattered]), np.array([2, 3]))
-        first = {FACTS: np.array([0, 1])}
-        found = topk_stability(votes, both, np.array([0, 1]), first, [1], 2000, 0)[FACTS]
+        deltas = {FACTS: np.array([1.0, 1.0])}
+        found = topk_stability(votes, both, np.array([0, 1]), deltas, [1], 2000, 0)[FACTS]
         assert found.mean() == pytest.approx(75, abs=4)
 
 
-def test_the_shares_are_the_same_by_however_many_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    votes, both, draw, firsts = world(unequal=False, shared=False)
-    monkeypatch.setattr(bootstrap, "AT_ONCE", 32)  # of 120 traces, so that threads are used
-    pools: list[int] = []
-
-    class Pool(ThreadPoolExecutor):
-        def __init__(self, threads: int) -> None:
-            pools.append(threads)
-            super().__init__(threads)
-
-    monkeypatch.setattr(bootstrap, "ThreadPoolExecutor", Pool)
-
-    def found(cores: int) -> dict[str, Array]:
-        monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)))
-        return topk_stability(votes, both, draw, firsts, [5, 30], 20, 1)
-
-    alone = found(1)
-    assert any(np.ptp(shares[:, 0]) > 0 for shares in alone.values())
-    for cores in (2, 7, 40):
-        again = found(cores)
-        assert all((again[name] == shares).all() for name, shares in alone.items())
-    assert pools == [1, 2, 7, 40]
-    monkeypatch.setattr(bootstrap, "AT_ONCE", 121)
-    found(2)
-    assert pools[-1] == 1
+def test_a_mean_that_not_all_traces_have_is_not_drawn() -> None:
+    votes, pairs, tie_order, deltas = random_votes(unequal=False, shared=False)
+    votes.matrices[MEAN][7] = NAN
+    assert list(topk_stability(votes, pairs, tie_order, deltas, [5], 3, 0)) == [FACTS, STRATEGY]
 
 
-# --- the draws ---
+# --- the resampled votes ---
 
 
-@pytest.mark.parametrize("number", [1, 2, 3, 5, 6, 7, 16])
-def test_every_vote_is_drawn_alike_and_as_often_as_there_are_votes(number: int) -> None:
-    times = bootstrap.times_drawn(number, 40_000, np.random.default_rng(3))
-    assert times.shape == (number, 40_000)
-    assert (times.sum(axis=0) == number).all()
+@pytest.mark.parametrize("number", [1, 2, 3, 5, 16])
+def test_every_vote_is_drawn_with_the_same_chance(number: int) -> None:
+    """In each matrix one vote is 1 and the others 0, so that the mean counts its draws."""
+    matrices = [np.tile(np.eye(number)[vote], (40_000, 1)) for vote in range(number)]
+    times = number * np.array(resampled_means(matrices, np.random.default_rng(3)))
+    assert times.sum(axis=0) == pytest.approx(np.full(40_000, number))
     assert times.mean(axis=1) == pytest.approx(np.ones(number), abs=0.03)
-    # Of the binomial distribution: number · 1/number · (1 − 1/number).
+    # The binomial variance: number · 1/number · (1 - 1/number).
     assert times.var(axis=1) == pytest.approx(np.full(number, 1 - 1 / number), abs=0.04)
 
 
 def test_all_27_draws_of_three_votes_are_equally_likely() -> None:
-    drawn = np.array(list(bootstrap.below(3, 270_000, np.random.default_rng(4))))
-    found = Counter(map(tuple, drawn.T.tolist()))
-    assert set(found) == set(product(range(3), repeat=3))
-    assert all(abs(number - 10_000) < 500 for number in found.values())
+    # Votes 1, 4, 16: a sum of three tells how often each was drawn, 3! / (n1! n2! n3!) times.
+    matrix = np.tile([1.0, 4.0, 16.0], (270_000, 1))
+    (means,) = resampled_means([matrix], np.random.default_rng(4))
+    expected = Counter(map(sum, product((1, 4, 16), repeat=3)))
+    drawn = Counter(np.rint(3 * means).astype(int).tolist())
+    assert set(drawn) == set(expected)
+    assert all(abs(drawn[total] - 10_000 * ways) < 500 * ways for total, ways in expected.items())
 
 
-def test_draws_of_more_votes_than_16_bits_hold_are_independent() -> None:
-    drawn = np.array(list(bootstrap.below(10, 50_000, np.random.default_rng(5)))).astype(np.float64)
-    assert drawn.shape == (10, 50_000)
-    assert np.abs(np.corrcoef(drawn) - np.eye(10)).max() < 0.03
+def test_dimensions_share_their_draws() -> None:
+    matrix = np.random.default_rng(5).integers(1, 6, (100, 5)).astype(np.float64)
+    first, second = resampled_means([matrix, 10 * matrix], np.random.default_rng(6))
+    assert second == pytest.approx(10 * first)
+    assert np.ptp(first - matrix.mean(axis=1)) > 0
 
 
-# --- whole numbers ---
+# --- the top sets ---
 
 
-def test_means_of_unequal_numbers_of_votes_are_equal_in_the_common_unit() -> None:
-    """(1, 2) has the mean of (1, 2, 1, 2) and not that of (1, 2, 2): the unit is 1/12."""
-    matrix = np.array([[1, 2, NAN, NAN], [1, 2, 1, 2], [1, 2, 2, NAN]])
-    table = bootstrap.table([matrix], [1], PairRows(np.array([0, 1]), np.array([2, 2])))
-    assert [part.number for part in table.parts] == [2, 3, 4]
-    (votes,) = table.votes
-    assert votes.sum(axis=0).tolist() == [18, 20, 18]
-    assert votes.dtype == np.int8
+def test_means_of_unequal_numbers_of_votes_tie() -> None:
+    """(1, 2) has the mean of (1, 2, 1, 2) and not that of (1, 2, 2)."""
+    means = np.array([np.mean(votes) for votes in ([1, 2], [1, 2, 1, 2], [1, 2, 2])])
+    for order in permutations(range(3)):
+        top = top_k(means, np.array(order), [1, 2, 3])
+        assert top[0].tolist() == [False, False, True]
+        assert top[1].tolist() == [order[0] < order[1], order[1] < order[0], True]
+        assert top[2].all()
 
 
-def test_a_type_is_as_wide_as_its_largest_number_needs() -> None:
-    widths = {1: 8, 127: 8, 128: 16, 32_767: 16, 32_768: 32, 2**31: 64}
-    assert {n: 8 * bootstrap.signed(n).itemsize for n in widths} == widths
-
-
-def test_a_mean_that_not_all_traces_have_is_not_drawn() -> None:
-    votes, both, draw, firsts = world(unequal=False, shared=False)
-    votes.matrices[MEAN][7] = NAN
-    assert list(topk_stability(votes, both, draw, firsts, [5], 3, 0)) == [FACTS, STRATEGY]
-
-
-# --- counting instead of sorting ---
-
-
-def test_the_kth_largest_is_found_from_anywhere() -> None:
-    delta = np.array([3, -7, 3, 0, 12], dtype=np.int8)
-    for near in (-100, -7, 0, 3, 5, 100):
-        assert [bootstrap.kth(delta, k, near) for k in range(1, 6)] == [12, 3, 3, 0, -7]
-
-
-def test_the_nth_true_value_is_found_in_a_long_row() -> None:
-    there = np.random.default_rng(6).random(50_000) < 0.1
-    places = np.flatnonzero(there)
-    for number in (1, 2, 1000, len(places)):
-        assert bootstrap.after(there, number) == places[number - 1] + 1
+@pytest.mark.parametrize("seed", range(5))
+def test_the_top_set_is_that_of_a_sort(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    deltas, tie_order = rng.integers(-8, 9, 60) / 5, rng.permutation(60)
+    order = np.lexsort((tie_order, -deltas))
+    sizes = [1, 7, 25, 60]
+    for k, top in zip(sizes, top_k(deltas, tie_order, sizes), strict=True):
+        assert set(np.flatnonzero(top)) == set(order[:k])

@@ -56,7 +56,9 @@ def test_generators_stand_in_no_order() -> None:
 
 
 def test_more_rows_than_rated_traces_are_an_error_that_says_how_many_there_are() -> None:
-    with pytest.raises(InputError, match="N = 13: as many by each generator; allowed: 1 to 12"):
+    with pytest.raises(
+        InputError, match="N = 13: equally many by each generator; expected 1 to 12"
+    ):
         rating_sheet.draw_traces(RATED, 13, seed=1)
     with pytest.raises(InputError, match="no trace is rated"):
         rating_sheet.draw_traces(RATED.clear(), 1, seed=1)
@@ -146,8 +148,8 @@ def test_what_is_no_score_is_an_error_with_its_place(tmp_path: Path, cell: str) 
     with pytest.raises(InputError) as error:
         human_ratings.read_ratings(bad)
     assert str(error.value) == (
-        f"{tmp_path}/anna.csv: row 3, column step_coherence: {cell!r}, "
-        "allowed: a whole number from 1 to 5, or nothing where not rated"
+        f"{tmp_path}/anna.csv: row 3, column step_coherence: {cell!r}; "
+        "expected a whole number from 1 to 5, or nothing where not rated"
     )
 
 
@@ -155,7 +157,7 @@ def test_what_is_no_score_is_an_error_with_its_place(tmp_path: Path, cell: str) 
     ("rows", "said"),
     [
         ([f"t3,{SCORES}"], "row 2, column sheet_id: 't3' is not known"),
-        ([f"t1,{SCORES}", "", f"t1,{SCORES}"], "row 4, column sheet_id: 't1' stands in row 2 too"),
+        ([f"t1,{SCORES}", "", f"t1,{SCORES}"], "row 4, column sheet_id: 't1' is in row 2 too"),
         ([f",{SCORES}"], "row 2, column sheet_id: '' is not known"),
         ([f't1,{SCORES},"'], "not CSV"),
     ],
@@ -167,7 +169,7 @@ def test_a_wrong_row_is_an_error_with_its_place(tmp_path: Path, rows: list[str],
 
 def test_a_missing_or_doubled_column_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(
-        InputError, match="column 'strategy_coherence' 0 times, allowed: once; it has sheet_id, f"
+        InputError, match="column 'strategy_coherence' 0 times; expected once; it has sheet_id, f"
     ):
         human_ratings.read_ratings(params(tmp_path, header="sheet_id,factuality"))
     doubled = ",".join(("sheet_id", *DIMENSIONS, "factuality"))

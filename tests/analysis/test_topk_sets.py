@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from delta.analysis import topk_sets
+from delta.analysis.bootstrap import top_k
 from delta.analysis.votes import MEAN, Votes, gather
 from delta.core.errors import InputError
 from delta.core.schemas import PAIR, RATING, TRACE, VERDICT
@@ -80,7 +81,8 @@ def ranking(deltas: dict[str, list[float]], lengths: list[int] | None = None) ->
 def test_the_sets_and_ties_are_those_that_select_cuts(by: str, k: int) -> None:
     pairs, ratings = rated(40, num_votes=2, refused=(3, 8))
     ranked = topk_sets.rank_pairs(selected(pairs, ratings, by, None), SEED)
-    first = topk_sets.sort_pairs(ranked.deltas[by], ranked.draw)[:k]
+    first = np.lexsort((ranked.tie_order, -ranked.deltas[by]))[:k]
+    assert set(np.flatnonzero(top_k(ranked.deltas[by], ranked.tie_order, [k])[0])) == set(first)
     params = SelectorParams(mode="top", by=by, k=k, seed=SEED)
     table, counts = select(params, pairs, ratings)
     expected = table.filter("selected").sort("rank")["pair_id"].to_list()

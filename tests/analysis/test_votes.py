@@ -13,7 +13,7 @@ from delta.core.errors import InputError
 from delta.core.schemas import RATING, TRACE, VERDICT
 from delta.core.tables import frame_of
 from delta.judging.rubric import DIMENSIONS
-from delta.stats.mean_interval import mean_interval, t95
+from delta.stats.intervals import mean_interval, t95
 
 NAN = math.nan
 FACTS, STEPS = "factuality", "step_coherence"
@@ -69,9 +69,9 @@ def test_the_mean_of_dimensions_is_taken_vote_by_vote_where_all_have_as_many() -
 def test_ratings_by_two_judges_or_of_unknown_traces_are_errors() -> None:
     traces = frame_of([{"trace_id": "a", "problem_id": "p", "generator": "g"}], TRACE)
     none = frame_of([], VERDICT)
-    with pytest.raises(InputError, match="judges x, y; allowed: those of one judge"):
+    with pytest.raises(InputError, match="judges x, y; expected one judge"):
         gather(traces, none, pl.concat([rating("a", [5]), rating("a", [5], judge="y")]))
-    with pytest.raises(InputError, match="1 rated traces are not there"):
+    with pytest.raises(InputError, match="1 rated traces are missing"):
         gather(traces, none, rating("b", [5]))
 
 

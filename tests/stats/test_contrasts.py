@@ -191,7 +191,7 @@ def test_more_samples_lean_less_on_the_added_answer() -> None:
 
 
 def test_errors_with_other_degrees_of_freedom_are_added_by_squares() -> None:
-    estimate = Estimate(value=0.3, shrunk=0.3, variance=0.01, df=50, reach=1.0)
+    estimate = Estimate(value=0.3, shrunken=0.3, variance=0.01, df=50, maximum=1.0)
     found = to_contrast(estimate, [ErrorTerm(0.1, 50), ErrorTerm(0.05, 2)])
     # t with 50 is 2.008559, with 2 it is 4.302653.
     half = math.hypot(2.008559 * 0.1, 4.302653 * 0.05)
@@ -201,23 +201,23 @@ def test_errors_with_other_degrees_of_freedom_are_added_by_squares() -> None:
 
 
 def test_an_error_of_nothing_changes_nothing() -> None:
-    estimate = Estimate(value=0.3, shrunk=0.3, variance=0.01, df=50, reach=1.0)
+    estimate = Estimate(value=0.3, shrunken=0.3, variance=0.01, df=50, maximum=1.0)
     alone = to_contrast(estimate, [ErrorTerm(0.1, 50)])
     assert to_contrast(estimate, [ErrorTerm(0.1, 50), ErrorTerm(0.0, 2)]) == pytest.approx(alone)
 
 
 def test_a_missing_answer_is_refused_and_not_taken_for_a_wrong_one() -> None:
-    with pytest.raises(ValueError, match="not all among 0 to 1"):
+    with pytest.raises(ValueError, match="not all within 0 to 1"):
         versus(CorrectCounts(np.array([[1, None], [0, 1]], dtype=object), 1))
 
 
 def test_what_is_no_contrast_is_refused() -> None:
     answers = two_runs(1, 1, 1)
-    with pytest.raises(ValueError, match="weights sum to 2; allowed: 0"):
+    with pytest.raises(ValueError, match="weights sum to 2; expected 0"):
         contrast([Term(answers, [1, 1])])
     with pytest.raises(ValueError, match="2, 3\\) and 3 weights"):
         contrast([Term(answers, [1, -1, 0])])
-    with pytest.raises(ValueError, match="not all among 0 to 1"):
+    with pytest.raises(ValueError, match="not all within 0 to 1"):
         versus(CorrectCounts([[2], [0]], 1))
     with pytest.raises(ValueError, match="at least one benchmark"):
         contrast([])

@@ -137,7 +137,7 @@ def test_a_missing_value_is_refused_and_not_ranked() -> None:
 
 
 def test_sides_of_different_length_are_refused() -> None:
-    with pytest.raises(ValueError, match="allowed: as many in both"):
+    with pytest.raises(ValueError, match="expected as many in both"):
         spearman([1, 2], [1])
     with pytest.raises(ValueError, match="2 ratings, 1 outcomes, 2 problems"):
         auc([1, 2], [True], ["a", "b"])

@@ -31,7 +31,7 @@ def test_seeds_by_hand() -> None:
     found = seeds.score([CorrectCounts(counts, samples=10)])
     assert found.value == pytest.approx(0.3)
     assert found.between_seeds == pytest.approx(0.1)
-    assert found.due_to_seeds == pytest.approx(0.1)
+    assert found.seed_sd_adjusted == pytest.approx(0.1)
     # t with 2 is 4.302653; Wilson's bounds for the 10 × 10 × 3 answers, which do not hang together.
     questions = clustered_proportion([[True] * 9 + [False] * 21] * 10)
     half = 4.302653 * 0.1 / math.sqrt(3)
@@ -42,10 +42,10 @@ def test_seeds_by_hand() -> None:
 def test_seeds_that_differ_by_their_answers_alone_add_nothing() -> None:
     # Each seed solves one of three; each question is solved once.
     found = seeds.score([CorrectCounts([[1, 0, 0], [0, 1, 0], [0, 0, 1]], 1)])
-    assert (found.between_seeds, found.due_to_seeds) == (0.0, 0.0)
+    assert (found.between_seeds, found.seed_sd_adjusted) == (0.0, 0.0)
 
 
-def test_what_is_due_to_seeds_is_that_of_an_analysis_of_variance() -> None:
+def test_what_is_seed_sd_adjusted_is_that_of_an_analysis_of_variance() -> None:
     chance = np.random.default_rng(3)
     moved = chance.random(25) + np.array([[-0.2], [0.0], [0.2], [0.1]])
     counts = chance.binomial(16, np.clip(moved, 0, 1))
@@ -59,7 +59,7 @@ def test_what_is_due_to_seeds_is_that_of_an_analysis_of_variance() -> None:
     found = seeds.score([CorrectCounts(counts, 16)])
     assert found.between_seeds == pytest.approx(math.sqrt(squares["C(seed)"] / 25))
     due = (squares["C(seed)"] - squares["Residual"]) / 25
-    assert found.due_to_seeds == pytest.approx(math.sqrt(due))
+    assert found.seed_sd_adjusted == pytest.approx(math.sqrt(due))
 
 
 def test_a_seeds_score_is_its_mean_over_benchmarks() -> None:
