@@ -23,7 +23,8 @@ from delta.prompts.chat_templates import check_template
 # files hold the weights again in other formats. Pickled weights are left out: they can run code.
 WANTED = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"]
 UNWANTED = ["*/*", "consolidated*"]
-OWN_FILES = (weights.FINGERPRINT_FILE, weights.SERVED)  # a source's files of these names are another program's
+# A source's files of these names are another program's.
+OWN_FILES = (weights.FINGERPRINT_FILE, weights.SERVED)
 MAX_NAME = 200  # characters
 
 
