@@ -1,11 +1,11 @@
-"""The whole of params.yaml, and what its sections say of each other, before anything is spent.
+"""Check all of params.yaml, and its sections against each other, before a stage runs.
 
-Every stage's command runs this first, in a process of its own: it can refuse a run but not shape
-its result, so no stage depends on it and a new rule here reruns nothing.
+Every stage's command does this first, in a process of its own. It can refuse a run but not shape
+its result, so no stage depends on this file, and a new rule reruns nothing.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -57,42 +57,46 @@ class Params(StrictModel):
 
 
 def check(path: Path = PARAMS_FILE) -> Params:
-    """The checked parameters. Raises InputError for the first thing that cannot be."""
+    """Return the checked parameters. Raises InputError for the first mistake."""
     return check_content(read_all(path), str(path))
 
 
 def check_content(content: dict[str, Any], where: str) -> Params:
-    """As `check`, of what stands in the file; `where` begins the message."""
+    """Check the file's content. `where` begins the message of an InputError."""
     params = validate("", Params, content, where)
-    rules = (_names, _servers, _recordings, _evaluation, _sizes, _ratings, _lengths, _fields)
-    for rule in (*rules, _positions):
+    for rule in RULES:
         for mistake in rule(params):
             raise InputError(f"{where}: {mistake}")
     return params
 
 
+def _join(names: Iterable[str]) -> str:
+    return ", ".join(names) or "none is declared"
+
+
+def _asked_models(params: Params) -> list[str]:
+    """Return the models that requests can be sent to: all but recordings."""
+    return [name for name, model in params.models.items() if model.recording is None]
+
+
 def _names(params: Params) -> Iterator[str]:
-    """What one section calls by name, another declares."""
+    """Names that one section uses must be declared in another."""
     if POLICY in params.models:
         yield f"models.{POLICY}: this name is the trained model's; take another"
     for name in params.problems.sources:
         if not re.fullmatch(NAME, name) or name.endswith("\n"):  # "$" passes a new line
-            yield f"problems.sources.{name}: allowed in a name: up to 64 letters, digits, _ -"
-    if set(params.serving) != {*params.models, POLICY}:
-        yield (
-            f"serving has {', '.join(params.serving)}; allowed: one entry for each of "
-            f"{', '.join([*params.models, POLICY])}"
-        )
-    if set(params.judge.budget) != set(params.generators):
-        yield (
-            f"judge.budget has {', '.join(params.judge.budget)}; allowed: one entry for each of "
-            f"{', '.join(params.generators)}"
-        )
+            yield f"problems.sources.{name}: expected up to 64 letters, digits, _ - in a name"
+    for key, entries, expected in (
+        ("serving", params.serving, [*params.models, POLICY]),
+        ("judge.budget", params.judge.budget, list(params.generators)),
+    ):
+        if set(entries) != set(expected):
+            yield f"{key} has {_join(entries)}; expected one entry for each of {_join(expected)}"
     generators = list(params.generators)
-    asked = [name for name, model in params.models.items() if model.recording is None]
+    asked = _asked_models(params)
     weights = [name for name, model in params.models.items() if model.has_weights]
     known = list(chat_formats.all_chat_formats())
-    for key, value, allowed in [
+    for key, value, expected in [
         *(
             (f"serving.{name}.protocol", one.protocol, known)
             for name, one in params.serving.items()
@@ -109,57 +113,54 @@ def _names(params: Params) -> Iterator[str]:
         ("pairing.chosen", params.pairing.chosen, generators),
         ("pairing.rejected", params.pairing.rejected, generators),
     ]:
-        if value in asked and value not in allowed:
-            yield (
-                f"{key} = {value!r}: only a server has its weights; allowed: "
-                f"{', '.join(allowed) or 'a model with weights here, and none is declared'}"
-            )
-        elif value not in allowed:
-            yield f"{key} = {value!r}: not declared; allowed: {', '.join(allowed)}"
+        if value not in expected:
+            why = "only a server has its weights" if value in asked else "not declared"
+            yield f"{key} = {value!r}: {why}; expected {_join(expected)}"
 
 
 def _servers(params: Params) -> Iterator[str]:
-    """Which server answers for which model, and who needs one."""
-    yield from _served(params)
+    """Every served model needs exactly one server."""
+    yield from _endpoints(params)
     servers = params.engine.endpoint.servers
     for name, server in servers.items():
         key = f"engine.endpoint.servers.{name}"
         for model in server.models:
             if model not in params.serving or params.serving[model].endpoint is None:
-                remote = [m for m, one in params.serving.items() if one.endpoint is not None]
+                remote = [other for other, own in params.serving.items() if own.endpoint]
                 yield (
-                    f"{key}.models.{model}: serving.{model} has no endpoint; allowed: "
-                    f"{', '.join(remote) or 'none is declared'}"
+                    f"{key}.models.{model}: serving.{model} has no endpoint; expected "
+                    f"{_join(remote)}"
                 )
             if (first := params.engine.endpoint.server_of(model)) != name:
-                yield f"{key}.models.{model}: {first} lists it too; allowed: one server a model"
+                yield f"{key}.models.{model}: {first} lists it too; expected one server a model"
 
 
-def _served(params: Params) -> Iterator[str]:
-    listed = {m for server in params.engine.endpoint.servers.values() for m in server.models}
+def _endpoints(params: Params) -> Iterator[str]:
+    servers = params.engine.endpoint.servers.values()
+    listed = {model for server in servers for model in server.models}
     for name, serving in params.serving.items():
         model = params.models.get(name)  # None: the policy
         if model is not None and model.served is not None:
             if not isinstance(serving, ServedParams):
                 yield (
-                    f"serving.{name}: models.{name} has no weights here; allowed: "
-                    f"{', '.join(ServedParams.model_fields)}"
+                    f"serving.{name}: models.{name} has no weights here; expected "
+                    f"{_join(ServedParams.model_fields)}"
                 )
         elif isinstance(serving, ServedParams):
             yield f"serving.{name}.dtype is missing (it has weights here)"
         if serving.endpoint is None:
             continue
         if model is not None and model.recording is not None:
-            yield f"serving.{name}.endpoint: a recording is asked nothing; leave it out"
+            yield f"serving.{name}.endpoint: a recording needs no server; leave it out"
         elif name not in listed:
             yield (
                 f"serving.{name}.endpoint: none of engine.endpoint.servers lists {name} among its "
-                "models; allowed: exactly one"
+                "models; expected exactly one"
             )
 
 
 def _recordings(params: Params) -> Iterator[str]:
-    """A recording answers the problems of its own source, and nobody else's."""
+    """A recording has traces for the problems of its own source only."""
     recordings = {
         name: model.recording
         for name, model in params.models.items()
@@ -168,17 +169,15 @@ def _recordings(params: Params) -> Iterator[str]:
     for name, generator in params.generators.items():
         if isinstance(generator, RecordedParams) and generator.model not in recordings:
             yield (
-                f"generators.{name}.model = {generator.model!r}: no recording; allowed: "
-                f"{', '.join(recordings) or 'none is declared'}"
+                f"generators.{name}.model = {generator.model!r}: no recording; expected "
+                f"{_join(recordings)}"
             )
     for name, recording in recordings.items():
         key = f"models.{name}.recording"
         source = params.problems.sources.get(recording.source)
         if source is None:
-            yield (
-                f"{key}.source = {recording.source!r}: not declared; allowed: "
-                f"{', '.join(params.problems.sources)}"
-            )
+            sources = _join(params.problems.sources)
+            yield f"{key}.source = {recording.source!r}: not declared; expected {sources}"
             continue
         for kind, same in (
             ("openr1", ("data", "llama_verdicts")),
@@ -188,7 +187,7 @@ def _recordings(params: Params) -> Iterator[str]:
             for field in same if mine is not None else ():
                 if theirs is None or getattr(mine, field) != getattr(theirs, field):
                     where = f"problems.sources.{recording.source}.{kind}.{field}"
-                    yield f"{key}.{kind}.{field}: allowed: that of {where}"
+                    yield f"{key}.{kind}.{field}: expected that of {where}"
     for name, model in params.models.items():
         serving = params.serving[name]
         if isinstance(serving, ServedParams):
@@ -197,96 +196,84 @@ def _recordings(params: Params) -> Iterator[str]:
         if origin is not None and origin.code != serving.trust_remote_code:
             yield (
                 f"models.{name}.{kind}.code = {origin.code}: serving.{name}.trust_remote_code is "
-                f"{serving.trust_remote_code}; allowed: both or none"
+                f"{serving.trust_remote_code}; expected both or neither"
             )
 
 
 def _evaluation(params: Params) -> Iterator[str]:
     models, base = params.evaluation.models, params.train.base
-    asked = [name for name, model in params.models.items() if model.recording is None]
+    expected = [*_asked_models(params), POLICY]
     for name, entry in models.items():
         key = f"evaluation.models.{name}"
-        if entry.model not in [*asked, POLICY]:
-            yield (
-                f"{key}.model = {entry.model!r}: not declared; allowed: "
-                f"{', '.join([*asked, POLICY])}"
-            )
+        if entry.model not in expected:
+            yield f"{key}.model = {entry.model!r}: not declared; expected {_join(expected)}"
         yield from _examples(key, entry.examples)
         if (name == POLICY) != (entry.model == POLICY):
-            yield f"{key}.model = {entry.model!r}: policy is the name of the policy alone"
+            yield f"{key}.model = {entry.model!r}: the name policy is the trained model's alone"
     if POLICY not in models:
         yield "evaluation.models: policy is missing; the report compares policy and base"
     elif len(bases(models, base)) != 1:
         yield (
-            f"evaluation.models: allowed: exactly one of {base} with examples "
+            f"evaluation.models: expected exactly one of {base} with examples "
             f"{models[POLICY].examples}, the base that the policy is compared with"
         )
 
 
 def _examples(key: str, examples: int) -> Iterator[str]:
-    there = len(prompts.worked_examples())
-    if examples > there:
-        yield (
-            f"{key}.examples = {examples}: there are {there} in "
-            f"delta/prompts/worked_examples.yaml; allowed: 0 to {there}"
-        )
+    most = len(prompts.worked_examples())
+    if examples > most:
+        yield f"{key}.examples = {examples}: worked_examples.yaml has {most}; expected 0 to {most}"
 
 
 def _sizes(params: Params) -> Iterator[str]:
-    """What cannot be had whatever the models answer."""
+    """Sizes that cannot be reached whatever the models reply."""
     pairing, k = params.pairing, params.selector.k
     drawn = [source.task.problems for source in params.problems.sources.values() if source.task]
-    known = len(drawn) == len(params.problems.sources)  # of a file, only its reader knows
+    known = len(drawn) == len(params.problems.sources)  # the size of a file is not
     bounds = [params.problems.sample, pairing.problems, sum(drawn) if known else None]
     problems = min((bound for bound in bounds if bound is not None), default=None)
-    if (
-        k is not None
-        and problems is not None
-        and k > problems * pairing.per_problem
-        and not has_table_pairs(params)
-    ):
+    if k is not None and problems is not None and not has_table_pairs(params):
         most = problems * pairing.per_problem
-        yield (
-            f"selector.k = {k}: {problems} problems give at most {most} pairs; allowed: 1 to {most}"
-        )
+        if k > most:
+            yield f"selector.k = {k}: {problems} problems give {most} pairs; expected 1 to {most}"
     for name, generator in params.generators.items():
         if isinstance(generator, SampledParams):
             yield from _examples(f"generators.{name}", generator.examples)
-    for side in (pairing.chosen, pairing.rejected):
+    for side in _sides(params):
         samples = _samples(params, side)
         if samples is not None and pairing.per_problem > samples:
             yield (
                 f"pairing.per_problem = {pairing.per_problem}: generators.{side} has {samples} "
-                f"traces a problem; allowed: 1 to {samples}"
+                f"traces a problem; expected 1 to {samples}"
             )
     if k is not None and params.train.batch_size > k:
-        yield f"train.batch_size = {params.train.batch_size}: selector.k is {k}; allowed: 1 to {k}"
+        yield f"train.batch_size = {params.train.batch_size}: selector.k is {k}; expected 1 to {k}"
 
 
 def has_table_pairs(params: Params) -> bool:
-    """Whether the pairs are those of a table's rows, however many a problem has (pairing.pair)."""
+    """Return whether the pairs are the rows of a user's table (pairing.pair)."""
     pairing = params.pairing
-    sides = [params.generators[name] for name in (pairing.chosen, pairing.rejected)]
     if pairing.pairs == "drawn" or pairing.chosen == pairing.rejected:
         return False
-    tables = []
-    for side in sides:
-        recording = params.models[side.model].recording
-        tables.append(None if recording is None else recording.table)
-    first, second = tables
+    recordings = [params.models[params.generators[name].model].recording for name in _sides(params)]
+    first, second = (None if recording is None else recording.table for recording in recordings)
     if first is None or second is None:
         return False
     return (first.data, first.where) == (second.data, second.where)
 
 
+def _sides(params: Params) -> tuple[str, str]:
+    return params.pairing.chosen, params.pairing.rejected
+
+
 def _samples(params: Params, name: str) -> int | None:
-    """Traces of a problem; None where only a recording knows."""
+    """Return the traces a problem; None where only a recording knows."""
     generator = params.generators[name]
     return generator.samples if isinstance(generator, SampledParams) else generator.recorded
 
 
 def _ratings(params: Params) -> Iterator[str]:
-    """Pairs are ranked by ratings: the judge's budget must reach every trace of a pair."""
+    """The judge's budget must cover the traces of every pair that is ranked by ratings."""
     if params.selector.mode == "all":
         return
     given = has_table_pairs(params)
@@ -296,13 +283,13 @@ def _ratings(params: Params) -> Iterator[str]:
         if not is_sufficient(budget, need, _samples(params, name)):
             yield (
                 f"judge.budget.{name} = {budget.model_dump()}: pairing needs ratings of "
-                f"{need.model_dump()} where selector.mode is {params.selector.mode!r}; allowed: "
+                f"{need.model_dump()} where selector.mode is {params.selector.mode!r}; expected "
                 f"that and more{' (drawn null is all)' * given}, or mode all"
             )
 
 
 class ModelUse(NamedTuple):
-    """A model that is asked, how, and where params.yaml says so."""
+    """A model that is sent requests, its sampling, and the key in params.yaml."""
 
     key: str
     model: str
@@ -310,7 +297,7 @@ class ModelUse(NamedTuple):
 
 
 def model_uses(params: Params) -> Iterator[ModelUse]:
-    """Every use of a model that this run makes."""
+    """Yield every use of a model in this run."""
     for name, generator in params.generators.items():
         if isinstance(generator, SampledParams):
             yield ModelUse(f"generators.{name}", generator.model, generator)
@@ -328,18 +315,19 @@ def model_uses(params: Params) -> Iterator[ModelUse]:
             yield ModelUse(key, llm.model, llm)
 
 
-def _lengths(params: Params) -> Iterator[str]:
+def _token_limits(params: Params) -> Iterator[str]:
+    """A reply must fit into the context beside its prompt."""
     for key, model, sampling in model_uses(params):
-        room = params.serving[model].max_model_len
-        if sampling.max_tokens >= room:
+        context = params.serving[model].max_model_len
+        if sampling.max_tokens >= context:
             yield (
                 f"{key}.max_tokens = {sampling.max_tokens}: serving.{model}.max_model_len is "
-                f"{room} with the prompt; allowed: 1 to {room - 1}"
+                f"{context} with the prompt; expected 1 to {context - 1}"
             )
 
 
-def _fields(params: Params) -> Iterator[str]:
-    """Whether a server can be told what shapes its replies."""
+def _request_fields(params: Params) -> Iterator[str]:
+    """A server must accept every field that shapes its replies."""
     for key, model, sampling in model_uses(params):
         endpoint = params.serving[model].endpoint
         if endpoint is None:
@@ -358,8 +346,8 @@ def _fields(params: Params) -> Iterator[str]:
             yield f"serving.{model}.endpoint.accepts: {sampled}: {left_out}"
 
 
-def _positions(params: Params) -> Iterator[str]:
-    """How far a model reads, where its files are here: in a folder, or fetched."""
+def _context_lengths(params: Params) -> Iterator[str]:
+    """No text may be longer than a model's positions, if its files are here already."""
     base = params.train.base
     lengths = [("train.max_length", base, params.train.max_length)]
     lengths += [
@@ -372,4 +360,10 @@ def _positions(params: Params) -> Iterator[str]:
         folder = paths.model(name) if model.folder is None else Path(model.folder.path)
         limit = model_files.max_positions(folder) if model.has_weights else None
         if limit is not None and length > limit:
-            yield f"{key} = {length}: {name} reads {limit} tokens; allowed: up to {limit}"
+            yield f"{key} = {length}: {name} reads {limit} tokens; expected up to {limit}"
+
+
+RULES = (
+    *(_names, _servers, _recordings, _evaluation, _sizes, _ratings),
+    *(_token_limits, _request_fields, _context_lengths),
+)

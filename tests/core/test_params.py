@@ -1,4 +1,4 @@
-"""Bad edits of params.yaml: one line that names the key, the value and what is allowed."""
+"""A bad edit of params.yaml is one line with the key, the value and what is expected."""
 
 import copy
 import os
@@ -53,7 +53,7 @@ FLOATS = [
     "evaluation.sampling.top_p",
 ]
 
-# What stands in the file, what replaces it, and what the message must hold: key, value, allowed.
+# Text of the file, its replacement, and parts of the message: key, value, what is expected.
 EDITS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "unknown section": (
         "\nengine:",
@@ -116,7 +116,7 @@ EDITS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "batch above k": (
         "  batch_size: 1\n",
         "  batch_size: 20\n",
-        ("train.batch_size = 20", "selector.k is 16", "allowed: 1 to 16"),
+        ("train.batch_size = 20", "selector.k is 16", "expected 1 to 16"),
     ),
     "more pairs a problem than samples": (
         "  per_problem: 1",
@@ -126,7 +126,7 @@ EDITS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "generator not declared": (
         "\n  chosen: three-shot",
         "\n  chosen: ten-shot",
-        ("pairing.chosen = 'ten-shot'", "allowed: zero-shot, one-shot, two-shot, three-shot"),
+        ("pairing.chosen = 'ten-shot'", "expected zero-shot, one-shot, two-shot, three-shot"),
     ),
     "chosen is rejected": (
         "  chosen: three-shot",
@@ -136,22 +136,22 @@ EDITS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "generator's model not declared": (
         "  zero-shot:\n    model: smollm2-135m",
         "  zero-shot:\n    model: smollm3",
-        ("generators.zero-shot.model = 'smollm3'", "allowed: smollm2-135m"),
+        ("generators.zero-shot.model = 'smollm3'", "expected smollm2-135m"),
     ),
     "judge's model not declared": (
         "rater is llm\n    model: smollm2-135m",
         "rater is llm\n    model: gpt-oss",
-        ("judge.llm.model = 'gpt-oss'", "allowed: smollm2-135m"),
+        ("judge.llm.model = 'gpt-oss'", "expected smollm2-135m"),
     ),
     "base not declared": (
         "  base: smollm2-135m",
         "  base: policy",
-        ("train.base = 'policy'", "allowed: smollm2-135m"),
+        ("train.base = 'policy'", "expected smollm2-135m"),
     ),
     "evaluated model not declared": (
         "zero-shot: {model: smollm2-135m, examples: 0}",
         "zero-shot: {model: polcy, examples: 0}",
-        ("evaluation.models.zero-shot.model = 'polcy'", "allowed: smollm2-135m, policy"),
+        ("evaluation.models.zero-shot.model = 'polcy'", "expected smollm2-135m, policy"),
     ),
     "more worked examples than there are": (
         "    examples: 3",
@@ -186,7 +186,7 @@ EDITS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "replies that cannot fit": (
         "max_tokens: 48\n    seed: 1\n",
         "max_tokens: 2048\n    seed: 1\n",
-        ("generators.zero-shot.max_tokens = 2048", "allowed: 1 to 2047"),
+        ("generators.zero-shot.max_tokens = 2048", "expected 1 to 2047"),
     ),
     "unknown choice": ("  rater: rules ", "  rater: rule ", ("judge.rater = 'rule'", "'rules' or")),
     "unknown dimension": (
@@ -218,7 +218,7 @@ EDITS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "dot in a task's name": (
         "    sums:",
         "    su.ms:",
-        ("problems.sources.su.ms", "allowed in a name: up to 64 letters, digits, _ -"),
+        ("problems.sources.su.ms", "expected up to 64 letters, digits, _ - in a name"),
     ),
     "the policy's name for a model": (
         "  smollm2-135m:  ",
@@ -248,7 +248,7 @@ EDITS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "a protocol nobody knows": (
         f"{SERVED}protocol: plain ",
         f"{SERVED}protocol: qwen ",
-        ("serving.smollm2-135m.protocol = 'qwen'", "allowed: plain, nemotron"),
+        ("serving.smollm2-135m.protocol = 'qwen'", "expected plain, nemotron"),
     ),
     "a model that is not served": (
         "\nserving:  ",
@@ -318,7 +318,7 @@ def test_the_committed_file_is_accepted() -> None:
 
 
 @pytest.mark.parametrize("name", EDITS)
-def test_a_bad_edit_is_refused_with_key_value_and_what_is_allowed(
+def test_a_bad_edit_is_refused_with_key_value_and_what_is_expected(
     tmp_path: Path, name: str
 ) -> None:
     old, new, expected = EDITS[name]

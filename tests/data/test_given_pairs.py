@@ -180,7 +180,7 @@ def test_a_selection_needs_ratings_of_all_pairs_that_a_file_may_give() -> None:
     assert str(caught.value) == (
         "params.yaml: judge.budget.chosen = {'drawn': 2, 'correct': 0, 'incorrect': 0}: pairing "
         "needs ratings of {'drawn': None, 'correct': 0, 'incorrect': 0} where selector.mode is "
-        "'top'; allowed: that and more (drawn null is all), or mode all"
+        "'top'; expected that and more (drawn null is all), or mode all"
     )
     drawn = own_file(drawn=2)
     drawn["pairing"]["pairs"] = "drawn"

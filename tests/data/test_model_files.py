@@ -131,7 +131,7 @@ def test_more_tokens_than_the_base_has_positions_are_refused_by_check(tmp_path: 
             check_content(with_base(folder, **{key: 65}), "params.yaml")
         assert str(caught.value) == (
             f"params.yaml: {key.replace('__', '.')} = 65: smollm2-135m reads 64 tokens; "
-            "allowed: up to 64"
+            "expected up to 64"
         )
 
 

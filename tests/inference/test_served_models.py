@@ -224,7 +224,7 @@ def server(**changes: Any) -> Change:
 MISTAKES: list[tuple[Change, str]] = [
     (
         lambda c: c["train"].update(base="judge-api"),
-        "train.base = 'judge-api': only a server has its weights; allowed: smollm2-135m",
+        "train.base = 'judge-api': only a server has its weights; expected smollm2-135m",
     ),
     (
         lambda c: c["models"].update({"judge-api": {"served": 4}}),
@@ -264,18 +264,18 @@ MISTAKES: list[tuple[Change, str]] = [
     (
         drop_server,
         "serving.judge-api.endpoint: none of engine.endpoint.servers lists judge-api among its "
-        "models; allowed: exactly one",
+        "models; expected exactly one",
     ),
     (
         server(models={"judge-api": None, "smollm2-135m": None}),
         "engine.endpoint.servers.openai.models.smollm2-135m: serving.smollm2-135m has no endpoint; "
-        "allowed: judge-api",
+        "expected judge-api",
     ),
     (
         lambda c: c["engine"]["endpoint"]["servers"].update(
             second=c["engine"]["endpoint"]["servers"]["openai"]
         ),
-        "engine.endpoint.servers.second.models.judge-api: openai lists it too; allowed: one server "
+        "engine.endpoint.servers.second.models.judge-api: openai lists it too; expected one server "
         "a model",
     ),
     (
@@ -314,7 +314,7 @@ MISTAKES: list[tuple[Change, str]] = [
     ),
     (
         lambda c: c["serving"].update({"judge-api": c["serving"]["smollm2-135m"]}),
-        "serving.judge-api: models.judge-api has no weights here; allowed: protocol, "
+        "serving.judge-api: models.judge-api has no weights here; expected protocol, "
         "max_model_len, endpoint",
     ),
     (
