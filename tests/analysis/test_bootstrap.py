@@ -34,14 +34,14 @@ def by_definition(
     """The definition: each vote drawn, means subtracted and rounded, all pairs sorted."""
     number = vote_counts(matrix)[:, None]
     there = np.arange(matrix.shape[1])[None, :] < number
-    found = []
+    result = []
     for _ in range(resamples):
         drawn = (random.random(matrix.shape) * number).astype(np.int64)
         taken = np.where(there, np.take_along_axis(matrix, drawn, axis=1), 0.0)
         mean = taken.sum(axis=1) / number[:, 0]
         again = np.lexsort((draw, -np.round(mean[both.chosen] - mean[both.rejected], 6)))
-        found.append([100 * np.isin(first[:k], again[:k]).mean() for k in sizes])
-    return np.array(found)
+        result.append([100 * np.isin(first[:k], again[:k]).mean() for k in sizes])
+    return np.array(result)
 
 
 def random_votes(unequal: bool, shared: bool) -> tuple[Votes, PairRows, Places, dict[str, Array]]:
@@ -69,7 +69,7 @@ def random_votes(unequal: bool, shared: bool) -> tuple[Votes, PairRows, Places, 
 
 @pytest.mark.parametrize("unequal", [False, True])
 @pytest.mark.parametrize("shared", [False, True])
-def test_shares_are_spread_as_those_of_the_plain_definition(unequal: bool, shared: bool) -> None:
+def test_the_stability_is_distributed_as_its_definition(unequal: bool, shared: bool) -> None:
     votes, both, draw, deltas = random_votes(unequal, shared)
     sizes = [5, 10, 30, 60]
     ours = topk_stability(votes, both, draw, deltas, sizes, 800, 1)
@@ -93,8 +93,8 @@ def test_a_tied_pair_of_scattered_votes_stays_first_in_three_of_four_draws() -> 
     for scattered in (0, 1):
         both = PairRows(np.array([scattered, 1 - scattered]), np.array([2, 3]))
         deltas = {FACTS: np.array([1.0, 1.0])}
-        found = topk_stability(votes, both, np.array([0, 1]), deltas, [1], 2000, 0)[FACTS]
-        assert found.mean() == pytest.approx(75, abs=4)
+        result = topk_stability(votes, both, np.array([0, 1]), deltas, [1], 2000, 0)[FACTS]
+        assert result.mean() == pytest.approx(75, abs=4)
 
 
 def test_a_mean_that_not_all_traces_have_is_not_drawn() -> None:

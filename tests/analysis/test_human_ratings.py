@@ -42,7 +42,7 @@ def cells(text: str) -> list[dict[str, str]]:
 # --- the sheet ---
 
 
-def test_every_generator_has_as_many_rows_give_or_take_one() -> None:
+def test_every_generator_has_equally_many_rows_or_one_more() -> None:
     drawn = rating_sheet.draw_traces(RATED, 7, seed=1)
     assert len(set(drawn)) == 7
     assert sorted(sum(name in one for one in drawn) for name in ("weak", "strong")) == [3, 4]
@@ -50,12 +50,12 @@ def test_every_generator_has_as_many_rows_give_or_take_one() -> None:
     assert drawn != rating_sheet.draw_traces(RATED, 7, seed=2)
 
 
-def test_generators_stand_in_no_order() -> None:
+def test_generators_are_shuffled() -> None:
     names = [one.split("/")[1] for one in rating_sheet.draw_traces(RATED, 12, seed=1)]
     assert names not in (sorted(names), sorted(names, reverse=True))
 
 
-def test_more_rows_than_rated_traces_are_an_error_that_says_how_many_there_are() -> None:
+def test_more_rows_than_rated_traces_are_an_error_with_the_largest_number() -> None:
     with pytest.raises(
         InputError, match="N = 13: equally many by each generator; expected 1 to 12"
     ):
@@ -64,7 +64,7 @@ def test_more_rows_than_rated_traces_are_an_error_that_says_how_many_there_are()
         rating_sheet.draw_traces(RATED.clear(), 1, seed=1)
 
 
-def test_the_sheet_names_no_generator_and_holds_no_rating() -> None:
+def test_the_sheet_has_no_generator_and_no_rating() -> None:
     lines, key = rating_sheet.sheet_and_key_rows([trace("p1/strong/0"), trace("p2/weak/0")], seed=1)
     text = rating_sheet.to_csv(rating_sheet.COLUMNS, lines)
     assert "strong" not in text
@@ -91,7 +91,7 @@ def test_quotes_commas_and_new_lines_in_a_trace_survive() -> None:
     assert cells(rating_sheet.to_csv(rating_sheet.COLUMNS, lines))[0]["trace"] == text
 
 
-def test_an_id_never_reads_as_a_number() -> None:
+def test_a_sheet_id_never_reads_as_a_number() -> None:
     _, key = rating_sheet.sheet_and_key_rows(
         [trace(f"p{place}/g/0") for place in range(200)], seed=1
     )
@@ -134,7 +134,7 @@ def test_scores_come_back_as_votes_and_an_empty_cell_is_not_rated(tmp_path: Path
     assert hashes == {"p/g/0": human_ratings.text_sha256("a"), "p/h/0": "00"}
 
 
-def test_a_sheet_as_a_spreadsheet_saves_it_is_read(tmp_path: Path) -> None:
+def test_a_sheet_saved_by_a_spreadsheet_is_read(tmp_path: Path) -> None:
     header = "comment,sheet_id,trace," + ",".join(reversed(DIMENSIONS))
     (table,), _ = human_ratings.read_ratings(
         params(tmp_path, 'fine,t1,"= a\nb",2,1,5,4,3', ",,,,,,,", header="\ufeff" + header)
@@ -143,7 +143,7 @@ def test_a_sheet_as_a_spreadsheet_saves_it_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("cell", ["0", "6", "4.0", "4,5", "good", "-1", "٣"])
-def test_what_is_no_score_is_an_error_with_its_place(tmp_path: Path, cell: str) -> None:
+def test_a_cell_that_is_no_score_is_an_error_with_row_and_column(tmp_path: Path, cell: str) -> None:
     bad = params(tmp_path, f"t1,{SCORES}", f't2,3,4,"{cell}",1,2')
     with pytest.raises(InputError) as error:
         human_ratings.read_ratings(bad)
@@ -154,7 +154,7 @@ def test_what_is_no_score_is_an_error_with_its_place(tmp_path: Path, cell: str) 
 
 
 @pytest.mark.parametrize(
-    ("rows", "said"),
+    ("rows", "message"),
     [
         ([f"t3,{SCORES}"], "row 2, column sheet_id: 't3' is not known"),
         ([f"t1,{SCORES}", "", f"t1,{SCORES}"], "row 4, column sheet_id: 't1' is in row 2 too"),
@@ -162,8 +162,10 @@ def test_what_is_no_score_is_an_error_with_its_place(tmp_path: Path, cell: str) 
         ([f't1,{SCORES},"'], "not CSV"),
     ],
 )
-def test_a_wrong_row_is_an_error_with_its_place(tmp_path: Path, rows: list[str], said: str) -> None:
-    with pytest.raises(InputError, match=said):
+def test_a_wrong_row_is_an_error_with_row_and_column(
+    tmp_path: Path, rows: list[str], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
         human_ratings.read_ratings(params(tmp_path, *rows))
 
 
@@ -177,7 +179,7 @@ def test_a_missing_or_doubled_column_is_an_error(tmp_path: Path) -> None:
         human_ratings.read_ratings(params(tmp_path, header=doubled))
 
 
-def test_a_file_that_is_missing_or_another_than_params_say_is_an_error(tmp_path: Path) -> None:
+def test_a_file_that_is_missing_or_has_another_digest_is_an_error(tmp_path: Path) -> None:
     given = params(tmp_path, f"t1,{SCORES}")
     path = Path(given.sheets[0].path)
     path.write_text(path.read_text() + "\n")
@@ -188,7 +190,7 @@ def test_a_file_that_is_missing_or_another_than_params_say_is_an_error(tmp_path:
         human_ratings.read_ratings(given)
 
 
-def test_ratings_of_a_text_that_was_written_anew_are_left_out_and_counted(tmp_path: Path) -> None:
+def test_ratings_of_a_changed_text_are_left_out_and_counted(tmp_path: Path) -> None:
     people, hashes = human_ratings.read_ratings(params(tmp_path, f"t1,{SCORES}", f"t2,{SCORES}"))
     kept, counts = human_ratings.drop_changed_texts(
         people, hashes, {"p/g/0": "a", "p/h/0": "now another"}

@@ -28,7 +28,7 @@ SECTIONS: dict[str, Any] = {
 }
 
 
-def rows_of(name: str, votes: int) -> tuple[list[Any], list[Any], list[Any]]:
+def generator_rows(name: str, votes: int) -> tuple[list[Any], list[Any], list[Any]]:
     """Eight problems, two traces each; the strong one's votes are higher, and vary."""
     base = 3 if name == "strong" else 1
     traces, verdicts, ratings = [], [], []
@@ -50,11 +50,11 @@ def rows_of(name: str, votes: int) -> tuple[list[Any], list[Any], list[Any]]:
     return traces, verdicts, ratings
 
 
-def build(votes: int) -> None:
+def write_inputs(votes: int) -> None:
     """Everything that `analyze` reads, in the current folder."""
     every = []
     for name in GENERATORS:
-        traces, verdicts, ratings = rows_of(name, votes)
+        traces, verdicts, ratings = generator_rows(name, votes)
         tables.write(paths.traces(name), tables.frame_of(traces, TRACE), TRACE)
         tables.write(paths.verdicts(name), tables.frame_of(verdicts, VERDICT), VERDICT)
         tables.write(paths.ratings(name), tables.frame_of(ratings, RATING), RATING)
@@ -85,16 +85,16 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def examined() -> tuple[dict[str, Any], dict[str, list[dict[str, Any]]]]:
+def run_stage() -> tuple[dict[str, Any], dict[str, list[dict[str, Any]]]]:
     analyze.main(Console(io.StringIO()), [])
-    found = json.loads(Path("data/counts/analyze.json").read_text())["analyze"]
+    result = json.loads(Path("data/counts/analyze.json").read_text())["analyze"]
     files = sorted(Path("data/analysis").glob("*.json"))
-    return found, {path.stem: json.loads(path.read_text()) for path in files}
+    return result, {path.stem: json.loads(path.read_text()) for path in files}
 
 
 def test_every_file_is_written_and_counts_add_up(folder: Path) -> None:  # noqa: ARG001
-    build(votes=3)
-    found, rows = examined()
+    write_inputs(votes=3)
+    result, rows = run_stage()
     assert list(rows) == [
         "agreement",
         "auc",
@@ -118,45 +118,45 @@ def test_every_file_is_written_and_counts_add_up(folder: Path) -> None:  # noqa:
         "reliability": 3 * dimensions,
         "variance": 15 * dimensions,
     }
-    assert (found["traces"], found["traces_rated"], found["traces_not_rated"]) == (32, 32, 0)
-    assert (found["votes"], found["votes_refused"]) == (32 * 5 * 3, 0)
-    assert found["pairs"] == found["pairs_with_all_deltas"] + found["pairs_without"] == 8
-    assert list(found["dimensions"]) == [*DIMENSIONS, "mean"]
+    assert (result["traces"], result["traces_rated"], result["traces_not_rated"]) == (32, 32, 0)
+    assert (result["votes"], result["votes_refused"]) == (32 * 5 * 3, 0)
+    assert result["pairs"] == result["pairs_with_all_deltas"] + result["pairs_without"] == 8
+    assert list(result["dimensions"]) == [*DIMENSIONS, "mean"]
     reliability = [row for row in rows["reliability"] if row["dimension"] == "mean"]
-    assert found["dimensions"]["mean"]["reliability"] == reliability[-1]["predicted"]
+    assert result["dimensions"]["mean"]["reliability"] == reliability[-1]["predicted"]
     assert reliability[-1]["votes"] == 3
 
 
-def test_the_rows_of_a_file_are_flat_and_of_one_shape(folder: Path) -> None:  # noqa: ARG001
-    build(votes=3)
-    for content in examined()[1].values():
+def test_the_rows_of_a_file_are_flat_and_have_the_same_columns(folder: Path) -> None:  # noqa: ARG001
+    write_inputs(votes=3)
+    for content in run_stage()[1].values():
         assert len({tuple(row) for row in content}) <= 1
         values = [value for row in content for value in row.values()]
         assert not any(isinstance(value, dict | list) for value in values)
 
 
 def test_one_vote_a_trace_leaves_nulls_and_no_error(folder: Path) -> None:  # noqa: ARG001
-    build(votes=1)
-    found, rows = examined()
-    assert found["dimensions"]["mean"]["alpha_ordinal"] is None
-    assert found["dimensions"]["mean"]["auc"] is not None
+    write_inputs(votes=1)
+    result, rows = run_stage()
+    assert result["dimensions"]["mean"]["alpha_ordinal"] is None
+    assert result["dimensions"]["mean"]["auc"] is not None
     assert {row["why"] for row in rows["cuts"]} == {"every trace has one vote"}
     assert {row["why"] for row in rows["reliability"]} == {"every trace has one vote"}
 
 
 def test_another_run_writes_the_same_bytes(folder: Path) -> None:  # noqa: ARG001
-    build(votes=3)
-    examined()
+    write_inputs(votes=3)
+    run_stage()
     before = {path: path.read_bytes() for path in Path("metrics").rglob("*.json")}
-    examined()
+    run_stage()
     assert {path: path.read_bytes() for path in Path("metrics").rglob("*.json")} == before
 
 
-def entry(path: Path) -> dict[str, str]:
+def file_params(path: Path) -> dict[str, str]:
     return {"path": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
 
 
-def filled(source: Path, target: Path, score: int) -> dict[str, str]:
+def fill_in(source: Path, target: Path, score: int) -> dict[str, str]:
     """The sheet as a person gives it back: `score` everywhere, the first row not rated."""
     with source.open(newline="") as file:
         header, *lines = csv.reader(file)
@@ -165,20 +165,20 @@ def filled(source: Path, target: Path, score: int) -> dict[str, str]:
         line[first:last] = [str(score + place % 2) if place else ""] * len(DIMENSIONS)
     with target.open("w", newline="") as file:
         csv.writer(file).writerows([header, *lines])
-    return entry(target)
+    return file_params(target)
 
 
 def test_people_rate_a_sheet_and_are_compared_with_the_judge_and_each_other(folder: Path) -> None:
-    build(votes=3)
+    write_inputs(votes=3)
     console = Console(io.StringIO())
     rating_sheet.main(console, ["6", "1"])
     empty, key = folder / "sheets/sheet-1.csv", folder / "sheets/sheet-1-key.csv"
-    people = [filled(empty, folder / "anna.csv", 3), filled(empty, folder / "ben.csv", 4)]
-    human = {"key": entry(key), "sheets": people}
+    people = [fill_in(empty, folder / "anna.csv", 3), fill_in(empty, folder / "ben.csv", 4)]
+    human = {"key": file_params(key), "sheets": people}
     analysis = SECTIONS["analysis"] | {"human": human}
     Path("params.yaml").write_text(yaml.safe_dump(SECTIONS | {"analysis": analysis}))
-    found, rows = examined()
-    assert (found["people"], found["sheet_rows"], found["of_other_texts"]) == (2, 12, 0)
+    result, rows = run_stage()
+    assert (result["people"], result["sheet_rows"], result["of_other_texts"]) == (2, 12, 0)
     who = list(dict.fromkeys((row["first"], row["second"]) for row in rows["agreement"]))
     assert who == [("judge", "anna.csv"), ("judge", "ben.csv"), ("anna.csv", "ben.csv")]
     last = rows["agreement"][-1]
@@ -188,7 +188,7 @@ def test_people_rate_a_sheet_and_are_compared_with_the_judge_and_each_other(fold
 
 
 def test_a_sheet_is_never_overwritten(folder: Path) -> None:  # noqa: ARG001
-    build(votes=1)
+    write_inputs(votes=1)
     rating_sheet.main(Console(io.StringIO()), ["6", "1"])
     with pytest.raises(InputError, match=r"sheet-1.csv: there is a sheet of this seed"):
         rating_sheet.main(Console(io.StringIO()), ["6", "1"])
@@ -201,7 +201,7 @@ def test_a_sheet_needs_two_numbers(words: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "message"),
     [
         ({"k": []}, "analysis.k = "),
         ({"k": [0]}, "analysis.k.0 = 0"),
@@ -210,6 +210,8 @@ def test_a_sheet_needs_two_numbers(words: list[str]) -> None:
         ({"human": {"key": {"path": "x", "sha256": "1"}, "sheets": []}}, "sha256 = '1'"),
     ],
 )
-def test_an_impossible_section_is_one_line(changed: dict[str, Any], said: str) -> None:
-    with pytest.raises(InputError, match=said):
+def test_an_impossible_section_is_an_error_in_one_line(
+    changed: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
         params.validate("analysis", AnalysisParams, SECTIONS["analysis"] | changed)

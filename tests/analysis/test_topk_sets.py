@@ -19,7 +19,7 @@ FACTS, STRATEGY = DIMENSIONS[:2]
 SEED = 6
 
 
-def rated(
+def random_ratings(
     num: int, num_votes: int, seed: int = 0, refused: tuple[int, ...] = ()
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Pairs and ratings at random in all dimensions; the pairs `refused` have a side unrated."""
@@ -51,19 +51,23 @@ def rated(
     return frame_of(pairs, PAIR), frame_of(ratings, RATING)
 
 
-def selected(pairs: pl.DataFrame, ratings: pl.DataFrame, by: str, k: int | None) -> pl.DataFrame:
+def select_pairs(
+    pairs: pl.DataFrame, ratings: pl.DataFrame, by: str, k: int | None
+) -> pl.DataFrame:
     mode: Any = "top" if k else "all"
     return select(SelectorParams(mode=mode, by=by, k=k, seed=SEED), pairs, ratings)[0]
 
 
-def as_votes(ratings: pl.DataFrame) -> Votes:
+def votes_of(ratings: pl.DataFrame) -> Votes:
     ids = ratings["trace_id"].unique()
     rows = [dict(zip(("problem_id", "generator"), one.split("/"), strict=False)) for one in ids]
     traces = frame_of([{"trace_id": one} | row for one, row in zip(ids, rows, strict=True)], TRACE)
     return gather(traces, frame_of([], VERDICT), ratings)
 
 
-def ranking(deltas: dict[str, list[float]], lengths: list[int] | None = None) -> topk_sets.Ranking:
+def rank_deltas(
+    deltas: dict[str, list[float]], lengths: list[int] | None = None
+) -> topk_sets.Ranking:
     num = len(next(iter(deltas.values())))
     frame = pl.DataFrame(
         {"pair_id": [f"pair {place}" for place in range(num)]}
@@ -78,9 +82,9 @@ def ranking(deltas: dict[str, list[float]], lengths: list[int] | None = None) ->
 
 @pytest.mark.parametrize("by", [*DIMENSIONS, MEAN])
 @pytest.mark.parametrize("k", [1, 7, 20, 38])
-def test_the_sets_and_ties_are_those_that_select_cuts(by: str, k: int) -> None:
-    pairs, ratings = rated(40, num_votes=2, refused=(3, 8))
-    ranked = topk_sets.rank_pairs(selected(pairs, ratings, by, None), SEED)
+def test_the_top_sets_and_ties_are_those_of_select(by: str, k: int) -> None:
+    pairs, ratings = random_ratings(40, num_votes=2, refused=(3, 8))
+    ranked = topk_sets.rank_pairs(select_pairs(pairs, ratings, by, None), SEED)
     first = np.lexsort((ranked.tie_order, -ranked.deltas[by]))[:k]
     assert set(np.flatnonzero(top_k(ranked.deltas[by], ranked.tie_order, [k])[0])) == set(first)
     params = SelectorParams(mode="top", by=by, k=k, seed=SEED)
@@ -89,7 +93,7 @@ def test_the_sets_and_ties_are_those_that_select_cuts(by: str, k: int) -> None:
     assert ranked.pairs["pair_id"].gather(first).to_list() == expected
     row = next(
         row
-        for row in topk_sets.cut_rows(ranked, as_votes(ratings), [k], 2, 0)
+        for row in topk_sets.cut_rows(ranked, votes_of(ratings), [k], 2, 0)
         if row["dimension"] == by
     )
     assert row["pairs"] == counts["candidates"] == 38
@@ -109,7 +113,7 @@ def overlap(ranked: topk_sets.Ranking, k: int) -> dict[str, Any]:
 
 
 def test_the_overlap_of_two_sets_by_hand() -> None:
-    ranked = ranking({FACTS: [4, 3, 2, 1], STRATEGY: [4, 1, 2, 3]})
+    ranked = rank_deltas({FACTS: [4, 3, 2, 1], STRATEGY: [4, 1, 2, 3]})
     row = overlap(ranked, 2)
     # {0, 1} and {0, 3}. Two random pairs of four share none, one or two: 1/6, 4/6, 1/6.
     assert (row["overlap"], row["overlap_own_ties"]) == (50.0, 50.0)
@@ -117,7 +121,7 @@ def test_the_overlap_of_two_sets_by_hand() -> None:
     assert (row["spearman"], row["pairs"], row["why"]) == (0.2, 4, None)
 
 
-def test_the_range_of_chance_is_the_hypergeometric_one() -> None:
+def test_the_overlap_by_chance_is_hypergeometric() -> None:
     # Two of 20: none in common 153/190 = 0.805, one 36/190, so 97.5 % have at most one.
     assert topk_sets.chance_overlap(20, 2) == (10.0, 0.0, 50.0)
     assert topk_sets.chance_overlap(5, 5) == (100.0, 100.0, 100.0)
@@ -128,15 +132,15 @@ def test_the_range_of_chance_is_the_hypergeometric_one() -> None:
     assert (low, high) == pytest.approx(np.quantile(draws, (0.025, 0.975)), abs=0.11)
 
 
-def test_ties_broken_by_one_seed_make_sets_alike_and_the_row_tells() -> None:
-    ranked = ranking({FACTS: [1] * 10, STRATEGY: [2] * 10})
+def test_ties_broken_by_one_seed_make_sets_overlap_more_than_own_ties() -> None:
+    ranked = rank_deltas({FACTS: [1] * 10, STRATEGY: [2] * 10})
     row = overlap(ranked, 4)
     assert (row["overlap"], row["overlap_own_ties"], row["chance"]) == (100.0, 40.0, 40.0)
     assert row["spearman"] is None
 
 
 def test_a_set_larger_than_there_are_pairs_is_null_with_a_reason() -> None:
-    ranked = ranking({FACTS: [4, 3], STRATEGY: [3, 4]})
+    ranked = rank_deltas({FACTS: [4, 3], STRATEGY: [3, 4]})
     row = overlap(ranked, 3)
     assert (row["overlap"], row["chance"], row["why"]) == (
         None,
@@ -146,8 +150,8 @@ def test_a_set_larger_than_there_are_pairs_is_null_with_a_reason() -> None:
 
 
 def test_pairs_without_a_delta_are_in_no_set() -> None:
-    pairs, ratings = rated(6, num_votes=1, refused=(0, 1))
-    ranked = topk_sets.rank_pairs(selected(pairs, ratings, FACTS, None), SEED)
+    pairs, ratings = random_ratings(6, num_votes=1, refused=(0, 1))
+    ranked = topk_sets.rank_pairs(select_pairs(pairs, ratings, FACTS, None), SEED)
     assert ranked.pairs["pair_id"].to_list() == [f"pair {place}" for place in range(2, 6)]
 
 
@@ -160,15 +164,15 @@ def test_without_any_rating_there_are_no_rows() -> None:
 
 
 def stability(ratings: pl.DataFrame, pairs: pl.DataFrame, seed: int = 1) -> list[dict[str, Any]]:
-    ranked = topk_sets.rank_pairs(selected(pairs, ratings, FACTS, None), SEED)
-    return topk_sets.cut_rows(ranked, as_votes(ratings), [5, 40], 50, seed)
+    ranked = topk_sets.rank_pairs(select_pairs(pairs, ratings, FACTS, None), SEED)
+    return topk_sets.cut_rows(ranked, votes_of(ratings), [5, 40], 50, seed)
 
 
-def test_equal_votes_give_the_same_set_again_and_scattered_ones_do_not() -> None:
-    pairs, ratings = rated(40, num_votes=1)
+def test_equal_votes_are_stable_and_different_ones_are_not() -> None:
+    pairs, ratings = random_ratings(40, num_votes=1)
     fivefold = ratings.with_columns(pl.concat_list(["votes"] * 5))
     assert {row["stability"] for row in stability(fivefold, pairs)} == {100.0}
-    pairs, scattered = rated(40, num_votes=5)
+    pairs, scattered = random_ratings(40, num_votes=5)
     five, all_ = stability(scattered, pairs)[:2]
     assert five["stability_low"] <= five["stability"] <= five["stability_high"]
     assert 20 < five["stability"] < 90
@@ -176,20 +180,20 @@ def test_equal_votes_give_the_same_set_again_and_scattered_ones_do_not() -> None
 
 
 def test_stability_is_not_defined_for_one_vote_a_trace() -> None:
-    pairs, ratings = rated(40, num_votes=1)
+    pairs, ratings = random_ratings(40, num_votes=1)
     row = stability(ratings, pairs)[0]
     assert (row["stability"], row["why"]) == (None, "every trace has one vote")
     assert row["tied"] is not None
 
 
 def test_stability_depends_on_the_seed_and_not_on_the_order_of_rows() -> None:
-    pairs, ratings = rated(40, num_votes=5)
+    pairs, ratings = random_ratings(40, num_votes=5)
     assert stability(ratings, pairs) == stability(ratings.reverse(), pairs.reverse())
     assert stability(ratings, pairs) != stability(ratings, pairs, seed=2)
 
 
 def test_a_trace_in_two_pairs_has_the_same_votes_in_both() -> None:
-    pairs, ratings = rated(12, num_votes=5)
+    pairs, ratings = random_ratings(12, num_votes=5)
     ids = pairs["rejected_id"].to_list()
     shared = pairs.with_columns(rejected_id=pl.Series([ids[0]] * 12))
     wide = ratings.with_columns(
@@ -202,11 +206,11 @@ def test_a_trace_in_two_pairs_has_the_same_votes_in_both() -> None:
 
 
 def test_deltas_without_their_ratings_are_an_error() -> None:
-    pairs, ratings = rated(4, num_votes=2)
-    ranked = topk_sets.rank_pairs(selected(pairs, ratings, FACTS, None), SEED)
+    pairs, ratings = random_ratings(4, num_votes=2)
+    ranked = topk_sets.rank_pairs(select_pairs(pairs, ratings, FACTS, None), SEED)
     fewer = ratings.filter(pl.col("trace_id") != "p0/g/0")
     with pytest.raises(InputError, match="pairs have deltas and no ratings"):
-        topk_sets.cut_rows(ranked, as_votes(fewer), [2], 2, 0)
+        topk_sets.cut_rows(ranked, votes_of(fewer), [2], 2, 0)
 
 
 # --- length ---
@@ -214,7 +218,7 @@ def test_deltas_without_their_ratings_are_an_error() -> None:
 
 def test_correlations_with_length_by_hand() -> None:
     rows = topk_sets.length_rows(
-        ranking({FACTS: [1, 2, 3, 4], STRATEGY: [1, 1, 1, 1]}, [10, 20, 30, 90])
+        rank_deltas({FACTS: [1, 2, 3, 4], STRATEGY: [1, 1, 1, 1]}, [10, 20, 30, 90])
     )
     # Pearson: Σ xy = 125, Σ x² = 5, Σ y² = 3875.
     assert rows[0]["pearson"] == pytest.approx(125 / (5 * 3875) ** 0.5, abs=1e-4)

@@ -8,14 +8,16 @@ import pytest
 
 from delta.analysis.variance_components import Components, estimate, rows
 from delta.analysis.votes import Array, Places
-from tests.analysis.test_votes import FACTS, world
+from tests.analysis.test_votes import FACTS, votes_of
 
 TRUTH = {"problem": 0.5, "generator_by_problem": 0.3, "sample": 0.8, "judge": 0.6}
 GENERATORS = np.array([-0.5, 0.0, 0.2, 0.9])  # fixed; their variance, by 3, is 0.3433
 SPREAD = float(np.var(GENERATORS, ddof=1))
 
 
-def simulated(seed: int, missing: float, num: int = 300, samples: int = 3) -> tuple[Array, Places]:
+def random_votes(
+    seed: int, missing: float, num: int = 300, samples: int = 3
+) -> tuple[Array, Places]:
     random = np.random.default_rng(seed)
     size = len(GENERATORS)
 
@@ -32,18 +34,18 @@ def simulated(seed: int, missing: float, num: int = 300, samples: int = 3) -> tu
 
 
 @pytest.mark.parametrize("missing", [0.0, 0.4])
-def test_known_components_come_out_on_average_also_from_unbalanced_tables(missing: float) -> None:
-    found = np.array(
-        [estimate(*simulated(seed, missing), 1200, len(GENERATORS)) for seed in range(40)]
+def test_estimates_are_unbiased_also_for_unbalanced_tables(missing: float) -> None:
+    result = np.array(
+        [estimate(*random_votes(seed, missing), 1200, len(GENERATORS)) for seed in range(40)]
     )
-    error = found.std(axis=0, ddof=1) / 40**0.5
+    error = result.std(axis=0, ddof=1) / 40**0.5
     truth = [SPREAD, *TRUTH.values()]
-    assert np.all(np.abs(found.mean(axis=0) - truth) < 3 * error)
+    assert np.all(np.abs(result.mean(axis=0) - truth) < 3 * error)
     assert np.all(error < 0.03)
 
 
 def test_balanced_tables_give_the_estimates_of_the_analysis_of_variance() -> None:
-    votes, cell = simulated(0, missing=0.0, num=50)
+    votes, cell = random_votes(0, missing=0.0, num=50)
     table = votes.reshape(50, 4, 3, 4)
     grand, cells = table.mean(), table.mean(axis=(2, 3))
     problem, generator = cells.mean(axis=1, keepdims=True), cells.mean(axis=0, keepdims=True)
@@ -65,11 +67,11 @@ def test_balanced_tables_give_the_estimates_of_the_analysis_of_variance() -> Non
 
 
 def by_source(votes: dict[str, list[int]]) -> dict[str, dict[str, dict[str, Any]]]:
-    found: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
-    for row in rows(world(votes)):
+    result: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
+    for row in rows(votes_of(votes)):
         if row["dimension"] == FACTS:
-            found[row["of"]][row["source"]] = row
-    return found
+            result[row["of"]][row["source"]] = row
+    return result
 
 
 TWO = {"p/g/0": [5, 3], "p/h/0": [1, 1], "q/g/0": [2, 2], "q/h/0": [1, 3]}
@@ -78,8 +80,8 @@ TWO = {"p/g/0": [5, 3], "p/h/0": [1, 1], "q/g/0": [2, 2], "q/h/0": [1, 3]}
 def test_the_shares_by_hand() -> None:
     # Noise of a vote 4/4 = 1. Cells g 4, 2 and h 1, 2: differences 3 and 0, variance 4.5.
     # Interaction (4.5 - 2 · 1/2) / 2; generators (1.5² - 4.5 / 2) / 2 = 0; problems: covariance.
-    found = by_source(TWO)
-    of_vote = {name: row["variance"] for name, row in found["vote"].items()}
+    result = by_source(TWO)
+    of_vote = {name: row["variance"] for name, row in result["vote"].items()}
     assert of_vote == {
         "generator": 0.0,
         "problem": -1.0,
@@ -88,7 +90,7 @@ def test_the_shares_by_hand() -> None:
         "judge": 1.0,
     }
     # Of the delta twice these, and half the judge's noise, for two votes are averaged.
-    of_delta = {name: row["variance"] for name, row in found["delta"].items()}
+    of_delta = {name: row["variance"] for name, row in result["delta"].items()}
     assert of_delta == {
         "generator": 0.0,
         "problem": 0.0,
@@ -96,10 +98,10 @@ def test_the_shares_by_hand() -> None:
         "sample": None,
         "judge": 1.0,
     }
-    assert found["delta"]["judge"]["share"] == 0.2222
+    assert result["delta"]["judge"]["share"] == 0.2222
 
 
-def test_a_negative_estimate_is_shown_counts_as_none_and_is_marked() -> None:
+def test_a_negative_estimate_is_kept_counts_as_0_and_is_marked() -> None:
     problem = by_source(TWO)["vote"]["problem"]
     assert (problem["variance"], problem["share"], problem["clipped"]) == (-1.0, 0.0, True)
     assert by_source(TWO)["vote"]["judge"]["clipped"] is False
@@ -111,14 +113,14 @@ def test_shares_add_up_to_one(of: str) -> None:
     assert sum(shares) == pytest.approx(1, abs=1e-3)
 
 
-def test_what_cancels_in_a_delta_has_no_share_and_says_why() -> None:
-    found = by_source(TWO)
-    assert found["delta"]["problem"]["why"] == "cancels: both traces are of one problem"
-    assert found["delta"]["problem"]["share"] == 0.0
-    assert found["delta_of_one_recipe"]["generator"]["why"] == "the same in every pair"
+def test_a_source_that_cancels_in_a_delta_has_no_share_and_a_reason() -> None:
+    result = by_source(TWO)
+    assert result["delta"]["problem"]["why"] == "cancels: both traces are of one problem"
+    assert result["delta"]["problem"]["share"] == 0.0
+    assert result["delta_of_one_recipe"]["generator"]["why"] == "the same in every pair"
 
 
-def test_what_the_design_cannot_tell_apart_is_null_and_says_where_it_is() -> None:
+def test_sources_that_the_design_cannot_separate_are_null_with_a_reason() -> None:
     single = by_source({name: cast[:1] for name, cast in TWO.items()})["vote"]
     assert (single["judge"]["variance"], single["judge"]["share"]) == (None, None)
     assert single["judge"]["why"] == single["sample"]["why"] == "is in generator_by_problem"

@@ -24,7 +24,7 @@ def rating(trace: str, votes: list[int], dimension: str = FACTS, judge: str = "x
     return frame_of([row], RATING)
 
 
-def world(
+def votes_of(
     votes: dict[str, list[int]], outcomes: dict[str, str] | None = None, dimension: str = FACTS
 ) -> Votes:
     """Votes in one dimension by trace_id, problem/generator/sample."""
@@ -43,7 +43,7 @@ def pairs(*ids: tuple[str, str]) -> pl.DataFrame:
 
 
 def test_a_refused_vote_is_a_gap_and_not_a_number() -> None:
-    votes = world({"p/b/0": [4], "p/a/0": [5, 3], "p/c/0": []})
+    votes = votes_of({"p/b/0": [4], "p/a/0": [5, 3], "p/c/0": []})
     assert votes.traces["trace_id"].to_list() == ["p/a/0", "p/b/0", "p/c/0"]
     np.testing.assert_array_equal(votes.matrices[FACTS], [[5, 3], [4, NAN], [NAN, NAN]])
     np.testing.assert_array_equal(mean_votes(votes.matrices[FACTS]), [4, 4, NAN])
@@ -130,7 +130,7 @@ def test_single_or_equal_votes_give_no_agreement_rather_than_a_perfect_one() -> 
 
 
 def test_the_reliability_of_a_delta_by_hand() -> None:
-    votes = world({"p/g/0": [5, 3], "p/h/0": [1, 1], "q/g/0": [2, 2], "q/h/0": [1, 3]})
+    votes = votes_of({"p/g/0": [5, 3], "p/h/0": [1, 1], "q/g/0": [2, 2], "q/h/0": [1, 3]})
     rows = reliability.rows(votes, pairs(("p/g/0", "p/h/0"), ("q/g/0", "q/h/0")))
     # Deltas 3 and 0: variance 4.5. Noise of a vote 2/2 on either side, of a mean of two 0.5.
     # 3.5 / (3.5 + 2) and 3.5 / (3.5 + 1). Deltas by single votes: 4 and 1, then 2 and -1.
@@ -156,7 +156,7 @@ def test_the_reliability_of_a_delta_by_hand() -> None:
     ]
 
 
-def simulated(num: int, spread: float, noise: float) -> tuple[Array, Array]:
+def random_pairs(num: int, spread: float, noise: float) -> tuple[Array, Array]:
     random = np.random.default_rng(3)
     sides = random.normal(0, spread, (2, num, 1)) + random.normal(0, noise, (2, num, 5))
     sides[random.random(sides.shape) < 0.1] = NAN
@@ -164,8 +164,8 @@ def simulated(num: int, spread: float, noise: float) -> tuple[Array, Array]:
     return sides[0], sides[1]
 
 
-def test_split_halves_show_the_reliability_that_variance_components_predict() -> None:
-    chosen, rejected = simulated(4000, spread=1.0, noise=1.5)
+def test_split_halves_agree_with_the_predicted_reliability() -> None:
+    chosen, rejected = random_pairs(4000, spread=1.0, noise=1.5)
     signal, noise = reliability.delta_variance(chosen, rejected)
     for m, truth in ((1, 1 / (1 + 2.25)), (2, 1 / (1 + 2.25 / 2))):
         assert reliability.predicted_reliability(signal, noise, m) == pytest.approx(truth, abs=0.03)
@@ -175,7 +175,7 @@ def test_split_halves_show_the_reliability_that_variance_components_predict() ->
 
 
 def test_the_prediction_follows_spearman_and_brown() -> None:
-    chosen, rejected = simulated(200, spread=1.0, noise=1.0)
+    chosen, rejected = random_pairs(200, spread=1.0, noise=1.0)
     parts = reliability.delta_variance(chosen, rejected)
     one, five = (
         reliability.predicted_reliability(*parts, 1),
@@ -185,10 +185,10 @@ def test_the_prediction_follows_spearman_and_brown() -> None:
     assert five == pytest.approx(5 * one / (1 + 4 * one))
 
 
-def test_one_vote_tells_nothing_of_reliability_and_unrated_pairs_are_left_out() -> None:
-    votes = world({"p/g/0": [5], "p/h/0": [1], "q/g/0": [2]})
-    found = pairs(("p/g/0", "p/h/0"), ("q/g/0", "q/h/0"))
-    row = reliability.rows(votes, found)[0]
+def test_one_vote_gives_no_reliability_and_unrated_pairs_are_left_out() -> None:
+    votes = votes_of({"p/g/0": [5], "p/h/0": [1], "q/g/0": [2]})
+    result = pairs(("p/g/0", "p/h/0"), ("q/g/0", "q/h/0"))
+    row = reliability.rows(votes, result)[0]
     assert (row["predicted"], row["observed"], row["pairs"]) == (None, None, 1)
     assert row["why"] == "every trace has one vote"
 
@@ -207,7 +207,7 @@ OUTCOMES = {
 
 
 def test_auc_pooled_and_within_problems_by_hand() -> None:
-    pooled, within = correctness_auc.rows(world(VOTES, OUTCOMES))[:2]
+    pooled, within = correctness_auc.rows(votes_of(VOTES, OUTCOMES))[:2]
     # 5 beats 1 and 3 and ties with 5: 2.5; 4 beats 1 and 3: 2; 2 beats 1: 1. Of nine.
     assert pooled["auc"] == pytest.approx(5.5 / 9, abs=1e-4)
     assert (pooled["kind"], pooled["correct"], pooled["incorrect"]) == ("pooled", 3, 3)
@@ -223,10 +223,10 @@ def test_a_tie_within_a_problem_counts_half() -> None:
     assert each.tolist() == [0.75]
 
 
-def test_what_is_not_graded_or_not_rated_is_left_out_and_counted() -> None:
+def test_ungraded_and_unrated_traces_are_left_out_and_counted() -> None:
     votes = VOTES | {"s/g/0": [5], "s/g/1": [], "s/g/2": [5]}
     row = correctness_auc.rows(
-        world(votes, OUTCOMES | {"s/g/0": "ungradable", "s/g/1": "correct"})
+        votes_of(votes, OUTCOMES | {"s/g/0": "ungradable", "s/g/1": "correct"})
     )[0]
     assert row["auc"] == pytest.approx(5.5 / 9, abs=1e-4)
     assert (row["not_graded"], row["unrated"]) == (2, 1)
@@ -234,11 +234,11 @@ def test_what_is_not_graded_or_not_rated_is_left_out_and_counted() -> None:
 
 
 def test_without_incorrect_traces_there_is_no_auc() -> None:
-    pooled, within = correctness_auc.rows(world({"p/g/0": [5]}, {"p/g/0": "correct"}))[:2]
+    pooled, within = correctness_auc.rows(votes_of({"p/g/0": [5]}, {"p/g/0": "correct"}))[:2]
     assert (pooled["auc"], within["auc"], within["problems"]) == (None, None, 0)
 
 
-def test_the_problems_difficulty_alone_makes_no_auc_within_them() -> None:
+def test_the_auc_within_problems_ignores_their_difficulty() -> None:
     random = np.random.default_rng(0)
     easy = np.repeat(random.normal(0, 1, 800), 6)
     correct = random.random(4800) < 1 / (1 + np.exp(-2 * easy))
@@ -254,7 +254,7 @@ def test_the_problems_difficulty_alone_makes_no_auc_within_them() -> None:
 
 
 def test_the_delta_matrix_by_hand() -> None:
-    votes = world(
+    votes = votes_of(
         {
             "p/g/0": [5, 5],
             "p/g/1": [3],  # a trace weighs as much as another, not a vote: 4
@@ -281,14 +281,14 @@ def test_the_delta_matrix_by_hand() -> None:
 
 
 def test_generators_without_a_problem_in_common_have_no_delta() -> None:
-    row = generator_deltas.rows(world({"p/g/0": [5], "q/h/0": [1]}), 2)[0]
+    row = generator_deltas.rows(votes_of({"p/g/0": [5], "q/h/0": [1]}), 2)[0]
     assert (row["delta"], row["low"], row["problems"], row["without_both"]) == (None, None, 0, 2)
 
 
 def test_the_order_of_rows_changes_nothing() -> None:
     some = {"p/g/0": [5, 4], "p/h/0": [1, 2], "q/g/0": [2, 5], "q/h/0": [1, 1]}
     turned = dict(reversed(some.items()))
-    assert generator_deltas.rows(world(some), 2) == generator_deltas.rows(world(turned), 2)
+    assert generator_deltas.rows(votes_of(some), 2) == generator_deltas.rows(votes_of(turned), 2)
 
 
 def test_the_interval_of_a_mean_is_students() -> None:

@@ -24,29 +24,29 @@ def file(tmp_path: Path) -> str:
     return str(path)
 
 
-def told(key: str, what: str, digest: str) -> str:
+def missing_digest_message(key: str, what: str, digest: str) -> str:
     return f"{key} = null: {what} has {digest}; if that is the right file, set sha256 to it"
 
 
-def test_of_a_data_file(file: str) -> None:
+def test_a_data_file_without_a_digest_is_an_error_with_its_digest(file: str) -> None:
     given: dict[str, Any] = {"file": {"path": file, "sha256": None}}
     data = params.validate("problems.sources.mine.table.data", DataSource, given)
     with pytest.raises(InputError) as caught:
         list(read_rows("mine", data))
-    assert str(caught.value) == told("mine.file.sha256", file, SHA256)
+    assert str(caught.value) == missing_digest_message("mine.file.sha256", file, SHA256)
     given["file"]["sha256"] = SHA256
     assert list(read_rows("mine", DataSource.model_validate(given))) == [{"q": "a"}]
 
 
-def test_of_a_sheet_of_ratings(file: str) -> None:
+def test_a_rating_sheet_without_a_digest_is_an_error_with_its_digest(file: str) -> None:
     one = {"path": file, "sha256": None}
     people = human_ratings.HumanParams.model_validate({"key": one, "sheets": [one]})
     with pytest.raises(InputError) as caught:
         human_ratings.read_ratings(people)
-    assert str(caught.value) == told("analysis.human.key.sha256", file, SHA256)
+    assert str(caught.value) == missing_digest_message("analysis.human.key.sha256", file, SHA256)
 
 
-def test_of_a_folder_with_a_model(tmp_path: Path) -> None:
+def test_a_model_folder_without_a_digest_is_an_error_with_its_digest(tmp_path: Path) -> None:
     folder = tmp_path / "weights"
     folder.mkdir()
     (folder / "config.json").write_text("{}")
@@ -56,7 +56,7 @@ def test_of_a_folder_with_a_model(tmp_path: Path) -> None:
         fetch.fetch("mine", model, tmp_path / "target", print)
 
 
-def test_anything_else_than_a_digest_or_null_is_refused(file: str) -> None:
+def test_a_value_that_is_neither_digest_nor_null_is_refused(file: str) -> None:
     for wrong in ("", "abc", SHA256.upper(), 5, f"{SHA256}\n"):
         with pytest.raises(ValueError, match="sha256"):
             DataSource.model_validate({"file": {"path": file, "sha256": wrong}})

@@ -329,7 +329,7 @@ def test_a_bad_edit_is_refused_with_key_value_and_what_is_expected(
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf"), True, "0.5", None])
 @pytest.mark.parametrize("key", FLOATS)
-def test_a_number_is_finite_and_nothing_else(key: str, value: Any) -> None:
+def test_a_value_that_is_no_finite_number_is_refused(key: str, value: Any) -> None:
     if value is None and key == "engine.vllm.kv_cache_gib":
         return  # null means the other bound
     assert message_for(key, value).startswith(f"params.yaml: {key} = {value!r}: ")
@@ -354,26 +354,24 @@ def test_every_float_of_the_file_is_in_the_table_above() -> None:
     assert [leaf for leaf in leaves(content, "") if leaf not in FLOATS] == []
 
 
-def test_a_missing_file_says_where_to_run(tmp_path: Path) -> None:
+def test_a_missing_file_is_an_error_that_says_where_to_run(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none\.yaml: no such file; run from the project's root"):
         check(tmp_path / "none.yaml")
 
 
-def test_a_stage_asked_for_an_undeclared_item_says_which_there_are() -> None:
+def test_an_undeclared_item_is_an_error_with_the_declared_ones() -> None:
     with pytest.raises(InputError, match=r"generators\.five-shot .* zero-shot, one-shot"):
         params.load_section("generators.five-shot", JudgeParams, ROOT / "params.yaml")
 
 
-def test_the_command_line_prints_that_one_line_and_fails(tmp_path: Path) -> None:
+def test_the_command_prints_the_error_in_one_line_and_fails(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text(TEXT.replace("\n  k: 16", "\n  k: 0"), encoding="utf-8")
     said = "params.yaml: selector.k = 0: should be greater than or equal to 1\n"
-    assert checked_in(tmp_path) == (1, said)
+    assert run_check(tmp_path) == (1, said)
 
 
 @pytest.mark.parametrize("place", ["file", "folder", "device", "torn"])
-def test_a_check_that_cannot_be_noted_in_the_logs_is_passed_all_the_same(
-    tmp_path: Path, place: str
-) -> None:
+def test_a_check_passes_although_its_result_cannot_be_saved(tmp_path: Path, place: str) -> None:
     (tmp_path / "params.yaml").write_text(TEXT, encoding="utf-8")
     note = tmp_path / "logs" / "checked"
     if place == "file":
@@ -383,10 +381,10 @@ def test_a_check_that_cannot_be_noted_in_the_logs_is_passed_all_the_same(
     else:
         note.parent.mkdir()
         note.symlink_to("/dev/full") if place == "device" else note.write_bytes(b"\xff")
-    assert checked_in(tmp_path) == (0, "")
+    assert run_check(tmp_path) == (0, "")
 
 
-def checked_in(folder: Path) -> tuple[int, str]:
+def run_check(folder: Path) -> tuple[int, str]:
     """Exit code and output of the check that every stage begins with."""
     done = subprocess.run(
         [sys.executable, "-m", "delta", "check"],

@@ -64,7 +64,7 @@ SPELLINGS = {
 
 
 @pytest.mark.parametrize("name", WHOLE)
-def test_a_file_that_is_no_params_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_file_without_valid_parameters_is_refused_quickly(tmp_path: Path, name: str) -> None:
     text, expected = WHOLE[name]
     before = time.process_time()
     message = refusal(tmp_path, text)
@@ -74,7 +74,7 @@ def test_a_file_that_is_no_params_is_refused(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
-def test_a_small_number_is_one_in_every_spelling(tmp_path: Path, spelling: str) -> None:
+def test_a_small_number_is_read_in_every_spelling(tmp_path: Path, spelling: str) -> None:
     file = tmp_path / "params.yaml"
     file.write_text(TEXT.replace(f"{DPO}1.0e-5", f"{DPO}{spelling}"), encoding="utf-8")
     assert check(file).train.dpo.learning_rate == SPELLINGS[spelling]
@@ -95,7 +95,7 @@ def test_a_small_number_is_one_in_every_spelling(tmp_path: Path, spelling: str) 
     ],
 )
 @pytest.mark.filterwarnings("ignore::ruamel.yaml.error.MantissaNoDotYAML1_1Warning")  # of DVC's
-def test_a_file_means_what_dvc_reads_in_it(tmp_path: Path, text: str) -> None:
+def test_a_file_is_read_as_dvc_reads_it(tmp_path: Path, text: str) -> None:
     file = tmp_path / "params.yaml"
     file.write_text(text, encoding="utf-8")
     assert repr(params.read_all(file)) == repr(load_yaml(str(file)))
@@ -138,7 +138,7 @@ SECRET = "sk-0123456789"
         "",
     ],
 )
-def test_an_address_that_may_hold_a_key_or_leads_nowhere_is_refused_without_repeating_it(
+def test_an_address_that_is_invalid_or_may_hold_a_key_is_refused_without_repeating_it(
     address: str,
 ) -> None:
     urls = ["http://127.0.0.1:8000/v1", address]

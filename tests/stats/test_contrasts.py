@@ -34,40 +34,40 @@ def versus(answers: CorrectCounts) -> Contrast:
 
 
 def test_a_difference_by_hand() -> None:
-    found = versus(two_runs(only_first=9, only_second=0, neither=10))
+    result = versus(two_runs(only_first=9, only_second=0, neither=10))
     # One more answer, half for each side: 20 questions, sum 9, squares 9 + 1.
     # Mean 0.45, variance (10/20 - 0.45²) / 19 = 0.2975 / 19, error 0.125131; t with 18 is 2.100922.
-    assert found.value == pytest.approx(9 / 19)
-    assert found.low == pytest.approx(0.45 - 2.100922 * 0.125131, abs=1e-5)
-    assert found.high == pytest.approx(0.45 + 2.100922 * 0.125131, abs=1e-5)
-    assert found.p == pytest.approx(2 * scipy_stats.t.sf(0.45 / 0.125131, 18), rel=1e-4)
+    assert result.value == pytest.approx(9 / 19)
+    assert result.low == pytest.approx(0.45 - 2.100922 * 0.125131, abs=1e-5)
+    assert result.high == pytest.approx(0.45 + 2.100922 * 0.125131, abs=1e-5)
+    assert result.p == pytest.approx(2 * scipy_stats.t.sf(0.45 / 0.125131, 18), rel=1e-4)
 
 
 @pytest.mark.parametrize("agreeing", [0, 1])
-def test_where_nothing_tells_runs_apart_there_is_no_difference_and_no_certainty(
+def test_runs_without_a_differing_question_have_no_difference_and_no_certainty(
     agreeing: int,
 ) -> None:
-    found = versus(CorrectCounts([[agreeing] * 30, [agreeing] * 30], samples=1))
+    result = versus(CorrectCounts([[agreeing] * 30, [agreeing] * 30], samples=1))
     # Error √(1 / 31 / 30) = 0.032791, times t with 29: 2.045230.
-    assert found == pytest.approx((0.0, -0.067065, 0.067065, 1.0), abs=1e-6)
+    assert result == pytest.approx((0.0, -0.067065, 0.067065, 1.0), abs=1e-6)
 
 
-def test_a_single_question_is_no_reason_to_fail() -> None:
-    found = versus(two_runs(1, 0, 0))
-    assert found.value == 1.0
-    assert (found.low, found.high) == (-1.0, 1.0)
-    assert found.p > 0.05
+def test_a_single_question_is_accepted() -> None:
+    result = versus(two_runs(1, 0, 0))
+    assert result.value == 1.0
+    assert (result.low, result.high) == (-1.0, 1.0)
+    assert result.p > 0.05
 
 
-def test_with_many_samples_it_is_the_paired_t_test() -> None:
+def test_with_many_samples_a_contrast_is_the_paired_t_test() -> None:
     chance = np.random.default_rng(1)
     right = np.array([[0.5], [0.52]]) + chance.normal(0, 0.05, (2, 40))
     counts = chance.binomial(10**6, right)
-    found = versus(CorrectCounts(counts, samples=10**6))
+    result = versus(CorrectCounts(counts, samples=10**6))
     shares = counts / 10**6
-    assert found.p == pytest.approx(scipy_stats.ttest_rel(*shares).pvalue, rel=1e-3)
+    assert result.p == pytest.approx(scipy_stats.ttest_rel(*shares).pvalue, rel=1e-3)
     low, high = DescrStatsW(shares[0] - shares[1]).tconfint_mean()
-    assert (found.low, found.high) == pytest.approx((low, high), rel=1e-3)
+    assert (result.low, result.high) == pytest.approx((low, high), rel=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -79,26 +79,26 @@ def test_two_runs_of_single_answers_agree_with_mcnemars_exact_test(
     table = [[70, only_first], [only_second, 30]]
     exact = mcnemar(table, exact=True).pvalue
     tie = scipy_stats.binom.pmf(only_second, only_first + only_second, 0.5)
-    found = versus(two_runs(only_first, only_second, 30, 70)).p
+    result = versus(two_runs(only_first, only_second, 30, 70)).p
     # The exact test counts what came out in full, the mid-p test half; the truth lies between.
-    assert exact - tie - 0.006 < found < exact + 0.006
+    assert exact - tie - 0.006 < result < exact + 0.006
 
 
 @pytest.mark.parametrize("only_first", range(12))
 def test_p_is_below_5_percent_exactly_where_the_interval_leaves_out_0(only_first: int) -> None:
     for only_second in range(6):
-        found = versus(two_runs(only_first, only_second, 25))
-        assert (found.p < 0.05) == (not found.low <= 0 <= found.high)
-        assert found.low <= found.value <= found.high
+        result = versus(two_runs(only_first, only_second, 25))
+        assert (result.p < 0.05) == (not result.low <= 0 <= result.high)
+        assert result.low <= result.value <= result.high
 
 
-def test_pairing_tells_more_than_two_scores_apart() -> None:
+def test_a_paired_contrast_is_narrower_than_two_separate_scores() -> None:
     ours, theirs = [1] * 50 + [0] * 50, [1] * 42 + [0] * 58
     assert versus(CorrectCounts([ours, theirs], 1)).p < 0.01
     assert versus(CorrectCounts([ours, theirs[::-1]], 1)).p > 0.3
 
 
-def test_swapping_the_runs_turns_the_sign() -> None:
+def test_swapping_the_runs_changes_the_sign() -> None:
     value, low, high, p = versus(two_runs(7, 2, 30))
     assert versus(two_runs(2, 7, 30)) == pytest.approx((-value, -high, -low, p))
 
@@ -111,11 +111,11 @@ def test_the_order_of_questions_does_not_matter() -> None:
 
 def test_a_groups_difference_is_the_mean_over_its_benchmarks_whatever_their_size() -> None:
     small, large = two_runs(2, 0, 8), two_runs(0, 10, 90)
-    found = contrast(group_terms([small, large], [1, -1]))
-    assert found.value == pytest.approx((0.2 - 0.1) / 2)
+    result = contrast(group_terms([small, large], [1, -1]))
+    assert result.value == pytest.approx((0.2 - 0.1) / 2)
 
 
-def test_a_groups_error_is_that_of_its_benchmarks_added() -> None:
+def test_a_groups_variance_is_the_sum_over_its_benchmarks() -> None:
     one = two_runs(6, 2, 40)
     alone, twice = versus(one), contrast(group_terms([one, one], [1, -1]))
     assert twice.value == pytest.approx(alone.value)
@@ -124,17 +124,17 @@ def test_a_groups_error_is_that_of_its_benchmarks_added() -> None:
     assert (alone.high - alone.low) / (twice.high - twice.low) == pytest.approx(ratio)
 
 
-def test_benchmarks_of_different_spread_have_welchs_degrees_of_freedom() -> None:
+def test_benchmarks_of_different_variance_have_welchs_degrees_of_freedom() -> None:
     chance = np.random.default_rng(2)
     tight, wide = chance.normal(0.5, 0.02, 12), chance.normal(0.4, 0.1, 9)
     scale = 10**6  # so many samples that the added answer is nothing
     first = CorrectCounts([tight * scale, np.zeros(12)], scale)
     second = CorrectCounts([wide * scale, np.zeros(9)], scale)
-    found = contrast([Term(first, [1, -1]), Term(second, [-1, 1])])
+    result = contrast([Term(first, [1, -1]), Term(second, [-1, 1])])
     welch = scipy_stats.ttest_ind(tight, wide, equal_var=False)
-    assert found.p == pytest.approx(welch.pvalue, rel=1e-3)
+    assert result.p == pytest.approx(welch.pvalue, rel=1e-3)
     low, high = welch.confidence_interval()
-    assert (found.low, found.high) == pytest.approx((low, high), rel=1e-3)
+    assert (result.low, result.high) == pytest.approx((low, high), rel=1e-3)
 
 
 def test_slopes_by_hand_and_by_least_squares() -> None:
@@ -163,55 +163,55 @@ def test_a_trend_is_found_where_runs_rise_and_not_where_they_are_shuffled() -> N
 def test_differences_of_sets_by_hand() -> None:
     assert difference_weights(4, ours=[0, 3], theirs=[1]) == [0.5, -1.0, 0.0, 0.5]
     answers = CorrectCounts([[1, 1], [0, 1], [0, 0], [1, 0]], samples=1)
-    found = contrast(group_terms([answers], difference_weights(4, ours=[0, 3], theirs=[1, 2])))
-    assert found.value == pytest.approx(0.75 - 0.25)
+    result = contrast(group_terms([answers], difference_weights(4, ours=[0, 3], theirs=[1, 2])))
+    assert result.value == pytest.approx(0.75 - 0.25)
 
 
 def test_an_interaction_is_a_difference_of_two_trends_on_the_same_questions() -> None:
     counts = [[1] * right + [0] * (40 - right) for right in (5, 10, 15, 20, 20, 20, 20, 20)]
     rise = trend_weights([1, 2, 3, 4])
     weights = [*rise, *(-weight for weight in rise)]
-    found = contrast(group_terms([CorrectCounts(counts, 1)], weights))
-    assert found.value == pytest.approx(5 / 40)
-    assert found.p < 0.01
+    result = contrast(group_terms([CorrectCounts(counts, 1)], weights))
+    assert result.value == pytest.approx(5 / 40)
+    assert result.p < 0.01
 
 
-def test_groups_of_other_questions_are_set_against_each_other() -> None:
+def test_groups_of_different_questions_are_compared() -> None:
     one, other = [two_runs(8, 0, 12)], [two_runs(1, 1, 18)]
-    found = contrast(group_terms(one, [1, -1]) + negate(group_terms(other, [1, -1])))
-    assert found.value == pytest.approx(0.4)
+    result = contrast(group_terms(one, [1, -1]) + negate(group_terms(other, [1, -1])))
+    assert result.value == pytest.approx(0.4)
     assert contrast(negate(group_terms(one, [1, -1]))).value == pytest.approx(-0.4)
 
 
-def test_more_samples_lean_less_on_the_added_answer() -> None:
+def test_more_samples_depend_less_on_the_pseudo_answer() -> None:
     silent = [[0] * 30, [0] * 30]
     # 1 / 16 of a question: 30.0625 of them.
     half = 2.04523 * math.sqrt(1 / 16 / 30.0625 / 29.0625)
     assert versus(CorrectCounts(silent, 16)).high == pytest.approx(half, abs=1e-6)
 
 
-def test_errors_with_other_degrees_of_freedom_are_added_by_squares() -> None:
+def test_errors_with_different_degrees_of_freedom_are_added_by_squares() -> None:
     estimate = Estimate(value=0.3, shrunken=0.3, variance=0.01, df=50, maximum=1.0)
-    found = to_contrast(estimate, [ErrorTerm(0.1, 50), ErrorTerm(0.05, 2)])
+    result = to_contrast(estimate, [ErrorTerm(0.1, 50), ErrorTerm(0.05, 2)])
     # t with 50 is 2.008559, with 2 it is 4.302653.
     half = math.hypot(2.008559 * 0.1, 4.302653 * 0.05)
-    assert (found.low, found.high) == pytest.approx((0.3 - half, 0.3 + half), abs=1e-6)
-    at_p = [scipy_stats.t.isf(found.p / 2, 50) * 0.1, scipy_stats.t.isf(found.p / 2, 2) * 0.05]
+    assert (result.low, result.high) == pytest.approx((0.3 - half, 0.3 + half), abs=1e-6)
+    at_p = [scipy_stats.t.isf(result.p / 2, 50) * 0.1, scipy_stats.t.isf(result.p / 2, 2) * 0.05]
     assert math.hypot(*at_p) == pytest.approx(0.3)
 
 
-def test_an_error_of_nothing_changes_nothing() -> None:
+def test_an_error_of_zero_changes_nothing() -> None:
     estimate = Estimate(value=0.3, shrunken=0.3, variance=0.01, df=50, maximum=1.0)
     alone = to_contrast(estimate, [ErrorTerm(0.1, 50)])
     assert to_contrast(estimate, [ErrorTerm(0.1, 50), ErrorTerm(0.0, 2)]) == pytest.approx(alone)
 
 
-def test_a_missing_answer_is_refused_and_not_taken_for_a_wrong_one() -> None:
+def test_a_missing_answer_is_refused_and_not_counted_as_wrong() -> None:
     with pytest.raises(ValueError, match="not all within 0 to 1"):
         versus(CorrectCounts(np.array([[1, None], [0, 1]], dtype=object), 1))
 
 
-def test_what_is_no_contrast_is_refused() -> None:
+def test_invalid_weights_and_answers_are_refused() -> None:
     answers = two_runs(1, 1, 1)
     with pytest.raises(ValueError, match="weights sum to 2; expected 0"):
         contrast([Term(answers, [1, 1])])

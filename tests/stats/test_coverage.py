@@ -31,12 +31,12 @@ TOO_NARROW = {("seeds", "2 seeds (sd 0.3), 70% of 500")}
 
 
 @pytest.fixture(scope="module")
-def simulated() -> dict[tuple[str, str], Row]:
+def simulated_rows() -> dict[tuple[str, str], Row]:
     return {(row.kind, row.setting): row for row in rows()}
 
 
 @pytest.mark.slow
-def test_intervals_hold_the_truth_in_93_to_97_of_100_cases(
+def test_intervals_cover_the_truth_in_93_to_97_of_100_cases(
     simulated: dict[tuple[str, str], Row],
 ) -> None:
     assert simulated.keys() >= TOO_WIDE | TOO_NARROW
@@ -47,7 +47,7 @@ def test_intervals_hold_the_truth_in_93_to_97_of_100_cases(
 
 
 @pytest.mark.slow
-def test_under_no_difference_tests_reject_in_3_to_7_of_100_cases_and_never_in_more(
+def test_without_a_difference_tests_reject_in_3_to_7_of_100_cases(
     simulated: dict[tuple[str, str], Row],
 ) -> None:
     rejected = {which: row.rejected for which, row in simulated.items() if row.rejected is not None}

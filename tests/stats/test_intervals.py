@@ -42,7 +42,7 @@ def test_wilsons_interval_has_the_published_bounds(
 @pytest.mark.parametrize(
     ("successes", "n"), [(0, 7), (1, 7), (3, 7), (7, 7), (40, 120), (119, 120)]
 )
-def test_its_bounds_solve_the_equation_they_come_from(successes: int, n: int) -> None:
+def test_wilsons_bounds_solve_their_equation(successes: int, n: int) -> None:
     share = successes / n
     for bound in wilson(share, n)[1:]:
         spread = bound * (1 - bound) / n
@@ -50,7 +50,7 @@ def test_its_bounds_solve_the_equation_they_come_from(successes: int, n: int) ->
         assert (share - bound) ** 2 == pytest.approx(3.841458821 * spread, abs=1e-9)
 
 
-def test_an_interval_of_nothing_is_refused() -> None:
+def test_an_interval_without_questions_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one trial"):
         wilson(0.5, 0)
     with pytest.raises(ValueError, match="at least one trial"):
@@ -59,7 +59,7 @@ def test_an_interval_of_nothing_is_refused() -> None:
         clustered_proportion([])
 
 
-def test_one_sample_a_question_is_wilsons_interval() -> None:
+def test_with_one_sample_a_question_the_interval_is_wilsons() -> None:
     assert clustered_proportion([[True], [False], [False], [False]]) == wilson(0.25, 4)
 
 
@@ -81,19 +81,19 @@ def test_samples_that_repeat_each_other_add_nothing() -> None:
     assert agreeing == pytest.approx(wilson(0.5, 40))
 
 
-def test_samples_that_do_not_hang_together_count_nearly_as_many() -> None:
+def test_uncorrelated_samples_count_nearly_as_independent_ones() -> None:
     # Each question is half right: together = (0 + 1/4) / (40 · 1/4 + 1/4) = 1/41, so 40 / together
     # is 1,640; there were no more than 160 answers.
     assert clustered_proportion([[True, True, False, False]] * 40) == wilson(0.5, 160)
 
 
-def test_the_number_of_independent_trials_by_hand() -> None:
+def test_the_effective_number_of_trials_by_hand() -> None:
     # Means 1, 1/2, 1/2, 0: squares 1/2; together = (1/2 + 1/4) / (4 · 1/4 + 1/4) = 3/5.
     clusters = [[True, True], [True, False], [False, True], [False, False]]
     assert clustered_proportion(clusters) == pytest.approx(wilson(0.5, 4 / 0.6))
 
 
-def test_a_score_of_few_right_answers_leans_on_questions_and_not_on_answers() -> None:
+def test_a_score_of_few_correct_answers_counts_questions_and_not_answers() -> None:
     one = clustered_proportion([[True] + [False] * 15] + [[False] * 16] * 29)
     # Between questions the variance is that of independent answers: 480 of them. Wilson's upper
     # bound would then be 1.2 %; but one right answer cannot tell, and 30 questions would give 13 %.
@@ -104,15 +104,15 @@ def test_a_score_of_few_right_answers_leans_on_questions_and_not_on_answers() ->
 def test_errors_by_hand() -> None:
     # Means 1 and 0 and 1/2: squares 1/2, over 2, over 3. Only the last question has answers that
     # differ: 1/4 over (4 - 1), summed, over 3 squared.
-    found = standard_errors([[True] * 4, [False] * 4, [True, True, False, False]])
-    assert found.between_questions == pytest.approx(math.sqrt(1 / 12))
-    assert found.within_questions == pytest.approx(math.sqrt(1 / 12) / 3)
+    result = standard_errors([[True] * 4, [False] * 4, [True, True, False, False]])
+    assert result.between_questions == pytest.approx(math.sqrt(1 / 12))
+    assert result.within_questions == pytest.approx(math.sqrt(1 / 12) / 3)
 
 
-def test_one_answer_a_question_cannot_tell_the_second_error() -> None:
-    found = standard_errors([[True], [False], [False], [False]])
-    assert found.between_questions == pytest.approx(0.25)  # √(3/16 / 3)
-    assert found.within_questions is None
+def test_one_answer_a_question_has_no_error_within_questions() -> None:
+    result = standard_errors([[True], [False], [False], [False]])
+    assert result.between_questions == pytest.approx(0.25)  # √(3/16 / 3)
+    assert result.within_questions is None
     assert standard_errors([[True, False]]).between_questions is None
 
 
@@ -142,7 +142,7 @@ def test_the_error_within_questions_is_that_of_an_analysis_of_variance() -> None
 
 
 @pytest.mark.parametrize(("successes", "n"), [(0, 30), (3, 30), (29, 30), (250, 1_319)])
-def test_a_library_has_the_same_interval(successes: int, n: int) -> None:
+def test_statsmodels_has_the_same_interval(successes: int, n: int) -> None:
     low, high = proportion_confint(successes, n, method="wilson")
     assert wilson(successes / n, n) == pytest.approx((successes / n, low, high))
 
@@ -154,7 +154,7 @@ def test_a_groups_score_by_hand() -> None:
     assert group_mean([first]) == pytest.approx(first)
 
 
-def test_a_group_of_nothing_right_still_has_an_upper_bound() -> None:
+def test_a_group_without_a_correct_answer_has_an_upper_bound() -> None:
     nothing = wilson(0.0, 10)
     value, low, high = group_mean([nothing] * 4)
     assert (value, low) == (0.0, 0.0)

@@ -13,19 +13,19 @@ from delta.stats.rank_correlation import auc, spearman
 
 def test_spearman_by_hand() -> None:
     # Ranks differ by 1, 1, 0, 0: 1 - 6 · 2 / (4 · 15) = 0.8.
-    found = spearman([1, 2, 3, 4], [20, 10, 30, 40])
-    assert found is not None
-    assert found.value == pytest.approx(0.8)
+    result = spearman([1, 2, 3, 4], [20, 10, 30, 40])
+    assert result is not None
+    assert result.value == pytest.approx(0.8)
     # Of 24 orders one has 1 and three have 0.8, and as many are as far below: 8 / 24.
-    assert found.p == pytest.approx(1 / 3)
-    assert (found.low, found.high) == (None, None)
+    assert result.p == pytest.approx(1 / 3)
+    assert (result.low, result.high) == (None, None)
 
 
 @pytest.mark.parametrize(("n", "p"), [(3, 1 / 3), (4, 1 / 12), (5, 1 / 60), (7, 1 / 2520)])
 def test_few_points_in_perfect_order_are_no_proof(n: int, p: float) -> None:
-    found = spearman(range(n), range(n))
-    assert found is not None
-    assert found.p == pytest.approx(p)  # 2 / n!
+    result = spearman(range(n), range(n))
+    assert result is not None
+    assert result.p == pytest.approx(p)  # 2 / n!
 
 
 def test_a_constant_side_has_no_correlation() -> None:
@@ -34,26 +34,26 @@ def test_a_constant_side_has_no_correlation() -> None:
 
 
 def test_two_points_have_no_p() -> None:
-    found = spearman([1, 2], [4, 3])
-    assert found is not None
-    assert found.value == pytest.approx(-1.0)
-    assert found[1:] == (None, None, None)
+    result = spearman([1, 2], [4, 3])
+    assert result is not None
+    assert result.value == pytest.approx(-1.0)
+    assert result[1:] == (None, None, None)
 
 
 @pytest.mark.parametrize("n", [9, 30, 200])
-def test_a_library_has_the_same_correlation_and_p(n: int) -> None:
+def test_scipy_has_the_same_correlation_and_p(n: int) -> None:
     chance = random.Random(n)
     ours = [float(chance.randint(1, 6)) for _ in range(n)]
     theirs = [one + chance.randint(0, 5) for one in ours]
-    found, library = spearman(ours, theirs), scipy_stats.spearmanr(ours, theirs)
-    assert found is not None
-    assert found.value == pytest.approx(library.statistic)
-    assert found.p == pytest.approx(library.pvalue)
+    result, library = spearman(ours, theirs), scipy_stats.spearmanr(ours, theirs)
+    assert result is not None
+    assert result.value == pytest.approx(library.statistic)
+    assert result.p == pytest.approx(library.pvalue)
 
 
-def test_a_library_has_the_same_exact_p_with_ties() -> None:
+def test_scipy_has_the_same_exact_p_with_ties() -> None:
     ours, theirs = [1.0, 2, 2, 3, 4, 5], [2.0, 1, 3, 3, 3, 9]
-    found = spearman(ours, theirs)
+    result = spearman(ours, theirs)
     library = scipy_stats.permutation_test(
         (ours,),
         lambda one: abs(scipy_stats.spearmanr(one, theirs).statistic),
@@ -61,24 +61,24 @@ def test_a_library_has_the_same_exact_p_with_ties() -> None:
         alternative="greater",
         n_resamples=np.inf,
     )
-    assert found is not None
-    assert found.p == pytest.approx(library.pvalue)
+    assert result is not None
+    assert result.p == pytest.approx(library.pvalue)
 
 
 def test_spearmans_interval_by_hand() -> None:
     # Ranks of the last two change places: 1 - 6 · 2 / (12 · 143) = 0.993007.
-    found = spearman(range(12), [*range(10), 11, 10])
-    assert found is not None
-    assert found.low is not None
+    result = spearman(range(12), [*range(10), 11, 10])
+    assert result is not None
+    assert result.low is not None
     half = 1.959964 * math.sqrt((1 + 0.993007**2 / 2) / 9)
-    assert found.low == pytest.approx(math.tanh(math.atanh(0.993007) - half), abs=1e-5)
+    assert result.low == pytest.approx(math.tanh(math.atanh(0.993007) - half), abs=1e-5)
 
 
 def test_auc_by_hand() -> None:
     # 5 beats 4 and 3; 4 ties with 4 and beats 3: (1 + 1 + 1/2 + 1) / 4.
-    found = auc([5, 4, 4, 3], [True, True, False, False], ["a", "b", "c", "d"])
-    assert found is not None
-    assert found.value == 0.875
+    result = auc([5, 4, 4, 3], [True, True, False, False], ["a", "b", "c", "d"])
+    assert result is not None
+    assert result.value == 0.875
 
 
 def test_without_a_right_or_a_wrong_trace_there_is_no_auc() -> None:
@@ -88,28 +88,28 @@ def test_without_a_right_or_a_wrong_trace_there_is_no_auc() -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_a_library_has_the_same_auc(seed: int) -> None:
+def test_scipy_has_the_same_auc(seed: int) -> None:
     chance = random.Random(seed)
     right = [chance.random() < 0.6 for _ in range(50)]
     ratings = [float(chance.randint(1, 5) + one) for one in right]
-    found = auc(ratings, right, [str(place // 5) for place in range(50)])
+    result = auc(ratings, right, [str(place // 5) for place in range(50)])
     rated, is_right = np.array(ratings), np.array(right)
     u = scipy_stats.mannwhitneyu(rated[is_right], rated[~is_right]).statistic
-    assert found is not None
-    assert found.value == pytest.approx(u / is_right.sum() / (~is_right).sum())
+    assert result is not None
+    assert result.value == pytest.approx(u / is_right.sum() / (~is_right).sum())
 
 
 def test_with_one_trace_a_problem_the_variance_is_delongs() -> None:
     chance = random.Random(7)
     right = [place < 20 for place in range(45)]
     ratings = [chance.gauss(1.0 * one, 1) for one in right]
-    found = auc(ratings, right, [str(place) for place in range(45)])
+    result = auc(ratings, right, [str(place) for place in range(45)])
     ours, theirs = np.array(ratings[:20]), np.array(ratings[20:])
     above = ours[:, None] > theirs
     # DeLong, DeLong and Clarke-Pearson 1988: variance of each side's placement values.
     variance = above.mean(axis=1).var(ddof=1) / 20 + above.mean(axis=0).var(ddof=1) / 25
     value = float(above.mean())
-    assert found == pytest.approx(wilson(value, value * (1 - value) / variance))
+    assert result == pytest.approx(wilson(value, value * (1 - value) / variance))
 
 
 def test_traces_that_repeat_each_other_add_nothing() -> None:
@@ -125,8 +125,8 @@ def test_traces_that_repeat_each_other_add_nothing() -> None:
 
 def test_a_perfect_order_counts_problems_as_trials() -> None:
     right = [True, False] * 10
-    found = auc([float(one) for one in right], right, [str(place // 2) for place in range(20)])
-    assert found == wilson(1.0, 10)
+    result = auc([float(one) for one in right], right, [str(place // 2) for place in range(20)])
+    assert result == wilson(1.0, 10)
 
 
 def test_a_missing_value_is_refused_and_not_ranked() -> None:

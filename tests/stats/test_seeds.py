@@ -13,39 +13,39 @@ from delta.stats.contrasts import CorrectCounts
 from delta.stats.intervals import clustered_proportion, group_mean
 
 
-def test_one_seed_is_the_interval_of_its_questions_and_tells_nothing_of_seeds() -> None:
-    found = seeds.score([CorrectCounts([[1, 0, 0, 1, 1]], 1), CorrectCounts([[4, 0, 2]], 4)])
+def test_one_seed_has_the_interval_of_its_questions_and_no_deviation_between_seeds() -> None:
+    result = seeds.score([CorrectCounts([[1, 0, 0, 1, 1]], 1), CorrectCounts([[4, 0, 2]], 4)])
     questions = group_mean(
         [
             clustered_proportion([[True], [False], [False], [True], [True]]),
             clustered_proportion([[True] * 4, [False] * 4, [True, True, False, False]]),
         ]
     )
-    assert found[:3] == pytest.approx(questions)
-    assert found[3:] == (1, None, None)
+    assert result[:3] == pytest.approx(questions)
+    assert result[3:] == (1, None, None)
 
 
 def test_seeds_by_hand() -> None:
     # Scores 0.2, 0.3, 0.4. Questions tell no seed apart but by it: nothing is left over.
     counts = [[2] * 10, [3] * 10, [4] * 10]
-    found = seeds.score([CorrectCounts(counts, samples=10)])
-    assert found.value == pytest.approx(0.3)
-    assert found.between_seeds == pytest.approx(0.1)
-    assert found.seed_sd_adjusted == pytest.approx(0.1)
+    result = seeds.score([CorrectCounts(counts, samples=10)])
+    assert result.value == pytest.approx(0.3)
+    assert result.between_seeds == pytest.approx(0.1)
+    assert result.seed_sd_adjusted == pytest.approx(0.1)
     # t with 2 is 4.302653; Wilson's bounds for the 10 × 10 × 3 answers, which do not hang together.
     questions = clustered_proportion([[True] * 9 + [False] * 21] * 10)
     half = 4.302653 * 0.1 / math.sqrt(3)
-    assert found.high == pytest.approx(0.3 + math.hypot(questions.high - 0.3, half), abs=1e-6)
-    assert found.low == pytest.approx(0.3 - math.hypot(0.3 - questions.low, half), abs=1e-6)
+    assert result.high == pytest.approx(0.3 + math.hypot(questions.high - 0.3, half), abs=1e-6)
+    assert result.low == pytest.approx(0.3 - math.hypot(0.3 - questions.low, half), abs=1e-6)
 
 
-def test_seeds_that_differ_by_their_answers_alone_add_nothing() -> None:
+def test_seeds_that_differ_only_by_sampled_answers_add_no_variance() -> None:
     # Each seed solves one of three; each question is solved once.
-    found = seeds.score([CorrectCounts([[1, 0, 0], [0, 1, 0], [0, 0, 1]], 1)])
-    assert (found.between_seeds, found.seed_sd_adjusted) == (0.0, 0.0)
+    result = seeds.score([CorrectCounts([[1, 0, 0], [0, 1, 0], [0, 0, 1]], 1)])
+    assert (result.between_seeds, result.seed_sd_adjusted) == (0.0, 0.0)
 
 
-def test_what_is_seed_sd_adjusted_is_that_of_an_analysis_of_variance() -> None:
+def test_the_adjusted_deviation_is_that_of_an_analysis_of_variance() -> None:
     chance = np.random.default_rng(3)
     moved = chance.random(25) + np.array([[-0.2], [0.0], [0.2], [0.1]])
     counts = chance.binomial(16, np.clip(moved, 0, 1))
@@ -56,17 +56,17 @@ def test_what_is_seed_sd_adjusted_is_that_of_an_analysis_of_variance() -> None:
     ]
     table = pl.DataFrame(rows).to_pandas()
     squares = anova_lm(smf.ols("share ~ C(seed) + C(question)", table).fit())["mean_sq"]
-    found = seeds.score([CorrectCounts(counts, 16)])
-    assert found.between_seeds == pytest.approx(math.sqrt(squares["C(seed)"] / 25))
+    result = seeds.score([CorrectCounts(counts, 16)])
+    assert result.between_seeds == pytest.approx(math.sqrt(squares["C(seed)"] / 25))
     due = (squares["C(seed)"] - squares["Residual"]) / 25
-    assert found.seed_sd_adjusted == pytest.approx(math.sqrt(due))
+    assert result.seed_sd_adjusted == pytest.approx(math.sqrt(due))
 
 
 def test_a_seeds_score_is_its_mean_over_benchmarks() -> None:
     up, down = [[0] * 10, [10] * 10], [[10] * 10, [0] * 10]
-    found = seeds.score([CorrectCounts(up, 10), CorrectCounts(down, 10)])
+    result = seeds.score([CorrectCounts(up, 10), CorrectCounts(down, 10)])
     # Each seed has 0 on the one and 1 on the other: 1/2 in all.
-    assert found.between_seeds == 0.0
+    assert result.between_seeds == 0.0
     same = seeds.score([CorrectCounts(up, 10), CorrectCounts(up, 10)])
     assert same.between_seeds == pytest.approx(math.sqrt(0.5))
     assert (same.low, same.high) == (0.0, 1.0)  # two such seeds tell nothing
@@ -74,12 +74,12 @@ def test_a_seeds_score_is_its_mean_over_benchmarks() -> None:
 
 def test_configurations_of_one_seed_are_compared_as_runs_are() -> None:
     ours, theirs = [[1, 1, 0, 1, 0]], [[0, 1, 0, 0, 0]]
-    found = seeds.contrast([[CorrectCounts(ours, 1)], [CorrectCounts(theirs, 1)]], [1, -1])
+    result = seeds.contrast([[CorrectCounts(ours, 1)], [CorrectCounts(theirs, 1)]], [1, -1])
     run = contrasts.contrast(contrasts.group_terms([CorrectCounts(ours + theirs, 1)], [1, -1]))
-    assert found == pytest.approx(run)
+    assert result == pytest.approx(run)
 
 
-def test_seeds_that_scatter_widen_a_difference() -> None:
+def test_different_seeds_widen_the_interval_of_a_difference() -> None:
     base = [CorrectCounts([[2] * 50], 10)]
     steady = [CorrectCounts([[4] * 50, [4] * 50, [4] * 50], 10)]
     scattered = [CorrectCounts([[2] * 50, [4] * 50, [6] * 50], 10)]
@@ -93,7 +93,7 @@ def test_seeds_that_scatter_widen_a_difference() -> None:
     assert unsure.low < 0 < unsure.high
 
 
-def test_a_seed_that_lifts_two_groups_alike_does_not_blur_their_difference() -> None:
+def test_a_seed_effect_on_both_groups_cancels_in_their_difference() -> None:
     lifted = [
         CorrectCounts([[2] * 50, [4] * 50, [6] * 50], 10),
         CorrectCounts([[1] * 50, [3] * 50, [5] * 50], 10),
@@ -106,7 +106,7 @@ def test_a_seed_that_lifts_two_groups_alike_does_not_blur_their_difference() -> 
     assert seeds.contrast([lifted, base], [1, -1]).p > 0.3
 
 
-def test_groups_without_seeds_are_set_against_each_other_as_terms_are() -> None:
+def test_groups_with_one_seed_are_compared_as_terms_are() -> None:
     one, other = [[1, 1, 0, 1], [0, 1, 0, 0]], [[1, 0, 0], [1, 1, 0]]
     rows = [[CorrectCounts([one[run]], 1), CorrectCounts([other[run]], 1)] for run in (0, 1)]
     terms = contrasts.group_terms([CorrectCounts(one, 1)], [1, -1])
@@ -114,15 +114,15 @@ def test_groups_without_seeds_are_set_against_each_other_as_terms_are() -> None:
     assert seeds.contrast_across(rows, [1, -1], [1, -1]) == pytest.approx(contrasts.contrast(terms))
 
 
-def test_the_base_counts_its_one_run_and_the_policy_each_seed() -> None:
-    found = seeds.contrast(
+def test_a_base_of_one_run_is_compared_with_a_policy_of_several_seeds() -> None:
+    result = seeds.contrast(
         [[CorrectCounts([[1, 1, 0, 0], [1, 0, 0, 0]], 1)], [CorrectCounts([[0, 0, 0, 1]], 1)]],
         [1, -1],
     )
-    assert found.value == pytest.approx(3 / 8 - 1 / 4)
+    assert result.value == pytest.approx(3 / 8 - 1 / 4)
 
 
-def test_what_does_not_fit_is_refused() -> None:
+def test_tables_of_different_sizes_are_refused() -> None:
     two, three = CorrectCounts([[1, 0]] * 2, 1), CorrectCounts([[1, 0]] * 3, 1)
     with pytest.raises(ValueError, match="different numbers of seeds"):
         seeds.score([two, three])
