@@ -59,7 +59,7 @@ def random_votes(unequal: bool, shared: bool) -> tuple[Votes, PairRows, Places, 
     made = votes_of({FACTS: votes[0], STRATEGY: votes[1], MEAN: (votes[0] + votes[1]) / 2})
     mean = {name: np.nanmean(matrix, axis=1) for name, matrix in made.matrices.items()}
     deltas = {
-        name: np.round(one[both.chosen] - one[both.rejected], 6) for name, one in mean.items()
+        name: np.round(means[both.chosen] - means[both.rejected], 6) for name, means in mean.items()
     }
     return made, both, draw, deltas
 

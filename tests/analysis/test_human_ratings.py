@@ -45,13 +45,16 @@ def cells(text: str) -> list[dict[str, str]]:
 def test_every_generator_has_equally_many_rows_or_one_more() -> None:
     drawn = rating_sheet.draw_traces(RATED, 7, seed=1)
     assert len(set(drawn)) == 7
-    assert sorted(sum(name in one for one in drawn) for name in ("weak", "strong")) == [3, 4]
+    assert sorted(sum(name in trace_id for trace_id in drawn) for name in ("weak", "strong")) == [
+        3,
+        4,
+    ]
     assert drawn == rating_sheet.draw_traces(RATED.reverse(), 7, seed=1)
     assert drawn != rating_sheet.draw_traces(RATED, 7, seed=2)
 
 
 def test_generators_are_shuffled() -> None:
-    names = [one.split("/")[1] for one in rating_sheet.draw_traces(RATED, 12, seed=1)]
+    names = [trace_id.split("/")[1] for trace_id in rating_sheet.draw_traces(RATED, 12, seed=1)]
     assert names not in (sorted(names), sorted(names, reverse=True))
 
 
@@ -73,7 +76,7 @@ def test_the_sheet_has_no_generator_and_no_rating() -> None:
     assert list(first) == ["sheet_id", "problem", "trace", *DIMENSIONS, "comment"]
     assert (first["problem"], first["trace"]) == ("1 + 1?", "It is \\boxed{2}.")
     assert {first[name] for name in (*DIMENSIONS, "comment")} == {""}
-    assert [one["trace_id"] for one in key] == ["p1/strong/0", "p2/weak/0"]
+    assert [row["trace_id"] for row in key] == ["p1/strong/0", "p2/weak/0"]
     assert first["sheet_id"] == key[0]["sheet_id"]
 
 
@@ -95,8 +98,8 @@ def test_a_sheet_id_never_reads_as_a_number() -> None:
     _, key = rating_sheet.sheet_and_key_rows(
         [trace(f"p{place}/g/0") for place in range(200)], seed=1
     )
-    assert len({one["sheet_id"] for one in key}) == 200
-    assert all(one["sheet_id"].startswith("t") for one in key)
+    assert len({row["sheet_id"] for row in key}) == 200
+    assert all(row["sheet_id"].startswith("t") for row in key)
 
 
 # --- the way back ---

@@ -60,7 +60,10 @@ def select_pairs(
 
 def votes_of(ratings: pl.DataFrame) -> Votes:
     ids = ratings["trace_id"].unique()
-    rows = [dict(zip(("problem_id", "generator"), one.split("/"), strict=False)) for one in ids]
+    rows = [
+        dict(zip(("problem_id", "generator"), trace_id.split("/"), strict=False))
+        for trace_id in ids
+    ]
     traces = frame_of([{"trace_id": one} | row for one, row in zip(ids, rows, strict=True)], TRACE)
     return gather(traces, frame_of([], VERDICT), ratings)
 
@@ -72,7 +75,7 @@ def rank_deltas(
     frame = pl.DataFrame(
         {"pair_id": [f"pair {place}" for place in range(num)]}
         | {"length_difference": lengths or [0] * num}
-        | {f"delta_{name}": [float(one) for one in values] for name, values in deltas.items()}
+        | {f"delta_{name}": [float(value) for value in values] for name, values in deltas.items()}
     )
     return topk_sets.rank_pairs(frame, SEED)
 

@@ -28,7 +28,10 @@ def votes_of(
     votes: dict[str, list[int]], outcomes: dict[str, str] | None = None, dimension: str = FACTS
 ) -> Votes:
     """Votes in one dimension by trace_id, problem/generator/sample."""
-    ids = [dict(zip(("problem_id", "generator"), one.split("/"), strict=False)) for one in votes]
+    ids = [
+        dict(zip(("problem_id", "generator"), trace_id.split("/"), strict=False))
+        for trace_id in votes
+    ]
     traces = frame_of([{"trace_id": one} | own for one, own in zip(votes, ids, strict=True)], TRACE)
     verdicts = [{"trace_id": one, "outcome": known} for one, known in (outcomes or {}).items()]
     ratings = pl.concat(rating(one, cast, dimension) for one, cast in votes.items())
@@ -51,7 +54,8 @@ def test_a_refused_vote_is_a_gap_and_not_a_number() -> None:
 
 def test_the_mean_of_dimensions_is_taken_vote_by_vote_where_all_have_as_many() -> None:
     traces = frame_of(
-        [{"trace_id": one, "problem_id": "p", "generator": "g"} for one in ("a", "b")], TRACE
+        [{"trace_id": trace_id, "problem_id": "p", "generator": "g"} for trace_id in ("a", "b")],
+        TRACE,
     )
     ratings = pl.concat(
         [

@@ -44,7 +44,7 @@ def test_two_points_have_no_p() -> None:
 def test_scipy_has_the_same_correlation_and_p(n: int) -> None:
     chance = random.Random(n)
     ours = [float(chance.randint(1, 6)) for _ in range(n)]
-    theirs = [one + chance.randint(0, 5) for one in ours]
+    theirs = [value + chance.randint(0, 5) for value in ours]
     result, library = spearman(ours, theirs), scipy_stats.spearmanr(ours, theirs)
     assert result is not None
     assert result.value == pytest.approx(library.statistic)
@@ -91,7 +91,7 @@ def test_without_a_right_or_a_wrong_trace_there_is_no_auc() -> None:
 def test_scipy_has_the_same_auc(seed: int) -> None:
     chance = random.Random(seed)
     right = [chance.random() < 0.6 for _ in range(50)]
-    ratings = [float(chance.randint(1, 5) + one) for one in right]
+    ratings = [float(chance.randint(1, 5) + is_right) for is_right in right]
     result = auc(ratings, right, [str(place // 5) for place in range(50)])
     rated, is_right = np.array(ratings), np.array(right)
     u = scipy_stats.mannwhitneyu(rated[is_right], rated[~is_right]).statistic
@@ -102,7 +102,7 @@ def test_scipy_has_the_same_auc(seed: int) -> None:
 def test_with_one_trace_a_problem_the_variance_is_delongs() -> None:
     chance = random.Random(7)
     right = [place < 20 for place in range(45)]
-    ratings = [chance.gauss(1.0 * one, 1) for one in right]
+    ratings = [chance.gauss(1.0 * is_right, 1) for is_right in right]
     result = auc(ratings, right, [str(place) for place in range(45)])
     ours, theirs = np.array(ratings[:20]), np.array(ratings[20:])
     above = ours[:, None] > theirs
@@ -125,7 +125,9 @@ def test_traces_that_repeat_each_other_add_nothing() -> None:
 
 def test_a_perfect_order_counts_problems_as_trials() -> None:
     right = [True, False] * 10
-    result = auc([float(one) for one in right], right, [str(place // 2) for place in range(20)])
+    result = auc(
+        [float(is_right) for is_right in right], right, [str(place // 2) for place in range(20)]
+    )
     assert result == wilson(1.0, 10)
 
 

@@ -26,13 +26,13 @@ def test_one_seed_has_the_interval_of_its_questions_and_no_deviation_between_see
 
 
 def test_seeds_by_hand() -> None:
-    # Scores 0.2, 0.3, 0.4. Questions tell no seed apart but by it: nothing is left over.
+    # Scores 0.2, 0.3, 0.4. Every question differs by the seed alone: the residual is 0.
     counts = [[2] * 10, [3] * 10, [4] * 10]
     result = seeds.score([CorrectCounts(counts, samples=10)])
     assert result.value == pytest.approx(0.3)
     assert result.between_seeds == pytest.approx(0.1)
     assert result.seed_sd_adjusted == pytest.approx(0.1)
-    # t with 2 is 4.302653; Wilson's bounds for the 10 × 10 × 3 answers, which do not hang together.
+    # t with 2 is 4.302653; Wilson's bounds for the 10 × 10 × 3 answers, which are uncorrelated.
     questions = clustered_proportion([[True] * 9 + [False] * 21] * 10)
     half = 4.302653 * 0.1 / math.sqrt(3)
     assert result.high == pytest.approx(0.3 + math.hypot(questions.high - 0.3, half), abs=1e-6)
