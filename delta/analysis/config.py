@@ -1,4 +1,4 @@
-"""The parameters of stage `analyze`, apart from what needs SciPy: every command checks them."""
+"""The parameters of stage `analyze`. Every command checks them, so nothing here imports SciPy."""
 
 from typing import Annotated
 
@@ -10,6 +10,6 @@ from delta.core.params import StrictModel
 
 class AnalysisParams(StrictModel):
     k: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)]  # sizes of the top sets
-    resamples: Annotated[int, Field(ge=2)]  # draws of the votes, for how stable the sets are
-    seed: Annotated[int, Field(ge=0)]  # of these draws
+    resamples: Annotated[int, Field(ge=2)]  # of the votes, for the stability of the sets
+    seed: Annotated[int, Field(ge=0)]  # of the resamples
     human: HumanParams | None  # ratings by people; null: none

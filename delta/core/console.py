@@ -175,21 +175,13 @@ def _open_closed_streams(name: str) -> None:
 
     Ends the process where standard error is closed: nobody would learn how the stage went.
     """
-    closed = [number for number in range(3) if not _is_open(number)]
+    closed = [number for number in range(3) if not Path(f"/proc/self/fd/{number}").is_symlink()]
     for _ in closed:
         os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
     if 2 in closed:
         with contextlib.suppress(OSError):
             os.write(1, f"{name}: standard error is closed; open it (2>FILE)\n".encode())
         sys.exit(1)
-
-
-def _is_open(number: int) -> bool:
-    try:
-        os.fstat(number)
-    except OSError:
-        return False
-    return True
 
 
 def _is_file_name(argument: str) -> bool:
