@@ -5,7 +5,7 @@ its result, so no stage depends on this file, and a new rule reruns nothing.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -65,13 +65,20 @@ def check_content(content: dict[str, Any], where: str) -> Params:
     """Check the file's content. `where` begins the message of an InputError."""
     params = validate("", Params, content, where)
     for rule in RULES:
-        for mistake in rule(params):
+        for mistake in rule(params):  # a rule is not resumed after its first mistake
             raise InputError(f"{where}: {mistake}")
     return params
 
 
 def _join(names: Iterable[str]) -> str:
     return ", ".join(names) or "none is declared"
+
+
+def _one_of(
+    key: str, value: str, expected: Collection[str], why: str = "not declared"
+) -> Iterator[str]:
+    if value not in expected:
+        yield f"{key} = {value!r}: {why}; expected {_join(expected)}"
 
 
 def _asked_models(params: Params) -> list[str]:
@@ -113,9 +120,8 @@ def _names(params: Params) -> Iterator[str]:
         ("pairing.chosen", params.pairing.chosen, generators),
         ("pairing.rejected", params.pairing.rejected, generators),
     ]:
-        if value not in expected:
-            why = "only a server has its weights" if value in asked else "not declared"
-            yield f"{key} = {value!r}: {why}; expected {_join(expected)}"
+        why = "only a server has its weights" if value in asked else "not declared"
+        yield from _one_of(key, value, expected, why)
 
 
 def _servers(params: Params) -> Iterator[str]:
@@ -127,10 +133,8 @@ def _servers(params: Params) -> Iterator[str]:
         for model in server.models:
             if model not in params.serving or params.serving[model].endpoint is None:
                 remote = [other for other, own in params.serving.items() if own.endpoint]
-                yield (
-                    f"{key}.models.{model}: serving.{model} has no endpoint; expected "
-                    f"{_join(remote)}"
-                )
+                no_endpoint = f"serving.{model} has no endpoint"
+                yield f"{key}.models.{model}: {no_endpoint}; expected {_join(remote)}"
             if (first := params.engine.endpoint.server_of(model)) != name:
                 yield f"{key}.models.{model}: {first} lists it too; expected one server a model"
 
@@ -142,10 +146,8 @@ def _endpoints(params: Params) -> Iterator[str]:
         model = params.models.get(name)  # None: the policy
         if model is not None and model.served is not None:
             if not isinstance(serving, ServedParams):
-                yield (
-                    f"serving.{name}: models.{name} has no weights here; expected "
-                    f"{_join(ServedParams.model_fields)}"
-                )
+                keys = _join(ServedParams.model_fields)
+                yield f"serving.{name}: models.{name} has no weights here; expected {keys}"
         elif isinstance(serving, ServedParams):
             yield f"serving.{name}.dtype is missing (it has weights here)"
         if serving.endpoint is None:
@@ -161,24 +163,15 @@ def _endpoints(params: Params) -> Iterator[str]:
 
 def _recordings(params: Params) -> Iterator[str]:
     """A recording has traces for the problems of its own source only."""
-    recordings = {
-        name: model.recording
-        for name, model in params.models.items()
-        if model.recording is not None
-    }
+    recordings = {name: model.recording for name, model in params.models.items() if model.recording}
     for name, generator in params.generators.items():
-        if isinstance(generator, RecordedParams) and generator.model not in recordings:
-            yield (
-                f"generators.{name}.model = {generator.model!r}: no recording; expected "
-                f"{_join(recordings)}"
-            )
+        if isinstance(generator, RecordedParams):
+            key = f"generators.{name}.model"
+            yield from _one_of(key, generator.model, recordings, "no recording")
     for name, recording in recordings.items():
         key = f"models.{name}.recording"
-        source = params.problems.sources.get(recording.source)
-        if source is None:
-            sources = _join(params.problems.sources)
-            yield f"{key}.source = {recording.source!r}: not declared; expected {sources}"
-            continue
+        yield from _one_of(f"{key}.source", recording.source, params.problems.sources)
+        source = params.problems.sources[recording.source]
         for kind, same in (
             ("openr1", ("data", "llama_verdicts")),
             ("table", ("data", "statement")),
@@ -205,8 +198,7 @@ def _evaluation(params: Params) -> Iterator[str]:
     expected = [*_asked_models(params), POLICY]
     for name, entry in models.items():
         key = f"evaluation.models.{name}"
-        if entry.model not in expected:
-            yield f"{key}.model = {entry.model!r}: not declared; expected {_join(expected)}"
+        yield from _one_of(f"{key}.model", entry.model, expected)
         yield from _examples(key, entry.examples)
         if (name == POLICY) != (entry.model == POLICY):
             yield f"{key}.model = {entry.model!r}: the name policy is the trained model's alone"
