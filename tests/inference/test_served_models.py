@@ -232,11 +232,11 @@ MISTAKES: list[tuple[Change, str]] = [
     ),
     (
         lambda c: c["models"].update({"judge-api": {"served": ""}}),
-        "models.judge-api.served = '': allowed: one line of up to 200 characters without blanks",
+        "models.judge-api.served = '': expected one line of up to 200 characters without blanks",
     ),
     (
         lambda c: c["models"].update({"judge-api": {"served": "gpt\n\x1b[31m"}}),
-        "models.judge-api.served = 'gpt\\n\\x1b[31m': allowed: one line",
+        "models.judge-api.served = 'gpt\\n\\x1b[31m': expected one line",
     ),
     (
         remote(revision=date(2025, 4, 14)),
