@@ -24,12 +24,12 @@ PEOPLE = "people"
 SECOND_JUDGE = "second judge"
 # Headline number → table, column, and the rows that it is in.
 HEADLINES: dict[str, tuple[str, str, dict[str, str]]] = {
-    "alpha_ordinal": ("consistency", "alpha_ordinal", {"among": "votes"}),
-    "icc_one_vote": ("consistency", "icc_one_vote", {"among": "votes"}),
+    "alpha_ordinal": ("consistency", "alpha_ordinal", {"raters": "votes"}),
+    "icc_one_vote": ("consistency", "icc_one_vote", {"raters": "votes"}),
     "auc": ("auc", "auc", {"kind": "pooled"}),
     "auc_within_problem": ("auc", "auc", {"kind": "within_problem"}),
     "reliability": ("reliability", "predicted", {}),
-    "judge_share_of_delta": ("variance", "share", {"of": "delta", "source": "judge"}),
+    "judge_share_of_delta": ("variance", "share", {"quantity": "delta", "source": "judge"}),
     "length_spearman": ("length", "spearman", {}),
     "second_judge_spearman": ("agreement", "spearman", {"second": SECOND_JUDGE}),
 }
@@ -56,8 +56,8 @@ def analyze(params: AnalysisParams, tie_seed: int, inputs: Inputs) -> tuple[Tabl
     num_problems = inputs.traces["problem_id"].n_unique()
     tables = {
         "consistency": [
-            *({"among": "votes"} | row for row in inter_rater.rows(votes.matrices)),
-            *({"among": PEOPLE} | row for row in inter_rater.rows(_by_person(inputs.people))),
+            *({"raters": "votes"} | row for row in inter_rater.rows(votes.matrices)),
+            *({"raters": PEOPLE} | row for row in inter_rater.rows(_by_person(inputs.people))),
         ],
         "agreement": _agreement_rows(inputs),
         "auc": correctness_auc.rows(votes),

@@ -36,7 +36,7 @@ class Components(NamedTuple):
 
 
 def rows(votes: Votes) -> list[Row]:
-    """Return three times the sources of variance for each dimension. The column `of` names whose:
+    """Return three times the sources of variance for each dimension. The column `quantity` says of what:
 
     vote: single votes. delta: deltas of two traces of one problem by any two generators, with as
     many votes as were cast; a problem's difficulty is on both sides and cancels.
@@ -53,13 +53,13 @@ def rows(votes: Votes) -> list[Row]:
         of_delta = {name: None if part is None else 2 * part for name, part in of_vote.items()}
         if of_delta["judge"] is not None:
             of_delta["judge"] *= votes_inverse
-        for of, variances, absent in (
+        for quantity, variances, absent in (
             ("vote", of_vote, {}),
             ("delta", of_delta, {"problem": CANCELS}),
             ("delta_of_one_recipe", of_delta, {"problem": CANCELS, "generator": CONSTANT}),
         ):
             sources = _source_rows(variances, absent)
-            table += [{"dimension": dimension, "of": of} | row for row in sources]
+            table += [{"dimension": dimension, "quantity": quantity} | row for row in sources]
     return table
 
 

@@ -184,7 +184,7 @@ def test_people_rate_a_sheet_and_are_compared_with_the_judge_and_each_other(fold
     last = rows["agreement"][-1]
     assert (last["traces"], last["unrated"], last["exact"], last["mean_difference"]) == (5, 1, 0, 1)
     assert last["spearman"] == 1.0
-    assert [row["traces"] for row in rows["consistency"] if row["among"] == "people"] == [5] * 5
+    assert [row["traces"] for row in rows["consistency"] if row["raters"] == "people"] == [5] * 5
 
 
 def test_a_sheet_is_never_overwritten(folder: Path) -> None:  # noqa: ARG001

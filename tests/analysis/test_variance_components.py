@@ -70,7 +70,7 @@ def by_source(votes: dict[str, list[int]]) -> dict[str, dict[str, dict[str, Any]
     result: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
     for row in rows(votes_of(votes)):
         if row["dimension"] == FACTS:
-            result[row["of"]][row["source"]] = row
+            result[row["quantity"]][row["source"]] = row
     return result
 
 
@@ -107,9 +107,9 @@ def test_a_negative_estimate_is_kept_counts_as_0_and_is_marked() -> None:
     assert by_source(TWO)["vote"]["judge"]["clipped"] is False
 
 
-@pytest.mark.parametrize("of", ["vote", "delta", "delta_of_one_recipe"])
-def test_shares_add_up_to_one(of: str) -> None:
-    shares = [row["share"] for row in by_source(TWO)[of].values() if row["share"] is not None]
+@pytest.mark.parametrize("quantity", ["vote", "delta", "delta_of_one_recipe"])
+def test_shares_add_up_to_one(quantity: str) -> None:
+    shares = [row["share"] for row in by_source(TWO)[quantity].values() if row["share"] is not None]
     assert sum(shares) == pytest.approx(1, abs=1e-3)
 
 
