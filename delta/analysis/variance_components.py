@@ -36,7 +36,7 @@ class Components(NamedTuple):
 
 
 def rows(votes: Votes) -> list[Row]:
-    """Return three times the sources of variance for each dimension. The column `quantity` says of what:
+    """Return the sources of variance of three quantities, for each dimension.
 
     vote: single votes. delta: deltas of two traces of one problem by any two generators, with as
     many votes as were cast; a problem's difficulty is on both sides and cancels.
