@@ -31,7 +31,7 @@ def by_definition(
     resamples: int,
     random: np.random.Generator,
 ) -> Array:
-    """The definition: each vote drawn, means subtracted and rounded, all pairs sorted."""
+    """Draw each vote, subtract and round the means, sort all pairs."""
     number = vote_counts(matrix)[:, None]
     there = np.arange(matrix.shape[1])[None, :] < number
     result = []
@@ -56,12 +56,12 @@ def random_votes(unequal: bool, shared: bool) -> tuple[Votes, PairRows, Places, 
     if shared:
         both = PairRows(both.chosen // 3, both.rejected)
     draw = random.permutation(60)
-    made = votes_of({FACTS: votes[0], STRATEGY: votes[1], MEAN: (votes[0] + votes[1]) / 2})
-    mean = {name: np.nanmean(matrix, axis=1) for name, matrix in made.matrices.items()}
+    all_votes = votes_of({FACTS: votes[0], STRATEGY: votes[1], MEAN: (votes[0] + votes[1]) / 2})
+    mean = {name: np.nanmean(matrix, axis=1) for name, matrix in all_votes.matrices.items()}
     deltas = {
         name: np.round(means[both.chosen] - means[both.rejected], 6) for name, means in mean.items()
     }
-    return made, both, draw, deltas
+    return all_votes, both, draw, deltas
 
 
 # --- against the definition ---

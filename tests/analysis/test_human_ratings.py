@@ -1,4 +1,4 @@
-"""A sheet for people and its way back: blind, shuffled, strict on scores, and no formula runs."""
+"""Sheets for people are blind and shuffled, run no formula, and are read strictly."""
 
 import csv
 import hashlib
@@ -183,14 +183,14 @@ def test_a_missing_or_doubled_column_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_missing_or_has_another_digest_is_an_error(tmp_path: Path) -> None:
-    given = params(tmp_path, f"t1,{SCORES}")
-    path = Path(given.sheets[0].path)
+    sheets = params(tmp_path, f"t1,{SCORES}")
+    path = Path(sheets.sheets[0].path)
     path.write_text(path.read_text() + "\n")
     with pytest.raises(InputError, match=r"sheets\.0\.sha256 = \w+: .*anna.csv has \w+; if"):
-        human_ratings.read_ratings(given)
+        human_ratings.read_ratings(sheets)
     path.unlink()
     with pytest.raises(InputError, match=r"anna.csv: cannot be read \(No such file"):
-        human_ratings.read_ratings(given)
+        human_ratings.read_ratings(sheets)
 
 
 def test_ratings_of_a_changed_text_are_left_out_and_counted(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Stages `analyze` and `sheet` as they run, in a small world of two generators."""
+"""The stage `analyze` and the command `rating-sheet` on two toy generators."""
 
 import csv
 import hashlib
@@ -52,14 +52,14 @@ def generator_rows(name: str, votes: int) -> tuple[list[Any], list[Any], list[An
 
 def write_inputs(votes: int) -> None:
     """Everything that `analyze` reads, in the current folder."""
-    every = []
+    all_ratings = []
     for name in GENERATORS:
         traces, verdicts, ratings = generator_rows(name, votes)
         tables.write(paths.traces(name), tables.frame_of(traces, TRACE), TRACE)
         tables.write(paths.verdicts(name), tables.frame_of(verdicts, VERDICT), VERDICT)
         tables.write(paths.ratings(name), tables.frame_of(ratings, RATING), RATING)
         tables.write(paths.second_ratings(name), tables.frame_of([], RATING), RATING)
-        every += ratings
+        all_ratings += ratings
     problems = [{"problem_id": f"p{place}", "statement": f"Problem {place}?"} for place in range(8)]
     tables.write(paths.PROBLEMS, tables.frame_of(problems, PROBLEM), PROBLEM)
     pairs = [
@@ -74,7 +74,7 @@ def write_inputs(votes: int) -> None:
         for place in range(8)
     ]
     selector = SelectorParams(mode="all", by="mean", k=None, seed=6)
-    table, _ = select(selector, tables.frame_of(pairs, PAIR), tables.frame_of(every, RATING))
+    table, _ = select(selector, tables.frame_of(pairs, PAIR), tables.frame_of(all_ratings, RATING))
     tables.write(paths.SELECTED, table, SELECTED)
 
 

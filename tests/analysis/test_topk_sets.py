@@ -1,4 +1,4 @@
-"""The sets that a cut gives: as `select` cuts them, beside chance, and under other votes."""
+"""Top sets equal those of `select`; their overlap, that of chance, and their stability."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Where the votes' and the deltas' variance comes from: known components come out again."""
+"""Variance components of votes and deltas are estimated correctly."""
 
 from collections import defaultdict
 from typing import Any

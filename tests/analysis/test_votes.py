@@ -1,4 +1,4 @@
-"""Votes as arrays; how far they agree; the delta's reliability; votes against correctness."""
+"""Votes as arrays, their agreement, the reliability of deltas, votes against correctness."""
 
 import math
 

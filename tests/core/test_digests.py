@@ -1,4 +1,4 @@
-"""Where a digest is not known yet, `sha256: null` is enough to be told it and its key."""
+"""With `sha256: null` an error message names the digest to set and its key."""
 
 import hashlib
 from pathlib import Path
@@ -29,13 +29,13 @@ def missing_digest_message(key: str, what: str, digest: str) -> str:
 
 
 def test_a_data_file_without_a_digest_is_an_error_with_its_digest(file: str) -> None:
-    given: dict[str, Any] = {"file": {"path": file, "sha256": None}}
-    data = params.validate("problems.sources.mine.table.data", DataSource, given)
+    content: dict[str, Any] = {"file": {"path": file, "sha256": None}}
+    data = params.validate("problems.sources.mine.table.data", DataSource, content)
     with pytest.raises(InputError) as caught:
         list(read_rows("mine", data))
     assert str(caught.value) == missing_digest_message("mine.file.sha256", file, SHA256)
-    given["file"]["sha256"] = SHA256
-    assert list(read_rows("mine", DataSource.model_validate(given))) == [{"q": "a"}]
+    content["file"]["sha256"] = SHA256
+    assert list(read_rows("mine", DataSource.model_validate(content))) == [{"q": "a"}]
 
 
 def test_a_rating_sheet_without_a_digest_is_an_error_with_its_digest(file: str) -> None:
@@ -51,8 +51,8 @@ def test_a_model_folder_without_a_digest_is_an_error_with_its_digest(tmp_path: P
     folder.mkdir()
     (folder / "config.json").write_text("{}")
     model = fetch.ModelParams.model_validate({"folder": {"path": str(folder), "sha256": None}})
-    said = rf"^models\.mine\.folder\.sha256 = null: {folder} has [0-9a-f]{{64}}; if that is"
-    with pytest.raises(InputError, match=said):
+    message = rf"^models\.mine\.folder\.sha256 = null: {folder} has [0-9a-f]{{64}}; if that is"
+    with pytest.raises(InputError, match=message):
         fetch.fetch("mine", model, tmp_path / "target", print)
 
 

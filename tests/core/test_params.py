@@ -287,7 +287,7 @@ EDITS: dict[str, tuple[str, str, tuple[str, ...]]] = {
 
 
 def refusal(folder: Path, text: str) -> str:
-    """The message for `text`, less the file's name before it."""
+    """Return the message for `text`, without the file's name before it."""
     file = folder / "params.yaml"
     file.write_text(text, encoding="utf-8")
     with pytest.raises(InputError) as caught:
@@ -299,7 +299,7 @@ def refusal(folder: Path, text: str) -> str:
 
 
 def message_for(dotted: str, value: Any) -> str:
-    """The message where `value` stands under the key `dotted`."""
+    """Return the message for `value` under the key `dotted`."""
     content = copy.deepcopy(CONTENT)
     *sections, key = dotted.split(".")
     inner = content
@@ -366,11 +366,11 @@ def test_an_undeclared_item_is_an_error_with_the_declared_ones() -> None:
 
 def test_the_command_prints_the_error_in_one_line_and_fails(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text(TEXT.replace("\n  k: 16", "\n  k: 0"), encoding="utf-8")
-    said = "params.yaml: selector.k = 0: should be greater than or equal to 1\n"
-    assert run_check(tmp_path) == (1, said)
+    message = "params.yaml: selector.k = 0: should be greater than or equal to 1\n"
+    assert run_check(tmp_path) == (1, message)
 
 
-@pytest.mark.parametrize("place", ["file", "folder", "device", "torn"])
+@pytest.mark.parametrize("place", ["file", "folder", "device", "truncated"])
 def test_a_check_passes_although_its_result_cannot_be_saved(tmp_path: Path, place: str) -> None:
     (tmp_path / "params.yaml").write_text(TEXT, encoding="utf-8")
     note = tmp_path / "logs" / "checked"
@@ -385,7 +385,7 @@ def test_a_check_passes_although_its_result_cannot_be_saved(tmp_path: Path, plac
 
 
 def run_check(folder: Path) -> tuple[int, str]:
-    """Exit code and output of the check that every stage begins with."""
+    """Return exit code and output of the check that every stage begins with."""
     done = subprocess.run(
         [sys.executable, "-m", "delta", "check"],
         cwd=folder,

@@ -1,4 +1,4 @@
-"""params.yaml as a file: what YAML means in it, hostile files, and addresses that hold a key."""
+"""params.yaml as a file: its YAML, hostile files, and addresses that hold a key."""
 
 import contextlib
 import copy

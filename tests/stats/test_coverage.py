@@ -1,10 +1,10 @@
-"""95 % intervals hold the truth in 93 to 97 of 100 cases, and tests cry wolf in 5: simulated."""
+"""Simulated: 95% intervals cover the truth in 93 to 97 of 100 cases, and tests reject in 5."""
 
 import pytest
 
 from bench.coverage import Row, rows
 
-# Wider than they need be: so few questions tell the runs apart, or have a right answer at all,
+# Conservative: so few questions differ between the runs, or have a correct answer at all,
 # that their spread cannot be known. The last two: with seeds on both sides
 # there are three spreads to know.
 TOO_WIDE = {

@@ -1,4 +1,4 @@
-"""Correction for many comparisons, by hand and against a library."""
+"""Correction for many comparisons, by hand and against statsmodels."""
 
 import random
 

@@ -47,8 +47,8 @@ def test_seeds_that_differ_only_by_sampled_answers_add_no_variance() -> None:
 
 def test_the_adjusted_deviation_is_that_of_an_analysis_of_variance() -> None:
     chance = np.random.default_rng(3)
-    moved = chance.random(25) + np.array([[-0.2], [0.0], [0.2], [0.1]])
-    counts = chance.binomial(16, np.clip(moved, 0, 1))
+    chances = chance.random(25) + np.array([[-0.2], [0.0], [0.2], [0.1]])
+    counts = chance.binomial(16, np.clip(chances, 0, 1))
     rows = [
         {"seed": seed, "question": question, "share": counts[seed, question] / 16}
         for seed in range(4)
@@ -69,7 +69,7 @@ def test_a_seeds_score_is_its_mean_over_benchmarks() -> None:
     assert result.between_seeds == 0.0
     same = seeds.score([CorrectCounts(up, 10), CorrectCounts(up, 10)])
     assert same.between_seeds == pytest.approx(math.sqrt(0.5))
-    assert (same.low, same.high) == (0.0, 1.0)  # two such seeds tell nothing
+    assert (same.low, same.high) == (0.0, 1.0)  # two such seeds are no evidence
 
 
 def test_configurations_of_one_seed_are_compared_as_runs_are() -> None:
