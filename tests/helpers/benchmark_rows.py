@@ -292,7 +292,7 @@ BENCHMARKS: dict[str, tuple[str, int, Row, list[Row]]] = {
 }
 
 
-def file_source(path: Path, rows: list[Row]) -> Row:
+def write_file_source(path: Path, rows: list[Row]) -> Row:
     """`rows` written as JSON lines, and the `data` of params.yaml that reads them."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
@@ -300,12 +300,12 @@ def file_source(path: Path, rows: list[Row]) -> Row:
     return {"file": {"path": str(path), "sha256": sha256_of(path)}}
 
 
-def section(folder: Path, form: str, rows: list[Row] | None = None, **source: Any) -> Row:
+def benchmark_section(folder: Path, form: str, rows: list[Row] | None = None, **source: Any) -> Row:
     """An entry of `benchmarks` in params.yaml that asks the toy rows of a format, or others."""
     group, samples, keys, toy = BENCHMARKS[form]
-    data = file_source(folder / f"{form}.jsonl", toy if rows is None else rows)
+    data = write_file_source(folder / f"{form}.jsonl", toy if rows is None else rows)
     if form == "mmlu-pro":
-        examples = file_source(folder / "mmlu-pro-examples.jsonl", MMLU_PRO_EXAMPLES)
+        examples = write_file_source(folder / "mmlu-pro-examples.jsonl", MMLU_PRO_EXAMPLES)
         keys = keys | {"examples": examples}
     return {
         "group": group,
@@ -316,7 +316,7 @@ def section(folder: Path, form: str, rows: list[Row] | None = None, **source: An
     }
 
 
-def sums(questions: int | None = 5, seed: int = 12, **options: Any) -> dict[str, Any]:
+def sums_benchmark(questions: int | None = 5, seed: int = 12, **options: Any) -> dict[str, Any]:
     source = {"format": "task", "task": "chain_sum", "seed": seed, "options": TINY | options}
     return {
         "group": "easy",
@@ -327,7 +327,7 @@ def sums(questions: int | None = 5, seed: int = 12, **options: Any) -> dict[str,
     }
 
 
-def asked(entry: dict[str, Any], name: str = "toy") -> tuple[Rows, dict[str, Any]]:
+def read_questions(entry: dict[str, Any], name: str = "toy") -> tuple[Rows, dict[str, Any]]:
     """Questions with gold answers and metadata as objects, and counts that add up."""
     found = Counter[str]()
     frame = pl.concat(questions(name, BenchmarkParams.model_validate(entry), found))
@@ -342,12 +342,12 @@ def asked(entry: dict[str, Any], name: str = "toy") -> tuple[Rows, dict[str, Any
     return rows, counts
 
 
-def golds(rows: Rows) -> list[Any]:
+def gold_answers(rows: Rows) -> list[Any]:
     return [row["gold_answer"] for row in rows]
 
 
-def refused(entry: dict[str, Any]) -> str:
+def questions_error(entry: dict[str, Any]) -> str:
     with pytest.raises(InputError) as caught:
-        asked(entry)
+        read_questions(entry)
     assert "\n" not in str(caught.value)
     return str(caught.value)
