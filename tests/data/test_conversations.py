@@ -55,8 +55,8 @@ def build_from_table(
     table = TableProblems(data=data, statement="prompt", gold_answer=None)
     source = ProblemSource(table=table, **changes)
     params = ProblemsParams(sources={"mine": source}, overlap_words=words, sample=None, seed=1)
-    found, _, counts = build_problems(params, asked or {})
-    return found, counts
+    problems, _, counts = build_problems(params, asked or {})
+    return problems, counts
 
 
 def read_traces_of(data: DataSource, text: str, statement: str = "prompt") -> list[Any]:
@@ -75,7 +75,7 @@ CHATS = (
 @pytest.fixture
 def chats(tmp_path: Path) -> pl.DataFrame:
     return build_from_table(
-        write_jsonl(tmp_path / "chats.jsonl", *({"prompt": one} for one in CHATS))
+        write_jsonl(tmp_path / "chats.jsonl", *({"prompt": chat} for chat in CHATS))
     )[0]
 
 
@@ -93,9 +93,9 @@ def test_conversations_with_the_same_last_turn_are_different_problems(
 def test_the_same_conversation_twice_is_one_problem(tmp_path: Path) -> None:
     other_form = [{"role": "user", "content": [{"type": "text", "text": "Why?"}]}]
     same: list[Any] = [*CHATS, CHATS[1], "Why?", other_form]
-    table = [{"prompt": one} for one in same]
-    found, counts = build_from_table(write_jsonl(tmp_path / "chats.jsonl", *table))
-    assert found.height == 4
+    table = [{"prompt": prompt} for prompt in same]
+    problems, counts = build_from_table(write_jsonl(tmp_path / "chats.jsonl", *table))
+    assert problems.height == 4
     assert counts["dropped"] == {"same_problem": 3}
 
 
@@ -103,10 +103,10 @@ def test_prompts_that_differ_in_case_or_blanks_are_different_problems(
     tmp_path: Path,
 ) -> None:
     asked = ["What is polish?", "What is Polish?", "if a:\n  b\nc", "if a:\n  b\n  c", "$5", "5"]
-    found, counts = build_from_table(
-        write_jsonl(tmp_path / "t.jsonl", *({"prompt": one} for one in asked))
+    problems, counts = build_from_table(
+        write_jsonl(tmp_path / "t.jsonl", *({"prompt": prompt} for prompt in asked))
     )
-    assert found["prompt"].to_list() == asked
+    assert problems["prompt"].to_list() == asked
     assert counts["dropped"] == {}
 
 
@@ -122,8 +122,8 @@ def test_a_prompt_of_another_source_is_a_duplicate(tmp_path: Path) -> None:
     for source in tables.values():
         source["table"] |= {"statement": "prompt", "gold_answer": None}
     content = {"sources": tables, "overlap_words": None, "sample": None, "seed": 1}
-    found, _, counts = build_problems(ProblemsParams.model_validate(content), {})
-    assert found["problem_id"].to_list() == ["a.0", "a.1", "b.1"]
+    problems, _, counts = build_problems(ProblemsParams.model_validate(content), {})
+    assert problems["problem_id"].to_list() == ["a.0", "a.1", "b.1"]
     assert counts["dropped"] == {"duplicate": 1}
 
 
@@ -213,8 +213,8 @@ def test_export_and_pair_viewer_have_every_turn(tmp_path: Path, chats: pl.DataFr
     single = exported_rows(tmp_path / "out", "unpaired")
     assert all(row["prompt"] in CHATS for row in single)
     pair_viewer.write(tmp_path / "pairs", RUN, *run)
-    shown = content(tmp_path, "index")["problems"]
-    assert [one["history"] for one in shown] == [one[:-1] for one in CHATS]
+    records = content(tmp_path, "index")["problems"]
+    assert [entry["history"] for entry in records] == [entry[:-1] for entry in CHATS]
 
 
 def read_benchmark(path: Path, *table: dict[str, Any]) -> tuple[pl.DataFrame, Counter[str]]:
@@ -230,16 +230,16 @@ def read_benchmark(path: Path, *table: dict[str, Any]) -> tuple[pl.DataFrame, Co
     }
     counts = Counter[str]()
     params = BenchmarkParams.model_validate(entry)
-    found = pl.concat(questions("own", params, counts))
-    return found, counts
+    frame = pl.concat(questions("own", params, counts))
+    return frame, counts
 
 
 def test_a_benchmark_asks_every_turn_and_counts_dropped_rows(tmp_path: Path) -> None:
     picture = [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]
-    table = [{"prompt": one, "gold": "1"} for one in (*CHATS, picture, "Bare?")]
-    found, counts = read_benchmark(tmp_path / "own.jsonl", *table)
+    table = [{"prompt": prompt, "gold": "1"} for prompt in (*CHATS, picture, "Bare?")]
+    frame, counts = read_benchmark(tmp_path / "own.jsonl", *table)
     assert (counts["kept"], counts["not_text"], counts["repeated"]) == (5, 1, 0)
-    assert found["history"].to_list() == [*(one[:-1] for one in CHATS), []]
+    assert frame["history"].to_list() == [*(chat[:-1] for chat in CHATS), []]
     asked = benchmark_requests(
         EvaluationSampling(temperature=0.0, top_p=1.0, seed=1),
         BenchmarkParams.model_validate(
@@ -249,7 +249,7 @@ def test_a_benchmark_asks_every_turn_and_counts_dropped_rows(tmp_path: Path) -> 
         endpoint("http://127.0.0.1:1/v1"),
         "m",
         0,
-        found,
+        frame,
     )
     first = json.loads(asked[0][1].prompt)["messages"]
     assert first[:3] == CHATS[0][:3]
@@ -257,7 +257,7 @@ def test_a_benchmark_asks_every_turn_and_counts_dropped_rows(tmp_path: Path) -> 
 
 
 def test_a_whole_conversation_or_a_single_turn_matches_a_benchmark(tmp_path: Path) -> None:
-    data = write_jsonl(tmp_path / "chats.jsonl", *({"prompt": one} for one in CHATS))
+    data = write_jsonl(tmp_path / "chats.jsonl", *({"prompt": chat} for chat in CHATS))
     history = CHATS[1][:-1]
     row = {"question_id": "q", "prompt": "Why?", "gold_answer": "1", "grader": "math"}
     row["metadata"] = "{}"
@@ -305,11 +305,11 @@ def test_an_unsupported_conversation_is_dropped_with_its_reason(tmp_path: Path, 
     prompt, reason = UNSUPPORTED[case]
     table = [{"prompt": prompt, "chosen": "x"}, {"prompt": "Fine?", "chosen": "y"}]
     data = write_jsonl(tmp_path / "t.jsonl", *table)
-    found, counts = build_from_table(data)
-    assert found["statement"].to_list() == ["Fine?"]
+    problems, counts = build_from_table(data)
+    assert problems["statement"].to_list() == ["Fine?"]
     assert counts["dropped"] == {reason: 1}
     assert [
-        one if isinstance(one, str) else one["text"] for one in read_traces_of(data, "chosen")
+        item if isinstance(item, str) else item["text"] for item in read_traces_of(data, "chosen")
     ] == [
         reason,
         "y",
@@ -363,17 +363,17 @@ REPLIES: dict[str, tuple[Any, Any, str]] = {
 @pytest.mark.parametrize("case", REPLIES)
 def test_a_trace_answers_only_the_conversation_of_its_row(tmp_path: Path, case: str) -> None:
     prompt, chosen, expected = REPLIES[case]
-    (found,) = read_traces_of(
+    (trace,) = read_traces_of(
         write_jsonl(tmp_path / "t.jsonl", {"prompt": prompt, "chosen": chosen}), "chosen"
     )
-    assert (found if isinstance(found, str) else found["text"]) == expected
+    assert (trace if isinstance(trace, str) else trace["text"]) == expected
 
 
 def test_a_file_without_prompts_has_them_in_both_sides(tmp_path: Path) -> None:
     row = {side: [*B, *turns_of(f"assistant: {side}")] for side in ("chosen", "rejected")}
     data = write_jsonl(tmp_path / "t.jsonl", row)
-    found = [read_traces_of(data, side, statement="chosen")[0]["text"] for side in row]
-    assert found == ["chosen", "rejected"]
+    texts = [read_traces_of(data, side, statement="chosen")[0]["text"] for side in row]
+    assert texts == ["chosen", "rejected"]
 
 
 def test_a_conversation_that_the_template_refuses_is_a_one_line_error(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def test_words_are_runs_of_letters_and_digits_without_latex_typesetting(
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("text", "other"),
     [
         (r"Compute $\dfrac{1}{2}$.", r"compute  \tfrac{1}{2}."),
         (r"What is $\left( 3 \right)$?", r"What is \( (3) \)?"),
@@ -73,12 +73,12 @@ def test_words_are_runs_of_letters_and_digits_without_latex_typesetting(
         ("求１＋２的值", "求1+2的值"),
     ],
 )
-def test_texts_that_differ_only_in_typesetting_are_equal(one: str, other: str) -> None:
-    assert normalized_key(one) == normalized_key(other)
+def test_texts_that_differ_only_in_typesetting_are_equal(text: str, other: str) -> None:
+    assert normalized_key(text) == normalized_key(other)
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("text", "other"),
     [
         ("7 + 2", "7 - 2"),
         ("x < y", "x > y"),
@@ -114,8 +114,8 @@ def test_texts_that_differ_only_in_typesetting_are_equal(one: str, other: str) -
         ("求1+2的值", "求1-2的值"),
     ],
 )
-def test_texts_with_different_meanings_are_not_equal(one: str, other: str) -> None:
-    assert normalized_key(one) != normalized_key(other)
+def test_texts_with_different_meanings_are_not_equal(text: str, other: str) -> None:
+    assert normalized_key(text) != normalized_key(other)
 
 
 def test_a_command_that_only_begins_like_a_typesetting_one_is_kept() -> None:
@@ -131,8 +131,8 @@ QUESTIONS = [
 
 
 def test_a_shared_ngram_gives_one_match_for_each_benchmark() -> None:
-    found = NgramIndex(QUESTIONS, 4).matches("Tell me HOW many $positive$ integers, n, are odd.")
-    assert found == [
+    matches = NgramIndex(QUESTIONS, 4).matches("Tell me HOW many $positive$ integers, n, are odd.")
+    assert matches == [
         NgramMatch("aime", "aime.0", "how many positive integers"),
         NgramMatch("math", "math.7", "how many positive integers"),
     ]

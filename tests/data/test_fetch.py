@@ -413,14 +413,14 @@ def test_damage_in_a_table_read_in_batches_names_the_file(tmp_path: Path) -> Non
 
 
 def test_a_table_written_in_batches_equals_one_written_whole(tmp_path: Path) -> None:
-    one, other = tmp_path / "one.parquet", tmp_path / "other.parquet"
-    tables.write(one, pair_rows(*map(str, range(600))), PAIR)
+    whole, batched = tmp_path / "whole.parquet", tmp_path / "batched.parquet"
+    tables.write(whole, pair_rows(*map(str, range(600))), PAIR)
     tables.write_batches(
-        other, (pair_rows(*map(str, range(n, n + 200))) for n in (0, 200, 400)), PAIR
+        batched, (pair_rows(*map(str, range(n, n + 200))) for n in (0, 200, 400)), PAIR
     )
-    assert tables.read(other, PAIR).equals(tables.read(one, PAIR))
-    tables.write_batches(other, iter(()), PAIR)
-    assert tables.read(other, PAIR).equals(pair_rows())
+    assert tables.read(batched, PAIR).equals(tables.read(whole, PAIR))
+    tables.write_batches(batched, iter(()), PAIR)
+    assert tables.read(batched, PAIR).equals(pair_rows())
 
 
 def test_failed_batches_and_repeated_keys_leave_the_old_file(tmp_path: Path) -> None:

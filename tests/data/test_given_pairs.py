@@ -151,7 +151,7 @@ def test_several_pairs_of_a_prompt_reach_every_trainer_unchanged(
         toy_provenance(),
         selected,
         problems,
-        [one.lazy() for one in traces.values()],
+        [frame.lazy() for frame in traces.values()],
     )
     exported = exported_rows(tmp_path / "out", "preference")
     assert {(row["chosen"][0]["content"], row["rejected"][0]["content"]) for row in exported} == (

@@ -56,9 +56,11 @@ def test_only_weights_settings_and_tokenizer_are_copied(tmp_path: Path) -> None:
 def test_a_file_name_that_is_not_utf_8_changes_the_fingerprint(tmp_path: Path) -> None:
     source, target = write_model_folder(tmp_path / "source"), tmp_path / "models" / "toy"
     (source / os.fsdecode(b"\xff.json")).write_text("{}")
-    told = fetch_error(folder_params(source, ZEROS), target).partition(" has ")[2].partition(";")[0]
-    assert told != FINGERPRINT
-    fetch_toy(folder_params(source, told), target)
+    digest = (
+        fetch_error(folder_params(source, ZEROS), target).partition(" has ")[2].partition(";")[0]
+    )
+    assert digest != FINGERPRINT
+    fetch_toy(folder_params(source, digest), target)
     assert os.fsdecode(b"\xff.json") in list_files(target)
 
 
@@ -68,9 +70,9 @@ def test_code_is_copied_only_on_request(tmp_path: Path) -> None:
         tmp_path / "models" / "toy",
     )
     asked = ModelParams(folder=ModelFolder(path=str(source), sha256=ZEROS, code=True))
-    told = fetch_error(asked, target).partition(" has ")[2].partition(";")[0]
-    assert told != FINGERPRINT
-    asked = ModelParams(folder=ModelFolder(path=str(source), sha256=told, code=True))
+    digest = fetch_error(asked, target).partition(" has ")[2].partition(";")[0]
+    assert digest != FINGERPRINT
+    asked = ModelParams(folder=ModelFolder(path=str(source), sha256=digest, code=True))
     fetch_toy(asked, target)
     assert list_files(target) == sorted([*FILES, fingerprint.CARD, "modeling_toy.py"])
 

@@ -35,14 +35,14 @@ HELD_OUT = {
 
 
 def openr1_params(folder: Path, rows: list[dict[str, Any]], **changes: Any) -> OpenR1Problems:
-    given: dict[str, Any] = {"llama_verdicts": True, "complete": "any"} | changes
-    return OpenR1Problems(data=write_source(folder / "rows.parquet", rows), **given)
+    defaults: dict[str, Any] = {"llama_verdicts": True, "require_complete": "none"} | changes
+    return OpenR1Problems(data=write_source(folder / "rows.parquet", rows), **defaults)
 
 
 def read_openr1(folder: Path, rows: list[dict[str, Any]], **changes: Any) -> list[str]:
     """The id of each row's problem, or the reason why it is none."""
-    found = openr1.read_problems("key", "r1", openr1_params(folder, rows, **changes), Counter())
-    return [one if isinstance(one, str) else one["problem_id"] for one in found]
+    items = openr1.read_problems("key", "r1", openr1_params(folder, rows, **changes), Counter())
+    return [item if isinstance(item, str) else item["problem_id"] for item in items]
 
 
 def read_openr1_traces(folder: Path, rows: list[dict[str, Any]], llama: bool = True) -> list[Any]:
@@ -82,7 +82,7 @@ def test_llamas_verdicts_replace_math_verifys_where_there_are_any(
 
 
 @pytest.mark.parametrize(
-    ("whole", "any_", "chosen", "both"),
+    ("whole", "none", "chosen", "both"),
     [
         ([True, True], MIXED, MIXED, MIXED),
         ([True, False], MIXED, MIXED, NO_WRONG),
@@ -91,11 +91,11 @@ def test_llamas_verdicts_replace_math_verifys_where_there_are_any(
     ],
 )
 def test_a_truncated_trace_counts_only_where_params_allow_it(
-    tmp_path: Path, whole: list[bool], any_: str, chosen: str, both: str
+    tmp_path: Path, whole: list[bool], none: str, chosen: str, both: str
 ) -> None:
     rows = [row("P", "1", is_reasoning_complete=whole)]
-    for complete, expected in (("any", any_), ("chosen", chosen), ("both", both)):
-        assert read_openr1(tmp_path, rows, complete=complete) == [expected]
+    for required, expected in (("none", none), ("chosen", chosen), ("both", both)):
+        assert read_openr1(tmp_path, rows, require_complete=required) == [expected]
 
 
 @pytest.mark.parametrize(
@@ -113,8 +113,8 @@ def test_lists_of_different_lengths_drop_the_row(tmp_path: Path, changes: dict[s
     rows = [row("P", "1", **changes), row("Q", "2")]
     assert read_openr1(tmp_path, rows) == ["lists_differ", "r1.1"]
     assert [
-        one if isinstance(one, str) else one["problem_id"]
-        for one in read_openr1_traces(tmp_path, rows)
+        item if isinstance(item, str) else item["problem_id"]
+        for item in read_openr1_traces(tmp_path, rows)
     ] == [
         "row_lists_differ",
         "r1.1",
@@ -147,7 +147,7 @@ def test_the_counts_of_twelve_rows_add_up(tmp_path: Path) -> None:
     assert counts["drawn"] == 12 == counts["kept"] + sum(counts["dropped"].values())
     assert counts["overlap"] == {"aime": 1}
     # Before overlap and duplicates: rows 0, 1, 8 to 11; row 1 is Llama's.
-    assert counts["right_and_wrong_trace"] == {"with_llama": 6, "math_verify_alone": 5}
+    assert counts["correct_and_incorrect_trace"] == {"with_llama": 6, "math_verify_alone": 5}
     assert dropped.to_dicts() == [
         {
             "problem_id": "r1.11",
@@ -161,18 +161,18 @@ def test_the_counts_of_twelve_rows_add_up(tmp_path: Path) -> None:
 
 def test_both_verdict_rules_are_counted(tmp_path: Path) -> None:
     by_rule = Counter[str]()
-    params = openr1_params(tmp_path, ROWS, llama_verdicts=False, complete="both")
-    found = list(openr1.read_problems("key", "r1", params, by_rule))
+    params = openr1_params(tmp_path, ROWS, llama_verdicts=False, require_complete="both")
+    items = list(openr1.read_problems("key", "r1", params, by_rule))
     assert by_rule == {"with_llama": 4, "math_verify_alone": 3}
-    assert sum(not isinstance(one, str) for one in found) == 3
+    assert sum(not isinstance(item, str) for item in items) == 3
 
 
 def test_a_row_becomes_a_problem_with_its_index_as_key_and_its_origin(tmp_path: Path) -> None:
     rows = [row("P", "1"), row("Q", r"\frac{1}{2}", uuid=None)]
     params = openr1_params(tmp_path, rows)
-    found = list(openr1.read_problems("key", "r1", params, Counter()))
+    items = list(openr1.read_problems("key", "r1", params, Counter()))
     assert params.data.file is not None
-    assert found[1] == {
+    assert items[1] == {
         "problem_id": "r1.1",
         "statement": "Q",
         "gold_answer": r"\frac{1}{2}",
@@ -198,9 +198,9 @@ def test_every_generation_is_a_trace_with_outcome_and_finish_reason(tmp_path: Pa
         ),
         row("Q", "2", finish_reasons=["length", "abort"], is_reasoning_complete=[True, False]),
     ]
-    found = read_openr1_traces(tmp_path, rows)
-    assert found[1] == "no_text"
-    assert [tuple(one.values()) for one in found if not isinstance(one, str)] == [
+    items = read_openr1_traces(tmp_path, rows)
+    assert items[1] == "no_text"
+    assert [tuple(item.values()) for item in items if not isinstance(item, str)] == [
         ("r1.0", 0, trace("1"), "stop", "correct"),
         ("r1.0", 2, trace("2", ended=False), "length", "incorrect"),
         ("r1.0", 3, trace("3"), "length", "incorrect"),
@@ -213,7 +213,7 @@ def test_every_generation_is_a_trace_with_outcome_and_finish_reason(tmp_path: Pa
 def test_recorded_outcomes_follow_the_same_verdict_rule(tmp_path: Path) -> None:
     rows = [row("P", "1", correctness_math_verify=NEVER, correctness_llama=[False, True])]
     outcomes = [
-        [one["outcome"] for one in read_openr1_traces(tmp_path, rows, llama)]
+        [trace["outcome"] for trace in read_openr1_traces(tmp_path, rows, llama)]
         for llama in (True, False)
     ]
     assert outcomes == [["incorrect", "correct"], ["incorrect", "incorrect"]]
@@ -230,7 +230,7 @@ def test_a_missing_generation_drops_the_row_of_a_recording(
 def test_a_column_that_is_missing_is_named(tmp_path: Path) -> None:
     path = tmp_path / "rows.parquet"
     pl.DataFrame([row("P", "1")], schema=SCHEMA).drop("correctness_llama").write_parquet(path)
-    params = OpenR1Problems(data=local_source(path), llama_verdicts=True, complete="any")
+    params = OpenR1Problems(data=local_source(path), llama_verdicts=True, require_complete="none")
     with pytest.raises(InputError, match="'correctness_llama'") as caught:
         list(openr1.read_problems("problems.sources.r1.openr1.data", "r1", params, Counter()))
     assert str(caught.value).startswith("problems.sources.r1.openr1.data: row 0 has no column ")
@@ -239,8 +239,8 @@ def test_a_column_that_is_missing_is_named(tmp_path: Path) -> None:
 def test_a_column_of_another_type_is_an_error_with_row_and_value(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     rows = [row("P", "1"), row("Q", "2", correctness_math_verify=["yes", "no"])]
-    path.write_text("".join(json.dumps(one) + "\n" for one in rows))
-    params = OpenR1Problems(data=local_source(path), llama_verdicts=True, complete="any")
+    path.write_text("".join(json.dumps(line) + "\n" for line in rows))
+    params = OpenR1Problems(data=local_source(path), llama_verdicts=True, require_complete="none")
     with pytest.raises(InputError) as caught:
         list(openr1.read_problems("key", "r1", params, Counter()))
     assert str(caught.value) == (

@@ -47,12 +47,14 @@ def benchmark_questions(name: str, statements: list[str]) -> Frames:
 
 
 def generated_statements(task: TaskParams) -> list[str]:
-    return [row["statement"] for row in reasoning_gym.generate_problems("task", task)]
+    return [
+        row["statement"] for row in reasoning_gym.generate_problems("task", task, task.problems)
+    ]
 
 
 def problems_params(**changes: Any) -> ProblemsParams:
-    given = {"overlap_words": None, "sample": None, "seed": 1}
-    return ProblemsParams(**{**given, **changes})
+    defaults = {"overlap_words": None, "sample": None, "seed": 1}
+    return ProblemsParams(**{**defaults, **changes})
 
 
 def build_task(
@@ -87,9 +89,9 @@ def test_a_problem_that_a_benchmark_asks_is_dropped_and_listed() -> None:
     assert counts["overlap"] == {"hard": 1, "easy": 2}
     assert counts["benchmark_questions"] == 4
     assert counts["in_a_benchmark"] == 0
-    found = dropped.select("statement", "benchmark", "question_id").rows()
-    assert found[:2] == [(alone[3], "hard", "hard.1"), (alone[3], "easy", "easy.0")]
-    assert (alone[5], "easy", "easy.1") in found
+    listed = dropped.select("statement", "benchmark", "question_id").rows()
+    assert listed[:2] == [(alone[3], "hard", "hard.1"), (alone[3], "easy", "easy.0")]
+    assert (alone[5], "easy", "easy.1") in listed
     assert counts["dropped"]["in_benchmark"] == dropped["problem_id"].n_unique()
 
 
@@ -132,30 +134,30 @@ def test_a_problem_in_two_sources_belongs_to_the_first() -> None:
         "b": ProblemSource(task=sums_task(problems=9)),
     }
     problems, _, counts = build_problems(problems_params(sources=two), {})
-    one, _ = build_task(sums_task(problems=9))
-    assert problems["statement"].to_list() == [row["statement"] for row in one]
+    rows, _ = build_task(sums_task(problems=9))
+    assert problems["statement"].to_list() == [row["statement"] for row in rows]
     in_a = counts["sources"]["a"]["kept"]
-    assert problems["problem_id"].str.head(1).to_list() == ["a"] * in_a + ["b"] * (len(one) - in_a)
+    assert problems["problem_id"].str.head(1).to_list() == ["a"] * in_a + ["b"] * (len(rows) - in_a)
     assert counts["sources"]["b"]["duplicate"] >= in_a
     assert counts["kept"] == sum(source["kept"] for source in counts["sources"].values())
 
 
 def test_a_worked_example_is_never_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
-    shown = generated_statements(sums_task())[3]
+    statement = generated_statements(sums_task())[3]
     monkeypatch.setattr(
-        prompts, "worked_examples", lambda: [WorkedExample(shown.upper() + " ", "easy")]
+        prompts, "worked_examples", lambda: [WorkedExample(statement.upper() + " ", "easy")]
     )
     rows, counts = build_task(sums_task())
-    assert shown not in [row["statement"] for row in rows]
+    assert statement not in [row["statement"] for row in rows]
     assert counts["dropped"]["worked_example"] >= 1
 
 
 def test_a_benchmark_that_asks_a_worked_example_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    shown = generated_statements(sums_task())[3]
-    monkeypatch.setattr(prompts, "worked_examples", lambda: [WorkedExample(shown, "easy")])
-    message = build_error(sums_task(seed=99), benchmark_questions("held-out", [shown]))
+    statement = generated_statements(sums_task())[3]
+    monkeypatch.setattr(prompts, "worked_examples", lambda: [WorkedExample(statement, "easy")])
+    message = build_error(sums_task(seed=99), benchmark_questions("held-out", [statement]))
     assert message.startswith("benchmarks.held-out asks the worked example ")
     assert message.endswith("change its seed or the example")
 
@@ -166,7 +168,7 @@ def test_a_sample_is_random_and_a_larger_one_contains_it() -> None:
     more, _ = build_task(sums_task(problems=60), sample=25)
     ids, more_ids = [row["problem_id"] for row in few], [row["problem_id"] for row in more]
     assert set(ids) < set(more_ids)
-    assert ids == [one for one in everything if one in ids]  # in the order of the source
+    assert ids == [id_ for id_ in everything if id_ in ids]  # in the order of the source
     assert ids != everything[:5]
     assert counts["dropped"]["not_sampled"] == len(everything) - 5
     assert ids != [
@@ -396,6 +398,6 @@ def test_a_row_that_does_not_fit_a_benchmark_format_is_named(tmp_path: Path) -> 
     rows = [{"question": "a", "answer": "#### 4"}, {"question": "b", "answer": "four"}]
     data = write_table(tmp_path / "train.jsonl", rows)
     source = ProblemSource.model_validate({"math": {"format": "gsm8k", "data": data.model_dump()}})
-    said = r"^problems\.sources\.train\.math\.data: row 1: answer = 'four'; expected a solution"
-    with pytest.raises(InputError, match=said):
+    message = r"^problems\.sources\.train\.math\.data: row 1: answer = 'four'; expected a solution"
+    with pytest.raises(InputError, match=message):
         build_problems(problems_params(sources={"train": source}), {})

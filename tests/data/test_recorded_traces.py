@@ -27,8 +27,8 @@ REAL = ROOT.parent / "shared" / "real" / "gsm8k_example_model_solutions.jsonl"
 
 
 def recording_params(data: DataSource, **changes: Any) -> ModelParams:
-    given: dict[str, Any] = {"statement": "q", "text": "t", "outcome": None, "where": {}}
-    table = TableTraces(data=data, **{**given, **changes})
+    defaults: dict[str, Any] = {"statement": "q", "text": "t", "outcome": None, "where": {}}
+    table = TableTraces(data=data, **{**defaults, **changes})
     return ModelParams(recording=RecordingSource(source="mine", table=table))
 
 
@@ -67,7 +67,7 @@ def fetch_error(params: ModelParams, folder: Path) -> str:
 def test_deepseek_r1s_traces_have_the_ids_of_openr1s_problems(tmp_path: Path) -> None:
     data = write_source(tmp_path / "rows.parquet", ROWS)
     problems = build_from_sources(
-        r1={"openr1": OpenR1Problems(data=data, llama_verdicts=True, complete="any")}
+        r1={"openr1": OpenR1Problems(data=data, llama_verdicts=True, require_complete="none")}
     )
     traces = OpenR1Traces(data=data, llama_verdicts=True)
     params = ModelParams(recording=RecordingSource(source="r1", openr1=traces))
@@ -155,10 +155,10 @@ def test_chat_messages_give_the_last_turn_of_the_assistant(
         data = local_source(path)
     else:
         data = write_jsonl(path, rows)
-    found = fetch_recording(
+    traces = fetch_recording(
         recording_params(data, statement=statement, text="chosen"), tmp_path / "toy"
     )
-    assert found.select("problem_id", "sample", "text").rows() == [
+    assert traces.select("problem_id", "sample", "text").rows() == [
         ("mine.0", 0, "good 1"),
         ("mine.1", 0, "good 2"),
     ]
@@ -207,9 +207,9 @@ def test_a_table_that_is_not_as_declared_is_a_one_line_error_and_leaves_nothing(
     tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:
     data = write_jsonl(tmp_path / "t.jsonl", [{"q": "One?", "t": "x", "n": 7, "o": "fine"}])
-    found = fetch_error(recording_params(data, **changes), tmp_path / "models" / "toy")
-    assert found.startswith("models.toy.recording.table")
-    assert message.replace("row 0: t: n", "row 0: n") in found
+    error = fetch_error(recording_params(data, **changes), tmp_path / "models" / "toy")
+    assert error.startswith("models.toy.recording.table")
+    assert message.replace("row 0: t: n", "row 0: n") in error
 
 
 def test_a_recording_without_any_trace_is_refused(tmp_path: Path) -> None:
@@ -316,12 +316,12 @@ def test_rows_come_in_parts_for_every_order_of_the_file(
     recorded_traces.write_recording(tmp_path, sorted(rows, key=by[order]), {}, lambda _: None)
     problems = pl.DataFrame({"problem_id": [f"p.{number}" for number in (3, 4, 0, 11, 12, 19)]})
     parts, counts = recorded_traces.read_recording(problems, tmp_path, most)
-    found = list(parts)
-    assert (len(found) == 1) == (order in ("by sample", "shuffled") and most > 1)
+    frames = list(parts)
+    assert (len(frames) == 1) == (order in ("by sample", "shuffled") and most > 1)
     expected = [
         rows[4 * number + sample] for number in (3, 4, 0, 11, 12, 19) for sample in range(4)[:most]
     ]
-    assert pl.concat(found).to_dicts() == expected
+    assert pl.concat(frames).to_dicts() == expected
     assert counts["traces"] == len(expected)
 
 
@@ -372,12 +372,12 @@ def test_real_solutions_of_four_models_are_four_recordings(tmp_path: Path) -> No
     data = write_jsonl(tmp_path / "solutions.jsonl", rows)
     right = []
     for name in models:
-        found = fetch_recording(
+        traces = fetch_recording(
             recording_params(data, text="solution", outcome="is_correct", where={"model": name}),
             tmp_path / name,
         )
-        assert found.height == 1_319
-        right.append(found["outcome"].to_list().count("correct"))
+        assert traces.height == 1_319
+        right.append(traces["outcome"].to_list().count("correct"))
     assert sorted(right) == [286, 458, 515, 742]
     problems = build_from_sources(
         mine={"table": TableProblems(data=data, statement="q", gold_answer=None)}

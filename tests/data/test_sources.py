@@ -280,7 +280,7 @@ def test_json_without_messages_in_a_cell_remains_text(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "message"),
     [
         ("a.csv", CSV.encode("utf-16"), "; expected: a text in UTF-8"),
         ("a.csv", "prompt\nKöln\n".encode("latin-1"), "; expected: a text in UTF-8"),
@@ -289,7 +289,7 @@ def test_json_without_messages_in_a_cell_remains_text(tmp_path: Path) -> None:
     ],
 )
 def test_an_error_names_the_expected_encoding_or_suffix(
-    tmp_path: Path, name: str, content: bytes, said: str
+    tmp_path: Path, name: str, content: bytes, message: str
 ) -> None:
     (tmp_path / name).write_bytes(content)
-    assert said in read_error(tmp_path / name)
+    assert message in read_error(tmp_path / name)

@@ -62,11 +62,11 @@ def toy_provenance(**changes: Any) -> Provenance:
 
 
 def export_toy(
-    folder: Path, made: Provenance | None = None, run: Toy | None = None
+    folder: Path, facts: Provenance | None = None, run: Toy | None = None
 ) -> dict[str, int]:
     run = run or toy(TEXTS, cut=1)
     return dataset.write_dataset(
-        folder, made or toy_provenance(), run.selected, run.problems, run.traces
+        folder, facts or toy_provenance(), run.selected, run.problems, run.traces
     )
 
 
@@ -100,11 +100,11 @@ def test_selected_pairs_become_messages_in_rank_order(tmp_path: Path) -> None:
 
 def test_the_unpaired_config_has_both_sides_of_every_pair_with_labels(tmp_path: Path) -> None:
     export_toy(tmp_path / "out")
-    found = {
+    rows = {
         (row["completion"][0]["content"], row["label"], row["outcome"], row["generator"])
         for row in exported_rows(tmp_path / "out", "unpaired")
     }
-    assert found == {
+    assert rows == {
         ("good one", True, "correct", "strong"),
         ("bad", False, "incorrect", "weak"),
         ("good two", True, "correct", "strong"),
@@ -124,8 +124,8 @@ def test_rows_are_spread_over_shards(tmp_path: Path, monkeypatch: pytest.MonkeyP
     export_toy(tmp_path / "out", run=toy(TEXTS))
     names = sorted(path.name for path in (tmp_path / "out" / "preference").iterdir())
     assert names == ["train-00000-of-00002.parquet", "train-00001-of-00002.parquet"]
-    found = exported_rows(tmp_path / "out", "preference")
-    assert [row["rank"] for row in found] == [1, 2, 3]
+    rows = exported_rows(tmp_path / "out", "preference")
+    assert [row["rank"] for row in rows] == [1, 2, 3]
 
 
 def test_an_earlier_export_is_replaced_whole(tmp_path: Path) -> None:
@@ -185,11 +185,11 @@ def read_card(folder: Path) -> tuple[dict[str, Any], str]:
 def test_the_card_describes_the_run(tmp_path: Path) -> None:
     export_toy(tmp_path / "out")
     header, text = read_card(tmp_path / "out")
-    assert [one["config_name"] for one in header["configs"]] == ["preference", "unpaired"]
+    assert [config["config_name"] for config in header["configs"]] == ["preference", "unpaired"]
     assert header["license"] == "apache-2.0"
     assert header["size_categories"] == ["n<1K"]
     digest = "1c445e8b518193ce6bd53a6a8d375945960d233f5183697e6cd1e2b33e6f4672"
-    for said in (
+    for line in (
         "# Preference pairs: strong > weak",
         "| problems | drawn 5, kept 3, dropped (in benchmark 1, duplicate 1) |",
         "| factuality | -0.50 | 0.71 | -1.00 | 0.00 | 0 | 0.00 |",
@@ -208,13 +208,13 @@ def test_the_card_describes_the_run(tmp_path: Path) -> None:
         "train.form: policy",
         "eprint = {2604.08723}",
     ):
-        assert said in text, said
+        assert line in text, line
     assert "$" not in re.sub(r"```.*?```", "", text, flags=re.DOTALL)
 
 
 def test_the_card_lists_the_prompt_files_that_were_used() -> None:
-    found = provenance.prompt_hashes(toy_provenance().params)
-    assert list(found) == ["instruction.txt", "chat_formats.yaml", "worked_examples.yaml"]
+    hashes = provenance.prompt_hashes(toy_provenance().params)
+    assert list(hashes) == ["instruction.txt", "chat_formats.yaml", "worked_examples.yaml"]
 
 
 def test_an_unknown_licence_is_reported_as_unknown(tmp_path: Path) -> None:
@@ -250,10 +250,10 @@ def test_an_export_holds_no_path_secret_or_host_name(
     engine = content["engine"]
     server = {"base_urls": ["http://private.example:8000/v1"], "key": None, "concurrency": 1}
     engine["endpoint"]["servers"] = {"mine": server | {"models": {"judge": None}}}
-    made = toy_provenance(
+    facts = toy_provenance(
         models=models, engine=engine, problems=content["problems"] | {"sources": sources}
     )
-    export_toy(tmp_path / "out", made)
+    export_toy(tmp_path / "out", facts)
     everything = (tmp_path / "out" / "README.md").read_text() + (
         tmp_path / "out" / dataset.MARKER
     ).read_text()
@@ -286,8 +286,8 @@ def lay_out_with_counts(folder: Path, selected: int) -> None:
     pairing = read_all(folder / "params.yaml")["pairing"]
     counts = toy_provenance().counts
     counts["select"]["selected"] = selected
-    for stage, found in counts.items():
-        write_counts(folder / "metrics" / f"{stage}.json", found, stage)
+    for stage, stage_counts in counts.items():
+        write_counts(folder / "metrics" / f"{stage}.json", stage_counts, stage)
     for stage in ("generate", "verify", "judge"):
         for name in {pairing["chosen"], pairing["rejected"]}:
             write_counts(folder / "metrics" / stage / f"{name}.json", {"traces": 6}, stage, name)

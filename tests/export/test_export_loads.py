@@ -66,14 +66,14 @@ def test_trl_takes_a_step_on_the_rows_as_they_are(
     )
     rows = load_config(folder, "preference" if method == "dpo" else "unpaired", tmp_path)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "tiny")
-    made = trainer(
+    instance = trainer(
         model=AutoModelForCausalLM.from_pretrained(tmp_path / "tiny"),
         args=options,
         train_dataset=rows,
         processing_class=tokenizer,
     )
-    prepared = made.train_dataset[0]
+    prepared = instance.train_dataset[0]
     completion = "chosen_ids" if method == "dpo" else "completion_ids"
     assert "\\boxed{}.\n\nWhat is " in tokenizer.decode(prepared["prompt_ids"])
     assert re.search("good|bad|worse|worst", tokenizer.decode(prepared[completion]))
-    assert made.train().training_loss > 0
+    assert instance.train().training_loss > 0

@@ -329,9 +329,9 @@ def sums_benchmark(questions: int | None = 5, seed: int = 12, **options: Any) ->
 
 def read_questions(entry: dict[str, Any], name: str = "toy") -> tuple[Rows, dict[str, Any]]:
     """Questions with gold answers and metadata as objects, and counts that add up."""
-    found = Counter[str]()
-    frame = pl.concat(questions(name, BenchmarkParams.model_validate(entry), found))
-    counts = summary(found)
+    counter = Counter[str]()
+    frame = pl.concat(questions(name, BenchmarkParams.model_validate(entry), counter))
+    counts = summary(counter)
     assert frame.schema == QUESTION.columns
     dropped = sum(counts["dropped"].values())
     assert counts["read"] == counts["kept"] + dropped + counts["beyond_size"]

@@ -67,8 +67,8 @@ def test_a_template_that_does_not_end_is_stopped(model: Path, name: str) -> None
 @pytest.mark.slow
 @pytest.mark.parametrize("name", BIG)
 def test_a_template_that_writes_too_much_is_refused(model: Path, name: str) -> None:
-    template, said = BIG[name]
-    assert said in template_error(write_template(model, template))
+    template, message = BIG[name]
+    assert message in template_error(write_template(model, template))
 
 
 @pytest.mark.parametrize("name", REFUSING)

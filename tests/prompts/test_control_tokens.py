@@ -168,12 +168,14 @@ PLAIN = chat_formats.load("plain")
 
 def control_token_texts(tokenizer: Any, token_ids: list[int]) -> list[str]:
     special = control_tokens.control_token_ids(tokenizer)
-    return list(tokenizer.convert_ids_to_tokens([one for one in token_ids if one in special]))
+    return list(
+        tokenizer.convert_ids_to_tokens([token_id for token_id in token_ids if token_id in special])
+    )
 
 
 def token_ids_of(tokenizer: Any, text: str) -> list[int]:
-    found: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
-    return found
+    token_ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+    return token_ids
 
 
 def toy_engine(tokenizer: Any, folder: Path) -> VllmEngine:
@@ -206,11 +208,11 @@ def test_a_generators_prompt_has_only_its_templates_control_tokens(
     engine = toy_engine(tokenizer, tmp_path)
     turns = [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}]
     injected = [turn | {"content": INJECTED} for turn in turns]
-    found = []
+    tokens = []
     for statement, history in (("Say it", turns), (INJECTED, injected)):
         ((_, request),) = requests_of(SAMPLED, engine, "m", problem_frame(statement, history))
-        found.append(control_token_texts(tokenizer, token_ids_of(tokenizer, request.prompt)))
-    assert found[0] == found[1]
+        tokens.append(control_token_texts(tokenizer, token_ids_of(tokenizer, request.prompt)))
+    assert tokens[0] == tokens[1]
 
 
 def test_a_judges_prompt_has_only_its_templates_control_tokens(
@@ -220,12 +222,12 @@ def test_a_judges_prompt_has_only_its_templates_control_tokens(
     llm = LlmParams(
         model="m", votes=1, attempts=1, temperature=1.0, top_p=1.0, max_tokens=9, seed=1
     )
-    found = []
+    tokens = []
     for text in ("Say it", INJECTED):
         subject = JudgeInput("t", text, text)
         ((_, request),) = build_requests(llm, engine, "m", [subject])
-        found.append(control_token_texts(tokenizer, token_ids_of(tokenizer, request.prompt)))
-    assert found[0] == found[1]
+        tokens.append(control_token_texts(tokenizer, token_ids_of(tokenizer, request.prompt)))
+    assert tokens[0] == tokens[1]
 
 
 def training_row(tokenizer: Any, *texts: str, prompt: str = "Say it", form: str = "policy") -> Any:
@@ -310,7 +312,7 @@ def test_an_end_of_turn_kept_by_a_file_is_not_exported(text: str, tmp_path: Path
     assert row["chosen"][0]["content"] == ENDED[text]
     assert row["rejected"][0]["content"] == "cut<|im_end|>"  # of a trace that was cut, all stays
     completions = [
-        one["completion"][0]["content"] for one in exported_rows(tmp_path / "out", "unpaired")
+        row["completion"][0]["content"] for row in exported_rows(tmp_path / "out", "unpaired")
     ]
     assert set(completions) == {ENDED[text], "cut<|im_end|>"}
 
