@@ -1,4 +1,4 @@
-"""Conversations in users' files: every turn reaches every step, and none becomes another one."""
+"""Conversations in users' files reach every stage that reads or exports problems, whole."""
 
 import json
 from collections import Counter
@@ -39,7 +39,7 @@ Messages = list[dict[str, Any]]
 
 
 def turns_of(*turns: str) -> Messages:
-    """Turns as "role: content"."""
+    """Return messages from texts such as "user: Why?"."""
     return [dict(zip(("role", "content"), turn.split(": ", 1), strict=True)) for turn in turns]
 
 

@@ -1,4 +1,4 @@
-"""Training problems against benchmark questions: what is the same text, and what shares words."""
+"""Which training problems match a benchmark question: equal texts, and shared n-grams."""
 
 import time
 

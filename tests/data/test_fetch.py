@@ -1,4 +1,4 @@
-"""Weights and tables from outside: what is wrong with them costs one line and harms nothing."""
+"""Models are fetched whole, or a one-line error leaves the old state. Tables likewise."""
 
 import hashlib
 import json
@@ -150,7 +150,7 @@ def test_a_damaged_card_is_refused(tmp_path: Path, card: str) -> None:
 
 @pytest.fixture
 def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A package index of one wheel, in a folder; pip is told to look nowhere else."""
+    """Make a folder with one wheel the only package index that pip asks."""
     folder = tmp_path / "index"
     folder.mkdir()
     with zipfile.ZipFile(folder / "toy_model-1.0-py3-none-any.whl", "w") as wheel:
@@ -235,7 +235,7 @@ except InputError as error:
 
 
 def write_hub_cache(home: Path) -> None:
-    """The cache that the hub's library leaves behind, with one snapshot of maker/toy."""
+    """Write the hub's cache with one snapshot of maker/toy."""
     repository = home / "hub" / "models--maker--toy"
     snapshot = repository / "snapshots" / COMMIT
     (repository / "refs").mkdir(parents=True)
@@ -249,7 +249,7 @@ def write_hub_cache(home: Path) -> None:
 
 
 def fetch_offline(home: Path, target: Path, **changes: Any) -> str:
-    """What a process of its own says that is offline from its start, as a user's is."""
+    """Return the output of a fetch in a process that is offline from its start."""
     done = subprocess.run(
         [sys.executable, "-c", FETCH, json.dumps(HUB | changes), str(target)],
         capture_output=True,

@@ -1,4 +1,4 @@
-"""The pairs of a user's file are the pairs that are trained, unless others are asked for."""
+"""Training uses the pairs of a user's file, unless params ask for other pairs."""
 
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from tests.training.test_dataset import Characters, text_of
 
 
 def traces_of_file(generator: str, rows: dict[int, tuple[str, str]]) -> Toy:
-    """The rows of a file: row → (problem, "outcome text"). Samples count as the file has them."""
+    """Return traces and verdicts of a file: row → (problem, "outcome text"), in its order."""
     samples: dict[str, list[str]] = {}
     numbers = []
     for row, (problem, written) in rows.items():
@@ -76,7 +76,7 @@ def test_a_text_that_a_file_pairs_twice_is_one_trace_in_both_pairs() -> None:
     assert pairs.height == 2
     assert pairs["chosen_id"].n_unique() == 1
     assert counts["pairs_dropped"] == {"equal texts": 1, "the same pair again": 1}
-    # What a judge rates without a limit is what the pairs hold.
+    # Without a limit, a judge rates every trace of the pairs.
     for side, (traces, verdicts) in (("chosen", chosen), ("rejected", rejected)):
         everything = Budget(drawn=None, correct=0, incorrect=0)
         rated = within_budget(traces, verdicts, everything, 5, "random", "any").collect()
@@ -161,7 +161,7 @@ def test_several_pairs_of_a_prompt_reach_every_trainer_unchanged(
 
 
 def params_with_pairs_file(**changes: Any) -> dict[str, Any]:
-    """The smoke profile on pairs of a file."""
+    """Return the smoke profile with the pairs of a file."""
     content = read_all(ROOT / "profiles" / "smoke.yaml")
     data = {"file": {"path": "pairs.jsonl", "sha256": "a" * 64}}
     table = {"data": data, "statement": "prompt", "outcome": None, "where": {}}

@@ -1,4 +1,4 @@
-"""A base that cannot be asked or trained is one line, before anything is generated."""
+"""A base that cannot be prompted or trained is refused before anything is generated."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ from tests.helpers.tiny_model_families import write_tokenizer
 
 
 def write_base(folder: Path, **changes: Any) -> Path:
-    """A folder with the files that are read: no weights are needed to be refused."""
+    """Write the model files that the check reads; it needs no weights."""
     size = write_tokenizer(folder, "plain")
     config = {"model_type": "llama", "vocab_size": size, "max_position_embeddings": 64}
     (folder / "config.json").write_text(json.dumps(config | changes))
@@ -107,7 +107,7 @@ def test_the_longest_input_of_a_model(
 
 
 def params_with_base(folder: Path, **changes: Any) -> dict[str, Any]:
-    """The smoke profile with this folder as its one model, asked through vLLM."""
+    """Return the smoke profile with this folder as its only model, served by vLLM."""
     content = read_all(ROOT / "profiles" / "smoke.yaml")
     (name,) = content["models"]
     content["models"][name] = {"folder": {"path": str(folder), "sha256": "a" * 64}}

@@ -1,4 +1,4 @@
-"""What of a model folder is copied: no pickles, no code unasked, nothing that a link leads to."""
+"""Which files of a model folder are copied: no pickles, no unrequested code, no outside links."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""OpenR1's rows: the verdict rule, lists that disagree, what a cut trace counts for."""
+"""OpenR1's rows: the verdict rule, lists of different lengths, truncated traces."""
 
 import json
 from collections import Counter
@@ -40,7 +40,7 @@ def openr1_params(folder: Path, rows: list[dict[str, Any]], **changes: Any) -> O
 
 
 def read_openr1(folder: Path, rows: list[dict[str, Any]], **changes: Any) -> list[str]:
-    """The id of each row's problem, or the reason why it is none."""
+    """Return the id of each row's problem, or the reason why it is dropped."""
     items = openr1.read_problems("key", "r1", openr1_params(folder, rows, **changes), Counter())
     return [item if isinstance(item, str) else item["problem_id"] for item in items]
 

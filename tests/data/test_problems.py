@@ -1,4 +1,4 @@
-"""Problems: drawn by seed, never one that a benchmark asks, and every drop counted."""
+"""Problems are sampled by seed, match no benchmark question, and every dropped row is counted."""
 
 import csv
 import json
@@ -30,7 +30,7 @@ def sums_task(problems: int = 20, seed: int = 12, **options: int) -> TaskParams:
 
 
 def benchmark_questions(name: str, statements: list[str]) -> Frames:
-    """A benchmark of these questions."""
+    """Return the frame of a benchmark with these statements, by its name."""
     rows = [
         {
             "question_id": f"{name}.{number}",
@@ -120,7 +120,7 @@ def test_a_dropped_long_statement_is_listed_by_its_start(tmp_path: Path) -> None
 
 
 def test_the_same_problem_twice_is_kept_once_and_counted() -> None:
-    # Sums and differences of two one-digit numbers: fewer than 500 are there to be drawn.
+    # There are fewer than 500 sums and differences of two one-digit numbers.
     rows, counts = build_task(sums_task(problems=500))
     statements = [row["statement"] for row in rows]
     assert len(set(statements)) == len(statements)

@@ -1,4 +1,4 @@
-"""Recorded traces: fetched as a model, in batches, with the ids of the problems they answer."""
+"""Recorded traces are fetched as a model, in batches, with the ids of the problems they answer."""
 
 import json
 from collections.abc import Callable
@@ -107,7 +107,7 @@ def test_a_preference_file_becomes_two_recordings_of_the_same_problems(tmp_path:
         sides[side] = (
             fetch_recording(params, tmp_path / side).select("problem_id", "sample", "text").rows()
         )
-    # The two texts of one row have one number, whatever is missing before them.
+    # The two texts of one row have the same sample number, even after rows with a missing text.
     assert sides == {
         "chosen": [("mine.0", 0, "good 1"), ("mine.1", 0, "good 2"), ("mine.0", 2, "good 4")],
         "rejected": [("mine.0", 0, "bad 1"), ("mine.0", 1, "bad 3"), ("mine.0", 2, "bad 4")],
@@ -140,7 +140,7 @@ def chat_turns(*turns: str) -> list[dict[str, str]]:
 def test_chat_messages_give_the_last_turn_of_the_assistant(
     tmp_path: Path, name: str, statement: str
 ) -> None:
-    # TRL's form with a prompt, and the one where the prompt is the beginning of both sides.
+    # TRL's format with a prompt, and the one where both sides begin with the prompt.
     rows = [
         {"prompt": chat_turns("One?"), "chosen": chat_turns("One?", "good 1")},
         {

@@ -1,4 +1,4 @@
-"""Rows from files as other tools write them: the same rows whatever the form, or one line."""
+"""Files of other tools give the same rows in every format, or a one-line error."""
 
 import csv
 import gzip

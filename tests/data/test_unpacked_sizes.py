@@ -1,4 +1,4 @@
-"""Packed data that unpacks to far more than it lies on the disk as."""
+"""Packed files that unpack to far more than their size are refused."""
 
 import hashlib
 import subprocess

@@ -1,4 +1,4 @@
-"""The data set that is handed on: its rows, its card, and what it never replaces or tells."""
+"""The exported dataset and the cards: rows, text, what is never replaced and never disclosed."""
 
 import getpass
 import io
@@ -29,13 +29,13 @@ SECRET = "/home/alice/private/traces.jsonl"
 
 
 def laptop_params(**changes: Any) -> Params:
-    """The laptop profile with other values for whole sections."""
+    """Return the laptop profile with `changes` for whole sections."""
     content = read_all(ROOT / "params.yaml") | changes
     return validate("", Params, content)
 
 
 def toy_provenance(**changes: Any) -> Provenance:
-    """The card's facts of a run with the toy's counts, on the laptop profile's parameters."""
+    """Return the provenance of the toy run with the laptop profile's parameters."""
     content = read_all(ROOT / "params.yaml")
     pairing = content["pairing"] | {"chosen": "three-shot", "rejected": "zero-shot"}
     counts: dict[str, Any] = {

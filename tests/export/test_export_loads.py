@@ -1,4 +1,4 @@
-"""`datasets` loads an export by its card, and TRL trains on it as it is."""
+"""`datasets` loads an export by its card, and TRL trains on its rows unchanged."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Toy rows of every benchmark in its exact columns, all written here: no real row is among them."""
+"""Toy rows of every benchmark in its exact columns; none is a real row."""
 
 import base64
 import json
@@ -269,7 +269,7 @@ COLUMNS: list[Row] = [
     {"ask": "Which is smaller?", "gold": "A", "choices": ["one", "two", "three"], "note": ""},
 ]
 
-# Of each benchmark of the paper and ours: group, samples, its format's own keys, and rows.
+# Benchmark → group, samples, the keys of its format, and rows.
 BENCHMARKS: dict[str, tuple[str, int, Row, list[Row]]] = {
     "math-500": ("easy", 1, {}, MATH_500),
     "gsm8k": ("easy", 1, {}, GSM8K),
@@ -293,7 +293,7 @@ BENCHMARKS: dict[str, tuple[str, int, Row, list[Row]]] = {
 
 
 def write_file_source(path: Path, rows: list[Row]) -> Row:
-    """`rows` written as JSON lines, and the `data` of params.yaml that reads them."""
+    """Write `rows` as JSON Lines and return the `data` of params.yaml that reads them."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     path.write_text(lines, encoding="utf-8")
@@ -301,7 +301,7 @@ def write_file_source(path: Path, rows: list[Row]) -> Row:
 
 
 def benchmark_section(folder: Path, form: str, rows: list[Row] | None = None, **source: Any) -> Row:
-    """An entry of `benchmarks` in params.yaml that asks the toy rows of a format, or others."""
+    """Return an entry of `benchmarks` in params.yaml that asks a format's toy rows, or `rows`."""
     group, samples, keys, toy = BENCHMARKS[form]
     data = write_file_source(folder / f"{form}.jsonl", toy if rows is None else rows)
     if form == "mmlu-pro":
@@ -328,7 +328,7 @@ def sums_benchmark(questions: int | None = 5, seed: int = 12, **options: Any) ->
 
 
 def read_questions(entry: dict[str, Any], name: str = "toy") -> tuple[Rows, dict[str, Any]]:
-    """Questions with gold answers and metadata as objects, and counts that add up."""
+    """Return questions with parsed metadata, and the counts, which add up."""
     counter = Counter[str]()
     frame = pl.concat(questions(name, BenchmarkParams.model_validate(entry), counter))
     counts = summary(counter)

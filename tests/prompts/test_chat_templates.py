@@ -1,4 +1,4 @@
-"""A chat template that does not end, or writes without end, is one line before a model is asked."""
+"""A chat template that runs too long or writes too much is refused before the model is used."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""Markup inside statements and traces is text: no token of it begins or ends a turn."""
+"""Markup inside statements and traces is text: it never begins or ends a turn."""
 
 import json
 from pathlib import Path
@@ -129,7 +129,7 @@ FAMILIES = {
         "<|endoftext|>",
     ),
 }
-# A statement or a trace that tries all of them.
+# A statement or a trace with the markup of all families.
 INJECTED = "Say " + " ".join(
     dict.fromkeys(
         token for family in FAMILIES.values() for token in (*family.special, *family.added)
@@ -231,7 +231,7 @@ def test_a_judges_prompt_has_only_its_templates_control_tokens(
 
 
 def training_row(tokenizer: Any, *texts: str, prompt: str = "Say it", form: str = "policy") -> Any:
-    """The one row of a pair of these texts."""
+    """Return the training row of one pair of these texts."""
     pair = {"pair_id": "p", "problem_id": "q", "prompt": prompt, "history": []}
     chosen, rejected = (trace(text, "stop") for text in texts)
     frame = pl.DataFrame(
