@@ -287,10 +287,12 @@ def lay_out_with_counts(folder: Path, selected: int) -> None:
     counts = toy_provenance().counts
     counts["select"]["selected"] = selected
     for stage, stage_counts in counts.items():
-        write_counts(folder / "metrics" / f"{stage}.json", stage_counts, stage)
+        write_counts(folder / "data" / "counts" / f"{stage}.json", stage_counts, stage)
     for stage in ("generate", "verify", "judge"):
         for name in {pairing["chosen"], pairing["rejected"]}:
-            write_counts(folder / "metrics" / stage / f"{name}.json", {"traces": 6}, stage, name)
+            write_counts(
+                folder / "data" / "counts" / stage / f"{name}.json", {"traces": 6}, stage, name
+            )
 
 
 def test_the_command_writes_the_dataset_and_prints_how_to_push_it(
@@ -316,7 +318,9 @@ def test_the_policys_card_has_a_model_index_of_its_scores(
     monkeypatch.chdir(tmp_path)
     for name, value in (("policy", 0.5), ("zero-shot", 0.375)):
         score = SCORE | {"value": value, "benchmark_version": "aime24: own/aime@0123"}
-        write_counts(tmp_path / "metrics" / "evaluate" / f"{name}.json", {"aime24": score}, name)
+        write_counts(
+            tmp_path / "data" / "counts" / "evaluate" / f"{name}.json", {"aime24": score}, name
+        )
     screen = io.StringIO()
     delta.cli.export.main(Console(screen), ["--policy", "card"])
     header, text = read_card(tmp_path / "card")
@@ -345,7 +349,7 @@ def test_a_policy_without_scores_gets_no_card(
 ) -> None:
     lay_out_with_counts(tmp_path, selected=2)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match=r"metrics/evaluate/policy\.json: missing or damaged"):
+    with pytest.raises(InputError, match=r"data/counts/evaluate/policy\.json: missing or damaged"):
         delta.cli.export.main(Console(io.StringIO()), ["--policy"])
     assert not (tmp_path / "export-policy").exists()
 
@@ -355,7 +359,7 @@ def test_counts_of_another_run_are_refused(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=r"select\.json: counts 48 selected pairs"):
         delta.cli.export.main(Console(io.StringIO()), [])
-    (tmp_path / "metrics" / "pair.json").unlink()
+    (tmp_path / "data" / "counts" / "pair.json").unlink()
     with pytest.raises(InputError, match=r"data/counts/pair\.json: missing or damaged"):
         delta.cli.export.main(Console(io.StringIO()), [])
     with pytest.raises(InputError, match=r"a b: expected \[--policy\] and one folder"):
