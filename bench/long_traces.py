@@ -108,7 +108,7 @@ def made(problems: int, seed: int) -> tuple[str, list[Problem]]:
     each = math.ceil(problems / len(TASKS))
     drawn = [
         generate_problems(
-            task, TaskParams(task=task, seed=seed, problems=each, options=dict(options))
+            task, TaskParams(task=task, seed=seed, problems=each, options=dict(options)), each
         )
         for task, options in TASKS.items()
     ]

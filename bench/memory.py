@@ -28,7 +28,7 @@ from bench import asking, results, simulated
 from delta.core import fingerprint
 from delta.inference.reply_cache import STORE_VARIABLE
 from delta.judging.rubric import RUBRIC
-from tests.helpers.openr1_rows import local
+from tests.helpers.openr1_rows import local_source
 
 PROFILE = Path("profiles/paper.yaml").resolve()
 PROBLEMS = 16_500
@@ -141,12 +141,12 @@ def add_sources(folder: Path, problems: int) -> None:
     rows, programs = round(OPENR1_SHARE * problems), round(PROGRAMS_SHARE * problems)
     making = [sys.executable, "-m", "bench.simulated", "--sources", str(folder)]
     subprocess.run([*making, str(rows), str(programs)], check=True)
-    data = local(folder / "openr1.parquet").model_dump(exclude_none=True)
+    data = local_source(folder / "openr1.parquet").model_dump(exclude_none=True)
     content["problems"]["sources"]["openr1"]["openr1"]["data"] = data
     content["problems"]["sample"] = problems
     content["models"][RECORDED]["recording"]["openr1"]["data"] = data
     programs_source = content["benchmarks"]["livecodebench"]["source"]
-    tests_file = local(folder / "livecodebench.jsonl")
+    tests_file = local_source(folder / "livecodebench.jsonl")
     programs_source["data"] = tests_file.model_dump(exclude_none=True)
     content["generators"][RECORDED] = {"model": RECORDED, "recorded": SAMPLES}
     content["judge"]["budget"][RECORDED] = BUDGET

@@ -92,7 +92,7 @@ def normalized_key(text: str) -> str:
 
 
 def ngrams(text: str, words: int | None) -> list[str]:
-    """Return every run of `words` words; the whole text's key where it is shorter or n is null."""
+    """Return all runs of `words` words; the text's key where it is shorter or `words` is None."""
     if words is None:
         return [normalized_key(text)]
     tokens = [_casefold_word(match) for match in _WORD.findall(normalize(text))]

@@ -63,7 +63,7 @@ def check_tokenizer(key: str, folder: Path) -> None:
     if tokens := _tokens_without_embedding(tokenizer, embeddings):
         raise InputError(
             f"{key}: its tokenizer has {len(tokenizer)} tokens and the model {embeddings} "
-            f"embeddings, none for {tokens[0]!r}; expected one for each, as "
+            f"embeddings, none for {tokens[0]!r}; expected an embedding for each, as "
             "`resize_token_embeddings` of transformers makes them"
         )
 

@@ -18,15 +18,13 @@ from delta.data.rows import read_rows
 from delta.data.sources import DataSource, problem_id
 
 
-class OpenR1Problems(StrictModel):
-    data: DataSource
-    llama_verdicts: bool  # false: only Math-Verify's count
-    complete: Literal["any", "chosen", "both"]  # which of a correct and an incorrect trace ended
-
-
 class OpenR1Traces(StrictModel):
     data: DataSource
-    llama_verdicts: bool
+    llama_verdicts: bool  # false: only Math-Verify's count
+
+
+class OpenR1Problems(OpenR1Traces):
+    require_complete: Literal["none", "chosen", "both"]  # of a correct and an incorrect trace
 
 
 class Verdicts(pydantic.BaseModel):
@@ -81,8 +79,8 @@ def read_problems(
             yield reason
             continue
         for rule, llama in (("with_llama", True), ("math_verify_alone", False)):
-            by_rule[rule] += _missing_outcome(row, llama, params.complete) is None
-        if reason := _missing_outcome(row, params.llama_verdicts, params.complete):
+            by_rule[rule] += _missing_outcome(row, llama, params.require_complete) is None
+        if reason := _missing_outcome(row, params.llama_verdicts, params.require_complete):
             yield reason
             continue
         yield {
@@ -138,13 +136,13 @@ def _unusable(row: ProblemRow) -> str | None:
     return None
 
 
-def _missing_outcome(row: ProblemRow, llama: bool, complete: str) -> str | None:
+def _missing_outcome(row: ProblemRow, llama: bool, require_complete: str) -> str | None:
     """Return which of a correct and an incorrect trace the row lacks."""
     ended = [value is True for value in row.is_reasoning_complete or []]
     traces = list(zip(row.correctness(llama), ended, strict=True))
-    if not any(correct is True and (end or complete == "any") for correct, end in traces):
+    if not any(correct is True and (end or require_complete == "none") for correct, end in traces):
         return "none_correct"
-    if not any(correct is False and (end or complete != "both") for correct, end in traces):
+    if not any(correct is False and (end or require_complete != "both") for correct, end in traces):
         return "none_incorrect"
     return None
 

@@ -114,7 +114,7 @@ def build_problems(
         "overlap": {name: overlaps[name] for name in questions},
     }
     if by_rule:
-        counts["right_and_wrong_trace"] = dict(by_rule)
+        counts["correct_and_incorrect_trace"] = dict(by_rule)
     assert counts["in_a_benchmark"] == 0
     assert counts["kept"] == len(rows)
     return frame_of(rows, PROBLEM), frame_of(dropped, DROPPED), counts
@@ -144,10 +144,10 @@ def _read_source(name: str, source: ProblemSource, by_rule: Counter[str]) -> Ite
 
 
 def _task_problems(key: str, name: str, task: TaskParams) -> Iterator[Row]:
-    for number, row in enumerate(reasoning_gym.generate_problems(key, task)):
+    for number, row in enumerate(reasoning_gym.generate_problems(key, task, task.problems)):
         yield row | {
             "problem_id": problem_id(name, number),
-            "source": reasoning_gym.task_version(task),
+            "source": task.version,
             "domain": task.task,
         }
 

@@ -19,32 +19,33 @@ from delta.data.formats import Question
 
 OVERDRAW = 5  # small tasks repeat themselves, and a benchmark asks each question once
 
-Options = dict[str, int | float | bool | str | list[str]]  # the task's own difficulty settings
 
-
-class TaskParams(StrictModel):
-    """Problems of a task. A larger number keeps the problems of a smaller one."""
-
+class Task(StrictModel):
     task: str
     seed: Annotated[int, Field(ge=0)]
+    options: dict[str, int | float | bool | str | list[str]]  # the task's own difficulty settings
+
+    @property
+    def version(self) -> str:
+        """Return what shapes the problems besides the options: package, task and seed."""
+        package = importlib.metadata.version("reasoning-gym")
+        return f"reasoning-gym {package} {self.task} seed {self.seed}"
+
+
+class TaskParams(Task):
+    """Problems of a task. A larger number keeps the problems of a smaller one."""
+
     problems: Annotated[int, Field(ge=1)]
-    options: Options
 
 
-class TaskSource(StrictModel):
+class TaskSource(Task):
     """A benchmark of generated questions."""
 
     format: Literal["task"]
-    task: str
-    seed: Annotated[int, Field(ge=0)]
-    options: Options
-
-    def task_params(self, problems: int) -> TaskParams:
-        return TaskParams(task=self.task, seed=self.seed, problems=problems, options=self.options)
 
 
-def generate_problems(key: str, params: TaskParams) -> list[Row]:
-    """Return rows with statement, gold_answer and metadata (JSON).
+def generate_problems(key: str, params: Task, number: int) -> list[Row]:
+    """Return `number` rows with statement, gold_answer and metadata (JSON).
 
     Raises InputError for an unknown task or option.
     """
@@ -57,9 +58,9 @@ def generate_problems(key: str, params: TaskParams) -> list[Row]:
         )
     try:
         dataset = reasoning_gym.create_dataset(
-            params.task, seed=params.seed, size=params.problems, **params.options
+            params.task, seed=params.seed, size=number, **params.options
         )
-        items = [dataset[index] for index in range(params.problems)]
+        items = [dataset[index] for index in range(number)]
     except (TypeError, AssertionError, ValueError) as error:
         raise InputError(f"{key}.options = {params.options}: {error}") from error
     return [
@@ -92,15 +93,9 @@ def _import_reasoning_gym() -> tuple[Any, set[str]]:
     return reasoning_gym, set(DATASETS) - ({"zebra_puzzles"} if is_missing else set())
 
 
-def task_version(params: TaskParams) -> str:
-    """Return what shapes the problems besides the options: package, task and seed."""
-    package = importlib.metadata.version("reasoning-gym")
-    return f"reasoning-gym {package} {params.task} seed {params.seed}"
-
-
 def task_rows(key: str, source: TaskSource, questions: int) -> Iterator[Row]:
     """Yield more rows than `questions`, since some of them repeat others."""
-    yield from generate_problems(key, source.task_params(OVERDRAW * questions))
+    yield from generate_problems(key, source, OVERDRAW * questions)
 
 
 def task_question(row: Row) -> Question:

@@ -36,20 +36,15 @@ class OneOf(StrictModel, Generic[T]):
 
     @model_validator(mode="after")
     def _has_one_kind(self) -> Self:
-        kinds = self._kinds()
+        kinds = [name for name in self.KINDS if getattr(self, name) is not None]
         if len(kinds) != 1:
-            raise ValueError(f"has {kinds or 'none'}; expected exactly one of {self._expected()}")
+            expected = ", ".join(self.KINDS)
+            raise ValueError(f"has {kinds or 'none'}; expected exactly one of {expected}")
         return self
-
-    def _kinds(self) -> list[str]:
-        return [name for name in self.KINDS if getattr(self, name) is not None]
-
-    def _expected(self) -> str:
-        return ", ".join(self.KINDS)
 
     @property
     def kind(self) -> str:
-        return self._kinds()[0]
+        return next(name for name in self.KINDS if getattr(self, name) is not None)
 
     @property
     def value(self) -> T:

@@ -12,7 +12,7 @@ from delta.data.formats.code import HumanEvalSource, LiveCodeBenchSource
 from delta.data.formats.custom import ColumnsSource
 from delta.data.formats.math import MathSource
 from delta.data.formats.theoremqa import TheoremSource
-from delta.data.reasoning_gym import TaskSource, task_version
+from delta.data.reasoning_gym import TaskSource
 
 Source = (
     TaskSource
@@ -60,5 +60,5 @@ def version(name: str, params: BenchmarkParams, questions: pl.DataFrame) -> str:
 def _origin(params: BenchmarkParams) -> str:
     source = params.source
     if isinstance(source, TaskSource):
-        return task_version(source.task_params(params.questions or 1))
+        return source.version
     return f"{source.format} {source.data.label}"

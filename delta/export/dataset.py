@@ -198,10 +198,10 @@ def traces_of_rows(rows: pl.DataFrame, traces: list[pl.LazyFrame]) -> pl.DataFra
     names = [name for name in ("chosen_id", "rejected_id", "trace_id") if name in rows.columns]
     ids = pl.concat([rows[name] for name in names]).unique()
     columns = ("trace_id", "generator", "text", "finish_reason")
-    found = _collect(traces, ids, [pl.col(name) for name in columns])
-    if missing := sorted(set(ids) - set(found["trace_id"])):
+    texts = _collect(traces, ids, [pl.col(name) for name in columns])
+    if missing := sorted(set(ids) - set(texts["trace_id"])):
         raise InputError(f"trace {missing[0]!r} of a pair is missing; rebuild with `dvc repro`")
-    return found
+    return texts
 
 
 def describe_sides(pairs: pl.DataFrame, traces: list[pl.LazyFrame]) -> dict[str, Counts]:
@@ -209,9 +209,9 @@ def describe_sides(pairs: pl.DataFrame, traces: list[pl.LazyFrame]) -> dict[str,
     sides = {}
     for side in SIDES:
         columns = [pl.col("finish_reason"), pl.col("text").str.len_chars().alias("length")]
-        found = _collect(traces, pairs[f"{side}_id"], columns)
-        ended = found["finish_reason"].cast(pl.String).value_counts().sort("finish_reason")
-        mean = found.select(pl.col("length").mean()).item()
+        texts = _collect(traces, pairs[f"{side}_id"], columns)
+        ended = texts["finish_reason"].cast(pl.String).value_counts().sort("finish_reason")
+        mean = texts.select(pl.col("length").mean()).item()
         sides[side] = {"ended": dict(ended.iter_rows()), "mean_length": round(mean)}
     return sides
 

@@ -59,7 +59,7 @@ def collect_provenance(params: Params, params_file: Path) -> Provenance:
         counts=_read_counts(params),
         fingerprints={
             name: fingerprint.read_fingerprint(paths.model(name))
-            for name in params.models
+            for name in _model_roles(params)
             if (paths.model(name) / fingerprint.FINGERPRINT_FILE).is_file()
         },
         commit=git("rev-parse", "HEAD").strip() or "unknown",
@@ -71,6 +71,18 @@ def collect_provenance(params: Params, params_file: Path) -> Provenance:
 def sources_of(provenance: Provenance) -> list[Source]:
     """Return everything that shaped the rows, in the order of the pipeline."""
     params = provenance.params
+    sources = [
+        Source("problems", name, source.origin, "")
+        for name, source in params.problems.sources.items()
+    ]
+    for name, roles in _model_roles(params).items():
+        fingerprint_ = provenance.fingerprints.get(name, "its files were not here")
+        sources.append(Source(", ".join(roles), name, params.models[name].origin, fingerprint_))
+    return sources
+
+
+def _model_roles(params: Params) -> dict[str, list[str]]:
+    """Return what each model did for the pairs."""
     roles: dict[str, list[str]] = {}
     for side in SIDES:
         generator = params.generators[getattr(params.pairing, side)]
@@ -79,20 +91,7 @@ def sources_of(provenance: Provenance) -> list[Source]:
         roles.setdefault(params.verify.llm.model, []).append("second opinion on verdicts")
     if params.judge.rater == "llm":
         roles.setdefault(params.judge.llm.model, []).append("judge")
-    problems = [
-        Source("problems", name, source.origin, "")
-        for name, source in params.problems.sources.items()
-    ]
-    known = provenance.fingerprints
-    return problems + [
-        Source(
-            ", ".join(model_roles),
-            name,
-            params.models[name].origin,
-            known.get(name, "its files were not here"),
-        )
-        for name, model_roles in roles.items()
-    ]
+    return roles
 
 
 def prompt_hashes(params: Params) -> dict[str, str]:

@@ -59,7 +59,7 @@ def _has_template(folder: Path) -> bool:
 
 
 def _set_limits() -> None:
-    """Limit this process's memory, and end it after TIMEOUT_S in whatever loop it is."""
+    """Limit this process's memory, and end it after TIMEOUT_S in any loop."""
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
     limit = pages * resource.getpagesize() + MEMORY_BYTES
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))

@@ -1,4 +1,4 @@
-"""Conversations in users' files: every turn reaches every step, and none becomes another one."""
+"""Conversations in users' files reach every stage that reads or exports problems, whole."""
 
 import json
 from collections import Counter
@@ -26,9 +26,9 @@ from delta.inference.generate import SampledParams, requests_of
 from delta.judging import judge
 from delta.report import pair_viewer
 from delta.training import dataset
-from tests.export.test_export import rows_of, toy_made
+from tests.export.test_export import exported_rows, toy_provenance
 from tests.helpers.import_closure import ROOT
-from tests.helpers.openr1_rows import local
+from tests.helpers.openr1_rows import local_source
 from tests.helpers.scripted_server import endpoint
 from tests.helpers.tiny_models import train_params
 from tests.helpers.toy_pairs import RUN, toy
@@ -38,46 +38,48 @@ from tests.training.test_dataset import Characters, text_of, trace
 Messages = list[dict[str, Any]]
 
 
-def say(*turns: str) -> Messages:
-    """Turns as "role: content"."""
+def turns_of(*turns: str) -> Messages:
+    """Return messages from texts such as "user: Why?"."""
     return [dict(zip(("role", "content"), turn.split(": ", 1), strict=True)) for turn in turns]
 
 
-def jsonl(path: Path, *table: dict[str, Any]) -> DataSource:
+def write_jsonl(path: Path, *table: dict[str, Any]) -> DataSource:
     path.write_text("".join(json.dumps(row) + "\n" for row in table))
-    return local(path)
+    return local_source(path)
 
 
-def problems_of(
+def build_from_table(
     data: DataSource, asked: dict[str, pl.DataFrame] | None = None, **changes: Any
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
     words = changes.pop("overlap_words", None)
     table = TableProblems(data=data, statement="prompt", gold_answer=None)
     source = ProblemSource(table=table, **changes)
     params = ProblemsParams(sources={"mine": source}, overlap_words=words, sample=None, seed=1)
-    found, _, counts = build_problems(params, asked or {})
-    return found, counts
+    problems, _, counts = build_problems(params, asked or {})
+    return problems, counts
 
 
-def traces_of(data: DataSource, text: str, statement: str = "prompt") -> list[Any]:
+def read_traces_of(data: DataSource, text: str, statement: str = "prompt") -> list[Any]:
     params = TableTraces(data=data, statement=statement, text=text, outcome=None, where={})
     return list(user_tables.read_traces("key", "mine", params))
 
 
 CHATS = (
-    say("system: Answer in French.", "user: What is 2 + 2?", "assistant: 4", "user: Why?"),
-    say("user: What is 3 + 3?", "assistant: 6", "user: Why?"),
-    say("system: Answer in German.", "user: Why?"),
-    say("user: Why?"),
+    turns_of("system: Answer in French.", "user: What is 2 + 2?", "assistant: 4", "user: Why?"),
+    turns_of("user: What is 3 + 3?", "assistant: 6", "user: Why?"),
+    turns_of("system: Answer in German.", "user: Why?"),
+    turns_of("user: Why?"),
 )
 
 
 @pytest.fixture
 def chats(tmp_path: Path) -> pl.DataFrame:
-    return problems_of(jsonl(tmp_path / "chats.jsonl", *({"prompt": one} for one in CHATS)))[0]
+    return build_from_table(
+        write_jsonl(tmp_path / "chats.jsonl", *({"prompt": chat} for chat in CHATS))
+    )[0]
 
 
-def test_conversations_that_end_in_the_same_words_are_problems_of_their_own(
+def test_conversations_with_the_same_last_turn_are_different_problems(
     chats: pl.DataFrame,
 ) -> None:
     assert chats["statement"].to_list() == ["Why?"] * 4
@@ -91,49 +93,55 @@ def test_conversations_that_end_in_the_same_words_are_problems_of_their_own(
 def test_the_same_conversation_twice_is_one_problem(tmp_path: Path) -> None:
     other_form = [{"role": "user", "content": [{"type": "text", "text": "Why?"}]}]
     same: list[Any] = [*CHATS, CHATS[1], "Why?", other_form]
-    table = [{"prompt": one} for one in same]
-    found, counts = problems_of(jsonl(tmp_path / "chats.jsonl", *table))
-    assert found.height == 4
+    table = [{"prompt": prompt} for prompt in same]
+    problems, counts = build_from_table(write_jsonl(tmp_path / "chats.jsonl", *table))
+    assert problems.height == 4
     assert counts["dropped"] == {"same_problem": 3}
 
 
-def test_prompts_of_a_file_that_differ_in_case_or_blanks_are_problems_of_their_own(
+def test_prompts_that_differ_in_case_or_blanks_are_different_problems(
     tmp_path: Path,
 ) -> None:
     asked = ["What is polish?", "What is Polish?", "if a:\n  b\nc", "if a:\n  b\n  c", "$5", "5"]
-    found, counts = problems_of(jsonl(tmp_path / "t.jsonl", *({"prompt": one} for one in asked)))
-    assert found["prompt"].to_list() == asked
+    problems, counts = build_from_table(
+        write_jsonl(tmp_path / "t.jsonl", *({"prompt": prompt} for prompt in asked))
+    )
+    assert problems["prompt"].to_list() == asked
     assert counts["dropped"] == {}
 
 
-def test_a_prompt_that_another_source_has_too_is_a_duplicate(tmp_path: Path) -> None:
+def test_a_prompt_of_another_source_is_a_duplicate(tmp_path: Path) -> None:
     tables: dict[str, dict[str, dict[str, Any]]] = {
-        name: {"table": {"data": jsonl(tmp_path / f"{name}.jsonl", *({"prompt": p} for p in rows))}}
+        name: {
+            "table": {
+                "data": write_jsonl(tmp_path / f"{name}.jsonl", *({"prompt": p} for p in rows))
+            }
+        }
         for name, rows in (("a", ["One?", "Two?"]), ("b", ["one? ", "Three?"]))
     }
     for source in tables.values():
         source["table"] |= {"statement": "prompt", "gold_answer": None}
     content = {"sources": tables, "overlap_words": None, "sample": None, "seed": 1}
-    found, _, counts = build_problems(ProblemsParams.model_validate(content), {})
-    assert found["problem_id"].to_list() == ["a.0", "a.1", "b.1"]
+    problems, _, counts = build_problems(ProblemsParams.model_validate(content), {})
+    assert problems["problem_id"].to_list() == ["a.0", "a.1", "b.1"]
     assert counts["dropped"] == {"duplicate": 1}
 
 
 @pytest.mark.parametrize("end", ["<|im_end|>", "</s>\n", "<end_of_turn>\n<eos>"])
-def test_an_end_of_turn_that_a_file_kept_is_not_in_the_history(tmp_path: Path, end: str) -> None:
-    before = say("user: What is 3 + 3?", f"assistant: 6{end}")
-    asked = [*before, *say("user: Why?")]
-    data = jsonl(
+def test_the_history_has_no_end_of_turn_markup(tmp_path: Path, end: str) -> None:
+    before = turns_of("user: What is 3 + 3?", f"assistant: 6{end}")
+    asked = [*before, *turns_of("user: Why?")]
+    data = write_jsonl(
         tmp_path / "t.jsonl",
-        {"prompt": asked, "chosen": [*asked, *say(f"assistant: So.{end}")]},
+        {"prompt": asked, "chosen": [*asked, *turns_of(f"assistant: So.{end}")]},
     )
-    (row,) = problems_of(data)[0].to_dicts()
-    assert row["history"] == say("user: What is 3 + 3?", "assistant: 6")
-    (trace_,) = traces_of(data, "chosen")
+    (row,) = build_from_table(data)[0].to_dicts()
+    assert row["history"] == turns_of("user: What is 3 + 3?", "assistant: 6")
+    (trace_,) = read_traces_of(data, "chosen")
     assert trace_["text"] == f"So.{end}"  # recorded to the letter, taken off where it is trained
 
 
-def test_a_generator_is_asked_with_every_turn(chats: pl.DataFrame) -> None:
+def test_a_generator_gets_every_turn(chats: pl.DataFrame) -> None:
     params = check(ROOT / "profiles" / "smoke.yaml").generators["zero-shot"]
     assert isinstance(params, SampledParams)
     engine = endpoint("http://127.0.0.1:1/v1")
@@ -149,15 +157,15 @@ def test_a_generator_is_asked_with_every_turn(chats: pl.DataFrame) -> None:
     assert roles == ["system", "user", "assistant", "user", "assistant", "user"]
 
 
-def test_a_system_prompt_of_the_file_follows_the_familys_switch() -> None:
+def test_a_files_system_prompt_follows_the_chat_formats_own() -> None:
     nemotron, plain = chat_formats.load("nemotron"), chat_formats.load("plain")
-    history = say("system: Answer in French.", "user: Hm?", "assistant: Oui.")
+    history = turns_of("system: Answer in French.", "user: Hm?", "assistant: Oui.")
     assert nemotron.messages("Why?", history=history) == [
         {"role": "system", "content": "detailed thinking on\n\nAnswer in French."},
-        *say("user: Hm?", "assistant: Oui.", "user: Why?"),
+        *turns_of("user: Hm?", "assistant: Oui.", "user: Why?"),
     ]
-    assert plain.messages("Why?", history=history) == [*history, *say("user: Why?")]
-    assert plain.messages("Why?") == say("user: Why?")
+    assert plain.messages("Why?", history=history) == [*history, *turns_of("user: Why?")]
+    assert plain.messages("Why?") == turns_of("user: Why?")
 
 
 def test_a_policy_is_trained_on_every_turn(chats: pl.DataFrame) -> None:
@@ -180,7 +188,7 @@ def test_a_policy_is_trained_on_every_turn(chats: pl.DataFrame) -> None:
     ]
 
 
-def test_a_judge_is_shown_every_turn_and_of_a_single_one_the_statement(
+def test_a_judge_gets_every_turn_or_the_single_statement(
     chats: pl.DataFrame,
 ) -> None:
     run = toy([("a", "b")] * 4)
@@ -195,22 +203,22 @@ def test_a_judge_is_shown_every_turn_and_of_a_single_one_the_statement(
     ]
 
 
-def test_export_and_page_have_every_turn(tmp_path: Path, chats: pl.DataFrame) -> None:
+def test_export_and_pair_viewer_have_every_turn(tmp_path: Path, chats: pl.DataFrame) -> None:
     run = toy([("a", "b")] * 4)
     asked = chats.with_columns(problem_id=run.problems["problem_id"])
     run = run._replace(problems=asked)
-    write_dataset(tmp_path / "out", toy_made(), run.selected, run.problems, run.traces)
-    prompts = [row["prompt"] for row in rows_of(tmp_path / "out", "preference")]
+    write_dataset(tmp_path / "out", toy_provenance(), run.selected, run.problems, run.traces)
+    prompts = [row["prompt"] for row in exported_rows(tmp_path / "out", "preference")]
     assert prompts == list(CHATS)
-    single = rows_of(tmp_path / "out", "unpaired")
+    single = exported_rows(tmp_path / "out", "unpaired")
     assert all(row["prompt"] in CHATS for row in single)
     pair_viewer.write(tmp_path / "pairs", RUN, *run)
-    shown = content(tmp_path, "index")["problems"]
-    assert [one["history"] for one in shown] == [one[:-1] for one in CHATS]
+    records = content(tmp_path, "index")["problems"]
+    assert [entry["history"] for entry in records] == [entry[:-1] for entry in CHATS]
 
 
-def benchmark_of(path: Path, *table: dict[str, Any]) -> tuple[pl.DataFrame, Counter[str]]:
-    data = jsonl(path, *table)
+def read_benchmark(path: Path, *table: dict[str, Any]) -> tuple[pl.DataFrame, Counter[str]]:
+    data = write_jsonl(path, *table)
     columns: dict[str, Any] = {"format": "columns", "data": data.model_dump(exclude_none=True)}
     columns |= {"statement": "prompt", "gold_answer": "gold", "grader": "math", "options": None}
     entry: dict[str, Any] = {
@@ -222,16 +230,16 @@ def benchmark_of(path: Path, *table: dict[str, Any]) -> tuple[pl.DataFrame, Coun
     }
     counts = Counter[str]()
     params = BenchmarkParams.model_validate(entry)
-    found = pl.concat(questions("own", params, counts))
-    return found, counts
+    frame = pl.concat(questions("own", params, counts))
+    return frame, counts
 
 
-def test_a_benchmark_asks_every_turn_and_counts_what_it_cannot_keep(tmp_path: Path) -> None:
+def test_a_benchmark_asks_every_turn_and_counts_dropped_rows(tmp_path: Path) -> None:
     picture = [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]
-    table = [{"prompt": one, "gold": "1"} for one in (*CHATS, picture, "Bare?")]
-    found, counts = benchmark_of(tmp_path / "own.jsonl", *table)
+    table = [{"prompt": prompt, "gold": "1"} for prompt in (*CHATS, picture, "Bare?")]
+    frame, counts = read_benchmark(tmp_path / "own.jsonl", *table)
     assert (counts["kept"], counts["not_text"], counts["repeated"]) == (5, 1, 0)
-    assert found["history"].to_list() == [*(one[:-1] for one in CHATS), []]
+    assert frame["history"].to_list() == [*(chat[:-1] for chat in CHATS), []]
     asked = benchmark_requests(
         EvaluationSampling(temperature=0.0, top_p=1.0, seed=1),
         BenchmarkParams.model_validate(
@@ -241,22 +249,22 @@ def test_a_benchmark_asks_every_turn_and_counts_what_it_cannot_keep(tmp_path: Pa
         endpoint("http://127.0.0.1:1/v1"),
         "m",
         0,
-        found,
+        frame,
     )
     first = json.loads(asked[0][1].prompt)["messages"]
     assert first[:3] == CHATS[0][:3]
     assert first[3]["content"].endswith("\\boxed{}.\n\nWhy?")
 
 
-def test_only_the_whole_conversation_or_a_turn_alone_is_in_a_benchmark(tmp_path: Path) -> None:
-    data = jsonl(tmp_path / "chats.jsonl", *({"prompt": one} for one in CHATS))
+def test_a_whole_conversation_or_a_single_turn_matches_a_benchmark(tmp_path: Path) -> None:
+    data = write_jsonl(tmp_path / "chats.jsonl", *({"prompt": chat} for chat in CHATS))
     history = CHATS[1][:-1]
     row = {"question_id": "q", "prompt": "Why?", "gold_answer": "1", "grader": "math"}
     row["metadata"] = "{}"
 
     def kept(**question: Any) -> list[str]:
         asked = {"own": frame_of([row | question], QUESTION)}
-        return [name[-1] for name in problems_of(data, asked)[0]["problem_id"]]
+        return [name[-1] for name in build_from_table(data, asked)[0]["problem_id"]]
 
     assert kept(statement="Why?", history=history) == ["0", "2", "3"]
     assert kept(statement="What is 3 + 3?", history=[]) == ["0", "2", "3"]
@@ -266,13 +274,17 @@ def test_only_the_whole_conversation_or_a_turn_alone_is_in_a_benchmark(tmp_path:
 
 
 CALL = {"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]}
-UNKEPT: dict[str, tuple[Any, str]] = {
-    "a tool call": ([*say("user: a"), CALL, *say("user: b")], "tool_calls"),
+UNSUPPORTED: dict[str, tuple[Any, str]] = {
+    "a tool call": ([*turns_of("user: a"), CALL, *turns_of("user: b")], "tool_calls"),
     "a tool call without a content": (
-        [*say("user: a"), {"role": "assistant", "tool_calls": [{"id": "1"}]}, *say("user: b")],
+        [
+            *turns_of("user: a"),
+            {"role": "assistant", "tool_calls": [{"id": "1"}]},
+            *turns_of("user: b"),
+        ],
         "tool_calls",
     ),
-    "a tool's turn": (say("user: a", "tool: 7", "user: b"), "tool_calls"),
+    "a tool's turn": (turns_of("user: a", "tool: 7", "user: b"), "tool_calls"),
     "a picture": ([{"role": "user", "content": [{"type": "image"}]}], "not_text"),
     "a text beside a picture": (
         [{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "image"}]}],
@@ -282,29 +294,31 @@ UNKEPT: dict[str, tuple[Any, str]] = {
         [{"role": "user", "content": "<image> What?", "images": ["a.png"]}],
         "not_text",
     ),
-    "nobody who asks": (say("system: a"), "no_statement"),
-    "a system prompt at the end": (say("user: a", "system: b"), "no_statement"),
-    "an empty question": (say("user: a", "assistant: b", "user:  "), "no_statement"),
+    "nobody who asks": (turns_of("system: a"), "no_statement"),
+    "a system prompt at the end": (turns_of("user: a", "system: b"), "no_statement"),
+    "an empty question": (turns_of("user: a", "assistant: b", "user:  "), "no_statement"),
 }
 
 
-@pytest.mark.parametrize("case", UNKEPT)
-def test_what_cannot_be_kept_is_dropped_with_its_reason(tmp_path: Path, case: str) -> None:
-    prompt, reason = UNKEPT[case]
+@pytest.mark.parametrize("case", UNSUPPORTED)
+def test_an_unsupported_conversation_is_dropped_with_its_reason(tmp_path: Path, case: str) -> None:
+    prompt, reason = UNSUPPORTED[case]
     table = [{"prompt": prompt, "chosen": "x"}, {"prompt": "Fine?", "chosen": "y"}]
-    data = jsonl(tmp_path / "t.jsonl", *table)
-    found, counts = problems_of(data)
-    assert found["statement"].to_list() == ["Fine?"]
+    data = write_jsonl(tmp_path / "t.jsonl", *table)
+    problems, counts = build_from_table(data)
+    assert problems["statement"].to_list() == ["Fine?"]
     assert counts["dropped"] == {reason: 1}
-    assert [one if isinstance(one, str) else one["text"] for one in traces_of(data, "chosen")] == [
+    assert [
+        item if isinstance(item, str) else item["text"] for item in read_traces_of(data, "chosen")
+    ] == [
         reason,
         "y",
     ]
 
 
-REFUSED: dict[str, tuple[Any, str]] = {
+INVALID: dict[str, tuple[Any, str]] = {
     "an unknown role": (
-        say("narrator: Once.", "user: And?"),
+        turns_of("narrator: Once.", "user: And?"),
         "role 'narrator'; expected one of system,",
     ),
     "a role that is a list": (
@@ -318,26 +332,26 @@ REFUSED: dict[str, tuple[Any, str]] = {
 }
 
 
-@pytest.mark.parametrize("case", REFUSED)
-def test_what_is_no_message_is_refused_by_name(tmp_path: Path, case: str) -> None:
-    prompt, why = REFUSED[case]
-    data = jsonl(tmp_path / "t.jsonl", {"prompt": prompt})
+@pytest.mark.parametrize("case", INVALID)
+def test_a_cell_that_is_no_message_is_an_error(tmp_path: Path, case: str) -> None:
+    prompt, why = INVALID[case]
+    data = write_jsonl(tmp_path / "t.jsonl", {"prompt": prompt})
     with pytest.raises(InputError) as caught:
-        problems_of(data)
+        build_from_table(data)
     assert f"row 0: prompt: {why}" in str(caught.value)
 
 
-A, B = say("user: a"), say("user: a", "assistant: b", "user: c")
+A, B = turns_of("user: a"), turns_of("user: a", "assistant: b", "user: c")
 REPLIES: dict[str, tuple[Any, Any, str]] = {
-    "its last turn": (A, say("assistant: x"), "x"),
-    "after the conversation itself": (B, [*B, *say("assistant: x")], "x"),
-    "a text's conversation": ("a", [*A, *say("assistant: x")], "x"),
-    "after another conversation": (A, [*B, *say("assistant: x")], "other_conversation"),
-    "after a part of it": (B, [*A, *say("assistant: x")], "other_conversation"),
-    "several turns": (A, say("assistant: x", "user: y", "assistant: z"), "other_conversation"),
-    "a turn that was begun": ([*A, *say("assistant: The")], "answer", "continues_a_turn"),
-    "the user's turn": (A, say("assistant: x", "user: y"), "no_text"),
-    "an end of turn alone": (A, say("assistant: <|im_end|>"), "no_text"),
+    "its last turn": (A, turns_of("assistant: x"), "x"),
+    "after the conversation itself": (B, [*B, *turns_of("assistant: x")], "x"),
+    "a text's conversation": ("a", [*A, *turns_of("assistant: x")], "x"),
+    "after another conversation": (A, [*B, *turns_of("assistant: x")], "other_conversation"),
+    "after a part of it": (B, [*A, *turns_of("assistant: x")], "other_conversation"),
+    "several turns": (A, turns_of("assistant: x", "user: y", "assistant: z"), "other_conversation"),
+    "a turn that was begun": ([*A, *turns_of("assistant: The")], "answer", "continues_a_turn"),
+    "the user's turn": (A, turns_of("assistant: x", "user: y"), "no_text"),
+    "an end of turn alone": (A, turns_of("assistant: <|im_end|>"), "no_text"),
     "reasoning in a field of its own": (
         A,
         [{"role": "assistant", "content": "x", "reasoning_content": "hm"}],
@@ -347,24 +361,22 @@ REPLIES: dict[str, tuple[Any, Any, str]] = {
 
 
 @pytest.mark.parametrize("case", REPLIES)
-def test_a_trace_answers_the_conversation_of_its_row_and_no_other(
-    tmp_path: Path, case: str
-) -> None:
+def test_a_trace_answers_only_the_conversation_of_its_row(tmp_path: Path, case: str) -> None:
     prompt, chosen, expected = REPLIES[case]
-    (found,) = traces_of(
-        jsonl(tmp_path / "t.jsonl", {"prompt": prompt, "chosen": chosen}), "chosen"
+    (trace,) = read_traces_of(
+        write_jsonl(tmp_path / "t.jsonl", {"prompt": prompt, "chosen": chosen}), "chosen"
     )
-    assert (found if isinstance(found, str) else found["text"]) == expected
+    assert (trace if isinstance(trace, str) else trace["text"]) == expected
 
 
 def test_a_file_without_prompts_has_them_in_both_sides(tmp_path: Path) -> None:
-    row = {side: [*B, *say(f"assistant: {side}")] for side in ("chosen", "rejected")}
-    data = jsonl(tmp_path / "t.jsonl", row)
-    found = [traces_of(data, side, statement="chosen")[0]["text"] for side in row]
-    assert found == ["chosen", "rejected"]
+    row = {side: [*B, *turns_of(f"assistant: {side}")] for side in ("chosen", "rejected")}
+    data = write_jsonl(tmp_path / "t.jsonl", row)
+    texts = [read_traces_of(data, side, statement="chosen")[0]["text"] for side in row]
+    assert texts == ["chosen", "rejected"]
 
 
-def test_a_conversation_that_the_template_refuses_is_one_line(tmp_path: Path) -> None:
+def test_a_conversation_that_the_template_refuses_is_a_one_line_error(tmp_path: Path) -> None:
     from transformers import AutoTokenizer
 
     from tests.helpers.tiny_model_families import write_tokenizer
@@ -376,7 +388,7 @@ def test_a_conversation_that_the_template_refuses_is_one_line(tmp_path: Path) ->
     )
     plain = chat_formats.load("plain")
     with pytest.raises(InputError) as caught:
-        plain.render(tokenizer, plain.messages("Why?", history=say("system: Be brief.")))
+        plain.render(tokenizer, plain.messages("Why?", history=turns_of("system: Be brief.")))
     assert str(caught.value) == (
         f"{tmp_path}: its chat template: TemplateError: no system prompt (turns: system, user; "
         "the last is 'Why?')"
@@ -394,14 +406,14 @@ def test_a_conversation_that_the_template_refuses_is_one_line(tmp_path: Path) ->
         ),
     ],
 )
-def test_imported_prompts_are_asked_as_they_are_unless_the_instruction_is_asked_for(
+def test_a_tables_prompts_get_the_instruction_only_on_request(
     tmp_path: Path, instruction: dict[str, Any], prompt: str
 ) -> None:
-    data = jsonl(tmp_path / "t.jsonl", {"prompt": "Bare?"})
-    assert problems_of(data, **instruction)[0]["prompt"].to_list() == [prompt]
+    data = write_jsonl(tmp_path / "t.jsonl", {"prompt": "Bare?"})
+    assert build_from_table(data, **instruction)[0]["prompt"].to_list() == [prompt]
 
 
-def test_the_papers_problems_have_the_instruction_unless_it_is_left_out() -> None:
+def test_other_problems_get_the_instruction_by_default() -> None:
     task = {"task": "chain_sum", "seed": 1, "problems": 1, "options": {}}
     for instruction, begins in ((None, True), ("none", False)):
         source = ProblemSource.model_validate({"task": task, "instruction": instruction})

@@ -1,4 +1,4 @@
-"""Training problems against benchmark questions: what is the same text, and what shares words."""
+"""Which training problems match a benchmark question: equal texts, and shared n-grams."""
 
 import time
 
@@ -32,14 +32,14 @@ from delta.data.decontamination import (
         (r"costs \$5 or 5~dollars", ["costs 5", "5 or", "or 5", "5 dollars"]),
     ],
 )
-def test_words_are_runs_of_letters_and_digits_without_the_noise_of_latex(
+def test_words_are_runs_of_letters_and_digits_without_latex_typesetting(
     text: str, words: list[str]
 ) -> None:
     assert ngrams(text, 2) == words
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("text", "other"),
     [
         (r"Compute $\dfrac{1}{2}$.", r"compute  \tfrac{1}{2}."),
         (r"What is $\left( 3 \right)$?", r"What is \( (3) \)?"),
@@ -73,12 +73,12 @@ def test_words_are_runs_of_letters_and_digits_without_the_noise_of_latex(
         ("求１＋２的值", "求1+2的值"),
     ],
 )
-def test_texts_that_differ_in_typesetting_only_are_equal(one: str, other: str) -> None:
-    assert normalized_key(one) == normalized_key(other)
+def test_texts_that_differ_only_in_typesetting_are_equal(text: str, other: str) -> None:
+    assert normalized_key(text) == normalized_key(other)
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("text", "other"),
     [
         ("7 + 2", "7 - 2"),
         ("x < y", "x > y"),
@@ -114,11 +114,11 @@ def test_texts_that_differ_in_typesetting_only_are_equal(one: str, other: str) -
         ("求1+2的值", "求1-2的值"),
     ],
 )
-def test_texts_that_mean_something_else_are_not_equal(one: str, other: str) -> None:
-    assert normalized_key(one) != normalized_key(other)
+def test_texts_with_different_meanings_are_not_equal(text: str, other: str) -> None:
+    assert normalized_key(text) != normalized_key(other)
 
 
-def test_a_command_that_only_begins_like_one_of_type_stays() -> None:
+def test_a_command_that_only_begins_like_a_typesetting_one_is_kept() -> None:
     assert normalize(r"\leftrightarrow \bigcup \limsup") == r"\leftrightarrow \bigcup \limsup"
 
 
@@ -130,22 +130,22 @@ QUESTIONS = [
 ]
 
 
-def test_a_run_of_n_words_in_common_is_found_once_for_each_benchmark() -> None:
-    found = NgramIndex(QUESTIONS, 4).matches("Tell me HOW many $positive$ integers, n, are odd.")
-    assert found == [
+def test_a_shared_ngram_gives_one_match_for_each_benchmark() -> None:
+    matches = NgramIndex(QUESTIONS, 4).matches("Tell me HOW many $positive$ integers, n, are odd.")
+    assert matches == [
         NgramMatch("aime", "aime.0", "how many positive integers"),
         NgramMatch("math", "math.7", "how many positive integers"),
     ]
 
 
-def test_a_run_of_fewer_words_is_not_enough() -> None:
+def test_a_shorter_run_of_words_is_no_match() -> None:
     assert (
         NgramIndex(QUESTIONS, 4).matches("many positive integers, and less than 2026 of them") == []
     )
     assert NgramIndex(QUESTIONS, 4).matches("many positive integers n") != []
 
 
-def test_a_text_shorter_than_n_words_is_dropped_only_where_all_of_it_is_equal() -> None:
+def test_a_text_shorter_than_n_words_matches_only_an_equal_text() -> None:
     index = NgramIndex(QUESTIONS, 8)
     assert index.matches("what is $7-2$?") == [NgramMatch("math", "math.8", "whatis7-2?")]
     assert index.matches("What is 7 + 2?") == []
@@ -160,7 +160,7 @@ def test_without_n_only_equal_statements_count() -> None:
     ]
 
 
-def test_n_words_exactly_are_one_run() -> None:
+def test_a_text_of_exactly_n_words_is_one_ngram() -> None:
     assert ngrams("one two three", 3) == ["one two three"]
     assert ngrams("one two three", 4) == ["onetwothree"]
     assert ngrams("one two three", None) == ["onetwothree"]
@@ -169,7 +169,7 @@ def test_n_words_exactly_are_one_run() -> None:
 CHINESE = "小明和小红从相距一百米的两地同时出发，几分钟后相遇？"
 
 
-def test_chinese_and_japanese_have_no_blanks_so_each_character_is_a_word() -> None:
+def test_each_chinese_or_japanese_character_is_a_word() -> None:
     index = NgramIndex([BenchmarkQuestion("cmath", "cmath.0", CHINESE)], 8)
     shared = index.matches("已知小明和小红从相距一百米的两地同时走来，求时间。")
     assert shared == [NgramMatch("cmath", "cmath.0", "小 明 和 小 红 从 相 距")]
@@ -180,7 +180,7 @@ def test_chinese_and_japanese_have_no_blanks_so_each_character_is_a_word() -> No
     assert index.matches("花子さんはみかんを五個食べました。") == []
 
 
-def test_problems_that_differ_in_a_power_or_in_case_only_are_two_also_by_words() -> None:
+def test_short_texts_that_differ_in_a_power_or_in_case_do_not_match() -> None:
     index = NgramIndex(
         [
             BenchmarkQuestion("own", "own.0", "What is 10²?"),
@@ -197,7 +197,7 @@ def test_problems_that_differ_in_a_power_or_in_case_only_are_two_also_by_words()
 @pytest.mark.parametrize(
     "part", [" ", "a ", "(", "(1,234", "\\(", "$", "$$", "\\begin{align}", "1,", "²", "_{"]
 )
-def test_no_text_takes_longer_than_its_length(part: str) -> None:
+def test_normalization_takes_linear_time(part: str) -> None:
     start = time.perf_counter()
     normalized_key(part * 20_000)
     assert time.perf_counter() - start < 2

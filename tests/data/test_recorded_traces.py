@@ -1,4 +1,4 @@
-"""Recorded traces: fetched as a model, in batches, with the ids of the problems they answer."""
+"""Recorded traces are fetched as a model, in batches, with the ids of the problems they answer."""
 
 import json
 from collections.abc import Callable
@@ -21,42 +21,42 @@ from delta.data.problems import ProblemSource, ProblemsParams, build_problems
 from delta.data.sources import DataSource
 from delta.data.user_tables import TableProblems, TableTraces
 from tests.helpers.import_closure import ROOT
-from tests.helpers.openr1_rows import ROWS, local, write
+from tests.helpers.openr1_rows import ROWS, local_source, write_source
 
 REAL = ROOT.parent / "shared" / "real" / "gsm8k_example_model_solutions.jsonl"
 
 
-def of_table(data: DataSource, **changes: Any) -> ModelParams:
-    given: dict[str, Any] = {"statement": "q", "text": "t", "outcome": None, "where": {}}
-    table = TableTraces(data=data, **{**given, **changes})
+def recording_params(data: DataSource, **changes: Any) -> ModelParams:
+    defaults: dict[str, Any] = {"statement": "q", "text": "t", "outcome": None, "where": {}}
+    table = TableTraces(data=data, **{**defaults, **changes})
     return ModelParams(recording=RecordingSource(source="mine", table=table))
 
 
-def fetched(params: ModelParams, folder: Path) -> pl.DataFrame:
+def fetch_recording(params: ModelParams, folder: Path) -> pl.DataFrame:
     fetch("toy", params, folder, lambda _: None)
     return tables.read(folder / "recording.parquet", RECORDING)
 
 
-def recorded(
+def read_rows_and_counts(
     problems: pl.DataFrame, folder: Path, most: int
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
     rows, counts = recorded_traces.read_recording(problems, folder, most)
     return pl.concat(rows), counts
 
 
-def problems_of(**source: Any) -> pl.DataFrame:
+def build_from_sources(**source: Any) -> pl.DataFrame:
     sources = {name: ProblemSource(**one) for name, one in source.items()}
     return build_problems(
         ProblemsParams(sources=sources, overlap_words=None, sample=None, seed=1), {}
     )[0]
 
 
-def jsonl(path: Path, rows: list[dict[str, Any]]) -> DataSource:
+def write_jsonl(path: Path, rows: list[dict[str, Any]]) -> DataSource:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return local(path)
+    return local_source(path)
 
 
-def refused(params: ModelParams, folder: Path) -> str:
+def fetch_error(params: ModelParams, folder: Path) -> str:
     with pytest.raises(InputError) as caught:
         fetch("toy", params, folder, lambda _: None)
     assert "\n" not in str(caught.value)
@@ -65,15 +65,15 @@ def refused(params: ModelParams, folder: Path) -> str:
 
 
 def test_deepseek_r1s_traces_have_the_ids_of_openr1s_problems(tmp_path: Path) -> None:
-    data = write(tmp_path / "rows.parquet", ROWS)
-    problems = problems_of(
-        r1={"openr1": OpenR1Problems(data=data, llama_verdicts=True, complete="any")}
+    data = write_source(tmp_path / "rows.parquet", ROWS)
+    problems = build_from_sources(
+        r1={"openr1": OpenR1Problems(data=data, llama_verdicts=True, require_complete="none")}
     )
     traces = OpenR1Traces(data=data, llama_verdicts=True)
     params = ModelParams(recording=RecordingSource(source="r1", openr1=traces))
-    everything = fetched(params, tmp_path / "models" / "deepseek-r1")
+    everything = fetch_recording(params, tmp_path / "models" / "deepseek-r1")
     assert everything.height == 20  # two rows of twelve have lists that differ
-    rows, counts = recorded(problems, tmp_path / "models" / "deepseek-r1", 8)
+    rows, counts = read_rows_and_counts(problems, tmp_path / "models" / "deepseek-r1", 8)
     assert rows.select("problem_id", "sample", "outcome").rows() == [
         ("r1.0", 0, "correct"),
         ("r1.0", 1, "incorrect"),
@@ -100,23 +100,25 @@ def test_a_preference_file_becomes_two_recordings_of_the_same_problems(tmp_path:
         {"prompt": "One?", "chosen": None, "rejected": "bad 3"},
         {"prompt": "One?", "chosen": "good 4", "rejected": "bad 4"},
     ]
-    data = jsonl(tmp_path / "pairs.jsonl", rows)
+    data = write_jsonl(tmp_path / "pairs.jsonl", rows)
     sides = {}
     for side in ("chosen", "rejected"):
-        params = of_table(data, statement="prompt", text=side)
-        sides[side] = fetched(params, tmp_path / side).select("problem_id", "sample", "text").rows()
-    # The two texts of one row have one number, whatever is missing before them.
+        params = recording_params(data, statement="prompt", text=side)
+        sides[side] = (
+            fetch_recording(params, tmp_path / side).select("problem_id", "sample", "text").rows()
+        )
+    # The two texts of one row have the same sample number, even after rows with a missing text.
     assert sides == {
         "chosen": [("mine.0", 0, "good 1"), ("mine.1", 0, "good 2"), ("mine.0", 2, "good 4")],
         "rejected": [("mine.0", 0, "bad 1"), ("mine.0", 1, "bad 3"), ("mine.0", 2, "bad 4")],
     }
-    problems = problems_of(
+    problems = build_from_sources(
         mine={"table": TableProblems(data=data, statement="prompt", gold_answer=None)}
     )
     assert problems["problem_id"].to_list() == ["mine.0", "mine.1"]
-    rows_, counts = recorded(problems, tmp_path / "rejected", 8)
+    rows_, counts = read_rows_and_counts(problems, tmp_path / "rejected", 8)
     assert rows_["text"].to_list() == ["bad 1", "bad 3", "bad 4"]
-    assert counts == {
+    assert counts == counts | {
         "problems": 2,
         "problems_without_a_trace": 1,
         "recorded": 3,
@@ -128,7 +130,7 @@ def test_a_preference_file_becomes_two_recordings_of_the_same_problems(tmp_path:
     assert card["problems_of"] == "mine"
 
 
-def say(*turns: str) -> list[dict[str, str]]:
+def chat_turns(*turns: str) -> list[dict[str, str]]:
     roles = ["user", "assistant", "user", "assistant"]
     return [{"role": role, "content": text} for role, text in zip(roles, turns, strict=False)]
 
@@ -138,20 +140,25 @@ def say(*turns: str) -> list[dict[str, str]]:
 def test_chat_messages_give_the_last_turn_of_the_assistant(
     tmp_path: Path, name: str, statement: str
 ) -> None:
-    # TRL's form with a prompt, and the one where the prompt is the beginning of both sides.
+    # TRL's format with a prompt, and the one where both sides begin with the prompt.
     rows = [
-        {"prompt": say("One?"), "chosen": say("One?", "good 1")},
-        {"prompt": say("Hm", "So?", "Two?"), "chosen": say("Hm", "So?", "Two?", "good 2")},
-        {"prompt": say("Three?"), "chosen": say("Three?")},
+        {"prompt": chat_turns("One?"), "chosen": chat_turns("One?", "good 1")},
+        {
+            "prompt": chat_turns("Hm", "So?", "Two?"),
+            "chosen": chat_turns("Hm", "So?", "Two?", "good 2"),
+        },
+        {"prompt": chat_turns("Three?"), "chosen": chat_turns("Three?")},
     ]
     path = tmp_path / name
     if path.suffix == ".parquet":
         pl.DataFrame(rows).write_parquet(path)
-        data = local(path)
+        data = local_source(path)
     else:
-        data = jsonl(path, rows)
-    found = fetched(of_table(data, statement=statement, text="chosen"), tmp_path / "toy")
-    assert found.select("problem_id", "sample", "text").rows() == [
+        data = write_jsonl(path, rows)
+    traces = fetch_recording(
+        recording_params(data, statement=statement, text="chosen"), tmp_path / "toy"
+    )
+    assert traces.select("problem_id", "sample", "text").rows() == [
         ("mine.0", 0, "good 1"),
         ("mine.1", 0, "good 2"),
     ]
@@ -165,10 +172,11 @@ def test_a_file_of_problem_trace_model_is_a_recording_for_each_model(tmp_path: P
         {"q": "One?", "t": "a says 3", "model": "a", "right": False},
         {"q": "Two?", "t": "a says 4", "model": "a", "right": "ungradable"},
     ]
-    data = jsonl(tmp_path / "traces.jsonl", rows)
+    data = write_jsonl(tmp_path / "traces.jsonl", rows)
     both = {
-        model: fetched(
-            of_table(data, outcome="right", where={"model": model}), tmp_path / f"mine-{model}"
+        model: fetch_recording(
+            recording_params(data, outcome="right", where={"model": model}),
+            tmp_path / f"mine-{model}",
         )
         for model in "ab"
     }
@@ -195,30 +203,30 @@ def test_a_file_of_problem_trace_model_is_a_recording_for_each_model(tmp_path: P
         ({"where": {"n": 8}}, ".where = {'n': 8}: no row is like that; there are n: 7"),
     ],
 )
-def test_a_table_that_is_not_as_declared_is_one_line_and_leaves_nothing(
+def test_a_table_that_is_not_as_declared_is_a_one_line_error_and_leaves_nothing(
     tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:
-    data = jsonl(tmp_path / "t.jsonl", [{"q": "One?", "t": "x", "n": 7, "o": "fine"}])
-    found = refused(of_table(data, **changes), tmp_path / "models" / "toy")
-    assert found.startswith("models.toy.recording.table")
-    assert message.replace("row 0: t: n", "row 0: n") in found
+    data = write_jsonl(tmp_path / "t.jsonl", [{"q": "One?", "t": "x", "n": 7, "o": "fine"}])
+    error = fetch_error(recording_params(data, **changes), tmp_path / "models" / "toy")
+    assert error.startswith("models.toy.recording.table")
+    assert message.replace("row 0: t: n", "row 0: n") in error
 
 
 def test_a_recording_without_any_trace_is_refused(tmp_path: Path) -> None:
-    data = jsonl(tmp_path / "t.jsonl", [{"q": "One?", "t": ""}, {"q": None, "t": "x"}])
-    message = refused(of_table(data), tmp_path / "models" / "toy")
+    data = write_jsonl(tmp_path / "t.jsonl", [{"q": "One?", "t": ""}, {"q": None, "t": "x"}])
+    message = fetch_error(recording_params(data), tmp_path / "models" / "toy")
     assert message.endswith("holds no trace; left out: {'no_text': 1, 'no_statement': 1}")
 
 
-def test_a_recording_of_an_empty_file_says_so(tmp_path: Path) -> None:
-    data = jsonl(tmp_path / "t.jsonl", [])
-    message = refused(of_table(data), tmp_path / "models" / "toy")
+def test_a_recording_of_an_empty_file_is_refused(tmp_path: Path) -> None:
+    data = write_jsonl(tmp_path / "t.jsonl", [])
+    message = fetch_error(recording_params(data), tmp_path / "models" / "toy")
     assert message == "models.toy.recording.table.data: holds no row; expected one or more"
 
 
 @pytest.mark.parametrize("kinds", [[], ["openr1", "table"]])
 def test_a_recording_is_of_exactly_one_kind(tmp_path: Path, kinds: list[str]) -> None:
-    data = jsonl(tmp_path / "t.jsonl", [{"q": "One?"}])
+    data = write_jsonl(tmp_path / "t.jsonl", [{"q": "One?"}])
     table = {"data": data, "statement": "q", "text": "t", "outcome": None, "where": {}}
     every: dict[str, Any] = {"openr1": OpenR1Traces(data=data, llama_verdicts=True), "table": table}
     with pytest.raises(ValidationError, match="expected exactly one of openr1, table"):
@@ -226,9 +234,9 @@ def test_a_recording_is_of_exactly_one_kind(tmp_path: Path, kinds: list[str]) ->
 
 
 def test_a_recording_is_a_model_folder_with_a_fingerprint_of_its_own(tmp_path: Path) -> None:
-    data = jsonl(tmp_path / "t.jsonl", [{"q": "One?", "t": "x"}])
+    data = write_jsonl(tmp_path / "t.jsonl", [{"q": "One?", "t": "x"}])
     folder = tmp_path / "models" / "toy"
-    fingerprint = fetch("toy", of_table(data), folder, lambda _: None)
+    fingerprint = fetch("toy", recording_params(data), folder, lambda _: None)
     assert sorted(path.name for path in folder.iterdir()) == [
         "fingerprint.json",
         "recording.json",
@@ -238,10 +246,10 @@ def test_a_recording_is_a_model_folder_with_a_fingerprint_of_its_own(tmp_path: P
     assert data.file is not None
     card = json.loads((folder / "fingerprint.json").read_text())
     assert card["source"] == f"sha256:{data.file.sha256}"
-    assert fetch("toy", of_table(data), folder, lambda _: None) == fingerprint
+    assert fetch("toy", recording_params(data), folder, lambda _: None) == fingerprint
 
 
-def traces(number: int) -> list[dict[str, Any]]:
+def toy_traces(number: int) -> list[dict[str, Any]]:
     return [
         {
             "problem_id": f"p.{index // 4}",
@@ -255,17 +263,17 @@ def traces(number: int) -> list[dict[str, Any]]:
     ]
 
 
-def test_traces_are_written_batch_by_batch_while_they_are_read(tmp_path: Path) -> None:
+def test_traces_are_written_in_batches_while_they_are_read(tmp_path: Path) -> None:
     behind = []
 
     def rows() -> Any:
-        for number, row in enumerate(traces(5_000)):
+        for number, row in enumerate(toy_traces(5_000)):
             if number % 1_000 == 0:
                 behind.append((tmp_path / "recording.parquet").stat().st_size)
             yield row
 
     counts = recorded_traces.write_recording(tmp_path, rows(), {}, lambda _: None)
-    assert counts == {"traces": 5_000, "problems": 1_250, "left_out": {}}
+    assert counts == counts | {"traces": 5_000, "problems": 1_250, "left_out": {}}
     file = pq.ParquetFile(tmp_path / "recording.parquet")
     assert [file.metadata.row_group(group).num_rows for group in range(5)] == [1_000] * 5
     assert behind == sorted(set(behind))  # the file had grown each time before more was read
@@ -274,16 +282,16 @@ def test_traces_are_written_batch_by_batch_while_they_are_read(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("most", "samples"), [(1, [0, 0]), (2, [0, 1, 0, 1]), (9, [0, 1, 2, 3, 0, 1, 2, 3])]
 )
-def test_at_most_so_many_of_a_problem_in_order_of_problems_and_samples(
+def test_rows_are_limited_per_problem_in_order_of_problems_and_samples(
     tmp_path: Path, most: int, samples: list[int]
 ) -> None:
-    recorded_traces.write_recording(tmp_path, reversed(traces(40)), {}, lambda _: None)
+    recorded_traces.write_recording(tmp_path, reversed(toy_traces(40)), {}, lambda _: None)
     problems = pl.DataFrame({"problem_id": ["p.7", "p.77", "p.2"]})
-    rows, counts = recorded(problems, tmp_path, most)
+    rows, counts = read_rows_and_counts(problems, tmp_path, most)
     assert rows["sample"].to_list() == samples
     assert rows["problem_id"].unique(maintain_order=True).to_list() == ["p.7", "p.2"]
     assert rows.schema == RECORDING.columns
-    assert counts == {
+    assert counts == counts | {
         "problems": 3,
         "problems_without_a_trace": 1,
         "recorded": 8,
@@ -294,11 +302,11 @@ def test_at_most_so_many_of_a_problem_in_order_of_problems_and_samples(
 
 @pytest.mark.parametrize("order", ["file's", "reversed", "by sample", "shuffled"])
 @pytest.mark.parametrize("most", [1, 3, 9])
-def test_rows_come_in_parts_whatever_the_files_order(
+def test_rows_come_in_parts_for_every_order_of_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, order: str, most: int
 ) -> None:
     monkeypatch.setattr(tables, "TEXT_ROWS", 5)
-    rows = traces(80)  # four of each of 20 problems
+    rows = toy_traces(80)  # four of each of 20 problems
     by: dict[str, Callable[[Any], Any]] = {
         "file's": lambda _: 0,
         "reversed": lambda row: -int(row["text"].split()[1]),
@@ -308,24 +316,24 @@ def test_rows_come_in_parts_whatever_the_files_order(
     recorded_traces.write_recording(tmp_path, sorted(rows, key=by[order]), {}, lambda _: None)
     problems = pl.DataFrame({"problem_id": [f"p.{number}" for number in (3, 4, 0, 11, 12, 19)]})
     parts, counts = recorded_traces.read_recording(problems, tmp_path, most)
-    found = list(parts)
-    assert (len(found) == 1) == (order in ("by sample", "shuffled") and most > 1)
+    frames = list(parts)
+    assert (len(frames) == 1) == (order in ("by sample", "shuffled") and most > 1)
     expected = [
         rows[4 * number + sample] for number in (3, 4, 0, 11, 12, 19) for sample in range(4)[:most]
     ]
-    assert pl.concat(found).to_dicts() == expected
+    assert pl.concat(frames).to_dicts() == expected
     assert counts["traces"] == len(expected)
 
 
 def test_a_recording_of_other_problems_is_refused(tmp_path: Path) -> None:
-    recorded_traces.write_recording(tmp_path, traces(4), {}, lambda _: None)
+    recorded_traces.write_recording(tmp_path, toy_traces(4), {}, lambda _: None)
     with pytest.raises(InputError, match="holds no trace of the 1 problems"):
         recorded_traces.read_recording(pl.DataFrame({"problem_id": ["r1.0"]}), tmp_path, 8)
 
 
 @pytest.mark.parametrize("kept", [0.0, 0.5, 0.99])
-def test_a_damaged_recording_is_refused_by_name(tmp_path: Path, kept: float) -> None:
-    recorded_traces.write_recording(tmp_path, traces(4), {}, lambda _: None)
+def test_a_damaged_recording_is_an_error_with_its_name(tmp_path: Path, kept: float) -> None:
+    recorded_traces.write_recording(tmp_path, toy_traces(4), {}, lambda _: None)
     file = tmp_path / "recording.parquet"
     content = file.read_bytes()
     file.write_bytes(content[: int(kept * len(content))])
@@ -333,8 +341,8 @@ def test_a_damaged_recording_is_refused_by_name(tmp_path: Path, kept: float) -> 
         recorded_traces.read_recording(pl.DataFrame({"problem_id": ["p.0"]}), tmp_path, 8)
 
 
-def test_a_recording_damaged_in_its_texts_is_refused_by_name(tmp_path: Path) -> None:
-    recorded_traces.write_recording(tmp_path, traces(400), {}, lambda _: None)
+def test_damage_in_a_recordings_texts_is_an_error_with_its_name(tmp_path: Path) -> None:
+    recorded_traces.write_recording(tmp_path, toy_traces(400), {}, lambda _: None)
     file = tmp_path / "recording.parquet"
     group = pq.ParquetFile(file).metadata.row_group(0)
     text = group.column(list(RECORDING.columns).index("text"))
@@ -344,12 +352,12 @@ def test_a_recording_damaged_in_its_texts_is_refused_by_name(tmp_path: Path) -> 
         content[place] ^= 0xFF
     file.write_bytes(content)
     with pytest.raises(InputError, match=r"recording\.parquet: cannot be read as Parquet"):
-        recorded(pl.DataFrame({"problem_id": ["p.0"]}), tmp_path, 8)
+        read_rows_and_counts(pl.DataFrame({"problem_id": ["p.0"]}), tmp_path, 8)
 
 
 def test_a_recording_with_other_columns_is_refused(tmp_path: Path) -> None:
     pl.DataFrame({"problem_id": ["p.0"]}).write_parquet(tmp_path / "recording.parquet")
-    with pytest.raises(InputError, match="column 'sample' is None, allowed: Int64"):
+    with pytest.raises(InputError, match="column 'sample' is missing"):
         recorded_traces.read_recording(pl.DataFrame({"problem_id": ["p.0"]}), tmp_path, 8)
 
 
@@ -361,18 +369,18 @@ def test_real_solutions_of_four_models_are_four_recordings(tmp_path: Path) -> No
         for line in lines:
             row = json.loads(line)
             rows += [{"q": row["question"], "model": name, **row[name]} for name in models]
-    data = jsonl(tmp_path / "solutions.jsonl", rows)
+    data = write_jsonl(tmp_path / "solutions.jsonl", rows)
     right = []
     for name in models:
-        found = fetched(
-            of_table(data, text="solution", outcome="is_correct", where={"model": name}),
+        traces = fetch_recording(
+            recording_params(data, text="solution", outcome="is_correct", where={"model": name}),
             tmp_path / name,
         )
-        assert found.height == 1_319
-        right.append(found["outcome"].to_list().count("correct"))
+        assert traces.height == 1_319
+        right.append(traces["outcome"].to_list().count("correct"))
     assert sorted(right) == [286, 458, 515, 742]
-    problems = problems_of(
+    problems = build_from_sources(
         mine={"table": TableProblems(data=data, statement="q", gold_answer=None)}
     )
-    kept, counts = recorded(problems, tmp_path / models[0], 8)
+    kept, counts = read_rows_and_counts(problems, tmp_path / models[0], 8)
     assert kept.height == counts["traces"] == problems.height == 1_319

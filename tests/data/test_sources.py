@@ -1,4 +1,4 @@
-"""Rows from files as other tools write them: the same rows whatever the form, or one line."""
+"""Files of other tools give the same rows in every format, or a one-line error."""
 
 import csv
 import gzip
@@ -30,14 +30,14 @@ CHAT = {
 }
 
 
-def rows_at(path: Path, columns: list[str] | None = None) -> list[dict[str, Any]]:
+def read_file(path: Path, columns: list[str] | None = None) -> list[dict[str, Any]]:
     file = LocalFiles(path=str(path), sha256=sha256_of(*local_files("data", str(path))))
     return list(read_rows("data", DataSource(file=file), columns))
 
 
-def refused(path: Path) -> str:
+def read_error(path: Path) -> str:
     with pytest.raises(InputError) as caught:
-        rows_at(path)
+        read_file(path)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -62,75 +62,75 @@ def write_parquet(path: Path) -> None:
         ("a.json", BOM + json.dumps([ROW]).encode()),
     ],
 )
-def test_a_byte_order_mark_and_capitals_in_a_suffix_change_no_row(
+def test_a_byte_order_mark_or_an_upper_case_suffix_changes_no_row(
     tmp_path: Path, name: str, content: bytes
 ) -> None:
     (tmp_path / name).write_bytes(content)
-    assert rows_at(tmp_path / name) == [ROW]
-    assert rows_at(tmp_path) == [ROW]
+    assert read_file(tmp_path / name) == [ROW]
+    assert read_file(tmp_path) == [ROW]
 
 
-def test_a_parquet_file_with_capitals_in_its_suffix_is_read_as_one(tmp_path: Path) -> None:
+def test_a_parquet_file_may_have_an_upper_case_suffix(tmp_path: Path) -> None:
     write_parquet(tmp_path / "a.PARQUET")
-    assert rows_at(tmp_path) == [ROW]
+    assert read_file(tmp_path) == [ROW]
 
 
-def test_hidden_files_and_folders_are_no_part_of_a_folder(tmp_path: Path) -> None:
+def test_hidden_files_and_folders_are_ignored(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text(JSONL)
     alone = sha256_of(*local_files("data", str(tmp_path)))
     draft = JSONL.replace("good", "draft")
     for name in (".ipynb_checkpoints/a-checkpoint.jsonl", ".a.jsonl", "b/.cache/c.jsonl"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(draft)
-    assert rows_at(tmp_path) == [ROW]
+    assert read_file(tmp_path) == [ROW]
     assert sha256_of(*local_files("data", str(tmp_path))) == alone
 
 
-def test_a_folder_below_a_hidden_one_can_be_named(tmp_path: Path) -> None:
+def test_a_folder_inside_a_hidden_one_can_be_read(tmp_path: Path) -> None:
     folder = tmp_path / ".cache" / "data"
     folder.mkdir(parents=True)
     (folder / "a.jsonl").write_text(JSONL)
-    assert rows_at(folder) == [ROW]
+    assert read_file(folder) == [ROW]
 
 
 @pytest.mark.parametrize("other", ["a.csv", "a.json", "b/a.parquet", "a.jsonl.gz", "z.CSV"])
-def test_two_forms_of_rows_in_one_folder_are_refused(tmp_path: Path, other: str) -> None:
+def test_two_file_formats_in_one_folder_are_refused(tmp_path: Path, other: str) -> None:
     (tmp_path / "a.jsonl").write_text(JSONL)
     (tmp_path / other).parent.mkdir(exist_ok=True)
     (tmp_path / other).write_text(CSV)
-    message = refused(tmp_path)
+    message = read_error(tmp_path)
     assert message.startswith(f"data.file.path = '{tmp_path}': ")
     assert "a.jsonl" in message
     assert other in message
 
 
-def test_several_files_of_one_kind_are_read_in_the_order_of_their_names(tmp_path: Path) -> None:
+def test_files_of_one_format_are_read_in_the_order_of_their_names(tmp_path: Path) -> None:
     (tmp_path / "b.JSONL").write_text(JSONL.replace("One", "Two"))
     (tmp_path / "a.jsonl").write_text(JSONL)
-    assert [row["prompt"] for row in rows_at(tmp_path)] == ["One?", "Two?"]
+    assert [row["prompt"] for row in read_file(tmp_path)] == ["One?", "Two?"]
 
 
-def test_decimals_are_numbers_and_lose_no_digit(tmp_path: Path) -> None:
+def test_decimals_become_numbers_without_losing_a_digit(tmp_path: Path) -> None:
     exact = "12345678901234567890.123456"
     values = [Decimal("7.000000"), Decimal("0.500000"), Decimal(exact), None]
     table = pa.table({"a": pa.array(values, pa.decimal128(38, 6))})
     pq.write_table(table, tmp_path / "a.parquet")
-    assert [row["a"] for row in rows_at(tmp_path)] == [7, 0.5, exact, None]
-    assert isinstance(rows_at(tmp_path)[0]["a"], int)
+    assert [row["a"] for row in read_file(tmp_path)] == [7, 0.5, exact, None]
+    assert isinstance(read_file(tmp_path)[0]["a"], int)
 
 
 @pytest.mark.parametrize("width", [np.float16, np.float32, np.float64])
-def test_a_number_is_the_shortest_decimal_of_its_columns_width(tmp_path: Path, width: Any) -> None:
+def test_a_narrow_float_becomes_its_shortest_decimal(tmp_path: Path, width: Any) -> None:
     values = np.array([2.2, 0.1, 1000, float("nan")], width)
     pq.write_table(pa.table({"a": pa.array(values)}), tmp_path / "a.parquet")
-    assert [str(row["a"]) for row in rows_at(tmp_path, ["a"])] == ["2.2", "0.1", "1000.0", "nan"]
+    assert [str(row["a"]) for row in read_file(tmp_path, ["a"])] == ["2.2", "0.1", "1000.0", "nan"]
 
 
 @pytest.mark.parametrize("write", [json.dumps, repr], ids=["JSON", "pandas"])
-def test_messages_in_cells_of_a_csv_file_are_messages(tmp_path: Path, write: Any) -> None:
+def test_messages_in_csv_cells_are_parsed(tmp_path: Path, write: Any) -> None:
     with (tmp_path / "a.csv").open("w", newline="") as file:
         csv.writer(file).writerows([list(CHAT), [write(turns) for turns in CHAT.values()]])
-    assert rows_at(tmp_path) == [CHAT]
+    assert read_file(tmp_path) == [CHAT]
 
 
 @pytest.mark.parametrize(
@@ -147,27 +147,27 @@ def test_messages_in_cells_of_a_csv_file_are_messages(tmp_path: Path, write: Any
         "[{'role': " + "(" * 100_000,
     ],
 )
-def test_a_cell_that_begins_as_messages_and_is_none_is_refused(tmp_path: Path, cell: str) -> None:
+def test_a_cell_that_only_begins_like_messages_is_an_error(tmp_path: Path, cell: str) -> None:
     with (tmp_path / "a.csv").open("w", newline="") as file:
         csv.writer(file).writerows([["prompt"], ["fine"], [cell]])
-    message = refused(tmp_path)
+    message = read_error(tmp_path)
     assert "row 2: prompt: " in message
     assert "messages" in message
 
 
-def test_turns_of_another_form_are_no_text_either(tmp_path: Path) -> None:
+def test_messages_in_sharegpt_form_are_not_read_as_text(tmp_path: Path) -> None:
     turns = [{"from": "human", "value": "One?"}]
     with (tmp_path / "a.csv").open("w", newline="") as file:
         csv.writer(file).writerows([["prompt"], [repr(turns)]])
-    assert rows_at(tmp_path) == [{"prompt": turns}]  # which the reader of a prompt refuses
+    assert read_file(tmp_path) == [{"prompt": turns}]  # which the reader of a prompt refuses
 
 
 @pytest.mark.parametrize("first", ["id", "weight", "type", "tool_calls"])
-def test_messages_are_read_whatever_they_name_first(tmp_path: Path, first: str) -> None:
+def test_messages_are_parsed_for_every_order_of_their_keys(tmp_path: Path, first: str) -> None:
     turns = [{first: 7, "role": "user", "content": "One?"}]
     with (tmp_path / "a.csv").open("w", newline="") as file:
         csv.writer(file).writerows([["prompt"], [json.dumps(turns)]])
-    assert rows_at(tmp_path) == [{"prompt": turns}]
+    assert read_file(tmp_path) == [{"prompt": turns}]
 
 
 ANSWERS = ('[{"name": "Bob"}]', '[{"value": 3}]')  # in JSON, as they may be asked for
@@ -176,13 +176,13 @@ ANSWERS = ('[{"name": "Bob"}]', '[{"value": 3}]')  # in JSON, as they may be ask
 @pytest.mark.parametrize(
     "cell", ["[1, 2]", "[{x}]", "{'role': 1}", "'role'", "[{'a': 1}]", "[]", *ANSWERS]
 )
-def test_other_cells_stay_texts(tmp_path: Path, cell: str) -> None:
+def test_other_cells_remain_text(tmp_path: Path, cell: str) -> None:
     with (tmp_path / "a.csv").open("w", newline="") as file:
         csv.writer(file).writerows([["prompt"], [cell]])
-    assert rows_at(tmp_path) == [{"prompt": cell}]
+    assert read_file(tmp_path) == [{"prompt": cell}]
 
 
-def test_a_wrong_digest_is_one_line_with_the_key_and_the_digest_to_set(tmp_path: Path) -> None:
+def test_a_wrong_digest_is_an_error_with_the_right_one(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text(JSONL)
     data = DataSource(file=LocalFiles(path=str(tmp_path), sha256="0" * 64))
     with pytest.raises(InputError) as caught:
@@ -206,14 +206,14 @@ def test_a_missing_digest_is_named_when_the_file_is_read(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("digest", ["...", "TODO", 0])
-def test_what_is_no_digest_is_refused_with_its_key(tmp_path: Path, digest: Any) -> None:
+def test_a_value_that_is_no_digest_is_an_error_with_its_key(tmp_path: Path, digest: Any) -> None:
     content = {"file": {"path": str(tmp_path / "a.jsonl"), "sha256": digest}}
     with pytest.raises(InputError, match=r"own\.data\.file\.sha256"):
         validate("own.data", DataSource, content)
 
 
 @pytest.mark.parametrize("gold", [float("nan"), float("inf"), "NaN", " nan", None, ""])
-def test_a_gold_that_is_not_a_number_is_an_error_of_its_row(gold: Any) -> None:
+def test_a_gold_answer_that_is_not_a_number_is_a_row_error(gold: Any) -> None:
     source = ColumnsSource(
         format="columns",
         data=DataSource(file=LocalFiles(path="own.jsonl", sha256="0" * 64)),
@@ -229,7 +229,7 @@ def test_a_gold_that_is_not_a_number_is_an_error_of_its_row(gold: Any) -> None:
     assert kept.gold_answer == "\\infty"
 
 
-def test_a_narrow_column_of_the_hub_is_read_as_one_of_a_file(
+def test_a_narrow_float_of_the_hub_is_read_as_one_of_a_file(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     import datasets
@@ -250,10 +250,10 @@ def test_a_narrow_column_of_the_hub_is_read_as_one_of_a_file(
         "[{'weight': 1, 'from': 'human', 'value': 'One?'}]",
     ],
 )
-def test_messages_in_a_cell_are_read_whatever_key_comes_first(tmp_path: Path, cell: str) -> None:
+def test_messages_in_a_cell_are_parsed_for_every_first_key(tmp_path: Path, cell: str) -> None:
     with (tmp_path / "a.csv").open("w", newline="") as file:
         csv.writer(file).writerows([["prompt"], [cell]])
-    (row,) = rows_at(tmp_path)
+    (row,) = read_file(tmp_path)
     (message,) = row["prompt"]
     assert "One?" in message.values()
 
@@ -266,21 +266,21 @@ def test_messages_in_a_cell_are_read_whatever_key_comes_first(tmp_path: Path, ce
         '{"role": "user", "content": "One?"}',
     ],
 )
-def test_messages_in_a_cell_that_cannot_be_read_are_no_text(tmp_path: Path, cell: str) -> None:
+def test_unreadable_messages_in_a_cell_are_an_error(tmp_path: Path, cell: str) -> None:
     with (tmp_path / "a.csv").open("w", newline="") as file:
         csv.writer(file).writerows([["prompt"], [cell]])
-    assert "row 1: prompt: it begins as messages, but they cannot be read" in refused(tmp_path)
+    assert "row 1: prompt: it begins as messages, but they cannot be read" in read_error(tmp_path)
 
 
-def test_json_in_a_cell_that_is_no_message_is_text(tmp_path: Path) -> None:
+def test_json_without_messages_in_a_cell_remains_text(tmp_path: Path) -> None:
     cell = '[{"name": "Bob", "age": 3}] How old is Bob?'
     with (tmp_path / "a.csv").open("w", newline="") as file:
         csv.writer(file).writerows([["prompt"], [cell]])
-    assert rows_at(tmp_path) == [{"prompt": cell}]
+    assert read_file(tmp_path) == [{"prompt": cell}]
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "message"),
     [
         ("a.csv", CSV.encode("utf-16"), "; expected: a text in UTF-8"),
         ("a.csv", "prompt\nKöln\n".encode("latin-1"), "; expected: a text in UTF-8"),
@@ -288,8 +288,8 @@ def test_json_in_a_cell_that_is_no_message_is_text(tmp_path: Path) -> None:
         ("a.tsv", b"prompt\tgold\n", "; it was read as JSON Lines, for its suffix is none of "),
     ],
 )
-def test_a_file_of_another_form_is_told_what_it_should_be(
-    tmp_path: Path, name: str, content: bytes, said: str
+def test_an_error_names_the_expected_encoding_or_suffix(
+    tmp_path: Path, name: str, content: bytes, message: str
 ) -> None:
     (tmp_path / name).write_bytes(content)
-    assert said in refused(tmp_path / name)
+    assert message in read_error(tmp_path / name)

@@ -1,4 +1,4 @@
-"""Packed data that unpacks to far more than it lies on the disk as."""
+"""Packed files that unpack to far more than their size are refused."""
 
 import hashlib
 import subprocess
@@ -34,7 +34,7 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_a_line_of_a_gibibyte_in_a_small_file_is_one_line_in_bounded_memory(tmp_path: Path) -> None:
+def test_a_packed_line_of_a_gibibyte_is_refused_in_bounded_memory(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl.gz"
     code = zlib.compressobj(1, zlib.DEFLATED, 31)
     blanks = b" " * 2**20
@@ -47,7 +47,7 @@ def test_a_line_of_a_gibibyte_in_a_small_file_is_one_line_in_bounded_memory(tmp_
 
 
 @pytest.mark.parametrize(("longest", "number"), [(12, 2), (13, None)])
-def test_the_longest_line_is_read_and_the_next_longer_one_named(
+def test_a_line_of_the_maximum_length_is_read_and_a_longer_one_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, longest: int, number: int | None
 ) -> None:
     path = tmp_path / "rows.jsonl"
@@ -61,7 +61,7 @@ def test_the_longest_line_is_read_and_the_next_longer_one_named(
             list(read_rows("data", source))
 
 
-def test_a_member_of_a_wheel_that_is_too_large_is_not_unpacked(
+def test_a_too_large_member_of_a_wheel_is_not_unpacked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     info = "toy-1.0.dist-info"

@@ -16,7 +16,12 @@ import pytest
 from delta.core.digests import sha256_of
 from delta.data import program_tests
 from tests.helpers import benchmark_rows
-from tests.helpers.benchmark_rows import asked, golds, refused, section
+from tests.helpers.benchmark_rows import (
+    benchmark_section,
+    gold_answers,
+    questions_error,
+    read_questions,
+)
 
 MATH = {
     "math-500": [
@@ -47,7 +52,7 @@ MATH = {
 def test_a_mathematics_row_gives_the_bare_statement_and_the_bare_gold(
     form: str, tmp_path: Path
 ) -> None:
-    rows, _ = asked(section(tmp_path, form), form)
+    rows, _ = read_questions(benchmark_section(tmp_path, form), form)
     assert [(row["statement"], row["gold_answer"]) for row in rows] == MATH[form]
     for index, row in enumerate(rows):
         assert row["question_id"] == f"{form}.{index}"
@@ -57,9 +62,9 @@ def test_a_mathematics_row_gives_the_bare_statement_and_the_bare_gold(
 
 
 def test_subject_unit_and_answer_type_go_into_the_metadata(tmp_path: Path) -> None:
-    rows, _ = asked(section(tmp_path, "math-500"))
+    rows, _ = read_questions(benchmark_section(tmp_path, "math-500"))
     assert rows[0]["metadata"]["subject"] == "Prealgebra"
-    rows, _ = asked(section(tmp_path, "olympiadbench"))
+    rows, _ = read_questions(benchmark_section(tmp_path, "olympiadbench"))
     assert rows[1]["metadata"] == {
         "answer_type": "Numerical",
         "is_multiple_answer": False,
@@ -83,13 +88,15 @@ def test_subject_unit_and_answer_type_go_into_the_metadata(tmp_path: Path) -> No
 def test_the_copies_of_aime_differ_in_column_and_zeros_and_not_in_the_gold(
     form: str, column: str, value: Any, gold: str, tmp_path: Path
 ) -> None:
-    rows, _ = asked(section(tmp_path, form, [{"problem": "What?", column: value}]))
-    assert golds(rows) == [gold]
+    rows, _ = read_questions(
+        benchmark_section(tmp_path, form, [{"problem": "What?", column: value}])
+    )
+    assert gold_answers(rows) == [gold]
 
 
 def test_theorem_golds_are_typed_and_questions_about_pictures_counted(tmp_path: Path) -> None:
-    rows, counts = asked(section(tmp_path, "theoremqa"))
-    assert [json.loads(gold) for gold in golds(rows)] == [
+    rows, counts = read_questions(benchmark_section(tmp_path, "theoremqa"))
+    assert [json.loads(gold) for gold in gold_answers(rows)] == [
         {"answer_type": "integer", "answer": 24},
         {"answer_type": "float", "answer": 1.414},
         {"answer_type": "bool", "answer": True},
@@ -98,32 +105,32 @@ def test_theorem_golds_are_typed_and_questions_about_pictures_counted(tmp_path: 
         {"answer_type": "option", "answer": "(b)"},
     ]
     assert counts["dropped"] == {"picture": 1}
-    rows, counts = asked(section(tmp_path, "theoremqa", pictures="keep"))
+    rows, counts = read_questions(benchmark_section(tmp_path, "theoremqa", pictures="keep"))
     assert (len(rows), counts["dropped"]) == (7, {})
     assert [row["metadata"]["picture"] for row in rows] == [False] * 6 + [True]
 
 
 def test_a_theorem_answer_that_is_typed_already_gives_the_same_gold(tmp_path: Path) -> None:
-    hub, _ = asked(section(tmp_path, "theoremqa"))
+    hub, _ = read_questions(benchmark_section(tmp_path, "theoremqa"))
     typed = [
         row | {"Answer": row["Answer"] if kind == "option" else ast.literal_eval(row["Answer"])}
         for row in benchmark_rows.THEOREMQA
         for kind in [row["Answer_type"]]
     ]
-    again, _ = asked(section(tmp_path, "theoremqa", typed))
-    assert golds(again) == golds(hub)
+    again, _ = read_questions(benchmark_section(tmp_path, "theoremqa", typed))
+    assert gold_answers(again) == gold_answers(hub)
 
 
 def test_an_image_of_two_nulls_is_no_picture(tmp_path: Path) -> None:
     row = benchmark_rows.THEOREMQA[0] | {"Picture": {"bytes": None, "path": None}}
-    assert asked(section(tmp_path, "theoremqa", [row]))[1]["kept"] == 1
+    assert read_questions(benchmark_section(tmp_path, "theoremqa", [row]))[1]["kept"] == 1
 
 
 def test_mmlu_pro_takes_the_letter_and_not_the_index_and_leaves_padding_out(
     tmp_path: Path,
 ) -> None:
-    rows, _ = asked(section(tmp_path, "mmlu-pro"))
-    assert golds(rows) == ["C", "B", "C"]
+    rows, _ = read_questions(benchmark_section(tmp_path, "mmlu-pro"))
+    assert gold_answers(rows) == ["C", "B", "C"]
     assert rows[1]["prompt"].endswith("\n\nA. Iron\nB. Mercury\nC. Lead")
     assert rows[1]["statement"] == "Which metal is liquid at room temperature?"
     assert rows[2]["metadata"] == {"category": "math", "question_id": 3983, "src": "ours"}
@@ -131,18 +138,18 @@ def test_mmlu_pro_takes_the_letter_and_not_the_index_and_leaves_padding_out(
 
 def test_not_applicable_in_the_middle_stays_so_that_letters_hold(tmp_path: Path) -> None:
     row = benchmark_rows.MMLU_PRO[0] | {"options": ["x", "N/A", "y", "N/A"], "answer": "C"}
-    rows, _ = asked(section(tmp_path, "mmlu-pro", [row], shots=0, examples=None))
+    rows, _ = read_questions(benchmark_section(tmp_path, "mmlu-pro", [row], shots=0, examples=None))
     assert rows[0]["prompt"].endswith("A. x\nB. N/A\nC. y")
 
 
 def test_shots_are_of_the_questions_own_category_and_end_in_a_box(tmp_path: Path) -> None:
-    rows, _ = asked(section(tmp_path, "mmlu-pro", shots=2))
+    rows, _ = read_questions(benchmark_section(tmp_path, "mmlu-pro", shots=2))
     chemistry = rows[1]["prompt"]
     assert chemistry.count("Which element stands") == 2
     assert "Which number stands" not in chemistry
     assert "Answer: Place 1 says it. The answer is \\boxed{B}.\n\n" in chemistry
     assert "step by step" not in chemistry.partition("\n")[2]
-    none, _ = asked(section(tmp_path, "mmlu-pro", shots=0, examples=None))
+    none, _ = read_questions(benchmark_section(tmp_path, "mmlu-pro", shots=0, examples=None))
     assert "Question:" not in none[0]["prompt"]
 
 
@@ -151,22 +158,22 @@ def test_gpqa_options_keep_their_order_in_another_file_and_not_under_another_see
 ) -> None:
     toy = benchmark_rows.GPQA[0]
     many = [toy | {"Question": f"What is {number}?"} for number in range(60)]
-    rows, _ = asked(section(tmp_path, "gpqa", many))
+    rows, _ = read_questions(benchmark_section(tmp_path, "gpqa", many))
     prompts = {row["statement"]: row["prompt"] for row in rows}
-    backwards, _ = asked(section(tmp_path, "gpqa", many[::-1]))
+    backwards, _ = read_questions(benchmark_section(tmp_path, "gpqa", many[::-1]))
     assert {row["statement"]: row["prompt"] for row in backwards} == prompts
-    assert set(golds(rows)) == set("ABCD")
+    assert set(gold_answers(rows)) == set("ABCD")
     for row in rows:
         assert f"\n{row['gold_answer']}. once" in row["prompt"]
         for wrong in ("never", "twice", "always"):
             assert f". {wrong}\n" in row["prompt"] + "\n"
-    other, _ = asked(section(tmp_path, "gpqa", many, seed=18))
-    assert golds(other) != golds(rows)
+    other, _ = read_questions(benchmark_section(tmp_path, "gpqa", many, seed=18))
+    assert gold_answers(other) != gold_answers(rows)
 
 
 def test_livecodebench_keeps_all_tests_packed(tmp_path: Path) -> None:
-    rows, _ = asked(section(tmp_path, "livecodebench"))
-    found = [json.loads(gold) for gold in golds(rows)]
+    rows, _ = read_questions(benchmark_section(tmp_path, "livecodebench"))
+    found = [json.loads(gold) for gold in gold_answers(rows)]
     assert [gold.pop("kind") for gold in found] == ["stdin", "call", "stdin"]
     assert [program_tests.unpack(gold.pop("tests")) for gold in found] == [
         [{"input": "1 2\n", "output": "3\n"}, {"input": "5 6\n", "output": "11\n"}],
@@ -189,8 +196,8 @@ def test_livecodebench_keeps_all_tests_packed(tmp_path: Path) -> None:
 def test_a_window_of_contest_days_holds_both_its_ends(
     first: str | None, last: str | None, kept: list[int], tmp_path: Path
 ) -> None:
-    entry = section(tmp_path, "livecodebench", from_date=first, to_date=last)
-    rows, counts = asked(entry)
+    entry = benchmark_section(tmp_path, "livecodebench", from_date=first, to_date=last)
+    rows, counts = read_questions(entry)
     assert [row["question_id"] for row in rows] == [f"toy.{index}" for index in kept]
     assert sum(counts["dropped"].values()) == 3 - len(kept)
     assert set(counts["dropped"]) <= {"outside_dates"}
@@ -207,13 +214,13 @@ def test_private_tests_that_would_run_code_are_an_error_and_run_none(
     monkeypatch.chdir(tmp_path)
     hostile = b64encode(compress(pickle.dumps(Hostile()))).decode()
     row = benchmark_rows.LIVECODEBENCH[0] | {"private_test_cases": hostile}
-    message = refused(section(tmp_path, "livecodebench", [row]))
+    message = questions_error(benchmark_section(tmp_path, "livecodebench", [row]))
     assert message.startswith("benchmarks.toy: row 0: private_test_cases = ")
     assert not (tmp_path / "planted").exists()
 
 
 def test_humaneval_is_a_check_of_the_function(tmp_path: Path) -> None:
-    rows, _ = asked(section(tmp_path, "humaneval"))
+    rows, _ = read_questions(benchmark_section(tmp_path, "humaneval"))
     toy = benchmark_rows.HUMANEVAL[0]
     assert json.loads(rows[0]["gold_answer"]) == {
         "kind": "check",
@@ -250,8 +257,10 @@ OWN: dict[str, list[tuple[Any, str]]] = {
 @pytest.mark.parametrize("grader", OWN)
 def test_a_users_own_file_is_asked_with_the_grader_it_names(grader: str, tmp_path: Path) -> None:
     table = [{"ask": f"Question {n}?", "gold": gold} for n, (gold, _) in enumerate(OWN[grader])]
-    rows, _ = asked(section(tmp_path, "columns", table, grader=grader, options=None))
-    assert golds(rows) == [gold for _, gold in OWN[grader]]
+    rows, _ = read_questions(
+        benchmark_section(tmp_path, "columns", table, grader=grader, options=None)
+    )
+    assert gold_answers(rows) == [gold for _, gold in OWN[grader]]
     assert {row["grader"] for row in rows} == {grader}
 
 
@@ -262,8 +271,10 @@ def test_a_users_programs_are_tested_by_a_plain_list_or_by_packed_tests(tmp_path
         {"ask": "Return one more.", "gold": {"kind": "call", "function": "more", "tests": tests}},
         {"ask": "As before.", "gold": {"kind": "stdin", "tests": program_tests.pack(tests)}},
     ]
-    rows, _ = asked(section(tmp_path, "columns", table, grader="code", options=None))
-    for gold in golds(rows):
+    rows, _ = read_questions(
+        benchmark_section(tmp_path, "columns", table, grader="code", options=None)
+    )
+    for gold in gold_answers(rows):
         assert program_tests.unpack(json.loads(gold)["tests"]) == tests
     assert "standard input" in rows[0]["prompt"]
     assert "`more`" in rows[1]["prompt"]
@@ -275,12 +286,12 @@ def test_a_users_own_file_may_be_csv_or_parquet(tmp_path: Path) -> None:
         writer = csv.writer(file)
         writer.writerow(["ask", "gold", "choices"])
         writer.writerow(["Which, if any?", "B", '["one", "two"]'])
-    entry = section(tmp_path, "columns")
+    entry = benchmark_section(tmp_path, "columns")
     source = {"file": {"path": str(table), "sha256": sha256_of(table)}}
-    rows, _ = asked(entry | {"source": entry["source"] | {"data": source}})
+    rows, _ = read_questions(entry | {"source": entry["source"] | {"data": source}})
     assert (rows[0]["gold_answer"], rows[0]["statement"]) == ("B", "Which, if any?")
     same = tmp_path / "own.parquet"
     pl.DataFrame(benchmark_rows.COLUMNS).write_parquet(same)
     source = {"file": {"path": str(same), "sha256": sha256_of(same)}}
-    rows, _ = asked(entry | {"source": entry["source"] | {"data": source}})
-    assert golds(rows) == ["B", "A"]
+    rows, _ = read_questions(entry | {"source": entry["source"] | {"data": source}})
+    assert gold_answers(rows) == ["B", "A"]

@@ -12,7 +12,7 @@ from delta.evaluation.evaluate import AskedRequests, grade_answers, score
 from delta.inference import chat_formats
 from delta.inference.types import Reply, Request
 from tests.grading.test_worker_pool import PARAMS
-from tests.helpers.benchmark_rows import sums
+from tests.helpers.benchmark_rows import sums_benchmark
 
 QUESTIONS = pl.DataFrame({"question_id": ["toy.0", "toy.1"]})
 
@@ -29,7 +29,9 @@ def scored(*outcomes: tuple[str, ...]) -> dict[str, Any]:
         for question, answers in enumerate(outcomes)
         for outcome in answers
     ]
-    entry = validate("benchmarks.toy", BenchmarkParams, sums(questions=2) | {"samples": 2})
+    entry = validate(
+        "benchmarks.toy", BenchmarkParams, sums_benchmark(questions=2) | {"samples": 2}
+    )
     return score(entry, "toy 1", QUESTIONS, pl.DataFrame(rows))
 
 

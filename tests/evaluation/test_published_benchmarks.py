@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from delta.core.digests import sha256_of
-from tests.helpers.benchmark_rows import asked, golds, section
+from tests.helpers.benchmark_rows import benchmark_section, gold_answers, read_questions
 from tests.helpers.import_closure import ROOT
 
 REAL = ROOT.parent / "shared" / "real"
@@ -35,20 +35,20 @@ def from_file(form: str, path: Path, **keys: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("file", REAL_FILES)
 def test_the_real_files_are_read_whole(file: str) -> None:
     form, keys, kept, dropped = REAL_FILES[file]
-    rows, counts = asked(from_file(form, REAL / file, **keys))
+    rows, counts = read_questions(from_file(form, REAL / file, **keys))
     print(file, counts)  # noqa: T201
     assert (len(rows), counts["dropped"], counts["repeated"]) == (kept, dropped, 0)
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="no ../shared/real")
 def test_with_its_pictures_theoremqa_has_800_questions() -> None:
-    rows, _ = asked(from_file("theoremqa", REAL / "theoremqa_test.json", pictures="keep"))
+    rows, _ = read_questions(from_file("theoremqa", REAL / "theoremqa_test.json", pictures="keep"))
     assert len(rows) == 800
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="no ../shared/real")
 def test_gsm8k_golds_with_thousands_commas_are_plain_numbers() -> None:
-    rows, _ = asked(from_file("gsm8k", REAL / "gsm8k_test.jsonl"))
+    rows, _ = read_questions(from_file("gsm8k", REAL / "gsm8k_test.jsonl"))
     source = [json.loads(line) for line in (REAL / "gsm8k_test.jsonl").open(encoding="utf-8")]
     commas = [index for index, row in enumerate(source) if "," in row["answer"].split("####")[1]]
     assert len(commas) == 14
@@ -65,11 +65,11 @@ def test_all_real_rows_of_mmlu_pro_are_asked(tmp_path: Path) -> None:
     for row in source:
         if isinstance(row["options"], str):  # this file writes most lists as Python's text
             row["options"] = ast.literal_eval(row["options"])
-    entry = section(tmp_path, "mmlu-pro", source, shots=0, examples=None)
-    rows, counts = asked(entry)
+    entry = benchmark_section(tmp_path, "mmlu-pro", source, shots=0, examples=None)
+    rows, counts = read_questions(entry)
     print(counts)  # noqa: T201
     assert len(rows) == 12_032
-    assert golds(rows) == [row["answer"] for row in source]
+    assert gold_answers(rows) == [row["answer"] for row in source]
     (wrong_index,) = [row for row in source if "ABCDEFGHIJ"[row["answer_index"]] != row["answer"]]
     assert wrong_index["question_id"] == 3983
 
@@ -77,5 +77,5 @@ def test_all_real_rows_of_mmlu_pro_are_asked(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_wheel_of_humaneval_has_164_problems() -> None:
     laptop = yaml.safe_load((ROOT / "params.yaml").read_text())["benchmarks"]["humaneval"]
-    rows, _ = asked(laptop | {"questions": None})
+    rows, _ = read_questions(laptop | {"questions": None})
     assert len(rows) == 164

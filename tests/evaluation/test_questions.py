@@ -19,7 +19,14 @@ from delta.evaluation.benchmarks import BenchmarkParams, version
 from delta.evaluation.questions import questions
 from stages.questions import main
 from tests.helpers import benchmark_rows
-from tests.helpers.benchmark_rows import BENCHMARKS, asked, golds, refused, section, sums
+from tests.helpers.benchmark_rows import (
+    BENCHMARKS,
+    benchmark_section,
+    gold_answers,
+    questions_error,
+    read_questions,
+    sums_benchmark,
+)
 
 # What is changed in the second row of each format, and what the message must say of it.
 BAD: list[tuple[str, dict[str, Any], str]] = [
@@ -88,7 +95,7 @@ def test_a_row_that_cannot_be_asked_is_named_with_its_value(
 ) -> None:
     rows = list(BENCHMARKS[form][3])
     rows[1] = rows[1] | changes
-    message = refused(section(tmp_path, form, rows))
+    message = questions_error(benchmark_section(tmp_path, form, rows))
     assert message.startswith(f"benchmarks.toy: row 1: {said}")
 
 
@@ -111,31 +118,35 @@ def test_a_users_gold_answer_that_the_grader_cannot_use_is_an_error(
     grader: str, gold: Any, said: str, tmp_path: Path
 ) -> None:
     rows = [{"ask": "What?", "gold": gold}]
-    message = refused(section(tmp_path, "columns", rows, grader=grader, options=None))
+    message = questions_error(
+        benchmark_section(tmp_path, "columns", rows, grader=grader, options=None)
+    )
     assert message.startswith(f"benchmarks.toy: row 0: {said}")
 
 
 def test_a_column_that_is_not_there_is_an_error(tmp_path: Path) -> None:
-    message = refused(section(tmp_path, "columns", statement="question"))
+    message = questions_error(benchmark_section(tmp_path, "columns", statement="question"))
     assert "row 0 has no column 'question'" in message
 
 
 def test_shots_that_are_not_there_are_an_error(tmp_path: Path) -> None:
-    entry = section(tmp_path, "mmlu-pro")
-    few = benchmark_rows.file_source(tmp_path / "few.jsonl", benchmark_rows.MMLU_PRO_EXAMPLES[:8])
-    message = refused(entry | {"source": entry["source"] | {"examples": few}})
+    entry = benchmark_section(tmp_path, "mmlu-pro")
+    few = benchmark_rows.write_file_source(
+        tmp_path / "few.jsonl", benchmark_rows.MMLU_PRO_EXAMPLES[:8]
+    )
+    message = questions_error(entry | {"source": entry["source"] | {"examples": few}})
     assert message == (
         "benchmarks.toy.source.shots = 5: `examples` has 3 of category 'chemistry'; expected 0 to 3"
     )
     bad = benchmark_rows.MMLU_PRO_EXAMPLES[0] | {"cot_content": ""}
-    empty = benchmark_rows.file_source(tmp_path / "empty.jsonl", [bad])
-    message = refused(entry | {"source": entry["source"] | {"examples": empty}})
+    empty = benchmark_rows.write_file_source(tmp_path / "empty.jsonl", [bad])
+    message = questions_error(entry | {"source": entry["source"] | {"examples": empty}})
     assert message == ("benchmarks.toy.source.examples: row 0: cot_content = ''; expected a text")
 
 
 def test_the_first_questions_are_asked_and_keep_their_ids(tmp_path: Path) -> None:
-    entry = section(tmp_path, "theoremqa", benchmark_rows.THEOREMQA[::-1])
-    rows, counts = asked(entry | {"questions": 2})
+    entry = benchmark_section(tmp_path, "theoremqa", benchmark_rows.THEOREMQA[::-1])
+    rows, counts = read_questions(entry | {"questions": 2})
     assert [row["question_id"] for row in rows] == ["toy.1", "toy.2"]
     assert counts == {
         "read": 7,
@@ -144,18 +155,18 @@ def test_the_first_questions_are_asked_and_keep_their_ids(tmp_path: Path) -> Non
         "beyond_size": 4,
         "repeated": 0,
     }
-    everything, _ = asked(entry)
+    everything, _ = read_questions(entry)
     assert everything[:2] == rows
 
 
 def test_a_size_beyond_the_source_is_an_error_and_so_is_nothing_left(tmp_path: Path) -> None:
-    entry = section(tmp_path, "theoremqa")
-    assert refused(entry | {"questions": 7}) == (
+    entry = benchmark_section(tmp_path, "theoremqa")
+    assert questions_error(entry | {"questions": 7}) == (
         "benchmarks.toy.questions = 7: 7 rows of the source give 6 questions ({'picture': 1}); "
         "allowed: 1 to 6"
     )
-    entry = section(tmp_path, "livecodebench", from_date="2025-01-01")
-    assert refused(entry) == "benchmarks.toy: none of 3 rows is left ({'outside_dates': 3})"
+    entry = benchmark_section(tmp_path, "livecodebench", from_date="2025-01-01")
+    assert questions_error(entry) == "benchmarks.toy: none of 3 rows is left ({'outside_dates': 3})"
 
 
 def test_a_published_benchmark_is_asked_whole_and_what_it_repeats_is_counted(
@@ -163,29 +174,29 @@ def test_a_published_benchmark_is_asked_whole_and_what_it_repeats_is_counted(
 ) -> None:
     first, second, third = benchmark_rows.MMLU_PRO
     other = first | {"options": ["1", "2"], "answer": "B"}  # the same words, another question
-    entry = section(tmp_path, "mmlu-pro", [first, second, first, other, third])
-    rows, counts = asked(entry)
-    assert golds(rows) == ["C", "B", "C", "B", "C"]
+    entry = benchmark_section(tmp_path, "mmlu-pro", [first, second, first, other, third])
+    rows, counts = read_questions(entry)
+    assert gold_answers(rows) == ["C", "B", "C", "B", "C"]
     assert counts["repeated"] == 1
 
 
 def test_a_task_asks_each_question_once_and_exactly_size_of_them() -> None:
-    rows, counts = asked(sums(questions=40), "sums")
+    rows, counts = read_questions(sums_benchmark(questions=40), "sums")
     statements = [row["statement"] for row in rows]
     assert len(set(statements)) == len(statements) == counts["kept"] == 40
     assert counts["read"] == 200
     assert counts["dropped"]["duplicate"] > 0
     assert counts["repeated"] == 0
     assert rows[0]["question_id"] == "sums.0"
-    few, _ = asked(sums(questions=10), "sums")
+    few, _ = read_questions(sums_benchmark(questions=10), "sums")
     assert few == rows[:10]
-    message = refused(sums(questions=400))
+    message = questions_error(sums_benchmark(questions=400))
     assert message.startswith("benchmarks.toy.questions = 400: 2000 rows of the source give ")
 
 
 def test_an_unknown_task_is_an_error_that_names_its_key() -> None:
-    entry = sums()
-    message = refused(entry | {"source": entry["source"] | {"task": "chain_sums"}})
+    entry = sums_benchmark()
+    message = questions_error(entry | {"source": entry["source"] | {"task": "chain_sums"}})
     assert message.startswith("benchmarks.toy.source.task = 'chain_sums': no such reasoning-gym")
 
 
@@ -194,15 +205,27 @@ def test_a_version_names_the_source_and_knows_its_questions(tmp_path: Path) -> N
         benchmark = BenchmarkParams.model_validate(entry)
         return version("toy", benchmark, pl.concat(questions("toy", benchmark, Counter())))
 
-    assert of(sums()).startswith("toy: reasoning-gym 0.1.25 chain_sum seed 12 ")
-    assert of(sums()) == of(sums())
-    assert len({of(sums()), of(sums(questions=6)), of(sums(seed=13)), of(sums(max_terms=3))}) == 4
-    entry = section(tmp_path, "gpqa")
+    assert of(sums_benchmark()).startswith("toy: reasoning-gym 0.1.25 chain_sum seed 12 ")
+    assert of(sums_benchmark()) == of(sums_benchmark())
+    assert (
+        len(
+            {
+                of(sums_benchmark()),
+                of(sums_benchmark(questions=6)),
+                of(sums_benchmark(seed=13)),
+                of(sums_benchmark(max_terms=3)),
+            }
+        )
+        == 4
+    )
+    entry = benchmark_section(tmp_path, "gpqa")
     sha = entry["source"]["data"]["file"]["sha256"]
     assert of(entry).startswith(f"toy: gpqa gpqa.jsonl@{sha[:8]} ")
-    assert of(entry) != of(section(tmp_path, "gpqa", seed=18))
+    assert of(entry) != of(benchmark_section(tmp_path, "gpqa", seed=18))
     changed = [row | {"answer": "9"} for row in benchmark_rows.MATH_500]
-    assert of(section(tmp_path, "math-500")) != of(section(tmp_path, "math-500", changed))
+    assert of(benchmark_section(tmp_path, "math-500")) != of(
+        benchmark_section(tmp_path, "math-500", changed)
+    )
 
 
 HUB = {"hub": {"repository": "owner/name", "config": None, "split": "test", "revision": "a" * 40}}
@@ -216,7 +239,7 @@ HUB = {"hub": {"repository": "owner/name", "config": None, "split": "test", "rev
         ({"format": "math-500", "data": HUB, "seed": 1}, "source.seed is not known; expected "),
         (
             {"format": "mmlu-pro", "data": HUB, "shots": 5, "examples": None},
-            "source.examples = None; expected a source exactly where shots are more than 0",
+            "source.examples = None: expected a source exactly where shots are more than 0",
         ),
         (
             {"format": "mmlu-pro", "data": HUB, "shots": 0, "examples": HUB},
@@ -234,9 +257,9 @@ HUB = {"hub": {"repository": "owner/name", "config": None, "split": "test", "rev
         (
             {"format": "columns", "data": HUB, "statement": "a", "gold_answer": "b"}
             | {"grader": "choice", "options": None},
-            "source.options = None; expected a column exactly where the grader is choice",
+            "source.options = None: expected a column exactly where the grader is choice",
         ),
-        (sums()["source"], "questions = None: a task has no end; allowed: a number"),
+        (sums_benchmark()["source"], "questions = None: a task has no end; allowed: a number"),
     ],
 )
 def test_a_wrong_source_in_params_costs_one_line_that_names_the_key(
@@ -254,7 +277,7 @@ def test_a_wrong_source_in_params_costs_one_line_that_names_the_key(
 def test_a_bare_date_is_refused_because_dvc_cannot_hash_it(tmp_path: Path) -> None:
     importlib.import_module("lmformatenforcer")  # vLLM does; it changes PyYAML's SafeLoader
     path = tmp_path / "params.yaml"
-    entry = section(tmp_path, "livecodebench", from_date="DAY")
+    entry = benchmark_section(tmp_path, "livecodebench", from_date="DAY")
     text = yaml.safe_dump({"benchmarks": {"toy": entry}}).replace("DAY", "2024-08-01")
     path.write_text(text)
     with pytest.raises(InputError) as caught:
@@ -268,7 +291,7 @@ def test_the_stage_writes_the_questions_and_their_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    entry = section(tmp_path / "rows", "theoremqa")
+    entry = benchmark_section(tmp_path / "rows", "theoremqa")
     Path("params.yaml").write_text(yaml.safe_dump({"benchmarks": {"theorems": entry}}))
     with Path("screen.txt").open("w") as screen:
         main(Console(screen), ["theorems"])
@@ -282,6 +305,8 @@ def test_many_rows_come_out_as_they_went_in(tmp_path: Path) -> None:
     numbers = list(range(250))
     random.Random(3).shuffle(numbers)
     table = [{"ask": f"What is {number} + 1?", "gold": number + 1} for number in numbers]
-    rows, _ = asked(section(tmp_path, "columns", table, grader="math", options=None))
-    assert golds(rows) == [str(number + 1) for number in numbers]
+    rows, _ = read_questions(
+        benchmark_section(tmp_path, "columns", table, grader="math", options=None)
+    )
+    assert gold_answers(rows) == [str(number + 1) for number in numbers]
     assert [row["question_id"] for row in rows] == [f"toy.{index}" for index in range(250)]

@@ -1,4 +1,4 @@
-"""The data set that is handed on: its rows, its card, and what it never replaces or tells."""
+"""The exported dataset and the cards: rows, text, what is never replaced and never disclosed."""
 
 import getpass
 import io
@@ -28,14 +28,14 @@ PROMPT = "Please reason step by step, and put your final answer within \\boxed{}
 SECRET = "/home/alice/private/traces.jsonl"
 
 
-def all_params(**changes: Any) -> Params:
-    """The laptop profile with other values for whole sections."""
+def laptop_params(**changes: Any) -> Params:
+    """Return the laptop profile with `changes` for whole sections."""
     content = read_all(ROOT / "params.yaml") | changes
     return validate("", Params, content)
 
 
-def toy_made(**changes: Any) -> Provenance:
-    """The card's facts of a run with the toy's counts, on the laptop profile's parameters."""
+def toy_provenance(**changes: Any) -> Provenance:
+    """Return the provenance of the toy run with the laptop profile's parameters."""
     content = read_all(ROOT / "params.yaml")
     pairing = content["pairing"] | {"chosen": "three-shot", "rejected": "zero-shot"}
     counts: dict[str, Any] = {
@@ -51,7 +51,7 @@ def toy_made(**changes: Any) -> Provenance:
         },
     }
     return Provenance(
-        params=all_params(pairing=pairing, **changes),
+        params=laptop_params(pairing=pairing, **changes),
         params_sha256="a" * 64,
         counts=counts,
         fingerprints={"smollm2-135m": "b" * 64},
@@ -61,18 +61,22 @@ def toy_made(**changes: Any) -> Provenance:
     )
 
 
-def written(folder: Path, made: Provenance | None = None, run: Toy | None = None) -> dict[str, int]:
+def export_toy(
+    folder: Path, facts: Provenance | None = None, run: Toy | None = None
+) -> dict[str, int]:
     run = run or toy(TEXTS, cut=1)
-    return dataset.write_dataset(folder, made or toy_made(), run.selected, run.problems, run.traces)
+    return dataset.write_dataset(
+        folder, facts or toy_provenance(), run.selected, run.problems, run.traces
+    )
 
 
-def rows_of(folder: Path, config: str) -> list[dict[str, Any]]:
+def exported_rows(folder: Path, config: str) -> list[dict[str, Any]]:
     return pl.read_parquet(folder / config / "train-*.parquet").to_dicts()
 
 
 def test_selected_pairs_become_messages_in_rank_order(tmp_path: Path) -> None:
-    assert written(tmp_path / "out") == {"preference": 2, "unpaired": 4}
-    first, second = rows_of(tmp_path / "out", "preference")
+    assert export_toy(tmp_path / "out") == {"preference": 2, "unpaired": 4}
+    first, second = exported_rows(tmp_path / "out", "preference")
     assert first["prompt"] == [{"role": "user", "content": PROMPT}]
     assert first["chosen"] == [{"role": "assistant", "content": "good one"}]
     assert first["rejected"] == [{"role": "assistant", "content": "bad"}]
@@ -94,13 +98,13 @@ def test_selected_pairs_become_messages_in_rank_order(tmp_path: Path) -> None:
     assert second["rank"] == 2
 
 
-def test_both_sides_of_every_pair_stand_alone_with_their_label(tmp_path: Path) -> None:
-    written(tmp_path / "out")
-    found = {
+def test_the_unpaired_config_has_both_sides_of_every_pair_with_labels(tmp_path: Path) -> None:
+    export_toy(tmp_path / "out")
+    rows = {
         (row["completion"][0]["content"], row["label"], row["outcome"], row["generator"])
-        for row in rows_of(tmp_path / "out", "unpaired")
+        for row in exported_rows(tmp_path / "out", "unpaired")
     }
-    assert found == {
+    assert rows == {
         ("good one", True, "correct", "strong"),
         ("bad", False, "incorrect", "weak"),
         ("good two", True, "correct", "strong"),
@@ -117,41 +121,41 @@ def test_labels_are_mixed_and_the_same_for_a_seed() -> None:
 
 def test_rows_are_spread_over_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dataset, "SHARD_ROWS", 2)
-    written(tmp_path / "out", run=toy(TEXTS))
+    export_toy(tmp_path / "out", run=toy(TEXTS))
     names = sorted(path.name for path in (tmp_path / "out" / "preference").iterdir())
     assert names == ["train-00000-of-00002.parquet", "train-00001-of-00002.parquet"]
-    found = rows_of(tmp_path / "out", "preference")
-    assert [row["rank"] for row in found] == [1, 2, 3]
+    rows = exported_rows(tmp_path / "out", "preference")
+    assert [row["rank"] for row in rows] == [1, 2, 3]
 
 
 def test_an_earlier_export_is_replaced_whole(tmp_path: Path) -> None:
-    written(tmp_path / "out", run=toy([("a", "b")] * 3))
-    written(tmp_path / "out", run=toy([("a", "b")]))
-    assert len(rows_of(tmp_path / "out", "preference")) == 1
+    export_toy(tmp_path / "out", run=toy([("a", "b")] * 3))
+    export_toy(tmp_path / "out", run=toy([("a", "b")]))
+    assert len(exported_rows(tmp_path / "out", "preference")) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]
 
 
-def test_a_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
+def test_a_folder_that_no_export_wrote_is_refused(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "README.md").write_text("my notes")
     with pytest.raises(InputError, match=r"holds 'README\.md', which no export wrote"):
-        written(tmp_path / "mine")
+        export_toy(tmp_path / "mine")
     assert (tmp_path / "mine" / "README.md").read_text() == "my notes"
-    written(tmp_path / "out")
+    export_toy(tmp_path / "out")
     (tmp_path / "out" / "notes.txt").write_text("added by hand")
     with pytest.raises(InputError, match=r"holds 'notes\.txt', which no export wrote"):
-        written(tmp_path / "out")
+        export_toy(tmp_path / "out")
     (tmp_path / "file").write_text("x")
     with pytest.raises(InputError, match="is no folder"):
-        written(tmp_path / "file")
+        export_toy(tmp_path / "file")
     (tmp_path / "empty").mkdir()
-    written(tmp_path / "empty")
+    export_toy(tmp_path / "empty")
 
 
 def test_an_interrupted_export_leaves_what_was_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    written(tmp_path / "out")
+    export_toy(tmp_path / "out")
 
     def interrupt(*_: object) -> str:
         raise KeyboardInterrupt
@@ -159,17 +163,17 @@ def test_an_interrupted_export_leaves_what_was_there(
     monkeypatch.setattr(card, "dataset_card", interrupt)
     for name in ("out", "new"):
         with pytest.raises(KeyboardInterrupt):
-            written(tmp_path / name, run=toy([("a", "b")]))
+            export_toy(tmp_path / name, run=toy([("a", "b")]))
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
-    assert len(rows_of(tmp_path / "out", "preference")) == 2
+    assert len(exported_rows(tmp_path / "out", "preference")) == 2
 
 
-def test_a_text_that_is_missing_is_an_error(tmp_path: Path) -> None:
+def test_a_missing_trace_or_problem_is_an_error(tmp_path: Path) -> None:
     run = toy(TEXTS)
     with pytest.raises(InputError, match=r"trace 'p\.0/weak/0' of a pair is missing"):
-        written(tmp_path / "out", run=run._replace(traces=run.traces[:1]))
+        export_toy(tmp_path / "out", run=run._replace(traces=run.traces[:1]))
     with pytest.raises(InputError, match=r"problem 'p\.0' of a pair is missing"):
-        written(tmp_path / "out", run=run._replace(problems=run.problems.slice(1)))
+        export_toy(tmp_path / "out", run=run._replace(problems=run.problems.slice(1)))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -178,14 +182,14 @@ def read_card(folder: Path) -> tuple[dict[str, Any], str]:
     return yaml.safe_load(header), text
 
 
-def test_the_card_says_what_ran(tmp_path: Path) -> None:
-    written(tmp_path / "out")
+def test_the_card_describes_the_run(tmp_path: Path) -> None:
+    export_toy(tmp_path / "out")
     header, text = read_card(tmp_path / "out")
-    assert [one["config_name"] for one in header["configs"]] == ["preference", "unpaired"]
+    assert [config["config_name"] for config in header["configs"]] == ["preference", "unpaired"]
     assert header["license"] == "apache-2.0"
     assert header["size_categories"] == ["n<1K"]
     digest = "1c445e8b518193ce6bd53a6a8d375945960d233f5183697e6cd1e2b33e6f4672"
-    for said in (
+    for line in (
         "# Preference pairs: strong > weak",
         "| problems | drawn 5, kept 3, dropped (in benchmark 1, duplicate 1) |",
         "| factuality | -0.50 | 0.71 | -1.00 | 0.00 | 0 | 0.00 |",
@@ -204,21 +208,21 @@ def test_the_card_says_what_ran(tmp_path: Path) -> None:
         "train.form: policy",
         "eprint = {2604.08723}",
     ):
-        assert said in text, said
+        assert line in text, line
     assert "$" not in re.sub(r"```.*?```", "", text, flags=re.DOTALL)
 
 
-def test_the_digests_of_the_card_are_those_of_the_prompt_files() -> None:
-    found = provenance.prompt_hashes(toy_made().params)
-    assert list(found) == ["instruction.txt", "chat_formats.yaml", "worked_examples.yaml"]
+def test_the_card_lists_the_prompt_files_that_were_used() -> None:
+    hashes = provenance.prompt_hashes(toy_provenance().params)
+    assert list(hashes) == ["instruction.txt", "chat_formats.yaml", "worked_examples.yaml"]
 
 
-def test_a_licence_that_is_not_known_is_said_and_not_guessed(tmp_path: Path) -> None:
+def test_an_unknown_licence_is_reported_as_unknown(tmp_path: Path) -> None:
     content = read_all(ROOT / "params.yaml")
     models = content["models"]
     (name,) = [name for name in models if name.startswith("smollm2")][:1]
     models |= {name: {"hub": {"repository": "a/b", "revision": "d" * 40, "code": False}}}
-    written(tmp_path / "out", toy_made(models=models))
+    export_toy(tmp_path / "out", toy_provenance(models=models))
     header, text = read_card(tmp_path / "out")
     assert header["license"] == "unknown"
     assert f"a/b@{'d' * 40} |" in text
@@ -226,14 +230,14 @@ def test_a_licence_that_is_not_known_is_said_and_not_guessed(tmp_path: Path) -> 
     assert f"**The licence of {name} is not known to this program.**" in text
 
 
-def test_a_judge_that_another_one_backs_is_not_called_unvalidated(tmp_path: Path) -> None:
+def test_a_judge_with_a_second_judge_is_not_called_unvalidated(tmp_path: Path) -> None:
     judge = read_all(ROOT / "params.yaml")["judge"]
     judge["second"]["rater"] = "rules"
-    written(tmp_path / "out", toy_made(judge=judge))
+    export_toy(tmp_path / "out", toy_provenance(judge=judge))
     assert "was not validated" not in read_card(tmp_path / "out")[1]
 
 
-def test_nothing_of_this_machine_is_in_what_is_handed_on(
+def test_an_export_holds_no_path_secret_or_host_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_verysecret")
@@ -246,10 +250,10 @@ def test_nothing_of_this_machine_is_in_what_is_handed_on(
     engine = content["engine"]
     server = {"base_urls": ["http://private.example:8000/v1"], "key": None, "concurrency": 1}
     engine["endpoint"]["servers"] = {"mine": server | {"models": {"judge": None}}}
-    made = toy_made(
+    facts = toy_provenance(
         models=models, engine=engine, problems=content["problems"] | {"sources": sources}
     )
-    written(tmp_path / "out", made)
+    export_toy(tmp_path / "out", facts)
     everything = (tmp_path / "out" / "README.md").read_text() + (
         tmp_path / "out" / dataset.MARKER
     ).read_text()
@@ -263,14 +267,14 @@ def test_nothing_of_this_machine_is_in_what_is_handed_on(
         assert user not in everything
 
 
-def test_the_mark_says_what_was_written(tmp_path: Path) -> None:
-    written(tmp_path / "out")
+def test_the_marker_file_holds_rows_and_commit(tmp_path: Path) -> None:
+    export_toy(tmp_path / "out")
     mark = json.loads((tmp_path / "out" / dataset.MARKER).read_text())
     assert mark["rows"] == {"preference": 2, "unpaired": 4}
     assert mark["commit"] == "c" * 40
 
 
-def test_names_cannot_break_the_card_s_tables() -> None:
+def test_names_cannot_break_the_cards_tables() -> None:
     assert card.cell("a|b\n<img>") == "a\\|b &lt;img>"
     assert (
         card.format_counts({"a_b": 1, "c": {"d": None}, "e": {}}) == "a b 1, c (d none), e (none)"
@@ -280,16 +284,18 @@ def test_names_cannot_break_the_card_s_tables() -> None:
 def lay_out_with_counts(folder: Path, selected: int) -> None:
     lay_out(folder, toy(TEXTS, cut=1))
     pairing = read_all(folder / "params.yaml")["pairing"]
-    counts = toy_made().counts
+    counts = toy_provenance().counts
     counts["select"]["selected"] = selected
-    for stage, found in counts.items():
-        write_counts(folder / "metrics" / f"{stage}.json", found, stage)
+    for stage, stage_counts in counts.items():
+        write_counts(folder / "data" / "counts" / f"{stage}.json", stage_counts, stage)
     for stage in ("generate", "verify", "judge"):
         for name in {pairing["chosen"], pairing["rejected"]}:
-            write_counts(folder / "metrics" / stage / f"{name}.json", {"traces": 6}, stage, name)
+            write_counts(
+                folder / "data" / "counts" / stage / f"{name}.json", {"traces": 6}, stage, name
+            )
 
 
-def test_the_command_writes_and_says_how_to_push(
+def test_the_command_writes_the_dataset_and_prints_how_to_push_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lay_out_with_counts(tmp_path, selected=2)
@@ -312,7 +318,9 @@ def test_the_policys_card_has_a_model_index_of_its_scores(
     monkeypatch.chdir(tmp_path)
     for name, value in (("policy", 0.5), ("zero-shot", 0.375)):
         score = SCORE | {"value": value, "benchmark_version": "aime24: own/aime@0123"}
-        write_counts(tmp_path / "metrics" / "evaluate" / f"{name}.json", {"aime24": score}, name)
+        write_counts(
+            tmp_path / "data" / "counts" / "evaluate" / f"{name}.json", {"aime24": score}, name
+        )
     screen = io.StringIO()
     delta.cli.export.main(Console(screen), ["--policy", "card"])
     header, text = read_card(tmp_path / "card")
@@ -341,7 +349,7 @@ def test_a_policy_without_scores_gets_no_card(
 ) -> None:
     lay_out_with_counts(tmp_path, selected=2)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match=r"metrics/evaluate/policy\.json: missing or damaged"):
+    with pytest.raises(InputError, match=r"data/counts/evaluate/policy\.json: missing or damaged"):
         delta.cli.export.main(Console(io.StringIO()), ["--policy"])
     assert not (tmp_path / "export-policy").exists()
 
@@ -351,7 +359,7 @@ def test_counts_of_another_run_are_refused(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=r"select\.json: counts 48 selected pairs"):
         delta.cli.export.main(Console(io.StringIO()), [])
-    (tmp_path / "metrics" / "pair.json").unlink()
+    (tmp_path / "data" / "counts" / "pair.json").unlink()
     with pytest.raises(InputError, match=r"data/counts/pair\.json: missing or damaged"):
         delta.cli.export.main(Console(io.StringIO()), [])
     with pytest.raises(InputError, match=r"a b: expected \[--policy\] and one folder"):

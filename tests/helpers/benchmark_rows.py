@@ -1,4 +1,4 @@
-"""Toy rows of every benchmark in its exact columns, all written here: no real row is among them."""
+"""Toy rows of every benchmark in its exact columns; none is a real row."""
 
 import base64
 import json
@@ -269,7 +269,7 @@ COLUMNS: list[Row] = [
     {"ask": "Which is smaller?", "gold": "A", "choices": ["one", "two", "three"], "note": ""},
 ]
 
-# Of each benchmark of the paper and ours: group, samples, its format's own keys, and rows.
+# Benchmark → group, samples, the keys of its format, and rows.
 BENCHMARKS: dict[str, tuple[str, int, Row, list[Row]]] = {
     "math-500": ("easy", 1, {}, MATH_500),
     "gsm8k": ("easy", 1, {}, GSM8K),
@@ -292,20 +292,20 @@ BENCHMARKS: dict[str, tuple[str, int, Row, list[Row]]] = {
 }
 
 
-def file_source(path: Path, rows: list[Row]) -> Row:
-    """`rows` written as JSON lines, and the `data` of params.yaml that reads them."""
+def write_file_source(path: Path, rows: list[Row]) -> Row:
+    """Write `rows` as JSON Lines and return the `data` of params.yaml that reads them."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     path.write_text(lines, encoding="utf-8")
     return {"file": {"path": str(path), "sha256": sha256_of(path)}}
 
 
-def section(folder: Path, form: str, rows: list[Row] | None = None, **source: Any) -> Row:
-    """An entry of `benchmarks` in params.yaml that asks the toy rows of a format, or others."""
+def benchmark_section(folder: Path, form: str, rows: list[Row] | None = None, **source: Any) -> Row:
+    """Return an entry of `benchmarks` in params.yaml that asks a format's toy rows, or `rows`."""
     group, samples, keys, toy = BENCHMARKS[form]
-    data = file_source(folder / f"{form}.jsonl", toy if rows is None else rows)
+    data = write_file_source(folder / f"{form}.jsonl", toy if rows is None else rows)
     if form == "mmlu-pro":
-        examples = file_source(folder / "mmlu-pro-examples.jsonl", MMLU_PRO_EXAMPLES)
+        examples = write_file_source(folder / "mmlu-pro-examples.jsonl", MMLU_PRO_EXAMPLES)
         keys = keys | {"examples": examples}
     return {
         "group": group,
@@ -316,7 +316,7 @@ def section(folder: Path, form: str, rows: list[Row] | None = None, **source: An
     }
 
 
-def sums(questions: int | None = 5, seed: int = 12, **options: Any) -> dict[str, Any]:
+def sums_benchmark(questions: int | None = 5, seed: int = 12, **options: Any) -> dict[str, Any]:
     source = {"format": "task", "task": "chain_sum", "seed": seed, "options": TINY | options}
     return {
         "group": "easy",
@@ -327,11 +327,11 @@ def sums(questions: int | None = 5, seed: int = 12, **options: Any) -> dict[str,
     }
 
 
-def asked(entry: dict[str, Any], name: str = "toy") -> tuple[Rows, dict[str, Any]]:
-    """Questions with gold answers and metadata as objects, and counts that add up."""
-    found = Counter[str]()
-    frame = pl.concat(questions(name, BenchmarkParams.model_validate(entry), found))
-    counts = summary(found)
+def read_questions(entry: dict[str, Any], name: str = "toy") -> tuple[Rows, dict[str, Any]]:
+    """Return questions with parsed metadata, and the counts, which add up."""
+    counter = Counter[str]()
+    frame = pl.concat(questions(name, BenchmarkParams.model_validate(entry), counter))
+    counts = summary(counter)
     assert frame.schema == QUESTION.columns
     dropped = sum(counts["dropped"].values())
     assert counts["read"] == counts["kept"] + dropped + counts["beyond_size"]
@@ -342,12 +342,12 @@ def asked(entry: dict[str, Any], name: str = "toy") -> tuple[Rows, dict[str, Any
     return rows, counts
 
 
-def golds(rows: Rows) -> list[Any]:
+def gold_answers(rows: Rows) -> list[Any]:
     return [row["gold_answer"] for row in rows]
 
 
-def refused(entry: dict[str, Any]) -> str:
+def questions_error(entry: dict[str, Any]) -> str:
     with pytest.raises(InputError) as caught:
-        asked(entry)
+        read_questions(entry)
     assert "\n" not in str(caught.value)
     return str(caught.value)

@@ -92,12 +92,12 @@ ROWS = [
 ]
 
 
-def write(path: Path, rows: list[dict[str, Any]]) -> DataSource:
+def write_source(path: Path, rows: list[dict[str, Any]]) -> DataSource:
     """A Parquet file of the rows, and the source that reads it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     pl.DataFrame(rows, schema=SCHEMA).write_parquet(path)
-    return local(path)
+    return local_source(path)
 
 
-def local(path: Path) -> DataSource:
+def local_source(path: Path) -> DataSource:
     return DataSource(file=LocalFiles(path=str(path), sha256=sha256_of(path)))

@@ -33,7 +33,7 @@ def openr1(folder: Path) -> dict[str, Any]:
     ]
     spoilt = [openr1_rows.row("All were right: it should be 4.", "4")]
     spoilt[0]["correctness_math_verify"] = [True, True]
-    source = openr1_rows.write(folder / "openr1.parquet", rows + spoilt)
+    source = openr1_rows.write_source(folder / "openr1.parquet", rows + spoilt)
     return source.model_dump(exclude_none=True)
 
 
@@ -71,7 +71,7 @@ def paper_space(folder: Path, server: Server) -> Workspace:
         content["train"]["convergence"] |= {"held_out": 0.2, "every": 1}
         for name, benchmark in content["benchmarks"].items():
             form = FORMS.get(name, name)
-            toy = benchmark_rows.section(fixtures, form)["source"]
+            toy = benchmark_rows.benchmark_section(fixtures, form)["source"]
             benchmark["source"] |= {key: toy[key] for key in ("data", "examples") if key in toy}
 
     space.edit(change)

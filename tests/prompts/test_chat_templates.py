@@ -1,4 +1,4 @@
-"""A chat template that does not end, or writes without end, is one line before a model is asked."""
+"""A chat template that runs too long or writes too much is refused before the model is used."""
 
 import json
 import time
@@ -43,12 +43,12 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def with_template(model: Path, template: str) -> Path:
+def write_template(model: Path, template: str) -> Path:
     (model / "chat_template.jinja").write_text(template)
     return model
 
 
-def refusal(folder: Path) -> str:
+def template_error(folder: Path) -> str:
     with pytest.raises(InputError) as caught:
         chat_templates.check_template("models.toy", folder)
     assert "\n" not in str(caught.value)
@@ -57,33 +57,31 @@ def refusal(folder: Path) -> str:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ENDLESS)
-def test_a_template_that_does_not_end_is_stopped_when_it_is_fetched(model: Path, name: str) -> None:
+def test_a_template_that_does_not_end_is_stopped(model: Path, name: str) -> None:
     before = time.monotonic()
-    message = refusal(with_template(model, ENDLESS[name]))
+    message = template_error(write_template(model, ENDLESS[name]))
     assert message.startswith("models.toy: its chat template does not end within 10 s")
     assert time.monotonic() - before < 60
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", BIG)
-def test_a_template_that_writes_without_end_is_refused(model: Path, name: str) -> None:
-    template, said = BIG[name]
-    assert said in refusal(with_template(model, template))
+def test_a_template_that_writes_too_much_is_refused(model: Path, name: str) -> None:
+    template, message = BIG[name]
+    assert message in template_error(write_template(model, template))
 
 
 @pytest.mark.parametrize("name", REFUSING)
-def test_what_a_template_itself_refuses_is_one_line_where_it_is_used(
-    model: Path, name: str
-) -> None:
-    chat_templates.check_template("models.toy", with_template(model, REFUSING[name]))
+def test_a_templates_own_error_is_one_line_when_it_is_rendered(model: Path, name: str) -> None:
+    chat_templates.check_template("models.toy", write_template(model, REFUSING[name]))
     with pytest.raises(InputError) as caught:
         render(model)
     assert str(caught.value).startswith(f"{model}: its chat template")
     assert "\n" not in str(caught.value)
 
 
-def test_a_good_template_and_none_at_all_pass(model: Path) -> None:
-    chat_templates.check_template("models.toy", with_template(model, TEMPLATE))
+def test_a_good_template_or_none_is_accepted(model: Path) -> None:
+    chat_templates.check_template("models.toy", write_template(model, TEMPLATE))
     assert render(model).endswith("assistant\n")
     (model / "chat_template.jinja").unlink()
     chat_templates.check_template("models.toy", model)
@@ -96,26 +94,28 @@ def render(folder: Path) -> str:
     return protocol.render(AutoTokenizer.from_pretrained(folder), protocol.messages("1 + 1?"))
 
 
-def test_a_template_that_loops_for_some_prompt_is_stopped_there(
+def test_a_template_that_loops_for_one_prompt_is_stopped_when_rendered(
     model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(chat_formats, "LIMIT_S", 0.5)
     loop = ENDLESS["loops in loops"]
-    with_template(model, "{% if '1 + 1?' in messages[-1].content %}" + loop + "{% endif %}")
+    write_template(model, "{% if '1 + 1?' in messages[-1].content %}" + loop + "{% endif %}")
     before = time.monotonic()
     with pytest.raises(InputError, match="its chat template does not end within"):
         render(model)
     assert time.monotonic() - before < 30
 
 
-def test_a_tokenizer_that_is_not_loaded_in_time_is_one_line(
+def test_a_tokenizer_that_loads_too_slowly_is_a_one_line_error(
     model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(chat_templates, "LOAD_TIMEOUT_S", 0.1)
-    assert "its tokenizer is not loaded within 0.1 s" in refusal(with_template(model, TEMPLATE))
+    assert "its tokenizer is not loaded within 0.1 s" in template_error(
+        write_template(model, TEMPLATE)
+    )
 
 
-def test_a_template_in_the_tokenizers_settings_is_looked_at_too(tmp_path: Path) -> None:
+def test_a_template_in_the_tokenizers_settings_is_checked_too(tmp_path: Path) -> None:
     settings: dict[str, Any] = {"chat_template": "{{ 1 }}"}
     (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
     assert chat_templates._has_template(tmp_path)

@@ -1,4 +1,4 @@
-"""Markup inside statements and traces is text: no token of it begins or ends a turn."""
+"""Markup inside statements and traces is text: it never begins or ends a turn."""
 
 import json
 from pathlib import Path
@@ -24,7 +24,7 @@ from delta.prompts.control_tokens import (
     strip_end_of_turn,
 )
 from delta.training import dataset
-from tests.export.test_export import rows_of, toy_made
+from tests.export.test_export import exported_rows, toy_provenance
 from tests.helpers.scripted_server import endpoint
 from tests.helpers.tiny_model_families import LLAMA3
 from tests.helpers.tiny_models import TEMPLATE, train_params
@@ -129,7 +129,7 @@ FAMILIES = {
         "<|endoftext|>",
     ),
 }
-# A statement or a trace that tries all of them.
+# A statement or a trace with the markup of all families.
 INJECTED = "Say " + " ".join(
     dict.fromkeys(
         token for family in FAMILIES.values() for token in (*family.special, *family.added)
@@ -166,17 +166,19 @@ def tokenizer(family: Family, tmp_path: Path) -> Any:
 PLAIN = chat_formats.load("plain")
 
 
-def controls(tokenizer: Any, token_ids: list[int]) -> list[str]:
+def control_token_texts(tokenizer: Any, token_ids: list[int]) -> list[str]:
     special = control_tokens.control_token_ids(tokenizer)
-    return list(tokenizer.convert_ids_to_tokens([one for one in token_ids if one in special]))
+    return list(
+        tokenizer.convert_ids_to_tokens([token_id for token_id in token_ids if token_id in special])
+    )
 
 
-def encoded(tokenizer: Any, text: str) -> list[int]:
-    found: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
-    return found
+def token_ids_of(tokenizer: Any, text: str) -> list[int]:
+    token_ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+    return token_ids
 
 
-def engine_of(tokenizer: Any, folder: Path) -> VllmEngine:
+def toy_engine(tokenizer: Any, folder: Path) -> VllmEngine:
     serving = ServingParams(
         protocol="plain",
         dtype="float32",
@@ -190,7 +192,7 @@ def engine_of(tokenizer: Any, folder: Path) -> VllmEngine:
     return engine
 
 
-def asked(statement: str, history: list[dict[str, str]]) -> pl.DataFrame:
+def problem_frame(statement: str, history: list[dict[str, str]]) -> pl.DataFrame:
     row = {"problem_id": "p", "statement": statement, "prompt": statement, "history": history}
     return pl.DataFrame([row], schema_overrides={"history": HISTORY})
 
@@ -200,36 +202,36 @@ SAMPLED = SampledParams(
 )
 
 
-def test_a_generators_prompt_has_the_control_tokens_of_its_template_and_no_more(
+def test_a_generators_prompt_has_only_its_templates_control_tokens(
     tokenizer: Any, tmp_path: Path
 ) -> None:
-    engine = engine_of(tokenizer, tmp_path)
+    engine = toy_engine(tokenizer, tmp_path)
     turns = [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}]
     injected = [turn | {"content": INJECTED} for turn in turns]
-    found = []
+    tokens = []
     for statement, history in (("Say it", turns), (INJECTED, injected)):
-        ((_, request),) = requests_of(SAMPLED, engine, "m", asked(statement, history))
-        found.append(controls(tokenizer, encoded(tokenizer, request.prompt)))
-    assert found[0] == found[1]
+        ((_, request),) = requests_of(SAMPLED, engine, "m", problem_frame(statement, history))
+        tokens.append(control_token_texts(tokenizer, token_ids_of(tokenizer, request.prompt)))
+    assert tokens[0] == tokens[1]
 
 
-def test_a_judges_prompt_has_the_control_tokens_of_its_template_and_no_more(
+def test_a_judges_prompt_has_only_its_templates_control_tokens(
     tokenizer: Any, tmp_path: Path
 ) -> None:
-    engine = engine_of(tokenizer, tmp_path)
+    engine = toy_engine(tokenizer, tmp_path)
     llm = LlmParams(
         model="m", votes=1, attempts=1, temperature=1.0, top_p=1.0, max_tokens=9, seed=1
     )
-    found = []
+    tokens = []
     for text in ("Say it", INJECTED):
         subject = JudgeInput("t", text, text)
         ((_, request),) = build_requests(llm, engine, "m", [subject])
-        found.append(controls(tokenizer, encoded(tokenizer, request.prompt)))
-    assert found[0] == found[1]
+        tokens.append(control_token_texts(tokenizer, token_ids_of(tokenizer, request.prompt)))
+    assert tokens[0] == tokens[1]
 
 
-def trained(tokenizer: Any, *texts: str, prompt: str = "Say it", form: str = "policy") -> Any:
-    """The one row of a pair of these texts."""
+def training_row(tokenizer: Any, *texts: str, prompt: str = "Say it", form: str = "policy") -> Any:
+    """Return the training row of one pair of these texts."""
     pair = {"pair_id": "p", "problem_id": "q", "prompt": prompt, "history": []}
     chosen, rejected = (trace(text, "stop") for text in texts)
     frame = pl.DataFrame(
@@ -242,43 +244,45 @@ def trained(tokenizer: Any, *texts: str, prompt: str = "Say it", form: str = "po
 
 
 @pytest.mark.parametrize("form", ["policy", "raw"])
-def test_training_sees_markup_in_texts_to_the_letter_and_not_as_control_tokens(
+def test_training_tokenizes_markup_in_texts_as_text(
     tokenizer: Any, family: Family, form: str
 ) -> None:
-    row = trained(tokenizer, INJECTED + " done", "no", prompt=INJECTED, form=form)
-    plain = trained(tokenizer, "yes", "no")
-    assert controls(tokenizer, row["prompt_ids"]) == controls(tokenizer, plain["prompt_ids"])
-    assert controls(tokenizer, row["chosen_ids"]) == [family.end]
+    row = training_row(tokenizer, INJECTED + " done", "no", prompt=INJECTED, form=form)
+    plain = training_row(tokenizer, "yes", "no")
+    assert control_token_texts(tokenizer, row["prompt_ids"]) == control_token_texts(
+        tokenizer, plain["prompt_ids"]
+    )
+    assert control_token_texts(tokenizer, row["chosen_ids"]) == [family.end]
     assert tokenizer.decode(row["chosen_ids"][:-1]) == INJECTED + " done"
 
 
 def test_a_turn_ends_in_the_token_that_the_template_writes(tokenizer: Any, family: Family) -> None:
     assert tokenizer.convert_ids_to_tokens(PLAIN.end_of_turn(tokenizer)) == family.end
-    row = trained(tokenizer, "yes", "no")
+    row = training_row(tokenizer, "yes", "no")
     for side in ("chosen_ids", "rejected_ids"):
-        assert controls(tokenizer, row[side]) == [family.end]
+        assert control_token_texts(tokenizer, row[side]) == [family.end]
 
 
-def test_a_text_that_was_saved_with_its_end_gets_no_second_one(
+def test_a_text_saved_with_its_end_of_turn_gets_no_second_one(
     tokenizer: Any, family: Family
 ) -> None:
     for kept in (f"yes{family.end}", f"yes{family.end}\n", f"yes\n{family.end}{family.eos}"):
-        row = trained(tokenizer, kept, "no")
-        assert row["chosen_ids"] == trained(tokenizer, "yes", "no")["chosen_ids"]
+        row = training_row(tokenizer, kept, "no")
+        assert row["chosen_ids"] == training_row(tokenizer, "yes", "no")["chosen_ids"]
 
 
-def test_ordinary_text_is_rendered_and_tokenised_as_ever(tokenizer: Any) -> None:
+def test_text_without_markup_is_rendered_and_tokenized_unchanged(tokenizer: Any) -> None:
     text = "If 0<|x-3|<2 and a < b | c > d, is $\\{x|x>1\\}$ [open]? <b>Yes</b> <think>no</think>"
     messages = [{"role": "user", "content": prompts.with_instruction(text)}]
     rendered = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
     assert PLAIN.render(tokenizer, messages) == rendered
-    row = trained(tokenizer, text, "no")
-    assert row["chosen_ids"][:-1] == encoded(tokenizer, text)
+    row = training_row(tokenizer, text, "no")
+    assert row["chosen_ids"][:-1] == token_ids_of(tokenizer, text)
 
 
 def test_a_servers_messages_hold_no_markup_of_any_family() -> None:
     server = endpoint("http://127.0.0.1:1/v1")
-    ((_, request),) = requests_of(SAMPLED, server, "m", asked(INJECTED + " [INST]", []))
+    ((_, request),) = requests_of(SAMPLED, server, "m", problem_frame(INJECTED + " [INST]", []))
     ((sent,),) = [json.loads(request.prompt)["messages"]]
     assert MARKUP.search(sent["content"]) is None
     assert sent["content"].replace("< ", "<").replace("[ ", "[") == INJECTED + " [INST]"
@@ -300,23 +304,23 @@ ENDED = {
 
 
 @pytest.mark.parametrize("text", ENDED)
-def test_the_end_of_turn_that_a_file_kept_is_not_handed_on(text: str, tmp_path: Path) -> None:
+def test_an_end_of_turn_kept_by_a_file_is_not_exported(text: str, tmp_path: Path) -> None:
     assert strip_end_of_turn(text) == ENDED[text]
     run = toy([(text, "cut<|im_end|>")])
-    write_dataset(tmp_path / "out", toy_made(), run.selected, run.problems, run.traces)
-    (row,) = rows_of(tmp_path / "out", "preference")
+    write_dataset(tmp_path / "out", toy_provenance(), run.selected, run.problems, run.traces)
+    (row,) = exported_rows(tmp_path / "out", "preference")
     assert row["chosen"][0]["content"] == ENDED[text]
     assert row["rejected"][0]["content"] == "cut<|im_end|>"  # of a trace that was cut, all stays
-    completions = [one["completion"][0]["content"] for one in rows_of(tmp_path / "out", "unpaired")]
+    completions = [
+        row["completion"][0]["content"] for row in exported_rows(tmp_path / "out", "unpaired")
+    ]
     assert set(completions) == {ENDED[text], "cut<|im_end|>"}
 
 
 @pytest.mark.parametrize("end", ENDS_OF_TURN)
-def test_an_end_of_any_family_is_not_trained_besides_the_policys_own(
-    end: str, tmp_path: Path
-) -> None:
+def test_training_replaces_any_familys_end_of_turn_by_the_policys(end: str, tmp_path: Path) -> None:
     tokenizer = write_tokenizer(tmp_path, FAMILIES["gemma"])
-    row, plain = trained(tokenizer, f"yes{end}\n", "no"), trained(tokenizer, "yes", "no")
+    row, plain = training_row(tokenizer, f"yes{end}\n", "no"), training_row(tokenizer, "yes", "no")
     assert row["chosen_ids"] == plain["chosen_ids"]
 
 
@@ -324,7 +328,7 @@ def test_every_end_is_markup() -> None:
     assert all(MARKUP.fullmatch(end) for end in ENDS_OF_TURN)
 
 
-def test_a_judge_is_shown_the_answer_after_an_empty_reasoning_as_any_other() -> None:
+def test_a_judge_gets_the_answer_after_an_empty_reasoning() -> None:
     subjects, _ = judge.judge_inputs(
         pl.DataFrame([{"problem_id": "p", "statement": "1?", "history": [], "gold_answer": ""}]),
         pl.DataFrame(

@@ -42,7 +42,7 @@ from delta.judging import rubric
 from delta.judging.rules.rate import rate
 from tests.helpers.adversarial_texts import TEXTS
 from tests.helpers.import_closure import ROOT
-from tests.helpers.openr1_rows import local
+from tests.helpers.openr1_rows import local_source
 
 MARK = Path("/tmp/delta-was-here")  # what a text that ran as code would leave
 CONTENT = read_all(ROOT / "params.yaml")
@@ -58,7 +58,7 @@ def _nothing_ran() -> Any:
 
 def problems_at(path: Path) -> tuple[pl.DataFrame, dict[str, Any]]:
     """What a table with the columns q and a comes to."""
-    table = TableProblems(data=local(path), statement="q", gold_answer="a")
+    table = TableProblems(data=local_source(path), statement="q", gold_answer="a")
     sources = {"mine": ProblemSource(table=table)}
     found, _, counts = build_problems(
         ProblemsParams(sources=sources, overlap_words=8, sample=None, seed=1), {}
@@ -68,7 +68,7 @@ def problems_at(path: Path) -> tuple[pl.DataFrame, dict[str, Any]]:
 
 def traces_at(path: Path, folder: Path) -> pl.DataFrame:
     """What the same table comes to as a recording whose traces stand in the column t."""
-    table = TableTraces(data=local(path), statement="q", text="t", outcome=None, where={})
+    table = TableTraces(data=local_source(path), statement="q", text="t", outcome=None, where={})
     fetch(
         "toy",
         ModelParams(recording=RecordingSource(source="mine", table=table)),
@@ -267,8 +267,8 @@ def parquet_with_a_flipped_page(path: Path) -> None:
 
 WRITTEN = bytes | str | Callable[[Path], None]
 FILES: dict[str, tuple[str, WRITTEN, str]] = {
-    "no row": ("jsonl", "", "0 of 0 problems are left"),
-    "blank lines": ("jsonl", "\n \n\t\n", "0 of 0 problems are left"),
+    "no row": ("jsonl", "", "0 of 0 problems remain"),
+    "blank lines": ("jsonl", "\n \n\t\n", "0 of 0 problems remain"),
     "no JSON": ("jsonl", "q: 1\n", "line 1: "),
     "half a line": ("jsonl", GOOD + '{"q": "2 + ', "line 2: "),
     "two values on a line": ("jsonl", GOOD.strip() * 2, "line 1: Extra data"),
@@ -314,8 +314,8 @@ FILES: dict[str, tuple[str, WRITTEN, str]] = {
     "fewer cells": ("csv", "q,a\n1?\n", "row 1 has fewer cells than the first row has names"),
     "an open quotation": ("csv", 'q,a\n"1?,2\n', "unexpected end of data"),
     "a name twice in the first row": ("csv", "q,a,q\n1?,1,2?\n", "it has 'q' twice"),
-    "no first row": ("csv", "", "0 of 0 problems are left"),
-    "only a first row": ("csv", "q,a\n", "0 of 0 problems are left"),
+    "no first row": ("csv", "", "0 of 0 problems remain"),
+    "only a first row": ("csv", "q,a\n", "0 of 0 problems remain"),
     "Latin 1": ("csv", "q,a\nñ?,1\n".encode("latin-1"), "codec can't decode"),
     "no Parquet": ("parquet", GOOD, "cannot be read: "),
     "nothing": ("parquet", "", "cannot be read: "),

@@ -75,9 +75,9 @@ def _prompt_and_gold(source: ColumnsSource, statement: str, row: Row) -> tuple[s
             gold = choice.gold_letter(value, column, options)
             return choice.choice_prompt(statement, options, []), gold
         case "theorem":
-            return _theorem(statement, _parse_json(value), column)
+            return _theorem(statement, value, column)
         case "code":
-            return _code(statement, _parse_json(value), column)
+            return _code(statement, value, column)
 
 
 def _parse_json(value: Any) -> Any:
@@ -96,19 +96,21 @@ def _math_gold(value: Any, column: str) -> str:
     return gold
 
 
-def _theorem(statement: str, answer: Any, column: str) -> tuple[str, str]:
+def _theorem(statement: str, value: Any, column: str) -> tuple[str, str]:
+    answer = _parse_json(value)
     if not isinstance(answer, dict) or set(answer) != {"answer_type", "answer"}:
-        raise RowError(column, answer, '{"answer_type": …, "answer": …}')
+        raise RowError(column, value, '{"answer_type": …, "answer": …}')
     answer_type = str(answer["answer_type"])
     gold = theoremqa.theorem_gold(answer_type, answer["answer"], column)
     return theoremqa.theorem_prompt(statement, answer_type), gold
 
 
-def _code(statement: str, gold: Any, column: str) -> tuple[str, str]:
+def _code(statement: str, value: Any, column: str) -> tuple[str, str]:
+    gold = _parse_json(value)
     kind = str(gold.get("kind")) if isinstance(gold, dict) else ""
     if kind not in CODE_KEYS or set(gold) != CODE_KEYS[kind]:
         kinds = " or ".join(f"{{{', '.join(sorted(keys))}}}" for keys in CODE_KEYS.values())
-        raise RowError(column, gold, f"an object with {kinds}")
+        raise RowError(column, value, f"an object with {kinds}")
     function = required_text(gold, "function") if kind != "stdin" else None
     if kind == "check":
         prompt = code.completion_prompt(required_text(gold, "prompt"))
