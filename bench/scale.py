@@ -99,7 +99,7 @@ def _training(params: Params) -> Stage:
     side = assumptions.PROBLEM_PROMPT.value + sum(sides) / len(sides)
     epoch = costs.training_tokens(train, params.selector.k or 0, side)
     hours = costs.training_hours(train, epoch, of_known(known, "bfloat16"), speed)
-    return Stage("train", 0, Tokens(epoch * train.own.epochs, 0, 0), hours)
+    return Stage("train", 0, Tokens(epoch * train.method_params.num_train_epochs, 0, 0), hours)
 
 
 def cost_tables(recipe: Recipe) -> str:

@@ -238,8 +238,12 @@ def _sizes(params: Params) -> Iterator[str]:
                 f"pairing.per_problem = {pairing.per_problem}: generators.{side} has {samples} "
                 f"traces a problem; expected 1 to {samples}"
             )
-    if k is not None and params.train.batch_size > k:
-        yield f"train.batch_size = {params.train.batch_size}: selector.k is {k}; expected 1 to {k}"
+    batch_size = params.train.per_device_train_batch_size
+    if k is not None and batch_size > k:
+        yield (
+            f"train.per_device_train_batch_size = {batch_size}: selector.k is {k}; "
+            f"expected 1 to {k}"
+        )
 
 
 def has_table_pairs(params: Params) -> bool:

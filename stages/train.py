@@ -7,7 +7,6 @@ import polars as pl
 from delta.core import fingerprint as weights
 from delta.core import params, paths, tables
 from delta.core.console import Console, run
-from delta.core.files import write_counts
 from delta.core.schemas import PROBLEM, SELECTED, SIDES, TRACE
 from delta.inference import chat_formats
 from delta.inference.reply_cache import open_reply_cache
@@ -26,8 +25,11 @@ def main(console: Console, _argv: list[str]) -> None:
     traces = pl.concat(tables.read(paths.traces(name), TRACE) for name in generators)
     pairs = dataset.join_texts(selected, problems, traces)
 
-    console.print(f"train: {chosen.method} on {pairs.height} pairs; about 20 s to the first step")
-    from delta.training import model_io, reference_logps
+    console.say(f"train: {chosen.method} on {pairs.height} pairs; about 20 s to the first step")
+    from delta.training import (  # torch takes seconds: only once the input holds
+        model_io,
+        reference_logps,
+    )
 
     tokenizer = model_io.tokenizer(base)
     tokenized, counts = dataset.tokenize_pairs(chosen, protocol, pairs, tokenizer)
@@ -35,23 +37,23 @@ def main(console: Console, _argv: list[str]) -> None:
         dataset.to_trl_columns(chosen, part) for part in dataset.split_held_out(chosen, tokenized)
     )
     counts |= {"rows": len(train), "rows_held_out": len(held_out)}
-    with open_reply_cache("reference", fingerprint, console.print) as shelf:
-        progress = partial(console.progress, label="reference")
+    with open_reply_cache("reference", fingerprint, console.say) as shelf:
+        progress = partial(console.progress, what="reference")
         every = [*train, *held_out]
         computed = reference_logps.add_reference(chosen, every, base, fingerprint, shelf, progress)
-    console.print(f"train: {computed} reference log-probabilities computed, the rest was there")
+    console.say(f"train: {computed} reference log-probabilities computed, the rest was there")
     # This shelf is only a lock: one run writes these checkpoints, an equal one waits for it.
     key = launch.run_key(chosen, train, held_out, fingerprint)
-    with open_reply_cache("train", key, console.print) as shelf:
+    with open_reply_cache("train", key, console.say) as shelf:
         folder = shelf.folder / "run"
         for damaged in launch.prepare(folder, chosen, base, train, held_out):
-            console.print(f"train: {damaged.name} is damaged; training goes on before it")
+            console.say(f"train: {damaged.name} is damaged; training goes on before it")
         checkpoint, facts = launch.train(folder, paths.HISTORY, paths.HELD_OUT, console)
         stamp = partial(weights.write_fingerprint, source="train")
         end = protocol.end_of_turn(tokenizer)
-        moved = model_io.save(chosen, base, checkpoint, paths.model(paths.POLICY), end, stamp)
-        counts |= facts | {"moved": moved}
-        write_counts(paths.counts("train"), counts, "train")
+        weights_changed = model_io.save(chosen, base, checkpoint, paths.model(paths.POLICY), end, stamp)
+        counts |= facts | {"weights_changed": weights_changed}
+        paths.write_counts(paths.METRICS / "train.json", counts, "train")
         checkpoints.discard(folder)  # the policy is whole: DVC keeps it from here
 
 

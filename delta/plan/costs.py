@@ -55,7 +55,7 @@ def speeds(params: Params, card: Card) -> tuple[Speed, Speed]:
     writing = assumed.CPU_DECODING.value
     cpu = Speed(writing, writing, assumed.CPU_TRAINING.value)
     engine = gpu if on_gpu(params) else cpu
-    return engine, gpu if params.train.compute == "bfloat16" else cpu
+    return engine, gpu if params.train.bf16 else cpu
 
 
 def on_gpu(params: Params) -> bool:
@@ -130,7 +130,7 @@ def training_tokens(train: TrainParams, pairs: int, side: float) -> float:
 
 def training_hours(train: TrainParams, epoch: float, size: Size, speed: Speed) -> float:
     """All epochs, and one forward pass for the reference where the method has one."""
-    passes = (8 if train.gradient_checkpointing else 6) * train.own.epochs
+    passes = (8 if train.gradient_checkpointing else 6) * train.method_params.num_train_epochs
     reference = 0 if train.method == "sft" else 2
     flop = size.parameters * assumed.ATTENTION.value * (passes + reference)
     return epoch * flop / speed.training / HOUR
@@ -160,12 +160,12 @@ def serving_fit(serving: ServingParams, size: Size, card: Card, share: float) ->
 
 def training_bytes(train: TrainParams, size: Size) -> float:
     """Weights, gradients and moments on each card; activations come on top."""
-    width = BYTES[train.weights]
+    width = BYTES[train.dtype]
     if train.lora is not None:
         each = float(width)
     else:
-        each = width + width + (2 if train.optimizer == "adamw_8bit" else 2 * width)
-    shared = train.launch.processes if train.launch.sharding == "fsdp2" else 1
+        each = width + width + (2 if train.optim == "adamw_8bit" else 2 * width)
+    shared = train.num_processes if train.fsdp else 1
     return size.parameters * each / shared
 
 
@@ -180,6 +180,6 @@ def training_fit(train: TrainParams, size: Size, card: Card) -> Fit:
 
 def checkpoint_bytes(train: TrainParams, size: Size) -> float:
     """The last, the best where a rule looks for it, and one while it is being written."""
-    kept = 2 if train.convergence is None else 3
+    kept = 2 if train.early_stopping is None else 3
     each = 0.0 if train.lora is not None else assumed.OPTIMIZER.value
     return kept * each * size.parameters

@@ -174,18 +174,18 @@ def training_lines(here: Workspace, sizes: Sizes, speed: Speed) -> tuple[Lines, 
     epoch = costs.training_tokens(train, pairs, side)
     size = sizes[train.base]
     spent = None if size is None else costs.training_hours(train, epoch, size, speed)
-    unit = "GPU h" if train.compute == "bfloat16" else "CPU h"
+    unit = "GPU h" if train.bf16 else "CPU h"
     row = [
         f"train {train.method}",
         f"{pairs:,}",
         basis,
-        str(train.own.epochs),
+        str(train.method_params.num_train_epochs),
         short(side),
-        short(epoch * train.own.epochs),
+        short(epoch * train.method_params.num_train_epochs),
         "?" if spent is None else hours(spent),
     ]
     header = ("", "pairs", "number", "epochs", "tokens a side", "tokens", unit)
-    early = [] if train.convergence is None else ["  less where the loss converges earlier"]
+    early = [] if train.early_stopping is None else ["  less where the loss converges earlier"]
     return ["Training", *table(header, [row]), *early], f"{row[-1]} {unit}"
 
 
@@ -215,6 +215,6 @@ def _side_tokens(here: Workspace, params: Params, side: str) -> float:
 
 
 def card_words(params: Params, card: Card) -> str:
-    if costs.on_gpu(params) or params.train.compute == "bfloat16":
+    if costs.on_gpu(params) or params.train.bf16:
         return f"cards of {card.gib:g} GiB and {card.tflops:g} TFLOP/s"
     return "two CPU cores"

@@ -43,7 +43,7 @@ def memory(params: Params, models: Iterable[str], sizes: Sizes, card: Card, trai
         serving = params.serving[name]
         assert isinstance(serving, ServingParams)  # its weights are here
         fit = _serving(params, serving, size, card) if answers else _training(params, size, card)
-        cards = serving.tensor_parallel if answers else params.train.launch.processes
+        cards = serving.tensor_parallel if answers else params.train.num_processes
         each = size.weights / cards if answers else costs.training_bytes(params.train, size)
         parameters = f"{size.parameters / 1e9:.3g}G"
         rows.append([name[:30], use, parameters, str(cards), f"{each / GIB:.1f}", fit.words])
@@ -64,9 +64,9 @@ def _serving(params: Params, serving: ServingParams, size: Size, card: Card) -> 
 
 
 def _training(params: Params, size: Size, card: Card) -> Fit:
-    if params.train.compute == "bfloat16":
+    if params.train.bf16:
         return costs.training_fit(params.train, size, card)
-    return _in_ram(costs.training_bytes(params.train, size) * params.train.launch.processes / GIB)
+    return _in_ram(costs.training_bytes(params.train, size) * params.train.num_processes / GIB)
 
 
 def _in_ram(needed: float) -> Fit:
@@ -92,7 +92,7 @@ def disk(here: Workspace, items: Sequence[RequestGroup], sizes: Sizes, training:
     base = sizes[params.train.base]
     if training and base is not None:
         rows.append(("checkpoints while it trains", costs.checkpoint_bytes(params.train, base)))
-        saved = 2 * base.parameters * BYTES[params.train.weights]
+        saved = 2 * base.parameters * BYTES[params.train.dtype]
         rows.append(("the policy, 2 copies", saved))
     total = sum(size for _, size in rows) / GIB
     free = shutil.disk_usage(".").free / GIB

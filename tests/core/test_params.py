@@ -47,7 +47,7 @@ FLOATS = [
     "train.kto.undesirable_weight",
     "train.sft.learning_rate",
     "train.max_dropped",
-    "train.warmup_share",
+    "train.warmup_steps",
     "train.max_grad_norm",
     "evaluation.sampling.temperature",
     "evaluation.sampling.top_p",
@@ -114,9 +114,9 @@ EDITS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "k 0": ("\n  k: 16", "\n  k: 0", ("selector.k = 0", "greater than or equal to 1")),
     "k above all pairs": ("\n  k: 16", "\n  k: 65", ("selector.k = 65", "64 pairs", "1 to 64")),
     "batch above k": (
-        "  batch_size: 1\n",
-        "  batch_size: 20\n",
-        ("train.batch_size = 20", "selector.k is 16", "expected 1 to 16"),
+        "  per_device_train_batch_size: 1\n",
+        "  per_device_train_batch_size: 20\n",
+        ("train.per_device_train_batch_size = 20", "selector.k is 16", "expected 1 to 16"),
     ),
     "more pairs a problem than samples": (
         "  per_problem: 1",
@@ -269,9 +269,9 @@ EDITS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         ("judge.budget.three-shot", "pairing needs ratings", "or mode all"),
     ),
     "weights that a small step does not move": (
-        "  weights: float32",
-        "  weights: bfloat16",
-        ("train.weights = 'bfloat16'", "compute in bfloat16"),
+        "  dtype: float32              # of",
+        "  dtype: bfloat16             # of",
+        ("train.dtype = 'bfloat16'", "compute in bfloat16"),
     ),
     "two bounds of memory": (
         "    gpu_share: null",

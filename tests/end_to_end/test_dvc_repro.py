@@ -96,7 +96,7 @@ def test_killed_in_generate_judge_and_evaluate_nothing_answered_is_asked_again(
 
 
 def test_killed_in_training_it_goes_on_at_the_last_whole_checkpoint(space: Workspace) -> None:
-    epochs = space.set("train.dpo.epochs", 30)
+    epochs = space.set("train.dpo.num_train_epochs", 30)
 
     def so_far() -> bool:
         marks = (space.folder / ".dvc/replies").glob(
@@ -112,7 +112,7 @@ def test_killed_in_training_it_goes_on_at_the_last_whole_checkpoint(space: Works
     lines = (space.folder / "data/training.tsv").read_text().strip().split("\n")
     assert [line.split("\t")[0] for line in lines[1:]] == [str(step) for step in range(1, 91)]
     assert not any((space.folder / ".dvc/replies").glob("train-*/run"))
-    space.set("train.dpo.epochs", epochs)
+    space.set("train.dpo.num_train_epochs", epochs)
     assert stages_run(space.dvc("repro")) == []
 
 

@@ -83,7 +83,7 @@ def test_three_lines_become_a_policy_and_a_page(
     given = rows_in(script)
     train = json.loads((space.folder / "data/counts/train.json").read_text())["train"]
     assert (train["pairs_in"], train["pairs_kept"], train["dropped"]) == (3, 3, {})
-    assert train["moved"]["share"] > 0.5
+    assert train["weights_changed"]["float32"] > 0.5
     assert fingerprint.read_fingerprint(space.folder / "data/models/policy")
     pairs = pl.read_parquet(space.folder / "export/preference/train-*.parquet").to_dicts()
     exported = [{name: row[name] for name in ("prompt", "chosen", "rejected")} for row in pairs]

@@ -93,7 +93,7 @@ def test_generator_pairs_are_ranked_and_cut_and_the_policy_is_trained(space: Wor
     train = metrics(space, "train")["train"]
     assert train["pairs_in"] == SELECTED
     assert train["options"]["beta"] == 0.2
-    assert train["options"]["weights"] == "torch.float32"
+    assert train["options"]["dtype"] == "float32"
     assert (space.folder / "data/models/policy/model.safetensors").is_file()
 
 

@@ -205,7 +205,7 @@ def test_the_card_describes_the_run(tmp_path: Path) -> None:
         f"`instruction.txt` {digest}",
         "Commit `" + "c" * 40 + "` with changes that were not committed",
         "hf upload ORG/NAME FOLDER . --repo-type dataset",
-        "train.form: policy",
+        "train.reasoning_markers: policy",
         "eprint = {2604.08723}",
     ):
         assert line in text, line

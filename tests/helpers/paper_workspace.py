@@ -66,9 +66,9 @@ def paper_space(folder: Path, server: Server) -> Workspace:
         ask_at(content, server.url, *sorted(set(content["serving"]) - set(recorded)))
         content["grading"]["workers"] = 2
         content["selector"]["k"] = SELECTED
-        content["train"]["launch"] = {"processes": 1, "sharding": "none"}
-        content["train"] |= {"compute": "float32", "accumulation": 1}
-        content["train"]["convergence"] |= {"held_out": 0.2, "every": 1}
+        content["train"] |= {"num_processes": 1, "fsdp": False}
+        content["train"] |= {"bf16": False, "gradient_accumulation_steps": 1}
+        content["train"]["early_stopping"] |= {"held_out": 0.2, "eval_steps": 1}
         for name, benchmark in content["benchmarks"].items():
             form = FORMS.get(name, name)
             toy = benchmark_rows.benchmark_section(fixtures, form)["source"]

@@ -238,7 +238,7 @@ def training_row(tokenizer: Any, *texts: str, prompt: str = "Say it", form: str 
         [pair | {"chosen": chosen, "rejected": rejected}], schema_overrides={"history": HISTORY}
     )
     ((row,), _) = dataset.tokenize_pairs(
-        train_params(form=form, max_length=5_000), PLAIN, frame, tokenizer
+        train_params(reasoning_markers=form, max_length=5_000), PLAIN, frame, tokenizer
     )
     return row
 
