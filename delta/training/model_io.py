@@ -80,7 +80,7 @@ def _add_end_token(generation_config: Any, end_of_turn: int) -> None:
 
 
 def fraction_of_weights_changed(model: Any, base: Path) -> dict[str, float]:
-    """Return the fraction of weights that differ from the base, in fp32 and as bfloat16 serves them.
+    """Return the fraction of weights that training changed, in float32 and in bfloat16.
 
     At the paper's learning rate of 5e-8 most changes are below half a step of bfloat16.
     """

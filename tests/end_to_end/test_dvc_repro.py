@@ -106,7 +106,7 @@ def test_killed_in_training_it_goes_on_at_the_last_whole_checkpoint(space: Works
 
     kill_when(space, start(space), so_far)
     output = space.dvc("repro")
-    resumed = re.search(r"train: going on from checkpoint-(\d+)", output)
+    resumed = re.search(r"train: resuming from checkpoint-(\d+)", output)
     assert resumed is not None, output
     assert int(resumed.group(1)) >= 5
     lines = (space.folder / "data/training.tsv").read_text().strip().split("\n")

@@ -342,9 +342,9 @@ def test_a_judge_gets_the_answer_after_an_empty_reasoning() -> None:
 def test_a_policy_stops_at_the_end_it_was_trained_to_write() -> None:
     from transformers import GenerationConfig
 
-    from delta.training.model_io import _end_at
+    from delta.training.model_io import _add_end_token
 
     for known, expected in ((2, 2), (1, [1, 2]), ([3, 2], [3, 2]), ([3], [3, 2]), (None, [2])):
         settings = GenerationConfig(eos_token_id=known)
-        _end_at(settings, 2)
+        _add_end_token(settings, 2)
         assert settings.eos_token_id == expected
