@@ -7,6 +7,7 @@ import polars as pl
 from delta.core import fingerprint as weights
 from delta.core import params, paths, tables
 from delta.core.console import Console, run
+from delta.core.files import write_counts
 from delta.core.schemas import PROBLEM, SELECTED, SIDES, TRACE
 from delta.inference import chat_formats
 from delta.inference.reply_cache import open_reply_cache
@@ -25,7 +26,7 @@ def main(console: Console, _argv: list[str]) -> None:
     traces = pl.concat(tables.read(paths.traces(name), TRACE) for name in generators)
     pairs = dataset.join_texts(selected, problems, traces)
 
-    console.say(f"train: {settings.method} on {pairs.height} pairs; about 20 s to the first step")
+    console.print(f"train: {settings.method} on {pairs.height} pairs; about 20 s to the first step")
     # Importing torch takes seconds, so check the inputs first.
     from delta.training import model_io, reference_logps
 
@@ -36,25 +37,25 @@ def main(console: Console, _argv: list[str]) -> None:
         for rows in dataset.split_held_out(settings, tokenized)
     )
     counts |= {"rows": len(train), "rows_held_out": len(held_out)}
-    with open_reply_cache("reference", fingerprint, console.say) as cache:
+    with open_reply_cache("reference", fingerprint, console.print) as cache:
         progress = partial(console.progress, what="reference")
         num_computed = reference_logps.add_reference(
             settings, [*train, *held_out], base, fingerprint, cache, progress
         )
-    console.say(f"train: {num_computed} reference log-probabilities computed, the rest cached")
+    console.print(f"train: {num_computed} reference log-probabilities computed, the rest cached")
     # The cache serves as a lock here: of two equal runs, one writes the checkpoints.
     key = launch.run_key(settings, train, held_out, fingerprint)
-    with open_reply_cache("train", key, console.say) as cache:
+    with open_reply_cache("train", key, console.print) as cache:
         folder = cache.folder / "run"
         for checkpoint in launch.prepare(folder, settings, base, train, held_out):
-            console.say(f"train: {checkpoint.name} is damaged; resuming before it")
+            console.print(f"train: {checkpoint.name} is damaged; resuming before it")
         checkpoint, facts = launch.train(folder, paths.HISTORY, paths.HELD_OUT, console)
         complete = partial(weights.write_fingerprint, source="train")
         end_of_turn = chat_format.end_of_turn(tokenizer)
         policy = paths.model(paths.POLICY)
         changed = model_io.save(settings, base, checkpoint, policy, end_of_turn, complete)
         counts |= facts | {"weights_changed": changed}
-        paths.write_counts(paths.METRICS / "train.json", counts, "train")
+        write_counts(paths.METRICS / "train.json", counts, "train")
         checkpoints.discard(folder)  # the policy is complete, and DVC keeps it
 
 

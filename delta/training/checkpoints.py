@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from delta.core import permissions
+from delta.core.files import atomic_file
 from delta.training.early_stopping import EarlyStoppingParams, Evaluation, decide
 
 MARK = "COMPLETE"
@@ -27,11 +28,10 @@ def path_for_step(folder: Path, step: int) -> Path:
 
 def mark_complete(checkpoint: Path) -> None:
     """Write the mark, after syncing every file of the checkpoint to disk."""
-    part = checkpoint / f"{MARK}.part"
-    part.write_text(json.dumps(_checksums(checkpoint), indent=1), encoding="utf-8")
-    permissions.inherit(checkpoint)
-    permissions.inherit_below(checkpoint)  # another user of the cache may resume from it
-    part.replace(checkpoint / MARK)
+    with atomic_file(checkpoint / MARK) as part:
+        part.write_text(json.dumps(_checksums(checkpoint), indent=1), encoding="utf-8")
+        permissions.inherit(checkpoint)
+        permissions.inherit_below(checkpoint)  # another user of the cache may resume from it
 
 
 def _checksums(checkpoint: Path) -> dict[str, list[int]]:

@@ -13,12 +13,11 @@ import polars as pl
 from delta.core.errors import InputError
 from delta.core.schemas import SIDES
 from delta.core.shuffle import shuffle_key
+from delta.core.types import Counts, Row
 from delta.inference.chat_formats import ChatFormat
 from delta.prompts import control_tokens
 from delta.training.config import TrainParams
 
-Counts = dict[str, Any]
-Row = dict[str, Any]
 TRACE_COLUMNS = ("text", "finish_reason", "reasoning_start", "reasoning_end", "answer_start")
 
 # method -> {column of reference log-probabilities: column of the completions they belong to}

@@ -19,12 +19,11 @@ from typing import Any
 from delta.core import permissions
 from delta.core.console import Console
 from delta.core.errors import InputError
+from delta.core.types import Counts, Row
 from delta.training import checkpoints
 from delta.training.config import TrainParams
 from delta.training.early_stopping import decide
 
-Row = dict[str, Any]
-Facts = dict[str, Any]
 # Lines of the first process that start with these are messages to its parent.
 STEP, ERROR = "delta.training.launch step", "delta.training.launch error"
 RUN, RESULT = "run.json", "result.json"
@@ -80,7 +79,7 @@ def prepare(
 
 def train(
     folder: Path, history: Path, held_out_history: Path, console: Console
-) -> tuple[Path, Facts]:
+) -> tuple[Path, Counts]:
     """Train what was prepared; return the checkpoint that becomes the policy, and the facts.
 
     Raises InputError where the loss is no longer finite.
@@ -89,7 +88,7 @@ def train(
     on_step = _progress_bar(console)
     checkpoint = checkpoints.latest(folder / "checkpoints")
     if checkpoint is not None:
-        console.say(f"train: resuming from {checkpoint.name}")
+        console.print(f"train: resuming from {checkpoint.name}")
     if params.num_processes == 1:
         from delta.training import trainer
 
@@ -171,7 +170,7 @@ def _end_with_parent() -> None:
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def _outcome(params: TrainParams, folder: Path, result: dict[str, Any]) -> tuple[Path, Facts]:
+def _outcome(params: TrainParams, folder: Path, result: dict[str, Any]) -> tuple[Path, Counts]:
     logged = [entry for entry in result["log"] if "loss" in entry]
     if not all(math.isfinite(entry["loss"]) for entry in logged):
         rate = params.method_params.learning_rate
@@ -179,7 +178,7 @@ def _outcome(params: TrainParams, folder: Path, result: dict[str, Any]) -> tuple
             f"train.{params.method}.learning_rate = {rate}: the loss is no longer finite; the run "
             f"is in {folder}; expected: a smaller learning rate"
         )
-    facts: Facts = {
+    facts: Counts = {
         "steps": result["steps"],
         "first_loss": round(float(logged[0]["loss"]), 4),
         "last_loss": round(float(logged[-1]["loss"]), 4),

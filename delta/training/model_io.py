@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from delta.core import fingerprint, paths
+from delta.core import fingerprint
+from delta.core.files import atomic_folder
 from delta.training.config import TrainParams
 
 NOT_COPIED = (fingerprint.FINGERPRINT_FILE, "model.safetensors.index.json")
@@ -60,15 +61,13 @@ def save(
     """
     model = load_checkpoint(params, base, checkpoint)
     _add_end_token(model.generation_config, end_of_turn)
-    part = target.with_name(target.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    model.save_pretrained(part)
-    for file in base.iterdir():
-        is_weights_or_card = file.suffix == ".safetensors" or file.name in NOT_COPIED
-        if file.is_file() and not is_weights_or_card and not (part / file.name).exists():
-            shutil.copy2(file, part / file.name)  # tokenizer, chat template
-    complete(part)
-    paths.replace_folder(target, part)
+    with atomic_folder(target) as part:
+        model.save_pretrained(part)
+        for file in base.iterdir():
+            is_weights_or_card = file.suffix == ".safetensors" or file.name in NOT_COPIED
+            if file.is_file() and not is_weights_or_card and not (part / file.name).exists():
+                shutil.copy2(file, part / file.name)  # tokenizer, chat template
+        complete(part)
     return fraction_of_weights_changed(model, base)
 
 

@@ -21,6 +21,7 @@ from transformers import (
 )
 
 from delta.core.errors import InputError
+from delta.core.files import atomic_file
 from delta.training import checkpoints, model_io
 from delta.training.config import TrainParams
 from delta.training.early_stopping import decide
@@ -102,15 +103,12 @@ def write_histories(run: Run, log: checkpoints.Log) -> None:
 
 
 def _write(path: Path, columns: tuple[str, ...], entries: checkpoints.Log) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    with part.open("w", encoding="utf-8", newline="") as file:
+    with atomic_file(path) as part, part.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, delimiter="\t", lineterminator="\n")
         writer.writerow(name.replace("/", "_").replace("eval_", "") for name in columns)
         for entry in entries:
             numbers = (f"{float(entry[name]):.6g}" if name in entry else "" for name in columns[1:])
             writer.writerow([entry["step"], *numbers])
-    part.replace(path)
 
 
 def train(run: Run, on_step: OnStep) -> dict[str, Any]:
