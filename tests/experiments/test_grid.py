@@ -84,7 +84,7 @@ def test_the_key_is_of_what_shapes_the_policy_and_its_answers(
     ("parameter", "said"),
     [
         ("train.methd", "'train.methd' is not a parameter; there are base, method, dpo"),
-        ("train.dpo", "train.dpo = 1: it is a section with learning_rate, num_train_epochs, beta"),
+        ("train.dpo", "train.dpo = 1: it is a section with learning_rate, beta, num_train_epochs"),
         ("train.dpo.beta.x", "'train.dpo.beta.x' is not a parameter"),
     ],
 )
