@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from delta.judging.rules.equations import read_value
+from delta.judging.rules.equations import Equation, read_lines, read_value
 from delta.judging.rules.rate import RuleRating, rate
 
 REAL = Path(__file__).parents[3] / "shared" / "real" / "gsm8k_example_model_solutions.jsonl"
