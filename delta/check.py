@@ -115,7 +115,7 @@ def _names(params: Params) -> Iterator[str]:
         ),
         ("verify.llm.model", params.verify.llm.model, asked),
         ("judge.llm.model", params.judge.llm.model, asked),
-        ("judge.second.llm.model", params.judge.second.llm.model, asked),
+        ("judge.second_judge.llm.model", params.judge.second_judge.llm.model, asked),
         ("train.base", params.train.base, weights),
         ("pairing.chosen", params.pairing.chosen, generators),
         ("pairing.rejected", params.pairing.rejected, generators),
@@ -249,7 +249,7 @@ def _sizes(params: Params) -> Iterator[str]:
 def has_table_pairs(params: Params) -> bool:
     """Return whether the pairs are the rows of a user's table (pairing.pair)."""
     pairing = params.pairing
-    if pairing.pairs == "drawn" or pairing.chosen == pairing.rejected:
+    if not pairing.use_table_pairs or pairing.chosen == pairing.rejected:
         return False
     recordings = [params.models[params.generators[name].model].recording for name in _sides(params)]
     first, second = (None if recording is None else recording.table for recording in recordings)
@@ -274,13 +274,13 @@ def _ratings(params: Params) -> Iterator[str]:
         return
     given = has_table_pairs(params)
     for name, drawn in required_ratings(params.pairing).items():
-        need = drawn.model_copy(update={"drawn": None}) if given else drawn
+        need = drawn.model_copy(update={"any": None}) if given else drawn
         budget = params.judge.budget[name]
         if not is_sufficient(budget, need, _samples(params, name)):
             yield (
                 f"judge.budget.{name} = {budget.model_dump()}: pairing needs ratings of "
                 f"{need.model_dump()} where selector.mode is {params.selector.mode!r}; expected "
-                f"that and more{' (drawn null is all)' * given}, or mode all"
+                f"that and more{' (any: null is all)' * given}, or mode all"
             )
 
 
@@ -304,7 +304,11 @@ def model_uses(params: Params) -> Iterator[ModelUse]:
             yield ModelUse(f"benchmarks.{name}", model, sampling)
     for key, rater, llm in (
         ("judge.llm", params.judge.rater, params.judge.llm),
-        ("judge.second.llm", params.judge.second.rater, params.judge.second.llm),
+        (
+            "judge.second_judge.llm",
+            params.judge.second_judge.rater,
+            params.judge.second_judge.llm,
+        ),
         ("verify.llm", params.verify.second, params.verify.llm),
     ):
         if rater == "llm":

@@ -160,7 +160,7 @@ def _doubted(here: Workspace, name: str, problems: TableEstimate) -> TableEstima
             (pl.col("decided_by") == "grader") & (pl.col("outcome") != "correct")
         )
         boxed = verdicts.filter(asked & pl.col("extracted").is_not_null())
-        frame = traces.filter(drawing.FINISHED).join(
+        frame = traces.filter(drawing.IS_COMPLETE).join(
             boxed.select("trace_id"), on="trace_id", how="semi", maintain_order="left"
         )
     if frame is not None and here.same_params("problems", f"generate@{name}"):
@@ -220,7 +220,10 @@ def _with_texts(name: str, part: pl.DataFrame) -> pl.DataFrame:
 
 def _judge(here: Workspace, name: str, problems: TableEstimate) -> Iterator[PendingRequests]:
     params = here.params.judge
-    raters: dict[str, JudgeParams | SecondJudgeParams] = {"judge": params, "second": params.second}
+    raters: dict[str, JudgeParams | SecondJudgeParams] = {
+        "judge": params,
+        "second": params.second_judge,
+    }
     for what, rater in raters.items():
         if rater.rater != "llm":
             continue
@@ -249,7 +252,12 @@ def _rated(here: Workspace, name: str, problems: TableEstimate) -> TableEstimate
         traces = pl.scan_parquet(paths.traces(name))
         try:
             rated = drawing.within_budget(
-                traces, verdicts, budget, pairing.seed, pairing.draw, pairing.complete
+                traces,
+                verdicts,
+                budget,
+                pairing.seed,
+                pairing.trace_order,
+                pairing.require_complete,
             ).filter(~pl.col("finish_reason").is_in(WITHOUT_TEXT))
             without_text = [column for column in TRACE.columns if column != "text"]
             frame = rated.select(without_text).collect(engine="streaming")
@@ -258,18 +266,20 @@ def _rated(here: Workspace, name: str, problems: TableEstimate) -> TableEstimate
     before = ("problems", f"generate@{name}", f"verify@{name}")
     if frame is not None and here.same_params(*before):
         return TableEstimate(frame, frame.height, here.settled(*before))
-    each = max_rated(budget, _traces(here, name), pairing.complete)
+    each = max_rated(budget, _traces(here, name), pairing.require_complete)
     if problems.expected is None or each is None:
         return TableEstimate(frame, None, settled=False)
     return TableEstimate(frame, problems.expected * each, settled=False)
 
 
-def max_rated(budget: Budget, traces: int | None, complete: drawing.Complete) -> int | None:
+def max_rated(
+    budget: Budget, traces: int | None, require_complete: drawing.RequireComplete
+) -> int | None:
     """At most so many of a problem's traces are rated: those of one key may also be of another."""
-    if budget.drawn is None:
+    if budget.any is None:
         return traces
-    kinds = 2 if complete == "chosen" else 1  # see drawing.budgeted
-    rated = kinds * (budget.drawn + budget.correct + budget.incorrect)
+    kinds = 2 if require_complete == "chosen" else 1  # as in within_budget
+    rated = kinds * (budget.any + budget.correct + budget.incorrect)
     return rated if traces is None else min(traces, rated)
 
 

@@ -36,8 +36,8 @@ FLOATS = [
     "verify.llm.top_p",
     "judge.llm.temperature",
     "judge.llm.top_p",
-    "judge.second.llm.temperature",
-    "judge.second.llm.top_p",
+    "judge.second_judge.llm.temperature",
+    "judge.second_judge.llm.top_p",
     "judge.max_refused",
     "train.dpo.learning_rate",
     "train.dpo.beta",
@@ -75,7 +75,7 @@ EDITS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "misspelt key of the judge": (
         "    votes: 5                  # paper 3.1.2",
         "    vote: 5",
-        ("judge.llm.vote is not known", "model, votes, attempts"),
+        ("judge.llm.vote is not known", "model, votes, max_attempts"),
     ),
     "quoted number": (
         "\n  k: 16",
@@ -256,7 +256,7 @@ EDITS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         ("serving has smollm2-135m, policy", "one entry for each of smollm2-135m, other, policy"),
     ),
     "a generator without a budget": (
-        "    one-shot: {drawn: 2, correct: 0, incorrect: 0}\n",
+        "    one-shot: {any: 2, correct: 0, incorrect: 0}\n",
         "",
         (
             "judge.budget has zero-shot, two-shot, three-shot",
@@ -264,8 +264,8 @@ EDITS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         ),
     ),
     "a pairing that the budget does not reach": (
-        "    three-shot: {drawn: 2, correct: 0, incorrect: 0}",
-        "    three-shot: {drawn: 0, correct: 2, incorrect: 2}",
+        "    three-shot: {any: 2, correct: 0, incorrect: 0}",
+        "    three-shot: {any: 0, correct: 2, incorrect: 2}",
         ("judge.budget.three-shot", "pairing needs ratings", "or mode all"),
     ),
     "weights that a small step does not move": (

@@ -168,7 +168,7 @@ RERUNS: list[tuple[str, Any, set[str]]] = [
     ("grading.limit_s", 3.0, VERIFIED | FROM_PAIR | ON_BASE),
     ("verify.recorded", "grade", VERIFIED | FROM_PAIR),
     ("judge.rater", "llm", of("judge", *GENERATORS) | FROM_SELECT),
-    ("judge.budget.one-shot.drawn", 1, of("judge", "one-shot") | {"analyze"}),
+    ("judge.budget.one-shot.any", 1, of("judge", "one-shot") | {"analyze"}),
     ("pairing.per_problem", 2, FROM_PAIR),
     ("pairing.seed", 99, of("judge", *GENERATORS) | FROM_PAIR),
     ("pairing.chosen", "one-shot", FROM_PAIR),

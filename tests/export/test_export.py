@@ -232,7 +232,7 @@ def test_an_unknown_licence_is_reported_as_unknown(tmp_path: Path) -> None:
 
 def test_a_judge_with_a_second_judge_is_not_called_unvalidated(tmp_path: Path) -> None:
     judge = read_all(ROOT / "params.yaml")["judge"]
-    judge["second"]["rater"] = "rules"
+    judge["second_judge"]["rater"] = "rules"
     export_toy(tmp_path / "out", toy_provenance(judge=judge))
     assert "was not validated" not in read_card(tmp_path / "out")[1]
 

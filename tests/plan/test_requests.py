@@ -138,9 +138,9 @@ def test_a_benchmark_is_estimated_by_its_size_or_not_at_all() -> None:
 
 def with_judge(content: dict[str, Any]) -> None:
     content["judge"]["rater"] = "llm"
-    content["judge"]["llm"] |= {"votes": 2, "attempts": 2}
+    content["judge"]["llm"] |= {"votes": 2, "max_attempts": 2}
     for budget in content["judge"]["budget"].values():
-        budget |= {"drawn": 1, "correct": 0, "incorrect": 0}
+        budget |= {"any": 1, "correct": 0, "incorrect": 0}
 
 
 @pytest.mark.usefixtures("workspace")
@@ -185,6 +185,6 @@ def test_the_comparing_model_is_asked_about_boxes_that_were_not_accepted() -> No
 
 def test_the_budget_bounds_what_is_rated_by_the_traces_there_are() -> None:
     budget = params_with(with_judge).judge.budget["zero-shot"]
-    more = budget.model_copy(update={"drawn": 1, "correct": 1, "incorrect": 1})
-    assert [max_rated(more, traces, "any") for traces in (8, 2)] == [3, 2]
+    more = budget.model_copy(update={"any": 1, "correct": 1, "incorrect": 1})
+    assert [max_rated(more, traces, "none") for traces in (8, 2)] == [3, 2]
     assert max_rated(more, 8, "chosen") == 6  # finished ones besides

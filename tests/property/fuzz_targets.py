@@ -17,7 +17,7 @@ with atheris.instrument_imports(include=["delta"]):
     from delta.grading.formulas import box_content
     from delta.inference import chat_formats
     from delta.judging import rubric
-    from delta.judging.rules.equations import find_equations
+    from delta.judging.rules.equations import read_lines
     from delta.judging.rules.rate import rate
 
 PIECES = (
@@ -77,7 +77,7 @@ def strict(text: str) -> None:
 
 
 def rules(text: str) -> None:
-    find_equations(text)
+    read_lines(text)
     assert all(1 <= one.score <= 5 for one in rate("What is 1 + 1?", text).values())
 
 
