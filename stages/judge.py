@@ -47,7 +47,7 @@ def main(console: Console, argv: list[str]) -> None:
     if is_second:
         counts["agreement"] = agreement(first, ratings)
     tables.write(path, ratings, RATING)
-    write_counts(paths.METRICS / stage / f"{name}.json", counts, stage, name)
+    write_counts(paths.counts(stage, name), counts, stage, name)
 
 
 def rate(
@@ -60,7 +60,7 @@ def rate(
     if rater.rater == "none":
         return tables.frame_of([], RATING), {"judge": None, "votes": 0, "refused": 0}
     if rater.rater == "rules":
-        progress = partial(console.progress, total=len(inputs), what=title)
+        progress = partial(console.progress, total=len(inputs), label=title)
         return judge.judge_by_rules(inputs, progress)
     llm, model = rater.llm, open_model(rater.llm.model)
     engine = model.engine

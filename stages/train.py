@@ -38,7 +38,7 @@ def main(console: Console, _argv: list[str]) -> None:
     )
     counts |= {"rows": len(train), "rows_held_out": len(held_out)}
     with open_reply_cache("reference", fingerprint, console.print) as cache:
-        progress = partial(console.progress, what="reference")
+        progress = partial(console.progress, label="reference")
         num_computed = reference_logps.add_reference(
             settings, [*train, *held_out], base, fingerprint, cache, progress
         )
@@ -55,7 +55,7 @@ def main(console: Console, _argv: list[str]) -> None:
         policy = paths.model(paths.POLICY)
         changed = model_io.save(settings, base, checkpoint, policy, end_of_turn, complete)
         counts |= facts | {"weights_changed": changed}
-        write_counts(paths.METRICS / "train.json", counts, "train")
+        write_counts(paths.counts("train"), counts, "train")
         checkpoints.discard(folder)  # the policy is complete, and DVC keeps it
 
 

@@ -115,7 +115,7 @@ def _tokenize(
         parts, finished = completion(params.reasoning_markers, chat_format, pair[side], prompt)
         if finished:  # a recorded text may already contain its end-of-turn token
             text, is_marker = parts[-1]
-            parts[-1] = control_tokens.without_end(text, [*map(str, end_tokens)]), is_marker
+            parts[-1] = control_tokens.strip_end_of_turn(text, [*map(str, end_tokens)]), is_marker
         ids = control_tokens.encode(tokenizer, parts)
         if ids is None:
             return f"{side}_control_tokens", []
