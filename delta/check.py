@@ -21,7 +21,7 @@ from delta.data import model_files
 from delta.data.fetch import ModelParams
 from delta.data.problems import ProblemsParams
 from delta.evaluation.benchmarks import BenchmarkParams
-from delta.evaluation.models import EvaluationParams, bases
+from delta.evaluation.models import EvaluationParams, baselines
 from delta.experiments.grid import ExperimentParams
 from delta.grading.verify import VerifyParams
 from delta.grading.worker_pool import GradingParams
@@ -204,7 +204,7 @@ def _evaluation(params: Params) -> Iterator[str]:
             yield f"{key}.model = {entry.model!r}: the name policy is the trained model's alone"
     if POLICY not in models:
         yield "evaluation.models: policy is missing; the report compares policy and base"
-    elif len(bases(models, base)) != 1:
+    elif len(baselines(models, base)) != 1:
         yield (
             f"evaluation.models: expected exactly one of {base} with examples "
             f"{models[POLICY].examples}, the base that the policy is compared with"

@@ -117,7 +117,7 @@ def _evaluate(here: Workspace, evaluated: str, name: str) -> PendingRequests:
 
     def ask_all(part: pl.DataFrame, fingerprint: str, lookup: CacheLookup) -> None:
         engine = here.engine(model)
-        asked = evaluate.requests_of(sampling, benchmark, engine, fingerprint, examples, part)
+        asked = evaluate.build_requests(sampling, benchmark, engine, fingerprint, examples, part)
         _exhaust(asked, lookup)
 
     return PendingRequests(
