@@ -6,7 +6,7 @@ proves that the reasoning survived tokenisation. All methods get the same pairs.
 """
 
 from collections import Counter
-from typing import Any, Protocol
+from typing import Any
 
 import polars as pl
 
@@ -26,15 +26,6 @@ REFERENCE_COLUMNS = {
     "kto": {"ref_logps": "completion_ids", "ref_KL_logps": "KL_completion_ids"},
     "sft": {},
 }
-
-
-class Tokenizer(Protocol):
-    eos_token_id: int
-
-    def apply_chat_template(self, conversation: Any, **options: Any) -> Any: ...
-    def decode(self, token_ids: list[int]) -> str: ...
-    def convert_ids_to_tokens(self, ids: list[int]) -> Any: ...
-    def __call__(self, text: str, **options: Any) -> Any: ...
 
 
 def join_texts(
@@ -66,7 +57,7 @@ def join_texts(
 
 
 def tokenize_pairs(
-    params: TrainParams, chat_format: ChatFormat, pairs: pl.DataFrame, tokenizer: Tokenizer
+    params: TrainParams, chat_format: ChatFormat, pairs: pl.DataFrame, tokenizer: Any
 ) -> tuple[list[Row], Counts]:
     """Return rows {pair_id, problem_id, prompt_ids, chosen_ids, rejected_ids}, and counts.
 
@@ -100,7 +91,7 @@ def tokenize_pairs(
 
 
 def _tokenize(
-    params: TrainParams, chat_format: ChatFormat, tokenizer: Tokenizer, end_of_turn: int, pair: Row
+    params: TrainParams, chat_format: ChatFormat, tokenizer: Any, end_of_turn: int, pair: Row
 ) -> tuple[Row | str, list[str]]:
     """Return a row, or the reason why the pair is dropped; and the sides that were cut."""
     messages = chat_format.messages(pair["prompt"], history=pair["history"])
