@@ -63,7 +63,8 @@ def test_other_pairs_of_a_file_are_drawn_only_on_request() -> None:
     assert pairs["problem_id"].to_list() == ["p.0", "p.1"]
     assert counts["recipe"] == "strong > weak"
     drawn = {
-        tuple(ids(make_pairs(pairing(use_table_pairs=False, seed=n), chosen, rejected)[0])) for n in range(9)
+        tuple(ids(make_pairs(pairing(use_table_pairs=False, seed=n), chosen, rejected)[0]))
+        for n in range(9)
     }
     assert len(drawn) > 3
 
@@ -86,7 +87,9 @@ def test_a_text_that_a_file_pairs_twice_is_one_trace_in_both_pairs() -> None:
 def test_a_given_pair_needs_the_requested_outcomes_and_finish_reasons() -> None:
     chosen = traces_of_file("strong", {0: ("p.0", "c a"), 1: ("p.0", "i b"), 2: ("p.1", "c- c")})
     rejected = traces_of_file("weak", {0: ("p.0", "i d"), 1: ("p.0", "i e"), 2: ("p.1", "i f")})
-    asked = pairing(chosen_outcome="correct", rejected_outcome="incorrect", require_complete="chosen")
+    asked = pairing(
+        chosen_outcome="correct", rejected_outcome="incorrect", require_complete="chosen"
+    )
     pairs, counts = make_pairs(asked, chosen, rejected)
     assert ids(pairs) == [("p.0/strong/0", "p.0/weak/0")]
     assert counts["pairs_dropped"] == {"chosen not correct": 1}

@@ -11,7 +11,7 @@ from tests.helpers.import_closure import ROOT
 from tests.helpers.pipeline_workspace import prepare
 from tests.helpers.scripted_server import serving
 from tests.helpers.strict_api import judge_at_api, strict_api
-from tests.helpers.tiny_model_families import write_family
+from tests.helpers.tiny_model_families import write_model_family
 from tests.helpers.tiny_models import write_model
 from tests.helpers.workspace import Workspace, stages_run
 
@@ -22,7 +22,7 @@ JUDGED = "judge@zero-shot"
 
 def test_vllm_generates_in_the_process_and_an_api_judges(tmp_path: Path) -> None:
     """16 problems, two traces each, two votes a trace."""
-    write_family(tmp_path / "model", "plain")
+    write_model_family(tmp_path / "model", "plain")
     with serving() as api:
         api.raw = strict_api(VALUE)
         space = Workspace(tmp_path / "space", ROOT / "profiles/smoke.yaml")

@@ -11,7 +11,7 @@ from tests.helpers import benchmark_rows, openr1_rows
 from tests.helpers.fake_server import Server
 from tests.helpers.import_closure import ROOT
 from tests.helpers.pipeline_workspace import ask_at
-from tests.helpers.tiny_model_families import FAMILIES, write_family
+from tests.helpers.tiny_model_families import FAMILIES, write_model_family
 from tests.helpers.workspace import Workspace
 
 PROBLEMS = 24
@@ -49,7 +49,7 @@ def paper_space(folder: Path, server: Server) -> Workspace:
                 model["recording"]["openr1"]["data"] = data
             else:
                 assert family in FAMILIES
-                write_family(fixtures / name, family, seed=number)
+                write_model_family(fixtures / name, family, seed=number)
                 path = fixtures / name
                 source: dict[str, Any] = {
                     "path": str(path),

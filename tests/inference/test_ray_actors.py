@@ -31,7 +31,7 @@ from delta.inference.reply_cache import ReplyCache
 from delta.inference.types import Request
 from delta.inference.vllm_engine import VllmEngine
 from tests.helpers.import_closure import ROOT
-from tests.helpers.tiny_model_families import write_family
+from tests.helpers.tiny_model_families import write_model_family
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 CODE = CodeParams(
@@ -132,7 +132,7 @@ def test_what_no_node_has_is_not_waited_for() -> None:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("models") / "tiny"
-    write_family(path, "plain")
+    write_model_family(path, "plain")
     return path
 
 

@@ -26,7 +26,7 @@ from delta.inference.types import Failure, Reply, Request
 from delta.inference.vllm_engine import VllmEngine
 from delta.judging import rubric
 from delta.judging.judge import JudgeInput, build_requests, judge_by_llm
-from tests.helpers.tiny_model_families import FAMILIES, write_family
+from tests.helpers.tiny_model_families import FAMILIES, write_model_family
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 SMOKE = Path(__file__).parents[2] / "profiles" / "smoke.yaml"
@@ -179,7 +179,7 @@ def test_a_family_is_asked_in_its_protocol_and_its_markers_come_back(
 ) -> None:
     params = check(SMOKE)
     folder = tmp_path / family
-    write_family(folder, family)
+    write_model_family(folder, family)
     serving = params.serving["smollm2-135m"].model_copy(
         update={"protocol": FAMILIES[family].protocol, "max_model_len": 1024}
     )

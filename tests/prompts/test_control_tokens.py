@@ -28,7 +28,6 @@ from tests.export.test_export import exported_rows, toy_provenance
 from tests.helpers.scripted_server import endpoint
 from tests.helpers.tiny_model_families import LLAMA3
 from tests.helpers.tiny_models import TEMPLATE, train_params
-from tests.helpers.toy_pairs import toy
 from tests.training.test_dataset import trace
 
 SYSTEM = "{% if messages[0]['role'] == 'system' %}{{ messages[0]['content'] }}{% endif %}"
@@ -306,7 +305,7 @@ ENDED = {
 @pytest.mark.parametrize("text", ENDED)
 def test_an_end_of_turn_kept_by_a_file_is_not_exported(text: str, tmp_path: Path) -> None:
     assert strip_end_of_turn(text) == ENDED[text]
-    run = toy([(text, "cut<|im_end|>")])
+    run = example_pairs([(text, "cut<|im_end|>")])
     write_dataset(tmp_path / "out", toy_provenance(), run.selected, run.problems, run.traces)
     (row,) = exported_rows(tmp_path / "out", "preference")
     assert row["chosen"][0]["content"] == ENDED[text]

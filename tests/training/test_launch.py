@@ -17,8 +17,8 @@ from tests.training.test_trainer import (
     RULE,
     Interrupted,
     history,
+    quiet_console,
     run,
-    screen,
     some_pairs,
     with_reference,
 )
@@ -87,8 +87,8 @@ def test_two_processes_train_like_one_with_twice_the_batch_size(
 ) -> None:
     one, both = one_and_two_processes(fsdp=False, method=method, sft={"num_train_epochs": 2})
     pairs = some_pairs() + some_pairs()[:2]
-    expected, _ = run(one, with_reference(one, pairs), base, tmp_path / "one", screen())
-    policy, facts = run(both, with_reference(both, pairs), base, tmp_path / "two", screen())
+    expected, _ = run(one, with_reference(one, pairs), base, tmp_path / "one", quiet_console())
+    policy, facts = run(both, with_reference(both, pairs), base, tmp_path / "two", quiet_console())
     assert facts["options"]["num_processes"] == 2
     histories = [numbers(tmp_path / name / "history.tsv") for name in ("one", "two")]
     assert len(histories[0]) == 4
@@ -110,7 +110,7 @@ def test_an_interrupted_fsdp_run_resumes_and_ends_like_one_process(
     one, both = one_and_two_processes(fsdp=True, **changes)
     parts = split_held_out(one, some_pairs())
     train, held_out = (with_reference(one, part) for part in parts)
-    expected, facts = run(one, train, base, tmp_path / "one", screen(), held_out)
+    expected, facts = run(one, train, base, tmp_path / "one", quiet_console(), held_out)
     with pytest.raises(KeyboardInterrupt):
         run(both, train, base, tmp_path / "two", Interrupted(3), held_out)
     output = io.StringIO()
@@ -141,7 +141,7 @@ def test_the_first_margin_of_an_fsdp_run_in_bfloat16_is_0(
     rows = to_trl_columns(both, some_pairs()[:4])
     with ReplyCache(tmp_path / "cache") as cache:
         add_reference(both, rows, base, "f", cache, lambda items, _: iter(items))
-    run(both, rows, base, tmp_path, screen())
+    run(both, rows, base, tmp_path, quiet_console())
     assert history(tmp_path / "history.tsv")[0]["rewards_margins"] == "0"
 
 
@@ -149,4 +149,4 @@ def test_the_first_margin_of_an_fsdp_run_in_bfloat16_is_0(
 def test_an_error_in_a_process_is_reported_in_one_line(base: Path, tmp_path: Path) -> None:
     _, both = one_and_two_processes(fsdp=False, lora=LORA | {"target_modules": ["w_pack"]})
     with pytest.raises(InputError, match=r"train.lora.target_modules = \['w_pack'\]"):
-        run(both, with_reference(both, some_pairs()), base, tmp_path, screen())
+        run(both, with_reference(both, some_pairs()), base, tmp_path, quiet_console())

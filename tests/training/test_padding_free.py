@@ -8,7 +8,7 @@ import pytest
 from delta.training.dataset import split_held_out
 from tests.helpers.tiny_models import train_params, write_model
 from tests.training.test_launch import numbers
-from tests.training.test_trainer import LORA, RULE, run, screen, some_pairs, with_reference
+from tests.training.test_trainer import LORA, RULE, quiet_console, run, some_pairs, with_reference
 
 pytestmark = pytest.mark.slow
 LENGTHS = (9, 4, 17)
@@ -85,9 +85,9 @@ def test_log_probs_and_gradients_equal_those_with_padding(
     for name in expected:
         torch.testing.assert_close(outputs[name], expected[name], atol=1e-5, rtol=1e-5, msg=name)
     expected_gradients = gradients(padded, expected)
-    found = gradients(padding_free_model, outputs)
+    actual_gradients = gradients(padding_free_model, outputs)
     for name, gradient in expected_gradients.items():
-        torch.testing.assert_close(found[name], gradient, atol=1e-5, rtol=1e-4, msg=name)
+        torch.testing.assert_close(actual_gradients[name], gradient, atol=1e-5, rtol=1e-4, msg=name)
 
 
 def test_no_layer_sees_padding() -> None:
@@ -150,10 +150,10 @@ def test_a_padding_free_run_has_the_history_of_a_padded_one(
     ways = {"without": padding_free.enable_padding_free, "with": lambda _: False}
     for name, way in ways.items():
         monkeypatch.setattr("delta.training.padding_free.enable_padding_free", way)
-        _, facts = run(params, train, tmp_path / "base", tmp_path / name, screen(), held_out)
+        _, facts = run(params, train, tmp_path / "base", tmp_path / name, quiet_console(), held_out)
         assert facts["options"]["padding_free"] == (name == "without")
     for file in ("history.tsv", "held_out.tsv"):
-        found, expected = (numbers(tmp_path / name / file) for name in ways)
-        assert found
-        for row, other in zip(found, expected, strict=True):
+        actual, expected = (numbers(tmp_path / name / file) for name in ways)
+        assert actual
+        for row, other in zip(actual, expected, strict=True):
             assert row == pytest.approx(other, abs=2e-5)

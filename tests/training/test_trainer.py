@@ -59,7 +59,7 @@ def with_reference(params: TrainParams, pairs: list[dict[str, Any]]) -> list[dic
     return rows
 
 
-def screen() -> Console:
+def quiet_console() -> Console:
     return Console(io.StringIO())
 
 
@@ -96,7 +96,7 @@ def run(
 
 
 def first_loss(params: TrainParams, rows: Any, base: Path, folder: Path) -> float:
-    run(params, rows, base, folder, screen())
+    run(params, rows, base, folder, quiet_console())
     return float(history(folder / "history.tsv")[0]["loss"])
 
 
@@ -269,8 +269,8 @@ def test_training_raises_the_margin_and_swapped_pairs_lower_it(base: Path, tmp_p
             for row in rows
         )
 
-    forward, facts = run(two_epochs(), rows, base, tmp_path / "a", screen())
-    backward, _ = run(two_epochs(), swapped, base, tmp_path / "b", screen())
+    forward, facts = run(two_epochs(), rows, base, tmp_path / "a", quiet_console())
+    backward, _ = run(two_epochs(), swapped, base, tmp_path / "b", quiet_console())
     assert margin(forward) > margin(start) + 1
     assert margin(backward) < margin(start) - 1
     assert facts["options"]["beta"] == BETA
@@ -305,7 +305,7 @@ def test_the_options_in_use_are_read_back_from_the_trainer(
         gradient_checkpointing=True,
         bf16=True,
     )
-    _, facts = run(params, with_reference(params, some_pairs()), base, tmp_path, screen())
+    _, facts = run(params, with_reference(params, some_pairs()), base, tmp_path, quiet_console())
     expected = OPTIONS[method] | {
         "lr_scheduler_type": "constant_with_warmup",
         "learning_rate": 0.01,
@@ -350,7 +350,7 @@ def test_an_interrupted_run_resumes_at_its_checkpoint_and_ends_the_same(
     own = {"num_train_epochs": 2 if method != "kto" else 1}
     params = train_params(method=method, lora=lora, **{method: own})
     rows = with_reference(params, some_pairs())
-    whole, _ = run(params, rows, base, tmp_path / "whole", screen())
+    whole, _ = run(params, rows, base, tmp_path / "whole", quiet_console())
     with pytest.raises(KeyboardInterrupt):
         run(params, rows, base, tmp_path / "cut", Interrupted(3))
     output = io.StringIO()
@@ -430,7 +430,7 @@ def test_training_stops_when_converged_and_keeps_the_best_checkpoint(
     base: Path, tmp_path: Path
 ) -> None:
     params, rows, held_out = converging()
-    chosen, facts = run(params, rows, base, tmp_path / "a", screen(), held_out)
+    chosen, facts = run(params, rows, base, tmp_path / "a", quiet_console(), held_out)
     curve = history(tmp_path / "a/held_out.tsv")
     assert [row["step"] for row in curve] == ["2", "4", "6"]
     losses = [float(row["loss"]) for row in curve]
@@ -454,10 +454,10 @@ def test_an_interrupted_run_converges_at_the_same_step_to_the_same_policy(
     interrupted_after: int, base: Path, tmp_path: Path
 ) -> None:
     params, rows, held_out = converging()
-    whole, facts = run(params, rows, base, tmp_path / "whole", screen(), held_out)
+    whole, facts = run(params, rows, base, tmp_path / "whole", quiet_console(), held_out)
     with pytest.raises(KeyboardInterrupt):
         run(params, rows, base, tmp_path / "cut", Interrupted(interrupted_after), held_out)
-    resumed, resumed_facts = run(params, rows, base, tmp_path / "cut", screen(), held_out)
+    resumed, resumed_facts = run(params, rows, base, tmp_path / "cut", quiet_console(), held_out)
     assert resumed_facts == facts
     assert equal(whole, resumed)
     for name in ("history.tsv", "held_out.tsv"):
@@ -466,7 +466,7 @@ def test_an_interrupted_run_converges_at_the_same_step_to_the_same_policy(
 
 def test_a_converged_run_is_not_trained_further(base: Path, tmp_path: Path) -> None:
     params, rows, held_out = converging()
-    whole, facts = run(params, rows, base, tmp_path, screen(), held_out)
+    whole, facts = run(params, rows, base, tmp_path, quiet_console(), held_out)
     (tmp_path / "history.tsv").unlink()  # DVC deletes outputs before it runs a stage
     resumed, resumed_facts = run(params, rows, base, tmp_path, Interrupted(0), held_out)
     assert resumed_facts == facts
@@ -482,7 +482,7 @@ def test_a_run_without_convergence_keeps_the_lowest_held_out_loss(
     train, held_out = (
         with_reference(params, part) for part in split_held_out(params, some_pairs())
     )
-    _, facts = run(params, train, base, tmp_path, screen(), held_out)
+    _, facts = run(params, train, base, tmp_path, quiet_console(), held_out)
     curve = [(int(r["step"]), float(r["loss"])) for r in history(tmp_path / "held_out.tsv")]
     assert [step for step, _ in curve] == [3, 6, 8]  # the last step is evaluated as well
     assert facts["converged_at"] is None
@@ -494,7 +494,7 @@ def test_the_held_out_loss_is_the_loss_of_the_held_out_pairs(base: Path, tmp_pat
     train, held_out = (
         with_reference(params, part) for part in split_held_out(params, some_pairs())
     )
-    run(params, train, base, tmp_path, screen(), held_out)
+    run(params, train, base, tmp_path, quiet_console(), held_out)
     from delta.training import model_io
 
     expected = dpo_loss(model_io.load(base, "float32"), held_out, BETA)
@@ -506,7 +506,7 @@ def test_only_adapters_are_trained_and_they_are_merged(base: Path, tmp_path: Pat
 
     params = two_epochs(lora=LORA, dtype="bfloat16", bf16=True)
     rows = with_reference(params, some_pairs())
-    merged, facts = run(params, rows, base, tmp_path, screen())
+    merged, facts = run(params, rows, base, tmp_path, quiet_console())
     assert facts["options"]["trainable_parameters"] == 2 * 2 * (4 * 32 + 32 * 4)
     assert facts["options"]["lora"] == {"r": 4, "lora_alpha": 8}
     start = model_io.load(base, "float32").state_dict()
@@ -519,20 +519,20 @@ def test_only_adapters_are_trained_and_they_are_merged(base: Path, tmp_path: Pat
 def test_missing_target_modules_are_named(base: Path, tmp_path: Path) -> None:
     params = two_epochs(lora=LORA | {"target_modules": ["w_pack"]})
     with pytest.raises(InputError, match=r"train.lora.target_modules = \['w_pack'\]"):
-        run(params, with_reference(params, some_pairs()), base, tmp_path, screen())
+        run(params, with_reference(params, some_pairs()), base, tmp_path, quiet_console())
 
 
 def test_a_nan_loss_is_an_error(base: Path, tmp_path: Path) -> None:
     params = two_epochs()
     rows = [row | {"ref_chosen_logps": math.nan} for row in with_reference(params, some_pairs())]
     with pytest.raises(InputError, match=r"train.dpo.learning_rate = 0.01: the loss is no longer"):
-        run(params, rows, base, tmp_path, screen())
+        run(params, rows, base, tmp_path, quiet_console())
 
 
 def test_fewer_rows_than_a_batch_are_refused(base: Path, tmp_path: Path) -> None:
     params = two_epochs(per_device_train_batch_size=7)
     with pytest.raises(InputError, match="only 6; expected: 1 to 6"):
-        run(params, with_reference(params, some_pairs()), base, tmp_path, screen())
+        run(params, with_reference(params, some_pairs()), base, tmp_path, quiet_console())
 
 
 def test_no_telemetry_is_sent(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -541,7 +541,7 @@ def test_no_telemetry_is_sent(base: Path, tmp_path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr("trl.trainer.base_trainer.send_telemetry", send)
     params = two_epochs(dpo={"num_train_epochs": 1})
-    run(params, with_reference(params, some_pairs()), base, tmp_path, screen())
+    run(params, with_reference(params, some_pairs()), base, tmp_path, quiet_console())
 
 
 def test_8_bit_adam_trains_or_names_the_missing_package(base: Path, tmp_path: Path) -> None:
@@ -551,9 +551,9 @@ def test_8_bit_adam_trains_or_names_the_missing_package(base: Path, tmp_path: Pa
     rows = with_reference(params, some_pairs())
     if importlib.util.find_spec("bitsandbytes") is None:
         with pytest.raises(InputError, match="bitsandbytes is not installed"):
-            run(params, rows, base, tmp_path, screen())
+            run(params, rows, base, tmp_path, quiet_console())
         return
-    _, facts = run(params, rows, base, tmp_path, screen())
+    _, facts = run(params, rows, base, tmp_path, quiet_console())
     assert facts["options"]["optim"] == "adamw_8bit"
     assert facts["last_margin"] > 0
 
