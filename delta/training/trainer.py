@@ -29,6 +29,15 @@ from delta.training.trl_adapter import TRAINERS, trl_config
 
 COLUMNS = ("step", "loss", "rewards/margins", "rewards/accuracies", "grad_norm", "learning_rate")
 HELD_OUT_COLUMNS = ("step", "eval_loss")
+CONFIG_OPTIONS = (  # of TRL's config, as it is after the trainer has read it
+    "learning_rate",
+    "weight_decay",
+    "max_grad_norm",
+    "per_device_train_batch_size",
+    "gradient_accumulation_steps",
+    "gradient_checkpointing",
+)
+LOSS_OPTIONS = ("beta", "label_smoothing", "desirable_weight", "undesirable_weight")
 OnStep = Callable[[int, int], None]  # optimizer steps done, and in total
 
 
@@ -165,35 +174,26 @@ def _trainer(run: Run, config: Any, on_step: OnStep) -> Any:
 
 def _options_in_use(params: TrainParams, trainer: Any) -> dict[str, Any]:
     """Read the options back from the trainer: libraries have dropped some without a warning."""
-    config = trainer.args
+    config, model = trainer.args, trainer.model
     options = {
         "trainer": f"trl {trl.__version__} {params.method.upper()}Trainer",
+        "torch": torch.__version__,
         "loss_type": "+".join(getattr(trainer, "loss_types", [config.loss_type])),
         "optim": str(config.optim.value),
         "lr_scheduler_type": str(config.lr_scheduler_type.value),
-        "learning_rate": config.learning_rate,
-        "weight_decay": config.weight_decay,
-        "max_grad_norm": config.max_grad_norm,
-        "dtype": str(next(trainer.model.parameters()).dtype).removeprefix("torch."),
+        "dtype": str(next(model.parameters()).dtype).removeprefix("torch."),
         "mixed_precision": trainer.accelerator.mixed_precision,
-        "trainable_parameters": sum(
-            p.numel() for p in trainer.model.parameters() if p.requires_grad
-        ),
-        "torch": torch.__version__,
+        "trainable_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
         "num_processes": trainer.accelerator.num_processes,
         "num_threads": torch.get_num_threads(),
         "fsdp": trainer.is_fsdp_enabled,
-        "per_device_train_batch_size": config.per_device_train_batch_size,
-        "gradient_accumulation_steps": config.gradient_accumulation_steps,
-        "gradient_checkpointing": config.gradient_checkpointing,
         "padding_free": trainer.is_padding_free,
     }
-    for name in ("beta", "label_smoothing", "desirable_weight", "undesirable_weight"):
-        if hasattr(trainer, name):
-            options[name] = getattr(trainer, name)
+    options |= {name: getattr(config, name) for name in CONFIG_OPTIONS}
+    options |= {name: getattr(trainer, name) for name in LOSS_OPTIONS if hasattr(trainer, name)}
     if hasattr(trainer.data_collator, "max_length"):
         options["max_length"] = trainer.data_collator.max_length
-    adapters = getattr(trainer.model, "peft_config", {}).get("default")
+    adapters = getattr(model, "peft_config", {}).get("default")
     if adapters is not None:
         options["lora"] = {"r": adapters.r, "lora_alpha": adapters.lora_alpha}
     return options
