@@ -34,7 +34,8 @@ def main(console: Console, argv: list[str]) -> None:
     scores: dict[str, dict[str, Any]] = {}
     remove_link(paths.answer_folder(model))
     gold_answers = {
-        name: tables.iter_rows(paths.questions(name), GOLD_COLUMNS, BATCH_SIZE) for name in benchmarks
+        name: tables.iter_rows(paths.questions(name), GOLD_COLUMNS, BATCH_SIZE)
+        for name in benchmarks
     }
     graded = grade_answers(grading, requests, replies, chat_format, gold_answers)
     for name, answers in graded.items():

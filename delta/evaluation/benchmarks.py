@@ -37,7 +37,7 @@ class BenchmarkParams(StrictModel):
     @classmethod
     def _is_finite(cls, questions: int | None, info: ValidationInfo) -> int | None:
         if questions is None and isinstance(info.data.get("source"), TaskSource):
-            raise ValueError("a task has no end; expected: a number")
+            raise ValueError("a task has no end; expected a number")
         return questions
 
 

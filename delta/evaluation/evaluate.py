@@ -133,7 +133,7 @@ def score(
     )
     if len(clusters) != questions.height or any(len(cluster) != samples for cluster in clusters):
         raise InputError(
-            f"{answers.height} answers to {len(clusters)} questions; expected: exactly {samples} "
+            f"{answers.height} answers to {len(clusters)} questions; expected exactly {samples} "
             f"to each of {questions.height}"
         )
     interval = intervals.clustered_proportion(clusters)

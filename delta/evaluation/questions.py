@@ -48,7 +48,7 @@ def questions(name: str, params: BenchmarkParams, counts: Counter[str]) -> Itera
     if params.questions is not None and kept < params.questions:
         raise InputError(
             f"benchmarks.{name}.questions = {params.questions}: {counts['read']} rows of the "
-            f"source give {kept} questions ({dropped}); expected: 1 to {kept}"
+            f"source give {kept} questions ({dropped}); expected 1 to {kept}"
         )
 
 

@@ -174,7 +174,7 @@ def judge_by_llm(
     if len(pending) > max_refused * len(requests):
         raise InputError(
             f"judge: {len(pending)} of {len(requests)} votes were refused after "
-            f"{params.max_attempts} attempts; expected: at most judge.max_refused = {max_refused}"
+            f"{params.max_attempts} attempts; expected at most judge.max_refused = {max_refused}"
         )
     counts = {
         "judge": params.model,

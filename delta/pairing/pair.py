@@ -48,7 +48,7 @@ class PairingParams(StrictModel):
         same = self.chosen == self.rejected
         if same and not self.four_way and outcomes != {"correct", "incorrect"}:
             raise ValueError(
-                f"chosen and rejected are both {self.chosen!r}; expected: two different "
+                f"chosen and rejected are both {self.chosen!r}; expected two different "
                 "generators, or the outcomes correct and incorrect, one each, or four_way"
             )
         rules = {
@@ -59,7 +59,7 @@ class PairingParams(StrictModel):
         }
         broken = [rule for rule, holds in rules.items() if not holds]
         if self.four_way and broken:
-            raise ValueError(f"four_way is true; expected then: {', '.join(broken)}")
+            raise ValueError(f"four_way is true; expected then {', '.join(broken)}")
         return self
 
 
@@ -275,7 +275,7 @@ def _sample_problems(params: PairingParams, candidates: pl.DataFrame) -> pl.Data
     if paired.len() < params.problems:
         raise InputError(
             f"pairing.problems = {params.problems}: only {paired.len()} {of_total}; "
-            f"expected: 1 to {paired.len()}, or null"
+            f"expected 1 to {paired.len()}, or null"
         )
     shuffled = sorted(paired, key=lambda problem_id: shuffle_key(params.seed, problem_id))
     beyond = pl.Series(shuffled[params.problems :], dtype=pl.String)

@@ -22,14 +22,14 @@ def column(text: str, columns: Mapping[str, pl.Expr]) -> pl.Expr:
     not finite. Raises InputError that names the part that is not accepted.
     """
     if len(text) > MAX_CHARACTERS:
-        raise InputError(f"{len(text)} characters; expected: at most {MAX_CHARACTERS}")
+        raise InputError(f"{len(text)} characters; expected at most {MAX_CHARACTERS}")
     try:
         tree = ast.parse(text.strip(), mode="eval")
     except (SyntaxError, ValueError, MemoryError, RecursionError):
-        raise InputError(f"{text!r} is no formula; expected: {SYNTAX}") from None
+        raise InputError(f"{text!r} is no formula; expected {SYNTAX}") from None
     score = _translate(tree.body, columns)
     if not any(isinstance(node, ast.Name) and node.id in columns for node in ast.walk(tree)):
-        raise InputError(f"{text!r} names no dimension; expected: {', '.join(columns)}")
+        raise InputError(f"{text!r} names no dimension; expected {', '.join(columns)}")
     return pl.when(score.is_finite()).then(score)
 
 
@@ -51,7 +51,7 @@ def _translate(node: ast.expr, columns: Mapping[str, pl.Expr]) -> pl.Expr:
             name in _FUNCTIONS and args and (name != "abs" or len(args) == 1)
         ):
             return _FUNCTIONS[name]([_translate(arg, columns) for arg in args])
-    raise InputError(f"{ast.unparse(node)!r} is not accepted; expected: {SYNTAX}")
+    raise InputError(f"{ast.unparse(node)!r} is not accepted; expected {SYNTAX}")
 
 
 def _divide(left: pl.Expr, right: pl.Expr) -> pl.Expr:

@@ -34,7 +34,7 @@ class SelectorParams(StrictModel):
     def _k_unless_all(self) -> Self:
         if (self.k is None) != (self.mode == "all"):
             raise ValueError(
-                f"k is {self.k} and mode {self.mode!r}; expected: null with all, else a number"
+                f"k is {self.k} and mode {self.mode!r}; expected null with all, else a number"
             )
         return self
 
@@ -47,7 +47,7 @@ def deltas(pairs: pl.DataFrame, ratings: pl.DataFrame) -> pl.DataFrame:
     """
     judges = sorted(ratings["judge"].unique())
     if len(judges) > 1:
-        raise InputError(f"ratings by the judges {', '.join(judges)}; expected: by one judge")
+        raise InputError(f"ratings by the judges {', '.join(judges)}; expected by one judge")
     means = ratings.select("trace_id", "dimension", mean=pl.col("votes").list.mean()).pivot(
         on="dimension", index="trace_id", values="mean", sort_columns=True
     )
@@ -146,7 +146,7 @@ def _check_size(params: SelectorParams, candidates: int, described: str) -> None
         twice = ", and length_matched takes 2 × k" if groups == 2 else ""
         raise InputError(
             f"selector.k = {params.k}: only {candidates} {described}{twice}; "
-            f"expected: 1 to {candidates // groups}"
+            f"expected 1 to {candidates // groups}"
         )
 
 

@@ -141,7 +141,7 @@ class TrainParams(StrictModel):
     @classmethod
     def _kto_needs_two_rows(cls, size: int, info: ValidationInfo) -> int:
         if info.data.get("method") == "kto" and size < 2:
-            raise ValueError("KTO compares the completions of a batch; expected: at least 2")
+            raise ValueError("KTO compares the completions of a batch; expected at least 2")
         return size
 
     @field_validator("dtype")
@@ -157,7 +157,7 @@ class TrainParams(StrictModel):
         if rate < MIN_BFLOAT16_LEARNING_RATE:
             raise ValueError(
                 f"at train.{method}.learning_rate = {rate} nearly every update is rounded away (at "
-                "5e-8, 100 steps changed 0.06% of the weights; in float32 99%); expected: float32, "
+                "5e-8, 100 steps changed 0.06% of the weights; in float32 99%); expected float32, "
                 f"or a learning rate of at least {MIN_BFLOAT16_LEARNING_RATE}"
             )
         return dtype
@@ -168,11 +168,11 @@ class TrainParams(StrictModel):
         if not fsdp:
             return fsdp
         if info.data.get("num_processes") == 1:
-            raise ValueError("one process has nothing to shard; expected: num_processes above 1")
+            raise ValueError("one process has nothing to shard; expected num_processes above 1")
         for name, value in {"lora": None, "dtype": "float32", "optim": "adamw_torch"}.items():
             if info.data.get(name, value) != value:
                 raise ValueError(
                     "FSDP2 shards whole fp32 models under PyTorch's AdamW; "
-                    f"train.{name} = {info.data[name]!r}; expected: {value!r}"
+                    f"train.{name} = {info.data[name]!r}; expected {value!r}"
                 )
         return fsdp

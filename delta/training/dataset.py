@@ -177,7 +177,7 @@ def split_held_out(params: TrainParams, rows: list[Row]) -> tuple[list[Row], lis
     if len(held_out) == len(problems):
         raise InputError(
             f"train.early_stopping.held_out = {fraction}: the pairs have only {len(problems)} "
-            "problems, none is left to train on; expected: a smaller fraction"
+            "problems, none is left to train on; expected a smaller fraction"
         )
     train = [row for row in rows if row["problem_id"] not in held_out]
     return train, [row for row in rows if row["problem_id"] in held_out]

@@ -60,7 +60,7 @@ def prepare(
         raise InputError(
             f"train.per_device_train_batch_size = {params.per_device_train_batch_size}: "
             f"{params.num_processes} process(es) take {params.rows_per_forward} rows at once, "
-            f"there are only {len(rows)}; expected: 1 to {len(rows) // params.num_processes}"
+            f"there are only {len(rows)}; expected 1 to {len(rows) // params.num_processes}"
         )
     import datasets
 
@@ -176,7 +176,7 @@ def _outcome(params: TrainParams, folder: Path, result: dict[str, Any]) -> tuple
         rate = params.method_params.learning_rate
         raise InputError(
             f"train.{params.method}.learning_rate = {rate}: the loss is no longer finite; the run "
-            f"is in {folder}; expected: a smaller learning rate"
+            f"is in {folder}; expected a smaller learning rate"
         )
     facts: Counts = {
         "steps": result["steps"],

@@ -89,7 +89,7 @@ def _check_finite(logp: float, sequence: Sequence, base: Path, params: TrainPara
     if not math.isfinite(logp):
         raise IncompleteError(
             f"{base}: the log-probability of a completion of {len(sequence[1])} tokens is {logp}; "
-            "expected: a finite number; its weights are damaged, or overflow with train.dtype = "
+            "expected a finite number; its weights are damaged, or overflow with train.dtype = "
             f"{params.dtype!r} and train.bf16 = {params.bf16}"
         )
 

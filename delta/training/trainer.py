@@ -146,7 +146,7 @@ def _trainer(run: Run, config: Any, on_step: OnStep) -> Any:
     params = run.params
     if params.optim == "adamw_8bit" and importlib.util.find_spec("bitsandbytes") is None:
         raise InputError(
-            "train.optim = 'adamw_8bit': bitsandbytes is not installed; expected: adamw_torch, or "
+            "train.optim = 'adamw_8bit': bitsandbytes is not installed; expected adamw_torch, or "
             "bitsandbytes installed"
         )
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"

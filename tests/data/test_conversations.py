@@ -27,6 +27,7 @@ from delta.judging import judge
 from delta.report import pair_viewer
 from delta.training import dataset
 from tests.export.test_export import exported_rows, toy_provenance
+from tests.helpers.example_pairs import RUN, example_pairs
 from tests.helpers.import_closure import ROOT
 from tests.helpers.openr1_rows import local_source
 from tests.helpers.scripted_server import endpoint

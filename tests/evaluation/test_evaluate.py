@@ -50,7 +50,7 @@ def test_an_ungradable_answer_is_not_correct_and_is_counted() -> None:
 
 
 def test_a_score_over_fewer_answers_than_requested_is_refused() -> None:
-    with pytest.raises(InputError, match="3 answers to 2 questions; expected: exactly 2 to each"):
+    with pytest.raises(InputError, match="3 answers to 2 questions; expected exactly 2 to each"):
         score_of(("correct", "correct"), ("correct",))
     with pytest.raises(InputError, match="2 answers to 1 questions"):
         score_of(("correct", "correct"))

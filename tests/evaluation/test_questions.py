@@ -163,7 +163,7 @@ def test_too_few_questions_are_an_error(tmp_path: Path) -> None:
     entry = benchmark_section(tmp_path, "theoremqa")
     assert questions_error(entry | {"questions": 7}) == (
         "benchmarks.toy.questions = 7: 7 rows of the source give 6 questions ({'picture': 1}); "
-        "expected: 1 to 6"
+        "expected 1 to 6"
     )
     entry = benchmark_section(tmp_path, "livecodebench", from_date="2025-01-01")
     assert questions_error(entry) == "benchmarks.toy: none of 3 rows is left ({'outside_dates': 3})"
@@ -260,7 +260,7 @@ HUB = {"hub": {"repository": "owner/name", "config": None, "split": "test", "rev
             | {"grader": "choice", "options": None},
             "source.options = None: expected a column exactly where the grader is choice",
         ),
-        (sums_benchmark()["source"], "questions = None: a task has no end; expected: a number"),
+        (sums_benchmark()["source"], "questions = None: a task has no end; expected a number"),
     ],
 )
 def test_an_invalid_source_is_refused_in_one_line_with_its_key(

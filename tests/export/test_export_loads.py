@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.export.test_export import PROMPT, TEXTS, export_toy
+from tests.helpers.example_pairs import example_pairs
 from tests.helpers.tiny_models import write_model
 
 pytestmark = pytest.mark.slow

@@ -256,7 +256,7 @@ def test_more_refused_votes_than_max_refused_are_an_error() -> None:
     with pytest.raises(InputError) as caught:
         ratings(engine, [GOOD, POOR], max_refused=0.3)
     assert str(caught.value) == (
-        "judge: 2 of 6 votes were refused after 3 attempts; expected: at most "
+        "judge: 2 of 6 votes were refused after 3 attempts; expected at most "
         "judge.max_refused = 0.3"
     )
     assert ratings(engine, [GOOD, POOR], max_refused=0.34)[1]["refused"] == 2

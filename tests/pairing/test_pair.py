@@ -295,7 +295,7 @@ def test_problems_with_a_pair_are_sampled_by_seed() -> None:
         make_pairs(pairing(problems=4), *sides)
     assert str(caught.value) == (
         "pairing.problems = 4: only 3 of 4 problems gave a pair ({'no trace of strong': 1}); "
-        "expected: 1 to 3, or null"
+        "expected 1 to 3, or null"
     )
 
 
@@ -369,7 +369,7 @@ def test_combinations_with_different_problems_are_an_error() -> None:
 
 
 IMPOSSIBLE: dict[str, tuple[dict[str, Any], str]] = {
-    "itself": ({"chosen": "weak"}, "both 'weak'; expected: two different generators"),
+    "itself": ({"chosen": "weak"}, "both 'weak'; expected two different generators"),
     "the same outcome": (
         {"chosen": "weak", "chosen_outcome": "correct", "rejected_outcome": "correct"},
         "two different generators, or the outcomes correct and incorrect",
@@ -393,9 +393,9 @@ def test_an_impossible_pairing_is_refused(case: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"per_problem": 2}, "expected then: per_problem 1"),
-        ({"require_complete": "chosen"}, "expected then: require_complete none or both"),
-        ({"chosen_outcome": "any"}, "expected then: outcomes correct or incorrect"),
+        ({"per_problem": 2}, "expected then per_problem 1"),
+        ({"require_complete": "chosen"}, "expected then require_complete none or both"),
+        ({"chosen_outcome": "any"}, "expected then outcomes correct or incorrect"),
     ],
 )
 def test_a_parameter_that_four_way_excludes_is_refused(

@@ -80,7 +80,7 @@ REFUSED = {
     "min(a, key=b)": "'min(a, key=b)' is not accepted",
     "min": "'min' is none of a, b, c",
     "1 + 1": "'1 + 1' names no dimension",
-    "(" * 100 + "a" + ")" * 100: "201 characters; expected: at most 200",
+    "(" * 100 + "a" + ")" * 100: "201 characters; expected at most 200",
     "-" * 199 + "a" + "a": "201 characters",
 }
 

@@ -162,7 +162,7 @@ def test_asking_for_more_pairs_than_have_a_delta_is_an_error() -> None:
         with pytest.raises(InputError) as caught:
             select(selector(3, mode), pairs, ratings)
         assert str(caught.value) == (
-            "selector.k = 3: only 2 of 3 pairs have a delta in factuality; expected: 1 to 2"
+            "selector.k = 3: only 2 of 3 pairs have a delta in factuality; expected 1 to 2"
         )
 
 
@@ -178,7 +178,7 @@ def test_an_unrated_dimension_is_an_error_that_names_the_rated_ones() -> None:
 def test_ratings_of_two_judges_are_an_error() -> None:
     pairs, ratings = rated({"a": ([5], [1])})
     second = ratings.with_columns(judge=pl.lit("another"))
-    with pytest.raises(InputError, match="judges another, rules; expected: by one judge"):
+    with pytest.raises(InputError, match="judges another, rules; expected by one judge"):
         select(selector(1), pairs, pl.concat([ratings, second]))
 
 
@@ -295,7 +295,7 @@ def test_length_matched_needs_2k_pairs_with_a_delta() -> None:
         select(selector(3, "length_matched"), pairs, ratings)
     assert str(caught.value) == (
         "selector.k = 3: only 5 of 5 pairs have a delta in factuality, and length_matched takes "
-        "2 × k; expected: 1 to 2"
+        "2 × k; expected 1 to 2"
     )
 
 
@@ -381,12 +381,12 @@ def test_outcomes_of_selected_pairs_are_counted_as_fractions() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"k": None}, "k is None and mode 'top'; expected: null with all, else a number"),
-        ({"mode": "all"}, "k is 3 and mode 'all'; expected: null with all"),
+        ({"k": None}, "k is None and mode 'top'; expected null with all, else a number"),
+        ({"mode": "all"}, "k is 3 and mode 'all'; expected null with all"),
         ({"k": 0}, "greater than or equal to 1"),
         ({"mode": "best"}, "'top', 'bottom', 'random', 'length_matched' or 'all'"),
         ({"by": "clarity"}, "'clarity' is none of factuality, strategy_coherence, step_coherence"),
-        ({"by": "factuality ** 2"}, "'factuality ** 2' is not accepted; expected: numbers"),
+        ({"by": "factuality ** 2"}, "'factuality ** 2' is not accepted; expected numbers"),
     ],
 )
 def test_an_impossible_selector_is_refused(changes: dict[str, Any], message: str) -> None:

@@ -25,6 +25,7 @@ from delta.prompts.control_tokens import (
 )
 from delta.training import dataset
 from tests.export.test_export import exported_rows, toy_provenance
+from tests.helpers.example_pairs import example_pairs
 from tests.helpers.scripted_server import endpoint
 from tests.helpers.tiny_model_families import LLAMA3
 from tests.helpers.tiny_models import TEMPLATE, train_params

@@ -34,7 +34,7 @@ def test_bfloat16_weights_at_the_papers_learning_rate_are_refused_with_the_reaso
         read(tmp_path, **PAPER_RATE, dtype="bfloat16", bf16=True)
     assert str(caught.value).partition(": ")[2] == (
         "train.dtype = 'bfloat16': at train.dpo.learning_rate = 5e-08 nearly every update is "
-        "rounded away (at 5e-8, 100 steps changed 0.06% of the weights; in float32 99%); expected: "
+        "rounded away (at 5e-8, 100 steps changed 0.06% of the weights; in float32 99%); expected "
         "float32, or a learning rate of at least 1e-05"
     )
 

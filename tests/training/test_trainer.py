@@ -531,7 +531,7 @@ def test_a_nan_loss_is_an_error(base: Path, tmp_path: Path) -> None:
 
 def test_fewer_rows_than_a_batch_are_refused(base: Path, tmp_path: Path) -> None:
     params = two_epochs(per_device_train_batch_size=7)
-    with pytest.raises(InputError, match="only 6; expected: 1 to 6"):
+    with pytest.raises(InputError, match="only 6; expected 1 to 6"):
         run(params, with_reference(params, some_pairs()), base, tmp_path, quiet_console())
 
 
