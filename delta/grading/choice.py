@@ -18,8 +18,8 @@ import itertools
 import re
 from collections.abc import Iterator
 
-from delta.grading.formulas.box_content import WORDS
 from delta.grading.formulas.boxes import BOX, MAX_ANSWER
+from delta.grading.formulas.cleaning import WORDS
 from delta.grading.verdict import Verdict
 
 NOUN = r"(?:options?|choices?|answers?|letters?)"

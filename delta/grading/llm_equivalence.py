@@ -16,7 +16,7 @@ from pydantic import Field
 from delta import prompts
 from delta.core.errors import InputError
 from delta.core.types import Counts
-from delta.grading.formulas.box_content import last_box
+from delta.grading.formulas.boxes import last_box
 from delta.inference import trace_text
 from delta.inference.chat_formats import ChatFormat
 from delta.inference.engine import Engine, SamplingParams, read_reply, request

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from delta.grading.formulas.box_content import last_box, number
-from delta.grading.formulas.boxes import joined_boxes
-from delta.grading.formulas.latex_cleaning import cleaned
+from delta.grading.formulas.boxes import joined_boxes, last_box
+from delta.grading.formulas.cleaning import clean
 from delta.grading.formulas.rounding import stored_decimal
 from delta.grading.math import grade, grade_as_math_verify
+from delta.grading.theoremqa import real_number
 from delta.grading.verdict import Verdict
 from tests.fixtures.cases import CaseRow, check, rows
 
@@ -262,5 +262,5 @@ def test_any_text_has_a_verdict(answer: str, other: str) -> None:
     ],
 )
 def test_a_number_is_read_with_its_name_and_its_unit(text: str, value: Fraction | None) -> None:
-    read = number(cleaned(text))
+    read = real_number(clean(text))
     assert (read and read.value) == value

@@ -14,7 +14,7 @@ import atheris
 
 with atheris.instrument_imports(include=["delta"]):
     from delta.core import strict_json
-    from delta.grading.formulas import box_content
+    from delta.grading.formulas import boxes
     from delta.inference import chat_formats
     from delta.judging import rubric
     from delta.judging.rules.equations import find_equations
@@ -42,9 +42,9 @@ def text_of(data: bytes) -> str:
 
 
 def extraction(text: str) -> None:
-    found = box_content.last_box(text)
+    found = boxes.last_box(text)
     assert found is None or found in text
-    inner = box_content.last_box(f"{text} \\boxed{{271}}")
+    inner = boxes.last_box(f"{text} \\boxed{{271}}")
     assert inner == "271", "an answer before the last box hides it"
 
 

@@ -32,7 +32,7 @@ from delta.data.formats.custom import ColumnsSource, custom_question
 from delta.data.problems import ProblemSource, ProblemsParams, build_problems
 from delta.data.sources import DataSource, LocalFiles
 from delta.data.user_tables import TableProblems, TableTraces
-from delta.grading.formulas.box_content import last_box
+from delta.grading.formulas.boxes import last_box
 from delta.grading.grade_all import outcomes
 from delta.grading.sandbox import CodeParams
 from delta.grading.worker_pool import Case, GradingParams

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
 from delta.core import strict_json
-from delta.grading.formulas.box_content import last_box
+from delta.grading.formulas.boxes import last_box
 from delta.inference import chat_formats
 from delta.inference.reply_cache import ReplyCache
 from delta.judging import rubric

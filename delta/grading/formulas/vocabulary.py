@@ -1,4 +1,4 @@
-r"""The words and commands that the mathematical grader knows."""
+r"""The words and commands that the parser of mathematical answers knows."""
 
 from fractions import Fraction
 
@@ -61,8 +61,8 @@ TRIGONOMETRIC = frozenset(("sin", "cos", "tan", "cot", "sec", "csc", "cis"))
 NAMED_CONSTANTS = {r"\pi": "pi", r"\infty": "inf", r"\infinity": "inf", r"\inf": "inf"}
 NAMED_CONSTANTS |= {r"\oo": "inf", r"\uppi": "pi", r"\imath": "i"}
 NOT_SYMBOLS = word_set("pi nabla partial imath jmath infty infinity inf oo")
-GREEK_COMMANDS = frozenset("\\" + name for name in GREEK - NOT_SYMBOLS)
 SHAPES = word_set(r"\square \diamond \star \bigstar \triangle \circledast \heartsuit \spadesuit")
+SYMBOL_COMMANDS = SHAPES | {"\\" + name for name in GREEK - NOT_SYMBOLS}
 BINOMIALS = frozenset((r"\binom", r"\dbinom", r"\tbinom"))
 VARIANTS = {r"\varphi": r"\phi", r"\varepsilon": r"\epsilon", r"\vartheta": r"\theta"}
 TIMES = frozenset(("*", r"\cdot", r"\times", r"\ast", "·", "×"))
@@ -89,9 +89,8 @@ SCALES = {
     "trillion": Fraction(10**12),
 }
 LETTER_UNITS = frozenset("mgsNJWVKFL")  # after a digit
-UNIT_SIGNS = frozenset("/^.-(){}*")
+UNIT_SIGNS = frozenset("/^.-(){}*") | {r"\cdot"}
 NAMED_UNITS = word_set(r"\circ \degree \Omega \mu \AA \angstrom")
-UNIT_COMMANDS = NAMED_UNITS | {r"\cdot"}
 PREFIXES = frozenset("kMGmnp")  # of an ohm
 NUMBER_WORDS = "two three four five six seven eight nine ten eleven twelve"
 NUMERALS = {word: base for base, word in enumerate(NUMBER_WORDS.split(), start=2)}
@@ -117,4 +116,4 @@ UNKNOWN_RELATIONS = frozenset((r"\equiv", r"\to", r"\rightarrow", r"\propto", r"
 PLUS_MINUS = {r"\pm": "+-", r"\mp": "-+", "±": "+-", "∓": "-+"}
 MATRICES = frozenset(("pmatrix", "bmatrix", "Bmatrix", "matrix", "array", "smallmatrix"))
 SYSTEMS = frozenset(("cases", "aligned", "align", "align*", "gathered", "dcases", "rcases"))
-NOT_FIRST = frozenset("-{}*")
+NOT_FIRST_IN_UNIT = frozenset("-{}*")

@@ -1,17 +1,19 @@
-"""Formulas as trees: nodes, and what is asked of them."""
+"""Formulas as trees: how nodes are made and walked."""
 
 from fractions import Fraction
 from typing import Any
 
-# A node is its kind and what belongs to it: a number its value and place, a symbol its name, a
-# constant pi, e, i or inf, a sum and a product their nodes, a power base and exponent, a call the
-# function and its arguments, an apply the same of a function that nobody defined, and a series sum
-# or prod, its variable, first and last value and body.
+# A node is its kind and what belongs to it:
+# - number: value, and precision (the value of its last digit; None: it is exact)
+# - symbol: name; constant: pi, e, i or inf
+# - sum, product: nodes; power: base, exponent
+# - call: function, arguments; apply: the same of an undefined function
+# - series: sum or prod, variable, first and last value, body
 Node = tuple[Any, ...]
 
 
-def number_node(value: Fraction | int, place: Fraction | None = None) -> Node:
-    return ("number", Fraction(value), place)
+def number_node(value: Fraction | int, precision: Fraction | None = None) -> Node:
+    return ("number", Fraction(value), precision)
 
 
 ONE, TWO, TEN, MINUS_ONE = (number_node(value) for value in (1, 2, 10, -1))
@@ -25,7 +27,7 @@ def product(*nodes: Node) -> Node:
 
 
 def quotient(above: Node, below: Node) -> Node:
-    """A number where both are whole, else a product with a power."""
+    """Return a number where both are exact numbers, else a product with a power."""
     if above[0] == below[0] == "number" and above[2] is below[2] is None and below[1]:
         return number_node(above[1] / below[1])
     return product(above, ("power", below, MINUS_ONE))
@@ -40,7 +42,7 @@ def letter(name: str) -> Node:
 
 
 def call(name: str, arguments: tuple[Node, ...], base: Node | None) -> Node:
-    """A function of the names that people use, by the few that are evaluated."""
+    """Return a function of any name that people use, by the few that are evaluated."""
     if name == "sqrt":
         return ("power", arguments[0], HALF)
     if name == "cbrt":
@@ -58,7 +60,7 @@ def call(name: str, arguments: tuple[Node, ...], base: Node | None) -> Node:
 
 
 def symbols_of(node: Node) -> set[str]:
-    """The free symbols, and the names of functions that are applied."""
+    """Return the free symbols, and "f()" for each undefined function f."""
     if node[0] == "symbol":
         return {node[1]}
     if node[0] == "series":
@@ -68,23 +70,25 @@ def symbols_of(node: Node) -> set[str]:
 
 
 def children(node: Node) -> tuple[Node, ...]:
-    """The nodes that a node is made of."""
-    first = {"sum": 1, "product": 1, "call": 2, "apply": 2}.get(node[0])
+    """Return the nodes directly below a node."""
+    kind = node[0]
     nodes: tuple[Node, ...] = ()
-    if first:
-        nodes = node[first]
-    elif node[0] in ("power", "series"):
-        nodes = node[1:] if node[0] == "power" else node[3:]
+    if kind in ("sum", "product"):
+        nodes = node[1]
+    elif kind in ("call", "apply"):
+        nodes = node[2]
+    elif kind in ("power", "series"):
+        nodes = node[1:] if kind == "power" else node[3:]
     return nodes
 
 
 def subtrees(node: Node) -> list[Node]:
-    """The node and all nodes below it."""
+    """Return the node and all nodes below it."""
     return [node, *(deeper for child in children(node) for deeper in subtrees(child))]
 
 
 def replaced(node: Node, old: Node, new: Node) -> Node:
-    """The tree with another node wherever `old` stands."""
+    """Return the tree with `new` in place of every `old`."""
     if node == old:
         return new
     return tuple(

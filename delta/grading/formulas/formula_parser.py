@@ -1,25 +1,21 @@
-r"""Formulas read from tokens: `2\sin^2 x`, `sqrt(3)/2`, `\sum_{k=1}^{10} k`, `y'`.
+r"""Parse tokens into a formula: `2\sin^2 x`, `sqrt(3)/2`, `\sum_{k=1}^{10} k`, `y'`.
 
-What is written in two ways is read in both: `1/2x` as (1/2)x and as 1/(2x), `\ln x/2` as (ln x)/2
-and as ln(x/2) (`Reader.is_greedy`). A letter before brackets is a function where it is one of
+What is written in two ways is parsed in both: `1/2x` as (1/2)x and as 1/(2x), `\ln x/2` as
+(ln x)/2 and as ln(x/2) (`is_greedy`). A letter before brackets is a function where it is one of
 FUNCTION_LETTERS or its arguments are numbers or single symbols, as in I(0) and y(t); else a factor.
 """
 
 from fractions import Fraction
 from typing import NamedTuple
 
-from delta.grading.formulas.expressions import PI, Node, negative, number_node, product, quotient
-from delta.grading.formulas.formula_commands import (
-    has_text_inside,
-    is_known,
-    read_choice,
-    read_command,
-    read_name,
-)
-from delta.grading.formulas.latex_tokens import Token, UnreadableError
+from delta.grading.formulas import formula_commands
+from delta.grading.formulas.tokens import Token, UnreadableError
+from delta.grading.formulas.trees import PI, Node, negative, number_node, product, quotient
 from delta.grading.formulas.vocabulary import CLOSING, FRACTIONS, LONG_WORD, OVER, TIMES
 
-MAX_DEPTH = 60  # of brackets in brackets
+MAX_DEPTH = 60  # of nested brackets
+DEGREE = number_node(Fraction(1, 180))
+PERCENT = number_node(Fraction(1, 100))
 
 
 class Formula(NamedTuple):
@@ -29,39 +25,44 @@ class Formula(NamedTuple):
     is_ambiguous: bool
 
 
-def read_formula(tokens: list[Token], is_greedy: bool = False) -> Formula:
-    """The formula that all tokens make; else UnreadableError."""
+def parse_formula(tokens: list[Token], is_greedy: bool = False) -> Formula:
+    """Return the formula that all tokens make; UnreadableError where they make none."""
     if any(token.text in (r"\choose", r"\over") for token in tokens):
         opening, closing = (Token("sign", brace, False, 0, 0) for brace in "{}")
         tokens = [opening, *tokens, closing]
-    reader = Reader(tokens, is_greedy)
-    tree = reader.sum()
-    if rest := reader.peek():
-        raise UnreadableError(rest.text)
-    return Formula(tree, reader.is_ambiguous)
+    parser = FormulaParser(tokens, is_greedy)
+    return Formula(parser.whole(), parser.is_ambiguous)
 
 
-class Reader:
-    """A recursive descent over the tokens."""
+class FormulaParser:
+    """A recursive descent over the tokens; a method reads what it is named after."""
 
     def __init__(self, tokens: list[Token], is_greedy: bool) -> None:
-        self.tokens = [part for token in tokens for part in letters_of(token)]
+        self.tokens = [part for token in tokens for part in _letters(token)]
         self.at = 0
         self.is_greedy = is_greedy
         self.is_ambiguous = False
         self.depth = 0
-        self.closings: list[str] = []
-        self.trigonometric = 0  # how many functions of an angle we are in
+        self.closings: list[str] = []  # of the brackets that are open
+        self.trigonometric = 0  # how many functions of an angle are open
 
     def peek(self, ahead: int = 0) -> Token | None:
-        place = self.at + ahead
-        return self.tokens[place] if place < len(self.tokens) else None
+        index = self.at + ahead
+        return self.tokens[index] if index < len(self.tokens) else None
+
+    def current(self) -> Token:
+        token = self.peek()
+        if token is None:
+            raise UnreadableError("nothing follows")
+        return token
 
     def text(self, ahead: int = 0) -> str:
+        """Return the text of a sign or command; "" where there is none."""
         token = self.peek(ahead)
-        return token.text if token and token.kind in ("sign", "command") else ""
+        return token.text if token and token.is_sign else ""
 
     def take(self, text: str) -> bool:
+        """Go over a sign or command, if it is there."""
         if self.text() != text:
             return False
         self.at += 1
@@ -70,6 +71,12 @@ class Reader:
     def expect(self, text: str) -> None:
         if not self.take(text):
             raise UnreadableError(f"no {text}")
+
+    def whole(self) -> Node:
+        tree = self.sum()
+        if rest := self.peek():
+            raise UnreadableError(rest.text)
+        return tree
 
     def sum(self) -> Node:
         self.depth += 1
@@ -82,34 +89,30 @@ class Reader:
         return terms[0] if len(terms) == 1 else ("sum", tuple(terms))
 
     def signed(self) -> Node:
-        sign = 1
+        is_negative = False
         while self.text() in ("+", "-"):
-            sign = -sign if self.text() == "-" else sign
+            is_negative ^= self.text() == "-"
             self.at += 1
         term = self.term()
-        return term if sign == 1 else negative(term)
+        return negative(term) if is_negative else term
 
     def term(self) -> Node:
-        node = self.implicit()
+        node = self.factors()
         while True:
             if self.text() in TIMES:
                 self.at += 1
-                node = product(node, self.signed_factors())
+                is_negative = self.take("-")
+                if not is_negative:
+                    self.take("+")
+                factors = self.factors()
+                node = product(node, negative(factors) if is_negative else factors)
             elif self.text() in OVER:
                 self.at += 1
                 node = quotient(node, self.divisor())
             elif self.begins_factor():
-                node = product(node, self.implicit())
+                node = product(node, self.factors())
             else:
                 return node
-
-    def signed_factors(self) -> Node:
-        if self.text() in ("+", "-"):
-            is_negative = self.text() == "-"
-            self.at += 1
-            factors = self.implicit()
-            return negative(factors) if is_negative else factors
-        return self.implicit()
 
     def divisor(self) -> Node:
         if self.take("-"):
@@ -121,8 +124,8 @@ class Reader:
                 node = product(node, self.factor())
         return node
 
-    def implicit(self) -> Node:
-        """Factors side by side."""
+    def factors(self) -> Node:
+        """Read factors side by side."""
         nodes = [self.factor()]
         while self.begins_factor():
             nodes.append(self.factor())
@@ -134,17 +137,11 @@ class Reader:
             return False
         if token.kind == "number" and self.tokens[self.at - 1].kind == "number":
             raise UnreadableError("two numbers side by side")
-        if token.kind in ("number", "symbol", "vector"):
-            return True
-        if token.kind in ("text", "word"):
-            return False
+        if not token.is_sign:
+            return token.kind in ("number", "symbol", "vector")
         if token.text in ("|", r"\vert"):
             return self.closings[-1:] != [token.text]
-        if token.text in CLOSING:
-            return True
-        if token.kind == "command":
-            return is_known(token.text) and not has_text_inside(self)
-        return False
+        return token.text in CLOSING or formula_commands.begins_factor(self)
 
     def factor(self) -> Node:
         node = self.base()
@@ -152,24 +149,22 @@ class Reader:
             if self.take("!"):
                 name = "double_factorial" if self.take("!") else "factorial"
                 node = ("call", name, (node,))
-            elif self.text() == "^" and self.is_degree():
-                node = (
-                    product(node, PI, number_node(Fraction(1, 180))) if self.trigonometric else node
-                )
+            elif self.text() == "^" and self.degree_sign():
+                node = product(node, PI, DEGREE) if self.trigonometric else node
             elif self.take("^"):
                 node = ("power", node, self.exponent())
-            elif self.text() == r"\%":
-                self.at += 1
-                node = product(node, number_node(Fraction(1, 100)))
+            elif self.take(r"\%"):
+                node = product(node, PERCENT)
             else:
                 return node
 
     def exponent(self) -> Node:
-        """What is raised, to the right first: 2^3^2 is 2^9."""
+        """Read an exponent, to the right first: 2^3^2 is 2^9."""
         node = self.argument()
         return ("power", node, self.exponent()) if self.take("^") else node
 
-    def is_degree(self) -> bool:
+    def degree_sign(self) -> bool:
+        """Go over a degree sign, if it is there."""
         braces = self.text(1) == "{"
         if self.text(1 + braces) not in (r"\circ", r"\degree") or (braces and self.text(3) != "}"):
             return False
@@ -177,22 +172,16 @@ class Reader:
         return True
 
     def argument(self) -> Node:
-        """What follows ^ or a \\frac: a group in braces, one digit, symbol or command."""
-        token = self.peek()
-        if token is None:
-            raise UnreadableError("nothing follows")
+        r"""Read what follows ^ or a \frac: a group in braces, a number, symbol or command."""
+        token = self.current()
         if self.text() == "{":
             return self.group()
         if self.take("-"):
             return negative(self.argument())
-        if token.kind == "number":
-            return self.number()
-        if token.kind == "symbol" or self.text() in CLOSING or token.kind == "word":
-            return self.base()
-        return self.base()
+        return self.number() if token.kind == "number" else self.base()
 
     def digit(self) -> Node:
-        r"""The argument of `\frac12`: one digit, or a group."""
+        r"""Read the argument of `\frac12`: one digit, or a group."""
         token = self.peek()
         if token is None or token.kind != "number" or len(token.text) == 1:
             return self.argument()
@@ -200,57 +189,52 @@ class Reader:
             raise UnreadableError(token.text)
         rest = token.text[1:]
         self.tokens = self.tokens.copy()
-        self.tokens[self.at] = token._replace(text=rest, value=Fraction(int(rest)), place=None)
+        self.tokens[self.at] = token._replace(text=rest, value=Fraction(int(rest)), precision=None)
         return number_node(int(token.text[0]))
 
     def group(self) -> Node:
         opening = self.text()
+        nodes = self.list_in_brackets(is_group=True)
+        return ("call", "abs", nodes) if opening == "|" else nodes[0]
+
+    def list_in_brackets(self, is_group: bool = False) -> tuple[Node, ...]:
+        """Read formulas with commas between them, or only one (`is_group`), in brackets."""
+        opening = self.text()
         closing = CLOSING[opening]
         self.at += 1
         self.closings.append(closing)
-        node = self.sum()
+        nodes = [self.sum()]
+        while not is_group and self.take(","):
+            nodes.append(self.sum())
         self.closings.pop()
-        if opening in ("(", "[") and self.text() in (")", "]") and self.text() != closing:
-            raise UnreadableError("an interval")
         self.expect(closing)
-        return node
+        return tuple(nodes)
 
     def base(self) -> Node:
-        token = self.peek()
-        if token is None:
-            raise UnreadableError("nothing follows")
-        match token.kind:
-            case "number":
-                return self.mixed()
-            case "symbol" | "vector" | "word" | "text":
-                return read_name(self)
-            case "sign":
-                return self.bracketed()
-        return read_command(self)
-
-    def bracketed(self) -> Node:
-        text = self.text()
-        if text in ("(", "[", "{"):
-            if text == "{" and (choice := read_choice(self)):
-                return choice
+        token = self.current()
+        if token.kind == "number":
+            return self.mixed()
+        if not token.is_sign:
+            return formula_commands.read_name(self)
+        if token.kind == "command":
+            return formula_commands.read_command(self)
+        if token.text == "{" and (choice := formula_commands.read_choice(self)):
+            return choice
+        if token.text in ("(", "[", "{", "|"):
             return self.group()
-        if text == "|":
-            return ("call", "abs", (self.group(),))
-        raise UnreadableError(text)
+        raise UnreadableError(token.text)
 
     def number(self) -> Node:
-        token = self.peek()
-        assert token is not None
+        token = self.current()
         assert token.value is not None
         self.at += 1
         if self.text() == "_":
             raise UnreadableError("a base")
-        return number_node(token.value, token.place)
+        return number_node(token.value, token.precision)
 
     def mixed(self) -> Node:
-        r"""A number, and the fraction that may stand behind it: 2\frac12, 11 5/6."""
-        whole = self.peek()
-        assert whole is not None
+        r"""Read a number, and the fraction that may stand behind it: 2\frac12, 11 5/6."""
+        whole = self.current()
         node = self.number()
         if not whole.text.isdigit():
             return node
@@ -265,26 +249,25 @@ class Reader:
         return node
 
     def proper_fraction(self) -> Fraction | None:
+        """Read a fraction of whole numbers between 0 and 1, if it is there."""
         start = self.at
         self.at += 1
         try:
-            above, below = self.digit(), self.digit()
+            nodes = self.digit(), self.digit()
         except UnreadableError:
-            above = below = PI
-        whole: list[Fraction] = [
-            node[1] for node in (above, below) if node[0] == "number" and node[2] is None
-        ]
-        if len(whole) == 2 and 0 < whole[0] < whole[1] and whole[0].denominator == 1:
-            return whole[0] / whole[1]
+            nodes = PI, PI
+        exact: list[Fraction] = [n[1] for n in nodes if n[0] == "number" and n[2] is None]
+        if len(exact) == 2 and 0 < exact[0] < exact[1] and exact[0].denominator == 1:
+            return exact[0] / exact[1]
         self.at = start
         return None
 
 
-def letters_of(token: Token) -> list[Token]:
-    """A short word as letters side by side, any other token as it is."""
+def _letters(token: Token) -> list[Token]:
+    """Return a short word as letters side by side, any other token as it is."""
     if token.kind != "word" or len(token.text) >= LONG_WORD:
         return [token]
     return [
-        token._replace(kind="symbol", text=character, space=token.space and not place)
-        for place, character in enumerate(token.text)
+        token._replace(kind="symbol", text=character, space=token.space and not index)
+        for index, character in enumerate(token.text)
     ]
