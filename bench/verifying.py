@@ -24,7 +24,7 @@ from typing import Any
 from bench import results
 from bench.long_traces import LongTrace, long_traces
 from delta.grading import math
-from delta.grading.grade_all import outcomes
+from delta.grading.grade_all import grade_all
 from delta.grading.sandbox import CodeParams
 from delta.grading.verdict import Verdict
 from delta.grading.worker_pool import Case, GradingParams
@@ -47,21 +47,21 @@ HOSTILE = (
     r"\boxed{" * 3_500,
 )
 CODE = CodeParams(
-    sandbox="bubblewrap", limit_s=6.0, memory_mib=512, processes=8, output_kib=64, file_mib=1
+    sandbox="bubblewrap", timeout_s=6.0, memory_mib=512, processes=8, output_kib=64, file_mib=1
 )
 
 
-def ours(traces: list[LongTrace], extraction: Any, limit_s: float = 10.0) -> list[Verdict]:
+def ours(traces: list[LongTrace], extraction: Any, timeout_s: float = 10.0) -> list[Verdict]:
     params = GradingParams(
-        where="local",
+        backend="local",
         workers=WORKERS,
-        limit_s=limit_s,
+        timeout_s=timeout_s,
         max_ungradable=1.0,
         extraction=extraction,
         code=CODE,
     )
     cases = (Case("math", trace.gold, trace.text, trace.finish_reason) for trace in traces)
-    return list(outcomes(params, cases))
+    return list(grade_all(params, cases))
 
 
 def is_right(row: dict[str, str]) -> dict[str, bool]:

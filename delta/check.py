@@ -301,7 +301,7 @@ def model_uses(params: Params) -> Iterator[ModelUse]:
     for key, rater, llm in (
         ("judge.llm", params.judge.rater, params.judge.llm),
         ("judge.second.llm", params.judge.second.rater, params.judge.second.llm),
-        ("verify.llm", params.verify.second, params.verify.llm),
+        ("verify.llm", "llm" if params.verify.llm_fallback else "none", params.verify.llm),
     ):
         if rater == "llm":
             yield ModelUse(key, llm.model, llm)

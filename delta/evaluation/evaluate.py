@@ -12,7 +12,7 @@ from delta.core.schemas import ANSWER
 from delta.core.tables import frame_of
 from delta.evaluation.benchmarks import BenchmarkParams
 from delta.evaluation.models import EvaluationSampling
-from delta.grading.grade_all import outcomes
+from delta.grading.grade_all import grade_all
 from delta.grading.worker_pool import Case, GradingParams, check_share, count
 from delta.inference.chat_formats import ChatFormat
 from delta.inference.engine import Engine, SamplingParams, read_reply
@@ -57,7 +57,7 @@ def grade_answers(
     InputError where too many answers to a benchmark are ungradable, or its questions have changed.
     """
     rows = {name: [_row(name, *one, replies, protocol) for one in asked[name]] for name in asked}
-    verdicts = outcomes(
+    verdicts = grade_all(
         grading, (case for name, made in rows.items() for case in _cases(made, golds[name]))
     )
     tables = {}

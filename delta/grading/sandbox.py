@@ -61,7 +61,7 @@ class CodeParams(StrictModel):
     """How generated code is run (grading.code)."""
 
     sandbox: Literal["bubblewrap", "none"]
-    limit_s: Annotated[float, Field(gt=0)]  # wall clock for one test; the CPU time is bound by it
+    timeout_s: Annotated[float, Field(gt=0)]  # wall clock for one test; the CPU time is bound by it
     memory_mib: Annotated[int, Field(ge=64)]  # address space of one process
     processes: Annotated[int, Field(ge=1)]  # at once, with threads
     output_kib: Annotated[int, Field(ge=1)]  # what a test may print
@@ -162,7 +162,7 @@ def _bubblewrap() -> Path:
     if platform.machine() not in sandbox_seccomp.MACHINES:
         raise _refusal(f"system calls of {platform.machine()} are not known")
     trial = CodeParams(
-        sandbox="bubblewrap", limit_s=30, memory_mib=512, processes=4, output_kib=4, file_mib=1
+        sandbox="bubblewrap", timeout_s=30, memory_mib=512, processes=4, output_kib=4, file_mib=1
     )
     why = "there is no bwrap"
     for binary in bubblewrap.binaries():
@@ -268,7 +268,7 @@ def _order(
 
 
 def _cpu_s(params: CodeParams) -> int:
-    return math.ceil(params.limit_s) + 1
+    return math.ceil(params.timeout_s) + 1
 
 
 def _limits(params: CodeParams, is_counted: bool) -> dict[str, tuple[int, int]]:
@@ -344,7 +344,7 @@ def _listen(sandboxes: list[_Sandbox], params: CodeParams) -> str | None:
                 if max(len(captured.output), len(captured.words)) > params.output_kib << 10:
                     return "output_limit"
             if not has_started and all(sandbox.has_started() for sandbox in sandboxes):
-                deadline, has_started = time.monotonic() + params.limit_s, True
+                deadline, has_started = time.monotonic() + params.timeout_s, True
     try:
         # A program that has closed its outputs may still run.
         first.process.wait(max(0.0, deadline - time.monotonic()))

@@ -22,7 +22,7 @@ from delta.grading.verdict import Verdict
 from tests.helpers.import_closure import ROOT
 
 PARAMS = CodeParams(
-    sandbox="bubblewrap", limit_s=10.0, memory_mib=2_048, processes=8, output_kib=512, file_mib=4
+    sandbox="bubblewrap", timeout_s=10.0, memory_mib=2_048, processes=8, output_kib=512, file_mib=4
 )
 TABLE = yaml.safe_load(
     (ROOT / "tests" / "fixtures" / "cases" / "code.yaml").read_text(encoding="utf-8")

@@ -58,16 +58,17 @@ def test_a_gold_that_its_grader_does_not_understand_is_named_with_its_row() -> N
 
 
 def test_a_gold_that_takes_longer_than_the_graders_limit_is_named() -> None:
-    limited = GRADING.model_copy(update={"limit_s": 1e-4})
+    limited = GRADING.model_copy(update={"timeout_s": 1e-4})
     formula = r"\int_0^1 \sqrt{x} dx"
     (gold,) = check_golds(limited, [("mine.7", "math", formula)]).ungradable
     assert (gold.row, gold.reason) == ("mine.7", "timeout")
 
 
-def stage(folder: Path, golds: list[str], *argv: str, second: str = "none") -> str:
+def stage(folder: Path, golds: list[str], *argv: str, llm_fallback: bool = False) -> str:
     """What the stage says of these golds, as problems and as questions."""
     text = (ROOT / "profiles/smoke.yaml").read_text(encoding="utf-8")
-    text = text.replace("  second: none", f"  second: {second}")
+    if llm_fallback:
+        text = text.replace("llm_fallback: false", "llm_fallback: true")
     (folder / "params.yaml").write_text(text, encoding="utf-8")
     ids = [f"mine.{number}" for number in range(len(golds))]
     for path, table, key in (
@@ -102,5 +103,5 @@ def test_a_model_may_be_asked_about_what_the_grader_does_not_understand(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    said = stage(tmp_path, [r"\dfrac{9!}"], "problems", second="llm")
+    said = stage(tmp_path, [r"\dfrac{9!}"], "problems", llm_fallback=True)
     assert said.startswith("golds problems: 1 of 1 cannot be graded")

@@ -16,14 +16,16 @@ from delta.grading.llm_equivalence import (
     UnresolvedAnswer,
     apply_verdicts,
     ask_model,
-    first_requests,
+    build_requests,
     unresolved_answers,
 )
 from delta.inference import chat_formats
 from delta.inference.types import Reply, Request, as_json
 
 GOLDEN = Path(__file__).parents[1] / "fixtures" / "golden" / "equivalence_prompt.txt"
-LLM = ComparisonParams(model="llama", attempts=3, temperature=0.0, top_p=1.0, max_tokens=99, seed=9)
+LLM = ComparisonParams(
+    model="llama", max_attempts=3, temperature=0.0, top_p=1.0, max_tokens=99, seed=9
+)
 ONE = UnresolvedAnswer(
     "p.0/a/0", r"Which is $\frac{6}{2}$? (A) 2 (B) 3", "3", r"So (B): \boxed{B}."
 )
@@ -50,7 +52,7 @@ class ToyEngine:
 
 
 def said(engine: ToyEngine, left: list[UnresolvedAnswer]) -> tuple[dict[str, str], dict[str, Any]]:
-    asked = list(first_requests(LLM, engine, "weights", 10_000, left))
+    asked = list(build_requests(LLM, engine, "weights", 10_000, left))
     return ask_model(LLM, asked, engine.ask, engine.protocol)
 
 
@@ -214,7 +216,7 @@ def test_what_was_said_decides_and_what_changed_is_counted_by_direction() -> Non
 
 
 def content_of(one: UnresolvedAnswer, room: int = 10_000) -> str:
-    ((_, asked),) = first_requests(LLM, ToyEngine(str), "weights", room, [one])
+    ((_, asked),) = build_requests(LLM, ToyEngine(str), "weights", room, [one])
     assert len(asked.prompt.split()) <= room
     (message,) = json.loads(asked.prompt)
     content: str = message["content"]

@@ -30,7 +30,7 @@ from tests.helpers.import_closure import ROOT
 from tests.helpers.ordinary_user import NOBODY, PACKAGES, python_of_nobody
 
 PARAMS = CodeParams(
-    sandbox="bubblewrap", limit_s=2.0, memory_mib=256, processes=8, output_kib=256, file_mib=4
+    sandbox="bubblewrap", timeout_s=2.0, memory_mib=256, processes=8, output_kib=256, file_mib=4
 )
 SECRET = "planted secret"
 GRADE = """
@@ -173,7 +173,7 @@ def test_a_hostile_program_is_contained_and_judged(
         program = program.replace("{" + key + "}", str(value))
     started = time.monotonic()
     assert grader.verdict(case(program)) == (hostile["outcome"], hostile.get("reason"))
-    assert time.monotonic() - started < 2 * PARAMS.limit_s + 3
+    assert time.monotonic() - started < 2 * PARAMS.timeout_s + 3
     assert not came
     assert sorted(path.name for path in grader.home.iterdir()) == ["secret.txt"]
     assert not (ROOT / "written").exists()
@@ -204,7 +204,7 @@ def test_after_all_that_the_grader_works_and_nothing_is_left(grader: Grader) -> 
 def test_a_grader_that_is_killed_takes_its_sandbox_with_it(who: str) -> None:
     marker = f"killed-{time.monotonic_ns()}"
     program = STAYS.replace("{marker}", marker).replace("time.sleep(0.3)", "time.sleep(100)")
-    with a_grader(who, PARAMS.model_copy(update={"limit_s": 60.0})) as grader:
+    with a_grader(who, PARAMS.model_copy(update={"timeout_s": 60.0})) as grader:
         grader.ask(case(program))
         assert soon(lambda: bool(running(marker)))
         os.kill(grader.process.pid, signal.SIGKILL)
@@ -218,7 +218,7 @@ def test_a_run_is_limited_as_a_whole_where_a_memory_cgroup_can_be_made() -> None
     parent = memory_cgroup.usable_parent()
     if parent is None:
         pytest.skip("no memory cgroup can be made here")
-    small = PARAMS.model_copy(update={"memory_mib": 64, "limit_s": 20.0})
+    small = PARAMS.model_copy(update={"memory_mib": 64, "timeout_s": 20.0})
     program = """
 import os, time
 for _ in range(6):
@@ -270,7 +270,7 @@ for thread in threads: thread.start()
 for thread in threads: thread.join()
 print(threading.active_count())
 """
-    slow = PARAMS.model_copy(update={"limit_s": 20.0})
+    slow = PARAMS.model_copy(update={"timeout_s": 20.0})
     with ThreadPoolExecutor(8) as pool:
         ran = list(pool.map(lambda _: run(Program("stdin", (program,)), slow), range(16)))
     assert [(one.reason, one.output) for one in ran] == [(None, "1\n")] * 16
@@ -369,7 +369,7 @@ def test_a_sandbox_that_fails_makes_the_answer_ungradable_never_wrong(
 
 
 @pytest.mark.parametrize(
-    "change", [{"limit_s": 0.0}, {"processes": 0}, {"sandbox": "docker"}, {"memory_mib": 1}]
+    "change", [{"timeout_s": 0.0}, {"processes": 0}, {"sandbox": "docker"}, {"memory_mib": 1}]
 )
 def test_impossible_limits_are_refused(change: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(change))):

@@ -21,24 +21,24 @@ STUCK = Verdict("ungradable", None, "timeout")
 
 def params(recorded: Any = "keep") -> VerifyParams:
     llm = ComparisonParams(
-        model="llama", attempts=3, temperature=0.0, top_p=1.0, max_tokens=99, seed=9
+        model="llama", max_attempts=3, temperature=0.0, top_p=1.0, max_tokens=99, seed=9
     )
-    return VerifyParams(recorded=recorded, second="none", llm=llm)
+    return VerifyParams(recorded=recorded, llm_fallback=False, llm=llm)
 
 
 def grading(max_ungradable: float = 1.0) -> GradingParams:
     code = CodeParams(
         sandbox="bubblewrap",
-        limit_s=6.0,
+        timeout_s=6.0,
         memory_mib=1024,
         processes=16,
         output_kib=1024,
         file_mib=16,
     )
     return GradingParams(
-        where="local",
+        backend="local",
         workers=1,
-        limit_s=20.0,
+        timeout_s=20.0,
         max_ungradable=max_ungradable,
         extraction="last_box",
         code=code,

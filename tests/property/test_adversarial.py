@@ -33,7 +33,7 @@ from delta.data.problems import ProblemSource, ProblemsParams, build_problems
 from delta.data.sources import DataSource, LocalFiles
 from delta.data.user_tables import TableProblems, TableTraces
 from delta.grading.formulas.boxes import last_box
-from delta.grading.grade_all import outcomes
+from delta.grading.grade_all import grade_all
 from delta.grading.sandbox import CodeParams
 from delta.grading.worker_pool import Case, GradingParams
 from delta.inference import chat_formats, trace_text
@@ -219,7 +219,12 @@ def test_no_text_is_graded_right_and_none_keeps_the_grader_for_long() -> None:
     code = CodeParams.model_validate(CONTENT["grading"]["code"])
     for extraction in ("last_box", "math_verify"):
         params = GradingParams(
-            where="local", workers=2, limit_s=3, max_ungradable=1, extraction=extraction, code=code
+            backend="local",
+            workers=2,
+            timeout_s=3,
+            max_ungradable=1,
+            extraction=extraction,
+            code=code,
         )
         cases = [
             case
@@ -231,7 +236,7 @@ def test_no_text_is_graded_right_and_none_keeps_the_grader_for_long() -> None:
             )
         ]
         start = time.monotonic()
-        verdicts = list(outcomes(params, cases))
+        verdicts = list(grade_all(params, cases))
         assert len(verdicts) == len(cases)
         assert [
             case for case, one in zip(cases, verdicts, strict=True) if one.outcome == "correct"
