@@ -22,7 +22,7 @@ from delta.grading.formulas.exact_values import TooLargeError
 from delta.grading.formulas.scalar_equality import check_size
 from delta.grading.formulas.tokens import UnreadableError
 from delta.grading.formulas.values import Value
-from delta.grading.verdict import Verdict
+from delta.grading.verdict import Verdict, without_answer
 
 # What our parser does not read and Math-Verify does; in other texts it might drop what it cannot
 # read, and accept by accident.
@@ -49,8 +49,7 @@ def grade(gold_answer: str, answer: str | None, finish_reason: str) -> Verdict:
         return Verdict("ungradable", None, "empty_gold")
     boxes = [] if answer is None else joined_boxes(answer)
     if not boxes:
-        cut = answer is None or finish_reason == "length"
-        return Verdict("incorrect", None, "cut" if cut else "no_box")
+        return without_answer(answer, finish_reason, "no_box")
     extracted = ", ".join(boxes)
     outcome, reason = _compare(gold_answer, extracted)
     if len(boxes) > 1 and all(_compare(gold_answer, box)[0] == "correct" for box in boxes):
@@ -89,11 +88,9 @@ def grade_as_math_verify(gold_answer: str, answer: str | None, finish_reason: st
     """
     if not gold_answer.strip():
         return Verdict("ungradable", None, "empty_gold")
-    if answer is None:
-        return Verdict("incorrect", None, "cut")
-    extracted, is_correct = math_verify.library_verdict(gold_answer, answer)
+    extracted, is_correct = math_verify.library_verdict(gold_answer, answer or "")
     if extracted is None:
-        return Verdict("incorrect", None, "cut" if finish_reason == "length" else "no_box")
+        return without_answer(answer, finish_reason, "no_box")
     if is_correct is None:
         return Verdict("ungradable", extracted, "unparsable_gold")
     if is_correct:

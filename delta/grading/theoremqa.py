@@ -30,7 +30,7 @@ from delta.grading.formulas.tokens import UnreadableError
 from delta.grading.formulas.trees import quotient
 from delta.grading.formulas.values import Named, Ratio, Scalar, Value
 from delta.grading.math_verify import parse_formula
-from delta.grading.verdict import Verdict
+from delta.grading.verdict import Verdict, without_answer
 
 TOLERANCE = Fraction(4, 100)  # of a float gold
 ZERO = Fraction(1, 10**9)  # from a float gold of zero
@@ -63,8 +63,7 @@ def grade(gold_answer: str, answer: str | None, finish_reason: str) -> Verdict:
         return Verdict("ungradable", None, "empty_gold")
     extracted = None if answer is None else last_box(answer)
     if extracted is None:
-        cut = answer is None or finish_reason == "length"
-        return Verdict("incorrect", None, "cut" if cut else "no_box")
+        return without_answer(answer, finish_reason, "no_box")
     try:
         kind, gold = _parse_gold(gold_answer)
     except (ValueError, ZeroDivisionError):

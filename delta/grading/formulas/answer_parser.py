@@ -53,18 +53,12 @@ from delta.grading.formulas.values import (
     Words,
     scalar_of,
 )
-from delta.grading.formulas.vocabulary import (
-    BLOCKED,
-    LONG_WORD,
-    MATRICES,
-    OVER,
-    PLUS_MINUS,
-    RELATIONS,
-    SYSTEMS,
-    TIMES,
-    UNKNOWN_RELATIONS,
-)
+from delta.grading.formulas.vocabulary import BLOCKED, LONG_WORD, OVER, RELATIONS, TIMES
 
+MATRICES = frozenset(("pmatrix", "bmatrix", "Bmatrix", "matrix", "array", "smallmatrix"))
+SYSTEMS = frozenset(("cases", "aligned", "align", "align*", "gathered", "dcases", "rcases"))
+PLUS_MINUS = {r"\pm": "+-", r"\mp": "-+", "±": "+-", "∓": "-+"}
+UNKNOWN_RELATIONS = frozenset((r"\equiv", r"\to", r"\rightarrow", r"\propto", r"\mid", r"\implies"))
 MAX_MEMBERS = 100  # of a list
 MAX_SIGNS = 4  # of plus-minus in one member
 MAX_DEPTH = 30  # of values in values

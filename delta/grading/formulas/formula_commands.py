@@ -18,23 +18,31 @@ from delta.grading.formulas.trees import (
     quotient,
     replaced,
 )
-from delta.grading.formulas.vocabulary import (
-    ALIASES,
-    BINOMIALS,
-    CLOSING,
-    FRACTIONS,
-    FUNCTION_LETTERS,
-    FUNCTIONS,
-    NAMED_CONSTANTS,
-    OVER,
-    SYMBOL_COMMANDS,
-    TRIGONOMETRIC,
-    VARIANTS,
-)
+from delta.grading.formulas.vocabulary import CLOSING, FRACTIONS, FUNCTIONS, GREEK, OVER, word_set
 
 if TYPE_CHECKING:
     from delta.grading.formulas.formula_parser import FormulaParser
 
+ALIASES = {
+    "asin": "arcsin",
+    "acos": "arccos",
+    "atan": "arctan",
+    "arcsinh": "asinh",
+    "arccosh": "acosh",
+    "arctanh": "atanh",
+    "lg": "log",
+    "ceiling": "ceil",
+    "binom": "binomial",
+}
+FUNCTION_LETTERS = frozenset(("f", "g", "h", "F", "G", "H", r"\phi", r"\psi", r"\Phi", r"\Psi"))
+TRIGONOMETRIC = frozenset(("sin", "cos", "tan", "cot", "sec", "csc", "cis"))
+NAMED_CONSTANTS = {r"\pi": "pi", r"\infty": "inf", r"\infinity": "inf", r"\inf": "inf"}
+NAMED_CONSTANTS |= {r"\oo": "inf", r"\uppi": "pi", r"\imath": "i"}
+NOT_SYMBOLS = word_set("pi nabla partial imath jmath infty infinity inf oo")
+SHAPES = word_set(r"\square \diamond \star \bigstar \triangle \circledast \heartsuit \spadesuit")
+SYMBOL_COMMANDS = SHAPES | {"\\" + name for name in GREEK - NOT_SYMBOLS}
+BINOMIALS = frozenset((r"\binom", r"\dbinom", r"\tbinom"))
+VARIANTS = {r"\varphi": r"\phi", r"\varepsilon": r"\epsilon", r"\vartheta": r"\theta"}
 PRIMES = ("'", "′", r"\prime")
 BRACKET_FUNCTIONS = {r"\lfloor": "floor", r"\lceil": "ceil", r"\lvert": "abs", r"\vert": "abs"}
 

@@ -5,26 +5,38 @@ Words that do (BLOCKED: "less than 5", "5 if n is even") leave an answer unread.
 """
 
 import re
+from fractions import Fraction
 
 from delta.grading.formulas.formula_parser import parse_formula
 from delta.grading.formulas.tokens import Token, UnreadableError
 from delta.grading.formulas.trees import Node
 from delta.grading.formulas.values import ONE, Based, Scalar, Time
-from delta.grading.formulas.vocabulary import (
-    BLOCKED,
-    FRACTIONS,
-    LETTER_UNITS,
-    LONG_WORD,
-    NAMED_UNITS,
-    NOT_FIRST_IN_UNIT,
-    NUMERALS,
-    PREFIXES,
-    SCALES,
-    SHORT_UNITS,
-    STATEMENT,
-    UNIT_SIGNS,
-)
+from delta.grading.formulas.vocabulary import BLOCKED, FRACTIONS, LONG_WORD, STATEMENT, word_set
 
+SHORT_UNITS = word_set(
+    """
+    mm cm dm km nm um pm fm kg mg ug lb lbs oz ml mL cl dl in ft yd mi sq cu mph kph kmh kmph
+    ms ns ps us min sec hr hrs yr Hz kHz MHz GHz Pa kPa MPa GPa eV keV MeV GeV kV mV mA kW MW
+    kJ MJ kN nC uF nF pF mH mol rad deg USD AU pc kpc Mpc Gyr Myr erg dyn atm bar cal kcal au
+    ly rpm fps cc sr Wb dB ohm ohms
+    """
+)
+LETTER_UNITS = frozenset("mgsNJWVKFL")  # after a digit
+UNIT_SIGNS = frozenset("/^.-(){}*") | {r"\cdot"}
+NAMED_UNITS = word_set(r"\circ \degree \Omega \mu \AA \angstrom")
+PREFIXES = frozenset("kMGmnp")  # of an ohm
+NUMBER_WORDS = "two three four five six seven eight nine ten eleven twelve"
+NUMERALS = {word: base for base, word in enumerate(NUMBER_WORDS.split(), start=2)}
+NUMERALS |= {"sixteen": 16, "hexadecimal": 16, "binary": 2, "octal": 8, "decimal": 10}
+SCALES = {
+    r"\%": Fraction(1, 100),
+    "percent": Fraction(1, 100),
+    "thousand": Fraction(10**3),
+    "million": Fraction(10**6),
+    "billion": Fraction(10**9),
+    "trillion": Fraction(10**12),
+}
+NOT_FIRST_IN_UNIT = frozenset("-{}*")
 STYLED = re.compile(r"\\(?:text|textrm|textbf|mathrm|mathbf|mbox|operatorname|rm)(?![a-zA-Z])")
 DIGITS_AND_BASE = re.compile(
     r"(-?)\(*([0-9A-Z]+)\)*(?:_|(?=\(?base))\(?(?:base)?(\d{1,2}|[a-z]+)\)?", re.ASCII

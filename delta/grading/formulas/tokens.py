@@ -10,17 +10,23 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from delta.grading.formulas.vocabulary import (
-    ACCENTS,
     BLOCKED,
     FUNCTIONS,
     GREEK,
     RELATIONS,
     STATEMENT,
-    STYLES,
-    TEXT_COMMANDS,
-    VECTORS,
+    word_set,
 )
 
+TEXT_COMMANDS = word_set(
+    "text textrm textbf textit textsf texttt textup textnormal mbox hbox mathrm operatorname"
+)
+STYLES = word_set(
+    "boxed fbox mathbf mathit mathsf mathtt mathcal mathscr mathfrak boldsymbol bm "
+    "pmb vec overrightarrow"
+)
+ACCENTS = word_set("hat widehat bar overline tilde widetilde dot ddot underline")
+VECTORS = word_set("mathbf boldsymbol bm pmb vec hat widehat")
 MAX_EXPONENT = 5_000  # of ten in a written number; larger powers would fill the memory
 INT_DIGITS = 4_000  # that Python's int() reads at once; its limit is 4,300
 
