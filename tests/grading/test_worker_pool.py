@@ -1,4 +1,4 @@
-"""The pool of graders: one verdict a case, in order, whatever an answer does to its worker."""
+"""The worker pool: one verdict per case, in order, whatever an answer does to its worker."""
 
 import importlib.util
 import json
@@ -43,7 +43,7 @@ def harmful(params: GradingParams, case: Case) -> Verdict:
 
 
 @pytest.mark.slow
-def test_every_grader_gets_its_cases_and_the_order_is_kept() -> None:
+def test_verdicts_of_all_graders_come_in_the_order_of_cases() -> None:
     cases = [
         Case("choice", "B", "The answer is (B).", "stop"),
         EIGHT,
@@ -60,20 +60,20 @@ def test_every_grader_gets_its_cases_and_the_order_is_kept() -> None:
     ]
 
 
-def test_extraction_says_how_the_answer_is_found() -> None:
+def test_the_parameter_extraction_decides_how_the_answer_is_found() -> None:
     case = math_case(r"\boxed{7} no: \boxed{8}")
     papers = PARAMS.model_copy(update={"extraction": "math_verify"})
     assert grade_case(PARAMS, case) == Verdict("correct", "8", None)
     assert grade_case(papers, case) == Verdict("incorrect", "7,8", "different")
 
 
-def test_a_grader_nobody_knows_is_an_error() -> None:
+def test_an_unknown_grader_is_an_error() -> None:
     with pytest.raises(ValueError, match="grader 'essay'"):
         grade_case(PARAMS, Case("essay", "8", "8", "stop"))
 
 
 @pytest.mark.slow
-def test_no_crash_takes_others_with_it() -> None:
+def test_a_crash_costs_no_other_answer_its_verdict() -> None:
     answers = ["raise", "exit", "recurse", "1 + 1 = 2. " * 2_300]
     cases = [case for answer in answers for case in (math_case(answer), EIGHT)]
     verdicts = list(grade_all(PARAMS, cases, harmful))
@@ -101,7 +101,7 @@ def test_no_crash_takes_others_with_it() -> None:
 
 
 @pytest.mark.slow
-def test_the_users_mistake_is_not_the_answers_fault() -> None:
+def test_an_input_error_stops_grading() -> None:
     with pytest.raises(InputError, match="no sandbox"):
         list(grade_all(PARAMS, [Case("choice", "B", "input", "stop")], harmful))
 
@@ -125,7 +125,7 @@ HOSTILE = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("extraction", ["last_box", "math_verify"])
-def test_hostile_answers_end_within_the_limit_and_are_never_right(extraction: str) -> None:
+def test_hostile_answers_end_within_the_time_limit_and_are_never_correct(extraction: str) -> None:
     params = HARD.model_copy(update={"extraction": extraction})
     cases = [case for answer in HOSTILE.values() for case in (math_case(answer), EIGHT)]
     start = time.monotonic()
@@ -138,7 +138,7 @@ def test_hostile_answers_end_within_the_limit_and_are_never_right(extraction: st
         assert verdict.reason, name
 
 
-def test_hostile_theorem_answers_are_no_numbers() -> None:
+def test_hostile_theorem_answers_are_never_correct() -> None:
     gold = json.dumps({"answer_type": "float", "answer": 8.0})
     verdict = grade_case(PARAMS, Case("theorem", gold, r"\boxed{1e999999999}", "stop"))
     assert verdict.outcome in ("incorrect", "ungradable")

@@ -1,21 +1,52 @@
 r"""Parse tokens into a formula: `2\sin^2 x`, `sqrt(3)/2`, `\sum_{k=1}^{10} k`, `y'`.
 
-What is written in two ways is parsed in both: `1/2x` as (1/2)x and as 1/(2x), `\ln x/2` as
-(ln x)/2 and as ln(x/2) (`is_greedy`). A letter before brackets is a function where it is one of
-FUNCTION_LETTERS or its arguments are numbers or single symbols, as in I(0) and y(t); else a factor.
+A letter before brackets is a function where it is one of FUNCTION_LETTERS or its arguments are
+numbers or single symbols, as in I(0) and y(t); else it is a factor.
 """
 
-from fractions import Fraction
+import re
+from collections.abc import Callable
 from typing import NamedTuple
 
-from delta.grading.formulas import formula_commands
-from delta.grading.formulas.tokens import Token, UnreadableError
-from delta.grading.formulas.trees import PI, Node, negative, number_node, product, quotient
-from delta.grading.formulas.vocabulary import CLOSING, FRACTIONS, LONG_WORD, OVER, TIMES
+from delta.grading.formulas.formula_grammar import Grammar
+from delta.grading.formulas.tokens import Token, UnreadableError, text_of
+from delta.grading.formulas.trees import (
+    HALF,
+    IMAGINARY,
+    MINUS_ONE,
+    ONE,
+    Node,
+    call,
+    letter,
+    negative,
+    product,
+    quotient,
+    replaced,
+)
+from delta.grading.formulas.vocabulary import CLOSING, FRACTIONS, FUNCTIONS, GREEK, OVER, word_set
 
-MAX_DEPTH = 60  # of nested brackets
-DEGREE = number_node(Fraction(1, 180))
-PERCENT = number_node(Fraction(1, 100))
+ALIASES = {
+    "asin": "arcsin",
+    "acos": "arccos",
+    "atan": "arctan",
+    "arcsinh": "asinh",
+    "arccosh": "acosh",
+    "arctanh": "atanh",
+    "lg": "log",
+    "ceiling": "ceil",
+    "binom": "binomial",
+}
+FUNCTION_LETTERS = frozenset(("f", "g", "h", "F", "G", "H", r"\phi", r"\psi", r"\Phi", r"\Psi"))
+TRIGONOMETRIC = frozenset(("sin", "cos", "tan", "cot", "sec", "csc", "cis"))
+NAMED_CONSTANTS = {r"\pi": "pi", r"\infty": "inf", r"\infinity": "inf", r"\inf": "inf"}
+NAMED_CONSTANTS |= {r"\oo": "inf", r"\uppi": "pi", r"\imath": "i"}
+NOT_SYMBOLS = word_set("pi nabla partial imath jmath infty infinity inf oo")
+SHAPES = word_set(r"\square \diamond \star \bigstar \triangle \circledast \heartsuit \spadesuit")
+SYMBOL_COMMANDS = SHAPES | {"\\" + name for name in GREEK - NOT_SYMBOLS}
+BINOMIALS = frozenset((r"\binom", r"\dbinom", r"\tbinom"))
+VARIANTS = {r"\varphi": r"\phi", r"\varepsilon": r"\epsilon", r"\vartheta": r"\theta"}
+PRIMES = ("'", "′", r"\prime")
+BRACKET_FUNCTIONS = {r"\lfloor": "floor", r"\lceil": "ceil", r"\lvert": "abs", r"\vert": "abs"}
 
 
 class Formula(NamedTuple):
@@ -34,240 +65,220 @@ def parse_formula(tokens: list[Token], is_greedy: bool = False) -> Formula:
     return Formula(parser.whole(), parser.is_ambiguous)
 
 
-class FormulaParser:
-    """A recursive descent over the tokens; a method reads what it is named after."""
+class FormulaParser(Grammar):
+    """The grammar with names and commands."""
 
-    def __init__(self, tokens: list[Token], is_greedy: bool) -> None:
-        self.tokens = [part for token in tokens for part in _letters(token)]
-        self.at = 0
-        self.is_greedy = is_greedy
-        self.is_ambiguous = False
-        self.depth = 0
-        self.closings: list[str] = []  # of the brackets that are open
-        self.trigonometric = 0  # how many functions of an angle are open
+    def begins_command(self) -> bool:
+        text = self.text()
+        if text in FRACTIONS:
+            unit = self.peek(2)
+            return unit is None or unit.kind != "text"  # a \frac of units
+        known = text in READERS or text in NAMED_CONSTANTS or text in SYMBOL_COMMANDS
+        return known or _is_function(text)
 
-    def peek(self, ahead: int = 0) -> Token | None:
-        index = self.at + ahead
-        return self.tokens[index] if index < len(self.tokens) else None
-
-    def current(self) -> Token:
-        token = self.peek()
-        if token is None:
-            raise UnreadableError("nothing follows")
-        return token
-
-    def text(self, ahead: int = 0) -> str:
-        """Return the text of a sign or command; "" where there is none."""
-        token = self.peek(ahead)
-        return token.text if token and token.is_sign else ""
-
-    def take(self, text: str) -> bool:
-        """Go over a sign or command, if it is there."""
-        if self.text() != text:
-            return False
+    def command(self) -> Node:
+        text = self.text()
+        if text in READERS:
+            return READERS[text](self)
+        if text in CLOSING:
+            node = self.group()
+            return ("call", BRACKET_FUNCTIONS[text], (node,)) if text in BRACKET_FUNCTIONS else node
+        if _is_function(text):
+            return _read_function(self, text[1:])
         self.at += 1
-        return True
+        if text in NAMED_CONSTANTS:
+            return ("constant", NAMED_CONSTANTS[text])
+        if text in SYMBOL_COMMANDS:
+            return _read_symbol(self, VARIANTS.get(text, text))
+        raise UnreadableError(text)
 
-    def expect(self, text: str) -> None:
-        if not self.take(text):
-            raise UnreadableError(f"no {text}")
+    def choice(self) -> Node | None:
+        depth = 0
+        for index in range(self.at, len(self.tokens)):
+            text = self.tokens[index].text if self.tokens[index].is_sign else ""
+            depth += {"{": 1, "}": -1}.get(text, 0)
+            if depth == 0:
+                return None
+            if depth == 1 and text in (r"\choose", r"\over"):
+                break
+        else:
+            return None
+        texts = [token.text for token in self.tokens[index:]]
+        end = index + texts.index("}") if "}" in texts else len(self.tokens)
+        above = FormulaParser(self.tokens[self.at + 1 : index], self.is_greedy).whole()
+        below = FormulaParser(self.tokens[index + 1 : end], self.is_greedy).whole()
+        self.at = end + 1
+        is_binomial = text == r"\choose"
+        return ("call", "binomial", (above, below)) if is_binomial else quotient(above, below)
 
-    def whole(self) -> Node:
-        tree = self.sum()
-        if rest := self.peek():
-            raise UnreadableError(rest.text)
-        return tree
-
-    def sum(self) -> Node:
-        self.depth += 1
-        if self.depth > MAX_DEPTH:
-            raise UnreadableError("too deep")
-        terms = [self.signed()]
-        while self.text() in ("+", "-"):
-            terms.append(self.signed())
-        self.depth -= 1
-        return terms[0] if len(terms) == 1 else ("sum", tuple(terms))
-
-    def signed(self) -> Node:
-        is_negative = False
-        while self.text() in ("+", "-"):
-            is_negative ^= self.text() == "-"
-            self.at += 1
-        term = self.term()
-        return negative(term) if is_negative else term
-
-    def term(self) -> Node:
-        node = self.factors()
-        while True:
-            if self.text() in TIMES:
-                self.at += 1
-                is_negative = self.take("-")
-                if not is_negative:
-                    self.take("+")
-                factors = self.factors()
-                node = product(node, negative(factors) if is_negative else factors)
-            elif self.text() in OVER:
-                self.at += 1
-                node = quotient(node, self.divisor())
-            elif self.begins_factor():
-                node = product(node, self.factors())
-            else:
-                return node
-
-    def divisor(self) -> Node:
-        if self.take("-"):
-            return negative(self.divisor())
-        node = self.factor()
-        if self.begins_factor():
-            self.is_ambiguous = True
-            while self.is_greedy and self.begins_factor():
-                node = product(node, self.factor())
-        return node
-
-    def factors(self) -> Node:
-        """Read factors side by side."""
-        nodes = [self.factor()]
-        while self.begins_factor():
-            nodes.append(self.factor())
-        return product(*nodes)
-
-    def begins_factor(self) -> bool:
-        token = self.peek()
-        if token is None:
-            return False
-        if token.kind == "number" and self.tokens[self.at - 1].kind == "number":
-            raise UnreadableError("two numbers side by side")
-        if not token.is_sign:
-            return token.kind in ("number", "symbol", "vector")
-        if token.text in ("|", r"\vert"):
-            return self.closings[-1:] != [token.text]
-        return token.text in CLOSING or formula_commands.begins_factor(self)
-
-    def factor(self) -> Node:
-        node = self.base()
-        while True:
-            if self.take("!"):
-                name = "double_factorial" if self.take("!") else "factorial"
-                node = ("call", name, (node,))
-            elif self.text() == "^" and self.degree_sign():
-                node = product(node, PI, DEGREE) if self.trigonometric else node
-            elif self.take("^"):
-                node = ("power", node, self.exponent())
-            elif self.take(r"\%"):
-                node = product(node, PERCENT)
-            else:
-                return node
-
-    def exponent(self) -> Node:
-        """Read an exponent, to the right first: 2^3^2 is 2^9."""
-        node = self.argument()
-        return ("power", node, self.exponent()) if self.take("^") else node
-
-    def degree_sign(self) -> bool:
-        """Go over a degree sign, if it is there."""
-        braces = self.text(1) == "{"
-        if self.text(1 + braces) not in (r"\circ", r"\degree") or (braces and self.text(3) != "}"):
-            return False
-        self.at += 4 if braces else 2
-        return True
-
-    def argument(self) -> Node:
-        r"""Read what follows ^ or a \frac: a group in braces, a number, symbol or command."""
+    def name(self) -> Node:
         token = self.current()
-        if self.text() == "{":
-            return self.group()
-        if self.take("-"):
-            return negative(self.argument())
-        return self.number() if token.kind == "number" else self.base()
-
-    def digit(self) -> Node:
-        r"""Read the argument of `\frac12`: one digit, or a group."""
-        token = self.peek()
-        if token is None or token.kind != "number" or len(token.text) == 1:
-            return self.argument()
-        if not token.text.isdigit():
+        self.at += 1
+        if token.kind == "vector":
+            return ("symbol", f"{token.text} vector")
+        if token.kind == "text" and not re.fullmatch(r"[a-zA-Z]+", token.text):
             raise UnreadableError(token.text)
-        rest = token.text[1:]
-        self.tokens = self.tokens.copy()
-        self.tokens[self.at] = token._replace(text=rest, value=Fraction(int(rest)), precision=None)
-        return number_node(int(token.text[0]))
-
-    def group(self) -> Node:
-        opening = self.text()
-        nodes = self.list_in_brackets(is_group=True)
-        return ("call", "abs", nodes) if opening == "|" else nodes[0]
-
-    def list_in_brackets(self, is_group: bool = False) -> tuple[Node, ...]:
-        """Read formulas with commas between them, or only one (`is_group`), in brackets."""
-        opening = self.text()
-        closing = CLOSING[opening]
-        self.at += 1
-        self.closings.append(closing)
-        nodes = [self.sum()]
-        while not is_group and self.take(","):
-            nodes.append(self.sum())
-        self.closings.pop()
-        self.expect(closing)
-        return tuple(nodes)
-
-    def base(self) -> Node:
-        token = self.current()
-        if token.kind == "number":
-            return self.mixed()
-        if not token.is_sign:
-            return formula_commands.read_name(self)
-        if token.kind == "command":
-            return formula_commands.read_command(self)
-        if token.text == "{" and (choice := formula_commands.read_choice(self)):
-            return choice
-        if token.text in ("(", "[", "{", "|"):
-            return self.group()
-        raise UnreadableError(token.text)
-
-    def number(self) -> Node:
-        token = self.current()
-        assert token.value is not None
-        self.at += 1
-        if self.text() == "_":
-            raise UnreadableError("a base")
-        return number_node(token.value, token.precision)
-
-    def mixed(self) -> Node:
-        r"""Read a number, and the fraction that may stand behind it: 2\frac12, 11 5/6."""
-        whole = self.current()
-        node = self.number()
-        if not whole.text.isdigit():
-            return node
-        if self.text() in FRACTIONS and (fraction := self.proper_fraction()):
-            return number_node(node[1] + fraction)
-        above, below = self.peek(), self.peek(2)
-        if self.text(1) == "/" and above and below and above.space and above.value and below.value:
-            is_whole = above.text.isdigit() and below.text.isdigit()
-            if is_whole and 0 < above.value < below.value:
-                self.at += 3
-                return number_node(node[1] + above.value / below.value)
-        return node
-
-    def proper_fraction(self) -> Fraction | None:
-        """Read a fraction of whole numbers between 0 and 1, if it is there."""
-        start = self.at
-        self.at += 1
-        try:
-            nodes = self.digit(), self.digit()
-        except UnreadableError:
-            nodes = PI, PI
-        exact: list[Fraction] = [n[1] for n in nodes if n[0] == "number" and n[2] is None]
-        if len(exact) == 2 and 0 < exact[0] < exact[1] and exact[0].denominator == 1:
-            return exact[0] / exact[1]
-        self.at = start
-        return None
+        return _read_symbol(self, VARIANTS.get(token.text, token.text))
 
 
-def _letters(token: Token) -> list[Token]:
-    """Return a short word as letters side by side, any other token as it is."""
-    if token.kind != "word" or len(token.text) >= LONG_WORD:
-        return [token]
-    return [
-        token._replace(kind="symbol", text=character, space=token.space and not index)
-        for index, character in enumerate(token.text)
-    ]
+def _is_function(command: str) -> bool:
+    return command[:1] == "\\" and (command[1:] in FUNCTIONS or command == r"\conj")
+
+
+def _read_symbol(parser: Grammar, name: str) -> Node:
+    index, primes = "", _read_primes(parser)
+    if parser.take("_"):
+        index = "_" + _read_index(parser)
+        primes += _read_primes(parser)
+    if re.fullmatch(r"[cC]_\d", name + index):
+        name = "c"  # C_1 and c_1 are the constants of integration
+    full = name + index + primes
+    if parser.text() != "(":
+        return letter(full)
+    start = parser.at
+    nodes = parser.list_in_brackets()
+    is_atom = all(node[0] == "symbol" or (node[0] == "number" and node[1] >= 0) for node in nodes)
+    if primes or name in FUNCTION_LETTERS or is_atom or len(nodes) > 1:
+        return ("apply", full, nodes)
+    parser.at = start
+    return letter(full)
+
+
+def _read_primes(parser: Grammar) -> str:
+    count = 0
+    while True:
+        if parser.text() in PRIMES:
+            count, parser.at = count + 1, parser.at + 1
+        elif parser.text() == "^" and parser.text(1) == r"\prime":
+            count, parser.at = count + 1, parser.at + 2
+        elif parser.text() == "^" and parser.text(1) == "{" and parser.text(2) in ("'", r"\prime"):
+            parser.at += 2
+            while parser.text() in ("'", r"\prime"):
+                count, parser.at = count + 1, parser.at + 1
+            parser.expect("}")
+        else:
+            return "'" * count
+
+
+def _read_index(parser: Grammar) -> str:
+    """Return the text of a subscript."""
+    if parser.text() == "{":
+        return _text_in_braces(parser).replace(" ", "")
+    token = parser.current()
+    parser.at += 1
+    return token.text.replace(" ", "")
+
+
+def _text_in_braces(parser: Grammar) -> str:
+    """Go over one token or a group in braces, and return its text."""
+    start, depth = parser.at, 0
+    while parser.at < len(parser.tokens):
+        depth += {"{": 1, "}": -1}.get(parser.text(), 0)
+        parser.at += 1
+        if depth == 0:
+            return text_of(parser.tokens[start : parser.at])
+    raise UnreadableError("an open brace")
+
+
+def _read_fraction(parser: Grammar) -> Node:
+    parser.at += 1
+    if not _is_derivative(parser):
+        above = parser.digit()
+        return quotient(above, parser.digit())
+    parts = [re.sub(r"\s|\\partial|(?<![a-zA-Z])d", "", _text_in_braces(parser)) for _ in range(2)]
+    if not re.search("[a-zA-Z]", parts[0]):
+        raise UnreadableError("a derivative of what follows")
+    return ("symbol", f"d({parts[0]})/d({parts[1]})")
+
+
+def _is_derivative(parser: Grammar) -> bool:
+    r"""Return whether a fraction is a symbol of its own: \frac{d^2 y}{dt^2}."""
+    if parser.text() != "{":
+        return False
+    end = parser.at + 1
+    while end < len(parser.tokens) and parser.tokens[end].text != "}":
+        end += 1
+    above = text_of(parser.tokens[parser.at : end])
+    below = text_of(parser.tokens[end + 2 : end + 5])
+    is_d = re.match(r"d(?![a-zA-Z]{3})|\\partial", above)
+    return bool(is_d and re.match(r"d[a-zA-Z\\]|\\partial", below))
+
+
+def _read_root(parser: Grammar) -> Node:
+    parser.at += 1
+    exponent = quotient(ONE, parser.group()) if parser.text() == "[" else HALF
+    return ("power", parser.digit(), exponent)
+
+
+def _read_binomial(parser: Grammar) -> Node:
+    parser.at += 1
+    return ("call", "binomial", (parser.digit(), parser.digit()))
+
+
+def _read_series(parser: Grammar) -> Node:
+    name = parser.text()[1:]
+    parser.at += 1
+    parser.expect("_")
+    parser.expect("{")
+    variable = parser.current()
+    if variable.kind != "symbol":
+        raise UnreadableError("a sum over no symbol")
+    parser.at += 1
+    parser.expect("=")
+    first = parser.sum()
+    parser.expect("}")
+    parser.expect("^")
+    last = parser.argument()
+    body = parser.term()
+    if variable.text == "i":
+        body = replaced(body, IMAGINARY, ("symbol", "i"))
+    return ("series", name, variable.text, first, last, body)
+
+
+def _read_function(parser: Grammar, name: str) -> Node:
+    name = ALIASES.get(name, name)
+    parser.at += 1
+    power: Node | None = None
+    base: Node | None = None
+    while parser.text() in ("^", "_"):
+        if parser.take("_"):
+            base = parser.digit()
+        else:
+            parser.at += 1
+            power = parser.argument()
+    if name in TRIGONOMETRIC and power == MINUS_ONE:
+        name, power = f"arc{name}", None
+    parser.trigonometric += name in TRIGONOMETRIC
+    if parser.text() in ("(", "{", "[", r"\{"):
+        arguments = parser.list_in_brackets()
+    else:
+        is_negative = parser.take("-")
+        argument = _read_bare_argument(parser)
+        arguments = (negative(argument) if is_negative else argument,)
+    parser.trigonometric -= name in TRIGONOMETRIC
+    node = call(name, arguments, base)
+    return ("power", node, power) if power else node
+
+
+def _read_bare_argument(parser: Grammar) -> Node:
+    r"""Read the argument of a function without brackets: \sin 2x, \ln|x|, \cos\omega t."""
+    nodes = [parser.factor()]
+    while parser.begins_factor() and parser.text() not in ("(", "["):
+        if parser.text()[1:] in FUNCTIONS:
+            break
+        nodes.append(parser.factor())
+    if parser.text() in OVER:
+        parser.is_ambiguous = True
+        if parser.is_greedy:
+            parser.at += 1
+            return quotient(product(*nodes), parser.divisor())
+    return product(*nodes)
+
+
+READERS: dict[str, Callable[[Grammar], Node]] = {
+    **dict.fromkeys(FRACTIONS, _read_fraction),
+    **dict.fromkeys(BINOMIALS, _read_binomial),
+    r"\sqrt": _read_root,
+    r"\sum": _read_series,
+    r"\prod": _read_series,
+}
