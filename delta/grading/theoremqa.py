@@ -167,7 +167,7 @@ def _is_name_of(side: str, number: Number) -> bool:
         scalars = [value for value in parse_answer(side) if isinstance(value, Scalar)]
     except UnreadableError:  # a determinant, a variance, an integral
         return True
-    return all(tree[0] in ("symbol", "apply") for scalar in scalars for tree in scalar.trees)
+    return all(tree.kind in ("symbol", "apply") for scalar in scalars for tree in scalar.trees)
 
 
 def _is_near(gold: Fraction, value: Fraction) -> bool:

@@ -16,6 +16,7 @@ from delta.grading.formulas.trees import (
     quotient,
     replaced,
     symbols_of,
+    total,
 )
 from delta.grading.formulas.values import (
     Based,
@@ -284,7 +285,7 @@ def _same_relation(gold: Relation, prediction: Relation) -> bool:
 def _differences(relation: Relation) -> list[Node]:
     """Return the left side less the right side, in every reading."""
     left, right = relation.sides
-    return [("sum", (a, negative(b))) for a in left.trees for b in right.trees]
+    return [total(a, negative(b)) for a in left.trees for b in right.trees]
 
 
 def _same_inequality(gold: Relation, prediction: Relation) -> bool:
@@ -321,10 +322,10 @@ def _is_solved(solved: Relation, equation: Relation) -> bool:
     """Return whether `solved` is name = formula, and the equation linear in it and true there."""
     for name, value in (solved.sides, solved.sides[::-1]):
         symbol = name.trees[0]
-        if symbol[0] != "symbol" or any(symbol[1] in symbols_of(tree) for tree in value.trees):
+        if symbol.kind != "symbol" or any(symbol.value in symbols_of(tree) for tree in value.trees):
             continue
         for tree in _differences(equation):
-            if symbol[1] in symbols_of(tree) and _is_linear(tree, symbol):
+            if symbol.value in symbols_of(tree) and _is_linear(tree, symbol):
                 at = [replaced(tree, symbol, formula) for formula in value.trees]
                 if any(same_function(difference, ZERO) for difference in at):
                     return True
@@ -334,7 +335,7 @@ def _is_solved(solved: Relation, equation: Relation) -> bool:
 def _is_linear(tree: Node, symbol: Node) -> bool:
     """Return whether the second difference in the symbol is zero, and the first is not."""
     a, b, c = (replaced(tree, symbol, number_node(Fraction(n, 3))) for n in (1, 3, 5))
-    second = ("sum", (a, negative(b), negative(b), c))
+    second = total(a, negative(b), negative(b), c)
     return bool(same_function(second, ZERO)) and not same_function(a, b)
 
 

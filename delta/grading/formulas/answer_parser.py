@@ -4,6 +4,7 @@ An answer may have several readings: "110,143" is one number or two, "\pm a \pm 
 four. A text without any raises UnreadableError.
 """
 
+import contextlib
 import re
 from collections.abc import Callable
 from fractions import Fraction
@@ -36,7 +37,16 @@ from delta.grading.formulas.tokens import (
     trim,
     without_lead,
 )
-from delta.grading.formulas.trees import ONE, Node, product, quotient, symbols_of
+from delta.grading.formulas.trees import (
+    EULER,
+    IMAGINARY,
+    ONE,
+    Node,
+    product,
+    quotient,
+    symbol,
+    symbols_of,
+)
 from delta.grading.formulas.values import (
     BOUND_NAME,
     Cases,
@@ -194,7 +204,7 @@ class _Parser:
         """Return the value with its name; None where the two are an equation."""
         value = self.value(side)
         scalar = scalar_of(value)
-        names = {symbol for tree in scalar.trees for symbol in symbols_of(tree)} if scalar else ()
+        names = {name for tree in scalar.trees for name in symbols_of(tree)} if scalar else set()
         if name[1] is None and re.fullmatch("[A-Z]{2,}", name[0]) and names:
             return None  # MR = SRMC
         has_itself = name[1] is not None and name[0] in {n.removesuffix("()") for n in names}
@@ -318,14 +328,12 @@ def _name(tokens: list[Token]) -> tuple[str, Node | None] | None:
     plain = text_of(tokens).replace(" ", "")
     if re.fullmatch(r"\(\\?\w+(?:,\\?\w+)+\)|\\?[a-zA-Z]+(?::\\?[a-zA-Z]+)+", plain):
         return plain, None
-    try:
+    with contextlib.suppress(UnreadableError):
         tree = parse_formula(tokens).tree
-    except UnreadableError:
-        tree = ("none",)
-    if tree[0] == "symbol" or tree in (("constant", "i"), ("constant", "e")):
-        return tree[1], ("symbol", tree[1])
-    if tree[0] == "apply":
-        return tree[1], tree
+        if tree.kind == "symbol" or tree in (IMAGINARY, EULER):
+            return tree.value, symbol(tree.value)
+        if tree.kind == "apply":
+            return tree.value, tree
     if not NAME.fullmatch(plain):
         return None
     return plain.strip("|") if plain[0] == "|" else plain, None  # |AB| is AB

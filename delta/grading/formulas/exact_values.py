@@ -7,7 +7,7 @@ MAX_BITS is compared by its residues, or by its size alone.
 import math
 from fractions import Fraction
 
-from delta.grading.formulas.trees import Node, children, subtrees
+from delta.grading.formulas.trees import Node
 
 MAX_BITS = 1_200_000  # of a whole number: 361,000 digits
 MAX_FRACTION_BITS = 100_000  # of numerator or denominator: reducing a fraction is quadratic
@@ -55,21 +55,21 @@ class _Evaluator:
             raise TooLargeError
 
     def _compute(self, node: Node, values: dict[str, Fraction]) -> Fraction | None:
-        match node[0]:
+        match node.kind:
             case "number":
-                return Fraction(node[1])
+                return Fraction(node.value)
             case "symbol":
-                return values.get(node[1])
+                return values.get(node.value)
             case "series":
                 return self._series(node, values)
             case "constant" | "apply":
                 return None
-        numbers = [self.value(child, values) for child in children(node)]
+        numbers = [self.value(child, values) for child in node.children]
         known = [number for number in numbers if number is not None]
         return _combine(node, known) if len(known) == len(numbers) else None
 
     def _series(self, node: Node, values: dict[str, Fraction]) -> Fraction | None:
-        _, name, variable, first, last, body = node
+        (name, variable), (first, last, body) = node.value, node.children
         start, end = self.value(first, values), self.value(last, values)
         if start is None or end is None or start.denominator != 1 or end.denominator != 1:
             return None
@@ -87,14 +87,14 @@ class _Evaluator:
 
 
 def _combine(node: Node, operands: list[Fraction]) -> Fraction | None:
-    match node[0]:
+    match node.kind:
         case "sum":
             return _total(operands)
         case "product":
             return _product(operands)
         case "power":
             return _power(*operands)
-    return _function(node[1], operands)
+    return _function(node.value, operands)
 
 
 def _bits(value: Fraction) -> int:
@@ -208,15 +208,15 @@ def same_residues(left: Node, right: Node) -> bool | None:
 
 def _residue(node: Node, prime: int) -> int | None:
     """Return the value modulo a prime; None where it is unknown."""
-    match node[0]:
+    match node.kind:
         case "sum" | "product":
-            parts = [_residue(child, prime) for child in node[1]]
+            parts = [_residue(child, prime) for child in node.children]
             known = [part for part in parts if part is not None]
             if len(known) < len(parts):
                 return None
-            return (sum(known) if node[0] == "sum" else math.prod(known)) % prime
+            return (sum(known) if node.kind == "sum" else math.prod(known)) % prime
         case "power":
-            base, exponent = _residue(node[1], prime), _known_value(node[2])
+            base, exponent = _residue(node.children[0], prime), _known_value(node.children[1])
             if base is None or exponent is None or exponent.denominator != 1:
                 return None
             return pow(base, int(exponent), prime) if base or exponent >= 0 else None
@@ -238,42 +238,24 @@ def min_digits(node: Node) -> float | None:
 
     None unless it is made of whole numbers above zero by sums, products, powers and factorials.
     """
-    match node[0]:
-        case "number" if node[1] >= 1:
-            return (_bits(node[1]) - _bits(Fraction(node[1].denominator)) - 1) * math.log10(2)
+    match node.kind:
+        case "number" if node.value >= 1:
+            below = Fraction(node.value.denominator)
+            return (_bits(node.value) - _bits(below) - 1) * math.log10(2)
         case "sum" | "product":
-            parts = [min_digits(child) for child in node[1]]
+            parts = [min_digits(child) for child in node.children]
             known = [part for part in parts if part is not None]
             if len(known) < len(parts):
                 return None
-            return max(known) if node[0] == "sum" else min(sum(known), HUGE)
+            return max(known) if node.kind == "sum" else min(sum(known), HUGE)
         case "power":
-            base, exponent = min_digits(node[1]), min_digits(node[2])
+            base, exponent = map(min_digits, node.children)
             if base is None or exponent is None:
                 return None
-            if node[1][0] == "number" and node[1][1] >= 2:
+            if node.children[0].kind == "number" and node.children[0].value >= 2:
                 base = max(base, math.log10(2))
             return min(HUGE, base * 10 ** min(exponent, 300.0))
-        case "call" if node[1] == "factorial":
-            size = min_digits(node[2][0])
+        case "call" if node.value == "factorial":
+            size = min_digits(node.children[0])
             return None if size is None else min(HUGE, max(0.0, size - 0.5) * 10 ** min(size, 290))
     return None
-
-
-def is_equal_tree(left: Node, right: Node) -> bool:
-    """Return whether two trees are the same but for the precision of their numbers."""
-    return [_head(node) for node in subtrees(left)] == [_head(node) for node in subtrees(right)]
-
-
-def _head(node: Node) -> tuple[object, ...]:
-    """Return a node without the nodes below it and without a number's precision."""
-    match node[0]:
-        case "number":
-            return ("number", node[1])
-        case "sum" | "product":
-            return (node[0], len(node[1]))
-        case "call" | "apply":
-            return (node[0], node[1], len(node[2]))
-        case "series":
-            return node[:3]
-    return node if node[0] in ("symbol", "constant") else (node[0],)

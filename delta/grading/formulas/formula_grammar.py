@@ -8,7 +8,17 @@ from abc import ABC, abstractmethod
 from fractions import Fraction
 
 from delta.grading.formulas.tokens import Token, UnreadableError
-from delta.grading.formulas.trees import PI, Node, negative, number_node, product, quotient
+from delta.grading.formulas.trees import (
+    PI,
+    Node,
+    call,
+    negative,
+    number_node,
+    power,
+    product,
+    quotient,
+    total,
+)
 from delta.grading.formulas.vocabulary import CLOSING, FRACTIONS, LONG_WORD, OVER, TIMES
 
 MAX_DEPTH = 60  # of nested brackets
@@ -87,7 +97,7 @@ class Grammar(ABC):
         while self.text() in ("+", "-"):
             terms.append(self.signed())
         self.depth -= 1
-        return terms[0] if len(terms) == 1 else ("sum", tuple(terms))
+        return terms[0] if len(terms) == 1 else total(*terms)
 
     def signed(self) -> Node:
         is_negative = False
@@ -149,11 +159,11 @@ class Grammar(ABC):
         while True:
             if self.take("!"):
                 name = "double_factorial" if self.take("!") else "factorial"
-                node = ("call", name, (node,))
+                node = call(name, (node,))
             elif self.text() == "^" and self.degree_sign():
                 node = product(node, PI, DEGREE) if self.trigonometric else node
             elif self.take("^"):
-                node = ("power", node, self.exponent())
+                node = power(node, self.exponent())
             elif self.take(r"\%"):
                 node = product(node, PERCENT)
             else:
@@ -162,7 +172,7 @@ class Grammar(ABC):
     def exponent(self) -> Node:
         """Read an exponent, to the right first: 2^3^2 is 2^9."""
         node = self.argument()
-        return ("power", node, self.exponent()) if self.take("^") else node
+        return power(node, self.exponent()) if self.take("^") else node
 
     def degree_sign(self) -> bool:
         """Go over a degree sign, if it is there."""
@@ -196,7 +206,7 @@ class Grammar(ABC):
     def group(self) -> Node:
         opening = self.text()
         nodes = self.list_in_brackets(is_group=True)
-        return ("call", "abs", nodes) if opening == "|" else nodes[0]
+        return call("abs", nodes) if opening == "|" else nodes[0]
 
     def list_in_brackets(self, is_group: bool = False) -> tuple[Node, ...]:
         """Read formulas with commas between them, or only one (`is_group`), in brackets."""
@@ -240,13 +250,13 @@ class Grammar(ABC):
         if not whole.text.isdigit():
             return node
         if self.text() in FRACTIONS and (fraction := self.proper_fraction()):
-            return number_node(node[1] + fraction)
+            return number_node(node.value + fraction)
         above, below = self.peek(), self.peek(2)
         if self.text(1) == "/" and above and below and above.space and above.value and below.value:
             is_whole = above.text.isdigit() and below.text.isdigit()
             if is_whole and 0 < above.value < below.value:
                 self.at += 3
-                return number_node(node[1] + above.value / below.value)
+                return number_node(node.value + above.value / below.value)
         return node
 
     def proper_fraction(self) -> Fraction | None:
@@ -257,7 +267,9 @@ class Grammar(ABC):
             nodes = self.digit(), self.digit()
         except UnreadableError:
             nodes = PI, PI
-        exact: list[Fraction] = [n[1] for n in nodes if n[0] == "number" and n[2] is None]
+        exact: list[Fraction] = [
+            node.value for node in nodes if node.kind == "number" and node.precision is None
+        ]
         if len(exact) == 2 and 0 < exact[0] < exact[1] and exact[0].denominator == 1:
             return exact[0] / exact[1]
         self.at = start

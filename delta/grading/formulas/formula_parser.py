@@ -19,9 +19,11 @@ from delta.grading.formulas.trees import (
     call,
     letter,
     negative,
+    power,
     product,
     quotient,
     replaced,
+    symbol,
 )
 from delta.grading.formulas.vocabulary import CLOSING, FRACTIONS, FUNCTIONS, GREEK, OVER, word_set
 
@@ -82,12 +84,12 @@ class FormulaParser(Grammar):
             return READERS[text](self)
         if text in CLOSING:
             node = self.group()
-            return ("call", BRACKET_FUNCTIONS[text], (node,)) if text in BRACKET_FUNCTIONS else node
+            return call(BRACKET_FUNCTIONS[text], (node,)) if text in BRACKET_FUNCTIONS else node
         if _is_function(text):
             return _read_function(self, text[1:])
         self.at += 1
         if text in NAMED_CONSTANTS:
-            return ("constant", NAMED_CONSTANTS[text])
+            return Node("constant", NAMED_CONSTANTS[text])
         if text in SYMBOL_COMMANDS:
             return _read_symbol(self, VARIANTS.get(text, text))
         raise UnreadableError(text)
@@ -109,13 +111,13 @@ class FormulaParser(Grammar):
         below = FormulaParser(self.tokens[index + 1 : end], self.is_greedy).whole()
         self.at = end + 1
         is_binomial = text == r"\choose"
-        return ("call", "binomial", (above, below)) if is_binomial else quotient(above, below)
+        return call("binomial", (above, below)) if is_binomial else quotient(above, below)
 
     def name(self) -> Node:
         token = self.current()
         self.at += 1
         if token.kind == "vector":
-            return ("symbol", f"{token.text} vector")
+            return symbol(f"{token.text} vector")
         if token.kind == "text" and not re.fullmatch(r"[a-zA-Z]+", token.text):
             raise UnreadableError(token.text)
         return _read_symbol(self, VARIANTS.get(token.text, token.text))
@@ -137,9 +139,9 @@ def _read_symbol(parser: Grammar, name: str) -> Node:
         return letter(full)
     start = parser.at
     nodes = parser.list_in_brackets()
-    is_atom = all(node[0] == "symbol" or (node[0] == "number" and node[1] >= 0) for node in nodes)
+    is_atom = all(n.kind == "symbol" or (n.kind == "number" and n.value >= 0) for n in nodes)
     if primes or name in FUNCTION_LETTERS or is_atom or len(nodes) > 1:
-        return ("apply", full, nodes)
+        return Node("apply", full, nodes)
     parser.at = start
     return letter(full)
 
@@ -188,7 +190,7 @@ def _read_fraction(parser: Grammar) -> Node:
     parts = [re.sub(r"\s|\\partial|(?<![a-zA-Z])d", "", _text_in_braces(parser)) for _ in range(2)]
     if not re.search("[a-zA-Z]", parts[0]):
         raise UnreadableError("a derivative of what follows")
-    return ("symbol", f"d({parts[0]})/d({parts[1]})")
+    return symbol(f"d({parts[0]})/d({parts[1]})")
 
 
 def _is_derivative(parser: Grammar) -> bool:
@@ -207,12 +209,12 @@ def _is_derivative(parser: Grammar) -> bool:
 def _read_root(parser: Grammar) -> Node:
     parser.at += 1
     exponent = quotient(ONE, parser.group()) if parser.text() == "[" else HALF
-    return ("power", parser.digit(), exponent)
+    return power(parser.digit(), exponent)
 
 
 def _read_binomial(parser: Grammar) -> Node:
     parser.at += 1
-    return ("call", "binomial", (parser.digit(), parser.digit()))
+    return call("binomial", (parser.digit(), parser.digit()))
 
 
 def _read_series(parser: Grammar) -> Node:
@@ -231,23 +233,23 @@ def _read_series(parser: Grammar) -> Node:
     last = parser.argument()
     body = parser.term()
     if variable.text == "i":
-        body = replaced(body, IMAGINARY, ("symbol", "i"))
-    return ("series", name, variable.text, first, last, body)
+        body = replaced(body, IMAGINARY, symbol("i"))
+    return Node("series", (name, variable.text), (first, last, body))
 
 
 def _read_function(parser: Grammar, name: str) -> Node:
     name = ALIASES.get(name, name)
     parser.at += 1
-    power: Node | None = None
+    exponent: Node | None = None
     base: Node | None = None
     while parser.text() in ("^", "_"):
         if parser.take("_"):
             base = parser.digit()
         else:
             parser.at += 1
-            power = parser.argument()
-    if name in TRIGONOMETRIC and power == MINUS_ONE:
-        name, power = f"arc{name}", None
+            exponent = parser.argument()
+    if name in TRIGONOMETRIC and exponent == MINUS_ONE:
+        name, exponent = f"arc{name}", None
     parser.trigonometric += name in TRIGONOMETRIC
     if parser.text() in ("(", "{", "[", r"\{"):
         arguments = parser.list_in_brackets()
@@ -257,7 +259,7 @@ def _read_function(parser: Grammar, name: str) -> Node:
         arguments = (negative(argument) if is_negative else argument,)
     parser.trigonometric -= name in TRIGONOMETRIC
     node = call(name, arguments, base)
-    return ("power", node, power) if power else node
+    return power(node, exponent) if exponent else node
 
 
 def _read_bare_argument(parser: Grammar) -> Node:

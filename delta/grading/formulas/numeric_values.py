@@ -14,7 +14,7 @@ from typing import Any
 import mpmath
 
 from delta.grading.formulas.exact_values import MAX_TERMS, TooLargeError, UndefinedError
-from delta.grading.formulas.trees import Node, children, subtrees, symbols_of
+from delta.grading.formulas.trees import PI, Node, subtrees, symbols_of
 
 DIGITS = 50  # to which values are computed, at least
 MAX_DIGITS = 3_000
@@ -82,14 +82,14 @@ class _Evaluator:
         return result
 
     def _compute(self, node: Node) -> Any:
-        values = [self.value(child) for child in children(node) if node[0] != "series"]
-        match node[0]:
+        values = [self.value(child) for child in node.children if node.kind != "series"]
+        match node.kind:
             case "number":
-                return mpmath.mpf(node[1].numerator) / node[1].denominator
+                return mpmath.mpf(node.value.numerator) / node.value.denominator
             case "symbol":
-                return self.point[node[1]]
+                return self.point[node.value]
             case "constant":
-                return CONSTANTS[node[1]]()
+                return CONSTANTS[node.value]()
             case "series":
                 return self._series(node)
             case "sum":
@@ -97,12 +97,14 @@ class _Evaluator:
             case "product":
                 return mpmath.fprod(values)
             case "power":
-                root = _real_root(values[0], node[2][1]) if node[2][0] == "number" else None
+                exponent = node.children[1]
+                is_number = exponent.kind == "number"
+                root = _real_root(values[0], exponent.value) if is_number else None
                 return _power(*values) if root is None else root
-        return (_function if node[0] == "call" else _undefined_function)(node[1], values)
+        return (_function if node.kind == "call" else _undefined_function)(node.value, values)
 
     def _series(self, node: Node) -> Any:
-        _, name, variable, first, last, body = node
+        (name, variable), (first, last, body) = node.value, node.children
         start, end = self.value(first), self.value(last)
 
         def term(index: Any) -> Any:
@@ -257,22 +259,22 @@ def _all_nodes(nodes: list[Node]) -> Iterator[Node]:
 
 def _has_sign(nodes: list[Node]) -> bool:
     names = ("abs", "Re", "Im", "arg", "conj")
-    return any(node[0] == "call" and node[1] in names for node in _all_nodes(nodes))
+    return any(node.kind == "call" and node.value in names for node in _all_nodes(nodes))
 
 
 def _integer_symbols(nodes: list[Node]) -> set[str]:
     """Return symbols that stand for whole numbers: n of (-1)^n, n!, a sum to n, cos(n pi)."""
     names: set[str] = set()
     for node in _all_nodes(nodes):
-        if node[0] == "power" and node[1][0] == "number" and node[1][1] < 0:
-            names |= symbols_of(node[2])
-        if node[0] == "call" and node[1] in ("factorial", "binomial", "double_factorial"):
-            names |= symbols_of(node)
-        if node[0] == "series":
-            names |= symbols_of(node[3]) | symbols_of(node[4])
-        if node[0] == "call" and node[1] in ("sin", "cos", "tan"):
-            has_pi = ("constant", "pi") in subtrees(node)
-            names |= symbols_of(node) & INTEGER_LETTERS if has_pi else set()
+        match node:
+            case Node("power", _, (Node("number", base), exponent)) if base < 0:
+                names |= symbols_of(exponent)
+            case Node("call", "factorial" | "binomial" | "double_factorial"):
+                names |= symbols_of(node)
+            case Node("series", _, (first, last, _)):
+                names |= symbols_of(first) | symbols_of(last)
+            case Node("call", "sin" | "cos" | "tan") if PI in subtrees(node):
+                names |= symbols_of(node) & INTEGER_LETTERS
     return names
 
 

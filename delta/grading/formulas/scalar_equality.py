@@ -11,19 +11,21 @@ from delta.grading.formulas.exact_values import (
     TooLargeError,
     UndefinedError,
     exact_value,
-    is_equal_tree,
     min_digits,
     same_residues,
 )
 from delta.grading.formulas.numeric_values import approximation, same_constant, same_function
 from delta.grading.formulas.rounding import Number, is_close
 from delta.grading.formulas.trees import (
+    IMAGINARY,
     TEN,
     Node,
+    is_equal_tree,
     number_node,
     product,
     replaced,
     subtrees,
+    symbol,
     symbols_of,
 )
 from delta.grading.formulas.values import ONE, Scalar
@@ -66,12 +68,12 @@ def _with_imaginary(scalar: Scalar, other: Scalar) -> Scalar:
     names, other_names = _names(scalar), _names(other)
     is_beside_j = any("j" in _names(side) and _has_imaginary(side) for side in (scalar, other))
     if is_beside_j or any(name.endswith(" vector") for name in names | other_names):
-        scalar = _replace(scalar, ("constant", "i"), ("symbol", "i vector"))
+        scalar = _replace(scalar, IMAGINARY, symbol("i vector"))
         for letter in "jk":
-            scalar = _replace(scalar, ("symbol", letter), ("symbol", f"{letter} vector"))
+            scalar = _replace(scalar, symbol(letter), symbol(f"{letter} vector"))
     elif _has_imaginary(other) and not _has_imaginary(scalar):
         for letter in {"j"} if names == {"j"} else {"I"} - other_names:
-            scalar = _replace(scalar, ("symbol", letter), ("constant", "i"))
+            scalar = _replace(scalar, symbol(letter), IMAGINARY)
     return scalar
 
 
@@ -80,7 +82,7 @@ def _names(scalar: Scalar) -> set[str]:
 
 
 def _has_imaginary(scalar: Scalar) -> bool:
-    return any(node == ("constant", "i") for tree in scalar.trees for node in subtrees(tree))
+    return any(IMAGINARY in subtrees(tree) for tree in scalar.trees)
 
 
 def _replace(scalar: Scalar, old: Node, new: Node) -> Scalar:
@@ -105,7 +107,7 @@ def _same_tree(gold: Node, prediction: Node, gold_scale: Fraction, scale: Fracti
 def _has_long_decimal(*trees: Node) -> bool:
     """Return whether a formula has a decimal number of six digits or more."""
     return any(
-        node[0] == "number" and node[2] is not None and abs(node[1]) >= LONG_DECIMAL * node[2]
+        node.precision is not None and abs(node.value) >= LONG_DECIMAL * node.precision
         for tree in trees
         for node in subtrees(tree)
     )
@@ -113,18 +115,16 @@ def _has_long_decimal(*trees: Node) -> bool:
 
 def _literal(node: Node) -> Number | None:
     """Return a number as it is written, with or without a power of ten; else None."""
-    if node[0] == "number":
-        return Number(node[1], node[2], ONE)
-    if node[0] != "product" or len(node[1]) != 2:
-        return None
-    factor, power = node[1]
-    if factor[0] != "number" or power[:2] != ("power", TEN) or power[2][0] != "number":
-        return None
-    try:
-        unit = exact_value(power)
-    except (TooLargeError, UndefinedError):
-        return None
-    return None if unit is None else Number(factor[1] * unit, (factor[2] or 1) * unit, ONE)
+    match node:
+        case Node("number", value, _, precision):
+            return Number(value, precision, ONE)
+        case Node("product", _, (Node("number", value, _, precision), unit_node)):
+            match unit_node:
+                case Node("power", _, (base, Node("number"))) if base == TEN:
+                    with contextlib.suppress(TooLargeError, UndefinedError):
+                        if unit := exact_value(unit_node):
+                            return Number(value * unit, (precision or 1) * unit, ONE)
+    return None
 
 
 def _same_value(gold: Node, prediction: Node, gold_scale: Fraction, scale: Fraction) -> bool:

@@ -8,7 +8,15 @@ from fractions import Fraction
 
 from delta.grading.formulas.exact_values import TooLargeError, UndefinedError, exact_value
 from delta.grading.formulas.numeric_values import approximation
-from delta.grading.formulas.trees import Node, negative, number_node, symbols_of
+from delta.grading.formulas.trees import (
+    INFINITY,
+    Node,
+    negative,
+    number_node,
+    symbol,
+    symbols_of,
+    total,
+)
 from delta.grading.formulas.values import (
     BOUND_NAME,
     Collection,
@@ -21,11 +29,10 @@ from delta.grading.formulas.values import (
     Value,
 )
 
-INFINITE = ("constant", "inf")
-PLUS_INFINITY = Scalar((INFINITE,))
-MINUS_INFINITY = Scalar((negative(INFINITE),))
+PLUS_INFINITY = Scalar((INFINITY,))
+MINUS_INFINITY = Scalar((negative(INFINITY),))
 EVERYTHING = RealSet((Piece(MINUS_INFINITY, False, PLUS_INFINITY, False),))
-BOUND = Scalar((("symbol", BOUND_NAME),))
+BOUND = Scalar((symbol(BOUND_NAME),))
 MIRRORED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "!=": "!="}
 
 Size = Fraction | float
@@ -84,8 +91,9 @@ def _from_relation(relation: Relation) -> RealSet | None:
 def _from_chain(relation: Relation) -> RealSet | None:
     """Return the interval of "a < x <= b", whose ends may have symbols."""
     low, middle, high = relation.sides
-    symbol = middle.trees[0]
-    if symbol[0] != "symbol" or symbol[1] in symbols_of(low.trees[0]) | symbols_of(high.trees[0]):
+    name = middle.trees[0]
+    end_symbols = symbols_of(low.trees[0]) | symbols_of(high.trees[0])
+    if name.kind != "symbol" or name.value in end_symbols:
         return None
     operators = relation.operators
     if set(operators) <= {"<", "<="}:
@@ -96,11 +104,11 @@ def _from_chain(relation: Relation) -> RealSet | None:
 
 
 def _solve(left: Node, operator: str, right: Node, name: str) -> RealSet | None:
-    if left == ("symbol", name) and not symbols_of(right):
+    if left == symbol(name) and not symbols_of(right):
         return _half_line(operator, Scalar((right,)))
-    if right == ("symbol", name) and not symbols_of(left):
+    if right == symbol(name) and not symbols_of(left):
         return _half_line(MIRRORED[operator], Scalar((left,)))
-    difference = ("sum", (left, negative(right)))
+    difference = total(left, negative(right))
     try:
         at = [exact_value(difference, {name: Fraction(point)}) for point in (0, 1, 2)]
     except (TooLargeError, UndefinedError):
@@ -129,8 +137,8 @@ def _half_line(operator: str, end: Scalar) -> RealSet:
 def _size(end: Scalar) -> Size | None:
     """Return the place of an end on the number line; None where it has symbols."""
     tree = end.trees[0]
-    if tree in (INFINITE, negative(INFINITE)):
-        return float("inf" if tree == INFINITE else "-inf")
+    if tree in (INFINITY, negative(INFINITY)):
+        return float("inf" if tree == INFINITY else "-inf")
     if symbols_of(tree):
         return None
     try:
