@@ -37,7 +37,6 @@ NEED_MATH_VERIFY = ("math", "theorem")  # graders
 MAX_TESTS = 200  # of one program; each has its own limit, the answer's only ends a stuck worker
 NOT_BEGUN = 255  # in place of an index in a batch
 PR_SET_PDEATHSIG = 1  # of prctl(2)
-NO_VERDICT = Verdict("ungradable", None, "no_verdict")
 # With gmpy2 some answers ((10^8)!, huge binomials) never let go of the processor.
 WITHOUT_GMPY2 = {"SYMPY_GROUND_TYPES": "python", "MPMATH_NOGMPY": "1"}
 
@@ -106,7 +105,7 @@ class _Batch:
         self.done.wait()
         if self.error:
             raise self.error
-        return [self.verdicts.get(index, NO_VERDICT) for index in range(len(self.cases))]
+        return [self.verdicts[index] for index in range(len(self.cases))]
 
 
 class Pool:

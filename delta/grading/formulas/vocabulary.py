@@ -1,4 +1,4 @@
-"""The words and commands that the parser of mathematical answers knows."""
+"""Words and signs that several modules know."""
 
 
 def word_set(text: str) -> frozenset[str]:
