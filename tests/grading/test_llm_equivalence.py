@@ -241,6 +241,6 @@ def test_a_long_solution_keeps_the_box_at_its_end() -> None:
     words = " ".join(str(number) for number in range(5_000))
     content = content_of(ONE._replace(answer=rf"First, {words}, so \boxed{{B}}."), room=600)
     assert r"4999, so \boxed{B}." in content
-    assert "characters answers out here ...]" in content
+    assert "characters left out here ...]" in content
     with pytest.raises(InputError, match=r"serving\.llama\.max_model_len"):
         content_of(ONE._replace(answer="x" * 500), room=20)
