@@ -58,7 +58,7 @@ def lean(pairs: int) -> dict[str, Any]:
     used = [content["pairing"][side] for side in SIDES]
     content["generators"] = {name: content["generators"][name] | {"samples": 1} for name in used}
     content["judge"]["budget"] = {name: content["judge"]["budget"][name] for name in used}
-    content["verify"]["second"] = "none"
+    content["verify"]["llm_fallback"] = False
     content["experiments"] = {}
     return content
 

@@ -309,7 +309,7 @@ def model_uses(params: Params) -> Iterator[ModelUse]:
             params.judge.second_judge.rater,
             params.judge.second_judge.llm,
         ),
-        ("verify.llm", params.verify.second, params.verify.llm),
+        ("verify.llm", "llm" if params.verify.llm_fallback else "none", params.verify.llm),
     ):
         if rater == "llm":
             yield ModelUse(key, llm.model, llm)

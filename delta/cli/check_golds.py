@@ -29,7 +29,7 @@ def main(console: Console, argv: list[str]) -> None:
             raise InputError(f"{' '.join(argv)!r}; expected: problems, or questions and a name")
     grading = params.load_section("grading", GradingParams)
     checked = gold_check.check_golds(grading, rows.iter_rows())
-    is_compared_by_llm = argv == ["problems"] and params.get("verify.second") == "llm"
+    is_compared_by_llm = argv == ["problems"] and params.get("verify.llm_fallback")
     for gold in checked.ungradable:
         print(gold)
     if not is_compared_by_llm:  # a model may understand what the grader does not

@@ -12,7 +12,7 @@ from delta.core.tables import frame_of
 from delta.core.types import Row
 from delta.evaluation.benchmarks import BenchmarkParams
 from delta.evaluation.models import EvaluationSampling
-from delta.grading.grade_all import outcomes
+from delta.grading.grade_all import grade_all
 from delta.grading.worker_pool import Case, GradingParams, check_share, count
 from delta.inference.chat_formats import ChatFormat
 from delta.inference.engine import Engine, SamplingParams, read_reply, request
@@ -65,7 +65,7 @@ def grade_answers(
         for name in requests
     }
     cases = (case for name in rows for case in _cases(rows[name], gold_answers[name]))
-    verdicts = outcomes(grading, cases)
+    verdicts = grade_all(grading, cases)
     tables = {}
     for name, answers in rows.items():
         own = list(itertools.islice(verdicts, len(answers)))

@@ -122,7 +122,7 @@ def key(content: dict[str, Any]) -> str:
         shaping["pairing"].pop("use_table_pairs", None)
     for method in {"dpo", "kto", "sft"} - {shaping["train"]["method"]}:
         del shaping["train"][method]
-    del shaping["grading"]["where"]
+    del shaping["grading"]["backend"]
     # What it was before 2026-12, when servers answered for all models or for none. What a server
     # shapes stands under `serving`.
     shaping["engine"] = {"kind": "vllm", "revision": None}

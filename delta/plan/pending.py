@@ -37,7 +37,7 @@ def work_to_do(here: Workspace) -> Iterator[PendingRequests]:
         if isinstance(generator, SampledParams) and not here.settled(f"generate@{name}"):
             yield _generate(here, name, generator, problems)
     for name in here.params.generators:
-        if here.params.verify.second == "llm" and not here.settled(f"verify@{name}"):
+        if here.params.verify.llm_fallback and not here.settled(f"verify@{name}"):
             yield _verify(here, name, problems)
     for name in here.params.generators:
         if not here.settled(f"judge@{name}"):
@@ -204,7 +204,7 @@ def _ask_comparer(
     left = llm_equivalence.unresolved_answers([rows], doubted)
     engine = here.engine(llm.model)
     room = here.params.serving[llm.model].max_model_len - llm.max_tokens
-    asked = list(llm_equivalence.first_requests(llm, engine, fingerprint, room, left))
+    asked = list(llm_equivalence.build_requests(llm, engine, fingerprint, room, left))
     llm_equivalence.ask_model(llm, asked, lookup.ask, engine.protocol)
 
 

@@ -165,7 +165,7 @@ RERUNS: list[tuple[str, Any, set[str]]] = [
     ("problems.sources.sums.task.seed", 99, {"problems"} | GENERATED | FROM_PAIR),
     ("generators.one-shot.temperature", 0.9, chain("one-shot")),
     ("generators.three-shot.samples", 3, chain("three-shot") | FROM_PAIR),
-    ("grading.limit_s", 3.0, VERIFIED | FROM_PAIR | ON_BASE),
+    ("grading.timeout_s", 3.0, VERIFIED | FROM_PAIR | ON_BASE),
     ("verify.recorded", "grade", VERIFIED | FROM_PAIR),
     ("judge.rater", "llm", of("judge", *GENERATORS) | FROM_SELECT),
     ("judge.budget.one-shot.any", 1, of("judge", "one-shot") | {"analyze"}),

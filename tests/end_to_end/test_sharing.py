@@ -129,7 +129,7 @@ def test_with_the_store_answers_are_graded_anew_without_an_engine(
     second = cloned(shared, tmp_path / "second")
     second.env["DELTA_STORE"] = str(shared.first.folder / ".dvc/replies")
     second.dvc("pull")
-    second.set("grading.limit_s", 11)
+    second.set("grading.timeout_s", 11)
     ran = stages_run(second.dvc("repro"))
     assert "evaluate@policy" in ran
     assert "train" not in ran

@@ -70,7 +70,7 @@ def test_the_same_run_in_two_grids_has_one_key() -> None:
         ("engine.vllm.max_num_seqs", 3, True),
         ("engine.kind", "ray", True),  # vLLM all the same
         ("engine.ray.replicas", 3, True),
-        ("grading.where", "ray", True),
+        ("grading.backend", "ray", True),
         ("grading.extraction", "math_verify", False),
     ],
 )

@@ -174,7 +174,7 @@ VALID_VOTE = json.dumps(
 
 @pytest.mark.usefixtures("workspace")
 def test_the_comparing_model_is_asked_about_boxes_that_were_not_accepted() -> None:
-    params = params_with(lambda p: p["verify"].update(second="llm"))
+    params = params_with(lambda p: p["verify"].update(llm_fallback=True))
     problems = write_problems(3)
     write_traces("zero-shot", problems, ["\\boxed{1}", "\\boxed{7}", "\\boxed{8}"])
     known = up_to_date("problems", f"fetch@{MODEL}", "generate@zero-shot")
