@@ -23,7 +23,7 @@ from delta.experiments import overrides, results
 from delta.experiments.grid import Cell
 from delta.experiments.results import Result
 
-TARGET = "evaluate@policy"
+TARGET = "summary"
 RUNS = Path(".dvc/tmp/exps")  # where DVC puts a copy of the workspace for each run
 FIRST_POLL_S, LAST_POLL_S = 2.0, 30.0  # asking DVC costs seconds of a core that the runs need
 MOST_SILENT = 5  # looks at which nobody answers or works, before all workers count as dead
@@ -185,29 +185,32 @@ def _collect(waiting: dict[str, Cell], since: dict[str, float], say: Callable[[s
 
 
 def result(cell: Cell, commit: str, seconds: int | None) -> Result:
-    """What the DVC experiment at `commit` holds: its counts and scores from Git, its answers from
-    DVC's cache."""
+    """Return what the DVC experiment at `commit` holds, read from DVC's cache."""
     from dvc.api import DVCFileSystem
 
-    policy = paths.POLICY
-    counts = {stage: _json(commit, f"metrics/{stage}.json")[stage] for stage in COUNTED}
-    scores = _json(commit, str(paths.score(policy)))[policy]
     files = DVCFileSystem(rev=commit)
+
+    def counts(stage: str, item: str | None = None) -> Any:
+        with files.open(str(paths.counts(stage, item))) as file:
+            return json.load(file)[item or stage]
+
+    scores = counts("evaluate", paths.POLICY)
     answers = {}
     for benchmark in scores:
-        with files.open(str(paths.answers(policy, benchmark))) as file:
+        with files.open(str(paths.answers(paths.POLICY, benchmark))) as file:
             rows = pl.read_parquet(file.read(), columns=["question_id", "sample", "outcome"])
         answers[benchmark] = results.answered(rows)
-    baseline = git("rev-parse", "--short", f"{commit}^", check=True).strip()
-    date = git("show", "--no-patch", "--format=%cs", commit, check=True).strip()
     return Result(
-        cell.key, cell.name, dict(cell.changes), baseline, date, seconds, counts, scores, answers
+        key=cell.key,
+        name=cell.name,
+        changes=dict(cell.changes),
+        commit=git("rev-parse", "--short", f"{commit}^", check=True).strip(),
+        date=git("show", "--no-patch", "--format=%cs", commit, check=True).strip(),
+        seconds=seconds,
+        counts={stage: counts(stage) for stage in COUNTED},
+        scores=scores,
+        answers=answers,
     )
-
-
-def _json(commit: str, path: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(git("show", f"{commit}:{path}", check=True))
-    return found
 
 
 def _dvc(*words: str, **environment: str) -> str:
