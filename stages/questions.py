@@ -1,4 +1,7 @@
-"""questions@BENCHMARK: what a benchmark asks → data/questions/BENCHMARK.parquet"""
+"""usage: python -m stages.questions BENCHMARK
+
+Write a benchmark's questions, gold answers and prompts to data/questions/BENCHMARK.parquet.
+"""
 
 from collections import Counter
 

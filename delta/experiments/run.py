@@ -1,8 +1,8 @@
 """Run cells as DVC experiments, several side by side.
 
 Two `dvc exp run` in one workspace break each other, so each run has a clone of this workspace in
-.dvc/tmp that shares DVC's cache. Nothing is remembered beside DVC's refs and metrics/runs/: the same
-command resumes after any interruption.
+.dvc/tmp that shares DVC's cache. Nothing is remembered beside DVC's refs and metrics/runs/: the
+same command resumes after any interruption.
 """
 
 import fcntl
