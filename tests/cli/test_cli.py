@@ -130,7 +130,7 @@ def test_every_command_ends_that_way() -> None:
         lambda console: delta.cli.rating_sheet.main(console, ["3", "1"]),
         lambda console: delta.cli.export.main(console, []),
         lambda _: delta.cli.summary.main(),
-        lambda _: delta.cli.compare.run_of("policy"),
+        lambda _: delta.cli.compare.read_answers("policy"),
     ],
     ids=["browse", "sheet", "export", "summary", "compare"],
 )
@@ -146,8 +146,8 @@ def test_before_a_run_every_command_says_what_to_run_first(
 def test_wrong_names_list_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     with pytest.raises(InputError) as compared:
-        delta.cli.compare.run_of("polcy")
-    assert "run 'polcy': 0 runs have this name; expected: one of one-shot, policy" in str(
+        delta.cli.compare.read_answers("polcy")
+    assert "run 'polcy': 0 runs have this name; expected: one of zero-shot, one-shot" in str(
         compared.value
     )
     assert ", figure-1-dpo-" in str(compared.value)

@@ -161,8 +161,8 @@ def test_an_experiment_has_the_values_of_its_grid_and_the_workspace_keeps_its_ow
     monkeypatch.setattr("delta.experiments.run.results.write", lambda _result: None)
     assert run.run([Cell("mine", {}, changes, "key")], 1, print) == []
     (commit,) = read
-    command = ["git", "show", f"{commit}:params.yaml"]
-    written = subprocess.run(command, capture_output=True, check=True).stdout
+    show = ["git", "show", f"{commit}:params.yaml"]
+    written = subprocess.run(show, capture_output=True, check=True).stdout
     Path("experiment.yaml").write_bytes(written)
     assert params.read_all(Path("experiment.yaml"))["top"]["text"] == changes["top.text"]
     assert re.search(rb"nothing: (1e-10|1.0e-10)\n", written), written
