@@ -117,8 +117,9 @@ def _clone(folder: Path) -> Path:
     settings = Path(".dvc/config.local")
     if settings.is_file():
         shutil.copy(settings, folder / settings)
-    cache = (Path.cwd() / _dvc("cache", "dir").strip()).resolve()
-    _dvc("cache", "dir", "--local", str(cache), folder=folder)
+    # A relative path: DVC cannot write `#` or, in some locales, `ö` into its settings.
+    cache = os.path.relpath(_dvc("cache", "dir").strip(), folder)
+    _dvc("cache", "dir", "--local", cache, folder=folder)
     _dvc("checkout", "--quiet", "--allow-missing", folder=folder)
     return folder
 
