@@ -1,4 +1,7 @@
-"""evaluate@MODEL: answer and score every benchmark → data/answers/…, metrics/evaluate/…"""
+"""usage: python -m stages.evaluate MODEL
+
+Write a model's answers to data/answers/MODEL/ and its scores to data/counts/evaluate/MODEL.json.
+"""
 
 from pathlib import Path
 from typing import Any

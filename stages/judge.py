@@ -1,4 +1,7 @@
-"""judge@GENERATOR [second]: rate traces by dimension → data/ratings/… or data/second/…"""
+"""usage: python -m stages.judge GENERATOR [second]
+
+Write votes on traces to data/ratings/GENERATOR.parquet; those of the second judge to data/second/.
+"""
 
 from functools import partial
 from typing import Any

@@ -1,4 +1,7 @@
-"""questions@BENCHMARK: read a benchmark's questions → data/questions/BENCHMARK.parquet"""
+"""usage: python -m stages.questions BENCHMARK
+
+Write a benchmark's questions, gold answers and prompts to data/questions/BENCHMARK.parquet.
+"""
 
 from collections import Counter
 

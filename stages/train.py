@@ -1,4 +1,7 @@
-"""train: train a policy on the selected pairs → data/models/policy/"""
+"""usage: python -m stages.train
+
+Train the policy on the selected pairs and write it to data/models/policy/.
+"""
 
 from functools import partial
 

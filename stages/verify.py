@@ -1,4 +1,7 @@
-"""verify@GENERATOR: right, wrong, or not gradable → data/verdicts/GENERATOR.parquet"""
+"""usage: python -m stages.verify GENERATOR
+
+Write the verdict on every trace to data/verdicts/GENERATOR.parquet.
+"""
 
 from functools import partial
 from typing import Any

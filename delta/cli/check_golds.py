@@ -1,7 +1,9 @@
-"""golds problems | golds questions BENCHMARK: can their gold answers be graded?
+"""usage: python -m delta check-golds problems
+       python -m delta check-golds questions BENCHMARK
 
-It follows the stages `problems` and `questions`. It can refuse what they wrote but does not shape
-it, so that no stage depends on it and a change of a grader reads no benchmark again.
+Check that the gold answers of problems or questions can be graded. The command runs behind the
+stages `problems` and `questions`: it can refuse what they wrote and does not shape it, so that a
+change of a grader reruns neither.
 """
 
 import polars as pl

@@ -1,7 +1,8 @@
-"""The selected pairs as a Hugging Face dataset, or the policy's model card.
+"""usage: python -m delta export [FOLDER]
+       python -m delta export --policy [FOLDER]
 
-python -m delta export [FOLDER]           the dataset with its card, by default in export/
-python -m delta export --policy [FOLDER]  the policy's card, by default in export-policy/
+Write the selected pairs as a Hugging Face dataset with its card (by default in export/), or the
+policy's model card (by default in export-policy/).
 """
 
 from pathlib import Path
