@@ -70,7 +70,7 @@ EDITS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "misspelt key at depth four": (
         SUMS,
         SUMS.replace("problems", "problem"),
-        ("problems.sources.sums.task.problem is not known", "task, seed, problems, options"),
+        ("problems.sources.sums.task.problem is not known", "task, seed, options, problems"),
     ),
     "misspelt key of the judge": (
         "    votes: 5                  # paper 3.1.2",
