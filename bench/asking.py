@@ -40,10 +40,10 @@ ENVIRONMENTS = Path(".bench")
 PEER_LIMIT_S = 600
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 SERVING = ServingParams(
-    protocol="plain",
+    chat_format="plain",
     dtype="float32",
     max_model_len=2048,
-    tensor_parallel=1,
+    tensor_parallel_size=1,
     trust_remote_code=False,
     endpoint=RemoteParams(revision="r", accepts="vllm"),
 )
@@ -143,7 +143,7 @@ def ours(url: str) -> list[str]:
         base_urls=[url], key=None, models={"m": None}, concurrency=peers.CONCURRENCY
     )
     settings = EndpointSettings(
-        servers={"loopback": server}, timeout_s=30.0, tries=10, max_failed=0
+        servers={"loopback": server}, timeout_s=30.0, max_retries=9, max_failed=0
     )
     engine = OpenAIEngine(settings, server, SERVING, "m")
     rendered = [engine.render([{"role": "user", "content": text}]) for text in prompts()]

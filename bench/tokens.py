@@ -32,7 +32,7 @@ from delta.inference.engine import ServingParams
 from delta.inference.generate import SampledParams, generate, requests_of
 from delta.inference.reply_cache import ReplyCache
 from delta.inference.types import Request
-from delta.inference.vllm_engine import BATCHED_TOKENS, GIB, VllmEngine, _sampling
+from delta.inference.vllm_engine import BATCHED_TOKENS, VllmEngine, _sampling
 from delta.judging.judge import JudgeInput, build_requests
 from delta.prompts import with_instruction
 
@@ -115,7 +115,7 @@ def ours(number: int) -> Measured:
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder, ReplyCache(Path(folder)) as shelf:
         ask = shelf.remember(engine.ask, max_failed=0.0)
-        traces = pl.concat(generate(GENERATOR, asked, ask, engine.protocol))
+        traces = pl.concat(generate(GENERATOR, asked, ask, engine.chat_format))
     seconds = time.perf_counter() - start
     texts = traces["text"].to_list()
     of_traces = prompts.copy()
@@ -145,14 +145,14 @@ def theirs(number: int, prefix_caching: bool = True) -> Measured:
     from vllm import LLM
 
     settings, serving = engine.settings, engine.serving
-    assert settings.kv_cache_gib is not None
-    assert not settings.chunked_prefill
+    assert settings.kv_cache_memory_bytes is not None
+    assert not settings.enable_chunked_prefill
     llm = LLM(
         model=str(engine.folder),
         dtype=serving.dtype,
         max_model_len=serving.max_model_len,
         max_num_seqs=settings.max_num_seqs,
-        kv_cache_memory_bytes=int(settings.kv_cache_gib * GIB),
+        kv_cache_memory_bytes=settings.kv_cache_memory_bytes,
         enforce_eager=settings.enforce_eager,
         enable_chunked_prefill=False,
         max_num_batched_tokens=max(BATCHED_TOKENS, serving.max_model_len),

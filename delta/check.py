@@ -105,7 +105,7 @@ def _names(params: Params) -> Iterator[str]:
     known = list(chat_formats.all_chat_formats())
     for key, value, expected in [
         *(
-            (f"serving.{name}.protocol", one.protocol, known)
+            (f"serving.{name}.chat_format", one.chat_format, known)
             for name, one in params.serving.items()
         ),
         *(
@@ -324,7 +324,7 @@ def _request_fields(params: Params) -> Iterator[str]:
         endpoint = params.serving[model].endpoint
         if endpoint is None:
             continue
-        spoken = chat_formats.load(params.serving[model].protocol)
+        spoken = chat_formats.load(params.serving[model].chat_format)
         sampled = "evaluation.sampling" if key.startswith("benchmarks.") else key
         left_out = fields.unmet(
             endpoint.accepts,

@@ -79,7 +79,7 @@ def ask_model(
     with model.replies(item, console, title, max_failed=0.0) as (ask, _):
         # All benchmarks at once: the engine is loaded once, and waits for the slowest answer once.
         replies = dict(ask(request for rows in asked.values() for _, request in rows))
-    return asked, replies, model.engine.name, model.engine.protocol
+    return asked, replies, model.engine.name, model.engine.chat_format
 
 
 if __name__ == "__main__":

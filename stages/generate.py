@@ -34,7 +34,7 @@ def main(console: Console, argv: list[str]) -> None:
     if isinstance(generator, RecordedParams):
         folder = paths.model(generator.model)
         recorded, more = recorded_traces.read_recording(problems, folder, generator.recorded)
-        protocol = chat_formats.load(params.get(f"serving.{generator.model}.protocol"))
+        protocol = chat_formats.load(params.get(f"serving.{generator.model}.chat_format"))
         traces = (from_recording(name, rows, protocol) for rows in recorded)
         tables.write_batches(path, traces, TRACE)
     else:
@@ -53,7 +53,7 @@ def ask_model(
     model = open_model(generator.model)
     asked = list(requests_of(generator, model.engine, model.fingerprint, problems))
     with model.replies(f"generate-{name}", console, f"generate {name}") as (ask, shelf):
-        tables.write_batches(path, generate(name, asked, ask, model.engine.protocol), TRACE)
+        tables.write_batches(path, generate(name, asked, ask, model.engine.chat_format), TRACE)
     return {"engine": model.engine.name, "failed": shelf.failures()}
 
 

@@ -66,7 +66,7 @@ def rate(
     asked = list(judge.build_requests(rater.llm, engine, model.fingerprint, rated))
     with model.replies(what, console, what) as (ask, shelf):
         ratings, counts = judge.judge_by_llm(
-            rater.llm, max_refused, rated, asked, ask, engine.protocol
+            rater.llm, max_refused, rated, asked, ask, engine.chat_format
         )
     return ratings, counts | cut | {"engine": engine.name, "failed": shelf.failures()}
 

@@ -17,7 +17,7 @@ from delta.training.config import TrainParams
 
 def main(console: Console, _argv: list[str]) -> None:
     chosen = params.load_section("train", TrainParams)
-    protocol = chat_formats.load(params.get(f"serving.{chosen.base}.protocol"))
+    protocol = chat_formats.load(params.get(f"serving.{chosen.base}.chat_format"))
     generators = sorted({params.get(f"pairing.{side}") for side in SIDES})
     base = paths.model(chosen.base)
     fingerprint = weights.read_fingerprint(base)

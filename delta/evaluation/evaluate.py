@@ -36,7 +36,7 @@ def requests_of(
     worked = prompts.worked_example_turns(examples)
     rows = []
     for question in questions.iter_rows(named=True):
-        messages = engine.protocol.messages(question["prompt"], worked, question["history"])
+        messages = engine.chat_format.messages(question["prompt"], worked, question["history"])
         prompt = engine.render(messages)
         for sample in range(benchmark.samples):
             rows.append(((question, sample), request_of(sampling, engine, model, prompt, sample)))

@@ -93,7 +93,7 @@ def _fitting_prompt(engine: Engine, room: int, one: UnresolvedAnswer) -> str | N
             gold_answer=trace_text.escape_control_tokens(one.gold_answer),
             answer=trace_text.escape_control_tokens(answer),
         )
-        return engine.render(engine.protocol.messages(content))
+        return engine.render(engine.chat_format.messages(content))
 
     answer = trace_text.truncate_middle(
         one.answer, lambda text: trace_text.fits_budget(engine, prompt(text), text, room)

@@ -206,5 +206,5 @@ def all_chat_formats() -> dict[str, ChatFormat]:
 def load(name: str) -> ChatFormat:
     known = all_chat_formats()
     if name not in known:
-        raise InputError(f"serving.*.protocol = {name!r}: allowed: {', '.join(known)}")
+        raise InputError(f"serving.*.chat_format = {name!r}: allowed: {', '.join(known)}")
     return known[name]

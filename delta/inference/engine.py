@@ -20,6 +20,7 @@ Positive = Annotated[int, Field(ge=1)]
 PATH = "/chat/completions"
 VARIABLE = r"[A-Z_][A-Z0-9_]*"  # a key that was pasted here has small letters or dashes
 TOKEN = re.compile(r"[\x21-\x7e]+")  # what a header can carry
+Fraction = Annotated[float, Field(gt=0, le=1)]
 USD = Annotated[float, Field(ge=0)]
 
 
@@ -78,10 +79,10 @@ class RemoteParams(StrictModel):
 class ServingParams(StrictModel):
     """How a model whose weights are here is spoken to and held in memory."""
 
-    protocol: str  # a name in prompts/chat_formats.yaml
+    chat_format: str  # a name in prompts/chat_formats.yaml
     dtype: Literal["float32", "bfloat16", "float16"]
     max_model_len: Positive  # tokens, prompt and reply
-    tensor_parallel: Positive  # GPUs that share the model
+    tensor_parallel_size: Positive  # GPUs that share the model
     trust_remote_code: bool  # whether code that lies beside the weights is run
     endpoint: RemoteParams | None = None  # servers are asked; without it, the engine of this run
 
@@ -89,13 +90,13 @@ class ServingParams(StrictModel):
 class ServedParams(StrictModel):
     """How a model without weights here is spoken to."""
 
-    protocol: str
+    chat_format: str
     max_model_len: Positive  # what its servers take: prompt and reply
     endpoint: RemoteParams
 
 
 def _serving_kind(entry: Any) -> str:
-    of_weights = {"dtype", "tensor_parallel", "trust_remote_code"}
+    of_weights = {"dtype", "tensor_parallel_size", "trust_remote_code"}
     served = isinstance(entry, dict) and "endpoint" in entry and not of_weights & entry.keys()
     return "served" if served else "weights"
 
@@ -110,16 +111,18 @@ class VllmSettings(StrictModel):
     """vLLM in this process, on the GPU where there is one, else on the CPU."""
 
     max_num_seqs: Positive  # requests that the engine works on at once
-    kv_cache_gib: Annotated[float, Field(gt=0)] | None  # for the cache alone, or
-    gpu_share: Annotated[float, Field(gt=0, le=1)] | None  # of the GPU's memory, for everything
+    kv_cache_memory_bytes: Positive | None  # for the cache alone, or
+    gpu_memory_utilization: Fraction | None  # of the GPU's memory, for weights and cache
     enforce_eager: bool
-    chunked_prefill: bool  # must be off on the CPU, where it breaks seeds
+    enable_chunked_prefill: bool  # must be off on the CPU, where it breaks seeds
     block_size: Positive | None  # tokens of a prompt that are shared or not; null: vLLM's choice
 
     @model_validator(mode="after")
     def _one_bound(self) -> Self:
-        if (self.kv_cache_gib is None) == (self.gpu_share is None):
-            raise ValueError("allowed: exactly one of kv_cache_gib and gpu_share")
+        if (self.kv_cache_memory_bytes is None) == (self.gpu_memory_utilization is None):
+            raise ValueError(
+                "expected exactly one of kv_cache_memory_bytes, gpu_memory_utilization"
+            )
         return self
 
 
@@ -167,7 +170,7 @@ class EndpointSettings(StrictModel):
 
     servers: dict[Name, ServerSettings]
     timeout_s: Annotated[float, Field(gt=0)]
-    tries: Positive  # for one request, before it counts as failed
+    max_retries: Annotated[int, Field(ge=0)]  # of one request, before it counts as failed
     max_failed: Annotated[float, Field(ge=0, le=1)]  # share of a stage's requests
 
     def server_of(self, model: str) -> str:
@@ -184,8 +187,8 @@ class EndpointSettings(StrictModel):
 class RaySettings(StrictModel):
     """vLLM on a Ray cluster, as `vllm` sets it: replicas of an engine, which share the requests.
 
-    Each has `tensor_parallel` GPUs of one node, or none where vLLM is set for the CPU. The project
-    and its environment must lie at the same path on every node, on a file system that they share.
+    Each has `tensor_parallel_size` GPUs of one node, or none where vLLM is set for the CPU. The
+    project and its environment must lie at the same path on every node, on a shared file system.
     """
 
     # local: one of our own on this machine, which ends with the stage. auto: the one that
@@ -211,7 +214,7 @@ class SamplingParams(StrictModel):
 
 class Engine(Protocol):
     name: str  # kind, version and number format: part of every request's key
-    protocol: chat_formats.ChatFormat
+    chat_format: chat_formats.ChatFormat
 
     def render(self, messages: list[Message]) -> str: ...
 
@@ -228,8 +231,8 @@ def request(
         model=model,
         engine=engine.name,
         prompt=prompt,
-        stop=tuple(engine.protocol.stop),
-        keep_special_tokens=engine.protocol.keep_special_tokens,
+        stop=tuple(engine.chat_format.stop),
+        keep_special_tokens=engine.chat_format.keep_special_tokens,
         temperature=params.temperature,
         top_p=params.top_p,
         max_tokens=params.max_tokens,
@@ -239,7 +242,7 @@ def request(
 
 
 def read_reply(
-    reply: Reply, protocol: chat_formats.ChatFormat, prompt: str
+    reply: Reply, chat_format: chat_formats.ChatFormat, prompt: str
 ) -> tuple[str, chat_formats.ReasoningSpan]:
     """Return the whole text and where its reasoning and answer are.
 
@@ -247,11 +250,11 @@ def read_reply(
     none, with a blank line, so that a judge's JSON is its answer alone.
     """
     if reply.reasoning is None:
-        return reply.text, protocol.split(reply.text, prompt)
+        return reply.text, chat_format.split(reply.text, prompt)
     answer = reply.text if reply.text.strip() else None
-    if protocol.begins is not None:
-        text = protocol.write(reply.reasoning, answer)
-        return text, protocol.split(text, prompt)
+    if chat_format.begins is not None:
+        text = chat_format.write(reply.reasoning, answer)
+        return text, chat_format.split(text, prompt)
     reasoning = reply.reasoning.strip()
     if answer is None:
         return reasoning, chat_formats.ReasoningSpan(0, len(reasoning), None)

@@ -35,9 +35,9 @@ def hide(name: str) -> None:
     _HIDDEN.add(name)
 
 
-def failure(kind: str, said: str = "", tries: int = 1) -> Failure:
+def failure(kind: str, said: str = "", attempts: int = 1) -> Failure:
     """Return the failure of a request that was tried so often, the last time in vain by `said`."""
-    suffix = f", after {tries} tries" if tries > 1 else ""
+    suffix = f", after {attempts} attempts" if attempts > 1 else ""
     said = safe_line(said, LONGEST_REASON - len(f"{kind}: {suffix}"))
     return Failure((f"{kind}: {said}" if said else kind) + suffix, kind)
 

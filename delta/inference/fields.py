@@ -103,7 +103,7 @@ def unmet(
             return f"{name} = {value}, but the server accepts no {name}; allowed: {UNSAID}"
     for name, needed in (("stop", stop), ("reasoning_effort", effort)):
         if needed and name not in accepts:
-            return f"its protocol needs {name}, which the server does not accept"
+            return f"its chat format needs {name}, which the server does not accept"
     if special_tokens:
-        return "its protocol reads special tokens, which only vLLM leaves in a reply"
+        return "its chat format reads special tokens, which only vLLM leaves in a reply"
     return None

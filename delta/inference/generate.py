@@ -52,7 +52,7 @@ def requests_of(
     """((problem_id, sample), request) for every trace, the samples of a problem together."""
     examples = prompts.worked_example_turns(params.examples)
     for problem_id, text, history in problems.select("problem_id", "prompt", "history").iter_rows():
-        prompt = engine.render(engine.protocol.messages(text, examples, history))
+        prompt = engine.render(engine.chat_format.messages(text, examples, history))
         for sample in range(params.samples):
             yield (problem_id, sample), request(params, engine, model, prompt, sample)
 
@@ -61,7 +61,7 @@ def generate(
     name: str,
     asked: list[tuple[tuple[str, int], Request]],
     ask: GenerateFn,
-    protocol: ChatFormat,
+    chat_format: ChatFormat,
 ) -> Iterator[pl.DataFrame]:
     """Trace rows in the order of `asked`, few at a time, one for every request.
 
@@ -76,7 +76,7 @@ def generate(
         rows = []
         for (problem_id, sample), request_ in few:
             reply = replies[request_]
-            text, split = read_reply(reply, protocol, request_.prompt)
+            text, split = read_reply(reply, chat_format, request_.prompt)
             rows.append(
                 {
                     "trace_id": trace_id(problem_id, name, sample),
@@ -94,9 +94,9 @@ def generate(
         yield frame_of(rows, TRACE)
 
 
-def from_recording(name: str, recorded: pl.DataFrame, protocol: ChatFormat) -> pl.DataFrame:
+def from_recording(name: str, recorded: pl.DataFrame, chat_format: ChatFormat) -> pl.DataFrame:
     """Trace rows from the rows of a recording (delta.core.schemas.RECORDING)."""
-    splits = [protocol.split(text)._asdict() for text in recorded["text"]]
+    splits = [chat_format.split(text)._asdict() for text in recorded["text"]]
     borders = pl.DataFrame(
         splits, schema=dict.fromkeys(chat_formats.ReasoningSpan._fields, pl.Int64)
     )

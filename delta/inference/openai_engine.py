@@ -83,10 +83,10 @@ class OpenAIEngine:
         self.settings = settings
         self.server = server
         self.model = model  # the name that the server knows it by
-        self.protocol = chat_formats.load(serving.protocol)
+        self.chat_format = chat_formats.load(serving.chat_format)
         self.accepts = serving.endpoint.accepts
         self.name = engine_name(serving.endpoint.revision, self.accepts)
-        self._arguments = self.protocol.template_arguments()
+        self._arguments = self.chat_format.template_arguments()
         self._servers = [_Server(url.rstrip("/")) for url in server.base_urls]
 
     def render(self, messages: list[Message]) -> str:
@@ -167,7 +167,7 @@ class OpenAIEngine:
 
     async def _ask_one(self, session: aiohttp.ClientSession, request: Request) -> Reply | Failure:
         problem = FailedTryError("")
-        for attempt in range(self.settings.tries):
+        for attempt in range(self.settings.max_retries + 1):
             if attempt:
                 await asyncio.sleep(pause_s(attempt))
             server = min(self._servers, key=_Server.standing)
@@ -183,7 +183,7 @@ class OpenAIEngine:
             finally:
                 server.under_way -= 1
             server.avoided_until = time.monotonic() + AVOIDED_S
-        return failure(problem.kind, problem.said, self.settings.tries)
+        return failure(problem.kind, problem.said, self.settings.max_retries + 1)
 
     async def _try_once(
         self, session: aiohttp.ClientSession, server: _Server, request: Request
@@ -290,7 +290,7 @@ def pause_s(attempt: int) -> float:
     """Before the try of this number: none, then from half a second on twice as long each time.
 
     Half of it is chance, so that a fleet of workers does not come back in step; the other half is
-    certain, so that ten tries outlast a server that is away for a minute.
+    certain, so that ten attempts outlast a server that is away for a minute.
     """
     if attempt == 0:
         return 0.0

@@ -30,7 +30,7 @@ class RayEngine:
         self.ray = ray
         self._here = VllmEngine(settings, serving, folder)  # renders and counts; loads no weights
         self.name = self._here.name
-        self.protocol = self._here.protocol
+        self.chat_format = self._here.chat_format
         self._crew: ray_actors.RayActorPool | None = None
 
     def render(self, messages: list[Message]) -> str:
@@ -62,8 +62,11 @@ class RayEngine:
         if self._crew is None:
             ray_actors.join(self.ray.address)
             here = self._here
-            on_gpu = here.settings.gpu_share is not None
-            needs = {"CPU": self.ray.cpus, "GPU": here.serving.tensor_parallel if on_gpu else 0}
+            on_gpu = here.settings.gpu_memory_utilization is not None
+            needs = {
+                "CPU": self.ray.cpus,
+                "GPU": here.serving.tensor_parallel_size if on_gpu else 0,
+            }
             given = (here.settings, here.serving, here.folder.absolute(), self.name, model)
             self._crew = ray_actors.RayActorPool(VllmActor, given, needs, self.ray.replicas)
         return self._crew
@@ -76,7 +79,7 @@ class VllmActor:
         self, settings: VllmSettings, serving: ServingParams, folder: Path, name: str, model: str
     ) -> None:
         os.environ.update(SILENT)
-        if settings.gpu_share is None:
+        if settings.gpu_memory_utilization is None:
             # Every replica of a machine would bind its threads to the same first cores.
             os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
         self.engine = VllmEngine(settings, serving, folder)

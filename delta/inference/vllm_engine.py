@@ -20,9 +20,8 @@ from delta.inference.engine import ServingParams, VllmSettings
 from delta.inference.failures import failure
 from delta.inference.types import Failure, Reply, Request
 
-GIB = 2**30
 BATCHED_TOKENS = 2_048  # of prompts in one step: enough to keep two cores busy
-TRIES = 3  # for a request that vLLM breaks off, before it counts as failed
+MAX_ATTEMPTS = 3  # for a request that vLLM breaks off, before it counts as failed
 Answer = tuple[Request, Reply | Failure]
 
 
@@ -33,7 +32,7 @@ class VllmEngine:
         self.settings = settings
         self.serving = serving
         self.folder = folder
-        self.protocol = chat_formats.load(serving.protocol)
+        self.chat_format = chat_formats.load(serving.chat_format)
         self.name = f"{_distribution()} {serving.dtype}"
         self._tokenizer: Any = None
         self._engine: Any = None
@@ -54,7 +53,7 @@ class VllmEngine:
 
     def render(self, messages: list[Message]) -> str:
         """The prompt as the model sees it, up to where its answer begins."""
-        return self.protocol.render(self.tokenizer, messages)
+        return self.chat_format.render(self.tokenizer, messages)
 
     def num_tokens(self, text: str) -> int | None:
         return len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
@@ -98,7 +97,7 @@ class VllmEngine:
     def step(self) -> list[Answer]:
         """Return what one step of the engine finishes, often nothing, and what it did not take.
 
-        A request that vLLM breaks off is put in again, TRIES times in all.
+        A request that vLLM breaks off is put in again, MAX_ATTEMPTS times in all.
         """
         answers, self._rejected = self._rejected, []
         outputs = self.load().step() if self._running else []
@@ -110,12 +109,14 @@ class VllmEngine:
             end = output.outputs[0].finish_reason
             if end in ("stop", "length"):
                 answers.append((request, _reply(output)))
-            elif self._tries[key] + 1 < TRIES:
+            elif self._tries[key] + 1 < MAX_ATTEMPTS:
                 self._tries[key] += 1
                 self.add(request, tokens)
                 continue
             else:
-                answers.append((request, failure(f"finish_reason {end or 'null'}", tries=TRIES)))
+                answers.append(
+                    (request, failure(f"finish_reason {end or 'null'}", attempts=MAX_ATTEMPTS))
+                )
             self._tries.pop(key, None)
         return answers
 
@@ -145,24 +146,14 @@ class VllmEngine:
             from vllm.v1.engine.llm_engine import LLMEngine
 
             settings, serving = self.settings, self.serving
-            memory: dict[str, Any] = {"gpu_memory_utilization": settings.gpu_share}
-            if settings.kv_cache_gib is not None:
-                memory = {"kv_cache_memory_bytes": int(settings.kv_cache_gib * GIB)}
             args = EngineArgs(
                 model=str(self.folder),
-                dtype=serving.dtype,
-                max_model_len=serving.max_model_len,
-                tensor_parallel_size=serving.tensor_parallel,
-                trust_remote_code=serving.trust_remote_code,
-                max_num_seqs=settings.max_num_seqs,
-                **memory,
-                enforce_eager=settings.enforce_eager,
-                enable_chunked_prefill=settings.chunked_prefill,
+                **settings.model_dump(exclude_none=True),
+                **serving.model_dump(exclude={"chat_format", "endpoint"}),
                 # Without chunking a whole prompt must fit one step; else vLLM knows best.
                 max_num_batched_tokens=None
-                if settings.chunked_prefill
+                if settings.enable_chunked_prefill
                 else max(BATCHED_TOKENS, serving.max_model_len),
-                block_size=settings.block_size,
                 enable_prefix_caching=True,  # samples of a problem and worked examples are shared
                 # Small models loop in white space under a grammar; only this setting is obeyed.
                 structured_outputs_config={"backend": "xgrammar", "disable_any_whitespace": True},

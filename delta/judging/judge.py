@@ -120,7 +120,7 @@ def _prompt(engine: Engine, subject: JudgeInput) -> str:
         trace=trace_text.escape_control_tokens(subject.trace),
         shape=rubric.shape(),
     )
-    return engine.render(engine.protocol.messages(content))
+    return engine.render(engine.chat_format.messages(content))
 
 
 def build_requests(
@@ -132,7 +132,7 @@ def build_requests(
         prompt = _prompt(engine, subject)
         for vote in range(params.votes):
             plain = request(params, engine, model, prompt, vote)
-            guided = replace(plain, schema=schema, channels=engine.protocol.channels)
+            guided = replace(plain, schema=schema, channels=engine.chat_format.channels)
             yield (subject.trace_id, vote), guided
 
 

@@ -59,16 +59,16 @@ def speeds(params: Params, card: Card) -> tuple[Speed, Speed]:
 
 
 def on_gpu(params: Params) -> bool:
-    return params.engine.vllm.gpu_share is not None
+    return params.engine.vllm.gpu_memory_utilization is not None
 
 
 def reply_tokens(serving: ServingParams | ServedParams, max_tokens: int) -> float:
     """Of one reply, by what its family is like; never over the limit."""
-    protocol = chat_formats.load(serving.protocol)
-    if protocol.begins is None:
+    chat_format = chat_formats.load(serving.chat_format)
+    if chat_format.begins is None:
         likely = assumed.PLAIN_REPLY
     else:
-        likely = assumed.CHANNELS_REPLY if protocol.channels else assumed.REASONING_REPLY
+        likely = assumed.CHANNELS_REPLY if chat_format.channels else assumed.REASONING_REPLY
     return min(likely.value, max_tokens)
 
 
@@ -148,13 +148,15 @@ def serving_fit(serving: ServingParams, size: Size, card: Card, share: float) ->
     room = card.gib * share - assumed.ENGINE_GIB.value
     cache = (size.kv_bytes or 0) * serving.max_model_len / GIB
     needed = size.weights / GIB + cache
-    if needed / serving.tensor_parallel > room:
+    if needed / serving.tensor_parallel_size > room:
         enough = [cards for cards in AT_ONCE if needed / cards <= room]
-        cure = f"tensor_parallel {enough[0]} or more" if enough else f"over {AT_ONCE[-1]} cards"
+        cure = (
+            f"tensor_parallel_size {enough[0]} or more" if enough else f"over {AT_ONCE[-1]} cards"
+        )
         return Fit(fits=False, words=f"does not fit: {cure}")
     if not cache:
         return Fit(fits=True, words="fits; its cache is not known")
-    left = room * serving.tensor_parallel - size.weights / GIB
+    left = room * serving.tensor_parallel_size - size.weights / GIB
     return Fit(fits=True, words=f"fits, {int(left / cache):,} full replies at once")
 
 

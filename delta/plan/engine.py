@@ -14,7 +14,7 @@ class Renderer:
 
     def __init__(self, engine: Engine, folder: Path) -> None:
         self.name = engine.name
-        self.protocol = engine.protocol
+        self.chat_format = engine.chat_format
         self.folder = folder
         self._tokenizer: Any = None
 
@@ -28,7 +28,7 @@ class Renderer:
         return self._tokenizer
 
     def render(self, messages: list[Message]) -> str:
-        return self.protocol.render(self.tokenizer, messages)
+        return self.chat_format.render(self.tokenizer, messages)
 
     def num_tokens(self, text: str) -> int | None:
         return len(self.tokenizer(text, add_special_tokens=False)["input_ids"])

@@ -205,7 +205,7 @@ def _ask_comparer(
     engine = here.engine(llm.model)
     room = here.params.serving[llm.model].max_model_len - llm.max_tokens
     asked = list(llm_equivalence.first_requests(llm, engine, fingerprint, room, left))
-    llm_equivalence.ask_model(llm, asked, lookup.ask, engine.protocol)
+    llm_equivalence.ask_model(llm, asked, lookup.ask, engine.chat_format)
 
 
 def _with_texts(name: str, part: pl.DataFrame) -> pl.DataFrame:
@@ -289,4 +289,4 @@ def _ask_judge(
     room = here.params.serving[llm.model].max_model_len - llm.max_tokens
     rated, _ = judge.truncate_to_context(llm, engine, room, rated)
     asked = list(judge.build_requests(llm, engine, fingerprint, rated))
-    judge.judge_by_llm(llm, 1.0, rated, asked, lookup.ask, engine.protocol)
+    judge.judge_by_llm(llm, 1.0, rated, asked, lookup.ask, engine.chat_format)

@@ -43,7 +43,7 @@ def memory(params: Params, models: Iterable[str], sizes: Sizes, card: Card, trai
         serving = params.serving[name]
         assert isinstance(serving, ServingParams)  # its weights are here
         fit = _serving(params, serving, size, card) if answers else _training(params, size, card)
-        cards = serving.tensor_parallel if answers else params.train.launch.processes
+        cards = serving.tensor_parallel_size if answers else params.train.launch.processes
         each = size.weights / cards if answers else costs.training_bytes(params.train, size)
         parameters = f"{size.parameters / 1e9:.3g}G"
         rows.append([name[:30], use, parameters, str(cards), f"{each / GIB:.1f}", fit.words])
@@ -56,11 +56,11 @@ def memory(params: Params, models: Iterable[str], sizes: Sizes, card: Card, trai
 
 
 def _serving(params: Params, serving: ServingParams, size: Size, card: Card) -> Fit:
-    share = params.engine.vllm.gpu_share
+    share = params.engine.vllm.gpu_memory_utilization
     if share is not None:
         return costs.serving_fit(serving, size, card, share)
-    cache = params.engine.vllm.kv_cache_gib or 0
-    return _in_ram(size.weights / GIB + cache)
+    cache = params.engine.vllm.kv_cache_memory_bytes or 0
+    return _in_ram((size.weights + cache) / GIB)
 
 
 def _training(params: Params, size: Size, card: Card) -> Fit:

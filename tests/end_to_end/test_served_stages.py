@@ -43,7 +43,7 @@ class InProcess:
     asked = 0
 
     def __init__(self, *_: object) -> None:
-        self.protocol = endpoint("http://127.0.0.1:1/v1").protocol
+        self.chat_format = endpoint("http://127.0.0.1:1/v1").chat_format
 
     def render(self, messages: list[Any]) -> str:
         return as_json(messages)

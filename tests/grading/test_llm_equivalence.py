@@ -34,7 +34,7 @@ class ToyEngine:
 
     def __init__(self, says: Callable[[Request], str], protocol: str = "llama") -> None:
         self.says = says
-        self.protocol = chat_formats.load(protocol)
+        self.chat_format = chat_formats.load(protocol)
         self.attempts: list[int] = []
 
     def render(self, messages: list[Message]) -> str:
@@ -51,7 +51,7 @@ class ToyEngine:
 
 def said(engine: ToyEngine, left: list[UnresolvedAnswer]) -> tuple[dict[str, str], dict[str, Any]]:
     asked = list(first_requests(LLM, engine, "weights", 10_000, left))
-    return ask_model(LLM, asked, engine.ask, engine.protocol)
+    return ask_model(LLM, asked, engine.ask, engine.chat_format)
 
 
 REPLIES = {

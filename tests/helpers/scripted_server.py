@@ -18,10 +18,10 @@ from delta.inference.types import Request, as_json
 from delta.judging import rubric
 
 SERVING = ServingParams(
-    protocol="plain",
+    chat_format="plain",
     dtype="float32",
     max_model_len=2048,
-    tensor_parallel=1,
+    tensor_parallel_size=1,
     trust_remote_code=False,
 )
 Answer = Callable[[dict[str, Any]], web.Response]
@@ -109,9 +109,9 @@ def serving(port: int = 0) -> Iterator[Server]:
 
 def endpoint(
     *urls: str,
-    tries: int = 3,
+    max_retries: int = 2,
     concurrency: int = 4,
-    protocol: str = "plain",
+    chat_format: str = "plain",
     timeout_s: float = 5.0,
     accepts: Accepts = "vllm",
     key: str | None = None,
@@ -120,10 +120,10 @@ def endpoint(
         base_urls=list(urls), key=key, models={"toy": None}, concurrency=concurrency
     )
     settings = EndpointSettings(
-        servers={"loopback": server}, timeout_s=timeout_s, tries=tries, max_failed=0.0
+        servers={"loopback": server}, timeout_s=timeout_s, max_retries=max_retries, max_failed=0.0
     )
     remote = RemoteParams(revision="r1", accepts=accepts)
-    serving_ = SERVING.model_copy(update={"protocol": protocol, "endpoint": remote})
+    serving_ = SERVING.model_copy(update={"chat_format": chat_format, "endpoint": remote})
     return OpenAIEngine(settings, server, serving_, "toy")
 
 

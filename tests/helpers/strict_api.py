@@ -81,7 +81,7 @@ def judge_at_api(content: dict[str, Any], url: str, key: str | None) -> None:
     """Let the API at `url` judge, under the name judge-api; params.yaml as plain values."""
     content["models"]["judge-api"] = {"served": KNOWS}
     content["serving"]["judge-api"] = {
-        "protocol": "plain",
+        "chat_format": "plain",
         "max_model_len": 100_000,
         "endpoint": {"revision": "2025-04-14", "accepts": STANDARD},
     }

@@ -1,4 +1,4 @@
-"""Stand-ins for the families of the paper: tiny random models, each with its own chat protocol.
+"""Stand-ins for the families of the paper: tiny random models, each with its own chat format.
 
 The templates are ours: they render what the families' own render for a system prompt and user and
 assistant turns, and, like those of Nemotron, drop the reasoning of earlier assistant turns.
@@ -11,7 +11,7 @@ from delta.core import fingerprint
 
 
 class Family(NamedTuple):
-    protocol: str  # in delta/prompts/chat_formats.yaml
+    chat_format: str  # in delta/prompts/chat_formats.yaml
     architecture: str  # of transformers
     special: tuple[str, ...]  # the last one ends a turn
     template: str

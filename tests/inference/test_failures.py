@@ -83,14 +83,14 @@ def test_a_reason_is_one_line_that_commands_no_terminal(said: str, line: str) ->
     assert safe_line(said.encode(errors="surrogatepass")).isprintable()
 
 
-@pytest.mark.parametrize("tries", [1, 3, 10_000])
-def test_a_reason_has_at_most_200_characters_with_the_number_of_tries(tries: int) -> None:
-    assert failure("HTTP 500", tries=3) == Failure("HTTP 500, after 3 tries", "HTTP 500")
+@pytest.mark.parametrize("attempts", [1, 3, 10_000])
+def test_a_reason_has_at_most_200_characters_with_the_number_of_attempts(attempts: int) -> None:
+    assert failure("HTTP 500", attempts=3) == Failure("HTTP 500, after 3 attempts", "HTTP 500")
     for said in ("x" * 10**7, "a b " * 10**6):
-        reason = failure("invalid reply", said, tries).reason
+        reason = failure("invalid reply", said, attempts).reason
         assert len(reason) <= 200
         assert reason.startswith("invalid reply: ")
-        assert ("..." in reason, reason.endswith(" tries")) == (True, tries > 1)
+        assert ("..." in reason, reason.endswith(" attempts")) == (True, attempts > 1)
 
 
 def test_a_key_under_any_name_is_hidden_once_a_request_has_carried_it(

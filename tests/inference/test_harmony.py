@@ -160,23 +160,23 @@ def test_in_vllm_a_model_reasons_first_and_then_gives_the_json_or_is_cut(tmp_pat
 
     fingerprint = write_judge(tmp_path / "judge")
     serving = ServingParams(
-        protocol="gpt-oss",
+        chat_format="gpt-oss",
         dtype="float32",
         max_model_len=2048,
-        tensor_parallel=1,
+        tensor_parallel_size=1,
         trust_remote_code=False,
     )
     settings = VllmSettings(
         max_num_seqs=16,
-        kv_cache_gib=0.2,
-        gpu_share=None,
+        kv_cache_memory_bytes=200 * 2**20,
+        gpu_memory_utilization=None,
         enforce_eager=True,
-        chunked_prefill=False,
+        enable_chunked_prefill=False,
         block_size=32,
     )
     engine = VllmEngine(settings, serving, tmp_path / "judge")
     sampling = SamplingParams(temperature=1.0, top_p=1.0, max_tokens=600, seed=1)
-    prompt = engine.render(engine.protocol.messages("Rate it."))
+    prompt = engine.render(engine.chat_format.messages("Rate it."))
     schema = json.dumps(SMALL)
     asked = [
         replace(request(sampling, engine, fingerprint, prompt, sample), schema=schema, channels=on)
@@ -186,7 +186,7 @@ def test_in_vllm_a_model_reasons_first_and_then_gives_the_json_or_is_cut(tmp_pat
     reasoned = []
     for one, reply in engine.ask(asked):
         assert isinstance(reply, Reply)
-        border = engine.protocol.split(reply.text, prompt)
+        border = engine.chat_format.split(reply.text, prompt)
         if not one.channels:  # what a bare schema does: no reasoning at all
             assert reply.text.startswith("{")
         elif reply.finish_reason == "stop":

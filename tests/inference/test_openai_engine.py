@@ -75,8 +75,8 @@ def test_what_a_protocol_needs_reaches_the_server_and_its_reasoning_comes_back(
         return web.json_response(completion("") | {"choices": [choice]})
 
     server.answer = reasons
-    engine = endpoint(server.url, protocol="gpt-oss")
-    prompt = engine.render(engine.protocol.messages("1 + 1 = ?"))
+    engine = endpoint(server.url, chat_format="gpt-oss")
+    prompt = engine.render(engine.chat_format.messages("1 + 1 = ?"))
     asked = replace(plain(1)[0], prompt=prompt, stop=("END",), keep_special_tokens=True)
     ((_, reply),) = engine.ask([asked])
     (payload,) = server.seen
@@ -86,7 +86,7 @@ def test_what_a_protocol_needs_reaches_the_server_and_its_reasoning_comes_back(
     assert payload["chat_template_kwargs"] == {"reasoning_effort": "medium"}
     assert payload["reasoning_effort"] == "medium"
     assert isinstance(reply, Reply)
-    text, split = read_reply(reply, engine.protocol, prompt)
+    text, split = read_reply(reply, engine.chat_format, prompt)
     assert "One and one." in text
     assert text[split.answer_start :] == "So 2."
 
@@ -98,10 +98,10 @@ def test_a_reply_that_is_cut_while_it_reasons_has_no_answer(server: Server) -> N
         return web.json_response(completion("") | {"choices": [choice]})
 
     server.answer = reasons
-    engine = endpoint(server.url, protocol="nemotron")
+    engine = endpoint(server.url, chat_format="nemotron")
     ((_, reply),) = engine.ask(plain(1))
     assert isinstance(reply, Reply)
-    text, split = read_reply(reply, engine.protocol, "")
+    text, split = read_reply(reply, engine.chat_format, "")
     assert text == "<think>\nOne and"
     assert split.answer_start is None
 
@@ -222,7 +222,7 @@ def test_a_failure_that_passes_is_tried_again_and_one_that_stays_is_given_back(
     ((_, lost),) = endpoint(server.url).ask(plain(1))
     assert isinstance(lost, Failure)
     assert reason in lost.reason
-    assert lost.reason.endswith(", after 3 tries")
+    assert lost.reason.endswith(", after 3 attempts")
     assert server.count() == 3
 
 
@@ -235,7 +235,7 @@ def test_a_connection_that_breaks_or_stalls_is_tried_again(
     server: Server, raw: Raw, reason: str
 ) -> None:
     server.raw = raw
-    ((_, lost),) = endpoint(server.url, tries=2, timeout_s=0.5).ask(plain(1))
+    ((_, lost),) = endpoint(server.url, max_retries=1, timeout_s=0.5).ask(plain(1))
     assert isinstance(lost, Failure)
     assert reason in lost.reason
     # aiohttp itself sends once more where a kept connection was closed before any answer.
@@ -326,9 +326,9 @@ def test_a_refused_connection_is_given_back_after_the_tries() -> None:
 
 @pytest.mark.slow
 def test_a_server_that_dies_and_comes_back_after_a_minute_costs_nothing(tmp_path: Path) -> None:
-    """Ten tries, as the profiles have them, with their real pauses."""
+    """Ten attempts, as the profiles have them, with their real pauses."""
     with serving() as server:
-        engine = endpoint(server.url, tries=10, concurrency=2)
+        engine = endpoint(server.url, max_retries=9, concurrency=2)
         port = int(server.url.split(":")[2].split("/")[0])
     back: list[Any] = []
 
@@ -357,7 +357,7 @@ def test_what_was_answered_before_the_server_failed_is_kept(server: Server, tmp_
     server.answer = dies
     engine = endpoint(server.url, concurrency=1)
     said = (
-        r"^1 of 8 requests failed, allowed: a share of 0\.0: 1 x HTTP 503, after 3 tries\. "
+        r"^1 of 8 requests failed, allowed: a share of 0\.0: 1 x HTTP 503, after 3 attempts\. "
         r"5 replies are kept, 2 were not waited for; the same command asks for what is missing$"
     )
     with ReplyCache(tmp_path) as shelf, pytest.raises(IncompleteError, match=said):
@@ -385,10 +385,10 @@ def test_up_to_the_allowed_share_failures_are_rows_named_with_their_reason(
         replies = dict(shelf.remember(engine.ask, max_failed=0.25)(plain(8)))
     assert [replies[one].finish_reason for one in plain(8)] == ["failed"] * 2 + ["stop"] * 6
     assert shelf.failures() == {"HTTP 500": 2}
-    assert "2 of 8 requests failed: 2 x HTTP 500, after 3 tries; each is named in " in said[-1]
+    assert "2 of 8 requests failed: 2 x HTTP 500, after 3 attempts; each is named in " in said[-1]
     lines = [json.loads(line) for line in (tmp_path / "shelf" / FAILED).read_text().splitlines()]
     assert {one["key"]: one["reason"] for one in lines} == {
-        request.key(): "HTTP 500, after 3 tries" for request in plain(8)[:2]
+        request.key(): "HTTP 500, after 3 attempts" for request in plain(8)[:2]
     }
     with (
         ReplyCache(tmp_path / "shelf") as shelf,

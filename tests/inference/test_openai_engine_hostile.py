@@ -106,13 +106,13 @@ def test_reasoning_without_an_answer_is_kept_and_the_answer_is_missing(
 ) -> None:
     message = {"content": content, name: "So \\boxed{2}."}
     server.answer = lambda _: web.json_response(ending(end, **message))
-    engine = endpoint(server.url, protocol="think")
+    engine = endpoint(server.url, chat_format="think")
     for _ in range(2):  # as it came, and from the store
         with ReplyCache(tmp_path) as shelf:
             ((_, reply),) = shelf.remember(engine.ask, max_failed=0.0)(plain(1))
         assert (reply.reasoning, reply.text.strip()) == ("So \\boxed{2}.", "")
         assert reply.finish_reason == end
-        text, split = read_reply(reply, engine.protocol, "")
+        text, split = read_reply(reply, engine.chat_format, "")
         assert text == "<think>\nSo \\boxed{2}."
         assert split.answer_start is None
     assert server.count() == 1
@@ -220,7 +220,7 @@ def test_a_body_that_never_ends_is_left(server: Server, status: int) -> None:
         with pytest.raises(EndpointError, match="HTTP 401: xxx"):
             ask_one(server)
     else:
-        reply = ask_one(server, tries=1, timeout_s=20)
+        reply = ask_one(server, max_retries=0, timeout_s=20)
         assert isinstance(reply, Failure)
         assert len(reply.reason) <= 200
     assert time.monotonic() - started < 15
@@ -282,7 +282,7 @@ def test_a_wrong_key_is_one_line_whatever_the_body(
 
 def test_what_a_busy_server_says_is_told(server: Server) -> None:
     server.answer = lambda _: web.Response(status=429, text="You exceeded your current quota")
-    reason = "HTTP 429: You exceeded your current quota, after 3 tries"
+    reason = "HTTP 429: You exceeded your current quota, after 3 attempts"
     assert ask_one(server) == Failure(reason, "HTTP 429")
 
 

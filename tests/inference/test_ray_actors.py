@@ -152,7 +152,9 @@ def given(folder: Path) -> list[tuple[int, str]]:
 
 def settings() -> tuple[VllmSettings, ServingParams]:
     params = check(ROOT / "profiles" / "smoke.yaml")
-    vllm = params.engine.vllm.model_copy(update={"max_num_seqs": 4, "kv_cache_gib": 0.1})
+    vllm = params.engine.vllm.model_copy(
+        update={"max_num_seqs": 4, "kv_cache_memory_bytes": 100 * 2**20}
+    )
     serving = params.serving["smollm2-135m"].model_copy(update={"max_model_len": 512})
     assert isinstance(serving, ServingParams)
     return vllm, serving
@@ -162,7 +164,7 @@ def requests_to(engine: RayEngine, model: str) -> list[Request]:
     """Four samples each of sixteen prompts; some are long, so that a kill finds them in flight."""
     asked = []
     for number in range(16):
-        prompt = engine.render(engine.protocol.messages(f"What is {number} + 1?"))
+        prompt = engine.render(engine.chat_format.messages(f"What is {number} + 1?"))
         first = Request(model, engine.name, prompt, 1.0, 1.0, max_tokens=64, seed=1, sample=0)
         asked += [replace(first, sample=sample) for sample in range(4)]
     return asked

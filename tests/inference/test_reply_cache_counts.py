@@ -44,7 +44,7 @@ def traces(
     asked = list(requests_of(params, engine, "weights", problems(*statements)))
     with ReplyCache(folder) as shelf:
         ask = shelf.remember(engine.ask, max_failed=0.0)
-        rows = pl.concat(generate("toy", asked, ask, engine.protocol))
+        rows = pl.concat(generate("toy", asked, ask, engine.chat_format))
     assert rows.height == len(asked)
     return rows["text"].to_list()
 
@@ -55,7 +55,12 @@ def votes(server: Server, folder: Path, texts: Iterable[str]) -> list[list[int]]
     asked = list(build_requests(JUDGE, engine, "weights", subjects))
     with ReplyCache(folder) as shelf:
         rows, _ = judge_by_llm(
-            JUDGE, 0.0, subjects, asked, shelf.remember(engine.ask, max_failed=0.0), engine.protocol
+            JUDGE,
+            0.0,
+            subjects,
+            asked,
+            shelf.remember(engine.ask, max_failed=0.0),
+            engine.chat_format,
         )
     return rows["votes"].to_list()
 

@@ -99,7 +99,7 @@ def judged(number: int = 1) -> list[Request]:
 
 
 def test_a_hosted_api_gets_the_standard_fields_alone(api: Server) -> None:
-    engine = endpoint(api.url, accepts=STANDARD, key=KEY, protocol="gpt-oss")
+    engine = endpoint(api.url, accepts=STANDARD, key=KEY, chat_format="gpt-oss")
     asked = replace(plain(1)[0], keep_special_tokens=True, stop=("END",), temperature=0.6)
     prompt = {"messages": [{"role": "user", "content": "hello"}]}
     prompt["chat_template_kwargs"] = {"reasoning_effort": "medium"}  # type: ignore[assignment]
@@ -120,9 +120,9 @@ def test_a_hosted_api_gets_the_standard_fields_alone(api: Server) -> None:
 
 def test_an_effort_is_told_where_the_api_takes_it(api: Server) -> None:
     accepts: list[FieldName] = [*STANDARD, "reasoning_effort"]
-    engine = endpoint(api.url, accepts=accepts, key=KEY, protocol="gpt-oss")
+    engine = endpoint(api.url, accepts=accepts, key=KEY, chat_format="gpt-oss")
     engine.model = KNOWS
-    prompt = engine.render(engine.protocol.messages("1 + 1 = ?"))
+    prompt = engine.render(engine.chat_format.messages("1 + 1 = ?"))
     ((_, reply),) = engine.ask([replace(plain(1)[0], prompt=prompt)])
     assert isinstance(reply, Reply), reply
     (payload,) = api.seen
@@ -303,18 +303,18 @@ MISTAKES: list[tuple[Change, str]] = [
         "no temperature; allowed: 1.0",
     ),
     (
-        lambda c: c["serving"]["judge-api"].update(protocol="s1"),
-        "serving.judge-api.endpoint.accepts: judge.llm: its protocol reads special tokens, which "
-        "only vLLM leaves in a reply",
+        lambda c: c["serving"]["judge-api"].update(chat_format="s1"),
+        "serving.judge-api.endpoint.accepts: judge.llm: its chat format reads special tokens, "
+        "which only vLLM leaves in a reply",
     ),
     (
-        lambda c: c["serving"]["judge-api"].update(protocol="gpt-oss"),
-        "serving.judge-api.endpoint.accepts: judge.llm: its protocol needs reasoning_effort, which "
-        "the server does not accept",
+        lambda c: c["serving"]["judge-api"].update(chat_format="gpt-oss"),
+        "serving.judge-api.endpoint.accepts: judge.llm: its chat format needs reasoning_effort, "
+        "which the server does not accept",
     ),
     (
         lambda c: c["serving"].update({"judge-api": c["serving"]["smollm2-135m"]}),
-        "serving.judge-api: models.judge-api has no weights here; expected protocol, "
+        "serving.judge-api: models.judge-api has no weights here; expected chat_format, "
         "max_model_len, endpoint",
     ),
     (
@@ -323,7 +323,7 @@ MISTAKES: list[tuple[Change, str]] = [
     ),
     (
         lambda c: c["serving"]["judge-api"].update(dtype="float32"),
-        "serving.judge-api.tensor_parallel is missing",
+        "serving.judge-api.tensor_parallel_size is missing",
     ),
     (
         lambda c: c["engine"].update(kind="endpoint"),

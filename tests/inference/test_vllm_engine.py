@@ -33,12 +33,12 @@ SMOKE = Path(__file__).parents[2] / "profiles" / "smoke.yaml"
 ASKING = """
 import sys
 from pathlib import Path
-from tests import test_engine
+from tests.inference import test_vllm_engine
 model = Path(sys.argv[1])
-params = test_engine.check(test_engine.SMOKE)
-engine = test_engine.Offline(params.engine.vllm, params.serving[model.name], model)
-requests = test_engine.some_requests(engine, model, max_tokens=1)
-requests += test_engine.some_requests(engine, model, max_tokens=1500)
+params = test_vllm_engine.check(test_vllm_engine.SMOKE)
+engine = test_vllm_engine.VllmEngine(params.engine.vllm, params.serving[model.name], model)
+requests = test_vllm_engine.some_requests(engine, model, max_tokens=1)
+requests += test_vllm_engine.some_requests(engine, model, max_tokens=1500)
 for _ in engine.ask(requests):
     print("answered", flush=True)
 """
@@ -68,7 +68,7 @@ def some_requests(engine: VllmEngine, model: Path, **changes: Any) -> list[Reque
     request = Request(
         model=fingerprint.read_fingerprint(model),
         engine=engine.name,
-        prompt=engine.render(engine.protocol.messages("What is 3 + 4?")),
+        prompt=engine.render(engine.chat_format.messages("What is 3 + 4?")),
         temperature=0.8,
         top_p=1.0,
         max_tokens=24,
@@ -128,7 +128,7 @@ def test_every_vote_that_a_guided_judge_has_accepted_is_valid_against_the_schema
     asked = list(build_requests(llm, engine, fingerprint.read_fingerprint(model), rated))
     with ReplyCache(tmp_path / "shelf") as shelf:
         ratings, counts = judge_by_llm(
-            llm, 1.0, rated, asked, shelf.remember(engine.ask, max_failed=0.0), engine.protocol
+            llm, 1.0, rated, asked, shelf.remember(engine.ask, max_failed=0.0), engine.chat_format
         )
         replies = [shelf.get(request.key()) for _, request in asked]
     accepted = [reply for reply in replies if reply and rubric.votes(reply["text"])]
@@ -181,7 +181,7 @@ def test_a_family_is_asked_in_its_protocol_and_its_markers_come_back(
     folder = tmp_path / family
     write_family(folder, family)
     serving = params.serving["smollm2-135m"].model_copy(
-        update={"protocol": FAMILIES[family].protocol, "max_model_len": 1024}
+        update={"chat_format": FAMILIES[family].chat_format, "max_model_len": 1024}
     )
     assert isinstance(serving, ServingParams)
     engine = VllmEngine(params.engine.vllm, serving, folder)
@@ -191,9 +191,9 @@ def test_a_family_is_asked_in_its_protocol_and_its_markers_come_back(
     asked = list(requests_of(generator, engine, fingerprint.read_fingerprint(folder), problems))
     with ReplyCache(tmp_path / "shelf") as shelf:
         ask = shelf.remember(engine.ask, max_failed=0.0)
-        traces = pl.concat(generate(family, asked, ask, engine.protocol))
+        traces = pl.concat(generate(family, asked, ask, engine.chat_format))
     assert traces.height == 4
     # A random model writes any token: special ones are in the text where they are markers.
     kept = traces["text"].str.contains_any(list(FAMILIES[family].special[:-1]))
-    assert kept.any() == engine.protocol.keep_special_tokens
+    assert kept.any() == engine.chat_format.keep_special_tokens
     assert not traces["text"].str.contains(FAMILIES[family].special[-1], literal=True).any()

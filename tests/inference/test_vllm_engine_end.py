@@ -18,15 +18,15 @@ from delta.inference.engine import VllmSettings
 from delta.inference.ray_engine import VllmActor
 from delta.inference.reply_cache import ReplyCache
 from delta.inference.types import Failure, Reply, Request
-from delta.inference.vllm_engine import TRIES, VllmEngine
+from delta.inference.vllm_engine import MAX_ATTEMPTS, VllmEngine
 from tests.helpers.scripted_server import SERVING
 
 SETTINGS = VllmSettings(
     max_num_seqs=2,
-    kv_cache_gib=1.0,
-    gpu_share=None,
+    kv_cache_memory_bytes=2**30,
+    gpu_memory_utilization=None,
     enforce_eager=True,
-    chunked_prefill=False,
+    enable_chunked_prefill=False,
     block_size=None,
 )
 ALWAYS = 99
@@ -95,12 +95,13 @@ def test_an_end_of_vllms_own_ends_that_request_and_no_other(
         name: f"re: {name}" for name in ("a", "b", "c", "once")
     }
     assert answers["never"] == Failure(
-        f"finish_reason {end or 'null'}, after {TRIES} tries", f"finish_reason {end or 'null'}"
+        f"finish_reason {end or 'null'}, after {MAX_ATTEMPTS} attempts",
+        f"finish_reason {end or 'null'}",
     )
-    assert engine._engine.added == {"a": 1, "b": 1, "c": 1, "once": 2, "never": TRIES}
+    assert engine._engine.added == {"a": 1, "b": 1, "c": 1, "once": 2, "never": MAX_ATTEMPTS}
     again = {request.prompt: reply for request, reply in engine.ask(requests("never"))}
     assert isinstance(again["never"], Failure)
-    assert engine._engine.added["never"] == 2 * TRIES
+    assert engine._engine.added["never"] == 2 * MAX_ATTEMPTS
 
 
 @pytest.mark.parametrize("names", [("rejected",), ("rejected", "a", "b"), ("a", "b", "rejected")])

@@ -94,7 +94,7 @@ class ToyEngine:
         tokens: bool = True,
     ) -> None:
         self.answers = answers
-        self.protocol = chat_formats.load(protocol)
+        self.chat_format = chat_formats.load(protocol)
         self.tokens = tokens
         self.asked: list[tuple[int, int]] = []
 
@@ -118,7 +118,7 @@ def ratings(
     engine: ToyEngine, rated: list[JudgeInput], max_refused: float = 1.0
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
     asked = list(build_requests(LLM, engine, "weights", rated))
-    return judge_by_llm(LLM, max_refused, rated, asked, engine.ask, engine.protocol)
+    return judge_by_llm(LLM, max_refused, rated, asked, engine.ask, engine.chat_format)
 
 
 def counted(

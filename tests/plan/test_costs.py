@@ -40,10 +40,11 @@ def test_tokens_are_those_of_the_stored_replies_or_assumed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("protocol", "tokens"), [("s1", 5_000), ("nemotron", 5_000), ("gpt-oss", 1_200), ("llama", 500)]
+    ("chat_format", "tokens"),
+    [("s1", 5_000), ("nemotron", 5_000), ("gpt-oss", 1_200), ("llama", 500)],
 )
-def test_a_reply_is_as_long_as_its_family_makes_it(protocol: str, tokens: int) -> None:
-    serving = params_with().serving[MODEL].model_copy(update={"protocol": protocol})
+def test_a_reply_is_as_long_as_its_family_makes_it(chat_format: str, tokens: int) -> None:
+    serving = params_with().serving[MODEL].model_copy(update={"chat_format": chat_format})
     assert costs.reply_tokens(serving, 32_768) == tokens
     assert costs.reply_tokens(serving, 256) == 256
 
@@ -95,7 +96,7 @@ def test_pairs_are_those_selected_or_the_cut_or_all_that_can_be() -> None:
 
 
 def serving(cards: int) -> Any:
-    changes = {"max_model_len": 32_768, "tensor_parallel": cards, "dtype": "bfloat16"}
+    changes = {"max_model_len": 32_768, "tensor_parallel_size": cards, "dtype": "bfloat16"}
     return params_with().serving[MODEL].model_copy(update=changes)
 
 
@@ -103,7 +104,7 @@ def test_memory_is_weights_and_one_reply_on_the_cards_that_share_them() -> None:
     size = of_known(KNOWN["simplescaling/s1.1-32B"], "bfloat16")
     # 65.5 GB are 61.0 GiB, and 32,768 tokens of 256 KiB are 8 GiB; 0.9 × 80 − 3 = 69 GiB.
     assert costs.serving_fit(serving(1), size, H100, 0.9).words == (
-        "does not fit: tensor_parallel 2 or more"
+        "does not fit: tensor_parallel_size 2 or more"
     )
     fit = costs.serving_fit(serving(2), size, H100, 0.9)
     assert (fit.fits, fit.words) == (True, "fits, 9 full replies at once")

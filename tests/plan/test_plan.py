@@ -250,10 +250,10 @@ def test_a_plan_renders_prompts_as_a_run_does(family: str, tmp_path: Path) -> No
     write_tokenizer(folder, family)
     (folder / "config.json").write_text('{"model_type": "llama"}')
     params = params_with(lambda p: p["serving"][MODEL].pop("endpoint"))
-    served = params.serving[MODEL].model_copy(update={"protocol": FAMILIES[family].protocol})
+    served = params.serving[MODEL].model_copy(update={"chat_format": FAMILIES[family].chat_format})
     engine = open_engine(params.engine, served, folder)
     renderer = Renderer(engine, folder)
-    messages = engine.protocol.messages("1 + 1 = ?")
+    messages = engine.chat_format.messages("1 + 1 = ?")
     assert renderer.render(messages) == engine.render(messages)
     assert renderer.num_tokens("1 + 1 = ?") == engine.num_tokens("1 + 1 = ?")
     assert renderer.name == engine.name

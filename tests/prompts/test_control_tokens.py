@@ -183,11 +183,11 @@ def toy_engine(tokenizer: Any, folder: Path) -> VllmEngine:
         protocol="plain",
         dtype="float32",
         max_model_len=99,
-        tensor_parallel=1,
+        tensor_parallel_size=1,
         trust_remote_code=False,
     )
     engine = VllmEngine.__new__(VllmEngine)
-    engine.serving, engine.folder, engine.protocol = serving, folder, PLAIN
+    engine.serving, engine.folder, engine.chat_format = serving, folder, PLAIN
     engine.name, engine._tokenizer = "toy", tokenizer
     return engine
 
