@@ -150,7 +150,7 @@ def ours(url: str) -> list[str]:
     requests = [Request("m", engine.name, one, 0.7, 1.0, 16, 1, 0) for one in rendered]
     found: dict[str, Reply] = {}
     with tempfile.TemporaryDirectory() as folder, ReplyCache(Path(folder)) as shelf:
-        ask = shelf.remember(engine.ask, lambda items, _: items, max_failed=0.0)
+        ask = shelf.cached(engine.ask, lambda items, _: items, max_failed=0.0)
         for request, reply in ask(requests):
             found[request.key()] = reply
     return [found[request.key()].text for request in requests]

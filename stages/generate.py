@@ -15,11 +15,11 @@ from delta.inference.generate import (
     GeneratorParams,
     RecordedParams,
     SampledParams,
-    counts,
-    from_recording,
+    count_traces,
     generate,
-    requests_of,
+    trace_requests,
 )
+from delta.inference.generate import recorded_traces as from_recording
 from delta.inference.model_client import open_model
 
 
@@ -39,7 +39,7 @@ def main(console: Console, argv: list[str]) -> None:
         tables.write_batches(path, traces, TRACE)
     else:
         more = ask_model(console, name, generator, problems, path)
-    found = counts(tables.read(path, TRACE, [one for one in TRACE.columns if one != "text"]))
+    found = count_traces(tables.read(path, TRACE, [one for one in TRACE.columns if one != "text"]))
     write_counts(paths.counts("generate", name), found | more, "generate", name)
 
 
@@ -51,7 +51,7 @@ def ask_model(
     path: Path,
 ) -> dict[str, Any]:
     model = open_model(generator.model)
-    asked = list(requests_of(generator, model.engine, model.fingerprint, problems))
+    asked = list(trace_requests(generator, model.engine, model.fingerprint, problems))
     with model.replies(f"generate-{name}", console, f"generate {name}") as (ask, shelf):
         tables.write_batches(path, generate(name, asked, ask, model.engine.chat_format), TRACE)
     return {"engine": model.engine.name, "failed": shelf.failures()}

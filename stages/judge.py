@@ -61,7 +61,7 @@ def rate(
     model = open_model(rater.llm.model)
     engine = model.engine
     rated, cut = judge.truncate_to_context(
-        rater.llm, engine, model.room(rater.llm.max_tokens), rated
+        rater.llm, engine, model.max_prompt_tokens(rater.llm.max_tokens), rated
     )
     asked = list(judge.build_requests(rater.llm, engine, model.fingerprint, rated))
     with model.replies(what, console, what) as (ask, shelf):

@@ -46,7 +46,7 @@ def ask_model(
     verdicts: pl.DataFrame,
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
     model = open_model(llm.model)
-    room = model.room(llm.max_tokens)
+    room = model.max_prompt_tokens(llm.max_tokens)
     asked = list(llm_equivalence.first_requests(llm, model.engine, model.fingerprint, room, left))
     with model.replies(f"verify-{name}", console, f"compare {name}") as (ask, shelf):
         said, counts = llm_equivalence.ask_model(llm, asked, ask, model.engine.chat_format)

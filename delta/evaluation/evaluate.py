@@ -16,7 +16,7 @@ from delta.grading.grade_all import outcomes
 from delta.grading.worker_pool import Case, GradingParams, check_share, count
 from delta.inference.chat_formats import ChatFormat
 from delta.inference.engine import Engine, SamplingParams, read_reply
-from delta.inference.engine import request as request_of
+from delta.inference.engine import build_request as request_of
 from delta.inference.types import Reply, Request
 from delta.stats import intervals
 

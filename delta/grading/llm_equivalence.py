@@ -19,7 +19,7 @@ from delta.core.types import Counts
 from delta.grading.formulas.box_content import last_box
 from delta.inference import trace_text
 from delta.inference.chat_formats import ChatFormat
-from delta.inference.engine import Engine, SamplingParams, read_reply, request
+from delta.inference.engine import Engine, SamplingParams, build_request, read_reply
 from delta.inference.types import GenerateFn, Reply, Request
 
 # What the model may say, and what it makes of a trace: (outcome, reason).
@@ -83,7 +83,7 @@ def first_requests(
                 f"{params.max_tokens} it leaves {room} tokens, not enough for the problem of "
                 f"trace {one.trace_id!r}"
             )
-        yield one.trace_id, request(params, engine, model, prompt, sample=0)
+        yield one.trace_id, build_request(params, engine, model, prompt, sample=0)
 
 
 def _fitting_prompt(engine: Engine, room: int, one: UnresolvedAnswer) -> str | None:

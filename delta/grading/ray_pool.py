@@ -18,12 +18,12 @@ Chunk = list[Case]
 def outcomes(params: GradingParams, cases: Iterable[Case], grade: Grade) -> Iterator[Verdict]:
     """One verdict for every case, in order; what a lost node had is graded again."""
     ray_actors.check_installed("grading.where")
-    ray_actors.join("auto")
+    ray_actors.connect("auto")
     crew = ray_actors.RayActorPool(Grader, (params, grade), {"CPU": params.workers}, None)
     with contextlib.closing(crew):
         done: dict[int, list[Verdict]] = {}
         following = 0
-        for number, verdicts in crew.run(_chunks(cases), WINDOW):
+        for number, verdicts in crew.map_unordered(_chunks(cases), WINDOW):
             if isinstance(verdicts, ray_actors.WorkerDied):
                 raise IncompleteError(f"verdicts on {CHUNK} answers: {verdicts.reason}")
             done[number] = verdicts

@@ -21,7 +21,7 @@ from delta.core.tables import frame_of
 from delta.core.types import Counts
 from delta.inference import trace_text
 from delta.inference.chat_formats import ChatFormat
-from delta.inference.engine import Engine, SamplingParams, read_reply, request
+from delta.inference.engine import Engine, SamplingParams, build_request, read_reply
 from delta.inference.types import GenerateFn, Reply, Request
 from delta.judging import rubric
 from delta.judging.budget import Budget
@@ -131,7 +131,7 @@ def build_requests(
     for subject in rated:
         prompt = _prompt(engine, subject)
         for vote in range(params.votes):
-            plain = request(params, engine, model, prompt, vote)
+            plain = build_request(params, engine, model, prompt, vote)
             guided = replace(plain, schema=schema, channels=engine.chat_format.channels)
             yield (subject.trace_id, vote), guided
 

@@ -22,7 +22,7 @@ from delta.evaluation.models import EvaluationSampling
 from delta.evaluation.questions import questions
 from delta.export.dataset import write_dataset
 from delta.inference import chat_formats
-from delta.inference.generate import SampledParams, requests_of
+from delta.inference.generate import SampledParams, trace_requests
 from delta.judging import judge
 from delta.report import pair_viewer
 from delta.training import dataset
@@ -148,11 +148,11 @@ def test_a_generator_gets_every_turn(chats: pl.DataFrame) -> None:
     one_each = params.model_copy(update={"samples": 1})
     asked = [
         json.loads(request.prompt)["messages"]
-        for _, request in requests_of(one_each, engine, "m", chats)
+        for _, request in trace_requests(one_each, engine, "m", chats)
     ]
     assert asked == list(CHATS)
     shots = one_each.model_copy(update={"examples": 1})
-    (_, first), *_ = requests_of(shots, engine, "m", chats)
+    (_, first), *_ = trace_requests(shots, engine, "m", chats)
     roles = [turn["role"] for turn in json.loads(first.prompt)["messages"]]
     assert roles == ["system", "user", "assistant", "user", "assistant", "user"]
 

@@ -16,7 +16,7 @@ from delta.data.fetch import fetch
 from delta.data.user_tables import TableProblems
 from delta.export import dataset
 from delta.inference.chat_formats import load
-from delta.inference.generate import from_recording
+from delta.inference.generate import recorded_traces as from_recording
 from delta.judging.budget import Budget, within_budget
 from delta.pairing.pair import pair
 from delta.pairing.select import SelectorParams, select

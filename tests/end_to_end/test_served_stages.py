@@ -17,7 +17,7 @@ from delta.core.errors import IncompleteError, InputError
 from delta.core.params import read_all
 from delta.data import fetch
 from delta.data.fetch import ModelParams
-from delta.inference.types import Reply, Request, as_json
+from delta.inference.types import Reply, Request, canonical_json
 from stages import generate, judge, verify
 from tests.helpers.import_closure import ROOT
 from tests.helpers.plan_workspace import enter, write_problems, write_traces
@@ -46,7 +46,7 @@ class InProcess:
         self.chat_format = endpoint("http://127.0.0.1:1/v1").chat_format
 
     def render(self, messages: list[Any]) -> str:
-        return as_json(messages)
+        return canonical_json(messages)
 
     def num_tokens(self, text: str) -> int:
         return len(text)
@@ -137,7 +137,9 @@ def test_failed_requests_of_an_api_count_against_max_failed_of_the_stage(
         return web.Response(status=400) if len(api.seen) == 1 else await good(request)
 
     api.raw = sometimes
-    with pytest.raises(IncompleteError, match=r"1 of 6 requests failed, allowed: a share of 0\.0"):
+    with pytest.raises(
+        IncompleteError, match=r"1 of 6 requests failed, expected at most the fraction 0\.0"
+    ):
         rate(server={"concurrency": 1})
     api.count()
     counts = rate(max_failed=0.5)

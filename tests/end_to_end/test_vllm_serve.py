@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from delta.inference.completions import VLLM_FIELDS, payload
+from delta.inference.chat_completions import VLLM_FIELDS, payload
 from delta.inference.types import Reply
 from tests.helpers.scripted_server import endpoint, plain
 from tests.helpers.tiny_model_families import write_family

@@ -20,7 +20,7 @@ from delta.grading.llm_equivalence import (
     unresolved_answers,
 )
 from delta.inference import chat_formats
-from delta.inference.types import Reply, Request, as_json
+from delta.inference.types import Reply, Request, canonical_json
 
 GOLDEN = Path(__file__).parents[1] / "fixtures" / "golden" / "equivalence_prompt.txt"
 LLM = ComparisonParams(model="llama", attempts=3, temperature=0.0, top_p=1.0, max_tokens=99, seed=9)
@@ -38,7 +38,7 @@ class ToyEngine:
         self.attempts: list[int] = []
 
     def render(self, messages: list[Message]) -> str:
-        return as_json(messages)
+        return canonical_json(messages)
 
     def num_tokens(self, text: str) -> int | None:
         return len(text.split())

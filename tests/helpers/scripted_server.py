@@ -11,10 +11,10 @@ from typing import Any
 
 from aiohttp import web
 
+from delta.inference.chat_completions import Accepts
 from delta.inference.engine import EndpointSettings, RemoteParams, ServerSettings, ServingParams
-from delta.inference.fields import Accepts
 from delta.inference.openai_engine import OpenAIEngine
-from delta.inference.types import Request, as_json
+from delta.inference.types import Request, canonical_json
 from delta.judging import rubric
 
 SERVING = ServingParams(
@@ -129,5 +129,5 @@ def endpoint(
 
 def plain(number: int) -> list[Request]:
     messages = [{"content": "hello", "role": "user"}]
-    prompt = as_json({"messages": messages, "chat_template_kwargs": {}})
+    prompt = canonical_json({"messages": messages, "chat_template_kwargs": {}})
     return [Request("weights", "endpoint", prompt, 1.0, 1.0, 8, 1, n) for n in range(number)]

@@ -4,7 +4,7 @@ from typing import Any
 
 from aiohttp import web
 
-from delta.inference.fields import FieldName
+from delta.inference.chat_completions import FieldName
 from tests.helpers.scripted_server import Raw, answer
 
 FIELDS = {

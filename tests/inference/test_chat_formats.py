@@ -104,7 +104,7 @@ def test_a_template_that_writes_the_date_writes_the_pinned_one() -> None:
 
 
 def test_an_unknown_protocol_and_a_misspelt_effort_are_refused() -> None:
-    with pytest.raises(InputError, match=r"'s2': allowed: plain, nemotron"):
+    with pytest.raises(InputError, match=r"'s2': expected one of plain, nemotron"):
         chat_formats.load("s2")
     entry = chat_formats.load("gpt-oss").model_dump() | {"template": {"reasoning_effort": "mediun"}}
     with pytest.raises(ValueError, match="reasoning_effort"):

@@ -6,7 +6,8 @@ from urllib.parse import quote
 import pytest
 
 from delta.inference.engine import ServerSettings
-from delta.inference.failures import Failure, failure, safe_line
+from delta.inference.failures import make_failure, safe_line
+from delta.inference.types import Failure
 
 KEY = "sk-Proj-8fGh2kLm9QwErTy4ZxCv"
 IN_JSON = "".join(f"\\u{ord(letter):04x}" for letter in KEY)
@@ -79,15 +80,15 @@ def test_every_key_of_the_environment_is_meant_and_other_text_stays(
     ],
 )
 def test_a_reason_is_one_line_that_commands_no_terminal(said: str, line: str) -> None:
-    assert failure("HTTP 400", said) == Failure(line, "HTTP 400")
+    assert make_failure("HTTP 400", said) == Failure(line, "HTTP 400")
     assert safe_line(said.encode(errors="surrogatepass")).isprintable()
 
 
 @pytest.mark.parametrize("attempts", [1, 3, 10_000])
 def test_a_reason_has_at_most_200_characters_with_the_number_of_attempts(attempts: int) -> None:
-    assert failure("HTTP 500", attempts=3) == Failure("HTTP 500, after 3 attempts", "HTTP 500")
+    assert make_failure("HTTP 500", attempts=3) == Failure("HTTP 500, after 3 attempts", "HTTP 500")
     for said in ("x" * 10**7, "a b " * 10**6):
-        reason = failure("invalid reply", said, attempts).reason
+        reason = make_failure("invalid reply", said, attempts).reason
         assert len(reason) <= 200
         assert reason.startswith("invalid reply: ")
         assert ("..." in reason, reason.endswith(" attempts")) == (True, attempts > 1)

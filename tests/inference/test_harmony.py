@@ -9,7 +9,7 @@ import pytest
 
 from delta import prompts
 from delta.inference import chat_formats, harmony
-from delta.inference.engine import SamplingParams, ServingParams, VllmSettings, request
+from delta.inference.engine import SamplingParams, ServingParams, VllmSettings, build_request
 from delta.judging import rubric
 from tests.helpers.tiny_harmony import write_judge
 from tests.helpers.tiny_model_families import write_tokenizer
@@ -179,7 +179,9 @@ def test_in_vllm_a_model_reasons_first_and_then_gives_the_json_or_is_cut(tmp_pat
     prompt = engine.render(engine.chat_format.messages("Rate it."))
     schema = json.dumps(SMALL)
     asked = [
-        replace(request(sampling, engine, fingerprint, prompt, sample), schema=schema, channels=on)
+        replace(
+            build_request(sampling, engine, fingerprint, prompt, sample), schema=schema, channels=on
+        )
         for sample in range(12)
         for on in (True, False)
     ]

@@ -18,8 +18,8 @@ from delta.core.errors import IncompleteError
 from delta.inference import chat_formats
 from delta.inference.chat_formats import ReasoningSpan
 from delta.inference.engine import read_reply
-from delta.inference.openai_engine import EndpointError, pause_s, wanted_pause_s
-from delta.inference.reply_cache import FAILED, ReplyCache
+from delta.inference.openai_engine import ServerRefusedError, backoff_s, parse_retry_after
+from delta.inference.reply_cache import FAILED_FILE, ReplyCache
 from delta.inference.types import Failure, Reply
 from tests.helpers.scripted_server import (
     Raw,
@@ -41,7 +41,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("delta.inference.openai_engine.pause_s", lambda _: 0.0)
+    monkeypatch.setattr("delta.inference.openai_engine.backoff_s", lambda _: 0.0)
 
 
 def test_all_that_shapes_the_reply_reaches_the_server(server: Server) -> None:
@@ -272,17 +272,17 @@ def test_a_request_that_is_refused_for_good_fails_alone(server: Server, code: in
 @pytest.mark.parametrize("code", [401, 403, 404, 405])
 def test_a_wrong_key_path_or_name_ends_all_at_once(server: Server, code: int) -> None:
     server.answer = failing(9, lambda: web.Response(status=code, text="no such key"))
-    with pytest.raises(EndpointError, match=f"HTTP {code}: no such key"):
+    with pytest.raises(ServerRefusedError, match=f"HTTP {code}: no such key"):
         list(endpoint(server.url, concurrency=1).ask(plain(9)))
     assert server.count() == 1
 
 
 def test_the_pauses_grow_and_ten_tries_outlast_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert [pause_s(0), 0.5 <= pause_s(1) <= 1, 1 <= pause_s(2) <= 2] == [0.0, True, True]
-    assert len({pause_s(3) for _ in range(9)}) == 9
+    assert [backoff_s(0), 0.5 <= backoff_s(1) <= 1, 1 <= backoff_s(2) <= 2] == [0.0, True, True]
+    assert len({backoff_s(3) for _ in range(9)}) == 9
     monkeypatch.setattr("delta.inference.openai_engine.random.uniform", lambda low, _: low)
-    assert [pause_s(n) for n in range(8)] == [0, 0.5, 1, 2, 4, 8, 15, 15]
-    assert sum(pause_s(n) for n in range(10)) == 75.5
+    assert [backoff_s(n) for n in range(8)] == [0, 0.5, 1, 2, 4, 8, 15, 15]
+    assert sum(backoff_s(n) for n in range(10)) == 75.5
 
 
 @pytest.mark.parametrize(
@@ -290,12 +290,12 @@ def test_the_pauses_grow_and_ten_tries_outlast_a_minute(monkeypatch: pytest.Monk
     [(None, 0), ("3", 3), ("-3", 0), ("soon", 0), ("", 0), ("Wed, 21 Oct 2015 07:28:00 GMT", 0)],
 )
 def test_retry_after_is_read(header: str | None, seconds: float) -> None:
-    assert wanted_pause_s(header) == seconds
+    assert parse_retry_after(header) == seconds
 
 
 def test_retry_after_may_be_a_date() -> None:
     later = format_datetime(datetime.now(UTC) + timedelta(seconds=100), usegmt=True)
-    assert 98 <= wanted_pause_s(later) <= 100
+    assert 98 <= parse_retry_after(later) <= 100
 
 
 @pytest.mark.usefixtures("_no_pauses")
@@ -340,10 +340,10 @@ def test_a_server_that_dies_and_comes_back_after_a_minute_costs_nothing(tmp_path
     timer.start()
     try:
         with ReplyCache(tmp_path) as shelf:
-            replies = list(shelf.remember(engine.ask, max_failed=0.0)(plain(6)))
+            replies = list(shelf.cached(engine.ask, max_failed=0.0)(plain(6)))
         assert [reply.finish_reason for _, reply in replies] == ["stop"] * 6
         assert back[1].count() == 6
-        assert not (tmp_path / FAILED).exists()
+        assert not (tmp_path / FAILED_FILE).exists()
     finally:
         timer.join()
         back[0].__exit__(None, None, None)
@@ -357,15 +357,16 @@ def test_what_was_answered_before_the_server_failed_is_kept(server: Server, tmp_
     server.answer = dies
     engine = endpoint(server.url, concurrency=1)
     said = (
-        r"^1 of 8 requests failed, allowed: a share of 0\.0: 1 x HTTP 503, after 3 attempts\. "
-        r"5 replies are kept, 2 were not waited for; the same command asks for what is missing$"
+        r"^1 of 8 requests failed, expected at most the fraction 0\.0: "
+        r"1 x HTTP 503, after 3 attempts\. 5 replies are kept, 2 were not waited for; "
+        r"run the same command to resume$"
     )
     with ReplyCache(tmp_path) as shelf, pytest.raises(IncompleteError, match=said):
-        list(shelf.remember(engine.ask, max_failed=0.0)(plain(8)))
+        list(shelf.cached(engine.ask, max_failed=0.0)(plain(8)))
     assert server.count() >= 5 + 3
     server.answer = answer
     with ReplyCache(tmp_path) as shelf:
-        assert len(list(shelf.remember(engine.ask, max_failed=0.0)(plain(8)))) == 8
+        assert len(list(shelf.cached(engine.ask, max_failed=0.0)(plain(8)))) == 8
     assert server.count() == 3
 
 
@@ -382,11 +383,14 @@ def test_up_to_the_allowed_share_failures_are_rows_named_with_their_reason(
     engine = endpoint(server.url)
     said: list[str] = []
     with ReplyCache(tmp_path / "shelf", said.append) as shelf:
-        replies = dict(shelf.remember(engine.ask, max_failed=0.25)(plain(8)))
+        replies = dict(shelf.cached(engine.ask, max_failed=0.25)(plain(8)))
     assert [replies[one].finish_reason for one in plain(8)] == ["failed"] * 2 + ["stop"] * 6
     assert shelf.failures() == {"HTTP 500": 2}
-    assert "2 of 8 requests failed: 2 x HTTP 500, after 3 attempts; each is named in " in said[-1]
-    lines = [json.loads(line) for line in (tmp_path / "shelf" / FAILED).read_text().splitlines()]
+    file = tmp_path / "shelf" / FAILED_FILE
+    assert f"2 of 8 requests failed: 2 x HTTP 500, after 3 attempts; {file} lists them" in said[-1]
+    lines = [
+        json.loads(line) for line in (tmp_path / "shelf" / FAILED_FILE).read_text().splitlines()
+    ]
     assert {one["key"]: one["reason"] for one in lines} == {
         request.key(): "HTTP 500, after 3 attempts" for request in plain(8)[:2]
     }
@@ -394,14 +398,14 @@ def test_up_to_the_allowed_share_failures_are_rows_named_with_their_reason(
         ReplyCache(tmp_path / "shelf") as shelf,
         pytest.raises(IncompleteError, match=r"(1|2) of 8"),
     ):
-        list(shelf.remember(engine.ask, max_failed=0.1)(plain(8)))
+        list(shelf.cached(engine.ask, max_failed=0.1)(plain(8)))
     server.count()
     server.answer = answer
     with ReplyCache(tmp_path / "shelf") as shelf:
-        replies = dict(shelf.remember(engine.ask, max_failed=0.0)(plain(8)))
+        replies = dict(shelf.cached(engine.ask, max_failed=0.0)(plain(8)))
     assert server.count() == 2
     assert [replies[one].finish_reason for one in plain(8)] == ["stop"] * 8
-    assert not (tmp_path / "shelf" / FAILED).exists()
+    assert not (tmp_path / "shelf" / FAILED_FILE).exists()
 
 
 def test_many_short_calls_all_end_well(server: Server) -> None:

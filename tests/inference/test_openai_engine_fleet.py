@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("_no_pauses")
 
 @pytest.fixture
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("delta.inference.openai_engine.pause_s", lambda _: 0.0)
+    monkeypatch.setattr("delta.inference.openai_engine.backoff_s", lambda _: 0.0)
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_the_loss_of_a_server_costs_what_it_had_under_way(one: Server, tmp_path:
         dying.raw = one.raw = after(0.05)
         engine = endpoint(dying.url, one.url)
         with ReplyCache(tmp_path) as shelf:
-            replies = shelf.remember(engine.ask, max_failed=0.0)(plain(60))
+            replies = shelf.cached(engine.ask, max_failed=0.0)(plain(60))
             some = [next(replies) for _ in range(10)]
             rack.close()
             some += replies

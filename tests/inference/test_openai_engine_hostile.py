@@ -16,8 +16,8 @@ from aiohttp import web
 
 from delta.core.errors import InputError
 from delta.inference.engine import read_reply
-from delta.inference.openai_engine import EndpointError, wanted_pause_s
-from delta.inference.reply_cache import FAILED, ReplyCache
+from delta.inference.openai_engine import ServerRefusedError, parse_retry_after
+from delta.inference.reply_cache import FAILED_FILE, ReplyCache
 from delta.inference.types import Failure, Reply
 from tests.helpers.scripted_server import Server, answer, completion, endpoint, plain, serving
 
@@ -27,7 +27,7 @@ KEY = "sk-Proj-8fGh2kLm9QwErTy4ZxCv"
 
 @pytest.fixture
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("delta.inference.openai_engine.pause_s", lambda _: 0.0)
+    monkeypatch.setattr("delta.inference.openai_engine.backoff_s", lambda _: 0.0)
 
 
 @pytest.fixture
@@ -60,12 +60,12 @@ def test_a_number_of_tokens_that_is_none_is_a_failed_try_and_never_kept(
 ) -> None:
     server.answer = lambda _: web.json_response(usage(value, name))
     with ReplyCache(tmp_path) as shelf:
-        ((_, reply),) = shelf.remember(endpoint(server.url).ask, max_failed=1.0)(plain(1))
+        ((_, reply),) = shelf.cached(endpoint(server.url).ask, max_failed=1.0)(plain(1))
         assert reply.finish_reason == "failed"
         assert shelf.failures() == {"invalid reply": 1}
         assert len(shelf) == 0
     assert server.count() == 3
-    (line,) = (tmp_path / FAILED).read_text().splitlines()
+    (line,) = (tmp_path / FAILED_FILE).read_text().splitlines()
     assert json.loads(line)["reason"].startswith(f"invalid reply: ValueError: {name} is ")
 
 
@@ -79,7 +79,7 @@ def test_a_reply_that_the_server_broke_off_is_tried_again_and_never_kept(
     assert server.count() == 3
     server.answer = lambda _: web.json_response(ending(end))
     with ReplyCache(tmp_path) as shelf:
-        list(shelf.remember(endpoint(server.url).ask, max_failed=1.0)(plain(2)))
+        list(shelf.cached(endpoint(server.url).ask, max_failed=1.0)(plain(2)))
         assert shelf.failures() == {f"finish_reason {end or 'null'}": 2}
         assert len(shelf) == 0
 
@@ -109,7 +109,7 @@ def test_reasoning_without_an_answer_is_kept_and_the_answer_is_missing(
     engine = endpoint(server.url, chat_format="think")
     for _ in range(2):  # as it came, and from the store
         with ReplyCache(tmp_path) as shelf:
-            ((_, reply),) = shelf.remember(engine.ask, max_failed=0.0)(plain(1))
+            ((_, reply),) = shelf.cached(engine.ask, max_failed=0.0)(plain(1))
         assert (reply.reasoning, reply.text.strip()) == ("So \\boxed{2}.", "")
         assert reply.finish_reason == end
         text, split = read_reply(reply, engine.chat_format, "")
@@ -144,8 +144,8 @@ def test_reasoning_that_is_no_text_is_a_failed_try(server: Server, reasoning: An
     ],
 )
 def test_any_retry_after_is_a_number_of_seconds(header: str, seconds: float) -> None:
-    assert wanted_pause_s(header) == seconds
-    assert math.isfinite(wanted_pause_s(header))
+    assert parse_retry_after(header) == seconds
+    assert math.isfinite(parse_retry_after(header))
 
 
 def test_a_retry_after_of_400_digits_ends_no_stage(server: Server) -> None:
@@ -217,7 +217,7 @@ def test_a_body_that_never_ends_is_left(server: Server, status: int) -> None:
     server.raw = endless
     started = time.monotonic()
     if status == 401:
-        with pytest.raises(EndpointError, match="HTTP 401: xxx"):
+        with pytest.raises(ServerRefusedError, match="HTTP 401: xxx"):
             ask_one(server)
     else:
         reply = ask_one(server, max_retries=0, timeout_s=20)
@@ -235,7 +235,7 @@ def test_a_redirect_takes_neither_prompt_nor_key_to_another_host(
     with serving() as other:
         where = f"{other.url}/chat/completions?key={KEY}"
         server.answer = lambda _: web.Response(status=status, headers={"Location": where})
-        with pytest.raises(EndpointError, match=f"HTTP {status}: redirects are not") as caught:
+        with pytest.raises(ServerRefusedError, match=f"HTTP {status}: redirects are not") as caught:
             list(endpoint(server.url, concurrency=1, key="OPENAI_API_KEY").ask(plain(3)))
         assert other.count() == 0
     assert KEY not in str(caught.value)
@@ -274,7 +274,7 @@ def test_a_wrong_key_is_one_line_whatever_the_body(
         return web.Response(status=401, body=body, headers=headers)
 
     server.raw = refuses
-    with pytest.raises(EndpointError, match="/chat/completions: HTTP 401:") as caught:
+    with pytest.raises(ServerRefusedError, match="/chat/completions: HTTP 401:") as caught:
         list(endpoint(server.url, concurrency=1).ask(plain(9)))
     assert str(caught.value).isprintable()
     assert server.count() == 1
@@ -289,7 +289,7 @@ def test_what_a_busy_server_says_is_told(server: Server) -> None:
 @pytest.mark.parametrize("status", [501, 505])
 def test_what_a_server_never_does_ends_the_stage(server: Server, status: int) -> None:
     server.answer = lambda _: web.Response(status=status)
-    with pytest.raises(EndpointError, match=f"HTTP {status}"):
+    with pytest.raises(ServerRefusedError, match=f"HTTP {status}"):
         ask_one(server)
     assert server.count() == 1
 
@@ -341,11 +341,9 @@ def test_a_key_that_the_server_repeats_is_nowhere(
     server.answer = lambda _: PLACES[place](KEY)
     said: list[str] = []
     with ReplyCache(tmp_path, said.append) as shelf:
-        list(
-            shelf.remember(endpoint(server.url, key="OPENAI_API_KEY").ask, max_failed=1.0)(plain(2))
-        )
+        list(shelf.cached(endpoint(server.url, key="OPENAI_API_KEY").ask, max_failed=1.0)(plain(2)))
         counted = json.dumps(shelf.failures())
-    everything = "".join([*said, counted, (tmp_path / FAILED).read_text()]).lower()
+    everything = "".join([*said, counted, (tmp_path / FAILED_FILE).read_text()]).lower()
     assert not any(KEY.lower()[i : i + 6] in everything for i in range(len(KEY) - 5))
 
 
@@ -358,9 +356,9 @@ def test_a_thousand_failures_with_texts_of_their_own_are_one_class(
     server.answer = refuses
     said: list[str] = []
     with ReplyCache(tmp_path, said.append) as shelf:
-        list(shelf.remember(endpoint(server.url).ask, max_failed=1.0)(plain(1_000)))
+        list(shelf.cached(endpoint(server.url).ask, max_failed=1.0)(plain(1_000)))
         assert shelf.failures() == {"HTTP 400": 1_000}
-    lines = [json.loads(line) for line in (tmp_path / FAILED).read_text().splitlines()]
+    lines = [json.loads(line) for line in (tmp_path / FAILED_FILE).read_text().splitlines()]
     assert len({line["reason"] for line in lines}) == 1_000
     assert {line["kind"] for line in lines} == {"HTTP 400"}
     assert (

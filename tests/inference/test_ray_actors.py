@@ -25,8 +25,8 @@ from delta.grading.verdict import Verdict
 from delta.grading.worker_pool import Case, GradingParams, graded
 from delta.inference import ray_actors
 from delta.inference.engine import RaySettings, ServingParams, VllmSettings
-from delta.inference.ray_actors import MOST_LOSSES, WORKER_DIED, RayActorPool
-from delta.inference.ray_engine import NewRequest, RayEngine, VllmActor
+from delta.inference.ray_actors import MAX_FAILURES, WORKER_DIED, RayActorPool
+from delta.inference.ray_engine import Prompt, RayEngine, VllmActor
 from delta.inference.reply_cache import ReplyCache
 from delta.inference.types import Request
 from delta.inference.vllm_engine import VllmEngine
@@ -48,7 +48,7 @@ def here() -> Iterator[None]:
     """A cluster with two processors, whatever the machine has; it ends with this module."""
     import ray
 
-    ray_actors.join("local", num_cpus=2)
+    ray_actors.connect("local", num_cpus=2)
     yield
     ray.shutdown()
 
@@ -86,7 +86,7 @@ class Dying(Squares):
 def run(kind: type, pieces: list[list[Any]], window: int = 4) -> list[tuple[int, Any]]:
     crew = RayActorPool(kind, (), {"CPU": 1}, None)
     try:
-        return list(crew.run(pieces, window))
+        return list(crew.map_unordered(pieces, window))
     finally:
         crew.close()
 
@@ -103,7 +103,7 @@ def test_a_crew_that_lost_a_worker_makes_room_as_soon_as_nobody_has_a_use_for_it
     gc.disable()  # it comes sooner or later, and until then nobody else would get a processor
     try:
         crew = RayActorPool(Squares, (), {"CPU": 1}, None)
-        assert len(list(crew.run([[1, 2], ["die", 3], [4]], 4))) == 5
+        assert len(list(crew.map_unordered([[1, 2], ["die", 3], [4]], 4))) == 5
         wait_until(lambda: ray.available_resources().get("CPU", 0) < 2, 60)
         del crew
         wait_until(lambda: ray.available_resources().get("CPU") == 2, 60)
@@ -112,7 +112,7 @@ def test_a_crew_that_lost_a_worker_makes_room_as_soon_as_nobody_has_a_use_for_it
 
 
 def test_workers_that_never_live_end_the_run_with_one_line() -> None:
-    with pytest.raises(IncompleteError, match=f"{MOST_LOSSES + 3} Ray workers were lost in a row"):
+    with pytest.raises(IncompleteError, match=f"{MAX_FAILURES + 3} Ray workers died in a row"):
         run(Dying, [[1]])
 
 
@@ -139,7 +139,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class Watched(VllmActor):
     """A replica that writes down who was given which request."""
 
-    def step(self, new: list[NewRequest]) -> list[tuple[int, Any]]:
+    def step(self, new: list[tuple[int, Prompt]]) -> list[tuple[int, Any]]:
         with (self.engine.folder.parent / "given").open("a") as file:
             file.writelines(f"{os.getpid()} {request.key()}\n" for _, (request, _) in new)
         return super().step(new)
@@ -183,7 +183,7 @@ def test_a_killed_replica_costs_what_it_had_in_flight_and_no_reply_differs(
     victim, kept_before = 0, set[str]()
     replies = {}
     with ReplyCache(tmp_path / "shelf") as shelf:
-        for request, reply in shelf.remember(engine.ask, max_failed=0.0)(asked):
+        for request, reply in shelf.cached(engine.ask, max_failed=0.0)(asked):
             replies[request] = reply
             workers = {pid for pid, _ in given(folder)}
             if not victim and len(replies) >= 12 and len(workers) == 2:
@@ -215,7 +215,7 @@ def test_a_node_with_another_model_or_another_engine_is_named(folder: Path) -> N
     for where, engine, weights_of, said in (
         (folder / "none", name, model, "no such folder; the project must lie at the same path"),
         (folder, name, "others", f"{folder} holds other weights than here"),
-        (folder, "vllm 0.1 float32", model, "this machine vllm 0.1 float32; allowed: equal"),
+        (folder, "vllm 0.1 float32", model, "expected this machine's vllm 0.1 float32"),
     ):
         with pytest.raises(InputError, match=re.escape(said)):
             VllmActor(vllm, serving, where, engine, weights_of).ready()
@@ -316,7 +316,7 @@ def test_without_a_cluster_to_join_one_line_says_how_to_start_one(
     monkeypatch.setattr("ray.is_initialized", lambda: False)
     monkeypatch.setattr("ray.init", init)
     with pytest.raises(InputError, match="no Ray cluster was found; start one"):
-        ray_actors.join("auto")
+        ray_actors.connect("auto")
 
 
 def test_without_ray_one_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from delta import prompts
-from delta.inference.generate import SampledParams, generate, requests_of
+from delta.inference.generate import SampledParams, generate, trace_requests
 from delta.inference.reply_cache import ReplyCache
 from delta.judging import rubric
 from delta.judging.judge import JudgeInput, LlmParams, build_requests, judge_by_llm
@@ -41,9 +41,9 @@ def traces(
 ) -> list[str]:
     """What the stage `generate` does, without its files; the texts."""
     engine = endpoint(server.url)
-    asked = list(requests_of(params, engine, "weights", problems(*statements)))
+    asked = list(trace_requests(params, engine, "weights", problems(*statements)))
     with ReplyCache(folder) as shelf:
-        ask = shelf.remember(engine.ask, max_failed=0.0)
+        ask = shelf.cached(engine.ask, max_failed=0.0)
         rows = pl.concat(generate("toy", asked, ask, engine.chat_format))
     assert rows.height == len(asked)
     return rows["text"].to_list()
@@ -59,7 +59,7 @@ def votes(server: Server, folder: Path, texts: Iterable[str]) -> list[list[int]]
             0.0,
             subjects,
             asked,
-            shelf.remember(engine.ask, max_failed=0.0),
+            shelf.cached(engine.ask, max_failed=0.0),
             engine.chat_format,
         )
     return rows["votes"].to_list()

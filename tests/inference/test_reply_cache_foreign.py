@@ -15,21 +15,27 @@ from typing import Any
 import pytest
 
 from delta.core.errors import InputError
-from delta.inference.failures import failure
-from delta.inference.reply_cache import FAILED, Damage, ReplyCache
-from delta.inference.reply_lines import NoFileError
+from delta.inference.failures import make_failure
+from delta.inference.reply_cache import FAILED_FILE, Damage, ReplyCache
+from delta.inference.reply_lines import NotAFileError
 from delta.inference.types import Reply, Request
-from delta.plan.cache import held
 
 ROOT = Path(__file__).parents[2]
 HOST = socket.gethostname()
-GIVEN = Reply("x", "stop", 3, 4)._asdict()
+VALUE = Reply("x", "stop", 3, 4)._asdict()
 pytestmark = pytest.mark.timeout(60)
 
 
 def line_of(content: Any) -> bytes:
     text = content if isinstance(content, bytes) else json.dumps(content).encode()
     return b"%08x %b\n" % (zlib.crc32(text), text)
+
+
+def read_only(folder: Path, key: str) -> dict[str, Any] | None:
+    """The fields of the reply under the key, as a plan reads them."""
+    with ReplyCache(folder, read_only=True, max_bytes=10**6) as cache:
+        reply = cache.reply(key)
+    return None if reply is None else reply._asdict()
 
 
 def request(prompt: str = "one") -> Request:
@@ -65,22 +71,22 @@ NO_REPLIES = {
 def test_a_kept_reply_that_no_engine_gave_is_named_and_asked_for_again(
     tmp_path: Path, change: dict[str, Any]
 ) -> None:
-    bad = line_of({"key": request().key(), "value": GIVEN | change})
+    bad = line_of({"key": request().key(), "value": VALUE | change})
     file = tmp_path / "another-host.log"
-    file.write_bytes(line_of({"key": "k", "value": GIVEN}) + bad)
-    assert held(tmp_path, 10_000).get(request().key()) is None
+    file.write_bytes(line_of({"key": "k", "value": VALUE}) + bad)
+    assert read_only(tmp_path, request().key()) is None
     said: list[str] = []
     with ReplyCache(tmp_path, said.append) as shelf:
-        ((_, reply),) = shelf.remember(answer, max_failed=0.0)([request()])
+        ((_, reply),) = shelf.cached(answer, max_failed=0.0)([request()])
         assert reply.text == "again"
         assert shelf.damage == [Damage(file, file.stat().st_size - len(bad), len(bad))]
         assert shelf.reply("k") == Reply("x", "stop", 3, 4)
     assert said[0].startswith(
-        f"{file}: {len(bad)} bytes at {len(line_of({'key': 'k', 'value': GIVEN}))}"
+        f"{file}: {len(bad)} bytes at {len(line_of({'key': 'k', 'value': VALUE}))}"
     )
     assert said[0].isprintable()
     with ReplyCache(tmp_path) as shelf:  # and what came then is what counts
-        ((_, reply),) = shelf.remember(lambda _: iter(()), max_failed=0.0)([request()])
+        ((_, reply),) = shelf.cached(lambda _: iter(()), max_failed=0.0)([request()])
         assert reply.text == "again"
 
 
@@ -89,13 +95,13 @@ FOREIGN = {
     "a number": 5,
     "a text": "key",
     "null": None,
-    "no key": {"value": GIVEN},
-    "a number for a key": {"key": 5, "value": GIVEN},
+    "no key": {"value": VALUE},
+    "a number for a key": {"key": 5, "value": VALUE},
     "no value": {"key": "a"},
     "a value that is a list": {"key": "a", "value": [1]},
     "a value that is a number": {"key": "a", "value": 5},
     "a null value": {"key": "a", "value": None},
-    "more than key and value": {"key": "a", "value": GIVEN, "more": 1},
+    "more than key and value": {"key": "a", "value": VALUE, "more": 1},
     "two keys": b'{"key": "a", "key": "b", "value": {}}',
     "no JSON": b"hello",
     "nothing": b"",
@@ -109,14 +115,14 @@ def test_a_line_of_another_shape_is_damage_even_where_its_checksum_is_right(
 ) -> None:
     line = line_of(content)
     file = tmp_path / f"{HOST}.log"
-    file.write_bytes(line + line_of({"key": "k", "value": GIVEN}))
+    file.write_bytes(line + line_of({"key": "k", "value": VALUE}))
     said: list[str] = []
     with ReplyCache(tmp_path, said.append) as shelf:
         assert shelf.get("a") is None
         assert shelf.damage == [Damage(file, 0, len(line))]
-        assert shelf.get("k") == GIVEN
+        assert shelf.get("k") == VALUE
     assert len(said) == 1
-    assert held(tmp_path, 10**6).get("a") is None
+    assert read_only(tmp_path, "a") is None
 
 
 def fifo(path: Path) -> None:
@@ -150,15 +156,15 @@ def test_what_is_no_file_is_named_and_passed_over(
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "s"
     with ReplyCache(folder) as shelf:
-        shelf.put("k", GIVEN)
+        shelf.put("k", VALUE)
     make(folder / "other.log")
     said: list[str] = []
     with ReplyCache(folder, said.append) as shelf:
-        assert shelf.get("k") == GIVEN
+        assert shelf.get("k") == VALUE
     (line,) = said
     assert line.startswith(f"{folder}/other.log: ")
-    assert line.endswith("; it is passed over")
-    assert held(folder, 10_000).get("k") == GIVEN
+    assert line.endswith("; it is skipped")
+    assert read_only(folder, "k") == VALUE
 
 
 @pytest.mark.parametrize("name", [f"{HOST}.log", "lock"])
@@ -169,10 +175,10 @@ def test_where_a_shelf_has_to_write_what_is_no_file_is_refused(
     folder = tmp_path / "s"
     folder.mkdir()
     make(folder / name)
-    with pytest.raises(NoFileError, match="file") as caught, ReplyCache(folder):
+    with pytest.raises(NotAFileError, match="file") as caught, ReplyCache(folder):
         pass
     assert str(caught.value).startswith(f"{folder / name}: ")
-    assert issubclass(NoFileError, InputError)
+    assert issubclass(NotAFileError, InputError)
 
 
 @pytest.mark.parametrize("make", NO_FILES)
@@ -181,22 +187,22 @@ def test_a_list_of_failures_that_cannot_be_written_costs_no_reply(
 ) -> None:
     folder = tmp_path / "s"
     folder.mkdir()
-    make(folder / FAILED)
+    make(folder / FAILED_FILE)
     said: list[str] = []
     with ReplyCache(folder, said.append) as shelf:
-        shelf.put("k", GIVEN)
-        shelf.failed["f"] = failure("HTTP 400", "too long")
+        shelf.put("k", VALUE)
+        shelf.failed["f"] = make_failure("HTTP 400", "too long")
     if make is Path.mkdir:
-        assert said[-1].startswith(f"{folder / FAILED}: what failed is not written: ")
+        assert said[-1].startswith(f"{folder / FAILED_FILE}: failures cannot be written: ")
     else:
-        (line,) = (folder / FAILED).read_text().splitlines()
+        (line,) = (folder / FAILED_FILE).read_text().splitlines()
         assert json.loads(line) == {
             "key": "f",
             "kind": "HTTP 400",
             "reason": "HTTP 400: too long",
         }
     with ReplyCache(folder) as shelf:
-        assert shelf.get("k") == GIVEN
+        assert shelf.get("k") == VALUE
 
 
 @pytest.mark.parametrize("place", ["", "deeper"])
@@ -223,7 +229,7 @@ def test_a_file_system_without_locks_is_one_line(
     with pytest.raises(InputError) as caught, ReplyCache(tmp_path / "s"):
         pass
     assert str(caught.value).startswith(
-        f"{tmp_path}/s/lock: cannot be locked: {os.strerror(number)}; expected: a file system"
+        f"{tmp_path}/s/lock: cannot be locked: {os.strerror(number)}; expected a file system"
     )
 
 
@@ -257,7 +263,7 @@ print("all read", len(shelf))
 
 def test_the_files_of_1100_hosts_need_no_1100_descriptors(tmp_path: Path) -> None:
     for number in range(1_100):
-        line = line_of({"key": f"key {number}", "value": GIVEN})
+        line = line_of({"key": f"key {number}", "value": VALUE})
         (tmp_path / f"host-{number}.log").write_bytes(line)
     command = [sys.executable, "-c", MANY_HOSTS, str(tmp_path)]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -266,10 +272,10 @@ def test_the_files_of_1100_hosts_need_no_1100_descriptors(tmp_path: Path) -> Non
 
 def test_a_file_that_goes_while_it_is_read_costs_its_replies(tmp_path: Path) -> None:
     file = tmp_path / "other.log"
-    file.write_bytes(line_of({"key": request().key(), "value": GIVEN}))
+    file.write_bytes(line_of({"key": request().key(), "value": VALUE}))
     with ReplyCache(tmp_path) as shelf:
         file.unlink()
-        ((_, reply),) = shelf.remember(answer, max_failed=0.0)([request()])
+        ((_, reply),) = shelf.cached(answer, max_failed=0.0)([request()])
     assert reply.text == "again"
 
 
@@ -277,16 +283,16 @@ def test_a_file_that_goes_while_it_is_read_costs_its_replies(tmp_path: Path) -> 
 def test_a_line_that_is_too_long_to_be_one_is_not_held_in_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ended: bool
 ) -> None:
-    monkeypatch.setattr("delta.inference.reply_lines.LONGEST_LINE", 1_000)
-    whole = line_of({"key": "k", "value": GIVEN})
+    monkeypatch.setattr("delta.inference.reply_lines.MAX_LINE_BYTES", 1_000)
+    whole = line_of({"key": "k", "value": VALUE})
     long = b"x" * 5_500 + b"\n" * ended
     file = tmp_path / "other.log"
     file.write_bytes(whole + long + whole.replace(b'"k"', b'"l"'))
     with ReplyCache(tmp_path) as shelf:
-        assert shelf.get("k") == GIVEN
+        assert shelf.get("k") == VALUE
         after = len(whole) if not ended else 0  # what follows without a line end belongs to it
         assert shelf.damage[0] == Damage(file, len(whole), len(long) + after)
-    assert held(tmp_path, 10**6).get("k") == GIVEN
+    assert read_only(tmp_path, "k") == VALUE
 
 
 def test_a_file_without_a_line_end_is_read_in_bounded_memory(tmp_path: Path) -> None:

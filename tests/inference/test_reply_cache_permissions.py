@@ -54,10 +54,10 @@ def test_who_may_only_read_a_store_has_its_replies_and_is_told_before_a_model_is
     folder = shared / "judge-strong"
     with ReplyCache(folder) as shelf:
         first, second = request("first"), request("second")
-        list(shelf.remember(Echo(), max_failed=0.0)([first]))
+        list(shelf.cached(Echo(), max_failed=0.0)([first]))
     engine = Echo()
     with not_allowed_to_write(shared), ReplyCache(folder) as shelf:
-        ask = shelf.remember(engine, max_failed=0.0)
+        ask = shelf.cached(engine, max_failed=0.0)
         assert [reply.text for _, reply in ask([first])] == ["re: first"]
         with pytest.raises(PermissionError, match=r"Permission denied: '.*/judge-strong'"):
             list(ask([first, second]))

@@ -6,13 +6,7 @@ from pathlib import Path
 import pytest
 
 from delta.inference import vllm_engine
-from delta.inference.engine import (
-    Engine,
-    RaySettings,
-    SamplingParams,
-    VllmSettings,
-    request,
-)
+from delta.inference.engine import Engine, RaySettings, SamplingParams, VllmSettings, build_request
 from delta.inference.ray_engine import RayEngine
 from delta.inference.vllm_engine import VllmEngine
 from tests.helpers.scripted_server import SERVING, endpoint
@@ -69,6 +63,6 @@ def test_the_key_of_a_request_is_the_same_as_ever_for_every_kind_of_engine(
 def key_of(engine: Engine) -> str:
     chat_format = engine.chat_format
     prompt = engine.render(chat_format.messages("Was ist 1 + 1 = ? <|im_end|> é"))
-    plain = request(SAMPLING, engine, "0" * 64, prompt, sample=1)
+    plain = build_request(SAMPLING, engine, "0" * 64, prompt, sample=1)
     schema = '{"type": "object"}'
     return replace(plain, attempt=2, schema=schema, channels=chat_format.channels).key()

@@ -18,11 +18,11 @@ from delta.core.params import read_all
 from delta.data import fetch
 from delta.data.fetch import ModelParams
 from delta.export import provenance
+from delta.inference.chat_completions import FieldName, portable_schema
 from delta.inference.engine import ServedParams
-from delta.inference.fields import FieldName, portable_schema
 from delta.inference.model_client import open_engine
-from delta.inference.openai_engine import EndpointError
-from delta.inference.types import Failure, Reply, Request, as_json
+from delta.inference.openai_engine import ServerRefusedError
+from delta.inference.types import Failure, Reply, Request, canonical_json
 from delta.judging import rubric
 from delta.report import collect
 from tests.helpers.import_closure import ROOT
@@ -104,7 +104,7 @@ def test_a_hosted_api_gets_the_standard_fields_alone(api: Server) -> None:
     prompt = {"messages": [{"role": "user", "content": "hello"}]}
     prompt["chat_template_kwargs"] = {"reasoning_effort": "medium"}  # type: ignore[assignment]
     engine.model = KNOWS
-    ((_, reply),) = engine.ask([replace(asked, prompt=as_json(prompt))])
+    ((_, reply),) = engine.ask([replace(asked, prompt=canonical_json(prompt))])
     assert isinstance(reply, Reply), reply
     (payload,) = api.seen
     assert payload == {
@@ -185,11 +185,11 @@ def test_a_key_goes_to_its_own_server_alone(api: Server, monkeypatch: pytest.Mon
     monkeypatch.setenv("OTHER_KEY", "another")
     engine = endpoint(api.url, accepts=STANDARD, key="OTHER_KEY")
     engine.model = KNOWS
-    with pytest.raises(EndpointError, match="HTTP 401") as error:
+    with pytest.raises(ServerRefusedError, match="HTTP 401") as error:
         list(engine.ask(plain(1)))
     assert "another" not in str(error.value)
     engine = endpoint(api.url, accepts=STANDARD)  # OPENAI_API_KEY is set, and not named
-    with pytest.raises(EndpointError, match="HTTP 401"):
+    with pytest.raises(ServerRefusedError, match="HTTP 401"):
         list(engine.ask(plain(1)))
 
 
@@ -243,11 +243,11 @@ MISTAKES: list[tuple[Change, str]] = [
         "serving.judge-api.endpoint.revision = 2025-04-14: should be a string; put it in quotes",
     ),
     (remote(revision=""), "serving.judge-api.endpoint.revision = '': String should have at least"),
-    (server(key=[VALUE]), "engine.endpoint.servers.openai.key: allowed: null, or the name of an"),
+    (server(key=[VALUE]), "engine.endpoint.servers.openai.key: expected null, or the name of an"),
     *(
         (
             server(base_urls=[f"http://{address}/v1"]),
-            "engine.endpoint.servers.openai.base_urls.0: allowed: http(s)://host:port/path without",
+            "engine.endpoint.servers.openai.base_urls.0: expected http(s)://host:port/path without",
         )
         for address in ("localhost:99999", "a:b:c", ":8000", "[::1", "a..b", "localhost:", "a b")
     ),
@@ -280,7 +280,7 @@ MISTAKES: list[tuple[Change, str]] = [
     ),
     (
         server(key=VALUE),
-        "engine.endpoint.servers.openai.key: allowed: null, or the name of an environment variable "
+        "engine.endpoint.servers.openai.key: expected null, or the name of an environment variable "
         "in capital letters, such as OPENAI_API_KEY; the key itself stays out of this file",
     ),
     (
@@ -290,17 +290,17 @@ MISTAKES: list[tuple[Change, str]] = [
     ),
     (
         remote(accepts=["temperature", "top_p"]),
-        "serving.judge-api.endpoint.accepts = ['temperature', 'top_p']: allowed: vllm, or a list "
+        "serving.judge-api.endpoint.accepts = ['temperature', 'top_p']: expected vllm, or a list "
         "of max_tokens, max_completion_tokens, temperature, top_p, seed, stop, response_format, "
         "reasoning_effort, with exactly one of max_tokens and max_completion_tokens",
     ),
-    (remote(accepts="openai"), "serving.judge-api.endpoint.accepts = 'openai': allowed: vllm, or"),
-    (remote(accepts=["max_tokens", "top_k"]), "= ['max_tokens', 'top_k']: allowed: vllm, or a"),
-    (remote(accepts=["max_tokens", "seed", "seed"]), "'seed', 'seed']: allowed: vllm, or a list"),
+    (remote(accepts="openai"), "serving.judge-api.endpoint.accepts = 'openai': expected vllm, or"),
+    (remote(accepts=["max_tokens", "top_k"]), "= ['max_tokens', 'top_k']: expected vllm, or a"),
+    (remote(accepts=["max_tokens", "seed", "seed"]), "'seed', 'seed']: expected vllm, or a list"),
     (
         remote(accepts=["max_tokens", "top_p"]),
         "serving.judge-api.endpoint.accepts: judge.llm: temperature = 0.6, but the server accepts "
-        "no temperature; allowed: 1.0",
+        "no temperature; expected 1.0",
     ),
     (
         lambda c: c["serving"]["judge-api"].update(chat_format="s1"),

@@ -20,7 +20,7 @@ from delta.core import fingerprint
 from delta.core.params import load_section
 from delta.data.fetch import ModelParams, fetch
 from delta.inference.engine import ServingParams
-from delta.inference.generate import SampledParams, generate, requests_of
+from delta.inference.generate import SampledParams, generate, trace_requests
 from delta.inference.reply_cache import ReplyCache
 from delta.inference.types import Failure, Reply, Request
 from delta.inference.vllm_engine import VllmEngine
@@ -128,7 +128,7 @@ def test_every_vote_that_a_guided_judge_has_accepted_is_valid_against_the_schema
     asked = list(build_requests(llm, engine, fingerprint.read_fingerprint(model), rated))
     with ReplyCache(tmp_path / "shelf") as shelf:
         ratings, counts = judge_by_llm(
-            llm, 1.0, rated, asked, shelf.remember(engine.ask, max_failed=0.0), engine.chat_format
+            llm, 1.0, rated, asked, shelf.cached(engine.ask, max_failed=0.0), engine.chat_format
         )
         replies = [shelf.get(request.key()) for _, request in asked]
     accepted = [reply for reply in replies if reply and rubric.votes(reply["text"])]
@@ -188,9 +188,9 @@ def test_a_family_is_asked_in_its_protocol_and_its_markers_come_back(
     generator = params.generators["zero-shot"].model_copy(update={"max_tokens": 200, "samples": 4})
     assert isinstance(generator, SampledParams)
     problems = pl.DataFrame({"problem_id": ["p.0"], "prompt": ["What is 1 + 1?"], "history": [[]]})
-    asked = list(requests_of(generator, engine, fingerprint.read_fingerprint(folder), problems))
+    asked = list(trace_requests(generator, engine, fingerprint.read_fingerprint(folder), problems))
     with ReplyCache(tmp_path / "shelf") as shelf:
-        ask = shelf.remember(engine.ask, max_failed=0.0)
+        ask = shelf.cached(engine.ask, max_failed=0.0)
         traces = pl.concat(generate(family, asked, ask, engine.chat_format))
     assert traces.height == 4
     # A random model writes any token: special ones are in the text where they are markers.

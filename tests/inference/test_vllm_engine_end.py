@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from delta.core.errors import IncompleteError
-from delta.inference import vllm_engine as offline_module
+from delta.inference import vllm_engine
 from delta.inference.engine import VllmSettings
 from delta.inference.ray_engine import VllmActor
 from delta.inference.reply_cache import ReplyCache
@@ -80,7 +80,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> Callable[[Ends, list[Request]],
         engine._tokenizer = lambda *_, **__: {"input_ids": [7]}
         return engine
 
-    monkeypatch.setattr(offline_module, "_sampling", lambda _: None)
+    monkeypatch.setattr(vllm_engine, "sampling_params", lambda _: None)
     return make
 
 
@@ -122,7 +122,7 @@ def test_such_failures_are_counted_bounded_and_asked_for_again_by_the_next_run(
     asked = requests("a", "b", "never")
     engine = scripted({"never": ("error", ALWAYS)}, asked)
     with ReplyCache(tmp_path) as shelf:
-        replies = dict(shelf.remember(engine.ask, max_failed=0.5)(asked))
+        replies = dict(shelf.cached(engine.ask, max_failed=0.5)(asked))
         assert replies[asked[2]] == Reply("", "failed", 0, 0)
         assert shelf.failures() == {"finish_reason error": 1}
         assert len(shelf) == 2
@@ -130,10 +130,10 @@ def test_such_failures_are_counted_bounded_and_asked_for_again_by_the_next_run(
         ReplyCache(tmp_path) as shelf,
         pytest.raises(IncompleteError, match="1 of 3 requests failed"),
     ):
-        list(shelf.remember(engine.ask, max_failed=0.0)(asked))
+        list(shelf.cached(engine.ask, max_failed=0.0)(asked))
     well = scripted({}, asked)
     with ReplyCache(tmp_path) as shelf:
-        list(shelf.remember(well.ask, max_failed=0.0)(asked))
+        list(shelf.cached(well.ask, max_failed=0.0)(asked))
     assert well._engine.added == {"never": 1}
 
 

@@ -12,7 +12,7 @@ from delta.core.errors import InputError
 from delta.core.schemas import PROBLEM, RATING, TRACE, Message
 from delta.core.tables import frame_of
 from delta.inference import chat_formats
-from delta.inference.types import Reply, Request, as_json
+from delta.inference.types import Reply, Request, canonical_json
 from delta.judging.agreement import agreement
 from delta.judging.judge import (
     JudgeInput,
@@ -99,7 +99,7 @@ class ToyEngine:
         self.asked: list[tuple[int, int]] = []
 
     def render(self, messages: list[Message]) -> str:
-        return as_json(messages)
+        return canonical_json(messages)
 
     def num_tokens(self, text: str) -> int | None:
         return len(text.split()) if self.tokens else None

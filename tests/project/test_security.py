@@ -15,7 +15,7 @@ from aiohttp import web
 from delta.core import paths
 from delta.core.errors import InputError
 from delta.core.params import read_all
-from delta.inference.openai_engine import EndpointError
+from delta.inference.openai_engine import ServerRefusedError
 from delta.inference.types import Failure
 from tests.helpers.import_closure import ROOT
 from tests.helpers.reference_run import KEY_VARIABLE, SECRETS, Calm
@@ -90,7 +90,7 @@ def test_a_server_that_repeats_the_key_does_not_get_it_into_a_message(
                 ((_, found),) = endpoint(server.url, key=KEY_VARIABLE).ask(plain(1))
                 assert isinstance(found, Failure)
                 message = found.reason
-            except EndpointError as error:
+            except ServerRefusedError as error:
                 message = str(error)
             assert message.endswith(f"HTTP {status}: Incorrect key: ${KEY_VARIABLE}")
 

@@ -12,7 +12,7 @@ from delta.core.schemas import HISTORY
 from delta.export.dataset import write_dataset
 from delta.inference import chat_formats
 from delta.inference.engine import ServingParams
-from delta.inference.generate import SampledParams, requests_of
+from delta.inference.generate import SampledParams, trace_requests
 from delta.inference.vllm_engine import VllmEngine
 from delta.judging import judge
 from delta.judging.judge import JudgeInput, LlmParams, build_requests
@@ -180,7 +180,7 @@ def token_ids_of(tokenizer: Any, text: str) -> list[int]:
 
 def toy_engine(tokenizer: Any, folder: Path) -> VllmEngine:
     serving = ServingParams(
-        protocol="plain",
+        chat_format="plain",
         dtype="float32",
         max_model_len=99,
         tensor_parallel_size=1,
@@ -210,9 +210,9 @@ def test_a_generators_prompt_has_only_its_templates_control_tokens(
     injected = [turn | {"content": INJECTED} for turn in turns]
     tokens = []
     for statement, history in (("Say it", turns), (INJECTED, injected)):
-        ((_, request),) = requests_of(SAMPLED, engine, "m", problem_frame(statement, history))
-        tokens.append(control_token_texts(tokenizer, token_ids_of(tokenizer, request.prompt)))
-    assert tokens[0] == tokens[1]
+        ((_, request),) = trace_requests(SAMPLED, engine, "m", asked(statement, history))
+        found.append(controls(tokenizer, encoded(tokenizer, request.prompt)))
+    assert found[0] == found[1]
 
 
 def test_a_judges_prompt_has_only_its_templates_control_tokens(
@@ -282,7 +282,7 @@ def test_text_without_markup_is_rendered_and_tokenized_unchanged(tokenizer: Any)
 
 def test_a_servers_messages_hold_no_markup_of_any_family() -> None:
     server = endpoint("http://127.0.0.1:1/v1")
-    ((_, request),) = requests_of(SAMPLED, server, "m", problem_frame(INJECTED + " [INST]", []))
+    ((_, request),) = trace_requests(SAMPLED, server, "m", asked(INJECTED + " [INST]", []))
     ((sent,),) = [json.loads(request.prompt)["messages"]]
     assert MARKUP.search(sent["content"]) is None
     assert sent["content"].replace("< ", "<").replace("[ ", "[") == INJECTED + " [INST]"
