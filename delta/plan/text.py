@@ -1,26 +1,36 @@
-"""Plain tables of at most 100 columns."""
+"""Sections of a plan: plain tables and wrapped text of at most 100 columns."""
 
+import textwrap
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
 WIDTH = 100
 
 
+@dataclass
+class Section:
+    lines: list[str] = field(default_factory=list)
+    blocks: list[str] = field(default_factory=list)  # what would stop the run
+    not_checked: list[str] = field(default_factory=list)
+
+
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """The first column flush left, the others right; the last left too where it holds words."""
+    """Align the first column to the left, others to the right, and a last one of words left."""
     lines = [list(header), *map(list, rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
-    worded = any(" " in line[-1] for line in lines[1:])
-    shown = []
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    is_text = any(" " in line[-1] for line in lines[1:])
+    texts = []
     for line in lines:
-        cells = [line[0].ljust(widths[0])]
-        cells += [cell.rjust(width) for cell, width in zip(line[1:-1], widths[1:-1], strict=True)]
-        cells.append(line[-1] if worded else line[-1].rjust(widths[-1]))
-        shown.append(("  " + "  ".join(cells)).rstrip()[:WIDTH])
-    return shown
+        cells = [cell.rjust(width) for cell, width in zip(line, widths, strict=True)]
+        cells[0] = line[0].ljust(widths[0])
+        if is_text:
+            cells[-1] = line[-1]
+        texts.append(("  " + "  ".join(cells)).rstrip()[:WIDTH])
+    return texts
 
 
 def short(number: float) -> str:
-    """Three digits and a letter: 12,345,678 is 12.3M."""
+    """Return three digits and a letter: 12,345,678 is 12.3M."""
     for letter, unit in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if number >= unit:
             return f"{number / unit:.{0 if number >= 100 * unit else 1}f}{letter}"
@@ -31,13 +41,13 @@ def hours(number: float) -> str:
     return f"{number:,.0f}" if number >= 100 else f"{number:.2f}"
 
 
-def wrapped(text: str, indent: str = "  ") -> list[str]:
-    """Words in lines of at most WIDTH; a longer word stays whole."""
-    lines, line = [], indent.rstrip("\n")
-    for word in text.split():
-        longer = f"{line}{'' if line.isspace() or not line else ' '}{word}"
-        if len(longer) > WIDTH and line.strip():
-            lines.append(line)
-            longer = indent + word
-        line = longer
-    return [*lines, line]
+def wrap(text: str) -> list[str]:
+    """Return lines of at most WIDTH. A longer word stays whole."""
+    return textwrap.wrap(
+        text,
+        WIDTH,
+        initial_indent="  ",
+        subsequent_indent="  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
