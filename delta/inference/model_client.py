@@ -8,21 +8,12 @@ from typing import NamedTuple
 
 from delta.core import fingerprint, params, paths
 from delta.core.console import Console
-from delta.inference.engine import (
-    EndpointSettings,
-    Engine,
-    EngineSettings,
-    ServedParams,
-    Serving,
-    ServingParams,
-)
+from delta.inference.engine import EndpointSettings, Engine, EngineSettings, Serving, ServingParams
 from delta.inference.reply_cache import ReplyCache, open_reply_cache
 from delta.inference.types import Answer, GenerateFn, Request
 
 
-def open_engine(
-    settings: EngineSettings, serving: ServingParams | ServedParams, folder: Path
-) -> Engine:
+def open_engine(settings: EngineSettings, serving: Serving, folder: Path) -> Engine:
     """Return the engine for the model in `folder`. Weights are loaded at the first request."""
     if serving.endpoint is not None:
         from delta.inference.openai_engine import OpenAIEngine
@@ -78,7 +69,7 @@ class ModelClient(NamedTuple):
 
 def open_model(name: str) -> ModelClient:
     """Return the model `name`. Raises InputError where its folder is missing or incomplete."""
-    serving: ServingParams | ServedParams = params.load_section(
+    serving: Serving = params.load_section(
         f"serving.{name}",
         Serving,  # type: ignore[arg-type]  # a union is no type[S] to mypy
     )

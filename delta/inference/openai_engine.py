@@ -24,18 +24,8 @@ import orjson
 from delta.core.errors import IncompleteError
 from delta.core.schemas import Message
 from delta.inference import chat_completions, chat_formats
-from delta.inference.chat_completions import (
-    REQUEST_ID_PREFIX,
-    FailedAttemptError,
-    server_engine_name,
-)
-from delta.inference.engine import (
-    PATH,
-    EndpointSettings,
-    ServedParams,
-    ServerSettings,
-    ServingParams,
-)
+from delta.inference.chat_completions import REQUEST_ID_PREFIX, FailedAttemptError
+from delta.inference.engine import PATH, EndpointSettings, ServerSettings, Serving
 from delta.inference.failures import MAX_SCANNED_CHARS, make_failure, safe_line
 from delta.inference.types import Answer, Failure, Reply, Request, canonical_json
 from delta.prompts import control_tokens
@@ -78,7 +68,7 @@ class OpenAIEngine:
         self,
         settings: EndpointSettings,
         server: ServerSettings,
-        serving: ServingParams | ServedParams,
+        serving: Serving,
         model: str,
     ) -> None:
         assert serving.endpoint is not None  # delta.inference.model_client sees to it
@@ -87,7 +77,7 @@ class OpenAIEngine:
         self.model = model  # its name at the server
         self.chat_format = chat_formats.load(serving.chat_format)
         self.accepts = serving.endpoint.accepts
-        self.name = server_engine_name(serving.endpoint.revision, self.accepts)
+        self.name = chat_completions.server_engine_name(serving.endpoint.revision, self.accepts)
         self._arguments = self.chat_format.template_arguments()
         self._servers = [_Server(url.rstrip("/")) for url in server.base_urls]
 

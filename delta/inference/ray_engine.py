@@ -8,7 +8,6 @@ from pathlib import Path
 
 from delta.core import fingerprint
 from delta.core.errors import InputError
-from delta.core.schemas import Message
 from delta.inference import ray_actors
 from delta.inference.engine import RaySettings, ServingParams, VllmSettings
 from delta.inference.failures import make_failure
@@ -20,34 +19,27 @@ NO_TELEMETRY = {"DO_NOT_TRACK": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "VLLM_NO_U
 Prompt = tuple[Request, list[int]]  # with the token ids of its prompt
 
 
-class RayEngine:
-    """Replicas under the name of the engine in this process: the cache has one reply for both."""
+class RayEngine(VllmEngine):
+    """An engine that only renders here; replicas answer.
+
+    Its name is that of the engine in this process, so that the reply cache serves both.
+    """
 
     def __init__(
         self, settings: VllmSettings, serving: ServingParams, folder: Path, ray: RaySettings
     ) -> None:
         ray_actors.check_installed("engine.kind")
+        super().__init__(settings, serving, folder)
         self.ray = ray
-        self._local = VllmEngine(settings, serving, folder)  # loads the tokenizer, no weights
-        self.name = self._local.name
-        self.chat_format = self._local.chat_format
         self._pool: ray_actors.RayActorPool | None = None
-
-    def render(self, messages: list[Message]) -> str:
-        return self._local.render(messages)
-
-    def num_tokens(self, text: str) -> int | None:
-        return self._local.num_tokens(text)
 
     def ask(self, requests: Iterable[Request]) -> Iterator[Answer]:
         requests = list(requests)
-        tokens = self._local.tokenize_prompts(requests)
+        tokens = self.tokenize_prompts(requests)
         pool = self._open_pool(requests[0].model)
         fair_share = -(-len(requests) // pool.num_workers)
         prompts = ((request, tokens[request.prompt]) for request in requests)
-        answers = pool.map_unordered(
-            self._batches(prompts), window=min(self._local.window, fair_share)
-        )
+        answers = pool.map_unordered(self._batches(prompts), window=min(self.window, fair_share))
         for number, answer in answers:
             died = isinstance(answer, ray_actors.WorkerDied)
             yield requests[number], make_failure("worker died", answer.reason) if died else answer
@@ -55,17 +47,16 @@ class RayEngine:
     def _batches(self, prompts: Iterable[Prompt]) -> Iterator[list[Prompt]]:
         """Yield requests with equal prompts together, so that one replica computes the prefix."""
         for _, equal in itertools.groupby(prompts, lambda prompt: prompt[0].prompt):
-            while batch := list(itertools.islice(equal, self._local.settings.max_num_seqs)):
+            while batch := list(itertools.islice(equal, self.settings.max_num_seqs)):
                 yield batch
 
     def _open_pool(self, model: str) -> ray_actors.RayActorPool:
         """Return the replicas, which are kept until this object is gone."""
         if self._pool is None:
             ray_actors.connect(self.ray.address)
-            settings, serving = self._local.settings, self._local.serving
-            on_gpu = settings.gpu_memory_utilization is not None
-            gpus = serving.tensor_parallel_size if on_gpu else 0
-            arguments = (settings, serving, self._local.folder.absolute(), self.name, model)
+            on_gpu = self.settings.gpu_memory_utilization is not None
+            gpus = self.serving.tensor_parallel_size if on_gpu else 0
+            arguments = (self.settings, self.serving, self.folder.absolute(), self.name, model)
             self._pool = ray_actors.RayActorPool(
                 VllmActor, arguments, {"CPU": self.ray.cpus, "GPU": gpus}, self.ray.replicas
             )

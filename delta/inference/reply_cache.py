@@ -24,13 +24,8 @@ import orjson
 
 from delta.core import permissions
 from delta.core.errors import IncompleteError, InputError
-from delta.inference.reply_lines import (
-    NotAFileError,
-    open_file,
-    parse_key,
-    parse_record,
-    read_lines,
-)
+from delta.inference import reply_lines
+from delta.inference.reply_lines import NotAFileError, open_file
 from delta.inference.types import (
     Answer,
     Failure,
@@ -170,7 +165,7 @@ class ReplyCache:
                 continue
             with file:
                 left = None if self._max_bytes is None else self._max_bytes - read
-                end = self._index(number, read_lines(file), left)
+                end = self._index(number, reply_lines.read_lines(file), left)
                 total += os.fstat(file.fileno()).st_size
                 read += end
             if number == self._own_number:
@@ -193,7 +188,7 @@ class ReplyCache:
                 if number == self._own_number and self._writer is not None:
                     os.ftruncate(self._writer, offset)
                 break
-            key = parse_key(line)
+            key = reply_lines.parse_key(line)
             if key is None:
                 self._report(Damage(self._paths[number], offset, length), "damaged")
             else:
@@ -239,7 +234,7 @@ class ReplyCache:
         """Return the value under the key, or None. Damage is reported, and is then missing."""
         if key not in self._places:
             return None
-        record = parse_record(self._read(*self._places[key]))
+        record = reply_lines.parse_record(self._read(*self._places[key]))
         if record is None or record["key"] != key:
             self._drop(key, "damaged")
             return None

@@ -29,7 +29,7 @@ def test_the_whole_rendered_prompt_of_a_family_is_the_golden_file(
     assert rendered + "\n" == golden
 
 
-def test_every_protocol_but_that_of_recordings_has_a_family_and_a_golden_prompt() -> None:
+def test_every_chat_format_of_a_model_has_a_golden_prompt() -> None:
     assert set(chat_formats.all_chat_formats()) - {"think"} == set(FAMILIES)
     assert {path.stem for path in GOLDEN.glob("*.txt")} == set(FAMILIES)
 
@@ -69,15 +69,15 @@ BORDERS = [
 
 
 @pytest.mark.parametrize(("name", "text", "prompt", "reasoning", "answer"), BORDERS)
-def test_where_the_reasoning_ends(
+def test_split_finds_the_end_of_reasoning(
     name: str, text: str, prompt: str, reasoning: str, answer: str | None
 ) -> None:
-    found = chat_formats.load(name).split(text, prompt)
-    assert parts(text, found) == (reasoning, answer)
+    span = chat_formats.load(name).split(text, prompt)
+    assert parts(text, span) == (reasoning, answer)
 
 
 @pytest.mark.parametrize("name", chat_formats.all_chat_formats())
-def test_what_a_protocol_writes_it_splits_again(name: str) -> None:
+def test_split_inverts_write(name: str) -> None:
     chat_format = chat_formats.load(name)
     if chat_format.begins is None:
         assert chat_format.write("a", "b") == "a\n\nb"
@@ -90,7 +90,7 @@ def test_what_a_protocol_writes_it_splits_again(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", chat_formats.all_chat_formats())
-def test_reasoning_that_no_answer_follows_is_never_read_as_the_answer(name: str) -> None:
+def test_reasoning_without_an_answer_is_never_read_as_the_answer(name: str) -> None:
     chat_format = chat_formats.load(name)
     text = chat_format.write("So \\boxed{2}.", None)
     reasoning = "" if chat_format.begins is None else "So \\boxed{2}."
@@ -103,7 +103,7 @@ def test_a_template_that_writes_the_date_writes_the_pinned_one() -> None:
         assert day in (GOLDEN / f"{name}.txt").read_text()
 
 
-def test_an_unknown_protocol_and_a_misspelt_effort_are_refused() -> None:
+def test_an_unknown_chat_format_and_a_misspelt_effort_are_refused() -> None:
     with pytest.raises(InputError, match=r"'s2': expected one of plain, nemotron"):
         chat_formats.load("s2")
     entry = chat_formats.load("gpt-oss").model_dump() | {"template": {"reasoning_effort": "mediun"}}

@@ -35,8 +35,8 @@ from tests.helpers.scripted_server import (
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    with serving() as one:
-        yield one
+    with serving() as server:
+        yield server
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_all_that_shapes_the_reply_reaches_the_server(server: Server) -> None:
     }
 
 
-def test_what_a_protocol_needs_reaches_the_server_and_its_reasoning_comes_back(
+def test_a_chat_formats_arguments_reach_the_server_and_its_reasoning_comes_back(
     server: Server,
 ) -> None:
     def reasons(_: dict[str, Any]) -> web.Response:
@@ -77,8 +77,8 @@ def test_what_a_protocol_needs_reaches_the_server_and_its_reasoning_comes_back(
     server.answer = reasons
     engine = endpoint(server.url, chat_format="gpt-oss")
     prompt = engine.render(engine.chat_format.messages("1 + 1 = ?"))
-    asked = replace(plain(1)[0], prompt=prompt, stop=("END",), keep_special_tokens=True)
-    ((_, reply),) = engine.ask([asked])
+    request = replace(plain(1)[0], prompt=prompt, stop=("END",), keep_special_tokens=True)
+    ((_, reply),) = engine.ask([request])
     (payload,) = server.seen
     assert payload["messages"] == [{"role": "user", "content": "1 + 1 = ?"}]
     assert payload["stop"] == ["END"]
@@ -115,7 +115,7 @@ REASONED = [
 
 @pytest.mark.parametrize(("reasoning", "content", "text", "split"), REASONED)
 @pytest.mark.parametrize("name", ["plain", "llama"])
-def test_reasoning_that_a_server_took_out_is_told_from_the_answer_without_markers_too(
+def test_reasoning_from_a_server_stays_apart_from_the_answer_without_markers(
     name: str, reasoning: str, content: str, text: str, split: ReasoningSpan
 ) -> None:
     reply = Reply(content, "stop", 3, 4, reasoning)
@@ -211,7 +211,7 @@ FAILURES: list[Any] = [
 
 @pytest.mark.usefixtures("_no_pauses")
 @pytest.mark.parametrize(("failure", "reason"), FAILURES)
-def test_a_failure_that_passes_is_tried_again_and_one_that_stays_is_given_back(
+def test_a_transient_failure_is_retried_and_a_lasting_one_is_returned(
     server: Server, failure: Callable[[], web.Response], reason: str
 ) -> None:
     server.answer = failing(2, failure)
@@ -231,9 +231,7 @@ def test_a_failure_that_passes_is_tried_again_and_one_that_stays_is_given_back(
     ("raw", "reason"),
     [(half_sent, "ClientPayloadError"), (stalled, "TimeoutError"), (silent, "Disconnected")],
 )
-def test_a_connection_that_breaks_or_stalls_is_tried_again(
-    server: Server, raw: Raw, reason: str
-) -> None:
+def test_a_broken_or_stalled_connection_is_retried(server: Server, raw: Raw, reason: str) -> None:
     server.raw = raw
     ((_, lost),) = endpoint(server.url, max_retries=1, timeout_s=0.5).ask(plain(1))
     assert isinstance(lost, Failure)
@@ -245,8 +243,8 @@ def test_a_connection_that_breaks_or_stalls_is_tried_again(
 @pytest.mark.usefixtures("_no_pauses")
 def test_a_reply_to_the_right_request_is_known_by_its_id(server: Server) -> None:
     async def echoes(request: web.Request) -> web.StreamResponse:
-        given = request.headers["X-Request-Id"]
-        return web.json_response(completion(given) | {"id": f"chatcmpl-{given}"})
+        request_id = request.headers["X-Request-Id"]
+        return web.json_response(completion(request_id) | {"id": f"chatcmpl-{request_id}"})
 
     server.raw = echoes
     for request, reply in endpoint(server.url).ask(plain(4)):
@@ -264,7 +262,7 @@ def test_a_request_that_is_refused_for_good_fails_alone(server: Server, code: in
 
     server.answer = refuses
     replies = dict(endpoint(server.url).ask(plain(3)))
-    assert [isinstance(replies[one], Reply) for one in plain(3)] == [True, False, True]
+    assert [isinstance(replies[request], Reply) for request in plain(3)] == [True, False, True]
     assert replies[plain(3)[1]] == Failure(f"HTTP {code}: too long", f"HTTP {code}")
     assert server.count() == 3
 
@@ -277,7 +275,7 @@ def test_a_wrong_key_path_or_name_ends_all_at_once(server: Server, code: int) ->
     assert server.count() == 1
 
 
-def test_the_pauses_grow_and_ten_tries_outlast_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pauses_grow_and_ten_attempts_outlast_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [backoff_s(0), 0.5 <= backoff_s(1) <= 1, 1 <= backoff_s(2) <= 2] == [0.0, True, True]
     assert len({backoff_s(3) for _ in range(9)}) == 9
     monkeypatch.setattr("delta.inference.openai_engine.random.uniform", lambda low, _: low)
@@ -316,7 +314,7 @@ def test_no_server_can_ask_for_a_longer_pause_than_a_request_may_take(server: Se
 
 
 @pytest.mark.usefixtures("_no_pauses")
-def test_a_refused_connection_is_given_back_after_the_tries() -> None:
+def test_a_refused_connection_is_a_failure_after_all_attempts() -> None:
     with serving() as gone:
         url = gone.url
     for _, lost in endpoint(url).ask(plain(2)):
@@ -325,7 +323,7 @@ def test_a_refused_connection_is_given_back_after_the_tries() -> None:
 
 
 @pytest.mark.slow
-def test_a_server_that_dies_and_comes_back_after_a_minute_costs_nothing(tmp_path: Path) -> None:
+def test_a_server_that_is_away_for_a_minute_costs_nothing(tmp_path: Path) -> None:
     """Ten attempts, as the profiles have them, with their real pauses."""
     with serving() as server:
         engine = endpoint(server.url, max_retries=9, concurrency=2)
@@ -339,8 +337,8 @@ def test_a_server_that_dies_and_comes_back_after_a_minute_costs_nothing(tmp_path
     timer = Timer(60, come_back)
     timer.start()
     try:
-        with ReplyCache(tmp_path) as shelf:
-            replies = list(shelf.cached(engine.ask, max_failed=0.0)(plain(6)))
+        with ReplyCache(tmp_path) as cache:
+            replies = list(cache.cached(engine.ask, max_failed=0.0)(plain(6)))
         assert [reply.finish_reason for _, reply in replies] == ["stop"] * 6
         assert back[1].count() == 6
         assert not (tmp_path / FAILED_FILE).exists()
@@ -350,28 +348,28 @@ def test_a_server_that_dies_and_comes_back_after_a_minute_costs_nothing(tmp_path
 
 
 @pytest.mark.usefixtures("_no_pauses")
-def test_what_was_answered_before_the_server_failed_is_kept(server: Server, tmp_path: Path) -> None:
+def test_replies_before_the_server_failed_are_kept(server: Server, tmp_path: Path) -> None:
     def dies(payload: dict[str, Any]) -> web.Response:
         return answer(payload) if len(server.seen) <= 5 else web.Response(status=503)
 
     server.answer = dies
     engine = endpoint(server.url, concurrency=1)
-    said = (
+    message = (
         r"^1 of 8 requests failed, expected at most the fraction 0\.0: "
         r"1 x HTTP 503, after 3 attempts\. 5 replies are kept, 2 were not waited for; "
         r"run the same command to resume$"
     )
-    with ReplyCache(tmp_path) as shelf, pytest.raises(IncompleteError, match=said):
-        list(shelf.cached(engine.ask, max_failed=0.0)(plain(8)))
+    with ReplyCache(tmp_path) as cache, pytest.raises(IncompleteError, match=message):
+        list(cache.cached(engine.ask, max_failed=0.0)(plain(8)))
     assert server.count() >= 5 + 3
     server.answer = answer
-    with ReplyCache(tmp_path) as shelf:
-        assert len(list(shelf.cached(engine.ask, max_failed=0.0)(plain(8)))) == 8
+    with ReplyCache(tmp_path) as cache:
+        assert len(list(cache.cached(engine.ask, max_failed=0.0)(plain(8)))) == 8
     assert server.count() == 3
 
 
 @pytest.mark.usefixtures("_no_pauses")
-def test_up_to_the_allowed_share_failures_are_rows_named_with_their_reason(
+def test_up_to_max_failed_failures_become_rows_and_are_listed(
     server: Server, tmp_path: Path
 ) -> None:
     unlucky = {request.sampling_seed() for request in plain(8)[:2]}
@@ -381,31 +379,31 @@ def test_up_to_the_allowed_share_failures_are_rows_named_with_their_reason(
 
     server.answer = refuses
     engine = endpoint(server.url)
-    said: list[str] = []
-    with ReplyCache(tmp_path / "shelf", said.append) as shelf:
-        replies = dict(shelf.cached(engine.ask, max_failed=0.25)(plain(8)))
-    assert [replies[one].finish_reason for one in plain(8)] == ["failed"] * 2 + ["stop"] * 6
-    assert shelf.failures() == {"HTTP 500": 2}
-    file = tmp_path / "shelf" / FAILED_FILE
-    assert f"2 of 8 requests failed: 2 x HTTP 500, after 3 attempts; {file} lists them" in said[-1]
+    log: list[str] = []
+    with ReplyCache(tmp_path / "cache", log.append) as cache:
+        replies = dict(cache.cached(engine.ask, max_failed=0.25)(plain(8)))
+    assert [replies[request].finish_reason for request in plain(8)] == ["failed"] * 2 + ["stop"] * 6
+    assert cache.failures() == {"HTTP 500": 2}
+    file = tmp_path / "cache" / FAILED_FILE
+    assert f"2 of 8 requests failed: 2 x HTTP 500, after 3 attempts; {file} lists them" in log[-1]
     lines = [
-        json.loads(line) for line in (tmp_path / "shelf" / FAILED_FILE).read_text().splitlines()
+        json.loads(line) for line in (tmp_path / "cache" / FAILED_FILE).read_text().splitlines()
     ]
-    assert {one["key"]: one["reason"] for one in lines} == {
+    assert {failure["key"]: failure["reason"] for failure in lines} == {
         request.key(): "HTTP 500, after 3 attempts" for request in plain(8)[:2]
     }
     with (
-        ReplyCache(tmp_path / "shelf") as shelf,
+        ReplyCache(tmp_path / "cache") as cache,
         pytest.raises(IncompleteError, match=r"(1|2) of 8"),
     ):
-        list(shelf.cached(engine.ask, max_failed=0.1)(plain(8)))
+        list(cache.cached(engine.ask, max_failed=0.1)(plain(8)))
     server.count()
     server.answer = answer
-    with ReplyCache(tmp_path / "shelf") as shelf:
-        replies = dict(shelf.cached(engine.ask, max_failed=0.0)(plain(8)))
+    with ReplyCache(tmp_path / "cache") as cache:
+        replies = dict(cache.cached(engine.ask, max_failed=0.0)(plain(8)))
     assert server.count() == 2
-    assert [replies[one].finish_reason for one in plain(8)] == ["stop"] * 8
-    assert not (tmp_path / "shelf" / FAILED_FILE).exists()
+    assert [replies[request].finish_reason for request in plain(8)] == ["stop"] * 8
+    assert not (tmp_path / "cache" / FAILED_FILE).exists()
 
 
 def test_many_short_calls_all_end_well(server: Server) -> None:

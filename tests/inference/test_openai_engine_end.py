@@ -29,10 +29,10 @@ def test_at_most_twice_concurrency_is_asked_ahead_of_the_reader(server: Server) 
     asking = iter(endpoint(server.url, concurrency=2).ask(plain(50)))
     next(asking)  # and it is not yet kept: a kill now would lose what has been asked
     time.sleep(0.5)
-    asked = server.count()
-    assert 2 <= asked <= 2 * 2
+    num_asked = server.count()
+    assert 2 <= num_asked <= 2 * 2
     assert len(list(asking)) == 49
-    assert asked + server.count() == 50
+    assert num_asked + server.count() == 50
 
 
 def test_closing_the_iterator_leaves_no_request_running(server: Server) -> None:
@@ -128,8 +128,8 @@ def test_a_signal_at_any_step_of_the_loop_ends_it_and_logs_nothing(
 def test_a_signal_while_a_reply_is_parsed_loses_only_requests_in_flight(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(*given: Any) -> Reply:
-        replies.append(parse_body(*given))
+    def interrupted(*arguments: Any) -> Reply:
+        replies.append(parse_body(*arguments))
         if len(replies) == 20:
             signal.raise_signal(signal.SIGINT)
         return replies[-1]

@@ -24,8 +24,8 @@ JUDGE = LlmParams(
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    with serving() as one:
-        yield one
+    with serving() as server:
+        yield server
 
 
 def problems(*statements: str) -> pl.DataFrame:
@@ -41,25 +41,25 @@ def traces(
 ) -> list[str]:
     """What the stage `generate` does, without its files; the texts."""
     engine = endpoint(server.url)
-    asked = list(trace_requests(params, engine, "weights", problems(*statements)))
-    with ReplyCache(folder) as shelf:
-        ask = shelf.cached(engine.ask, max_failed=0.0)
-        rows = pl.concat(generate("toy", asked, ask, engine.chat_format))
-    assert rows.height == len(asked)
+    requests = list(trace_requests(params, engine, "weights", problems(*statements)))
+    with ReplyCache(folder) as cache:
+        ask = cache.cached(engine.ask, max_failed=0.0)
+        rows = pl.concat(generate("toy", requests, ask, engine.chat_format))
+    assert rows.height == len(requests)
     return rows["text"].to_list()
 
 
 def votes(server: Server, folder: Path, texts: Iterable[str]) -> list[list[int]]:
     engine = endpoint(server.url)
     subjects = [JudgeInput(f"p.{n}/toy/0", "1 + 1 = ?", text) for n, text in enumerate(texts)]
-    asked = list(build_requests(JUDGE, engine, "weights", subjects))
-    with ReplyCache(folder) as shelf:
+    requests = list(build_requests(JUDGE, engine, "weights", subjects))
+    with ReplyCache(folder) as cache:
         rows, _ = judge_by_llm(
             JUDGE,
             0.0,
             subjects,
-            asked,
-            shelf.cached(engine.ask, max_failed=0.0),
+            requests,
+            cache.cached(engine.ask, max_failed=0.0),
             engine.chat_format,
         )
     return rows["votes"].to_list()

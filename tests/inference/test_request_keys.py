@@ -42,7 +42,7 @@ KEYS = {
 
 
 @pytest.mark.parametrize("family", KEYS)
-def test_the_key_of_a_request_is_the_same_as_ever_for_every_kind_of_engine(
+def test_request_keys_never_change_for_any_engine(
     family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(vllm_engine, "_distribution", lambda: "vllm 0.11.0")

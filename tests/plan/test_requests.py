@@ -40,10 +40,10 @@ def test_a_read_only_cache_makes_no_folder_and_takes_no_lock(tmp_path: Path) -> 
     with ReplyCache(tmp_path / "none", read_only=True) as cache:
         assert len(cache) == 0
     assert not (tmp_path / "none").exists()
-    with ReplyCache(tmp_path / "shelf") as cache:
+    with ReplyCache(tmp_path / "cache") as cache:
         cache.put("a" * 64, VALUE)
         cache.put("b" * 64, VALUE | {"completion_tokens": -5})
-        with ReplyCache(tmp_path / "shelf", read_only=True, max_bytes=1_000) as reader:
+        with ReplyCache(tmp_path / "cache", read_only=True, max_bytes=1_000) as reader:
             assert reader.reply("a" * 64) == Reply(**VALUE)
             assert reader.reply("b" * 64) is None
 
@@ -133,9 +133,9 @@ def test_a_benchmark_is_estimated_by_its_size_or_is_unknown() -> None:
         content["benchmarks"][second] |= {"source": source, "questions": None}
 
     groups = request_groups(params_with(change), {}, "evaluate")
-    found = [(group.coverage.total, group.coverage.basis) for group in groups]
+    counts = [(group.coverage.total, group.coverage.basis) for group in groups]
     models = len(params_with(change).evaluation.models)
-    assert found == [(80, "estimate"), (None, "unknown")] * models
+    assert counts == [(80, "estimate"), (None, "unknown")] * models
 
 
 def with_judge(content: dict[str, Any]) -> None:
