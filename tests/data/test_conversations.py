@@ -28,8 +28,8 @@ from delta.report import pair_viewer
 from delta.training import dataset
 from tests.export.test_export import exported_rows, toy_provenance
 from tests.helpers.import_closure import ROOT
-from tests.helpers.openr1_rows import local_source
-from tests.helpers.scripted_server import endpoint
+from tests.helpers.openr1_rows import local
+from tests.helpers.scripted_server import engine_at
 from tests.helpers.tiny_models import train_params
 from tests.helpers.toy_pairs import RUN, toy
 from tests.report.test_pair_viewer import content
@@ -144,7 +144,7 @@ def test_the_history_has_no_end_of_turn_markup(tmp_path: Path, end: str) -> None
 def test_a_generator_gets_every_turn(chats: pl.DataFrame) -> None:
     params = check(ROOT / "profiles" / "smoke.yaml").generators["zero-shot"]
     assert isinstance(params, SampledParams)
-    engine = endpoint("http://127.0.0.1:1/v1")
+    engine = engine_at("http://127.0.0.1:1/v1")
     one_each = params.model_copy(update={"samples": 1})
     asked = [
         json.loads(request.prompt)["messages"]
@@ -246,7 +246,7 @@ def test_a_benchmark_asks_every_turn_and_counts_dropped_rows(tmp_path: Path) -> 
             {"group": "easy", "samples": 1, "max_tokens": 9, "questions": 1}
             | {"source": {"format": "task", "task": "chain_sum", "seed": 1, "options": {}}}
         ),
-        endpoint("http://127.0.0.1:1/v1"),
+        engine_at("http://127.0.0.1:1/v1"),
         "m",
         0,
         frame,

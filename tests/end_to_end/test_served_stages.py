@@ -21,7 +21,7 @@ from delta.inference.types import Reply, Request, canonical_json
 from stages import generate, judge, verify
 from tests.helpers.import_closure import ROOT
 from tests.helpers.plan_workspace import enter, write_problems, write_traces
-from tests.helpers.scripted_server import Server, answer, endpoint, serving
+from tests.helpers.scripted_server import Server, answer, engine_at, run_server
 from tests.helpers.strict_api import KNOWS, STANDARD, judge_at_api, strict_api
 
 KEY = "OPENAI_API_KEY"
@@ -31,7 +31,7 @@ VALUE = "sk-a-value-that-nobody-may-see"
 @pytest.fixture
 def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.setenv(KEY, VALUE)
-    with serving() as server:
+    with run_server() as server:
         server.raw = strict_api(VALUE)
         yield server
 
@@ -43,7 +43,7 @@ class InProcess:
     asked = 0
 
     def __init__(self, *_: object) -> None:
-        self.chat_format = endpoint("http://127.0.0.1:1/v1").chat_format
+        self.chat_format = engine_at("http://127.0.0.1:1/v1").chat_format
 
     def render(self, messages: list[Any]) -> str:
         return canonical_json(messages)

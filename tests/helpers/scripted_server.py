@@ -45,7 +45,7 @@ def answer(payload: dict[str, Any]) -> web.Response:
     return web.json_response(completion(json.dumps(rated)))
 
 
-def failing(first: int, failure: Callable[[], web.Response]) -> Answer:
+def fail_first(first: int, failure: Callable[[], web.Response]) -> Answer:
     """A server that fails so often and then answers."""
     left = [failure] * first
 
@@ -95,7 +95,7 @@ class Server:
 
 
 @contextmanager
-def serving(port: int = 0) -> Iterator[Server]:
+def run_server(port: int = 0) -> Iterator[Server]:
     server, started, stop = Server(), threading.Event(), asyncio.Event()
     thread = threading.Thread(target=server.run, args=(port, started, stop))
     thread.start()
@@ -107,7 +107,7 @@ def serving(port: int = 0) -> Iterator[Server]:
         thread.join()
 
 
-def endpoint(
+def engine_at(
     *urls: str,
     max_retries: int = 2,
     concurrency: int = 4,
@@ -127,7 +127,7 @@ def endpoint(
     return OpenAIEngine(settings, server, serving_, "toy")
 
 
-def plain(number: int) -> list[Request]:
+def plain_requests(number: int) -> list[Request]:
     messages = [{"content": "hello", "role": "user"}]
     prompt = canonical_json({"messages": messages, "chat_template_kwargs": {}})
     return [Request("weights", "endpoint", prompt, 1.0, 1.0, 8, 1, n) for n in range(number)]

@@ -16,17 +16,17 @@ from aiohttp import web
 from delta.inference.chat_completions import parse_body
 from delta.inference.openai_engine import ServerRefusedError
 from delta.inference.types import Reply
-from tests.helpers.scripted_server import Server, endpoint, plain, serving
+from tests.helpers.scripted_server import Server, engine_at, plain_requests, run_server
 
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    with serving() as server:
+    with run_server() as server:
         yield server
 
 
 def test_at_most_twice_concurrency_is_asked_ahead_of_the_reader(server: Server) -> None:
-    asking = iter(endpoint(server.url, concurrency=2).ask(plain(50)))
+    asking = iter(engine_at(server.url, concurrency=2).ask(plain_requests(50)))
     next(asking)  # and it is not yet kept: a kill now would lose what has been asked
     time.sleep(0.5)
     num_asked = server.count()
@@ -36,7 +36,7 @@ def test_at_most_twice_concurrency_is_asked_ahead_of_the_reader(server: Server) 
 
 
 def test_closing_the_iterator_leaves_no_request_running(server: Server) -> None:
-    asking = iter(endpoint(server.url, concurrency=2).ask(plain(50)))
+    asking = iter(engine_at(server.url, concurrency=2).ask(plain_requests(50)))
     next(asking)
     del asking
     time.sleep(0.5)  # what it had sent has arrived
@@ -62,7 +62,7 @@ def slow_name(monkeypatch: pytest.MonkeyPatch) -> str:
 def test_closing_the_iterator_during_dns_lookup_raises_nothing(
     server: Server, slow_name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    asking = iter(endpoint(server.url, slow_name).ask(plain(50)))
+    asking = iter(engine_at(server.url, slow_name).ask(plain_requests(50)))
     next(asking)
     asking.close()  # type: ignore[attr-defined]
     assert caplog.records == []
@@ -73,7 +73,7 @@ def test_a_wrong_key_during_dns_lookup_is_the_error(
 ) -> None:
     server.answer = lambda _: web.Response(status=401)
     with pytest.raises(ServerRefusedError, match="HTTP 401"):
-        list(endpoint(server.url, slow_name).ask(plain(50)))
+        list(engine_at(server.url, slow_name).ask(plain_requests(50)))
     assert caplog.records == []
 
 
@@ -118,7 +118,7 @@ def test_a_signal_at_any_step_of_the_loop_ends_it_and_logs_nothing(
     for steps in range(1, 130, 3):
         left, read = steps, list[Any]()
         with pytest.raises(Ended):
-            read.extend(endpoint(server.url, concurrency=4).ask(plain(60)))
+            read.extend(engine_at(server.url, concurrency=4).ask(plain_requests(60)))
         assert len(read) < 60
     gc.collect()
     assert caplog.records == []
@@ -138,7 +138,7 @@ def test_a_signal_while_a_reply_is_parsed_loses_only_requests_in_flight(
     monkeypatch.setattr("delta.inference.chat_completions.parse_body", interrupted)
     read: list[Any] = []
     with pytest.raises(Ended):
-        read.extend(endpoint(server.url, concurrency=4).ask(plain(50)))
+        read.extend(engine_at(server.url, concurrency=4).ask(plain_requests(50)))
     assert 12 <= len(read) < 50
     time.sleep(0.5)  # what it had sent has arrived
     assert server.count() - len(read) <= 2 * 4

@@ -19,7 +19,14 @@ from delta.inference.engine import read_reply
 from delta.inference.openai_engine import ServerRefusedError, parse_retry_after
 from delta.inference.reply_cache import FAILED_FILE, ReplyCache
 from delta.inference.types import Failure, Reply
-from tests.helpers.scripted_server import Server, answer, completion, endpoint, plain, serving
+from tests.helpers.scripted_server import (
+    Server,
+    answer,
+    completion,
+    engine_at,
+    plain_requests,
+    run_server,
+)
 
 pytestmark = pytest.mark.usefixtures("_no_pauses")
 KEY = "sk-Proj-8fGh2kLm9QwErTy4ZxCv"
@@ -32,12 +39,12 @@ def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    with serving() as server:
+    with run_server() as server:
         yield server
 
 
 def ask_one(server: Server, **settings: Any) -> Reply | Failure:
-    ((_, reply),) = endpoint(server.url, **settings).ask(plain(1))
+    ((_, reply),) = engine_at(server.url, **settings).ask(plain_requests(1))
     return reply
 
 
@@ -60,7 +67,7 @@ def test_an_invalid_token_count_is_a_failed_attempt_and_never_cached(
 ) -> None:
     server.answer = lambda _: web.json_response(usage(value, name))
     with ReplyCache(tmp_path) as cache:
-        ((_, reply),) = cache.cached(endpoint(server.url).ask, max_failed=1.0)(plain(1))
+        ((_, reply),) = cache.cached(engine_at(server.url).ask, max_failed=1.0)(plain_requests(1))
         assert reply.finish_reason == "failed"
         assert cache.failures() == {"invalid reply": 1}
         assert len(cache) == 0
@@ -79,7 +86,7 @@ def test_an_aborted_reply_is_retried_and_never_cached(
     assert server.count() == 3
     server.answer = lambda _: web.json_response(ending(end))
     with ReplyCache(tmp_path) as cache:
-        list(cache.cached(endpoint(server.url).ask, max_failed=1.0)(plain(2)))
+        list(cache.cached(engine_at(server.url).ask, max_failed=1.0)(plain_requests(2)))
         assert cache.failures() == {f"finish_reason {end or 'null'}": 2}
         assert len(cache) == 0
 
@@ -106,10 +113,10 @@ def test_reasoning_without_an_answer_is_kept_and_the_answer_is_missing(
 ) -> None:
     message = {"content": content, name: "So \\boxed{2}."}
     server.answer = lambda _: web.json_response(ending(end, **message))
-    engine = endpoint(server.url, chat_format="think")
+    engine = engine_at(server.url, chat_format="think")
     for _ in range(2):  # as it came, and from the store
         with ReplyCache(tmp_path) as cache:
-            ((_, reply),) = cache.cached(engine.ask, max_failed=0.0)(plain(1))
+            ((_, reply),) = cache.cached(engine.ask, max_failed=0.0)(plain_requests(1))
         assert (reply.reasoning, reply.text.strip()) == ("So \\boxed{2}.", "")
         assert reply.finish_reason == end
         text, split = read_reply(reply, engine.chat_format, "")
@@ -232,11 +239,11 @@ def test_a_redirect_takes_neither_prompt_nor_key_to_another_host(
     server: Server, status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    with serving() as other:
+    with run_server() as other:
         where = f"{other.url}/chat/completions?key={KEY}"
         server.answer = lambda _: web.Response(status=status, headers={"Location": where})
         with pytest.raises(ServerRefusedError, match=f"HTTP {status}: redirects are not") as caught:
-            list(endpoint(server.url, concurrency=1, key="OPENAI_API_KEY").ask(plain(3)))
+            list(engine_at(server.url, concurrency=1, key="OPENAI_API_KEY").ask(plain_requests(3)))
         assert other.count() == 0
     assert KEY not in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -275,7 +282,7 @@ def test_a_wrong_key_is_one_line_whatever_the_body(
 
     server.raw = refuses
     with pytest.raises(ServerRefusedError, match="/chat/completions: HTTP 401:") as caught:
-        list(endpoint(server.url, concurrency=1).ask(plain(9)))
+        list(engine_at(server.url, concurrency=1).ask(plain_requests(9)))
     assert str(caught.value).isprintable()
     assert server.count() == 1
 
@@ -305,7 +312,7 @@ def test_no_cookie_of_a_server_comes_back_to_it(server: Server) -> None:
 
     server.raw = sets_cookies
     url = server.url.replace("127.0.0.1", "localhost")
-    assert len(list(endpoint(url, concurrency=1).ask(plain(4)))) == 4
+    assert len(list(engine_at(url, concurrency=1).ask(plain_requests(4)))) == 4
     assert cookies == [None] * 4
 
 
@@ -318,7 +325,7 @@ def test_no_more_workers_than_requests(server: Server, monkeypatch: pytest.Monke
         return create(group, work)
 
     monkeypatch.setattr(asyncio.TaskGroup, "create_task", counted)
-    assert len(list(endpoint(server.url, concurrency=1_000).ask(plain(3)))) == 3
+    assert len(list(engine_at(server.url, concurrency=1_000).ask(plain_requests(3)))) == 3
     assert len(workers) == 3
 
 
@@ -341,7 +348,11 @@ def test_a_key_that_the_server_repeats_is_in_no_file_and_no_log(
     server.answer = lambda _: PLACES[place](KEY)
     log: list[str] = []
     with ReplyCache(tmp_path, log.append) as cache:
-        list(cache.cached(endpoint(server.url, key="OPENAI_API_KEY").ask, max_failed=1.0)(plain(2)))
+        list(
+            cache.cached(engine_at(server.url, key="OPENAI_API_KEY").ask, max_failed=1.0)(
+                plain_requests(2)
+            )
+        )
         counted = json.dumps(cache.failures())
     everything = "".join([*log, counted, (tmp_path / FAILED_FILE).read_text()]).lower()
     assert not any(KEY.lower()[i : i + 6] in everything for i in range(len(KEY) - 5))
@@ -356,7 +367,7 @@ def test_a_thousand_failures_with_texts_of_their_own_are_one_class(
     server.answer = refuses
     log: list[str] = []
     with ReplyCache(tmp_path, log.append) as cache:
-        list(cache.cached(endpoint(server.url).ask, max_failed=1.0)(plain(1_000)))
+        list(cache.cached(engine_at(server.url).ask, max_failed=1.0)(plain_requests(1_000)))
         assert cache.failures() == {"HTTP 400": 1_000}
     lines = [json.loads(line) for line in (tmp_path / FAILED_FILE).read_text().splitlines()]
     assert len({line["reason"] for line in lines}) == 1_000

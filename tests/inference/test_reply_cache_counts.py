@@ -11,7 +11,7 @@ from delta.inference.generate import SampledParams, generate, trace_requests
 from delta.inference.reply_cache import ReplyCache
 from delta.judging import rubric
 from delta.judging.judge import JudgeInput, LlmParams, build_requests, judge_by_llm
-from tests.helpers.scripted_server import Server, endpoint, serving
+from tests.helpers.scripted_server import Server, engine_at, run_server
 
 STATEMENTS = ("1 + 1 = ?", "2 + 2 = ?", "3 + 3 = ?")
 GENERATOR = SampledParams(
@@ -24,7 +24,7 @@ JUDGE = LlmParams(
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    with serving() as server:
+    with run_server() as server:
         yield server
 
 
@@ -40,7 +40,7 @@ def traces(
     server: Server, folder: Path, statements: Iterable[str], params: SampledParams = GENERATOR
 ) -> list[str]:
     """What the stage `generate` does, without its files; the texts."""
-    engine = endpoint(server.url)
+    engine = engine_at(server.url)
     requests = list(trace_requests(params, engine, "weights", problems(*statements)))
     with ReplyCache(folder) as cache:
         ask = cache.cached(engine.ask, max_failed=0.0)
@@ -50,7 +50,7 @@ def traces(
 
 
 def votes(server: Server, folder: Path, texts: Iterable[str]) -> list[list[int]]:
-    engine = endpoint(server.url)
+    engine = engine_at(server.url)
     subjects = [JudgeInput(f"p.{n}/toy/0", "1 + 1 = ?", text) for n, text in enumerate(texts)]
     requests = list(build_requests(JUDGE, engine, "weights", subjects))
     with ReplyCache(folder) as cache:

@@ -9,7 +9,7 @@ from delta.inference import vllm_engine
 from delta.inference.engine import Engine, RaySettings, SamplingParams, VllmSettings, build_request
 from delta.inference.ray_engine import RayEngine
 from delta.inference.vllm_engine import VllmEngine
-from tests.helpers.scripted_server import SERVING, endpoint
+from tests.helpers.scripted_server import SERVING, engine_at
 from tests.helpers.tiny_model_families import FAMILIES, write_tokenizer
 
 SAMPLING = SamplingParams(temperature=0.7, top_p=0.95, max_tokens=48, seed=3)
@@ -53,8 +53,8 @@ def test_request_keys_never_change_for_any_engine(
     url = "http://127.0.0.1:1/v1"
     local = VllmEngine(VLLM, serving, tmp_path)
     cluster = RayEngine(VLLM, serving, tmp_path, ray)
-    server = endpoint(url, chat_format=name)
-    hosted = endpoint(url, chat_format=name, accepts=["max_completion_tokens", "seed", "stop"])
+    server = engine_at(url, chat_format=name)
+    hosted = engine_at(url, chat_format=name, accepts=["max_completion_tokens", "seed", "stop"])
     assert key_of(local) == key_of(cluster) == KEYS[family]["vllm"]
     assert key_of(server) == KEYS[family]["server"]
     assert key_of(hosted) == KEYS[family]["hosted"]

@@ -27,7 +27,7 @@ from delta.judging import rubric
 from delta.report import collect
 from tests.helpers.import_closure import ROOT
 from tests.helpers.plan_workspace import params_with
-from tests.helpers.scripted_server import Server, endpoint, plain, serving
+from tests.helpers.scripted_server import Server, engine_at, plain_requests, run_server
 from tests.helpers.strict_api import KNOWS, STANDARD, judge_at_api, strict_api
 
 KEY = "OPENAI_API_KEY"
@@ -38,7 +38,7 @@ Change = Callable[[dict[str, Any]], object]
 @pytest.fixture
 def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.setenv(KEY, VALUE)
-    with serving() as server:
+    with run_server() as server:
         server.raw = strict_api(VALUE)
         yield server
 
@@ -70,15 +70,15 @@ def test_a_served_models_requests_hold_its_name_and_revision(tmp_path: Path) -> 
         engine = open_engine(
             params.engine, serving_params.model_copy(update={"endpoint": remote}), folder
         )
-        return replace(plain(1)[0], model=fingerprint, engine=engine.name).key()
+        return replace(plain_requests(1)[0], model=fingerprint, engine=engine.name).key()
 
     assert key(KNOWS, "1") == key(KNOWS, "1")
     assert len({key(KNOWS, "1"), key(KNOWS, "2"), key("other", "1")}) == 3
 
 
 def test_a_vllm_server_keeps_the_engine_name_of_its_cached_replies() -> None:
-    assert endpoint("http://127.0.0.1:1/v1").name == "endpoint r1"
-    other = endpoint("http://127.0.0.1:1/v1", accepts=["max_tokens", "temperature"])
+    assert engine_at("http://127.0.0.1:1/v1").name == "endpoint r1"
+    other = engine_at("http://127.0.0.1:1/v1", accepts=["max_tokens", "temperature"])
     assert other.name == "endpoint r1 max_tokens,temperature"
 
 
@@ -95,12 +95,14 @@ def test_the_page_and_the_data_card_name_a_served_model() -> None:
 
 def judged(number: int = 1) -> list[Request]:
     schema = json.dumps(rubric.schema())
-    return [replace(request, schema=schema, temperature=0.6) for request in plain(number)]
+    return [replace(request, schema=schema, temperature=0.6) for request in plain_requests(number)]
 
 
 def test_a_hosted_api_gets_the_standard_fields_alone(api: Server) -> None:
-    engine = endpoint(api.url, accepts=STANDARD, key=KEY, chat_format="gpt-oss")
-    request = replace(plain(1)[0], keep_special_tokens=True, stop=("END",), temperature=0.6)
+    engine = engine_at(api.url, accepts=STANDARD, key=KEY, chat_format="gpt-oss")
+    request = replace(
+        plain_requests(1)[0], keep_special_tokens=True, stop=("END",), temperature=0.6
+    )
     prompt = {"messages": [{"role": "user", "content": "hello"}]}
     prompt["chat_template_kwargs"] = {"reasoning_effort": "medium"}  # type: ignore[assignment]
     engine.model = KNOWS
@@ -120,10 +122,10 @@ def test_a_hosted_api_gets_the_standard_fields_alone(api: Server) -> None:
 
 def test_reasoning_effort_is_sent_where_the_api_accepts_it(api: Server) -> None:
     accepts: list[FieldName] = [*STANDARD, "reasoning_effort"]
-    engine = endpoint(api.url, accepts=accepts, key=KEY, chat_format="gpt-oss")
+    engine = engine_at(api.url, accepts=accepts, key=KEY, chat_format="gpt-oss")
     engine.model = KNOWS
     prompt = engine.render(engine.chat_format.messages("1 + 1 = ?"))
-    ((_, reply),) = engine.ask([replace(plain(1)[0], prompt=prompt)])
+    ((_, reply),) = engine.ask([replace(plain_requests(1)[0], prompt=prompt)])
     assert isinstance(reply, Reply), reply
     (payload,) = api.seen
     assert payload["reasoning_effort"] == "medium"
@@ -131,7 +133,7 @@ def test_reasoning_effort_is_sent_where_the_api_accepts_it(api: Server) -> None:
 
 
 def test_a_rating_is_guided_by_a_schema_that_strict_decoding_takes(api: Server) -> None:
-    engine = endpoint(api.url, accepts=STANDARD, key=KEY)
+    engine = engine_at(api.url, accepts=STANDARD, key=KEY)
     engine.model = KNOWS
     ((_, reply),) = engine.ask(judged())
     assert isinstance(reply, Reply), reply
@@ -139,7 +141,7 @@ def test_a_rating_is_guided_by_a_schema_that_strict_decoding_takes(api: Server) 
 
 
 def test_the_api_of_these_tests_refuses_what_vllm_takes(api: Server) -> None:
-    engine = endpoint(api.url, accepts="vllm", key=KEY)
+    engine = engine_at(api.url, accepts="vllm", key=KEY)
     engine.model = KNOWS
     ((_, lost),) = engine.ask(judged())
     assert isinstance(lost, Failure)
@@ -149,9 +151,9 @@ def test_the_api_of_these_tests_refuses_what_vllm_takes(api: Server) -> None:
 def test_a_model_that_takes_no_temperature_is_asked_at_its_default(api: Server) -> None:
     api.raw = strict_api(VALUE, only_default=True)
     accepts = [name for name in STANDARD if name not in ("temperature", "top_p")]
-    engine = endpoint(api.url, accepts=accepts, key=KEY)
+    engine = engine_at(api.url, accepts=accepts, key=KEY)
     engine.model = KNOWS
-    ((_, reply),) = engine.ask(plain(1))
+    ((_, reply),) = engine.ask(plain_requests(1))
     assert isinstance(reply, Reply), reply
 
 
@@ -183,14 +185,14 @@ def test_a_portable_schema_says_bounds_in_words() -> None:
 
 def test_a_key_is_sent_only_to_its_own_server(api: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTHER_KEY", "another")
-    engine = endpoint(api.url, accepts=STANDARD, key="OTHER_KEY")
+    engine = engine_at(api.url, accepts=STANDARD, key="OTHER_KEY")
     engine.model = KNOWS
     with pytest.raises(ServerRefusedError, match="HTTP 401") as error:
-        list(engine.ask(plain(1)))
+        list(engine.ask(plain_requests(1)))
     assert "another" not in str(error.value)
-    engine = endpoint(api.url, accepts=STANDARD)  # OPENAI_API_KEY is set, and not named
+    engine = engine_at(api.url, accepts=STANDARD)  # OPENAI_API_KEY is set, and not named
     with pytest.raises(ServerRefusedError, match="HTTP 401"):
-        list(engine.ask(plain(1)))
+        list(engine.ask(plain_requests(1)))
 
 
 @pytest.mark.parametrize("value", [None, "", " \n"])
@@ -202,7 +204,7 @@ def test_a_server_is_asked_nothing_without_its_key(
     else:
         monkeypatch.setenv(KEY, value)
     with pytest.raises(InputError, match=rf"^\$OPENAI_API_KEY is not set: {api.url} wants"):
-        list(endpoint(api.url, accepts=STANDARD, key=KEY).ask(plain(3)))
+        list(engine_at(api.url, accepts=STANDARD, key=KEY).ask(plain_requests(3)))
     assert api.count() == 0
 
 

@@ -20,7 +20,7 @@ from delta.plan.requests import CacheCoverage, RequestGroup, Workspace
 from stages import judge
 from tests.helpers.import_closure import ROOT
 from tests.helpers.plan_workspace import MODEL, enter, stage, write_problems, write_traces
-from tests.helpers.scripted_server import serving
+from tests.helpers.scripted_server import run_server
 from tests.helpers.strict_api import KNOWS, judge_at_api, strict_api
 
 KEY = "OPENAI_API_KEY"
@@ -133,7 +133,7 @@ def test_a_whole_plan_counts_cached_replies_of_an_api(
     write_traces("zero-shot", write_problems(3), ["\\boxed{1}"] * 3)
     served = ModelParams(served=KNOWS)
     fetch.fetch("judge-api", served, paths.model("judge-api"), lambda _: None)
-    with serving() as server:
+    with run_server() as server:
         server.raw = strict_api("x")
         price = {"prompt": 100_000.0, "completion": 200_000.0}
         content = content_with(server.url, models={"judge-api": price})

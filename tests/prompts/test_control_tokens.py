@@ -24,8 +24,8 @@ from delta.prompts.control_tokens import (
     strip_end_of_turn,
 )
 from delta.training import dataset
-from tests.export.test_export import exported_rows, toy_provenance
-from tests.helpers.scripted_server import endpoint
+from tests.export.test_export import rows_of, toy_made
+from tests.helpers.scripted_server import engine_at
 from tests.helpers.tiny_model_families import LLAMA3
 from tests.helpers.tiny_models import TEMPLATE, train_params
 from tests.helpers.toy_pairs import toy
@@ -281,7 +281,7 @@ def test_text_without_markup_is_rendered_and_tokenized_unchanged(tokenizer: Any)
 
 
 def test_a_servers_messages_hold_no_markup_of_any_family() -> None:
-    server = endpoint("http://127.0.0.1:1/v1")
+    server = engine_at("http://127.0.0.1:1/v1")
     ((_, request),) = trace_requests(SAMPLED, server, "m", asked(INJECTED + " [INST]", []))
     ((sent,),) = [json.loads(request.prompt)["messages"]]
     assert MARKUP.search(sent["content"]) is None
