@@ -191,7 +191,12 @@ class RayActorPool:
                     deaths += 1
                     self._workers.remove(worker)
                     given_up = queue.put_back(worker.in_flight)
-                    self._check_deaths(deaths, answers.reason)
+                    if deaths > MAX_FAILURES + self.num_workers:  # more than all of one node
+                        raise IncompleteError(
+                            f"{deaths} Ray workers died in a row without an answer; the last: "
+                            f"{answers.reason}. Completed replies are kept; run the same command "
+                            "to resume"
+                        )
                     answers = [(number, WORKER_DIED) for number in given_up]
                 else:
                     for number, _ in answers:
@@ -242,13 +247,6 @@ class RayActorPool:
             return worker, WorkerDied(f"{type(cause).__name__}: {cause}")
         worker.ready = True
         return worker, answers
-
-    def _check_deaths(self, deaths: int, reason: str) -> None:
-        if deaths > MAX_FAILURES + self.num_workers:  # all of them may have been on one node
-            raise IncompleteError(
-                f"{deaths} Ray workers died in a row without an answer; the last: {reason}. "
-                "Completed replies are kept; run the same command to resume"
-            )
 
 
 def _kill_all(workers: list[_Worker]) -> None:

@@ -166,10 +166,8 @@ def _verify(workspace: Workspace, name: str, problems: TableEstimate) -> Pending
         model=llm.model,
         cache=f"verify-{name}",
         rows=_unresolved(workspace, name, problems),
-        distinct=False,
         per_row=1,
         max_tokens=llm.max_tokens,
-        prompt_tokens=None,
         ask_all=ask_all,
     )
 
@@ -224,10 +222,8 @@ def _judge(workspace: Workspace, name: str, problems: TableEstimate) -> Iterator
                 model=rater.llm.model,
                 cache=f"{cache}-{name}",
                 rows=_rated(workspace, name, problems),
-                distinct=False,
                 per_row=rater.llm.votes,
                 max_tokens=rater.llm.max_tokens,
-                prompt_tokens=None,
                 ask_all=_ask_judge(workspace, name, rater.llm, problems.frame),
             )
 

@@ -144,7 +144,11 @@ def request_lines(
     bases = {cost.basis for _, cost in priced}
     for basis in BASES:
         lines += wrap(f"{basis}: {MEANINGS[basis]}.") if basis in bases else []
-    lines += _measured(groups)
+    if measured := sum(group.coverage.reply_tokens is not None for group in groups):
+        lines += wrap(
+            f"Length of replies: that of cached replies for {measured} of {len(groups)} items, "
+            "else assumed."
+        )
     return lines, f"{rows[-1][-1]} {unit}"
 
 
@@ -156,16 +160,6 @@ def _request_row(name: str, cost: Cost) -> list[str]:
         *(at_least(short(number), cost.total, known) for number in cost.tokens),
         at_least(hours(cost.hours), cost.hours, cost.is_complete),
     ]
-
-
-def _measured(groups: Sequence[RequestGroup]) -> list[str]:
-    measured = sum(group.coverage.reply_tokens is not None for group in groups)
-    if not measured:
-        return []
-    return wrap(
-        f"Length of replies: that of cached replies for {measured} of {len(groups)} items, else "
-        "assumed."
-    )
 
 
 def training_lines(workspace: Workspace, sizes: Sizes, speed: Speed) -> tuple[list[str], str]:

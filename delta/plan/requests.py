@@ -103,11 +103,11 @@ class PendingRequests(NamedTuple):
     model: str
     cache: str  # item of its reply cache
     rows: TableEstimate
-    distinct: bool  # no two rows have the same prompt
     per_row: int  # requests for a row, which share its prompt
     max_tokens: int
-    prompt_tokens: float | None  # mean by today's rows; None: to be assumed
     ask_all: AskAll  # asks for everything that some rows need
+    prompt_tokens: float | None = None  # mean by today's rows; None: to be assumed
+    distinct: bool = False  # no two rows have the same prompt
 
 
 class PromptEngine(VllmEngine):

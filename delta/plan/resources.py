@@ -208,7 +208,6 @@ def ask_hub(source: Source) -> Answer:
     from huggingface_hub import HfApi
     from huggingface_hub.errors import (
         GatedRepoError,
-        HfHubHTTPError,
         RepositoryNotFoundError,
         RevisionNotFoundError,
     )
@@ -225,12 +224,11 @@ def ask_hub(source: Source) -> Answer:
         return Answer(REFUSED, f"no revision {source.revision[:12]} at {page}")
     except RepositoryNotFoundError:
         return Answer(REFUSED, f"not there, or private and HF_TOKEN lacks: {page}")
-    except HfHubHTTPError as error:
-        if error.response is not None and error.response.status_code < 500:
-            return Answer(REFUSED, f"{page}: HTTP {error.response.status_code}")
-        raise UnreachableError from error
-    except Exception as error:  # however the connection broke
-        raise UnreachableError from error
+    except Exception as error:  # the hub's, or however the connection broke
+        status = getattr(getattr(error, "response", None), "status_code", 500)
+        if status >= 500:
+            raise UnreachableError from error
+        return Answer(REFUSED, f"{page}: HTTP {status}")
     existing = {file.rfilename for file in getattr(info, "siblings", None) or ()}
     if missing := [file for file in source.files if existing and file not in existing]:
         return Answer(REFUSED, f"{missing[0]} is not in {page}")
@@ -258,8 +256,9 @@ def in_cache(source: Source) -> bool:
 
 def _in_datasets_cache(source: Source) -> bool:
     """Return whether `datasets` has Arrow files of this commit, which it keeps by itself."""
-    home = os.environ.get("HF_HOME", Path.home() / ".cache" / "huggingface")
-    cache = Path(os.environ.get("HF_DATASETS_CACHE", Path(home, "datasets")))
+    from huggingface_hub.constants import HF_HOME
+
+    cache = Path(os.environ.get("HF_DATASETS_CACHE", Path(HF_HOME, "datasets")))
     # Upper case and punctuation differ: open-r1/OpenR1-Math is in open-r1___open_r1-math.
     name = _letters(source.name)
     return any(
