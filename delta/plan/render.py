@@ -1,7 +1,7 @@
 """Stages, requests, training and bills of a run, as a person reads them."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from delta.check import Params, has_table_pairs
@@ -9,6 +9,7 @@ from delta.core import paths
 from delta.core.errors import InputError
 from delta.core.params import PARAMS_FILE
 from delta.core.schemas import SELECTED, SIDES, TRACE
+from delta.inference.engine import Price
 from delta.plan import costs
 from delta.plan.costs import Bill, Gpu, Speed, Tokens
 from delta.plan.dvc_state import STATES, Stage
@@ -78,7 +79,9 @@ class Cost(NamedTuple):
     basis: str
     tokens: Tokens
     hours: float  # of the groups whose number and model size are known
-    is_complete: bool  # whether those are all
+    is_timed: bool  # whether those are all
+    bill: Bill  # of the groups at servers whose number and price are known
+    is_billed: bool  # whether those are all
 
     @property
     def is_asked(self) -> bool:
@@ -91,6 +94,9 @@ class Cost(NamedTuple):
         to_ask = at_least(f"{self.total - self.kept:,}", self.total, known)
         return [total, f"{self.kept:,}", to_ask, self.basis]
 
+    def bill_cells(self) -> list[str]:
+        return [at_least(f"{usd:,.2f}", usd, self.is_billed) for usd in self.bill]
+
 
 def at_least(text: str, known_part: float, is_complete: bool) -> str:
     """Mark a sum of which a part is unknown."""
@@ -100,12 +106,23 @@ def at_least(text: str, known_part: float, is_complete: bool) -> str:
 
 
 def cost_of(params: Params, group: RequestGroup, size: Size | None, speed: Speed) -> Cost:
-    tokens, coverage = costs.tokens(params, group), group.coverage
-    is_served = params.serving[group.model].endpoint is not None  # and takes no hour of ours
-    is_timed = not is_served and size is not None and bool(group.to_ask)
-    spent = costs.asking_hours(tokens, size, speed) if is_timed and size is not None else 0.0
-    is_complete = is_served or is_timed or group.to_ask == 0
-    return Cost(coverage.total or 0, coverage.kept, coverage.basis, tokens, spent, is_complete)
+    coverage, tokens = group.coverage, costs.tokens(params, group)
+    hours, is_timed, bill, is_billed = 0.0, group.to_ask == 0, Bill(0, 0), group.to_ask == 0
+    if params.serving[group.model].endpoint is not None:
+        is_timed, price = True, _server(params, group.model)[1]  # it takes no hour of ours
+        if price is not None:
+            bill = costs.bill(costs.billed_tokens(params, group), price)
+            is_billed = coverage.basis != UNKNOWN
+    elif size is not None and group.to_ask:
+        hours, is_timed = costs.asking_hours(tokens, size, speed), True
+    total = coverage.total or 0
+    return Cost(total, coverage.kept, coverage.basis, tokens, hours, is_timed, bill, is_billed)
+
+
+def _server(params: Params, model: str) -> tuple[str, Price | None]:
+    """Return the name of the model's server, and its price there."""
+    name = params.engine.endpoint.server_of(model)
+    return name, params.engine.endpoint.servers[name].models[model]
 
 
 def sum_costs(parts: Sequence[Cost]) -> Cost:
@@ -116,7 +133,9 @@ def sum_costs(parts: Sequence[Cost]) -> Cost:
         max((part.basis for part in parts), key=BASES.index),
         Tokens(*map(sum, zip(*(part.tokens for part in parts), strict=True))),
         sum(part.hours for part in parts),
-        all(part.is_complete for part in parts),
+        all(part.is_timed for part in parts),
+        Bill(*map(sum, zip(*(part.bill for part in parts), strict=True))),
+        all(part.is_billed for part in parts),
     )
 
 
@@ -158,7 +177,7 @@ def _request_row(name: str, cost: Cost) -> list[str]:
         name if len(name) <= NAME_WIDTH else name[: NAME_WIDTH - 1] + "…",
         *cost.count_cells(),
         *(at_least(short(number), cost.total, known) for number in cost.tokens),
-        at_least(hours(cost.hours), cost.hours, cost.is_complete),
+        at_least(hours(cost.hours), cost.hours, cost.is_timed),
     ]
 
 
@@ -213,94 +232,46 @@ def _side_tokens(workspace: Workspace, side: str) -> float:
     return costs.PROBLEM_PROMPT.value + costs.trace_tokens(workspace.params, generator)
 
 
-class ModelRow(NamedTuple):
-    """What all stages ask of a model."""
-
-    model: str
-    server: str | None  # None: the engine of this run answers
-    cost: Cost
-    bill: Bill | None  # None: there is no price
-
-    @property
-    def is_complete(self) -> bool:
-        """Return whether the bill is the whole bill."""
-        return not self.cost.is_asked or (self.bill is not None and self.cost.basis != UNKNOWN)
-
-
 def server_section(workspace: Workspace, groups: Sequence[RequestGroup]) -> tuple[Section, str]:
     """Return requests and bill by model, and the sum in words. Empty where no server is asked."""
-    models = dict.fromkeys(group.model for group in groups)
-    rows = [_model_row(workspace.params, model, groups) for model in models]
-    served = [row for row in rows if row.server is not None]
+    params, by_model = workspace.params, dict[str, Cost]()
+    for model in dict.fromkeys(group.model for group in groups):
+        own = [group for group in groups if group.model == model]
+        no_speed = Speed(1, 1, 1)  # hours are in the table of requests
+        by_model[model] = sum_costs([cost_of(params, group, None, no_speed) for group in own])
+    served = [model for model in by_model if params.serving[model].endpoint is not None]
     if not served:
         return Section(), ""
-    cells = [_model_cells(row) for row in rows]
-    total = _bill_cells(
-        _sum_bills([row.bill for row in served if row.bill is not None]),
-        all(row.is_complete for row in served),
-    )
+    rows, section = [], Section()
+    for model, cost in by_model.items():
+        server, bill = "this run's engine", ["-", "-"]
+        if model in served:
+            server, bill = _server(params, model)[0], cost.bill_cells()
+        rows.append([model[:20], server[:20], *cost.count_cells(), *bill])
+    total = sum_costs([by_model[model] for model in served]).bill_cells()
     if len(served) > 1:
-        cells.append(["all servers", "", "", "", "", "", *total])
-    lines = [
+        rows.append(["all servers", "", "", "", "", "", *total])
+    section.lines += [
         "Requests by model",
-        *table(SERVER_HEADER, cells),
+        *table(SERVER_HEADER, rows),
         *wrap(
             "USD: by the prices under engine.endpoint.servers; a prompt counts as often as it is "
             "sent, and no discount is taken off. At most: every reply as long as it may be. "
             "Replies that hold no vote or verdict are asked for again, which comes on top."
         ),
     ]
-    unpriced = [
-        f"what {row.model} costs: engine.endpoint.servers.{row.server}.models.{row.model} has no "
-        "price"
-        for row in served
-        if row.bill is None and not row.is_complete
+    asked = {model: _server(params, model) for model in served if by_model[model].is_asked}
+    section.not_checked += [
+        f"what {model} costs: engine.endpoint.servers.{server}.models.{model} has no price"
+        for model, (server, price) in asked.items()
+        if price is None
     ]
-    section = Section(lines, list(_missing_keys(workspace.params, served)), unpriced)
-    return section, f", {total[0]} USD to servers (at most {total[1]})"
-
-
-def _model_row(params: Params, model: str, groups: Sequence[RequestGroup]) -> ModelRow:
-    own = [group for group in groups if group.model == model]
-    no_speed = Speed(1, 1, 1)  # hours are in the table of requests
-    cost = sum_costs([cost_of(params, group, None, no_speed) for group in own])
-    if params.serving[model].endpoint is None:
-        return ModelRow(model, None, cost, None)
-    server = params.engine.endpoint.server_of(model)
-    price = params.engine.endpoint.servers[server].models[model]
-    if price is None:
-        return ModelRow(model, server, cost, None)
-    bills = [costs.bill(costs.billed_tokens(params, group), price) for group in own]
-    return ModelRow(model, server, cost, _sum_bills(bills))
-
-
-def _sum_bills(bills: Sequence[Bill]) -> Bill:
-    return Bill(sum(bill.usd for bill in bills), sum(bill.at_most for bill in bills))
-
-
-def _model_cells(row: ModelRow) -> list[str]:
-    bill = ["-", "-"]
-    if row.server is not None:
-        bill = _bill_cells(row.bill or Bill(0, 0), row.is_complete)
-    return [
-        row.model[:20],
-        (row.server or "this run's engine")[:20],
-        *row.cost.count_cells(),
-        *bill,
-    ]
-
-
-def _bill_cells(bill: Bill, is_complete: bool) -> list[str]:
-    return [at_least(f"{usd:,.2f}", usd, is_complete) for usd in bill]
-
-
-def _missing_keys(params: Params, served: Sequence[ModelRow]) -> Iterator[str]:
-    for name in dict.fromkeys(row.server for row in served if row.cost.is_asked):
-        assert name is not None  # those rows have a server
+    for server in dict.fromkeys(server for server, _ in asked.values()):
         try:
-            params.engine.endpoint.servers[name].token()
+            params.engine.endpoint.servers[server].token()
         except InputError as error:
-            yield str(error)
+            section.blocks.append(str(error))
+    return section, f", {total[0]} USD to servers (at most {total[1]})"
 
 
 def assumption_lines(params: Params, gpu: Gpu) -> list[str]:
