@@ -9,9 +9,9 @@ from delta.plan.costs import Gpu
 from delta.plan.dvc_state import UP_TO_DATE, Stage
 from delta.plan.model_sizes import sizes
 from delta.plan.pending import pending_requests
+from delta.plan.render import wrap
 from delta.plan.requests import Workspace, count_requests
 from delta.plan.resources import AskHub, InCache
-from delta.plan.text import wrap
 
 
 def plan(

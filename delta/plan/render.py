@@ -1,7 +1,9 @@
-"""Stages, requests, training and bills of a run, as a person reads them."""
+"""Stages, requests, training and bills of a run as plain text of at most 100 columns."""
 
+import textwrap
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from delta.check import Params, has_table_pairs
@@ -24,8 +26,8 @@ from delta.plan.requests import (
     Workspace,
     read_current_table,
 )
-from delta.plan.text import Section, hours, short, table, wrap
 
+WIDTH = 100
 MAX_CHANGES = 2  # named for a stage
 NAME_WIDTH = 30
 MEANINGS = {  # from the surest on
@@ -38,6 +40,52 @@ MEANINGS = {  # from the surest on
 BASES = list(MEANINGS)
 REQUEST_HEADER = ("", "requests", "cached", "to ask", "number", "read", "write", "at most")
 SERVER_HEADER = ("", "asked at", "requests", "cached", "to ask", "number", "USD", "at most")
+
+
+@dataclass
+class Section:
+    lines: list[str] = field(default_factory=list)
+    blocks: list[str] = field(default_factory=list)  # what would stop the run
+    not_checked: list[str] = field(default_factory=list)
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Align the first column to the left, others to the right, and a last one of words left."""
+    lines = [list(header), *map(list, rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    is_text = any(" " in line[-1] for line in lines[1:])
+    texts = []
+    for line in lines:
+        cells = [cell.rjust(width) for cell, width in zip(line, widths, strict=True)]
+        cells[0] = line[0].ljust(widths[0])
+        if is_text:
+            cells[-1] = line[-1]
+        texts.append(("  " + "  ".join(cells)).rstrip()[:WIDTH])
+    return texts
+
+
+def short(number: float) -> str:
+    """Return three digits and a letter: 12,345,678 is 12.3M."""
+    for letter, unit in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if number >= unit:
+            return f"{number / unit:.{0 if number >= 100 * unit else 1}f}{letter}"
+    return f"{number:.0f}"
+
+
+def hours(number: float) -> str:
+    return f"{number:,.0f}" if number >= 100 else f"{number:.2f}"
+
+
+def wrap(text: str) -> list[str]:
+    """Return lines of at most WIDTH. A longer word stays whole."""
+    return textwrap.wrap(
+        text,
+        WIDTH,
+        initial_indent="  ",
+        subsequent_indent="  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def stage_lines(stages: Sequence[Stage]) -> list[str]:

@@ -14,8 +14,8 @@ from delta.inference.engine import ServingParams
 from delta.plan import costs
 from delta.plan.costs import GIB, Fit, Gpu
 from delta.plan.model_sizes import BYTES, Size, Sizes
+from delta.plan.render import Section, table, wrap
 from delta.plan.requests import RequestGroup, Workspace
-from delta.plan.text import Section, table, wrap
 
 CPU_COPIES = 2  # of weights that no hub cache holds
 HUB_TIMEOUT_S = 5  # for one answer

@@ -16,9 +16,9 @@ from delta.inference.model_client import open_engine
 from delta.plan import dvc_state, plan, resources
 from delta.plan.costs import Gpu
 from delta.plan.dvc_state import Stage, with_states
+from delta.plan.render import Section, short, table
 from delta.plan.requests import PromptEngine
 from delta.plan.resources import Answer, AskHub, Source, UnreachableError
-from delta.plan.text import Section, short, table
 from tests.helpers.import_closure import ROOT
 from tests.helpers.plan_workspace import MODEL, enter, params_with, stage
 
