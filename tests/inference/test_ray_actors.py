@@ -262,11 +262,11 @@ def test_a_cluster_gives_the_verdicts_of_this_machine_even_if_a_grader_dies(
 # --- a driver that is killed ---
 
 DRIVER = """
-from delta.inference import ray_actors as cluster
+from delta.inference import ray_actors
 from delta.grading.grade_all import outcomes
 from delta.grading.worker_pool import Case
 from tests.inference.test_ray_actors import GRADING, stuck
-cluster.join("local")
+ray_actors.connect("local")
 list(outcomes(GRADING, [Case("choice", "A", "A", "stop")], stuck))
 """
 
