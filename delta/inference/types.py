@@ -4,7 +4,7 @@ import hashlib
 import json
 import reprlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -35,7 +35,7 @@ class Request:
 
     @cached_property
     def _key(self) -> str:
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        values = {name: getattr(self, name) for name in self.__match_args__}
         return hashlib.sha256(_SORTED.encode(values).encode()).hexdigest()
 
     def sampling_seed(self) -> int:
