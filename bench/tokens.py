@@ -85,7 +85,9 @@ def prepare(number: int) -> tuple[VllmEngine, Asked, Request]:
     sampled = PARAMS.generators[GENERATOR]
     assert isinstance(sampled, SampledParams)
     sampled = sampled.model_copy(update={"samples": SAMPLES})
-    asked = list(trace_requests(sampled, engine, fingerprint.read_fingerprint(folder), problems(number)))
+    asked = list(
+        trace_requests(sampled, engine, fingerprint.read_fingerprint(folder), problems(number))
+    )
     warm = replace(asked[0][1], prompt=engine.render([{"role": "user", "content": "Hello."}]))
     return engine, asked, warm
 

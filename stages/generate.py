@@ -17,9 +17,9 @@ from delta.inference.generate import (
     SampledParams,
     count_traces,
     generate,
+    recording_to_traces,
     trace_requests,
 )
-from delta.inference.generate import recorded_traces as from_recording
 from delta.inference.model_client import open_model
 
 
@@ -35,7 +35,7 @@ def main(console: Console, argv: list[str]) -> None:
         folder = paths.model(generator.model)
         recorded, more = recorded_traces.read_recording(problems, folder, generator.recorded)
         protocol = chat_formats.load(params.get(f"serving.{generator.model}.chat_format"))
-        traces = (from_recording(name, rows, protocol) for rows in recorded)
+        traces = (recording_to_traces(name, rows, protocol) for rows in recorded)
         tables.write_batches(path, traces, TRACE)
     else:
         more = ask_model(console, name, generator, problems, path)

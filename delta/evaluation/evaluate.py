@@ -15,8 +15,7 @@ from delta.evaluation.models import EvaluationSampling
 from delta.grading.grade_all import outcomes
 from delta.grading.worker_pool import Case, GradingParams, check_share, count
 from delta.inference.chat_formats import ChatFormat
-from delta.inference.engine import Engine, SamplingParams, read_reply
-from delta.inference.engine import build_request as request_of
+from delta.inference.engine import Engine, SamplingParams, build_request, read_reply
 from delta.inference.types import Reply, Request
 from delta.stats import intervals
 
@@ -39,7 +38,9 @@ def requests_of(
         messages = engine.chat_format.messages(question["prompt"], worked, question["history"])
         prompt = engine.render(messages)
         for sample in range(benchmark.samples):
-            rows.append(((question, sample), request_of(sampling, engine, model, prompt, sample)))
+            rows.append(
+                ((question, sample), build_request(sampling, engine, model, prompt, sample))
+            )
     return rows
 
 

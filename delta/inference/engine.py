@@ -33,7 +33,9 @@ def _validate_url(url: str) -> str:
             "from the environment variable that `key` names",
         )
     if url.rstrip("/").endswith(PATH):
-        raise PydanticCustomError(SECRET_ERROR, f"ends in {PATH}, which is added; expected without it")
+        raise PydanticCustomError(
+            SECRET_ERROR, f"ends in {PATH}, which is added; expected without it"
+        )
     return url
 
 

@@ -93,7 +93,7 @@ def generate(
         yield frame_of(rows, TRACE)
 
 
-def recorded_traces(name: str, recorded: pl.DataFrame, chat_format: ChatFormat) -> pl.DataFrame:
+def recording_to_traces(name: str, recorded: pl.DataFrame, chat_format: ChatFormat) -> pl.DataFrame:
     """Return trace rows for the rows of a recording (delta.core.schemas.RECORDING)."""
     schema = dict.fromkeys(ReasoningSpan._fields, pl.Int64)
     spans = [chat_format.split(text)._asdict() for text in recorded["text"]]

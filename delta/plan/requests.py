@@ -141,7 +141,7 @@ class Workspace:
         if model == paths.POLICY and not self.settled("train"):
             return None
         try:
-            return fingerprint.fingerprint(paths.model(model))
+            return fingerprint.read_fingerprint(paths.model(model))
         except InputError:
             return None
 

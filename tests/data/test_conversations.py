@@ -28,7 +28,7 @@ from delta.report import pair_viewer
 from delta.training import dataset
 from tests.export.test_export import exported_rows, toy_provenance
 from tests.helpers.import_closure import ROOT
-from tests.helpers.openr1_rows import local
+from tests.helpers.openr1_rows import local_source
 from tests.helpers.scripted_server import engine_at
 from tests.helpers.tiny_models import train_params
 from tests.helpers.toy_pairs import RUN, toy

@@ -186,7 +186,9 @@ def test_a_family_uses_its_chat_format_and_its_markers_come_back(
     generator = params.generators["zero-shot"].model_copy(update={"max_tokens": 200, "samples": 4})
     assert isinstance(generator, SampledParams)
     problems = pl.DataFrame({"problem_id": ["p.0"], "prompt": ["What is 1 + 1?"], "history": [[]]})
-    requests = list(trace_requests(generator, engine, fingerprint.read_fingerprint(folder), problems))
+    requests = list(
+        trace_requests(generator, engine, fingerprint.read_fingerprint(folder), problems)
+    )
     with ReplyCache(tmp_path / "cache") as cache:
         ask = cache.cached(engine.ask, max_failed=0.0)
         traces = pl.concat(generate(family, requests, ask, engine.chat_format))

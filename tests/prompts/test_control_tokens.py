@@ -24,7 +24,7 @@ from delta.prompts.control_tokens import (
     strip_end_of_turn,
 )
 from delta.training import dataset
-from tests.export.test_export import rows_of, toy_made
+from tests.export.test_export import exported_rows, toy_provenance
 from tests.helpers.scripted_server import engine_at
 from tests.helpers.tiny_model_families import LLAMA3
 from tests.helpers.tiny_models import TEMPLATE, train_params
@@ -210,9 +210,9 @@ def test_a_generators_prompt_has_only_its_templates_control_tokens(
     injected = [turn | {"content": INJECTED} for turn in turns]
     tokens = []
     for statement, history in (("Say it", turns), (INJECTED, injected)):
-        ((_, request),) = trace_requests(SAMPLED, engine, "m", asked(statement, history))
-        found.append(controls(tokenizer, encoded(tokenizer, request.prompt)))
-    assert found[0] == found[1]
+        ((_, request),) = trace_requests(SAMPLED, engine, "m", problem_frame(statement, history))
+        tokens.append(control_token_texts(tokenizer, token_ids_of(tokenizer, request.prompt)))
+    assert tokens[0] == tokens[1]
 
 
 def test_a_judges_prompt_has_only_its_templates_control_tokens(
@@ -282,7 +282,7 @@ def test_text_without_markup_is_rendered_and_tokenized_unchanged(tokenizer: Any)
 
 def test_a_servers_messages_hold_no_markup_of_any_family() -> None:
     server = engine_at("http://127.0.0.1:1/v1")
-    ((_, request),) = trace_requests(SAMPLED, server, "m", asked(INJECTED + " [INST]", []))
+    ((_, request),) = trace_requests(SAMPLED, server, "m", problem_frame(INJECTED + " [INST]", []))
     ((sent,),) = [json.loads(request.prompt)["messages"]]
     assert MARKUP.search(sent["content"]) is None
     assert sent["content"].replace("< ", "<").replace("[ ", "[") == INJECTED + " [INST]"
