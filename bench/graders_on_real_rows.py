@@ -20,7 +20,8 @@ from typing import Any, NamedTuple
 
 from delta.core.types import Row
 from delta.grading import choice, math, theoremqa
-from delta.grading.formulas.box_content import cleaned, last_box, without_units
+from delta.grading.formulas.boxes import last_box
+from delta.grading.formulas.cleaning import clean, without_units
 from delta.grading.verdict import Verdict
 
 FOLDER = Path(__file__).parents[2] / "shared" / "real"
@@ -82,7 +83,7 @@ def changed(gold: str, others: list[str]) -> str:
     """Another answer: its last digit one up (9: down), or, without digits, another row's gold.
 
     Units are left out: they are not compared."""
-    gold = without_units(cleaned(gold))
+    gold = without_units(clean(gold))
     place = next((i for i in reversed(range(len(gold))) if gold[i].isdigit()), None)
     if place is None:
         return next(other for other in others if not re.search(r"\d", other) and other != gold)

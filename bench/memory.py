@@ -36,7 +36,7 @@ SAMPLES = 8
 GIB = 2**30
 BAR_GIB = 4
 WORKERS = 2  # of verify
-BUDGET = {"drawn": 1, "correct": 0, "incorrect": 0}
+BUDGET = {"any": 1, "correct": 0, "incorrect": 0}
 RECORDED = "deepseek-r1"
 # Each needs what those before it have made.
 OF_TRACES = (
@@ -110,10 +110,10 @@ def lay_out(folder: Path, problems: int, samples: int, url: str = "http://localh
     content = yaml.safe_load(PROFILE.read_text())
     first = next(iter(content["generators"].values()))
     content["generators"] = dict.fromkeys(("strong", "weak"), first)
-    content["pairing"] |= {"chosen": "strong", "rejected": "weak", "draw": "first"}
+    content["pairing"] |= {"chosen": "strong", "rejected": "weak", "trace_order": "sample"}
     content["selector"]["k"] = problems // 3
     content["analysis"]["k"] = [problems // 16, problems // 6, problems // 3]
-    content["verify"]["second"] = "none"
+    content["verify"]["llm_fallback"] = False
     content["judge"] |= {"rater": "rules", "budget": dict.fromkeys(content["generators"], BUDGET)}
     content["grading"]["workers"] = WORKERS
     name = first["model"]
@@ -150,9 +150,9 @@ def add_sources(folder: Path, problems: int) -> None:
     programs_source["data"] = tests_file.model_dump(exclude_none=True)
     content["generators"][RECORDED] = {"model": RECORDED, "recorded": SAMPLES}
     content["judge"]["budget"][RECORDED] = BUDGET
-    content["judge"]["second"]["rater"] = "llm"
+    content["judge"]["second_judge"]["rater"] = "llm"
     (folder / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
-    a_model(folder, content["judge"]["second"]["llm"]["model"])
+    a_model(folder, content["judge"]["second_judge"]["llm"]["model"])
 
 
 def peak(folder: Path, stage: str) -> Peak:

@@ -58,7 +58,7 @@ def lean(pairs: int) -> dict[str, Any]:
     used = [content["pairing"][side] for side in SIDES]
     content["generators"] = {name: content["generators"][name] | {"samples": 1} for name in used}
     content["judge"]["budget"] = {name: content["judge"]["budget"][name] for name in used}
-    content["verify"]["second"] = "none"
+    content["verify"]["llm_fallback"] = False
     content["experiments"] = {}
     return content
 
@@ -99,7 +99,7 @@ def _training(params: Params) -> Stage:
     side = costs.PROBLEM_PROMPT.value + sum(sides) / len(sides)
     epoch = costs.training_tokens(train, params.selector.k or 0, side)
     hours = costs.training_hours(train, epoch, size_of_known(known, "bfloat16"), speed)
-    return Stage("train", 0, Tokens(epoch * train.own.epochs, 0, 0), hours)
+    return Stage("train", 0, Tokens(epoch * train.method_params.num_train_epochs, 0, 0), hours)
 
 
 def cost_tables(recipe: Recipe) -> str:

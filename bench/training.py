@@ -28,7 +28,7 @@ from delta.inference.reply_cache import ReplyCache
 from delta.training import model_io
 from delta.training.config import TrainParams
 from delta.training.reference_logps import add_reference
-from delta.training.trainer import TRAINERS, arguments
+from delta.training.trl_adapter import TRAINERS, trl_config
 from tests.helpers.tiny_models import write_model
 
 STEPS, BATCH = 20, 2  # pairs a batch as in profiles/paper.yaml
@@ -110,11 +110,11 @@ def some_params() -> TrainParams:
     train = params.get("train")
     values = train | {
         "method": "dpo",
-        "dpo": train["dpo"] | {"learning_rate": RATE, "epochs": EPOCHS},
-        "batch_size": BATCH,
-        "accumulation": 1,
+        "dpo": train["dpo"] | {"learning_rate": RATE, "num_train_epochs": EPOCHS},
+        "per_device_train_batch_size": BATCH,
+        "gradient_accumulation_steps": 1,
         "max_length": PROMPT + LONGEST,
-        "warmup_share": 0.0,
+        "warmup_steps": 0.0,
     }
     return params.validate("train", TrainParams, values)
 
@@ -136,10 +136,10 @@ def referenced(sets: list[list[Row]], own: TrainParams, base: Path, folder: Path
 
 
 def train(kind: Any, own: TrainParams, rows: list[Row], base: Path, folder: Path) -> Done:
-    options = arguments(own, folder / "checkpoints")
+    options = trl_config(own, folder / "checkpoints")
     options.save_strategy = "no"
     trainer = kind(
-        model=model_io.load(base, own.weights),
+        model=model_io.load(base, own.dtype),
         args=options,
         train_dataset=datasets.Dataset.from_list(rows),
         processing_class=model_io.tokenizer(base),

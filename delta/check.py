@@ -21,7 +21,7 @@ from delta.data import model_files
 from delta.data.fetch import ModelParams
 from delta.data.problems import ProblemsParams
 from delta.evaluation.benchmarks import BenchmarkParams
-from delta.evaluation.models import EvaluationParams, bases
+from delta.evaluation.models import EvaluationParams, baselines
 from delta.experiments.grid import ExperimentParams
 from delta.grading.verify import VerifyParams
 from delta.grading.worker_pool import GradingParams
@@ -115,7 +115,7 @@ def _names(params: Params) -> Iterator[str]:
         ),
         ("verify.llm.model", params.verify.llm.model, asked),
         ("judge.llm.model", params.judge.llm.model, asked),
-        ("judge.second.llm.model", params.judge.second.llm.model, asked),
+        ("judge.second_judge.llm.model", params.judge.second_judge.llm.model, asked),
         ("train.base", params.train.base, weights),
         ("pairing.chosen", params.pairing.chosen, generators),
         ("pairing.rejected", params.pairing.rejected, generators),
@@ -204,7 +204,7 @@ def _evaluation(params: Params) -> Iterator[str]:
             yield f"{key}.model = {entry.model!r}: the name policy is the trained model's alone"
     if POLICY not in models:
         yield "evaluation.models: policy is missing; the report compares policy and base"
-    elif len(bases(models, base)) != 1:
+    elif len(baselines(models, base)) != 1:
         yield (
             f"evaluation.models: expected exactly one of {base} with examples "
             f"{models[POLICY].examples}, the base that the policy is compared with"
@@ -238,14 +238,18 @@ def _sizes(params: Params) -> Iterator[str]:
                 f"pairing.per_problem = {pairing.per_problem}: generators.{side} has {samples} "
                 f"traces a problem; expected 1 to {samples}"
             )
-    if k is not None and params.train.batch_size > k:
-        yield f"train.batch_size = {params.train.batch_size}: selector.k is {k}; expected 1 to {k}"
+    batch_size = params.train.per_device_train_batch_size
+    if k is not None and batch_size > k:
+        yield (
+            f"train.per_device_train_batch_size = {batch_size}: selector.k is {k}; "
+            f"expected 1 to {k}"
+        )
 
 
 def has_table_pairs(params: Params) -> bool:
     """Return whether the pairs are the rows of a user's table (pairing.pair)."""
     pairing = params.pairing
-    if pairing.pairs == "drawn" or pairing.chosen == pairing.rejected:
+    if not pairing.use_table_pairs or pairing.chosen == pairing.rejected:
         return False
     recordings = [params.models[params.generators[name].model].recording for name in _sides(params)]
     first, second = (None if recording is None else recording.table for recording in recordings)
@@ -270,13 +274,13 @@ def _ratings(params: Params) -> Iterator[str]:
         return
     given = has_table_pairs(params)
     for name, drawn in required_ratings(params.pairing).items():
-        need = drawn.model_copy(update={"drawn": None}) if given else drawn
+        need = drawn.model_copy(update={"any": None}) if given else drawn
         budget = params.judge.budget[name]
         if not is_sufficient(budget, need, _samples(params, name)):
             yield (
                 f"judge.budget.{name} = {budget.model_dump()}: pairing needs ratings of "
                 f"{need.model_dump()} where selector.mode is {params.selector.mode!r}; expected "
-                f"that and more{' (drawn null is all)' * given}, or mode all"
+                f"that and more{' (any: null is all)' * given}, or mode all"
             )
 
 
@@ -300,8 +304,12 @@ def model_uses(params: Params) -> Iterator[ModelUse]:
             yield ModelUse(f"benchmarks.{name}", model, sampling)
     for key, rater, llm in (
         ("judge.llm", params.judge.rater, params.judge.llm),
-        ("judge.second.llm", params.judge.second.rater, params.judge.second.llm),
-        ("verify.llm", params.verify.second, params.verify.llm),
+        (
+            "judge.second_judge.llm",
+            params.judge.second_judge.rater,
+            params.judge.second_judge.llm,
+        ),
+        ("verify.llm", "llm" if params.verify.llm_fallback else "none", params.verify.llm),
     ):
         if rater == "llm":
             yield ModelUse(key, llm.model, llm)

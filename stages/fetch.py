@@ -1,4 +1,7 @@
-"""fetch@MODEL: weights, or recorded traces, from where they are held → data/models/MODEL/"""
+"""usage: python -m stages.fetch MODEL
+
+Get a model's weights, or traces recorded elsewhere, into data/models/MODEL/.
+"""
 
 from delta.core import params, paths
 from delta.core.console import Console, run

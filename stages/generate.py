@@ -1,4 +1,7 @@
-"""generate@GENERATOR: several traces of every problem → data/traces/GENERATOR.parquet"""
+"""usage: python -m stages.generate GENERATOR
+
+Write several traces of every problem to data/traces/GENERATOR.parquet.
+"""
 
 from pathlib import Path
 from typing import Any

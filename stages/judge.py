@@ -1,4 +1,7 @@
-"""judge@GENERATOR [second]: votes per trace and dimension → data/ratings/… or data/second/…"""
+"""usage: python -m stages.judge GENERATOR [second]
+
+Write votes on traces to data/ratings/GENERATOR.parquet; those of the second judge to data/second/.
+"""
 
 from functools import partial
 from typing import Any
@@ -19,56 +22,59 @@ Ratings = tuple[pl.DataFrame, dict[str, Any]]
 
 
 def main(console: Console, argv: list[str]) -> None:
-    second = argv[1:] == ["second"]
-    name = params.parse_item(argv[:1] if second else argv, "generators")
+    is_second = argv[1:] == ["second"]
+    name = params.parse_item(argv[:1] if is_second else argv, "generators")
     settings = params.load_section("judge", JudgeParams)
-    written = tables.scan(paths.traces(name), TRACE)
-    num_traces = written.select(pl.len()).collect().item()
-    if second:
+    traces = tables.scan(paths.traces(name), TRACE)
+    num_traces = traces.select(pl.len()).collect().item()
+    if is_second:
         first = tables.read(paths.ratings(name), RATING)
-        wanted = written.filter(pl.col("trace_id").is_in(first["trace_id"].unique().implode()))
-        rater: JudgeParams | SecondJudgeParams = settings.second
+        traces = traces.filter(pl.col("trace_id").is_in(first["trace_id"].unique().implode()))
+        rater: JudgeParams | SecondJudgeParams = settings.second_judge
         path = paths.second_ratings(name)
     else:
         verdicts = tables.read(paths.verdicts(name), VERDICT)
-        draw = [params.get(f"pairing.{key}") for key in ("seed", "draw", "complete")]
-        wanted = within_budget(written, verdicts, settings.budget[name], *draw)
+        order = [
+            params.get(f"pairing.{key}") for key in ("seed", "trace_order", "require_complete")
+        ]
+        traces = within_budget(traces, verdicts, settings.budget[name], *order)
         rater = settings
         path = paths.ratings(name)
     with tables.damage_as_input_error(paths.traces(name)):
-        traces = wanted.collect(engine="streaming")
-    what = "second" if second else "judge"
-    rated, lost = judge.judge_inputs(tables.read(paths.PROBLEMS, PROBLEM), traces)
-    lost = {"traces": num_traces, "traces_left_out": num_traces - traces.height} | lost
-    ratings, counts = rate(console, f"{what}-{name}", rater, settings.max_refused, rated)
-    if second:
+        rows = traces.collect(engine="streaming")
+    stage = "second" if is_second else "judge"
+    inputs, input_counts = judge.judge_inputs(tables.read(paths.PROBLEMS, PROBLEM), rows)
+    counts = {"traces": num_traces, "traces_left_out": num_traces - rows.height} | input_counts
+    ratings, rating_counts = rate(console, f"{stage}-{name}", rater, settings.max_refused, inputs)
+    counts |= rating_counts
+    if is_second:
         counts["agreement"] = agreement(first, ratings)
     tables.write(path, ratings, RATING)
-    write_counts(paths.counts(what, name), lost | counts, what, name)
+    write_counts(paths.counts(stage, name), counts, stage, name)
 
 
 def rate(
     console: Console,
-    what: str,
+    title: str,
     rater: JudgeParams | SecondJudgeParams,
     max_refused: float,
-    rated: list[JudgeInput],
+    inputs: list[JudgeInput],
 ) -> Ratings:
     if rater.rater == "none":
         return tables.frame_of([], RATING), {"judge": None, "votes": 0, "refused": 0}
     if rater.rater == "rules":
-        return judge.judge_by_rules(rated, partial(console.progress, total=len(rated), label=what))
-    model = open_model(rater.llm.model)
+        progress = partial(console.progress, total=len(inputs), label=title)
+        return judge.judge_by_rules(inputs, progress)
+    llm, model = rater.llm, open_model(rater.llm.model)
     engine = model.engine
-    rated, cut = judge.truncate_to_context(
-        rater.llm, engine, model.max_prompt_tokens(rater.llm.max_tokens), rated
-    )
-    asked = list(judge.build_requests(rater.llm, engine, model.fingerprint, rated))
-    with model.replies(what, console, what) as (ask, shelf):
+    max_prompt_tokens = model.max_prompt_tokens(llm.max_tokens)
+    inputs, cut = judge.truncate_to_context(llm, engine, max_prompt_tokens, inputs)
+    requests = list(judge.build_requests(llm, engine, model.fingerprint, inputs))
+    with model.replies(title, console, title) as (generate, cache):
         ratings, counts = judge.judge_by_llm(
-            rater.llm, max_refused, rated, asked, ask, engine.chat_format
+            llm, max_refused, inputs, requests, generate, engine.chat_format
         )
-    return ratings, counts | cut | {"engine": engine.name, "failed": shelf.failures()}
+    return ratings, counts | cut | {"engine": engine.name, "failed": cache.failures()}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""pair: two traces of a problem, by generator or by outcome → data/pairs.parquet"""
+"""usage: python -m stages.pair
+
+Write pairs of traces of the same problem to data/pairs.parquet.
+"""
 
 import polars as pl
 

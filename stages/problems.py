@@ -1,4 +1,7 @@
-"""problems: which problems the policy learns from → data/problems.parquet"""
+"""usage: python -m stages.problems
+
+Write the problems that the policy learns from to data/problems.parquet.
+"""
 
 from delta.core import params, paths, tables
 from delta.core.console import Console, run

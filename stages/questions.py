@@ -1,4 +1,7 @@
-"""questions@BENCHMARK: what a benchmark asks → data/questions/BENCHMARK.parquet"""
+"""usage: python -m stages.questions BENCHMARK
+
+Write a benchmark's questions, gold answers and prompts to data/questions/BENCHMARK.parquet.
+"""
 
 from collections import Counter
 
@@ -13,11 +16,11 @@ from delta.evaluation.questions import questions, summary
 def main(console: Console, argv: list[str]) -> None:
     name = params.parse_item(argv, "benchmarks")
     benchmark = params.load_section(f"benchmarks.{name}", BenchmarkParams)
-    counts = Counter[str]()
-    tables.write_batches(paths.questions(name), questions(name, benchmark, counts), QUESTION)
-    counted = summary(counts)
-    write_counts(paths.counts("questions", name), counted, "questions", name)
-    console.print(f"questions {name}: {counted}")
+    row_counts = Counter[str]()
+    tables.write_batches(paths.questions(name), questions(name, benchmark, row_counts), QUESTION)
+    counts = summary(row_counts)
+    write_counts(paths.counts("questions", name), counts, "questions", name)
+    console.print(f"questions {name}: {counts}")
 
 
 if __name__ == "__main__":

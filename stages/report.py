@@ -13,7 +13,7 @@ from delta.core.console import Console, run
 from delta.core.files import atomic_folder, write_counts, write_text
 from delta.core.schemas import SELECTED
 from delta.core.types import Row
-from delta.evaluation.models import EvaluatedParams, bases
+from delta.evaluation.models import EvaluatedParams, baselines
 from delta.experiments.grid import ExperimentParams
 from delta.report import claims, collect, figures, html, paper, scores
 from delta.report.claims import format
@@ -25,7 +25,7 @@ def main(console: Console, _argv: list[str]) -> None:
     content = params.read_all()
     models = params.load_sections("evaluation.models", EvaluatedParams)
     declared = params.load_sections("experiments", ExperimentParams)
-    (base,) = bases(models, content["train"]["base"])
+    (base,) = baselines(models, content["train"]["base"])
     by_model = scores.read_scores(
         {name: paths.score(name) for name in models}, content["benchmarks"]
     )

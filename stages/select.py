@@ -1,4 +1,7 @@
-"""select: delta per dimension, rank, cut → data/selected.parquet"""
+"""usage: python -m stages.select
+
+Write the deltas, the rank and the selection of every pair to data/selected.parquet.
+"""
 
 import polars as pl
 

@@ -7,14 +7,14 @@ metrics/summary.json.
 from delta.core import params, paths
 from delta.core.console import Console, run
 from delta.core.files import read_json, write_counts
-from delta.evaluation.models import EvaluatedParams, bases
+from delta.evaluation.models import EvaluatedParams, baselines
 from delta.report.scores import read_scores
 from delta.report.summary import summarize
 
 
 def main(console: Console, _argv: list[str]) -> None:
     models = params.load_sections("evaluation.models", EvaluatedParams)
-    (base,) = bases(models, params.get("train.base"))
+    (base,) = baselines(models, params.get("train.base"))
     scores = read_scores({name: paths.score(name) for name in models}, params.get("benchmarks"))
     judge = [
         read_json(paths.counts("judge", name), "judge", name) for name in params.get("generators")

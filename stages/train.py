@@ -1,4 +1,7 @@
-"""train: a policy from the selected pairs → data/models/policy/"""
+"""usage: python -m stages.train
+
+Train the policy on the selected pairs and write it to data/models/policy/.
+"""
 
 from functools import partial
 
@@ -16,43 +19,47 @@ from delta.training.config import TrainParams
 
 
 def main(console: Console, _argv: list[str]) -> None:
-    chosen = params.load_section("train", TrainParams)
-    protocol = chat_formats.load(params.get(f"serving.{chosen.base}.chat_format"))
+    settings = params.load_section("train", TrainParams)
+    chat_format = chat_formats.load(params.get(f"serving.{settings.base}.chat_format"))
     generators = sorted({params.get(f"pairing.{side}") for side in SIDES})
-    base = paths.model(chosen.base)
+    base = paths.model(settings.base)
     fingerprint = weights.read_fingerprint(base)
     selected = tables.read(paths.SELECTED, SELECTED)
     problems = tables.read(paths.PROBLEMS, PROBLEM)
     traces = pl.concat(tables.read(paths.traces(name), TRACE) for name in generators)
     pairs = dataset.join_texts(selected, problems, traces)
 
-    console.print(f"train: {chosen.method} on {pairs.height} pairs; about 20 s to the first step")
+    console.print(f"train: {settings.method} on {pairs.height} pairs; about 20 s to the first step")
+    # Importing torch takes seconds, so check the inputs first.
     from delta.training import model_io, reference_logps
 
     tokenizer = model_io.tokenizer(base)
-    tokenized, counts = dataset.tokenize_pairs(chosen, protocol, pairs, tokenizer)
+    tokenized, counts = dataset.tokenize_pairs(settings, chat_format, pairs, tokenizer)
     train, held_out = (
-        dataset.to_trl_columns(chosen, part) for part in dataset.split_held_out(chosen, tokenized)
+        dataset.to_trl_columns(settings, rows)
+        for rows in dataset.split_held_out(settings, tokenized)
     )
     counts |= {"rows": len(train), "rows_held_out": len(held_out)}
-    with open_reply_cache("reference", fingerprint, console.print) as shelf:
+    with open_reply_cache("reference", fingerprint, console.print) as cache:
         progress = partial(console.progress, label="reference")
-        every = [*train, *held_out]
-        computed = reference_logps.add_reference(chosen, every, base, fingerprint, shelf, progress)
-    console.print(f"train: {computed} reference log-probabilities computed, the rest was there")
-    # This shelf is only a lock: one run writes these checkpoints, an equal one waits for it.
-    key = launch.run_key(chosen, train, held_out, fingerprint)
-    with open_reply_cache("train", key, console.print) as shelf:
-        folder = shelf.folder / "run"
-        for damaged in launch.prepare(folder, chosen, base, train, held_out):
-            console.print(f"train: {damaged.name} is damaged; training goes on before it")
+        num_computed = reference_logps.add_reference(
+            settings, [*train, *held_out], base, fingerprint, cache, progress
+        )
+    console.print(f"train: {num_computed} reference log-probabilities computed, the rest cached")
+    # The cache serves as a lock here: of two equal runs, one writes the checkpoints.
+    key = launch.run_key(settings, train, held_out, fingerprint)
+    with open_reply_cache("train", key, console.print) as cache:
+        folder = cache.folder / "run"
+        for checkpoint in launch.prepare(folder, settings, base, train, held_out):
+            console.print(f"train: {checkpoint.name} is damaged; resuming before it")
         checkpoint, facts = launch.train(folder, paths.HISTORY, paths.HELD_OUT, console)
-        stamp = partial(weights.write_fingerprint, source="train")
-        end = protocol.end_of_turn(tokenizer)
-        moved = model_io.save(chosen, base, checkpoint, paths.model(paths.POLICY), end, stamp)
-        counts |= facts | {"moved": moved}
+        complete = partial(weights.write_fingerprint, source="train")
+        end_of_turn = chat_format.end_of_turn(tokenizer)
+        policy = paths.model(paths.POLICY)
+        changed = model_io.save(settings, base, checkpoint, policy, end_of_turn, complete)
+        counts |= facts | {"weights_changed": changed}
         write_counts(paths.counts("train"), counts, "train")
-        checkpoints.discard(folder)  # the policy is whole: DVC keeps it from here
+        checkpoints.discard(folder)  # the policy is complete, and DVC keeps it
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""verify@GENERATOR: right, wrong, or not gradable → data/verdicts/GENERATOR.parquet"""
+"""usage: python -m stages.verify GENERATOR
+
+Write the verdict on every trace to data/verdicts/GENERATOR.parquet.
+"""
 
 from functools import partial
 from typing import Any
@@ -23,17 +26,17 @@ def main(console: Console, argv: list[str]) -> None:
     problems = tables.read(paths.PROBLEMS, PROBLEM)
     path = paths.traces(name)
     traces = tables.scan(path, TRACE)
-    second: dict[str, Any] = {}
+    fallback: dict[str, Any] = {}
     with tables.damage_as_input_error(path):
         rows = verify.with_problems(problems, traces.drop("text").collect(engine="streaming"))
         progress = partial(console.progress, total=rows.height, label=f"verify {name}")
         graded = verify.grade(grading, verify.batches(problems, traces), progress)
         verdicts, recorded = verify.decide(settings, rows, graded)
-        if settings.second == "llm":
+        if settings.llm_fallback:
             left = llm_equivalence.unresolved_answers(verify.batches(problems, traces), verdicts)
-    if settings.second == "llm":
-        verdicts, second = ask_model(console, name, settings.llm, left, verdicts)
-    counts = verify.summarize(grading, verdicts) | recorded | {"second": second}
+    if settings.llm_fallback:
+        verdicts, fallback = ask_model(console, name, settings.llm, left, verdicts)
+    counts = verify.summarize(grading, verdicts) | recorded | {"llm_fallback": fallback}
     tables.write(paths.verdicts(name), verdicts, VERDICT)
     write_counts(paths.counts("verify", name), counts, "verify", name)
 
@@ -47,7 +50,7 @@ def ask_model(
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
     model = open_model(llm.model)
     room = model.max_prompt_tokens(llm.max_tokens)
-    asked = list(llm_equivalence.first_requests(llm, model.engine, model.fingerprint, room, left))
+    asked = list(llm_equivalence.build_requests(llm, model.engine, model.fingerprint, room, left))
     with model.replies(f"verify-{name}", console, f"compare {name}") as (ask, shelf):
         said, counts = llm_equivalence.ask_model(llm, asked, ask, model.engine.chat_format)
     verdicts, changed = llm_equivalence.apply_verdicts(verdicts, said)

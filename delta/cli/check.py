@@ -31,7 +31,6 @@ def main() -> None:
         if STAMP.is_file() and STAMP.read_bytes() == now:
             return
     from delta.check import check
-    from delta.cli.dvc_queue import check_clone_path
     from delta.core.console import how_to_undo_experiment
     from delta.core.errors import InputError
 
@@ -39,10 +38,6 @@ def main() -> None:
         check()
     except InputError as error:
         sys.exit("\n".join(filter(None, [str(error), how_to_undo_experiment()])))
-    try:
-        check_clone_path(Path.cwd())
-    except InputError as error:  # experiments are refused there, but all else works
-        sys.stderr.write(f"check: {error}\n")
     with contextlib.suppress(OSError):  # the stage itself says what is wrong with its logs
         STAMP.parent.mkdir(exist_ok=True)
         STAMP.write_bytes(now)

@@ -1,7 +1,9 @@
-"""golds problems | golds questions BENCHMARK: can their gold answers be graded?
+"""usage: python -m delta check-golds problems
+       python -m delta check-golds questions BENCHMARK
 
-It follows the stages `problems` and `questions`. It can refuse what they wrote but does not shape
-it, so that no stage depends on it and a change of a grader reads no benchmark again.
+Check that the gold answers of problems or questions can be graded. The command runs behind the
+stages `problems` and `questions`: it can refuse what they wrote and does not shape it, so that a
+change of a grader reruns neither.
 """
 
 import polars as pl
@@ -29,7 +31,7 @@ def main(console: Console, argv: list[str]) -> None:
             raise InputError(f"{' '.join(argv)!r}; expected: problems, or questions and a name")
     grading = params.load_section("grading", GradingParams)
     checked = gold_check.check_golds(grading, rows.iter_rows())
-    is_compared_by_llm = argv == ["problems"] and params.get("verify.second") == "llm"
+    is_compared_by_llm = argv == ["problems"] and params.get("verify.llm_fallback")
     for gold in checked.ungradable:
         print(gold)
     if not is_compared_by_llm:  # a model may understand what the grader does not

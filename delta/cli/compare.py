@@ -1,11 +1,12 @@
-"""Compare two runs question by question: `python -m delta compare OURS THEIRS`.
+"""Compare two runs question by question.
 
 A run is an evaluated model of this workspace ("policy", "zero-shot") or a result in metrics/runs,
-by its key or the beginning of its name.
+named by its key or the beginning of its name.
 """
 
 import argparse
 import sys
+from typing import NamedTuple
 
 from delta.cli import exit
 from delta.core import params, paths, tables
@@ -13,9 +14,16 @@ from delta.core.errors import InputError
 from delta.core.schemas import ANSWER, QUESTION
 from delta.experiments import compare, results
 from delta.experiments.results import AnswerCounts
-from delta.report import scores as report
+from delta.report.scores import read_scores
 
 LONGEST = 100  # characters of a question
+
+
+class Answers(NamedTuple):
+    """What one run answered, by benchmark."""
+
+    counts: dict[str, AnswerCounts]
+    versions: dict[str, str]  # of the benchmarks
 
 
 def arguments() -> argparse.Namespace:
@@ -26,49 +34,54 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def run_of(name: str) -> tuple[dict[str, AnswerCounts], dict[str, str]]:
-    """Answers and benchmark versions, by benchmark."""
+def read_answers(name: str) -> Answers:
+    """Read the answers of a run. Raises InputError where no or several runs have the name."""
     if paths.score(name).is_file():
-        scores = report.read_scores({name: paths.score(name)}, list(params.get("benchmarks")))
-        rows = {one: tables.read(paths.answers(name, one), ANSWER) for one in scores[name]}
-        answers = {one: results.answered(frame) for one, frame in rows.items()}
-        versions = {one: str(of["benchmark_version"]) for one, of in scores[name].items()}
-        return answers, versions
-    known = {path.stem: results.read(path.stem) for path in sorted(paths.RUNS.glob("*.json"))}
-    fitting = [
-        one for key, one in known.items() if one and (key == name or one.name.startswith(name))
-    ]
-    if len(fitting) != 1:
-        models = sorted(path.stem for path in paths.score("").parent.glob("*.json"))
-        names = [] if fitting else models
-        names += [one.name for one in fitting or known.values() if one]
-        expected = f"one of {', '.join(names)}" if names else "run `make repro` first"
-        raise InputError(f"run {name!r}: {len(fitting)} runs have this name; expected: {expected}")
-    scores = fitting[0].scores
-    return fitting[0].answers, {one: str(of["benchmark_version"]) for one, of in scores.items()}
+        scores = read_scores({name: paths.score(name)}, params.get("benchmarks"))[name]
+        counts = {
+            benchmark: results.answered(tables.read(paths.answers(name, benchmark), ANSWER))
+            for benchmark in scores
+        }
+    else:
+        result = _find_result(name)
+        scores, counts = result.scores, result.answers
+    versions = {key: str(score["benchmark_version"]) for key, score in scores.items()}
+    return Answers(counts, versions)
+
+
+def _find_result(name: str) -> results.Result:
+    known = [results.read(path.stem) for path in sorted(paths.RUNS.glob("*.json"))]
+    runs = [result for result in known if result is not None]
+    named = [run for run in runs if run.key == name or run.name.startswith(name)]
+    if len(named) == 1:
+        return named[0]
+    names = [run.name for run in named or runs]
+    if not named and (runs or paths.COUNTS.is_dir()):
+        names = [*params.get("evaluation.models"), *names]
+    expected = f"one of {', '.join(names)}" if names else "run `make repro` first"
+    raise InputError(f"run {name!r}: {len(named)} runs have this name; expected: {expected}")
 
 
 def main() -> None:
-    given = arguments()
-    (ours, our_versions), (theirs, their_versions) = run_of(given.ours), run_of(given.theirs)
-    for name in our_versions.keys() & their_versions.keys():
-        if our_versions[name] != their_versions[name]:
+    options = arguments()
+    ours, theirs = read_answers(options.ours), read_answers(options.theirs)
+    for benchmark in ours.versions.keys() & theirs.versions.keys():
+        if ours.versions[benchmark] != theirs.versions[benchmark]:
             raise InputError(
-                f"benchmark {name}: {given.ours} was asked {our_versions[name]!r}, {given.theirs} "
-                f"{their_versions[name]!r}; allowed: the same questions"
+                f"benchmark {benchmark}: {options.ours} was asked {ours.versions[benchmark]!r}, "
+                f"{options.theirs} {theirs.versions[benchmark]!r}; expected: the same questions"
             )
-    compared = compare.compare(ours, theirs)
-    print(compare.table(compared, given.ours, given.theirs))
-    for one in compared:
-        questions = tables.read(
-            paths.questions(one.benchmark), QUESTION, ["question_id", "statement"]
-        )
-        kinds = {given.ours: one.only_ours, given.theirs: one.only_theirs}
-        for name, places in kinds.items():
-            if places and given.show:
-                print(f"\n{one.benchmark}: more often right in {name}")
-            for place in places[: given.show]:
-                question_id, statement = questions.row(place)
+    comparisons = compare.compare(ours.counts, theirs.counts)
+    print(compare.table(comparisons, options.ours, options.theirs))
+    for comparison in comparisons:
+        path = paths.questions(comparison.benchmark)
+        questions = tables.read(path, QUESTION, ["question_id", "statement"])
+        kinds = {options.ours: comparison.only_ours, options.theirs: comparison.only_theirs}
+        for name, rows in kinds.items():
+            if rows and options.show:
+                print(f"\n{comparison.benchmark}: more often right in {name}")
+            for row in rows[: options.show]:
+                question_id, statement = questions.row(row)
                 print(f"  {question_id}: {' '.join(statement.split())[:LONGEST]}")
 
 

@@ -11,15 +11,15 @@ from typing import NoReturn
 from delta.core.errors import InputError
 
 OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-INTERRUPTED = 130  # exit code of a shell's command that Ctrl-C ended
+SIGINT_CODE = 130  # exit code of a shell's command that Ctrl-C ended
+INTERRUPTED = "Interrupted. Completed replies are kept; run the same command to resume."
 
 
-def run(main: Callable[[], int | None], interrupted: str = "interrupted") -> NoReturn:
+def run(main: Callable[[], int | None]) -> NoReturn:
     """Run `main` as the whole process and exit with its code, 0 for None.
 
-    An InputError is printed on standard error and exits with 1, Ctrl-C prints `interrupted`. A
-    reader that has seen enough (`| head`) is no error; a disk that is full is one line.
-    Characters that the locale lacks are printed as "?".
+    An InputError is printed on standard error and exits with 1. A reader that has seen enough
+    (`| head`) is no error. A full disk is one line. Characters that the locale lacks become "?".
     """
     print_any_text()
     code: str | int | None
@@ -33,8 +33,8 @@ def run(main: Callable[[], int | None], interrupted: str = "interrupted") -> NoR
     except InputError as error:
         code = str(error)
     except KeyboardInterrupt:
-        sys.stderr.write(f"{interrupted}\n")
-        code = INTERRUPTED
+        sys.stderr.write(f"{INTERRUPTED}\n")
+        code = SIGINT_CODE
     except BrokenPipeError:
         code = 0
     except OSError as error:

@@ -1,16 +1,19 @@
-"""Run named experiments of params.yaml as DVC experiments, and collect them into metrics/runs/."""
+"""Run tables, figures or controls of the paper as DVC experiments and collect their results.
+
+The results are in metrics/runs/, a file for each run. An experiment is a grid in params.yaml:
+experiments. Runs that several experiments share are run once.
+"""
 
 import argparse
 import subprocess
 import sys
-from pathlib import Path
 
 from delta import check
-from delta.cli import dvc_queue, exit, untracked_files
+from delta.cli import exit, untracked_files
 from delta.core import params
 from delta.core.console import Console
 from delta.core.errors import InputError
-from delta.experiments import overrides, results
+from delta.experiments import overrides, results, run
 from delta.experiments.grid import Cell, ExperimentParams, cells, with_changes
 
 
@@ -18,55 +21,54 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog=sys.argv[0], description=__doc__)
     parser.add_argument("names", nargs="*", help="names in params.yaml: experiments; or all")
     parser.add_argument("--jobs", type=int, default=1, help="runs side by side (default: 1)")
-    given = parser.parse_args()
-    if given.jobs < 1:
-        parser.error(f"argument --jobs: {given.jobs}; expected: 1 or more")
-    return given
+    options = parser.parse_args()
+    if options.jobs < 1:
+        parser.error(f"argument --jobs: {options.jobs}; expected: 1 or more")
+    return options
 
 
-def wanted(names: list[str]) -> list[Cell]:
-    """The distinct runs of the experiments, each checked as a params.yaml of its own."""
+def distinct_cells(names: list[str]) -> list[Cell]:
+    """Return the runs of the experiments, each once and each checked as a params.yaml of its own.
+
+    Raises InputError where a name is no experiment, or a run could not have its parameters or data.
+    """
     content = params.read_all()
     declared = params.load_sections("experiments", ExperimentParams)
     if not names:
         raise InputError(f"no experiment is named; expected: all, {', '.join(declared)}")
-    found: dict[str, Cell] = {}
+    by_key: dict[str, Cell] = {}
     for name in declared if names == ["all"] else names:
         if name not in declared:
-            raise InputError(f"experiment {name!r}: allowed: all, {', '.join(declared)}")
+            raise InputError(f"experiment {name!r}; expected: all, {', '.join(declared)}")
         for cell in cells(content, name, declared[name]):
-            if cell.key not in found:
-                new = with_changes(content, cell.changes, f"experiments.{name}")
-                where = f"params.yaml: experiments.{name} {cell.at}"
-                checked = check.check_content(new, where)
-                if results.read(cell.key) is None:  # DVC takes its time
-                    untracked_files.check_tracked(checked, cell.changes, where)
-                    overrides.check_set_params(cell.changes, where)
-                found[cell.key] = cell
-    return list(found.values())
+            if cell.key in by_key:
+                continue
+            by_key[cell.key] = cell
+            where = f"params.yaml: experiments.{name} {cell.at}"
+            changed = with_changes(content, cell.changes, f"experiments.{name}")
+            checked = check.check_content(changed, where)
+            if results.read(cell.key) is None:  # DVC's own check takes seconds
+                untracked_files.check_tracked(checked, cell.changes, where)
+                overrides.check_set_params(cell.changes, where)
+    return list(by_key.values())
 
 
 def main() -> int:
-    given = arguments()
+    options = arguments()
     console = Console(sys.stdout)
     check.check()
-    dvc_queue.check_clone_path(Path.cwd())
-    asked = wanted(given.names)
-    # What runs share is made once, before they are queued.
+    wanted = distinct_cells(options.names)
+    # What the runs share is made once, before them.
     for command in ([sys.executable, "-m", "delta", "repair-dvc"], ["dvc", "repro"]):
         if subprocess.run(command, check=False).returncode:
             return 1
-    missing = [cell for cell in asked if results.read(cell.key) is None]
-    console.print(f"{len(asked)} runs, {len(asked) - len(missing)} of them done")
-    failed = dvc_queue.run(missing, given.jobs, console.print)
+    missing = [cell for cell in wanted if results.read(cell.key) is None]
+    console.print(f"{len(wanted)} runs, {len(wanted) - len(missing)} of them done")
+    failed = run.run(missing, options.jobs, console.print)
     if missing and subprocess.run(["dvc", "repro", "report"], check=False).returncode:
         return 1
     return 1 if failed else 0
 
 
 def start() -> None:
-    exit.run(
-        main,
-        interrupted="stopped watching; the queue goes on (`dvc queue stop --kill` ends it), and "
-        "the same command goes on from here",
-    )
+    exit.run(main)

@@ -1,7 +1,8 @@
-"""The selected pairs as a Hugging Face dataset, or the policy's model card.
+"""usage: python -m delta export [FOLDER]
+       python -m delta export --policy [FOLDER]
 
-python -m delta export [FOLDER]           the dataset with its card, by default in export/
-python -m delta export --policy [FOLDER]  the policy's card, by default in export-policy/
+Write the selected pairs as a Hugging Face dataset with its card (by default in export/), or the
+policy's model card (by default in export-policy/).
 """
 
 from pathlib import Path
@@ -13,7 +14,7 @@ from delta.core.console import Console, run
 from delta.core.errors import InputError
 from delta.core.paths import POLICY
 from delta.core.schemas import PROBLEM, SELECTED, TRACE
-from delta.evaluation.models import bases
+from delta.evaluation.models import baselines
 from delta.export import card, dataset, provenance
 
 DEFAULT = {False: "export", True: "export-policy"}
@@ -59,7 +60,7 @@ def export_dataset(console: Console, folder: Path, everything: Params) -> None:
 
 def export_policy_card(console: Console, folder: Path) -> None:
     everything = check.check()
-    base = bases(everything.evaluation.models, everything.train.base)[0]
+    base = baselines(everything.evaluation.models, everything.train.base)[0]
     facts = provenance.collect_provenance(everything, params.PARAMS_FILE)
     scores = provenance.read_scores(POLICY)
     text = card.model_card(facts, scores, provenance.read_scores(base))

@@ -1,4 +1,7 @@
-"""sheet N SEED: N rated traces for people to rate → sheets/sheet-SEED.csv, and its key apart"""
+"""usage: python -m delta rating-sheet N SEED
+
+Write N rated traces for people to rate to sheets/sheet-SEED.csv, and their ids to a key file.
+"""
 
 from pathlib import Path
 

@@ -1,11 +1,14 @@
-"""Before `dvc repro`: mends what a kill has torn of the lists that DVC writes over themselves.
+"""Repair the files of DVC that a kill can cut short. Run it before `dvc repro`.
 
-- `.dvc/tmp/rwlock`, who reads and writes what, and that of the experiments: no command that needs
-  it starts any more (DVC issue 7615). It is dropped; DVC itself forgets who is gone.
-- `dvc.lock`, what every stage was last made of: DVC refuses half of the places where it tears, and
-  in the others takes the stages behind the tear for never run. Stages before the tear stay, the
-  others are as in the last commit; what was made since then is in DVC's run cache, so that nothing
-  runs twice. Only of the file's last stage a loss cannot be seen: that one stage may run again.
+- `.dvc/tmp/rwlock` and that of experiments: DVC refuses every command that needs a truncated one
+  (DVC issue 7615). It is removed; DVC itself forgets processes that have ended.
+- `dvc.lock`: DVC refuses half of the truncated ones, and takes the stages behind the truncation of
+  the others for never run. Entries before the truncation are kept; the rest are restored from HEAD,
+  and what was run since then is found in DVC's run cache. A truncation inside the last entry cannot
+  be detected, so that stage may rerun.
+
+This file alone uses DVC's `make_lock`, lock file schema and layout of `dvc.lock`. It can go when
+DVC replaces both files atomically.
 """
 
 import json
@@ -23,36 +26,39 @@ SCHEMA = "schema: '2.0'\n"
 CONFLICT = "<<<<<<<"  # a merge that a person has to finish
 
 
-def unlock(root: Path) -> list[str]:
-    """What was mended, a line each. DVC's LockError where another DVC is at work."""
+def repair(root: Path) -> list[str]:
+    """Repair the files and return a line for each.
+
+    Raises DVC's LockError where another DVC process is running.
+    """
     lists = [root / name for name in LISTS]
     lock = root / "dvc.lock"
-    if not _is_torn_lock(lock) and not any(map(_is_torn_list, lists)):
+    if not _is_truncated_lock(lock) and not any(map(_is_truncated_list, lists)):
         return []
     from dvc.lock import make_lock
     from dvc.repo import Repo
 
-    said = []
+    lines = []
     with Repo(str(root)) as repo:
         hard = repo.config["core"].get("hardlink_lock", False)
-        for listed in filter(_is_torn_list, lists):
+        for listed in filter(_is_truncated_list, lists):
             # The locks are those under which DVC writes.
             folder = str(listed.parent)
             with make_lock(f"{listed}.lock", tmp_dir=folder, hardlink_lock=hard):
-                if _is_torn_list(listed):
+                if _is_truncated_list(listed):
                     listed.unlink()
-                    said.append(f"{listed.relative_to(root)}: torn by a kill; removed")
-        if _is_torn_lock(lock):
+                    lines.append(f"{listed.relative_to(root)}: truncated by a kill; removed")
+        if _is_truncated_lock(lock):
             with repo.lock:
-                if _is_torn_lock(lock) and _mend(lock):
-                    said.append(
-                        "dvc.lock: torn by a kill; what is missing behind the tear is as in the "
-                        "last commit, and `make repro` finds again what was made since"
+                if _is_truncated_lock(lock) and _restore(lock):
+                    lines.append(
+                        "dvc.lock: truncated by a kill; the entries behind the cut are restored "
+                        "from HEAD, and `make repro` finds what was run since"
                     )
-    return said
+    return lines
 
 
-def _is_torn_list(listed: Path) -> bool:
+def _is_truncated_list(listed: Path) -> bool:
     try:
         json.loads(listed.read_bytes())
     except FileNotFoundError:
@@ -62,8 +68,8 @@ def _is_torn_list(listed: Path) -> bool:
     return False
 
 
-def _is_torn_lock(lock: Path) -> bool:
-    """Not where there is none: then everything is to run. Nor in a merge or of another schema."""
+def _is_truncated_lock(lock: Path) -> bool:
+    """Return whether the file was cut short; False in a merge and for another schema."""
     if not lock.exists():
         return False
     text = _text(lock)
@@ -72,16 +78,16 @@ def _is_torn_lock(lock: Path) -> bool:
     return not _is_whole(text) or bool(_committed(lock).keys() - _stages(text))
 
 
-def _mend(lock: Path) -> bool:
-    """Whether it could be: where it is damaged otherwise too, DVC says what is wrong."""
-    before_tear = dict(list(_stages(_text(lock)).items())[:-1])
-    stages = _committed(lock) | before_tear
+def _restore(lock: Path) -> bool:
+    """Restore the file and return True; False where it is damaged otherwise, which DVC reports."""
+    intact = dict(list(_stages(_text(lock)).items())[:-1])
+    stages = _committed(lock) | intact
     text = SCHEMA + ("stages:\n" if stages else "") + "".join(stages.values())
     if not _is_whole(text):
         return False
-    mended = lock.with_name(".dvc") / "tmp" / lock.name
-    mended.write_text(text, encoding="utf-8")
-    mended.replace(lock)
+    repaired = lock.with_name(".dvc") / "tmp" / lock.name
+    repaired.write_text(text, encoding="utf-8")
+    repaired.replace(lock)
     return True
 
 
@@ -90,7 +96,7 @@ def _text(lock: Path) -> str:
 
 
 def _is_whole(text: str) -> bool:
-    """Whether DVC reads it, and it ends as DVC ends a file."""
+    """Return whether DVC can read it, and it ends as DVC ends a file."""
     from dvc.schema import COMPILED_LOCKFILE_SCHEMA
     from voluptuous import Invalid
 
@@ -102,13 +108,13 @@ def _is_whole(text: str) -> bool:
 
 
 def _stages(text: str) -> dict[str, str]:
-    """The text of every stage by its name."""
+    """Return the text of every stage by its name."""
     _, *stages = re.split(r"^(?=  \S)", text, flags=re.MULTILINE)
     return {stage.partition("\n")[0].strip(" :"): stage for stage in stages}
 
 
 def _committed(lock: Path) -> dict[str, str]:
-    """The stages of the last commit's `dvc.lock` that `dvc.yaml` still has."""
+    """Return the stages of the last commit's `dvc.lock` that `dvc.yaml` still has."""
     committed = git("-C", str(lock.parent), "show", f"HEAD:./{lock.name}")
     if not _is_whole(committed):
         return {}
@@ -124,7 +130,7 @@ def main() -> None:
     from dvc.lock import LockError
 
     try:
-        for line in unlock(Path()):
+        for line in repair(Path()):
             print(line, file=sys.stderr)
     except LockError as error:
         sys.exit(str(error))

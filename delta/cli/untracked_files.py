@@ -1,4 +1,4 @@
-"""Users' data files that a queued run would read and not have: DVC copies only what is in Git."""
+"""Data files that an experiment reads and would not have: its clone has only what Git has."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -27,14 +27,13 @@ def check_tracked(params: Params, changes: Changes, where: str) -> None:
         if _is_run_again(source.stage, changes):
             raise InputError(
                 f"{where}: it reads {source.name!r} ({source.key}), which is not in Git, and a "
-                f"queued run has only what Git has; expected: `git add {source.name}`, or an "
+                f"run has only what Git has; expected: `git add {source.name}`, or an "
                 "absolute path"
             )
 
 
 def _is_tracked(path: Path) -> bool:
-    """Whether Git, or DVC by a file that Git has, knows the file or all in the folder but what is
-    hidden."""
+    """Return whether Git tracks the file, or all in the folder but hidden files; or DVC does."""
     if _listed(path.with_name(f"{path.name}.dvc")):
         return True
     untracked = [Path(name).relative_to(path) for name in _listed(path, "--others")]

@@ -1,4 +1,7 @@
-"""The selected pairs to look at: `python -m delta view-pairs` writes report/pairs/index.html."""
+"""usage: python -m delta view-pairs
+
+Write the pairs as a web page to read: report/pairs/index.html.
+"""
 
 import polars as pl
 

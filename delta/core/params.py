@@ -52,7 +52,7 @@ def read_all(path: Path = PARAMS_FILE) -> dict[str, Any]:
         raise InputError(f"{path}: no such file; run from the project's root")
     if (size := path.stat().st_size) > MAX_BYTES:
         raise InputError(f"{path}: {size} bytes; expected up to {MAX_BYTES}")
-    parser = YAML(typ="safe")
+    parser = YAML(typ="safe", pure=True)  # the C parser crashes on deep nesting
     parser.max_depth = MAX_DEPTH
     try:
         with warnings.catch_warnings(action="ignore"):  # of values that YAML 1.1 reads otherwise

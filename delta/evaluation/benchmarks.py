@@ -27,38 +27,35 @@ Source = (
 
 
 class BenchmarkParams(StrictModel):
-    group: Literal[
-        "easy", "hard", "stem", "code", "other"
-    ]  # a group's score is the mean of its own
-    samples: Annotated[int, Field(ge=1)]  # answers a question (avg@samples)
-    max_tokens: Annotated[int, Field(ge=1)]  # of one answer
+    group: Literal["easy", "hard", "stem", "code", "other"]  # its score is its benchmarks' mean
+    samples: Annotated[int, Field(ge=1)]  # answers per question (avg@samples)
+    max_tokens: Annotated[int, Field(ge=1)]  # per answer
     source: Annotated[Source, Field(discriminator="format")]
-    questions: Annotated[int, Field(ge=1)] | None  # the first so many questions; null: all
+    questions: Annotated[int, Field(ge=1)] | None  # the first ones of the source; null: all
 
     @field_validator("questions")
     @classmethod
-    def _ends(cls, questions: int | None, others: ValidationInfo) -> int | None:
-        if questions is None and isinstance(others.data.get("source"), TaskSource):
-            raise ValueError("a task has no end; allowed: a number")
+    def _is_finite(cls, questions: int | None, info: ValidationInfo) -> int | None:
+        if questions is None and isinstance(info.data.get("source"), TaskSource):
+            raise ValueError("a task has no end; expected a number")
         return questions
 
 
-def version(name: str, params: BenchmarkParams, questions: pl.DataFrame) -> str:
-    """What stands beside every score: where the questions come from, and a digest of them.
+def benchmark_version(name: str, params: BenchmarkParams, questions: pl.DataFrame) -> str:
+    """Return the version that is reported with a score: the source and a digest of its questions.
 
-    The tests of programs are told by their source's revision: packed, they differ with zlib's.
+    The digest leaves out the tests of programs, whose packed bytes depend on the version of zlib.
+    The revision of their source identifies them.
     """
     digest = hashlib.sha256()
     columns = ("question_id", "prompt", "history", "gold_answer", "grader")
     for question_id, prompt, history, gold_answer, grader in questions.select(columns).iter_rows():
         gold = "" if grader == "code" else gold_answer
-        turns = [part for turn in history for part in (turn["role"], turn["content"])]
+        turns = [text for turn in history for text in (turn["role"], turn["content"])]
         digest.update("\x00".join([question_id, *turns, prompt, gold, ""]).encode())
-    return f"{name}: {_origin(params)} {digest.hexdigest()[:8]}"
-
-
-def _origin(params: BenchmarkParams) -> str:
     source = params.source
     if isinstance(source, TaskSource):
-        return source.version
-    return f"{source.format} {source.data.label}"
+        origin = source.version
+    else:
+        origin = f"{source.format} {source.data.label}"
+    return f"{name}: {origin} {digest.hexdigest()[:8]}"

@@ -1,8 +1,7 @@
-"""A model's answers to benchmarks and its scores (paper, section 3.1.2)."""
+"""Ask a model the questions of benchmarks, grade its answers, and score them (section 3.1.2)."""
 
 import itertools
 from collections.abc import Iterator
-from typing import Any
 
 import polars as pl
 
@@ -10,129 +9,136 @@ from delta import prompts
 from delta.core.errors import InputError
 from delta.core.schemas import ANSWER
 from delta.core.tables import frame_of
+from delta.core.types import Row
 from delta.evaluation.benchmarks import BenchmarkParams
 from delta.evaluation.models import EvaluationSampling
-from delta.grading.grade_all import outcomes
+from delta.grading.grade_all import grade_all
 from delta.grading.worker_pool import Case, GradingParams, check_share, count
 from delta.inference.chat_formats import ChatFormat
 from delta.inference.engine import Engine, SamplingParams, build_request, read_reply
 from delta.inference.types import Reply, Request
 from delta.stats import intervals
 
-AskedRequests = list[tuple[tuple[dict[str, Any], int], Request]]
+# (question row, index of the sample (0-based)), and the request for this answer
+AnswerRequest = tuple[tuple[Row, int], Request]
 
 
-def requests_of(
+def build_requests(
     params: EvaluationSampling,
     benchmark: BenchmarkParams,
     engine: Engine,
     model: str,
     examples: int,
     questions: pl.DataFrame,
-) -> AskedRequests:
-    """((question, sample), request) for every answer; the samples of a question together."""
+) -> list[AnswerRequest]:
+    """Return a request for every answer; the samples of a question are adjacent."""
     sampling = SamplingParams(**params.model_dump(), max_tokens=benchmark.max_tokens)
-    worked = prompts.worked_example_turns(examples)
-    rows = []
+    worked_examples = prompts.worked_example_turns(examples)
+    requests = []
     for question in questions.iter_rows(named=True):
-        messages = engine.chat_format.messages(question["prompt"], worked, question["history"])
+        messages = engine.chat_format.messages(
+            question["prompt"], worked_examples, question["history"]
+        )
         prompt = engine.render(messages)
         for sample in range(benchmark.samples):
-            rows.append(
-                ((question, sample), build_request(sampling, engine, model, prompt, sample))
-            )
-    return rows
+            request_ = build_request(sampling, engine, model, prompt, sample)
+            requests.append(((question, sample), request_))
+    return requests
 
 
 def grade_answers(
     grading: GradingParams,
-    asked: dict[str, AskedRequests],
+    requests: dict[str, list[AnswerRequest]],
     replies: dict[Request, Reply],
-    protocol: ChatFormat,
-    golds: dict[str, Iterator[dict[str, Any]]],
+    chat_format: ChatFormat,
+    gold_answers: dict[str, Iterator[Row]],
 ) -> dict[str, pl.DataFrame]:
-    """Graded answer rows of every benchmark, in the order of its `asked`.
+    """Return the graded answers of every benchmark, in the order of its requests.
 
-    `golds`: of each benchmark its questions' ids and gold answers in order, read when they are
-    needed. One pool of workers grades them all, since each worker loads Math-Verify for seconds.
-    InputError where too many answers to a benchmark are ungradable, or its questions have changed.
+    `gold_answers` has the rows {question_id, gold_answer} of each benchmark in order, which are
+    read when they are needed. One pool of workers grades all benchmarks, because loading
+    Math-Verify takes each worker seconds. Raises InputError if too many answers to a benchmark are
+    ungradable, or if its questions have changed.
     """
-    rows = {name: [_row(name, *one, replies, protocol) for one in asked[name]] for name in asked}
-    verdicts = outcomes(
-        grading, (case for name, made in rows.items() for case in _cases(made, golds[name]))
-    )
+    rows = {
+        name: [_row(name, *request_, replies, chat_format) for request_ in requests[name]]
+        for name in requests
+    }
+    cases = (case for name in rows for case in _cases(rows[name], gold_answers[name]))
+    verdicts = grade_all(grading, cases)
     tables = {}
-    for name, made in rows.items():
-        own = list(itertools.islice(verdicts, len(made)))
+    for name, answers in rows.items():
+        own = list(itertools.islice(verdicts, len(answers)))
         check_share(f"benchmark {name}", grading, count(own))
-        graded = [row | verdict._asdict() for row, verdict in zip(made, own, strict=True)]
+        graded = [row | verdict._asdict() for row, verdict in zip(answers, own, strict=True)]
         tables[name] = frame_of(graded, ANSWER)
     return tables
 
 
 def _row(
     name: str,
-    at: tuple[dict[str, Any], int],
-    request: Request,
+    key: tuple[Row, int],
+    request_: Request,
     replies: dict[Request, Reply],
-    protocol: ChatFormat,
-) -> dict[str, Any]:
-    """An answer row before its verdict."""
-    question, sample = at
-    reply = replies[request]
-    text, split = read_reply(reply, protocol, request.prompt)
+    chat_format: ChatFormat,
+) -> Row:
+    """Return an answer before it is graded."""
+    question, sample = key
+    reply = replies[request_]
+    text, span = read_reply(reply, chat_format, request_.prompt)
     return {
         "benchmark": name,
         "question_id": question["question_id"],
         "sample": sample,
         "text": text,
-        "answer_start": split.answer_start,
+        "answer_start": span.answer_start,
         "gold_answer": question["gold_answer"],
         "grader": question["grader"],
         "finish_reason": reply.finish_reason,
     }
 
 
-def _cases(rows: list[dict[str, Any]], golds: Iterator[dict[str, Any]]) -> Iterator[Case]:
-    for question_id, answers_to_it in itertools.groupby(rows, lambda row: row["question_id"]):
-        gold = next(golds, {"question_id": "none"})
+def _cases(rows: list[Row], gold_answers: Iterator[Row]) -> Iterator[Case]:
+    for question_id, answers in itertools.groupby(rows, lambda row: row["question_id"]):
+        gold = next(gold_answers, {"question_id": "none"})
         if gold["question_id"] != question_id:
             raise InputError(
                 f"question {question_id}: the table of questions has {gold['question_id']} there; "
-                "it changed while the model was asked; run the same again"
+                "it changed while the model answered; run the same command again"
             )
-        for row in answers_to_it:
+        for row in answers:
             start = row["answer_start"]
             answer = None if start is None else row["text"][start:]
             yield Case(row["grader"], gold["gold_answer"], answer, row["finish_reason"])
 
 
 def score(
-    benchmark: BenchmarkParams, version: str, questions: pl.DataFrame, rows: pl.DataFrame
-) -> dict[str, Any]:
-    """The share of correct answers (every question weighs the same) with its 95 % interval, and the
-    two standard errors it is made of: `error` for other questions, `error_within` of it for other
-    answers to the same ones (null with one answer a question).
+    benchmark: BenchmarkParams, version: str, questions: pl.DataFrame, answers: pl.DataFrame
+) -> Row:
+    """Return the fraction of correct answers, with its 95% interval and its standard errors.
 
-    An answer without a box is wrong. An ungradable one is not correct either, as the paper counts,
-    but how many there are stands beside the score, and so does how many were cut by length.
+    All questions have equal weight. `error` is the standard error for other questions;
+    `error_within` is the part of it that is due to other answers to the same questions (null with
+    one answer per question). An answer without a box is wrong. An ungradable answer is not correct
+    either, as in the paper, but is counted, and so is one that was cut by length.
+
     Raises InputError where a question has not exactly `samples` answers: the mean over fewer
     would be another score under the same name.
     """
     samples = benchmark.samples
     clusters = (
-        rows.group_by("question_id", maintain_order=True)
+        answers.group_by("question_id", maintain_order=True)
         .agg(pl.col("outcome").eq("correct"))["outcome"]
         .to_list()
     )
-    if len(clusters) != questions.height or any(len(c) != samples for c in clusters):
+    if len(clusters) != questions.height or any(len(cluster) != samples for cluster in clusters):
         raise InputError(
-            f"{rows.height} answers to {len(clusters)} questions; allowed: exactly {samples} to "
-            f"each of {questions.height}"
+            f"{answers.height} answers to {len(clusters)} questions; expected exactly {samples} "
+            f"to each of {questions.height}"
         )
     interval = intervals.clustered_proportion(clusters)
     errors = intervals.standard_errors(clusters)
-    reasons = rows["reason"].drop_nulls().value_counts(sort=True, name="answers")
+    reasons = answers["reason"].drop_nulls().value_counts(sort=True, name="answers")
     return {
         "value": round(interval.value, 6),
         "low": round(interval.low, 6),
@@ -141,8 +147,8 @@ def score(
         "error_within": _rounded(errors.within_questions),
         "n": len(clusters),
         "samples": samples,
-        "ungradable": rows.filter(pl.col("outcome") == "ungradable").height,
-        "truncated": rows.filter(pl.col("finish_reason") == "length").height,
+        "ungradable": answers.filter(pl.col("outcome") == "ungradable").height,
+        "truncated": answers.filter(pl.col("finish_reason") == "length").height,
         "reasons": dict(sorted(reasons.iter_rows())),
         "group": benchmark.group,
         "benchmark_version": version,

@@ -1,4 +1,4 @@
-"""Which models are evaluated, how they are asked, and which of them the policy is compared with."""
+"""Which models are evaluated, and which of them is the policy's baseline."""
 
 from typing import Annotated
 
@@ -9,7 +9,7 @@ from delta.core.paths import POLICY
 
 
 class EvaluationSampling(StrictModel):
-    """As SamplingParams; how long a reply may be is each benchmark's own."""
+    """SamplingParams without max_tokens, which each benchmark has."""
 
     temperature: Annotated[float, Field(ge=0)]
     top_p: Annotated[float, Field(gt=0, le=1)]
@@ -17,7 +17,7 @@ class EvaluationSampling(StrictModel):
 
 
 class EvaluatedParams(StrictModel):
-    """What is evaluated under one name: a model, asked as a generator or as the policy is."""
+    """A model with its number of worked examples, evaluated under one name."""
 
     model: str  # a name in `models`, or "policy"
     examples: Annotated[int, Field(ge=0)]  # worked examples before each question
@@ -28,8 +28,8 @@ class EvaluationParams(StrictModel):
     sampling: EvaluationSampling
 
 
-def bases(models: dict[str, EvaluatedParams], base: str) -> list[str]:
-    """The names under which the base model is asked as the policy is: what it is compared with."""
+def baselines(models: dict[str, EvaluatedParams], base: str) -> list[str]:
+    """Return the names under which the base model is prompted as the policy is."""
     policy = models[POLICY]
     return [
         name

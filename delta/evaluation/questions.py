@@ -5,14 +5,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import islice
-from typing import Any
 
 import polars as pl
 
 from delta.core.errors import InputError
 from delta.core.schemas import QUESTION
 from delta.core.tables import frame_of
-from delta.core.types import Row
+from delta.core.types import Counts, Row
 from delta.data import reasoning_gym
 from delta.data.formats import (
     Question,
@@ -27,32 +26,34 @@ from delta.data.formats import (
 from delta.data.rows import read_rows
 from delta.evaluation.benchmarks import BenchmarkParams, Source
 
-Read = Callable[[Row], Question | str]  # a question, or why the row is none
-IN_MEMORY = 32  # questions written together: LiveCodeBench's tests have gigabytes
+ReadRow = Callable[[Row], Question | str]  # a question, or the reason why the row is dropped
+BATCH_SIZE = 32  # questions in memory: LiveCodeBench's tests have gigabytes
+NOT_REASONS = ("read", "kept", "beyond_size", "repeated")
 
 
 def questions(name: str, params: BenchmarkParams, counts: Counter[str]) -> Iterator[pl.DataFrame]:
-    """Question rows, few at a time; `counts` learns what became of every row of the source.
+    """Yield batches of questions; add to `counts` what became of every row of the source.
 
-    A question's id is its place in the source, whatever `questions` is. Of a generated task each
-    question is asked once; a published benchmark is asked as it is, so that its score compares
-    with others, and `repeated` says how often it asks something again. Raises InputError for a
-    row that cannot be asked, or, at the end, where there are not `questions` of them.
+    A question's id is its index in the source and does not depend on `questions`. A generated
+    task's repeated questions are dropped. A published benchmark keeps them, so that scores are
+    comparable, and `repeated` counts them. Raises InputError for a row that is no question, or, at
+    the end, if there are fewer than `questions`.
     """
-    for part in _parts(_rows(name, params, counts)):
-        yield frame_of(part, QUESTION)
+    rows = _rows(name, params, counts)
+    while batch := list(islice(rows, BATCH_SIZE)):
+        yield frame_of(batch, QUESTION)
     kept, dropped = counts["kept"], _dropped(counts)
     if not kept:
         raise InputError(f"benchmarks.{name}: none of {counts['read']} rows is left ({dropped})")
     if params.questions is not None and kept < params.questions:
         raise InputError(
             f"benchmarks.{name}.questions = {params.questions}: {counts['read']} rows of the "
-            f"source give {kept} questions ({dropped}); allowed: 1 to {kept}"
+            f"source give {kept} questions ({dropped}); expected 1 to {kept}"
         )
 
 
-def summary(counts: Counter[str]) -> dict[str, Any]:
-    """read = kept + dropped by reason + beyond_size."""
+def summary(counts: Counter[str]) -> Counts:
+    """Return the counts of a stage: read = kept + dropped by reason + beyond_size."""
     return {
         "read": counts["read"],
         "kept": counts["kept"],
@@ -63,20 +64,14 @@ def summary(counts: Counter[str]) -> dict[str, Any]:
 
 
 def _dropped(counts: Counter[str]) -> dict[str, int]:
-    reasons = sorted(set(counts) - {"read", "kept", "beyond_size", "repeated"})
-    return {reason: counts[reason] for reason in reasons}
-
-
-def _parts(rows: Iterator[Row]) -> Iterator[list[Row]]:
-    while part := list(islice(rows, IN_MEMORY)):
-        yield part
+    return {reason: counts[reason] for reason in sorted(counts) if reason not in NOT_REASONS}
 
 
 def _rows(name: str, params: BenchmarkParams, counts: Counter[str]) -> Iterator[Row]:
-    found, read = _source(f"benchmarks.{name}.source", params)
-    once = isinstance(params.source, reasoning_gym.TaskSource)
-    asked = set[str]()
-    for index, row in enumerate(found):
+    rows, read = _open(f"benchmarks.{name}.source", params)
+    drop_repeated = isinstance(params.source, reasoning_gym.TaskSource)
+    seen = set[str]()
+    for index, row in enumerate(rows):
         counts["read"] += 1
         if counts["kept"] == params.questions:
             counts["beyond_size"] += 1
@@ -88,31 +83,31 @@ def _rows(name: str, params: BenchmarkParams, counts: Counter[str]) -> Iterator[
         if isinstance(question, str):
             counts[question] += 1
             continue
-        # Of a conversation all turns: many end in the same words.
-        said = [*(turn["content"] for turn in question.history), question.prompt]
-        identity = normalized_text("\x00".join(said))
-        again = identity in asked
-        if again and once:
+        # All turns of a conversation, since many end in the same words.
+        turns = [*(turn["content"] for turn in question.history), question.prompt]
+        text = normalized_text("\x00".join(turns))
+        is_repeated = text in seen
+        if is_repeated and drop_repeated:
             counts["duplicate"] += 1
             continue
-        counts["repeated"] += again
-        asked.add(identity)
+        counts["repeated"] += is_repeated
+        seen.add(text)
         counts["kept"] += 1
-        written = json.dumps(question.metadata, sort_keys=True, default=str)
-        yield question._asdict() | {"question_id": f"{name}.{index}", "metadata": written}
+        metadata = json.dumps(question.metadata, sort_keys=True, default=str)
+        yield question._asdict() | {"question_id": f"{name}.{index}", "metadata": metadata}
 
 
-def _source(key: str, params: BenchmarkParams) -> tuple[Iterable[Row], Read]:
-    """The rows of the source, and what reads one of them."""
+def _open(key: str, params: BenchmarkParams) -> tuple[Iterable[Row], ReadRow]:
+    """Return the rows of the source, and the function that reads one."""
     source = params.source
     if isinstance(source, reasoning_gym.TaskSource):
         assert params.questions is not None
         return reasoning_gym.task_rows(key, source, params.questions), reasoning_gym.task_question
-    named = source.columns() if isinstance(source, custom.ColumnsSource) else None
-    return read_rows(f"{key}.data", source.data, named), _reader(key, source)
+    columns = source.columns() if isinstance(source, custom.ColumnsSource) else None
+    return read_rows(f"{key}.data", source.data, columns), _reader(key, source)
 
 
-def _reader(key: str, source: Source) -> Read:
+def _reader(key: str, source: Source) -> ReadRow:
     match source:
         case math.MathSource():
             return partial(math.math_question, source)

@@ -8,49 +8,49 @@ from delta.experiments.results import AnswerCounts
 from delta.stats.contrasts import Contrast, CorrectCounts, contrast, group_terms
 
 
-class Compared(NamedTuple):
-    """One benchmark. A question counts as solved by its share of right answers."""
+class Comparison(NamedTuple):
+    """One benchmark. A question counts by its fraction of correct answers."""
 
     benchmark: str
-    difference: Contrast  # share of right answers, ours − theirs, paired by question
-    alike: int  # questions that both answered right equally often
-    only_ours: list[int]  # places of the questions that we answered right more often
+    difference: Contrast  # fraction of correct answers, ours - theirs, paired by question
+    alike: int  # questions that both answered correctly equally often
+    only_ours: list[int]  # rows of the questions that we answered correctly more often
     only_theirs: list[int]
 
 
-def compare(ours: dict[str, AnswerCounts], theirs: dict[str, AnswerCounts]) -> list[Compared]:
-    """For every benchmark that both were asked. InputError where the questions are not the same."""
-    return [_compared(name, ours[name], theirs[name]) for name in ours if name in theirs]
+def compare(ours: dict[str, AnswerCounts], theirs: dict[str, AnswerCounts]) -> list[Comparison]:
+    """Compare every benchmark that both answered. Raises InputError where the questions differ."""
+    return [_compare_one(name, ours[name], theirs[name]) for name in ours if name in theirs]
 
 
-def _compared(name: str, ours: AnswerCounts, theirs: AnswerCounts) -> Compared:
+def _compare_one(name: str, ours: AnswerCounts, theirs: AnswerCounts) -> Comparison:
     if (ours.samples, len(ours.correct)) != (theirs.samples, len(theirs.correct)):
         raise InputError(
             f"benchmark {name}: {len(ours.correct)} questions × {ours.samples} answers against "
-            f"{len(theirs.correct)} × {theirs.samples}; allowed: the same questions"
+            f"{len(theirs.correct)} × {theirs.samples}; expected: the same questions"
         )
     both = list(zip(ours.correct, theirs.correct, strict=True))
     answers = CorrectCounts([ours.correct, theirs.correct], ours.samples)
-    return Compared(
+    return Comparison(
         name,
         contrast(group_terms([answers], [1, -1])),
-        sum(one == other for one, other in both),
-        [place for place, (one, other) in enumerate(both) if one > other],
-        [place for place, (one, other) in enumerate(both) if one < other],
+        sum(mine == other for mine, other in both),
+        [row for row, (mine, other) in enumerate(both) if mine > other],
+        [row for row, (mine, other) in enumerate(both) if mine < other],
     )
 
 
-def table(compared: Sequence[Compared], ours: str, theirs: str) -> str:
-    """Markdown: a line for each benchmark."""
+def table(comparisons: Sequence[Comparison], ours: str, theirs: str) -> str:
+    """Return a Markdown table with a line for each benchmark."""
     lines = [
         f"| benchmark | {ours} − {theirs} (points) | p | only {ours} | only {theirs} | alike |",
         "|---|---|---|---|---|---|",
     ]
-    for one in compared:
-        gap = one.difference
+    for row in comparisons:
+        gap = row.difference
         lines.append(
-            f"| {one.benchmark} | {100 * gap.value:+.1f} [{100 * gap.low:+.1f}, "
-            f"{100 * gap.high:+.1f}] | {gap.p:.3f} | {len(one.only_ours)} | "
-            f"{len(one.only_theirs)} | {one.alike} |"
+            f"| {row.benchmark} | {100 * gap.value:+.1f} [{100 * gap.low:+.1f}, "
+            f"{100 * gap.high:+.1f}] | {gap.p:.3f} | {len(row.only_ours)} | "
+            f"{len(row.only_theirs)} | {row.alike} |"
         )
     return "\n".join(lines)

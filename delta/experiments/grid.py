@@ -119,10 +119,10 @@ def key(content: dict[str, Any]) -> str:
         for name in set(section) - paired:
             del section[name]
     if not any("recorded" in generator for generator in shaping["generators"].values()):
-        shaping["pairing"].pop("pairs", None)
+        shaping["pairing"].pop("use_table_pairs", None)
     for method in {"dpo", "kto", "sft"} - {shaping["train"]["method"]}:
         del shaping["train"][method]
-    del shaping["grading"]["where"]
+    del shaping["grading"]["backend"]
     # What it was before 2026-12, when servers answered for all models or for none. What a server
     # shapes stands under `serving`.
     shaping["engine"] = {"kind": "vllm", "revision": None}

@@ -43,7 +43,7 @@ class Result:
 
 
 def answered(rows: pl.DataFrame) -> AnswerCounts:
-    """From the rows of a benchmark (delta.core.schemas.ANSWER)."""
+    """Count the correct answers in the rows of one benchmark (delta.core.schemas.ANSWER)."""
     counted = rows.group_by("question_id", maintain_order=True).agg(
         pl.col("outcome").eq("correct").sum(), pl.len().alias("samples")
     )
@@ -54,8 +54,8 @@ def answered(rows: pl.DataFrame) -> AnswerCounts:
 def write(result: Result, folder: Path = paths.RUNS) -> Path:
     content = asdict(result)
     content["answers"] = {
-        name: {"samples": one.samples, "correct": one.text()}
-        for name, one in result.answers.items()
+        benchmark: {"samples": counts.samples, "correct": counts.text()}
+        for benchmark, counts in result.answers.items()
     }
     path = folder / f"{result.key}.json"
     write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
@@ -63,15 +63,15 @@ def write(result: Result, folder: Path = paths.RUNS) -> Path:
 
 
 def read(key: str, folder: Path = paths.RUNS) -> Result | None:
-    """None where there is no such result. InputError where there is a damaged one."""
+    """Return a result, or None where there is none. Raises InputError where it is damaged."""
     path = folder / f"{key}.json"
     if not path.is_file():
         return None
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         content["answers"] = {
-            name: AnswerCounts(one["samples"], tuple(_numbers(one["correct"])))
-            for name, one in content["answers"].items()
+            benchmark: AnswerCounts(row["samples"], tuple(_numbers(row["correct"])))
+            for benchmark, row in content["answers"].items()
         }
         return Result(**content)
     except (OSError, ValueError, KeyError, TypeError) as error:

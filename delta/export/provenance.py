@@ -87,7 +87,7 @@ def _model_roles(params: Params) -> dict[str, list[str]]:
     for side in SIDES:
         generator = params.generators[getattr(params.pairing, side)]
         roles.setdefault(generator.model, []).append(f"{side} traces")
-    if params.verify.second == "llm":
+    if params.verify.llm_fallback:
         roles.setdefault(params.verify.llm.model, []).append("second opinion on verdicts")
     if params.judge.rater == "llm":
         roles.setdefault(params.judge.llm.model, []).append("judge")
@@ -102,7 +102,7 @@ def prompt_hashes(params: Params) -> dict[str, str]:
         "instruction.txt": any(source.is_boxed for source in params.problems.sources.values()),
         "chat_formats.yaml": True,
         "worked_examples.yaml": any(getattr(entry, "examples", 0) for entry in generators),
-        "equivalence.txt": params.verify.second == "llm",
+        "equivalence.txt": params.verify.llm_fallback,
         "judge.txt": params.judge.rater == "llm",
     }
     return {name: sha256_of(prompts.FOLDER / name) for name, is_used in uses.items() if is_used}

@@ -1,1 +1,1 @@
-"""Right, wrong or ungradable: a grader for each kind of answer, and the stage verify."""
+"""Grade answers: a grader for each kind, worker processes, and the stage verify."""

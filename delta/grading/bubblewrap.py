@@ -1,9 +1,9 @@
-"""The command that starts a program in a sandbox: limits first, then walls, then the program.
+"""Build the command that starts a program in a sandbox: limits, then bubblewrap, then the program.
 
-A shell takes on the limits before anything else is started, so that they hold for every process of
-a run, bubblewrap's own included. The scratch folder is a tmpfs that is mounted before bubblewrap
-begins, because bubblewrap's own has no limit on the number of files. Root mounts it in a mount
-namespace, an ordinary user in a user namespace, which bubblewrap's own lies in.
+A shell sets the limits before anything else is started, so that they hold for every process of a
+run, bubblewrap's own included. The scratch folder is a tmpfs that is mounted before bubblewrap
+starts, because bubblewrap's own has no limit on the number of files. Root mounts it in a mount
+namespace, an ordinary user in a user namespace, which contains bubblewrap's own.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from delta.grading import memory_cgroup
 
 PREFIX = Path(sys.base_prefix).resolve()
 PYTHON = PREFIX / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}"
-# A fixed hash seed: the order of a set of strings shall not differ between two gradings.
+# A fixed hash seed: the order of a set of strings must be the same in every run.
 ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
     "HOME": "/tmp",
@@ -47,7 +47,7 @@ MOUNT = (
 
 
 class Limits(NamedTuple):
-    """What holds for each process of a run."""
+    """Limits of each process of a run."""
 
     memory: int  # bytes of address space
     file: int  # bytes of the scratch folder, and of any one file
@@ -72,17 +72,17 @@ def is_root() -> bool:
 
 
 def limited(command: list[str], limits: Limits, group: Path | None) -> list[str]:
-    """Return the command that takes on `limits`, enters the cgroup `group` and runs `command`."""
+    """Return the command that sets `limits`, enters the cgroup `group` and runs `command`."""
     processes = str(group / "cgroup.procs") if group else ""
     values = (limits.memory >> 10, limits.file >> 9, limits.cpu_s, limits.open_files)
     return ["/bin/sh", "-c", LIMIT, "sh", processes, *map(str, values), *command]
 
 
-def walled(command: list[str], binary: Path, limits: Limits, filter_file: int) -> list[str]:
+def isolated(command: list[str], binary: Path, limits: Limits, filter_file: int) -> list[str]:
     """Return the command that runs `command` in bubblewrap; its filter is in `filter_file`."""
     unshare = [_tool("unshare"), "-m", *([] if is_root() else ["-U", "-r"])]
     mount = ["/bin/sh", "-c", MOUNT, "sh", _tool("mount"), f"size={limits.file}"]
-    return [*unshare, *mount, str(binary), *_walls(filter_file), "--", *command]
+    return [*unshare, *mount, str(binary), *_bwrap_args(filter_file), "--", *command]
 
 
 def _tool(name: str) -> str:
@@ -93,29 +93,29 @@ def _tool(name: str) -> str:
     return path
 
 
-def _walls(filter_file: int) -> list[str]:
+def _bwrap_args(filter_file: int) -> list[str]:
     user = ["--unshare-user", "--disable-userns", "--uid", UID, "--gid", UID, "--cap-drop", "ALL"]
     # To become another user, which also takes these two away for good.
     root = ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
-    walls = ["--die-with-parent", "--new-session", *(root if is_root() else user)]
-    walls += [f"--unshare-{name}" for name in ("ipc", "pid", "net", "uts", "cgroup-try")]
-    walls += ["--hostname", "sandbox", "--seccomp", str(filter_file), "--clearenv"]
+    args = ["--die-with-parent", "--new-session", *(root if is_root() else user)]
+    args += [f"--unshare-{name}" for name in ("ipc", "pid", "net", "uts", "cgroup-try")]
+    args += ["--hostname", "sandbox", "--seccomp", str(filter_file), "--clearenv"]
     for name, value in ENVIRONMENT.items():
-        walls += ["--setenv", name, value]
+        args += ["--setenv", name, value]
     for prefix in dict.fromkeys((Path("/usr"), PREFIX)):
-        walls += ["--dir", str(prefix)]  # else only its owner could enter
+        args += ["--dir", str(prefix)]  # else only its owner could enter
         for part in ("bin", "lib", "lib64"):
-            walls += ["--ro-bind-try", str(prefix / part), str(prefix / part)]
+            args += ["--ro-bind-try", str(prefix / part), str(prefix / part)]
     for path in (Path("/bin"), Path("/lib"), Path("/lib64")):
         if path.is_symlink():
-            walls += ["--symlink", str(path.readlink()), str(path)]
+            args += ["--symlink", str(path.readlink()), str(path)]
         else:
-            walls += ["--ro-bind-try", str(path), str(path)]
-    walls += ["--dir", "/etc", "--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"]
+            args += ["--ro-bind-try", str(path), str(path)]
+    args += ["--dir", "/etc", "--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"]
     # Read-only: an ordinary user's program could else write to the memory of bubblewrap's process.
-    walls += ["--proc", "/proc", "--remount-ro", "/proc", "--dir", "/dev"]
+    args += ["--proc", "/proc", "--remount-ro", "/proc", "--dir", "/dev"]
     for name in DEVICES:
-        walls += ["--dev-bind", f"/dev/{name}", f"/dev/{name}"]
+        args += ["--dev-bind", f"/dev/{name}", f"/dev/{name}"]
     for name, target in {"fd": "", "stdin": "/0", "stdout": "/1", "stderr": "/2"}.items():
-        walls += ["--symlink", f"/proc/self/fd{target}", f"/dev/{name}"]
-    return [*walls, "--bind", SCRATCH, "/tmp", "--chdir", "/tmp", "--remount-ro", "/"]
+        args += ["--symlink", f"/proc/self/fd{target}", f"/dev/{name}"]
+    return [*args, "--bind", SCRATCH, "/tmp", "--chdir", "/tmp", "--remount-ro", "/"]

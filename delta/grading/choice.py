@@ -1,4 +1,4 @@
-r"""The letter of an option, A to J, that an answer chose (MMLU-Pro, GPQA).
+r"""Grade the letter of an option, A to J, that an answer chose (MMLU-Pro, GPQA).
 
 1. The last statement: a box that holds a letter (\boxed{B}, \boxed{\text{(B)}}, \boxed{B. 42}),
    "the answer is (B)", "Answer: B", "so B is correct", {"answer": "B"}. The later one wins, so an
@@ -7,23 +7,23 @@ r"""The letter of an option, A to J, that an answer chose (MMLU-Pro, GPQA).
    options is none, nor is the last line of a reply that was cut.
 
 Several letters in one statement are no single letter. "A" and "I" before a word are letters only
-where no article and no pronoun can stand: "A because", but not "A ball".
+where no article and no pronoun can be: "A because", but not "A ball".
 
 MMLU-Pro's own script takes the first "answer is", so that an answer that corrects itself keeps
 its first letter; then any last capital from A to J in the text, a variable or a truth value too;
-and then guesses at random. Here an answer without a letter is wrong, and says so.
+and then guesses at random. Here an answer without a letter is wrong ("no_letter").
 """
 
 import itertools
 import re
 from collections.abc import Iterator
 
-from delta.grading.formulas.box_content import WORDS
 from delta.grading.formulas.boxes import BOX, MAX_ANSWER
-from delta.grading.verdict import Verdict
+from delta.grading.formulas.cleaning import WORDS
+from delta.grading.verdict import Verdict, without_answer
 
 NOUN = r"(?:options?|choices?|answers?|letters?)"
-# No article stands before the words of the first group; the second are no verbs of "I" either.
+# No article precedes the words of the first group; the second are no verbs of "I" either.
 AFTER_A = "is was has only alone here then therefore thus hence again too it we they he you"
 AFTER_BOTH = (
     "because since as for and or but which where so due given by from although though while if "
@@ -124,14 +124,14 @@ BEFORE_WORDS = re.compile(rf"^\s*([A-J])\s*(?={WORDS}\s*\{{|\\q?quad(?![a-z])|\\
 
 
 def grade(gold_answer: str, answer: str | None, finish_reason: str) -> Verdict:
+    """Return the verdict on an answer, the reply after its reasoning; None: cut before that."""
     gold = gold_answer.strip().strip("()").upper()
     if not re.fullmatch("[A-J]", gold):
         reason = "unparsable_gold" if gold else "empty_gold"
         return Verdict("ungradable", None, reason)
-    cut = answer is None or finish_reason == "length"
-    extracted = None if answer is None else letter(answer, cut)
+    extracted = None if answer is None else letter(answer, finish_reason == "length")
     if extracted is None:
-        return Verdict("incorrect", None, "cut" if cut else "no_letter")
+        return without_answer(answer, finish_reason, "no_letter")
     if len(extracted) > 1:
         return Verdict("incorrect", extracted, "several_letters")
     if extracted == gold:
@@ -154,7 +154,7 @@ def _read_box(box: re.Match[str]) -> str:
 
 
 def letter_of_option(option: str) -> str | None:
-    """Return B of "B", "(b)", "B. 42", "Option B"; "A, B" of "A and B"; None of a value."""
+    """Return B of "B", "(b)", "B. 42", "Option B"; "A, B" of "A and B"; None for a value."""
     option = re.sub(r"^\s*\{(.*)\}\s*$", r"\1", SIZES.sub("", option))
     text = tidy(BEFORE_WORDS.sub(r"(\1) ", option)).strip()
     if stated := _last_statement(text, cut=False):
@@ -178,15 +178,17 @@ def plain(text: str) -> str:
 
 
 def tidy(text: str) -> str:
-    """Return the plain text with letters that stand apart in brackets, one blank between words and
-    no empty lines: no expression that reads it meets a run of blanks."""
+    """Return the plain text with lone letters in brackets.
+
+    It has one blank between words and no empty lines: no expression meets a run of blanks.
+    """
     text = re.sub(r"\(\(([A-J])\)\)", r"(\1)", plain(ALONE.sub(r"(\1)", text)))
     lines = (" ".join(line.split()) for line in text.split("\n"))
     return "\n".join(filter(None, lines))
 
 
 def _letters(text: str, start: int) -> tuple[list[str], int]:
-    """The letters that stand at `start`, joined by commas or words, and where they end."""
+    """Return the letters at `start`, joined by commas or words, and where they end."""
     if listed := LIST.match(text, start):
         return re.findall("[A-J]", listed[1]), listed.end()
     letters, end = list[str](), start
@@ -210,7 +212,7 @@ def _last_statement(text: str, cut: bool) -> str | None:
 
 
 def _statements(text: str, cut: bool) -> Iterator[tuple[int, list[str]]]:
-    """Every place where the text says which answer is right, with the letters that it names."""
+    """Yield every place where the text says which answer is right, and the letters it names."""
     stated: set[str] = set()  # single letters
     read = 0  # how far: a second box of "\\boxed{B} and \\boxed{D}" is no statement of its own
     for lead in itertools.chain(LEAD.finditer(text), IT_IS.finditer(text)):
@@ -230,7 +232,7 @@ def _statements(text: str, cut: bool) -> Iterator[tuple[int, list[str]]]:
 
 
 def _choice_line(text: str, cut: bool) -> str | None:
-    """The letter of a first or last line that is a choice, where no other line is another."""
+    """Return the letter of a first or last line that is a choice, if no other line differs."""
     lines = text.split("\n")
     ends = [lines[0]] if cut and len(lines) > 1 else [lines[-1], lines[0]]
     bare = {letters for line in lines if (letters := _bare_letters(line))}
@@ -248,7 +250,7 @@ def _choice_line(text: str, cut: bool) -> str | None:
 
 
 def _bare_letters(line: str) -> str | None:
-    """The letters of a line that holds nothing else: "B", "(B).", "Option B", "So A and C"."""
+    """Return the letters of a line with nothing else: "B", "(B).", "Option B", "So A and C"."""
     start = START_OF_LINE.match(line)
     letters, end = _letters(line, start.end() if start else 0)
     if letters and re.fullmatch(r"[.)!]?\)?", line[end:]):
@@ -257,7 +259,7 @@ def _bare_letters(line: str) -> str | None:
 
 
 def _letter_of_line(line: str) -> str | None:
-    """The letter of a line that is an option with its text: "B) 42", "(B) The tenant pays"."""
+    """Return the letter of a line that is an option with its text: "B) 42"."""
     marker = MARKER.match(line)
     if marker is None or len(line) > MAX_ANSWER or INNER_MARKER.search(line, marker.end()):
         return None

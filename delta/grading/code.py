@@ -1,4 +1,4 @@
-"""A program: it must pass every test, run in the sandbox (paper: LiveCodeBench; HumanEval is ours).
+"""Grade a program: it must pass every test in the sandbox (LiveCodeBench; HumanEval is ours).
 
 The gold answer is JSON of one of three kinds, with tests as delta.data.program_tests packs them:
     {"kind": "stdin", "tests": PACKED}                      output compared with the expected one
@@ -7,10 +7,10 @@ The gold answer is JSON of one of three kinds, with tests as delta.data.program_
 
 Expected outputs stay outside the sandbox, so neither an object that equals everything nor a walk
 through frames finds them. A HumanEval check runs in a second sandbox, with its prompt's own names
-and a function that has the program's answers as plain values: whatever the program redefines, it
-redefines for itself.
+and a function that returns the program's results as plain values: whatever the program redefines,
+it redefines for itself.
 
-Different from LiveCodeBench's own harness: each test is a process with real standard input (so
+Unlike in LiveCodeBench's own harness, each test is a process with real standard input (so
 `open(0)`, `os.read(0, …)` and module-level `global` work), numbers are compared token by token,
 tuples equal lists at any depth, and there is only the standard library.
 """
@@ -22,9 +22,9 @@ from typing import Any
 from delta.data import program_tests
 from delta.grading.code_extraction import bare_code, completed, program
 from delta.grading.sandbox import CodeParams, Program, SandboxError, run, run_check
-from delta.grading.verdict import Verdict
+from delta.grading.verdict import Verdict, without_answer
 
-# LiveCodeBench runs every program after these imports, in this order, and programs count on them.
+# LiveCodeBench runs every program after these imports, in this order, and programs rely on them.
 MODULES = (
     *("string", "re", "datetime", "collections", "heapq", "bisect", "copy", "math", "random"),
     *("statistics", "itertools", "functools", "operator", "io", "sys", "json"),
@@ -44,19 +44,21 @@ FIELDS = {
 
 
 def grade(gold_answer: str, answer: str | None, finish_reason: str, params: CodeParams) -> Verdict:
-    """Correct where all tests are passed; the reason is that of the first test that is not."""
+    """Return "correct" if all tests are passed; the reason is that of the first test that is not.
+
+    `answer` is the reply after its reasoning; None: cut before that.
+    """
     if answer is None:
-        return Verdict("incorrect", None, "cut")
-    cut = finish_reason == "length"
+        return without_answer(answer, finish_reason, "no_code")
     try:
-        gold = _gold(gold_answer)
+        gold = _parse_gold(gold_answer)
     except ValueError:
         return Verdict("ungradable", None, "unparsable_gold")
-    code = program(answer, cut, gold.get("function"))
+    code = program(answer, finish_reason == "length", gold.get("function"))
     if code is None and gold["kind"] == "check" and "```" not in answer:
         code = bare_code(answer)
     if code is None:
-        return Verdict("incorrect", None, "cut" if cut else "no_code")
+        return without_answer(answer, finish_reason, "no_code")
     try:
         reason = _first_failure(gold, code, params)
     except SandboxError as error:
@@ -66,8 +68,8 @@ def grade(gold_answer: str, answer: str | None, finish_reason: str, params: Code
     return Verdict("incorrect" if reason else "correct", code, reason)
 
 
-def _gold(text: str) -> dict[str, Any]:
-    """The gold answer, its tests unpacked and expected results read; ValueError where it is bad."""
+def _parse_gold(text: str) -> dict[str, Any]:
+    """Return the gold answer, its tests unpacked and expected results parsed; else ValueError."""
     gold: dict[str, Any] = json.loads(text)
     fields = FIELDS.get(str(gold.get("kind"))) if isinstance(gold, dict) else None
     if not fields or not all(isinstance(gold.get(field), str) for field in fields):
@@ -79,59 +81,50 @@ def _gold(text: str) -> dict[str, Any]:
         if not gold["tests"]:
             raise ValueError("no tests")
     if gold["kind"] == "call":
-        gold["tests"] = [_call(given, expected) for given, expected in gold["tests"]]
+        for arguments, _ in gold["tests"]:
+            for argument in filter(str.strip, arguments.split("\n")):
+                json.loads(argument)  # if the sandbox could not, the program would count as wrong
+        gold["tests"] = [(arguments, json.loads(result)) for arguments, result in gold["tests"]]
     return gold
 
 
-def _call(given: str, expected: str) -> tuple[str, Any]:
-    for argument in filter(str.strip, given.split("\n")):
-        json.loads(argument)  # what the sandbox could not read would count against the program
-    return given, json.loads(expected)
-
-
 def _first_failure(gold: dict[str, Any], code: str, params: CodeParams) -> str | None:
-    if gold["kind"] == "check":
-        return _checked(gold, code, params)
-    for given, expected in gold["tests"]:
-        job = Program(gold["kind"], (PRELUDE, code), gold.get("function", ""), given)
-        ran = run(job, params)
-        if ran.reason:
-            return ran.reason
-        if gold["kind"] == "stdin":
-            is_right = same_output(ran.output, expected)
+    kind, function = gold["kind"], gold.get("function", "")
+    if kind == "check":
+        program = Program("serve", completed(gold["prompt"], function, code), function)
+        # The prompt ends with a docstring, and so is valid by itself.
+        check = Program("check", (gold["prompt"], gold["test"]), function)
+        return run_check(program, check, params).reason
+    for test_input, expected in gold["tests"]:
+        result = run(Program(kind, (PRELUDE, code), function, test_input), params)
+        if result.reason:
+            return result.reason
+        if kind == "stdin":
+            is_correct = same_output(result.output, expected)
         else:
-            is_right = _same_result(ran.result, expected)
-        if not is_right:
+            is_correct = _same_result(result.result, expected)
+        if not is_correct:
             return "wrong_answer"
     return None
 
 
-def _checked(gold: dict[str, Any], code: str, params: CodeParams) -> str | None:
-    function = gold["function"]
-    program = Program("serve", completed(gold["prompt"], function, code), function)
-    # The prompt ends with a docstring, and so is valid by itself.
-    return run_check(
-        program, Program("check", (gold["prompt"], gold["test"]), function), params
-    ).reason
-
-
 def same_output(output: str, expected: str) -> bool:
-    """Line by line and token by token: the same text, or the same decimal number (1 and 1.00)."""
-    lines, wanted = output.strip().split("\n"), expected.strip().split("\n")
-    return len(lines) == len(wanted) and all(map(_same_line, lines, wanted))
+    """Compare line by line and token by token: as texts, or as decimal numbers (1 and 1.00)."""
+    lines, expected_lines = output.strip().split("\n"), expected.strip().split("\n")
+    return len(lines) == len(expected_lines) and all(map(_same_line, lines, expected_lines))
 
 
-def _same_line(line: str, wanted: str) -> bool:
-    if line.strip() == wanted.strip():
+def _same_line(line: str, expected: str) -> bool:
+    if line.strip() == expected.strip():
         return True
-    tokens, others = line.split(), wanted.split()
-    return len(tokens) == len(others) and all(map(_same_token, tokens, others))
+    tokens, expected_tokens = line.split(), expected.split()
+    return len(tokens) == len(expected_tokens) and all(map(_same_token, tokens, expected_tokens))
 
 
-def _same_token(token: str, wanted: str) -> bool:
+def _same_token(token: str, expected: str) -> bool:
     try:
         # Exactly: a tolerance would make 50000000000000000 equal 50000000000000001.
-        return token == wanted or Decimal(token) == Decimal(wanted)
+        return token == expected or Decimal(token) == Decimal(expected)
     except InvalidOperation:
         return False
 

@@ -1,7 +1,7 @@
-"""The program in an answer: a block of code, or for HumanEval an answer that is code.
+"""Extract the program from an answer: a block of code, or for HumanEval an answer that is code.
 
-Which of several blocks: the last that defines the function that is asked for; where none is asked
-for, or none defines it, the last that is a program. No program is
+Of several blocks it is the last that defines the required function; where none is required, or
+none defines it, the last that is a program. No program is
 - a block of another language, or one that calls, imports and defines nothing; without a language
   also one that does not parse as Python, or calls only what it does not know (sample input and
   output, a traceback, a session with `>>>`);
@@ -41,7 +41,7 @@ def program(answer: str, cut: bool, function: str | None = None) -> str | None:
     """Return the block to run, by the rules above; None where there is none.
 
     A last block that nothing closes goes to the end of the answer, unless the answer was cut.
-    `function`: the name of the function that is asked for; None where a whole program is.
+    `function`: the name of the required function; None where a whole program is required.
     """
     candidates = [
         Block(block.language, _dedented(block.code, function))
@@ -99,9 +99,9 @@ def _block(opened: re.Match[str], lines: list[str], cut: bool) -> Iterator[Block
 
 
 def _dedented(code: str, function: str | None) -> str:
-    """The code without the blanks before all its lines, where it is then a program.
+    """Return the code without its common indentation, if it is a program then.
 
-    The indented body of a function keeps them.
+    The indented body of a function keeps its indentation.
     """
     if not code.lstrip("\n")[:1].isspace() or not (text := textwrap.dedent(code)).strip():
         return code
@@ -118,7 +118,7 @@ def _parsed(code: str) -> ast.Module | None:
 
 
 def _defines(code: str, tree: ast.Module | None, function: str) -> bool:
-    """Whether the block binds the name, or is a class Solution with such a method."""
+    """Return whether the block binds the name, or is a class Solution with such a method."""
     if tree is None:  # not Python, or the body of a function
         return re.search(rf"^[ \t]*(?:async )?def {re.escape(function)}\b", code, re.M) is not None
     return function in _defined(tree) or _is_method(tree, function)
@@ -134,7 +134,7 @@ def _is_method(tree: ast.Module, function: str) -> bool:
 
 
 def _defined(tree: ast.Module | None) -> set[str]:
-    """The functions, classes and variables of the module (f = lambda x: x is a function)."""
+    """Return the functions, classes and variables of the module (f = lambda x: x is one)."""
     names = set[str]()
     for node in tree.body if tree else []:
         if isinstance(node, DEFINITIONS):
@@ -162,7 +162,7 @@ def _is_program(block: Block, tree: ast.Module | None, known: set[str]) -> bool:
 
 
 def _bound(tree: ast.Module) -> Iterator[str]:
-    """Every name that a program gives to something: also as an argument, or by an import."""
+    """Yield every name that a program binds, also as an argument or by an import."""
     for node in ast.walk(tree):
         if isinstance(node, DEFINITIONS):
             yield node.name
@@ -175,16 +175,16 @@ def _bound(tree: ast.Module) -> Iterator[str]:
 
 
 def bare_code(answer: str) -> str | None:
-    """An answer that is itself code, or the indented body of a function; None for anything else."""
+    """Return an answer that is itself code, or the indented body of a function; else None."""
     text = BLANK_LINES.sub("", answer, count=1).rstrip()
     return text + "\n" if CODE_STARTS.match(text) else None
 
 
 def completed(prompt: str, function: str, code: str) -> tuple[str, ...]:
-    """The texts to run for a HumanEval prompt: `code` is the whole function or only its body.
+    """Return the texts to run for a HumanEval prompt.
 
-    The prompt is run also before a whole function, for its imports and the functions it defines;
-    it ends with a docstring and so is valid by itself.
+    `code` is the whole function or only its body. The prompt is run before a whole function too,
+    for its imports and functions; it ends with a docstring and so is valid by itself.
     """
     tree = _parsed(code)
     if _defines(code, tree, function):

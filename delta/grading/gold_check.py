@@ -1,4 +1,4 @@
-"""Gold answers that no answer could be compared with, found before anything is generated."""
+"""Find gold answers that no answer could be compared with, before anything is generated."""
 
 import json
 import re
@@ -6,15 +6,15 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from delta.core.errors import InputError
-from delta.grading.grade_all import outcomes
+from delta.grading.grade_all import grade_all
 from delta.grading.verdict import Verdict
 from delta.grading.worker_pool import Case, GradingParams
 
-# What no gold says; of a letter any other is wrong, and no letter too.
+# An answer that no gold equals; of a letter any other is wrong, and so is no letter.
 WRONG = {"math": "-918273645.125", "choice": "?", "theorem": "-918273645.125"}
 PLAIN_NUMBER = re.compile(r"-?[0-9]{1,50}(\.[0-9]{1,50})?")
-SHOWN = 3  # in the message of a refusal
-LONGEST = 80  # characters of a gold answer there
+MAX_NAMED = 3  # golds in the message of a refusal
+MAX_GOLD = 80  # characters of each
 
 
 class UngradableGold(NamedTuple):
@@ -24,11 +24,11 @@ class UngradableGold(NamedTuple):
 
     def __str__(self) -> str:
         gold = self.gold_answer
-        return f"{self.row}: {gold[:LONGEST]!r}{'…' if len(gold) > LONGEST else ''} ({self.reason})"
+        return f"{self.row}: {gold[:MAX_GOLD]!r}{'...' * (len(gold) > MAX_GOLD)} ({self.reason})"
 
 
 class GoldCheck(NamedTuple):
-    """How many golds there are, and those that cannot be graded."""
+    """How many golds were checked, and those that cannot be graded."""
 
     checked: int
     ungradable: list[UngradableGold]
@@ -39,13 +39,12 @@ def check_golds(params: GradingParams, rows: Iterable[tuple[str, str, str]]) -> 
 
     A gold is ungradable where its own answer is not correct, or the wrong one is not incorrect:
     equal texts are equal whether or not they are understood. `rows` are (id, grader, gold answer).
-    Rows without a gold answer are left out, and programs, whose golds are tests. Each answer has
-    the grader's own time limit.
+    Rows without a gold answer are left out, and so are programs, whose golds are tests.
     """
-    given = [row for row in rows if row[1] != "code" and row[2].strip()]
+    rows = [row for row in rows if row[1] != "code" and row[2].strip()]
     distinct = dict.fromkeys(
         (grader, gold)
-        for _, grader, gold in given
+        for _, grader, gold in rows
         if not (grader == "math" and PLAIN_NUMBER.fullmatch(gold))  # most are: no worker is needed
     )
     cases = [
@@ -53,17 +52,15 @@ def check_golds(params: GradingParams, rows: Iterable[tuple[str, str, str]]) -> 
         for grader, gold in distinct
         for answer in (_own_answer(grader, gold), WRONG[grader])
     ]
-    verdicts = list(outcomes(params, cases)) if cases else []
-    reasons = {
-        case[:2]: _reason(own, wrong)
-        for case, own, wrong in zip(cases[::2], verdicts[::2], verdicts[1::2], strict=True)
-    }
+    verdicts = list(grade_all(params, cases)) if cases else []
+    pairs = zip(distinct, verdicts[::2], verdicts[1::2], strict=True)
+    reasons = {key: _reason(own, wrong) for key, own, wrong in pairs}
     ungradable = [
         UngradableGold(row_id, gold, reason)
-        for row_id, grader, gold in given
+        for row_id, grader, gold in rows
         if (reason := reasons.get((grader, gold))) is not None
     ]
-    return GoldCheck(len(given), ungradable)
+    return GoldCheck(len(rows), ungradable)
 
 
 def _reason(own: Verdict, wrong: Verdict) -> str | None:
@@ -82,9 +79,9 @@ def check_share(where: str, params: GradingParams, golds: GoldCheck) -> None:
     ungradable = golds.ungradable
     if len(ungradable) > params.max_ungradable * golds.checked:
         raise InputError(
-            f"{where}: {len(ungradable)} of {golds.checked} gold answers cannot be graded, "
-            f"expected: at most a share of grading.max_ungradable = {params.max_ungradable}; "
-            f"{'; '.join(map(str, ungradable[:SHOWN]))}"
+            f"{where}: {len(ungradable)} of {golds.checked} gold answers cannot be graded; "
+            f"expected a share of at most grading.max_ungradable = {params.max_ungradable}; "
+            f"{'; '.join(map(str, ungradable[:MAX_NAMED]))}"
         )
 
 

@@ -1,4 +1,4 @@
-"""Grade many answers, in workers on this machine or on a Ray cluster (grading.where)."""
+"""Grade many answers, in workers on this machine or on a Ray cluster (grading.backend)."""
 
 import itertools
 from collections.abc import Iterable, Iterator
@@ -9,21 +9,19 @@ from delta.grading.worker_pool import (
     Case,
     Grade,
     GradingParams,
-    graded,
+    grade_case,
     needs_math_verify,
     open_pool,
 )
 
 
-def outcomes(
-    params: GradingParams,
-    cases: Iterable[Case],
-    grade: Grade = graded,
+def grade_all(
+    params: GradingParams, cases: Iterable[Case], grade: Grade = grade_case
 ) -> Iterator[Verdict]:
     """Yield one verdict for every case, in order, whatever happens."""
-    if params.where == "ray":
-        yield from ray_pool.outcomes(params, cases, grade)
+    if params.backend == "ray":
+        yield from ray_pool.grade_all(params, cases, grade)
         return
-    for by_formula, run in itertools.groupby(cases, needs_math_verify):
-        with open_pool(params, grade, by_formula) as pool:
-            yield from pool.outcomes(run)
+    for with_math_verify, group in itertools.groupby(cases, needs_math_verify):
+        with open_pool(params, grade, with_math_verify) as pool:
+            yield from pool.grade(group)

@@ -1,7 +1,7 @@
-"""A model compares the final answers that Math-Verify did not accept (paper, section 3.1).
+"""Ask a model to compare the final answers that the grader did not accept (paper, section 3.1).
 
 Math-Verify often fails on the form alone: the letter of an option against its value, several
-values, words. Asked only about complete traces with a clear box, as in the OpenR1 protocol.
+values, words. Only complete traces with a clear box are asked about, as in the OpenR1 protocol.
 """
 
 import re
@@ -16,13 +16,13 @@ from pydantic import Field
 from delta import prompts
 from delta.core.errors import InputError
 from delta.core.types import Counts
-from delta.grading.formulas.box_content import last_box
+from delta.grading.formulas.boxes import last_box
 from delta.inference import trace_text
 from delta.inference.chat_formats import ChatFormat
 from delta.inference.engine import Engine, SamplingParams, build_request, read_reply
 from delta.inference.types import GenerateFn, Reply, Request
 
-# What the model may say, and what it makes of a trace: (outcome, reason).
+# A word that the model may answer, and the (outcome, reason) that it gives a trace.
 VERDICT_WORDS = {
     "EQUIVALENT": ("correct", None),
     "DIFFERENT": ("incorrect", "different"),
@@ -33,7 +33,7 @@ _LAST_LINE = re.compile(rf"\W*Verdict\W+({'|'.join(VERDICT_WORDS)})\W*", re.IGNO
 
 class ComparisonParams(SamplingParams):
     model: str  # a name in `models`
-    attempts: Annotated[int, Field(ge=1)]  # tries, before the grader's verdict stands
+    max_attempts: Annotated[int, Field(ge=1)]  # replies; without a verdict the grader's stays
 
 
 class UnresolvedAnswer(NamedTuple):
@@ -48,109 +48,124 @@ class UnresolvedAnswer(NamedTuple):
 def unresolved_answers(
     rows: Iterable[pl.DataFrame], verdicts: pl.DataFrame
 ) -> list[UnresolvedAnswer]:
-    """Those of `rows` (traces with their problem, in batches) to ask about: complete, with a clear
-    box, and not accepted by the grader, whose word `verdicts` (delta.core.schemas.VERDICT) has."""
-    doubted = (pl.col("decided_by") == "grader") & (pl.col("outcome") != "correct")
-    ids = set(verdicts.filter(doubted)["trace_id"])
-    asked = (pl.col("gold_answer").str.strip_chars() != "") & (pl.col("finish_reason") == "stop")
-    left = []
+    """Return the complete traces with a clear box that the grader did not accept.
+
+    `rows` are traces with their problem, in batches; `verdicts` is a schemas.VERDICT table.
+    """
+    refused = (pl.col("decided_by") == "grader") & (pl.col("outcome") != "correct")
+    ids = set(verdicts.filter(refused)["trace_id"])
+    has_gold = pl.col("gold_answer").str.strip_chars() != ""
+    answers = []
     for batch in rows:
-        is_doubted = pl.Series(
+        is_refused = pl.Series(
             [trace_id in ids for trace_id in batch["trace_id"]], dtype=pl.Boolean
         )
-        for row in batch.filter(is_doubted & asked).iter_rows(named=True):
+        complete = is_refused & has_gold & (pl.col("finish_reason") == "stop")
+        for row in batch.filter(complete).iter_rows(named=True):
             answer = trace_text.answer_text(row)
-            # The box is looked for again: a worker killed over an answer brings none back.
+            # Not the verdict's box: a worker that was killed over an answer returns none.
             if answer is not None and (last_box(answer) or "").strip():
-                trace = row["trace_id"], trace_text.problem_text(row), row["gold_answer"]
-                left.append(UnresolvedAnswer(*trace, answer))
-    return left
+                statement = trace_text.problem_text(row)
+                answers.append(
+                    UnresolvedAnswer(row["trace_id"], statement, row["gold_answer"], answer)
+                )
+    return answers
 
 
-def first_requests(
+def build_requests(
     params: ComparisonParams,
     engine: Engine,
     model: str,
-    room: int,
-    left: Iterable[UnresolvedAnswer],
+    max_prompt_tokens: int,
+    answers: Iterable[UnresolvedAnswer],
 ) -> Iterator[tuple[str, Request]]:
-    """(trace_id, request) for each. A long answer loses its middle, never the box at its end."""
-    for one in left:
-        prompt = _fitting_prompt(engine, room, one)
+    """Yield (trace_id, request) for each answer.
+
+    A long answer loses its middle, never the box at its end. Raises InputError where the problem
+    alone is too long.
+    """
+    for answer in answers:
+        prompt = _fitting_prompt(engine, max_prompt_tokens, answer)
         if prompt is None:
             raise InputError(
                 f"serving.{params.model}.max_model_len: beside verify.llm.max_tokens = "
-                f"{params.max_tokens} it leaves {room} tokens, not enough for the problem of "
-                f"trace {one.trace_id!r}"
+                f"{params.max_tokens} it leaves {max_prompt_tokens} tokens, not enough for the "
+                f"problem of trace {answer.trace_id!r}"
             )
-        yield one.trace_id, build_request(params, engine, model, prompt, sample=0)
+        yield answer.trace_id, build_request(params, engine, model, prompt, sample=0)
 
 
-def _fitting_prompt(engine: Engine, room: int, one: UnresolvedAnswer) -> str | None:
+def _fitting_prompt(
+    engine: Engine, max_prompt_tokens: int, unresolved: UnresolvedAnswer
+) -> str | None:
     def prompt(answer: str) -> str:
         content = prompts.template("equivalence.txt").substitute(
-            statement=trace_text.escape_control_tokens(one.statement),
-            gold_answer=trace_text.escape_control_tokens(one.gold_answer),
+            statement=trace_text.escape_control_tokens(unresolved.statement),
+            gold_answer=trace_text.escape_control_tokens(unresolved.gold_answer),
             answer=trace_text.escape_control_tokens(answer),
         )
         return engine.render(engine.chat_format.messages(content))
 
     answer = trace_text.truncate_middle(
-        one.answer, lambda text: trace_text.fits_budget(engine, prompt(text), text, room)
+        unresolved.answer,
+        lambda text: trace_text.fits_budget(engine, prompt(text), text, max_prompt_tokens),
     )
     return None if answer is None else prompt(answer)
 
 
 def ask_model(
     params: ComparisonParams,
-    asked: list[tuple[str, Request]],
-    ask: GenerateFn,
-    protocol: ChatFormat,
+    requests: list[tuple[str, Request]],
+    generate: GenerateFn,
+    chat_format: ChatFormat,
 ) -> tuple[dict[str, str], Counts]:
-    """What the model said of each trace, one of SAID, and counts. A reply that does not end in a
-    verdict is kept and asked for again under a new attempt; after the last one nothing was said.
+    """Return the model's verdict by trace_id, one of VERDICT_WORDS, and counts.
+
+    A reply without a verdict is requested again, up to params.max_attempts; a trace that never gets
+    one is left out.
     """
-    said: dict[str, str] = {}
-    pending, without = asked, 0
-    for attempt in range(params.attempts):
+    verdicts: dict[str, str] = {}
+    pending, without_verdict = requests, 0
+    for attempt in range(params.max_attempts):
         pending = [(trace_id, replace(first, attempt=attempt)) for trace_id, first in pending]
         if not pending:
             break
-        read = {
-            request_: _verdict(reply, request_, protocol)
-            for request_, reply in ask(request_ for _, request_ in pending)
+        words = {
+            asked: _verdict(reply, asked, chat_format)
+            for asked, reply in generate(asked for _, asked in pending)
         }
-        for trace_id, request_ in pending:
-            found = read[request_]
-            if found is not None:
-                said[trace_id] = found
-        pending = [(trace_id, request_) for trace_id, request_ in pending if trace_id not in said]
-        without += len(pending)
-    words = Counter(said.values())
+        for trace_id, asked in pending:
+            if (word := words[asked]) is not None:
+                verdicts[trace_id] = word
+        pending = [(trace_id, asked) for trace_id, asked in pending if trace_id not in verdicts]
+        without_verdict += len(pending)
+    by_word = Counter(verdicts.values())
     counts = {
-        "asked": len(asked),
-        **{word.lower(): words[word] for word in VERDICT_WORDS},
+        "asked": len(requests),
+        **{word.lower(): by_word[word] for word in VERDICT_WORDS},
         "no_verdict": len(pending),
-        "replies_without_verdict": without,
+        "replies_without_verdict": without_verdict,
     }
-    return said, counts
+    return verdicts, counts
 
 
-def _verdict(reply: Reply, request_: Request, protocol: ChatFormat) -> str | None:
-    """The word in the last line; None where that line is anything but a verdict."""
-    text, (_, _, start) = read_reply(reply, protocol, request_.prompt)
+def _verdict(reply: Reply, asked: Request, chat_format: ChatFormat) -> str | None:
+    """Return the word in the last line; None where that line is anything but a verdict."""
+    text, (_, _, start) = read_reply(reply, chat_format, asked.prompt)
     lines = [] if start is None else text[start:].strip().split("\n")
-    found = _LAST_LINE.fullmatch(lines[-1]) if lines else None
-    return None if found is None else found[1].upper()
+    match = _LAST_LINE.fullmatch(lines[-1]) if lines else None
+    return None if match is None else match[1].upper()
 
 
-def apply_verdicts(verdicts: pl.DataFrame, said: dict[str, str]) -> tuple[pl.DataFrame, Counts]:
-    """The verdicts (schemas.VERDICT) after what the model said, and which of them changed."""
+def apply_verdicts(
+    verdicts: pl.DataFrame, llm_verdicts: dict[str, str]
+) -> tuple[pl.DataFrame, Counts]:
+    """Return the table (schemas.VERDICT) with the model's verdicts, and how many changed."""
     changed: Counter[str] = Counter()
     rows = []
     for row in verdicts.iter_rows(named=True):
-        if row["trace_id"] in said:
-            outcome, reason = VERDICT_WORDS[said[row["trace_id"]]]
+        if row["trace_id"] in llm_verdicts:
+            outcome, reason = VERDICT_WORDS[llm_verdicts[row["trace_id"]]]
             if outcome != row["outcome"]:
                 changed[f"{row['outcome']}_to_{outcome}"] += 1
             row |= {"outcome": outcome, "reason": reason, "decided_by": "llm"}

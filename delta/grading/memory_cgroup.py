@@ -1,4 +1,4 @@
-"""A memory cgroup for one run of a program, where this process may make one.
+"""Limit the memory of one run of a program by a cgroup, where this process may make one.
 
 Resource limits hold for each process and leave out what the kernel itself allocates for a program.
 A cgroup counts all of it: every process of the run, its files in memory, buffers of pipes and
@@ -32,9 +32,9 @@ numbers = itertools.count()
 
 @contextlib.contextmanager
 def memory_cgroup(limit: int) -> Iterator[Path | None]:
-    """Give the folder of a new cgroup limited to `limit` bytes; None where none can be had.
+    """Yield the folder of a new cgroup limited to `limit` bytes; None where none can be made.
 
-    The folder is removed at the end, by when all its processes must have been killed.
+    The folder is removed at the end; all its processes must have been killed by then.
     """
     parent = usable_parent()
     group = _make(parent, limit) if parent else None
@@ -56,7 +56,7 @@ def has_killed(group: Path | None) -> bool:
 
 @functools.cache
 def usable_parent() -> Path | None:
-    """Return the cgroup below which one was made, limited and entered; None where that fails."""
+    """Return a cgroup below which one can be made, limited and entered; else None."""
     for parent in _candidates():
         group = _make(parent, 64 << 20)
         if group is None:

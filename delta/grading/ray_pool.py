@@ -1,4 +1,4 @@
-"""Grading on a Ray cluster: pools of killable workers as on one machine, to which chunks go."""
+"""Grade on a Ray cluster: pools of killable workers as on one machine, which take chunks."""
 
 import contextlib
 import itertools
@@ -15,39 +15,42 @@ WINDOW = 2  # chunks that a pool has: one more than it works on
 Chunk = list[Case]
 
 
-def outcomes(params: GradingParams, cases: Iterable[Case], grade: Grade) -> Iterator[Verdict]:
-    """One verdict for every case, in order; what a lost node had is graded again."""
-    ray_actors.check_installed("grading.where")
+def grade_all(params: GradingParams, cases: Iterable[Case], grade: Grade) -> Iterator[Verdict]:
+    """Yield one verdict for every case, in order; what a lost node had is graded again.
+
+    Raises IncompleteError where a chunk kills every pool that takes it.
+    """
+    ray_actors.check_installed("grading.backend")
     ray_actors.connect("auto")
     crew = ray_actors.RayActorPool(Grader, (params, grade), {"CPU": params.workers}, None)
     with contextlib.closing(crew):
         done: dict[int, list[Verdict]] = {}
-        following = 0
+        next_number = 0
         for number, verdicts in crew.map_unordered(_chunks(cases), WINDOW):
             if isinstance(verdicts, ray_actors.WorkerDied):
                 raise IncompleteError(f"verdicts on {CHUNK} answers: {verdicts.reason}")
             done[number] = verdicts
-            while following in done:
-                yield from done.pop(following)
-                following += 1
+            while next_number in done:
+                yield from done.pop(next_number)
+                next_number += 1
 
 
 def _chunks(cases: Iterable[Case]) -> Iterator[list[Chunk]]:
-    """Of answers that need Math-Verify, and of others."""
-    for _, run in itertools.groupby(cases, needs_math_verify):
-        while chunk := list(itertools.islice(run, CHUNK)):
+    """Yield chunks of answers that either all need Math-Verify or do not."""
+    for _, group in itertools.groupby(cases, needs_math_verify):
+        while chunk := list(itertools.islice(group, CHUNK)):
             yield [chunk]
 
 
 class Grader:
-    """A pool on some node, as an actor (ray_actors). It stays warm from chunk to chunk."""
+    """An actor (ray_actors) with pools on its node, which stay open from chunk to chunk."""
 
     def __init__(self, params: GradingParams, grade: Grade) -> None:
         self.params = params
         self.grade = grade
         self.waiting: deque[tuple[int, Chunk]] = deque()
-        self.pools = contextlib.ExitStack()
-        self.by_formula: dict[bool, Pool] = {}
+        self.open_pools = contextlib.ExitStack()
+        self.pools: dict[bool, Pool] = {}  # by whether they have Math-Verify
 
     def ready(self) -> None:
         """A pool starts with its first chunk."""
@@ -57,11 +60,8 @@ class Grader:
         if not self.waiting:
             return []
         number, chunk = self.waiting.popleft()
-        pool = self._pool(needs_math_verify(chunk[0]))
-        return [(number, list(pool.outcomes(chunk)))]
-
-    def _pool(self, by_formula: bool) -> Pool:
-        if by_formula not in self.by_formula:
-            pool = self.pools.enter_context(open_pool(self.params, self.grade, by_formula))
-            self.by_formula[by_formula] = pool
-        return self.by_formula[by_formula]
+        with_math_verify = needs_math_verify(chunk[0])
+        if with_math_verify not in self.pools:
+            pool = open_pool(self.params, self.grade, with_math_verify)
+            self.pools[with_math_verify] = self.open_pools.enter_context(pool)
+        return [(number, list(self.pools[with_math_verify].grade(chunk)))]

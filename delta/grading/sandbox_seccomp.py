@@ -1,4 +1,4 @@
-"""The system calls that a sandboxed program may not make, as a seccomp filter for bubblewrap.
+"""Build a seccomp filter for bubblewrap: the system calls that a sandboxed program may not make.
 
 Namespaces and resource limits leave some ways open: a new user namespace brings mounts without a
 size limit, some memory counts towards no limit, some sockets are not of the network namespace, and
@@ -65,17 +65,13 @@ MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 
 # Instructions of the kernel's packet filter, and what it answers.
 LOAD, EQUAL, AT_LEAST, ANY_BIT, ANSWER = 0x20, 0x15, 0x35, 0x45, 0x06
-NUMBER, ARCHITECTURE, FIRST_ARGUMENT, SECOND_ARGUMENT = (
-    0,
-    4,
-    16,
-    24,
-)  # offsets in struct seccomp_data
+# Offsets in struct seccomp_data.
+NUMBER, ARCHITECTURE, FIRST_ARGUMENT, SECOND_ARGUMENT = 0, 4, 16, 24
 ALLOW, KILL, FAIL = 0x7FFF0000, 0x80000000, 0x00050000
 
 
 def program() -> bytes:
-    """The filter for this machine, which is one of MACHINES."""
+    """Return the filter for this machine, which must be one of MACHINES."""
     column, architecture = MACHINES[platform.machine()]
     steps = [_step(LOAD, ARCHITECTURE), *_unless(EQUAL, architecture, KILL)]
     steps += [_step(LOAD, NUMBER), *_when(AT_LEAST, X32, FAIL | errno.EPERM)]

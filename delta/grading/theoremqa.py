@@ -1,13 +1,13 @@
-r"""TheoremQA's answers: the last box, compared by the rule of the answer's type.
+r"""Grade TheoremQA's answers: the last box, compared by the rule of the answer's type.
 
 The gold answer is JSON: {"answer_type": TYPE, "answer": ANSWER}, the answer typed or as the string
 that the hub holds ("True", "[1, 2]", "(a)").
 - integer: the number in the box rounds to it; "42, 42" is no number
 - float: within 4 % of it; a gold of zero asks for zero
 - list of integer, list of float: as many numbers, each by its rule, in any order; `\pm 1` is two,
-  and names may stand before them: (x=1, y=2), (x, y) = (1, 2)
-- an equation is the number on its right: `5! = 120`, `\ln 2 \approx 0.693`, `|A| = 7`; what stands
-  before it is a name or the same number, but no formula of an unknown (`2x = 2`)
+  and names may precede them: (x=1, y=2), (x, y) = (1, 2)
+- an equation is the number on its right: `5! = 120`, `\ln 2 \approx 0.693`, `|A| = 7`; what
+  precedes it is a name or the same number, but no formula of an unknown (`2x = 2`)
 - bool: true or yes, false or no, or a sentence that says so ("not true", "the claim does not hold")
 - option: the letter
 
@@ -16,30 +16,27 @@ A percentage may stand with or without its hundredth; units are not compared.
 
 import json
 import re
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
 from delta.grading.choice import letter_of_option
-from delta.grading.formulas.answer_parser import readings
-from delta.grading.formulas.answer_types import Scalar
-from delta.grading.formulas.box_content import (
-    Number,
-    cleaned,
-    formula,
-    last_box,
-    number,
-    without_name,
-    without_units,
-    words,
-)
-from delta.grading.formulas.latex_tokens import UnreadableError
-from delta.grading.verdict import Verdict
+from delta.grading.formulas.answer_parser import parse_answer
+from delta.grading.formulas.boxes import last_box
+from delta.grading.formulas.cleaning import clean, without_name, without_units, words
+from delta.grading.formulas.rounding import Number
+from delta.grading.formulas.scalar_equality import value_of
+from delta.grading.formulas.tokens import UnreadableError
+from delta.grading.formulas.trees import quotient
+from delta.grading.formulas.values import Named, Ratio, Scalar, Value
+from delta.grading.math_verify import parse_formula
+from delta.grading.verdict import Verdict, without_answer
 
-WITHIN = Fraction(4, 100)  # of a float gold
+TOLERANCE = Fraction(4, 100)  # of a float gold
 ZERO = Fraction(1, 10**9)  # from a float gold of zero
 TRUE, FALSE = ("true", "yes"), ("false", "no")
-SAYS_TRUE = (*TRUE, "correct", "valid", "holds", "hold")
-SAYS_FALSE = (*FALSE, "untrue", "incorrect", "invalid", "wrong")
+TRUE_WORDS = (*TRUE, "correct", "valid", "holds", "hold")
+FALSE_WORDS = (*FALSE, "untrue", "incorrect", "invalid", "wrong")
 NEGATION = re.compile(r"not|never|neither|cannot|\w+n['’]t")
 CLAUSE = re.compile(r"[,.;:!?]|\b(?:because|since|as|but|so|for|only)\b")
 BOTH = re.compile(r"\b(?:true|yes)\b\W*(?:or|and)?\W*\b(?:false|no)\b")
@@ -61,14 +58,14 @@ Gold = bool | str | list[Fraction]
 
 
 def grade(gold_answer: str, answer: str | None, finish_reason: str) -> Verdict:
+    """Return the verdict on an answer, the reply after its reasoning; None: cut before that."""
     if not gold_answer.strip():
         return Verdict("ungradable", None, "empty_gold")
     extracted = None if answer is None else last_box(answer)
     if extracted is None:
-        cut = answer is None or finish_reason == "length"
-        return Verdict("incorrect", None, "cut" if cut else "no_box")
+        return without_answer(answer, finish_reason, "no_box")
     try:
-        kind, gold = gold_of(gold_answer)
+        kind, gold = _parse_gold(gold_answer)
     except (ValueError, ZeroDivisionError):
         return Verdict("ungradable", extracted, "unparsable_gold")
     if not re.search(r"\w", extracted):
@@ -81,8 +78,8 @@ def grade(gold_answer: str, answer: str | None, finish_reason: str) -> Verdict:
     return Verdict("incorrect", extracted, "different")
 
 
-def gold_of(text: str) -> tuple[str, Gold]:
-    """The type, and the answer as truth value, letter or numbers; ValueError where it is none."""
+def _parse_gold(text: str) -> tuple[str, Gold]:
+    """Return the type, and the answer as truth value, letter or numbers; else ValueError."""
     content = json.loads(text)
     if not isinstance(content, dict) or set(content) != {"answer_type", "answer"}:
         raise ValueError("a gold answer is {answer_type, answer}")
@@ -93,10 +90,9 @@ def gold_of(text: str) -> tuple[str, Gold]:
                 raise ValueError(f"{answer!r} is no bool")
             return kind, str(answer).strip().lower() in TRUE
         case "option":
-            found = letter_of_option(str(answer))
-            if not found:
-                raise ValueError(f"{answer!r} is no option")
-            return kind, found
+            if letter := letter_of_option(str(answer)):
+                return kind, letter
+            raise ValueError(f"{answer!r} is no option")
         case "integer" | "float" | "list of integer" | "list of float":
             values = json.loads(answer) if isinstance(answer, str) else answer
             numbers = values if isinstance(values, list) else [values]
@@ -113,70 +109,95 @@ def _fraction(value: Any) -> Fraction:
 
 
 def _is_same(kind: str, gold: Gold, extracted: str) -> bool | None:
-    """None: the box holds mathematics that does not parse."""
+    """Return whether the box has the gold answer; None where its mathematics does not parse."""
     if isinstance(gold, bool):
         return _truth(extracted) == gold
     if isinstance(gold, str):
         return letter_of_option(extracted) == gold
-    answer = cleaned(extracted)
-    is_list = kind.startswith("list")
-    parts = _parts(answer) if is_list else _parts(THOUSANDS.sub("", answer))
-    if not is_list:
-        if sum(_number(part) is not None for part in parts) > 1:
-            return False
+    answer = clean(extracted)
+    if kind.startswith("list"):
+        parts = _parts(answer)
+    else:
         parts = [answer]
+        if sum(_number(part) is not None for part in _parts(THOUSANDS.sub("", answer))) > 1:
+            return False
     numbers = [_number(part) for part in parts]
-    found = [each for each in numbers if each is not None]
-    if len(found) < len(numbers):
-        return None if any(map(_is_unread, parts, numbers)) else False
-    if kind.endswith("integer"):
-        return _match_up(gold, found, lambda one, other: abs(one - other) < Fraction(1, 2))
-    return _match_up(gold, found, _is_within)
+    known = [number for number in numbers if number is not None]
+    if len(known) < len(numbers):
+        unread = [part for part, number in zip(parts, numbers, strict=True) if number is None]
+        return None if any(map(_is_unparsable, unread)) else False
+    return _matches(gold, known, _rounds_to if kind.endswith("integer") else _is_near)
+
+
+def real_number(answer: str) -> Number | None:
+    """Return the real number that a cleaned answer is, with or without a name and a unit."""
+    try:
+        values = parse_answer(answer)
+    except UnreadableError:
+        return None
+    scalars = (_as_scalar(value.value if isinstance(value, Named) else value) for value in values)
+    return next((number for scalar in scalars if scalar and (number := value_of(scalar))), None)
+
+
+def _as_scalar(value: Value) -> Scalar | None:
+    if isinstance(value, Ratio) and len(value.parts) == 2:
+        first, second = value.parts
+        return Scalar((quotient(first.trees[0], second.trees[0]),))
+    return value if isinstance(value, Scalar) else None
 
 
 def _number(part: str) -> Number | None:
-    """The number that a part is, with or without a unit, or that its equation ends with."""
+    """Return the number that a part is, or that its equation ends with; else None."""
     *before, last = (side.strip() for side in _split(APPROXIMATELY.sub("=", part), "="))
-    value = number(part) or number(without_units(last))
-    if value is None or not before:
-        return value
-    return value if all(_is_name_of(side, value) for side in before) else None
+    number = real_number(part) or real_number(without_units(last))
+    if number is None or not all(_is_name_of(side, number) for side in before):
+        return None
+    return number
 
 
-def _is_name_of(side: str, value: Number) -> bool:
-    """Whether what stands before "=" is a name or the same number, but no formula of an unknown."""
-    if (other := number(side)) is not None:
-        return _match_up([other.value * other.scale], [value], _is_within)
+def _is_name_of(side: str, number: Number) -> bool:
+    """Return whether what precedes "=" is a name or the same number, but no formula."""
+    if (other := real_number(side)) is not None:
+        return _matches([other.value * other.scale], [number], _is_near)
     if INEQUALITY.search(re.sub(r"\([^()]*\)|\[[^\[\]]*\]", "", side)):
         return False
     if NAME.fullmatch(side):
         return True
     try:
-        scalars = [value for value in readings(side) if isinstance(value, Scalar)]
+        scalars = [value for value in parse_answer(side) if isinstance(value, Scalar)]
     except UnreadableError:  # a determinant, a variance, an integral
         return True
-    return all(tree[0] in ("symbol", "apply") for scalar in scalars for tree in scalar.trees)
+    return all(tree.kind in ("symbol", "apply") for scalar in scalars for tree in scalar.trees)
 
 
-def _is_within(one: Fraction, other: Fraction) -> bool:
-    return abs(one - other) <= (abs(one) * WITHIN or ZERO)
+def _is_near(gold: Fraction, value: Fraction) -> bool:
+    return abs(gold - value) <= (abs(gold) * TOLERANCE or ZERO)
 
 
-def _match_up(gold: list[Fraction], found: list[Number], is_near: Any) -> bool:
-    """Whether sorted numbers agree one by one; percentages with or without their hundredth."""
-    if len(gold) != len(found):
+def _rounds_to(gold: Fraction, value: Fraction) -> bool:
+    return abs(gold - value) < Fraction(1, 2)
+
+
+def _matches(
+    gold: list[Fraction], numbers: list[Number], is_near: Callable[[Fraction, Fraction], bool]
+) -> bool:
+    """Return whether sorted numbers agree; percentages with or without their hundredth."""
+    if len(gold) != len(numbers):
         return False
-    written = sorted(each.value for each in found)
-    scaled = sorted(each.value * each.scale for each in found)
+    written = sorted(number.value for number in numbers)
+    scaled = sorted(number.value * number.scale for number in numbers)
     return any(all(map(is_near, sorted(gold), values)) for values in (written, scaled))
 
 
-def _is_unread(part: str, number_: Number | None) -> bool:
-    return number_ is None and bool(part) and not words(part) and formula(part) is None
+def _is_unparsable(part: str) -> bool:
+    return bool(part) and not words(part) and parse_formula(part) is None
 
 
 def _truth(extracted: str) -> bool | None:
-    """What the first words say, else the first clause that says it; None where none or both do."""
+    """Return what the first word says, else the first clause that says it.
+
+    None where none or both are said.
+    """
     text = re.sub(r"\\(?:neg|lnot)(?![a-zA-Z])|¬", " not ", extracted)
     text = re.sub(r"\\[a-zA-Z]+\s*\{|\\[a-zA-Z]+|[{}]", " ", text).lower()
     text = " ".join(text.split())
@@ -189,25 +210,24 @@ def _truth(extracted: str) -> bool | None:
     if word in TRUE + FALSE and not is_quantifier:
         return word in TRUE
     for clause in CLAUSE.split(text.removeprefix("no ")):
-        said = _said_in(clause)
-        if said:
-            return said.pop() if len(said) == 1 else None
+        if values := _truth_values(clause):
+            return values.pop() if len(values) == 1 else None
     return False if NOT_IN_GENERAL.search(text) else None
 
 
-def _said_in(clause: str) -> set[bool]:
-    """The truth values of a clause's words, each turned by the negations before it."""
-    said, is_negated = set[bool](), False
+def _truth_values(clause: str) -> set[bool]:
+    """Return the truth values of a clause's words, each inverted by the negations before it."""
+    values, is_negated = set[bool](), False
     for word in re.findall(r"\w+(?:['’]t)?", clause):
         if NEGATION.fullmatch(word):
             is_negated = not is_negated
-        elif word in SAYS_TRUE + SAYS_FALSE:
-            said.add((word in SAYS_TRUE) != is_negated)
-    return said
+        elif word in TRUE_WORDS + FALSE_WORDS:
+            values.add((word in TRUE_WORDS) != is_negated)
+    return values
 
 
 def _parts(answer: str) -> list[str]:
-    r"""The members of a list: "[1]", "\{1, 2\}", "x = 1, y = 2", "1 and 2", "\pm 1", a matrix."""
+    r"""Return the members of a list: "[1]", "x = 1, y = 2", "1 and 2", "\pm 1", a matrix."""
     text = re.sub(r"\\(?:left|right)(?![a-z])", "", _without_names(answer)).strip()
     text = re.sub(r"\\\\|&|;", ",", MATRIX.sub("", text))
     text = re.sub(r"\\(?:text|mathrm)\s*\{\s*,?\s*(?:and|or)\s*\}|\b(?:and|or)\b", ",", text)
@@ -222,7 +242,7 @@ def _parts(answer: str) -> list[str]:
 
 
 def _without_names(answer: str) -> str:
-    """(1, 2) of "(x, y) = (1, 2)"; 1, 2 of "x_{1,2} = 1, 2"."""
+    """Return (1, 2) of "(x, y) = (1, 2)"; 1, 2 of "x_{1,2} = 1, 2"."""
     name, equals, value = answer.partition("=")
     if not equals or "=" in value or re.search(r"\d", SUBSCRIPT.sub("", name)):
         return without_name(answer)
@@ -230,7 +250,7 @@ def _without_names(answer: str) -> str:
 
 
 def _split(text: str, separator: str = ",") -> list[str]:
-    """At the commas, or at another separator, that stand in no bracket."""
+    """Split at the separators outside of brackets."""
     parts, depth = [""], 0
     for character in text:
         depth += {"(": 1, "{": 1, "[": 1, ")": -1, "}": -1, "]": -1}.get(character, 0)
@@ -242,7 +262,7 @@ def _split(text: str, separator: str = ",") -> list[str]:
 
 
 def _with_both_signs(part: str) -> list[str]:
-    r"""-1 and 1 of "\pm 1"; the part itself where it holds no such sign."""
+    r"""Return 1 and -1 of "\pm 1"; the part itself without such a sign."""
     if not (PLUS_MINUS.search(part) or MINUS_PLUS.search(part)):
         return [part]
     part = without_name(part)

@@ -1,7 +1,7 @@
-"""Correctness of traces: right, wrong, not gradable, or without a gold answer (section 3.1).
+"""Verify traces: correct, incorrect, ungradable, or without a gold answer (paper, section 3.1).
 
-Math-Verify first. A recording may bring verdicts of its own, which can be kept; and a model may
-be asked about what Math-Verify did not accept (delta.grading.llm_equivalence).
+The grader comes first. A recording may have verdicts of its own, which can be kept, and a model
+may be asked about what the grader did not accept (delta.grading.llm_equivalence).
 """
 
 from collections import Counter
@@ -15,36 +15,34 @@ from delta.core.params import StrictModel
 from delta.core.schemas import DECIDERS, NO_GOLD, VERDICT
 from delta.core.tables import TEXT_ROWS, frame_of
 from delta.core.types import Counts
-from delta.grading.grade_all import outcomes
+from delta.grading.grade_all import grade_all
 from delta.grading.llm_equivalence import ComparisonParams
 from delta.grading.verdict import Verdict
 from delta.grading.worker_pool import Case, GradingParams, check_share, count
 from delta.inference import trace_text
 
-WITHOUT_GOLD = Verdict(NO_GOLD, None, NO_GOLD)
-
 
 class VerifyParams(StrictModel):
-    recorded: Literal["keep", "grade"]  # whether a verdict that a recording brings counts
-    second: Literal["none", "llm"]  # who is asked about what the grader did not accept
-    llm: ComparisonParams  # read where second is "llm"
+    recorded: Literal["keep", "grade"]  # whether the verdicts of a recording count
+    llm_fallback: bool  # whether a model compares what the grader did not accept
+    llm: ComparisonParams  # read where llm_fallback is true
 
 
 def with_problems(problems: pl.DataFrame, traces: pl.DataFrame) -> pl.DataFrame:
-    """Traces, each with its problem's columns. InputError where a problem is missing."""
-    joined = _joined(problems, traces.lazy()).collect()
-    if lost := joined.filter(pl.col("statement").is_null()).height:
-        raise InputError(f"{lost} traces belong to no problem; rebuild them with `dvc repro`")
+    """Return the traces with their problem's columns; InputError where a problem is missing."""
+    joined = _join(problems, traces.lazy()).collect()
+    if missing := joined.filter(pl.col("statement").is_null()).height:
+        raise InputError(f"{missing} traces belong to no problem; rebuild them with `dvc repro`")
     return joined
 
 
 def batches(problems: pl.DataFrame, traces: pl.LazyFrame) -> Iterator[pl.DataFrame]:
-    """The rows of `with_problems` in their order, few at a time: their text has gigabytes."""
-    joined = _joined(problems, traces)
+    """Yield the rows of `with_problems` in their order, few at a time: texts have gigabytes."""
+    joined = _join(problems, traces)
     return joined.collect_batches(chunk_size=TEXT_ROWS, maintain_order=True, engine="streaming")
 
 
-def _joined(problems: pl.DataFrame, traces: pl.LazyFrame) -> pl.LazyFrame:
+def _join(problems: pl.DataFrame, traces: pl.LazyFrame) -> pl.LazyFrame:
     joined = traces.join(problems.lazy(), on="problem_id", how="left", maintain_order="left")
     return joined.with_columns(pl.col("gold_answer").fill_null(""))
 
@@ -54,49 +52,56 @@ def grade(
     rows: Iterable[pl.DataFrame],
     progress: Callable[[Iterator[Any]], Iterator[Any]] = lambda items: items,
 ) -> dict[str, Verdict]:
-    """The grader's verdict on every row of `batches`, by trace_id."""
-    given: list[str] = []
-    without: list[str] = []
+    """Return the grader's verdict on every row of `batches`, by trace_id."""
+    with_gold: list[str] = []
+    without_gold: list[str] = []
 
     def cases() -> Iterator[Case]:
         for row in (row for batch in rows for row in batch.iter_rows(named=True)):
             if row["gold_answer"].strip():
-                given.append(row["trace_id"])
+                with_gold.append(row["trace_id"])
                 answer = trace_text.answer_text(row)
                 yield Case("math", row["gold_answer"], answer, row["finish_reason"])
             else:
-                without.append(row["trace_id"])
+                without_gold.append(row["trace_id"])
 
-    verdicts = list(progress(outcomes(grading, cases())))
-    return dict(zip(given, verdicts, strict=True)) | dict.fromkeys(without, WITHOUT_GOLD)
+    verdicts = list(progress(grade_all(grading, cases())))
+    no_gold = Verdict(NO_GOLD, None, NO_GOLD)
+    return dict(zip(with_gold, verdicts, strict=True)) | dict.fromkeys(without_gold, no_gold)
 
 
 def decide(
     params: VerifyParams, rows: pl.DataFrame, graded: dict[str, Verdict]
 ) -> tuple[pl.DataFrame, Counts]:
-    """Verdict rows, one for each trace, and how the grader agrees with what recordings say.
+    """Return a verdict for each trace, and counts of where the grader and recordings differ.
 
-    A recorded verdict that is kept brings no reason; "recorded" stands where there must be one.
+    A recorded verdict that is kept has no reason of its own; where there must be one it is
+    "recorded".
     """
     verdicts = []
     differs: Counter[str] = Counter()
-    recorded = 0
-    for trace_id, told in rows.select("trace_id", "recorded_outcome").iter_rows():
-        ours = graded[trace_id]
-        recorded += told is not None
-        if told not in (None, ours.outcome) and ours.outcome != NO_GOLD:
-            differs[f"{told}_graded_{ours.outcome}"] += 1
-        kept = told is not None and params.recorded == "keep"
-        if kept and told != ours.outcome:
-            ours = Verdict(told, ours.extracted, None if told == "correct" else "recorded")
-        by = "source" if kept else "grader"
-        verdicts.append({"trace_id": trace_id, **ours._asdict(), "decided_by": by})
-    counts = {"recorded": recorded, "differs": differs.total(), **dict(sorted(differs.items()))}
+    num_recorded = 0
+    for trace_id, recorded in rows.select("trace_id", "recorded_outcome").iter_rows():
+        verdict = graded[trace_id]
+        num_recorded += recorded is not None
+        if recorded not in (None, verdict.outcome) and verdict.outcome != NO_GOLD:
+            differs[f"{recorded}_graded_{verdict.outcome}"] += 1
+        is_kept = recorded is not None and params.recorded == "keep"
+        if is_kept and recorded != verdict.outcome:
+            reason = None if recorded == "correct" else "recorded"
+            verdict = Verdict(recorded, verdict.extracted, reason)
+        decider = "source" if is_kept else "grader"
+        verdicts.append({"trace_id": trace_id, **verdict._asdict(), "decided_by": decider})
+    counts = {
+        "recorded": num_recorded,
+        "differs": differs.total(),
+        **dict(sorted(differs.items())),
+    }
     return frame_of(verdicts, VERDICT), {"recorded_verdicts": counts}
 
 
 def summarize(grading: GradingParams, verdicts: pl.DataFrame) -> Counts:
-    """Return counts by outcome, reason and decider; traces without a gold answer stand apart.
+    """Return counts by outcome, reason and decider; traces without a gold answer are apart.
 
     Raises InputError where too many of the others cannot be graded.
     """
@@ -104,6 +109,8 @@ def summarize(grading: GradingParams, verdicts: pl.DataFrame) -> Counts:
     rows = has_gold.select("outcome", "extracted", "reason").iter_rows()
     counts = count([Verdict(*row) for row in rows])
     check_share("verify", grading, counts)
-    by = Counter(has_gold["decided_by"])
-    decided = {decider: by[decider] for decider in DECIDERS}
-    return counts | {NO_GOLD: verdicts.height - has_gold.height, "decided_by": decided}
+    by_decider = Counter(has_gold["decided_by"])
+    return counts | {
+        NO_GOLD: verdicts.height - has_gold.height,
+        "decided_by": {decider: by_decider[decider] for decider in DECIDERS},
+    }

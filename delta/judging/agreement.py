@@ -1,4 +1,4 @@
-"""How far two judges agree on the same traces. The paper's judge was never checked by another."""
+"""Agreement of two judges on the same traces. The paper has only one judge."""
 
 from typing import Any
 
@@ -11,48 +11,40 @@ SCORES = range(LOWEST, HIGHEST + 1)
 
 
 def agreement(first: pl.DataFrame, second: pl.DataFrame) -> dict[str, Any]:
-    """For each dimension, over the traces that both have rated (tables of schemas.RATING):
+    """Compare two rating tables by dimension, over the traces that both judges have rated.
 
-    exact, within_one: the chance that a vote of the one and a vote of the other are equal, or at
-    most one apart; mean_difference: |mean vote − mean vote|; spearman: of the mean votes, None
-    where it is not defined. Every trace weighs the same. None for what rests on no trace.
+    exact and within_one: the probability that a vote of each judge are equal, or at most 1 apart;
+    mean_difference: of the mean votes, absolute; spearman: of the mean votes. All traces have
+    equal weight. A figure that is not defined is None.
     """
     both = first.join(second, on=["trace_id", "dimension"], how="inner", suffix="_second")
     return {
-        dimension: _of(both.filter(pl.col("dimension") == dimension)) for dimension in DIMENSIONS
+        dimension: _compare(both.filter(pl.col("dimension") == dimension))
+        for dimension in DIMENSIONS
     }
 
 
-def _of(both: pl.DataFrame) -> dict[str, Any]:
+def _compare(both: pl.DataFrame) -> dict[str, Any]:
     rated = both.filter(pl.col("votes").list.len() > 0, pl.col("votes_second").list.len() > 0)
     means = rated.select(pl.col("votes", "votes_second").list.mean())
-    figures = rated.select(
-        exact=_share(0),
-        within_one=_share(1),
-        mean_difference=(pl.col("votes").list.mean() - pl.col("votes_second").list.mean()).abs(),
-    ).mean()
-    return {
-        "traces": rated.height,
-        "unrated": both.height - rated.height,
-        **{name: value and round(value, 4) for name, value in figures.row(0, named=True).items()},
-        "spearman": _spearman(means.rows()),
+    figures = {
+        "exact": rated.select(_fraction_within(0).mean()).item(),
+        "within_one": rated.select(_fraction_within(1).mean()).item(),
+        "mean_difference": (means["votes"] - means["votes_second"]).abs().mean(),
     }
+    correlation = spearman(means["votes"].to_list(), means["votes_second"].to_list())
+    figures["spearman"] = correlation and correlation.value
+    rounded = {name: value and round(value, 4) for name, value in figures.items()}
+    return {"traces": rated.height, "unrated": both.height - rated.height, **rounded}
 
 
-def _share(apart: int) -> pl.Expr:
-    """Of all votes of the one with all of the other, the share that is at most so far apart."""
-    near = [
-        pl.col("votes").list.count_matches(ours) * pl.col("votes_second").list.count_matches(theirs)
-        for ours in SCORES
-        for theirs in SCORES
-        if abs(ours - theirs) <= apart
+def _fraction_within(distance: int) -> pl.Expr:
+    """Return the fraction of vote pairs, one vote of each judge, at most `distance` apart."""
+    matches = [
+        pl.col("votes").list.count_matches(a) * pl.col("votes_second").list.count_matches(b)
+        for a in SCORES
+        for b in SCORES
+        if abs(a - b) <= distance
     ]
-    return pl.sum_horizontal(near) / (
-        pl.col("votes").list.len() * pl.col("votes_second").list.len()
-    )
-
-
-def _spearman(means: list[tuple[float, float]]) -> float | None:
-    """Correlation of ranks, ties at their middle; None where a side is constant."""
-    found = spearman([ours for ours, _ in means], [theirs for _, theirs in means])
-    return None if found is None else round(found.value, 4)
+    num_pairs = pl.col("votes").list.len() * pl.col("votes_second").list.len()
+    return pl.sum_horizontal(matches) / num_pairs

@@ -1,6 +1,6 @@
-"""In which order a problem's traces are drawn, and which of them a judge's budget covers.
+"""The order of a problem's traces, and which of them a judge's budget covers.
 
-`pair` and `judge` share this order: what the one pairs first, the other rates first.
+`pair` and `judge` share this order: the traces that are paired first are rated first.
 """
 
 from typing import Annotated, Literal
@@ -12,82 +12,83 @@ from delta.core.errors import InputError
 from delta.core.params import StrictModel
 from delta.core.shuffle import shuffle_keys
 
-Draw = Literal["random", "first"]  # by a seeded hash, or by sample number
-Complete = Literal["any", "chosen", "both"]  # which side of a pair must have finished
+TraceOrder = Literal["random", "sample"]  # by a seeded hash, or by sample number
+RequireComplete = Literal["none", "chosen", "both"]  # sides that must be complete
 Number = Annotated[int, Field(ge=0)]
 
-# Only lengths and equality are asked of a text. The hash is compared within one run and never
-# ordered by, so it need not be the same elsewhere.
-OF_THE_TEXT = (
+# Texts are compared by length and hash. The hash only has to be the same within one process.
+TEXT_COLUMNS = (
     pl.col("text").str.len_chars().cast(pl.Int64).alias("length"),
     pl.col("text").hash().alias("text_hash"),
 )
-FINISHED = pl.col("finish_reason").eq("stop") & pl.col("answer_start").is_not_null()
+SAME_TEXT = ["problem_id", "length", "text_hash"]
+IS_COMPLETE = pl.col("finish_reason").eq("stop") & pl.col("answer_start").is_not_null()
 
 
 class Budget(StrictModel):
-    """How many of a problem's traces a judge rates. One trace may count under several keys."""
+    """How many of a problem's first traces a judge rates, by outcome. Budgets may overlap."""
 
-    drawn: Number | None  # the first so many, whatever their outcome; null: all
-    correct: Number  # the first so many correct ones
+    any: Number | None  # of any outcome; null: all traces
+    correct: Number
     incorrect: Number
 
 
-def draw_pool(traces: pl.LazyFrame, verdicts: pl.DataFrame, seed: int, draw: Draw) -> pl.DataFrame:
-    """Each trace's ids, `outcome`, whether it `finished`, its `draw` key, `length`, `text_hash` and
-    `source_row`.
+def draw_pool(
+    traces: pl.LazyFrame, verdicts: pl.DataFrame, seed: int, order: TraceOrder
+) -> pl.DataFrame:
+    """Return each trace's ids, `source_row`, `outcome`, `is_complete`, `length`, `text_hash`, and
+    `order`, its sort key.
 
-    Lazy, because the text is by far the most of it. InputError where a trace has no verdict.
+    `traces` is lazy, because texts are by far the largest column. Raises InputError where a trace
+    has no verdict.
     """
-    rows = traces.select(
+    pool = traces.select(
         "problem_id",
         "trace_id",
         "sample",
         "source_row",
-        FINISHED.fill_null(value=False).alias("finished"),
-        *OF_THE_TEXT,
+        IS_COMPLETE.fill_null(value=False).alias("is_complete"),
+        *TEXT_COLUMNS,
     ).collect(engine="streaming")
-    rows = rows.join(verdicts.select("trace_id", "outcome"), on="trace_id", how="left")
-    unjudged = rows.filter(pl.col("outcome").is_null())
-    if unjudged.height:
+    pool = pool.join(verdicts.select("trace_id", "outcome"), on="trace_id", how="left")
+    without_verdict = pool.filter(pl.col("outcome").is_null())
+    if without_verdict.height:
         raise InputError(
-            f"trace {unjudged['trace_id'].min()!r} has no verdict, nor have "
-            f"{unjudged.height - 1} others; rebuild the verdicts with `dvc repro`"
+            f"trace {without_verdict['trace_id'].min()!r} has no verdict, nor have "
+            f"{without_verdict.height - 1} others; rebuild the verdicts with `dvc repro`"
         )
-    if draw == "first":
-        return rows.with_columns(draw=pl.col("sample"))
-    return rows.with_columns(draw=shuffle_keys(seed, each=rows["trace_id"]))
+    if order == "sample":
+        return pool.with_columns(order=pl.col("sample"))
+    return pool.with_columns(order=shuffle_keys(seed, each=pool["trace_id"]))
 
 
-def eligible(rows: pl.DataFrame, outcome: str, finished: bool) -> pl.DataFrame:
-    """Those of `drawable` that have `outcome` (or "any") and, if asked for, have finished."""
+def eligible(pool: pl.DataFrame, outcome: str, must_be_complete: bool) -> pl.DataFrame:
+    """Return the traces with `outcome` (or "any") and, on request, only the complete ones."""
     if outcome != "any":
-        rows = rows.filter(pl.col("outcome") == outcome)
-    return rows.filter("finished") if finished else rows
+        pool = pool.filter(pl.col("outcome") == outcome)
+    return pool.filter("is_complete") if must_be_complete else pool
 
 
 def first_n_per_problem(
-    rows: pl.DataFrame, outcome: str, finished: bool, number: int | None
+    pool: pl.DataFrame, outcome: str, must_be_complete: bool, number: int | None
 ) -> pl.DataFrame:
-    """Of each problem the first `number` (None: all) that qualify, numbered from 0 by `turn`.
+    """Return each problem's first `number` eligible traces (None: all), with their `place` from 0.
 
-    Of equal texts only the first counts: small models say the same again and again.
+    Of equal texts only the first counts: small models often repeat themselves.
     """
     numbered = (
-        eligible(rows, outcome, finished)
-        .sort("problem_id", "draw")
-        .unique(["problem_id", "length", "text_hash"], keep="first", maintain_order=True)
-        .with_columns(turn=pl.col("problem_id").cum_count().over("problem_id").cast(pl.Int64) - 1)
+        eligible(pool, outcome, must_be_complete)
+        .sort("problem_id", "order")
+        .unique(SAME_TEXT, keep="first", maintain_order=True)
+        .with_columns(place=pl.col("problem_id").cum_count().over("problem_id").cast(pl.Int64) - 1)
     )
-    return numbered if number is None else numbered.filter(pl.col("turn") < number)
+    return numbered if number is None else numbered.filter(pl.col("place") < number)
 
 
-def first_of_equals(rows: pl.DataFrame) -> pl.DataFrame:
-    """The rows, each as the first in draw order whose text is equal to its own: the rated one."""
-    equal = ["problem_id", "length", "text_hash"]
-    return rows.with_columns(
-        pl.col("trace_id", "outcome").sort_by("draw").first().over(equal),
-    )
+def first_of_equals(pool: pl.DataFrame) -> pl.DataFrame:
+    """Replace each trace by the first one with an equal text: the one that is rated."""
+    first = pl.col("trace_id", "outcome").sort_by("order").first()
+    return pool.with_columns(first.over(SAME_TEXT))
 
 
 def within_budget(
@@ -95,34 +96,33 @@ def within_budget(
     verdicts: pl.DataFrame,
     budget: Budget,
     seed: int,
-    draw: Draw,
-    complete: Complete,
+    order: TraceOrder,
+    require_complete: RequireComplete,
 ) -> pl.LazyFrame:
-    """The rows of one generator's `traces` that a judge rates, in their order.
+    """Return the rows of one generator's `traces` that a judge rates, in their order.
 
-    `seed`, `draw` and `complete` are those of the pairing. A judge does not know on which side of
-    a pair the generator will stand, so with "chosen" it rates the first traces of both kinds.
+    `seed`, `order` and `require_complete` are those of the pairing. A judge does not know on which
+    side of a pair the generator will be, so with "chosen" it rates the first traces for both.
     """
-    rows = draw_pool(traces, verdicts, seed, draw)
-    kinds = {"any": [False], "chosen": [False, True], "both": [True]}[complete]
-    numbers = {"any": budget.drawn, "correct": budget.correct, "incorrect": budget.incorrect}
+    pool = draw_pool(traces, verdicts, seed, order)
+    choices = {"none": [False], "chosen": [False, True], "both": [True]}[require_complete]
     rated = pl.concat(
-        first_n_per_problem(rows, outcome, finished, number)["trace_id"]
-        for outcome, number in numbers.items()
-        for finished in kinds
+        first_n_per_problem(pool, outcome, must_be_complete, number)["trace_id"]
+        for outcome, number in budget.model_dump().items()
+        for must_be_complete in choices
     )
     return traces.filter(pl.col("trace_id").is_in(rated.unique().implode()))
 
 
-def is_sufficient(budget: Budget, need: Budget, samples: int | None) -> bool:
-    """Whether ratings within `budget` are enough for `need`, of a generator with `samples`.
+def is_sufficient(budget: Budget, required: Budget, samples: int | None) -> bool:
+    """Return whether `budget` covers the `required` ratings of a generator with `samples`.
 
-    None: nobody knows how many traces of a problem a recording has.
+    samples=None: the number of a problem's traces in a recording is not known.
     """
-    if budget.drawn is None or (samples is not None and budget.drawn >= samples):
+    if budget.any is None or (samples is not None and budget.any >= samples):
         return True
-    return need.drawn is not None and (
-        budget.drawn >= need.drawn
-        and budget.correct >= need.correct
-        and budget.incorrect >= need.incorrect
+    return required.any is not None and (
+        budget.any >= required.any
+        and budget.correct >= required.correct
+        and budget.incorrect >= required.incorrect
     )

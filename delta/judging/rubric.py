@@ -1,4 +1,4 @@
-"""The paper's rubric: five dimensions, their schema, and the check of every judge reply."""
+"""The paper's rubric (appendix A.1): five dimensions, their schema, the check of every reply."""
 
 from typing import Any, NamedTuple
 
@@ -7,7 +7,7 @@ import jsonschema
 from delta.core import strict_json
 
 LOWEST, HIGHEST = 1, 5
-MAX_TEXT = 300  # characters of a justification or deduction: every string is bounded
+MAX_TEXT = 300  # characters of a justification or deduction
 MAX_DEDUCTIONS = 5
 
 
@@ -18,7 +18,7 @@ class Dimension(NamedTuple):
     triggers: tuple[str, ...]
 
 
-# Appendix of arXiv 2604.08723. A sixth dimension is a sixth row.
+# A sixth dimension is a sixth row.
 RUBRIC = (
     Dimension(
         "factuality",
@@ -55,7 +55,7 @@ DIMENSIONS = tuple(dimension.name for dimension in RUBRIC)
 
 
 class Vote(NamedTuple):
-    """One rating of one dimension by one reply of a judge."""
+    """One judge reply's rating in one dimension."""
 
     score: int
     justification: str
@@ -63,7 +63,7 @@ class Vote(NamedTuple):
 
 
 def as_text() -> str:
-    """The rubric as it stands in the judge's prompt."""
+    """Return the rubric for the judge's prompt."""
     lines = []
     for dimension in RUBRIC:
         lines.append(f"- {dimension.category}.{dimension.name}: {dimension.success}.")
@@ -72,19 +72,20 @@ def as_text() -> str:
 
 
 def shape() -> str:
-    """One reply as the prompt shows it. A grammar imposes keys and order without telling them."""
+    """Return an example reply for the prompt: guided decoding does not tell the model the keys."""
     categories: dict[str, list[str]] = {}
     for dimension in RUBRIC:
         categories.setdefault(dimension.category, []).append(f'"{dimension.name}": RATING')
-    inner = ", ".join(f'"{name}": {{{", ".join(rows)}}}' for name, rows in categories.items())
+    inner = ", ".join(f'"{name}": {{{", ".join(keys)}}}' for name, keys in categories.items())
     rating = '{"score": SCORE, "justification": "SENTENCE", "deductions_found": ["TRIGGER"]}'
     return f"{{{inner}}}\nwhere each RATING is {rating}"
 
 
 def schema() -> dict[str, Any]:
-    """JSON schema of one reply: {category: {dimension: {score, justification, deductions_found}}}.
+    """Return the JSON schema of one reply.
 
-    Every string and array is bounded, so a reply can be cut only by too small a max_tokens.
+    {category: {dimension: {score, justification, deductions_found}}}. Every string and array is
+    bounded, so that only a too small max_tokens can cut a reply.
     """
     text = {"type": "string", "maxLength": MAX_TEXT}
     rating = _object(
@@ -113,10 +114,10 @@ _VALIDATOR = jsonschema.Draft202012Validator(schema())
 
 
 def votes(text: str) -> dict[str, Vote] | None:
-    """A judge's reply as one vote for each dimension; None where it is not valid.
+    """Return a reply's vote in each dimension; None if the reply is invalid.
 
-    Checked after decoding, whatever the engine promised: guided decoding has been off without a
-    word before. `true` and 3.0 are not scores.
+    Replies are checked even if decoding was guided: engines have ignored schemas without an error.
+    `true` and 3.0 are not scores.
     """
     try:
         content = strict_json.loads(text)
@@ -124,12 +125,12 @@ def votes(text: str) -> dict[str, Vote] | None:
         return None
     if not _VALIDATOR.is_valid(content):
         return None
-    found = {}
+    votes_ = {}
     for dimension in RUBRIC:
         rating = content[dimension.category][dimension.name]
         if type(rating["score"]) is not int:
             return None
-        found[dimension.name] = Vote(
+        votes_[dimension.name] = Vote(
             rating["score"], rating["justification"], rating["deductions_found"]
         )
-    return found
+    return votes_

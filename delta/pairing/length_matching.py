@@ -1,54 +1,51 @@
-"""A control group with the same distribution of one number as a reference group."""
+"""Pick a control group whose numbers are distributed like those of a reference group."""
 
 from bisect import bisect_left
 from collections.abc import Sequence
 
+import numpy as np
 import polars as pl
 
 
-def nearest(wanted: Sequence[float], there: Sequence[float]) -> list[int]:
-    """For each number of `wanted` a place in the ascending `there`: the nearest that is still
-    free, each taken once; of two equally near the lower.
+def nearest(wanted: Sequence[float], available: Sequence[float]) -> list[int]:
+    """Match each number of `wanted` with the index of the nearest free one in `available`.
 
-    The numbers farthest from the middle of `there` choose first: what is near them is rare, and
-    the others find something near anyway. Raises ValueError where more are wanted than there.
+    `available` is ascending, and each index is used once; of two equally near ones, the lower. The
+    numbers farthest from the middle of `available` choose first, because numbers near them are
+    rare. Raises ValueError if more numbers are wanted than available.
     """
-    if len(wanted) > len(there):
-        raise ValueError(f"{len(wanted)} numbers cannot be matched with {len(there)}")
-    below = list(range(len(there) + 1))  # from i + 1 towards the free place at or below i, plus 1
-    above = list(range(len(there) + 1))  # from i towards the free place at or above i
-    middle = there[len(there) // 2] if there else 0.0
-    places = [0] * len(wanted)
+    if len(wanted) > len(available):
+        raise ValueError(f"{len(wanted)} numbers cannot be matched with {len(available)}")
+    below = list(range(len(available) + 1))  # from i + 1 towards the free index <= i, plus 1
+    above = list(range(len(available) + 1))  # from i towards the free index >= i
+    middle = available[len(available) // 2] if available else 0.0
+    matches = [0] * len(wanted)
     for index in sorted(range(len(wanted)), key=lambda i: (-abs(wanted[i] - middle), wanted[i])):
         number = wanted[index]
-        start = bisect_left(there, number)
+        start = bisect_left(available, number)
         low, high = _root(below, start) - 1, _root(above, start)
-        take_low = high == len(there) or (low >= 0 and number - there[low] <= there[high] - number)
-        place = low if take_low else high
-        below[place + 1], above[place] = place, place + 1
-        places[index] = place
-    return places
+        take_low = high == len(available) or (
+            low >= 0 and number - available[low] <= available[high] - number
+        )
+        match = low if take_low else high
+        below[match + 1], above[match] = match, match + 1
+        matches[index] = match
+    return matches
 
 
 def _root(parents: list[int], node: int) -> int:
-    """Where the chain from `node` ends; halves the chain on the way, for the next who asks."""
+    """Return the end of the chain from `node`, and halve the chain for later calls."""
     while parents[node] != node:
         parents[node] = parents[parents[node]]
         node = parents[node]
     return node
 
 
-def ks_distance(one: pl.Series, other: pl.Series) -> float:
-    """Kolmogorov and Smirnov's: the largest gap between two cumulative distributions, 0 to 1."""
-    steps = pl.concat(
-        pl.DataFrame({"number": numbers.cast(pl.Float64)}).with_columns(step=sign / numbers.len())
-        for sign, numbers in ((1, one), (-1, other))
+def ks_distance(first: pl.Series, second: pl.Series) -> float:
+    """Return the two-sample Kolmogorov-Smirnov statistic, 0 to 1."""
+    values = np.concatenate([first, second])
+    first_cdf, second_cdf = (
+        np.searchsorted(np.sort(sample), values, side="right") / len(sample)
+        for sample in (first.to_numpy(), second.to_numpy())
     )
-    gap = (
-        steps.group_by("number")
-        .agg(pl.col("step").sum())
-        .sort("number")
-        .select(pl.col("step").cum_sum().abs().max())
-        .item()
-    )
-    return round(float(gap), 6)
+    return round(float(np.abs(first_cdf - second_cdf).max()), 6)

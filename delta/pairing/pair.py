@@ -1,7 +1,6 @@
-"""Chosen/rejected pairs: two traces of one problem, by generator or by outcome (section 4).
+"""Pair two traces of a problem, by generator or by outcome (paper, section 4).
 
-Where both generators are columns of one table of a user's, its rows are pairs already, and these
-are the pairs unless others are asked for.
+If both generators are columns of one table of a user, its rows are already pairs and are used.
 """
 
 from itertools import product
@@ -17,8 +16,8 @@ from delta.core.shuffle import shuffle_key
 from delta.core.types import Counts
 from delta.judging.budget import (
     Budget,
-    Complete,
-    Draw,
+    RequireComplete,
+    TraceOrder,
     draw_pool,
     eligible,
     first_n_per_problem,
@@ -26,21 +25,20 @@ from delta.judging.budget import (
 )
 
 Outcome = Literal["any", "correct", "incorrect"]
-Pools = dict[str, pl.DataFrame]  # generator → its rows of `drawable`
+Pools = dict[str, pl.DataFrame]  # generator → draw_pool of its traces
 
 
 class PairingParams(StrictModel):
     chosen: str  # a name in `generators`
-    rejected: str  # may be the same, where the outcomes differ
+    rejected: str  # may be the same if the outcomes differ
     chosen_outcome: Outcome
     rejected_outcome: Outcome
-    complete: Complete  # sides that must have stopped by themselves and given an answer
-    # given: where a row of a user's table holds a trace of either generator, these two are a pair,
-    # and no others are made. drawn: always as draw and per_problem say.
-    pairs: Literal["given", "drawn"] = "given"
-    draw: Draw  # which of a problem's traces come first
-    per_problem: Annotated[int, Field(ge=1)]  # drawn pairs a problem
-    four_way: bool  # problems of which all four correctness combinations can be made
+    require_complete: RequireComplete  # these sides must have stopped by themselves with an answer
+    # If rows of a user's table hold traces of both generators, exactly these are the pairs.
+    use_table_pairs: bool = True
+    trace_order: TraceOrder  # which of a problem's traces are paired first
+    per_problem: Annotated[int, Field(ge=1)]  # pairs per problem, unless a table has them
+    four_way: bool  # only problems that give all four combinations of correctness
     problems: Annotated[int, Field(ge=1)] | None  # how many, at random; null: all
     seed: Annotated[int, Field(ge=0)]
 
@@ -50,46 +48,45 @@ class PairingParams(StrictModel):
         same = self.chosen == self.rejected
         if same and not self.four_way and outcomes != {"correct", "incorrect"}:
             raise ValueError(
-                f"chosen and rejected are both {self.chosen!r}; allowed: two different "
+                f"chosen and rejected are both {self.chosen!r}; expected two different "
                 "generators, or the outcomes correct and incorrect, one each, or four_way"
             )
         rules = {
             "one generator as chosen and rejected": same,
             "outcomes correct or incorrect": "any" not in outcomes,
             "per_problem 1": self.per_problem == 1,
-            "complete any or both (a trace stands on either side)": self.complete != "chosen",
+            "require_complete none or both": self.require_complete != "chosen",
         }
         broken = [rule for rule, holds in rules.items() if not holds]
         if self.four_way and broken:
-            raise ValueError(f"four_way is true; allowed then: {', '.join(broken)}")
+            raise ValueError(f"four_way is true; expected then {', '.join(broken)}")
         return self
 
 
 class _Side(NamedTuple):
-    """Which traces may stand on one side of a pair."""
+    """Which traces may be on one side of a pair."""
 
     generator: str
     outcome: str
-    finished: bool
-    skip: int  # 1 where the other side holds the first such trace
+    must_be_complete: bool
+    skip: int  # 1 where the other side takes the first such trace
 
     def missing(self, ordinal: str) -> str:
-        words = ["no", ordinal, "finished" * self.finished, self.outcome, "trace of"]
-        return " ".join(word for word in [*words, self.generator] if word not in ("", "any"))
+        """Return the reason for a pair without this side."""
+        complete = "complete" if self.must_be_complete else ""
+        outcome = "" if self.outcome == "any" else self.outcome
+        words = ("no", ordinal, complete, outcome, "trace of", self.generator)
+        return " ".join(word for word in words if word)
 
 
 def required_ratings(params: PairingParams) -> dict[str, Budget]:
-    """For each generator how many ratings a problem give every drawn pair a delta."""
+    """Return for each generator the judge's budget that gives every sampled pair a delta."""
     numbers = {
-        name: dict.fromkeys(("any", "correct", "incorrect"), 0)
-        for name in (params.chosen, params.rejected)
+        name: {"any": 0, "correct": 0, "incorrect": 0} for name in (params.chosen, params.rejected)
     }
     for side in _sides(params):
         numbers[side.generator][side.outcome] = params.per_problem + side.skip
-    return {
-        name: Budget(drawn=of["any"], correct=of["correct"], incorrect=of["incorrect"])
-        for name, of in numbers.items()
-    }
+    return {name: Budget.model_validate(by_outcome) for name, by_outcome in numbers.items()}
 
 
 def pair(
@@ -99,163 +96,160 @@ def pair(
     rejected: pl.LazyFrame,
     verdicts: pl.DataFrame,
 ) -> tuple[pl.DataFrame, Counts]:
-    """Pair rows, and counts: problems = problems with pairs + dropped by reason.
+    """Return the pair table, and counts: problems = with_pairs + dropped by reason.
 
-    A problem's traces are put in draw order and drawn without replacement; a text that a generator
-    gave twice is one trace. A pair whose generators gave equal texts is dropped, not redrawn.
-    Pairs that a table gives are taken as they are, however many a problem has.
-    Ungradable traces, and those without a gold answer, are neither correct nor incorrect.
-    Raises InputError where no pair, or a pair of too few problems, comes about.
+    A problem's traces are paired in order and without replacement; equal texts of a generator are
+    one trace. A pair whose sides have equal texts is dropped and not replaced. A table's pairs are
+    used as they are, however many a problem has. Ungradable traces, and those without a gold
+    answer, are neither correct nor incorrect. Raises InputError if there is no pair, or if too few
+    problems have one.
     """
     pools = {
-        name: draw_pool(traces, verdicts, params.seed, params.draw)
+        name: draw_pool(traces, verdicts, params.seed, params.trace_order)
         for name, traces in {params.chosen: chosen, params.rejected: rejected}.items()
     }
-    given = _given(params, problems, pools)
+    from_table = _table_pairs(params, problems, pools)
     if params.four_way:
-        places = _four_way(params, problems, pools)
-    elif given is not None:
-        places = _sampled(params, given)
+        candidates = _four_way(params, problems, pools)
+    elif from_table is not None:
+        candidates = _sample_problems(params, from_table)
     else:
-        places = _sampled(params, _places(params, problems, pools, _sides(params)))
+        candidates = _candidates(params, problems, pools, _sides(params))
+        candidates = _sample_problems(params, candidates)
+    recipe = _recipe(params, from_table is not None)
     pairs = (
-        places.filter(pl.col("reason").is_null())
+        candidates.filter(pl.col("reason").is_null())
         .with_columns(
             pair_id=pl.concat_str("chosen_id", pl.lit(">"), "rejected_id"),
             length_difference=pl.col("chosen_length") - pl.col("rejected_length"),
-            recipe=pl.lit(_recipe(params, given is not None)),
+            recipe=pl.lit(recipe),
         )
         .select(*PAIR.columns)
     )
-    return pairs, _counts(params, places, pairs, pools, given is not None)
+    return pairs, {"recipe": recipe} | _counts(params, candidates, pairs, pools)
 
 
 def _sides(params: PairingParams) -> tuple[_Side, _Side]:
     chosen, rejected = params.chosen_outcome, params.rejected_outcome
-    second = params.four_way and chosen == rejected
+    share_traces = params.four_way and chosen == rejected
     return (
-        _Side(params.chosen, chosen, params.complete != "any", 0),
-        _Side(params.rejected, rejected, params.complete == "both", int(second)),
+        _Side(params.chosen, chosen, params.require_complete != "none", 0),
+        _Side(params.rejected, rejected, params.require_complete == "both", int(share_traces)),
     )
 
 
-def _recipe(params: PairingParams, given: bool) -> str:
-    named = [f"{side.generator} {side.outcome}".removesuffix(" any") for side in _sides(params)]
-    return " > ".join(named) + ", four-way" * params.four_way + ", as given" * given
+def _recipe(params: PairingParams, from_table: bool) -> str:
+    sides = [f"{side.generator} {side.outcome}".removesuffix(" any") for side in _sides(params)]
+    return " > ".join(sides) + ", four-way" * params.four_way + ", as given" * from_table
 
 
-def _given(params: PairingParams, problems: pl.DataFrame, pools: Pools) -> pl.DataFrame | None:
-    """The places of the pairs that rows of a table hold; None where there are none, or other pairs
-    are asked for. A pair that the table has twice is one."""
-    if params.pairs == "drawn" or params.chosen == params.rejected:
+def _side_columns(name: str) -> list[pl.Expr]:
+    columns = {"trace_id": "id", "outcome": "outcome", "length": "length", "text_hash": "hash"}
+    return [pl.col(column).alias(f"{name}_{new}") for column, new in columns.items()]
+
+
+def _table_pairs(
+    params: PairingParams, problems: pl.DataFrame, pools: Pools
+) -> pl.DataFrame | None:
+    """Return the pairs in rows of a user's table, with `reason` where one is dropped.
+
+    None if there are none or they are not to be used.
+    """
+    if not params.use_table_pairs or params.chosen == params.rejected:
         return None
     sides = [
         first_of_equals(pools[side.generator]).select(
             "problem_id",
             "source_row",
-            pl.col("trace_id").alias(f"{name}_id"),
-            pl.col("outcome").alias(f"{name}_outcome"),
-            pl.col("length").alias(f"{name}_length"),
-            pl.col("text_hash").alias(f"{name}_hash"),
+            *_side_columns(name),
             _unfit(name, side).alias(f"{name}_unfit"),
         )
         for name, side in zip(SIDES, _sides(params), strict=True)
     ]
-    rows = sides[0].join(sides[1], on=["problem_id", "source_row"])  # null is no row
+    rows = sides[0].join(sides[1], on=["problem_id", "source_row"])  # null joins no row
     if rows.is_empty():
         return None
-    again = pl.struct("chosen_id", "rejected_id").is_first_distinct().not_()
-    places = problems.select("problem_id").join(
+    is_repeated = pl.struct("chosen_id", "rejected_id").is_first_distinct().not_()
+    candidates = problems.select("problem_id").join(
         rows.sort("source_row"), on="problem_id", how="left", maintain_order="left_right"
     )
     reasons: list[pl.Expr | str] = [
         pl.when(pl.col("source_row").is_null()).then(pl.lit("no row with both traces")),
         *(f"{name}_unfit" for name in SIDES),
         pl.when(_equal_texts()).then(pl.lit("equal texts")),
-        pl.when(again).then(pl.lit("the same pair again")),
+        pl.when(is_repeated).then(pl.lit("the same pair again")),
     ]
-    return places.with_columns(reason=pl.coalesce(*reasons))
+    return candidates.with_columns(reason=pl.coalesce(*reasons))
 
 
 def _unfit(name: str, side: _Side) -> pl.Expr:
-    """Why a trace may not stand on this side; null where it may."""
-    other = pl.lit(side.outcome != "any") & (pl.col("outcome").cast(pl.String) != side.outcome)
-    cut = pl.lit(side.finished) & ~pl.col("finished")
+    """Return the reason why a trace may not be on this side; null if it may."""
+    is_other = pl.lit(side.outcome != "any") & (pl.col("outcome").cast(pl.String) != side.outcome)
+    is_cut = pl.lit(side.must_be_complete) & ~pl.col("is_complete")
     return (
-        pl.when(other)
+        pl.when(is_other)
         .then(pl.lit(f"{name} not {side.outcome}"))
-        .when(cut)
-        .then(pl.lit(f"{name} not finished"))
+        .when(is_cut)
+        .then(pl.lit(f"{name} not complete"))
     )
 
 
 def _equal_texts() -> pl.Expr:
     return pl.all_horizontal(
-        pl.col(f"chosen_{what}") == pl.col(f"rejected_{what}") for what in ("hash", "length")
+        pl.col(f"chosen_{column}") == pl.col(f"rejected_{column}") for column in ("hash", "length")
     )
 
 
-def _places(
+def _candidates(
     params: PairingParams, problems: pl.DataFrame, pools: Pools, sides: tuple[_Side, _Side]
 ) -> pl.DataFrame:
-    """A row for each problem and turn: both traces, or in `reason` why there is no pair."""
-    turns = pl.DataFrame({"turn": range(params.per_problem)}, schema={"turn": pl.Int64})
-    places = problems.select("problem_id").join(turns, how="cross", maintain_order="left")
+    """Return `per_problem` rows per problem: both traces, or in `reason` why there is no pair."""
+    places = pl.DataFrame({"place": range(params.per_problem)}, schema={"place": pl.Int64})
+    candidates = problems.select("problem_id").join(places, how="cross", maintain_order="left")
+    reasons: list[pl.Expr] = []
     for name, side in zip(SIDES, sides, strict=True):
-        number = params.per_problem + side.skip
-        drawn = first_n_per_problem(
-            pools[side.generator], side.outcome, side.finished, number
-        ).select(
-            "problem_id",
-            pl.col("turn") - side.skip,
-            pl.col("trace_id").alias(f"{name}_id"),
-            pl.col("outcome").alias(f"{name}_outcome"),
-            pl.col("length").alias(f"{name}_length"),
-            pl.col("text_hash").alias(f"{name}_hash"),
+        traces = first_n_per_problem(
+            pools[side.generator],
+            side.outcome,
+            side.must_be_complete,
+            params.per_problem + side.skip,
+        ).select("problem_id", pl.col("place") - side.skip, *_side_columns(name))
+        candidates = candidates.join(
+            traces, on=["problem_id", "place"], how="left", maintain_order="left"
         )
-        places = places.join(drawn, on=["problem_id", "turn"], how="left", maintain_order="left")
-    lacking = [
-        pl.when(pl.col(f"{name}_id").is_null()).then(
-            pl.when(pl.col("turn") + side.skip == 0)
+        is_first = pl.col("place") + side.skip == 0
+        reason = (
+            pl.when(is_first)
             .then(pl.lit(side.missing("")))
             .otherwise(pl.lit(side.missing("further")))
         )
-        for name, side in zip(SIDES, sides, strict=True)
-    ]
-    return places.with_columns(
-        reason=pl.coalesce(*lacking, pl.when(_equal_texts()).then(pl.lit("equal texts")))
-    )
+        reasons.append(pl.when(pl.col(f"{name}_id").is_null()).then(reason))
+    reasons.append(pl.when(_equal_texts()).then(pl.lit("equal texts")))
+    return candidates.with_columns(reason=pl.coalesce(*reasons))
 
 
 def _four_way(params: PairingParams, problems: pl.DataFrame, pools: Pools) -> pl.DataFrame:
-    """The places of the wanted combination, on problems that give all four of them."""
-    combinations = list(product(("correct", "incorrect"), repeat=2))
-    whole = {
-        (chosen, rejected): _places(
-            params,
-            problems,
-            pools,
-            _sides(
-                params.model_copy(update={"chosen_outcome": chosen, "rejected_outcome": rejected})
-            ),
-        )
-        for chosen, rejected in combinations
+    """Return the candidates of the requested combination, on problems that give all four."""
+    candidates = {}
+    for chosen, rejected in product(("correct", "incorrect"), repeat=2):
+        combination = {"chosen_outcome": chosen, "rejected_outcome": rejected}
+        sides = _sides(params.model_copy(update=combination))
+        candidates[f"{chosen} > {rejected}"] = _candidates(params, problems, pools, sides)
+    # A problem that one combination lacks is dropped from all, before problems are sampled.
+    reason = pl.select(pl.coalesce(*(rows["reason"] for rows in candidates.values()))).to_series()
+    combinations = {
+        name: _sample_problems(params, rows.with_columns(reason=reason))
+        for name, rows in candidates.items()
     }
-    # A problem that falls out of one set falls out of all, before any are drawn.
-    reason = pl.select(pl.coalesce(*(places["reason"] for places in whole.values()))).to_series()
-    sets = {
-        " > ".join(outcomes): _sampled(params, places.with_columns(reason=reason))
-        for outcomes, places in whole.items()
-    }
-    _same_problems(sets)
-    return sets[f"{params.chosen_outcome} > {params.rejected_outcome}"]
+    _check_same_problems(combinations)
+    return combinations[f"{params.chosen_outcome} > {params.rejected_outcome}"]
 
 
-def _same_problems(sets: dict[str, pl.DataFrame]) -> None:
-    """The four sets differ in correctness alone only where their problems are the same."""
+def _check_same_problems(combinations: dict[str, pl.DataFrame]) -> None:
+    """Combinations may differ only in correctness, so their problems must be the same."""
     problems = {
-        name: set(places.filter(pl.col("reason").is_null())["problem_id"])
-        for name, places in sets.items()
+        name: set(rows.filter(pl.col("reason").is_null())["problem_id"])
+        for name, rows in combinations.items()
     }
     shared = set.intersection(*problems.values())
     for name, own in problems.items():
@@ -266,22 +260,26 @@ def _same_problems(sets: dict[str, pl.DataFrame]) -> None:
             )
 
 
-def _sampled(params: PairingParams, places: pl.DataFrame) -> pl.DataFrame:
-    """`places` with the problems beyond `pairing.problems` given up, at random by seed."""
-    paired = places.filter(pl.col("reason").is_null())["problem_id"].unique()
-    of_all = f"of {places['problem_id'].n_unique()} problems gave a pair ({_by_reason(places)})"
+def _sample_problems(params: PairingParams, candidates: pl.DataFrame) -> pl.DataFrame:
+    """Drop the problems beyond `pairing.problems`, at random by seed.
+
+    Raises InputError if there are fewer.
+    """
+    paired = candidates.filter(pl.col("reason").is_null())["problem_id"].unique()
+    total = candidates["problem_id"].n_unique()
+    of_total = f"of {total} problems gave a pair ({_count_reasons(candidates)})"
     if paired.is_empty():
-        raise InputError(f"pairing: none {of_all}")
+        raise InputError(f"pairing: none {of_total}")
     if params.problems is None:
-        return places
+        return candidates
     if paired.len() < params.problems:
         raise InputError(
-            f"pairing.problems = {params.problems}: only {paired.len()} {of_all}; "
-            f"allowed: 1 to {paired.len()}, or null"
+            f"pairing.problems = {params.problems}: only {paired.len()} {of_total}; "
+            f"expected 1 to {paired.len()}, or null"
         )
-    ordered = sorted(paired, key=lambda problem_id: shuffle_key(params.seed, problem_id))
-    beyond = pl.Series(ordered[params.problems :], dtype=pl.String)
-    return places.with_columns(
+    shuffled = sorted(paired, key=lambda problem_id: shuffle_key(params.seed, problem_id))
+    beyond = pl.Series(shuffled[params.problems :], dtype=pl.String)
+    return candidates.with_columns(
         reason=pl.when(pl.col("problem_id").is_in(beyond.implode()))
         .then(pl.lit("not sampled"))
         .otherwise("reason")
@@ -289,22 +287,21 @@ def _sampled(params: PairingParams, places: pl.DataFrame) -> pl.DataFrame:
 
 
 def _counts(
-    params: PairingParams, places: pl.DataFrame, pairs: pl.DataFrame, pools: Pools, given: bool
+    params: PairingParams, candidates: pl.DataFrame, pairs: pl.DataFrame, pools: Pools
 ) -> Counts:
-    """problems = with_pairs + dropped; with_pairs × per_problem = pairs + pairs_dropped, of drawn
-    pairs."""
+    """problems = with_pairs + dropped; with_pairs x per_problem = pairs + pairs_dropped, unless the
+    pairs are from a table."""
     is_lost = pl.col("reason").is_not_null().all().over("problem_id")
-    lost = places.filter(is_lost).unique("problem_id", keep="first", maintain_order=True)
-    combination = pairs.select(pl.concat_str("chosen_outcome", pl.lit(">"), "rejected_outcome"))
+    lost = candidates.filter(is_lost).unique("problem_id", keep="first", maintain_order=True)
+    outcomes = pairs.select(pl.concat_str("chosen_outcome", pl.lit(">"), "rejected_outcome"))
     mean = pairs["length_difference"].mean()
     return {
-        "recipe": _recipe(params, given),
-        "problems": places["problem_id"].n_unique(),
+        "problems": candidates["problem_id"].n_unique(),
         "with_pairs": pairs["problem_id"].n_unique(),
-        "dropped": _by_reason(lost),
+        "dropped": _count_reasons(lost),
         "pairs": pairs.height,
-        "pairs_dropped": _by_reason(places.filter(~is_lost)),
-        "outcomes": _tally(combination.to_series()),
+        "pairs_dropped": _count_reasons(candidates.filter(~is_lost)),
+        "outcomes": _value_counts(outcomes.to_series()),
         "mean_length_difference": round(mean, 2) if isinstance(mean, float) else None,
         **{
             name: _trace_counts(pools[side.generator], side)
@@ -313,20 +310,19 @@ def _counts(
     }
 
 
-def _trace_counts(rows: pl.DataFrame, side: _Side) -> Counts:
+def _trace_counts(pool: pl.DataFrame, side: _Side) -> Counts:
     return {
-        "traces": rows.height,
-        "unfinished": rows.height - rows["finished"].sum(),
-        "ungradable": rows.filter(pl.col("outcome") == "ungradable").height,
-        NO_GOLD: rows.filter(pl.col("outcome") == NO_GOLD).height,
-        "qualifying": eligible(rows, side.outcome, side.finished).height,
+        "traces": pool.height,
+        "incomplete": pool.height - pool["is_complete"].sum(),
+        "ungradable": pool.filter(pl.col("outcome") == "ungradable").height,
+        NO_GOLD: pool.filter(pl.col("outcome") == NO_GOLD).height,
+        "eligible": eligible(pool, side.outcome, side.must_be_complete).height,
     }
 
 
-def _by_reason(places: pl.DataFrame) -> dict[str, int]:
-    return _tally(places["reason"].drop_nulls())
+def _count_reasons(candidates: pl.DataFrame) -> dict[str, int]:
+    return _value_counts(candidates["reason"].drop_nulls())
 
 
-def _tally(names: pl.Series) -> dict[str, int]:
-    counted = names.alias("name").value_counts().sort("name")
-    return dict(counted.iter_rows())
+def _value_counts(values: pl.Series) -> dict[str, int]:
+    return dict(values.alias("value").value_counts().sort("value").iter_rows())

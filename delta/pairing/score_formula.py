@@ -1,6 +1,6 @@
-"""What pairs are ranked by: arithmetic over dimensions, as text, into a Polars expression.
+"""Translate a score formula, arithmetic over dimensions, into a Polars expression.
 
-Parsed by a list of what is allowed and never evaluated as Python.
+Only listed syntax is accepted, and nothing is evaluated as Python.
 """
 
 import ast
@@ -11,29 +11,29 @@ import polars as pl
 
 from delta.core.errors import InputError
 
-LONGEST = 200  # characters: far more than a formula needs, and no depth that could hurt
-ALLOWED = "numbers, dimensions, + - * / ( ), min, max, abs"
+MAX_CHARACTERS = 200  # far more than a formula needs; bounds the depth of nesting
+SYNTAX = "numbers, dimensions, + - * / ( ), min, max, abs"
 
 
 def column(text: str, columns: Mapping[str, pl.Expr]) -> pl.Expr:
-    """`text` over the named `columns`: null where one of those it uses is null, where it divides
-    by zero, and where the result is no finite number.
+    """Translate `text` over the named `columns`.
 
-    Raises InputError naming the piece that is not allowed.
+    The result is null where a column it uses is null, where it divides by zero, and where it is
+    not finite. Raises InputError that names the part that is not accepted.
     """
-    if len(text) > LONGEST:
-        raise InputError(f"{len(text)} characters; allowed: at most {LONGEST}")
+    if len(text) > MAX_CHARACTERS:
+        raise InputError(f"{len(text)} characters; expected at most {MAX_CHARACTERS}")
     try:
         tree = ast.parse(text.strip(), mode="eval")
     except (SyntaxError, ValueError, MemoryError, RecursionError):
-        raise InputError(f"{text!r} is no formula; allowed: {ALLOWED}") from None
-    found = _translated(tree.body, columns)
+        raise InputError(f"{text!r} is no formula; expected {SYNTAX}") from None
+    score = _translate(tree.body, columns)
     if not any(isinstance(node, ast.Name) and node.id in columns for node in ast.walk(tree)):
-        raise InputError(f"{text!r} names no dimension; allowed: {', '.join(columns)}")
-    return pl.when(found.is_finite()).then(found)
+        raise InputError(f"{text!r} names no dimension; expected {', '.join(columns)}")
+    return pl.when(score.is_finite()).then(score)
 
 
-def _translated(node: ast.expr, columns: Mapping[str, pl.Expr]) -> pl.Expr:
+def _translate(node: ast.expr, columns: Mapping[str, pl.Expr]) -> pl.Expr:
     match node:
         case ast.Constant(value=int() | float() as number) if not isinstance(
             number, bool
@@ -44,22 +44,22 @@ def _translated(node: ast.expr, columns: Mapping[str, pl.Expr]) -> pl.Expr:
                 raise InputError(f"{name!r} is none of {', '.join(columns)}")
             return columns[name]
         case ast.UnaryOp(op=ast.USub(), operand=operand):
-            return -_translated(operand, columns)
+            return -_translate(operand, columns)
         case ast.BinOp(op=op, left=left, right=right) if type(op) in _OPERATIONS:
-            return _OPERATIONS[type(op)](_translated(left, columns), _translated(right, columns))
+            return _OPERATIONS[type(op)](_translate(left, columns), _translate(right, columns))
         case ast.Call(func=ast.Name(id=name), args=args, keywords=[]) if (
             name in _FUNCTIONS and args and (name != "abs" or len(args) == 1)
         ):
-            return _FUNCTIONS[name]([_translated(arg, columns) for arg in args])
-    raise InputError(f"{ast.unparse(node)!r} is not allowed; allowed: {ALLOWED}")
+            return _FUNCTIONS[name]([_translate(arg, columns) for arg in args])
+    raise InputError(f"{ast.unparse(node)!r} is not accepted; expected {SYNTAX}")
 
 
-def _divided(left: pl.Expr, right: pl.Expr) -> pl.Expr:
+def _divide(left: pl.Expr, right: pl.Expr) -> pl.Expr:
     return pl.when(right != 0).then(left / right)
 
 
-def _where_all_known(values: list[pl.Expr], result: pl.Expr) -> pl.Expr:
-    # Polars takes the least of the values that are there; a missing vote is not a high one.
+def _if_none_is_null(values: list[pl.Expr], result: pl.Expr) -> pl.Expr:
+    # Polars ignores nulls in a minimum; a missing vote is not a high one.
     return pl.when(pl.all_horizontal(value.is_not_null() for value in values)).then(result)
 
 
@@ -67,10 +67,10 @@ _OPERATIONS: dict[type[ast.operator], Callable[[pl.Expr, pl.Expr], pl.Expr]] = {
     ast.Add: lambda left, right: left + right,
     ast.Sub: lambda left, right: left - right,
     ast.Mult: lambda left, right: left * right,
-    ast.Div: _divided,
+    ast.Div: _divide,
 }
 _FUNCTIONS: dict[str, Callable[[list[pl.Expr]], pl.Expr]] = {
-    "min": lambda values: _where_all_known(values, pl.min_horizontal(values)),
-    "max": lambda values: _where_all_known(values, pl.max_horizontal(values)),
+    "min": lambda values: _if_none_is_null(values, pl.min_horizontal(values)),
+    "max": lambda values: _if_none_is_null(values, pl.max_horizontal(values)),
     "abs": lambda values: values[0].abs(),
 }

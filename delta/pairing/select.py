@@ -1,4 +1,4 @@
-"""Sample-level deltas of pairs, their ranking, the cut, and controls for it (section 4.3)."""
+"""Rank pairs by sample-level delta, select some, and select controls (paper, section 4.3)."""
 
 import math
 from typing import Annotated, Any, Literal, Self
@@ -8,21 +8,21 @@ from pydantic import Field, field_validator, model_validator
 
 from delta.core.errors import InputError
 from delta.core.params import StrictModel
-from delta.core.schemas import SELECTED
+from delta.core.schemas import SELECTED, SIDES
 from delta.core.shuffle import shuffle_keys
 from delta.core.types import Counts
 from delta.judging.rubric import DIMENSIONS
 from delta.pairing import length_matching, score_formula
 
-MEAN = "mean"  # a name in selector.by: of all rated dimensions
+MEAN = "mean"  # in selector.by: the mean of all rated dimensions
 
 
 class SelectorParams(StrictModel):
-    # top, bottom: largest or smallest score first; random and length_matched: controls of top.
+    # top, bottom: largest or smallest score first; random, length_matched: controls for top
     mode: Literal["top", "bottom", "random", "length_matched", "all"]
-    by: str  # the score: a dimension, "mean", or a formula of them
-    k: Annotated[int, Field(ge=1)] | None  # pairs to keep; null exactly where mode is all
-    seed: Annotated[int, Field(ge=0)]  # orders pairs of equal score, and draws
+    by: str  # the score: a dimension, "mean", or a formula
+    k: Annotated[int, Field(ge=1)] | None  # pairs to select; null exactly if mode is all
+    seed: Annotated[int, Field(ge=0)]  # orders pairs of equal score, and random draws
 
     @field_validator("by")
     @classmethod
@@ -31,50 +31,56 @@ class SelectorParams(StrictModel):
         return by
 
     @model_validator(mode="after")
-    def _k_where_it_cuts(self) -> Self:
+    def _k_unless_all(self) -> Self:
         if (self.k is None) != (self.mode == "all"):
             raise ValueError(
-                f"k is {self.k} and mode {self.mode!r}; allowed: null with all, else a number"
+                f"k is {self.k} and mode {self.mode!r}; expected null with all, else a number"
             )
         return self
 
 
 def deltas(pairs: pl.DataFrame, ratings: pl.DataFrame) -> pl.DataFrame:
-    """`pairs` with a column delta_<dimension> for every rated dimension, in points of 1–5.
+    """Add a column delta_<dimension> for every rated dimension, in points of the 1-5 scale.
 
-    A delta is mean(votes on chosen) − mean(votes on rejected). It is null where one side has no
-    vote: a refused rating is not a low one. Raises InputError where several judges voted.
+    A delta is mean(votes on chosen) - mean(votes on rejected). It is null if a side has no vote: a
+    refused rating is not a low one. Raises InputError if several judges voted.
     """
     judges = sorted(ratings["judge"].unique())
     if len(judges) > 1:
-        raise InputError(f"ratings by the judges {', '.join(judges)}; allowed: those of one judge")
+        raise InputError(f"ratings by the judges {', '.join(judges)}; expected by one judge")
     means = ratings.select("trace_id", "dimension", mean=pl.col("votes").list.mean()).pivot(
         on="dimension", index="trace_id", values="mean", sort_columns=True
     )
     dimensions = [column for column in means.columns if column != "trace_id"]
-    chosen = means.rename({"trace_id": "chosen_id"})
-    rejected = means.rename(
-        {"trace_id": "rejected_id"} | {name: f"{name}_rejected" for name in dimensions}
+    chosen, rejected = (
+        means.select(
+            pl.col("trace_id").alias(f"{side}_id"), pl.col(dimensions).name.suffix(f"_{side}")
+        )
+        for side in SIDES
     )
     return (
         pairs.join(chosen, on="chosen_id", how="left", maintain_order="left")
         .join(rejected, on="rejected_id", how="left", maintain_order="left")
-        .with_columns(
-            (pl.col(name) - pl.col(f"{name}_rejected")).round(6).alias(f"delta_{name}")
-            for name in dimensions
+        .select(
+            *pairs.columns,
+            *(
+                (pl.col(f"{name}_chosen") - pl.col(f"{name}_rejected"))
+                .round(6)
+                .alias(f"delta_{name}")
+                for name in dimensions
+            ),
         )
-        .select(*pairs.columns, *[f"delta_{name}" for name in dimensions])
     )
 
 
 def select(
     params: SelectorParams, pairs: pl.DataFrame, ratings: pl.DataFrame
 ) -> tuple[pl.DataFrame, Counts]:
-    """All pairs with deltas, score, rank and why each is in or out; and counts.
+    """Return all pairs with deltas, score, rank and the reason why each is in or out; and counts.
 
-    Means of votes lie on a grid, so the cut goes through ties: equal scores are ordered by a
-    seeded hash of the pair's id. Only pairs with a score are taken, by random too, or it would be
-    no fair control of top; the exceptions are `all`, and random where nothing was rated.
+    Means of votes lie on a grid, so the cut goes through ties: a seeded hash of the pair's id
+    orders equal scores. Only pairs with a score are selected, at random too, to be a fair control
+    for top. The exceptions are `all`, and random if nothing was rated.
     """
     return select_from(params, deltas(pairs, ratings), ratings)
 
@@ -82,13 +88,13 @@ def select(
 def select_from(
     params: SelectorParams, with_deltas: pl.DataFrame, ratings: pl.DataFrame
 ) -> tuple[pl.DataFrame, Counts]:
-    """`select` of what `deltas` gives, for several selections of the same pairs."""
+    """Select from the result of `deltas`, for several selections of the same pairs."""
     scored = _with_score(params, with_deltas)
     needs_score = params.mode != "all" and not (params.mode == "random" and ratings.is_empty())
     ranked = _ranked(params, scored, needs_score)
     candidates = ranked["rank"].count()
-    there = f"of {ranked.height} pairs have a delta in {params.by}" if needs_score else "pairs"
-    _enough(params, candidates, there)
+    described = f"of {ranked.height} pairs have a delta in {params.by}" if needs_score else "pairs"
+    _check_size(params, candidates, described)
     table = _cut(params, ranked)
     counts = _counts(params, table)
     counts["candidates"] = candidates
@@ -107,49 +113,48 @@ def _with_score(params: SelectorParams, scored: pl.DataFrame) -> pl.DataFrame:
         score = score_formula.column(params.by, columns)
     except InputError as error:
         raise InputError(f"selector.by = {params.by!r}: not rated: {error}") from None
-    return scored.with_columns(score=score.round(6) + 0.0)  # no −0.0
+    return scored.with_columns(score=score.round(6) + 0.0)  # turns -0.0 into 0.0
 
 
 def _ranked(params: SelectorParams, scored: pl.DataFrame, needs_score: bool) -> pl.DataFrame:
-    """In the order in which the mode takes pairs; the rank of a pair it cannot take is null."""
-    at_random = params.mode == "random"
-    # Were the random draw also the order of ties, random and top would share too many pairs.
-    names = ("random",) if at_random else ()
-    drawn = shuffle_keys(params.seed, *names, each=scored["pair_id"])
+    """Sort the pairs by the mode; the rank of a pair that it cannot select is null."""
+    is_random = params.mode == "random"
+    # With the order of ties as its random order, random would share too many pairs with top.
+    names = ("random",) if is_random else ()
     return (
         scored.with_columns(
-            drawn.alias("_draw"),
-            _out=pl.col("score").is_null() if needs_score else pl.lit(value=False),
-            _by=pl.lit(0.0) if at_random else pl.col("score"),
+            _tie_break=shuffle_keys(params.seed, *names, each=scored["pair_id"]),
+            _excluded=pl.col("score").is_null() if needs_score else pl.lit(value=False),
+            _by=pl.lit(0.0) if is_random else pl.col("score"),
         )
         .sort(
-            "_out",
+            "_excluded",
             "_by",
-            "_draw",
+            "_tie_break",
             descending=[False, params.mode != "bottom", False],
             nulls_last=True,
         )
         .with_row_index("rank", offset=1)
-        .with_columns(rank=pl.when(~pl.col("_out")).then(pl.col("rank").cast(pl.Int64)))
-        .drop("_out", "_by")
+        .with_columns(rank=pl.when(~pl.col("_excluded")).then(pl.col("rank").cast(pl.Int64)))
+        .drop("_excluded", "_by")
     )
 
 
-def _enough(params: SelectorParams, candidates: int, there: str) -> None:
+def _check_size(params: SelectorParams, candidates: int, described: str) -> None:
     groups = 2 if params.mode == "length_matched" else 1  # the reference, and its control
     if params.k is not None and groups * params.k > candidates:
         twice = ", and length_matched takes 2 × k" if groups == 2 else ""
         raise InputError(
-            f"selector.k = {params.k}: only {candidates} {there}{twice}; "
-            f"allowed: 1 to {candidates // groups}"
+            f"selector.k = {params.k}: only {candidates} {described}{twice}; "
+            f"expected 1 to {candidates // groups}"
         )
 
 
 def _cut(params: SelectorParams, ranked: pl.DataFrame) -> pl.DataFrame:
-    """Columns `selected` and `why`."""
+    """Add the columns `selected` and `why`."""
     within = pl.col("rank").le(params.k or ranked.height).fill_null(value=False)
     if params.mode == "length_matched":
-        inside = pl.col("pair_id").is_in(_matched(ranked, params.k or 0).implode())
+        inside = pl.col("pair_id").is_in(_length_matched(ranked, params.k or 0).implode())
         outside = pl.when(within).then(pl.lit("reference")).otherwise(pl.lit("not matched"))
     else:
         inside = within
@@ -163,16 +168,16 @@ def _cut(params: SelectorParams, ranked: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _matched(ranked: pl.DataFrame, k: int) -> pl.Series:
-    """Ids of the k pairs outside the first k whose length differences are the nearest to theirs."""
+def _length_matched(ranked: pl.DataFrame, k: int) -> pl.Series:
+    """Return the ids of k pairs below the first k with the length differences nearest to theirs."""
     reference = ranked.filter(pl.col("rank") <= k)["length_difference"].to_list()
-    others = ranked.filter(pl.col("rank") > k).sort("length_difference", "_draw")
-    places = length_matching.nearest(reference, others["length_difference"].to_list())
-    return others["pair_id"].gather(places)
+    others = ranked.filter(pl.col("rank") > k).sort("length_difference", "_tie_break")
+    indices = length_matching.nearest(reference, others["length_difference"].to_list())
+    return others["pair_id"].gather(indices)
 
 
 def _counts(params: SelectorParams, table: pl.DataFrame) -> Counts:
-    chosen = table.filter("selected")
+    selected = table.filter("selected")
     has_cut = params.mode in ("top", "bottom", "length_matched")
     cut = table.filter(pl.col("rank") == params.k)["score"].item() if has_cut else None
     tied = table.filter(pl.col("score").eq(cut)) if has_cut else table.clear()
@@ -184,50 +189,51 @@ def _counts(params: SelectorParams, table: pl.DataFrame) -> Counts:
     counts = {
         "pairs": table.height,
         "without_delta": table["score"].null_count(),
-        "selected": chosen.height,
+        "selected": selected.height,
         "delta_at_cut": cut,
         "tied_at_cut": tied.height if has_cut else None,
         "tied_and_selected": tied["selected"].sum() if has_cut else None,
         "mean_delta": means,
-        "mean_delta_selected": _rounded(chosen["score"].mean()),
-        "outcomes_selected": _shares(chosen),
+        "mean_delta_selected": _rounded(selected["score"].mean()),
+        "outcomes_selected": _outcome_fractions(selected),
     }
-    counts |= _length_counts(table, chosen)
+    counts |= _length_counts(table, selected)
     if params.mode == "length_matched":
         reference = table.filter(pl.col("rank") <= params.k)["length_difference"]
         counts["matching"] = {
-            "ks_distance": length_matching.ks_distance(reference, chosen["length_difference"]),
+            "ks_distance": length_matching.ks_distance(reference, selected["length_difference"]),
             "mean_length_difference_reference": _rounded(reference.mean()),
         }
     return counts
 
 
-def _length_counts(table: pl.DataFrame, chosen: pl.DataFrame) -> Counts:
-    """Does the score only measure which side is longer?"""
-    known = table.drop_nulls("score")
+def _length_counts(table: pl.DataFrame, selected: pl.DataFrame) -> Counts:
+    """Show whether the score only measures which side is longer."""
+    scored = table.drop_nulls("score")
     correlations = {
-        method: _rounded(known.select(pl.corr("score", "length_difference", method=method)).item())
+        method: _rounded(scored.select(pl.corr("score", "length_difference", method=method)).item())
         for method in ("pearson", "spearman")
     }
     return {
         "mean_length_difference": _rounded(table["length_difference"].mean()),
-        "mean_length_difference_selected": _rounded(chosen["length_difference"].mean()),
+        "mean_length_difference_selected": _rounded(selected["length_difference"].mean()),
         "correlation_with_length_difference": correlations,
     }
 
 
-def _shares(chosen: pl.DataFrame) -> dict[str, float]:
-    combination = pl.concat_str("chosen_outcome", pl.lit(">"), "rejected_outcome")
-    counted = chosen.group_by(combination.alias("name")).len().sort("name")
-    return {name: round(number / chosen.height, 4) for name, number in counted.iter_rows()}
+def _outcome_fractions(selected: pl.DataFrame) -> dict[str, float]:
+    outcomes = pl.concat_str("chosen_outcome", pl.lit(">"), "rejected_outcome")
+    counts = selected.group_by(outcomes.alias("outcomes")).len().sort("outcomes")
+    return {name: round(number / selected.height, 4) for name, number in counts.iter_rows()}
 
 
 def _with_refused_votes(table: pl.DataFrame, ratings: pl.DataFrame) -> int:
-    fewer = ratings.filter(pl.col("refused") > 0)["trace_id"].unique().implode()
-    touched = pl.col("chosen_id").is_in(fewer) | pl.col("rejected_id").is_in(fewer)
-    return table.filter(touched).height
+    traces = ratings.filter(pl.col("refused") > 0)["trace_id"].unique().implode()
+    return table.filter(
+        pl.col("chosen_id").is_in(traces) | pl.col("rejected_id").is_in(traces)
+    ).height
 
 
 def _rounded(value: Any) -> float | None:
-    """NaN is what Polars calls a correlation of fewer than two values, or of equal ones."""
+    """Round; NaN, a correlation of fewer than two or of equal values, becomes None."""
     return None if value is None or math.isnan(value) else round(value, 4)

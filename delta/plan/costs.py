@@ -106,7 +106,7 @@ def engine_uses_gpu(params: Params) -> bool:
 
 
 def training_uses_gpu(params: Params) -> bool:
-    return params.train.compute == "bfloat16"
+    return params.train.bf16
 
 
 def uses_gpu(params: Params) -> bool:
@@ -184,7 +184,7 @@ def training_tokens(train: TrainParams, pairs: int, side: float) -> float:
 
 def training_hours(train: TrainParams, epoch: float, size: Size, speed: Speed) -> float:
     """Return hours of all epochs, with a forward pass for the reference where there is one."""
-    passes = (8 if train.gradient_checkpointing else 6) * train.own.epochs
+    passes = (8 if train.gradient_checkpointing else 6) * train.method_params.num_train_epochs
     reference = 0 if train.method == "sft" else 2
     flop = size.parameters * ATTENTION.value * (passes + reference)
     return epoch * flop / speed.training / HOUR_S
@@ -207,10 +207,10 @@ def serving_fit(serving: ServingParams, size: Size, gpu: Gpu, utilization: float
 
 def training_bytes(train: TrainParams, size: Size) -> float:
     """Return weights, gradients and moments on each GPU; activations come on top."""
-    width = BYTES[train.weights]
-    moments = 2 if train.optimizer == "adamw_8bit" else 2 * width
+    width = BYTES[train.dtype]
+    moments = 2 if train.optim == "adamw_8bit" else 2 * width
     each = width if train.lora is not None else 2 * width + moments
-    shards = train.launch.processes if train.launch.sharding == "fsdp2" else 1
+    shards = train.num_processes if train.fsdp else 1
     return size.parameters * each / shards
 
 
@@ -225,6 +225,6 @@ def training_fit(train: TrainParams, size: Size, gpu: Gpu) -> Fit:
 
 def checkpoint_bytes(train: TrainParams, size: Size) -> float:
     """Return bytes of the last checkpoint, the next one, and the best where one is looked for."""
-    kept = 2 if train.convergence is None else 3
+    kept = 2 if train.early_stopping is None else 3
     each = 0.0 if train.lora is not None else OPTIMIZER.value
     return kept * each * size.parameters

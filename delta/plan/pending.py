@@ -45,7 +45,7 @@ def pending_requests(workspace: Workspace) -> Iterator[PendingRequests]:
         if isinstance(generator, SampledParams) and not settled(f"generate@{name}"):
             yield _generate(workspace, name, generator, problems)
     for name in params.generators:
-        if params.verify.second == "llm" and not settled(f"verify@{name}"):
+        if params.verify.llm_fallback and not settled(f"verify@{name}"):
             yield _verify(workspace, name, problems)
     for name in params.generators:
         if not settled(f"judge@{name}"):
@@ -130,7 +130,7 @@ def _evaluate(workspace: Workspace, name: str, benchmark_name: str) -> PendingRe
 
     def ask_all(sample: pl.DataFrame, weights: str, lookup: CacheLookup) -> None:
         engine = workspace.engine(model)
-        requests = evaluate.requests_of(sampling, benchmark, engine, weights, examples, sample)
+        requests = evaluate.build_requests(sampling, benchmark, engine, weights, examples, sample)
         _ask(lookup, requests)
 
     return PendingRequests(
@@ -157,7 +157,7 @@ def _verify(workspace: Workspace, name: str, problems: TableEstimate) -> Pending
         grader = {"outcome": pl.lit("incorrect"), "decided_by": pl.lit("grader")}
         answers = llm_equivalence.unresolved_answers([rows], sample.select("trace_id", **grader))
         engine, room = workspace.engine(llm.model), _room(workspace.params, llm)
-        requests = list(llm_equivalence.first_requests(llm, engine, model, room, answers))
+        requests = list(llm_equivalence.build_requests(llm, engine, model, room, answers))
         llm_equivalence.ask_model(llm, requests, lookup.ask, engine.chat_format)
 
     return PendingRequests(
@@ -182,7 +182,7 @@ def _unresolved(workspace: Workspace, name: str, problems: TableEstimate) -> Tab
             (pl.col("decided_by") == "grader") & (pl.col("outcome") != "correct")
         )
         boxed = verdicts.filter(compared & pl.col("extracted").is_not_null()).select("trace_id")
-        finished = traces.filter(judge_budget.FINISHED)
+        finished = traces.filter(judge_budget.IS_COMPLETE)
         frame = finished.join(boxed, on="trace_id", how="semi", maintain_order="left")
         if workspace.same_params("problems", f"generate@{name}"):
             return TableEstimate(frame, frame.height, settled=False)
@@ -214,7 +214,7 @@ def _with_texts(name: str, traces: pl.DataFrame) -> pl.DataFrame:
 
 def _judge(workspace: Workspace, name: str, problems: TableEstimate) -> Iterator[PendingRequests]:
     params = workspace.params.judge
-    for cache, rater in (("judge", params), ("second", params.second)):
+    for cache, rater in (("judge", params), ("second", params.second_judge)):
         if rater.rater == "llm":
             yield PendingRequests(
                 stage="judge",
@@ -245,13 +245,19 @@ def _ask_judge(
 def _rated(workspace: Workspace, name: str, problems: TableEstimate) -> TableEstimate:
     """Return the traces within the budget. A judge never rates one without text."""
     pairing, budget = workspace.params.pairing, workspace.params.judge.budget[name]
+    order, complete = pairing.trace_order, pairing.require_complete
     verdicts = read_current_table(paths.verdicts(name), VERDICT)
     frame = None
     if verdicts is not None and problems.frame is not None:
         traces = pl.scan_parquet(paths.traces(name))
         try:
             rated = judge_budget.within_budget(
-                traces, verdicts, budget, pairing.seed, pairing.draw, pairing.complete
+                traces,
+                verdicts,
+                budget,
+                pairing.seed,
+                pairing.trace_order,
+                pairing.require_complete,
             ).filter(~pl.col("finish_reason").is_in(WITHOUT_TEXT))
             columns = [column for column in TRACE.columns if column != "text"]
             frame = rated.select(columns).collect(engine="streaming")
@@ -260,16 +266,20 @@ def _rated(workspace: Workspace, name: str, problems: TableEstimate) -> TableEst
     before = ("problems", f"generate@{name}", f"verify@{name}")
     if frame is not None and workspace.same_params(*before):
         return TableEstimate(frame, frame.height, workspace.settled(*before))
-    rated_each = max_rated(budget, _traces_per_problem(workspace.params, name), pairing.complete)
+    rated_each = max_rated(
+        budget, _traces_per_problem(workspace.params, name), pairing.require_complete
+    )
     if problems.expected is None or rated_each is None:
         return TableEstimate(frame, None, settled=False)
     return TableEstimate(frame, problems.expected * rated_each, settled=False)
 
 
-def max_rated(budget: Budget, traces: int | None, complete: judge_budget.Complete) -> int | None:
+def max_rated(
+    budget: Budget, traces: int | None, require_complete: judge_budget.RequireComplete
+) -> int | None:
     """Return at most how many of a problem's traces are rated: kinds of traces may overlap."""
-    if budget.drawn is None:
+    if budget.any is None:
         return traces
-    kinds = 2 if complete == "chosen" else 1  # see delta.judging.budget.within_budget
-    rated = kinds * (budget.drawn + budget.correct + budget.incorrect)
+    kinds = 2 if require_complete == "chosen" else 1  # see delta.judging.budget.within_budget
+    rated = kinds * (budget.any + budget.correct + budget.incorrect)
     return rated if traces is None else min(traces, rated)

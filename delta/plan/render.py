@@ -244,13 +244,13 @@ def training_lines(workspace: Workspace, sizes: Sizes, speed: Speed) -> tuple[li
         f"train {train.method}",
         f"{pairs:,}",
         basis,
-        str(train.own.epochs),
+        str(train.method_params.num_train_epochs),
         short(side),
-        short(epoch * train.own.epochs),
+        short(epoch * train.method_params.num_train_epochs),
         spent,
     ]
     header = ("", "pairs", "number", "epochs", "tokens a side", "tokens", unit)
-    early = [] if train.convergence is None else ["  less where the loss converges earlier"]
+    early = [] if train.early_stopping is None else ["  less where the loss converges earlier"]
     return ["Training", *table(header, [row]), *early], f"{spent} {unit}"
 
 

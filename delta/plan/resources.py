@@ -44,7 +44,7 @@ def memory(
             each = size.weights / gpus
         else:
             fit = _training_fit(params, size, gpu)
-            gpus = params.train.launch.processes
+            gpus = params.train.num_processes
             each = costs.training_bytes(params.train, size)
         parameters = f"{size.parameters / 1e9:.3g}G"
         rows.append([name[:30], use, parameters, str(gpus), f"{each / GIB:.1f}", fit.words])
@@ -66,7 +66,7 @@ def _serving_fit(params: Params, serving: ServingParams, size: Size, gpu: Gpu) -
 def _training_fit(params: Params, size: Size, gpu: Gpu) -> Fit:
     if costs.training_uses_gpu(params):
         return costs.training_fit(params.train, size, gpu)
-    return _ram_fit(costs.training_bytes(params.train, size) * params.train.launch.processes)
+    return _ram_fit(costs.training_bytes(params.train, size) * params.train.num_processes)
 
 
 def _ram_fit(needed: float) -> Fit:
@@ -94,7 +94,7 @@ def disk(
     base = sizes[params.train.base]
     if training and base is not None:
         rows.append(("checkpoints while it trains", costs.checkpoint_bytes(params.train, base)))
-        rows.append(("the policy, 2 copies", 2 * base.parameters * BYTES[params.train.weights]))
+        rows.append(("the policy, 2 copies", 2 * base.parameters * BYTES[params.train.dtype]))
     total, free = sum(size for _, size in rows), shutil.disk_usage(".").free
     rows += [("all", total), ("free here", free)]
     cells = [[what, f"{size / GIB:,.1f}"] for what, size in rows]

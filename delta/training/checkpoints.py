@@ -1,8 +1,8 @@
-"""Checkpoints of a training run: marked when whole, resumed only when marked, few at a time.
+"""Checkpoints of a run: marked when complete, resumed only when marked, only the needed ones kept.
 
-They lie beside the reply store, since DVC deletes a stage's outputs before it runs. A checkpoint
-without its optimizer, or with a flipped bit in it, would resume without a word and diverge: hence
-the mark, and the checksums in it.
+They are stored beside the reply cache, since DVC deletes a stage's outputs before it runs. A
+checkpoint without its optimizer, or with a flipped bit in it, would resume without a warning and
+diverge: hence the mark, and the checksums in it.
 """
 
 import json
@@ -15,11 +15,11 @@ from typing import Any
 
 from delta.core import permissions
 from delta.core.files import atomic_file
-from delta.training.early_stopping import ConvergenceParams, Evaluation, decide
+from delta.training.early_stopping import EarlyStoppingParams, Evaluation, decide
 
 MARK = "COMPLETE"
 BLOCK = 1 << 24  # bytes read at once
-Log = list[dict[str, Any]]
+Log = list[dict[str, Any]]  # Trainer's log_history
 
 
 def path_for_step(folder: Path, step: int) -> Path:
@@ -27,20 +27,24 @@ def path_for_step(folder: Path, step: int) -> Path:
 
 
 def mark_complete(checkpoint: Path) -> None:
-    """Call it when all files are written: they are on disk before the mark is."""
+    """Write the mark, after syncing every file of the checkpoint to disk."""
     with atomic_file(checkpoint / MARK) as part:
         part.write_text(json.dumps(_checksums(checkpoint), indent=1), encoding="utf-8")
         permissions.inherit(checkpoint)
-        permissions.inherit_below(checkpoint)  # another user of the store may go on from it
+        permissions.inherit_below(checkpoint)  # another user of the cache may resume from it
 
 
 def _checksums(checkpoint: Path) -> dict[str, list[int]]:
-    """Size and CRC-32 of every file but the mark; all of them are on disk afterwards."""
-    files = sorted(file for file in checkpoint.rglob("*") if file.is_file())
-    own = [file for file in files if not file.name.startswith(MARK)]
-    with ThreadPoolExecutor() as pool:  # zlib lets other threads run
-        sums = list(pool.map(_checksum, own))
-    return {str(file.relative_to(checkpoint)): one for file, one in zip(own, sums, strict=True)}
+    """Return size and CRC-32 of every file but the mark; sync each to disk."""
+    files = [
+        file
+        for file in sorted(checkpoint.rglob("*"))
+        if file.is_file() and not file.name.startswith(MARK)
+    ]
+    with ThreadPoolExecutor() as pool:  # zlib releases the GIL
+        checksums = list(pool.map(_checksum, files))
+    names = (str(file.relative_to(checkpoint)) for file in files)
+    return dict(zip(names, checksums, strict=True))
 
 
 def _checksum(path: Path) -> list[int]:
@@ -52,21 +56,22 @@ def _checksum(path: Path) -> list[int]:
     return [path.stat().st_size, crc]
 
 
-def _is_as_marked(checkpoint: Path) -> bool:
+def _is_undamaged(checkpoint: Path) -> bool:
     try:
-        known = json.loads((checkpoint / MARK).read_text(encoding="utf-8"))
+        marked = json.loads((checkpoint / MARK).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return bool(known == _checksums(checkpoint))
+    return bool(marked == _checksums(checkpoint))
 
 
 def remove(checkpoint: Path) -> None:
-    """Its mark first: a kill in between leaves nothing to resume."""
+    """Remove the mark first, so that a kill in between leaves nothing to resume."""
     (checkpoint / MARK).unlink(missing_ok=True)
     shutil.rmtree(checkpoint)
 
 
 def keep(folder: Path, steps: set[int]) -> None:
+    """Remove the checkpoints of all other steps."""
     for checkpoint in folder.glob("checkpoint-*"):
         if _step(checkpoint) not in steps:
             remove(checkpoint)
@@ -74,21 +79,24 @@ def keep(folder: Path, steps: set[int]) -> None:
 
 def discard(folder: Path) -> None:
     """Remove a run's folder, the marks of its checkpoints first."""
-    for marked in folder.glob(f"**/checkpoint-*/{MARK}"):
-        marked.unlink()
+    for mark in folder.glob(f"**/checkpoint-*/{MARK}"):
+        mark.unlink()
     shutil.rmtree(folder)
 
 
 def remove_incomplete(folder: Path) -> list[Path]:
-    """Delete the checkpoints that nothing may resume: unmarked ones, and, from the first that is
-    no longer as it was marked, all: the run makes them again. The damaged ones are returned."""
+    """Remove the checkpoints that must not be resumed; return the damaged ones.
+
+    These are the unmarked ones, and every one from the first damaged one on: the run makes them
+    again.
+    """
     marked = []
     for checkpoint in folder.glob("checkpoint-*"):
         if (checkpoint / MARK).is_file():
             marked.append(checkpoint)
         else:
             shutil.rmtree(checkpoint)
-    damaged = [one for one in sorted(marked, key=_step) if not _is_as_marked(one)]
+    damaged = [path for path in sorted(marked, key=_step) if not _is_undamaged(path)]
     for checkpoint in marked:
         if damaged and _step(checkpoint) >= _step(damaged[0]):
             remove(checkpoint)
@@ -96,17 +104,17 @@ def remove_incomplete(folder: Path) -> list[Path]:
 
 
 def latest(folder: Path) -> Path | None:
-    """The latest marked checkpoint."""
-    whole = [marked.parent for marked in folder.glob(f"checkpoint-*/{MARK}")]
-    return max(whole, key=_step, default=None)
+    """Return the latest marked checkpoint."""
+    marked = [mark.parent for mark in folder.glob(f"checkpoint-*/{MARK}")]
+    return max(marked, key=_step, default=None)
 
 
 def _step(checkpoint: Path) -> int:
     return int(checkpoint.name.rpartition("-")[2])
 
 
-def is_finished(checkpoint: Path, rule: ConvergenceParams | None) -> bool:
-    """Whether the run was over when this was saved: nothing is left to train."""
+def is_finished(checkpoint: Path, rule: EarlyStoppingParams | None) -> bool:
+    """Return whether the run had ended at this checkpoint, so that nothing is left to train."""
     state = state_of(checkpoint)
     if state.global_step >= state.max_steps:
         return True

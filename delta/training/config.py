@@ -1,127 +1,178 @@
-"""The parameters of training (paper, section 3.3), and which of them cannot go together."""
+"""The parameters of training (paper, section 3.3).
 
-from typing import Annotated, Literal
+Options of TRL, Transformers and PEFT carry the names they have there and are passed on unchanged.
+"""
+
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from delta.core.params import StrictModel
-from delta.training.early_stopping import ConvergenceParams
+from delta.training.early_stopping import EarlyStoppingParams
 
 # An AdamW step moves a weight by about the learning rate. bfloat16 keeps 8 bits: a weight of 0.02
-# moves in steps of 1.2e-4, and what is below half of that is rounded away. Of a tiny model's
-# weights 100 steps moved 0.06 % at 5e-8, 2 % at 1e-6, 15 % at 1e-5, 84 % at 1e-4; in fp32 99 %.
-LOWEST_BFLOAT16_RATE = 1e-5
+# moves in steps of 1.2e-4, and less than half of that is rounded away. In a tiny model, 100 steps
+# changed 0.06% of the weights at 5e-8, 2% at 1e-6, 15% at 1e-5 and 84% at 1e-4; in fp32 99%.
+MIN_BFLOAT16_LEARNING_RATE = 1e-5
 
-Rate = Annotated[float, Field(gt=0, lt=1)]
+LearningRate = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 
-
-class DpoParams(StrictModel):
-    """No label smoothing: TRL 1.16 takes it for this loss and ignores it."""
-
-    learning_rate: Rate
-    beta: Positive
-    epochs: Count
-
-
-class KtoParams(StrictModel):
-    learning_rate: Rate
-    beta: Positive
-    desirable_weight: Positive  # of the chosen side's loss
-    undesirable_weight: Positive
-    epochs: Count
+PASSED_ON = {  # fields of TrainParams that are options of every TRL trainer
+    "per_device_train_batch_size",
+    "gradient_accumulation_steps",
+    "optim",
+    "lr_scheduler_type",
+    "warmup_steps",
+    "max_grad_norm",
+    "max_length",
+    "gradient_checkpointing",
+    "bf16",
+    "save_steps",
+    "logging_steps",
+    "seed",
+}
+FIXED = {
+    "weight_decay": 0.0,
+    "logging_nan_inf_filter": False,  # it would log the running average in place of a NaN
+    "save_strategy": "steps",
+    "save_total_limit": None,  # checkpoints.py removes old ones, once the next is complete
+    "report_to": "none",
+    "disable_tqdm": True,
+}
+FIXED_OF_METHOD: dict[str, dict[str, Any]] = {
+    "dpo": {"loss_type": ["sigmoid"], "label_smoothing": 0.0, "precompute_ref_log_probs": True},
+    "kto": {
+        "loss_type": "kto",
+        "precompute_ref_log_probs": True,
+        "train_sampling_strategy": "sequential",  # a row holds its neighbour's completion
+    },
+    "sft": {"loss_type": "nll", "packing": False},
+}
+FSDP2 = {
+    "version": 2,
+    "auto_wrap_policy": "TRANSFORMER_BASED_WRAP",
+    "reshard_after_forward": True,  # full shard: weights, gradients and optimizer
+    "cpu_ram_efficient_loading": True,  # one process reads the base and sends out the shards
+    "state_dict_type": "SHARDED_STATE_DICT",  # each process writes its part of a checkpoint
+}
 
 
 class SftParams(StrictModel):
-    learning_rate: Rate
-    epochs: Count
+    learning_rate: LearningRate
+    num_train_epochs: Count
+
+
+class DpoParams(SftParams):
+    """No label smoothing: TRL 1.16 accepts it for this loss and ignores it."""
+
+    beta: Positive
+
+
+class KtoParams(DpoParams):
+    desirable_weight: Positive  # weight of the chosen side's loss
+    undesirable_weight: Positive
 
 
 class LoraParams(StrictModel):
-    """Adapters; merged into the policy. No dropout: TRL switches it off for DPO and KTO."""
+    """PEFT's LoraConfig. The adapters are merged into the policy.
 
-    rank: Count
-    alpha: Count
-    target: Annotated[list[str], Field(min_length=1)]  # names of the linear layers
+    No dropout: TRL switches it off for DPO and KTO.
+    """
 
-
-class LaunchParams(StrictModel):
-    processes: Count  # one a GPU, on one machine
-    sharding: Literal["none", "fsdp2"]  # none: each holds the whole model
+    r: Count
+    lora_alpha: Count
+    target_modules: Annotated[list[str], Field(min_length=1)]  # names of linear layers
 
 
 class TrainParams(StrictModel):
     base: str  # a name in `models`
     method: Literal["dpo", "kto", "sft"]
-    dpo: DpoParams  # each read only where it is the method
+    dpo: DpoParams  # only the method's own section is read
     kto: KtoParams
     sft: SftParams
-    form: Literal["policy", "raw"]  # traces with the policy's own markers, or as generated
-    max_length: Annotated[int, Field(ge=2)]  # tokens, prompt and completion
-    too_long: Literal["cut", "drop"]  # what happens to a pair with a side over max_length
-    max_dropped: Annotated[float, Field(ge=0, le=1)]  # share of dropped pairs that is an error
-    batch_size: Count  # pairs (sft: chosen, kto: either side) a forward pass of one process
-    accumulation: Count  # forward passes an optimizer step
-    optimizer: Literal["adamw_torch", "adamw_8bit"]
-    schedule: Literal["linear", "cosine", "constant"]  # of the learning rate, after the warm-up
-    warmup_share: Annotated[float, Field(ge=0, lt=1)]
+    reasoning_markers: Literal["policy", "raw"]  # the policy's own, or those the generator wrote
+    max_length: Annotated[int, Field(ge=2)]  # tokens of prompt and completion
+    truncation: bool  # cut a side longer than max_length at its end; false: drop the pair
+    max_dropped: Annotated[float, Field(ge=0, le=1)]  # fraction of pairs; above it the stage fails
+    per_device_train_batch_size: Count  # dpo: pairs; sft: chosen traces; kto: traces of either side
+    gradient_accumulation_steps: Count
+    optim: Literal["adamw_torch", "adamw_8bit"]
+    # Not "constant", which ignores warmup_steps.
+    lr_scheduler_type: Literal["linear", "cosine", "constant_with_warmup"]
+    warmup_steps: Annotated[float, Field(ge=0)]  # below 1: a fraction of all steps
     max_grad_norm: Positive
-    lora: LoraParams | None
-    compute: Literal["float32", "bfloat16"]  # forward and backward pass
-    weights: Literal["float32", "bfloat16"]  # the master weights
-    gradient_checkpointing: bool  # less memory for a second forward pass
-    launch: LaunchParams
-    convergence: ConvergenceParams | None  # null: all epochs, the last weights
-    save_every: Count  # optimizer steps between checkpoints
-    log_every: Count
+    lora: LoraParams | None  # null: all weights are trained
+    bf16: bool  # autocast: forward and backward pass in bfloat16
+    dtype: Literal["float32", "bfloat16"]  # of the weights that the optimizer updates
+    gradient_checkpointing: bool
+    num_processes: Count  # of `accelerate launch`: one per GPU of this machine
+    fsdp: bool  # shard the model over the processes (FSDP2); false: each process holds all of it
+    early_stopping: EarlyStoppingParams | None  # null: all epochs, the last weights
+    save_steps: Count
+    logging_steps: Count
     seed: Annotated[int, Field(ge=0)]
 
     @property
-    def own(self) -> DpoParams | KtoParams | SftParams:
-        """The section of the method that is used."""
-        own: DpoParams | KtoParams | SftParams = getattr(self, self.method)
-        return own
+    def method_params(self) -> SftParams:
+        """The section of the selected method."""
+        section: SftParams = getattr(self, self.method)
+        return section
 
-    @field_validator("batch_size")
+    @property
+    def rows_per_forward(self) -> int:
+        """How many rows all processes together take in one forward pass."""
+        return self.per_device_train_batch_size * self.num_processes
+
+    def trl_options(self) -> dict[str, Any]:
+        """Return the keyword arguments of TRL's config class that shape the result."""
+        options = self.model_dump(include=PASSED_ON) | self.method_params.model_dump()
+        options |= FIXED | FIXED_OF_METHOD[self.method]
+        options["per_device_eval_batch_size"] = self.per_device_train_batch_size
+        options["data_seed"] = self.seed
+        if self.early_stopping is not None:
+            options |= {"eval_strategy": "steps", "eval_steps": self.early_stopping.eval_steps}
+        if self.fsdp:
+            options |= {"fsdp": True, "fsdp_config": FSDP2}
+        return options
+
+    @field_validator("per_device_train_batch_size")
     @classmethod
-    def _neighbours(cls, size: int, others: ValidationInfo) -> int:
-        if others.data.get("method") == "kto" and size < 2:
-            raise ValueError(
-                "KTO compares a completion with others of its batch; allowed: 2 and more"
-            )
+    def _kto_needs_two_rows(cls, size: int, info: ValidationInfo) -> int:
+        if info.data.get("method") == "kto" and size < 2:
+            raise ValueError("KTO compares the completions of a batch; expected at least 2")
         return size
 
-    @field_validator("weights")
+    @field_validator("dtype")
     @classmethod
-    def _weights_that_move(cls, weights: str, others: ValidationInfo) -> str:
-        known = others.data
-        method = known.get("method", "")
-        if weights == "float32" or method not in known or known.get("lora") is not None:
-            return weights  # adapters are fp32 on top of weights that need not move
-        if known.get("compute") == "float32":
-            raise ValueError("weights of bfloat16 compute in bfloat16; set train.compute to it")
-        rate = known[method].learning_rate
-        if rate < LOWEST_BFLOAT16_RATE:
+    def _updates_survive_rounding(cls, dtype: str, info: ValidationInfo) -> str:
+        values = info.data
+        method = values.get("method", "")
+        if dtype == "float32" or method not in values or values.get("lora") is not None:
+            return dtype  # adapters are in fp32, and the weights below them do not change
+        if not values.get("bf16"):
+            raise ValueError("bfloat16 weights compute in bfloat16; set train.bf16: true")
+        rate = values[method].learning_rate
+        if rate < MIN_BFLOAT16_LEARNING_RATE:
             raise ValueError(
-                f"at train.{method}.learning_rate = {rate} nearly every step is rounded away (at "
-                "5e-8, 100 steps moved 0.06 % of the weights; in float32 99 %); allowed: float32, "
-                f"or a learning rate of {LOWEST_BFLOAT16_RATE} and more"
+                f"at train.{method}.learning_rate = {rate} nearly every update is rounded away (at "
+                "5e-8, 100 steps changed 0.06% of the weights; in float32 99%); expected float32, "
+                f"or a learning rate of at least {MIN_BFLOAT16_LEARNING_RATE}"
             )
-        return weights
+        return dtype
 
-    @field_validator("launch")
+    @field_validator("fsdp")
     @classmethod
-    def _what_is_sharded(cls, launch: LaunchParams, others: ValidationInfo) -> LaunchParams:
-        if launch.sharding == "none":
-            return launch
-        if launch.processes == 1:
-            raise ValueError("one process has nothing to shard; allowed: none, or more processes")
-        wanted = {"lora": None, "weights": "float32", "optimizer": "adamw_torch"}
-        for key, value in wanted.items():
-            if others.data.get(key, value) != value:
+    def _fsdp_shards_whole_fp32_models(cls, fsdp: bool, info: ValidationInfo) -> bool:
+        if not fsdp:
+            return fsdp
+        if info.data.get("num_processes") == 1:
+            raise ValueError("one process has nothing to shard; expected num_processes above 1")
+        for name, value in {"lora": None, "dtype": "float32", "optim": "adamw_torch"}.items():
+            if info.data.get(name, value) != value:
                 raise ValueError(
-                    f"fsdp2 shards whole fp32 models under PyTorch's AdamW; train.{key} is "
-                    f"{others.data[key]!r}, allowed: {value!r}"
+                    "FSDP2 shards whole fp32 models under PyTorch's AdamW; "
+                    f"train.{name} = {info.data[name]!r}; expected {value!r}"
                 )
-        return launch
+        return fsdp

@@ -1,7 +1,8 @@
-"""When training has converged and which checkpoint is kept (paper, section 3.3): our rule.
+"""When training stops and which checkpoint becomes the policy (paper, section 3.3).
 
 The paper trains "until the loss converges" and keeps "the best checkpoint immediately before
-convergence", and defines neither. Here the loss on held-out pairs decides, never a benchmark.
+convergence", and defines neither. Our rule looks at the loss on held-out pairs, never at a
+benchmark.
 """
 
 from collections.abc import Sequence
@@ -12,11 +13,11 @@ from pydantic import Field
 from delta.core.params import StrictModel
 
 
-class ConvergenceParams(StrictModel):
-    held_out: Annotated[float, Field(gt=0, lt=1)]  # share of the problems that are not trained on
-    every: Annotated[int, Field(ge=1)]  # optimizer steps between evaluations
+class EarlyStoppingParams(StrictModel):
+    held_out: Annotated[float, Field(gt=0, lt=1)]  # fraction of the problems, not trained on
+    eval_steps: Annotated[int, Field(ge=1)]  # optimizer steps between evaluations
     patience: Annotated[int, Field(ge=1)]  # evaluations without improvement
-    min_improvement: Annotated[float, Field(ge=0, lt=1)]  # share of the best loss
+    min_improvement: Annotated[float, Field(ge=0, lt=1)]  # as a fraction of the loss to improve on
 
 
 class Evaluation(NamedTuple):
@@ -25,27 +26,28 @@ class Evaluation(NamedTuple):
 
 
 class Decision(NamedTuple):
-    best: Evaluation  # whose weights are kept
+    best: Evaluation  # its weights become the policy
     converged_at: int | None  # the step at which training stops; None: not converged yet
 
 
-def decide(curve: Sequence[Evaluation], rule: ConvergenceParams) -> Decision:
-    """What the rule says of the evaluations so far, of which there is at least one.
+def decide(curve: Sequence[Evaluation], rule: EarlyStoppingParams) -> Decision:
+    """Apply the rule to the evaluations so far; there is at least one.
 
-    An evaluation improves where it is below the last one that improved by more than
-    `min_improvement` of it: many small gains count once they add up. Converged is the
-    evaluation that is the `patience`th in a row without improvement. The lowest loss up to there
-    is best, the earliest of equal ones; a loss that is not a number neither improves nor wins.
+    An evaluation improves if it is below the last improvement by more than `min_improvement` of
+    that loss: small gains count once they add up. The run has converged at the `patience`th
+    evaluation in a row without improvement. The lowest loss up to there is the best, the earliest
+    among equals. A loss of NaN neither improves nor is the best.
     """
-    best = mark = curve[0]
-    waited = 0
-    for here in curve[1:]:
-        if here.loss < best.loss or best.loss != best.loss:
-            best = here
-        if here.loss < mark.loss - rule.min_improvement * abs(mark.loss) or mark.loss != mark.loss:
-            mark, waited = here, 0
+    best = reference = curve[0]
+    num_waited = 0
+    for current in curve[1:]:
+        if current.loss < best.loss or best.loss != best.loss:
+            best = current
+        threshold = reference.loss - rule.min_improvement * abs(reference.loss)
+        if current.loss < threshold or reference.loss != reference.loss:
+            reference, num_waited = current, 0
         else:
-            waited += 1
-        if waited == rule.patience:
-            return Decision(best, here.step)
+            num_waited += 1
+        if num_waited == rule.patience:
+            return Decision(best, current.step)
     return Decision(best, None)

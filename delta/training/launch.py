@@ -1,7 +1,7 @@
-"""A training run in this process, or in several that `accelerate launch` starts.
+"""Run a training in this process, or in several that `accelerate launch` starts.
 
-What to train on lies in a folder that every process reads. `python -m delta.training.launch FOLDER`
-is one of several: the first says on its standard output how far it is, the rest goes to the log.
+Every process reads what to train from one folder. `python -m delta.training.launch FOLDER` is one
+of several: the first prints its progress on standard output, the rest goes to the log.
 """
 
 import ctypes
@@ -19,35 +19,30 @@ from typing import Any
 from delta.core import permissions
 from delta.core.console import Console
 from delta.core.errors import InputError
-from delta.core.types import Row
+from delta.core.types import Counts, Row
 from delta.training import checkpoints
 from delta.training.config import TrainParams
 from delta.training.early_stopping import decide
 
-STEP, WRONG = "delta.training.launch step", "delta.training.launch wrong"
-RUN, FACTS = "run.json", "facts.json"
-LIBC, SET_SIGNAL_OF_PARENTS_DEATH = ctypes.CDLL(None), 1  # Linux
-NOT_SHAPING = ("output_dir", "logging_dir", "run_name", "local_rank", "hub_token")
+# Lines of the first process that start with these are messages to its parent.
+STEP, ERROR = "delta.training.launch step", "delta.training.launch error"
+RUN, RESULT = "run.json", "result.json"
+LIBC, PR_SET_PDEATHSIG = ctypes.CDLL(None), 1  # Linux
 
 
 def run_key(params: TrainParams, rows: list[Row], held_out: list[Row], fingerprint: str) -> str:
-    """Identity of a training run: parameters, options, base model, rows in order, versions.
+    """Return the identity of a run: parameters, options, base model, rows in order, versions.
 
-    The protocol is in the rows, which are its text in tokens.
+    The chat format is in the rows, which are its text in tokens.
     """
     import torch
     import transformers
     import trl
 
-    from delta.training.trainer import arguments
-
-    unsharded = params.model_copy(
-        update={"launch": params.launch.model_copy(update={"sharding": "none"})}
-    )
-    options = arguments(unsharded, Path("checkpoints")).to_dict()
-    shaping = {name: str(value) for name, value in options.items() if name not in NOT_SHAPING}
     versions = [trl.__version__, transformers.__version__, torch.__version__]
-    sha = hashlib.sha256(json.dumps([params.model_dump(), fingerprint, shaping, versions]).encode())
+    identity = [params.model_dump(), params.trl_options(), fingerprint, versions]
+    identity.append(torch.cuda.is_available())
+    sha = hashlib.sha256(json.dumps(identity).encode())
     for row in [*rows, {"held out": len(held_out)}, *held_out]:
         sha.update(json.dumps(row).encode())
     return sha.hexdigest()[:16]
@@ -56,17 +51,16 @@ def run_key(params: TrainParams, rows: list[Row], held_out: list[Row], fingerpri
 def prepare(
     folder: Path, params: TrainParams, base: Path, rows: list[Row], held_out: list[Row]
 ) -> list[Path]:
-    """Write what every process reads, and remove what no process may resume. The checkpoints among
-    it that were whole once and are damaged now.
+    """Write what every process reads, and remove the checkpoints that must not be resumed.
 
-    Raises InputError where the rows do not fill one batch of every process.
+    Returns the checkpoints that were complete and are damaged now. Raises InputError if the rows
+    do not fill one batch of every process.
     """
-    together = params.batch_size * params.launch.processes
-    if len(rows) < together:
+    if len(rows) < params.rows_per_forward:
         raise InputError(
-            f"train.batch_size = {params.batch_size}: {params.launch.processes} process(es) take "
-            f"{together} rows at once, there are only {len(rows)}; allowed: 1 to "
-            f"{len(rows) // params.launch.processes}"
+            f"train.per_device_train_batch_size = {params.per_device_train_batch_size}: "
+            f"{params.num_processes} process(es) take {params.rows_per_forward} rows at once, "
+            f"there are only {len(rows)}; expected 1 to {len(rows) // params.num_processes}"
         )
     import datasets
 
@@ -76,7 +70,7 @@ def prepare(
     for name, content in (("rows", rows), ("held_out", held_out)):
         if content:
             datasets.Dataset.from_list(content).save_to_disk(str(folder / name))
-    (folder / FACTS).unlink(missing_ok=True)
+    (folder / RESULT).unlink(missing_ok=True)
     run = {"params": params.model_dump(), "base": str(base)}
     (folder / RUN).write_text(json.dumps(run), encoding="utf-8")
     permissions.inherit_below(folder)
@@ -85,25 +79,26 @@ def prepare(
 
 def train(
     folder: Path, history: Path, held_out_history: Path, console: Console
-) -> tuple[Path, dict[str, Any]]:
-    """Train what was prepared: the checkpoint whose weights are the policy, and the facts.
+) -> tuple[Path, Counts]:
+    """Train what was prepared; return the checkpoint that becomes the policy, and the facts.
 
-    Raises InputError where the loss is not finite any more.
+    Raises InputError where the loss is no longer finite.
     """
     params, base = _read(folder)
-    on_step = _bar(console)
-    resumed = checkpoints.latest(folder / "checkpoints")
-    if resumed is not None:
-        console.print(f"train: going on from {resumed.name}")
-    if params.launch.processes == 1:
+    on_step = _progress_bar(console)
+    checkpoint = checkpoints.latest(folder / "checkpoints")
+    if checkpoint is not None:
+        console.print(f"train: resuming from {checkpoint.name}")
+    if params.num_processes == 1:
         from delta.training import trainer
 
-        run = trainer.Run(params, base, folder, history, held_out_history)
-        found = trainer.train(run, on_step)
+        result = trainer.train(
+            trainer.Run(params, base, folder, history, held_out_history), on_step
+        )
     else:
-        _in_processes(params.launch.processes, folder, (history, held_out_history), on_step)
-        found = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-    return _outcome(params, folder / "checkpoints", found)
+        _train_in_processes(params.num_processes, folder, (history, held_out_history), on_step)
+        result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+    return _outcome(params, folder / "checkpoints", result)
 
 
 def _read(folder: Path) -> tuple[TrainParams, Path]:
@@ -111,7 +106,7 @@ def _read(folder: Path) -> tuple[TrainParams, Path]:
     return TrainParams.model_validate(run["params"]), Path(run["base"])
 
 
-def _bar(console: Console) -> Callable[[int, int], None]:
+def _progress_bar(console: Console) -> Callable[[int, int], None]:
     steps: Any = None
 
     def on_step(done: int, total: int) -> None:
@@ -121,13 +116,13 @@ def _bar(console: Console) -> Callable[[int, int], None]:
             steps = console.progress(remaining, len(remaining), "train")
         next(steps, None)
         if done == total:
-            next(steps, None)  # the bar counts a step when the next one is asked for
+            next(steps, None)  # the bar counts a step when the next one is requested
 
     return on_step
 
 
 def command(processes: int, arguments: list[str]) -> list[str]:
-    """`accelerate launch`; what is sharded and how is in TRL's configuration, from the params."""
+    """Return the `accelerate launch` command. FSDP is set up in TRL's config, not here."""
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu"]
     settings = {"num_processes": processes, "num_machines": 1, "mixed_precision": "no"}
     settings |= {"dynamo_backend": "no", "main_process_port": 0}  # 0: any free port
@@ -136,73 +131,73 @@ def command(processes: int, arguments: list[str]) -> list[str]:
     return [*launch, "--module", "delta.training.launch", *arguments]
 
 
-def _in_processes(
+def _train_in_processes(
     processes: int,
     folder: Path,
     histories: tuple[Path, Path],
     on_step: Callable[[int, int], None],
 ) -> None:
-    started = subprocess.Popen(
+    launcher = subprocess.Popen(
         command(processes, [str(folder), *map(str, histories)]),
         stdout=subprocess.PIPE,
         encoding="utf-8",
         errors="replace",
         env=os.environ | {"HF_HUB_DISABLE_TELEMETRY": "1"},
-        preexec_fn=_ends_with_its_parent,  # noqa: PLW1509 - one system call, no lock
+        preexec_fn=_end_with_parent,  # noqa: PLW1509 - one system call, no lock
     )
-    wrong = ""
+    message = ""
     try:
-        assert started.stdout is not None
-        for line in started.stdout:
+        assert launcher.stdout is not None
+        for line in launcher.stdout:
             if line.startswith(STEP):
                 done, total = line.removeprefix(STEP).split()
                 on_step(int(done), int(total))
-            elif line.startswith(WRONG):
-                wrong = line.removeprefix(WRONG).strip()
+            elif line.startswith(ERROR):
+                message = line.removeprefix(ERROR).strip()
             else:
                 print(line, end="")  # noqa: T201 - a stage's standard output is its log
     finally:
-        started.terminate()  # accelerate ends its processes then
-        code = started.wait()
-    if wrong:
-        raise InputError(wrong)
+        launcher.terminate()  # accelerate then ends its processes
+        code = launcher.wait()
+    if message:
+        raise InputError(message)
     if code:
-        raise RuntimeError(f"accelerate launch ended with {code}; the log has the story")
+        raise RuntimeError(f"accelerate launch exited with {code}; see the log")
 
 
-def _ends_with_its_parent() -> None:
-    """Processes that outlive a killed stage would hold the GPUs."""
-    LIBC.prctl(SET_SIGNAL_OF_PARENTS_DEATH, signal.SIGTERM)
+def _end_with_parent() -> None:
+    """Ask the kernel for SIGTERM when the stage is killed; else the processes would hold GPUs."""
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def _outcome(
-    params: TrainParams, folder: Path, found: dict[str, Any]
-) -> tuple[Path, dict[str, Any]]:
-    logged = [entry for entry in found["log"] if "loss" in entry]
+def _outcome(params: TrainParams, folder: Path, result: dict[str, Any]) -> tuple[Path, Counts]:
+    logged = [entry for entry in result["log"] if "loss" in entry]
     if not all(math.isfinite(entry["loss"]) for entry in logged):
+        rate = params.method_params.learning_rate
         raise InputError(
-            f"train.{params.method}.learning_rate = {params.own.learning_rate}: the loss is not "
-            f"finite any more; {folder} holds the run; allowed: a smaller learning rate"
+            f"train.{params.method}.learning_rate = {rate}: the loss is no longer finite; the run "
+            f"is in {folder}; expected a smaller learning rate"
         )
-    facts = {
-        "steps": found["steps"],
+    facts: Counts = {
+        "steps": result["steps"],
         "first_loss": round(float(logged[0]["loss"]), 4),
         "last_loss": round(float(logged[-1]["loss"]), 4),
     }
     if "rewards/margins" in logged[-1]:
         facts["last_margin"] = round(float(logged[-1]["rewards/margins"]), 4)
-    chosen = facts["steps"]
-    if params.convergence is not None:
-        best, converged_at = decide(checkpoints.held_out_curve(found["log"]), params.convergence)
-        chosen = best.step
+    chosen_step = facts["steps"]
+    if params.early_stopping is not None:
+        curve = checkpoints.held_out_curve(result["log"])
+        best, converged_at = decide(curve, params.early_stopping)
+        chosen_step = best.step
         facts["held_out_loss"] = round(best.loss, 4)
         facts["converged_at"] = converged_at
-    facts |= {"chosen_step": chosen, "options": found["options"]}
-    return checkpoints.path_for_step(folder, chosen), facts
+    facts |= {"chosen_step": chosen_step, "options": result["options"]}
+    return checkpoints.path_for_step(folder, chosen_step), facts
 
 
 def main(argv: list[str]) -> None:
-    """One process of several."""
+    """Be one process of several."""
     folder, history, held_out_history = map(Path, argv)
     params, base = _read(folder)
     from accelerate import PartialState
@@ -210,20 +205,20 @@ def main(argv: list[str]) -> None:
     from delta.training import trainer
 
     run = trainer.Run(params, base, folder, history, held_out_history)
-    first = int(os.environ.get("RANK", "0")) == 0
+    is_first = int(os.environ.get("RANK", "0")) == 0
 
     def on_step(done: int, total: int) -> None:
-        if first:
+        if is_first:
             print(STEP, done, total, flush=True)  # noqa: T201
 
     try:
-        found = trainer.train(run, on_step)
+        result = trainer.train(run, on_step)
     except InputError as error:
-        if first:
-            print(WRONG, error, flush=True)  # noqa: T201
+        if is_first:
+            print(ERROR, error, flush=True)  # noqa: T201
         sys.exit(2)
-    if first:
-        (folder / FACTS).write_text(json.dumps(found), encoding="utf-8")
+    if is_first:
+        (folder / RESULT).write_text(json.dumps(result), encoding="utf-8")
     PartialState().destroy_process_group()
 
 

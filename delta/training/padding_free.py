@@ -1,9 +1,18 @@
-"""No padding: a batch as one row of real tokens, attention within each sequence.
+"""Run batches without padding: one row of real tokens, attention within each sequence.
 
-A batch of pairs is padded to its longest trace, and what stands there costs as much as real tokens.
-TRL 1.16 has no way around it for DPO and KTO. Here the model itself takes the padding out and puts
-the log-probabilities back in their places, so every trainer's loss, and the reference's, is the
-same to rounding.
+TRL 1.16 pads a batch of pairs to its longest trace, and padding costs as much as real tokens.
+Here the model itself removes the padding and puts the log-probabilities back in their places. So
+the loss of every trainer, and of the reference, is the same up to rounding.
+
+Private names of Transformers 5.19 that are used here:
+
+- `integrations.sdpa_attention.sdpa_attention_forward` computes each sequence, as without us.
+- `_attn_implementation`, `_supports_attention_backend` and `_is_stateful` say whether attention can
+  be replaced. There are no public properties for them.
+- `model.forward` is replaced, as `add_fused_lm_head` does, because trainers call the model itself.
+
+All can go when DPOTrainer and KTOTrainer have a working `padding_free`, as SFTTrainer has, that
+also runs on CPUs.
 """
 
 import functools
@@ -18,7 +27,7 @@ ATTENTION = "sdpa_in_each_sequence"
 
 def _attend(
     module: Any,
-    query: torch.Tensor,  # 1 × heads × tokens × width, as key and value
+    query: torch.Tensor,  # 1 x heads x tokens x width, as are key and value
     key: torch.Tensor,
     value: torch.Tensor,
     _mask: None,
@@ -28,60 +37,60 @@ def _attend(
 ) -> tuple[torch.Tensor, None]:
     """Causal attention, one sequence after the other.
 
-    transformers would mask a row of packed sequences by a matrix of all tokens by all: more work
-    than padding where the row is long, and on a GPU no flash attention.
+    Transformers would mask packed sequences by a matrix of all tokens by all tokens: in long rows
+    more work than padding, and no flash attention on a GPU.
     """
-    sequences = zip(*(one.split(lengths, dim=2) for one in (query, key, value)), strict=True)
-    seen = [sdpa_attention_forward(module, *each, None, **options)[0] for each in sequences]
-    return torch.cat(seen, dim=1), None
-
-
-AttentionInterface.register(ATTENTION, _attend)  # without a mask function: no mask is made
+    sequences = zip(*(tensor.split(lengths, dim=2) for tensor in (query, key, value)), strict=True)
+    outputs = [sdpa_attention_forward(module, *qkv, None, **options)[0] for qkv in sequences]
+    return torch.cat(outputs, dim=1), None
 
 
 def enable_padding_free(model: Any) -> bool:
-    """From every batch that `model`, which has TRL's fused head, is given; whether it can be done.
+    """Make `model` run every batch padding-free. Requires TRL's fused LM head.
 
-    Attention must be all that looks at other tokens, and at all before: convolutions and recurrent
-    states would run on from one sequence into the next, windows need a mask.
+    Returns False, and changes nothing, if the architecture is unsupported: only causal attention
+    over all earlier tokens may look at other tokens. Convolutions and recurrent states would run
+    on from one sequence into the next; windows need a mask.
     """
     config = model.config.get_text_config()
-    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
+    layer_types = set(getattr(config, "layer_types", None) or ["full_attention"])
     if (
         config._attn_implementation != "sdpa"
         or not model._supports_attention_backend
         or model._is_stateful
-        or kinds != {"full_attention"}
+        or layer_types != {"full_attention"}
         or getattr(config, "sliding_window", None) is not None
     ):
         return False
+    AttentionInterface.register(ATTENTION, _attend)  # without a mask function: no mask is built
     model.set_attn_implementation(ATTENTION)
-    fused = model.forward
+    padded_forward = model.forward
 
-    @functools.wraps(fused)
+    @functools.wraps(padded_forward)
     def forward(
         *,
         input_ids: torch.Tensor,
         attention_mask: torch.Tensor,
         labels: torch.Tensor,
-        **others: Any,
+        **options: Any,
     ) -> Any:
-        real = attention_mask.bool()
-        lengths = real.sum(dim=1).tolist()
-        first = real & (real.cumsum(dim=1) == 1)  # predicted by nothing before it
-        places = torch.cat([torch.arange(length, device=real.device) for length in lengths])
-        found = fused(
-            input_ids=input_ids[real][None],
-            labels=labels.masked_fill(first, -100)[real][None],
-            position_ids=places[None],
+        is_real = attention_mask.bool()
+        lengths = is_real.sum(dim=1).tolist()
+        is_first = is_real & (is_real.cumsum(dim=1) == 1)  # nothing before it predicts it
+        positions = torch.cat([torch.arange(length, device=is_real.device) for length in lengths])
+        outputs = padded_forward(
+            input_ids=input_ids[is_real][None],
+            labels=labels.masked_fill(is_first, -100)[is_real][None],
+            position_ids=positions[None],
             lengths=lengths,
-            **others,
+            **options,
         )
-        for name, each in found.items():
-            if each.dim():  # one for each token but the row's first, which nothing predicts
-                row = torch.cat([each.new_zeros(1), each[0]])
-                found[name] = each.new_zeros(real.shape).masked_scatter(real, row)[:, 1:]
-        return found
+        for name, values in outputs.items():
+            if values.dim():  # one value per token but the first, which nothing predicts
+                row = torch.cat([values.new_zeros(1), values[0]])
+                padded = values.new_zeros(is_real.shape).masked_scatter(is_real, row)
+                outputs[name] = padded[:, 1:]
+        return outputs
 
     model.forward = forward
     return True

@@ -1,8 +1,8 @@
-"""Log-probabilities of completions under the reference model: once for each, kept for all pairs.
+"""Log-probabilities of completions under the reference model, computed once per completion.
 
-They belong to a trace and its prompt, not to a pair, so they live in the reply store: every set of
-pairs with the same traces reuses them, and a killed pass goes on where it stopped. The mismatched
-completions of KTO are kept in the same way, under the prompt they stand after.
+They belong to a prompt and a trace, not to a pair, so they are kept in the reply cache: every set
+of pairs with the same traces reuses them, and an interrupted pass resumes. KTO's mismatched
+completions are kept in the same way, with the prompt they follow.
 """
 
 import hashlib
@@ -13,19 +13,19 @@ from typing import Any
 
 import torch
 import trl
-from trl.trainer.utils import add_fused_lm_head
 
 from delta.core.errors import IncompleteError
 from delta.inference.reply_cache import ReplyCache
 from delta.training import model_io, padding_free
 from delta.training.config import TrainParams
-from delta.training.dataset import REFERENCES
+from delta.training.dataset import REFERENCE_COLUMNS
+from delta.training.trl_adapter import add_fused_lm_head
 
-# Padded tokens of one forward pass, longer sequences alone: keeps two cores and a GPU busy, and
-# shapes no result.
-TOKENS_A_BATCH = 2_048
+# Padded tokens in one forward pass; a longer sequence is alone in its pass. Keeps two cores or a
+# GPU busy and does not shape the result.
+TOKENS_PER_BATCH = 2_048
 Progress = Callable[[Iterable[Any], int], Iterator[Any]]
-Sequences = dict[str, tuple[tuple[int, ...], tuple[int, ...]]]
+Sequence = tuple[tuple[int, ...], tuple[int, ...]]  # token ids of prompt and completion
 
 
 def add_reference(
@@ -33,97 +33,94 @@ def add_reference(
     rows: list[dict[str, Any]],
     base: Path,
     fingerprint: str,
-    shelf: ReplyCache,
+    cache: ReplyCache,
     progress: Progress,
 ) -> int:
-    """Give every row the columns of rows.REFERENCES (nats, summed over the completion).
+    """Add the columns of REFERENCE_COLUMNS to every row (nats, summed over the completion).
 
-    Returns how many completions were computed; the others were on the shelf. The base is loaded
-    only where one is missing.
+    Returns how many were computed and not found in the cache. Loads the base only for those.
+    Raises IncompleteError for a log-probability that is not finite.
     """
-    columns = REFERENCES[params.method]
-    # As in training, by the same kernel: the first margin must be 0.
-    kind = "cuda" if torch.cuda.is_available() else "cpu"
+    # Training runs on the same device with the same kernel: its first margin must be 0.
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     setting = (
-        f"{fingerprint} {kind} {params.weights} {params.compute} torch {torch.__version__} "
-        f"trl {trl.__version__}"
+        f"{fingerprint} {device} {params.dtype} {'bfloat16' if params.bf16 else 'float32'} "
+        f"torch {torch.__version__} trl {trl.__version__}"
     )
-    wanted = {}
-    for row in rows:
-        for completion in columns.values():
-            sequence = (tuple(row["prompt_ids"]), tuple(row[completion]))
-            wanted[_key(setting, *sequence)] = sequence
-    known = {key: _kept(shelf, key) for key in wanted}
-    missing = {key: sequence for key, sequence in wanted.items() if known[key] is None}
+    wanted = [
+        (row, column, (tuple(row["prompt_ids"]), tuple(row[completion])))
+        for row in rows
+        for column, completion in REFERENCE_COLUMNS[params.method].items()
+    ]
+    sequences = {_key(setting, sequence): sequence for _, _, sequence in wanted}
+    logps = {key: _cached(cache, key) for key in sequences}
+    missing = {key: sequences[key] for key, logp in logps.items() if logp is None}
     if missing:
-        model = model_io.load(base, params.weights).to(kind)
-        add_fused_lm_head(model)  # no logits of the whole vocabulary for 8,192 places at once
+        model = model_io.load(base, params.dtype).to(device)
+        add_fused_lm_head(model)  # never holds the logits of the whole vocabulary for 8,192 tokens
         padding_free.enable_padding_free(model)
         batches = list(_batches(missing))
         for batch in progress(batches, len(batches)):
-            sums = _log_probs(model, list(batch.values()), params.compute)
-            for key, value in zip(batch, sums, strict=True):
-                if not math.isfinite(value):
-                    raise IncompleteError(
-                        f"{base}: the log-probability of a completion of {len(batch[key][1])} "
-                        f"tokens is {value}, allowed: a finite number; its weights are damaged or "
-                        f"overflow in train.weights {params.weights!r}, train.compute "
-                        f"{params.compute!r}"
-                    )
-                shelf.put(key, {"logp": value})
-                known[key] = value
+            for key, logp in zip(batch, _logps(model, batch.values(), params.bf16), strict=True):
+                _check_finite(logp, batch[key], base, params)
+                cache.put(key, {"logp": logp})
+                logps[key] = logp
         del model
-        torch.cuda.empty_cache()  # several processes may train on this card next
-    for row in rows:
-        for column, completion in columns.items():
-            row[column] = known[_key(setting, row["prompt_ids"], row[completion])]
+        torch.cuda.empty_cache()  # the processes of a run train on this GPU next
+    for row, column, sequence in wanted:
+        row[column] = logps[_key(setting, sequence)]
     return len(missing)
 
 
-def _kept(shelf: ReplyCache, key: str) -> float | None:
-    """Return the log-probability that is kept; None where there is none that could be one."""
-    kept = shelf.get(key)
-    value = kept.get("logp") if kept is not None and len(kept) == 1 else None
-    return value if isinstance(value, float) and math.isfinite(value) else None
+def _cached(cache: ReplyCache, key: str) -> float | None:
+    """Return the cached log-probability; None where there is none or it is damaged."""
+    record = cache.get(key)
+    logp = record.get("logp") if record is not None and len(record) == 1 else None
+    return logp if isinstance(logp, float) and math.isfinite(logp) else None
 
 
-def _key(setting: str, prompt_ids: Iterable[int], completion_ids: Iterable[int]) -> str:
-    text = f"{setting} {list(prompt_ids)} {list(completion_ids)}"
+def _key(setting: str, sequence: Sequence) -> str:
+    prompt, completion = sequence
+    text = f"{setting} {list(prompt)} {list(completion)}"
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _batches(sequences: Sequences) -> Iterator[Sequences]:
-    """Sequences of like length together, so that little of a batch is padding."""
-    batch: Sequences = {}
-    for key, (prompt, completion) in sorted(
-        sequences.items(), key=lambda item: sum(map(len, item[1]))
-    ):
-        length = len(prompt) + len(completion)
-        if batch and (len(batch) + 1) * length > TOKENS_A_BATCH:
+def _check_finite(logp: float, sequence: Sequence, base: Path, params: TrainParams) -> None:
+    if not math.isfinite(logp):
+        raise IncompleteError(
+            f"{base}: the log-probability of a completion of {len(sequence[1])} tokens is {logp}; "
+            "expected a finite number; its weights are damaged, or overflow with train.dtype = "
+            f"{params.dtype!r} and train.bf16 = {params.bf16}"
+        )
+
+
+def _batches(sequences: dict[str, Sequence]) -> Iterator[dict[str, Sequence]]:
+    """Group sequences of similar length, so that little of a batch is padding."""
+    batch: dict[str, Sequence] = {}
+    for key, sequence in sorted(sequences.items(), key=lambda item: sum(map(len, item[1]))):
+        length = sum(map(len, sequence))
+        if batch and (len(batch) + 1) * length > TOKENS_PER_BATCH:
             yield batch
             batch = {}
-        batch[key] = (prompt, completion)
+        batch[key] = sequence
     if batch:
         yield batch
 
 
-def _log_probs(
-    model: Any, sequences: list[tuple[tuple[int, ...], tuple[int, ...]]], compute: str
-) -> list[float]:
-    """Sum over the completion of log p(token | all before), one number for each sequence."""
-    longest = max(len(prompt) + len(completion) for prompt, completion in sequences)
-    ids = torch.zeros(len(sequences), longest, dtype=torch.long)
-    mask = torch.zeros_like(ids)
-    labels = torch.full_like(ids, -100)  # -100: not counted
-    for row, (prompt, completion) in enumerate(sequences):
-        end = len(prompt) + len(completion)
-        ids[row, :end] = torch.tensor(prompt + completion)
-        mask[row, :end] = 1
-        labels[row, len(prompt) : end] = ids[row, len(prompt) : end]
-    inputs = {"input_ids": ids, "attention_mask": mask, "labels": labels}
+def _logps(model: Any, sequences: Iterable[Sequence], bf16: bool) -> list[float]:
+    """Return for each sequence the sum of log p(token | all before) over its completion."""
+    pairs = [(torch.tensor(prompt + completion), len(prompt)) for prompt, completion in sequences]
+    shape = (len(pairs), max(len(ids) for ids, _ in pairs))
+    input_ids = torch.zeros(shape, dtype=torch.long)
+    mask = torch.zeros_like(input_ids)
+    labels = torch.full_like(input_ids, -100)  # -100: not counted
+    for row, (ids, start) in enumerate(pairs):
+        input_ids[row, : len(ids)] = ids
+        mask[row, : len(ids)] = 1
+        labels[row, start : len(ids)] = ids[start:]
+    inputs = {"input_ids": input_ids, "attention_mask": mask, "labels": labels}
     inputs = {name: tensor.to(model.device) for name, tensor in inputs.items()}
-    autocast = torch.autocast(model.device.type, torch.bfloat16, enabled=compute == "bfloat16")
-    with torch.no_grad(), autocast:
-        found = model(**inputs, fused_lm_head=True).log_probs
-    sums: list[float] = found.float().sum(dim=1).tolist()
+    with torch.no_grad(), torch.autocast(model.device.type, torch.bfloat16, enabled=bf16):
+        logps = model(**inputs, fused_lm_head=True).log_probs
+    sums: list[float] = logps.float().sum(dim=1).tolist()
     return sums

@@ -26,6 +26,7 @@ import stages.judge
 import stages.questions
 import stages.verify
 from delta.__main__ import COMMANDS
+from delta.cli import exit
 from delta.core.console import Console
 from delta.core.errors import InputError
 from tests.helpers.import_closure import ROOT
@@ -89,7 +90,7 @@ def test_no_locale_is_too_poor_for_what_is_printed(tmp_path: Path, env: dict[str
 def test_an_error_is_one_line_and_a_failure_and_ctrl_c_is_said(tmp_path: Path) -> None:
     code = COMMAND.format(body="raise KeyboardInterrupt")
     done = shell(tmp_path, code, "")
-    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", f"{exit.INTERRUPTED}\n")
     assert shell(tmp_path, COMMAND.format(body="return 3"), "").returncode == 3
 
 
@@ -129,7 +130,7 @@ def test_every_command_ends_that_way() -> None:
         lambda console: delta.cli.rating_sheet.main(console, ["3", "1"]),
         lambda console: delta.cli.export.main(console, []),
         lambda _: delta.cli.summary.main(),
-        lambda _: delta.cli.compare.run_of("policy"),
+        lambda _: delta.cli.compare.read_answers("policy"),
     ],
     ids=["browse", "sheet", "export", "summary", "compare"],
 )
@@ -145,14 +146,14 @@ def test_before_a_run_every_command_says_what_to_run_first(
 def test_wrong_names_list_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     with pytest.raises(InputError) as compared:
-        delta.cli.compare.run_of("polcy")
-    assert "run 'polcy': 0 runs have this name; expected: one of one-shot, policy" in str(
+        delta.cli.compare.read_answers("polcy")
+    assert "run 'polcy': 0 runs have this name; expected: one of zero-shot, one-shot" in str(
         compared.value
     )
     assert ", figure-1-dpo-" in str(compared.value)
     for names, said in ([], "no experiment is named"), (["figure-9"], "experiment 'figure-9'"):
         with pytest.raises(InputError, match=f"^{said}.*: all, table-1, table-2, figure-5, fig"):
-            delta.cli.experiment.wanted(names)
+            delta.cli.experiment.distinct_cells(names)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from dvc.lock import LockError
 from dvc.repo import Repo
 from dvc.utils.serialize import dump_yaml, dumps_yaml, parse_yaml
 
-from delta.cli.repair_dvc import unlock
+from delta.cli.repair_dvc import repair
 from tests.helpers.import_closure import ROOT
 from tests.helpers.reference_run import Calm, digests
 from tests.helpers.workspace import stages_run
@@ -35,17 +35,17 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", ["rwlock", "exps/rwlock"])
-@pytest.mark.parametrize("torn", ["", '{"write": {"/data', "\x00\x00"])
-def test_a_torn_list_is_dropped(root: Path, torn: str, name: str) -> None:
-    (root / ".dvc/tmp" / name).write_text(torn)
-    assert unlock(root) == [f".dvc/tmp/{name}: torn by a kill; removed"]
+@pytest.mark.parametrize("truncated", ["", '{"write": {"/data', "\x00\x00"])
+def test_a_truncated_list_is_removed(root: Path, truncated: str, name: str) -> None:
+    (root / ".dvc/tmp" / name).write_text(truncated)
+    assert repair(root) == [f".dvc/tmp/{name}: truncated by a kill; removed"]
     assert not (root / ".dvc/tmp" / name).exists()
-    assert unlock(root) == []
+    assert repair(root) == []
 
 
 def test_a_whole_list_is_left_alone(root: Path) -> None:
     (root / ".dvc/tmp/rwlock").write_text('{"write": {}, "read": {}}')
-    assert unlock(root) == []
+    assert repair(root) == []
     assert (root / ".dvc/tmp/rwlock").exists()
 
 
@@ -95,31 +95,31 @@ def test_whole_stages_before_the_tear_stay_and_the_others_are_as_committed(root:
     after_a_line = whole.index("seed: 1234\n", third) + len("seed: 1234\n")
     for end in (third + 16, third + 200, after_a_line, fourth - 3, fourth):
         (root / "dvc.lock").write_text(whole[:end])
-        assert len(unlock(root)) == 1
+        assert len(repair(root)) == 1
         found = stages((root / "dvc.lock").read_text())
         assert found == before | {name: now[name] for name in ("problems", "verify")}
         assert list(found) == list(NAMES)
 
 
 @pytest.mark.parametrize("committed", [True, False])
-def test_torn_anywhere_it_is_whole_again_and_nothing_in_it_is_half(
+def test_truncated_anywhere_the_lock_is_restored_without_partial_entries(
     root: Path, committed: bool
 ) -> None:
     whole = lock(NEW, *NAMES)
     if committed:
         commit(root, whole)
     last = whole.index("  pair:")
-    mended = 0
+    repaired = 0
     for end in range(0, len(whole), 37):
         (root / "dvc.lock").write_text(whole[:end])
-        mended += len(unlock(root))
-        assert unlock(root) == []
+        repaired += len(repair(root))
+        assert repair(root) == []
         found = stages((root / "dvc.lock").read_text())
         if committed and (end < last or whole[end - 1] != "\n"):
             assert found == stages(whole)
         for name in list(found)[:-1]:
             assert found[name] == stages(whole)[name]
-    assert mended > 20
+    assert repaired > 20
 
 
 class Raw(io.RawIOBase):
@@ -137,7 +137,7 @@ class Raw(io.RawIOBase):
 
 
 @pytest.mark.slow
-def test_wherever_dvc_stops_to_write_ours_it_is_mended(root: Path) -> None:
+def test_our_own_lock_is_repaired_wherever_dvc_stops_writing_it(root: Path) -> None:
     """DVC's own writer of this project's lock: eight of some thirty places are ends of lines.
 
     At a line's end in the last stage a loss cannot be seen.
@@ -152,15 +152,15 @@ def test_wherever_dvc_stops_to_write_ours_it_is_mended(root: Path) -> None:
     commit(root, whole)
     last = whole.encode().index(f"\n  {list(stages(whole))[-1]}:\n".encode())
     for size in raw.sizes[:-1]:
-        torn = whole.encode()[:size]
-        (root / "dvc.lock").write_bytes(torn)
-        if unlock(root) or size <= last or not torn.endswith(b"\n"):
+        truncated = whole.encode()[:size]
+        (root / "dvc.lock").write_bytes(truncated)
+        if repair(root) or size <= last or not truncated.endswith(b"\n"):
             assert (root / "dvc.lock").read_text() == whole, size
     assert len(raw.sizes) > 20
 
 
-def test_a_lock_that_no_kill_has_torn_is_left_alone(root: Path) -> None:
-    assert unlock(root) == []  # none
+def test_a_lock_that_no_kill_has_truncated_is_left_alone(root: Path) -> None:
+    assert repair(root) == []  # none
     commit(root, lock(OLD, *NAMES, "no-more"))
     one, other = (STAGE.format(name="pair", md5=md5) for md5 in (NEW, OLD))
     merge = f"schema: '2.0'\nstages:\n<<<<<<< HEAD\n{one}=======\n{other}>>>>>>> other\n"
@@ -169,7 +169,7 @@ def test_a_lock_that_no_kill_has_torn_is_left_alone(root: Path) -> None:
     # dvc.yaml has not all that was committed: a stage was removed.
     for text in (lock(NEW, *NAMES), merge, merge[:-3], another_schema, damaged):
         (root / "dvc.lock").write_text(text)
-        assert unlock(root) == []
+        assert repair(root) == []
         assert (root / "dvc.lock").read_text() == text
 
 
@@ -179,14 +179,14 @@ def test_a_broken_graph_is_left_to_dvc_which_names_the_line(root: Path, graph: s
     (root / "dvc.yaml").unlink()
     if graph is not None:
         (root / "dvc.yaml").write_text(graph)
-    assert unlock(root) == []
+    assert repair(root) == []
     assert (root / "dvc.lock").read_text() == lock(OLD, *NAMES)
 
 
-def test_what_was_committed_torn_is_no_help_and_no_hindrance(root: Path) -> None:
+def test_a_truncated_lock_in_the_last_commit_neither_helps_nor_hinders(root: Path) -> None:
     commit(root, lock(NEW, *NAMES)[:-60])
     (root / "dvc.lock").write_text(lock(NEW, *NAMES)[:-20])
-    assert len(unlock(root)) == 1
+    assert len(repair(root)) == 1
     assert (root / "dvc.lock").read_text() == lock(NEW, *NAMES[:-1])
 
 
@@ -208,11 +208,11 @@ def test_one_that_dvc_is_writing_just_now_is_waited_for(root: Path, hard: str) -
     held.wait()
     try:
         with pytest.raises(LockError, match="Unable to acquire lock"):
-            unlock(root)
+            repair(root)
         assert (root / "dvc.lock").read_text() == whole[:-20]
     finally:
         threading.Timer(1.0, release.set).start()
-    assert unlock(root) == []
+    assert repair(root) == []
     writer.join()
     assert (root / "dvc.lock").read_text() == whole
     with Repo(str(root)) as repo, repo.lock:  # nobody has left one behind
@@ -238,7 +238,7 @@ def test_after_a_tear_dvc_runs_no_stage_again(calm: Calm, tmp_path: Path, commit
         space.git("add", "dvc.lock")
     space.git("commit", "--quiet", "--allow-empty", "--message", "state")
     lock.write_text(whole[: len(whole) // 2].rstrip("\n"))
-    assert "dvc.lock: torn by a kill" in space.run("python", "-m", "delta", "repair-dvc")
+    assert "dvc.lock: truncated by a kill" in space.run("python", "-m", "delta", "repair-dvc")
     again = space.dvc("repro")
     assert stages_run(again) == []
     assert (committed == "whole") != ("is cached - skipping run" in again)

@@ -17,7 +17,7 @@ from delta.data.problems import ProblemSource, ProblemsParams, build_problems
 from delta.data.sources import DataSource
 from delta.data.user_tables import TableProblems, TableTraces
 from delta.evaluation.benchmarks import BenchmarkParams
-from delta.evaluation.evaluate import requests_of as benchmark_requests
+from delta.evaluation.evaluate import build_requests as benchmark_requests
 from delta.evaluation.models import EvaluationSampling
 from delta.evaluation.questions import questions
 from delta.export.dataset import write_dataset
@@ -27,11 +27,11 @@ from delta.judging import judge
 from delta.report import pair_viewer
 from delta.training import dataset
 from tests.export.test_export import exported_rows, toy_provenance
+from tests.helpers.example_pairs import RUN, example_pairs
 from tests.helpers.import_closure import ROOT
 from tests.helpers.openr1_rows import local_source
 from tests.helpers.scripted_server import engine_at
 from tests.helpers.tiny_models import train_params
-from tests.helpers.toy_pairs import RUN, toy
 from tests.report.test_pair_viewer import content
 from tests.training.test_dataset import Characters, text_of, trace
 
@@ -191,7 +191,7 @@ def test_a_policy_is_trained_on_every_turn(chats: pl.DataFrame) -> None:
 def test_a_judge_gets_every_turn_or_the_single_statement(
     chats: pl.DataFrame,
 ) -> None:
-    run = toy([("a", "b")] * 4)
+    run = example_pairs([("a", "b")] * 4)
     traces = run.traces[0].collect().filter(pl.col("sample") == 0)
     traces = traces.with_columns(problem_id=chats["problem_id"])
     subjects, _ = judge.judge_inputs(chats, traces)
@@ -204,7 +204,7 @@ def test_a_judge_gets_every_turn_or_the_single_statement(
 
 
 def test_export_and_pair_viewer_have_every_turn(tmp_path: Path, chats: pl.DataFrame) -> None:
-    run = toy([("a", "b")] * 4)
+    run = example_pairs([("a", "b")] * 4)
     asked = chats.with_columns(problem_id=run.problems["problem_id"])
     run = run._replace(problems=asked)
     write_dataset(tmp_path / "out", toy_provenance(), run.selected, run.problems, run.traces)

@@ -27,18 +27,18 @@ from tests.data.test_recorded_traces import build_from_sources, recording_params
 from tests.export.test_export import exported_rows, toy_provenance
 from tests.helpers.import_closure import ROOT
 from tests.helpers.tiny_models import train_params
-from tests.pairing.test_pair import Toy, ids, made, pairing, toy
+from tests.pairing.test_pair import Generated, generated, ids, make_pairs, pairing
 from tests.training.test_dataset import Characters, text_of
 
 
-def traces_of_file(generator: str, rows: dict[int, tuple[str, str]]) -> Toy:
+def traces_of_file(generator: str, rows: dict[int, tuple[str, str]]) -> Generated:
     """Return traces and verdicts of a file: row → (problem, "outcome text"), in its order."""
     samples: dict[str, list[str]] = {}
     numbers = []
     for row, (problem, written) in rows.items():
         samples.setdefault(problem, []).append(written)
         numbers.append((f"{problem}/{generator}/{len(samples[problem]) - 1}", row))
-    traces, verdicts = toy(generator, samples)
+    traces, verdicts = generated(generator, samples)
     placed = pl.DataFrame(numbers, schema=["trace_id", "source_row"], orient="row").lazy()
     return traces.drop("source_row").join(placed, on="trace_id").select(*TRACE.columns), verdicts
 
@@ -50,7 +50,7 @@ REJECTED = {0: ("p.0", "n b0"), 1: ("p.0", "n b1"), 3: ("p.0", "n b2"), 4: ("p.1
 @pytest.mark.parametrize("seed", range(4))
 def test_the_pairs_of_a_file_are_kept(seed: int) -> None:
     chosen, rejected = traces_of_file("strong", CHOSEN), traces_of_file("weak", REJECTED)
-    pairs, counts = made(pairing(seed=seed), chosen, rejected)
+    pairs, counts = make_pairs(pairing(seed=seed), chosen, rejected)
     assert ids(pairs) == [(f"p.0/strong/{n}", f"p.0/weak/{n}") for n in range(3)]
     assert pairs["recipe"].unique().to_list() == ["strong > weak, as given"]
     assert (counts["problems"], counts["with_pairs"], counts["pairs"]) == (4, 1, 3)
@@ -59,11 +59,12 @@ def test_the_pairs_of_a_file_are_kept(seed: int) -> None:
 
 def test_other_pairs_of_a_file_are_drawn_only_on_request() -> None:
     chosen, rejected = traces_of_file("strong", CHOSEN), traces_of_file("weak", REJECTED)
-    pairs, counts = made(pairing(pairs="drawn"), chosen, rejected)
+    pairs, counts = make_pairs(pairing(use_table_pairs=False), chosen, rejected)
     assert pairs["problem_id"].to_list() == ["p.0", "p.1"]
     assert counts["recipe"] == "strong > weak"
     drawn = {
-        tuple(ids(made(pairing(pairs="drawn", seed=n), chosen, rejected)[0])) for n in range(9)
+        tuple(ids(make_pairs(pairing(use_table_pairs=False, seed=n), chosen, rejected)[0]))
+        for n in range(9)
     }
     assert len(drawn) > 3
 
@@ -72,32 +73,34 @@ def test_a_text_that_a_file_pairs_twice_is_one_trace_in_both_pairs() -> None:
     rows = {0: ("p.0", "n good"), 1: ("p.0", "n good"), 2: ("p.0", "n good"), 3: ("p.0", "n same")}
     others = {0: ("p.0", "n b0"), 1: ("p.0", "n b1"), 2: ("p.0", "n b0"), 3: ("p.0", "n same")}
     chosen, rejected = traces_of_file("strong", rows), traces_of_file("weak", others)
-    pairs, counts = made(pairing(), chosen, rejected)
+    pairs, counts = make_pairs(pairing(), chosen, rejected)
     assert pairs.height == 2
     assert pairs["chosen_id"].n_unique() == 1
     assert counts["pairs_dropped"] == {"equal texts": 1, "the same pair again": 1}
     # Without a limit, a judge rates every trace of the pairs.
     for side, (traces, verdicts) in (("chosen", chosen), ("rejected", rejected)):
-        everything = Budget(drawn=None, correct=0, incorrect=0)
-        rated = within_budget(traces, verdicts, everything, 5, "random", "any").collect()
+        everything = Budget(any=None, correct=0, incorrect=0)
+        rated = within_budget(traces, verdicts, everything, 5, "random", "none").collect()
         assert set(pairs[f"{side}_id"]) <= set(rated["trace_id"])
 
 
 def test_a_given_pair_needs_the_requested_outcomes_and_finish_reasons() -> None:
     chosen = traces_of_file("strong", {0: ("p.0", "c a"), 1: ("p.0", "i b"), 2: ("p.1", "c- c")})
     rejected = traces_of_file("weak", {0: ("p.0", "i d"), 1: ("p.0", "i e"), 2: ("p.1", "i f")})
-    asked = pairing(chosen_outcome="correct", rejected_outcome="incorrect", complete="chosen")
-    pairs, counts = made(asked, chosen, rejected)
+    asked = pairing(
+        chosen_outcome="correct", rejected_outcome="incorrect", require_complete="chosen"
+    )
+    pairs, counts = make_pairs(asked, chosen, rejected)
     assert ids(pairs) == [("p.0/strong/0", "p.0/weak/0")]
     assert counts["pairs_dropped"] == {"chosen not correct": 1}
-    assert counts["dropped"]["chosen not finished"] == 1
+    assert counts["dropped"]["chosen not complete"] == 1
     assert counts["recipe"] == "strong correct > weak incorrect, as given"
 
 
 def test_traces_of_different_rows_are_drawn_at_random() -> None:
     chosen = traces_of_file("strong", {0: ("p.0", "n a"), 2: ("p.1", "n b")})
     rejected = traces_of_file("weak", {1: ("p.0", "n c"), 3: ("p.1", "n d")})
-    pairs, counts = made(pairing(), chosen, rejected)
+    pairs, counts = make_pairs(pairing(), chosen, rejected)
     assert ids(pairs) == [("p.0/strong/0", "p.0/weak/0"), ("p.1/strong/0", "p.1/weak/0")]
     assert counts["recipe"] == "strong > weak"
 
@@ -171,7 +174,7 @@ def params_with_pairs_file(**changes: Any) -> dict[str, Any]:
         content["serving"][side] = content["serving"]["policy"]
         content["generators"][side] = {"model": side, "recorded": changes.get("recorded")}
         content["judge"]["budget"][side] = {
-            "drawn": changes.get("drawn"),
+            "any": changes.get("budget"),
             "correct": 0,
             "incorrect": 0,
         }
@@ -183,14 +186,14 @@ def params_with_pairs_file(**changes: Any) -> dict[str, Any]:
 
 def test_a_selection_needs_ratings_of_every_pair_of_a_file() -> None:
     check_content(params_with_pairs_file(), "params.yaml")
-    check_content(params_with_pairs_file(recorded=3, drawn=3), "params.yaml")
+    check_content(params_with_pairs_file(recorded=3, budget=3), "params.yaml")
     with pytest.raises(InputError) as caught:
-        check_content(params_with_pairs_file(drawn=2), "params.yaml")
+        check_content(params_with_pairs_file(budget=2), "params.yaml")
     assert str(caught.value) == (
-        "params.yaml: judge.budget.chosen = {'drawn': 2, 'correct': 0, 'incorrect': 0}: pairing "
-        "needs ratings of {'drawn': None, 'correct': 0, 'incorrect': 0} where selector.mode is "
-        "'top'; expected that and more (drawn null is all), or mode all"
+        "params.yaml: judge.budget.chosen = {'any': 2, 'correct': 0, 'incorrect': 0}: pairing "
+        "needs ratings of {'any': None, 'correct': 0, 'incorrect': 0} where selector.mode is "
+        "'top'; expected that and more (any: null is all), or mode all"
     )
-    drawn = params_with_pairs_file(drawn=2)
-    drawn["pairing"]["pairs"] = "drawn"
+    drawn = params_with_pairs_file(budget=2)
+    drawn["pairing"]["use_table_pairs"] = False
     check_content(drawn, "params.yaml")

@@ -1,6 +1,6 @@
-"""Every table, figure and control through DVC's queue in its smallest size, and the page of it all.
+"""Every table, figure and control as DVC experiments in its smallest size, and the page of it all.
 
-A tiny model trains and a server on loopback answers, as in test_pipeline.py.
+A tiny model trains and a server on loopback answers, as in test_dvc_repro.py.
 """
 
 import json
@@ -29,8 +29,8 @@ def space(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
         yield space
 
 
-def metrics(space: Workspace, name: str) -> Any:
-    return json.loads((space.folder / "metrics" / name).read_text())
+def rows_of(space: Workspace, name: str) -> Any:
+    return json.loads((space.folder / f"report/rows/{name}.json").read_text())
 
 
 def test_every_distinct_run_has_a_result_with_all_its_answers(space: Workspace) -> None:
@@ -65,7 +65,7 @@ def test_every_distinct_run_has_a_result_with_all_its_answers(space: Workspace) 
 def test_every_figure_has_a_value_with_its_interval_for_every_run(
     space: Workspace, name: str, rows: int
 ) -> None:
-    found = metrics(space, f"plots/{name}.json")
+    found = rows_of(space, name)
     assert len(found) == rows
     for row in found:
         (value,) = {"delta", "score", "gain"} & set(row)

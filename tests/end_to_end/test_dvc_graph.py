@@ -99,8 +99,6 @@ for out in outs:
     path.write_text(new)
 """
 OUTS = {
-    "check": [],
-    "golds": [],
     "fetch": ["data/models/{}"],
     "questions": ["data/questions/{}.parquet", "data/counts/questions/{}.json"],
     "problems": [
@@ -138,17 +136,19 @@ def of(stage: str, *items: str) -> set[str]:
     return {f"{stage}@{item}" for item in items}
 
 
-VERIFIED = of("verify", *GENERATORS) | of("judge", *GENERATORS)
+JUDGED = of("judge", *GENERATORS) | {"summary"}
+VERIFIED = of("verify", *GENERATORS) | JUDGED
 GENERATED = of("generate", *GENERATORS) | VERIFIED
-ON_BASE = of("evaluate", *GENERATORS)
-ON_POLICY = of("evaluate", "policy")
-FROM_TRAIN = {"train", *ON_POLICY, "summary", "report"}
+ON_BASE = of("evaluate", *GENERATORS) | {"summary"}
+ON_POLICY = of("evaluate", "policy") | {"summary"}
+FROM_TRAIN = {"train", *ON_POLICY, "report"}
 FROM_SELECT = {"select", "analyze", *FROM_TRAIN}
 FROM_PAIR = {"pair", *FROM_SELECT}
 
 
 def chain(generator: str) -> set[str]:
-    return {f"{stage}@{generator}" for stage in ("generate", "verify", "judge")} | {"analyze"}
+    items = {f"{stage}@{generator}" for stage in ("generate", "verify", "judge")}
+    return items | {"analyze", "summary"}
 
 
 SERVED = {"chat_format": "plain", "endpoint": {"revision": "another", "accepts": "vllm"}}
@@ -165,12 +165,12 @@ RERUNS: list[tuple[str, Any, set[str]]] = [
     ("problems.sources.sums.task.seed", 99, {"problems"} | GENERATED | FROM_PAIR),
     ("generators.one-shot.temperature", 0.9, chain("one-shot")),
     ("generators.three-shot.samples", 3, chain("three-shot") | FROM_PAIR),
-    ("grading.limit_s", 3.0, VERIFIED | FROM_PAIR | ON_BASE),
+    ("grading.timeout_s", 3.0, VERIFIED | FROM_PAIR | ON_BASE),
     ("verify.recorded", "grade", VERIFIED | FROM_PAIR),
-    ("judge.rater", "llm", of("judge", *GENERATORS) | FROM_SELECT),
-    ("judge.budget.one-shot.drawn", 1, of("judge", "one-shot") | {"analyze"}),
+    ("judge.rater", "llm", JUDGED | FROM_SELECT),
+    ("judge.budget.one-shot.any", 1, of("judge", "one-shot") | {"analyze", "summary"}),
     ("pairing.per_problem", 2, FROM_PAIR),
-    ("pairing.seed", 99, of("judge", *GENERATORS) | FROM_PAIR),
+    ("pairing.seed", 99, JUDGED | FROM_PAIR),
     ("pairing.chosen", "one-shot", FROM_PAIR),
     ("selector.k", 8, FROM_SELECT),
     ("selector.by", "factuality", FROM_SELECT),
@@ -178,7 +178,7 @@ RERUNS: list[tuple[str, Any, set[str]]] = [
     ("experiments.table-1", {"always": {"selector.k": 8}, "vary": {}}, {"report"}),
     ("train.dpo.beta", 0.3, FROM_TRAIN),
     ("evaluation.sampling.seed", 99, ON_BASE | ON_POLICY | {"report"}),
-    ("evaluation.models.two-shot.examples", 1, {"evaluate@two-shot", "report"}),
+    ("evaluation.models.two-shot.examples", 1, {"evaluate@two-shot", "summary", "report"}),
 ]
 
 
@@ -187,6 +187,8 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     space = Workspace(tmp_path_factory.mktemp("graph"), ROOT / "params.yaml")
     for name in OUTS:
         (space.folder / "stages" / f"{name}.py").write_text(STAND_IN.format(outs=OUTS))
+    for name in ("check", "check_golds"):
+        (space.folder / "delta/cli" / f"{name}.py").write_text("def start(): pass\n")
     first = set(stages_run(space.dvc("repro")))
     whole = of("fetch", BASE) | of("questions", *BENCHMARKS) | {"problems"}
     assert first == whole | GENERATED | ON_BASE | FROM_PAIR
@@ -266,7 +268,7 @@ def test_dvcs_run_cache_sees_how_many_problems_there_are(workspace: Workspace) -
 
 @pytest.mark.slow
 def test_an_edit_of_the_reports_code_reruns_the_report_alone(workspace: Workspace) -> None:
-    path: Path = workspace.folder / "delta" / "figures" / "__init__.py"
+    path: Path = workspace.folder / "delta/report/figures/__init__.py"
     path.write_text(path.read_text() + "\n# edited\n")
     assert affected(workspace) == {"report"}
     workspace.dvc("repro")

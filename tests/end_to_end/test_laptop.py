@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from delta.report.html import sections
 from tests.helpers.import_closure import ROOT
 from tests.helpers.workspace import Workspace, stages_run
 
@@ -20,7 +21,7 @@ def space(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 def test_one_command_leads_from_nothing_to_scores_and_pictures(space: Workspace) -> None:
     output = space.dvc("repro")
-    assert len(stages_run(output)) == 1 + 3 + 1 + 3 * 3 + 4 + 4 + 1  # as the laptop's own
+    assert len(stages_run(output)) == 1 + 3 + 1 + 3 * 3 + 4 + 4 + 2  # as the laptop's own
     chatter = re.search(r"INFO \d\d-\d\d|Loading weights|FutureWarning", output)
     assert chatter is None, output
     for name in ("zero-shot", "one-shot", "three-shot"):
@@ -44,11 +45,19 @@ def test_one_command_leads_from_nothing_to_scores_and_pictures(space: Workspace)
     assert "| products | easy |" in space.run("python", "-m", "delta", "summary")
 
 
-def test_the_plots_are_dvcs_own_too(space: Workspace) -> None:
+def test_dvc_shows_the_figures_of_the_page_with_titles_and_without_a_network(
+    space: Workspace,
+) -> None:
     space.dvc("plots", "show", "-o", "plots")
     page = (space.folder / "plots/index.html").read_text()
-    for title in ("Accuracy with 95 % intervals", "Deltas of all pairs", "rewards_margins"):
-        assert title in page
+    report = (space.folder / "report/index.html").read_text()
+    assert page.count("<img") == len(list((space.folder / "metrics/plots").iterdir())) > 0
+    assert "http" not in page
+    for name, text in sections.FIGURES.items():
+        path = space.folder / f"metrics/plots/{name}.svg"
+        assert path.is_file() == (f"<h2>{text.title}" in report and name in page)
+        if path.is_file():
+            assert text.title in path.read_text(encoding="utf-8")
 
 
 def test_a_second_run_does_nothing_and_leaves_no_engine_behind(space: Workspace) -> None:

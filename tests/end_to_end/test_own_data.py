@@ -1,4 +1,4 @@
-"""docs/your-data.md, run literally: from three lines of a file to a policy and its page."""
+"""README's "Your own data", run literally: from three lines of a file to a policy and its page."""
 
 import json
 import re
@@ -20,8 +20,8 @@ from tests.helpers.workspace import Workspace
 from tests.report.test_pair_viewer import content
 
 PROFILE = ROOT / "profiles" / "own.yaml"
-PAGE = (ROOT / "docs/your-data.md").read_text()
-TEXTS, CHATS, COMMANDS = re.findall(r"```sh\n(.*?)```", PAGE, flags=re.DOTALL)
+SECTION = (ROOT / "README.md").read_text().split("## Your own data\n")[1].split("\n## ")[0]
+TEXTS, CHATS, COMMANDS = re.findall(r"```sh\n(.*?)```", SECTION, flags=re.DOTALL)
 
 
 def rows_in(script: str) -> list[dict[str, Any]]:
@@ -37,11 +37,16 @@ def test_the_profile_is_whole_and_waits_for_the_digest_of_a_file() -> None:
     assert PROFILE.read_text().count("0" * 64) == 1
 
 
-def test_the_page_names_the_parameters_that_there_are() -> None:
+def test_the_readme_names_the_parameters_that_there_are() -> None:
     params = check(PROFILE)
-    assert params.pairing.pairs == "given"
-    for named in ("pairing.pairs: drawn", "`per_problem`", "instruction: boxed", "`gold_answer`"):
-        assert named in PAGE
+    assert params.pairing.use_table_pairs
+    for named in (
+        "pairing.use_table_pairs: false",
+        "`per_problem`",
+        "instruction: boxed",
+        "`gold_answer`",
+    ):
+        assert named in SECTION
 
 
 @pytest.fixture(scope="module")
@@ -81,9 +86,9 @@ def test_three_lines_become_a_policy_and_a_page(
     space = workspace(tmp_path / "space", model, server)
     space.run("bash", "-e", "-c", script + COMMANDS)
     given = rows_in(script)
-    train = json.loads((space.folder / "data/counts/train.json").read_text())["train"]
+    train = json.loads((space.folder / "metrics/train.json").read_text())["train"]
     assert (train["pairs_in"], train["pairs_kept"], train["dropped"]) == (3, 3, {})
-    assert train["moved"]["share"] > 0.5
+    assert train["weights_changed"]["float32"] > 0.5
     assert fingerprint.read_fingerprint(space.folder / "data/models/policy")
     pairs = pl.read_parquet(space.folder / "export/preference/train-*.parquet").to_dicts()
     exported = [{name: row[name] for name in ("prompt", "chosen", "rejected")} for row in pairs]
@@ -96,7 +101,7 @@ def test_three_lines_become_a_policy_and_a_page(
     ]
     assert all(as_messages(row)["prompt"] in conversations for row in given)
     assert len(page["columns"]["pair_id"]) == 3
-    verified = json.loads((space.folder / "data/counts/verify/chosen.json").read_text())
+    verified = json.loads((space.folder / "metrics/verify/chosen.json").read_text())
     assert verified["verify"]["chosen"]["no_gold"] == 3
 
 

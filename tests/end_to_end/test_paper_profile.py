@@ -53,7 +53,7 @@ def test_every_stage_of_the_graph_ran_once(space: Workspace) -> None:
     models, benchmarks = len(PROFILE.models), len(PROFILE.benchmarks)
     assert benchmarks == 12
     assert set(SAMPLED) == set(PROFILE.generators) - {"deepseek-r1"}
-    assert len(ran) == len(set(ran)) == models + benchmarks + 1 + 3 * 8 + 4 + len(EVALUATED) + 1
+    assert len(ran) == len(set(ran)) == models + benchmarks + 1 + 3 * 8 + 4 + len(EVALUATED) + 2
 
 
 def test_problems_traces_verdicts_and_ratings_add_up(space: Workspace) -> None:
@@ -93,7 +93,7 @@ def test_generator_pairs_are_ranked_and_cut_and_the_policy_is_trained(space: Wor
     train = metrics(space, "train")["train"]
     assert train["pairs_in"] == SELECTED
     assert train["options"]["beta"] == 0.2
-    assert train["options"]["weights"] == "torch.float32"
+    assert train["options"]["dtype"] == "float32"
     assert (space.folder / "data/models/policy/model.safetensors").is_file()
 
 

@@ -32,7 +32,7 @@ VALUES = (
     "evaluation.models.policy.model",
     "verify.llm.model",
     "judge.llm.model",
-    "judge.second.llm.model",
+    "judge.second_judge.llm.model",
     "pairing.chosen",
     "pairing.rejected",
     "train.base",

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.helpers.import_closure import ROOT
-from tests.helpers.tiny_model_families import write_family
+from tests.helpers.tiny_model_families import write_model_family
 
 COMMAND = re.search(
     r"^python (-m vllm\.entrypoints\.openai\.api_server .*)$",
@@ -45,7 +45,7 @@ def answer(url: str, body: dict[str, Any] | None = None) -> Any:
 def test_the_command_of_the_page_serves_a_folder_that_train_has_stamped(tmp_path: Path) -> None:
     assert COMMAND is not None
     folder = tmp_path / "data/models/policy"
-    write_family(folder, "plain")
+    write_model_family(folder, "plain")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])

@@ -109,6 +109,10 @@ def cloned(shared: Shared, folder: Path) -> Workspace:
 
 def test_a_clone_pulls_everything_and_runs_nothing(shared: Shared, tmp_path: Path) -> None:
     second = cloned(shared, tmp_path / "second")
+    assert "policy.easy.score" in second.dvc("metrics", "show")  # before any data is here
+    second.dvc("plots", "show", "-o", "plots")
+    pictures = list((second.folder / "metrics/plots").iterdir())
+    assert (second.folder / "plots/index.html").read_text().count("<img") == len(pictures) > 0
     assert stages_run(second.dvc("repro", "--pull")) == []
     second.dvc("pull")
     assert digests(second) == digests(shared.first)
@@ -129,7 +133,7 @@ def test_with_the_store_answers_are_graded_anew_without_an_engine(
     second = cloned(shared, tmp_path / "second")
     second.env["DELTA_STORE"] = str(shared.first.folder / ".dvc/replies")
     second.dvc("pull")
-    second.set("grading.limit_s", 11)
+    second.set("grading.timeout_s", 11)
     ran = stages_run(second.dvc("repro"))
     assert "evaluate@policy" in ran
     assert "train" not in ran

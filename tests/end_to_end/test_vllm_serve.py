@@ -16,7 +16,7 @@ import pytest
 from delta.inference.chat_completions import VLLM_FIELDS, payload
 from delta.inference.types import Reply
 from tests.helpers.scripted_server import engine_at, plain_requests
-from tests.helpers.tiny_model_families import write_family
+from tests.helpers.tiny_model_families import write_model_family
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 START_S = 400
@@ -37,7 +37,7 @@ def post(url: str, body: dict[str, Any]) -> dict[str, Any]:
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a server of a tiny model whose own settings allow one token at each place."""
     folder = tmp_path_factory.mktemp("served") / "toy"
-    write_family(folder, "nemotron")
+    write_model_family(folder, "nemotron")
     path = folder / "generation_config.json"
     settings = json.loads(path.read_text()) if path.exists() else {}
     path.write_text(json.dumps(settings | {"do_sample": True, "top_k": 1}))

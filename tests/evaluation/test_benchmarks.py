@@ -1,4 +1,4 @@
-"""Benchmarks: rows in each one's own columns in, exactly the right questions out."""
+"""Rows of each benchmark format become the expected questions."""
 
 import ast
 import csv
@@ -49,9 +49,7 @@ MATH = {
 
 
 @pytest.mark.parametrize("form", MATH)
-def test_a_mathematics_row_gives_the_bare_statement_and_the_bare_gold(
-    form: str, tmp_path: Path
-) -> None:
+def test_a_math_row_gives_the_bare_statement_and_gold_answer(form: str, tmp_path: Path) -> None:
     rows, _ = read_questions(benchmark_section(tmp_path, form), form)
     assert [(row["statement"], row["gold_answer"]) for row in rows] == MATH[form]
     for index, row in enumerate(rows):
@@ -85,7 +83,7 @@ def test_subject_unit_and_answer_type_go_into_the_metadata(tmp_path: Path) -> No
     ],
 )
 @pytest.mark.parametrize("form", ["aime24", "aime25"])
-def test_the_copies_of_aime_differ_in_column_and_zeros_and_not_in_the_gold(
+def test_copies_of_aime_with_other_columns_have_the_same_gold_answers(
     form: str, column: str, value: Any, gold: str, tmp_path: Path
 ) -> None:
     rows, _ = read_questions(
@@ -94,7 +92,7 @@ def test_the_copies_of_aime_differ_in_column_and_zeros_and_not_in_the_gold(
     assert gold_answers(rows) == [gold]
 
 
-def test_theorem_golds_are_typed_and_questions_about_pictures_counted(tmp_path: Path) -> None:
+def test_theoremqa_gold_answers_are_typed_and_pictures_are_counted(tmp_path: Path) -> None:
     rows, counts = read_questions(benchmark_section(tmp_path, "theoremqa"))
     assert [json.loads(gold) for gold in gold_answers(rows)] == [
         {"answer_type": "integer", "answer": 24},
@@ -110,23 +108,23 @@ def test_theorem_golds_are_typed_and_questions_about_pictures_counted(tmp_path: 
     assert [row["metadata"]["picture"] for row in rows] == [False] * 6 + [True]
 
 
-def test_a_theorem_answer_that_is_typed_already_gives_the_same_gold(tmp_path: Path) -> None:
-    hub, _ = read_questions(benchmark_section(tmp_path, "theoremqa"))
+def test_a_typed_theoremqa_answer_gives_the_same_gold_answer(tmp_path: Path) -> None:
+    text_rows, _ = read_questions(benchmark_section(tmp_path, "theoremqa"))
     typed = [
         row | {"Answer": row["Answer"] if kind == "option" else ast.literal_eval(row["Answer"])}
         for row in benchmark_rows.THEOREMQA
         for kind in [row["Answer_type"]]
     ]
-    again, _ = read_questions(benchmark_section(tmp_path, "theoremqa", typed))
-    assert gold_answers(again) == gold_answers(hub)
+    typed_rows, _ = read_questions(benchmark_section(tmp_path, "theoremqa", typed))
+    assert gold_answers(typed_rows) == gold_answers(text_rows)
 
 
-def test_an_image_of_two_nulls_is_no_picture(tmp_path: Path) -> None:
+def test_an_image_of_two_nulls_is_not_a_picture(tmp_path: Path) -> None:
     row = benchmark_rows.THEOREMQA[0] | {"Picture": {"bytes": None, "path": None}}
     assert read_questions(benchmark_section(tmp_path, "theoremqa", [row]))[1]["kept"] == 1
 
 
-def test_mmlu_pro_takes_the_letter_and_not_the_index_and_leaves_padding_out(
+def test_mmlu_pro_uses_the_letter_and_drops_padding(
     tmp_path: Path,
 ) -> None:
     rows, _ = read_questions(benchmark_section(tmp_path, "mmlu-pro"))
@@ -136,13 +134,13 @@ def test_mmlu_pro_takes_the_letter_and_not_the_index_and_leaves_padding_out(
     assert rows[2]["metadata"] == {"category": "math", "question_id": 3983, "src": "ours"}
 
 
-def test_not_applicable_in_the_middle_stays_so_that_letters_hold(tmp_path: Path) -> None:
+def test_an_inner_na_option_is_kept_so_that_letters_stay_right(tmp_path: Path) -> None:
     row = benchmark_rows.MMLU_PRO[0] | {"options": ["x", "N/A", "y", "N/A"], "answer": "C"}
     rows, _ = read_questions(benchmark_section(tmp_path, "mmlu-pro", [row], shots=0, examples=None))
     assert rows[0]["prompt"].endswith("A. x\nB. N/A\nC. y")
 
 
-def test_shots_are_of_the_questions_own_category_and_end_in_a_box(tmp_path: Path) -> None:
+def test_shots_are_of_the_questions_category_and_end_in_a_box(tmp_path: Path) -> None:
     rows, _ = read_questions(benchmark_section(tmp_path, "mmlu-pro", shots=2))
     chemistry = rows[1]["prompt"]
     assert chemistry.count("Which element stands") == 2
@@ -153,34 +151,34 @@ def test_shots_are_of_the_questions_own_category_and_end_in_a_box(tmp_path: Path
     assert "Question:" not in none[0]["prompt"]
 
 
-def test_gpqa_options_keep_their_order_in_another_file_and_not_under_another_seed(
+def test_gpqa_option_order_depends_on_the_seed_and_not_on_the_file(
     tmp_path: Path,
 ) -> None:
     toy = benchmark_rows.GPQA[0]
-    many = [toy | {"Question": f"What is {number}?"} for number in range(60)]
-    rows, _ = read_questions(benchmark_section(tmp_path, "gpqa", many))
+    questions = [toy | {"Question": f"What is {number}?"} for number in range(60)]
+    rows, _ = read_questions(benchmark_section(tmp_path, "gpqa", questions))
     prompts = {row["statement"]: row["prompt"] for row in rows}
-    backwards, _ = read_questions(benchmark_section(tmp_path, "gpqa", many[::-1]))
+    backwards, _ = read_questions(benchmark_section(tmp_path, "gpqa", questions[::-1]))
     assert {row["statement"]: row["prompt"] for row in backwards} == prompts
     assert set(gold_answers(rows)) == set("ABCD")
     for row in rows:
         assert f"\n{row['gold_answer']}. once" in row["prompt"]
         for wrong in ("never", "twice", "always"):
             assert f". {wrong}\n" in row["prompt"] + "\n"
-    other, _ = read_questions(benchmark_section(tmp_path, "gpqa", many, seed=18))
+    other, _ = read_questions(benchmark_section(tmp_path, "gpqa", questions, seed=18))
     assert gold_answers(other) != gold_answers(rows)
 
 
-def test_livecodebench_keeps_all_tests_packed(tmp_path: Path) -> None:
+def test_livecodebench_keeps_all_tests(tmp_path: Path) -> None:
     rows, _ = read_questions(benchmark_section(tmp_path, "livecodebench"))
-    found = [json.loads(gold) for gold in gold_answers(rows)]
-    assert [gold.pop("kind") for gold in found] == ["stdin", "call", "stdin"]
-    assert [program_tests.unpack(gold.pop("tests")) for gold in found] == [
+    parsed = [json.loads(gold) for gold in gold_answers(rows)]
+    assert [gold.pop("kind") for gold in parsed] == ["stdin", "call", "stdin"]
+    assert [program_tests.unpack(gold.pop("tests")) for gold in parsed] == [
         [{"input": "1 2\n", "output": "3\n"}, {"input": "5 6\n", "output": "11\n"}],
         [{"input": "1\n2", "output": "2"}, {"input": "9\n7", "output": "9"}],
         [{"input": "4\n", "output": "4\n"}],
     ]
-    assert found == [{}, {"function": "larger"}, {}]
+    assert parsed == [{}, {"function": "larger"}, {}]
     assert rows[0]["metadata"]["contest_date"] == "2024-01-15"
 
 
@@ -193,7 +191,7 @@ def test_livecodebench_keeps_all_tests_packed(tmp_path: Path) -> None:
         ("2024-02-16", "2024-03-15", [2]),
     ],
 )
-def test_a_window_of_contest_days_holds_both_its_ends(
+def test_a_range_of_contest_dates_includes_both_ends(
     first: str | None, last: str | None, kept: list[int], tmp_path: Path
 ) -> None:
     entry = benchmark_section(tmp_path, "livecodebench", from_date=first, to_date=last)
@@ -203,23 +201,23 @@ def test_a_window_of_contest_days_holds_both_its_ends(
     assert set(counts["dropped"]) <= {"outside_dates"}
 
 
-class Hostile:
+class Malicious:
     def __reduce__(self) -> tuple[Any, tuple[str]]:
         return os.system, ("touch planted",)
 
 
-def test_private_tests_that_would_run_code_are_an_error_and_run_none(
+def test_private_tests_that_would_run_code_are_refused_unrun(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    hostile = b64encode(compress(pickle.dumps(Hostile()))).decode()
-    row = benchmark_rows.LIVECODEBENCH[0] | {"private_test_cases": hostile}
+    payload = b64encode(compress(pickle.dumps(Malicious()))).decode()
+    row = benchmark_rows.LIVECODEBENCH[0] | {"private_test_cases": payload}
     message = questions_error(benchmark_section(tmp_path, "livecodebench", [row]))
     assert message.startswith("benchmarks.toy: row 0: private_test_cases = ")
     assert not (tmp_path / "planted").exists()
 
 
-def test_humaneval_is_a_check_of_the_function(tmp_path: Path) -> None:
+def test_humaneval_has_a_check_of_the_function(tmp_path: Path) -> None:
     rows, _ = read_questions(benchmark_section(tmp_path, "humaneval"))
     toy = benchmark_rows.HUMANEVAL[0]
     assert json.loads(rows[0]["gold_answer"]) == {
@@ -232,7 +230,7 @@ def test_humaneval_is_a_check_of_the_function(tmp_path: Path) -> None:
     assert rows[0]["grader"] == "code"
 
 
-OWN: dict[str, list[tuple[Any, str]]] = {
+CUSTOM: dict[str, list[tuple[Any, str]]] = {
     "math": [(r"\frac12", r"\frac12"), (27, "27"), ("-3.5", "-3.5")],
     "theorem": [
         (
@@ -254,17 +252,17 @@ OWN: dict[str, list[tuple[Any, str]]] = {
 }
 
 
-@pytest.mark.parametrize("grader", OWN)
-def test_a_users_own_file_is_asked_with_the_grader_it_names(grader: str, tmp_path: Path) -> None:
-    table = [{"ask": f"Question {n}?", "gold": gold} for n, (gold, _) in enumerate(OWN[grader])]
+@pytest.mark.parametrize("grader", CUSTOM)
+def test_a_custom_file_uses_the_grader_it_names(grader: str, tmp_path: Path) -> None:
+    table = [{"ask": f"Question {n}?", "gold": gold} for n, (gold, _) in enumerate(CUSTOM[grader])]
     rows, _ = read_questions(
         benchmark_section(tmp_path, "columns", table, grader=grader, options=None)
     )
-    assert gold_answers(rows) == [gold for _, gold in OWN[grader]]
+    assert gold_answers(rows) == [gold for _, gold in CUSTOM[grader]]
     assert {row["grader"] for row in rows} == {grader}
 
 
-def test_a_users_programs_are_tested_by_a_plain_list_or_by_packed_tests(tmp_path: Path) -> None:
+def test_custom_programs_have_plain_or_packed_tests(tmp_path: Path) -> None:
     tests = [{"input": "1\n", "output": "2\n"}]
     table = [
         {"ask": "Print one more.", "gold": {"kind": "stdin", "tests": tests}},
@@ -280,7 +278,7 @@ def test_a_users_programs_are_tested_by_a_plain_list_or_by_packed_tests(tmp_path
     assert "`more`" in rows[1]["prompt"]
 
 
-def test_a_users_own_file_may_be_csv_or_parquet(tmp_path: Path) -> None:
+def test_a_custom_file_may_be_csv_or_parquet(tmp_path: Path) -> None:
     table = tmp_path / "own.csv"
     with table.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)

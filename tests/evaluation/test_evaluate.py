@@ -1,4 +1,4 @@
-"""A score: every question weighs the same, and nothing is scored over fewer answers than asked."""
+"""A score gives all questions equal weight and needs every requested answer."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ import pytest
 from delta.core.errors import InputError
 from delta.core.params import validate
 from delta.evaluation.benchmarks import BenchmarkParams
-from delta.evaluation.evaluate import AskedRequests, grade_answers, score
+from delta.evaluation.evaluate import AnswerRequest, grade_answers, score
 from delta.inference import chat_formats
 from delta.inference.types import Reply, Request
 from tests.grading.test_worker_pool import PARAMS
@@ -17,8 +17,8 @@ from tests.helpers.benchmark_rows import sums_benchmark
 QUESTIONS = pl.DataFrame({"question_id": ["toy.0", "toy.1"]})
 
 
-def scored(*outcomes: tuple[str, ...]) -> dict[str, Any]:
-    """The score of two questions with two answers each."""
+def score_of(*outcomes: tuple[str, ...]) -> dict[str, Any]:
+    """Return the score of two questions with two answers each."""
     rows = [
         {
             "question_id": f"toy.{question}",
@@ -36,61 +36,61 @@ def scored(*outcomes: tuple[str, ...]) -> dict[str, Any]:
 
 
 def test_a_score_has_its_interval_and_both_standard_errors() -> None:
-    # Questions' shares 1 and 1/2: variance 1/8, over two questions 1/16. Within the second, the
-    # answers' variance is 1/4 / (2 - 1); its mean weighs a half.
-    found = scored(("correct", "correct"), ("correct", "incorrect"))
-    assert (found["value"], found["error"], found["error_within"]) == (0.75, 0.25, 0.25)
-    assert found["low"] < 0.75 < found["high"]
-    assert (found["n"], found["samples"], found["reasons"]) == (2, 2, {"no_box": 1})
+    # The questions' fractions are 1 and 1/2: variance 1/8, over two questions 1/16. Within the
+    # second question, the variance of the answers is 1/4 / (2 - 1); its mean has weight 1/2.
+    result = score_of(("correct", "correct"), ("correct", "incorrect"))
+    assert (result["value"], result["error"], result["error_within"]) == (0.75, 0.25, 0.25)
+    assert result["low"] < 0.75 < result["high"]
+    assert (result["n"], result["samples"], result["reasons"]) == (2, 2, {"no_box": 1})
 
 
-def test_an_ungradable_answer_is_not_correct_and_is_counted_apart() -> None:
-    found = scored(("correct", "ungradable"), ("incorrect", "incorrect"))
-    assert (found["value"], found["ungradable"]) == (0.25, 1)
+def test_an_ungradable_answer_is_not_correct_and_is_counted() -> None:
+    result = score_of(("correct", "ungradable"), ("incorrect", "incorrect"))
+    assert (result["value"], result["ungradable"]) == (0.25, 1)
 
 
-def test_a_score_over_fewer_answers_than_asked_is_refused() -> None:
-    with pytest.raises(InputError, match="3 answers to 2 questions; allowed: exactly 2 to each of"):
-        scored(("correct", "correct"), ("correct",))
+def test_a_score_over_fewer_answers_than_requested_is_refused() -> None:
+    with pytest.raises(InputError, match="3 answers to 2 questions; expected exactly 2 to each"):
+        score_of(("correct", "correct"), ("correct",))
     with pytest.raises(InputError, match="2 answers to 1 questions"):
-        scored(("correct", "correct"))
+        score_of(("correct", "correct"))
 
 
 # --- answers ---
 
-LETTERS = {"first": "ABCD", "second": "DCBA"}  # two benchmarks' gold answers
+LETTERS = {"first": "ABCD", "second": "DCBA"}  # the gold answers of two benchmarks
 
 
-def graded(golds: dict[str, list[tuple[str, str]]]) -> list[tuple[str, int, str]]:
-    """Two answers to each question: its letter, and always B. Questions have one prompt."""
-    asked: dict[str, AskedRequests] = {}
+def grade(gold_answers: dict[str, list[tuple[str, str]]]) -> list[tuple[str, int, str]]:
+    """Grade two answers to each question: its letter, and B."""
+    requests: dict[str, list[AnswerRequest]] = {}
     replies: dict[Request, Reply] = {}
     for name, letters in LETTERS.items():
-        asked[name] = []
+        requests[name] = []
         for number, letter in enumerate(letters):
             question = {"question_id": f"{name}.{number}", "gold_answer": None, "grader": "choice"}
-            for sample, said in enumerate((letter, "B")):
-                request = Request("m", "e", f"Which? {said}", 1.0, 1.0, 9, 0, sample)
-                asked[name].append(((question, sample), request))
-                replies[request] = Reply(f"\\boxed{{{said}}}", "stop", 1, 1)
-    given = {
-        name: iter([{"question_id": one, "gold_answer": letter} for one, letter in rows])
-        for name, rows in golds.items()
+            for sample, answer in enumerate((letter, "B")):
+                request = Request("m", "e", f"Which? {answer}", 1.0, 1.0, 9, 0, sample)
+                requests[name].append(((question, sample), request))
+                replies[request] = Reply(f"\\boxed{{{answer}}}", "stop", 1, 1)
+    golds = {
+        name: iter([{"question_id": key, "gold_answer": letter} for key, letter in rows])
+        for name, rows in gold_answers.items()
     }
-    tables = grade_answers(PARAMS, asked, replies, chat_formats.load("plain"), given)
+    tables = grade_answers(PARAMS, requests, replies, chat_formats.load("plain"), golds)
     columns = ("question_id", "sample", "outcome")
     return [row for table in tables.values() for row in table.select(columns).iter_rows()]
 
 
-def of_file() -> dict[str, list[tuple[str, str]]]:
+def gold_rows() -> dict[str, list[tuple[str, str]]]:
     return {
         name: [(f"{name}.{number}", letter) for number, letter in enumerate(letters)]
         for name, letters in LETTERS.items()
     }
 
 
-def test_each_answer_is_graded_by_its_own_questions_gold() -> None:
-    assert graded(of_file()) == [
+def test_each_answer_is_graded_by_its_questions_gold_answer() -> None:
+    assert grade(gold_rows()) == [
         (f"{name}.{number}", sample, "correct" if sample == 0 or letter == "B" else "incorrect")
         for name, letters in LETTERS.items()
         for number, letter in enumerate(letters)
@@ -98,16 +98,16 @@ def test_each_answer_is_graded_by_its_own_questions_gold() -> None:
     ]
 
 
-def test_questions_that_changed_while_the_model_was_asked_are_refused() -> None:
-    moved = of_file()
-    moved["second"].insert(0, ("second.9", "A"))
+def test_questions_that_changed_during_generation_are_refused() -> None:
+    changed = gold_rows()
+    changed["second"].insert(0, ("second.9", "A"))
     with pytest.raises(
         InputError, match=r"question second\.0: the table of questions has second\.9"
     ):
-        graded(moved)
-    short = of_file()
+        grade(changed)
+    short = gold_rows()
     del short["first"][-1]
     with pytest.raises(
         InputError, match=r"question first\.3: the table of questions has none there"
     ):
-        graded(short)
+        grade(short)

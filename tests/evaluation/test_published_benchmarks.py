@@ -1,4 +1,4 @@
-"""The real rows of six benchmarks, where they are at hand, and of HumanEval's wheel."""
+"""The real rows of six benchmarks, if their files are available, and of HumanEval's wheel."""
 
 import ast
 import json
@@ -25,7 +25,7 @@ REAL_FILES: dict[str, tuple[str, dict[str, Any], int, dict[str, int]]] = {
 }
 
 
-def from_file(form: str, path: Path, **keys: Any) -> dict[str, Any]:
+def benchmark_of(form: str, path: Path, **keys: Any) -> dict[str, Any]:
     data = {"file": {"path": str(path), "sha256": sha256_of(path)}}
     source = {"format": form, "data": data} | keys
     return {"group": "easy", "samples": 1, "questions": None, "max_tokens": 8, "source": source}
@@ -33,22 +33,24 @@ def from_file(form: str, path: Path, **keys: Any) -> dict[str, Any]:
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="no ../shared/real")
 @pytest.mark.parametrize("file", REAL_FILES)
-def test_the_real_files_are_read_whole(file: str) -> None:
+def test_every_row_of_a_real_file_is_read(file: str) -> None:
     form, keys, kept, dropped = REAL_FILES[file]
-    rows, counts = read_questions(from_file(form, REAL / file, **keys))
+    rows, counts = read_questions(benchmark_of(form, REAL / file, **keys))
     print(file, counts)  # noqa: T201
     assert (len(rows), counts["dropped"], counts["repeated"]) == (kept, dropped, 0)
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="no ../shared/real")
-def test_with_its_pictures_theoremqa_has_800_questions() -> None:
-    rows, _ = read_questions(from_file("theoremqa", REAL / "theoremqa_test.json", pictures="keep"))
+def test_theoremqa_has_800_questions_with_pictures() -> None:
+    rows, _ = read_questions(
+        benchmark_of("theoremqa", REAL / "theoremqa_test.json", pictures="keep")
+    )
     assert len(rows) == 800
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="no ../shared/real")
-def test_gsm8k_golds_with_thousands_commas_are_plain_numbers() -> None:
-    rows, _ = read_questions(from_file("gsm8k", REAL / "gsm8k_test.jsonl"))
+def test_thousands_commas_in_gsm8k_gold_answers_are_removed() -> None:
+    rows, _ = read_questions(benchmark_of("gsm8k", REAL / "gsm8k_test.jsonl"))
     source = [json.loads(line) for line in (REAL / "gsm8k_test.jsonl").open(encoding="utf-8")]
     commas = [index for index, row in enumerate(source) if "," in row["answer"].split("####")[1]]
     assert len(commas) == 14
@@ -58,12 +60,12 @@ def test_gsm8k_golds_with_thousands_commas_are_plain_numbers() -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not REAL.is_dir(), reason="no ../shared/real")
-def test_all_real_rows_of_mmlu_pro_are_asked(tmp_path: Path) -> None:
+def test_every_row_of_mmlu_pro_is_a_question(tmp_path: Path) -> None:
     with zipfile.ZipFile(REAL / "mmlu_pro_llama31_8b_outputs.zip") as archive:
         (name,) = archive.namelist()
         source = json.loads(archive.read(name))
     for row in source:
-        if isinstance(row["options"], str):  # this file writes most lists as Python's text
+        if isinstance(row["options"], str):  # this file has most lists as Python source
             row["options"] = ast.literal_eval(row["options"])
     entry = benchmark_section(tmp_path, "mmlu-pro", source, shots=0, examples=None)
     rows, counts = read_questions(entry)

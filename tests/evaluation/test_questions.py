@@ -1,4 +1,4 @@
-"""Questions: which rows are asked, how many, and what is said of those that cannot be."""
+"""Which rows become questions, how many, and which errors the others give."""
 
 import importlib
 import json
@@ -15,7 +15,7 @@ from delta.core import params, paths, tables
 from delta.core.console import Console
 from delta.core.errors import InputError
 from delta.core.schemas import QUESTION
-from delta.evaluation.benchmarks import BenchmarkParams, version
+from delta.evaluation.benchmarks import BenchmarkParams, benchmark_version
 from delta.evaluation.questions import questions
 from stages.questions import main
 from tests.helpers import benchmark_rows
@@ -28,8 +28,8 @@ from tests.helpers.benchmark_rows import (
     sums_benchmark,
 )
 
-# What is changed in the second row of each format, and what the message must say of it.
-BAD: list[tuple[str, dict[str, Any], str]] = [
+# Format, changes to its second row, and the expected message.
+INVALID: list[tuple[str, dict[str, Any], str]] = [
     ("math-500", {"answer": None}, "answer = None; expected a text"),
     ("math-500", {"answer": " "}, "answer = ' '; expected a text"),
     ("math-500", {"answer": 8}, "answer = 8; expected a text"),
@@ -89,18 +89,18 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("form", "changes", "said"), BAD)
-def test_a_row_that_cannot_be_asked_is_named_with_its_value(
-    form: str, changes: dict[str, Any], said: str, tmp_path: Path
+@pytest.mark.parametrize(("form", "changes", "message"), INVALID)
+def test_an_invalid_row_is_named_with_its_value(
+    form: str, changes: dict[str, Any], message: str, tmp_path: Path
 ) -> None:
     rows = list(BENCHMARKS[form][3])
     rows[1] = rows[1] | changes
-    message = questions_error(benchmark_section(tmp_path, form, rows))
-    assert message.startswith(f"benchmarks.toy: row 1: {said}")
+    error = questions_error(benchmark_section(tmp_path, form, rows))
+    assert error.startswith(f"benchmarks.toy: row 1: {message}")
 
 
 @pytest.mark.parametrize(
-    ("grader", "gold", "said"),
+    ("grader", "gold", "message"),
     [
         ("math", None, "gold = None; expected a number or LaTeX"),
         ("math", [1], "gold = [1]; expected a number or LaTeX"),
@@ -114,22 +114,22 @@ def test_a_row_that_cannot_be_asked_is_named_with_its_value(
         ("code", {"kind": "stdin", "tests": "x"}, "gold = 'x'; expected tests as a list of"),
     ],
 )
-def test_a_users_gold_answer_that_the_grader_cannot_use_is_an_error(
-    grader: str, gold: Any, said: str, tmp_path: Path
+def test_a_custom_gold_answer_must_fit_its_grader(
+    grader: str, gold: Any, message: str, tmp_path: Path
 ) -> None:
     rows = [{"ask": "What?", "gold": gold}]
-    message = questions_error(
+    error = questions_error(
         benchmark_section(tmp_path, "columns", rows, grader=grader, options=None)
     )
-    assert message.startswith(f"benchmarks.toy: row 0: {said}")
+    assert error.startswith(f"benchmarks.toy: row 0: {message}")
 
 
-def test_a_column_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+def test_a_missing_column_is_an_error(tmp_path: Path) -> None:
     message = questions_error(benchmark_section(tmp_path, "columns", statement="question"))
     assert "row 0 has no column 'question'" in message
 
 
-def test_shots_that_are_not_there_are_an_error(tmp_path: Path) -> None:
+def test_too_few_shots_are_an_error(tmp_path: Path) -> None:
     entry = benchmark_section(tmp_path, "mmlu-pro")
     few = benchmark_rows.write_file_source(
         tmp_path / "few.jsonl", benchmark_rows.MMLU_PRO_EXAMPLES[:8]
@@ -144,7 +144,7 @@ def test_shots_that_are_not_there_are_an_error(tmp_path: Path) -> None:
     assert message == ("benchmarks.toy.source.examples: row 0: cot_content = ''; expected a text")
 
 
-def test_the_first_questions_are_asked_and_keep_their_ids(tmp_path: Path) -> None:
+def test_the_first_questions_are_kept_with_their_ids(tmp_path: Path) -> None:
     entry = benchmark_section(tmp_path, "theoremqa", benchmark_rows.THEOREMQA[::-1])
     rows, counts = read_questions(entry | {"questions": 2})
     assert [row["question_id"] for row in rows] == ["toy.1", "toy.2"]
@@ -159,17 +159,17 @@ def test_the_first_questions_are_asked_and_keep_their_ids(tmp_path: Path) -> Non
     assert everything[:2] == rows
 
 
-def test_a_size_beyond_the_source_is_an_error_and_so_is_nothing_left(tmp_path: Path) -> None:
+def test_too_few_questions_are_an_error(tmp_path: Path) -> None:
     entry = benchmark_section(tmp_path, "theoremqa")
     assert questions_error(entry | {"questions": 7}) == (
         "benchmarks.toy.questions = 7: 7 rows of the source give 6 questions ({'picture': 1}); "
-        "allowed: 1 to 6"
+        "expected 1 to 6"
     )
     entry = benchmark_section(tmp_path, "livecodebench", from_date="2025-01-01")
     assert questions_error(entry) == "benchmarks.toy: none of 3 rows is left ({'outside_dates': 3})"
 
 
-def test_a_published_benchmark_is_asked_whole_and_what_it_repeats_is_counted(
+def test_a_published_benchmark_keeps_repeated_questions_and_counts_them(
     tmp_path: Path,
 ) -> None:
     first, second, third = benchmark_rows.MMLU_PRO
@@ -180,7 +180,7 @@ def test_a_published_benchmark_is_asked_whole_and_what_it_repeats_is_counted(
     assert counts["repeated"] == 1
 
 
-def test_a_task_asks_each_question_once_and_exactly_size_of_them() -> None:
+def test_a_task_gives_the_requested_number_of_distinct_questions() -> None:
     rows, counts = read_questions(sums_benchmark(questions=40), "sums")
     statements = [row["statement"] for row in rows]
     assert len(set(statements)) == len(statements) == counts["kept"] == 40
@@ -200,30 +200,31 @@ def test_an_unknown_task_is_an_error_that_names_its_key() -> None:
     assert message.startswith("benchmarks.toy.source.task = 'chain_sums': no such reasoning-gym")
 
 
-def test_a_version_names_the_source_and_knows_its_questions(tmp_path: Path) -> None:
-    def of(entry: dict[str, Any]) -> str:
+def test_a_version_names_the_source_and_depends_on_the_questions(tmp_path: Path) -> None:
+    def version(entry: dict[str, Any]) -> str:
         benchmark = BenchmarkParams.model_validate(entry)
-        return version("toy", benchmark, pl.concat(questions("toy", benchmark, Counter())))
+        frame = pl.concat(questions("toy", benchmark, Counter()))
+        return benchmark_version("toy", benchmark, frame)
 
-    assert of(sums_benchmark()).startswith("toy: reasoning-gym 0.1.25 chain_sum seed 12 ")
-    assert of(sums_benchmark()) == of(sums_benchmark())
+    assert version(sums_benchmark()).startswith("toy: reasoning-gym 0.1.25 chain_sum seed 12 ")
+    assert version(sums_benchmark()) == version(sums_benchmark())
     assert (
         len(
             {
-                of(sums_benchmark()),
-                of(sums_benchmark(questions=6)),
-                of(sums_benchmark(seed=13)),
-                of(sums_benchmark(max_terms=3)),
+                version(sums_benchmark()),
+                version(sums_benchmark(questions=6)),
+                version(sums_benchmark(seed=13)),
+                version(sums_benchmark(max_terms=3)),
             }
         )
         == 4
     )
     entry = benchmark_section(tmp_path, "gpqa")
     sha = entry["source"]["data"]["file"]["sha256"]
-    assert of(entry).startswith(f"toy: gpqa gpqa.jsonl@{sha[:8]} ")
-    assert of(entry) != of(benchmark_section(tmp_path, "gpqa", seed=18))
+    assert version(entry).startswith(f"toy: gpqa gpqa.jsonl@{sha[:8]} ")
+    assert version(entry) != version(benchmark_section(tmp_path, "gpqa", seed=18))
     changed = [row | {"answer": "9"} for row in benchmark_rows.MATH_500]
-    assert of(benchmark_section(tmp_path, "math-500")) != of(
+    assert version(benchmark_section(tmp_path, "math-500")) != version(
         benchmark_section(tmp_path, "math-500", changed)
     )
 
@@ -232,7 +233,7 @@ HUB = {"hub": {"repository": "owner/name", "config": None, "split": "test", "rev
 
 
 @pytest.mark.parametrize(
-    ("source", "said"),
+    ("source", "message"),
     [
         ({"format": "math-50", "data": HUB}, "source = {'format': 'math-50'"),
         ({"format": "math-500"}, "source.data is missing"),
@@ -259,11 +260,11 @@ HUB = {"hub": {"repository": "owner/name", "config": None, "split": "test", "rev
             | {"grader": "choice", "options": None},
             "source.options = None: expected a column exactly where the grader is choice",
         ),
-        (sums_benchmark()["source"], "questions = None: a task has no end; allowed: a number"),
+        (sums_benchmark()["source"], "questions = None: a task has no end; expected a number"),
     ],
 )
-def test_a_wrong_source_in_params_costs_one_line_that_names_the_key(
-    source: dict[str, Any], said: str, tmp_path: Path
+def test_an_invalid_source_is_refused_in_one_line_with_its_key(
+    source: dict[str, Any], message: str, tmp_path: Path
 ) -> None:
     entry = {"group": "easy", "samples": 1, "questions": None, "max_tokens": 8, "source": source}
     path = tmp_path / "params.yaml"
@@ -271,7 +272,7 @@ def test_a_wrong_source_in_params_costs_one_line_that_names_the_key(
     with pytest.raises(InputError) as caught:
         params.load_section("benchmarks.toy", BenchmarkParams, path)
     assert "\n" not in str(caught.value)
-    assert str(caught.value).startswith(f"{path}: benchmarks.toy.{said}")
+    assert str(caught.value).startswith(f"{path}: benchmarks.toy.{message}")
 
 
 def test_a_bare_date_is_refused_because_dvc_cannot_hash_it(tmp_path: Path) -> None:
@@ -287,7 +288,7 @@ def test_a_bare_date_is_refused_because_dvc_cannot_hash_it(tmp_path: Path) -> No
     )
 
 
-def test_the_stage_writes_the_questions_and_their_counts(
+def test_the_stage_writes_questions_and_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -300,8 +301,8 @@ def test_the_stage_writes_the_questions_and_their_counts(
     assert counts["questions"]["theorems"]["dropped"] == {"picture": 1}
 
 
-def test_many_rows_come_out_as_they_went_in(tmp_path: Path) -> None:
-    """More than are held in memory at a time."""
+def test_the_order_of_rows_is_kept_over_several_batches(tmp_path: Path) -> None:
+    """There are more rows than in one batch."""
     numbers = list(range(250))
     random.Random(3).shuffle(numbers)
     table = [{"ask": f"What is {number} + 1?", "gold": number + 1} for number in numbers]

@@ -1,4 +1,4 @@
-"""The whole prompt of one question of each format: what the models are really asked."""
+"""The whole prompt of one question of each format equals a golden file."""
 
 from pathlib import Path
 

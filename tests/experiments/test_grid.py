@@ -70,7 +70,7 @@ def test_the_same_run_in_two_grids_has_one_key() -> None:
         ("engine.vllm.max_num_seqs", 3, True),
         ("engine.kind", "ray", True),  # vLLM all the same
         ("engine.ray.replicas", 3, True),
-        ("grading.where", "ray", True),
+        ("grading.backend", "ray", True),
         ("grading.extraction", "math_verify", False),
     ],
 )
@@ -84,7 +84,7 @@ def test_the_key_is_of_what_shapes_the_policy_and_its_answers(
     ("parameter", "said"),
     [
         ("train.methd", "'train.methd' is not a parameter; there are base, method, dpo"),
-        ("train.dpo", "train.dpo = 1: it is a section with learning_rate, beta, epochs"),
+        ("train.dpo", "train.dpo = 1: it is a section with learning_rate, beta, num_train_epochs"),
         ("train.dpo.beta.x", "'train.dpo.beta.x' is not a parameter"),
     ],
 )
@@ -99,7 +99,7 @@ def test_a_parameter_set_twice_is_refused() -> None:
 
 
 def test_a_value_and_the_section_around_it_cannot_both_be_set() -> None:
-    section = {"train.dpo": {"learning_rate": 1e-5, "beta": 0.1, "epochs": 1}}
+    section = {"train.dpo": {"learning_rate": 1e-5, "beta": 0.1, "num_train_epochs": 1}}
     with pytest.raises(InputError, match=r"train\.dpo\.beta is set twice, as train\.dpo, at a, b"):
         cells(SMOKE, "mine", grid(one={"a": section}, two={"b": {"train.dpo.beta": 0.3}}))
 

@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from delta.cli import dvc_queue
 from delta.core import params
 from delta.core.errors import InputError
-from delta.experiments import overrides
+from delta.experiments import overrides, run
 from delta.experiments.grid import Cell, Changes
 
 TEXTS = (
@@ -128,7 +127,7 @@ def test_a_file_that_dvc_would_break_is_told_by_what_was_to_be_set(
 
 
 @pytest.mark.parametrize(
-    ("said", "reason"),
+    ("output", "reason"),
     [
         (
             "ERROR: unexpected error - Unknown function 'max'\nAvailable: bool,choice\n\n"
@@ -141,30 +140,30 @@ def test_a_file_that_dvc_would_break_is_told_by_what_was_to_be_set(
         ("", "it ended without a reason"),
     ],
 )
-def test_of_a_refusal_dvcs_error_is_shown_and_not_its_goodbye(said: str, reason: str) -> None:
-    assert dvc_queue.refusal(said) == reason
+def test_dvcs_error_is_printed_without_its_offers_of_help(output: str, reason: str) -> None:
+    assert run.dvc_error(output) == reason
 
 
 @pytest.mark.slow
-def test_a_queued_run_holds_the_values_of_its_grid(
+def test_an_experiment_has_the_values_of_its_grid_and_the_workspace_keeps_its_own(
     params_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(params_file.parent)
     for name in ("GIT_AUTHOR", "GIT_COMMITTER"):
         monkeypatch.setenv(f"{name}_NAME", "test")
         monkeypatch.setenv(f"{name}_EMAIL", "test@example.org")
-    stage = "stages: {evaluate@policy: {cmd: 'true', params: [top]}}"
-    Path("dvc.yaml").write_text(stage.replace("evaluate@policy", "evaluate"))
+    Path("dvc.yaml").write_text("stages: {summary: {cmd: 'true', params: [top]}}")
     for command in ("git init -q", "dvc init -q", "git add .", "git commit -qm state"):
         subprocess.run(command.split(), check=True)
-    monkeypatch.setattr(dvc_queue, "TARGET", "evaluate")
     changes: Changes = {"top.text": "max(factuality, step_coherence)", "top.nothing": 1e-10}
-    dvc_queue.enqueue(Cell("mine", {}, changes, "key"))
-    queued = subprocess.run(
-        ["git", "show", "refs/exps/celery/stash:params.yaml"], capture_output=True, check=True
-    )
-    Path("queued.yaml").write_bytes(queued.stdout)
-    found = params.read_all(Path("queued.yaml"))["top"]
-    assert found["text"] == "max(factuality, step_coherence)"
-    assert re.search(rb"nothing: (1e-10|1.0e-10)\n", queued.stdout), queued.stdout
+    read: list[str] = []
+    monkeypatch.setattr(run, "read_result", lambda _cell, commit, _seconds: read.append(commit))
+    monkeypatch.setattr("delta.experiments.run.results.write", lambda _result: None)
+    assert run.run([Cell("mine", {}, changes, "key")], 1, print) == []
+    (commit,) = read
+    show = ["git", "show", f"{commit}:params.yaml"]
+    written = subprocess.run(show, capture_output=True, check=True).stdout
+    Path("experiment.yaml").write_bytes(written)
+    assert params.read_all(Path("experiment.yaml"))["top"]["text"] == changes["top.text"]
+    assert re.search(rb"nothing: (1e-10|1.0e-10)\n", written), written
     assert params.read_all()["top"]["text"] == "old"

@@ -68,7 +68,7 @@ def test_the_file_its_key_and_what_to_do_are_said(
     with pytest.raises(InputError) as caught:
         check_tracked(params, {changed: 1}, "mine")
     assert str(caught.value) == (
-        f"mine: it reads {path!r} ({key}), which is not in Git, and a queued run has only what "
+        f"mine: it reads {path!r} ({key}), which is not in Git, and a run has only what "
         f"Git has; expected: `git add {path}`, or an absolute path"
     )
     subprocess.run(["git", "add", path], check=True)

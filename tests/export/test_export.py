@@ -20,8 +20,8 @@ from delta.core.files import write_counts
 from delta.core.params import read_all, validate
 from delta.export import card, dataset, provenance
 from delta.export.provenance import Provenance
+from tests.helpers.example_pairs import ExamplePairs, example_pairs, write_workspace
 from tests.helpers.import_closure import ROOT
-from tests.helpers.toy_pairs import Toy, lay_out, toy
 
 TEXTS = [("good one", "bad"), ("good two", "worse"), ("good three", "worst")]
 PROMPT = "Please reason step by step, and put your final answer within \\boxed{}.\n\nWhat is 0 + 1?"
@@ -62,9 +62,9 @@ def toy_provenance(**changes: Any) -> Provenance:
 
 
 def export_toy(
-    folder: Path, facts: Provenance | None = None, run: Toy | None = None
+    folder: Path, facts: Provenance | None = None, run: ExamplePairs | None = None
 ) -> dict[str, int]:
-    run = run or toy(TEXTS, cut=1)
+    run = run or example_pairs(TEXTS, cut=1)
     return dataset.write_dataset(
         folder, facts or toy_provenance(), run.selected, run.problems, run.traces
     )
@@ -113,7 +113,7 @@ def test_the_unpaired_config_has_both_sides_of_every_pair_with_labels(tmp_path: 
 
 
 def test_labels_are_mixed_and_the_same_for_a_seed() -> None:
-    pairs = toy([("a", "b")] * 40).selected
+    pairs = example_pairs([("a", "b")] * 40).selected
     labels = dataset.split_pairs(pairs, seed=7)["side"].to_list()
     assert labels == dataset.split_pairs(pairs.reverse(), seed=7)["side"].to_list()
     assert 5 < labels[:40].count("chosen") < 35
@@ -121,7 +121,7 @@ def test_labels_are_mixed_and_the_same_for_a_seed() -> None:
 
 def test_rows_are_spread_over_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dataset, "SHARD_ROWS", 2)
-    export_toy(tmp_path / "out", run=toy(TEXTS))
+    export_toy(tmp_path / "out", run=example_pairs(TEXTS))
     names = sorted(path.name for path in (tmp_path / "out" / "preference").iterdir())
     assert names == ["train-00000-of-00002.parquet", "train-00001-of-00002.parquet"]
     rows = exported_rows(tmp_path / "out", "preference")
@@ -129,8 +129,8 @@ def test_rows_are_spread_over_shards(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_an_earlier_export_is_replaced_whole(tmp_path: Path) -> None:
-    export_toy(tmp_path / "out", run=toy([("a", "b")] * 3))
-    export_toy(tmp_path / "out", run=toy([("a", "b")]))
+    export_toy(tmp_path / "out", run=example_pairs([("a", "b")] * 3))
+    export_toy(tmp_path / "out", run=example_pairs([("a", "b")]))
     assert len(exported_rows(tmp_path / "out", "preference")) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]
 
@@ -163,13 +163,13 @@ def test_an_interrupted_export_leaves_what_was_there(
     monkeypatch.setattr(card, "dataset_card", interrupt)
     for name in ("out", "new"):
         with pytest.raises(KeyboardInterrupt):
-            export_toy(tmp_path / name, run=toy([("a", "b")]))
+            export_toy(tmp_path / name, run=example_pairs([("a", "b")]))
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     assert len(exported_rows(tmp_path / "out", "preference")) == 2
 
 
 def test_a_missing_trace_or_problem_is_an_error(tmp_path: Path) -> None:
-    run = toy(TEXTS)
+    run = example_pairs(TEXTS)
     with pytest.raises(InputError, match=r"trace 'p\.0/weak/0' of a pair is missing"):
         export_toy(tmp_path / "out", run=run._replace(traces=run.traces[:1]))
     with pytest.raises(InputError, match=r"problem 'p\.0' of a pair is missing"):
@@ -205,7 +205,7 @@ def test_the_card_describes_the_run(tmp_path: Path) -> None:
         f"`instruction.txt` {digest}",
         "Commit `" + "c" * 40 + "` with changes that were not committed",
         "hf upload ORG/NAME FOLDER . --repo-type dataset",
-        "train.form: policy",
+        "train.reasoning_markers: policy",
         "eprint = {2604.08723}",
     ):
         assert line in text, line
@@ -232,7 +232,7 @@ def test_an_unknown_licence_is_reported_as_unknown(tmp_path: Path) -> None:
 
 def test_a_judge_with_a_second_judge_is_not_called_unvalidated(tmp_path: Path) -> None:
     judge = read_all(ROOT / "params.yaml")["judge"]
-    judge["second"]["rater"] = "rules"
+    judge["second_judge"]["rater"] = "rules"
     export_toy(tmp_path / "out", toy_provenance(judge=judge))
     assert "was not validated" not in read_card(tmp_path / "out")[1]
 
@@ -282,7 +282,7 @@ def test_names_cannot_break_the_cards_tables() -> None:
 
 
 def lay_out_with_counts(folder: Path, selected: int) -> None:
-    lay_out(folder, toy(TEXTS, cut=1))
+    write_workspace(folder, example_pairs(TEXTS, cut=1))
     pairing = read_all(folder / "params.yaml")["pairing"]
     counts = toy_provenance().counts
     counts["select"]["selected"] = selected

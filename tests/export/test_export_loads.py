@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tests.export.test_export import PROMPT, TEXTS, export_toy
+from tests.helpers.example_pairs import example_pairs
 from tests.helpers.tiny_models import write_model
-from tests.helpers.toy_pairs import toy
 
 pytestmark = pytest.mark.slow
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("export") / "out"
-    export_toy(folder, run=toy(TEXTS * 2))
+    export_toy(folder, run=example_pairs(TEXTS * 2))
     return folder
 
 

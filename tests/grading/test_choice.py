@@ -14,20 +14,20 @@ def test_every_row_of_the_table_has_its_outcome(row: CaseRow) -> None:
     check(grade, row, box=False)
 
 
-def test_an_answer_that_was_cut_says_so() -> None:
+def test_a_cut_answer_has_the_reason_cut() -> None:
     assert grade("B", None, "length") == Verdict("incorrect", None, "cut")
     assert grade("B", None, "stop") == Verdict("incorrect", None, "cut")
     assert grade("B", "Option A is", "length") == Verdict("incorrect", None, "cut")
     assert grade("B", r"So \boxed{B}. Fur", "length") == Verdict("correct", "B", None)
 
 
-def test_the_letter_is_what_was_extracted() -> None:
+def test_the_letter_is_the_extracted_answer() -> None:
     assert grade("B", r"\boxed{\text{(c) } 42}", "stop") == Verdict("incorrect", "C", "different")
     both = Verdict("incorrect", "A, C", "several_letters")
     assert grade("A", r"\boxed{A, C}", "stop") == both
 
 
-def test_a_word_that_the_limit_cut_is_no_letter() -> None:
+def test_the_start_of_a_cut_word_is_no_letter() -> None:
     cut = Verdict("incorrect", None, "cut")
     assert grade("B", "So the answer is B", "length") == cut  # "Because"?
     assert grade("B", "So we get 42.\nB", "length") == cut
@@ -49,7 +49,7 @@ def test_a_word_that_the_limit_cut_is_no_letter() -> None:
     ],
     ids=lambda text: repr(text[:12]),
 )
-def test_no_text_takes_longer_than_its_length(text: str) -> None:
+def test_grading_takes_linear_time(text: str) -> None:
     start = time.perf_counter()
     grade("A", text, "stop")
     assert time.perf_counter() - start < 0.5  # what is quadratic in the text takes seconds

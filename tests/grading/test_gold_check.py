@@ -1,4 +1,4 @@
-"""A gold answer that nothing could be compared with is found before anything is generated."""
+"""Ungradable gold answers are found before anything is generated."""
 
 import io
 import json
@@ -47,7 +47,7 @@ UNGRADABLE = (
 )
 
 
-def test_a_gold_that_its_grader_does_not_understand_is_named_with_its_row() -> None:
+def test_a_gold_that_its_grader_cannot_parse_is_named_with_its_row() -> None:
     rows = [(f"mine.{n}", *row) for n, row in enumerate((*GRADABLE, *UNGRADABLE))]
     checked = check_golds(GRADING, rows)
     assert checked.checked == len(rows) - 2
@@ -57,17 +57,18 @@ def test_a_gold_that_its_grader_does_not_understand_is_named_with_its_row() -> N
     assert str(checked.ungradable[1]) == r"mine.13: '\\dfrac{9!}' (unparsable_gold)"
 
 
-def test_a_gold_that_takes_longer_than_the_graders_limit_is_named() -> None:
-    limited = GRADING.model_copy(update={"limit_s": 1e-4})
+def test_a_gold_that_exceeds_the_time_limit_is_named() -> None:
+    limited = GRADING.model_copy(update={"timeout_s": 1e-4})
     formula = r"\int_0^1 \sqrt{x} dx"
     (gold,) = check_golds(limited, [("mine.7", "math", formula)]).ungradable
     assert (gold.row, gold.reason) == ("mine.7", "timeout")
 
 
-def stage(folder: Path, golds: list[str], *argv: str, second: str = "none") -> str:
-    """What the stage says of these golds, as problems and as questions."""
+def run_check_golds(folder: Path, golds: list[str], *argv: str, llm_fallback: bool = False) -> str:
+    """Return what `check-golds` prints about these golds, as problems and as questions."""
     text = (ROOT / "profiles/smoke.yaml").read_text(encoding="utf-8")
-    text = text.replace("  second: none", f"  second: {second}")
+    if llm_fallback:
+        text = text.replace("llm_fallback: false", "llm_fallback: true")
     (folder / "params.yaml").write_text(text, encoding="utf-8")
     ids = [f"mine.{number}" for number in range(len(golds))]
     for path, table, key in (
@@ -85,22 +86,22 @@ def stage(folder: Path, golds: list[str], *argv: str, second: str = "none") -> s
 
 
 @pytest.mark.parametrize("argv", [("problems",), ("questions", "products")])
-def test_too_many_are_refused_and_a_few_are_said(
+def test_too_many_ungradable_golds_are_an_error_and_a_few_are_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, argv: tuple[str, ...]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert stage(tmp_path, ["4", r"\sqrt{2}"], *argv) == ""
-    said = stage(tmp_path, ["4", "5", "6", "7", r"\dfrac{9!}"], *argv)
-    assert said.startswith(f"golds {' '.join(argv)}: 1 of 5 cannot be graded; logs/golds-")
-    assert said.endswith(r"mine.4: '\\dfrac{9!}' (unparsable_gold)" + "\n")
+    assert run_check_golds(tmp_path, ["4", r"\sqrt{2}"], *argv) == ""
+    output = run_check_golds(tmp_path, ["4", "5", "6", "7", r"\dfrac{9!}"], *argv)
+    assert output.startswith(f"golds {' '.join(argv)}: 1 of 5 cannot be graded; logs/golds-")
+    assert output.endswith(r"mine.4: '\\dfrac{9!}' (unparsable_gold)" + "\n")
     where = {1: r"problems\.sources", 2: r"benchmarks\.products"}[len(argv)]
     with pytest.raises(InputError, match=f"^{where}: 1 of 2 gold .* mine.0: .*unparsable_gold"):
-        stage(tmp_path, [r"\dfrac{9!}", "5"], *argv)
+        run_check_golds(tmp_path, [r"\dfrac{9!}", "5"], *argv)
 
 
-def test_a_model_may_be_asked_about_what_the_grader_does_not_understand(
+def test_with_an_llm_fallback_ungradable_golds_are_only_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    said = stage(tmp_path, [r"\dfrac{9!}"], "problems", second="llm")
-    assert said.startswith("golds problems: 1 of 1 cannot be graded")
+    output = run_check_golds(tmp_path, [r"\dfrac{9!}"], "problems", llm_fallback=True)
+    assert output.startswith("golds problems: 1 of 1 cannot be graded")

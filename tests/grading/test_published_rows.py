@@ -20,7 +20,7 @@ def cells(table: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
 
 
-def test_every_gold_is_right_by_its_own_solution_and_wrong_with_another_digit() -> None:
+def test_every_gold_is_correct_by_its_own_solution_and_wrong_with_another_digit() -> None:
     table = bench.references_table(REAL)
     assert table in PAGE
     assert cells(table) == [
@@ -32,7 +32,7 @@ def test_every_gold_is_right_by_its_own_solution_and_wrong_with_another_digit() 
     ]
 
 
-def test_all_verdicts_on_gsm8ks_model_solutions_are_the_stored_ones() -> None:
+def test_all_verdicts_on_gsm8ks_model_solutions_equal_the_stored_ones() -> None:
     assert cells(bench.models_table(REAL)) == [
         ["6b_finetuning", "1,319", "286", "286", "4", "0"],
         ["6b_verification", "1,319", "515", "515", "1", "0"],
@@ -55,7 +55,7 @@ def test_letters_differ_only_where_the_stored_one_is_a_guess_or_the_first_of_sev
     ]
 
 
-def test_every_theorem_is_accepted_in_four_forms_and_refused_when_changed() -> None:
+def test_every_theorem_is_correct_in_four_forms_and_wrong_when_changed() -> None:
     assert cells(bench.theorems_table(REAL)) == [
         ["bool", "115", "112", "115", "115", "115 of 115"],
         ["float", "378", "360", "378", "378", "1,114 of 1,114"],

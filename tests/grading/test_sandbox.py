@@ -30,7 +30,7 @@ from tests.helpers.import_closure import ROOT
 from tests.helpers.ordinary_user import NOBODY, PACKAGES, python_of_nobody
 
 PARAMS = CodeParams(
-    sandbox="bubblewrap", limit_s=2.0, memory_mib=256, processes=8, output_kib=256, file_mib=4
+    sandbox="bubblewrap", timeout_s=2.0, memory_mib=256, processes=8, output_kib=256, file_mib=4
 )
 SECRET = "planted secret"
 GRADE = """
@@ -60,13 +60,13 @@ print("contained")
 
 
 def case(program: str) -> tuple[str, str, str]:
-    """What the grader takes: one test, passed by a program that prints "contained"."""
+    """Return a gold with one test, which printing "contained" passes, and an answer."""
     tests = program_tests.pack([{"input": "", "output": "contained\n"}])
     return json.dumps({"kind": "stdin", "tests": tests}), f"```python\n{program}\n```", "stop"
 
 
 def running(marker: str) -> list[int]:
-    """Processes on this machine with `marker` in their command."""
+    """Return the processes on this machine with `marker` in their command."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
@@ -75,11 +75,11 @@ def running(marker: str) -> list[int]:
     return found
 
 
-def soon(is_so: Callable[[], bool]) -> bool:
+def becomes_true(condition: Callable[[], bool]) -> bool:
     deadline = time.monotonic() + 10
-    while not is_so() and time.monotonic() < deadline:
+    while not condition() and time.monotonic() < deadline:
         time.sleep(0.05)
-    return is_so()
+    return condition()
 
 
 class Grader:
@@ -109,20 +109,20 @@ class Grader:
             **as_user,
         )
 
-    def ask(self, given: tuple[str, str, str]) -> None:
+    def ask(self, arguments: tuple[str, str, str]) -> None:
         assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps(given) + "\n")
+        self.process.stdin.write(json.dumps(arguments) + "\n")
         self.process.stdin.flush()
 
-    def verdict(self, given: tuple[str, str, str]) -> tuple[str, str | None]:
+    def verdict(self, arguments: tuple[str, str, str]) -> tuple[str, str | None]:
         assert self.process.stdout is not None
-        self.ask(given)
+        self.ask(arguments)
         outcome, _, reason = json.loads(self.process.stdout.readline())
         return outcome, reason
 
     def end(self) -> None:
         try:
-            self.process.communicate(timeout=10)  # at the end of its input it ends by itself
+            self.process.communicate(timeout=10)  # it exits at the end of its input
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.communicate()
@@ -130,7 +130,7 @@ class Grader:
 
 
 @contextlib.contextmanager
-def a_grader(who: str, params: CodeParams) -> Iterator[Grader]:
+def open_grader(who: str, params: CodeParams) -> Iterator[Grader]:
     if who == "nobody":
         grader = Grader(NOBODY, python_of_nobody(), params)
     else:
@@ -143,51 +143,51 @@ def a_grader(who: str, params: CodeParams) -> Iterator[Grader]:
 
 @pytest.fixture(scope="module", params=["this user", "nobody"])
 def grader(request: pytest.FixtureRequest) -> Iterator[Grader]:
-    with a_grader(request.param, PARAMS) as started:
+    with open_grader(request.param, PARAMS) as started:
         yield started
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[tuple[int, list[Any]]]:
-    """A server on this machine: its port, and who came."""
-    came: list[Any] = []
+    """A server on this machine: its port, and the connections it accepted."""
+    connections: list[Any] = []
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def listen() -> None:
             with contextlib.suppress(OSError):
                 while True:
-                    came.append(listening.accept()[1])
+                    connections.append(listening.accept()[1])
 
         threading.Thread(target=listen, daemon=True).start()
-        yield listening.getsockname()[1], came
+        yield listening.getsockname()[1], connections
         listening.shutdown(socket.SHUT_RDWR)
 
 
 @pytest.mark.parametrize("hostile", HOSTILE, ids=lambda hostile: str(hostile["case"]))
-def test_a_hostile_program_is_contained_and_judged(
+def test_a_hostile_program_is_contained_and_graded(
     grader: Grader, server: tuple[int, list[Any]], hostile: dict[str, str]
 ) -> None:
-    port, came = server
+    port, connections = server
     program = hostile["program"]
     for key, value in {"home": grader.home, "project": ROOT, "port": port}.items():
         program = program.replace("{" + key + "}", str(value))
     started = time.monotonic()
     assert grader.verdict(case(program)) == (hostile["outcome"], hostile.get("reason"))
-    assert time.monotonic() - started < 2 * PARAMS.limit_s + 3
-    assert not came
+    assert time.monotonic() - started < 2 * PARAMS.timeout_s + 3
+    assert not connections
     assert sorted(path.name for path in grader.home.iterdir()) == ["secret.txt"]
     assert not (ROOT / "written").exists()
 
 
-def test_a_process_that_outlives_its_program_is_dead_afterwards(grader: Grader) -> None:
+def test_a_process_that_outlives_its_program_is_killed(grader: Grader) -> None:
     marker = f"stays-{time.monotonic_ns()}"
     started = time.monotonic()
     assert grader.verdict(case(STAYS.replace("{marker}", marker))) == CORRECT
     assert time.monotonic() - started < 5
-    assert soon(lambda: not running(marker))
+    assert becomes_true(lambda: not running(marker))
 
 
-def test_after_all_that_the_grader_works_and_nothing_is_left(grader: Grader) -> None:
+def test_after_hostile_programs_the_grader_works_and_nothing_is_left(grader: Grader) -> None:
     files = Path(f"/proc/{grader.process.pid}/fd")
     assert grader.verdict(case("print('contained')")) == CORRECT
     before = len(list(files.iterdir()))
@@ -195,20 +195,20 @@ def test_after_all_that_the_grader_works_and_nothing_is_left(grader: Grader) -> 
         assert grader.verdict(case("while True:\n    print('x' * 1000)"))[0] == "incorrect"
     assert len(list(files.iterdir())) == before
     children = Path(f"/proc/{grader.process.pid}/task/{grader.process.pid}/children")
-    assert soon(lambda: not children.read_text().strip())
-    assert soon(lambda: not running(str(sandbox_runner.__doc__).split("\n")[0]))
+    assert becomes_true(lambda: not children.read_text().strip())
+    assert becomes_true(lambda: not running(str(sandbox_runner.__doc__).split("\n")[0]))
     assert not list(Path(tempfile.gettempdir()).glob("delta-code-*"))
 
 
 @pytest.mark.parametrize("who", ["this user", "nobody"])
-def test_a_grader_that_is_killed_takes_its_sandbox_with_it(who: str) -> None:
+def test_killing_the_grader_kills_its_sandbox(who: str) -> None:
     marker = f"killed-{time.monotonic_ns()}"
     program = STAYS.replace("{marker}", marker).replace("time.sleep(0.3)", "time.sleep(100)")
-    with a_grader(who, PARAMS.model_copy(update={"limit_s": 60.0})) as grader:
+    with open_grader(who, PARAMS.model_copy(update={"timeout_s": 60.0})) as grader:
         grader.ask(case(program))
-        assert soon(lambda: bool(running(marker)))
+        assert becomes_true(lambda: bool(running(marker)))
         os.kill(grader.process.pid, signal.SIGKILL)
-        assert soon(lambda: not running(marker))
+        assert becomes_true(lambda: not running(marker))
     memory_cgroup.usable_parent.cache_clear()
     parent = memory_cgroup.usable_parent()  # removes what the killed process could not
     assert parent is None or not list(parent.glob(f"{memory_cgroup.PREFIX}{grader.process.pid}-*"))
@@ -218,7 +218,7 @@ def test_a_run_is_limited_as_a_whole_where_a_memory_cgroup_can_be_made() -> None
     parent = memory_cgroup.usable_parent()
     if parent is None:
         pytest.skip("no memory cgroup can be made here")
-    small = PARAMS.model_copy(update={"memory_mib": 64, "limit_s": 20.0})
+    small = PARAMS.model_copy(update={"memory_mib": 64, "timeout_s": 20.0})
     program = """
 import os, time
 for _ in range(6):
@@ -228,12 +228,12 @@ for _ in range(6):
         os._exit(0)
 print(any(os.waitstatus_to_exitcode(os.wait()[1]) == -9 for _ in range(6)))
 """
-    ran = run(Program("stdin", (program,)), small)
-    assert ran.reason == "memory_limit" or ran.output == "True\n"
+    result = run(Program("stdin", (program,)), small)
+    assert result.reason == "memory_limit" or result.output == "True\n"
     assert not list(parent.glob(f"{memory_cgroup.PREFIX}{os.getpid()}-*"))
 
 
-def test_without_a_memory_cgroup_programs_run_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_programs_run_without_a_memory_cgroup(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory_cgroup, "usable_parent", lambda: None)
     assert run(Program("stdin", ("print(1)",)), PARAMS).output == "1\n"
 
@@ -245,7 +245,7 @@ HEADERS = {
 
 
 @pytest.mark.parametrize("machine", HEADERS)
-def test_the_numbers_of_system_calls_are_those_of_the_kernels_headers(machine: str) -> None:
+def test_system_call_numbers_equal_the_kernels_headers(machine: str) -> None:
     header, line = HEADERS[machine]
     if not header.exists():
         pytest.skip(f"there is no {header}")
@@ -262,7 +262,7 @@ def test_the_numbers_of_system_calls_are_those_of_the_kernels_headers(machine: s
         assert int(known.get(name, number)) == number  # headers may be older than a call
 
 
-def test_many_at_once_have_their_processes_each() -> None:
+def test_concurrent_sandboxes_have_separate_process_limits() -> None:
     program = """
 import threading, time
 threads = [threading.Thread(target=time.sleep, args=(0.5,)) for _ in range(6)]
@@ -270,13 +270,13 @@ for thread in threads: thread.start()
 for thread in threads: thread.join()
 print(threading.active_count())
 """
-    slow = PARAMS.model_copy(update={"limit_s": 20.0})
+    slow = PARAMS.model_copy(update={"timeout_s": 20.0})
     with ThreadPoolExecutor(8) as pool:
-        ran = list(pool.map(lambda _: run(Program("stdin", (program,)), slow), range(16)))
-    assert [(one.reason, one.output) for one in ran] == [(None, "1\n")] * 16
+        results = list(pool.map(lambda _: run(Program("stdin", (program,)), slow), range(16)))
+    assert [(result.reason, result.output) for result in results] == [(None, "1\n")] * 16
 
 
-def test_a_fixed_hash_seed_makes_two_runs_equal() -> None:
+def test_the_hash_seed_is_fixed() -> None:
     outputs = {run(Program("stdin", ("print(set('abcdefgh'))",)), PARAMS).output for _ in range(3)}
     assert len(outputs) == 1
 
@@ -311,33 +311,33 @@ def test_the_mode_is_known_before_anything_runs() -> None:
     assert sandbox.mode(PARAMS.model_copy(update={"sandbox": "none"})) == "none"
 
 
-def test_without_a_sandbox_the_limits_hold_and_the_scratch_folder_goes() -> None:
+def test_without_a_sandbox_the_limits_hold_and_the_scratch_folder_is_removed() -> None:
     bare = PARAMS.model_copy(update={"sandbox": "none"})
     program = """
 import os
 open("scratch", "w").write("x")
 print(os.getcwd(), "DELTA_SECRET" in os.environ)
 """
-    ran = run(Program("stdin", (program,)), bare)
-    folder, has_secret = ran.output.split()
-    assert (ran.reason, has_secret) == (None, "False")
+    result = run(Program("stdin", (program,)), bare)
+    folder, has_secret = result.output.split()
+    assert (result.reason, has_secret) == (None, "False")
     assert not Path(folder).exists()
     for endless in ("an endless loop", "100 GB at once", "output without end"):
-        hostile = next(one for one in HOSTILE if one["case"] == endless)
+        hostile = next(case for case in HOSTILE if case["case"] == endless)
         assert run(Program("stdin", (hostile["program"],)), bare).reason == hostile["reason"]
 
 
 @pytest.fixture
-def fresh() -> Iterator[None]:
-    """What was found out about this machine is forgotten, before and after."""
+def forget_bubblewrap() -> Iterator[None]:
+    """Forget which bubblewrap works here, before and after."""
     sandbox._bubblewrap.cache_clear()
     yield
     sandbox._bubblewrap.cache_clear()
 
 
-@pytest.mark.usefixtures("fresh")
+@pytest.mark.usefixtures("forget_bubblewrap")
 @pytest.mark.parametrize("binary", [None, "/bin/false", "/bin/true", "/no/such/file"])
-def test_where_no_sandbox_works_nothing_is_run_and_the_user_is_told(
+def test_where_no_sandbox_works_nothing_is_run_and_the_error_says_so(
     monkeypatch: pytest.MonkeyPatch, binary: str | None
 ) -> None:
     binaries = [Path(binary)] if binary else []
@@ -348,15 +348,15 @@ def test_where_no_sandbox_works_nothing_is_run_and_the_user_is_told(
         grade(*case("print('contained')"), PARAMS)
 
 
-@pytest.mark.usefixtures("fresh")
-def test_the_next_binary_is_tried_where_one_does_not_work(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("forget_bubblewrap")
+def test_the_next_binary_is_tried_if_one_does_not_work(monkeypatch: pytest.MonkeyPatch) -> None:
     works = sandbox._bubblewrap()
     sandbox._bubblewrap.cache_clear()
     monkeypatch.setattr(bubblewrap, "binaries", lambda: iter([Path("/bin/false"), works]))
     assert sandbox._bubblewrap() == works
 
 
-def test_a_sandbox_that_fails_makes_the_answer_ungradable_never_wrong(
+def test_a_sandbox_failure_makes_the_answer_ungradable(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sandbox, "_bubblewrap", lambda: Path("/bin/false"))
@@ -369,15 +369,15 @@ def test_a_sandbox_that_fails_makes_the_answer_ungradable_never_wrong(
 
 
 @pytest.mark.parametrize(
-    "change", [{"limit_s": 0.0}, {"processes": 0}, {"sandbox": "docker"}, {"memory_mib": 1}]
+    "change", [{"timeout_s": 0.0}, {"processes": 0}, {"sandbox": "docker"}, {"memory_mib": 1}]
 )
-def test_impossible_limits_are_refused(change: dict[str, Any]) -> None:
+def test_impossible_limits_are_an_error(change: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(change))):
         CodeParams(**(PARAMS.model_dump() | change))
 
 
 @pytest.mark.slow
-def test_a_start_takes_well_under_a_second(capsys: pytest.CaptureFixture[str]) -> None:
+def test_starting_takes_well_under_a_second(capsys: pytest.CaptureFixture[str]) -> None:
     seconds = []
     for _ in range(50):
         started = time.monotonic()

@@ -17,13 +17,13 @@ def test_every_row_of_the_table_has_its_outcome(row: CaseRow) -> None:
 @pytest.mark.parametrize(
     "gold", ["", "8", "{", '{"answer": 8}', '{"answer_type": "integer", "answer": true}']
 )
-def test_a_gold_that_is_not_its_json_is_ungradable(gold: str) -> None:
+def test_a_malformed_gold_is_ungradable(gold: str) -> None:
     verdict = grade(gold, r"\boxed{8}", "stop")
     assert verdict.outcome == "ungradable"
     assert verdict.reason == ("unparsable_gold" if gold else "empty_gold")
 
 
-def test_an_answer_that_was_cut_says_so() -> None:
+def test_a_cut_answer_has_the_reason_cut() -> None:
     gold = json.dumps({"answer_type": "integer", "answer": 8})
     assert grade(gold, None, "length") == Verdict("incorrect", None, "cut")
     assert grade(gold, "So it is", "length") == Verdict("incorrect", None, "cut")

@@ -1,4 +1,4 @@
-"""Verdicts on traces: what is graded, what a recording brings, and what is counted."""
+"""Verdicts on traces: what is graded, recorded verdicts, and counts."""
 
 from typing import Any
 
@@ -21,24 +21,24 @@ STUCK = Verdict("ungradable", None, "timeout")
 
 def params(recorded: Any = "keep") -> VerifyParams:
     llm = ComparisonParams(
-        model="llama", attempts=3, temperature=0.0, top_p=1.0, max_tokens=99, seed=9
+        model="llama", max_attempts=3, temperature=0.0, top_p=1.0, max_tokens=99, seed=9
     )
-    return VerifyParams(recorded=recorded, second="none", llm=llm)
+    return VerifyParams(recorded=recorded, llm_fallback=False, llm=llm)
 
 
 def grading(max_ungradable: float = 1.0) -> GradingParams:
     code = CodeParams(
         sandbox="bubblewrap",
-        limit_s=6.0,
+        timeout_s=6.0,
         memory_mib=1024,
         processes=16,
         output_kib=1024,
         file_mib=16,
     )
     return GradingParams(
-        where="local",
+        backend="local",
         workers=1,
-        limit_s=20.0,
+        timeout_s=20.0,
         max_ungradable=max_ungradable,
         extraction="last_box",
         code=code,
@@ -57,12 +57,12 @@ def problems() -> pl.DataFrame:
 def traces(*rows: tuple[str, str, str, int | None, str | None]) -> pl.DataFrame:
     """(trace_id, problem_id, text, answer_start, recorded_outcome)"""
     names = ("trace_id", "problem_id", "text", "answer_start", "recorded_outcome")
-    given = [
+    rows_ = [
         dict(zip(names, row, strict=True))
         | {"generator": "a", "sample": 0, "finish_reason": "stop", "reasoning_start": 0}
         for row in rows
     ]
-    return frame_of(given, TRACE)
+    return frame_of(rows_, TRACE)
 
 
 def recorded(**outcomes: str | None) -> pl.DataFrame:
@@ -71,7 +71,7 @@ def recorded(**outcomes: str | None) -> pl.DataFrame:
 
 
 @pytest.mark.slow
-def test_only_what_follows_the_reasoning_is_graded_and_no_gold_is_an_outcome() -> None:
+def test_only_the_answer_after_the_reasoning_is_graded() -> None:
     rows = with_problems(
         problems(),
         traces(
@@ -93,7 +93,7 @@ def test_only_what_follows_the_reasoning_is_graded_and_no_gold_is_an_outcome() -
     }
 
 
-def test_a_recorded_verdict_is_kept_and_where_ours_differs_is_counted() -> None:
+def test_a_recorded_verdict_is_kept_and_differences_are_counted() -> None:
     rows = recorded(a="correct", b="correct", c="incorrect", d="incorrect", e=None, f="ungradable")
     graded = {"a": RIGHT, "b": WRONG, "c": RIGHT, "d": STUCK, "e": WRONG, "f": STUCK}
     verdicts, counts = decide(params("keep"), rows, graded)
@@ -116,7 +116,7 @@ def test_a_recorded_verdict_is_kept_and_where_ours_differs_is_counted() -> None:
     }
 
 
-def test_where_recordings_are_graded_only_ours_count_and_the_differences_too() -> None:
+def test_with_recorded_grade_only_the_graders_verdicts_count() -> None:
     rows = recorded(a="correct", b="correct")
     verdicts, counts = decide(params("grade"), rows, {"a": RIGHT, "b": WRONG})
     assert verdicts.rows() == [
@@ -150,14 +150,14 @@ def test_a_share_of_ungradable_traces_above_the_limit_is_an_error() -> None:
 NO_GOLD = Verdict("no_gold", None, "no_gold")
 
 
-def test_a_file_without_gold_answers_is_no_share_of_anything() -> None:
+def test_traces_without_gold_answers_are_outside_the_share() -> None:
     verdicts, recorded_counts = decide(
         params(), recorded(a=None, b=None, c="correct"), dict.fromkeys("abc", NO_GOLD)
     )
     assert verdicts["outcome"].to_list() == ["no_gold", "no_gold", "correct"]
     assert recorded_counts["recorded_verdicts"] == {"recorded": 1, "differs": 0}
-    found = summarize(grading(max_ungradable=0.0), verdicts)
-    assert found == {
+    result = summarize(grading(max_ungradable=0.0), verdicts)
+    assert result == {
         "graded": 1,
         "correct": 1,
         "incorrect": 0,
@@ -177,14 +177,14 @@ def test_traces_without_gold_hide_no_share_of_ungradable_ones() -> None:
         summarize(grading(max_ungradable=0.2), verdicts)
 
 
-def test_a_trace_of_a_lost_problem_is_an_error() -> None:
+def test_a_trace_of_a_missing_problem_is_an_error() -> None:
     with pytest.raises(InputError, match="1 traces belong to no problem"):
         with_problems(problems(), traces(("x", "p.9", "2", 0, None)))
 
 
-def test_batches_are_the_traces_in_their_order_few_at_a_time() -> None:
-    of = ("p.2", "p.0", "p.1")
-    rows = [(f"t.{number}", of[number % 3], "Two.", 0, None) for number in range(2_000)]
-    found = list(batches(problems(), traces(*rows).lazy()))
-    assert pl.concat(found).equals(with_problems(problems(), traces(*rows)))
-    assert max(batch.height for batch in found) <= TEXT_ROWS
+def test_batches_are_small_and_keep_the_order_of_traces() -> None:
+    problem_ids = ("p.2", "p.0", "p.1")
+    rows = [(f"t.{number}", problem_ids[number % 3], "Two.", 0, None) for number in range(2_000)]
+    result = list(batches(problems(), traces(*rows).lazy()))
+    assert pl.concat(result).equals(with_problems(problems(), traces(*rows)))
+    assert max(batch.height for batch in result) <= TEXT_ROWS

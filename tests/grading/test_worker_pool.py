@@ -1,4 +1,4 @@
-"""The pool of graders: one verdict a case, in order, whatever an answer does to its worker."""
+"""The worker pool: one verdict per case, in order, whatever an answer does to its worker."""
 
 import importlib.util
 import json
@@ -9,18 +9,18 @@ from pathlib import Path
 import pytest
 
 from delta.core.errors import InputError
-from delta.grading.grade_all import outcomes
+from delta.grading.grade_all import grade_all
 from delta.grading.sandbox import CodeParams
 from delta.grading.verdict import Verdict
-from delta.grading.worker_pool import Case, GradingParams, check_share, count, graded
+from delta.grading.worker_pool import Case, GradingParams, check_share, count, grade_case
 
 CODE = CodeParams(
-    sandbox="bubblewrap", limit_s=5.0, memory_mib=512, processes=8, output_kib=64, file_mib=1
+    sandbox="bubblewrap", timeout_s=5.0, memory_mib=512, processes=8, output_kib=64, file_mib=1
 )
 PARAMS = GradingParams(
-    where="local", workers=2, limit_s=5.0, max_ungradable=0.5, extraction="last_box", code=CODE
+    backend="local", workers=2, timeout_s=5.0, max_ungradable=0.5, extraction="last_box", code=CODE
 )
-HARD = PARAMS.model_copy(update={"limit_s": 1.0})
+HARD = PARAMS.model_copy(update={"timeout_s": 1.0})
 EIGHT = Case("math", "8", r"\boxed{5 + 3}", "stop")
 RIGHT = Verdict("correct", "5 + 3", None)
 
@@ -39,11 +39,11 @@ def harmful(params: GradingParams, case: Case) -> Verdict:
         os._exit(7)
     if case.answer == "recurse":
         return harmful(params, case)
-    return graded(params, case)
+    return grade_case(params, case)
 
 
 @pytest.mark.slow
-def test_every_grader_gets_its_cases_and_the_order_is_kept() -> None:
+def test_verdicts_of_all_graders_come_in_the_order_of_cases() -> None:
     cases = [
         Case("choice", "B", "The answer is (B).", "stop"),
         EIGHT,
@@ -52,7 +52,7 @@ def test_every_grader_gets_its_cases_and_the_order_is_kept() -> None:
         ),
         Case("choice", "B", None, "length"),
     ]
-    assert list(outcomes(PARAMS, cases)) == [
+    assert list(grade_all(PARAMS, cases)) == [
         Verdict("correct", "B", None),
         RIGHT,
         Verdict("correct", "Yes", None),
@@ -60,23 +60,23 @@ def test_every_grader_gets_its_cases_and_the_order_is_kept() -> None:
     ]
 
 
-def test_extraction_says_how_the_answer_is_found() -> None:
+def test_the_parameter_extraction_decides_how_the_answer_is_found() -> None:
     case = math_case(r"\boxed{7} no: \boxed{8}")
     papers = PARAMS.model_copy(update={"extraction": "math_verify"})
-    assert graded(PARAMS, case) == Verdict("correct", "8", None)
-    assert graded(papers, case) == Verdict("incorrect", "7,8", "different")
+    assert grade_case(PARAMS, case) == Verdict("correct", "8", None)
+    assert grade_case(papers, case) == Verdict("incorrect", "7,8", "different")
 
 
-def test_a_grader_nobody_knows_is_an_error() -> None:
+def test_an_unknown_grader_is_an_error() -> None:
     with pytest.raises(ValueError, match="grader 'essay'"):
-        graded(PARAMS, Case("essay", "8", "8", "stop"))
+        grade_case(PARAMS, Case("essay", "8", "8", "stop"))
 
 
 @pytest.mark.slow
-def test_no_crash_takes_others_with_it() -> None:
+def test_a_crash_costs_no_other_answer_its_verdict() -> None:
     answers = ["raise", "exit", "recurse", "1 + 1 = 2. " * 2_300]
     cases = [case for answer in answers for case in (math_case(answer), EIGHT)]
-    verdicts = list(outcomes(PARAMS, cases, harmful))
+    verdicts = list(grade_all(PARAMS, cases, harmful))
     assert verdicts[1::2] == [RIGHT] * 4
     assert verdicts[::2] == [
         Verdict("ungradable", None, "ZeroDivisionError in the grader"),
@@ -101,9 +101,9 @@ def test_no_crash_takes_others_with_it() -> None:
 
 
 @pytest.mark.slow
-def test_the_users_mistake_is_not_the_answers_fault() -> None:
+def test_an_input_error_stops_grading() -> None:
     with pytest.raises(InputError, match="no sandbox"):
-        list(outcomes(PARAMS, [Case("choice", "B", "input", "stop")], harmful))
+        list(grade_all(PARAMS, [Case("choice", "B", "input", "stop")], harmful))
 
 
 HOSTILE = {
@@ -125,11 +125,11 @@ HOSTILE = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("extraction", ["last_box", "math_verify"])
-def test_hostile_answers_end_within_the_limit_and_are_never_right(extraction: str) -> None:
+def test_hostile_answers_end_within_the_time_limit_and_are_never_correct(extraction: str) -> None:
     params = HARD.model_copy(update={"extraction": extraction})
     cases = [case for answer in HOSTILE.values() for case in (math_case(answer), EIGHT)]
     start = time.monotonic()
-    verdicts = list(outcomes(params, cases))
+    verdicts = list(grade_all(params, cases))
     # Each may take a second, and a worker that died starts anew, for seconds on a busy machine.
     assert time.monotonic() - start < 300
     assert verdicts[1::2] == [RIGHT._replace(extracted=verdicts[1].extracted)] * len(HOSTILE)
@@ -138,9 +138,9 @@ def test_hostile_answers_end_within_the_limit_and_are_never_right(extraction: st
         assert verdict.reason, name
 
 
-def test_hostile_theorem_answers_are_no_numbers() -> None:
+def test_hostile_theorem_answers_are_never_correct() -> None:
     gold = json.dumps({"answer_type": "float", "answer": 8.0})
-    verdict = graded(PARAMS, Case("theorem", gold, r"\boxed{1e999999999}", "stop"))
+    verdict = grade_case(PARAMS, Case("theorem", gold, r"\boxed{1e999999999}", "stop"))
     assert verdict.outcome in ("incorrect", "ungradable")
 
 
@@ -150,7 +150,7 @@ def test_gmpy2_is_never_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     marker = tmp_path / "imported"
     (tmp_path / "gmpy2.py").write_text(f"open({str(marker)!r}, 'w')")
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{Path.cwd()}")
-    assert list(outcomes(PARAMS, [EIGHT])) == [RIGHT]
+    assert list(grade_all(PARAMS, [EIGHT])) == [RIGHT]
     assert not marker.exists()
 
 
@@ -163,6 +163,6 @@ def test_a_share_of_ungradable_answers_above_the_limit_is_an_error() -> None:
     with pytest.raises(InputError) as caught:
         check_share("verify", PARAMS, count(verdicts))
     assert str(caught.value) == (
-        "verify: 3 of 5 answers are ungradable ({'timeout': 3}), allowed: a share of "
+        "verify: 3 of 5 answers are ungradable ({'timeout': 3}); expected a share of at most "
         "grading.max_ungradable = 0.5"
     )

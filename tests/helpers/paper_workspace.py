@@ -11,7 +11,7 @@ from tests.helpers import benchmark_rows, openr1_rows
 from tests.helpers.fake_server import Server
 from tests.helpers.import_closure import ROOT
 from tests.helpers.pipeline_workspace import ask_at
-from tests.helpers.tiny_model_families import FAMILIES, write_family
+from tests.helpers.tiny_model_families import FAMILIES, write_model_family
 from tests.helpers.workspace import Workspace
 
 PROBLEMS = 24
@@ -49,7 +49,7 @@ def paper_space(folder: Path, server: Server) -> Workspace:
                 model["recording"]["openr1"]["data"] = data
             else:
                 assert family in FAMILIES
-                write_family(fixtures / name, family, seed=number)
+                write_model_family(fixtures / name, family, seed=number)
                 path = fixtures / name
                 source: dict[str, Any] = {
                     "path": str(path),
@@ -66,9 +66,9 @@ def paper_space(folder: Path, server: Server) -> Workspace:
         ask_at(content, server.url, *sorted(set(content["serving"]) - set(recorded)))
         content["grading"]["workers"] = 2
         content["selector"]["k"] = SELECTED
-        content["train"]["launch"] = {"processes": 1, "sharding": "none"}
-        content["train"] |= {"compute": "float32", "accumulation": 1}
-        content["train"]["convergence"] |= {"held_out": 0.2, "every": 1}
+        content["train"] |= {"num_processes": 1, "fsdp": False}
+        content["train"] |= {"bf16": False, "gradient_accumulation_steps": 1}
+        content["train"]["early_stopping"] |= {"held_out": 0.2, "eval_steps": 1}
         for name, benchmark in content["benchmarks"].items():
             form = FORMS.get(name, name)
             toy = benchmark_rows.benchmark_section(fixtures, form)["source"]

@@ -32,7 +32,7 @@ def prepare(space: Workspace, url: str, model: Path, key: str | None = None) -> 
             generator["model"] = "tiny"
         content["judge"]["rater"] = "llm"
         content["judge"]["llm"]["model"] = "tiny"
-        content["judge"]["second"]["llm"]["model"] = "tiny"
+        content["judge"]["second_judge"]["llm"]["model"] = "tiny"
         content["verify"]["llm"]["model"] = "tiny"
         content["train"] |= {"base": "tiny", "max_length": 512}
         for name in GENERATORS:

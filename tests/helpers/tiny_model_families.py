@@ -1,7 +1,7 @@
-"""Stand-ins for the families of the paper: tiny random models, each with its own chat format.
+"""Tiny random models that replace the paper's families, each with its own chat format.
 
-The templates are ours: they render what the families' own render for a system prompt and user and
-assistant turns, and, like those of Nemotron, drop the reasoning of earlier assistant turns.
+The templates are ours. For system, user and assistant turns they render what the families' own
+templates render. Like Nemotron's, they drop the reasoning of earlier assistant turns.
 """
 
 from pathlib import Path
@@ -11,8 +11,8 @@ from delta.core import fingerprint
 
 
 class Family(NamedTuple):
-    chat_format: str  # in delta/prompts/chat_formats.yaml
-    architecture: str  # of transformers
+    chat_format: str  # a name in delta/prompts/chat_formats.yaml
+    architecture: str  # in transformers
     special: tuple[str, ...]  # the last one ends a turn
     template: str
 
@@ -83,7 +83,7 @@ FAMILIES = {
 
 
 def write_tokenizer(folder: Path, family: str) -> int:
-    """A byte tokenizer with the family's special tokens and template; returns its size."""
+    """Write a byte tokenizer with the family's tokens and template; return its size."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
@@ -105,8 +105,8 @@ def write_tokenizer(folder: Path, family: str) -> int:
     return len(tokens)
 
 
-def write_family(folder: Path, family: str, seed: int = 0) -> str:
-    """A model of two layers with random weights; returns the folder's fingerprint."""
+def write_model_family(folder: Path, family: str, seed: int = 0) -> str:
+    """Write a two-layer model with random weights; return the folder's fingerprint."""
     import torch
     import transformers
 
@@ -120,7 +120,7 @@ def write_family(folder: Path, family: str, seed: int = 0) -> str:
         num_hidden_layers=2,
         num_attention_heads=2,
         num_key_value_heads=2,
-        max_position_embeddings=16_384,  # the paper profile reads so far
+        max_position_embeddings=16_384,  # the paper profile's longest prompts
         bos_token_id=1,
         eos_token_id=len(FAMILIES[family].special),
         pad_token_id=0,

@@ -1,4 +1,4 @@
-"""A model folder as `fetch` writes it, with random weights: 0.2 MB, made in a second."""
+"""A model folder as `fetch` writes it, with random weights: 0.2 MB, written in a second."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ TEMPLATE = (
 
 
 def write_model(folder: Path, seed: int = 0) -> str:
-    """Write a Llama with two layers and a byte tokenizer; returns the folder's fingerprint."""
+    """Write a two-layer Llama and a byte tokenizer; return the folder's fingerprint."""
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -50,35 +50,36 @@ def write_model(folder: Path, seed: int = 0) -> str:
 
 
 def train_params(**changes: Any) -> TrainParams:
-    """A section `train` as small as it gets, with `changes`; those of a method by its name."""
-    own = {"learning_rate": 1e-2, "epochs": 1}
+    """Return the smallest valid `train` section with `changes`; dictionaries are merged."""
+    own = {"learning_rate": 1e-2, "num_train_epochs": 1}
     values: dict[str, Any] = {
         "base": "tiny",
         "method": "dpo",
         "dpo": own | {"beta": 0.5},
         "kto": own | {"beta": 0.5, "desirable_weight": 1.0, "undesirable_weight": 1.0},
         "sft": own,
-        "form": "policy",
+        "reasoning_markers": "policy",
         "max_length": 256,
-        "too_long": "cut",
+        "truncation": True,
         "max_dropped": 1.0,
-        "batch_size": 2,
-        "accumulation": 1,
-        "optimizer": "adamw_torch",
-        "schedule": "linear",
-        "warmup_share": 0.0,
+        "per_device_train_batch_size": 2,
+        "gradient_accumulation_steps": 1,
+        "optim": "adamw_torch",
+        "lr_scheduler_type": "linear",
+        "warmup_steps": 0.0,
         "max_grad_norm": 1.0,
         "lora": None,
-        "compute": "float32",
-        "weights": "float32",
+        "bf16": False,
+        "dtype": "float32",
         "gradient_checkpointing": False,
-        "launch": {"processes": 1, "sharding": "none"},
-        "convergence": None,
-        "save_every": 2,
-        "log_every": 1,
+        "num_processes": 1,
+        "fsdp": False,
+        "early_stopping": None,
+        "save_steps": 2,
+        "logging_steps": 1,
         "seed": 7,
     }
     for name, value in changes.items():
-        known = values[name]
-        values[name] = known | value if isinstance(known, dict) else value
+        old = values[name]
+        values[name] = old | value if isinstance(old, dict) else value
     return TrainParams.model_validate(values)

@@ -19,10 +19,10 @@ from delta.check import check
 from delta.core import fingerprint
 from delta.core.errors import IncompleteError, InputError
 from delta.grading import ray_pool
-from delta.grading.grade_all import outcomes
+from delta.grading.grade_all import grade_all
 from delta.grading.sandbox import CodeParams
 from delta.grading.verdict import Verdict
-from delta.grading.worker_pool import Case, GradingParams, graded
+from delta.grading.worker_pool import Case, GradingParams, grade_case
 from delta.inference import ray_actors
 from delta.inference.engine import RaySettings, ServingParams, VllmSettings
 from delta.inference.ray_actors import MAX_FAILURES, WORKER_DIED, RayActorPool
@@ -31,14 +31,14 @@ from delta.inference.reply_cache import ReplyCache
 from delta.inference.types import Request
 from delta.inference.vllm_engine import VllmEngine
 from tests.helpers.import_closure import ROOT
-from tests.helpers.tiny_model_families import write_family
+from tests.helpers.tiny_model_families import write_model_family
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 CODE = CodeParams(
-    sandbox="none", limit_s=5.0, memory_mib=512, processes=8, output_kib=64, file_mib=1
+    sandbox="none", timeout_s=5.0, memory_mib=512, processes=8, output_kib=64, file_mib=1
 )
 GRADING = GradingParams(
-    where="ray", workers=1, limit_s=20.0, max_ungradable=1.0, extraction="last_box", code=CODE
+    backend="ray", workers=1, timeout_s=20.0, max_ungradable=1.0, extraction="last_box", code=CODE
 )
 MARK = "DELTA_TEST_CLUSTER"  # in the environment of all that a driver starts
 
@@ -132,7 +132,7 @@ def test_resources_that_no_node_has_are_an_error() -> None:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("models") / "tiny"
-    write_family(path, "plain")
+    write_model_family(path, "plain")
     return path
 
 
@@ -232,7 +232,7 @@ def killing(params: GradingParams, case: Case) -> Verdict:
         os.kill(os.getppid(), signal.SIGKILL)
     if case.gold_answer == "exit":
         os._exit(7)
-    return graded(params, case)
+    return grade_case(params, case)
 
 
 def stuck(params: GradingParams, case: Case) -> Verdict:  # noqa: ARG001 - the shape of a grader
@@ -251,9 +251,9 @@ def test_a_cluster_gives_the_verdicts_of_this_machine_even_if_a_grader_dies(
     cases += [Case("math", str(n), rf"\boxed{{{n % 4} + 0}}", "stop") for n in range(10)]
     cases[7] = cases[7]._replace(gold_answer="exit")
     cases[9] = cases[9]._replace(gold_answer="kill", answer=str(tmp_path / "killed"))
-    there = list(outcomes(GRADING, cases, killing))
+    there = list(grade_all(GRADING, cases, killing))
     assert (tmp_path / "killed").exists()
-    assert there == list(outcomes(GRADING.model_copy(update={"where": "local"}), cases, killing))
+    assert there == list(grade_all(GRADING.model_copy(update={"backend": "local"}), cases, killing))
     assert there[0] == Verdict("correct", "A", None)
     assert there[7] == Verdict("ungradable", None, "worker died with exit code 7")
     assert sum(verdict.outcome == "correct" for verdict in there) == 10  # 6 choices, 4 numbers
@@ -263,11 +263,11 @@ def test_a_cluster_gives_the_verdicts_of_this_machine_even_if_a_grader_dies(
 
 DRIVER = """
 from delta.inference import ray_actors
-from delta.grading.grade_all import outcomes
+from delta.grading.grade_all import grade_all
 from delta.grading.worker_pool import Case
 from tests.inference.test_ray_actors import GRADING, stuck
 ray_actors.connect("local")
-list(outcomes(GRADING, [Case("choice", "A", "A", "stop")], stuck))
+list(grade_all(GRADING, [Case("choice", "A", "A", "stop")], stuck))
 """
 
 

@@ -26,7 +26,7 @@ from delta.inference.types import Failure, Reply, Request
 from delta.inference.vllm_engine import VllmEngine
 from delta.judging import rubric
 from delta.judging.judge import JudgeInput, build_requests, judge_by_llm
-from tests.helpers.tiny_model_families import FAMILIES, write_family
+from tests.helpers.tiny_model_families import FAMILIES, write_model_family
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 SMOKE = Path(__file__).parents[2] / "profiles" / "smoke.yaml"
@@ -123,7 +123,7 @@ def test_every_vote_that_a_guided_judge_has_accepted_is_valid_against_the_schema
     engine: VllmEngine, model: Path, tmp_path: Path
 ) -> None:
     judge = check(SMOKE).judge
-    llm = judge.llm.model_copy(update={"max_tokens": 1200, "votes": 3, "attempts": 1})
+    llm = judge.llm.model_copy(update={"max_tokens": 1200, "votes": 3, "max_attempts": 1})
     rated = [JudgeInput("t1", "What is 1 + 2?", "1 + 2 = 3.")]
     requests = list(build_requests(llm, engine, fingerprint.read_fingerprint(model), rated))
     with ReplyCache(tmp_path / "cache") as cache:
@@ -177,7 +177,7 @@ def test_a_family_uses_its_chat_format_and_its_markers_come_back(
 ) -> None:
     params = check(SMOKE)
     folder = tmp_path / family
-    write_family(folder, family)
+    write_model_family(folder, family)
     serving = params.serving["smollm2-135m"].model_copy(
         update={"chat_format": FAMILIES[family].chat_format, "max_model_len": 1024}
     )

@@ -1,4 +1,4 @@
-"""The rule rater and the equation reader below it, on traces a person can check by hand."""
+"""The rule judge and its equation reader, on traces that a person can check."""
 
 import json
 import time
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from delta.judging.rules.equations import find_equations, read_value
+from delta.judging.rules.equations import Equation, read_lines, read_value
 from delta.judging.rules.rate import RuleRating, rate
 
 REAL = Path(__file__).parents[3] / "shared" / "real" / "gsm8k_example_model_solutions.jsonl"
@@ -26,6 +26,10 @@ DUCKS = (
     "four. She sells the remainder for $5 per egg. How much does she make every day?"
 )
 GOOD = "She sells 16 - 3 - 4 = <<16-3-4=9>>9 eggs.\nShe makes 9 * 5 = $<<9*5=45>>45.\nA: 45"
+
+
+def find_equations(text: str) -> list[Equation]:
+    return [equation for line in read_lines(text) for equation in line.equations]
 
 
 def scores(trace: str, statement: str = DUCKS) -> list[int]:
@@ -77,7 +81,7 @@ def triggers(trace: str, dimension: str, statement: str = DUCKS) -> tuple[str, .
         ("3 + 4\n= 8", False),
     ],
 )
-def test_an_equation_is_found_and_checked(text: str, holds: bool) -> None:
+def test_an_equation_is_read_and_checked(text: str, holds: bool) -> None:
     assert [equation.holds for equation in find_equations(text)] == [holds]
 
 
@@ -104,20 +108,20 @@ def test_an_equation_is_found_and_checked(text: str, holds: bool) -> None:
         "1/0 = 3 + 1",
     ],
 )
-def test_what_cannot_be_read_for_certain_is_no_equation(text: str) -> None:
+def test_an_uncertain_expression_is_not_an_equation(text: str) -> None:
     assert find_equations(text) == []
 
 
-def test_a_chain_is_as_many_equations_as_it_has_calculations() -> None:
+def test_a_chain_has_an_equation_for_each_calculation() -> None:
     assert [e.holds for e in find_equations("2 + 2 = 2 * 2 = 5")] == [True, False]
 
 
-def test_a_note_and_the_text_around_it_are_one_equation_unless_they_differ() -> None:
+def test_a_note_equal_to_its_text_is_not_a_second_equation() -> None:
     assert len(find_equations("9 * 2 = <<9*2=18>>18")) == 1
     assert [e.holds for e in find_equations("9 * 2 = <<9*2=18>>81")] == [True, False]
 
 
-def test_an_equation_says_what_was_combined_computed_and_stated() -> None:
+def test_an_equation_has_operands_and_a_computed_and_a_stated_value() -> None:
     (equation,) = find_equations("so 360 - 480 = 120 less")
     assert equation.operands == (Fraction(360), Fraction(480))
     assert (equation.computed, equation.stated) == (Fraction(-120), Fraction(120))
@@ -127,19 +131,17 @@ def test_an_equation_says_what_was_combined_computed_and_stated() -> None:
     ("text", "value"),
     [("$1,080", 1080), ("3/4", Fraction(3, 4)), ("-7 miles", -7), ("B", None), ("x + 1", None)],
 )
-def test_the_value_of_an_answer_is_read(text: str, value: object) -> None:
+def test_read_value_reads_the_value_of_an_answer(text: str, value: object) -> None:
     assert read_value(text) == value
 
 
-def test_a_clean_solution_has_no_trigger_and_rates_5_on_all_dimensions_in_the_papers_order() -> (
-    None
-):
+def test_a_clean_solution_scores_5_in_every_dimension() -> None:
     ratings = rate(DUCKS, GOOD)
     assert list(ratings) == DIMENSIONS
     assert set(ratings.values()) == {RuleRating(5, (), "No trigger found.")}
 
 
-def test_a_wrong_sum_lowers_computational_precision_only() -> None:
+def test_a_wrong_sum_lowers_only_computational_precision() -> None:
     trace = "She sells 16 - 3 - 4 = 10 eggs.\nShe makes 10 * 5 = $50.\nA: 50"
     assert scores(trace) == [5, 5, 5, 3, 5]
     assert rate(DUCKS, trace)["computational_precision"] == RuleRating(
@@ -147,28 +149,28 @@ def test_a_wrong_sum_lowers_computational_precision_only() -> None:
     )
 
 
-def test_precision_falls_with_the_share_of_wrong_equations() -> None:
+def test_precision_falls_with_the_fraction_of_wrong_equations() -> None:
     right = "".join(f"16 + {n} = {16 + n}\n" for n in range(20, 40))
     assert rate("", right + "3 + 4 = 8")["computational_precision"].score == 4
     assert rate("", "3 + 4 = 7\n3 + 5 = 9")["computational_precision"].score == 3
     assert rate("", "3 + 4 = 8\n3 + 5 = 9")["computational_precision"].score == 1
 
 
-def test_rounding_to_a_whole_without_a_word_is_only_a_blemish() -> None:
+def test_unannounced_rounding_to_an_integer_is_a_minor_trigger() -> None:
     assert rate("", "70 / 30 = 2 trees")["computational_precision"].score == 4
 
 
 def test_a_lost_minus_is_a_sign_error() -> None:
-    found = triggers("So 360 - 480 = 120.", "computational_precision", "")
-    assert found == ("sign error: 360 - 480 = 120",)
+    trace = "So 360 - 480 = 120."
+    assert triggers(trace, "computational_precision", "") == ("sign error: 360 - 480 = 120",)
 
 
-def test_a_number_from_nowhere_is_hallucinated_data() -> None:
+def test_a_number_without_a_source_is_hallucinated_data() -> None:
     trace = "She sells 16 - 3 - 4 = 9 eggs.\nWith tax of 777 she makes 9 * 5 = 45.\nA: 45"
     assert triggers(trace, "factuality") == ("hallucinated data: 777",)
 
 
-def test_a_number_of_the_statement_that_no_step_uses_is_an_ignored_constraint() -> None:
+def test_an_unused_number_of_the_statement_is_an_ignored_constraint() -> None:
     trace = "She sells 16 - 3 = 13 eggs.\nShe makes 13 * 5 = 65.\nA: 65"
     assert triggers(trace, "factuality") == ("ignored explicit constraints: 4",)
     assert scores(trace) == [4, 5, 5, 5, 5]
@@ -190,23 +192,23 @@ def test_the_forms_and_units_of_a_given_number_are_not_invented(statement: str, 
     assert triggers(step, "factuality", statement) == ()
 
 
-def test_an_operand_one_unshown_step_away_is_an_unjustified_leap_and_not_invented() -> None:
+def test_an_operand_one_unshown_step_away_is_a_leap_and_not_invented() -> None:
     trace = "She makes 9 * 5 = 45 with what 16 and 3 and 4 leave.\nA: 45"
     assert triggers(trace, "step_coherence", DUCKS.replace("three", "7").replace("four", "0")) == (
         "unjustified leap to 9",
     )
 
 
-def test_a_result_that_nothing_uses_lowers_step_coherence() -> None:
+def test_an_unused_result_lowers_step_coherence() -> None:
     trace = GOOD.replace("\nShe", "\nAlso 16 * 4 = 64.\nShe")
     assert triggers(trace, "step_coherence") == ("result that no later step uses: 16 * 4 = 64",)
 
 
-def test_a_conclusion_no_step_gives_lowers_step_and_strategy_coherence() -> None:
+def test_a_conclusion_that_is_no_result_lowers_step_and_strategy_coherence() -> None:
     assert scores(GOOD.replace("A: 45", "A: 46")) == [5, 4, 3, 5, 5]
 
 
-def test_no_conclusion_is_a_significant_trigger_of_strategy() -> None:
+def test_a_missing_conclusion_is_a_major_trigger_of_strategy_coherence() -> None:
     assert triggers(GOOD.removesuffix("\nA: 45"), "strategy_coherence") == ("no conclusion",)
     assert scores(GOOD.removesuffix("\nA: 45")) == [5, 3, 5, 5, 5]
 
@@ -220,8 +222,10 @@ def test_a_conclusion_may_be_marked_in_many_ways(ending: str) -> None:
 
 def test_undoing_an_earlier_step_is_circular() -> None:
     trace = "60 / 3 = 20\n20 * 3 = 60\nA: 60"
-    found = triggers(trace, "strategy_coherence", "He runs 60 meters 3 times.")
-    assert found == ("circular logic, undoes an earlier step: 20 * 3 = 60",)
+    statement = "He runs 60 meters 3 times."
+    assert triggers(trace, "strategy_coherence", statement) == (
+        "circular logic, undoes an earlier step: 20 * 3 = 60",
+    )
 
 
 def test_a_bare_answer_to_a_problem_with_quantities_has_no_strategy() -> None:
@@ -229,12 +233,12 @@ def test_a_bare_answer_to_a_problem_with_quantities_has_no_strategy() -> None:
     assert rate(DUCKS, "I do not know.")["strategy_coherence"].score == 1
 
 
-def test_repeated_lines_lower_signal_to_noise_only() -> None:
+def test_repeated_lines_lower_only_signal_to_noise() -> None:
     line = GOOD.partition("\n")[0]
     assert scores(line + "\n" + GOOD) == [5, 5, 5, 5, 3]
 
 
-def test_talk_about_the_work_lowers_signal_to_noise() -> None:
+def test_meta_commentary_lowers_signal_to_noise() -> None:
     trace = "Okay, wait. Hmm, let me think. Actually, maybe not.\n" + GOOD
     assert scores(trace) == [5, 5, 5, 5, 3]
 
@@ -244,7 +248,7 @@ def test_an_empty_trace_fails_every_dimension(trace: str) -> None:
     assert set(rate(DUCKS, trace).values()) == {RuleRating(1, ("empty trace",), "Empty trace.")}
 
 
-def test_a_rating_depends_on_nothing_but_the_two_texts() -> None:
+def test_equal_texts_get_equal_ratings() -> None:
     assert rate(DUCKS, GOOD * 3) == rate(DUCKS, GOOD * 3)
 
 
@@ -271,14 +275,14 @@ def test_a_rating_depends_on_nothing_but_the_two_texts() -> None:
         "\ud800 = ١٢ + ٣\n" * 5_000,
     ],
 )
-def test_hostile_text_neither_hangs_nor_raises_as_trace_or_statement(text: str) -> None:
+def test_adversarial_text_neither_hangs_nor_raises(text: str) -> None:
     started = time.process_time()
     for ratings in (rate(DUCKS, text), rate(text, GOOD)):
         assert all(1 <= rating.score <= 5 for rating in ratings.values())
     assert time.process_time() - started < 5  # each takes a fraction of a second
 
 
-def test_a_megabyte_takes_at_most_a_few_times_a_quarter_of_it() -> None:
+def test_a_megabyte_takes_linear_time() -> None:
     text = "".join(f"Then {n} + 7 = {n + 7} apples.\n" for n in range(40_000))
     started = time.process_time()
     rate(DUCKS, text)
@@ -298,23 +302,24 @@ def test_any_text_gives_five_scores_from_1_to_5(statement: str, trace: str) -> N
 
 
 @pytest.mark.skipif(not REAL.exists(), reason="the real rows are not in this checkout")
-def test_on_real_solutions_right_ones_score_above_wrong_ones() -> None:
-    right: list[tuple[int, float]] = []
-    wrong: list[tuple[int, float]] = []
+def test_correct_real_solutions_score_above_incorrect_ones() -> None:
+    correct: list[tuple[int, float]] = []
+    incorrect: list[tuple[int, float]] = []
     with REAL.open(encoding="utf-8", newline="\n") as rows:
         for _, row in zip(range(300), rows, strict=False):
             question = json.loads(row)
             for model in ("6b_finetuning", "6b_verification", "175b_verification"):
                 solution = question[model]
-                five = scores(solution["solution"], question["question"])
-                side = right if solution["is_correct"] else wrong
-                side.append((five[DIMENSIONS.index("computational_precision")], sum(five) / 5))
+                ratings = scores(solution["solution"], question["question"])
+                group = correct if solution["is_correct"] else incorrect
+                precision = ratings[DIMENSIONS.index("computational_precision")]
+                group.append((precision, sum(ratings) / 5))
     # All 1,319 questions and four models: 0.552 for precision, 0.707 for the mean of the five
-    # (bench/rules_on_gsm8k.py). Four blocks of 300 questions gave 0.544 to 0.550 and 0.69 to 0.72.
-    assert auc([p for p, _ in right], [p for p, _ in wrong]) > 0.525
-    assert auc([m for _, m in right], [m for _, m in wrong]) > 0.65
+    # (bench/rules_on_gsm8k.py). Four samples of 300 questions gave 0.544 to 0.550 and 0.69 to 0.72.
+    assert auc([p for p, _ in correct], [p for p, _ in incorrect]) > 0.525
+    assert auc([m for _, m in correct], [m for _, m in incorrect]) > 0.65
 
 
-def auc(right: list[float], wrong: list[float]) -> float:
-    wins = sum((r > w) + (r == w) / 2 for r in right for w in wrong)
-    return wins / (len(right) * len(wrong))
+def auc(positive: list[float], negative: list[float]) -> float:
+    wins = sum((p > n) + (p == n) / 2 for p in positive for n in negative)
+    return wins / (len(positive) * len(negative))

@@ -1,4 +1,4 @@
-"""The cut in two passes takes the pairs that select takes; the page of costs is what is printed."""
+"""Selection in two passes takes the pairs that select takes; docs/scale.md is what is printed."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def test_the_cut_is_found_by_counting_values(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("k", [1, 700, 1_999, 2_000])
 @pytest.mark.parametrize("seed", [6, 7])
-def test_it_takes_the_pairs_that_select_takes(tmp_path: Path, k: int, seed: int) -> None:
+def test_two_passes_take_the_pairs_that_select_takes(tmp_path: Path, k: int, seed: int) -> None:
     rows = simulated(0, 2_000)
     pairs, ratings = wide(rows)
     params = SelectorParams(mode="top", by="step_coherence", k=k, seed=seed)
@@ -48,7 +48,7 @@ def test_it_takes_the_pairs_that_select_takes(tmp_path: Path, k: int, seed: int)
     )
 
 
-def test_a_window_that_was_wrong_is_noticed_and_all_ties_are_kept(
+def test_a_wrong_window_is_noticed_and_all_ties_are_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = write(tmp_path, [1.0] * 200)
@@ -61,14 +61,14 @@ def test_a_window_that_was_wrong_is_noticed_and_all_ties_are_kept(
     assert again.height == 50
 
 
-def test_the_window_is_narrow_where_many_tie() -> None:
+def test_the_window_is_narrow_if_many_pairs_tie() -> None:
     cut = scale_ranking.Cut(0.2, needed=25_000_000, tied=100_000_000, values=41)
     low, high = scale_ranking.window(cut, sigmas=8.0)
     assert low < 0.25 < high
     assert (high - low) * cut.tied < 100_000  # pairs in memory, of 10⁸ that tie
 
 
-def test_the_costs_on_the_page_are_those_that_are_printed() -> None:
+def test_the_costs_in_the_docs_are_the_printed_ones() -> None:
     page = scale.DOCUMENT.read_text(encoding="utf-8")
     for name, table in scale.computed().items():
         assert f"<!-- {name} -->\n{table}\n<!-- /{name} -->" in page, name
@@ -83,7 +83,7 @@ def test_costs_grow_with_the_pairs() -> None:
     assert requests == {"generate": 2_000, "verify": 0, "judge": 10_000, "train": 0}
 
 
-def test_a_limit_is_room_by_what_a_pair_takes() -> None:
+def test_a_limit_is_the_space_divided_by_that_of_a_pair() -> None:
     stored = scale_store.Measured("", 100.0, 0.1, 0.05, 2e-5, 1_000.0)
     rows = scale_store.limits(stored, 2_000.0, [10**6]).split("\n")[2:]
     assert "| 1,000 bytes | 1.00 GB | 0.5 million (0.5 GiB) |" in rows[0]

@@ -1,4 +1,4 @@
-"""Deltas, a ranking that no file order can change, the cut, and its controls."""
+"""Deltas, a ranking that does not depend on row order, the cut, and its controls."""
 
 from typing import Any, Literal
 
@@ -19,7 +19,7 @@ Mode = Literal["top", "bottom", "random", "length_matched", "all"]
 FACTS = "factuality"
 
 
-def by(k: int | None, mode: Mode = "top", by: str = FACTS, seed: int = 6) -> SelectorParams:
+def selector(k: int | None, mode: Mode = "top", by: str = FACTS, seed: int = 6) -> SelectorParams:
     return SelectorParams(mode=mode, by=by, k=k, seed=seed)
 
 
@@ -28,7 +28,7 @@ def rated(
     dimension: str = FACTS,
     lengths: dict[str, int] | None = None,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Pairs by name, and the ratings of both sides in one dimension."""
+    """Return pairs by name, and the ratings of both sides in one dimension."""
     pairs = [
         {
             "pair_id": name,
@@ -59,7 +59,7 @@ def rated(
 def graded(
     deltas_: dict[str, int], lengths: dict[str, int] | None = None
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Pairs of the given deltas, −4 to 4."""
+    """Return pairs with these deltas, -4 to 4, and their ratings."""
     votes: dict[str, tuple[Votes, Votes]] = {
         name: ([1 + max(0, delta)], [1 + max(0, -delta)]) for name, delta in deltas_.items()
     }
@@ -70,28 +70,28 @@ def selected(table: pl.DataFrame) -> list[str]:
     return table.filter("selected").sort("rank")["pair_id"].to_list()
 
 
-def whys(table: pl.DataFrame) -> dict[str, str]:
+def reasons(table: pl.DataFrame) -> dict[str, str]:
     return dict(table.select("pair_id", "why").iter_rows())
 
 
-def test_deltas_by_hand() -> None:
+def test_a_delta_is_the_difference_of_mean_votes() -> None:
     pairs, ratings = rated({"a": ([5, 4, 3], [1, 2]), "b": ([2], [4]), "c": ([3, 4], [3, 4])})
     table = deltas(pairs, ratings)
     assert table.columns == [*pairs.columns, "delta_factuality"]
     assert table["delta_factuality"].to_list() == [2.5, -2.0, 0.0]
 
 
-def test_a_side_without_a_vote_gives_null_and_not_zero() -> None:
+def test_a_side_without_a_vote_gives_a_null_delta_and_not_zero() -> None:
     pairs, ratings = rated({"a": ([5], [1]), "b": ([], [1]), "c": ([5], []), "d": ([5], [1])})
-    ratings = ratings.filter(pl.col("trace_id") != "d+")  # never rated at all
-    table, counts = select(by(1), pairs, ratings)
+    ratings = ratings.filter(pl.col("trace_id") != "d+")  # never rated
+    table, counts = select(selector(1), pairs, ratings)
     assert dict(table.select("pair_id", "delta_factuality").iter_rows()) == {
         "a": 4.0,
         "b": None,
         "c": None,
         "d": None,
     }
-    assert whys(table) == {"a": "selected", "b": "no delta", "c": "no delta", "d": "no delta"}
+    assert reasons(table) == {"a": "selected", "b": "no delta", "c": "no delta", "d": "no delta"}
     assert table.filter(pl.col("pair_id") != "a")["rank"].to_list() == [None] * 3
     assert (counts["pairs"], counts["without_delta"], counts["selected"]) == (4, 3, 1)
 
@@ -101,7 +101,7 @@ def test_the_largest_deltas_come_first_with_rank_and_counts() -> None:
         {"a": ([2], [1]), "b": ([5], [1]), "c": ([1], [4]), "d": ([4], [1])},
         lengths={"a": 10, "b": 40, "c": -30, "d": 30},
     )
-    table, counts = select(by(2), pairs, ratings)
+    table, counts = select(selector(2), pairs, ratings)
     assert table.select("pair_id", "rank", "selected", "why", "score").rows() == [
         ("b", 1, True, "selected", 4.0),
         ("d", 2, True, "selected", 3.0),
@@ -128,78 +128,78 @@ def test_the_largest_deltas_come_first_with_rank_and_counts() -> None:
     }
 
 
-def test_bottom_takes_the_smallest_deltas_and_still_no_nulls() -> None:
+def test_bottom_takes_the_smallest_deltas_and_no_nulls() -> None:
     pairs, ratings = rated({"a": ([2], [1]), "b": ([5], [1]), "c": ([1], [4]), "d": ([], [1])})
-    table, _ = select(by(2, "bottom"), pairs, ratings)
+    table, _ = select(selector(2, "bottom"), pairs, ratings)
     assert selected(table) == ["c", "a"]
 
 
 def test_ties_at_the_cut_are_ordered_by_the_seeded_hash_and_counted() -> None:
     names = [f"pair {n}" for n in range(10)]
     pairs, ratings = rated({"best": ([5], [1])} | {name: ([4], [2]) for name in names})
-    table, counts = select(by(4, seed=6), pairs, ratings)
+    table, counts = select(selector(4, seed=6), pairs, ratings)
     assert selected(table) == ["best", *sorted(names, key=lambda name: shuffle_key(6, name))[:3]]
     assert (counts["delta_at_cut"], counts["tied_at_cut"], counts["tied_and_selected"]) == (
         2,
         10,
         3,
     )
-    assert selected(select(by(4, seed=6), pairs.reverse(), ratings)[0]) == selected(table)
-    assert selected(select(by(4, seed=7), pairs, ratings)[0]) != selected(table)
+    assert selected(select(selector(4, seed=6), pairs.reverse(), ratings)[0]) == selected(table)
+    assert selected(select(selector(4, seed=7), pairs, ratings)[0]) != selected(table)
 
 
 def test_means_that_differ_only_by_rounding_tie() -> None:
     thirds: tuple[Votes, Votes] = ([1, 1, 2], [1])
     tenths: tuple[Votes, Votes] = ([2, 2, 3], [2])
     pairs, ratings = rated({"a": thirds, "b": tenths})
-    assert select(by(1), pairs, ratings)[1]["tied_at_cut"] == 2
+    assert select(selector(1), pairs, ratings)[1]["tied_at_cut"] == 2
 
 
 def test_asking_for_more_pairs_than_have_a_delta_is_an_error() -> None:
     pairs, ratings = rated({"a": ([5], [1]), "b": ([5], [2]), "c": ([], [1])})
     for mode in ("top", "bottom", "random"):
-        assert select(by(2, mode), pairs, ratings)[1]["selected"] == 2
+        assert select(selector(2, mode), pairs, ratings)[1]["selected"] == 2
         with pytest.raises(InputError) as caught:
-            select(by(3, mode), pairs, ratings)
+            select(selector(3, mode), pairs, ratings)
         assert str(caught.value) == (
-            "selector.k = 3: only 2 of 3 pairs have a delta in factuality; allowed: 1 to 2"
+            "selector.k = 3: only 2 of 3 pairs have a delta in factuality; expected 1 to 2"
         )
 
 
-def test_a_dimension_that_was_not_rated_is_an_error_that_names_those_that_were() -> None:
+def test_an_unrated_dimension_is_an_error_that_names_the_rated_ones() -> None:
     pairs, ratings = rated({"a": ([5], [1])}, dimension="elegance")
     with pytest.raises(InputError) as caught:
-        select(by(1), pairs, ratings)
+        select(selector(1), pairs, ratings)
     assert str(caught.value) == (
         "selector.by = 'factuality': not rated: 'factuality' is none of elegance, mean"
     )
 
 
-def test_ratings_of_two_judges_are_an_error_and_not_averaged() -> None:
+def test_ratings_of_two_judges_are_an_error() -> None:
     pairs, ratings = rated({"a": ([5], [1])})
-    again = ratings.with_columns(judge=pl.lit("another"))
-    with pytest.raises(InputError, match="judges another, rules; allowed: those of one judge"):
-        select(by(1), pairs, pl.concat([ratings, again]))
+    second = ratings.with_columns(judge=pl.lit("another"))
+    with pytest.raises(InputError, match="judges another, rules; expected by one judge"):
+        select(selector(1), pairs, pl.concat([ratings, second]))
 
 
 def test_a_new_dimension_needs_no_code() -> None:
     votes: dict[str, tuple[Votes, Votes]] = {"a": ([2], [1]), "b": ([5], [1])}
     pairs, ratings = rated(votes)
     _, more = rated({"a": ([5], [1]), "b": ([], [1])}, dimension="elegance")
-    table, counts = select(by(1), pairs, pl.concat([ratings, more]))
+    table, counts = select(selector(1), pairs, pl.concat([ratings, more]))
     assert table.columns[-3:] == ["delta_elegance", "delta_factuality", "score"]
     assert table["delta_elegance"].to_list() == [None, 4.0]
     assert counts["mean_delta"] == {"elegance": 4.0, "factuality": 2.5}
 
 
-def test_the_score_may_be_a_mean_or_a_formula_and_is_null_where_a_part_is() -> None:
+def test_the_score_may_be_a_mean_or_a_formula_and_is_null_if_a_part_is() -> None:
     votes: dict[str, tuple[Votes, Votes]] = {"a": ([2], [1]), "b": ([5], [1]), "c": ([5], [5])}
     pairs, ratings = rated(votes)
     _, more = rated({"a": ([5], [1]), "b": ([], [1]), "c": ([1], [2])}, dimension="step_coherence")
     both = pl.concat([ratings, more])
 
     def scores(formula: str) -> dict[str, float]:
-        table, _ = select(by(1, by=formula), pairs, both)
+        table, _ = select(selector(1, by=formula), pairs, both)
         return dict(table.sort("pair_id").select("pair_id", "score").iter_rows())
 
     assert scores("mean") == {"a": 2.5, "b": None, "c": -0.5}
@@ -209,21 +209,21 @@ def test_the_score_may_be_a_mean_or_a_formula_and_is_null_where_a_part_is() -> N
     assert scores("1 / factuality") == {"a": 1.0, "b": 0.25, "c": None}
 
 
-def test_all_takes_every_pair_the_best_first_and_those_without_a_delta_last() -> None:
+def test_all_takes_every_pair_with_null_deltas_last() -> None:
     pairs, ratings = rated({"a": ([2], [1]), "b": ([], [1]), "c": ([5], [1]), "d": ([1], [])})
-    table, counts = select(by(None, "all"), pairs, ratings)
+    table, counts = select(selector(None, "all"), pairs, ratings)
     unrated = sorted("bd", key=lambda name: shuffle_key(6, name))
     assert selected(table) == ["c", "a", *unrated]
-    assert set(whys(table).values()) == {"selected"}
+    assert set(reasons(table).values()) == {"selected"}
     assert (counts["selected"], counts["without_delta"], counts["delta_at_cut"]) == (4, 2, None)
     assert counts["candidates_are"] == "all pairs"
 
 
 @pytest.mark.parametrize("mode", ["all", "random"])
-def test_no_rating_at_all_leaves_the_draw_order(mode: Mode) -> None:
+def test_without_ratings_pairs_are_in_seeded_order(mode: Mode) -> None:
     pairs, _ = rated({name: ([], []) for name in "abcdef"})
     k = None if mode == "all" else 3
-    table, counts = select(by(k, mode), pairs, frame_of([], RATING))
+    table, counts = select(selector(k, mode), pairs, frame_of([], RATING))
     names = () if mode == "all" else ("random",)
     assert selected(table) == sorted("abcdef", key=lambda name: shuffle_key(6, *names, name))[:k]
     assert (counts["candidates"], counts["candidates_are"]) == (6, "all pairs")
@@ -233,35 +233,35 @@ def test_no_rating_at_all_leaves_the_draw_order(mode: Mode) -> None:
 
 
 @pytest.mark.parametrize("mode", ["top", "bottom", "length_matched"])
-def test_no_rating_at_all_is_an_error_where_the_ranking_needs_one(mode: Mode) -> None:
+def test_without_ratings_a_ranking_is_an_error(mode: Mode) -> None:
     pairs, _ = rated({"a": ([], []), "b": ([], [])})
     with pytest.raises(InputError, match="only 0 of 2 pairs have a delta in factuality"):
-        select(by(1, mode), pairs, frame_of([], RATING))
+        select(selector(1, mode), pairs, frame_of([], RATING))
 
 
-def test_random_draws_among_pairs_with_a_delta_whatever_the_delta_is() -> None:
+def test_random_selects_pairs_with_a_delta_independently_of_its_value() -> None:
     names = [f"pair {n}" for n in range(8)]
     pairs, ratings = graded({name: n % 5 for n, name in enumerate(names)})
     ratings = ratings.filter(~pl.col("trace_id").is_in(["pair 0+", "pair 1-"]))
-    table, counts = select(by(3, "random"), pairs, ratings)
-    drawn = sorted(names[2:], key=lambda name: shuffle_key(6, "random", name))
-    assert selected(table) == drawn[:3]
-    assert whys(table) == (
-        dict.fromkeys(drawn[:3], "selected")
-        | dict.fromkeys(drawn[3:], "not drawn")
+    table, counts = select(selector(3, "random"), pairs, ratings)
+    shuffled = sorted(names[2:], key=lambda name: shuffle_key(6, "random", name))
+    assert selected(table) == shuffled[:3]
+    assert reasons(table) == (
+        dict.fromkeys(shuffled[:3], "selected")
+        | dict.fromkeys(shuffled[3:], "not drawn")
         | dict.fromkeys(names[:2], "no delta")
     )
     assert (counts["candidates"], counts["candidates_are"]) == (6, "pairs with a delta")
     others, more = graded({name: 4 - n % 5 for n, name in enumerate(names)})
     more = more.filter(~pl.col("trace_id").is_in(["pair 0+", "pair 1-"]))
-    assert selected(select(by(3, "random"), others, more)[0]) == drawn[:3]
+    assert selected(select(selector(3, "random"), others, more)[0]) == shuffled[:3]
 
 
-def test_the_random_draw_is_not_the_order_of_ties() -> None:
+def test_random_order_is_not_the_order_of_ties() -> None:
     names = [f"pair {n}" for n in range(40)]
     pairs, ratings = graded(dict.fromkeys(names, 1))
-    top = set(selected(select(by(20, "top"), pairs, ratings)[0]))
-    random = set(selected(select(by(20, "random"), pairs, ratings)[0]))
+    top = set(selected(select(selector(20, "top"), pairs, ratings)[0]))
+    random = set(selected(select(selector(20, "random"), pairs, ratings)[0]))
     assert 4 <= len(top & random) <= 16
 
 
@@ -272,9 +272,9 @@ def test_length_matched_takes_other_pairs_with_the_lengths_of_the_top() -> None:
     lengths |= {"d": 110, "e": 0, "f": 500, "g": 290, "h": -60, "i": -400, "j": 295}
     pairs, ratings = graded(best | rest, lengths)
     ratings = ratings.filter(pl.col("trace_id") != "j+")  # the nearest to c, but without a delta
-    table, counts = select(by(3, "length_matched"), pairs, ratings)
+    table, counts = select(selector(3, "length_matched"), pairs, ratings)
     assert set(selected(table)) == {"d", "g", "h"}
-    assert whys(table) == (
+    assert reasons(table) == (
         dict.fromkeys("abc", "reference")
         | dict.fromkeys("dgh", "selected")
         | dict.fromkeys("efi", "not matched")
@@ -288,23 +288,23 @@ def test_length_matched_takes_other_pairs_with_the_lengths_of_the_top() -> None:
     assert counts["mean_delta_selected"] == 0.3333
 
 
-def test_length_matched_needs_twice_as_many_pairs_with_a_delta() -> None:
+def test_length_matched_needs_2k_pairs_with_a_delta() -> None:
     pairs, ratings = graded({"a": 4, "b": 3, "c": 2, "d": 1, "e": 0})
-    assert select(by(2, "length_matched"), pairs, ratings)[1]["selected"] == 2
+    assert select(selector(2, "length_matched"), pairs, ratings)[1]["selected"] == 2
     with pytest.raises(InputError) as caught:
-        select(by(3, "length_matched"), pairs, ratings)
+        select(selector(3, "length_matched"), pairs, ratings)
     assert str(caught.value) == (
         "selector.k = 3: only 5 of 5 pairs have a delta in factuality, and length_matched takes "
-        "2 × k; allowed: 1 to 2"
+        "2 × k; expected 1 to 2"
     )
 
 
-def test_the_same_lengths_on_both_sides_of_the_cut_match_perfectly() -> None:
+def test_equal_lengths_on_both_sides_of_the_cut_match_perfectly() -> None:
     top = {f"top {n}": 3 for n in range(20)}
     low = {f"low {n}": 0 for n in range(60)}
     lengths = {name: 7 * n for n, name in enumerate(top)}
     lengths |= {name: 7 * (n % 20) + (n // 20) * 1000 for n, name in enumerate(low)}
-    table, counts = select(by(20, "length_matched"), *graded(top | low, lengths))
+    table, counts = select(selector(20, "length_matched"), *graded(top | low, lengths))
     assert counts["matching"]["ks_distance"] == 0.0
     assert set(selected(table)) == {f"low {n}" for n in range(20)}
 
@@ -322,8 +322,8 @@ NEAREST: dict[str, tuple[list[float], list[float], list[int]]] = {
 
 @pytest.mark.parametrize("case", NEAREST)
 def test_numbers_are_matched_one_to_one(case: str) -> None:
-    wanted, there, places = NEAREST[case]
-    assert nearest(wanted, there) == places
+    wanted, available, matches = NEAREST[case]
+    assert nearest(wanted, available) == matches
 
 
 numbers = st.lists(st.integers(-20, 20), max_size=12)
@@ -331,22 +331,22 @@ numbers = st.lists(st.integers(-20, 20), max_size=12)
 
 @settings(max_examples=100)
 @given(numbers, numbers)
-def test_a_match_takes_each_place_once_and_what_is_there_exactly(
+def test_each_index_is_matched_once_and_equal_numbers_match(
     wanted: list[int], more: list[int]
 ) -> None:
-    there = sorted([*wanted, *more])
-    places = nearest(wanted, there)
-    assert len(set(places)) == len(wanted)
-    assert [there[place] for place in places] == wanted
+    available = sorted([*wanted, *more])
+    matches = nearest(wanted, available)
+    assert len(set(matches)) == len(wanted)
+    assert [available[index] for index in matches] == wanted
 
 
-def test_more_wanted_than_there_is_our_mistake() -> None:
+def test_more_wanted_than_available_numbers_raise_value_error() -> None:
     with pytest.raises(ValueError, match="2 numbers cannot be matched with 1"):
         nearest([1, 2], [1])
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "distance"),
+    ("first", "second", "distance"),
     [
         ([1, 2, 3], [3, 2, 1], 0.0),
         ([1, 2], [3, 4], 1.0),
@@ -354,24 +354,24 @@ def test_more_wanted_than_there_is_our_mistake() -> None:
         ([1, 1, 1], [1, 2], 0.5),
     ],
 )
-def test_the_largest_gap_between_two_distributions(
-    one: list[int], other: list[int], distance: float
+def test_ks_distance_is_the_largest_gap_between_two_distributions(
+    first: list[int], second: list[int], distance: float
 ) -> None:
-    assert ks_distance(pl.Series(one), pl.Series(other)) == distance
+    assert ks_distance(pl.Series(first), pl.Series(second)) == distance
 
 
 def test_pairs_with_refused_votes_are_counted() -> None:
     pairs, ratings = rated({"a": ([5], [1]), "b": ([4], [1]), "c": ([], [1])})
     refused = pl.when(pl.col("trace_id").is_in(["a+", "a-", "c+"])).then(1).otherwise(0)
-    _, counts = select(by(1), pairs, ratings.with_columns(refused=refused.cast(pl.Int64)))
+    _, counts = select(selector(1), pairs, ratings.with_columns(refused=refused.cast(pl.Int64)))
     assert counts["with_refused_votes"] == 2
 
 
-def test_outcomes_of_the_selected_are_counted_as_shares() -> None:
+def test_outcomes_of_selected_pairs_are_counted_as_fractions() -> None:
     pairs, ratings = graded({"a": 4, "b": 3, "c": 2, "d": 1})
     outcomes = pl.Series(["correct", "ungradable", "correct", "incorrect"])
     pairs = pairs.with_columns(chosen_outcome=outcomes.cast(PAIR.columns["chosen_outcome"]))
-    _, counts = select(by(3), pairs, ratings)
+    _, counts = select(selector(3), pairs, ratings)
     assert counts["outcomes_selected"] == {
         "correct>incorrect": 0.6667,
         "ungradable>incorrect": 0.3333,
@@ -379,31 +379,31 @@ def test_outcomes_of_the_selected_are_counted_as_shares() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changed", "message"),
+    ("changes", "message"),
     [
-        ({"k": None}, "k is None and mode 'top'; allowed: null with all, else a number"),
-        ({"mode": "all"}, "k is 3 and mode 'all'; allowed: null with all"),
+        ({"k": None}, "k is None and mode 'top'; expected null with all, else a number"),
+        ({"mode": "all"}, "k is 3 and mode 'all'; expected null with all"),
         ({"k": 0}, "greater than or equal to 1"),
         ({"mode": "best"}, "'top', 'bottom', 'random', 'length_matched' or 'all'"),
         ({"by": "clarity"}, "'clarity' is none of factuality, strategy_coherence, step_coherence"),
-        ({"by": "factuality ** 2"}, "'factuality ** 2' is not allowed; allowed: numbers"),
+        ({"by": "factuality ** 2"}, "'factuality ** 2' is not accepted; expected numbers"),
     ],
 )
-def test_a_selector_that_cannot_be_is_refused(changed: dict[str, Any], message: str) -> None:
+def test_an_impossible_selector_is_refused(changes: dict[str, Any], message: str) -> None:
     plain: dict[str, Any] = {"mode": "top", "by": FACTS, "k": 3, "seed": 6}
     with pytest.raises(ValueError, match="validation error") as caught:
-        SelectorParams(**plain | changed)
+        SelectorParams(**plain | changes)
     assert message in str(caught.value)
 
 
 cast = st.lists(st.integers(1, 5), max_size=3)
-toys = st.dictionaries(st.text("abcdef", min_size=1), st.tuples(cast, cast), min_size=1)
+pair_votes = st.dictionaries(st.text("abcdef", min_size=1), st.tuples(cast, cast), min_size=1)
 modes: st.SearchStrategy[Mode] = st.sampled_from(["top", "bottom", "random", "length_matched"])
 
 
 @settings(max_examples=60)
-@given(toys, st.randoms(use_true_random=False), modes)
-def test_no_order_of_rows_changes_the_selection_and_the_best_are_in_it(
+@given(pair_votes, st.randoms(use_true_random=False), modes)
+def test_row_order_does_not_change_the_selection_and_the_best_are_selected(
     votes: dict[str, tuple[Votes, Votes]], random: Any, mode: Mode
 ) -> None:
     lengths = {name: len(name) * (-1) ** len(votes[name][0]) for name in votes}
@@ -411,12 +411,12 @@ def test_no_order_of_rows_changes_the_selection_and_the_best_are_in_it(
     k = sum(bool(chosen and rejected) for chosen, rejected in votes.values()) // 2
     if k == 0:
         return
-    table, counts = select(by(k, mode), pairs, ratings)
-    places = list(range(pairs.height))
-    random.shuffle(places)
-    again = select(by(k, mode), pairs[places], ratings.reverse())
-    assert again[0].drop_nulls("rank").equals(table.drop_nulls("rank"))
-    assert again[1] == counts
+    table, counts = select(selector(k, mode), pairs, ratings)
+    rows = list(range(pairs.height))
+    random.shuffle(rows)
+    reordered, same_counts = select(selector(k, mode), pairs[rows], ratings.reverse())
+    assert reordered.drop_nulls("rank").equals(table.drop_nulls("rank"))
+    assert same_counts == counts
     assert len(selected(table)) == counts["selected"] == k
     assert table["rank"].drop_nulls().to_list() == list(range(1, table["rank"].count() + 1))
     assert table.height == pairs.height

@@ -59,7 +59,7 @@ def trained(**changes: Any) -> TrainParams:
     """8B at 8,192 as in the paper, on one GPU."""
     wanted = {
         "max_length": 8_192,
-        "compute": "bfloat16",
+        "bf16": True,
         "gradient_checkpointing": True,
         **changes,
     }
@@ -121,9 +121,9 @@ def test_gpt_oss_is_as_large_as_its_packed_files() -> None:
     [
         ({}, 80, "does not fit: more processes with fsdp2, or lora"),  # 119.7 GiB
         ({}, 141, "tight: 15% of the GPU for activations"),
-        ({"launch": {"processes": 8, "sharding": "fsdp2"}}, 80, "81%"),  # 15 GiB
-        ({"launch": {"processes": 8, "sharding": "none"}}, 80, "does not fit"),
-        ({"optimizer": "adamw_8bit"}, 141, "47%"),  # 74.8 GiB
+        ({"num_processes": 8, "fsdp": True}, 80, "81%"),  # 15 GiB
+        ({"num_processes": 8, "fsdp": False}, 80, "does not fit"),
+        ({"optim": "adamw_8bit"}, 141, "47%"),  # 74.8 GiB
     ],
 )
 def test_training_holds_16_bytes_a_parameter_where_nothing_is_shared(
@@ -135,9 +135,9 @@ def test_training_holds_16_bytes_a_parameter_where_nothing_is_shared(
 
 
 def test_a_checkpoint_is_fp32_weights_with_two_moments() -> None:
-    rule = {"held_out": 0.1, "every": 2, "patience": 2, "min_improvement": 0.01}
+    rule = {"held_out": 0.1, "eval_steps": 2, "patience": 2, "min_improvement": 0.01}
     assert costs.checkpoint_bytes(trained(), EIGHT_B) == pytest.approx(192.72e9)
-    assert costs.checkpoint_bytes(trained(convergence=rule), EIGHT_B) == pytest.approx(289.08e9)
+    assert costs.checkpoint_bytes(trained(early_stopping=rule), EIGHT_B) == pytest.approx(289.08e9)
 
 
 def test_weights_are_counted_from_the_headers_of_their_files(tmp_path: Path) -> None:

@@ -140,9 +140,9 @@ def test_a_benchmark_is_estimated_by_its_size_or_is_unknown() -> None:
 
 def with_judge(content: dict[str, Any]) -> None:
     content["judge"]["rater"] = "llm"
-    content["judge"]["llm"] |= {"votes": 2, "attempts": 2}
+    content["judge"]["llm"] |= {"votes": 2, "max_attempts": 2}
     for budget in content["judge"]["budget"].values():
-        budget |= {"drawn": 1, "correct": 0, "incorrect": 0}
+        budget |= {"any": 1, "correct": 0, "incorrect": 0}
 
 
 @pytest.mark.usefixtures("workspace")
@@ -176,7 +176,7 @@ VALID_VOTE = json.dumps(
 
 @pytest.mark.usefixtures("workspace")
 def test_the_comparing_model_is_asked_about_rejected_boxes() -> None:
-    params = params_with(lambda p: p["verify"].update(second="llm"))
+    params = params_with(lambda p: p["verify"].update(llm_fallback=True))
     problems = write_problems(3)
     write_traces("zero-shot", problems, ["\\boxed{1}", "\\boxed{7}", "\\boxed{8}"])
     known = up_to_date("problems", f"fetch@{MODEL}", "generate@zero-shot")
@@ -187,6 +187,6 @@ def test_the_comparing_model_is_asked_about_rejected_boxes() -> None:
 
 def test_rated_traces_are_bounded_by_budget_and_traces() -> None:
     budget = params_with(with_judge).judge.budget["zero-shot"]
-    more = budget.model_copy(update={"drawn": 1, "correct": 1, "incorrect": 1})
-    assert [max_rated(more, traces, "any") for traces in (8, 2)] == [3, 2]
+    more = budget.model_copy(update={"any": 1, "correct": 1, "incorrect": 1})
+    assert [max_rated(more, traces, "none") for traces in (8, 2)] == [3, 2]
     assert max_rated(more, 8, "chosen") == 6  # finished ones besides

@@ -25,10 +25,10 @@ from delta.prompts.control_tokens import (
 )
 from delta.training import dataset
 from tests.export.test_export import exported_rows, toy_provenance
+from tests.helpers.example_pairs import example_pairs
 from tests.helpers.scripted_server import engine_at
 from tests.helpers.tiny_model_families import LLAMA3
 from tests.helpers.tiny_models import TEMPLATE, train_params
-from tests.helpers.toy_pairs import toy
 from tests.training.test_dataset import trace
 
 SYSTEM = "{% if messages[0]['role'] == 'system' %}{{ messages[0]['content'] }}{% endif %}"
@@ -220,7 +220,7 @@ def test_a_judges_prompt_has_only_its_templates_control_tokens(
 ) -> None:
     engine = toy_engine(tokenizer, tmp_path)
     llm = LlmParams(
-        model="m", votes=1, attempts=1, temperature=1.0, top_p=1.0, max_tokens=9, seed=1
+        model="m", votes=1, max_attempts=1, temperature=1.0, top_p=1.0, max_tokens=9, seed=1
     )
     tokens = []
     for text in ("Say it", INJECTED):
@@ -238,7 +238,7 @@ def training_row(tokenizer: Any, *texts: str, prompt: str = "Say it", form: str 
         [pair | {"chosen": chosen, "rejected": rejected}], schema_overrides={"history": HISTORY}
     )
     ((row,), _) = dataset.tokenize_pairs(
-        train_params(form=form, max_length=5_000), PLAIN, frame, tokenizer
+        train_params(reasoning_markers=form, max_length=5_000), PLAIN, frame, tokenizer
     )
     return row
 
@@ -306,7 +306,7 @@ ENDED = {
 @pytest.mark.parametrize("text", ENDED)
 def test_an_end_of_turn_kept_by_a_file_is_not_exported(text: str, tmp_path: Path) -> None:
     assert strip_end_of_turn(text) == ENDED[text]
-    run = toy([(text, "cut<|im_end|>")])
+    run = example_pairs([(text, "cut<|im_end|>")])
     write_dataset(tmp_path / "out", toy_provenance(), run.selected, run.problems, run.traces)
     (row,) = exported_rows(tmp_path / "out", "preference")
     assert row["chosen"][0]["content"] == ENDED[text]
@@ -342,9 +342,9 @@ def test_a_judge_gets_the_answer_after_an_empty_reasoning() -> None:
 def test_a_policy_stops_at_the_end_it_was_trained_to_write() -> None:
     from transformers import GenerationConfig
 
-    from delta.training.model_io import _end_at
+    from delta.training.model_io import _add_end_token
 
     for known, expected in ((2, 2), (1, [1, 2]), ([3, 2], [3, 2]), ([3], [3, 2]), (None, [2])):
         settings = GenerationConfig(eos_token_id=known)
-        _end_at(settings, 2)
+        _add_end_token(settings, 2)
         assert settings.eos_token_id == expected

@@ -1,9 +1,9 @@
-"""Coverage-guided fuzzing of what reads model text: `make fuzz SECONDS=600`, or in test_fuzz.py.
+"""Coverage-guided fuzzing of the code that reads model text: `make fuzz SECONDS=600`.
 
     python -m tests.property.fuzz_targets TARGET [options of libFuzzer, as -max_total_time=60]
 
-A target raises where a text makes it break its promise: that is a finding, and so is a text over
-which it takes more than five seconds.
+A target fails on a text that raises an exception or takes more than five seconds. test_fuzz.py runs
+each for a few seconds.
 """
 
 import json
@@ -14,10 +14,10 @@ import atheris
 
 with atheris.instrument_imports(include=["delta"]):
     from delta.core import strict_json
-    from delta.grading.formulas import box_content
+    from delta.grading.formulas import boxes
     from delta.inference import chat_formats
     from delta.judging import rubric
-    from delta.judging.rules.equations import find_equations
+    from delta.judging.rules.equations import read_lines
     from delta.judging.rules.rate import rate
 
 PIECES = (
@@ -29,22 +29,22 @@ PIECES = (
 
 
 def text_of(data: bytes) -> str:
-    """Bytes as pieces of what models write, and as raw characters between them."""
-    given = atheris.FuzzedDataProvider(data)
+    """Return a text of pieces that models write, with raw characters between them."""
+    provider = atheris.FuzzedDataProvider(data)
     parts = []
-    while given.remaining_bytes():
-        number = given.ConsumeIntInRange(0, 2 * len(PIECES))
+    while provider.remaining_bytes():
+        number = provider.ConsumeIntInRange(0, 2 * len(PIECES))
         if number < len(PIECES):
             parts.append(PIECES[number])
         else:
-            parts.append(given.ConsumeUnicodeNoSurrogates(4))
+            parts.append(provider.ConsumeUnicodeNoSurrogates(4))
     return "".join(parts)
 
 
 def extraction(text: str) -> None:
-    found = box_content.last_box(text)
+    found = boxes.last_box(text)
     assert found is None or found in text
-    inner = box_content.last_box(f"{text} \\boxed{{271}}")
+    inner = boxes.last_box(f"{text} \\boxed{{271}}")
     assert inner == "271", "an answer before the last box hides it"
 
 
@@ -77,12 +77,12 @@ def strict(text: str) -> None:
 
 
 def rules(text: str) -> None:
-    find_equations(text)
+    read_lines(text)
     assert all(1 <= one.score <= 5 for one in rate("What is 1 + 1?", text).values())
 
 
 TARGETS: dict[str, Callable[[str], None]] = {
-    one.__name__: one for one in (extraction, borders, rating, strict, rules)
+    target.__name__: target for target in (extraction, borders, rating, strict, rules)
 }
 
 

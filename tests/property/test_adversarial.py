@@ -1,7 +1,7 @@
-"""Hostile input at every door: one clear line or a counted drop; never a wrong number, never code.
+"""Hostile input of every kind: a one-line error or a counted drop; never a wrong number or code.
 
-Ten inputs, each with all adversarial texts, and files that are broken in ways of their own.
-What params.yaml may not hold is in test_params.py, what programs may not do in test_sandbox.py.
+Ten inputs, each with all adversarial texts, and broken files. Invalid params.yaml files are in
+test_params.py, hostile programs in test_sandbox.py.
 """
 
 import copy
@@ -32,8 +32,8 @@ from delta.data.formats.custom import ColumnsSource, custom_question
 from delta.data.problems import ProblemSource, ProblemsParams, build_problems
 from delta.data.sources import DataSource, LocalFiles
 from delta.data.user_tables import TableProblems, TableTraces
-from delta.grading.formulas.box_content import last_box
-from delta.grading.grade_all import outcomes
+from delta.grading.formulas.boxes import last_box
+from delta.grading.grade_all import grade_all
 from delta.grading.sandbox import CodeParams
 from delta.grading.worker_pool import Case, GradingParams
 from delta.inference import chat_formats, trace_text
@@ -82,9 +82,7 @@ def traces_at(path: Path, folder: Path) -> pl.DataFrame:
 
 
 @every_text
-def test_a_statement_is_kept_to_the_letter_or_dropped_and_counted(
-    tmp_path: Path, text: str
-) -> None:
+def test_a_statement_is_kept_unchanged_or_dropped_and_counted(tmp_path: Path, text: str) -> None:
     path = tmp_path / "t.jsonl"
     rows = [{"q": text, "a": text}, {"q": "1 + 1?", "a": "2"}]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -98,9 +96,7 @@ def test_a_statement_is_kept_to_the_letter_or_dropped_and_counted(
 
 
 @every_text
-def test_a_recorded_trace_is_kept_to_the_letter_or_left_out_and_counted(
-    tmp_path: Path, text: str
-) -> None:
+def test_a_recorded_trace_is_kept_unchanged_or_left_out(tmp_path: Path, text: str) -> None:
     path = tmp_path / "t.parquet"
     pl.DataFrame({"q": ["1?", "2?"], "t": [text, "4"]}).write_parquet(path)
     found = traces_at(path, tmp_path / "toy")
@@ -108,7 +104,7 @@ def test_a_recorded_trace_is_kept_to_the_letter_or_left_out_and_counted(
 
 
 @every_text
-def test_every_family_finds_a_border_inside_the_text(text: str) -> None:
+def test_every_chat_format_splits_inside_the_text(text: str) -> None:
     for protocol in chat_formats.all_chat_formats().values():
         for whole in (text, protocol.write(text, "so 4"), protocol.write("so", text)):
             start, end, answer = protocol.split(whole)
@@ -116,7 +112,7 @@ def test_every_family_finds_a_border_inside_the_text(text: str) -> None:
 
 
 @every_text
-def test_a_judge_is_shown_no_marker_and_nothing_but_spaces_is_added(text: str) -> None:
+def test_escaping_adds_only_spaces_and_leaves_no_marker(text: str) -> None:
     seen = trace_text.escape_control_tokens(text)
     assert not re.search(r"<\||</?(?:problem|reference|solution|trace)\b", seen)
     assert seen.replace("< ", "<") == text.replace("< ", "<")
@@ -156,7 +152,7 @@ def test_a_cell_of_a_sheet_is_read_back_and_never_a_formula(text: str) -> None:
 
 
 @every_text
-def test_a_reply_comes_out_of_the_store_as_it_went_in(tmp_path: Path, text: str) -> None:
+def test_the_cache_returns_a_reply_unchanged(tmp_path: Path, text: str) -> None:
     with ReplyCache(tmp_path) as shelf:
         shelf.put(text, {"text": text})
     with ReplyCache(tmp_path) as shelf:
@@ -183,7 +179,9 @@ def test_no_text_is_a_name(section: str, text: str) -> None:
 
 @every_text
 @pytest.mark.parametrize("grader", ["math", "choice", "theorem", "code"])
-def test_a_users_question_is_as_written_or_refused_by_row(grader: Any, text: str) -> None:
+def test_a_users_question_is_kept_unchanged_or_rejected_with_its_row(
+    grader: Any, text: str
+) -> None:
     """The text as statement, as gold answer, and as the answer within one."""
     source = ColumnsSource(
         format="columns",
@@ -214,12 +212,17 @@ def test_a_users_question_is_as_written_or_refused_by_row(grader: Any, text: str
 
 
 @pytest.mark.slow
-def test_no_text_is_graded_right_and_none_keeps_the_grader_for_long() -> None:
+def test_no_text_is_graded_correct_or_takes_long() -> None:
     """As answer, in a box, and as gold answer."""
     code = CodeParams.model_validate(CONTENT["grading"]["code"])
     for extraction in ("last_box", "math_verify"):
         params = GradingParams(
-            where="local", workers=2, limit_s=3, max_ungradable=1, extraction=extraction, code=code
+            backend="local",
+            workers=2,
+            timeout_s=3,
+            max_ungradable=1,
+            extraction=extraction,
+            code=code,
         )
         cases = [
             case
@@ -231,7 +234,7 @@ def test_no_text_is_graded_right_and_none_keeps_the_grader_for_long() -> None:
             )
         ]
         start = time.monotonic()
-        verdicts = list(outcomes(params, cases))
+        verdicts = list(grade_all(params, cases))
         assert len(verdicts) == len(cases)
         assert [
             case for case, one in zip(cases, verdicts, strict=True) if one.outcome == "correct"
@@ -348,7 +351,7 @@ FILES: dict[str, tuple[str, WRITTEN, str]] = {
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_broken_file_is_one_line_or_a_counted_drop(tmp_path: Path, name: str) -> None:
+def test_a_broken_file_gives_a_one_line_error(tmp_path: Path, name: str) -> None:
     suffix, content, message = FILES[name]
     path = tmp_path / f"t.{suffix}"
     if callable(content):
@@ -370,9 +373,7 @@ def test_a_broken_file_is_one_line_or_a_counted_drop(tmp_path: Path, name: str) 
         (GOOD[:-1], "1 + 1?"),
     ],
 )
-def test_a_line_ends_at_a_new_line_and_nowhere_else(
-    tmp_path: Path, content: str, statement: str
-) -> None:
+def test_only_a_newline_ends_a_line(tmp_path: Path, content: str, statement: str) -> None:
     (tmp_path / "t.jsonl").write_text(content, encoding="utf-8")
     assert problems_at(tmp_path / "t.jsonl")[0]["statement"].to_list() == [statement]
 

@@ -1,4 +1,4 @@
-"""A short run of each target of fuzz_targets.py; `make fuzz` runs them for longer."""
+"""Short runs of the targets of fuzz_targets.py; `make fuzz` runs them for longer."""
 
 import re
 import subprocess
@@ -17,7 +17,7 @@ TARGETS = ("extraction", "borders", "rating", "strict", "rules")
 
 @pytest.mark.slow
 @pytest.mark.parametrize("target", TARGETS)
-def test_nothing_is_found_in_a_short_run(tmp_path: Path, target: str) -> None:
+def test_a_short_run_finds_nothing(tmp_path: Path, target: str) -> None:
     command = [
         sys.executable,
         "-m",
@@ -26,14 +26,14 @@ def test_nothing_is_found_in_a_short_run(tmp_path: Path, target: str) -> None:
         "-max_total_time=10",
         "-seed=1",
     ]
-    done = subprocess.run(
+    process = subprocess.run(
         [*command, *NO_LIMIT, "-max_len=400", f"-artifact_prefix={tmp_path}/"],
         cwd=ROOT,
         check=False,
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 0, done.stderr[-3_000:]
-    tried = re.search(r"Done (\d+) runs", done.stderr)
-    assert tried is not None
-    assert int(tried[1]) > 100
+    assert process.returncode == 0, process.stderr[-3_000:]
+    runs = re.search(r"Done (\d+) runs", process.stderr)
+    assert runs is not None
+    assert int(runs[1]) > 100

@@ -1,7 +1,6 @@
-"""What holds for any input, over drawn ones: extraction, parsing, the store, statistics.
+"""Properties of any input, over random ones: extraction, parsing, the reply cache, statistics.
 
-Pairing and selection have theirs beside their tests (test_pair.py, test_select.py), so have the
-rules (test_rules.py).
+Those of pairing, selection and the rules are in test_pair.py, test_select.py and test_rules.py.
 """
 
 import json
@@ -19,7 +18,7 @@ from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
 from delta.core import strict_json
-from delta.grading.formulas.box_content import last_box
+from delta.grading.formulas.boxes import last_box
 from delta.inference import chat_formats
 from delta.inference.reply_cache import ReplyCache
 from delta.judging import rubric
@@ -37,15 +36,13 @@ balanced = st.recursive(
 
 
 @given(st.text(), balanced, plain_text)
-def test_the_last_balanced_box_is_found_whatever_stands_around_it(
-    before: str, content: str, after: str
-) -> None:
+def test_the_last_balanced_box_is_found_in_any_text(before: str, content: str, after: str) -> None:
     assume(not before.endswith("\\"))
     assert last_box(f"{before} \\boxed{{{content}}}{after}") == content.strip()
 
 
 @given(plain_text, plain_text)
-def test_where_no_box_is_there_is_no_answer(before: str, after: str) -> None:
+def test_a_text_without_a_box_has_no_answer(before: str, after: str) -> None:
     assert last_box(before + after) is None
     assert last_box(f"{before}\\boxed{{{after}") is None
 
@@ -55,7 +52,7 @@ def test_where_no_box_is_there_is_no_answer(before: str, after: str) -> None:
     st.text(st.characters(exclude_characters="<|", exclude_categories=["Cs"])),
     st.text(st.characters(exclude_characters="<|", exclude_categories=["Cs"])),
 )
-def test_what_a_family_writes_it_reads_again(name: str, reasoning: str, answer: str) -> None:
+def test_every_chat_format_splits_what_it_writes(name: str, reasoning: str, answer: str) -> None:
     protocol = chat_formats.load(name)
     assume(protocol.begins is not None)
     assume(reasoning.strip())
@@ -80,7 +77,7 @@ json_values = st.recursive(
 
 
 @given(json_values)
-def test_what_is_json_is_read_as_it_is(value: Any) -> None:
+def test_json_values_are_parsed_unchanged(value: Any) -> None:
     assert strict_json.loads(json.dumps(value)) == value
     assert strict_json.loads(json.dumps(value, ensure_ascii=False).encode()) == value
 
@@ -100,23 +97,22 @@ ratings = st.fixed_dictionaries(
 )
 
 
-def reply(rated: dict[str, Any]) -> str:
+def reply(rating: dict[str, Any]) -> str:
     whole: dict[str, dict[str, Any]] = {}
     for dimension in rubric.RUBRIC:
-        whole.setdefault(dimension.category, {})[dimension.name] = rated[dimension.name]
+        whole.setdefault(dimension.category, {})[dimension.name] = rating[dimension.name]
     return json.dumps(whole)
 
 
 @given(ratings)
-def test_a_valid_rating_is_read_as_it_was_given(rated: dict[str, Any]) -> None:
-    votes = rubric.votes(reply(rated))
+def test_a_valid_rating_is_read_unchanged(rating: dict[str, Any]) -> None:
+    votes = rubric.votes(reply(rating))
     assert votes is not None
-    for name, one in rated.items():
-        found = votes[name]
-        assert found._asdict() == {
-            "score": one["score"],
-            "justification": one["justification"],
-            "deductions": one["deductions_found"],
+    for name, expected in rating.items():
+        assert votes[name]._asdict() == {
+            "score": expected["score"],
+            "justification": expected["justification"],
+            "deductions": expected["deductions_found"],
         }
 
 
@@ -131,53 +127,53 @@ no_score = (
 
 
 @given(ratings, st.sampled_from(rubric.RUBRIC), no_score)
-def test_no_other_value_is_a_score(rated: dict[str, Any], dimension: Any, value: Any) -> None:
-    rated = {**rated, dimension.name: {**rated[dimension.name], "score": value}}
-    assert rubric.votes(reply(rated)) is None
+def test_no_other_value_is_a_score(rating: dict[str, Any], dimension: Any, value: Any) -> None:
+    rating = {**rating, dimension.name: {**rating[dimension.name], "score": value}}
+    assert rubric.votes(reply(rating)) is None
 
 
-# --- the store ---
+# --- the reply cache ---
 
 KEYS = [f"key {n}" for n in range(8)]
 
 
-def filled(folder: Path) -> Path:
+def write_cache(folder: Path) -> Path:
     with ReplyCache(folder) as shelf:
         for number, key in enumerate(KEYS):
             shelf.put(key, {"n": number, "text": "x" * number})
     return folder / f"{socket.gethostname()}.log"
 
 
-def held(folder: Path) -> list[int]:
+def numbers_kept(folder: Path) -> list[int]:
     with ReplyCache(folder) as shelf:
-        found = [(number, shelf.get(key)) for number, key in enumerate(KEYS)]
-    for number, value in found:
+        values = [(number, shelf.get(key)) for number, key in enumerate(KEYS)]
+    for number, value in values:
         assert value in (None, {"n": number, "text": "x" * number})
-    return [number for number, value in found if value is not None]
+    return [number for number, value in values if value is not None]
 
 
 @given(st.data())
-def test_cut_anywhere_the_store_has_what_was_whole_before_the_cut(data: st.DataObject) -> None:
+def test_a_truncated_cache_keeps_all_complete_replies(data: st.DataObject) -> None:
     with TemporaryDirectory() as name:
-        file = filled(Path(name))
+        file = write_cache(Path(name))
         lengths = [len(line) for line in file.read_bytes().splitlines(keepends=True)]
         ends = list(accumulate(lengths))
         size = data.draw(st.integers(0, ends[-1]))
         os.truncate(file, size)
-        assert held(Path(name)) == list(range(sum(end <= size for end in ends)))
+        assert numbers_kept(Path(name)) == list(range(sum(end <= size for end in ends)))
 
 
 @given(st.data())
-def test_a_byte_changed_anywhere_costs_two_replies_at_most_and_changes_none(
+def test_a_changed_byte_costs_at_most_two_replies_and_changes_none(
     data: st.DataObject,
 ) -> None:
     with TemporaryDirectory() as name:
-        file = filled(Path(name))
+        file = write_cache(Path(name))
         content = bytearray(file.read_bytes())
-        place = data.draw(st.integers(0, len(content) - 1))
-        content[place] ^= data.draw(st.integers(1, 255))
+        index = data.draw(st.integers(0, len(content) - 1))
+        content[index] ^= data.draw(st.integers(1, 255))
         file.write_bytes(content)
-        assert len(held(Path(name))) >= len(KEYS) - 2
+        assert len(numbers_kept(Path(name))) >= len(KEYS) - 2
 
 
 # --- statistics ---
@@ -186,7 +182,7 @@ clusters = st.lists(st.lists(st.booleans(), min_size=2, max_size=2), min_size=2,
 
 
 @given(clusters)
-def test_the_interval_of_a_share_holds_it_and_mirrors_that_of_the_rest(
+def test_the_interval_of_a_fraction_contains_it_and_mirrors_the_complements(
     right: list[list[bool]],
 ) -> None:
     found = intervals.clustered_proportion(right)
@@ -199,7 +195,7 @@ def test_the_interval_of_a_share_holds_it_and_mirrors_that_of_the_rest(
 
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=2, max_size=40))
-def test_exchanging_two_runs_turns_their_difference_around(pairs: list[tuple[bool, bool]]) -> None:
+def test_swapping_two_runs_negates_their_difference(pairs: list[tuple[bool, bool]]) -> None:
     def difference(ours: int, theirs: int) -> contrasts.Contrast:
         correct = np.array([[[pair[ours]], [pair[theirs]]] for pair in pairs], dtype=float)
         answers = contrasts.CorrectCounts(correct.transpose(1, 0, 2).sum(axis=2), 1)
@@ -218,7 +214,7 @@ ps = st.lists(st.floats(0, 1), min_size=1, max_size=20)
 
 
 @given(ps)
-def test_corrected_ps_keep_their_order_and_are_never_smaller(given_ps: list[float]) -> None:
+def test_corrected_p_values_keep_their_order_and_never_shrink(given_ps: list[float]) -> None:
     adjusted = multiple_testing.holm(given_ps)
     assert all(
         before - 1e-12 <= after <= 1 for before, after in zip(given_ps, adjusted, strict=True)
@@ -231,7 +227,7 @@ values = st.lists(st.integers(-5, 5), min_size=4, max_size=30)
 
 
 @given(st.data(), values)
-def test_a_rank_correlation_is_scipys_and_knows_no_order_of_rows(
+def test_a_rank_correlation_equals_scipys_in_any_row_order(
     data: st.DataObject, first: list[int]
 ) -> None:
     second = data.draw(st.lists(st.integers(-5, 5), min_size=len(first), max_size=len(first)))

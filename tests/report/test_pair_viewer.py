@@ -21,13 +21,13 @@ from delta.core.tables import frame_of
 from delta.core.types import Counts
 from delta.report import pair_viewer
 from delta.report.pair_viewer import page
-from tests.helpers.toy_pairs import RUN, Toy, lay_out, toy, trace
+from tests.helpers.example_pairs import RUN, ExamplePairs, example_pairs, trace_row, write_workspace
 
 PAGE = Path(page.__file__).parent / "page"
 TEXTS = [("a", "bb"), ("ccc", "dddd"), ("e", "f")]
 
 
-def built(folder: Path, run: Toy) -> Counts:
+def built(folder: Path, run: ExamplePairs) -> Counts:
     return pair_viewer.write(folder / "pairs", RUN, *run)
 
 
@@ -40,7 +40,7 @@ def content(folder: Path, name: str) -> Any:
 
 
 def test_every_pair_is_in_the_index_and_says_why_it_is_out(tmp_path: Path) -> None:
-    counts = built(tmp_path, toy(TEXTS, cut=1))
+    counts = built(tmp_path, example_pairs(TEXTS, cut=1))
     assert (counts["pairs"], counts["selected"], counts["traces"]) == (3, 2, 6)
     index = content(tmp_path, "index")
     assert index["columns"]["why"] == ["selected", "selected", "below the cut"]
@@ -61,7 +61,7 @@ def test_no_two_scripts_of_the_page_name_a_function_alike() -> None:
 
 
 def test_the_index_says_where_each_trace_lies(tmp_path: Path) -> None:
-    built(tmp_path, toy(TEXTS))
+    built(tmp_path, example_pairs(TEXTS))
     columns = content(tmp_path, "index")["columns"]
     file, number = columns["rejected_at"][1]
     found = content(tmp_path, str(file))[number]
@@ -77,19 +77,19 @@ def test_the_index_says_where_each_trace_lies(tmp_path: Path) -> None:
 
 
 def test_traces_of_no_pair_are_not_in_the_page(tmp_path: Path) -> None:
-    built(tmp_path, toy(TEXTS))
+    built(tmp_path, example_pairs(TEXTS))
     shown = [piece for one in content(tmp_path, "0") for _, piece in one["parts"]]
     assert sorted(shown) == ["a", "bb", "ccc", "dddd", "e", "f"]
 
 
 def test_a_trace_of_two_pairs_is_stored_once(tmp_path: Path) -> None:
-    run = toy(TEXTS[:2])
+    run = example_pairs(TEXTS[:2])
     shared = run.selected.with_columns(chosen_id=pl.lit("p.0/strong/0"))
     assert built(tmp_path, run._replace(selected=shared))["traces"] == 3
 
 
 def test_long_traces_are_spread_over_files(tmp_path: Path) -> None:
-    built(tmp_path, toy([("x" * 300_000, "y" * 300_000), ("z", "v")]))
+    built(tmp_path, example_pairs([("x" * 300_000, "y" * 300_000), ("z", "v")]))
     columns = content(tmp_path, "index")["columns"]
     assert columns["chosen_at"] == [[0, 0], [0, 1]]
     assert columns["rejected_at"] == [[0, 2], [1, 0]]  # the first file is full after 600,001
@@ -97,7 +97,7 @@ def test_long_traces_are_spread_over_files(tmp_path: Path) -> None:
 
 def test_of_a_trace_of_50_mb_the_page_shows_the_ends_and_says_so(tmp_path: Path) -> None:
     text = "first " + "x" * 50_000_000 + " last"
-    counts = built(tmp_path, toy([(text, "b"), ("z", "v")]))
+    counts = built(tmp_path, example_pairs([(text, "b"), ("z", "v")]))
     assert counts["bytes"] < 1_000_000
     columns = content(tmp_path, "index")["columns"]
     assert columns["chosen_length"] == [50_000_011, 1]
@@ -111,7 +111,7 @@ def test_of_a_trace_of_50_mb_the_page_shows_the_ends_and_says_so(tmp_path: Path)
 
 
 def test_the_parts_of_a_trace_are_its_whole_text() -> None:
-    row = trace("p", "g", 0, "<think>\na é\n</think>\n\nb")
+    row = trace_row("p", "g", 0, "<think>\na é\n</think>\n\nb")
     row |= {"reasoning_start": 8, "reasoning_end": 11, "answer_start": 22}
     assert pair_viewer.parts(row) == [
         ("marker", "<think>\n"),
@@ -124,7 +124,7 @@ def test_the_parts_of_a_trace_are_its_whole_text() -> None:
 
 
 def test_a_trace_that_is_missing_is_an_error_and_the_old_page_stays(tmp_path: Path) -> None:
-    run = toy(TEXTS)
+    run = example_pairs(TEXTS)
     built(tmp_path, run)
     before = (tmp_path / "pairs" / "data" / "index.js").read_bytes()
     with pytest.raises(InputError, match=r"trace 'p\.0/weak/0' of a pair is missing"):
@@ -133,13 +133,13 @@ def test_a_trace_that_is_missing_is_an_error_and_the_old_page_stays(tmp_path: Pa
 
 
 def test_a_problem_that_is_missing_is_an_error(tmp_path: Path) -> None:
-    run = toy(TEXTS)
+    run = example_pairs(TEXTS)
     with pytest.raises(InputError, match=r"problem 'p\.0' of a pair is missing"):
         built(tmp_path, run._replace(problems=run.problems.slice(1)))
 
 
 def test_a_pair_without_ratings_has_no_delta(tmp_path: Path) -> None:
-    run = toy(TEXTS)
+    run = example_pairs(TEXTS)
     bare = run.selected.drop("delta_factuality", "delta_step_coherence").with_columns(
         score=pl.lit(None, dtype=pl.Float64)
     )
@@ -152,7 +152,7 @@ def test_a_pair_without_ratings_has_no_delta(tmp_path: Path) -> None:
 
 def test_the_same_run_gives_the_same_bytes(tmp_path: Path) -> None:
     for name in ("one", "other"):
-        built(tmp_path / name, toy(TEXTS))
+        built(tmp_path / name, example_pairs(TEXTS))
     one, other = (tmp_path / name / "pairs" for name in ("one", "other"))
     for path in one.rglob("*.*"):
         assert path.read_bytes() == (other / path.relative_to(one)).read_bytes()
@@ -195,7 +195,7 @@ def test_the_policy_allows_the_page_s_own_scripts_and_nothing_else() -> None:
 def test_the_command_reads_a_run_and_says_what_to_open(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lay_out(tmp_path, toy(TEXTS, cut=1))
+    write_workspace(tmp_path, example_pairs(TEXTS, cut=1))
     monkeypatch.chdir(tmp_path)
     screen = io.StringIO()
     delta.cli.view_pairs.main(Console(screen), [])

@@ -10,7 +10,7 @@ import pytest
 
 from delta.report import pair_viewer
 from tests.helpers.browser import opened
-from tests.helpers.toy_pairs import RUN, toy
+from tests.helpers.example_pairs import RUN, example_pairs
 
 pytestmark = pytest.mark.slow
 
@@ -126,7 +126,7 @@ PIECES = {
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     folder = tmp_path_factory.mktemp("maths") / "pairs"
-    pair_viewer.write(folder, RUN, *toy([("a", "b")]))
+    pair_viewer.write(folder, RUN, *example_pairs([("a", "b")]))
     with opened(Path(folder) / "index.html") as (page, errors):
         page.locator("#pairs li").wait_for()
         yield page

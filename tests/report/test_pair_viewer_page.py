@@ -11,7 +11,7 @@ import pytest
 from delta.core.schemas import HISTORY
 from delta.report import pair_viewer
 from tests.helpers.browser import opened, sideways
-from tests.helpers.toy_pairs import RUN, toy
+from tests.helpers.example_pairs import RUN, example_pairs
 
 pytestmark = pytest.mark.slow
 
@@ -61,7 +61,7 @@ SAID = ["Add apples", "Count pears", r"Solve \(x^2=4\)", "Add pears", "Divide"]
 
 
 def test_the_list_shows_the_selected_pairs_and_all_where_asked(tmp_path: Path) -> None:
-    with shown(tmp_path, toy(FIVE, SAID, cut=2)) as page:
+    with shown(tmp_path, example_pairs(FIVE, SAID, cut=2)) as page:
         assert ranks(page) == ["#1", "#2", "#3"]
         assert page.locator("#count").text_content() == "3 pairs"
         page.locator("select[name=shown]").select_option("")
@@ -71,7 +71,7 @@ def test_the_list_shows_the_selected_pairs_and_all_where_asked(tmp_path: Path) -
 
 
 def test_filters_and_orders(tmp_path: Path) -> None:
-    with shown(tmp_path, toy(FIVE, SAID)) as page:
+    with shown(tmp_path, example_pairs(FIVE, SAID)) as page:
         search = page.get_by_label("Search statements and ids")
         search.fill("PEARS add")
         assert ranks(page) == ["#4"]
@@ -96,7 +96,7 @@ def test_filters_and_orders(tmp_path: Path) -> None:
 
 
 def test_a_pair_shows_everything_that_is_known_of_it(tmp_path: Path) -> None:
-    with shown(tmp_path, toy(FIVE, SAID)) as page:
+    with shown(tmp_path, example_pairs(FIVE, SAID)) as page:
         page.locator("#pairs a").nth(2).click()
         page.get_by_role("heading", name="Pair of rank 3").wait_for()
         text = page.locator("#content").inner_text()
@@ -116,7 +116,7 @@ def test_a_pair_shows_everything_that_is_known_of_it(tmp_path: Path) -> None:
 
 
 def test_a_conversation_is_shown_turn_by_turn(tmp_path: Path) -> None:
-    run = toy(FIVE, SAID)
+    run = example_pairs(FIVE, SAID)
     said = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Plums?"}]
     history = pl.Series("history", [said, [], [], [], []], dtype=HISTORY)
     with shown(tmp_path, run._replace(problems=run.problems.with_columns(history))) as page:
@@ -130,7 +130,7 @@ def test_a_conversation_is_shown_turn_by_turn(tmp_path: Path) -> None:
 
 
 def test_keys_and_links_lead_to_pairs(tmp_path: Path) -> None:
-    with shown(tmp_path, toy(FIVE, SAID)) as page:
+    with shown(tmp_path, example_pairs(FIVE, SAID)) as page:
         address = page.url + "#pair=p.1%2Fstrong%2F0%3Ep.1%2Fweak%2F0"
         page.goto(address)
         page.get_by_role("heading", name="Pair of rank 2").wait_for()
@@ -148,7 +148,7 @@ def test_keys_and_links_lead_to_pairs(tmp_path: Path) -> None:
 
 
 def test_the_button_switches_between_formulas_and_source(tmp_path: Path) -> None:
-    with shown(tmp_path, toy(FIVE, SAID)) as page:
+    with shown(tmp_path, example_pairs(FIVE, SAID)) as page:
         page.locator("#pairs a").nth(2).click()
         page.locator("#content math").first.wait_for()
         button = page.locator("#pair").get_by_role("button", name="Formulas as source")
@@ -159,7 +159,7 @@ def test_the_button_switches_between_formulas_and_source(tmp_path: Path) -> None
 
 
 def test_a_long_list_comes_in_pages(tmp_path: Path) -> None:
-    with shown(tmp_path, toy([("a", "b")] * 120)) as page:
+    with shown(tmp_path, example_pairs([("a", "b")] * 120)) as page:
         assert len(ranks(page)) == 50
         page.get_by_role("button", name="Next page").first.click()
         page.get_by_role("button", name="Next page").first.click()
@@ -170,7 +170,7 @@ def test_a_long_list_comes_in_pages(tmp_path: Path) -> None:
 
 def test_markup_in_a_text_is_text(tmp_path: Path) -> None:
     texts = list(HOSTILE.values())
-    run = toy([(text, text) for text in texts], texts)
+    run = example_pairs([(text, text) for text in texts], texts)
     of_pair = pl.col("problem_id").replace_strict(run.problems["problem_id"], texts)
     of_trace = (
         pl.col("trace_id").str.replace("/.*", "").replace_strict(run.problems["problem_id"], texts)
@@ -200,7 +200,7 @@ def test_markup_in_a_text_is_text(tmp_path: Path) -> None:
 
 def test_hidden_characters_are_shown(tmp_path: Path) -> None:
     text = "".join(f"{number}{hidden}" for number, hidden in enumerate(HIDDEN))
-    with shown(tmp_path, toy([(text, "b")])) as page:
+    with shown(tmp_path, example_pairs([(text, "b")])) as page:
         page.locator("#pairs a").click()
         page.locator(".trace").first.wait_for()
         marks = page.locator(".trace").first.locator(".hidden-character")
@@ -211,7 +211,7 @@ def test_hidden_characters_are_shown(tmp_path: Path) -> None:
 
 def test_a_trace_of_50_mb_opens(tmp_path: Path) -> None:
     formulas = r"So \(x^2 = 4\) and $y = \frac{1}{2}$, then. " * 1_200_000
-    with shown(tmp_path, toy([(formulas, "b")])) as page:
+    with shown(tmp_path, example_pairs([(formulas, "b")])) as page:
         page.locator("#pairs li").first.click()
         trace = page.locator(".trace").first
         trace.get_by_text("characters are left out here").wait_for(timeout=60_000)
@@ -219,13 +219,13 @@ def test_a_trace_of_50_mb_opens(tmp_path: Path) -> None:
 
 
 def test_an_address_of_no_pair_says_so(tmp_path: Path) -> None:
-    with shown(tmp_path, toy(FIVE)) as page:
+    with shown(tmp_path, example_pairs(FIVE)) as page:
         page.goto(page.url + "#pair=%3Cscript%3E%E0%A4%A")  # not even decodable
         page.get_by_text("There is no such pair here: %3Cscript%3E%E0%A4%A").wait_for()
 
 
 def test_a_data_file_that_is_missing_or_damaged_is_named(tmp_path: Path) -> None:
-    pair_viewer.write(tmp_path / "pairs", RUN, *toy(FIVE))
+    pair_viewer.write(tmp_path / "pairs", RUN, *example_pairs(FIVE))
     file = tmp_path / "pairs" / "data" / "0.js"
     said = "data/0.js is missing or damaged; build the page again"
     for act in (lambda: file.write_text("0;"), file.unlink):
@@ -241,7 +241,7 @@ LONG = [("x" * 500 + r" \[ " + "a + " * 200 + r"b \]", "word " * 300)]
 @pytest.mark.parametrize("width", [375, 768, 1280])
 @pytest.mark.parametrize("dark", [False, True])
 def test_no_width_scrolls_sideways(tmp_path: Path, width: int, dark: bool) -> None:
-    with shown(tmp_path, toy(LONG, ["y" * 400]), width=width, dark=dark) as page:
+    with shown(tmp_path, example_pairs(LONG, ["y" * 400]), width=width, dark=dark) as page:
         assert sideways(page) == 0
         page.locator("#pairs a").click()
         page.locator(".trace").last.wait_for()
@@ -254,7 +254,7 @@ def test_no_width_scrolls_sideways(tmp_path: Path, width: int, dark: bool) -> No
 
 
 def test_every_control_has_a_name_and_shows_its_focus(tmp_path: Path) -> None:
-    with shown(tmp_path, toy(FIVE)) as page:
+    with shown(tmp_path, example_pairs(FIVE)) as page:
         unnamed = page.evaluate(
             """[...document.querySelectorAll("input, select, button")].filter(one =>
                 !one.getAttribute("aria-label") && !one.labels?.length && !one.textContent.trim()
@@ -267,7 +267,7 @@ def test_every_control_has_a_name_and_shows_its_focus(tmp_path: Path) -> None:
 
 
 def test_paper_shows_the_pair_without_its_controls(tmp_path: Path) -> None:
-    with shown(tmp_path, toy(FIVE), dark=True) as page:
+    with shown(tmp_path, example_pairs(FIVE), dark=True) as page:
         page.locator("#pairs a").first.click()
         page.locator(".trace").last.wait_for()
         page.emulate_media(media="print")

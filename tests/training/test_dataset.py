@@ -1,6 +1,6 @@
-"""What the trainer sees: reasoning survives, ends stand where they are, cuts are counted."""
+"""Training rows keep the reasoning and the ends of turns, and count what is cut or dropped."""
 
-from typing import Any, Literal
+from typing import Any
 
 import polars as pl
 import pytest
@@ -11,7 +11,7 @@ from delta.core.schemas import PROBLEM
 from delta.inference import chat_formats
 from delta.training.config import TrainParams
 from delta.training.dataset import join_texts, split_held_out, to_trl_columns
-from delta.training.dataset import tokenize_pairs as tokenized_by
+from delta.training.dataset import tokenize_pairs as tokenize_for
 from tests.helpers.tiny_models import train_params
 
 END = 0
@@ -22,7 +22,7 @@ PROMPT = f"[user]{INSTRUCTION}\n\n{STATEMENT}[assistant]"
 
 
 class Characters:
-    """A tokenizer of one token a character, with a template that drops reasoning from answers."""
+    """A tokenizer with one token per character; its template drops reasoning from answers."""
 
     eos_token_id = END
 
@@ -44,35 +44,37 @@ class Characters:
         return [chr(token) for token in ids]
 
 
-class Spaced(Characters):
-    """A tokenizer that evens out white space, as some do."""
+class SpaceCollapsing(Characters):
+    """A tokenizer that collapses white space, as some do."""
 
     def decode(self, token_ids: list[int]) -> str:
         return " ".join(super().decode(token_ids).split())
 
 
-class Forgetful(Characters):
-    """A tokenizer that knows no digits."""
+class DigitDropping(Characters):
+    """A tokenizer that reads every digit as a question mark."""
 
     def __call__(self, text: str, **options: Any) -> dict[str, list[int]]:
         known = "".join("?" if character.isdigit() else character for character in text)
         return super().__call__(known, **options)
 
 
-class Thoughtless(Characters):
-    """A tokenizer that drops what stands in <think>…</think>."""
+class ReasoningDropping(Characters):
+    """A tokenizer that drops everything in <think>...</think>."""
 
     def __call__(self, text: str, **options: Any) -> dict[str, list[int]]:
         answer = text.rpartition("</think>")[2]
         return super().__call__(answer, **options)
 
 
-def params(max_length: int, too_long: Literal["cut", "drop"] = "cut", **other: Any) -> TrainParams:
-    return train_params(max_length=max_length, too_long=too_long, form="raw", **other)
+def raw_params(max_length: int, truncation: bool = True, **changes: Any) -> TrainParams:
+    return train_params(
+        max_length=max_length, truncation=truncation, reasoning_markers="raw", **changes
+    )
 
 
-def tokenized(params: TrainParams, pairs: pl.DataFrame, tokenizer: Characters) -> Any:
-    return tokenized_by(params, chat_formats.load("plain"), pairs, tokenizer)
+def tokenize(params: TrainParams, pairs: pl.DataFrame, tokenizer: Characters) -> Any:
+    return tokenize_for(params, chat_formats.load("plain"), pairs, tokenizer)
 
 
 def trace(text: str, finish: str, split: tuple[int, int, int | None] = (0, 0, 0)) -> dict[str, Any]:
@@ -81,7 +83,7 @@ def trace(text: str, finish: str, split: tuple[int, int, int | None] = (0, 0, 0)
 
 
 def pairs(*rows: tuple[str, str, str], statement: str = STATEMENT) -> pl.DataFrame:
-    """(chosen, rejected, finish reasons "chosen/rejected") → what `texts` gives."""
+    """Return the table of join_texts. Rows: chosen, rejected, "finish reason/finish reason"."""
     return pl.DataFrame(
         [
             {
@@ -101,13 +103,13 @@ def text_of(ids: list[int]) -> str:
     return Characters().decode(ids).replace(chr(END), "<end>")
 
 
-def test_the_reasoning_is_trained_on_though_the_template_would_drop_it() -> None:
+def test_reasoning_that_the_template_would_drop_is_trained_on() -> None:
     tokenizer = Characters()
     turn = [{"role": "assistant", "content": REASONED}]
     assert "one and one" not in tokenizer.apply_chat_template(
         turn, tokenize=False, add_generation_prompt=False
     )
-    ((row,), counts) = tokenized(params(1_000), pairs((REASONED, "2", "stop/stop")), tokenizer)
+    ((row,), counts) = tokenize(raw_params(1_000), pairs((REASONED, "2", "stop/stop")), tokenizer)
     assert text_of(row["prompt_ids"]) == PROMPT
     assert text_of(row["chosen_ids"]) == "<think>one and one</think> It is 2.<end>"
     assert text_of(row["rejected_ids"]) == "2<end>"
@@ -120,41 +122,41 @@ def test_the_reasoning_is_trained_on_though_the_template_would_drop_it() -> None
     }
 
 
-@pytest.mark.parametrize("tokenizer", [Forgetful(), Thoughtless()])
+@pytest.mark.parametrize("tokenizer", [DigitDropping(), ReasoningDropping()])
 def test_a_trace_that_loses_text_in_tokenisation_is_dropped_and_counted(
     tokenizer: Characters,
 ) -> None:
     two = pairs((REASONED, "no", "stop/stop"), ("yes", "no", "stop/stop"))
-    rows, counts = tokenized(params(1_000), two, tokenizer)
+    rows, counts = tokenize(raw_params(1_000), two, tokenizer)
     assert [row["pair_id"] for row in rows] == ["pair 1"]
     assert counts["dropped"] == {"chosen_lost_in_tokenisation": 1}
 
 
-def test_more_drops_than_the_stated_share_are_an_error_that_names_one() -> None:
+def test_more_drops_than_max_dropped_are_an_error_with_an_example() -> None:
     two = pairs((REASONED, "no", "stop/stop"), ("yes", "no", "stop/stop"))
-    assert len(tokenized(params(1_000, max_dropped=0.5), two, Forgetful())[0]) == 1
+    assert len(tokenize(raw_params(1_000, max_dropped=0.5), two, DigitDropping())[0]) == 1
     with pytest.raises(InputError) as caught:
-        tokenized(params(1_000, max_dropped=0.4), two, Forgetful())
+        tokenize(raw_params(1_000, max_dropped=0.4), two, DigitDropping())
     assert str(caught.value) == (
         "train.max_dropped = 0.4: 1 of 2 pairs are dropped ({'chosen_lost_in_tokenisation': 1}; "
-        "pair 'pair 0': chosen_lost_in_tokenisation); for those too long, raise train.max_length "
-        "or set train.too_long to cut"
+        "pair 'pair 0': chosen_lost_in_tokenisation); if they are too long, raise train.max_length "
+        "or set train.truncation: true"
     )
 
 
-def test_a_trace_without_a_token_is_no_side_of_a_pair() -> None:
+def test_an_empty_trace_drops_its_pair() -> None:
     two = pairs(("", "no", "length/stop"), ("yes", "no", "stop/stop"))
-    assert tokenized(params(1_000), two, Characters())[1]["dropped"] == {"chosen_empty": 1}
+    assert tokenize(raw_params(1_000), two, Characters())[1]["dropped"] == {"chosen_empty": 1}
 
 
-def test_a_tokenizer_that_evens_out_white_space_is_not_refused() -> None:
-    rows, _ = tokenized(params(1_000), pairs(("1  +\n1", "2", "stop/stop")), Spaced())
+def test_a_tokenizer_may_collapse_white_space() -> None:
+    rows, _ = tokenize(raw_params(1_000), pairs(("1  +\n1", "2", "stop/stop")), SpaceCollapsing())
     assert text_of(rows[0]["chosen_ids"]) == "1  +\n1<end>"
 
 
-def test_a_trace_that_was_cut_gets_no_end_of_turn_and_a_finished_one_does() -> None:
+def test_only_a_finished_trace_gets_an_end_of_turn() -> None:
     three = pairs(("a", "b", "stop/length"), ("c", "d", "length/stop"), ("e", "f", "length/length"))
-    rows, _ = tokenized(params(1_000), three, Characters())
+    rows, _ = tokenize(raw_params(1_000), three, Characters())
     assert [(text_of(row["chosen_ids"]), text_of(row["rejected_ids"])) for row in rows] == [
         ("a<end>", "b"),
         ("c", "d<end>"),
@@ -171,8 +173,8 @@ LONG = [
 ]
 
 
-def test_cuts_are_counted_for_each_side_and_lose_the_end_of_turn() -> None:
-    rows, counts = tokenized(params(len(PROMPT) + 6), pairs(*LONG), Characters())
+def test_cut_sides_are_counted_and_lose_their_end_of_turn() -> None:
+    rows, counts = tokenize(raw_params(len(PROMPT) + 6), pairs(*LONG), Characters())
     assert [(text_of(row["chosen_ids"]), text_of(row["rejected_ids"])) for row in rows] == [
         ("123456", "1234<end>"),
         ("1234<end>", "123456"),
@@ -190,7 +192,9 @@ def test_cuts_are_counted_for_each_side_and_lose_the_end_of_turn() -> None:
 
 
 def test_drops_are_counted_by_side_and_add_up() -> None:
-    rows, counts = tokenized(params(len(PROMPT) + 6, "drop"), pairs(*LONG), Characters())
+    rows, counts = tokenize(
+        raw_params(len(PROMPT) + 6, truncation=False), pairs(*LONG), Characters()
+    )
     assert [row["pair_id"] for row in rows] == ["pair 3"]
     assert counts == {
         "pairs_in": 5,
@@ -205,37 +209,37 @@ def test_drops_are_counted_by_side_and_add_up() -> None:
     }
 
 
-def test_a_completion_that_just_fits_is_whole() -> None:
-    rows, counts = tokenized(params(len(PROMPT) + 9), pairs(*LONG), Characters())
+def test_a_completion_of_exactly_max_length_is_not_cut() -> None:
+    rows, counts = tokenize(raw_params(len(PROMPT) + 9), pairs(*LONG), Characters())
     assert counts["cut"] == {"chosen": 0, "rejected": 0}
     assert text_of(rows[0]["chosen_ids"]) == "12345678<end>"
 
 
-def test_sides_that_a_cut_makes_equal_are_no_pair() -> None:
+def test_a_pair_whose_sides_are_equal_after_the_cut_is_dropped() -> None:
     same_start = pairs(("123456 yes", "123456 no", "stop/stop"), ("a", "b", "stop/stop"))
-    rows, counts = tokenized(params(len(PROMPT) + 6), same_start, Characters())
+    rows, counts = tokenize(raw_params(len(PROMPT) + 6), same_start, Characters())
     assert [row["pair_id"] for row in rows] == ["pair 1"]
     assert counts["pairs_in"] == counts["pairs_kept"] + sum(counts["dropped"].values()) == 2
 
 
-@pytest.mark.parametrize("too_long", ["cut", "drop"])
+@pytest.mark.parametrize("truncation", [True, False])
 def test_a_prompt_that_fills_max_length_is_dropped_and_counted(
-    too_long: Literal["cut", "drop"],
+    truncation: bool,
 ) -> None:
     both = pl.concat([pairs(("a", "b", "stop/stop"), statement="1" * 20), pairs(*LONG[3:4])])
-    rows, counts = tokenized(params(len(PROMPT) + 6, too_long), both, Characters())
+    rows, counts = tokenize(raw_params(len(PROMPT) + 6, truncation), both, Characters())
     assert len(rows) == 1
     assert counts["dropped"] == {"prompt_fills_max_length": 1}
     assert counts["pairs_in"] == 2
 
 
-def test_no_pair_left_is_an_error_with_the_reasons() -> None:
+def test_dropping_every_pair_is_an_error_with_the_reasons() -> None:
     with pytest.raises(InputError) as caught:
-        tokenized(params(20), pairs(*LONG), Characters())
+        tokenize(raw_params(20), pairs(*LONG), Characters())
     assert str(caught.value) == (
         "train.max_dropped = 1.0: 5 of 5 pairs are dropped ({'prompt_fills_max_length': 5}; pair "
-        "'pair 0': prompt_fills_max_length); for those too long, raise train.max_length or set "
-        "train.too_long to cut"
+        "'pair 0': prompt_fills_max_length); if they are too long, raise train.max_length or set "
+        "train.truncation: true"
     )
 
 
@@ -243,57 +247,59 @@ S1 = "<|im_start|>think\none and one\n<|im_start|>answer\nIt is 2."
 S1_SPLIT = (18, 29, 49)
 
 
-def written(trace: dict[str, Any], protocol: str, begun: bool = False, form: str = "policy") -> str:
-    """The completion of one trace, as text, for a policy of this protocol."""
+def completion_text(
+    trace: dict[str, Any], chat_format: str, opened: bool = False, markers: str = "policy"
+) -> str:
+    """Return the completion of one trace for a policy with this chat format."""
 
-    class Begun(Characters):
+    class OpensReasoning(Characters):
         def apply_chat_template(self, conversation: Any, **options: Any) -> str:
             return super().apply_chat_template(conversation, **options) + "<think>\n"
 
-    asked = {"prompt": STATEMENT, "history": []}
-    pair = {"pair_id": "p", "problem_id": "q", **asked, "chosen": trace}
+    turn = {"prompt": STATEMENT, "history": []}
+    pair = {"pair_id": "p", "problem_id": "q", **turn, "chosen": trace}
     other = {"text": "no", "reasoning_start": 0, "reasoning_end": 0, "answer_start": 0}
     frame = pl.DataFrame([pair | {"rejected": trace | other}])
-    ((row,), _) = tokenized_by(
-        train_params(form=form, max_length=1_000),
-        chat_formats.load(protocol),
+    ((row,), _) = tokenize_for(
+        train_params(reasoning_markers=markers, max_length=1_000),
+        chat_formats.load(chat_format),
         frame,
-        Begun() if begun else Characters(),
+        OpensReasoning() if opened else Characters(),
     )
     return text_of(row["chosen_ids"])
 
 
-def test_a_trace_of_another_family_gets_the_policys_own_markers() -> None:
+def test_a_trace_of_another_family_gets_the_policys_markers() -> None:
     split = trace(S1, "stop", S1_SPLIT)
-    assert written(split, "nemotron") == "<think>\none and one\n</think>\n\nIt is 2.<end>"
-    assert written(split, "s1") == S1 + "<end>"
-    assert written(split, "plain") == "one and one\n\nIt is 2.<end>"
-    assert written(split, "nemotron", form="raw") == S1 + "<end>"
+    assert completion_text(split, "nemotron") == "<think>\none and one\n</think>\n\nIt is 2.<end>"
+    assert completion_text(split, "s1") == S1 + "<end>"
+    assert completion_text(split, "plain") == "one and one\n\nIt is 2.<end>"
+    assert completion_text(split, "nemotron", markers="raw") == S1 + "<end>"
 
 
-def test_a_trace_cut_in_its_reasoning_stays_open() -> None:
+def test_a_trace_cut_in_its_reasoning_is_not_closed() -> None:
     cut = trace(S1[:25], "length", (18, 25, None))
-    assert written(cut, "nemotron") == "<think>\none and"
-    assert written({**cut, "finish_reason": "stop"}, "nemotron") == "<think>\none and"
+    assert completion_text(cut, "nemotron") == "<think>\none and"
+    assert completion_text({**cut, "finish_reason": "stop"}, "nemotron") == "<think>\none and"
 
 
 @pytest.mark.parametrize("text", ["<think></think>It is 2.", "<think>\n\n</think>\n\nIt is 2."])
-def test_an_empty_reasoning_is_written_as_any_other(text: str) -> None:
+def test_empty_reasoning_keeps_its_markers(text: str) -> None:
     split = chat_formats.load("think").split(text)
     empty = trace(text, "stop", (split.reasoning_start, split.reasoning_end, split.answer_start))
-    assert written(empty, "nemotron") == "<think>\n\n</think>\n\nIt is 2.<end>"
-    assert written(empty, "nemotron", begun=True) == "\n</think>\n\nIt is 2.<end>"
-    assert written(empty, "plain") == "It is 2.<end>"
-    assert written(empty, "nemotron", form="raw") == text + "<end>"
+    assert completion_text(empty, "nemotron") == "<think>\n\n</think>\n\nIt is 2.<end>"
+    assert completion_text(empty, "nemotron", opened=True) == "\n</think>\n\nIt is 2.<end>"
+    assert completion_text(empty, "plain") == "It is 2.<end>"
+    assert completion_text(empty, "nemotron", markers="raw") == text + "<end>"
 
 
-def test_a_marker_that_the_template_wrote_is_not_written_twice() -> None:
-    assert written(trace(S1, "stop", S1_SPLIT), "nemotron", begun=True) == (
+def test_a_marker_written_by_the_template_is_not_repeated() -> None:
+    assert completion_text(trace(S1, "stop", S1_SPLIT), "nemotron", opened=True) == (
         "one and one\n</think>\n\nIt is 2.<end>"
     )
     without = trace("It is 2.", "stop")
-    assert written(without, "nemotron") == "It is 2.<end>"
-    assert written(without, "nemotron", begun=True) == "</think>\n\nIt is 2.<end>"
+    assert completion_text(without, "nemotron") == "It is 2.<end>"
+    assert completion_text(without, "nemotron", opened=True) == "</think>\n\nIt is 2.<end>"
 
 
 def some_rows(problems: int) -> list[dict[str, Any]]:
@@ -310,73 +316,73 @@ def some_rows(problems: int) -> list[dict[str, Any]]:
     ]
 
 
-RULE = {"held_out": 0.25, "every": 1, "patience": 1, "min_improvement": 0.0}
+RULE = {"held_out": 0.25, "eval_steps": 1, "patience": 1, "min_improvement": 0.0}
 
 
 def test_no_problem_is_both_trained_on_and_held_out() -> None:
     rows = some_rows(8)
-    train, kept_back = split_held_out(train_params(convergence=RULE), rows)
-    assert (len(train), len(kept_back)) == (12, 4)
-    assert not {row["problem_id"] for row in train} & {row["problem_id"] for row in kept_back}
-    assert split_held_out(train_params(convergence=RULE), rows[::-1])[1] == kept_back[::-1]
-    assert split_held_out(train_params(convergence=RULE, seed=8), rows)[1] != kept_back
+    train, held_out = split_held_out(train_params(early_stopping=RULE), rows)
+    assert (len(train), len(held_out)) == (12, 4)
+    assert not {row["problem_id"] for row in train} & {row["problem_id"] for row in held_out}
+    assert split_held_out(train_params(early_stopping=RULE), rows[::-1])[1] == held_out[::-1]
+    assert split_held_out(train_params(early_stopping=RULE, seed=8), rows)[1] != held_out
     assert split_held_out(train_params(), rows) == (rows, [])
 
 
 def test_holding_out_the_only_problem_is_refused() -> None:
     with pytest.raises(InputError, match="none is left to train on"):
-        split_held_out(train_params(convergence=RULE), some_rows(1))
+        split_held_out(train_params(early_stopping=RULE), some_rows(1))
 
 
-def test_kto_sees_both_sides_of_every_pair_in_a_seeded_order() -> None:
+def test_kto_reads_both_sides_of_every_pair_in_a_seeded_order() -> None:
     rows = some_rows(8)
-    single = to_trl_columns(train_params(method="kto"), rows)
-    assert sorted((row["completion_ids"][0], row["label"]) for row in single) == [
+    singles = to_trl_columns(train_params(method="kto"), rows)
+    assert sorted((row["completion_ids"][0], row["label"]) for row in singles) == [
         *((100 + number, True) for number in range(16)),
         *((200 + number, False) for number in range(16)),
     ]
-    first = [row["label"] for row in single[:16]]
+    first = [row["label"] for row in singles[:16]]
     assert 4 < sum(first) < 12  # neither side comes first
-    assert to_trl_columns(train_params(method="kto"), rows[::-1])[0] == single[0]
-    assert to_trl_columns(train_params(method="kto", seed=8), rows) != single
+    assert to_trl_columns(train_params(method="kto"), rows[::-1])[0] == singles[0]
+    assert to_trl_columns(train_params(method="kto", seed=8), rows) != singles
 
 
-def completions(single: list[dict[str, Any]], column: str) -> list[int]:
-    return [row[column][0] for row in single]
+def completions(singles: list[dict[str, Any]], column: str) -> list[int]:
+    return [row[column][0] for row in singles]
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_mismatched_completions_are_those_of_the_same_step(processes: int) -> None:
-    params = train_params(method="kto", batch_size=4, launch={"processes": processes})
-    single = to_trl_columns(params, some_rows(4))
-    own, other = completions(single, "completion_ids"), completions(single, "KL_completion_ids")
-    together = 4 * processes
-    for start in range(0, len(single), together):
-        step = own[start : start + together]
-        assert other[start : start + together] == [step[-1], *step[:-1]]
+def test_mismatched_completions_come_from_the_same_step(processes: int) -> None:
+    params = train_params(method="kto", per_device_train_batch_size=4, num_processes=processes)
+    singles = to_trl_columns(params, some_rows(4))
+    own, other = completions(singles, "completion_ids"), completions(singles, "KL_completion_ids")
+    size = 4 * processes
+    for start in range(0, len(singles), size):
+        step = own[start : start + size]
+        assert other[start : start + size] == [step[-1], *step[:-1]]
 
 
-def test_a_row_alone_in_the_last_step_is_not_compared_with_itself() -> None:
-    single = to_trl_columns(
-        train_params(method="kto", batch_size=3), some_rows(1) + some_rows(2)[2:]
+def test_a_single_row_in_the_last_step_is_not_compared_with_itself() -> None:
+    singles = to_trl_columns(
+        train_params(method="kto", per_device_train_batch_size=3), some_rows(1) + some_rows(2)[2:]
     )
-    alone = to_trl_columns(train_params(method="kto", batch_size=7), some_rows(2))
-    assert all(row["completion_ids"] != row["KL_completion_ids"] for row in [*single, *alone])
+    last = to_trl_columns(train_params(method="kto", per_device_train_batch_size=7), some_rows(2))
+    assert all(row["completion_ids"] != row["KL_completion_ids"] for row in [*singles, *last])
 
 
 def test_a_completion_that_two_pairs_share_is_not_compared_with_itself() -> None:
     shared = [row | {"chosen_ids": [7, 7]} for row in some_rows(8)]
-    single = to_trl_columns(train_params(method="kto", batch_size=16), shared)
-    assert [row["completion_ids"] for row in single].count([7, 7]) == 16
-    assert all(row["completion_ids"] != row["KL_completion_ids"] for row in single)
+    singles = to_trl_columns(train_params(method="kto", per_device_train_batch_size=16), shared)
+    assert [row["completion_ids"] for row in singles].count([7, 7]) == 16
+    assert all(row["completion_ids"] != row["KL_completion_ids"] for row in singles)
 
 
-def test_a_mismatched_completion_is_cut_where_the_other_prompt_leaves_no_room() -> None:
-    single = to_trl_columns(train_params(method="kto", max_length=3), some_rows(1))
-    assert [len(row["KL_completion_ids"]) for row in single] == [1] * 4
+def test_a_mismatched_completion_is_cut_to_the_room_after_its_prompt() -> None:
+    singles = to_trl_columns(train_params(method="kto", max_length=3), some_rows(1))
+    assert [len(row["KL_completion_ids"]) for row in singles] == [1] * 4
 
 
-def test_sft_learns_the_chosen_side_and_not_the_prompt() -> None:
+def test_sft_trains_on_the_chosen_side_and_not_on_the_prompt() -> None:
     assert to_trl_columns(train_params(method="sft"), some_rows(1))[1] == {
         "input_ids": [1, 2, 101, 3],
         "labels": [-100, -100, 101, 3],
@@ -386,14 +392,14 @@ def test_sft_learns_the_chosen_side_and_not_the_prompt() -> None:
 SPLIT = (0, 4, 5)
 
 
-def problem_rows(*asked: tuple[str, str]) -> pl.DataFrame:
-    """(problem_id, prompt) → the columns of problems that training reads."""
-    rows = [{"problem_id": name, "prompt": prompt, "history": []} for name, prompt in asked]
+def problem_table(*problems: tuple[str, str]) -> pl.DataFrame:
+    """Return a problem table of (problem_id, prompt)."""
+    rows = [{"problem_id": name, "prompt": prompt, "history": []} for name, prompt in problems]
     return tables.frame_of(rows, PROBLEM)
 
 
-def joined(**changed: Any) -> pl.DataFrame:
-    """Three pairs of which two are selected, joined with their texts."""
+def join(**changes: Any) -> pl.DataFrame:
+    """Join three pairs, two of them selected, with their texts."""
     table = pl.DataFrame(
         {
             "pair_id": ["x", "y", "z"],
@@ -404,7 +410,7 @@ def joined(**changed: Any) -> pl.DataFrame:
             "selected": [True, True, False],
         }
     )
-    problems = problem_rows(("p.0", "zero?"), ("p.1", "one?"))
+    problems = problem_table(("p.0", "zero?"), ("p.1", "one?"))
     traces = pl.DataFrame(
         {
             "trace_id": ["c0", "r0", "c1", "r1"],
@@ -415,11 +421,11 @@ def joined(**changed: Any) -> pl.DataFrame:
             "answer_start": [5, None, 5, 5],
         }
     )
-    return join_texts(table, changed.get("problems", problems), changed.get("traces", traces))
+    return join_texts(table, changes.get("problems", problems), changes.get("traces", traces))
 
 
 def test_only_selected_pairs_are_joined_with_their_texts_in_rank_order() -> None:
-    assert joined().rows() == [
+    assert join().rows() == [
         (
             "y",
             "p.1",
@@ -440,8 +446,8 @@ def test_only_selected_pairs_are_joined_with_their_texts_in_rank_order() -> None
 
 
 def test_a_pair_whose_text_is_missing_is_named() -> None:
-    lost = pl.DataFrame([{"trace_id": "c1", **trace("chosen 1", "stop")}])
+    incomplete = pl.DataFrame([{"trace_id": "c1", **trace("chosen 1", "stop")}])
     with pytest.raises(InputError, match="pair 'y': its problem or a trace is missing"):
-        joined(traces=lost)
+        join(traces=incomplete)
     with pytest.raises(InputError, match="pair 'x': its problem or a trace is missing"):
-        joined(problems=problem_rows(("p.1", "one?")))
+        join(problems=problem_table(("p.1", "one?")))

@@ -1,4 +1,4 @@
-"""Without padding a batch has the log-probabilities and gradients that it has with it."""
+"""Padding-free batches have the log-probabilities and gradients of padded ones."""
 
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 from delta.training.dataset import split_held_out
 from tests.helpers.tiny_models import train_params, write_model
 from tests.training.test_launch import numbers
-from tests.training.test_trainer import LORA, RULE, run, screen, some_pairs, with_reference
+from tests.training.test_trainer import LORA, RULE, quiet_console, run, some_pairs, with_reference
 
 pytestmark = pytest.mark.slow
 LENGTHS = (9, 4, 17)
@@ -24,8 +24,8 @@ SHAPE: dict[str, Any] = {
 }
 
 
-def tiny(family: str, **changes: Any) -> Any:
-    """A random model with TRL's fused head; the same one for the same arguments."""
+def tiny_model(family: str, **changes: Any) -> Any:
+    """Build a random model with TRL's fused head; equal arguments give equal weights."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
     from trl.trainer.utils import add_fused_lm_head
@@ -38,75 +38,80 @@ def tiny(family: str, **changes: Any) -> Any:
 
 
 def batch(side: str) -> dict[str, Any]:
-    """Three sequences; of each the first three tokens are the prompt."""
+    """Three sequences whose first three tokens are the prompt."""
     import torch
 
     longest = max(LENGTHS)
-    numbers = (
+    token_ids = (
         torch.arange(1, 1 + len(LENGTHS) * longest).reshape(len(LENGTHS), longest) * 7 % 63 + 1
     )
-    place = torch.arange(longest)
+    position = torch.arange(longest)
     if side == "left":
-        place = place.flip(0)
-    real = place[None] < torch.tensor(LENGTHS)[:, None]
-    prompt = (real.cumsum(1) <= 3) & real
-    ids = numbers.where(real, 0)
-    labels = ids.masked_fill(prompt | ~real, -100)
-    return {"input_ids": ids, "attention_mask": real.long(), "labels": labels}
+        position = position.flip(0)
+    is_real = position[None] < torch.tensor(LENGTHS)[:, None]
+    is_prompt = (is_real.cumsum(1) <= 3) & is_real
+    ids = token_ids.where(is_real, 0)
+    labels = ids.masked_fill(is_prompt | ~is_real, -100)
+    return {"input_ids": ids, "attention_mask": is_real.long(), "labels": labels}
 
 
-def gradients(model: Any, found: Any) -> dict[str, Any]:
-    weights = [1.0, -2.0, 0.5]  # as a loss would: of each sequence another
-    sum(weight * row.sum() for weight, row in zip(weights, found.log_probs, strict=True)).backward()
-    return {name: one.grad for name, one in model.named_parameters()}
+def gradients(model: Any, outputs: Any) -> dict[str, Any]:
+    weights = [1.0, -2.0, 0.5]  # each sequence has its own, as in a loss
+    sum(
+        weight * row.sum() for weight, row in zip(weights, outputs.log_probs, strict=True)
+    ).backward()
+    return {name: weight.grad for name, weight in model.named_parameters()}
 
 
 @pytest.mark.parametrize("side", ["right", "left"])
 @pytest.mark.parametrize("checkpointing", [False, True])
 @pytest.mark.parametrize("family", ["llama", "qwen2", "qwen3"])
-def test_every_token_has_the_log_prob_and_every_weight_the_gradient_that_it_has_with_padding(
+def test_log_probs_and_gradients_equal_those_with_padding(
     family: str, checkpointing: bool, side: str
 ) -> None:
     import torch
 
     from delta.training import padding_free
 
-    padded, bare = tiny(family), tiny(family)
-    assert padding_free.enable_padding_free(bare)
+    padded, padding_free_model = tiny_model(family), tiny_model(family)
+    assert padding_free.enable_padding_free(padding_free_model)
     if checkpointing:
-        for model in (padded, bare):
+        for model in (padded, padding_free_model):
             model.train().gradient_checkpointing_enable({"use_reentrant": False})
-    expected, found = (model(**batch(side), fused_lm_head=True) for model in (padded, bare))
-    assert found.keys() == expected.keys()
+    expected, outputs = (
+        model(**batch(side), fused_lm_head=True) for model in (padded, padding_free_model)
+    )
+    assert outputs.keys() == expected.keys()
     for name in expected:
-        torch.testing.assert_close(found[name], expected[name], atol=1e-5, rtol=1e-5, msg=name)
-    wanted, got = gradients(padded, expected), gradients(bare, found)
-    for name, gradient in wanted.items():
-        torch.testing.assert_close(got[name], gradient, atol=1e-5, rtol=1e-4, msg=name)
+        torch.testing.assert_close(outputs[name], expected[name], atol=1e-5, rtol=1e-5, msg=name)
+    expected_gradients = gradients(padded, expected)
+    actual_gradients = gradients(padding_free_model, outputs)
+    for name, gradient in expected_gradients.items():
+        torch.testing.assert_close(actual_gradients[name], gradient, atol=1e-5, rtol=1e-4, msg=name)
 
 
-def test_nothing_is_computed_where_padding_would_stand() -> None:
+def test_no_layer_sees_padding() -> None:
     from delta.training import padding_free
 
-    model = tiny("llama")
+    model = tiny_model("llama")
     padding_free.enable_padding_free(model)
-    seen = []
-    model.model.layers[0].mlp.register_forward_hook(lambda *at: seen.append(at[2].shape))
+    shapes = []
+    model.model.layers[0].mlp.register_forward_hook(lambda *args: shapes.append(args[2].shape))
     model(**batch("right"), fused_lm_head=True)
-    assert seen == [(1, sum(LENGTHS), SHAPE["hidden_size"])]
+    assert shapes == [(1, sum(LENGTHS), SHAPE["hidden_size"])]
 
 
-def test_what_is_saved_is_an_ordinary_model(tmp_path: Path) -> None:
+def test_a_saved_model_is_an_ordinary_one(tmp_path: Path) -> None:
     from transformers import AutoModelForCausalLM
 
     from delta.training import padding_free
 
-    model = tiny("llama")
+    model = tiny_model("llama")
     padding_free.enable_padding_free(model)
     model.save_pretrained(tmp_path)
     assert padding_free.ATTENTION not in (tmp_path / "config.json").read_text()
-    again = AutoModelForCausalLM.from_pretrained(tmp_path)
-    assert again.config._attn_implementation == "sdpa"
+    reloaded = AutoModelForCausalLM.from_pretrained(tmp_path)
+    assert reloaded.config._attn_implementation == "sdpa"
 
 
 @pytest.mark.parametrize(
@@ -118,12 +123,10 @@ def test_what_is_saved_is_an_ordinary_model(tmp_path: Path) -> None:
         ("llama", {"attn_implementation": "eager"}),
     ],
 )
-def test_a_model_whose_tokens_meet_otherwise_keeps_its_padding(
-    family: str, changes: dict[str, Any]
-) -> None:
+def test_an_unsupported_architecture_stays_padded(family: str, changes: dict[str, Any]) -> None:
     from delta.training import padding_free
 
-    model = tiny(family, **changes)
+    model = tiny_model(family, **changes)
     forward = model.forward
     assert not padding_free.enable_padding_free(model)
     assert model.forward == forward
@@ -132,21 +135,25 @@ def test_a_model_whose_tokens_meet_otherwise_keeps_its_padding(
 @pytest.mark.parametrize(
     ("method", "lora"), [("dpo", None), ("dpo", LORA), ("kto", None), ("sft", None)]
 )
-def test_a_run_without_padding_has_the_history_of_one_with_it(
+def test_a_padding_free_run_has_the_history_of_a_padded_one(
     method: str, lora: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from delta.training import padding_free
 
     write_model(tmp_path / "base")
-    params = train_params(method=method, lora=lora, batch_size=3, convergence=RULE)
-    train, held = (with_reference(params, part) for part in split_held_out(params, some_pairs()))
-    kinds = {"without": padding_free.enable_padding_free, "with": lambda _: False}
-    for name, kind in kinds.items():
-        monkeypatch.setattr("delta.training.padding_free.enable_padding_free", kind)
-        _, facts = run(params, train, tmp_path / "base", tmp_path / name, screen(), held)
+    params = train_params(
+        method=method, lora=lora, per_device_train_batch_size=3, early_stopping=RULE
+    )
+    train, held_out = (
+        with_reference(params, part) for part in split_held_out(params, some_pairs())
+    )
+    ways = {"without": padding_free.enable_padding_free, "with": lambda _: False}
+    for name, way in ways.items():
+        monkeypatch.setattr("delta.training.padding_free.enable_padding_free", way)
+        _, facts = run(params, train, tmp_path / "base", tmp_path / name, quiet_console(), held_out)
         assert facts["options"]["padding_free"] == (name == "without")
     for file in ("history.tsv", "held_out.tsv"):
-        found, expected = (numbers(tmp_path / name / file) for name in kinds)
-        assert found
-        for row, other in zip(found, expected, strict=True):
+        actual, expected = (numbers(tmp_path / name / file) for name in ways)
+        assert actual
+        for row, other in zip(actual, expected, strict=True):
             assert row == pytest.approx(other, abs=2e-5)

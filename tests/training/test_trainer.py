@@ -1,4 +1,4 @@
-"""The trainer, on a tiny random model: its losses, its reference, its resume, its choice."""
+"""Train a tiny random model: losses, reference, resume, early stopping."""
 
 import io
 import math
@@ -13,12 +13,12 @@ from delta.core.errors import IncompleteError, InputError
 from delta.inference.reply_cache import ReplyCache
 from delta.training.config import TrainParams
 from delta.training.dataset import split_held_out, to_trl_columns
-from delta.training.early_stopping import ConvergenceParams, decide
+from delta.training.early_stopping import EarlyStoppingParams, decide
 from tests.helpers.tiny_models import train_params, write_model
 
 pytestmark = pytest.mark.slow
 BETA = 0.5
-LORA = {"rank": 4, "alpha": 8, "target": ["q_proj", "v_proj"]}
+LORA = {"r": 4, "lora_alpha": 8, "target_modules": ["q_proj", "v_proj"]}
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +28,8 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def some_params(**changes: Any) -> TrainParams:
-    return train_params(**{"dpo": {"epochs": 2}} | changes)
+def two_epochs(**changes: Any) -> TrainParams:
+    return train_params(**{"dpo": {"num_train_epochs": 2}} | changes)
 
 
 def some_pairs() -> list[dict[str, Any]]:
@@ -47,7 +47,7 @@ def some_pairs() -> list[dict[str, Any]]:
 
 
 def with_reference(params: TrainParams, pairs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows of the method with made-up reference log-probabilities."""
+    """Return the method's rows with invented reference log-probabilities."""
     rows = to_trl_columns(params, pairs)
     columns = {"ref_chosen_logps": -10.0, "ref_rejected_logps": -12.0}
     if params.method == "kto":
@@ -59,19 +59,19 @@ def with_reference(params: TrainParams, pairs: list[dict[str, Any]]) -> list[dic
     return rows
 
 
-def screen() -> Console:
+def quiet_console() -> Console:
     return Console(io.StringIO())
 
 
 def plain_log_probs(model: Any, prompt: list[int], completion: list[int]) -> list[float]:
-    """log p(token | before) over the completion, one sequence, no padding, no tricks."""
+    """Return log p(token | all before) of each completion token, from one unpadded sequence."""
     import torch
 
     ids = torch.tensor([prompt + completion])
     with torch.no_grad():
-        logs = torch.log_softmax(model(input_ids=ids).logits[0].float(), dim=-1)
-    places = range(len(prompt) - 1, len(prompt) + len(completion) - 1)
-    return [logs[i, t].item() for i, t in zip(places, completion, strict=True)]
+        log_probs = torch.log_softmax(model(input_ids=ids).logits[0].float(), dim=-1)
+    positions = range(len(prompt) - 1, len(prompt) + len(completion) - 1)
+    return [log_probs[i, t].item() for i, t in zip(positions, completion, strict=True)]
 
 
 def plain_log_prob(model: Any, prompt: list[int], completion: list[int]) -> float:
@@ -84,19 +84,19 @@ def history(path: Path) -> list[dict[str, str]]:
 
 
 def run(
-    params: TrainParams, rows: Any, base: Path, folder: Path, console: Console, held: Any = ()
+    params: TrainParams, rows: Any, base: Path, folder: Path, console: Console, held_out: Any = ()
 ) -> tuple[Any, dict[str, Any]]:
-    """Prepare and train: the policy and the facts."""
+    """Prepare and train; return the policy and the facts."""
     from delta.training import launch, model_io
 
-    launch.prepare(folder / "run", params, base, rows, list(held))
+    launch.prepare(folder / "run", params, base, rows, list(held_out))
     files = (folder / "history.tsv", folder / "held_out.tsv")
     checkpoint, facts = launch.train(folder / "run", *files, console)
     return model_io.load_checkpoint(params, base, checkpoint), facts
 
 
 def first_loss(params: TrainParams, rows: Any, base: Path, folder: Path) -> float:
-    run(params, rows, base, folder, screen())
+    run(params, rows, base, folder, quiet_console())
     return float(history(folder / "history.tsv")[0]["loss"])
 
 
@@ -115,9 +115,7 @@ def dpo_loss(model: Any, rows: Any, beta: float) -> float:
 
 
 @pytest.mark.parametrize("beta", [0.5, 0.1])
-def test_the_first_loss_is_the_dpo_loss_computed_by_hand(
-    beta: float, base: Path, tmp_path: Path
-) -> None:
+def test_the_first_dpo_loss_equals_the_formula(beta: float, base: Path, tmp_path: Path) -> None:
     from delta.training import model_io
 
     params = train_params(dpo={"beta": beta})
@@ -144,13 +142,13 @@ def kto_loss(model: Any, rows: Any, beta: float, weights: dict[bool, float]) -> 
     ("beta", "desirable", "undesirable", "swapped"),
     [(0.5, 1.0, 1.0, False), (0.1, 1.0, 1.0, False), (0.5, 2.0, 0.3, False), (0.5, 2.0, 0.3, True)],
 )
-def test_the_first_loss_is_the_kto_loss_computed_by_hand(
+def test_the_first_kto_loss_equals_the_formula(
     beta: float, desirable: float, undesirable: float, swapped: bool, base: Path, tmp_path: Path
 ) -> None:
     from delta.training import model_io
 
     own = {"beta": beta, "desirable_weight": desirable, "undesirable_weight": undesirable}
-    params = train_params(method="kto", kto=own, batch_size=4)
+    params = train_params(method="kto", kto=own, per_device_train_batch_size=4)
     rows = with_reference(params, some_pairs()[:2])
     if swapped:
         rows = [row | {"label": not row["label"]} for row in rows]
@@ -162,104 +160,104 @@ def test_the_first_loss_is_the_kto_loss_computed_by_hand(
     assert first_loss(params, rows, base, tmp_path) == pytest.approx(expected, abs=1e-4)
 
 
-def test_the_first_loss_is_the_sft_loss_computed_by_hand(base: Path, tmp_path: Path) -> None:
+def test_the_first_sft_loss_equals_the_formula(base: Path, tmp_path: Path) -> None:
     from delta.training import model_io
 
     params = train_params(method="sft")
     pairs = some_pairs()[:2]
     model = model_io.load(base, "float32")
     tokens = [
-        log
+        log_prob
         for pair in pairs
-        for log in plain_log_probs(model, pair["prompt_ids"], pair["chosen_ids"])
+        for log_prob in plain_log_probs(model, pair["prompt_ids"], pair["chosen_ids"])
     ]
-    found = first_loss(params, with_reference(params, pairs), base, tmp_path)
-    assert found == pytest.approx(-sum(tokens) / len(tokens), abs=1e-4)
+    loss = first_loss(params, with_reference(params, pairs), base, tmp_path)
+    assert loss == pytest.approx(-sum(tokens) / len(tokens), abs=1e-4)
 
 
-def quietly(items: Any, _total: int) -> Iterator[Any]:
+def no_progress(items: Any, _total: int) -> Iterator[Any]:
     return iter(items)
 
 
 @pytest.mark.parametrize("method", ["dpo", "kto"])
-def test_reference_log_probs_are_those_of_the_base_and_are_computed_once(
+def test_reference_log_probs_are_the_bases_and_are_computed_once(
     method: str, base: Path, tmp_path: Path
 ) -> None:
     from delta.training import model_io
-    from delta.training.dataset import REFERENCES
+    from delta.training.dataset import REFERENCE_COLUMNS
     from delta.training.reference_logps import add_reference
 
     params = train_params(method=method)
     model = model_io.load(base, "float32")
 
-    def computed(params: TrainParams, fingerprint: str) -> tuple[int, Any]:
+    def compute(params: TrainParams, fingerprint: str) -> tuple[int, Any]:
         rows = to_trl_columns(params, some_pairs())
-        with ReplyCache(tmp_path / "shelf") as shelf:
-            return add_reference(params, rows, base, fingerprint, shelf, quietly), rows
+        with ReplyCache(tmp_path / "cache") as cache:
+            return add_reference(params, rows, base, fingerprint, cache, no_progress), rows
 
-    number, rows = computed(params, "f")
+    number, rows = compute(params, "f")
     # Of KTO's twelve mismatched completions four are the other side of the same pair.
     assert number == {"dpo": 12, "kto": 20}[method]
     for row in rows:
-        for column, completion in REFERENCES[method].items():
+        for column, completion in REFERENCE_COLUMNS[method].items():
             expected = plain_log_prob(model, row["prompt_ids"], row[completion])
             assert row[column] == pytest.approx(expected, abs=1e-4)
-    assert computed(params, "f")[0] == 0
-    assert computed(params, "another base")[0] == number
-    # KTO asks for the traces that DPO asked for, and for the mismatched ones.
-    assert computed(train_params(method="kto"), "f")[0] == (8 if method == "dpo" else 0)
-    assert computed(train_params(method=method, compute="bfloat16"), "f")[0] == number
+    assert compute(params, "f")[0] == 0
+    assert compute(params, "another base")[0] == number
+    # KTO needs the traces that DPO needed, and the mismatched ones.
+    assert compute(train_params(method="kto"), "f")[0] == (8 if method == "dpo" else 0)
+    assert compute(train_params(method=method, bf16=True), "f")[0] == number
 
 
-def test_a_log_probability_that_is_no_number_is_kept_nowhere(
+def test_a_nan_log_probability_is_an_error_and_is_not_cached(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from delta.training.reference_logps import add_reference
 
     monkeypatch.setattr(
-        "delta.training.reference_logps._log_probs", lambda _, some, __: [math.nan] * len(some)
+        "delta.training.reference_logps._logps", lambda _, batch, __: [math.nan] * len(batch)
     )
     params = train_params(method="dpo")
-    with ReplyCache(tmp_path / "shelf") as shelf:
+    with ReplyCache(tmp_path / "cache") as cache:
         with pytest.raises(IncompleteError, match=f"{base}: the log-probability .* is nan"):
-            add_reference(params, to_trl_columns(params, some_pairs()), base, "f", shelf, quietly)
-        assert len(shelf) == 0
+            add_reference(
+                params, to_trl_columns(params, some_pairs()), base, "f", cache, no_progress
+            )
+        assert len(cache) == 0
 
 
-@pytest.mark.parametrize("kept", ["-3.5", None, [1.0], True, -3, {}])
-def test_a_kept_log_probability_that_is_none_is_computed_again(
-    base: Path, tmp_path: Path, kept: Any
+@pytest.mark.parametrize("logp", ["-3.5", None, [1.0], True, -3, {}])
+def test_a_damaged_cached_log_probability_is_computed_again(
+    base: Path, tmp_path: Path, logp: Any
 ) -> None:
     from delta.training.reference_logps import add_reference
 
     params = train_params(method="dpo")
     rows = to_trl_columns(params, some_pairs())
-    with ReplyCache(tmp_path / "shelf") as shelf:
-        assert add_reference(params, rows, base, "f", shelf, quietly) == 12
+    with ReplyCache(tmp_path / "cache") as cache:
+        assert add_reference(params, rows, base, "f", cache, no_progress) == 12
         first = [row["ref_chosen_logps"] for row in rows]
-        key = next(iter(shelf._places))
-        shelf.put(key, {"logp": kept})
-        assert add_reference(params, rows, base, "f", shelf, quietly) == 1
+        key = next(iter(cache._places))
+        cache.put(key, {"logp": logp})
+        assert add_reference(params, rows, base, "f", cache, no_progress) == 1
         assert [row["ref_chosen_logps"] for row in rows] == pytest.approx(first, abs=1e-4)
-        assert add_reference(params, rows, base, "f", shelf, quietly) == 0
+        assert add_reference(params, rows, base, "f", cache, no_progress) == 0
 
 
-def test_sft_asks_for_no_reference_and_loads_no_model_for_it(tmp_path: Path) -> None:
+def test_sft_needs_no_reference_and_loads_no_model_for_it(tmp_path: Path) -> None:
     from delta.training.reference_logps import add_reference
 
     params = train_params(method="sft")
     rows = to_trl_columns(params, some_pairs())
-    with ReplyCache(tmp_path / "shelf") as shelf:
-        assert add_reference(params, rows, tmp_path / "nowhere", "f", shelf, quietly) == 0
+    with ReplyCache(tmp_path / "cache") as cache:
+        assert add_reference(params, rows, tmp_path / "nowhere", "f", cache, no_progress) == 0
 
 
-def test_training_moves_the_margin_towards_chosen_and_swapped_pairs_the_other_way(
-    base: Path, tmp_path: Path
-) -> None:
+def test_training_raises_the_margin_and_swapped_pairs_lower_it(base: Path, tmp_path: Path) -> None:
     from delta.training import model_io
 
     start = model_io.load(base, "float32")
-    rows = with_reference(some_params(), some_pairs())
+    rows = with_reference(two_epochs(), some_pairs())
     swapped = [
         row | {"chosen_ids": row["rejected_ids"], "rejected_ids": row["chosen_ids"]} for row in rows
     ]
@@ -271,18 +269,18 @@ def test_training_moves_the_margin_towards_chosen_and_swapped_pairs_the_other_wa
             for row in rows
         )
 
-    forward, facts = run(some_params(), rows, base, tmp_path / "a", screen())
-    backward, _ = run(some_params(), swapped, base, tmp_path / "b", screen())
+    forward, facts = run(two_epochs(), rows, base, tmp_path / "a", quiet_console())
+    backward, _ = run(two_epochs(), swapped, base, tmp_path / "b", quiet_console())
     assert margin(forward) > margin(start) + 1
     assert margin(backward) < margin(start) - 1
     assert facts["options"]["beta"] == BETA
-    assert facts["options"]["weights"] == "torch.float32"
+    assert facts["options"]["dtype"] == "float32"
     assert (
-        0.1 < model_io.fraction_of_weights_changed(forward, base)["share_in_bfloat16"] < 0.9
-    )  # not of unseen tokens
+        0.1 < model_io.fraction_of_weights_changed(forward, base)["bfloat16"] < 0.9
+    )  # unseen tokens keep theirs
     assert model_io.fraction_of_weights_changed(start, base) == {
-        "share": 0.0,
-        "share_in_bfloat16": 0.0,
+        "float32": 0.0,
+        "bfloat16": 0.0,
     }
 
 
@@ -294,29 +292,29 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("method", ["dpo", "kto", "sft"])
-def test_the_options_in_force_are_read_back_from_the_trainer(
+def test_the_options_in_use_are_read_back_from_the_trainer(
     method: str, base: Path, tmp_path: Path
 ) -> None:
     params = train_params(
         method=method,
         kto={"undesirable_weight": 0.7},
-        schedule="constant",
-        warmup_share=0.5,
-        batch_size=2,
-        accumulation=2,
+        lr_scheduler_type="constant_with_warmup",
+        warmup_steps=0.5,
+        per_device_train_batch_size=2,
+        gradient_accumulation_steps=2,
         gradient_checkpointing=True,
-        compute="bfloat16",
+        bf16=True,
     )
-    _, facts = run(params, with_reference(params, some_pairs()), base, tmp_path, screen())
+    _, facts = run(params, with_reference(params, some_pairs()), base, tmp_path, quiet_console())
     expected = OPTIONS[method] | {
-        "schedule": "constant_with_warmup",
+        "lr_scheduler_type": "constant_with_warmup",
         "learning_rate": 0.01,
-        "compute": "torch.bfloat16",
-        "weights": "torch.float32",
-        "trainable": 37_216,
-        "accumulation": 2,
+        "mixed_precision": "bf16",
+        "dtype": "float32",
+        "trainable_parameters": 37_216,
+        "gradient_accumulation_steps": 2,
         "gradient_checkpointing": True,
-        "sharding": "none",
+        "fsdp": False,
     }
     assert expected.items() <= facts["options"].items()
     rates = [float(row["learning_rate"]) for row in history(tmp_path / "history.tsv")]
@@ -324,7 +322,7 @@ def test_the_options_in_force_are_read_back_from_the_trainer(
 
 
 class Interrupted(Console):
-    """A screen that is closed after so many training steps."""
+    """A console that raises KeyboardInterrupt after so many training steps."""
 
     def __init__(self, steps: int) -> None:
         super().__init__(io.StringIO())
@@ -337,33 +335,33 @@ class Interrupted(Console):
             yield item
 
 
-def equal(one: Any, other: Any) -> bool:
+def equal(first: Any, second: Any) -> bool:
     import torch
 
-    pairs = zip(one.state_dict().values(), other.state_dict().values(), strict=True)
+    pairs = zip(first.state_dict().values(), second.state_dict().values(), strict=True)
     return all(torch.equal(a, b) for a, b in pairs)
 
 
 @pytest.mark.parametrize("lora", [None, LORA], ids=["whole", "lora"])
 @pytest.mark.parametrize("method", ["dpo", "kto", "sft"])
-def test_a_run_that_was_stopped_goes_on_at_its_checkpoint_and_ends_the_same(
+def test_an_interrupted_run_resumes_at_its_checkpoint_and_ends_the_same(
     method: str, lora: Any, base: Path, tmp_path: Path
 ) -> None:
-    own = {"epochs": 2 if method != "kto" else 1}
+    own = {"num_train_epochs": 2 if method != "kto" else 1}
     params = train_params(method=method, lora=lora, **{method: own})
     rows = with_reference(params, some_pairs())
-    whole, _ = run(params, rows, base, tmp_path / "whole", screen())
+    whole, _ = run(params, rows, base, tmp_path / "whole", quiet_console())
     with pytest.raises(KeyboardInterrupt):
         run(params, rows, base, tmp_path / "cut", Interrupted(3))
-    said = io.StringIO()
-    again, facts = run(params, rows, base, tmp_path / "cut", Console(said))
-    assert "checkpoint-2" in said.getvalue()
+    output = io.StringIO()
+    resumed, facts = run(params, rows, base, tmp_path / "cut", Console(output))
+    assert "checkpoint-2" in output.getvalue()
     assert facts["steps"] == facts["chosen_step"] == 6
     assert history(tmp_path / "cut/history.tsv") == history(tmp_path / "whole/history.tsv")
-    assert equal(whole, again)
+    assert equal(whole, resumed)
 
 
-def checkpoints_at(folder: Path, *steps: int) -> None:
+def write_checkpoints(folder: Path, *steps: int) -> None:
     from delta.training import checkpoints
 
     for step in steps:
@@ -374,29 +372,29 @@ def checkpoints_at(folder: Path, *steps: int) -> None:
         checkpoints.mark_complete(checkpoint)
 
 
-def steps_left(folder: Path) -> list[int]:
-    return sorted(int(one.name.partition("-")[2]) for one in folder.glob("checkpoint-*"))
+def steps_in(folder: Path) -> list[int]:
+    return sorted(int(path.name.partition("-")[2]) for path in folder.glob("checkpoint-*"))
 
 
-def test_a_checkpoint_without_its_mark_is_never_resumed(tmp_path: Path) -> None:
+def test_an_unmarked_checkpoint_is_never_resumed(tmp_path: Path) -> None:
     from delta.training import checkpoints
 
-    checkpoints_at(tmp_path, 2, 10, 12)
+    write_checkpoints(tmp_path, 2, 10, 12)
     (tmp_path / "checkpoint-12" / checkpoints.MARK).unlink()
     assert checkpoints.remove_incomplete(tmp_path) == []
     assert checkpoints.latest(tmp_path) == tmp_path / "checkpoint-10"
-    assert steps_left(tmp_path) == [2, 10]
+    assert steps_in(tmp_path) == [2, 10]
 
 
 @pytest.mark.parametrize("file", ["model.safetensors", "optimizer.pt"])
 @pytest.mark.parametrize("damage", ["flipped", "shorter", "gone", "mark"])
-def test_a_damaged_checkpoint_is_never_resumed_and_takes_the_later_ones_with_it(
+def test_a_damaged_checkpoint_and_all_later_ones_are_removed(
     tmp_path: Path, file: str, damage: str
 ) -> None:
-    """Of the later ones the best would be chosen among steps that are gone."""
+    """The best of the later ones would be chosen among steps that are gone."""
     from delta.training import checkpoints
 
-    checkpoints_at(tmp_path, 2, 10, 12)
+    write_checkpoints(tmp_path, 2, 10, 12)
     path = tmp_path / "checkpoint-10" / (checkpoints.MARK if damage == "mark" else file)
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 4
@@ -408,17 +406,19 @@ def test_a_damaged_checkpoint_is_never_resumed_and_takes_the_later_ones_with_it(
         case _:
             path.write_bytes(content)
     assert checkpoints.remove_incomplete(tmp_path) == [tmp_path / "checkpoint-10"]
-    assert steps_left(tmp_path) == [2]
+    assert steps_in(tmp_path) == [2]
 
 
-RULE: dict[str, Any] = {"held_out": 0.34, "every": 2, "patience": 2, "min_improvement": 0.0}
+RULE: dict[str, Any] = {"held_out": 0.34, "eval_steps": 2, "patience": 2, "min_improvement": 0.0}
 
 
 def converging() -> tuple[TrainParams, Any, Any]:
-    """Held-out pairs that are the trained ones swapped: their loss rises from the first step."""
-    params = some_params(convergence=RULE, dpo={"epochs": 20}, save_every=3, log_every=4)
-    train, held = split_held_out(params, some_pairs())
-    assert (len(train), len(held)) == (4, 2)
+    """Held-out pairs that are the training pairs swapped: their loss rises from the first step."""
+    params = two_epochs(
+        early_stopping=RULE, dpo={"num_train_epochs": 20}, save_steps=3, logging_steps=4
+    )
+    train, held_out = split_held_out(params, some_pairs())
+    assert (len(train), len(held_out)) == (4, 2)
     swapped = [
         pair | {"chosen_ids": pair["rejected_ids"], "rejected_ids": pair["chosen_ids"]}
         for pair in train
@@ -426,86 +426,89 @@ def converging() -> tuple[TrainParams, Any, Any]:
     return params, with_reference(params, train), with_reference(params, swapped)
 
 
-def test_training_stops_when_converged_and_the_policy_is_the_best_checkpoint(
+def test_training_stops_when_converged_and_keeps_the_best_checkpoint(
     base: Path, tmp_path: Path
 ) -> None:
-    params, rows, held = converging()
-    chosen, facts = run(params, rows, base, tmp_path / "a", screen(), held)
+    params, rows, held_out = converging()
+    chosen, facts = run(params, rows, base, tmp_path / "a", quiet_console(), held_out)
     curve = history(tmp_path / "a/held_out.tsv")
     assert [row["step"] for row in curve] == ["2", "4", "6"]
     losses = [float(row["loss"]) for row in curve]
     assert losses == sorted(losses)
     assert (facts["chosen_step"], facts["converged_at"], facts["steps"]) == (2, 6, 6)
     assert facts["held_out_loss"] == pytest.approx(losses[0], abs=1e-4)
-    left = sorted(path.name for path in (tmp_path / "a/run/checkpoints").glob("checkpoint-*"))
-    assert left == ["checkpoint-2", "checkpoint-6"]
+    assert steps_in(tmp_path / "a/run/checkpoints") == [2, 6]
 
-    # What two steps give without any rule, under the same schedule.
-    without = params.model_copy(update={"convergence": None, "save_every": 2})
+    # Two steps without early stopping, under the same learning rate schedule.
+    plain = params.model_copy(update={"early_stopping": None, "save_steps": 2})
     with pytest.raises(KeyboardInterrupt):
-        run(without, rows, base, tmp_path / "b", Interrupted(3))
+        run(plain, rows, base, tmp_path / "b", Interrupted(3))
     from delta.training import model_io
 
     two_steps = model_io.load_checkpoint(params, base, tmp_path / "b/run/checkpoints/checkpoint-2")
     assert equal(chosen, two_steps)
 
 
-@pytest.mark.parametrize("stopped_after", [1, 3, 5])
-def test_a_stopped_run_converges_at_the_same_step_to_the_same_policy(
-    stopped_after: int, base: Path, tmp_path: Path
+@pytest.mark.parametrize("interrupted_after", [1, 3, 5])
+def test_an_interrupted_run_converges_at_the_same_step_to_the_same_policy(
+    interrupted_after: int, base: Path, tmp_path: Path
 ) -> None:
-    params, rows, held = converging()
-    whole, facts = run(params, rows, base, tmp_path / "whole", screen(), held)
+    params, rows, held_out = converging()
+    whole, facts = run(params, rows, base, tmp_path / "whole", quiet_console(), held_out)
     with pytest.raises(KeyboardInterrupt):
-        run(params, rows, base, tmp_path / "cut", Interrupted(stopped_after), held)
-    again, after = run(params, rows, base, tmp_path / "cut", screen(), held)
-    assert after == facts
-    assert equal(whole, again)
+        run(params, rows, base, tmp_path / "cut", Interrupted(interrupted_after), held_out)
+    resumed, resumed_facts = run(params, rows, base, tmp_path / "cut", quiet_console(), held_out)
+    assert resumed_facts == facts
+    assert equal(whole, resumed)
     for name in ("history.tsv", "held_out.tsv"):
         assert history(tmp_path / "cut" / name) == history(tmp_path / "whole" / name)
 
 
-def test_a_run_that_had_converged_trains_no_further(base: Path, tmp_path: Path) -> None:
-    params, rows, held = converging()
-    whole, facts = run(params, rows, base, tmp_path, screen(), held)
+def test_a_converged_run_is_not_trained_further(base: Path, tmp_path: Path) -> None:
+    params, rows, held_out = converging()
+    whole, facts = run(params, rows, base, tmp_path, quiet_console(), held_out)
     (tmp_path / "history.tsv").unlink()  # DVC deletes outputs before it runs a stage
-    again, after = run(params, rows, base, tmp_path, Interrupted(0), held)
-    assert after == facts
-    assert equal(whole, again)
+    resumed, resumed_facts = run(params, rows, base, tmp_path, Interrupted(0), held_out)
+    assert resumed_facts == facts
+    assert equal(whole, resumed)
     assert history(tmp_path / "history.tsv")
 
 
-def test_a_run_that_does_not_converge_keeps_the_lowest_held_out_loss(
+def test_a_run_without_convergence_keeps_the_lowest_held_out_loss(
     base: Path, tmp_path: Path
 ) -> None:
-    rule = RULE | {"every": 3, "patience": 5}
-    params = some_params(convergence=rule, dpo={"epochs": 4})
-    train, held = (with_reference(params, part) for part in split_held_out(params, some_pairs()))
-    _, facts = run(params, train, base, tmp_path, screen(), held)
+    rule = RULE | {"eval_steps": 3, "patience": 5}
+    params = two_epochs(early_stopping=rule, dpo={"num_train_epochs": 4})
+    train, held_out = (
+        with_reference(params, part) for part in split_held_out(params, some_pairs())
+    )
+    _, facts = run(params, train, base, tmp_path, quiet_console(), held_out)
     curve = [(int(r["step"]), float(r["loss"])) for r in history(tmp_path / "held_out.tsv")]
-    assert [step for step, _ in curve] == [3, 6, 8]  # the last step is evaluated, too
+    assert [step for step, _ in curve] == [3, 6, 8]  # the last step is evaluated as well
     assert facts["converged_at"] is None
-    assert facts["chosen_step"] == min(curve, key=lambda one: one[1])[0]
+    assert facts["chosen_step"] == min(curve, key=lambda point: point[1])[0]
 
 
 def test_the_held_out_loss_is_the_loss_of_the_held_out_pairs(base: Path, tmp_path: Path) -> None:
-    params = some_params(convergence=RULE | {"every": 1}, dpo={"learning_rate": 1e-12})
-    train, held = (with_reference(params, part) for part in split_held_out(params, some_pairs()))
-    run(params, train, base, tmp_path, screen(), held)
+    params = two_epochs(early_stopping=RULE | {"eval_steps": 1}, dpo={"learning_rate": 1e-12})
+    train, held_out = (
+        with_reference(params, part) for part in split_held_out(params, some_pairs())
+    )
+    run(params, train, base, tmp_path, quiet_console(), held_out)
     from delta.training import model_io
 
-    expected = dpo_loss(model_io.load(base, "float32"), held, BETA)
+    expected = dpo_loss(model_io.load(base, "float32"), held_out, BETA)
     assert float(history(tmp_path / "held_out.tsv")[0]["loss"]) == pytest.approx(expected, abs=1e-4)
 
 
-def test_adapters_are_merged_and_only_they_were_trained(base: Path, tmp_path: Path) -> None:
+def test_only_adapters_are_trained_and_they_are_merged(base: Path, tmp_path: Path) -> None:
     from delta.training import model_io
 
-    params = some_params(lora=LORA, weights="bfloat16", compute="bfloat16")
+    params = two_epochs(lora=LORA, dtype="bfloat16", bf16=True)
     rows = with_reference(params, some_pairs())
-    merged, facts = run(params, rows, base, tmp_path, screen())
-    assert facts["options"]["trainable"] == 2 * 2 * (4 * 32 + 32 * 4)
-    assert facts["options"]["lora"] == {"rank": 4, "alpha": 8}
+    merged, facts = run(params, rows, base, tmp_path, quiet_console())
+    assert facts["options"]["trainable_parameters"] == 2 * 2 * (4 * 32 + 32 * 4)
+    assert facts["options"]["lora"] == {"r": 4, "lora_alpha": 8}
     start = model_io.load(base, "float32").state_dict()
     after = merged.state_dict()
     assert after.keys() == start.keys()  # a whole model, no adapters
@@ -513,69 +516,67 @@ def test_adapters_are_merged_and_only_they_were_trained(base: Path, tmp_path: Pa
     assert {name.split(".")[-2] for name in changed} == {"q_proj", "v_proj"}
 
 
-def test_layers_that_the_base_does_not_have_are_named(base: Path, tmp_path: Path) -> None:
-    params = some_params(lora=LORA | {"target": ["w_pack"]})
-    with pytest.raises(InputError, match=r"train.lora.target = \['w_pack'\]"):
-        run(params, with_reference(params, some_pairs()), base, tmp_path, screen())
+def test_missing_target_modules_are_named(base: Path, tmp_path: Path) -> None:
+    params = two_epochs(lora=LORA | {"target_modules": ["w_pack"]})
+    with pytest.raises(InputError, match=r"train.lora.target_modules = \['w_pack'\]"):
+        run(params, with_reference(params, some_pairs()), base, tmp_path, quiet_console())
 
 
-def test_a_loss_that_is_no_number_is_an_error(base: Path, tmp_path: Path) -> None:
-    params = some_params()
+def test_a_nan_loss_is_an_error(base: Path, tmp_path: Path) -> None:
+    params = two_epochs()
     rows = [row | {"ref_chosen_logps": math.nan} for row in with_reference(params, some_pairs())]
-    with pytest.raises(InputError, match=r"train.dpo.learning_rate = 0.01: the loss is not finite"):
-        run(params, rows, base, tmp_path, screen())
+    with pytest.raises(InputError, match=r"train.dpo.learning_rate = 0.01: the loss is no longer"):
+        run(params, rows, base, tmp_path, quiet_console())
 
 
 def test_fewer_rows_than_a_batch_are_refused(base: Path, tmp_path: Path) -> None:
-    params = some_params(batch_size=7)
-    with pytest.raises(InputError, match="only 6; allowed: 1 to 6"):
-        run(params, with_reference(params, some_pairs()), base, tmp_path, screen())
+    params = two_epochs(per_device_train_batch_size=7)
+    with pytest.raises(InputError, match="only 6; expected 1 to 6"):
+        run(params, with_reference(params, some_pairs()), base, tmp_path, quiet_console())
 
 
-def test_nothing_is_sent_to_anyone(
-    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_telemetry_is_sent(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def send(*_: Any, **__: Any) -> None:
         raise AssertionError("telemetry")
 
     monkeypatch.setattr("trl.trainer.base_trainer.send_telemetry", send)
-    params = some_params(dpo={"epochs": 1})
-    run(params, with_reference(params, some_pairs()), base, tmp_path, screen())
+    params = two_epochs(dpo={"num_train_epochs": 1})
+    run(params, with_reference(params, some_pairs()), base, tmp_path, quiet_console())
 
 
-def test_eight_bit_adam_trains_or_says_what_is_missing(base: Path, tmp_path: Path) -> None:
+def test_8_bit_adam_trains_or_names_the_missing_package(base: Path, tmp_path: Path) -> None:
     import importlib.util
 
-    params = some_params(optimizer="adamw_8bit")
+    params = two_epochs(optim="adamw_8bit")
     rows = with_reference(params, some_pairs())
     if importlib.util.find_spec("bitsandbytes") is None:
         with pytest.raises(InputError, match="bitsandbytes is not installed"):
-            run(params, rows, base, tmp_path, screen())
+            run(params, rows, base, tmp_path, quiet_console())
         return
-    _, facts = run(params, rows, base, tmp_path, screen())
-    assert facts["options"]["optimizer"] == "adamw_8bit"
+    _, facts = run(params, rows, base, tmp_path, quiet_console())
+    assert facts["options"]["optim"] == "adamw_8bit"
     assert facts["last_margin"] > 0
 
 
-def test_whatever_shapes_a_run_is_in_its_key() -> None:
+def test_everything_that_shapes_a_run_changes_its_key() -> None:
     from delta.training.launch import run_key
 
-    params = some_params()
+    params = two_epochs()
     rows = with_reference(params, some_pairs())
     keys = [
         run_key(params, rows, [], "f"),
         run_key(params, rows[::-1], [], "f"),
         run_key(params, rows[:4], rows[4:], "f"),
         run_key(params, rows, [], "another base"),
-        run_key(some_params(launch={"processes": 2}), rows, [], "f"),
-        run_key(some_params(convergence=RULE), rows, [], "f"),
-        run_key(some_params(launch={"processes": 2, "sharding": "fsdp2"}), rows, [], "f"),
+        run_key(two_epochs(num_processes=2), rows, [], "f"),
+        run_key(two_epochs(early_stopping=RULE), rows, [], "f"),
+        run_key(two_epochs(num_processes=2, fsdp=True), rows, [], "f"),
     ]
     assert len(set(keys)) == len(keys)
-    assert run_key(some_params(), with_reference(params, some_pairs()), [], "f") == keys[0]
+    assert run_key(two_epochs(), with_reference(params, some_pairs()), [], "f") == keys[0]
 
 
-def test_the_rule_is_the_one_that_training_asks() -> None:
+def test_training_applies_the_early_stopping_rule() -> None:
     from delta.training import checkpoints
 
     log: list[dict[str, Any]] = [
@@ -584,5 +585,5 @@ def test_the_rule_is_the_one_that_training_asks() -> None:
         {"step": 4, "eval_loss": 0.6},
         {"step": 6, "eval_loss": 0.6},
     ]
-    decision = decide(checkpoints.held_out_curve(log), ConvergenceParams(**RULE))
+    decision = decide(checkpoints.held_out_curve(log), EarlyStoppingParams(**RULE))
     assert (decision.best.step, decision.converged_at) == (2, 6)

@@ -1,15 +1,53 @@
-r"""What an answer says, as a value of answer_types: "x = 3 \text{ or } x = -2" is a named list.
+r"""Parse an answer into a value: "x = 3 \text{ or } x = -2" is a named list (values.py).
 
-An answer may have several readings ("110,143" is one number or two, "\pm a \pm b" two values or
-four); a text without any raises UnreadableError.
+An answer may have several readings: "110,143" is one number or two, "\pm a \pm b" two values or
+four. A text without any raises UnreadableError.
 """
 
+import contextlib
 import re
 from collections.abc import Callable
 from fractions import Fraction
 from itertools import product as combinations
 
-from delta.grading.formulas.answer_types import (
+from delta.grading.formulas.formula_parser import parse_formula
+from delta.grading.formulas.rounding import stored_decimal
+from delta.grading.formulas.scalar_parser import parse_based, parse_scalar, parse_time, parse_trees
+from delta.grading.formulas.sets import (
+    EVERYTHING,
+    combine,
+    complement,
+    join,
+    members_of,
+    to_set,
+    unite,
+)
+from delta.grading.formulas.tokens import (
+    Token,
+    UnreadableError,
+    closes_at_end,
+    has_groups,
+    index_of,
+    is_condition,
+    marks,
+    splice_words,
+    split,
+    text_of,
+    tokenize,
+    trim,
+    without_lead,
+)
+from delta.grading.formulas.trees import (
+    EULER,
+    IMAGINARY,
+    ONE,
+    Node,
+    product,
+    quotient,
+    symbol,
+    symbols_of,
+)
+from delta.grading.formulas.values import (
     BOUND_NAME,
     Cases,
     Collection,
@@ -25,37 +63,12 @@ from delta.grading.formulas.answer_types import (
     Words,
     scalar_of,
 )
-from delta.grading.formulas.expressions import ONE, Node, product, quotient, symbols_of
-from delta.grading.formulas.formula_reader import read_formula
-from delta.grading.formulas.latex_tokens import Token, UnreadableError, shown, tokenize
-from delta.grading.formulas.real_sets import EVERYTHING, combine, complement, to_set
-from delta.grading.formulas.rounding import stored_decimal
-from delta.grading.formulas.scalar_parser import parse_based, parse_scalar, parse_time, trees_of
-from delta.grading.formulas.token_splitting import (
-    closes_at_end,
-    has_groups,
-    is_condition,
-    is_set,
-    marks,
-    position,
-    splice_words,
-    split,
-    trim,
-    without_lead,
-)
-from delta.grading.formulas.value_joining import join, unite
-from delta.grading.formulas.vocabulary import (
-    BLOCKED,
-    LONG_WORD,
-    MATRICES,
-    OVER,
-    PLUS_MINUS,
-    RELATIONS,
-    SYSTEMS,
-    TIMES,
-    UNKNOWN_RELATIONS,
-)
+from delta.grading.formulas.vocabulary import BLOCKED, LONG_WORD, OVER, RELATIONS, TIMES
 
+MATRICES = frozenset(("pmatrix", "bmatrix", "Bmatrix", "matrix", "array", "smallmatrix"))
+SYSTEMS = frozenset(("cases", "aligned", "align", "align*", "gathered", "dcases", "rcases"))
+PLUS_MINUS = {r"\pm": "+-", r"\mp": "-+", "±": "+-", "∓": "-+"}
+UNKNOWN_RELATIONS = frozenset((r"\equiv", r"\to", r"\rightarrow", r"\propto", r"\mid", r"\implies"))
 MAX_MEMBERS = 100  # of a list
 MAX_SIGNS = 4  # of plus-minus in one member
 MAX_DEPTH = 30  # of values in values
@@ -66,52 +79,52 @@ NAME = re.compile(
     r"|(?:E|Var|Cov|\\?Pr)\[[^\[\]]*\]|\\mathbb[EP](?:\([^()]*\)|\[[^\[\]]*\])|\\\|[^=|]+\\\|"
 )
 SEPARATORS = frozenset((",", ";", "and", "or", r"\lor", r"\vee", r"\land", r"\wedge"))
-ALL_REALS = frozenset(
-    ("all real numbers", "all reals", "all real", "real numbers", "the real numbers")
-)
-BRACE = frozenset(("}",))
+ALL_REALS = ("all real numbers", "all reals", "all real", "real numbers", "the real numbers")
+RELATION_SIGNS = frozenset(RELATIONS)
 SET_SIGNS = frozenset((r"\cup", r"\cap", r"\setminus", r"\backslash"))
+CONDITION_WORDS = ("if", "for", "when", "where", "otherwise,", ",")
 
 
-def readings(text: str, is_gold: bool = False) -> list[Value]:
-    """What a cleaned answer may say, the likeliest first. A gold's floats are short decimals."""
-    found: list[Value] = []
+def parse_answer(text: str, is_gold: bool = False) -> list[Value]:
+    """Return the possible readings of a cleaned answer, the likeliest first.
+
+    The floats of a gold answer are read as the short decimals that they store. Raises
+    UnreadableError where there is no reading.
+    """
+    values: list[Value] = []
     first_error: UnreadableError | None = None
     for grouped in dict.fromkeys((True, not has_groups(text))):
         for is_linked in (False, True):
             try:
                 tokens = splice_words(tokenize(text, grouped))
                 parser = _Parser(text, is_linked)
-                value = parser.value([short(token) for token in tokens] if is_gold else tokens)
+                value = parser.value(list(map(_as_stored, tokens)) if is_gold else tokens)
             except (UnreadableError, RecursionError) as error:
                 first_error = first_error or UnreadableError(str(error))
                 continue
-            if value not in found:
-                found.append(value)
+            if value not in values:
+                values.append(value)
             if not parser.has_many_signs:
                 break
-    if not found:
+    if not values:
         raise first_error or UnreadableError(text)
-    return found
+    return values
 
 
-def short(token: Token) -> Token:
+def _as_stored(token: Token) -> Token:
     if token.kind != "number" or token.value is None:
         return token
-    value, place = stored_decimal(token.value, token.place)
-    return token._replace(value=value, place=place)
+    value, precision = stored_decimal(token.value, token.precision)
+    return token._replace(value=value, precision=precision)
 
 
 class _Parser:
-    """One reading of one text."""
+    """One reading of one text. `is_linked`: all plus-minus signs of a member go together."""
 
     def __init__(self, text: str, is_linked: bool) -> None:
         self.text, self.is_linked = text, is_linked
         self.has_many_signs = False
         self.depth = 0
-
-    def source(self, tokens: list[Token]) -> str:
-        return self.text[tokens[0].start : tokens[-1].end] if tokens else ""
 
     def value(self, tokens: list[Token]) -> Value:
         self.depth += 1
@@ -127,14 +140,11 @@ class _Parser:
         if len(tokens) == 1 and (letter := re.fullmatch(r"\(?([a-zA-Z])\)?", tokens[0].text)):
             tokens = [tokens[0]._replace(kind="symbol", text=letter[1])]
         if all(token.kind in ("text", "word") for token in tokens):
-            text = " ".join(token.text for token in tokens).lower()
-            is_short = [token.kind for token in tokens] == ["word"] and text not in ("no", "on")
-            trees = trees_of(tokens) if is_short and len(text) < LONG_WORD else ()
-            return EVERYTHING if text in ALL_REALS else Words(text, trees)
+            return _words(tokens)
         tokens = without_lead(tokens)
         if len(parts := split(tokens, SEPARATORS)) > 1:
             return self.joined(parts, marks(tokens, SEPARATORS))
-        if marks(tokens, frozenset(RELATIONS)):
+        if marks(tokens, RELATION_SIGNS):
             return self.expand(tokens, self.relation)
         if marks(tokens, UNKNOWN_RELATIONS):
             raise UnreadableError("a relation")
@@ -143,44 +153,37 @@ class _Parser:
         return self.expand(tokens, self.single)
 
     def expand(self, tokens: list[Token], parse: Callable[[list[Token]], Value]) -> Value:
-        """Both values of each plus-minus."""
-        places = [i for i, token in enumerate(tokens) if token.text in PLUS_MINUS]
-        if not places or is_set(tokens):
+        """Return both values of each plus-minus."""
+        signs = [index for index, token in enumerate(tokens) if token.text in PLUS_MINUS]
+        if not signs or (tokens[0].text == r"\{" and closes_at_end(tokens)):
             value: Value = parse(tokens)
             return value
-        if len(places) > MAX_SIGNS:
+        if len(signs) > MAX_SIGNS:
             raise UnreadableError("too many signs")
-        self.has_many_signs |= len(places) > 1
-        choices = list(combinations((0, 1), repeat=len(places)))
-        if self.is_linked or any(PLUS_MINUS[tokens[i].text] == "-+" for i in places):
-            choices = [(0,) * len(places), (1,) * len(places)]
+        self.has_many_signs |= len(signs) > 1
+        choices = list(combinations((0, 1), repeat=len(signs)))
+        if self.is_linked or any(PLUS_MINUS[tokens[index].text] == "-+" for index in signs):
+            choices = [(0,) * len(signs), (1,) * len(signs)]
         values = []
         for choice in choices:
             signed = tokens.copy()
-            for place, side in zip(places, choice, strict=True):
-                sign = PLUS_MINUS[tokens[place].text][side]
-                signed[place] = tokens[place]._replace(kind="sign", text=sign)
+            for index, side in zip(signs, choice, strict=True):
+                text = PLUS_MINUS[tokens[index].text][side]
+                signed[index] = tokens[index]._replace(kind="sign", text=text)
             values.append(parse(signed))
         return unite(values)
 
     def joined(self, parts: list[list[Token]], joins: list[str]) -> Value:
         parts = [part for part in parts if part]
-        if len(parts) > MAX_MEMBERS:
-            raise UnreadableError("too many members")
-        if not parts:
-            raise UnreadableError("nothing")
+        if not 0 < len(parts) <= MAX_MEMBERS:
+            raise UnreadableError("too many members or none")
         if len(parts) > 1:
             parts = [part for part in parts if not is_condition(part)] or parts
-        values: list[Value] = []
-        for part in parts:
-            value = self.value(part)
-            is_list = isinstance(value, Collection) and value.kind == "list"
-            values += value.members if isinstance(value, Collection) and is_list else (value,)
-        return join(values, joins)
+        return join(members_of([self.value(part) for part in parts]), joins)
 
     def relation(self, tokens: list[Token]) -> Value:
-        sides = split(tokens, frozenset(RELATIONS))
-        operators = [RELATIONS[mark] for mark in marks(tokens, frozenset(RELATIONS))]
+        sides = split(tokens, RELATION_SIGNS)
+        operators = [RELATIONS[mark] for mark in marks(tokens, RELATION_SIGNS)]
         if not sides[0] and operators[0] == "=":
             sides, operators = sides[1:], operators[1:]
             if not operators:
@@ -188,55 +191,35 @@ class _Parser:
         if any(not side for side in sides):
             raise UnreadableError("an open relation")
         if set(operators) <= {"=", "in"}:
-            if (name := self.name(sides[0])) and (named := self.named(name, sides[1:])):
+            if (name := _name(sides[0])) and (named := self.named(name, sides[-1])):
                 return named
-            behind = self.name(sides[1]) if operators == ["="] else None
-            if behind and (named := self.named(behind, sides[:1])):
+            behind = _name(sides[1]) if operators == ["="] else None
+            if behind and (named := self.named(behind, sides[0])):
                 return named
         if "in" in operators or not (set(operators) == {"="} or "=" not in operators):
             raise UnreadableError("a relation")
         return Relation(tuple(parse_scalar(trim(side)) for side in sides), tuple(operators))
 
-    def name(self, tokens: list[Token]) -> tuple[str, Node | None] | None:
-        """The name that the tokens are, and its formula where it is a symbol or f(x)."""
-        if all(token.kind == "text" for token in tokens):
-            words = re.findall("[a-z]+", " ".join(token.text for token in tokens).lower())
-            return None if set(words) & BLOCKED else ("", None)
-        plain = shown(tokens).replace(" ", "")
-        if re.fullmatch(r"\(\\?\w+(?:,\\?\w+)+\)|\\?[a-zA-Z]+(?::\\?[a-zA-Z]+)+", plain):
-            return plain, None
-        try:
-            tree = read_formula(tokens).tree
-        except UnreadableError:
-            tree = ("none",)
-        if tree[0] == "symbol" or tree in (("constant", "i"), ("constant", "e")):
-            return tree[1], ("symbol", tree[1])
-        if tree[0] == "apply":
-            return tree[1], tree
-        if not NAME.fullmatch(plain):
-            return None
-        return plain.strip("|") if plain[0] == "|" else plain, None  # |AB| is AB
-
-    def named(self, name: tuple[str, Node | None], sides: list[list[Token]]) -> Value | None:
-        value = self.value(sides[-1])
-        is_segment = name[1] is None and re.fullmatch("[A-Z]{2,}", name[0])
+    def named(self, name: tuple[str, Node | None], side: list[Token]) -> Value | None:
+        """Return the value with its name; None where the two are an equation."""
+        value = self.value(side)
         scalar = scalar_of(value)
-        if is_segment and scalar and any(map(symbols_of, scalar.trees)):
-            return None  # MR = SRMC is an equation
-        has_itself = name[1] is not None and scalar and name[0] in subjects(scalar)
+        names = {name for tree in scalar.trees for name in symbols_of(tree)} if scalar else set()
+        if name[1] is None and re.fullmatch("[A-Z]{2,}", name[0]) and names:
+            return None  # MR = SRMC
+        has_itself = name[1] is not None and name[0] in {n.removesuffix("()") for n in names}
         if has_itself or isinstance(value, Named | Relation):
-            return None  # x^2 = x is an equation
+            return None  # x^2 = x
         return Named(name[0], name[1], value)
 
     def set_operation(self, tokens: list[Token]) -> Value:
-        operands = [to_set(self.value(part)) for part in split(tokens, SET_SIGNS)]
-        result, *others = operands
-        for mark, operand in zip(marks(tokens, SET_SIGNS), others, strict=True):
+        result, *operands = [to_set(self.value(part)) for part in split(tokens, SET_SIGNS)]
+        for mark, operand in zip(marks(tokens, SET_SIGNS), operands, strict=True):
             if result is None or operand is None:
                 raise UnreadableError("a set")
             if mark in (r"\setminus", r"\backslash"):
-                inverse = complement(operand)
-                result = inverse and combine(result, inverse, is_union=False)
+                others = complement(operand)
+                result = others and combine(result, others, is_union=False)
             else:
                 result = combine(result, operand, is_union=mark == r"\cup")
         if result is None:
@@ -253,11 +236,11 @@ class _Parser:
         return parse_scalar(tokens)
 
     def special(self, tokens: list[Token]) -> Value | None:
-        """Times, numbers with a base, matrices, the real numbers and the empty set."""
-        source = self.source(tokens)
+        """Return a time, a number with a base, a matrix, the real numbers or the empty set."""
+        source = self.text[tokens[0].start : tokens[-1].end]
         if (time := parse_time(source)) or (based := parse_based(source)):
             return time or based
-        plain = shown(tokens)
+        plain = text_of(tokens)
         if plain in (r"\mathbbR", "ℝ"):
             return EVERYTHING
         if plain in (r"\emptyset", r"\varnothing", r"\{\}", "∅"):
@@ -269,12 +252,12 @@ class _Parser:
         return None
 
     def environment(self, tokens: list[Token]) -> Value:
-        r"""A \\begin{…} … \\end{…} with what stands before and behind it."""
-        start, end = (position(tokens, frozenset((mark,))) for mark in (r"\begin", r"\end"))
-        opened, closed = position(tokens, BRACE, start), position(tokens, BRACE, end)
-        name, body = shown(tokens[start + 1 : opened]), opened + 1
+        r"""Return the value of a \begin{...} ... \end{...} with the factors around it."""
+        start, end = index_of(tokens, r"\begin"), index_of(tokens, r"\end")
+        opened, closed = index_of(tokens, "}", start), index_of(tokens, "}", end)
+        name, body = text_of(tokens[start + 1 : opened]), opened + 1
         if name == "array" and tokens[body].text == "{":
-            body = position(tokens, BRACE, body) + 1
+            body = index_of(tokens, "}", body) + 1
         rows = [
             split(row, frozenset("&"))
             for row in split(tokens[body:end], frozenset((r"\\",)))
@@ -284,44 +267,17 @@ class _Parser:
         if name in SYSTEMS and not before and not after:
             return self.cases(rows)
         if name in MATRICES:
-            return self.matrix(rows, before, after)
+            return _matrix(rows, before, after)
         raise UnreadableError(name)
 
-    def matrix(
-        self, rows: list[list[list[Token]]], before: list[Token], after: list[Token]
-    ) -> Value:
-        if before and after and (before[-1].text, after[0].text) in ((r"(", ")"), ("[", "]")):
-            before, after = before[:-1], after[1:]  # \left[ \begin{array}…
-        entries = tuple(tuple(parse_scalar(trim(cell)) for cell in row) for row in rows)
-        if len({len(row) for row in entries}) != 1:
-            raise UnreadableError("a matrix with holes")
-        factor = product(self.factors(before)[0], divisor(after))
-        return Matrix(tuple(tuple(times(factor, cell) for cell in row) for row in entries))
-
-    def factors(self, tokens: list[Token]) -> tuple[Node, ...]:
-        """The factor before a matrix."""
-        if tokens and tokens[-1].text in TIMES:
-            tokens = tokens[:-1]
-        if not tokens:
-            return (ONE,)
-        if tokens[-1].text == "-":
-            one = Token("number", "1", False, tokens[-1].start, tokens[-1].end, Fraction(1))
-            tokens = [*tokens, one]
-        if not (factors := trees_of(tokens)):
-            raise UnreadableError("a factor of a matrix")
-        return factors
-
     def cases(self, rows: list[list[list[Token]]]) -> Value:
-        if all(len(row) == 1 for row in rows):
-            return self.joined([row[0] for row in rows], [","] * (len(rows) - 1))
-        if any(len(row) != 2 for row in rows):
-            joined = [[token for cell in row for token in cell] for row in rows]
-            return self.joined(joined, [","] * (len(rows) - 1))
-        return Cases(tuple((self.value(row[0]), self.condition(row[1])) for row in rows))
+        if rows and all(len(row) == 2 for row in rows):
+            return Cases(tuple((self.value(row[0]), self.condition(row[1])) for row in rows))
+        joined = [[token for cell in row for token in cell] for row in rows]
+        return self.joined(joined, [","] * (len(rows) - 1))
 
     def condition(self, tokens: list[Token]) -> Value:
-        words = ("if", "for", "when", "where", "otherwise,", ",")
-        while len(tokens) > 1 and tokens[0].text.strip().lower() in words:
+        while len(tokens) > 1 and tokens[0].text.strip().lower() in CONDITION_WORDS:
             tokens = tokens[1:]
         return self.value(tokens)
 
@@ -342,7 +298,7 @@ class _Parser:
                 if len(parts := split(inside, frozenset((sign,)))) == 2 and parts[0]:
                     return self.set_builder(*parts)
         parts = [part for part in split(inside, frozenset(",;")) if part]
-        if len(parts) > MAX_MEMBERS or not parts:
+        if not 0 < len(parts) <= MAX_MEMBERS:
             raise UnreadableError("no members")
         values = [self.value(part) for part in parts]
         if opening == r"\{":
@@ -350,27 +306,71 @@ class _Parser:
         if len(values) == 1 and not (opening == "[" and closing == ")"):
             return values[0]
         if (opening, closing) in (("(", "]"), ("[", ")")):
-            if len(values) != 2 or not all(isinstance(value, Scalar) for value in values):
-                raise UnreadableError("an interval")
-            low, high = (value for value in values if isinstance(value, Scalar))
-            return RealSet((Piece(low, opening == "[", high, closing == "]"),))
+            match values:
+                case [Scalar() as low, Scalar() as high]:
+                    return RealSet((Piece(low, opening == "[", high, closing == "]"),))
+            raise UnreadableError("an interval")
         return Collection("tuple" if opening == "(" else "bracket", tuple(values))
 
 
-def subjects(scalar: Scalar) -> set[str]:
-    """The symbols and the names of functions in a formula."""
-    return {name.removesuffix("()") for tree in scalar.trees for name in symbols_of(tree)}
+def _words(tokens: list[Token]) -> Value:
+    text = " ".join(token.text for token in tokens).lower()
+    is_word = [token.kind for token in tokens] == ["word"] and text not in ("no", "on")
+    trees = parse_trees(tokens) if is_word and len(text) < LONG_WORD else ()
+    return EVERYTHING if text in ALL_REALS else Words(text, trees)
 
 
-def divisor(tokens: list[Token]) -> Node:
-    """What stands behind a matrix: nothing, a factor or a divisor."""
+def _name(tokens: list[Token]) -> tuple[str, Node | None] | None:
+    """Return the name that the tokens are, and its formula where it is a symbol or f(x)."""
+    if all(token.kind == "text" for token in tokens):
+        words = re.findall("[a-z]+", " ".join(token.text for token in tokens).lower())
+        return None if set(words) & BLOCKED else ("", None)
+    plain = text_of(tokens).replace(" ", "")
+    if re.fullmatch(r"\(\\?\w+(?:,\\?\w+)+\)|\\?[a-zA-Z]+(?::\\?[a-zA-Z]+)+", plain):
+        return plain, None
+    with contextlib.suppress(UnreadableError):
+        tree = parse_formula(tokens).tree
+        if tree.kind == "symbol" or tree in (IMAGINARY, EULER):
+            return tree.value, symbol(tree.value)
+        if tree.kind == "apply":
+            return tree.value, tree
+    if not NAME.fullmatch(plain):
+        return None
+    return plain.strip("|") if plain[0] == "|" else plain, None  # |AB| is AB
+
+
+def _matrix(rows: list[list[list[Token]]], before: list[Token], after: list[Token]) -> Matrix:
+    if before and after and (before[-1].text, after[0].text) in (("(", ")"), ("[", "]")):
+        before, after = before[:-1], after[1:]  # \left[ \begin{array}...
+    entries = [[parse_scalar(trim(cell)) for cell in row] for row in rows]
+    if len({len(row) for row in entries}) != 1:
+        raise UnreadableError("a matrix with holes")
+    factor = product(_factor_before(before), _factor_after(after))
+    return Matrix(
+        tuple(
+            tuple(Scalar(tuple(product(factor, tree) for tree in cell.trees)) for cell in row)
+            for row in entries
+        )
+    )
+
+
+def _factor_before(tokens: list[Token]) -> Node:
+    if tokens and tokens[-1].text in TIMES:
+        tokens = tokens[:-1]
     if not tokens:
         return ONE
-    trees = trees_of(tokens[1:]) if tokens[0].text in TIMES | OVER else ()
+    if tokens[-1].text == "-":
+        one = Token("number", "1", False, tokens[-1].start, tokens[-1].end, Fraction(1))
+        tokens = [*tokens, one]
+    if not (trees := parse_trees(tokens)):
+        raise UnreadableError("a factor of a matrix")
+    return trees[0]
+
+
+def _factor_after(tokens: list[Token]) -> Node:
+    if not tokens:
+        return ONE
+    trees = parse_trees(tokens[1:]) if tokens[0].text in TIMES | OVER else ()
     if not trees:
         raise UnreadableError("something behind a matrix")
     return quotient(ONE, trees[0]) if tokens[0].text in OVER else trees[0]
-
-
-def times(factor: Node, cell: Scalar) -> Scalar:
-    return Scalar(tuple(product(factor, tree) for tree in cell.trees))

@@ -1,11 +1,11 @@
-r"""The answer that a text puts into boxes: the last, or the last few that words join."""
+r"""Find the answer that a text puts into boxes: the last, or the last few that words join."""
 
 import re
 
 BOX = re.compile(r"\\(?:boxed|fbox|framebox)\s*\{")
 MAX_ANSWER = 1_000  # characters; nothing longer is an answer, and parsers are slow on it
 MAX_JOIN = 60  # characters between two boxes that are one answer
-JOINED = re.compile(
+JOINING_WORDS = re.compile(
     r"(?:,|;|&|\\text(?:rm|bf)?\s*\{\s*,?\s*(?:and|or)\s*\}|and|or)+(?:(?:\\?\w+(?:_\{?\w+\}?)?|\(\w+,\w+\))=)?"
 )
 
@@ -23,27 +23,27 @@ def last_box(text: str) -> str | None:
 
 
 def joined_boxes(text: str) -> list[str]:
-    r"""Return the content of the last box, behind those that "and", "or" or a comma joins to it.
+    r"""Return the contents of the last box and of those that "and", "or" or a comma joins to it.
 
-    "\boxed{2} or \boxed{3}" answers 2 and 3. A box that is said twice is one.
+    "\boxed{2} or \boxed{3}" answers 2 and 3. Equal boxes count once.
     """
     contents: list[str] = []
-    left = len(text)
+    start = len(text)  # of the last box that was read
     for box in reversed(list(BOX.finditer(text))):
         end = closing_brace(text, box.end())
-        if end is None or end >= left:
+        if end is None or end >= start:
             continue  # open, or around the box that was read
         if contents:
-            between = text[end + 1 : left]
-            if len(between) > MAX_JOIN or not JOINED.fullmatch(_without_blanks(between)):
+            between = text[end + 1 : start]
+            if len(between) > MAX_JOIN or not JOINING_WORDS.fullmatch(_without_blanks(between)):
                 break
         contents.append(text[box.end() : end].strip())
-        left = box.start()
+        start = box.start()
     return list(dict.fromkeys(reversed(contents)))
 
 
 def closing_brace(text: str, start: int) -> int | None:
-    """Return where the brace that opened before `start` closes; None if not in MAX_ANSWER."""
+    """Return the index where the brace before `start` closes; None if beyond MAX_ANSWER."""
     depth, escaped = 1, False
     for index in range(start, min(len(text), start + MAX_ANSWER)):
         character = text[index]

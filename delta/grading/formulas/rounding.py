@@ -1,10 +1,10 @@
-"""When two real numbers are equal, by how they are written.
+"""Compare two real numbers by how they are written.
 
-- A gold that is rounded (0.33, 8.7e8) asks for its own precision: what rounds to it is right, up to
-  WIDEST, and so is the gold rounded to three or more digits.
+- A rounded gold (0.33, 8.7e8) asks for its own precision: what rounds to it is right, up to
+  MAX_ROUNDING, and so is the gold rounded to three or more digits.
 - An exact gold (a whole number, a fraction, a root) asks for exact answers or six right digits.
 - A gold in floating point means what its shortest decimal says, in double or in single precision.
-- A percentage equals the number with and without the hundredth, a million one with the word alone.
+- A percentage equals the number with and without the hundredth, a million that without the word.
 """
 
 import math
@@ -12,81 +12,91 @@ import struct
 from fractions import Fraction
 from typing import NamedTuple
 
-LAST_PLACE = Fraction(1, 2)  # of a rounded gold: what rounds to it
-WIDEST = Fraction(5, 100)  # of a rounded gold of one digit
+HALF_DIGIT = Fraction(1, 2)  # of the last digit of a rounded gold: what rounds to it
+MAX_ROUNDING = Fraction(5, 100)  # of a rounded gold of one digit
 SIX_DIGITS = Fraction(2, 10**6)  # between an exact gold and a decimal number
 SIX_DECIMALS = Fraction(1, 2 * 10**6)  # between a whole gold and a decimal number
-LONG = 15  # significant digits that hardly anything but floating point has
-LONGEST = 17  # significant digits of floating point
-SINGLE = 7  # significant digits that any number keeps in single precision
-SHORT = 12  # significant digits that a number may have that was computed in double precision
+# Significant digits:
+FLOAT_DIGITS = range(15, 18)  # of a number that was surely stored in floating point
+SINGLE_DIGITS = 7  # that any number keeps in single precision
+SHORT_SINGLE = 9  # at most, of the short decimal of a single
+SHORT_DOUBLE = 12  # at most, of the short decimal of a double
 
 
 class Number(NamedTuple):
     """A real number as it is written."""
 
     value: Fraction
-    place: Fraction | None  # the value of its last digit; None: the number is exact
+    precision: Fraction | None  # the value of its last digit; None: the number is exact
     scale: Fraction  # of a percentage, or of millions, which often are not written
 
 
 def is_close(gold: Number, prediction: Number) -> bool:
-    """Whether two numbers are equal, with or without the percent sign or the word "million"."""
-    return any(
-        is_near(gold, prediction.value * scale, prediction.place and prediction.place * scale)
-        for scale in dict.fromkeys((Fraction(1), prediction.scale / gold.scale))
-        if scale == 1 or 1 in (prediction.scale, gold.scale)
-    )
+    """Return whether two numbers are equal, with or without "percent" or "million"."""
+    scales = [Fraction(1)]
+    if prediction.scale != gold.scale and 1 in (prediction.scale, gold.scale):
+        scales.append(prediction.scale / gold.scale)
+    unit = prediction.precision
+    return any(_is_near(gold, prediction.value * s, unit and unit * s) for s in scales)
 
 
-def is_near(gold: Number, prediction: Fraction, place: Fraction | None) -> bool:
+def _is_near(gold: Number, prediction: Fraction, precision: Fraction | None) -> bool:
     distance, size = abs(gold.value - prediction), abs(gold.value)
     if distance == 0:
         return True
-    if gold.place is not None:
-        if distance <= min(gold.place * LAST_PLACE, size * WIDEST):
+    if gold.precision is not None:
+        if distance <= min(gold.precision * HALF_DIGIT, size * MAX_ROUNDING):
             return True
         # The gold rounded to as many digits as the prediction has, if those are three or more.
-        return place is not None and size >= 100 * place and distance <= place * LAST_PLACE
-    if place is None:
+        if precision is None or size < 100 * precision:
+            return False
+        return distance <= precision * HALF_DIGIT
+    if precision is None:
         return False
     return distance <= (SIX_DECIMALS if gold.value.denominator == 1 else size * SIX_DIGITS)
 
 
-def stored_decimal(value: Fraction, place: Fraction | None) -> tuple[Fraction, Fraction | None]:
-    """0.3 for 0.30000000000000004, and 2.2 for 2.200000047683716, which is 2.2 in single precision.
+def stored_decimal(value: Fraction, precision: Fraction | None) -> tuple[Fraction, Fraction | None]:
+    """Return value and precision of the short decimal that a float stores.
 
-    A value without a short decimal keeps it and the digits that are surely right: 0.33333334 has
-    seven and 17.777777777777779 fifteen. Any other number is returned as it is.
+    0.3 for 0.30000000000000004, and 2.2 for 2.200000047683716, which is 2.2 in single precision. A
+    float without a short decimal keeps its value and the digits that are surely right: 0.33333334
+    has seven and 17.777777777777779 fifteen. Any other number is returned as it is.
     """
-    if place is None or not place * 10 ** (LONG - 1) <= abs(value) < place * 10**LONGEST:
-        return value, place
+    least, most = FLOAT_DIGITS[0], FLOAT_DIGITS[-1]
+    if precision is None or not precision * 10 ** (least - 1) <= abs(value) < precision * 10**most:
+        return value, precision
     number = float(value)
-    for text, most in (
-        (_shortest_single(number), 9),
-        (repr(number), SHORT),
-        (f"{number:.15g}", SHORT),
-    ):
-        mantissa, _, exponent = text.partition("e")
-        decimals = mantissa.partition(".")[2]
-        digits = len(mantissa.replace(".", "").strip("-0"))
-        if text and digits <= most:
-            is_whole = not exponent and not decimals.strip("0")
-            unit = Fraction(10) ** (int(exponent or 0) - len(decimals))
-            if most != SHORT:
-                unit *= 10 ** max(0, digits - SINGLE)
-            return Fraction(text), None if is_whole else unit
-    return value, max(place, _unit_of_digit(value, LONG))
+    single = _shortest_single(number)
+    if single and _digits(single) <= SHORT_SINGLE:
+        unit = _unit(single)
+        return Fraction(single), unit and unit * 10 ** max(0, _digits(single) - SINGLE_DIGITS)
+    for double in (repr(number), f"{number:.15g}"):
+        if _digits(double) <= SHORT_DOUBLE:
+            return Fraction(double), _unit(double)
+    return value, max(precision, _unit_of_digit(value, least))
+
+
+def _digits(text: str) -> int:
+    return len(text.partition("e")[0].replace(".", "").strip("-0"))
+
+
+def _unit(text: str) -> Fraction | None:
+    """Return the value of the last digit; None of a whole number without an exponent."""
+    mantissa, _, exponent = text.partition("e")
+    decimals = mantissa.partition(".")[2]
+    is_whole = not exponent and not decimals.strip("0")
+    return None if is_whole else Fraction(10) ** (int(exponent or 0) - len(decimals))
 
 
 def _unit_of_digit(value: Fraction, count: int) -> Fraction:
-    """The value of the last of the first `count` significant digits."""
+    """Return the value of the last of the first `count` significant digits."""
     unit = Fraction(10) ** (math.floor(math.log10(abs(value))) - count)
     return unit * 10 if abs(value) >= unit * 10**count else unit
 
 
 def _shortest_single(number: float) -> str:
-    """The shortest decimal of a number that single precision holds exactly, or ""."""
+    """Return the shortest decimal of a number that single precision holds exactly, or ""."""
     try:
         if struct.unpack("f", struct.pack("f", number))[0] != number:
             return ""

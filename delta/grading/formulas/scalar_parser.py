@@ -1,31 +1,42 @@
-r"""Scalars with their units, numbers in a base, times: "7 apples", "11101_2", "4:30 p.m."
+r"""Parse scalars with their units, numbers in a base, and times: "7 apples", "11101_2", "4:30 p.m."
 
 Units are not compared, so a unit is what may stand behind a number and says nothing more about it.
 Words that do (BLOCKED: "less than 5", "5 if n is even") leave an answer unread.
 """
 
 import re
+from fractions import Fraction
 
-from delta.grading.formulas.answer_types import ONE, Based, Scalar, Time
-from delta.grading.formulas.expressions import Node
-from delta.grading.formulas.formula_reader import read_formula
-from delta.grading.formulas.latex_tokens import Token, UnreadableError
-from delta.grading.formulas.vocabulary import (
-    BLOCKED,
-    FRACTIONS,
-    LETTER_UNITS,
-    LONG_WORD,
-    NAMED_UNITS,
-    NOT_FIRST,
-    NUMERALS,
-    PREFIXES,
-    SCALES,
-    SHORT_UNITS,
-    STATEMENT,
-    UNIT_COMMANDS,
-    UNIT_SIGNS,
+from delta.grading.formulas.formula_parser import parse_formula
+from delta.grading.formulas.tokens import Token, UnreadableError
+from delta.grading.formulas.trees import Node
+from delta.grading.formulas.values import ONE, Based, Scalar, Time
+from delta.grading.formulas.vocabulary import BLOCKED, FRACTIONS, LONG_WORD, STATEMENT, word_set
+
+SHORT_UNITS = word_set(
+    """
+    mm cm dm km nm um pm fm kg mg ug lb lbs oz ml mL cl dl in ft yd mi sq cu mph kph kmh kmph
+    ms ns ps us min sec hr hrs yr Hz kHz MHz GHz Pa kPa MPa GPa eV keV MeV GeV kV mV mA kW MW
+    kJ MJ kN nC uF nF pF mH mol rad deg USD AU pc kpc Mpc Gyr Myr erg dyn atm bar cal kcal au
+    ly rpm fps cc sr Wb dB ohm ohms
+    """
 )
-
+LETTER_UNITS = frozenset("mgsNJWVKFL")  # after a digit
+UNIT_SIGNS = frozenset("/^.-(){}*") | {r"\cdot"}
+NAMED_UNITS = word_set(r"\circ \degree \Omega \mu \AA \angstrom")
+PREFIXES = frozenset("kMGmnp")  # of an ohm
+NUMBER_WORDS = "two three four five six seven eight nine ten eleven twelve"
+NUMERALS = {word: base for base, word in enumerate(NUMBER_WORDS.split(), start=2)}
+NUMERALS |= {"sixteen": 16, "hexadecimal": 16, "binary": 2, "octal": 8, "decimal": 10}
+SCALES = {
+    r"\%": Fraction(1, 100),
+    "percent": Fraction(1, 100),
+    "thousand": Fraction(10**3),
+    "million": Fraction(10**6),
+    "billion": Fraction(10**9),
+    "trillion": Fraction(10**12),
+}
+NOT_FIRST_IN_UNIT = frozenset("-{}*")
 STYLED = re.compile(r"\\(?:text|textrm|textbf|mathrm|mathbf|mbox|operatorname|rm)(?![a-zA-Z])")
 DIGITS_AND_BASE = re.compile(
     r"(-?)\(*([0-9A-Z]+)\)*(?:_|(?=\(?base))\(?(?:base)?(\d{1,2}|[a-z]+)\)?", re.ASCII
@@ -36,98 +47,98 @@ HOUR = re.compile(r"(\d{1,2})([ap]m)")
 
 
 def parse_scalar(tokens: list[Token]) -> Scalar:
-    """The number or formula that the tokens are, with or without a unit; else UnreadableError."""
+    """Return the number or formula that the tokens are, with or without a unit.
+
+    Raises UnreadableError where they are neither.
+    """
     if not tokens:
         raise UnreadableError("nothing")
     if tokens[-1].text in SCALES:
         inner = parse_scalar(tokens[:-1])
         return inner._replace(scale=inner.scale * SCALES[tokens[-1].text])
-    full = trees_of(tokens)
+    full = parse_trees(tokens)
     for start in range(1, len(tokens)):
-        if not ends_number(tokens[start - 1]) or not is_unit(tokens[start:]):
+        before, unit = tokens[start - 1], tokens[start:]
+        ends_number = before.kind == "number" or before.text in (")", "}", "]", r"\pi")
+        if not ends_number or not _is_unit(unit):
             continue
-        scale = ONE
-        words = tokens[start].text.split()
-        if words and words[0] in SCALES:
-            scale = SCALES[words[0]]
-        if bare := trees_of(tokens[:start]):
-            has_unit = scale != ONE or is_surely_unit(tokens[start:])
-            return Scalar(full, ONE, bare, has_unit) if full else Scalar(bare, scale)
+        if bare := parse_trees(tokens[:start]):
+            scale = SCALES.get((unit[0].text.split() or [""])[0], ONE)
+            if not full:
+                return Scalar(bare, scale)
+            has_unit = scale != ONE or any(map(_is_surely_unit, unit))
+            return Scalar(full, ONE, bare, has_unit)
     if not full:
         raise UnreadableError("no formula")
     return Scalar(full)
 
 
-def trees_of(tokens: list[Token]) -> tuple[Node, ...]:
-    """The formulas that the tokens may be; none where they are no formula."""
+def parse_trees(tokens: list[Token]) -> tuple[Node, ...]:
+    """Return the formulas that the tokens may be, the likeliest first; none if they are none."""
     try:
-        formula = read_formula(tokens)
+        formula = parse_formula(tokens)
     except (UnreadableError, RecursionError):
         return ()
     if not formula.is_ambiguous:
         return (formula.tree,)
     try:
-        return tuple(dict.fromkeys((formula.tree, read_formula(tokens, is_greedy=True).tree)))
+        return tuple(dict.fromkeys((formula.tree, parse_formula(tokens, is_greedy=True).tree)))
     except UnreadableError:
         return (formula.tree,)
 
 
-def ends_number(token: Token) -> bool:
-    return token.kind == "number" or token.text in (")", "}", "]", r"\pi")
-
-
-def is_unit(tokens: list[Token]) -> bool:
-    """Whether the tokens behind a number are its unit, or words that say nothing more of it."""
+def _is_unit(tokens: list[Token]) -> bool:
+    """Return whether the tokens behind a number are its unit, or words that say nothing of it."""
     if tokens[0].text == "{" and tokens[1:] and tokens[1].kind == "text":
         tokens = tokens[1:]
     first = tokens[0]
-    is_named = first.text == "^" and is_degree(tokens)
-    if first.text in NOT_FIRST or (first.text == "^" and not is_named):
+    is_named = first.text == "^" and _is_degree(tokens)
+    if first.text in NOT_FIRST_IN_UNIT or (first.text == "^" and not is_named):
         return False
     if first.text == r"\mu" and len(tokens) == 1:
         return False
-    for place, token in enumerate(tokens):
-        is_prefix = token.text in PREFIXES and tokens[place + 1 : place + 2] != []
-        is_prefix = is_prefix and tokens[place + 1].text == r"\Omega"
+    for index, token in enumerate(tokens):
+        following = tokens[index + 1].text if index + 1 < len(tokens) else ""
+        is_prefix = token.text in PREFIXES and following == r"\Omega"
         if token.kind == "symbol" and not (is_named or is_prefix or token.text in LETTER_UNITS):
             return False
-        if not may_be_in_unit(tokens, place):
+        if not _may_be_in_unit(tokens, index):
             return False
         is_named |= token.kind in ("text", "word", "symbol") or token.text in NAMED_UNITS
     return is_named
 
 
-def may_be_in_unit(tokens: list[Token], place: int) -> bool:
-    token = tokens[place]
+def _may_be_in_unit(tokens: list[Token], index: int) -> bool:
+    token = tokens[index]
     match token.kind:
         case "text":
-            return is_unit_words(token.text)
+            return _is_plain_words(token.text)
         case "word":
-            return is_unit_words(token.text) and is_unit_word(token)
+            return _is_plain_words(token.text) and _is_unit_word(token)
         case "symbol":
             return True
         case "number":  # an exponent, or m2
-            before = tokens[max(0, place - 1)]
+            before = tokens[max(0, index - 1)]
             is_glued = before.kind in ("word", "symbol") and not token.space
             return before.text in ("^", "-", "{") or is_glued
     if token.text in FRACTIONS:
-        return place + 2 < len(tokens) and tokens[place + 2].kind == "text"
-    return token.text in UNIT_SIGNS or token.text in UNIT_COMMANDS
+        return index + 2 < len(tokens) and tokens[index + 2].kind == "text"
+    return token.text in UNIT_SIGNS or token.text in NAMED_UNITS
 
 
-def is_degree(tokens: list[Token]) -> bool:
-    r"""Whether the tokens begin with ^\circ or ^{\circ}."""
+def _is_degree(tokens: list[Token]) -> bool:
+    r"""Return whether the tokens begin with ^\circ or ^{\circ}."""
     texts = [token.text for token in tokens[1:3] if token.text != "{"]
     return texts[:1] in ([r"\circ"], [r"\degree"])
 
 
-def is_unit_words(text: str) -> bool:
+def _is_plain_words(text: str) -> bool:
     words = re.findall("[a-zA-Z]+", text)
     return not any(word.lower() in BLOCKED for word in words) and not re.search("[=<>?]", text)
 
 
-def is_unit_word(token: Token) -> bool:
-    """Whether plain letters are a word: `7 men` and `5cm`, not `6ab`."""
+def _is_unit_word(token: Token) -> bool:
+    """Return whether plain letters are a word: `7 men` and `5cm`, not `6ab`."""
     text = token.text
     if token.space and text.lower() in STATEMENT:
         return True
@@ -136,33 +147,35 @@ def is_unit_word(token: Token) -> bool:
     return token.space and len(text) == 3 and bool(re.search("[aeiou]", text))
 
 
-def is_surely_unit(tokens: list[Token]) -> bool:
-    return any(
-        token.kind == "text" or (token.kind == "word" and is_unit_word(token)) for token in tokens
-    )
+def _is_surely_unit(token: Token) -> bool:
+    return token.kind == "text" or (token.kind == "word" and _is_unit_word(token))
 
 
-def plain_text(text: str) -> str:
-    """A text without styles, braces, blanks and dots: "4:30pm" of `4{:}30 \\text{ p.m.}`."""
+def _plain_text(text: str) -> str:
+    r"""Return the text without styles, braces, blanks and dots: 4:30pm of `4{:}30 \text{ p.m.}`."""
     return re.sub(r"[{}\s.~]|\\[ ,;:!]", "", STYLED.sub("", text))
 
 
 def parse_based(text: str) -> Based | None:
-    """A number with its base: 52_8, -221_{3}, 63_{(7)}, (11101)_2, 204_{\\text{five}}, 0b101."""
-    plain = plain_text(text)
+    r"""Return a number with its base; None for any other text.
+
+    Forms: 52_8, -221_{3}, 63_{(7)}, (11101)_2, 204_{\text{five}}, 0b101. Raises UnreadableError
+    where the digits are none of the base.
+    """
+    plain = _plain_text(text)
     if prefixed := PREFIXED.fullmatch(plain):
         base = {"x": 16, "b": 2, "o": 8}[prefixed[2]]
-        return valid_base(prefixed[1] + prefixed[3].upper(), base)
+        return _valid_based(prefixed[1] + prefixed[3].upper(), base)
     match = DIGITS_AND_BASE.fullmatch(plain)
     if match is None or not (match[2][0].isdigit() or len(match[2]) > 1):
         return None
     base = int(match[3]) if match[3].isdigit() else NUMERALS.get(match[3], 0)
     if not re.search(r"\d", match[2]) and base <= 10:
         return None
-    return valid_base(match[1] + match[2], base)
+    return _valid_based(match[1] + match[2], base)
 
 
-def valid_base(digits: str, base: int) -> Based:
+def _valid_based(digits: str, base: int) -> Based:
     try:
         int(digits, base if 2 <= base <= 36 else -1)
     except ValueError as error:
@@ -171,11 +184,10 @@ def valid_base(digits: str, base: int) -> Based:
 
 
 def parse_time(text: str) -> Time | None:
-    """A time: 4:30, 12{:}30 \\text{ p.m.}, 1:02:03, 10 a.m."""
-    plain = plain_text(text).lower()
+    r"""Return a time (4:30, 12{:}30 \text{ p.m.}, 1:02:03, 10 a.m.); None for any other text."""
+    plain = _plain_text(text).lower()
     if clock := CLOCK.fullmatch(plain):
-        parts = tuple(int(part) for part in clock.groups()[:3] if part)
-        return Time(parts, clock[4] or "")
+        return Time(tuple(int(part) for part in clock.groups()[:3] if part), clock[4] or "")
     if hour := HOUR.fullmatch(plain):
         return Time((int(hour[1]), 0), hour[2])
     return None

@@ -1,16 +1,18 @@
-"""Work out one arithmetic expression exactly, within bounds that hold for hostile text."""
+"""Evaluate one arithmetic expression exactly, within bounds that hold for adversarial text."""
 
 from fractions import Fraction
 from typing import NamedTuple
 
-MAX_EXPONENT = 64  # 2^64 is read, 9^9^9 is not
+MAX_EXPONENT = 64  # 2^64 is evaluated, 9^9^9 is not
 MAX_BITS = 512  # of any intermediate numerator or denominator
-MAX_ITEMS = 400  # of one expression: "1+1+1+..." over a megabyte is no calculation
-MAX_DEPTH = 30  # of brackets, far below Python's recursion limit
+MAX_ITEMS = 400  # in one expression
+MAX_DEPTH = 30  # of brackets; far below Python's recursion limit
 
 
 class Item(NamedTuple):
-    kind: str  # n number, o operator, ( ) brackets, f \frac, v opaque, b break, = equals sign
+    # number, operator, open or close (bracket), fraction (\frac), equals, break (between
+    # expressions) or opaque (mathematics that we do not read)
+    kind: str
     text: str
     value: Fraction = Fraction(0)
     percent: bool = False
@@ -22,7 +24,7 @@ class _UnreadableError(Exception):
 
 
 def evaluate(items: list[Item]) -> tuple[Fraction, ...]:
-    """The value: two where "%" may mean "/100" or just the unit, none if it cannot be read."""
+    """Return the value; two values if "%" may mean "/100" or a unit; none if it is unreadable."""
     if not items or len(items) > MAX_ITEMS:
         return ()
     has_percent = any(item.percent for item in items)
@@ -34,38 +36,38 @@ def evaluate(items: list[Item]) -> tuple[Fraction, ...]:
 
 
 class _Parser:
-    """Recursive descent over items, with bounds in place of trust."""
+    """Bounded recursive descent over items."""
 
     def __init__(self, items: list[Item], percent_scale: Fraction) -> None:
         self.items = items
         self.percent_scale = percent_scale
-        self.place = 0
+        self.position = 0
 
     def read(self) -> Fraction:
         value = self._sum(0)
-        if self.place != len(self.items):
+        if self.position != len(self.items):
             raise _UnreadableError
         return value
 
     def _next(self) -> str:
-        """What comes next: an operator's sign, another item's kind, or "" at the end."""
-        if self.place == len(self.items):
+        """Return the next operator's sign or other item's kind, or "" at the end."""
+        if self.position == len(self.items):
             return ""
-        item = self.items[self.place]
-        return item.text if item.kind == "o" else item.kind
+        item = self.items[self.position]
+        return item.text if item.kind == "operator" else item.kind
 
     def _sum(self, depth: int) -> Fraction:
         value = self._product(depth)
         while (sign := self._next()) in ("+", "-"):
-            self.place += 1
+            self.position += 1
             term = self._product(depth)
             value = _bounded(value + term if sign == "+" else value - term)
         return value
 
     def _product(self, depth: int) -> Fraction:
         value = self._power(depth)
-        while (sign := self._next()) in ("*", "/", "("):
-            self.place += sign != "("  # 2(3 + 4): no sign to step over
+        while (sign := self._next()) in ("*", "/", "open"):
+            self.position += sign != "open"  # 2(3 + 4): no sign to step over
             factor = self._power(depth)
             value = _bounded(value / factor if sign == "/" else value * factor)
         return value
@@ -74,13 +76,13 @@ class _Parser:
         if depth > MAX_DEPTH:
             raise _UnreadableError
         if (sign := self._next()) in ("-", "+"):
-            self.place += 1
+            self.position += 1
             value = self._power(depth + 1)
             return -value if sign == "-" else value
         base = self._atom(depth)
         if self._next() != "^":
             return base
-        self.place += 1
+        self.position += 1
         exponent = self._power(depth + 1)
         size = max(base.numerator.bit_length(), base.denominator.bit_length())
         is_small = abs(exponent) <= MAX_EXPONENT and size * abs(exponent) <= 2 * MAX_BITS
@@ -90,42 +92,42 @@ class _Parser:
 
     def _atom(self, depth: int) -> Fraction:
         kind = self._next()
-        if kind == "(":
+        if kind == "open":
             return self._group(depth)
-        if kind == "f":
-            self.place += 1
+        if kind == "fraction":
+            self.position += 1
             return self._group(depth) / self._group(depth)
-        if kind != "n":
+        if kind != "number":
             raise _UnreadableError
-        item = self.items[self.place]
-        self.place += 1
+        item = self.items[self.position]
+        self.position += 1
         value = item.value * self.percent_scale if item.percent else item.value
         return value + self._mixed_part(depth, value)
 
     def _mixed_part(self, depth: int, whole: Fraction) -> Fraction:
-        """The 1/2 of "2 1/2" or of 2\\frac{1}{2}; two numbers side by side mean nothing else."""
-        if (kind := self._next()) not in ("n", "f"):
+        """Read the 1/2 of "2 1/2" or 2\\frac{1}{2}; adjacent numbers mean nothing else."""
+        if (kind := self._next()) not in ("number", "fraction"):
             return Fraction(0)
-        if kind == "f":
+        if kind == "fraction":
             part = self._atom(depth)
         else:
-            texts = [item.text for item in self.items[self.place : self.place + 3]]
+            texts = [item.text for item in self.items[self.position : self.position + 3]]
             if len(texts) < 3 or texts[1] != "/" or not (texts[0] + texts[2]).isdigit():
                 raise _UnreadableError
             part = Fraction(int(texts[0]), int(texts[2]))
-            self.place += 3
+            self.position += 3
         if whole.denominator != 1 or not 0 < part < 1:
             raise _UnreadableError
         return part
 
     def _group(self, depth: int) -> Fraction:
-        if self._next() != "(" or depth > MAX_DEPTH:
+        if self._next() != "open" or depth > MAX_DEPTH:
             raise _UnreadableError
-        self.place += 1
+        self.position += 1
         value = self._sum(depth + 1)
-        if self._next() != ")":
+        if self._next() != "close":
             raise _UnreadableError
-        self.place += 1
+        self.position += 1
         return value
 
 

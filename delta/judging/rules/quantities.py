@@ -1,4 +1,4 @@
-"""Read the numbers a statement gives, the ones its units bring along, and a trace's conclusion."""
+"""Read a statement's numbers, the numbers its units imply, and a trace's conclusion."""
 
 import re
 from fractions import Fraction
@@ -8,11 +8,11 @@ from delta.judging.rules.equations import read_value
 
 
 class Quantity(NamedTuple):
-    """A number of the statement and the forms it may take: 30% is also 0.3, 0.7 and 1.3."""
+    """A number of the statement and the forms a trace may use: 30% is also 0.3, 0.7 and 1.3."""
 
     value: Fraction
     forms: frozenset[Fraction]
-    is_needed: bool = True
+    is_needed: bool = True  # a trace that never uses it ignores a constraint
 
 
 class Conclusion(NamedTuple):
@@ -36,7 +36,7 @@ _PARTS = {
     "half": 2, "third": 3, "thirds": 3, "quarter": 4, "quarters": 4, "fourth": 4, "fourths": 4,
     "fifth": 5, "fifths": 5, "sixth": 6, "sixths": 6, "eighth": 8, "tenth": 10, "tenths": 10,
 }  # fmt: skip
-# Numbers a unit brings along: no statement has to say that a week has seven days.
+# Numbers that a unit implies: no statement has to say that a week has seven days.
 _UNITS = {
     "week": (7, 52), "month": (12, 30, 4), "year": (12, 52, 365), "day": (24, 7, 30, 365),
     "hour": (60, 24, 3600), "minute": (60,), "second": (60, 3600), "dozen": (12,),
@@ -48,7 +48,7 @@ _UNITS = {
     "pm": (12, 24), "noon": (12,), "midnight": (12, 24), "weekly": (7, 52),
     "daily": (7, 30, 365), "monthly": (12,), "yearly": (12,), "annual": (12,), "daytime": (24,),
 }  # fmt: skip
-# Doubling and halving, "the other one", percent.
+# For doubling and halving, "the other one", percent.
 _ALWAYS = frozenset((Fraction(0), Fraction(1), Fraction(2), Fraction(100), Fraction(1, 100)))
 _MARKED = re.compile(
     r"^[ \t]{0,8}(?:A|Answer)[ \t]{0,8}:(.{1,200})|####(.{1,200})"
@@ -58,16 +58,16 @@ _MARKED = re.compile(
 
 
 def find_quantities(statement: str) -> list[Quantity]:
-    """The distinct numbers of a statement, in digits or words."""
-    found: dict[Fraction, Quantity] = {}
-    # A figure's coordinates ([asy] code in MATH) are not data of the problem.
-    first, *drawn = statement.lower().split("[asy]")
-    prose = " ".join((first, *(part.partition("[/asy]")[2] for part in drawn)))
+    """Return the distinct numbers of a statement, in digits or words."""
+    quantities: dict[Fraction, Quantity] = {}
+    # The coordinates of a figure ([asy] code in MATH) are not data of the problem.
+    first, *figures = statement.lower().split("[asy]")
+    prose = " ".join((first, *(text.partition("[/asy]")[2] for text in figures)))
     for match in _STATEMENT_NUMBER.finditer(prose):
         quantity = _word_quantity(match["word"]) if match["word"] else _digit_quantity(match)
         if quantity is not None:
-            found.setdefault(quantity.value, quantity)
-    return [quantity for quantity in found.values() if quantity.value > 0]
+            quantities.setdefault(quantity.value, quantity)
+    return [quantity for quantity in quantities.values() if quantity.value > 0]
 
 
 def _word_quantity(word: str) -> Quantity | None:
@@ -76,7 +76,7 @@ def _word_quantity(word: str) -> Quantity | None:
     if word not in _WORDS:
         return None
     value = Fraction(_WORDS[word])
-    # "One" is an article, "two" counts the people in the story, "dozen" is a unit of sale.
+    # "One" is an article, "two" counts people in the story, "dozen" is a unit.
     return Quantity(value, frozenset({value}), is_needed=value > 2 and word != "dozen")
 
 
@@ -91,20 +91,20 @@ def _digit_quantity(match: re.Match[str]) -> Quantity | None:
 
 
 def _part_quantity(part: Fraction) -> Quantity:
-    """Thirds are worked with as 1/3, 2/3, 0.33, or by dividing by three."""
+    """Return a fraction's quantity: a third may be used as 1/3, 2/3, 0.33 or a division by 3."""
     numbers = map(Fraction, (part.numerator, part.denominator))
     return Quantity(part, frozenset({part, 1 - part, 1 + part, *numbers} - {Fraction(1)}))
 
 
-def conventions(statement: str) -> frozenset[Fraction]:
-    """The numbers that need no source: what the statement's units bring, and a few always."""
+def implied_numbers(statement: str) -> frozenset[Fraction]:
+    """Return numbers that need no source: those implied by the statement's units, and a few."""
     words = set(re.findall(r"[a-z]++", statement.lower()))
     units = (_UNITS.get(word) or _UNITS.get(word.removesuffix("s"), ()) for word in words)
     return _ALWAYS | {Fraction(value) for values in units for value in values}
 
 
 def find_conclusion(trace: str) -> Conclusion | None:
-    """What the trace ends on: the last box, or the last marked answer."""
+    """Return the content of the last box, or else the last marked answer."""
     start = trace.rfind("\\boxed{")
     if start >= 0:
         text = _braced(trace[start + len("\\boxed{") : start + 500])
@@ -116,10 +116,10 @@ def find_conclusion(trace: str) -> Conclusion | None:
 
 
 def _braced(text: str) -> str:
-    """Up to the bracket that closes the one before the text; all of it if none does."""
+    """Return the text up to the brace that closes the box; all of it if none does."""
     depth = 1
-    for place, character in enumerate(text):
+    for index, character in enumerate(text):
         depth += {"{": 1, "}": -1}.get(character, 0)
         if depth == 0:
-            return text[:place]
+            return text[:index]
     return text

@@ -1,4 +1,4 @@
-"""Read a line in LaTeX, markdown, Unicode and prose as the items of its arithmetic expressions."""
+"""Split a line of LaTeX, markdown, Unicode and prose into items of arithmetic expressions."""
 
 import re
 from fractions import Fraction
@@ -6,13 +6,13 @@ from functools import lru_cache
 
 from delta.judging.rules.arithmetic import Item
 
-MAX_DIGITS = 30  # a longer "number" is noise or an attack, and costs quadratic time to convert
-MAX_UNIT_WORDS = 3  # "40 cups per chicken * 20": words after a number that we take for its unit
+MAX_DIGITS = 30  # longer numbers take quadratic time to convert
+MAX_UNIT_WORDS = 3  # "40 cups per chicken * 20": words that may be a number's unit
 
-# Possessive quantifiers (++, *+) keep every match linear: nothing here can backtrack into a run.
+# Possessive quantifiers (++, *+) never backtrack, so that every match takes linear time.
 _TOKEN = re.compile(
     r"""
-    (?P<clock>\d++:\d++)                                   # 9:15, 2:3 are no operands
+    (?P<clock>\d++:\d++)                                   # 9:15 and 2:3 are not operands
   | (?P<number>(?:\d{1,3}(?:,\d{3})++(?!\d)|\d++)(?:\.\d++)?|\.\d++)
   | (?P<word>(?<=\w)-(?=[^\W\d_])|[^\W\d_]++(?:['’][^\W\d_]++)*+)
   | (?P<command>\\[a-zA-Z]++)
@@ -54,9 +54,9 @@ _FUNCTIONS = _word_set(
     "sqrt log ln exp sin cos tan gcd lcm max min abs floor ceil sum choose root squared "
     "cubed factorial hundred thousand million billion"
 )
-_KINDS = {"equals": "=", "operator": "o", "open": "(", "close": ")", "break": "b"}
+_KINDS = ("equals", "operator", "open", "close", "break")  # groups of _TOKEN that are items
 _SIGNS = {"**": "^", "==": "="}
-# A word that ends the thought before it, so the words around it cannot be a number's unit.
+# Words between clauses: the words around them are not a number's unit.
 _NO_UNIT = _word_set(
     "and or so then is are was were if but has have had that this which equals the we he "
     "she it they to for in on at from with because therefore thus hence gives means not"
@@ -64,20 +64,20 @@ _NO_UNIT = _word_set(
 
 
 def read_items(line: str) -> list[Item]:
-    """The items of a line; its words become units, breaks or opaque."""
+    """Return the items of a line; its words become units, breaks or opaque items."""
     return _itemise(_normalise(line))
 
 
 def read_numbers(line: str) -> tuple[Fraction, ...]:
-    """The numbers of a line of prose."""
+    """Return the numbers in a line of prose."""
     if not any(character.isdigit() for character in line):
         return ()
-    found = (_read_token(match.lastgroup or "", match[0], []) for match in _TOKEN.finditer(line))
-    return tuple(item.value for item in found if item.kind == "n")
+    items = (_read_token(match.lastgroup or "", match[0], []) for match in _TOKEN.finditer(line))
+    return tuple(item.value for item in items if item.kind == "number")
 
 
 def _normalise(line: str) -> str:
-    """One notation for what LaTeX, markdown and Unicode write in many."""
+    """Bring LaTeX, markdown and Unicode into one notation."""
     marker = _LIST_MARKER.match(line)
     line = _BOLD.sub(" ", _LABEL.sub(";", line[marker.end() :] if marker else line))
     if "\\" in line:
@@ -92,73 +92,74 @@ def _normalise(line: str) -> str:
 def _itemise(line: str) -> list[Item]:
     tokens = [(match.lastgroup or "", match[0]) for match in _TOKEN.finditer(line)]
     items: list[Item] = []
-    place = 0
-    while place < len(tokens):
-        kind, text = tokens[place]
+    position = 0
+    while position < len(tokens):
+        kind, text = tokens[position]
         if kind == "word":
-            end = place
+            end = position
             while end < len(tokens) and tokens[end][0] == "word":
                 end += 1
-            items.extend(_read_words(tokens, place, end, items))
-            place = end
+            items.extend(_read_words(tokens, position, end, items))
+            position = end
             continue
-        is_rate = text == "/" and bool(items) and items[-1].kind == "n"
-        if is_rate and _is_unit(tokens, place + 1, place + 2):
-            place += 2  # "5/glass * 16 glasses": a slash before a word belongs to the unit
+        is_rate = text == "/" and bool(items) and items[-1].kind == "number"
+        if is_rate and _is_unit(tokens, position + 1, position + 2):
+            position += 2  # "5/glass * 16 glasses": a slash before a word belongs to the unit
             continue
         items.append(_read_token(kind, text, items))
-        place += 1
+        position += 1
     return items
 
 
 def _read_token(kind: str, text: str, items: list[Item]) -> Item:
-    """One token that is no word. A percent sign replaces the number before it."""
+    """Read a token that is not a word. A percent sign replaces the number before it."""
     if kind == "number":
         return _read_number(text)
-    if kind == "percent" and items and items[-1].kind == "n":
+    if kind == "percent" and items and items[-1].kind == "number":
         before = items.pop()
         return before._replace(text=before.text + "%", percent=True)
     if kind == "command" and text == r"\frac":
-        return Item("f", text)
-    return Item(_KINDS.get(kind, "v"), _SIGNS.get(text, text))
+        return Item("fraction", text)
+    return Item(kind if kind in _KINDS else "opaque", _SIGNS.get(text, text))
 
 
-@lru_cache(maxsize=4096)  # a trace uses the same few numbers over and over
+@lru_cache(maxsize=4096)  # a trace repeats the same few numbers
 def _read_number(text: str) -> Item:
     if len(text) > MAX_DIGITS or not text.isascii():
-        return Item("v", text[:MAX_DIGITS])
+        return Item("opaque", text[:MAX_DIGITS])
     plain = text.replace(",", "")
-    # Fraction(str) runs a regex of its own: an int is several times as fast.
-    return Item("n", text, Fraction(plain) if "." in plain else Fraction(int(plain)))
+    # Fraction(str) runs a regex; an int is several times as fast.
+    return Item("number", text, Fraction(plain) if "." in plain else Fraction(int(plain)))
 
 
 def _read_words(
     tokens: list[tuple[str, str]], start: int, end: int, items: list[Item]
 ) -> list[Item]:
-    """What a run of words is, by its neighbours: times, of, a unit, a variable, or prose."""
-    first, before = tokens[start][1], items[-1].kind if items else "b"
+    """Read a run of words by its neighbours: as times, of, a unit, a variable or prose."""
+    first, before = tokens[start][1], items[-1].kind if items else "break"
     after, after_text = tokens[end] if end < len(tokens) else ("break", "")
     is_single = end - start == 1
-    if before == "n" and is_single and after in ("number", "open"):
+    if before == "number" and is_single and after in ("number", "open"):
         # "40% of 50" and "1/2 of 50" multiply; "3 of 5" does not.
         is_part = items[-1].percent or [item.text for item in items[-2:-1]] == ["/"]
         if first in {"x", "X"} or (first == "of" and is_part):
-            return [Item("o", "*")]
-    is_product = before == ")" and any(len(text) < 3 for _, text in tokens[start:end])  # (1/3)Bh
+            return [Item("operator", "*")]
+    words = [text for _, text in tokens[start:end]]
+    is_product = before == "close" and any(len(word) < 3 for word in words)  # (1/3)Bh
     is_followed = after in ("operator", "equals") and not is_product
-    if before in "n)" and is_followed and _is_unit(tokens, start, end):
+    if before in ("number", "close") and is_followed and _is_unit(tokens, start, end):
         items[-1] = items[-1]._replace(has_unit=True)
         return []
-    is_variable = any(len(text) == 1 and text not in "aAI-" for _, text in tokens[start:end])
-    is_function = tokens[end - 1][1].lower() in _FUNCTIONS or after in ("open", "opaque")
-    is_attached = before == "o" or after_text in ("^", "_")
+    is_variable = any(len(word) == 1 and word not in "aAI-" for word in words)
+    is_function = words[-1].lower() in _FUNCTIONS or after in ("open", "opaque")
+    is_attached = before == "operator" or after_text in ("^", "_")
     if is_variable or is_function or is_attached or first.lower() in _FUNCTIONS:
-        return [Item("v", first)]
-    return [Item("b", first)]
+        return [Item("opaque", first)]
+    return [Item("break", first)]
 
 
 def _is_unit(tokens: list[tuple[str, str]], start: int, end: int) -> bool:
-    """Up to three plain words. A single letter may be a variable, so it is no unit."""
+    """Return whether these are up to three plain words; a single letter may be a variable."""
     words = [text.lower() for kind, text in tokens[start:end] if kind == "word"]
     return 0 < len(words) <= MAX_UNIT_WORDS and all(
         (len(word) > 1 or word == "-") and word not in _NO_UNIT and word not in _FUNCTIONS

@@ -1,108 +1,33 @@
-r"""One way to write signs, spaces, currencies and thousands: Unicode, programs and LaTeX alike."""
+r"""Clean the content of a box: one way to write signs, blanks, currencies and thousands.
+
+Unicode, LaTeX and the syntax of programs come out alike. The mathematics is not touched.
+"""
 
 import re
+import unicodedata
 
 from delta.grading.formulas.boxes import closing_brace
 
 SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿˣ", "0123456789+-()nx", strict=True))
 SUBSCRIPTS = dict(zip("₀₁₂₃₄₅₆₇₈₉₊₋ₙₓ", "0123456789+-nx", strict=True))
-VULGAR = [
-    "½",
-    "1",
-    "2",
-    "⅓",
-    "1",
-    "3",
-    "⅔",
-    "2",
-    "3",
-    "¼",
-    "1",
-    "4",
-    "¾",
-    "3",
-    "4",
-    "⅕",
-    "1",
-    "5",
-    "⅖",
-    "2",
-    "5",
-    "⅗",
-    "3",
-    "5",
-    "⅘",
-    "4",
-    "5",
-    "⅙",
-    "1",
-    "6",
-    "⅚",
-    "5",
-    "6",
-    "⅛",
-    "1",
-    "8",
-    "⅜",
-    "3",
-    "8",
-    "⅝",
-    "5",
-    "8",
-    "⅞",
-    "7",
-    "8",
-]
-GREEK = dict(
-    zip(
-        "αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΦΨΩϕ",
-        [
-            "alpha",
-            "beta",
-            "gamma",
-            "delta",
-            "epsilon",
-            "zeta",
-            "eta",
-            "theta",
-            "iota",
-            "kappa",
-            "lambda",
-            "mu",
-            "nu",
-            "xi",
-            "pi",
-            "rho",
-            "sigma",
-            "tau",
-            "upsilon",
-            "phi",
-            "chi",
-            "psi",
-            "omega",
-            "Gamma",
-            "Delta",
-            "Theta",
-            "Lambda",
-            "Xi",
-            "Pi",
-            "Sigma",
-            "Phi",
-            "Psi",
-            "Omega",
-            "phi",
-        ],
-        strict=True,
-    )
+VULGAR_FRACTIONS = "½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞"
+GREEK_NAMES = (
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau "
+    "upsilon phi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega phi"
 )
+GREEK = dict(zip("αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΦΨΩϕ", GREEK_NAMES.split(), strict=True))
 FULL_WIDTH = {chr(0xFEE0 + code): chr(code) for code in range(ord("!"), ord("~") + 1)}
+
+
+def _as_fraction(character: str) -> str:
+    above, below = unicodedata.normalize("NFKC", character).split("\u2044")
+    return f"\\frac{{{above}}}{{{below}}}"
+
+
 SIGNS = str.maketrans(
     FULL_WIDTH
     | {character: f"\\{name} " for character, name in GREEK.items()}
-    | {
-        VULGAR[place]: f"\\frac{{{VULGAR[place + 1]}}}{{{VULGAR[place + 2]}}}"
-        for place in range(0, len(VULGAR), 3)
-    }
+    | {character: _as_fraction(character) for character in VULGAR_FRACTIONS}
     | dict.fromkeys("\u2212\u2013\u2010\u2011", "-")
     | dict.fromkeys("\u00a0\u2009\u202f\u2003\u2002\u3000", " ")
     | dict.fromkeys("′’ʹ", "'")
@@ -112,19 +37,12 @@ SIGNS = str.maketrans(
     | {"≠": r"\ne ", "≈": r"\approx ", "±": r"\pm ", "∓": r"\mp ", "∪": r"\cup ", "∩": r"\cap "}
     | {"∈": r"\in ", "∅": r"\emptyset ", "ℝ": r"\mathbb{R}", "∠": r"\angle ", "∂": r"\partial "}
     | {"∑": r"\sum ", "∏": r"\prod ", "∫": r"\int ", "°": r"^\circ ", "º": r"^\circ "}
-    | {
-        "℃": r"^\circ \text{C}",
-        "⟨": "(",
-        "⟩": ")",
-        "µ": r"\mu ",
-        "Ω": r"\Omega ",
-        "ℏ": r"\hbar ",
-        "…": r"\ldots ",
-    }
+    | {"℃": r"^\circ \text{C}", "⟨": "(", "⟩": ")", "µ": r"\mu ", "Ω": r"\Omega "}
+    | {"ℏ": r"\hbar ", "…": r"\ldots "}
 )
 RAISED = re.compile(f"[{''.join(SUPERSCRIPTS)}]+")
 LOWERED = re.compile(f"[{''.join(SUBSCRIPTS)}]+")
-CLEANED = [
+REWRITES = [
     (re.compile(pattern), replacement)
     for pattern, replacement in (
         (r"([√∛∜])\s*(\d+(?:\.\d+)?|[a-zA-Z])", r"\1{\2}"),
@@ -167,14 +85,30 @@ CLEANED = [
         (r"(?<![a-zA-Z\\])(?:np|numpy|math|cmath|sympy|sp)\.(?=[a-zA-Z])", ""),
     )
 ]
+WORDS = r"\\(?:text|textrm|textbf|textit|textsf|mathrm|mathbf|mathit|mathsf|mbox|operatorname|rm)"
+# "5 \mathrm{~cm}^2", "3 \,\text{J}/\text{mol}", but not 2\mathrm{i}: units are not compared, as in
+# Math-Verify.
+_UNIT = (
+    r"(?:\\(?:text|textrm|textbf|textit|mathrm|mbox|operatorname)\s*\{(?!\s*[eij]\s*\})[^{}]*\}"
+    r"|\^\s*\{?\s*\\circ\s*\}?)(?:\s*\^\s*\{?\s*-?\d\s*\}?)?"
+)
+UNITS = re.compile(rf"(?<=[\d)\]}}a-zA-Z%])(?:(?:\s|\\cdot|/)*{_UNIT})+[\s.]*(?=$|,)")
+# "18 dollars", "5 cm", "3.2 kg/m^3", "5m"; but not "2 sin x", and not "2t", which is no number.
+PLAIN_UNITS = re.compile(
+    r"(?:(?<=\d)\s*(?=[mgsNJWVKFL](?![\w({\\]))|(?<=[\d}])\s*(?=[a-zA-Z]{2}))"
+    r"(?!(?:thousand|[mbtr]+illion|and|or|sin|cos|tan|log|ln|exp|sqrt|pi|mod|if|for|to)\b)"
+    r"[a-zA-Z]+(?![\w({\\])(?:[\s./^a-zA-Z-]|\d(?=\s*$))*$"
+)
+LEADING_WORDS = re.compile(rf"^{WORDS}\s*\{{[^{{}}]*\}}\s*:?(?=\s*[\d\\.-])")
+NAMED = re.compile(r"^[^=<>,]*?(?:=|\\approx)\s*([^=<>]*)$")  # "x = 5"
 
 
-def cleaned(answer: str) -> str:
-    """One way to write spaces, signs, currencies and thousands; the mathematics is untouched."""
+def clean(answer: str) -> str:
+    """Return the answer with one way to write signs, blanks, currencies and thousands."""
     answer = " ".join(answer.split()).translate(SIGNS)
-    answer = RAISED.sub(lambda found: f"^{{{_plain(found[0], SUPERSCRIPTS)}}}", answer)
-    answer = LOWERED.sub(lambda found: f"_{{{_plain(found[0], SUBSCRIPTS)}}}", answer)
-    for pattern, replacement in CLEANED:
+    answer = RAISED.sub(lambda run: f"^{{{_plain(run[0], SUPERSCRIPTS)}}}", answer)
+    answer = LOWERED.sub(lambda run: f"_{{{_plain(run[0], SUBSCRIPTS)}}}", answer)
+    for pattern, replacement in REWRITES:
         answer = pattern.sub(replacement, answer)
     answer = " ".join(answer.split()).rstrip(".").strip()
     if answer.startswith("{") and closing_brace(answer, 1) == len(answer) - 1:
@@ -184,3 +118,24 @@ def cleaned(answer: str) -> str:
 
 def _plain(text: str, letters: dict[str, str]) -> str:
     return "".join(letters[character] for character in text)
+
+
+def without_units(answer: str) -> str:
+    """Return a cleaned answer without words before it and units at its end or before a comma."""
+    return PLAIN_UNITS.sub("", UNITS.sub("", LEADING_WORDS.sub("", answer))).strip()
+
+
+def without_name(answer: str) -> str:
+    r"""Return 5 of "x = 5" and of "x \approx 5"; any other answer as it is."""
+    named = NAMED.match(answer)
+    return named[1].strip() if named and named[1] else answer
+
+
+def words(answer: str) -> str | None:
+    r"""Return the lower-case words of an answer that has nothing else, or None.
+
+    "\text{Monday}" gives "monday".
+    """
+    plain = re.sub(rf"{WORDS}\s*(?=\{{)", "", answer)
+    plain = " ".join(re.sub(r"[{}().,!?'’\"$]|\\[ ,;!]", " ", plain).split()).lower()
+    return plain if re.fullmatch(r"[^\W\d_]{2,}(?:[\s-][^\W\d_]+)*", plain) else None

@@ -1,22 +1,21 @@
-"""What an answer can be: a scalar, a list, an interval, an equation, a time, …"""
+"""What an answer can be: a scalar, a list, an interval, an equation, a time, ..."""
 
 from fractions import Fraction
 from typing import NamedTuple
 
-from delta.grading.formulas.expressions import Node
+from delta.grading.formulas.trees import Node
 
 ONE = Fraction(1)
 BOUND_NAME = "□"
 
 
 class Scalar(NamedTuple):
-    """A number or formula. `trees`: what its text may mean, the likeliest first."""
+    """A number or formula. `trees`: its possible readings, the likeliest first."""
 
     trees: tuple[Node, ...]
     scale: Fraction = ONE  # of a percent sign or the word "million"
-    # Without the letters at the end that may be a unit ("5 m"), and whether they surely are one.
-    bare: tuple[Node, ...] = ()
-    has_unit: bool = False
+    bare: tuple[Node, ...] = ()  # without the letters at its end that may be a unit ("5 m")
+    has_unit: bool = False  # whether those letters surely are one
 
 
 class Words(NamedTuple):
@@ -27,10 +26,9 @@ class Words(NamedTuple):
 
 
 class Collection(NamedTuple):
-    """kind: list ("1, 2", any order), set, tuple ("(1, 2)"), bracket ("[1, 2]") or record
-    ("x = 1, y = 2")."""
+    """Several values."""
 
-    kind: str
+    kind: str  # list ("1, 2"), set, tuple ("(1, 2)"), bracket ("[1, 2]"), record ("x = 1, y = 2")
     members: "tuple[Value, ...]"
 
 
@@ -50,18 +48,18 @@ class RealSet(NamedTuple):
 
 
 class Named(NamedTuple):
-    """A value with its name: "x = 5". `tree` is the name as a formula, None of one in words."""
+    """A value with its name: "x = 5"."""
 
     name: str
-    tree: Node | None
+    tree: Node | None  # the name as a formula; None: it is in words
     value: "Value"
 
 
 class Relation(NamedTuple):
-    """Sides with =, <, <=, >, >=, != between them."""
+    """An equation, an inequality or a chain of them."""
 
     sides: tuple[Scalar, ...]
-    operators: tuple[str, ...]
+    operators: tuple[str, ...]  # between the sides: =, <, <=, >, >=, !=
 
 
 class Matrix(NamedTuple):
@@ -73,10 +71,10 @@ class Ratio(NamedTuple):
 
 
 class Time(NamedTuple):
-    """A time of day or a duration. half: "am", "pm" or ""."""
+    """A time of day or a duration."""
 
     parts: tuple[int, ...]
-    half: str
+    half: str  # "am", "pm" or ""
 
 
 class Based(NamedTuple):
@@ -100,23 +98,12 @@ class SetBuilder(NamedTuple):
 
 
 Value = (
-    Scalar
-    | Words
-    | Collection
-    | RealSet
-    | Named
-    | Relation
-    | Matrix
-    | Ratio
-    | Time
-    | Based
-    | Cases
-    | SetBuilder
-)
+    Scalar | Words | Collection | RealSet | Named | Relation | Matrix | Ratio | Time | Based | Cases
+) | SetBuilder
 
 
 def scalar_of(value: Value) -> Scalar | None:
-    """Return the number or formula that a value is, or that its word may be."""
+    """Return the formula that a value is, or that its word may be; else None."""
     if isinstance(value, Words) and value.trees:
         return Scalar(value.trees)
     return value if isinstance(value, Scalar) else None

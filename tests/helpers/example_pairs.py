@@ -1,4 +1,4 @@
-"""Tables of a small run with pairs, for what shows them and what hands them on."""
+"""Tables of a small run with pairs, for the tests of the pair viewer and the export."""
 
 import shutil
 from collections.abc import Sequence
@@ -18,8 +18,8 @@ DELTAS = ("factuality", "step_coherence")
 RUN = pair_viewer.Run("strong > weak", "strong", "weak", "top", "factuality")
 
 
-class Toy(NamedTuple):
-    """In the order in which browse.write takes them."""
+class ExamplePairs(NamedTuple):
+    """In the order of the parameters of pair_viewer.write."""
 
     selected: pl.DataFrame
     problems: pl.DataFrame
@@ -28,11 +28,13 @@ class Toy(NamedTuple):
     ratings: pl.DataFrame
 
 
-def toy(texts: Sequence[tuple[str, str]], statements: Sequence[str] = (), cut: int = 0) -> Toy:
-    """Pair n of these chosen and rejected texts is of problem p.n and has rank n + 1.
+def example_pairs(
+    texts: Sequence[tuple[str, str]], statements: Sequence[str] = (), cut: int = 0
+) -> ExamplePairs:
+    """Return a run in which pair n has these texts, problem p.n and rank n + 1.
 
-    Its deltas are n − 1 in factuality and 0 in step coherence; the last `cut` pairs are not
-    selected. Each generator has a second trace that no pair uses.
+    Its delta is n - 1 in factuality and 0 in step coherence. The last `cut` pairs are not selected.
+    Each generator has a second trace that is in no pair.
     """
     selected, problems, verdicts, ratings = [], [], [], []
     traces: dict[str, list[dict[str, Any]]] = {"strong": [], "weak": []}
@@ -51,22 +53,22 @@ def toy(texts: Sequence[tuple[str, str]], statements: Sequence[str] = (), cut: i
         )
         for name, text in zip(traces, pair_texts, strict=True):
             traces[name] += [
-                trace(problem, name, 0, text),
-                trace(problem, name, 1, "of no pair"),
+                trace_row(problem, name, 0, text),
+                trace_row(problem, name, 1, "in no pair"),
             ]
         ids = [f"{problem}/{name}/0" for name in traces]
         outcomes = ("correct", "incorrect") if number % 2 == 0 else ("correct", "ungradable")
-        for one, outcome in zip(ids, outcomes, strict=True):
+        for trace_id, outcome in zip(ids, outcomes, strict=True):
             verdicts.append(
                 {
-                    "trace_id": one,
+                    "trace_id": trace_id,
                     "outcome": outcome,
                     "extracted": None if outcome == "ungradable" else "7",
                     "reason": None if outcome == "correct" else "no_box",
                     "decided_by": "grader",
                 }
             )
-            ratings += [rating(one, dimension) for dimension in DELTAS]
+            ratings += [rating_row(trace_id, dimension) for dimension in DELTAS]
         selected.append(
             {
                 "pair_id": ">".join(ids),
@@ -86,7 +88,7 @@ def toy(texts: Sequence[tuple[str, str]], statements: Sequence[str] = (), cut: i
             }
         )
     deltas = dict.fromkeys(("delta_factuality", "delta_step_coherence", "score"), pl.Float64)
-    return Toy(
+    return ExamplePairs(
         pl.DataFrame(selected, schema={**SELECTED.columns, **deltas}),
         frame_of(problems, PROBLEM),
         [frame_of(rows, TRACE).lazy() for rows in traces.values()],
@@ -95,8 +97,8 @@ def toy(texts: Sequence[tuple[str, str]], statements: Sequence[str] = (), cut: i
     )
 
 
-def trace(problem: str, generator: str, sample: int, text: str) -> dict[str, Any]:
-    """Without markers: all of it is the answer."""
+def trace_row(problem: str, generator: str, sample: int, text: str) -> dict[str, Any]:
+    """Return a trace without markers: all of it is the answer."""
     return {
         "trace_id": f"{problem}/{generator}/{sample}",
         "problem_id": problem,
@@ -112,7 +114,7 @@ def trace(problem: str, generator: str, sample: int, text: str) -> dict[str, Any
     }
 
 
-def rating(trace_id: str, dimension: str) -> dict[str, Any]:
+def rating_row(trace_id: str, dimension: str) -> dict[str, Any]:
     return {
         "trace_id": trace_id,
         "judge": "toy",
@@ -124,20 +126,20 @@ def rating(trace_id: str, dimension: str) -> dict[str, Any]:
     }
 
 
-def lay_out(folder: Path, run: Toy) -> None:
-    """The tables of the run and the laptop profile, as a workspace after `dvc repro`."""
+def write_workspace(folder: Path, run: ExamplePairs) -> None:
+    """Write the tables of the run and the laptop profile, as a workspace has after `dvc repro`."""
     shutil.copy(ROOT / "params.yaml", folder / "params.yaml")
     pairing = params.get("pairing", folder / "params.yaml")
     data = folder / paths.DATA
     tables.write(data / "selected.parquet", run.selected, SELECTED)
     tables.write(data / "problems.parquet", run.problems, PROBLEM)
     for side, traces in zip(("chosen", "rejected"), run.traces, strict=True):
-        found = traces.collect()
-        ids = found["trace_id"].implode()
+        rows = traces.collect()
+        ids = rows["trace_id"].implode()
         file = f"{pairing[side]}.parquet"
-        tables.write(data / "traces" / file, found, TRACE)
-        for kind, rows, table in (
+        tables.write(data / "traces" / file, rows, TRACE)
+        for kind, frame, table in (
             ("verdicts", run.verdicts, VERDICT),
             ("ratings", run.ratings, RATING),
         ):
-            tables.write(data / kind / file, rows.filter(pl.col("trace_id").is_in(ids)), table)
+            tables.write(data / kind / file, frame.filter(pl.col("trace_id").is_in(ids)), table)

@@ -1,0 +1,231 @@
+"""Run cells as DVC experiments, several side by side.
+
+Two `dvc exp run` in one workspace break each other, so each run has a clone of this workspace in
+.dvc/tmp that shares DVC's cache. Nothing is remembered beside DVC's refs and metrics/runs/: the
+same command resumes after any interruption.
+"""
+
+import fcntl
+import json
+import os
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+import polars as pl
+
+from delta.core import params, paths
+from delta.core.errors import InputError
+from delta.core.git import git
+from delta.experiments import overrides, results
+from delta.experiments.grid import Cell
+from delta.experiments.results import Result
+
+TARGET = "summary"
+CLONES = Path(".dvc/tmp/experiments")
+LOCK = Path(".dvc/tmp/experiments.lock")
+LOGS = Path("logs/experiments")
+# How the lines begin that DVC adds to an error.
+OFFERS_OF_HELP = ("Having any troubles", "Have you", "Learn more", "See http")
+COUNTED = ("pair", "select", "train")  # stages whose counts a result keeps
+# A commit of the changed files needs a name, and none of them is ever seen.
+IDENTITY = ("-c", "user.name=delta", "-c", "user.email=delta@localhost")
+
+
+def run(missing: list[Cell], jobs: int, log: Callable[[str], None]) -> list[Cell]:
+    """Run `missing`, write each result as soon as its run ends, and return the cells that failed.
+
+    Raises InputError where Git or DVC cannot prepare a clone.
+    """
+    with _lock(log) as lock:
+        commits = finished()
+        remaining = [cell for cell in missing if cell.name not in commits]
+        left = len(missing)
+        for cell in missing:
+            if cell.name in commits:
+                left -= 1
+                _write_result(cell, commits[cell.name], None, left, log)
+        failed = []
+        for cell, commit, seconds in _run_all(remaining, jobs, lock):
+            left -= 1
+            if commit is None:
+                failed.append(cell)
+                output = _log_of(cell).read_text(encoding="utf-8", errors="replace")
+                log(f"{cell.name}: failed: {dvc_error(output)}; see {_log_of(cell)}")
+            else:
+                _write_result(cell, commit, seconds, left, log)
+        return failed
+
+
+@contextmanager
+def _lock(log: Callable[[str], None]) -> Iterator[int]:
+    """Hold the lock of this workspace's experiments, and yield its descriptor for `dvc` to inherit.
+
+    So the runs of a command that was killed alone are waited for and not run a second time.
+    """
+    LOCK.parent.mkdir(parents=True, exist_ok=True)
+    with LOCK.open("wb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log("waiting for runs of another command in this workspace")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield file.fileno()
+
+
+def _run_all(cells: list[Cell], jobs: int, lock: int) -> Iterator[tuple[Cell, str | None, int]]:
+    """Yield each cell with its experiment's commit, None where it failed, and its seconds."""
+    jobs = min(jobs, len(cells))
+    if not jobs:
+        return
+    state = git(*IDENTITY, "stash", "create", check=True).strip() or "HEAD"
+    clones = SimpleQueue[Path]()
+    shutil.rmtree(CLONES, ignore_errors=True)
+    for number in range(jobs):
+        clones.put(_clone(CLONES / str(number)))
+    threads = max(1, len(os.sched_getaffinity(0)) // jobs)
+
+    def run_one(cell: Cell) -> tuple[Path, int]:
+        clone, start = clones.get(), time.monotonic()
+        try:
+            _run_in(clone, cell, state, threads, lock)
+        finally:
+            clones.put(clone)
+        return clone, round(time.monotonic() - start)
+
+    pool = ThreadPoolExecutor(jobs)
+    try:
+        futures = {pool.submit(run_one, cell): cell for cell in cells}
+        for future in as_completed(futures):
+            clone, seconds = future.result()
+            yield futures[future], _fetch(clone, futures[future]), seconds
+    finally:
+        pool.shutdown(cancel_futures=True)
+        shutil.rmtree(CLONES, ignore_errors=True)
+
+
+def _clone(folder: Path) -> Path:
+    """Make a clone of this workspace that has its outputs and shares its cache and settings."""
+    git("clone", "--quiet", "--shared", ".", str(folder), check=True)
+    settings = Path(".dvc/config.local")
+    if settings.is_file():
+        shutil.copy(settings, folder / settings)
+    # A relative path: DVC cannot write `#` or, in some locales, `ö` into its settings.
+    cache = os.path.relpath(_dvc("cache", "dir").strip(), folder)
+    _dvc("cache", "dir", "--local", cache, folder=folder)
+    _dvc("checkout", "--quiet", "--allow-missing", folder=folder)
+    return folder
+
+
+def _run_in(clone: Path, cell: Cell, state: str, threads: int, lock: int) -> None:
+    """Run a cell as a DVC experiment on the tracked files of the commit `state`."""
+    git("-C", str(clone), "reset", "--quiet", "--hard", check=True)
+    git("-C", str(clone), "restore", f"--source={state}", ".", check=True)
+    arguments = overrides.set_param_arguments(params.read_all(), cell.changes)
+    log = _log_of(cell)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as output:
+        subprocess.run(
+            [
+                *("dvc", "exp", "run", "--name", cell.name),
+                *(f"--set-param={argument}" for argument in arguments),
+                TARGET,
+            ],
+            cwd=clone,
+            env=os.environ | {"OMP_NUM_THREADS": str(threads)},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            pass_fds=[lock],
+            check=False,
+        )
+
+
+def _fetch(clone: Path, cell: Cell) -> str | None:
+    """Bring a clone's experiment into this repository and return its commit; None without one."""
+    found = _experiments(clone).get(cell.name)
+    if found is None:
+        return None
+    ref, commit = found
+    git("fetch", "--quiet", str(clone), f"+{ref}:{ref}", check=True)
+    return commit
+
+
+def finished() -> dict[str, str]:
+    """Return the commits of the experiments that DVC has, by name."""
+    return {name: commit for name, (_, commit) in _experiments(Path()).items()}
+
+
+def _experiments(repository: Path) -> dict[str, tuple[str, str]]:
+    """Return name → (ref, commit). The refs are refs/exps/BASELINE[:2]/BASELINE[2:]/NAME."""
+    lines = git(
+        *("-C", str(repository), "for-each-ref", "--format=%(refname) %(objectname)"),
+        "refs/exps/??/*/*",
+        check=True,
+    ).splitlines()
+    pairs = [line.split(" ") for line in lines]
+    return {ref.rpartition("/")[2]: (ref, commit) for ref, commit in pairs}
+
+
+def _write_result(
+    cell: Cell, commit: str, seconds: int | None, left: int, log: Callable[[str], None]
+) -> None:
+    results.write(read_result(cell, commit, seconds))
+    took = "" if seconds is None else f" in {seconds} s"
+    log(f"{cell.name}: done{took}; {left} to go")
+
+
+def read_result(cell: Cell, commit: str, seconds: int | None) -> Result:
+    """Return what the DVC experiment at `commit` holds, read from DVC's cache."""
+    from dvc.api import DVCFileSystem
+
+    files = DVCFileSystem(rev=commit)
+
+    def counts(stage: str, item: str | None = None) -> Any:
+        with files.open(str(paths.counts(stage, item))) as file:
+            return json.load(file)[item or stage]
+
+    scores = counts("evaluate", paths.POLICY)
+    answers = {}
+    for benchmark in scores:
+        with files.open(str(paths.answers(paths.POLICY, benchmark))) as file:
+            rows = pl.read_parquet(file.read(), columns=["question_id", "sample", "outcome"])
+        answers[benchmark] = results.answered(rows)
+    return Result(
+        key=cell.key,
+        name=cell.name,
+        changes=dict(cell.changes),
+        commit=git("rev-parse", "--short", f"{commit}^", check=True).strip(),
+        date=git("show", "--no-patch", "--format=%cs", commit, check=True).strip(),
+        seconds=seconds,
+        counts={stage: counts(stage) for stage in COUNTED},
+        scores=scores,
+        answers=answers,
+    )
+
+
+def _log_of(cell: Cell) -> Path:
+    return LOGS / f"{cell.name}.log"
+
+
+def _dvc(*words: str, folder: Path = Path()) -> str:
+    done = subprocess.run(
+        ["dvc", *words], cwd=folder, check=False, capture_output=True, encoding="utf-8"
+    )
+    if done.returncode:
+        raise InputError(f"dvc {' '.join(words)}: {dvc_error(done.stderr)}")
+    return done.stdout
+
+
+def dvc_error(output: str) -> str:
+    """Return DVC's own error in its `output`, without the lines that offer help after it."""
+    _, error, after = output.rpartition("ERROR: ")
+    last_line = output.strip().rpartition("\n")[2]
+    text = re.split(rf"\n(?=\n|{'|'.join(OFFERS_OF_HELP)})", after if error else last_line)[0]
+    return " ".join(text.split()) or "it ended without a reason"

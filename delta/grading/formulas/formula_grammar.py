@@ -1,0 +1,286 @@
+r"""The grammar of formulas: sums, products, powers, numbers and brackets.
+
+What is written in two ways is parsed in both: `1/2x` as (1/2)x and as 1/(2x), `\ln x/2` as
+(ln x)/2 and as ln(x/2) (`is_greedy`).
+"""
+
+from abc import ABC, abstractmethod
+from fractions import Fraction
+
+from delta.grading.formulas.tokens import Token, UnreadableError
+from delta.grading.formulas.trees import (
+    PI,
+    Node,
+    call,
+    negative,
+    number_node,
+    power,
+    product,
+    quotient,
+    total,
+)
+from delta.grading.formulas.vocabulary import CLOSING, FRACTIONS, LONG_WORD, OVER, TIMES
+
+MAX_DEPTH = 60  # of nested brackets
+DEGREE = number_node(Fraction(1, 180))
+PERCENT = number_node(Fraction(1, 100))
+
+
+class Grammar(ABC):
+    """A recursive descent over the tokens; a method reads what it is named after.
+
+    FormulaParser adds what begins with a name or a command.
+    """
+
+    @abstractmethod
+    def name(self) -> Node:
+        """Read a symbol with its index and primes, or a function of symbols."""
+
+    @abstractmethod
+    def command(self) -> Node:
+        r"""Read a command with its arguments: \frac, \sqrt, \sum, a function, a Greek letter."""
+
+    @abstractmethod
+    def begins_command(self) -> bool:
+        """Return whether a factor may begin with the command that is next."""
+
+    @abstractmethod
+    def choice(self) -> Node | None:
+        r"""Read `{n \choose k}` or `{a \over b}`; None where the braces are a group."""
+
+    def __init__(self, tokens: list[Token], is_greedy: bool) -> None:
+        self.tokens = [part for token in tokens for part in _letters(token)]
+        self.at = 0
+        self.is_greedy = is_greedy
+        self.is_ambiguous = False
+        self.depth = 0
+        self.closings: list[str] = []  # of the brackets that are open
+        self.trigonometric = 0  # how many functions of an angle are open
+
+    def peek(self, ahead: int = 0) -> Token | None:
+        index = self.at + ahead
+        return self.tokens[index] if index < len(self.tokens) else None
+
+    def current(self) -> Token:
+        token = self.peek()
+        if token is None:
+            raise UnreadableError("nothing follows")
+        return token
+
+    def text(self, ahead: int = 0) -> str:
+        """Return the text of a sign or command; "" where there is none."""
+        token = self.peek(ahead)
+        return token.text if token and token.is_sign else ""
+
+    def take(self, text: str) -> bool:
+        """Go over a sign or command, if it is there."""
+        if self.text() != text:
+            return False
+        self.at += 1
+        return True
+
+    def expect(self, text: str) -> None:
+        if not self.take(text):
+            raise UnreadableError(f"no {text}")
+
+    def whole(self) -> Node:
+        tree = self.sum()
+        if rest := self.peek():
+            raise UnreadableError(rest.text)
+        return tree
+
+    def sum(self) -> Node:
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise UnreadableError("too deep")
+        terms = [self.signed()]
+        while self.text() in ("+", "-"):
+            terms.append(self.signed())
+        self.depth -= 1
+        return terms[0] if len(terms) == 1 else total(*terms)
+
+    def signed(self) -> Node:
+        is_negative = False
+        while self.text() in ("+", "-"):
+            is_negative ^= self.text() == "-"
+            self.at += 1
+        term = self.term()
+        return negative(term) if is_negative else term
+
+    def term(self) -> Node:
+        node = self.factors()
+        while True:
+            if self.text() in TIMES:
+                self.at += 1
+                is_negative = self.take("-")
+                if not is_negative:
+                    self.take("+")
+                factors = self.factors()
+                node = product(node, negative(factors) if is_negative else factors)
+            elif self.text() in OVER:
+                self.at += 1
+                node = quotient(node, self.divisor())
+            elif self.begins_factor():
+                node = product(node, self.factors())
+            else:
+                return node
+
+    def divisor(self) -> Node:
+        if self.take("-"):
+            return negative(self.divisor())
+        node = self.factor()
+        if self.begins_factor():
+            self.is_ambiguous = True
+            while self.is_greedy and self.begins_factor():
+                node = product(node, self.factor())
+        return node
+
+    def factors(self) -> Node:
+        """Read factors side by side."""
+        nodes = [self.factor()]
+        while self.begins_factor():
+            nodes.append(self.factor())
+        return product(*nodes)
+
+    def begins_factor(self) -> bool:
+        token = self.peek()
+        if token is None:
+            return False
+        if token.kind == "number" and self.tokens[self.at - 1].kind == "number":
+            raise UnreadableError("two numbers side by side")
+        if not token.is_sign:
+            return token.kind in ("number", "symbol", "vector")
+        if token.text in ("|", r"\vert"):
+            return self.closings[-1:] != [token.text]
+        return token.text in CLOSING or self.begins_command()
+
+    def factor(self) -> Node:
+        node = self.base()
+        while True:
+            if self.take("!"):
+                name = "double_factorial" if self.take("!") else "factorial"
+                node = call(name, (node,))
+            elif self.text() == "^" and self.degree_sign():
+                node = product(node, PI, DEGREE) if self.trigonometric else node
+            elif self.take("^"):
+                node = power(node, self.exponent())
+            elif self.take(r"\%"):
+                node = product(node, PERCENT)
+            else:
+                return node
+
+    def exponent(self) -> Node:
+        """Read an exponent, to the right first: 2^3^2 is 2^9."""
+        node = self.argument()
+        return power(node, self.exponent()) if self.take("^") else node
+
+    def degree_sign(self) -> bool:
+        """Go over a degree sign, if it is there."""
+        braces = self.text(1) == "{"
+        if self.text(1 + braces) not in (r"\circ", r"\degree") or (braces and self.text(3) != "}"):
+            return False
+        self.at += 4 if braces else 2
+        return True
+
+    def argument(self) -> Node:
+        r"""Read what follows ^ or a \frac: a group in braces, a number, symbol or command."""
+        token = self.current()
+        if self.text() == "{":
+            return self.group()
+        if self.take("-"):
+            return negative(self.argument())
+        return self.number() if token.kind == "number" else self.base()
+
+    def digit(self) -> Node:
+        r"""Read the argument of `\frac12`: one digit, or a group."""
+        token = self.peek()
+        if token is None or token.kind != "number" or len(token.text) == 1:
+            return self.argument()
+        if not token.text.isdigit():
+            raise UnreadableError(token.text)
+        rest = token.text[1:]
+        self.tokens = self.tokens.copy()
+        self.tokens[self.at] = token._replace(text=rest, value=Fraction(int(rest)), precision=None)
+        return number_node(int(token.text[0]))
+
+    def group(self) -> Node:
+        opening = self.text()
+        nodes = self.list_in_brackets(is_group=True)
+        return call("abs", nodes) if opening == "|" else nodes[0]
+
+    def list_in_brackets(self, is_group: bool = False) -> tuple[Node, ...]:
+        """Read formulas with commas between them, or only one (`is_group`), in brackets."""
+        opening = self.text()
+        closing = CLOSING[opening]
+        self.at += 1
+        self.closings.append(closing)
+        nodes = [self.sum()]
+        while not is_group and self.take(","):
+            nodes.append(self.sum())
+        self.closings.pop()
+        self.expect(closing)
+        return tuple(nodes)
+
+    def base(self) -> Node:
+        token = self.current()
+        if token.kind == "number":
+            return self.mixed()
+        if not token.is_sign:
+            return self.name()
+        if token.kind == "command":
+            return self.command()
+        if token.text == "{" and (choice := self.choice()):
+            return choice
+        if token.text in ("(", "[", "{", "|"):
+            return self.group()
+        raise UnreadableError(token.text)
+
+    def number(self) -> Node:
+        token = self.current()
+        assert token.value is not None
+        self.at += 1
+        if self.text() == "_":
+            raise UnreadableError("a base")
+        return number_node(token.value, token.precision)
+
+    def mixed(self) -> Node:
+        r"""Read a number, and the fraction that may stand behind it: 2\frac12, 11 5/6."""
+        whole = self.current()
+        node = self.number()
+        if not whole.text.isdigit():
+            return node
+        if self.text() in FRACTIONS and (fraction := self.proper_fraction()):
+            return number_node(node.value + fraction)
+        above, below = self.peek(), self.peek(2)
+        if self.text(1) == "/" and above and below and above.space and above.value and below.value:
+            is_whole = above.text.isdigit() and below.text.isdigit()
+            if is_whole and 0 < above.value < below.value:
+                self.at += 3
+                return number_node(node.value + above.value / below.value)
+        return node
+
+    def proper_fraction(self) -> Fraction | None:
+        """Read a fraction of whole numbers between 0 and 1, if it is there."""
+        start = self.at
+        self.at += 1
+        try:
+            nodes = self.digit(), self.digit()
+        except UnreadableError:
+            nodes = PI, PI
+        exact: list[Fraction] = [
+            node.value for node in nodes if node.kind == "number" and node.precision is None
+        ]
+        if len(exact) == 2 and 0 < exact[0] < exact[1] and exact[0].denominator == 1:
+            return exact[0] / exact[1]
+        self.at = start
+        return None
+
+
+def _letters(token: Token) -> list[Token]:
+    """Return a short word as letters side by side, any other token as it is."""
+    if token.kind != "word" or len(token.text) >= LONG_WORD:
+        return [token]
+    return [
+        token._replace(kind="symbol", text=character, space=token.space and not index)
+        for index, character in enumerate(token.text)
+    ]

@@ -1,0 +1,286 @@
+r"""Parse tokens into a formula: `2\sin^2 x`, `sqrt(3)/2`, `\sum_{k=1}^{10} k`, `y'`.
+
+A letter before brackets is a function where it is one of FUNCTION_LETTERS or its arguments are
+numbers or single symbols, as in I(0) and y(t); else it is a factor.
+"""
+
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+from delta.grading.formulas.formula_grammar import Grammar
+from delta.grading.formulas.tokens import Token, UnreadableError, text_of
+from delta.grading.formulas.trees import (
+    HALF,
+    IMAGINARY,
+    MINUS_ONE,
+    ONE,
+    Node,
+    call,
+    letter,
+    negative,
+    power,
+    product,
+    quotient,
+    replaced,
+    symbol,
+)
+from delta.grading.formulas.vocabulary import CLOSING, FRACTIONS, FUNCTIONS, GREEK, OVER, word_set
+
+ALIASES = {
+    "asin": "arcsin",
+    "acos": "arccos",
+    "atan": "arctan",
+    "arcsinh": "asinh",
+    "arccosh": "acosh",
+    "arctanh": "atanh",
+    "lg": "log",
+    "ceiling": "ceil",
+    "binom": "binomial",
+}
+FUNCTION_LETTERS = frozenset(("f", "g", "h", "F", "G", "H", r"\phi", r"\psi", r"\Phi", r"\Psi"))
+TRIGONOMETRIC = frozenset(("sin", "cos", "tan", "cot", "sec", "csc", "cis"))
+NAMED_CONSTANTS = {r"\pi": "pi", r"\infty": "inf", r"\infinity": "inf", r"\inf": "inf"}
+NAMED_CONSTANTS |= {r"\oo": "inf", r"\uppi": "pi", r"\imath": "i"}
+NOT_SYMBOLS = word_set("pi nabla partial imath jmath infty infinity inf oo")
+SHAPES = word_set(r"\square \diamond \star \bigstar \triangle \circledast \heartsuit \spadesuit")
+SYMBOL_COMMANDS = SHAPES | {"\\" + name for name in GREEK - NOT_SYMBOLS}
+BINOMIALS = frozenset((r"\binom", r"\dbinom", r"\tbinom"))
+VARIANTS = {r"\varphi": r"\phi", r"\varepsilon": r"\epsilon", r"\vartheta": r"\theta"}
+PRIMES = ("'", "′", r"\prime")
+BRACKET_FUNCTIONS = {r"\lfloor": "floor", r"\lceil": "ceil", r"\lvert": "abs", r"\vert": "abs"}
+
+
+class Formula(NamedTuple):
+    """A tree, and whether some of its text could be read in another way."""
+
+    tree: Node
+    is_ambiguous: bool
+
+
+def parse_formula(tokens: list[Token], is_greedy: bool = False) -> Formula:
+    """Return the formula that all tokens make; UnreadableError where they make none."""
+    if any(token.text in (r"\choose", r"\over") for token in tokens):
+        opening, closing = (Token("sign", brace, False, 0, 0) for brace in "{}")
+        tokens = [opening, *tokens, closing]
+    parser = FormulaParser(tokens, is_greedy)
+    return Formula(parser.whole(), parser.is_ambiguous)
+
+
+class FormulaParser(Grammar):
+    """The grammar with names and commands."""
+
+    def begins_command(self) -> bool:
+        text = self.text()
+        if text in FRACTIONS:
+            unit = self.peek(2)
+            return unit is None or unit.kind != "text"  # a \frac of units
+        known = text in READERS or text in NAMED_CONSTANTS or text in SYMBOL_COMMANDS
+        return known or _is_function(text)
+
+    def command(self) -> Node:
+        text = self.text()
+        if text in READERS:
+            return READERS[text](self)
+        if text in CLOSING:
+            node = self.group()
+            return call(BRACKET_FUNCTIONS[text], (node,)) if text in BRACKET_FUNCTIONS else node
+        if _is_function(text):
+            return _read_function(self, text[1:])
+        self.at += 1
+        if text in NAMED_CONSTANTS:
+            return Node("constant", NAMED_CONSTANTS[text])
+        if text in SYMBOL_COMMANDS:
+            return _read_symbol(self, VARIANTS.get(text, text))
+        raise UnreadableError(text)
+
+    def choice(self) -> Node | None:
+        depth = 0
+        for index in range(self.at, len(self.tokens)):
+            text = self.tokens[index].text if self.tokens[index].is_sign else ""
+            depth += {"{": 1, "}": -1}.get(text, 0)
+            if depth == 0:
+                return None
+            if depth == 1 and text in (r"\choose", r"\over"):
+                break
+        else:
+            return None
+        texts = [token.text for token in self.tokens[index:]]
+        end = index + texts.index("}") if "}" in texts else len(self.tokens)
+        above = FormulaParser(self.tokens[self.at + 1 : index], self.is_greedy).whole()
+        below = FormulaParser(self.tokens[index + 1 : end], self.is_greedy).whole()
+        self.at = end + 1
+        is_binomial = text == r"\choose"
+        return call("binomial", (above, below)) if is_binomial else quotient(above, below)
+
+    def name(self) -> Node:
+        token = self.current()
+        self.at += 1
+        if token.kind == "vector":
+            return symbol(f"{token.text} vector")
+        if token.kind == "text" and not re.fullmatch(r"[a-zA-Z]+", token.text):
+            raise UnreadableError(token.text)
+        return _read_symbol(self, VARIANTS.get(token.text, token.text))
+
+
+def _is_function(command: str) -> bool:
+    return command[:1] == "\\" and (command[1:] in FUNCTIONS or command == r"\conj")
+
+
+def _read_symbol(parser: Grammar, name: str) -> Node:
+    index, primes = "", _read_primes(parser)
+    if parser.take("_"):
+        index = "_" + _read_index(parser)
+        primes += _read_primes(parser)
+    if re.fullmatch(r"[cC]_\d", name + index):
+        name = "c"  # C_1 and c_1 are the constants of integration
+    full = name + index + primes
+    if parser.text() != "(":
+        return letter(full)
+    start = parser.at
+    nodes = parser.list_in_brackets()
+    is_atom = all(n.kind == "symbol" or (n.kind == "number" and n.value >= 0) for n in nodes)
+    if primes or name in FUNCTION_LETTERS or is_atom or len(nodes) > 1:
+        return Node("apply", full, nodes)
+    parser.at = start
+    return letter(full)
+
+
+def _read_primes(parser: Grammar) -> str:
+    count = 0
+    while True:
+        if parser.text() in PRIMES:
+            count, parser.at = count + 1, parser.at + 1
+        elif parser.text() == "^" and parser.text(1) == r"\prime":
+            count, parser.at = count + 1, parser.at + 2
+        elif parser.text() == "^" and parser.text(1) == "{" and parser.text(2) in ("'", r"\prime"):
+            parser.at += 2
+            while parser.text() in ("'", r"\prime"):
+                count, parser.at = count + 1, parser.at + 1
+            parser.expect("}")
+        else:
+            return "'" * count
+
+
+def _read_index(parser: Grammar) -> str:
+    """Return the text of a subscript."""
+    if parser.text() == "{":
+        return _text_in_braces(parser).replace(" ", "")
+    token = parser.current()
+    parser.at += 1
+    return token.text.replace(" ", "")
+
+
+def _text_in_braces(parser: Grammar) -> str:
+    """Go over one token or a group in braces, and return its text."""
+    start, depth = parser.at, 0
+    while parser.at < len(parser.tokens):
+        depth += {"{": 1, "}": -1}.get(parser.text(), 0)
+        parser.at += 1
+        if depth == 0:
+            return text_of(parser.tokens[start : parser.at])
+    raise UnreadableError("an open brace")
+
+
+def _read_fraction(parser: Grammar) -> Node:
+    parser.at += 1
+    if not _is_derivative(parser):
+        above = parser.digit()
+        return quotient(above, parser.digit())
+    parts = [re.sub(r"\s|\\partial|(?<![a-zA-Z])d", "", _text_in_braces(parser)) for _ in range(2)]
+    if not re.search("[a-zA-Z]", parts[0]):
+        raise UnreadableError("a derivative of what follows")
+    return symbol(f"d({parts[0]})/d({parts[1]})")
+
+
+def _is_derivative(parser: Grammar) -> bool:
+    r"""Return whether a fraction is a symbol of its own: \frac{d^2 y}{dt^2}."""
+    if parser.text() != "{":
+        return False
+    end = parser.at + 1
+    while end < len(parser.tokens) and parser.tokens[end].text != "}":
+        end += 1
+    above = text_of(parser.tokens[parser.at : end])
+    below = text_of(parser.tokens[end + 2 : end + 5])
+    is_d = re.match(r"d(?![a-zA-Z]{3})|\\partial", above)
+    return bool(is_d and re.match(r"d[a-zA-Z\\]|\\partial", below))
+
+
+def _read_root(parser: Grammar) -> Node:
+    parser.at += 1
+    exponent = quotient(ONE, parser.group()) if parser.text() == "[" else HALF
+    return power(parser.digit(), exponent)
+
+
+def _read_binomial(parser: Grammar) -> Node:
+    parser.at += 1
+    return call("binomial", (parser.digit(), parser.digit()))
+
+
+def _read_series(parser: Grammar) -> Node:
+    name = parser.text()[1:]
+    parser.at += 1
+    parser.expect("_")
+    parser.expect("{")
+    variable = parser.current()
+    if variable.kind != "symbol":
+        raise UnreadableError("a sum over no symbol")
+    parser.at += 1
+    parser.expect("=")
+    first = parser.sum()
+    parser.expect("}")
+    parser.expect("^")
+    last = parser.argument()
+    body = parser.term()
+    if variable.text == "i":
+        body = replaced(body, IMAGINARY, symbol("i"))
+    return Node("series", (name, variable.text), (first, last, body))
+
+
+def _read_function(parser: Grammar, name: str) -> Node:
+    name = ALIASES.get(name, name)
+    parser.at += 1
+    exponent: Node | None = None
+    base: Node | None = None
+    while parser.text() in ("^", "_"):
+        if parser.take("_"):
+            base = parser.digit()
+        else:
+            parser.at += 1
+            exponent = parser.argument()
+    if name in TRIGONOMETRIC and exponent == MINUS_ONE:
+        name, exponent = f"arc{name}", None
+    parser.trigonometric += name in TRIGONOMETRIC
+    if parser.text() in ("(", "{", "[", r"\{"):
+        arguments = parser.list_in_brackets()
+    else:
+        is_negative = parser.take("-")
+        argument = _read_bare_argument(parser)
+        arguments = (negative(argument) if is_negative else argument,)
+    parser.trigonometric -= name in TRIGONOMETRIC
+    node = call(name, arguments, base)
+    return power(node, exponent) if exponent else node
+
+
+def _read_bare_argument(parser: Grammar) -> Node:
+    r"""Read the argument of a function without brackets: \sin 2x, \ln|x|, \cos\omega t."""
+    nodes = [parser.factor()]
+    while parser.begins_factor() and parser.text() not in ("(", "["):
+        if parser.text()[1:] in FUNCTIONS:
+            break
+        nodes.append(parser.factor())
+    if parser.text() in OVER:
+        parser.is_ambiguous = True
+        if parser.is_greedy:
+            parser.at += 1
+            return quotient(product(*nodes), parser.divisor())
+    return product(*nodes)
+
+
+READERS: dict[str, Callable[[Grammar], Node]] = {
+    **dict.fromkeys(FRACTIONS, _read_fraction),
+    **dict.fromkeys(BINOMIALS, _read_binomial),
+    r"\sqrt": _read_root,
+    r"\sum": _read_series,
+    r"\prod": _read_series,
+}

@@ -1,0 +1,263 @@
+"""Sets of real numbers, and what values side by side are together.
+
+"x > 1 and x < 3" is an interval, "x = 1, y = 2" a record, "x = 3 or x = -2" a named list.
+"""
+
+import re
+from fractions import Fraction
+
+from delta.grading.formulas.exact_values import TooLargeError, UndefinedError, exact_value
+from delta.grading.formulas.numeric_values import approximation
+from delta.grading.formulas.trees import (
+    INFINITY,
+    Node,
+    negative,
+    number_node,
+    symbol,
+    symbols_of,
+    total,
+)
+from delta.grading.formulas.values import (
+    BOUND_NAME,
+    Collection,
+    Named,
+    Piece,
+    RealSet,
+    Relation,
+    Scalar,
+    SetBuilder,
+    Value,
+)
+
+PLUS_INFINITY = Scalar((INFINITY,))
+MINUS_INFINITY = Scalar((negative(INFINITY),))
+EVERYTHING = RealSet((Piece(MINUS_INFINITY, False, PLUS_INFINITY, False),))
+BOUND = Scalar((symbol(BOUND_NAME),))
+MIRRORED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "!=": "!="}
+
+Size = Fraction | float
+
+
+def to_set(value: Value) -> RealSet | None:
+    """Return the numbers that an interval, a set, an inequality or a number is; else None."""
+    match value:
+        case RealSet():
+            return value
+        case Named():
+            return to_set(value.value)
+        case SetBuilder():
+            is_plain = value.element == BOUND and not isinstance(value.condition, Named)
+            return to_set(value.condition) if is_plain else None
+        case Scalar():
+            return RealSet((_point(value),))
+        case Relation():
+            return _from_relation(value)
+        case Collection():
+            return _from_collection(value)
+    return None
+
+
+def _point(value: Scalar) -> Piece:
+    return Piece(value, True, value, True)
+
+
+def _from_collection(value: Collection) -> RealSet | None:
+    scalars = [member for member in value.members if isinstance(member, Scalar)]
+    if len(scalars) < len(value.members):
+        return None
+    if value.kind in ("set", "list"):
+        return canonical(list(map(_point, scalars)))
+    if value.kind in ("tuple", "bracket") and len(scalars) == 2:
+        is_closed = value.kind == "bracket"
+        return RealSet((Piece(scalars[0], is_closed, scalars[1], is_closed),))
+    return None
+
+
+def _from_relation(relation: Relation) -> RealSet | None:
+    """Return the solutions of inequalities that are linear in one variable."""
+    if len(relation.sides) == 3 and (between := _from_chain(relation)):
+        return between
+    names = {name for side in relation.sides for name in symbols_of(side.trees[0])}
+    if len(names) != 1:
+        return None
+    result: RealSet | None = EVERYTHING
+    pairs = zip(relation.sides, relation.operators, relation.sides[1:], strict=False)
+    for left, operator, right in pairs:
+        solved = _solve(left.trees[0], operator, right.trees[0], next(iter(names)))
+        result = combine(result, solved, is_union=False) if result and solved else None
+    return result
+
+
+def _from_chain(relation: Relation) -> RealSet | None:
+    """Return the interval of "a < x <= b", whose ends may have symbols."""
+    low, middle, high = relation.sides
+    name = middle.trees[0]
+    end_symbols = symbols_of(low.trees[0]) | symbols_of(high.trees[0])
+    if name.kind != "symbol" or name.value in end_symbols:
+        return None
+    operators = relation.operators
+    if set(operators) <= {"<", "<="}:
+        return RealSet((Piece(low, operators[0] == "<=", high, operators[1] == "<="),))
+    if set(operators) <= {">", ">="}:
+        return RealSet((Piece(high, operators[1] == ">=", low, operators[0] == ">="),))
+    return None
+
+
+def _solve(left: Node, operator: str, right: Node, name: str) -> RealSet | None:
+    if left == symbol(name) and not symbols_of(right):
+        return _half_line(operator, Scalar((right,)))
+    if right == symbol(name) and not symbols_of(left):
+        return _half_line(MIRRORED[operator], Scalar((left,)))
+    difference = total(left, negative(right))
+    try:
+        at = [exact_value(difference, {name: Fraction(point)}) for point in (0, 1, 2)]
+    except (TooLargeError, UndefinedError):
+        return None
+    at_0, at_1, at_2 = at
+    if at_0 is None or at_1 is None or at_2 is None or at_2 - at_1 != at_1 - at_0 or at_1 == at_0:
+        return None
+    end = Scalar((number_node(-at_0 / (at_1 - at_0)),))
+    return _half_line(operator if at_1 > at_0 else MIRRORED[operator], end)
+
+
+def _half_line(operator: str, end: Scalar) -> RealSet:
+    is_closed = operator in ("<=", ">=")
+    below = Piece(MINUS_INFINITY, False, end, is_closed)
+    above = Piece(end, is_closed, PLUS_INFINITY, False)
+    match operator:
+        case "<" | "<=":
+            return RealSet((below,))
+        case ">" | ">=":
+            return RealSet((above,))
+        case "=":
+            return RealSet((_point(end),))
+    return RealSet((below, above))
+
+
+def _size(end: Scalar) -> Size | None:
+    """Return the place of an end on the number line; None where it has symbols."""
+    tree = end.trees[0]
+    if tree in (INFINITY, negative(INFINITY)):
+        return float("inf" if tree == INFINITY else "-inf")
+    if symbols_of(tree):
+        return None
+    try:
+        value = exact_value(tree)
+        return approximation(tree) if value is None else value
+    except (TooLargeError, UndefinedError):
+        return None
+
+
+def canonical(pieces: list[Piece]) -> RealSet:
+    """Return the pieces in order, those that touch united; unchanged if an end has symbols."""
+    sized: list[tuple[Size, Size, Piece]] = []
+    for piece in pieces:
+        low, high = _size(piece.low), _size(piece.high)
+        if low is None or high is None:
+            return RealSet(tuple(pieces))
+        sized.append((low, high, piece))
+    kept: list[tuple[Size, Size, Piece]] = []
+    for low, high, piece in sorted(sized, key=lambda item: (item[0], not item[2].has_low)):
+        if low > high or (low == high and not (piece.has_low and piece.has_high)):
+            continue
+        if kept and _touches(kept[-1], low, piece):
+            previous_low, previous_high, previous = kept.pop()
+            is_longer = (high, piece.has_high) > (previous_high, previous.has_high)
+            last = piece if is_longer else previous
+            united = Piece(previous.low, previous.has_low, last.high, last.has_high)
+            kept.append((previous_low, max(high, previous_high), united))
+        else:
+            kept.append((low, high, piece))
+    return RealSet(tuple(piece for _, _, piece in kept))
+
+
+def _touches(previous: tuple[Size, Size, Piece], low: Size, piece: Piece) -> bool:
+    _, end, before = previous
+    return low < end or (low == end and (piece.has_low or before.has_high))
+
+
+def combine(left: RealSet, right: RealSet, is_union: bool) -> RealSet | None:
+    """Return the union or intersection; None where ends with symbols would have to be ordered."""
+    if is_union:
+        return canonical([*left.pieces, *right.pieces])
+    pieces = [_intersection(piece, other) for piece in left.pieces for other in right.pieces]
+    known = [piece for piece in pieces if piece is not None]
+    return canonical(known) if len(known) == len(pieces) else None
+
+
+def _intersection(piece: Piece, other: Piece) -> Piece | None:
+    low, other_low = _size(piece.low), _size(other.low)
+    high, other_high = _size(piece.high), _size(other.high)
+    if low is None or other_low is None or high is None or other_high is None:
+        return None
+    first = other if (other_low, not other.has_low) > (low, not piece.has_low) else piece
+    last = other if (other_high, other.has_high) < (high, piece.has_high) else piece
+    return Piece(first.low, first.has_low, last.high, last.has_high)
+
+
+def complement(numbers: RealSet) -> RealSet | None:
+    """Return all other real numbers; None where ends have symbols."""
+    result: RealSet | None = EVERYTHING
+    for piece in numbers.pieces:
+        below = Piece(MINUS_INFINITY, False, piece.low, not piece.has_low)
+        above = Piece(piece.high, not piece.has_high, PLUS_INFINITY, False)
+        result = result and combine(result, canonical([below, above]), is_union=False)
+    return result
+
+
+def members_of(values: list[Value]) -> list[Value]:
+    """Return the values, with the members of a list in its place."""
+    members: list[Value] = []
+    for value in values:
+        is_list = isinstance(value, Collection) and value.kind == "list"
+        members += value.members if isinstance(value, Collection) and is_list else (value,)
+    return members
+
+
+def unite(values: list[Value], kind: str = "list") -> Value:
+    """Return one list or set of the values and of the members of lists among them."""
+    members = members_of(values)
+    return join(members, []) if kind == "list" else Collection(kind, tuple(members))
+
+
+def join(values: list[Value], joins: list[str]) -> Value:
+    """Return what values are together; `joins` are the words and signs between them.
+
+    Inequalities are a set of numbers, different names a record, anything else a list.
+    """
+    if len(values) == 1:
+        return values[0]
+    if any(map(_is_interval, values)) and (united := _join_inequalities(values, joins)):
+        return united
+    named = [value for value in values if isinstance(value, Named)]
+    names = {value.name for value in named}
+    if len(names) == len(values) and (
+        "" in names or len({re.split("[_']", name)[0] for name in names}) > 1  # not x_1 and x_2
+    ):
+        return Collection("record", tuple(values))
+    if len(names) == 1 and all(not isinstance(value, Relation) for value in values):
+        bare = tuple(value.value if isinstance(value, Named) else value for value in values)
+        return Named(named[0].name, named[0].tree, Collection("list", bare))
+    return Collection("list", tuple(values))
+
+
+def _is_interval(value: Value) -> bool:
+    """Return whether this can only be a set of numbers: x > 1, x in (1, 2)."""
+    if isinstance(value, Named):
+        is_pair = isinstance(value.value, Collection) and value.value.kind in ("tuple", "bracket")
+        return isinstance(value.value, RealSet) or (is_pair and value.tree is not None)
+    return isinstance(value, Relation) and "=" not in value.operators
+
+
+def _join_inequalities(values: list[Value], joins: list[str]) -> RealSet | None:
+    sets = [to_set(value) for value in values]
+    result = sets[0]
+    is_or = any(mark in ("or", r"\lor", r"\vee") for mark in joins)
+    for other in sets[1:]:
+        if result is None or other is None:
+            return None
+        result = combine(result, other, is_union=is_or)
+    is_and = any(mark in ("and", r"\land", r"\wedge") for mark in joins)
+    if result and not result.pieces and not is_or and not is_and:
+        return _join_inequalities(values, ["or"])  # "x < -1, x > 1" can only mean "or"
+    return result

@@ -1,0 +1,138 @@
+r"""Call the library Math-Verify: as papers use it, and for formulas that our parser does not read.
+
+Its alarms are switched off: they return False without a word, and some answers outlive them. A
+worker that takes too long over an answer is killed instead (delta.grading.worker_pool).
+"""
+
+import re
+from functools import lru_cache
+from itertools import accumulate
+from typing import Any, NamedTuple
+
+MEMORY = 1_024  # verdicts and golds that a worker remembers; a text has up to 25 KB
+# The library is cubic in blanks, which mean nothing to it: 20,000 would take two minutes.
+MAX_BLANKS = 100
+BLANKS = re.compile(rf"[ \t\u00a0]{{{MAX_BLANKS + 1},}}")
+
+# The library knows no subscript of Euler's e, no sun, no degrees and no names as in a program. It
+# reads 8.7e8 with Euler's e.
+TRIGONOMETRY = r"(\\(?:sin|cos|tan|cot|sec|csc)(?:\^\{?\d\}?)?(?:\s*\\left)?[\s({]*)"
+REWRITES = [
+    (re.compile(pattern), replacement)
+    for pattern, replacement in (
+        (rf"{TRIGONOMETRY}\s*(\d+)\s*\^\s*\{{?\s*\\circ\s*\}}?", r"\1\\frac{\2\\pi}{180}"),
+        (r"(?<=sin|cos|tan|log)\s+\^", "^"),
+        (r"(\\sqrt)\s*(\d|\b[a-zA-Z]\b|\\pi(?![a-zA-Z]))", r"\1{\2}"),
+        (r"(?<![a-zA-Z\\])E(?=\s*_)", r"\\mathcal{E}"),
+        (r"_\s*\{?\s*\\odot\s*\}?", "_{o}"),
+        (r"(?<![a-zA-Z\\])((?:arc)?(?:sin|cos|tan)|ln|log|exp|sqrt)(?=[({])", r"\\\1"),
+        (r"(?<=[\w)}])\s*\*\s*(?=[\w({\\])", r" \\cdot "),
+        (r"(?<![\w.\\])(\d+\.?\d*|\.\d+)[eE]([+-]?\d{1,4})(?![\w.])", r"\1\\times 10^{\2}"),
+    )
+]
+MAX_DEPTH = 30  # of nested brackets; beyond, the library's parser takes seconds
+HUGE = re.compile(
+    r"\d{4,}\s*\)?\s*!|\^\s*\{?\s*\d{5,}|\^\s*\{?\s*\w*\s*\^\s*\{?\s*\w*\s*\^|!\s*!"
+    r"|\^\s*\{?\s*\d+\s*\^\s*\{?\s*\d{2}"
+)
+DETERMINANT = re.compile(r"\\begin\s*\{[vV]matrix|\\det(?![a-z])")
+MAX_CELLS = 12  # "&" of a determinant: four rows; with seven rows of symbols it takes minutes
+MIN_BITS = 30  # of a value whose quadrature converged; sympy gives fewer where it did not
+
+
+class LibraryVerdict(NamedTuple):
+    """What the library extracts from a text, and whether it equals the gold answer."""
+
+    extracted: str | None  # None: nothing
+    is_correct: bool | None  # None: the library cannot parse the gold answer
+
+
+@lru_cache(MEMORY)
+def library_verdict(gold_answer: str, text: str) -> LibraryVerdict:
+    """Compare with the library's own extraction, which reads a whole text and may merge boxes."""
+    from math_verify import parse, verify
+
+    prediction = parse(_short_blanks(text), parsing_timeout=None)
+    if not prediction:
+        return LibraryVerdict(None, None)
+    extracted, gold = str(prediction[-1]), _parse_gold(gold_answer)
+    if not gold:
+        return LibraryVerdict(extracted, None)
+    return LibraryVerdict(extracted, bool(verify(gold, prediction, timeout_seconds=None)))
+
+
+@lru_cache(MEMORY)
+def _parse_gold(gold_answer: str) -> list[Any]:
+    from math_verify import parse
+
+    # Bare LaTeX often parses to nothing; in a box it does.
+    return list(parse(f"\\boxed{{{_short_blanks(gold_answer)}}}", parsing_timeout=None))
+
+
+def _short_blanks(text: str) -> str:
+    return BLANKS.sub(lambda run: run[0][:MAX_BLANKS], text)
+
+
+@lru_cache(64)
+def parse_formula(text: str) -> Any:
+    """Return cleaned LaTeX as a sympy object.
+
+    None where the library cannot parse it, or where sympy would compute without end.
+    """
+    is_long = text.count("&") > MAX_CELLS and DETERMINANT.search(text)
+    if is_long or HUGE.search(text) or _depth(text) > MAX_DEPTH:
+        return None
+    from latex2sympy2_extended import NormalizationConfig
+    from math_verify import LatexExtractionConfig, parse
+
+    # Our cleaning removes units; the library's list makes the number 2 of "2t".
+    rules = NormalizationConfig(
+        basic_latex=True, units=False, malformed_operators=True, nits=True, boxed="all"
+    )
+    for pattern, replacement in REWRITES:
+        text = pattern.sub(replacement, text)
+    config = [LatexExtractionConfig(normalization_config=rules)]
+    values = parse(f"\\boxed{{{text}}}", config, parsing_timeout=None)
+    return next((value for value in values if not isinstance(value, str)), None)
+
+
+def _depth(text: str) -> int:
+    """Return how deep brackets are nested."""
+    steps = ((character in "({[") - (character in ")}]") for character in text)
+    return max(accumulate(steps), default=0)
+
+
+def is_equal(gold: str, prediction: str) -> bool:
+    """Return whether the library finds two cleaned formulas equal; False where it parses neither.
+
+    Integrals are compared by value.
+    """
+    from math_verify import verify
+
+    left, right = parse_formula(gold), parse_formula(prediction)
+    if left is None or right is None:
+        return False
+    same = _same_integral(left, right)
+    return bool(verify(left, right, timeout_seconds=None)) if same is None else same
+
+
+def _same_integral(left: Any, right: Any) -> bool | None:
+    """Return whether two sympy formulas, one an integral, have the same value; None: unknown.
+
+    sympy would integrate, for minutes. By quadrature, whose error is only estimated, values are
+    equal to ten digits, and differ where the difference is more than a hundredth.
+    """
+    from sympy import Expr, Integral
+
+    sides = left, right
+    if not all(isinstance(side, Expr) for side in sides):
+        return None
+    if not any(side.has(Integral) for side in sides):
+        return None
+    if any(side.free_symbols for side in sides):
+        return None if all(side.free_symbols for side in sides) else False
+    first, second = (side.evalf(15) for side in sides)
+    if not all(value.is_Float and value._prec >= MIN_BITS for value in (first, second)):
+        return None
+    size, distance = max(abs(first), abs(second)), abs(first - second)
+    return True if distance <= size / 10**10 else False if distance > size / 100 else None

@@ -1,0 +1,105 @@
+"""TRL's trainers for rows that are tokenised already and have their reference log-probabilities.
+
+This file and padding_free.py hold every private name of TRL and Transformers that training uses.
+Checked with TRL 1.16 and Transformers 5.19. Here:
+
+- `_prepare_dataset` is overridden. TRL's tokenisation would append an end of turn to cut traces.
+  Can go when DPO and KTO have SFT's `skip_prepare_dataset`.
+- `_precompute_ref_logps` is overridden, because reference_logps.py computes each trace once for all
+  runs. Can go when TRL accepts columns of reference log-probabilities.
+- `_send_telemetry` is overridden: nothing is ever sent. HF_HUB_DISABLE_TELEMETRY would do, but is
+  read when huggingface_hub is imported.
+- `is_fsdp_enabled` is False while TRL builds a trainer (NoReferenceModel). Can go together with
+  `_precompute_ref_logps`.
+- `fsdp_plugin_args` is changed: `fsdp_config` has no key for the mixed precision policy.
+- `add_fused_lm_head` gives a model the head that TRL's losses call. The reference uses it too: the
+  same kernel must compute both, or the first margin of a run is not 0.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.distributed.fsdp import MixedPrecisionPolicy
+from transformers import Trainer
+from trl import DPOConfig, DPOTrainer, KTOConfig, KTOTrainer, SFTConfig, SFTTrainer
+from trl.trainer.utils import add_fused_lm_head
+
+from delta.training import padding_free
+from delta.training.config import TrainParams
+
+__all__ = ["TRAINERS", "add_fused_lm_head", "trl_config"]
+CONFIGS = {"dpo": DPOConfig, "kto": KTOConfig, "sft": SFTConfig}
+
+
+class PreparedDatasetTrainer(Trainer):
+    """What the trainers of all methods share; comes before TRL's class in the order of bases."""
+
+    is_fsdp_enabled: bool
+    model: Any
+    args: Any
+    accelerator: Any
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.is_fsdp_enabled = getattr(self.accelerator.state, "fsdp_plugin", None) is not None
+        has_adapters = hasattr(self.model, "peft_config")
+        self.is_padding_free = padding_free.enable_padding_free(
+            self.model.get_base_model() if has_adapters else self.model
+        )
+
+    def _prepare_dataset(self, dataset: Any, *_args: Any, **_kwargs: Any) -> Any:
+        return dataset
+
+    def _precompute_ref_logps(self, dataset: Any, *_args: Any, **_kwargs: Any) -> Any:
+        return dataset
+
+    def _send_telemetry(self) -> None:
+        pass
+
+    def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
+        if not self.is_fsdp_enabled:
+            return super().compute_loss(*args, **kwargs)
+        # Under FSDP, Accelerate would cast the model itself. Log-probabilities would come back in
+        # bfloat16 and be summed over thousands of tokens (on a toy: a first margin of -0.014 in
+        # place of 0), gradients too, and neither would match the reference. Autocast is what one
+        # process does. Its cache is off because it would hold the whole model unsharded.
+        kind = self.accelerator.device.type
+        with torch.autocast(kind, torch.bfloat16, self.args.bf16, cache_enabled=False):
+            return super().compute_loss(*args, **kwargs)
+
+
+class NoReferenceModel(Trainer):
+    """Comes after TRL's class in the order of bases, so TRL's constructor continues after this one.
+
+    Under FSDP, TRL would load a second base in each process, which nothing reads.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.is_fsdp_enabled = False
+
+
+class _DPOTrainer(PreparedDatasetTrainer, DPOTrainer, NoReferenceModel):
+    pass
+
+
+class _KTOTrainer(PreparedDatasetTrainer, KTOTrainer, NoReferenceModel):
+    pass
+
+
+class _SFTTrainer(PreparedDatasetTrainer, SFTTrainer, NoReferenceModel):
+    pass
+
+
+TRAINERS = {"dpo": _DPOTrainer, "kto": _KTOTrainer, "sft": _SFTTrainer}
+
+
+def trl_config(params: TrainParams, output_dir: Path) -> Any:
+    """Return the method's config object of TRL."""
+    config = CONFIGS[params.method](
+        **params.trl_options(), output_dir=str(output_dir), use_cpu=not torch.cuda.is_available()
+    )
+    if params.fsdp:
+        config.fsdp_plugin_args["mixed_precision_policy"] = MixedPrecisionPolicy()  # all in fp32
+    return config
