@@ -245,7 +245,6 @@ def _ask_judge(
 def _rated(workspace: Workspace, name: str, problems: TableEstimate) -> TableEstimate:
     """Return the traces within the budget. A judge never rates one without text."""
     pairing, budget = workspace.params.pairing, workspace.params.judge.budget[name]
-    order, complete = pairing.trace_order, pairing.require_complete
     verdicts = read_current_table(paths.verdicts(name), VERDICT)
     frame = None
     if verdicts is not None and problems.frame is not None:
