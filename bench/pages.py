@@ -20,22 +20,25 @@ from typing import Any
 
 from bench import results, simulated
 from bench.memory import BAR_GIB, GIB, lay_out
-from delta.report import claims, html, paper
+from delta.report import paper
+from delta.report.claims.decide import decide
 from delta.report.figures import data
-from tests.helpers.browser import opened
-from tests.helpers.paper_results import REAL_SIZES, paper_world
+from delta.report.figures import paper as paper_figures
+from delta.report.html.page import render
+from tests.helpers.browser import open_page
+from tests.helpers.paper_results import REAL_SIZES, paper_context
 
 TURNS = 5
 LIMIT_S = 2
 
 
 def report(folder: Path) -> Path:
-    world = paper_world(REAL_SIZES)
-    found = data.of(world)
-    html.draw(found, folder)
-    decided = claims.decide(paper.claims(), world)
+    context = paper_context(REAL_SIZES)
+    rows = data.build_rows(context)
+    paper_figures.draw_all(rows, folder)
+    results = decide(paper.claims(), context)
     target = folder / "index.html"
-    target.write_text(html.html(world, found, decided, folder), encoding="utf-8")
+    target.write_text(render(context, rows, results, folder), encoding="utf-8")
     return target
 
 
@@ -59,7 +62,7 @@ def pairs_usable(shown: Any) -> None:
 
 def seconds_to_use(path: Path, usable: Callable[[Any], None]) -> float:
     """In a fresh profile."""
-    with opened("about:blank") as (shown, errors):
+    with open_page("about:blank") as (shown, errors):
         start = time.perf_counter()
         shown.goto(path.as_uri())
         usable(shown)

@@ -15,10 +15,12 @@ from delta.core.schemas import SELECTED
 from delta.core.types import Row
 from delta.evaluation.models import EvaluatedParams, baselines
 from delta.experiments.grid import ExperimentParams
-from delta.report import claims, collect, figures, html, paper, scores
+from delta.report import collect, paper, scores
 from delta.report.claims import format
-from delta.report.figures import data, titled
-from delta.report.html import sections
+from delta.report.claims.decide import decide
+from delta.report.figures import data, policy, style
+from delta.report.figures import paper as paper_figures
+from delta.report.html import page
 
 
 def main(console: Console, _argv: list[str]) -> None:
@@ -29,27 +31,26 @@ def main(console: Console, _argv: list[str]) -> None:
     by_model = scores.read_scores(
         {name: paths.score(name) for name in models}, content["benchmarks"]
     )
-    table = scores.table(by_model, base, paths.POLICY)
+    table = scores.to_markdown(by_model, base, paths.POLICY)
     write_text(paths.SCORES, table + "\n")
     draw_this_run(by_model)
-    context = collect.world(content, declared, base, by_model)
-    rows = data.of(context)
-    html.draw(rows, paths.REPORT)
+    context = collect.build_context(content, declared, base, by_model)
+    rows = data.build_rows(context)
+    paper_figures.draw_all(rows, paths.REPORT)
     write_plots(rows)
-    decided = claims.decide(paper.claims(), context)
-    write_counts(paths.REPORT / "claims.json", format.metrics(decided))
-    write_text(paths.REPORT / "claims.md", format.table(decided) + "\n")
-    page = html.html(context, rows, decided, paths.REPORT)
-    write_text(paths.REPORT / "index.html", page)
+    results = decide(paper.claims(), context)
+    write_counts(paths.REPORT / "claims.json", format.to_metrics(results))
+    write_text(paths.REPORT / "claims.md", format.to_markdown(results) + "\n")
+    write_text(paths.REPORT / "index.html", page.render(context, rows, results, paths.REPORT))
     console.print(table)
 
 
 def draw_this_run(by_model: scores.Scores) -> None:
     """Draw the scores of all models, the training curves and the deltas."""
     selected = tables.read(paths.SELECTED, SELECTED)
-    figures.accuracy(scores.accuracy_rows(by_model), paths.REPORT)
-    figures.training(pl.read_csv(paths.HISTORY, separator="\t"), paths.REPORT)
-    figures.deltas(scores.delta_rows(selected), paths.REPORT)
+    policy.accuracy(scores.accuracy_rows(by_model), paths.REPORT)
+    policy.training(pl.read_csv(paths.HISTORY, separator="\t"), paths.REPORT)
+    policy.deltas(scores.delta_rows(selected), paths.REPORT)
 
 
 def write_plots(rows: dict[str, list[Row]]) -> None:
@@ -58,9 +59,9 @@ def write_plots(rows: dict[str, list[Row]]) -> None:
         text = json.dumps(content, indent=1) + "\n"
         write_text(paths.REPORT / "rows" / f"{name}.json", text)
     with atomic_folder(paths.PLOTS) as folder:
-        for name, about in sections.FIGURES.items():
+        for name, figure in paper_figures.FIGURES.items():
             if rows[name]:
-                picture = titled.with_title(paths.REPORT / f"{name}.svg", about.title)
+                picture = style.add_title(paths.REPORT / f"{name}.svg", figure.title)
                 write_text(folder / f"{name}.svg", picture)
 
 

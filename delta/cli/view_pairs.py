@@ -23,8 +23,9 @@ def main(console: Console, _argv: list[str]) -> None:
     traces = [tables.scan(paths.traces(name), TRACE) for name in names]
     verdicts = pl.concat(tables.read(paths.verdicts(name), VERDICT) for name in names)
     ratings = pl.concat(tables.read(paths.ratings(name), RATING) for name in names)
-    shown = pair_viewer.Run(selected["recipe"][0], chosen, rejected, selector.mode, selector.by)
-    counts = pair_viewer.write(FOLDER, shown, selected, problems, traces, verdicts, ratings)
+    recipe = selected["recipe"][0]
+    run_summary = pair_viewer.RunSummary(recipe, chosen, rejected, selector.mode, selector.by)
+    counts = pair_viewer.write(FOLDER, run_summary, selected, problems, traces, verdicts, ratings)
     console.print(
         f"browse: {counts['pairs']} pairs, {counts['selected']} of them selected, "
         f"{counts['bytes'] / 2**20:.1f} MiB in {counts['files']} files; "

@@ -1,4 +1,4 @@
-"""What the report is made of, read together: results, scores, deltas, and where they are from."""
+"""Collect the report's inputs: results of experiments, scores, deltas and provenance."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,106 +11,113 @@ from delta.core.schemas import ANSWER
 from delta.core.types import Row
 from delta.experiments import grid, results
 from delta.experiments.grid import ExperimentParams
-from delta.report import scores
-from delta.report.context import Cell, ModelScores, Provenance, ReportContext
+from delta.experiments.results import AnswerCounts
+from delta.report.context import ModelScores, Provenance, ReportContext, Run
+from delta.report.scores import Scores
 
-STRENGTH = ("easy", "hard")  # the groups whose mean orders the off-the-shelf models
+MATH_GROUPS = ("easy", "hard")  # the groups whose mean orders the off-the-shelf models
 FIGURE_4 = "figure-4"
-EXAMINED = {  # title on the page → file under data/analysis
+ANALYSIS_TABLES = {  # title on the page → table of data/analysis
     "Agreement among the judge's votes": "consistency",
     "Agreement with others": "agreement",
     "Ratings against correctness": "auc",
-    "How reliable a delta is, by number of votes": "reliability",
-    "Where the variance lies": "variance",
+    "Reliability of a delta by number of votes": "reliability",
+    "Variance components": "variance",
     "Delta against length": "length",
-    "The cut: ties, and how stable the set is": "cuts",
+    "Ties at the cut, and stability of the top-k set": "cuts",
+}
+COUNTS = {  # stage → the counts that the page shows
+    "problems": ("drawn", "kept"),
+    "pair": ("pairs", "recipe"),
+    "select": ("pairs", "selected"),
+    "analyze": ("traces", "votes", "votes_refused"),
 }
 
 
-def world(
-    content: dict[str, Any],
-    declared: dict[str, ExperimentParams],
-    base: str,
-    scores: scores.Scores,
+def build_context(
+    params: dict[str, Any], experiments: dict[str, ExperimentParams], base: str, scores: Scores
 ) -> ReportContext:
-    """`content` is params.yaml; `scores` those of every evaluated model."""
-    groups = {name: one["group"] for name, one in content["benchmarks"].items()}
-    figure_4 = declared[FIGURE_4].always if FIGURE_4 in declared else {}
-    pairing = content["pairing"]
+    """Return the context of this workspace.
+
+    `params` is the whole of params.yaml and `scores` holds every evaluated model. Raise InputError
+    where a result or a table is missing or damaged.
+    """
+    groups = {name: benchmark["group"] for name, benchmark in params["benchmarks"].items()}
+    figure_4 = experiments[FIGURE_4].always if FIGURE_4 in experiments else {}
+    pairing = params["pairing"]
     return ReportContext(
-        experiments={name: _runs(content, name, one) for name, one in declared.items()},
-        models=_models(scores, groups),
+        experiments={
+            name: [
+                Run(cell.at, results.read(cell.key))
+                for cell in grid.cells(params, name, experiment)
+            ]
+            for name, experiment in experiments.items()
+        },
+        models=_read_models(scores, groups),
         base=base,
         chosen=str(figure_4.get("pairing.chosen", pairing["chosen"])),
         rejected=str(figure_4.get("pairing.rejected", pairing["rejected"])),
         groups=groups,
-        deltas=_rows("delta_matrix"),
-        overlaps=_rows("overlap"),
-        examined={title: _rows(name) for title, name in EXAMINED.items()},
-        provenance=_provenance(content, scores[base]),
+        deltas=_read_rows("delta_matrix"),
+        overlaps=_read_rows("overlap"),
+        analysis={title: _read_rows(name) for title, name in ANALYSIS_TABLES.items()},
+        provenance=_provenance(params, scores[base]),
     )
 
 
-def _runs(content: dict[str, Any], name: str, experiment: ExperimentParams) -> list[Cell]:
-    found = grid.cells(content, name, experiment)
-    return [Cell(cell.at, results.read(cell.key)) for cell in found]
+def _read_models(scores: Scores, groups: dict[str, str]) -> dict[str, ModelScores]:
+    """Return the off-the-shelf models, sorted by their mean score on math."""
 
-
-def _models(scores: scores.Scores, groups: dict[str, str]) -> dict[str, ModelScores]:
-    """Off the shelf, in the order of their mean score on math."""
-    found = {}
-    for name in scores.keys() - {paths.POLICY}:
-        rows = {
-            one: tables.read(paths.answers(name, one), ANSWER, ["question_id", "outcome"])
-            for one in scores[name]
-        }
-        answers = {one: results.answered(frame) for one, frame in rows.items()}
-        found[name] = ModelScores(scores[name], answers)
-
-    def strength(name: str) -> tuple[float, str]:
-        values = [score["value"] for one, score in scores[name].items() if groups[one] in STRENGTH]
+    def math_score(name: str) -> tuple[float, str]:
+        values = [
+            score["value"]
+            for benchmark, score in scores[name].items()
+            if groups[benchmark] in MATH_GROUPS
+        ]
         return sum(values) / max(1, len(values)), name
 
-    return {name: found[name] for name in sorted(found, key=strength)}
+    def read(name: str, benchmark: str) -> AnswerCounts:
+        columns = ["question_id", "outcome"]
+        return results.answered(tables.read(paths.answers(name, benchmark), ANSWER, columns))
+
+    return {
+        name: ModelScores(
+            scores[name], {benchmark: read(name, benchmark) for benchmark in scores[name]}
+        )
+        for name in sorted(scores.keys() - {paths.POLICY}, key=math_score)
+    }
 
 
-def _rows(name: str) -> list[Row]:
+def _read_rows(name: str) -> list[Row]:
     rows: list[Row] = read_json(paths.analysis(name))
     return rows
 
 
-def _provenance(content: dict[str, Any], scores: dict[str, dict[str, Any]]) -> Provenance:
+def _provenance(params: dict[str, Any], base_scores: dict[str, dict[str, Any]]) -> Provenance:
     revisions = {
-        f"model {name}": _source(model, content["serving"][name])
-        for name, model in content["models"].items()
+        f"model {name}": model_source(model, params["serving"][name])
+        for name, model in params["models"].items()
     }
     revisions |= {
-        f"benchmark {name}": str(score["benchmark_version"]) for name, score in scores.items()
+        f"benchmark {name}": str(score["benchmark_version"]) for name, score in base_scores.items()
     }
     counts: dict[str, int | str] = {}
-    for stage, keys in {
-        "problems": ("drawn", "kept"),
-        "pair": ("pairs", "recipe"),
-        "select": ("pairs", "selected"),
-    }.items():
-        found = read_json(paths.counts(stage), stage)
-        counts |= {f"{stage}: {key}": found[key] for key in keys}
-    examined = read_json(paths.counts("analyze"), "analyze")
-    for key in ("traces", "votes", "votes_refused"):
-        counts[f"analyze: {key}"] = examined[key]
+    for stage, keys in COUNTS.items():
+        stage_counts = read_json(paths.counts(stage), stage)
+        counts |= {f"{stage}: {key}": stage_counts[key] for key in keys}
     return Provenance(
-        profile=content["profile"],
+        profile=params["profile"],
         commit=git("rev-parse", "--short", "HEAD").strip() or "unknown",
-        changed=bool(git("status", "--porcelain", "--untracked-files=no")),
+        uncommitted_changes=bool(git("status", "--porcelain", "--untracked-files=no")),
         date=datetime.now(UTC).strftime("%Y-%m-%d"),
         revisions=revisions,
         counts=counts,
     )
 
 
-def _source(model: dict[str, Any], serving: dict[str, Any]) -> str:
-    """Where a model is from, less what only this machine knows."""
-    (kind, source), *_ = ((kind, one) for kind, one in model.items() if one is not None)
+def model_source(model: dict[str, Any], serving: dict[str, Any]) -> str:
+    """Return where a model comes from, without what only this machine knows."""
+    (kind, source), *_ = ((kind, value) for kind, value in model.items() if value is not None)
     if kind == "hub":
         return f"{source['repository']}@{source['revision']}"
     if kind == "wheel":

@@ -1,4 +1,4 @@
-"""All that the report knows: runs by experiment, scores, deltas, and where they are from."""
+"""What the report is made from: runs by experiment, model scores, deltas and provenance."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 from delta.core.types import Row
 from delta.experiments.results import AnswerCounts, Result
 
-# Groups of benchmarks (params `benchmarks.*.group`) that make a domain of the paper (3.1.2).
-# Its figures' "math" is the mean over all benchmarks of both groups: Table 2 gives 71.1.
+# Groups of benchmarks (params `benchmarks.*.group`) that form a domain of the paper (3.1.2).
+# "math" in its figures is the mean over all benchmarks of both groups: Table 2 gives 71.1.
 DOMAINS = {
     "easy": ("easy",),
     "hard": ("hard",),
@@ -16,66 +16,77 @@ DOMAINS = {
     "code": ("code",),
 }
 MODELS = "models"  # the off-the-shelf models, as if they were an experiment with the axis `name`
+SEED = "seed"  # the axis of an experiment's training seeds
 
 
 class MissingResultError(Exception):
-    """The one line says what is missing."""
+    """A claim or figure needs a result that this profile lacks or that has not run yet."""
 
 
 @dataclass(frozen=True)
 class ModelScores:
-    """A model as it came."""
+    """The results of a model that no experiment trained."""
 
     scores: dict[str, dict[str, Any]]  # by benchmark, as in data/counts/evaluate
     answers: dict[str, AnswerCounts]
 
 
-class Cell(NamedTuple):
-    """One run of an experiment; no result where it has not run yet."""
+class Run(NamedTuple):
+    """One run of an experiment; `result` is None until it has run."""
 
-    at: dict[str, str]  # axis → entry
+    axes: dict[str, str]  # axis → entry
     result: Result | ModelScores | None
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """What made the results."""
+    """What produced the results."""
 
     profile: str
     commit: str
-    changed: bool  # files of the working tree differ from the commit
+    uncommitted_changes: bool
     date: str
-    revisions: dict[str, str]  # of models and data sets
-    counts: dict[str, int | str]  # words → number: problems, pairs, votes, …
+    revisions: dict[str, str]  # of models and benchmarks
+    counts: dict[str, int | str]  # "stage: what" → number
 
 
 @dataclass(frozen=True)
 class ReportContext:
-    experiments: dict[str, list[Cell]]  # cells in the profile's order
+    """All inputs of the report."""
+
+    experiments: dict[str, list[Run]]  # in the profile's order
     models: dict[str, ModelScores]  # off the shelf, the weakest at math first
     base: str  # the policy before training; one of `models`
     chosen: str  # generator of the chosen traces of figure 4
     rejected: str  # generator of the rejected traces of figures 2 and 4
-    groups: dict[str, str]  # benchmark → easy, hard, stem, code, other
+    groups: dict[str, str]  # benchmark → easy, hard, stem, code or other
     deltas: list[Row]  # delta.analysis.generator_deltas.rows
     overlaps: list[Row]  # delta.analysis.topk_sets.overlaps
-    examined: dict[str, list[Row]]  # title of a table → its rows: what delta.analysis found
+    analysis: dict[str, list[Row]]  # title → rows of a table of delta.analysis
     provenance: Provenance
 
-    def cells(self, experiment: str) -> list[Cell]:
+    def runs(self, experiment: str) -> list[Run]:
+        """Return the runs of an experiment; none if the profile does not have it."""
         if experiment == MODELS:
-            return [Cell({"name": name}, model) for name, model in self.models.items()]
+            return [Run({"name": name}, model) for name, model in self.models.items()]
         return self.experiments.get(experiment, [])
 
     def entries(self, experiment: str, axis: str) -> list[str]:
-        """In order. NotRun where this profile has no such experiment."""
-        found = dict.fromkeys(cell.at[axis] for cell in self.cells(experiment) if axis in cell.at)
-        if not found:
+        """Return the entries of an axis in order. Raise MissingResultError if there are none."""
+        entries = dict.fromkeys(run.axes[axis] for run in self.runs(experiment) if axis in run.axes)
+        if not entries:
             raise MissingResultError(f"this profile has no {experiment} by {axis}")
-        return list(found)
+        return list(entries)
 
     def benchmarks(self, domain: str) -> list[str]:
-        found = [name for name, group in self.groups.items() if group in DOMAINS[domain]]
-        if not found:
+        """Return the benchmarks of a domain. Raise MissingResultError if there are none."""
+        names = [name for name, group in self.groups.items() if group in DOMAINS[domain]]
+        if not names:
             raise MissingResultError(f"this profile has no benchmark of {domain}")
-        return found
+        return names
+
+
+def count_missing(context: ReportContext, experiments: list[str]) -> tuple[int, int]:
+    """Return how many runs of these experiments have no result, and how many there are."""
+    runs = [run for name in experiments for run in context.runs(name)]
+    return sum(run.result is None for run in runs), len(runs)

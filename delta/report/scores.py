@@ -1,4 +1,4 @@
-"""The scores of a run side by side, and the rows behind its plots."""
+"""Scores of the trained policy and the other models, side by side, and the rows of their plots."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -7,14 +7,17 @@ from typing import Any
 import polars as pl
 
 from delta.core.files import read_json
+from delta.core.types import Row
 
-Scores = dict[str, dict[str, dict[str, Any]]]  # model → benchmark → score, low, high, …
+Scores = dict[str, dict[str, dict[str, Any]]]  # model → benchmark → value, low, high, ...
+
+VERDICTS = {1: "better", 0: "cannot tell", -1: "worse"}
 
 
 def read_scores(files: dict[str, Path], benchmarks: Iterable[str]) -> Scores:
-    """Read the score files, one a model.
+    """Read the score file of each model.
 
-    Raises InputError where a file is missing or damaged, or lacks a benchmark.
+    Raise InputError where a file is missing or damaged, or lacks a benchmark.
     """
     names = list(benchmarks)
     return {
@@ -23,8 +26,8 @@ def read_scores(files: dict[str, Path], benchmarks: Iterable[str]) -> Scores:
     }
 
 
-def accuracy_rows(scores: Scores) -> list[dict[str, Any]]:
-    """One row for each model and benchmark, in percent."""
+def accuracy_rows(scores: Scores) -> list[Row]:
+    """Return a row for each model and benchmark, in percent."""
     return [
         {
             "benchmark": benchmark,
@@ -38,8 +41,8 @@ def accuracy_rows(scores: Scores) -> list[dict[str, Any]]:
     ]
 
 
-def delta_rows(selected: pl.DataFrame) -> list[dict[str, Any]]:
-    """How many pairs have which delta, for each dimension; deltas rounded to the tenth."""
+def delta_rows(selected: pl.DataFrame) -> list[Row]:
+    """Count the pairs by dimension and delta, rounded to one decimal."""
     columns = [name for name in selected.columns if name.startswith("delta_")]
     return (
         selected.select(columns)
@@ -54,35 +57,37 @@ def delta_rows(selected: pl.DataFrame) -> list[dict[str, Any]]:
 
 
 def score_differences(scores: Scores, base: str, policy: str) -> dict[str, dict[str, Any]]:
-    """For each benchmark the policy's score minus the base's, and whether the 95 % intervals are
-    apart: +1 policy above, −1 below, 0 they overlap."""
-    found = {}
+    """Return the policy's score minus the base's for each benchmark.
+
+    `intervals_apart` compares the 95 % intervals: 1 if the policy's is wholly above, -1 if wholly
+    below, 0 if they overlap.
+    """
+    differences = {}
     for benchmark, after in scores[policy].items():
         before = scores[base][benchmark]
         apart = int(after["low"] > before["high"]) - int(after["high"] < before["low"])
-        found[benchmark] = {
+        differences[benchmark] = {
             "gain": round(after["value"] - before["value"], 6),
             "intervals_apart": apart,
         }
-    return found
+    return differences
 
 
-def table(scores: Scores, base: str, policy: str) -> str:
-    """Markdown: a line for each benchmark with both scores, intervals and what holds."""
-    verdicts = {1: "better", 0: "cannot tell", -1: "worse"}
-    gained = score_differences(scores, base, policy)
+def to_markdown(scores: Scores, base: str, policy: str) -> str:
+    """Return a table with both scores, their intervals and a verdict for each benchmark."""
     lines = [
         "| benchmark | group | base | policy | policy against base |",
         "|---|---|---|---|---|",
     ]
-    for benchmark, after in scores[policy].items():
-        before = scores[base][benchmark]
-        verdict = verdicts[gained[benchmark]["intervals_apart"]]
-        lines.append(
-            f"| {benchmark} | {after['group']} | {percent(before)} | {percent(after)} | {verdict} |"
-        )
+    for benchmark, difference in score_differences(scores, base, policy).items():
+        before, after = scores[base][benchmark], scores[policy][benchmark]
+        verdict = VERDICTS[difference["intervals_apart"]]
+        cells = (benchmark, after["group"], format_score(before), format_score(after), verdict)
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def percent(score: dict[str, Any]) -> str:
-    return f"{100 * score['value']:.1f} % [{100 * score['low']:.1f}, {100 * score['high']:.1f}]"
+def format_score(score: dict[str, Any]) -> str:
+    """Return "value % [low, high]"."""
+    value, low, high = (100 * score[name] for name in ("value", "low", "high"))
+    return f"{value:.1f} % [{low:.1f}, {high:.1f}]"

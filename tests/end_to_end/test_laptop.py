@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from delta.report.html import sections
+from delta.report.figures import paper
 from tests.helpers.import_closure import ROOT
 from tests.helpers.workspace import Workspace, stages_run
 
@@ -53,11 +53,11 @@ def test_dvc_shows_the_figures_of_the_page_with_titles_and_without_a_network(
     report = (space.folder / "report/index.html").read_text()
     assert page.count("<img") == len(list((space.folder / "metrics/plots").iterdir())) > 0
     assert "http" not in page
-    for name, text in sections.FIGURES.items():
+    for name, figure in paper.FIGURES.items():
         path = space.folder / f"metrics/plots/{name}.svg"
-        assert path.is_file() == (f"<h2>{text.title}" in report and name in page)
+        assert path.is_file() == (f"<h2>{figure.title}" in report and name in page)
         if path.is_file():
-            assert text.title in path.read_text(encoding="utf-8")
+            assert figure.title in path.read_text(encoding="utf-8")
 
 
 def test_a_second_run_does_nothing_and_leaves_no_engine_behind(space: Workspace) -> None:

@@ -1,4 +1,4 @@
-"""A headless Chromium for the tests of pages: found on this machine, never downloaded."""
+"""A headless Chromium for tests of HTML pages: found on this machine, never downloaded."""
 
 import os
 import shutil
@@ -20,29 +20,31 @@ ARGUMENTS = [
 ]
 
 
-class Opened(NamedTuple):
-    """A page of Playwright, and what went wrong in it so far."""
+class OpenPage(NamedTuple):
+    """A page of Playwright, and the errors in it so far."""
 
     page: Any
-    errors: list[str]  # errors of scripts and of the console, dialogs, requests to the outside
+    errors: list[str]  # of scripts and of the console, dialogs, requests to the outside
 
 
-def chromium() -> str:
-    """The path of a Chromium; the test is skipped where there is none."""
+def find_chromium() -> str:
+    """Return the path of a Chromium; skip the test if there is none."""
     pytest.importorskip("playwright", reason="needs the package playwright")
     for name in NAMES:
-        if found := shutil.which(name):
-            return found
+        if path := shutil.which(name):
+            return path
     pytest.skip(f"needs a browser: none of {', '.join(NAMES)} is on the PATH")
 
 
 @contextmanager
-def opened(
+def open_page(
     address: Path | str, width: int = 1280, height: int = 900, dark: bool = False
-) -> Iterator[Opened]:
-    """The file or URL in a fresh profile. A dialog is an error, and so is any request that does not
-    go to a file or to this machine."""
-    executable = chromium()
+) -> Iterator[OpenPage]:
+    """Open a file or URL in a fresh profile.
+
+    A dialog is an error, and so is any request that does not go to a file or to this machine.
+    """
+    executable = find_chromium()
     from playwright.sync_api import sync_playwright
 
     root = ["--no-sandbox"] if os.geteuid() == 0 else []
@@ -56,34 +58,34 @@ def opened(
                 color_scheme="dark" if dark else "light",
             )
             errors: list[str] = []
-            _watch(page, errors)
+            _collect_errors(page, errors)
             page.goto(Path(address).resolve().as_uri() if isinstance(address, Path) else address)
-            yield Opened(page, errors)
+            yield OpenPage(page, errors)
         finally:
             browser.close()
 
 
-def _watch(page: Any, errors: list[str]) -> None:
-    def dialog(shown: Any) -> None:
-        errors.append(f"dialog: {shown.message}")
-        shown.dismiss()
+def _collect_errors(page: Any, errors: list[str]) -> None:
+    def on_dialog(dialog: Any) -> None:
+        errors.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
 
-    def message(said: Any) -> None:
-        if said.type in ("error", "warning"):
-            errors.append(f"console: {said.text}")
+    def on_console(message: Any) -> None:
+        if message.type in ("error", "warning"):
+            errors.append(f"console: {message.text}")
 
-    def request(sent: Any) -> None:
-        if not sent.url.startswith(("file:", "data:", "blob:", "http://127.0.0.1")):
-            errors.append(f"request: {sent.url}")
+    def on_request(request: Any) -> None:
+        if not request.url.startswith(("file:", "data:", "blob:", "http://127.0.0.1")):
+            errors.append(f"request: {request.url}")
 
-    page.on("dialog", dialog)
-    page.on("console", message)
+    page.on("dialog", on_dialog)
+    page.on("console", on_console)
     page.on("pageerror", lambda error: errors.append(f"script: {error}"))
-    page.on("request", request)
+    page.on("request", on_request)
 
 
-def sideways(page: Any) -> int:
-    """By how many pixels the page is wider than the window: more than 0 scrolls sideways."""
+def horizontal_overflow(page: Any) -> int:
+    """Return by how many pixels the page is wider than the window."""
     width: int = page.evaluate(
         "document.scrollingElement.scrollWidth - document.scrollingElement.clientWidth"
     )

@@ -15,7 +15,7 @@ from delta.report import pair_viewer
 from tests.helpers.import_closure import ROOT
 
 DELTAS = ("factuality", "step_coherence")
-RUN = pair_viewer.Run("strong > weak", "strong", "weak", "top", "factuality")
+RUN = pair_viewer.RunSummary("strong > weak", "strong", "weak", "top", "factuality")
 
 
 class ExamplePairs(NamedTuple):

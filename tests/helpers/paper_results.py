@@ -1,7 +1,7 @@
-"""A world in which everything came out as the paper says: its printed numbers, and, where it
-printed none, numbers that fit its words.
+"""A report context in which every result is as in the paper.
 
-Answers are made from scores: of 10,000 questions a run answers the easiest ones right, so that
+It uses the numbers that the paper prints and, where it prints none, numbers that fit its text.
+Answers are derived from scores: of 10,000 questions a run answers the easiest ones correctly, so
 runs are paired and intervals narrow. Gains are in points over the base.
 """
 
@@ -17,7 +17,7 @@ from delta.core.types import Row
 from delta.experiments.results import AnswerCounts, Result
 from delta.judging.rubric import DIMENSIONS
 from delta.report import paper
-from delta.report.context import Cell, ModelScores, Provenance, ReportContext
+from delta.report.context import ModelScores, Provenance, ReportContext, Run
 from delta.stats.intervals import wilson
 
 NUMBERS = paper.numbers()
@@ -83,17 +83,17 @@ FIGURE_4: dict[str, tuple[Gains, Gains, Gains]] = {
     "signal_to_noise": ((1.5, 1.8, 0.5, 0.3), (1.6, 2.4, 0.8, 0.7), (1.7, 3.1, 1.05, 1.0)),
 }
 SIZES = ("1000", "2500", "5000")
-OVERLAPS = {"1000": 45.0, "2500": 60.0, "5000": 74.0}  # of pairs of dimensions without a number
-AT = ("easy", "hard", "stem", "code", "other")
+OVERLAPS = {"1000": 45.0, "2500": 60.0, "5000": 74.0}  # where the paper prints none
+GROUP_ORDER = ("easy", "hard", "stem", "code", "other")
 
 
-def trained(gains: Gains, questions: dict[str, int]) -> Result:
-    by_group = dict(zip(AT, (*gains, 0.0), strict=True))
-    shares = {
+def trained_result(gains: Gains, questions: dict[str, int]) -> Result:
+    by_group = dict(zip(GROUP_ORDER, (*gains, 0.0), strict=True))
+    scores = {
         name: (NUMBERS["table-2"]["scores"][BASE].get(name, 50.0) + by_group[group]) / 100
         for name, group in _groups(questions).items()
     }
-    answers = {name: answered(name, share, questions[name]) for name, share in shares.items()}
+    answers = {name: answer_counts(name, score, questions[name]) for name, score in scores.items()}
     key = "-".join(str(gain) for gain in gains)
     return Result(
         key=key,
@@ -103,44 +103,47 @@ def trained(gains: Gains, questions: dict[str, int]) -> Result:
         date="2026-11-21",
         seconds=60,
         counts={},
-        scores=scores(answers),
+        scores=score_answers(answers),
         answers=answers,
     )
 
 
 @functools.cache
-def answered(name: str, share: float, questions: int) -> AnswerCounts:
-    """The share of the samples, spread so that a better run is right wherever a worse one is."""
+def answer_counts(name: str, score: float, questions: int) -> AnswerCounts:
+    """Return answers with this score; a better run is correct wherever a worse one is."""
     samples = SAMPLES.get(name, 1)
     levels = (np.random.default_rng(len(name)).permutation(questions) + 0.5) / questions
-    return AnswerCounts(samples, tuple(np.floor(samples * share + levels).astype(int).tolist()))
+    return AnswerCounts(samples, tuple(np.floor(samples * score + levels).astype(int).tolist()))
 
 
-def scores(answers: dict[str, AnswerCounts]) -> dict[str, dict[str, Any]]:
-    found = {}
-    for name, one in answers.items():
-        n = len(one.correct)
-        interval = wilson(sum(one.correct) / n / one.samples, n)
-        counted = {"n": n, "samples": one.samples, "ungradable": 0, "truncated": 0}
-        found[name] = interval._asdict() | counted
-    return found
+def score_answers(answers: dict[str, AnswerCounts]) -> dict[str, dict[str, Any]]:
+    scores = {}
+    for name, counts in answers.items():
+        n = len(counts.correct)
+        interval = wilson(sum(counts.correct) / n / counts.samples, n)
+        numbers = {"n": n, "samples": counts.samples, "ungradable": 0, "truncated": 0}
+        scores[name] = interval._asdict() | numbers
+    return scores
 
 
 def _groups(questions: dict[str, int]) -> dict[str, str]:
     return {name: GROUPS.get(name, "other") for name in questions}
 
 
-def paper_world(questions: dict[str, int] = QUESTIONS) -> ReportContext:
-    def run(gains: Gains, **at: str) -> Cell:
-        return Cell(at, trained(gains, questions))
+def paper_context(questions: dict[str, int] = QUESTIONS) -> ReportContext:
+    def run(gains: Gains, **axes: str) -> Run:
+        return Run(axes, trained_result(gains, questions))
 
     return ReportContext(
         experiments={
-            "figure-1": [run(g, method=m, pairs=p) for (m, p), g in FIGURE_1.items()],
+            "figure-1": [
+                run(gains, method=method, pairs=pairs)
+                for (method, pairs), gains in FIGURE_1.items()
+            ],
             "figure-2": [
                 run(gains, method=method, chosen=chosen)
-                for method, less in (("dpo", 0.0), ("kto", 0.35))
-                for chosen, gains in _scaling(less)
+                for method, loss in (("dpo", 0.0), ("kto", 0.35))
+                for chosen, gains in _by_chosen_generator(loss)
             ],
             "figure-3": [run(gains, pairs=pairs) for pairs, gains in FIGURE_3.items()],
             "figure-4": [
@@ -167,7 +170,7 @@ def paper_world(questions: dict[str, int] = QUESTIONS) -> ReportContext:
         groups=_groups(questions),
         deltas=_deltas(),
         overlaps=_overlaps(),
-        examined={
+        analysis={
             "Agreement among votes": [
                 {"dimension": name, "traces": 33000, "alpha_ordinal": 0.71, "why": None}
                 for name in DIMENSIONS
@@ -184,48 +187,48 @@ def paper_world(questions: dict[str, int] = QUESTIONS) -> ReportContext:
     )
 
 
-def _scaling(less: float) -> list[tuple[str, Gains]]:
-    found = []
+def _by_chosen_generator(loss: float) -> list[tuple[str, Gains]]:
+    gains = []
     for place, chosen in enumerate(CHOSEN):
         easy, hard = 1.9 + place / 50, 3.475 + place / 40  # s1-32b: 3.575, so 60.0
-        found.append((chosen, _less((easy, hard, DPO_STEM[place], DPO_CODE[place]), less)))
-    return found
+        gains.append((chosen, _less((easy, hard, DPO_STEM[place], DPO_CODE[place]), loss)))
+    return gains
 
 
-def _less(gains: Gains, less: float) -> Gains:
-    easy, hard, stem, code = (round(gain - less, 4) for gain in gains)
+def _less(gains: Gains, loss: float) -> Gains:
+    easy, hard, stem, code = (round(gain - loss, 4) for gain in gains)
     return easy, hard, stem, code
 
 
-def _controls(less: float, questions: dict[str, int]) -> list[Cell]:
+def _controls(loss: float, questions: dict[str, int]) -> list[Run]:
     return [
-        Cell({"by": by, "k": k}, trained(_less(gains, less), questions))
+        Run({"by": by, "k": k}, trained_result(_less(gains, loss), questions))
         for by in DIMENSIONS
         for k, gains in zip(SIZES, FIGURE_4[by], strict=True)
     ]
 
 
 def _models(questions: dict[str, int]) -> dict[str, ModelScores]:
-    found = {}
+    models = {}
     for name in (WEAK, *CHOSEN):
         printed = NUMBERS["table-2"]["scores"][name]
         answers = {
-            benchmark: answered(benchmark, printed.get(benchmark, 20.0) / 100, number)
+            benchmark: answer_counts(benchmark, printed.get(benchmark, 20.0) / 100, number)
             for benchmark, number in questions.items()
         }
-        found[name] = ModelScores(scores(answers), answers)
-    return found
+        models[name] = ModelScores(score_answers(answers), answers)
+    return models
 
 
 def _deltas() -> list[Row]:
-    """All generators against all: differences of Table 1."""
+    """Return deltas of all generators against all others: differences of Table 1."""
     against_weak = {WEAK: dict.fromkeys(DIMENSIONS, 0.0)} | NUMBERS["table-1"]["deltas"]
     rows = []
     for chosen, rejected in itertools.permutations(against_weak, 2):
-        apart = {
+        deltas = {
             name: against_weak[chosen][name] - against_weak[rejected][name] for name in DIMENSIONS
         }
-        apart["mean"] = sum(apart.values()) / len(apart)
+        deltas["mean"] = sum(deltas.values()) / len(deltas)
         rows += [
             {
                 "dimension": name,
@@ -237,7 +240,7 @@ def _deltas() -> list[Row]:
                 "problems": 16500,
                 "without_both": 0,
             }
-            for name, delta in apart.items()
+            for name, delta in deltas.items()
         ]
     return rows
 
@@ -246,18 +249,20 @@ def _overlaps() -> list[Row]:
     printed = NUMBERS["figure-5"]["overlaps"]
     rows = []
     for k in SIZES:
-        for one, other in itertools.permutations(DIMENSIONS, 2):
-            known = printed.get(one, {}).get(other) or printed.get(other, {}).get(one)
-            share = OVERLAPS[k] if known is None else known + (100 - known) * (int(k) - 1000) / 9000
+        for dimension, other in itertools.permutations(DIMENSIONS, 2):
+            at_1000 = printed.get(dimension, {}).get(other) or printed.get(other, {}).get(dimension)
+            overlap = OVERLAPS[k]
+            if at_1000 is not None:
+                overlap = at_1000 + (100 - at_1000) * (int(k) - 1000) / 9000
             chance = round(100 * int(k) / 16500, 4)
             rows.append(
                 {
                     "k": int(k),
-                    "dimension": one,
+                    "dimension": dimension,
                     "other": other,
                     "pairs": 16500,
                     "why": None,
-                    "overlap": round(share, 1),
+                    "overlap": round(overlap, 1),
                     "chance": chance,
                     "chance_low": chance - 1,
                     "chance_high": chance + 1,
@@ -267,30 +272,32 @@ def _overlaps() -> list[Row]:
     return rows
 
 
-def shuffled(world: ReportContext, seed: int) -> ReportContext:
-    """The same numbers at other places: every run's scores, and the base's among them, are some
-    other run's; deltas and overlaps likewise."""
-    drawn = random.Random(seed)
-    cells = [cell for cells in world.experiments.values() for cell in cells]
-    results: list[Any] = [cell.result for cell in cells] + [world.models[world.base]]
-    drawn.shuffle(results)
-    taken = iter(results)
+def shuffled(context: ReportContext, seed: int) -> ReportContext:
+    """Return the same numbers in other places.
+
+    Every run and the base get the scores of some other run; deltas and overlaps move likewise.
+    """
+    source = random.Random(seed)
+    runs = [run for runs in context.experiments.values() for run in runs]
+    results: list[Any] = [run.result for run in runs] + [context.models[context.base]]
+    source.shuffle(results)
+    remaining = iter(results)
     experiments = {
-        name: [Cell(cell.at, next(taken)) for cell in cells]
-        for name, cells in world.experiments.items()
+        name: [Run(run.axes, next(remaining)) for run in runs]
+        for name, runs in context.experiments.items()
     }
-    last = next(taken)
+    last = next(remaining)
     base = ModelScores(last.scores, last.answers)
     return replace(
-        world,
+        context,
         experiments=experiments,
-        models=world.models | {world.base: base},
-        deltas=_shuffled_rows(world.deltas, ("delta", "low", "high"), drawn),
-        overlaps=_shuffled_rows(world.overlaps, ("overlap",), drawn),
+        models=context.models | {context.base: base},
+        deltas=_shuffled_rows(context.deltas, ("delta", "low", "high"), source),
+        overlaps=_shuffled_rows(context.overlaps, ("overlap",), source),
     )
 
 
-def _shuffled_rows(rows: list[Row], names: tuple[str, ...], drawn: random.Random) -> list[Row]:
+def _shuffled_rows(rows: list[Row], names: tuple[str, ...], source: random.Random) -> list[Row]:
     values = [{name: row[name] for name in names} for row in rows]
-    drawn.shuffle(values)
+    source.shuffle(values)
     return [row | value for row, value in zip(rows, values, strict=True)]

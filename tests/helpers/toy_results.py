@@ -1,19 +1,24 @@
-"""The smallest world: one benchmark of 40 questions, one experiment."""
+"""The smallest report context: one benchmark of 40 questions and one experiment."""
 
 from delta.experiments.results import AnswerCounts
-from delta.report.context import Cell, ModelScores, Provenance, ReportContext
+from delta.report.context import ModelScores, Provenance, ReportContext, Run
 from delta.stats.intervals import wilson
 
 QUESTIONS = 40
 GROUP = "easy"
 
 
-def toy_world(easy: dict[str, int]) -> ReportContext:
-    """`easy`: the base's and each run's number of right answers to "sums"; the easiest ones."""
-    runs = {name: evaluated(right) for name, right in easy.items()}
-    base = runs.pop("base")
+def toy_context(correct: dict[str, int]) -> ReportContext:
+    """Return a context with a base and runs that answer so many questions of "sums" correctly.
+
+    Each answers the easiest questions correctly. `correct` must name "base".
+    """
+    results = {name: model_scores(number) for name, number in correct.items()}
+    base = results.pop("base")
     return ReportContext(
-        experiments={"figure-1": [Cell({"pairs": name}, run) for name, run in runs.items()]},
+        experiments={
+            "figure-1": [Run({"pairs": name}, result) for name, result in results.items()]
+        },
         models={"base": base},
         base="base",
         chosen="strong",
@@ -21,11 +26,13 @@ def toy_world(easy: dict[str, int]) -> ReportContext:
         groups={"sums": GROUP},
         deltas=[],
         overlaps=[],
-        examined={},
+        analysis={},
         provenance=Provenance("params.yaml", "b" * 40, True, "2026-11-21", {}, {}),
     )
 
 
-def evaluated(right: int) -> ModelScores:
-    answers = AnswerCounts(1, (1,) * right + (0,) * (QUESTIONS - right))
-    return ModelScores({"sums": wilson(right / QUESTIONS, QUESTIONS)._asdict()}, {"sums": answers})
+def model_scores(correct: int) -> ModelScores:
+    answers = AnswerCounts(1, (1,) * correct + (0,) * (QUESTIONS - correct))
+    return ModelScores(
+        {"sums": wilson(correct / QUESTIONS, QUESTIONS)._asdict()}, {"sums": answers}
+    )

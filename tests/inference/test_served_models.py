@@ -84,7 +84,7 @@ def test_a_vllm_server_keeps_the_engine_name_of_its_cached_replies() -> None:
 
 def test_the_page_and_the_data_card_name_a_served_model() -> None:
     serving_ = {"endpoint": {"revision": "2025-04-14"}}
-    assert collect._source({"served": KNOWS}, serving_) == "gpt-4.1-mini, served: 2025-04-14"
+    assert collect.model_source({"served": KNOWS}, serving_) == "gpt-4.1-mini, served: 2025-04-14"
     origin = ModelParams(served=KNOWS).origin
     assert origin == "gpt-4.1-mini at a server"
     assert provenance.Source("judge", "judge-api", origin, "").licence == provenance.UNKNOWN

@@ -12,9 +12,9 @@ import pytest
 import yaml
 
 from delta.__main__ import COMMANDS
-from delta.report import figures
 from delta.report import scores as report
 from delta.report.claims import format
+from delta.report.figures import policy
 from tests.helpers.import_closure import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -47,7 +47,7 @@ BASE = "zero-shot"
 
 
 def test_the_scores_on_the_first_screen_are_those_of_metrics() -> None:
-    assert table_after("scores") == report.table(scores(), BASE, "policy")
+    assert table_after("scores") == report.to_markdown(scores(), BASE, "policy")
 
 
 def test_every_figure_of_the_benchmarks_is_one_that_make_bench_wrote() -> None:
@@ -70,7 +70,7 @@ def test_the_text_above_the_scores_names_the_k_and_the_dimension_of_the_params()
 
 
 def test_the_picture_is_drawn_from_metrics(tmp_path: Path) -> None:
-    figures.accuracy(report.accuracy_rows(scores()), tmp_path)
+    policy.accuracy(report.accuracy_rows(scores()), tmp_path)
     drawn = (tmp_path / "accuracy.svg").read_text(encoding="utf-8")
     assert (ROOT / "docs/results/accuracy.svg").read_text(encoding="utf-8") == drawn
 

@@ -1,4 +1,4 @@
-"""The report's page: whole, safe, within a minute at paper size, and what a browser makes of it."""
+"""The report page: its structure, its safety, its build time, and how a browser shows it."""
 
 import re
 import time
@@ -9,21 +9,23 @@ from pathlib import Path
 
 import pytest
 
-from delta.report import claims, html, paper
-from delta.report.context import Cell, ReportContext
+from delta.report import paper, templates
+from delta.report.claims.decide import decide
+from delta.report.context import ReportContext, Run
 from delta.report.figures import data
-from delta.report.html import inline_svg, markup
-from tests.helpers import browser
-from tests.helpers.paper_results import REAL_SIZES, paper_world
-from tests.helpers.toy_results import toy_world
+from delta.report.figures import paper as paper_figures
+from delta.report.html import inline_svg, page
+from tests.helpers.browser import horizontal_overflow, open_page
+from tests.helpers.paper_results import REAL_SIZES, paper_context
+from tests.helpers.toy_results import toy_context
 
 ATTACK = "<img src=x onerror=alert(1)>\"'&"
 VOID = {"meta", "link", "br", "img"}
-SHARED_S = 60  # the issue: under a minute at paper size
+LIMIT_S = 60  # to build the page at paper size
 
 
-class Checked(HTMLParser):
-    """Every end fits its start; ids, references and attributes are kept."""
+class PageParser(HTMLParser):
+    """Collects ids, attributes and text; every end tag must match its start tag."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
@@ -52,14 +54,14 @@ class Checked(HTMLParser):
         self.text += data
 
 
-def built(world: ReportContext, folder: Path) -> str:
-    found = data.of(world)
-    html.draw(found, folder)
-    return html.html(world, found, claims.decide(paper.claims(), world), folder)
+def build(context: ReportContext, folder: Path) -> str:
+    rows = data.build_rows(context)
+    paper_figures.draw_all(rows, folder)
+    return page.render(context, rows, decide(paper.claims(), context), folder)
 
 
-def checked(html: str) -> Checked:
-    parser = Checked()
+def parse(html: str) -> PageParser:
+    parser = PageParser()
     parser.feed(html)
     parser.close()
     assert parser.open == []
@@ -68,11 +70,11 @@ def checked(html: str) -> Checked:
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page at paper size: 77 runs, 12 benchmarks of 16,886 questions."""
+    """Build the page at paper size: 77 runs, 12 benchmarks of 16,886 questions."""
     folder = tmp_path_factory.mktemp("page")
-    target = folder / "index.html"
-    target.write_text(built(paper_world(REAL_SIZES), folder), encoding="utf-8")
-    return target
+    path = folder / "index.html"
+    path.write_text(build(paper_context(REAL_SIZES), folder), encoding="utf-8")
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -82,100 +84,106 @@ def text(path: Path) -> str:
 
 @pytest.mark.slow
 def test_the_page_is_built_within_a_minute_at_paper_size(tmp_path: Path) -> None:
-    world = paper_world(REAL_SIZES)
-    assert sum(map(len, world.experiments.values())) >= 60
+    context = paper_context(REAL_SIZES)
+    assert sum(map(len, context.experiments.values())) >= 60
     assert len(REAL_SIZES) == 12
     started = time.monotonic()
-    built(world, tmp_path)
-    assert time.monotonic() - started < SHARED_S
+    build(context, tmp_path)
+    assert time.monotonic() - started < LIMIT_S
 
 
 @pytest.mark.slow
-def test_tags_fit_ids_are_unique_and_links_lead_somewhere(text: str) -> None:
-    parser = checked(text)
+def test_tags_match_ids_are_unique_and_links_have_targets(text: str) -> None:
+    parser = parse(text)
     assert [name for name, number in Counter(parser.ids).items() if number > 1] == []
     targets = [content for _, name, content in parser.attributes if name == "href"]
     assert all(target.startswith("#") for target in targets)
     assert {target[1:] for target in targets} <= set(parser.ids)
-    used = set(re.findall(r"url\(#([^)]+)\)", text))
-    assert used
-    assert used <= set(parser.ids)
+    references = set(re.findall(r"url\(#([^)]+)\)", text))
+    assert references
+    assert references <= set(parser.ids)
 
 
 @pytest.mark.slow
-def test_the_page_has_no_script_no_style_attribute_and_nothing_from_elsewhere(text: str) -> None:
-    parser = checked(text)
+def test_the_page_has_no_script_no_style_attribute_and_no_outside_address(text: str) -> None:
+    parser = parse(text)
     names = {name for _, name, _ in parser.attributes}
     assert not {name for name in names if name.startswith("on")} | (names & {"style", "src"})
     assert "<script" not in text
     assert "default-src 'none'" in text
-    outside = {one for _, _, one in parser.attributes if "://" in one}
-    assert outside == set()
+    assert {content for _, _, content in parser.attributes if "://" in content} == set()
 
 
 @pytest.mark.slow
-def test_claims_with_verdict_and_the_papers_numbers_stand_on_the_page(text: str) -> None:
-    said = checked(text).text
+def test_the_page_shows_claims_with_verdicts_and_the_papers_numbers(text: str) -> None:
+    words = parse(text).text
     for claim in paper.claims():
-        assert claim.statement in said
-    assert "✓ holds" in said
-    assert "? cannot tell" in said
-    assert "the paper's +1.12 is inside our interval" in said
-    assert "paper: 0.96" in said
-    assert "paper: 91.2" in said
+        assert claim.statement in words
+    assert "✓ holds" in words
+    assert "? cannot tell" in words
+    assert "the paper's +1.12 is inside our interval" in words
+    assert "paper: 0.96" in words
+    assert "paper: 91.2" in words
 
 
 @pytest.mark.slow
-def test_what_comes_from_data_is_never_markup(tmp_path: Path) -> None:
-    small = toy_world(easy={"base": 10, ATTACK: 20})
-    marked = replace(
+def test_text_from_data_is_never_markup(tmp_path: Path) -> None:
+    small = toy_context({"base": 10, ATTACK: 20})
+    hostile = replace(
         small,
         models={ATTACK: small.models["base"]},
         base=ATTACK,
         groups={"sums": "easy"},
-        examined={ATTACK: [{ATTACK: ATTACK, "value": 1.5}]},
+        analysis={ATTACK: [{ATTACK: ATTACK, "value": 1.5}]},
         provenance=replace(small.provenance, profile=ATTACK, revisions={ATTACK: ATTACK}),
-        experiments={"figure-1": [Cell({"method": ATTACK, "pairs": ATTACK}, small.models["base"])]},
+        experiments={"figure-1": [Run({"method": ATTACK, "pairs": ATTACK}, small.models["base"])]},
         deltas=[
             {"chosen": ATTACK, "rejected": "weak", "dimension": ATTACK, "problems": 3}
             | {"delta": 1.0, "low": 0.5, "high": 1.5}
         ],
     )
-    html = built(marked, tmp_path)
+    html = build(hostile, tmp_path)
     assert "<img" not in html
-    assert ATTACK in checked(html).text
+    assert ATTACK in parse(html).text
 
 
 @pytest.mark.slow
-def test_a_world_in_which_nothing_ran_gives_a_page_that_says_so(tmp_path: Path) -> None:
-    said = checked(built(toy_world(easy={"base": 10}), tmp_path)).text
-    assert "This profile has nothing for it." in said
-    assert "holds: 0" in said
-    assert f"not run: {len(paper.claims())}" in said
-    assert "with changes that are not committed" in said
+def test_the_page_says_that_nothing_has_run(tmp_path: Path) -> None:
+    words = parse(build(toy_context({"base": 10}), tmp_path)).text
+    assert "This profile has no data for this figure." in words
+    assert "holds: 0" in words
+    assert f"not run: {len(paper.claims())}" in words
+    assert "with uncommitted changes" in words
 
 
 @pytest.mark.slow
-def test_runs_that_are_not_there_are_counted(tmp_path: Path) -> None:
-    world = paper_world(dict.fromkeys(REAL_SIZES, 50))
-    cells = [
-        Cell(cell.at, None) if place < 3 else cell
-        for place, cell in enumerate(world.cells("figure-2"))
+def test_the_page_counts_missing_runs(tmp_path: Path) -> None:
+    context = paper_context(dict.fromkeys(REAL_SIZES, 50))
+    runs = [
+        Run(run.axes, None) if place < 3 else run
+        for place, run in enumerate(context.runs("figure-2"))
     ]
-    fewer = replace(world, experiments=world.experiments | {"figure-2": cells})
-    said = checked(built(fewer, tmp_path)).text
-    assert "3 of 12 runs are not there yet." in said
-    assert "74 of 77 runs of experiments are there." in said
+    fewer = replace(context, experiments=context.experiments | {"figure-2": runs})
+    words = parse(build(fewer, tmp_path)).text
+    assert "3 of 12 runs are missing." in words
+    assert "74 of 77 runs of experiments have a result." in words
 
 
-def test_a_number_that_is_not_there_is_a_dash() -> None:
-    assert markup.tag("td", None) == "<td>–</td>"
-    assert markup.tag("td", "a < b & c") == "<td>a &lt; b &amp; c</td>"
-    assert markup.tag("a", "x", href='"') == '<a href="&quot;">x</a>'
-    assert markup.records([{"a": 1, "b": None}], "t").count("<th ") == 2
+def render_text(source: str, value: object) -> str:
+    return templates.load(page.FOLDER).from_string(source).render(value=value)
 
 
-def test_two_pictures_on_a_page_share_no_id_and_take_its_colours(tmp_path: Path) -> None:
+def test_a_template_escapes_values_and_shows_none_as_a_dash() -> None:
+    assert render_text("<td>{{ value }}</td>", None) == "<td>–</td>"
+    assert render_text("<td>{{ value }}</td>", "a < b & c") == "<td>a &lt; b &amp; c</td>"
+    assert render_text('<a href="{{ value }}">x</a>', '"') == '<a href="&#34;">x</a>'
+
+
+def test_columns_without_a_value_are_left_out() -> None:
+    assert page.columns_with_values([{"a": 1, "b": None}, {"a": None, "b": None}]) == ["a"]
+
+
+def test_inlined_pictures_have_unique_ids_and_the_colours_of_the_page(tmp_path: Path) -> None:
     svg = (
         '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
         'width="9pt"><style>*{x: y}</style><path id="p" style="fill: #0072b2; stroke-width: 2"/>'
@@ -194,22 +202,22 @@ def test_two_pictures_on_a_page_share_no_id_and_take_its_colours(tmp_path: Path)
 @pytest.mark.slow
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("width", [375, 1280])
-def test_a_browser_shows_it_without_an_error_or_a_request(
+def test_a_browser_shows_the_page_without_errors_or_requests(
     path: Path, width: int, dark: bool
 ) -> None:
-    with browser.opened(path, width=width, dark=dark) as (shown, errors):
-        shown.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
-        assert browser.sideways(shown) == 0
-        assert shown.locator("svg[role=img]").count() == 5
-        ground = shown.evaluate("getComputedStyle(document.body).backgroundColor")
-        assert ground == ("rgb(13, 17, 23)" if dark else "rgb(246, 248, 250)")
-        line = shown.evaluate(
+    with open_page(path, width=width, dark=dark) as (tab, errors):
+        tab.evaluate("for (const fold of document.querySelectorAll('details')) fold.open = true")
+        assert horizontal_overflow(tab) == 0
+        assert tab.locator("svg[role=img]").count() == 5
+        background = tab.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert background == ("rgb(13, 17, 23)" if dark else "rgb(246, 248, 250)")
+        line = tab.evaluate(
             "getComputedStyle(document.querySelector('#figure-2 [stroke=\"var(--series-1)\"]'))"
             ".stroke"
         )
-        number = shown.evaluate(
+        number = tab.evaluate(
             "getComputedStyle([...document.querySelectorAll('#figure-5 text')]"
-            ".find(one => one.textContent === '28')).fill"
+            ".find(text => text.textContent === '28')).fill"
         )
         assert number == "rgb(1, 1, 1)"  # on its own cell, which is light in dark mode too
         assert line == ("rgb(86, 180, 233)" if dark else "rgb(0, 114, 178)")
@@ -217,8 +225,8 @@ def test_a_browser_shows_it_without_an_error_or_a_request(
 
 
 @pytest.mark.slow
-def test_every_letter_of_a_picture_is_inside_it(path: Path) -> None:
-    """Text is set in the page's font, not in the one that Matplotlib measured."""
+def test_all_text_of_a_picture_is_inside_it(path: Path) -> None:
+    """The page's font is not the one that Matplotlib measured."""
     outside = """() => [...document.querySelectorAll('svg')].flatMap(svg => {
         const frame = svg.getBoundingClientRect();
         return [...svg.querySelectorAll('text')].filter(text => {
@@ -227,13 +235,13 @@ def test_every_letter_of_a_picture_is_inside_it(path: Path) -> None:
                 || box.top < frame.top - 1 || box.bottom > frame.bottom + 1;
         }).map(text => text.textContent);
     })"""
-    with browser.opened(path) as (shown, _):
-        assert shown.evaluate(outside) == []
+    with open_page(path) as (tab, _):
+        assert tab.evaluate(outside) == []
 
 
 @pytest.mark.slow
-def test_printed_it_fits_the_width_of_a_sheet(path: Path) -> None:
-    with browser.opened(path, width=794, height=1123) as (shown, errors):
-        shown.emulate_media(media="print")
-        assert browser.sideways(shown) == 0
+def test_the_printed_page_fits_the_width_of_a_sheet(path: Path) -> None:
+    with open_page(path, width=794, height=1123) as (tab, errors):
+        tab.emulate_media(media="print")
+        assert horizontal_overflow(tab) == 0
     assert errors == []

@@ -1,4 +1,4 @@
-"""The page of pairs at the paper's size: run as a module it measures all of it."""
+"""The pair viewer at the paper's size. Run as a module to measure build time, memory and speed."""
 
 import random
 import resource
@@ -19,7 +19,7 @@ from delta.core.tables import frame_of
 from delta.core.types import Counts
 from delta.judging.rubric import DIMENSIONS
 from delta.report import pair_viewer
-from tests.helpers.browser import opened
+from tests.helpers.browser import open_page
 
 SIDES = {"strong": "chosen", "weak": "rejected"}
 WORDS = [
@@ -62,7 +62,7 @@ def prose(source: random.Random, characters: int) -> str:
 
 
 def simulate(folder: Path, pairs: int, characters: int) -> None:
-    """Tables of a run with so many pairs; one trace a generator and problem."""
+    """Write the tables of a run with so many pairs, with one trace per generator and problem."""
     source = random.Random(1)
     problems = [
         {
@@ -81,13 +81,13 @@ def simulate(folder: Path, pairs: int, characters: int) -> None:
         write_traces(folder / f"{name}.parquet", source, name, pairs, characters)
     ids = [f"p.{number}/{name}/0" for name in SIDES for number in range(pairs)]
     verdicts = [
-        {"trace_id": one, "outcome": "correct", "extracted": "12", "decided_by": "grader"}
-        for one in ids
+        {"trace_id": trace_id, "outcome": "correct", "extracted": "12", "decided_by": "grader"}
+        for trace_id in ids
     ]
     tables.write(folder / "verdicts.parquet", frame_of(verdicts, VERDICT), VERDICT)
-    ratings = pl.concat(frame_of(rows, RATING) for rows in rated(source, ids))
+    ratings = pl.concat(frame_of(rows, RATING) for rows in rating_batches(source, ids))
     tables.write(folder / "ratings.parquet", ratings, RATING)
-    selected = [chosen_pair(number, source) for number in range(pairs)]
+    selected = [pair_row(number, source) for number in range(pairs)]
     deltas = {f"delta_{name}": pl.Float64 for name in DIMENSIONS}
     schema = {**SELECTED.columns, **deltas, "score": pl.Float64}
     tables.write(folder / "selected.parquet", pl.DataFrame(selected, schema=schema), SELECTED)
@@ -125,11 +125,11 @@ def shuffled(source: random.Random, text: str) -> str:
     return " ".join(words)
 
 
-def rated(source: random.Random, ids: list[str]) -> Iterator[list[dict[str, object]]]:
+def rating_batches(source: random.Random, ids: list[str]) -> Iterator[list[dict[str, object]]]:
     for start in range(0, len(ids), 1000):
         yield [
             {
-                "trace_id": one,
+                "trace_id": trace_id,
                 "judge": "simulated",
                 "dimension": dimension,
                 "votes": [source.randint(1, 5) for _ in range(5)],
@@ -137,12 +137,12 @@ def rated(source: random.Random, ids: list[str]) -> Iterator[list[dict[str, obje
                 "justification": prose(source, 120),
                 "deductions": ["unjustified leaps"],
             }
-            for one in ids[start : start + 1000]
+            for trace_id in ids[start : start + 1000]
             for dimension in DIMENSIONS
         ]
 
 
-def chosen_pair(number: int, source: random.Random) -> dict[str, object]:
+def pair_row(number: int, source: random.Random) -> dict[str, object]:
     ids = {side: f"p.{number}/{name}/0" for name, side in SIDES.items()}
     deltas = {f"delta_{name}": round(source.uniform(-4, 4), 1) for name in DIMENSIONS}
     return {
@@ -163,7 +163,7 @@ def chosen_pair(number: int, source: random.Random) -> dict[str, object]:
 
 
 def build(folder: Path) -> Counts:
-    read = {
+    frames = {
         name: tables.read(folder / f"{name}.parquet", table)
         for name, table in (
             ("selected", SELECTED),
@@ -173,32 +173,32 @@ def build(folder: Path) -> Counts:
         )
     }
     traces = [tables.scan(folder / f"{name}.parquet", TRACE) for name in SIDES]
-    run = pair_viewer.Run("strong > weak", "strong", "weak", "all", "factuality")
-    return pair_viewer.write(folder / "pairs", run, traces=traces, **read)
+    run = pair_viewer.RunSummary("strong > weak", "strong", "weak", "all", "factuality")
+    return pair_viewer.write(folder / "pairs", run, traces=traces, **frames)
 
 
-def timed(folder: Path) -> dict[str, float]:
-    """Seconds in Chromium to the first list, to the first pair, to the next, and of a search."""
-    found: dict[str, float] = {}
+def measure_seconds(folder: Path) -> dict[str, float]:
+    """Measure in Chromium the time to the first list, a pair, the next pair, and of a search."""
+    times: dict[str, float] = {}
     before = time.perf_counter()
-    with opened(folder / "pairs" / "index.html") as (page, errors):
+    with open_page(folder / "pairs" / "index.html") as (page, errors):
         started = time.perf_counter()
         page.locator("#pairs li").first.wait_for()
         now = time.perf_counter()
-        found |= {"browser_start": started - before, "first_list": now - started}
-        found["open_pair"] = until_shown(page, page.locator("#pairs li a").first.click)
-        found["next_pair"] = until_shown(page, lambda: page.keyboard.press("j"))
+        times |= {"browser_start": started - before, "first_list": now - started}
+        times["open_pair"] = seconds_until_pair(page, page.locator("#pairs li a").first.click)
+        times["next_pair"] = seconds_until_pair(page, lambda: page.keyboard.press("j"))
         page.keyboard.press("Escape")
         now = time.perf_counter()
         page.get_by_label("Search statements and ids").fill("p.777")
         page.locator("#count", has_text="pairs").wait_for()
-        found["search"] = time.perf_counter() - now
+        times["search"] = time.perf_counter() - now
         assert errors == []
-    return {name: round(seconds, 2) for name, seconds in found.items()}
+    return {name: round(seconds, 2) for name, seconds in times.items()}
 
 
-def until_shown(page: Any, act: Callable[[], object]) -> float:
-    """Seconds from `act` until another pair stands there."""
+def seconds_until_pair(page: Any, act: Callable[[], object]) -> float:
+    """Return the seconds from `act` until another pair is on the screen."""
     old = page.title()
     started = time.perf_counter()
     act()
@@ -209,17 +209,17 @@ def until_shown(page: Any, act: Callable[[], object]) -> float:
 
 
 @pytest.mark.slow
-def test_the_list_and_a_pair_of_16_500_come_in_seconds(tmp_path: Path) -> None:
+def test_list_and_pair_open_in_seconds_with_16_500_pairs(tmp_path: Path) -> None:
     simulate(tmp_path, pairs=16_500, characters=600)
     counts = build(tmp_path)
     assert (counts["pairs"], counts["traces"]) == (16_500, 33_000)
-    seconds = timed(tmp_path)
+    seconds = measure_seconds(tmp_path)
     assert seconds["first_list"] < 10  # 1 s where nothing else runs
     assert seconds["open_pair"] < 5
     assert seconds["search"] < 5
 
 
-def measure() -> None:
+def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         simulate(folder, pairs=16_500, characters=30_000)
@@ -229,8 +229,8 @@ def measure() -> None:
         sys.stdout.write(f"build: {time.perf_counter() - started:.0f} s, {counts}\n")
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         sys.stdout.write(f"memory: {peak / 2**20:.2f} GiB ({base / 2**20:.2f} before the build)\n")
-        sys.stdout.write(f"in Chromium, seconds: {timed(folder)}\n")
+        sys.stdout.write(f"in Chromium, seconds: {measure_seconds(folder)}\n")
 
 
 if __name__ == "__main__":
-    measure()
+    main()

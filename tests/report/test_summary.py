@@ -8,7 +8,7 @@ import pytest
 from dvc.repo.metrics.show import _extract_metrics
 
 from delta.core.types import Counts, Row
-from delta.report.figures import titled
+from delta.report.figures import style
 from delta.report.summary import summarize
 
 SELECT = {"selected": 16, "mean_delta_selected": 4.0}
@@ -69,11 +69,11 @@ def test_dvc_reads_the_numbers_and_not_the_table_of_scores() -> None:
 @pytest.mark.parametrize("name", [f"figure-{number}" for number in range(1, 6)])
 def test_a_figure_with_its_title_is_the_figure_below_a_line(name: str) -> None:
     figure = Path(__file__).parents[2] / "docs/results" / f"{name}.svg"
-    root = ElementTree.fromstring(titled.with_title(figure, "What <is> shown"))
+    root = ElementTree.fromstring(style.add_title(figure, "What <is> shown"))
     before = ElementTree.parse(figure).getroot()
     background, title, inner = root
     assert (background.attrib["height"], title.text) == ("100%", "What <is> shown")
     assert len(list(inner.iter())) == len(list(before.iter()))
     assert inner.attrib["viewBox"] == before.attrib["viewBox"]
     height = float(before.attrib["height"].removesuffix("pt"))
-    assert float(root.attrib["height"].removesuffix("pt")) == height + titled.TITLE_HEIGHT
+    assert float(root.attrib["height"].removesuffix("pt")) == height + style.TITLE_HEIGHT

@@ -1,10 +1,10 @@
-"""Decided claims in words: for the README, the page and `dvc metrics`."""
+"""Put decided claims into words: for the README, the page and `dvc metrics`."""
 
 from collections import Counter
 from typing import Any
 
-from delta.report.claims import ClaimResult
-from delta.report.claims.measures import Estimate
+from delta.report.claims.decide import ClaimResult
+from delta.report.claims.measures import Measurement
 from delta.report.claims.rules import Verdict
 from delta.report.paper import Claim
 
@@ -14,66 +14,72 @@ SYMBOLS: dict[Verdict, str] = {
     "cannot tell": "?",
     "not run": "–",
 }
-NUMBERS: dict[Verdict, int] = {"holds": 1, "does not hold": -1, "cannot tell": 0}
+VERDICT_NUMBERS: dict[Verdict, int] = {"holds": 1, "does not hold": -1, "cannot tell": 0}
 UNITS = {"points": "points", "percent": "%", "delta": "rating points"}
 
 
-def metrics(decided: list[ClaimResult]) -> dict[str, Any]:
-    """For `dvc metrics`: verdict 1 holds, −1 does not, 0 cannot tell. What was not run has none."""
-    each = {}
-    for one in decided:
-        if one.verdict == "not run" or one.weakest is None or one.weakest.found is None:
-            continue
-        value, low, high, _ = one.weakest.found
-        figures = {"value": round(value, 4), "low": round(low, 4), "high": round(high, 4)}
-        each[one.claim.id] = figures | {"verdict": NUMBERS[one.verdict]}
-    counted = Counter(one.verdict for one in decided)
+def to_metrics(results: list[ClaimResult]) -> dict[str, Any]:
+    """Return the claims that were measured, by id, and how many have each verdict.
+
+    The verdict is 1 (holds), -1 (does not hold) or 0 (cannot tell).
+    """
+    claims = {}
+    for result in results:
+        weakest = result.weakest
+        if result.verdict != "not run" and weakest is not None and weakest.measured is not None:
+            value, low, high, _ = (round(number, 4) for number in weakest.measured)
+            verdict = VERDICT_NUMBERS[result.verdict]
+            claims[result.claim.id] = {"value": value, "low": low, "high": high, "verdict": verdict}
+    counts = Counter(result.verdict for result in results)
     return {
-        "claims": each,
-        "claims_that": {name.replace(" ", "_"): counted[name] for name in SYMBOLS},
+        "claims": claims,
+        "claims_that": {verdict.replace(" ", "_"): counts[verdict] for verdict in SYMBOLS},
     }
 
 
-def table(decided: list[ClaimResult]) -> str:
-    """The table of the README: claim, paper, here with its interval, holds?"""
+def to_markdown(results: list[ClaimResult]) -> str:
+    """Return a table with a row for each claim."""
     lines = ["| claim | paper | here, 95 % interval | holds? |", "|---|---|---|---|"]
-    for one in decided:
-        claim = one.claim
+    for result in results:
         cells = (
-            claim.statement,
-            claim.printed or "–",
-            format_result(one),
-            f"{SYMBOLS[one.verdict]} {one.verdict}",
+            result.claim.statement,
+            result.claim.paper_text or "–",
+            format_result(result),
+            f"{SYMBOLS[result.verdict]} {result.verdict}",
         )
         lines.append(f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |")
     return "\n".join(lines)
 
 
-def format_result(one: ClaimResult) -> str:
-    """Ours in a few words: the weakest part, and how many parts hold."""
-    weakest = one.weakest
-    if weakest is None or weakest.found is None:
-        return next((part.why for part in one.parts if part.why), "not run")
-    text = f"{format_interval(weakest.found, one.claim)} {UNITS[one.claim.unit]}"
-    if len(one.parts) == 1:
+def format_result(result: ClaimResult) -> str:
+    """Return the weakest part of a claim, and how many of its parts hold."""
+    weakest = result.weakest
+    if weakest is None or weakest.measured is None:
+        return next((part.reason for part in result.parts if part.reason), "not run")
+    text = f"{format_interval(weakest.measured, result.claim)} {UNITS[result.claim.unit]}"
+    if len(result.parts) == 1:
         return text
-    held = sum(part.verdict == "holds" for part in one.parts)
-    lost = sum(part.found is None for part in one.parts)
-    missing = f", {lost} not run" if lost else ""
-    return f"{held} of {len(one.parts)} hold{missing}; weakest ({humanize(weakest.label)}) {text}"
+    holding = sum(part.verdict == "holds" for part in result.parts)
+    missing = sum(part.measured is None for part in result.parts)
+    not_run = f", {missing} not run" if missing else ""
+    label = humanize(weakest.label)
+    return f"{holding} of {len(result.parts)} hold{not_run}; weakest ({label}) {text}"
 
 
-def format_interval(found: Estimate, claim: Claim) -> str:
-    sign = "" if claim.unit == "percent" else "+"
+def format_interval(measured: Measurement, claim: Claim) -> str:
+    """Return "value [low, high]" with as many digits as the claim's unit needs."""
     digits = 2 if claim.unit == "delta" else 1
-    texts = [signed(number, sign, digits) for number in found[:3]]
-    return f"{texts[0]} [{texts[1]}, {texts[2]}]"
+    value, low, high = (format_number(number, claim, digits) for number in measured[:3])
+    return f"{value} [{low}, {high}]"
 
 
-def signed(number: float, sign: str, digits: int) -> str:
-    text = f"{number:{sign}.{digits}f}".replace("-", "−")
-    return text if float(text.replace("−", "-")) else f"{0:.{digits}f}"
+def format_number(number: float, claim: Claim, digits: int) -> str:
+    """Return a number with its sign; percentages have no plus, and zero has no sign."""
+    sign = "" if claim.unit == "percent" else "+"
+    text = f"{number:{sign}.{digits}f}"
+    return text.replace("-", "−") if float(text) else f"{0:.{digits}f}"
 
 
 def humanize(name: str) -> str:
+    """Return a name as words."""
     return name.replace("_", " ")

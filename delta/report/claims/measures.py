@@ -1,4 +1,4 @@
-"""The quantities that claims are about, from a World: value, 95 % interval and p."""
+"""Measure the quantities of claims.yaml: value, 95 % interval and p."""
 
 import math
 import re
@@ -10,203 +10,217 @@ from scipy import special
 from delta.core.errors import InputError
 from delta.core.types import Row
 from delta.experiments.results import AnswerCounts
-from delta.report.context import MODELS, Cell, MissingResultError, ReportContext
-from delta.report.paper import Delta, Overlap, Rise, Scores, Side
+from delta.report.context import MODELS, SEED, MissingResultError, ReportContext, Run
+from delta.report.paper import MeanDelta, RunSelector, ScoreDifference, ScoreTrend, TopkOverlap
 from delta.stats import contrasts, seeds
 from delta.stats.contrasts import CorrectCounts
 from delta.stats.intervals import Z95, wilson
 
-Names = dict[str, str]  # what "$name" stands for
-Configuration = list[Cell]  # one, or several that differ in a seed only
-REFERENCE = re.compile(r"([\w-]+)\.(\w+)(?:\.(first|last))?")
-SEED = "seed"
-SIDES = {
+Replicates = list[Run]  # one run, or several that differ only in the seed
+AXIS_REFERENCE = re.compile(r"([\w-]+)\.(\w+)(?:\.(first|last))?")
+NAMED_RUNS = {
     "base": {"experiment": MODELS, "name": "$base"},
     "full": {"experiment": "figure-2", "method": "dpo", "chosen": "$chosen"},
 }
-MEAN = "mean"  # of all dimensions, among the rows of deltas
+MEAN = "mean"  # over all dimensions, among the rows of deltas
 
 
-class Estimate(NamedTuple):
+class Measurement(NamedTuple):
+    """A measured quantity."""
+
     value: float
     low: float
     high: float
     p: float  # two-sided, not corrected
 
 
-def resolved(text: str, world: ReportContext, names: Names) -> list[str]:
-    """The entries that a word of claims.yaml stands for. NotRun where this profile has none."""
-    if text.startswith("$"):
-        return [names[text[1:]]]
-    if match := REFERENCE.fullmatch(text):
-        experiment, axis, end = match.groups()
-        entries = world.entries(experiment, axis)
-        return entries if end is None else [entries[0 if end == "first" else -1]]
-    return [text]
-
-
 class Evaluator:
-    """Reads words of claims.yaml with the profile's own names."""
+    """Evaluates quantities on the results of a profile.
 
-    def __init__(self, world: ReportContext, names: Names) -> None:
-        self.world = world
-        self.names = {"base": world.base, "chosen": world.chosen, "rejected": world.rejected}
-        self.names |= names
+    `variables` give "$name" its meaning, besides $base, $chosen and $rejected. Every method raises
+    MissingResultError, which says what is missing, and InputError for results that cannot be
+    compared.
+    """
 
-    def of(self, quantity: Scores | Rise | Delta | Overlap, than: float) -> Estimate:
-        """NotRun where something is missing, and what."""
+    def __init__(self, context: ReportContext, variables: dict[str, str] | None = None) -> None:
+        self.context = context
+        self.variables = {
+            "base": context.base,
+            "chosen": context.chosen,
+            "rejected": context.rejected,
+            **(variables or {}),
+        }
+
+    def evaluate(
+        self, quantity: ScoreDifference | ScoreTrend | MeanDelta | TopkOverlap, threshold: float
+    ) -> Measurement:
+        """Measure any quantity; p is that of the quantity being equal to `threshold`."""
         match quantity:
-            case Scores():
-                return self.scores(quantity)
-            case Rise():
-                return self.rise(quantity)
-            case Delta():
-                return self.delta(quantity, than)
-            case Overlap():
-                return self.overlap(quantity, than)
+            case ScoreDifference():
+                return self.score_difference(quantity)
+            case ScoreTrend():
+                return self.score_trend(quantity)
+            case MeanDelta():
+                return self.mean_delta(quantity, threshold)
+            case TopkOverlap():
+                return self.topk_overlap(quantity, threshold)
 
-    def scores(self, quantity: Scores) -> Estimate:
-        configurations: list[Configuration] = []
+    def score_difference(self, quantity: ScoreDifference) -> Measurement:
+        """Measure a difference of scores, in points."""
+        groups: list[Replicates] = []
         weights: list[float] = []
-        for sign, sides in ((1.0, quantity.ours), (-1.0, quantity.theirs)):
-            for side in sides:
-                found = self.configurations(side)
-                configurations += found
-                weights += [sign / len(sides) / len(found)] * len(found)
-        return self._contrast(quantity.domains, quantity.against, configurations, weights)
+        for sign, selectors in ((1.0, quantity.runs), (-1.0, quantity.baseline)):
+            for selector in selectors:
+                selected = self.select_runs(selector)
+                groups += selected
+                weights += [sign / len(selectors) / len(selected)] * len(selected)
+        return self._contrast(quantity, groups, weights)
 
-    def rise(self, quantity: Rise) -> Estimate:
-        configurations = self.configurations(quantity.along)
-        entries = [cells[0].at[quantity.axis] for cells in configurations]
+    def score_trend(self, quantity: ScoreTrend) -> Measurement:
+        """Measure a slope of scores, in points for the whole axis or for a point of delta."""
+        groups = self.select_runs(quantity.runs)
+        entries = [runs[0].axes[quantity.axis] for runs in groups]
         if len(set(entries)) < 2:
-            raise MissingResultError(f"only one {quantity.axis}: nothing to rise over")
-        places: list[float]
-        if quantity.places == "rank":
-            places = np.linspace(0, 1, len(entries)).tolist()
-        else:
-            places = [float(self._delta_row(name, MEAN)["delta"]) for name in entries]
-        weights = contrasts.trend_weights(places)
-        return self._contrast(quantity.domains, quantity.against, configurations, weights)
+            raise MissingResultError(f"only one {quantity.axis}: no trend to measure")
+        positions: list[float] = np.linspace(0, 1, len(entries)).tolist()
+        if quantity.positions == "delta":
+            rejected = self.context.rejected
+            positions = [float(self._delta_row(name, rejected, MEAN)["delta"]) for name in entries]
+        return self._contrast(quantity, groups, contrasts.trend_weights(positions))
 
-    def delta(self, quantity: Delta, than: float) -> Estimate:
-        chosen, rejected, dimension = (
-            self.word(text) for text in (quantity.chosen, quantity.rejected, quantity.dimension)
-        )
-        row = self._delta_row(chosen, dimension, rejected)
+    def mean_delta(self, quantity: MeanDelta, threshold: float) -> Measurement:
+        """Look up a mean delta, in points of the rating scale."""
+        texts = (quantity.chosen, quantity.rejected, quantity.dimension)
+        chosen, rejected, dimension = map(self.resolve_one, texts)
+        row = self._delta_row(chosen, rejected, dimension)
         if row["low"] is None:
             raise MissingResultError(f"{chosen} against {rejected}: no interval for one problem")
-        return estimate(row["delta"], row["low"], row["high"], than)
+        return from_interval(row["delta"], row["low"], row["high"], threshold)
 
-    def overlap(self, quantity: Overlap, than: float) -> Estimate:
-        """Each of the k pairs is one trial of "also in the other set". Bounds of a mean are the
-        means of bounds, and those of a difference the farthest: too wide rather than too narrow."""
-        value, low, high = self._shared(quantity.ours)
-        if quantity.less is not None:
-            other, other_low, other_high = self._shared(quantity.less)
+    def topk_overlap(self, quantity: TopkOverlap, threshold: float) -> Measurement:
+        """Measure an overlap, in percent. Each of the k pairs is a trial of "is in the other set".
+
+        The bounds of a mean are the means of the bounds, and those of a difference the farthest
+        ones: too wide rather than too narrow.
+        """
+        value, low, high = self._mean_overlap(quantity.sets)
+        if quantity.minus is not None:
+            other, other_low, other_high = self._mean_overlap(quantity.minus)
             value, low, high = value - other, low - other_high, high - other_low
-        return estimate(value, low, high, than)
+        return from_interval(value, low, high, threshold)
 
-    def word(self, text: str) -> str:
-        (found,) = resolved(text, self.world, self.names)
-        return found
+    def resolve(self, text: str) -> list[str]:
+        """Return the entries that a text of claims.yaml stands for."""
+        if text.startswith("$"):
+            return [self.variables[text[1:]]]
+        if match := AXIS_REFERENCE.fullmatch(text):
+            experiment, axis, end = match.groups()
+            entries = self.context.entries(experiment, axis)
+            return entries if end is None else [entries[0 if end == "first" else -1]]
+        return [text]
 
-    def configurations(self, side: Side) -> list[Configuration]:
-        """The cells of a side, those that differ in nothing but the seed together."""
-        at = dict(SIDES[side] if isinstance(side, str) else side)
-        experiment = at.pop("experiment")
-        wanted = {axis: resolved(text, self.world, self.names) for axis, text in at.items()}
-        cells = [
-            cell
-            for cell in self.world.cells(experiment)
-            if all(cell.at.get(axis) in entries for axis, entries in wanted.items())
+    def resolve_one(self, text: str) -> str:
+        """Return the only entry that a text of claims.yaml stands for."""
+        (entry,) = self.resolve(text)
+        return entry
+
+    def select_runs(self, selector: RunSelector) -> list[Replicates]:
+        """Return the selected runs, those that differ only in the seed together."""
+        axes = dict(NAMED_RUNS[selector] if isinstance(selector, str) else selector)
+        experiment = axes.pop("experiment")
+        allowed = {axis: self.resolve(text) for axis, text in axes.items()}
+        runs = [
+            run
+            for run in self.context.runs(experiment)
+            if all(run.axes.get(axis) in entries for axis, entries in allowed.items())
         ]
-        if not cells:
+        if not runs:
             raise MissingResultError(f"this profile has no such run of {experiment}")
-        if lost := sum(cell.result is None for cell in cells):
-            raise MissingResultError(f"{experiment}: {lost} of {len(cells)} runs are not there")
-        return without_seeds(cells)
+        if missing := sum(run.result is None for run in runs):
+            raise MissingResultError(f"{experiment}: {missing} of {len(runs)} runs are missing")
+        return group_replicates(runs)
 
-    def _delta_row(self, chosen: str, dimension: str, rejected: str | None = None) -> Row:
-        wanted = (chosen, rejected or self.world.rejected, dimension)
-        for row in self.world.deltas:
-            if (row["chosen"], row["rejected"], row["dimension"]) == wanted:
-                if row["delta"] is None:
-                    break
+    def _delta_row(self, chosen: str, rejected: str, dimension: str) -> Row:
+        for row in self.context.deltas:
+            key = (row["chosen"], row["rejected"], row["dimension"])
+            if key == (chosen, rejected, dimension) and row["delta"] is not None:
                 return row
-        raise MissingResultError(f"no delta of {wanted[0]} against {wanted[1]} in {dimension}")
+        raise MissingResultError(f"no delta of {chosen} against {rejected} in {dimension}")
 
-    def _shared(self, words: dict[str, str]) -> tuple[float, float, float]:
-        wanted = {column: self.word(text) for column, text in words.items()}
-        found = []
-        for row in self.world.overlaps:
+    def _mean_overlap(self, sets: dict[str, str]) -> tuple[float, float, float]:
+        wanted = {column: self.resolve_one(text) for column, text in sets.items()}
+        intervals = []
+        for row in self.context.overlaps:
             if all(str(row[column]) == entry for column, entry in wanted.items()):
                 if row["overlap"] is None:
                     raise MissingResultError(f"overlap at k = {row['k']}: {row['why']}")
-                found.append(wilson(row["overlap"] / 100, row["k"]))
-        if not found:
+                intervals.append(wilson(row["overlap"] / 100, row["k"]))
+        if not intervals:
             raise MissingResultError(f"no overlap of {' and '.join(wanted.values())}")
-        mean = 100 * np.mean(np.array(found), axis=0)
-        return float(mean[0]), float(mean[1]), float(mean[2])
+        value, low, high = (100 * np.mean(np.array(intervals), axis=0)).tolist()
+        return value, low, high
 
     def _contrast(
         self,
-        domains: list[str],
-        against: list[str],
-        configurations: list[Configuration],
+        quantity: ScoreDifference | ScoreTrend,
+        groups: list[Replicates],
         weights: list[float],
-    ) -> Estimate:
-        """In points. Questions are chance, and so are seeds where there are several."""
-        parts: dict[str, float] = {}  # benchmark → its weight in the means over domains
-        for sign, words in ((1.0, domains), (-1.0, against)):
-            for domain in map(self.word, words):
-                names = self.world.benchmarks(domain)
+    ) -> Measurement:
+        """Measure a weighted sum of scores, in points; questions and seeds are sampled."""
+        benchmark_weights: dict[str, float] = {}
+        for sign, texts in ((1.0, quantity.domains), (-1.0, quantity.minus_domains)):
+            for domain in map(self.resolve_one, texts):
+                names = self.context.benchmarks(domain)
                 for name in names:
-                    parts[name] = parts.get(name, 0.0) + sign / len(words) / len(names)
-        for name in parts:
-            _same_questions([cell for cells in configurations for cell in cells], name)
-        tables = [[answers(cells, name) for name in parts] for cells in configurations]
-        found = seeds.contrast_across(tables, weights, list(parts.values()))
-        return Estimate(100 * found.value, 100 * found.low, 100 * found.high, found.p)
+                    weight = benchmark_weights.get(name, 0.0)
+                    benchmark_weights[name] = weight + sign / len(texts) / len(names)
+        for name in benchmark_weights:
+            _check_same_questions([run for runs in groups for run in runs], name)
+        tables = [[correct_counts(runs, name) for name in benchmark_weights] for runs in groups]
+        contrast = seeds.contrast_across(tables, weights, list(benchmark_weights.values()))
+        value, low, high = (100 * part for part in contrast[:3])
+        return Measurement(value, low, high, contrast.p)
 
 
-def without_seeds(cells: list[Cell]) -> list[Configuration]:
-    """Cells that differ in nothing but the seed are one configuration."""
-    grouped: dict[tuple[str, ...], Configuration] = {}
-    for cell in cells:
-        key = tuple(entry for axis, entry in cell.at.items() if axis != SEED)
-        grouped.setdefault(key, []).append(cell)
-    return list(grouped.values())
+def group_replicates(runs: list[Run]) -> list[Replicates]:
+    """Group the runs that differ only in the seed."""
+    groups: dict[tuple[str, ...], Replicates] = {}
+    for run in runs:
+        key = tuple(entry for axis, entry in run.axes.items() if axis != SEED)
+        groups.setdefault(key, []).append(run)
+    return list(groups.values())
 
 
-def answers(cells: list[Cell], benchmark: str) -> CorrectCounts:
-    """A row for each cell."""
-    found = [_answered(cell, benchmark) for cell in cells]
+def correct_counts(runs: list[Run], benchmark: str) -> CorrectCounts:
+    """Return the correct answers as an array of runs x questions."""
+    counts = [_answer_counts(run, benchmark) for run in runs]
     # By way of bytes: much faster than from tuples, and no count is above 255.
-    rows = [np.frombuffer(bytes(one.correct), dtype=np.uint8) for one in found]
-    return CorrectCounts(np.array(rows), found[0].samples)
+    rows = [np.frombuffer(bytes(count.correct), dtype=np.uint8) for count in counts]
+    return CorrectCounts(np.array(rows), counts[0].samples)
 
 
-def _same_questions(cells: list[Cell], benchmark: str) -> None:
-    found = [_answered(cell, benchmark) for cell in cells]
-    if len({(one.samples, len(one.correct)) for one in found}) > 1:
+def _check_same_questions(runs: list[Run], benchmark: str) -> None:
+    counts = [_answer_counts(run, benchmark) for run in runs]
+    if len({(count.samples, len(count.correct)) for count in counts}) > 1:
         raise InputError(
             f"{benchmark}: results with different numbers of questions or samples cannot be "
-            "compared; run the older ones again"
+            "compared; rerun the older ones"
         )
 
 
-def _answered(cell: Cell, benchmark: str) -> AnswerCounts:
-    if cell.result is None:
-        raise MissingResultError(f"{', '.join(cell.at.values())} has not run")
-    if benchmark not in cell.result.answers:
-        raise MissingResultError(f"{', '.join(cell.at.values())} was not asked {benchmark}")
-    return cell.result.answers[benchmark]
+def _answer_counts(run: Run, benchmark: str) -> AnswerCounts:
+    if run.result is None:
+        raise MissingResultError(f"{', '.join(run.axes.values())} has not run")
+    if benchmark not in run.result.answers:
+        raise MissingResultError(f"{', '.join(run.axes.values())} has no answers to {benchmark}")
+    return run.result.answers[benchmark]
 
 
-def estimate(value: float, low: float, high: float, than: float) -> Estimate:
-    """From a 95 % interval alone: p is below 0.05 exactly where the interval leaves out `than`."""
-    apart = value - than
-    half = value - low if apart > 0 else high - value
-    if apart == 0 or half == 0:
-        return Estimate(value, low, high, 1.0 if apart == 0 else 0.0)
-    return Estimate(value, low, high, 2 * float(special.ndtr(-Z95 * math.fabs(apart) / half)))
+def from_interval(value: float, low: float, high: float, threshold: float) -> Measurement:
+    """Derive p from a 95 % interval: p < 0.05 exactly if the interval excludes `threshold`."""
+    distance = value - threshold
+    half_width = value - low if distance > 0 else high - value
+    if distance == 0 or half_width == 0:
+        return Measurement(value, low, high, 1.0 if distance == 0 else 0.0)
+    p = 2 * float(special.ndtr(-Z95 * math.fabs(distance) / half_width))
+    return Measurement(value, low, high, p)

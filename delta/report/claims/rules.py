@@ -1,59 +1,57 @@
-"""When a claim holds. Every verdict on the page comes from here; none is given by hand.
+"""When a claim holds. Every verdict of the report follows from these rules; none is set by hand.
 
-above, below: the difference has that sign, and p < 0.05 after Holm's correction over all such
-    tests of the same table or figure. Significant the other way: does not hold.
-equivalent: the whole 95 % interval is within ± margin. Wholly outside: does not hold.
-not-below: the whole interval is above − margin. Wholly under it: does not hold.
+above, below: the quantity is on that side of the threshold, and p < 0.05 after Holm's correction
+    over all such tests of the same table or figure. Significant on the other side: does not hold.
+equivalent: the whole 95 % interval is within +- margin. Wholly outside: does not hold.
+not-below: the whole interval is above -margin. Wholly below: does not hold.
 
-Else cannot tell: more questions could decide it either way. A claim of several parts holds where
-all hold, and does not where one does not. What lacks a run, a rating or a benchmark is not run.
+Otherwise we cannot tell: more questions could decide it either way. A claim with several parts
+holds if all of them hold, and does not hold if one does not. It is not run if a run, a rating or a
+benchmark is missing.
 """
 
 from typing import Literal
 
-from delta.report.claims.measures import Estimate
+from delta.report.claims.measures import Measurement
+from delta.report.paper import Claim, Rule
 
 Verdict = Literal["holds", "does not hold", "cannot tell", "not run"]
-Rule = Literal["above", "below", "equivalent", "not-below"]
 
-LEVEL = 0.05
-TESTS: tuple[Rule, ...] = ("above", "below")  # these need a p; the others only their interval
+SIGNIFICANCE = 0.05
+TESTED_RULES: tuple[Rule, ...] = ("above", "below")  # they need a p; the others only the interval
 
 
-def decided(rule: Rule, found: Estimate, p: float | None, than: float, margin: float) -> Verdict:
-    """`p` is the corrected one; None for the rules that need none."""
-    match rule:
-        case "above" | "below":
-            if p is None or p >= LEVEL:
-                return "cannot tell"
-            return "holds" if (found.value > than) == (rule == "above") else "does not hold"
+def apply_rule(claim: Claim, measured: Measurement, p: float | None) -> Verdict:
+    """Return the verdict on one part. `p` is corrected; None for the rules that need none."""
+    if claim.rule in TESTED_RULES:
+        if p is None or p >= SIGNIFICANCE:
+            return "cannot tell"
+        return "holds" if _distance(claim, measured.value) > 0 else "does not hold"
+    if distance_inside(claim, measured) >= 0:
+        return "holds"
+    outside = measured.low > claim.margin or measured.high < -claim.margin
+    return "does not hold" if outside else "cannot tell"
+
+
+def distance_inside(claim: Claim, measured: Measurement) -> float:
+    """Return how far the whole interval is inside what the rule asks for; negative if it is not."""
+    return min(_distance(claim, measured.low), _distance(claim, measured.high))
+
+
+def _distance(claim: Claim, value: float) -> float:
+    """Return how far a value is inside what the rule asks for."""
+    match claim.rule:
+        case "above":
+            return value - claim.threshold
+        case "below":
+            return claim.threshold - value
         case "equivalent":
-            return _inside(
-                holds=-margin <= found.low and found.high <= margin,
-                fails=found.low > margin or found.high < -margin,
-            )
+            return claim.margin - abs(value)
         case "not-below":
-            return _inside(holds=found.low >= -margin, fails=found.high < -margin)
-
-
-def _inside(*, holds: bool, fails: bool) -> Verdict:
-    return "holds" if holds else "does not hold" if fails else "cannot tell"
+            return value + claim.margin
 
 
 def combine_verdicts(parts: list[Verdict]) -> Verdict:
-    """The verdict on a claim from those on its parts."""
-    worst: tuple[Verdict, ...] = ("does not hold", "not run", "cannot tell", "holds")
-    return next((verdict for verdict in worst if verdict in parts), "not run")
-
-
-def margin_inside_rule(rule: Rule, found: Estimate, than: float, margin: float) -> float:
-    """How far the interval is inside what the rule asks for; the least shows the weakest part."""
-    match rule:
-        case "above":
-            return found.low - than
-        case "below":
-            return than - found.high
-        case "equivalent":
-            return margin - max(abs(found.low), abs(found.high))
-        case "not-below":
-            return found.low + margin
+    """Return the verdict on a claim from those on its parts."""
+    order: tuple[Verdict, ...] = ("does not hold", "not run", "cannot tell", "holds")
+    return next((verdict for verdict in order if verdict in parts), "not run")

@@ -1,183 +1,169 @@
-"""The rows behind the paper's tables and figures: ours, in percent, None where not run yet."""
-
-from collections.abc import Callable
-from typing import Any
+"""The rows behind the paper's tables and figures, in percent; None for what has not run."""
 
 from delta.core.types import Row
 from delta.report.claims.measures import (
     MEAN,
-    SEED,
-    Configuration,
     Evaluator,
-    answers,
-    without_seeds,
+    Measurement,
+    Replicates,
+    correct_counts,
+    group_replicates,
 )
-from delta.report.context import DOMAINS, MissingResultError, ReportContext
-from delta.report.paper import Scores, Side
+from delta.report.context import DOMAINS, SEED, MissingResultError, ReportContext
+from delta.report.figures.style import distinct
+from delta.report.paper import RunSelector, ScoreDifference
 from delta.stats import seeds
+from delta.stats.intervals import Interval
+from delta.stats.seeds import SeedScore
 
 ALL = "all"  # pairs, at the end of Figure 4's axis
 RANDOM = "random"
 CONTROLS = (RANDOM, "bottom", "length-matched", "seeds")
 
 
-def of(world: ReportContext) -> dict[str, list[Row]]:
-    """By the name of the table or figure."""
+def build_rows(context: ReportContext) -> dict[str, list[Row]]:
+    """Return the rows by the name of the table or figure."""
     return {
-        "table-1": table_1(world),
-        "table-2": table_2(world),
-        "figure-1": figure_1(world),
-        "figure-2": figure_2(world),
-        "figure-3": figure_3(world),
-        "figure-4": figure_4(world),
-        "figure-5": world.overlaps,
-        "controls": controls(world),
+        "table-1": table_1(context),
+        "table-2": table_2(context),
+        "figure-1": figure_1(context),
+        "figure-2": figure_2(context),
+        "figure-3": figure_3(context),
+        "figure-4": figure_4(context),
+        "figure-5": context.overlaps,
+        "controls": controls(context),
     }
 
 
-def table_1(world: ReportContext) -> list[Row]:
-    """The rows against the generator of the rejected traces; the mean of dimensions stays out."""
-    against = [
+def table_1(context: ReportContext) -> list[Row]:
+    """Return the deltas per dimension against the generator of the rejected traces."""
+    rows = [
         row
-        for row in world.deltas
-        if row["rejected"] == world.rejected and row["dimension"] != MEAN
+        for row in context.deltas
+        if row["rejected"] == context.rejected and row["dimension"] != MEAN
     ]
-    place = {name: number for number, name in enumerate(world.models)}
-    return sorted(against, key=lambda row: place.get(row["chosen"], len(place)))
+    order = {name: number for number, name in enumerate(context.models)}
+    return sorted(rows, key=lambda row: order.get(row["chosen"], len(order)))
 
 
-def table_2(world: ReportContext) -> list[Row]:
+def table_2(context: ReportContext) -> list[Row]:
+    """Return the scores of the off-the-shelf models."""
     return [
-        {
-            "model": name,
-            "benchmark": benchmark,
-            **_percent(score["value"], score["low"], score["high"]),
-        }
-        for name, model in world.models.items()
+        {"model": name, "benchmark": benchmark}
+        | _interval("score", Interval(score["value"], score["low"], score["high"]), 100)
+        for name, model in context.models.items()
         for benchmark, score in model.scores.items()
     ]
 
 
-def figure_1(world: ReportContext) -> list[Row]:
-    """Gains over the base."""
+def figure_1(context: ReportContext) -> list[Row]:
+    """Return gains over the base."""
     return [
-        {"domain": domain} | cell.at | _gain(world, domain, {"experiment": "figure-1"} | cell.at)
-        for domain in _there(world, ("easy", "hard"))
-        for cell in world.cells("figure-1")
+        {"domain": domain}
+        | run.axes
+        | _gain(context, domain, {"experiment": "figure-1"} | run.axes)
+        for domain in _available(context, ("easy", "hard"))
+        for run in context.runs("figure-1")
     ]
 
 
-def figure_2(world: ReportContext) -> list[Row]:
-    return _scores(world, "figure-2", ("easy", "hard", "stem", "code"))
+def figure_2(context: ReportContext) -> list[Row]:
+    """Return scores by method and chosen generator."""
+    return _run_scores(context, "figure-2", ("easy", "hard", "stem", "code"))
 
 
-def figure_3(world: ReportContext) -> list[Row]:
-    return _scores(world, "figure-3", ("math", "stem"))
+def figure_3(context: ReportContext) -> list[Row]:
+    """Return scores by the outcomes of chosen and rejected."""
+    return _run_scores(context, "figure-3", ("math", "stem"))
 
 
-def figure_4(world: ReportContext) -> list[Row]:
-    """Also all pairs, as the last k of every dimension, and random pairs as a sixth one."""
+def figure_4(context: ReportContext) -> list[Row]:
+    """Return scores by dimension and k.
+
+    All pairs are the last k of every dimension, and random pairs stand as a sixth dimension.
+    """
     rows = []
-    for domain in _there(world, ("easy", "hard", "stem")):
-        base = _score(world, domain, "base")["score"]
-        for by in dict.fromkeys(cell.at["by"] for cell in world.cells("figure-4")):
-            for cell in world.cells("figure-4"):
-                if cell.at["by"] == by:
-                    rows.append(_row(world, domain, cell.at, [cell], base))
-            at = {"by": by, "k": ALL}
-            rows.append({"domain": domain} | at | _score(world, domain, "full") | {"base": base})
-        rows += [row | {"base": base} for row in _by_k(world, domain)]
+    for domain in _available(context, ("easy", "hard", "stem")):
+        base = _selected_score(context, domain, "base")["score"]
+        runs = context.runs("figure-4")
+        for by in distinct([run.axes for run in runs], "by"):
+            rows += [_row(context, domain, [run], base) for run in runs if run.axes["by"] == by]
+            full = _selected_score(context, domain, "full")
+            rows.append({"domain": domain, "by": by, "k": ALL, **full, "base": base})
+        for group in group_replicates(context.runs(RANDOM)):
+            axes = {"by": RANDOM, "k": group[0].axes["k"]}
+            rows.append({"domain": domain, **axes, **_score(context, domain, group), "base": base})
     return rows
 
 
-def controls(world: ReportContext) -> list[Row]:
-    """The runs that the paper lacks, those with different seeds together, and one by one."""
+def controls(context: ReportContext) -> list[Row]:
+    """Return the scores of the runs that the paper lacks; seeds of one run are averaged.
+
+    `spread` is the standard deviation of the seeds' scores in points; None for one seed.
+    """
     rows = []
-    for domain in _there(world, ("easy", "hard", "stem", "code")):
-        base = _score(world, domain, "base")["score"]
+    for domain in _available(context, ("easy", "hard", "stem", "code")):
+        base = _selected_score(context, domain, "base")["score"]
         for name in CONTROLS:
-            for cells in without_seeds(world.cells(name)):
-                at = {axis: entry for axis, entry in cells[0].at.items() if axis != SEED}
-                row = _row(world, domain, at, cells, base)
-                spread = _between_seeds(world, domain, cells)
-                rows.append({"control": name} | row | {"seeds": len(cells), "spread": spread})
+            for group in group_replicates(context.runs(name)):
+                row = {"control": name} | _row(context, domain, group, base)
+                row.pop(SEED, None)
+                score = _seed_score(context, domain, group)
+                spread = None if score is None else score.between_seeds
+                spread = None if spread is None else round(100 * spread, 2)
+                rows.append(row | {"seeds": len(group), "spread": spread})
     return rows
 
 
-def missing(world: ReportContext, experiment: str) -> tuple[int, int]:
-    """How many runs are not there, and how many there should be."""
-    cells = world.cells(experiment)
-    return sum(cell.result is None for cell in cells), len(cells)
-
-
-def _by_k(world: ReportContext, domain: str) -> list[Row]:
-    return [
-        {"domain": domain, "by": RANDOM, "k": cells[0].at["k"], **_of_cells(world, domain, cells)}
-        for cells in without_seeds(world.cells(RANDOM))
-    ]
-
-
-def _scores(world: ReportContext, experiment: str, domains: tuple[str, ...]) -> list[Row]:
+def _run_scores(context: ReportContext, experiment: str, domains: tuple[str, ...]) -> list[Row]:
     rows = []
-    for domain in _there(world, domains):
-        base = _score(world, domain, "base")["score"]
-        rows += [_row(world, domain, cell.at, [cell], base) for cell in world.cells(experiment)]
+    for domain in _available(context, domains):
+        base = _selected_score(context, domain, "base")["score"]
+        rows += [_row(context, domain, [run], base) for run in context.runs(experiment)]
     return rows
 
 
-def _row(
-    world: ReportContext, domain: str, at: dict[str, str], cells: Configuration, base: float | None
-) -> Row:
-    return {"domain": domain} | at | _of_cells(world, domain, cells) | {"base": base}
+def _row(context: ReportContext, domain: str, runs: Replicates, base: float | None) -> Row:
+    return {"domain": domain} | runs[0].axes | _score(context, domain, runs) | {"base": base}
 
 
-def _of_cells(world: ReportContext, domain: str, cells: Configuration) -> Row:
-    def found() -> tuple[float, float, float]:
-        tables = [answers(cells, name) for name in world.benchmarks(domain)]
-        value, low, high, *_ = seeds.score(tables)
-        return value, low, high
-
-    return _or_none(found, "score")
+def _score(context: ReportContext, domain: str, runs: Replicates) -> Row:
+    return _interval("score", _seed_score(context, domain, runs), 100)
 
 
-def _between_seeds(world: ReportContext, domain: str, cells: Configuration) -> float | None:
-    """Standard deviation of the seeds' scores, in points; None for one seed."""
+def _seed_score(context: ReportContext, domain: str, runs: Replicates) -> SeedScore | None:
     try:
-        spread = seeds.score([answers(cells, name) for name in world.benchmarks(domain)])
+        return seeds.score([correct_counts(runs, name) for name in context.benchmarks(domain)])
     except MissingResultError:
         return None
-    return None if spread.between_seeds is None else round(100 * spread.between_seeds, 2)
 
 
-def _score(world: ReportContext, domain: str, side: Side) -> Row:
+def _selected_score(context: ReportContext, domain: str, selector: RunSelector) -> Row:
     try:
-        (cells,) = Evaluator(world, {}).configurations(side)
+        (runs,) = Evaluator(context).select_runs(selector)
     except MissingResultError:
-        return dict.fromkeys(("score", "low", "high"))
-    return _of_cells(world, domain, cells)
+        return _interval("score", None)
+    return _score(context, domain, runs)
 
 
-def _gain(world: ReportContext, domain: str, side: Side) -> Row:
-    def found() -> tuple[float, float, float]:
-        wanted = Scores(domains=[domain], ours=[side], theirs=["base"])
-        value, low, high, _ = Evaluator(world, {}).scores(wanted)
-        return value / 100, low / 100, high / 100
-
-    return _or_none(found, "gain")
-
-
-def _or_none(find: Callable[[], tuple[float, float, float]], name: str) -> Row:
+def _gain(context: ReportContext, domain: str, selector: RunSelector) -> Row:
+    quantity = ScoreDifference(domains=[domain], runs=[selector], baseline=["base"])
     try:
-        return _percent(*find(), name=name)
+        return _interval("gain", Evaluator(context).score_difference(quantity))
     except MissingResultError:
+        return _interval("gain", None)
+
+
+def _interval(
+    name: str, interval: Interval | SeedScore | Measurement | None, scale: float = 1.0
+) -> Row:
+    if interval is None:
         return dict.fromkeys((name, "low", "high"))
+    value, low, high = (round(scale * number, 2) for number in interval[:3])
+    return {name: value, "low": low, "high": high}
 
 
-def _percent(value: float, low: float, high: float, name: str = "score") -> dict[str, Any]:
-    return {name: round(100 * value, 2), "low": round(100 * low, 2), "high": round(100 * high, 2)}
-
-
-def _there(world: ReportContext, domains: tuple[str, ...]) -> list[str]:
-    """The domains of which this profile has a benchmark."""
-    groups = set(world.groups.values())
+def _available(context: ReportContext, domains: tuple[str, ...]) -> list[str]:
+    """Return the domains for which this profile has a benchmark."""
+    groups = set(context.groups.values())
     return [domain for domain in domains if groups & set(DOMAINS[domain])]

@@ -1,227 +1,229 @@
-"""The paper's five figures in its own form, with intervals, from the rows of figures.data."""
+"""The paper's five figures in their own form, with intervals, from the rows of figures.data."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
-from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from delta.core.types import Row
 from delta.report.figures import style
 from delta.report.figures.data import ALL, RANDOM
-from delta.report.figures.style import DASHES, HATCHES, INK, MARKERS, MUTED, PAPER_STYLE, SERIES
+from delta.report.figures.style import INK, MUTED, SERIES, distinct
 
 TITLES = {"easy": "easy math", "hard": "hard math", "math": "math", "stem": "STEM", "code": "code"}
-# White to blue; a number on it is dark or light by these two tones, never by the page's.
+# White to blue; the number in a cell is dark or light by these two tones, never by the page's.
 HEAT = LinearSegmentedColormap.from_list("heat", ["#eef5fb", "#0b4f8a"])
-# Not quite black: what is black, Matplotlib writes without a colour.
+# Not quite black: Matplotlib writes black without a colour.
 ON_LIGHT, ON_DARK, DARK_FROM = "#010101", "#fdfeff", 0.74
-SCORE = "correct answers (%), 95 % interval"
+SCORE_LABEL = "correct answers (%), 95 % interval"
+
+Points = Sequence[tuple[float, Row]]  # x and the row that is drawn there
 
 
-def figure_1(rows: list[Row], target: Path) -> None:
-    """Gains over the base: SFT and DPO, on weak and on strong pairs."""
-    domains, methods, pairs = (_distinct(rows, name) for name in ("domain", "method", "pairs"))
+def draw_all(rows: dict[str, list[Row]], folder: Path) -> None:
+    """Draw every figure; `rows` are those of figures.data.build_rows."""
+    for name, figure in FIGURES.items():
+        figure.draw(rows[name], folder)
+
+
+def figure_1(rows: list[Row], folder: Path) -> None:
+    """Draw gains over the base: SFT and DPO, on weak and on strong pairs."""
+    methods, pairs = distinct(rows, "method"), distinct(rows, "pairs")
     width = 0.8 / max(1, len(pairs))
-    with _panels(target, "figure-1", domains, 1, (7, 3.6)) as (drawn, panels):
-        for axes, domain in zip(panels, domains, strict=True):
+    label = "gain over the base (points), 95 % interval"
+    with _panels(folder, "figure-1", rows, (7, 3.6), label) as panels:
+        for axes, own in panels:
             for number, entry in enumerate(pairs):
-                own = [
-                    (place + (number - (len(pairs) - 1) / 2) * width, row)
-                    for row in rows
-                    for place, method in enumerate(methods)
-                    if (row["domain"], row["pairs"], row["method"]) == (domain, entry, method)
-                ]
-                _bars(axes, own, "gain", 0.0, width, number, f"{entry} pairs")
+                shift = (number - (len(pairs) - 1) / 2) * width
+                of_pairs = [row for row in own if row["pairs"] == entry]
+                points = [(methods.index(row["method"]) + shift, row) for row in of_pairs]
+                _bars(axes, points, "gain", 0.0, width, number, f"{entry} pairs")
             axes.set_xticks(range(len(methods)), [method.upper() for method in methods])
             axes.axhline(0, color=INK, linewidth=0.8)
-            axes.set_title(TITLES[domain])
-        _label(panels, "gain over the base (points), 95 % interval")
-        _legend(drawn, panels)
 
 
-def figure_2(rows: list[Row], target: Path) -> None:
-    """Scores per domain against the chosen generator, the weakest first; DPO and KTO."""
-    domains, methods, chosen = (_distinct(rows, name) for name in ("domain", "method", "chosen"))
-    with _panels(target, "figure-2", domains, 2, (8, 6)) as (drawn, panels):
-        for axes, domain in zip(panels, domains, strict=True):
+def figure_2(rows: list[Row], folder: Path) -> None:
+    """Draw scores by domain against the chosen generator, the weakest first; DPO and KTO."""
+    methods, chosen = distinct(rows, "method"), distinct(rows, "chosen")
+    with _panels(folder, "figure-2", rows, (8, 6), SCORE_LABEL, lines=2) as panels:
+        for axes, own in panels:
             for number, method in enumerate(methods):
-                own = [row for row in rows if (row["domain"], row["method"]) == (domain, method)]
                 shift = 0.08 * (number - (len(methods) - 1) / 2)
-                places = [(chosen.index(row["chosen"]) + shift, row) for row in own]
-                _line(axes, places, number, method.upper())
-            _base(axes, rows, domain)
+                of_method = [row for row in own if row["method"] == method]
+                points = [(chosen.index(row["chosen"]) + shift, row) for row in of_method]
+                _line(axes, points, number, method.upper())
+            _base_line(axes, own)
             axes.set_xticks(range(len(chosen)), chosen, rotation=20, ha="right")
             axes.set_xlim(-0.4, len(chosen) - 0.6)
-            axes.set_title(TITLES[domain])
-        for axes in panels[::2]:
-            axes.set_ylabel(SCORE)
-        _legend(drawn, panels)
 
 
-def figure_3(rows: list[Row], target: Path) -> None:
-    """The four combinations of outcomes; bars stand on the base's score."""
-    domains, pairs = (_distinct(rows, name) for name in ("domain", "pairs"))
-    with _panels(target, "figure-3", domains, 1, (8, 3.8)) as (drawn, panels):
-        for axes, domain in zip(panels, domains, strict=True):
-            own = [row for row in rows if row["domain"] == domain]
+def figure_3(rows: list[Row], folder: Path) -> None:
+    """Draw the four combinations of outcomes; bars start at the base's score."""
+    pairs = distinct(rows, "pairs")
+    with _panels(folder, "figure-3", rows, (8, 3.8), SCORE_LABEL) as panels:
+        for axes, own in panels:
+            base = own[0]["base"] or 0.0
             for number, entry in enumerate(pairs):
-                found = [(float(number), row) for row in own if row["pairs"] == entry]
-                base = own[0]["base"] or 0.0
-                _bars(axes, found, "score", base, 0.7, number, entry.replace("-", " → "))
-            _base(axes, rows, domain)
+                points = [(float(number), row) for row in own if row["pairs"] == entry]
+                _bars(axes, points, "score", base, 0.7, number, entry.replace("-", " → "))
+            _base_line(axes, own)
             axes.set_xticks([])
             axes.set_xlim(-0.6, len(pairs) - 0.4)
-            axes.set_title(TITLES[domain])
-        _label(panels, SCORE)
-        _legend(drawn, panels)
 
 
-def figure_4(rows: list[Row], target: Path) -> None:
-    """Scores against the number of pairs, by dimension; random pairs as a band where they ran."""
-    domains, sizes = (_distinct(rows, name) for name in ("domain", "k"))
-    dimensions = [by for by in _distinct(rows, "by") if by != RANDOM]
-    sizes = [*(k for k in sizes if k != ALL), ALL]
-    with _panels(target, "figure-4", domains, 1, (10, 4.2)) as (drawn, panels):
-        for axes, domain in zip(panels, domains, strict=True):
-            own = [row for row in rows if row["domain"] == domain]
-            _band(axes, [(sizes.index(row["k"]), row) for row in own if row["by"] == RANDOM])
+def figure_4(rows: list[Row], folder: Path) -> None:
+    """Draw scores against the number of pairs, by dimension; random pairs as a band."""
+    sizes = [*(k for k in distinct(rows, "k") if k != ALL), ALL]
+    dimensions = [by for by in distinct(rows, "by") if by != RANDOM]
+    with _panels(folder, "figure-4", rows, (10, 4.2), SCORE_LABEL) as panels:
+        for axes, own in panels:
+            points = [(sizes.index(row["k"]), row) for row in own]
+            _band(axes, [(x, row) for x, row in points if row["by"] == RANDOM])
             for number, by in enumerate(dimensions):
-                apart = 0.07 * (number - (len(dimensions) - 1) / 2)
-                places = [
-                    (sizes.index(row["k"]) + (0 if row["k"] == ALL else apart), row)
-                    for row in own
+                shift = 0.07 * (number - (len(dimensions) - 1) / 2)
+                line = [
+                    (x if row["k"] == ALL else x + shift, row)
+                    for x, row in points
                     if row["by"] == by
                 ]
-                _line(axes, places, number, by.replace("_", " "))
-            _intervals(axes, [(len(sizes) - 1, row) for row in own if row["k"] == ALL][:1], INK)
-            _base(axes, rows, domain)
+                _line(axes, line, number, by.replace("_", " "))
+            _intervals(axes, [(x, row) for x, row in points if row["k"] == ALL][:1], INK)
+            _base_line(axes, own)
             axes.set_xticks(range(len(sizes)), [_thousands(k) for k in sizes])
             axes.set_xlabel("pairs with the largest delta")
-            axes.set_title(TITLES[domain])
-        _label(panels, SCORE)
-        _legend(drawn, panels, columns=4)
 
 
-def figure_5(rows: list[Row], target: Path) -> None:
-    """Overlap (%) of the top-k sets of each two dimensions."""
-    sizes, names = _distinct(rows, "k"), _distinct(rows, "dimension")
-    with _panels(target, "figure-5", sizes, 1, (10, 4.4)) as (_, panels):
-        for axes, k in zip(panels, sizes, strict=True):
-            own = {(row["dimension"], row["other"]): row for row in rows if row["k"] == k}
-            for y, one in enumerate(names):
-                for x, other in enumerate(names):
-                    _heat_cell(axes, x, y, own.get((one, other)))
+def figure_5(rows: list[Row], folder: Path) -> None:
+    """Draw the overlap (%) of the top-k sets of every two dimensions."""
+    names = distinct(rows, "dimension")
+    labels = [name.replace("_", "\n") for name in names]
+    with _panels(folder, "figure-5", rows, (10, 4.4), column="k") as panels:
+        for number, (axes, own) in enumerate(panels):
+            for row in own:
+                _heat_cell(axes, names.index(row["other"]), names.index(row["dimension"]), row)
             axes.set_xlim(-0.5, len(names) - 0.5)
             axes.set_ylim(len(names) - 0.5, -0.5)
             axes.set_aspect("equal")
-            chance = next((row["chance"] for row in own.values()), None)
-            by_chance = f" (by chance {chance:.0f} %)" if chance is not None else ""
-            axes.set_title(f"k = {_thousands(str(k))}{by_chance}")
-            labels = [name.replace("_", "\n") for name in names]
+            chance = own[0]["chance"]
+            by_chance = "" if chance is None else f" (by chance {chance:.0f} %)"
+            axes.set_title(f"k = {_thousands(str(own[0]['k']))}{by_chance}")
             axes.set_xticks(range(len(names)), labels, rotation=45, fontsize=8)
-            axes.set_yticks(range(len(names)), labels if axes is panels[0] else [""] * len(names))
+            axes.set_yticks(range(len(names)), labels if number == 0 else [""] * len(names))
             axes.tick_params(length=0)
             axes.spines[:].set_visible(False)
 
 
-def _heat_cell(axes: Axes, x: int, y: int, row: Row | None) -> None:
-    if row is None or row["overlap"] is None:  # the diagonal, or fewer pairs than k
-        return
-    share = row["overlap"] / 100
-    axes.add_patch(Rectangle((x - 0.48, y - 0.48), 0.96, 0.96, color=HEAT(share), linewidth=0))
-    tone = ON_DARK if share > DARK_FROM else ON_LIGHT
-    axes.text(x, y, f"{row['overlap']:.0f}", ha="center", va="center", color=tone)
+class PaperFigure(NamedTuple):
+    """The title of a figure, and the function that draws its rows into a folder."""
+
+    title: str
+    draw: Callable[[list[Row], Path], None]
+
+
+FIGURES = {
+    "figure-1": PaperFigure("Figure 1: what preferences add to imitation", figure_1),
+    "figure-2": PaperFigure("Figure 2: stronger and stronger chosen generators", figure_2),
+    "figure-3": PaperFigure("Figure 3: does the outcome matter?", figure_3),
+    "figure-4": PaperFigure("Figure 4: few pairs with a large delta", figure_4),
+    "figure-5": PaperFigure("Figure 5: do the dimensions select the same pairs?", figure_5),
+}
 
 
 @contextmanager
 def _panels(
-    target: Path, name: str, of: list[Any], lines: int, size: tuple[float, float]
-) -> Iterator[tuple[Figure, list[Axes]]]:
-    """One picture with a panel for each entry; an empty one where there is none."""
-    columns = max(1, -(-len(of) // lines))
-    grid = {"nrows": min(lines, max(1, len(of))), "ncols": columns, "squeeze": False}
-    with style.figure(target, name, PAPER_STYLE, figsize=size, **grid) as (drawn, all_axes):
-        panels = list(all_axes.flat)
-        for axes in panels[len(of) :]:
+    folder: Path,
+    name: str,
+    rows: list[Row],
+    size: tuple[float, float],
+    y_label: str = "",
+    column: str = "domain",
+    lines: int = 1,
+) -> Iterator[list[tuple[Axes, list[Row]]]]:
+    """Yield a panel with its rows for each entry of `column`, then write the figure.
+
+    With a label of the y-axis the figure also has a legend. Without rows it is a note.
+    """
+    entries = distinct(rows, column)
+    columns = max(1, -(-len(entries) // lines))
+    grid = {"nrows": min(lines, max(1, len(entries))), "ncols": columns, "squeeze": False}
+    with style.figure(folder, name, style.PAPER_STYLE, figsize=size, **grid) as (drawing, all_axes):
+        panels = list(all_axes.flat)[: len(entries)]
+        for axes in list(all_axes.flat)[len(entries) :]:
             axes.set_axis_off()
-        if not of:
-            panels[0].text(0.5, 0.5, "this profile has nothing for it", ha="center")
-        yield drawn, panels[: len(of)]
+        if not entries:
+            all_axes.flat[0].text(0.5, 0.5, "this profile has no data for it", ha="center")
+        for axes, entry in zip(panels, entries, strict=True):
+            axes.set_title(TITLES.get(entry, entry))
+        yield [
+            (axes, [row for row in rows if row[column] == entry])
+            for axes, entry in zip(panels, entries, strict=True)
+        ]
+        if y_label and panels:
+            for axes in panels[::columns]:
+                axes.set_ylabel(y_label)
+            for axes in panels:
+                axes.margins(y=0.08)  # after the base's line, which does not widen the axis itself
+            handles, labels = panels[0].get_legend_handles_labels()
+            columns = len(labels) if len(labels) <= 5 else 4
+            drawing.legend(handles, labels, loc="outside lower center", ncols=columns)
 
 
-def _distinct(rows: Iterable[Row], name: str) -> list[Any]:
-    return list(dict.fromkeys(row[name] for row in rows))
+def _heat_cell(axes: Axes, x: int, y: int, row: Row) -> None:
+    if row["overlap"] is None:  # there are fewer pairs than k
+        return
+    fraction = row["overlap"] / 100
+    axes.add_patch(Rectangle((x - 0.48, y - 0.48), 0.96, 0.96, color=HEAT(fraction), linewidth=0))
+    tone = ON_DARK if fraction > DARK_FROM else ON_LIGHT
+    axes.text(x, y, f"{row['overlap']:.0f}", ha="center", va="center", color=tone)
 
 
 def _bars(
-    axes: Axes,
-    places: list[tuple[float, Row]],
-    name: str,
-    bottom: float,
-    width: float,
-    number: int,
-    label: str,
+    axes: Axes, points: Points, column: str, bottom: float, width: float, number: int, label: str
 ) -> None:
-    """What has not run leaves its place empty."""
-    there = [(x, row) for x, row in places if row[name] is not None]
-    xs, heights = [x for x, _ in there], [row[name] - bottom for _, row in there]
-    style: dict[str, Any] = {"color": SERIES[number], "hatch": HATCHES[number], "label": label}
-    axes.bar(xs, heights, width * 0.92, bottom=bottom, **style)
-    _intervals(axes, there, INK)
-    axes.plot(xs, [row[name] for _, row in there], color=INK, marker=".", linestyle="none")
+    """Draw bars; what has not run leaves its place empty."""
+    points = [(x, row) for x, row in points if row[column] is not None]
+    xs, values = [x for x, _ in points], [row[column] for _, row in points]
+    look: dict[str, Any] = {"color": SERIES[number], "hatch": style.HATCHES[number]}
+    heights = [value - bottom for value in values]
+    axes.bar(xs, heights, width * 0.92, bottom=bottom, label=label, **look)
+    _intervals(axes, points, INK)
+    axes.plot(xs, values, color=INK, marker=".", linestyle="none")
 
 
-def _line(axes: Axes, places: list[tuple[float, Row]], number: int, label: str) -> None:
-    there = [(x, row) for x, row in places if row["score"] is not None]
-    xs, values = [x for x, _ in there], [row["score"] for _, row in there]
-    style: dict[str, Any] = {"marker": MARKERS[number], "linestyle": DASHES[number]}
-    style |= {"color": SERIES[number], "linewidth": 1.4, "markersize": 5}
-    axes.plot(xs, values, label=label, **style)
-    _intervals(axes, there, SERIES[number])
+def _line(axes: Axes, points: Points, number: int, label: str) -> None:
+    points = [(x, row) for x, row in points if row["score"] is not None]
+    look: dict[str, Any] = {"marker": style.MARKERS[number], "linestyle": style.DASHES[number]}
+    look |= {"color": SERIES[number], "linewidth": 1.4, "markersize": 5, "label": label}
+    axes.plot([x for x, _ in points], [row["score"] for _, row in points], **look)
+    _intervals(axes, points, SERIES[number])
 
 
-def _intervals(axes: Axes, places: Sequence[tuple[float, Row]], colour: str) -> None:
-    for x, row in places:
+def _intervals(axes: Axes, points: Points, colour: str) -> None:
+    for x, row in points:
         axes.plot([x, x], [row["low"], row["high"]], color=colour, linewidth=1, zorder=3)
 
 
-def _band(axes: Axes, places: list[tuple[int, Row]]) -> None:
-    there = [(x, row) for x, row in places if row["score"] is not None]
-    if not there:
+def _band(axes: Axes, points: Points) -> None:
+    points = [(x, row) for x, row in points if row["score"] is not None]
+    if not points:
         return
     # A little wider than its sizes: a band over one size would be invisible.
-    (first, *_), (last, *_) = there[0], there[-1]
-    wide = [(first - 0.2, there[0][1]), *there, (last + 0.2, there[-1][1])]
-    xs, rows = [x for x, _ in wide], [row for _, row in wide]
-    low, high = [row["low"] for row in rows], [row["high"] for row in rows]
+    (first_x, first), (last_x, last) = points[0], points[-1]
+    points = [(first_x - 0.2, first), *points, (last_x + 0.2, last)]
+    xs = [x for x, _ in points]
+    low, high, score = ([row[name] for _, row in points] for name in ("low", "high", "score"))
     label = "random pairs, 95 % interval"
     axes.fill_between(xs, low, high, color=MUTED, alpha=0.25, linewidth=0, label=label)
-    axes.plot(xs, [row["score"] for row in rows], color=MUTED, linewidth=1)
+    axes.plot(xs, score, color=MUTED, linewidth=1)
 
 
-def _base(axes: Axes, rows: list[Row], domain: str) -> None:
-    base = next((row["base"] for row in rows if row["domain"] == domain), None)
-    if base is not None:
-        axes.axhline(base, color=INK, linewidth=1, linestyle=":", label="base")
-
-
-def _label(panels: list[Axes], text: str) -> None:
-    """The first panel speaks for those beside it."""
-    for axes in panels[:1]:
-        axes.set_ylabel(text)
-
-
-def _legend(drawn: Figure, panels: list[Axes], columns: int = 5) -> None:
-    if panels:
-        for axes in panels:
-            axes.margins(y=0.08)  # after the base's line, which does not widen the axis itself
-        handles, labels = panels[0].get_legend_handles_labels()
-        drawn.legend(handles, labels, loc="outside lower center", ncols=columns)
+def _base_line(axes: Axes, rows: list[Row]) -> None:
+    if rows[0]["base"] is not None:
+        axes.axhline(rows[0]["base"], color=INK, linewidth=1, linestyle=":", label="base")
 
 
 def _thousands(k: str) -> str:

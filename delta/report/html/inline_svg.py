@@ -1,4 +1,4 @@
-"""A picture of Matplotlib as part of the page: its colours follow the page, its ids are its own.
+"""Inline a Matplotlib picture into the page: its colours follow the page, its ids are unique.
 
 The page allows no style attributes (its policy names one style sheet), so they become plain ones.
 """
@@ -7,59 +7,61 @@ import re
 from pathlib import Path
 from xml.etree import ElementTree
 
-from delta.report.figures.style import GRID, INK, MUTED, PAPER, SERIES
-from delta.report.html.markup import Html
+from markupsafe import Markup
 
-SVG = "{http://www.w3.org/2000/svg}"
-HREF = "{http://www.w3.org/1999/xlink}href"
+from delta.report.figures.style import BACKGROUND, GRID, INK, MUTED, SERIES, SVG, XLINK
+
+NAMESPACE = f"{{{SVG}}}"
+HREF = f"{{{XLINK}}}href"
 REFERENCE = re.compile(r"url\(#([^)]+)\)")
 COLOURS = {
     INK: "currentColor",
     MUTED: "var(--muted)",
     GRID: "var(--grid)",
-    PAPER: "var(--card)",
+    BACKGROUND: "var(--card)",
     **{colour: f"var(--series-{number})" for number, colour in enumerate(SERIES, start=1)},
 }
 
 
-def inline(path: Path, label: str) -> Html:
-    """`label` is what is said in place of the picture."""
+def inline(path: Path, label: str) -> Markup:
+    """Return the SVG file as an element of the page; `label` is its text alternative."""
     root = ElementTree.parse(path).getroot()
     for element in list(root.iter()):
         for child in list(element):
-            if child.tag in (f"{SVG}metadata", f"{SVG}style") or not isinstance(child.tag, str):
+            is_comment = not isinstance(child.tag, str)
+            if is_comment or child.tag in (f"{NAMESPACE}metadata", f"{NAMESPACE}style"):
                 element.remove(child)
     for element in root.iter():
-        element.tag = element.tag.removeprefix(SVG)
-        _own_ids(element, path.stem)
-        _plain_style(element)
+        element.tag = element.tag.removeprefix(NAMESPACE)
+        _prefix_ids(element, path.stem)
+        _style_to_attributes(element)
     for name in ("width", "height", "version"):
         root.attrib.pop(name, None)
     root.attrib |= {"role": "img", "aria-label": label}
-    # What the removed style sheet said of every element.
+    # These two come from the style sheet that was removed.
     root.attrib |= {"stroke-linejoin": "round", "stroke-linecap": "butt"}
-    return Html(ElementTree.tostring(root, encoding="unicode"))
+    return Markup(ElementTree.tostring(root, encoding="unicode"))
 
 
-def _own_ids(element: ElementTree.Element, name: str) -> None:
+def _prefix_ids(element: ElementTree.Element, prefix: str) -> None:
     if "id" in element.attrib:
-        element.set("id", f"{name}-{element.get('id')}")
+        element.set("id", f"{prefix}-{element.get('id')}")
     if HREF in element.attrib:
-        element.set("href", f"#{name}-{element.attrib.pop(HREF).removeprefix('#')}")
-    for key, text in element.attrib.items():
-        element.set(key, REFERENCE.sub(rf"url(#{name}-\1)", text))
+        element.set("href", f"#{prefix}-{element.attrib.pop(HREF).removeprefix('#')}")
+    for name, text in element.attrib.items():
+        element.set(name, REFERENCE.sub(rf"url(#{prefix}-\1)", text))
 
 
-def _plain_style(element: ElementTree.Element) -> None:
-    for part in element.attrib.pop("style", "").split(";"):
-        key, _, text = (one.strip() for one in part.partition(":"))
-        if key == "font":  # the family is the page's
+def _style_to_attributes(element: ElementTree.Element) -> None:
+    for declaration in element.attrib.pop("style", "").split(";"):
+        name, _, text = (part.strip() for part in declaration.partition(":"))
+        if name == "font":  # the family is the page's
             size = re.search(r"[\d.]+px", text)
             element.set("font-size", size.group() if size else "10px")
-        elif key:
-            element.set(key, text)
-    for key in ("fill", "stroke"):
-        if element.get(key) in COLOURS:
-            element.set(key, COLOURS[element.attrib[key]])
+        elif name:
+            element.set(name, text)
+    for name in ("fill", "stroke"):
+        if element.get(name) in COLOURS:
+            element.set(name, COLOURS[element.attrib[name]])
     if element.tag == "text" and "fill" not in element.attrib:
         element.set("fill", "currentColor")

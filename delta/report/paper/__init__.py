@@ -1,39 +1,43 @@
-"""What the paper printed (numbers.yaml) and what it says it found (claims.yaml), as data."""
+"""The numbers that the paper prints (numbers.yaml) and the claims it makes (claims.yaml)."""
 
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 
 from delta.core.params import Name, StrictModel
 
-HERE = Path(__file__).parent
+FOLDER = Path(__file__).parent
 
-Side = str | dict[str, str]  # base, full, or which runs: an experiment, and axis → entry
-Domains = list[str]
-
-
-class Scores(StrictModel):
-    """The mean score of `ours` less that of `theirs`, over `domains`, less that over `against`."""
-
-    domains: Domains
-    against: Domains = Field(default_factory=list)
-    ours: list[Side]
-    theirs: list[Side]
+# "base", "full", or an experiment with the entry of each axis that is fixed.
+RunSelector = str | dict[str, str]
+Rule = Literal["above", "below", "equivalent", "not-below"]
 
 
-class Rise(StrictModel):
-    """By how much scores rise along an axis: over all of it (rank), or per point of delta."""
+class ScoreDifference(StrictModel):
+    """The mean score of `runs` minus that of `baseline`, over the benchmarks of `domains`.
 
-    domains: Domains
-    against: Domains = Field(default_factory=list)
-    along: Side
+    With `minus_domains`, the same difference over those domains is subtracted.
+    """
+
+    domains: list[str]
+    minus_domains: list[str] = Field(default_factory=list)
+    runs: list[RunSelector]
+    baseline: list[RunSelector]
+
+
+class ScoreTrend(StrictModel):
+    """How much scores rise along an axis: over the whole axis (rank), or per point of delta."""
+
+    domains: list[str]
+    minus_domains: list[str] = Field(default_factory=list)
+    runs: RunSelector
     axis: str
-    places: Literal["rank", "delta"]
+    positions: Literal["rank", "delta"]
 
 
-class Delta(StrictModel):
+class MeanDelta(StrictModel):
     """The mean delta of the traces of one generator against those of another."""
 
     chosen: str
@@ -41,43 +45,39 @@ class Delta(StrictModel):
     dimension: str
 
 
-class Overlap(StrictModel):
-    """How many percent two top-k sets share, or by how much more than two others."""
+class TopkOverlap(StrictModel):
+    """The overlap of two top-k sets in percent, or its difference from that of two others."""
 
-    ours: dict[str, str]  # k, dimension, other; left out: the mean of all
-    less: dict[str, str] | None = None
+    sets: dict[str, str]  # k, dimension, other; the mean over those that are left out
+    minus: dict[str, str] | None = None
 
 
 class Claim(StrictModel):
-    """One claim and the rule that decides it (delta.report.claims.rules)."""
+    """A claim of the paper and the rule that decides it (delta.report.claims.rules)."""
 
     id: Name
     family: Name  # a table or figure: p-values are corrected within it
-    where: str
+    source: str  # section, table or figure of the paper
     statement: str
-    printed: str | None = None  # in the paper's numbers
-    paper: float | dict[str, float] | None = None  # the same quantity as ours; by part if several
-    rule: Literal["above", "below", "equivalent", "not-below"]
-    than: float = 0.0  # of the first two rules
-    margin: float = 0.0  # of the last two
-    unit: Literal["points", "percent", "delta"]  # of the quantity, than and margin
-    # One part of the claim for each choice of entries.
-    each: dict[str, list[str]] = Field(default_factory=dict)
-    of: Scores | Rise | Delta | Overlap
-
-
-class Claims(StrictModel):
-    claims: list[Claim]
+    paper_text: str | None = None  # the numbers as the paper words them
+    paper_value: float | dict[str, float] | None = None  # of the same quantity; by part if several
+    rule: Rule
+    threshold: float = 0.0  # of the rules above and below
+    margin: float = 0.0  # of the rules equivalent and not-below
+    unit: Literal["points", "percent", "delta"]  # of the quantity, the threshold and the margin
+    for_each: dict[str, list[str]] = Field(default_factory=dict)  # one part for each combination
+    quantity: ScoreDifference | ScoreTrend | MeanDelta | TopkOverlap
 
 
 def claims() -> list[Claim]:
-    """In the paper's order."""
-    return Claims.model_validate(_read("claims.yaml")).claims
+    """Return the claims in the paper's order."""
+    return TypeAdapter(list[Claim]).validate_python(_load("claims.yaml"))
 
 
 def numbers() -> dict[str, Any]:
-    return dict(_read("numbers.yaml"))
+    """Return the printed numbers by table and figure."""
+    return dict(_load("numbers.yaml"))
 
 
-def _read(name: str) -> Any:
-    return yaml.safe_load((HERE / name).read_text(encoding="utf-8"))
+def _load(name: str) -> Any:
+    return yaml.safe_load((FOLDER / name).read_text(encoding="utf-8"))

@@ -1,40 +1,39 @@
 "use strict";
-// The data beside the page: scripts that hand over compressed JSON, since a page of file:// may
-// not fetch anything.
+// The data files: scripts that pass on compressed JSON, because a page on file:// may not fetch.
 
-const KEPT = 12; // files of traces that are kept in memory
+const MAX_LOADED = 12; // trace files in memory
 const waiting = new Map(); // name → {resolve, reject}
-const loaded = new Map(); // name → promise of its content, the last used last
+const loaded = new Map(); // name → promise of its content, least recently used first
 
-// Browsers that know trusted types let a page make addresses of scripts in this one place only.
+// Browsers with trusted types let a page set the address of a script only through this policy.
 const addresses = window.trustedTypes?.createPolicy("data", {
   createScriptURL: (name) => `data/${/^(index|[0-9]+)$/.exec(name)[0]}.js`,
 });
 
-/** Called by every data file with its name and its content. */
+/** Every data file calls this with its name and content. */
 window.receive = (name, packed) => {
   waiting.get(name)?.resolve(packed);
 };
 
 function load(name) {
-  const known = loaded.get(name) ?? unpacked(name);
-  known.catch(() => loaded.delete(name)); // so that it can be asked for again
+  const content = loaded.get(name) ?? unpack(name);
+  content.catch(() => loaded.delete(name)); // so that the next call tries again
   loaded.delete(name);
-  loaded.set(name, known);
-  for (const old of [...loaded.keys()].slice(0, -KEPT)) loaded.delete(old);
-  return known;
+  loaded.set(name, content);
+  for (const old of [...loaded.keys()].slice(0, -MAX_LOADED)) loaded.delete(old);
+  return content;
 }
 
-async function unpacked(name) {
+async function unpack(name) {
   const packed = await new Promise((resolve, reject) => {
     waiting.set(name, { resolve, reject });
     const script = document.createElement("script");
-    const lost = () => {
+    const onEnd = () => {
       script.remove();
       reject(new Error(`data/${name}.js is missing or damaged; build the page again`));
     };
-    script.onload = lost; // by then it has handed its content over, or never will
-    script.onerror = lost;
+    script.onload = onEnd; // by now it has passed on its content, or never will
+    script.onerror = onEnd;
     script.src = addresses ? addresses.createScriptURL(name) : `data/${name}.js`;
     document.head.append(script);
   });
@@ -44,22 +43,22 @@ async function unpacked(name) {
   return JSON.parse(await new Response(stream).text());
 }
 
-/** A trace by its place [file, number in it]. */
-async function trace([file, number]) {
-  return (await load(String(file)))[number];
+/** Returns a trace by its location [file, place in the file]. */
+async function trace([file, place]) {
+  return (await load(String(file)))[place];
 }
 
-/** The index as one record a pair. */
+/** Reads the index and returns a record for each pair. */
 async function readIndex() {
   const { about, problems, columns } = await load("index");
   loaded.delete("index");
   const pairs = columns.pair_id.map((pair_id, at) => {
-    const pair = Object.fromEntries(Object.entries(columns).map(([name, all]) => [name, all[at]]));
+    const pair = Object.fromEntries(Object.entries(columns).map(([name, values]) => [name, values[at]]));
     pair.problem = problems[pair.problem];
     pair.length_difference = pair.chosen_length - pair.rejected_length;
     pair.outcomes = `${pair.chosen_outcome} > ${pair.rejected_outcome}`;
     const turns = pair.problem.history.map(({ content }) => content);
-    pair.searched = [pair_id, ...turns, pair.problem.statement].join("\n").toLowerCase();
+    pair.searchText = [pair_id, ...turns, pair.problem.statement].join("\n").toLowerCase();
     return pair;
   });
   return { about, pairs };

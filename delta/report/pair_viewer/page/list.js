@@ -1,109 +1,109 @@
 "use strict";
-// The list of pairs: what is asked of it, which pairs answer, and a page of them.
+// The list of pairs: its filters, its order, and the page of it that is shown.
 
 const PER_PAGE = 50;
 const number = new Intl.NumberFormat("en");
-const spoken = (name) => name.replaceAll("_", " ");
+const humanize = (name) => name.replaceAll("_", " ");
 
-/** A delta with its sign; null is no number. */
+/** Returns a delta with its sign, or "none". */
 function signed(delta) {
   if (delta === null || delta === undefined) return "none";
   return `${delta > 0 ? "+" : delta < 0 ? "−" : ""}${Math.abs(delta).toFixed(1)}`;
 }
 
-/** What a pair is sorted by: name → [label, value]. */
+/** Returns what pairs can be sorted by: name → [label, value of a pair]. */
 function orders(about) {
-  const found = {
+  const entries = {
     rank: ["rank", (pair) => pair.rank],
     chosen_length: ["length of the chosen trace", (pair) => pair.chosen_length],
     rejected_length: ["length of the rejected trace", (pair) => pair.rejected_length],
     length_difference: ["difference of the lengths", (pair) => pair.length_difference],
   };
   about.dimensions.forEach((dimension, at) => {
-    found[dimension] = [`delta in ${spoken(dimension)}`, (pair) => pair.deltas[at]];
+    entries[dimension] = [`delta in ${humanize(dimension)}`, (pair) => pair.deltas[at]];
   });
-  return found;
+  return entries;
 }
 
-/** The controls of the list, filled with what there is to choose. */
+/** The controls of the list, filled with the available choices. */
 class Controls {
-  constructor(about, pairs, changed) {
+  constructor(about, pairs, onChange) {
     this.form = document.getElementById("controls");
     this.orders = orders(about);
     const fields = this.form.elements;
     const outcomes = [...new Set(pairs.map((pair) => pair.outcomes))].sort();
-    fill(fields.shown, [...new Set(pairs.map((pair) => pair.why))].sort().map((why) => [why, why]));
+    fill(fields.why, [...new Set(pairs.map((pair) => pair.why))].sort().map((why) => [why, why]));
     fill(fields.outcomes, outcomes.map((name) => [name, name]));
     const all = Object.entries(this.orders).map(([name, [label]]) => [name, label]);
     fill(fields.characters, all.slice(1, 4));
     fill(fields.delta, all.slice(4));
     fill(fields.order, all);
-    // On a narrow screen the list comes first.
+    // On a narrow screen the filters start closed, so that the list is visible.
     document.getElementById("more").open = matchMedia("(min-width: 48rem)").matches;
-    this.form.addEventListener("input", () => changed());
+    this.form.addEventListener("input", () => onChange());
     this.form.addEventListener("submit", (event) => event.preventDefault());
-    this.form.addEventListener("reset", () => setTimeout(changed));
+    this.form.addEventListener("reset", () => setTimeout(onChange));
   }
 
-  /** The pairs that are asked for, in the order that is asked for. */
-  applied(pairs) {
+  /** Returns the pairs that pass the filters, sorted. */
+  apply(pairs) {
     const fields = this.form.elements;
-    const found = wordsOf(fields.search.value);
+    const words = splitWords(fields.search.value);
     const ranges = [this.range("delta"), this.range("characters")].filter((range) => range !== null);
-    const kept = pairs.filter(
+    const passing = pairs.filter(
       (pair) =>
-        (!fields.shown.value || pair.why === fields.shown.value) &&
+        (!fields.why.value || pair.why === fields.why.value) &&
         (!fields.outcomes.value || pair.outcomes === fields.outcomes.value) &&
-        ranges.every((holds) => holds(pair)) &&
-        found.every((word) => pair.searched.includes(word)),
+        ranges.every((contains) => contains(pair)) &&
+        words.every((word) => pair.searchText.includes(word)),
     );
-    return sorted(kept, this.orders[fields.order.value][1], fields.descending.checked ? -1 : 1);
+    return sortPairs(passing, this.orders[fields.order.value][1], fields.descending.checked ? -1 : 1);
   }
 
-  /** A test of pairs; null where nothing bounds it. A pair without the value fails it. */
+  /** Returns a test of pairs, or null without bounds. A pair without the value fails the test. */
   range(name) {
     const fields = this.form.elements;
     const [low, high] = [fields[`${name}_low`].value, fields[`${name}_high`].value];
     if (low === "" && high === "") return null;
     const value = this.orders[fields[name].value]?.[1] ?? (() => null);
-    const above = low === "" ? -Infinity : Number(low);
-    const below = high === "" ? Infinity : Number(high);
-    return (pair) => value(pair) !== null && value(pair) >= above && value(pair) <= below;
+    const least = low === "" ? -Infinity : Number(low);
+    const most = high === "" ? Infinity : Number(high);
+    return (pair) => value(pair) !== null && value(pair) >= least && value(pair) <= most;
   }
 }
 
-const wordsOf = (text) => text.toLowerCase().split(/\s+/).filter(Boolean);
+const splitWords = (text) => text.toLowerCase().split(/\s+/).filter(Boolean);
 
 function fill(select, options) {
   for (const [value, label] of options) {
-    // A reset of the form comes back to the selected pairs.
+    // The default: a reset of the form shows the selected pairs again.
     select.append(node("option", { value, selected: value === "selected" }, label));
   }
 }
 
-/** Sorted by a value; pairs without one come last in both directions. */
-function sorted(pairs, value, direction) {
-  return pairs.toSorted((one, other) => {
-    const [a, b] = [value(one), value(other)];
+/** Sorts by a value; pairs without a value come last in both directions. */
+function sortPairs(pairs, value, direction) {
+  return pairs.toSorted((left, right) => {
+    const [a, b] = [value(left), value(right)];
     if (a === null || b === null) return (a === null) - (b === null);
-    return direction * (a - b) || one.place - other.place;
+    return direction * (a - b) || left.place - right.place;
   });
 }
 
 const address = (pair) => `#pair=${encodeURIComponent(pair.pair_id)}`;
 
 function verdictMark(outcome) {
-  return node("span", { class: `outcome ${outcome}` }, spoken(outcome));
+  return node("span", { class: `outcome ${outcome}` }, humanize(outcome));
 }
 
-/** One pair of the list, as a link to it. */
+/** Returns a pair of the list, as a link to its view. */
 function entry(about, pair, raw) {
   const short = beginning(pair.problem.statement, 240);
   const deltas = about.dimensions.map((dimension, at) =>
     node(
       "span",
       { class: "delta" },
-      node("span", { class: "name" }, spoken(dimension)),
+      node("span", { class: "name" }, humanize(dimension)),
       " ",
       node("span", { class: "value" }, signed(pair.deltas[at])),
     ),
@@ -115,7 +115,7 @@ function entry(about, pair, raw) {
       "a",
       { href: address(pair), class: pair.selected ? "entry" : "entry out" },
       node("span", { class: "rank" }, pair.rank === null ? "no rank" : `#${pair.rank}`),
-      node("span", { class: "statement" }, raw ? visible(short) : rendered(short)),
+      node("span", { class: "statement" }, raw ? visibleText(short) : renderText(short)),
       node(
         "span",
         { class: "facts" },
@@ -133,12 +133,12 @@ function entry(about, pair, raw) {
 const lengths = (pair) =>
   `${number.format(pair.chosen_length)} over ${number.format(pair.rejected_length)} characters`;
 
-/** Draws one page of the list. */
+/** Shows one page of the list. */
 function showPage(about, pairs, page, raw) {
   const pages = Math.max(1, Math.ceil(pairs.length / PER_PAGE));
   const first = page * PER_PAGE;
-  const shown = pairs.slice(first, first + PER_PAGE);
-  document.getElementById("pairs").replaceChildren(...shown.map((pair) => entry(about, pair, raw)));
+  const entries = pairs.slice(first, first + PER_PAGE).map((pair) => entry(about, pair, raw));
+  document.getElementById("pairs").replaceChildren(...entries);
   const count = pairs.length === 1 ? "1 pair" : `${number.format(pairs.length)} pairs`;
   document.getElementById("count").textContent = count;
   for (const pager of document.querySelectorAll(".pager")) {

@@ -1,19 +1,19 @@
 "use strict";
-// The page: which view the address asks for, buttons and keys.
+// The page: the view that the address names, buttons and keys.
 
 const view = {
   about: null,
   pairs: [], // all of them
-  asked: [], // those that the controls ask for, in their order
+  listed: [], // those that pass the filters, in their order
   page: 0,
   raw: false,
   controls: null,
-  current: null, // the pair that is shown
+  current: null, // the pair on the screen
 };
 const byId = (id) => document.getElementById(id);
 
-/** The pair that the address names; null for the list. */
-function addressed() {
+/** Returns the id of the pair in the address; null for the list. */
+function pairInAddress() {
   const match = /^#pair=(.*)$/.exec(location.hash);
   if (!match) return null;
   try {
@@ -23,19 +23,19 @@ function addressed() {
   }
 }
 
-function ask() {
-  view.asked = view.controls.applied(view.pairs);
+function applyControls() {
+  view.listed = view.controls.apply(view.pairs);
   view.page = 0;
   drawList();
 }
 
 function drawList() {
-  showPage(view.about, view.asked, view.page, view.raw);
+  showPage(view.about, view.listed, view.page, view.raw);
 }
 
 async function draw(moved) {
-  const wanted = addressed();
-  const pair = wanted === null ? null : view.pairs.find((one) => one.pair_id === wanted);
+  const wanted = pairInAddress();
+  const pair = wanted === null ? null : view.pairs.find(({ pair_id }) => pair_id === wanted);
   view.current = pair ?? null;
   byId("list").hidden = wanted !== null;
   byId("pair").hidden = wanted === null;
@@ -47,7 +47,7 @@ async function draw(moved) {
   }
   if (!pair) {
     byId("content").replaceChildren();
-    say("There is no such pair here: ", ...visible(wanted));
+    say("There is no such pair here: ", ...visibleText(wanted));
     return;
   }
   await drawPair(pair, moved);
@@ -55,14 +55,14 @@ async function draw(moved) {
 
 async function drawPair(pair, moved) {
   const sides = await Promise.all([trace(pair.chosen_at), trace(pair.rejected_at)]);
-  if (view.current !== pair) return; // another was asked for meanwhile
+  if (view.current !== pair) return; // the reader has moved on
   document.title = `${pair.pair_id} · ${view.about.title}`;
   byId("content").replaceChildren(...pairView(view.about, pair, sides, view.raw));
-  const place = view.asked.indexOf(pair);
+  const place = view.listed.indexOf(pair);
   byId("place").textContent =
-    place < 0 ? "not in the list" : `${number.format(place + 1)} of ${number.format(view.asked.length)}`;
+    place < 0 ? "not in the list" : `${number.format(place + 1)} of ${number.format(view.listed.length)}`;
   byId("previous").disabled = place <= 0;
-  byId("next").disabled = place < 0 || place === view.asked.length - 1;
+  byId("next").disabled = place < 0 || place === view.listed.length - 1;
   if (moved) {
     window.scrollTo(0, 0);
     byId("content").querySelector("h1").focus({ preventScroll: true });
@@ -70,8 +70,8 @@ async function drawPair(pair, moved) {
 }
 
 function go(step) {
-  const place = view.asked.indexOf(view.current);
-  const other = view.asked[place + step];
+  const place = view.listed.indexOf(view.current);
+  const other = view.listed[place + step];
   if (place < 0 || !other) return;
   view.page = Math.floor((place + step) / PER_PAGE);
   location.hash = address(other);
@@ -134,10 +134,10 @@ async function begin() {
   const { about, pairs } = await readIndex();
   pairs.forEach((pair, place) => (pair.place = place));
   Object.assign(view, { about, pairs });
-  byId("heading").replaceChildren(...visible(about.title));
-  byId("summary").replaceChildren(...visible(about.summary));
-  view.controls = new Controls(about, pairs, ask);
-  view.asked = view.controls.applied(pairs);
+  byId("heading").replaceChildren(...visibleText(about.title));
+  byId("summary").replaceChildren(...visibleText(about.summary));
+  view.controls = new Controls(about, pairs, applyControls);
+  view.listed = view.controls.apply(pairs);
   listen();
   await draw(false);
 }

@@ -1,28 +1,31 @@
 "use strict";
-// Elements of MathML, as the reader of formulas needs them.
+// Builders of MathML elements for the TeX reader.
 
 const MATHML = "http://www.w3.org/1998/Math/MathML";
 
 function maths(name, attributes = {}, ...children) {
-  const made = document.createElementNS(MATHML, name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  made.append(...children);
-  return made;
+  const element = document.createElementNS(MATHML, name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  element.append(...children);
+  return element;
 }
 
 const operator = (character, attributes = {}) => maths("mo", attributes, character);
 const fence = (character) => operator(character, { stretchy: "true" });
-// Which side of its content a bare bar stands on is not known.
+// A bare bar may open or close: it gets no space on either side.
 const bar = (character) => operator(character, { stretchy: "false", lspace: "0", rspace: "0" });
 const limit = (name) =>
   operator(name, { movablelimits: "true", lspace: "0", rspace: "0.167em" });
+const fraction = (above, below) => maths("mfrac", {}, above, below);
+const binomial = (above, below) =>
+  maths("mrow", {}, fence("("), maths("mfrac", { linethickness: "0" }, above, below), fence(")"));
 const together = (items) => (items.length === 1 ? items[0] : maths("mrow", {}, ...items));
 const isEmpty = (element) => element.localName === "mrow" && !element.hasChildNodes();
 
-/** White space at the ends of words counts in TeX, and not in MathML. */
+/** Keeps white space at the ends of a text: it counts in TeX, but not in MathML. */
 const words = (text) => text.replace(/~/g, " ").replace(/^\s+|\s+$/g, "\u00a0");
 
-/** The base with what stands below and above it, or beside it. */
+/** Returns the base with its scripts: below and above it, or beside it. */
 function withScripts(name, base, below, above) {
   if (!below && !above) return base;
   const around =
@@ -40,7 +43,7 @@ function grid(rows, kind) {
   return maths("mtable", kind ? { class: kind } : {}, ...lines);
 }
 
-/** A letter or digit in an alphabet of ALPHABETS; itself where it has none there. */
+/** Returns a letter or digit in an alphabet of ALPHABETS, or itself if it is not there. */
 function inAlphabet(letter, [capitals, small, digits, elsewhere]) {
   const special = elsewhere.indexOf(letter);
   if (special >= 0) return [...elsewhere][[...elsewhere].indexOf(letter) + 1];

@@ -1,22 +1,22 @@
 "use strict";
-// A formula of TeX as MathML, or nothing where it holds what is not known here. Each token is read
-// once, and nesting is bounded, so that no text of a model can hold the page up.
+// TeX formulas as MathML. A formula with an unsupported command is not converted. Each token is
+// read once and nesting is bounded, so that no text of a model can block the page.
 
 const TOKEN = /\\[a-zA-Z]+|\\[\s\S]|\s+|\d+(?:,\d{3}(?!\d))*(?:\.\d+)?|[\s\S]/gu;
 const MAX_DEPTH = 40;
 const MAX_CHARACTERS = 20000;
 const ROW_ENDS = ["\\\\", "\\cr", "\\newline"];
 
-class NotUnderstood extends Error {}
+class Unsupported extends Error {}
 
-/** A <math> element, or null. */
+/** Returns a <math> element, or null if the formula is not supported. */
 function formula(tex, display) {
   if (tex.length > MAX_CHARACTERS || !tex.trim()) return null;
   try {
     const content = new Reader(tex).whole();
     return maths("math", display ? { display: "block" } : {}, content);
   } catch (error) {
-    if (error instanceof NotUnderstood) return null;
+    if (error instanceof Unsupported) return null;
     throw error;
   }
 }
@@ -27,7 +27,7 @@ class Reader {
     this.tokens = [...tex.matchAll(TOKEN)]
       .filter(([text]) => text.trim() || text.startsWith("\\"))
       .map((match) => ({ text: match[0], at: match.index }));
-    this.place = 0;
+    this.place = 0; // of the next token
     this.depth = 0;
   }
 
@@ -36,29 +36,29 @@ class Reader {
   }
 
   take() {
-    if (this.place >= this.tokens.length) throw new NotUnderstood("ends too early");
+    if (this.place >= this.tokens.length) throw new Unsupported("ends too early");
     return this.tokens[this.place++].text;
   }
 
-  /** Takes the next token where it is the wanted one. */
-  takes(wanted) {
-    if (this.next !== wanted) return false;
+  /** Takes the next token if it is this one. */
+  takes(token) {
+    if (this.next !== token) return false;
     this.place += 1;
     return true;
   }
 
-  expect(wanted) {
-    if (!this.takes(wanted)) throw new NotUnderstood(`no ${wanted}`);
+  expect(token) {
+    if (!this.takes(token)) throw new Unsupported(`no ${token}`);
   }
 
   whole() {
     const rows = this.rows([]);
-    if (this.next !== undefined) throw new NotUnderstood(this.next);
-    // Lines without an environment around them: many models write so.
+    if (this.next !== undefined) throw new Unsupported(this.next);
+    // Lines without an environment around them: many models write these.
     return rows.length === 1 && rows[0].length === 1 ? rows[0][0] : grid(rows, "aligned");
   }
 
-  /** Cells between & and \\, up to one of the ends. */
+  /** Reads rows of cells, divided by \\ and &, up to one of the ends. */
   rows(ends) {
     const rows = [[]];
     for (;;) {
@@ -75,10 +75,22 @@ class Reader {
   }
 
   row(ends) {
-    if (++this.depth > MAX_DEPTH) throw new NotUnderstood("nested too deeply");
-    const items = [];
-    while (this.next !== undefined && !ends.includes(this.next)) items.push(...this.scripted());
+    if (++this.depth > MAX_DEPTH) throw new Unsupported("nested too deeply");
+    let content = this.sequence(ends);
+    if (INFIX.has(this.next)) {
+      const name = this.take();
+      content = name === "\\over" ? fraction(content, this.sequence(ends)) : binomial(content, this.sequence(ends));
+    }
     this.depth -= 1;
+    return content;
+  }
+
+  /** Reads atoms up to one of the ends or an infix command. */
+  sequence(ends) {
+    const items = [];
+    while (this.next !== undefined && !ends.includes(this.next) && !INFIX.has(this.next)) {
+      items.push(...this.scripted());
+    }
     return together(items);
   }
 
@@ -89,10 +101,10 @@ class Reader {
     return content;
   }
 
-  /** What a command or a script takes: a group, or one token; of a number, one digit. */
+  /** Reads the argument of a command or script: a group, one token, or one digit of a number. */
   argument() {
     const token = this.tokens[this.place];
-    if (token === undefined || "^_&}".includes(token.text)) throw new NotUnderstood("no argument");
+    if (token === undefined || "^_&}".includes(token.text)) throw new Unsupported("no argument");
     if (token.text === "{") return this.group();
     if (/^\d./.test(token.text)) {
       this.tokens[this.place] = { text: token.text.slice(1), at: token.at + 1 };
@@ -101,12 +113,12 @@ class Reader {
     return this.atom() ?? maths("mrow");
   }
 
-  /** The source between braces, unread. */
+  /** Returns the source between braces. */
   raw() {
     this.expect("{");
     const start = this.place;
     for (let depth = 1; ; this.place++) {
-      if (this.next === undefined) throw new NotUnderstood("no }");
+      if (this.next === undefined) throw new Unsupported("no }");
       if (this.next === "{") depth += 1;
       if (this.next === "}" && --depth === 0) break;
     }
@@ -114,7 +126,7 @@ class Reader {
     return this.tex.slice(from, this.tokens[this.place++].at);
   }
 
-  /** The extra space after a line, as [2pt]; any other bracket belongs to the next line. */
+  /** Skips extra space after a line, like [2pt]; any other bracket belongs to the next line. */
   skipSpace() {
     const begin = this.place;
     const from = this.tokens[begin].at + 1;
@@ -124,7 +136,7 @@ class Reader {
     this.place = isSpace ? this.place + 1 : begin;
   }
 
-  /** An atom with its scripts, and the space after a function's name. */
+  /** Reads an atom with its scripts, and adds the space after a function's name. */
   scripted() {
     const name = this.next;
     const base = this.atom();
@@ -138,15 +150,15 @@ class Reader {
       else if (this.next === "\\limits" || this.next === "\\nolimits") this.take();
       else break;
     }
-    if (this.next === "^" || this.next === "_") throw new NotUnderstood("two scripts");
+    if (this.next === "^" || this.next === "_") throw new Unsupported("two scripts");
     if (primes) above = together([operator(primes), ...(above ? [above] : [])]);
-    const made = withScripts(name, base, below, above);
-    if (!made) return [];
+    const scripted = withScripts(name, base, below, above);
+    if (!scripted) return [];
     const spaced = FUNCTIONS.has(name) && this.next && !/^(?:[([{}^_&,)\]]|\\left|\\\\)$/.test(this.next);
-    return spaced ? [made, maths("mspace", { width: "0.167em" })] : [made];
+    return spaced ? [scripted, maths("mspace", { width: "0.167em" })] : [scripted];
   }
 
-  /** One element; null for what draws nothing. */
+  /** Reads one element; null for what draws nothing. */
   atom() {
     if (["^", "_", "'"].includes(this.next)) return maths("mrow");
     if (this.next === "{") return this.group();
@@ -155,32 +167,32 @@ class Reader {
     if (token.startsWith("\\") && token.length > 1) return this.command(token);
     if (/^\d/.test(token)) return maths("mn", {}, token);
     if (/^\p{L}/u.test(token)) return maths("mi", {}, token);
-    if ("}&\\".includes(token)) throw new NotUnderstood(token);
+    if ("}&\\".includes(token)) throw new Unsupported(token);
     if ("()[]".includes(token)) return operator(token, { stretchy: "false" });
     if (token === "|") return bar(token);
     return operator({ "-": "−", "*": "∗" }[token] ?? token);
   }
 
   command(name) {
-    const known = (entries) => Object.hasOwn(entries, name);
-    if (known(LETTERS)) return maths("mi", {}, LETTERS[name]);
-    if (known(OPERATORS)) return operator(OPERATORS[name]);
-    if (known(SUMS)) return operator(SUMS[name]);
-    if (known(INTEGRALS)) return operator(INTEGRALS[name]);
+    const isIn = (entries) => Object.hasOwn(entries, name);
+    if (isIn(LETTERS)) return maths("mi", {}, LETTERS[name]);
+    if (isIn(OPERATORS)) return operator(OPERATORS[name]);
+    if (isIn(SUMS)) return operator(SUMS[name]);
+    if (isIn(INTEGRALS)) return operator(INTEGRALS[name]);
     if (FUNCTIONS.has(name)) return maths("mi", {}, name.slice(1));
     if (LIMITS.has(name)) return limit(name.slice(1));
     if (["\\|", "\\vert", "\\Vert"].includes(name)) return bar(FENCES[name]);
-    if (known(FENCES)) return operator(FENCES[name], { stretchy: "false" });
+    if (isIn(FENCES)) return operator(FENCES[name], { stretchy: "false" });
     if (SILENT.has(name)) return null;
     if (DROPPED.has(name)) return this.dropped(name);
-    if (known(ACCENTS)) return this.accent("mover", name, ACCENTS[name]);
-    if (known(UNDER_ACCENTS)) return this.accent("munder", name, UNDER_ACCENTS[name]);
-    if (known(RULES)) return maths("mrow", { class: RULES[name] }, this.argument());
-    if (FRACTIONS.has(name)) return this.fraction(name);
-    if (BINOMIALS.has(name)) return this.binomial();
+    if (isIn(ACCENTS)) return this.accent("mover", name, ACCENTS[name]);
+    if (isIn(UNDER_ACCENTS)) return this.accent("munder", name, UNDER_ACCENTS[name]);
+    if (isIn(RULES)) return maths("mrow", { class: RULES[name] }, this.argument());
+    if (FRACTIONS.has(name)) return this.styledFraction(name);
+    if (BINOMIALS.has(name)) return binomial(this.argument(), this.argument());
     if (WORDS.has(name)) return maths("mtext", {}, words(this.raw()));
     if (UPRIGHT.has(name)) return this.upright();
-    if (known(ALPHABETS)) return this.lettered(ALPHABETS[name]);
+    if (isIn(ALPHABETS)) return this.lettered(ALPHABETS[name]);
     if (BIG.test(name)) return operator(this.delimiter(), { stretchy: "true", minsize: "1.4em" });
     return this.construct(name);
   }
@@ -201,6 +213,8 @@ class Reader {
       case "\\xrightarrow":
       case "\\xleftarrow":
         return maths("mover", {}, fence(name === "\\xrightarrow" ? "→" : "←"), this.argument());
+      case "\\cancelto":
+        return this.cancelTo();
       case "\\substack":
         return this.stacked();
       case "\\not":
@@ -215,7 +229,7 @@ class Reader {
       case "\\pmod":
         return this.modulo(name === "\\pmod");
       default:
-        throw new NotUnderstood(name);
+        throw new Unsupported(name);
     }
   }
 
@@ -231,15 +245,16 @@ class Reader {
     return maths(tag, { accent: "true" }, this.argument(), operator(mark, attributes));
   }
 
-  fraction(name) {
-    const made = maths("mfrac", {}, this.argument(), this.argument());
+  styledFraction(name) {
+    const plain = fraction(this.argument(), this.argument());
     const styles = { "\\dfrac": "true", "\\cfrac": "true", "\\tfrac": "false" };
-    return styles[name] ? maths("mstyle", { displaystyle: styles[name] }, made) : made;
+    return styles[name] ? maths("mstyle", { displaystyle: styles[name] }, plain) : plain;
   }
 
-  binomial() {
-    const inner = maths("mfrac", { linethickness: "0" }, this.argument(), this.argument());
-    return maths("mrow", {}, fence("("), inner, fence(")"));
+  /** Reads \cancelto{value}{expression}: the expression struck through, with the value above. */
+  cancelTo() {
+    const value = this.argument();
+    return maths("msup", {}, maths("mrow", { class: "cancelled" }, this.argument()), value);
   }
 
   root() {
@@ -253,11 +268,11 @@ class Reader {
     this.takes("*");
     if (this.next !== "{") return null; // {\rm …}: the switch alone
     const name = words(this.raw()).replace(/\\[,;: ]/g, " ");
-    if (/[\\{}$^_]/.test(name)) throw new NotUnderstood(name);
+    if (/[\\{}$^_]/.test(name)) throw new Unsupported(name);
     return maths("mi", name.length === 1 ? { mathvariant: "normal" } : {}, name);
   }
 
-  /** Letters of another alphabet; what has no letters there stays as it is. */
+  /** Reads letters of another alphabet; anything else stays as it is. */
   lettered(alphabet) {
     const braced = this.next === "{";
     let end = this.place + (braced ? 1 : 0);
@@ -272,7 +287,7 @@ class Reader {
 
   delimiter() {
     const token = this.take();
-    if (!Object.hasOwn(FENCES, token)) throw new NotUnderstood(token);
+    if (!Object.hasOwn(FENCES, token)) throw new Unsupported(token);
     return FENCES[token];
   }
 
@@ -289,14 +304,14 @@ class Reader {
 
   environment() {
     const name = this.raw();
-    if (!Object.hasOwn(ENVIRONMENTS, name)) throw new NotUnderstood(name);
+    if (!Object.hasOwn(ENVIRONMENTS, name)) throw new Unsupported(name);
     const [before, after, kind] = ENVIRONMENTS[name];
     if (kind === "array" || name.includes("alignat") || name.includes("alignedat")) this.raw();
-    if (++this.depth > MAX_DEPTH) throw new NotUnderstood("nested too deeply");
+    if (++this.depth > MAX_DEPTH) throw new Unsupported("nested too deeply");
     const rows = this.rows(["\\end"]);
     this.depth -= 1;
     this.expect("\\end");
-    if (this.raw() !== name) throw new NotUnderstood(`end of ${name}`);
+    if (this.raw() !== name) throw new Unsupported(`end of ${name}`);
     const fences = [before, after].map((mark) => (mark ? [fence(mark)] : []));
     return together([...fences[0], grid(rows, kind), ...fences[1]]);
   }
@@ -320,7 +335,7 @@ class Reader {
 
   negated() {
     const base = this.atom();
-    if (base?.localName !== "mo") throw new NotUnderstood("\\not");
+    if (base?.localName !== "mo") throw new Unsupported("\\not");
     base.append("\u0338");
     return base;
   }

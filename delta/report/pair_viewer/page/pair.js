@@ -1,16 +1,16 @@
 "use strict";
-// One pair: problem, deltas, both ratings of every dimension, both traces side by side.
+// The view of a pair: problem, deltas, ratings of both traces, and the traces side by side.
 
 const PARTS = { marker: "part marker", reasoning: "part reasoning", answer: "part" };
-const ENDS = {
+const FINISH_REASONS = {
   stop: "ended by itself",
-  length: "cut at the limit of tokens",
-  refused: "the server gave no text",
+  length: "cut at the token limit",
+  refused: "the server refused to answer",
 };
 
-const text = (content, raw) => (raw ? visible(content) : rendered(content));
+const text = (content, raw) => (raw ? visibleText(content) : renderText(content));
 
-/** The whole view of a pair; `sides` are its two traces. */
+/** Returns the view of a pair; `sides` are its two traces. */
 function pairView(about, pair, sides, raw) {
   return [
     node("h1", { tabindex: "-1" }, pair.rank === null ? "Pair without a rank" : `Pair of rank ${pair.rank}`),
@@ -23,7 +23,7 @@ function pairView(about, pair, sides, raw) {
       pair.problem.history.length
         ? conversationTurn("user", pair.problem.statement, raw)
         : node("div", { class: "text" }, text(pair.problem.statement, raw)),
-      node("p", { class: "gold" }, "Reference answer: ", known(pair.problem.gold_answer, raw)),
+      node("p", { class: "gold" }, "Reference answer: ", answerNode(pair.problem.gold_answer, raw)),
     ),
     node(
       "section",
@@ -40,21 +40,21 @@ function pairView(about, pair, sides, raw) {
   ];
 }
 
-/** One turn of a conversation, under its role. */
+/** Returns a turn of a conversation under its role. */
 function conversationTurn(role, content, raw) {
   return node(
     "div",
     { class: "turn" },
-    node("h3", {}, visible(role)),
+    node("h3", {}, visibleText(role)),
     node("div", { class: "text" }, text(content, raw)),
   );
 }
 
 function facts(about, pair) {
   const rows = [
-    ["pair", visible(pair.pair_id)],
-    ["source", visible(pair.problem.source)],
-    ["in or out", visible(pair.why)],
+    ["pair", visibleText(pair.pair_id)],
+    ["source", visibleText(pair.problem.source)],
+    ["selection", visibleText(pair.why)],
     [`score (${about.by})`, signed(pair.score)],
     ["lengths", lengths(pair)],
   ];
@@ -65,15 +65,15 @@ function facts(about, pair) {
   );
 }
 
-/** A formula or words that may be missing; bare TeX is tried as one. */
-function known(answer, raw) {
+/** Returns an answer that may be missing; TeX without dollars is drawn if possible. */
+function answerNode(answer, raw) {
   if (answer === null || answer === "") return node("em", {}, "none");
   const bare = !raw && /[\\^_{]/.test(answer) && !answer.includes("$") && !answer.match(HIDDEN);
-  const drawn = bare ? formula(answer, false) : null;
-  return node("span", { class: "answer" }, drawn ?? text(answer, raw));
+  const element = bare ? formula(answer, false) : null;
+  return node("span", { class: "answer" }, element ?? text(answer, raw));
 }
 
-/** A table of dimensions: delta, then votes, justification and deductions of either side. */
+/** Returns the ratings by dimension: delta, then votes, justification and deductions per side. */
 function ratings(about, pair, sides) {
   if (!about.dimensions.length) return [node("p", {}, "No dimension was rated.")];
   const heads = ["dimension", "delta", "chosen", "rejected"];
@@ -81,13 +81,13 @@ function ratings(about, pair, sides) {
     node(
       "tr",
       {},
-      node("th", { scope: "row" }, spoken(dimension)),
+      node("th", { scope: "row" }, humanize(dimension)),
       node("td", { class: "delta", "data-label": "delta" }, signed(pair.deltas[at])),
       ...sides.map((trace, which) =>
         node(
           "td",
           { "data-label": heads[2 + which] },
-          rating(trace.ratings.find((one) => one.dimension === dimension)),
+          ratingParts(trace.ratings.find((rating) => rating.dimension === dimension)),
         ),
       ),
     ),
@@ -96,34 +96,34 @@ function ratings(about, pair, sides) {
   return [node("table", { class: "ratings" }, node("thead", {}, head), node("tbody", {}, rows))];
 }
 
-function rating(one) {
-  if (!one) return node("em", {}, "not rated");
-  const { votes, refused } = one;
+function ratingParts(rating) {
+  if (!rating) return node("em", {}, "not rated");
+  const { votes, refused } = rating;
   const mean = votes.reduce((sum, vote) => sum + vote, 0) / votes.length;
-  const given = votes.length
+  const summary = votes.length
     ? [node("strong", {}, mean.toFixed(1)), ` from ${votes.join(", ")}`]
     : [node("em", {}, "no vote")];
-  const parts = [node("p", { class: "votes" }, given, refused ? `; ${refused} refused` : "")];
-  if (one.justification) parts.push(node("p", {}, visible(one.justification)));
-  if (one.deductions.length) {
-    parts.push(node("ul", {}, one.deductions.map((trigger) => node("li", {}, visible(trigger)))));
+  const parts = [node("p", { class: "votes" }, summary, refused ? `; ${refused} refused` : "")];
+  if (rating.justification) parts.push(node("p", {}, visibleText(rating.justification)));
+  if (rating.deductions.length) {
+    parts.push(node("ul", {}, rating.deductions.map((trigger) => node("li", {}, visibleText(trigger)))));
   }
   return parts;
 }
 
 function side(name, generator, outcome, trace, raw) {
   const { verdict } = trace;
-  const said = [verdictMark(outcome)];
-  if (verdict?.reason) said.push(" because ", visible(verdict.reason));
-  if (verdict) said.push(`; decided by ${verdict.decided_by}; extracted answer: `);
-  if (verdict) said.push(known(verdict.extracted, raw));
+  const verdictLine = [verdictMark(outcome)];
+  if (verdict?.reason) verdictLine.push(" because ", visibleText(verdict.reason));
+  if (verdict) verdictLine.push(`; decided by ${verdict.decided_by}; extracted answer: `);
+  if (verdict) verdictLine.push(answerNode(verdict.extracted, raw));
   const tokens = trace.completion_tokens === null ? "" : `${number.format(trace.completion_tokens)} tokens, `;
   return node(
     "section",
     { class: "side", "aria-label": `${name} trace` },
-    node("h2", {}, `${name}: `, visible(generator)),
-    node("p", { class: "verdict" }, said),
-    node("p", { class: "ending" }, tokens, ENDS[trace.finish_reason]),
+    node("h2", {}, `${name}: `, visibleText(generator)),
+    node("p", { class: "verdict" }, verdictLine),
+    node("p", { class: "ending" }, tokens, FINISH_REASONS[trace.finish_reason]),
     node(
       "div",
       { class: "text trace" },

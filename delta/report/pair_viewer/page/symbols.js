@@ -1,11 +1,11 @@
 "use strict";
-// What commands of TeX stand for. Names alternate with characters.
+// The TeX commands that are supported. In the tables, names alternate with characters.
 
 const table = (text) => {
   const words = text.trim().split(/\s+/);
-  const found = {};
-  for (let at = 0; at < words.length; at += 2) found[`\\${words[at]}`] = words[at + 1];
-  return found;
+  const entries = {};
+  for (let at = 0; at < words.length; at += 2) entries[`\\${words[at]}`] = words[at + 1];
+  return entries;
 };
 const set = (text) => new Set(text.trim().split(/\s+/).map((name) => `\\${name}`));
 
@@ -71,7 +71,7 @@ const WIDE = set(`
   underrightarrow underleftarrow overarc widearc
 `);
 
-// Commands that are a rule around or through their argument, and how the style sheet calls it.
+// Commands that draw a rule around or through their argument, and the class of that rule.
 const RULES = table(`
   boxed boxed fbox boxed framebox boxed overline overlined underline underlined cancel cancelled
   bcancel cancelled xcancel cancelled sout cancelled
@@ -79,6 +79,7 @@ const RULES = table(`
 
 const FRACTIONS = set("frac dfrac tfrac cfrac");
 const BINOMIALS = set("binom dbinom tbinom");
+const INFIX = set("over choose"); // between numerator and denominator: {a \over b}
 const WORDS = set("text textrm textnormal textbf textit texttt textsf textup mbox hbox emph");
 const UPRIGHT = set("mathrm operatorname mathop mathsf mathtt mathit mathnormal");
 const SILENT = set(`
@@ -88,7 +89,7 @@ const SILENT = set(`
 const DROPPED = set("label hspace vspace color phantom hphantom vphantom cline ref eqref");
 const BIG = /^\\(?:big|Big|bigg|Bigg)[lrm]?$/;
 
-// Environment → fences around its rows and how its cells stand.
+// Environment → the fences around its rows and the class of its table.
 const ENVIRONMENTS = {
   matrix: ["", "", ""], smallmatrix: ["", "", ""], array: ["", "", "array"],
   pmatrix: ["(", ")", ""], bmatrix: ["[", "]", ""], Bmatrix: ["{", "}", ""],
@@ -102,7 +103,7 @@ for (const name of ["gather", "gathered", "equation", "multline", "displaymath",
   ENVIRONMENTS[name] = ENVIRONMENTS[`${name}*`] = ["", "", ""];
 }
 
-// Alphabets: first code points of capitals, small letters and digits, and letters that lie elsewhere.
+// Alphabets: first code points of capitals, small letters and digits, and letters with other code points.
 const ALPHABETS = {
   "\\mathbb": [0x1d538, 0x1d552, 0x1d7d8, "CℂHℍNℕPℙQℚRℝZℤ"],
   "\\mathbf": [0x1d400, 0x1d41a, 0x1d7ce, ""],
@@ -110,4 +111,4 @@ const ALPHABETS = {
   "\\mathfrak": [0x1d504, 0x1d51e, null, "CℭHℌIℑRℜZℨ"],
 };
 ALPHABETS["\\mathscr"] = ALPHABETS["\\mathcal"];
-ALPHABETS["\\boldsymbol"] = ALPHABETS["\\bm"] = ALPHABETS["\\mathbf"];
+for (const name of ["\\bold", "\\boldsymbol", "\\bm"]) ALPHABETS[name] = ALPHABETS["\\mathbf"];

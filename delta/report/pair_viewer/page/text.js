@@ -1,28 +1,28 @@
 "use strict";
-// Text of models as nodes of the page: never as markup, hidden characters shown, formulas drawn.
+// Text of models as nodes of the page: never markup, hidden characters visible, formulas drawn.
 
-// Controls, bidirectional marks and other characters that change a text without being seen.
+// Controls, bidirectional marks and other invisible characters that change a text.
 const HIDDEN =
   /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]/gu;
 
-// Where formulas may begin or end. `\\` and `\$` stand here so that they are stepped over.
+// Where formulas may begin or end. `\\` and `\$` are matched so that they are skipped.
 const BORDER =
   /\\\\|\\\$|\\[()[\]]|\$\$?|\\(?:begin|end)\{[a-zA-Z]+\*?\}|\\boxed(?=\s*\{)|\n[ \t]*\n/g;
 const CLOSERS = { "\\(": "\\)", "\\[": "\\]", $$: "$$", $: "$" };
-const MAX_BOX = 2000; // characters looked through for the end of a box outside formulas
+const MAX_BOX = 2000; // characters in which a box outside formulas must end
 
-/** An element of the page with attributes and children; strings become text. */
+/** Returns an element with attributes and children; strings become text. */
 function node(name, attributes = {}, ...children) {
-  const made = document.createElement(name);
+  const element = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
-    if (value !== null && value !== false) made.setAttribute(key, value === true ? "" : value);
+    if (value !== null && value !== false) element.setAttribute(key, value === true ? "" : value);
   }
-  made.append(...children.flat());
-  return made;
+  element.append(...children.flat());
+  return element;
 }
 
-/** The text as strings and, for each hidden character, an element that names it. */
-function visible(text) {
+/** Returns the text as strings and, for each hidden character, an element that names it. */
+function visibleText(text) {
   const parts = [];
   let from = 0;
   for (const match of text.matchAll(HIDDEN)) {
@@ -36,16 +36,16 @@ function visible(text) {
 }
 
 /**
- * The text in pieces {source, tex, display}; tex is null where the piece is no formula.
- * One pass: a formula that is never closed is text, and what opens anew takes its place.
+ * Splits the text into pieces {source, tex, display}; tex is null for text.
+ * One pass: a formula that is never closed is text, and the next opening mark replaces it.
  */
 function pieces(text) {
-  const found = [];
+  const list = [];
   let from = 0;
   let open = null;
   const emit = (start, end, tex, display) => {
-    if (start > from) found.push({ source: text.slice(from, start), tex: null, display: false });
-    found.push({ source: text.slice(start, end), tex, display });
+    if (start > from) list.push({ source: text.slice(from, start), tex: null, display: false });
+    list.push({ source: text.slice(start, end), tex, display });
     from = end;
     open = null;
   };
@@ -65,21 +65,21 @@ function pieces(text) {
       if (end) emit(match.index, end, text.slice(match.index, end), false);
       BORDER.lastIndex = end || after;
     } else {
-      open = opened(text, match.index, mark, open);
+      open = openFormula(text, match.index, mark, open);
     }
   }
-  if (from < text.length) found.push({ source: text.slice(from), tex: null, display: false });
-  return found;
+  if (from < text.length) list.push({ source: text.slice(from), tex: null, display: false });
+  return list;
 }
 
 function closes(text, index, mark, open) {
   if (mark !== open.closer) return false;
-  // "$5 and $6" is no formula: what closes one follows no space and stands before no digit.
+  // "$5 and $6" is no formula: a closing dollar follows no space and precedes no digit.
   return mark !== "$" || (/\S/.test(text[index - 1]) && !/\d/.test(text[index + 1] ?? ""));
 }
 
-/** What is open after a mark that closes nothing. */
-function opened(text, index, mark, open) {
+/** Returns the open formula after a mark that closes none. */
+function openFormula(text, index, mark, open) {
   const inner = index + mark.length;
   if (mark.startsWith("\\begin")) {
     const name = mark.slice(7, -1);
@@ -98,7 +98,7 @@ function opened(text, index, mark, open) {
   return { closer, start: index, inner, display: mark === "\\[" || mark === "$$", nested: 0 };
 }
 
-/** The index behind the box whose braces begin at or after `from`; 0 where it does not end. */
+/** Returns the index after the box whose braces begin at or after `from`; 0 if it never ends. */
 function boxEnd(text, from) {
   const limit = Math.min(text.length, from + MAX_BOX);
   let depth = 0;
@@ -110,20 +110,20 @@ function boxEnd(text, from) {
   return 0;
 }
 
-/** The text with its formulas drawn; a formula that is not understood stands as its source. */
-function rendered(text) {
+/** Returns the text with formulas drawn; an unsupported formula is shown as its source. */
+function renderText(text) {
   let afterBlock = false;
   return pieces(text).flatMap(({ source, tex, display }) => {
-    // A formula on lines of its own ends its line itself.
-    const shown = afterBlock ? source.replace(/^[ \t]*\n/, "") : source;
+    // A formula in display style already ends its line.
+    const words = afterBlock ? source.replace(/^[ \t]*\n/, "") : source;
     afterBlock = display;
-    if (tex === null) return visible(shown);
-    const drawn = source.match(HIDDEN) ? null : formula(tex, display);
-    return drawn ?? node("span", { class: "source" }, visible(source));
+    if (tex === null) return visibleText(words);
+    const element = source.match(HIDDEN) ? null : formula(tex, display);
+    return element ?? node("span", { class: "source" }, visibleText(source));
   });
 }
 
-/** The first characters of a text: whole formulas, then an ellipsis. */
+/** Returns the first characters of a text: whole formulas, then an ellipsis. */
 function beginning(text, length) {
   let short = "";
   for (const { source, tex } of pieces(text.slice(0, 4 * length))) {

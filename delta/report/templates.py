@@ -1,0 +1,31 @@
+"""Jinja2 as the HTML pages use it: whatever is not `Markup` is escaped; None becomes a dash."""
+
+import base64
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+
+def load(folder: Path) -> Environment:
+    """Return an environment for the templates in `folder`."""
+    environment = Environment(
+        loader=FileSystemLoader(folder),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_dash_for_none,
+    )
+    environment.filters["sha256"] = _sha256
+    return environment
+
+
+def _dash_for_none(value: Any) -> Any:
+    return "–" if value is None else value
+
+
+def _sha256(text: str) -> str:
+    """Return the digest by which a content-security policy allows an inline style or script."""
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
