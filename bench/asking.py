@@ -40,10 +40,10 @@ ENVIRONMENTS = Path(".bench")
 PEER_LIMIT_S = 600
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 SERVING = ServingParams(
-    protocol="plain",
+    chat_format="plain",
     dtype="float32",
     max_model_len=2048,
-    tensor_parallel=1,
+    tensor_parallel_size=1,
     trust_remote_code=False,
     endpoint=RemoteParams(revision="r", accepts="vllm"),
 )
@@ -143,14 +143,14 @@ def ours(url: str) -> list[str]:
         base_urls=[url], key=None, models={"m": None}, concurrency=peers.CONCURRENCY
     )
     settings = EndpointSettings(
-        servers={"loopback": server}, timeout_s=30.0, tries=10, max_failed=0
+        servers={"loopback": server}, timeout_s=30.0, max_retries=9, max_failed=0
     )
     engine = OpenAIEngine(settings, server, SERVING, "m")
     rendered = [engine.render([{"role": "user", "content": text}]) for text in prompts()]
     requests = [Request("m", engine.name, one, 0.7, 1.0, 16, 1, 0) for one in rendered]
     found: dict[str, Reply] = {}
     with tempfile.TemporaryDirectory() as folder, ReplyCache(Path(folder)) as shelf:
-        ask = shelf.remember(engine.ask, lambda items, _: items, max_failed=0.0)
+        ask = shelf.cached(engine.ask, lambda items, _: items, max_failed=0.0)
         for request, reply in ask(requests):
             found[request.key()] = reply
     return [found[request.key()].text for request in requests]

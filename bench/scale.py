@@ -20,17 +20,17 @@ from bench import results, scale_ranking, scale_store
 from delta.check import Params, check_content
 from delta.core.params import read_all
 from delta.core.schemas import SIDES
-from delta.plan import assumptions, costs
-from delta.plan.costs import Card, Tokens
-from delta.plan.model_sizes import KNOWN, of_known, sizes
-from delta.plan.pending import work_to_do
-from delta.plan.text import short
-from delta.plan.workspace import Workspace, item_of
+from delta.plan import costs
+from delta.plan.costs import Gpu, Tokens
+from delta.plan.model_sizes import KNOWN_MODELS, size_of_known, sizes
+from delta.plan.pending import pending_requests
+from delta.plan.render import short
+from delta.plan.requests import Workspace, count_requests
 
 ROOT = Path(__file__).parents[1]
 DOCUMENT = ROOT / "docs/scaling.md"
 PROFILE = ROOT / "profiles/paper.yaml"
-CARD = Card(gib=80, tflops=989)  # as `make plan`: an H100
+GPU = Gpu(gib=80, tflops=989)  # as `make plan`: an H100
 PAIRS = (16_500, 10_000_000, 1_000_000_000)
 DAYS = 30
 Recipe = Callable[[int], dict[str, Any]]
@@ -67,19 +67,19 @@ def stages(content: dict[str, Any]) -> list[Stage]:
     """What grows with the pairs; evaluation does not."""
     params = check_content(content, str(PROFILE))
     with tempfile.TemporaryDirectory() as empty, chdir(empty):
-        here = Workspace(params, {})
-        items = [item_of(here, work, 1.0) for work in work_to_do(here)]
+        workspace = Workspace(params, {})
+        groups = [count_requests(workspace, item, 1.0) for item in pending_requests(workspace)]
         known = sizes(params)
-        engine, _ = costs.speeds(params, CARD)
+        speed = costs.speed(GPU, costs.engine_uses_gpu(params))
     found = []
     for name in ("generate", "verify", "judge"):
         parts = []
-        for item in items:
-            size = known[item.model]
-            if item.stage == name and size is not None:
-                count = costs.tokens(params, item)
-                hours = costs.asking_hours(count, size, engine)
-                parts.append(Stage(name, item.found.total or 0, count, hours))
+        for group in groups:
+            size = known[group.model]
+            if group.stage == name and size is not None:
+                count = costs.tokens(params, group)
+                hours = costs.asking_hours(count, size, speed)
+                parts.append(Stage(name, group.coverage.total or 0, count, hours))
         found.append(_sum(name, parts))
     return [*found, _training(params)]
 
@@ -93,12 +93,12 @@ def _sum(name: str, parts: list[Stage]) -> Stage:
 def _training(params: Params) -> Stage:
     """All epochs of the selected pairs; fewer where the loss converges earlier."""
     train = params.train
-    known = KNOWN["nvidia/Llama-3.1-Nemotron-Nano-8B-v1"]
-    _, speed = costs.speeds(params, CARD)
+    known = KNOWN_MODELS["nvidia/Llama-3.1-Nemotron-Nano-8B-v1"]
+    speed = costs.speed(GPU, costs.training_uses_gpu(params))
     sides = [costs.trace_tokens(params, getattr(params.pairing, side)) for side in SIDES]
-    side = assumptions.PROBLEM_PROMPT.value + sum(sides) / len(sides)
+    side = costs.PROBLEM_PROMPT.value + sum(sides) / len(sides)
     epoch = costs.training_tokens(train, params.selector.k or 0, side)
-    hours = costs.training_hours(train, epoch, of_known(known, "bfloat16"), speed)
+    hours = costs.training_hours(train, epoch, size_of_known(known, "bfloat16"), speed)
     return Stage("train", 0, Tokens(epoch * train.method_params.num_train_epochs, 0, 0), hours)
 
 
@@ -114,7 +114,7 @@ def _whole(runs: dict[int, list[Stage]]) -> str:
         asked = [stage.tokens for stage in run if stage.requests]
         read, written = sum(one.read for one in asked), sum(one.written for one in asked)
         hours = sum(stage.hours for stage in run)
-        terabytes = written * assumptions.CHARACTERS.value * 2 / 1e12
+        terabytes = written * costs.CHARACTERS.value * 2 / 1e12
         cards = hours / 24 / DAYS
         numbers = [read / 1e9, written / 1e9, terabytes, hours, cards]
         requests = short(sum(stage.requests for stage in run))
@@ -166,12 +166,12 @@ PUBLISHED = (
 
 def against_published() -> str:
     """The assumptions, asked the same; above 1 they promise more than was measured."""
-    peak = CARD.tflops * 1e12
+    peak = GPU.tflops * 1e12
     rows = []
     for one in PUBLISHED:
         flop = 2 * one.active / peak
-        seconds = flop * one.read / assumptions.READING.value
-        seconds += flop * one.written / assumptions.DECODING.value
+        seconds = flop * one.read / costs.READING.value
+        seconds += flop * one.written / costs.DECODING.value
         ours = one.written / seconds
         lengths = f"{one.read:,} → {one.written:,}"
         cells = [one.what, lengths, f"{one.rate:,.0f}", f"{ours:,.0f}", f"{ours / one.rate:.1f}"]

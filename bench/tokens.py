@@ -29,10 +29,10 @@ from delta.check import check
 from delta.core import fingerprint, paths
 from delta.data.fetch import fetch
 from delta.inference.engine import ServingParams
-from delta.inference.generate import SampledParams, generate, requests_of
+from delta.inference.generate import SampledParams, generate, trace_requests
 from delta.inference.reply_cache import ReplyCache
 from delta.inference.types import Request
-from delta.inference.vllm_engine import BATCHED_TOKENS, GIB, VllmEngine, _sampling
+from delta.inference.vllm_engine import BATCHED_TOKENS, VllmEngine, sampling_params
 from delta.judging.judge import JudgeInput, build_requests
 from delta.prompts import with_instruction
 
@@ -86,7 +86,7 @@ def prepare(number: int) -> tuple[VllmEngine, Asked, Request]:
     assert isinstance(sampled, SampledParams)
     sampled = sampled.model_copy(update={"samples": SAMPLES})
     asked = list(
-        requests_of(sampled, engine, fingerprint.read_fingerprint(folder), problems(number))
+        trace_requests(sampled, engine, fingerprint.read_fingerprint(folder), problems(number))
     )
     warm = replace(asked[0][1], prompt=engine.render([{"role": "user", "content": "Hello."}]))
     return engine, asked, warm
@@ -114,8 +114,8 @@ def ours(number: int) -> Measured:
     loaded.step = watched
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder, ReplyCache(Path(folder)) as shelf:
-        ask = shelf.remember(engine.ask, max_failed=0.0)
-        traces = pl.concat(generate(GENERATOR, asked, ask, engine.protocol))
+        ask = shelf.cached(engine.ask, max_failed=0.0)
+        traces = pl.concat(generate(GENERATOR, asked, ask, engine.chat_format))
     seconds = time.perf_counter() - start
     texts = traces["text"].to_list()
     of_traces = prompts.copy()
@@ -140,19 +140,19 @@ def votes(engine: VllmEngine, number: int, texts: list[str]) -> list[Request]:
 def theirs(number: int, prefix_caching: bool = True) -> Measured:
     engine, asked, warm = prepare(number)
     requests = [request for _, request in asked]
-    tokens = engine.tokens([warm, *requests])
+    tokens = engine.tokenize_prompts([warm, *requests])
     os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
     from vllm import LLM
 
     settings, serving = engine.settings, engine.serving
-    assert settings.kv_cache_gib is not None
-    assert not settings.chunked_prefill
+    assert settings.kv_cache_memory_bytes is not None
+    assert not settings.enable_chunked_prefill
     llm = LLM(
         model=str(engine.folder),
         dtype=serving.dtype,
         max_model_len=serving.max_model_len,
         max_num_seqs=settings.max_num_seqs,
-        kv_cache_memory_bytes=int(settings.kv_cache_gib * GIB),
+        kv_cache_memory_bytes=settings.kv_cache_memory_bytes,
         enforce_eager=settings.enforce_eager,
         enable_chunked_prefill=False,
         max_num_batched_tokens=max(BATCHED_TOKENS, serving.max_model_len),
@@ -163,7 +163,7 @@ def theirs(number: int, prefix_caching: bool = True) -> Measured:
 
     def ask(some: list[Request]) -> list[Any]:
         texts = [{"prompt_token_ids": tokens[request.prompt]} for request in some]
-        sampling = [_sampling(request) for request in some]
+        sampling = [sampling_params(request) for request in some]
         return list(llm.generate(texts, sampling, use_tqdm=False))
 
     ask([warm])

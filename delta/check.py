@@ -25,7 +25,7 @@ from delta.evaluation.models import EvaluationParams, baselines
 from delta.experiments.grid import ExperimentParams
 from delta.grading.verify import VerifyParams
 from delta.grading.worker_pool import GradingParams
-from delta.inference import chat_formats, fields
+from delta.inference import chat_completions, chat_formats
 from delta.inference.engine import EngineSettings, SamplingParams, ServedParams, Serving
 from delta.inference.generate import GeneratorParams, RecordedParams, SampledParams
 from delta.judging.budget import is_sufficient
@@ -105,7 +105,7 @@ def _names(params: Params) -> Iterator[str]:
     known = list(chat_formats.all_chat_formats())
     for key, value, expected in [
         *(
-            (f"serving.{name}.protocol", one.protocol, known)
+            (f"serving.{name}.chat_format", one.chat_format, known)
             for name, one in params.serving.items()
         ),
         *(
@@ -332,14 +332,14 @@ def _request_fields(params: Params) -> Iterator[str]:
         endpoint = params.serving[model].endpoint
         if endpoint is None:
             continue
-        spoken = chat_formats.load(params.serving[model].protocol)
+        spoken = chat_formats.load(params.serving[model].chat_format)
         sampled = "evaluation.sampling" if key.startswith("benchmarks.") else key
-        left_out = fields.unmet(
+        left_out = chat_completions.unsupported_setting(
             endpoint.accepts,
             sampling.temperature,
             sampling.top_p,
             stop=bool(spoken.stop),
-            effort=bool(spoken.template_arguments()),
+            reasoning_effort=bool(spoken.template_arguments()),
             special_tokens=spoken.keep_special_tokens and not spoken.channels,
         )
         if left_out is not None:

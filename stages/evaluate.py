@@ -83,7 +83,7 @@ def ask_model(
     with model.replies(item, console, title, max_failed=0.0) as (generate, _):
         # All benchmarks at once, so that the engine is loaded once and waits once for the slowest.
         replies = dict(generate(request for rows in requests.values() for _, request in rows))
-    return requests, replies, model.engine.name, model.engine.protocol
+    return requests, replies, model.engine.name, model.engine.chat_format
 
 
 if __name__ == "__main__":

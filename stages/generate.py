@@ -18,10 +18,10 @@ from delta.inference.generate import (
     GeneratorParams,
     RecordedParams,
     SampledParams,
-    counts,
-    from_recording,
+    count_traces,
     generate,
-    requests_of,
+    recording_to_traces,
+    trace_requests,
 )
 from delta.inference.model_client import open_model
 
@@ -37,12 +37,12 @@ def main(console: Console, argv: list[str]) -> None:
     if isinstance(generator, RecordedParams):
         folder = paths.model(generator.model)
         recorded, more = recorded_traces.read_recording(problems, folder, generator.recorded)
-        protocol = chat_formats.load(params.get(f"serving.{generator.model}.protocol"))
-        traces = (from_recording(name, rows, protocol) for rows in recorded)
+        protocol = chat_formats.load(params.get(f"serving.{generator.model}.chat_format"))
+        traces = (recording_to_traces(name, rows, protocol) for rows in recorded)
         tables.write_batches(path, traces, TRACE)
     else:
         more = ask_model(console, name, generator, problems, path)
-    found = counts(tables.read(path, TRACE, [one for one in TRACE.columns if one != "text"]))
+    found = count_traces(tables.read(path, TRACE, [one for one in TRACE.columns if one != "text"]))
     write_counts(paths.counts("generate", name), found | more, "generate", name)
 
 
@@ -54,9 +54,9 @@ def ask_model(
     path: Path,
 ) -> dict[str, Any]:
     model = open_model(generator.model)
-    asked = list(requests_of(generator, model.engine, model.fingerprint, problems))
+    asked = list(trace_requests(generator, model.engine, model.fingerprint, problems))
     with model.replies(f"generate-{name}", console, f"generate {name}") as (ask, shelf):
-        tables.write_batches(path, generate(name, asked, ask, model.engine.protocol), TRACE)
+        tables.write_batches(path, generate(name, asked, ask, model.engine.chat_format), TRACE)
     return {"engine": model.engine.name, "failed": shelf.failures()}
 
 

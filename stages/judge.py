@@ -67,12 +67,12 @@ def rate(
         return judge.judge_by_rules(inputs, progress)
     llm, model = rater.llm, open_model(rater.llm.model)
     engine = model.engine
-    max_prompt_tokens = model.room(llm.max_tokens)
+    max_prompt_tokens = model.max_prompt_tokens(llm.max_tokens)
     inputs, cut = judge.truncate_to_context(llm, engine, max_prompt_tokens, inputs)
     requests = list(judge.build_requests(llm, engine, model.fingerprint, inputs))
     with model.replies(title, console, title) as (generate, cache):
         ratings, counts = judge.judge_by_llm(
-            llm, max_refused, inputs, requests, generate, engine.protocol
+            llm, max_refused, inputs, requests, generate, engine.chat_format
         )
     return ratings, counts | cut | {"engine": engine.name, "failed": cache.failures()}
 

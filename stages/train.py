@@ -20,7 +20,7 @@ from delta.training.config import TrainParams
 
 def main(console: Console, _argv: list[str]) -> None:
     settings = params.load_section("train", TrainParams)
-    chat_format = chat_formats.load(params.get(f"serving.{settings.base}.protocol"))
+    chat_format = chat_formats.load(params.get(f"serving.{settings.base}.chat_format"))
     generators = sorted({params.get(f"pairing.{side}") for side in SIDES})
     base = paths.model(settings.base)
     fingerprint = weights.read_fingerprint(base)

@@ -49,10 +49,10 @@ def ask_model(
     verdicts: pl.DataFrame,
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
     model = open_model(llm.model)
-    room = model.room(llm.max_tokens)
+    room = model.max_prompt_tokens(llm.max_tokens)
     asked = list(llm_equivalence.build_requests(llm, model.engine, model.fingerprint, room, left))
     with model.replies(f"verify-{name}", console, f"compare {name}") as (ask, shelf):
-        said, counts = llm_equivalence.ask_model(llm, asked, ask, model.engine.protocol)
+        said, counts = llm_equivalence.ask_model(llm, asked, ask, model.engine.chat_format)
     verdicts, changed = llm_equivalence.apply_verdicts(verdicts, said)
     return verdicts, counts | changed | {"failed": shelf.failures()}
 

@@ -10,8 +10,8 @@ os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 from delta.check import check
 from delta.cli import exit
-from delta.plan import access, dvc_state, plan
-from delta.plan.costs import Card
+from delta.plan import dvc_state, plan, resources
+from delta.plan.costs import Gpu
 
 
 def main() -> None:
@@ -20,8 +20,9 @@ def main() -> None:
     parser.add_argument("--card-tflops", type=float, default=989, help="dense, 16 bits (989: H100)")
     given = parser.parse_args()
     offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
-    card = Card(given.card_gib, given.card_tflops)
-    lines = plan(check(), dvc_state.stages, access.ask_hub, access.in_cache, offline, card)
+    gpu = Gpu(given.card_gib, given.card_tflops)
+    read_stages, ask_hub, in_cache = dvc_state.read_stages, resources.ask_hub, resources.in_cache
+    lines = plan(check(), read_stages, ask_hub, in_cache, offline, gpu)
     print("\n".join(lines))
 
 

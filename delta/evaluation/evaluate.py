@@ -15,7 +15,7 @@ from delta.evaluation.models import EvaluationSampling
 from delta.grading.grade_all import grade_all
 from delta.grading.worker_pool import Case, GradingParams, check_share, count
 from delta.inference.chat_formats import ChatFormat
-from delta.inference.engine import Engine, SamplingParams, read_reply, request
+from delta.inference.engine import Engine, SamplingParams, build_request, read_reply
 from delta.inference.types import Reply, Request
 from delta.stats import intervals
 
@@ -36,12 +36,12 @@ def build_requests(
     worked_examples = prompts.worked_example_turns(examples)
     requests = []
     for question in questions.iter_rows(named=True):
-        messages = engine.protocol.messages(
+        messages = engine.chat_format.messages(
             question["prompt"], worked_examples, question["history"]
         )
         prompt = engine.render(messages)
         for sample in range(benchmark.samples):
-            request_ = request(sampling, engine, model, prompt, sample)
+            request_ = build_request(sampling, engine, model, prompt, sample)
             requests.append(((question, sample), request_))
     return requests
 

@@ -56,7 +56,7 @@ def dataset_card(
         outcomes=pairs.group_by("chosen_outcome", "rejected_outcome").len().sort(pl.all()).rows(),
         sides=sides,
         generators={side: getattr(params.pairing, side) for side in SIDES},
-        chat_format=lambda model: chat_formats.load(params.serving[model].protocol),
+        chat_format=lambda model: chat_formats.load(params.serving[model].chat_format),
         boxed=[name for name, source in params.problems.sources.items() if source.is_boxed],
         sources=sources,
         unknown=[source.name for source in sources if source.licence == UNKNOWN],

@@ -19,7 +19,7 @@ from delta.core.types import Counts
 from delta.grading.formulas.boxes import last_box
 from delta.inference import trace_text
 from delta.inference.chat_formats import ChatFormat
-from delta.inference.engine import Engine, SamplingParams, read_reply, request
+from delta.inference.engine import Engine, SamplingParams, build_request, read_reply
 from delta.inference.types import GenerateFn, Reply, Request
 
 # A word that the model may answer, and the (outcome, reason) that it gives a trace.
@@ -92,7 +92,7 @@ def build_requests(
                 f"{params.max_tokens} it leaves {max_prompt_tokens} tokens, not enough for the "
                 f"problem of trace {answer.trace_id!r}"
             )
-        yield answer.trace_id, request(params, engine, model, prompt, sample=0)
+        yield answer.trace_id, build_request(params, engine, model, prompt, sample=0)
 
 
 def _fitting_prompt(
@@ -104,7 +104,7 @@ def _fitting_prompt(
             gold_answer=trace_text.escape_control_tokens(unresolved.gold_answer),
             answer=trace_text.escape_control_tokens(answer),
         )
-        return engine.render(engine.protocol.messages(content))
+        return engine.render(engine.chat_format.messages(content))
 
     answer = trace_text.truncate_middle(
         unresolved.answer,

@@ -21,12 +21,12 @@ def grade_all(params: GradingParams, cases: Iterable[Case], grade: Grade) -> Ite
     Raises IncompleteError where a chunk kills every pool that takes it.
     """
     ray_actors.check_installed("grading.backend")
-    ray_actors.join("auto")
+    ray_actors.connect("auto")
     crew = ray_actors.RayActorPool(Grader, (params, grade), {"CPU": params.workers}, None)
     with contextlib.closing(crew):
         done: dict[int, list[Verdict]] = {}
         next_number = 0
-        for number, verdicts in crew.run(_chunks(cases), WINDOW):
+        for number, verdicts in crew.map_unordered(_chunks(cases), WINDOW):
             if isinstance(verdicts, ray_actors.WorkerDied):
                 raise IncompleteError(f"verdicts on {CHUNK} answers: {verdicts.reason}")
             done[number] = verdicts

@@ -1,4 +1,4 @@
-"""How a family of models is spoken to, and where in its replies the reasoning ends."""
+"""Chat formats of model families: how prompts are rendered, and where reasoning ends in replies."""
 
 import datetime
 import signal
@@ -19,11 +19,11 @@ from delta.core.schemas import Message
 from delta.prompts import FOLDER, control_tokens
 
 FILE = FOLDER / "chat_formats.yaml"
-LIMIT_S = 10.0  # for one prompt: real templates take a millisecond
+RENDER_TIMEOUT_S = 10.0  # real templates take a millisecond
 
 
 class ReasoningSpan(NamedTuple):
-    """Character offsets into a reply, as the columns of delta.core.schemas.TRACE."""
+    """Character offsets into a reply, the columns of delta.core.schemas.TRACE."""
 
     reasoning_start: int
     reasoning_end: int
@@ -31,13 +31,13 @@ class ReasoningSpan(NamedTuple):
 
 
 class TemplateArguments(StrictModel):
-    """What a chat template takes besides the messages; templates themselves check nothing."""
+    """Arguments of a chat template besides the messages. Templates check none of them."""
 
     reasoning_effort: Literal["low", "medium", "high"] | None = None
 
 
 class ChatFormat(StrictModel):
-    """One entry of prompts/chat_formats.yaml, which says what the fields mean."""
+    """One entry of prompts/chat_formats.yaml, which explains the fields."""
 
     system: str | None
     begins: str | None
@@ -52,7 +52,7 @@ class ChatFormat(StrictModel):
     @model_validator(mode="after")
     def _both_markers(self) -> Self:
         if (self.begins is None) != (self.ends is None):
-            raise ValueError("has one of begins and ends; allowed: both or none")
+            raise ValueError("has one of begins and ends; expected both or none")
         return self
 
     def messages(
@@ -61,42 +61,41 @@ class ChatFormat(StrictModel):
         examples: Sequence[Message] = (),
         history: Sequence[Message] = (),
     ) -> list[Message]:
-        """Return the conversation: system prompt, worked examples, the history, the user's turn.
+        """Return system prompt, worked examples, the history and the user's turn.
 
         A history's own system prompt follows that of the family, which may be a switch.
         """
         history = list(history)
         own = history.pop(0)["content"] if history and history[0]["role"] == "system" else None
-        said = "\n\n".join(text for text in (self.system, own) if text is not None)
-        has_system = self.system is not None or own is not None
-        system = [{"role": "system", "content": said}] if has_system else []
+        prompts_ = [text for text in (self.system, own) if text is not None]
+        system = [{"role": "system", "content": "\n\n".join(prompts_)}] if prompts_ else []
         return [*system, *examples, *history, {"role": "user", "content": user_text}]
 
     def template_arguments(self) -> dict[str, Any]:
-        """For `apply_chat_template`, also where a server applies it."""
+        """Return arguments for `apply_chat_template`, here or at a server."""
         return self.template.model_dump(exclude_none=True)
 
     def render(self, tokenizer: Any, messages: list[Message]) -> str:
         """Return the prompt as the model sees it, up to where its reply begins.
 
-        What contents hold of the tokenizer's control tokens stays text. Raises InputError where the
-        template refuses the conversation: some know no system prompt.
+        Control tokens of the tokenizer inside contents are escaped. Raises InputError where the
+        template refuses the conversation, as those do that know no system prompt.
         """
-        harmless = [
+        escaped = [
             message | {"content": control_tokens.escape(message["content"], tokenizer)}
             for message in messages
         ]
-        return self._apply(tokenizer, harmless, add_generation_prompt=True)
+        return self._apply(tokenizer, escaped, add_generation_prompt=True)
 
     def end_of_turn(self, tokenizer: Any) -> int:
         """Return the token that the chat template writes after an assistant's turn."""
         try:
-            probed = self._apply(
+            rendered = self._apply(
                 tokenizer, control_tokens.probe_conversation(), add_generation_prompt=False
             )
         except InputError:  # a template that only opens turns
-            probed = ""
-        return control_tokens.end_of_turn_id(tokenizer, probed)
+            rendered = ""
+        return control_tokens.end_of_turn_id(tokenizer, rendered)
 
     def _apply(
         self, tokenizer: Any, messages: list[Message], *, add_generation_prompt: bool
@@ -106,9 +105,9 @@ class ChatFormat(StrictModel):
             # Templates call this function for today's date: prompts would change every day.
             arguments["strftime_now"] = datetime.date.fromisoformat(self.date).strftime
         roles = ", ".join(message["role"] for message in messages)
-        what = f"{getattr(tokenizer, 'name_or_path', 'the tokenizer')}: its chat template"
-        said = f"turns: {roles}; the last is {messages[-1]['content'][:80]!r}"
-        with _limits(what, said):
+        place = f"{getattr(tokenizer, 'name_or_path', 'the tokenizer')}: its chat template"
+        conversation = f"turns: {roles}; the last is {messages[-1]['content'][:80]!r}"
+        with _time_limit(place, conversation):
             text: str = tokenizer.apply_chat_template(
                 messages,
                 tokenize=False,
@@ -118,8 +117,11 @@ class ChatFormat(StrictModel):
         return text
 
     def split(self, text: str, prompt: str = "") -> ReasoningSpan:
-        """Where reasoning and answer are. The last end marker counts; without one the reasoning
-        was cut, unless none was begun, in the text or at the end of the prompt."""
+        """Return where reasoning and answer are.
+
+        The last end marker counts. Without one the reasoning was cut, unless it was begun neither
+        in the text nor at the end of the prompt.
+        """
         if self.begins is None or self.ends is None:
             return ReasoningSpan(0, 0, 0)
         begins, ends = self.begins.strip(), self.ends.strip()
@@ -139,10 +141,10 @@ class ChatFormat(StrictModel):
         return ReasoningSpan(start, end, answer)
 
     def write(self, reasoning: str, answer: str | None) -> str:
-        """Return a reply with this family's markers; without an answer it stays open.
+        """Return a reply with this family's markers. Without an answer the reasoning stays open.
 
-        A family without markers has no place for reasoning that no answer follows: put there, it
-        would be read as the answer.
+        Without markers, reasoning that no answer follows is left out, since it would be read as the
+        answer.
         """
         if self.begins is None and not answer:
             return ""
@@ -150,9 +152,9 @@ class ChatFormat(StrictModel):
         return "".join(text for text, _ in self.parts(reasoning, answer, marked))
 
     def parts(self, reasoning: str, answer: str | None, marked: bool) -> list[tuple[str, bool]]:
-        """Return a reply as parts (text, whether it is a marker of this family's).
+        """Return a reply as parts: (text, whether it is a marker of this family).
 
-        `marked`: whether the reasoning, which may be empty, has markers.
+        `marked` says whether the reasoning, which may be empty, has markers.
         """
         reasoning = reasoning.strip()
         if self.begins is None or self.ends is None:
@@ -166,45 +168,47 @@ class ChatFormat(StrictModel):
         return [*opened, (self.ends + (self.header_ends or ""), True), (answer.lstrip(), False)]
 
 
-class _TooSlow(BaseException):
-    """No Exception: nothing on the way may take it for one of its own."""
+class _TemplateTimeout(BaseException):
+    """Not an Exception, so that no template or library catches it."""
 
 
 @contextmanager
-def _limits(what: str, said: str) -> Iterator[None]:
-    """InputError where a template takes longer than one may, or fails, as those do on purpose that
-    know no system prompt: `said` tells of the conversation. A signal stops any loop; it reaches the
-    main thread alone, which is the one that renders."""
-    in_time = threading.current_thread() is threading.main_thread()
+def _time_limit(place: str, conversation: str) -> Iterator[None]:
+    """Raise InputError where a template fails or exceeds RENDER_TIMEOUT_S.
+
+    Some fail on purpose, where they know no system prompt. Only a signal stops any loop. It reaches
+    the main thread alone, which is the one that renders.
+    """
+    has_signals = threading.current_thread() is threading.main_thread()
 
     def stop(_number: int, _frame: FrameType | None) -> None:
-        raise _TooSlow
+        raise _TemplateTimeout
 
-    before = signal.signal(signal.SIGALRM, stop) if in_time else None
+    handler = signal.signal(signal.SIGALRM, stop) if has_signals else None
     try:
-        if in_time:
-            signal.setitimer(signal.ITIMER_REAL, LIMIT_S)
+        if has_signals:
+            signal.setitimer(signal.ITIMER_REAL, RENDER_TIMEOUT_S)
         yield
-    except _TooSlow:
-        raise InputError(
-            f"{what} does not end within {LIMIT_S} s; allowed: one that does"
-        ) from None
+    except _TemplateTimeout:
+        raise InputError(f"{place} does not end within {RENDER_TIMEOUT_S} s") from None
     except Exception as error:
-        raise InputError(f"{what}: {type(error).__name__}: {error} ({said})") from error
+        raise InputError(f"{place}: {type(error).__name__}: {error} ({conversation})") from error
     finally:
-        if in_time:
+        if has_signals:
             signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, before or signal.SIG_DFL)  # None: one that C code set
+            signal.signal(signal.SIGALRM, handler or signal.SIG_DFL)  # None: one that C code set
 
 
 @cache
 def all_chat_formats() -> dict[str, ChatFormat]:
+    """Return the entries of prompts/chat_formats.yaml by name."""
     content = yaml.safe_load(prompts.text(FILE.name))
     return {name: validate(name, ChatFormat, entry, FILE) for name, entry in content.items()}
 
 
 def load(name: str) -> ChatFormat:
+    """Return the chat format `name`. Raises InputError where there is none."""
     known = all_chat_formats()
     if name not in known:
-        raise InputError(f"serving.*.protocol = {name!r}: allowed: {', '.join(known)}")
+        raise InputError(f"serving.*.chat_format = {name!r}: expected one of {', '.join(known)}")
     return known[name]

@@ -1,4 +1,4 @@
-"""Which engine answers, with which settings, and how it samples. Opening one costs nothing yet."""
+"""Settings of the engines that answer requests, and the interface that all engines have."""
 
 import os
 import re
@@ -11,92 +11,92 @@ from pydantic_core import PydanticCustomError
 from delta.core.errors import InputError
 from delta.core.params import SECRET_ERROR, Name, StrictModel
 from delta.core.schemas import Message
-from delta.inference import chat_formats
-from delta.inference.failures import hide
-from delta.inference.fields import Accepts
+from delta.inference.chat_completions import Accepts
+from delta.inference.chat_formats import ChatFormat, ReasoningSpan
+from delta.inference.failures import hide_variable
 from delta.inference.types import Reply, Request, TryGenerateFn
 
 Positive = Annotated[int, Field(ge=1)]
-PATH = "/chat/completions"
-VARIABLE = r"[A-Z_][A-Z0-9_]*"  # a key that was pasted here has small letters or dashes
-TOKEN = re.compile(r"[\x21-\x7e]+")  # what a header can carry
 USD = Annotated[float, Field(ge=0)]
+PATH = "/chat/completions"
+VARIABLE = r"[A-Z_][A-Z0-9_]*"  # a key pasted here by mistake has small letters or dashes
+HEADER_VALUE = re.compile(r"[\x21-\x7e]+")
 
 
-def _without_key(address: str) -> str:
-    """Only a host and a path: a user, a password, a query or a fragment may hold a key."""
-    is_plain = re.fullmatch(r"https?://[\w.:\[\]-]+(/[\w.~%:+,/-]*)?", address)
-    if not is_plain or not _has_host(address):
+def _validate_url(url: str) -> str:
+    """Refuse a user, a password, a query or a fragment, each of which may hold a key."""
+    is_plain = re.fullmatch(r"https?://[\w.:\[\]-]+(/[\w.~%:+,/-]*)?", url)
+    if not is_plain or not _has_host(url):
         raise PydanticCustomError(
             SECRET_ERROR,
-            "allowed: http(s)://host:port/path without user, password or query; a key is taken "
-            "from the variable that `key` names",
+            "expected http(s)://host:port/path without user, password or query; a key is read "
+            "from the environment variable that `key` names",
         )
-    if address.rstrip("/").endswith(PATH):
+    if url.rstrip("/").endswith(PATH):
         raise PydanticCustomError(
-            SECRET_ERROR, f"ends in {PATH}, which is added; allowed: without it"
+            SECRET_ERROR, f"ends in {PATH}, which is added; expected without it"
         )
-    return address
+    return url
 
 
-def _has_host(address: str) -> bool:
+def _has_host(url: str) -> bool:
     try:
-        parts = urlsplit(address)
+        parts = urlsplit(url)
         parts.netloc.encode("idna")
-    except ValueError:  # brackets that do not close, labels that are empty or too long
+    except ValueError:  # unclosed brackets, empty or too long labels
         return False
     host_and_port = re.fullmatch(r"(\[[\da-fA-F:.]+\]|[^:\[\]]+)(?::(\d{1,5}))?", parts.netloc)
     return host_and_port is not None and 0 < int(host_and_port[2] or 80) < 2**16
 
 
-def _variable(name: Any) -> Any:
-    """The error does not show the value: it may be the key itself."""
+def _validate_variable(name: Any) -> Any:
+    """Refuse what is no variable's name, without showing it: it may be the key itself."""
     if name is None or (isinstance(name, str) and re.fullmatch(VARIABLE, name)):
         return name
     raise PydanticCustomError(
         SECRET_ERROR,
-        "allowed: null, or the name of an environment variable in capital letters, such as "
+        "expected null, or the name of an environment variable in capital letters, such as "
         "OPENAI_API_KEY; the key itself stays out of this file",
     )
 
 
-Url = Annotated[str, AfterValidator(_without_key)]
+Url = Annotated[str, AfterValidator(_validate_url)]
 
 
 class RemoteParams(StrictModel):
-    """What shapes the replies of a model that servers answer for.
+    """What shapes the replies of a model on servers.
 
-    What they serve under a name, also under "policy", is taken on trust, and that all of them
-    serve the same. How they are reached shapes no reply and stands in `engine.endpoint`.
+    That all servers have the same model under its name, "policy" included, cannot be checked. How
+    they are reached shapes no reply and belongs to `engine.endpoint`.
     """
 
-    # Tells its weights and version from others: part of every request's key.
+    # Names weights and version: part of every request's key.
     revision: Annotated[str, Field(min_length=1)]
     accepts: Accepts  # the fields of a request that the servers know
 
 
 class ServingParams(StrictModel):
-    """How a model whose weights are here is spoken to and held in memory."""
+    """Chat format of a model whose weights are here, and vLLM's options for it."""
 
-    protocol: str  # a name in prompts/chat_formats.yaml
+    chat_format: str  # a name in prompts/chat_formats.yaml
     dtype: Literal["float32", "bfloat16", "float16"]
     max_model_len: Positive  # tokens, prompt and reply
-    tensor_parallel: Positive  # GPUs that share the model
-    trust_remote_code: bool  # whether code that lies beside the weights is run
-    endpoint: RemoteParams | None = None  # servers are asked; without it, the engine of this run
+    tensor_parallel_size: Positive  # GPUs that share the model
+    trust_remote_code: bool  # whether code beside the weights is run
+    endpoint: RemoteParams | None = None  # servers answer; without it, the engine of this run
 
 
 class ServedParams(StrictModel):
-    """How a model without weights here is spoken to."""
+    """Chat format of a model without weights here."""
 
-    protocol: str
-    max_model_len: Positive  # what its servers take: prompt and reply
+    chat_format: str
+    max_model_len: Positive  # tokens, prompt and reply, that its servers take
     endpoint: RemoteParams
 
 
 def _serving_kind(entry: Any) -> str:
-    of_weights = {"dtype", "tensor_parallel", "trust_remote_code"}
-    served = isinstance(entry, dict) and "endpoint" in entry and not of_weights & entry.keys()
+    weight_options = {"dtype", "tensor_parallel_size", "trust_remote_code"}
+    served = isinstance(entry, dict) and "endpoint" in entry and not weight_options & entry.keys()
     return "served" if served else "weights"
 
 
@@ -107,43 +107,44 @@ Serving = Annotated[
 
 
 class VllmSettings(StrictModel):
-    """vLLM in this process, on the GPU where there is one, else on the CPU."""
+    """vLLM's own options, except for null: then vLLM chooses. A GPU is used where there is one."""
 
-    max_num_seqs: Positive  # requests that the engine works on at once
-    kv_cache_gib: Annotated[float, Field(gt=0)] | None  # for the cache alone, or
-    gpu_share: Annotated[float, Field(gt=0, le=1)] | None  # of the GPU's memory, for everything
+    max_num_seqs: Positive
+    kv_cache_memory_bytes: Positive | None  # for the cache alone, or
+    gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] | None  # for weights and cache
     enforce_eager: bool
-    chunked_prefill: bool  # must be off on the CPU, where it breaks seeds
-    block_size: Positive | None  # tokens of a prompt that are shared or not; null: vLLM's choice
+    enable_chunked_prefill: bool  # must be off on the CPU, where it breaks seeds
+    block_size: Positive | None  # tokens of a prompt that are shared or not
 
     @model_validator(mode="after")
-    def _one_bound(self) -> Self:
-        if (self.kv_cache_gib is None) == (self.gpu_share is None):
-            raise ValueError("allowed: exactly one of kv_cache_gib and gpu_share")
+    def _require_one_memory_bound(self) -> Self:
+        if (self.kv_cache_memory_bytes is None) == (self.gpu_memory_utilization is None):
+            names = "kv_cache_memory_bytes, gpu_memory_utilization"
+            raise ValueError(f"expected exactly one of {names}")
         return self
 
 
 class Price(StrictModel):
-    """US dollars for a million tokens, from the provider's price list."""
+    """US dollars per million tokens, from the provider's price list."""
 
     prompt: USD
-    completion: USD  # reasoning counts as such
+    completion: USD  # includes reasoning
 
 
 class ServerSettings(StrictModel):
     """One OpenAI-compatible API, at one or several addresses that serve the same models."""
 
-    # Without user or password: params.yaml goes into Git.
-    base_urls: Annotated[list[Url], Field(min_length=1)]  # the one with least to do is asked
-    # The NAME of the environment variable that holds its key; null: none is sent.
-    key: Annotated[str | None, BeforeValidator(_variable)]
-    models: Annotated[dict[str, Price | None], Field(min_length=1)]  # null: the price is not known
-    concurrency: Positive  # requests under way at once, over all its addresses
+    # Without user or password, since params.yaml is in Git. The least busy address is asked.
+    base_urls: Annotated[list[Url], Field(min_length=1)]
+    # Name of the environment variable that holds the API key; null: no key is sent.
+    key: Annotated[str | None, BeforeValidator(_validate_variable)]
+    models: Annotated[dict[str, Price | None], Field(min_length=1)]  # null: price unknown
+    concurrency: Positive  # requests in flight at once, over all addresses
 
     def token(self) -> str | None:
-        """Return the key that the environment has. InputError where no header can carry it.
+        """Return the key from the environment, and hide it in all later messages.
 
-        From here on no reason of a failure shows it.
+        Raises InputError where it is not set or no header can carry it.
         """
         if self.key is None:
             return None
@@ -153,25 +154,25 @@ class ServerSettings(StrictModel):
                 f"${self.key} is not set: {self.base_urls[0]} wants the key that this environment "
                 "variable holds"
             )
-        hide(self.key)
-        if not TOKEN.fullmatch(token):
+        hide_variable(self.key)
+        if not HEADER_VALUE.fullmatch(token):
             raise InputError(
-                f"${self.key} holds a line end, a blank or a letter beyond ASCII; expected: the "
-                "key alone (a file with a line end is read by `$(tr -d '\\r\\n' < FILE)`)"
+                f"${self.key} holds a line end, a blank or a letter beyond ASCII; expected the "
+                "key alone (read a file with a line end by `$(tr -d '\\r\\n' < FILE)`)"
             )
         return token
 
 
 class EndpointSettings(StrictModel):
-    """OpenAI-compatible servers, by names of our own. Each answers for the models it lists."""
+    """OpenAI-compatible servers by names of our own. Each answers for the models it lists."""
 
     servers: dict[Name, ServerSettings]
     timeout_s: Annotated[float, Field(gt=0)]
-    tries: Positive  # for one request, before it counts as failed
-    max_failed: Annotated[float, Field(ge=0, le=1)]  # share of a stage's requests
+    max_retries: Annotated[int, Field(ge=0)]  # of one request, before it counts as failed
+    max_failed: Annotated[float, Field(ge=0, le=1)]  # fraction of a stage's requests
 
     def server_of(self, model: str) -> str:
-        """The name of the server that answers for `model`. InputError where none lists it."""
+        """Return the name of the server that lists `model`. Raises InputError where none does."""
         for name, server in self.servers.items():
             if model in server.models:
                 return name
@@ -182,17 +183,17 @@ class EndpointSettings(StrictModel):
 
 
 class RaySettings(StrictModel):
-    """vLLM on a Ray cluster, as `vllm` sets it: replicas of an engine, which share the requests.
+    """vLLM on a Ray cluster: replicas with the settings of `vllm`, which share the requests.
 
-    Each has `tensor_parallel` GPUs of one node, or none where vLLM is set for the CPU. The project
-    and its environment must lie at the same path on every node, on a file system that they share.
+    Each replica has `tensor_parallel_size` GPUs of one node, or none where vLLM runs on the CPU.
+    The project and its environment must lie at the same path on every node.
     """
 
-    # local: one of our own on this machine, which ends with the stage. auto: the one that
-    # $RAY_ADDRESS names or that this machine belongs to.
+    # local: a cluster on this machine, which ends with the stage. auto: the one that $RAY_ADDRESS
+    # names or that this machine belongs to.
     address: Literal["local", "auto"]
-    replicas: Positive | None  # at most so many; null: as many as the cluster has room for
-    cpus: Positive  # of each
+    replicas: Positive | None  # at most; null: as many as the cluster has room for
+    cpus: Positive  # of each replica
 
 
 class EngineSettings(StrictModel):
@@ -211,7 +212,7 @@ class SamplingParams(StrictModel):
 
 class Engine(Protocol):
     name: str  # kind, version and number format: part of every request's key
-    protocol: chat_formats.ChatFormat
+    chat_format: ChatFormat
 
     def render(self, messages: list[Message]) -> str: ...
 
@@ -221,15 +222,15 @@ class Engine(Protocol):
     def ask(self) -> TryGenerateFn: ...
 
 
-def request(
+def build_request(
     params: SamplingParams, engine: Engine, model: str, prompt: str, sample: int
 ) -> Request:
     return Request(
         model=model,
         engine=engine.name,
         prompt=prompt,
-        stop=tuple(engine.protocol.stop),
-        keep_special_tokens=engine.protocol.keep_special_tokens,
+        stop=tuple(engine.chat_format.stop),
+        keep_special_tokens=engine.chat_format.keep_special_tokens,
         temperature=params.temperature,
         top_p=params.top_p,
         max_tokens=params.max_tokens,
@@ -238,22 +239,20 @@ def request(
     )
 
 
-def read_reply(
-    reply: Reply, protocol: chat_formats.ChatFormat, prompt: str
-) -> tuple[str, chat_formats.ReasoningSpan]:
-    """Return the whole text and where its reasoning and answer are.
+def read_reply(reply: Reply, chat_format: ChatFormat, prompt: str) -> tuple[str, ReasoningSpan]:
+    """Return the whole text, and where its reasoning and answer are.
 
-    Reasoning that a server had taken out is put back: with the family's markers, or, where it has
-    none, with a blank line, so that a judge's JSON is its answer alone.
+    Reasoning that a server had taken out is put back: with the format's markers or, where it has
+    none, before a blank line, so that the answer to a judge's prompt is its JSON alone.
     """
     if reply.reasoning is None:
-        return reply.text, protocol.split(reply.text, prompt)
+        return reply.text, chat_format.split(reply.text, prompt)
     answer = reply.text if reply.text.strip() else None
-    if protocol.begins is not None:
-        text = protocol.write(reply.reasoning, answer)
-        return text, protocol.split(text, prompt)
+    if chat_format.begins is not None:
+        text = chat_format.write(reply.reasoning, answer)
+        return text, chat_format.split(text, prompt)
     reasoning = reply.reasoning.strip()
     if answer is None:
-        return reasoning, chat_formats.ReasoningSpan(0, len(reasoning), None)
+        return reasoning, ReasoningSpan(0, len(reasoning), None)
     before = f"{reasoning}\n\n" if reasoning else ""
-    return before + answer, chat_formats.ReasoningSpan(0, len(reasoning), len(before))
+    return before + answer, ReasoningSpan(0, len(reasoning), len(before))

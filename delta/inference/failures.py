@@ -1,7 +1,7 @@
-"""Why a request got no reply: a class that metrics count, and one line that is safe to show.
+"""Failures of requests: a class that metrics count, and one line that is safe to show.
 
-What a server says is text of a stranger. It may be gigabytes, command a terminal or repeat the key
-that was sent to it, so every reason is made here and nowhere else.
+A server's message is untrusted text. It may be gigabytes, command a terminal or repeat the key
+that was sent, so every reason of a failure is written here and nowhere else.
 """
 
 import base64
@@ -9,119 +9,112 @@ import html
 import os
 import re
 import unicodedata
-from typing import NamedTuple
 from urllib.parse import unquote
 
-LONGEST_REASON = 200  # characters
-LONGEST_READ = 4_096  # characters of what was said that are looked at
-DECODINGS = 4  # an escape may be escaped itself
-PART = 6  # characters of a key that tell it from other text; 4 at its ends, which servers show
-END = 4
-LONG_KEY = 16  # characters from which on the ends alone do not give the key away
-_HIDDEN: set[str] = set()  # further names of environment variables that hold keys
+from delta.inference.types import Failure
+
+MAX_REASON_CHARS = 200
+MAX_SCANNED_CHARS = 4_096  # of a message
+MAX_DECODINGS = 4  # an escape may itself be escaped
+FRAGMENT_CHARS = 6  # of a key: long enough not to occur in other text
+END_CHARS = 4  # at a key's start and end, which servers like to show
+MIN_LONG_KEY_CHARS = 16  # with fewer, the two ends would give the key away
 SECRET_NAME = re.compile(r"(?:KEY|TOKEN|SECRET|PASSWORD)$")
+_HIDDEN_VARIABLES: set[str] = set()
 _ESCAPE = re.compile(r"\\u\{?([0-9a-fA-F]{4})\}?|\\x([0-9a-fA-F]{2})|\\([nrt/\"])")
 
 
-class Failure(NamedTuple):
-    """No reply came, and why. It is kept nowhere, so that the next run asks again."""
-
-    reason: str  # one line
-    kind: str  # one of few: "HTTP 400", "timeout"; what metrics count
+def hide_variable(name: str) -> None:
+    """Hide the value of this environment variable in all later messages."""
+    _HIDDEN_VARIABLES.add(name)
 
 
-def hide(name: str) -> None:
-    """Take the value of this environment variable out of everything that is said from here on."""
-    _HIDDEN.add(name)
+def make_failure(kind: str, message: str = "", attempts: int = 1) -> Failure:
+    """Return the failure of a request after so many attempts, the last one with `message`."""
+    suffix = f", after {attempts} attempts" if attempts > 1 else ""
+    message = safe_line(message, MAX_REASON_CHARS - len(f"{kind}: {suffix}"))
+    return Failure((f"{kind}: {message}" if message else kind) + suffix, kind)
 
 
-def failure(kind: str, said: str = "", tries: int = 1) -> Failure:
-    """Return the failure of a request that was tried so often, the last time in vain by `said`."""
-    suffix = f", after {tries} tries" if tries > 1 else ""
-    said = safe_line(said, LONGEST_REASON - len(f"{kind}: {suffix}"))
-    return Failure((f"{kind}: {said}" if said else kind) + suffix, kind)
+def safe_line(text: str | bytes, max_chars: int = MAX_REASON_CHARS) -> str:
+    """Return `text` as one line without control characters and without any of our keys.
 
-
-def safe_line(text: str | bytes, longest: int = LONGEST_REASON) -> str:
-    """Return `text` as one line without control characters and without any key of ours.
-
-    Escapes of JSON, URLs and HTML are decoded first, since a key may hide in them. A key is the
-    value of an environment variable that `hide` has named or whose name ends in KEY, TOKEN, SECRET
-    or PASSWORD; it is taken out whole and in parts, in any case, with blanks in
-    between, in hexadecimal and in base64.
+    A key is the value of an environment variable that `hide_variable` named, or whose name ends in
+    KEY, TOKEN, SECRET or PASSWORD. Whole keys and parts of them are replaced, in any case, with
+    blanks between, in hexadecimal and in base64. JSON, URL and HTML escapes are decoded first.
     """
     if isinstance(text, bytes):
-        text = text[: 4 * LONGEST_READ].decode(errors="replace")
-    text = _decoded(text[:LONGEST_READ])
+        text = text[: 4 * MAX_SCANNED_CHARS].decode(errors="replace")
+    text = _unescape(text[:MAX_SCANNED_CHARS])
     for name, value in os.environ.items():
-        if name in _HIDDEN or SECRET_NAME.search(name):
-            text = _without(text, value, f"${name}")
-    line = "".join(letter if letter.isprintable() else " " for letter in text)
+        if name in _HIDDEN_VARIABLES or SECRET_NAME.search(name):
+            text = _replace_secret(text, value, f"${name}")
+    line = "".join(char if char.isprintable() else " " for char in text)
     line = " ".join(line.split())
-    return line if len(line) <= longest else line[: longest - 3] + "..."
+    return line if len(line) <= max_chars else line[: max_chars - 3] + "..."
 
 
-def _decoded(text: str) -> str:
-    for _ in range(DECODINGS):
-        plain = html.unescape(unquote(_ESCAPE.sub(_letter, text)))
-        if plain == text:
+def _unescape(text: str) -> str:
+    for _ in range(MAX_DECODINGS):
+        decoded = html.unescape(unquote(_ESCAPE.sub(_unescaped_char, text)))
+        if decoded == text:
             break
-        text = plain
+        text = decoded
     return text
 
 
-def _letter(escape: re.Match[str]) -> str:
+def _unescaped_char(escape: re.Match[str]) -> str:
     if escape[3]:
         return escape[3] if escape[3] in '/"' else " "
     return chr(int(escape[1] or escape[2], 16))
 
 
-def _without(text: str, secret: str, name: str) -> str:
-    """Return `text` with `name` where `secret`, another spelling of it or a part of one stood."""
-    places: list[int] = []  # in `text`, of every letter that is compared
-    letters = ""
-    for place, letter in enumerate(text):
-        compared = _compared(letter)
-        letters += compared
-        places += [place] * len(compared)
+def _replace_secret(text: str, secret: str, name: str) -> str:
+    """Return `text` with `name` in place of the secret, its other spellings and their parts."""
+    positions: list[int] = []  # in `text`, of each normalized character
+    normalized = ""
+    for position, char in enumerate(text):
+        plain = _normalize(char)
+        normalized += plain
+        positions += [position] * len(plain)
     hidden = [False] * len(text)
-    for part in _parts(secret):
-        start = letters.find(part)
+    for fragment in _fragments(secret):
+        start = normalized.find(fragment)
         while start >= 0:
-            first, last = places[start], places[start + len(part) - 1]
+            first, last = positions[start], positions[start + len(fragment) - 1]
             hidden[first : last + 1] = [True] * (last + 1 - first)
-            start = letters.find(part, start + 1)
+            start = normalized.find(fragment, start + 1)
     shown: list[str] = []
-    for place, letter in enumerate(text):
-        if not hidden[place]:
-            shown.append(letter)
-        elif place == 0 or not hidden[place - 1]:
+    for position, char in enumerate(text):
+        if not hidden[position]:
+            shown.append(char)
+        elif position == 0 or not hidden[position - 1]:
             shown.append(name)
     return "".join(shown)
 
 
-def _compared(letter: str) -> str:
-    """Return nothing for blanks and control characters, else the letter in lower case."""
-    if letter.isspace() or not letter.isprintable():
+def _normalize(char: str) -> str:
+    """Return the character in lower case; nothing for blanks and control characters."""
+    if char.isspace() or not char.isprintable():
         return ""
-    return unicodedata.normalize("NFKC", letter).lower()
+    return unicodedata.normalize("NFKC", char).lower()
 
 
-def _parts(secret: str) -> set[str]:
+def _fragments(secret: str) -> set[str]:
     code = secret.encode(errors="surrogateescape")
-    # Base64 of a text depends on where it begins within three bytes; what is shared with the bytes
-    # around it is left out.
+    # Base64 depends on the position modulo three bytes. Characters that also encode a neighbouring
+    # byte are left out.
     spellings = [secret, code.hex()] + [
         base64.b64encode(bytes(before) + code).decode().rstrip("=")[-(-4 * before // 3) : -1]
         for before in range(3)
     ]
-    parts: set[str] = set()
+    fragments: set[str] = set()
     for spelling in spellings:
-        plain = "".join(map(_compared, spelling))
-        if len(plain) >= END:
-            size = min(PART, len(plain))
-            parts |= {plain[i : i + size] for i in range(len(plain) - size + 1)}
-    if len(secret) >= LONG_KEY:
-        plain = "".join(map(_compared, secret))
-        parts |= {plain[:END], plain[-END:]}
-    return parts
+        plain = "".join(map(_normalize, spelling))
+        if len(plain) >= END_CHARS:
+            size = min(FRAGMENT_CHARS, len(plain))
+            fragments |= {plain[i : i + size] for i in range(len(plain) - size + 1)}
+    if len(secret) >= MIN_LONG_KEY_CHARS:
+        plain = "".join(map(_normalize, secret))
+        fragments |= {plain[:END_CHARS], plain[-END_CHARS:]}
+    return fragments

@@ -15,25 +15,24 @@ from delta.core.params import StrictModel
 from delta.core.schemas import TRACE, trace_id
 from delta.core.tables import TEXT_ROWS, frame_of
 from delta.core.types import Counts
-from delta.inference import chat_formats
-from delta.inference.chat_formats import ChatFormat
-from delta.inference.engine import Engine, SamplingParams, read_reply, request
+from delta.inference.chat_formats import ChatFormat, ReasoningSpan
+from delta.inference.engine import Engine, SamplingParams, build_request, read_reply
 from delta.inference.types import GenerateFn, Request
 
 
 class SampledParams(SamplingParams):
-    """A model and how it is asked."""
+    """A generator that samples from a model."""
 
     model: str  # a name in `models`
     examples: Annotated[int, Field(ge=0)]  # worked examples before the problem
-    samples: Annotated[int, Field(ge=1)]  # traces a problem
+    samples: Annotated[int, Field(ge=1)]  # traces per problem
 
 
 class RecordedParams(StrictModel):
-    """A recording among the `models`."""
+    """A generator whose traces are a recording among the `models`."""
 
     model: str
-    recorded: Annotated[int, Field(ge=1)] | None  # at most so many traces a problem; null: all
+    recorded: Annotated[int, Field(ge=1)] | None  # traces per problem at most; null: all
 
 
 def _kind(entry: Any) -> str:
@@ -46,37 +45,37 @@ GeneratorParams = Annotated[
 ]
 
 
-def requests_of(
+def trace_requests(
     params: SampledParams, engine: Engine, model: str, problems: pl.DataFrame
 ) -> Iterator[tuple[tuple[str, int], Request]]:
-    """((problem_id, sample), request) for every trace, the samples of a problem together."""
+    """Yield ((problem_id, sample), request) for every trace, the samples of a problem together."""
     examples = prompts.worked_example_turns(params.examples)
     for problem_id, text, history in problems.select("problem_id", "prompt", "history").iter_rows():
-        prompt = engine.render(engine.protocol.messages(text, examples, history))
+        prompt = engine.render(engine.chat_format.messages(text, examples, history))
         for sample in range(params.samples):
-            yield (problem_id, sample), request(params, engine, model, prompt, sample)
+            yield (problem_id, sample), build_request(params, engine, model, prompt, sample)
 
 
 def generate(
     name: str,
-    asked: list[tuple[tuple[str, int], Request]],
+    requests: list[tuple[tuple[str, int], Request]],
     ask: GenerateFn,
-    protocol: ChatFormat,
+    chat_format: ChatFormat,
 ) -> Iterator[pl.DataFrame]:
-    """Trace rows in the order of `asked`, few at a time, one for every request.
+    """Yield trace rows in batches, one row for every request, in their order.
 
-    All are asked for before the first row. `ask` remembers (reply_cache) and is asked once more for
-    each row, since the text of all has gigabytes.
+    All requests are answered before the first batch. `ask` is a reply cache's and is called again
+    for each batch, since the texts of all have gigabytes.
     """
-    for _ in ask(request_ for _, request_ in asked):
+    for _ in ask(request for _, request in requests):
         pass
-    for start in range(0, len(asked), TEXT_ROWS):
-        few = asked[start : start + TEXT_ROWS]
-        replies = dict(ask(request_ for _, request_ in few))
+    for start in range(0, len(requests), TEXT_ROWS):
+        batch = requests[start : start + TEXT_ROWS]
+        replies = dict(ask(request for _, request in batch))
         rows = []
-        for (problem_id, sample), request_ in few:
-            reply = replies[request_]
-            text, split = read_reply(reply, protocol, request_.prompt)
+        for (problem_id, sample), request in batch:
+            reply = replies[request]
+            text, span = read_reply(reply, chat_format, request.prompt)
             rows.append(
                 {
                     "trace_id": trace_id(problem_id, name, sample),
@@ -84,7 +83,7 @@ def generate(
                     "generator": name,
                     "sample": sample,
                     "text": text,
-                    **split._asdict(),
+                    **span._asdict(),
                     "finish_reason": reply.finish_reason,
                     "prompt_tokens": reply.prompt_tokens,
                     "completion_tokens": reply.completion_tokens,
@@ -94,14 +93,12 @@ def generate(
         yield frame_of(rows, TRACE)
 
 
-def from_recording(name: str, recorded: pl.DataFrame, protocol: ChatFormat) -> pl.DataFrame:
-    """Trace rows from the rows of a recording (delta.core.schemas.RECORDING)."""
-    splits = [protocol.split(text)._asdict() for text in recorded["text"]]
-    borders = pl.DataFrame(
-        splits, schema=dict.fromkeys(chat_formats.ReasoningSpan._fields, pl.Int64)
-    )
+def recording_to_traces(name: str, recorded: pl.DataFrame, chat_format: ChatFormat) -> pl.DataFrame:
+    """Return trace rows for the rows of a recording (delta.core.schemas.RECORDING)."""
+    schema = dict.fromkeys(ReasoningSpan._fields, pl.Int64)
+    spans = [chat_format.split(text)._asdict() for text in recorded["text"]]
     return (
-        recorded.hstack(borders)
+        recorded.hstack(pl.DataFrame(spans, schema=schema))
         .with_columns(
             trace_id=pl.format("{}/" + name + "/{}", "problem_id", "sample"),
             generator=pl.lit(name),
@@ -113,8 +110,8 @@ def from_recording(name: str, recorded: pl.DataFrame, protocol: ChatFormat) -> p
     )
 
 
-def counts(traces: pl.DataFrame) -> Counts:
-    """Of trace rows, which need no text."""
+def count_traces(traces: pl.DataFrame) -> Counts:
+    """Return the counts of the stage from trace rows, which need no text."""
     tokens = traces["completion_tokens"].mean()
     return {
         "traces": traces.height,

@@ -1,24 +1,24 @@
 """GPT-OSS's channels with guided JSON: free reasoning first, then only the schema (paper, 3.2).
 
-A bare JSON schema would hold from the first token, and the model could not reason at all: medium
-effort would be lost without a word. A structural tag says where the schema begins.
+A bare JSON schema would hold from the first token, and the model could not reason at all. A
+structural tag says where the schema begins.
 """
 
 from typing import Any
 
 ANALYSIS = "<|channel|>analysis<|message|>"
-NEXT = "<|start|>assistant"  # opens the next channel; the prompt has opened the first
+NEXT = "<|start|>assistant"  # begins the next channel; the prompt has begun the first
 FINAL = "<|channel|>final"
 FORMATS = ("", " json", " <|constrain|>json")  # how the model announces what the channel holds
 MAX_SPACE = 1  # characters in a row: small models loop in white space. xgrammar refuses a 0
 
 
 def structural_tag(schema: dict[str, Any]) -> str:
-    """For vLLM's StructuredOutputsParams: an optional analysis, then JSON, then the end of turn.
+    """Return a grammar for vLLM: an optional analysis, then JSON, then the end of the turn.
 
     Markers are strings, as in vLLM's server: xgrammar matches a special token by its text. The
-    analysis holds no marker, so that a reply has one border and not several to choose from.
-    vLLM's disable_any_whitespace does not reach a structural tag, hence the bound here.
+    analysis holds no marker, so that a reply has one boundary. vLLM's disable_any_whitespace does
+    not reach a structural tag, hence MAX_SPACE.
     """
     from xgrammar.structural_tag import (
         AnyTextFormat,

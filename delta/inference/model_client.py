@@ -1,4 +1,4 @@
-"""A model of params.yaml as a stage asks it: its engine, its fingerprint, its stored replies."""
+"""A model of params.yaml as a stage asks it: its engine, its fingerprint, its reply cache."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -6,75 +6,61 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from delta.core import fingerprint as weights
-from delta.core import params, paths
+from delta.core import fingerprint, params, paths
 from delta.core.console import Console
-from delta.inference.engine import (
-    EndpointSettings,
-    Engine,
-    EngineSettings,
-    ServedParams,
-    Serving,
-    ServingParams,
-)
+from delta.inference.engine import EndpointSettings, Engine, EngineSettings, Serving, ServingParams
 from delta.inference.reply_cache import ReplyCache, open_reply_cache
-from delta.inference.types import Failure, GenerateFn, Reply, Request
+from delta.inference.types import Answer, GenerateFn, Request
 
 
-def open_engine(
-    settings: EngineSettings, serving: ServingParams | ServedParams, model_folder: Path
-) -> Engine:
-    """The engine for the model in `model_folder`. Weights are loaded at the first request."""
+def open_engine(settings: EngineSettings, serving: Serving, folder: Path) -> Engine:
+    """Return the engine for the model in `folder`. Weights are loaded at the first request."""
     if serving.endpoint is not None:
         from delta.inference.openai_engine import OpenAIEngine
 
-        server = settings.endpoint.servers[settings.endpoint.server_of(model_folder.name)]
-        asked_as = weights.served_name(model_folder) or model_folder.name
-        return OpenAIEngine(settings.endpoint, server, serving, asked_as)
+        server = settings.endpoint.servers[settings.endpoint.server_of(folder.name)]
+        model = fingerprint.served_name(folder) or folder.name
+        return OpenAIEngine(settings.endpoint, server, serving, model)
     assert isinstance(serving, ServingParams)  # without an endpoint it can be nothing else
     if settings.kind == "ray":
         from delta.inference.ray_engine import RayEngine
 
-        return RayEngine(settings.vllm, serving, model_folder, settings.ray)
+        return RayEngine(settings.vllm, serving, folder, settings.ray)
     from delta.inference.vllm_engine import VllmEngine
 
-    return VllmEngine(settings.vllm, serving, model_folder)
+    return VllmEngine(settings.vllm, serving, folder)
 
 
 class ModelClient(NamedTuple):
-    """A model that is open: prompts can be rendered, and weights are loaded by the first request.
-
-    Its engine is the one that `serving` says: servers where it has an `endpoint`, else that of
-    `engine.kind`, in this process or on a cluster.
-    """
+    """An open model: prompts can be rendered, and the first request loads the weights."""
 
     engine: Engine
     fingerprint: str  # part of every request's key
     max_model_len: int
     settings: EndpointSettings
 
-    def room(self, max_tokens: int) -> int:
-        """Return the tokens that are left for a prompt beside a reply of `max_tokens`."""
+    def max_prompt_tokens(self, max_tokens: int) -> int:
+        """Return how long a prompt may be beside a reply of `max_tokens`."""
         return self.max_model_len - max_tokens
 
     @contextmanager
     def replies(
         self, item: str, console: Console, title: str, max_failed: float | None = None
     ) -> Iterator[tuple[GenerateFn, ReplyCache]]:
-        """Yield the function that asks for what the store lacks, and the store's shelf of `item`.
+        """Yield the function that asks for what the cache lacks, and the cache of `item`.
 
-        `title` names the bar of progress. `max_failed` is the share of the item's requests, of
-        whichever engine, that may fail; None: that of the run.
+        `title` names the progress bar. `max_failed` is the fraction of the item's requests that may
+        fail; None: `engine.endpoint.max_failed`.
         """
-        with open_reply_cache(item, self.fingerprint, console.print) as shelf:
+        with open_reply_cache(item, self.fingerprint, console.print) as cache:
             progress = partial(console.progress, label=title)
-            share = self.settings.max_failed if max_failed is None else max_failed
-            yield shelf.remember(self._ask, progress, max_failed=share), shelf
+            fraction = self.settings.max_failed if max_failed is None else max_failed
+            yield cache.cached(self._ask, progress, max_failed=fraction), cache
 
-    def _ask(self, requests: Iterable[Request]) -> Iterator[tuple[Request, Reply | Failure]]:
-        """As the engine does, but first every key that the run will want must be there.
+    def _ask(self, requests: Iterable[Request]) -> Iterator[Answer]:
+        """Ask the engine, once the keys of all servers are known to be set.
 
-        Else a night of generation would end at the judge. InputError where one is not set.
+        Else a night of generation would end at the judge. Raises InputError where one is missing.
         """
         for server in self.settings.servers.values():
             server.token()
@@ -82,13 +68,13 @@ class ModelClient(NamedTuple):
 
 
 def open_model(name: str) -> ModelClient:
-    """Return the model `name`. InputError where its folder is missing or not whole."""
-    serving: ServingParams | ServedParams = params.load_section(
+    """Return the model `name`. Raises InputError where its folder is missing or incomplete."""
+    serving: Serving = params.load_section(
         f"serving.{name}",
         Serving,  # type: ignore[arg-type]  # a union is no type[S] to mypy
     )
     settings = params.load_section("engine", EngineSettings)
     folder = paths.model(name)
-    fingerprint = weights.read_fingerprint(folder)
+    digest = fingerprint.read_fingerprint(folder)
     engine = open_engine(settings, serving, folder)
-    return ModelClient(engine, fingerprint, serving.max_model_len, settings.endpoint)
+    return ModelClient(engine, digest, serving.max_model_len, settings.endpoint)

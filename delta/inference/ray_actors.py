@@ -1,9 +1,9 @@
-"""Work shared out to actors on a Ray cluster; what a lost one had in hand goes to the others.
+"""A pool of actors on a Ray cluster. If a worker dies, only its in-flight items are retried.
 
-Plain actors, and not Ray Data with its vLLM processor: there replies come back a block at a time,
-and what a killed run keeps is Ray's checkpoint of blocks, beside our store. Here every answer comes
-back by itself as it is finished, so that the store has it before the next one is looked at, and a
-lost node costs what it had in hand.
+Ray Data with its vLLM processor returns replies a block at a time, and resumes from checkpoints of
+blocks. Here each answer comes back as it finishes, so that the reply cache has it at once. Ray's
+own restarts and retries repeat a call; they would neither hand a dead worker's items to the others
+nor find out which item kills its workers.
 """
 
 import importlib.util
@@ -21,14 +21,13 @@ from delta.core.errors import IncompleteError, InputError
 
 LOG = logging.getLogger(__name__)
 Address = Literal["local", "auto"]
-OBJECTS_BYTES = 256 * 2**20  # of a cluster of our own: what passes through is small
-STARTS = 3
-MOST_LOSSES = 4  # workers lost with the same item in hand before it counts as their death
-MAX_SHARED_FAILURES = (
-    2  # of those, so many may have been another item's fault; then in small company
-)
+OBJECT_STORE_BYTES = 256 * 2**20  # of our own cluster: few data pass through it
+MAX_STARTS = 3
+MAX_FAILURES = 4  # worker deaths with the same item in flight, before the item is given up
+# After so many, an item is retried in isolation, because a batch-mate may have caused the first.
+MAX_SHARED_FAILURES = 2
 SPLIT_FACTOR = 16
-POLL_S = 60.0  # between looks at whether the cluster still has room for anybody
+POLL_S = 60.0  # between checks that the cluster still has room for a worker
 
 
 def check_installed(key: str) -> None:
@@ -38,9 +37,11 @@ def check_installed(key: str) -> None:
         )
 
 
-def join(address: Address, **settings: Any) -> None:
-    """Be a driver of a Ray cluster, once a process: the one that $RAY_ADDRESS names or that runs on
-    this machine (auto), or one of our own on this machine that ends with this process (local).
+def connect(address: Address, **settings: Any) -> None:
+    """Connect this process to a Ray cluster, once.
+
+    auto: the cluster that $RAY_ADDRESS names or that runs on this machine. local: a cluster of our
+    own, which ends with this process. Raises InputError where there is none.
     """
     import ray
 
@@ -48,185 +49,188 @@ def join(address: Address, **settings: Any) -> None:
         return
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     if address == "local":
-        settings = {"include_dashboard": False, "object_store_memory": OBJECTS_BYTES} | settings
-    ended = signal.getsignal(signal.SIGTERM)
-    try:
-        _init(address, settings)
-    except ConnectionError as error:
-        raise InputError(
-            "no Ray cluster was found; start one (`ray start --head`) and run this on one of its "
-            "nodes, or name it in $RAY_ADDRESS"
-        ) from error
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, ended)  # Ray puts its own in its place
-
-
-def _init(address: Address, settings: dict[str, Any]) -> None:
-    """Ray gives a node of our own 30 s to start, whatever else a machine has to do."""
-    import ray
-
-    for left in range(STARTS - 1, -1, -1):
+        ours = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
+        settings = ours | settings
+    handler = signal.getsignal(signal.SIGTERM)
+    for attempt in range(1, MAX_STARTS + 1):
         try:
             ray.init(address=address, **settings)
-            return
-        except ConnectionError:
-            raise
+            break
+        except ConnectionError as error:
+            raise InputError(
+                "no Ray cluster was found; start one (`ray start --head`) and run this on one of "
+                "its nodes, or name it in $RAY_ADDRESS"
+            ) from error
         except Exception:
-            if address != "local" or not left:
+            # A node of our own has 30 s to start, however busy the machine is.
+            if address != "local" or attempt == MAX_STARTS:
                 raise
             ray.shutdown()
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, handler)  # Ray replaces it
 
 
-def num_workers_that_fit(needs: dict[str, int]) -> int:
-    """How many workers that need so much, {"CPU": 1, "GPU": 2}, the cluster's nodes hold at once.
+def cluster_capacity(resources: dict[str, int]) -> int:
+    """Return how many workers with these resources, {"CPU": 1, "GPU": 2}, fit the cluster's nodes.
 
-    InputError where none of them holds one: Ray would wait for such a node forever.
+    Raises InputError where none fits: Ray would wait for such a node forever.
     """
     import ray
 
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    wanted = {name: need for name, need in needs.items() if need}
-    held = sum(min(int(n.get(name, 0) // need) for name, need in wanted.items()) for n in nodes)
-    if not held:
-        there = [{name: node.get(name, 0) for name in ("CPU", "GPU")} for node in nodes]
-        raise InputError(f"no node of the Ray cluster has {wanted}; it has {there}")
-    return held
+    needed = {name: number for name, number in resources.items() if number}
+    capacity = sum(
+        min(int(node.get(name, 0) // number) for name, number in needed.items()) for node in nodes
+    )
+    if not capacity:
+        existing = [{name: node.get(name, 0) for name in ("CPU", "GPU")} for node in nodes]
+        raise InputError(f"no node of the Ray cluster has {needed}; it has {existing}")
+    return capacity
 
 
 class WorkerDied(NamedTuple):
-    """No answer came, and why."""
+    """An item without an answer, and why."""
 
     reason: str
 
 
-WORKER_DIED = WorkerDied(f"{MOST_LOSSES} workers died while they had it in hand")
+WORKER_DIED = WorkerDied(f"{MAX_FAILURES} workers died while it was in flight")
 
 
 @dataclass
 class _Worker:
     actor: Any
-    calls: list[Any]  # what it was called for and has not answered; the first is `ready`
-    in_hand: dict[int, Any] = field(default_factory=dict)  # number → item
+    calls: list[Any]  # unfinished, in order; the first is `ready`
+    in_flight: dict[int, Any] = field(default_factory=dict)  # number -> item
     ready: bool = False
-    alone: bool = False  # in small company, to find out which item kills workers
+    isolated: bool = False  # works on quarantined items, to find out which one kills workers
 
 
 class _Queue:
-    """Items that wait, in pieces that stay together."""
+    """Waiting items, in batches that stay together."""
 
-    def __init__(self, pieces: Iterable[list[Any]]) -> None:
-        self._fresh = iter(pieces)
-        self._num_fresh = 0
-        self._again: deque[dict[int, Any]] = deque()  # before what is fresh
-        self._suspects: deque[dict[int, Any]] = deque()
-        self._losses: Counter[int] = Counter()
+    def __init__(self, batches: Iterable[list[Any]]) -> None:
+        self._new = iter(batches)
+        self._num_new = 0
+        self._next: deque[dict[int, Any]] = deque()  # retries come before new batches
+        self._quarantine: deque[dict[int, Any]] = deque()
+        self._failures: Counter[int] = Counter()
 
     def __bool__(self) -> bool:
-        if not self._again and (piece := next(self._fresh, None)):
-            self._again.append(dict(enumerate(piece, self._num_fresh)))
-            self._num_fresh += len(piece)
-        return bool(self._again or self._suspects)
+        if not self._next and (batch := next(self._new, None)):
+            self._next.append(dict(enumerate(batch, self._num_new)))
+            self._num_new += len(batch)
+        return bool(self._next or self._quarantine)
 
-    def take(self) -> dict[int, Any] | None:
-        """The next piece that may be answered beside others."""
-        return self._again.popleft() if self and self._again else None
+    def take(self) -> dict[int, Any]:
+        """Return the next batch that may share a worker, or nothing."""
+        return self._next.popleft() if self and self._next else {}
 
-    def take_suspects(self) -> dict[int, Any]:
-        """The next piece that has to have a worker for itself."""
-        return self._suspects.popleft() if self._suspects else {}
+    def take_quarantined(self) -> dict[int, Any]:
+        """Return the next batch that needs a worker for itself, or nothing."""
+        return self._quarantine.popleft() if self._quarantine else {}
 
-    def put_back(self, lost: dict[int, Any]) -> list[int]:
-        """What a worker had in hand when it was lost. The numbers of those that are given up.
+    def put_back(self, items: dict[int, Any]) -> list[int]:
+        """Queue a dead worker's items again. Return the numbers of those that are given up.
 
-        Most losses are the machine's fault, so all of them go on as before. Those that were there
-        again wait to the end and are tried in small company, at last each alone: one that kills
-        its worker every time takes no others with it.
+        Most deaths are the machine's fault, so at first all items go on as before. Those that see
+        another death wait until the end and are retried in small batches, and at last one by one:
+        an item that kills its worker every time takes no others with it.
         """
-        self._losses.update(lost.keys())
-        for losses in range(1, MOST_LOSSES):
-            numbers = [number for number in lost if self._losses[number] == losses]
-            few = 1 if losses == MOST_LOSSES - 1 else max(1, len(lost) // SPLIT_FACTOR)
-            waiting = self._again if losses < MAX_SHARED_FAILURES else self._suspects
-            for start in range(0, len(numbers), few):
-                waiting.append({n: lost[n] for n in numbers[start : start + few]})
-        return [number for number in lost if self._losses[number] >= MOST_LOSSES]
+        self._failures.update(items.keys())
+        for failures in range(1, MAX_FAILURES):
+            numbers = [number for number in items if self._failures[number] == failures]
+            is_last = failures == MAX_FAILURES - 1
+            size = 1 if is_last else max(1, len(items) // SPLIT_FACTOR)
+            waiting = self._next if failures < MAX_SHARED_FAILURES else self._quarantine
+            for start in range(0, len(numbers), size):
+                waiting.append({n: items[n] for n in numbers[start : start + size]})
+        return [number for number in items if self._failures[number] >= MAX_FAILURES]
 
 
 class RayActorPool:
-    """Workers, at most `most` and as many as the cluster has room for. They are kept between runs,
-    since each may have loaded a model.
+    """At most `max_workers` actors, and no more than the cluster has room for.
 
-    A worker is an actor of the class `kind` with `ready()`, called once, and `step(new)`: it takes
-    what is new, (number, item) each, works until something of all that it was given is finished,
-    and returns that as (number, answer) each; nothing where nothing is left.
+    `actor_class` has `ready()`, called once, and `step(new)`. A step takes new items as (number,
+    item) each, works until any of its items is finished, and returns the finished as (number,
+    answer) each, or nothing where no items are left. Workers are kept between calls of
+    `map_unordered`, since each may have loaded a model.
     """
 
     def __init__(
-        self, kind: type, arguments: tuple[Any, ...], needs: dict[str, int], most: int | None
+        self,
+        actor_class: type,
+        arguments: tuple[Any, ...],
+        resources: dict[str, int],
+        max_workers: int | None,
     ) -> None:
-        self._kind = kind
+        self._actor_class = actor_class
         self._arguments = arguments
-        self._needs = needs
-        self.num_workers = (
-            num_workers_that_fit(needs) if most is None else min(num_workers_that_fit(needs), most)
-        )
+        self._resources = resources
+        capacity = cluster_capacity(resources)
+        self.num_workers = capacity if max_workers is None else min(capacity, max_workers)
         self._workers: list[_Worker] = []
-        # Their processors are wanted by others as soon as nobody has a use for this crew.
-        weakref.finalize(self, _dismiss, self._workers)
+        # Others want the processors as soon as nobody uses this pool.
+        weakref.finalize(self, _kill_all, self._workers)
 
-    def run(self, pieces: Iterable[list[Any]], window: int) -> Iterator[tuple[int, Any]]:
-        """(number, answer or Lost) for every item, counted from 0, in the order of finishing.
+    def map_unordered(self, batches: Iterable[list[Any]], window: int) -> Iterator[tuple[int, Any]]:
+        """Yield (number, answer or WorkerDied) for every item, counted from 0, as they finish.
 
-        A worker has at most a piece more than `window` items in hand. Raises what is an InputError
-        in a worker, and IncompleteError where workers are lost again and again without an answer.
+        A worker has at most `window` items and one batch in flight. Raises a worker's InputError,
+        and IncompleteError where workers die again and again without an answer.
         """
-        queue = _Queue(pieces)
-        losses = 0  # since anything was answered
+        queue = _Queue(batches)
+        deaths = 0  # since the last answer
         try:
-            while queue or any(worker.in_hand for worker in self._workers):
-                self._hire()
+            while queue or any(worker.in_flight for worker in self._workers):
+                self._start_workers()
                 for worker in self._workers:
-                    _feed(worker, queue, window)
-                worker, answers = self._next()
-                if isinstance(answers, str):
-                    losses += 1
+                    _submit(worker, queue, window)
+                worker, answers = self._wait()
+                if isinstance(answers, WorkerDied):
+                    deaths += 1
                     self._workers.remove(worker)
-                    answered = [(number, WORKER_DIED) for number in queue.put_back(worker.in_hand)]
-                    self._check(losses, answers)
+                    given_up = queue.put_back(worker.in_flight)
+                    if deaths > MAX_FAILURES + self.num_workers:  # more than all of one node
+                        raise IncompleteError(
+                            f"{deaths} Ray workers died in a row without an answer; the last: "
+                            f"{answers.reason}. Completed replies are kept; run the same command "
+                            "to resume"
+                        )
+                    answers = [(number, WORKER_DIED) for number in given_up]
                 else:
-                    answered = answers
-                    for number, _ in answered:
-                        del worker.in_hand[number]
-                losses = 0 if answered else losses
-                yield from answered
+                    for number, _ in answers:
+                        del worker.in_flight[number]
+                deaths = 0 if answers else deaths
+                yield from answers
         except BaseException:
             self.close()
             raise
 
     def close(self) -> None:
-        _dismiss(self._workers)
+        _kill_all(self._workers)
 
-    def _hire(self) -> None:
+    def _start_workers(self) -> None:
         import ray
 
-        actors = ray.remote(self._kind).options(
-            num_cpus=self._needs.get("CPU", 0),
-            num_gpus=self._needs.get("GPU", 0),
-            max_restarts=0,  # we start another, which is told what the lost one had in hand
+        actors = ray.remote(self._actor_class).options(
+            num_cpus=self._resources.get("CPU", 0),
+            num_gpus=self._resources.get("GPU", 0),
+            max_restarts=0,
         )
         while len(self._workers) < self.num_workers:
             actor = actors.remote(*self._arguments)
             self._workers.append(_Worker(actor, [actor.ready.remote()]))
 
-    def _next(self) -> tuple[_Worker, list[tuple[int, Any]] | str]:
-        """The worker whose oldest call has ended, and its answers, or why it is lost."""
+    def _wait(self) -> tuple[_Worker, list[tuple[int, Any]] | WorkerDied]:
+        """Return the worker whose oldest call has ended, and its answers or how it died."""
         import ray
         from ray.exceptions import RayError, RayTaskError
 
         # A worker answers its calls in order.
         oldest = {worker.calls[0]: worker for worker in self._workers if worker.calls}
         while not (ended := ray.wait(list(oldest), num_returns=1, timeout=POLL_S)[0]):
-            num_workers_that_fit(self._needs)  # nodes may have gone for good
+            cluster_capacity(self._resources)  # nodes may have gone for good
         worker = oldest[ended[0]]
         worker.calls.pop(0)
         try:
@@ -234,30 +238,18 @@ class RayActorPool:
         except RayError as error:
             if isinstance(error, RayTaskError) and isinstance(error.cause, InputError):
                 raise error.cause from None
-            # Through its traceback it would keep this crew alive: a frame of Ray's has it too.
+            # A frame of Ray's keeps the error, and its traceback would keep this pool alive.
             error.__traceback__ = None
-            LOG.warning("a worker is lost: %s", str(error))
+            LOG.warning("a worker died: %s", str(error))
             ray.kill(worker.actor)  # it may only be out of reach
-            return worker, _reason(error)
+            # The cause comes without the traceback that Ray puts before it.
+            cause = getattr(error, "cause", None) or error
+            return worker, WorkerDied(f"{type(cause).__name__}: {cause}")
         worker.ready = True
         return worker, answers
 
-    def _check(self, losses: int, reason: str) -> None:
-        if losses > MOST_LOSSES + self.num_workers:  # all of them may have been on one node
-            raise IncompleteError(
-                f"{losses} Ray workers were lost in a row and nothing was answered; the last: "
-                f"{reason}. What was answered before is kept; the same command goes on"
-            )
 
-
-def _reason(error: Exception) -> str:
-    """What a worker raised, without the traceback that Ray puts before it; or how it died."""
-    cause = getattr(error, "cause", None) or error
-    return f"{type(cause).__name__}: {cause}"
-
-
-def _dismiss(workers: list[_Worker]) -> None:
-    """At once, whatever they have in hand."""
+def _kill_all(workers: list[_Worker]) -> None:
     import ray
 
     for worker in workers:
@@ -265,20 +257,20 @@ def _dismiss(workers: list[_Worker]) -> None:
     workers.clear()
 
 
-def _feed(worker: _Worker, queue: _Queue, window: int) -> None:
-    """Two calls at a time, so that a worker goes on while its last answers are looked at."""
+def _submit(worker: _Worker, queue: _Queue, window: int) -> None:
+    """Keep two calls queued, so that a worker goes on while its last answers are read."""
     while worker.ready and len(worker.calls) < 2:
         new: dict[int, Any] = {}
-        worker.alone = worker.alone and bool(worker.in_hand)
-        while not worker.alone and len(worker.in_hand) + len(new) < window:
-            piece = queue.take()
-            if piece is None:
+        worker.isolated = worker.isolated and bool(worker.in_flight)
+        while not worker.isolated and len(worker.in_flight) + len(new) < window:
+            batch = queue.take()
+            if not batch:
                 break
-            new |= piece
-        if not new and not worker.in_hand:
-            new = queue.take_suspects()
-            worker.alone = bool(new)
-        if not new and not worker.in_hand:
+            new |= batch
+        if not new and not worker.in_flight:
+            new = queue.take_quarantined()
+            worker.isolated = bool(new)
+        if not new and not worker.in_flight:
             return
         worker.calls.append(worker.actor.step.remote(list(new.items())))
-        worker.in_hand |= new
+        worker.in_flight |= new

@@ -1,4 +1,4 @@
-"""vLLM on a Ray cluster: engines as in this process, to which requests go as they have room."""
+"""vLLM on a Ray cluster: replicas of the engine in this process share the requests."""
 
 import itertools
 import os
@@ -8,75 +8,69 @@ from pathlib import Path
 
 from delta.core import fingerprint
 from delta.core.errors import InputError
-from delta.core.schemas import Message
 from delta.inference import ray_actors
 from delta.inference.engine import RaySettings, ServingParams, VllmSettings
-from delta.inference.failures import failure
-from delta.inference.types import Failure, Reply, Request
-from delta.inference.vllm_engine import Answer, VllmEngine
+from delta.inference.failures import make_failure
+from delta.inference.types import Answer, Failure, Reply, Request
+from delta.inference.vllm_engine import VllmEngine
 
-# What a node that was started otherwise may lack: nothing is ever reported.
-SILENT = {"DO_NOT_TRACK": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "VLLM_NO_USAGE_STATS": "1"}
-NewRequest = tuple[int, tuple[Request, list[int]]]  # number, request, token ids of its prompt
+# A node that was started by hand may lack these: telemetry stays off.
+NO_TELEMETRY = {"DO_NOT_TRACK": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "VLLM_NO_USAGE_STATS": "1"}
+Prompt = tuple[Request, list[int]]  # with the token ids of its prompt
 
 
-class RayEngine:
-    """Engines of the same name as in this process, so that the store has one reply for both."""
+class RayEngine(VllmEngine):
+    """An engine that only renders here; replicas answer.
+
+    Its name is that of the engine in this process, so that the reply cache serves both.
+    """
 
     def __init__(
         self, settings: VllmSettings, serving: ServingParams, folder: Path, ray: RaySettings
     ) -> None:
         ray_actors.check_installed("engine.kind")
+        super().__init__(settings, serving, folder)
         self.ray = ray
-        self._here = VllmEngine(settings, serving, folder)  # renders and counts; loads no weights
-        self.name = self._here.name
-        self.protocol = self._here.protocol
-        self._crew: ray_actors.RayActorPool | None = None
-
-    def render(self, messages: list[Message]) -> str:
-        return self._here.render(messages)
-
-    def num_tokens(self, text: str) -> int | None:
-        return self._here.num_tokens(text)
+        self._pool: ray_actors.RayActorPool | None = None
 
     def ask(self, requests: Iterable[Request]) -> Iterator[Answer]:
-        asked = list(requests)
-        tokens = self._here.tokens(asked)
-        crew = self._hired(asked[0].model)
-        window = min(self._here.window, -(-len(asked) // crew.num_workers))  # a fair share of few
-        given = ((request, tokens[request.prompt]) for request in asked)
-        for number, answer in crew.run(self._together(given), window):
-            lost = isinstance(answer, ray_actors.WorkerDied)
-            yield asked[number], failure("worker died", answer.reason) if lost else answer
+        requests = list(requests)
+        tokens = self.tokenize_prompts(requests)
+        pool = self._open_pool(requests[0].model)
+        fair_share = -(-len(requests) // pool.num_workers)
+        prompts = ((request, tokens[request.prompt]) for request in requests)
+        answers = pool.map_unordered(self._batches(prompts), window=min(self.window, fair_share))
+        for number, answer in answers:
+            died = isinstance(answer, ray_actors.WorkerDied)
+            yield requests[number], make_failure("worker died", answer.reason) if died else answer
 
-    def _together(
-        self, given: Iterable[tuple[Request, list[int]]]
-    ) -> Iterator[list[tuple[Request, list[int]]]]:
-        """Samples of a problem and votes on a trace share a prompt: one replica reads it once."""
-        for _, equal in itertools.groupby(given, lambda one: one[0].prompt):
-            while piece := list(itertools.islice(equal, self._here.settings.max_num_seqs)):
-                yield piece
+    def _batches(self, prompts: Iterable[Prompt]) -> Iterator[list[Prompt]]:
+        """Yield requests with equal prompts together, so that one replica computes the prefix."""
+        for _, equal in itertools.groupby(prompts, lambda prompt: prompt[0].prompt):
+            while batch := list(itertools.islice(equal, self.settings.max_num_seqs)):
+                yield batch
 
-    def _hired(self, model: str) -> ray_actors.RayActorPool:
-        """The replicas; they stay for the next requests, until this object is gone."""
-        if self._crew is None:
-            ray_actors.join(self.ray.address)
-            here = self._here
-            on_gpu = here.settings.gpu_share is not None
-            needs = {"CPU": self.ray.cpus, "GPU": here.serving.tensor_parallel if on_gpu else 0}
-            given = (here.settings, here.serving, here.folder.absolute(), self.name, model)
-            self._crew = ray_actors.RayActorPool(VllmActor, given, needs, self.ray.replicas)
-        return self._crew
+    def _open_pool(self, model: str) -> ray_actors.RayActorPool:
+        """Return the replicas, which are kept until this object is gone."""
+        if self._pool is None:
+            ray_actors.connect(self.ray.address)
+            on_gpu = self.settings.gpu_memory_utilization is not None
+            gpus = self.serving.tensor_parallel_size if on_gpu else 0
+            arguments = (self.settings, self.serving, self.folder.absolute(), self.name, model)
+            self._pool = ray_actors.RayActorPool(
+                VllmActor, arguments, {"CPU": self.ray.cpus, "GPU": gpus}, self.ray.replicas
+            )
+        return self._pool
 
 
 class VllmActor:
-    """One engine on some node, as an actor (delta.inference.ray_actors)."""
+    """A replica on some node, as an actor of delta.inference.ray_actors."""
 
     def __init__(
         self, settings: VllmSettings, serving: ServingParams, folder: Path, name: str, model: str
     ) -> None:
-        os.environ.update(SILENT)
-        if settings.gpu_share is None:
+        os.environ.update(NO_TELEMETRY)
+        if settings.gpu_memory_utilization is None:
             # Every replica of a machine would bind its threads to the same first cores.
             os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
         self.engine = VllmEngine(settings, serving, folder)
@@ -84,19 +78,20 @@ class VllmActor:
         self.numbers: dict[Request, int] = {}
 
     def ready(self) -> None:
+        """Load the weights. Raises InputError where this node differs from the driver's."""
         node, (name, model) = f"Ray node {socket.gethostname()}", self.expected
         if self.engine.name != name:
-            raise InputError(f"{node} has {self.engine.name}, this machine {name}; allowed: equal")
+            raise InputError(f"{node} has {self.engine.name}; expected this machine's {name}")
         if not self.engine.folder.is_dir():
             raise InputError(
                 f"{node}: {self.engine.folder}: no such folder; the project must lie at the same "
-                "path on every node, on a file system that they share"
+                "path on every node, on a shared file system"
             )
         if fingerprint.read_fingerprint(self.engine.folder) != model:
             raise InputError(f"{node}: {self.engine.folder} holds other weights than here")
         self.engine.load()
 
-    def step(self, new: list[NewRequest]) -> list[tuple[int, Reply | Failure]]:
+    def step(self, new: list[tuple[int, Prompt]]) -> list[tuple[int, Reply | Failure]]:
         for number, (request, tokens) in new:
             self.numbers[request] = number
             self.engine.add(request, tokens)

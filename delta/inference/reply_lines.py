@@ -1,6 +1,6 @@
-r"""A file of the reply store: opened only where it is one, and read line by line.
+r"""A file of the reply cache, opened only if it is a regular file and read line by line.
 
-A line is `<crc32, 8 hex digits> <JSON>\n`, the JSON {"key": …, "value": {…}}.
+A line is `<crc32, 8 hex digits> <JSON>\n`, where the JSON is {"key": ..., "value": {...}}.
 """
 
 import errno
@@ -16,74 +16,76 @@ import orjson
 
 from delta.core.errors import InputError
 
-LONGEST_LINE = 64 * 2**20  # bytes; no engine hands on a longer reply
-# What a name in a folder may be instead of a file: a link to nothing or in a circle, a socket.
-NO_FILE = (errno.ENOENT, errno.ELOOP, errno.ENXIO, errno.ENOTDIR)
-# The key alone, a JSON string; with a blank before it until 2026-11, as json writes it.
+MAX_LINE_BYTES = 64 * 2**20  # no engine hands on a longer reply
+# Opening a dangling or circular link, a socket, or a path below a file.
+NOT_A_FILE = (errno.ENOENT, errno.ELOOP, errno.ENXIO, errno.ENOTDIR)
+# The key is a JSON string. Until 2026-11 the lines had a blank before it.
 _KEY = re.compile(rb'\{"key": ?("[^"\\]*(?:\\.[^"\\]*)*")')
 
 
-class NoFileError(InputError):
-    """A name in a shelf's folder is a folder, a FIFO, a link to nothing; anything but a file."""
+class NotAFileError(InputError):
+    """A path of the cache is a folder, a FIFO, a dangling link: anything but a regular file."""
 
 
 def open_file(path: Path, flags: int) -> int:
-    """Return a descriptor of a file. NoFileError for whatever else has this name: opening a FIFO
-    would wait for whoever writes to it. InputError where the user may not open it.
+    """Return a descriptor of a regular file.
+
+    Raises NotAFileError for anything else, since opening a FIFO would wait for its writer, and
+    InputError where the user may not open it.
     """
     try:
         descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
     except PermissionError as error:
-        raise InputError(f"{path}: {error.strerror}; expected: a file that may be opened") from None
+        raise InputError(f"{path}: {error.strerror}; expected a file that may be opened") from None
     except IsADirectoryError:
-        raise NoFileError(f"{path}: a folder, expected a file") from None
+        raise NotAFileError(f"{path}: a folder, expected a file") from None
     except OSError as error:
-        if error.errno not in NO_FILE:
+        if error.errno not in NOT_A_FILE:
             raise
-        raise NoFileError(f"{path}: {error.strerror}; expected a file") from None
+        raise NotAFileError(f"{path}: {error.strerror}; expected a file") from None
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise NoFileError(f"{path}: no file but a folder, a FIFO or a device")
+        raise NotAFileError(f"{path}: no file but a folder, a FIFO or a device")
     return descriptor
 
 
-def lines_of(file: BinaryIO) -> Iterator[tuple[int, int, bytes]]:
-    """Yield (offset, length, line). Of a line that is too long to be one, its end alone."""
+def read_lines(file: BinaryIO) -> Iterator[tuple[int, int, bytes]]:
+    """Yield (offset, length, line). Of a line over MAX_LINE_BYTES, yield its last byte alone."""
     offset = 0
-    while line := file.readline(LONGEST_LINE):
+    while line := file.readline(MAX_LINE_BYTES):
         length = len(line)
-        while not line.endswith(b"\n") and len(line) == LONGEST_LINE:
-            line = file.readline(LONGEST_LINE)
+        while not line.endswith(b"\n") and len(line) == MAX_LINE_BYTES:
+            line = file.readline(MAX_LINE_BYTES)
             length += len(line)
         yield offset, length, line if length == len(line) else line[-1:]
         offset += length
 
 
 def parse_key(line: bytes) -> str | None:
-    """The key of a line of a shelf's file; None where the line is damaged.
+    """Return the key of a line, or None where the line is damaged.
 
-    What the checksum vouches for is not parsed: a store is opened at every start.
+    The value is not parsed, because a cache is opened at every start.
     """
-    found = _KEY.match(line, 9) if _is_whole(line) else None
+    match = _KEY.match(line, 9) if _is_intact(line) else None
     try:
-        key: str | None = orjson.loads(found[1]) if found else None
+        key: str | None = orjson.loads(match[1]) if match else None
     except ValueError:
         return None
     return key
 
 
 def parse_record(line: bytes) -> dict[str, Any] | None:
-    """All that it holds, {"key": …, "value": {…}}; None where it is damaged."""
+    """Return {"key": ..., "value": {...}}, or None where the line is damaged."""
     try:
-        content = orjson.loads(line[9:]) if _is_whole(line) else None
-    except ValueError:  # what json wrote and orjson refuses: half a surrogate pair, NaN
+        record = orjson.loads(line[9:]) if _is_intact(line) else None
+    except ValueError:  # Python's json wrote what orjson refuses: half a surrogate pair, NaN
         return None
-    if not isinstance(content, dict) or content.keys() != {"key", "value"}:
+    if not isinstance(record, dict) or record.keys() != {"key", "value"}:
         return None
-    return content if isinstance(content["value"], dict) else None
+    return record if isinstance(record["value"], dict) else None
 
 
-def _is_whole(line: bytes) -> bool:
+def _is_intact(line: bytes) -> bool:
     try:
         return (
             line[8:9] == b" "

@@ -1,4 +1,4 @@
-"""What a judging model is shown of a trace: without its family's markers, harmless, cut to fit."""
+"""The text of a trace in a judge's prompt: without markers, escaped and cut to fit."""
 
 import re
 from collections.abc import Callable
@@ -6,29 +6,30 @@ from typing import Any
 
 from delta.inference.engine import Engine
 
-# Characters a token at an endpoint, which has the tokenizer: of prose, and of formulas and digits.
-PROSE, FORMULAS = 4, 2
-STEP = 100  # characters: the search for the longest text that fits stops there
+# Characters per token, assumed where only a server has the tokenizer.
+PROMPT_CHARS_PER_TOKEN = 4  # prose
+TRACE_CHARS_PER_TOKEN = 2  # formulas and digits
+SEARCH_STEP = 100  # characters: precision of the search for the longest text that fits
 
-# A tokenizer reads "<|end|>" anywhere as the end of a turn; a tag would end the quotation.
+# A tokenizer reads "<|end|>" anywhere as the end of a turn. A tag would end the quotation.
 _MARKER = re.compile(r"<(?=\||/?\s*(?:problem|reference|solution|trace)\b)", re.IGNORECASE)
 
 
 def trace_text(row: dict[str, Any]) -> str:
-    """Reasoning and answer of a trace's row (delta.core.schemas.TRACE), a blank line between them.
+    """Return reasoning and answer of a row of delta.core.schemas.TRACE, a blank line between them.
 
-    The markers around them stay out: they would tell a judge which family wrote the trace.
+    The markers are left out, because they would tell a judge which family wrote the trace.
     """
     reasoning = row["text"][row["reasoning_start"] : row["reasoning_end"]]
     answer = answer_text(row) or ""
     if not reasoning.strip():
-        # What parts it from an empty reasoning's marker is no part of the answer.
+        # The blank lines after the marker of an empty reasoning are no part of the answer.
         return answer.strip() if (row["answer_start"] or 0) > row["reasoning_end"] else answer
     return "\n\n".join(part.strip() for part in (reasoning, answer) if part.strip())
 
 
 def problem_text(row: dict[str, Any]) -> str:
-    """The statement of a problem's row; a conversation turn by turn, each under its role."""
+    """Return the statement of a problem's row, or its conversation turn by turn."""
     if not row["history"]:
         statement: str = row["statement"]
         return statement
@@ -37,37 +38,39 @@ def problem_text(row: dict[str, Any]) -> str:
 
 
 def answer_text(row: dict[str, Any]) -> str | None:
-    """What follows the reasoning; None where the trace was cut before."""
+    """Return what follows the reasoning, or None where the trace was cut before."""
     text: str = row["text"]
     return None if row["answer_start"] is None else text[row["answer_start"] :]
 
 
 def escape_control_tokens(text: str) -> str:
-    """`text` with a space in whatever would end its quotation or a turn of the conversation."""
+    """Put a space into whatever would end the quotation of `text` or a turn of the conversation."""
     return _MARKER.sub("< ", text)
 
 
-def fits_budget(engine: Engine, prompt: str, text: str, room: int) -> bool:
-    """Whether the rendered prompt, which shows `text`, has at most `room` tokens."""
-    if len(prompt.encode()) <= room:
+def fits_budget(engine: Engine, prompt: str, text: str, max_tokens: int) -> bool:
+    """Return whether the rendered prompt, which quotes `text`, has at most `max_tokens` tokens."""
+    if len(prompt.encode()) <= max_tokens:
         return True  # no token is shorter than a byte; most prompts need no tokenizer
-    known = engine.num_tokens(prompt)
-    if known is None:
-        known = (len(prompt) - len(text)) // PROSE + len(text) // FORMULAS
-    return known <= room
+    num_tokens = engine.num_tokens(prompt)
+    if num_tokens is None:
+        frame = len(prompt) - len(text)
+        num_tokens = frame // PROMPT_CHARS_PER_TOKEN + len(text) // TRACE_CHARS_PER_TOKEN
+    return num_tokens <= max_tokens
 
 
 def truncate_middle(text: str, fits: Callable[[str], bool]) -> str | None:
-    """`text`, or as much of its start and end as fits, with a word on what is left out.
+    """Return `text`, or as much of its start and end as fits around a note of what is left out.
 
-    The middle goes: a trace's end holds its conclusion. None where not even the word fits.
+    The middle is dropped, since a trace's end holds its conclusion. Return None where not even the
+    note fits.
     """
     if fits(text):
         return text
     low, high = 0, len(text)
     if not fits(_without_middle(text, low)):
         return None
-    while high - low > STEP:
+    while high - low > SEARCH_STEP:
         kept = (low + high) // 2
         if fits(_without_middle(text, kept)):
             low = kept

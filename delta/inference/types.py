@@ -1,4 +1,4 @@
-"""Who answers requests: vLLM, in this process or on a cluster, or an OpenAI-compatible endpoint."""
+"""A request to a model, its reply or its failure, and the functions that ask for replies."""
 
 import hashlib
 import json
@@ -10,53 +10,46 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from delta.inference.failures import Failure
-
-__all__ = [
-    "Failure",
-    "GenerateFn",
-    "Reply",
-    "Request",
-    "TryGenerateFn",
-    "as_json",
-    "checked_reply",
-]
-
 
 @dataclass(frozen=True)
 class Request:
-    """Everything that shapes one reply. Two equal requests have one reply, kept under `key()`."""
+    """All that shapes one reply. Equal requests have one reply, kept under `key()`."""
 
-    model: str  # fingerprint of the weights and tokenizer, or name and revision at an endpoint
-    engine: str  # engine, version and number format: where one of them changes, replies change
-    prompt: str  # rendered; at an endpoint, which renders by itself, its messages as JSON
+    model: str  # fingerprint of weights and tokenizer, or of a server's model and revision
+    engine: str  # engine, version and number format, since replies change with each
+    prompt: str  # rendered; for a server, which renders itself, the messages as JSON
     temperature: float
     top_p: float
     max_tokens: int
     seed: int
-    sample: int  # the how-manieth reply to this prompt
-    stop: tuple[str, ...] = ()  # texts that end it, besides the model's own end of turn
+    sample: int  # index of the sample for this prompt (0-based)
+    stop: tuple[str, ...] = ()  # texts that end the reply, besides the model's own end of turn
     keep_special_tokens: bool = False
-    attempt: int = 0  # raised when a reply did not parse and is asked for again
+    attempt: int = 0  # raised when a reply did not parse and is requested again
     schema: str | None = None  # JSON schema that guides the decoding
     channels: bool = False  # the schema holds in the final channel only, after free reasoning
 
     def key(self) -> str:
-        """SHA-256 over all fields, as 64 hex digits."""
+        """Return SHA-256 over all fields, as 64 hex digits."""
         return self._key
 
     @cached_property
     def _key(self) -> str:
-        # Its instance holds nothing but the fields until this is kept beside them.
-        return hashlib.sha256(_SORTED.encode(vars(self)).encode()).hexdigest()
+        values = {name: getattr(self, name) for name in self.__match_args__}
+        return hashlib.sha256(_SORTED.encode(values).encode()).hexdigest()
 
     def sampling_seed(self) -> int:
-        """A seed of its own for every request (31 bits), the same whatever else is asked."""
+        """Return a 31-bit seed that depends on this request alone."""
         return int(self.key()[:8], 16) & 0x7FFFFFFF
 
 
 _SORTED = json.JSONEncoder(sort_keys=True)
 _COMPACT = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
+def canonical_json(value: Any) -> str:
+    """Return JSON that is equal for equal values, for use inside a request."""
+    return _COMPACT.encode(value)
 
 
 class Reply(NamedTuple):
@@ -67,37 +60,40 @@ class Reply(NamedTuple):
     reasoning: str | None = None  # where a server has taken it out of the text
 
 
+class Failure(NamedTuple):
+    """Why a request got no reply. It is not cached, so the next run asks again."""
+
+    reason: str  # one line
+    kind: str  # what metrics count: "HTTP 400", "timeout" and few others
+
+
+# Answers requests in the order in which they finish. Steps take such a function, not a client.
+GenerateFn = Callable[[Iterable[Request]], Iterator[tuple[Request, Reply]]]
+# What an engine has: requests may fail. The reply cache counts failures and bounds their number.
+Answer = tuple[Request, Reply | Failure]
+TryGenerateFn = Callable[[Iterable[Request]], Iterator[Answer]]
+
+
 class _ReplyFields(BaseModel):
-    """The fields of a Reply, with what each may hold."""
+    """The fields of a Reply with their ranges."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
     text: str
-    finish_reason: Literal["stop", "length", "refused"]  # of records.FINISH_REASONS, what is kept
+    finish_reason: Literal["stop", "length", "refused"]  # a failed request has no reply
     prompt_tokens: Annotated[int, Field(ge=0, lt=2**31)]
     completion_tokens: Annotated[int, Field(ge=0, lt=2**31)]
     reasoning: str | None = None
 
 
-def checked_reply(fields: Any) -> Reply:
-    """Return the reply with these fields, whether a server sent them or a store held them.
+def parse_reply(values: Any) -> Reply:
+    """Return the reply with these fields, as a server sent them or the cache holds them.
 
-    Raises ValueError where a field is missing, unknown, of another type or beyond its range.
+    Raises ValueError where a field is missing, unknown, of another type or out of range.
     """
     try:
-        _ReplyFields.model_validate(fields)
+        _ReplyFields.model_validate(values)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"])) or "the reply"
         raise ValueError(f"{place} is {reprlib.repr(first['input'])}: {first['msg']}") from None
-    return Reply(**fields)
-
-
-# Answers requests in the order in which they finish. Steps take such a function, not a client.
-GenerateFn = Callable[[Iterable[Request]], Iterator[tuple[Request, Reply]]]
-# What an engine has: some requests may fail, which delta.inference.reply_cache counts and bounds.
-TryGenerateFn = Callable[[Iterable[Request]], Iterator[tuple[Request, Reply | Failure]]]
-
-
-def as_json(value: Any) -> str:
-    """JSON that is equal for equal values, for use inside a request."""
-    return _COMPACT.encode(value)
+    return Reply(**values)

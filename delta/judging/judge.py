@@ -21,7 +21,7 @@ from delta.core.tables import frame_of
 from delta.core.types import Counts, Row
 from delta.inference import trace_text
 from delta.inference.chat_formats import ChatFormat
-from delta.inference.engine import Engine, SamplingParams, read_reply, request
+from delta.inference.engine import Engine, SamplingParams, build_request, read_reply
 from delta.inference.types import GenerateFn, Reply, Request
 from delta.judging import rubric
 from delta.judging.budget import Budget
@@ -123,7 +123,7 @@ def _prompt(engine: Engine, item: JudgeInput) -> str:
         trace=trace_text.escape_control_tokens(item.trace),
         shape=rubric.shape(),
     )
-    return engine.render(engine.protocol.messages(content))
+    return engine.render(engine.chat_format.messages(content))
 
 
 def build_requests(
@@ -134,8 +134,8 @@ def build_requests(
     for item in inputs:
         prompt = _prompt(engine, item)
         for vote in range(params.votes):
-            plain = request(params, engine, model, prompt, vote)
-            guided = replace(plain, schema=schema, channels=engine.protocol.channels)
+            plain = build_request(params, engine, model, prompt, vote)
+            guided = replace(plain, schema=schema, channels=engine.chat_format.channels)
             yield (item.trace_id, vote), guided
 
 

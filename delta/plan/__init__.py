@@ -1,90 +1,70 @@
-"""What a run would cost, before the first second of a GPU; needs neither a GPU nor a network."""
+"""What a run would ask, take and cost, before the first second of a GPU. Needs no network."""
 
 from collections.abc import Callable
 
 from delta.check import Params
 from delta.core.errors import InputError
-from delta.plan import access, assumptions, costs, render, resources, servers
-from delta.plan.access import AskHub, InCache
-from delta.plan.assumptions import Assumed
-from delta.plan.costs import Card
-from delta.plan.dvc_state import RESTORED, UP_TO_DATE, Stage
+from delta.plan import costs, render, resources
+from delta.plan.costs import Gpu
+from delta.plan.dvc_state import UP_TO_DATE, Stage
 from delta.plan.model_sizes import sizes
-from delta.plan.pending import work_to_do
-from delta.plan.text import wrapped
-from delta.plan.workspace import Workspace, item_of
+from delta.plan.pending import pending_requests
+from delta.plan.render import wrap
+from delta.plan.requests import Workspace, count_requests
+from delta.plan.resources import AskHub, InCache
 
 
 def plan(
     params: Params,
-    ask_dvc: Callable[[], list[Stage]],
+    read_stages: Callable[[], list[Stage]],
     ask_hub: AskHub,
     in_cache: InCache,
     offline: bool,
-    card: Card,
+    gpu: Gpu,
 ) -> list[str]:
-    """The lines to print. What cannot be asked is said, and stops nothing."""
+    """Return the lines to print. What cannot be checked is listed, and stops nothing."""
     stages, not_checked = [], []
     try:
-        stages = ask_dvc()
+        stages = read_stages()
     except InputError as error:
         not_checked.append(f"which stages are up to date, so all count as to be run: {error}")
     if stages and all(stage.state == UP_TO_DATE for stage in stages):
         return [f"Nothing to do: all {len(stages)} stages are up to date."]
-    here = Workspace(params, {stage.name: stage for stage in stages})
-    work = list(work_to_do(here))
-    items = [item_of(here, one, 1 / len(work)) for one in work]
-    known = sizes(params)
-    engine, trainer = costs.speeds(params, card)
-    trains = "train" not in here.stages or here.stages["train"].state not in (UP_TO_DATE, RESTORED)
-    asked = list(dict.fromkeys(item.model for item in items if item.to_ask != 0))
-    serving, bill = servers.lines(here, items)
-    parts = [
-        serving,
-        resources.memory(params, asked, known, card, trains),
-        resources.disk(here, items, known, trains),
-        resources.sources(access.check(_to_read(here), ask_hub, in_cache, offline)),
-    ]
-    asking, asking_hours = render.request_lines(here, items, known, engine)
-    training, training_hours = render.training_lines(here, known, trainer) if trains else ([], "0")
-    not_checked += [*here.notes, *(one for part in parts for one in part.not_checked)]
+    workspace = Workspace(params, {stage.name: stage for stage in stages})
+    pending, known = list(pending_requests(workspace)), sizes(params)
+    groups = [count_requests(workspace, item, 1 / len(pending)) for item in pending]
+    trains = not workspace.settled("train")
+    asked = list(dict.fromkeys(group.model for group in groups if group.to_ask != 0))
+    sources = [s for s in resources.sources(params) if not workspace.settled(s.stage)]
+    served, bill = render.server_section(workspace, groups)
     sections = [
+        resources.memory(params, asked, known, gpu, trains),
+        resources.disk(workspace, groups, known, trains),
+        resources.source_section(resources.check_sources(sources, ask_hub, in_cache, offline)),
+    ]
+    engine_speed = costs.speed(gpu, costs.engine_uses_gpu(params))
+    requests, asking_hours = render.request_lines(workspace, groups, known, engine_speed)
+    training, training_hours = list[str](), "0"
+    if trains:
+        training_speed = costs.speed(gpu, costs.training_uses_gpu(params))
+        training, training_hours = render.training_lines(workspace, known, training_speed)
+    not_checked += workspace.notes
+    not_checked += [note for section in (served, *sections) for note in section.not_checked]
+    blocks = [block for section in (served, *sections) for block in section.blocks]
+    paragraphs = [
         render.stage_lines(stages) if stages else [],
-        asking,
+        requests,
         training,
-        serving.lines,
+        served.lines,
         [f"In all: {asking_hours} of answers and {training_hours} of training{bill}."],
-        *(part.lines for part in parts[1:]),
-        _assumed(render.card_words(params, card)),
-        ["Not checked", *_listed(not_checked)] if not_checked else [],
-        _verdict([one for part in parts for one in part.blocks]),
+        *(section.lines for section in sections),
+        render.assumption_lines(params, gpu),
+        _listed("Not checked", not_checked),
+        _listed("Blocking", blocks) or ["Nothing that was checked blocks the run."],
     ]
-    return "\n\n".join("\n".join(lines) for lines in sections if lines).split("\n")
+    return "\n\n".join("\n".join(lines) for lines in paragraphs if lines).split("\n")
 
 
-def _to_read(here: Workspace) -> list[access.Needed]:
-    """Sources of the stages that will read them."""
-    done = (UP_TO_DATE, RESTORED)
-    return [
-        one
-        for one in access.needed(here.params)
-        if one.stage not in here.stages or here.stages[one.stage].state not in done
-    ]
-
-
-def _assumed(where: str) -> list[str]:
-    """Without what is said of the other kind of machine."""
-    other = assumptions.OF_CPUS if where.startswith("cards") else assumptions.OF_CARDS
-    values = [one for one in vars(assumptions).values() if isinstance(one, Assumed)]
-    lines = [f"{one.value:,g} {one.reason}" for one in values if one not in other]
-    return [f"Assumed, on {where}", *(line for text in lines for line in wrapped(text))]
-
-
-def _listed(notes: list[str]) -> list[str]:
-    return [line for note in dict.fromkeys(notes) for line in wrapped(note)]
-
-
-def _verdict(blocks: list[str]) -> list[str]:
-    if not blocks:
-        return ["Nothing that was checked stands in the way."]
-    return ["In the way", *_listed(blocks)]
+def _listed(title: str, notes: list[str]) -> list[str]:
+    lines = [line for note in dict.fromkeys(notes) for line in wrap(note)]
+    return [title, *lines] if lines else []

@@ -1,4 +1,4 @@
-"""How large the models are: read from their files where they are there, else from what is known."""
+"""Sizes of models: read from their files where they are here, else from a table."""
 
 import json
 from pathlib import Path
@@ -8,34 +8,33 @@ from delta.check import Params
 from delta.core import paths
 from delta.data.fetch import ModelParams
 from delta.inference.engine import ServingParams
-from delta.plan.assumptions import HUB_BYTES
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
-PACKED = ("U8", "I8", "I32", "F4")  # tensors in which one number holds several weights
+PACKED_DTYPES = {"U8", "I8", "I32", "F4"}  # one number holds several weights
 
 
-class Known(NamedTuple):
-    """From the models' own configuration files; billions."""
+class KnownModel(NamedTuple):
+    """From the model's own configuration files. `parameters` and `active` are billions."""
 
     parameters: float
     active: float | None = None  # of a mixture of experts: what one token passes through
     gigabytes: float | None = None  # of the files, where they are not 2 bytes a parameter
-    kv_bytes: int | None = None  # keys and values of one token in 16 bits; None: it varies by layer
+    kv_bytes: int | None = None  # keys and values of one token in 16 bits; None: varies by layer
 
 
-KNOWN = {
-    "simplescaling/s1.1-3B": Known(3.09, kv_bytes=36_864),
-    "simplescaling/s1.1-7B": Known(7.62, kv_bytes=57_344),
-    "simplescaling/s1.1-14B": Known(14.77, kv_bytes=196_608),
-    "simplescaling/s1.1-32B": Known(32.76, kv_bytes=262_144),
-    "simplescaling/s1-32B": Known(32.76, kv_bytes=262_144),
-    "nvidia/Llama-3.1-Nemotron-Nano-4B-v1.1": Known(4.51, kv_bytes=131_072),
-    "nvidia/Llama-3.1-Nemotron-Nano-8B-v1": Known(8.03, kv_bytes=131_072),
-    "nvidia/Llama-3_3-Nemotron-Super-49B-v1": Known(49.87),
-    "nvidia/Llama-3_3-Nemotron-Super-49B-v1_5": Known(49.87),
-    "openai/gpt-oss-20b": Known(20.9, active=3.6, gigabytes=13.8, kv_bytes=49_152),
-    "openai/gpt-oss-120b": Known(116.8, active=5.1, gigabytes=65.3, kv_bytes=73_728),
-    "meta-llama/Llama-3.3-70B-Instruct": Known(70.55, kv_bytes=327_680),
+KNOWN_MODELS = {
+    "simplescaling/s1.1-3B": KnownModel(3.09, kv_bytes=36_864),
+    "simplescaling/s1.1-7B": KnownModel(7.62, kv_bytes=57_344),
+    "simplescaling/s1.1-14B": KnownModel(14.77, kv_bytes=196_608),
+    "simplescaling/s1.1-32B": KnownModel(32.76, kv_bytes=262_144),
+    "simplescaling/s1-32B": KnownModel(32.76, kv_bytes=262_144),
+    "nvidia/Llama-3.1-Nemotron-Nano-4B-v1.1": KnownModel(4.51, kv_bytes=131_072),
+    "nvidia/Llama-3.1-Nemotron-Nano-8B-v1": KnownModel(8.03, kv_bytes=131_072),
+    "nvidia/Llama-3_3-Nemotron-Super-49B-v1": KnownModel(49.87),
+    "nvidia/Llama-3_3-Nemotron-Super-49B-v1_5": KnownModel(49.87),
+    "openai/gpt-oss-20b": KnownModel(20.9, active=3.6, gigabytes=13.8, kv_bytes=49_152),
+    "openai/gpt-oss-120b": KnownModel(116.8, active=5.1, gigabytes=65.3, kv_bytes=73_728),
+    "meta-llama/Llama-3.3-70B-Instruct": KnownModel(70.55, kv_bytes=327_680),
 }
 
 
@@ -47,83 +46,75 @@ class Size(NamedTuple):
     kv_bytes: float | None  # keys and values of one token there; None: not known
 
 
-def sizes(params: Params) -> dict[str, Size | None]:
-    """Of every model with weights, and the policy; None where nothing tells it."""
-    found = {
+Sizes = dict[str, Size | None]
+
+
+def sizes(params: Params) -> Sizes:
+    """Return the size of every model with weights and of the policy; None where it is unknown."""
+    by_name = {
         name: _size(name, model, serving.dtype)
         for name, model in params.models.items()
         if model.has_weights and isinstance(serving := params.serving[name], ServingParams)
     }
-    # The policy of an earlier run may be another's: this one will be as large as its base.
+    # An earlier policy may have another base. This one will be as large as its own base.
     base, serving = params.train.base, params.serving[paths.POLICY]
     assert isinstance(serving, ServingParams)  # delta.check sees to it
-    return found | {paths.POLICY: _size(base, params.models[base], serving.dtype)}
+    return by_name | {paths.POLICY: _size(base, params.models[base], serving.dtype)}
 
 
 def _size(name: str, model: ModelParams, dtype: str) -> Size | None:
     folders = [paths.model(name), *([Path(model.folder.path)] if model.folder else [])]
     for folder in folders:
-        if here := of_folder(folder, dtype):
-            return here
-    if model.hub is not None and model.hub.repository in KNOWN:
-        return of_known(KNOWN[model.hub.repository], dtype)
+        if size := size_of_folder(folder, dtype):
+            return size
+    if model.hub is not None and model.hub.repository in KNOWN_MODELS:
+        return size_of_known(KNOWN_MODELS[model.hub.repository], dtype)
     return None
 
 
-def of_known(known: Known, dtype: str) -> Size:
+def size_of_known(known: KnownModel, dtype: str) -> Size:
     parameters = known.parameters * 1e9
     packed = None if known.gigabytes is None else known.gigabytes * 1e9
-    kv_bytes = None if known.kv_bytes is None else known.kv_bytes * BYTES[dtype] / 2
     return Size(
         parameters,
         parameters if known.active is None else known.active * 1e9,
-        packed or parameters * HUB_BYTES.value,
+        packed or parameters * 2,  # models on the hub have 16 bits
         packed or parameters * BYTES[dtype],
-        kv_bytes,
+        None if known.kv_bytes is None else known.kv_bytes * BYTES[dtype] / 2,
     )
 
 
-def of_folder(folder: Path, dtype: str) -> Size | None:
-    """From the headers of the weights' files; None where there are none, or packed ones."""
+def size_of_folder(folder: Path, dtype: str) -> Size | None:
+    """Return the size by the headers of weights; None where there are none, or packed ones."""
+    from huggingface_hub import parse_local_safetensors_file_metadata
+    from huggingface_hub.errors import SafetensorsParsingError
+
     files = sorted(folder.glob("*.safetensors"))
+    counts: dict[str, int] = {}
     try:
-        counts = [_parameters(file) for file in files]
+        for file in files:
+            for packing, count in parse_local_safetensors_file_metadata(
+                file
+            ).parameter_count.items():
+                counts[packing] = counts.get(packing, 0) + count
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, SafetensorsParsingError):
         return None
-    parameters = sum(count for count in counts if count is not None)
-    if not files or None in counts:
+    if not files or PACKED_DTYPES & counts.keys():
         return None
-    on_disk = sum(file.stat().st_size for file in files)
-    kv_bytes = _kv_numbers(config)
+    parameters = sum(counts.values())
+    kv = _kv_numbers(config)
     return Size(
         parameters,
         parameters,
-        on_disk,
+        sum(file.stat().st_size for file in files),
         parameters * BYTES[dtype],
-        None if kv_bytes is None else kv_bytes * BYTES[dtype],
+        None if kv is None else kv * BYTES[dtype],
     )
 
 
-def _parameters(file: Path) -> int | None:
-    """Of one safetensors file: 8 bytes with the header's length, then JSON with all shapes."""
-    with file.open("rb") as content:
-        header = json.loads(content.read(int.from_bytes(content.read(8), "little")))
-    total = 0
-    for name, tensor in header.items():
-        if name == "__metadata__":
-            continue
-        if tensor["dtype"] in PACKED:
-            return None
-        numbers = 1
-        for length in tensor["shape"]:
-            numbers *= length
-        total += numbers
-    return total
-
-
 def _kv_numbers(config: dict[str, int]) -> int | None:
-    """Numbers that a token keeps in the cache."""
+    """Return how many numbers the cache keeps for a token."""
     try:
         heads = config["num_attention_heads"]
         head_dim = config.get("head_dim") or config["hidden_size"] // heads

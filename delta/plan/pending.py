@@ -1,17 +1,16 @@
-"""What generate, verify, judge and evaluate would ask, and of which rows.
+"""What generate, verify, judge and evaluate would ask, from today's tables.
 
-Requests are built by the stages' own functions from today's tables, so their keys are those of a
-run. Where a table does not exist yet or will change, how many rows there will be is an estimate
-from params.yaml.
+Requests are built by the stages' own functions, so their keys are those of a run. Where a table is
+missing or will change, params.yaml gives an estimate of its rows.
 """
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from functools import partial
 
 import polars as pl
 
 from delta import prompts
+from delta.check import Params
 from delta.core import paths
 from delta.core.errors import InputError
 from delta.core.schemas import PROBLEM, QUESTION, TRACE, VERDICT, WITHOUT_TEXT
@@ -21,237 +20,237 @@ from delta.grading import llm_equivalence, verify
 from delta.inference import generate
 from delta.inference.generate import SampledParams
 from delta.inference.types import Request
-from delta.judging import budget as drawing
+from delta.judging import budget as judge_budget
 from delta.judging import judge
 from delta.judging.budget import Budget
-from delta.judging.judge import JudgeParams, LlmParams, SecondJudgeParams
-from delta.plan.assumptions import CHARACTERS, DOUBTED
-from delta.plan.requests import CacheLookup
-from delta.plan.workspace import PendingRequests, TableEstimate, Workspace, read_current_table
+from delta.judging.judge import LlmParams
+from delta.plan.requests import (
+    AskAll,
+    CacheLookup,
+    PendingRequests,
+    TableEstimate,
+    Workspace,
+    read_current_table,
+)
+
+CHARS_PER_TOKEN = 4
+UNRESOLVED_FRACTION = 0.3  # of a generator's traces, which the comparing model is asked about
 
 
-def work_to_do(here: Workspace) -> Iterator[PendingRequests]:
-    """Every stage item that asks a model and is not up to date."""
-    problems = _problems(here)
-    for name, generator in here.params.generators.items():
-        if isinstance(generator, SampledParams) and not here.settled(f"generate@{name}"):
-            yield _generate(here, name, generator, problems)
-    for name in here.params.generators:
-        if here.params.verify.llm_fallback and not here.settled(f"verify@{name}"):
-            yield _verify(here, name, problems)
-    for name in here.params.generators:
-        if not here.settled(f"judge@{name}"):
-            yield from _judge(here, name, problems)
-    for evaluated in here.params.evaluation.models:
-        for benchmark in here.params.benchmarks:
-            if not here.settled(f"evaluate@{evaluated}"):
-                yield _evaluate(here, evaluated, benchmark)
+def pending_requests(workspace: Workspace) -> Iterator[PendingRequests]:
+    """Yield every stage item that asks a model and is not up to date."""
+    params, settled = workspace.params, workspace.settled
+    problems = _problems(workspace)
+    for name, generator in params.generators.items():
+        if isinstance(generator, SampledParams) and not settled(f"generate@{name}"):
+            yield _generate(workspace, name, generator, problems)
+    for name in params.generators:
+        if params.verify.llm_fallback and not settled(f"verify@{name}"):
+            yield _verify(workspace, name, problems)
+    for name in params.generators:
+        if not settled(f"judge@{name}"):
+            yield from _judge(workspace, name, problems)
+    for name in params.evaluation.models:
+        if not settled(f"evaluate@{name}"):
+            yield from (_evaluate(workspace, name, b) for b in params.benchmarks)
 
 
 def expected_problems(params: ProblemsParams) -> int | None:
-    """The sample, or what the tasks draw at most; None where only a dataset knows."""
+    """Return the sample, or the tasks' numbers; None where only a dataset tells."""
     if params.sample is not None:
         return params.sample
     sizes = [source.task.problems for source in params.sources.values() if source.task is not None]
     return sum(sizes) if len(sizes) == len(params.sources) else None
 
 
-def _problems(here: Workspace) -> TableEstimate:
+def _problems(workspace: Workspace) -> TableEstimate:
     frame = read_current_table(paths.PROBLEMS, PROBLEM)
-    if frame is not None and here.same_params("problems"):
-        return TableEstimate(frame, frame.height, here.settled("problems"))
-    return TableEstimate(frame, expected_problems(here.params.problems), settled=False)
+    if frame is not None and workspace.same_params("problems"):
+        return TableEstimate(frame, frame.height, workspace.settled("problems"))
+    return TableEstimate(frame, expected_problems(workspace.params.problems), settled=False)
 
 
-def _exhaust(asked: Iterable[tuple[object, Request]], lookup: CacheLookup) -> None:
-    deque(lookup.ask(request for _, request in asked), maxlen=0)
-
-
-def _mean_tokens(frame: pl.DataFrame | None, column: str, around: int) -> float | None:
+def _mean_tokens(frame: pl.DataFrame | None, examples: int) -> float | None:
+    """Estimate the tokens of a prompt with its history and so many worked examples."""
     if frame is None or not frame.height:
         return None
-    turns = frame["history"].explode().struct.field("content")
-    texts = [frame[column], turns]
+    texts = [frame["prompt"], frame["history"].explode().struct.field("content")]
     characters = sum(int(text.str.len_chars().sum()) for text in texts)
-    return (characters / frame.height + around) / CHARACTERS.value
+    around = sum(len(turn["content"]) for turn in prompts.worked_example_turns(examples))
+    return (characters / frame.height + around) / CHARS_PER_TOKEN
 
 
-def _around(examples: int) -> int:
-    """Characters of the worked examples."""
-    return sum(len(turn["content"]) for turn in prompts.worked_example_turns(examples))
+def _room(params: Params, llm: LlmParams | llm_equivalence.ComparisonParams) -> int:
+    """Return the tokens that a prompt may have."""
+    return params.serving[llm.model].max_model_len - llm.max_tokens
+
+
+def _traces_per_problem(params: Params, name: str) -> int | None:
+    """Return at most how many; None where only a recording tells."""
+    generator = params.generators[name]
+    return generator.samples if isinstance(generator, SampledParams) else generator.recorded
+
+
+def _ask(lookup: CacheLookup, requests: Iterable[tuple[object, Request]]) -> None:
+    deque(lookup.ask(request for _, request in requests), maxlen=0)
 
 
 def _generate(
-    here: Workspace, name: str, generator: SampledParams, problems: TableEstimate
+    workspace: Workspace, name: str, generator: SampledParams, problems: TableEstimate
 ) -> PendingRequests:
-    def ask_all(part: pl.DataFrame, fingerprint: str, lookup: CacheLookup) -> None:
-        engine = here.engine(generator.model)
-        _exhaust(generate.requests_of(generator, engine, fingerprint, part), lookup)
+    def ask_all(sample: pl.DataFrame, model: str, lookup: CacheLookup) -> None:
+        engine = workspace.engine(generator.model)
+        _ask(lookup, generate.trace_requests(generator, engine, model, sample))
 
     return PendingRequests(
         stage="generate",
         name=name,
         model=generator.model,
-        shelf=f"generate-{name}",
+        cache=f"generate-{name}",
         rows=problems,
         distinct=True,
         per_row=generator.samples,
         max_tokens=generator.max_tokens,
-        prompt_tokens=_mean_tokens(problems.frame, "prompt", _around(generator.examples)),
+        prompt_tokens=_mean_tokens(problems.frame, generator.examples),
         ask_all=ask_all,
     )
 
 
-def _evaluate(here: Workspace, evaluated: str, name: str) -> PendingRequests:
-    model = here.params.evaluation.models[evaluated].model
-    examples = here.params.evaluation.models[evaluated].examples
-    benchmark = here.params.benchmarks[name]
-    sampling = here.params.evaluation.sampling
-    frame = read_current_table(paths.questions(name), QUESTION, "gold_answer", "metadata")
+def _evaluate(workspace: Workspace, name: str, benchmark_name: str) -> PendingRequests:
+    params, stage = workspace.params, f"questions@{benchmark_name}"
+    model, examples = params.evaluation.models[name].model, params.evaluation.models[name].examples
+    benchmark, sampling = params.benchmarks[benchmark_name], params.evaluation.sampling
+    frame = read_current_table(paths.questions(benchmark_name), QUESTION, "gold_answer", "metadata")
+    rows = TableEstimate(None, benchmark.questions, settled=False)
     if frame is not None:
         frame = frame.unique(["history", "prompt"], maintain_order=True)
-    if frame is not None and here.same_params(f"questions@{name}"):
-        rows = TableEstimate(frame, frame.height, here.settled(f"questions@{name}"))
-    else:
-        rows = TableEstimate(frame, benchmark.questions, settled=False)
+        rows = rows._replace(frame=frame)
+        if workspace.same_params(stage):
+            rows = TableEstimate(frame, frame.height, workspace.settled(stage))
 
-    def ask_all(part: pl.DataFrame, fingerprint: str, lookup: CacheLookup) -> None:
-        engine = here.engine(model)
-        asked = evaluate.build_requests(sampling, benchmark, engine, fingerprint, examples, part)
-        _exhaust(asked, lookup)
+    def ask_all(sample: pl.DataFrame, weights: str, lookup: CacheLookup) -> None:
+        engine = workspace.engine(model)
+        requests = evaluate.build_requests(sampling, benchmark, engine, weights, examples, sample)
+        _ask(lookup, requests)
 
     return PendingRequests(
         stage="evaluate",
-        name=f"{evaluated} {name}",
+        name=f"{name} {benchmark_name}",
         model=model,
-        shelf=f"evaluate-{evaluated}",
+        cache=f"evaluate-{name}",
         rows=rows,
         distinct=True,
         per_row=benchmark.samples,
         max_tokens=benchmark.max_tokens,
-        prompt_tokens=_mean_tokens(frame, "prompt", _around(examples)),
+        prompt_tokens=_mean_tokens(frame, examples),
         ask_all=ask_all,
     )
 
 
-def _verify(here: Workspace, name: str, problems: TableEstimate) -> PendingRequests:
-    llm = here.params.verify.llm
+def _verify(workspace: Workspace, name: str, problems: TableEstimate) -> PendingRequests:
+    llm = workspace.params.verify.llm
+
+    def ask_all(sample: pl.DataFrame, model: str, lookup: CacheLookup) -> None:
+        """Ask as the stage does. What a model decided last time, the grader had left to it."""
+        assert problems.frame is not None  # else there are no rows
+        rows = verify.with_problems(problems.frame, _with_texts(name, sample))
+        grader = {"outcome": pl.lit("incorrect"), "decided_by": pl.lit("grader")}
+        answers = llm_equivalence.unresolved_answers([rows], sample.select("trace_id", **grader))
+        engine, room = workspace.engine(llm.model), _room(workspace.params, llm)
+        requests = list(llm_equivalence.build_requests(llm, engine, model, room, answers))
+        llm_equivalence.ask_model(llm, requests, lookup.ask, engine.chat_format)
+
     return PendingRequests(
         stage="verify",
         name=name,
         model=llm.model,
-        shelf=f"verify-{name}",
-        rows=_doubted(here, name, problems),
-        distinct=False,
+        cache=f"verify-{name}",
+        rows=_unresolved(workspace, name, problems),
         per_row=1,
         max_tokens=llm.max_tokens,
-        prompt_tokens=None,
-        ask_all=partial(_ask_comparer, here, name, problems.frame),
+        ask_all=ask_all,
     )
 
 
-def _doubted(here: Workspace, name: str, problems: TableEstimate) -> TableEstimate:
-    """The traces whose final answer a model compares. Never exact: it needs the grader's word."""
+def _unresolved(workspace: Workspace, name: str, problems: TableEstimate) -> TableEstimate:
+    """Return the traces whose final answer a model compares. Only the grader knows them exactly."""
     traces = read_current_table(paths.traces(name), TRACE, "text")
     verdicts = read_current_table(paths.verdicts(name), VERDICT)
     frame = None
     if traces is not None and verdicts is not None and problems.frame is not None:
-        asked = (pl.col("decided_by") == "llm") | (
+        compared = (pl.col("decided_by") == "llm") | (
             (pl.col("decided_by") == "grader") & (pl.col("outcome") != "correct")
         )
-        boxed = verdicts.filter(asked & pl.col("extracted").is_not_null())
-        frame = traces.filter(drawing.IS_COMPLETE).join(
-            boxed.select("trace_id"), on="trace_id", how="semi", maintain_order="left"
-        )
-    if frame is not None and here.same_params("problems", f"generate@{name}"):
-        return TableEstimate(frame, frame.height, settled=False)
-    each = _traces(here, name)
-    count = None if problems.expected is None or each is None else problems.expected * each
-    if _recorded_verdicts(here, name):
-        count = 0
-    return TableEstimate(
-        frame, None if count is None else round(DOUBTED.value * count), settled=False
-    )
+        boxed = verdicts.filter(compared & pl.col("extracted").is_not_null()).select("trace_id")
+        finished = traces.filter(judge_budget.IS_COMPLETE)
+        frame = finished.join(boxed, on="trace_id", how="semi", maintain_order="left")
+        if workspace.same_params("problems", f"generate@{name}"):
+            return TableEstimate(frame, frame.height, settled=False)
+    if _keeps_recorded_verdicts(workspace.params, name):
+        return TableEstimate(frame, 0, settled=False)
+    per_problem = _traces_per_problem(workspace.params, name)
+    if problems.expected is None or per_problem is None:
+        return TableEstimate(frame, None, settled=False)
+    expected = round(UNRESOLVED_FRACTION * problems.expected * per_problem)
+    return TableEstimate(frame, expected, settled=False)
 
 
-def _traces(here: Workspace, name: str) -> int | None:
-    """Of one problem; of a recording at most, or None where only it knows."""
-    generator = here.params.generators[name]
-    return generator.samples if isinstance(generator, SampledParams) else generator.recorded
-
-
-def _recorded_verdicts(here: Workspace, name: str) -> bool:
-    """Whether a recording brings verdicts that are kept."""
-    recording = here.params.models[here.params.generators[name].model].recording
-    if recording is None or here.params.verify.recorded != "keep":
+def _keeps_recorded_verdicts(params: Params, name: str) -> bool:
+    recording = params.models[params.generators[name].model].recording
+    if recording is None or params.verify.recorded != "keep":
         return False
     return recording.table is None or recording.table.outcome is not None
 
 
-def _ask_comparer(
-    here: Workspace,
-    name: str,
-    problems: pl.DataFrame | None,
-    part: pl.DataFrame,
-    fingerprint: str,
-    lookup: CacheLookup,
-) -> None:
-    """As stages/verify.py does it. What a model decided last time, the grader had left to it."""
-    assert problems is not None  # else there is no part of them
-    llm = here.params.verify.llm
-    rows = verify.with_problems(problems, _with_texts(name, part))
-    doubted = part.select("trace_id", outcome=pl.lit("incorrect"), decided_by=pl.lit("grader"))
-    left = llm_equivalence.unresolved_answers([rows], doubted)
-    engine = here.engine(llm.model)
-    room = here.params.serving[llm.model].max_model_len - llm.max_tokens
-    asked = list(llm_equivalence.build_requests(llm, engine, fingerprint, room, left))
-    llm_equivalence.ask_model(llm, asked, lookup.ask, engine.protocol)
-
-
-def _with_texts(name: str, part: pl.DataFrame) -> pl.DataFrame:
+def _with_texts(name: str, traces: pl.DataFrame) -> pl.DataFrame:
     texts = (
         pl.scan_parquet(paths.traces(name))
         .select("trace_id", "text")
-        .filter(pl.col("trace_id").is_in(part["trace_id"].implode()))
+        .filter(pl.col("trace_id").is_in(traces["trace_id"].implode()))
         .collect(engine="streaming")
     )
-    return part.join(texts, on="trace_id", how="left", maintain_order="left")
+    return traces.join(texts, on="trace_id", how="left", maintain_order="left")
 
 
-def _judge(here: Workspace, name: str, problems: TableEstimate) -> Iterator[PendingRequests]:
-    params = here.params.judge
-    raters: dict[str, JudgeParams | SecondJudgeParams] = {
-        "judge": params,
-        "second": params.second_judge,
-    }
-    for what, rater in raters.items():
-        if rater.rater != "llm":
-            continue
-        rows = _rated(here, name, problems)
-        yield PendingRequests(
-            stage="judge",
-            name=f"{name} second" if what == "second" else name,
-            model=rater.llm.model,
-            shelf=f"{what}-{name}",
-            rows=rows,
-            distinct=False,
-            per_row=rater.llm.votes,
-            max_tokens=rater.llm.max_tokens,
-            prompt_tokens=None,
-            ask_all=partial(_ask_judge, here, name, rater.llm, problems.frame),
-        )
+def _judge(workspace: Workspace, name: str, problems: TableEstimate) -> Iterator[PendingRequests]:
+    params = workspace.params.judge
+    for cache, rater in (("judge", params), ("second", params.second_judge)):
+        if rater.rater == "llm":
+            yield PendingRequests(
+                stage="judge",
+                name=f"{name} second" if cache == "second" else name,
+                model=rater.llm.model,
+                cache=f"{cache}-{name}",
+                rows=_rated(workspace, name, problems),
+                per_row=rater.llm.votes,
+                max_tokens=rater.llm.max_tokens,
+                ask_all=_ask_judge(workspace, name, rater.llm, problems.frame),
+            )
 
 
-def _rated(here: Workspace, name: str, problems: TableEstimate) -> TableEstimate:
-    """The traces that the budget covers; a judge never rates one that has no text."""
-    pairing = here.params.pairing
-    budget = here.params.judge.budget[name]
+def _ask_judge(
+    workspace: Workspace, name: str, llm: LlmParams, problems: pl.DataFrame | None
+) -> AskAll:
+    def ask_all(sample: pl.DataFrame, model: str, lookup: CacheLookup) -> None:
+        assert problems is not None  # else there are no rows
+        engine = workspace.engine(llm.model)
+        inputs, _ = judge.judge_inputs(problems, _with_texts(name, sample))
+        inputs, _ = judge.truncate_to_context(llm, engine, _room(workspace.params, llm), inputs)
+        requests = list(judge.build_requests(llm, engine, model, inputs))
+        judge.judge_by_llm(llm, 1.0, inputs, requests, lookup.ask, engine.chat_format)
+
+    return ask_all
+
+
+def _rated(workspace: Workspace, name: str, problems: TableEstimate) -> TableEstimate:
+    """Return the traces within the budget. A judge never rates one without text."""
+    pairing, budget = workspace.params.pairing, workspace.params.judge.budget[name]
     verdicts = read_current_table(paths.verdicts(name), VERDICT)
     frame = None
     if verdicts is not None and problems.frame is not None:
         traces = pl.scan_parquet(paths.traces(name))
         try:
-            rated = drawing.within_budget(
+            rated = judge_budget.within_budget(
                 traces,
                 verdicts,
                 budget,
@@ -259,44 +258,27 @@ def _rated(here: Workspace, name: str, problems: TableEstimate) -> TableEstimate
                 pairing.trace_order,
                 pairing.require_complete,
             ).filter(~pl.col("finish_reason").is_in(WITHOUT_TEXT))
-            without_text = [column for column in TRACE.columns if column != "text"]
-            frame = rated.select(without_text).collect(engine="streaming")
-        except (InputError, pl.exceptions.PolarsError, OSError):  # not there, or of an older make
+            columns = [column for column in TRACE.columns if column != "text"]
+            frame = rated.select(columns).collect(engine="streaming")
+        except (InputError, pl.exceptions.PolarsError, OSError):  # missing, or of an older schema
             frame = None
     before = ("problems", f"generate@{name}", f"verify@{name}")
-    if frame is not None and here.same_params(*before):
-        return TableEstimate(frame, frame.height, here.settled(*before))
-    each = max_rated(budget, _traces(here, name), pairing.require_complete)
-    if problems.expected is None or each is None:
+    if frame is not None and workspace.same_params(*before):
+        return TableEstimate(frame, frame.height, workspace.settled(*before))
+    rated_each = max_rated(
+        budget, _traces_per_problem(workspace.params, name), pairing.require_complete
+    )
+    if problems.expected is None or rated_each is None:
         return TableEstimate(frame, None, settled=False)
-    return TableEstimate(frame, problems.expected * each, settled=False)
+    return TableEstimate(frame, problems.expected * rated_each, settled=False)
 
 
 def max_rated(
-    budget: Budget, traces: int | None, require_complete: drawing.RequireComplete
+    budget: Budget, traces: int | None, require_complete: judge_budget.RequireComplete
 ) -> int | None:
-    """At most so many of a problem's traces are rated: those of one key may also be of another."""
+    """Return at most how many of a problem's traces are rated: kinds of traces may overlap."""
     if budget.any is None:
         return traces
-    kinds = 2 if require_complete == "chosen" else 1  # as in within_budget
+    kinds = 2 if require_complete == "chosen" else 1  # see delta.judging.budget.within_budget
     rated = kinds * (budget.any + budget.correct + budget.incorrect)
     return rated if traces is None else min(traces, rated)
-
-
-def _ask_judge(
-    here: Workspace,
-    name: str,
-    llm: LlmParams,
-    problems: pl.DataFrame | None,
-    part: pl.DataFrame,
-    fingerprint: str,
-    lookup: CacheLookup,
-) -> None:
-    """As stages/judge.py does it."""
-    assert problems is not None
-    rated, _ = judge.judge_inputs(problems, _with_texts(name, part))
-    engine = here.engine(llm.model)
-    room = here.params.serving[llm.model].max_model_len - llm.max_tokens
-    rated, _ = judge.truncate_to_context(llm, engine, room, rated)
-    asked = list(judge.build_requests(llm, engine, fingerprint, rated))
-    judge.judge_by_llm(llm, 1.0, rated, asked, lookup.ask, engine.protocol)

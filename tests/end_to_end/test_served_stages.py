@@ -17,11 +17,11 @@ from delta.core.errors import IncompleteError, InputError
 from delta.core.params import read_all
 from delta.data import fetch
 from delta.data.fetch import ModelParams
-from delta.inference.types import Reply, Request, as_json
+from delta.inference.types import Reply, Request, canonical_json
 from stages import generate, judge, verify
 from tests.helpers.import_closure import ROOT
 from tests.helpers.plan_workspace import enter, write_problems, write_traces
-from tests.helpers.scripted_server import Server, answer, endpoint, serving
+from tests.helpers.scripted_server import Server, answer, engine_at, run_server
 from tests.helpers.strict_api import KNOWS, STANDARD, judge_at_api, strict_api
 
 KEY = "OPENAI_API_KEY"
@@ -31,7 +31,7 @@ VALUE = "sk-a-value-that-nobody-may-see"
 @pytest.fixture
 def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.setenv(KEY, VALUE)
-    with serving() as server:
+    with run_server() as server:
         server.raw = strict_api(VALUE)
         yield server
 
@@ -43,10 +43,10 @@ class InProcess:
     asked = 0
 
     def __init__(self, *_: object) -> None:
-        self.protocol = endpoint("http://127.0.0.1:1/v1").protocol
+        self.chat_format = engine_at("http://127.0.0.1:1/v1").chat_format
 
     def render(self, messages: list[Any]) -> str:
-        return as_json(messages)
+        return canonical_json(messages)
 
     def num_tokens(self, text: str) -> int:
         return len(text)
@@ -137,7 +137,9 @@ def test_failed_requests_of_an_api_count_against_max_failed_of_the_stage(
         return web.Response(status=400) if len(api.seen) == 1 else await good(request)
 
     api.raw = sometimes
-    with pytest.raises(IncompleteError, match=r"1 of 6 requests failed, allowed: a share of 0\.0"):
+    with pytest.raises(
+        IncompleteError, match=r"1 of 6 requests failed, expected at most the fraction 0\.0"
+    ):
         rate(server={"concurrency": 1})
     api.count()
     counts = rate(max_failed=0.5)

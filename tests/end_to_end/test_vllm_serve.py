@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from delta.inference.completions import VLLM_FIELDS, payload
+from delta.inference.chat_completions import VLLM_FIELDS, payload
 from delta.inference.types import Reply
-from tests.helpers.scripted_server import endpoint, plain
+from tests.helpers.scripted_server import engine_at, plain_requests
 from tests.helpers.tiny_model_families import write_model_family
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -78,11 +78,11 @@ def _wait(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
 
 
 def test_the_models_own_settings_shape_no_reply_of_ours(url: str) -> None:
-    asked = plain(4)
+    asked = plain_requests(4)
     bodies = [payload(request, "toy") for request in asked]
     kept = [{name: body[name] for name in body.keys() - VLLM_FIELDS.keys()} for body in bodies]
     unsaid = [post(url, body) for body in kept]
     assert len({body["choices"][0]["message"]["content"] for body in unsaid}) == 1  # top_k is 1
-    replies = dict(endpoint(url, timeout_s=60).ask(asked))
+    replies = dict(engine_at(url, timeout_s=60).ask(asked))
     assert all(isinstance(reply, Reply) for reply in replies.values()), replies
     assert len({reply[0] for reply in replies.values()}) == 4

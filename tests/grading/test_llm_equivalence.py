@@ -20,7 +20,7 @@ from delta.grading.llm_equivalence import (
     unresolved_answers,
 )
 from delta.inference import chat_formats
-from delta.inference.types import Reply, Request, as_json
+from delta.inference.types import Reply, Request, canonical_json
 
 GOLDEN = Path(__file__).parents[1] / "fixtures" / "golden" / "equivalence_prompt.txt"
 LLM = ComparisonParams(
@@ -36,11 +36,11 @@ class ToyEngine:
 
     def __init__(self, reply: Callable[[Request], str], protocol: str = "llama") -> None:
         self.reply = reply
-        self.protocol = chat_formats.load(protocol)
+        self.chat_format = chat_formats.load(protocol)
         self.attempts: list[int] = []
 
     def render(self, messages: list[Message]) -> str:
-        return as_json(messages)
+        return canonical_json(messages)
 
     def num_tokens(self, text: str) -> int | None:
         return len(text.split())
@@ -55,7 +55,7 @@ def ask(
     engine: ToyEngine, answers: list[UnresolvedAnswer]
 ) -> tuple[dict[str, str], dict[str, Any]]:
     asked = list(build_requests(LLM, engine, "weights", 10_000, answers))
-    return ask_model(LLM, asked, engine.ask, engine.protocol)
+    return ask_model(LLM, asked, engine.ask, engine.chat_format)
 
 
 REPLIES = {

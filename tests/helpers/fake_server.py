@@ -73,17 +73,17 @@ class Server:
 def reply_to(payload: dict[str, Any], content: str) -> dict[str, Any]:
     """As a model of the named family would: reasoning with its markers, then what is asked for."""
     number = int(hashlib.sha256(content.encode()).hexdigest()[:8], 16)
-    model, asked = payload["model"], payload["messages"][-1]["content"]
+    model, prompt = payload["model"], payload["messages"][-1]["content"]
     if "response_format" in payload:
         text = json.dumps(rating(number))
-    elif "Verdict: " in asked:
+    elif "Verdict: " in prompt:
         verdict = (*["EQUIVALENT", "DIFFERENT"] * 4, "AMBIGUOUS")[number % 9]
         text = f"Both end in a number.\n\nVerdict: {verdict}"
-    elif "```" in asked or "program" in asked:
+    elif "```" in prompt or "program" in prompt:
         text = f"```python\nprint({number % 7})\n```"
     else:
         # Mostly the answer that is asked for, else another: both kinds of traces occur.
-        answer = answer_to(asked)
+        answer = answer_to(prompt)
         box = answer if answer and number % 2 else str(number % 40)
         text = f"2 * {number % 9973} = {2 * (number % 9973)}. The answer is \\boxed{{{box}}}."
     message: dict[str, Any] = {"content": text}
@@ -106,10 +106,10 @@ def reply_to(payload: dict[str, Any], content: str) -> dict[str, Any]:
     return {"choices": [{"message": message, "finish_reason": finish_reason}], "usage": usage}
 
 
-def answer_to(asked: str) -> str | None:
-    if given := ANSWER.search(asked):
-        return given[1]
-    formulas = FORMULA.findall(asked)
+def answer_to(prompt: str) -> str | None:
+    if match := ANSWER.search(prompt):
+        return match[1]
+    formulas = FORMULA.findall(prompt)
     return str(eval(formulas[-1])) if formulas else None
 
 

@@ -44,7 +44,7 @@ def paper_space(folder: Path, server: Server) -> Workspace:
 
     def change(content: dict[str, Any]) -> None:
         for number, (name, model) in enumerate(content["models"].items()):
-            family = content["serving"][name]["protocol"]
+            family = content["serving"][name]["chat_format"]
             if "recording" in model:
                 model["recording"]["openr1"]["data"] = data
             else:

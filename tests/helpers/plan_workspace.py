@@ -20,9 +20,8 @@ from delta.inference.model_client import open_engine
 from delta.inference.reply_cache import open_reply_cache
 from delta.inference.types import Request
 from delta.plan.dvc_state import Stage
-from delta.plan.pending import work_to_do
-from delta.plan.requests import RequestGroup
-from delta.plan.workspace import Workspace, item_of
+from delta.plan.pending import pending_requests
+from delta.plan.requests import RequestGroup, Workspace, count_requests
 from tests.helpers.import_closure import ROOT
 from tests.helpers.pipeline_workspace import ask_at
 
@@ -30,7 +29,7 @@ MODEL = "smollm2-135m"
 
 
 def params_with(change: Callable[[dict[str, Any]], object] = lambda _: None) -> Params:
-    """The smoke profile, asking a server: that needs no tokenizer."""
+    """Return the smoke profile with a server, which needs no tokenizer."""
     content = read_all(ROOT / "profiles" / "smoke.yaml")
     ask_at(content, "http://127.0.0.1:1/v1", MODEL, paths.POLICY)
     change(content)
@@ -46,7 +45,7 @@ def up_to_date(*names: str) -> dict[str, Stage]:
 
 
 def enter(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder with a store of its own, and a model in it."""
+    """Enter an empty folder with a store of its own, and a model in it."""
     monkeypatch.chdir(folder)
     monkeypatch.setenv("DELTA_STORE", str(folder / "store"))
     write_weights(paths.model(MODEL), {"w": ("BF16", [10, 4])})
@@ -54,7 +53,7 @@ def enter(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def write_weights(folder: Path, tensors: dict[str, tuple[str, list[int]]]) -> str:
-    """A model folder whose weights are nothing but their header."""
+    """Write a model folder whose weights are nothing but their header."""
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     for name, (dtype, shape) in tensors.items():
         header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [0, 0]}
@@ -88,7 +87,7 @@ def write_problems(number: int) -> pl.DataFrame:
 
 
 def write_traces(generator: str, problems: pl.DataFrame, texts: Iterable[str]) -> None:
-    """One trace of each problem with its verdict."""
+    """Write one trace of each problem with its verdict."""
     rows, verdicts = [], []
     for problem_id, text in zip(problems["problem_id"], texts, strict=True):
         rows.append(
@@ -122,8 +121,8 @@ def write_traces(generator: str, problems: pl.DataFrame, texts: Iterable[str]) -
 
 
 def put(item: str, requests: Iterable[Request], text: str = "4") -> None:
-    """Replies of 30 and 20 tokens into the store."""
-    with open_reply_cache(item, weights.read_fingerprint(paths.model(MODEL)), print) as shelf:
+    """Put replies with 30 and 20 tokens into the reply cache of `item`."""
+    with open_reply_cache(item, weights.read_fingerprint(paths.model(MODEL)), print) as cache:
         for request in requests:
             reply = {
                 "text": text,
@@ -131,21 +130,25 @@ def put(item: str, requests: Iterable[Request], text: str = "4") -> None:
                 "prompt_tokens": 30,
                 "completion_tokens": 20,
             }
-            shelf.put(request.key(), reply)
+            cache.put(request.key(), reply)
 
 
-def traces_of(params: Params, name: str, problems: pl.DataFrame) -> list[Request]:
-    """The requests of a run."""
+def trace_requests(params: Params, name: str, problems: pl.DataFrame) -> list[Request]:
+    """The requests of a generator in a run."""
     generator = params.generators[name]
     assert isinstance(generator, generate.SampledParams)
     folder = paths.model(MODEL)
     engine = open_engine(params.engine, params.serving[MODEL], folder)
     fingerprint = weights.read_fingerprint(folder)
-    return [asked for _, asked in generate.requests_of(generator, engine, fingerprint, problems)]
+    return [
+        request for _, request in generate.trace_requests(generator, engine, fingerprint, problems)
+    ]
 
 
-def items_of(params: Params, known: dict[str, Stage], stage_name: str) -> list[RequestGroup]:
-    here = Workspace(params, known)
-    found = [item_of(here, work, 0.1) for work in work_to_do(here) if work.stage == stage_name]
-    assert here.notes == []
-    return found
+def request_groups(params: Params, stages: dict[str, Stage], name: str) -> list[RequestGroup]:
+    """The groups of requests of the stage `name`."""
+    workspace = Workspace(params, stages)
+    pending = [item for item in pending_requests(workspace) if item.stage == name]
+    groups = [count_requests(workspace, item, 0.1) for item in pending]
+    assert workspace.notes == []
+    return groups

@@ -11,17 +11,17 @@ from typing import Any
 
 from aiohttp import web
 
+from delta.inference.chat_completions import Accepts
 from delta.inference.engine import EndpointSettings, RemoteParams, ServerSettings, ServingParams
-from delta.inference.fields import Accepts
 from delta.inference.openai_engine import OpenAIEngine
-from delta.inference.types import Request, as_json
+from delta.inference.types import Request, canonical_json
 from delta.judging import rubric
 
 SERVING = ServingParams(
-    protocol="plain",
+    chat_format="plain",
     dtype="float32",
     max_model_len=2048,
-    tensor_parallel=1,
+    tensor_parallel_size=1,
     trust_remote_code=False,
 )
 Answer = Callable[[dict[str, Any]], web.Response]
@@ -45,7 +45,7 @@ def answer(payload: dict[str, Any]) -> web.Response:
     return web.json_response(completion(json.dumps(rated)))
 
 
-def failing(first: int, failure: Callable[[], web.Response]) -> Answer:
+def fail_first(first: int, failure: Callable[[], web.Response]) -> Answer:
     """A server that fails so often and then answers."""
     left = [failure] * first
 
@@ -95,7 +95,7 @@ class Server:
 
 
 @contextmanager
-def serving(port: int = 0) -> Iterator[Server]:
+def run_server(port: int = 0) -> Iterator[Server]:
     server, started, stop = Server(), threading.Event(), asyncio.Event()
     thread = threading.Thread(target=server.run, args=(port, started, stop))
     thread.start()
@@ -107,11 +107,11 @@ def serving(port: int = 0) -> Iterator[Server]:
         thread.join()
 
 
-def endpoint(
+def engine_at(
     *urls: str,
-    tries: int = 3,
+    max_retries: int = 2,
     concurrency: int = 4,
-    protocol: str = "plain",
+    chat_format: str = "plain",
     timeout_s: float = 5.0,
     accepts: Accepts = "vllm",
     key: str | None = None,
@@ -120,14 +120,14 @@ def endpoint(
         base_urls=list(urls), key=key, models={"toy": None}, concurrency=concurrency
     )
     settings = EndpointSettings(
-        servers={"loopback": server}, timeout_s=timeout_s, tries=tries, max_failed=0.0
+        servers={"loopback": server}, timeout_s=timeout_s, max_retries=max_retries, max_failed=0.0
     )
     remote = RemoteParams(revision="r1", accepts=accepts)
-    serving_ = SERVING.model_copy(update={"protocol": protocol, "endpoint": remote})
+    serving_ = SERVING.model_copy(update={"chat_format": chat_format, "endpoint": remote})
     return OpenAIEngine(settings, server, serving_, "toy")
 
 
-def plain(number: int) -> list[Request]:
+def plain_requests(number: int) -> list[Request]:
     messages = [{"content": "hello", "role": "user"}]
-    prompt = as_json({"messages": messages, "chat_template_kwargs": {}})
+    prompt = canonical_json({"messages": messages, "chat_template_kwargs": {}})
     return [Request("weights", "endpoint", prompt, 1.0, 1.0, 8, 1, n) for n in range(number)]

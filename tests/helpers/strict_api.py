@@ -4,7 +4,7 @@ from typing import Any
 
 from aiohttp import web
 
-from delta.inference.fields import FieldName
+from delta.inference.chat_completions import FieldName
 from tests.helpers.scripted_server import Raw, answer
 
 FIELDS = {
@@ -81,7 +81,7 @@ def judge_at_api(content: dict[str, Any], url: str, key: str | None) -> None:
     """Let the API at `url` judge, under the name judge-api; params.yaml as plain values."""
     content["models"]["judge-api"] = {"served": KNOWS}
     content["serving"]["judge-api"] = {
-        "protocol": "plain",
+        "chat_format": "plain",
         "max_model_len": 100_000,
         "endpoint": {"revision": "2025-04-14", "accepts": STANDARD},
     }

@@ -11,7 +11,7 @@ from delta.core import fingerprint
 
 
 class Family(NamedTuple):
-    protocol: str  # a name in delta/prompts/chat_formats.yaml
+    chat_format: str  # a name in delta/prompts/chat_formats.yaml
     architecture: str  # in transformers
     special: tuple[str, ...]  # the last one ends a turn
     template: str

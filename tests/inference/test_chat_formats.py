@@ -23,13 +23,13 @@ def test_the_whole_rendered_prompt_of_a_family_is_the_golden_file(
 
     write_tokenizer(tmp_path, family)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path)
-    protocol = chat_formats.load(FAMILIES[family].protocol)
-    rendered = protocol.render(tokenizer, protocol.messages(QUESTION))
+    chat_format = chat_formats.load(FAMILIES[family].chat_format)
+    rendered = chat_format.render(tokenizer, chat_format.messages(QUESTION))
     golden = (GOLDEN / f"{family}.txt").read_text(encoding="utf-8")
     assert rendered + "\n" == golden
 
 
-def test_every_protocol_but_that_of_recordings_has_a_family_and_a_golden_prompt() -> None:
+def test_every_chat_format_of_a_model_has_a_golden_prompt() -> None:
     assert set(chat_formats.all_chat_formats()) - {"think"} == set(FAMILIES)
     assert {path.stem for path in GOLDEN.glob("*.txt")} == set(FAMILIES)
 
@@ -39,7 +39,7 @@ def parts(text: str, split: ReasoningSpan) -> tuple[str, str | None]:
     return text[split.reasoning_start : split.reasoning_end].strip(), answer
 
 
-# protocol, reply, end of the prompt, reasoning, answer (None: cut before it began)
+# chat_format, reply, end of the prompt, reasoning, answer (None: cut before it began)
 BORDERS = [
     ("plain", "The answer is 2.", "", "", "The answer is 2."),
     ("nemotron", "<think>\nhm\n</think>\n\nIt is 2.", "", "hm", "It is 2."),
@@ -69,33 +69,33 @@ BORDERS = [
 
 
 @pytest.mark.parametrize(("name", "text", "prompt", "reasoning", "answer"), BORDERS)
-def test_where_the_reasoning_ends(
+def test_split_finds_the_end_of_reasoning(
     name: str, text: str, prompt: str, reasoning: str, answer: str | None
 ) -> None:
-    found = chat_formats.load(name).split(text, prompt)
-    assert parts(text, found) == (reasoning, answer)
+    span = chat_formats.load(name).split(text, prompt)
+    assert parts(text, span) == (reasoning, answer)
 
 
 @pytest.mark.parametrize("name", chat_formats.all_chat_formats())
-def test_what_a_protocol_writes_it_splits_again(name: str) -> None:
-    protocol = chat_formats.load(name)
-    if protocol.begins is None:
-        assert protocol.write("a", "b") == "a\n\nb"
+def test_split_inverts_write(name: str) -> None:
+    chat_format = chat_formats.load(name)
+    if chat_format.begins is None:
+        assert chat_format.write("a", "b") == "a\n\nb"
         return
-    text = protocol.write("First.\nThen.", "So \\boxed{2}.")
-    assert parts(text, protocol.split(text)) == ("First.\nThen.", "So \\boxed{2}.")
-    open_end = protocol.write("First.", None)
-    assert parts(open_end, protocol.split(open_end)) == ("First.", None)
-    assert protocol.write("", "At once.") == "At once."
+    text = chat_format.write("First.\nThen.", "So \\boxed{2}.")
+    assert parts(text, chat_format.split(text)) == ("First.\nThen.", "So \\boxed{2}.")
+    open_end = chat_format.write("First.", None)
+    assert parts(open_end, chat_format.split(open_end)) == ("First.", None)
+    assert chat_format.write("", "At once.") == "At once."
 
 
 @pytest.mark.parametrize("name", chat_formats.all_chat_formats())
-def test_reasoning_that_no_answer_follows_is_never_read_as_the_answer(name: str) -> None:
-    protocol = chat_formats.load(name)
-    text = protocol.write("So \\boxed{2}.", None)
-    reasoning = "" if protocol.begins is None else "So \\boxed{2}."
-    expected = (reasoning, "" if protocol.begins is None else None)
-    assert parts(text, protocol.split(text)) == expected
+def test_reasoning_without_an_answer_is_never_read_as_the_answer(name: str) -> None:
+    chat_format = chat_formats.load(name)
+    text = chat_format.write("So \\boxed{2}.", None)
+    reasoning = "" if chat_format.begins is None else "So \\boxed{2}."
+    expected = (reasoning, "" if chat_format.begins is None else None)
+    assert parts(text, chat_format.split(text)) == expected
 
 
 def test_a_template_that_writes_the_date_writes_the_pinned_one() -> None:
@@ -103,8 +103,8 @@ def test_a_template_that_writes_the_date_writes_the_pinned_one() -> None:
         assert day in (GOLDEN / f"{name}.txt").read_text()
 
 
-def test_an_unknown_protocol_and_a_misspelt_effort_are_refused() -> None:
-    with pytest.raises(InputError, match=r"'s2': allowed: plain, nemotron"):
+def test_an_unknown_chat_format_and_a_misspelt_effort_are_refused() -> None:
+    with pytest.raises(InputError, match=r"'s2': expected one of plain, nemotron"):
         chat_formats.load("s2")
     entry = chat_formats.load("gpt-oss").model_dump() | {"template": {"reasoning_effort": "mediun"}}
     with pytest.raises(ValueError, match="reasoning_effort"):

@@ -6,7 +6,8 @@ from urllib.parse import quote
 import pytest
 
 from delta.inference.engine import ServerSettings
-from delta.inference.failures import Failure, failure, safe_line
+from delta.inference.failures import make_failure, safe_line
+from delta.inference.types import Failure
 
 KEY = "sk-Proj-8fGh2kLm9QwErTy4ZxCv"
 IN_JSON = "".join(f"\\u{ord(letter):04x}" for letter in KEY)
@@ -42,21 +43,21 @@ def letters(text: str) -> str:
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=SPELLINGS)
-def test_a_key_is_taken_out_however_it_comes(
+def test_a_key_is_replaced_in_every_spelling(
     spelling: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    said = safe_line(f"Incorrect key ({spelling}) given.")
-    assert said.startswith("Incorrect key (")
-    assert said.endswith(") given.")
-    assert "$OPENAI_API_KEY" in said
-    rest = letters(said.replace("$OPENAI_API_KEY", ""))
+    message = safe_line(f"Incorrect key ({spelling}) given.")
+    assert message.startswith("Incorrect key (")
+    assert message.endswith(") given.")
+    assert "$OPENAI_API_KEY" in message
+    rest = letters(message.replace("$OPENAI_API_KEY", ""))
     for form in (KEY, KEY.encode().hex(), base64.b64encode(KEY.encode()).decode()):
         plain = letters(form)
         assert not any(plain[i : i + 6] in rest for i in range(len(plain) - 5))
 
 
-def test_every_key_of_the_environment_is_meant_and_other_text_stays(
+def test_all_keys_of_the_environment_are_hidden_and_other_text_stays(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_ABCdefGHIjklMNO")
@@ -67,7 +68,7 @@ def test_every_key_of_the_environment_is_meant_and_other_text_stays(
 
 
 @pytest.mark.parametrize(
-    ("said", "line"),
+    ("message", "line"),
     [
         ("", "HTTP 400"),
         ("\n \x00\x1b", "HTTP 400"),
@@ -78,19 +79,19 @@ def test_every_key_of_the_environment_is_meant_and_other_text_stays(
         ("\ud83d", "HTTP 400"),
     ],
 )
-def test_a_reason_is_one_line_that_commands_no_terminal(said: str, line: str) -> None:
-    assert failure("HTTP 400", said) == Failure(line, "HTTP 400")
-    assert safe_line(said.encode(errors="surrogatepass")).isprintable()
+def test_a_reason_is_one_line_that_commands_no_terminal(message: str, line: str) -> None:
+    assert make_failure("HTTP 400", message) == Failure(line, "HTTP 400")
+    assert safe_line(message.encode(errors="surrogatepass")).isprintable()
 
 
-@pytest.mark.parametrize("tries", [1, 3, 10_000])
-def test_a_reason_has_at_most_200_characters_with_the_number_of_tries(tries: int) -> None:
-    assert failure("HTTP 500", tries=3) == Failure("HTTP 500, after 3 tries", "HTTP 500")
-    for said in ("x" * 10**7, "a b " * 10**6):
-        reason = failure("invalid reply", said, tries).reason
+@pytest.mark.parametrize("attempts", [1, 3, 10_000])
+def test_a_reason_has_at_most_200_characters_with_the_number_of_attempts(attempts: int) -> None:
+    assert make_failure("HTTP 500", attempts=3) == Failure("HTTP 500, after 3 attempts", "HTTP 500")
+    for message in ("x" * 10**7, "a b " * 10**6):
+        reason = make_failure("invalid reply", message, attempts).reason
         assert len(reason) <= 200
         assert reason.startswith("invalid reply: ")
-        assert ("..." in reason, reason.endswith(" tries")) == (True, tries > 1)
+        assert ("..." in reason, reason.endswith(" attempts")) == (True, attempts > 1)
 
 
 def test_a_key_under_any_name_is_hidden_once_a_request_has_carried_it(

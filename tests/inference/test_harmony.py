@@ -9,7 +9,7 @@ import pytest
 
 from delta import prompts
 from delta.inference import chat_formats, harmony
-from delta.inference.engine import SamplingParams, ServingParams, VllmSettings, request
+from delta.inference.engine import SamplingParams, ServingParams, VllmSettings, build_request
 from delta.judging import rubric
 from tests.helpers.tiny_harmony import write_judge
 from tests.helpers.tiny_model_families import write_tokenizer
@@ -104,7 +104,7 @@ def test_a_reply_may_reason_and_then_gives_the_json(
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_nothing_else_is_a_reply(case: str, tokenizer: Any, grammar: Any) -> None:
+def test_other_bodies_are_no_replies(case: str, tokenizer: Any, grammar: Any) -> None:
     tokens = tokenizer.encode(REFUSED[case] + "<|return|>", add_special_tokens=False)
     assert not accepts(grammar, tokens)
 
@@ -122,9 +122,7 @@ def test_a_marker_is_one_special_token_and_passes_as_such(tokenizer: Any, gramma
 
 
 @pytest.mark.parametrize("escape", ['\\"', "\\\\", "\\n", "\\u00e9"])
-def test_a_bounded_string_takes_no_escape_so_the_prompt_asks_for_plain_words(
-    escape: str, tokenizer: Any, grammar: Any
-) -> None:
+def test_a_bounded_string_allows_no_escape(escape: str, tokenizer: Any, grammar: Any) -> None:
     """A bug of xgrammar 0.2.8 (its issue 800). Once it is mended, the prompt may drop the line."""
     text = OPEN + VALID.replace("One jump", "One " + escape, 1)
     json.loads(text.removeprefix(OPEN))
@@ -133,7 +131,7 @@ def test_a_bounded_string_takes_no_escape_so_the_prompt_asks_for_plain_words(
 
 
 @pytest.mark.parametrize("case", ACCEPTED)
-def test_what_the_grammar_lets_through_splits_into_reasoning_and_a_valid_vote(case: str) -> None:
+def test_texts_of_the_grammar_split_into_reasoning_and_a_valid_vote(case: str) -> None:
     border = chat_formats.load("gpt-oss").split(ACCEPTED[case])
     assert border.answer_start is not None
     assert rubric.votes(ACCEPTED[case][border.answer_start :]) is not None
@@ -153,41 +151,43 @@ SMALL = {
 }
 
 
-def test_in_vllm_a_model_reasons_first_and_then_gives_the_json_or_is_cut(tmp_path: Path) -> None:
+def test_in_vllm_a_model_reasons_before_its_json_or_is_cut(tmp_path: Path) -> None:
     """Random weights know no format: whatever order there is comes from the grammar."""
     from delta.inference.types import Reply
     from delta.inference.vllm_engine import VllmEngine
 
     fingerprint = write_judge(tmp_path / "judge")
     serving = ServingParams(
-        protocol="gpt-oss",
+        chat_format="gpt-oss",
         dtype="float32",
         max_model_len=2048,
-        tensor_parallel=1,
+        tensor_parallel_size=1,
         trust_remote_code=False,
     )
     settings = VllmSettings(
         max_num_seqs=16,
-        kv_cache_gib=0.2,
-        gpu_share=None,
+        kv_cache_memory_bytes=200 * 2**20,
+        gpu_memory_utilization=None,
         enforce_eager=True,
-        chunked_prefill=False,
+        enable_chunked_prefill=False,
         block_size=32,
     )
     engine = VllmEngine(settings, serving, tmp_path / "judge")
     sampling = SamplingParams(temperature=1.0, top_p=1.0, max_tokens=600, seed=1)
-    prompt = engine.render(engine.protocol.messages("Rate it."))
+    prompt = engine.render(engine.chat_format.messages("Rate it."))
     schema = json.dumps(SMALL)
-    asked = [
-        replace(request(sampling, engine, fingerprint, prompt, sample), schema=schema, channels=on)
+    requests = [
+        replace(
+            build_request(sampling, engine, fingerprint, prompt, sample), schema=schema, channels=on
+        )
         for sample in range(12)
         for on in (True, False)
     ]
     reasoned = []
-    for one, reply in engine.ask(asked):
+    for request, reply in engine.ask(requests):
         assert isinstance(reply, Reply)
-        border = engine.protocol.split(reply.text, prompt)
-        if not one.channels:  # what a bare schema does: no reasoning at all
+        border = engine.chat_format.split(reply.text, prompt)
+        if not request.channels:  # what a bare schema does: no reasoning at all
             assert reply.text.startswith("{")
         elif reply.finish_reason == "stop":
             assert border.answer_start is not None

@@ -18,34 +18,34 @@ from delta.core.errors import IncompleteError
 from delta.inference import chat_formats
 from delta.inference.chat_formats import ReasoningSpan
 from delta.inference.engine import read_reply
-from delta.inference.openai_engine import EndpointError, pause_s, wanted_pause_s
-from delta.inference.reply_cache import FAILED, ReplyCache
+from delta.inference.openai_engine import ServerRefusedError, backoff_s, parse_retry_after
+from delta.inference.reply_cache import FAILED_FILE, ReplyCache
 from delta.inference.types import Failure, Reply
 from tests.helpers.scripted_server import (
     Raw,
     Server,
     answer,
     completion,
-    endpoint,
-    failing,
-    plain,
-    serving,
+    engine_at,
+    fail_first,
+    plain_requests,
+    run_server,
 )
 
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    with serving() as one:
-        yield one
+    with run_server() as server:
+        yield server
 
 
 @pytest.fixture
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("delta.inference.openai_engine.pause_s", lambda _: 0.0)
+    monkeypatch.setattr("delta.inference.openai_engine.backoff_s", lambda _: 0.0)
 
 
 def test_all_that_shapes_the_reply_reaches_the_server(server: Server) -> None:
-    ((_, reply),) = endpoint(server.url).ask(plain(1))
+    ((_, reply),) = engine_at(server.url).ask(plain_requests(1))
     (payload,) = server.seen
     assert isinstance(reply, Reply)
     assert reply._replace(text="") == Reply("", "stop", 3, 4)
@@ -55,7 +55,7 @@ def test_all_that_shapes_the_reply_reaches_the_server(server: Server) -> None:
         "temperature": 1.0,
         "top_p": 1.0,
         "max_tokens": 8,
-        "seed": plain(1)[0].sampling_seed(),
+        "seed": plain_requests(1)[0].sampling_seed(),
         # What `vllm serve` would otherwise take from the model's generation_config.json.
         "top_k": 0,
         "min_p": 0.0,
@@ -66,7 +66,7 @@ def test_all_that_shapes_the_reply_reaches_the_server(server: Server) -> None:
     }
 
 
-def test_what_a_protocol_needs_reaches_the_server_and_its_reasoning_comes_back(
+def test_a_chat_formats_arguments_reach_the_server_and_its_reasoning_comes_back(
     server: Server,
 ) -> None:
     def reasons(_: dict[str, Any]) -> web.Response:
@@ -75,10 +75,10 @@ def test_what_a_protocol_needs_reaches_the_server_and_its_reasoning_comes_back(
         return web.json_response(completion("") | {"choices": [choice]})
 
     server.answer = reasons
-    engine = endpoint(server.url, protocol="gpt-oss")
-    prompt = engine.render(engine.protocol.messages("1 + 1 = ?"))
-    asked = replace(plain(1)[0], prompt=prompt, stop=("END",), keep_special_tokens=True)
-    ((_, reply),) = engine.ask([asked])
+    engine = engine_at(server.url, chat_format="gpt-oss")
+    prompt = engine.render(engine.chat_format.messages("1 + 1 = ?"))
+    request = replace(plain_requests(1)[0], prompt=prompt, stop=("END",), keep_special_tokens=True)
+    ((_, reply),) = engine.ask([request])
     (payload,) = server.seen
     assert payload["messages"] == [{"role": "user", "content": "1 + 1 = ?"}]
     assert payload["stop"] == ["END"]
@@ -86,7 +86,7 @@ def test_what_a_protocol_needs_reaches_the_server_and_its_reasoning_comes_back(
     assert payload["chat_template_kwargs"] == {"reasoning_effort": "medium"}
     assert payload["reasoning_effort"] == "medium"
     assert isinstance(reply, Reply)
-    text, split = read_reply(reply, engine.protocol, prompt)
+    text, split = read_reply(reply, engine.chat_format, prompt)
     assert "One and one." in text
     assert text[split.answer_start :] == "So 2."
 
@@ -98,10 +98,10 @@ def test_a_reply_that_is_cut_while_it_reasons_has_no_answer(server: Server) -> N
         return web.json_response(completion("") | {"choices": [choice]})
 
     server.answer = reasons
-    engine = endpoint(server.url, protocol="nemotron")
-    ((_, reply),) = engine.ask(plain(1))
+    engine = engine_at(server.url, chat_format="nemotron")
+    ((_, reply),) = engine.ask(plain_requests(1))
     assert isinstance(reply, Reply)
-    text, split = read_reply(reply, engine.protocol, "")
+    text, split = read_reply(reply, engine.chat_format, "")
     assert text == "<think>\nOne and"
     assert split.answer_start is None
 
@@ -115,7 +115,7 @@ REASONED = [
 
 @pytest.mark.parametrize(("reasoning", "content", "text", "split"), REASONED)
 @pytest.mark.parametrize("name", ["plain", "llama"])
-def test_reasoning_that_a_server_took_out_is_told_from_the_answer_without_markers_too(
+def test_reasoning_from_a_server_stays_apart_from_the_answer_without_markers(
     name: str, reasoning: str, content: str, text: str, split: ReasoningSpan
 ) -> None:
     reply = Reply(content, "stop", 3, 4, reasoning)
@@ -125,12 +125,12 @@ def test_reasoning_that_a_server_took_out_is_told_from_the_answer_without_marker
 def test_a_reply_without_text_that_was_cut_is_cut_and_not_refused(server: Server) -> None:
     choice = {"message": {"content": None}, "finish_reason": "length"}
     server.answer = lambda _: web.json_response(completion("") | {"choices": [choice]})
-    ((_, reply),) = endpoint(server.url).ask(plain(1))
+    ((_, reply),) = engine_at(server.url).ask(plain_requests(1))
     assert reply == Reply("", "length", 3, 4)
 
 
 def to_another(_: dict[str, Any]) -> dict[str, Any]:
-    return completion("x") | {"id": f"chatcmpl-delta-{plain(9)[8].key()}"}
+    return completion("x") | {"id": f"chatcmpl-delta-{plain_requests(9)[8].key()}"}
 
 
 async def half_sent(request: web.Request) -> web.StreamResponse:
@@ -211,18 +211,18 @@ FAILURES: list[Any] = [
 
 @pytest.mark.usefixtures("_no_pauses")
 @pytest.mark.parametrize(("failure", "reason"), FAILURES)
-def test_a_failure_that_passes_is_tried_again_and_one_that_stays_is_given_back(
+def test_a_transient_failure_is_retried_and_a_lasting_one_is_returned(
     server: Server, failure: Callable[[], web.Response], reason: str
 ) -> None:
-    server.answer = failing(2, failure)
-    ((_, reply),) = endpoint(server.url).ask(plain(1))
+    server.answer = fail_first(2, failure)
+    ((_, reply),) = engine_at(server.url).ask(plain_requests(1))
     assert isinstance(reply, Reply)
     assert server.count() == 3
-    server.answer = failing(100, failure)
-    ((_, lost),) = endpoint(server.url).ask(plain(1))
+    server.answer = fail_first(100, failure)
+    ((_, lost),) = engine_at(server.url).ask(plain_requests(1))
     assert isinstance(lost, Failure)
     assert reason in lost.reason
-    assert lost.reason.endswith(", after 3 tries")
+    assert lost.reason.endswith(", after 3 attempts")
     assert server.count() == 3
 
 
@@ -231,11 +231,9 @@ def test_a_failure_that_passes_is_tried_again_and_one_that_stays_is_given_back(
     ("raw", "reason"),
     [(half_sent, "ClientPayloadError"), (stalled, "TimeoutError"), (silent, "Disconnected")],
 )
-def test_a_connection_that_breaks_or_stalls_is_tried_again(
-    server: Server, raw: Raw, reason: str
-) -> None:
+def test_a_broken_or_stalled_connection_is_retried(server: Server, raw: Raw, reason: str) -> None:
     server.raw = raw
-    ((_, lost),) = endpoint(server.url, tries=2, timeout_s=0.5).ask(plain(1))
+    ((_, lost),) = engine_at(server.url, max_retries=1, timeout_s=0.5).ask(plain_requests(1))
     assert isinstance(lost, Failure)
     assert reason in lost.reason
     # aiohttp itself sends once more where a kept connection was closed before any answer.
@@ -245,11 +243,11 @@ def test_a_connection_that_breaks_or_stalls_is_tried_again(
 @pytest.mark.usefixtures("_no_pauses")
 def test_a_reply_to_the_right_request_is_known_by_its_id(server: Server) -> None:
     async def echoes(request: web.Request) -> web.StreamResponse:
-        given = request.headers["X-Request-Id"]
-        return web.json_response(completion(given) | {"id": f"chatcmpl-{given}"})
+        request_id = request.headers["X-Request-Id"]
+        return web.json_response(completion(request_id) | {"id": f"chatcmpl-{request_id}"})
 
     server.raw = echoes
-    for request, reply in endpoint(server.url).ask(plain(4)):
+    for request, reply in engine_at(server.url).ask(plain_requests(4)):
         assert isinstance(reply, Reply)
         assert reply.text == f"delta-{request.key()}"
     assert server.count() == 4
@@ -258,31 +256,35 @@ def test_a_reply_to_the_right_request_is_known_by_its_id(server: Server) -> None
 @pytest.mark.parametrize("code", [400, 413, 422])
 def test_a_request_that_is_refused_for_good_fails_alone(server: Server, code: int) -> None:
     def refuses(payload: dict[str, Any]) -> web.Response:
-        if payload["seed"] == plain(3)[1].sampling_seed():
+        if payload["seed"] == plain_requests(3)[1].sampling_seed():
             return web.Response(status=code, text="too long")
         return answer(payload)
 
     server.answer = refuses
-    replies = dict(endpoint(server.url).ask(plain(3)))
-    assert [isinstance(replies[one], Reply) for one in plain(3)] == [True, False, True]
-    assert replies[plain(3)[1]] == Failure(f"HTTP {code}: too long", f"HTTP {code}")
+    replies = dict(engine_at(server.url).ask(plain_requests(3)))
+    assert [isinstance(replies[request], Reply) for request in plain_requests(3)] == [
+        True,
+        False,
+        True,
+    ]
+    assert replies[plain_requests(3)[1]] == Failure(f"HTTP {code}: too long", f"HTTP {code}")
     assert server.count() == 3
 
 
 @pytest.mark.parametrize("code", [401, 403, 404, 405])
 def test_a_wrong_key_path_or_name_ends_all_at_once(server: Server, code: int) -> None:
-    server.answer = failing(9, lambda: web.Response(status=code, text="no such key"))
-    with pytest.raises(EndpointError, match=f"HTTP {code}: no such key"):
-        list(endpoint(server.url, concurrency=1).ask(plain(9)))
+    server.answer = fail_first(9, lambda: web.Response(status=code, text="no such key"))
+    with pytest.raises(ServerRefusedError, match=f"HTTP {code}: no such key"):
+        list(engine_at(server.url, concurrency=1).ask(plain_requests(9)))
     assert server.count() == 1
 
 
-def test_the_pauses_grow_and_ten_tries_outlast_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert [pause_s(0), 0.5 <= pause_s(1) <= 1, 1 <= pause_s(2) <= 2] == [0.0, True, True]
-    assert len({pause_s(3) for _ in range(9)}) == 9
+def test_pauses_grow_and_ten_attempts_outlast_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [backoff_s(0), 0.5 <= backoff_s(1) <= 1, 1 <= backoff_s(2) <= 2] == [0.0, True, True]
+    assert len({backoff_s(3) for _ in range(9)}) == 9
     monkeypatch.setattr("delta.inference.openai_engine.random.uniform", lambda low, _: low)
-    assert [pause_s(n) for n in range(8)] == [0, 0.5, 1, 2, 4, 8, 15, 15]
-    assert sum(pause_s(n) for n in range(10)) == 75.5
+    assert [backoff_s(n) for n in range(8)] == [0, 0.5, 1, 2, 4, 8, 15, 15]
+    assert sum(backoff_s(n) for n in range(10)) == 75.5
 
 
 @pytest.mark.parametrize(
@@ -290,18 +292,18 @@ def test_the_pauses_grow_and_ten_tries_outlast_a_minute(monkeypatch: pytest.Monk
     [(None, 0), ("3", 3), ("-3", 0), ("soon", 0), ("", 0), ("Wed, 21 Oct 2015 07:28:00 GMT", 0)],
 )
 def test_retry_after_is_read(header: str | None, seconds: float) -> None:
-    assert wanted_pause_s(header) == seconds
+    assert parse_retry_after(header) == seconds
 
 
 def test_retry_after_may_be_a_date() -> None:
     later = format_datetime(datetime.now(UTC) + timedelta(seconds=100), usegmt=True)
-    assert 98 <= wanted_pause_s(later) <= 100
+    assert 98 <= parse_retry_after(later) <= 100
 
 
 @pytest.mark.usefixtures("_no_pauses")
 def test_all_wait_as_long_as_a_busy_server_asks_for(server: Server) -> None:
-    server.answer = failing(1, lambda: web.Response(status=429, headers={"Retry-After": "2"}))
-    assert len(list(endpoint(server.url, concurrency=1).ask(plain(4)))) == 4
+    server.answer = fail_first(1, lambda: web.Response(status=429, headers={"Retry-After": "2"}))
+    assert len(list(engine_at(server.url, concurrency=1).ask(plain_requests(4)))) == 4
     first, second = server.arrived[:2]
     assert 2.0 <= second - first < 4.0
     assert server.count() == 5
@@ -309,101 +311,109 @@ def test_all_wait_as_long_as_a_busy_server_asks_for(server: Server) -> None:
 
 @pytest.mark.usefixtures("_no_pauses")
 def test_no_server_can_ask_for_a_longer_pause_than_a_request_may_take(server: Server) -> None:
-    server.answer = failing(1, lambda: web.Response(status=503, headers={"Retry-After": "86400"}))
+    server.answer = fail_first(
+        1, lambda: web.Response(status=503, headers={"Retry-After": "86400"})
+    )
     start = time.monotonic()
-    assert len(list(endpoint(server.url, timeout_s=1.0).ask(plain(1)))) == 1
+    assert len(list(engine_at(server.url, timeout_s=1.0).ask(plain_requests(1)))) == 1
     assert time.monotonic() - start < 5
 
 
 @pytest.mark.usefixtures("_no_pauses")
-def test_a_refused_connection_is_given_back_after_the_tries() -> None:
-    with serving() as gone:
+def test_a_refused_connection_is_a_failure_after_all_attempts() -> None:
+    with run_server() as gone:
         url = gone.url
-    for _, lost in endpoint(url).ask(plain(2)):
+    for _, lost in engine_at(url).ask(plain_requests(2)):
         assert isinstance(lost, Failure)
         assert "ClientConnectorError" in lost.reason
 
 
 @pytest.mark.slow
-def test_a_server_that_dies_and_comes_back_after_a_minute_costs_nothing(tmp_path: Path) -> None:
-    """Ten tries, as the profiles have them, with their real pauses."""
-    with serving() as server:
-        engine = endpoint(server.url, tries=10, concurrency=2)
+def test_a_server_that_is_away_for_a_minute_costs_nothing(tmp_path: Path) -> None:
+    """Ten attempts, as the profiles have them, with their real pauses."""
+    with run_server() as server:
+        engine = engine_at(server.url, max_retries=9, concurrency=2)
         port = int(server.url.split(":")[2].split("/")[0])
     back: list[Any] = []
 
     def come_back() -> None:
-        back.append(serving(port))
+        back.append(run_server(port))
         back.append(back[0].__enter__())
 
     timer = Timer(60, come_back)
     timer.start()
     try:
-        with ReplyCache(tmp_path) as shelf:
-            replies = list(shelf.remember(engine.ask, max_failed=0.0)(plain(6)))
+        with ReplyCache(tmp_path) as cache:
+            replies = list(cache.cached(engine.ask, max_failed=0.0)(plain_requests(6)))
         assert [reply.finish_reason for _, reply in replies] == ["stop"] * 6
         assert back[1].count() == 6
-        assert not (tmp_path / FAILED).exists()
+        assert not (tmp_path / FAILED_FILE).exists()
     finally:
         timer.join()
         back[0].__exit__(None, None, None)
 
 
 @pytest.mark.usefixtures("_no_pauses")
-def test_what_was_answered_before_the_server_failed_is_kept(server: Server, tmp_path: Path) -> None:
+def test_replies_before_the_server_failed_are_kept(server: Server, tmp_path: Path) -> None:
     def dies(payload: dict[str, Any]) -> web.Response:
         return answer(payload) if len(server.seen) <= 5 else web.Response(status=503)
 
     server.answer = dies
-    engine = endpoint(server.url, concurrency=1)
-    said = (
-        r"^1 of 8 requests failed, allowed: a share of 0\.0: 1 x HTTP 503, after 3 tries\. "
-        r"5 replies are kept, 2 were not waited for; the same command asks for what is missing$"
+    engine = engine_at(server.url, concurrency=1)
+    message = (
+        r"^1 of 8 requests failed, expected at most the fraction 0\.0: "
+        r"1 x HTTP 503, after 3 attempts\. 5 replies are kept, 2 were not waited for; "
+        r"run the same command to resume$"
     )
-    with ReplyCache(tmp_path) as shelf, pytest.raises(IncompleteError, match=said):
-        list(shelf.remember(engine.ask, max_failed=0.0)(plain(8)))
+    with ReplyCache(tmp_path) as cache, pytest.raises(IncompleteError, match=message):
+        list(cache.cached(engine.ask, max_failed=0.0)(plain_requests(8)))
     assert server.count() >= 5 + 3
     server.answer = answer
-    with ReplyCache(tmp_path) as shelf:
-        assert len(list(shelf.remember(engine.ask, max_failed=0.0)(plain(8)))) == 8
+    with ReplyCache(tmp_path) as cache:
+        assert len(list(cache.cached(engine.ask, max_failed=0.0)(plain_requests(8)))) == 8
     assert server.count() == 3
 
 
 @pytest.mark.usefixtures("_no_pauses")
-def test_up_to_the_allowed_share_failures_are_rows_named_with_their_reason(
+def test_up_to_max_failed_failures_become_rows_and_are_listed(
     server: Server, tmp_path: Path
 ) -> None:
-    unlucky = {request.sampling_seed() for request in plain(8)[:2]}
+    unlucky = {request.sampling_seed() for request in plain_requests(8)[:2]}
 
     def refuses(payload: dict[str, Any]) -> web.Response:
         return web.Response(status=500) if payload["seed"] in unlucky else answer(payload)
 
     server.answer = refuses
-    engine = endpoint(server.url)
-    said: list[str] = []
-    with ReplyCache(tmp_path / "shelf", said.append) as shelf:
-        replies = dict(shelf.remember(engine.ask, max_failed=0.25)(plain(8)))
-    assert [replies[one].finish_reason for one in plain(8)] == ["failed"] * 2 + ["stop"] * 6
-    assert shelf.failures() == {"HTTP 500": 2}
-    assert "2 of 8 requests failed: 2 x HTTP 500, after 3 tries; each is named in " in said[-1]
-    lines = [json.loads(line) for line in (tmp_path / "shelf" / FAILED).read_text().splitlines()]
-    assert {one["key"]: one["reason"] for one in lines} == {
-        request.key(): "HTTP 500, after 3 tries" for request in plain(8)[:2]
+    engine = engine_at(server.url)
+    log: list[str] = []
+    with ReplyCache(tmp_path / "cache", log.append) as cache:
+        replies = dict(cache.cached(engine.ask, max_failed=0.25)(plain_requests(8)))
+    assert [replies[request].finish_reason for request in plain_requests(8)] == ["failed"] * 2 + [
+        "stop"
+    ] * 6
+    assert cache.failures() == {"HTTP 500": 2}
+    file = tmp_path / "cache" / FAILED_FILE
+    assert f"2 of 8 requests failed: 2 x HTTP 500, after 3 attempts; {file} lists them" in log[-1]
+    lines = [
+        json.loads(line) for line in (tmp_path / "cache" / FAILED_FILE).read_text().splitlines()
+    ]
+    assert {failure["key"]: failure["reason"] for failure in lines} == {
+        request.key(): "HTTP 500, after 3 attempts" for request in plain_requests(8)[:2]
     }
     with (
-        ReplyCache(tmp_path / "shelf") as shelf,
+        ReplyCache(tmp_path / "cache") as cache,
         pytest.raises(IncompleteError, match=r"(1|2) of 8"),
     ):
-        list(shelf.remember(engine.ask, max_failed=0.1)(plain(8)))
+        list(cache.cached(engine.ask, max_failed=0.1)(plain_requests(8)))
     server.count()
     server.answer = answer
-    with ReplyCache(tmp_path / "shelf") as shelf:
-        replies = dict(shelf.remember(engine.ask, max_failed=0.0)(plain(8)))
+    with ReplyCache(tmp_path / "cache") as cache:
+        replies = dict(cache.cached(engine.ask, max_failed=0.0)(plain_requests(8)))
     assert server.count() == 2
-    assert [replies[one].finish_reason for one in plain(8)] == ["stop"] * 8
-    assert not (tmp_path / "shelf" / FAILED).exists()
+    assert [replies[request].finish_reason for request in plain_requests(8)] == ["stop"] * 8
+    assert not (tmp_path / "cache" / FAILED_FILE).exists()
 
 
 def test_many_short_calls_all_end_well(server: Server) -> None:
-    engine = endpoint(server.url)
-    assert [len(list(engine.ask(plain(2)))) for _ in range(100)] == [2] * 100
+    engine = engine_at(server.url)
+    assert [len(list(engine.ask(plain_requests(2)))) for _ in range(100)] == [2] * 100

@@ -1,5 +1,6 @@
-"""How asking an endpoint ends before its time: no more is read, Ctrl-C, a wrong key."""
+"""Ends before all is answered: the reader stops, a signal, a wrong key."""
 
+import asyncio
 import gc
 import signal
 import socket
@@ -12,30 +13,30 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from delta.inference.completions import parse
-from delta.inference.openai_engine import EndpointError
+from delta.inference.chat_completions import parse_body
+from delta.inference.openai_engine import ServerRefusedError
 from delta.inference.types import Reply
-from tests.helpers.scripted_server import Server, endpoint, plain, serving
+from tests.helpers.scripted_server import Server, engine_at, plain_requests, run_server
 
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    with serving() as one:
-        yield one
+    with run_server() as server:
+        yield server
 
 
-def test_no_more_is_asked_than_is_read(server: Server) -> None:
-    asking = iter(endpoint(server.url, concurrency=2).ask(plain(50)))
+def test_at_most_twice_concurrency_is_asked_ahead_of_the_reader(server: Server) -> None:
+    asking = iter(engine_at(server.url, concurrency=2).ask(plain_requests(50)))
     next(asking)  # and it is not yet kept: a kill now would lose what has been asked
     time.sleep(0.5)
-    asked = server.count()
-    assert 2 <= asked <= 2 * 2
+    num_asked = server.count()
+    assert 2 <= num_asked <= 2 * 2
     assert len(list(asking)) == 49
-    assert asked + server.count() == 50
+    assert num_asked + server.count() == 50
 
 
-def test_who_asks_no_more_leaves_nothing_running(server: Server) -> None:
-    asking = iter(endpoint(server.url, concurrency=2).ask(plain(50)))
+def test_closing_the_iterator_leaves_no_request_running(server: Server) -> None:
+    asking = iter(engine_at(server.url, concurrency=2).ask(plain_requests(50)))
     next(asking)
     del asking
     time.sleep(0.5)  # what it had sent has arrived
@@ -46,7 +47,7 @@ def test_who_asks_no_more_leaves_nothing_running(server: Server) -> None:
 
 @pytest.fixture
 def slow_name(monkeypatch: pytest.MonkeyPatch) -> str:
-    """The URL of a server whose name takes a while to be looked up; and then there is none."""
+    """The URL of a host whose DNS lookup takes half a second and then fails."""
     look_up = socket.getaddrinfo
 
     def slowly(host: str, *rest: Any, **named: Any) -> Any:
@@ -58,26 +59,26 @@ def slow_name(monkeypatch: pytest.MonkeyPatch) -> str:
     return "http://slow.invalid/v1"
 
 
-def test_who_asks_no_more_while_a_name_is_looked_up_hears_nothing_of_it(
+def test_closing_the_iterator_during_dns_lookup_raises_nothing(
     server: Server, slow_name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    asking = iter(endpoint(server.url, slow_name).ask(plain(50)))
+    asking = iter(engine_at(server.url, slow_name).ask(plain_requests(50)))
     next(asking)
     asking.close()  # type: ignore[attr-defined]
     assert caplog.records == []
 
 
-def test_a_wrong_key_while_a_name_is_looked_up_is_what_is_told(
+def test_a_wrong_key_during_dns_lookup_is_the_error(
     server: Server, slow_name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.answer = lambda _: web.Response(status=401)
-    with pytest.raises(EndpointError, match="HTTP 401"):
-        list(endpoint(server.url, slow_name).ask(plain(50)))
+    with pytest.raises(ServerRefusedError, match="HTTP 401"):
+        list(engine_at(server.url, slow_name).ask(plain_requests(50)))
     assert caplog.records == []
 
 
 class Ended(BaseException):
-    """What our handler of a signal raises."""
+    """Raised by the signal handler of these tests."""
 
 
 @pytest.fixture
@@ -85,58 +86,59 @@ def _handled() -> Iterator[None]:
     def handle(*_: object) -> None:
         raise Ended
 
-    before = {one: signal.signal(one, handle) for one in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     yield
-    for one, handler in before.items():
-        signal.signal(one, handler)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.mark.timeout(60)
 @pytest.mark.usefixtures("_handled")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_at_any_step_of_the_loop_ends_it_and_nothing_else_is_said(
+def test_a_signal_at_any_step_of_the_loop_ends_it_and_logs_nothing(
     server: Server,
     number: signal.Signals,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Raised where a callback is about to be called, it would be lost: a task waits for it."""
-    step = Handle._run
+    """Raised inside the loop, it would lose a callback that a task waits for."""
+    step, main_thread = Handle._run, threading.main_thread().ident
+    assert main_thread is not None
     left = 0
 
     def signalled(handle: Handle) -> None:
         nonlocal left
-        if threading.current_thread() is threading.main_thread():
+        left -= asyncio.get_running_loop() is not server.loop
+        if left == 0:
             left -= 1
-            if left == 0:
-                signal.raise_signal(number)
+            signal.pthread_kill(main_thread, number)
         step(handle)
 
     monkeypatch.setattr(Handle, "_run", signalled)
     for steps in range(1, 130, 3):
         left, read = steps, list[Any]()
         with pytest.raises(Ended):
-            read.extend(endpoint(server.url, concurrency=4).ask(plain(60)))
+            read.extend(engine_at(server.url, concurrency=4).ask(plain_requests(60)))
         assert len(read) < 60
     gc.collect()
     assert caplog.records == []
 
 
 @pytest.mark.usefixtures("_handled")
-def test_a_signal_while_a_reply_is_read_costs_what_was_under_way(
+def test_a_signal_while_a_reply_is_parsed_loses_only_requests_in_flight(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(*given: Any) -> Reply:
-        replies.append(parse(*given))
+    def interrupted(*arguments: Any) -> Reply:
+        replies.append(parse_body(*arguments))
         if len(replies) == 20:
             signal.raise_signal(signal.SIGINT)
         return replies[-1]
 
     replies: list[Reply] = []
-    monkeypatch.setattr("delta.inference.completions.parse", interrupted)
+    monkeypatch.setattr("delta.inference.chat_completions.parse_body", interrupted)
     read: list[Any] = []
     with pytest.raises(Ended):
-        read.extend(endpoint(server.url, concurrency=4).ask(plain(50)))
+        read.extend(engine_at(server.url, concurrency=4).ask(plain_requests(50)))
     assert 12 <= len(read) < 50
     time.sleep(0.5)  # what it had sent has arrived
     assert server.count() - len(read) <= 2 * 4

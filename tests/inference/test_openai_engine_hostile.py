@@ -16,10 +16,17 @@ from aiohttp import web
 
 from delta.core.errors import InputError
 from delta.inference.engine import read_reply
-from delta.inference.openai_engine import EndpointError, wanted_pause_s
-from delta.inference.reply_cache import FAILED, ReplyCache
+from delta.inference.openai_engine import ServerRefusedError, parse_retry_after
+from delta.inference.reply_cache import FAILED_FILE, ReplyCache
 from delta.inference.types import Failure, Reply
-from tests.helpers.scripted_server import Server, answer, completion, endpoint, plain, serving
+from tests.helpers.scripted_server import (
+    Server,
+    answer,
+    completion,
+    engine_at,
+    plain_requests,
+    run_server,
+)
 
 pytestmark = pytest.mark.usefixtures("_no_pauses")
 KEY = "sk-Proj-8fGh2kLm9QwErTy4ZxCv"
@@ -27,17 +34,17 @@ KEY = "sk-Proj-8fGh2kLm9QwErTy4ZxCv"
 
 @pytest.fixture
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("delta.inference.openai_engine.pause_s", lambda _: 0.0)
+    monkeypatch.setattr("delta.inference.openai_engine.backoff_s", lambda _: 0.0)
 
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    with serving() as server:
+    with run_server() as server:
         yield server
 
 
 def ask_one(server: Server, **settings: Any) -> Reply | Failure:
-    ((_, reply),) = endpoint(server.url, **settings).ask(plain(1))
+    ((_, reply),) = engine_at(server.url, **settings).ask(plain_requests(1))
     return reply
 
 
@@ -55,22 +62,22 @@ NO_COUNTS = ["20", "", 2**31, 2**63, 10**30, [4], {"n": 4}, 1.5, 4.0, -5, None, 
 
 @pytest.mark.parametrize("name", ["prompt_tokens", "completion_tokens"])
 @pytest.mark.parametrize("value", NO_COUNTS, ids=repr)
-def test_a_number_of_tokens_that_is_none_is_a_failed_try_and_never_kept(
+def test_an_invalid_token_count_is_a_failed_attempt_and_never_cached(
     server: Server, tmp_path: Path, name: str, value: Any
 ) -> None:
     server.answer = lambda _: web.json_response(usage(value, name))
-    with ReplyCache(tmp_path) as shelf:
-        ((_, reply),) = shelf.remember(endpoint(server.url).ask, max_failed=1.0)(plain(1))
+    with ReplyCache(tmp_path) as cache:
+        ((_, reply),) = cache.cached(engine_at(server.url).ask, max_failed=1.0)(plain_requests(1))
         assert reply.finish_reason == "failed"
-        assert shelf.failures() == {"invalid reply": 1}
-        assert len(shelf) == 0
+        assert cache.failures() == {"invalid reply": 1}
+        assert len(cache) == 0
     assert server.count() == 3
-    (line,) = (tmp_path / FAILED).read_text().splitlines()
+    (line,) = (tmp_path / FAILED_FILE).read_text().splitlines()
     assert json.loads(line)["reason"].startswith(f"invalid reply: ValueError: {name} is ")
 
 
 @pytest.mark.parametrize("end", ["abort", "error", "repetition", None])
-def test_a_reply_that_the_server_broke_off_is_tried_again_and_never_kept(
+def test_an_aborted_reply_is_retried_and_never_cached(
     server: Server, tmp_path: Path, end: str | None
 ) -> None:
     broken = [web.json_response(ending(end)) for _ in range(2)]
@@ -78,14 +85,14 @@ def test_a_reply_that_the_server_broke_off_is_tried_again_and_never_kept(
     assert isinstance(ask_one(server), Reply)
     assert server.count() == 3
     server.answer = lambda _: web.json_response(ending(end))
-    with ReplyCache(tmp_path) as shelf:
-        list(shelf.remember(endpoint(server.url).ask, max_failed=1.0)(plain(2)))
-        assert shelf.failures() == {f"finish_reason {end or 'null'}": 2}
-        assert len(shelf) == 0
+    with ReplyCache(tmp_path) as cache:
+        list(cache.cached(engine_at(server.url).ask, max_failed=1.0)(plain_requests(2)))
+        assert cache.failures() == {f"finish_reason {end or 'null'}": 2}
+        assert len(cache) == 0
 
 
 @pytest.mark.parametrize("end", ["eos", "", "STOP", 0, [], {}, True])
-def test_an_end_that_nobody_knows_is_no_reply(server: Server, end: Any) -> None:
+def test_an_unknown_finish_reason_is_no_reply(server: Server, end: Any) -> None:
     server.answer = lambda _: web.json_response(ending(end))
     reply = ask_one(server)
     assert isinstance(reply, Failure)
@@ -106,20 +113,20 @@ def test_reasoning_without_an_answer_is_kept_and_the_answer_is_missing(
 ) -> None:
     message = {"content": content, name: "So \\boxed{2}."}
     server.answer = lambda _: web.json_response(ending(end, **message))
-    engine = endpoint(server.url, protocol="think")
+    engine = engine_at(server.url, chat_format="think")
     for _ in range(2):  # as it came, and from the store
-        with ReplyCache(tmp_path) as shelf:
-            ((_, reply),) = shelf.remember(engine.ask, max_failed=0.0)(plain(1))
+        with ReplyCache(tmp_path) as cache:
+            ((_, reply),) = cache.cached(engine.ask, max_failed=0.0)(plain_requests(1))
         assert (reply.reasoning, reply.text.strip()) == ("So \\boxed{2}.", "")
         assert reply.finish_reason == end
-        text, split = read_reply(reply, engine.protocol, "")
+        text, split = read_reply(reply, engine.chat_format, "")
         assert text == "<think>\nSo \\boxed{2}."
         assert split.answer_start is None
     assert server.count() == 1
 
 
 @pytest.mark.parametrize("reasoning", [["x"], {"text": "x"}, 5])
-def test_reasoning_that_is_no_text_is_a_failed_try(server: Server, reasoning: Any) -> None:
+def test_reasoning_that_is_no_string_is_a_failed_attempt(server: Server, reasoning: Any) -> None:
     server.answer = lambda _: web.json_response(ending("stop", reasoning=reasoning))
     assert isinstance(ask_one(server), Failure)
 
@@ -144,8 +151,8 @@ def test_reasoning_that_is_no_text_is_a_failed_try(server: Server, reasoning: An
     ],
 )
 def test_any_retry_after_is_a_number_of_seconds(header: str, seconds: float) -> None:
-    assert wanted_pause_s(header) == seconds
-    assert math.isfinite(wanted_pause_s(header))
+    assert parse_retry_after(header) == seconds
+    assert math.isfinite(parse_retry_after(header))
 
 
 def test_a_retry_after_of_400_digits_ends_no_stage(server: Server) -> None:
@@ -169,7 +176,7 @@ def most_memory() -> int:
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
 @pytest.mark.parametrize("status", [200, 400])
-def test_a_megabyte_that_unpacks_to_a_gibibyte_costs_no_memory(
+def test_a_megabyte_that_decompresses_to_a_gibibyte_costs_no_memory(
     server: Server, encoding: str, status: int
 ) -> None:
     body = packed(encoding, 1_024)
@@ -188,7 +195,7 @@ def test_a_megabyte_that_unpacks_to_a_gibibyte_costs_no_memory(
     assert reply.kind == ("too large" if status == 200 else "HTTP 400")
 
 
-def test_a_reply_that_is_packed_and_as_long_as_asked_for_is_read(server: Server) -> None:
+def test_a_compressed_reply_of_full_length_is_read(server: Server) -> None:
     text = "\U0001f600" * 200_000  # 2.4 MB in JSON
 
     async def packs(_: web.Request) -> web.StreamResponse:
@@ -201,7 +208,7 @@ def test_a_reply_that_is_packed_and_as_long_as_asked_for_is_read(server: Server)
 
 
 @pytest.mark.parametrize("status", [200, 400, 401])
-def test_a_body_that_never_ends_is_left(server: Server, status: int) -> None:
+def test_an_endless_body_is_abandoned(server: Server, status: int) -> None:
     sent = 0
 
     async def endless(request: web.Request) -> web.StreamResponse:
@@ -217,10 +224,10 @@ def test_a_body_that_never_ends_is_left(server: Server, status: int) -> None:
     server.raw = endless
     started = time.monotonic()
     if status == 401:
-        with pytest.raises(EndpointError, match="HTTP 401: xxx"):
+        with pytest.raises(ServerRefusedError, match="HTTP 401: xxx"):
             ask_one(server)
     else:
-        reply = ask_one(server, tries=1, timeout_s=20)
+        reply = ask_one(server, max_retries=0, timeout_s=20)
         assert isinstance(reply, Failure)
         assert len(reply.reason) <= 200
     assert time.monotonic() - started < 15
@@ -232,11 +239,11 @@ def test_a_redirect_takes_neither_prompt_nor_key_to_another_host(
     server: Server, status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    with serving() as other:
+    with run_server() as other:
         where = f"{other.url}/chat/completions?key={KEY}"
         server.answer = lambda _: web.Response(status=status, headers={"Location": where})
-        with pytest.raises(EndpointError, match=f"HTTP {status}: redirects are not") as caught:
-            list(endpoint(server.url, concurrency=1, key="OPENAI_API_KEY").ask(plain(3)))
+        with pytest.raises(ServerRefusedError, match=f"HTTP {status}: redirects are not") as caught:
+            list(engine_at(server.url, concurrency=1, key="OPENAI_API_KEY").ask(plain_requests(3)))
         assert other.count() == 0
     assert KEY not in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -274,22 +281,22 @@ def test_a_wrong_key_is_one_line_whatever_the_body(
         return web.Response(status=401, body=body, headers=headers)
 
     server.raw = refuses
-    with pytest.raises(EndpointError, match="/chat/completions: HTTP 401:") as caught:
-        list(endpoint(server.url, concurrency=1).ask(plain(9)))
+    with pytest.raises(ServerRefusedError, match="/chat/completions: HTTP 401:") as caught:
+        list(engine_at(server.url, concurrency=1).ask(plain_requests(9)))
     assert str(caught.value).isprintable()
     assert server.count() == 1
 
 
-def test_what_a_busy_server_says_is_told(server: Server) -> None:
+def test_the_message_of_a_busy_server_is_in_the_failure(server: Server) -> None:
     server.answer = lambda _: web.Response(status=429, text="You exceeded your current quota")
-    reason = "HTTP 429: You exceeded your current quota, after 3 tries"
+    reason = "HTTP 429: You exceeded your current quota, after 3 attempts"
     assert ask_one(server) == Failure(reason, "HTTP 429")
 
 
 @pytest.mark.parametrize("status", [501, 505])
-def test_what_a_server_never_does_ends_the_stage(server: Server, status: int) -> None:
+def test_a_status_for_all_requests_ends_the_stage(server: Server, status: int) -> None:
     server.answer = lambda _: web.Response(status=status)
-    with pytest.raises(EndpointError, match=f"HTTP {status}"):
+    with pytest.raises(ServerRefusedError, match=f"HTTP {status}"):
         ask_one(server)
     assert server.count() == 1
 
@@ -305,21 +312,21 @@ def test_no_cookie_of_a_server_comes_back_to_it(server: Server) -> None:
 
     server.raw = sets_cookies
     url = server.url.replace("127.0.0.1", "localhost")
-    assert len(list(endpoint(url, concurrency=1).ask(plain(4)))) == 4
+    assert len(list(engine_at(url, concurrency=1).ask(plain_requests(4)))) == 4
     assert cookies == [None] * 4
 
 
 def test_no_more_workers_than_requests(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[object] = []
+    workers: list[object] = []
     create = asyncio.TaskGroup.create_task
 
     def counted(group: asyncio.TaskGroup, work: Any) -> Any:
-        made.append(work)
+        workers.append(work)
         return create(group, work)
 
     monkeypatch.setattr(asyncio.TaskGroup, "create_task", counted)
-    assert len(list(endpoint(server.url, concurrency=1_000).ask(plain(3)))) == 3
-    assert len(made) == 3
+    assert len(list(engine_at(server.url, concurrency=1_000).ask(plain_requests(3)))) == 3
+    assert len(workers) == 3
 
 
 PLACES: dict[str, Callable[[str], web.Response]] = {
@@ -334,18 +341,20 @@ PLACES: dict[str, Callable[[str], web.Response]] = {
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_a_key_that_the_server_repeats_is_nowhere(
+def test_a_key_that_the_server_repeats_is_in_no_file_and_no_log(
     server: Server, tmp_path: Path, place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     server.answer = lambda _: PLACES[place](KEY)
-    said: list[str] = []
-    with ReplyCache(tmp_path, said.append) as shelf:
+    log: list[str] = []
+    with ReplyCache(tmp_path, log.append) as cache:
         list(
-            shelf.remember(endpoint(server.url, key="OPENAI_API_KEY").ask, max_failed=1.0)(plain(2))
+            cache.cached(engine_at(server.url, key="OPENAI_API_KEY").ask, max_failed=1.0)(
+                plain_requests(2)
+            )
         )
-        counted = json.dumps(shelf.failures())
-    everything = "".join([*said, counted, (tmp_path / FAILED).read_text()]).lower()
+        counted = json.dumps(cache.failures())
+    everything = "".join([*log, counted, (tmp_path / FAILED_FILE).read_text()]).lower()
     assert not any(KEY.lower()[i : i + 6] in everything for i in range(len(KEY) - 5))
 
 
@@ -356,14 +365,12 @@ def test_a_thousand_failures_with_texts_of_their_own_are_one_class(
         return web.Response(status=400, text=f"request {payload['seed']} is refused\nfor good")
 
     server.answer = refuses
-    said: list[str] = []
-    with ReplyCache(tmp_path, said.append) as shelf:
-        list(shelf.remember(endpoint(server.url).ask, max_failed=1.0)(plain(1_000)))
-        assert shelf.failures() == {"HTTP 400": 1_000}
-    lines = [json.loads(line) for line in (tmp_path / FAILED).read_text().splitlines()]
+    log: list[str] = []
+    with ReplyCache(tmp_path, log.append) as cache:
+        list(cache.cached(engine_at(server.url).ask, max_failed=1.0)(plain_requests(1_000)))
+        assert cache.failures() == {"HTTP 400": 1_000}
+    lines = [json.loads(line) for line in (tmp_path / FAILED_FILE).read_text().splitlines()]
     assert len({line["reason"] for line in lines}) == 1_000
     assert {line["kind"] for line in lines} == {"HTTP 400"}
-    assert (
-        "1000 of 1000 requests failed: 1000 x HTTP 400 (the first: HTTP 400: request " in said[-1]
-    )
-    assert all(len(line) < 700 and line.isprintable() for line in said)
+    assert "1000 of 1000 requests failed: 1000 x HTTP 400 (the first: HTTP 400: request " in log[-1]
+    assert all(len(line) < 700 and line.isprintable() for line in log)

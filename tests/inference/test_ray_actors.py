@@ -25,8 +25,8 @@ from delta.grading.verdict import Verdict
 from delta.grading.worker_pool import Case, GradingParams, grade_case
 from delta.inference import ray_actors
 from delta.inference.engine import RaySettings, ServingParams, VllmSettings
-from delta.inference.ray_actors import MOST_LOSSES, WORKER_DIED, RayActorPool
-from delta.inference.ray_engine import NewRequest, RayEngine, VllmActor
+from delta.inference.ray_actors import MAX_FAILURES, WORKER_DIED, RayActorPool
+from delta.inference.ray_engine import Prompt, RayEngine, VllmActor
 from delta.inference.reply_cache import ReplyCache
 from delta.inference.types import Request
 from delta.inference.vllm_engine import VllmEngine
@@ -48,7 +48,7 @@ def here() -> Iterator[None]:
     """A cluster with two processors, whatever the machine has; it ends with this module."""
     import ray
 
-    ray_actors.join("local", num_cpus=2)
+    ray_actors.connect("local", num_cpus=2)
     yield
     ray.shutdown()
 
@@ -83,12 +83,12 @@ class Dying(Squares):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def run(kind: type, pieces: list[list[Any]], window: int = 4) -> list[tuple[int, Any]]:
-    crew = RayActorPool(kind, (), {"CPU": 1}, None)
+def run(actor_class: type, batches: list[list[Any]], window: int = 4) -> list[tuple[int, Any]]:
+    pool = RayActorPool(actor_class, (), {"CPU": 1}, None)
     try:
-        return list(crew.run(pieces, window))
+        return list(pool.map_unordered(batches, window))
     finally:
-        crew.close()
+        pool.close()
 
 
 def test_an_item_that_kills_its_workers_is_given_up_and_takes_no_other_with_it() -> None:
@@ -97,31 +97,31 @@ def test_an_item_that_kills_its_workers_is_given_up_and_takes_no_other_with_it()
     assert dict(answers) == {n: n * n for n in range(10)} | {4: WORKER_DIED}
 
 
-def test_a_crew_that_lost_a_worker_makes_room_as_soon_as_nobody_has_a_use_for_it() -> None:
+def test_a_pool_that_lost_a_worker_frees_its_processors_once_it_is_gone() -> None:
     import ray
 
     gc.disable()  # it comes sooner or later, and until then nobody else would get a processor
     try:
-        crew = RayActorPool(Squares, (), {"CPU": 1}, None)
-        assert len(list(crew.run([[1, 2], ["die", 3], [4]], 4))) == 5
+        pool = RayActorPool(Squares, (), {"CPU": 1}, None)
+        assert len(list(pool.map_unordered([[1, 2], ["die", 3], [4]], 4))) == 5
         wait_until(lambda: ray.available_resources().get("CPU", 0) < 2, 60)
-        del crew
+        del pool
         wait_until(lambda: ray.available_resources().get("CPU") == 2, 60)
     finally:
         gc.enable()
 
 
-def test_workers_that_never_live_end_the_run_with_one_line() -> None:
-    with pytest.raises(IncompleteError, match=f"{MOST_LOSSES + 3} Ray workers were lost in a row"):
+def test_workers_that_always_die_end_the_run_with_one_line() -> None:
+    with pytest.raises(IncompleteError, match=f"{MAX_FAILURES + 3} Ray workers died in a row"):
         run(Dying, [[1]])
 
 
-def test_the_users_mistake_on_a_node_is_told_as_such() -> None:
+def test_an_input_error_on_a_node_is_raised_as_such() -> None:
     with pytest.raises(InputError, match="no such folder"):
         run(Squares, [[1, 2, "input"]])
 
 
-def test_what_no_node_has_is_not_waited_for() -> None:
+def test_resources_that_no_node_has_are_an_error() -> None:
     with pytest.raises(InputError, match=r"no node of the Ray cluster has \{'CPU': 1, 'GPU': 8\}"):
         RayActorPool(Squares, (), {"CPU": 1, "GPU": 8}, None)
 
@@ -139,20 +139,22 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class Watched(VllmActor):
     """A replica that writes down who was given which request."""
 
-    def step(self, new: list[NewRequest]) -> list[tuple[int, Any]]:
-        with (self.engine.folder.parent / "given").open("a") as file:
+    def step(self, new: list[tuple[int, Prompt]]) -> list[tuple[int, Any]]:
+        with (self.engine.folder.parent / "assignments").open("a") as file:
             file.writelines(f"{os.getpid()} {request.key()}\n" for _, (request, _) in new)
         return super().step(new)
 
 
-def given(folder: Path) -> list[tuple[int, str]]:
-    lines = (folder.parent / "given").read_text().splitlines()
+def assignments(folder: Path) -> list[tuple[int, str]]:
+    lines = (folder.parent / "assignments").read_text().splitlines()
     return [(int(pid), key) for pid, _, key in (line.partition(" ") for line in lines)]
 
 
 def settings() -> tuple[VllmSettings, ServingParams]:
     params = check(ROOT / "profiles" / "smoke.yaml")
-    vllm = params.engine.vllm.model_copy(update={"max_num_seqs": 4, "kv_cache_gib": 0.1})
+    vllm = params.engine.vllm.model_copy(
+        update={"max_num_seqs": 4, "kv_cache_memory_bytes": 100 * 2**20}
+    )
     serving = params.serving["smollm2-135m"].model_copy(update={"max_model_len": 512})
     assert isinstance(serving, ServingParams)
     return vllm, serving
@@ -160,12 +162,12 @@ def settings() -> tuple[VllmSettings, ServingParams]:
 
 def requests_to(engine: RayEngine, model: str) -> list[Request]:
     """Four samples each of sixteen prompts; some are long, so that a kill finds them in flight."""
-    asked = []
+    requests = []
     for number in range(16):
-        prompt = engine.render(engine.protocol.messages(f"What is {number} + 1?"))
+        prompt = engine.render(engine.chat_format.messages(f"What is {number} + 1?"))
         first = Request(model, engine.name, prompt, 1.0, 1.0, max_tokens=64, seed=1, sample=0)
-        asked += [replace(first, sample=sample) for sample in range(4)]
-    return asked
+        requests += [replace(first, sample=sample) for sample in range(4)]
+    return requests
 
 
 def test_a_killed_replica_costs_what_it_had_in_flight_and_no_reply_differs(
@@ -177,45 +179,45 @@ def test_a_killed_replica_costs_what_it_had_in_flight_and_no_reply_differs(
     model = fingerprint.read_fingerprint(folder)
     vllm, serving = settings()
     engine = RayEngine(vllm, serving, folder, RaySettings(address="local", replicas=2, cpus=1))
-    asked = requests_to(engine, model)
+    requests = requests_to(engine, model)
     victim, kept_before = 0, set[str]()
     replies = {}
-    with ReplyCache(tmp_path / "shelf") as shelf:
-        for request, reply in shelf.remember(engine.ask, max_failed=0.0)(asked):
+    with ReplyCache(tmp_path / "cache") as cache:
+        for request, reply in cache.cached(engine.ask, max_failed=0.0)(requests):
             replies[request] = reply
-            workers = {pid for pid, _ in given(folder)}
+            workers = {pid for pid, _ in assignments(folder)}
             if not victim and len(replies) >= 12 and len(workers) == 2:
-                victim = given(folder)[-1][0]
+                victim = assignments(folder)[-1][0]
                 kept_before = {request.key() for request in replies}
                 os.kill(victim, signal.SIGKILL)
-    times = Counter(key for _, key in given(folder))
+    times = Counter(key for _, key in assignments(folder))
     again = {key for key, number in times.items() if number > 1}
     assert victim
     assert max(times.values()) == 2
     # A window, a piece more than it, and what had arrived and was not yet looked at.
     assert 1 <= len(again) <= 2 * vllm.max_num_seqs + 4
-    assert again <= {key for pid, key in given(folder) if pid == victim}
+    assert again <= {key for pid, key in assignments(folder) if pid == victim}
     assert not again & kept_before
-    lines = b"".join(path.read_bytes() for path in (tmp_path / "shelf").glob("*.log"))
-    assert lines.count(b"\n") == len(asked) == len(replies)
+    lines = b"".join(path.read_bytes() for path in (tmp_path / "cache").glob("*.log"))
+    assert lines.count(b"\n") == len(requests) == len(replies)
     # Four samples of a prompt went to the same replica, but where they were asked again.
-    first = {key: pid for pid, key in reversed(given(folder))}
-    for start in range(0, len(asked), 4):
-        assert len({first[request.key()] for request in asked[start : start + 4]}) == 1
+    first = {key: pid for pid, key in reversed(assignments(folder))}
+    for start in range(0, len(requests), 4):
+        assert len({first[request.key()] for request in requests[start : start + 4]}) == 1
     del engine  # whoever wants the processors next gets them
     wait_until(lambda: ray.available_resources().get("CPU") == 2, 120)
-    assert dict(VllmEngine(vllm, serving, folder).ask(asked)) == replies
+    assert dict(VllmEngine(vllm, serving, folder).ask(requests)) == replies
 
 
 def test_a_node_with_another_model_or_another_engine_is_named(folder: Path) -> None:
     vllm, serving = settings()
     name, model = VllmEngine(vllm, serving, folder).name, fingerprint.read_fingerprint(folder)
-    for where, engine, weights_of, said in (
+    for where, engine, weights_of, message in (
         (folder / "none", name, model, "no such folder; the project must lie at the same path"),
         (folder, name, "others", f"{folder} holds other weights than here"),
-        (folder, "vllm 0.1 float32", model, "this machine vllm 0.1 float32; allowed: equal"),
+        (folder, "vllm 0.1 float32", model, "expected this machine's vllm 0.1 float32"),
     ):
-        with pytest.raises(InputError, match=re.escape(said)):
+        with pytest.raises(InputError, match=re.escape(message)):
             VllmActor(vllm, serving, where, engine, weights_of).ready()
 
 
@@ -238,7 +240,7 @@ def stuck(params: GradingParams, case: Case) -> Verdict:  # noqa: ARG001 - the s
         pass
 
 
-def test_verdicts_of_a_cluster_are_those_of_this_machine_also_where_a_grader_is_lost(
+def test_a_cluster_gives_the_verdicts_of_this_machine_even_if_a_grader_dies(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ray_pool, "CHUNK", 8)
@@ -260,25 +262,25 @@ def test_verdicts_of_a_cluster_are_those_of_this_machine_also_where_a_grader_is_
 # --- a driver that is killed ---
 
 DRIVER = """
-from delta.inference import ray_actors as cluster
+from delta.inference import ray_actors
 from delta.grading.grade_all import grade_all
 from delta.grading.worker_pool import Case
 from tests.inference.test_ray_actors import GRADING, stuck
-cluster.join("local")
+ray_actors.connect("local")
 list(grade_all(GRADING, [Case("choice", "A", "A", "stop")], stuck))
 """
 
 
 def marked() -> dict[int, str]:
     """Processes that a marked driver has started, with their command lines."""
-    found = {}
+    processes = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             if f"{MARK}=yes".encode() in (folder / "environ").read_bytes():
-                found[int(folder.name)] = (folder / "cmdline").read_text().replace("\0", " ")
+                processes[int(folder.name)] = (folder / "cmdline").read_text().replace("\0", " ")
         except OSError:
             continue  # it has ended
-    return found
+    return processes
 
 
 def wait_until(true: Any, seconds: float) -> None:
@@ -288,14 +290,16 @@ def wait_until(true: Any, seconds: float) -> None:
         time.sleep(0.2)
 
 
-def test_nothing_is_left_of_a_driver_that_is_killed(tmp_path: Path) -> None:
+def test_a_killed_driver_leaves_no_process_behind(tmp_path: Path) -> None:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")} | {MARK: "yes"}
     with (tmp_path / "out").open("w") as out:
         driver = subprocess.Popen(
             [sys.executable, "-c", DRIVER], env=environment, cwd=ROOT, stdout=out, stderr=out
         )
     try:
-        wait_until(lambda: sum("multiprocessing" in one for one in marked().values()) >= 2, 120)
+        wait_until(
+            lambda: sum("multiprocessing" in command for command in marked().values()) >= 2, 120
+        )
         assert len(marked()) >= 5  # driver, Ray's own, an actor, its worker
         driver.kill()
         driver.wait()
@@ -314,7 +318,7 @@ def test_without_a_cluster_to_join_one_line_says_how_to_start_one(
     monkeypatch.setattr("ray.is_initialized", lambda: False)
     monkeypatch.setattr("ray.init", init)
     with pytest.raises(InputError, match="no Ray cluster was found; start one"):
-        ray_actors.join("auto")
+        ray_actors.connect("auto")
 
 
 def test_without_ray_one_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,43 +14,42 @@ import pytest
 
 from delta.inference.reply_cache import Damage, ReplyCache, open_reply_cache, store_folder
 from delta.inference.types import Reply, Request
-from delta.plan.cache import held as looked_at
 
 ROOT = Path(__file__).parents[2]
 HOST = socket.gethostname()
 LINE = len('12345678 {"key":"a","value":{"n":1}}\n')  # of every reply below
 
-HOLD_THE_SHELF = """
+HOLD_THE_LOCK = """
 import sys
 from pathlib import Path
 from delta.inference.reply_cache import ReplyCache
-with ReplyCache(Path(sys.argv[1])) as shelf:
+with ReplyCache(Path(sys.argv[1])) as cache:
     print("locked", flush=True)
     sys.stdin.read()
-    shelf.put("theirs", {"n": 1})
+    cache.put("theirs", {"n": 1})
 """
 WRITE_UNTIL_KILLED = """
 import itertools, sys
 from pathlib import Path
 from delta.inference.reply_cache import ReplyCache
-with ReplyCache(Path(sys.argv[1])) as shelf:
+with ReplyCache(Path(sys.argv[1])) as cache:
     for number in itertools.count():
-        shelf.put(f"key {number}", {"n": number})
+        cache.put(f"key {number}", {"n": number})
         print(number, flush=True)
 """
 
 
 def fill(folder: Path, *keys: str) -> Path:
-    """A shelf with one reply {"n": 1} for each key; its file."""
-    with ReplyCache(folder) as shelf:
+    """A cache with one reply {"n": 1} for each key; its file."""
+    with ReplyCache(folder) as cache:
         for key in keys:
-            shelf.put(key, {"n": 1})
+            cache.put(key, {"n": 1})
     return folder / f"{HOST}.log"
 
 
 def held(folder: Path) -> list[str]:
-    with ReplyCache(folder) as shelf:
-        return [key for key in "abcdefg" if shelf.get(key) == {"n": 1}]
+    with ReplyCache(folder) as cache:
+        return [key for key in "abcdefg" if cache.get(key) == {"n": 1}]
 
 
 def running(code: str, folder: Path) -> subprocess.Popen[str]:
@@ -63,7 +62,7 @@ def running(code: str, folder: Path) -> subprocess.Popen[str]:
     )
 
 
-def request(prompt: str, sample: int = 0) -> Request:
+def make_request(prompt: str, sample: int = 0) -> Request:
     return Request("model", "engine", prompt, 0.7, 1.0, 16, 1, sample)
 
 
@@ -71,44 +70,44 @@ class Echo:
     """An engine that answers with the prompt, and remembers what it was asked."""
 
     def __init__(self, stop_after: int = 1_000) -> None:
-        self.asked: list[str] = []
+        self.prompts: list[str] = []
         self.stop_after = stop_after
 
     def __call__(self, requests: Iterable[Request]) -> Iterator[tuple[Request, Reply]]:
-        for one in requests:
-            if len(self.asked) == self.stop_after:
+        for request in requests:
+            if len(self.prompts) == self.stop_after:
                 raise ConnectionError("the engine died")
-            self.asked.append(one.prompt)
-            yield one, Reply(f"re: {one.prompt}", "stop", 1, 2)
+            self.prompts.append(request.prompt)
+            yield request, Reply(f"re: {request.prompt}", "stop", 1, 2)
 
 
-def test_what_is_put_is_there_at_once_and_after_reopening(tmp_path: Path) -> None:
+def test_a_value_can_be_read_at_once_and_after_reopening(tmp_path: Path) -> None:
     value = {"text": "$\\boxed{½}$\nsecond line\u2028third", "n": [1, None, 2.5]}
-    with ReplyCache(tmp_path / "shelf") as shelf:
-        shelf.put("a", value)
-        assert shelf.get("a") == value
-    with ReplyCache(tmp_path / "shelf") as shelf:
-        assert (shelf.get("a"), "a" in shelf, len(shelf), shelf.get("b")) == (value, True, 1, None)
+    with ReplyCache(tmp_path / "cache") as cache:
+        cache.put("a", value)
+        assert cache.get("a") == value
+    with ReplyCache(tmp_path / "cache") as cache:
+        assert (cache.get("a"), "a" in cache, len(cache), cache.get("b")) == (value, True, 1, None)
 
 
 def test_the_last_of_two_replies_to_one_key_counts(tmp_path: Path) -> None:
-    with ReplyCache(tmp_path) as shelf:
-        shelf.put("a", {"n": 0})
-        shelf.put("a", {"n": 1})
-        assert shelf.get("a") == {"n": 1}
+    with ReplyCache(tmp_path) as cache:
+        cache.put("a", {"n": 0})
+        cache.put("a", {"n": 1})
+        assert cache.get("a") == {"n": 1}
     assert held(tmp_path) == ["a"]
 
 
 @pytest.mark.parametrize("missing", [1, 2, LINE // 2, LINE - 1])
-def test_a_torn_last_line_costs_that_reply_only_and_writing_goes_on(
+def test_an_incomplete_last_line_loses_one_reply_and_writing_goes_on(
     tmp_path: Path, missing: int
 ) -> None:
     file = fill(tmp_path, "a", "b", "c")
     os.truncate(file, 3 * LINE - missing)
-    with ReplyCache(tmp_path) as shelf:
-        assert shelf.damage == []
-        assert [key for key in "abc" if key in shelf] == ["a", "b"]
-        shelf.put("d", {"n": 1})
+    with ReplyCache(tmp_path) as cache:
+        assert cache.damage == []
+        assert [key for key in "abc" if key in cache] == ["a", "b"]
+        cache.put("d", {"n": 1})
     assert held(tmp_path) == ["a", "b", "d"]
     assert file.stat().st_size == 3 * LINE
 
@@ -119,12 +118,12 @@ def test_a_flipped_bit_is_named_and_the_rest_is_kept(tmp_path: Path, place: int)
     content = bytearray(file.read_bytes())
     content[LINE + place] ^= 4
     file.write_bytes(content)
-    said: list[str] = []
-    with ReplyCache(tmp_path, said.append) as shelf:
-        assert shelf.damage == [Damage(file, LINE, LINE)]
-        assert [shelf.get(key) for key in "abc"] == [{"n": 1}, None, {"n": 1}]
-    assert len(said) == 1
-    assert said[0].startswith(f"{file}: {LINE} bytes at {LINE} are damaged;")
+    log: list[str] = []
+    with ReplyCache(tmp_path, log.append) as cache:
+        assert cache.damage == [Damage(file, LINE, LINE)]
+        assert [cache.get(key) for key in "abc"] == [{"n": 1}, None, {"n": 1}]
+    assert len(log) == 1
+    assert log[0].startswith(f"{file}: {LINE} bytes at {LINE} are damaged;")
 
 
 def test_a_flipped_line_end_costs_the_two_lines_it_joins(tmp_path: Path) -> None:
@@ -132,48 +131,48 @@ def test_a_flipped_line_end_costs_the_two_lines_it_joins(tmp_path: Path) -> None
     content = bytearray(file.read_bytes())
     content[2 * LINE - 1] ^= 4
     file.write_bytes(content)
-    with ReplyCache(tmp_path) as shelf:
-        assert shelf.damage == [Damage(file, LINE, 2 * LINE)]
+    with ReplyCache(tmp_path) as cache:
+        assert cache.damage == [Damage(file, LINE, 2 * LINE)]
     assert held(tmp_path) == ["a", "d"]
 
 
 def test_a_damaged_reply_is_asked_again_and_then_kept(tmp_path: Path) -> None:
-    wanted = [request("one"), request("two"), request("three")]
-    with ReplyCache(tmp_path) as shelf:
-        list(shelf.remember(Echo(), max_failed=0.0)(wanted))
+    wanted = [make_request("one"), make_request("two"), make_request("three")]
+    with ReplyCache(tmp_path) as cache:
+        list(cache.cached(Echo(), max_failed=0.0)(wanted))
     file = tmp_path / f"{HOST}.log"
     file.write_bytes(file.read_bytes().replace(b"re: two", b"re: owt"))
-    for asked in (["two"], []):
+    for prompts in (["two"], []):
         again = Echo()
-        with ReplyCache(tmp_path) as shelf:
-            replies = dict(shelf.remember(again, max_failed=0.0)(wanted))
-        assert again.asked == asked
-        assert [replies[one].text for one in wanted] == ["re: one", "re: two", "re: three"]
+        with ReplyCache(tmp_path) as cache:
+            replies = dict(cache.cached(again, max_failed=0.0)(wanted))
+        assert again.prompts == prompts
+        assert [replies[request].text for request in wanted] == ["re: one", "re: two", "re: three"]
 
 
 def test_a_second_process_waits_and_finds_the_first_ones_replies(tmp_path: Path) -> None:
-    with running(HOLD_THE_SHELF, tmp_path / "shelf") as first:
+    with running(HOLD_THE_LOCK, tmp_path / "cache") as first:
         assert first.stdin is not None
         assert first.stdout is not None
         assert first.stdout.readline() == "locked\n"
-        said: list[str] = []
+        log: list[str] = []
 
         def say(text: str) -> None:
-            said.append(text)
+            log.append(text)
             first.communicate()  # only now the first one may go on and end
 
-        with ReplyCache(tmp_path / "shelf", say) as shelf:
-            assert shelf.get("theirs") == {"n": 1}
-    assert said == ["shelf: another run works on this; waiting for its replies"]
+        with ReplyCache(tmp_path / "cache", say) as cache:
+            assert cache.get("theirs") == {"n": 1}
+    assert log == ["cache: another run works on this; waiting for its replies"]
 
 
-def test_files_of_two_hosts_side_by_side_are_one_shelf(tmp_path: Path) -> None:
+def test_files_of_two_hosts_side_by_side_are_one_cache(tmp_path: Path) -> None:
     fill(tmp_path, "a", "b").rename(tmp_path / "another-host.log")
     fill(tmp_path, "c")
     assert held(tmp_path) == ["a", "b", "c"]
 
 
-def test_another_hosts_torn_file_is_read_and_left_as_it_is(tmp_path: Path) -> None:
+def test_another_hosts_incomplete_file_is_read_and_not_changed(tmp_path: Path) -> None:
     other = fill(tmp_path, "a", "b").rename(tmp_path / "another-host.log")
     os.truncate(other, 2 * LINE - 3)
     fill(tmp_path, "c")
@@ -181,55 +180,58 @@ def test_another_hosts_torn_file_is_read_and_left_as_it_is(tmp_path: Path) -> No
     assert other.stat().st_size == 2 * LINE - 3
 
 
-def test_kill_9_loses_nothing_that_was_reported_as_put(tmp_path: Path) -> None:
+def test_sigkill_loses_no_reply_that_put_returned_for(tmp_path: Path) -> None:
     with running(WRITE_UNTIL_KILLED, tmp_path) as writer:
         assert writer.stdout is not None
         for _ in range(500):
             last = int(writer.stdout.readline())
         writer.send_signal(signal.SIGKILL)
         last = max([last, *(int(line) for line in writer.stdout if line.endswith("\n"))])
-    with ReplyCache(tmp_path) as shelf:
-        assert shelf.damage == []
-        assert [n for n in range(last + 1) if shelf.get(f"key {n}") != {"n": n}] == []
-        assert len(shelf) <= last + 2  # one may have been put and not yet reported
+    with ReplyCache(tmp_path) as cache:
+        assert cache.damage == []
+        assert [n for n in range(last + 1) if cache.get(f"key {n}") != {"n": n}] == []
+        assert len(cache) <= last + 2  # one may have been put and not yet reported
 
 
 def test_equal_requests_are_asked_once_and_every_field_makes_a_difference(tmp_path: Path) -> None:
     echo = Echo()
-    with ReplyCache(tmp_path) as shelf:
+    with ReplyCache(tmp_path) as cache:
         replies = list(
-            shelf.remember(echo, max_failed=0.0)(
-                [request("one"), request("one"), request("one", 1)]
+            cache.cached(echo, max_failed=0.0)(
+                [make_request("one"), make_request("one"), make_request("one", 1)]
             )
         )
-    assert echo.asked == ["one", "one"]
+    assert echo.prompts == ["one", "one"]
     assert len(replies) == 2
 
 
-def test_a_key_stays_what_it_was_since_stores_are_full_of_them() -> None:
+def test_the_key_of_a_request_never_changes_because_caches_hold_it() -> None:
     """SHA-256 of the fields as JSON: sorted, ASCII only, a space after each comma and colon."""
-    one = Request("m", "e", 'é "\u2028"', 0.7, 1e-7, 16, 1, 0, stop=("a", "ß"), schema="{}")
+    request = Request("m", "e", 'é "\u2028"', 0.7, 1e-7, 16, 1, 0, stop=("a", "ß"), schema="{}")
     text = (
         '{"attempt": 0, "channels": false, "engine": "e", "keep_special_tokens": false, '
         '"max_tokens": 16, "model": "m", "prompt": "\\u00e9 \\"\\u2028\\"", "sample": 0, '
         '"schema": "{}", "seed": 1, "stop": ["a", "\\u00df"], "temperature": 0.7, "top_p": 1e-07}'
     )
-    assert one.key() == one.key() == hashlib.sha256(text.encode()).hexdigest()
+    assert request.key() == request.key() == hashlib.sha256(text.encode()).hexdigest()
 
 
-def test_lines_that_were_written_in_ascii_and_with_spaces_are_read(tmp_path: Path) -> None:
+def test_older_lines_in_ascii_with_spaces_are_read(tmp_path: Path) -> None:
     text = b'{"key": "a", "value": {"text": "\\u00e9 \\ud83d\\ude00"}}'
     (tmp_path / f"{HOST}.log").write_bytes(b"%08x %b\n" % (zlib.crc32(text), text))
-    with ReplyCache(tmp_path) as shelf:
-        shelf.put("b", {"text": "\u2028 ß \n 😀"})
-    with ReplyCache(tmp_path) as shelf:
-        assert shelf.get("a") == {"text": "é 😀"}
-        assert shelf.get("b") == {"text": "\u2028 ß \n 😀"}
-        assert not shelf.damage
-    assert list(looked_at(tmp_path, 10_000).places) == ["a", "b"]
+    with ReplyCache(tmp_path) as cache:
+        cache.put("b", {"text": "\u2028 ß \n 😀"})
+    with ReplyCache(tmp_path) as cache:
+        assert cache.get("a") == {"text": "é 😀"}
+        assert cache.get("b") == {"text": "\u2028 ß \n 😀"}
+        assert not cache.damage
+    with ReplyCache(tmp_path, read_only=True, max_bytes=10_000) as cache:
+        assert len(cache) == 2
+        assert "a" in cache
+        assert "b" in cache
 
 
-def test_a_kept_reply_that_is_no_unicode_or_no_number_is_asked_for_again(tmp_path: Path) -> None:
+def test_a_cached_reply_with_invalid_unicode_or_nan_is_requested_again(tmp_path: Path) -> None:
     texts = [
         b'{"key": "a", "value": {"text": "\\ud83d"}}',
         b'{"key": "b", "value": {"mean": NaN}}',
@@ -237,39 +239,43 @@ def test_a_kept_reply_that_is_no_unicode_or_no_number_is_asked_for_again(tmp_pat
     ]
     lines = [b"%08x %b\n" % (zlib.crc32(text), text) for text in texts]
     (tmp_path / f"{HOST}.log").write_bytes(b"".join(lines))
-    with ReplyCache(tmp_path) as shelf:
-        assert [shelf.get(key) for key in ("a", "b")] == [None, None]
-        assert sorted(damaged.offset for damaged in shelf.damage) == [0, 51, 97]
-        shelf.put("a", {"text": "whole"})
-    with ReplyCache(tmp_path) as shelf:
-        assert shelf.get("a") == {"text": "whole"}
+    with ReplyCache(tmp_path) as cache:
+        assert [cache.get(key) for key in ("a", "b")] == [None, None]
+        assert sorted(damaged.offset for damaged in cache.damage) == [0, 51, 97]
+        cache.put("a", {"text": "whole"})
+    with ReplyCache(tmp_path) as cache:
+        assert cache.get("a") == {"text": "whole"}
 
 
-def test_only_what_is_missing_is_asked(tmp_path: Path) -> None:
-    with ReplyCache(tmp_path) as shelf:
-        list(shelf.remember(Echo(), max_failed=0.0)([request("one")]))
+def test_only_missing_replies_are_requested(tmp_path: Path) -> None:
+    with ReplyCache(tmp_path) as cache:
+        list(cache.cached(Echo(), max_failed=0.0)([make_request("one")]))
         echo = Echo()
-        replies = dict(shelf.remember(echo, max_failed=0.0)([request("one"), request("two")]))
-        assert echo.asked == ["two"]
-        assert replies[request("one")] == Reply("re: one", "stop", 1, 2)
+        replies = dict(
+            cache.cached(echo, max_failed=0.0)([make_request("one"), make_request("two")])
+        )
+        assert echo.prompts == ["two"]
+        assert replies[make_request("one")] == Reply("re: one", "stop", 1, 2)
         nothing_missing = Echo(stop_after=0)
-        assert len(list(shelf.remember(nothing_missing, max_failed=0.0)([request("one")]))) == 1
+        assert len(list(cache.cached(nothing_missing, max_failed=0.0)([make_request("one")]))) == 1
 
 
-def test_a_reply_is_stored_before_it_is_handed_on(tmp_path: Path) -> None:
-    with ReplyCache(tmp_path) as shelf:
-        for one, _ in shelf.remember(Echo(), max_failed=0.0)([request("one"), request("two")]):
-            assert one.key() in (tmp_path / f"{HOST}.log").read_text()
+def test_a_reply_is_on_disk_before_it_is_yielded(tmp_path: Path) -> None:
+    with ReplyCache(tmp_path) as cache:
+        for request, _ in cache.cached(Echo(), max_failed=0.0)(
+            [make_request("one"), make_request("two")]
+        ):
+            assert request.key() in (tmp_path / f"{HOST}.log").read_text()
 
 
-def test_what_was_answered_before_the_engine_died_is_not_asked_again(tmp_path: Path) -> None:
-    wanted = [request(name) for name in ("one", "two", "three")]
-    with pytest.raises(ConnectionError), ReplyCache(tmp_path) as shelf:
-        list(shelf.remember(Echo(stop_after=2), max_failed=0.0)(wanted))
+def test_replies_before_the_engine_died_are_not_requested_again(tmp_path: Path) -> None:
+    wanted = [make_request(name) for name in ("one", "two", "three")]
+    with pytest.raises(ConnectionError), ReplyCache(tmp_path) as cache:
+        list(cache.cached(Echo(stop_after=2), max_failed=0.0)(wanted))
     echo = Echo()
-    with ReplyCache(tmp_path) as shelf:
-        assert len(list(shelf.remember(echo, max_failed=0.0)(wanted))) == 3
-    assert echo.asked == ["three"]
+    with ReplyCache(tmp_path) as cache:
+        assert len(list(cache.cached(echo, max_failed=0.0)(wanted))) == 3
+    assert echo.prompts == ["three"]
 
 
 @pytest.mark.parametrize(
@@ -289,7 +295,7 @@ def test_what_was_answered_before_the_engine_died_is_not_asked_again(tmp_path: P
         ),
     ],
 )
-def test_the_store_lies_beside_dvcs_cache(
+def test_the_store_is_beside_dvcs_cache(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], folder: str
 ) -> None:
     workspace = tmp_path / "workspace"
@@ -301,9 +307,9 @@ def test_the_store_lies_beside_dvcs_cache(
     assert store_folder() == Path(folder.format(above=tmp_path))
 
 
-def test_the_environment_variable_goes_first_and_a_shelf_names_item_and_model(
+def test_the_environment_variable_wins_and_a_cache_is_named_by_item_and_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DELTA_STORE", str(tmp_path))
-    with open_reply_cache("generate-zero-shot", "0123456789abcdef", print) as shelf:
-        assert shelf.folder == tmp_path / "generate-zero-shot-0123456789ab"
+    with open_reply_cache("generate-zero-shot", "0123456789abcdef", print) as cache:
+        assert cache.folder == tmp_path / "generate-zero-shot-0123456789ab"

@@ -7,11 +7,11 @@ import polars as pl
 import pytest
 
 from delta import prompts
-from delta.inference.generate import SampledParams, generate, requests_of
+from delta.inference.generate import SampledParams, generate, trace_requests
 from delta.inference.reply_cache import ReplyCache
 from delta.judging import rubric
 from delta.judging.judge import JudgeInput, LlmParams, build_requests, judge_by_llm
-from tests.helpers.scripted_server import Server, endpoint, serving
+from tests.helpers.scripted_server import Server, engine_at, run_server
 
 STATEMENTS = ("1 + 1 = ?", "2 + 2 = ?", "3 + 3 = ?")
 GENERATOR = SampledParams(
@@ -24,8 +24,8 @@ JUDGE = LlmParams(
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    with serving() as one:
-        yield one
+    with run_server() as server:
+        yield server
 
 
 def problems(*statements: str) -> pl.DataFrame:
@@ -40,22 +40,27 @@ def traces(
     server: Server, folder: Path, statements: Iterable[str], params: SampledParams = GENERATOR
 ) -> list[str]:
     """What the stage `generate` does, without its files; the texts."""
-    engine = endpoint(server.url)
-    asked = list(requests_of(params, engine, "weights", problems(*statements)))
-    with ReplyCache(folder) as shelf:
-        ask = shelf.remember(engine.ask, max_failed=0.0)
-        rows = pl.concat(generate("toy", asked, ask, engine.protocol))
-    assert rows.height == len(asked)
+    engine = engine_at(server.url)
+    requests = list(trace_requests(params, engine, "weights", problems(*statements)))
+    with ReplyCache(folder) as cache:
+        ask = cache.cached(engine.ask, max_failed=0.0)
+        rows = pl.concat(generate("toy", requests, ask, engine.chat_format))
+    assert rows.height == len(requests)
     return rows["text"].to_list()
 
 
 def votes(server: Server, folder: Path, texts: Iterable[str]) -> list[list[int]]:
-    engine = endpoint(server.url)
+    engine = engine_at(server.url)
     subjects = [JudgeInput(f"p.{n}/toy/0", "1 + 1 = ?", text) for n, text in enumerate(texts)]
-    asked = list(build_requests(JUDGE, engine, "weights", subjects))
-    with ReplyCache(folder) as shelf:
+    requests = list(build_requests(JUDGE, engine, "weights", subjects))
+    with ReplyCache(folder) as cache:
         rows, _ = judge_by_llm(
-            JUDGE, 0.0, subjects, asked, shelf.remember(engine.ask, max_failed=0.0), engine.protocol
+            JUDGE,
+            0.0,
+            subjects,
+            requests,
+            cache.cached(engine.ask, max_failed=0.0),
+            engine.chat_format,
         )
     return rows["votes"].to_list()
 

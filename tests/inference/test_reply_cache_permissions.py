@@ -14,7 +14,7 @@ from delta.inference.reply_cache import ReplyCache
 from delta.inference.types import Failure
 from delta.training import checkpoints
 from tests.helpers.tiny_models import write_model
-from tests.inference.test_reply_cache import Echo, request
+from tests.inference.test_reply_cache import Echo, make_request
 
 NOBODY = 65534
 
@@ -48,27 +48,27 @@ def mode(path: Path) -> str:
     return f"{stat.S_IMODE(path.stat().st_mode):o}"
 
 
-def test_who_may_only_read_a_store_has_its_replies_and_is_told_before_a_model_is_asked(
+def test_a_reader_without_write_permission_fails_before_a_model_is_asked(
     shared: Path,
 ) -> None:
     folder = shared / "judge-strong"
-    with ReplyCache(folder) as shelf:
-        first, second = request("first"), request("second")
-        list(shelf.remember(Echo(), max_failed=0.0)([first]))
+    with ReplyCache(folder) as cache:
+        first, second = make_request("first"), make_request("second")
+        list(cache.cached(Echo(), max_failed=0.0)([first]))
     engine = Echo()
-    with not_allowed_to_write(shared), ReplyCache(folder) as shelf:
-        ask = shelf.remember(engine, max_failed=0.0)
+    with not_allowed_to_write(shared), ReplyCache(folder) as cache:
+        ask = cache.cached(engine, max_failed=0.0)
         assert [reply.text for _, reply in ask([first])] == ["re: first"]
         with pytest.raises(PermissionError, match=r"Permission denied: '.*/judge-strong'"):
             list(ask([first, second]))
         with pytest.raises(PermissionError):
-            shelf.put("a", {"n": 1})
-    assert engine.asked == []
-    with ReplyCache(folder) as shelf:
-        assert len(shelf) == 1
+            cache.put("a", {"n": 1})
+    assert engine.prompts == []
+    with ReplyCache(folder) as cache:
+        assert len(cache) == 1
 
 
-def test_who_may_only_read_finds_no_shelf_where_there_is_none(shared: Path) -> None:
+def test_a_reader_without_write_permission_cannot_create_a_cache(shared: Path) -> None:
     with (
         not_allowed_to_write(shared),
         pytest.raises(PermissionError, match=r"Permission denied: '.*/judge-weak'"),
@@ -79,11 +79,11 @@ def test_who_may_only_read_finds_no_shelf_where_there_is_none(shared: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("folder", "shelf", "file"),
+    ("folder", "cache", "file"),
     [("755", "755", "644"), ("2775", "2775", "664"), ("700", "700", "600"), ("777", "777", "666")],
 )
-def test_a_new_shelf_and_its_files_have_the_rights_of_the_stores_folder(
-    shared: Path, folder: str, shelf: str, file: str
+def test_a_new_cache_and_its_files_have_the_permissions_of_the_store(
+    shared: Path, folder: str, cache: str, file: str
 ) -> None:
     shared.chmod(int(folder, 8))
     before = os.umask(0o077)  # of a careful user, who would close what others share
@@ -93,21 +93,21 @@ def test_a_new_shelf_and_its_files_have_the_rights_of_the_stores_folder(
             opened.failed["b"] = Failure("timeout", "no such luck")
     finally:
         os.umask(before)
-    assert mode(shared / "judge-strong") == shelf
+    assert mode(shared / "judge-strong") == cache
     assert {mode(path) for path in (shared / "judge-strong").iterdir()} == {file}
 
 
-def test_what_is_there_keeps_its_rights(shared: Path) -> None:
+def test_existing_files_keep_their_permissions(shared: Path) -> None:
     for key in "ab":
-        with ReplyCache(shared / "judge-strong") as shelf:
-            shelf.put(key, {"n": 1})
+        with ReplyCache(shared / "judge-strong") as cache:
+            cache.put(key, {"n": 1})
         (own,) = (shared / "judge-strong").glob("*.log")
         own.chmod(0o640)
         shared.chmod(0o777)
     assert (mode(own), mode(own.parent)) == ("640", "755")
 
 
-def test_a_models_files_may_be_read_by_whoever_may_read_its_folder(shared: Path) -> None:
+def test_a_models_files_have_the_permissions_of_its_folder(shared: Path) -> None:
     folder = shared / "policy"
     folder.mkdir(mode=0o755)
     write_model(folder)  # ends as fetch and train do

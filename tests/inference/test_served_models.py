@@ -18,16 +18,16 @@ from delta.core.params import read_all
 from delta.data import fetch
 from delta.data.fetch import ModelParams
 from delta.export import provenance
+from delta.inference.chat_completions import FieldName, portable_schema
 from delta.inference.engine import ServedParams
-from delta.inference.fields import FieldName, portable_schema
 from delta.inference.model_client import open_engine
-from delta.inference.openai_engine import EndpointError
-from delta.inference.types import Failure, Reply, Request, as_json
+from delta.inference.openai_engine import ServerRefusedError
+from delta.inference.types import Failure, Reply, Request, canonical_json
 from delta.judging import rubric
 from delta.report import collect
 from tests.helpers.import_closure import ROOT
 from tests.helpers.plan_workspace import params_with
-from tests.helpers.scripted_server import Server, endpoint, plain, serving
+from tests.helpers.scripted_server import Server, engine_at, plain_requests, run_server
 from tests.helpers.strict_api import KNOWS, STANDARD, judge_at_api, strict_api
 
 KEY = "OPENAI_API_KEY"
@@ -38,7 +38,7 @@ Change = Callable[[dict[str, Any]], object]
 @pytest.fixture
 def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.setenv(KEY, VALUE)
-    with serving() as server:
+    with run_server() as server:
         server.raw = strict_api(VALUE)
         yield server
 
@@ -64,21 +64,21 @@ def test_a_served_models_requests_hold_its_name_and_revision(tmp_path: Path) -> 
         params = params_with(lambda p: judge_at_api(p, "http://127.0.0.1:1/v1", None))
         folder = tmp_path / served.replace("/", "-") / "judge-api"
         fingerprint = fetch.fetch("judge-api", ModelParams(served=served), folder, lambda _: None)
-        told = params.serving["judge-api"]
-        assert isinstance(told, ServedParams)
-        remote = told.endpoint.model_copy(update={"revision": revision})
-        engine = open_engine(params.engine, told.model_copy(update={"endpoint": remote}), folder)
-        return replace(plain(1)[0], model=fingerprint, engine=engine.name).key()
+        serving_params = params.serving["judge-api"]
+        assert isinstance(serving_params, ServedParams)
+        remote = serving_params.endpoint.model_copy(update={"revision": revision})
+        engine = open_engine(
+            params.engine, serving_params.model_copy(update={"endpoint": remote}), folder
+        )
+        return replace(plain_requests(1)[0], model=fingerprint, engine=engine.name).key()
 
     assert key(KNOWS, "1") == key(KNOWS, "1")
     assert len({key(KNOWS, "1"), key(KNOWS, "2"), key("other", "1")}) == 3
 
 
-def test_requests_to_a_vllm_server_keep_the_engine_name_that_their_replies_are_stored_under() -> (
-    None
-):
-    assert endpoint("http://127.0.0.1:1/v1").name == "endpoint r1"
-    other = endpoint("http://127.0.0.1:1/v1", accepts=["max_tokens", "temperature"])
+def test_a_vllm_server_keeps_the_engine_name_of_its_cached_replies() -> None:
+    assert engine_at("http://127.0.0.1:1/v1").name == "endpoint r1"
+    other = engine_at("http://127.0.0.1:1/v1", accepts=["max_tokens", "temperature"])
     assert other.name == "endpoint r1 max_tokens,temperature"
 
 
@@ -95,16 +95,18 @@ def test_the_page_and_the_data_card_name_a_served_model() -> None:
 
 def judged(number: int = 1) -> list[Request]:
     schema = json.dumps(rubric.schema())
-    return [replace(request, schema=schema, temperature=0.6) for request in plain(number)]
+    return [replace(request, schema=schema, temperature=0.6) for request in plain_requests(number)]
 
 
 def test_a_hosted_api_gets_the_standard_fields_alone(api: Server) -> None:
-    engine = endpoint(api.url, accepts=STANDARD, key=KEY, protocol="gpt-oss")
-    asked = replace(plain(1)[0], keep_special_tokens=True, stop=("END",), temperature=0.6)
+    engine = engine_at(api.url, accepts=STANDARD, key=KEY, chat_format="gpt-oss")
+    request = replace(
+        plain_requests(1)[0], keep_special_tokens=True, stop=("END",), temperature=0.6
+    )
     prompt = {"messages": [{"role": "user", "content": "hello"}]}
     prompt["chat_template_kwargs"] = {"reasoning_effort": "medium"}  # type: ignore[assignment]
     engine.model = KNOWS
-    ((_, reply),) = engine.ask([replace(asked, prompt=as_json(prompt))])
+    ((_, reply),) = engine.ask([replace(request, prompt=canonical_json(prompt))])
     assert isinstance(reply, Reply), reply
     (payload,) = api.seen
     assert payload == {
@@ -118,12 +120,12 @@ def test_a_hosted_api_gets_the_standard_fields_alone(api: Server) -> None:
     }
 
 
-def test_an_effort_is_told_where_the_api_takes_it(api: Server) -> None:
+def test_reasoning_effort_is_sent_where_the_api_accepts_it(api: Server) -> None:
     accepts: list[FieldName] = [*STANDARD, "reasoning_effort"]
-    engine = endpoint(api.url, accepts=accepts, key=KEY, protocol="gpt-oss")
+    engine = engine_at(api.url, accepts=accepts, key=KEY, chat_format="gpt-oss")
     engine.model = KNOWS
-    prompt = engine.render(engine.protocol.messages("1 + 1 = ?"))
-    ((_, reply),) = engine.ask([replace(plain(1)[0], prompt=prompt)])
+    prompt = engine.render(engine.chat_format.messages("1 + 1 = ?"))
+    ((_, reply),) = engine.ask([replace(plain_requests(1)[0], prompt=prompt)])
     assert isinstance(reply, Reply), reply
     (payload,) = api.seen
     assert payload["reasoning_effort"] == "medium"
@@ -131,7 +133,7 @@ def test_an_effort_is_told_where_the_api_takes_it(api: Server) -> None:
 
 
 def test_a_rating_is_guided_by_a_schema_that_strict_decoding_takes(api: Server) -> None:
-    engine = endpoint(api.url, accepts=STANDARD, key=KEY)
+    engine = engine_at(api.url, accepts=STANDARD, key=KEY)
     engine.model = KNOWS
     ((_, reply),) = engine.ask(judged())
     assert isinstance(reply, Reply), reply
@@ -139,7 +141,7 @@ def test_a_rating_is_guided_by_a_schema_that_strict_decoding_takes(api: Server) 
 
 
 def test_the_api_of_these_tests_refuses_what_vllm_takes(api: Server) -> None:
-    engine = endpoint(api.url, accepts="vllm", key=KEY)
+    engine = engine_at(api.url, accepts="vllm", key=KEY)
     engine.model = KNOWS
     ((_, lost),) = engine.ask(judged())
     assert isinstance(lost, Failure)
@@ -149,9 +151,9 @@ def test_the_api_of_these_tests_refuses_what_vllm_takes(api: Server) -> None:
 def test_a_model_that_takes_no_temperature_is_asked_at_its_default(api: Server) -> None:
     api.raw = strict_api(VALUE, only_default=True)
     accepts = [name for name in STANDARD if name not in ("temperature", "top_p")]
-    engine = endpoint(api.url, accepts=accepts, key=KEY)
+    engine = engine_at(api.url, accepts=accepts, key=KEY)
     engine.model = KNOWS
-    ((_, reply),) = engine.ask(plain(1))
+    ((_, reply),) = engine.ask(plain_requests(1))
     assert isinstance(reply, Reply), reply
 
 
@@ -181,20 +183,20 @@ def test_a_portable_schema_says_bounds_in_words() -> None:
 # Keys
 
 
-def test_a_key_goes_to_its_own_server_alone(api: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_is_sent_only_to_its_own_server(api: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTHER_KEY", "another")
-    engine = endpoint(api.url, accepts=STANDARD, key="OTHER_KEY")
+    engine = engine_at(api.url, accepts=STANDARD, key="OTHER_KEY")
     engine.model = KNOWS
-    with pytest.raises(EndpointError, match="HTTP 401") as error:
-        list(engine.ask(plain(1)))
+    with pytest.raises(ServerRefusedError, match="HTTP 401") as error:
+        list(engine.ask(plain_requests(1)))
     assert "another" not in str(error.value)
-    engine = endpoint(api.url, accepts=STANDARD)  # OPENAI_API_KEY is set, and not named
-    with pytest.raises(EndpointError, match="HTTP 401"):
-        list(engine.ask(plain(1)))
+    engine = engine_at(api.url, accepts=STANDARD)  # OPENAI_API_KEY is set, and not named
+    with pytest.raises(ServerRefusedError, match="HTTP 401"):
+        list(engine.ask(plain_requests(1)))
 
 
 @pytest.mark.parametrize("value", [None, "", " \n"])
-def test_without_its_key_a_server_is_asked_nothing(
+def test_a_server_is_asked_nothing_without_its_key(
     api: Server, monkeypatch: pytest.MonkeyPatch, value: str | None
 ) -> None:
     if value is None:
@@ -202,7 +204,7 @@ def test_without_its_key_a_server_is_asked_nothing(
     else:
         monkeypatch.setenv(KEY, value)
     with pytest.raises(InputError, match=rf"^\$OPENAI_API_KEY is not set: {api.url} wants"):
-        list(endpoint(api.url, accepts=STANDARD, key=KEY).ask(plain(3)))
+        list(engine_at(api.url, accepts=STANDARD, key=KEY).ask(plain_requests(3)))
     assert api.count() == 0
 
 
@@ -243,11 +245,11 @@ MISTAKES: list[tuple[Change, str]] = [
         "serving.judge-api.endpoint.revision = 2025-04-14: should be a string; put it in quotes",
     ),
     (remote(revision=""), "serving.judge-api.endpoint.revision = '': String should have at least"),
-    (server(key=[VALUE]), "engine.endpoint.servers.openai.key: allowed: null, or the name of an"),
+    (server(key=[VALUE]), "engine.endpoint.servers.openai.key: expected null, or the name of an"),
     *(
         (
             server(base_urls=[f"http://{address}/v1"]),
-            "engine.endpoint.servers.openai.base_urls.0: allowed: http(s)://host:port/path without",
+            "engine.endpoint.servers.openai.base_urls.0: expected http(s)://host:port/path without",
         )
         for address in ("localhost:99999", "a:b:c", ":8000", "[::1", "a..b", "localhost:", "a b")
     ),
@@ -280,7 +282,7 @@ MISTAKES: list[tuple[Change, str]] = [
     ),
     (
         server(key=VALUE),
-        "engine.endpoint.servers.openai.key: allowed: null, or the name of an environment variable "
+        "engine.endpoint.servers.openai.key: expected null, or the name of an environment variable "
         "in capital letters, such as OPENAI_API_KEY; the key itself stays out of this file",
     ),
     (
@@ -290,31 +292,31 @@ MISTAKES: list[tuple[Change, str]] = [
     ),
     (
         remote(accepts=["temperature", "top_p"]),
-        "serving.judge-api.endpoint.accepts = ['temperature', 'top_p']: allowed: vllm, or a list "
+        "serving.judge-api.endpoint.accepts = ['temperature', 'top_p']: expected vllm, or a list "
         "of max_tokens, max_completion_tokens, temperature, top_p, seed, stop, response_format, "
         "reasoning_effort, with exactly one of max_tokens and max_completion_tokens",
     ),
-    (remote(accepts="openai"), "serving.judge-api.endpoint.accepts = 'openai': allowed: vllm, or"),
-    (remote(accepts=["max_tokens", "top_k"]), "= ['max_tokens', 'top_k']: allowed: vllm, or a"),
-    (remote(accepts=["max_tokens", "seed", "seed"]), "'seed', 'seed']: allowed: vllm, or a list"),
+    (remote(accepts="openai"), "serving.judge-api.endpoint.accepts = 'openai': expected vllm, or"),
+    (remote(accepts=["max_tokens", "top_k"]), "= ['max_tokens', 'top_k']: expected vllm, or a"),
+    (remote(accepts=["max_tokens", "seed", "seed"]), "'seed', 'seed']: expected vllm, or a list"),
     (
         remote(accepts=["max_tokens", "top_p"]),
         "serving.judge-api.endpoint.accepts: judge.llm: temperature = 0.6, but the server accepts "
-        "no temperature; allowed: 1.0",
+        "no temperature; expected 1.0",
     ),
     (
-        lambda c: c["serving"]["judge-api"].update(protocol="s1"),
-        "serving.judge-api.endpoint.accepts: judge.llm: its protocol reads special tokens, which "
-        "only vLLM leaves in a reply",
+        lambda c: c["serving"]["judge-api"].update(chat_format="s1"),
+        "serving.judge-api.endpoint.accepts: judge.llm: its chat format reads special tokens, "
+        "which only vLLM leaves in a reply",
     ),
     (
-        lambda c: c["serving"]["judge-api"].update(protocol="gpt-oss"),
-        "serving.judge-api.endpoint.accepts: judge.llm: its protocol needs reasoning_effort, which "
-        "the server does not accept",
+        lambda c: c["serving"]["judge-api"].update(chat_format="gpt-oss"),
+        "serving.judge-api.endpoint.accepts: judge.llm: its chat format needs reasoning_effort, "
+        "which the server does not accept",
     ),
     (
         lambda c: c["serving"].update({"judge-api": c["serving"]["smollm2-135m"]}),
-        "serving.judge-api: models.judge-api has no weights here; expected protocol, "
+        "serving.judge-api: models.judge-api has no weights here; expected chat_format, "
         "max_model_len, endpoint",
     ),
     (
@@ -323,7 +325,7 @@ MISTAKES: list[tuple[Change, str]] = [
     ),
     (
         lambda c: c["serving"]["judge-api"].update(dtype="float32"),
-        "serving.judge-api.tensor_parallel is missing",
+        "serving.judge-api.tensor_parallel_size is missing",
     ),
     (
         lambda c: c["engine"].update(kind="endpoint"),
@@ -337,7 +339,7 @@ MISTAKES: list[tuple[Change, str]] = [
 
 
 @pytest.mark.parametrize(("change", "message"), MISTAKES, ids=[row[1][:50] for row in MISTAKES])
-def test_a_mistake_is_one_line_before_anything_is_asked(change: Change, message: str) -> None:
+def test_a_wrong_parameter_is_one_line_before_a_request(change: Change, message: str) -> None:
     content = read_all(ROOT / "profiles/smoke.yaml")
     judge_at_api(content, "http://127.0.0.1:1/v1", KEY)
     check_content(content, "params.yaml")
@@ -353,7 +355,7 @@ def test_a_mistake_is_one_line_before_anything_is_asked(change: Change, message:
     "address",
     ["api.openai.com", "localhost:8000", "127.0.0.1:1", "[::1]:8000", "node-1.cluster.", "node_1"],
 )
-def test_an_address_that_is_one_is_allowed(address: str) -> None:
+def test_valid_urls_are_accepted(address: str) -> None:
     content = read_all(ROOT / "profiles/smoke.yaml")
     judge_at_api(content, f"https://{address}/v1/", KEY)
     check_content(content, "params.yaml")

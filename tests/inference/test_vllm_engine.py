@@ -20,7 +20,7 @@ from delta.core import fingerprint
 from delta.core.params import load_section
 from delta.data.fetch import ModelParams, fetch
 from delta.inference.engine import ServingParams
-from delta.inference.generate import SampledParams, generate, requests_of
+from delta.inference.generate import SampledParams, generate, trace_requests
 from delta.inference.reply_cache import ReplyCache
 from delta.inference.types import Failure, Reply, Request
 from delta.inference.vllm_engine import VllmEngine
@@ -33,12 +33,12 @@ SMOKE = Path(__file__).parents[2] / "profiles" / "smoke.yaml"
 ASKING = """
 import sys
 from pathlib import Path
-from tests import test_engine
+from tests.inference import test_vllm_engine
 model = Path(sys.argv[1])
-params = test_engine.check(test_engine.SMOKE)
-engine = test_engine.Offline(params.engine.vllm, params.serving[model.name], model)
-requests = test_engine.some_requests(engine, model, max_tokens=1)
-requests += test_engine.some_requests(engine, model, max_tokens=1500)
+params = test_vllm_engine.check(test_vllm_engine.SMOKE)
+engine = test_vllm_engine.VllmEngine(params.engine.vllm, params.serving[model.name], model)
+requests = test_vllm_engine.some_requests(engine, model, max_tokens=1)
+requests += test_vllm_engine.some_requests(engine, model, max_tokens=1500)
 for _ in engine.ask(requests):
     print("answered", flush=True)
 """
@@ -61,14 +61,16 @@ def engine(model: Path) -> VllmEngine:
 
 def ask(engine: VllmEngine, requests: list[Request]) -> dict[str, str]:
     replies = dict(engine.ask(requests))
-    return {one.key(): reply.text for one, reply in replies.items() if isinstance(reply, Reply)}
+    return {
+        request.key(): reply.text for request, reply in replies.items() if isinstance(reply, Reply)
+    }
 
 
 def some_requests(engine: VllmEngine, model: Path, **changes: Any) -> list[Request]:
     request = Request(
         model=fingerprint.read_fingerprint(model),
         engine=engine.name,
-        prompt=engine.render(engine.protocol.messages("What is 3 + 4?")),
+        prompt=engine.render(engine.chat_format.messages("What is 3 + 4?")),
         temperature=0.8,
         top_p=1.0,
         max_tokens=24,
@@ -106,9 +108,7 @@ def test_a_reply_that_meets_its_limit_says_so_and_a_greedy_one_is_the_same_for_a
     assert len(set(greedy.values())) == 1
 
 
-def test_a_schema_that_no_grammar_can_be_made_of_fails_its_own_request(
-    engine: VllmEngine, model: Path
-) -> None:
+def test_a_schema_without_a_grammar_fails_its_own_request(engine: VllmEngine, model: Path) -> None:
     plain, other = some_requests(engine, model)[:2]
     unknown = replace(other, schema='{"type": "array", "uniqueItems": true}')
     replies = dict(engine.ask([unknown, plain]))
@@ -123,37 +123,35 @@ def test_every_vote_that_a_guided_judge_has_accepted_is_valid_against_the_schema
     engine: VllmEngine, model: Path, tmp_path: Path
 ) -> None:
     judge = check(SMOKE).judge
-    llm = judge.llm.model_copy(update={"max_tokens": 1200, "votes": 3, "attempts": 1})
+    llm = judge.llm.model_copy(update={"max_tokens": 1200, "votes": 3, "max_attempts": 1})
     rated = [JudgeInput("t1", "What is 1 + 2?", "1 + 2 = 3.")]
-    asked = list(build_requests(llm, engine, fingerprint.read_fingerprint(model), rated))
-    with ReplyCache(tmp_path / "shelf") as shelf:
+    requests = list(build_requests(llm, engine, fingerprint.read_fingerprint(model), rated))
+    with ReplyCache(tmp_path / "cache") as cache:
         ratings, counts = judge_by_llm(
-            llm, 1.0, rated, asked, shelf.remember(engine.ask, max_failed=0.0), engine.protocol
+            llm, 1.0, rated, requests, cache.cached(engine.ask, max_failed=0.0), engine.chat_format
         )
-        replies = [shelf.get(request.key()) for _, request in asked]
+        replies = [cache.get(request.key()) for _, request in requests]
     accepted = [reply for reply in replies if reply and rubric.votes(reply["text"])]
     assert len(accepted) >= 1, replies
     assert counts["votes"] + counts["refused"] == 3
     assert ratings.height == 5
     for votes in ratings["votes"].to_list():
         assert all(vote in (1, 2, 3, 4, 5) for vote in votes)
-    assert json.dumps(rubric.schema()) == asked[0][1].schema
+    assert json.dumps(rubric.schema()) == requests[0][1].schema
 
 
 def alive_with(mark: str) -> list[str]:
     """Processes with this in their environment; a child takes it over, whoever its parent is."""
-    found = []
+    pids = []
     for environment in Path("/proc").glob("[0-9]*/environ"):
         with suppress(OSError):  # it has ended, or is another user's
             if mark.encode() in environment.read_bytes():
-                found.append(environment.parent.name)
-    return found
+                pids.append(environment.parent.name)
+    return pids
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-def test_an_engine_that_is_killed_amid_its_requests_leaves_no_process_behind(
-    model: Path, how: signal.Signals
-) -> None:
+def test_a_killed_engine_leaves_no_process_behind(model: Path, how: signal.Signals) -> None:
     mark = str(uuid.uuid4())
     process = subprocess.Popen(
         [sys.executable, "-c", ASKING, str(model)],
@@ -174,26 +172,28 @@ def test_an_engine_that_is_killed_amid_its_requests_leaves_no_process_behind(
 
 
 @pytest.mark.parametrize("family", ["s1", "nemotron"])
-def test_a_family_is_asked_in_its_protocol_and_its_markers_come_back(
+def test_a_family_uses_its_chat_format_and_its_markers_come_back(
     family: str, tmp_path: Path
 ) -> None:
     params = check(SMOKE)
     folder = tmp_path / family
     write_model_family(folder, family)
     serving = params.serving["smollm2-135m"].model_copy(
-        update={"protocol": FAMILIES[family].protocol, "max_model_len": 1024}
+        update={"chat_format": FAMILIES[family].chat_format, "max_model_len": 1024}
     )
     assert isinstance(serving, ServingParams)
     engine = VllmEngine(params.engine.vllm, serving, folder)
     generator = params.generators["zero-shot"].model_copy(update={"max_tokens": 200, "samples": 4})
     assert isinstance(generator, SampledParams)
     problems = pl.DataFrame({"problem_id": ["p.0"], "prompt": ["What is 1 + 1?"], "history": [[]]})
-    asked = list(requests_of(generator, engine, fingerprint.read_fingerprint(folder), problems))
-    with ReplyCache(tmp_path / "shelf") as shelf:
-        ask = shelf.remember(engine.ask, max_failed=0.0)
-        traces = pl.concat(generate(family, asked, ask, engine.protocol))
+    requests = list(
+        trace_requests(generator, engine, fingerprint.read_fingerprint(folder), problems)
+    )
+    with ReplyCache(tmp_path / "cache") as cache:
+        ask = cache.cached(engine.ask, max_failed=0.0)
+        traces = pl.concat(generate(family, requests, ask, engine.chat_format))
     assert traces.height == 4
     # A random model writes any token: special ones are in the text where they are markers.
     kept = traces["text"].str.contains_any(list(FAMILIES[family].special[:-1]))
-    assert kept.any() == engine.protocol.keep_special_tokens
+    assert kept.any() == engine.chat_format.keep_special_tokens
     assert not traces["text"].str.contains(FAMILIES[family].special[-1], literal=True).any()

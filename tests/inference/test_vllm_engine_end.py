@@ -13,20 +13,20 @@ from typing import Any
 import pytest
 
 from delta.core.errors import IncompleteError
-from delta.inference import vllm_engine as offline_module
+from delta.inference import vllm_engine
 from delta.inference.engine import VllmSettings
 from delta.inference.ray_engine import VllmActor
 from delta.inference.reply_cache import ReplyCache
 from delta.inference.types import Failure, Reply, Request
-from delta.inference.vllm_engine import TRIES, VllmEngine
+from delta.inference.vllm_engine import MAX_ATTEMPTS, VllmEngine
 from tests.helpers.scripted_server import SERVING
 
 SETTINGS = VllmSettings(
     max_num_seqs=2,
-    kv_cache_gib=1.0,
-    gpu_share=None,
+    kv_cache_memory_bytes=2**30,
+    gpu_memory_utilization=None,
     enforce_eager=True,
-    chunked_prefill=False,
+    enable_chunked_prefill=False,
     block_size=None,
 )
 ALWAYS = 99
@@ -68,81 +68,84 @@ class ScriptedEngine:
         ]
 
 
-def requests(*names: str) -> list[Request]:
+def make_requests(*names: str) -> list[Request]:
     return [Request("model", "engine", name, 0.7, 1.0, 16, 1, 0) for name in names]
 
 
 @pytest.fixture
 def scripted(monkeypatch: pytest.MonkeyPatch) -> Callable[[Ends, list[Request]], VllmEngine]:
-    def make(ends: Ends, asked: list[Request]) -> VllmEngine:
+    def make(ends: Ends, requests: list[Request]) -> VllmEngine:
         engine = VllmEngine(SETTINGS, SERVING, Path("models/toy"))
-        engine._engine = ScriptedEngine(ends, {one.key(): one.prompt for one in asked})
+        engine._engine = ScriptedEngine(
+            ends, {request.key(): request.prompt for request in requests}
+        )
         engine._tokenizer = lambda *_, **__: {"input_ids": [7]}
         return engine
 
-    monkeypatch.setattr(offline_module, "_sampling", lambda _: None)
+    monkeypatch.setattr(vllm_engine, "sampling_params", lambda _: None)
     return make
 
 
 @pytest.mark.parametrize("end", ["abort", "error", "repetition", None])
-def test_an_end_of_vllms_own_ends_that_request_and_no_other(
+def test_an_abort_by_vllm_ends_only_that_request(
     scripted: Callable[..., VllmEngine], end: str | None
 ) -> None:
-    asked = requests("a", "once", "b", "never", "c")
-    engine = scripted({"once": (end, 1), "never": (end, ALWAYS)}, asked)
-    answers = {request.prompt: reply for request, reply in engine.ask(asked)}
+    requests = make_requests("a", "once", "b", "never", "c")
+    engine = scripted({"once": (end, 1), "never": (end, ALWAYS)}, requests)
+    answers = {request.prompt: reply for request, reply in engine.ask(requests)}
     assert {name: reply.text for name, reply in answers.items() if isinstance(reply, Reply)} == {
         name: f"re: {name}" for name in ("a", "b", "c", "once")
     }
     assert answers["never"] == Failure(
-        f"finish_reason {end or 'null'}, after {TRIES} tries", f"finish_reason {end or 'null'}"
+        f"finish_reason {end or 'null'}, after {MAX_ATTEMPTS} attempts",
+        f"finish_reason {end or 'null'}",
     )
-    assert engine._engine.added == {"a": 1, "b": 1, "c": 1, "once": 2, "never": TRIES}
-    again = {request.prompt: reply for request, reply in engine.ask(requests("never"))}
+    assert engine._engine.added == {"a": 1, "b": 1, "c": 1, "once": 2, "never": MAX_ATTEMPTS}
+    again = {request.prompt: reply for request, reply in engine.ask(make_requests("never"))}
     assert isinstance(again["never"], Failure)
-    assert engine._engine.added["never"] == 2 * TRIES
+    assert engine._engine.added["never"] == 2 * MAX_ATTEMPTS
 
 
 @pytest.mark.parametrize("names", [("rejected",), ("rejected", "a", "b"), ("a", "b", "rejected")])
-def test_a_request_that_vllm_does_not_take_fails_alone(
+def test_a_request_that_vllm_rejects_fails_alone(
     scripted: Callable[..., VllmEngine], names: tuple[str, ...]
 ) -> None:
-    asked = requests(*names)
-    answers = {request.prompt: reply for request, reply in scripted({}, asked).ask(asked)}
-    said = "rejected: Failed to convert the grammar from JSON schema"
-    assert answers.pop("rejected") == Failure(said, "rejected")
+    requests = make_requests(*names)
+    answers = {request.prompt: reply for request, reply in scripted({}, requests).ask(requests)}
+    message = "rejected: Failed to convert the grammar from JSON schema"
+    assert answers.pop("rejected") == Failure(message, "rejected")
     assert sorted(answers) == [name for name in ("a", "b") if name in names]
     assert all(isinstance(reply, Reply) for reply in answers.values())
 
 
-def test_such_failures_are_counted_bounded_and_asked_for_again_by_the_next_run(
+def test_failures_are_counted_and_bounded_and_requested_again_by_the_next_run(
     scripted: Callable[..., VllmEngine], tmp_path: Path
 ) -> None:
-    asked = requests("a", "b", "never")
-    engine = scripted({"never": ("error", ALWAYS)}, asked)
-    with ReplyCache(tmp_path) as shelf:
-        replies = dict(shelf.remember(engine.ask, max_failed=0.5)(asked))
-        assert replies[asked[2]] == Reply("", "failed", 0, 0)
-        assert shelf.failures() == {"finish_reason error": 1}
-        assert len(shelf) == 2
+    requests = make_requests("a", "b", "never")
+    engine = scripted({"never": ("error", ALWAYS)}, requests)
+    with ReplyCache(tmp_path) as cache:
+        replies = dict(cache.cached(engine.ask, max_failed=0.5)(requests))
+        assert replies[requests[2]] == Reply("", "failed", 0, 0)
+        assert cache.failures() == {"finish_reason error": 1}
+        assert len(cache) == 2
     with (
-        ReplyCache(tmp_path) as shelf,
+        ReplyCache(tmp_path) as cache,
         pytest.raises(IncompleteError, match="1 of 3 requests failed"),
     ):
-        list(shelf.remember(engine.ask, max_failed=0.0)(asked))
-    well = scripted({}, asked)
-    with ReplyCache(tmp_path) as shelf:
-        list(shelf.remember(well.ask, max_failed=0.0)(asked))
+        list(cache.cached(engine.ask, max_failed=0.0)(requests))
+    well = scripted({}, requests)
+    with ReplyCache(tmp_path) as cache:
+        list(cache.cached(well.ask, max_failed=0.0)(requests))
     assert well._engine.added == {"never": 1}
 
 
-def test_a_replica_on_a_cluster_gives_back_what_failed_and_goes_on(
+def test_a_replica_returns_failures_and_goes_on(
     scripted: Callable[..., VllmEngine],
 ) -> None:
-    asked = requests("rejected", "a", "never")
+    requests = make_requests("rejected", "a", "never")
     replica = VllmActor(SETTINGS, SERVING, Path("models/toy"), "name", "model")
-    replica.engine = scripted({"never": ("abort", ALWAYS)}, asked)
-    new = [(number, (request, [7])) for number, request in enumerate(asked)]
+    replica.engine = scripted({"never": ("abort", ALWAYS)}, requests)
+    new = [(number, (request, [7])) for number, request in enumerate(requests)]
     answers: dict[int, Reply | Failure] = {}
     while more := replica.step(new):
         answers |= dict(more)

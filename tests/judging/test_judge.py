@@ -12,7 +12,7 @@ from delta.core.errors import InputError
 from delta.core.schemas import PROBLEM, RATING, TRACE, Message
 from delta.core.tables import frame_of
 from delta.inference import chat_formats
-from delta.inference.types import Reply, Request, as_json
+from delta.inference.types import Reply, Request, canonical_json
 from delta.judging.agreement import agreement
 from delta.judging.judge import (
     JudgeInput,
@@ -96,12 +96,12 @@ class ToyEngine:
         tokens: bool = True,
     ) -> None:
         self.answers = answers
-        self.protocol = chat_formats.load(protocol)
+        self.chat_format = chat_formats.load(protocol)
         self.tokens = tokens
         self.requested: list[tuple[int, int]] = []  # (vote, attempt)
 
     def render(self, messages: list[Message]) -> str:
-        return as_json(messages)
+        return canonical_json(messages)
 
     def num_tokens(self, text: str) -> int | None:
         return len(text.split()) if self.tokens else None
@@ -122,7 +122,7 @@ def ratings(
     engine: ToyEngine, inputs: list[JudgeInput], max_refused: float = 1.0
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
     requests = list(build_requests(LLM, engine, "weights", inputs))
-    return judge_by_llm(LLM, max_refused, inputs, requests, engine.ask, engine.protocol)
+    return judge_by_llm(LLM, max_refused, inputs, requests, engine.ask, engine.chat_format)
 
 
 def expected_counts(

@@ -8,15 +8,14 @@ import pytest
 
 from delta.core import paths
 from delta.plan import costs, render, resources
-from delta.plan.costs import Card, Speed, Tokens
-from delta.plan.model_sizes import KNOWN, Size, of_folder, of_known, sizes
-from delta.plan.requests import CacheCoverage, RequestGroup
-from delta.plan.workspace import Workspace
+from delta.plan.costs import Gpu, Speed, Tokens
+from delta.plan.model_sizes import KNOWN_MODELS, Size, size_of_folder, size_of_known, sizes
+from delta.plan.requests import CacheCoverage, RequestGroup, Workspace
 from delta.training.config import TrainParams
 from tests.helpers.plan_workspace import MODEL, enter, params_with, write_weights
 
-H100 = Card(gib=80, tflops=989)
-EIGHT_B = of_known(KNOWN["nvidia/Llama-3.1-Nemotron-Nano-8B-v1"], "bfloat16")
+H100 = Gpu(gib=80, tflops=989)
+EIGHT_B = size_of_known(KNOWN_MODELS["nvidia/Llama-3.1-Nemotron-Nano-8B-v1"], "bfloat16")
 
 
 @pytest.fixture
@@ -24,26 +23,27 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return enter(tmp_path, monkeypatch)
 
 
-def item(to_ask: int, **measured: float) -> RequestGroup:
+def group(to_ask: int, **measured: float) -> RequestGroup:
     return RequestGroup(
         "generate", "zero-shot", MODEL, 2, 64, CacheCoverage(to_ask + 10, 10, "exact", **measured)
     )
 
 
-def test_tokens_are_those_of_the_stored_replies_or_assumed() -> None:
+def test_tokens_are_those_of_cached_replies_or_assumed() -> None:
     # 10 of 20 replies to 10 prompts: each may have to be read again.
     params = params_with()
-    assert costs.tokens(params, item(10, prompt_tokens=30, reply_tokens=20)) == Tokens(
+    assert costs.tokens(params, group(10, prompt_tokens=30, reply_tokens=20)) == Tokens(
         300, 200, 640
     )
-    assert costs.tokens(params, item(10)) == Tokens(2_000, 640, 640)  # 500 tokens, cut at 64
+    assert costs.tokens(params, group(10)) == Tokens(2_000, 640, 640)  # 500 tokens, cut at 64
 
 
 @pytest.mark.parametrize(
-    ("protocol", "tokens"), [("s1", 5_000), ("nemotron", 5_000), ("gpt-oss", 1_200), ("llama", 500)]
+    ("chat_format", "tokens"),
+    [("s1", 5_000), ("nemotron", 5_000), ("gpt-oss", 1_200), ("llama", 500)],
 )
-def test_a_reply_is_as_long_as_its_family_makes_it(protocol: str, tokens: int) -> None:
-    serving = params_with().serving[MODEL].model_copy(update={"protocol": protocol})
+def test_a_reply_is_as_long_as_its_family_makes_it(chat_format: str, tokens: int) -> None:
+    serving = params_with().serving[MODEL].model_copy(update={"chat_format": chat_format})
     assert costs.reply_tokens(serving, 32_768) == tokens
     assert costs.reply_tokens(serving, 256) == 256
 
@@ -51,12 +51,12 @@ def test_a_reply_is_as_long_as_its_family_makes_it(protocol: str, tokens: int) -
 def test_hours_of_asking_are_two_flop_a_parameter_and_token() -> None:
     size = Size(8e9, 1e9, 0, 0, None)
     speed = Speed(reading=1e12, writing=1e10, training=1)
-    # 2e9 × 1.8e6 / 1e12 = 3,600 s, and 2e9 × 36,000 / 1e10 = 7,200 s
+    # 2e9 x 1.8e6 / 1e12 = 3,600 s, and 2e9 x 36,000 / 1e10 = 7,200 s
     assert costs.asking_hours(Tokens(1.8e6, 36_000, 0), size, speed) == pytest.approx(3.0)
 
 
 def trained(**changes: Any) -> TrainParams:
-    """8B at 8,192 as in the paper, on one card."""
+    """8B at 8,192 as in the paper, on one GPU."""
     wanted = {
         "max_length": 8_192,
         "bf16": True,
@@ -81,7 +81,7 @@ def test_sft_sees_one_side_of_a_pair_and_the_others_both() -> None:
     assert costs.training_tokens(trained(method="kto"), pairs=10, side=100) == 20 * 100
 
 
-def test_pairs_are_those_selected_or_the_cut_or_all_that_can_be() -> None:
+def test_pairs_are_those_selected_or_k_or_all_possible() -> None:
     assert render.pairs_to_train(Workspace(params_with(), {})) == (
         params_with().selector.k,
         "exact",
@@ -94,25 +94,25 @@ def test_pairs_are_those_selected_or_the_cut_or_all_that_can_be() -> None:
     assert render.pairs_to_train(Workspace(params_with(change), {})) == (32, "at most")
 
 
-def serving(cards: int) -> Any:
-    changes = {"max_model_len": 32_768, "tensor_parallel": cards, "dtype": "bfloat16"}
+def serving(gpus: int) -> Any:
+    changes = {"max_model_len": 32_768, "tensor_parallel_size": gpus, "dtype": "bfloat16"}
     return params_with().serving[MODEL].model_copy(update=changes)
 
 
-def test_memory_is_weights_and_one_reply_on_the_cards_that_share_them() -> None:
-    size = of_known(KNOWN["simplescaling/s1.1-32B"], "bfloat16")
-    # 65.5 GB are 61.0 GiB, and 32,768 tokens of 256 KiB are 8 GiB; 0.9 × 80 − 3 = 69 GiB.
+def test_memory_is_weights_and_one_reply_on_the_gpus_that_share_them() -> None:
+    size = size_of_known(KNOWN_MODELS["simplescaling/s1.1-32B"], "bfloat16")
+    # 65.5 GB are 61.0 GiB, and 32,768 tokens of 256 KiB are 8 GiB; 0.9 x 80 - 3 = 69 GiB.
     assert costs.serving_fit(serving(1), size, H100, 0.9).words == (
-        "does not fit: tensor_parallel 2 or more"
+        "does not fit: tensor_parallel_size 2 or more"
     )
     fit = costs.serving_fit(serving(2), size, H100, 0.9)
     assert (fit.fits, fit.words) == (True, "fits, 9 full replies at once")
-    small = Card(gib=6, tflops=100)
-    assert costs.serving_fit(serving(2), size, small, 0.9).words == "does not fit: over 16 cards"
+    small = Gpu(gib=6, tflops=100)
+    assert costs.serving_fit(serving(2), size, small, 0.9).words == "does not fit: over 16 GPUs"
 
 
 def test_gpt_oss_is_as_large_as_its_packed_files() -> None:
-    size = of_known(KNOWN["openai/gpt-oss-120b"], "bfloat16")
+    size = size_of_known(KNOWN_MODELS["openai/gpt-oss-120b"], "bfloat16")
     assert (size.weights, size.on_disk, size.active) == (65.3e9, 65.3e9, 5.1e9)
 
 
@@ -120,7 +120,7 @@ def test_gpt_oss_is_as_large_as_its_packed_files() -> None:
     ("changes", "gib", "words"),
     [
         ({}, 80, "does not fit: more processes with fsdp2, or lora"),  # 119.7 GiB
-        ({}, 141, "tight: 15% of the card for activations"),
+        ({}, 141, "tight: 15% of the GPU for activations"),
         ({"num_processes": 8, "fsdp": True}, 80, "81%"),  # 15 GiB
         ({"num_processes": 8, "fsdp": False}, 80, "does not fit"),
         ({"optim": "adamw_8bit"}, 141, "47%"),  # 74.8 GiB
@@ -129,7 +129,7 @@ def test_gpt_oss_is_as_large_as_its_packed_files() -> None:
 def test_training_holds_16_bytes_a_parameter_where_nothing_is_shared(
     changes: dict[str, Any], gib: float, words: str
 ) -> None:
-    fit = costs.training_fit(trained(**changes), EIGHT_B, Card(gib, 989))
+    fit = costs.training_fit(trained(**changes), EIGHT_B, Gpu(gib, 989))
     assert words in fit.words
     assert fit.fits == fit.words.startswith("fits")
 
@@ -143,14 +143,14 @@ def test_a_checkpoint_is_fp32_weights_with_two_moments() -> None:
 def test_weights_are_counted_from_the_headers_of_their_files(tmp_path: Path) -> None:
     folder = tmp_path / "model"
     write_weights(folder, {"a": ("BF16", [10, 4]), "b": ("F32", [7])})
-    size = of_folder(folder, "float32")
+    size = size_of_folder(folder, "float32")
     assert size is not None
-    # 2 × 3 layers × 2 heads × 8 numbers, in 4 bytes
+    # 2 x 3 layers x 2 heads x 8 numbers, in 4 bytes
     assert (size.parameters, size.weights, size.kv_bytes) == (47, 188, 384)
     shutil.rmtree(folder)
     write_weights(folder, {"packed": ("U8", [10])})
-    assert of_folder(folder, "bfloat16") is None
-    assert of_folder(tmp_path / "none", "bfloat16") is None
+    assert size_of_folder(folder, "bfloat16") is None
+    assert size_of_folder(tmp_path / "none", "bfloat16") is None
 
 
 @pytest.mark.usefixtures("workspace")

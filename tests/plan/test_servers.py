@@ -1,4 +1,4 @@
-"""What a plan says of models at servers: requests, dollars and keys, by hand."""
+"""Models at servers in a plan: requests, dollars and keys, computed by hand."""
 
 from io import StringIO
 from pathlib import Path
@@ -13,19 +13,18 @@ from delta.core.console import Console
 from delta.core.params import read_all, validate
 from delta.data import fetch
 from delta.data.fetch import ModelParams
-from delta.plan import access, costs, plan, servers
-from delta.plan.costs import Card, Tokens
+from delta.plan import costs, plan, render, resources
+from delta.plan.costs import Gpu, Tokens
 from delta.plan.dvc_state import Stage
-from delta.plan.requests import CacheCoverage, RequestGroup
-from delta.plan.workspace import Workspace
+from delta.plan.requests import CacheCoverage, RequestGroup, Workspace
 from stages import judge
 from tests.helpers.import_closure import ROOT
 from tests.helpers.plan_workspace import MODEL, enter, stage, write_problems, write_traces
-from tests.helpers.scripted_server import serving
+from tests.helpers.scripted_server import run_server
 from tests.helpers.strict_api import KNOWS, judge_at_api, strict_api
 
 KEY = "OPENAI_API_KEY"
-H100 = Card(gib=80, tflops=989)
+H100 = Gpu(gib=80, tflops=989)
 URL = "http://127.0.0.1:1/v1"
 
 
@@ -37,21 +36,23 @@ def content_with(url: str, **server: Any) -> dict[str, Any]:
     return content
 
 
-def here(content: dict[str, Any]) -> Workspace:
+def workspace_with(content: dict[str, Any]) -> Workspace:
     return Workspace(validate("", Params, content), {})
 
 
 def judged(name: str, total: int | None, kept: int = 0) -> RequestGroup:
     basis = "exact" if total is not None else "unknown"
-    found = CacheCoverage(total, kept, basis, prompt_tokens=1_000, reply_tokens=300)
-    return RequestGroup("judge", name, "judge-api", per_prompt=5, max_tokens=1_200, found=found)
+    coverage = CacheCoverage(total, kept, basis, prompt_tokens=1_000, reply_tokens=300)
+    return RequestGroup(
+        "judge", name, "judge-api", per_prompt=5, max_tokens=1_200, coverage=coverage
+    )
 
 
 IN_PROCESS = RequestGroup("generate", "zero-shot", MODEL, 2, 32, CacheCoverage(100, 0, "exact"))
 
 
 def test_a_bill_counts_a_prompt_as_often_as_it_is_sent() -> None:
-    params = here(content_with(URL)).params
+    params = workspace_with(content_with(URL)).params
     item = judged("zero-shot", total=20_010, kept=10)
     # 20,000 requests share 4,002 prompts of 1,000 tokens.
     assert costs.tokens(params, item) == Tokens(4_002_000, 6_000_000, 24_000_000)
@@ -68,20 +69,20 @@ def test_each_model_has_a_line_with_its_server_and_its_bill(
 ) -> None:
     monkeypatch.setenv(KEY, "x")
     items = [IN_PROCESS, judged("zero-shot", 20_010, kept=10), judged("one-shot", 20_000)]
-    part, words = servers.lines(here(content_with(URL)), items)
-    assert [line.split() for line in part.lines[:4]] == [
+    section, words = render.server_section(workspace_with(content_with(URL)), items)
+    assert [line.split() for line in section.lines[:4]] == [
         ["Requests", "by", "model"],
-        ["asked", "at", "requests", "in", "store", "to", "ask", "number", "USD", "at", "most"],
+        ["asked", "at", "requests", "cached", "to", "ask", "number", "USD", "at", "most"],
         [MODEL, "this", "run's", "engine", "100", "0", "100", "exact", "-", "-"],
         ["judge-api", "openai", "40,010", "10", "40,000", "exact", "35.20", "92.80"],
     ]
     assert words == ", 35.20 USD to servers (at most 92.80)"
-    assert (part.blocks, part.not_checked) == ([], [])
+    assert (section.blocks, section.not_checked) == ([], [])
 
 
-def test_where_all_answer_in_the_process_there_is_no_bill() -> None:
-    part, words = servers.lines(here(content_with(URL)), [IN_PROCESS])
-    assert (part.lines, part.blocks, words) == ([], [], "")
+def test_without_servers_there_is_no_bill() -> None:
+    section, words = render.server_section(workspace_with(content_with(URL)), [IN_PROCESS])
+    assert (section.lines, section.blocks, words) == ([], [], "")
 
 
 @pytest.mark.parametrize(
@@ -94,7 +95,7 @@ def test_where_all_answer_in_the_process_there_is_no_bill() -> None:
         ({"prompt": 0.0, "completion": 0.0}, 20_000, ["0.00", "0.00"], []),
     ],
 )  # fmt: skip
-def test_what_is_not_known_is_no_price(
+def test_an_unknown_price_is_not_zero(
     price: dict[str, float] | None,
     total: int | None,
     money: list[str],
@@ -103,25 +104,25 @@ def test_what_is_not_known_is_no_price(
 ) -> None:
     monkeypatch.setenv(KEY, "x")
     content = content_with(URL, models={"judge-api": price})
-    part, _ = servers.lines(here(content), [judged("zero-shot", total)])
-    assert part.lines[2].split()[-2:] == money
-    assert part.not_checked == not_checked
+    section, _ = render.server_section(workspace_with(content), [judged("zero-shot", total)])
+    assert section.lines[2].split()[-2:] == money
+    assert section.not_checked == not_checked
 
 
-def test_a_missing_key_stands_in_the_way_only_of_what_is_to_be_asked(
+def test_a_missing_key_blocks_only_requests_left_to_ask(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv(KEY, raising=False)
-    world = here(content_with(URL))
-    part, _ = servers.lines(world, [judged("zero-shot", 20, kept=20)])
-    assert part.blocks == []
-    part, _ = servers.lines(world, [judged("zero-shot", None)])
-    assert part.blocks == [
+    workspace = workspace_with(content_with(URL))
+    section, _ = render.server_section(workspace, [judged("zero-shot", 20, kept=20)])
+    assert section.blocks == []
+    section, _ = render.server_section(workspace, [judged("zero-shot", None)])
+    assert section.blocks == [
         f"$OPENAI_API_KEY is not set: {URL} wants the key that this environment variable holds"
     ]
 
 
-def test_the_whole_plan_knows_what_the_store_has_of_an_api(
+def test_a_whole_plan_counts_cached_replies_of_an_api(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two votes for three traces are stored, with prompts of 3 and replies of 4 tokens. A third
@@ -132,7 +133,7 @@ def test_the_whole_plan_knows_what_the_store_has_of_an_api(
     write_traces("zero-shot", write_problems(3), ["\\boxed{1}"] * 3)
     served = ModelParams(served=KNOWS)
     fetch.fetch("judge-api", served, paths.model("judge-api"), lambda _: None)
-    with serving() as server:
+    with run_server() as server:
         server.raw = strict_api("x")
         price = {"prompt": 100_000.0, "completion": 200_000.0}
         content = content_with(server.url, models={"judge-api": price})
@@ -150,7 +151,7 @@ def test_the_whole_plan_knows_what_the_store_has_of_an_api(
         changed = stage("judge@zero-shot", changed=("params.yaml:judge.llm.votes",))
         return [*(stage(name) for name in done), changed._replace(state="runs")]
 
-    lines = plan(params, ask_dvc, access.ask_hub, lambda _: False, offline=True, card=H100)
+    lines = plan(params, ask_dvc, resources.ask_hub, lambda _: False, offline=True, gpu=H100)
     (row,) = [line.split() for line in lines if line.startswith("  judge-api ")]
     assert row == ["judge-api", "openai", "9", "6", "3", "exact", "3.30", "720.90"]
     (total,) = [line for line in lines if line.startswith("In all: ")]

@@ -60,7 +60,7 @@ def test_the_parameters_are_those_of_params_yaml() -> None:
     found = set()
     for name in FILES:
         found |= set(re.findall(rf"\b(?:{sections})(?:\.\w+)+", text(name)))
-    assert {"engine.kind", "train.num_processes", "serving.MODEL.tensor_parallel"} <= found
+    assert {"engine.kind", "train.num_processes", "serving.MODEL.tensor_parallel_size"} <= found
     for path in found:
         value = PARAMS
         for key in path.split("."):

@@ -15,11 +15,11 @@ from aiohttp import web
 from delta.core import paths
 from delta.core.errors import InputError
 from delta.core.params import read_all
-from delta.inference.openai_engine import EndpointError
+from delta.inference.openai_engine import ServerRefusedError
 from delta.inference.types import Failure
 from tests.helpers.import_closure import ROOT
 from tests.helpers.reference_run import KEY_VARIABLE, SECRETS, Calm
-from tests.helpers.scripted_server import endpoint, failing, plain, serving
+from tests.helpers.scripted_server import engine_at, fail_first, plain_requests, run_server
 from tests.helpers.workspace import Workspace
 
 FOLDERS = ("delta", "stages", "tools", "bench")
@@ -82,15 +82,15 @@ def test_a_server_that_repeats_the_key_does_not_get_it_into_a_message(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv(KEY_VARIABLE, SECRETS[KEY_VARIABLE])
-    with serving() as server:
+    with run_server() as server:
         for status in (400, 401):
             text = f"Incorrect key: {SECRETS[KEY_VARIABLE]}"
-            server.answer = failing(9, partial(web.Response, status=status, text=text))
+            server.answer = fail_first(9, partial(web.Response, status=status, text=text))
             try:
-                ((_, found),) = endpoint(server.url, key=KEY_VARIABLE).ask(plain(1))
+                ((_, found),) = engine_at(server.url, key=KEY_VARIABLE).ask(plain_requests(1))
                 assert isinstance(found, Failure)
                 message = found.reason
-            except EndpointError as error:
+            except ServerRefusedError as error:
                 message = str(error)
             assert message.endswith(f"HTTP {status}: Incorrect key: ${KEY_VARIABLE}")
 

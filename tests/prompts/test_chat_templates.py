@@ -97,7 +97,7 @@ def render(folder: Path) -> str:
 def test_a_template_that_loops_for_one_prompt_is_stopped_when_rendered(
     model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chat_formats, "LIMIT_S", 0.5)
+    monkeypatch.setattr(chat_formats, "RENDER_TIMEOUT_S", 0.5)
     loop = ENDLESS["loops in loops"]
     write_template(model, "{% if '1 + 1?' in messages[-1].content %}" + loop + "{% endif %}")
     before = time.monotonic()

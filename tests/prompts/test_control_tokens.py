@@ -12,7 +12,7 @@ from delta.core.schemas import HISTORY
 from delta.export.dataset import write_dataset
 from delta.inference import chat_formats
 from delta.inference.engine import ServingParams
-from delta.inference.generate import SampledParams, requests_of
+from delta.inference.generate import SampledParams, trace_requests
 from delta.inference.vllm_engine import VllmEngine
 from delta.judging import judge
 from delta.judging.judge import JudgeInput, LlmParams, build_requests
@@ -26,7 +26,7 @@ from delta.prompts.control_tokens import (
 from delta.training import dataset
 from tests.export.test_export import exported_rows, toy_provenance
 from tests.helpers.example_pairs import example_pairs
-from tests.helpers.scripted_server import endpoint
+from tests.helpers.scripted_server import engine_at
 from tests.helpers.tiny_model_families import LLAMA3
 from tests.helpers.tiny_models import TEMPLATE, train_params
 from tests.training.test_dataset import trace
@@ -180,14 +180,14 @@ def token_ids_of(tokenizer: Any, text: str) -> list[int]:
 
 def toy_engine(tokenizer: Any, folder: Path) -> VllmEngine:
     serving = ServingParams(
-        protocol="plain",
+        chat_format="plain",
         dtype="float32",
         max_model_len=99,
-        tensor_parallel=1,
+        tensor_parallel_size=1,
         trust_remote_code=False,
     )
     engine = VllmEngine.__new__(VllmEngine)
-    engine.serving, engine.folder, engine.protocol = serving, folder, PLAIN
+    engine.serving, engine.folder, engine.chat_format = serving, folder, PLAIN
     engine.name, engine._tokenizer = "toy", tokenizer
     return engine
 
@@ -210,7 +210,7 @@ def test_a_generators_prompt_has_only_its_templates_control_tokens(
     injected = [turn | {"content": INJECTED} for turn in turns]
     tokens = []
     for statement, history in (("Say it", turns), (INJECTED, injected)):
-        ((_, request),) = requests_of(SAMPLED, engine, "m", problem_frame(statement, history))
+        ((_, request),) = trace_requests(SAMPLED, engine, "m", problem_frame(statement, history))
         tokens.append(control_token_texts(tokenizer, token_ids_of(tokenizer, request.prompt)))
     assert tokens[0] == tokens[1]
 
@@ -281,8 +281,8 @@ def test_text_without_markup_is_rendered_and_tokenized_unchanged(tokenizer: Any)
 
 
 def test_a_servers_messages_hold_no_markup_of_any_family() -> None:
-    server = endpoint("http://127.0.0.1:1/v1")
-    ((_, request),) = requests_of(SAMPLED, server, "m", problem_frame(INJECTED + " [INST]", []))
+    server = engine_at("http://127.0.0.1:1/v1")
+    ((_, request),) = trace_requests(SAMPLED, server, "m", problem_frame(INJECTED + " [INST]", []))
     ((sent,),) = [json.loads(request.prompt)["messages"]]
     assert MARKUP.search(sent["content"]) is None
     assert sent["content"].replace("< ", "<").replace("[ ", "[") == INJECTED + " [INST]"

@@ -1,0 +1,203 @@
+"""OpenAI's chat completions: what a request holds, which fields a server accepts, its replies.
+
+vLLM takes all that we send. Hosted APIs refuse a request with an unknown field, name the limit of a
+reply in one of two ways, take no temperature with some models, and compile no bounds of strings,
+lists and numbers into a grammar. So params.yaml lists the fields that a server accepts.
+"""
+
+from typing import Annotated, Any, Literal, get_args
+
+import orjson
+from pydantic import BeforeValidator
+
+from delta.inference.types import Reply, Request, canonical_json, parse_reply
+
+LIMIT_FIELDS = ("max_tokens", "max_completion_tokens")
+FieldName = Literal[
+    "max_tokens",
+    "max_completion_tokens",
+    "temperature",
+    "top_p",
+    "seed",
+    "stop",
+    "response_format",
+    "reasoning_effort",
+]
+REQUIRED_FIELDS = ("model", "messages")
+DEFAULT_SAMPLING = 1.0  # temperature and top_p of the OpenAI API where a request has none
+REQUEST_ID_PREFIX = "delta-"
+# The server gives no text and would not another time.
+REFUSALS = ("content_filter", "refusal", "tool_calls", "function_call")
+ABORTS = ("abort", "error", "repetition", None)  # the server broke the reply off
+# `vllm serve` reads missing fields from the model's generation_config.json. These are the defaults
+# of an engine in this process.
+VLLM_FIELDS = {
+    "top_k": 0,
+    "min_p": 0.0,
+    "repetition_penalty": 1.0,
+    "presence_penalty": 0.0,
+    "frequency_penalty": 0.0,
+    "spaces_between_special_tokens": False,
+}
+# The longest tokens have 128 characters, which JSON may escape to 768 bytes.
+BYTES_PER_TOKEN = 1_024
+OVERHEAD_BYTES = 4 * 2**20
+MAX_BODY_BYTES = 48 * 2**20  # a line of the reply cache may have 64 MiB
+
+
+def _validate_accepts(accepts: Any) -> Any:
+    names = get_args(FieldName)
+    if accepts == "vllm":
+        return accepts
+    if isinstance(accepts, list) and all(name in names for name in accepts):
+        is_unique = len({*accepts}) == len(accepts)
+        if is_unique and sum(name in LIMIT_FIELDS for name in accepts) == 1:
+            return accepts
+    raise ValueError(
+        f"expected vllm, or a list of {', '.join(names)}, with exactly one of "
+        f"{' and '.join(LIMIT_FIELDS)}"
+    )
+
+
+Accepts = Annotated[Literal["vllm"] | list[FieldName], BeforeValidator(_validate_accepts)]
+
+
+class FailedAttemptError(Exception):
+    """This attempt brought no reply. `kind` is the class that metrics count."""
+
+    def __init__(self, kind: str, message: str = "") -> None:
+        super().__init__(f"{kind}: {message}")
+        self.kind = kind
+        self.message = message
+
+
+def server_engine_name(revision: str, accepts: Accepts) -> str:
+    """Return `Request.engine` for a server's model."""
+    fields = "" if accepts == "vllm" else f" {','.join(sorted(accepts))}"
+    return f"endpoint {revision}{fields}"
+
+
+def payload(request: Request, model: str, accepts: Accepts = "vllm") -> dict[str, Any]:
+    """Return the body of a request, with the fields that the server accepts."""
+    prompt = orjson.loads(request.prompt)
+    body: dict[str, Any] = {
+        "model": model,
+        "messages": prompt["messages"],
+        "temperature": request.temperature,
+        "top_p": request.top_p,
+        "max_tokens": request.max_tokens,
+        "seed": request.sampling_seed(),
+        **VLLM_FIELDS,
+    }
+    if request.stop:
+        body["stop"] = list(request.stop)
+    if request.keep_special_tokens:
+        body["skip_special_tokens"] = False
+    if arguments := prompt["chat_template_kwargs"]:
+        body |= {"chat_template_kwargs": arguments} | arguments
+    if request.schema is not None:
+        schema = {"name": "reply", "schema": orjson.loads(request.schema), "strict": True}
+        body["response_format"] = {"type": "json_schema", "json_schema": schema}
+    return body if accepts == "vllm" else _with_accepted_fields(body, accepts)
+
+
+def _with_accepted_fields(body: dict[str, Any], accepts: list[FieldName]) -> dict[str, Any]:
+    if "max_tokens" not in accepts:
+        body["max_completion_tokens"] = body.pop("max_tokens")
+    if "response_format" in body:
+        schema = body["response_format"]["json_schema"]
+        schema["schema"] = portable_schema(schema["schema"])
+    return {name: value for name, value in body.items() if name in (*REQUIRED_FIELDS, *accepts)}
+
+
+def portable_schema(schema: Any) -> Any:
+    """Return a JSON schema in keywords that every strict decoder compiles.
+
+    Bounds of strings and lists become a description, which the model reads; the reply is checked
+    against them later. A range of integers becomes the list of them.
+    """
+    if isinstance(schema, list):
+        return [portable_schema(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    new = {name: portable_schema(part) for name, part in schema.items()}
+    bounds = [
+        f"at most {new.pop(name)} {unit}"
+        for name, unit in (("maxLength", "characters"), ("maxItems", "items"))
+        if isinstance(new.get(name), int)
+    ]
+    if bounds:
+        new["description"] = ", ".join([*filter(None, [new.get("description")]), *bounds])
+    if new.get("type") == "integer" and {"minimum", "maximum"} <= new.keys():
+        new["enum"] = list(range(new.pop("minimum"), new.pop("maximum") + 1))
+    return new
+
+
+def unsupported_setting(
+    accepts: Accepts,
+    temperature: float,
+    top_p: float,
+    stop: bool,
+    reasoning_effort: bool,
+    special_tokens: bool,
+) -> str | None:
+    """Return which setting that shapes replies the server would not receive, if any."""
+    if accepts == "vllm":
+        return None
+    for name, value in (("temperature", temperature), ("top_p", top_p)):
+        if name not in accepts and value != DEFAULT_SAMPLING:
+            return (
+                f"{name} = {value}, but the server accepts no {name}; expected {DEFAULT_SAMPLING}"
+            )
+    for name, needed in (("stop", stop), ("reasoning_effort", reasoning_effort)):
+        if needed and name not in accepts:
+            return f"its chat format needs {name}, which the server does not accept"
+    if special_tokens:
+        return "its chat format reads special tokens, which only vLLM leaves in a reply"
+    return None
+
+
+def max_body_bytes(request: Request) -> int:
+    """Return how large the body of a reply may be."""
+    return min(MAX_BODY_BYTES, OVERHEAD_BYTES + BYTES_PER_TOKEN * request.max_tokens)
+
+
+def parse_body(body: Any, request: Request) -> Reply:
+    """Return the first choice as a reply.
+
+    A refusal is a reply without text, which is cached and counted and never becomes a number.
+    Reasoning without an answer stays reasoning. Raises FailedAttemptError where the server broke
+    the reply off; KeyError, IndexError, TypeError or ValueError where the body is no chat
+    completion, or belongs to another of our requests.
+    """
+    if not isinstance(body, dict):
+        raise TypeError(f"the body is {type(body).__name__}, expected a JSON object")
+    # vLLM's id is "chatcmpl-" and the id that we sent.
+    _, is_ours, key = str(body.get("id")).rpartition(REQUEST_ID_PREFIX)
+    if is_ours and not key.startswith(request.key()):
+        raise ValueError(f"the reply is to another request: {key}")
+    if body.get("error") and not body.get("choices"):
+        raise FailedAttemptError("error in a reply", canonical_json(body["error"]))
+    choice = body["choices"][0]
+    message, finish_reason = choice["message"], choice["finish_reason"]
+    if not isinstance(message, dict):
+        raise TypeError(f"message is {type(message).__name__}, expected a JSON object")
+    if finish_reason in ABORTS:
+        raise FailedAttemptError(f"finish_reason {finish_reason or 'null'}")
+    # Servers with a reasoning parser take it out of the text, under one of two names.
+    reasoning = message.get("reasoning") or message.get("reasoning_content") or None
+    text = message.get("content")
+    if text is None and (reasoning is not None or finish_reason == "length"):
+        text = ""  # the reply has no answer, or was cut while the model reasoned unseen
+    if finish_reason in REFUSALS or text is None:
+        text, finish_reason, reasoning = "", "refused", None
+    usage = body["usage"]
+    return parse_reply(
+        {
+            "text": text,
+            "finish_reason": finish_reason,
+            "prompt_tokens": usage["prompt_tokens"],
+            "completion_tokens": usage["completion_tokens"],
+            "reasoning": reasoning,
+        }
+    )
