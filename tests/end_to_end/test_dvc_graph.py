@@ -74,6 +74,7 @@ def test_only_the_trainer_the_reference_pass_the_engine_and_conversion_import_to
         "delta/training/padding_free.py",
         "delta/training/model_io.py",
         "delta/training/reference_logps.py",
+        "delta/training/trl_adapter.py",
         "delta/training/trainer.py",
     }
 

@@ -61,14 +61,20 @@ def has_code(path: Path) -> bool:
 
 
 def beside(module: str) -> set[str]:
-    """Files that are no code and lie beside modules of the closure: the package reads them all."""
-    folders = {(ROOT / path).parent for path in closure(module)}
-    files = {path for folder in folders for path in folder.glob("*.*")}
+    """Return the data files of every package in the closure, also in folders without modules."""
+    packages = {(ROOT / path).parent for path in closure(module)} - {ROOT / "delta/prompts"}
     return {
         str(path.relative_to(ROOT))
-        for path in files
-        if path.suffix not in (".py", ".pyc") and path.parent.name != "prompts"
+        for package in packages
+        for path in package.rglob("*")
+        if path.is_file()
+        and path.suffix not in (".py", ".pyc")
+        and next(folder for folder in path.parents if is_package(folder)) == package
     }
+
+
+def is_package(folder: Path) -> bool:
+    return (folder / "__init__.py").is_file() or folder == ROOT
 
 
 def prompts_of(module: str) -> set[str]:
