@@ -46,9 +46,9 @@ repro: environment ## run the pipeline (only what changed) and print the scores
 	dvc repro
 	@python -m delta summary
 
-plan: environment ## what `make repro` would run, request and cost; runs nothing (CARD="--card-gib 141")
+plan: environment ## what `make repro` would run, request and cost; runs nothing (GPU="--gpu-gib 141")
 	@python -m delta repair-dvc
-	@python -m delta plan $(CARD)
+	@python -m delta plan $(GPU)
 
 experiment: environment ## run a table or figure as DVC experiments: NAME=figure-1, or all; JOBS=2 side by side
 	@python -m delta experiment $(NAME) --jobs $(or $(JOBS),1)

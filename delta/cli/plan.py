@@ -16,11 +16,11 @@ from delta.plan.costs import Gpu
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make plan", description=__doc__.split("\n")[0])
-    parser.add_argument("--card-gib", type=float, default=80, help="memory of one GPU (80)")
-    parser.add_argument("--card-tflops", type=float, default=989, help="dense, 16 bits (989: H100)")
+    parser.add_argument("--gpu-gib", type=float, default=80, help="memory of one GPU (80)")
+    parser.add_argument("--gpu-tflops", type=float, default=989, help="dense, 16 bits (989: H100)")
     given = parser.parse_args()
     offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
-    gpu = Gpu(given.card_gib, given.card_tflops)
+    gpu = Gpu(given.gpu_gib, given.gpu_tflops)
     read_stages, ask_hub, in_cache = dvc_state.read_stages, resources.ask_hub, resources.in_cache
     lines = plan(check(), read_stages, ask_hub, in_cache, offline, gpu)
     print("\n".join(lines))

@@ -278,7 +278,7 @@ def test_make_plan_runs_nothing_and_writes_nothing(tmp_path: Path) -> None:
     project.dvc("init", "--quiet", "--force")
     project.commit()
     before = set(project.folder.rglob("*"))
-    printed = project.run(sys.executable, "-m", "delta", "plan", "--card-gib", "24")
+    printed = project.run(sys.executable, "-m", "delta", "plan", "--gpu-gib", "24")
     assert "1 never run" in printed
     new = set(project.folder.rglob("*")) - before
     assert {path.suffix for path in new if not {".dvc", "__pycache__"} & {*path.parts}} == set()
