@@ -105,13 +105,13 @@ def _names(params: Params) -> Iterator[str]:
     known = list(chat_formats.all_chat_formats())
     for key, value, expected in [
         *(
-            (f"serving.{name}.chat_format", one.chat_format, known)
-            for name, one in params.serving.items()
+            (f"serving.{name}.chat_format", entry.chat_format, known)
+            for name, entry in params.serving.items()
         ),
         *(
-            (f"generators.{name}.model", one.model, asked)
-            for name, one in params.generators.items()
-            if isinstance(one, SampledParams)
+            (f"generators.{name}.model", entry.model, asked)
+            for name, entry in params.generators.items()
+            if isinstance(entry, SampledParams)
         ),
         ("verify.llm.model", params.verify.llm.model, asked),
         ("judge.llm.model", params.judge.llm.model, asked),
@@ -272,15 +272,15 @@ def _ratings(params: Params) -> Iterator[str]:
     """The judge's budget must cover the traces of every pair that is ranked by ratings."""
     if params.selector.mode == "all":
         return
-    given = has_table_pairs(params)
+    is_table = has_table_pairs(params)
     for name, drawn in required_ratings(params.pairing).items():
-        need = drawn.model_copy(update={"any": None}) if given else drawn
+        need = drawn.model_copy(update={"any": None}) if is_table else drawn
         budget = params.judge.budget[name]
         if not is_sufficient(budget, need, _samples(params, name)):
             yield (
                 f"judge.budget.{name} = {budget.model_dump()}: pairing needs ratings of "
                 f"{need.model_dump()} where selector.mode is {params.selector.mode!r}; expected "
-                f"that and more{' (any: null is all)' * given}, or mode all"
+                f"that and more{' (any: null is all)' * is_table}, or mode all"
             )
 
 

@@ -22,7 +22,7 @@ def main(console: Console, _argv: list[str]) -> None:
     settings = params.load_section("analysis", AnalysisParams)
     names = list(params.get("generators"))
     ids = ["trace_id", "problem_id", "generator"]
-    people, counts = read_people(settings, names)
+    people, rating_counts = read_people(settings, names)
     inputs = Inputs(
         pl.concat(tables.read(paths.traces(name), TRACE, ids) for name in names),
         pl.concat(tables.read(paths.verdicts(name), VERDICT) for name in names),
@@ -32,13 +32,13 @@ def main(console: Console, _argv: list[str]) -> None:
         people,
     )
     console.print(f"analyze: {inputs.ratings.height} ratings of {len(names)} generators")
-    rows, found = analyze(settings, params.get("selector.seed"), inputs)
+    rows, counts = analyze(settings, params.get("selector.seed"), inputs)
     for name, content in rows.items():
         text = json.dumps(content, indent=1, allow_nan=False) + "\n"
         write_text(paths.analysis(name), text)
-    write_counts(paths.counts("analyze"), found | counts, "analyze")
+    write_counts(paths.counts("analyze"), counts | rating_counts, "analyze")
     console.print(
-        f"analyze: {found['pairs_with_all_deltas']} of {found['pairs']} pairs with deltas"
+        f"analyze: {counts['pairs_with_all_deltas']} of {counts['pairs']} pairs with deltas"
     )
 
 

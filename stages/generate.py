@@ -42,8 +42,9 @@ def main(console: Console, argv: list[str]) -> None:
         tables.write_batches(path, traces, TRACE)
     else:
         more = ask_model(console, name, generator, problems, path)
-    found = count_traces(tables.read(path, TRACE, [one for one in TRACE.columns if one != "text"]))
-    write_counts(paths.counts("generate", name), found | more, "generate", name)
+    columns = [column for column in TRACE.columns if column != "text"]
+    counts = count_traces(tables.read(path, TRACE, columns))
+    write_counts(paths.counts("generate", name), counts | more, "generate", name)
 
 
 def ask_model(
@@ -55,9 +56,9 @@ def ask_model(
 ) -> dict[str, Any]:
     model = open_model(generator.model)
     asked = list(trace_requests(generator, model.engine, model.fingerprint, problems))
-    with model.replies(f"generate-{name}", console, f"generate {name}") as (ask, shelf):
+    with model.replies(f"generate-{name}", console, f"generate {name}") as (ask, cache):
         tables.write_batches(path, generate(name, asked, ask, model.engine.chat_format), TRACE)
-    return {"engine": model.engine.name, "failed": shelf.failures()}
+    return {"engine": model.engine.name, "failed": cache.failures()}
 
 
 if __name__ == "__main__":

@@ -51,10 +51,10 @@ def ask_model(
     model = open_model(llm.model)
     room = model.max_prompt_tokens(llm.max_tokens)
     asked = list(llm_equivalence.build_requests(llm, model.engine, model.fingerprint, room, left))
-    with model.replies(f"verify-{name}", console, f"compare {name}") as (ask, shelf):
-        said, counts = llm_equivalence.ask_model(llm, asked, ask, model.engine.chat_format)
-    verdicts, changed = llm_equivalence.apply_verdicts(verdicts, said)
-    return verdicts, counts | changed | {"failed": shelf.failures()}
+    with model.replies(f"verify-{name}", console, f"compare {name}") as (ask, cache):
+        answers, counts = llm_equivalence.ask_model(llm, asked, ask, model.engine.chat_format)
+    verdicts, changed = llm_equivalence.apply_verdicts(verdicts, answers)
+    return verdicts, counts | changed | {"failed": cache.failures()}
 
 
 if __name__ == "__main__":

@@ -13,15 +13,15 @@ MODELS = Path("data") / "models"
 
 
 def digest() -> str:
-    """Of all that the verdict depends on: params.yaml, code, prompts, and models' settings."""
-    found = hashlib.sha256()
+    """Return the digest of what the check reads: params.yaml, code, prompts, model settings."""
+    state = hashlib.sha256()
     suffixes = (".py", ".txt", ".yaml")
     code = sorted(path for path in CODE.rglob("*") if path.suffix in suffixes)
-    models = sorted(MODELS.glob("*/config.json"))  # how far a model reads is known once it is here
+    models = sorted(MODELS.glob("*/config.json"))  # a fetched model states its context length
     for path in [Path("params.yaml"), *code, *models]:
         content = path.read_bytes() if path.is_file() else b""
-        found.update(f"{path} {len(content)}\n".encode() + content)
-    return found.hexdigest()
+        state.update(f"{path} {len(content)}\n".encode() + content)
+    return state.hexdigest()
 
 
 def main() -> None:

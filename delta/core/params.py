@@ -153,8 +153,8 @@ def parse_item(argv: list[str], section: str) -> str:
     """
     names = _mapping(section, PARAMS_FILE)
     if len(argv) != 1 or argv[0] not in names:
-        given = f"{' '.join(argv)!r}" if argv else "no name is given"
-        raise InputError(f"{given}; expected: one of {', '.join(names)} ({PARAMS_FILE}: {section})")
+        words = f"{' '.join(argv)!r}" if argv else "no name is given"
+        raise InputError(f"{words}; expected: one of {', '.join(names)} ({PARAMS_FILE}: {section})")
     return argv[0]
 
 
@@ -247,7 +247,9 @@ def _keys_at(model: Any, place: list[str], content: dict[str, Any]) -> list[str]
     """Return the keys declared at `place` below `model`; in a union, those of its best match."""
     models = _models_in(model)
     for part in place:
-        fields = [one.model_fields[part].annotation for one in models if part in one.model_fields]
+        fields = [
+            model.model_fields[part].annotation for model in models if part in model.model_fields
+        ]
         # Where no field has the name, it is the key of a mapping whose values share one model.
         models = [inner for field in fields for inner in _models_in(field)] or models
     return list(max(models, key=lambda candidate: _match(candidate, content)).model_fields)

@@ -47,20 +47,20 @@ def cells(content: dict[str, Any], name: str, experiment: ExperimentParams) -> l
     """
     if not experiment.vary:
         return []
-    found = []
+    runs = []
     for entries in itertools.product(*experiment.vary.values()):
         at = dict(zip(experiment.vary, entries, strict=True))
         parts = [experiment.always, *(experiment.vary[axis][entry] for axis, entry in at.items())]
         changes = _combined(parts, f"experiments.{name}", f"at {', '.join(entries)}")
         new = with_changes(content, changes, f"experiments.{name}")
         try:
-            found.append(Cell(name, at, changes, key(new)))
+            runs.append(Cell(name, at, changes, key(new)))
         except (LookupError, TypeError, AttributeError):
             raise InputError(
                 f"{PARAMS_FILE}: experiments.{name}: {', '.join(changes)} at {', '.join(entries)} "
                 "leave no valid parameters; expected: whole sections"
             ) from None
-    return found
+    return runs
 
 
 def _combined(parts: list[Changes], where: str, at: str) -> Changes:

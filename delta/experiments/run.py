@@ -149,10 +149,10 @@ def _run_in(clone: Path, cell: Cell, state: str, threads: int, lock: int) -> Non
 
 def _fetch(clone: Path, cell: Cell) -> str | None:
     """Bring a clone's experiment into this repository and return its commit; None without one."""
-    found = _experiments(clone).get(cell.name)
-    if found is None:
+    experiment = _experiments(clone).get(cell.name)
+    if experiment is None:
         return None
-    ref, commit = found
+    ref, commit = experiment
     git("fetch", "--quiet", str(clone), f"+{ref}:{ref}", check=True)
     return commit
 

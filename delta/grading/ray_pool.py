@@ -22,11 +22,11 @@ def grade_all(params: GradingParams, cases: Iterable[Case], grade: Grade) -> Ite
     """
     ray_actors.check_installed("grading.backend")
     ray_actors.connect("auto")
-    crew = ray_actors.RayActorPool(Grader, (params, grade), {"CPU": params.workers}, None)
-    with contextlib.closing(crew):
+    pool = ray_actors.RayActorPool(Grader, (params, grade), {"CPU": params.workers}, None)
+    with contextlib.closing(pool):
         done: dict[int, list[Verdict]] = {}
         next_number = 0
-        for number, verdicts in crew.map_unordered(_chunks(cases), WINDOW):
+        for number, verdicts in pool.map_unordered(_chunks(cases), WINDOW):
             if isinstance(verdicts, ray_actors.WorkerDied):
                 raise IncompleteError(f"verdicts on {CHUNK} answers: {verdicts.reason}")
             done[number] = verdicts

@@ -360,8 +360,8 @@ def _factor_before(tokens: list[Token]) -> Node:
     if not tokens:
         return ONE
     if tokens[-1].text == "-":
-        one = Token("number", "1", False, tokens[-1].start, tokens[-1].end, Fraction(1))
-        tokens = [*tokens, one]
+        unit = Token("number", "1", False, tokens[-1].start, tokens[-1].end, Fraction(1))
+        tokens = [*tokens, unit]
     if not (trees := parse_trees(tokens)):
         raise UnreadableError("a factor of a matrix")
     return trees[0]
