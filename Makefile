@@ -64,8 +64,8 @@ push: environment ## push the outputs to a DVC remote (REMOTE=name); completes a
 	@python -m delta push $(if $(REMOTE),--remote $(REMOTE))
 
 # One after the other, on a machine that does nothing else: an hour, and gigabytes of temporary tables.
-BENCHES := asking tokens verifying ranking training noop ablation pages memory scale
-bench: test-environment ## measure against other libraries, in turns, NAME=asking or all; figures go to bench/RESULTS.md
+BENCHES := requests_per_second generation_throughput grading_throughput pair_selection training dvc_noop experiment_start page_load memory scale
+bench: test-environment ## measure against other libraries, in turns, NAME=requests_per_second or all; figures go to bench/RESULTS.md
 	@for name in $(if $(filter-out all,$(NAME)),$(NAME),$(BENCHES)); do \
 		[ -e bench/$$name.py ] || { echo "bench $$name: expected: all, $(BENCHES)" >&2; exit 1; }; \
 		echo "python -m bench.$$name"; python -m bench.$$name || exit 1; \

@@ -1,1 +1,1 @@
-"""Measurements that are no tests: run by hand, figures in the README."""
+"""Measurements that are no tests. `make bench NAME=…` runs one and updates bench/RESULTS.md."""

@@ -1,11 +1,11 @@
-"""Do intervals contain the truth in 95 of 100 cases, and do tests cry wolf in 5? By simulation.
+"""Simulate how often 95% intervals contain the truth and how often tests reject wrongly.
 
-    python -m bench.coverage            (about a minute; the same figures in every run)
+    python -m bench.coverage    # a minute; every run prints the same figures
 
-Questions are a random sample: each has its own chance of a right answer, Beta distributed, and
-every run of a policy moves it. The truth is the mean over all questions there could be (and over
-all seeds there could be). Half of the questions' spreads are so wide that most are nearly always
-right or nearly always wrong, as in real benchmarks.
+Questions are a random sample: each has a probability of a correct answer, drawn from a Beta
+distribution, and every run of a policy moves it. The truth is the mean over the whole population of
+questions (and of seeds). Half of the Beta distributions are so wide that most questions are nearly
+always answered correctly or nearly never, as in real benchmarks.
 """
 
 from collections.abc import Iterator, Sequence
@@ -46,7 +46,7 @@ class Benchmark(NamedTuple):
 
 
 class World(NamedTuple):
-    """How runs differ, in log odds of a right answer."""
+    """Effects of the runs, in log odds of a correct answer."""
 
     moves: Sequence[float]  # each run from the rate
     own: float = INDEPENDENT  # standard deviation of a run's own luck with a question
@@ -70,7 +70,7 @@ def chances(
 
 
 def true_scores(world: World, rate: float, spread: float) -> list[float]:
-    """Each run's score on all questions there could be, over all seeds there could be."""
+    """Return each run's score over the whole population of questions and seeds."""
     own = float(np.hypot(world.own, world.seed))
 
     def one(move: float) -> float:
@@ -171,7 +171,7 @@ def seed_score(num_seeds: int, seed: float, benchmarks: Sequence[Benchmark]) -> 
 
 
 def seed_contrast(num_seeds: int, seed: float, benchmarks: Sequence[Benchmark]) -> Row:
-    """Two configurations that are alike."""
+    """Return the row of two configurations with equal scores."""
     world = World([0.0] * (2 * num_seeds), seed=seed)
     found = []
     for drawn in draws(world, benchmarks):
@@ -187,7 +187,7 @@ def seed_contrast(num_seeds: int, seed: float, benchmarks: Sequence[Benchmark]) 
 
 
 def spearman(points: int, correlation: float) -> Row:
-    """Of normal values; Spearman's own truth for a correlation r is 6 / π · asin(r / 2)."""
+    """Return the row of normal values: Spearman's rho is 6 / π · asin(r / 2) at correlation r."""
     chance = np.random.default_rng(1)
     truth = 6 / np.pi * np.arcsin(correlation / 2)
     hits = []
@@ -200,7 +200,7 @@ def spearman(points: int, correlation: float) -> Row:
 
 
 def auc(apart: float, problems: int) -> Row:
-    """Four traces a problem, rated 1–5; ratings of a problem hang together."""
+    """Return the row of four traces per problem, rated 1–5 and correlated within a problem."""
     chance = np.random.default_rng(1)
     hits: list[bool] = []
     truth = _auc(apart, 100_000, chance)[0]
@@ -256,7 +256,7 @@ def rows() -> Iterator[Row]:
 
 
 def extras() -> Iterator[tuple[str, str, list[float]]]:
-    """Why a contrast adds one answer: the same with none, and with one for each direction."""
+    """Yield the coverage with no, one and two pseudo-answers: why a contrast adds one."""
     for benchmark in (Benchmark(0.05, 60, 1), Benchmark(0.3, 60, 1), Benchmark(0.1, 40, 16)):
         for world in (World(NEAR), ALIKE):
             found = []

@@ -1,10 +1,10 @@
-"""Hold the graders against published rows: golds, reference solutions and real model outputs.
+"""Compare the graders with published rows: golds, reference solutions and real model outputs.
 
-    python -m bench.graders_on_real_rows [FOLDER]        (default: ../shared/real; a minute)
+    python -m bench.graders_on_real_rows [FOLDER]    # a minute; default: ../shared/real
 
 The folder holds gsm8k_test.jsonl, gsm8k_example_model_solutions.jsonl, math500_test.jsonl,
 aime24.jsonl, aime25.jsonl, minerva_ocw_test.jsonl, theoremqa_test.json and
-mmlu_pro_llama31_8b_outputs.zip. What is printed is Markdown, the same in every run.
+mmlu_pro_llama31_8b_outputs.zip. The output is Markdown, the same in every run.
 """
 
 import json
@@ -55,7 +55,7 @@ def boxed(gold: str, solution: str, answer: str) -> Reference:
 
 
 def references(folder: Path) -> dict[str, list[Reference]]:
-    """GSM8K writes its answers after `####`; there the box holds exactly that."""
+    """Return the references of each set. GSM8K's answers stand after `####`; they go into a box."""
     found = {
         "MATH-500": [
             boxed(row["answer"], row["solution"], row["answer"])
@@ -80,9 +80,9 @@ def references(folder: Path) -> dict[str, list[Reference]]:
 
 
 def changed(gold: str, others: list[str]) -> str:
-    """Another answer: its last digit one up (9: down), or, without digits, another row's gold.
+    """Return another answer: the last digit plus one (9: minus one), or another row's gold.
 
-    Units are left out: they are not compared."""
+    Units are dropped, because they are not compared."""
     gold = without_units(clean(gold))
     place = next((i for i in reversed(range(len(gold))) if gold[i].isdigit()), None)
     if place is None:
@@ -118,7 +118,7 @@ def accepted(grade: Grade, gold: str, answer: str) -> bool:
 
 
 def models_table(folder: Path) -> str:
-    """GSM8K's example solutions: what follows a last line's "A: " goes into a box."""
+    """Return the table of GSM8K's example solutions; the text after the last "A: " is boxed."""
     questions = list(read_lines(folder / "gsm8k_test.jsonl"))
     solved = list(read_lines(folder / "gsm8k_example_model_solutions.jsonl"))
     lines = [
@@ -148,7 +148,7 @@ def models_table(folder: Path) -> str:
 
 
 def first_sentence(text: str) -> str | None:
-    """What MMLU-Pro's first expression takes; it decided where it finds anything."""
+    """Return the letter that MMLU-Pro's first expression extracts, if it matches."""
     found = re.search(r"answer is \(?([A-J])\)?", text)
     return found[1] if found else None
 
@@ -188,7 +188,7 @@ def letters_table(folder: Path) -> str:
 
 
 def forms(kind: str, answer: Any) -> list[str]:
-    """An answer's own form, and three equivalent ones, as models write them in boxes."""
+    """Return the answer in its own and three equivalent forms, as models write them in boxes."""
     if kind == "bool":
         word = "Yes" if answer else "No"
         return [

@@ -1,9 +1,10 @@
-r"""Traces of 1 to 25 thousand characters, eight a problem, for benchmarks of grading.
+r"""Write traces of 1,000 to 25,000 characters, eight per problem, for benchmarks of grading.
 
-The problems are MATH-500's and GSM8K's where ../shared/real holds them, with their reference
-solutions and four models' solutions; else reasoning-gym's. No file holds long traces: before the
-solution stand other problems' solutions, without their boxes, as reasoning that goes astray. Right
-and wrong answers, boxed in several ways, corrected, unboxed and cut ones follow in fixed shares.
+The problems are those of MATH-500 and GSM8K where ../shared/real holds them, with their reference
+solutions and four models' solutions; otherwise those of reasoning-gym. No file holds long traces,
+so solutions of other problems, without their boxes, stand before the solution as reasoning that
+went wrong. Correct, incorrect, corrected, unboxed and truncated answers follow in fixed
+proportions.
 """
 
 import itertools
@@ -41,7 +42,7 @@ class LongTrace(NamedTuple):
 
 
 def long_traces(problems: int, seed: int) -> tuple[str, list[LongTrace]]:
-    """Where the problems are from, and their traces, the same for a seed."""
+    """Return the source of the problems and their traces; equal seeds give equal traces."""
     chance = random.Random(seed)
     source, known = real(FOLDER) if FOLDER.is_dir() else made(max(problems, 100), seed)
     golds = [problem.gold for problem in known]
@@ -61,7 +62,7 @@ def long_traces(problems: int, seed: int) -> tuple[str, list[LongTrace]]:
 
 
 def _ends(problem: Problem, wrong: str) -> list[tuple[str, str, str]]:
-    """Eight endings: kind, text, finish reason."""
+    """Return eight endings: kind, text, finish reason."""
     right, reference = problem.gold, problem.reference
     own = [("model's solution", f"{text}\nA: {box(answer)}") for text, answer in problem.solutions]
     ends = [
@@ -88,7 +89,7 @@ def _reasoning(chance: random.Random, paragraphs: list[str]) -> str:
 
 
 def real(folder: Path) -> tuple[str, list[Problem]]:
-    """MATH-500 and GSM8K in turns, then the rest of the longer."""
+    """Return problems of MATH-500 and GSM8K alternately, then the rest of the longer set."""
     hard = [
         Problem(row["answer"], row["solution"], ())
         for row in read_lines(folder / "math500_test.jsonl")
@@ -104,7 +105,7 @@ def real(folder: Path) -> tuple[str, list[Problem]]:
 
 
 def made(problems: int, seed: int) -> tuple[str, list[Problem]]:
-    """reasoning-gym's, with a solution written from a template."""
+    """Return problems of reasoning-gym with a solution from a template."""
     each = math.ceil(problems / len(TASKS))
     drawn = [
         generate_problems(

@@ -1,14 +1,15 @@
-"""Peak memory of stages without a model, at the paper's size and at a quarter of it.
+"""Measure the peak memory of stages without a model, at the paper's size and at a quarter of it.
 
     make bench NAME=memory
 
-Every stage runs as in the pipeline, `python -m stages.NAME`, on simulated tables: 16,500 problems,
-eight traces of 12,000 characters each from two generators, the first of them rated. `judge` rates
-by rules, `judge second` and `generate` ask a server that answers at once; `problems`, `fetch` and
-`generate` of a recording read OpenR1's columns, two traces a row, and benchmarks of their real
-sizes, `questions` as many programs as LiveCodeBench has, with tests of a megabyte each. The figure
-is the resident size of the stage's largest process as the kernel counts it. Bar: less than 4 GiB,
-and no more for more problems, but for what tables without text need.
+Every stage runs as in the pipeline, `python -m stages.NAME`, on synthetic tables: 16,500 problems
+and eight traces of 12,000 characters from each of two generators; the first of the eight is rated.
+`judge` rates by rules; `judge second` and `generate` call a server that answers at once.
+`problems`, `fetch` and `generate` of a recording read OpenR1's columns, two traces per row, and
+benchmarks of their real sizes. `questions` reads as many programs as LiveCodeBench has, with a
+megabyte of tests each. The figure is the resident size of the stage's largest process as the kernel
+counts it. Target: less than 4 GiB, and no growth with the number of problems beyond tables without
+text.
 """
 
 import json
@@ -24,7 +25,7 @@ import numpy as np
 import yaml
 from aiohttp import web
 
-from bench import asking, results, simulated
+from bench import requests_per_second, results, synthetic_data
 from delta.core import fingerprint
 from delta.inference.reply_cache import STORE_VARIABLE
 from delta.judging.rubric import RUBRIC
@@ -34,17 +35,17 @@ PROFILE = Path("profiles/paper.yaml").resolve()
 PROBLEMS = 16_500
 SAMPLES = 8
 GIB = 2**30
-BAR_GIB = 4
+TARGET_GIB = 4
 WORKERS = 2  # of verify
 BUDGET = {"any": 1, "correct": 0, "incorrect": 0}
 RECORDED = "deepseek-r1"
-# Each needs what those before it have made.
+# Each needs the outputs of those before it.
 OF_TRACES = (
     "verify strong",
     "pair",
     "select",
     "analyze",
-    "browse",
+    "view-pairs",
     "judge strong",
     "generate strong",
 )
@@ -58,7 +59,7 @@ OF_SOURCES = (
 STAGES = (*OF_TRACES, *OF_SOURCES)
 NOT_MEASURED = (
     "evaluate, train, and generate in the process (they hold a model); fetch of a model; report "
-    "(see `pages`); export (it tells of models that are not here)"
+    "(see `page_load`); export (its card names models that are not here)"
 )
 OPENR1_SHARE = 94 / 16.5  # rows of OpenR1 for a problem of the paper's sample
 PROGRAMS_SHARE = 880 / PROBLEMS  # LiveCodeBench's, for the same
@@ -81,23 +82,23 @@ class Peak(NamedTuple):
 @lru_cache(1)
 def texts() -> list[str]:
     chance = np.random.default_rng(0)
-    return [simulated.text(chance) for _ in range(TEXTS)]
+    return [synthetic_data.text(chance) for _ in range(TEXTS)]
 
 
 async def answer(request: web.Request) -> web.Response:
     payload = await request.json()
     seed = payload["seed"]
     if "response_format" in payload:
-        return web.json_response(asking.completion(vote(1 + seed % 5)))
-    return web.json_response(asking.completion(f"{seed} {texts()[seed % TEXTS]}"))
+        return web.json_response(requests_per_second.completion(vote(1 + seed % 5)))
+    return web.json_response(requests_per_second.completion(f"{seed} {texts()[seed % TEXTS]}"))
 
 
 def vote(score: int) -> str:
-    """A judge's reply."""
+    """Return a judge's reply."""
     rating = {
         "score": score,
-        "justification": " ".join(simulated.WORDS[:20]),
-        "deductions_found": simulated.WORDS[:2],
+        "justification": " ".join(synthetic_data.WORDS[:20]),
+        "deductions_found": synthetic_data.WORDS[:2],
     }
     categories: dict[str, dict[str, Any]] = {}
     for dimension in RUBRIC:
@@ -106,7 +107,7 @@ def vote(score: int) -> str:
 
 
 def lay_out(folder: Path, problems: int, samples: int, url: str = "http://localhost") -> None:
-    """The paper's recipe with two generators, no second opinion, and their tables."""
+    """Write the paper's recipe with two generators and no LLM fallback, and their tables."""
     content = yaml.safe_load(PROFILE.read_text())
     first = next(iter(content["generators"].values()))
     content["generators"] = dict.fromkeys(("strong", "weak"), first)
@@ -121,13 +122,13 @@ def lay_out(folder: Path, problems: int, samples: int, url: str = "http://localh
     server = {"base_urls": [url], "key": None, "models": {name: None}, "concurrency": 256}
     content["engine"]["endpoint"]["servers"] = {"loopback": server}
     (folder / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
-    making = [sys.executable, "-m", "bench.simulated", str(folder / "data")]
+    making = [sys.executable, "-m", "bench.synthetic_data", str(folder / "data")]
     a_model(folder, first["model"])
     subprocess.run([*making, str(problems), str(samples), "strong", "weak"], check=True)
 
 
 def a_model(folder: Path, name: str) -> None:
-    """One of which only the name is asked for."""
+    """Write a model folder that only has to exist."""
     model = folder / "data" / "models" / name
     model.mkdir(parents=True)
     for file in ("config.json", "tokenizer_config.json", "tokenizer.json", "model.safetensors"):
@@ -136,10 +137,10 @@ def a_model(folder: Path, name: str) -> None:
 
 
 def add_sources(folder: Path, problems: int) -> None:
-    """OpenR1's rows, the recording that they are, benchmarks, and a model as the second judge."""
+    """Add OpenR1's rows and their recording, benchmarks, and a model as the second judge."""
     content = yaml.safe_load((folder / "params.yaml").read_text())
     rows, programs = round(OPENR1_SHARE * problems), round(PROGRAMS_SHARE * problems)
-    making = [sys.executable, "-m", "bench.simulated", "--sources", str(folder)]
+    making = [sys.executable, "-m", "bench.synthetic_data", "--sources", str(folder)]
     subprocess.run([*making, str(rows), str(programs)], check=True)
     data = local_source(folder / "openr1.parquet").model_dump(exclude_none=True)
     content["problems"]["sources"]["openr1"]["openr1"]["data"] = data
@@ -157,7 +158,8 @@ def add_sources(folder: Path, problems: int) -> None:
 
 def peak(folder: Path, stage: str) -> Peak:
     log, result = folder / "said", folder / "used.json"
-    command = [sys.executable, "-m", *f"stages.{stage}".split()]
+    module = f"delta {stage}" if stage == "view-pairs" else f"stages.{stage}"
+    command = [sys.executable, "-m", *module.split()]
     with log.open("w") as out:
         subprocess.run(
             [sys.executable, "-c", LAUNCH, str(result), *command],
@@ -177,7 +179,7 @@ def peak(folder: Path, stage: str) -> Peak:
 
 
 def peaks(problems: int) -> dict[str, Peak]:
-    with tempfile.TemporaryDirectory() as name, asking.server(answer) as url:
+    with tempfile.TemporaryDirectory() as name, requests_per_second.server(answer) as url:
         folder = Path(name)
         lay_out(folder, problems, SAMPLES, url)
         found = {stage: peak(folder, stage) for stage in OF_TRACES}
@@ -200,12 +202,12 @@ def main() -> None:
     ]
     head = ["stage", *(f"GiB, {size:,} problems" for size in sizes), "times", "seconds of CPU"]
     most = max(STAGES, key=lambda stage: whole[stage].gib)
-    over = ", ".join(stage for stage in STAGES if whole[stage].gib >= BAR_GIB)
+    over = ", ".join(stage for stage in STAGES if whole[stage].gib >= TARGET_GIB)
     results.record(
         "memory",
         "make bench NAME=memory",
-        f"{results.table(head, rows)}\n\nThe most: **{whole[most].gib:.2f} GiB** ({most}; bar: "
-        f"less than {BAR_GIB}, over it: {over or 'none'}). Not measured: {NOT_MEASURED}.",
+        f"{results.table(head, rows)}\n\nThe most: **{whole[most].gib:.2f} GiB** ({most}; target: "
+        f"less than {TARGET_GIB}, over it: {over or 'none'}). Not measured: {NOT_MEASURED}.",
     )
 
 

@@ -1,7 +1,7 @@
-"""Where the figures of `make bench` go: bench/RESULTS.md, the newest run of each benchmark.
+"""Write the figures of `make bench` to bench/RESULTS.md: the newest run of each benchmark.
 
-Two things are compared in one run, in turns, and what counts is their ratio: seconds depend on the
-machine and on what else it does.
+Two things are compared in one run, in turns, and the result is their ratio, because seconds depend
+on the machine and on its other load.
 """
 
 import datetime
@@ -18,13 +18,13 @@ from typing import NamedTuple
 FILE = Path(__file__).with_name("RESULTS.md")
 TITLE = """# Results of `make bench`
 
-Ratios of two things measured in turns, in one run on one machine. A section is the newest run of
-one benchmark; its command makes it anew.
+Ratios of two things measured in turns, in one run on one machine. Each section is the newest run
+of one benchmark; the command in it repeats the run. Stages have the names they had on that day.
 """
 
 
 class Ratio(NamedTuple):
-    """Of the medians of two lists of seconds, and the least and the greatest ratio of a turn."""
+    """Ratio of the medians of two lists of seconds, and the lowest and highest ratio of a turn."""
 
     value: float
     low: float
@@ -35,8 +35,9 @@ class Ratio(NamedTuple):
 
 
 def in_turns(ways: Mapping[str, Callable[[], object]], turns: int) -> dict[str, list[float]]:
-    """Seconds that each way takes, one after the other, `turns` times, after one that is not
-    counted. A way that returns a float has taken its own time."""
+    """Return the seconds of each way: all ways in order, `turns` times, after one uncounted turn.
+
+    A way that returns a float has measured its own seconds."""
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for turn in range(turns + 1):
         for name, way in ways.items():
@@ -48,9 +49,10 @@ def in_turns(ways: Mapping[str, Callable[[], object]], turns: int) -> dict[str, 
     return seconds
 
 
-def ratio(of: list[float], to: list[float]) -> Ratio:
-    each = [one / other for one, other in zip(of, to, strict=True)]
-    return Ratio(statistics.median(of) / statistics.median(to), min(each), max(each))
+def ratio(numerator: list[float], denominator: list[float]) -> Ratio:
+    turns = [a / b for a, b in zip(numerator, denominator, strict=True)]
+    value = statistics.median(numerator) / statistics.median(denominator)
+    return Ratio(value, min(turns), max(turns))
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
@@ -59,7 +61,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def record(name: str, command: str, text: str) -> None:
-    """Print `text` and put it into RESULTS.md in place of the last of that name."""
+    """Print `text` and replace the section of that name in RESULTS.md by it."""
     commit = _output("git", "describe", "--always", "--dirty", "--exclude", "*")
     today = datetime.datetime.now(datetime.UTC).date()
     section = f"## {name}\n`{command}`, {today}, commit {commit}, {machine()}\n\n{text}\n"

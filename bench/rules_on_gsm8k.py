@@ -1,10 +1,10 @@
-"""Measure the rule rater on GSM8K's example solutions (Cobbe et al. 2021): four real generators.
+"""Measure the rule judge on GSM8K's example solutions by four models (Cobbe et al. 2021).
 
     python -m bench.rules_on_gsm8k PATH_TO_gsm8k_example_model_solutions.jsonl
 
 Two questions, per dimension and for the mean of the five: does the strong model score above the
-weak one (the mean sample-level delta of arXiv 2604.08723), and does the score tell right from
-wrong solutions (AUC)? The rules were designed on the first 400 questions; the rest is held out.
+weak one (the mean sample-level delta of arXiv 2604.08723), and does the score separate correct from
+incorrect solutions (AUC)? The rules were designed on the first 400 questions; the rest is held out.
 """
 
 import json
@@ -45,7 +45,7 @@ def read_questions(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def rate_questions(path: Path) -> tuple[list[str], Scores, Outcomes]:
-    """Rate every solution; the names are the dimensions' and "mean of the five"."""
+    """Rate every solution. Return the names of the dimensions and of their mean, and the scores."""
     names: list[str] = []
     scores, outcomes = [], []
     for question in read_questions(path):
@@ -60,14 +60,14 @@ def rate_questions(path: Path) -> tuple[list[str], Scores, Outcomes]:
 
 
 def paired_delta(score: NDArray[np.float64]) -> Interval:
-    """Mean of strong minus weak over questions; normal interval over the paired differences."""
+    """Return the mean of strong minus weak over questions, with a normal interval."""
     difference = score[:, STRONG] - score[:, WEAK]
     half = 1.96 * difference.std(ddof=1) / np.sqrt(len(difference))
     return Interval(difference.mean(), difference.mean() - half, difference.mean() + half)
 
 
 def auc(score: NDArray[np.float64], is_correct: NDArray[np.bool_]) -> float:
-    """The chance that a right solution scores above a wrong one; a tie counts half."""
+    """Return the probability that a correct solution scores above a wrong one; ties count half."""
     _, level = np.unique(score, return_inverse=True)
     right = np.bincount(level[is_correct], minlength=level.max() + 1)
     wrong = np.bincount(level[~is_correct], minlength=level.max() + 1)
@@ -76,7 +76,7 @@ def auc(score: NDArray[np.float64], is_correct: NDArray[np.bool_]) -> float:
 
 
 def bootstrap_auc(score: NDArray[np.float64], is_correct: NDArray[np.bool_]) -> Interval:
-    """Resample whole questions: a question's four solutions are hard or easy together."""
+    """Resample whole questions, because the four solutions of a question are correlated."""
     generator = np.random.default_rng(SEED)
     num = len(score)
     draws = []

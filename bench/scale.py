@@ -1,12 +1,12 @@
-"""What 10⁷ and 10⁹ pairs would cost, and where today's design ends.
+"""Compute what 10⁷ and 10⁹ pairs would cost, and where the present design reaches its limits.
 
     make bench NAME=scale                    # with 10⁸ rows
     python -m bench.scale --rows 10000000    # fewer
     python -m bench.scale --costs            # only what needs no measurement
 
-What is printed also goes between the markers of docs/scaling.md. Rows and logs go to $TMPDIR. Costs
-follow from the assumptions of `make plan` and nothing else: the functions that print a plan are
-asked, in an empty folder.
+The tables also go between the markers of docs/scaling.md. Rows and logs are written to $TMPDIR.
+Costs follow from the assumptions of `make plan` alone: the functions that print a plan are called
+in an empty folder.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from contextlib import chdir
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench import results, scale_ranking, scale_store
+from bench import results, scale_selection, scale_store
 from delta.check import Params, check_content
 from delta.core.params import read_all
 from delta.core.schemas import SIDES
@@ -44,7 +44,7 @@ class Stage(NamedTuple):
 
 
 def paper(pairs: int) -> dict[str, Any]:
-    """The profile with so many problems, a pair each, of which the same share is selected."""
+    """Return the profile with `pairs` problems, one pair each; the same fraction is selected."""
     content = read_all(PROFILE)
     share = content["selector"]["k"] / content["problems"]["sample"]
     content["problems"]["sample"] = pairs
@@ -53,7 +53,7 @@ def paper(pairs: int) -> dict[str, Any]:
 
 
 def lean(pairs: int) -> dict[str, Any]:
-    """What one pair set needs: its two generators, a trace each, no verdict of a model."""
+    """Return the profile of one pair set: two generators, one trace each, no LLM fallback."""
     content = paper(pairs)
     used = [content["pairing"][side] for side in SIDES]
     content["generators"] = {name: content["generators"][name] | {"samples": 1} for name in used}
@@ -64,7 +64,7 @@ def lean(pairs: int) -> dict[str, Any]:
 
 
 def stages(content: dict[str, Any]) -> list[Stage]:
-    """What grows with the pairs; evaluation does not."""
+    """Return the stages whose cost grows with the pairs; evaluation does not."""
     params = check_content(content, str(PROFILE))
     with tempfile.TemporaryDirectory() as empty, chdir(empty):
         workspace = Workspace(params, {})
@@ -91,7 +91,7 @@ def _sum(name: str, parts: list[Stage]) -> Stage:
 
 
 def _training(params: Params) -> Stage:
-    """All epochs of the selected pairs; fewer where the loss converges earlier."""
+    """Return the cost of all epochs; training may stop earlier."""
     train = params.train
     known = KNOWN_MODELS["nvidia/Llama-3.1-Nemotron-Nano-8B-v1"]
     speed = costs.speed(GPU, costs.training_uses_gpu(params))
@@ -103,7 +103,7 @@ def _training(params: Params) -> Stage:
 
 
 def cost_tables(recipe: Recipe) -> str:
-    """Of the whole, and by stage."""
+    """Return the tables of total costs and of costs by stage."""
     runs = {pairs: stages(recipe(pairs)) for pairs in PAIRS}
     return f"{_whole(runs)}\n\n{_by_stage(runs)}"
 
@@ -120,7 +120,7 @@ def _whole(runs: dict[int, list[Stage]]) -> str:
         requests = short(sum(stage.requests for stage in run))
         rows.append([f"{pairs:,}", requests, *map(_number, numbers)])
     head = ["pairs", "requests", "tokens read, 10⁹", "tokens written, 10⁹"]
-    return results.table([*head, "TB stored", "GPU hours", f"cards for {DAYS} days"], rows)
+    return results.table([*head, "TB stored", "GPU hours", f"GPUs for {DAYS} days"], rows)
 
 
 def _by_stage(runs: dict[int, list[Stage]]) -> str:
@@ -130,7 +130,7 @@ def _by_stage(runs: dict[int, list[Stage]]) -> str:
         a_pair = [stage.requests, stage.tokens.read, stage.tokens.written]
         hours = [run[place].hours for run in runs.values()]
         rows.append([stage.name, *(_number(one / pairs) for one in a_pair), *map(_number, hours)])
-    head = ["stage", "requests a pair", "tokens read a pair", "written a pair"]
+    head = ["stage", "requests per pair", "tokens read per pair", "written per pair"]
     return results.table([*head, *(f"GPU hours, {short(size)} pairs" for size in runs)], rows)
 
 
@@ -139,7 +139,7 @@ def _number(value: float) -> str:
 
 
 class Published(NamedTuple):
-    """Tokens written a second and card, as somebody else measured it."""
+    """Tokens written per second and GPU, as published by others."""
 
     what: str
     active: float  # parameters that a token passes through
@@ -165,7 +165,7 @@ PUBLISHED = (
 
 
 def against_published() -> str:
-    """The assumptions, asked the same; above 1 they promise more than was measured."""
+    """Compare our assumptions with published figures; above 1 they promise more."""
     peak = GPU.tflops * 1e12
     rows = []
     for one in PUBLISHED:
@@ -176,12 +176,12 @@ def against_published() -> str:
         lengths = f"{one.read:,} → {one.written:,}"
         cells = [one.what, lengths, f"{one.rate:,.0f}", f"{ours:,.0f}", f"{ours / one.rate:.1f}"]
         rows.append([*cells, f"[source]({one.source})"])
-    head = ["measured by others", "tokens read → written", "tokens/s a card"]
+    head = ["measured by others", "tokens read → written", "tokens/s per GPU"]
     return results.table([*head, "assumed", "assumed ÷ measured", ""], rows)
 
 
 def computed() -> dict[str, str]:
-    """What needs no measurement, by marker."""
+    """Return the tables that need no measurement, by marker."""
     return {
         "paper": cost_tables(paper),
         "lean": cost_tables(lean),
@@ -190,17 +190,17 @@ def computed() -> dict[str, str]:
 
 
 def measured(folder: Path, rows: int) -> dict[str, str]:
-    ranked = scale_ranking.measure(folder, rows)
+    ranked = scale_selection.measure(folder, rows)
     stored = scale_store.measure(folder)
     return {
-        "ranking": ranked.text,
+        "selection": ranked.text,
         "store": stored.text,
         "limits": scale_store.limits(stored, ranked.bytes_a_pair, PAIRS),
     }
 
 
 def into_document(name: str, text: str) -> None:
-    """In the place of what stands between the markers of that name."""
+    """Replace the text between the markers of that name in docs/scaling.md."""
     content = DOCUMENT.read_text(encoding="utf-8")
     begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
     assert content.count(begin) == content.count(end) == 1, name
@@ -212,10 +212,10 @@ def into_document(name: str, text: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--costs", action="store_true", help="measure nothing")
-    parser.add_argument("--rows", type=int, default=scale_ranking.MOST, help="the largest ranking")
+    parser.add_argument("--rows", type=int, default=scale_selection.MOST, help="the largest size")
     given = parser.parse_args()
     if given.rows < 1_000_000 or given.rows % 1_000_000:
-        parser.error(f"--rows {given.rows}: allowed: whole millions")
+        parser.error(f"--rows {given.rows}: expected whole millions")
     parts = computed()
     if given.costs:
         print("\n\n".join(parts.values()))

@@ -1,4 +1,4 @@
-"""What a pair costs where today's design holds all of them: reply store, page, DVC's cache."""
+"""Measure what one pair costs where all pairs are held: reply cache, pair viewer, DVC's cache."""
 
 import base64
 import gzip
@@ -17,9 +17,9 @@ from typing import NamedTuple, ParamSpec, TypeVar
 from bench import results
 from delta.inference.reply_cache import ReplyCache
 
-SHELVES = ((200_000, 400), (20_000, 20_000))  # replies, letters of each
+SHELVES = ((200_000, 400), (20_000, 20_000))  # replies, characters of each
 TRACES = 8  # of a generator and problem
-PAGE = (1_000, 600)  # pairs, letters of a trace
+PAGE = (1_000, 600)  # pairs, characters of a trace
 STRING = 2**29 - 24  # characters: the most that V8, Chromium's JavaScript, holds in one string
 ROOM = 24 * 2**30  # bytes of memory in which a laptop's run should end
 
@@ -28,14 +28,14 @@ R = TypeVar("R")
 
 
 def apart(function: Callable[P, R], *given: P.args, **named: P.kwargs) -> R:
-    """In a fresh process, whose memory is its own."""
+    """Run the function in a fresh process and return its result."""
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=spawn) as pool:
         return pool.submit(function, *given, **named).result()
 
 
 def memory(name: str) -> int:
-    """Bytes of this process: VmRSS, or the most it had, VmHWM (ru_maxrss outlives an exec)."""
+    """Return the VmRSS or VmHWM (peak) of this process in bytes; ru_maxrss outlives an exec."""
     found = re.search(rf"^{name}:\s*(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
     assert found is not None
     return int(found[1]) * 1024
@@ -44,31 +44,31 @@ def memory(name: str) -> int:
 class Opened(NamedTuple):
     keys: int
     gigabytes: float
-    seconds: float  # of a core
-    a_key: float  # bytes of memory
+    seconds: float  # of CPU time
+    bytes_per_key: float  # bytes of memory
 
 
 class Measured(NamedTuple):
     text: str
-    a_key: float  # bytes of memory
-    opening: float  # GB a second
+    bytes_per_key: float  # bytes of memory
+    opening: float  # GB per second
     adding: float
-    gigabytes: float  # a trace
-    page: float  # characters of the page's list a pair
+    gigabytes: float  # per trace
+    page: float  # characters per pair of the pair viewer's list
 
 
-def fill(folder: Path, keys: int, letters: int) -> None:
-    """By the store's own put, so that the lines are its own."""
-    text = "so x = 3, and " * (letters // 14)
+def fill(folder: Path, keys: int, characters: int) -> None:
+    """Fill a reply cache through its own `put`."""
+    text = "so x = 3, and " * (characters // 14)
     with ReplyCache(folder) as shelf:
         for number in range(keys):
             key = f"{number:064x}"
             value = {"text": text, "finish_reason": "stop"}
-            shelf.put(key, value | {"prompt_tokens": 200, "completion_tokens": letters // 4})
+            shelf.put(key, value | {"prompt_tokens": 200, "completion_tokens": characters // 4})
 
 
 def opened(folder: Path) -> Opened:
-    """For a process of its own."""
+    """Open a reply cache and measure it. Call it in a fresh process."""
     size = sum(file.stat().st_size for file in folder.glob("*.log"))
     before, start = memory("VmRSS"), time.process_time()
     with ReplyCache(folder) as shelf:
@@ -77,7 +77,7 @@ def opened(folder: Path) -> Opened:
 
 
 def dvc_add(file: Path) -> float:
-    """Seconds of a core for hashing a file and copying it into DVC's cache; DVC's own start not."""
+    """Return the CPU seconds in which DVC hashes a file and caches it, without DVC's start."""
     workspace = file.parent / "dvc"
     workspace.mkdir()
     shutil.move(file, workspace / "large")
@@ -96,12 +96,12 @@ def _dvc(workspace: Path, *command: str) -> float:
 
 
 def listed(folder: Path) -> float:
-    """Characters a pair that the page of `make browse` reads as one string before it shows any."""
+    """Return the characters per pair in the one string that the pair viewer reads at its start."""
     from tests.report.test_pair_viewer_size import build, simulate
 
-    pairs, letters = PAGE
+    pairs, characters = PAGE
     folder.mkdir()
-    simulate(folder, pairs, letters)
+    simulate(folder, pairs, characters)
     build(folder)
     packed = (folder / "pairs/data/index.js").read_text().split('"')[-2]
     return len(gzip.decompress(base64.b64decode(packed)).decode()) / pairs
@@ -109,48 +109,51 @@ def listed(folder: Path) -> float:
 
 def measure(folder: Path) -> Measured:
     shelves = []
-    for number, (keys, letters) in enumerate(SHELVES):
+    for number, (keys, characters) in enumerate(SHELVES):
         shelf = folder / f"shelf-{number}"
-        fill(shelf, keys, letters)
+        fill(shelf, keys, characters)
         shelves.append(apart(opened, shelf))
     traces = shelves[-1]
     seconds = dvc_add(next(shelf.glob("*.log")))
     page = listed(folder / "page")
     rows = []
-    for one, (_, letters) in zip(shelves, SHELVES, strict=True):
-        rate = one.gigabytes / one.seconds
-        numbers = [f"{one.gigabytes:.2f}", f"{one.seconds:.1f}", f"{rate:.2f}", f"{one.a_key:,.0f}"]
-        rows.append([f"{one.keys:,}", f"{letters:,}", *numbers])
+    for opening, (_, characters) in zip(shelves, SHELVES, strict=True):
+        rate = opening.gigabytes / opening.seconds
+        numbers = [f"{opening.gigabytes:.2f}", f"{opening.seconds:.1f}", f"{rate:.2f}"]
+        memory_per_reply = f"{opening.bytes_per_key:,.0f}"
+        rows.append([f"{opening.keys:,}", f"{characters:,}", *numbers, memory_per_reply])
     head = [
         "replies",
-        "letters",
+        "characters",
         "GB",
-        "seconds of a core to open",
+        "CPU seconds to open",
         "GB/s",
-        "bytes of memory a reply",
+        "bytes of memory per reply",
     ]
     adding = traces.gigabytes / seconds
     text = (
         f"{results.table(head, rows)}\n\n`dvc add` of {traces.gigabytes:.2f} GB: {seconds:.1f} "
-        f"seconds of a core, {adding:.2f} GB/s (hashed, and copied into the cache). The list of "
-        f"the page of pairs: {page:,.0f} characters a pair."
+        f"CPU seconds, {adding:.2f} GB/s (hashed and copied into the cache). The pair viewer's "
+        f"list: {page:,.0f} characters per pair."
     )
     opening = traces.gigabytes / traces.seconds
-    return Measured(text, shelves[0].a_key, opening, adding, traces.gigabytes / traces.keys, page)
+    return Measured(
+        text, shelves[0].bytes_per_key, opening, adding, traces.gigabytes / traces.keys, page
+    )
 
 
 def limits(measured: Measured, selecting: float, sizes: Sequence[int]) -> str:
-    """What each part comes to by these figures, and from how many pairs on it fails."""
-    keys = TRACES * measured.a_key
+    """Return the table of what each part takes, and from how many pairs on it fails."""
+    keys = TRACES * measured.bytes_per_key
     stored = TRACES * measured.gigabytes
     rows = [
-        _row("page of pairs: its list, one string", measured.page, sizes, STRING),
+        _row("pair viewer: its list, one string", measured.page, sizes, STRING),
         _row("`select`: all pairs in memory", selecting, sizes, ROOM),
-        _row("store: index of one generator's traces", keys, sizes, ROOM),
-        _hours("store: opening it, at every start", stored / measured.opening, sizes),
-        _hours("DVC: the same text into its cache", stored / measured.adding, sizes),
+        _row("reply cache: index of one generator's traces", keys, sizes, ROOM),
+        _hours("reply cache: opening it at every start", stored / measured.opening, sizes),
+        _hours("DVC: adding the same text to its cache", stored / measured.adding, sizes),
     ]
-    head = ["part", "a pair", *(f"{size:,} pairs" for size in sizes), "ends at"]
+    head = ["part", "per pair", *(f"{size:,} pairs" for size in sizes), "ends at"]
     return results.table(head, rows)
 
 

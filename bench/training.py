@@ -1,12 +1,12 @@
-"""DPO without padding against TRL's own trainer on the same batches: equal losses, tokens a second.
+"""Measure tokens per second of DPO without padding against TRL's trainer on the same batches.
 
-    make bench NAME=training
+    make bench NAME=training    # 20 minutes on two cores
 
-Random weights in the shape of SmolLM2-135M. Both trainers get the same rows in the same order, the
-same options and the same reference log-probabilities; TRL's pads every batch to its longest trace.
-Lengths are log-normal with the spread that MATH-500's solutions have (0.75 in the logarithm), half
-of its variance the problem's. The 20 losses, an optimizer step after each, must agree to 1e-4
-before anything counts. About 20 minutes on two cores.
+The model has random weights in the shape of SmolLM2-135M. Both trainers get the same rows in the
+same order, the same options and the same reference log-probabilities; TRL's pads every batch to its
+longest trace. Lengths are log-normal with the spread of MATH-500's solutions (0.75 in the
+logarithm); half of the variance is the problem's. The 20 losses, one per optimizer step, must agree
+to 1e-4 before anything counts.
 """
 
 import tempfile
@@ -60,7 +60,7 @@ class Done(NamedTuple):
 
 
 class _Watched(DPOTrainer):
-    """Losses before they are rounded for the log."""
+    """Trainer that keeps the losses before they are rounded for the log."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -76,7 +76,7 @@ class _Watched(DPOTrainer):
 
 
 class Theirs(_Watched):
-    """TRL's own but for the rows, which are in tokens and have their reference."""
+    """TRL's trainer, given tokenized rows with their reference log-probabilities."""
 
     def _prepare_dataset(self, dataset: Any, *_: Any, **__: Any) -> Any:
         return dataset
@@ -106,7 +106,7 @@ def pairs(drawn: Drawn, chosen: int, rejected: int) -> list[Row]:
 
 
 def some_params() -> TrainParams:
-    """The laptop profile's, but for what the benchmark sets."""
+    """Return the laptop profile's training parameters with the benchmark's values."""
     train = params.get("train")
     values = train | {
         "method": "dpo",
@@ -126,7 +126,7 @@ def random_weights(folder: Path) -> Path:
 
 
 def referenced(sets: list[list[Row]], own: TrainParams, base: Path, folder: Path) -> list[int]:
-    """How many completions each set of pairs needs computed, after those before it."""
+    """Return how many completions of each set of pairs were not computed for earlier sets."""
 
     def quietly(batches: Any, _total: int) -> Iterator[Any]:
         return iter(batches)
@@ -153,8 +153,9 @@ def train(kind: Any, own: TrainParams, rows: list[Row], base: Path, folder: Path
 
 
 def in_turns(ways: dict[str, Any], *about: Any) -> dict[str, list[Done]]:
-    """As results.in_turns, but of the training alone, and no turn is left out: minutes each, and
-    the loading before it has warmed up what there is."""
+    """Return the runs of each way, in turns; only training is timed.
+
+    Unlike results.in_turns, no turn is left out: each takes minutes, and loading warms up."""
     done: dict[str, list[Done]] = {name: [] for name in ways}
     for _ in range(TURNS):
         for name, kind in ways.items():
@@ -165,7 +166,7 @@ def in_turns(ways: dict[str, Any], *about: Any) -> dict[str, list[Done]]:
 
 
 def padding_share(rows: list[Row], batch: int) -> float:
-    """Of the places in batches of so many pairs."""
+    """Return the fraction of padding in batches of `batch` pairs."""
     sizes = [
         [PROMPT + len(row[side]) for row in rows[start : start + batch] for side in SIDES]
         for start in range(0, len(rows), batch)
@@ -205,13 +206,13 @@ def report(done: dict[str, list[Done]], computed: list[int], sets: list[list[Row
     return "\n".join(
         [
             f"{STEPS} steps of {BATCH} pairs, {ours[0].real:,} real tokens; "
-            f"{1 - ours[0].real / ours[0].places:.0%} of TRL's places are padding.",
+            f"{1 - ours[0].real / ours[0].places:.0%} of TRL's positions are padding.",
             "",
             results.table(("", "real tokens/s", "loss 1", f"loss {STEPS}"), rows),
             "",
-            f"Faster by {gain} × in {TURNS} turns; bar: 1.5. The {STEPS} losses differ by at most "
-            f"{apart:.1e}; bar: {TOLERANCE}.",
-            f"Padding by pairs a batch, of {len(many):,} pairs as they come: {shares}.",
+            f"Faster by {gain} × in {TURNS} turns (target: 1.5). The {STEPS} losses differ by at "
+            f"most {apart:.1e} (target: {TOLERANCE}).",
+            f"Padding by pairs per batch, of {len(many):,} unsorted pairs: {shares}.",
             f"Reference: {len(sets)} sets of pairs ask for {asked} log-probabilities of "
             f"{len(sets[0]) * TRACES} traces; computed: {', then '.join(map(str, computed))}.",
         ]

@@ -1,8 +1,10 @@
-"""Peers of bench.asking: each module runs in its peer's environment, `python -m bench.peers.NAME`.
+"""Peers of bench.requests_per_second. Each module runs in its own environment.
 
-Standard input has the server's URL and the prompts as JSON; the file named by the only argument
-gets the texts, in the order of the prompts, and the seconds that asking for them took. A few
-prompts are asked before the clock starts, so that imports and first uses are not counted.
+    python -m bench.peers.NAME RESULT
+
+Standard input holds the server's URL and the prompts as JSON. The file RESULT gets the texts in the
+order of the prompts, and the seconds that the requests took. A few prompts are sent before the
+clock starts, so that imports and first uses are not counted.
 """
 
 import json
@@ -18,7 +20,7 @@ WARM = 20  # prompts
 
 
 def measure(ask: Callable[[str, list[str], Path], list[str]]) -> None:
-    """`ask(url, prompts, folder)` keeps its results in the empty `folder`, then reads them."""
+    """Time `ask(url, prompts, folder)`, which writes its results to `folder` and reads them."""
     asked = json.load(sys.stdin)
     with tempfile.TemporaryDirectory() as folder:
         ask(asked["url"], [f"warm {text}" for text in asked["prompts"][:WARM]], Path(folder, "a"))

@@ -1,4 +1,4 @@
-"""curator: an LLM with the OpenAI backend, its limits on requests and tokens out of the way."""
+"""curator: an LLM with the OpenAI backend, without its limits on requests and tokens."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""datatrove: an InferenceRunner that asks an endpoint, by default without its checkpoints.
+"""datatrove: an InferenceRunner that calls an endpoint, by default without its checkpoints.
 
 With them every reply would be on disk before the next, as ours are; that is several times slower.
 """

@@ -1,4 +1,4 @@
-"""distilabel: a pipeline of one TextGeneration over an OpenAILLM, kept in its cache."""
+"""distilabel: a pipeline of one TextGeneration over an OpenAILLM, with its cache."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from bench import peers
 
 def ask(url: str, prompts: list[str], folder: Path) -> list[str]:
     sampling = {"temperature": 0.7, "top_p": 1.0, "max_new_tokens": 16}
-    with Pipeline(name="asking", cache_dir=folder / "cache") as pipeline:
+    with Pipeline(name="requests", cache_dir=folder / "cache") as pipeline:
         TextGeneration(
             llm=OpenAILLM(model="m", base_url=url, api_key="none", generation_kwargs=sampling),
             input_batch_size=peers.CONCURRENCY,

@@ -5,8 +5,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from bench import scale, scale_ranking, scale_store
-from bench.scale_ranking import simulated, wide
+from bench import scale, scale_selection, scale_store
+from bench.scale_selection import simulated, wide
 from delta.core.errors import InputError
 from delta.pairing.select import SelectorParams, select
 
@@ -24,9 +24,9 @@ def write(folder: Path, scores: list[float | None], a_file: int = 3) -> list[Pat
 def test_the_cut_is_found_by_counting_values(tmp_path: Path) -> None:
     files = write(tmp_path, [0.2, 1.0, None, 0.2, -0.4, 0.2])
     # One pair above 0.2, three at it: of k = 3 two of the three are in.
-    assert scale_ranking.find_cut(files, 3) == (0.2, 2, 3, 3)
-    with pytest.raises(InputError, match="only 5 pairs have a score; allowed: 1 to 5"):
-        scale_ranking.find_cut(files, 6)
+    assert scale_selection.find_cut(files, 3) == (0.2, 2, 3, 3)
+    with pytest.raises(InputError, match="k = 6: expected 1 to 5"):
+        scale_selection.find_cut(files, 6)
 
 
 @pytest.mark.parametrize("k", [1, 700, 1_999, 2_000])
@@ -37,7 +37,7 @@ def test_two_passes_take_the_pairs_that_select_takes(tmp_path: Path, k: int, see
     params = SelectorParams(mode="top", by="step_coherence", k=k, seed=seed)
     table, counts = select(params, pairs, ratings)
     rows.select("pair_id", "score").write_parquet(tmp_path / "rows.parquet")
-    cut = scale_ranking.top([tmp_path / "rows.parquet"], k, seed, tmp_path / "top.parquet")
+    cut = scale_selection.top([tmp_path / "rows.parquet"], k, seed, tmp_path / "top.parquet")
     taken = pl.read_parquet(tmp_path / "top.parquet")["pair_id"]
     assert taken.len() == k
     assert set(taken) == set(table.filter("selected")["pair_id"])
@@ -53,17 +53,17 @@ def test_a_wrong_window_is_noticed_and_all_ties_are_kept(
 ) -> None:
     files = write(tmp_path, [1.0] * 200)
     right = tmp_path / "right.parquet"
-    scale_ranking.top(files, 50, 6, right)
-    monkeypatch.setattr(scale_ranking, "window", lambda *_: (0.9, 0.9))
-    scale_ranking.top(files, 50, 6, tmp_path / "again.parquet")
+    scale_selection.top(files, 50, 6, right)
+    monkeypatch.setattr(scale_selection, "window", lambda *_: (0.9, 0.9))
+    scale_selection.top(files, 50, 6, tmp_path / "again.parquet")
     again = pl.read_parquet(tmp_path / "again.parquet")
     assert set(again["pair_id"]) == set(pl.read_parquet(right)["pair_id"])
     assert again.height == 50
 
 
 def test_the_window_is_narrow_if_many_pairs_tie() -> None:
-    cut = scale_ranking.Cut(0.2, needed=25_000_000, tied=100_000_000, values=41)
-    low, high = scale_ranking.window(cut, sigmas=8.0)
+    cut = scale_selection.Cut(0.2, needed=25_000_000, tied=100_000_000, values=41)
+    low, high = scale_selection.window(cut, sigmas=8.0)
     assert low < 0.25 < high
     assert (high - low) * cut.tied < 100_000  # pairs in memory, of 10⁸ that tie
 

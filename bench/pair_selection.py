@@ -1,12 +1,13 @@
-"""Pairs, five selections, overlaps and 1,000 draws of the votes, against pandas and datasets.
+"""Measure pairs, selections, overlaps and 1,000 resamplings of the votes against two libraries.
 
-    make bench NAME=ranking         (a quarter of an hour, and 10 GiB of the temporary folder)
+    make bench NAME=pair_selection    # 15 minutes, and 10 GiB of the temporary folder
 
-Simulated tables of the paper's size: 16,500 problems, two traces each, five dimensions, five
-votes. All three ways read the same files and find the same pairs, the same set by each dimension
-and the same overlaps; how much of a set is in it again when every trace's votes are drawn anew
-agrees but for chance. The others draw fewer times, for all 1,000 would take them an hour: their
-seconds are those of the rest and of one draw times 1,000. Then ours alone, at 100 times the size.
+The tables are synthetic and of the paper's size: 16,500 problems, two traces each, five dimensions,
+five votes. Our side, pandas and datasets read the same files and must find the same pairs, the same
+top-k set in each dimension and the same overlaps. The fraction of a set that is selected again when
+votes are resampled agrees up to sampling error. The peers resample fewer times, because 1,000 times
+would take them an hour: their seconds are those of the rest plus 1,000 times those of one
+resampling. Then our side runs alone at 100 times the size.
 """
 
 import json
@@ -27,7 +28,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench import results
-from bench.ranking_peers import SIDES, TIES, DatasetsPairs, Found, PandasPairs
+from bench.pair_selection_peers import SIDES, TIES, DatasetsPairs, Found, PandasPairs
 from delta.analysis import topk_sets
 from delta.analysis.votes import gather
 from delta.core import tables
@@ -47,7 +48,7 @@ AT_ONCE = 50_000  # traces in memory while the tables are written
 
 
 class Child(NamedTuple):
-    """What a process of its own measured."""
+    """Measurement of another process."""
 
     seconds: float
     gib: float
@@ -67,10 +68,11 @@ def main() -> None:
         large = child(Path(folder), [LARGE * k for k in CUTS], RESAMPLES)
     text = f"""{small}
 
-{LARGE} times the size, once, in a process of its own ({LARGE * PROBLEMS:,} problems, {RESAMPLES:,}
-draws; {characters / 2**30:.1f} GiB of text, traces of {FEWER_CHARACTERS:,} characters on average):
-{large.seconds:.1f} s, at most {large.gib:.2f} GiB in memory."""
-    results.record("ranking", "make bench NAME=ranking", text)
+{LARGE} times the size, once, in another process ({LARGE * PROBLEMS:,} problems, {RESAMPLES:,}
+resamplings; {characters / 2**30:.1f} GiB of text,
+traces of {FEWER_CHARACTERS:,} characters on average):
+{large.seconds:.1f} s, at most {large.gib:.2f} GiB of memory."""
+    results.record("pair_selection", "make bench NAME=pair_selection", text)
 
 
 def against_others(folder: Path) -> str:
@@ -94,18 +96,25 @@ def against_others(folder: Path) -> str:
         of = results.ratio(whole, seconds["ours"])
         parts = f"{statistics.median(seconds[name]):.2f} + {statistics.median(drawn):.0f}"
         lines.append([name, f"{statistics.median(whole):.0f}", parts, resamples, str(of)])
-    head = ["", "seconds", "without and with the draws", "draws timed", "× ours [turns]"]
-    return f"""{PROBLEMS:,} problems; cuts at {", ".join(map(str, sizes))}; {RESAMPLES:,} draws of
-the votes by each of {len(DIMENSIONS)} dimensions and their mean. Pairs, sets and overlaps are
-equal, the shares found again too but for chance. Ours in a process of its own:
-{alone.seconds:.2f} s, at most {alone.gib:.2f} GiB in memory (with imports, which are not in the
+    head = ["", "seconds", "without + with resampling", "resamplings timed", "× ours [turns]"]
+    return f"""{PROBLEMS:,} problems; cuts at {", ".join(map(str, sizes))}; {RESAMPLES:,}
+resamplings of the votes in each of {len(DIMENSIONS)} dimensions and their mean. Pairs, sets and
+overlaps are equal; the fractions selected again agree up to sampling error. Ours alone:
+{alone.seconds:.2f} s, at most {alone.gib:.2f} GiB of memory (imports are in the memory, not in the
 seconds).
 
 {results.table(head, lines)}"""
 
 
 def child(folder: Path, sizes: list[int], resamples: int) -> Child:
-    command = [sys.executable, "-m", "bench.ranking", str(folder), str(sizes), str(resamples)]
+    command = [
+        sys.executable,
+        "-m",
+        "bench.pair_selection",
+        str(folder),
+        str(sizes),
+        str(resamples),
+    ]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return Child(*json.loads(done.stdout))
 
@@ -118,7 +127,7 @@ def in_child(folder: Path, sizes: list[int], resamples: int) -> Child:
 
 
 def agree(folder: Path, sizes: list[int], rows: list[dict[str, Any]]) -> None:
-    """Before anything is timed: all three find the same."""
+    """Assert before anything is timed that all three find the same."""
     expected, _ = ours(folder, sizes, 2)
     for others in (PandasPairs.of(folder, sizes[-1]), DatasetsPairs.of(folder, sizes[-1])):
         found = others.found(sizes)
@@ -139,9 +148,9 @@ def agree(folder: Path, sizes: list[int], rows: list[dict[str, Any]]) -> None:
 
 
 def simulate(folder: Path, problems: int, characters: int) -> int:
-    """Tables as the stages write them; and how many characters the traces have together.
+    """Write tables as the stages do; return the total number of characters of the traces.
 
-    One weak trace of 1,000 is the strong one's text, which is no pair.
+    One weak trace in 1,000 equals the strong one, and equal texts are no pair.
     """
     chance = np.random.default_rng(0)
     letters = chance.choice(list("etaoinshrdlu     "), 2_000_000)
@@ -165,7 +174,7 @@ def simulate(folder: Path, problems: int, characters: int) -> int:
 
 
 def write_traces(path: Path, ids: list[str], side: str, text: str, characters: int) -> int:
-    """Log-normal lengths from 1,000 to 25,000 characters, pieces of one text."""
+    """Write traces of log-normal length, 1,000 to 25,000 characters, cut from one text."""
     chance = np.random.default_rng(1)  # the same for both sides but for the weak one's shift
     writer, total = None, 0
     for begin in range(0, len(ids), AT_ONCE):
@@ -223,7 +232,7 @@ def write_ratings(
 
 
 def ours(folder: Path, sizes: list[int], resamples: int) -> tuple[Found, list[dict[str, Any]]]:
-    """The stages' own functions; and the rows on each cut."""
+    """Return the result of the stages' functions, and a row for each cut."""
     pairing = PairingParams(
         chosen="strong",
         rejected="weak",

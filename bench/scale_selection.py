@@ -1,9 +1,10 @@
-"""The cut of `select` in two passes over Parquet files, in memory that hardly grows with the rows.
+"""Select the top k pairs in two passes over Parquet files, in nearly constant memory.
 
-Deltas lie on a grid (two means of five votes: 41 values), so a count of values is a whole ranking
-but for ties, and the first pass finds the cut exactly. Ties are ordered by a seeded hash, and of n
-even hashes the m-th smallest is known to about √n places before any is computed: the second pass
-takes what lies surely below, keeps the few in doubt, and counts whether it was right.
+Deltas lie on a grid (the difference of two means of five votes has 41 values), so counts of values
+rank all pairs except ties, and the first pass finds the cut exactly. Ties are ordered by a seeded
+hash. The m-th smallest of n uniform hashes is known to within about √n places before any is
+computed. The second pass takes the pairs that lie surely below it, keeps the few in doubt, and
+counts whether the estimate was right.
 """
 
 import math
@@ -37,7 +38,7 @@ SEED = 6
 
 
 class Cut(NamedTuple):
-    """What the first pass finds. Of the pairs with this score `needed` of `tied` are in."""
+    """Result of the first pass: of the `tied` pairs with this score, `needed` are selected."""
 
     score: float
     needed: int
@@ -64,11 +65,11 @@ def find_cut(files: Sequence[Path], k: int) -> Cut:
         if above + counts[score] >= k:
             return Cut(score, k - above, counts[score], len(counts))
         above += counts[score]
-    raise InputError(f"k = {k}: only {above} pairs have a score; allowed: 1 to {above}")
+    raise InputError(f"k = {k}: expected 1 to {above}, the number of pairs with a score")
 
 
 def window(cut: Cut, sigmas: float) -> tuple[float, float]:
-    """Between which places of 0 to 1 the last hash lies that is in."""
+    """Return the interval within 0 to 1 that holds the last selected hash."""
     share = cut.needed / cut.tied
     spread = sigmas * (math.sqrt(share * (1 - share) / cut.tied) + 1 / cut.tied)
     return max(0.0, share - spread), min(1.0, share + spread)
@@ -77,7 +78,7 @@ def window(cut: Cut, sigmas: float) -> tuple[float, float]:
 def _written(
     files: Sequence[Path], cut: Cut, seed: int, into: Path, low: float, high: float
 ) -> bool:
-    """The second pass; False where the window did not hold the last pair that is in."""
+    """Run the second pass; return False if the window missed the last selected pair."""
     schema = pa.schema([("pair_id", pa.string())])
     sure, doubted = 0, []
     with pq.ParquetWriter(into, schema) as writer:
@@ -109,7 +110,7 @@ def _batches(files: Sequence[Path], columns: list[str]) -> Iterator[Any]:
 
 
 def simulated(file: int, rows: int) -> pl.DataFrame:
-    """Pairs with five votes a side, the chosen side's a little higher, and their delta."""
+    """Return pairs with five votes per side, a little higher on chosen, and their deltas."""
     random = np.random.default_rng(file)
     draws = random.integers(0, 20, (2, rows, 5), dtype=np.uint8)
     chosen = np.repeat([1, 2, 3, 4, 5], [1, 2, 4, 7, 6])[draws[0]]  # twentieths
@@ -133,7 +134,7 @@ def simulated(file: int, rows: int) -> pl.DataFrame:
 
 
 def wide(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The same as the tables that `select` reads."""
+    """Return the same pairs as the tables that `select` reads."""
     outcomes = {f"{side}_outcome": pl.lit("correct") for side in ("chosen", "rejected")}
     pairs = rows.select(
         "pair_id", "problem_id", "chosen_id", "rejected_id", **outcomes
@@ -154,7 +155,7 @@ def wide(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
 class Ranked(NamedTuple):
     rows: int
     seconds: float
-    of_a_core: float  # seconds, of this process and its threads
+    cpu_seconds: float  # of this process and its threads
     grown: int  # bytes of memory beyond those before
     cut: Cut
 
@@ -165,33 +166,33 @@ class Measured(NamedTuple):
 
 
 def kept(rows: int) -> int:
-    """The paper's largest share: 5,000 of 16,500."""
+    """Return the paper's largest top-k fraction of `rows`: 5,000 of 16,500."""
     return rows * 5_000 // 16_500
 
 
 def rank(files: Sequence[Path], rows: int) -> Ranked:
-    """For a process of its own."""
+    """Measure the two passes. Call it in a fresh process."""
     before, start, core = memory("VmRSS"), time.perf_counter(), time.process_time()
     cut = top(files, kept(rows), SEED, files[0].with_name("top.parquet"))
-    seconds, of_a_core = time.perf_counter() - start, time.process_time() - core
-    return Ranked(rows, seconds, of_a_core, memory("VmHWM") - before, cut)
+    seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - core
+    return Ranked(rows, seconds, cpu_seconds, memory("VmHWM") - before, cut)
 
 
 def in_memory(rows: int) -> tuple[float, float, int, set[str]]:
-    """`select` on the first file: seconds, those of a core, bytes grown, and the pairs."""
+    """Run `select` on the first file; return seconds, CPU seconds, bytes grown, and pair ids."""
     before = memory("VmRSS")
     pairs, ratings = wide(simulated(0, rows))
     params = SelectorParams(mode="top", by="step_coherence", k=kept(rows), seed=SEED)
     start, core = time.perf_counter(), time.process_time()
     table, _ = select(params, pairs, ratings)
-    seconds, of_a_core = time.perf_counter() - start, time.process_time() - core
+    seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - core
     found = set(table.filter("selected")["pair_id"])
-    return seconds, of_a_core, memory("VmHWM") - before, found
+    return seconds, cpu_seconds, memory("VmHWM") - before, found
 
 
 def measure(folder: Path, most: int) -> Measured:
     smallest = most // FILES
-    seconds, of_a_core, grown, expected = apart(in_memory, smallest)
+    seconds, cpu_seconds, grown, expected = apart(in_memory, smallest)
     files = [folder / f"{file}.parquet" for file in range(FILES)]
     for number, file in enumerate(files):
         simulated(number, smallest).select("pair_id", "score").write_parquet(file)
@@ -199,44 +200,45 @@ def measure(folder: Path, most: int) -> Measured:
     for number in (1, 10, FILES):
         size = number * smallest
         turns = [apart(rank, files[:number], size) for _ in range(TURNS if number == 1 else 1)]
-        runs.append(sorted(turns, key=lambda run: run.of_a_core)[len(turns) // 2])
+        runs.append(sorted(turns, key=lambda run: run.cpu_seconds)[len(turns) // 2])
         taken = pl.scan_parquet(folder / "top.parquet")
         assert taken.select(pl.len()).collect().item() == kept(size)
         if number == 1:
             same = set(taken.collect()["pair_id"]) == expected
             assert same, "the two passes take other pairs than select"
     bytes_a_row = sum(file.stat().st_size for file in files) / most
-    first = ["`select`, in memory", f"{smallest:,}", f"{seconds:.1f}", f"{of_a_core:.1f}"]
+    first = ["`select`, in memory", f"{smallest:,}", f"{seconds:.1f}", f"{cpu_seconds:.1f}"]
     rows = [[*first, _mib(grown), "", ""], *map(_row, runs)]
-    head = ["way", "pairs", "seconds", "of a core", "MiB grown", "tied at the cut", "in doubt"]
+    head = ["way", "pairs", "seconds", "CPU seconds", "MiB grown", "tied at the cut", "in doubt"]
     text = f"{results.table(head, rows)}\n\n{_law(runs, bytes_a_row)}"
     return Measured(text, grown / smallest)
 
 
 def _row(run: Ranked) -> list[str]:
     low, high = window(run.cut, SIGMAS)
-    numbers = [f"{run.seconds:.1f}", f"{run.of_a_core:.1f}", _mib(run.grown)]
+    numbers = [f"{run.seconds:.1f}", f"{run.cpu_seconds:.1f}", _mib(run.grown)]
     doubted = f"{(high - low) * run.cut.tied:,.0f}"
     return ["two passes", f"{run.rows:,}", *numbers, f"{run.cut.tied:,}", doubted]
 
 
 def _law(runs: list[Ranked], bytes_a_row: float) -> str:
-    """A line through the two largest sizes, held against the smallest, and drawn on."""
+    """Fit a line to the two largest sizes, check it at the smallest, and extrapolate."""
     smallest, first, last = runs
-    slope = (last.of_a_core - first.of_a_core) / (last.rows - first.rows)
-    fixed = first.of_a_core - slope * first.rows
+    slope = (last.cpu_seconds - first.cpu_seconds) / (last.rows - first.rows)
+    fixed = first.cpu_seconds - slope * first.rows
     times = GOAL / last.rows
     tied, needed = int(last.cut.tied * times), int(last.cut.needed * times)
     low, high = window(last.cut._replace(tied=tied, needed=needed), SIGMAS)
     expected = fixed + slope * smallest.rows
     minutes = (fixed + slope * GOAL) / 60
     lines = [
-        f"Seconds of a core = {fixed:.1f} + {slope * 1e6:.2f} × millions of pairs, the line "
+        f"CPU seconds = {fixed:.1f} + {slope * 1e6:.2f} × millions of pairs, the line "
         f"through {first.rows:,} and {last.rows:,}.",
-        f"At {smallest.rows:,}, which it was not drawn through, it says {expected:.1f} and "
-        f"{smallest.of_a_core:.1f} were measured.",
-        f"At {GOAL:,}: {minutes:.0f} minutes of a core, {bytes_a_row * GOAL / 1e9:.0f} GB of "
-        f"Parquet ({bytes_a_row:.1f} bytes a pair), some {(high - low) * tied:,.0f} ids in doubt.",
+        f"At {smallest.rows:,}, which was not fitted, the line says {expected:.1f}; measured were "
+        f"{smallest.cpu_seconds:.1f}.",
+        f"At {GOAL:,}: {minutes:.0f} CPU minutes, {bytes_a_row * GOAL / 1e9:.0f} GB of "
+        f"Parquet ({bytes_a_row:.1f} bytes per pair), about {(high - low) * tied:,.0f} ids in "
+        "doubt.",
     ]
     return "\n".join(lines)
 

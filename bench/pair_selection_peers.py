@@ -1,6 +1,6 @@
-"""Pairs, selections, overlaps and draws of the votes as one writes them with pandas and datasets.
+"""Pairs, selections, overlaps and resampled votes, as one writes them with pandas and datasets.
 
-What `bench.ranking` measures ours against.
+`bench.pair_selection` measures our side against these.
 """
 
 import itertools
@@ -32,7 +32,7 @@ class Found(NamedTuple):
 
 
 class PandasPairs(NamedTuple):
-    """Pairs with their deltas and their place among equals, and the votes on both sides."""
+    """Pairs with their deltas, their order among ties, and the votes on both sides."""
 
     frame: pd.DataFrame
     votes: dict[str, tuple[Array, ...]]  # by dimension, and MEAN
@@ -93,7 +93,7 @@ class PandasPairs(NamedTuple):
 
 
 class DatasetsPairs(NamedTuple):
-    """The same with map, filter and sort; batched and in memory, which is its fast way."""
+    """The same with map, filter and sort; batched and in memory, the library's fast way."""
 
     pairs: datasets.Dataset
     k: int

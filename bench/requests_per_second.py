@@ -1,11 +1,12 @@
-"""Requests a second through our engine and store against a bare aiohttp loop and four peers.
+"""Measure requests per second of our engine and reply cache, a bare aiohttp loop and four peers.
 
-    make bench NAME=asking
+    make bench NAME=requests_per_second
 
-A server in a process of its own answers at once. Ours renders, hashes, sends, checks and writes
-every reply to the store before it looks at the next; the bare loop posts prepared bodies and reads
-JSON. Peers run in environments of their own, which this makes in .bench/ from bench/environments/;
-bench/peers/ has what each does and what of it is timed. All get the same 2,000 texts.
+A server in another process answers at once. Our side renders, hashes, sends and checks each request
+and writes its reply to the cache before it reads the next one. The bare loop posts prepared bodies
+and reads JSON. Each peer runs in its own environment, which this script makes in .bench/ from
+bench/environments/; bench/peers/ says what each peer does and which part is timed. All get the same
+2,000 texts.
 """
 
 import asyncio
@@ -87,7 +88,7 @@ def serve(to_parent: Connection, answer: Handler) -> None:
 
 @contextmanager
 def server(answer: Handler) -> Iterator[str]:
-    """The base URL of a server, in a process of its own, that answers chat completions so."""
+    """Serve chat completions with `answer` from another process; yield the base URL."""
     ours, theirs = multiprocessing.get_context("spawn").Pipe()
     process = multiprocessing.get_context("spawn").Process(target=serve, args=(theirs, answer))
     process.start()
@@ -104,7 +105,7 @@ def prompts() -> list[str]:
 
 
 def bare(url: str) -> list[str]:
-    """The texts in the order of the prompts."""
+    """Return the texts in the order of the prompts."""
     texts = [""] * REQUESTS
 
     async def ask_all() -> None:
@@ -138,7 +139,7 @@ def bare(url: str) -> list[str]:
 
 
 def ours(url: str) -> list[str]:
-    """The same through an empty store on disk."""
+    """Return the same texts through our engine and an empty reply cache on disk."""
     server = ServerSettings(
         base_urls=[url], key=None, models={"m": None}, concurrency=peers.CONCURRENCY
     )
@@ -161,7 +162,7 @@ class NotMeasuredError(Exception):
 
 
 def environment(name: str) -> Path:
-    """The Python of the peer's environment, which is made where it is missing."""
+    """Return the Python of the peer's environment; make the environment where it is missing."""
     folder = ENVIRONMENTS / name
     python, complete = folder / "bin" / "python", folder / "complete"
     if not complete.exists():
@@ -176,7 +177,7 @@ def environment(name: str) -> Path:
 
 
 def run(wrong: str, command: list[str], text: str) -> None:
-    """NotMeasuredError with the last line of what the command says where it fails."""
+    """Run a command; raise NotMeasuredError with the last line of its output if it fails."""
     quiet = {
         "TELEMETRY_ENABLED": "false",  # curator
         "NEMO_TELEMETRY_ENABLED": "false",  # Data Designer
@@ -202,7 +203,7 @@ def run(wrong: str, command: list[str], text: str) -> None:
 
 
 def peer(name: str, url: str) -> float:
-    """The seconds that the peer took for all texts, none of them wrong."""
+    """Return the seconds that the peer took for all texts; assert that each is right."""
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder) / "result.json"
         asked = json.dumps({"url": url, "prompts": prompts()})
@@ -226,7 +227,7 @@ def expected() -> list[str]:
 
 
 def in_turns(url: str) -> tuple[dict[str, list[float]], dict[str, str]]:
-    """Seconds of each way, after a turn that is not counted; and why a peer has none."""
+    """Return the seconds of each way after an uncounted turn, and why a peer has none."""
     ways: dict[str, Callable[[], float]] = {
         "bare aiohttp": partial(here, bare, url),
         "ours": partial(here, ours, url),
@@ -262,13 +263,13 @@ def main() -> None:
     against = results.ratio(best, ours_s) if best else "not measured"
     room = results.ratio(best, seconds["bare aiohttp"]) if best else "not measured"
     results.record(
-        "asking",
-        "make bench NAME=asking",
+        "requests_per_second",
+        "make bench NAME=requests_per_second",
         f"{REQUESTS:,} requests, {peers.CONCURRENCY} at once, to a server that answers at once; "
         "every text asserted. Of a peer, the time from its first call to when its results are "
         f"kept and read, after {peers.WARM} prompts in the same process that are not counted.\n\n"
         f"{text}\n\nours / bare aiohttp: **{results.ratio(seconds['bare aiohttp'], ours_s)}** "
-        f"(bar: at least 0.5); ours / the best peer: **{against}** (bar: at least 3); "
+        f"(target: at least 0.5); ours / the best peer: **{against}** (target: at least 3); "
         f"bare aiohttp / the best peer: {room}",
     )
 

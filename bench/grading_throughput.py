@@ -1,13 +1,13 @@
-r"""Verifying traces of 1 to 25 thousand characters, eight a problem, against Math-Verify's own.
+r"""Measure the grading of long traces (1,000 to 25,000 characters) against Math-Verify.
 
-    make bench NAME=verifying        (or: python -m bench.verifying PROBLEMS)
+    make bench NAME=grading_throughput
+    python -m bench.grading_throughput PROBLEMS
 
-Theirs is `datasets.map` with one `verify(parse(gold), parse(text))` a row, in the library's
-default settings; golds are boxed, as bare ones often parse to nothing. Ours are the stage's two
-modes, with as many processes, whose start is in the time on both sides. What the process that
-starts them imports and is given is in neither. In `math_verify` mode each
-verdict must be theirs before anything is timed; where `last_box` says otherwise the table tells
-which rows and why.
+The peer is `datasets.map` with one `verify(parse(gold), parse(text))` per row, in the library's
+default settings. Golds are boxed, because bare ones often parse to nothing. Our side is the stage's
+two modes with as many processes. The start of the workers is in the time on both sides; the imports
+of the process that starts them are in neither. In `math_verify` mode every verdict must equal the
+peer's before anything is timed. For `last_box` mode a table lists the rows that differ, and why.
 """
 
 import logging
@@ -28,12 +28,12 @@ from delta.grading.sandbox import CodeParams
 from delta.grading.verdict import Verdict
 from delta.grading.worker_pool import Case, GradingParams
 
-PROBLEMS = 1_819  # as many different ones as MATH-500 and GSM8K have
+PROBLEMS = 1_819  # as many as MATH-500 and GSM8K have
 HOSTILE_PROBLEMS = 500  # of them in the hostile run
 SEED = 6
 TURNS = 3
 WORKERS = len(os.sched_getaffinity(0))
-LIMIT_S = 5.0  # for the hostile run: the stage's own 10 s would only make it longer
+LIMIT_S = 5.0  # for the hostile run: the stage's 10 s would only make it longer
 HOSTILE_SHARE = 0.01
 HOSTILE = (
     r"\boxed{9^{9^{9}}}",
@@ -70,7 +70,7 @@ def is_right(row: dict[str, str]) -> dict[str, bool]:
 
 
 def apart(way: Callable[..., list[Any]], *given: Any) -> list[Any]:
-    """What `way` returns in a process of its own: no run finds what another has loaded or kept."""
+    """Return the result of `way` from a fresh process, so that runs share no caches."""
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe(duplex=False)
     process = context.Process(target=_send, args=(there, way, given))
@@ -93,7 +93,7 @@ def seconds_apart(way: Callable[..., list[Any]], *given: Any) -> float:
 
 
 def _seconds(way: Callable[..., list[Any]], *given: Any) -> list[float]:
-    import datasets  # noqa: F401 - before the clock starts, as what ours needs was
+    import datasets  # noqa: F401 - before the clock starts, as our own imports
 
     start = time.perf_counter()
     way(*given)
@@ -118,7 +118,7 @@ def theirs(traces: list[LongTrace]) -> list[bool]:
 def differences(
     traces: list[LongTrace], right: list[bool], verdicts: list[Verdict]
 ) -> list[tuple[str, str, LongTrace, Verdict]]:
-    """Rows on which `right` and `verdicts` do not agree, with class of trace and of difference."""
+    """Return the rows where `right` and `verdicts` differ: kind of trace, kind of difference."""
     return [
         (trace.kind, f"{'right' if told else 'wrong'} / {verdict.outcome}", trace, verdict)
         for trace, told, verdict in zip(traces, right, verdicts, strict=True)
@@ -144,7 +144,7 @@ def differences_table(found: list[tuple[str, str, LongTrace, Verdict]]) -> str:
 
 
 def with_hostile(traces: list[LongTrace]) -> tuple[list[LongTrace], list[int]]:
-    """The traces, a hostile one in the place of every hundredth; and which those are."""
+    """Replace every hundredth trace by a hostile one; return the traces and those positions."""
     every = round(1 / HOSTILE_SHARE)
     places = list(range(every // 2, len(traces), every))
     mixed = list(traces)
@@ -219,8 +219,8 @@ def main() -> None:
 
 {results.table(["way", f"seconds in {TURNS} turns", "eight traces alone"], rows)}
 
-datasets.map / ours, `math_verify`: **{ratios["math_verify"]}**, differences: 0; without what eight
-traces alone take, the start: {beyond["math_verify"]:.2f}. Both call the library for every trace.
+datasets.map / ours, `math_verify`: **{ratios["math_verify"]}**, 0 differences; without the start
+(eight traces alone): {beyond["math_verify"]:.2f}. Both call the library for every trace.
 
 datasets.map / ours, `last_box`: **{ratios["last_box"]}** (target: at least 6); without the
 start: {beyond["last_box"]:.2f}. Differences: {len(listed):,}
@@ -230,7 +230,7 @@ start: {beyond["last_box"]:.2f}. Differences: {len(listed):,}
 One in a hundred hostile, {HOSTILE_PROBLEMS} problems, limit {LIMIT_S:.0f} s:
 
 {hostile_table(traces[: 8 * HOSTILE_PROBLEMS])}"""
-    results.record("verifying", "make bench NAME=verifying", text)
+    results.record("grading_throughput", "make bench NAME=grading_throughput", text)
 
 
 if __name__ == "__main__":

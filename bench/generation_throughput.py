@@ -1,12 +1,13 @@
-"""Tokens a second of the generate stage against one big `vllm.LLM.generate`.
+"""Measure tokens per second of stage generate against one large `vllm.LLM.generate`.
 
-    make bench NAME=tokens              (`python -m bench.tokens 8` for a small one)
+    make bench NAME=generation_throughput
+    python -m bench.generation_throughput 8    # a small one: 8 problems
 
-The laptop profile's model with three worked examples answers products, four samples each. Ours is
-the step itself: a window of requests, each reply in the store as it finishes, then the table. The
-other way hands vLLM all prompts, already tokens, at once, with equal seeds, sampling and engine
-settings. Evaluate asks through the same engine and store. Every way loads in a process of its own;
-the clock starts after loading and one warm reply.
+The laptop profile's model with three worked examples answers products, four samples each. Our side
+is the step itself: a window of requests, each reply in the cache as it finishes, then the table.
+The other side passes all prompts to vLLM at once, already tokenized, with equal seeds, sampling and
+engine settings. Stage evaluate uses the same engine and cache. Each side loads in its own process;
+the clock starts after loading and one warm-up reply.
 """
 
 import multiprocessing
@@ -57,7 +58,7 @@ class Measured(NamedTuple):
 
 
 def model() -> Path:
-    """The weights that the pipeline has fetched, else fetched here."""
+    """Return the folder of the weights; fetch them where the pipeline has not."""
     for folder in (paths.model(MODEL), CACHE / MODEL):
         if (folder / "model.safetensors").exists():
             return folder
@@ -77,7 +78,7 @@ def problems(number: int) -> pl.DataFrame:
 
 
 def prepare(number: int) -> tuple[VllmEngine, Asked, Request]:
-    """The engine, every request, and one that shares no prompt with them."""
+    """Return the engine, every request, and one request that shares no prompt with them."""
     folder = model()
     serving = PARAMS.serving[MODEL]
     assert isinstance(serving, ServingParams)
@@ -127,7 +128,7 @@ def ours(number: int) -> Measured:
 
 
 def votes(engine: VllmEngine, number: int, texts: list[str]) -> list[Request]:
-    """The judge's requests on the first sample of some problems, cut after one token."""
+    """Return the judge's requests on the first samples, each limited to one token."""
     statements = problems(number)["statement"].to_list()
     shown = list(zip(statements, texts[::SAMPLES], strict=True))[:RATED]
     rated = [JudgeInput(str(place), *pair) for place, pair in enumerate(shown)]
@@ -192,7 +193,7 @@ def child(name: str, number: int, to_parent: Connection) -> None:
 
 
 def apart(name: str, number: int) -> Measured:
-    """The way in a process of its own, which frees what vLLM holds."""
+    """Run the function in another process, which frees vLLM's memory."""
     mine, its = multiprocessing.get_context("spawn").Pipe(duplex=False)
     process = multiprocessing.get_context("spawn").Process(target=child, args=(name, number, its))
     process.start()
@@ -235,11 +236,11 @@ def main() -> None:
     first = found[OURS][0]
     text = results.table(["way", f"tokens/s in {TURNS} turns", "prompt tokens cached"], rows)
     results.record(
-        "tokens",
-        "make bench NAME=tokens",
+        "generation_throughput",
+        "make bench NAME=generation_throughput",
         f"{number} problems, {SAMPLES} samples each, {first.tokens:,} tokens; equal texts and "
         f"engine settings asserted.\n\n{text}\n\nours / one `LLM.generate`: "
-        f"**{share_of_one}** (bar: at least 0.97); with prefix caching it is "
+        f"**{share_of_one}** (target: at least 0.97); with prefix caching it is "
         f"{gain.value:.1f} × as fast. Of {PARAMS.judge.llm.votes} votes each on "
         f"{min(RATED, number)} traces, prompt tokens cached: {share(first.votes)}.",
     )

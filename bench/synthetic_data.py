@@ -1,14 +1,15 @@
-"""Tables of a run at the paper's size, for measurements that need no model.
+"""Write synthetic tables of a run at the paper's size, for measurements that need no model.
 
-    python -m bench.simulated FOLDER PROBLEMS SAMPLES NAME…
-    python -m bench.simulated --sources FOLDER ROWS PROGRAMS
+    python -m bench.synthetic_data FOLDER PROBLEMS SAMPLES NAME…
+    python -m bench.synthetic_data --sources FOLDER ROWS PROGRAMS
 
-The first writes problems, and traces, verdicts and ratings of each generator NAME, under FOLDER
-(`data`). Texts are words in random order with an answer at the end, so that they compress about as
-prose does. The first trace of each problem is rated, or every one where a problem has one. The
-second writes, under FOLDER, ROWS of openr1.parquet in the columns of OpenR1-Math-220k that are
-read, two traces each, PROGRAMS of livecodebench.jsonl with tests of a megabyte each, packed, and
-the questions of benchmarks of their real sizes (data/questions).
+The first form writes problems, and the traces, verdicts and ratings of each generator NAME, under
+FOLDER (`data`). Texts are words in random order with an answer at the end, so they compress about
+as well as prose. The first trace of each problem is rated; with one trace per problem, all are.
+
+The second form writes under FOLDER: openr1.parquet with ROWS rows in the columns of
+OpenR1-Math-220k that are read, two traces each; livecodebench.jsonl with PROGRAMS programs, each
+with a megabyte of packed tests; and questions of benchmarks of their real sizes (data/questions).
 """
 
 import base64
@@ -51,7 +52,7 @@ def write(data: Path, problems: int, samples: int, names: list[str]) -> None:
             "prompt": f"What is {number} + {number}? " + PROSE,
             "history": [],
             "gold_answer": str(2 * number),
-            "source": "simulated",
+            "source": "synthetic",
             "domain": "algebra",
             "metadata": "{}",
         }
@@ -68,7 +69,7 @@ def write(data: Path, problems: int, samples: int, names: list[str]) -> None:
 def write_traces(
     data: Path, problems: int, samples: int, name: str, chance: np.random.Generator
 ) -> None:
-    """In batches, for the text of all of them has gigabytes; every third answer is wrong."""
+    """Write traces in batches, because their text takes gigabytes; every third answer is wrong."""
     path = data / "traces" / f"{name}.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
     schema = frame_of([], TRACE).to_arrow().schema
@@ -125,7 +126,7 @@ def ratings(problems: int, name: str, chance: np.random.Generator) -> pl.DataFra
             for dimension, given in zip(DIMENSIONS, of_trace, strict=True):
                 yield {
                     "trace_id": f"p.{number}/{name}/0",
-                    "judge": "simulated",
+                    "judge": "synthetic",
                     "dimension": dimension,
                     "votes": given,
                     "refused": 0,

@@ -1,11 +1,11 @@
-"""A `dvc repro` that has nothing to do: the paper's graph against an equal graph of `true`.
+"""Measure a `dvc repro` that has nothing to do, against an equal graph of `true`.
 
-    make bench NAME=noop
+    make bench NAME=dvc_noop
 
-Both graphs have the same stages with as many dependencies, parameters and outputs, of the same
-names; in the other one dvc.yaml holds them one by one, every command is `true` and every file holds
-a few bytes. What no stage has made here is a file of a few bytes too, taken for made by `dvc
-commit`.
+Both graphs have the same stages, with equally many dependencies, parameters and outputs of the same
+names. In the second graph dvc.yaml lists the stages without templates, every command is `true`, and
+every file holds a few bytes. Outputs that no stage has written are files of a few bytes too;
+`dvc commit` records them as up to date.
 """
 
 import json
@@ -27,7 +27,7 @@ Stages = dict[str, dict[str, Any]]
 
 
 def stages_of(folder: Path) -> Stages:
-    """As dvc.yaml would say them one by one, without templates."""
+    """Return the stages as dvc.yaml would list them without templates."""
     with Repo(str(folder)) as repo:
         found: Stages = {}
         for stage in repo.index.stages:
@@ -42,7 +42,7 @@ def outputs_of(stage: dict[str, Any]) -> list[str]:
 
 
 def fill(space: Workspace, stages: Stages) -> None:
-    """Every output and dependency that is not there; then DVC is told that all of it is made."""
+    """Write every missing output and dependency, then record all of them with `dvc commit`."""
     made = [path for stage in stages.values() for path in outputs_of(stage)]
     needed = [path for stage in stages.values() for path in stage.get("deps", [])]
     for path in [*made, *needed]:
@@ -56,14 +56,14 @@ def fill(space: Workspace, stages: Stages) -> None:
     space.commit()
 
 
-def the_papers(folder: Path) -> tuple[Workspace, Stages]:
+def paper_graph(folder: Path) -> tuple[Workspace, Stages]:
     space = Workspace(folder, PROFILE)
     stages = stages_of(folder)
     fill(space, stages)
     return space, stages
 
 
-def of_true(folder: Path, stages: Stages) -> Workspace:
+def true_graph(folder: Path, stages: Stages) -> Workspace:
     space = Workspace(folder, PROFILE)
     plain = {name.replace("@", "-"): {**stage, "cmd": "true"} for name, stage in stages.items()}
     (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": plain}))
@@ -82,8 +82,8 @@ def up_to_date(space: Workspace) -> None:
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        ours, stages = the_papers(Path(folder) / "ours")
-        other = of_true(Path(folder) / "true", stages)
+        ours, stages = paper_graph(Path(folder) / "ours")
+        other = true_graph(Path(folder) / "true", stages)
         found = stages_of(other.folder)
         for key in ("deps", "outs", "metrics", "plots", "params"):
             counts = [
@@ -100,10 +100,10 @@ def main() -> None:
     outs = sum(len(outputs_of(stage)) for stage in stages.values())
     share = results.ratio(*seconds.values())
     results.record(
-        "noop",
-        "make bench NAME=noop",
+        "dvc_noop",
+        "make bench NAME=dvc_noop",
         f"`dvc repro` with nothing to do: {len(stages)} stages, {deps:,} dependencies, {outs} "
-        f"outputs.\n\n{text}\n\nthe paper's graph / `true`: **{share}** (bar: at most 1.2)",
+        f"outputs.\n\n{text}\n\nthe paper's graph / `true`: **{share}** (target: at most 1.2)",
     )
 
 
