@@ -117,11 +117,11 @@ def measure(folder: Path) -> Measured:
     seconds = dvc_add(next(shelf.glob("*.log")))
     page = listed(folder / "page")
     rows = []
-    for opening, (_, characters) in zip(shelves, SHELVES, strict=True):
-        rate = opening.gigabytes / opening.seconds
-        numbers = [f"{opening.gigabytes:.2f}", f"{opening.seconds:.1f}", f"{rate:.2f}"]
-        memory_per_reply = f"{opening.bytes_per_key:,.0f}"
-        rows.append([f"{opening.keys:,}", f"{characters:,}", *numbers, memory_per_reply])
+    for run, (_, characters) in zip(shelves, SHELVES, strict=True):
+        rate = run.gigabytes / run.seconds
+        numbers = [f"{run.gigabytes:.2f}", f"{run.seconds:.1f}", f"{rate:.2f}"]
+        memory_per_reply = f"{run.bytes_per_key:,.0f}"
+        rows.append([f"{run.keys:,}", f"{characters:,}", *numbers, memory_per_reply])
     head = [
         "replies",
         "characters",
