@@ -1,4 +1,4 @@
-"""README and docs say what the files say: scores, figures, commands, paths."""
+"""README and docs agree with the files: scores, figures, commands, parameters, paths."""
 
 import itertools
 import json
@@ -6,12 +6,16 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, get_args, get_origin
 
 import pytest
 import yaml
+from pydantic import BaseModel
 
 from delta.__main__ import COMMANDS
+from delta.check import Params
 from delta.report import scores as report
 from delta.report.claims import format
 from delta.report.figures import policy
@@ -20,6 +24,7 @@ from tests.helpers.import_closure import ROOT
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
+NOTEBOOK = "lab-notebook.md"  # names files, stages and parameters of its time
 REAL = ROOT.parent / "shared" / "real" / "gsm8k_example_model_solutions.jsonl"
 
 
@@ -100,11 +105,11 @@ def test_the_whole_table_of_claims_and_the_page_are_of_the_committed_run() -> No
     assert PARAMS["profile"] in page
 
 
-def commands() -> list[tuple[str, str]]:
+def commands(*pages: Path) -> list[tuple[str, str]]:
     """Return every command of a shell block, with the name of its page."""
     return [
-        (page.name, line.split("#")[0].strip())
-        for page in PAGES
+        (page.name, line.split(" #")[0].strip())
+        for page in pages or PAGES
         for block in re.findall(r"```sh\n(.*?)```", read(page), re.DOTALL)
         for line in block.split("\n")
         if re.match(r"(make|dvc|python -m) ", line)
@@ -124,18 +129,103 @@ def test_every_command_in_the_docs_exists() -> None:
             assert (ROOT / f"{program.replace('.', '/')}.py").is_file(), (page, command)
 
 
+# Commands of the README and the file that runs each, by a test or in CI.
+RUN_BY = {
+    "make repro": "tests/end_to_end/test_make.py",
+    "make experiment NAME=figure-1": "tests/end_to_end/test_make.py",
+    "make plan": "tests/end_to_end/test_make.py",
+    "make view-pairs": "tests/end_to_end/test_make.py",
+    "make export": "tests/end_to_end/test_make.py",
+    "make test": ".ci/run",
+    "dvc repro": "tests/end_to_end/test_laptop.py",
+    "dvc exp run -S selector.k=": "tests/end_to_end/test_dvc_repro.py",
+    "dvc exp show --only-changed": "tests/end_to_end/test_dvc_repro.py",
+    "dvc metrics diff": "tests/end_to_end/test_dvc_repro.py",
+    "python -m delta compare policy zero-shot": "tests/end_to_end/test_all_figures.py",
+    "python -m delta --help": "tests/cli/test_help.py",
+}
+
+
+def test_every_command_of_the_readme_is_run_by_a_test_or_in_ci() -> None:
+    shown = {re.sub(r"(-S [\w.]+=).*", r"\1", command) for _, command in commands(PAGES[0])}
+    assert shown == RUN_BY.keys()
+    for command, name in RUN_BY.items():
+        text = read(ROOT / name)
+        assert [word for word in command.split() if word not in text] == [], (command, name)
+
+
+def parts(annotation: Any) -> Iterator[Any]:
+    """Yield the members of a union and the type inside `Annotated`, else the type itself."""
+    if hasattr(annotation, "__value__"):  # a type alias
+        yield from parts(annotation.__value__)
+    elif hasattr(annotation, "__metadata__"):
+        yield from parts(annotation.__origin__)
+    elif get_args(annotation) and get_origin(annotation) not in (dict, list, tuple):
+        for member in get_args(annotation):
+            yield from parts(member)
+    else:
+        yield annotation
+
+
+def has_key(annotation: Any, keys: list[str]) -> bool:
+    """Return whether a section of this type can hold `keys`; NAME and * stand for any key."""
+    if not keys:
+        return True
+    key, *rest = keys
+    for kind in parts(annotation):
+        if get_origin(kind) is dict:
+            if has_key(get_args(kind)[1], rest):
+                return True
+        elif isinstance(kind, type) and issubclass(kind, BaseModel):
+            for name, field in kind.model_fields.items():
+                is_any = key.isupper() or key == "*"
+                if (is_any or key == name) and has_key(field.annotation, rest):
+                    return True
+    return False
+
+
+def parameters(page: Path) -> list[str]:
+    """Return every `section.key` in backticks whose first part is a section of params.yaml."""
+    names = re.findall(r"`([a-z_]+(?:\.[\w*-]+)+)(?:: [^`]*)?`", read(page))
+    return [name for name in names if name.split(".")[0] in Params.model_fields]
+
+
+def test_a_parameter_that_does_not_exist_is_noticed() -> None:
+    assert has_key(Params, ["serving", "MODEL", "endpoint", "accepts"])
+    assert has_key(Params, ["selector", "k"])
+    assert not has_key(Params, ["selector", "top"])
+    assert not has_key(Params, ["serving", "MODEL", "endpoint", "url"])
+
+
+def test_every_parameter_in_the_docs_exists() -> None:
+    named = {name for page in PAGES for name in parameters(page) if page.name != NOTEBOOK}
+    assert len(named) > 30
+    assert sorted(name for name in named if not has_key(Params, name.split("."))) == []
+
+
+def test_the_docs_name_the_only_file_of_metrics() -> None:
+    graph = yaml.safe_load(read(ROOT / "dvc.yaml"))["stages"].values()
+    metrics = [entry for stage in graph for entry in stage.get("do", stage).get("metrics", [])]
+    (name,) = {next(iter(entry)) for entry in metrics}
+    for page in PAGES:
+        if page.name != NOTEBOOK:
+            assert set(re.findall(r"\bmetrics/\w+\.\w+", read(page))) <= {name}, page.name
+
+
 def test_every_link_and_path_in_the_docs_exists() -> None:
     for page in PAGES:
         text = read(page)
         for link in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text):
             if "://" not in link and not link.startswith("mailto:"):
                 assert (page.parent / link).exists(), (page.name, link)
-        if page.name == "lab-notebook.md":  # names files of its time
+        if page.name == NOTEBOOK:
             continue
         for path in re.findall(
             r"`((?:delta|stages|tests|docs|bench|profiles|launch)/[\w./-]*)`", text
         ):
-            assert (ROOT / path).exists(), (page.name, path)
+            assert "NAME" in path or (ROOT / path).exists(), (page.name, path)
+        for name in re.findall(r"`(test_\w+\.py)`", text):
+            assert len(list((ROOT / "tests").rglob(name))) == 1, (page.name, name)
 
 
 def test_the_readme_is_short_and_names_every_room() -> None:
