@@ -4,6 +4,7 @@ A tiny model trains and a server on loopback answers, as in test_dvc_repro.py.
 """
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -88,3 +89,10 @@ def test_two_runs_are_compared_question_by_question(space: Workspace) -> None:
     assert "| products | " in space.run("python", "-m", "delta", "compare", "policy", "zero-shot")
     output = space.run("python", "-m", "delta", "compare", "figure-1-dpo-weak", "seeds-1")
     assert "only figure-1-dpo-weak" in output
+
+
+def test_make_runs_one_figure_and_repeats_no_training(space: Workspace) -> None:
+    results = {path: path.read_bytes() for path in (space.folder / "metrics/runs").glob("*.json")}
+    output = space.make("experiment", "NAME=figure-1")
+    assert re.search(r"(\d+) runs, \1 of them done", output), output
+    assert {path: path.read_bytes() for path in results} == results

@@ -86,6 +86,12 @@ class Workspace:
     def dvc(self, *words: str, ok: bool = True) -> str:
         return self.run("dvc", *words, ok=ok)
 
+    def make(self, *arguments: str) -> str:
+        """Run make in the environment of these tests, which it leaves as it is."""
+        shutil.copy(ROOT / "Makefile", self.folder)
+        environment = f"VENV={Path(sys.executable).parent.parent}"
+        return self.run("make", "--old-file=environment", environment, *arguments)
+
     def git(self, *words: str) -> str:
         return self.run("git", *words)
 

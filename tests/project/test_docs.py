@@ -132,7 +132,7 @@ def test_every_command_in_the_docs_exists() -> None:
 # Commands of the README and the file that runs each, by a test or in CI.
 RUN_BY = {
     "make repro": "tests/end_to_end/test_make.py",
-    "make experiment NAME=figure-1": "tests/end_to_end/test_make.py",
+    "make experiment NAME=figure-1": "tests/end_to_end/test_all_figures.py",
     "make plan": "tests/end_to_end/test_make.py",
     "make view-pairs": "tests/end_to_end/test_make.py",
     "make export": "tests/end_to_end/test_make.py",
