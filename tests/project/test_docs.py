@@ -203,6 +203,14 @@ def test_every_parameter_in_the_docs_exists() -> None:
     assert sorted(name for name in named if not has_key(Params, name.split("."))) == []
 
 
+def test_the_changelog_names_parameters_that_exist() -> None:
+    rows = re.findall(r"^  \| `[a-z].* \| (.*) \|$", read(ROOT / "CHANGELOG.md"), re.MULTILINE)
+    names = [name for row in rows for name in re.findall(r"`([a-z_]+[.\w*]*)(?:: \S+)?`", row)]
+    keys = [name for name in names if name.split(".")[0] in Params.model_fields]
+    assert len(keys) > 30
+    assert [key for key in keys if not has_key(Params, key.split("."))] == []
+
+
 def test_the_docs_name_the_only_file_of_metrics() -> None:
     graph = yaml.safe_load(read(ROOT / "dvc.yaml"))["stages"].values()
     metrics = [entry for stage in graph for entry in stage.get("do", stage).get("metrics", [])]
