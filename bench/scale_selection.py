@@ -240,7 +240,7 @@ def _law(runs: list[Ranked], bytes_a_row: float) -> str:
         f"Parquet ({bytes_a_row:.1f} bytes per pair), about {(high - low) * tied:,.0f} ids in "
         "doubt.",
     ]
-    return "\n".join(lines)
+    return " ".join(lines)
 
 
 def _mib(size: float) -> str:

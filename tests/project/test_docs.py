@@ -236,6 +236,14 @@ def test_every_link_and_path_in_the_docs_exists() -> None:
             assert len(list((ROOT / "tests").rglob(name))) == 1, (page.name, name)
 
 
+def test_a_paragraph_is_one_line() -> None:
+    for page in [*PAGES, ROOT / "CHANGELOG.md"]:
+        prose = re.sub(r"```.*?```", "", read(page), flags=re.DOTALL).split("\n")
+        for line, following in itertools.pairwise(prose):
+            is_text = re.match(r"[A-Za-z*`\[(]", following.lstrip()) is not None
+            assert not (line and is_text and not line.startswith(("#", "<!--"))), (page.name, line)
+
+
 def test_the_readme_is_short_and_names_every_room() -> None:
     assert len(README.split("\n")) <= 180
     rooms = re.findall(r"^\| `(\w+)/` \|", README, re.MULTILINE)
