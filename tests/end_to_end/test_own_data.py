@@ -1,4 +1,4 @@
-"""README's "Your own data", run literally: from three lines of a file to a policy and its page."""
+"""docs/your-data.md, run literally: from three lines of a file to a policy and its page."""
 
 import json
 import re
@@ -20,8 +20,8 @@ from tests.helpers.workspace import Workspace
 from tests.report.test_pair_viewer import content
 
 PROFILE = ROOT / "profiles" / "own.yaml"
-SECTION = (ROOT / "README.md").read_text().split("## Your own data\n")[1].split("\n## ")[0]
-TEXTS, CHATS, COMMANDS = re.findall(r"```sh\n(.*?)```", SECTION, flags=re.DOTALL)
+PAGE = (ROOT / "docs/your-data.md").read_text()
+TEXTS, CHATS, COMMANDS = re.findall(r"```sh\n(.*?)```", PAGE, flags=re.DOTALL)
 
 
 def rows_in(script: str) -> list[dict[str, Any]]:
@@ -37,7 +37,7 @@ def test_the_profile_is_whole_and_waits_for_the_digest_of_a_file() -> None:
     assert PROFILE.read_text().count("0" * 64) == 1
 
 
-def test_the_readme_names_the_parameters_that_there_are() -> None:
+def test_the_page_names_the_parameters_that_there_are() -> None:
     params = check(PROFILE)
     assert params.pairing.use_table_pairs
     for named in (
@@ -46,7 +46,7 @@ def test_the_readme_names_the_parameters_that_there_are() -> None:
         "instruction: boxed",
         "`gold_answer`",
     ):
-        assert named in SECTION
+        assert named in PAGE
 
 
 @pytest.fixture(scope="module")

