@@ -103,8 +103,8 @@ def draws(world: World, benchmarks: Sequence[Benchmark]) -> Iterator[Drawn]:
         yield Drawn(answers, truths[spread])
 
 
-def covers(found: Interval | Contrast | seeds.SeedScore, truth: float) -> bool:
-    return found.low - 1e-12 <= truth <= found.high + 1e-12
+def covers(interval: Interval | Contrast | seeds.SeedScore, truth: float) -> bool:
+    return interval.low - 1e-12 <= truth <= interval.high + 1e-12
 
 
 def over_questions(answers: CorrectCounts) -> Interval:
@@ -154,12 +154,12 @@ def of_contrast(
     kind: str, weights: Sequence[float], world: World, benchmarks: Sequence[Benchmark]
 ) -> Row:
     same = len(set(world.moves)) == 1
-    found = []
+    results = []
     for drawn in draws(world, benchmarks):
         truth = 0.0 if same else float(np.dot(weights, drawn.truths))
         result = contrast(group_terms(drawn.answers, weights))
-        found.append((covers(result, truth), result.p < 0.05))
-    covered, rejected = np.mean(found, axis=0)
+        results.append((covers(result, truth), result.p < 0.05))
+    covered, rejected = np.mean(results, axis=0)
     return Row(kind, name(benchmarks), float(covered), float(rejected) if same else None)
 
 
@@ -193,9 +193,9 @@ def spearman(points: int, correlation: float) -> Row:
     hits = []
     for values in chance.normal(size=(RUNS, 2, points)):
         other = correlation * values[0] + np.sqrt(1 - correlation**2) * values[1]
-        found = rank_correlation.spearman(values[0].tolist(), other.tolist())
-        if found is not None and found.low is not None and found.high is not None:
-            hits.append(found.low <= truth <= found.high)
+        interval = rank_correlation.spearman(values[0].tolist(), other.tolist())
+        if interval is not None and interval.low is not None and interval.high is not None:
+            hits.append(interval.low <= truth <= interval.high)
     return Row("Spearman", f"r = {correlation:g}, {points} points", float(np.mean(hits)), None)
 
 
@@ -216,9 +216,9 @@ def _auc(apart: float, problems: int, chance: np.random.Generator) -> Interval:
         np.round(3 + 0.5 * easy + apart * right + chance.normal(size=(problems, 4))), 1, 5
     )
     names = [str(number // 4) for number in range(4 * problems)]
-    found = rank_correlation.auc(rating.ravel().tolist(), right.ravel().tolist(), names)
-    assert found is not None
-    return found
+    interval = rank_correlation.auc(rating.ravel().tolist(), right.ravel().tolist(), names)
+    assert interval is not None
+    return interval
 
 
 PASS_1 = [Benchmark(rate, n, 1) for n in (40, 200, 1_000) for rate in (0.02, 0.3, 0.9)]
@@ -236,11 +236,15 @@ SETS = World([0.3, 0.3, 0.0, 0.0])
 
 def rows() -> Iterator[Row]:
     yield from (pass_at_1(rate, questions) for rate, questions, _ in PASS_1)
-    yield from (avg_at_k(one) for one in AVG_16)
+    yield from (avg_at_k(benchmark) for benchmark in AVG_16)
     yield from (group_score(benchmarks) for benchmarks in GROUPS)
     pair = [-1.0, 1.0]
-    yield from (of_contrast("difference", pair, World(NEAR), [one]) for one in PASS_1 + AVG_16)
-    yield from (of_contrast("no difference", pair, ALIKE, [one]) for one in PASS_1 + AVG_16)
+    yield from (
+        of_contrast("difference", pair, World(NEAR), [benchmark]) for benchmark in PASS_1 + AVG_16
+    )
+    yield from (
+        of_contrast("no difference", pair, ALIKE, [benchmark]) for benchmark in PASS_1 + AVG_16
+    )
     for benchmarks in GROUPS:
         yield of_contrast("difference, groups", pair, World(NEAR), benchmarks)
         yield of_contrast("no difference, groups", pair, ALIKE, benchmarks)
@@ -259,16 +263,16 @@ def extras() -> Iterator[tuple[str, str, list[float]]]:
     """Yield the coverage with no, one and two pseudo-answers: why a contrast adds one."""
     for benchmark in (Benchmark(0.05, 60, 1), Benchmark(0.3, 60, 1), Benchmark(0.1, 40, 16)):
         for world in (World(NEAR), ALIKE):
-            found = []
+            covered = []
             for drawn in draws(world, [benchmark]):
                 truth = drawn.truths[1] - drawn.truths[0]
                 counts = np.asarray(drawn.answers[0].correct, dtype=np.float64)
                 each = (counts[1] - counts[0]) / benchmark.samples
-                found.append(
+                covered.append(
                     [with_extra(each, benchmark.samples, extra, truth) for extra in EXTRAS]
                 )
             kind = "no difference" if world == ALIKE else "difference"
-            yield kind, name([benchmark]), np.mean(found, axis=0).tolist()
+            yield kind, name([benchmark]), np.mean(covered, axis=0).tolist()
 
 
 def with_extra(each: NDArray[np.float64], samples: int, extra: float, truth: float) -> bool:
@@ -280,7 +284,7 @@ def with_extra(each: NDArray[np.float64], samples: int, extra: float, truth: flo
 
 
 def main() -> None:
-    print(f"{RUNS:,} simulated runs a row.\n")
+    print(f"{RUNS:,} simulated runs per row.\n")
     print("| kind | setting | covered | rejected |\n|---|---|---|---|")
     for row in rows():
         rejected = "" if row.rejected is None else f"{row.rejected:.1%}"

@@ -29,10 +29,10 @@ Stages = dict[str, dict[str, Any]]
 def stages_of(folder: Path) -> Stages:
     """Return the stages as dvc.yaml would list them without templates."""
     with Repo(str(folder)) as repo:
-        found: Stages = {}
+        stages: Stages = {}
         for stage in repo.index.stages:
-            found |= to_pipeline_file(stage)
-    plain: Stages = json.loads(json.dumps(found))  # DVC's are ordered dictionaries
+            stages |= to_pipeline_file(stage)
+    plain: Stages = json.loads(json.dumps(stages))  # DVC's are ordered dictionaries
     return plain
 
 
@@ -43,9 +43,9 @@ def outputs_of(stage: dict[str, Any]) -> list[str]:
 
 def fill(space: Workspace, stages: Stages) -> None:
     """Write every missing output and dependency, then record all of them with `dvc commit`."""
-    made = [path for stage in stages.values() for path in outputs_of(stage)]
+    outputs = [path for stage in stages.values() for path in outputs_of(stage)]
     needed = [path for stage in stages.values() for path in stage.get("deps", [])]
-    for path in [*made, *needed]:
+    for path in [*outputs, *needed]:
         file = space.folder / path
         if not file.suffix:  # the folder of a model
             file = file / "file"
@@ -75,19 +75,20 @@ def true_graph(folder: Path, stages: Stages) -> Workspace:
 
 
 def up_to_date(space: Workspace) -> None:
-    said = space.dvc("repro")
-    assert stages_run(said) == [], said
-    assert "up to date" in said, said
+    output = space.dvc("repro")
+    assert stages_run(output) == [], output
+    assert "up to date" in output, output
 
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         ours, stages = paper_graph(Path(folder) / "ours")
         other = true_graph(Path(folder) / "true", stages)
-        found = stages_of(other.folder)
+        other_stages = stages_of(other.folder)
         for key in ("deps", "outs", "metrics", "plots", "params"):
             counts = [
-                sum(len(one.get(key, [])) for one in graph.values()) for graph in (stages, found)
+                sum(len(one.get(key, [])) for one in graph.values())
+                for graph in (stages, other_stages)
             ]
             assert counts[0] == counts[1] > 0, key
         seconds = results.in_turns(

@@ -27,7 +27,7 @@ LIMIT_S = 30
 START = "Running stage 'train'"
 
 
-def prepared(folder: Path, problems: int) -> Workspace:
+def prepare_workspace(folder: Path, problems: int) -> Workspace:
     space = Workspace(folder, PROFILE)
     content = yaml.safe_load(PROFILE.read_text())
     paired = [content["pairing"][side] for side in ("chosen", "rejected")]
@@ -50,8 +50,8 @@ def prepared(folder: Path, problems: int) -> Workspace:
 
 def seconds_to_training(space: Workspace, k: int) -> float:
     command = ["dvc", "exp", "run", "--name", f"k-{k}", "-S", f"selector.k={k}"]
-    said = ""
-    found = None
+    output = ""
+    seconds = None
     start = time.perf_counter()
     with subprocess.Popen(
         command,
@@ -63,18 +63,18 @@ def seconds_to_training(space: Workspace, k: int) -> float:
     ) as process:
         assert process.stdout is not None
         for line in process.stdout:
-            said += line
-            if line.startswith(START) and found is None:
-                found = time.perf_counter() - start
-    assert stages_run(said) == ["select", "train"], said
-    assert f"select: {k} of " in said, said
-    assert found is not None
-    return found
+            output += line
+            if line.startswith(START) and seconds is None:
+                seconds = time.perf_counter() - start
+    assert stages_run(output) == ["select", "train"], output
+    assert f"select: {k} of " in output, output
+    assert seconds is not None
+    return seconds
 
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        space = prepared(Path(folder) / "space", synthetic_data.PROBLEMS)
+        space = prepare_workspace(Path(folder) / "space", synthetic_data.PROBLEMS)
         seconds = {k: seconds_to_training(space, k) for k in CUTS}
     rows = [[f"{k:,}", f"{took:.1f}"] for k, took in seconds.items()]
     text = results.table(["selector.k", "seconds to the start of training"], rows)

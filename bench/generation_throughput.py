@@ -86,11 +86,11 @@ def prepare(number: int) -> tuple[VllmEngine, Asked, Request]:
     sampled = PARAMS.generators[GENERATOR]
     assert isinstance(sampled, SampledParams)
     sampled = sampled.model_copy(update={"samples": SAMPLES})
-    asked = list(
+    requests = list(
         trace_requests(sampled, engine, fingerprint.read_fingerprint(folder), problems(number))
     )
-    warm = replace(asked[0][1], prompt=engine.render([{"role": "user", "content": "Hello."}]))
-    return engine, asked, warm
+    warm = replace(requests[0][1], prompt=engine.render([{"role": "user", "content": "Hello."}]))
+    return engine, requests, warm
 
 
 def count(prompts: Counter[str], finished: Any) -> None:
@@ -192,15 +192,15 @@ def child(name: str, number: int, to_parent: Connection) -> None:
     to_parent.send(WAYS[name](number))
 
 
-def apart(name: str, number: int) -> Measured:
+def in_fresh_process(name: str, number: int) -> Measured:
     """Run the function in another process, which frees vLLM's memory."""
     mine, its = multiprocessing.get_context("spawn").Pipe(duplex=False)
     process = multiprocessing.get_context("spawn").Process(target=child, args=(name, number, its))
     process.start()
     its.close()
-    found: Measured = mine.recv()  # EOFError where the child died
+    measured: Measured = mine.recv()  # EOFError where the child died
     process.join()
-    return found
+    return measured
 
 
 def settings(measured: Measured) -> str:
@@ -215,25 +215,25 @@ def main() -> None:
     os.environ["VLLM_LOGGING_LEVEL"] = "ERROR"
     number = int(sys.argv[1]) if sys.argv[1:] else PROBLEMS
     model()
-    found: dict[str, list[Measured]] = {name: [] for name in WAYS}
+    runs: dict[str, list[Measured]] = {name: [] for name in WAYS}
     for turn in range(TURNS):
         # Once without caching: it takes many times as long.
         for name in [OURS, ONE] if turn else WAYS:
-            found[name].append(apart(name, number))
-            assert found[name][-1].texts == found[OURS][0].texts, name
-    assert settings(found[OURS][0]) == settings(found[ONE][0])
+            runs[name].append(in_fresh_process(name, number))
+            assert runs[name][-1].texts == runs[OURS][0].texts, name
+    assert settings(runs[OURS][0]) == settings(runs[ONE][0])
     rows = [
         [
             name,
-            " ".join(f"{one.tokens / one.seconds:.0f}" for one in turns),
+            " ".join(f"{run.tokens / run.seconds:.0f}" for run in turns),
             share(turns[0].prompts),
         ]
-        for name, turns in found.items()
+        for name, turns in runs.items()
     ]
-    seconds = {name: [one.seconds for one in turns] for name, turns in found.items()}
+    seconds = {name: [run.seconds for run in turns] for name, turns in runs.items()}
     share_of_one = results.ratio(seconds[ONE], seconds[OURS])
     gain = results.ratio(seconds[UNCACHED], seconds[ONE][:1])
-    first = found[OURS][0]
+    first = runs[OURS][0]
     text = results.table(["way", f"tokens/s in {TURNS} turns", "prompt tokens cached"], rows)
     results.record(
         "generation_throughput",

@@ -56,7 +56,7 @@ def boxed(gold: str, solution: str, answer: str) -> Reference:
 
 def references(folder: Path) -> dict[str, list[Reference]]:
     """Return the references of each set. GSM8K's answers stand after `####`; they go into a box."""
-    found = {
+    sets = {
         "MATH-500": [
             boxed(row["answer"], row["solution"], row["answer"])
             for row in read_lines(folder / "math500_test.jsonl")
@@ -72,11 +72,11 @@ def references(folder: Path) -> dict[str, list[Reference]]:
         ],
     }
     for year in ("24", "25"):
-        found[f"AIME 20{year}"] = [
+        sets[f"AIME 20{year}"] = [
             boxed(row["expected_answer"], row["reference_solution"], row["expected_answer"])
             for row in read_lines(folder / f"aime{year}.jsonl")
         ]
-    return found
+    return sets
 
 
 def changed(gold: str, others: list[str]) -> str:
@@ -149,8 +149,8 @@ def models_table(folder: Path) -> str:
 
 def first_sentence(text: str) -> str | None:
     """Return the letter that MMLU-Pro's first expression extracts, if it matches."""
-    found = re.search(r"answer is \(?([A-J])\)?", text)
-    return found[1] if found else None
+    match = re.search(r"answer is \(?([A-J])\)?", text)
+    return match[1] if match else None
 
 
 def class_of(text: str, stored: str, ours: str | None) -> str:
@@ -177,12 +177,15 @@ def letters_table(folder: Path) -> str:
         right = (stored == row["answer"], verdict.outcome == "correct")
         classes[class_of(text, stored, verdict.extracted)].append((row["question_id"], *right))
     lines = ["| class | outputs | stored right | ours right | example |", "|---|---|---|---|---|"]
-    by_size = sorted(classes.items(), key=lambda found: (-len(found[1]), found[0]))
-    for name, found in [*by_size, ("all", [one for each in classes.values() for one in each])]:
-        example = min(question for question, _, _ in found)
+    by_size = sorted(classes.items(), key=lambda outputs: (-len(outputs[1]), outputs[0]))
+    for name, outputs in [
+        *by_size,
+        ("all", [output for each in classes.values() for output in each]),
+    ]:
+        example = min(question for question, _, _ in outputs)
         lines.append(
-            f"| {name} | {len(found):,} | {sum(one[1] for one in found):,} | "
-            f"{sum(one[2] for one in found):,} | {'' if name == 'all' else example} |"
+            f"| {name} | {len(outputs):,} | {sum(output[1] for output in outputs):,} | "
+            f"{sum(output[2] for output in outputs):,} | {'' if name == 'all' else example} |"
         )
     return "\n".join(lines)
 

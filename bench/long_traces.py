@@ -44,7 +44,11 @@ class LongTrace(NamedTuple):
 def long_traces(problems: int, seed: int) -> tuple[str, list[LongTrace]]:
     """Return the source of the problems and their traces; equal seeds give equal traces."""
     chance = random.Random(seed)
-    source, known = real(FOLDER) if FOLDER.is_dir() else made(max(problems, 100), seed)
+    source, known = (
+        published_problems(FOLDER)
+        if FOLDER.is_dir()
+        else generated_problems(max(problems, 100), seed)
+    )
     golds = [problem.gold for problem in known]
     paragraphs = [
         paragraph
@@ -88,7 +92,7 @@ def _reasoning(chance: random.Random, paragraphs: list[str]) -> str:
     return "\n".join(parts)[: int(wanted)]
 
 
-def real(folder: Path) -> tuple[str, list[Problem]]:
+def published_problems(folder: Path) -> tuple[str, list[Problem]]:
     """Return problems of MATH-500 and GSM8K alternately, then the rest of the longer set."""
     hard = [
         Problem(row["answer"], row["solution"], ())
@@ -104,7 +108,7 @@ def real(folder: Path) -> tuple[str, list[Problem]]:
     return "MATH-500 and GSM8K", mixed
 
 
-def made(problems: int, seed: int) -> tuple[str, list[Problem]]:
+def generated_problems(problems: int, seed: int) -> tuple[str, list[Problem]]:
     """Return problems of reasoning-gym with a solution from a template."""
     each = math.ceil(problems / len(TASKS))
     drawn = [

@@ -182,9 +182,9 @@ def peaks(problems: int) -> dict[str, Peak]:
     with tempfile.TemporaryDirectory() as name, requests_per_second.server(answer) as url:
         folder = Path(name)
         lay_out(folder, problems, SAMPLES, url)
-        found = {stage: peak(folder, stage) for stage in OF_TRACES}
+        measured = {stage: peak(folder, stage) for stage in OF_TRACES}
         add_sources(folder, problems)
-        return found | {stage: peak(folder, stage) for stage in OF_SOURCES}
+        return measured | {stage: peak(folder, stage) for stage in OF_SOURCES}
 
 
 def main() -> None:

@@ -72,10 +72,16 @@ def seconds_to_use(path: Path, usable: Callable[[Any], None]) -> float:
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as other:
-        made = report(Path(one))
+    with (
+        tempfile.TemporaryDirectory() as report_folder,
+        tempfile.TemporaryDirectory() as pairs_folder,
+    ):
+        page = report(Path(report_folder))
         gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / GIB
-        pages = {"report": (made, report_usable), "pairs": (pairs(Path(other)), pairs_usable)}
+        pages = {
+            "report": (page, report_usable),
+            "pairs": (pairs(Path(pairs_folder)), pairs_usable),
+        }
         sizes = {name: path.stat().st_size / 2**20 for name, (path, _) in pages.items()}
         seconds = {
             name: [seconds_to_use(path, usable) for _ in range(TURNS)]

@@ -91,7 +91,7 @@ def against_others(folder: Path) -> str:
     seconds = results.in_turns(ways, TURNS)
     lines = [["ours", f"{statistics.median(seconds['ours']):.2f}", "", RESAMPLES, ""]]
     for name, resamples in (("pandas", PANDAS_RESAMPLES), ("datasets", DATASETS_RESAMPLES)):
-        drawn = [one * RESAMPLES / resamples for one in seconds[f"{name}, draws"]]
+        drawn = [second * RESAMPLES / resamples for second in seconds[f"{name}, draws"]]
         whole = [sum(pair) for pair in zip(seconds[name], drawn, strict=True)]
         of = results.ratio(whole, seconds["ours"])
         parts = f"{statistics.median(seconds[name]):.2f} + {statistics.median(drawn):.0f}"
@@ -130,18 +130,24 @@ def agree(folder: Path, sizes: list[int], rows: list[dict[str, Any]]) -> None:
     """Assert before anything is timed that all three find the same."""
     expected, _ = ours(folder, sizes, 2)
     for others in (PandasPairs.of(folder, sizes[-1]), DatasetsPairs.of(folder, sizes[-1])):
-        found = others.found(sizes)
-        assert found.pairs == expected.pairs
-        assert found.selected == expected.selected
-        assert found.overlaps.keys() == expected.overlaps.keys()
-        apart = [abs(found.overlaps[key] - value) for key, value in expected.overlaps.items()]
-        assert max(apart) < 1e-4  # of percent: ours are rounded
+        result = others.found(sizes)
+        assert result.pairs == expected.pairs
+        assert result.selected == expected.selected
+        assert result.overlaps.keys() == expected.overlaps.keys()
+        differences = [
+            abs(result.overlaps[key] - value) for key, value in expected.overlaps.items()
+        ]
+        assert max(differences) < 1e-4  # of percent: ours are rounded
         resamples = PANDAS_RESAMPLES if isinstance(others, PandasPairs) else DATASETS_RESAMPLES
         again = others.again(sizes, resamples)
         for row in rows:
             spread = (row["stability_high"] - row["stability_low"]) / 3.92
-            apart = abs(again[row["dimension"], row["k"]] - row["stability"])
-            assert apart <= 5 * spread / math.sqrt(resamples), (type(others), row, apart)
+            differences = abs(again[row["dimension"], row["k"]] - row["stability"])
+            assert differences <= 5 * spread / math.sqrt(resamples), (
+                type(others),
+                row,
+                differences,
+            )
 
 
 # --- tables ---
@@ -163,7 +169,7 @@ def simulate(folder: Path, problems: int, characters: int) -> int:
     total = 0
     for weak, side in enumerate(SIDES):
         total += write_traces(folder / f"traces_{side}.parquet", ids, side, text, characters)
-        traces = [f"{one}/{side}/0" for one in ids]
+        traces = [f"{problem_id}/{side}/0" for problem_id in ids]
         outcome = chance.choice(["correct", "incorrect"], problems)
         verdicts = {"trace_id": traces, "outcome": outcome, "extracted": "1", "reason": None}
         pl.DataFrame(
@@ -178,16 +184,16 @@ def write_traces(path: Path, ids: list[str], side: str, text: str, characters: i
     chance = np.random.default_rng(1)  # the same for both sides but for the weak one's shift
     writer, total = None, 0
     for begin in range(0, len(ids), AT_ONCE):
-        own = ids[begin : begin + AT_ONCE]
-        length = np.clip(chance.lognormal(math.log(characters), 0.6, len(own)), 1_000, 25_000)
+        batch_ids = ids[begin : begin + AT_ONCE]
+        length = np.clip(chance.lognormal(math.log(characters), 0.6, len(batch_ids)), 1_000, 25_000)
         length = (length * 0.8353).astype(np.int64)  # exp(-0.6² / 2): the mean is `characters`
-        start = chance.integers(0, len(text) - 50_000, len(own))
+        start = chance.integers(0, len(text) - 50_000, len(batch_ids))
         if side == "weak":
-            start += np.where(np.arange(begin, begin + len(own)) % 1_000 == 0, 0, 25_000)
+            start += np.where(np.arange(begin, begin + len(batch_ids)) % 1_000 == 0, 0, 25_000)
         total += int(length.sum())
         rows = {
-            "trace_id": [f"{one}/{side}/0" for one in own],
-            "problem_id": own,
+            "trace_id": [f"{problem_id}/{side}/0" for problem_id in batch_ids],
+            "problem_id": batch_ids,
             "generator": side,
             "sample": 0,
             "text": [text[a : a + n] for a, n in zip(start.tolist(), length.tolist(), strict=True)],

@@ -116,8 +116,8 @@ def bare(url: str) -> list[str]:
             async def worker() -> None:
                 for number, body in waiting:
                     async with session.post(f"{url}/chat/completions", json=body) as response:
-                        found = await response.json()
-                    texts[number] = found["choices"][0]["message"]["content"]
+                        reply = await response.json()
+                    texts[number] = reply["choices"][0]["message"]["content"]
 
             async with asyncio.TaskGroup() as group:
                 for _ in range(peers.CONCURRENCY):
@@ -148,13 +148,13 @@ def ours(url: str) -> list[str]:
     )
     engine = OpenAIEngine(settings, server, SERVING, "m")
     rendered = [engine.render([{"role": "user", "content": text}]) for text in prompts()]
-    requests = [Request("m", engine.name, one, 0.7, 1.0, 16, 1, 0) for one in rendered]
-    found: dict[str, Reply] = {}
+    requests = [Request("m", engine.name, prompt, 0.7, 1.0, 16, 1, 0) for prompt in rendered]
+    replies: dict[str, Reply] = {}
     with tempfile.TemporaryDirectory() as folder, ReplyCache(Path(folder)) as shelf:
         ask = shelf.cached(engine.ask, lambda items, _: items, max_failed=0.0)
         for request, reply in ask(requests):
-            found[request.key()] = reply
-    return [found[request.key()].text for request in requests]
+            replies[request.key()] = reply
+    return [replies[request.key()].text for request in requests]
 
 
 class NotMeasuredError(Exception):
@@ -198,20 +198,20 @@ def run(wrong: str, command: list[str], text: str) -> None:
     except subprocess.TimeoutExpired as error:
         raise NotMeasuredError(f"{wrong}: not done after {PEER_LIMIT_S} s") from error
     if done.returncode:
-        said = done.stdout.strip().splitlines() or ["nothing said"]
-        raise NotMeasuredError(f"{wrong}: {said[-1]}")
+        lines = done.stdout.strip().splitlines() or ["nothing said"]
+        raise NotMeasuredError(f"{wrong}: {lines[-1]}")
 
 
 def peer(name: str, url: str) -> float:
     """Return the seconds that the peer took for all texts; assert that each is right."""
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder) / "result.json"
-        asked = json.dumps({"url": url, "prompts": prompts()})
+        content = json.dumps({"url": url, "prompts": prompts()})
         command = [str(environment(name)), "-m", f"bench.peers.{name}", str(result)]
-        run(f"{name} failed", command, asked)
-        found = json.loads(result.read_text())
-    assert found["texts"] == expected(), name
-    return float(found["seconds"])
+        run(f"{name} failed", command, content)
+        measured = json.loads(result.read_text())
+    assert measured["texts"] == expected(), name
+    return float(measured["seconds"])
 
 
 def here(way: Callable[[str], list[str]], url: str) -> float:
@@ -253,7 +253,11 @@ def main() -> None:
         seconds, missing = in_turns(url)
     ours_s = seconds["ours"]
     rows = [
-        [name, " ".join(f"{REQUESTS / one:.0f}" for one in times), results.ratio(times, ours_s)]
+        [
+            name,
+            " ".join(f"{REQUESTS / second:.0f}" for second in times),
+            results.ratio(times, ours_s),
+        ]
         for name, times in seconds.items()
     ]
     rows += [[name, f"not measured: {why}", "–"] for name, why in missing.items()]

@@ -42,9 +42,9 @@ def in_turns(ways: Mapping[str, Callable[[], object]], turns: int) -> dict[str, 
     for turn in range(turns + 1):
         for name, way in ways.items():
             start = time.perf_counter()
-            own = way()
+            measured = way()
             if turn:
-                taken = own if isinstance(own, float) else time.perf_counter() - start
+                taken = measured if isinstance(measured, float) else time.perf_counter() - start
                 seconds[name].append(taken)
     return seconds
 

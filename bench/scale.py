@@ -71,7 +71,7 @@ def stages(content: dict[str, Any]) -> list[Stage]:
         groups = [count_requests(workspace, item, 1.0) for item in pending_requests(workspace)]
         known = sizes(params)
         speed = costs.speed(GPU, costs.engine_uses_gpu(params))
-    found = []
+    result = []
     for name in ("generate", "verify", "judge"):
         parts = []
         for group in groups:
@@ -80,8 +80,8 @@ def stages(content: dict[str, Any]) -> list[Stage]:
                 count = costs.tokens(params, group)
                 hours = costs.asking_hours(count, size, speed)
                 parts.append(Stage(name, group.coverage.total or 0, count, hours))
-        found.append(_sum(name, parts))
-    return [*found, _training(params)]
+        result.append(_sum(name, parts))
+    return [*result, _training(params)]
 
 
 def _sum(name: str, parts: list[Stage]) -> Stage:
@@ -111,8 +111,11 @@ def cost_tables(recipe: Recipe) -> str:
 def _whole(runs: dict[int, list[Stage]]) -> str:
     rows = []
     for pairs, run in runs.items():
-        asked = [stage.tokens for stage in run if stage.requests]
-        read, written = sum(one.read for one in asked), sum(one.written for one in asked)
+        tokens = [stage.tokens for stage in run if stage.requests]
+        read, written = (
+            sum(counts.read for counts in tokens),
+            sum(counts.written for counts in tokens),
+        )
         hours = sum(stage.hours for stage in run)
         terabytes = written * costs.CHARACTERS.value * 2 / 1e12
         cards = hours / 24 / DAYS
@@ -129,7 +132,9 @@ def _by_stage(runs: dict[int, list[Stage]]) -> str:
     for place, stage in enumerate(smallest):
         a_pair = [stage.requests, stage.tokens.read, stage.tokens.written]
         hours = [run[place].hours for run in runs.values()]
-        rows.append([stage.name, *(_number(one / pairs) for one in a_pair), *map(_number, hours)])
+        rows.append(
+            [stage.name, *(_number(amount / pairs) for amount in a_pair), *map(_number, hours)]
+        )
     head = ["stage", "requests per pair", "tokens read per pair", "written per pair"]
     return results.table([*head, *(f"GPU hours, {short(size)} pairs" for size in runs)], rows)
 
@@ -168,14 +173,20 @@ def against_published() -> str:
     """Compare our assumptions with published figures; above 1 they promise more."""
     peak = GPU.tflops * 1e12
     rows = []
-    for one in PUBLISHED:
-        flop = 2 * one.active / peak
-        seconds = flop * one.read / costs.READING.value
-        seconds += flop * one.written / costs.DECODING.value
-        ours = one.written / seconds
-        lengths = f"{one.read:,} → {one.written:,}"
-        cells = [one.what, lengths, f"{one.rate:,.0f}", f"{ours:,.0f}", f"{ours / one.rate:.1f}"]
-        rows.append([*cells, f"[source]({one.source})"])
+    for figure in PUBLISHED:
+        flop = 2 * figure.active / peak
+        seconds = flop * figure.read / costs.READING.value
+        seconds += flop * figure.written / costs.DECODING.value
+        ours = figure.written / seconds
+        lengths = f"{figure.read:,} → {figure.written:,}"
+        cells = [
+            figure.what,
+            lengths,
+            f"{figure.rate:,.0f}",
+            f"{ours:,.0f}",
+            f"{ours / figure.rate:.1f}",
+        ]
+        rows.append([*cells, f"[source]({figure.source})"])
     head = ["measured by others", "tokens read → written", "tokens/s per GPU"]
     return results.table([*head, "assumed", "assumed ÷ measured", ""], rows)
 
@@ -213,16 +224,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--costs", action="store_true", help="measure nothing")
     parser.add_argument("--rows", type=int, default=scale_selection.MOST, help="the largest size")
-    given = parser.parse_args()
-    if given.rows < 1_000_000 or given.rows % 1_000_000:
-        parser.error(f"--rows {given.rows}: expected whole millions")
+    options = parser.parse_args()
+    if options.rows < 1_000_000 or options.rows % 1_000_000:
+        parser.error(f"--rows {options.rows}: expected whole millions")
     parts = computed()
-    if given.costs:
+    if options.costs:
         print("\n\n".join(parts.values()))
     else:
         with tempfile.TemporaryDirectory() as folder:
-            parts |= measured(Path(folder), given.rows)
-        command = f"python -m bench.scale --rows {given.rows}"
+            parts |= measured(Path(folder), options.rows)
+        command = f"python -m bench.scale --rows {options.rows}"
         results.record("scale", command, "\n\n".join(parts.values()))
     for name, text in parts.items():
         into_document(name, text)

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bench import results
-from bench.scale_store import apart, memory
+from bench.scale_store import in_fresh_process, memory
 from delta.core.errors import InputError
 from delta.core.shuffle import shuffle_key
 from delta.pairing.select import SelectorParams, select
@@ -109,7 +109,7 @@ def _batches(files: Sequence[Path], columns: list[str]) -> Iterator[Any]:
             yield from content.iter_batches(batch_size=BATCH, columns=columns)
 
 
-def simulated(file: int, rows: int) -> pl.DataFrame:
+def synthetic_pairs(file: int, rows: int) -> pl.DataFrame:
     """Return pairs with five votes per side, a little higher on chosen, and their deltas."""
     random = np.random.default_rng(file)
     draws = random.integers(0, 20, (2, rows, 5), dtype=np.uint8)
@@ -133,7 +133,7 @@ def simulated(file: int, rows: int) -> pl.DataFrame:
     )
 
 
-def wide(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+def stage_tables(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the same pairs as the tables that `select` reads."""
     outcomes = {f"{side}_outcome": pl.lit("correct") for side in ("chosen", "rejected")}
     pairs = rows.select(
@@ -142,7 +142,7 @@ def wide(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     sides = [
         rows.select(
             trace_id=f"{side}_id",
-            judge=pl.lit("simulated"),
+            judge=pl.lit("synthetic"),
             dimension=pl.lit("step_coherence"),
             votes=pl.col(f"{side}_votes").arr.to_list(),
             refused=pl.lit(0),
@@ -165,7 +165,7 @@ class Measured(NamedTuple):
     bytes_a_pair: float  # of memory, by `select` itself
 
 
-def kept(rows: int) -> int:
+def top_count(rows: int) -> int:
     """Return the paper's largest top-k fraction of `rows`: 5,000 of 16,500."""
     return rows * 5_000 // 16_500
 
@@ -173,7 +173,7 @@ def kept(rows: int) -> int:
 def rank(files: Sequence[Path], rows: int) -> Ranked:
     """Measure the two passes. Call it in a fresh process."""
     before, start, core = memory("VmRSS"), time.perf_counter(), time.process_time()
-    cut = top(files, kept(rows), SEED, files[0].with_name("top.parquet"))
+    cut = top(files, top_count(rows), SEED, files[0].with_name("top.parquet"))
     seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - core
     return Ranked(rows, seconds, cpu_seconds, memory("VmHWM") - before, cut)
 
@@ -181,28 +181,30 @@ def rank(files: Sequence[Path], rows: int) -> Ranked:
 def in_memory(rows: int) -> tuple[float, float, int, set[str]]:
     """Run `select` on the first file; return seconds, CPU seconds, bytes grown, and pair ids."""
     before = memory("VmRSS")
-    pairs, ratings = wide(simulated(0, rows))
-    params = SelectorParams(mode="top", by="step_coherence", k=kept(rows), seed=SEED)
+    pairs, ratings = stage_tables(synthetic_pairs(0, rows))
+    params = SelectorParams(mode="top", by="step_coherence", k=top_count(rows), seed=SEED)
     start, core = time.perf_counter(), time.process_time()
     table, _ = select(params, pairs, ratings)
     seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - core
-    found = set(table.filter("selected")["pair_id"])
-    return seconds, cpu_seconds, memory("VmHWM") - before, found
+    selected = set(table.filter("selected")["pair_id"])
+    return seconds, cpu_seconds, memory("VmHWM") - before, selected
 
 
 def measure(folder: Path, most: int) -> Measured:
     smallest = most // FILES
-    seconds, cpu_seconds, grown, expected = apart(in_memory, smallest)
+    seconds, cpu_seconds, grown, expected = in_fresh_process(in_memory, smallest)
     files = [folder / f"{file}.parquet" for file in range(FILES)]
     for number, file in enumerate(files):
-        simulated(number, smallest).select("pair_id", "score").write_parquet(file)
+        synthetic_pairs(number, smallest).select("pair_id", "score").write_parquet(file)
     runs = []
     for number in (1, 10, FILES):
         size = number * smallest
-        turns = [apart(rank, files[:number], size) for _ in range(TURNS if number == 1 else 1)]
+        turns = [
+            in_fresh_process(rank, files[:number], size) for _ in range(TURNS if number == 1 else 1)
+        ]
         runs.append(sorted(turns, key=lambda run: run.cpu_seconds)[len(turns) // 2])
         taken = pl.scan_parquet(folder / "top.parquet")
-        assert taken.select(pl.len()).collect().item() == kept(size)
+        assert taken.select(pl.len()).collect().item() == top_count(size)
         if number == 1:
             same = set(taken.collect()["pair_id"]) == expected
             assert same, "the two passes take other pairs than select"

@@ -27,18 +27,18 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def apart(function: Callable[P, R], *given: P.args, **named: P.kwargs) -> R:
+def in_fresh_process(function: Callable[P, R], *arguments: P.args, **options: P.kwargs) -> R:
     """Run the function in a fresh process and return its result."""
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=spawn) as pool:
-        return pool.submit(function, *given, **named).result()
+        return pool.submit(function, *arguments, **options).result()
 
 
 def memory(name: str) -> int:
     """Return the VmRSS or VmHWM (peak) of this process in bytes; ru_maxrss outlives an exec."""
-    found = re.search(rf"^{name}:\s*(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
-    assert found is not None
-    return int(found[1]) * 1024
+    match = re.search(rf"^{name}:\s*(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
+    assert match is not None
+    return int(match[1]) * 1024
 
 
 class Opened(NamedTuple):
@@ -67,7 +67,7 @@ def fill(folder: Path, keys: int, characters: int) -> None:
             shelf.put(key, value | {"prompt_tokens": 200, "completion_tokens": characters // 4})
 
 
-def opened(folder: Path) -> Opened:
+def measure_opening(folder: Path) -> Opened:
     """Open a reply cache and measure it. Call it in a fresh process."""
     size = sum(file.stat().st_size for file in folder.glob("*.log"))
     before, start = memory("VmRSS"), time.process_time()
@@ -95,7 +95,7 @@ def _dvc(workspace: Path, *command: str) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def listed(folder: Path) -> float:
+def viewer_list_size(folder: Path) -> float:
     """Return the characters per pair in the one string that the pair viewer reads at its start."""
     from tests.report.test_pair_viewer_size import build, simulate
 
@@ -112,10 +112,10 @@ def measure(folder: Path) -> Measured:
     for number, (keys, characters) in enumerate(SHELVES):
         shelf = folder / f"shelf-{number}"
         fill(shelf, keys, characters)
-        shelves.append(apart(opened, shelf))
+        shelves.append(in_fresh_process(measure_opening, shelf))
     traces = shelves[-1]
     seconds = dvc_add(next(shelf.glob("*.log")))
-    page = listed(folder / "page")
+    page = viewer_list_size(folder / "page")
     rows = []
     for run, (_, characters) in zip(shelves, SHELVES, strict=True):
         rate = run.gigabytes / run.seconds

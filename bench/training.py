@@ -89,13 +89,13 @@ Ours = type("Ours", (_Watched, TRAINERS["dpo"]), {})
 
 def problems(num: int) -> Drawn:
     draw = np.random.default_rng(0)
-    each = SPREAD / np.sqrt(2)
-    found = []
-    for hard in draw.normal(np.log(MEDIAN), each, num):
-        lengths = np.exp(hard + draw.normal(0, each, TRACES)).astype(int).clip(8, LONGEST)
+    deviation = SPREAD / np.sqrt(2)
+    drawn_problems = []
+    for hard in draw.normal(np.log(MEDIAN), deviation, num):
+        lengths = np.exp(hard + draw.normal(0, deviation, TRACES)).astype(int).clip(8, LONGEST)
         tokens = [draw.integers(3, SHAPE["vocab_size"], size).tolist() for size in lengths]
-        found.append((draw.integers(3, SHAPE["vocab_size"], PROMPT).tolist(), tokens))
-    return found
+        drawn_problems.append((draw.integers(3, SHAPE["vocab_size"], PROMPT).tolist(), tokens))
+    return drawn_problems
 
 
 def pairs(drawn: Drawn, chosen: int, rejected: int) -> list[Row]:
@@ -105,7 +105,7 @@ def pairs(drawn: Drawn, chosen: int, rejected: int) -> list[Row]:
     ]
 
 
-def some_params() -> TrainParams:
+def train_params() -> TrainParams:
     """Return the laptop profile's training parameters with the benchmark's values."""
     train = params.get("train")
     values = train | {
@@ -125,7 +125,7 @@ def random_weights(folder: Path) -> Path:
     return folder
 
 
-def referenced(sets: list[list[Row]], own: TrainParams, base: Path, folder: Path) -> list[int]:
+def new_references(sets: list[list[Row]], own: TrainParams, base: Path, folder: Path) -> list[int]:
     """Return how many completions of each set of pairs were not computed for earlier sets."""
 
     def quietly(batches: Any, _total: int) -> Iterator[Any]:
@@ -171,17 +171,17 @@ def padding_share(rows: list[Row], batch: int) -> float:
         [PROMPT + len(row[side]) for row in rows[start : start + batch] for side in SIDES]
         for start in range(0, len(rows), batch)
     ]
-    return 1 - sum(map(sum, sizes)) / sum(len(one) * max(one) for one in sizes)
+    return 1 - sum(map(sum, sizes)) / sum(len(lengths) * max(lengths) for lengths in sizes)
 
 
 def main() -> None:
-    own = some_params()
+    own = train_params()
     drawn = problems(STEPS * BATCH // EPOCHS)
     sets = [pairs(drawn, 0, 1), pairs(drawn, 0, 2), pairs(drawn, 1, 2)]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         base = random_weights(folder / "model")
-        computed = referenced(sets, own, base, folder)
+        computed = new_references(sets, own, base, folder)
         ways = {"TRL's DPOTrainer": Theirs, "without padding": Ours}
         done = in_turns(ways, own, sets[0], base, folder)
     results.record("training", "make bench NAME=training", report(done, computed, sets))
@@ -198,11 +198,11 @@ def report(done: dict[str, list[Done]], computed: list[int], sets: list[list[Row
         )
         for name, runs in done.items()
     ]
-    apart = max(abs(a - b) for a, b in zip(theirs[0].losses, ours[0].losses, strict=True))
+    difference = max(abs(a - b) for a, b in zip(theirs[0].losses, ours[0].losses, strict=True))
     gain = results.ratio(*seconds.values())
     many = pairs(problems(1_000), 0, 1)
     shares = ", ".join(f"{padding_share(many, size):.0%} at {size}" for size in (1, 2, 4, 8))
-    asked = sum(len(SIDES) * len(rows) for rows in sets)
+    requested = sum(len(SIDES) * len(rows) for rows in sets)
     return "\n".join(
         [
             f"{STEPS} steps of {BATCH} pairs, {ours[0].real:,} real tokens; "
@@ -211,9 +211,9 @@ def report(done: dict[str, list[Done]], computed: list[int], sets: list[list[Row
             results.table(("", "real tokens/s", "loss 1", f"loss {STEPS}"), rows),
             "",
             f"Faster by {gain} × in {TURNS} turns (target: 1.5). The {STEPS} losses differ by at "
-            f"most {apart:.1e} (target: {TOLERANCE}).",
+            f"most {difference:.1e} (target: {TOLERANCE}).",
             f"Padding by pairs per batch, of {len(many):,} unsorted pairs: {shares}.",
-            f"Reference: {len(sets)} sets of pairs ask for {asked} log-probabilities of "
+            f"Reference: {len(sets)} sets of pairs ask for {requested} log-probabilities of "
             f"{len(sets[0]) * TRACES} traces; computed: {', then '.join(map(str, computed))}.",
         ]
     )

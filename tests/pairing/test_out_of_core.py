@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from bench import scale, scale_selection, scale_store
-from bench.scale_selection import simulated, wide
+from bench.scale_selection import stage_tables, synthetic_pairs
 from delta.core.errors import InputError
 from delta.pairing.select import SelectorParams, select
 
@@ -32,8 +32,8 @@ def test_the_cut_is_found_by_counting_values(tmp_path: Path) -> None:
 @pytest.mark.parametrize("k", [1, 700, 1_999, 2_000])
 @pytest.mark.parametrize("seed", [6, 7])
 def test_two_passes_take_the_pairs_that_select_takes(tmp_path: Path, k: int, seed: int) -> None:
-    rows = simulated(0, 2_000)
-    pairs, ratings = wide(rows)
+    rows = synthetic_pairs(0, 2_000)
+    pairs, ratings = stage_tables(rows)
     params = SelectorParams(mode="top", by="step_coherence", k=k, seed=seed)
     table, counts = select(params, pairs, ratings)
     rows.select("pair_id", "score").write_parquet(tmp_path / "rows.parquet")
