@@ -52,7 +52,7 @@ def main(console: Console, _argv: list[str]) -> None:
         folder = cache.folder / "run"
         for checkpoint in launch.prepare(folder, settings, base, train, held_out):
             console.print(f"train: {checkpoint.name} is damaged; resuming before it")
-        checkpoint, facts = launch.train(folder, paths.HISTORY, paths.HELD_OUT, console)
+        checkpoint, facts = launch.train(folder, paths.TRAINING_HISTORY, paths.HELD_OUT, console)
         complete = partial(weights.write_fingerprint, source="train")
         end_of_turn = chat_format.end_of_turn(tokenizer)
         policy = paths.model(paths.POLICY)

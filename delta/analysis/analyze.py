@@ -15,7 +15,7 @@ from delta.analysis import (
     variance_components,
 )
 from delta.analysis.config import AnalysisParams
-from delta.analysis.votes import MEAN, Array, Votes, gather, to_array
+from delta.analysis.votes import MEAN, Array, Votes, gather_votes, to_array
 from delta.core.types import Row
 from delta.judging.agreement import agreement
 
@@ -51,19 +51,22 @@ def analyze(params: AnalysisParams, tie_seed: int, inputs: Inputs) -> tuple[Tabl
 
     `tie_seed` is the selector's, so that the sets are those that it would select.
     """
-    votes = gather(inputs.traces, inputs.verdicts, inputs.ratings)
+    votes = gather_votes(inputs.traces, inputs.verdicts, inputs.ratings)
     ranked = topk_sets.rank_pairs(inputs.selected, tie_seed)
     num_problems = inputs.traces["problem_id"].n_unique()
     tables = {
         "consistency": [
-            *({"raters": "votes"} | row for row in inter_rater.rows(votes.matrices)),
-            *({"raters": PEOPLE} | row for row in inter_rater.rows(_by_person(inputs.people))),
+            *({"raters": "votes"} | row for row in inter_rater.consistency_rows(votes.matrices)),
+            *(
+                {"raters": PEOPLE} | row
+                for row in inter_rater.consistency_rows(_by_person(inputs.people))
+            ),
         ],
         "agreement": _agreement_rows(inputs),
-        "auc": correctness_auc.rows(votes),
-        "delta_matrix": generator_deltas.rows(votes, num_problems),
-        "reliability": reliability.rows(votes, inputs.selected),
-        "variance": variance_components.rows(votes),
+        "auc": correctness_auc.auc_rows(votes),
+        "delta_matrix": generator_deltas.delta_rows(votes, num_problems),
+        "reliability": reliability.reliability_rows(votes, inputs.selected),
+        "variance": variance_components.variance_rows(votes),
         "overlap": topk_sets.overlap_rows(ranked, params.k),
         "cuts": topk_sets.cut_rows(ranked, votes, params.k, params.resamples, params.seed),
         "length": topk_sets.length_rows(ranked),

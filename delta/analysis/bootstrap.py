@@ -3,13 +3,13 @@
 import numpy as np
 
 from delta.analysis.reliability import PairRows
-from delta.analysis.votes import DECIMALS, Array, Mask, Places, Votes, vote_counts
+from delta.analysis.votes import DECIMALS, Array, Indices, Mask, Votes, vote_counts
 
 
 def topk_stability(
     votes: Votes,
     pairs: PairRows,
-    tie_order: Places,
+    tie_order: Indices,
     deltas: dict[str, Array],
     sizes: list[int],
     resamples: int,
@@ -58,7 +58,7 @@ def resampled_means(matrices: list[Array], rng: np.random.Generator) -> list[Arr
     return list(totals / number)
 
 
-def top_k(deltas: Array, tie_order: Places, sizes: list[int]) -> Mask:
+def top_k(deltas: Array, tie_order: Indices, sizes: list[int]) -> Mask:
     """Return, k x pair, which pairs have the k largest deltas; `tie_order` decides between ties."""
     total = len(deltas)
     # One distinct whole number for each pair, so that a partition finds the cuts.

@@ -9,7 +9,7 @@ from delta.stats.intervals import OptionalInterval, mean_interval
 from delta.stats.rank_correlation import auc
 
 
-def rows(votes: Votes) -> list[Row]:
+def auc_rows(votes: Votes) -> list[Row]:
     """Return two AUCs with 95% intervals for each dimension.
 
     pooled: the chance that a correct trace has a higher mean vote than an incorrect one, a tie

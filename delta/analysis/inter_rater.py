@@ -10,7 +10,7 @@ from delta.core.types import Row
 Level = Literal["ordinal", "interval"]
 
 
-def rows(matrices: dict[str, Array]) -> list[Row]:
+def consistency_rows(matrices: dict[str, Array]) -> list[Row]:
     """Return the coefficients of each dimension."""
     return [{"dimension": name} | coefficients(matrix) for name, matrix in matrices.items()]
 

@@ -7,7 +7,7 @@ import polars as pl
 
 from delta.analysis.votes import (
     Array,
-    Places,
+    Indices,
     Votes,
     mean_votes,
     round4,
@@ -22,8 +22,8 @@ ONE_VOTE = "every trace has one vote"
 class PairRows(NamedTuple):
     """The rows of Votes that hold the two traces of each pair."""
 
-    chosen: Places
-    rejected: Places
+    chosen: Indices
+    rejected: Indices
 
 
 def pair_rows(votes: Votes, pairs: pl.DataFrame) -> PairRows:
@@ -31,11 +31,11 @@ def pair_rows(votes: Votes, pairs: pl.DataFrame) -> PairRows:
     rows = pairs.select("chosen_id", "rejected_id")
     for side in ("chosen", "rejected"):
         places = votes.traces.select(pl.col("trace_id").alias(f"{side}_id")).with_row_index(side)
-        rows = rows.join(places, on=f"{side}_id", how="inner", maintain_order="left")
+        rows = reliability_rows.join(places, on=f"{side}_id", how="inner", maintain_order="left")
     return PairRows(*(rows[side].cast(pl.Int64).to_numpy() for side in ("chosen", "rejected")))
 
 
-def rows(votes: Votes, pairs: pl.DataFrame) -> list[Row]:
+def reliability_rows(votes: Votes, pairs: pl.DataFrame) -> list[Row]:
     """Return the reliability of each dimension's deltas for every number of votes m.
 
     predicted: the proportion of the deltas' variance that is not judge noise, with m votes on each

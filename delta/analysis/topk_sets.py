@@ -13,7 +13,7 @@ from scipy import stats
 
 from delta.analysis.bootstrap import top_k, topk_stability
 from delta.analysis.reliability import ONE_VOTE, PairRows, pair_rows
-from delta.analysis.votes import DECIMALS, MEAN, Array, Places, Votes, round4, vote_counts
+from delta.analysis.votes import DECIMALS, MEAN, Array, Indices, Votes, round4, vote_counts
 from delta.core.errors import InputError
 from delta.core.shuffle import shuffle_keys
 from delta.core.types import Row
@@ -31,7 +31,7 @@ class Ranking:
 
     pairs: pl.DataFrame  # in the order of their ids
     deltas: dict[str, Array]  # by dimension, and MEAN
-    tie_order: Places  # each pair's place in the seeded order that decides between ties
+    tie_order: Indices  # each pair's place in the seeded order that decides between ties
 
 
 def rank_pairs(selected: pl.DataFrame, seed: int) -> Ranking:
@@ -137,7 +137,7 @@ def _why_not(matrix: Array, pairs: PairRows) -> str:
     return UNEQUAL if several else ONE_VOTE
 
 
-def _ties(deltas: Array, tie_order: Places, k: int) -> Row:
+def _ties(deltas: Array, tie_order: Indices, k: int) -> Row:
     if k > len(deltas):
         return {"delta_at_cut": None, "tied": None, "tied_and_in": None}
     selected = top_k(deltas, tie_order, [k])[0]

@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from delta.analysis.generator_deltas import cell_means, cells
+from delta.analysis.generator_deltas import cell_means, trace_cells
 from delta.analysis.votes import (
     Array,
-    Places,
+    Indices,
     Votes,
     mean_votes,
     round4,
@@ -35,7 +35,7 @@ class Components(NamedTuple):
     judge: float | None
 
 
-def rows(votes: Votes) -> list[Row]:
+def variance_rows(votes: Votes) -> list[Row]:
     """Return the sources of variance of three quantities, for each dimension.
 
     vote: single votes. delta: deltas of two traces of one problem by any two generators, with as
@@ -43,10 +43,10 @@ def rows(votes: Votes) -> list[Row]:
     delta_of_one_recipe: the same for two fixed generators. Negative estimates are kept and count
     as 0 in the shares (`clipped`).
     """
-    names, cell, num_cells = cells(votes.traces)
+    names, cell, num_cells = trace_cells(votes.traces)
     table = []
     for dimension, matrix in votes.matrices.items():
-        of_vote = estimate(matrix, cell, num_cells, len(names))._asdict()
+        of_vote = estimate_components(matrix, cell, num_cells, len(names))._asdict()
         number = vote_counts(matrix)
         # Judge noise is divided by the number of votes in a trace's mean.
         votes_inverse = float((1 / number[number > 0]).mean()) if number.any() else 1.0
@@ -63,7 +63,9 @@ def rows(votes: Votes) -> list[Row]:
     return table
 
 
-def estimate(matrix: Array, cell: Places, num_cells: int, num_generators: int) -> Components:
+def estimate_components(
+    matrix: Array, cell: Indices, num_cells: int, num_generators: int
+) -> Components:
     """Return moment estimates of vote = mean + generator + problem + both + sample + judge.
 
     `cell` is each trace's place in the table problem x generator. For balanced tables these are the

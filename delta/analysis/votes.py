@@ -11,7 +11,7 @@ from delta.judging.rubric import DIMENSIONS
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
-Places = NDArray[np.int64]  # rows of an array
+Indices = NDArray[np.int64]  # rows of an array
 
 MEAN = "mean"  # of all dimensions, as in selector.by
 DECIMALS = 6  # means of the same votes are equal, in whatever order they were added
@@ -25,7 +25,7 @@ class Votes:
     matrices: dict[str, Array]  # by dimension, and MEAN: trace x vote; NaN where there is no vote
 
 
-def gather(traces: pl.DataFrame, verdicts: pl.DataFrame, ratings: pl.DataFrame) -> Votes:
+def gather_votes(traces: pl.DataFrame, verdicts: pl.DataFrame, ratings: pl.DataFrame) -> Votes:
     """Return the votes in `ratings`, which must be of one judge, and the traces they rate.
 
     A reply of the judge holds a vote on every dimension, so the n-th votes of a trace belong

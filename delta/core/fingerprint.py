@@ -12,8 +12,8 @@ from delta.core.digests import sha256_of
 from delta.core.errors import InputError
 
 FINGERPRINT_FILE = "fingerprint.json"
-RECORDING = "recording.parquet"  # a model that is a recording of traces has no weights
-SERVED = "served.json"  # nor has a model that only a server has
+RECORDING_FILE = "recording.parquet"  # a model that is a recording of traces has no weights
+SERVED_FILE = "served.json"  # nor has a model that only a server has
 
 
 def compute_fingerprint(folder: Path) -> str:
@@ -56,7 +56,7 @@ def read_fingerprint(folder: Path) -> str:
 
 def check_complete(folder: Path) -> None:
     """Raise InputError where configuration, tokenizer, or a shard of the weights is missing."""
-    if (folder / RECORDING).is_file() or (folder / SERVED).is_file():
+    if (folder / RECORDING_FILE).is_file() or (folder / SERVED_FILE).is_file():
         return
     index = folder / "model.safetensors.index.json"
     shards = _shards(index) if index.is_file() else ["model.safetensors"]
@@ -70,12 +70,12 @@ def check_complete(folder: Path) -> None:
 def write_served(folder: Path, name: str) -> None:
     """Write the name that a server knows the model by, in place of weights."""
     content = json.dumps({"served": name}, ensure_ascii=False)
-    (folder / SERVED).write_text(content + "\n", encoding="utf-8")
+    (folder / SERVED_FILE).write_text(content + "\n", encoding="utf-8")
 
 
 def served_name(folder: Path) -> str | None:
     """Return the name that a server knows the model by; None where the weights are here."""
-    path = folder / SERVED
+    path = folder / SERVED_FILE
     if not path.is_file():
         return None
     name: str = json.loads(path.read_text(encoding="utf-8"))["served"]

@@ -17,7 +17,7 @@ PROBLEMS = DATA / "problems.parquet"
 DROPPED = DATA / "dropped_problems.parquet"
 PAIRS = DATA / "pairs.parquet"
 SELECTED = DATA / "selected.parquet"
-HISTORY = DATA / "training.tsv"
+TRAINING_HISTORY = DATA / "training.tsv"
 HELD_OUT = DATA / "held_out.tsv"
 
 

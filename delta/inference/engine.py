@@ -18,8 +18,8 @@ from delta.inference.types import Reply, Request, TryGenerateFn
 
 Positive = Annotated[int, Field(ge=1)]
 USD = Annotated[float, Field(ge=0)]
-PATH = "/chat/completions"
-VARIABLE = r"[A-Z_][A-Z0-9_]*"  # a key pasted here by mistake has small letters or dashes
+COMPLETIONS_PATH = "/chat/completions"
+VARIABLE_NAME = r"[A-Z_][A-Z0-9_]*"  # a key pasted here by mistake has small letters or dashes
 HEADER_VALUE = re.compile(r"[\x21-\x7e]+")
 
 
@@ -32,9 +32,9 @@ def _validate_url(url: str) -> str:
             "expected http(s)://host:port/path without user, password or query; a key is read "
             "from the environment variable that `key` names",
         )
-    if url.rstrip("/").endswith(PATH):
+    if url.rstrip("/").endswith(COMPLETIONS_PATH):
         raise PydanticCustomError(
-            SECRET_ERROR, f"ends in {PATH}, which is added; expected without it"
+            SECRET_ERROR, f"ends in {COMPLETIONS_PATH}, which is added; expected without it"
         )
     return url
 
@@ -51,7 +51,7 @@ def _has_host(url: str) -> bool:
 
 def _validate_variable(name: Any) -> Any:
     """Refuse what is no variable's name, without showing it: it may be the key itself."""
-    if name is None or (isinstance(name, str) and re.fullmatch(VARIABLE, name)):
+    if name is None or (isinstance(name, str) and re.fullmatch(VARIABLE_NAME, name)):
         return name
     raise PydanticCustomError(
         SECRET_ERROR,

@@ -35,13 +35,13 @@ class RecordedParams(StrictModel):
     recorded: Annotated[int, Field(ge=1)] | None  # traces per problem at most; null: all
 
 
-def _kind(entry: Any) -> str:
+def _generator_kind(entry: Any) -> str:
     return "recorded" if isinstance(entry, dict) and "recorded" in entry else "sampled"
 
 
 GeneratorParams = Annotated[
     Annotated[SampledParams, Tag("sampled")] | Annotated[RecordedParams, Tag("recorded")],
-    Discriminator(_kind),
+    Discriminator(_generator_kind),
 ]
 
 

