@@ -1,6 +1,6 @@
 """Read params.yaml strictly: unknown keys, wrong types and impossible values are errors.
 
-Each section's model stands beside the code that uses it.
+The model of each section is in the module that uses the section.
 """
 
 import math
@@ -43,10 +43,10 @@ M = TypeVar("M")
 
 
 def read_all(path: Path = PARAMS_FILE) -> dict[str, Any]:
-    """Return the whole file as plain values, by the rules of YAML 1.2, as DVC reads and writes it.
+    """Return the whole file as plain values. YAML 1.2 applies, as in DVC.
 
-    Raises InputError with the line, also for a hostile file: endless aliases or nesting, numbers of
-    thousands of digits.
+    Raises InputError with the line, also for a hostile file: endless aliases or nesting, numbers
+    with thousands of digits.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file; run from the project's root")
@@ -82,12 +82,15 @@ class _NodeChecker:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.sizes: dict[int, tuple[int, int]] = {}  # by node: an alias leads to a node again
+        self.sizes: dict[int, tuple[int, int]] = {}  # by node: an alias is its node
 
     def check(self, node: Any) -> tuple[int, int]:
-        """Return the number of values in `node`, aliases written out, and of its levels."""
+        """Return the number of values in `node`, with aliases written out, and of its levels."""
         if id(node) not in self.sizes:
-            self.sizes[id(node)] = (1, MAX_DEPTH)  # while it is open: an alias to itself is endless
+            self.sizes[id(node)] = (
+                1,
+                MAX_DEPTH,
+            )  # for an alias to itself, which is endless
             if isinstance(node, ScalarNode):
                 self._check_digits(node)
                 children = []
@@ -147,14 +150,14 @@ def get(name: str, path: Path = PARAMS_FILE) -> Any:
 
 
 def parse_item(argv: list[str], section: str) -> str:
-    """Return a stage's only argument, which must be a key of the mapping `section`.
+    """Return a stage's only argument, a key of the mapping `section`.
 
-    Raises InputError, with the keys that there are, for anything else.
+    Raises InputError, with the existing keys, for anything else.
     """
     names = _mapping(section, PARAMS_FILE)
     if len(argv) != 1 or argv[0] not in names:
-        words = f"{' '.join(argv)!r}" if argv else "no name is given"
-        raise InputError(f"{words}; expected: one of {', '.join(names)} ({PARAMS_FILE}: {section})")
+        text = f"{' '.join(argv)!r}" if argv else "no name is given"
+        raise InputError(f"{text}; expected: one of {', '.join(names)} ({PARAMS_FILE}: {section})")
     return argv[0]
 
 
@@ -210,7 +213,7 @@ def _explain(name: str, model: Any, content: Any, error: pydantic.ValidationErro
 
 
 def _locate(content: Any, loc: tuple[int | str, ...]) -> tuple[list[str], Any]:
-    """Return the keys that lead to an error, and the mapping that holds the last of them.
+    """Return the keys that lead to an error, and the mapping that has the last of them.
 
     pydantic's `loc` also names the members of a union that it tried, which are no keys of the file.
     """
@@ -224,7 +227,7 @@ def _locate(content: Any, loc: tuple[int | str, ...]) -> tuple[list[str], Any]:
             continue  # a member of a union
         inner = content.get(part)
         if not isinstance(inner, dict | list) and following in content:
-            continue  # a member with the name of a key beside the one that is meant
+            continue  # a member of a union that has the name of another key
         place, mapping, content = [*place, str(part)], content, inner
     return place, mapping
 
