@@ -1,7 +1,7 @@
 """Scores and contrasts of configurations that were trained with several seeds.
 
-Questions and seeds are sampled. A configuration has a CorrectCounts for each benchmark, whose rows
-are its seeds, in the same order in all.
+Questions and seeds are the sampling units. A configuration has a CorrectCounts for each benchmark.
+Its rows are the seeds, in the same order for all benchmarks.
 """
 
 import math
@@ -28,8 +28,8 @@ class SeedScore(NamedTuple):
 def score_with_seeds(benchmarks: Sequence[CorrectCounts]) -> SeedScore:
     """Return the mean over benchmarks and seeds with a 95% interval for other questions and seeds.
 
-    The half-widths for questions (as of a group's mean) and for seeds (Student's t of so few seeds)
-    are added by their squares. With one seed the interval is that of questions alone.
+    The half-widths for questions (as in `group_mean`) and for seeds (Student's t) are added by
+    their squares. With one seed the interval is for other questions alone.
     """
     intervals = []
     for answers in benchmarks:
