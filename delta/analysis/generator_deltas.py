@@ -1,4 +1,4 @@
-"""The mean delta of every two generators; Table 1 of the paper is one column of it."""
+"""The mean delta of every two generators. Table 1 of the paper is one column of it."""
 
 import itertools
 
@@ -10,12 +10,12 @@ from delta.core.types import Row
 from delta.stats.intervals import mean_interval
 
 
-def delta_rows(votes: Votes, num_problems: int) -> list[Row]:
+def delta_matrix_rows(votes: Votes, num_problems: int) -> list[Row]:
     """Return for each dimension and ordered pair of generators the mean delta over problems.
 
     A problem's delta is the mean of the chosen generator's rated traces less that of the rejected
-    one's. Problems are the sampling unit, and weigh the same however many traces were rated.
-    without_both: the problems on which one generator has no vote.
+    generator's. Problems are the sampling unit and have equal weights. without_both: the number of
+    problems on which one of the generators has no vote.
     """
     names, cell, num_cells = trace_cells(votes.traces)
     table = []
@@ -48,7 +48,7 @@ def trace_cells(traces: pl.DataFrame) -> tuple[list[str], Indices, int]:
 def cell_means(values: Array, cell: Indices, num_cells: int) -> Array:
     """Return the mean of each cell's values; NaN for a cell without a value."""
     present = ~np.isnan(values)
-    number = np.bincount(cell[present], minlength=num_cells)
+    counts = np.bincount(cell[present], minlength=num_cells)
     total = np.bincount(cell[present], weights=values[present], minlength=num_cells)
-    mean: Array = np.divide(total, number, out=np.full(num_cells, np.nan), where=number > 0)
+    mean: Array = np.divide(total, counts, out=np.full(num_cells, np.nan), where=counts > 0)
     return mean

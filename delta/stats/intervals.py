@@ -91,7 +91,7 @@ def _squares(values: Sequence[float], mean: float) -> float:
 
 
 def group_mean(benchmarks: Sequence[Interval]) -> Interval:
-    """Return a group's score, the unweighted mean over benchmarks (paper, 3.1.2), with 95% interval.
+    """Return a group's score with a 95% interval: the mean over benchmarks (paper, 3.1.2).
 
     On each side, the distances from value to bound are added by their squares (Zou and Donner's
     MOVER), so that intervals near 0 and 1 stay asymmetric.

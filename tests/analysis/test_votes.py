@@ -271,7 +271,7 @@ def test_the_delta_matrix_by_hand() -> None:
     )
     rows = [
         row
-        for row in generator_deltas.delta_rows(votes, num_problems=4)
+        for row in generator_deltas.delta_matrix_rows(votes, num_problems=4)
         if row["dimension"] == FACTS
     ]
     # Deltas 3 and 1: mean 2, error of the mean 1, Student's t with one degree of freedom 12.7062.
@@ -287,16 +287,16 @@ def test_the_delta_matrix_by_hand() -> None:
 
 
 def test_generators_without_a_problem_in_common_have_no_delta() -> None:
-    row = generator_deltas.delta_rows(votes_of({"p/g/0": [5], "q/h/0": [1]}), 2)[0]
+    row = generator_deltas.delta_matrix_rows(votes_of({"p/g/0": [5], "q/h/0": [1]}), 2)[0]
     assert (row["delta"], row["low"], row["problems"], row["without_both"]) == (None, None, 0, 2)
 
 
 def test_the_order_of_rows_changes_nothing() -> None:
     some = {"p/g/0": [5, 4], "p/h/0": [1, 2], "q/g/0": [2, 5], "q/h/0": [1, 1]}
     turned = dict(reversed(some.items()))
-    assert generator_deltas.delta_rows(votes_of(some), 2) == generator_deltas.delta_rows(
-        votes_of(turned), 2
-    )
+    assert generator_deltas.delta_matrix_rows(
+        votes_of(some), 2
+    ) == generator_deltas.delta_matrix_rows(votes_of(turned), 2)
 
 
 def test_the_interval_of_a_mean_is_students() -> None:
