@@ -1,4 +1,4 @@
-r"""Find training problems that a benchmark asks too: by n-grams of words, or the whole text.
+r"""Find training problems that a benchmark asks too, by common n-grams or by equal texts.
 
 Texts are normalized first:
 - Unicode is put into its compatibility form (NFKC), except that `x²` becomes `x^2` and `x₂` becomes
@@ -92,7 +92,7 @@ def normalized_key(text: str) -> str:
 
 
 def ngrams(text: str, words: int | None) -> list[str]:
-    """Return all runs of `words` words; the text's key where it is shorter or `words` is None."""
+    """Return all n-grams of `words` words; the text's key if it is shorter or `words` is None."""
     if words is None:
         return [normalized_key(text)]
     tokens = [_casefold_word(match) for match in _WORD.findall(normalize(text))]
@@ -108,7 +108,7 @@ def _casefold_word(word: str) -> str:
 
 
 def _spell_scripts(text: str) -> str:
-    """Write superscripts as powers, subscripts as indices, `3½` as a sum: NFKC makes 32 of 3²."""
+    """Write superscripts as powers, subscripts as indices, `3½` as a sum. NFKC makes 32 of 3²."""
     text = _SUPERSCRIPTS.sub(r"^{\g<0>}", text)
     text = _SUBSCRIPTS.sub(r"_{\g<0>}", text)
     return _VULGAR_FRACTION.sub(
@@ -167,7 +167,7 @@ def _casefold_prose_word(match: re.Match[str]) -> str:
 
 
 class NgramIndex:
-    """The benchmarks' questions by n-gram: built once, searched for every problem."""
+    """The benchmarks' questions by n-gram. It is built once and searched for every problem."""
 
     def __init__(self, questions: Iterable[BenchmarkQuestion], words: int | None) -> None:
         self.words = words
