@@ -49,9 +49,8 @@ def read_problems(key: str, source: str, params: TableProblems) -> Iterator[Row 
         if isinstance(conversation, str):
             yield conversation
             continue
-        answer = (
-            "" if column is None else _read_answer(f"{key}: row {number}: {column}", row[column])
-        )
+        place = f"{key}: row {number}: {column}"
+        answer = "" if column is None else _read_answer(place, row[column])
         if answer is None:
             yield "no_answer"
         elif id_ not in answers:
