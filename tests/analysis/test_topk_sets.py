@@ -22,7 +22,7 @@ SEED = 6
 def random_ratings(
     num: int, num_votes: int, seed: int = 0, refused: tuple[int, ...] = ()
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Pairs and ratings at random in all dimensions; the pairs `refused` have a side unrated."""
+    """Return random pairs and ratings in all dimensions. The pairs `refused` lack a rating."""
     random = np.random.default_rng(seed)
     pairs = [
         {

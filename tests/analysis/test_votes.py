@@ -27,15 +27,14 @@ def rating(trace: str, votes: list[int], dimension: str = FACTS, judge: str = "x
 def votes_of(
     votes: dict[str, list[int]], outcomes: dict[str, str] | None = None, dimension: str = FACTS
 ) -> Votes:
-    """Votes in one dimension by trace_id, problem/generator/sample."""
-    ids = [
-        dict(zip(("problem_id", "generator"), trace_id.split("/"), strict=False))
-        for trace_id in votes
-    ]
-    traces = frame_of([{"trace_id": one} | own for one, own in zip(votes, ids, strict=True)], TRACE)
-    verdicts = [{"trace_id": one, "outcome": known} for one, known in (outcomes or {}).items()]
-    ratings = pl.concat(rating(one, cast, dimension) for one, cast in votes.items())
-    return gather_votes(traces, frame_of(verdicts, VERDICT), ratings)
+    """Return Votes in one dimension, from votes by trace_id (problem/generator/sample)."""
+    rows = []
+    for trace_id in votes:
+        problem_id, generator, _ = trace_id.split("/")
+        rows.append({"trace_id": trace_id, "problem_id": problem_id, "generator": generator})
+    verdicts = [{"trace_id": id_, "outcome": outcome} for id_, outcome in (outcomes or {}).items()]
+    ratings = pl.concat(rating(id_, values, dimension) for id_, values in votes.items())
+    return gather_votes(frame_of(rows, TRACE), frame_of(verdicts, VERDICT), ratings)
 
 
 def pairs(*ids: tuple[str, str]) -> pl.DataFrame:
@@ -88,19 +87,19 @@ SHROUT = np.array(
 
 
 def test_the_intraclass_correlation_is_that_of_shrout_and_fleiss() -> None:
-    one, many, size = inter_rater.icc(SHROUT)
-    assert one == pytest.approx(0.1657, abs=1e-4)
-    assert many == pytest.approx(0.4428, abs=1e-4)
-    assert size == 4
+    single, mean, votes_in_mean = inter_rater.icc(SHROUT)
+    assert single == pytest.approx(0.1657, abs=1e-4)
+    assert mean == pytest.approx(0.4428, abs=1e-4)
+    assert votes_in_mean == 4
 
 
 def test_the_intraclass_correlation_with_unequal_numbers_of_votes_by_hand() -> None:
     # Means 4, 2, 1; mean square between 4.8 (grand mean 13/5), within 2/2; k = (5 - 9/5)/2.
-    one, many, size = inter_rater.icc(np.array([[5, 3], [2, 2], [1, NAN]]))
+    single, mean, votes_in_mean = inter_rater.icc(np.array([[5, 3], [2, 2], [1, NAN]]))
     between = (2 * (4 - 2.6) ** 2 + 2 * (2 - 2.6) ** 2 + (1 - 2.6) ** 2) / 2
-    assert size == pytest.approx(1.6)
-    assert one == pytest.approx((between - 1) / (between + 0.6))
-    assert many == pytest.approx((between - 1) / between)
+    assert votes_in_mean == pytest.approx(1.6)
+    assert single == pytest.approx((between - 1) / (between + 0.6))
+    assert mean == pytest.approx((between - 1) / between)
 
 
 @pytest.mark.parametrize("level", ["ordinal", "interval"])

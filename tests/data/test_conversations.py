@@ -1,4 +1,4 @@
-"""Conversations in users' files reach every stage that reads or exports problems, whole."""
+"""Every stage that reads or exports problems gets all turns of users' conversations."""
 
 import json
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Models are fetched whole, or a one-line error leaves the old state. Tables likewise."""
+"""Models and tables are written completely, or a one-line error leaves the old state."""
 
 import hashlib
 import json

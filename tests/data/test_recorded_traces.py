@@ -233,7 +233,7 @@ def test_a_recording_is_of_exactly_one_kind(tmp_path: Path, kinds: list[str]) ->
         RecordingSource(source="r1", **{kind: every[kind] for kind in kinds})
 
 
-def test_a_recording_is_a_model_folder_with_a_fingerprint_of_its_own(tmp_path: Path) -> None:
+def test_a_recording_is_a_model_folder_with_its_own_fingerprint(tmp_path: Path) -> None:
     data = write_jsonl(tmp_path / "t.jsonl", [{"q": "One?", "t": "x"}])
     folder = tmp_path / "models" / "toy"
     fingerprint = fetch("toy", recording_params(data), folder, lambda _: None)

@@ -1,4 +1,4 @@
-"""Keys of requests, and so the replies that are kept under them, outlast a change of this code."""
+"""A change of the code keeps the keys of requests, and so the replies cached under them."""
 
 from dataclasses import replace
 from pathlib import Path
