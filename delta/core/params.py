@@ -194,11 +194,11 @@ def _explain(name: str, model: Any, content: Any, error: pydantic.ValidationErro
     # A misspelt key is also a missing one: report the key that is in the file.
     errors = error.errors()
     first = next((detail for detail in errors if detail["type"] == "extra_forbidden"), errors[0])
-    place, mapping = _locate(content, first["loc"])
-    key = ".".join([name, *place] if name else place)
+    keys, mapping = _locate(content, first["loc"])
+    key = ".".join([name, *keys] if name else keys)
     kind, value = first["type"], first["input"]
     if kind == "extra_forbidden":
-        return f"{key} is not known; expected {', '.join(_keys_at(model, place[:-1], mapping))}"
+        return f"{key} is not known; expected {', '.join(_keys_at(model, keys[:-1], mapping))}"
     if kind == "missing":
         return f"{key} is missing ({first['msg'].lower()})"
     if kind == SECRET_ERROR:
@@ -207,7 +207,7 @@ def _explain(name: str, model: Any, content: Any, error: pydantic.ValidationErro
         return f"{key} = {value}: should be a string; put it in quotes"
     hint = ""
     if kind.startswith(("float", "int")):
-        hint = _number_hint(value, whole=kind.startswith("int"))
+        hint = _number_hint(value, is_int=kind.startswith("int"))
     message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
     return f"{key} = {value!r}: {message}{hint}"
 
@@ -217,39 +217,39 @@ def _locate(content: Any, loc: tuple[int | str, ...]) -> tuple[list[str], Any]:
 
     pydantic's `loc` also names the members of a union that it tried, which are no keys of the file.
     """
-    place: list[str] = []
+    keys: list[str] = []
     mapping = content
     for part, following in zip(loc, [*loc[1:], None], strict=True):
         if isinstance(content, list) and isinstance(part, int):
-            place, content = [*place, str(part)], content[part]
+            keys, content = [*keys, str(part)], content[part]
             continue
         if not isinstance(content, dict) or (part not in content and following is not None):
             continue  # a member of a union
         inner = content.get(part)
         if not isinstance(inner, dict | list) and following in content:
             continue  # a member of a union that has the name of another key
-        place, mapping, content = [*place, str(part)], content, inner
-    return place, mapping
+        keys, mapping, content = [*keys, str(part)], content, inner
+    return keys, mapping
 
 
-def _number_hint(value: Any, whole: bool) -> str:
+def _number_hint(value: Any, is_int: bool) -> str:
     """Return how to write a number that is quoted, or a whole number that has a fraction."""
     try:
         number = float(value)
     except (ValueError, TypeError, OverflowError):
         return ""
-    if not math.isfinite(number) or (whole and not number.is_integer()):
+    if not math.isfinite(number) or (is_int and not number.is_integer()):
         return ""
-    text = str(int(number)) if whole else str(value).strip()
+    text = str(int(number)) if is_int else str(value).strip()
     if isinstance(value, str):
         return f" (a string; write {text} without quotes)"
-    return f" (write {text})" if whole and isinstance(value, float) else ""
+    return f" (write {text})" if is_int and isinstance(value, float) else ""
 
 
-def _keys_at(model: Any, place: list[str], content: dict[str, Any]) -> list[str]:
-    """Return the keys declared at `place` below `model`; in a union, those of its best match."""
+def _keys_at(model: Any, path: list[str], content: dict[str, Any]) -> list[str]:
+    """Return the keys declared at `path` below `model`; in a union, those of its best match."""
     models = _models_in(model)
-    for part in place:
+    for part in path:
         fields = [
             model.model_fields[part].annotation for model in models if part in model.model_fields
         ]

@@ -125,21 +125,21 @@ def _remove_thousands_separators(text: str) -> str:
 
 
 def _argument_commas(text: str) -> set[int]:
-    """Return the places of commas in brackets without words: arguments, coordinates, indices."""
-    places, opened = set[int](), list[tuple[int, list[int]]]()
-    for place, character in enumerate(text):
+    """Return the positions of commas in brackets without words: arguments, coordinates, indices."""
+    positions, opened = set[int](), list[tuple[int, list[int]]]()
+    for position, character in enumerate(text):
         if character in "([{⟨":
-            opened.append((place, []))
+            opened.append((position, []))
         elif character == "," and opened:
-            opened[-1][1].append(place)
+            opened[-1][1].append(position)
         elif character in ")]}⟩" and opened:
             start, commas = opened.pop()
             is_group = character == "}" and _GROUP_START.match(text, max(0, start - 1)) is not None
             if is_group and opened:  # LaTeX's braces are not printed
                 opened[-1][1].extend(commas)
-            elif commas and not is_group and _is_argument(text, start, place):
-                places.update(commas)
-    return places
+            elif commas and not is_group and _is_argument(text, start, position):
+                positions.update(commas)
+    return positions
 
 
 def _is_argument(text: str, start: int, end: int) -> bool:

@@ -102,7 +102,7 @@ class ReplyCache:
         self._log = log
         self._read_only = read_only
         self._max_bytes = max_bytes
-        self._places: dict[str, tuple[int, int, int]] = {}  # key -> file number, offset, length
+        self._locations: dict[str, tuple[int, int, int]] = {}  # key -> file number, offset, length
         self._paths: list[Path] = []
         self._descriptors: OrderedDict[int, int] = OrderedDict()  # file number -> descriptor
         self._writer: int | None = None  # None: nothing may be written
@@ -111,14 +111,14 @@ class ReplyCache:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            own = self.folder / f"{socket.gethostname()}.log"
+            own_file = self.folder / f"{socket.gethostname()}.log"
             if not self._read_only:
-                self._open_for_writing(own, stack)
+                self._open_for_writing(own_file, stack)
             stack.callback(self._close_files)
-            others = sorted(path for path in self.folder.glob("*.log") if path != own)
+            others = sorted(path for path in self.folder.glob("*.log") if path != own_file)
             self._own_number = len(others)
             # This host's file is last: a repeated request's reply replaces an unusable one.
-            self._index_files([*others, *([own] if own.exists() else [])])
+            self._index_files([*others, *([own_file] if own_file.exists() else [])])
             self._closing = stack.pop_all()
         return self
 
@@ -128,17 +128,17 @@ class ReplyCache:
                 os.fsync(self._writer)
                 self._write_failed()
 
-    def _open_for_writing(self, own: Path, stack: ExitStack) -> None:
+    def _open_for_writing(self, own_file: Path, stack: ExitStack) -> None:
         try:
             permissions.make_folder(self.folder)
         except (FileExistsError, NotADirectoryError) as error:
             raise InputError(f"{error.filename}: expected a folder for replies") from None
         lock = self.folder / "lock"
-        if _are_writable(self.folder, lock, own):
+        if _are_writable(self.folder, lock, own_file):
             descriptor = _open_or_create(lock, os.O_RDWR)
             stack.callback(os.close, descriptor)
             self._acquire(descriptor)
-            self._writer = _open_or_create(own, os.O_WRONLY | os.O_APPEND)
+            self._writer = _open_or_create(own_file, os.O_WRONLY | os.O_APPEND)
             stack.callback(os.close, self._writer)
 
     def _acquire(self, lock: int) -> None:
@@ -194,7 +194,7 @@ class ReplyCache:
             if key is None:
                 self._report(Damage(self._paths[number], offset, length), "damaged")
             else:
-                self._places[key] = (number, offset, length)
+                self._locations[key] = (number, offset, length)
             end = offset + length
         return end
 
@@ -207,7 +207,7 @@ class ReplyCache:
 
     def _drop(self, key: str, problem: str) -> None:
         """Count an unusable reply as missing, so that it is requested again."""
-        number, offset, length = self._places.pop(key)
+        number, offset, length = self._locations.pop(key)
         self._report(Damage(self._paths[number], offset, length), problem)
 
     def _read(self, number: int, offset: int, length: int) -> bytes:
@@ -227,16 +227,16 @@ class ReplyCache:
             os.close(self._descriptors.popitem()[1])
 
     def __contains__(self, key: str) -> bool:
-        return key in self._places
+        return key in self._locations
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._locations)
 
     def get(self, key: str) -> dict[str, Any] | None:
         """Return the value under the key, or None. Damage is reported and counts as missing."""
-        if key not in self._places:
+        if key not in self._locations:
             return None
-        record = reply_lines.parse_record(self._read(*self._places[key]))
+        record = reply_lines.parse_record(self._read(*self._locations[key]))
         if record is None or record["key"] != key:
             self._drop(key, "damaged")
             return None
@@ -266,7 +266,7 @@ class ReplyCache:
         if written != len(line):
             os.ftruncate(writer, self._own_size)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._paths[-1]))
-        self._places[key] = (self._own_number, self._own_size, len(line))
+        self._locations[key] = (self._own_number, self._own_size, len(line))
         self._own_size += len(line)
 
     def _require_writer(self) -> int:

@@ -76,7 +76,7 @@ def _render_all(tokenizer: Any) -> None:
                 )
             except MemoryError:
                 sys.exit(f"it wants more than {MEMORY_BYTES >> 20} MiB of memory")
-            except Exception:  # noqa: BLE001 - no system prompts, say. The stage that renders one reports it
+            except Exception:  # noqa: BLE001 - such as: no system prompts. Stages report it
                 continue
             if len(text) > MAX_CHARACTERS:
                 sys.exit(
