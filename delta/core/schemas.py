@@ -36,7 +36,7 @@ PROBLEM = Table(
     ("problem_id",),
     {
         "problem_id": pl.String,  # source and index: the same problem keeps its id in larger sets
-        "statement": pl.String,  # what the user's last turn asks
+        "statement": pl.String,  # the user's last turn, without an instruction
         "prompt": pl.String,  # that turn as models get it, with the source's instruction
         "history": HISTORY,
         "gold_answer": pl.String,  # empty where the source has none

@@ -52,7 +52,7 @@ class _Server:
 
     url: str
     in_flight: int = 0
-    not_before: float = 0.0  # until then it asked for a pause, of all requests
+    not_before: float = 0.0  # end of the pause that the server asked for
     avoided_until: float = 0.0  # it failed, and is used only if all servers have failed
 
     def priority(self) -> tuple[float, bool, int]:

@@ -10,7 +10,7 @@ MAX_VALUE = 100  # characters of a value in an error message
 
 
 class Question(NamedTuple):
-    """What one row of a benchmark asks."""
+    """A question from one row of a benchmark."""
 
     statement: str  # the bare question
     prompt: str  # the whole user turn
