@@ -50,7 +50,7 @@ class ColumnsSource(StrictModel):
         return columns if self.options is None else [*columns, self.options]
 
 
-def custom_question(source: ColumnsSource, row: Row) -> Question | str:
+def columns_question(source: ColumnsSource, row: Row) -> Question | str:
     """Return the row's question, or the reason why it is dropped."""
     history: list[Message] = []
     if isinstance(row.get(source.statement), list):
