@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from delta.stats import rank_correlation, seeds
+from delta.stats import rank_correlation
 from delta.stats.contrasts import (
     Contrast,
     CorrectCounts,
@@ -25,6 +25,7 @@ from delta.stats.contrasts import (
     trend_weights,
 )
 from delta.stats.intervals import Interval, effective_n_wilson, group_mean
+from delta.stats.seeds import SeedScore, contrast_with_seeds, score_with_seeds
 
 Chances = NDArray[np.float64]  # runs × questions
 RUNS = 1_500
@@ -103,7 +104,7 @@ def draws(world: World, benchmarks: Sequence[Benchmark]) -> Iterator[Drawn]:
         yield Drawn(answers, truths[spread])
 
 
-def covers(interval: Interval | Contrast | seeds.SeedScore, truth: float) -> bool:
+def covers(interval: Interval | Contrast | SeedScore, truth: float) -> bool:
     return interval.low - 1e-12 <= truth <= interval.high + 1e-12
 
 
@@ -165,7 +166,7 @@ def of_contrast(
 
 def seed_score(num_seeds: int, seed: float, benchmarks: Sequence[Benchmark]) -> Row:
     world = World([0.0] * num_seeds, seed=seed)
-    hits = [covers(seeds.score(d.answers), d.truths.mean()) for d in draws(world, benchmarks)]
+    hits = [covers(score_with_seeds(d.answers), d.truths.mean()) for d in draws(world, benchmarks)]
     setting = f"{num_seeds} seeds (sd {seed:g}), {name(benchmarks)}"
     return Row("seeds", setting, float(np.mean(hits)), None)
 
@@ -179,7 +180,7 @@ def seed_contrast(num_seeds: int, seed: float, benchmarks: Sequence[Benchmark]) 
             [CorrectCounts(np.asarray(one.correct)[side], one.samples) for one in drawn.answers]
             for side in (slice(None, num_seeds), slice(num_seeds, None))
         )
-        result = seeds.contrast([ours, theirs], [1, -1])
+        result = contrast_with_seeds([ours, theirs], [1, -1])
         found.append((covers(result, 0.0), result.p < 0.05))
     covered, rejected = np.mean(found, axis=0)
     setting = f"2 × {num_seeds} seeds (sd {seed:g}), {name(benchmarks)}"

@@ -30,7 +30,7 @@ import pyarrow.parquet as pq
 from bench import results
 from bench.pair_selection_peers import SIDES, TIES, DatasetsPairs, Found, PandasPairs
 from delta.analysis import topk_sets
-from delta.analysis.votes import gather
+from delta.analysis.votes import gather_votes
 from delta.core import tables
 from delta.core.schemas import PROBLEM, RATING, TRACE, VERDICT
 from delta.judging.rubric import DIMENSIONS
@@ -273,7 +273,7 @@ def ours(folder: Path, sizes: list[int], resamples: int) -> tuple[Found, list[di
         f"{row['k']} {row['dimension']} {row['other']}": row["overlap"]
         for row in topk_sets.overlap_rows(ranked, sizes)
     }
-    votes = gather(traces, verdicts, ratings)
+    votes = gather_votes(traces, verdicts, ratings)
     found = Found(sorted(pairs["pair_id"]), selected, overlaps)
     return found, topk_sets.cut_rows(ranked, votes, sizes, resamples, DRAWS)
 

@@ -37,8 +37,8 @@ def main(console: Console, argv: list[str]) -> None:
     if isinstance(generator, RecordedParams):
         folder = paths.model(generator.model)
         recorded, more = recorded_traces.read_recording(problems, folder, generator.recorded)
-        protocol = chat_formats.load(params.get(f"serving.{generator.model}.chat_format"))
-        traces = (recording_to_traces(name, rows, protocol) for rows in recorded)
+        chat_format = chat_formats.load(params.get(f"serving.{generator.model}.chat_format"))
+        traces = (recording_to_traces(name, rows, chat_format) for rows in recorded)
         tables.write_batches(path, traces, TRACE)
     else:
         more = ask_model(console, name, generator, problems, path)

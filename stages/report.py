@@ -49,7 +49,7 @@ def draw_this_run(by_model: scores.Scores) -> None:
     """Draw the scores of all models, the training curves and the deltas."""
     selected = tables.read(paths.SELECTED, SELECTED)
     policy.accuracy(scores.accuracy_rows(by_model), paths.REPORT)
-    policy.training(pl.read_csv(paths.HISTORY, separator="\t"), paths.REPORT)
+    policy.training(pl.read_csv(paths.TRAINING_HISTORY, separator="\t"), paths.REPORT)
     policy.deltas(scores.delta_rows(selected), paths.REPORT)
 
 

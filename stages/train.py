@@ -7,10 +7,10 @@ from functools import partial
 
 import polars as pl
 
-from delta.core import fingerprint as weights
 from delta.core import params, paths, tables
 from delta.core.console import Console, run
 from delta.core.files import write_counts
+from delta.core.fingerprint import read_fingerprint, write_fingerprint
 from delta.core.schemas import PROBLEM, SELECTED, SIDES, TRACE
 from delta.inference import chat_formats
 from delta.inference.reply_cache import open_reply_cache
@@ -23,7 +23,7 @@ def main(console: Console, _argv: list[str]) -> None:
     chat_format = chat_formats.load(params.get(f"serving.{settings.base}.chat_format"))
     generators = sorted({params.get(f"pairing.{side}") for side in SIDES})
     base = paths.model(settings.base)
-    fingerprint = weights.read_fingerprint(base)
+    fingerprint = read_fingerprint(base)
     selected = tables.read(paths.SELECTED, SELECTED)
     problems = tables.read(paths.PROBLEMS, PROBLEM)
     traces = pl.concat(tables.read(paths.traces(name), TRACE) for name in generators)
@@ -52,8 +52,8 @@ def main(console: Console, _argv: list[str]) -> None:
         folder = cache.folder / "run"
         for checkpoint in launch.prepare(folder, settings, base, train, held_out):
             console.print(f"train: {checkpoint.name} is damaged; resuming before it")
-        checkpoint, facts = launch.train(folder, paths.HISTORY, paths.HELD_OUT, console)
-        complete = partial(weights.write_fingerprint, source="train")
+        checkpoint, facts = launch.train(folder, paths.TRAINING_HISTORY, paths.HELD_OUT, console)
+        complete = partial(write_fingerprint, source="train")
         end_of_turn = chat_format.end_of_turn(tokenizer)
         policy = paths.model(paths.POLICY)
         changed = model_io.save(settings, base, checkpoint, policy, end_of_turn, complete)

@@ -1,1 +1,1 @@
-"""The judge and the deltas examined: what the paper's readers object to (its section 3.1.2)."""
+"""How far the judge and the deltas can be trusted (paper, section 3.1.2): the stage analyze."""

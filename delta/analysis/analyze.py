@@ -1,4 +1,4 @@
-"""Stage `analyze`: the rows of every table and plot about the judge, and the headline numbers."""
+"""Stage `analyze`: the tables about the judge and the deltas, and the headline numbers."""
 
 import itertools
 from typing import NamedTuple
@@ -15,14 +15,14 @@ from delta.analysis import (
     variance_components,
 )
 from delta.analysis.config import AnalysisParams
-from delta.analysis.votes import MEAN, Array, Votes, gather, to_array
+from delta.analysis.votes import MEAN, Array, Votes, gather_votes, to_array
 from delta.core.types import Row
 from delta.judging.agreement import agreement
 
 Tables = dict[str, list[Row]]  # by the name of the file under data/analysis
 PEOPLE = "people"
 SECOND_JUDGE = "second judge"
-# Headline number → table, column, and the rows that it is in.
+# Headline number -> table, column, and what the row must have.
 HEADLINES: dict[str, tuple[str, str, dict[str, str]]] = {
     "alpha_ordinal": ("consistency", "alpha_ordinal", {"raters": "votes"}),
     "icc_one_vote": ("consistency", "icc_one_vote", {"raters": "votes"}),
@@ -36,7 +36,7 @@ HEADLINES: dict[str, tuple[str, str, dict[str, str]]] = {
 
 
 class Inputs(NamedTuple):
-    """The tables of all generators; of people one table of ratings each."""
+    """The tables of all generators, and one table of ratings for each person."""
 
     traces: pl.DataFrame  # trace_id, problem_id, generator
     verdicts: pl.DataFrame
@@ -49,28 +49,31 @@ class Inputs(NamedTuple):
 def analyze(params: AnalysisParams, tie_seed: int, inputs: Inputs) -> tuple[Tables, Row]:
     """Return the tables, and the counts with the headline numbers of each dimension.
 
-    `tie_seed` is the selector's, so that the sets are those that it would select.
+    `tie_seed` is `selector.seed`, so that the top sets are those that `select` would select.
     """
-    votes = gather(inputs.traces, inputs.verdicts, inputs.ratings)
+    votes = gather_votes(inputs.traces, inputs.verdicts, inputs.ratings)
     ranked = topk_sets.rank_pairs(inputs.selected, tie_seed)
     num_problems = inputs.traces["problem_id"].n_unique()
     tables = {
         "consistency": [
-            *({"raters": "votes"} | row for row in inter_rater.rows(votes.matrices)),
-            *({"raters": PEOPLE} | row for row in inter_rater.rows(_by_person(inputs.people))),
+            *({"raters": "votes"} | row for row in inter_rater.consistency_rows(votes.matrices)),
+            *(
+                {"raters": PEOPLE} | row
+                for row in inter_rater.consistency_rows(_by_person(inputs.people))
+            ),
         ],
         "agreement": _agreement_rows(inputs),
-        "auc": correctness_auc.rows(votes),
-        "delta_matrix": generator_deltas.rows(votes, num_problems),
-        "reliability": reliability.rows(votes, inputs.selected),
-        "variance": variance_components.rows(votes),
+        "auc": correctness_auc.auc_rows(votes),
+        "delta_matrix": generator_deltas.delta_matrix_rows(votes, num_problems),
+        "reliability": reliability.reliability_rows(votes, inputs.selected),
+        "variance": variance_components.variance_rows(votes),
         "overlap": topk_sets.overlap_rows(ranked, params.k),
         "cuts": topk_sets.cut_rows(ranked, votes, params.k, params.resamples, params.seed),
         "length": topk_sets.length_rows(ranked),
     }
     headlines = {
         dimension: {
-            name: _last(tables[table], column, where | {"dimension": dimension})
+            name: _last_value(tables[table], column, where | {"dimension": dimension})
             for name, (table, column, where) in HEADLINES.items()
         }
         for dimension in votes.matrices
@@ -79,25 +82,25 @@ def analyze(params: AnalysisParams, tie_seed: int, inputs: Inputs) -> tuple[Tabl
 
 
 def _by_person(people: list[pl.DataFrame]) -> dict[str, Array]:
-    """Return by dimension trace x person, NaN where a person did not rate; {} for one person."""
+    """Return by dimension: trace x person, NaN where a person did not rate; {} for one person."""
     if len(people) < 2:
         return {}
     key = ["trace_id", "dimension"]
-    every = pl.concat(people).select(key).unique().sort(key)
+    rated = pl.concat(people).select(key).unique().sort(key)
     matrices = {}
-    for dimension in every["dimension"].unique().sort():
-        own = every.filter(pl.col("dimension") == dimension)
+    for dimension in rated["dimension"].unique().sort():
+        traces = rated.filter(pl.col("dimension") == dimension)
         columns = []
         for table in people:
             first_vote = table.select(*key, vote=pl.col("votes").list.first())
-            votes = own.join(first_vote, on=key, how="left", maintain_order="left")["vote"]
+            votes = traces.join(first_vote, on=key, how="left", maintain_order="left")["vote"]
             columns.append(to_array(votes))
         matrices[dimension] = np.column_stack(columns)
     return matrices
 
 
 def _agreement_rows(inputs: Inputs) -> list[Row]:
-    """Compare the judge with the second one and with each person, and people with each other."""
+    """Compare the judge with the second judge and each person, and people with each other."""
     people = [(str(table["judge"].first()), table) for table in inputs.people]
     others = [
         (name, table) for name, table in [(SECOND_JUDGE, inputs.second), *people] if len(table)
@@ -127,7 +130,7 @@ def _counts(inputs: Inputs, votes: Votes, ranked: topk_sets.Ranking) -> Row:
     }
 
 
-def _last(rows: list[Row], column: str, where: dict[str, str]) -> float | None:
+def _last_value(rows: list[Row], column: str, where: dict[str, str]) -> float | None:
     """Return the value in the last matching row: the reliability by the most votes."""
     values = [row[column] for row in rows if where.items() <= row.items()]
     return values[-1] if values else None

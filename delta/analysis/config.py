@@ -1,4 +1,4 @@
-"""The parameters of stage `analyze`. Every command checks them, so nothing here imports SciPy."""
+"""Parameters of stage `analyze`. Every command checks them, so this module imports no SciPy."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""Does a higher vote mean a correct trace? The area under the ROC curve (AUC)."""
+"""Votes against correctness: the area under the ROC curve (AUC)."""
 
 import numpy as np
 import polars as pl
@@ -9,13 +9,13 @@ from delta.stats.intervals import OptionalInterval, mean_interval
 from delta.stats.rank_correlation import auc
 
 
-def rows(votes: Votes) -> list[Row]:
+def auc_rows(votes: Votes) -> list[Row]:
     """Return two AUCs with 95% intervals for each dimension.
 
-    pooled: the chance that a correct trace has a higher mean vote than an incorrect one, a tie
-    counting half. within_problem: the same among traces of one problem, averaged over the problems
-    that have both, so that easy and hard problems make no difference. Ungradable and unrated traces
-    are left out and counted.
+    pooled: the chance that a correct trace has a higher mean vote than an incorrect one; a tie
+    counts half. within_problem: the same among traces of one problem, averaged over the problems
+    that have both, so that a problem's difficulty has no effect. Ungradable and unrated traces are
+    left out and counted.
     """
     outcome = votes.traces["outcome"].fill_null("no verdict").to_numpy()
     graded = np.isin(outcome, ("correct", "incorrect"))

@@ -1,23 +1,23 @@
-"""The mean delta of every two generators; Table 1 of the paper is one column of it."""
+"""The mean delta of every two generators. Table 1 of the paper is one column of it."""
 
 import itertools
 
 import numpy as np
 import polars as pl
 
-from delta.analysis.votes import Array, Places, Votes, mean_votes, round4
+from delta.analysis.votes import Array, Indices, Votes, mean_votes, round4
 from delta.core.types import Row
 from delta.stats.intervals import mean_interval
 
 
-def rows(votes: Votes, num_problems: int) -> list[Row]:
+def delta_matrix_rows(votes: Votes, num_problems: int) -> list[Row]:
     """Return for each dimension and ordered pair of generators the mean delta over problems.
 
     A problem's delta is the mean of the chosen generator's rated traces less that of the rejected
-    one's. Problems are the sampling unit, and weigh the same however many traces were rated.
-    without_both: the problems on which one generator has no vote.
+    generator's. Problems are the sampling unit and have equal weights. without_both: the number of
+    problems on which one of the generators has no vote.
     """
-    names, cell, num_cells = cells(votes.traces)
+    names, cell, num_cells = trace_cells(votes.traces)
     table = []
     for dimension, matrix in votes.matrices.items():
         means = cell_means(mean_votes(matrix), cell, num_cells).reshape(-1, len(names))
@@ -36,7 +36,7 @@ def rows(votes: Votes, num_problems: int) -> list[Row]:
     return table
 
 
-def cells(traces: pl.DataFrame) -> tuple[list[str], Places, int]:
+def trace_cells(traces: pl.DataFrame) -> tuple[list[str], Indices, int]:
     """Return the generators, each trace's cell (problem x generator), and the number of cells."""
     names = sorted(traces["generator"].unique())
     problem = traces["problem_id"].rank("dense").cast(pl.Int64).to_numpy() - 1
@@ -45,10 +45,10 @@ def cells(traces: pl.DataFrame) -> tuple[list[str], Places, int]:
     return names, problem * len(names) + generator, num_cells
 
 
-def cell_means(values: Array, cell: Places, num_cells: int) -> Array:
+def cell_means(values: Array, cell: Indices, num_cells: int) -> Array:
     """Return the mean of each cell's values; NaN for a cell without a value."""
     present = ~np.isnan(values)
-    number = np.bincount(cell[present], minlength=num_cells)
+    counts = np.bincount(cell[present], minlength=num_cells)
     total = np.bincount(cell[present], weights=values[present], minlength=num_cells)
-    mean: Array = np.divide(total, number, out=np.full(num_cells, np.nan), where=number > 0)
+    mean: Array = np.divide(total, counts, out=np.full(num_cells, np.nan), where=counts > 0)
     return mean

@@ -1,4 +1,4 @@
-"""Read people's ratings from sheets of `rating_sheet`, as rows like a judge's."""
+"""Read people's ratings from filled-in sheets of `rating_sheet` into rows like a judge's."""
 
 import csv
 import hashlib
@@ -40,10 +40,10 @@ def text_sha256(text: str) -> str:
 
 
 def read_ratings(params: HumanParams) -> tuple[list[pl.DataFrame], dict[str, str]]:
-    """Return a schemas.RATING table for each person, and each trace's text_sha256 in the sheet.
+    """Return a schemas.RATING table for each person, and the SHA-256 of each text they rated.
 
-    The judge is the name of the person's file; an empty cell is a refused vote. Raises InputError,
-    with file, row and column, for a cell that is no rating.
+    The judge is the name of the person's file. An empty cell is a refused vote. Raises InputError,
+    with file, row and column, for any other cell that is not a rating.
     """
     key = _read_csv("analysis.human.key", params.key, (ID, TRACE_ID, TEXT_SHA256))
     trace_ids = {cells[ID]: cells[TRACE_ID] for _, cells in key}
@@ -57,12 +57,14 @@ def read_ratings(params: HumanParams) -> tuple[list[pl.DataFrame], dict[str, str
 def drop_changed_texts(
     people: list[pl.DataFrame], digests: dict[str, str], texts: dict[str, str]
 ) -> tuple[list[pl.DataFrame], Counts]:
-    """Return the ratings of traces whose text is still the one that was rated; and counts."""
-    same = [
+    """Return the ratings of traces whose text has not changed since they were rated, and counts."""
+    unchanged = [
         trace for trace, sha256 in digests.items() if text_sha256(texts.get(trace, "")) == sha256
     ]
-    kept = [table.filter(pl.col("trace_id").is_in(same)) for table in people]
-    before, after = (sum(table["trace_id"].n_unique() for table in all_) for all_ in (people, kept))
+    kept = [table.filter(pl.col("trace_id").is_in(unchanged)) for table in people]
+    before, after = (
+        sum(table["trace_id"].n_unique() for table in ratings) for ratings in (people, kept)
+    )
     return kept, {"people": len(people), "sheet_rows": before, "of_other_texts": before - after}
 
 

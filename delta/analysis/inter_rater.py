@@ -10,34 +10,34 @@ from delta.core.types import Row
 Level = Literal["ordinal", "interval"]
 
 
-def rows(matrices: dict[str, Array]) -> list[Row]:
+def consistency_rows(matrices: dict[str, Array]) -> list[Row]:
     """Return the coefficients of each dimension."""
     return [{"dimension": name} | coefficients(matrix) for name, matrix in matrices.items()]
 
 
 def coefficients(matrix: Array) -> Row:
-    """Return the coefficients of `matrix`, trace x vote (or rater), NaN where there is none.
+    """Return the coefficients of `matrix`, trace x vote (or person), NaN where there is no vote.
 
     They are None with fewer than two votes a trace, and where all votes are equal.
     """
-    number = vote_counts(matrix)
-    single, mean, size = icc(matrix)
+    counts = vote_counts(matrix)
+    single, mean, votes_in_mean = icc(matrix)
     return {
-        "traces": int((number > 0).sum()),
-        "traces_with_two_votes": int((number > 1).sum()),
-        "votes": int(number.sum()),
+        "traces": int((counts > 0).sum()),
+        "traces_with_two_votes": int((counts > 1).sum()),
+        "votes": int(counts.sum()),
         "alpha_ordinal": round4(krippendorff_alpha(matrix, "ordinal")),
         "alpha_interval": round4(krippendorff_alpha(matrix, "interval")),
         "icc_one_vote": round4(single),
         "icc_mean_of_votes": round4(mean),
-        "votes_in_mean": round4(size),
+        "votes_in_mean": round4(votes_in_mean),
     }
 
 
 def krippendorff_alpha(matrix: Array, level: Level) -> float | None:
-    """Return 1 - observed disagreement / that of votes shuffled over all traces.
+    """Return 1 - observed disagreement / disagreement of votes shuffled over all traces.
 
-    By its definition, traces with fewer than two votes are left out.
+    By definition, traces with fewer than two votes are left out.
     """
     matrix = matrix[vote_counts(matrix) > 1]
     present = ~np.isnan(matrix)
@@ -58,21 +58,21 @@ def krippendorff_alpha(matrix: Array, level: Level) -> float | None:
 
 
 def icc(matrix: Array) -> tuple[float | None, float | None, float | None]:
-    """Return ICC(1,1) of single votes, ICC(1,k) of means of k votes, and k. Not clipped at 0.
+    """Return ICC(1,1) of single votes, ICC(1,k) of means of k votes, and k.
 
-    By one-way analysis of variance. k is the traces' number of votes; where that differs, the
-    mean that the analysis of variance implies.
+    They come from a one-way analysis of variance and may be negative. k is the number of votes a
+    trace; where traces differ in it, the mean that the analysis of variance implies.
     """
     matrix = matrix[vote_counts(matrix) > 0]
-    number = vote_counts(matrix)
-    total, groups = float(number.sum()), len(number)
-    if groups < 2 or total <= groups:
+    counts = vote_counts(matrix)
+    total, traces = float(counts.sum()), len(counts)
+    if traces < 2 or total <= traces:
         return None, None, None
     grand_mean = np.nansum(matrix) / total
-    between = float((number * (mean_votes(matrix) - grand_mean) ** 2).sum()) / (groups - 1)
-    within = float(squared_deviations(matrix).sum()) / (total - groups)
-    size = (total - float((number**2).sum()) / total) / (groups - 1)
-    variance = between + (size - 1) * within
+    between = float((counts * (mean_votes(matrix) - grand_mean) ** 2).sum()) / (traces - 1)
+    within = float(squared_deviations(matrix).sum()) / (total - traces)
+    k = (total - float((counts**2).sum()) / total) / (traces - 1)
+    variance = between + (k - 1) * within
     single = (between - within) / variance if variance > 0 else None
     mean = (between - within) / between if between > 0 else None
-    return single, mean, size
+    return single, mean, k

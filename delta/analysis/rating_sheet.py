@@ -1,4 +1,4 @@
-"""A sheet for people to rate traces on: blind, shuffled, balanced over generators.
+"""Make a sheet on which people rate traces: blind, shuffled, balanced over generators.
 
 It shows what the judge sees: no gold answer, no verdict, no generator, no rating.
 """
@@ -27,27 +27,27 @@ Cells = dict[str, str]
 def draw_traces(rated: pl.DataFrame, number: int, seed: int) -> list[str]:
     """Return `number` trace_ids of `rated` (trace_id, generator), shuffled.
 
-    Every generator gives as many, or one more or less. Raises InputError where one has too few.
+    The generators' numbers differ by one at most. Raises InputError where a generator has too few.
     """
     by_generator = dict(rated.group_by("generator").agg("trace_id").iter_rows())
     if not by_generator:
         raise InputError("no trace is rated; people rate the traces that a judge has rated")
-    most = len(by_generator) * min(len(traces) for traces in by_generator.values())
-    if number > most:
-        raise InputError(f"N = {number}: equally many by each generator; expected 1 to {most}")
+    maximum = len(by_generator) * min(len(traces) for traces in by_generator.values())
+    if number > maximum:
+        raise InputError(f"N = {number}: equally many by each generator; expected 1 to {maximum}")
     names = sorted(by_generator, key=lambda name: shuffle_key(seed, "first", name))
     drawn = []
-    for place, name in enumerate(names):
-        size = (number - place - 1) // len(names) + 1  # the first ones take the remainder
+    for index, name in enumerate(names):
+        size = (number - index - 1) // len(names) + 1  # the first generators take the remainder
         drawn += sorted(by_generator[name], key=lambda id_: shuffle_key(seed, "draw", id_))[:size]
     return sorted(drawn, key=lambda id_: shuffle_key(seed, "shuffle", id_))
 
 
 def sheet_and_key_rows(traces: Sequence[Row], seed: int) -> tuple[list[Cells], list[Cells]]:
-    """Return the rows of sheet and key, for trace rows joined with their problems' columns."""
+    """Return the rows of the sheet and of its key. `traces` have their problems' columns too."""
     sheet, key = [], []
     for trace in traces:
-        # A letter first: a spreadsheet would read 45e1 as a number.
+        # A letter comes first, since a spreadsheet would read 45e1 as a number.
         row_id = "t" + shuffle_key(seed, "sheet", trace["trace_id"])[:11]
         texts = {"problem": trace_text.problem_text(trace), "trace": trace_text.trace_text(trace)}
         empty = dict.fromkeys((*DIMENSIONS, "comment"), "")

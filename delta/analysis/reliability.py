@@ -1,4 +1,4 @@
-"""How reliable the delta of a pair is, by the number of votes on each of its traces."""
+"""The reliability of a pair's delta, by the number of votes on each of its traces."""
 
 from typing import NamedTuple
 
@@ -7,7 +7,7 @@ import polars as pl
 
 from delta.analysis.votes import (
     Array,
-    Places,
+    Indices,
     Votes,
     mean_votes,
     round4,
@@ -20,28 +20,28 @@ ONE_VOTE = "every trace has one vote"
 
 
 class PairRows(NamedTuple):
-    """The rows of Votes that hold the two traces of each pair."""
+    """The two traces of each pair, as rows of Votes.matrices."""
 
-    chosen: Places
-    rejected: Places
+    chosen: Indices
+    rejected: Indices
 
 
 def pair_rows(votes: Votes, pairs: pl.DataFrame) -> PairRows:
     """Return the rows of those pairs whose two traces are both rated."""
     rows = pairs.select("chosen_id", "rejected_id")
     for side in ("chosen", "rejected"):
-        places = votes.traces.select(pl.col("trace_id").alias(f"{side}_id")).with_row_index(side)
-        rows = rows.join(places, on=f"{side}_id", how="inner", maintain_order="left")
+        indices = votes.traces.select(pl.col("trace_id").alias(f"{side}_id")).with_row_index(side)
+        rows = rows.join(indices, on=f"{side}_id", how="inner", maintain_order="left")
     return PairRows(*(rows[side].cast(pl.Int64).to_numpy() for side in ("chosen", "rejected")))
 
 
-def rows(votes: Votes, pairs: pl.DataFrame) -> list[Row]:
+def reliability_rows(votes: Votes, pairs: pl.DataFrame) -> list[Row]:
     """Return the reliability of each dimension's deltas for every number of votes m.
 
     predicted: the proportion of the deltas' variance that is not judge noise, with m votes on each
-    side. It follows from variance components, so it has the form of Spearman and Brown; it is 0
-    where noise alone would make deltas differ more than they do.
-    observed: the correlation of deltas by m votes with deltas by m other votes, over the
+    side. It follows from variance components, as in the Spearman-Brown formula. It is 0 where the
+    noise alone would make deltas differ more than they do.
+    observed: the correlation of deltas from m votes with deltas from m other votes, over the
     pairs_observed that have 2m votes on both sides. why: the reason for a null.
     """
     both = pair_rows(votes, pairs)
@@ -74,16 +74,17 @@ def delta_variance(chosen: Array, rejected: Array) -> tuple[float | None, float 
     """
     rated = (vote_counts(chosen) > 0) & (vote_counts(rejected) > 0)
     chosen, rejected = chosen[rated], rejected[rated]
-    noises, owed = [], 0.0
+    vote_noise = delta_noise = 0.0
     for side in (chosen, rejected):
-        number = vote_counts(side)
-        df = float((number - 1).sum())
+        counts = vote_counts(side)
+        df = float((counts - 1).sum())
         if len(side) < 2 or df <= 0:
             return None, None
-        noises.append(float(squared_deviations(side).sum()) / df)
-        owed += noises[-1] * float((1 / number).mean())
+        noise = float(squared_deviations(side).sum()) / df
+        vote_noise += noise
+        delta_noise += noise * float((1 / counts).mean())
     deltas = mean_votes(chosen) - mean_votes(rejected)
-    return float(np.var(deltas, ddof=1)) - owed, sum(noises)
+    return float(np.var(deltas, ddof=1)) - delta_noise, vote_noise
 
 
 def predicted_reliability(signal: float | None, noise: float | None, m: int) -> float | None:
@@ -95,9 +96,9 @@ def predicted_reliability(signal: float | None, noise: float | None, m: int) -> 
 
 
 def split_half_correlation(chosen: Array, rejected: Array, m: int) -> tuple[float | None, int]:
-    """Return the correlation of deltas by m votes with those by the next m; and how many pairs.
+    """Return the correlation of deltas from m votes with those from the next m, and its pairs.
 
-    The votes are a circle; the correlation is the mean over all places to start at.
+    The votes are treated as a circle. The correlation is the mean over all starting votes.
     """
     enough = (vote_counts(chosen) >= 2 * m) & (vote_counts(rejected) >= 2 * m)
     chosen, rejected = chosen[enough], rejected[enough]
@@ -114,8 +115,8 @@ def split_half_correlation(chosen: Array, rejected: Array, m: int) -> tuple[floa
 
 
 def _mean_of_m(matrix: Array, begin: int, m: int) -> Array:
-    """Return the mean of m votes of each row from `begin` on. A row's NaN follow its votes."""
-    number = vote_counts(matrix)[:, None].astype(np.int64)
-    places = (begin + np.arange(m)[None, :]) % number
-    mean: Array = np.take_along_axis(matrix, places, axis=1).mean(axis=1)
+    """Return the mean of m votes of each row from `begin` on. A row's NaNs follow its votes."""
+    counts = vote_counts(matrix)[:, None].astype(np.int64)
+    columns = (begin + np.arange(m)[None, :]) % counts
+    mean: Array = np.take_along_axis(matrix, columns, axis=1).mean(axis=1)
     return mean

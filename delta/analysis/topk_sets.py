@@ -1,7 +1,7 @@
-"""The pairs that a cut by one dimension's delta selects (paper, figure 5 and appendix B).
+"""Top-k sets: the k pairs with the largest delta in a dimension (paper, figure 5, appendix B).
 
-How the sets of two dimensions overlap, what chance would give, which pairs tie at the cut, and
-whether other votes would give the same set.
+The tables say how the sets of two dimensions overlap, which overlap chance would give, how many
+pairs tie at the cut, and how stable a set is under other votes.
 """
 
 import itertools
@@ -13,7 +13,7 @@ from scipy import stats
 
 from delta.analysis.bootstrap import top_k, topk_stability
 from delta.analysis.reliability import ONE_VOTE, PairRows, pair_rows
-from delta.analysis.votes import DECIMALS, MEAN, Array, Places, Votes, round4, vote_counts
+from delta.analysis.votes import DECIMALS, MEAN, Array, Indices, Votes, round4, vote_counts
 from delta.core.errors import InputError
 from delta.core.shuffle import shuffle_keys
 from delta.core.types import Row
@@ -31,11 +31,11 @@ class Ranking:
 
     pairs: pl.DataFrame  # in the order of their ids
     deltas: dict[str, Array]  # by dimension, and MEAN
-    tie_order: Places  # each pair's place in the seeded order that decides between ties
+    tie_order: Indices  # each pair's rank in the seeded order that breaks ties
 
 
 def rank_pairs(selected: pl.DataFrame, seed: int) -> Ranking:
-    """Rank the pairs as delta.pairing.select does with the same `seed`."""
+    """Return the pairs in a form that ranks them as delta.pairing.select does with this `seed`."""
     names = [DELTA_PREFIX + name for name in DIMENSIONS if DELTA_PREFIX + name in selected.columns]
     pairs = selected.drop_nulls(names).sort("pair_id") if names else selected.clear()
     deltas = {name.removeprefix(DELTA_PREFIX): pairs[name].to_numpy() for name in names}
@@ -46,24 +46,25 @@ def rank_pairs(selected: pl.DataFrame, seed: int) -> Ranking:
 
 
 def overlap_rows(ranked: Ranking, sizes: list[int]) -> list[Row]:
-    """Return for each k and two dimensions, both ways round, how the two sets of k pairs overlap.
+    """Return for each k and ordered pair of dimensions how their two sets of k pairs overlap.
 
-    overlap: percentage of the one set that is in the other. overlap_own_ties: the same where each
-    dimension broke its ties at random; one seed breaks the ties of all dimensions, so pairs that
-    tie in two are in both sets. chance: the overlap of two random sets, with its 95% range.
-    spearman: the rank correlation of the two deltas over all pairs.
+    overlap: the percentage of a set that is in the other. One seed breaks the ties of all
+    dimensions, so pairs that tie in two dimensions are in both sets. overlap_own_ties: the same if
+    each dimension broke its ties at random. chance: the overlap of two random sets, with its 95%
+    range. spearman: the rank correlation of the two deltas over all pairs.
     """
     names = [name for name in ranked.deltas if name != MEAN]
     correlations = {
-        frozenset(two): spearman_row(*(ranked.deltas[name] for name in two))
-        for two in itertools.combinations(names, 2)
+        frozenset((first, second)): spearman_row(ranked.deltas[first], ranked.deltas[second])
+        for first, second in itertools.combinations(names, 2)
     }
     rows: list[Row] = []
     for k in sorted(sizes):
         overlaps = _overlaps(ranked, names, k)
-        for two in itertools.permutations(names, 2):
-            row: Row = {"k": k, "dimension": two[0], "other": two[1]}
-            rows.append(row | overlaps[frozenset(two)] | correlations[frozenset(two)])
+        for first, second in itertools.permutations(names, 2):
+            both = frozenset((first, second))
+            row: Row = {"k": k, "dimension": first, "other": second}
+            rows.append(row | overlaps[both] | correlations[both])
     return rows
 
 
@@ -71,14 +72,14 @@ def _overlaps(ranked: Ranking, names: list[str], k: int) -> dict[frozenset[str],
     total = ranked.pairs.height
     row: Row = {"pairs": total, "why": _too_few(k, total)}
     columns = ("overlap", "overlap_own_ties", "chance", "chance_low", "chance_high")
-    pairs_of_names = list(itertools.combinations(names, 2))
+    dimension_pairs = list(itertools.combinations(names, 2))
     if k > total:
-        return {frozenset(two): row | dict.fromkeys(columns) for two in pairs_of_names}
+        return {frozenset(both): row | dict.fromkeys(columns) for both in dimension_pairs}
     chance = chance_overlap(total, k)
     masks = {name: top_k(ranked.deltas[name], ranked.tie_order, [k])[0] for name in names}
     chances = {name: inclusion_probability(ranked.deltas[name], masks[name]) for name in names}
     overlaps = {}
-    for first, second in pairs_of_names:
+    for first, second in dimension_pairs:
         overlap = int((masks[first] & masks[second]).sum()) / k
         own_ties = float(chances[first] @ chances[second]) / k
         figures = (round4(100 * overlap), round4(100 * own_ties), *chance)
@@ -87,7 +88,7 @@ def _overlaps(ranked: Ranking, names: list[str], k: int) -> dict[frozenset[str],
 
 
 def inclusion_probability(deltas: Array, selected: Array) -> Array:
-    """Return each pair's chance to be in the set if ties at its cut were broken at random."""
+    """Return each pair's chance to be in the set if ties at the cut were broken at random."""
     cut = deltas[selected].min()
     above, tied = deltas > cut, deltas == cut
     chance: Array = above + tied * ((selected.sum() - above.sum()) / tied.sum())
@@ -95,7 +96,7 @@ def inclusion_probability(deltas: Array, selected: Array) -> Array:
 
 
 def chance_overlap(total: int, k: int) -> tuple[float, float, float]:
-    """Return mean and 95% range of the overlap of two random sets of k, as percentages of k."""
+    """Return mean and 95% range of the overlap of two random sets of k pairs, in percent of k."""
     low, high = stats.hypergeom(total, k, k).ppf((0.025, 0.975))
     return round(100 * k / total, 4), round(100 * low / k, 4), round(100 * high / k, 4)
 
@@ -106,7 +107,7 @@ def cut_rows(
     """Return for each dimension and k the ties at the cut, and the set's stability.
 
     stability: the mean percentage of the set that is selected again from resampled votes, with its
-    95% range. Resampled votes are noisier than the votes, so it is a little too low.
+    95% range. Resampled votes are noisier than the votes, so the percentage is a little too low.
     """
     pairs = pair_rows(votes, ranked.pairs)
     total = ranked.pairs.height
@@ -119,25 +120,26 @@ def cut_rows(
         stability = topk_stability(votes, pairs, order, deltas, possible, resamples, seed)
     rows = []
     for dimension in deltas:
-        shares = stability.get(dimension)
-        why = None if shares is not None else _why_not(votes.matrices[dimension], pairs)
+        percentages = stability.get(dimension)
+        why = None if percentages is not None else _why_unknown(votes.matrices[dimension], pairs)
         for k in sizes:
             row: Row = {"dimension": dimension, "k": k, "pairs": total}
             row |= _ties(deltas[dimension], order, k)
-            if shares is None or k > total:
+            if percentages is None or k > total:
                 row |= dict.fromkeys(STABILITY)
             else:
-                row |= _stability(shares[:, possible.index(k)])
+                row |= _stability_columns(percentages[:, possible.index(k)])
             rows.append(row | {"why": _too_few(k, total) or why})
     return rows
 
 
-def _why_not(matrix: Array, pairs: PairRows) -> str:
+def _why_unknown(matrix: Array, pairs: PairRows) -> str:
+    """Return why a dimension has no stability."""
     several = (vote_counts(matrix[np.concatenate(pairs)]) > 1).any()
     return UNEQUAL if several else ONE_VOTE
 
 
-def _ties(deltas: Array, tie_order: Places, k: int) -> Row:
+def _ties(deltas: Array, tie_order: Indices, k: int) -> Row:
     if k > len(deltas):
         return {"delta_at_cut": None, "tied": None, "tied_and_in": None}
     selected = top_k(deltas, tie_order, [k])[0]
@@ -147,9 +149,9 @@ def _ties(deltas: Array, tie_order: Places, k: int) -> Row:
     return {"delta_at_cut": round4(cut), "tied": int(tied.sum()), "tied_and_in": inside}
 
 
-def _stability(shares: Array) -> Row:
-    figures = (shares.mean(), *np.quantile(shares, (0.025, 0.975)))
-    return dict(zip(STABILITY, map(round4, figures), strict=True))
+def _stability_columns(percentages: Array) -> Row:
+    values = (percentages.mean(), *np.quantile(percentages, (0.025, 0.975)))
+    return dict(zip(STABILITY, map(round4, values), strict=True))
 
 
 def _too_few(k: int, total: int) -> str | None:
@@ -159,7 +161,8 @@ def _too_few(k: int, total: int) -> str | None:
 def length_rows(ranked: Ranking) -> list[Row]:
     """Return for each dimension the correlations of delta and length difference in characters.
 
-    They show whether a dimension only measures which trace is longer. The interval is Spearman's.
+    A strong correlation means that the dimension measures which trace is longer. The interval is
+    Spearman's.
     """
     lengths = ranked.pairs["length_difference"].cast(pl.Float64).to_numpy()
     return [
@@ -171,7 +174,7 @@ def length_rows(ranked: Ranking) -> list[Row]:
 
 
 def _pearson(first: Array, second: Array) -> float | None:
-    """Return None where a side is constant."""
+    """Return Pearson's correlation; None where a side is constant."""
     if len(first) < 2 or np.ptp(first) == 0 or np.ptp(second) == 0:
         return None
     return round4(float(np.corrcoef(first, second)[0, 1]))

@@ -1,4 +1,4 @@
-"""All votes of one judge as arrays, and the traces that they rate."""
+"""The votes of one judge as arrays, and the traces that they rate."""
 
 from dataclasses import dataclass
 
@@ -11,52 +11,52 @@ from delta.judging.rubric import DIMENSIONS
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
-Places = NDArray[np.int64]  # rows of an array
+Indices = NDArray[np.int64]
 
 MEAN = "mean"  # of all dimensions, as in selector.by
-DECIMALS = 6  # means of the same votes are equal, in whatever order they were added
+DECIMALS = 6  # so that means of the same votes are equal in whatever order they are added
 
 
 @dataclass(frozen=True)
 class Votes:
-    """The rated traces in the order of their ids: no order of a file can change a result."""
+    """The rated traces in the order of their ids, so that the order of a file changes no result."""
 
     traces: pl.DataFrame  # trace_id, problem_id, generator, outcome (null: no verdict)
     matrices: dict[str, Array]  # by dimension, and MEAN: trace x vote; NaN where there is no vote
 
 
-def gather(traces: pl.DataFrame, verdicts: pl.DataFrame, ratings: pl.DataFrame) -> Votes:
+def gather_votes(traces: pl.DataFrame, verdicts: pl.DataFrame, ratings: pl.DataFrame) -> Votes:
     """Return the votes in `ratings`, which must be of one judge, and the traces they rate.
 
-    A reply of the judge holds a vote on every dimension, so the n-th votes of a trace belong
-    together. A vote of MEAN is their mean, where all dimensions have equally many.
+    A reply of the judge has a vote on every dimension, so the n-th votes of a trace are of one
+    reply. A vote of MEAN is their mean, where all dimensions have equally many votes.
     """
     judges = sorted(ratings["judge"].unique())
     if len(judges) > 1:
         raise InputError(f"ratings by the judges {', '.join(judges)}; expected one judge")
     rated = ratings.select("trace_id").unique().sort("trace_id")
-    known = rated
+    rated_traces = rated
     for table in (
         traces.select("trace_id", "problem_id", "generator"),
         verdicts.select("trace_id", pl.col("outcome").cast(pl.String)),
     ):
-        known = known.join(table, on="trace_id", how="left", maintain_order="left")
-    if missing := known["generator"].null_count():
+        rated_traces = rated_traces.join(table, on="trace_id", how="left", maintain_order="left")
+    if missing := rated_traces["generator"].null_count():
         raise InputError(f"{missing} rated traces are missing; rebuild them with `dvc repro`")
     present = set(ratings["dimension"].unique())
     matrices = {name: _matrix(rated, ratings, name) for name in DIMENSIONS if name in present}
     if matrices:
         matrices[MEAN] = _mean_over(list(matrices.values()))
-    return Votes(known, matrices)
+    return Votes(rated_traces, matrices)
 
 
 def _matrix(rated: pl.DataFrame, ratings: pl.DataFrame, dimension: str) -> Array:
-    own = ratings.filter(pl.col("dimension") == dimension).select("trace_id", "votes")
-    votes = rated.join(own, on="trace_id", how="left", maintain_order="left")["votes"]
+    by_trace = ratings.filter(pl.col("dimension") == dimension).select("trace_id", "votes")
+    votes = rated.join(by_trace, on="trace_id", how="left", maintain_order="left")["votes"]
     width = int(votes.list.len().max() or 0)  # type: ignore[arg-type]
     matrix = np.full((len(votes), width), np.nan)
-    for place in range(width):
-        matrix[:, place] = to_array(votes.list.get(place, null_on_oob=True))
+    for column in range(width):
+        matrix[:, column] = to_array(votes.list.get(column, null_on_oob=True))
     return matrix
 
 
@@ -71,22 +71,22 @@ def _mean_over(matrices: list[Array]) -> Array:
     for matrix in matrices:
         total[:, : matrix.shape[1]] += matrix
         total[:, matrix.shape[1] :] = np.nan
-    numbers = [vote_counts(matrix) for matrix in matrices]
-    total[np.any([number != numbers[0] for number in numbers], axis=0)] = np.nan
+    counts = [vote_counts(matrix) for matrix in matrices]
+    total[np.any([count != counts[0] for count in counts], axis=0)] = np.nan
     return total / len(matrices)
 
 
 def vote_counts(matrix: Array) -> Array:
     """Return each row's number of votes."""
-    number: Array = (~np.isnan(matrix)).sum(axis=1).astype(np.float64)
-    return number
+    counts: Array = (~np.isnan(matrix)).sum(axis=1).astype(np.float64)
+    return counts
 
 
 def mean_votes(matrix: Array) -> Array:
     """Return each row's mean vote; NaN where a row has none."""
-    number = vote_counts(matrix)
+    counts = vote_counts(matrix)
     total = np.nansum(matrix, axis=1)
-    mean: Array = np.divide(total, number, out=np.full(len(matrix), np.nan), where=number > 0)
+    mean: Array = np.divide(total, counts, out=np.full(len(matrix), np.nan), where=counts > 0)
     return mean
 
 
@@ -97,5 +97,5 @@ def squared_deviations(matrix: Array) -> Array:
 
 
 def round4(value: float | None) -> float | None:
-    """Round to four decimals, -0.0 to 0.0; return None for None, NaN and infinity."""
+    """Round to four decimals, and -0.0 to 0.0. Return None for None, NaN and infinity."""
     return None if value is None or not np.isfinite(value) else round(float(value), 4) + 0.0

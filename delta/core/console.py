@@ -24,22 +24,23 @@ from delta.core.errors import IncompleteError, InputError, one_line
 
 T = TypeVar("T")
 LOGS = Path("logs")
-PROGRESS_S = 10  # seconds between two lines of progress where the screen is a file
+PROGRESS_S = 10  # between two lines of progress, where the screen is a file
 KEPT = "Completed replies are kept"
 RESUME = f"{KEPT}; run the same command to resume."
 DISK_ERRORS = {
-    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG),  # it is full
-    *(errno.EROFS, errno.EACCES, errno.EPERM),  # it must not be written to
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG),  # full
+    *(errno.EROFS, errno.EACCES, errno.EPERM),  # read-only, or without permission
 }
 # What Python, the C library and Rust print where no thread or process can be started.
 THREAD_ERRORS = ("can't start new thread", os.strerror(errno.EAGAIN), "kind: WouldBlock")
-LIBRARY_THREADS = 8  # that libraries start on import, besides one for each processor
+LIBRARY_THREADS = 8  # that libraries start on import, in addition to one per processor
 
 
 def check_threads() -> None:
     """Exit with one line where libraries could not start their threads on import.
 
-    Each library fails in its own way: a traceback, an interrupt, thousands of lines.
+    Without this check, each library fails in another way: a traceback, an interrupt, thousands of
+    lines.
     """
     end = threading.Event()
     threads = []
@@ -61,7 +62,7 @@ def explain_truncated_bytecode(
 ) -> None:
     """Print one line for a truncated *.pyc file; print other exceptions as Python does.
 
-    Python 3.11 keeps such a file when the disk is full, and no later run can import it.
+    Python 3.11 leaves such a file when the disk is full, and no later run can import it.
     """
     if kind is EOFError and "marshal" in str(error):
         sys.stderr.write(
@@ -79,7 +80,7 @@ class Console:
         self.screen = screen
 
     def print(self, text: str) -> None:
-        """Print a line. Raises IncompleteError where nobody can read it any more."""
+        """Print a line. Raises IncompleteError where the screen is closed or full."""
         try:
             print(text, file=self.screen, flush=True)
         except OSError as error:
@@ -88,7 +89,7 @@ class Console:
             ) from error
 
     def progress(self, items: Iterable[T], total: int, label: str) -> Iterator[T]:
-        """Yield `items`, with a progress bar; where the screen is a file, with lines."""
+        """Yield `items` and show progress: a bar on a terminal, lines in a file."""
         if self.screen.isatty():
             yield from tqdm(items, total=total, desc=label, file=self.screen)
             return
@@ -97,7 +98,7 @@ class Console:
             yield item
             now = time.monotonic()
             if done == 1:
-                first = now  # before it, the model was loaded
+                first = now  # earlier, the model was loaded
             elif now - last > PROGRESS_S:
                 last = now
                 left = (now - first) / (done - 1) * (total - done)
@@ -116,7 +117,7 @@ def run(
     Standard output and error, also those of C++ libraries, go to logs/<stage>.log. An InputError
     is one line and exit code 2. An IncompleteError and a lack of disk space, permissions, threads
     or open files are one line and exit code 1. Any other exception names the log and exits with 1.
-    A line that the screen does not take goes to the log.
+    If the screen cannot be written to, the last line goes to the log.
     """
     command = command or Path(sys.argv[0]).stem
     arguments = sys.argv[1:]
@@ -138,7 +139,7 @@ def run(
     except OSError as error:
         _exit(screen, f"{name}: {_disk_error(error, log)}", 1)
     try:
-        # The engine's own processes end with ours only if we end in order.
+        # The engine's child processes end only if this one runs its exit handlers.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
         main(Console(screen), arguments)
         _flush(log)
@@ -150,7 +151,7 @@ def run(
         _exit(screen, f"{name}: {error}", 1)
     except KeyboardInterrupt:
         _exit(screen, f"{name}: interrupted. {RESUME}", 130)
-    except BaseException as error:  # noqa: BLE001 - reported; a panic of Rust is no Exception
+    except BaseException as error:  # noqa: BLE001 - a panic of Rust is no Exception
         if cause := _machine_limit(error, log):
             _exit(screen, f"{name}: {one_line(cause)}", 1)
         _exit_with_traceback(error, name, screen, log)
@@ -159,7 +160,7 @@ def run(
 def how_to_undo_experiment() -> str | None:
     """Return how to undo the changes that a failed `dvc exp run` leaves in the workspace.
 
-    Returns None outside such a run, and in a queued one, which has a folder of its own.
+    Returns None outside such a run, and in a queued one, which has its own folder.
     """
     root = os.environ.get("DVC_ROOT")
     if "DVC_EXP_NAME" not in os.environ or root is None or Path(root).resolve() != Path.cwd():
@@ -171,9 +172,9 @@ def how_to_undo_experiment() -> str | None:
 
 
 def _open_closed_streams(name: str) -> None:
-    """Open closed standard streams, so that no file of ours gets a number that libraries print to.
+    """Open closed standard streams, so that no other file gets the numbers that libraries print to.
 
-    Ends the process where standard error is closed: nobody would learn how the stage went.
+    Ends the process where standard error is closed: the user would not learn how the stage ended.
     """
     closed = [number for number in range(3) if not Path(f"/proc/self/fd/{number}").is_symlink()]
     for _ in closed:

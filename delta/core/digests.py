@@ -16,7 +16,7 @@ def _null_as_text(value: object) -> object:
     return NOT_SET if value is None else value
 
 
-# null where the digest is not known yet: the error message then names the one to set.
+# null: not known yet. The error message then names the digest to set.
 Digest = Annotated[
     str, BeforeValidator(_null_as_text), Field(pattern=rf"^([0-9a-f]{{64}}|{NOT_SET})$")
 ]
@@ -32,9 +32,12 @@ def sha256_of(*paths: Path) -> str:
     return digest.hexdigest()
 
 
-def check_digest(key: str, pinned: str, what: str, actual: str, kind: str = "file") -> None:
-    """Raise InputError where the digest `pinned` under the dotted `key` is not that of `what`."""
+def check_digest(key: str, pinned: str, name: str, actual: str, kind: str = "file") -> None:
+    """Raise InputError unless the digest of `name` is the one that is pinned.
+
+    `key` is where params.yaml pins it, such as "models.base.folder.sha256".
+    """
     if pinned != actual:
         raise InputError(
-            f"{key} = {pinned}: {what} has {actual}; if that is the right {kind}, set sha256 to it"
+            f"{key} = {pinned}: {name} has {actual}; if that is the right {kind}, set sha256 to it"
         )

@@ -14,7 +14,7 @@ class InputError(ValueError):
 
 
 class IncompleteError(RuntimeError):
-    """Too much is missing to go on; what is complete has been kept.
+    """Too much is missing to go on. All completed replies are kept.
 
     The message is one line: what is missing, why, how to resume. The exit code is 1.
     """

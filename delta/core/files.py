@@ -1,4 +1,4 @@
-"""Write files and folders whole or not at all."""
+"""Write files and folders atomically: complete, or not at all."""
 
 import json
 import shutil
@@ -13,9 +13,9 @@ from delta.core.types import Counts
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Yield a new file's path beside `path`; put that file at `path` when the block ends well.
+    """Yield a temporary path next to `path`; move the file to `path` if the block succeeds.
 
-    A reader sees the old file or the new one, never half of it. Missing parent folders are made.
+    A reader sees the old file or the new one, never a part of it. Missing parent folders are made.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.part")
@@ -29,9 +29,9 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty folder beside `path`; put it in the place of `path` when the block ends well.
+    """Yield an empty folder next to `path`; replace `path` by it if the block succeeds.
 
-    A link at `path` is removed, not what it leads to.
+    Where `path` is a link, the link is replaced and its target is left alone.
     """
     part = path.with_name(f"{path.name}.part")
     shutil.rmtree(part, ignore_errors=True)
@@ -47,7 +47,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 def remove_link(path: Path) -> None:
-    """Remove a link at `path`, so that a stage writes into the workspace and nowhere else."""
+    """Remove a link at `path`, so that a stage cannot write outside the workspace."""
     if path.is_symlink():
         path.unlink()
 
@@ -59,7 +59,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_counts(path: Path, counts: Counts, *keys: str) -> None:
-    """Write `counts` as JSON under nested `keys`: the stage, and its item where it has several."""
+    """Write `counts` as JSON under nested `keys`, such as a stage and its item."""
     nested = counts
     for key in reversed(keys):
         nested = {key: nested}
@@ -67,7 +67,7 @@ def write_counts(path: Path, counts: Counts, *keys: str) -> None:
 
 
 def read_json(path: Path, *keys: str) -> Any:
-    """Return what the JSON file of a stage holds under nested `keys`.
+    """Return the value under nested `keys` in the JSON file of a stage.
 
     Raises InputError where the file is missing or damaged.
     """

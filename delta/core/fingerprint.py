@@ -1,6 +1,6 @@
 """A model folder's fingerprint: the identity of its weights, tokenizer and chat template.
 
-The folder of a model that only a server has holds the name that the server knows it by.
+For a model that only a server has, the folder has its name at that server in place of weights.
 """
 
 import hashlib
@@ -12,12 +12,13 @@ from delta.core.digests import sha256_of
 from delta.core.errors import InputError
 
 FINGERPRINT_FILE = "fingerprint.json"
-RECORDING = "recording.parquet"  # a model that is a recording of traces has no weights
-SERVED = "served.json"  # nor has a model that only a server has
+# These two stand in place of weights.
+RECORDING_FILE = "recording.parquet"  # a recording of traces
+SERVED_FILE = "served.json"  # a model that only a server has
 
 
 def compute_fingerprint(folder: Path) -> str:
-    """Return the SHA-256 over names and contents of all files but the fingerprint's own."""
+    """Return the SHA-256 over the names and contents of all files except FINGERPRINT_FILE."""
     names = sorted(
         path.relative_to(folder).as_posix()
         for path in folder.rglob("*")
@@ -41,7 +42,7 @@ def write_fingerprint(folder: Path, source: str) -> str:
 
 
 def read_fingerprint(folder: Path) -> str:
-    """Return the fingerprint that was written, without reading the weights again.
+    """Return the fingerprint in FINGERPRINT_FILE, without reading the weights.
 
     Raises InputError where `fetch` or `train` did not write the folder, or weights are missing.
     """
@@ -56,7 +57,7 @@ def read_fingerprint(folder: Path) -> str:
 
 def check_complete(folder: Path) -> None:
     """Raise InputError where configuration, tokenizer, or a shard of the weights is missing."""
-    if (folder / RECORDING).is_file() or (folder / SERVED).is_file():
+    if (folder / RECORDING_FILE).is_file() or (folder / SERVED_FILE).is_file():
         return
     index = folder / "model.safetensors.index.json"
     shards = _shards(index) if index.is_file() else ["model.safetensors"]
@@ -70,12 +71,12 @@ def check_complete(folder: Path) -> None:
 def write_served(folder: Path, name: str) -> None:
     """Write the name that a server knows the model by, in place of weights."""
     content = json.dumps({"served": name}, ensure_ascii=False)
-    (folder / SERVED).write_text(content + "\n", encoding="utf-8")
+    (folder / SERVED_FILE).write_text(content + "\n", encoding="utf-8")
 
 
 def served_name(folder: Path) -> str | None:
     """Return the name that a server knows the model by; None where the weights are here."""
-    path = folder / SERVED
+    path = folder / SERVED_FILE
     if not path.is_file():
         return None
     name: str = json.loads(path.read_text(encoding="utf-8"))["served"]
@@ -86,9 +87,9 @@ def _shards(index: Path) -> list[str]:
     """Return the names of the weight files. Raises InputError for names in other folders."""
     try:
         names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-        beside = all(Path(name).name == name for name in names)
+        are_in_folder = all(Path(name).name == name for name in names)
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"{index}: damaged; it names no weight files") from error
-    if not beside:
+    if not are_in_folder:
         raise InputError(f"{index}: names files in other folders; expected files beside it")
     return names

@@ -14,5 +14,5 @@ def git(*args: str, check: bool = False) -> str:
         if check:
             raise
         return ""
-    # File names need not be UTF-8: what is not comes back as os.fsencode takes it.
+    # File names need not be UTF-8. os.fsencode turns the surrogates back into their bytes.
     return done.stdout.decode("utf-8", "surrogateescape") if done.returncode == 0 else ""

@@ -1,6 +1,6 @@
 """Read params.yaml strictly: unknown keys, wrong types and impossible values are errors.
 
-Each section's model stands beside the code that uses it.
+The model of each section is in the module that uses the section.
 """
 
 import math
@@ -43,10 +43,10 @@ M = TypeVar("M")
 
 
 def read_all(path: Path = PARAMS_FILE) -> dict[str, Any]:
-    """Return the whole file as plain values, by the rules of YAML 1.2, as DVC reads and writes it.
+    """Return the whole file as plain values. YAML 1.2 applies, as in DVC.
 
-    Raises InputError with the line, also for a hostile file: endless aliases or nesting, numbers of
-    thousands of digits.
+    Raises InputError with the line, also for a hostile file: endless aliases or nesting, numbers
+    with thousands of digits.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file; run from the project's root")
@@ -82,12 +82,15 @@ class _NodeChecker:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.sizes: dict[int, tuple[int, int]] = {}  # by node: an alias leads to a node again
+        self.sizes: dict[int, tuple[int, int]] = {}  # by node: an alias is its node
 
     def check(self, node: Any) -> tuple[int, int]:
-        """Return the number of values in `node`, aliases written out, and of its levels."""
+        """Return the number of values in `node`, with aliases written out, and of its levels."""
         if id(node) not in self.sizes:
-            self.sizes[id(node)] = (1, MAX_DEPTH)  # while it is open: an alias to itself is endless
+            self.sizes[id(node)] = (
+                1,
+                MAX_DEPTH,
+            )  # for an alias to itself, which is endless
             if isinstance(node, ScalarNode):
                 self._check_digits(node)
                 children = []
@@ -147,14 +150,14 @@ def get(name: str, path: Path = PARAMS_FILE) -> Any:
 
 
 def parse_item(argv: list[str], section: str) -> str:
-    """Return a stage's only argument, which must be a key of the mapping `section`.
+    """Return a stage's only argument, a key of the mapping `section`.
 
-    Raises InputError, with the keys that there are, for anything else.
+    Raises InputError, with the existing keys, for anything else.
     """
     names = _mapping(section, PARAMS_FILE)
     if len(argv) != 1 or argv[0] not in names:
-        words = f"{' '.join(argv)!r}" if argv else "no name is given"
-        raise InputError(f"{words}; expected: one of {', '.join(names)} ({PARAMS_FILE}: {section})")
+        text = f"{' '.join(argv)!r}" if argv else "no name is given"
+        raise InputError(f"{text}; expected: one of {', '.join(names)} ({PARAMS_FILE}: {section})")
     return argv[0]
 
 
@@ -191,11 +194,11 @@ def _explain(name: str, model: Any, content: Any, error: pydantic.ValidationErro
     # A misspelt key is also a missing one: report the key that is in the file.
     errors = error.errors()
     first = next((detail for detail in errors if detail["type"] == "extra_forbidden"), errors[0])
-    place, mapping = _locate(content, first["loc"])
-    key = ".".join([name, *place] if name else place)
+    keys, mapping = _locate(content, first["loc"])
+    key = ".".join([name, *keys] if name else keys)
     kind, value = first["type"], first["input"]
     if kind == "extra_forbidden":
-        return f"{key} is not known; expected {', '.join(_keys_at(model, place[:-1], mapping))}"
+        return f"{key} is not known; expected {', '.join(_keys_at(model, keys[:-1], mapping))}"
     if kind == "missing":
         return f"{key} is missing ({first['msg'].lower()})"
     if kind == SECRET_ERROR:
@@ -204,49 +207,49 @@ def _explain(name: str, model: Any, content: Any, error: pydantic.ValidationErro
         return f"{key} = {value}: should be a string; put it in quotes"
     hint = ""
     if kind.startswith(("float", "int")):
-        hint = _number_hint(value, whole=kind.startswith("int"))
+        hint = _number_hint(value, is_int=kind.startswith("int"))
     message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
     return f"{key} = {value!r}: {message}{hint}"
 
 
 def _locate(content: Any, loc: tuple[int | str, ...]) -> tuple[list[str], Any]:
-    """Return the keys that lead to an error, and the mapping that holds the last of them.
+    """Return the keys that lead to an error, and the mapping that has the last of them.
 
     pydantic's `loc` also names the members of a union that it tried, which are no keys of the file.
     """
-    place: list[str] = []
+    keys: list[str] = []
     mapping = content
     for part, following in zip(loc, [*loc[1:], None], strict=True):
         if isinstance(content, list) and isinstance(part, int):
-            place, content = [*place, str(part)], content[part]
+            keys, content = [*keys, str(part)], content[part]
             continue
         if not isinstance(content, dict) or (part not in content and following is not None):
             continue  # a member of a union
         inner = content.get(part)
         if not isinstance(inner, dict | list) and following in content:
-            continue  # a member with the name of a key beside the one that is meant
-        place, mapping, content = [*place, str(part)], content, inner
-    return place, mapping
+            continue  # a member of a union that has the name of another key
+        keys, mapping, content = [*keys, str(part)], content, inner
+    return keys, mapping
 
 
-def _number_hint(value: Any, whole: bool) -> str:
+def _number_hint(value: Any, is_int: bool) -> str:
     """Return how to write a number that is quoted, or a whole number that has a fraction."""
     try:
         number = float(value)
     except (ValueError, TypeError, OverflowError):
         return ""
-    if not math.isfinite(number) or (whole and not number.is_integer()):
+    if not math.isfinite(number) or (is_int and not number.is_integer()):
         return ""
-    text = str(int(number)) if whole else str(value).strip()
+    text = str(int(number)) if is_int else str(value).strip()
     if isinstance(value, str):
         return f" (a string; write {text} without quotes)"
-    return f" (write {text})" if whole and isinstance(value, float) else ""
+    return f" (write {text})" if is_int and isinstance(value, float) else ""
 
 
-def _keys_at(model: Any, place: list[str], content: dict[str, Any]) -> list[str]:
-    """Return the keys declared at `place` below `model`; in a union, those of its best match."""
+def _keys_at(model: Any, path: list[str], content: dict[str, Any]) -> list[str]:
+    """Return the keys declared at `path` below `model`; in a union, those of its best match."""
     models = _models_in(model)
-    for part in place:
+    for part in path:
         fields = [
             model.model_fields[part].annotation for model in models if part in model.model_fields
         ]

@@ -1,12 +1,12 @@
-"""Where every stage's files lie, relative to the workspace."""
+"""The paths of every stage's files, relative to the workspace."""
 
 from pathlib import Path
 
 DATA = Path("data")
-METRICS = Path("metrics")  # in Git, as all in it is
+METRICS = Path("metrics")  # in Git
 REPORT = Path("report")
-COUNTS = DATA / "counts"  # what each stage counted
-ANALYSIS = DATA / "analysis"  # rows of the analysis, a file for each table
+COUNTS = DATA / "counts"  # of each stage
+ANALYSIS = DATA / "analysis"  # a file for each table
 RUNS = METRICS / "runs"  # results of experiments
 SUMMARY = METRICS / "summary.json"  # what `dvc metrics diff` compares
 PLOTS = METRICS / "plots"  # what `dvc plots show` draws
@@ -17,16 +17,12 @@ PROBLEMS = DATA / "problems.parquet"
 DROPPED = DATA / "dropped_problems.parquet"
 PAIRS = DATA / "pairs.parquet"
 SELECTED = DATA / "selected.parquet"
-HISTORY = DATA / "training.tsv"
+TRAINING_HISTORY = DATA / "training.tsv"
 HELD_OUT = DATA / "held_out.tsv"
 
 
 def model(name: str) -> Path:
     return DATA / "models" / name
-
-
-def recording(name: str) -> Path:
-    return model(name) / "recording.parquet"
 
 
 def questions(benchmark: str) -> Path:

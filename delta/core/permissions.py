@@ -1,6 +1,7 @@
-"""Give new files and folders the permissions of the folder that they lie in.
+"""Give new files and folders the permissions of their parent folder.
 
-safetensors makes files for their owner alone, and a user's umask would close a shared folder.
+safetensors makes files that only their owner may read, and a user's umask would close a shared
+folder to others.
 """
 
 import contextlib
@@ -14,7 +15,7 @@ READ_AND_WRITE = 0o666
 def inherit(path: Path) -> None:
     """Give a new file or folder the permissions of its parent folder.
 
-    Leaves it alone on a file system without permissions, and where it is somebody else's.
+    Does nothing on a file system without permissions, or where `path` is another user's.
     """
     mode = stat.S_IMODE(path.parent.stat().st_mode)
     with contextlib.suppress(PermissionError, NotImplementedError):
@@ -31,8 +32,7 @@ def inherit_below(folder: Path) -> None:
 def make_folder(folder: Path) -> None:
     """Make `folder` with its parent's permissions, unless it exists.
 
-    Missing folders above it follow the user's umask. Raises FileExistsError where it, or one above
-    it, is a file.
+    Missing parents follow the user's umask. Raises FileExistsError where it or a parent is a file.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     try:

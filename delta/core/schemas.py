@@ -12,7 +12,7 @@ NO_GOLD = "no_gold"  # the problem has no gold answer to grade by
 TRACE_OUTCOMES = (*OUTCOMES, NO_GOLD)
 # refused: the server will never give a text; failed: no reply came within the allowed attempts
 FINISH_REASONS = ("stop", "length", "refused", "failed")
-WITHOUT_TEXT = ("refused", "failed")
+WITHOUT_TEXT = ("refused", "failed")  # finish reasons of a trace without a text
 SIDES = ("chosen", "rejected")
 GRADERS = ("math", "choice", "theorem", "code")
 DECIDERS = ("grader", "llm", "source")  # who gave a verdict; source: the recording
@@ -36,8 +36,8 @@ PROBLEM = Table(
     ("problem_id",),
     {
         "problem_id": pl.String,  # source and index: the same problem keeps its id in larger sets
-        "statement": pl.String,  # what the user's last turn asks
-        "prompt": pl.String,  # that turn as models see it, with the source's instruction
+        "statement": pl.String,  # the user's last turn, without an instruction
+        "prompt": pl.String,  # that turn as models get it, with the source's instruction
         "history": HISTORY,
         "gold_answer": pl.String,  # empty where the source has none
         "source": pl.String,

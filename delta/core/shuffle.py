@@ -1,4 +1,4 @@
-"""Random orders that are the same on every machine and for every order of a file's rows."""
+"""Seeded orders that depend neither on the machine nor on the order of a file's rows."""
 
 import hashlib
 
@@ -6,7 +6,7 @@ import polars as pl
 
 
 def shuffle_key(seed: int, *names: str) -> str:
-    """Return a key to sort by: random, but fixed by `seed` and `names`."""
+    """Return a sort key that is random, and the same for the same `seed` and `names`."""
     return hashlib.sha256("\x00".join([str(seed), *names]).encode()).hexdigest()
 
 

@@ -1,7 +1,7 @@
-"""Read JSON by its standard.
+"""Read JSON strictly by its standard.
 
 Python's reader accepts NaN and half of a surrogate pair, and keeps the last of two equal names.
-Each of these has made a number wrong.
+Each of these has caused a wrong number.
 """
 
 import json
@@ -11,8 +11,8 @@ from typing import Any
 def loads(text: str | bytes) -> Any:
     """Return the value of `text`.
 
-    Raises ValueError where it is not JSON, has a name twice, is nested too deeply, or holds text
-    that no table can hold.
+    Raises ValueError where it is not JSON, has a name twice, is nested too deeply, or has
+    characters that UTF-8 cannot encode.
     """
     try:
         value = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_to_dict)
@@ -26,8 +26,8 @@ def loads(text: str | bytes) -> Any:
 def check_unique(names: list[str]) -> None:
     """Raise ValueError where two names are equal."""
     if len(set(names)) < len(names):
-        double = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"it has {double!r} twice; keep one")
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"it has {repeated!r} twice; keep one")
 
 
 def _refuse_constant(constant: str) -> float:

@@ -1,4 +1,4 @@
-"""Read and write the tables of `delta.core.schemas`, checked and as whole files."""
+"""Read and write the tables of `delta.core.schemas`: checked, and atomically."""
 
 import os
 import re
@@ -15,15 +15,14 @@ from delta.core.files import atomic_file
 from delta.core.schemas import Table
 from delta.core.types import Row
 
-TEXT_ROWS = 256  # rows in a row group of a table with texts: a reader holds megabytes a group
+TEXT_ROWS = 256  # in a row group of a table with texts, so that a group has only megabytes
 POLARS_ERRORS = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 
 
 def read(path: str | Path, table: Table, columns: list[str] | None = None) -> pl.DataFrame:
-    """Return the rows at `path`, with all columns or with `columns`.
+    """Return the rows at `path`, with all columns or only `columns`.
 
-    Raises InputError where the file is missing, is not a whole Parquet file, or lacks a column of
-    `table`.
+    Raises InputError where the file is missing or damaged, or lacks a column of `table`.
     """
     path = Path(path)
     _check_schema(path, table)
@@ -34,21 +33,19 @@ def read(path: str | Path, table: Table, columns: list[str] | None = None) -> pl
 
 
 def scan(path: str | Path, table: Table) -> pl.LazyFrame:
-    """Return the rows at `path`, as `read` does, but none in memory: traces take gigabytes."""
+    """Return the rows at `path` as a lazy frame, since traces take gigabytes. Raises as `read`."""
     _check_schema(Path(path), table)
     return pl.scan_parquet(path)
 
 
 def iter_rows(path: Path, columns: list[str], batch_size: int) -> Iterator[Row]:
-    """Yield the rows in order, with `batch_size` in memory: the tests of programs take gigabytes.
+    """Yield the rows in order, `batch_size` in memory at once: programs' tests take gigabytes.
 
     Raises InputError where the file is damaged.
     """
     try:
         with pq.ParquetFile(path) as file:
-            for group in range(
-                file.num_row_groups
-            ):  # over all groups, iter_batches keeps its reads
+            for group in range(file.num_row_groups):  # over several, iter_batches keeps its reads
                 for batch in file.iter_batches(batch_size, row_groups=[group], columns=columns):
                     yield from batch.to_pylist()
     except (pa.ArrowException, OSError) as error:
@@ -57,7 +54,7 @@ def iter_rows(path: Path, columns: list[str], batch_size: int) -> Iterator[Row]:
 
 @contextmanager
 def damage_as_input_error(*paths: Path) -> Iterator[None]:
-    """Raise InputError for damage that Polars finds only when it collects a scanned frame."""
+    """Raise InputError for damage that Polars finds only when it collects a lazy frame."""
     try:
         yield
     except (pl.exceptions.ComputeError, pl.exceptions.PanicException) as error:
@@ -89,10 +86,10 @@ def frame_of(rows: Sequence[Row], table: Table) -> pl.DataFrame:
 
 
 def write(path: str | Path, frame: pl.DataFrame, table: Table) -> None:
-    """Write `frame` to `path` in one step.
+    """Write `frame` to `path` atomically.
 
     Raises ValueError where a key is null or not unique, and OSError where the disk is full or
-    locked.
+    read-only.
     """
     path = Path(path)
     _check_keys(path, frame, table)
@@ -108,7 +105,7 @@ def write(path: str | Path, frame: pl.DataFrame, table: Table) -> None:
 
 
 def write_batches(path: str | Path, batches: Iterable[pl.DataFrame], table: Table) -> None:
-    """Write `batches` to `path` as `write` does, with one of them in memory at a time."""
+    """Write `batches` to `path` as `write` does, one in memory at a time."""
     path = Path(path)
     empty = frame_of([], table)
     keys = [empty.select(table.key)]

@@ -3,4 +3,4 @@
 from typing import Any
 
 Row = dict[str, Any]  # a table's row: column → value
-Counts = dict[str, Any]  # what a stage counted: name → number, or nested counts
+Counts = dict[str, Any]  # of a stage: name → number, or nested counts

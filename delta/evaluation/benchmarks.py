@@ -9,7 +9,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from delta.core.params import StrictModel
 from delta.data.formats.choice import GpqaSource, MmluProSource
 from delta.data.formats.code import HumanEvalSource, LiveCodeBenchSource
-from delta.data.formats.custom import ColumnsSource
+from delta.data.formats.columns import ColumnsSource
 from delta.data.formats.math import MathSource
 from delta.data.formats.theoremqa import TheoremSource
 from delta.data.reasoning_gym import TaskSource

@@ -13,16 +13,8 @@ from delta.core.schemas import QUESTION
 from delta.core.tables import frame_of
 from delta.core.types import Counts, Row
 from delta.data import reasoning_gym
-from delta.data.formats import (
-    Question,
-    RowError,
-    choice,
-    code,
-    custom,
-    math,
-    normalized_text,
-    theoremqa,
-)
+from delta.data.formats import Question, RowError, choice, code, math, normalized_text, theoremqa
+from delta.data.formats.columns import ColumnsSource, columns_question
 from delta.data.rows import read_rows
 from delta.evaluation.benchmarks import BenchmarkParams, Source
 
@@ -103,7 +95,7 @@ def _open(key: str, params: BenchmarkParams) -> tuple[Iterable[Row], ReadRow]:
     if isinstance(source, reasoning_gym.TaskSource):
         assert params.questions is not None
         return reasoning_gym.task_rows(key, source, params.questions), reasoning_gym.task_question
-    columns = source.columns() if isinstance(source, custom.ColumnsSource) else None
+    columns = source.columns() if isinstance(source, ColumnsSource) else None
     return read_rows(f"{key}.data", source.data, columns), _reader(key, source)
 
 
@@ -121,7 +113,7 @@ def _reader(key: str, source: Source) -> ReadRow:
             return partial(code.livecodebench_question, source)
         case code.HumanEvalSource():
             return code.humaneval_question
-        case custom.ColumnsSource():
-            return partial(custom.custom_question, source)
+        case ColumnsSource():
+            return partial(columns_question, source)
         case reasoning_gym.TaskSource():
             return reasoning_gym.task_question

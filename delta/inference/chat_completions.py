@@ -1,7 +1,7 @@
-"""OpenAI's chat completions: what a request holds, which fields a server accepts, its replies.
+"""OpenAI's chat completions: the body of a request, the fields a server accepts, and its replies.
 
-vLLM takes all that we send. Hosted APIs refuse a request with an unknown field, name the limit of a
-reply in one of two ways, take no temperature with some models, and compile no bounds of strings,
+vLLM accepts all fields. Hosted APIs refuse a request with an unknown field, name the limit of a
+reply in one of two ways, take no temperature for some models, and cannot compile bounds of strings,
 lists and numbers into a grammar. So params.yaml lists the fields that a server accepts.
 """
 
@@ -26,11 +26,11 @@ FieldName = Literal[
 REQUIRED_FIELDS = ("model", "messages")
 DEFAULT_SAMPLING = 1.0  # temperature and top_p of the OpenAI API where a request has none
 REQUEST_ID_PREFIX = "delta-"
-# The server gives no text and would not another time.
+# The server gives no text, and a second attempt would get none either.
 REFUSALS = ("content_filter", "refusal", "tool_calls", "function_call")
-ABORTS = ("abort", "error", "repetition", None)  # the server broke the reply off
-# `vllm serve` reads missing fields from the model's generation_config.json. These are the defaults
-# of an engine in this process.
+ABORTS = ("abort", "error", "repetition", None)  # the server aborted the reply
+# `vllm serve` takes missing fields from the model's generation_config.json. These are the defaults
+# of vLLM in this process.
 VLLM_FIELDS = {
     "top_k": 0,
     "min_p": 0.0,
@@ -63,7 +63,7 @@ Accepts = Annotated[Literal["vllm"] | list[FieldName], BeforeValidator(_validate
 
 
 class FailedAttemptError(Exception):
-    """This attempt brought no reply. `kind` is the class that metrics count."""
+    """An attempt got no reply. `kind` is the class that metrics count."""
 
     def __init__(self, kind: str, message: str = "") -> None:
         super().__init__(f"{kind}: {message}")
@@ -120,17 +120,18 @@ def portable_schema(schema: Any) -> Any:
         return [portable_schema(part) for part in schema]
     if not isinstance(schema, dict):
         return schema
-    new = {name: portable_schema(part) for name, part in schema.items()}
+    portable = {name: portable_schema(part) for name, part in schema.items()}
     bounds = [
-        f"at most {new.pop(name)} {unit}"
+        f"at most {portable.pop(name)} {unit}"
         for name, unit in (("maxLength", "characters"), ("maxItems", "items"))
-        if isinstance(new.get(name), int)
+        if isinstance(portable.get(name), int)
     ]
     if bounds:
-        new["description"] = ", ".join([*filter(None, [new.get("description")]), *bounds])
-    if new.get("type") == "integer" and {"minimum", "maximum"} <= new.keys():
-        new["enum"] = list(range(new.pop("minimum"), new.pop("maximum") + 1))
-    return new
+        description = filter(None, [portable.get("description")])
+        portable["description"] = ", ".join([*description, *bounds])
+    if portable.get("type") == "integer" and {"minimum", "maximum"} <= portable.keys():
+        portable["enum"] = list(range(portable.pop("minimum"), portable.pop("maximum") + 1))
+    return portable
 
 
 def unsupported_setting(
@@ -141,7 +142,7 @@ def unsupported_setting(
     reasoning_effort: bool,
     special_tokens: bool,
 ) -> str | None:
-    """Return which setting that shapes replies the server would not receive, if any."""
+    """Return the first setting that shapes replies and that the server would not get, or None."""
     if accepts == "vllm":
         return None
     for name, value in (("temperature", temperature), ("top_p", top_p)):
@@ -166,9 +167,9 @@ def parse_body(body: Any, request: Request) -> Reply:
     """Return the first choice as a reply.
 
     A refusal is a reply without text, which is cached and counted and never becomes a number.
-    Reasoning without an answer stays reasoning. Raises FailedAttemptError where the server broke
-    the reply off; KeyError, IndexError, TypeError or ValueError where the body is no chat
-    completion, or belongs to another of our requests.
+    Reasoning without an answer stays reasoning. Raises FailedAttemptError where the server aborted
+    the reply, and KeyError, IndexError, TypeError or ValueError where the body is no chat
+    completion or is the reply to another request.
     """
     if not isinstance(body, dict):
         raise TypeError(f"the body is {type(body).__name__}, expected a JSON object")
@@ -188,7 +189,7 @@ def parse_body(body: Any, request: Request) -> Reply:
     reasoning = message.get("reasoning") or message.get("reasoning_content") or None
     text = message.get("content")
     if text is None and (reasoning is not None or finish_reason == "length"):
-        text = ""  # the reply has no answer, or was cut while the model reasoned unseen
+        text = ""  # there is no answer, or the reply was cut in reasoning that is not shown
     if finish_reason in REFUSALS or text is None:
         text, finish_reason, reasoning = "", "refused", None
     usage = body["usage"]

@@ -1,4 +1,4 @@
-"""Chat formats of model families: how prompts are rendered, and where reasoning ends in replies."""
+"""Chat formats of model families: render prompts, and split replies into reasoning and answer."""
 
 import datetime
 import signal
@@ -31,7 +31,7 @@ class ReasoningSpan(NamedTuple):
 
 
 class TemplateArguments(StrictModel):
-    """Arguments of a chat template besides the messages. Templates check none of them."""
+    """A chat template's arguments other than the messages. Templates do not check them."""
 
     reasoning_effort: Literal["low", "medium", "high"] | None = None
 
@@ -61,25 +61,26 @@ class ChatFormat(StrictModel):
         examples: Sequence[Message] = (),
         history: Sequence[Message] = (),
     ) -> list[Message]:
-        """Return system prompt, worked examples, the history and the user's turn.
+        """Return the system prompt, the worked examples, the history and the user's turn.
 
-        A history's own system prompt follows that of the family, which may be a switch.
+        The system prompt of a history follows the family's, which may switch reasoning on.
         """
         history = list(history)
-        own = history.pop(0)["content"] if history and history[0]["role"] == "system" else None
-        prompts_ = [text for text in (self.system, own) if text is not None]
-        system = [{"role": "system", "content": "\n\n".join(prompts_)}] if prompts_ else []
+        system_texts = [self.system] if self.system is not None else []
+        if history and history[0]["role"] == "system":
+            system_texts.append(history.pop(0)["content"])
+        system = [{"role": "system", "content": "\n\n".join(system_texts)}] if system_texts else []
         return [*system, *examples, *history, {"role": "user", "content": user_text}]
 
     def template_arguments(self) -> dict[str, Any]:
-        """Return arguments for `apply_chat_template`, here or at a server."""
+        """Return keyword arguments for `apply_chat_template`, local or at a server."""
         return self.template.model_dump(exclude_none=True)
 
     def render(self, tokenizer: Any, messages: list[Message]) -> str:
         """Return the prompt as the model sees it, up to where its reply begins.
 
-        Control tokens of the tokenizer inside contents are escaped. Raises InputError where the
-        template refuses the conversation, as those do that know no system prompt.
+        Control tokens in the contents are escaped. Raises InputError where the template refuses the
+        conversation: some refuse system prompts.
         """
         escaped = [
             message | {"content": control_tokens.escape(message["content"], tokenizer)}
@@ -88,7 +89,7 @@ class ChatFormat(StrictModel):
         return self._apply(tokenizer, escaped, add_generation_prompt=True)
 
     def end_of_turn(self, tokenizer: Any) -> int:
-        """Return the token that the chat template writes after an assistant's turn."""
+        """Return the id of the token that the chat template writes after an assistant's turn."""
         try:
             rendered = self._apply(
                 tokenizer, control_tokens.probe_conversation(), add_generation_prompt=False
@@ -102,7 +103,7 @@ class ChatFormat(StrictModel):
     ) -> str:
         arguments = self.template_arguments()
         if self.date is not None:
-            # Templates call this function for today's date: prompts would change every day.
+            # Templates call this for today's date, with which prompts would change every day.
             arguments["strftime_now"] = datetime.date.fromisoformat(self.date).strftime
         roles = ", ".join(message["role"] for message in messages)
         place = f"{getattr(tokenizer, 'name_or_path', 'the tokenizer')}: its chat template"
@@ -119,8 +120,8 @@ class ChatFormat(StrictModel):
     def split(self, text: str, prompt: str = "") -> ReasoningSpan:
         """Return where reasoning and answer are.
 
-        The last end marker counts. Without one the reasoning was cut, unless it was begun neither
-        in the text nor at the end of the prompt.
+        The last end marker counts. Without one, the reasoning was cut if it began in the text or at
+        the end of the prompt; else there is none.
         """
         if self.begins is None or self.ends is None:
             return ReasoningSpan(0, 0, 0)
@@ -141,10 +142,10 @@ class ChatFormat(StrictModel):
         return ReasoningSpan(start, end, answer)
 
     def write(self, reasoning: str, answer: str | None) -> str:
-        """Return a reply with this family's markers. Without an answer the reasoning stays open.
+        """Return a reply with this family's markers. Without an answer it has no end marker.
 
-        Without markers, reasoning that no answer follows is left out, since it would be read as the
-        answer.
+        If the family has no markers, reasoning without an answer is left out, since it would be
+        read as the answer.
         """
         if self.begins is None and not answer:
             return ""
@@ -162,22 +163,22 @@ class ChatFormat(StrictModel):
             return [(reasoning + between + (answer or ""), False)]
         if not marked:
             return [(answer or "", False)]
-        opened = [(self.begins, True), (reasoning, False)]
+        begun = [(self.begins, True), (reasoning, False)]
         if answer is None:
-            return opened
-        return [*opened, (self.ends + (self.header_ends or ""), True), (answer.lstrip(), False)]
+            return begun
+        return [*begun, (self.ends + (self.header_ends or ""), True), (answer.lstrip(), False)]
 
 
 class _TemplateTimeout(BaseException):
-    """Not an Exception, so that no template or library catches it."""
+    """A template exceeds its time. Not an Exception, so that no library catches it."""
 
 
 @contextmanager
 def _time_limit(place: str, conversation: str) -> Iterator[None]:
     """Raise InputError where a template fails or exceeds RENDER_TIMEOUT_S.
 
-    Some fail on purpose, where they know no system prompt. Only a signal stops any loop. It reaches
-    the main thread alone, which is the one that renders.
+    Some fail on purpose, to refuse a system prompt. Only a signal stops any loop. It reaches only
+    the main thread, which is the one that renders.
     """
     has_signals = threading.current_thread() is threading.main_thread()
 

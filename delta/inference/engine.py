@@ -1,4 +1,4 @@
-"""Settings of the engines that answer requests, and the interface that all engines have."""
+"""The interface of engines, which answer requests, and their settings."""
 
 import os
 import re
@@ -18,13 +18,13 @@ from delta.inference.types import Reply, Request, TryGenerateFn
 
 Positive = Annotated[int, Field(ge=1)]
 USD = Annotated[float, Field(ge=0)]
-PATH = "/chat/completions"
-VARIABLE = r"[A-Z_][A-Z0-9_]*"  # a key pasted here by mistake has small letters or dashes
+COMPLETIONS_PATH = "/chat/completions"
+VARIABLE_NAME = r"[A-Z_][A-Z0-9_]*"  # a key pasted here by mistake has small letters or dashes
 HEADER_VALUE = re.compile(r"[\x21-\x7e]+")
 
 
 def _validate_url(url: str) -> str:
-    """Refuse a user, a password, a query or a fragment, each of which may hold a key."""
+    """Refuse a user, a password, a query or a fragment, each of which may contain a key."""
     is_plain = re.fullmatch(r"https?://[\w.:\[\]-]+(/[\w.~%:+,/-]*)?", url)
     if not is_plain or not _has_host(url):
         raise PydanticCustomError(
@@ -32,9 +32,9 @@ def _validate_url(url: str) -> str:
             "expected http(s)://host:port/path without user, password or query; a key is read "
             "from the environment variable that `key` names",
         )
-    if url.rstrip("/").endswith(PATH):
+    if url.rstrip("/").endswith(COMPLETIONS_PATH):
         raise PydanticCustomError(
-            SECRET_ERROR, f"ends in {PATH}, which is added; expected without it"
+            SECRET_ERROR, f"ends in {COMPLETIONS_PATH}, which is added; expected without it"
         )
     return url
 
@@ -50,8 +50,8 @@ def _has_host(url: str) -> bool:
 
 
 def _validate_variable(name: Any) -> Any:
-    """Refuse what is no variable's name, without showing it: it may be the key itself."""
-    if name is None or (isinstance(name, str) and re.fullmatch(VARIABLE, name)):
+    """Refuse anything but a variable's name, and never show it, since it may be the key itself."""
+    if name is None or (isinstance(name, str) and re.fullmatch(VARIABLE_NAME, name)):
         return name
     raise PydanticCustomError(
         SECRET_ERROR,
@@ -66,8 +66,8 @@ Url = Annotated[str, AfterValidator(_validate_url)]
 class RemoteParams(StrictModel):
     """What shapes the replies of a model on servers.
 
-    That all servers have the same model under its name, "policy" included, cannot be checked. How
-    they are reached shapes no reply and belongs to `engine.endpoint`.
+    Nothing can check that all servers have the same model under its name, "policy" included. How
+    they are reached does not shape replies, so that is in `engine.endpoint`.
     """
 
     # Names weights and version: part of every request's key.
@@ -76,7 +76,7 @@ class RemoteParams(StrictModel):
 
 
 class ServingParams(StrictModel):
-    """Chat format of a model whose weights are here, and vLLM's options for it."""
+    """Chat format of a model whose weights are local, and vLLM's options for it."""
 
     chat_format: str  # a name in prompts/chat_formats.yaml
     dtype: Literal["float32", "bfloat16", "float16"]
@@ -87,7 +87,7 @@ class ServingParams(StrictModel):
 
 
 class ServedParams(StrictModel):
-    """Chat format of a model without weights here."""
+    """Chat format of a model without local weights."""
 
     chat_format: str
     max_model_len: Positive  # tokens, prompt and reply, that its servers take
@@ -107,14 +107,14 @@ Serving = Annotated[
 
 
 class VllmSettings(StrictModel):
-    """vLLM's own options, except for null: then vLLM chooses. A GPU is used where there is one."""
+    """vLLM's own options. Where one is null, vLLM chooses. A GPU is used where there is one."""
 
     max_num_seqs: Positive
-    kv_cache_memory_bytes: Positive | None  # for the cache alone, or
-    gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] | None  # for weights and cache
+    kv_cache_memory_bytes: Positive | None  # for the cache alone
+    gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] | None  # or for weights and cache
     enforce_eager: bool
     enable_chunked_prefill: bool  # must be off on the CPU, where it breaks seeds
-    block_size: Positive | None  # tokens of a prompt that are shared or not
+    block_size: Positive | None  # tokens in a block of the cache, the unit that prompts share
 
     @model_validator(mode="after")
     def _require_one_memory_bound(self) -> Self:
@@ -164,7 +164,7 @@ class ServerSettings(StrictModel):
 
 
 class EndpointSettings(StrictModel):
-    """OpenAI-compatible servers by names of our own. Each answers for the models it lists."""
+    """OpenAI-compatible servers by name. Each answers for the models it lists."""
 
     servers: dict[Name, ServerSettings]
     timeout_s: Annotated[float, Field(gt=0)]
@@ -183,10 +183,10 @@ class EndpointSettings(StrictModel):
 
 
 class RaySettings(StrictModel):
-    """vLLM on a Ray cluster: replicas with the settings of `vllm`, which share the requests.
+    """vLLM on a Ray cluster: replicas with the settings of `vllm` share the requests.
 
     Each replica has `tensor_parallel_size` GPUs of one node, or none where vLLM runs on the CPU.
-    The project and its environment must lie at the same path on every node.
+    The project and its environment must be at the same path on every node.
     """
 
     # local: a cluster on this machine, which ends with the stage. auto: the one that $RAY_ADDRESS
@@ -242,8 +242,9 @@ def build_request(
 def read_reply(reply: Reply, chat_format: ChatFormat, prompt: str) -> tuple[str, ReasoningSpan]:
     """Return the whole text, and where its reasoning and answer are.
 
-    Reasoning that a server had taken out is put back: with the format's markers or, where it has
-    none, before a blank line, so that the answer to a judge's prompt is its JSON alone.
+    Reasoning that a server has separated from the text is put back. It gets the format's markers
+    or, if the format has none, a blank line after it. The answer to a judge's prompt is then its
+    JSON alone.
     """
     if reply.reasoning is None:
         return reply.text, chat_format.split(reply.text, prompt)

@@ -1,7 +1,7 @@
 """Failures of requests: a class that metrics count, and one line that is safe to show.
 
-A server's message is untrusted text. It may be gigabytes, command a terminal or repeat the key
-that was sent, so every reason of a failure is written here and nowhere else.
+A server's message is untrusted text. It may have gigabytes, contain escape sequences for a
+terminal, or repeat the key that was sent. So every reason of a failure is made here.
 """
 
 import base64
@@ -18,7 +18,7 @@ MAX_SCANNED_CHARS = 4_096  # of a message
 MAX_DECODINGS = 4  # an escape may itself be escaped
 FRAGMENT_CHARS = 6  # of a key: long enough not to occur in other text
 END_CHARS = 4  # at a key's start and end, which servers like to show
-MIN_LONG_KEY_CHARS = 16  # with fewer, the two ends would give the key away
+MIN_LONG_KEY_CHARS = 16  # the two ends of a shorter key would reveal it
 SECRET_NAME = re.compile(r"(?:KEY|TOKEN|SECRET|PASSWORD)$")
 _HIDDEN_VARIABLES: set[str] = set()
 _ESCAPE = re.compile(r"\\u\{?([0-9a-fA-F]{4})\}?|\\x([0-9a-fA-F]{2})|\\([nrt/\"])")
@@ -30,7 +30,7 @@ def hide_variable(name: str) -> None:
 
 
 def make_failure(kind: str, message: str = "", attempts: int = 1) -> Failure:
-    """Return the failure of a request after so many attempts, the last one with `message`."""
+    """Return the failure of a request after `attempts`, of which the last ended with `message`."""
     suffix = f", after {attempts} attempts" if attempts > 1 else ""
     message = safe_line(message, MAX_REASON_CHARS - len(f"{kind}: {suffix}"))
     return Failure((f"{kind}: {message}" if message else kind) + suffix, kind)
@@ -40,8 +40,8 @@ def safe_line(text: str | bytes, max_chars: int = MAX_REASON_CHARS) -> str:
     """Return `text` as one line without control characters and without any of our keys.
 
     A key is the value of an environment variable that `hide_variable` named, or whose name ends in
-    KEY, TOKEN, SECRET or PASSWORD. Whole keys and parts of them are replaced, in any case, with
-    blanks between, in hexadecimal and in base64. JSON, URL and HTML escapes are decoded first.
+    KEY, TOKEN, SECRET or PASSWORD. Keys and parts of them are replaced, also in another case, with
+    blanks between, in hexadecimal or in base64. JSON, URL and HTML escapes are decoded first.
     """
     if isinstance(text, bytes):
         text = text[: 4 * MAX_SCANNED_CHARS].decode(errors="replace")
@@ -84,13 +84,13 @@ def _replace_secret(text: str, secret: str, name: str) -> str:
             first, last = positions[start], positions[start + len(fragment) - 1]
             hidden[first : last + 1] = [True] * (last + 1 - first)
             start = normalized.find(fragment, start + 1)
-    shown: list[str] = []
+    parts: list[str] = []
     for position, char in enumerate(text):
         if not hidden[position]:
-            shown.append(char)
+            parts.append(char)
         elif position == 0 or not hidden[position - 1]:
-            shown.append(name)
-    return "".join(shown)
+            parts.append(name)
+    return "".join(parts)
 
 
 def _normalize(char: str) -> str:

@@ -1,4 +1,4 @@
-"""Reasoning traces: several samples of every problem from one generator (paper, section 3.1).
+"""Stage `generate`: one generator's traces, several samples of every problem (paper, section 3.1).
 
 A generator samples from a model, or is a recording: traces that a dataset or a file already holds.
 """
@@ -35,13 +35,13 @@ class RecordedParams(StrictModel):
     recorded: Annotated[int, Field(ge=1)] | None  # traces per problem at most; null: all
 
 
-def _kind(entry: Any) -> str:
+def _generator_kind(entry: Any) -> str:
     return "recorded" if isinstance(entry, dict) and "recorded" in entry else "sampled"
 
 
 GeneratorParams = Annotated[
     Annotated[SampledParams, Tag("sampled")] | Annotated[RecordedParams, Tag("recorded")],
-    Discriminator(_kind),
+    Discriminator(_generator_kind),
 ]
 
 
@@ -64,8 +64,8 @@ def generate(
 ) -> Iterator[pl.DataFrame]:
     """Yield trace rows in batches, one row for every request, in their order.
 
-    All requests are answered before the first batch. `ask` is a reply cache's and is called again
-    for each batch, since the texts of all have gigabytes.
+    All requests are answered before the first batch. `ask` uses a reply cache, and is called again
+    for each batch, since all texts together have gigabytes.
     """
     for _ in ask(request for _, request in requests):
         pass
@@ -111,7 +111,7 @@ def recording_to_traces(name: str, recorded: pl.DataFrame, chat_format: ChatForm
 
 
 def count_traces(traces: pl.DataFrame) -> Counts:
-    """Return the counts of the stage from trace rows, which need no text."""
+    """Return the stage's counts. The trace rows need not have texts."""
     tokens = traces["completion_tokens"].mean()
     return {
         "traces": traces.height,

@@ -1,6 +1,6 @@
 """GPT-OSS's channels with guided JSON: free reasoning first, then only the schema (paper, 3.2).
 
-A bare JSON schema would hold from the first token, and the model could not reason at all. A
+A plain JSON schema would apply from the first token, and the model could not reason at all. A
 structural tag says where the schema begins.
 """
 
@@ -9,16 +9,16 @@ from typing import Any
 ANALYSIS = "<|channel|>analysis<|message|>"
 NEXT = "<|start|>assistant"  # begins the next channel; the prompt has begun the first
 FINAL = "<|channel|>final"
-FORMATS = ("", " json", " <|constrain|>json")  # how the model announces what the channel holds
+FORMATS = ("", " json", " <|constrain|>json")  # how the model announces JSON in the channel
 MAX_SPACE = 1  # characters in a row: small models loop in white space. xgrammar refuses a 0
 
 
 def structural_tag(schema: dict[str, Any]) -> str:
     """Return a grammar for vLLM: an optional analysis, then JSON, then the end of the turn.
 
-    Markers are strings, as in vLLM's server: xgrammar matches a special token by its text. The
-    analysis holds no marker, so that a reply has one boundary. vLLM's disable_any_whitespace does
-    not reach a structural tag, hence MAX_SPACE.
+    Markers are strings, as in vLLM's server, since xgrammar matches a special token by its text.
+    The analysis contains no marker, so that a reply has one boundary. vLLM's disable_any_whitespace
+    has no effect on a structural tag, hence MAX_SPACE.
     """
     from xgrammar.structural_tag import (
         AnyTextFormat,
@@ -33,10 +33,10 @@ def structural_tag(schema: dict[str, Any]) -> str:
 
     reasoning = AnyTextFormat(excludes=["<|channel|>", "<|start|>", "<|message|>"])
     analysis = TagFormat(begin=ANALYSIS, content=reasoning, end="<|end|>")
-    opened = [ConstStringFormat(value=FINAL + written + "<|message|>") for written in FORMATS]
+    openings = [ConstStringFormat(value=FINAL + name + "<|message|>") for name in FORMATS]
     parts = [
         OptionalFormat(content=SequenceFormat(elements=[analysis, ConstStringFormat(value=NEXT)])),
-        OrFormat(elements=opened),
+        OrFormat(elements=openings),
         JSONSchemaFormat(json_schema=schema, max_whitespace_cnt=MAX_SPACE),
     ]
     tag: str = StructuralTag(format=SequenceFormat(elements=parts)).model_dump_json()

@@ -1,4 +1,4 @@
-"""A model of params.yaml as a stage asks it: its engine, its fingerprint, its reply cache."""
+"""A model of params.yaml for a stage: its engine, its fingerprint and its reply cache."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -21,7 +21,7 @@ def open_engine(settings: EngineSettings, serving: Serving, folder: Path) -> Eng
         server = settings.endpoint.servers[settings.endpoint.server_of(folder.name)]
         model = fingerprint.served_name(folder) or folder.name
         return OpenAIEngine(settings.endpoint, server, serving, model)
-    assert isinstance(serving, ServingParams)  # without an endpoint it can be nothing else
+    assert isinstance(serving, ServingParams)  # ServedParams have an endpoint
     if settings.kind == "ray":
         from delta.inference.ray_engine import RayEngine
 
@@ -32,7 +32,7 @@ def open_engine(settings: EngineSettings, serving: Serving, folder: Path) -> Eng
 
 
 class ModelClient(NamedTuple):
-    """An open model: prompts can be rendered, and the first request loads the weights."""
+    """An open model. Prompts can be rendered. The first request loads the weights."""
 
     engine: Engine
     fingerprint: str  # part of every request's key
@@ -40,14 +40,14 @@ class ModelClient(NamedTuple):
     settings: EndpointSettings
 
     def max_prompt_tokens(self, max_tokens: int) -> int:
-        """Return how long a prompt may be beside a reply of `max_tokens`."""
+        """Return how many tokens a prompt may have, if its reply may have `max_tokens`."""
         return self.max_model_len - max_tokens
 
     @contextmanager
     def replies(
         self, item: str, console: Console, title: str, max_failed: float | None = None
     ) -> Iterator[tuple[GenerateFn, ReplyCache]]:
-        """Yield the function that asks for what the cache lacks, and the cache of `item`.
+        """Yield the function that answers requests, and the cache of `item` that it uses.
 
         `title` names the progress bar. `max_failed` is the fraction of the item's requests that may
         fail; None: `engine.endpoint.max_failed`.
@@ -58,9 +58,9 @@ class ModelClient(NamedTuple):
             yield cache.cached(self._ask, progress, max_failed=fraction), cache
 
     def _ask(self, requests: Iterable[Request]) -> Iterator[Answer]:
-        """Ask the engine, once the keys of all servers are known to be set.
+        """Yield the engine's answers. Raises InputError where the key of any server is not set.
 
-        Else a night of generation would end at the judge. Raises InputError where one is missing.
+        All servers are checked, so that a run does not generate for a night and fail at the judge.
         """
         for server in self.settings.servers.values():
             server.token()

@@ -1,8 +1,8 @@
-"""OpenAI-compatible servers: many requests in flight, each reply handed on as it arrives.
+"""OpenAI-compatible servers: many requests are in flight, and replies are yielded as they arrive.
 
 Servers are overloaded, restarted and replaced while a stage runs. A request that fails is retried
-with growing pauses, by another server where there are several. One that fails every time becomes a
-Failure, and the others go on.
+with growing pauses, by another server where there are several. A request whose attempts all fail
+becomes a Failure, and the others go on.
 """
 
 import asyncio
@@ -25,38 +25,38 @@ from delta.core.errors import IncompleteError
 from delta.core.schemas import Message
 from delta.inference import chat_completions, chat_formats
 from delta.inference.chat_completions import REQUEST_ID_PREFIX, FailedAttemptError
-from delta.inference.engine import PATH, EndpointSettings, ServerSettings, Serving
+from delta.inference.engine import COMPLETIONS_PATH, EndpointSettings, ServerSettings, Serving
 from delta.inference.failures import MAX_SCANNED_CHARS, make_failure, safe_line
 from delta.inference.types import Answer, Failure, Reply, Request, canonical_json
 from delta.prompts import control_tokens
 
 RETRIED_STATUSES = (408, 409, 425, 429)
-UNSERVED_STATUSES = (501, 505)  # all other 5xx are retried, also those of clouds: 520, 524, 529
-REFUSED_STATUSES = (400, 413, 422)  # of this request alone; any other status concerns all of them
+UNSERVED_STATUSES = (501, 505)  # all other 5xx are retried, also 520, 524, 529 of clouds
+REFUSED_STATUSES = (400, 413, 422)  # of this request only; any other status concerns all
 MAX_BACKOFF_S = 30.0
-MAX_CONNECT_S = 10.0  # a node that is gone does not even refuse
-AVOIDED_S = 5.0  # after a failure, while there are other servers
-MAX_ERROR_BODY_S = 10.0  # the status is known already
+MAX_CONNECT_S = 10.0  # a node that is down does not even refuse
+AVOIDED_S = 5.0  # how long a server is avoided after a failure, if there are others
+MAX_ERROR_BODY_S = 10.0  # to read the body of an error
 MAX_RETRY_AFTER_S = 1e9
 JSON_TYPE = re.compile(r"application/(?:[\w.+-]+\+)?json")
-Answers = SimpleQueue[Answer | Exception | None]  # None: there are no more
+Answers = SimpleQueue[Answer | Exception | None]  # None: the end
 
 
 class ServerRefusedError(IncompleteError):
-    """A key, a path or a name is wrong, so that the server will answer no request."""
+    """The server will answer no request, since a key, a path or a name is wrong."""
 
 
 @dataclass
 class _Server:
-    """The state of one server, as this process sees it. Times are monotonic."""
+    """The state of one server as this process knows it. Times are monotonic."""
 
     url: str
     in_flight: int = 0
-    not_before: float = 0.0  # it asked for a pause, which holds for all requests
-    avoided_until: float = 0.0  # it failed, and is used only where all servers have
+    not_before: float = 0.0  # end of the pause that the server asked for
+    avoided_until: float = 0.0  # it failed, and is used only if all servers have failed
 
     def priority(self) -> tuple[float, bool, int]:
-        """Return the sort key of servers; the smallest is asked next."""
+        """Return the sort key of servers. The smallest gets the next request."""
         now = time.monotonic()
         return max(0.0, self.not_before - now), self.avoided_until > now, self.in_flight
 
@@ -71,7 +71,7 @@ class OpenAIEngine:
         serving: Serving,
         model: str,
     ) -> None:
-        assert serving.endpoint is not None  # delta.inference.model_client sees to it
+        assert serving.endpoint is not None  # delta.inference.model_client checks it
         self.settings = settings
         self.server = server
         self.model = model  # its name at the server
@@ -99,9 +99,9 @@ class OpenAIEngine:
     def ask(self, requests: Iterable[Request]) -> Iterator[Answer]:
         """Yield each request with its reply or failure, in the order in which they finish.
 
-        An event loop runs in a thread of its own, so that signals interrupt the reader and not the
-        loop. At most twice `concurrency` requests are in flight or answered and not yet read: a
-        kill loses no more. Raises InputError where the key is missing, and ServerRefusedError.
+        The event loop runs in a thread, so that signals interrupt the reader and not the loop. At
+        most twice `concurrency` requests are in flight, or answered and not yet read, so a kill
+        loses no more. Raises InputError where the key is missing, and ServerRefusedError.
         """
         token = self.server.token()
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
@@ -155,7 +155,7 @@ class OpenAIEngine:
             if attempt:
                 await asyncio.sleep(backoff_s(attempt))
             server = min(self._servers, key=_Server.priority)
-            server.in_flight += 1  # also while it pauses, so that others go elsewhere
+            server.in_flight += 1  # also in a pause, so that other requests avoid this server
             try:
                 if (pause := server.not_before - time.monotonic()) > 0:
                     await asyncio.sleep(pause)
@@ -163,7 +163,8 @@ class OpenAIEngine:
             except FailedAttemptError as error:
                 problem = error
             except (aiohttp.ClientError, TimeoutError, ValueError, LookupError, TypeError) as error:
-                problem = FailedAttemptError(_kind(error), f"{type(error).__name__}: {error}")
+                message = f"{type(error).__name__}: {error}"
+                problem = FailedAttemptError(_failure_kind(error), message)
             finally:
                 server.in_flight -= 1
             server.avoided_until = time.monotonic() + AVOIDED_S
@@ -172,12 +173,12 @@ class OpenAIEngine:
     async def _try_once(
         self, session: aiohttp.ClientSession, server: _Server, request: Request
     ) -> Reply | Failure:
-        """Return the reply, or a Failure where another attempt would be in vain.
+        """Return the reply, or a Failure where another attempt would fail too.
 
-        Raises FailedAttemptError, or an error that `_kind` knows, where another attempt may
+        Raises FailedAttemptError, or an error that `_failure_kind` knows, where another attempt may
         succeed; ServerRefusedError where no request will.
         """
-        url = server.url + PATH
+        url = server.url + COMPLETIONS_PATH
         # vLLM makes the id part of the reply's; other servers ignore the header.
         headers = {
             "X-Request-Id": REQUEST_ID_PREFIX + request.key(),
@@ -187,7 +188,7 @@ class OpenAIEngine:
         # A redirect would send prompt and key to an unknown address.
         async with session.post(url, data=body, headers=headers, allow_redirects=False) as response:
             status = f"HTTP {response.status}"
-            if _may_pass(response.status):
+            if _is_transient(response.status):
                 pause = parse_retry_after(response.headers.get("Retry-After"))
                 until = time.monotonic() + min(pause, self.settings.timeout_s)
                 server.not_before = max(server.not_before, until)
@@ -203,7 +204,7 @@ class OpenAIEngine:
 
 @contextlib.contextmanager
 def _event_loop_thread() -> Iterator[asyncio.AbstractEventLoop]:
-    """Run an event loop in a thread. On exit, cancel what still runs in it."""
+    """Run an event loop in a thread. On exit, cancel its tasks."""
     with asyncio.Runner() as runner:
         loop = runner.get_loop()
         thread = threading.Thread(target=loop.run_forever, daemon=True)
@@ -215,13 +216,13 @@ def _event_loop_thread() -> Iterator[asyncio.AbstractEventLoop]:
             thread.join()
 
 
-def _may_pass(status: int) -> bool:
+def _is_transient(status: int) -> bool:
     """Return whether a later attempt may get another status."""
     return status in RETRIED_STATUSES or (500 <= status < 600 and status not in UNSERVED_STATUSES)
 
 
-def _kind(error: Exception) -> str:
-    """Return the class under which metrics count the error of an attempt."""
+def _failure_kind(error: Exception) -> str:
+    """Return the class that metrics count the error of an attempt under."""
     if isinstance(error, TimeoutError):
         return "timeout"
     if isinstance(error, aiohttp.ClientError) and not isinstance(
@@ -232,7 +233,7 @@ def _kind(error: Exception) -> str:
 
 
 async def _read_json(response: aiohttp.ClientResponse, max_bytes: int) -> Any:
-    """Return the body. Raises FailedAttemptError where it is larger, after decompression."""
+    """Return the parsed body. Raises FailedAttemptError where it unpacks to over `max_bytes`."""
     if not JSON_TYPE.fullmatch(response.content_type):
         raise ValueError(f"the body is {response.content_type}, expected application/json")
     body = bytearray()
@@ -259,15 +260,15 @@ async def _error_message(response: aiohttp.ClientResponse) -> str:
 
 
 def backoff_s(attempt: int) -> float:
-    """Return the pause before an attempt: none, then half a second, doubled each time.
+    """Return the pause before an attempt: none, then up to one second, doubled each time.
 
-    Half of each pause is random, so that a fleet of workers does not come back in step. The other
-    half is certain, so that ten attempts outlast a server that is away for a minute.
+    Half of each pause is random, so that many workers do not retry at the same time. The other half
+    is fixed, so that ten attempts outlast a server that is down for a minute.
     """
     if attempt == 0:
         return 0.0
-    longest = min(MAX_BACKOFF_S, 2.0 ** (attempt - 1))
-    return longest / 2 + random.uniform(0, longest / 2)
+    maximum = min(MAX_BACKOFF_S, 2.0 ** (attempt - 1))
+    return maximum / 2 + random.uniform(0, maximum / 2)
 
 
 def parse_retry_after(header: str | None) -> float:

@@ -1,8 +1,8 @@
 """A pool of actors on a Ray cluster. If a worker dies, only its in-flight items are retried.
 
-Ray Data with its vLLM processor returns replies a block at a time, and resumes from checkpoints of
-blocks. Here each answer comes back as it finishes, so that the reply cache has it at once. Ray's
-own restarts and retries repeat a call; they would neither hand a dead worker's items to the others
+Ray Data with its vLLM processor returns replies by the block, and resumes from checkpoints of
+blocks. Here each answer is returned as it finishes, so that the reply cache has it at once. Ray's
+own restarts and retries repeat a call. They would neither give a dead worker's items to the others
 nor find out which item kills its workers.
 """
 
@@ -21,10 +21,10 @@ from delta.core.errors import IncompleteError, InputError
 
 LOG = logging.getLogger(__name__)
 Address = Literal["local", "auto"]
-OBJECT_STORE_BYTES = 256 * 2**20  # of our own cluster: few data pass through it
+OBJECT_STORE_BYTES = 256 * 2**20  # of our own cluster, through which little data passes
 MAX_STARTS = 3
 MAX_FAILURES = 4  # worker deaths with the same item in flight, before the item is given up
-# After so many, an item is retried in isolation, because a batch-mate may have caused the first.
+# After so many deaths an item is retried in isolation, since a batch-mate may have caused them.
 MAX_SHARED_FAILURES = 2
 SPLIT_FACTOR = 16
 POLL_S = 60.0  # between checks that the cluster still has room for a worker
@@ -62,7 +62,7 @@ def connect(address: Address, **settings: Any) -> None:
                 "its nodes, or name it in $RAY_ADDRESS"
             ) from error
         except Exception:
-            # A node of our own has 30 s to start, however busy the machine is.
+            # Ray gives a local node 30 s to start, which a busy machine may exceed.
             if address != "local" or attempt == MAX_STARTS:
                 raise
             ray.shutdown()
@@ -107,7 +107,7 @@ class _Worker:
 
 
 class _Queue:
-    """Waiting items, in batches that stay together."""
+    """The waiting items, in batches that stay together."""
 
     def __init__(self, batches: Iterable[list[Any]]) -> None:
         self._new = iter(batches)
@@ -123,19 +123,19 @@ class _Queue:
         return bool(self._next or self._quarantine)
 
     def take(self) -> dict[int, Any]:
-        """Return the next batch that may share a worker, or nothing."""
+        """Return the next batch that may share a worker; {} if there is none."""
         return self._next.popleft() if self and self._next else {}
 
     def take_quarantined(self) -> dict[int, Any]:
-        """Return the next batch that needs a worker for itself, or nothing."""
+        """Return the next batch that needs a worker for itself; {} if there is none."""
         return self._quarantine.popleft() if self._quarantine else {}
 
     def put_back(self, items: dict[int, Any]) -> list[int]:
         """Queue a dead worker's items again. Return the numbers of those that are given up.
 
-        Most deaths are the machine's fault, so at first all items go on as before. Those that see
-        another death wait until the end and are retried in small batches, and at last one by one:
-        an item that kills its worker every time takes no others with it.
+        The machine causes most deaths, so after the first death items are queued as before. After
+        another one they wait until the end and are retried in small batches, and at last one by
+        one, so that an item that always kills its worker affects no others.
         """
         self._failures.update(items.keys())
         for failures in range(1, MAX_FAILURES):
@@ -144,16 +144,17 @@ class _Queue:
             size = 1 if is_last else max(1, len(items) // SPLIT_FACTOR)
             waiting = self._next if failures < MAX_SHARED_FAILURES else self._quarantine
             for start in range(0, len(numbers), size):
-                waiting.append({n: items[n] for n in numbers[start : start + size]})
+                batch = numbers[start : start + size]
+                waiting.append({number: items[number] for number in batch})
         return [number for number in items if self._failures[number] >= MAX_FAILURES]
 
 
 class RayActorPool:
     """At most `max_workers` actors, and no more than the cluster has room for.
 
-    `actor_class` has `ready()`, called once, and `step(new)`. A step takes new items as (number,
-    item) each, works until any of its items is finished, and returns the finished as (number,
-    answer) each, or nothing where no items are left. Workers are kept between calls of
+    `actor_class` has `ready()`, called once, and `step(new)`. A step takes new items as a list of
+    (number, item). It works until one of the actor's items is finished, and returns a list of
+    (number, answer), empty if no items are left. Workers are kept between calls of
     `map_unordered`, since each may have loaded a model.
     """
 
@@ -170,11 +171,11 @@ class RayActorPool:
         capacity = cluster_capacity(resources)
         self.num_workers = capacity if max_workers is None else min(capacity, max_workers)
         self._workers: list[_Worker] = []
-        # Others want the processors as soon as nobody uses this pool.
+        # This frees the processors as soon as nothing refers to this pool.
         weakref.finalize(self, _kill_all, self._workers)
 
     def map_unordered(self, batches: Iterable[list[Any]], window: int) -> Iterator[tuple[int, Any]]:
-        """Yield (number, answer or WorkerDied) for every item, counted from 0, as they finish.
+        """Yield (number, answer or WorkerDied) for every item as it finishes, counted from 0.
 
         A worker has at most `window` items and one batch in flight. Raises a worker's InputError,
         and IncompleteError where workers die again and again without an answer.
@@ -223,14 +224,14 @@ class RayActorPool:
             self._workers.append(_Worker(actor, [actor.ready.remote()]))
 
     def _wait(self) -> tuple[_Worker, list[tuple[int, Any]] | WorkerDied]:
-        """Return the worker whose oldest call has ended, and its answers or how it died."""
+        """Return a worker whose oldest call has ended, and its answers, or how it died."""
         import ray
         from ray.exceptions import RayError, RayTaskError
 
         # A worker answers its calls in order.
         oldest = {worker.calls[0]: worker for worker in self._workers if worker.calls}
         while not (ended := ray.wait(list(oldest), num_returns=1, timeout=POLL_S)[0]):
-            cluster_capacity(self._resources)  # nodes may have gone for good
+            cluster_capacity(self._resources)  # raises where the nodes are gone for good
         worker = oldest[ended[0]]
         worker.calls.pop(0)
         try:
@@ -241,7 +242,7 @@ class RayActorPool:
             # A frame of Ray's keeps the error, and its traceback would keep this pool alive.
             error.__traceback__ = None
             LOG.warning("a worker died: %s", str(error))
-            ray.kill(worker.actor)  # it may only be out of reach
+            ray.kill(worker.actor)  # it may live and only be out of reach
             # The cause comes without the traceback that Ray puts before it.
             cause = getattr(error, "cause", None) or error
             return worker, WorkerDied(f"{type(cause).__name__}: {cause}")
@@ -258,7 +259,7 @@ def _kill_all(workers: list[_Worker]) -> None:
 
 
 def _submit(worker: _Worker, queue: _Queue, window: int) -> None:
-    """Keep two calls queued, so that a worker goes on while its last answers are read."""
+    """Keep two calls queued, so that a worker is busy while its last answers are read."""
     while worker.ready and len(worker.calls) < 2:
         new: dict[int, Any] = {}
         worker.isolated = worker.isolated and bool(worker.in_flight)

@@ -1,4 +1,4 @@
-"""vLLM on a Ray cluster: replicas of the engine in this process share the requests."""
+"""vLLM on a Ray cluster: replicas of VllmEngine share the requests."""
 
 import itertools
 import os
@@ -14,15 +14,15 @@ from delta.inference.failures import make_failure
 from delta.inference.types import Answer, Failure, Reply, Request
 from delta.inference.vllm_engine import VllmEngine
 
-# A node that was started by hand may lack these: telemetry stays off.
+# These keep telemetry off, also on a node that was started by hand.
 NO_TELEMETRY = {"DO_NOT_TRACK": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "VLLM_NO_USAGE_STATS": "1"}
 Prompt = tuple[Request, list[int]]  # with the token ids of its prompt
 
 
 class RayEngine(VllmEngine):
-    """An engine that only renders here; replicas answer.
+    """An engine that renders in this process and answers by replicas.
 
-    Its name is that of the engine in this process, so that the reply cache serves both.
+    Its name is that of VllmEngine, so that both share cached replies.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class RayEngine(VllmEngine):
                 yield batch
 
     def _open_pool(self, model: str) -> ray_actors.RayActorPool:
-        """Return the replicas, which are kept until this object is gone."""
+        """Return the replicas. They are kept as long as this engine."""
         if self._pool is None:
             ray_actors.connect(self.ray.address)
             on_gpu = self.settings.gpu_memory_utilization is not None
@@ -71,14 +71,14 @@ class VllmActor:
     ) -> None:
         os.environ.update(NO_TELEMETRY)
         if settings.gpu_memory_utilization is None:
-            # Every replica of a machine would bind its threads to the same first cores.
+            # Else all replicas on a machine would bind their threads to the same cores.
             os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
         self.engine = VllmEngine(settings, serving, folder)
         self.expected = name, model
         self.numbers: dict[Request, int] = {}
 
     def ready(self) -> None:
-        """Load the weights. Raises InputError where this node differs from the driver's."""
+        """Load the weights. Raises InputError where this node's vLLM or model is another one."""
         node, (name, model) = f"Ray node {socket.gethostname()}", self.expected
         if self.engine.name != name:
             raise InputError(f"{node} has {self.engine.name}; expected this machine's {name}")

@@ -1,11 +1,12 @@
-"""The reply cache: every reply of a model, kept under the hash of its whole request.
+"""The reply cache: every reply of a model, kept under the hash of all fields of its request.
 
-The cache is no output of any stage, since DVC deletes outputs before a stage runs. A stage looks
-there first and sends the other requests. Every reply is on disk before the next one is read, so a
-killed run loses only the requests in flight, and a change costs its own requests.
+DVC deletes a stage's outputs before the stage runs, so the cache is no output. A stage takes the
+replies that are in the cache and sends the other requests. Every reply is on disk before the next
+one is read. So a killed run loses only the requests in flight, and a change of parameters costs
+only the requests that it changes.
 
 Each stage item has a folder, with one append-only file per host. Lines have checksums, so damage
-costs single lines, and files of several hosts can lie side by side or be copied together.
+costs single lines, and the files of several hosts can be copied into one folder.
 """
 
 import errno
@@ -47,8 +48,8 @@ def store_folder() -> Path:
     """Return the folder of all reply caches: $DELTA_STORE, else `replies/` beside DVC's cache.
 
     DVC runs queued experiments in copies of the workspace whose `cache.dir` is the main clone's,
-    so that all workspaces of a clone share one store. Raises InputError for a relative
-    $DELTA_STORE, with which each copy would have its own.
+    so that all workspaces of a clone share their replies. Raises InputError for a relative
+    $DELTA_STORE, which would differ from copy to copy.
     """
     if folder := os.environ.get(STORE_VARIABLE):
         if not Path(folder).is_absolute():
@@ -61,7 +62,7 @@ def store_folder() -> Path:
 
 
 def cache_folder(item: str, fingerprint: str) -> Path:
-    """Return the folder of a stage item, such as "generate-zero-shot", and a model."""
+    """Return the folder for a stage item, such as "generate-zero-shot", and a model."""
     return store_folder() / f"{item}-{fingerprint[:12]}"
 
 
@@ -70,7 +71,7 @@ def open_reply_cache(item: str, fingerprint: str, log: Callable[[str], None]) ->
 
 
 class Damage(NamedTuple):
-    """A line that cannot be trusted. It is skipped, and its reply counts as missing."""
+    """A damaged line. It is skipped, and its reply counts as missing."""
 
     file: Path
     offset: int  # bytes from the start of the file
@@ -78,12 +79,12 @@ class Damage(NamedTuple):
 
 
 class ReplyCache:
-    """The replies of one stage item: a context manager that holds the folder's lock.
+    """The replies of one stage item, as a context manager that locks the folder.
 
     The lock ends with its process. A second process waits, and then has the first one's replies.
-    A user who may not write to the folder has its replies and takes no lock. The same holds where
-    it is opened `read_only`, which also accepts that there is no such folder. Then `max_bytes`
-    bounds what is read, and `fraction_read` says how much that was.
+    A user without write permission reads without a lock. So does a `read_only` cache, whose folder
+    may also be missing. `max_bytes` limits how much is read, and `fraction_read` is the part of all
+    bytes that was.
     """
 
     def __init__(
@@ -101,7 +102,7 @@ class ReplyCache:
         self._log = log
         self._read_only = read_only
         self._max_bytes = max_bytes
-        self._places: dict[str, tuple[int, int, int]] = {}  # key -> file number, offset, length
+        self._locations: dict[str, tuple[int, int, int]] = {}  # key -> file number, offset, length
         self._paths: list[Path] = []
         self._descriptors: OrderedDict[int, int] = OrderedDict()  # file number -> descriptor
         self._writer: int | None = None  # None: nothing may be written
@@ -110,14 +111,14 @@ class ReplyCache:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            own = self.folder / f"{socket.gethostname()}.log"
+            own_file = self.folder / f"{socket.gethostname()}.log"
             if not self._read_only:
-                self._open_for_writing(own, stack)
+                self._open_for_writing(own_file, stack)
             stack.callback(self._close_files)
-            others = sorted(path for path in self.folder.glob("*.log") if path != own)
+            others = sorted(path for path in self.folder.glob("*.log") if path != own_file)
             self._own_number = len(others)
             # This host's file is last: a repeated request's reply replaces an unusable one.
-            self._index_files([*others, *([own] if own.exists() else [])])
+            self._index_files([*others, *([own_file] if own_file.exists() else [])])
             self._closing = stack.pop_all()
         return self
 
@@ -127,17 +128,17 @@ class ReplyCache:
                 os.fsync(self._writer)
                 self._write_failed()
 
-    def _open_for_writing(self, own: Path, stack: ExitStack) -> None:
+    def _open_for_writing(self, own_file: Path, stack: ExitStack) -> None:
         try:
             permissions.make_folder(self.folder)
         except (FileExistsError, NotADirectoryError) as error:
             raise InputError(f"{error.filename}: expected a folder for replies") from None
         lock = self.folder / "lock"
-        if _are_writable(self.folder, lock, own):
+        if _are_writable(self.folder, lock, own_file):
             descriptor = _open_or_create(lock, os.O_RDWR)
             stack.callback(os.close, descriptor)
             self._acquire(descriptor)
-            self._writer = _open_or_create(own, os.O_WRONLY | os.O_APPEND)
+            self._writer = _open_or_create(own_file, os.O_WRONLY | os.O_APPEND)
             stack.callback(os.close, self._writer)
 
     def _acquire(self, lock: int) -> None:
@@ -176,9 +177,10 @@ class ReplyCache:
     def _index(
         self, number: int, lines: Iterator[tuple[int, int, bytes]], max_bytes: int | None
     ) -> int:
-        """Note where the file's replies are; the last of two with one key counts. Return its size.
+        """Record where the file's replies are, and return its size up to its last whole line.
 
-        A last line without its end was cut while it was written: that reply does not exist.
+        Of two replies with one key, the last counts. A last line without its end was cut while it
+        was written. It is ignored, and removed from this host's file.
         """
         end = 0
         for offset, length, line in lines:
@@ -192,7 +194,7 @@ class ReplyCache:
             if key is None:
                 self._report(Damage(self._paths[number], offset, length), "damaged")
             else:
-                self._places[key] = (number, offset, length)
+                self._locations[key] = (number, offset, length)
             end = offset + length
         return end
 
@@ -205,11 +207,11 @@ class ReplyCache:
 
     def _drop(self, key: str, problem: str) -> None:
         """Count an unusable reply as missing, so that it is requested again."""
-        number, offset, length = self._places.pop(key)
+        number, offset, length = self._locations.pop(key)
         self._report(Damage(self._paths[number], offset, length), problem)
 
     def _read(self, number: int, offset: int, length: int) -> bytes:
-        """Return a line, or nothing where its file is gone."""
+        """Return a line, or an empty one where its file has been deleted."""
         if number not in self._descriptors:
             if len(self._descriptors) >= MAX_OPEN_FILES:
                 os.close(self._descriptors.popitem(last=False)[1])
@@ -225,16 +227,16 @@ class ReplyCache:
             os.close(self._descriptors.popitem()[1])
 
     def __contains__(self, key: str) -> bool:
-        return key in self._places
+        return key in self._locations
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._locations)
 
     def get(self, key: str) -> dict[str, Any] | None:
-        """Return the value under the key, or None. Damage is reported, and is then missing."""
-        if key not in self._places:
+        """Return the value under the key, or None. Damage is reported and counts as missing."""
+        if key not in self._locations:
             return None
-        record = reply_lines.parse_record(self._read(*self._places[key]))
+        record = reply_lines.parse_record(self._read(*self._locations[key]))
         if record is None or record["key"] != key:
             self._drop(key, "damaged")
             return None
@@ -242,7 +244,7 @@ class ReplyCache:
         return value
 
     def reply(self, key: str) -> Reply | None:
-        """Return the reply under the key, or None. What no engine gives counts as damage."""
+        """Return the reply under the key, or None. A value that is no reply counts as damage."""
         value = self.get(key)
         if value is None:
             return None
@@ -253,7 +255,7 @@ class ReplyCache:
             return None
 
     def put(self, key: str, value: dict[str, Any]) -> None:
-        """Append a line in one write. After that a kill of this process cannot lose it."""
+        """Append a line in one write. A kill of this process cannot lose it after that."""
         writer = self._require_writer()
         text = orjson.dumps({"key": key, "value": value})
         line = b"%08x %b\n" % (zlib.crc32(text), text)
@@ -264,7 +266,7 @@ class ReplyCache:
         if written != len(line):
             os.ftruncate(writer, self._own_size)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._paths[-1]))
-        self._places[key] = (self._own_number, self._own_size, len(line))
+        self._locations[key] = (self._own_number, self._own_size, len(line))
         self._own_size += len(line)
 
     def _require_writer(self) -> int:
@@ -278,15 +280,15 @@ class ReplyCache:
     def cached(
         self, ask: TryGenerateFn, progress: Progress = lambda items, _: items, *, max_failed: float
     ) -> GenerateFn:
-        """Return a function that takes replies from the cache, and asks and keeps the others.
+        """Return a function that takes replies from the cache, and gets and keeps the others.
 
-        `progress(replies, total)` shows those that are asked for. A failed request gets NO_REPLY,
-        is not cached and not asked again in this run. Raises IncompleteError as soon as more than
-        the fraction `max_failed` of all requests have failed.
+        `ask` gets them, and `progress(replies, total)` shows how far it is. A failed request gets
+        NO_REPLY. It is not cached, and not sent again in this run. Raises IncompleteError as soon
+        as more than the fraction `max_failed` of all requests have failed.
         """
 
         def cached_ask(requests: Iterable[Request]) -> Iterator[tuple[Request, Reply]]:
-            missing: dict[str, Request] = {}  # equal requests are asked once
+            missing: dict[str, Request] = {}  # by key, so that equal requests are sent once
             num_cached = 0
             for request in requests:
                 reply = self.reply(request.key())
@@ -298,7 +300,7 @@ class ReplyCache:
                     num_cached += 1
                     yield request, reply
             if missing:
-                self._require_writer()  # before a model has worked
+                self._require_writer()  # before a model is loaded
                 self._log(f"{self.folder.name}: {len(missing)} replies to ask for")
                 answers = progress(ask(missing.values()), len(missing))
                 yield from self._store(answers, num_cached, len(missing), max_failed)
@@ -343,7 +345,7 @@ class ReplyCache:
             with suppress(FileNotFoundError):
                 path.unlink()
             if self.failed:
-                with path.open("x") as file:  # never through a link or into a FIFO of this name
+                with path.open("x") as file:  # fails where the name is a link or a FIFO
                     for key, failure in self.failed.items():
                         line = {"key": key, "kind": failure.kind, "reason": failure.reason}
                         file.write(json.dumps(line) + "\n")

@@ -1,4 +1,4 @@
-r"""A file of the reply cache, opened only if it is a regular file and read line by line.
+r"""Open a file of the reply cache, if it is a regular file, and parse its lines.
 
 A line is `<crc32, 8 hex digits> <JSON>\n`, where the JSON is {"key": ..., "value": {...}}.
 """
@@ -16,8 +16,8 @@ import orjson
 
 from delta.core.errors import InputError
 
-MAX_LINE_BYTES = 64 * 2**20  # no engine hands on a longer reply
-# Opening a dangling or circular link, a socket, or a path below a file.
+MAX_LINE_BYTES = 64 * 2**20  # no engine returns a longer reply
+# Errors of opening a dangling or circular link, a socket, or a path below a file.
 NOT_A_FILE = (errno.ENOENT, errno.ELOOP, errno.ENXIO, errno.ENOTDIR)
 # The key is a JSON string. Until 2026-11 the lines had a blank before it.
 _KEY = re.compile(rb'\{"key": ?("[^"\\]*(?:\\.[^"\\]*)*")')
@@ -50,7 +50,7 @@ def open_file(path: Path, flags: int) -> int:
 
 
 def read_lines(file: BinaryIO) -> Iterator[tuple[int, int, bytes]]:
-    """Yield (offset, length, line). Of a line over MAX_LINE_BYTES, yield its last byte alone."""
+    """Yield (offset, length, line). For a line over MAX_LINE_BYTES, `line` is its last byte."""
     offset = 0
     while line := file.readline(MAX_LINE_BYTES):
         length = len(line)

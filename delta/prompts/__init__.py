@@ -1,4 +1,4 @@
-"""Prompts, one file each. Templates are `string.Template`: LaTeX is full of braces."""
+"""Load prompts, one file each. Templates are `string.Template`, since LaTeX is full of braces."""
 
 from functools import cache
 from pathlib import Path
@@ -19,7 +19,7 @@ class WorkedExample(NamedTuple):
 
 @cache
 def text(name: str) -> str:
-    """Return the file's text without line ends at its end."""
+    """Return the text of the prompt file `name`, without the line ends at its end."""
     return (FOLDER / name).read_text(encoding="utf-8").rstrip("\n")
 
 

@@ -1,7 +1,7 @@
 """Check a model's chat template before the model is used.
 
 A template is a program that comes with the weights. It runs once on sample conversations, in a
-process of its own with limits on time, memory and length.
+separate process with limits on time, memory and length.
 """
 
 import json
@@ -16,7 +16,7 @@ from delta.core.errors import InputError
 
 TIMEOUT_S = 10  # for all conversations; real templates take milliseconds
 MEMORY_BYTES = 2**30  # beyond the tokenizer's own
-MAX_CHARACTERS = 200_000  # of a prompt; the conversations have a hundredth of it
+MAX_CHARACTERS = 200_000  # of a prompt; the sample conversations have a hundredth of it
 LOAD_TIMEOUT_S = 300  # to import transformers and load the tokenizer from a slow disk
 ROOT = Path(__file__).parents[2]
 TURN = {"role": "user", "content": "What is $1 + 1$? " * 30}
@@ -59,7 +59,7 @@ def _has_template(folder: Path) -> bool:
 
 
 def _set_limits() -> None:
-    """Limit this process's memory, and end it after TIMEOUT_S in any loop."""
+    """Limit this process's memory and its time. An alarm ends any loop."""
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
     limit = pages * resource.getpagesize() + MEMORY_BYTES
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
@@ -76,7 +76,7 @@ def _render_all(tokenizer: Any) -> None:
                 )
             except MemoryError:
                 sys.exit(f"it wants more than {MEMORY_BYTES >> 20} MiB of memory")
-            except Exception:  # noqa: BLE001 - such as: no system prompts. Its stage says which
+            except Exception:  # noqa: BLE001 - such as: no system prompts. Stages report it
                 continue
             if len(text) > MAX_CHARACTERS:
                 sys.exit(
@@ -90,7 +90,7 @@ def main(folder: str) -> None:
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-    except Exception:  # noqa: BLE001 - it needs code of its own; the engine says what is wrong
+    except Exception:  # noqa: BLE001 - it needs its own code; the engine says what is wrong
         return
     _set_limits()
     _render_all(tokenizer)

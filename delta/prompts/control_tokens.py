@@ -1,7 +1,7 @@
-"""Control tokens: what a tokenizer reads as a turn's border, and texts that only look like it.
+"""Control tokens, which begin or end a turn, and texts that only look like them.
 
-A statement or a trace may hold "<|im_end|>" or "</s>" as text. In a prompt such a text gets a space
-after its first character, so that a tokenizer reads it as text. A completion is trained on
+A statement or a trace may contain "<|im_end|>" or "</s>" as text. In a prompt such a text gets a
+space after its first character, so that a tokenizer reads it as text. A completion is trained on
 unchanged, so there it is tokenized without control tokens.
 """
 
@@ -22,21 +22,21 @@ MARKUP = re.compile(
     r"|<\|(?:turn|channel|tool(?:_call|_response)?)>|<(?:turn|channel|tool(?:_call|_response)?)\|>"
     r"|\[gMASK\]|<[se]op>|<end_of_utterance>"
 )
-# Those that end a turn. A completion may have been saved with one of them.
+# Markup that ends a turn. A completion may have been saved with it.
 ENDS_OF_TURN = (
     *("<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|end|>", "<|return|>", "<|end_of_turn|>"),
     *("<|endoftext|>", "<|end_of_text|>", "<|eot|>", "<end_of_turn>", "<eos>", "</s>"),
     *("<turn|>", "<end_of_utterance>", "<|END_OF_TURN_TOKEN|>"),
     "<\uff5cend\u2581of\u2581sentence\uff5c>",
 )
-_ANSWER = "delta 0123456789"  # no template writes this text
+_PROBE_ANSWER = "delta 0123456789"  # no template writes this text
 
 
 @lru_cache(maxsize=16)
 def control_token_ids(tokenizer: Any) -> frozenset[int]:
-    """Return the tokenizer's special tokens, and added tokens that look like markup.
+    """Return the ids of the special tokens, and of added tokens that look like markup.
 
-    Many a fine-tuned model has "<|im_end|>" as an ordinary added token.
+    Many fine-tuned models have "<|im_end|>" as an ordinary added token.
     """
     added: dict[int, Any] = getattr(tokenizer, "added_tokens_decoder", {})
     control = {
@@ -49,14 +49,14 @@ def control_token_ids(tokenizer: Any) -> frozenset[int]:
 
 @lru_cache(maxsize=16)
 def _pattern(tokenizer: Any) -> re.Pattern[str] | None:
-    """Return a pattern of the tokenizer's control tokens and the markup in its chat template."""
+    """Return a pattern for the control tokens and the markup in the chat template."""
     token_ids = sorted(control_token_ids(tokenizer))
     if not token_ids:
         return None
     texts = {str(token) for token in tokenizer.convert_ids_to_tokens(token_ids)}
     template = getattr(tokenizer, "chat_template", None)
     texts |= set(MARKUP.findall(template)) if isinstance(template, str) else set()
-    # White space is no markup, even where a tokenizer calls it special.
+    # White space is not markup, even where a tokenizer calls it special.
     long = (text for text in texts if len(text.strip()) > 1)
     longest_first = sorted(long, key=len, reverse=True)
     return re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
@@ -84,27 +84,26 @@ def _add_space(match: re.Match[str]) -> str:
 
 
 def encode(tokenizer: Any, parts: list[tuple[str, bool]]) -> list[int] | None:
-    """Return the token ids of parts (text, whether it is markup); None where that is impossible.
+    """Return the token ids of `parts`, each a text and whether it is markup.
 
-    Only markup becomes control tokens. Without markup in the other parts, the joined text is
-    tokenized, so that tokens may cross from one part into the next.
+    Only markup becomes control tokens. If the other parts contain no markup, the joined text is
+    tokenized, so that a token may span two parts. Returns None where a text cannot be tokenized
+    without control tokens.
     """
     if not any(has_markup(text, tokenizer) for text, is_markup in parts if not is_markup):
-        whole: list[int] = tokenizer("".join(text for text, _ in parts), add_special_tokens=False)[
-            "input_ids"
-        ]
-        return whole
+        joined = "".join(text for text, _ in parts)
+        return list(tokenizer(joined, add_special_tokens=False)["input_ids"])
     token_ids: list[int] = []
     for text, is_markup in parts:
         if is_markup:
             token_ids += tokenizer(text, add_special_tokens=False)["input_ids"]
             continue
-        own = _encode_text(tokenizer, [text])
-        if not control_token_ids(tokenizer).isdisjoint(own):
-            own = _encode_text(tokenizer, _cut_markup(text, tokenizer))
-        if not control_token_ids(tokenizer).isdisjoint(own):
+        text_ids = _encode_text(tokenizer, [text])
+        if not control_token_ids(tokenizer).isdisjoint(text_ids):
+            text_ids = _encode_text(tokenizer, _cut_markup(text, tokenizer))
+        if not control_token_ids(tokenizer).isdisjoint(text_ids):
             return None
-        token_ids += own
+        token_ids += text_ids
     return token_ids
 
 
@@ -114,18 +113,19 @@ def _encode_text(tokenizer: Any, pieces: list[str]) -> list[int]:
 
 
 def _cut_markup(text: str, tokenizer: Any) -> list[str]:
-    """Return the text in pieces, none of which holds a whole control token."""
+    """Return the text in pieces, cut inside each control token."""
     pattern = _pattern(tokenizer)
     cuts = [match.start() + 1 for match in pattern.finditer(text)] if pattern else []
     return [text[start:end] for start, end in itertools.pairwise([0, *cuts, len(text)])]
 
 
 def end_of_turn_id(tokenizer: Any, rendered: str) -> int:
-    """Return the token that ends an assistant's turn in `rendered`, the probe conversation.
+    """Return the id of the token that ends an assistant's turn.
 
-    It is the first control token after the answer, else the end-of-sequence token.
+    It is the first control token after the answer in `rendered`, the rendered
+    `probe_conversation`; without one, the end-of-sequence token.
     """
-    after = rendered.rpartition(_ANSWER)[2] if _ANSWER in rendered else ""
+    after = rendered.rpartition(_PROBE_ANSWER)[2] if _PROBE_ANSWER in rendered else ""
     for token in tokenizer(after, add_special_tokens=False)["input_ids"]:
         if token in control_token_ids(tokenizer):
             return int(token)
@@ -134,14 +134,14 @@ def end_of_turn_id(tokenizer: Any, rendered: str) -> int:
 
 def probe_conversation() -> list[dict[str, str]]:
     """Return a conversation whose last turn is an assistant's."""
-    return [{"role": "user", "content": "?"}, {"role": "assistant", "content": _ANSWER}]
+    return [{"role": "user", "content": "?"}, {"role": "assistant", "content": _PROBE_ANSWER}]
 
 
 def strip_end_of_turn(text: str, ends: Collection[str] = ()) -> str:
-    """Return the text without the ends of turn (ENDS_OF_TURN and `ends`) that close it.
+    """Return the text without the markup at its end that ends a turn: ENDS_OF_TURN and `ends`.
 
-    A file may have kept them, and every model writes its own. White space around them goes too.
-    "</s>" is kept where it closes an "<s>" of the text.
+    A file may have kept it, and every chat template writes its own. White space around it is
+    removed too. "</s>" is kept where it closes an "<s>" of the text.
     """
     while True:
         bare = text.rstrip()

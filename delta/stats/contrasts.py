@@ -1,4 +1,4 @@
-"""The test of comparisons between runs: a linear contrast of scores on the same questions.
+"""Compare runs by a linear contrast of their scores on the same questions.
 
 A difference of two runs, a trend over ordered runs, a difference between two sets of runs and an
 interaction are all contrasts; only the weights differ.
@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, special
 
 Weights = Sequence[float]  # one per run
-SMALLEST_P = 1e-12  # where it is found by search
+SMALLEST_P = 1e-12  # of those found by search
 
 
 class CorrectCounts(NamedTuple):
@@ -24,7 +24,7 @@ class CorrectCounts(NamedTuple):
 
 
 class Term(NamedTuple):
-    """The part of one benchmark in a contrast. The weights sum to zero."""
+    """One benchmark's part of a contrast. The weights sum to zero."""
 
     answers: CorrectCounts
     weights: Weights
@@ -55,12 +55,12 @@ class ErrorTerm(NamedTuple):
 def contrast(terms: Sequence[Term]) -> Contrast:
     """Return the sum of the terms with a 95% interval and a two-sided p for "the sum is 0".
 
-    Each term must be of other questions: runs compared on the same ones belong in one term.
+    No two terms may share questions: runs on the same questions belong in one term.
 
-    This is a t-test of the questions' own contrasts, so runs are paired question by question. One
-    pseudo-answer is added to every benchmark, half for and half against. Without it the interval
-    has zero width where no question differs between the runs, and is too narrow where few do; with
-    a whole answer each way (Bonett and Price 2012) it is too wide. `bench.coverage` measures it.
+    This is a t-test of per-question contrasts, so runs are paired by question. One pseudo-answer is
+    added to every benchmark, half for and half against. Without it the interval has zero width
+    where no question differs between the runs, and is too narrow where few do. With one
+    pseudo-answer each way (Bonett and Price 2012) it is too wide. `bench.coverage` measures this.
     """
     estimate = combine(terms)
     return to_contrast(estimate, [ErrorTerm(math.sqrt(estimate.variance), estimate.df)])
@@ -70,7 +70,7 @@ def to_contrast(estimate: Estimate, errors: Sequence[ErrorTerm]) -> Contrast:
     """Return interval and p from error terms with different degrees of freedom."""
     value, shrunken, maximum = estimate.value, estimate.shrunken, estimate.maximum
     half_width = _half_width(errors, 0.05)
-    # Shrinking must not push a bound past the value, nor the error past what is possible.
+    # Shrinking must not push a bound past the value, nor the half-width past a possible score.
     low = min(value, max(-maximum, shrunken - half_width))
     high = max(value, min(maximum, shrunken + half_width))
     return Contrast(value, low, high, _p(shrunken, errors))
@@ -101,7 +101,7 @@ def _p(shrunken: float, errors: Sequence[ErrorTerm]) -> float:
 
 
 def combine(terms: Sequence[Term]) -> Estimate:
-    """Return the sum of independent terms."""
+    """Return the sum of independent terms and its error."""
     if not terms:
         raise ValueError("a contrast needs at least one benchmark")
     parts = [_estimate(term) for term in terms]
@@ -161,21 +161,23 @@ def negate(terms: Sequence[Term]) -> list[Term]:
     return [Term(term.answers, [-weight for weight in term.weights]) for term in terms]
 
 
-def difference_weights(runs: int, ours: Collection[int], theirs: Collection[int]) -> list[float]:
+def difference_weights(
+    num_runs: int, ours: Collection[int], theirs: Collection[int]
+) -> list[float]:
     """Return weights for the mean of the runs `ours` less the mean of the runs `theirs`."""
-    weights = [0.0] * runs
-    for place in ours:
-        weights[place] += 1 / len(ours)
-    for place in theirs:
-        weights[place] -= 1 / len(theirs)
+    weights = [0.0] * num_runs
+    for run in ours:
+        weights[run] += 1 / len(ours)
+    for run in theirs:
+        weights[run] -= 1 / len(theirs)
     return weights
 
 
-def trend_weights(places: Sequence[float]) -> list[float]:
-    """Return weights for the least-squares slope: the score's rise for one step of `places`."""
-    mean = math.fsum(places) / len(places)
-    deviations = [place - mean for place in places]
+def trend_weights(positions: Sequence[float]) -> list[float]:
+    """Return weights for the least-squares slope: the rise of the score per unit of `positions`."""
+    mean = math.fsum(positions) / len(positions)
+    deviations = [position - mean for position in positions]
     squares = math.fsum(deviation * deviation for deviation in deviations)
     if squares == 0:
-        raise ValueError(f"places {list(places)}; expected at least two different ones")
+        raise ValueError(f"positions {list(positions)}; expected at least two different ones")
     return [deviation / squares for deviation in deviations]

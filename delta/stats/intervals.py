@@ -19,8 +19,8 @@ class Interval(NamedTuple):
 
 
 class StandardErrors(NamedTuple):
-    between_questions: float | None  # other questions and other answers; None for one question
-    within_questions: float | None  # other answers alone; None with one answer a question
+    between_questions: float | None  # for other questions and answers; None with one question
+    within_questions: float | None  # for other answers alone; None with one answer a question
 
 
 def t95(df: float) -> float:
@@ -52,9 +52,9 @@ def clustered_proportion(clusters: Sequence[Sequence[bool]]) -> Interval:
 def effective_n_wilson(means: Sequence[float], answers: int) -> Interval:
     """Return the mean of the questions' proportions with its 95% interval.
 
-    Every question has the same weight; `answers` is the number of answers to all. The interval is
-    Wilson's for the number of independent trials that would vary as the questions do: between the
-    number of questions, where the answers to each agree, and the number of answers, where they are
+    Every question has the same weight; `answers` is the number of answers to all of them. The
+    interval is Wilson's for the effective number of independent trials. That is the number of
+    questions where all answers to a question agree, and the number of answers where they are
     uncorrelated.
     """
     n = len(means)
@@ -68,7 +68,7 @@ def effective_n_wilson(means: Sequence[float], answers: int) -> Interval:
 
 
 def standard_errors(clusters: Sequence[Sequence[bool]]) -> StandardErrors:
-    """Return the two standard errors of a score."""
+    """Return the two standard errors of a score, from the answers to each question."""
     means = _means(clusters)
     n = len(means)
     if n == 0:
@@ -91,10 +91,10 @@ def _squares(values: Sequence[float], mean: float) -> float:
 
 
 def group_mean(benchmarks: Sequence[Interval]) -> Interval:
-    """Return the plain mean over benchmarks, a group's score (paper, 3.1.2), with a 95% interval.
+    """Return a group's score with a 95% interval: the mean over benchmarks (paper, 3.1.2).
 
-    Distances from value to bound are added as errors are, by their squares, on each side alone
-    (Zou and Donner's MOVER), so that intervals near 0 and 1 stay asymmetric.
+    On each side, the distances from value to bound are added by their squares (Zou and Donner's
+    MOVER), so that intervals near 0 and 1 stay asymmetric.
     """
     n = len(benchmarks)
     if n == 0:
@@ -110,8 +110,8 @@ def mean_interval(
 ) -> OptionalInterval:
     """Return the mean of independent numbers with its 95% interval by Student's t.
 
-    The bounds are clipped to `lowest` and `highest`. They are None where the numbers do not
-    differ, because an interval of no width would claim certainty; so is the mean of nothing.
+    The bounds are clipped to `lowest` and `highest`. They are None where all numbers are equal,
+    because an interval of zero width would claim certainty. All three are None for no numbers.
     """
     if len(values) == 0:
         return None, None, None

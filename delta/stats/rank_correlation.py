@@ -1,4 +1,4 @@
-"""Do two orders agree: Spearman's correlation, and AUC for right against wrong."""
+"""Rank correlation: Spearman's for two orders, and the AUC for correct against incorrect traces."""
 
 import math
 from collections.abc import Sequence
@@ -51,10 +51,10 @@ def _exact_p(first: Array, second: Array) -> float | None:
     """Return the proportion of orders whose correlation is at least as far from 0."""
     if len(first) < 3:
         return None
-    ours, theirs = (ranks - ranks.mean() for ranks in map(stats.rankdata, (first, second)))
+    first, second = (ranks - ranks.mean() for ranks in map(stats.rankdata, (first, second)))
     test = stats.permutation_test(
-        (ours,),
-        lambda orders, axis: np.abs(orders @ theirs),  # noqa: ARG005 - the test's signature
+        (first,),
+        lambda orders, axis: np.abs(orders @ second),  # noqa: ARG005 - the test's signature
         permutation_type="pairings",
         alternative="greater",
         n_resamples=np.inf,
@@ -64,35 +64,35 @@ def _exact_p(first: Array, second: Array) -> float | None:
 
 
 def auc(
-    ratings: Sequence[float], is_right: Sequence[bool], problems: Sequence[str]
+    ratings: Sequence[float], is_correct: Sequence[bool], problems: Sequence[str]
 ) -> Interval | None:
-    """Return the chance that a right trace is rated above a wrong one, a tie counting half.
+    """Return the chance that a correct trace is rated above an incorrect one; a tie counts half.
 
-    None without a right or without a wrong trace. Traces of one problem are correlated, so the
+    None where all traces are correct, or none is. Traces of one problem are correlated, so the
     variance is that of problems' placement values (Obuchowski 1997). The 95% interval is Wilson's
-    for the number of independent trials that would vary as much.
+    for the effective number of independent trials.
     """
-    rated, right = np.asarray(ratings, dtype=np.float64), np.asarray(is_right, dtype=bool)
-    if not len(rated) == len(right) == len(problems):
-        raise ValueError(f"{len(rated)} ratings, {len(right)} outcomes, {len(problems)} problems")
+    rated, correct = np.asarray(ratings, dtype=np.float64), np.asarray(is_correct, dtype=bool)
+    if not len(rated) == len(correct) == len(problems):
+        raise ValueError(f"{len(rated)} ratings, {len(correct)} outcomes, {len(problems)} problems")
     if np.isnan(rated).any():
         raise ValueError("a rating is NaN; traces without one are left out")
-    if right.all() or not right.any():
+    if correct.all() or not correct.any():
         return None
     placement = np.where(
-        right, _placement(rated, rated[~right]), 1 - _placement(rated, rated[right])
+        correct, _placement(rated, rated[~correct]), 1 - _placement(rated, rated[correct])
     )
-    value = float(placement[right].mean())
+    value = float(placement[correct].mean())
     _, cluster = np.unique(np.asarray(problems), return_inverse=True)
-    variance, trials = _clustered_variance(placement - value, right, cluster)
-    # Where all placements agree their variance says nothing; problems count as one trial each.
+    variance, trials = _clustered_variance(placement - value, correct, cluster)
+    # Where all placements are equal their variance says nothing: each problem is one trial.
     if variance > 1e-12:
         trials = min(value * (1 - value) / variance, len(rated))
     return wilson(value, trials)
 
 
 def _placement(rated: Array, others: Array) -> Array:
-    """Return for each rating the proportion of `others` below it, ties counting half."""
+    """Return for each rating the proportion of `others` below it; a tie counts half."""
     ordered = np.sort(others)
     below = np.searchsorted(ordered, rated, side="left")
     not_above = np.searchsorted(ordered, rated, side="right")
@@ -100,21 +100,21 @@ def _placement(rated: Array, others: Array) -> Array:
 
 
 def _clustered_variance(
-    deviation: Array, right: NDArray[np.bool_], cluster: NDArray[np.intp]
+    deviation: Array, is_correct: NDArray[np.bool_], cluster: NDArray[np.intp]
 ) -> tuple[float, float]:
-    """Return the AUC's variance, and the number of problems with the rarer kind of trace."""
+    """Return the AUC's variance, and the number of problems with the rarer outcome."""
 
-    def corrected(clusters: int) -> float:
+    def small_sample_factor(clusters: int) -> float:
         return clusters / (clusters - 1) if clusters > 1 else 1.0
 
-    sums, numbers = [], []
-    for kind in (right, ~right):
-        sums.append(np.bincount(cluster, weights=deviation * kind) / kind.sum())
-        numbers.append(int(np.count_nonzero(np.bincount(cluster, weights=kind))))
-    ours, theirs = sums
+    sums, num_problems = [], []
+    for mask in (is_correct, ~is_correct):
+        sums.append(np.bincount(cluster, weights=deviation * mask) / mask.sum())
+        num_problems.append(int(np.count_nonzero(np.bincount(cluster, weights=mask))))
+    correct, incorrect = sums
     variance = (
-        corrected(numbers[0]) * float(ours @ ours)
-        + corrected(numbers[1]) * float(theirs @ theirs)
-        + 2 * corrected(len(ours)) * float(ours @ theirs)
+        small_sample_factor(num_problems[0]) * float(correct @ correct)
+        + small_sample_factor(num_problems[1]) * float(incorrect @ incorrect)
+        + 2 * small_sample_factor(len(correct)) * float(correct @ incorrect)
     )
-    return variance, min(numbers)
+    return variance, min(num_problems)

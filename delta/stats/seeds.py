@@ -1,7 +1,7 @@
 """Scores and contrasts of configurations that were trained with several seeds.
 
-Questions and seeds are sampled. A configuration has a CorrectCounts for each benchmark, whose rows
-are its seeds, in the same order in all.
+Questions and seeds are the sampling units. A configuration has a CorrectCounts for each benchmark.
+Its rows are the seeds, in the same order for all benchmarks.
 """
 
 import math
@@ -25,11 +25,11 @@ class SeedScore(NamedTuple):
     seed_sd_adjusted: float | None  # the same without the variance of sampled answers
 
 
-def score(benchmarks: Sequence[CorrectCounts]) -> SeedScore:
+def score_with_seeds(benchmarks: Sequence[CorrectCounts]) -> SeedScore:
     """Return the mean over benchmarks and seeds with a 95% interval for other questions and seeds.
 
-    The half-widths for questions (as of a group's mean) and for seeds (Student's t of so few seeds)
-    are added by their squares. With one seed the interval is that of questions alone.
+    The half-widths for questions (as in `group_mean`) and for seeds (Student's t) are added by
+    their squares. With one seed the interval is for other questions alone.
     """
     intervals = []
     for answers in benchmarks:
@@ -46,27 +46,26 @@ def score(benchmarks: Sequence[CorrectCounts]) -> SeedScore:
     return SeedScore(mean.value, max(0.0, low), min(1.0, high), seeds, sd, adjusted)
 
 
-def contrast(configurations: Sequence[Sequence[CorrectCounts]], weights: Weights) -> Contrast:
+def contrast_with_seeds(
+    configurations: Sequence[Sequence[CorrectCounts]],
+    weights: Weights,
+    benchmark_weights: Sequence[float] | None = None,
+) -> Contrast:
     """Return the contrast of a group's mean between configurations of one or more seeds each.
 
     `weights` has one for each configuration: [1, -1] compares the first with the second. All have
     the same benchmarks in the same order. A configuration with one seed adds no variance for
     seeds: right for a base model, which was not trained, and too narrow for a policy.
+
+    Without `benchmark_weights` the benchmarks have equal weights, which sum to 1. Weights
+    1/3 1/3 1/3 -1/2 -1/2 compare two groups: the trend in STEM less the trend in math.
     """
-    return contrast_across(configurations, weights, _equal_weights(configurations[0]))
-
-
-def contrast_across(
-    configurations: Sequence[Sequence[CorrectCounts]], weights: Weights, benchmarks: Sequence[float]
-) -> Contrast:
-    """Return the same with a weight for each benchmark instead of a plain mean.
-
-    Weights 1/3 1/3 1/3 -1/2 -1/2 compare two groups: a trend in STEM less the one in math.
-    """
-    estimate = contrasts.combine(_terms(configurations, weights, benchmarks))
+    if benchmark_weights is None:
+        benchmark_weights = _equal_weights(configurations[0])
+    estimate = contrasts.combine(_terms(configurations, weights, benchmark_weights))
     errors = [ErrorTerm(math.sqrt(estimate.variance), estimate.df)]
     for answers, weight in zip(configurations, weights, strict=True):
-        seeds, _, adjusted = _between_seeds(answers, benchmarks)
+        seeds, _, adjusted = _between_seeds(answers, benchmark_weights)
         if adjusted is not None:
             errors.append(ErrorTerm(abs(weight) * adjusted / math.sqrt(seeds), seeds - 1))
     return contrasts.to_contrast(estimate, errors)
@@ -77,11 +76,13 @@ def _equal_weights(benchmarks: Sequence[CorrectCounts]) -> list[float]:
 
 
 def _terms(
-    configurations: Sequence[Sequence[CorrectCounts]], weights: Weights, benchmarks: Sequence[float]
+    configurations: Sequence[Sequence[CorrectCounts]],
+    weights: Weights,
+    benchmark_weights: Sequence[float],
 ) -> list[Term]:
-    """Return a term for each benchmark, a configuration's weight divided among its seeds."""
+    """Return a term for each benchmark. A configuration's weight is divided among its seeds."""
     terms = []
-    for factor, *answers in zip(benchmarks, *configurations, strict=True):
+    for factor, *answers in zip(benchmark_weights, *configurations, strict=True):
         if len({counts.samples for counts in answers}) > 1:
             raise ValueError("a benchmark has different numbers of samples a question")
         tables = [np.asarray(counts.correct) for counts in answers]
@@ -99,8 +100,8 @@ def _between_seeds(
 ) -> tuple[int, float | None, float | None]:
     """Return the number of seeds, their scores' standard deviation, and the adjusted one.
 
-    Identical seeds would still differ, because each samples its answers. That variance is the
-    residual one, without the means of questions and seeds.
+    Seeds that trained equal models would still differ, because each samples its own answers. The
+    adjusted deviation leaves out that variance, which is the residual one.
     """
     tables = [_proportions(answers) for answers in benchmarks]
     if len({len(table) for table in tables}) != 1:
@@ -125,5 +126,5 @@ def _residual_variance(table: NDArray[np.float64]) -> float:
 
 
 def _proportions(answers: CorrectCounts) -> NDArray[np.float64]:
-    """Return seed x question, the proportions of correct samples."""
+    """Return the proportions of correct samples: seed x question."""
     return np.atleast_2d(np.asarray(answers.correct, dtype=np.float64)) / answers.samples

@@ -10,7 +10,7 @@ import pytest
 
 from delta.analysis.bootstrap import resampled_means, top_k, topk_stability
 from delta.analysis.reliability import PairRows
-from delta.analysis.votes import MEAN, Array, Places, Votes, vote_counts
+from delta.analysis.votes import MEAN, Array, Indices, Votes, vote_counts
 from delta.judging.rubric import DIMENSIONS
 
 FACTS, STRATEGY = DIMENSIONS[:2]
@@ -25,8 +25,8 @@ def votes_of(matrices: dict[str, Any]) -> Votes:
 def by_definition(
     matrix: Array,
     both: PairRows,
-    draw: Places,
-    first: Places,
+    draw: Indices,
+    first: Indices,
     sizes: list[int],
     resamples: int,
     random: np.random.Generator,
@@ -44,7 +44,7 @@ def by_definition(
     return np.array(result)
 
 
-def random_votes(unequal: bool, shared: bool) -> tuple[Votes, PairRows, Places, dict[str, Array]]:
+def random_votes(unequal: bool, shared: bool) -> tuple[Votes, PairRows, Indices, dict[str, Array]]:
     """Return 60 pairs with up to five votes a side, and the deltas of their means."""
     random = np.random.default_rng(8)
     middle = random.normal(3, 0.8, (120, 1))

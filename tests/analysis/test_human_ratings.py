@@ -116,7 +116,7 @@ def write(folder: Path, name: str, content: str) -> FileParams:
 def params(
     folder: Path, *rows: str, header: str = ",".join(("sheet_id", *DIMENSIONS))
 ) -> HumanParams:
-    """One person's rows, for a key that knows t1 and t2."""
+    """Return parameters for one person's sheet and a key with the rows t1 and t2."""
     key = f"sheet_id,trace_id,text_sha256\nt1,p/g/0,{human_ratings.text_sha256('a')}\nt2,p/h/0,00\n"
     filled = write(folder, "anna.csv", "\n".join([header, *rows]) + "\n")
     return HumanParams(key=write(folder, "key.csv", key), sheets=[filled])

@@ -29,7 +29,7 @@ SECTIONS: dict[str, Any] = {
 
 
 def generator_rows(name: str, votes: int) -> tuple[list[Any], list[Any], list[Any]]:
-    """Eight problems, two traces each; the strong one's votes are higher, and vary."""
+    """Return rows of eight problems with two traces each. The strong generator has higher votes."""
     base = 3 if name == "strong" else 1
     traces, verdicts, ratings = [], [], []
     for place in range(16):
@@ -51,7 +51,7 @@ def generator_rows(name: str, votes: int) -> tuple[list[Any], list[Any], list[An
 
 
 def write_inputs(votes: int) -> None:
-    """Everything that `analyze` reads, in the current folder."""
+    """Write everything that `analyze` reads to the current folder."""
     all_ratings = []
     for name in GENERATORS:
         traces, verdicts, ratings = generator_rows(name, votes)
@@ -157,7 +157,7 @@ def file_params(path: Path) -> dict[str, str]:
 
 
 def fill_in(source: Path, target: Path, score: int) -> dict[str, str]:
-    """The sheet as a person gives it back: `score` everywhere, the first row not rated."""
+    """Fill in the sheet with `score` in every row but the first."""
     with source.open(newline="") as file:
         header, *lines = csv.reader(file)
     first, last = header.index(DIMENSIONS[0]), header.index(DIMENSIONS[-1]) + 1

@@ -8,7 +8,7 @@ import pytest
 
 from delta.analysis import topk_sets
 from delta.analysis.bootstrap import top_k
-from delta.analysis.votes import MEAN, Votes, gather
+from delta.analysis.votes import MEAN, Votes, gather_votes
 from delta.core.errors import InputError
 from delta.core.schemas import PAIR, RATING, TRACE, VERDICT
 from delta.core.tables import frame_of
@@ -22,7 +22,7 @@ SEED = 6
 def random_ratings(
     num: int, num_votes: int, seed: int = 0, refused: tuple[int, ...] = ()
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Pairs and ratings at random in all dimensions; the pairs `refused` have a side unrated."""
+    """Return random pairs and ratings in all dimensions. The pairs `refused` lack a rating."""
     random = np.random.default_rng(seed)
     pairs = [
         {
@@ -65,7 +65,7 @@ def votes_of(ratings: pl.DataFrame) -> Votes:
         for trace_id in ids
     ]
     traces = frame_of([{"trace_id": one} | row for one, row in zip(ids, rows, strict=True)], TRACE)
-    return gather(traces, frame_of([], VERDICT), ratings)
+    return gather_votes(traces, frame_of([], VERDICT), ratings)
 
 
 def rank_deltas(

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from delta.analysis.variance_components import Components, estimate, rows
-from delta.analysis.votes import Array, Places
+from delta.analysis.variance_components import Components, estimate_components, variance_rows
+from delta.analysis.votes import Array, Indices
 from tests.analysis.test_votes import FACTS, votes_of
 
 TRUTH = {"problem": 0.5, "generator_by_problem": 0.3, "sample": 0.8, "judge": 0.6}
@@ -17,7 +17,7 @@ SPREAD = float(np.var(GENERATORS, ddof=1))
 
 def random_votes(
     seed: int, missing: float, num: int = 300, samples: int = 3
-) -> tuple[Array, Places]:
+) -> tuple[Array, Indices]:
     random = np.random.default_rng(seed)
     size = len(GENERATORS)
 
@@ -36,7 +36,10 @@ def random_votes(
 @pytest.mark.parametrize("missing", [0.0, 0.4])
 def test_estimates_are_unbiased_also_for_unbalanced_tables(missing: float) -> None:
     result = np.array(
-        [estimate(*random_votes(seed, missing), 1200, len(GENERATORS)) for seed in range(40)]
+        [
+            estimate_components(*random_votes(seed, missing), 1200, len(GENERATORS))
+            for seed in range(40)
+        ]
     )
     error = result.std(axis=0, ddof=1) / 40**0.5
     truth = [SPREAD, *TRUTH.values()]
@@ -55,7 +58,7 @@ def test_balanced_tables_give_the_estimates_of_the_analysis_of_variance() -> Non
     both_square = 12 * ((cells - problem - generator + grand) ** 2).sum() / (49 * 3)
     problem_square = 48 * ((problem - grand) ** 2).sum() / 49
     generator_square = 600 * ((generator - grand) ** 2).sum() / 3
-    assert estimate(votes, cell, 200, 4) == pytest.approx(
+    assert estimate_components(votes, cell, 200, 4) == pytest.approx(
         Components(
             (generator_square - both_square) / 600,
             (problem_square - both_square) / 48,
@@ -68,7 +71,7 @@ def test_balanced_tables_give_the_estimates_of_the_analysis_of_variance() -> Non
 
 def by_source(votes: dict[str, list[int]]) -> dict[str, dict[str, dict[str, Any]]]:
     result: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
-    for row in rows(votes_of(votes)):
+    for row in variance_rows(votes_of(votes)):
         if row["dimension"] == FACTS:
             result[row["quantity"]][row["source"]] = row
     return result

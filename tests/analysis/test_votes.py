@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from delta.analysis import correctness_auc, generator_deltas, inter_rater, reliability
-from delta.analysis.votes import MEAN, Array, Votes, gather, mean_votes
+from delta.analysis.votes import MEAN, Array, Votes, gather_votes, mean_votes
 from delta.core.errors import InputError
 from delta.core.schemas import RATING, TRACE, VERDICT
 from delta.core.tables import frame_of
@@ -27,15 +27,14 @@ def rating(trace: str, votes: list[int], dimension: str = FACTS, judge: str = "x
 def votes_of(
     votes: dict[str, list[int]], outcomes: dict[str, str] | None = None, dimension: str = FACTS
 ) -> Votes:
-    """Votes in one dimension by trace_id, problem/generator/sample."""
-    ids = [
-        dict(zip(("problem_id", "generator"), trace_id.split("/"), strict=False))
-        for trace_id in votes
-    ]
-    traces = frame_of([{"trace_id": one} | own for one, own in zip(votes, ids, strict=True)], TRACE)
-    verdicts = [{"trace_id": one, "outcome": known} for one, known in (outcomes or {}).items()]
-    ratings = pl.concat(rating(one, cast, dimension) for one, cast in votes.items())
-    return gather(traces, frame_of(verdicts, VERDICT), ratings)
+    """Return Votes in one dimension, from votes by trace_id (problem/generator/sample)."""
+    rows = []
+    for trace_id in votes:
+        problem_id, generator, _ = trace_id.split("/")
+        rows.append({"trace_id": trace_id, "problem_id": problem_id, "generator": generator})
+    verdicts = [{"trace_id": id_, "outcome": outcome} for id_, outcome in (outcomes or {}).items()]
+    ratings = pl.concat(rating(id_, values, dimension) for id_, values in votes.items())
+    return gather_votes(frame_of(rows, TRACE), frame_of(verdicts, VERDICT), ratings)
 
 
 def pairs(*ids: tuple[str, str]) -> pl.DataFrame:
@@ -65,7 +64,7 @@ def test_the_mean_of_dimensions_is_taken_vote_by_vote_where_all_have_as_many() -
             rating("b", [1], STEPS),
         ]
     )
-    votes = gather(traces, frame_of([], VERDICT), ratings)
+    votes = gather_votes(traces, frame_of([], VERDICT), ratings)
     assert list(votes.matrices) == [FACTS, STEPS, MEAN]
     np.testing.assert_array_equal(votes.matrices[MEAN], [[4, 1.5], [NAN, NAN]])
 
@@ -74,9 +73,9 @@ def test_ratings_by_two_judges_or_of_unknown_traces_are_errors() -> None:
     traces = frame_of([{"trace_id": "a", "problem_id": "p", "generator": "g"}], TRACE)
     none = frame_of([], VERDICT)
     with pytest.raises(InputError, match="judges x, y; expected one judge"):
-        gather(traces, none, pl.concat([rating("a", [5]), rating("a", [5], judge="y")]))
+        gather_votes(traces, none, pl.concat([rating("a", [5]), rating("a", [5], judge="y")]))
     with pytest.raises(InputError, match="1 rated traces are missing"):
-        gather(traces, none, rating("b", [5]))
+        gather_votes(traces, none, rating("b", [5]))
 
 
 # --- agreement among votes ---
@@ -88,19 +87,19 @@ SHROUT = np.array(
 
 
 def test_the_intraclass_correlation_is_that_of_shrout_and_fleiss() -> None:
-    one, many, size = inter_rater.icc(SHROUT)
-    assert one == pytest.approx(0.1657, abs=1e-4)
-    assert many == pytest.approx(0.4428, abs=1e-4)
-    assert size == 4
+    single, mean, votes_in_mean = inter_rater.icc(SHROUT)
+    assert single == pytest.approx(0.1657, abs=1e-4)
+    assert mean == pytest.approx(0.4428, abs=1e-4)
+    assert votes_in_mean == 4
 
 
 def test_the_intraclass_correlation_with_unequal_numbers_of_votes_by_hand() -> None:
     # Means 4, 2, 1; mean square between 4.8 (grand mean 13/5), within 2/2; k = (5 - 9/5)/2.
-    one, many, size = inter_rater.icc(np.array([[5, 3], [2, 2], [1, NAN]]))
+    single, mean, votes_in_mean = inter_rater.icc(np.array([[5, 3], [2, 2], [1, NAN]]))
     between = (2 * (4 - 2.6) ** 2 + 2 * (2 - 2.6) ** 2 + (1 - 2.6) ** 2) / 2
-    assert size == pytest.approx(1.6)
-    assert one == pytest.approx((between - 1) / (between + 0.6))
-    assert many == pytest.approx((between - 1) / between)
+    assert votes_in_mean == pytest.approx(1.6)
+    assert single == pytest.approx((between - 1) / (between + 0.6))
+    assert mean == pytest.approx((between - 1) / between)
 
 
 @pytest.mark.parametrize("level", ["ordinal", "interval"])
@@ -135,7 +134,7 @@ def test_single_or_equal_votes_give_no_agreement_rather_than_a_perfect_one() -> 
 
 def test_the_reliability_of_a_delta_by_hand() -> None:
     votes = votes_of({"p/g/0": [5, 3], "p/h/0": [1, 1], "q/g/0": [2, 2], "q/h/0": [1, 3]})
-    rows = reliability.rows(votes, pairs(("p/g/0", "p/h/0"), ("q/g/0", "q/h/0")))
+    rows = reliability.reliability_rows(votes, pairs(("p/g/0", "p/h/0"), ("q/g/0", "q/h/0")))
     # Deltas 3 and 0: variance 4.5. Noise of a vote 2/2 on either side, of a mean of two 0.5.
     # 3.5 / (3.5 + 2) and 3.5 / (3.5 + 1). Deltas by single votes: 4 and 1, then 2 and -1.
     assert [row for row in rows if row["dimension"] == FACTS] == [
@@ -192,7 +191,7 @@ def test_the_prediction_follows_spearman_and_brown() -> None:
 def test_one_vote_gives_no_reliability_and_unrated_pairs_are_left_out() -> None:
     votes = votes_of({"p/g/0": [5], "p/h/0": [1], "q/g/0": [2]})
     result = pairs(("p/g/0", "p/h/0"), ("q/g/0", "q/h/0"))
-    row = reliability.rows(votes, result)[0]
+    row = reliability.reliability_rows(votes, result)[0]
     assert (row["predicted"], row["observed"], row["pairs"]) == (None, None, 1)
     assert row["why"] == "every trace has one vote"
 
@@ -211,7 +210,7 @@ OUTCOMES = {
 
 
 def test_auc_pooled_and_within_problems_by_hand() -> None:
-    pooled, within = correctness_auc.rows(votes_of(VOTES, OUTCOMES))[:2]
+    pooled, within = correctness_auc.auc_rows(votes_of(VOTES, OUTCOMES))[:2]
     # 5 beats 1 and 3 and ties with 5: 2.5; 4 beats 1 and 3: 2; 2 beats 1: 1. Of nine.
     assert pooled["auc"] == pytest.approx(5.5 / 9, abs=1e-4)
     assert (pooled["kind"], pooled["correct"], pooled["incorrect"]) == ("pooled", 3, 3)
@@ -229,7 +228,7 @@ def test_a_tie_within_a_problem_counts_half() -> None:
 
 def test_ungraded_and_unrated_traces_are_left_out_and_counted() -> None:
     votes = VOTES | {"s/g/0": [5], "s/g/1": [], "s/g/2": [5]}
-    row = correctness_auc.rows(
+    row = correctness_auc.auc_rows(
         votes_of(votes, OUTCOMES | {"s/g/0": "ungradable", "s/g/1": "correct"})
     )[0]
     assert row["auc"] == pytest.approx(5.5 / 9, abs=1e-4)
@@ -238,7 +237,7 @@ def test_ungraded_and_unrated_traces_are_left_out_and_counted() -> None:
 
 
 def test_without_incorrect_traces_there_is_no_auc() -> None:
-    pooled, within = correctness_auc.rows(votes_of({"p/g/0": [5]}, {"p/g/0": "correct"}))[:2]
+    pooled, within = correctness_auc.auc_rows(votes_of({"p/g/0": [5]}, {"p/g/0": "correct"}))[:2]
     assert (pooled["auc"], within["auc"], within["problems"]) == (None, None, 0)
 
 
@@ -270,7 +269,9 @@ def test_the_delta_matrix_by_hand() -> None:
         }
     )
     rows = [
-        row for row in generator_deltas.rows(votes, num_problems=4) if row["dimension"] == FACTS
+        row
+        for row in generator_deltas.delta_matrix_rows(votes, num_problems=4)
+        if row["dimension"] == FACTS
     ]
     # Deltas 3 and 1: mean 2, error of the mean 1, Student's t with one degree of freedom 12.7062.
     counted = {"problems": 2, "without_both": 2}
@@ -285,14 +286,16 @@ def test_the_delta_matrix_by_hand() -> None:
 
 
 def test_generators_without_a_problem_in_common_have_no_delta() -> None:
-    row = generator_deltas.rows(votes_of({"p/g/0": [5], "q/h/0": [1]}), 2)[0]
+    row = generator_deltas.delta_matrix_rows(votes_of({"p/g/0": [5], "q/h/0": [1]}), 2)[0]
     assert (row["delta"], row["low"], row["problems"], row["without_both"]) == (None, None, 0, 2)
 
 
 def test_the_order_of_rows_changes_nothing() -> None:
     some = {"p/g/0": [5, 4], "p/h/0": [1, 2], "q/g/0": [2, 5], "q/h/0": [1, 1]}
     turned = dict(reversed(some.items()))
-    assert generator_deltas.rows(votes_of(some), 2) == generator_deltas.rows(votes_of(turned), 2)
+    assert generator_deltas.delta_matrix_rows(
+        votes_of(some), 2
+    ) == generator_deltas.delta_matrix_rows(votes_of(turned), 2)
 
 
 def test_the_interval_of_a_mean_is_students() -> None:
@@ -311,4 +314,7 @@ def test_equal_numbers_have_a_mean_and_no_interval() -> None:
 def test_every_dimension_of_the_rubric_keeps_its_place() -> None:
     traces = frame_of([{"trace_id": "a", "problem_id": "p", "generator": "g"}], TRACE)
     ratings = pl.concat(rating("a", [3], name) for name in reversed(DIMENSIONS))
-    assert list(gather(traces, frame_of([], VERDICT), ratings).matrices) == [*DIMENSIONS, MEAN]
+    assert list(gather_votes(traces, frame_of([], VERDICT), ratings).matrices) == [
+        *DIMENSIONS,
+        MEAN,
+    ]

@@ -57,7 +57,7 @@ def no_larger_files() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (SMALL, SMALL))
 
 
-def test_what_a_stage_prints_goes_to_the_log_and_its_messages_to_the_screen(tmp_path: Path) -> None:
+def test_a_stages_output_goes_to_the_log_and_its_messages_to_the_screen(tmp_path: Path) -> None:
     assert start(tmp_path, "console.print('message')\nprint('printed')") == (0, "", "message\n")
     assert read_log(tmp_path) == "printed\n"
 
@@ -233,7 +233,7 @@ def test_a_lack_of_open_files_is_one_line_with_the_limit(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("name", ["os.fsdecode(b'\\xff')", "chr(0xd800)"])
-def test_text_that_is_not_utf_8_is_printed_all_the_same(tmp_path: Path, name: str) -> None:
+def test_text_that_is_not_utf_8_is_printed(tmp_path: Path, name: str) -> None:
     body = f"name = {name}\nconsole.print(name)\nfrom delta.core.errors import InputError\n"
     code, _, screen = start(tmp_path, body + "raise InputError(name)")
     assert code == 2

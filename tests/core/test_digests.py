@@ -39,8 +39,8 @@ def test_a_data_file_without_a_digest_is_an_error_with_its_digest(file: str) -> 
 
 
 def test_a_rating_sheet_without_a_digest_is_an_error_with_its_digest(file: str) -> None:
-    one = {"path": file, "sha256": None}
-    people = human_ratings.HumanParams.model_validate({"key": one, "sheets": [one]})
+    sheet = {"path": file, "sha256": None}
+    people = human_ratings.HumanParams.model_validate({"key": sheet, "sheets": [sheet]})
     with pytest.raises(InputError) as caught:
         human_ratings.read_ratings(people)
     assert str(caught.value) == missing_digest_message("analysis.human.key.sha256", file, SHA256)

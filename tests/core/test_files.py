@@ -1,4 +1,4 @@
-"""Files and folders appear whole or not at all; Git's output as text."""
+"""Files and folders are written atomically, and Git's output is read as text."""
 
 import os
 from pathlib import Path
@@ -15,7 +15,7 @@ def write_half(path: Path) -> None:
     raise KeyboardInterrupt
 
 
-def test_a_failed_write_keeps_the_old_file_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
+def test_a_failed_write_keeps_the_old_file_and_leaves_no_other(tmp_path: Path) -> None:
     path = tmp_path / "new" / "file"
     write_text(path, "old")
     with pytest.raises(KeyboardInterrupt), atomic_file(path) as part:
@@ -24,7 +24,7 @@ def test_a_failed_write_keeps_the_old_file_and_leaves_nothing_beside_it(tmp_path
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_a_failed_write_keeps_the_old_folder_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
+def test_a_failed_write_keeps_the_old_folder_and_leaves_no_other(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "folder"
     with atomic_folder(folder) as part:
         (part / "file").write_text("old")
@@ -34,7 +34,7 @@ def test_a_failed_write_keeps_the_old_folder_and_leaves_nothing_beside_it(tmp_pa
     assert list(folder.parent.iterdir()) == [folder]
 
 
-def test_a_folder_replaces_all_of_the_old_one_and_what_an_interrupted_run_left(
+def test_a_folder_replaces_the_old_one_and_the_rest_of_an_interrupted_write(
     tmp_path: Path,
 ) -> None:
     for name in ("folder", "folder.part"):
@@ -45,7 +45,7 @@ def test_a_folder_replaces_all_of_the_old_one_and_what_an_interrupted_run_left(
     assert list((tmp_path / "folder").iterdir()) == []
 
 
-def test_a_link_is_replaced_and_what_it_leads_to_is_kept(tmp_path: Path) -> None:
+def test_a_link_is_replaced_and_its_target_is_kept(tmp_path: Path) -> None:
     (tmp_path / "theirs").mkdir()
     (tmp_path / "theirs" / "file").write_text("theirs")
     (tmp_path / "folder").symlink_to(tmp_path / "theirs")
@@ -55,7 +55,7 @@ def test_a_link_is_replaced_and_what_it_leads_to_is_kept(tmp_path: Path) -> None
     assert (tmp_path / "theirs" / "file").read_text() == "theirs"
 
 
-def test_git_returns_what_it_prints_also_names_that_are_not_utf_8(
+def test_git_returns_its_output_also_names_that_are_not_utf_8(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

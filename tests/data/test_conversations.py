@@ -1,4 +1,4 @@
-"""Conversations in users' files reach every stage that reads or exports problems, whole."""
+"""Every stage that reads or exports problems gets all turns of users' conversations."""
 
 import json
 from collections import Counter
@@ -158,7 +158,10 @@ def test_a_generator_gets_every_turn(chats: pl.DataFrame) -> None:
 
 
 def test_a_files_system_prompt_follows_the_chat_formats_own() -> None:
-    nemotron, plain = chat_formats.load("nemotron"), chat_formats.load("plain")
+    nemotron, plain = (
+        chat_formats.load("nemotron"),
+        chat_formats.load("plain"),
+    )
     history = turns_of("system: Answer in French.", "user: Hm?", "assistant: Oui.")
     assert nemotron.messages("Why?", history=history) == [
         {"role": "system", "content": "detailed thinking on\n\nAnswer in French."},

@@ -1,4 +1,4 @@
-"""Models are fetched whole, or a one-line error leaves the old state. Tables likewise."""
+"""Models and tables are written completely, or a one-line error leaves the old state."""
 
 import hashlib
 import json
@@ -14,9 +14,14 @@ from typing import Any
 import polars as pl
 import pytest
 
-from delta.core import fingerprint as weights
 from delta.core import tables
 from delta.core.errors import InputError
+from delta.core.fingerprint import (
+    FINGERPRINT_FILE,
+    compute_fingerprint,
+    read_fingerprint,
+    write_fingerprint,
+)
 from delta.core.schemas import PAIR, TRACE
 from delta.data.fetch import HubModel, ModelFolder, ModelParams, fetch
 from delta.data.sources import WheelFile
@@ -71,13 +76,13 @@ def test_a_folder_with_the_right_fingerprint_is_copied(tmp_path: Path) -> None:
     assert fetch_toy(folder_params(source, FINGERPRINT), target) == FINGERPRINT
     assert list_files(tmp_path / "models") == [
         "toy",
-        *(f"toy/{n}" for n in sorted([*FILES, weights.FINGERPRINT_FILE])),
+        *(f"toy/{n}" for n in sorted([*FILES, FINGERPRINT_FILE])),
     ]
     assert json.loads((target / "fingerprint.json").read_text()) == {
         "source": str(source),
         "fingerprint": FINGERPRINT,
     }
-    assert weights.read_fingerprint(target) == FINGERPRINT
+    assert read_fingerprint(target) == FINGERPRINT
     assert list_files(source) == sorted(FILES)
 
 
@@ -109,10 +114,10 @@ def test_a_folder_that_holds_no_model_is_refused(tmp_path: Path) -> None:
 def test_the_fingerprint_depends_on_every_files_name_and_content(tmp_path: Path, name: str) -> None:
     folder = write_model_folder(tmp_path / "toy")
     (folder / name).write_text(FILES[name] + " ")
-    changed = weights.compute_fingerprint(folder)
+    changed = compute_fingerprint(folder)
     (folder / name).write_text(FILES[name])
     (folder / name).rename(folder / f"{name}.old")
-    assert len({FINGERPRINT, changed, weights.compute_fingerprint(folder)}) == 3
+    assert len({FINGERPRINT, changed, compute_fingerprint(folder)}) == 3
 
 
 @pytest.mark.parametrize(
@@ -132,10 +137,10 @@ def test_a_model_folder_that_lacks_a_file_is_refused(
     tmp_path: Path, name: str, message: str
 ) -> None:
     folder = write_model_folder(tmp_path / "toy")
-    weights.write_fingerprint(folder, "here")
+    write_fingerprint(folder, "here")
     (folder / name).unlink()
     with pytest.raises(InputError) as caught:
-        weights.read_fingerprint(folder)
+        read_fingerprint(folder)
     assert str(caught.value).endswith(message)
     assert str(caught.value).startswith(str(folder))
 
@@ -145,7 +150,7 @@ def test_a_damaged_card_is_refused(tmp_path: Path, card: str) -> None:
     folder = write_model_folder(tmp_path / "toy")
     (folder / "fingerprint.json").write_text(card)
     with pytest.raises(InputError, match="missing or damaged"):
-        weights.read_fingerprint(folder)
+        read_fingerprint(folder)
 
 
 @pytest.fixture
@@ -268,13 +273,10 @@ def test_a_model_in_the_hub_cache_needs_no_network(tmp_path: Path, code: bool) -
     fingerprint = fetch_offline(tmp_path / "home", target, code=code)
     wanted = [*FILES, *(name for name, fetched_ in BESIDES.items() if fetched_)]
     wanted += ["modeling_toy.py"] if code else []
-    assert list_files(target) == sorted([*wanted, weights.FINGERPRINT_FILE])
-    assert weights.read_fingerprint(target) == fingerprint
+    assert list_files(target) == sorted([*wanted, FINGERPRINT_FILE])
+    assert read_fingerprint(target) == fingerprint
     assert not any(path.is_symlink() for path in target.iterdir())
-    assert (
-        json.loads((target / weights.FINGERPRINT_FILE).read_text())["source"]
-        == f"maker/toy@{COMMIT}"
-    )
+    assert json.loads((target / FINGERPRINT_FILE).read_text())["source"] == f"maker/toy@{COMMIT}"
 
 
 def test_a_model_missing_from_the_cache_is_a_one_line_error_with_advice(

@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
-from delta.core import fingerprint as weights
 from delta.core import tables
 from delta.core.errors import InputError
+from delta.core.fingerprint import read_fingerprint
 from delta.core.schemas import RECORDING
 from delta.data import recorded_traces
 from delta.data.fetch import ModelParams, RecordingSource, fetch
@@ -233,7 +233,7 @@ def test_a_recording_is_of_exactly_one_kind(tmp_path: Path, kinds: list[str]) ->
         RecordingSource(source="r1", **{kind: every[kind] for kind in kinds})
 
 
-def test_a_recording_is_a_model_folder_with_a_fingerprint_of_its_own(tmp_path: Path) -> None:
+def test_a_recording_is_a_model_folder_with_its_own_fingerprint(tmp_path: Path) -> None:
     data = write_jsonl(tmp_path / "t.jsonl", [{"q": "One?", "t": "x"}])
     folder = tmp_path / "models" / "toy"
     fingerprint = fetch("toy", recording_params(data), folder, lambda _: None)
@@ -242,7 +242,7 @@ def test_a_recording_is_a_model_folder_with_a_fingerprint_of_its_own(tmp_path: P
         "recording.json",
         "recording.parquet",
     ]
-    assert weights.read_fingerprint(folder) == fingerprint
+    assert read_fingerprint(folder) == fingerprint
     assert data.file is not None
     card = json.loads((folder / "fingerprint.json").read_text())
     assert card["source"] == f"sha256:{data.file.sha256}"

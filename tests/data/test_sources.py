@@ -16,7 +16,7 @@ from delta.core.digests import sha256_of
 from delta.core.errors import InputError
 from delta.core.params import validate
 from delta.data.formats import RowError
-from delta.data.formats.custom import ColumnsSource, custom_question
+from delta.data.formats.columns import ColumnsSource, columns_question
 from delta.data.rows import read_rows
 from delta.data.sources import DataSource, HubDataset, LocalFiles, local_files
 
@@ -223,8 +223,8 @@ def test_a_gold_answer_that_is_not_a_number_is_a_row_error(gold: Any) -> None:
         options=None,
     )
     with pytest.raises(RowError, match=r"^a = .*; expected a number or LaTeX"):
-        custom_question(source, {"q": "1 + 1?", "a": gold})
-    kept = custom_question(source, {"q": "1 + 1?", "a": "\\infty"})
+        columns_question(source, {"q": "1 + 1?", "a": gold})
+    kept = columns_question(source, {"q": "1 + 1?", "a": "\\infty"})
     assert not isinstance(kept, str)
     assert kept.gold_answer == "\\infty"
 

@@ -11,8 +11,8 @@ import pytest
 
 from delta import prompts
 from delta.check import Params
-from delta.core import fingerprint as weights
 from delta.core import paths, tables
+from delta.core.fingerprint import read_fingerprint, write_fingerprint
 from delta.core.params import read_all, validate
 from delta.core.schemas import PROBLEM, TRACE, VERDICT
 from delta.inference import generate
@@ -64,7 +64,7 @@ def write_weights(folder: Path, tensors: dict[str, tuple[str, list[int]]]) -> st
     (folder / "config.json").write_text(json.dumps(config | {"num_key_value_heads": 2}))
     for name in ("tokenizer_config.json", "tokenizer.json"):
         (folder / name).write_text("{}")
-    return weights.write_fingerprint(folder, "toy")
+    return write_fingerprint(folder, "toy")
 
 
 def write_problems(number: int) -> pl.DataFrame:
@@ -122,7 +122,7 @@ def write_traces(generator: str, problems: pl.DataFrame, texts: Iterable[str]) -
 
 def put(item: str, requests: Iterable[Request], text: str = "4") -> None:
     """Put replies with 30 and 20 tokens into the reply cache of `item`."""
-    with open_reply_cache(item, weights.read_fingerprint(paths.model(MODEL)), print) as cache:
+    with open_reply_cache(item, read_fingerprint(paths.model(MODEL)), print) as cache:
         for request in requests:
             reply = {
                 "text": text,
@@ -139,7 +139,7 @@ def trace_requests(params: Params, name: str, problems: pl.DataFrame) -> list[Re
     assert isinstance(generator, generate.SampledParams)
     folder = paths.model(MODEL)
     engine = open_engine(params.engine, params.serving[MODEL], folder)
-    fingerprint = weights.read_fingerprint(folder)
+    fingerprint = read_fingerprint(folder)
     return [
         request for _, request in generate.trace_requests(generator, engine, fingerprint, problems)
     ]

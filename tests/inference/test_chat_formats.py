@@ -1,4 +1,4 @@
-"""How each family is spoken to, whole; and where its reasoning ends."""
+"""Each family's rendered prompt, and where its reasoning ends."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Why a request failed: one line, few classes, and never a key."""
+"""The reason of a failed request is one line of few classes and never contains a key."""
 
 import base64
 from urllib.parse import quote
@@ -79,7 +79,7 @@ def test_all_keys_of_the_environment_are_hidden_and_other_text_stays(
         ("\ud83d", "HTTP 400"),
     ],
 )
-def test_a_reason_is_one_line_that_commands_no_terminal(message: str, line: str) -> None:
+def test_a_reason_is_one_line_without_escape_sequences(message: str, line: str) -> None:
     assert make_failure("HTTP 400", message) == Failure(line, "HTTP 400")
     assert safe_line(message.encode(errors="surrogatepass")).isprintable()
 

@@ -1,4 +1,4 @@
-"""Traces of a recording: its rows, with the border of the reasoning."""
+"""Traces of a recording: its rows, with the span of the reasoning."""
 
 from delta.core.schemas import RECORDING, TRACE
 from delta.core.tables import frame_of

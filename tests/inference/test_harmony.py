@@ -78,7 +78,7 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 @pytest.fixture(scope="module")
 def grammar(tokenizer: Any) -> Any:
-    """Compiled as vLLM's xgrammar backend compiles it."""
+    """Return the grammar compiled as in vLLM's xgrammar backend."""
     import xgrammar
 
     known = xgrammar.TokenizerInfo.from_huggingface(tokenizer, vocab_size=len(tokenizer))
@@ -87,7 +87,7 @@ def grammar(tokenizer: Any) -> Any:
 
 
 def accepts(grammar: Any, tokens: list[int]) -> bool:
-    """Whether these tokens pass one by one, the last one being the end of the turn."""
+    """Return whether these tokens are accepted one by one and the last ends the turn."""
     import xgrammar
 
     matcher = xgrammar.GrammarMatcher(grammar)
@@ -123,7 +123,7 @@ def test_a_marker_is_one_special_token_and_passes_as_such(tokenizer: Any, gramma
 
 @pytest.mark.parametrize("escape", ['\\"', "\\\\", "\\n", "\\u00e9"])
 def test_a_bounded_string_allows_no_escape(escape: str, tokenizer: Any, grammar: Any) -> None:
-    """A bug of xgrammar 0.2.8 (its issue 800). Once it is mended, the prompt may drop the line."""
+    """This is a bug of xgrammar 0.2.8 (its issue 800). Once fixed, the prompt may drop the line."""
     text = OPEN + VALID.replace("One jump", "One " + escape, 1)
     json.loads(text.removeprefix(OPEN))
     assert not accepts(grammar, tokenizer.encode(text + "<|return|>", add_special_tokens=False))
@@ -152,7 +152,7 @@ SMALL = {
 
 
 def test_in_vllm_a_model_reasons_before_its_json_or_is_cut(tmp_path: Path) -> None:
-    """Random weights know no format: whatever order there is comes from the grammar."""
+    """The weights are random, so the format comes from the grammar alone."""
     from delta.inference.types import Reply
     from delta.inference.vllm_engine import VllmEngine
 

@@ -1,4 +1,4 @@
-"""An endpoint, good and bad: what reaches it, what comes back, and what its failures cost."""
+"""A server that works or fails: what is sent, what is returned, and what a failure costs."""
 
 import asyncio
 import json
@@ -134,7 +134,7 @@ def to_another(_: dict[str, Any]) -> dict[str, Any]:
 
 
 async def half_sent(request: web.Request) -> web.StreamResponse:
-    """Says that more is to come, and hangs up."""
+    """Announce a longer body than is sent, and close the connection."""
     response = web.StreamResponse(headers={"Content-Type": "application/json"})
     response.content_length = 1_000
     await response.prepare(request)
@@ -145,7 +145,7 @@ async def half_sent(request: web.Request) -> web.StreamResponse:
 
 
 async def stalled(request: web.Request) -> web.StreamResponse:
-    """Begins its answer and never ends it."""
+    """Send the start of a body and stall."""
     response = web.StreamResponse(headers={"Content-Type": "application/json"})
     await response.prepare(request)
     await response.write(b'{"choices": [')
@@ -241,7 +241,7 @@ def test_a_broken_or_stalled_connection_is_retried(server: Server, raw: Raw, rea
 
 
 @pytest.mark.usefixtures("_no_pauses")
-def test_a_reply_to_the_right_request_is_known_by_its_id(server: Server) -> None:
+def test_a_reply_is_matched_to_its_request_by_id(server: Server) -> None:
     async def echoes(request: web.Request) -> web.StreamResponse:
         request_id = request.headers["X-Request-Id"]
         return web.json_response(completion(request_id) | {"id": f"chatcmpl-{request_id}"})
@@ -254,7 +254,7 @@ def test_a_reply_to_the_right_request_is_known_by_its_id(server: Server) -> None
 
 
 @pytest.mark.parametrize("code", [400, 413, 422])
-def test_a_request_that_is_refused_for_good_fails_alone(server: Server, code: int) -> None:
+def test_a_refused_request_fails_alone(server: Server, code: int) -> None:
     def refuses(payload: dict[str, Any]) -> web.Response:
         if payload["seed"] == plain_requests(3)[1].sampling_seed():
             return web.Response(status=code, text="too long")
@@ -272,7 +272,7 @@ def test_a_request_that_is_refused_for_good_fails_alone(server: Server, code: in
 
 
 @pytest.mark.parametrize("code", [401, 403, 404, 405])
-def test_a_wrong_key_path_or_name_ends_all_at_once(server: Server, code: int) -> None:
+def test_a_wrong_key_path_or_name_ends_all_requests_at_once(server: Server, code: int) -> None:
     server.answer = fail_first(9, lambda: web.Response(status=code, text="no such key"))
     with pytest.raises(ServerRefusedError, match=f"HTTP {code}: no such key"):
         list(engine_at(server.url, concurrency=1).ask(plain_requests(9)))
@@ -291,7 +291,7 @@ def test_pauses_grow_and_ten_attempts_outlast_a_minute(monkeypatch: pytest.Monke
     ("header", "seconds"),
     [(None, 0), ("3", 3), ("-3", 0), ("soon", 0), ("", 0), ("Wed, 21 Oct 2015 07:28:00 GMT", 0)],
 )
-def test_retry_after_is_read(header: str | None, seconds: float) -> None:
+def test_retry_after_may_be_a_number(header: str | None, seconds: float) -> None:
     assert parse_retry_after(header) == seconds
 
 
@@ -301,7 +301,7 @@ def test_retry_after_may_be_a_date() -> None:
 
 
 @pytest.mark.usefixtures("_no_pauses")
-def test_all_wait_as_long_as_a_busy_server_asks_for(server: Server) -> None:
+def test_all_requests_wait_as_long_as_a_busy_server_asks(server: Server) -> None:
     server.answer = fail_first(1, lambda: web.Response(status=429, headers={"Retry-After": "2"}))
     assert len(list(engine_at(server.url, concurrency=1).ask(plain_requests(4)))) == 4
     first, second = server.arrived[:2]
@@ -330,7 +330,7 @@ def test_a_refused_connection_is_a_failure_after_all_attempts() -> None:
 
 @pytest.mark.slow
 def test_a_server_that_is_away_for_a_minute_costs_nothing(tmp_path: Path) -> None:
-    """Ten attempts, as the profiles have them, with their real pauses."""
+    """The server gets ten attempts, as in the profiles, with their real pauses."""
     with run_server() as server:
         engine = engine_at(server.url, max_retries=9, concurrency=2)
         port = int(server.url.split(":")[2].split("/")[0])
@@ -414,6 +414,6 @@ def test_up_to_max_failed_failures_become_rows_and_are_listed(
     assert not (tmp_path / "cache" / FAILED_FILE).exists()
 
 
-def test_many_short_calls_all_end_well(server: Server) -> None:
+def test_many_short_calls_succeed(server: Server) -> None:
     engine = engine_at(server.url)
     assert [len(list(engine.ask(plain_requests(2)))) for _ in range(100)] == [2] * 100

@@ -1,4 +1,4 @@
-"""Ends before all is answered: the reader stops, a signal, a wrong key."""
+"""Early ends: the reader stops, a signal arrives, or a key is wrong."""
 
 import asyncio
 import gc
@@ -25,20 +25,20 @@ def server() -> Iterator[Server]:
         yield server
 
 
-def test_at_most_twice_concurrency_is_asked_ahead_of_the_reader(server: Server) -> None:
-    asking = iter(engine_at(server.url, concurrency=2).ask(plain_requests(50)))
-    next(asking)  # and it is not yet kept: a kill now would lose what has been asked
+def test_at_most_twice_concurrency_requests_are_ahead_of_the_reader(server: Server) -> None:
+    answers = iter(engine_at(server.url, concurrency=2).ask(plain_requests(50)))
+    next(answers)  # and it is not yet kept: a kill now would lose what has been asked
     time.sleep(0.5)
     num_asked = server.count()
     assert 2 <= num_asked <= 2 * 2
-    assert len(list(asking)) == 49
+    assert len(list(answers)) == 49
     assert num_asked + server.count() == 50
 
 
 def test_closing_the_iterator_leaves_no_request_running(server: Server) -> None:
-    asking = iter(engine_at(server.url, concurrency=2).ask(plain_requests(50)))
-    next(asking)
-    del asking
+    answers = iter(engine_at(server.url, concurrency=2).ask(plain_requests(50)))
+    next(answers)
+    del answers
     time.sleep(0.5)  # what it had sent has arrived
     assert server.count() <= 2 * 2
     time.sleep(0.5)
@@ -46,8 +46,8 @@ def test_closing_the_iterator_leaves_no_request_running(server: Server) -> None:
 
 
 @pytest.fixture
-def slow_name(monkeypatch: pytest.MonkeyPatch) -> str:
-    """The URL of a host whose DNS lookup takes half a second and then fails."""
+def slow_url(monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return the URL of a host whose DNS lookup takes half a second and then fails."""
     look_up = socket.getaddrinfo
 
     def slowly(host: str, *rest: Any, **named: Any) -> Any:
@@ -60,20 +60,20 @@ def slow_name(monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_closing_the_iterator_during_dns_lookup_raises_nothing(
-    server: Server, slow_name: str, caplog: pytest.LogCaptureFixture
+    server: Server, slow_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    asking = iter(engine_at(server.url, slow_name).ask(plain_requests(50)))
-    next(asking)
-    asking.close()  # type: ignore[attr-defined]
+    answers = iter(engine_at(server.url, slow_url).ask(plain_requests(50)))
+    next(answers)
+    answers.close()  # type: ignore[attr-defined]
     assert caplog.records == []
 
 
 def test_a_wrong_key_during_dns_lookup_is_the_error(
-    server: Server, slow_name: str, caplog: pytest.LogCaptureFixture
+    server: Server, slow_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.answer = lambda _: web.Response(status=401)
     with pytest.raises(ServerRefusedError, match="HTTP 401"):
-        list(engine_at(server.url, slow_name).ask(plain_requests(50)))
+        list(engine_at(server.url, slow_url).ask(plain_requests(50)))
     assert caplog.records == []
 
 
@@ -82,7 +82,7 @@ class Ended(BaseException):
 
 
 @pytest.fixture
-def _handled() -> Iterator[None]:
+def _signals_raise() -> Iterator[None]:
     def handle(*_: object) -> None:
         raise Ended
 
@@ -93,7 +93,7 @@ def _handled() -> Iterator[None]:
 
 
 @pytest.mark.timeout(60)
-@pytest.mark.usefixtures("_handled")
+@pytest.mark.usefixtures("_signals_raise")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_at_any_step_of_the_loop_ends_it_and_logs_nothing(
     server: Server,
@@ -101,7 +101,7 @@ def test_a_signal_at_any_step_of_the_loop_ends_it_and_logs_nothing(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Raised inside the loop, it would lose a callback that a task waits for."""
+    """An exception inside the loop would lose a callback that a task waits for."""
     step, main_thread = Handle._run, threading.main_thread().ident
     assert main_thread is not None
     left = 0
@@ -124,7 +124,7 @@ def test_a_signal_at_any_step_of_the_loop_ends_it_and_logs_nothing(
     assert caplog.records == []
 
 
-@pytest.mark.usefixtures("_handled")
+@pytest.mark.usefixtures("_signals_raise")
 def test_a_signal_while_a_reply_is_parsed_loses_only_requests_in_flight(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

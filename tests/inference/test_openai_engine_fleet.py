@@ -1,4 +1,4 @@
-"""Several servers that serve one model: who is asked, and what the loss of one costs."""
+"""Several servers of one model: which gets a request, and what the loss of one costs."""
 
 import asyncio
 import time

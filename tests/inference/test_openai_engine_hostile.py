@@ -1,4 +1,4 @@
-"""A server that is hostile or set up wrongly: nothing it says is believed, no stage dies of it."""
+"""A hostile or misconfigured server: its replies are checked, and it crashes no stage."""
 
 import asyncio
 import gzip
@@ -168,8 +168,8 @@ def packed(encoding: str, mebibytes: int) -> bytes:
     return b"".join(code.compress(blanks) for _ in range(mebibytes)) + code.flush()
 
 
-def most_memory() -> int:
-    """Return the most bytes that this process had."""
+def peak_memory() -> int:
+    """Return the peak memory of this process in bytes."""
     (line,) = re.findall(r"^VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
     return 1024 * int(line)
 
@@ -188,9 +188,9 @@ def test_a_megabyte_that_decompresses_to_a_gibibyte_costs_no_memory(
 
     server.raw = bomb
     Path("/proc/self/clear_refs").write_text("5")  # the most memory so far is that of now
-    before = most_memory()
+    before = peak_memory()
     reply = ask_one(server)
-    assert most_memory() - before < 200 * 2**20
+    assert peak_memory() - before < 200 * 2**20
     assert isinstance(reply, Failure)
     assert reply.kind == ("too large" if status == 200 else "HTTP 400")
 

@@ -44,8 +44,8 @@ MARK = "DELTA_TEST_CLUSTER"  # in the environment of all that a driver starts
 
 
 @pytest.fixture(scope="module", autouse=True)
-def here() -> Iterator[None]:
-    """A cluster with two processors, whatever the machine has; it ends with this module."""
+def two_cpu_cluster() -> Iterator[None]:
+    """Start a cluster with two CPUs, whatever the machine has. It ends with this module."""
     import ray
 
     ray_actors.connect("local", num_cpus=2)
@@ -53,11 +53,11 @@ def here() -> Iterator[None]:
     ray.shutdown()
 
 
-# --- work that is shared out ---
+# --- the pool ---
 
 
 class Squares:
-    """A worker that answers one item at a time; some items are bad for it."""
+    """Answers one item at a time. The items "die" and "input" make it fail."""
 
     def __init__(self) -> None:
         self.waiting: list[tuple[int, int | str]] = []
@@ -78,7 +78,7 @@ class Squares:
         return [(number, item * item)]
 
 
-class Dying(Squares):
+class DiesAtStart(Squares):
     def ready(self) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
@@ -113,7 +113,7 @@ def test_a_pool_that_lost_a_worker_frees_its_processors_once_it_is_gone() -> Non
 
 def test_workers_that_always_die_end_the_run_with_one_line() -> None:
     with pytest.raises(IncompleteError, match=f"{MAX_FAILURES + 3} Ray workers died in a row"):
-        run(Dying, [[1]])
+        run(DiesAtStart, [[1]])
 
 
 def test_an_input_error_on_a_node_is_raised_as_such() -> None:
@@ -136,8 +136,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-class Watched(VllmActor):
-    """A replica that writes down who was given which request."""
+class RecordingActor(VllmActor):
+    """A replica that writes which process got which request."""
 
     def step(self, new: list[tuple[int, Prompt]]) -> list[tuple[int, Any]]:
         with (self.engine.folder.parent / "assignments").open("a") as file:
@@ -160,8 +160,8 @@ def settings() -> tuple[VllmSettings, ServingParams]:
     return vllm, serving
 
 
-def requests_to(engine: RayEngine, model: str) -> list[Request]:
-    """Four samples each of sixteen prompts; some are long, so that a kill finds them in flight."""
+def make_requests(engine: RayEngine, model: str) -> list[Request]:
+    """Return four requests for each of 16 prompts. Long replies are in flight at a kill."""
     requests = []
     for number in range(16):
         prompt = engine.render(engine.chat_format.messages(f"What is {number} + 1?"))
@@ -175,11 +175,11 @@ def test_a_killed_replica_costs_what_it_had_in_flight_and_no_reply_differs(
 ) -> None:
     import ray
 
-    monkeypatch.setattr("delta.inference.ray_engine.VllmActor", Watched)
+    monkeypatch.setattr("delta.inference.ray_engine.VllmActor", RecordingActor)
     model = fingerprint.read_fingerprint(folder)
     vllm, serving = settings()
     engine = RayEngine(vllm, serving, folder, RaySettings(address="local", replicas=2, cpus=1))
-    requests = requests_to(engine, model)
+    requests = make_requests(engine, model)
     victim, kept_before = 0, set[str]()
     replies = {}
     with ReplyCache(tmp_path / "cache") as cache:
@@ -191,20 +191,20 @@ def test_a_killed_replica_costs_what_it_had_in_flight_and_no_reply_differs(
                 kept_before = {request.key() for request in replies}
                 os.kill(victim, signal.SIGKILL)
     times = Counter(key for _, key in assignments(folder))
-    again = {key for key, number in times.items() if number > 1}
+    repeated = {key for key, number in times.items() if number > 1}
     assert victim
     assert max(times.values()) == 2
-    # A window, a piece more than it, and what had arrived and was not yet looked at.
-    assert 1 <= len(again) <= 2 * vllm.max_num_seqs + 4
-    assert again <= {key for pid, key in assignments(folder) if pid == victim}
-    assert not again & kept_before
+    # A window, one batch more, and the replies that had arrived and were not yet read.
+    assert 1 <= len(repeated) <= 2 * vllm.max_num_seqs + 4
+    assert repeated <= {key for pid, key in assignments(folder) if pid == victim}
+    assert not repeated & kept_before
     lines = b"".join(path.read_bytes() for path in (tmp_path / "cache").glob("*.log"))
     assert lines.count(b"\n") == len(requests) == len(replies)
-    # Four samples of a prompt went to the same replica, but where they were asked again.
+    # The four samples of a prompt went to the same replica at first.
     first = {key: pid for pid, key in reversed(assignments(folder))}
     for start in range(0, len(requests), 4):
         assert len({first[request.key()] for request in requests[start : start + 4]}) == 1
-    del engine  # whoever wants the processors next gets them
+    del engine  # this frees the processors
     wait_until(lambda: ray.available_resources().get("CPU") == 2, 120)
     assert dict(VllmEngine(vllm, serving, folder).ask(requests)) == replies
 
@@ -212,20 +212,20 @@ def test_a_killed_replica_costs_what_it_had_in_flight_and_no_reply_differs(
 def test_a_node_with_another_model_or_another_engine_is_named(folder: Path) -> None:
     vllm, serving = settings()
     name, model = VllmEngine(vllm, serving, folder).name, fingerprint.read_fingerprint(folder)
-    for where, engine, weights_of, message in (
+    for node_folder, engine, expected_model, message in (
         (folder / "none", name, model, "no such folder; the project must lie at the same path"),
         (folder, name, "others", f"{folder} holds other weights than here"),
         (folder, "vllm 0.1 float32", model, "expected this machine's vllm 0.1 float32"),
     ):
         with pytest.raises(InputError, match=re.escape(message)):
-            VllmActor(vllm, serving, where, engine, weights_of).ready()
+            VllmActor(vllm, serving, node_folder, engine, expected_model).ready()
 
 
 # --- grading ---
 
 
 def killing(params: GradingParams, case: Case) -> Verdict:
-    """The grader, but an answer that is a path kills the whole pool, once."""
+    """Grade a case, or kill the pool at the first case whose gold answer is "kill"."""
     marker = Path(case.answer or "")
     if case.gold_answer == "kill" and not marker.exists():
         marker.touch()
@@ -271,8 +271,8 @@ list(grade_all(GRADING, [Case("choice", "A", "A", "stop")], stuck))
 """
 
 
-def marked() -> dict[int, str]:
-    """Processes that a marked driver has started, with their command lines."""
+def driver_processes() -> dict[int, str]:
+    """Return the processes that the driver has started, by id, with their command lines."""
     processes = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -286,7 +286,7 @@ def marked() -> dict[int, str]:
 def wait_until(true: Any, seconds: float) -> None:
     end = time.monotonic() + seconds
     while not true():
-        assert time.monotonic() < end, f"after {seconds} s: {marked()}"
+        assert time.monotonic() < end, f"after {seconds} s: {driver_processes()}"
         time.sleep(0.2)
 
 
@@ -298,14 +298,17 @@ def test_a_killed_driver_leaves_no_process_behind(tmp_path: Path) -> None:
         )
     try:
         wait_until(
-            lambda: sum("multiprocessing" in command for command in marked().values()) >= 2, 120
+            lambda: (
+                sum("multiprocessing" in command for command in driver_processes().values()) >= 2
+            ),
+            120,
         )
-        assert len(marked()) >= 5  # driver, Ray's own, an actor, its worker
+        assert len(driver_processes()) >= 5  # driver, Ray's own, an actor, its worker
         driver.kill()
         driver.wait()
-        wait_until(lambda: not marked(), 240)  # seconds, but on a busy machine
+        wait_until(lambda: not driver_processes(), 240)  # seconds, but on a busy machine
     finally:
-        for pid in marked():
+        for pid in driver_processes():
             os.kill(pid, signal.SIGKILL)
 
 

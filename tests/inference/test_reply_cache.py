@@ -1,4 +1,4 @@
-"""The reply store: nothing that was answered is lost, asked twice or trusted when damaged."""
+"""The reply cache: no reply is lost, requested twice, or used when damaged."""
 
 import hashlib
 import os
@@ -40,19 +40,19 @@ with ReplyCache(Path(sys.argv[1])) as cache:
 
 
 def fill(folder: Path, *keys: str) -> Path:
-    """A cache with one reply {"n": 1} for each key; its file."""
+    """Write a cache with the reply {"n": 1} for each key, and return its file."""
     with ReplyCache(folder) as cache:
         for key in keys:
             cache.put(key, {"n": 1})
     return folder / f"{HOST}.log"
 
 
-def held(folder: Path) -> list[str]:
+def intact_keys(folder: Path) -> list[str]:
     with ReplyCache(folder) as cache:
         return [key for key in "abcdefg" if cache.get(key) == {"n": 1}]
 
 
-def running(code: str, folder: Path) -> subprocess.Popen[str]:
+def start_python(code: str, folder: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", code, str(folder)],
         cwd=ROOT,
@@ -67,7 +67,7 @@ def make_request(prompt: str, sample: int = 0) -> Request:
 
 
 class Echo:
-    """An engine that answers with the prompt, and remembers what it was asked."""
+    """An engine that answers with the prompt, and records the prompts."""
 
     def __init__(self, stop_after: int = 1_000) -> None:
         self.prompts: list[str] = []
@@ -95,7 +95,7 @@ def test_the_last_of_two_replies_to_one_key_counts(tmp_path: Path) -> None:
         cache.put("a", {"n": 0})
         cache.put("a", {"n": 1})
         assert cache.get("a") == {"n": 1}
-    assert held(tmp_path) == ["a"]
+    assert intact_keys(tmp_path) == ["a"]
 
 
 @pytest.mark.parametrize("missing", [1, 2, LINE // 2, LINE - 1])
@@ -108,7 +108,7 @@ def test_an_incomplete_last_line_loses_one_reply_and_writing_goes_on(
         assert cache.damage == []
         assert [key for key in "abc" if key in cache] == ["a", "b"]
         cache.put("d", {"n": 1})
-    assert held(tmp_path) == ["a", "b", "d"]
+    assert intact_keys(tmp_path) == ["a", "b", "d"]
     assert file.stat().st_size == 3 * LINE
 
 
@@ -133,7 +133,7 @@ def test_a_flipped_line_end_costs_the_two_lines_it_joins(tmp_path: Path) -> None
     file.write_bytes(content)
     with ReplyCache(tmp_path) as cache:
         assert cache.damage == [Damage(file, LINE, 2 * LINE)]
-    assert held(tmp_path) == ["a", "d"]
+    assert intact_keys(tmp_path) == ["a", "d"]
 
 
 def test_a_damaged_reply_is_asked_again_and_then_kept(tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_a_damaged_reply_is_asked_again_and_then_kept(tmp_path: Path) -> None:
 
 
 def test_a_second_process_waits_and_finds_the_first_ones_replies(tmp_path: Path) -> None:
-    with running(HOLD_THE_LOCK, tmp_path / "cache") as first:
+    with start_python(HOLD_THE_LOCK, tmp_path / "cache") as first:
         assert first.stdin is not None
         assert first.stdout is not None
         assert first.stdout.readline() == "locked\n"
@@ -169,19 +169,19 @@ def test_a_second_process_waits_and_finds_the_first_ones_replies(tmp_path: Path)
 def test_files_of_two_hosts_side_by_side_are_one_cache(tmp_path: Path) -> None:
     fill(tmp_path, "a", "b").rename(tmp_path / "another-host.log")
     fill(tmp_path, "c")
-    assert held(tmp_path) == ["a", "b", "c"]
+    assert intact_keys(tmp_path) == ["a", "b", "c"]
 
 
 def test_another_hosts_incomplete_file_is_read_and_not_changed(tmp_path: Path) -> None:
     other = fill(tmp_path, "a", "b").rename(tmp_path / "another-host.log")
     os.truncate(other, 2 * LINE - 3)
     fill(tmp_path, "c")
-    assert held(tmp_path) == ["a", "c"]
+    assert intact_keys(tmp_path) == ["a", "c"]
     assert other.stat().st_size == 2 * LINE - 3
 
 
 def test_sigkill_loses_no_reply_that_put_returned_for(tmp_path: Path) -> None:
-    with running(WRITE_UNTIL_KILLED, tmp_path) as writer:
+    with start_python(WRITE_UNTIL_KILLED, tmp_path) as writer:
         assert writer.stdout is not None
         for _ in range(500):
             last = int(writer.stdout.readline())

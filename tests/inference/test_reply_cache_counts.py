@@ -1,4 +1,4 @@
-"""The store is exact: requests that arrive at a real server, counted after every kind of change."""
+"""Each change of parameters costs exactly its own requests, as counted at a real server."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -39,7 +39,7 @@ def problems(*statements: str) -> pl.DataFrame:
 def traces(
     server: Server, folder: Path, statements: Iterable[str], params: SampledParams = GENERATOR
 ) -> list[str]:
-    """What the stage `generate` does, without its files; the texts."""
+    """Return the traces' texts from what stage `generate` does, without its files."""
     engine = engine_at(server.url)
     requests = list(trace_requests(params, engine, "weights", problems(*statements)))
     with ReplyCache(folder) as cache:
@@ -51,13 +51,13 @@ def traces(
 
 def votes(server: Server, folder: Path, texts: Iterable[str]) -> list[list[int]]:
     engine = engine_at(server.url)
-    subjects = [JudgeInput(f"p.{n}/toy/0", "1 + 1 = ?", text) for n, text in enumerate(texts)]
-    requests = list(build_requests(JUDGE, engine, "weights", subjects))
+    judge_inputs = [JudgeInput(f"p.{n}/toy/0", "1 + 1 = ?", text) for n, text in enumerate(texts)]
+    requests = list(build_requests(JUDGE, engine, "weights", judge_inputs))
     with ReplyCache(folder) as cache:
         rows, _ = judge_by_llm(
             JUDGE,
             0.0,
-            subjects,
+            judge_inputs,
             requests,
             cache.cached(engine.ask, max_failed=0.0),
             engine.chat_format,

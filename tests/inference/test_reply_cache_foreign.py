@@ -1,4 +1,4 @@
-"""What else may lie in a cache's folder: one line each, never a traceback, never a wait."""
+"""Foreign and damaged files in a cache's folder: one line each, no traceback, no wait."""
 
 import errno
 import fcntl
@@ -32,7 +32,7 @@ def line_of(content: Any) -> bytes:
 
 
 def read_only(folder: Path, key: str) -> dict[str, Any] | None:
-    """The fields of the reply under the key, as a plan reads them."""
+    """Return the fields of the reply under the key, as `make plan` reads them."""
     with ReplyCache(folder, read_only=True, max_bytes=10**6) as cache:
         reply = cache.reply(key)
     return None if reply is None else reply._asdict()

@@ -1,4 +1,4 @@
-"""Several users of one store: who may read reads, and new files are open to the same people."""
+"""Several users of one cache: read permission is enough to read, and new files inherit it."""
 
 import contextlib
 import os
@@ -20,8 +20,8 @@ NOBODY = 65534
 
 
 @contextlib.contextmanager
-def not_allowed_to_write(folder: Path) -> Iterator[None]:
-    """As another user than the owner of `folder`, who may read it: root may write everywhere."""
+def without_write_permission(folder: Path) -> Iterator[None]:
+    """Run as a user who may read `folder` but not write to it. Root could write anywhere."""
     modes = {path: path.stat().st_mode for path in (folder, *folder.rglob("*"))}
     for path, mode in modes.items():
         path.chmod(mode & ~0o222)
@@ -36,8 +36,8 @@ def not_allowed_to_write(folder: Path) -> Iterator[None]:
 
 
 @pytest.fixture
-def shared() -> Iterator[Path]:
-    """A folder that everybody may reach: pytest's own are for their owner alone."""
+def shared_folder() -> Iterator[Path]:
+    """Return a folder that every user may enter. Only their owner may enter pytest's folders."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o755)
@@ -49,14 +49,14 @@ def mode(path: Path) -> str:
 
 
 def test_a_reader_without_write_permission_fails_before_a_model_is_asked(
-    shared: Path,
+    shared_folder: Path,
 ) -> None:
-    folder = shared / "judge-strong"
+    folder = shared_folder / "judge-strong"
     with ReplyCache(folder) as cache:
         first, second = make_request("first"), make_request("second")
         list(cache.cached(Echo(), max_failed=0.0)([first]))
     engine = Echo()
-    with not_allowed_to_write(shared), ReplyCache(folder) as cache:
+    with without_write_permission(shared_folder), ReplyCache(folder) as cache:
         ask = cache.cached(engine, max_failed=0.0)
         assert [reply.text for _, reply in ask([first])] == ["re: first"]
         with pytest.raises(PermissionError, match=r"Permission denied: '.*/judge-strong'"):
@@ -68,14 +68,14 @@ def test_a_reader_without_write_permission_fails_before_a_model_is_asked(
         assert len(cache) == 1
 
 
-def test_a_reader_without_write_permission_cannot_create_a_cache(shared: Path) -> None:
+def test_a_reader_without_write_permission_cannot_create_a_cache(shared_folder: Path) -> None:
     with (
-        not_allowed_to_write(shared),
+        without_write_permission(shared_folder),
         pytest.raises(PermissionError, match=r"Permission denied: '.*/judge-weak'"),
-        ReplyCache(shared / "judge-weak"),
+        ReplyCache(shared_folder / "judge-weak"),
     ):
         pass
-    assert list(shared.iterdir()) == []
+    assert list(shared_folder.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -83,32 +83,32 @@ def test_a_reader_without_write_permission_cannot_create_a_cache(shared: Path) -
     [("755", "755", "644"), ("2775", "2775", "664"), ("700", "700", "600"), ("777", "777", "666")],
 )
 def test_a_new_cache_and_its_files_have_the_permissions_of_the_store(
-    shared: Path, folder: str, cache: str, file: str
+    shared_folder: Path, folder: str, cache: str, file: str
 ) -> None:
-    shared.chmod(int(folder, 8))
+    shared_folder.chmod(int(folder, 8))
     before = os.umask(0o077)  # of a careful user, who would close what others share
     try:
-        with ReplyCache(shared / "judge-strong") as opened:
+        with ReplyCache(shared_folder / "judge-strong") as opened:
             opened.put("a", {"n": 1})
             opened.failed["b"] = Failure("timeout", "no such luck")
     finally:
         os.umask(before)
-    assert mode(shared / "judge-strong") == cache
-    assert {mode(path) for path in (shared / "judge-strong").iterdir()} == {file}
+    assert mode(shared_folder / "judge-strong") == cache
+    assert {mode(path) for path in (shared_folder / "judge-strong").iterdir()} == {file}
 
 
-def test_existing_files_keep_their_permissions(shared: Path) -> None:
+def test_existing_files_keep_their_permissions(shared_folder: Path) -> None:
     for key in "ab":
-        with ReplyCache(shared / "judge-strong") as cache:
+        with ReplyCache(shared_folder / "judge-strong") as cache:
             cache.put(key, {"n": 1})
-        (own,) = (shared / "judge-strong").glob("*.log")
+        (own,) = (shared_folder / "judge-strong").glob("*.log")
         own.chmod(0o640)
-        shared.chmod(0o777)
+        shared_folder.chmod(0o777)
     assert (mode(own), mode(own.parent)) == ("640", "755")
 
 
-def test_a_models_files_have_the_permissions_of_its_folder(shared: Path) -> None:
-    folder = shared / "policy"
+def test_a_models_files_have_the_permissions_of_its_folder(shared_folder: Path) -> None:
+    folder = shared_folder / "policy"
     folder.mkdir(mode=0o755)
     write_model(folder)  # ends as fetch and train do
     assert {path.name: mode(path) for path in folder.iterdir() if mode(path) != "644"} == {}
@@ -119,9 +119,9 @@ def test_a_models_files_have_the_permissions_of_its_folder(shared: Path) -> None
     assert mode(folder / "model.safetensors") == "640"
 
 
-def test_another_user_of_a_shared_store_can_go_on_from_a_checkpoint(shared: Path) -> None:
-    shared.chmod(0o2775)
-    checkpoint = shared / "checkpoint-4"
+def test_another_user_of_a_shared_store_can_go_on_from_a_checkpoint(shared_folder: Path) -> None:
+    shared_folder.chmod(0o2775)
+    checkpoint = shared_folder / "checkpoint-4"
     (checkpoint / "part").mkdir(parents=True)
     checkpoint.chmod(0o700)
     for name in ("model.safetensors", "part/rank.pt"):

@@ -1,4 +1,4 @@
-"""Keys of requests, and so the replies that are kept under them, outlast a change of this code."""
+"""A change of the code keeps the keys of requests, and so the replies cached under them."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -45,7 +45,7 @@ KEYS = {
 def test_request_keys_never_change_for_any_engine(
     family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(vllm_engine, "_distribution", lambda: "vllm 0.11.0")
+    monkeypatch.setattr(vllm_engine, "_installed_version", lambda: "vllm 0.11.0")
     write_tokenizer(tmp_path, family)
     name = FAMILIES[family].chat_format
     serving = SERVING.model_copy(update={"chat_format": name})

@@ -1,4 +1,4 @@
-"""Models that only a server has, and an engine for each model: what is asked of whom, and how."""
+"""Models that only a server has, and an engine for each model: which server gets what."""
 
 import json
 import re

@@ -98,7 +98,7 @@ def test_samples_differ_and_a_rerun_in_another_order_gives_the_same_replies(
     assert again == {key: first[key] for key in again}
 
 
-def test_a_reply_that_meets_its_limit_says_so_and_a_greedy_one_is_the_same_for_all_seeds(
+def test_a_reply_at_its_limit_ends_in_length_and_a_greedy_one_ignores_the_seed(
     engine: VllmEngine, model: Path
 ) -> None:
     (short,) = [reply for _, reply in engine.ask(some_requests(engine, model, max_tokens=2)[:1])]
@@ -140,8 +140,8 @@ def test_every_vote_that_a_guided_judge_has_accepted_is_valid_against_the_schema
     assert json.dumps(rubric.schema()) == requests[0][1].schema
 
 
-def alive_with(mark: str) -> list[str]:
-    """Processes with this in their environment; a child takes it over, whoever its parent is."""
+def processes_with(mark: str) -> list[str]:
+    """Return the ids of processes with `mark` in their environment, which children inherit."""
     pids = []
     for environment in Path("/proc").glob("[0-9]*/environ"):
         with suppress(OSError):  # it has ended, or is another user's
@@ -162,13 +162,13 @@ def test_a_killed_engine_leaves_no_process_behind(model: Path, how: signal.Signa
     try:
         assert process.stdout is not None
         assert b"answered\n" in iter(process.stdout.readline, b"")
-        assert str(process.pid) in alive_with(mark)
+        assert str(process.pid) in processes_with(mark)
         process.send_signal(how)
         assert process.wait(60) == -how
     finally:
         process.kill()
     time.sleep(3)  # what sees its parent gone has ended by then
-    assert alive_with(mark) == []
+    assert processes_with(mark) == []
 
 
 @pytest.mark.parametrize("family", ["s1", "nemotron"])

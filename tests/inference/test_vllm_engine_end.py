@@ -1,4 +1,4 @@
-"""How vLLM may end a request in this process and in a replica: it costs that request alone.
+"""However vLLM ends a request, in this process or in a replica, it costs only that request.
 
 The engine here is scripted, since the real one breaks off no request when asked to; what it takes
 and gives has the shape of vLLM's LLMEngine.
@@ -30,11 +30,11 @@ SETTINGS = VllmSettings(
     block_size=None,
 )
 ALWAYS = 99
-Ends = dict[str, tuple[str | None, int]]  # prompt → (how it ends, how often before it ends well)
+Ends = dict[str, tuple[str | None, int]]  # prompt → (how it ends, how often before it succeeds)
 
 
 class ScriptedEngine:
-    """Ends one request a step."""
+    """Ends one request per step, as `ends` says."""
 
     def __init__(self, ends: Ends, prompts: dict[str, str]) -> None:
         self.ends = ends

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from delta.core import fingerprint as weights
 from delta.core import paths, tables
+from delta.core.fingerprint import read_fingerprint
 from delta.core.schemas import TRACE
 from delta.inference.model_client import open_engine
 from delta.inference.reply_cache import ReplyCache
@@ -152,7 +152,7 @@ def test_a_vote_whose_only_reply_is_invalid_is_still_to_ask() -> None:
     rated, _ = judge.judge_inputs(problems, tables.read(paths.traces("zero-shot"), TRACE))
     folder = paths.model(MODEL)
     engine = open_engine(params.engine, params.serving[MODEL], folder)
-    fingerprint = weights.read_fingerprint(folder)
+    fingerprint = read_fingerprint(folder)
     votes = [r for _, r in judge.build_requests(params.judge.llm, engine, fingerprint, rated)]
     put("judge-zero-shot", votes[:2], text="no JSON at all")
     known = up_to_date("problems", f"fetch@{MODEL}", "generate@zero-shot", "verify@zero-shot")

@@ -28,7 +28,7 @@ from delta.core.params import read_all
 from delta.core.schemas import PROBLEM, RECORDING
 from delta.data.fetch import ModelParams, RecordingSource, fetch
 from delta.data.formats import RowError
-from delta.data.formats.custom import ColumnsSource, custom_question
+from delta.data.formats.columns import ColumnsSource, columns_question
 from delta.data.problems import ProblemSource, ProblemsParams, build_problems
 from delta.data.sources import DataSource, LocalFiles
 from delta.data.user_tables import TableProblems, TableTraces
@@ -201,7 +201,7 @@ def test_a_users_question_is_kept_unchanged_or_rejected_with_its_row(
     )
     for row in rows:
         try:
-            found = custom_question(source, row)
+            found = columns_question(source, row)
         except RowError:
             continue
         assert not isinstance(found, str)

@@ -153,7 +153,7 @@ def test_a_trend_by_hand() -> None:
     )
 
 
-def test_a_trend_is_found_where_runs_rise_and_not_where_they_are_shuffled() -> None:
+def test_a_trend_is_significant_where_runs_rise_and_not_where_they_are_shuffled() -> None:
     rising = np.array([[1] * right + [0] * (60 - right) for right in (10, 15, 20, 25)])
     weights = trend_weights([1, 2, 3, 4])
     assert contrast(group_terms([CorrectCounts(rising, 1)], weights)).p < 0.001

@@ -81,7 +81,7 @@ def test_auc_by_hand() -> None:
     assert result.value == 0.875
 
 
-def test_without_a_right_or_a_wrong_trace_there_is_no_auc() -> None:
+def test_without_both_outcomes_there_is_no_auc() -> None:
     assert auc([1, 2], [True, True], ["a", "b"]) is None
     assert auc([1, 2], [False, False], ["a", "b"]) is None
     assert auc([], [], []) is None

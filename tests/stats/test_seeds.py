@@ -8,13 +8,14 @@ import pytest
 import statsmodels.formula.api as smf
 from statsmodels.stats.anova import anova_lm
 
-from delta.stats import contrasts, seeds
+from delta.stats import contrasts
 from delta.stats.contrasts import CorrectCounts
 from delta.stats.intervals import clustered_proportion, group_mean
+from delta.stats.seeds import contrast_with_seeds, score_with_seeds
 
 
 def test_one_seed_has_the_interval_of_its_questions_and_no_deviation_between_seeds() -> None:
-    result = seeds.score([CorrectCounts([[1, 0, 0, 1, 1]], 1), CorrectCounts([[4, 0, 2]], 4)])
+    result = score_with_seeds([CorrectCounts([[1, 0, 0, 1, 1]], 1), CorrectCounts([[4, 0, 2]], 4)])
     questions = group_mean(
         [
             clustered_proportion([[True], [False], [False], [True], [True]]),
@@ -28,7 +29,7 @@ def test_one_seed_has_the_interval_of_its_questions_and_no_deviation_between_see
 def test_seeds_by_hand() -> None:
     # Scores 0.2, 0.3, 0.4. Every question differs by the seed alone: the residual is 0.
     counts = [[2] * 10, [3] * 10, [4] * 10]
-    result = seeds.score([CorrectCounts(counts, samples=10)])
+    result = score_with_seeds([CorrectCounts(counts, samples=10)])
     assert result.value == pytest.approx(0.3)
     assert result.between_seeds == pytest.approx(0.1)
     assert result.seed_sd_adjusted == pytest.approx(0.1)
@@ -41,7 +42,7 @@ def test_seeds_by_hand() -> None:
 
 def test_seeds_that_differ_only_by_sampled_answers_add_no_variance() -> None:
     # Each seed solves one of three; each question is solved once.
-    result = seeds.score([CorrectCounts([[1, 0, 0], [0, 1, 0], [0, 0, 1]], 1)])
+    result = score_with_seeds([CorrectCounts([[1, 0, 0], [0, 1, 0], [0, 0, 1]], 1)])
     assert (result.between_seeds, result.seed_sd_adjusted) == (0.0, 0.0)
 
 
@@ -56,7 +57,7 @@ def test_the_adjusted_deviation_is_that_of_an_analysis_of_variance() -> None:
     ]
     table = pl.DataFrame(rows).to_pandas()
     squares = anova_lm(smf.ols("share ~ C(seed) + C(question)", table).fit())["mean_sq"]
-    result = seeds.score([CorrectCounts(counts, 16)])
+    result = score_with_seeds([CorrectCounts(counts, 16)])
     assert result.between_seeds == pytest.approx(math.sqrt(squares["C(seed)"] / 25))
     due = (squares["C(seed)"] - squares["Residual"]) / 25
     assert result.seed_sd_adjusted == pytest.approx(math.sqrt(due))
@@ -64,17 +65,17 @@ def test_the_adjusted_deviation_is_that_of_an_analysis_of_variance() -> None:
 
 def test_a_seeds_score_is_its_mean_over_benchmarks() -> None:
     up, down = [[0] * 10, [10] * 10], [[10] * 10, [0] * 10]
-    result = seeds.score([CorrectCounts(up, 10), CorrectCounts(down, 10)])
+    result = score_with_seeds([CorrectCounts(up, 10), CorrectCounts(down, 10)])
     # Each seed has 0 on the one and 1 on the other: 1/2 in all.
     assert result.between_seeds == 0.0
-    same = seeds.score([CorrectCounts(up, 10), CorrectCounts(up, 10)])
+    same = score_with_seeds([CorrectCounts(up, 10), CorrectCounts(up, 10)])
     assert same.between_seeds == pytest.approx(math.sqrt(0.5))
     assert (same.low, same.high) == (0.0, 1.0)  # two such seeds are no evidence
 
 
 def test_configurations_of_one_seed_are_compared_as_runs_are() -> None:
     ours, theirs = [[1, 1, 0, 1, 0]], [[0, 1, 0, 0, 0]]
-    result = seeds.contrast([[CorrectCounts(ours, 1)], [CorrectCounts(theirs, 1)]], [1, -1])
+    result = contrast_with_seeds([[CorrectCounts(ours, 1)], [CorrectCounts(theirs, 1)]], [1, -1])
     run = contrasts.contrast(contrasts.group_terms([CorrectCounts(ours + theirs, 1)], [1, -1]))
     assert result == pytest.approx(run)
 
@@ -83,8 +84,8 @@ def test_different_seeds_widen_the_interval_of_a_difference() -> None:
     base = [CorrectCounts([[2] * 50], 10)]
     steady = [CorrectCounts([[4] * 50, [4] * 50, [4] * 50], 10)]
     scattered = [CorrectCounts([[2] * 50, [4] * 50, [6] * 50], 10)]
-    sure = seeds.contrast([steady, base], [1, -1])
-    unsure = seeds.contrast([scattered, base], [1, -1])
+    sure = contrast_with_seeds([steady, base], [1, -1])
+    unsure = contrast_with_seeds([scattered, base], [1, -1])
     assert sure.value == pytest.approx(0.2)
     assert unsure.value == pytest.approx(0.2)
     assert sure.p < 1e-6
@@ -100,10 +101,10 @@ def test_a_seed_effect_on_both_groups_cancels_in_their_difference() -> None:
     ]
     base = [CorrectCounts([[2] * 50], 10), CorrectCounts([[3] * 50], 10)]
     # The policy is 0.1 better on the first, the base 0.1 worse: 0.2, in each seed.
-    between = seeds.contrast_across([lifted, base], [1, -1], [1, -1])
+    between = contrast_with_seeds([lifted, base], [1, -1], [1, -1])
     assert between.value == pytest.approx(0.2)
     assert between.p < 1e-6
-    assert seeds.contrast([lifted, base], [1, -1]).p > 0.3
+    assert contrast_with_seeds([lifted, base], [1, -1]).p > 0.3
 
 
 def test_groups_with_one_seed_are_compared_as_terms_are() -> None:
@@ -111,11 +112,11 @@ def test_groups_with_one_seed_are_compared_as_terms_are() -> None:
     rows = [[CorrectCounts([one[run]], 1), CorrectCounts([other[run]], 1)] for run in (0, 1)]
     terms = contrasts.group_terms([CorrectCounts(one, 1)], [1, -1])
     terms += contrasts.negate(contrasts.group_terms([CorrectCounts(other, 1)], [1, -1]))
-    assert seeds.contrast_across(rows, [1, -1], [1, -1]) == pytest.approx(contrasts.contrast(terms))
+    assert contrast_with_seeds(rows, [1, -1], [1, -1]) == pytest.approx(contrasts.contrast(terms))
 
 
 def test_a_base_of_one_run_is_compared_with_a_policy_of_several_seeds() -> None:
-    result = seeds.contrast(
+    result = contrast_with_seeds(
         [[CorrectCounts([[1, 1, 0, 0], [1, 0, 0, 0]], 1)], [CorrectCounts([[0, 0, 0, 1]], 1)]],
         [1, -1],
     )
@@ -125,6 +126,6 @@ def test_a_base_of_one_run_is_compared_with_a_policy_of_several_seeds() -> None:
 def test_tables_of_different_sizes_are_refused() -> None:
     two, three = CorrectCounts([[1, 0]] * 2, 1), CorrectCounts([[1, 0]] * 3, 1)
     with pytest.raises(ValueError, match="different numbers of seeds"):
-        seeds.score([two, three])
+        score_with_seeds([two, three])
     with pytest.raises(ValueError, match="different numbers of samples"):
-        seeds.contrast([[two], [two._replace(samples=2)]], [1, -1])
+        contrast_with_seeds([[two], [two._replace(samples=2)]], [1, -1])

@@ -237,7 +237,7 @@ def test_a_damaged_cached_log_probability_is_computed_again(
     with ReplyCache(tmp_path / "cache") as cache:
         assert add_reference(params, rows, base, "f", cache, no_progress) == 12
         first = [row["ref_chosen_logps"] for row in rows]
-        key = next(iter(cache._places))
+        key = next(iter(cache._locations))
         cache.put(key, {"logp": logp})
         assert add_reference(params, rows, base, "f", cache, no_progress) == 1
         assert [row["ref_chosen_logps"] for row in rows] == pytest.approx(first, abs=1e-4)

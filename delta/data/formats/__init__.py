@@ -1,4 +1,4 @@
-"""How the rows of benchmarks become questions: one module for each family of formats."""
+"""Benchmark rows become questions here, with a module for each family of formats."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -10,7 +10,7 @@ MAX_VALUE = 100  # characters of a value in an error message
 
 
 class Question(NamedTuple):
-    """What one row of a benchmark asks."""
+    """A question from one row of a benchmark."""
 
     statement: str  # the bare question
     prompt: str  # the whole user turn
@@ -21,7 +21,7 @@ class Question(NamedTuple):
 
 
 class RowError(Exception):
-    """A row that cannot be asked: its column, the value there, and what is expected."""
+    """A row that cannot become a question: its column, the value, and what is expected."""
 
     def __init__(self, column: str, value: Any, expected: str) -> None:
         text = repr(value)
@@ -38,7 +38,7 @@ def required_text(row: Row, column: str) -> str:
 
 
 def first_column(row: Row, *columns: str) -> str:
-    """Return the first column that the row has: copies of a benchmark name it differently."""
+    """Return the first of `columns` that the row has. Copies of a benchmark differ in names."""
     for column in columns:
         if row.get(column) is not None:
             return column
@@ -46,10 +46,10 @@ def first_column(row: Row, *columns: str) -> str:
 
 
 def pick_columns(row: Row, *columns: str) -> dict[str, Any]:
-    """Return the row's values in these columns, for the metadata."""
+    """Return the row's values in those of `columns` that it has, for the metadata."""
     return {column: row[column] for column in columns if row.get(column) is not None}
 
 
 def normalized_text(text: str) -> str:
-    """Return the text in lower case with single spaces, for finding a question again."""
+    """Return the text in lower case with single spaces, to compare questions."""
     return " ".join(text.casefold().split())

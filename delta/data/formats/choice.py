@@ -1,4 +1,4 @@
-"""Multiple choice: options as letters, the letter in a box (paper, section 3.1.2 and appendix)."""
+"""Multiple choice: lettered options, and the letter in a box (paper, section 3.1.2, appendix)."""
 
 import re
 from collections import defaultdict
@@ -44,10 +44,10 @@ class GpqaSource(StrictModel):
 
 
 def choice_prompt(question: str, options: list[str], shots: list[str]) -> str:
-    asked = f"{question}\n\n{list_options(options)}"
+    question_and_options = f"{question}\n\n{list_options(options)}"
     if shots:
-        asked = f"Question: {asked}"  # as the worked examples begin
-    return "\n\n".join([prompts.text("choice.txt"), *shots, asked])
+        question_and_options = f"Question: {question_and_options}"  # as in the worked examples
+    return "\n\n".join([prompts.text("choice.txt"), *shots, question_and_options])
 
 
 def list_options(options: list[str]) -> str:
@@ -72,7 +72,7 @@ def gold_letter(value: Any, column: str, options: list[str]) -> str:
 
 
 def mmlu_pro_question(shots: Shots, row: Row) -> Question:
-    """Read `answer` only: `answer_index` is wrong in question 3983."""
+    """Return the row's question. Its `answer_index` is not read: it is wrong in question 3983."""
     question, options = required_text(row, "question"), _mmlu_pro_options(row)
     category = required_text(row, "category")
     if shots and category not in shots:
@@ -87,7 +87,7 @@ def _mmlu_pro_options(row: Row) -> list[str]:
     options = row.get("options")
     if isinstance(options, list):
         options = list(options)
-        while options and options[-1] == PADDING:  # at the end only: letters keep their options
+        while options and options[-1] == PADDING:  # only at the end, where no letter changes
             options.pop()
     return check_options(options, "options")
 
@@ -115,7 +115,7 @@ def mmlu_pro_shots(key: str, source: MmluProSource) -> Shots:
 
 
 def _render_shot(row: Row) -> str:
-    """Return the worked solution, with its ending replaced by the one that our prompt asks for."""
+    """Return the worked solution, ending in a box as our prompt asks."""
     options = _mmlu_pro_options(row)
     reasoning = COT_END.sub("", COT_START.sub("", required_text(row, "cot_content")))
     letter = gold_letter(row.get("answer"), "answer", options)
@@ -129,7 +129,7 @@ def gpqa_question(source: GpqaSource, row: Row) -> Question:
     question = required_text(row, "Question")
     columns = ["Correct Answer", *(f"Incorrect Answer {number}" for number in (1, 2, 3))]
     answers = [required_text(row, column) for column in columns]
-    # By the question's text: the order does not depend on the other questions of the set.
+    # The key is the question's text, so the order does not depend on the benchmark's other rows.
     order = sorted(range(4), key=lambda place: shuffle_key(source.seed, question, str(place)))
     prompt = choice_prompt(question, [answers[place] for place in order], [])
     metadata = pick_columns(row, "Record ID", "High-level domain", "Subdomain")

@@ -53,7 +53,7 @@ def livecodebench_question(source: LiveCodeBenchSource, row: Row) -> Question | 
     tests = _read_tests(row, "public_test_cases") + _read_tests(row, "private_test_cases")
     if not tests:
         raise RowError("public_test_cases", "[]", "a test there or in private_test_cases")
-    # Packed again at once: unpacked, the tests of all problems would not fit in memory.
+    # Pack them at once: the unpacked tests of all problems would not fit in memory.
     kind = {"kind": "call", "function": function} if function else {"kind": "stdin"}
     gold = json.dumps(kind | {"tests": pack(tests)})
     metadata = pick_columns(row, "question_id", "question_title", "platform", "difficulty")

@@ -1,4 +1,4 @@
-r"""Mathematics: the answer is LaTeX in a box (paper, section 3.1.2: easy and hard benchmarks)."""
+"""Mathematics: the answer is LaTeX in a box (paper, section 3.1.2: easy and hard benchmarks)."""
 
 import re
 from typing import Literal
@@ -37,8 +37,8 @@ def math_question(source: MathSource, row: Row) -> Question:
     return Question(statement, prompt, _gold(source.format, row), "math", metadata)
 
 
-def _gold(form: str, row: Row) -> str:
-    match form:
+def _gold(format_: str, row: Row) -> str:
+    match format_:
         case "gsm8k":
             return _gsm8k_gold(row)
         case "amc23":
@@ -59,7 +59,7 @@ def _gsm8k_gold(row: Row) -> str:
 
 
 def _whole_number(row: Row) -> str:
-    """Return the answer as a whole number: some copies of AMC 2023 hold 27.0, or its text."""
+    """Return the answer as a whole number. Some copies of AMC 2023 have 27.0, or its text."""
     value = row.get("answer")
     answer = str(value).strip()
     if isinstance(value, bool) or not isinstance(value, int | float | str) or not answer:
@@ -80,7 +80,7 @@ def _olympiadbench_gold(row: Row) -> str:
 
 
 def _aime_gold(row: Row) -> str:
-    """Return an integer from 0 to 999 without leading zeros; the hub's 2024 has only a box."""
+    """Return an integer from 0 to 999 without leading zeros. The hub's AIME 2024 has only a box."""
     column = first_column(row, "answer", "expected_answer", "solution")
     answer = str(row[column]).strip()
     expected = "an integer from 0 to 999"

@@ -12,9 +12,10 @@ from delta.core.types import Row
 from delta.experiments.results import AnswerCounts
 from delta.report.context import MODELS, SEED, MissingResultError, ReportContext, Run
 from delta.report.paper import MeanDelta, RunSelector, ScoreDifference, ScoreTrend, TopkOverlap
-from delta.stats import contrasts, seeds
+from delta.stats import contrasts
 from delta.stats.contrasts import CorrectCounts
 from delta.stats.intervals import Z95, wilson
+from delta.stats.seeds import contrast_with_seeds
 
 Replicates = list[Run]  # one run, or several that differ only in the seed
 AXIS_REFERENCE = re.compile(r"([\w-]+)\.(\w+)(?:\.(first|last))?")
@@ -177,7 +178,7 @@ class Evaluator:
         for name in benchmark_weights:
             _check_same_questions([run for runs in groups for run in runs], name)
         tables = [[correct_counts(runs, name) for name in benchmark_weights] for runs in groups]
-        contrast = seeds.contrast_across(tables, weights, list(benchmark_weights.values()))
+        contrast = contrast_with_seeds(tables, weights, list(benchmark_weights.values()))
         value, low, high = (100 * part for part in contrast[:3])
         return Measurement(value, low, high, contrast.p)
 

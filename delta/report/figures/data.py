@@ -12,9 +12,8 @@ from delta.report.claims.measures import (
 from delta.report.context import DOMAINS, SEED, MissingResultError, ReportContext
 from delta.report.figures.style import distinct
 from delta.report.paper import RunSelector, ScoreDifference
-from delta.stats import seeds
 from delta.stats.intervals import Interval
-from delta.stats.seeds import SeedScore
+from delta.stats.seeds import SeedScore, score_with_seeds
 
 ALL = "all"  # pairs, at the end of Figure 4's axis
 RANDOM = "random"
@@ -133,7 +132,7 @@ def _score(context: ReportContext, domain: str, runs: Replicates) -> Row:
 
 def _seed_score(context: ReportContext, domain: str, runs: Replicates) -> SeedScore | None:
     try:
-        return seeds.score([correct_counts(runs, name) for name in context.benchmarks(domain)])
+        return score_with_seeds([correct_counts(runs, name) for name in context.benchmarks(domain)])
     except MissingResultError:
         return None
 

@@ -24,11 +24,11 @@ CODE_KEYS = {
 
 
 class ColumnsSource(StrictModel):
-    """A benchmark from columns. What the column of gold answers holds depends on the grader.
+    """A benchmark from columns. The form of the gold answers depends on the grader.
 
-    math: a number or bare LaTeX. choice: the letter; the column `options` holds the list of texts.
-    theorem: {"answer_type", "answer"}. code: as in delta.grading.code, its tests packed or as a
-    list of {"input", "output"}. Objects and lists may also be JSON in a text, as CSV has them.
+    math: a number or bare LaTeX. choice: the letter; the column `options` has the list of texts.
+    theorem: {"answer_type", "answer"}. code: as in delta.grading.code, with tests packed or as a
+    list of {"input", "output"}. Objects and lists may also be JSON in a text, as in CSV files.
     """
 
     format: Literal["columns"]
@@ -50,7 +50,7 @@ class ColumnsSource(StrictModel):
         return columns if self.options is None else [*columns, self.options]
 
 
-def custom_question(source: ColumnsSource, row: Row) -> Question | str:
+def columns_question(source: ColumnsSource, row: Row) -> Question | str:
     """Return the row's question, or the reason why it is dropped."""
     history: list[Message] = []
     if isinstance(row.get(source.statement), list):
@@ -81,7 +81,7 @@ def _prompt_and_gold(source: ColumnsSource, statement: str, row: Row) -> tuple[s
 
 
 def _parse_json(value: Any) -> Any:
-    """Return the object or list that a text holds as JSON; any other value as it is."""
+    """Return the value of a text that is JSON; any other value unchanged."""
     try:
         return strict_json.loads(value) if isinstance(value, str) else value
     except ValueError:
