@@ -32,7 +32,7 @@ def main(console: Console, argv: list[str]) -> None:
     questions = {name: read_questions(paths.questions(name)) for name in benchmarks}
     with_code = [name for name, rows in questions.items() if "code" in rows["grader"]]
     # Fails here, before the model answers, if programs cannot be run.
-    sandbox_mode = {"sandbox": sandbox.mode(grading.code)} if with_code else {}
+    sandbox_mode = {"sandbox": sandbox.check_sandbox(grading.code)} if with_code else {}
     requests, replies, engine, chat_format = ask_model(console, model, benchmarks, questions)
     scores: dict[str, dict[str, Any]] = {}
     remove_link(paths.answer_folder(model))

@@ -13,7 +13,7 @@ from delta.core.types import Row
 from delta.evaluation.benchmarks import BenchmarkParams
 from delta.evaluation.models import EvaluationSampling
 from delta.grading.grade_all import grade_all
-from delta.grading.worker_pool import Case, GradingParams, check_share, count
+from delta.grading.worker_pool import Case, GradingParams, check_max_ungradable, count_verdicts
 from delta.inference.chat_formats import ChatFormat
 from delta.inference.engine import Engine, SamplingParams, build_request, read_reply
 from delta.inference.types import Reply, Request
@@ -69,7 +69,7 @@ def grade_answers(
     tables = {}
     for name, answers in rows.items():
         own = list(itertools.islice(verdicts, len(answers)))
-        check_share(f"benchmark {name}", grading, count(own))
+        check_max_ungradable(f"benchmark {name}", grading, count_verdicts(own))
         graded = [row | verdict._asdict() for row, verdict in zip(answers, own, strict=True)]
         tables[name] = frame_of(graded, ANSWER)
     return tables

@@ -26,22 +26,22 @@ ENVIRONMENT = {
     "LANG": "C.UTF-8",
     "PYTHONHASHSEED": "0",
 }
-FILES = 4_096  # in the scratch folder, folders included: each costs the kernel about a kilobyte
+MAX_FILES = 4_096  # in the scratch folder, folders included: each costs the kernel about a kilobyte
 DEVICES = ("full", "null", "random", "urandom", "zero")  # no /dev/ptmx: terminals are the machine's
 UID = "1000"  # of an ordinary user's program, inside
 # Arguments: list of processes of a cgroup or nothing, KiB of address space, 512-byte blocks of a
 # file, seconds of CPU time, open files, command. Where the machine runs out of memory, the kernel
 # ends these processes first; /proc is read-only inside, so that no program takes that back.
-LIMIT = (
-    f'set -e; [ -z "$1" ] || {memory_cgroup.ENTER}; echo 1000 > /proc/self/oom_score_adj; '
+LIMIT_SCRIPT = (
+    f'set -e; [ -z "$1" ] || {memory_cgroup.ENTER_SCRIPT}; echo 1000 > /proc/self/oom_score_adj; '
     'ulimit -c 0; ulimit -v "$2"; ulimit -f "$3"; ulimit -t "$4"; ulimit -n "$5"; shift 5; '
     'exec "$@"'
 )
 # /sys is a folder that is there everywhere and that nothing needs: it is covered in this mount
 # namespace alone, and bubblewrap takes the scratch folder from it.
 SCRATCH = "/sys"
-MOUNT = (
-    f'set -e; "$1" -t tmpfs -o "$2,nr_inodes={FILES},mode=0777,nosuid,nodev" scratch {SCRATCH}; '
+MOUNT_SCRIPT = (
+    f'set -e; "$1" -t tmpfs -o "$2,nr_inodes={MAX_FILES},mode=0777,nosuid,nodev" scratch {SCRATCH}; '
     'shift 2; exec "$@"'
 )
 
@@ -71,17 +71,19 @@ def is_root() -> bool:
     return os.geteuid() == 0 and mapped == ["0", "0", "4294967295"]
 
 
-def limited(command: list[str], limits: Limits, group: Path | None) -> list[str]:
+def limit_command(command: list[str], limits: Limits, group: Path | None) -> list[str]:
     """Return the command that sets `limits`, enters the cgroup `group` and runs `command`."""
     processes = str(group / "cgroup.procs") if group else ""
     values = (limits.memory >> 10, limits.file >> 9, limits.cpu_s, limits.open_files)
-    return ["/bin/sh", "-c", LIMIT, "sh", processes, *map(str, values), *command]
+    return ["/bin/sh", "-c", LIMIT_SCRIPT, "sh", processes, *map(str, values), *command]
 
 
-def isolated(command: list[str], binary: Path, limits: Limits, filter_file: int) -> list[str]:
+def isolate_command(
+    command: list[str], binary: Path, limits: Limits, filter_file: int
+) -> list[str]:
     """Return the command that runs `command` in bubblewrap; its filter is in `filter_file`."""
     unshare = [_tool("unshare"), "-m", *([] if is_root() else ["-U", "-r"])]
-    mount = ["/bin/sh", "-c", MOUNT, "sh", _tool("mount"), f"size={limits.file}"]
+    mount = ["/bin/sh", "-c", MOUNT_SCRIPT, "sh", _tool("mount"), f"size={limits.file}"]
     return [*unshare, *mount, str(binary), *_bwrap_args(filter_file), "--", *command]
 
 

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 
 from delta.grading.formulas.boxes import BOX, MAX_ANSWER
 from delta.grading.formulas.cleaning import WORDS
-from delta.grading.verdict import Verdict, without_answer
+from delta.grading.verdict import Verdict, verdict_without_answer
 
 NOUN = r"(?:options?|choices?|answers?|letters?)"
 # No article precedes the words of the first group; the second are no verbs of "I" either.
@@ -129,9 +129,9 @@ def grade(gold_answer: str, answer: str | None, finish_reason: str) -> Verdict:
     if not re.fullmatch("[A-J]", gold):
         reason = "unparsable_gold" if gold else "empty_gold"
         return Verdict("ungradable", None, reason)
-    extracted = None if answer is None else letter(answer, finish_reason == "length")
+    extracted = None if answer is None else chosen_letter(answer, finish_reason == "length")
     if extracted is None:
-        return without_answer(answer, finish_reason, "no_letter")
+        return verdict_without_answer(answer, finish_reason, "no_letter")
     if len(extracted) > 1:
         return Verdict("incorrect", extracted, "several_letters")
     if extracted == gold:
@@ -139,12 +139,12 @@ def grade(gold_answer: str, answer: str | None, finish_reason: str) -> Verdict:
     return Verdict("incorrect", extracted, "different")
 
 
-def letter(answer: str, cut: bool = False) -> str | None:
+def chosen_letter(answer: str, cut: bool = False) -> str | None:
     """Return the letter that an answer chose, or all of a choice of several ("A, B").
 
     `cut`: the reply ended at its limit, so that its last word may be half of one.
     """
-    text = tidy(BOXED.sub(_read_box, answer))
+    text = normalize(BOXED.sub(_read_box, answer))
     return _last_statement(text, cut) or _choice_line(text, cut)
 
 
@@ -156,7 +156,7 @@ def _read_box(box: re.Match[str]) -> str:
 def letter_of_option(option: str) -> str | None:
     """Return B of "B", "(b)", "B. 42", "Option B"; "A, B" of "A and B"; None for a value."""
     option = re.sub(r"^\s*\{(.*)\}\s*$", r"\1", SIZES.sub("", option))
-    text = tidy(BEFORE_WORDS.sub(r"(\1) ", option)).strip()
+    text = normalize(BEFORE_WORDS.sub(r"(\1) ", option)).strip()
     if stated := _last_statement(text, cut=False):
         return stated
     text = re.sub(r"^[a-j](?=[.:)]|$)", lambda small: small[0].upper(), text)
@@ -168,7 +168,7 @@ def letter_of_option(option: str) -> str | None:
     return ", ".join(letters) or None
 
 
-def plain(text: str) -> str:
+def strip_markup(text: str) -> str:
     r"""Return the text without bold marks, dollars and \text{…} around its words."""
     text = EMPHASIS.sub(r"\3", WHOLE_LINE.sub(r"\2", HTML.sub(r"\2", text)))
     for _ in range(2):  # \text{\textbf{B}}
@@ -177,12 +177,12 @@ def plain(text: str) -> str:
     return re.sub(r"\\(?:[ ,;:]|q?quad(?![a-z]))|~", " ", text)
 
 
-def tidy(text: str) -> str:
+def normalize(text: str) -> str:
     """Return the plain text with lone letters in brackets.
 
     It has one blank between words and no empty lines: no expression meets a run of blanks.
     """
-    text = re.sub(r"\(\(([A-J])\)\)", r"(\1)", plain(ALONE.sub(r"(\1)", text)))
+    text = re.sub(r"\(\(([A-J])\)\)", r"(\1)", strip_markup(ALONE.sub(r"(\1)", text)))
     lines = (" ".join(line.split()) for line in text.split("\n"))
     return "\n".join(filter(None, lines))
 

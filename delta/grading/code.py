@@ -20,9 +20,9 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from delta.data import program_tests
-from delta.grading.code_extraction import bare_code, completed, program
+from delta.grading.code_extraction import complete_prompt, extract_program, unfenced_code
 from delta.grading.sandbox import CodeParams, Program, SandboxError, run, run_check
-from delta.grading.verdict import Verdict, without_answer
+from delta.grading.verdict import Verdict, verdict_without_answer
 
 # LiveCodeBench runs every program after these imports, in this order, and programs rely on them.
 MODULES = (
@@ -49,16 +49,16 @@ def grade(gold_answer: str, answer: str | None, finish_reason: str, params: Code
     `answer` is the reply after its reasoning; None: cut before that.
     """
     if answer is None:
-        return without_answer(answer, finish_reason, "no_code")
+        return verdict_without_answer(answer, finish_reason, "no_code")
     try:
         gold = _parse_gold(gold_answer)
     except ValueError:
         return Verdict("ungradable", None, "unparsable_gold")
-    code = program(answer, finish_reason == "length", gold.get("function"))
+    code = extract_program(answer, finish_reason == "length", gold.get("function"))
     if code is None and gold["kind"] == "check" and "```" not in answer:
-        code = bare_code(answer)
+        code = unfenced_code(answer)
     if code is None:
-        return without_answer(answer, finish_reason, "no_code")
+        return verdict_without_answer(answer, finish_reason, "no_code")
     try:
         reason = _first_failure(gold, code, params)
     except SandboxError as error:
@@ -91,7 +91,7 @@ def _parse_gold(text: str) -> dict[str, Any]:
 def _first_failure(gold: dict[str, Any], code: str, params: CodeParams) -> str | None:
     kind, function = gold["kind"], gold.get("function", "")
     if kind == "check":
-        program = Program("serve", completed(gold["prompt"], function, code), function)
+        program = Program("serve", complete_prompt(gold["prompt"], function, code), function)
         # The prompt ends with a docstring, and so is valid by itself.
         check = Program("check", (gold["prompt"], gold["test"]), function)
         return run_check(program, check, params).reason

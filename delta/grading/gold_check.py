@@ -13,8 +13,8 @@ from delta.grading.worker_pool import Case, GradingParams
 # An answer that no gold equals; of a letter any other is wrong, and so is no letter.
 WRONG = {"math": "-918273645.125", "choice": "?", "theorem": "-918273645.125"}
 PLAIN_NUMBER = re.compile(r"-?[0-9]{1,50}(\.[0-9]{1,50})?")
-MAX_NAMED = 3  # golds in the message of a refusal
-MAX_GOLD = 80  # characters of each
+MAX_LISTED = 3  # golds in the message of a refusal
+MAX_SHOWN = 80  # characters of each
 
 
 class UngradableGold(NamedTuple):
@@ -24,7 +24,7 @@ class UngradableGold(NamedTuple):
 
     def __str__(self) -> str:
         gold = self.gold_answer
-        return f"{self.row}: {gold[:MAX_GOLD]!r}{'...' * (len(gold) > MAX_GOLD)} ({self.reason})"
+        return f"{self.row}: {gold[:MAX_SHOWN]!r}{'...' * (len(gold) > MAX_SHOWN)} ({self.reason})"
 
 
 class GoldCheck(NamedTuple):
@@ -50,11 +50,11 @@ def check_golds(params: GradingParams, rows: Iterable[tuple[str, str, str]]) -> 
     cases = [
         Case(grader, gold, rf"\boxed{{{answer}}}", "stop")
         for grader, gold in distinct
-        for answer in (_own_answer(grader, gold), WRONG[grader])
+        for answer in (_gold_as_answer(grader, gold), WRONG[grader])
     ]
     verdicts = list(grade_all(params, cases)) if cases else []
     pairs = zip(distinct, verdicts[::2], verdicts[1::2], strict=True)
-    reasons = {key: _reason(own, wrong) for key, own, wrong in pairs}
+    reasons = {key: _ungradable_reason(own, wrong) for key, own, wrong in pairs}
     ungradable = [
         UngradableGold(row_id, gold, reason)
         for row_id, grader, gold in rows
@@ -63,7 +63,7 @@ def check_golds(params: GradingParams, rows: Iterable[tuple[str, str, str]]) -> 
     return GoldCheck(len(rows), ungradable)
 
 
-def _reason(own: Verdict, wrong: Verdict) -> str | None:
+def _ungradable_reason(own: Verdict, wrong: Verdict) -> str | None:
     """Return why a gold cannot be graded, from the verdicts on its own and on a wrong answer."""
     for verdict in (own, wrong):
         if verdict.outcome == "ungradable":
@@ -71,7 +71,7 @@ def _reason(own: Verdict, wrong: Verdict) -> str | None:
     return None if own.outcome == "correct" else "not equal to itself"
 
 
-def check_share(where: str, params: GradingParams, golds: GoldCheck) -> None:
+def check_max_ungradable_golds(where: str, params: GradingParams, golds: GoldCheck) -> None:
     """Raise InputError where more golds than grading.max_ungradable cannot be graded.
 
     `where` is the dotted key of their source in params.yaml.
@@ -81,11 +81,11 @@ def check_share(where: str, params: GradingParams, golds: GoldCheck) -> None:
         raise InputError(
             f"{where}: {len(ungradable)} of {golds.checked} gold answers cannot be graded; "
             f"expected a share of at most grading.max_ungradable = {params.max_ungradable}; "
-            f"{'; '.join(map(str, ungradable[:MAX_NAMED]))}"
+            f"{'; '.join(map(str, ungradable[:MAX_LISTED]))}"
         )
 
 
-def _own_answer(grader: str, gold: str) -> str:
+def _gold_as_answer(grader: str, gold: str) -> str:
     """Return the answer that a gold is; TheoremQA's golds are {"answer_type", "answer"} as JSON."""
     if grader != "theorem":
         return gold

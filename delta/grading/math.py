@@ -13,7 +13,7 @@ from functools import lru_cache
 from itertools import product
 
 from delta.grading import math_verify
-from delta.grading.choice import letter_of_option, plain
+from delta.grading.choice import letter_of_option, strip_markup
 from delta.grading.formulas.answer_equality import same_answer
 from delta.grading.formulas.answer_parser import parse_answer
 from delta.grading.formulas.boxes import joined_boxes
@@ -22,7 +22,7 @@ from delta.grading.formulas.exact_values import TooLargeError
 from delta.grading.formulas.scalar_equality import check_size
 from delta.grading.formulas.tokens import UnreadableError
 from delta.grading.formulas.values import Value
-from delta.grading.verdict import Verdict, without_answer
+from delta.grading.verdict import Verdict, verdict_without_answer
 
 # What our parser does not read and Math-Verify does; in other texts it might drop what it cannot
 # read, and accept by accident.
@@ -32,8 +32,8 @@ LEFT_TO_MATH_VERIFY = re.compile(
 )
 APPROXIMATELY = re.compile(r"\\approx(?![a-z])")
 LONE_NAME = re.compile(r"\\?[a-zA-Z]+(?:_\{?\w+\}?)?")
-MAX_GOLD = 5_000  # characters; the longest in the benchmarks that we read has 210
-MEMORY = 4_096  # comparisons, and parsed answers, that a worker remembers
+MAX_GOLD_CHARACTERS = 5_000  # characters; the longest in the benchmarks that we read has 210
+CACHE_SIZE = 4_096  # comparisons, and parsed answers, that a worker remembers
 CALENDAR = re.compile(
     r"\b(mon|tues|wednes|thurs|fri|satur|sun)day\b"
     r"|\b(?:(jan)(?:uary)?|(feb)(?:ruary)?|(mar)(?:ch)?|(apr)(?:il)?|(may)|(jun)e?|(jul)y?"
@@ -49,7 +49,7 @@ def grade(gold_answer: str, answer: str | None, finish_reason: str) -> Verdict:
         return Verdict("ungradable", None, "empty_gold")
     boxes = [] if answer is None else joined_boxes(answer)
     if not boxes:
-        return without_answer(answer, finish_reason, "no_box")
+        return verdict_without_answer(answer, finish_reason, "no_box")
     extracted = ", ".join(boxes)
     outcome, reason = _compare(gold_answer, extracted)
     if len(boxes) > 1 and all(_compare(gold_answer, box)[0] == "correct" for box in boxes):
@@ -58,11 +58,11 @@ def grade(gold_answer: str, answer: str | None, finish_reason: str) -> Verdict:
     return Verdict(outcome, extracted, reason)
 
 
-@lru_cache(MEMORY)
+@lru_cache(CACHE_SIZE)
 def _compare(gold_answer: str, extracted: str) -> tuple[str, str | None]:
     """Return the outcome and the reason; the traces of a problem often have the same box."""
     gold_answer = " ".join(gold_answer.split())
-    if len(gold_answer) > MAX_GOLD:
+    if len(gold_answer) > MAX_GOLD_CHARACTERS:
         return "ungradable", "too_large"
     gold, prediction = clean(gold_answer), clean(extracted)
     if not (words(prediction) or _bare_text(prediction)):
@@ -90,7 +90,7 @@ def grade_as_math_verify(gold_answer: str, answer: str | None, finish_reason: st
         return Verdict("ungradable", None, "empty_gold")
     extracted, is_correct = math_verify.library_verdict(gold_answer, answer or "")
     if extracted is None:
-        return without_answer(answer, finish_reason, "no_box")
+        return verdict_without_answer(answer, finish_reason, "no_box")
     if is_correct is None:
         return Verdict("ungradable", extracted, "unparsable_gold")
     if is_correct:
@@ -108,7 +108,7 @@ def is_same(gold: str, prediction: str) -> bool:
         # As formulas, words with the same letters are equal: `ba` may be `ab`, but no word is.
         if len(gold_words) > 3 or re.search(WORDS, gold):
             return False
-    if re.fullmatch(r"\([A-J]\)", gold_letter := plain(gold).strip()):
+    if re.fullmatch(r"\([A-J]\)", gold_letter := strip_markup(gold).strip()):
         return letter_of_option(prediction) == gold_letter[1]
     gold_dates, other_dates = _calendar_names(gold), _calendar_names(prediction)
     if gold_dates and other_dates and gold_dates != other_dates:
@@ -153,7 +153,7 @@ def _any_same(golds: list[Value], predictions: list[Value]) -> bool:
     return False
 
 
-@lru_cache(MEMORY)
+@lru_cache(CACHE_SIZE)
 def _parse(answer: str, is_gold: bool) -> list[Value]:
     try:
         return parse_answer(answer, is_gold)

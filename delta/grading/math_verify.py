@@ -9,7 +9,7 @@ from functools import lru_cache
 from itertools import accumulate
 from typing import Any, NamedTuple
 
-MEMORY = 1_024  # verdicts and golds that a worker remembers; a text has up to 25 KB
+CACHE_SIZE = 1_024  # verdicts and golds that a worker remembers; a text has up to 25 KB
 # The library is cubic in blanks, which mean nothing to it: 20,000 would take two minutes.
 MAX_BLANKS = 100
 BLANKS = re.compile(rf"[ \t\u00a0]{{{MAX_BLANKS + 1},}}")
@@ -31,7 +31,7 @@ REWRITES = [
     )
 ]
 MAX_DEPTH = 30  # of nested brackets; beyond, the library's parser takes seconds
-HUGE = re.compile(
+TOO_LARGE = re.compile(
     r"\d{4,}\s*\)?\s*!|\^\s*\{?\s*\d{5,}|\^\s*\{?\s*\w*\s*\^\s*\{?\s*\w*\s*\^|!\s*!"
     r"|\^\s*\{?\s*\d+\s*\^\s*\{?\s*\d{2}"
 )
@@ -47,12 +47,12 @@ class LibraryVerdict(NamedTuple):
     is_correct: bool | None  # None: the library cannot parse the gold answer
 
 
-@lru_cache(MEMORY)
+@lru_cache(CACHE_SIZE)
 def library_verdict(gold_answer: str, text: str) -> LibraryVerdict:
     """Compare with the library's own extraction, which reads a whole text and may merge boxes."""
     from math_verify import parse, verify
 
-    prediction = parse(_short_blanks(text), parsing_timeout=None)
+    prediction = parse(_shorten_blanks(text), parsing_timeout=None)
     if not prediction:
         return LibraryVerdict(None, None)
     extracted, gold = str(prediction[-1]), _parse_gold(gold_answer)
@@ -61,15 +61,15 @@ def library_verdict(gold_answer: str, text: str) -> LibraryVerdict:
     return LibraryVerdict(extracted, bool(verify(gold, prediction, timeout_seconds=None)))
 
 
-@lru_cache(MEMORY)
+@lru_cache(CACHE_SIZE)
 def _parse_gold(gold_answer: str) -> list[Any]:
     from math_verify import parse
 
     # Bare LaTeX often parses to nothing; in a box it does.
-    return list(parse(f"\\boxed{{{_short_blanks(gold_answer)}}}", parsing_timeout=None))
+    return list(parse(f"\\boxed{{{_shorten_blanks(gold_answer)}}}", parsing_timeout=None))
 
 
-def _short_blanks(text: str) -> str:
+def _shorten_blanks(text: str) -> str:
     return BLANKS.sub(lambda run: run[0][:MAX_BLANKS], text)
 
 
@@ -80,7 +80,7 @@ def parse_formula(text: str) -> Any:
     None where the library cannot parse it, or where sympy would compute without end.
     """
     is_long = text.count("&") > MAX_CELLS and DETERMINANT.search(text)
-    if is_long or HUGE.search(text) or _depth(text) > MAX_DEPTH:
+    if is_long or TOO_LARGE.search(text) or _depth(text) > MAX_DEPTH:
         return None
     from latex2sympy2_extended import NormalizationConfig
     from math_verify import LatexExtractionConfig, parse

@@ -26,8 +26,8 @@ LIMITS: dict[str, tuple[str, str | None]] = {
 }
 EVENTS = ("memory.events", "memory.oom_control")
 # What a process runs to enter the cgroup whose list of processes is $1; 0 is the writer itself.
-ENTER = 'echo 0 > "$1"'
-numbers = itertools.count()
+ENTER_SCRIPT = 'echo 0 > "$1"'
+_serial_numbers = itertools.count()
 
 
 @contextlib.contextmanager
@@ -62,7 +62,7 @@ def usable_parent() -> Path | None:
         if group is None:
             continue
         try:
-            command = ["/bin/sh", "-c", ENTER, "sh", str(group / "cgroup.procs")]
+            command = ["/bin/sh", "-c", ENTER_SCRIPT, "sh", str(group / "cgroup.procs")]
             entered = subprocess.run(command, check=False, capture_output=True)
         finally:
             _remove(group)
@@ -105,7 +105,7 @@ def _candidates() -> Iterator[Path]:
 
 
 def _make(parent: Path, limit: int) -> Path | None:
-    group = parent / f"{PREFIX}{os.getpid()}-{next(numbers)}"
+    group = parent / f"{PREFIX}{os.getpid()}-{next(_serial_numbers)}"
     try:
         group.mkdir()
     except OSError:

@@ -22,7 +22,7 @@ def grade_all(params: GradingParams, cases: Iterable[Case], grade: Grade) -> Ite
     """
     ray_actors.check_installed("grading.backend")
     ray_actors.connect("auto")
-    pool = ray_actors.RayActorPool(Grader, (params, grade), {"CPU": params.workers}, None)
+    pool = ray_actors.RayActorPool(GradingActor, (params, grade), {"CPU": params.workers}, None)
     with contextlib.closing(pool):
         done: dict[int, list[Verdict]] = {}
         next_number = 0
@@ -42,7 +42,7 @@ def _chunks(cases: Iterable[Case]) -> Iterator[list[Chunk]]:
             yield [chunk]
 
 
-class Grader:
+class GradingActor:
     """An actor (ray_actors) with pools on its node, which stay open from chunk to chunk."""
 
     def __init__(self, params: GradingParams, grade: Grade) -> None:

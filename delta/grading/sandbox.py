@@ -53,8 +53,8 @@ FIRST_UID = 1_900_000_000  # above what systems and containers assign
 MAX_THREADS = 1 << 22  # the largest number of a thread
 MAX_ERRORS = 4_096  # bytes that are kept of what bubblewrap and the program write to stderr
 # What a run of each kind may report besides sandbox_runner.REASONS.
-STATUSES = {"stdin": (), "call": ("result",), "serve": (), "check": ("passed", "bad_check")}
-RUNNER = Path(sandbox_runner.__file__).read_text(encoding="utf-8")
+KIND_STATUSES = {"stdin": (), "call": ("result",), "serve": (), "check": ("passed", "bad_check")}
+RUNNER_SOURCE = Path(sandbox_runner.__file__).read_text(encoding="utf-8")
 
 
 class CodeParams(StrictModel):
@@ -108,7 +108,7 @@ class _Sandbox(NamedTuple):
         return self.captured.output.decode("utf-8", "replace")
 
 
-def mode(params: CodeParams) -> str:
+def check_sandbox(params: CodeParams) -> str:
     """Return how code is run, for the results; InputError if this machine cannot do it."""
     _binary(params)
     return params.sandbox
@@ -219,20 +219,29 @@ def _start(
         "limits": _limits(params, counts_own_processes=binary is not None),
         "channel": channel_files,
     }
-    stdin = _file(stack, program.input if program.kind == "stdin" else "")
-    job_file = _file(stack, marshal.dumps(job))
+    stdin = _memory_file(stack, program.input if program.kind == "stdin" else "")
+    job_file = _memory_file(stack, marshal.dumps(job))
     pipes = {name: _pipe(stack, uid) for name in _Captured._fields}
     status = pipes["status"][1].fileno()
     passed = [job_file, status, *channel_files]
-    command = [str(bubblewrap.PYTHON), "-s", "-S", "-P", "-c", RUNNER, str(job_file), str(status)]
+    command = [
+        str(bubblewrap.PYTHON),
+        "-s",
+        "-S",
+        "-P",
+        "-c",
+        RUNNER_SOURCE,
+        str(job_file),
+        str(status),
+    ]
     limits = bubblewrap.Limits(
         params.memory_mib << 20, params.file_mib << 20, _cpu_s(params) + 1, OPEN_FILES
     )
     folder = "/"
     if binary:
-        filter_file = _file(stack, sandbox_seccomp.program())
+        filter_file = _memory_file(stack, sandbox_seccomp.filter_program())
         passed.append(filter_file)
-        command = bubblewrap.isolated(command, binary, limits, filter_file)
+        command = bubblewrap.isolate_command(command, binary, limits, filter_file)
     else:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="delta-code-"))
     cgroup = None
@@ -241,7 +250,7 @@ def _start(
         cgroup = stack.enter_context(memory_cgroup.memory_cgroup(memory))
     with _deep_stack():
         process = subprocess.Popen(
-            bubblewrap.limited(command, limits, cgroup),
+            bubblewrap.limit_command(command, limits, cgroup),
             stdin=stdin,
             stdout=pipes["output"][1],
             stderr=pipes["errors"][1],
@@ -283,7 +292,7 @@ def _limits(params: CodeParams, counts_own_processes: bool) -> dict[str, tuple[i
     return {"RLIMIT_CPU": (seconds, seconds + 1)} | {name: (n, n) for name, n in limits.items()}
 
 
-def _file(stack: contextlib.ExitStack, content: str | bytes) -> int:
+def _memory_file(stack: contextlib.ExitStack, content: str | bytes) -> int:
     """Open a file in memory: unlike a pipe it takes any size at once, and its size is known."""
     file = os.memfd_create("input")
     stack.callback(os.close, file)
@@ -385,7 +394,7 @@ def _status(sandbox: _Sandbox, kind: str) -> tuple[str | None, str]:
         code = sandbox.process.returncode
         raise SandboxError(errors[-1] or f"ended with {code} before the program began")
     word, _, result = lines[1].partition(" ")
-    known = (*sandbox_runner.REASONS, *STATUSES[kind])
+    known = (*sandbox_runner.REASONS, *KIND_STATUSES[kind])
     return (word if word in known else "runtime_error" if word else None), result
 
 

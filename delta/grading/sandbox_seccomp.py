@@ -64,45 +64,45 @@ X32 = 0x40000000  # x86-64 has every call a second time from here on
 MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 
 # Instructions of the kernel's packet filter, and what it answers.
-LOAD, EQUAL, AT_LEAST, ANY_BIT, ANSWER = 0x20, 0x15, 0x35, 0x45, 0x06
+LOAD, EQUAL, AT_LEAST, ANY_BIT, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 # Offsets in struct seccomp_data.
 NUMBER, ARCHITECTURE, FIRST_ARGUMENT, SECOND_ARGUMENT = 0, 4, 16, 24
 ALLOW, KILL, FAIL = 0x7FFF0000, 0x80000000, 0x00050000
 
 
-def program() -> bytes:
+def filter_program() -> bytes:
     """Return the filter for this machine, which must be one of MACHINES."""
     column, architecture = MACHINES[platform.machine()]
-    steps = [_step(LOAD, ARCHITECTURE), *_unless(EQUAL, architecture, KILL)]
-    steps += [_step(LOAD, NUMBER), *_when(AT_LEAST, X32, FAIL | errno.EPERM)]
+    steps = [_step(LOAD, ARCHITECTURE), *_return_unless(EQUAL, architecture, KILL)]
+    steps += [_step(LOAD, NUMBER), *_return_if(AT_LEAST, X32, FAIL | errno.EPERM)]
     for newer in ALLOWED_NEWER.values():
-        steps += _when(EQUAL, newer, ALLOW)
+        steps += _return_if(EQUAL, newer, ALLOW)
     # Also clone3: its flags lie in memory, where no filter can look. The C library falls back.
-    steps += _when(AT_LEAST, NEWER, FAIL | errno.ENOSYS)
+    steps += _return_if(AT_LEAST, NEWER, FAIL | errno.ENOSYS)
     for numbers in DENIED.values():
         if (number := numbers[column]) is not None:
-            steps += _when(EQUAL, number, FAIL | errno.EPERM)
-    pair = _unless(EQUAL, AF_UNIX, FAIL | errno.EPERM)
+            steps += _return_if(EQUAL, number, FAIL | errno.EPERM)
+    pair = _return_unless(EQUAL, AF_UNIX, FAIL | errno.EPERM)
     steps += _by_argument(SOCKETPAIR[column], FIRST_ARGUMENT, pair)
-    locks = [step for command in LOCKS for step in _when(EQUAL, command, FAIL | errno.ENOLCK)]
+    locks = [step for command in LOCKS for step in _return_if(EQUAL, command, FAIL | errno.ENOLCK)]
     steps += _by_argument(FCNTL[column], SECOND_ARGUMENT, locks)
-    user = _when(ANY_BIT, NEW_USER_NAMESPACE, FAIL | errno.EPERM)
+    user = _return_if(ANY_BIT, NEW_USER_NAMESPACE, FAIL | errno.EPERM)
     steps += _by_argument(CLONE[column], FIRST_ARGUMENT, user)
-    return b"".join([*steps, _step(ANSWER, ALLOW)])
+    return b"".join([*steps, _step(RETURN, ALLOW)])
 
 
 def _by_argument(number: int, argument: int, tests: list[bytes]) -> list[bytes]:
     """Return the steps that allow the call `number` unless `tests` of its argument refuse it."""
-    steps = [_step(LOAD, argument), *tests, _step(ANSWER, ALLOW)]
+    steps = [_step(LOAD, argument), *tests, _step(RETURN, ALLOW)]
     return [_step(EQUAL, number, if_false=len(steps)), *steps]
 
 
-def _when(test: int, value: int, answer: int) -> list[bytes]:
-    return [_step(test, value, if_true=0, if_false=1), _step(ANSWER, answer)]
+def _return_if(test: int, value: int, answer: int) -> list[bytes]:
+    return [_step(test, value, if_true=0, if_false=1), _step(RETURN, answer)]
 
 
-def _unless(test: int, value: int, answer: int) -> list[bytes]:
-    return [_step(test, value, if_true=1, if_false=0), _step(ANSWER, answer)]
+def _return_unless(test: int, value: int, answer: int) -> list[bytes]:
+    return [_step(test, value, if_true=1, if_false=0), _step(RETURN, answer)]
 
 
 def _step(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:

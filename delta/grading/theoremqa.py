@@ -25,12 +25,12 @@ from delta.grading.formulas.answer_parser import parse_answer
 from delta.grading.formulas.boxes import last_box
 from delta.grading.formulas.cleaning import clean, without_name, without_units, words
 from delta.grading.formulas.rounding import Number
-from delta.grading.formulas.scalar_equality import value_of
+from delta.grading.formulas.scalar_equality import real_value
 from delta.grading.formulas.tokens import UnreadableError
 from delta.grading.formulas.trees import quotient
 from delta.grading.formulas.values import Named, Ratio, Scalar, Value
 from delta.grading.math_verify import parse_formula
-from delta.grading.verdict import Verdict, without_answer
+from delta.grading.verdict import Verdict, verdict_without_answer
 
 TOLERANCE = Fraction(4, 100)  # of a float gold
 ZERO = Fraction(1, 10**9)  # from a float gold of zero
@@ -63,7 +63,7 @@ def grade(gold_answer: str, answer: str | None, finish_reason: str) -> Verdict:
         return Verdict("ungradable", None, "empty_gold")
     extracted = None if answer is None else last_box(answer)
     if extracted is None:
-        return without_answer(answer, finish_reason, "no_box")
+        return verdict_without_answer(answer, finish_reason, "no_box")
     try:
         kind, gold = _parse_gold(gold_answer)
     except (ValueError, ZeroDivisionError):
@@ -111,7 +111,7 @@ def _fraction(value: Any) -> Fraction:
 def _is_same(kind: str, gold: Gold, extracted: str) -> bool | None:
     """Return whether the box has the gold answer; None where its mathematics does not parse."""
     if isinstance(gold, bool):
-        return _truth(extracted) == gold
+        return _truth_value(extracted) == gold
     if isinstance(gold, str):
         return letter_of_option(extracted) == gold
     answer = clean(extracted)
@@ -136,7 +136,7 @@ def real_number(answer: str) -> Number | None:
     except UnreadableError:
         return None
     scalars = (_as_scalar(value.value if isinstance(value, Named) else value) for value in values)
-    return next((number for scalar in scalars if scalar and (number := value_of(scalar))), None)
+    return next((number for scalar in scalars if scalar and (number := real_value(scalar))), None)
 
 
 def _as_scalar(value: Value) -> Scalar | None:
@@ -193,7 +193,7 @@ def _is_unparsable(part: str) -> bool:
     return bool(part) and not words(part) and parse_formula(part) is None
 
 
-def _truth(extracted: str) -> bool | None:
+def _truth_value(extracted: str) -> bool | None:
     """Return what the first word says, else the first clause that says it.
 
     None where none or both are said.

@@ -11,7 +11,7 @@ class Verdict(NamedTuple):
     reason: str | None  # why the outcome is not "correct"; None where it is
 
 
-def without_answer(text: str | None, finish_reason: str, reason: str) -> Verdict:
+def verdict_without_answer(text: str | None, finish_reason: str, reason: str) -> Verdict:
     """Return the verdict where no answer is found: "cut" where the end of the reply is missing."""
     is_cut = text is None or finish_reason == "length"
     return Verdict("incorrect", None, "cut" if is_cut else reason)

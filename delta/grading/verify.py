@@ -18,7 +18,7 @@ from delta.core.types import Counts
 from delta.grading.grade_all import grade_all
 from delta.grading.llm_equivalence import ComparisonParams
 from delta.grading.verdict import Verdict
-from delta.grading.worker_pool import Case, GradingParams, check_share, count
+from delta.grading.worker_pool import Case, GradingParams, check_max_ungradable, count_verdicts
 from delta.inference import trace_text
 
 
@@ -28,7 +28,7 @@ class VerifyParams(StrictModel):
     llm: ComparisonParams  # read where llm_fallback is true
 
 
-def with_problems(problems: pl.DataFrame, traces: pl.DataFrame) -> pl.DataFrame:
+def join_problems(problems: pl.DataFrame, traces: pl.DataFrame) -> pl.DataFrame:
     """Return the traces with their problem's columns; InputError where a problem is missing."""
     joined = _join(problems, traces.lazy()).collect()
     if missing := joined.filter(pl.col("statement").is_null()).height:
@@ -36,7 +36,7 @@ def with_problems(problems: pl.DataFrame, traces: pl.DataFrame) -> pl.DataFrame:
     return joined
 
 
-def batches(problems: pl.DataFrame, traces: pl.LazyFrame) -> Iterator[pl.DataFrame]:
+def trace_batches(problems: pl.DataFrame, traces: pl.LazyFrame) -> Iterator[pl.DataFrame]:
     """Yield the rows of `with_problems` in their order, few at a time: texts have gigabytes."""
     joined = _join(problems, traces)
     return joined.collect_batches(chunk_size=TEXT_ROWS, maintain_order=True, engine="streaming")
@@ -47,7 +47,7 @@ def _join(problems: pl.DataFrame, traces: pl.LazyFrame) -> pl.LazyFrame:
     return joined.with_columns(pl.col("gold_answer").fill_null(""))
 
 
-def grade(
+def grade_traces(
     grading: GradingParams,
     rows: Iterable[pl.DataFrame],
     progress: Callable[[Iterator[Any]], Iterator[Any]] = lambda items: items,
@@ -70,7 +70,7 @@ def grade(
     return dict(zip(with_gold, verdicts, strict=True)) | dict.fromkeys(without_gold, no_gold)
 
 
-def decide(
+def apply_recorded_verdicts(
     params: VerifyParams, rows: pl.DataFrame, graded: dict[str, Verdict]
 ) -> tuple[pl.DataFrame, Counts]:
     """Return a verdict for each trace, and counts of where the grader and recordings differ.
@@ -107,8 +107,8 @@ def summarize(grading: GradingParams, verdicts: pl.DataFrame) -> Counts:
     """
     has_gold = verdicts.filter(pl.col("outcome") != NO_GOLD)
     rows = has_gold.select("outcome", "extracted", "reason").iter_rows()
-    counts = count([Verdict(*row) for row in rows])
-    check_share("verify", grading, counts)
+    counts = count_verdicts([Verdict(*row) for row in rows])
+    check_max_ungradable("verify", grading, counts)
     by_decider = Counter(has_gold["decided_by"])
     return counts | {
         NO_GOLD: verdicts.height - has_gold.height,

@@ -229,7 +229,7 @@ def _grade_batch(
     return verdicts
 
 
-def count(verdicts: list[Verdict]) -> Counts:
+def count_verdicts(verdicts: list[Verdict]) -> Counts:
     """Return how many verdicts there are, by outcome and by reason."""
     from delta.core.schemas import OUTCOMES  # not above: it loads polars, which no worker needs
 
@@ -242,7 +242,7 @@ def count(verdicts: list[Verdict]) -> Counts:
     }
 
 
-def check_share(where: str, params: GradingParams, counts: Counts) -> None:
+def check_max_ungradable(where: str, params: GradingParams, counts: Counts) -> None:
     """Raise InputError where more than grading.max_ungradable of the answers are ungradable."""
     share = counts["ungradable"] / max(1, counts["graded"])
     if share > params.max_ungradable:

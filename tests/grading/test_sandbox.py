@@ -307,8 +307,8 @@ def test_a_program_that_uses_two_cores_ends_by_its_cpu_time() -> None:
 
 
 def test_the_mode_is_known_before_anything_runs() -> None:
-    assert sandbox.mode(PARAMS) == "bubblewrap"
-    assert sandbox.mode(PARAMS.model_copy(update={"sandbox": "none"})) == "none"
+    assert sandbox.check_sandbox(PARAMS) == "bubblewrap"
+    assert sandbox.check_sandbox(PARAMS.model_copy(update={"sandbox": "none"})) == "none"
 
 
 def test_without_a_sandbox_the_limits_hold_and_the_scratch_folder_is_removed() -> None:
@@ -343,7 +343,7 @@ def test_where_no_sandbox_works_nothing_is_run_and_the_error_says_so(
     binaries = [Path(binary)] if binary else []
     monkeypatch.setattr(bubblewrap, "binaries", lambda: iter(binaries))
     with pytest.raises(InputError, match=r"grading.code.sandbox = 'bubblewrap' does not work"):
-        sandbox.mode(PARAMS)
+        sandbox.check_sandbox(PARAMS)
     with pytest.raises(InputError):
         grade(*case("print('contained')"), PARAMS)
 

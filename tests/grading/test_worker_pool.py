@@ -12,7 +12,13 @@ from delta.core.errors import InputError
 from delta.grading.grade_all import grade_all
 from delta.grading.sandbox import CodeParams
 from delta.grading.verdict import Verdict
-from delta.grading.worker_pool import Case, GradingParams, check_share, count, grade_case
+from delta.grading.worker_pool import (
+    Case,
+    GradingParams,
+    check_max_ungradable,
+    count_verdicts,
+    grade_case,
+)
 
 CODE = CodeParams(
     sandbox="bubblewrap", timeout_s=5.0, memory_mib=512, processes=8, output_kib=64, file_mib=1
@@ -84,7 +90,7 @@ def test_a_crash_costs_no_other_answer_its_verdict() -> None:
         Verdict("ungradable", None, "RecursionError in the grader"),
         Verdict("incorrect", None, "no_box"),
     ]
-    counts = count(verdicts)
+    counts = count_verdicts(verdicts)
     assert counts == {
         "graded": 8,
         "correct": 4,
@@ -97,7 +103,7 @@ def test_a_crash_costs_no_other_answer_its_verdict() -> None:
             "worker died with exit code 7": 1,
         },
     }
-    check_share("verify", PARAMS, counts)
+    check_max_ungradable("verify", PARAMS, counts)
 
 
 @pytest.mark.slow
@@ -161,7 +167,7 @@ def test_gmpy2_is_not_in_the_environment() -> None:
 def test_a_share_of_ungradable_answers_above_the_limit_is_an_error() -> None:
     verdicts = [Verdict("ungradable", None, "timeout")] * 3 + [Verdict("correct", "8", None)] * 2
     with pytest.raises(InputError) as caught:
-        check_share("verify", PARAMS, count(verdicts))
+        check_max_ungradable("verify", PARAMS, count_verdicts(verdicts))
     assert str(caught.value) == (
         "verify: 3 of 5 answers are ungradable ({'timeout': 3}); expected a share of at most "
         "grading.max_ungradable = 0.5"

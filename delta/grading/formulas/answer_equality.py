@@ -14,17 +14,17 @@ from delta.grading.formulas.trees import (
     number_node,
     product,
     quotient,
-    replaced,
+    replace_subtree,
     symbols_of,
     total,
 )
 from delta.grading.formulas.values import (
-    Based,
-    Cases,
     Collection,
+    Interval,
     Matrix,
     Named,
-    Piece,
+    NumberInBase,
+    Piecewise,
     Ratio,
     RealSet,
     Relation,
@@ -106,12 +106,12 @@ def _same_matrix(gold: Matrix, prediction: Matrix) -> bool:
     return _in_order(gold.rows, prediction.rows, _in_order)
 
 
-def _same_based(gold: Based, prediction: Based) -> bool:
+def _same_number_in_base(gold: NumberInBase, prediction: NumberInBase) -> bool:
     return int(gold.digits, gold.base) == int(prediction.digits, prediction.base)
 
 
-def _same_cases(gold: Cases, prediction: Cases) -> bool:
-    return _matched(gold.rows, prediction.rows, _same_pair)
+def _same_piecewise(gold: Piecewise, prediction: Piecewise) -> bool:
+    return _match_one_to_one(gold.rows, prediction.rows, _same_pair)
 
 
 def _same_pair(gold: tuple[Value, Value], prediction: tuple[Value, Value]) -> bool:
@@ -131,7 +131,7 @@ def _same_across(gold: Value, prediction: Value) -> bool:
                 return same(
                     Scalar(tuple(quotient(a, b) for a in first.trees for b in second.trees)), other
                 )
-            case Based(digits=digits), Scalar():  # whose base was left out
+            case NumberInBase(digits=digits), Scalar():  # whose base was left out
                 is_decimal = digits.lstrip("-").isdigit()
                 return is_decimal and number_node(int(digits)) in other.trees
             case Time(half=half, parts=parts), Scalar() if half and parts[1:] == (0,):
@@ -163,10 +163,10 @@ def _same_as_set(gold: Value, prediction: Value) -> bool:
 
 def _same_set(gold: RealSet, prediction: RealSet) -> bool:
     left, right = canonical(list(gold.pieces)), canonical(list(prediction.pieces))
-    return _matched(left.pieces, right.pieces, _same_piece)
+    return _match_one_to_one(left.pieces, right.pieces, _same_interval)
 
 
-def _same_piece(gold: Piece, prediction: Piece) -> bool:
+def _same_interval(gold: Interval, prediction: Interval) -> bool:
     return (
         (gold.has_low, gold.has_high) == (prediction.has_low, prediction.has_high)
         and same_scalar(gold.low, prediction.low)
@@ -177,12 +177,12 @@ def _same_piece(gold: Piece, prediction: Piece) -> bool:
 def _same_collection(gold: Collection, prediction: Collection) -> bool:
     kinds = {gold.kind, prediction.kind}
     if kinds == {"set"}:
-        return _contained(gold.members, prediction.members, same_answer) and _contained(
+        return _is_subset(gold.members, prediction.members, same_answer) and _is_subset(
             prediction.members, gold.members, _swapped(same_answer)
         )
     is_any_order = kinds <= {"list", "set"} or kinds == {"record"}
     if is_any_order or (kinds == {"bracket", "list"} and len(gold.members) > 2):
-        return _matched(gold.members, prediction.members, same_answer)
+        return _match_one_to_one(gold.members, prediction.members, same_answer)
     if "set" in kinds or kinds == {"bracket", "list"}:
         return False
     if "bracket" in kinds and len(kinds) == 2 and len(gold.members) == 2:
@@ -198,7 +198,7 @@ def _in_name_order(collection: Collection) -> tuple[Value, ...]:
     return tuple(member.value for member in sorted(named, key=lambda member: member.name))
 
 
-def _contained(members: Sequence[Value], others: Sequence[Value], same: Same) -> bool:
+def _is_subset(members: Sequence[Value], others: Sequence[Value], same: Same) -> bool:
     """Return whether each member is one of the others."""
     return all(any(same(member, other) for other in others) for member in members)
 
@@ -207,7 +207,7 @@ def _in_order(gold: Sequence[Any], prediction: Sequence[Any], same: Same = same_
     return len(gold) == len(prediction) and all(map(same, gold, prediction))
 
 
-def _matched(gold: Sequence[Any], prediction: Sequence[Any], same: Same) -> bool:
+def _match_one_to_one(gold: Sequence[Any], prediction: Sequence[Any], same: Same) -> bool:
     """Return whether the members can be paired one to one (augmenting paths)."""
     if len(gold) != len(prediction):
         return False
@@ -249,10 +249,10 @@ def _same_time(gold: Time, prediction: Time) -> bool:
             and gold.parts[0] % HOURS == prediction.parts[0] % HOURS
             and (gold.parts[1:] == prediction.parts[1:])
         )
-    return gold.parts == prediction.parts or _of_24_hours(gold) == _of_24_hours(prediction)
+    return gold.parts == prediction.parts or _as_24_hours(gold) == _as_24_hours(prediction)
 
 
-def _of_24_hours(time: Time) -> tuple[int, ...]:
+def _as_24_hours(time: Time) -> tuple[int, ...]:
     if not time.half:
         return time.parts
     return (time.parts[0] % HOURS + HOURS * (time.half == "pm"), *time.parts[1:])
@@ -326,7 +326,7 @@ def _is_solved(solved: Relation, equation: Relation) -> bool:
             continue
         for tree in _differences(equation):
             if symbol.value in symbols_of(tree) and _is_linear(tree, symbol):
-                at = [replaced(tree, symbol, formula) for formula in value.trees]
+                at = [replace_subtree(tree, symbol, formula) for formula in value.trees]
                 if any(same_function(difference, ZERO) for difference in at):
                     return True
     return False
@@ -334,7 +334,7 @@ def _is_solved(solved: Relation, equation: Relation) -> bool:
 
 def _is_linear(tree: Node, symbol: Node) -> bool:
     """Return whether the second difference in the symbol is zero, and the first is not."""
-    a, b, c = (replaced(tree, symbol, number_node(Fraction(n, 3))) for n in (1, 3, 5))
+    a, b, c = (replace_subtree(tree, symbol, number_node(Fraction(n, 3))) for n in (1, 3, 5))
     second = total(a, negative(b), negative(b), c)
     return bool(same_function(second, ZERO)) and not same_function(a, b)
 
@@ -348,7 +348,7 @@ SAME_KIND: dict[type, Same] = {
     Matrix: _same_matrix,
     Ratio: _same_ratio,
     Time: _same_time,
-    Based: _same_based,
-    Cases: _same_cases,
+    NumberInBase: _same_number_in_base,
+    Piecewise: _same_piecewise,
     SetBuilder: _same_pair,
 }

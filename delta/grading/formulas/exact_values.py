@@ -94,7 +94,7 @@ def _combine(node: Node, operands: list[Fraction]) -> Fraction | None:
             return _product(operands)
         case "power":
             return _power(*operands)
-    return _function(node.value, operands)
+    return _call(node.value, operands)
 
 
 def _bits(value: Fraction) -> int:
@@ -164,7 +164,7 @@ def _integer_root(value: int, degree: int) -> int | None:
     return root if root**degree == value else None
 
 
-def _function(name: str, numbers: list[Fraction]) -> Fraction | None:
+def _call(name: str, numbers: list[Fraction]) -> Fraction | None:
     whole = [int(number) for number in numbers if number.denominator == 1]
     match name, numbers:
         case "abs", [number]:
@@ -175,10 +175,10 @@ def _function(name: str, numbers: list[Fraction]) -> Fraction | None:
             return Fraction(math.ceil(number))
         case "max" | "min", [_, *_]:
             return max(numbers) if name == "max" else min(numbers)
-    return _whole_function(name, whole) if len(whole) == len(numbers) else None
+    return _integer_function(name, whole) if len(whole) == len(numbers) else None
 
 
-def _whole_function(name: str, arguments: list[int]) -> Fraction | None:
+def _integer_function(name: str, arguments: list[int]) -> Fraction | None:
     match name, arguments:
         case "factorial" | "double_factorial", [n] if n >= 0:
             if n > MAX_FACTORIAL:

@@ -17,13 +17,13 @@ from delta.grading.formulas.trees import (
     ONE,
     Node,
     call,
-    letter,
+    letter_node,
     negative,
     power,
     product,
     quotient,
-    replaced,
-    symbol,
+    replace_subtree,
+    symbol_node,
 )
 from delta.grading.formulas.vocabulary import CLOSING, FRACTIONS, FUNCTIONS, GREEK, OVER, word_set
 
@@ -117,7 +117,7 @@ class FormulaParser(Grammar):
         token = self.current()
         self.at += 1
         if token.kind == "vector":
-            return symbol(f"{token.text} vector")
+            return symbol_node(f"{token.text} vector")
         if token.kind == "text" and not re.fullmatch(r"[a-zA-Z]+", token.text):
             raise UnreadableError(token.text)
         return _read_symbol(self, VARIANTS.get(token.text, token.text))
@@ -136,14 +136,14 @@ def _read_symbol(parser: Grammar, name: str) -> Node:
         name = "c"  # C_1 and c_1 are the constants of integration
     full = name + index + primes
     if parser.text() != "(":
-        return letter(full)
+        return letter_node(full)
     start = parser.at
     nodes = parser.list_in_brackets()
     is_atom = all(n.kind == "symbol" or (n.kind == "number" and n.value >= 0) for n in nodes)
     if primes or name in FUNCTION_LETTERS or is_atom or len(nodes) > 1:
         return Node("apply", full, nodes)
     parser.at = start
-    return letter(full)
+    return letter_node(full)
 
 
 def _read_primes(parser: Grammar) -> str:
@@ -190,7 +190,7 @@ def _read_fraction(parser: Grammar) -> Node:
     parts = [re.sub(r"\s|\\partial|(?<![a-zA-Z])d", "", _text_in_braces(parser)) for _ in range(2)]
     if not re.search("[a-zA-Z]", parts[0]):
         raise UnreadableError("a derivative of what follows")
-    return symbol(f"d({parts[0]})/d({parts[1]})")
+    return symbol_node(f"d({parts[0]})/d({parts[1]})")
 
 
 def _is_derivative(parser: Grammar) -> bool:
@@ -233,7 +233,7 @@ def _read_series(parser: Grammar) -> Node:
     last = parser.argument()
     body = parser.term()
     if variable.text == "i":
-        body = replaced(body, IMAGINARY, symbol("i"))
+        body = replace_subtree(body, IMAGINARY, symbol_node("i"))
     return Node("series", (name, variable.text), (first, last, body))
 
 

@@ -193,7 +193,7 @@ def same_constant(left: Node, right: Node) -> bool | None:
     return bool(abs(value - other) <= near)
 
 
-def approximation(node: Node) -> Fraction | None:
+def approximate_value(node: Node) -> Fraction | None:
     """Return the real value of a formula without symbols to fifty digits; None: it has none."""
     evaluated = _evaluate([node])
     if evaluated is None:

@@ -14,7 +14,7 @@ from delta.grading.formulas.exact_values import (
     min_digits,
     same_residues,
 )
-from delta.grading.formulas.numeric_values import approximation, same_constant, same_function
+from delta.grading.formulas.numeric_values import approximate_value, same_constant, same_function
 from delta.grading.formulas.rounding import Number, is_close
 from delta.grading.formulas.trees import (
     IMAGINARY,
@@ -23,9 +23,9 @@ from delta.grading.formulas.trees import (
     is_equal_tree,
     number_node,
     product,
-    replaced,
+    replace_subtree,
     subtrees,
-    symbol,
+    symbol_node,
     symbols_of,
 )
 from delta.grading.formulas.values import ONE, Scalar
@@ -68,12 +68,12 @@ def _with_imaginary(scalar: Scalar, other: Scalar) -> Scalar:
     names, other_names = _names(scalar), _names(other)
     is_beside_j = any("j" in _names(side) and _has_imaginary(side) for side in (scalar, other))
     if is_beside_j or any(name.endswith(" vector") for name in names | other_names):
-        scalar = _replace(scalar, IMAGINARY, symbol("i vector"))
+        scalar = _replace(scalar, IMAGINARY, symbol_node("i vector"))
         for letter in "jk":
-            scalar = _replace(scalar, symbol(letter), symbol(f"{letter} vector"))
+            scalar = _replace(scalar, symbol_node(letter), symbol_node(f"{letter} vector"))
     elif _has_imaginary(other) and not _has_imaginary(scalar):
         for letter in {"j"} if names == {"j"} else {"I"} - other_names:
-            scalar = _replace(scalar, symbol(letter), IMAGINARY)
+            scalar = _replace(scalar, symbol_node(letter), IMAGINARY)
     return scalar
 
 
@@ -86,7 +86,7 @@ def _has_imaginary(scalar: Scalar) -> bool:
 
 
 def _replace(scalar: Scalar, old: Node, new: Node) -> Scalar:
-    return scalar._replace(trees=tuple(replaced(tree, old, new) for tree in scalar.trees))
+    return scalar._replace(trees=tuple(replace_subtree(tree, old, new) for tree in scalar.trees))
 
 
 def _same_tree(gold: Node, prediction: Node, gold_scale: Fraction, scale: Fraction) -> bool:
@@ -154,7 +154,7 @@ def _number(node: Node, value: Fraction | None) -> Number | None:
     """Return the number that a formula with this exact value (None: an irrational one) is."""
     if number := _literal(node):
         return number
-    value = approximation(node) if value is None else value
+    value = approximate_value(node) if value is None else value
     return None if value is None else Number(value, None, ONE)
 
 
@@ -180,11 +180,11 @@ def _max_digits(node: Node) -> float | None:
     except (TooLargeError, UndefinedError):
         return None
     if value is None:
-        value = approximation(node)
+        value = approximate_value(node)
     return None if value is None else max(1.0, abs(int(value)).bit_length() * 0.302)
 
 
-def value_of(scalar: Scalar) -> Number | None:
+def real_value(scalar: Scalar) -> Number | None:
     """Return the real number that a scalar without symbols is; else None."""
     for tree in (*scalar.bare, *scalar.trees) if scalar.bare else scalar.trees:
         if symbols_of(tree):

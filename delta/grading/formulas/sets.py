@@ -7,21 +7,21 @@ import re
 from fractions import Fraction
 
 from delta.grading.formulas.exact_values import TooLargeError, UndefinedError, exact_value
-from delta.grading.formulas.numeric_values import approximation
+from delta.grading.formulas.numeric_values import approximate_value
 from delta.grading.formulas.trees import (
     INFINITY,
     Node,
     negative,
     number_node,
-    symbol,
+    symbol_node,
     symbols_of,
     total,
 )
 from delta.grading.formulas.values import (
     BOUND_NAME,
     Collection,
+    Interval,
     Named,
-    Piece,
     RealSet,
     Relation,
     Scalar,
@@ -31,11 +31,11 @@ from delta.grading.formulas.values import (
 
 PLUS_INFINITY = Scalar((INFINITY,))
 MINUS_INFINITY = Scalar((negative(INFINITY),))
-EVERYTHING = RealSet((Piece(MINUS_INFINITY, False, PLUS_INFINITY, False),))
-BOUND = Scalar((symbol(BOUND_NAME),))
+EVERYTHING = RealSet((Interval(MINUS_INFINITY, False, PLUS_INFINITY, False),))
+BOUND = Scalar((symbol_node(BOUND_NAME),))
 MIRRORED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "!=": "!="}
 
-Size = Fraction | float
+EndValue = Fraction | float
 
 
 def to_set(value: Value) -> RealSet | None:
@@ -57,8 +57,8 @@ def to_set(value: Value) -> RealSet | None:
     return None
 
 
-def _point(value: Scalar) -> Piece:
-    return Piece(value, True, value, True)
+def _point(value: Scalar) -> Interval:
+    return Interval(value, True, value, True)
 
 
 def _from_collection(value: Collection) -> RealSet | None:
@@ -69,7 +69,7 @@ def _from_collection(value: Collection) -> RealSet | None:
         return canonical(list(map(_point, scalars)))
     if value.kind in ("tuple", "bracket") and len(scalars) == 2:
         is_closed = value.kind == "bracket"
-        return RealSet((Piece(scalars[0], is_closed, scalars[1], is_closed),))
+        return RealSet((Interval(scalars[0], is_closed, scalars[1], is_closed),))
     return None
 
 
@@ -97,16 +97,16 @@ def _from_chain(relation: Relation) -> RealSet | None:
         return None
     operators = relation.operators
     if set(operators) <= {"<", "<="}:
-        return RealSet((Piece(low, operators[0] == "<=", high, operators[1] == "<="),))
+        return RealSet((Interval(low, operators[0] == "<=", high, operators[1] == "<="),))
     if set(operators) <= {">", ">="}:
-        return RealSet((Piece(high, operators[1] == ">=", low, operators[0] == ">="),))
+        return RealSet((Interval(high, operators[1] == ">=", low, operators[0] == ">="),))
     return None
 
 
 def _solve(left: Node, operator: str, right: Node, name: str) -> RealSet | None:
-    if left == symbol(name) and not symbols_of(right):
+    if left == symbol_node(name) and not symbols_of(right):
         return _half_line(operator, Scalar((right,)))
-    if right == symbol(name) and not symbols_of(left):
+    if right == symbol_node(name) and not symbols_of(left):
         return _half_line(MIRRORED[operator], Scalar((left,)))
     difference = total(left, negative(right))
     try:
@@ -122,8 +122,8 @@ def _solve(left: Node, operator: str, right: Node, name: str) -> RealSet | None:
 
 def _half_line(operator: str, end: Scalar) -> RealSet:
     is_closed = operator in ("<=", ">=")
-    below = Piece(MINUS_INFINITY, False, end, is_closed)
-    above = Piece(end, is_closed, PLUS_INFINITY, False)
+    below = Interval(MINUS_INFINITY, False, end, is_closed)
+    above = Interval(end, is_closed, PLUS_INFINITY, False)
     match operator:
         case "<" | "<=":
             return RealSet((below,))
@@ -134,7 +134,7 @@ def _half_line(operator: str, end: Scalar) -> RealSet:
     return RealSet((below, above))
 
 
-def _size(end: Scalar) -> Size | None:
+def _end_value(end: Scalar) -> EndValue | None:
     """Return the place of an end on the number line; None where it has symbols."""
     tree = end.trees[0]
     if tree in (INFINITY, negative(INFINITY)):
@@ -143,20 +143,20 @@ def _size(end: Scalar) -> Size | None:
         return None
     try:
         value = exact_value(tree)
-        return approximation(tree) if value is None else value
+        return approximate_value(tree) if value is None else value
     except (TooLargeError, UndefinedError):
         return None
 
 
-def canonical(pieces: list[Piece]) -> RealSet:
+def canonical(pieces: list[Interval]) -> RealSet:
     """Return the pieces in order, those that touch united; unchanged if an end has symbols."""
-    sized: list[tuple[Size, Size, Piece]] = []
+    sized: list[tuple[EndValue, EndValue, Interval]] = []
     for piece in pieces:
-        low, high = _size(piece.low), _size(piece.high)
+        low, high = _end_value(piece.low), _end_value(piece.high)
         if low is None or high is None:
             return RealSet(tuple(pieces))
         sized.append((low, high, piece))
-    kept: list[tuple[Size, Size, Piece]] = []
+    kept: list[tuple[EndValue, EndValue, Interval]] = []
     for low, high, piece in sorted(sized, key=lambda item: (item[0], not item[2].has_low)):
         if low > high or (low == high and not (piece.has_low and piece.has_high)):
             continue
@@ -164,14 +164,14 @@ def canonical(pieces: list[Piece]) -> RealSet:
             previous_low, previous_high, previous = kept.pop()
             is_longer = (high, piece.has_high) > (previous_high, previous.has_high)
             last = piece if is_longer else previous
-            united = Piece(previous.low, previous.has_low, last.high, last.has_high)
+            united = Interval(previous.low, previous.has_low, last.high, last.has_high)
             kept.append((previous_low, max(high, previous_high), united))
         else:
             kept.append((low, high, piece))
     return RealSet(tuple(piece for _, _, piece in kept))
 
 
-def _touches(previous: tuple[Size, Size, Piece], low: Size, piece: Piece) -> bool:
+def _touches(previous: tuple[EndValue, EndValue, Interval], low: EndValue, piece: Interval) -> bool:
     _, end, before = previous
     return low < end or (low == end and (piece.has_low or before.has_high))
 
@@ -185,22 +185,22 @@ def combine(left: RealSet, right: RealSet, is_union: bool) -> RealSet | None:
     return canonical(known) if len(known) == len(pieces) else None
 
 
-def _intersection(piece: Piece, other: Piece) -> Piece | None:
-    low, other_low = _size(piece.low), _size(other.low)
-    high, other_high = _size(piece.high), _size(other.high)
+def _intersection(piece: Interval, other: Interval) -> Interval | None:
+    low, other_low = _end_value(piece.low), _end_value(other.low)
+    high, other_high = _end_value(piece.high), _end_value(other.high)
     if low is None or other_low is None or high is None or other_high is None:
         return None
     first = other if (other_low, not other.has_low) > (low, not piece.has_low) else piece
     last = other if (other_high, other.has_high) < (high, piece.has_high) else piece
-    return Piece(first.low, first.has_low, last.high, last.has_high)
+    return Interval(first.low, first.has_low, last.high, last.has_high)
 
 
 def complement(numbers: RealSet) -> RealSet | None:
     """Return all other real numbers; None where ends have symbols."""
     result: RealSet | None = EVERYTHING
     for piece in numbers.pieces:
-        below = Piece(MINUS_INFINITY, False, piece.low, not piece.has_low)
-        above = Piece(piece.high, not piece.has_high, PLUS_INFINITY, False)
+        below = Interval(MINUS_INFINITY, False, piece.low, not piece.has_low)
+        above = Interval(piece.high, not piece.has_high, PLUS_INFINITY, False)
         result = result and combine(result, canonical([below, above]), is_union=False)
     return result
 
@@ -227,7 +227,7 @@ def join(values: list[Value], joins: list[str]) -> Value:
     """
     if len(values) == 1:
         return values[0]
-    if any(map(_is_interval, values)) and (united := _join_inequalities(values, joins)):
+    if any(map(_is_number_set, values)) and (united := _join_inequalities(values, joins)):
         return united
     named = [value for value in values if isinstance(value, Named)]
     names = {value.name for value in named}
@@ -241,7 +241,7 @@ def join(values: list[Value], joins: list[str]) -> Value:
     return Collection("list", tuple(values))
 
 
-def _is_interval(value: Value) -> bool:
+def _is_number_set(value: Value) -> bool:
     """Return whether this can only be a set of numbers: x > 1, x in (1, 2)."""
     if isinstance(value, Named):
         is_pair = isinstance(value.value, Collection) and value.value.kind in ("tuple", "bracket")

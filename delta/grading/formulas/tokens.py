@@ -10,11 +10,11 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from delta.grading.formulas.vocabulary import (
-    BLOCKED,
     FUNCTIONS,
     GREEK,
+    QUALIFYING_WORDS,
     RELATIONS,
-    STATEMENT,
+    SENTENCE_WORDS,
     word_set,
 )
 
@@ -257,12 +257,12 @@ def separators_in(tokens: list[Token], separators: frozenset[str]) -> list[tuple
     return result
 
 
-def marks(tokens: list[Token], separators: frozenset[str]) -> list[str]:
+def separator_texts(tokens: list[Token], separators: frozenset[str]) -> list[str]:
     """Return those of `separators` that stand outside of brackets, in order."""
     return [text for _, text in separators_in(tokens, separators)]
 
 
-def split(tokens: list[Token], separators: frozenset[str]) -> list[list[Token]]:
+def split_at(tokens: list[Token], separators: frozenset[str]) -> list[list[Token]]:
     """Return the parts between separators outside of brackets."""
     cuts = [index for index, _ in separators_in(tokens, separators)]
     starts, ends = [0, *(cut + 1 for cut in cuts)], [*cuts, len(tokens)]
@@ -277,7 +277,7 @@ def index_of(tokens: list[Token], text: str, start: int = 0) -> int:
     raise UnreadableError(f"no {text}")
 
 
-def trim(tokens: list[Token]) -> list[Token]:
+def strip_punctuation(tokens: list[Token]) -> list[Token]:
     """Return the tokens without punctuation at the end and without braces around everything."""
     while tokens and tokens[-1].text in (".", ",", ";", ":"):
         tokens = tokens[:-1]
@@ -306,7 +306,7 @@ def is_condition(tokens: list[Token]) -> bool:
     )
 
 
-def without_lead(tokens: list[Token]) -> list[Token]:
+def strip_lead(tokens: list[Token]) -> list[Token]:
     """Return the tokens without the words before a number or a formula.
 
     Raises UnreadableError where those words say more about it.
@@ -317,12 +317,12 @@ def without_lead(tokens: list[Token]) -> list[Token]:
     if not count or count == len(tokens) or tokens[count].text in RELATIONS:
         return tokens
     words = re.findall("[a-z]+", " ".join(token.text for token in tokens[:count]).lower())
-    if set(words) & BLOCKED:
+    if set(words) & QUALIFYING_WORDS:
         raise UnreadableError(" ".join(words))
     if tokens[count].text in ("_", "^") or (tokens[count].text in ("(", "[") and count == 1):
         return tokens
-    has_relation = bool(marks(tokens, frozenset(RELATIONS)))
-    if has_relation and not set(words) <= STATEMENT:
+    has_relation = bool(separator_texts(tokens, frozenset(RELATIONS)))
+    if has_relation and not set(words) <= SENTENCE_WORDS:
         raise UnreadableError(" ".join(words))
     return tokens[count:]
 

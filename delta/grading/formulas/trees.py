@@ -29,7 +29,7 @@ def number_node(value: Fraction | int, precision: Fraction | None = None) -> Nod
     return Node("number", Fraction(value), (), precision)
 
 
-def symbol(name: str) -> Node:
+def symbol_node(name: str) -> Node:
     return Node("symbol", name)
 
 
@@ -68,8 +68,8 @@ def negative(node: Node) -> Node:
     return Node("product", None, (MINUS_ONE, node))
 
 
-def letter(name: str) -> Node:
-    return Node("constant", name) if name in ("e", "i") else symbol(name)
+def letter_node(name: str) -> Node:
+    return Node("constant", name) if name in ("e", "i") else symbol_node(name)
 
 
 def call(name: str, arguments: tuple[Node, ...], base: Node | None = None) -> Node:
@@ -106,11 +106,13 @@ def subtrees(node: Node) -> list[Node]:
     return [node, *(deeper for child in node.children for deeper in subtrees(child))]
 
 
-def replaced(node: Node, old: Node, new: Node) -> Node:
+def replace_subtree(node: Node, old: Node, new: Node) -> Node:
     """Return the tree with `new` in place of every `old`."""
     if node == old:
         return new
-    return node._replace(children=tuple(replaced(child, old, new) for child in node.children))
+    return node._replace(
+        children=tuple(replace_subtree(child, old, new) for child in node.children)
+    )
 
 
 def is_equal_tree(left: Node, right: Node) -> bool:

@@ -32,7 +32,7 @@ class Collection(NamedTuple):
     members: "tuple[Value, ...]"
 
 
-class Piece(NamedTuple):
+class Interval(NamedTuple):
     """An interval; a single number is a closed one."""
 
     low: Scalar
@@ -44,7 +44,7 @@ class Piece(NamedTuple):
 class RealSet(NamedTuple):
     """A union of intervals and numbers."""
 
-    pieces: tuple[Piece, ...]
+    pieces: tuple[Interval, ...]
 
 
 class Named(NamedTuple):
@@ -77,14 +77,14 @@ class Time(NamedTuple):
     half: str  # "am", "pm" or ""
 
 
-class Based(NamedTuple):
+class NumberInBase(NamedTuple):
     """A whole number in a base that is written with it."""
 
     digits: str  # with the sign
     base: int
 
 
-class Cases(NamedTuple):
+class Piecewise(NamedTuple):
     """A function by cases: values with their conditions."""
 
     rows: "tuple[tuple[Value, Value], ...]"
@@ -98,7 +98,17 @@ class SetBuilder(NamedTuple):
 
 
 Value = (
-    Scalar | Words | Collection | RealSet | Named | Relation | Matrix | Ratio | Time | Based | Cases
+    Scalar
+    | Words
+    | Collection
+    | RealSet
+    | Named
+    | Relation
+    | Matrix
+    | Ratio
+    | Time
+    | NumberInBase
+    | Piecewise
 ) | SetBuilder
 
 

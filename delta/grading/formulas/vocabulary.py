@@ -20,7 +20,7 @@ GREEK = word_set(
     Upsilon Phi Psi Omega ell hbar nabla partial imath jmath infty infinity inf oo
     """
 )
-BLOCKED = word_set(
+QUALIFYING_WORDS = word_set(
     """
     or and more less than if mod modulo when for least most not no none neither base only
     where unless except between greater fewer minus plus negative over squared cubed undefined
@@ -29,7 +29,7 @@ BLOCKED = word_set(
     higher impossible exist exists divided multiplied choose
     """
 )
-STATEMENT = word_set(
+SENTENCE_WORDS = word_set(
     """
     the answer solution solutions is are so thus hence therefore final result value values
     equation we get have of general function line curve point set that and it
