@@ -14,7 +14,7 @@ from delta.core.files import remove_link, write_counts
 from delta.core.schemas import ANSWER, QUESTION
 from delta.evaluation.benchmarks import BenchmarkParams, benchmark_version
 from delta.evaluation.evaluate import AnswerRequest, build_requests, grade_answers, score
-from delta.evaluation.models import EvaluatedParams, EvaluationSampling
+from delta.evaluation.models import EvaluatedModelParams, EvaluationSampling
 from delta.grading import sandbox
 from delta.grading.worker_pool import GradingParams
 from delta.inference.chat_formats import ChatFormat
@@ -71,7 +71,7 @@ def ask_model(
     The engine ends with this function, because the graders need its processors.
     """
     sampling = params.load_section("evaluation.sampling", EvaluationSampling)
-    evaluated = params.load_section(f"evaluation.models.{name}", EvaluatedParams)
+    evaluated = params.load_section(f"evaluation.models.{name}", EvaluatedModelParams)
     model = open_model(evaluated.model)
     settings = model.engine, model.fingerprint, evaluated.examples
     requests = {

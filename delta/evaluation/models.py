@@ -16,7 +16,7 @@ class EvaluationSampling(StrictModel):
     seed: Annotated[int, Field(ge=0)]
 
 
-class EvaluatedParams(StrictModel):
+class EvaluatedModelParams(StrictModel):
     """A model with its number of worked examples, evaluated under one name."""
 
     model: str  # a name in `models`, or "policy"
@@ -24,11 +24,11 @@ class EvaluatedParams(StrictModel):
 
 
 class EvaluationParams(StrictModel):
-    models: Annotated[dict[str, EvaluatedParams], Field(min_length=1)]
+    models: Annotated[dict[str, EvaluatedModelParams], Field(min_length=1)]
     sampling: EvaluationSampling
 
 
-def baselines(models: dict[str, EvaluatedParams], base: str) -> list[str]:
+def baselines(models: dict[str, EvaluatedModelParams], base: str) -> list[str]:
     """Return the names under which the base model is prompted as the policy is."""
     policy = models[POLICY]
     return [

@@ -31,7 +31,9 @@ BATCH_SIZE = 32  # questions in memory: LiveCodeBench's tests have gigabytes
 NOT_REASONS = ("read", "kept", "beyond_size", "repeated")
 
 
-def questions(name: str, params: BenchmarkParams, counts: Counter[str]) -> Iterator[pl.DataFrame]:
+def read_questions(
+    name: str, params: BenchmarkParams, counts: Counter[str]
+) -> Iterator[pl.DataFrame]:
     """Yield batches of questions; add to `counts` what became of every row of the source.
 
     A question's id is its index in the source and does not depend on `questions`. A generated
@@ -52,7 +54,7 @@ def questions(name: str, params: BenchmarkParams, counts: Counter[str]) -> Itera
         )
 
 
-def summary(counts: Counter[str]) -> Counts:
+def summarize_counts(counts: Counter[str]) -> Counts:
     """Return the counts of a stage: read = kept + dropped by reason + beyond_size."""
     return {
         "read": counts["read"],

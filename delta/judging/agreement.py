@@ -10,7 +10,7 @@ from delta.stats.rank_correlation import spearman
 SCORES = range(LOWEST, HIGHEST + 1)
 
 
-def agreement(first: pl.DataFrame, second: pl.DataFrame) -> dict[str, Any]:
+def judge_agreement(first: pl.DataFrame, second: pl.DataFrame) -> dict[str, Any]:
     """Compare two rating tables by dimension, over the traces that both judges have rated.
 
     exact and within_one: the probability that a vote of each judge are equal, or at most 1 apart;

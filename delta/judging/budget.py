@@ -33,7 +33,7 @@ class Budget(StrictModel):
     incorrect: Number
 
 
-def draw_pool(
+def build_pool(
     traces: pl.LazyFrame, verdicts: pl.DataFrame, seed: int, order: TraceOrder
 ) -> pl.DataFrame:
     """Return each trace's ids, `source_row`, `outcome`, `is_complete`, `length`, `text_hash`, and
@@ -85,7 +85,7 @@ def first_n_per_problem(
     return numbered if number is None else numbered.filter(pl.col("place") < number)
 
 
-def first_of_equals(pool: pl.DataFrame) -> pl.DataFrame:
+def replace_repeated_texts(pool: pl.DataFrame) -> pl.DataFrame:
     """Replace each trace by the first one with an equal text: the one that is rated."""
     first = pl.col("trace_id", "outcome").sort_by("order").first()
     return pool.with_columns(first.over(SAME_TEXT))
@@ -104,7 +104,7 @@ def within_budget(
     `seed`, `order` and `require_complete` are those of the pairing. A judge does not know on which
     side of a pair the generator will be, so with "chosen" it rates the first traces for both.
     """
-    pool = draw_pool(traces, verdicts, seed, order)
+    pool = build_pool(traces, verdicts, seed, order)
     choices = {"none": [False], "chosen": [False, True], "both": [True]}[require_complete]
     rated = pl.concat(
         first_n_per_problem(pool, outcome, must_be_complete, number)["trace_id"]

@@ -121,7 +121,7 @@ def _prompt(engine: Engine, item: JudgeInput) -> str:
         rubric=rubric.as_text(),
         statement=trace_text.escape_control_tokens(item.statement),
         trace=trace_text.escape_control_tokens(item.trace),
-        shape=rubric.shape(),
+        shape=rubric.example_reply(),
     )
     return engine.render(engine.chat_format.messages(content))
 
@@ -192,7 +192,7 @@ def _read_votes(reply: Reply, request_: Request, chat_format: ChatFormat) -> dic
     if reply.finish_reason in WITHOUT_TEXT:
         return "refused_by_server" if reply.finish_reason == "refused" else "failed"
     text, (_, _, start) = read_reply(reply, chat_format, request_.prompt)
-    votes = None if start is None else rubric.votes(text[start:])
+    votes = None if start is None else rubric.parse_votes(text[start:])
     if votes is not None:
         return votes
     return "cut" if start is None or reply.finish_reason == "length" else "invalid"

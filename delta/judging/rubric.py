@@ -71,7 +71,7 @@ def as_text() -> str:
     return "\n".join(lines)
 
 
-def shape() -> str:
+def example_reply() -> str:
     """Return an example reply for the prompt: guided decoding does not tell the model the keys."""
     categories: dict[str, list[str]] = {}
     for dimension in RUBRIC:
@@ -113,7 +113,7 @@ def _object(properties: dict[str, Any]) -> dict[str, Any]:
 _VALIDATOR = jsonschema.Draft202012Validator(schema())
 
 
-def votes(text: str) -> dict[str, Vote] | None:
+def parse_votes(text: str) -> dict[str, Vote] | None:
     """Return a reply's vote in each dimension; None if the reply is invalid.
 
     Replies are checked even if decoding was guided: engines have ignored schemas without an error.

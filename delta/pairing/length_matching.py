@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 
-def nearest(wanted: Sequence[float], available: Sequence[float]) -> list[int]:
+def match_nearest(wanted: Sequence[float], available: Sequence[float]) -> list[int]:
     """Match each number of `wanted` with the index of the nearest free one in `available`.
 
     `available` is ascending, and each index is used once; of two equally near ones, the lower. The

@@ -18,10 +18,10 @@ from delta.judging.budget import (
     Budget,
     RequireComplete,
     TraceOrder,
-    draw_pool,
+    build_pool,
     eligible,
     first_n_per_problem,
-    first_of_equals,
+    replace_repeated_texts,
 )
 
 Outcome = Literal["any", "correct", "incorrect"]
@@ -105,7 +105,7 @@ def pair(
     problems have one.
     """
     pools = {
-        name: draw_pool(traces, verdicts, params.seed, params.trace_order)
+        name: build_pool(traces, verdicts, params.seed, params.trace_order)
         for name, traces in {params.chosen: chosen, params.rejected: rejected}.items()
     }
     from_table = _table_pairs(params, problems, pools)
@@ -158,11 +158,11 @@ def _table_pairs(
     if not params.use_table_pairs or params.chosen == params.rejected:
         return None
     sides = [
-        first_of_equals(pools[side.generator]).select(
+        replace_repeated_texts(pools[side.generator]).select(
             "problem_id",
             "source_row",
             *_side_columns(name),
-            _unfit(name, side).alias(f"{name}_unfit"),
+            _unfit_reason(name, side).alias(f"{name}_unfit"),
         )
         for name, side in zip(SIDES, _sides(params), strict=True)
     ]
@@ -182,7 +182,7 @@ def _table_pairs(
     return candidates.with_columns(reason=pl.coalesce(*reasons))
 
 
-def _unfit(name: str, side: _Side) -> pl.Expr:
+def _unfit_reason(name: str, side: _Side) -> pl.Expr:
     """Return the reason why a trace may not be on this side; null if it may."""
     is_other = pl.lit(side.outcome != "any") & (pl.col("outcome").cast(pl.String) != side.outcome)
     is_cut = pl.lit(side.must_be_complete) & ~pl.col("is_complete")

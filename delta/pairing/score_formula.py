@@ -15,7 +15,7 @@ MAX_CHARACTERS = 200  # far more than a formula needs; bounds the depth of nesti
 SYNTAX = "numbers, dimensions, + - * / ( ), min, max, abs"
 
 
-def column(text: str, columns: Mapping[str, pl.Expr]) -> pl.Expr:
+def to_expression(text: str, columns: Mapping[str, pl.Expr]) -> pl.Expr:
     """Translate `text` over the named `columns`.
 
     The result is null where a column it uses is null, where it divides by zero, and where it is

@@ -27,7 +27,7 @@ class SelectorParams(StrictModel):
     @field_validator("by")
     @classmethod
     def _is_a_formula(cls, by: str) -> str:
-        score_formula.column(by, {name: pl.col(name) for name in (*DIMENSIONS, MEAN)})
+        score_formula.to_expression(by, {name: pl.col(name) for name in (*DIMENSIONS, MEAN)})
         return by
 
     @model_validator(mode="after")
@@ -39,7 +39,7 @@ class SelectorParams(StrictModel):
         return self
 
 
-def deltas(pairs: pl.DataFrame, ratings: pl.DataFrame) -> pl.DataFrame:
+def add_deltas(pairs: pl.DataFrame, ratings: pl.DataFrame) -> pl.DataFrame:
     """Add a column delta_<dimension> for every rated dimension, in points of the 1-5 scale.
 
     A delta is mean(votes on chosen) - mean(votes on rejected). It is null if a side has no vote: a
@@ -82,10 +82,10 @@ def select(
     orders equal scores. Only pairs with a score are selected, at random too, to be a fair control
     for top. The exceptions are `all`, and random if nothing was rated.
     """
-    return select_from(params, deltas(pairs, ratings), ratings)
+    return select_by_delta(params, add_deltas(pairs, ratings), ratings)
 
 
-def select_from(
+def select_by_delta(
     params: SelectorParams, with_deltas: pl.DataFrame, ratings: pl.DataFrame
 ) -> tuple[pl.DataFrame, Counts]:
     """Select from the result of `deltas`, for several selections of the same pairs."""
@@ -95,7 +95,7 @@ def select_from(
     candidates = ranked["rank"].count()
     described = f"of {ranked.height} pairs have a delta in {params.by}" if needs_score else "pairs"
     _check_size(params, candidates, described)
-    table = _cut(params, ranked)
+    table = _apply_cut(params, ranked)
     counts = _counts(params, table)
     counts["candidates"] = candidates
     counts["candidates_are"] = "pairs with a delta" if needs_score else "all pairs"
@@ -110,7 +110,7 @@ def _with_score(params: SelectorParams, scored: pl.DataFrame) -> pl.DataFrame:
     columns = {name.removeprefix("delta_"): pl.col(name) for name in names}
     columns[MEAN] = pl.sum_horizontal(names, ignore_nulls=False) / len(names)
     try:
-        score = score_formula.column(params.by, columns)
+        score = score_formula.to_expression(params.by, columns)
     except InputError as error:
         raise InputError(f"selector.by = {params.by!r}: not rated: {error}") from None
     return scored.with_columns(score=score.round(6) + 0.0)  # turns -0.0 into 0.0
@@ -150,7 +150,7 @@ def _check_size(params: SelectorParams, candidates: int, described: str) -> None
         )
 
 
-def _cut(params: SelectorParams, ranked: pl.DataFrame) -> pl.DataFrame:
+def _apply_cut(params: SelectorParams, ranked: pl.DataFrame) -> pl.DataFrame:
     """Add the columns `selected` and `why`."""
     within = pl.col("rank").le(params.k or ranked.height).fill_null(value=False)
     if params.mode == "length_matched":
@@ -172,7 +172,7 @@ def _length_matched(ranked: pl.DataFrame, k: int) -> pl.Series:
     """Return the ids of k pairs below the first k with the length differences nearest to theirs."""
     reference = ranked.filter(pl.col("rank") <= k)["length_difference"].to_list()
     others = ranked.filter(pl.col("rank") > k).sort("length_difference", "_tie_break")
-    indices = length_matching.nearest(reference, others["length_difference"].to_list())
+    indices = length_matching.match_nearest(reference, others["length_difference"].to_list())
     return others["pair_id"].gather(indices)
 
 

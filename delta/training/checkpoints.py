@@ -64,20 +64,20 @@ def _is_undamaged(checkpoint: Path) -> bool:
     return bool(marked == _checksums(checkpoint))
 
 
-def remove(checkpoint: Path) -> None:
+def remove_checkpoint(checkpoint: Path) -> None:
     """Remove the mark first, so that a kill in between leaves nothing to resume."""
     (checkpoint / MARK).unlink(missing_ok=True)
     shutil.rmtree(checkpoint)
 
 
-def keep(folder: Path, steps: set[int]) -> None:
+def remove_all_but(folder: Path, steps: set[int]) -> None:
     """Remove the checkpoints of all other steps."""
     for checkpoint in folder.glob("checkpoint-*"):
         if _step(checkpoint) not in steps:
-            remove(checkpoint)
+            remove_checkpoint(checkpoint)
 
 
-def discard(folder: Path) -> None:
+def remove_run(folder: Path) -> None:
     """Remove a run's folder, the marks of its checkpoints first."""
     for mark in folder.glob(f"**/checkpoint-*/{MARK}"):
         mark.unlink()
@@ -99,11 +99,11 @@ def remove_incomplete(folder: Path) -> list[Path]:
     damaged = [path for path in sorted(marked, key=_step) if not _is_undamaged(path)]
     for checkpoint in marked:
         if damaged and _step(checkpoint) >= _step(damaged[0]):
-            remove(checkpoint)
+            remove_checkpoint(checkpoint)
     return damaged
 
 
-def latest(folder: Path) -> Path | None:
+def latest_complete(folder: Path) -> Path | None:
     """Return the latest marked checkpoint."""
     marked = [mark.parent for mark in folder.glob(f"checkpoint-*/{MARK}")]
     return max(marked, key=_step, default=None)
@@ -115,14 +115,14 @@ def _step(checkpoint: Path) -> int:
 
 def is_finished(checkpoint: Path, rule: EarlyStoppingParams | None) -> bool:
     """Return whether the run had ended at this checkpoint, so that nothing is left to train."""
-    state = state_of(checkpoint)
+    state = load_trainer_state(checkpoint)
     if state.global_step >= state.max_steps:
         return True
     curve = held_out_curve(state.log_history)
     return rule is not None and bool(curve) and decide(curve, rule).converged_at is not None
 
 
-def state_of(checkpoint: Path) -> Any:
+def load_trainer_state(checkpoint: Path) -> Any:
     from transformers import TrainerState
 
     return TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))

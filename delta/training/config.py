@@ -19,7 +19,7 @@ LearningRate = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 
-PASSED_ON = {  # fields of TrainParams that are options of every TRL trainer
+TRAINER_OPTIONS = {  # fields of TrainParams that are options of every TRL trainer
     "per_device_train_batch_size",
     "gradient_accumulation_steps",
     "optim",
@@ -33,7 +33,7 @@ PASSED_ON = {  # fields of TrainParams that are options of every TRL trainer
     "logging_steps",
     "seed",
 }
-FIXED = {
+FIXED_OPTIONS = {
     "weight_decay": 0.0,
     "logging_nan_inf_filter": False,  # it would log the running average in place of a NaN
     "save_strategy": "steps",
@@ -41,7 +41,7 @@ FIXED = {
     "report_to": "none",
     "disable_tqdm": True,
 }
-FIXED_OF_METHOD: dict[str, dict[str, Any]] = {
+FIXED_METHOD_OPTIONS: dict[str, dict[str, Any]] = {
     "dpo": {"loss_type": ["sigmoid"], "label_smoothing": 0.0, "precompute_ref_log_probs": True},
     "kto": {
         "loss_type": "kto",
@@ -127,8 +127,8 @@ class TrainParams(StrictModel):
 
     def trl_options(self) -> dict[str, Any]:
         """Return the keyword arguments of TRL's config class that shape the result."""
-        options = self.model_dump(include=PASSED_ON) | self.method_params.model_dump()
-        options |= FIXED | FIXED_OF_METHOD[self.method]
+        options = self.model_dump(include=TRAINER_OPTIONS) | self.method_params.model_dump()
+        options |= FIXED_OPTIONS | FIXED_METHOD_OPTIONS[self.method]
         options["per_device_eval_batch_size"] = self.per_device_train_batch_size
         options["data_seed"] = self.seed
         if self.early_stopping is not None:

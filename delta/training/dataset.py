@@ -103,7 +103,9 @@ def _tokenize(
         return "prompt_fills_max_length", []
     end_tokens = tokenizer.convert_ids_to_tokens([end_of_turn, tokenizer.eos_token_id])
     for side in SIDES:
-        parts, finished = completion(params.reasoning_markers, chat_format, pair[side], prompt)
+        parts, finished = completion_parts(
+            params.reasoning_markers, chat_format, pair[side], prompt
+        )
         if finished:  # a recorded text may already contain its end-of-turn token
             text, is_marker = parts[-1]
             parts[-1] = control_tokens.strip_end_of_turn(text, [*map(str, end_tokens)]), is_marker
@@ -127,7 +129,7 @@ def _tokenize(
     return row, long_sides
 
 
-def completion(
+def completion_parts(
     reasoning_markers: str, chat_format: ChatFormat, trace: Row, prompt: str
 ) -> tuple[list[tuple[str, bool]], bool]:
     """Return what follows the prompt as parts (text, is a marker), and whether the turn ends there.

@@ -48,7 +48,7 @@ def run_key(params: TrainParams, rows: list[Row], held_out: list[Row], fingerpri
     return sha.hexdigest()[:16]
 
 
-def prepare(
+def prepare_run(
     folder: Path, params: TrainParams, base: Path, rows: list[Row], held_out: list[Row]
 ) -> list[Path]:
     """Write what every process reads, and remove the checkpoints that must not be resumed.
@@ -86,19 +86,19 @@ def train(
     """
     params, base = _read(folder)
     on_step = _progress_bar(console)
-    checkpoint = checkpoints.latest(folder / "checkpoints")
+    checkpoint = checkpoints.latest_complete(folder / "checkpoints")
     if checkpoint is not None:
         console.print(f"train: resuming from {checkpoint.name}")
     if params.num_processes == 1:
         from delta.training import trainer
 
         result = trainer.train(
-            trainer.Run(params, base, folder, history, held_out_history), on_step
+            trainer.TrainingRun(params, base, folder, history, held_out_history), on_step
         )
     else:
         _train_in_processes(params.num_processes, folder, (history, held_out_history), on_step)
         result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
-    return _outcome(params, folder / "checkpoints", result)
+    return _summarize(params, folder / "checkpoints", result)
 
 
 def _read(folder: Path) -> tuple[TrainParams, Path]:
@@ -121,7 +121,7 @@ def _progress_bar(console: Console) -> Callable[[int, int], None]:
     return on_step
 
 
-def command(processes: int, arguments: list[str]) -> list[str]:
+def accelerate_command(processes: int, arguments: list[str]) -> list[str]:
     """Return the `accelerate launch` command. FSDP is set up in TRL's config, not here."""
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu"]
     settings = {"num_processes": processes, "num_machines": 1, "mixed_precision": "no"}
@@ -138,7 +138,7 @@ def _train_in_processes(
     on_step: Callable[[int, int], None],
 ) -> None:
     launcher = subprocess.Popen(
-        command(processes, [str(folder), *map(str, histories)]),
+        accelerate_command(processes, [str(folder), *map(str, histories)]),
         stdout=subprocess.PIPE,
         encoding="utf-8",
         errors="replace",
@@ -170,7 +170,7 @@ def _end_with_parent() -> None:
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def _outcome(params: TrainParams, folder: Path, result: dict[str, Any]) -> tuple[Path, Counts]:
+def _summarize(params: TrainParams, folder: Path, result: dict[str, Any]) -> tuple[Path, Counts]:
     logged = [entry for entry in result["log"] if "loss" in entry]
     if not all(math.isfinite(entry["loss"]) for entry in logged):
         rate = params.method_params.learning_rate
@@ -204,7 +204,7 @@ def main(argv: list[str]) -> None:
 
     from delta.training import trainer
 
-    run = trainer.Run(params, base, folder, history, held_out_history)
+    run = trainer.TrainingRun(params, base, folder, history, held_out_history)
     is_first = int(os.environ.get("RANK", "0")) == 0
 
     def on_step(done: int, total: int) -> None:

@@ -41,7 +41,7 @@ LOSS_OPTIONS = ("beta", "label_smoothing", "desirable_weight", "undesirable_weig
 OnStep = Callable[[int, int], None]  # optimizer steps done, and in total
 
 
-class Run(NamedTuple):
+class TrainingRun(NamedTuple):
     """All that a process needs to train. `folder` holds rows/, held_out/ and checkpoints/."""
 
     params: TrainParams
@@ -62,7 +62,7 @@ class Run(NamedTuple):
 class TrainingCallback(TrainerCallback):
     """Write the history at every log, mark complete checkpoints, and apply early stopping."""
 
-    def __init__(self, run: Run, on_step: OnStep) -> None:
+    def __init__(self, run: TrainingRun, on_step: OnStep) -> None:
         self.run = run
         self.on_step = on_step
 
@@ -102,10 +102,10 @@ class TrainingCallback(TrainerCallback):
         curve = checkpoints.held_out_curve(state.log_history)
         if self.run.params.early_stopping is not None and curve:
             steps.add(decide(curve, self.run.params.early_stopping).best.step)
-        checkpoints.keep(self.run.checkpoints, steps)
+        checkpoints.remove_all_but(self.run.checkpoints, steps)
 
 
-def write_histories(run: Run, log: checkpoints.Log) -> None:
+def write_histories(run: TrainingRun, log: checkpoints.Log) -> None:
     """Write both files whole: the log also holds what was before a resume."""
     _write(run.history, COLUMNS, [entry for entry in log if "loss" in entry])
     _write(run.held_out_history, HELD_OUT_COLUMNS, [entry for entry in log if "eval_loss" in entry])
@@ -120,16 +120,16 @@ def _write(path: Path, columns: tuple[str, ...], entries: checkpoints.Log) -> No
             writer.writerow([entry["step"], *numbers])
 
 
-def train(run: Run, on_step: OnStep) -> dict[str, Any]:
+def train(run: TrainingRun, on_step: OnStep) -> dict[str, Any]:
     """Train from the latest complete checkpoint; return the log, the steps and the options in use.
 
     Every process of a run calls this; the first one writes the files.
     """
     config = trl_config(run.params, run.checkpoints)  # first: FSDP decides how a base is loaded
     trainer = _trainer(run, config, on_step)
-    checkpoint = checkpoints.latest(run.checkpoints)
+    checkpoint = checkpoints.latest_complete(run.checkpoints)
     if checkpoint is not None and checkpoints.is_finished(checkpoint, run.params.early_stopping):
-        state = checkpoints.state_of(checkpoint)
+        state = checkpoints.load_trainer_state(checkpoint)
     else:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         state = trainer.state
@@ -142,7 +142,7 @@ def train(run: Run, on_step: OnStep) -> dict[str, Any]:
     }
 
 
-def _trainer(run: Run, config: Any, on_step: OnStep) -> Any:
+def _trainer(run: TrainingRun, config: Any, on_step: OnStep) -> Any:
     params = run.params
     if params.optim == "adamw_8bit" and importlib.util.find_spec("bitsandbytes") is None:
         raise InputError(

@@ -16,7 +16,7 @@ from delta.core.console import Console
 from delta.core.errors import InputError
 from delta.core.schemas import QUESTION
 from delta.evaluation.benchmarks import BenchmarkParams, benchmark_version
-from delta.evaluation.questions import questions
+from delta.evaluation.questions import read_questions as questions
 from stages.questions import main
 from tests.helpers import benchmark_rows
 from tests.helpers.benchmark_rows import (

@@ -16,7 +16,8 @@ from delta.core.errors import InputError
 from delta.core.schemas import QUESTION
 from delta.core.types import Row
 from delta.evaluation.benchmarks import BenchmarkParams
-from delta.evaluation.questions import questions, summary
+from delta.evaluation.questions import read_questions as questions
+from delta.evaluation.questions import summarize_counts
 
 Rows = list[Row]
 TINY: dict[str, Any] = {"min_terms": 2, "max_terms": 2, "min_digits": 1, "max_digits": 1}
@@ -331,7 +332,7 @@ def read_questions(entry: dict[str, Any], name: str = "toy") -> tuple[Rows, dict
     """Return questions with parsed metadata, and the counts, which add up."""
     counter = Counter[str]()
     frame = pl.concat(questions(name, BenchmarkParams.model_validate(entry), counter))
-    counts = summary(counter)
+    counts = summarize_counts(counter)
     assert frame.schema == QUESTION.columns
     dropped = sum(counts["dropped"].values())
     assert counts["read"] == counts["kept"] + dropped + counts["beyond_size"]

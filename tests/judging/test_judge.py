@@ -13,7 +13,7 @@ from delta.core.schemas import PROBLEM, RATING, TRACE, Message
 from delta.core.tables import frame_of
 from delta.inference import chat_formats
 from delta.inference.types import Reply, Request, canonical_json
-from delta.judging.agreement import agreement
+from delta.judging.agreement import judge_agreement
 from delta.judging.judge import (
     JudgeInput,
     LlmParams,
@@ -23,8 +23,8 @@ from delta.judging.judge import (
     judge_inputs,
     truncate_to_context,
 )
-from delta.judging.rubric import Vote, votes
-from delta.pairing.select import deltas
+from delta.judging.rubric import Vote, parse_votes
+from delta.pairing.select import add_deltas
 
 GOLDEN = Path(__file__).parents[1] / "fixtures" / "golden" / "judge_prompt.txt"
 LOGIC = ("factuality", "strategy_coherence", "step_coherence", "computational_precision")
@@ -156,7 +156,7 @@ def prompt_of(judge_input: JudgeInput, engine: ToyEngine | None = None) -> str:
 
 
 def test_a_valid_reply_is_one_vote_in_each_dimension() -> None:
-    assert votes(VALID) == {
+    assert parse_votes(VALID) == {
         "factuality": Vote(2, "invents a 4", ["magic numbers"]),
         **{name: Vote(4, "fine", []) for name in DIMENSIONS[1:]},
     }
@@ -164,14 +164,14 @@ def test_a_valid_reply_is_one_vote_in_each_dimension() -> None:
 
 @pytest.mark.parametrize("score", [1, 2, 3, 4, 5])
 def test_every_score_of_the_scale_is_a_vote(score: int) -> None:
-    by_dimension = votes(json.dumps(reply(score), indent=2))
+    by_dimension = parse_votes(json.dumps(reply(score), indent=2))
     assert by_dimension is not None
     assert by_dimension["factuality"].score == score
 
 
 @pytest.mark.parametrize("name", INVALID)
 def test_an_invalid_reply_is_not_a_vote(name: str) -> None:
-    assert votes(INVALID[name]) is None
+    assert parse_votes(INVALID[name]) is None
 
 
 def test_every_vote_is_kept() -> None:
@@ -280,7 +280,7 @@ def test_a_trace_with_refused_votes_has_a_null_delta_and_not_zero() -> None:
     pair = pl.DataFrame(
         {"pair_id": ["x"], "chosen_id": [GOOD.trace_id], "rejected_id": [POOR.trace_id]}
     )
-    assert deltas(pair, rows)["delta_factuality"].to_list() == [None]
+    assert add_deltas(pair, rows)["delta_factuality"].to_list() == [None]
 
 
 def test_the_prompt_contains_problem_and_trace_verbatim() -> None:
@@ -451,7 +451,7 @@ def test_the_agreement_of_two_judges() -> None:
     first = votes_of("x", {"a": [5], "b": [3], "c": [1, 2], "d": [4], "e": []})
     second = votes_of("y", {"a": [5, 4], "b": [1], "c": [2, 2], "e": [3], "f": [1]})
     # a: 1/2 equal, all within one, |5 - 4.5|; b: none, |3 - 1|; c: 1/2, all, |1.5 - 2|
-    assert agreement(first, second)["factuality"] == {
+    assert judge_agreement(first, second)["factuality"] == {
         "traces": 3,
         "unrated": 1,
         "exact": 0.3333,
@@ -462,7 +462,7 @@ def test_the_agreement_of_two_judges() -> None:
 
 
 def test_agreement_is_none_without_shared_traces_or_variation() -> None:
-    nothing = agreement(votes_of("x", {"a": [5]}), votes_of("y", {"b": [5]}))
+    nothing = judge_agreement(votes_of("x", {"a": [5]}), votes_of("y", {"b": [5]}))
     assert list(nothing) == list(DIMENSIONS)
     assert nothing["factuality"] == {
         "traces": 0,
@@ -472,6 +472,6 @@ def test_agreement_is_none_without_shared_traces_or_variation() -> None:
         "mean_difference": None,
         "spearman": None,
     }
-    flat = agreement(votes_of("x", {"a": [5], "b": [4]}), votes_of("y", {"a": [3], "b": [3]}))
+    flat = judge_agreement(votes_of("x", {"a": [5], "b": [4]}), votes_of("y", {"a": [3], "b": [3]}))
     assert flat["factuality"]["spearman"] is None
     assert flat["factuality"]["mean_difference"] == 1.5

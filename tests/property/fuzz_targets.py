@@ -55,17 +55,17 @@ def borders(text: str) -> None:
 
 
 def rating(text: str) -> None:
-    found = rubric.votes(text)
+    found = rubric.parse_votes(text)
     if found is not None:
         assert all(1 <= vote.score <= 5 for vote in found.values())
     whole: dict[str, dict[str, object]] = {}
     for dimension in rubric.RUBRIC:
         vote = {"score": 3, "justification": text[:200], "deductions_found": [text[:50]]}
         whole.setdefault(dimension.category, {})[dimension.name] = vote
-    read = rubric.votes(json.dumps(whole))
+    read = rubric.parse_votes(json.dumps(whole))
     assert read is not None
     assert {vote.score for vote in read.values()} == {3}
-    assert rubric.votes(text + json.dumps(whole)) is None or not text.strip()
+    assert rubric.parse_votes(text + json.dumps(whole)) is None or not text.strip()
 
 
 def strict(text: str) -> None:

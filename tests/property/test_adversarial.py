@@ -120,7 +120,7 @@ def test_escaping_adds_only_spaces_and_leaves_no_marker(text: str) -> None:
 
 @every_text
 def test_no_text_is_a_rating(text: str) -> None:
-    assert rubric.votes(text) is None
+    assert rubric.parse_votes(text) is None
 
 
 @every_text

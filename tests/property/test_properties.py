@@ -106,7 +106,7 @@ def reply(rating: dict[str, Any]) -> str:
 
 @given(ratings)
 def test_a_valid_rating_is_read_unchanged(rating: dict[str, Any]) -> None:
-    votes = rubric.votes(reply(rating))
+    votes = rubric.parse_votes(reply(rating))
     assert votes is not None
     for name, expected in rating.items():
         assert votes[name]._asdict() == {
@@ -129,7 +129,7 @@ no_score = (
 @given(ratings, st.sampled_from(rubric.RUBRIC), no_score)
 def test_no_other_value_is_a_score(rating: dict[str, Any], dimension: Any, value: Any) -> None:
     rating = {**rating, dimension.name: {**rating[dimension.name], "score": value}}
-    assert rubric.votes(reply(rating)) is None
+    assert rubric.parse_votes(reply(rating)) is None
 
 
 # --- the reply cache ---

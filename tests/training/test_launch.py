@@ -39,7 +39,7 @@ if "RANK" in os.environ:
 
 
 def test_the_command_is_accelerate_launch_with_the_number_of_processes() -> None:
-    command = launch.command(8, ["folder", "a.tsv", "b.tsv"])
+    command = launch.accelerate_command(8, ["folder", "a.tsv", "b.tsv"])
     assert command[1:] == [
         *("-m", "accelerate.commands.launch", "--multi_gpu"),
         *("--num_processes", "8", "--num_machines", "1", "--mixed_precision", "no"),
@@ -53,7 +53,7 @@ def test_too_few_rows_for_a_step_of_all_processes_are_refused(tmp_path: Path) ->
     with pytest.raises(
         InputError, match=r"2 process.* take 8 rows at once, there are only 6; expec"
     ):
-        launch.prepare(tmp_path, params, tmp_path, [{}] * 6, [])
+        launch.prepare_run(tmp_path, params, tmp_path, [{}] * 6, [])
 
 
 @pytest.fixture(scope="module")

@@ -89,7 +89,7 @@ def run(
     """Prepare and train; return the policy and the facts."""
     from delta.training import launch, model_io
 
-    launch.prepare(folder / "run", params, base, rows, list(held_out))
+    launch.prepare_run(folder / "run", params, base, rows, list(held_out))
     files = (folder / "history.tsv", folder / "held_out.tsv")
     checkpoint, facts = launch.train(folder / "run", *files, console)
     return model_io.load_checkpoint(params, base, checkpoint), facts
@@ -382,7 +382,7 @@ def test_an_unmarked_checkpoint_is_never_resumed(tmp_path: Path) -> None:
     write_checkpoints(tmp_path, 2, 10, 12)
     (tmp_path / "checkpoint-12" / checkpoints.MARK).unlink()
     assert checkpoints.remove_incomplete(tmp_path) == []
-    assert checkpoints.latest(tmp_path) == tmp_path / "checkpoint-10"
+    assert checkpoints.latest_complete(tmp_path) == tmp_path / "checkpoint-10"
     assert steps_in(tmp_path) == [2, 10]
 
 

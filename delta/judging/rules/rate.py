@@ -54,14 +54,14 @@ def _factuality(facts: TraceFacts) -> Iterator[_Finding]:
     if invented:
         weight = MINOR if invented <= facts.num_numbers / 20 else MAJOR
         weight = FATAL if invented > 2 and invented > facts.num_numbers / 4 else weight
-        yield weight, f"hallucinated data: {_listed(facts.invented)}"
+        yield weight, f"hallucinated data: {_format_numbers(facts.invented)}"
     used = facts.used_numbers()
     needed = [quantity for quantity in facts.quantities if quantity.is_needed]
     ignored = [quantity.value for quantity in needed if not quantity.forms & used]
     if ignored:
         fraction = len(ignored) / len(needed)
         weight = MAJOR if fraction >= 1 / 3 else MINOR
-        yield weight, f"ignored explicit constraints: {_listed(ignored)}"
+        yield weight, f"ignored explicit constraints: {_format_numbers(ignored)}"
 
 
 def _strategy_coherence(facts: TraceFacts) -> Iterator[_Finding]:
@@ -83,7 +83,7 @@ def _step_coherence(facts: TraceFacts) -> Iterator[_Finding]:
     """Look for steps that start from unknown numbers, and for results that are not used."""
     if facts.leaps:
         is_rare = len(facts.leaps) <= facts.num_numbers / 10
-        yield MINOR if is_rare else MAJOR, f"unjustified leap to {_listed(facts.leaps)}"
+        yield MINOR if is_rare else MAJOR, f"unjustified leap to {_format_numbers(facts.leaps)}"
     if facts.unused:
         is_rare = len(facts.unused) <= len(facts.equations) / 4
         weight = MINOR if is_rare else MAJOR
@@ -105,7 +105,7 @@ def _computational_precision(facts: TraceFacts) -> Iterator[_Finding]:
     rounded = [equation for equation in false if equation.is_rounding]
     if rounded:
         yield MINOR, f"rounded without a word: {rounded[0].text}"
-    asks_amount = _AMOUNT.search(facts.statement) is not None
+    asks_amount = _ASKS_AMOUNT.search(facts.statement) is not None
     value = facts.concluded
     if asks_amount and value is not None and value < 0:
         yield MAJOR, "sign error: an amount below zero"
@@ -143,7 +143,7 @@ _DIMENSIONS = {
     "signal_to_noise": _signal_to_noise,
 }
 
-_AMOUNT = re.compile(r"\bhow (?:many|much|long|far|old|tall|big)\b", re.IGNORECASE)
+_ASKS_AMOUNT = re.compile(r"\bhow (?:many|much|long|far|old|tall|big)\b", re.IGNORECASE)
 _FLOAT_NOISE = re.compile(r"(?<![\d.<=])\d{1,9}\.\d{9}(?![^<>\n]{0,40}>>)")
 _FILLER = re.compile(
     r"\b(?:wait|hmm+|let me|let's see|okay|ok so|i think|i guess|i'm not sure|actually|maybe"
@@ -160,6 +160,6 @@ def _repeated_fraction(words: list[str]) -> float:
     return 1 - len(set(phrases)) / len(phrases) if len(phrases) >= 2 * _PHRASE else 0.0
 
 
-def _listed(values: list[Fraction]) -> str:
+def _format_numbers(values: list[Fraction]) -> str:
     text = ", ".join(f"{float(value):.6g}" for value in values[:5])
     return text + (f" and {len(values) - 5} more" if len(values) > 5 else "")

@@ -129,7 +129,7 @@ def collect_facts(statement: str, trace: str) -> TraceFacts:
     lines = read_lines(trace[:MAX_CHARACTERS])
     quantities = find_quantities(statement[:MAX_CHARACTERS])
     conclusion = find_conclusion(trace)
-    invented, leaps = _unexplained(statement, quantities, lines, conclusion)
+    invented, leaps = _invented_and_leaps(statement, quantities, lines, conclusion)
     return TraceFacts(
         statement=statement,
         trace=trace,
@@ -139,11 +139,11 @@ def collect_facts(statement: str, trace: str) -> TraceFacts:
         conclusion=conclusion,
         invented=invented,
         leaps=leaps,
-        unused=_unused(lines, conclusion),
+        unused=_unused_equations(lines, conclusion),
     )
 
 
-def _unexplained(
+def _invented_and_leaps(
     statement: str, quantities: list[Quantity], lines: list[Line], conclusion: Conclusion | None
 ) -> tuple[list[Fraction], list[Fraction]]:
     """Return the invented numbers and the leaps: neither is given, nor a result."""
@@ -172,7 +172,7 @@ def _unexplained(
     return invented, leaps
 
 
-def _unused(lines: list[Line], conclusion: Conclusion | None) -> list[Equation]:
+def _unused_equations(lines: list[Line], conclusion: Conclusion | None) -> list[Equation]:
     """Return equations whose result no later line mentions, but for the last line's."""
     later = _KnownNumbers(())
     if conclusion is not None and conclusion.value is not None:
