@@ -10,7 +10,7 @@ from delta.core.console import Console, run
 from delta.core.files import write_counts
 from delta.core.schemas import QUESTION
 from delta.evaluation.benchmarks import BenchmarkParams
-from delta.evaluation.questions import read_questions, summarize_counts
+from delta.evaluation.questions import question_batches, summarize_counts
 
 
 def main(console: Console, argv: list[str]) -> None:
@@ -18,7 +18,7 @@ def main(console: Console, argv: list[str]) -> None:
     benchmark = params.load_section(f"benchmarks.{name}", BenchmarkParams)
     row_counts = Counter[str]()
     tables.write_batches(
-        paths.questions(name), read_questions(name, benchmark, row_counts), QUESTION
+        paths.questions(name), question_batches(name, benchmark, row_counts), QUESTION
     )
     counts = summarize_counts(row_counts)
     write_counts(paths.counts("questions", name), counts, "questions", name)

@@ -31,7 +31,7 @@ BATCH_SIZE = 32  # questions in memory: LiveCodeBench's tests have gigabytes
 NOT_REASONS = ("read", "kept", "beyond_size", "repeated")
 
 
-def read_questions(
+def question_batches(
     name: str, params: BenchmarkParams, counts: Counter[str]
 ) -> Iterator[pl.DataFrame]:
     """Yield batches of questions; add to `counts` what became of every row of the source.

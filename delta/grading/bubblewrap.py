@@ -41,8 +41,8 @@ LIMIT_SCRIPT = (
 # namespace alone, and bubblewrap takes the scratch folder from it.
 SCRATCH = "/sys"
 MOUNT_SCRIPT = (
-    f'set -e; "$1" -t tmpfs -o "$2,nr_inodes={MAX_FILES},mode=0777,nosuid,nodev" scratch {SCRATCH}; '
-    'shift 2; exec "$@"'
+    f'set -e; "$1" -t tmpfs -o "$2,nr_inodes={MAX_FILES},mode=0777,nosuid,nodev" scratch '
+    f'{SCRATCH}; shift 2; exec "$@"'
 )
 
 

@@ -19,7 +19,7 @@ from delta.data.user_tables import TableProblems, TableTraces
 from delta.evaluation.benchmarks import BenchmarkParams
 from delta.evaluation.evaluate import build_requests as benchmark_requests
 from delta.evaluation.models import EvaluationSampling
-from delta.evaluation.questions import read_questions
+from delta.evaluation.questions import question_batches
 from delta.export.dataset import write_dataset
 from delta.inference import chat_formats
 from delta.inference.generate import SampledParams, trace_requests
@@ -230,7 +230,7 @@ def read_benchmark(path: Path, *table: dict[str, Any]) -> tuple[pl.DataFrame, Co
     }
     counts = Counter[str]()
     params = BenchmarkParams.model_validate(entry)
-    frame = pl.concat(read_questions("own", params, counts))
+    frame = pl.concat(question_batches("own", params, counts))
     return frame, counts
 
 

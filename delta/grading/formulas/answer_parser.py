@@ -1,7 +1,7 @@
 r"""Parse an answer into a value: "x = 3 \text{ or } x = -2" is a named list (values.py).
 
 An answer may have several readings: "110,143" is one number or two, "\pm a \pm b" two values or
-four. A text without any raises UnreadableError.
+four. A text without a reading raises UnreadableError.
 """
 
 import contextlib
@@ -76,7 +76,7 @@ PLUS_MINUS = {r"\pm": "+-", r"\mp": "-+", "±": "+-", "∓": "-+"}
 UNKNOWN_RELATIONS = frozenset((r"\equiv", r"\to", r"\rightarrow", r"\propto", r"\mid", r"\implies"))
 MAX_MEMBERS = 100  # of a list
 MAX_SIGNS = 4  # of plus-minus in one member
-MAX_DEPTH = 30  # of values in values
+MAX_DEPTH = 30  # of nested values
 NAME = re.compile(
     r"(?:\\vec|\\overline|m?\\angle|\\triangle)?[A-Z]{1,4}'*|\[[A-Z]{3,6}\]|\|[A-Z]{2}\|"
     r"|[a-zA-Z]'*\^-1\(.*\)|(?:[A-Z]|[a-z]|Var|Cov|[aA]rea)\([^()]*\)"
@@ -93,8 +93,8 @@ CONDITION_WORDS = ("if", "for", "when", "where", "otherwise,", ",")
 def parse_answer(text: str, is_gold: bool = False) -> list[Value]:
     """Return the possible readings of a cleaned answer, the likeliest first.
 
-    The floats of a gold answer are read as the short decimals that they store. Raises
-    UnreadableError where there is no reading.
+    Floats in a gold answer are read as the short decimals that they store. Raises UnreadableError
+    where there is no reading.
     """
     values: list[Value] = []
     first_error: UnreadableError | None = None
@@ -124,7 +124,7 @@ def _as_stored(token: Token) -> Token:
 
 
 class _Parser:
-    """One reading of one text. `is_linked`: all plus-minus signs of a member go together."""
+    """One reading of a text. `is_linked`: all plus-minus signs of a member change together."""
 
     def __init__(self, text: str, is_linked: bool) -> None:
         self.text, self.is_linked = text, is_linked
@@ -158,7 +158,7 @@ class _Parser:
         return self.expand(tokens, self.single)
 
     def expand(self, tokens: list[Token], parse: Callable[[list[Token]], Value]) -> Value:
-        """Return both values of each plus-minus."""
+        """Return the values for both signs of each plus-minus."""
         signs = [index for index, token in enumerate(tokens) if token.text in PLUS_MINUS]
         if not signs or (tokens[0].text == r"\{" and closes_at_end(tokens)):
             value: Value = parse(tokens)
@@ -198,8 +198,8 @@ class _Parser:
         if set(operators) <= {"=", "in"}:
             if (name := _name(sides[0])) and (named := self.named(name, sides[-1])):
                 return named
-            behind = _name(sides[1]) if operators == ["="] else None
-            if behind and (named := self.named(behind, sides[0])):
+            right_name = _name(sides[1]) if operators == ["="] else None
+            if right_name and (named := self.named(right_name, sides[0])):
                 return named
         if "in" in operators or not (set(operators) == {"="} or "=" not in operators):
             raise UnreadableError("a relation")
@@ -208,7 +208,7 @@ class _Parser:
         )
 
     def named(self, name: tuple[str, Node | None], side: list[Token]) -> Value | None:
-        """Return the value with its name; None where the two are an equation."""
+        """Return the value with its name; None where name and value form an equation."""
         value = self.value(side)
         scalar = scalar_of(value)
         names = {name for tree in scalar.trees for name in symbols_of(tree)} if scalar else set()
@@ -328,7 +328,7 @@ def _words(tokens: list[Token]) -> Value:
 
 
 def _name(tokens: list[Token]) -> tuple[str, Node | None] | None:
-    """Return the name that the tokens are, and its formula where it is a symbol or f(x)."""
+    """Return the tokens as a name, with its formula where it is a symbol or f(x); else None."""
     if all(token.kind == "text" for token in tokens):
         words = re.findall("[a-z]+", " ".join(token.text for token in tokens).lower())
         return None if set(words) & QUALIFYING_WORDS else ("", None)

@@ -1,6 +1,6 @@
 """Compare two numbers or formulas: exactly, by rounding, or at points.
 
-What is rational is computed exactly. Digits decide only where something irrational is left.
+Rational values are computed exactly. Digits decide only for irrational values.
 """
 
 import contextlib
@@ -30,14 +30,14 @@ from delta.grading.formulas.trees import (
 )
 from delta.grading.formulas.values import ONE, Scalar
 
-SIX_DIGITS = 2e-6  # between formulas where one has a decimal of six digits
-LONG_DECIMAL = 10**5  # how often such a decimal has the unit of its last digit, at least
+SIX_DIGITS = 2e-6  # relative tolerance for formulas with a decimal of six digits
+LONG_DECIMAL = 10**5  # a decimal of six digits is at least so many units of its last digit
 
 
 def same_scalar(gold: Scalar, prediction: Scalar) -> bool:
-    """Return whether any readings of both are equal; units at the end are not compared.
+    """Return whether any reading of both is equal; units at the end are not compared.
 
-    Raises TooLargeError where that cannot be known.
+    Raises TooLargeError where the values are too large to compare.
     """
     gold, prediction = _with_imaginary(gold, prediction), _with_imaginary(prediction, gold)
     if any(
@@ -60,9 +60,9 @@ def _without_unit(scalar: Scalar) -> Scalar:
 
 
 def _with_imaginary(scalar: Scalar, other: Scalar) -> Scalar:
-    """Decide what i, j and k are, in view of the scalar on the other side.
+    """Decide whether i, j and k are unit vectors or the imaginary unit, given the other scalar.
 
-    They are unit vectors where i stands beside j or the other side has a bold one. j is the
+    They are unit vectors where i and j occur together or the other side has a bold one. j is the
     imaginary unit where the other side has i and no j, and so is the I of SymPy.
     """
     names, other_names = _names(scalar), _names(other)
@@ -114,7 +114,7 @@ def _has_long_decimal(*trees: Node) -> bool:
 
 
 def _literal(node: Node) -> Number | None:
-    """Return a number as it is written, with or without a power of ten; else None."""
+    """Return a literal number, with or without a power of ten; else None."""
     match node:
         case Node("number", value, _, precision):
             return Number(value, precision, ONE)
@@ -151,7 +151,7 @@ def _same_value(gold: Node, prediction: Node, gold_scale: Fraction, scale: Fract
 
 
 def _number(node: Node, value: Fraction | None) -> Number | None:
-    """Return the number that a formula with this exact value (None: an irrational one) is."""
+    """Return a formula without symbols as a number. `value`: its exact value; None: irrational."""
     if number := _literal(node):
         return number
     value = approximate_value(node) if value is None else value
@@ -159,22 +159,22 @@ def _number(node: Node, value: Fraction | None) -> Number | None:
 
 
 def _same_large(gold: Node, prediction: Node) -> bool:
-    """Compare two numbers of which one is too large to compute, by residues or by size alone."""
+    """Compare two numbers, one of them too large to compute, by residues or by size alone."""
     if is_equal_tree(gold, prediction):
         return True
     same = same_residues(gold, prediction)
     if same is not None:
         return same
-    for huge, other in ((gold, prediction), (prediction, gold)):
-        least = min_digits(huge)
-        most = None if least is None else _max_digits(other)
-        if least is not None and most is not None and (least >= HUGE or most < least):
+    for large, other in ((gold, prediction), (prediction, gold)):
+        low = min_digits(large)
+        high = None if low is None else _max_digits(other)
+        if low is not None and high is not None and (low >= HUGE or high < low):
             return False
     raise TooLargeError
 
 
 def _max_digits(node: Node) -> float | None:
-    """Return an upper bound of the decimal logarithm; None: the value is too large to compute."""
+    """Return an upper bound of the decimal logarithm; None where the value cannot be computed."""
     try:
         value = exact_value(node)
     except (TooLargeError, UndefinedError):
@@ -185,7 +185,7 @@ def _max_digits(node: Node) -> float | None:
 
 
 def real_value(scalar: Scalar) -> Number | None:
-    """Return the real number that a scalar without symbols is; else None."""
+    """Return the value of a scalar without symbols as a real number; else None."""
     for tree in (*scalar.bare, *scalar.trees) if scalar.bare else scalar.trees:
         if symbols_of(tree):
             continue
@@ -198,7 +198,7 @@ def real_value(scalar: Scalar) -> Number | None:
 
 
 def check_size(value: object) -> None:
-    """Raise TooLargeError for a number that no library should be given."""
+    """Raise TooLargeError for a scalar too large to give to a library."""
     if isinstance(value, Scalar):
         for tree in value.trees:
             with contextlib.suppress(UndefinedError):

@@ -53,9 +53,9 @@ HOUR = re.compile(r"(\d{1,2})([ap]m)")
 
 
 def parse_scalar(tokens: list[Token]) -> Scalar:
-    """Return the number or formula that the tokens are, with or without a unit.
+    """Parse the tokens as a number or formula, with or without a unit.
 
-    Raises UnreadableError where they are neither.
+    Raises UnreadableError.
     """
     if not tokens:
         raise UnreadableError("nothing")
@@ -80,7 +80,7 @@ def parse_scalar(tokens: list[Token]) -> Scalar:
 
 
 def parse_trees(tokens: list[Token]) -> tuple[Node, ...]:
-    """Return the formulas that the tokens may be, the likeliest first; none if they are none."""
+    """Return all readings of the tokens as a formula, the likeliest first; may be empty."""
     try:
         formula = parse_formula(tokens)
     except (UnreadableError, RecursionError):
@@ -94,7 +94,7 @@ def parse_trees(tokens: list[Token]) -> tuple[Node, ...]:
 
 
 def _is_unit(tokens: list[Token]) -> bool:
-    """Return whether the tokens behind a number are its unit, or words that say nothing of it."""
+    """Return whether the tokens after a number are its unit, or words that do not change it."""
     if tokens[0].text == "{" and tokens[1:] and tokens[1].kind == "text":
         tokens = tokens[1:]
     first = tokens[0]
@@ -146,7 +146,7 @@ def _is_plain_words(text: str) -> bool:
 
 
 def _is_unit_word(token: Token) -> bool:
-    """Return whether plain letters are a word: `7 men` and `5cm`, not `6ab`."""
+    """Return whether letters after a number are a unit: in `7 men` and `5cm`, not in `6ab`."""
     text = token.text
     if token.space and text.lower() in SENTENCE_WORDS:
         return True
@@ -160,7 +160,7 @@ def _is_surely_unit(token: Token) -> bool:
 
 
 def _plain_text(text: str) -> str:
-    r"""Return the text without styles, braces, blanks and dots: 4:30pm of `4{:}30 \text{ p.m.}`."""
+    r"""Return the text without styles, braces, blanks and dots: `4{:}30 \text{ p.m.}` is 4:30pm."""
     return re.sub(r"[{}\s.~]|\\[ ,;:!]", "", STYLED.sub("", text))
 
 
@@ -168,7 +168,7 @@ def parse_number_in_base(text: str) -> NumberInBase | None:
     r"""Return a number with its base; None for any other text.
 
     Forms: 52_8, -221_{3}, 63_{(7)}, (11101)_2, 204_{\text{five}}, 0b101. Raises UnreadableError
-    where the digits are none of the base.
+    where a digit does not exist in the base.
     """
     plain = _plain_text(text)
     if prefixed := PREFIXED.fullmatch(plain):

@@ -1,4 +1,4 @@
-"""Sets of real numbers, and what values side by side are together.
+"""Sets of real numbers, and how adjacent values combine.
 
 "x > 1 and x < 3" is an interval, "x = 1, y = 2" a record, "x = 3 or x = -2" a named list.
 """
@@ -39,7 +39,7 @@ EndValue = Fraction | float
 
 
 def to_set(value: Value) -> RealSet | None:
-    """Return the numbers that an interval, a set, an inequality or a number is; else None."""
+    """Return an interval, a set, an inequality or a number as a set; else None."""
     match value:
         case RealSet():
             return value
@@ -74,7 +74,7 @@ def _from_collection(value: Collection) -> RealSet | None:
 
 
 def _from_relation(relation: Relation) -> RealSet | None:
-    """Return the solutions of inequalities that are linear in one variable."""
+    """Return the solution set of inequalities that are linear in one variable."""
     if len(relation.sides) == 3 and (between := _from_chain(relation)):
         return between
     names = {name for side in relation.sides for name in symbols_of(side.trees[0])}
@@ -135,7 +135,7 @@ def _half_line(operator: str, end: Scalar) -> RealSet:
 
 
 def _end_value(end: Scalar) -> EndValue | None:
-    """Return the place of an end on the number line; None where it has symbols."""
+    """Return the value of an interval's end; None where it has symbols."""
     tree = end.trees[0]
     if tree in (INFINITY, negative(INFINITY)):
         return float("inf" if tree == INFINITY else "-inf")
@@ -148,65 +148,69 @@ def _end_value(end: Scalar) -> EndValue | None:
         return None
 
 
-def canonical(pieces: list[Interval]) -> RealSet:
-    """Return the pieces in order, those that touch united; unchanged if an end has symbols."""
+def canonical(intervals: list[Interval]) -> RealSet:
+    """Sort the intervals and merge those that touch; unchanged if an end has symbols."""
     sized: list[tuple[EndValue, EndValue, Interval]] = []
-    for piece in pieces:
-        low, high = _end_value(piece.low), _end_value(piece.high)
+    for interval in intervals:
+        low, high = _end_value(interval.low), _end_value(interval.high)
         if low is None or high is None:
-            return RealSet(tuple(pieces))
-        sized.append((low, high, piece))
+            return RealSet(tuple(intervals))
+        sized.append((low, high, interval))
     kept: list[tuple[EndValue, EndValue, Interval]] = []
-    for low, high, piece in sorted(sized, key=lambda item: (item[0], not item[2].has_low)):
-        if low > high or (low == high and not (piece.has_low and piece.has_high)):
+    for low, high, interval in sorted(sized, key=lambda item: (item[0], not item[2].has_low)):
+        if low > high or (low == high and not (interval.has_low and interval.has_high)):
             continue
-        if kept and _touches(kept[-1], low, piece):
+        if kept and _touches(kept[-1], low, interval):
             previous_low, previous_high, previous = kept.pop()
-            is_longer = (high, piece.has_high) > (previous_high, previous.has_high)
-            last = piece if is_longer else previous
+            is_longer = (high, interval.has_high) > (previous_high, previous.has_high)
+            last = interval if is_longer else previous
             united = Interval(previous.low, previous.has_low, last.high, last.has_high)
             kept.append((previous_low, max(high, previous_high), united))
         else:
-            kept.append((low, high, piece))
-    return RealSet(tuple(piece for _, _, piece in kept))
+            kept.append((low, high, interval))
+    return RealSet(tuple(interval for _, _, interval in kept))
 
 
-def _touches(previous: tuple[EndValue, EndValue, Interval], low: EndValue, piece: Interval) -> bool:
+def _touches(
+    previous: tuple[EndValue, EndValue, Interval], low: EndValue, interval: Interval
+) -> bool:
     _, end, before = previous
-    return low < end or (low == end and (piece.has_low or before.has_high))
+    return low < end or (low == end and (interval.has_low or before.has_high))
 
 
 def combine(left: RealSet, right: RealSet, is_union: bool) -> RealSet | None:
     """Return the union or intersection; None where ends with symbols would have to be ordered."""
     if is_union:
-        return canonical([*left.pieces, *right.pieces])
-    pieces = [_intersection(piece, other) for piece in left.pieces for other in right.pieces]
-    known = [piece for piece in pieces if piece is not None]
-    return canonical(known) if len(known) == len(pieces) else None
+        return canonical([*left.intervals, *right.intervals])
+    intervals = [
+        _intersection(interval, other) for interval in left.intervals for other in right.intervals
+    ]
+    known = [interval for interval in intervals if interval is not None]
+    return canonical(known) if len(known) == len(intervals) else None
 
 
-def _intersection(piece: Interval, other: Interval) -> Interval | None:
-    low, other_low = _end_value(piece.low), _end_value(other.low)
-    high, other_high = _end_value(piece.high), _end_value(other.high)
+def _intersection(interval: Interval, other: Interval) -> Interval | None:
+    low, other_low = _end_value(interval.low), _end_value(other.low)
+    high, other_high = _end_value(interval.high), _end_value(other.high)
     if low is None or other_low is None or high is None or other_high is None:
         return None
-    first = other if (other_low, not other.has_low) > (low, not piece.has_low) else piece
-    last = other if (other_high, other.has_high) < (high, piece.has_high) else piece
+    first = other if (other_low, not other.has_low) > (low, not interval.has_low) else interval
+    last = other if (other_high, other.has_high) < (high, interval.has_high) else interval
     return Interval(first.low, first.has_low, last.high, last.has_high)
 
 
 def complement(numbers: RealSet) -> RealSet | None:
     """Return all other real numbers; None where ends have symbols."""
     result: RealSet | None = EVERYTHING
-    for piece in numbers.pieces:
-        below = Interval(MINUS_INFINITY, False, piece.low, not piece.has_low)
-        above = Interval(piece.high, not piece.has_high, PLUS_INFINITY, False)
+    for interval in numbers.intervals:
+        below = Interval(MINUS_INFINITY, False, interval.low, not interval.has_low)
+        above = Interval(interval.high, not interval.has_high, PLUS_INFINITY, False)
         result = result and combine(result, canonical([below, above]), is_union=False)
     return result
 
 
 def members_of(values: list[Value]) -> list[Value]:
-    """Return the values, with the members of a list in its place."""
+    """Return the values, each list replaced by its members."""
     members: list[Value] = []
     for value in values:
         is_list = isinstance(value, Collection) and value.kind == "list"
@@ -215,15 +219,15 @@ def members_of(values: list[Value]) -> list[Value]:
 
 
 def unite(values: list[Value], kind: str = "list") -> Value:
-    """Return one list or set of the values and of the members of lists among them."""
+    """Return one list or set of the values; lists among them are flattened."""
     members = members_of(values)
     return join(members, []) if kind == "list" else Collection(kind, tuple(members))
 
 
 def join(values: list[Value], joins: list[str]) -> Value:
-    """Return what values are together; `joins` are the words and signs between them.
+    """Combine values; `joins` are the words and signs between them.
 
-    Inequalities are a set of numbers, different names a record, anything else a list.
+    Inequalities make a set of numbers, different names a record, anything else a list.
     """
     if len(values) == 1:
         return values[0]
@@ -258,6 +262,6 @@ def _join_inequalities(values: list[Value], joins: list[str]) -> RealSet | None:
             return None
         result = combine(result, other, is_union=is_or)
     is_and = any(mark in ("and", r"\land", r"\wedge") for mark in joins)
-    if result and not result.pieces and not is_or and not is_and:
+    if result and not result.intervals and not is_or and not is_and:
         return _join_inequalities(values, ["or"])  # "x < -1, x > 1" can only mean "or"
     return result
