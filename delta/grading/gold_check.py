@@ -1,4 +1,4 @@
-"""Find gold answers that no answer could be compared with, before anything is generated."""
+"""Find gold answers that cannot be compared with any answer, before anything is generated."""
 
 import json
 import re
@@ -10,11 +10,11 @@ from delta.grading.grade_all import grade_all
 from delta.grading.verdict import Verdict
 from delta.grading.worker_pool import Case, GradingParams
 
-# An answer that no gold equals; of a letter any other is wrong, and so is no letter.
+# An answer that no gold equals. "?" contains no letter, so it is a wrong choice.
 WRONG = {"math": "-918273645.125", "choice": "?", "theorem": "-918273645.125"}
 PLAIN_NUMBER = re.compile(r"-?[0-9]{1,50}(\.[0-9]{1,50})?")
-MAX_LISTED = 3  # golds in the message of a refusal
-MAX_SHOWN = 80  # characters of each
+MAX_LISTED = 3  # golds in an error message
+MAX_SHOWN = 80  # characters of each gold
 
 
 class UngradableGold(NamedTuple):
@@ -28,18 +28,18 @@ class UngradableGold(NamedTuple):
 
 
 class GoldCheck(NamedTuple):
-    """How many golds were checked, and those that cannot be graded."""
+    """The number of checked golds, and those that cannot be graded."""
 
     checked: int
     ungradable: list[UngradableGold]
 
 
 def check_golds(params: GradingParams, rows: Iterable[tuple[str, str, str]]) -> GoldCheck:
-    """Grade every gold answer as an answer to itself, and a wrong answer to it.
+    """Grade every gold answer as its own answer, and grade a wrong answer against it.
 
-    A gold is ungradable where its own answer is not correct, or the wrong one is not incorrect:
-    equal texts are equal whether or not they are understood. `rows` are (id, grader, gold answer).
-    Rows without a gold answer are left out, and so are programs, whose golds are tests.
+    A gold is ungradable if itself is not correct, or if the wrong answer is ungradable: equal texts
+    are equal even if they do not parse. `rows` are (id, grader, gold answer). Rows without a gold
+    answer are left out, and so are programs, whose golds are tests.
     """
     rows = [row for row in rows if row[1] != "code" and row[2].strip()]
     distinct = dict.fromkeys(
@@ -64,7 +64,7 @@ def check_golds(params: GradingParams, rows: Iterable[tuple[str, str, str]]) -> 
 
 
 def _ungradable_reason(own: Verdict, wrong: Verdict) -> str | None:
-    """Return why a gold cannot be graded, from the verdicts on its own and on a wrong answer."""
+    """Return why a gold cannot be graded, given the verdicts on itself and on a wrong answer."""
     for verdict in (own, wrong):
         if verdict.outcome == "ungradable":
             return verdict.reason
@@ -72,9 +72,9 @@ def _ungradable_reason(own: Verdict, wrong: Verdict) -> str | None:
 
 
 def check_max_ungradable_golds(where: str, params: GradingParams, golds: GoldCheck) -> None:
-    """Raise InputError where more golds than grading.max_ungradable cannot be graded.
+    """Raise InputError if the ungradable fraction is above grading.max_ungradable.
 
-    `where` is the dotted key of their source in params.yaml.
+    `where` is the dotted key of the golds' source in params.yaml.
     """
     ungradable = golds.ungradable
     if len(ungradable) > params.max_ungradable * golds.checked:
@@ -86,11 +86,11 @@ def check_max_ungradable_golds(where: str, params: GradingParams, golds: GoldChe
 
 
 def _gold_as_answer(grader: str, gold: str) -> str:
-    """Return the answer that a gold is; TheoremQA's golds are {"answer_type", "answer"} as JSON."""
+    """Return the gold as an answer. TheoremQA's golds are JSON: {"answer_type", "answer"}."""
     if grader != "theorem":
         return gold
     try:
         answer: Any = json.loads(gold)["answer"]
     except (ValueError, KeyError, TypeError):
-        return gold  # the grader says what is wrong with it
+        return gold  # the grader gives the reason
     return answer if isinstance(answer, str) else json.dumps(answer)

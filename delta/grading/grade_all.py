@@ -1,4 +1,4 @@
-"""Grade many answers, in workers on this machine or on a Ray cluster (grading.backend)."""
+"""Grade many answers in workers on this machine or on a Ray cluster (grading.backend)."""
 
 import itertools
 from collections.abc import Iterable, Iterator
@@ -18,7 +18,7 @@ from delta.grading.worker_pool import (
 def grade_all(
     params: GradingParams, cases: Iterable[Case], grade: Grade = grade_case
 ) -> Iterator[Verdict]:
-    """Yield one verdict for every case, in order, whatever happens."""
+    """Yield a verdict for every case, in order; a crash or a timeout is "ungradable"."""
     if params.backend == "ray":
         yield from ray_pool.grade_all(params, cases, grade)
         return

@@ -1,7 +1,7 @@
 """Verify traces: correct, incorrect, ungradable, or without a gold answer (paper, section 3.1).
 
-The grader comes first. A recording may have verdicts of its own, which can be kept, and a model
-may be asked about what the grader did not accept (delta.grading.llm_equivalence).
+The grader comes first. A recording may bring its own verdicts, which can be kept. A model may
+compare the answers that the grader did not accept (delta.grading.llm_equivalence).
 """
 
 from collections import Counter
@@ -23,8 +23,8 @@ from delta.inference import trace_text
 
 
 class VerifyParams(StrictModel):
-    recorded: Literal["keep", "grade"]  # whether the verdicts of a recording count
-    llm_fallback: bool  # whether a model compares what the grader did not accept
+    recorded: Literal["keep", "grade"]  # keep a recording's verdicts, or use only the grader's
+    llm_fallback: bool  # whether a model compares the answers that the grader did not accept
     llm: ComparisonParams  # read where llm_fallback is true
 
 
@@ -49,21 +49,22 @@ def _join(problems: pl.DataFrame, traces: pl.LazyFrame) -> pl.LazyFrame:
 
 def grade_traces(
     grading: GradingParams,
-    rows: Iterable[pl.DataFrame],
+    batches: Iterable[pl.DataFrame],
     progress: Callable[[Iterator[Any]], Iterator[Any]] = lambda items: items,
 ) -> dict[str, Verdict]:
-    """Return the grader's verdict on every row of `batches`, by trace_id."""
+    """Return the grader's verdict on every row of `trace_batches`, by trace_id."""
     with_gold: list[str] = []
     without_gold: list[str] = []
 
     def cases() -> Iterator[Case]:
-        for row in (row for batch in rows for row in batch.iter_rows(named=True)):
-            if row["gold_answer"].strip():
-                with_gold.append(row["trace_id"])
-                answer = trace_text.answer_text(row)
-                yield Case("math", row["gold_answer"], answer, row["finish_reason"])
-            else:
-                without_gold.append(row["trace_id"])
+        for batch in batches:
+            for row in batch.iter_rows(named=True):
+                if row["gold_answer"].strip():
+                    with_gold.append(row["trace_id"])
+                    answer = trace_text.answer_text(row)
+                    yield Case("math", row["gold_answer"], answer, row["finish_reason"])
+                else:
+                    without_gold.append(row["trace_id"])
 
     verdicts = list(progress(grade_all(grading, cases())))
     no_gold = Verdict(NO_GOLD, None, NO_GOLD)
@@ -75,8 +76,7 @@ def apply_recorded_verdicts(
 ) -> tuple[pl.DataFrame, Counts]:
     """Return a verdict for each trace, and counts of where the grader and recordings differ.
 
-    A recorded verdict that is kept has no reason of its own; where there must be one it is
-    "recorded".
+    A recorded verdict has no reason. Where one is required, it is "recorded".
     """
     verdicts = []
     differs: Counter[str] = Counter()
@@ -101,9 +101,9 @@ def apply_recorded_verdicts(
 
 
 def summarize(grading: GradingParams, verdicts: pl.DataFrame) -> Counts:
-    """Return counts by outcome, reason and decider; traces without a gold answer are apart.
+    """Return counts by outcome, reason and decider; traces without a gold answer count apart.
 
-    Raises InputError where too many of the others cannot be graded.
+    Raises InputError if too many of the others cannot be graded.
     """
     has_gold = verdicts.filter(pl.col("outcome") != NO_GOLD)
     rows = has_gold.select("outcome", "extracted", "reason").iter_rows()

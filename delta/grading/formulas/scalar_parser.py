@@ -1,7 +1,7 @@
 r"""Parse scalars with their units, numbers in a base, and times: "7 apples", "11101_2", "4:30 p.m."
 
-Units are not compared, so a unit is what may stand behind a number and says nothing more about it.
-Words that do (BLOCKED: "less than 5", "5 if n is even") leave an answer unread.
+Units are not compared: any text after a number that does not change its meaning counts as a unit.
+With words that do (QUALIFYING_WORDS: "less than 5", "5 if n is even") an answer is unreadable.
 """
 
 import re
