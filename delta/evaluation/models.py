@@ -1,4 +1,4 @@
-"""Which models are evaluated, and which of them is the policy's baseline."""
+"""The parameters of the stage evaluate: the models, their sampling, the policy's baseline."""
 
 from typing import Annotated
 
@@ -17,7 +17,7 @@ class EvaluationSampling(StrictModel):
 
 
 class EvaluatedModelParams(StrictModel):
-    """A model with its number of worked examples, evaluated under one name."""
+    """A model with a number of worked examples; each combination has a name."""
 
     model: str  # a name in `models`, or "policy"
     examples: Annotated[int, Field(ge=0)]  # worked examples before each question
@@ -29,7 +29,7 @@ class EvaluationParams(StrictModel):
 
 
 def baselines(models: dict[str, EvaluatedModelParams], base: str) -> list[str]:
-    """Return the names under which the base model is prompted as the policy is."""
+    """Return the names of entries with the base model and as many worked examples as the policy."""
     policy = models[POLICY]
     return [
         name

@@ -6,8 +6,8 @@ or no block defines it, take the last block that is a program. These blocks are 
 - a block without a language that does not parse as Python, or calls only unknown functions (sample
   input and output, a traceback, a session with `>>>`);
 - a block that calls a function of an earlier block (an example of its use).
-If no block is a program, take the last block of Python, else the last one without a language. Blocks
-are never joined, so a program that is spread over several is not found.
+If no block is a program, take the last block of Python, else the last one without a language.
+Blocks are never joined, so a program that is spread over several is not found.
 """
 
 import ast

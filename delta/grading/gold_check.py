@@ -37,9 +37,9 @@ class GoldCheck(NamedTuple):
 def check_golds(params: GradingParams, rows: Iterable[tuple[str, str, str]]) -> GoldCheck:
     """Grade every gold answer as its own answer, and grade a wrong answer against it.
 
-    A gold is ungradable if itself is not correct, or if the wrong answer is ungradable: equal texts
-    are equal even if they do not parse. `rows` are (id, grader, gold answer). Rows without a gold
-    answer are left out, and so are programs, whose golds are tests.
+    A gold is ungradable if it is not correct as its own answer, or if the wrong answer is
+    ungradable: equal texts are correct even if they do not parse. `rows` are (id, grader, gold
+    answer). Rows without a gold answer are left out, and so are programs, whose golds are tests.
     """
     rows = [row for row in rows if row[1] != "code" and row[2].strip()]
     distinct = dict.fromkeys(

@@ -33,9 +33,7 @@ _LAST_LINE = re.compile(rf"\W*Verdict\W+({'|'.join(VERDICT_WORDS)})\W*", re.IGNO
 
 class ComparisonParams(SamplingParams):
     model: str  # a name in `models`
-    max_attempts: Annotated[
-        int, Field(ge=1)
-    ]  # replies; if none has a verdict, the grader's is kept
+    max_attempts: Annotated[int, Field(ge=1)]  # without a verdict, the grader's is kept
 
 
 class UnresolvedAnswer(NamedTuple):

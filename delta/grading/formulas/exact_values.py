@@ -242,8 +242,9 @@ def min_digits(node: Node) -> float | None:
     """
     match node.kind:
         case "number" if node.value >= 1:
-            numerator, denominator = node.value.numerator, node.value.denominator
-            return (numerator.bit_length() - denominator.bit_length() - 1) * math.log10(2)
+            value: Fraction = node.value
+            bits = value.numerator.bit_length() - value.denominator.bit_length() - 1
+            return bits * math.log10(2)
         case "sum" | "product":
             parts = [min_digits(child) for child in node.children]
             known = [part for part in parts if part is not None]

@@ -1,4 +1,4 @@
-"""Read a statement's numbers, the numbers its units imply, and a trace's conclusion."""
+"""Find a statement's numbers, the numbers its units imply, and a trace's conclusion."""
 
 import re
 from fractions import Fraction
@@ -8,7 +8,7 @@ from delta.judging.rules.equations import read_value
 
 
 class Quantity(NamedTuple):
-    """A number of the statement and the forms a trace may use: 30% is also 0.3, 0.7 and 1.3."""
+    """A number of the statement, and the forms a trace may use: 30% is also 0.3, 0.7 and 1.3."""
 
     value: Fraction
     forms: frozenset[Fraction]
@@ -36,7 +36,7 @@ _FRACTION_WORDS = {
     "half": 2, "third": 3, "thirds": 3, "quarter": 4, "quarters": 4, "fourth": 4, "fourths": 4,
     "fifth": 5, "fifths": 5, "sixth": 6, "sixths": 6, "eighth": 8, "tenth": 10, "tenths": 10,
 }  # fmt: skip
-# Numbers that a unit implies: no statement has to say that a week has seven days.
+# Numbers that a unit implies: statements need not say that a week has seven days.
 _UNITS = {
     "week": (7, 52), "month": (12, 30, 4), "year": (12, 52, 365), "day": (24, 7, 30, 365),
     "hour": (60, 24, 3600), "minute": (60,), "second": (60, 3600), "dozen": (12,),
@@ -85,19 +85,19 @@ def _digit_quantity(match: re.Match[str]) -> Quantity | None:
     if match["over"] and int(match["over"]):
         return _fraction_quantity(value / int(match["over"]))
     if match["percent"]:
-        share = value / 100
-        return Quantity(value, frozenset({value, share, 1 - share, 1 + share, 100 - value}))
+        part = value / 100
+        return Quantity(value, frozenset({value, part, 1 - part, 1 + part, 100 - value}))
     return Quantity(value, frozenset({value}), is_needed=value > 1 or value.denominator != 1)
 
 
 def _fraction_quantity(part: Fraction) -> Quantity:
-    """Return a fraction's quantity: a third may be used as 1/3, 2/3, 0.33 or a division by 3."""
+    """Return a fraction as a quantity: a trace may use a third as 1/3, 2/3, 4/3 or a 3."""
     numbers = map(Fraction, (part.numerator, part.denominator))
     return Quantity(part, frozenset({part, 1 - part, 1 + part, *numbers} - {Fraction(1)}))
 
 
 def implied_numbers(statement: str) -> frozenset[Fraction]:
-    """Return numbers that need no source: those implied by the statement's units, and a few."""
+    """Return numbers without need of a source: those that the units imply, and _ALWAYS."""
     words = set(re.findall(r"[a-z]++", statement.lower()))
     units = (_UNITS.get(word) or _UNITS.get(word.removesuffix("s"), ()) for word in words)
     return _ALWAYS | {Fraction(value) for values in units for value in values}
@@ -116,7 +116,7 @@ def find_conclusion(trace: str) -> Conclusion | None:
 
 
 def _braced(text: str) -> str:
-    """Return the text up to the brace that closes the box; all of it if none does."""
+    """Return the text up to the closing brace of the box; all of it without one."""
     depth = 1
     for index, character in enumerate(text):
         depth += {"{": 1, "}": -1}.get(character, 0)

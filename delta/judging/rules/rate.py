@@ -3,12 +3,12 @@
 The rubric gives 5 without a trigger, 3 with one significant trigger and 1 for failure. Here every
 trigger has a weight, and score = max(1, 5 - sum of weights):
 
-    MINOR 1   a blemish             (one: 4)
-    MAJOR 2   a significant trigger (one: 3, two: 1)
-    FATAL 4   the dimension fails   (1)
+    MINOR 1   a small trigger        score 4
+    MAJOR 2   a significant trigger  score 3; two give 1
+    FATAL 4   the dimension fails    score 1
 
-The rules check equations, where their numbers come from, and where their results are used. They
-cannot follow an argument in words, so they find little in proofs and rate them high.
+The rules check equations, the sources of their numbers, and the use of their results. They cannot
+follow an argument in words, so they find few triggers in proofs and rate them high.
 """
 
 import re
@@ -49,7 +49,7 @@ def _score(findings: list[_Finding]) -> RuleRating:
 
 
 def _factuality(facts: TraceFacts) -> Iterator[_Finding]:
-    """Look for numbers without a source, and for given numbers that no step uses."""
+    """Find numbers without a source, and given numbers that no step uses."""
     invented = len(facts.invented)
     if invented:
         weight = MINOR if invented <= facts.num_numbers / 20 else MAJOR
@@ -65,7 +65,7 @@ def _factuality(facts: TraceFacts) -> Iterator[_Finding]:
 
 
 def _strategy_coherence(facts: TraceFacts) -> Iterator[_Finding]:
-    """Look for missing steps, circles, and a conclusion that is not the last result."""
+    """Find missing steps, circles, and a conclusion that is not the last result."""
     has_steps = bool(facts.equations) or facts.is_opaque
     if len(facts.quantities) >= 2 and not has_steps:
         yield MAJOR, "no calculation although the problem gives quantities"
@@ -80,7 +80,7 @@ def _strategy_coherence(facts: TraceFacts) -> Iterator[_Finding]:
 
 
 def _step_coherence(facts: TraceFacts) -> Iterator[_Finding]:
-    """Look for steps that start from unknown numbers, and for results that are not used."""
+    """Find steps that start from unknown numbers, and results that are not used."""
     if facts.leaps:
         is_rare = len(facts.leaps) <= facts.num_numbers / 10
         yield MINOR if is_rare else MAJOR, f"unjustified leap to {_format_numbers(facts.leaps)}"
@@ -93,7 +93,7 @@ def _step_coherence(facts: TraceFacts) -> Iterator[_Finding]:
 
 
 def _computational_precision(facts: TraceFacts) -> Iterator[_Finding]:
-    """Look for wrong equations, by their fraction of all, and for careless numbers."""
+    """Find wrong equations, weighted by their fraction of all, and careless numbers."""
     false = [equation for equation in facts.equations if not equation.holds]
     wrong = [equation for equation in false if not equation.is_rounding]
     fraction = len(wrong) / max(1, len(facts.equations))
@@ -114,7 +114,7 @@ def _computational_precision(facts: TraceFacts) -> Iterator[_Finding]:
 
 
 def _signal_to_noise(facts: TraceFacts) -> Iterator[_Finding]:
-    """Look for repetition, talk about the work, and many words per step."""
+    """Find repetition, meta-commentary, and many words per step."""
     trace = facts.trace[:MAX_CHARACTERS]
     words = trace.lower().split()
     texts = Counter(line.text for line in facts.lines if len(line.text) >= _LONG_LINE)
@@ -150,8 +150,8 @@ _FILLER = re.compile(
     r"|alternatively|on second thought|as an ai|in other words|needless to say)\b",
     re.IGNORECASE,
 )
-_LONG_LINE = 20  # characters: "so", "\\end{align*}" and "3x = 33" may repeat
-_PHRASE = 8  # words: shorter ones repeat in any list of similar steps
+_LONG_LINE = 20  # characters; shorter lines ("so", "3x = 33") may repeat
+_PHRASE = 8  # words; shorter phrases repeat in any list of similar steps
 
 
 def _repeated_fraction(words: list[str]) -> float:
