@@ -255,8 +255,8 @@ def _check_same_problems(combinations: dict[str, pl.DataFrame]) -> None:
     for name, problem_ids in problems.items():
         if problem_ids != shared:
             raise InputError(
-                f"pairing.four_way: problem {min(problem_ids - shared)!r} is in the set {name} but
-                not in " "all four; rebuild the traces and verdicts with `dvc repro`"
+                f"pairing.four_way: problem {min(problem_ids - shared)!r} is in the set {name} but "
+                "not in all four; rebuild the traces and verdicts with `dvc repro`"
             )
 
 

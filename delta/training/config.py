@@ -19,7 +19,7 @@ LearningRate = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 
-TRAINER_OPTIONS = {  # fields of TrainParams that are options of every TRL trainer
+TRAINER_OPTIONS = {  # fields of TrainParams that every TRL config has
     "per_device_train_batch_size",
     "gradient_accumulation_steps",
     "optim",
@@ -46,7 +46,7 @@ FIXED_METHOD_OPTIONS: dict[str, dict[str, Any]] = {
     "kto": {
         "loss_type": "kto",
         "precompute_ref_log_probs": True,
-        "train_sampling_strategy": "sequential",  # a row holds its neighbour's completion
+        "train_sampling_strategy": "sequential",  # a row contains its neighbour's completion
     },
     "sft": {"loss_type": "nll", "packing": False},
 }
@@ -54,7 +54,7 @@ FSDP2 = {
     "version": 2,
     "auto_wrap_policy": "TRANSFORMER_BASED_WRAP",
     "reshard_after_forward": True,  # full shard: weights, gradients and optimizer
-    "cpu_ram_efficient_loading": True,  # one process reads the base and sends out the shards
+    "cpu_ram_efficient_loading": True,  # one process reads the base and sends the shards
     "state_dict_type": "SHARDED_STATE_DICT",  # each process writes its part of a checkpoint
 }
 
@@ -89,7 +89,7 @@ class LoraParams(StrictModel):
 class TrainParams(StrictModel):
     base: str  # a name in `models`
     method: Literal["dpo", "kto", "sft"]
-    dpo: DpoParams  # only the method's own section is read
+    dpo: DpoParams  # only the section of `method` is read
     kto: KtoParams
     sft: SftParams
     reasoning_markers: Literal["policy", "raw"]  # the policy's own, or those the generator wrote
@@ -116,17 +116,17 @@ class TrainParams(StrictModel):
 
     @property
     def method_params(self) -> SftParams:
-        """The section of the selected method."""
+        """Return the section of the selected method."""
         section: SftParams = getattr(self, self.method)
         return section
 
     @property
     def rows_per_forward(self) -> int:
-        """How many rows all processes together take in one forward pass."""
+        """Return how many rows all processes together read in a forward pass."""
         return self.per_device_train_batch_size * self.num_processes
 
     def trl_options(self) -> dict[str, Any]:
-        """Return the keyword arguments of TRL's config class that shape the result."""
+        """Return the arguments of TRL's config class that affect the result."""
         options = self.model_dump(include=TRAINER_OPTIONS) | self.method_params.model_dump()
         options |= FIXED_OPTIONS | FIXED_METHOD_OPTIONS[self.method]
         options["per_device_eval_batch_size"] = self.per_device_train_batch_size
