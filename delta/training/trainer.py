@@ -125,9 +125,8 @@ def train(run: TrainingRun, on_step: OnStep) -> dict[str, Any]:
 
     Every process of a run calls this; the first writes the files.
     """
-    config = trl_config(
-        run.params, run.checkpoints
-    )  # before the trainer: with FSDP it changes how the base is loaded
+    # Before the trainer, because with FSDP the config decides how the base is loaded.
+    config = trl_config(run.params, run.checkpoints)
     trainer = _trainer(run, config, on_step)
     checkpoint = checkpoints.latest_complete(run.checkpoints)
     if checkpoint is not None and checkpoints.is_finished(checkpoint, run.params.early_stopping):

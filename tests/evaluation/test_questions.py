@@ -1,4 +1,4 @@
-"""Which rows become questions, how many, and which errors the others give."""
+"""Rows become questions; invalid sources and too few questions are errors."""
 
 import importlib
 import json
@@ -302,7 +302,7 @@ def test_the_stage_writes_questions_and_counts(
 
 
 def test_the_order_of_rows_is_kept_over_several_batches(tmp_path: Path) -> None:
-    """There are more rows than in one batch."""
+    """The source has more rows than a batch."""
     numbers = list(range(250))
     random.Random(3).shuffle(numbers)
     table = [{"ask": f"What is {number} + 1?", "gold": number + 1} for number in numbers]

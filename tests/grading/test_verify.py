@@ -1,4 +1,4 @@
-"""Verdicts on traces: what is graded, recorded verdicts, and counts."""
+"""Verdicts on traces: the graded answers, recorded verdicts, and counts."""
 
 from typing import Any
 
@@ -62,7 +62,7 @@ def problems() -> pl.DataFrame:
 
 
 def traces(*rows: tuple[str, str, str, int | None, str | None]) -> pl.DataFrame:
-    """(trace_id, problem_id, text, answer_start, recorded_outcome)"""
+    """Return a trace table of (trace_id, problem_id, text, answer_start, recorded_outcome)."""
     names = ("trace_id", "problem_id", "text", "answer_start", "recorded_outcome")
     rows_ = [
         dict(zip(names, row, strict=True))

@@ -1,4 +1,4 @@
-"""The worker pool: one verdict per case, in order, whatever an answer does to its worker."""
+"""The worker pool gives a verdict for every case, in order, even if an answer kills its worker."""
 
 import importlib.util
 import json
@@ -36,7 +36,7 @@ def math_case(answer: str, gold: str = "8") -> Case:
 
 
 def harmful(params: GradingParams, case: Case) -> Verdict:
-    """The grader, but an answer of one word does what it says."""
+    """Grade, except that an answer of one word, such as `exit`, has that effect."""
     if case.answer == "raise":
         raise ZeroDivisionError(case.gold_answer)
     if case.answer == "input":
@@ -136,7 +136,7 @@ def test_hostile_answers_end_within_the_time_limit_and_are_never_correct(extract
     cases = [case for answer in HOSTILE.values() for case in (math_case(answer), EIGHT)]
     start = time.monotonic()
     verdicts = list(grade_all(params, cases))
-    # Each may take a second, and a worker that died starts anew, for seconds on a busy machine.
+    # Each may take a second, and a new worker takes seconds to start on a busy machine.
     assert time.monotonic() - start < 300
     assert verdicts[1::2] == [RIGHT._replace(extracted=verdicts[1].extracted)] * len(HOSTILE)
     for name, verdict in zip(HOSTILE, verdicts[::2], strict=True):
@@ -152,7 +152,7 @@ def test_hostile_theorem_answers_are_never_correct() -> None:
 
 @pytest.mark.slow
 def test_gmpy2_is_never_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # With it, (10^8)! and huge binomials never let go; a user's environment may have it.
+    # With gmpy2, no timer interrupts (10^8)!; a user's environment may have it.
     marker = tmp_path / "imported"
     (tmp_path / "gmpy2.py").write_text(f"open({str(marker)!r}, 'w')")
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{Path.cwd()}")

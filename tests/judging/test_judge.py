@@ -1,4 +1,4 @@
-"""Which replies are votes, what a refused vote becomes, and what the judge reads."""
+"""The judge: valid and refused votes, the judge's prompt, and the agreement of two judges."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator
@@ -92,11 +92,11 @@ class ToyEngine:
     def __init__(
         self,
         answers: Callable[[Request], Reply | str],
-        protocol: str = "plain",
+        chat_format: str = "plain",
         tokens: bool = True,
     ) -> None:
         self.answers = answers
-        self.chat_format = chat_formats.load(protocol)
+        self.chat_format = chat_formats.load(chat_format)
         self.tokens = tokens
         self.requested: list[tuple[int, int]] = []  # (vote, attempt)
 
@@ -107,7 +107,7 @@ class ToyEngine:
         return len(text.split()) if self.tokens else None
 
     def ask(self, requests: Iterable[Request]) -> Iterator[tuple[Request, Reply]]:
-        for request in reversed(list(requests)):  # an engine replies in its own order
+        for request in reversed(list(requests)):  # engines reply in any order
             self.requested.append((request.sample, request.attempt))
             answer = self.answers(request)
             yield request, answer if isinstance(answer, Reply) else Reply(answer, "stop", 10, 20)
@@ -231,7 +231,7 @@ CHANNELS: dict[str, tuple[Reply, str | None]] = {
 @pytest.mark.parametrize("case", CHANNELS)
 def test_a_reply_in_channels_is_a_vote_or_a_counted_failure(case: str) -> None:
     answer, failure = CHANNELS[case]
-    rows, counts = ratings(ToyEngine(lambda _: answer, protocol="gpt-oss"), [GOOD])
+    rows, counts = ratings(ToyEngine(lambda _: answer, chat_format="gpt-oss"), [GOOD])
     if failure is None:
         assert counts == expected_counts(votes=3)
         assert rows["votes"][0].to_list() == [2, 2, 2]
@@ -242,11 +242,11 @@ def test_a_reply_in_channels_is_a_vote_or_a_counted_failure(case: str) -> None:
     assert rows["refused"].to_list() == [3 if failure else 0] * 5
 
 
-@pytest.mark.parametrize(("protocol", "channels"), [("gpt-oss", True), ("plain", False)])
+@pytest.mark.parametrize(("chat_format", "channels"), [("gpt-oss", True), ("plain", False)])
 def test_only_a_family_with_channels_reasons_before_its_guided_answer(
-    protocol: str, channels: bool
+    chat_format: str, channels: bool
 ) -> None:
-    _, request = next(build_requests(LLM, ToyEngine(str, protocol), "weights", [GOOD]))
+    _, request = next(build_requests(LLM, ToyEngine(str, chat_format), "weights", [GOOD]))
     assert request.channels is channels
     assert request.schema is not None
 
@@ -308,7 +308,7 @@ def test_a_trace_closes_neither_its_tag_nor_the_turn(case: str) -> None:
     quoted = content.split("<trace>\n")[1].split("\n</trace>")[0]
     assert quoted.replace("< ", "<").replace(" ", "") == ADVERSARIAL[case].replace(" ", "")
     assert "<|" not in content
-    assert content.count("</trace>") == 2  # where the prompt names it, and at the trace's end
+    assert content.count("</trace>") == 2  # in the instructions, and at the end of the trace
 
 
 def test_the_whole_prompt_is_the_golden_file() -> None:
@@ -334,7 +334,7 @@ def test_without_a_tokenizer_two_characters_count_as_a_token() -> None:
     long = GOOD._replace(trace="7" * 50_000)
     (truncated,), counts = truncate_to_context(LLM, engine, 10_000, [long])
     assert counts == {"traces_shortened": 1}
-    # The rubric and the problem take some 700 of the 10,000 tokens.
+    # The rubric and the problem take about 700 of the 10,000 tokens.
     assert 18_000 <= len(truncated.trace) <= 20_000
 
 
@@ -381,7 +381,7 @@ def test_the_rules_give_one_vote_per_trace_and_dimension() -> None:
 
 
 def traces_of(*rows: tuple[str, str, tuple[int, int, int | None], str]) -> pl.DataFrame:
-    """(problem_id, text, border, finish_reason) as trace rows."""
+    """Return a trace table of (problem_id, text, reasoning span, finish_reason)."""
     return frame_of(
         [
             {

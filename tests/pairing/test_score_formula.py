@@ -1,4 +1,4 @@
-"""Formulas that pairs may be ranked by, and texts that are refused."""
+"""Formulas by which pairs are ranked, and texts that are refused."""
 
 import polars as pl
 import pytest

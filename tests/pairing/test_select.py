@@ -1,4 +1,4 @@
-"""Deltas, a ranking that does not depend on row order, the cut, and its controls."""
+"""Deltas, the ranking (independent of row order), the cut, and the control groups."""
 
 from typing import Any, Literal
 
