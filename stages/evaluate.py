@@ -16,7 +16,7 @@ from delta.evaluation.benchmarks import BenchmarkParams, benchmark_version
 from delta.evaluation.evaluate import AnswerRequest, build_requests, grade_answers, score
 from delta.evaluation.models import EvaluatedModelParams, EvaluationSampling
 from delta.grading import sandbox
-from delta.grading.worker_pool import GradingParams
+from delta.grading.config import GradingParams
 from delta.inference.chat_formats import ChatFormat
 from delta.inference.model_client import open_model
 from delta.inference.types import Reply, Request

@@ -13,9 +13,9 @@ from delta.core.console import Console, run
 from delta.core.files import write_counts
 from delta.core.schemas import PROBLEM, TRACE, VERDICT
 from delta.grading import llm_equivalence, verify
+from delta.grading.config import GradingParams
 from delta.grading.llm_equivalence import ComparisonParams, UnresolvedAnswer
 from delta.grading.verify import VerifyParams
-from delta.grading.worker_pool import GradingParams
 from delta.inference.model_client import open_model
 
 

@@ -13,7 +13,7 @@ from delta.core.console import Console, run
 from delta.core.errors import InputError
 from delta.core.schemas import PROBLEM, QUESTION
 from delta.grading import gold_check
-from delta.grading.worker_pool import GradingParams
+from delta.grading.config import GradingParams
 
 
 def main(console: Console, argv: list[str]) -> None:

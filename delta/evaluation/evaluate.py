@@ -12,8 +12,9 @@ from delta.core.tables import frame_of
 from delta.core.types import Row
 from delta.evaluation.benchmarks import BenchmarkParams
 from delta.evaluation.models import EvaluationSampling
-from delta.grading.grade_all import grade_all
-from delta.grading.worker_pool import Case, GradingParams, check_max_ungradable, count_verdicts
+from delta.grading.config import GradingParams
+from delta.grading.grade_all import check_max_ungradable, count_verdicts, grade_all
+from delta.grading.graders import Case
 from delta.inference.chat_formats import ChatFormat
 from delta.inference.engine import Engine, SamplingParams, build_request, read_reply
 from delta.inference.types import Reply, Request

@@ -21,7 +21,8 @@ from typing import Any
 
 from delta.data import program_tests
 from delta.grading.code_extraction import complete_prompt, extract_program, unfenced_code
-from delta.grading.sandbox import CodeParams, Program, SandboxError, run, run_check
+from delta.grading.config import CodeParams
+from delta.grading.sandbox import Program, SandboxError, run, run_check
 from delta.grading.verdict import Verdict, verdict_without_answer
 
 # LiveCodeBench runs every program after these imports, in this order, and programs rely on them.

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from delta.core.errors import InputError
+from delta.grading.config import GradingParams
 from delta.grading.grade_all import grade_all
+from delta.grading.graders import Case
 from delta.grading.verdict import Verdict
-from delta.grading.worker_pool import Case, GradingParams
 
 # An answer that no gold equals. "?" contains no letter, so it is a wrong choice.
 WRONG = {"math": "-918273645.125", "choice": "?", "theorem": "-918273645.125"}

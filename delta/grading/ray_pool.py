@@ -6,8 +6,10 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 
 from delta.core.errors import IncompleteError
+from delta.grading.config import GradingParams
+from delta.grading.graders import Case, Grade, needs_math_verify
 from delta.grading.verdict import Verdict
-from delta.grading.worker_pool import Case, Grade, GradingParams, Pool, needs_math_verify, open_pool
+from delta.grading.worker_pool import Pool, open_pool
 from delta.inference import ray_actors
 
 CHUNK_SIZE = 1_000  # answers; takes a pool seconds to minutes

@@ -34,13 +34,11 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
-
-from pydantic import Field
+from typing import Any, Literal, NamedTuple
 
 from delta.core.errors import InputError
-from delta.core.params import StrictModel
 from delta.grading import bubblewrap, memory_cgroup, sandbox_runner, sandbox_seccomp
+from delta.grading.config import CodeParams
 
 START_S = 30.0  # for the sandbox to start on a busy machine; the program's limit comes after
 END_S = 5.0  # for a killed sandbox to close its pipes
@@ -55,17 +53,6 @@ MAX_ERRORS = 4_096  # bytes kept of the stderr of bubblewrap and the program
 # Statuses that a run of each kind may report besides sandbox_runner.REASONS.
 KIND_STATUSES = {"stdin": (), "call": ("result",), "serve": (), "check": ("passed", "bad_check")}
 RUNNER_SOURCE = Path(sandbox_runner.__file__).read_text(encoding="utf-8")
-
-
-class CodeParams(StrictModel):
-    """How generated code is run (grading.code)."""
-
-    sandbox: Literal["bubblewrap", "none"]
-    timeout_s: Annotated[float, Field(gt=0)]  # wall-clock seconds for a test; CPU time too
-    memory_mib: Annotated[int, Field(ge=64)]  # address space of one process
-    processes: Annotated[int, Field(ge=1)]  # at once, threads included
-    output_kib: Annotated[int, Field(ge=1)]  # output of a test
-    file_mib: Annotated[int, Field(ge=1)]  # the scratch folder, and any one file
 
 
 class Program(NamedTuple):

@@ -15,10 +15,11 @@ from delta.core.params import StrictModel
 from delta.core.schemas import DECIDERS, NO_GOLD, VERDICT
 from delta.core.tables import TEXT_ROWS, frame_of
 from delta.core.types import Counts
-from delta.grading.grade_all import grade_all
+from delta.grading.config import GradingParams
+from delta.grading.grade_all import check_max_ungradable, count_verdicts, grade_all
+from delta.grading.graders import Case
 from delta.grading.llm_equivalence import ComparisonParams
 from delta.grading.verdict import Verdict
-from delta.grading.worker_pool import Case, GradingParams, check_max_ungradable, count_verdicts
 from delta.inference import trace_text
 
 

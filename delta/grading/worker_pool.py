@@ -15,77 +15,26 @@ import signal
 import sys
 import tempfile
 import threading
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
-from pydantic import Field
 
 from delta.core.errors import InputError
-from delta.core.params import StrictModel
-from delta.core.types import Counts
-from delta.grading import choice, code, math, theoremqa
-from delta.grading.sandbox import CodeParams
+from delta.grading.config import GradingParams
+from delta.grading.graders import Case, Grade
 from delta.grading.verdict import Verdict
 
 MAX_BATCHES = 100  # in flight: bounds the memory, whatever the size of the data
 BATCH_SIZE = 16  # answers; those of a problem share a worker's cache of comparisons
-NEED_MATH_VERIFY = ("math", "theorem")  # graders
 MAX_TESTS = 200  # of a program; each test has its own limit, the answer's only ends a stuck worker
 NOT_BEGUN = 255  # in place of the index of a case in its batch
 PR_SET_PDEATHSIG = 1  # of prctl(2)
 # With gmpy2, no timer interrupts some answers ((10^8)!, huge binomials).
 WITHOUT_GMPY2 = {"SYMPY_GROUND_TYPES": "python", "MPMATH_NOGMPY": "1"}
-
-
-class GradingParams(StrictModel):
-    # local: one pool on this machine. ray: one pool for every `workers` processors of the Ray
-    # cluster that this machine is in, or that $RAY_ADDRESS names.
-    backend: Literal["local", "ray"]
-    workers: Annotated[int, Field(ge=1)]  # of a pool
-    # Wall-clock seconds for one answer, then its worker is killed. A program has the time of
-    # MAX_TESTS tests in addition.
-    timeout_s: Annotated[float, Field(gt=0)]
-    max_ungradable: Annotated[float, Field(ge=0, le=1)]  # fraction; above it the stage fails
-    # How the grader `math` finds the answer: the last box, or by Math-Verify (as in papers).
-    extraction: Literal["last_box", "math_verify"]
-    code: CodeParams
-
-
-class Case(NamedTuple):
-    """An answer to grade. `answer` is the reply after its reasoning; None: cut before that."""
-
-    grader: str  # one of delta.core.schemas.GRADERS
-    gold_answer: str
-    answer: str | None
-    finish_reason: str
-
-
-Grade = Callable[[GradingParams, Case], Verdict]
-
-
-def grade_case(params: GradingParams, case: Case) -> Verdict:
-    """Return the verdict of the case's grader, in this process and without a time limit."""
-    arguments = case.gold_answer, case.answer, case.finish_reason
-    match case.grader:
-        case "math" if params.extraction == "math_verify":
-            return math.grade_as_math_verify(*arguments)
-        case "math":
-            return math.grade(*arguments)
-        case "choice":
-            return choice.grade(*arguments)
-        case "theorem":
-            return theoremqa.grade(*arguments)
-        case "code":
-            return code.grade(*arguments, params.code)
-    raise ValueError(f"grader {case.grader!r}")
-
-
-def needs_math_verify(case: Case) -> bool:
-    return case.grader in NEED_MATH_VERIFY
 
 
 class _Batch:
@@ -226,27 +175,3 @@ def _grade_batch(
             finally:
                 signal.setitimer(signal.ITIMER_REAL, 0)
     return verdicts
-
-
-def count_verdicts(verdicts: list[Verdict]) -> Counts:
-    """Return the numbers of verdicts by outcome and by reason."""
-    from delta.core.schemas import OUTCOMES  # not above: it loads polars, which no worker needs
-
-    by_outcome = Counter(verdict.outcome for verdict in verdicts)
-    by_reason = Counter(verdict.reason for verdict in verdicts if verdict.reason)
-    return {
-        "graded": len(verdicts),
-        **{outcome: by_outcome[outcome] for outcome in OUTCOMES},
-        "reasons": dict(sorted(by_reason.items())),
-    }
-
-
-def check_max_ungradable(where: str, params: GradingParams, counts: Counts) -> None:
-    """Raise InputError if the ungradable fraction is above grading.max_ungradable."""
-    share = counts["ungradable"] / max(1, counts["graded"])
-    if share > params.max_ungradable:
-        raise InputError(
-            f"{where}: {counts['ungradable']} of {counts['graded']} answers are ungradable "
-            f"({counts['reasons']}); expected a share of at most grading.max_ungradable = "
-            f"{params.max_ungradable}"
-        )

@@ -17,7 +17,8 @@ import yaml
 
 from delta.data import program_tests
 from delta.grading.code import grade, same_output
-from delta.grading.sandbox import CodeParams, Program, run_check
+from delta.grading.config import CodeParams
+from delta.grading.sandbox import Program, run_check
 from delta.grading.verdict import Verdict
 from tests.helpers.import_closure import ROOT
 

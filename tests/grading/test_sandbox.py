@@ -25,7 +25,8 @@ from delta.core.errors import InputError
 from delta.data import program_tests
 from delta.grading import bubblewrap, memory_cgroup, sandbox, sandbox_runner, sandbox_seccomp
 from delta.grading.code import grade
-from delta.grading.sandbox import CodeParams, Program, run
+from delta.grading.config import CodeParams
+from delta.grading.sandbox import Program, run
 from tests.helpers.import_closure import ROOT
 from tests.helpers.ordinary_user import NOBODY, PACKAGES, python_of_nobody
 
@@ -36,7 +37,7 @@ SECRET = "planted secret"
 GRADE = """
 import json, sys
 from delta.grading.code import grade
-from delta.grading.sandbox import CodeParams
+from delta.grading.config import CodeParams
 params = CodeParams(**json.loads(sys.argv[1]))
 for line in sys.stdin:
     print(json.dumps(grade(*json.loads(line), params)), flush=True)

@@ -8,8 +8,8 @@ import pytest
 from delta.core.errors import InputError
 from delta.core.schemas import PROBLEM, TRACE
 from delta.core.tables import TEXT_ROWS, frame_of
+from delta.grading.config import CodeParams, GradingParams
 from delta.grading.llm_equivalence import ComparisonParams
-from delta.grading.sandbox import CodeParams
 from delta.grading.verdict import Verdict
 from delta.grading.verify import (
     VerifyParams,
@@ -19,7 +19,6 @@ from delta.grading.verify import (
     summarize,
     trace_batches,
 )
-from delta.grading.worker_pool import GradingParams
 
 RIGHT = Verdict("correct", "2", None)
 WRONG = Verdict("incorrect", "3", "different")

@@ -9,16 +9,10 @@ from pathlib import Path
 import pytest
 
 from delta.core.errors import InputError
-from delta.grading.grade_all import grade_all
-from delta.grading.sandbox import CodeParams
+from delta.grading.config import CodeParams, GradingParams
+from delta.grading.grade_all import check_max_ungradable, count_verdicts, grade_all
+from delta.grading.graders import Case, grade_case
 from delta.grading.verdict import Verdict
-from delta.grading.worker_pool import (
-    Case,
-    GradingParams,
-    check_max_ungradable,
-    count_verdicts,
-    grade_case,
-)
 
 CODE = CodeParams(
     sandbox="bubblewrap", timeout_s=5.0, memory_mib=512, processes=8, output_kib=64, file_mib=1

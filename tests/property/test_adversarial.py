@@ -32,10 +32,10 @@ from delta.data.formats.custom import ColumnsSource, custom_question
 from delta.data.problems import ProblemSource, ProblemsParams, build_problems
 from delta.data.sources import DataSource, LocalFiles
 from delta.data.user_tables import TableProblems, TableTraces
+from delta.grading.config import CodeParams, GradingParams
 from delta.grading.formulas.boxes import last_box
 from delta.grading.grade_all import grade_all
-from delta.grading.sandbox import CodeParams
-from delta.grading.worker_pool import Case, GradingParams
+from delta.grading.graders import Case
 from delta.inference import chat_formats, trace_text
 from delta.inference.reply_cache import ReplyCache
 from delta.judging import rubric
