@@ -104,9 +104,11 @@ def _open(key: str, params: BenchmarkParams) -> tuple[Iterable[Row], ReadRow]:
     source = params.source
     if isinstance(source, reasoning_gym.TaskSource):
         assert params.questions is not None
-        return reasoning_gym.task_rows(key, source, params.questions), reasoning_gym.task_question
-    columns = source.columns() if isinstance(source, custom.ColumnsSource) else None
-    return read_rows(f"{key}.data", source.data, columns), _reader(key, source)
+        rows: Iterable[Row] = reasoning_gym.task_rows(key, source, params.questions)
+    else:
+        columns = source.columns() if isinstance(source, custom.ColumnsSource) else None
+        rows = read_rows(f"{key}.data", source.data, columns)
+    return rows, _reader(key, source)
 
 
 def _reader(key: str, source: Source) -> ReadRow:

@@ -33,7 +33,7 @@ from tests.helpers.openr1_rows import local_source
 from tests.helpers.scripted_server import engine_at
 from tests.helpers.tiny_models import train_params
 from tests.report.test_pair_viewer import content
-from tests.training.test_dataset import Characters, text_of, trace
+from tests.training.test_dataset import CharacterTokenizer, text_of, trace
 
 Messages = list[dict[str, Any]]
 
@@ -179,7 +179,9 @@ def test_a_policy_is_trained_on_every_turn(chats: pl.DataFrame) -> None:
         schema_overrides={"history": HISTORY},
     )
     params = train_params(max_length=500)
-    tokenized, _ = dataset.tokenize_pairs(params, chat_formats.load("plain"), pairs, Characters())
+    tokenized, _ = dataset.tokenize_pairs(
+        params, chat_formats.load("plain"), pairs, CharacterTokenizer()
+    )
     assert [text_of(row["prompt_ids"]) for row in tokenized] == [
         "[system]Answer in French.[user]What is 2 + 2?[assistant]4[user]Why?[assistant]",
         "[user]What is 3 + 3?[assistant]6[user]Why?[assistant]",

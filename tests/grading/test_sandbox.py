@@ -309,7 +309,7 @@ def test_a_program_that_uses_two_cores_ends_by_its_cpu_time() -> None:
     assert run(Program("stdin", (busy,)), PARAMS).reason == "time_limit"
 
 
-def test_the_mode_is_known_before_anything_runs() -> None:
+def test_the_sandbox_is_checked_before_anything_runs() -> None:
     assert sandbox.check_sandbox(PARAMS) == "bubblewrap"
     assert sandbox.check_sandbox(PARAMS.model_copy(update={"sandbox": "none"})) == "none"
 

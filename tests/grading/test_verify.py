@@ -146,7 +146,7 @@ def test_every_trace_has_one_verdict_and_the_counts_add_up() -> None:
     }
 
 
-def test_a_share_of_ungradable_traces_above_the_limit_is_an_error() -> None:
+def test_too_many_ungradable_traces_are_an_error() -> None:
     verdicts, _ = apply_recorded_verdicts(
         params(), recorded(a=None, b=None), {"a": RIGHT, "b": STUCK}
     )
@@ -158,7 +158,7 @@ def test_a_share_of_ungradable_traces_above_the_limit_is_an_error() -> None:
 NO_GOLD = Verdict("no_gold", None, "no_gold")
 
 
-def test_traces_without_gold_answers_are_outside_the_share() -> None:
+def test_traces_without_gold_answers_are_outside_the_ungradable_fraction() -> None:
     verdicts, recorded_counts = apply_recorded_verdicts(
         params(), recorded(a=None, b=None, c="correct"), dict.fromkeys("abc", NO_GOLD)
     )
@@ -176,7 +176,7 @@ def test_traces_without_gold_answers_are_outside_the_share() -> None:
     }
 
 
-def test_traces_without_gold_hide_no_share_of_ungradable_ones() -> None:
+def test_traces_without_gold_do_not_dilute_the_ungradable_fraction() -> None:
     rows = recorded(a=None, b=None, **dict.fromkeys("cdefgh"))
     verdicts, _ = apply_recorded_verdicts(
         params(), rows, {"a": RIGHT, "b": STUCK, **dict.fromkeys("cdefgh", NO_GOLD)}

@@ -158,7 +158,7 @@ def test_gmpy2_is_not_in_the_environment() -> None:
     assert importlib.util.find_spec("gmpy2") is None
 
 
-def test_a_share_of_ungradable_answers_above_the_limit_is_an_error() -> None:
+def test_too_many_ungradable_answers_are_an_error() -> None:
     verdicts = [Verdict("ungradable", None, "timeout")] * 3 + [Verdict("correct", "8", None)] * 2
     with pytest.raises(InputError) as caught:
         check_max_ungradable("verify", PARAMS, count_verdicts(verdicts))

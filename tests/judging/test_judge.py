@@ -447,7 +447,7 @@ def votes_of(judge: str, votes: dict[str, list[int]]) -> pl.DataFrame:
     return frame_of(rows, RATING)
 
 
-def test_the_agreement_of_two_judges() -> None:
+def test_agreement_compares_the_votes_of_two_judges() -> None:
     first = votes_of("x", {"a": [5], "b": [3], "c": [1, 2], "d": [4], "e": []})
     second = votes_of("y", {"a": [5, 4], "b": [1], "c": [2, 2], "e": [3], "f": [1]})
     # a: 1/2 equal, all within one, |5 - 4.5|; b: none, |3 - 1|; c: 1/2, all, |1.5 - 2|

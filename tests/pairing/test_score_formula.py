@@ -40,7 +40,7 @@ VALUES: dict[str, float | None] = {
 
 
 @pytest.mark.parametrize("text", VALUES)
-def test_a_formula_has_its_value(text: str) -> None:
+def test_a_formula_evaluates_to_its_value(text: str) -> None:
     assert ROW.select(value=score_formula.to_expression(text, COLUMNS)).item() == VALUES[text]
 
 

@@ -384,7 +384,7 @@ def test_a_completion_that_two_pairs_share_is_not_compared_with_itself() -> None
     assert all(row["completion_ids"] != row["KL_completion_ids"] for row in singles)
 
 
-def test_a_mismatched_completion_is_cut_to_the_room_after_its_prompt() -> None:
+def test_a_mismatched_completion_is_cut_to_fit_after_its_prompt() -> None:
     singles = to_trl_columns(train_params(method="kto", max_length=3), rows_of_problems(1))
     assert [len(row["KL_completion_ids"]) for row in singles] == [1] * 4
 
