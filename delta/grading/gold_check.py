@@ -81,7 +81,7 @@ def check_max_ungradable_golds(where: str, params: GradingParams, golds: GoldChe
     if len(ungradable) > params.max_ungradable * golds.checked:
         raise InputError(
             f"{where}: {len(ungradable)} of {golds.checked} gold answers cannot be graded; "
-            f"expected a share of at most grading.max_ungradable = {params.max_ungradable}; "
+            f"expected a fraction of at most grading.max_ungradable = {params.max_ungradable}; "
             f"{'; '.join(map(str, ungradable[:MAX_LISTED]))}"
         )
 

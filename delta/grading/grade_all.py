@@ -39,10 +39,10 @@ def count_verdicts(verdicts: list[Verdict]) -> Counts:
 
 def check_max_ungradable(where: str, params: GradingParams, counts: Counts) -> None:
     """Raise InputError if the ungradable fraction is above grading.max_ungradable."""
-    share = counts["ungradable"] / max(1, counts["graded"])
-    if share > params.max_ungradable:
+    fraction = counts["ungradable"] / max(1, counts["graded"])
+    if fraction > params.max_ungradable:
         raise InputError(
             f"{where}: {counts['ungradable']} of {counts['graded']} answers are ungradable "
-            f"({counts['reasons']}); expected a share of at most grading.max_ungradable = "
+            f"({counts['reasons']}); expected a fraction of at most grading.max_ungradable = "
             f"{params.max_ungradable}"
         )

@@ -163,6 +163,6 @@ def test_too_many_ungradable_answers_are_an_error() -> None:
     with pytest.raises(InputError) as caught:
         check_max_ungradable("verify", PARAMS, count_verdicts(verdicts))
     assert str(caught.value) == (
-        "verify: 3 of 5 answers are ungradable ({'timeout': 3}); expected a share of at most "
+        "verify: 3 of 5 answers are ungradable ({'timeout': 3}); expected a fraction of at most "
         "grading.max_ungradable = 0.5"
     )
