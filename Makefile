@@ -90,7 +90,7 @@ test-nightly: test-environment ## a hundred kills (an hour; in no other run)
 	$(TESTS) -m nightly
 
 fuzz: test-environment ## fuzz what reads model text: SECONDS=600 for each of five targets
-	for target in extraction borders rating strict rules; do \
+	for target in last_box chat_format_split judge_reply strict_json_loads rule_judge; do \
 		python -m tests.property.fuzz_targets $$target -max_len=400 -max_total_time=$(or $(SECONDS),60) || exit 1; \
 	done
 

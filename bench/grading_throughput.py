@@ -23,10 +23,10 @@ from typing import Any
 
 from bench import results
 from bench.long_traces import LongTrace, long_traces
+from delta.grading.config import CodeParams, GradingParams
 from delta.grading.grade_all import grade_all
-from delta.grading.sandbox import CodeParams
+from delta.grading.graders import Case
 from delta.grading.verdict import Verdict
-from delta.grading.worker_pool import Case, GradingParams
 
 PROBLEMS = 1_819  # as many as MATH-500 and GSM8K have
 HOSTILE_PROBLEMS = 500  # of them in the hostile run

@@ -35,7 +35,7 @@ from delta.core import tables
 from delta.core.schemas import PROBLEM, RATING, TRACE, VERDICT
 from delta.judging.rubric import DIMENSIONS
 from delta.pairing.pair import PairingParams, pair
-from delta.pairing.select import SelectorParams, deltas, select_from
+from delta.pairing.select import SelectorParams, add_deltas, select_by_delta
 
 PROBLEMS, RESAMPLES = 16_500, 1_000
 CUTS = (1_000, 2_500, 5_000)  # of 16,500; the selections take the last
@@ -261,10 +261,10 @@ def ours(folder: Path, sizes: list[int], resamples: int) -> tuple[Found, list[di
     ratings = pl.concat(
         tables.read(folder / f"ratings_{side}.parquet", RATING, VOTES) for side in SIDES
     )
-    selected, with_deltas = {}, deltas(pairs, ratings)
+    selected, with_deltas = {}, add_deltas(pairs, ratings)
     for dimension in DIMENSIONS:
         params = SelectorParams(mode="top", by=dimension, k=sizes[-1], seed=TIES)
-        table, _ = select_from(params, with_deltas, ratings)
+        table, _ = select_by_delta(params, with_deltas, ratings)
         selected[dimension] = table.filter("selected")["pair_id"].to_list()
     ids = ["trace_id", "problem_id", "generator"]
     traces = pl.concat(tables.read(path, TRACE, ids) for path in files.values())

@@ -23,8 +23,8 @@ from delta.data.problems import ProblemsParams
 from delta.evaluation.benchmarks import BenchmarkParams
 from delta.evaluation.models import EvaluationParams, baselines
 from delta.experiments.grid import ExperimentParams
+from delta.grading.config import GradingParams
 from delta.grading.verify import VerifyParams
-from delta.grading.worker_pool import GradingParams
 from delta.inference import chat_completions, chat_formats
 from delta.inference.engine import EngineSettings, SamplingParams, ServedParams, Serving
 from delta.inference.generate import GeneratorParams, RecordedParams, SampledParams

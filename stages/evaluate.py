@@ -14,9 +14,9 @@ from delta.core.files import remove_link, write_counts
 from delta.core.schemas import ANSWER, QUESTION
 from delta.evaluation.benchmarks import BenchmarkParams, benchmark_version
 from delta.evaluation.evaluate import AnswerRequest, build_requests, grade_answers, score
-from delta.evaluation.models import EvaluatedParams, EvaluationSampling
+from delta.evaluation.models import EvaluatedModelParams, EvaluationSampling
 from delta.grading import sandbox
-from delta.grading.worker_pool import GradingParams
+from delta.grading.config import GradingParams
 from delta.inference.chat_formats import ChatFormat
 from delta.inference.model_client import open_model
 from delta.inference.types import Reply, Request
@@ -32,7 +32,7 @@ def main(console: Console, argv: list[str]) -> None:
     questions = {name: read_questions(paths.questions(name)) for name in benchmarks}
     with_code = [name for name, rows in questions.items() if "code" in rows["grader"]]
     # Fails here, before the model answers, if programs cannot be run.
-    sandbox_mode = {"sandbox": sandbox.mode(grading.code)} if with_code else {}
+    sandbox_mode = {"sandbox": sandbox.check_sandbox(grading.code)} if with_code else {}
     requests, replies, engine, chat_format = ask_model(console, model, benchmarks, questions)
     scores: dict[str, dict[str, Any]] = {}
     remove_link(paths.answer_folder(model))
@@ -71,7 +71,7 @@ def ask_model(
     The engine ends with this function, because the graders need its processors.
     """
     sampling = params.load_section("evaluation.sampling", EvaluationSampling)
-    evaluated = params.load_section(f"evaluation.models.{name}", EvaluatedParams)
+    evaluated = params.load_section(f"evaluation.models.{name}", EvaluatedModelParams)
     model = open_model(evaluated.model)
     settings = model.engine, model.fingerprint, evaluated.examples
     requests = {

@@ -14,7 +14,7 @@ from delta.core.files import write_counts
 from delta.core.schemas import PROBLEM, RATING, TRACE, VERDICT
 from delta.inference.model_client import open_model
 from delta.judging import judge
-from delta.judging.agreement import agreement
+from delta.judging.agreement import judge_agreement
 from delta.judging.budget import within_budget
 from delta.judging.judge import JudgeInput, JudgeParams, SecondJudgeParams
 
@@ -48,7 +48,7 @@ def main(console: Console, argv: list[str]) -> None:
     ratings, rating_counts = rate(console, f"{stage}-{name}", rater, settings.max_refused, inputs)
     counts |= rating_counts
     if is_second:
-        counts["agreement"] = agreement(first, ratings)
+        counts["agreement"] = judge_agreement(first, ratings)
     tables.write(path, ratings, RATING)
     write_counts(paths.counts(stage, name), counts, stage, name)
 

@@ -10,15 +10,17 @@ from delta.core.console import Console, run
 from delta.core.files import write_counts
 from delta.core.schemas import QUESTION
 from delta.evaluation.benchmarks import BenchmarkParams
-from delta.evaluation.questions import questions, summary
+from delta.evaluation.questions import question_batches, summarize_counts
 
 
 def main(console: Console, argv: list[str]) -> None:
     name = params.parse_item(argv, "benchmarks")
     benchmark = params.load_section(f"benchmarks.{name}", BenchmarkParams)
     row_counts = Counter[str]()
-    tables.write_batches(paths.questions(name), questions(name, benchmark, row_counts), QUESTION)
-    counts = summary(row_counts)
+    tables.write_batches(
+        paths.questions(name), question_batches(name, benchmark, row_counts), QUESTION
+    )
+    counts = summarize_counts(row_counts)
     write_counts(paths.counts("questions", name), counts, "questions", name)
     console.print(f"questions {name}: {counts}")
 

@@ -13,7 +13,7 @@ from delta.core.console import Console, run
 from delta.core.files import atomic_folder, write_counts, write_text
 from delta.core.schemas import SELECTED
 from delta.core.types import Row
-from delta.evaluation.models import EvaluatedParams, baselines
+from delta.evaluation.models import EvaluatedModelParams, baselines
 from delta.experiments.grid import ExperimentParams
 from delta.report import collect, paper, scores
 from delta.report.claims import format
@@ -25,7 +25,7 @@ from delta.report.html import page
 
 def main(console: Console, _argv: list[str]) -> None:
     content = params.read_all()
-    models = params.load_sections("evaluation.models", EvaluatedParams)
+    models = params.load_sections("evaluation.models", EvaluatedModelParams)
     declared = params.load_sections("experiments", ExperimentParams)
     (base,) = baselines(models, content["train"]["base"])
     by_model = scores.read_scores(

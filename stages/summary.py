@@ -7,13 +7,13 @@ metrics/summary.json.
 from delta.core import params, paths
 from delta.core.console import Console, run
 from delta.core.files import read_json, write_counts
-from delta.evaluation.models import EvaluatedParams, baselines
+from delta.evaluation.models import EvaluatedModelParams, baselines
 from delta.report.scores import read_scores
 from delta.report.summary import summarize
 
 
 def main(console: Console, _argv: list[str]) -> None:
-    models = params.load_sections("evaluation.models", EvaluatedParams)
+    models = params.load_sections("evaluation.models", EvaluatedModelParams)
     (base,) = baselines(models, params.get("train.base"))
     scores = read_scores({name: paths.score(name) for name in models}, params.get("benchmarks"))
     judge = [

@@ -50,7 +50,7 @@ def main(console: Console, _argv: list[str]) -> None:
     key = launch.run_key(settings, train, held_out, fingerprint)
     with open_reply_cache("train", key, console.print) as cache:
         folder = cache.folder / "run"
-        for checkpoint in launch.prepare(folder, settings, base, train, held_out):
+        for checkpoint in launch.prepare_run(folder, settings, base, train, held_out):
             console.print(f"train: {checkpoint.name} is damaged; resuming before it")
         checkpoint, facts = launch.train(folder, paths.TRAINING_HISTORY, paths.HELD_OUT, console)
         complete = partial(write_fingerprint, source="train")
@@ -59,7 +59,7 @@ def main(console: Console, _argv: list[str]) -> None:
         changed = model_io.save(settings, base, checkpoint, policy, end_of_turn, complete)
         counts |= facts | {"weights_changed": changed}
         write_counts(paths.counts("train"), counts, "train")
-        checkpoints.discard(folder)  # the policy is complete, and DVC keeps it
+        checkpoints.remove_run(folder)  # the policy is complete, and DVC keeps it
 
 
 if __name__ == "__main__":

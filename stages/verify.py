@@ -13,9 +13,9 @@ from delta.core.console import Console, run
 from delta.core.files import write_counts
 from delta.core.schemas import PROBLEM, TRACE, VERDICT
 from delta.grading import llm_equivalence, verify
+from delta.grading.config import GradingParams
 from delta.grading.llm_equivalence import ComparisonParams, UnresolvedAnswer
 from delta.grading.verify import VerifyParams
-from delta.grading.worker_pool import GradingParams
 from delta.inference.model_client import open_model
 
 
@@ -28,12 +28,14 @@ def main(console: Console, argv: list[str]) -> None:
     traces = tables.scan(path, TRACE)
     fallback: dict[str, Any] = {}
     with tables.damage_as_input_error(path):
-        rows = verify.with_problems(problems, traces.drop("text").collect(engine="streaming"))
+        rows = verify.join_problems(problems, traces.drop("text").collect(engine="streaming"))
         progress = partial(console.progress, total=rows.height, label=f"verify {name}")
-        graded = verify.grade(grading, verify.batches(problems, traces), progress)
-        verdicts, recorded = verify.decide(settings, rows, graded)
+        graded = verify.grade_traces(grading, verify.trace_batches(problems, traces), progress)
+        verdicts, recorded = verify.apply_recorded_verdicts(settings, rows, graded)
         if settings.llm_fallback:
-            left = llm_equivalence.unresolved_answers(verify.batches(problems, traces), verdicts)
+            left = llm_equivalence.unresolved_answers(
+                verify.trace_batches(problems, traces), verdicts
+            )
     if settings.llm_fallback:
         verdicts, fallback = ask_model(console, name, settings.llm, left, verdicts)
     counts = verify.summarize(grading, verdicts) | recorded | {"llm_fallback": fallback}

@@ -17,7 +17,7 @@ from delta.analysis import (
 from delta.analysis.config import AnalysisParams
 from delta.analysis.votes import MEAN, Array, Votes, gather_votes, to_array
 from delta.core.types import Row
-from delta.judging.agreement import agreement
+from delta.judging.agreement import judge_agreement
 
 Tables = dict[str, list[Row]]  # by the name of the file under data/analysis
 PEOPLE = "people"
@@ -110,7 +110,7 @@ def _agreement_rows(inputs: Inputs) -> list[Row]:
     return [
         {"first": first, "second": second, "dimension": dimension} | figures
         for (first, ours), (second, theirs) in comparisons
-        for dimension, figures in agreement(ours, theirs).items()
+        for dimension, figures in judge_agreement(ours, theirs).items()
     ]
 
 

@@ -13,7 +13,7 @@ from delta.core.console import Console, run
 from delta.core.errors import InputError
 from delta.core.schemas import PROBLEM, QUESTION
 from delta.grading import gold_check
-from delta.grading.worker_pool import GradingParams
+from delta.grading.config import GradingParams
 
 
 def main(console: Console, argv: list[str]) -> None:
@@ -35,7 +35,7 @@ def main(console: Console, argv: list[str]) -> None:
     for gold in checked.ungradable:
         print(gold)
     if not is_compared_by_llm:  # a model may understand what the grader does not
-        gold_check.check_share(where, grading, checked)
+        gold_check.check_max_ungradable_golds(where, grading, checked)
     if checked.ungradable:
         console.print(
             f"golds {' '.join(argv)}: {len(checked.ungradable)} of {checked.checked} cannot be "

@@ -1,4 +1,4 @@
-"""Benchmarks: named sets of questions with gold answers (paper, section 3.1.2)."""
+"""The parameters and the version of a benchmark (paper, section 3.1.2)."""
 
 import hashlib
 from typing import Annotated, Literal
@@ -42,10 +42,10 @@ class BenchmarkParams(StrictModel):
 
 
 def benchmark_version(name: str, params: BenchmarkParams, questions: pl.DataFrame) -> str:
-    """Return the version that is reported with a score: the source and a digest of its questions.
+    """Return the version that is reported with a score: the source, and a digest of its questions.
 
-    The digest leaves out the tests of programs, whose packed bytes depend on the version of zlib.
-    The revision of their source identifies them.
+    The digest leaves out the tests of programs: their packed bytes depend on the version of zlib,
+    and the revision of the source identifies them.
     """
     digest = hashlib.sha256()
     columns = ("question_id", "prompt", "history", "gold_answer", "grader")

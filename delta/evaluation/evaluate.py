@@ -12,14 +12,15 @@ from delta.core.tables import frame_of
 from delta.core.types import Row
 from delta.evaluation.benchmarks import BenchmarkParams
 from delta.evaluation.models import EvaluationSampling
-from delta.grading.grade_all import grade_all
-from delta.grading.worker_pool import Case, GradingParams, check_share, count
+from delta.grading.config import GradingParams
+from delta.grading.grade_all import check_max_ungradable, count_verdicts, grade_all
+from delta.grading.graders import Case
 from delta.inference.chat_formats import ChatFormat
 from delta.inference.engine import Engine, SamplingParams, build_request, read_reply
 from delta.inference.types import Reply, Request
 from delta.stats import intervals
 
-# (question row, index of the sample (0-based)), and the request for this answer
+# ((question row, index of the sample (0-based)), request)
 AnswerRequest = tuple[tuple[Row, int], Request]
 
 
@@ -41,8 +42,8 @@ def build_requests(
         )
         prompt = engine.render(messages)
         for sample in range(benchmark.samples):
-            request_ = build_request(sampling, engine, model, prompt, sample)
-            requests.append(((question, sample), request_))
+            request = build_request(sampling, engine, model, prompt, sample)
+            requests.append(((question, sample), request))
     return requests
 
 
@@ -55,22 +56,22 @@ def grade_answers(
 ) -> dict[str, pl.DataFrame]:
     """Return the graded answers of every benchmark, in the order of its requests.
 
-    `gold_answers` has the rows {question_id, gold_answer} of each benchmark in order, which are
-    read when they are needed. One pool of workers grades all benchmarks, because loading
-    Math-Verify takes each worker seconds. Raises InputError if too many answers to a benchmark are
-    ungradable, or if its questions have changed.
+    `gold_answers` yields the rows {question_id, gold_answer} of each benchmark in order. One pool
+    of workers grades all benchmarks, because each worker takes seconds to load Math-Verify. Raises
+    InputError if too many answers to a benchmark are ungradable, or if its questions have changed.
     """
     rows = {
-        name: [_row(name, *request_, replies, chat_format) for request_ in requests[name]]
+        name: [_row(name, *request, replies, chat_format) for request in requests[name]]
         for name in requests
     }
     cases = (case for name in rows for case in _cases(rows[name], gold_answers[name]))
     verdicts = grade_all(grading, cases)
     tables = {}
     for name, answers in rows.items():
-        own = list(itertools.islice(verdicts, len(answers)))
-        check_share(f"benchmark {name}", grading, count(own))
-        graded = [row | verdict._asdict() for row, verdict in zip(answers, own, strict=True)]
+        benchmark_verdicts = list(itertools.islice(verdicts, len(answers)))
+        check_max_ungradable(f"benchmark {name}", grading, count_verdicts(benchmark_verdicts))
+        pairs = zip(answers, benchmark_verdicts, strict=True)
+        graded = [row | verdict._asdict() for row, verdict in pairs]
         tables[name] = frame_of(graded, ANSWER)
     return tables
 
@@ -78,14 +79,14 @@ def grade_answers(
 def _row(
     name: str,
     key: tuple[Row, int],
-    request_: Request,
+    request: Request,
     replies: dict[Request, Reply],
     chat_format: ChatFormat,
 ) -> Row:
-    """Return an answer before it is graded."""
+    """Return the row of an answer, without its verdict."""
     question, sample = key
-    reply = replies[request_]
-    text, span = read_reply(reply, chat_format, request_.prompt)
+    reply = replies[request]
+    text, span = read_reply(reply, chat_format, request.prompt)
     return {
         "benchmark": name,
         "question_id": question["question_id"],
@@ -117,13 +118,13 @@ def score(
 ) -> Row:
     """Return the fraction of correct answers, with its 95% interval and its standard errors.
 
-    All questions have equal weight. `error` is the standard error for other questions;
-    `error_within` is the part of it that is due to other answers to the same questions (null with
-    one answer per question). An answer without a box is wrong. An ungradable answer is not correct
-    either, as in the paper, but is counted, and so is one that was cut by length.
+    All questions have equal weight. `error` is the standard error for new questions; `error_within`
+    is the part due to new answers to the same questions (null with one answer per question). An
+    answer without a box is wrong. An ungradable answer counts as not correct, as in the paper.
+    Ungradable answers and those cut by length are counted.
 
-    Raises InputError where a question has not exactly `samples` answers: the mean over fewer
-    would be another score under the same name.
+    Raises InputError if a question does not have exactly `samples` answers, because the mean over
+    fewer would be a different score.
     """
     samples = benchmark.samples
     clusters = (

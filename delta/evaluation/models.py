@@ -1,4 +1,4 @@
-"""Which models are evaluated, and which of them is the policy's baseline."""
+"""The parameters of the stage evaluate: the models, their sampling, the policy's baseline."""
 
 from typing import Annotated
 
@@ -16,20 +16,20 @@ class EvaluationSampling(StrictModel):
     seed: Annotated[int, Field(ge=0)]
 
 
-class EvaluatedParams(StrictModel):
-    """A model with its number of worked examples, evaluated under one name."""
+class EvaluatedModelParams(StrictModel):
+    """A model with a number of worked examples; each combination has a name."""
 
     model: str  # a name in `models`, or "policy"
     examples: Annotated[int, Field(ge=0)]  # worked examples before each question
 
 
 class EvaluationParams(StrictModel):
-    models: Annotated[dict[str, EvaluatedParams], Field(min_length=1)]
+    models: Annotated[dict[str, EvaluatedModelParams], Field(min_length=1)]
     sampling: EvaluationSampling
 
 
-def baselines(models: dict[str, EvaluatedParams], base: str) -> list[str]:
-    """Return the names under which the base model is prompted as the policy is."""
+def baselines(models: dict[str, EvaluatedModelParams], base: str) -> list[str]:
+    """Return the names of entries with the base model and as many worked examples as the policy."""
     policy = models[POLICY]
     return [
         name

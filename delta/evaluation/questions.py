@@ -1,4 +1,4 @@
-"""The questions of a benchmark, each with its prompt and gold answer (paper, section 3.1.2)."""
+"""Read the questions of a benchmark with prompts and gold answers (paper, section 3.1.2)."""
 
 import json
 from collections import Counter
@@ -19,17 +19,19 @@ from delta.data.rows import read_rows
 from delta.evaluation.benchmarks import BenchmarkParams, Source
 
 ReadRow = Callable[[Row], Question | str]  # a question, or the reason why the row is dropped
-BATCH_SIZE = 32  # questions in memory: LiveCodeBench's tests have gigabytes
+BATCH_SIZE = 32  # questions in memory, because LiveCodeBench's tests are gigabytes
 NOT_REASONS = ("read", "kept", "beyond_size", "repeated")
 
 
-def questions(name: str, params: BenchmarkParams, counts: Counter[str]) -> Iterator[pl.DataFrame]:
-    """Yield batches of questions; add to `counts` what became of every row of the source.
+def question_batches(
+    name: str, params: BenchmarkParams, counts: Counter[str]
+) -> Iterator[pl.DataFrame]:
+    """Yield batches of questions; count in `counts` the outcome of every row of the source.
 
-    A question's id is its index in the source and does not depend on `questions`. A generated
-    task's repeated questions are dropped. A published benchmark keeps them, so that scores are
-    comparable, and `repeated` counts them. Raises InputError for a row that is no question, or, at
-    the end, if there are fewer than `questions`.
+    A question's id is its index in the source and does not depend on `questions`. Repeated
+    questions of a generated task are dropped. A published benchmark keeps and counts them
+    (`repeated`), so that scores are comparable. Raises InputError for an invalid row, or at the end
+    if there are fewer than `questions`.
     """
     rows = _rows(name, params, counts)
     while batch := list(islice(rows, BATCH_SIZE)):
@@ -44,7 +46,7 @@ def questions(name: str, params: BenchmarkParams, counts: Counter[str]) -> Itera
         )
 
 
-def summary(counts: Counter[str]) -> Counts:
+def summarize_counts(counts: Counter[str]) -> Counts:
     """Return the counts of a stage: read = kept + dropped by reason + beyond_size."""
     return {
         "read": counts["read"],
@@ -75,7 +77,7 @@ def _rows(name: str, params: BenchmarkParams, counts: Counter[str]) -> Iterator[
         if isinstance(question, str):
             counts[question] += 1
             continue
-        # All turns of a conversation, since many end in the same words.
+        # All turns of a conversation, because many end in the same words.
         turns = [*(turn["content"] for turn in question.history), question.prompt]
         text = normalized_text("\x00".join(turns))
         is_repeated = text in seen
@@ -90,13 +92,15 @@ def _rows(name: str, params: BenchmarkParams, counts: Counter[str]) -> Iterator[
 
 
 def _open(key: str, params: BenchmarkParams) -> tuple[Iterable[Row], ReadRow]:
-    """Return the rows of the source, and the function that reads one."""
+    """Return the rows of the source, and the function that reads a row."""
     source = params.source
     if isinstance(source, reasoning_gym.TaskSource):
         assert params.questions is not None
-        return reasoning_gym.task_rows(key, source, params.questions), reasoning_gym.task_question
-    columns = source.columns() if isinstance(source, ColumnsSource) else None
-    return read_rows(f"{key}.data", source.data, columns), _reader(key, source)
+        rows: Iterable[Row] = reasoning_gym.task_rows(key, source, params.questions)
+    else:
+        columns = source.columns() if isinstance(source, ColumnsSource) else None
+        rows = read_rows(f"{key}.data", source.data, columns)
+    return rows, _reader(key, source)
 
 
 def _reader(key: str, source: Source) -> ReadRow:

@@ -1,1 +1,1 @@
-"""Grade answers: a grader for each kind, worker processes, and the stage verify."""
+"""Graders for formulas, options, theorems and programs; the workers; the stage verify."""

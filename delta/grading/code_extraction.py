@@ -1,13 +1,13 @@
 """Extract the program from an answer: a block of code, or for HumanEval an answer that is code.
 
-Of several blocks it is the last that defines the required function; where none is required, or
-none defines it, the last that is a program. No program is
-- a block of another language, or one that calls, imports and defines nothing; without a language
-  also one that does not parse as Python, or calls only what it does not know (sample input and
-  output, a traceback, a session with `>>>`);
-- a block that calls what only an earlier block defines (an example of its use).
-Where no block is a program, the last of Python counts, else the last without a language. Blocks
-are never joined: a program that is spread over several is none.
+Of several blocks, take the last one that defines the required function. If no function is required
+or no block defines it, take the last block that is a program. These blocks are not programs:
+- a block of another language, or one that calls, imports and defines nothing;
+- a block without a language that does not parse as Python, or calls only unknown functions (sample
+  input and output, a traceback, a session with `>>>`);
+- a block that calls a function of an earlier block (an example of its use).
+If no block is a program, take the last block of Python, else the last one without a language.
+Blocks are never joined, so a program that is spread over several is not found.
 """
 
 import ast
@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 FENCE = re.compile(r"^([ \t]*)(`{3,}|~{3,})[ \t]*(\S*)(.*)$")
-# Also a version or a title after the name, and a class in braces as Pandoc writes it.
+# The name may have a version, a title after it, or be a class in braces, as Pandoc writes it.
 PYTHON = re.compile(
     r"(?:\{(?:[^}]*\s)?\.?)?(?:i?python|py|pypy|cpython)[\d.]*(?![\w-])", re.IGNORECASE
 )
@@ -26,29 +26,29 @@ MARKDOWN = re.compile(r"(?:markdown|md)$", re.IGNORECASE)
 BLANK_LINES = re.compile(r"(?:[ \t]*\r?\n)*")
 # Prose may start with "From" or one space, but not like this.
 CODE_STARTS = re.compile(r"(?:    |\t)[ \t]*\S|(?:async def|def|import|from|class) \w|@\w|\w+ = ")
-MAX_PARSED = 200_000  # characters; no solution is longer, and a parser takes seconds for more
+MAX_PARSED = 200_000  # characters; no solution is longer, and parsing more takes seconds
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 class Block(NamedTuple):
     """A fenced block of an answer."""
 
-    language: str  # as it is written after the fence; "" where it names none
+    language: str  # as written after the fence; "" where there is none
     code: str
 
 
-def program(answer: str, cut: bool, function: str | None = None) -> str | None:
+def extract_program(answer: str, cut: bool, function: str | None = None) -> str | None:
     """Return the block to run, by the rules above; None where there is none.
 
-    A last block that nothing closes goes to the end of the answer, unless the answer was cut.
+    A last block that is not closed extends to the end of the answer, unless the answer was cut.
     `function`: the name of the required function; None where a whole program is required.
     """
     candidates = [
-        Block(block.language, _dedented(block.code, function))
-        for block in blocks(answer, cut)
+        Block(block.language, _dedent(block.code, function))
+        for block in fenced_blocks(answer, cut)
         if not block.language or PYTHON.match(block.language)
     ]
-    trees = [_parsed(block.code) for block in candidates]
+    trees = [_parse(block.code) for block in candidates]
     if function is not None:
         for block, tree in zip(reversed(candidates), reversed(trees), strict=True):
             if _defines(block.code, tree, function):
@@ -58,18 +58,18 @@ def program(answer: str, cut: bool, function: str | None = None) -> str | None:
     for block, tree in zip(candidates, trees, strict=True):
         if _is_program(block, tree, known):
             chosen = block.code
-        known |= _defined(tree)
+        known |= _module_names(tree)
     if chosen is not None:
         return chosen
     labelled = [block for block in candidates if block.language]
     return (labelled or candidates)[-1].code if candidates else None
 
 
-def blocks(answer: str, cut: bool) -> Iterator[Block]:
-    """Yield the fenced blocks; of a block of Markdown those inside of it.
+def fenced_blocks(answer: str, cut: bool) -> Iterator[Block]:
+    """Yield the fenced blocks, and for a block of Markdown the blocks inside it.
 
-    A fence is closed by one of its own kind that is at least as long. A fence of that kind that
-    names a language opens a new block: models forget to close the one before.
+    A fence is closed by a fence of the same kind that is at least as long. A fence of the same kind
+    that names a language opens a new block, because models forget to close the previous one.
     """
     opened, lines = None, list[str]()
     for line in answer.replace("\r\n", "\n").split("\n"):
@@ -90,27 +90,27 @@ def blocks(answer: str, cut: bool) -> Iterator[Block]:
 
 
 def _block(opened: re.Match[str], lines: list[str], cut: bool) -> Iterator[Block]:
-    # Without the fence's own indentation, as in a list; the indentation of a body stays.
+    # Remove the indentation of the fence, as in a list; keep that of a function's body.
     text = "\n".join(line.removeprefix(opened[1]) for line in lines) + "\n"
     if MARKDOWN.match(opened[3]):
-        yield from blocks(text, cut)
+        yield from fenced_blocks(text, cut)
     else:
         yield Block((opened[3] + opened[4]).strip(), text)
 
 
-def _dedented(code: str, function: str | None) -> str:
-    """Return the code without its common indentation, if it is a program then.
+def _dedent(code: str, function: str | None) -> str:
+    """Remove the common indentation if the result is a program.
 
     The indented body of a function keeps its indentation.
     """
     if not code.lstrip("\n")[:1].isspace() or not (text := textwrap.dedent(code)).strip():
         return code
-    tree = _parsed(text)
+    tree = _parse(text)
     is_program = tree is not None and (function is None or _defines(text, tree, function))
     return text if is_program else code
 
 
-def _parsed(code: str) -> ast.Module | None:
+def _parse(code: str) -> ast.Module | None:
     try:
         return ast.parse(code) if len(code) <= MAX_PARSED else None
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -118,10 +118,10 @@ def _parsed(code: str) -> ast.Module | None:
 
 
 def _defines(code: str, tree: ast.Module | None, function: str) -> bool:
-    """Return whether the block binds the name, or is a class Solution with such a method."""
+    """Return whether the block binds the name, or has it as a method of a class Solution."""
     if tree is None:  # not Python, or the body of a function
         return re.search(rf"^[ \t]*(?:async )?def {re.escape(function)}\b", code, re.M) is not None
-    return function in _defined(tree) or _is_method(tree, function)
+    return function in _module_names(tree) or _is_method(tree, function)
 
 
 def _is_method(tree: ast.Module, function: str) -> bool:
@@ -133,8 +133,8 @@ def _is_method(tree: ast.Module, function: str) -> bool:
     )
 
 
-def _defined(tree: ast.Module | None) -> set[str]:
-    """Return the functions, classes and variables of the module (f = lambda x: x is one)."""
+def _module_names(tree: ast.Module | None) -> set[str]:
+    """Return the functions, classes and variables of the module (f = lambda x: x defines f)."""
     names = set[str]()
     for node in tree.body if tree else []:
         if isinstance(node, DEFINITIONS):
@@ -146,13 +146,13 @@ def _defined(tree: ast.Module | None) -> set[str]:
 
 
 def _is_program(block: Block, tree: ast.Module | None, known: set[str]) -> bool:
-    if tree is None:  # the indented body of a function, or a program with a fault
+    if tree is None:  # the indented body of a function, or a program with a syntax error
         return bool(block.language) and not block.code.lstrip().startswith(">>>")
     nodes = list(ast.walk(tree))
     if any(isinstance(node, ast.Return) for node in tree.body):
         return True  # the body of a function, which may call itself
     calls = [node.func for node in nodes if isinstance(node, ast.Call)]
-    bound = set(_bound(tree)) | set(dir(builtins))
+    bound = set(_bound_names(tree)) | set(dir(builtins))
     called = {node.id for node in calls if isinstance(node, ast.Name)}
     if "*" not in bound and called & (known - bound):
         return False
@@ -161,8 +161,8 @@ def _is_program(block: Block, tree: ast.Module | None, known: set[str]) -> bool:
     return bool(calls) if block.language else bool(called & bound) or len(calls) > len(called)
 
 
-def _bound(tree: ast.Module) -> Iterator[str]:
-    """Yield every name that a program binds, also as an argument or by an import."""
+def _bound_names(tree: ast.Module) -> Iterator[str]:
+    """Yield every name that a program binds, including arguments and imports."""
     for node in ast.walk(tree):
         if isinstance(node, DEFINITIONS):
             yield node.name
@@ -174,21 +174,21 @@ def _bound(tree: ast.Module) -> Iterator[str]:
             yield node.asname or node.name
 
 
-def bare_code(answer: str) -> str | None:
+def unfenced_code(answer: str) -> str | None:
     """Return an answer that is itself code, or the indented body of a function; else None."""
     text = BLANK_LINES.sub("", answer, count=1).rstrip()
     return text + "\n" if CODE_STARTS.match(text) else None
 
 
-def completed(prompt: str, function: str, code: str) -> tuple[str, ...]:
+def complete_prompt(prompt: str, function: str, code: str) -> tuple[str, ...]:
     """Return the texts to run for a HumanEval prompt.
 
-    `code` is the whole function or only its body. The prompt is run before a whole function too,
-    for its imports and functions; it ends with a docstring and so is valid by itself.
+    `code` is the function or only its body. The prompt is also run before a complete function, for
+    its imports and helpers; it ends with a docstring and so is valid by itself.
     """
-    tree = _parsed(code)
+    tree = _parse(code)
     if _defines(code, tree, function):
-        if tree is not None and function not in _defined(tree):
+        if tree is not None and function not in _module_names(tree):
             return prompt, code, f"{function} = Solution().{function}\n"
         return prompt, code
     first = next((line for line in code.split("\n") if line.strip()), "")

@@ -1,4 +1,4 @@
-"""Find gold answers that no answer could be compared with, before anything is generated."""
+"""Find gold answers that cannot be compared with any answer, before anything is generated."""
 
 import json
 import re
@@ -6,15 +6,16 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from delta.core.errors import InputError
+from delta.grading.config import GradingParams
 from delta.grading.grade_all import grade_all
+from delta.grading.graders import Case
 from delta.grading.verdict import Verdict
-from delta.grading.worker_pool import Case, GradingParams
 
-# An answer that no gold equals; of a letter any other is wrong, and so is no letter.
+# An answer that no gold equals. "?" contains no letter, so it is a wrong choice.
 WRONG = {"math": "-918273645.125", "choice": "?", "theorem": "-918273645.125"}
 PLAIN_NUMBER = re.compile(r"-?[0-9]{1,50}(\.[0-9]{1,50})?")
-MAX_NAMED = 3  # golds in the message of a refusal
-MAX_GOLD = 80  # characters of each
+MAX_LISTED = 3  # golds in an error message
+MAX_SHOWN = 80  # characters of each gold
 
 
 class UngradableGold(NamedTuple):
@@ -24,22 +25,22 @@ class UngradableGold(NamedTuple):
 
     def __str__(self) -> str:
         gold = self.gold_answer
-        return f"{self.row}: {gold[:MAX_GOLD]!r}{'...' * (len(gold) > MAX_GOLD)} ({self.reason})"
+        return f"{self.row}: {gold[:MAX_SHOWN]!r}{'...' * (len(gold) > MAX_SHOWN)} ({self.reason})"
 
 
 class GoldCheck(NamedTuple):
-    """How many golds were checked, and those that cannot be graded."""
+    """The number of checked golds, and those that cannot be graded."""
 
     checked: int
     ungradable: list[UngradableGold]
 
 
 def check_golds(params: GradingParams, rows: Iterable[tuple[str, str, str]]) -> GoldCheck:
-    """Grade every gold answer as an answer to itself, and a wrong answer to it.
+    """Grade every gold answer as its own answer, and grade a wrong answer against it.
 
-    A gold is ungradable where its own answer is not correct, or the wrong one is not incorrect:
-    equal texts are equal whether or not they are understood. `rows` are (id, grader, gold answer).
-    Rows without a gold answer are left out, and so are programs, whose golds are tests.
+    A gold is ungradable if it is not correct as its own answer, or if the wrong answer is
+    ungradable: equal texts are correct even if they do not parse. `rows` are (id, grader, gold
+    answer). Rows without a gold answer are left out, and so are programs, whose golds are tests.
     """
     rows = [row for row in rows if row[1] != "code" and row[2].strip()]
     distinct = dict.fromkeys(
@@ -50,11 +51,11 @@ def check_golds(params: GradingParams, rows: Iterable[tuple[str, str, str]]) -> 
     cases = [
         Case(grader, gold, rf"\boxed{{{answer}}}", "stop")
         for grader, gold in distinct
-        for answer in (_own_answer(grader, gold), WRONG[grader])
+        for answer in (_gold_as_answer(grader, gold), WRONG[grader])
     ]
     verdicts = list(grade_all(params, cases)) if cases else []
     pairs = zip(distinct, verdicts[::2], verdicts[1::2], strict=True)
-    reasons = {key: _reason(own, wrong) for key, own, wrong in pairs}
+    reasons = {key: _ungradable_reason(own, wrong) for key, own, wrong in pairs}
     ungradable = [
         UngradableGold(row_id, gold, reason)
         for row_id, grader, gold in rows
@@ -63,34 +64,34 @@ def check_golds(params: GradingParams, rows: Iterable[tuple[str, str, str]]) -> 
     return GoldCheck(len(rows), ungradable)
 
 
-def _reason(own: Verdict, wrong: Verdict) -> str | None:
-    """Return why a gold cannot be graded, from the verdicts on its own and on a wrong answer."""
+def _ungradable_reason(own: Verdict, wrong: Verdict) -> str | None:
+    """Return why a gold cannot be graded, given the verdicts on itself and on a wrong answer."""
     for verdict in (own, wrong):
         if verdict.outcome == "ungradable":
             return verdict.reason
     return None if own.outcome == "correct" else "not equal to itself"
 
 
-def check_share(where: str, params: GradingParams, golds: GoldCheck) -> None:
-    """Raise InputError where more golds than grading.max_ungradable cannot be graded.
+def check_max_ungradable_golds(where: str, params: GradingParams, golds: GoldCheck) -> None:
+    """Raise InputError if the ungradable fraction is above grading.max_ungradable.
 
-    `where` is the dotted key of their source in params.yaml.
+    `where` is the dotted key of the golds' source in params.yaml.
     """
     ungradable = golds.ungradable
     if len(ungradable) > params.max_ungradable * golds.checked:
         raise InputError(
             f"{where}: {len(ungradable)} of {golds.checked} gold answers cannot be graded; "
-            f"expected a share of at most grading.max_ungradable = {params.max_ungradable}; "
-            f"{'; '.join(map(str, ungradable[:MAX_NAMED]))}"
+            f"expected a fraction of at most grading.max_ungradable = {params.max_ungradable}; "
+            f"{'; '.join(map(str, ungradable[:MAX_LISTED]))}"
         )
 
 
-def _own_answer(grader: str, gold: str) -> str:
-    """Return the answer that a gold is; TheoremQA's golds are {"answer_type", "answer"} as JSON."""
+def _gold_as_answer(grader: str, gold: str) -> str:
+    """Return the gold as an answer. TheoremQA's golds are JSON: {"answer_type", "answer"}."""
     if grader != "theorem":
         return gold
     try:
         answer: Any = json.loads(gold)["answer"]
     except (ValueError, KeyError, TypeError):
-        return gold  # the grader says what is wrong with it
+        return gold  # the grader gives the reason
     return answer if isinstance(answer, str) else json.dumps(answer)

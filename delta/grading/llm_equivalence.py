@@ -1,7 +1,7 @@
 """Ask a model to compare the final answers that the grader did not accept (paper, section 3.1).
 
 Math-Verify often fails on the form alone: the letter of an option against its value, several
-values, words. Only complete traces with a clear box are asked about, as in the OpenR1 protocol.
+values, words. Only complete traces with a clear box are compared, as in the OpenR1 protocol.
 """
 
 import re
@@ -22,7 +22,7 @@ from delta.inference.chat_formats import ChatFormat
 from delta.inference.engine import Engine, SamplingParams, build_request, read_reply
 from delta.inference.types import GenerateFn, Reply, Request
 
-# A word that the model may answer, and the (outcome, reason) that it gives a trace.
+# A word that the model may answer -> the trace's (outcome, reason).
 VERDICT_WORDS = {
     "EQUIVALENT": ("correct", None),
     "DIFFERENT": ("incorrect", "different"),
@@ -33,11 +33,11 @@ _LAST_LINE = re.compile(rf"\W*Verdict\W+({'|'.join(VERDICT_WORDS)})\W*", re.IGNO
 
 class ComparisonParams(SamplingParams):
     model: str  # a name in `models`
-    max_attempts: Annotated[int, Field(ge=1)]  # replies; without a verdict the grader's stays
+    max_attempts: Annotated[int, Field(ge=1)]  # without a verdict, the grader's is kept
 
 
 class UnresolvedAnswer(NamedTuple):
-    """One trace whose final answer the grader did not accept."""
+    """A trace whose final answer the grader did not accept."""
 
     trace_id: str
     statement: str
@@ -46,24 +46,24 @@ class UnresolvedAnswer(NamedTuple):
 
 
 def unresolved_answers(
-    rows: Iterable[pl.DataFrame], verdicts: pl.DataFrame
+    batches: Iterable[pl.DataFrame], verdicts: pl.DataFrame
 ) -> list[UnresolvedAnswer]:
     """Return the complete traces with a clear box that the grader did not accept.
 
-    `rows` are traces with their problem, in batches; `verdicts` is a schemas.VERDICT table.
+    `batches` are traces with their problem; `verdicts` is a schemas.VERDICT table.
     """
     refused = (pl.col("decided_by") == "grader") & (pl.col("outcome") != "correct")
     ids = set(verdicts.filter(refused)["trace_id"])
     has_gold = pl.col("gold_answer").str.strip_chars() != ""
     answers = []
-    for batch in rows:
+    for batch in batches:
         is_refused = pl.Series(
             [trace_id in ids for trace_id in batch["trace_id"]], dtype=pl.Boolean
         )
         complete = is_refused & has_gold & (pl.col("finish_reason") == "stop")
         for row in batch.filter(complete).iter_rows(named=True):
             answer = trace_text.answer_text(row)
-            # Not the verdict's box: a worker that was killed over an answer returns none.
+            # Not the box in `verdicts`: a killed worker returned none.
             if answer is not None and (last_box(answer) or "").strip():
                 statement = trace_text.problem_text(row)
                 answers.append(
@@ -81,8 +81,8 @@ def build_requests(
 ) -> Iterator[tuple[str, Request]]:
     """Yield (trace_id, request) for each answer.
 
-    A long answer loses its middle, never the box at its end. Raises InputError where the problem
-    alone is too long.
+    The middle of a long answer is cut out, never the box at its end. Raises InputError if the
+    problem alone is too long.
     """
     for answer in answers:
         prompt = _fitting_prompt(engine, max_prompt_tokens, answer)
@@ -121,8 +121,8 @@ def ask_model(
 ) -> tuple[dict[str, str], Counts]:
     """Return the model's verdict by trace_id, one of VERDICT_WORDS, and counts.
 
-    A reply without a verdict is requested again, up to params.max_attempts; a trace that never gets
-    one is left out.
+    A reply without a verdict is requested again, up to params.max_attempts. A trace without any
+    verdict is left out.
     """
     verdicts: dict[str, str] = {}
     pending, without_verdict = requests, 0
@@ -131,13 +131,13 @@ def ask_model(
         if not pending:
             break
         words = {
-            asked: _verdict(reply, asked, chat_format)
-            for asked, reply in generate(asked for _, asked in pending)
+            request: _verdict(reply, request, chat_format)
+            for request, reply in generate(request for _, request in pending)
         }
-        for trace_id, asked in pending:
-            if (word := words[asked]) is not None:
+        for trace_id, request in pending:
+            if (word := words[request]) is not None:
                 verdicts[trace_id] = word
-        pending = [(trace_id, asked) for trace_id, asked in pending if trace_id not in verdicts]
+        pending = [item for item in pending if item[0] not in verdicts]
         without_verdict += len(pending)
     by_word = Counter(verdicts.values())
     counts = {
@@ -149,9 +149,9 @@ def ask_model(
     return verdicts, counts
 
 
-def _verdict(reply: Reply, asked: Request, chat_format: ChatFormat) -> str | None:
-    """Return the word in the last line; None where that line is anything but a verdict."""
-    text, (_, _, start) = read_reply(reply, chat_format, asked.prompt)
+def _verdict(reply: Reply, request: Request, chat_format: ChatFormat) -> str | None:
+    """Return the word in the last line; None if that line is not a verdict."""
+    text, (_, _, start) = read_reply(reply, chat_format, request.prompt)
     lines = [] if start is None else text[start:].strip().split("\n")
     match = _LAST_LINE.fullmatch(lines[-1]) if lines else None
     return None if match is None else match[1].upper()
@@ -160,7 +160,7 @@ def _verdict(reply: Reply, asked: Request, chat_format: ChatFormat) -> str | Non
 def apply_verdicts(
     verdicts: pl.DataFrame, llm_verdicts: dict[str, str]
 ) -> tuple[pl.DataFrame, Counts]:
-    """Return the table (schemas.VERDICT) with the model's verdicts, and how many changed."""
+    """Return the table (schemas.VERDICT) with the model's verdicts, and counts of the changes."""
     changed: Counter[str] = Counter()
     rows = []
     for row in verdicts.iter_rows(named=True):

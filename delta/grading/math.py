@@ -1,11 +1,11 @@
 r"""Grade a mathematical answer: the last box, compared structure by structure (docs/grading.md).
 
-- No box is a wrong answer, as on every benchmark. The last of several boxes counts, so that
-  \boxed{7} ... \boxed{8} answers 8; boxes that "and" or "or" joins are one answer.
-- Our own parser reads both sides; Math-Verify only what it does not know (integrals, limits), where
-  nothing can be accepted by accident.
-- Ungradable is what cannot be compared: a gold, or an answer with mathematics, that does not parse,
-  and a value too large to compute.
+- An answer without a box is wrong, as on every benchmark. The last of several boxes counts, so that
+  \boxed{7} ... \boxed{8} answers 8. Boxes joined by "and" or "or" are one answer.
+- Our parser reads both sides. Math-Verify reads only the formulas that our parser does not know
+  (integrals, limits) and that it cannot accept by accident.
+- An answer is ungradable if its gold or its mathematics does not parse, or if a value is too large
+  to compute.
 """
 
 import re
@@ -13,7 +13,7 @@ from functools import lru_cache
 from itertools import product
 
 from delta.grading import math_verify
-from delta.grading.choice import letter_of_option, plain
+from delta.grading.choice import letter_of_option, strip_markup
 from delta.grading.formulas.answer_equality import same_answer
 from delta.grading.formulas.answer_parser import parse_answer
 from delta.grading.formulas.boxes import joined_boxes
@@ -22,18 +22,18 @@ from delta.grading.formulas.exact_values import TooLargeError
 from delta.grading.formulas.scalar_equality import check_size
 from delta.grading.formulas.tokens import UnreadableError
 from delta.grading.formulas.values import Value
-from delta.grading.verdict import Verdict, without_answer
+from delta.grading.verdict import Verdict, verdict_without_answer
 
-# What our parser does not read and Math-Verify does; in other texts it might drop what it cannot
-# read, and accept by accident.
+# Formulas that Math-Verify reads and our parser does not. In other texts Math-Verify may drop the
+# parts that it cannot read, and accept by accident.
 LEFT_TO_MATH_VERIFY = re.compile(
     r"\\(?:i?int|oint|lim|det|sum|prod|p?mod|bmod|nabla)(?![a-z])"
     r"|\\frac\s*\{\s*(?:d|\\partial)\b|\\begin"
 )
 APPROXIMATELY = re.compile(r"\\approx(?![a-z])")
 LONE_NAME = re.compile(r"\\?[a-zA-Z]+(?:_\{?\w+\}?)?")
-MAX_GOLD = 5_000  # characters; the longest in the benchmarks that we read has 210
-MEMORY = 4_096  # comparisons, and parsed answers, that a worker remembers
+MAX_GOLD_CHARACTERS = 5_000  # the longest gold of our benchmarks has 210
+CACHE_SIZE = 4_096  # comparisons, and parsed answers, of a worker
 CALENDAR = re.compile(
     r"\b(mon|tues|wednes|thurs|fri|satur|sun)day\b"
     r"|\b(?:(jan)(?:uary)?|(feb)(?:ruary)?|(mar)(?:ch)?|(apr)(?:il)?|(may)|(jun)e?|(jul)y?"
@@ -49,7 +49,7 @@ def grade(gold_answer: str, answer: str | None, finish_reason: str) -> Verdict:
         return Verdict("ungradable", None, "empty_gold")
     boxes = [] if answer is None else joined_boxes(answer)
     if not boxes:
-        return without_answer(answer, finish_reason, "no_box")
+        return verdict_without_answer(answer, finish_reason, "no_box")
     extracted = ", ".join(boxes)
     outcome, reason = _compare(gold_answer, extracted)
     if len(boxes) > 1 and all(_compare(gold_answer, box)[0] == "correct" for box in boxes):
@@ -58,11 +58,11 @@ def grade(gold_answer: str, answer: str | None, finish_reason: str) -> Verdict:
     return Verdict(outcome, extracted, reason)
 
 
-@lru_cache(MEMORY)
+@lru_cache(CACHE_SIZE)
 def _compare(gold_answer: str, extracted: str) -> tuple[str, str | None]:
-    """Return the outcome and the reason; the traces of a problem often have the same box."""
+    """Return the outcome and the reason. Cached: the traces of a problem often have equal boxes."""
     gold_answer = " ".join(gold_answer.split())
-    if len(gold_answer) > MAX_GOLD:
+    if len(gold_answer) > MAX_GOLD_CHARACTERS:
         return "ungradable", "too_large"
     gold, prediction = clean(gold_answer), clean(extracted)
     if not (words(prediction) or _bare_text(prediction)):
@@ -83,14 +83,13 @@ def _compare(gold_answer: str, extracted: str) -> tuple[str, str | None]:
 def grade_as_math_verify(gold_answer: str, answer: str | None, finish_reason: str) -> Verdict:
     """Return the verdict of Math-Verify alone, as papers report it.
 
-    Its extraction may merge several boxes and, without a box, takes a formula or number of the
-    text.
+    Its extraction may merge several boxes. Without a box it takes a formula or number of the text.
     """
     if not gold_answer.strip():
         return Verdict("ungradable", None, "empty_gold")
     extracted, is_correct = math_verify.library_verdict(gold_answer, answer or "")
     if extracted is None:
-        return without_answer(answer, finish_reason, "no_box")
+        return verdict_without_answer(answer, finish_reason, "no_box")
     if is_correct is None:
         return Verdict("ungradable", extracted, "unparsable_gold")
     if is_correct:
@@ -99,31 +98,31 @@ def grade_as_math_verify(gold_answer: str, answer: str | None, finish_reason: st
 
 
 def is_same(gold: str, prediction: str) -> bool:
-    """Return whether two cleaned answers say the same; TooLargeError where nobody can know."""
+    """Return whether two cleaned answers are equal. Raises TooLargeError if that is unknown."""
     if _bare_text(gold) == _bare_text(prediction):
         return True
     if (gold_words := words(gold)) and (others := words(prediction)):
         if gold_words == others:
             return True
-        # As formulas, words with the same letters are equal: `ba` may be `ab`, but no word is.
+        # As formulas, `ab` equals `ba`. Words with the same letters are not equal.
         if len(gold_words) > 3 or re.search(WORDS, gold):
             return False
-    if re.fullmatch(r"\([A-J]\)", gold_letter := plain(gold).strip()):
+    if re.fullmatch(r"\([A-J]\)", gold_letter := strip_markup(gold).strip()):
         return letter_of_option(prediction) == gold_letter[1]
     gold_dates, other_dates = _calendar_names(gold), _calendar_names(prediction)
     if gold_dates and other_dates and gold_dates != other_dates:
-        return False  # the parser leaves out words around a number
+        return False  # the parser would ignore the words around a number
     pairs = product(_alternatives(gold), _alternatives(prediction))
     return any(_is_same_alternative(*pair) for pair in pairs)
 
 
 def _calendar_names(answer: str) -> set[str]:
-    """Return the months and days of the week in it."""
+    """Return the names of months and weekdays in the answer."""
     return {name.lower() for names in CALENDAR.findall(answer) for name in names if name}
 
 
 def _alternatives(answer: str) -> list[str]:
-    r"""Return both answers of "\sqrt{2} \approx 1.41"; "x \approx 1.41" is one."""
+    r"""Return both sides of "\sqrt{2} \approx 1.41"; "x \approx 1.41" is one answer."""
     sides = [side for side in APPROXIMATELY.split(answer) if side.strip()]
     return [answer] if not sides or LONE_NAME.fullmatch(sides[0].strip()) else sides
 
@@ -134,8 +133,8 @@ def _is_same_alternative(gold: str, prediction: str) -> bool:
         return _any_same(golds, predictions)
     for value in golds + predictions:
         check_size(value)
-    forms = gold + prediction
-    if LEFT_TO_MATH_VERIFY.search(forms) and not NOT_FORMULA.search(forms):
+    both = gold + prediction
+    if LEFT_TO_MATH_VERIFY.search(both) and not NOT_FORMULA.search(both):
         return math_verify.is_equal(gold, prediction)
     return False
 
@@ -153,7 +152,7 @@ def _any_same(golds: list[Value], predictions: list[Value]) -> bool:
     return False
 
 
-@lru_cache(MEMORY)
+@lru_cache(CACHE_SIZE)
 def _parse(answer: str, is_gold: bool) -> list[Value]:
     try:
         return parse_answer(answer, is_gold)
@@ -162,7 +161,7 @@ def _parse(answer: str, is_gold: bool) -> list[Value]:
 
 
 def _bare_text(answer: str) -> str:
-    r"""Return the characters without spaces and sizes, which mean nothing: x_{1} is x_1."""
+    r"""Remove spaces, sizes and braces that have no meaning: x_{1} is x_1."""
     answer = re.sub(r"\\(?:left|right)(?![a-z])", "", answer)
     answer = re.sub(r"(?<!\d)\s|\s(?!\d)", "", answer)  # "1 1/2" is not "11/2"
     answer = re.sub(r"\\[dt]frac(?![a-z])", r"\\frac", answer)
@@ -171,7 +170,7 @@ def _bare_text(answer: str) -> str:
 
 
 def _is_readable(answer: str) -> bool:
-    """Return whether "different" is more than "not understood": words, or a value."""
+    """Return whether the answer was understood: words, or a formula that parses."""
     return bool(
         words(answer)
         or not re.search(r"[\w\\]", answer)

@@ -1,7 +1,7 @@
 r"""Call the library Math-Verify: as papers use it, and for formulas that our parser does not read.
 
-Its alarms are switched off: they return False without a word, and some answers outlive them. A
-worker that takes too long over an answer is killed instead (delta.grading.worker_pool).
+Its timeouts are switched off: they return False silently, and some answers run on. Instead, a
+worker that takes too long is killed (delta.grading.worker_pool).
 """
 
 import re
@@ -9,13 +9,13 @@ from functools import lru_cache
 from itertools import accumulate
 from typing import Any, NamedTuple
 
-MEMORY = 1_024  # verdicts and golds that a worker remembers; a text has up to 25 KB
-# The library is cubic in blanks, which mean nothing to it: 20,000 would take two minutes.
+CACHE_SIZE = 1_024  # verdicts and golds of a worker; a text has up to 25 KB
+# The library ignores blanks, but takes cubic time over them: two minutes for 20,000.
 MAX_BLANKS = 100
 BLANKS = re.compile(rf"[ \t\u00a0]{{{MAX_BLANKS + 1},}}")
 
-# The library knows no subscript of Euler's e, no sun, no degrees and no names as in a program. It
-# reads 8.7e8 with Euler's e.
+# The library does not know E with a subscript, the sun sign, degrees, and function names as in a
+# program. It reads the e of 8.7e8 as Euler's number.
 TRIGONOMETRY = r"(\\(?:sin|cos|tan|cot|sec|csc)(?:\^\{?\d\}?)?(?:\s*\\left)?[\s({]*)"
 REWRITES = [
     (re.compile(pattern), replacement)
@@ -30,8 +30,8 @@ REWRITES = [
         (r"(?<![\w.\\])(\d+\.?\d*|\.\d+)[eE]([+-]?\d{1,4})(?![\w.])", r"\1\\times 10^{\2}"),
     )
 ]
-MAX_DEPTH = 30  # of nested brackets; beyond, the library's parser takes seconds
-HUGE = re.compile(
+MAX_DEPTH = 30  # of nested brackets; deeper nesting takes the library's parser seconds
+TOO_LARGE = re.compile(
     r"\d{4,}\s*\)?\s*!|\^\s*\{?\s*\d{5,}|\^\s*\{?\s*\w*\s*\^\s*\{?\s*\w*\s*\^|!\s*!"
     r"|\^\s*\{?\s*\d+\s*\^\s*\{?\s*\d{2}"
 )
@@ -41,18 +41,18 @@ MIN_BITS = 30  # of a value whose quadrature converged; sympy gives fewer where 
 
 
 class LibraryVerdict(NamedTuple):
-    """What the library extracts from a text, and whether it equals the gold answer."""
+    """The answer that the library extracts, and whether it equals the gold answer."""
 
-    extracted: str | None  # None: nothing
+    extracted: str | None  # None: no answer in the text
     is_correct: bool | None  # None: the library cannot parse the gold answer
 
 
-@lru_cache(MEMORY)
+@lru_cache(CACHE_SIZE)
 def library_verdict(gold_answer: str, text: str) -> LibraryVerdict:
-    """Compare with the library's own extraction, which reads a whole text and may merge boxes."""
+    """Compare by the library's extraction, which reads the whole text and may merge boxes."""
     from math_verify import parse, verify
 
-    prediction = parse(_short_blanks(text), parsing_timeout=None)
+    prediction = parse(_shorten_blanks(text), parsing_timeout=None)
     if not prediction:
         return LibraryVerdict(None, None)
     extracted, gold = str(prediction[-1]), _parse_gold(gold_answer)
@@ -61,15 +61,15 @@ def library_verdict(gold_answer: str, text: str) -> LibraryVerdict:
     return LibraryVerdict(extracted, bool(verify(gold, prediction, timeout_seconds=None)))
 
 
-@lru_cache(MEMORY)
+@lru_cache(CACHE_SIZE)
 def _parse_gold(gold_answer: str) -> list[Any]:
     from math_verify import parse
 
-    # Bare LaTeX often parses to nothing; in a box it does.
-    return list(parse(f"\\boxed{{{_short_blanks(gold_answer)}}}", parsing_timeout=None))
+    # Bare LaTeX often does not parse; inside a box it does.
+    return list(parse(f"\\boxed{{{_shorten_blanks(gold_answer)}}}", parsing_timeout=None))
 
 
-def _short_blanks(text: str) -> str:
+def _shorten_blanks(text: str) -> str:
     return BLANKS.sub(lambda run: run[0][:MAX_BLANKS], text)
 
 
@@ -77,15 +77,15 @@ def _short_blanks(text: str) -> str:
 def parse_formula(text: str) -> Any:
     """Return cleaned LaTeX as a sympy object.
 
-    None where the library cannot parse it, or where sympy would compute without end.
+    None where the library cannot parse it, or where sympy would never finish.
     """
     is_long = text.count("&") > MAX_CELLS and DETERMINANT.search(text)
-    if is_long or HUGE.search(text) or _depth(text) > MAX_DEPTH:
+    if is_long or TOO_LARGE.search(text) or _depth(text) > MAX_DEPTH:
         return None
     from latex2sympy2_extended import NormalizationConfig
     from math_verify import LatexExtractionConfig, parse
 
-    # Our cleaning removes units; the library's list makes the number 2 of "2t".
+    # Our cleaning removes units. The library's list of units would read "2t" as the number 2.
     rules = NormalizationConfig(
         basic_latex=True, units=False, malformed_operators=True, nits=True, boxed="all"
     )
@@ -97,13 +97,13 @@ def parse_formula(text: str) -> Any:
 
 
 def _depth(text: str) -> int:
-    """Return how deep brackets are nested."""
+    """Return the depth of nested brackets."""
     steps = ((character in "({[") - (character in ")}]") for character in text)
     return max(accumulate(steps), default=0)
 
 
 def is_equal(gold: str, prediction: str) -> bool:
-    """Return whether the library finds two cleaned formulas equal; False where it parses neither.
+    """Return whether the library finds two cleaned formulas equal; False if either does not parse.
 
     Integrals are compared by value.
     """
@@ -119,8 +119,8 @@ def is_equal(gold: str, prediction: str) -> bool:
 def _same_integral(left: Any, right: Any) -> bool | None:
     """Return whether two sympy formulas, one an integral, have the same value; None: unknown.
 
-    sympy would integrate, for minutes. By quadrature, whose error is only estimated, values are
-    equal to ten digits, and differ where the difference is more than a hundredth.
+    sympy would integrate for minutes, so compare by quadrature, whose error is an estimate. Values
+    are equal if ten digits agree; they differ if the difference is more than a hundredth.
     """
     from sympy import Expr, Integral
 

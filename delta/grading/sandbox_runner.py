@@ -1,13 +1,13 @@
-"""Run inside the sandbox: set the limits, run the program and report how that went.
+"""Run inside the sandbox: set the limits, run the program and report its status.
 
-The text of this file is given to a bare interpreter (`python -c`), so it imports nothing of ours
-and, because each run pays for every import, little else.
-It reports through a pipe of its own, a line each: "ready" before any line of the program has run,
-then at most one of REASONS, or "result" and a value as JSON, or of a check "passed" or "bad_check".
+A bare interpreter runs the source of this file (`python -c`), so it imports no module of ours, and
+few others, because imports slow down every run.
+It reports through a separate pipe, one line each: "ready" before the program starts, then at most
+one of REASONS, or "result" and a value as JSON. A check reports "passed" or "bad_check".
 
-A function that is checked runs in one sandbox ("serve") and its check in another ("check"). Between
-them are two pipes, with a line of JSON for each call and each reply. A check sees the values that a
-program returns and nothing else of it, and no change of the arguments.
+A checked function runs in one sandbox ("serve") and its check in another ("check"). Two pipes
+between them carry a line of JSON for each call and each reply. A check sees only the values that
+the program returns, and no changes of the arguments.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ import os
 import resource
 import sys
 
-TYPE_CHECKING = False  # not typing's: to import that takes as long as all the rest of a run
+TYPE_CHECKING = False  # not typing's: importing typing takes as long as the rest of a run
 if TYPE_CHECKING:
     from typing import Any
 
 REASONS = ("syntax_error", "runtime_error", "memory_limit", "wrong_answer", "no_plain_value")
-THREAD_STACK = 8 << 20  # the usual size; the limit for the main thread is raised (deep recursion)
+THREAD_STACK = 8 << 20  # the usual size; only the main thread has more, for deep recursion
 SEQUENCES = {"list": list, "tuple": tuple, "set": set, "frozenset": frozenset}
 
 
 class NotPlainError(Exception):
-    """A value that is not built of Python's own types."""
+    """A value is not built of Python's built-in types."""
 
 
 class BadCheckError(Exception):
-    """The check is at fault, not the program."""
+    """The check failed, not the program."""
 
 
 class ProgramEndedError(BaseException):
-    """The program is gone, or wrote what is no reply; no check may go on after it."""
+    """The program ended, or its reply is invalid; the check must stop."""
 
 
 def main(job_file: int, status_pipe: int) -> None:
@@ -47,22 +47,22 @@ def main(job_file: int, status_pipe: int) -> None:
     for file in (status_pipe, *job["channel"]):
         os.set_inheritable(file, False)
     if job["channel"]:
-        import json  # noqa: F401 - before the time of the program begins
+        import json  # noqa: F401 - before the program's time starts
     sys.argv = ["answer.py"]
-    # The program's own module, so that `__main__`, pickle and dataclasses find what it defines.
+    # A real module, so that `__main__`, pickle and dataclasses find the program's definitions.
     module = type(sys)(job["module"])
     sys.modules[job["module"]] = module
     _write_line(status_pipe, "ready")
     try:
         status = _run(job, module.__dict__)
     except SystemExit:
-        # A program that reads stdin may end itself; a function that is tested may not.
+        # A program that reads stdin may exit; a tested function may not.
         status = None if job["kind"] == "stdin" else "runtime_error"
     except BaseException as error:  # noqa: BLE001 - whatever a program may raise
         status = _reason(error, job["kind"])
     if status is not None:
         _write_line(status_pipe, status)
-        os._exit(0)  # no thread or exit handler of the program may delay what is decided
+        os._exit(0)  # the program's threads and exit handlers must not delay the end
 
 
 def _reason(error: BaseException, kind: str) -> str:
@@ -87,16 +87,16 @@ def _set_limits(limits: dict[str, tuple[int, int]]) -> None:
 
 
 def _set_user(uid: int) -> None:
-    """Become an unprivileged user: the kernel holds root to no limit on processes."""
+    """Become an unprivileged user, because the kernel sets no process limit on root."""
     os.setgroups([])
     os.setresgid(uid, uid, uid)
     os.setresuid(uid, uid, uid)
 
 
 def _write_line(pipe: int, line: str) -> None:
-    left = memoryview(line.encode("utf-8", "surrogatepass") + b"\n")
-    while left:
-        left = left[os.write(pipe, left) :]
+    remaining = memoryview(line.encode("utf-8", "surrogatepass") + b"\n")
+    while remaining:
+        remaining = remaining[os.write(pipe, remaining) :]
 
 
 def _run(job: Any, names: dict[str, Any]) -> str | None:
@@ -105,7 +105,7 @@ def _run(job: Any, names: dict[str, Any]) -> str | None:
         _check(job, names)
         return "passed"
     try:
-        # Each text for itself: a `from __future__` must be the first line of its own.
+        # Compile each text separately: a `from __future__` must be its first statement.
         parts = [compile(text, "answer.py", "exec", dont_inherit=True) for text in job["texts"]]
     except (SyntaxError, ValueError):
         return "syntax_error"
@@ -133,11 +133,11 @@ def _result(value: Any) -> str:
     try:
         return "result " + json.dumps(value)  # tuples become lists
     except (TypeError, ValueError, RecursionError):
-        return "wrong_answer"  # expected values are JSON, so one that is not equals none of them
+        return "wrong_answer"  # expected values are JSON, so this one equals none of them
 
 
 def _serve(function: Any, calls: int, replies: int) -> None:
-    """Answer each call until the check has ended, and end with it."""
+    """Answer calls until the check ends, then exit."""
     import json
 
     with open(calls, encoding="ascii") as lines:
@@ -167,7 +167,7 @@ def _caller(replies: int, calls: int) -> Any:
     """Return a function whose calls the program answers."""
     import json
 
-    lines = open(replies, "rb")  # noqa: SIM115 - for as long as this process is
+    lines = open(replies, "rb")  # noqa: SIM115 - open until this process ends
 
     def candidate(*args: Any, **kwargs: Any) -> Any:
         try:
@@ -183,7 +183,7 @@ def _caller(replies: int, calls: int) -> Any:
             failure = _error(reply["error"])
         except (MemoryError, ProgramEndedError):
             raise
-        except Exception as error:  # it is gone, or what it wrote is no reply
+        except Exception as error:  # the program ended, or its reply is invalid
             raise ProgramEndedError from error
         raise failure
 
@@ -197,7 +197,7 @@ def _error(name: str) -> BaseException:
     if name == "NotPlainError":
         return NotPlainError()
     kind = getattr(builtins, name, None)
-    # An iterator that ends would end loops of the check; an exit would end the check.
+    # StopIteration would end loops of the check; SystemExit would end the check.
     ends_loops = name in ("StopIteration", "StopAsyncIteration")
     if isinstance(kind, type) and issubclass(kind, Exception) and not ends_loops:
         return kind()
@@ -205,7 +205,7 @@ def _error(name: str) -> BaseException:
 
 
 def encode(value: Any) -> Any:
-    """Return `value` as JSON's types, from which `decode` makes Python's own types again.
+    """Return `value` as JSON types, from which `decode` restores Python's built-in types.
 
     A subclass of a container is read by the container's methods, so that its `==` is Python's.
     Raises NotPlainError for anything else.
@@ -213,7 +213,7 @@ def encode(value: Any) -> Any:
     kind = type(value)
     if value is None or kind in (bool, float, str):
         return value
-    if kind is int:  # as text, Python bounds the digits
+    if kind is int:  # large ones as hex, because Python limits the digits of decimal text
         return value if -(1 << 63) <= value < 1 << 63 else {"int": hex(value)}
     if kind is complex:
         return {"complex": [value.real, value.imag]}
@@ -228,7 +228,7 @@ def encode(value: Any) -> Any:
 
 
 def decode(content: Any) -> Any:
-    """Return the value that `encode` got; raises any Exception where `content` is not from it."""
+    """Invert `encode`. Raises any Exception if `content` is not from `encode`."""
     if not isinstance(content, dict):
         return content
     ((name, parts),) = content.items()

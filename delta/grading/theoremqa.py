@@ -1,17 +1,17 @@
 r"""Grade TheoremQA's answers: the last box, compared by the rule of the answer's type.
 
-The gold answer is JSON: {"answer_type": TYPE, "answer": ANSWER}, the answer typed or as the string
-that the hub holds ("True", "[1, 2]", "(a)").
-- integer: the number in the box rounds to it; "42, 42" is no number
-- float: within 4 % of it; a gold of zero asks for zero
-- list of integer, list of float: as many numbers, each by its rule, in any order; `\pm 1` is two,
-  and names may precede them: (x=1, y=2), (x, y) = (1, 2)
-- an equation is the number on its right: `5! = 120`, `\ln 2 \approx 0.693`, `|A| = 7`; what
-  precedes it is a name or the same number, but no formula of an unknown (`2x = 2`)
+The gold answer is JSON: {"answer_type": TYPE, "answer": ANSWER}. The answer is a JSON value, or a
+string as on the hub ("True", "[1, 2]", "(a)").
+- integer: the number in the box rounds to it; "42, 42" is not a number
+- float: within 4% of it; a gold of zero requires zero
+- list of integer, list of float: as many numbers, each by its rule, in any order; `\pm 1` is two
+  numbers; names may precede them: (x=1, y=2), (x, y) = (1, 2)
 - bool: true or yes, false or no, or a sentence that says so ("not true", "the claim does not hold")
 - option: the letter
 
-A percentage may stand with or without its hundredth; units are not compared.
+An equation is the number on its right: `5! = 120`, `\ln 2 \approx 0.693`, `|A| = 7`. Its left side
+must be a name or the same number, not a formula of an unknown (`2x = 2`). A percentage, 5%, equals
+5 and 0.05. Units are not compared.
 """
 
 import json
@@ -25,15 +25,15 @@ from delta.grading.formulas.answer_parser import parse_answer
 from delta.grading.formulas.boxes import last_box
 from delta.grading.formulas.cleaning import clean, without_name, without_units, words
 from delta.grading.formulas.rounding import Number
-from delta.grading.formulas.scalar_equality import value_of
+from delta.grading.formulas.scalar_equality import real_value
 from delta.grading.formulas.tokens import UnreadableError
 from delta.grading.formulas.trees import quotient
 from delta.grading.formulas.values import Named, Ratio, Scalar, Value
 from delta.grading.math_verify import parse_formula
-from delta.grading.verdict import Verdict, without_answer
+from delta.grading.verdict import Verdict, verdict_without_answer
 
 TOLERANCE = Fraction(4, 100)  # of a float gold
-ZERO = Fraction(1, 10**9)  # from a float gold of zero
+ZERO_TOLERANCE = Fraction(1, 10**9)  # of a float gold of zero
 TRUE, FALSE = ("true", "yes"), ("false", "no")
 TRUE_WORDS = (*TRUE, "correct", "valid", "holds", "hold")
 FALSE_WORDS = (*FALSE, "untrue", "incorrect", "invalid", "wrong")
@@ -45,7 +45,7 @@ NOT_IN_GENERAL = re.compile(r"\bnot (?:necessarily|always|in general|the case)\b
 THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 APPROXIMATELY = re.compile(r"\\approx(?![a-zA-Z])")
 INEQUALITY = re.compile(r"[<>!]|\\(?:n?leq?|n?geq?|neq?|not|lt|gt)(?![a-zA-Z])")
-# Both read as formulas: E[X] as E times X.
+# Names that would parse as formulas: E[X] as E times X.
 NAME = re.compile(r"[A-Z]\w*\s*\[.*\]|\|\s*\\?\w+\s*\|")
 SUBSCRIPT = re.compile(r"_\s*(?:\{[^{}]*\}|\w)")
 PLUS_MINUS = re.compile(r"\\pm(?![a-zA-Z])|±|\+/-")
@@ -63,7 +63,7 @@ def grade(gold_answer: str, answer: str | None, finish_reason: str) -> Verdict:
         return Verdict("ungradable", None, "empty_gold")
     extracted = None if answer is None else last_box(answer)
     if extracted is None:
-        return without_answer(answer, finish_reason, "no_box")
+        return verdict_without_answer(answer, finish_reason, "no_box")
     try:
         kind, gold = _parse_gold(gold_answer)
     except (ValueError, ZeroDivisionError):
@@ -79,7 +79,7 @@ def grade(gold_answer: str, answer: str | None, finish_reason: str) -> Verdict:
 
 
 def _parse_gold(text: str) -> tuple[str, Gold]:
-    """Return the type, and the answer as truth value, letter or numbers; else ValueError."""
+    """Return type and answer: a bool, a letter or numbers. Raises ValueError."""
     content = json.loads(text)
     if not isinstance(content, dict) or set(content) != {"answer_type", "answer"}:
         raise ValueError("a gold answer is {answer_type, answer}")
@@ -109,9 +109,9 @@ def _fraction(value: Any) -> Fraction:
 
 
 def _is_same(kind: str, gold: Gold, extracted: str) -> bool | None:
-    """Return whether the box has the gold answer; None where its mathematics does not parse."""
+    """Return whether the box has the gold answer; None if its mathematics does not parse."""
     if isinstance(gold, bool):
-        return _truth(extracted) == gold
+        return _truth_value(extracted) == gold
     if isinstance(gold, str):
         return letter_of_option(extracted) == gold
     answer = clean(extracted)
@@ -130,13 +130,13 @@ def _is_same(kind: str, gold: Gold, extracted: str) -> bool | None:
 
 
 def real_number(answer: str) -> Number | None:
-    """Return the real number that a cleaned answer is, with or without a name and a unit."""
+    """Return a cleaned answer as a real number, with or without a name and a unit; else None."""
     try:
         values = parse_answer(answer)
     except UnreadableError:
         return None
     scalars = (_as_scalar(value.value if isinstance(value, Named) else value) for value in values)
-    return next((number for scalar in scalars if scalar and (number := value_of(scalar))), None)
+    return next((number for scalar in scalars if scalar and (number := real_value(scalar))), None)
 
 
 def _as_scalar(value: Value) -> Scalar | None:
@@ -147,7 +147,7 @@ def _as_scalar(value: Value) -> Scalar | None:
 
 
 def _number(part: str) -> Number | None:
-    """Return the number that a part is, or that its equation ends with; else None."""
+    """Return a part, or the right side of its equation, as a number; else None."""
     *before, last = (side.strip() for side in _split(APPROXIMATELY.sub("=", part), "="))
     number = real_number(part) or real_number(without_units(last))
     if number is None or not all(_is_name_of(side, number) for side in before):
@@ -156,7 +156,7 @@ def _number(part: str) -> Number | None:
 
 
 def _is_name_of(side: str, number: Number) -> bool:
-    """Return whether what precedes "=" is a name or the same number, but no formula."""
+    """Return whether the left side of an equation is a name or the same number."""
     if (other := real_number(side)) is not None:
         return _matches([other.value * other.scale], [number], _is_near)
     if INEQUALITY.search(re.sub(r"\([^()]*\)|\[[^\[\]]*\]", "", side)):
@@ -171,7 +171,7 @@ def _is_name_of(side: str, number: Number) -> bool:
 
 
 def _is_near(gold: Fraction, value: Fraction) -> bool:
-    return abs(gold - value) <= (abs(gold) * TOLERANCE or ZERO)
+    return abs(gold - value) <= (abs(gold) * TOLERANCE or ZERO_TOLERANCE)
 
 
 def _rounds_to(gold: Fraction, value: Fraction) -> bool:
@@ -181,7 +181,7 @@ def _rounds_to(gold: Fraction, value: Fraction) -> bool:
 def _matches(
     gold: list[Fraction], numbers: list[Number], is_near: Callable[[Fraction, Fraction], bool]
 ) -> bool:
-    """Return whether sorted numbers agree; percentages with or without their hundredth."""
+    """Return whether the numbers agree in any order; a percentage, 5%, counts as 5 and as 0.05."""
     if len(gold) != len(numbers):
         return False
     written = sorted(number.value for number in numbers)
@@ -193,10 +193,10 @@ def _is_unparsable(part: str) -> bool:
     return bool(part) and not words(part) and parse_formula(part) is None
 
 
-def _truth(extracted: str) -> bool | None:
-    """Return what the first word says, else the first clause that says it.
+def _truth_value(extracted: str) -> bool | None:
+    """Return the truth value of the first word, else of the first clause that states one.
 
-    None where none or both are said.
+    None where neither or both are stated.
     """
     text = re.sub(r"\\(?:neg|lnot)(?![a-zA-Z])|¬", " not ", extracted)
     text = re.sub(r"\\[a-zA-Z]+\s*\{|\\[a-zA-Z]+|[{}]", " ", text).lower()
@@ -216,7 +216,7 @@ def _truth(extracted: str) -> bool | None:
 
 
 def _truth_values(clause: str) -> set[bool]:
-    """Return the truth values of a clause's words, each inverted by the negations before it."""
+    """Return the truth values of a clause's words; each negation inverts those after it."""
     values, is_negated = set[bool](), False
     for word in re.findall(r"\w+(?:['’]t)?", clause):
         if NEGATION.fullmatch(word):
@@ -227,7 +227,7 @@ def _truth_values(clause: str) -> set[bool]:
 
 
 def _parts(answer: str) -> list[str]:
-    r"""Return the members of a list: "[1]", "x = 1, y = 2", "1 and 2", "\pm 1", a matrix."""
+    r"""Split a list into its members: "[1]", "x = 1, y = 2", "1 and 2", "\pm 1", a matrix."""
     text = re.sub(r"\\(?:left|right)(?![a-z])", "", _without_names(answer)).strip()
     text = re.sub(r"\\\\|&|;", ",", MATRIX.sub("", text))
     text = re.sub(r"\\(?:text|mathrm)\s*\{\s*,?\s*(?:and|or)\s*\}|\b(?:and|or)\b", ",", text)
@@ -242,7 +242,7 @@ def _parts(answer: str) -> list[str]:
 
 
 def _without_names(answer: str) -> str:
-    """Return (1, 2) of "(x, y) = (1, 2)"; 1, 2 of "x_{1,2} = 1, 2"."""
+    """Return (1, 2) for "(x, y) = (1, 2)"; 1, 2 for "x_{1,2} = 1, 2"."""
     name, equals, value = answer.partition("=")
     if not equals or "=" in value or re.search(r"\d", SUBSCRIPT.sub("", name)):
         return without_name(answer)
@@ -262,7 +262,7 @@ def _split(text: str, separator: str = ",") -> list[str]:
 
 
 def _with_both_signs(part: str) -> list[str]:
-    r"""Return 1 and -1 of "\pm 1"; the part itself without such a sign."""
+    r"""Return 1 and -1 for "\pm 1"; the part itself without such a sign."""
     if not (PLUS_MINUS.search(part) or MINUS_PLUS.search(part)):
         return [part]
     part = without_name(part)

@@ -1,17 +1,17 @@
-"""The verdict on one answer; each kind of answer has a module that gives it."""
+"""The verdict on an answer; each kind of answer has a grader module that returns it."""
 
 from typing import NamedTuple
 
 
 class Verdict(NamedTuple):
-    """What a grader decides about one answer, the part of a reply after the reasoning."""
+    """A grader's decision about an answer, the part of a reply after the reasoning."""
 
     outcome: str  # one of delta.core.schemas.OUTCOMES
     extracted: str | None
     reason: str | None  # why the outcome is not "correct"; None where it is
 
 
-def without_answer(text: str | None, finish_reason: str, reason: str) -> Verdict:
-    """Return the verdict where no answer is found: "cut" where the end of the reply is missing."""
+def verdict_without_answer(text: str | None, finish_reason: str, reason: str) -> Verdict:
+    """Return the verdict if there is no answer. A reply whose end is missing has reason "cut"."""
     is_cut = text is None or finish_reason == "length"
     return Verdict("incorrect", None, "cut" if is_cut else reason)

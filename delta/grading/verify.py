@@ -1,7 +1,7 @@
 """Verify traces: correct, incorrect, ungradable, or without a gold answer (paper, section 3.1).
 
-The grader comes first. A recording may have verdicts of its own, which can be kept, and a model
-may be asked about what the grader did not accept (delta.grading.llm_equivalence).
+The grader comes first. A recording may bring its own verdicts, which can be kept. A model may
+compare the answers that the grader did not accept (delta.grading.llm_equivalence).
 """
 
 from collections import Counter
@@ -15,20 +15,21 @@ from delta.core.params import StrictModel
 from delta.core.schemas import DECIDERS, NO_GOLD, VERDICT
 from delta.core.tables import TEXT_ROWS, frame_of
 from delta.core.types import Counts
-from delta.grading.grade_all import grade_all
+from delta.grading.config import GradingParams
+from delta.grading.grade_all import check_max_ungradable, count_verdicts, grade_all
+from delta.grading.graders import Case
 from delta.grading.llm_equivalence import ComparisonParams
 from delta.grading.verdict import Verdict
-from delta.grading.worker_pool import Case, GradingParams, check_share, count
 from delta.inference import trace_text
 
 
 class VerifyParams(StrictModel):
-    recorded: Literal["keep", "grade"]  # whether the verdicts of a recording count
-    llm_fallback: bool  # whether a model compares what the grader did not accept
+    recorded: Literal["keep", "grade"]  # keep a recording's verdicts, or use only the grader's
+    llm_fallback: bool  # whether a model compares the answers that the grader did not accept
     llm: ComparisonParams  # read where llm_fallback is true
 
 
-def with_problems(problems: pl.DataFrame, traces: pl.DataFrame) -> pl.DataFrame:
+def join_problems(problems: pl.DataFrame, traces: pl.DataFrame) -> pl.DataFrame:
     """Return the traces with their problem's columns; InputError where a problem is missing."""
     joined = _join(problems, traces.lazy()).collect()
     if missing := joined.filter(pl.col("statement").is_null()).height:
@@ -36,7 +37,7 @@ def with_problems(problems: pl.DataFrame, traces: pl.DataFrame) -> pl.DataFrame:
     return joined
 
 
-def batches(problems: pl.DataFrame, traces: pl.LazyFrame) -> Iterator[pl.DataFrame]:
+def trace_batches(problems: pl.DataFrame, traces: pl.LazyFrame) -> Iterator[pl.DataFrame]:
     """Yield the rows of `with_problems` in their order, few at a time: texts have gigabytes."""
     joined = _join(problems, traces)
     return joined.collect_batches(chunk_size=TEXT_ROWS, maintain_order=True, engine="streaming")
@@ -47,36 +48,36 @@ def _join(problems: pl.DataFrame, traces: pl.LazyFrame) -> pl.LazyFrame:
     return joined.with_columns(pl.col("gold_answer").fill_null(""))
 
 
-def grade(
+def grade_traces(
     grading: GradingParams,
-    rows: Iterable[pl.DataFrame],
+    batches: Iterable[pl.DataFrame],
     progress: Callable[[Iterator[Any]], Iterator[Any]] = lambda items: items,
 ) -> dict[str, Verdict]:
-    """Return the grader's verdict on every row of `batches`, by trace_id."""
+    """Return the grader's verdict on every row of `trace_batches`, by trace_id."""
     with_gold: list[str] = []
     without_gold: list[str] = []
 
     def cases() -> Iterator[Case]:
-        for row in (row for batch in rows for row in batch.iter_rows(named=True)):
-            if row["gold_answer"].strip():
-                with_gold.append(row["trace_id"])
-                answer = trace_text.answer_text(row)
-                yield Case("math", row["gold_answer"], answer, row["finish_reason"])
-            else:
-                without_gold.append(row["trace_id"])
+        for batch in batches:
+            for row in batch.iter_rows(named=True):
+                if row["gold_answer"].strip():
+                    with_gold.append(row["trace_id"])
+                    answer = trace_text.answer_text(row)
+                    yield Case("math", row["gold_answer"], answer, row["finish_reason"])
+                else:
+                    without_gold.append(row["trace_id"])
 
     verdicts = list(progress(grade_all(grading, cases())))
     no_gold = Verdict(NO_GOLD, None, NO_GOLD)
     return dict(zip(with_gold, verdicts, strict=True)) | dict.fromkeys(without_gold, no_gold)
 
 
-def decide(
+def apply_recorded_verdicts(
     params: VerifyParams, rows: pl.DataFrame, graded: dict[str, Verdict]
 ) -> tuple[pl.DataFrame, Counts]:
     """Return a verdict for each trace, and counts of where the grader and recordings differ.
 
-    A recorded verdict that is kept has no reason of its own; where there must be one it is
-    "recorded".
+    A recorded verdict has no reason. Where one is required, it is "recorded".
     """
     verdicts = []
     differs: Counter[str] = Counter()
@@ -101,14 +102,14 @@ def decide(
 
 
 def summarize(grading: GradingParams, verdicts: pl.DataFrame) -> Counts:
-    """Return counts by outcome, reason and decider; traces without a gold answer are apart.
+    """Return counts by outcome, reason and decider; traces without a gold answer count apart.
 
-    Raises InputError where too many of the others cannot be graded.
+    Raises InputError if too many of the others cannot be graded.
     """
     has_gold = verdicts.filter(pl.col("outcome") != NO_GOLD)
     rows = has_gold.select("outcome", "extracted", "reason").iter_rows()
-    counts = count([Verdict(*row) for row in rows])
-    check_share("verify", grading, counts)
+    counts = count_verdicts([Verdict(*row) for row in rows])
+    check_max_ungradable("verify", grading, counts)
     by_decider = Counter(has_gold["decided_by"])
     return counts | {
         NO_GOLD: verdicts.height - has_gold.height,

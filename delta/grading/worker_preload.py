@@ -1,14 +1,14 @@
-"""Load Math-Verify and use it once: the process that workers of formulas are forked from does this.
+"""Load Math-Verify and use it once, in the forkserver from which workers are forked.
 
-Loading takes seconds, which count against no answer and are not paid again for the worker that
-replaces a killed one. Nothing here may start a thread.
+Loading takes seconds. This way it counts against no answer's time limit, and the worker that
+replaces a killed one starts at once. Nothing here may start a thread.
 """
 
 import logging
 
 from delta.grading import math
 
-# Each parse without the library's own alarm is a warning; the worker's time limit replaces it.
+# The library warns at each parse without its timeout; the worker's time limit replaces it.
 logging.getLogger("math_verify").setLevel(logging.ERROR)
 for grade in (math.grade, math.grade_as_math_verify):
     grade(r"\sqrt{2}", r"\boxed{\sqrt{3} + x}", "stop")

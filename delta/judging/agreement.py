@@ -10,12 +10,12 @@ from delta.stats.rank_correlation import spearman
 SCORES = range(LOWEST, HIGHEST + 1)
 
 
-def agreement(first: pl.DataFrame, second: pl.DataFrame) -> dict[str, Any]:
-    """Compare two rating tables by dimension, over the traces that both judges have rated.
+def judge_agreement(first: pl.DataFrame, second: pl.DataFrame) -> dict[str, Any]:
+    """Compare two rating tables by dimension, over the traces that both judges rated.
 
-    exact and within_one: the probability that a vote of each judge are equal, or at most 1 apart;
-    mean_difference: of the mean votes, absolute; spearman: of the mean votes. All traces have
-    equal weight. A figure that is not defined is None.
+    `exact` and `within_one`: the probability that two votes, one of each judge, are equal, or
+    differ by at most 1. `mean_difference`: the mean absolute difference of the mean votes.
+    `spearman`: the correlation of the mean votes. All traces have equal weight. None: not defined.
     """
     both = first.join(second, on=["trace_id", "dimension"], how="inner", suffix="_second")
     return {

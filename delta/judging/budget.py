@@ -1,6 +1,6 @@
-"""The order of a problem's traces, and which of them a judge's budget covers.
+"""The order of a problem's traces, and the traces that a judge's budget covers.
 
-`pair` and `judge` share this order: the traces that are paired first are rated first.
+The stages `pair` and `judge` share this order: the traces that are paired first are rated first.
 """
 
 from typing import Annotated, Literal
@@ -16,7 +16,7 @@ TraceOrder = Literal["random", "sample"]  # by a seeded hash, or by sample numbe
 RequireComplete = Literal["none", "chosen", "both"]  # sides that must be complete
 Number = Annotated[int, Field(ge=0)]
 
-# Texts are compared by length and hash. The hash only has to be the same within one process.
+# Texts are compared by length and hash. The hash is only comparable within a process.
 TEXT_COLUMNS = (
     pl.col("text").str.len_chars().cast(pl.Int64).alias("length"),
     pl.col("text").hash().alias("text_hash"),
@@ -33,14 +33,14 @@ class Budget(StrictModel):
     incorrect: Number
 
 
-def draw_pool(
+def build_pool(
     traces: pl.LazyFrame, verdicts: pl.DataFrame, seed: int, order: TraceOrder
 ) -> pl.DataFrame:
     """Return each trace's ids, `source_row`, `outcome`, `is_complete`, `length`, `text_hash`, and
     `order`, its sort key.
 
-    `traces` is lazy, because texts are by far the largest column. Raises InputError where a trace
-    has no verdict.
+    `traces` is lazy, because texts are by far the largest column. Raises InputError if a trace has
+    no verdict.
     """
     pool = traces.select(
         "problem_id",
@@ -74,7 +74,7 @@ def first_n_per_problem(
 ) -> pl.DataFrame:
     """Return each problem's first `number` eligible traces (None: all), with their `place` from 0.
 
-    Of equal texts only the first counts: small models often repeat themselves.
+    Of equal texts only the first counts, because small models often repeat themselves.
     """
     numbered = (
         eligible(pool, outcome, must_be_complete)
@@ -85,8 +85,8 @@ def first_n_per_problem(
     return numbered if number is None else numbered.filter(pl.col("place") < number)
 
 
-def first_of_equals(pool: pl.DataFrame) -> pl.DataFrame:
-    """Replace each trace by the first one with an equal text: the one that is rated."""
+def replace_repeated_texts(pool: pl.DataFrame) -> pl.DataFrame:
+    """Replace each trace by the first one with the same text, which is the one that is rated."""
     first = pl.col("trace_id", "outcome").sort_by("order").first()
     return pool.with_columns(first.over(SAME_TEXT))
 
@@ -101,10 +101,10 @@ def within_budget(
 ) -> pl.LazyFrame:
     """Return the rows of one generator's `traces` that a judge rates, in their order.
 
-    `seed`, `order` and `require_complete` are those of the pairing. A judge does not know on which
-    side of a pair the generator will be, so with "chosen" it rates the first traces for both.
+    `seed`, `order` and `require_complete` are the pairing's. The judge does not know on which side
+    of a pair the generator will be, so with "chosen" it rates the first traces for both sides.
     """
-    pool = draw_pool(traces, verdicts, seed, order)
+    pool = build_pool(traces, verdicts, seed, order)
     choices = {"none": [False], "chosen": [False, True], "both": [True]}[require_complete]
     rated = pl.concat(
         first_n_per_problem(pool, outcome, must_be_complete, number)["trace_id"]
@@ -117,7 +117,7 @@ def within_budget(
 def is_sufficient(budget: Budget, required: Budget, samples: int | None) -> bool:
     """Return whether `budget` covers the `required` ratings of a generator with `samples`.
 
-    samples=None: the number of a problem's traces in a recording is not known.
+    samples=None: unknown, as for a recording.
     """
     if budget.any is None or (samples is not None and budget.any >= samples):
         return True

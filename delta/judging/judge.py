@@ -1,7 +1,7 @@
 """Rate traces in five dimensions, by a model or by rules (paper, section 3.2).
 
 `llm` asks a model for several votes, guided by the rubric's JSON schema. `rules` is deterministic,
-for when no available model can judge. Both give the same table, with every vote kept.
+for use where no available model can judge. Both return the same table, with every vote.
 """
 
 import json
@@ -30,7 +30,7 @@ from delta.judging.rules import rate
 
 Progress = Callable[[Iterator[Any]], Iterator[Any]]
 VoteKey = tuple[str, int]  # trace_id and index of the vote (0-based)
-FAILURES = ("invalid", "cut", "refused_by_server", "failed")  # why a reply holds no vote
+FAILURES = ("invalid", "cut", "refused_by_server", "failed")  # reasons for a reply without a vote
 
 
 class LlmParams(SamplingParams):
@@ -55,7 +55,7 @@ class JudgeParams(StrictModel):
 
 
 class JudgeInput(NamedTuple):
-    """What a judge reads: never the gold answer, the verdict or the generator."""
+    """The judge's input: never the gold answer, the verdict or the generator."""
 
     trace_id: str
     statement: str
@@ -63,7 +63,7 @@ class JudgeInput(NamedTuple):
 
 
 def judge_inputs(problems: pl.DataFrame, traces: pl.DataFrame) -> tuple[list[JudgeInput], Counts]:
-    """Return what to rate, and counts. A request that the server refused has no trace."""
+    """Return the judge's inputs, and counts. Traces without text are left out."""
     joined = traces.join(problems, on="problem_id", how="left", maintain_order="left")
     if num_lost := joined.filter(pl.col("statement").is_null()).height:
         raise InputError(f"{num_lost} traces belong to no problem; rebuild them with `dvc repro`")
@@ -90,38 +90,38 @@ def judge_by_rules(
 def truncate_to_context(
     params: LlmParams, engine: Engine, max_prompt_tokens: int, inputs: list[JudgeInput]
 ) -> tuple[list[JudgeInput], Counts]:
-    """Cut the middle out of every trace whose prompt is too long; return the inputs and counts.
+    """Cut the middle out of traces whose prompt is too long; return the inputs, and counts.
 
     Raises InputError if a prompt is too long without its trace.
     """
     fitting = []
-    for item in inputs:
-        trace = _truncate(engine, max_prompt_tokens, item)
+    for judge_input in inputs:
+        trace = _truncate(engine, max_prompt_tokens, judge_input)
         if trace is None:
             raise InputError(
                 f"serving.{params.model}.max_model_len: beside max_tokens = {params.max_tokens} of "
                 f"the judge it leaves {max_prompt_tokens} tokens, not enough for the rubric and "
-                f"the problem of trace {item.trace_id!r}"
+                f"the problem of trace {judge_input.trace_id!r}"
             )
-        fitting.append(item._replace(trace=trace))
-    num_cut = sum(new.trace != old.trace for new, old in zip(fitting, inputs, strict=True))
+        fitting.append(judge_input._replace(trace=trace))
+    num_cut = sum(fit.trace != full.trace for fit, full in zip(fitting, inputs, strict=True))
     return fitting, {"traces_shortened": num_cut}
 
 
-def _truncate(engine: Engine, max_prompt_tokens: int, item: JudgeInput) -> str | None:
+def _truncate(engine: Engine, max_prompt_tokens: int, judge_input: JudgeInput) -> str | None:
     def fits(trace: str) -> bool:
-        prompt = _prompt(engine, item._replace(trace=trace))
+        prompt = _prompt(engine, judge_input._replace(trace=trace))
         return trace_text.fits_budget(engine, prompt, trace, max_prompt_tokens)
 
-    return trace_text.truncate_middle(item.trace, fits)
+    return trace_text.truncate_middle(judge_input.trace, fits)
 
 
-def _prompt(engine: Engine, item: JudgeInput) -> str:
+def _prompt(engine: Engine, judge_input: JudgeInput) -> str:
     content = prompts.template("judge.txt").substitute(
         rubric=rubric.as_text(),
-        statement=trace_text.escape_control_tokens(item.statement),
-        trace=trace_text.escape_control_tokens(item.trace),
-        shape=rubric.shape(),
+        statement=trace_text.escape_control_tokens(judge_input.statement),
+        trace=trace_text.escape_control_tokens(judge_input.trace),
+        shape=rubric.example_reply(),
     )
     return engine.render(engine.chat_format.messages(content))
 
@@ -131,12 +131,12 @@ def build_requests(
 ) -> Iterator[tuple[VoteKey, Request]]:
     """Yield a request for every vote; a trace's votes are adjacent, to share its cached prompt."""
     schema = json.dumps(rubric.schema())  # keys in the rubric's order, which the reply follows
-    for item in inputs:
-        prompt = _prompt(engine, item)
+    for judge_input in inputs:
+        prompt = _prompt(engine, judge_input)
         for vote in range(params.votes):
-            plain = build_request(params, engine, model, prompt, vote)
-            guided = replace(plain, schema=schema, channels=engine.chat_format.channels)
-            yield (item.trace_id, vote), guided
+            request = build_request(params, engine, model, prompt, vote)
+            guided = replace(request, schema=schema, channels=engine.chat_format.channels)
+            yield (judge_input.trace_id, vote), guided
 
 
 def judge_by_llm(
@@ -149,9 +149,9 @@ def judge_by_llm(
 ) -> tuple[pl.DataFrame, Counts]:
     """Return all valid votes of every trace, and counts.
 
-    A reply without a vote is kept, counted and requested again under the next attempt number.
-    After `max_attempts` the vote counts as refused; it never becomes a number. Raises InputError
-    if more than `max_refused` of the votes are refused.
+    A reply without a vote is counted and requested again under the next attempt number. After
+    `max_attempts` the vote counts as refused; it never becomes a number. Raises InputError if more
+    than the fraction `max_refused` of the votes are refused.
     """
     votes: dict[VoteKey, dict[str, Vote]] = {}
     failures: Counter[str] = Counter()
@@ -159,15 +159,15 @@ def judge_by_llm(
     while pending and attempt < params.max_attempts:
         pending = [(key, replace(first, attempt=attempt)) for key, first in pending]
         replies = {
-            request_: _read_votes(reply, request_, chat_format)
-            for request_, reply in generate(request_ for _, request_ in pending)
+            request: _read_votes(reply, request, chat_format)
+            for request, reply in generate(request for _, request in pending)
         }
         without_vote = []
-        for key, request_ in pending:
-            reply_votes = replies[request_]
+        for key, request in pending:
+            reply_votes = replies[request]
             if isinstance(reply_votes, str):
                 failures[reply_votes] += 1
-                without_vote.append((key, request_))
+                without_vote.append((key, request))
             else:
                 votes[key] = reply_votes
         pending, attempt = without_vote, attempt + 1
@@ -187,12 +187,12 @@ def judge_by_llm(
     return frame_of(_llm_rows(params, inputs, votes), RATING), counts
 
 
-def _read_votes(reply: Reply, request_: Request, chat_format: ChatFormat) -> dict[str, Vote] | str:
+def _read_votes(reply: Reply, request: Request, chat_format: ChatFormat) -> dict[str, Vote] | str:
     """Return a vote for each dimension, or a name in FAILURES."""
     if reply.finish_reason in WITHOUT_TEXT:
         return "refused_by_server" if reply.finish_reason == "refused" else "failed"
-    text, (_, _, start) = read_reply(reply, chat_format, request_.prompt)
-    votes = None if start is None else rubric.votes(text[start:])
+    text, (_, _, start) = read_reply(reply, chat_format, request.prompt)
+    votes = None if start is None else rubric.parse_votes(text[start:])
     if votes is not None:
         return votes
     return "cut" if start is None or reply.finish_reason == "length" else "invalid"
@@ -202,13 +202,13 @@ def _llm_rows(
     params: LlmParams, inputs: list[JudgeInput], votes: dict[VoteKey, dict[str, Vote]]
 ) -> list[Row]:
     rows = []
-    for item in inputs:
-        keys = [(item.trace_id, index) for index in range(params.votes)]
+    for judge_input in inputs:
+        keys = [(judge_input.trace_id, index) for index in range(params.votes)]
         replies = [votes[key] for key in keys if key in votes]
         refused = params.votes - len(replies)
         for dimension in DIMENSIONS:
             of_dimension = [reply[dimension] for reply in replies]
-            rows.append(_row(item.trace_id, params.model, dimension, of_dimension, refused))
+            rows.append(_row(judge_input.trace_id, params.model, dimension, of_dimension, refused))
     return rows
 
 

@@ -1,4 +1,4 @@
-"""The paper's rubric (appendix A.1): five dimensions, their schema, the check of every reply."""
+"""The paper's rubric (appendix A.1): five dimensions, the reply's schema, and its parser."""
 
 from typing import Any, NamedTuple
 
@@ -18,7 +18,7 @@ class Dimension(NamedTuple):
     triggers: tuple[str, ...]
 
 
-# A sixth dimension is a sixth row.
+# To add a dimension, add a row.
 RUBRIC = (
     Dimension(
         "factuality",
@@ -55,7 +55,7 @@ DIMENSIONS = tuple(dimension.name for dimension in RUBRIC)
 
 
 class Vote(NamedTuple):
-    """One judge reply's rating in one dimension."""
+    """The rating of one dimension in a judge's reply."""
 
     score: int
     justification: str
@@ -71,8 +71,8 @@ def as_text() -> str:
     return "\n".join(lines)
 
 
-def shape() -> str:
-    """Return an example reply for the prompt: guided decoding does not tell the model the keys."""
+def example_reply() -> str:
+    """Return an example reply for the prompt, because guided decoding hides the keys."""
     categories: dict[str, list[str]] = {}
     for dimension in RUBRIC:
         categories.setdefault(dimension.category, []).append(f'"{dimension.name}": RATING')
@@ -85,7 +85,7 @@ def schema() -> dict[str, Any]:
     """Return the JSON schema of one reply.
 
     {category: {dimension: {score, justification, deductions_found}}}. Every string and array is
-    bounded, so that only a too small max_tokens can cut a reply.
+    bounded, so a large enough max_tokens never cuts a reply.
     """
     text = {"type": "string", "maxLength": MAX_TEXT}
     rating = _object(
@@ -113,10 +113,10 @@ def _object(properties: dict[str, Any]) -> dict[str, Any]:
 _VALIDATOR = jsonschema.Draft202012Validator(schema())
 
 
-def votes(text: str) -> dict[str, Vote] | None:
+def parse_votes(text: str) -> dict[str, Vote] | None:
     """Return a reply's vote in each dimension; None if the reply is invalid.
 
-    Replies are checked even if decoding was guided: engines have ignored schemas without an error.
+    Replies are checked even if decoding was guided, because engines may silently ignore schemas.
     `true` and 3.0 are not scores.
     """
     try:
@@ -125,12 +125,12 @@ def votes(text: str) -> dict[str, Vote] | None:
         return None
     if not _VALIDATOR.is_valid(content):
         return None
-    votes_ = {}
+    votes = {}
     for dimension in RUBRIC:
         rating = content[dimension.category][dimension.name]
         if type(rating["score"]) is not int:
             return None
-        votes_[dimension.name] = Vote(
+        votes[dimension.name] = Vote(
             rating["score"], rating["justification"], rating["deductions_found"]
         )
-    return votes_
+    return votes

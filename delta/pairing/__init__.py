@@ -1,1 +1,1 @@
-"""Chosen and rejected traces of a problem, their deltas, and which pairs are kept."""
+"""Pair chosen and rejected traces of a problem, compute deltas, and select pairs."""

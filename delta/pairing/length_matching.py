@@ -7,12 +7,12 @@ import numpy as np
 import polars as pl
 
 
-def nearest(wanted: Sequence[float], available: Sequence[float]) -> list[int]:
-    """Match each number of `wanted` with the index of the nearest free one in `available`.
+def match_nearest(wanted: Sequence[float], available: Sequence[float]) -> list[int]:
+    """Match each number of `wanted` with the index of the nearest free number in `available`.
 
-    `available` is ascending, and each index is used once; of two equally near ones, the lower. The
-    numbers farthest from the middle of `available` choose first, because numbers near them are
-    rare. Raises ValueError if more numbers are wanted than available.
+    `available` is ascending. Each index is used once; of two equally near numbers, the lower is
+    taken. The numbers farthest from the middle of `available` are matched first, because numbers
+    near them are rare. Raises ValueError if more numbers are wanted than available.
     """
     if len(wanted) > len(available):
         raise ValueError(f"{len(wanted)} numbers cannot be matched with {len(available)}")

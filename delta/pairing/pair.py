@@ -1,6 +1,6 @@
 """Pair two traces of a problem, by generator or by outcome (paper, section 4).
 
-If both generators are columns of one table of a user, its rows are already pairs and are used.
+If both generators are columns of the same user table, its rows are used as the pairs.
 """
 
 from itertools import product
@@ -18,10 +18,10 @@ from delta.judging.budget import (
     Budget,
     RequireComplete,
     TraceOrder,
-    draw_pool,
+    build_pool,
     eligible,
     first_n_per_problem,
-    first_of_equals,
+    replace_repeated_texts,
 )
 
 Outcome = Literal["any", "correct", "incorrect"]
@@ -33,8 +33,8 @@ class PairingParams(StrictModel):
     rejected: str  # may be the same if the outcomes differ
     chosen_outcome: Outcome
     rejected_outcome: Outcome
-    require_complete: RequireComplete  # these sides must have stopped by themselves with an answer
-    # If rows of a user's table hold traces of both generators, exactly these are the pairs.
+    require_complete: RequireComplete  # sides that must have an answer and not be cut
+    # If rows of a user's table have traces of both generators, exactly these are the pairs.
     use_table_pairs: bool = True
     trace_order: TraceOrder  # which of a problem's traces are paired first
     per_problem: Annotated[int, Field(ge=1)]  # pairs per problem, unless a table has them
@@ -45,31 +45,31 @@ class PairingParams(StrictModel):
     @model_validator(mode="after")
     def _two_different_traces(self) -> Self:
         outcomes = {self.chosen_outcome, self.rejected_outcome}
-        same = self.chosen == self.rejected
-        if same and not self.four_way and outcomes != {"correct", "incorrect"}:
+        is_one_generator = self.chosen == self.rejected
+        if is_one_generator and not self.four_way and outcomes != {"correct", "incorrect"}:
             raise ValueError(
                 f"chosen and rejected are both {self.chosen!r}; expected two different "
                 "generators, or the outcomes correct and incorrect, one each, or four_way"
             )
         rules = {
-            "one generator as chosen and rejected": same,
+            "one generator as chosen and rejected": is_one_generator,
             "outcomes correct or incorrect": "any" not in outcomes,
             "per_problem 1": self.per_problem == 1,
             "require_complete none or both": self.require_complete != "chosen",
         }
-        broken = [rule for rule, holds in rules.items() if not holds]
+        broken = [rule for rule, is_met in rules.items() if not is_met]
         if self.four_way and broken:
             raise ValueError(f"four_way is true; expected then {', '.join(broken)}")
         return self
 
 
 class _Side(NamedTuple):
-    """Which traces may be on one side of a pair."""
+    """The traces that may be on one side of a pair."""
 
     generator: str
     outcome: str
     must_be_complete: bool
-    skip: int  # 1 where the other side takes the first such trace
+    skip: int  # 1 if the other side takes the first such trace
 
     def missing(self, ordinal: str) -> str:
         """Return the reason for a pair without this side."""
@@ -80,7 +80,7 @@ class _Side(NamedTuple):
 
 
 def required_ratings(params: PairingParams) -> dict[str, Budget]:
-    """Return for each generator the judge's budget that gives every sampled pair a delta."""
+    """Return each generator's judge budget with which every sampled pair gets a delta."""
     numbers = {
         name: {"any": 0, "correct": 0, "incorrect": 0} for name in (params.chosen, params.rejected)
     }
@@ -98,14 +98,14 @@ def pair(
 ) -> tuple[pl.DataFrame, Counts]:
     """Return the pair table, and counts: problems = with_pairs + dropped by reason.
 
-    A problem's traces are paired in order and without replacement; equal texts of a generator are
-    one trace. A pair whose sides have equal texts is dropped and not replaced. A table's pairs are
-    used as they are, however many a problem has. Ungradable traces, and those without a gold
+    A problem's traces are paired in order and without replacement; equal texts of a generator count
+    as one trace. A pair whose sides have equal texts is dropped and not replaced. All pairs of a
+    table are used, whatever the number per problem. Ungradable traces, and those without a gold
     answer, are neither correct nor incorrect. Raises InputError if there is no pair, or if too few
-    problems have one.
+    problems have a pair.
     """
     pools = {
-        name: draw_pool(traces, verdicts, params.seed, params.trace_order)
+        name: build_pool(traces, verdicts, params.seed, params.trace_order)
         for name, traces in {params.chosen: chosen, params.rejected: rejected}.items()
     }
     from_table = _table_pairs(params, problems, pools)
@@ -151,18 +151,18 @@ def _side_columns(name: str) -> list[pl.Expr]:
 def _table_pairs(
     params: PairingParams, problems: pl.DataFrame, pools: Pools
 ) -> pl.DataFrame | None:
-    """Return the pairs in rows of a user's table, with `reason` where one is dropped.
+    """Return the pairs of a user's table, with `reason` for dropped ones.
 
-    None if there are none or they are not to be used.
+    None if there are none, or if use_table_pairs is false.
     """
     if not params.use_table_pairs or params.chosen == params.rejected:
         return None
     sides = [
-        first_of_equals(pools[side.generator]).select(
+        replace_repeated_texts(pools[side.generator]).select(
             "problem_id",
             "source_row",
             *_side_columns(name),
-            _unfit(name, side).alias(f"{name}_unfit"),
+            _unfit_reason(name, side).alias(f"{name}_unfit"),
         )
         for name, side in zip(SIDES, _sides(params), strict=True)
     ]
@@ -182,7 +182,7 @@ def _table_pairs(
     return candidates.with_columns(reason=pl.coalesce(*reasons))
 
 
-def _unfit(name: str, side: _Side) -> pl.Expr:
+def _unfit_reason(name: str, side: _Side) -> pl.Expr:
     """Return the reason why a trace may not be on this side; null if it may."""
     is_other = pl.lit(side.outcome != "any") & (pl.col("outcome").cast(pl.String) != side.outcome)
     is_cut = pl.lit(side.must_be_complete) & ~pl.col("is_complete")
@@ -203,7 +203,7 @@ def _equal_texts() -> pl.Expr:
 def _candidates(
     params: PairingParams, problems: pl.DataFrame, pools: Pools, sides: tuple[_Side, _Side]
 ) -> pl.DataFrame:
-    """Return `per_problem` rows per problem: both traces, or in `reason` why there is no pair."""
+    """Return `per_problem` rows per problem: both traces, or the `reason` for no pair."""
     places = pl.DataFrame({"place": range(params.per_problem)}, schema={"place": pl.Int64})
     candidates = problems.select("problem_id").join(places, how="cross", maintain_order="left")
     reasons: list[pl.Expr] = []
@@ -229,13 +229,13 @@ def _candidates(
 
 
 def _four_way(params: PairingParams, problems: pl.DataFrame, pools: Pools) -> pl.DataFrame:
-    """Return the candidates of the requested combination, on problems that give all four."""
+    """Return the candidates of the requested combination, on problems that have all four."""
     candidates = {}
     for chosen, rejected in product(("correct", "incorrect"), repeat=2):
         combination = {"chosen_outcome": chosen, "rejected_outcome": rejected}
         sides = _sides(params.model_copy(update=combination))
         candidates[f"{chosen} > {rejected}"] = _candidates(params, problems, pools, sides)
-    # A problem that one combination lacks is dropped from all, before problems are sampled.
+    # Drop problems that lack a combination before sampling, so that all four have the same ones.
     reason = pl.select(pl.coalesce(*(rows["reason"] for rows in candidates.values()))).to_series()
     combinations = {
         name: _sample_problems(params, rows.with_columns(reason=reason))
@@ -246,22 +246,22 @@ def _four_way(params: PairingParams, problems: pl.DataFrame, pools: Pools) -> pl
 
 
 def _check_same_problems(combinations: dict[str, pl.DataFrame]) -> None:
-    """Combinations may differ only in correctness, so their problems must be the same."""
+    """Raise InputError unless all combinations have the same problems."""
     problems = {
         name: set(rows.filter(pl.col("reason").is_null())["problem_id"])
         for name, rows in combinations.items()
     }
     shared = set.intersection(*problems.values())
-    for name, own in problems.items():
-        if own != shared:
+    for name, problem_ids in problems.items():
+        if problem_ids != shared:
             raise InputError(
-                f"pairing.four_way: problem {min(own - shared)!r} is in the set {name} but not in "
-                "all four; rebuild the traces and verdicts with `dvc repro`"
+                f"pairing.four_way: problem {min(problem_ids - shared)!r} is in the set {name} but "
+                "not in all four; rebuild the traces and verdicts with `dvc repro`"
             )
 
 
 def _sample_problems(params: PairingParams, candidates: pl.DataFrame) -> pl.DataFrame:
-    """Drop the problems beyond `pairing.problems`, at random by seed.
+    """Keep `pairing.problems` problems, chosen at random by seed.
 
     Raises InputError if there are fewer.
     """
@@ -289,8 +289,10 @@ def _sample_problems(params: PairingParams, candidates: pl.DataFrame) -> pl.Data
 def _counts(
     params: PairingParams, candidates: pl.DataFrame, pairs: pl.DataFrame, pools: Pools
 ) -> Counts:
-    """problems = with_pairs + dropped; with_pairs x per_problem = pairs + pairs_dropped, unless the
-    pairs are from a table."""
+    """Return counts: problems = with_pairs + dropped.
+
+    Unless the pairs are from a table, with_pairs x per_problem = pairs + pairs_dropped.
+    """
     is_lost = pl.col("reason").is_not_null().all().over("problem_id")
     lost = candidates.filter(is_lost).unique("problem_id", keep="first", maintain_order=True)
     outcomes = pairs.select(pl.concat_str("chosen_outcome", pl.lit(">"), "rejected_outcome"))

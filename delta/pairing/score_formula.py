@@ -1,6 +1,6 @@
 """Translate a score formula, arithmetic over dimensions, into a Polars expression.
 
-Only listed syntax is accepted, and nothing is evaluated as Python.
+Only the syntax in SYNTAX is accepted. Nothing is evaluated as Python.
 """
 
 import ast
@@ -15,11 +15,11 @@ MAX_CHARACTERS = 200  # far more than a formula needs; bounds the depth of nesti
 SYNTAX = "numbers, dimensions, + - * / ( ), min, max, abs"
 
 
-def column(text: str, columns: Mapping[str, pl.Expr]) -> pl.Expr:
-    """Translate `text` over the named `columns`.
+def to_expression(text: str, columns: Mapping[str, pl.Expr]) -> pl.Expr:
+    """Translate the formula `text` over the named `columns`.
 
-    The result is null where a column it uses is null, where it divides by zero, and where it is
-    not finite. Raises InputError that names the part that is not accepted.
+    The result is null where a column is null, where it divides by zero, and where it is not finite.
+    Raises InputError that names the part that is not accepted.
     """
     if len(text) > MAX_CHARACTERS:
         raise InputError(f"{len(text)} characters; expected at most {MAX_CHARACTERS}")
@@ -59,7 +59,7 @@ def _divide(left: pl.Expr, right: pl.Expr) -> pl.Expr:
 
 
 def _if_none_is_null(values: list[pl.Expr], result: pl.Expr) -> pl.Expr:
-    # Polars ignores nulls in a minimum; a missing vote is not a high one.
+    # Polars ignores nulls in a minimum, but a missing vote is not a high vote.
     return pl.when(pl.all_horizontal(value.is_not_null() for value in values)).then(result)
 
 

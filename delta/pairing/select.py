@@ -1,4 +1,4 @@
-"""Rank pairs by sample-level delta, select some, and select controls (paper, section 4.3)."""
+"""Rank pairs by sample-level delta; select pairs and control groups (paper, section 4.3)."""
 
 import math
 from typing import Annotated, Any, Literal, Self
@@ -22,12 +22,12 @@ class SelectorParams(StrictModel):
     mode: Literal["top", "bottom", "random", "length_matched", "all"]
     by: str  # the score: a dimension, "mean", or a formula
     k: Annotated[int, Field(ge=1)] | None  # pairs to select; null exactly if mode is all
-    seed: Annotated[int, Field(ge=0)]  # orders pairs of equal score, and random draws
+    seed: Annotated[int, Field(ge=0)]  # of random selection, and of the order of equal scores
 
     @field_validator("by")
     @classmethod
     def _is_a_formula(cls, by: str) -> str:
-        score_formula.column(by, {name: pl.col(name) for name in (*DIMENSIONS, MEAN)})
+        score_formula.to_expression(by, {name: pl.col(name) for name in (*DIMENSIONS, MEAN)})
         return by
 
     @model_validator(mode="after")
@@ -39,11 +39,11 @@ class SelectorParams(StrictModel):
         return self
 
 
-def deltas(pairs: pl.DataFrame, ratings: pl.DataFrame) -> pl.DataFrame:
+def add_deltas(pairs: pl.DataFrame, ratings: pl.DataFrame) -> pl.DataFrame:
     """Add a column delta_<dimension> for every rated dimension, in points of the 1-5 scale.
 
-    A delta is mean(votes on chosen) - mean(votes on rejected). It is null if a side has no vote: a
-    refused rating is not a low one. Raises InputError if several judges voted.
+    A delta is mean(votes on chosen) - mean(votes on rejected). It is null if a side has no vote,
+    because a refused rating is not a low rating. Raises InputError if several judges voted.
     """
     judges = sorted(ratings["judge"].unique())
     if len(judges) > 1:
@@ -78,24 +78,26 @@ def select(
 ) -> tuple[pl.DataFrame, Counts]:
     """Return all pairs with deltas, score, rank and the reason why each is in or out; and counts.
 
-    Means of votes lie on a grid, so the cut goes through ties: a seeded hash of the pair's id
-    orders equal scores. Only pairs with a score are selected, at random too, to be a fair control
-    for top. The exceptions are `all`, and random if nothing was rated.
+    Scores often tie at the cut, because means of few votes have few values. A seeded hash of the
+    pair's id orders equal scores. Only pairs with a score are selected, also by `random`, so that
+    it is a fair control for `top`. The exceptions are `all`, and `random` if nothing was rated.
     """
-    return select_from(params, deltas(pairs, ratings), ratings)
+    return select_by_delta(params, add_deltas(pairs, ratings), ratings)
 
 
-def select_from(
+def select_by_delta(
     params: SelectorParams, with_deltas: pl.DataFrame, ratings: pl.DataFrame
 ) -> tuple[pl.DataFrame, Counts]:
-    """Select from the result of `deltas`, for several selections of the same pairs."""
+    """Select from the result of `add_deltas`, for several selections of the same pairs."""
     scored = _with_score(params, with_deltas)
     needs_score = params.mode != "all" and not (params.mode == "random" and ratings.is_empty())
     ranked = _ranked(params, scored, needs_score)
     candidates = ranked["rank"].count()
-    described = f"of {ranked.height} pairs have a delta in {params.by}" if needs_score else "pairs"
-    _check_size(params, candidates, described)
-    table = _cut(params, ranked)
+    candidates_text = (
+        f"of {ranked.height} pairs have a delta in {params.by}" if needs_score else "pairs"
+    )
+    _check_size(params, candidates, candidates_text)
+    table = _apply_cut(params, ranked)
     counts = _counts(params, table)
     counts["candidates"] = candidates
     counts["candidates_are"] = "pairs with a delta" if needs_score else "all pairs"
@@ -110,16 +112,16 @@ def _with_score(params: SelectorParams, scored: pl.DataFrame) -> pl.DataFrame:
     columns = {name.removeprefix("delta_"): pl.col(name) for name in names}
     columns[MEAN] = pl.sum_horizontal(names, ignore_nulls=False) / len(names)
     try:
-        score = score_formula.column(params.by, columns)
+        score = score_formula.to_expression(params.by, columns)
     except InputError as error:
         raise InputError(f"selector.by = {params.by!r}: not rated: {error}") from None
     return scored.with_columns(score=score.round(6) + 0.0)  # turns -0.0 into 0.0
 
 
 def _ranked(params: SelectorParams, scored: pl.DataFrame, needs_score: bool) -> pl.DataFrame:
-    """Sort the pairs by the mode; the rank of a pair that it cannot select is null."""
+    """Sort the pairs by the mode. Pairs that cannot be selected have a null rank."""
     is_random = params.mode == "random"
-    # With the order of ties as its random order, random would share too many pairs with top.
+    # Another hash than for ties; else random would share too many pairs with top.
     names = ("random",) if is_random else ()
     return (
         scored.with_columns(
@@ -140,17 +142,17 @@ def _ranked(params: SelectorParams, scored: pl.DataFrame, needs_score: bool) -> 
     )
 
 
-def _check_size(params: SelectorParams, candidates: int, described: str) -> None:
-    groups = 2 if params.mode == "length_matched" else 1  # the reference, and its control
+def _check_size(params: SelectorParams, candidates: int, candidates_text: str) -> None:
+    groups = 2 if params.mode == "length_matched" else 1  # the reference and its control
     if params.k is not None and groups * params.k > candidates:
         twice = ", and length_matched takes 2 × k" if groups == 2 else ""
         raise InputError(
-            f"selector.k = {params.k}: only {candidates} {described}{twice}; "
+            f"selector.k = {params.k}: only {candidates} {candidates_text}{twice}; "
             f"expected 1 to {candidates // groups}"
         )
 
 
-def _cut(params: SelectorParams, ranked: pl.DataFrame) -> pl.DataFrame:
+def _apply_cut(params: SelectorParams, ranked: pl.DataFrame) -> pl.DataFrame:
     """Add the columns `selected` and `why`."""
     within = pl.col("rank").le(params.k or ranked.height).fill_null(value=False)
     if params.mode == "length_matched":
@@ -172,7 +174,7 @@ def _length_matched(ranked: pl.DataFrame, k: int) -> pl.Series:
     """Return the ids of k pairs below the first k with the length differences nearest to theirs."""
     reference = ranked.filter(pl.col("rank") <= k)["length_difference"].to_list()
     others = ranked.filter(pl.col("rank") > k).sort("length_difference", "_tie_break")
-    indices = length_matching.nearest(reference, others["length_difference"].to_list())
+    indices = length_matching.match_nearest(reference, others["length_difference"].to_list())
     return others["pair_id"].gather(indices)
 
 
@@ -208,7 +210,7 @@ def _counts(params: SelectorParams, table: pl.DataFrame) -> Counts:
 
 
 def _length_counts(table: pl.DataFrame, selected: pl.DataFrame) -> Counts:
-    """Show whether the score only measures which side is longer."""
+    """Return counts that show whether the score only measures which side is longer."""
     scored = table.drop_nulls("score")
     correlations = {
         method: _rounded(scored.select(pl.corr("score", "length_difference", method=method)).item())
@@ -235,5 +237,5 @@ def _with_refused_votes(table: pl.DataFrame, ratings: pl.DataFrame) -> int:
 
 
 def _rounded(value: Any) -> float | None:
-    """Round; NaN, a correlation of fewer than two or of equal values, becomes None."""
+    """Round to 4 decimals; NaN (a correlation of too few or equal values) becomes None."""
     return None if value is None or math.isnan(value) else round(value, 4)

@@ -153,7 +153,7 @@ def _verify(workspace: Workspace, name: str, problems: TableEstimate) -> Pending
     def ask_all(sample: pl.DataFrame, model: str, lookup: CacheLookup) -> None:
         """Ask as the stage does. What a model decided last time, the grader had left to it."""
         assert problems.frame is not None  # else there are no rows
-        rows = verify.with_problems(problems.frame, _with_texts(name, sample))
+        rows = verify.join_problems(problems.frame, _with_texts(name, sample))
         grader = {"outcome": pl.lit("incorrect"), "decided_by": pl.lit("grader")}
         answers = llm_equivalence.unresolved_answers([rows], sample.select("trace_id", **grader))
         engine, room = workspace.engine(llm.model), _room(workspace.params, llm)

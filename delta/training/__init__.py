@@ -1,1 +1,1 @@
-"""DPO, KTO and SFT by TRL."""
+"""Train with DPO, KTO or SFT by TRL."""

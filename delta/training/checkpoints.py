@@ -1,8 +1,8 @@
-"""Checkpoints of a run: marked when complete, resumed only when marked, only the needed ones kept.
+"""Checkpoints of a run: marked when complete, resumed only if marked, removed when not needed.
 
-They are stored beside the reply cache, since DVC deletes a stage's outputs before it runs. A
-checkpoint without its optimizer, or with a flipped bit in it, would resume without a warning and
-diverge: hence the mark, and the checksums in it.
+They are stored beside the reply cache, because DVC deletes a stage's outputs before it runs. A run
+resumed from a checkpoint without its optimizer, or with a flipped bit, would diverge without a
+warning. So a complete checkpoint is marked, and the mark has checksums.
 """
 
 import json
@@ -18,7 +18,7 @@ from delta.core.files import atomic_file
 from delta.training.early_stopping import EarlyStoppingParams, Evaluation, decide
 
 MARK = "COMPLETE"
-BLOCK = 1 << 24  # bytes read at once
+BLOCK_SIZE = 1 << 24  # bytes read at once
 Log = list[dict[str, Any]]  # Trainer's log_history
 
 
@@ -35,7 +35,7 @@ def mark_complete(checkpoint: Path) -> None:
 
 
 def _checksums(checkpoint: Path) -> dict[str, list[int]]:
-    """Return size and CRC-32 of every file but the mark; sync each to disk."""
+    """Return size and CRC-32 of every file except the mark; sync each to disk."""
     files = [
         file
         for file in sorted(checkpoint.rglob("*"))
@@ -51,7 +51,7 @@ def _checksum(path: Path) -> list[int]:
     crc = 0
     with path.open("rb") as file:
         os.fsync(file.fileno())
-        while block := file.read(BLOCK):
+        while block := file.read(BLOCK_SIZE):
             crc = zlib.crc32(block, crc)
     return [path.stat().st_size, crc]
 
@@ -64,20 +64,20 @@ def _is_undamaged(checkpoint: Path) -> bool:
     return bool(marked == _checksums(checkpoint))
 
 
-def remove(checkpoint: Path) -> None:
-    """Remove the mark first, so that a kill in between leaves nothing to resume."""
+def remove_checkpoint(checkpoint: Path) -> None:
+    """Remove a checkpoint, its mark first, so that after a kill it is not resumed."""
     (checkpoint / MARK).unlink(missing_ok=True)
     shutil.rmtree(checkpoint)
 
 
-def keep(folder: Path, steps: set[int]) -> None:
-    """Remove the checkpoints of all other steps."""
+def remove_all_but(folder: Path, steps: set[int]) -> None:
+    """Remove the checkpoints of all steps but `steps`."""
     for checkpoint in folder.glob("checkpoint-*"):
         if _step(checkpoint) not in steps:
-            remove(checkpoint)
+            remove_checkpoint(checkpoint)
 
 
-def discard(folder: Path) -> None:
+def remove_run(folder: Path) -> None:
     """Remove a run's folder, the marks of its checkpoints first."""
     for mark in folder.glob(f"**/checkpoint-*/{MARK}"):
         mark.unlink()
@@ -87,7 +87,7 @@ def discard(folder: Path) -> None:
 def remove_incomplete(folder: Path) -> list[Path]:
     """Remove the checkpoints that must not be resumed; return the damaged ones.
 
-    These are the unmarked ones, and every one from the first damaged one on: the run makes them
+    These are the unmarked checkpoints, and all from the first damaged one on, which the run writes
     again.
     """
     marked = []
@@ -99,12 +99,12 @@ def remove_incomplete(folder: Path) -> list[Path]:
     damaged = [path for path in sorted(marked, key=_step) if not _is_undamaged(path)]
     for checkpoint in marked:
         if damaged and _step(checkpoint) >= _step(damaged[0]):
-            remove(checkpoint)
+            remove_checkpoint(checkpoint)
     return damaged
 
 
-def latest(folder: Path) -> Path | None:
-    """Return the latest marked checkpoint."""
+def latest_complete(folder: Path) -> Path | None:
+    """Return the latest marked checkpoint, or None."""
     marked = [mark.parent for mark in folder.glob(f"checkpoint-*/{MARK}")]
     return max(marked, key=_step, default=None)
 
@@ -114,15 +114,15 @@ def _step(checkpoint: Path) -> int:
 
 
 def is_finished(checkpoint: Path, rule: EarlyStoppingParams | None) -> bool:
-    """Return whether the run had ended at this checkpoint, so that nothing is left to train."""
-    state = state_of(checkpoint)
+    """Return whether the run ended at this checkpoint, so that nothing is left to train."""
+    state = load_trainer_state(checkpoint)
     if state.global_step >= state.max_steps:
         return True
     curve = held_out_curve(state.log_history)
     return rule is not None and bool(curve) and decide(curve, rule).converged_at is not None
 
 
-def state_of(checkpoint: Path) -> Any:
+def load_trainer_state(checkpoint: Path) -> Any:
     from transformers import TrainerState
 
     return TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))

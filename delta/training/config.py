@@ -19,7 +19,7 @@ LearningRate = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 
-PASSED_ON = {  # fields of TrainParams that are options of every TRL trainer
+TRAINER_OPTIONS = {  # fields of TrainParams that every TRL config has
     "per_device_train_batch_size",
     "gradient_accumulation_steps",
     "optim",
@@ -33,7 +33,7 @@ PASSED_ON = {  # fields of TrainParams that are options of every TRL trainer
     "logging_steps",
     "seed",
 }
-FIXED = {
+FIXED_OPTIONS = {
     "weight_decay": 0.0,
     "logging_nan_inf_filter": False,  # it would log the running average in place of a NaN
     "save_strategy": "steps",
@@ -41,12 +41,12 @@ FIXED = {
     "report_to": "none",
     "disable_tqdm": True,
 }
-FIXED_OF_METHOD: dict[str, dict[str, Any]] = {
+FIXED_METHOD_OPTIONS: dict[str, dict[str, Any]] = {
     "dpo": {"loss_type": ["sigmoid"], "label_smoothing": 0.0, "precompute_ref_log_probs": True},
     "kto": {
         "loss_type": "kto",
         "precompute_ref_log_probs": True,
-        "train_sampling_strategy": "sequential",  # a row holds its neighbour's completion
+        "train_sampling_strategy": "sequential",  # a row contains its neighbour's completion
     },
     "sft": {"loss_type": "nll", "packing": False},
 }
@@ -54,7 +54,7 @@ FSDP2 = {
     "version": 2,
     "auto_wrap_policy": "TRANSFORMER_BASED_WRAP",
     "reshard_after_forward": True,  # full shard: weights, gradients and optimizer
-    "cpu_ram_efficient_loading": True,  # one process reads the base and sends out the shards
+    "cpu_ram_efficient_loading": True,  # one process reads the base and sends the shards
     "state_dict_type": "SHARDED_STATE_DICT",  # each process writes its part of a checkpoint
 }
 
@@ -89,7 +89,7 @@ class LoraParams(StrictModel):
 class TrainParams(StrictModel):
     base: str  # a name in `models`
     method: Literal["dpo", "kto", "sft"]
-    dpo: DpoParams  # only the method's own section is read
+    dpo: DpoParams  # only the section of `method` is read
     kto: KtoParams
     sft: SftParams
     reasoning_markers: Literal["policy", "raw"]  # the policy's own, or those the generator wrote
@@ -116,19 +116,19 @@ class TrainParams(StrictModel):
 
     @property
     def method_params(self) -> SftParams:
-        """The section of the selected method."""
+        """Return the section of the selected method."""
         section: SftParams = getattr(self, self.method)
         return section
 
     @property
     def rows_per_forward(self) -> int:
-        """How many rows all processes together take in one forward pass."""
+        """Return how many rows all processes together read in a forward pass."""
         return self.per_device_train_batch_size * self.num_processes
 
     def trl_options(self) -> dict[str, Any]:
-        """Return the keyword arguments of TRL's config class that shape the result."""
-        options = self.model_dump(include=PASSED_ON) | self.method_params.model_dump()
-        options |= FIXED | FIXED_OF_METHOD[self.method]
+        """Return the arguments of TRL's config class that affect the result."""
+        options = self.model_dump(include=TRAINER_OPTIONS) | self.method_params.model_dump()
+        options |= FIXED_OPTIONS | FIXED_METHOD_OPTIONS[self.method]
         options["per_device_eval_batch_size"] = self.per_device_train_batch_size
         options["data_seed"] = self.seed
         if self.early_stopping is not None:

@@ -1,8 +1,8 @@
-"""Turn selected pairs into the rows that a trainer reads (paper, section 3.3). No torch here.
+"""Convert selected pairs to the rows that a trainer reads (paper, section 3.3), without torch.
 
 Chat templates of reasoning models remove everything up to </think> from assistant turns. So the
-template renders only the prompt; the trace and its end-of-turn token are appended here, and a check
-proves that the reasoning survived tokenisation. All methods get the same pairs.
+template renders only the prompt. The trace and its end-of-turn token are appended here, and a check
+proves that tokenisation keeps the reasoning. All methods get the same pairs.
 """
 
 from collections import Counter
@@ -33,7 +33,7 @@ def join_texts(
 ) -> pl.DataFrame:
     """Return the selected pairs in rank order with their prompt and both traces.
 
-    Raises InputError where a problem or a trace is missing.
+    Raises InputError if a problem or a trace is missing.
     """
     pairs = (
         selected.filter("selected")
@@ -93,7 +93,7 @@ def tokenize_pairs(
 def _tokenize(
     params: TrainParams, chat_format: ChatFormat, tokenizer: Any, end_of_turn: int, pair: Row
 ) -> tuple[Row | str, list[str]]:
-    """Return a row, or the reason why the pair is dropped; and the sides that were cut."""
+    """Return a row or the reason why the pair is dropped, and the sides that were cut."""
     messages = chat_format.messages(pair["prompt"], history=pair["history"])
     prompt = chat_format.render(tokenizer, messages)
     row = {"pair_id": pair["pair_id"], "problem_id": pair["problem_id"]}
@@ -103,7 +103,9 @@ def _tokenize(
         return "prompt_fills_max_length", []
     end_tokens = tokenizer.convert_ids_to_tokens([end_of_turn, tokenizer.eos_token_id])
     for side in SIDES:
-        parts, finished = completion(params.reasoning_markers, chat_format, pair[side], prompt)
+        parts, finished = completion_parts(
+            params.reasoning_markers, chat_format, pair[side], prompt
+        )
         if finished:  # a recorded text may already contain its end-of-turn token
             text, is_marker = parts[-1]
             parts[-1] = control_tokens.strip_end_of_turn(text, [*map(str, end_tokens)]), is_marker
@@ -112,7 +114,7 @@ def _tokenize(
             return f"{side}_control_tokens", []
         if not ids:
             return f"{side}_empty", []
-        # Some tokenizers change white space; any other loss would drop part of the reasoning.
+        # Some tokenizers change white space; any other change would lose reasoning.
         text = "".join(text for text, _ in parts)
         if _without_spaces(tokenizer.decode(ids)) != _without_spaces(text):
             return f"{side}_lost_in_tokenisation", []
@@ -127,12 +129,12 @@ def _tokenize(
     return row, long_sides
 
 
-def completion(
+def completion_parts(
     reasoning_markers: str, chat_format: ChatFormat, trace: Row, prompt: str
 ) -> tuple[list[tuple[str, bool]], bool]:
-    """Return what follows the prompt as parts (text, is a marker), and whether the turn ends there.
+    """Return the completion as parts (text, is a marker), and whether the turn ends after it.
 
-    A trace that was cut while it was generated gets no end of turn: the model must not learn to
+    A trace that was cut during generation gets no end of turn, because the model must not learn to
     stop there. Some templates already write the marker that begins the reasoning.
     """
     text, finished = trace["text"], trace["finish_reason"] == "stop"
@@ -184,7 +186,7 @@ def split_held_out(params: TrainParams, rows: list[Row]) -> tuple[list[Row], lis
 
 
 def to_trl_columns(params: TrainParams, rows: list[Row]) -> list[Row]:
-    """Return the columns that the method's trainer reads, without reference log-probabilities."""
+    """Return the columns that the method's trainer reads, except reference log-probabilities."""
     if params.method == "kto":
         return _kto_rows(params, rows)
     if params.method == "dpo":
@@ -204,11 +206,11 @@ def _kto_rows(params: TrainParams, rows: list[Row]) -> list[Row]:
 
     KTO's reference point is the mean log-ratio of completions under prompts they do not belong to.
     TRL reads the rows in this order and gathers a step's batches over all processes. Completions
-    rotate by one within that step, so that the estimate covers exactly the rows in its loss. Where
-    pairs share a completion, the next different one is taken, so that no row is compared with its
-    own.
+    rotate by one row within that step, so that the estimate covers exactly the rows in its loss. If
+    pairs share a completion, the next different one is taken, so that no row is compared with
+    itself.
     """
-    singles = [
+    kto_rows = [
         {
             "prompt_ids": row["prompt_ids"],
             "completion_ids": row[f"{side}_ids"],
@@ -218,17 +220,15 @@ def _kto_rows(params: TrainParams, rows: list[Row]) -> list[Row]:
         for row in rows
         for side in SIDES
     ]
-    singles.sort(key=lambda row: row.pop("_order"))
-    for start in range(0, len(singles), params.rows_per_forward):
-        step = singles[start : start + params.rows_per_forward]
-        earlier = singles[start - 1 : start] if len(step) == 1 else []
-        for place, row in enumerate(step):
-            # The row before, then the one before that, around the step.
-            candidates = [*earlier, *step[place:], *step[:place]][::-1]
-            other = next(
-                (seen for seen in candidates if seen["completion_ids"] != row["completion_ids"]),
-                candidates[0],
-            )
+    kto_rows.sort(key=lambda row: row.pop("_order"))
+    for start in range(0, len(kto_rows), params.rows_per_forward):
+        step = kto_rows[start : start + params.rows_per_forward]
+        earlier = kto_rows[start - 1 : start] if len(step) == 1 else []
+        for index, row in enumerate(step):
+            # The previous rows, the nearest first, cyclically within the step.
+            candidates = [*earlier, *step[index:], *step[:index]][::-1]
+            different = (c for c in candidates if c["completion_ids"] != row["completion_ids"])
+            other = next(different, candidates[0])
             max_completion = params.max_length - len(row["prompt_ids"])
             row["KL_completion_ids"] = other["completion_ids"][:max_completion]
-    return singles
+    return kto_rows

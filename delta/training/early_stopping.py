@@ -1,4 +1,4 @@
-"""When training stops and which checkpoint becomes the policy (paper, section 3.3).
+"""Decide when training stops and which checkpoint becomes the policy (paper, section 3.3).
 
 The paper trains "until the loss converges" and keeps "the best checkpoint immediately before
 convergence", and defines neither. Our rule looks at the loss on held-out pairs, never at a
@@ -31,23 +31,23 @@ class Decision(NamedTuple):
 
 
 def decide(curve: Sequence[Evaluation], rule: EarlyStoppingParams) -> Decision:
-    """Apply the rule to the evaluations so far; there is at least one.
+    """Apply the rule to the evaluations so far, at least one.
 
-    An evaluation improves if it is below the last improvement by more than `min_improvement` of
-    that loss: small gains count once they add up. The run has converged at the `patience`th
-    evaluation in a row without improvement. The lowest loss up to there is the best, the earliest
-    among equals. A loss of NaN neither improves nor is the best.
+    An evaluation improves if its loss is below the last improvement's by more than the fraction
+    `min_improvement` of it, so small gains count once they add up. The run converges at the
+    `patience`th evaluation in a row without improvement. The best evaluation has the lowest loss so
+    far, the earliest among equals. A loss of NaN is neither an improvement nor the best.
     """
     best = reference = curve[0]
-    num_waited = 0
+    num_without_improvement = 0
     for current in curve[1:]:
         if current.loss < best.loss or best.loss != best.loss:
             best = current
         threshold = reference.loss - rule.min_improvement * abs(reference.loss)
         if current.loss < threshold or reference.loss != reference.loss:
-            reference, num_waited = current, 0
+            reference, num_without_improvement = current, 0
         else:
-            num_waited += 1
-        if num_waited == rule.patience:
+            num_without_improvement += 1
+        if num_without_improvement == rule.patience:
             return Decision(best, current.step)
     return Decision(best, None)

@@ -1,7 +1,8 @@
-"""Run a training in this process, or in several that `accelerate launch` starts.
+"""Train in this process, or in several that `accelerate launch` starts.
 
-Every process reads what to train from one folder. `python -m delta.training.launch FOLDER` is one
-of several: the first prints its progress on standard output, the rest goes to the log.
+The parent writes the parameters and rows to a folder (`prepare_run`), from which every process
+reads them. `python -m delta.training.launch FOLDER HISTORY HELD_OUT_HISTORY` is such a process. The
+first one reports its progress to the parent on standard output; other output goes to the log.
 """
 
 import ctypes
@@ -24,7 +25,7 @@ from delta.training import checkpoints
 from delta.training.config import TrainParams
 from delta.training.early_stopping import decide
 
-# Lines of the first process that start with these are messages to its parent.
+# The first process starts its messages to the parent with these.
 STEP, ERROR = "delta.training.launch step", "delta.training.launch error"
 RUN, RESULT = "run.json", "result.json"
 LIBC, PR_SET_PDEATHSIG = ctypes.CDLL(None), 1  # Linux
@@ -33,7 +34,7 @@ LIBC, PR_SET_PDEATHSIG = ctypes.CDLL(None), 1  # Linux
 def run_key(params: TrainParams, rows: list[Row], held_out: list[Row], fingerprint: str) -> str:
     """Return the identity of a run: parameters, options, base model, rows in order, versions.
 
-    The chat format is in the rows, which are its text in tokens.
+    The rows contain the chat format, as tokens.
     """
     import torch
     import transformers
@@ -48,13 +49,13 @@ def run_key(params: TrainParams, rows: list[Row], held_out: list[Row], fingerpri
     return sha.hexdigest()[:16]
 
 
-def prepare(
+def prepare_run(
     folder: Path, params: TrainParams, base: Path, rows: list[Row], held_out: list[Row]
 ) -> list[Path]:
-    """Write what every process reads, and remove the checkpoints that must not be resumed.
+    """Write the files that every process reads; remove checkpoints that must not be resumed.
 
-    Returns the checkpoints that were complete and are damaged now. Raises InputError if the rows
-    do not fill one batch of every process.
+    Return the damaged checkpoints among those. Raises InputError if the rows do not fill a batch of
+    every process.
     """
     if len(rows) < params.rows_per_forward:
         raise InputError(
@@ -80,25 +81,25 @@ def prepare(
 def train(
     folder: Path, history: Path, held_out_history: Path, console: Console
 ) -> tuple[Path, Counts]:
-    """Train what was prepared; return the checkpoint that becomes the policy, and the facts.
+    """Train the prepared run; return the checkpoint that becomes the policy, and counts.
 
-    Raises InputError where the loss is no longer finite.
+    Raises InputError if the loss is not finite.
     """
     params, base = _read(folder)
     on_step = _progress_bar(console)
-    checkpoint = checkpoints.latest(folder / "checkpoints")
+    checkpoint = checkpoints.latest_complete(folder / "checkpoints")
     if checkpoint is not None:
         console.print(f"train: resuming from {checkpoint.name}")
     if params.num_processes == 1:
         from delta.training import trainer
 
         result = trainer.train(
-            trainer.Run(params, base, folder, history, held_out_history), on_step
+            trainer.TrainingRun(params, base, folder, history, held_out_history), on_step
         )
     else:
         _train_in_processes(params.num_processes, folder, (history, held_out_history), on_step)
         result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
-    return _outcome(params, folder / "checkpoints", result)
+    return _summarize(params, folder / "checkpoints", result)
 
 
 def _read(folder: Path) -> tuple[TrainParams, Path]:
@@ -116,12 +117,12 @@ def _progress_bar(console: Console) -> Callable[[int, int], None]:
             steps = console.progress(remaining, len(remaining), "train")
         next(steps, None)
         if done == total:
-            next(steps, None)  # the bar counts a step when the next one is requested
+            next(steps, None)  # the bar counts a step when the next is requested
 
     return on_step
 
 
-def command(processes: int, arguments: list[str]) -> list[str]:
+def accelerate_command(processes: int, arguments: list[str]) -> list[str]:
     """Return the `accelerate launch` command. FSDP is set up in TRL's config, not here."""
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu"]
     settings = {"num_processes": processes, "num_machines": 1, "mixed_precision": "no"}
@@ -138,7 +139,7 @@ def _train_in_processes(
     on_step: Callable[[int, int], None],
 ) -> None:
     launcher = subprocess.Popen(
-        command(processes, [str(folder), *map(str, histories)]),
+        accelerate_command(processes, [str(folder), *map(str, histories)]),
         stdout=subprocess.PIPE,
         encoding="utf-8",
         errors="replace",
@@ -166,11 +167,11 @@ def _train_in_processes(
 
 
 def _end_with_parent() -> None:
-    """Ask the kernel for SIGTERM when the stage is killed; else the processes would hold GPUs."""
+    """Ask the kernel for SIGTERM when the stage is killed, so that the processes free the GPUs."""
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def _outcome(params: TrainParams, folder: Path, result: dict[str, Any]) -> tuple[Path, Counts]:
+def _summarize(params: TrainParams, folder: Path, result: dict[str, Any]) -> tuple[Path, Counts]:
     logged = [entry for entry in result["log"] if "loss" in entry]
     if not all(math.isfinite(entry["loss"]) for entry in logged):
         rate = params.method_params.learning_rate
@@ -178,33 +179,33 @@ def _outcome(params: TrainParams, folder: Path, result: dict[str, Any]) -> tuple
             f"train.{params.method}.learning_rate = {rate}: the loss is no longer finite; the run "
             f"is in {folder}; expected a smaller learning rate"
         )
-    facts: Counts = {
+    counts: Counts = {
         "steps": result["steps"],
         "first_loss": round(float(logged[0]["loss"]), 4),
         "last_loss": round(float(logged[-1]["loss"]), 4),
     }
     if "rewards/margins" in logged[-1]:
-        facts["last_margin"] = round(float(logged[-1]["rewards/margins"]), 4)
-    chosen_step = facts["steps"]
+        counts["last_margin"] = round(float(logged[-1]["rewards/margins"]), 4)
+    chosen_step = counts["steps"]
     if params.early_stopping is not None:
         curve = checkpoints.held_out_curve(result["log"])
         best, converged_at = decide(curve, params.early_stopping)
         chosen_step = best.step
-        facts["held_out_loss"] = round(best.loss, 4)
-        facts["converged_at"] = converged_at
-    facts |= {"chosen_step": chosen_step, "options": result["options"]}
-    return checkpoints.path_for_step(folder, chosen_step), facts
+        counts["held_out_loss"] = round(best.loss, 4)
+        counts["converged_at"] = converged_at
+    counts |= {"chosen_step": chosen_step, "options": result["options"]}
+    return checkpoints.path_for_step(folder, chosen_step), counts
 
 
 def main(argv: list[str]) -> None:
-    """Be one process of several."""
+    """Run one of several processes."""
     folder, history, held_out_history = map(Path, argv)
     params, base = _read(folder)
     from accelerate import PartialState
 
     from delta.training import trainer
 
-    run = trainer.Run(params, base, folder, history, held_out_history)
+    run = trainer.TrainingRun(params, base, folder, history, held_out_history)
     is_first = int(os.environ.get("RANK", "0")) == 0
 
     def on_step(done: int, total: int) -> None:

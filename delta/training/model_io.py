@@ -17,7 +17,7 @@ SHARDS = "pytorch_model_fsdp_0"  # folder in a checkpoint whose weights are shar
 
 
 def load(folder: Path, dtype: str) -> Any:
-    """Load a model and convert its weights to `dtype`. No weight may be missing in the folder."""
+    """Load a model with weights in `dtype`; assert that no weight is missing in the folder."""
     model, info = AutoModelForCausalLM.from_pretrained(
         folder, dtype=getattr(torch, dtype), output_loading_info=True, use_safetensors=True
     )
@@ -31,11 +31,11 @@ def tokenizer(folder: Path) -> Any:
 
 
 def load_checkpoint(params: TrainParams, base: Path, checkpoint: Path) -> Any:
-    """Load the whole model of a checkpoint: merge shards, or adapters into the base."""
+    """Load a checkpoint as a complete model: merge its shards, or its adapters into the base."""
     if params.lora is not None:
         from peft import PeftModel
 
-        # Merged in fp32: bfloat16 would round small updates away.
+        # Merge in fp32, because bfloat16 would round small updates away.
         model = PeftModel.from_pretrained(load(base, "float32"), checkpoint)
         return model.merge_and_unload()
     if (checkpoint / SHARDS).is_dir():
@@ -54,10 +54,10 @@ def save(
     end_of_turn: int,
     complete: Callable[[Path], object],
 ) -> dict[str, float]:
-    """Write a checkpoint's weights with the base's tokenizer files; then call `complete` on them.
+    """Write a checkpoint's weights and the base's tokenizer files; call `complete` on the folder.
 
-    Returns fraction_of_weights_changed. The policy stops at `end_of_turn`, which it was trained to
-    write, even if the base's generation settings do not name that token.
+    Return fraction_of_weights_changed. The policy's generation settings name `end_of_turn`, which
+    it was trained to write, even if the base's do not.
     """
     model = load_checkpoint(params, base, checkpoint)
     _add_end_token(model.generation_config, end_of_turn)

@@ -1,12 +1,12 @@
 """Run batches without padding: one row of real tokens, attention within each sequence.
 
 TRL 1.16 pads a batch of pairs to its longest trace, and padding costs as much as real tokens.
-Here the model itself removes the padding and puts the log-probabilities back in their places. So
-the loss of every trainer, and of the reference, is the same up to rounding.
+Here the model removes the padding and puts the log-probabilities back in their places. So the loss
+of every trainer, and the reference, is the same up to rounding.
 
 Private names of Transformers 5.19 that are used here:
 
-- `integrations.sdpa_attention.sdpa_attention_forward` computes each sequence, as without us.
+- `integrations.sdpa_attention.sdpa_attention_forward` computes each sequence, as in the original.
 - `_attn_implementation`, `_supports_attention_backend` and `_is_stateful` say whether attention can
   be replaced. There are no public properties for them.
 - `model.forward` is replaced, as `add_fused_lm_head` does, because trainers call the model itself.
@@ -35,10 +35,10 @@ def _attend(
     lengths: list[int],
     **options: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Causal attention, one sequence after the other.
+    """Compute causal attention, one sequence after the other.
 
-    Transformers would mask packed sequences by a matrix of all tokens by all tokens: in long rows
-    more work than padding, and no flash attention on a GPU.
+    Transformers would mask packed sequences by a matrix of all tokens by all tokens. In long rows
+    that is more work than padding, and it prevents flash attention on a GPU.
     """
     sequences = zip(*(tensor.split(lengths, dim=2) for tensor in (query, key, value)), strict=True)
     outputs = [sdpa_attention_forward(module, *qkv, None, **options)[0] for qkv in sequences]
@@ -48,9 +48,9 @@ def _attend(
 def enable_padding_free(model: Any) -> bool:
     """Make `model` run every batch padding-free. Requires TRL's fused LM head.
 
-    Returns False, and changes nothing, if the architecture is unsupported: only causal attention
-    over all earlier tokens may look at other tokens. Convolutions and recurrent states would run
-    on from one sequence into the next; windows need a mask.
+    Return False, and change nothing, if the architecture is unsupported. Supported are models whose
+    tokens interact only by causal attention over all earlier tokens: convolutions and recurrent
+    states would leak from one sequence into the next, and windows need a mask.
     """
     config = model.config.get_text_config()
     layer_types = set(getattr(config, "layer_types", None) or ["full_attention"])
@@ -76,7 +76,7 @@ def enable_padding_free(model: Any) -> bool:
     ) -> Any:
         is_real = attention_mask.bool()
         lengths = is_real.sum(dim=1).tolist()
-        is_first = is_real & (is_real.cumsum(dim=1) == 1)  # nothing before it predicts it
+        is_first = is_real & (is_real.cumsum(dim=1) == 1)  # no token before it predicts it
         positions = torch.cat([torch.arange(length, device=is_real.device) for length in lengths])
         outputs = padded_forward(
             input_ids=input_ids[is_real][None],
@@ -86,7 +86,7 @@ def enable_padding_free(model: Any) -> bool:
             **options,
         )
         for name, values in outputs.items():
-            if values.dim():  # one value per token but the first, which nothing predicts
+            if values.dim():  # a value for each token but the first, which no token predicts
                 row = torch.cat([values.new_zeros(1), values[0]])
                 padded = values.new_zeros(is_real.shape).masked_scatter(is_real, row)
                 outputs[name] = padded[:, 1:]

@@ -1,8 +1,8 @@
 """Log-probabilities of completions under the reference model, computed once per completion.
 
-They belong to a prompt and a trace, not to a pair, so they are kept in the reply cache: every set
-of pairs with the same traces reuses them, and an interrupted pass resumes. KTO's mismatched
-completions are kept in the same way, with the prompt they follow.
+They belong to a prompt and a trace, not to a pair, so they are stored in the reply cache. Every set
+of pairs with the same traces reuses them, and an interrupted pass resumes. Those of KTO's
+mismatched completions are stored in the same way, with the prompt they follow.
 """
 
 import hashlib
@@ -21,8 +21,8 @@ from delta.training.config import TrainParams
 from delta.training.dataset import REFERENCE_COLUMNS
 from delta.training.trl_adapter import add_fused_lm_head
 
-# Padded tokens in one forward pass; a longer sequence is alone in its pass. Keeps two cores or a
-# GPU busy and does not shape the result.
+# Padded tokens in a forward pass; a longer sequence is alone in its pass. Enough to keep two cores
+# or a GPU busy; does not affect the result.
 TOKENS_PER_BATCH = 2_048
 Progress = Callable[[Iterable[Any], int], Iterator[Any]]
 Sequence = tuple[tuple[int, ...], tuple[int, ...]]  # token ids of prompt and completion
@@ -38,8 +38,8 @@ def add_reference(
 ) -> int:
     """Add the columns of REFERENCE_COLUMNS to every row (nats, summed over the completion).
 
-    Returns how many were computed and not found in the cache. Loads the base only for those.
-    Raises IncompleteError for a log-probability that is not finite.
+    Return how many were computed because they were not in the cache. The base is loaded only for
+    those. Raises IncompleteError for a log-probability that is not finite.
     """
     # Training runs on the same device with the same kernel: its first margin must be 0.
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -47,17 +47,17 @@ def add_reference(
         f"{fingerprint} {device} {params.dtype} {'bfloat16' if params.bf16 else 'float32'} "
         f"torch {torch.__version__} trl {trl.__version__}"
     )
-    wanted = [
+    references = [
         (row, column, (tuple(row["prompt_ids"]), tuple(row[completion])))
         for row in rows
         for column, completion in REFERENCE_COLUMNS[params.method].items()
     ]
-    sequences = {_key(setting, sequence): sequence for _, _, sequence in wanted}
+    sequences = {_key(setting, sequence): sequence for _, _, sequence in references}
     logps = {key: _cached(cache, key) for key in sequences}
     missing = {key: sequences[key] for key, logp in logps.items() if logp is None}
     if missing:
         model = model_io.load(base, params.dtype).to(device)
-        add_fused_lm_head(model)  # never holds the logits of the whole vocabulary for 8,192 tokens
+        add_fused_lm_head(model)  # never stores the vocabulary's logits for all tokens
         padding_free.enable_padding_free(model)
         batches = list(_batches(missing))
         for batch in progress(batches, len(batches)):
@@ -66,14 +66,14 @@ def add_reference(
                 cache.put(key, {"logp": logp})
                 logps[key] = logp
         del model
-        torch.cuda.empty_cache()  # the processes of a run train on this GPU next
-    for row, column, sequence in wanted:
+        torch.cuda.empty_cache()  # the training processes use this GPU next
+    for row, column, sequence in references:
         row[column] = logps[_key(setting, sequence)]
     return len(missing)
 
 
 def _cached(cache: ReplyCache, key: str) -> float | None:
-    """Return the cached log-probability; None where there is none or it is damaged."""
+    """Return the cached log-probability; None if it is missing or damaged."""
     record = cache.get(key)
     logp = record.get("logp") if record is not None and len(record) == 1 else None
     return logp if isinstance(logp, float) and math.isfinite(logp) else None

@@ -1,4 +1,4 @@
-"""One training run by TRL on prepared rows, with checkpoints and a history (section 3.3)."""
+"""Train by TRL on prepared rows, with checkpoints and a history (paper, section 3.3)."""
 
 import csv
 import importlib.util
@@ -29,7 +29,7 @@ from delta.training.trl_adapter import TRAINERS, trl_config
 
 COLUMNS = ("step", "loss", "rewards/margins", "rewards/accuracies", "grad_norm", "learning_rate")
 HELD_OUT_COLUMNS = ("step", "eval_loss")
-CONFIG_OPTIONS = (  # of TRL's config, as it is after the trainer has read it
+CONFIG_OPTIONS = (  # of TRL's config after the trainer has read it
     "learning_rate",
     "weight_decay",
     "max_grad_norm",
@@ -41,8 +41,8 @@ LOSS_OPTIONS = ("beta", "label_smoothing", "desirable_weight", "undesirable_weig
 OnStep = Callable[[int, int], None]  # optimizer steps done, and in total
 
 
-class Run(NamedTuple):
-    """All that a process needs to train. `folder` holds rows/, held_out/ and checkpoints/."""
+class TrainingRun(NamedTuple):
+    """The inputs of a training process. `folder` contains rows/, held_out/ and checkpoints/."""
 
     params: TrainParams
     base: Path
@@ -60,9 +60,9 @@ class Run(NamedTuple):
 
 
 class TrainingCallback(TrainerCallback):
-    """Write the history at every log, mark complete checkpoints, and apply early stopping."""
+    """Write the history at each log, mark complete checkpoints, and apply early stopping."""
 
-    def __init__(self, run: Run, on_step: OnStep) -> None:
+    def __init__(self, run: TrainingRun, on_step: OnStep) -> None:
         self.run = run
         self.on_step = on_step
 
@@ -70,7 +70,7 @@ class TrainingCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
         self.on_step(state.global_step, state.max_steps)
-        # A resumed run loses what was averaged since the last log, so log before each checkpoint.
+        # A resumed run loses the averages since the last log, so log before each checkpoint.
         if control.should_save or control.should_evaluate:
             control.should_log = True
 
@@ -85,7 +85,7 @@ class TrainingCallback(TrainerCallback):
     ) -> None:
         rule = self.run.params.early_stopping
         assert rule is not None
-        control.should_save = True  # this checkpoint may turn out to be the best
+        control.should_save = True  # this checkpoint may be the best
         if decide(checkpoints.held_out_curve(state.log_history), rule).converged_at is not None:
             control.should_training_stop = True
 
@@ -102,11 +102,11 @@ class TrainingCallback(TrainerCallback):
         curve = checkpoints.held_out_curve(state.log_history)
         if self.run.params.early_stopping is not None and curve:
             steps.add(decide(curve, self.run.params.early_stopping).best.step)
-        checkpoints.keep(self.run.checkpoints, steps)
+        checkpoints.remove_all_but(self.run.checkpoints, steps)
 
 
-def write_histories(run: Run, log: checkpoints.Log) -> None:
-    """Write both files whole: the log also holds what was before a resume."""
+def write_histories(run: TrainingRun, log: checkpoints.Log) -> None:
+    """Rewrite both files; the log includes the steps before a resume."""
     _write(run.history, COLUMNS, [entry for entry in log if "loss" in entry])
     _write(run.held_out_history, HELD_OUT_COLUMNS, [entry for entry in log if "eval_loss" in entry])
 
@@ -120,16 +120,17 @@ def _write(path: Path, columns: tuple[str, ...], entries: checkpoints.Log) -> No
             writer.writerow([entry["step"], *numbers])
 
 
-def train(run: Run, on_step: OnStep) -> dict[str, Any]:
+def train(run: TrainingRun, on_step: OnStep) -> dict[str, Any]:
     """Train from the latest complete checkpoint; return the log, the steps and the options in use.
 
-    Every process of a run calls this; the first one writes the files.
+    Every process of a run calls this; the first writes the files.
     """
-    config = trl_config(run.params, run.checkpoints)  # first: FSDP decides how a base is loaded
+    # Before the trainer, because with FSDP the config decides how the base is loaded.
+    config = trl_config(run.params, run.checkpoints)
     trainer = _trainer(run, config, on_step)
-    checkpoint = checkpoints.latest(run.checkpoints)
+    checkpoint = checkpoints.latest_complete(run.checkpoints)
     if checkpoint is not None and checkpoints.is_finished(checkpoint, run.params.early_stopping):
-        state = checkpoints.state_of(checkpoint)
+        state = checkpoints.load_trainer_state(checkpoint)
     else:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         state = trainer.state
@@ -142,7 +143,7 @@ def train(run: Run, on_step: OnStep) -> dict[str, Any]:
     }
 
 
-def _trainer(run: Run, config: Any, on_step: OnStep) -> Any:
+def _trainer(run: TrainingRun, config: Any, on_step: OnStep) -> Any:
     params = run.params
     if params.optim == "adamw_8bit" and importlib.util.find_spec("bitsandbytes") is None:
         raise InputError(
@@ -173,7 +174,7 @@ def _trainer(run: Run, config: Any, on_step: OnStep) -> Any:
 
 
 def _options_in_use(params: TrainParams, trainer: Any) -> dict[str, Any]:
-    """Read the options back from the trainer: libraries have dropped some without a warning."""
+    """Read the options back from the trainer, because libraries may ignore some silently."""
     config, model = trainer.args, trainer.model
     options = {
         "trainer": f"trl {trl.__version__} {params.method.upper()}Trainer",

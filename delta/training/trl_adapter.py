@@ -1,19 +1,19 @@
-"""TRL's trainers for rows that are tokenised already and have their reference log-probabilities.
+"""TRL's trainers for rows that are already tokenised and have reference log-probabilities.
 
-This file and padding_free.py hold every private name of TRL and Transformers that training uses.
+Only this file and padding_free.py use private names of TRL and Transformers.
 Checked with TRL 1.16 and Transformers 5.19. Here:
 
 - `_prepare_dataset` is overridden. TRL's tokenisation would append an end of turn to cut traces.
   Can go when DPO and KTO have SFT's `skip_prepare_dataset`.
 - `_precompute_ref_logps` is overridden, because reference_logps.py computes each trace once for all
   runs. Can go when TRL accepts columns of reference log-probabilities.
-- `_send_telemetry` is overridden: nothing is ever sent. HF_HUB_DISABLE_TELEMETRY would do, but is
-  read when huggingface_hub is imported.
+- `_send_telemetry` is overridden, so that nothing is sent. HF_HUB_DISABLE_TELEMETRY would suffice,
+  but is read when huggingface_hub is imported.
 - `is_fsdp_enabled` is False while TRL builds a trainer (NoReferenceModel). Can go together with
   `_precompute_ref_logps`.
 - `fsdp_plugin_args` is changed: `fsdp_config` has no key for the mixed precision policy.
-- `add_fused_lm_head` gives a model the head that TRL's losses call. The reference uses it too: the
-  same kernel must compute both, or the first margin of a run is not 0.
+- `add_fused_lm_head` gives a model the head that TRL's losses call. The reference uses it too,
+  because the same kernel must compute both; else the first margin of a run is not 0.
 """
 
 from pathlib import Path
@@ -33,7 +33,7 @@ CONFIGS = {"dpo": DPOConfig, "kto": KTOConfig, "sft": SFTConfig}
 
 
 class PreparedDatasetTrainer(Trainer):
-    """What the trainers of all methods share; comes before TRL's class in the order of bases."""
+    """The common base of all trainers; precedes TRL's class in the order of bases."""
 
     is_fsdp_enabled: bool
     model: Any
@@ -60,19 +60,19 @@ class PreparedDatasetTrainer(Trainer):
     def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
         if not self.is_fsdp_enabled:
             return super().compute_loss(*args, **kwargs)
-        # Under FSDP, Accelerate would cast the model itself. Log-probabilities would come back in
-        # bfloat16 and be summed over thousands of tokens (on a toy: a first margin of -0.014 in
-        # place of 0), gradients too, and neither would match the reference. Autocast is what one
-        # process does. Its cache is off because it would hold the whole model unsharded.
-        kind = self.accelerator.device.type
-        with torch.autocast(kind, torch.bfloat16, self.args.bf16, cache_enabled=False):
+        # Under FSDP, Accelerate would cast the model to bfloat16. Log-probabilities and gradients
+        # would be bfloat16 sums over thousands of tokens and not match the reference (in a tiny
+        # model, a first margin of -0.014 in place of 0). So use autocast, as a single process does.
+        # Its cache is off because it would store the unsharded model.
+        device_type = self.accelerator.device.type
+        with torch.autocast(device_type, torch.bfloat16, self.args.bf16, cache_enabled=False):
             return super().compute_loss(*args, **kwargs)
 
 
 class NoReferenceModel(Trainer):
-    """Comes after TRL's class in the order of bases, so TRL's constructor continues after this one.
+    """Follows TRL's class in the order of bases, so its constructor runs inside TRL's.
 
-    Under FSDP, TRL would load a second base in each process, which nothing reads.
+    It keeps TRL from loading a second base in each FSDP process, which nothing would read.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

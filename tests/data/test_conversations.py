@@ -19,7 +19,7 @@ from delta.data.user_tables import TableProblems, TableTraces
 from delta.evaluation.benchmarks import BenchmarkParams
 from delta.evaluation.evaluate import build_requests as benchmark_requests
 from delta.evaluation.models import EvaluationSampling
-from delta.evaluation.questions import questions
+from delta.evaluation.questions import question_batches
 from delta.export.dataset import write_dataset
 from delta.inference import chat_formats
 from delta.inference.generate import SampledParams, trace_requests
@@ -33,7 +33,7 @@ from tests.helpers.openr1_rows import local_source
 from tests.helpers.scripted_server import engine_at
 from tests.helpers.tiny_models import train_params
 from tests.report.test_pair_viewer import content
-from tests.training.test_dataset import Characters, text_of, trace
+from tests.training.test_dataset import CharacterTokenizer, text_of, trace
 
 Messages = list[dict[str, Any]]
 
@@ -182,7 +182,9 @@ def test_a_policy_is_trained_on_every_turn(chats: pl.DataFrame) -> None:
         schema_overrides={"history": HISTORY},
     )
     params = train_params(max_length=500)
-    tokenized, _ = dataset.tokenize_pairs(params, chat_formats.load("plain"), pairs, Characters())
+    tokenized, _ = dataset.tokenize_pairs(
+        params, chat_formats.load("plain"), pairs, CharacterTokenizer()
+    )
     assert [text_of(row["prompt_ids"]) for row in tokenized] == [
         "[system]Answer in French.[user]What is 2 + 2?[assistant]4[user]Why?[assistant]",
         "[user]What is 3 + 3?[assistant]6[user]Why?[assistant]",
@@ -233,7 +235,7 @@ def read_benchmark(path: Path, *table: dict[str, Any]) -> tuple[pl.DataFrame, Co
     }
     counts = Counter[str]()
     params = BenchmarkParams.model_validate(entry)
-    frame = pl.concat(questions("own", params, counts))
+    frame = pl.concat(question_batches("own", params, counts))
     return frame, counts
 
 

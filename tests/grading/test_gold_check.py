@@ -12,8 +12,8 @@ from delta.core.console import Console
 from delta.core.errors import InputError
 from delta.core.params import load_section
 from delta.core.schemas import PROBLEM, QUESTION
+from delta.grading.config import GradingParams
 from delta.grading.gold_check import check_golds
-from delta.grading.worker_pool import GradingParams
 from tests.helpers.import_closure import ROOT
 
 GRADING = load_section("grading", GradingParams, ROOT / "profiles/smoke.yaml")

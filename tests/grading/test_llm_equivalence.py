@@ -1,4 +1,4 @@
-"""The model that compares final answers: which traces, its verdicts, and what they change."""
+"""The model that compares final answers: its traces, its verdicts, and their effect."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator
@@ -34,9 +34,9 @@ ONE = UnresolvedAnswer(
 class ToyEngine:
     name = "toy"
 
-    def __init__(self, reply: Callable[[Request], str], protocol: str = "llama") -> None:
+    def __init__(self, reply: Callable[[Request], str], chat_format: str = "llama") -> None:
         self.reply = reply
-        self.chat_format = chat_formats.load(protocol)
+        self.chat_format = chat_formats.load(chat_format)
         self.attempts: list[int] = []
 
     def render(self, messages: list[Message]) -> str:
@@ -54,8 +54,8 @@ class ToyEngine:
 def ask(
     engine: ToyEngine, answers: list[UnresolvedAnswer]
 ) -> tuple[dict[str, str], dict[str, Any]]:
-    asked = list(build_requests(LLM, engine, "weights", 10_000, answers))
-    return ask_model(LLM, asked, engine.ask, engine.chat_format)
+    requests = list(build_requests(LLM, engine, "weights", 10_000, answers))
+    return ask_model(LLM, requests, engine.ask, engine.chat_format)
 
 
 REPLIES = {
@@ -219,10 +219,10 @@ def test_the_models_verdict_decides_and_changes_are_counted_by_direction() -> No
     assert apply_verdicts(before, {})[1] == {"changed": 0}
 
 
-def content_of(answer: UnresolvedAnswer, room: int = 10_000) -> str:
-    ((_, asked),) = build_requests(LLM, ToyEngine(str), "weights", room, [answer])
-    assert len(asked.prompt.split()) <= room
-    (message,) = json.loads(asked.prompt)
+def content_of(answer: UnresolvedAnswer, max_prompt_tokens: int = 10_000) -> str:
+    ((_, request),) = build_requests(LLM, ToyEngine(str), "weights", max_prompt_tokens, [answer])
+    assert len(request.prompt.split()) <= max_prompt_tokens
+    (message,) = json.loads(request.prompt)
     content: str = message["content"]
     return content
 
@@ -239,8 +239,10 @@ def test_a_solution_cannot_end_its_quotation_or_the_turn() -> None:
 
 def test_a_long_solution_keeps_the_box_at_its_end() -> None:
     words = " ".join(str(number) for number in range(5_000))
-    content = content_of(ONE._replace(answer=rf"First, {words}, so \boxed{{B}}."), room=600)
+    content = content_of(
+        ONE._replace(answer=rf"First, {words}, so \boxed{{B}}."), max_prompt_tokens=600
+    )
     assert r"4999, so \boxed{B}." in content
     assert "characters left out here ...]" in content
     with pytest.raises(InputError, match=r"serving\.llama\.max_model_len"):
-        content_of(ONE._replace(answer="x" * 500), room=20)
+        content_of(ONE._replace(answer="x" * 500), max_prompt_tokens=20)

@@ -1,4 +1,4 @@
-"""The mathematical grader: which box counts, what equals what, and Math-Verify's own extraction."""
+"""The mathematical grader: the box that counts, equal answers, and Math-Verify's extraction."""
 
 import time
 from collections.abc import Callable
@@ -29,7 +29,7 @@ Grade = Callable[[str, str | None, str], Verdict]
 
 @pytest.fixture(autouse=True, scope="module")
 def load_math_verify() -> None:
-    """Math-Verify is loaded before the tests that measure time."""
+    """Load Math-Verify before the tests that measure time."""
     for grader in (grade, grade_as_math_verify):
         grader("5", r"\boxed{\int_0^1 x dx}", "stop")
 
@@ -108,7 +108,7 @@ def test_a_cut_answer_has_the_reason_cut(
     [
         ("8", r"It is \boxed{8}.", Verdict("correct", "8", None)),
         ("8", "The answer is 8.", Verdict("correct", "8", None)),  # a guess, as it is documented
-        # Neighbouring boxes merge into a set: a self-correction is wrong.
+        # Adjacent boxes merge into a set, so a self-correction is wrong.
         ("8", r"\boxed{7} no: \boxed{8}", Verdict("incorrect", "7,8", "different")),
         ("8", "No idea.", Verdict("incorrect", None, "no_box")),
         ("8", None, Verdict("incorrect", None, "cut")),
@@ -127,7 +127,7 @@ def outcome(gold: str, answer: str) -> str:
 
 
 def seconds(gold: str, answer: str, grader: Grade = grade) -> float:
-    """Of the processor, so that a busy machine does not count."""
+    """Return the CPU seconds of grading, which do not depend on the machine's load."""
     start = time.process_time()
     grader(gold, answer, "stop")
     return time.process_time() - start
@@ -154,8 +154,8 @@ def test_fractions_with_equal_values_are_equal(first: Fraction, second: Fraction
 @given(st.floats(allow_nan=False, allow_infinity=False, width=32))
 def test_a_single_precision_number_means_its_shortest_decimal(stored: float) -> None:
     value = Fraction(repr(stored))
-    place = Fraction(1, 10**30)  # as if all its digits were written
-    shortest, _ = stored_decimal(value, place)
+    precision = Fraction(1, 10**30)  # as if all its digits were written
+    shortest, _ = stored_decimal(value, precision)
     assert shortest == value or abs(float(shortest) - stored) <= abs(stored) * 2**-24
 
 

@@ -1,4 +1,4 @@
-"""`extraction: math_verify`: every verdict is the one that the library itself gives."""
+"""With `extraction: math_verify`, every verdict equals the library's."""
 
 import logging
 import re
@@ -34,7 +34,7 @@ def _no_warning() -> None:
 
 
 def library_verdict(gold_answer: str, answer: str) -> Verdict:
-    """Return the verdict by nothing but the library's `parse` and `verify`."""
+    """Return the verdict by only the library's `parse` and `verify`."""
     from math_verify import parse, verify
 
     prediction = parse(answer, parsing_timeout=None)

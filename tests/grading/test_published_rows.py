@@ -1,4 +1,4 @@
-"""The graders on published rows: what bench/graders_on_real_rows.py prints, figure by figure."""
+"""The docs' figures on published rows are those that bench/graders_on_real_rows.py prints."""
 
 import pytest
 
@@ -14,7 +14,7 @@ pytestmark = [
 
 
 def cells(table: str) -> list[list[str]]:
-    """The rows of a table, without its head; nothing but a table may be there."""
+    """Return the rows of a Markdown table without its head; fail on any other line."""
     lines = table.split("\n")
     assert all(line.startswith(("| ", "|-")) for line in lines)
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]

@@ -1,4 +1,4 @@
-"""The sandbox: hostile programs are contained, as root and as an ordinary user; nothing is left."""
+"""The sandbox contains hostile programs, as root and as an ordinary user, and leaves nothing."""
 
 import contextlib
 import json
@@ -25,7 +25,8 @@ from delta.core.errors import InputError
 from delta.data import program_tests
 from delta.grading import bubblewrap, memory_cgroup, sandbox, sandbox_runner, sandbox_seccomp
 from delta.grading.code import grade
-from delta.grading.sandbox import CodeParams, Program, run
+from delta.grading.config import CodeParams
+from delta.grading.sandbox import Program, run
 from tests.helpers.import_closure import ROOT
 from tests.helpers.ordinary_user import NOBODY, PACKAGES, python_of_nobody
 
@@ -36,7 +37,7 @@ SECRET = "planted secret"
 GRADE = """
 import json, sys
 from delta.grading.code import grade
-from delta.grading.sandbox import CodeParams
+from delta.grading.config import CodeParams
 params = CodeParams(**json.loads(sys.argv[1]))
 for line in sys.stdin:
     print(json.dumps(grade(*json.loads(line), params)), flush=True)
@@ -67,12 +68,12 @@ def case(program: str) -> tuple[str, str, str]:
 
 def running(marker: str) -> list[int]:
     """Return the processes on this machine with `marker` in their command."""
-    found = []
+    process_ids = []
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             if marker.encode() in (folder / "cmdline").read_bytes():
-                found.append(int(folder.name))
-    return found
+                process_ids.append(int(folder.name))
+    return process_ids
 
 
 def becomes_true(condition: Callable[[], bool]) -> bool:
@@ -82,8 +83,8 @@ def becomes_true(condition: Callable[[], bool]) -> bool:
     return condition()
 
 
-class Grader:
-    """A process of some user that grades, with a secret in its home folder and environment."""
+class GradingProcess:
+    """A grading process of a user with a secret in the home folder and the environment."""
 
     def __init__(self, user: int | None, python: str, params: CodeParams) -> None:
         self.home = Path(tempfile.mkdtemp(prefix="delta-home-", dir="/var/tmp"))
@@ -130,11 +131,11 @@ class Grader:
 
 
 @contextlib.contextmanager
-def open_grader(who: str, params: CodeParams) -> Iterator[Grader]:
-    if who == "nobody":
-        grader = Grader(NOBODY, python_of_nobody(), params)
+def open_grader(user_name: str, params: CodeParams) -> Iterator[GradingProcess]:
+    if user_name == "nobody":
+        grader = GradingProcess(NOBODY, python_of_nobody(), params)
     else:
-        grader = Grader(None, sys.executable, params)
+        grader = GradingProcess(None, sys.executable, params)
     try:
         yield grader
     finally:
@@ -142,14 +143,14 @@ def open_grader(who: str, params: CodeParams) -> Iterator[Grader]:
 
 
 @pytest.fixture(scope="module", params=["this user", "nobody"])
-def grader(request: pytest.FixtureRequest) -> Iterator[Grader]:
+def grader(request: pytest.FixtureRequest) -> Iterator[GradingProcess]:
     with open_grader(request.param, PARAMS) as started:
         yield started
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[tuple[int, list[Any]]]:
-    """A server on this machine: its port, and the connections it accepted."""
+    """Yield the port of a server on this machine, and its accepted connections."""
     connections: list[Any] = []
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
@@ -165,7 +166,7 @@ def server() -> Iterator[tuple[int, list[Any]]]:
 
 @pytest.mark.parametrize("hostile", HOSTILE, ids=lambda hostile: str(hostile["case"]))
 def test_a_hostile_program_is_contained_and_graded(
-    grader: Grader, server: tuple[int, list[Any]], hostile: dict[str, str]
+    grader: GradingProcess, server: tuple[int, list[Any]], hostile: dict[str, str]
 ) -> None:
     port, connections = server
     program = hostile["program"]
@@ -179,7 +180,7 @@ def test_a_hostile_program_is_contained_and_graded(
     assert not (ROOT / "written").exists()
 
 
-def test_a_process_that_outlives_its_program_is_killed(grader: Grader) -> None:
+def test_a_process_that_outlives_its_program_is_killed(grader: GradingProcess) -> None:
     marker = f"stays-{time.monotonic_ns()}"
     started = time.monotonic()
     assert grader.verdict(case(STAYS.replace("{marker}", marker))) == CORRECT
@@ -187,7 +188,9 @@ def test_a_process_that_outlives_its_program_is_killed(grader: Grader) -> None:
     assert becomes_true(lambda: not running(marker))
 
 
-def test_after_hostile_programs_the_grader_works_and_nothing_is_left(grader: Grader) -> None:
+def test_after_hostile_programs_the_grader_works_and_nothing_is_left(
+    grader: GradingProcess,
+) -> None:
     files = Path(f"/proc/{grader.process.pid}/fd")
     assert grader.verdict(case("print('contained')")) == CORRECT
     before = len(list(files.iterdir()))
@@ -200,11 +203,11 @@ def test_after_hostile_programs_the_grader_works_and_nothing_is_left(grader: Gra
     assert not list(Path(tempfile.gettempdir()).glob("delta-code-*"))
 
 
-@pytest.mark.parametrize("who", ["this user", "nobody"])
-def test_killing_the_grader_kills_its_sandbox(who: str) -> None:
+@pytest.mark.parametrize("user_name", ["this user", "nobody"])
+def test_killing_the_grader_kills_its_sandbox(user_name: str) -> None:
     marker = f"killed-{time.monotonic_ns()}"
     program = STAYS.replace("{marker}", marker).replace("time.sleep(0.3)", "time.sleep(100)")
-    with open_grader(who, PARAMS.model_copy(update={"timeout_s": 60.0})) as grader:
+    with open_grader(user_name, PARAMS.model_copy(update={"timeout_s": 60.0})) as grader:
         grader.ask(case(program))
         assert becomes_true(lambda: bool(running(marker)))
         os.kill(grader.process.pid, signal.SIGKILL)
@@ -256,8 +259,8 @@ def test_system_call_numbers_equal_the_kernels_headers(machine: str) -> None:
         "fcntl": sandbox_seccomp.FCNTL,
         "clone": sandbox_seccomp.CLONE,
     }
-    ours = {name: numbers[column] for name, numbers in calls.items()}
-    assert {name: int(known[name]) if name in known else None for name in ours} == ours
+    denied = {name: numbers[column] for name, numbers in calls.items()}
+    assert {name: int(known[name]) if name in known else None for name in denied} == denied
     for name, number in sandbox_seccomp.ALLOWED_NEWER.items():
         assert int(known.get(name, number)) == number  # headers may be older than a call
 
@@ -306,9 +309,9 @@ def test_a_program_that_uses_two_cores_ends_by_its_cpu_time() -> None:
     assert run(Program("stdin", (busy,)), PARAMS).reason == "time_limit"
 
 
-def test_the_mode_is_known_before_anything_runs() -> None:
-    assert sandbox.mode(PARAMS) == "bubblewrap"
-    assert sandbox.mode(PARAMS.model_copy(update={"sandbox": "none"})) == "none"
+def test_the_sandbox_is_checked_before_anything_runs() -> None:
+    assert sandbox.check_sandbox(PARAMS) == "bubblewrap"
+    assert sandbox.check_sandbox(PARAMS.model_copy(update={"sandbox": "none"})) == "none"
 
 
 def test_without_a_sandbox_the_limits_hold_and_the_scratch_folder_is_removed() -> None:
@@ -329,7 +332,7 @@ print(os.getcwd(), "DELTA_SECRET" in os.environ)
 
 @pytest.fixture
 def forget_bubblewrap() -> Iterator[None]:
-    """Forget which bubblewrap works here, before and after."""
+    """Clear the cached bubblewrap before and after."""
     sandbox._bubblewrap.cache_clear()
     yield
     sandbox._bubblewrap.cache_clear()
@@ -343,7 +346,7 @@ def test_where_no_sandbox_works_nothing_is_run_and_the_error_says_so(
     binaries = [Path(binary)] if binary else []
     monkeypatch.setattr(bubblewrap, "binaries", lambda: iter(binaries))
     with pytest.raises(InputError, match=r"grading.code.sandbox = 'bubblewrap' does not work"):
-        sandbox.mode(PARAMS)
+        sandbox.check_sandbox(PARAMS)
     with pytest.raises(InputError):
         grade(*case("print('contained')"), PARAMS)
 

@@ -1,4 +1,4 @@
-"""The theorem grader: each type of answer by its own rule."""
+"""The theorem grader: every type of answer has a rule."""
 
 import json
 

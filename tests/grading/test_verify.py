@@ -1,4 +1,4 @@
-"""Verdicts on traces: what is graded, recorded verdicts, and counts."""
+"""Verdicts on traces: the graded answers, recorded verdicts, and counts."""
 
 from typing import Any
 
@@ -8,11 +8,17 @@ import pytest
 from delta.core.errors import InputError
 from delta.core.schemas import PROBLEM, TRACE
 from delta.core.tables import TEXT_ROWS, frame_of
+from delta.grading.config import CodeParams, GradingParams
 from delta.grading.llm_equivalence import ComparisonParams
-from delta.grading.sandbox import CodeParams
 from delta.grading.verdict import Verdict
-from delta.grading.verify import VerifyParams, batches, decide, grade, summarize, with_problems
-from delta.grading.worker_pool import GradingParams
+from delta.grading.verify import (
+    VerifyParams,
+    apply_recorded_verdicts,
+    grade_traces,
+    join_problems,
+    summarize,
+    trace_batches,
+)
 
 RIGHT = Verdict("correct", "2", None)
 WRONG = Verdict("incorrect", "3", "different")
@@ -55,7 +61,7 @@ def problems() -> pl.DataFrame:
 
 
 def traces(*rows: tuple[str, str, str, int | None, str | None]) -> pl.DataFrame:
-    """(trace_id, problem_id, text, answer_start, recorded_outcome)"""
+    """Return a trace table of (trace_id, problem_id, text, answer_start, recorded_outcome)."""
     names = ("trace_id", "problem_id", "text", "answer_start", "recorded_outcome")
     rows_ = [
         dict(zip(names, row, strict=True))
@@ -67,12 +73,12 @@ def traces(*rows: tuple[str, str, str, int | None, str | None]) -> pl.DataFrame:
 
 def recorded(**outcomes: str | None) -> pl.DataFrame:
     rows = ((name, "p.0", "It is 2.", 0, outcome) for name, outcome in outcomes.items())
-    return with_problems(problems(), traces(*rows))
+    return join_problems(problems(), traces(*rows))
 
 
 @pytest.mark.slow
 def test_only_the_answer_after_the_reasoning_is_graded() -> None:
-    rows = with_problems(
+    rows = join_problems(
         problems(),
         traces(
             ("right", "p.0", r"<think>\boxed{3}</think>\boxed{2}", 24, None),
@@ -83,7 +89,7 @@ def test_only_the_answer_after_the_reasoning_is_graded() -> None:
             ("null gold", "p.2", r"\boxed{2}", 0, None),
         ),
     )
-    assert grade(grading(), [rows]) == {
+    assert grade_traces(grading(), [rows]) == {
         "right": RIGHT,
         "wrong": WRONG,
         "no box": Verdict("incorrect", None, "no_box"),
@@ -96,7 +102,7 @@ def test_only_the_answer_after_the_reasoning_is_graded() -> None:
 def test_a_recorded_verdict_is_kept_and_differences_are_counted() -> None:
     rows = recorded(a="correct", b="correct", c="incorrect", d="incorrect", e=None, f="ungradable")
     graded = {"a": RIGHT, "b": WRONG, "c": RIGHT, "d": STUCK, "e": WRONG, "f": STUCK}
-    verdicts, counts = decide(params("keep"), rows, graded)
+    verdicts, counts = apply_recorded_verdicts(params("keep"), rows, graded)
     assert verdicts.rows() == [
         ("a", "correct", "2", None, "source"),
         ("b", "correct", "3", None, "source"),
@@ -118,7 +124,7 @@ def test_a_recorded_verdict_is_kept_and_differences_are_counted() -> None:
 
 def test_with_recorded_grade_only_the_graders_verdicts_count() -> None:
     rows = recorded(a="correct", b="correct")
-    verdicts, counts = decide(params("grade"), rows, {"a": RIGHT, "b": WRONG})
+    verdicts, counts = apply_recorded_verdicts(params("grade"), rows, {"a": RIGHT, "b": WRONG})
     assert verdicts.rows() == [
         ("a", "correct", "2", None, "grader"),
         ("b", "incorrect", "3", "different", "grader"),
@@ -128,7 +134,7 @@ def test_with_recorded_grade_only_the_graders_verdicts_count() -> None:
 
 def test_every_trace_has_one_verdict_and_the_counts_add_up() -> None:
     rows = recorded(a="correct", b=None, c=None)
-    verdicts, _ = decide(params(), rows, {"a": RIGHT, "b": WRONG, "c": STUCK})
+    verdicts, _ = apply_recorded_verdicts(params(), rows, {"a": RIGHT, "b": WRONG, "c": STUCK})
     assert summarize(grading(), verdicts) == {
         "graded": 3,
         "correct": 1,
@@ -140,8 +146,10 @@ def test_every_trace_has_one_verdict_and_the_counts_add_up() -> None:
     }
 
 
-def test_a_share_of_ungradable_traces_above_the_limit_is_an_error() -> None:
-    verdicts, _ = decide(params(), recorded(a=None, b=None), {"a": RIGHT, "b": STUCK})
+def test_too_many_ungradable_traces_are_an_error() -> None:
+    verdicts, _ = apply_recorded_verdicts(
+        params(), recorded(a=None, b=None), {"a": RIGHT, "b": STUCK}
+    )
     with pytest.raises(InputError, match="verify: 1 of 2 answers are ungradable"):
         summarize(grading(max_ungradable=0.4), verdicts)
     assert summarize(grading(max_ungradable=0.5), verdicts)["ungradable"] == 1
@@ -150,8 +158,8 @@ def test_a_share_of_ungradable_traces_above_the_limit_is_an_error() -> None:
 NO_GOLD = Verdict("no_gold", None, "no_gold")
 
 
-def test_traces_without_gold_answers_are_outside_the_share() -> None:
-    verdicts, recorded_counts = decide(
+def test_traces_without_gold_answers_are_outside_the_ungradable_fraction() -> None:
+    verdicts, recorded_counts = apply_recorded_verdicts(
         params(), recorded(a=None, b=None, c="correct"), dict.fromkeys("abc", NO_GOLD)
     )
     assert verdicts["outcome"].to_list() == ["no_gold", "no_gold", "correct"]
@@ -168,9 +176,9 @@ def test_traces_without_gold_answers_are_outside_the_share() -> None:
     }
 
 
-def test_traces_without_gold_hide_no_share_of_ungradable_ones() -> None:
+def test_traces_without_gold_do_not_dilute_the_ungradable_fraction() -> None:
     rows = recorded(a=None, b=None, **dict.fromkeys("cdefgh"))
-    verdicts, _ = decide(
+    verdicts, _ = apply_recorded_verdicts(
         params(), rows, {"a": RIGHT, "b": STUCK, **dict.fromkeys("cdefgh", NO_GOLD)}
     )
     with pytest.raises(InputError, match="verify: 1 of 2 answers are ungradable"):
@@ -179,12 +187,12 @@ def test_traces_without_gold_hide_no_share_of_ungradable_ones() -> None:
 
 def test_a_trace_of_a_missing_problem_is_an_error() -> None:
     with pytest.raises(InputError, match="1 traces belong to no problem"):
-        with_problems(problems(), traces(("x", "p.9", "2", 0, None)))
+        join_problems(problems(), traces(("x", "p.9", "2", 0, None)))
 
 
 def test_batches_are_small_and_keep_the_order_of_traces() -> None:
     problem_ids = ("p.2", "p.0", "p.1")
     rows = [(f"t.{number}", problem_ids[number % 3], "Two.", 0, None) for number in range(2_000)]
-    result = list(batches(problems(), traces(*rows).lazy()))
-    assert pl.concat(result).equals(with_problems(problems(), traces(*rows)))
+    result = list(trace_batches(problems(), traces(*rows).lazy()))
+    assert pl.concat(result).equals(join_problems(problems(), traces(*rows)))
     assert max(batch.height for batch in result) <= TEXT_ROWS

@@ -1,4 +1,4 @@
-"""The worker pool: one verdict per case, in order, whatever an answer does to its worker."""
+"""The worker pool gives a verdict for every case, in order, even if an answer kills its worker."""
 
 import importlib.util
 import json
@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from delta.core.errors import InputError
-from delta.grading.grade_all import grade_all
-from delta.grading.sandbox import CodeParams
+from delta.grading.config import CodeParams, GradingParams
+from delta.grading.grade_all import check_max_ungradable, count_verdicts, grade_all
+from delta.grading.graders import Case, grade_case
 from delta.grading.verdict import Verdict
-from delta.grading.worker_pool import Case, GradingParams, check_share, count, grade_case
 
 CODE = CodeParams(
     sandbox="bubblewrap", timeout_s=5.0, memory_mib=512, processes=8, output_kib=64, file_mib=1
@@ -30,7 +30,7 @@ def math_case(answer: str, gold: str = "8") -> Case:
 
 
 def harmful(params: GradingParams, case: Case) -> Verdict:
-    """The grader, but an answer of one word does what it says."""
+    """Grade, except that an answer of one word, such as `exit`, has that effect."""
     if case.answer == "raise":
         raise ZeroDivisionError(case.gold_answer)
     if case.answer == "input":
@@ -84,7 +84,7 @@ def test_a_crash_costs_no_other_answer_its_verdict() -> None:
         Verdict("ungradable", None, "RecursionError in the grader"),
         Verdict("incorrect", None, "no_box"),
     ]
-    counts = count(verdicts)
+    counts = count_verdicts(verdicts)
     assert counts == {
         "graded": 8,
         "correct": 4,
@@ -97,7 +97,7 @@ def test_a_crash_costs_no_other_answer_its_verdict() -> None:
             "worker died with exit code 7": 1,
         },
     }
-    check_share("verify", PARAMS, counts)
+    check_max_ungradable("verify", PARAMS, counts)
 
 
 @pytest.mark.slow
@@ -130,7 +130,7 @@ def test_hostile_answers_end_within_the_time_limit_and_are_never_correct(extract
     cases = [case for answer in HOSTILE.values() for case in (math_case(answer), EIGHT)]
     start = time.monotonic()
     verdicts = list(grade_all(params, cases))
-    # Each may take a second, and a worker that died starts anew, for seconds on a busy machine.
+    # Each may take a second, and a new worker takes seconds to start on a busy machine.
     assert time.monotonic() - start < 300
     assert verdicts[1::2] == [RIGHT._replace(extracted=verdicts[1].extracted)] * len(HOSTILE)
     for name, verdict in zip(HOSTILE, verdicts[::2], strict=True):
@@ -146,7 +146,7 @@ def test_hostile_theorem_answers_are_never_correct() -> None:
 
 @pytest.mark.slow
 def test_gmpy2_is_never_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # With it, (10^8)! and huge binomials never let go; a user's environment may have it.
+    # With gmpy2, no timer interrupts (10^8)!; a user's environment may have it.
     marker = tmp_path / "imported"
     (tmp_path / "gmpy2.py").write_text(f"open({str(marker)!r}, 'w')")
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{Path.cwd()}")
@@ -158,11 +158,11 @@ def test_gmpy2_is_not_in_the_environment() -> None:
     assert importlib.util.find_spec("gmpy2") is None
 
 
-def test_a_share_of_ungradable_answers_above_the_limit_is_an_error() -> None:
+def test_too_many_ungradable_answers_are_an_error() -> None:
     verdicts = [Verdict("ungradable", None, "timeout")] * 3 + [Verdict("correct", "8", None)] * 2
     with pytest.raises(InputError) as caught:
-        check_share("verify", PARAMS, count(verdicts))
+        check_max_ungradable("verify", PARAMS, count_verdicts(verdicts))
     assert str(caught.value) == (
-        "verify: 3 of 5 answers are ungradable ({'timeout': 3}); expected a share of at most "
+        "verify: 3 of 5 answers are ungradable ({'timeout': 3}); expected a fraction of at most "
         "grading.max_ungradable = 0.5"
     )

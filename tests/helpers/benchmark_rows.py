@@ -16,7 +16,7 @@ from delta.core.errors import InputError
 from delta.core.schemas import QUESTION
 from delta.core.types import Row
 from delta.evaluation.benchmarks import BenchmarkParams
-from delta.evaluation.questions import questions, summary
+from delta.evaluation.questions import question_batches, summarize_counts
 
 Rows = list[Row]
 TINY: dict[str, Any] = {"min_terms": 2, "max_terms": 2, "min_digits": 1, "max_digits": 1}
@@ -330,8 +330,8 @@ def sums_benchmark(questions: int | None = 5, seed: int = 12, **options: Any) ->
 def read_questions(entry: dict[str, Any], name: str = "toy") -> tuple[Rows, dict[str, Any]]:
     """Return questions with parsed metadata, and the counts, which add up."""
     counter = Counter[str]()
-    frame = pl.concat(questions(name, BenchmarkParams.model_validate(entry), counter))
-    counts = summary(counter)
+    frame = pl.concat(question_batches(name, BenchmarkParams.model_validate(entry), counter))
+    counts = summarize_counts(counter)
     assert frame.schema == QUESTION.columns
     dropped = sum(counts["dropped"].values())
     assert counts["read"] == counts["kept"] + dropped + counts["beyond_size"]

@@ -134,7 +134,7 @@ def test_a_bounded_string_allows_no_escape(escape: str, tokenizer: Any, grammar:
 def test_texts_of_the_grammar_split_into_reasoning_and_a_valid_vote(case: str) -> None:
     border = chat_formats.load("gpt-oss").split(ACCEPTED[case])
     assert border.answer_start is not None
-    assert rubric.votes(ACCEPTED[case][border.answer_start :]) is not None
+    assert rubric.parse_votes(ACCEPTED[case][border.answer_start :]) is not None
     assert ("The sum is right." in ACCEPTED[case][: border.reasoning_end]) == (
         case == "reasoning, then JSON"
     )

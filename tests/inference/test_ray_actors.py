@@ -19,10 +19,10 @@ from delta.check import check
 from delta.core import fingerprint
 from delta.core.errors import IncompleteError, InputError
 from delta.grading import ray_pool
+from delta.grading.config import CodeParams, GradingParams
 from delta.grading.grade_all import grade_all
-from delta.grading.sandbox import CodeParams
+from delta.grading.graders import Case, grade_case
 from delta.grading.verdict import Verdict
-from delta.grading.worker_pool import Case, GradingParams, grade_case
 from delta.inference import ray_actors
 from delta.inference.engine import RaySettings, ServingParams, VllmSettings
 from delta.inference.ray_actors import MAX_FAILURES, WORKER_DIED, RayActorPool
@@ -264,7 +264,7 @@ def test_a_cluster_gives_the_verdicts_of_this_machine_even_if_a_grader_dies(
 DRIVER = """
 from delta.inference import ray_actors
 from delta.grading.grade_all import grade_all
-from delta.grading.worker_pool import Case
+from delta.grading.graders import Case
 from tests.inference.test_ray_actors import GRADING, stuck
 ray_actors.connect("local")
 list(grade_all(GRADING, [Case("choice", "A", "A", "stop")], stuck))

@@ -137,7 +137,7 @@ def test_a_rating_is_guided_by_a_schema_that_strict_decoding_takes(api: Server) 
     engine.model = KNOWS
     ((_, reply),) = engine.ask(judged())
     assert isinstance(reply, Reply), reply
-    assert rubric.votes(reply.text) is not None
+    assert rubric.parse_votes(reply.text) is not None
 
 
 def test_the_api_of_these_tests_refuses_what_vllm_takes(api: Server) -> None:

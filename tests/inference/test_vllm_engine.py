@@ -131,7 +131,7 @@ def test_every_vote_that_a_guided_judge_has_accepted_is_valid_against_the_schema
             llm, 1.0, rated, requests, cache.cached(engine.ask, max_failed=0.0), engine.chat_format
         )
         replies = [cache.get(request.key()) for _, request in requests]
-    accepted = [reply for reply in replies if reply and rubric.votes(reply["text"])]
+    accepted = [reply for reply in replies if reply and rubric.parse_votes(reply["text"])]
     assert len(accepted) >= 1, replies
     assert counts["votes"] + counts["refused"] == 3
     assert ratings.height == 5

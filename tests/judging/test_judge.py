@@ -1,4 +1,4 @@
-"""Which replies are votes, what a refused vote becomes, and what the judge reads."""
+"""The judge: valid and refused votes, the judge's prompt, and the agreement of two judges."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator
@@ -13,7 +13,7 @@ from delta.core.schemas import PROBLEM, RATING, TRACE, Message
 from delta.core.tables import frame_of
 from delta.inference import chat_formats
 from delta.inference.types import Reply, Request, canonical_json
-from delta.judging.agreement import agreement
+from delta.judging.agreement import judge_agreement
 from delta.judging.judge import (
     JudgeInput,
     LlmParams,
@@ -23,8 +23,8 @@ from delta.judging.judge import (
     judge_inputs,
     truncate_to_context,
 )
-from delta.judging.rubric import Vote, votes
-from delta.pairing.select import deltas
+from delta.judging.rubric import Vote, parse_votes
+from delta.pairing.select import add_deltas
 
 GOLDEN = Path(__file__).parents[1] / "fixtures" / "golden" / "judge_prompt.txt"
 LOGIC = ("factuality", "strategy_coherence", "step_coherence", "computational_precision")
@@ -92,11 +92,11 @@ class ToyEngine:
     def __init__(
         self,
         answers: Callable[[Request], Reply | str],
-        protocol: str = "plain",
+        chat_format: str = "plain",
         tokens: bool = True,
     ) -> None:
         self.answers = answers
-        self.chat_format = chat_formats.load(protocol)
+        self.chat_format = chat_formats.load(chat_format)
         self.tokens = tokens
         self.requested: list[tuple[int, int]] = []  # (vote, attempt)
 
@@ -107,7 +107,7 @@ class ToyEngine:
         return len(text.split()) if self.tokens else None
 
     def ask(self, requests: Iterable[Request]) -> Iterator[tuple[Request, Reply]]:
-        for request in reversed(list(requests)):  # an engine replies in its own order
+        for request in reversed(list(requests)):  # engines reply in any order
             self.requested.append((request.sample, request.attempt))
             answer = self.answers(request)
             yield request, answer if isinstance(answer, Reply) else Reply(answer, "stop", 10, 20)
@@ -156,7 +156,7 @@ def prompt_of(judge_input: JudgeInput, engine: ToyEngine | None = None) -> str:
 
 
 def test_a_valid_reply_is_one_vote_in_each_dimension() -> None:
-    assert votes(VALID) == {
+    assert parse_votes(VALID) == {
         "factuality": Vote(2, "invents a 4", ["magic numbers"]),
         **{name: Vote(4, "fine", []) for name in DIMENSIONS[1:]},
     }
@@ -164,14 +164,14 @@ def test_a_valid_reply_is_one_vote_in_each_dimension() -> None:
 
 @pytest.mark.parametrize("score", [1, 2, 3, 4, 5])
 def test_every_score_of_the_scale_is_a_vote(score: int) -> None:
-    by_dimension = votes(json.dumps(reply(score), indent=2))
+    by_dimension = parse_votes(json.dumps(reply(score), indent=2))
     assert by_dimension is not None
     assert by_dimension["factuality"].score == score
 
 
 @pytest.mark.parametrize("name", INVALID)
 def test_an_invalid_reply_is_not_a_vote(name: str) -> None:
-    assert votes(INVALID[name]) is None
+    assert parse_votes(INVALID[name]) is None
 
 
 def test_every_vote_is_kept() -> None:
@@ -231,7 +231,7 @@ CHANNELS: dict[str, tuple[Reply, str | None]] = {
 @pytest.mark.parametrize("case", CHANNELS)
 def test_a_reply_in_channels_is_a_vote_or_a_counted_failure(case: str) -> None:
     answer, failure = CHANNELS[case]
-    rows, counts = ratings(ToyEngine(lambda _: answer, protocol="gpt-oss"), [GOOD])
+    rows, counts = ratings(ToyEngine(lambda _: answer, chat_format="gpt-oss"), [GOOD])
     if failure is None:
         assert counts == expected_counts(votes=3)
         assert rows["votes"][0].to_list() == [2, 2, 2]
@@ -242,11 +242,11 @@ def test_a_reply_in_channels_is_a_vote_or_a_counted_failure(case: str) -> None:
     assert rows["refused"].to_list() == [3 if failure else 0] * 5
 
 
-@pytest.mark.parametrize(("protocol", "channels"), [("gpt-oss", True), ("plain", False)])
+@pytest.mark.parametrize(("chat_format", "channels"), [("gpt-oss", True), ("plain", False)])
 def test_only_a_family_with_channels_reasons_before_its_guided_answer(
-    protocol: str, channels: bool
+    chat_format: str, channels: bool
 ) -> None:
-    _, request = next(build_requests(LLM, ToyEngine(str, protocol), "weights", [GOOD]))
+    _, request = next(build_requests(LLM, ToyEngine(str, chat_format), "weights", [GOOD]))
     assert request.channels is channels
     assert request.schema is not None
 
@@ -280,7 +280,7 @@ def test_a_trace_with_refused_votes_has_a_null_delta_and_not_zero() -> None:
     pair = pl.DataFrame(
         {"pair_id": ["x"], "chosen_id": [GOOD.trace_id], "rejected_id": [POOR.trace_id]}
     )
-    assert deltas(pair, rows)["delta_factuality"].to_list() == [None]
+    assert add_deltas(pair, rows)["delta_factuality"].to_list() == [None]
 
 
 def test_the_prompt_contains_problem_and_trace_verbatim() -> None:
@@ -308,7 +308,7 @@ def test_a_trace_closes_neither_its_tag_nor_the_turn(case: str) -> None:
     quoted = content.split("<trace>\n")[1].split("\n</trace>")[0]
     assert quoted.replace("< ", "<").replace(" ", "") == ADVERSARIAL[case].replace(" ", "")
     assert "<|" not in content
-    assert content.count("</trace>") == 2  # where the prompt names it, and at the trace's end
+    assert content.count("</trace>") == 2  # in the instructions, and at the end of the trace
 
 
 def test_the_whole_prompt_is_the_golden_file() -> None:
@@ -334,7 +334,7 @@ def test_without_a_tokenizer_two_characters_count_as_a_token() -> None:
     long = GOOD._replace(trace="7" * 50_000)
     (truncated,), counts = truncate_to_context(LLM, engine, 10_000, [long])
     assert counts == {"traces_shortened": 1}
-    # The rubric and the problem take some 700 of the 10,000 tokens.
+    # The rubric and the problem take about 700 of the 10,000 tokens.
     assert 18_000 <= len(truncated.trace) <= 20_000
 
 
@@ -381,7 +381,7 @@ def test_the_rules_give_one_vote_per_trace_and_dimension() -> None:
 
 
 def traces_of(*rows: tuple[str, str, tuple[int, int, int | None], str]) -> pl.DataFrame:
-    """(problem_id, text, border, finish_reason) as trace rows."""
+    """Return a trace table of (problem_id, text, reasoning span, finish_reason)."""
     return frame_of(
         [
             {
@@ -447,11 +447,11 @@ def votes_of(judge: str, votes: dict[str, list[int]]) -> pl.DataFrame:
     return frame_of(rows, RATING)
 
 
-def test_the_agreement_of_two_judges() -> None:
+def test_agreement_compares_the_votes_of_two_judges() -> None:
     first = votes_of("x", {"a": [5], "b": [3], "c": [1, 2], "d": [4], "e": []})
     second = votes_of("y", {"a": [5, 4], "b": [1], "c": [2, 2], "e": [3], "f": [1]})
     # a: 1/2 equal, all within one, |5 - 4.5|; b: none, |3 - 1|; c: 1/2, all, |1.5 - 2|
-    assert agreement(first, second)["factuality"] == {
+    assert judge_agreement(first, second)["factuality"] == {
         "traces": 3,
         "unrated": 1,
         "exact": 0.3333,
@@ -462,7 +462,7 @@ def test_the_agreement_of_two_judges() -> None:
 
 
 def test_agreement_is_none_without_shared_traces_or_variation() -> None:
-    nothing = agreement(votes_of("x", {"a": [5]}), votes_of("y", {"b": [5]}))
+    nothing = judge_agreement(votes_of("x", {"a": [5]}), votes_of("y", {"b": [5]}))
     assert list(nothing) == list(DIMENSIONS)
     assert nothing["factuality"] == {
         "traces": 0,
@@ -472,6 +472,6 @@ def test_agreement_is_none_without_shared_traces_or_variation() -> None:
         "mean_difference": None,
         "spearman": None,
     }
-    flat = agreement(votes_of("x", {"a": [5], "b": [4]}), votes_of("y", {"a": [3], "b": [3]}))
+    flat = judge_agreement(votes_of("x", {"a": [5], "b": [4]}), votes_of("y", {"a": [3], "b": [3]}))
     assert flat["factuality"]["spearman"] is None
     assert flat["factuality"]["mean_difference"] == 1.5

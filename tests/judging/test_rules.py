@@ -1,4 +1,4 @@
-"""The rule judge and its equation reader, on traces that a person can check."""
+"""The rule judge and its equation reader on traces that are easy to check."""
 
 import json
 import time

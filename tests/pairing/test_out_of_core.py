@@ -1,4 +1,4 @@
-"""Selection in two passes takes the pairs that select takes; docs/scale.md is what is printed."""
+"""Selection in two passes equals select; the costs in docs/scale.md are the printed ones."""
 
 from pathlib import Path
 
@@ -11,13 +11,13 @@ from delta.core.errors import InputError
 from delta.pairing.select import SelectorParams, select
 
 
-def write(folder: Path, scores: list[float | None], a_file: int = 3) -> list[Path]:
+def write(folder: Path, scores: list[float | None], pairs_per_file: int = 3) -> list[Path]:
     ids = [f"p.{number}" for number in range(len(scores))]
     frame = pl.DataFrame({"pair_id": ids, "score": scores}, schema_overrides={"score": pl.Float64})
     files = []
-    for start in range(0, frame.height, a_file):
+    for start in range(0, frame.height, pairs_per_file):
         files.append(folder / f"{start}.parquet")
-        frame.slice(start, a_file).write_parquet(files[-1])
+        frame.slice(start, pairs_per_file).write_parquet(files[-1])
     return files
 
 
@@ -76,8 +76,8 @@ def test_the_costs_in_the_docs_are_the_printed_ones() -> None:
 
 def test_costs_grow_with_the_pairs() -> None:
     small, large = (scale.stages(scale.lean(pairs)) for pairs in (1_000, 100_000))
-    for one, hundred in zip(small, large, strict=True):
-        assert hundred.hours == pytest.approx(100 * one.hours, rel=1e-3)
+    for once, hundredfold in zip(small, large, strict=True):
+        assert hundredfold.hours == pytest.approx(100 * once.hours, rel=1e-3)
     requests = {stage.name: stage.requests for stage in small}
     # Two traces a problem; five votes on each.
     assert requests == {"generate": 2_000, "verify": 0, "judge": 10_000, "train": 0}

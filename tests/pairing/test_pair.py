@@ -312,7 +312,7 @@ FOUR = generated(
         "p.0": ["i a", "c b", "c cc", "u d", "i e", "c f"],  # correct 1, 2; incorrect 0, 4
         "p.1": ["i g", "c h", "c i", "i j"],
         "p.2": ["c k", "i l", "i m", "u n"],  # one correct
-        "p.3": ["c o", "c o", "i p", "i q"],  # two correct that say the same are one
+        "p.3": ["c o", "c o", "i p", "i q"],  # two correct with equal texts count as one
     },
 )
 

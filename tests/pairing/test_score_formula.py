@@ -1,4 +1,4 @@
-"""Formulas that pairs may be ranked by, and texts that are refused."""
+"""Formulas by which pairs are ranked, and texts that are refused."""
 
 import polars as pl
 import pytest
@@ -40,8 +40,8 @@ VALUES: dict[str, float | None] = {
 
 
 @pytest.mark.parametrize("text", VALUES)
-def test_a_formula_has_its_value(text: str) -> None:
-    assert ROW.select(value=score_formula.column(text, COLUMNS)).item() == VALUES[text]
+def test_a_formula_evaluates_to_its_value(text: str) -> None:
+    assert ROW.select(value=score_formula.to_expression(text, COLUMNS)).item() == VALUES[text]
 
 
 REFUSED = {
@@ -88,11 +88,13 @@ REFUSED = {
 @pytest.mark.parametrize("text", REFUSED)
 def test_everything_but_arithmetic_is_refused(text: str) -> None:
     with pytest.raises(InputError) as caught:
-        score_formula.column(text, COLUMNS)
+        score_formula.to_expression(text, COLUMNS)
     assert REFUSED[text] in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_the_deepest_nesting_within_the_length_limit_works() -> None:
-    assert ROW.select(v=score_formula.column("-" * 199 + "a", COLUMNS)).item() == -1.5
-    assert ROW.select(v=score_formula.column("(" * 99 + "a" + ")" * 99, COLUMNS)).item() == 1.5
+    assert ROW.select(v=score_formula.to_expression("-" * 199 + "a", COLUMNS)).item() == -1.5
+    assert (
+        ROW.select(v=score_formula.to_expression("(" * 99 + "a" + ")" * 99, COLUMNS)).item() == 1.5
+    )

@@ -1,4 +1,4 @@
-"""Deltas, a ranking that does not depend on row order, the cut, and its controls."""
+"""Deltas, the ranking (independent of row order), the cut, and the control groups."""
 
 from typing import Any, Literal
 
@@ -11,8 +11,8 @@ from delta.core.errors import InputError
 from delta.core.schemas import PAIR, RATING, SELECTED
 from delta.core.shuffle import shuffle_key
 from delta.core.tables import frame_of
-from delta.pairing.length_matching import ks_distance, nearest
-from delta.pairing.select import SelectorParams, deltas, select
+from delta.pairing.length_matching import ks_distance, match_nearest
+from delta.pairing.select import SelectorParams, add_deltas, select
 
 Votes = list[int]
 Mode = Literal["top", "bottom", "random", "length_matched", "all"]
@@ -76,7 +76,7 @@ def reasons(table: pl.DataFrame) -> dict[str, str]:
 
 def test_a_delta_is_the_difference_of_mean_votes() -> None:
     pairs, ratings = rated({"a": ([5, 4, 3], [1, 2]), "b": ([2], [4]), "c": ([3, 4], [3, 4])})
-    table = deltas(pairs, ratings)
+    table = add_deltas(pairs, ratings)
     assert table.columns == [*pairs.columns, "delta_factuality"]
     assert table["delta_factuality"].to_list() == [2.5, -2.0, 0.0]
 
@@ -323,7 +323,7 @@ NEAREST: dict[str, tuple[list[float], list[float], list[int]]] = {
 @pytest.mark.parametrize("case", NEAREST)
 def test_numbers_are_matched_one_to_one(case: str) -> None:
     wanted, available, matches = NEAREST[case]
-    assert nearest(wanted, available) == matches
+    assert match_nearest(wanted, available) == matches
 
 
 numbers = st.lists(st.integers(-20, 20), max_size=12)
@@ -335,14 +335,14 @@ def test_each_index_is_matched_once_and_equal_numbers_match(
     wanted: list[int], more: list[int]
 ) -> None:
     available = sorted([*wanted, *more])
-    matches = nearest(wanted, available)
+    matches = match_nearest(wanted, available)
     assert len(set(matches)) == len(wanted)
     assert [available[index] for index in matches] == wanted
 
 
 def test_more_wanted_than_available_numbers_raise_value_error() -> None:
     with pytest.raises(ValueError, match="2 numbers cannot be matched with 1"):
-        nearest([1, 2], [1])
+        match_nearest([1, 2], [1])
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
     python -m tests.property.fuzz_targets TARGET [options of libFuzzer, as -max_total_time=60]
 
 A target fails on a text that raises an exception or takes more than five seconds. test_fuzz.py runs
-each for a few seconds.
+each target for a few seconds.
 """
 
 import json
@@ -20,7 +20,7 @@ with atheris.instrument_imports(include=["delta"]):
     from delta.judging.rules.equations import read_lines
     from delta.judging.rules.rate import rate
 
-PIECES = (
+FRAGMENTS = (
     *("\\boxed{", "\\fbox{", "}", "{", "$", "\\[", "\\]", "\\frac{", "\\text{", "^", "_", "\\"),
     *("1", "-", "+", "=", "×", ".", ",", "/", "%", " ", "\n", "٤", "½", "4.5", "10^9"),
     *("<think>", "</think>", "<|im_start|>", "answer\n", "<|channel|>final<|message|>", "<|end|>"),
@@ -28,67 +28,70 @@ PIECES = (
 )
 
 
-def text_of(data: bytes) -> str:
-    """Return a text of pieces that models write, with raw characters between them."""
+def text_from_bytes(data: bytes) -> str:
+    """Return a text of fragments that models write, mixed with raw characters."""
     provider = atheris.FuzzedDataProvider(data)
     parts = []
     while provider.remaining_bytes():
-        number = provider.ConsumeIntInRange(0, 2 * len(PIECES))
-        if number < len(PIECES):
-            parts.append(PIECES[number])
+        number = provider.ConsumeIntInRange(0, 2 * len(FRAGMENTS))
+        if number < len(FRAGMENTS):
+            parts.append(FRAGMENTS[number])
         else:
             parts.append(provider.ConsumeUnicodeNoSurrogates(4))
     return "".join(parts)
 
 
-def extraction(text: str) -> None:
-    found = boxes.last_box(text)
-    assert found is None or found in text
-    inner = boxes.last_box(f"{text} \\boxed{{271}}")
-    assert inner == "271", "an answer before the last box hides it"
+def last_box(text: str) -> None:
+    box = boxes.last_box(text)
+    assert box is None or box in text
+    last = boxes.last_box(f"{text} \\boxed{{271}}")
+    assert last == "271", "an answer before the last box hides it"
 
 
-def borders(text: str) -> None:
-    for protocol in chat_formats.all_chat_formats().values():
-        start, end, answer = protocol.split(text)
+def chat_format_split(text: str) -> None:
+    for chat_format in chat_formats.all_chat_formats().values():
+        start, end, answer = chat_format.split(text)
         assert 0 <= start <= end <= (len(text) if answer is None else answer) <= len(text)
 
 
-def rating(text: str) -> None:
-    found = rubric.votes(text)
-    if found is not None:
-        assert all(1 <= vote.score <= 5 for vote in found.values())
-    whole: dict[str, dict[str, object]] = {}
+def judge_reply(text: str) -> None:
+    votes = rubric.parse_votes(text)
+    if votes is not None:
+        assert all(1 <= vote.score <= 5 for vote in votes.values())
+    reply: dict[str, dict[str, object]] = {}
     for dimension in rubric.RUBRIC:
         vote = {"score": 3, "justification": text[:200], "deductions_found": [text[:50]]}
-        whole.setdefault(dimension.category, {})[dimension.name] = vote
-    read = rubric.votes(json.dumps(whole))
-    assert read is not None
-    assert {vote.score for vote in read.values()} == {3}
-    assert rubric.votes(text + json.dumps(whole)) is None or not text.strip()
+        reply.setdefault(dimension.category, {})[dimension.name] = vote
+    valid = rubric.parse_votes(json.dumps(reply))
+    assert valid is not None
+    assert {vote.score for vote in valid.values()} == {3}
+    assert rubric.parse_votes(text + json.dumps(reply)) is None or not text.strip()
 
 
-def strict(text: str) -> None:
+def strict_json_loads(text: str) -> None:
     try:
-        found = strict_json.loads(text)
+        value = strict_json.loads(text)
     except ValueError:
         return
-    assert strict_json.loads(json.dumps(found)) == found
+    assert strict_json.loads(json.dumps(value)) == value
 
 
-def rules(text: str) -> None:
+def rule_judge(text: str) -> None:
     read_lines(text)
-    assert all(1 <= one.score <= 5 for one in rate("What is 1 + 1?", text).values())
+    assert all(1 <= rating.score <= 5 for rating in rate("What is 1 + 1?", text).values())
 
 
 TARGETS: dict[str, Callable[[str], None]] = {
-    target.__name__: target for target in (extraction, borders, rating, strict, rules)
+    target.__name__: target
+    for target in (last_box, chat_format_split, judge_reply, strict_json_loads, rule_judge)
 }
 
 
 def main() -> None:
     target = TARGETS[sys.argv[1]]
-    atheris.Setup([sys.argv[0], "-timeout=5", *sys.argv[2:]], lambda data: target(text_of(data)))
+    atheris.Setup(
+        [sys.argv[0], "-timeout=5", *sys.argv[2:]], lambda data: target(text_from_bytes(data))
+    )
     atheris.Fuzz()
 
 

@@ -1,7 +1,7 @@
-"""Hostile input of every kind: a one-line error or a counted drop; never a wrong number or code.
+"""Hostile input of all kinds gives a one-line error or a counted drop, never a wrong number.
 
-Ten inputs, each with all adversarial texts, and broken files. Invalid params.yaml files are in
-test_params.py, hostile programs in test_sandbox.py.
+Ten inputs are tested with all adversarial texts, and with broken files. No text runs as code.
+Invalid params.yaml files are in test_params.py, hostile programs in test_sandbox.py.
 """
 
 import copy
@@ -32,10 +32,10 @@ from delta.data.formats.columns import ColumnsSource, columns_question
 from delta.data.problems import ProblemSource, ProblemsParams, build_problems
 from delta.data.sources import DataSource, LocalFiles
 from delta.data.user_tables import TableProblems, TableTraces
+from delta.grading.config import CodeParams, GradingParams
 from delta.grading.formulas.boxes import last_box
 from delta.grading.grade_all import grade_all
-from delta.grading.sandbox import CodeParams
-from delta.grading.worker_pool import Case, GradingParams
+from delta.grading.graders import Case
 from delta.inference import chat_formats, trace_text
 from delta.inference.reply_cache import ReplyCache
 from delta.judging import rubric
@@ -44,30 +44,30 @@ from tests.helpers.adversarial_texts import TEXTS
 from tests.helpers.import_closure import ROOT
 from tests.helpers.openr1_rows import local_source
 
-MARK = Path("/tmp/delta-was-here")  # what a text that ran as code would leave
+MARKER = Path("/tmp/delta-was-here")  # a text that ran as code would create it
 CONTENT = read_all(ROOT / "params.yaml")
 every_text = pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 
 
 @pytest.fixture(autouse=True)
 def _nothing_ran() -> Any:
-    MARK.unlink(missing_ok=True)
+    MARKER.unlink(missing_ok=True)
     yield
-    assert not MARK.exists()
+    assert not MARKER.exists()
 
 
 def problems_at(path: Path) -> tuple[pl.DataFrame, dict[str, Any]]:
-    """What a table with the columns q and a comes to."""
+    """Return problems and counts of a table with the columns q and a."""
     table = TableProblems(data=local_source(path), statement="q", gold_answer="a")
     sources = {"mine": ProblemSource(table=table)}
-    found, _, counts = build_problems(
+    problems, _, counts = build_problems(
         ProblemsParams(sources=sources, overlap_words=8, sample=None, seed=1), {}
     )
-    return found, counts
+    return problems, counts
 
 
 def traces_at(path: Path, folder: Path) -> pl.DataFrame:
-    """What the same table comes to as a recording whose traces stand in the column t."""
+    """Return the traces of a table as a recording, with traces in the column t."""
     table = TableTraces(data=local_source(path), statement="q", text="t", outcome=None, where={})
     fetch(
         "toy",
@@ -86,12 +86,12 @@ def test_a_statement_is_kept_unchanged_or_dropped_and_counted(tmp_path: Path, te
     path = tmp_path / "t.jsonl"
     rows = [{"q": text, "a": text}, {"q": "1 + 1?", "a": "2"}]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    found, counts = problems_at(path)
-    tables.write(tmp_path / "p.parquet", found, PROBLEM)
-    again = tables.read(tmp_path / "p.parquet", PROBLEM)
+    problems, counts = problems_at(path)
+    tables.write(tmp_path / "p.parquet", problems, PROBLEM)
+    stored = tables.read(tmp_path / "p.parquet", PROBLEM)
     kept = [text] if text.strip() else []
-    assert again["statement"].to_list() == [*kept, "1 + 1?"]
-    assert again["gold_answer"].to_list() == [*(one.strip() for one in kept), "2"]
+    assert stored["statement"].to_list() == [*kept, "1 + 1?"]
+    assert stored["gold_answer"].to_list() == [*(statement.strip() for statement in kept), "2"]
     assert counts["drawn"] == counts["kept"] + sum(counts["dropped"].values()) == 2
 
 
@@ -99,43 +99,43 @@ def test_a_statement_is_kept_unchanged_or_dropped_and_counted(tmp_path: Path, te
 def test_a_recorded_trace_is_kept_unchanged_or_left_out(tmp_path: Path, text: str) -> None:
     path = tmp_path / "t.parquet"
     pl.DataFrame({"q": ["1?", "2?"], "t": [text, "4"]}).write_parquet(path)
-    found = traces_at(path, tmp_path / "toy")
-    assert found["text"].to_list() == [*([text] if text.strip() else []), "4"]
+    traces = traces_at(path, tmp_path / "toy")
+    assert traces["text"].to_list() == [*([text] if text.strip() else []), "4"]
 
 
 @every_text
 def test_every_chat_format_splits_inside_the_text(text: str) -> None:
-    for protocol in chat_formats.all_chat_formats().values():
-        for whole in (text, protocol.write(text, "so 4"), protocol.write("so", text)):
-            start, end, answer = protocol.split(whole)
-            assert 0 <= start <= end <= (len(whole) if answer is None else answer) <= len(whole)
+    for chat_format in chat_formats.all_chat_formats().values():
+        for trace in (text, chat_format.write(text, "so 4"), chat_format.write("so", text)):
+            start, end, answer = chat_format.split(trace)
+            assert 0 <= start <= end <= (len(trace) if answer is None else answer) <= len(trace)
 
 
 @every_text
 def test_escaping_adds_only_spaces_and_leaves_no_marker(text: str) -> None:
-    seen = trace_text.escape_control_tokens(text)
-    assert not re.search(r"<\||</?(?:problem|reference|solution|trace)\b", seen)
-    assert seen.replace("< ", "<") == text.replace("< ", "<")
+    escaped = trace_text.escape_control_tokens(text)
+    assert not re.search(r"<\||</?(?:problem|reference|solution|trace)\b", escaped)
+    assert escaped.replace("< ", "<") == text.replace("< ", "<")
 
 
 @every_text
 def test_no_text_is_a_rating(text: str) -> None:
-    assert rubric.votes(text) is None
+    assert rubric.parse_votes(text) is None
 
 
 @every_text
 def test_the_rules_rate_any_text_from_1_to_5_in_seconds(text: str) -> None:
     start = time.process_time()
     for ratings in (rate("What is 1 + 1?", text), rate(text, "1 + 1 = 2")):
-        assert all(1 <= one.score <= 5 for one in ratings.values())
+        assert all(1 <= rating.score <= 5 for rating in ratings.values())
     assert time.process_time() - start < 20
 
 
 @every_text
 def test_the_last_box_is_found_in_linear_time(text: str) -> None:
     start = time.process_time()
-    found = last_box(text)
-    assert found is None or found in text
+    box = last_box(text)
+    assert box is None or box in text
     assert time.process_time() - start < 2
 
 
@@ -153,11 +153,11 @@ def test_a_cell_of_a_sheet_is_read_back_and_never_a_formula(text: str) -> None:
 
 @every_text
 def test_the_cache_returns_a_reply_unchanged(tmp_path: Path, text: str) -> None:
-    with ReplyCache(tmp_path) as shelf:
-        shelf.put(text, {"text": text})
-    with ReplyCache(tmp_path) as shelf:
-        assert shelf.get(text) == {"text": text}
-        assert shelf.damage == []
+    with ReplyCache(tmp_path) as cache:
+        cache.put(text, {"text": text})
+    with ReplyCache(tmp_path) as cache:
+        assert cache.get(text) == {"text": text}
+        assert cache.damage == []
 
 
 @every_text
@@ -182,7 +182,7 @@ def test_no_text_is_a_name(section: str, text: str) -> None:
 def test_a_users_question_is_kept_unchanged_or_rejected_with_its_row(
     grader: Any, text: str
 ) -> None:
-    """The text as statement, as gold answer, and as the answer within one."""
+    """The text is the statement, the gold answer, or the answer inside a theorem's gold."""
     source = ColumnsSource(
         format="columns",
         data=DataSource(file=LocalFiles(path="own.jsonl", sha256="0" * 64)),
@@ -201,19 +201,19 @@ def test_a_users_question_is_kept_unchanged_or_rejected_with_its_row(
     )
     for row in rows:
         try:
-            found = columns_question(source, row)
+            question = columns_question(source, row)
         except RowError:
             continue
-        assert not isinstance(found, str)
-        assert found.statement == row["s"].strip()
-        assert found.grader == grader
+        assert not isinstance(question, str)
+        assert question.statement == row["s"].strip()
+        assert question.grader == grader
         if grader == "math":
-            assert found.gold_answer == str(row["a"]).strip()
+            assert question.gold_answer == str(row["a"]).strip()
 
 
 @pytest.mark.slow
 def test_no_text_is_graded_correct_or_takes_long() -> None:
-    """As answer, in a box, and as gold answer."""
+    """The text is the answer, the content of a box, or the gold answer."""
     code = CodeParams.model_validate(CONTENT["grading"]["code"])
     for extraction in ("last_box", "math_verify"):
         params = GradingParams(
@@ -236,9 +236,8 @@ def test_no_text_is_graded_correct_or_takes_long() -> None:
         start = time.monotonic()
         verdicts = list(grade_all(params, cases))
         assert len(verdicts) == len(cases)
-        assert [
-            case for case, one in zip(cases, verdicts, strict=True) if one.outcome == "correct"
-        ] == []
+        graded = zip(cases, verdicts, strict=True)
+        assert [case for case, verdict in graded if verdict.outcome == "correct"] == []
         assert time.monotonic() - start < 300
 
 
@@ -382,5 +381,5 @@ def test_a_cell_of_ten_megabytes_is_read_whole(tmp_path: Path) -> None:
     long = "1 + " * 2_500_000 + "1?"
     with (tmp_path / "t.csv").open("w", newline="") as file:
         csv.writer(file).writerows([["q", "a"], [long, "2500001"]])
-    found, _ = problems_at(tmp_path / "t.csv")
-    assert found["statement"].to_list() == [long]
+    problems, _ = problems_at(tmp_path / "t.csv")
+    assert problems["statement"].to_list() == [long]

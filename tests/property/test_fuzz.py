@@ -10,9 +10,9 @@ import pytest
 from tests.helpers.import_closure import ROOT
 
 pytest.importorskip("atheris", reason="needs atheris")
-# A process's peak of memory begins at what its parent held, here a worker that has run vLLM.
+# A process's peak memory starts at its parent's, here a worker that ran vLLM.
 NO_LIMIT = ("-rss_limit_mb=0",)
-TARGETS = ("extraction", "borders", "rating", "strict", "rules")
+TARGETS = ("last_box", "chat_format_split", "judge_reply", "strict_json_loads", "rule_judge")
 
 
 @pytest.mark.slow

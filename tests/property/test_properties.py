@@ -53,11 +53,11 @@ def test_a_text_without_a_box_has_no_answer(before: str, after: str) -> None:
     st.text(st.characters(exclude_characters="<|", exclude_categories=["Cs"])),
 )
 def test_every_chat_format_splits_what_it_writes(name: str, reasoning: str, answer: str) -> None:
-    protocol = chat_formats.load(name)
-    assume(protocol.begins is not None)
+    chat_format = chat_formats.load(name)
+    assume(chat_format.begins is not None)
     assume(reasoning.strip())
-    text = protocol.write(reasoning, answer)
-    start, end, begin = protocol.split(text)
+    text = chat_format.write(reasoning, answer)
+    start, end, begin = chat_format.split(text)
     assert text[start:end].strip() == reasoning.strip()
     assert begin is not None
     assert text[begin:].strip() == answer.strip()
@@ -98,15 +98,15 @@ ratings = st.fixed_dictionaries(
 
 
 def reply(rating: dict[str, Any]) -> str:
-    whole: dict[str, dict[str, Any]] = {}
+    content: dict[str, dict[str, Any]] = {}
     for dimension in rubric.RUBRIC:
-        whole.setdefault(dimension.category, {})[dimension.name] = rating[dimension.name]
-    return json.dumps(whole)
+        content.setdefault(dimension.category, {})[dimension.name] = rating[dimension.name]
+    return json.dumps(content)
 
 
 @given(ratings)
 def test_a_valid_rating_is_read_unchanged(rating: dict[str, Any]) -> None:
-    votes = rubric.votes(reply(rating))
+    votes = rubric.parse_votes(reply(rating))
     assert votes is not None
     for name, expected in rating.items():
         assert votes[name]._asdict() == {
@@ -129,7 +129,7 @@ no_score = (
 @given(ratings, st.sampled_from(rubric.RUBRIC), no_score)
 def test_no_other_value_is_a_score(rating: dict[str, Any], dimension: Any, value: Any) -> None:
     rating = {**rating, dimension.name: {**rating[dimension.name], "score": value}}
-    assert rubric.votes(reply(rating)) is None
+    assert rubric.parse_votes(reply(rating)) is None
 
 
 # --- the reply cache ---
@@ -138,15 +138,15 @@ KEYS = [f"key {n}" for n in range(8)]
 
 
 def write_cache(folder: Path) -> Path:
-    with ReplyCache(folder) as shelf:
+    with ReplyCache(folder) as cache:
         for number, key in enumerate(KEYS):
-            shelf.put(key, {"n": number, "text": "x" * number})
+            cache.put(key, {"n": number, "text": "x" * number})
     return folder / f"{socket.gethostname()}.log"
 
 
 def numbers_kept(folder: Path) -> list[int]:
-    with ReplyCache(folder) as shelf:
-        values = [(number, shelf.get(key)) for number, key in enumerate(KEYS)]
+    with ReplyCache(folder) as cache:
+        values = [(number, cache.get(key)) for number, key in enumerate(KEYS)]
     for number, value in values:
         assert value in (None, {"n": number, "text": "x" * number})
     return [number for number, value in values if value is not None]
@@ -185,29 +185,31 @@ clusters = st.lists(st.lists(st.booleans(), min_size=2, max_size=2), min_size=2,
 def test_the_interval_of_a_fraction_contains_it_and_mirrors_the_complements(
     right: list[list[bool]],
 ) -> None:
-    found = intervals.clustered_proportion(right)
-    assert found.value == pytest.approx(np.mean(right))
-    assert 0 <= found.low <= found.value <= found.high <= 1
-    wrong = intervals.clustered_proportion([[not one for one in cluster] for cluster in right])
-    assert wrong.low == pytest.approx(1 - found.high, abs=1e-12)
-    assert wrong.high == pytest.approx(1 - found.low, abs=1e-12)
-    assert intervals.clustered_proportion(right[::-1]) == pytest.approx(found)
+    interval = intervals.clustered_proportion(right)
+    assert interval.value == pytest.approx(np.mean(right))
+    assert 0 <= interval.low <= interval.value <= interval.high <= 1
+    complement = [[not correct for correct in cluster] for cluster in right]
+    wrong = intervals.clustered_proportion(complement)
+    assert wrong.low == pytest.approx(1 - interval.high, abs=1e-12)
+    assert wrong.high == pytest.approx(1 - interval.low, abs=1e-12)
+    assert intervals.clustered_proportion(right[::-1]) == pytest.approx(interval)
 
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=2, max_size=40))
 def test_swapping_two_runs_negates_their_difference(pairs: list[tuple[bool, bool]]) -> None:
-    def difference(ours: int, theirs: int) -> contrasts.Contrast:
-        correct = np.array([[[pair[ours]], [pair[theirs]]] for pair in pairs], dtype=float)
+    def difference(first: int, second: int) -> contrasts.Contrast:
+        correct = np.array([[[pair[first]], [pair[second]]] for pair in pairs], dtype=float)
         answers = contrasts.CorrectCounts(correct.transpose(1, 0, 2).sum(axis=2), 1)
         weights = contrasts.difference_weights(2, [0], [1])
         return contrasts.contrast(contrasts.group_terms([answers], weights))
 
-    one, other = difference(0, 1), difference(1, 0)
-    assert one.value == pytest.approx(-other.value, abs=1e-12)
-    assert one.low == pytest.approx(-other.high, abs=1e-12)
-    assert one.p == pytest.approx(other.p)
-    assert one.low <= one.value <= one.high
-    assert (one.p < 0.05) == (one.low > 0 or one.high < 0) or one.p == pytest.approx(0.05)
+    forward, backward = difference(0, 1), difference(1, 0)
+    assert forward.value == pytest.approx(-backward.value, abs=1e-12)
+    assert forward.low == pytest.approx(-backward.high, abs=1e-12)
+    assert forward.p == pytest.approx(backward.p)
+    assert forward.low <= forward.value <= forward.high
+    is_significant = forward.low > 0 or forward.high < 0
+    assert (forward.p < 0.05) == is_significant or forward.p == pytest.approx(0.05)
 
 
 ps = st.lists(st.floats(0, 1), min_size=1, max_size=20)
@@ -231,11 +233,11 @@ def test_a_rank_correlation_equals_scipys_in_any_row_order(
     data: st.DataObject, first: list[int]
 ) -> None:
     second = data.draw(st.lists(st.integers(-5, 5), min_size=len(first), max_size=len(first)))
-    found = rank_correlation.spearman(first, second)
+    correlation = rank_correlation.spearman(first, second)
     if len(set(first)) == 1 or len(set(second)) == 1:
-        assert found is None
+        assert correlation is None
         return
-    assert found is not None
+    assert correlation is not None
     expected = scipy_stats.spearmanr(first, second).statistic
-    assert found.value == pytest.approx(expected, abs=1e-9)
-    assert rank_correlation.spearman(first[::-1], second[::-1]) == pytest.approx(found)
+    assert correlation.value == pytest.approx(expected, abs=1e-9)
+    assert rank_correlation.spearman(first[::-1], second[::-1]) == pytest.approx(correlation)

@@ -1,4 +1,4 @@
-"""Training rows keep the reasoning and the ends of turns, and count what is cut or dropped."""
+"""Training rows keep reasoning and ends of turns; cut and dropped sides are counted."""
 
 from typing import Any
 
@@ -10,8 +10,7 @@ from delta.core.errors import InputError
 from delta.core.schemas import PROBLEM
 from delta.inference import chat_formats
 from delta.training.config import TrainParams
-from delta.training.dataset import join_texts, split_held_out, to_trl_columns
-from delta.training.dataset import tokenize_pairs as tokenize_for
+from delta.training.dataset import join_texts, split_held_out, to_trl_columns, tokenize_pairs
 from tests.helpers.tiny_models import train_params
 
 END = 0
@@ -21,7 +20,7 @@ INSTRUCTION = r"Please reason step by step, and put your final answer within \bo
 PROMPT = f"[user]{INSTRUCTION}\n\n{STATEMENT}[assistant]"
 
 
-class Characters:
+class CharacterTokenizer:
     """A tokenizer with one token per character; its template drops reasoning from answers."""
 
     eos_token_id = END
@@ -44,14 +43,14 @@ class Characters:
         return [chr(token) for token in ids]
 
 
-class SpaceCollapsing(Characters):
+class SpaceCollapsingTokenizer(CharacterTokenizer):
     """A tokenizer that collapses white space, as some do."""
 
     def decode(self, token_ids: list[int]) -> str:
         return " ".join(super().decode(token_ids).split())
 
 
-class DigitDropping(Characters):
+class DigitDroppingTokenizer(CharacterTokenizer):
     """A tokenizer that reads every digit as a question mark."""
 
     def __call__(self, text: str, **options: Any) -> dict[str, list[int]]:
@@ -59,7 +58,7 @@ class DigitDropping(Characters):
         return super().__call__(known, **options)
 
 
-class ReasoningDropping(Characters):
+class ReasoningDroppingTokenizer(CharacterTokenizer):
     """A tokenizer that drops everything in <think>...</think>."""
 
     def __call__(self, text: str, **options: Any) -> dict[str, list[int]]:
@@ -73,8 +72,8 @@ def raw_params(max_length: int, truncation: bool = True, **changes: Any) -> Trai
     )
 
 
-def tokenize(params: TrainParams, pairs: pl.DataFrame, tokenizer: Characters) -> Any:
-    return tokenize_for(params, chat_formats.load("plain"), pairs, tokenizer)
+def tokenize(params: TrainParams, pairs: pl.DataFrame, tokenizer: CharacterTokenizer) -> Any:
+    return tokenize_pairs(params, chat_formats.load("plain"), pairs, tokenizer)
 
 
 def trace(text: str, finish: str, split: tuple[int, int, int | None] = (0, 0, 0)) -> dict[str, Any]:
@@ -100,11 +99,11 @@ def pairs(*rows: tuple[str, str, str], statement: str = STATEMENT) -> pl.DataFra
 
 
 def text_of(ids: list[int]) -> str:
-    return Characters().decode(ids).replace(chr(END), "<end>")
+    return CharacterTokenizer().decode(ids).replace(chr(END), "<end>")
 
 
 def test_reasoning_that_the_template_would_drop_is_trained_on() -> None:
-    tokenizer = Characters()
+    tokenizer = CharacterTokenizer()
     turn = [{"role": "assistant", "content": REASONED}]
     assert "one and one" not in tokenizer.apply_chat_template(
         turn, tokenize=False, add_generation_prompt=False
@@ -122,9 +121,9 @@ def test_reasoning_that_the_template_would_drop_is_trained_on() -> None:
     }
 
 
-@pytest.mark.parametrize("tokenizer", [DigitDropping(), ReasoningDropping()])
+@pytest.mark.parametrize("tokenizer", [DigitDroppingTokenizer(), ReasoningDroppingTokenizer()])
 def test_a_trace_that_loses_text_in_tokenisation_is_dropped_and_counted(
-    tokenizer: Characters,
+    tokenizer: CharacterTokenizer,
 ) -> None:
     two = pairs((REASONED, "no", "stop/stop"), ("yes", "no", "stop/stop"))
     rows, counts = tokenize(raw_params(1_000), two, tokenizer)
@@ -134,9 +133,9 @@ def test_a_trace_that_loses_text_in_tokenisation_is_dropped_and_counted(
 
 def test_more_drops_than_max_dropped_are_an_error_with_an_example() -> None:
     two = pairs((REASONED, "no", "stop/stop"), ("yes", "no", "stop/stop"))
-    assert len(tokenize(raw_params(1_000, max_dropped=0.5), two, DigitDropping())[0]) == 1
+    assert len(tokenize(raw_params(1_000, max_dropped=0.5), two, DigitDroppingTokenizer())[0]) == 1
     with pytest.raises(InputError) as caught:
-        tokenize(raw_params(1_000, max_dropped=0.4), two, DigitDropping())
+        tokenize(raw_params(1_000, max_dropped=0.4), two, DigitDroppingTokenizer())
     assert str(caught.value) == (
         "train.max_dropped = 0.4: 1 of 2 pairs are dropped ({'chosen_lost_in_tokenisation': 1}; "
         "pair 'pair 0': chosen_lost_in_tokenisation); if they are too long, raise train.max_length "
@@ -146,17 +145,21 @@ def test_more_drops_than_max_dropped_are_an_error_with_an_example() -> None:
 
 def test_an_empty_trace_drops_its_pair() -> None:
     two = pairs(("", "no", "length/stop"), ("yes", "no", "stop/stop"))
-    assert tokenize(raw_params(1_000), two, Characters())[1]["dropped"] == {"chosen_empty": 1}
+    assert tokenize(raw_params(1_000), two, CharacterTokenizer())[1]["dropped"] == {
+        "chosen_empty": 1
+    }
 
 
 def test_a_tokenizer_may_collapse_white_space() -> None:
-    rows, _ = tokenize(raw_params(1_000), pairs(("1  +\n1", "2", "stop/stop")), SpaceCollapsing())
+    rows, _ = tokenize(
+        raw_params(1_000), pairs(("1  +\n1", "2", "stop/stop")), SpaceCollapsingTokenizer()
+    )
     assert text_of(rows[0]["chosen_ids"]) == "1  +\n1<end>"
 
 
 def test_only_a_finished_trace_gets_an_end_of_turn() -> None:
     three = pairs(("a", "b", "stop/length"), ("c", "d", "length/stop"), ("e", "f", "length/length"))
-    rows, _ = tokenize(raw_params(1_000), three, Characters())
+    rows, _ = tokenize(raw_params(1_000), three, CharacterTokenizer())
     assert [(text_of(row["chosen_ids"]), text_of(row["rejected_ids"])) for row in rows] == [
         ("a<end>", "b"),
         ("c", "d<end>"),
@@ -174,7 +177,7 @@ LONG = [
 
 
 def test_cut_sides_are_counted_and_lose_their_end_of_turn() -> None:
-    rows, counts = tokenize(raw_params(len(PROMPT) + 6), pairs(*LONG), Characters())
+    rows, counts = tokenize(raw_params(len(PROMPT) + 6), pairs(*LONG), CharacterTokenizer())
     assert [(text_of(row["chosen_ids"]), text_of(row["rejected_ids"])) for row in rows] == [
         ("123456", "1234<end>"),
         ("1234<end>", "123456"),
@@ -193,7 +196,7 @@ def test_cut_sides_are_counted_and_lose_their_end_of_turn() -> None:
 
 def test_drops_are_counted_by_side_and_add_up() -> None:
     rows, counts = tokenize(
-        raw_params(len(PROMPT) + 6, truncation=False), pairs(*LONG), Characters()
+        raw_params(len(PROMPT) + 6, truncation=False), pairs(*LONG), CharacterTokenizer()
     )
     assert [row["pair_id"] for row in rows] == ["pair 3"]
     assert counts == {
@@ -210,14 +213,14 @@ def test_drops_are_counted_by_side_and_add_up() -> None:
 
 
 def test_a_completion_of_exactly_max_length_is_not_cut() -> None:
-    rows, counts = tokenize(raw_params(len(PROMPT) + 9), pairs(*LONG), Characters())
+    rows, counts = tokenize(raw_params(len(PROMPT) + 9), pairs(*LONG), CharacterTokenizer())
     assert counts["cut"] == {"chosen": 0, "rejected": 0}
     assert text_of(rows[0]["chosen_ids"]) == "12345678<end>"
 
 
 def test_a_pair_whose_sides_are_equal_after_the_cut_is_dropped() -> None:
     same_start = pairs(("123456 yes", "123456 no", "stop/stop"), ("a", "b", "stop/stop"))
-    rows, counts = tokenize(raw_params(len(PROMPT) + 6), same_start, Characters())
+    rows, counts = tokenize(raw_params(len(PROMPT) + 6), same_start, CharacterTokenizer())
     assert [row["pair_id"] for row in rows] == ["pair 1"]
     assert counts["pairs_in"] == counts["pairs_kept"] + sum(counts["dropped"].values()) == 2
 
@@ -227,7 +230,7 @@ def test_a_prompt_that_fills_max_length_is_dropped_and_counted(
     truncation: bool,
 ) -> None:
     both = pl.concat([pairs(("a", "b", "stop/stop"), statement="1" * 20), pairs(*LONG[3:4])])
-    rows, counts = tokenize(raw_params(len(PROMPT) + 6, truncation), both, Characters())
+    rows, counts = tokenize(raw_params(len(PROMPT) + 6, truncation), both, CharacterTokenizer())
     assert len(rows) == 1
     assert counts["dropped"] == {"prompt_fills_max_length": 1}
     assert counts["pairs_in"] == 2
@@ -235,7 +238,7 @@ def test_a_prompt_that_fills_max_length_is_dropped_and_counted(
 
 def test_dropping_every_pair_is_an_error_with_the_reasons() -> None:
     with pytest.raises(InputError) as caught:
-        tokenize(raw_params(20), pairs(*LONG), Characters())
+        tokenize(raw_params(20), pairs(*LONG), CharacterTokenizer())
     assert str(caught.value) == (
         "train.max_dropped = 1.0: 5 of 5 pairs are dropped ({'prompt_fills_max_length': 5}; pair "
         "'pair 0': prompt_fills_max_length); if they are too long, raise train.max_length or set "
@@ -250,9 +253,9 @@ S1_SPLIT = (18, 29, 49)
 def completion_text(
     trace: dict[str, Any], chat_format: str, opened: bool = False, markers: str = "policy"
 ) -> str:
-    """Return the completion of one trace for a policy with this chat format."""
+    """Return the completion of a trace for a policy with this chat format."""
 
-    class OpensReasoning(Characters):
+    class ReasoningOpeningTokenizer(CharacterTokenizer):
         def apply_chat_template(self, conversation: Any, **options: Any) -> str:
             return super().apply_chat_template(conversation, **options) + "<think>\n"
 
@@ -260,11 +263,11 @@ def completion_text(
     pair = {"pair_id": "p", "problem_id": "q", **turn, "chosen": trace}
     other = {"text": "no", "reasoning_start": 0, "reasoning_end": 0, "answer_start": 0}
     frame = pl.DataFrame([pair | {"rejected": trace | other}])
-    ((row,), _) = tokenize_for(
+    ((row,), _) = tokenize_pairs(
         train_params(reasoning_markers=markers, max_length=1_000),
         chat_formats.load(chat_format),
         frame,
-        OpensReasoning() if opened else Characters(),
+        ReasoningOpeningTokenizer() if opened else CharacterTokenizer(),
     )
     return text_of(row["chosen_ids"])
 
@@ -302,8 +305,8 @@ def test_a_marker_written_by_the_template_is_not_repeated() -> None:
     assert completion_text(without, "nemotron", opened=True) == "</think>\n\nIt is 2.<end>"
 
 
-def some_rows(problems: int) -> list[dict[str, Any]]:
-    """Two pairs of each problem."""
+def rows_of_problems(problems: int) -> list[dict[str, Any]]:
+    """Return two pairs for each problem."""
     return [
         {
             "pair_id": f"pair {number}",
@@ -320,7 +323,7 @@ RULE = {"held_out": 0.25, "eval_steps": 1, "patience": 1, "min_improvement": 0.0
 
 
 def test_no_problem_is_both_trained_on_and_held_out() -> None:
-    rows = some_rows(8)
+    rows = rows_of_problems(8)
     train, held_out = split_held_out(train_params(early_stopping=RULE), rows)
     assert (len(train), len(held_out)) == (12, 4)
     assert not {row["problem_id"] for row in train} & {row["problem_id"] for row in held_out}
@@ -331,11 +334,11 @@ def test_no_problem_is_both_trained_on_and_held_out() -> None:
 
 def test_holding_out_the_only_problem_is_refused() -> None:
     with pytest.raises(InputError, match="none is left to train on"):
-        split_held_out(train_params(early_stopping=RULE), some_rows(1))
+        split_held_out(train_params(early_stopping=RULE), rows_of_problems(1))
 
 
 def test_kto_reads_both_sides_of_every_pair_in_a_seeded_order() -> None:
-    rows = some_rows(8)
+    rows = rows_of_problems(8)
     singles = to_trl_columns(train_params(method="kto"), rows)
     assert sorted((row["completion_ids"][0], row["label"]) for row in singles) == [
         *((100 + number, True) for number in range(16)),
@@ -354,36 +357,40 @@ def completions(singles: list[dict[str, Any]], column: str) -> list[int]:
 @pytest.mark.parametrize("processes", [1, 2])
 def test_mismatched_completions_come_from_the_same_step(processes: int) -> None:
     params = train_params(method="kto", per_device_train_batch_size=4, num_processes=processes)
-    singles = to_trl_columns(params, some_rows(4))
-    own, other = completions(singles, "completion_ids"), completions(singles, "KL_completion_ids")
+    singles = to_trl_columns(params, rows_of_problems(4))
+    matched = completions(singles, "completion_ids")
+    mismatched = completions(singles, "KL_completion_ids")
     size = 4 * processes
     for start in range(0, len(singles), size):
-        step = own[start : start + size]
-        assert other[start : start + size] == [step[-1], *step[:-1]]
+        step = matched[start : start + size]
+        assert mismatched[start : start + size] == [step[-1], *step[:-1]]
 
 
 def test_a_single_row_in_the_last_step_is_not_compared_with_itself() -> None:
     singles = to_trl_columns(
-        train_params(method="kto", per_device_train_batch_size=3), some_rows(1) + some_rows(2)[2:]
+        train_params(method="kto", per_device_train_batch_size=3),
+        rows_of_problems(1) + rows_of_problems(2)[2:],
     )
-    last = to_trl_columns(train_params(method="kto", per_device_train_batch_size=7), some_rows(2))
+    last = to_trl_columns(
+        train_params(method="kto", per_device_train_batch_size=7), rows_of_problems(2)
+    )
     assert all(row["completion_ids"] != row["KL_completion_ids"] for row in [*singles, *last])
 
 
 def test_a_completion_that_two_pairs_share_is_not_compared_with_itself() -> None:
-    shared = [row | {"chosen_ids": [7, 7]} for row in some_rows(8)]
+    shared = [row | {"chosen_ids": [7, 7]} for row in rows_of_problems(8)]
     singles = to_trl_columns(train_params(method="kto", per_device_train_batch_size=16), shared)
     assert [row["completion_ids"] for row in singles].count([7, 7]) == 16
     assert all(row["completion_ids"] != row["KL_completion_ids"] for row in singles)
 
 
-def test_a_mismatched_completion_is_cut_to_the_room_after_its_prompt() -> None:
-    singles = to_trl_columns(train_params(method="kto", max_length=3), some_rows(1))
+def test_a_mismatched_completion_is_cut_to_fit_after_its_prompt() -> None:
+    singles = to_trl_columns(train_params(method="kto", max_length=3), rows_of_problems(1))
     assert [len(row["KL_completion_ids"]) for row in singles] == [1] * 4
 
 
 def test_sft_trains_on_the_chosen_side_and_not_on_the_prompt() -> None:
-    assert to_trl_columns(train_params(method="sft"), some_rows(1))[1] == {
+    assert to_trl_columns(train_params(method="sft"), rows_of_problems(1))[1] == {
         "input_ids": [1, 2, 101, 3],
         "labels": [-100, -100, 101, 3],
     }

@@ -1,4 +1,4 @@
-"""Early stopping on loss curves that a person can follow."""
+"""Early stopping on short loss curves."""
 
 from delta.training.early_stopping import Decision, EarlyStoppingParams, Evaluation, decide
 

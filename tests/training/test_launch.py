@@ -1,4 +1,4 @@
-"""Several processes under `accelerate launch` train as one process with as many rows a step."""
+"""Several processes of `accelerate launch` train as one process with an equal batch size."""
 
 import io
 from pathlib import Path
@@ -15,11 +15,11 @@ from tests.helpers.tiny_models import train_params, write_model
 from tests.training.test_trainer import (
     LORA,
     RULE,
-    Interrupted,
+    InterruptingConsole,
     history,
     quiet_console,
     run,
-    some_pairs,
+    six_pairs,
     with_reference,
 )
 
@@ -39,7 +39,7 @@ if "RANK" in os.environ:
 
 
 def test_the_command_is_accelerate_launch_with_the_number_of_processes() -> None:
-    command = launch.command(8, ["folder", "a.tsv", "b.tsv"])
+    command = launch.accelerate_command(8, ["folder", "a.tsv", "b.tsv"])
     assert command[1:] == [
         *("-m", "accelerate.commands.launch", "--multi_gpu"),
         *("--num_processes", "8", "--num_machines", "1", "--mixed_precision", "no"),
@@ -53,7 +53,7 @@ def test_too_few_rows_for_a_step_of_all_processes_are_refused(tmp_path: Path) ->
     with pytest.raises(
         InputError, match=r"2 process.* take 8 rows at once, there are only 6; expec"
     ):
-        launch.prepare(tmp_path, params, tmp_path, [{}] * 6, [])
+        launch.prepare_run(tmp_path, params, tmp_path, [{}] * 6, [])
 
 
 @pytest.fixture(scope="module")
@@ -85,11 +85,15 @@ def one_and_two_processes(fsdp: bool, **changes: Any) -> tuple[TrainParams, Trai
 def test_two_processes_train_like_one_with_twice_the_batch_size(
     method: str, base: Path, tmp_path: Path
 ) -> None:
-    one, both = one_and_two_processes(fsdp=False, method=method, sft={"num_train_epochs": 2})
-    pairs = some_pairs() + some_pairs()[:2]
-    expected, _ = run(one, with_reference(one, pairs), base, tmp_path / "one", quiet_console())
-    policy, facts = run(both, with_reference(both, pairs), base, tmp_path / "two", quiet_console())
-    assert facts["options"]["num_processes"] == 2
+    single, double = one_and_two_processes(fsdp=False, method=method, sft={"num_train_epochs": 2})
+    pairs = six_pairs() + six_pairs()[:2]
+    expected, _ = run(
+        single, with_reference(single, pairs), base, tmp_path / "one", quiet_console()
+    )
+    policy, counts = run(
+        double, with_reference(double, pairs), base, tmp_path / "two", quiet_console()
+    )
+    assert counts["options"]["num_processes"] == 2
     histories = [numbers(tmp_path / name / "history.tsv") for name in ("one", "two")]
     assert len(histories[0]) == 4
     for a, b in zip(*histories, strict=True):
@@ -107,23 +111,23 @@ def test_an_interrupted_fsdp_run_resumes_and_ends_like_one_process(
         "early_stopping": RULE | {"eval_steps": 4, "patience": 9},
         "dpo": {"num_train_epochs": 5},
     }
-    one, both = one_and_two_processes(fsdp=True, **changes)
-    parts = split_held_out(one, some_pairs())
-    train, held_out = (with_reference(one, part) for part in parts)
-    expected, facts = run(one, train, base, tmp_path / "one", quiet_console(), held_out)
+    single, double = one_and_two_processes(fsdp=True, **changes)
+    parts = split_held_out(single, six_pairs())
+    train, held_out = (with_reference(single, part) for part in parts)
+    expected, counts = run(single, train, base, tmp_path / "one", quiet_console(), held_out)
     with pytest.raises(KeyboardInterrupt):
-        run(both, train, base, tmp_path / "two", Interrupted(3), held_out)
+        run(double, train, base, tmp_path / "two", InterruptingConsole(3), held_out)
     output = io.StringIO()
-    policy, resumed = run(both, train, base, tmp_path / "two", Console(output), held_out)
+    policy, resumed = run(double, train, base, tmp_path / "two", Console(output), held_out)
     assert "resuming from checkpoint-2" in output.getvalue()
     assert resumed["options"]["fsdp"] is True
-    for options in (resumed["options"], facts["options"]):
+    for options in (resumed["options"], counts["options"]):
         assert options["trainable_parameters"] == 37_216
     for name in ("history.tsv", "held_out.tsv"):
         files = [numbers(tmp_path / folder / name) for folder in ("one", "two")]
         for a, b in zip(*files, strict=True):
             assert a == pytest.approx(b, abs=1e-3)
-    assert resumed["chosen_step"] == facts["chosen_step"]
+    assert resumed["chosen_step"] == counts["chosen_step"]
     assert almost_equal(expected, policy)
 
 
@@ -137,16 +141,16 @@ def test_the_first_margin_of_an_fsdp_run_in_bfloat16_is_0(
 
     (tmp_path / "sitecustomize.py").write_text(FAKE_GPUS)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    _, both = one_and_two_processes(fsdp=True, bf16=True, gradient_checkpointing=True)
-    rows = to_trl_columns(both, some_pairs()[:4])
+    _, double = one_and_two_processes(fsdp=True, bf16=True, gradient_checkpointing=True)
+    rows = to_trl_columns(double, six_pairs()[:4])
     with ReplyCache(tmp_path / "cache") as cache:
-        add_reference(both, rows, base, "f", cache, lambda items, _: iter(items))
-    run(both, rows, base, tmp_path, quiet_console())
+        add_reference(double, rows, base, "f", cache, lambda items, _: iter(items))
+    run(double, rows, base, tmp_path, quiet_console())
     assert history(tmp_path / "history.tsv")[0]["rewards_margins"] == "0"
 
 
 @pytest.mark.slow
 def test_an_error_in_a_process_is_reported_in_one_line(base: Path, tmp_path: Path) -> None:
-    _, both = one_and_two_processes(fsdp=False, lora=LORA | {"target_modules": ["w_pack"]})
+    _, double = one_and_two_processes(fsdp=False, lora=LORA | {"target_modules": ["w_pack"]})
     with pytest.raises(InputError, match=r"train.lora.target_modules = \['w_pack'\]"):
-        run(both, with_reference(both, some_pairs()), base, tmp_path, quiet_console())
+        run(double, with_reference(double, six_pairs()), base, tmp_path, quiet_console())

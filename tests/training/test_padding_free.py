@@ -8,7 +8,7 @@ import pytest
 from delta.training.dataset import split_held_out
 from tests.helpers.tiny_models import train_params, write_model
 from tests.training.test_launch import numbers
-from tests.training.test_trainer import LORA, RULE, quiet_console, run, some_pairs, with_reference
+from tests.training.test_trainer import LORA, RULE, quiet_console, run, six_pairs, with_reference
 
 pytestmark = pytest.mark.slow
 LENGTHS = (9, 4, 17)
@@ -38,7 +38,7 @@ def tiny_model(family: str, **changes: Any) -> Any:
 
 
 def batch(side: str) -> dict[str, Any]:
-    """Three sequences whose first three tokens are the prompt."""
+    """Return three sequences, each with a prompt of three tokens."""
     import torch
 
     longest = max(LENGTHS)
@@ -56,7 +56,7 @@ def batch(side: str) -> dict[str, Any]:
 
 
 def gradients(model: Any, outputs: Any) -> dict[str, Any]:
-    weights = [1.0, -2.0, 0.5]  # each sequence has its own, as in a loss
+    weights = [1.0, -2.0, 0.5]  # a weight for each sequence, as in a loss
     sum(
         weight * row.sum() for weight, row in zip(weights, outputs.log_probs, strict=True)
     ).backward()
@@ -144,9 +144,7 @@ def test_a_padding_free_run_has_the_history_of_a_padded_one(
     params = train_params(
         method=method, lora=lora, per_device_train_batch_size=3, early_stopping=RULE
     )
-    train, held_out = (
-        with_reference(params, part) for part in split_held_out(params, some_pairs())
-    )
+    train, held_out = (with_reference(params, part) for part in split_held_out(params, six_pairs()))
     ways = {"without": padding_free.enable_padding_free, "with": lambda _: False}
     for name, way in ways.items():
         monkeypatch.setattr("delta.training.padding_free.enable_padding_free", way)

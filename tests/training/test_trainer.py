@@ -32,8 +32,8 @@ def two_epochs(**changes: Any) -> TrainParams:
     return train_params(**{"dpo": {"num_train_epochs": 2}} | changes)
 
 
-def some_pairs() -> list[dict[str, Any]]:
-    """Six pairs of token ids of different lengths, each of a problem of its own."""
+def six_pairs() -> list[dict[str, Any]]:
+    """Return six tokenized pairs of different lengths and different problems."""
     return [
         {
             "pair_id": f"p{i}",
@@ -86,13 +86,13 @@ def history(path: Path) -> list[dict[str, str]]:
 def run(
     params: TrainParams, rows: Any, base: Path, folder: Path, console: Console, held_out: Any = ()
 ) -> tuple[Any, dict[str, Any]]:
-    """Prepare and train; return the policy and the facts."""
+    """Prepare and train; return the policy and the counts."""
     from delta.training import launch, model_io
 
-    launch.prepare(folder / "run", params, base, rows, list(held_out))
+    launch.prepare_run(folder / "run", params, base, rows, list(held_out))
     files = (folder / "history.tsv", folder / "held_out.tsv")
-    checkpoint, facts = launch.train(folder / "run", *files, console)
-    return model_io.load_checkpoint(params, base, checkpoint), facts
+    checkpoint, counts = launch.train(folder / "run", *files, console)
+    return model_io.load_checkpoint(params, base, checkpoint), counts
 
 
 def first_loss(params: TrainParams, rows: Any, base: Path, folder: Path) -> float:
@@ -119,7 +119,7 @@ def test_the_first_dpo_loss_equals_the_formula(beta: float, base: Path, tmp_path
     from delta.training import model_io
 
     params = train_params(dpo={"beta": beta})
-    rows = with_reference(params, some_pairs()[:2])  # one batch, so its order does not matter
+    rows = with_reference(params, six_pairs()[:2])  # one batch, so its order does not matter
     expected = dpo_loss(model_io.load(base, "float32"), rows, beta)
     assert first_loss(params, rows, base, tmp_path) == pytest.approx(expected, abs=1e-4)
 
@@ -147,9 +147,9 @@ def test_the_first_kto_loss_equals_the_formula(
 ) -> None:
     from delta.training import model_io
 
-    own = {"beta": beta, "desirable_weight": desirable, "undesirable_weight": undesirable}
-    params = train_params(method="kto", kto=own, per_device_train_batch_size=4)
-    rows = with_reference(params, some_pairs()[:2])
+    method_params = {"beta": beta, "desirable_weight": desirable, "undesirable_weight": undesirable}
+    params = train_params(method="kto", kto=method_params, per_device_train_batch_size=4)
+    rows = with_reference(params, six_pairs()[:2])
     if swapped:
         rows = [row | {"label": not row["label"]} for row in rows]
     weights = {True: desirable, False: undesirable}
@@ -164,7 +164,7 @@ def test_the_first_sft_loss_equals_the_formula(base: Path, tmp_path: Path) -> No
     from delta.training import model_io
 
     params = train_params(method="sft")
-    pairs = some_pairs()[:2]
+    pairs = six_pairs()[:2]
     model = model_io.load(base, "float32")
     tokens = [
         log_prob
@@ -191,7 +191,7 @@ def test_reference_log_probs_are_the_bases_and_are_computed_once(
     model = model_io.load(base, "float32")
 
     def compute(params: TrainParams, fingerprint: str) -> tuple[int, Any]:
-        rows = to_trl_columns(params, some_pairs())
+        rows = to_trl_columns(params, six_pairs())
         with ReplyCache(tmp_path / "cache") as cache:
             return add_reference(params, rows, base, fingerprint, cache, no_progress), rows
 
@@ -221,7 +221,7 @@ def test_a_nan_log_probability_is_an_error_and_is_not_cached(
     with ReplyCache(tmp_path / "cache") as cache:
         with pytest.raises(IncompleteError, match=f"{base}: the log-probability .* is nan"):
             add_reference(
-                params, to_trl_columns(params, some_pairs()), base, "f", cache, no_progress
+                params, to_trl_columns(params, six_pairs()), base, "f", cache, no_progress
             )
         assert len(cache) == 0
 
@@ -233,7 +233,7 @@ def test_a_damaged_cached_log_probability_is_computed_again(
     from delta.training.reference_logps import add_reference
 
     params = train_params(method="dpo")
-    rows = to_trl_columns(params, some_pairs())
+    rows = to_trl_columns(params, six_pairs())
     with ReplyCache(tmp_path / "cache") as cache:
         assert add_reference(params, rows, base, "f", cache, no_progress) == 12
         first = [row["ref_chosen_logps"] for row in rows]
@@ -248,7 +248,7 @@ def test_sft_needs_no_reference_and_loads_no_model_for_it(tmp_path: Path) -> Non
     from delta.training.reference_logps import add_reference
 
     params = train_params(method="sft")
-    rows = to_trl_columns(params, some_pairs())
+    rows = to_trl_columns(params, six_pairs())
     with ReplyCache(tmp_path / "cache") as cache:
         assert add_reference(params, rows, tmp_path / "nowhere", "f", cache, no_progress) == 0
 
@@ -257,7 +257,7 @@ def test_training_raises_the_margin_and_swapped_pairs_lower_it(base: Path, tmp_p
     from delta.training import model_io
 
     start = model_io.load(base, "float32")
-    rows = with_reference(two_epochs(), some_pairs())
+    rows = with_reference(two_epochs(), six_pairs())
     swapped = [
         row | {"chosen_ids": row["rejected_ids"], "rejected_ids": row["chosen_ids"]} for row in rows
     ]
@@ -269,15 +269,15 @@ def test_training_raises_the_margin_and_swapped_pairs_lower_it(base: Path, tmp_p
             for row in rows
         )
 
-    forward, facts = run(two_epochs(), rows, base, tmp_path / "a", quiet_console())
+    forward, counts = run(two_epochs(), rows, base, tmp_path / "a", quiet_console())
     backward, _ = run(two_epochs(), swapped, base, tmp_path / "b", quiet_console())
     assert margin(forward) > margin(start) + 1
     assert margin(backward) < margin(start) - 1
-    assert facts["options"]["beta"] == BETA
-    assert facts["options"]["dtype"] == "float32"
+    assert counts["options"]["beta"] == BETA
+    assert counts["options"]["dtype"] == "float32"
     assert (
         0.1 < model_io.fraction_of_weights_changed(forward, base)["bfloat16"] < 0.9
-    )  # unseen tokens keep theirs
+    )  # unseen tokens keep their embeddings
     assert model_io.fraction_of_weights_changed(start, base) == {
         "float32": 0.0,
         "bfloat16": 0.0,
@@ -305,7 +305,7 @@ def test_the_options_in_use_are_read_back_from_the_trainer(
         gradient_checkpointing=True,
         bf16=True,
     )
-    _, facts = run(params, with_reference(params, some_pairs()), base, tmp_path, quiet_console())
+    _, counts = run(params, with_reference(params, six_pairs()), base, tmp_path, quiet_console())
     expected = OPTIONS[method] | {
         "lr_scheduler_type": "constant_with_warmup",
         "learning_rate": 0.01,
@@ -316,12 +316,12 @@ def test_the_options_in_use_are_read_back_from_the_trainer(
         "gradient_checkpointing": True,
         "fsdp": False,
     }
-    assert expected.items() <= facts["options"].items()
+    assert expected.items() <= counts["options"].items()
     rates = [float(row["learning_rate"]) for row in history(tmp_path / "history.tsv")]
     assert (rates[0], rates[-1]) == (0.0, 0.01)  # warmed up, then constant
 
 
-class Interrupted(Console):
+class InterruptingConsole(Console):
     """A console that raises KeyboardInterrupt after so many training steps."""
 
     def __init__(self, steps: int) -> None:
@@ -342,23 +342,23 @@ def equal(first: Any, second: Any) -> bool:
     return all(torch.equal(a, b) for a, b in pairs)
 
 
-@pytest.mark.parametrize("lora", [None, LORA], ids=["whole", "lora"])
+@pytest.mark.parametrize("lora", [None, LORA], ids=["full", "lora"])
 @pytest.mark.parametrize("method", ["dpo", "kto", "sft"])
 def test_an_interrupted_run_resumes_at_its_checkpoint_and_ends_the_same(
     method: str, lora: Any, base: Path, tmp_path: Path
 ) -> None:
-    own = {"num_train_epochs": 2 if method != "kto" else 1}
-    params = train_params(method=method, lora=lora, **{method: own})
-    rows = with_reference(params, some_pairs())
-    whole, _ = run(params, rows, base, tmp_path / "whole", quiet_console())
+    method_params = {"num_train_epochs": 2 if method != "kto" else 1}
+    params = train_params(method=method, lora=lora, **{method: method_params})
+    rows = with_reference(params, six_pairs())
+    uninterrupted, _ = run(params, rows, base, tmp_path / "whole", quiet_console())
     with pytest.raises(KeyboardInterrupt):
-        run(params, rows, base, tmp_path / "cut", Interrupted(3))
+        run(params, rows, base, tmp_path / "cut", InterruptingConsole(3))
     output = io.StringIO()
-    resumed, facts = run(params, rows, base, tmp_path / "cut", Console(output))
+    resumed, counts = run(params, rows, base, tmp_path / "cut", Console(output))
     assert "checkpoint-2" in output.getvalue()
-    assert facts["steps"] == facts["chosen_step"] == 6
+    assert counts["steps"] == counts["chosen_step"] == 6
     assert history(tmp_path / "cut/history.tsv") == history(tmp_path / "whole/history.tsv")
-    assert equal(whole, resumed)
+    assert equal(uninterrupted, resumed)
 
 
 def write_checkpoints(folder: Path, *steps: int) -> None:
@@ -382,7 +382,7 @@ def test_an_unmarked_checkpoint_is_never_resumed(tmp_path: Path) -> None:
     write_checkpoints(tmp_path, 2, 10, 12)
     (tmp_path / "checkpoint-12" / checkpoints.MARK).unlink()
     assert checkpoints.remove_incomplete(tmp_path) == []
-    assert checkpoints.latest(tmp_path) == tmp_path / "checkpoint-10"
+    assert checkpoints.latest_complete(tmp_path) == tmp_path / "checkpoint-10"
     assert steps_in(tmp_path) == [2, 10]
 
 
@@ -391,7 +391,7 @@ def test_an_unmarked_checkpoint_is_never_resumed(tmp_path: Path) -> None:
 def test_a_damaged_checkpoint_and_all_later_ones_are_removed(
     tmp_path: Path, file: str, damage: str
 ) -> None:
-    """The best of the later ones would be chosen among steps that are gone."""
+    """Early stopping must not choose a later checkpoint, whose earlier steps are lost."""
     from delta.training import checkpoints
 
     write_checkpoints(tmp_path, 2, 10, 12)
@@ -413,11 +413,11 @@ RULE: dict[str, Any] = {"held_out": 0.34, "eval_steps": 2, "patience": 2, "min_i
 
 
 def converging() -> tuple[TrainParams, Any, Any]:
-    """Held-out pairs that are the training pairs swapped: their loss rises from the first step."""
+    """Return params, rows and held-out rows, the swapped pairs, whose loss rises from the start."""
     params = two_epochs(
         early_stopping=RULE, dpo={"num_train_epochs": 20}, save_steps=3, logging_steps=4
     )
-    train, held_out = split_held_out(params, some_pairs())
+    train, held_out = split_held_out(params, six_pairs())
     assert (len(train), len(held_out)) == (4, 2)
     swapped = [
         pair | {"chosen_ids": pair["rejected_ids"], "rejected_ids": pair["chosen_ids"]}
@@ -430,19 +430,19 @@ def test_training_stops_when_converged_and_keeps_the_best_checkpoint(
     base: Path, tmp_path: Path
 ) -> None:
     params, rows, held_out = converging()
-    chosen, facts = run(params, rows, base, tmp_path / "a", quiet_console(), held_out)
+    chosen, counts = run(params, rows, base, tmp_path / "a", quiet_console(), held_out)
     curve = history(tmp_path / "a/held_out.tsv")
     assert [row["step"] for row in curve] == ["2", "4", "6"]
     losses = [float(row["loss"]) for row in curve]
     assert losses == sorted(losses)
-    assert (facts["chosen_step"], facts["converged_at"], facts["steps"]) == (2, 6, 6)
-    assert facts["held_out_loss"] == pytest.approx(losses[0], abs=1e-4)
+    assert (counts["chosen_step"], counts["converged_at"], counts["steps"]) == (2, 6, 6)
+    assert counts["held_out_loss"] == pytest.approx(losses[0], abs=1e-4)
     assert steps_in(tmp_path / "a/run/checkpoints") == [2, 6]
 
     # Two steps without early stopping, under the same learning rate schedule.
     plain = params.model_copy(update={"early_stopping": None, "save_steps": 2})
     with pytest.raises(KeyboardInterrupt):
-        run(plain, rows, base, tmp_path / "b", Interrupted(3))
+        run(plain, rows, base, tmp_path / "b", InterruptingConsole(3))
     from delta.training import model_io
 
     two_steps = model_io.load_checkpoint(params, base, tmp_path / "b/run/checkpoints/checkpoint-2")
@@ -454,23 +454,23 @@ def test_an_interrupted_run_converges_at_the_same_step_to_the_same_policy(
     interrupted_after: int, base: Path, tmp_path: Path
 ) -> None:
     params, rows, held_out = converging()
-    whole, facts = run(params, rows, base, tmp_path / "whole", quiet_console(), held_out)
+    uninterrupted, counts = run(params, rows, base, tmp_path / "whole", quiet_console(), held_out)
     with pytest.raises(KeyboardInterrupt):
-        run(params, rows, base, tmp_path / "cut", Interrupted(interrupted_after), held_out)
+        run(params, rows, base, tmp_path / "cut", InterruptingConsole(interrupted_after), held_out)
     resumed, resumed_facts = run(params, rows, base, tmp_path / "cut", quiet_console(), held_out)
-    assert resumed_facts == facts
-    assert equal(whole, resumed)
+    assert resumed_facts == counts
+    assert equal(uninterrupted, resumed)
     for name in ("history.tsv", "held_out.tsv"):
         assert history(tmp_path / "cut" / name) == history(tmp_path / "whole" / name)
 
 
 def test_a_converged_run_is_not_trained_further(base: Path, tmp_path: Path) -> None:
     params, rows, held_out = converging()
-    whole, facts = run(params, rows, base, tmp_path, quiet_console(), held_out)
+    uninterrupted, counts = run(params, rows, base, tmp_path, quiet_console(), held_out)
     (tmp_path / "history.tsv").unlink()  # DVC deletes outputs before it runs a stage
-    resumed, resumed_facts = run(params, rows, base, tmp_path, Interrupted(0), held_out)
-    assert resumed_facts == facts
-    assert equal(whole, resumed)
+    resumed, resumed_facts = run(params, rows, base, tmp_path, InterruptingConsole(0), held_out)
+    assert resumed_facts == counts
+    assert equal(uninterrupted, resumed)
     assert history(tmp_path / "history.tsv")
 
 
@@ -479,21 +479,17 @@ def test_a_run_without_convergence_keeps_the_lowest_held_out_loss(
 ) -> None:
     rule = RULE | {"eval_steps": 3, "patience": 5}
     params = two_epochs(early_stopping=rule, dpo={"num_train_epochs": 4})
-    train, held_out = (
-        with_reference(params, part) for part in split_held_out(params, some_pairs())
-    )
-    _, facts = run(params, train, base, tmp_path, quiet_console(), held_out)
+    train, held_out = (with_reference(params, part) for part in split_held_out(params, six_pairs()))
+    _, counts = run(params, train, base, tmp_path, quiet_console(), held_out)
     curve = [(int(r["step"]), float(r["loss"])) for r in history(tmp_path / "held_out.tsv")]
     assert [step for step, _ in curve] == [3, 6, 8]  # the last step is evaluated as well
-    assert facts["converged_at"] is None
-    assert facts["chosen_step"] == min(curve, key=lambda point: point[1])[0]
+    assert counts["converged_at"] is None
+    assert counts["chosen_step"] == min(curve, key=lambda point: point[1])[0]
 
 
 def test_the_held_out_loss_is_the_loss_of_the_held_out_pairs(base: Path, tmp_path: Path) -> None:
     params = two_epochs(early_stopping=RULE | {"eval_steps": 1}, dpo={"learning_rate": 1e-12})
-    train, held_out = (
-        with_reference(params, part) for part in split_held_out(params, some_pairs())
-    )
+    train, held_out = (with_reference(params, part) for part in split_held_out(params, six_pairs()))
     run(params, train, base, tmp_path, quiet_console(), held_out)
     from delta.training import model_io
 
@@ -505,13 +501,13 @@ def test_only_adapters_are_trained_and_they_are_merged(base: Path, tmp_path: Pat
     from delta.training import model_io
 
     params = two_epochs(lora=LORA, dtype="bfloat16", bf16=True)
-    rows = with_reference(params, some_pairs())
-    merged, facts = run(params, rows, base, tmp_path, quiet_console())
-    assert facts["options"]["trainable_parameters"] == 2 * 2 * (4 * 32 + 32 * 4)
-    assert facts["options"]["lora"] == {"r": 4, "lora_alpha": 8}
+    rows = with_reference(params, six_pairs())
+    merged, counts = run(params, rows, base, tmp_path, quiet_console())
+    assert counts["options"]["trainable_parameters"] == 2 * 2 * (4 * 32 + 32 * 4)
+    assert counts["options"]["lora"] == {"r": 4, "lora_alpha": 8}
     start = model_io.load(base, "float32").state_dict()
     after = merged.state_dict()
-    assert after.keys() == start.keys()  # a whole model, no adapters
+    assert after.keys() == start.keys()  # a complete model without adapters
     changed = {name for name in start if not after[name].equal(start[name])}
     assert {name.split(".")[-2] for name in changed} == {"q_proj", "v_proj"}
 
@@ -519,12 +515,12 @@ def test_only_adapters_are_trained_and_they_are_merged(base: Path, tmp_path: Pat
 def test_missing_target_modules_are_named(base: Path, tmp_path: Path) -> None:
     params = two_epochs(lora=LORA | {"target_modules": ["w_pack"]})
     with pytest.raises(InputError, match=r"train.lora.target_modules = \['w_pack'\]"):
-        run(params, with_reference(params, some_pairs()), base, tmp_path, quiet_console())
+        run(params, with_reference(params, six_pairs()), base, tmp_path, quiet_console())
 
 
 def test_a_nan_loss_is_an_error(base: Path, tmp_path: Path) -> None:
     params = two_epochs()
-    rows = [row | {"ref_chosen_logps": math.nan} for row in with_reference(params, some_pairs())]
+    rows = [row | {"ref_chosen_logps": math.nan} for row in with_reference(params, six_pairs())]
     with pytest.raises(InputError, match=r"train.dpo.learning_rate = 0.01: the loss is no longer"):
         run(params, rows, base, tmp_path, quiet_console())
 
@@ -532,7 +528,7 @@ def test_a_nan_loss_is_an_error(base: Path, tmp_path: Path) -> None:
 def test_fewer_rows_than_a_batch_are_refused(base: Path, tmp_path: Path) -> None:
     params = two_epochs(per_device_train_batch_size=7)
     with pytest.raises(InputError, match="only 6; expected 1 to 6"):
-        run(params, with_reference(params, some_pairs()), base, tmp_path, quiet_console())
+        run(params, with_reference(params, six_pairs()), base, tmp_path, quiet_console())
 
 
 def test_no_telemetry_is_sent(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -541,28 +537,28 @@ def test_no_telemetry_is_sent(base: Path, tmp_path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr("trl.trainer.base_trainer.send_telemetry", send)
     params = two_epochs(dpo={"num_train_epochs": 1})
-    run(params, with_reference(params, some_pairs()), base, tmp_path, quiet_console())
+    run(params, with_reference(params, six_pairs()), base, tmp_path, quiet_console())
 
 
 def test_8_bit_adam_trains_or_names_the_missing_package(base: Path, tmp_path: Path) -> None:
     import importlib.util
 
     params = two_epochs(optim="adamw_8bit")
-    rows = with_reference(params, some_pairs())
+    rows = with_reference(params, six_pairs())
     if importlib.util.find_spec("bitsandbytes") is None:
         with pytest.raises(InputError, match="bitsandbytes is not installed"):
             run(params, rows, base, tmp_path, quiet_console())
         return
-    _, facts = run(params, rows, base, tmp_path, quiet_console())
-    assert facts["options"]["optim"] == "adamw_8bit"
-    assert facts["last_margin"] > 0
+    _, counts = run(params, rows, base, tmp_path, quiet_console())
+    assert counts["options"]["optim"] == "adamw_8bit"
+    assert counts["last_margin"] > 0
 
 
 def test_everything_that_shapes_a_run_changes_its_key() -> None:
     from delta.training.launch import run_key
 
     params = two_epochs()
-    rows = with_reference(params, some_pairs())
+    rows = with_reference(params, six_pairs())
     keys = [
         run_key(params, rows, [], "f"),
         run_key(params, rows[::-1], [], "f"),
@@ -573,7 +569,7 @@ def test_everything_that_shapes_a_run_changes_its_key() -> None:
         run_key(two_epochs(num_processes=2, fsdp=True), rows, [], "f"),
     ]
     assert len(set(keys)) == len(keys)
-    assert run_key(two_epochs(), with_reference(params, some_pairs()), [], "f") == keys[0]
+    assert run_key(two_epochs(), with_reference(params, six_pairs()), [], "f") == keys[0]
 
 
 def test_training_applies_the_early_stopping_rule() -> None:

@@ -14,17 +14,17 @@ from delta.grading.formulas.trees import (
     number_node,
     product,
     quotient,
-    replaced,
+    replace_subtree,
     symbols_of,
     total,
 )
 from delta.grading.formulas.values import (
-    Based,
-    Cases,
     Collection,
+    Interval,
     Matrix,
     Named,
-    Piece,
+    NumberInBase,
+    Piecewise,
     Ratio,
     RealSet,
     Relation,
@@ -36,15 +36,15 @@ from delta.grading.formulas.values import (
     scalar_of,
 )
 
-HOURS = 12  # of half a day
+HALF_DAY = 12  # hours
 ZERO = number_node(0)
 Same = Callable[[Any, Any], bool]
 
 
 def same_answer(gold: Value, prediction: Value) -> bool:
-    """Return whether the prediction says what the gold says.
+    """Return whether the two values are the same answer.
 
-    Raises TooLargeError where that cannot be known.
+    Raises TooLargeError where they are too large to compare.
     """
     if isinstance(gold, Named) and isinstance(prediction, Named):
         return _same_named(gold, prediction)
@@ -66,7 +66,7 @@ def same_answer(gold: Value, prediction: Value) -> bool:
 
 
 def _is_singleton(value: Value) -> bool:
-    """Return whether this is a set of one member, which may stand for the member."""
+    """Return whether this is a set of one member, which is compared as the member."""
     return isinstance(value, Collection) and value.kind == "set" and len(value.members) == 1
 
 
@@ -75,7 +75,7 @@ def _member(value: Value) -> Value:
 
 
 def _same_named(gold: Named, prediction: Named) -> bool:
-    """Compare: x = 5 is not y = 5, but y = 2x is x = y/2. A name in words says nothing."""
+    """Compare: x = 5 is not y = 5, but y = 2x is x = y/2. A name in words is ignored."""
     names = [named.name.replace("{", "").replace("}", "") for named in (gold, prediction)]
     if "" in names or names[0] == names[1]:
         if same_answer(gold.value, prediction.value):
@@ -95,7 +95,7 @@ def _as_equation(named: Named) -> Relation | None:
 def _same_words(gold: Words, prediction: Words) -> bool:
     if gold.text.split() == prediction.text.split():
         return True
-    # `xy` is yx, but HT is not TH: capitals side by side may be tosses, or points.
+    # `xy` is yx, but HT is not TH: adjacent capitals may be coin tosses, or points.
     for words in (gold, prediction):
         if all(name.isupper() for tree in words.trees for name in symbols_of(tree)):
             return False
@@ -106,21 +106,21 @@ def _same_matrix(gold: Matrix, prediction: Matrix) -> bool:
     return _in_order(gold.rows, prediction.rows, _in_order)
 
 
-def _same_based(gold: Based, prediction: Based) -> bool:
+def _same_number_in_base(gold: NumberInBase, prediction: NumberInBase) -> bool:
     return int(gold.digits, gold.base) == int(prediction.digits, prediction.base)
 
 
-def _same_cases(gold: Cases, prediction: Cases) -> bool:
-    return _matched(gold.rows, prediction.rows, _same_pair)
+def _same_piecewise(gold: Piecewise, prediction: Piecewise) -> bool:
+    return _match_one_to_one(gold.rows, prediction.rows, _same_pair)
 
 
 def _same_pair(gold: tuple[Value, Value], prediction: tuple[Value, Value]) -> bool:
-    """Compare a value with its condition, or an element with its condition."""
+    """Compare two pairs of a value, or a set's element, and its condition."""
     return same_answer(gold[0], prediction[0]) and same_answer(gold[1], prediction[1])
 
 
 def _same_across(gold: Value, prediction: Value) -> bool:
-    """Compare two answers of different kinds that may mean the same."""
+    """Compare two answers of different kinds."""
     scalars = scalar_of(gold), scalar_of(prediction)
     if scalars[0] and scalars[1]:
         return same_scalar(scalars[0], scalars[1])
@@ -131,7 +131,7 @@ def _same_across(gold: Value, prediction: Value) -> bool:
                 return same(
                     Scalar(tuple(quotient(a, b) for a in first.trees for b in second.trees)), other
                 )
-            case Based(digits=digits), Scalar():  # whose base was left out
+            case NumberInBase(digits=digits), Scalar():  # the base was left out
                 is_decimal = digits.lstrip("-").isdigit()
                 return is_decimal and number_node(int(digits)) in other.trees
             case Time(half=half, parts=parts), Scalar() if half and parts[1:] == (0,):
@@ -162,11 +162,11 @@ def _same_as_set(gold: Value, prediction: Value) -> bool:
 
 
 def _same_set(gold: RealSet, prediction: RealSet) -> bool:
-    left, right = canonical(list(gold.pieces)), canonical(list(prediction.pieces))
-    return _matched(left.pieces, right.pieces, _same_piece)
+    left, right = canonical(list(gold.intervals)), canonical(list(prediction.intervals))
+    return _match_one_to_one(left.intervals, right.intervals, _same_interval)
 
 
-def _same_piece(gold: Piece, prediction: Piece) -> bool:
+def _same_interval(gold: Interval, prediction: Interval) -> bool:
     return (
         (gold.has_low, gold.has_high) == (prediction.has_low, prediction.has_high)
         and same_scalar(gold.low, prediction.low)
@@ -177,12 +177,12 @@ def _same_piece(gold: Piece, prediction: Piece) -> bool:
 def _same_collection(gold: Collection, prediction: Collection) -> bool:
     kinds = {gold.kind, prediction.kind}
     if kinds == {"set"}:
-        return _contained(gold.members, prediction.members, same_answer) and _contained(
+        return _is_subset(gold.members, prediction.members, same_answer) and _is_subset(
             prediction.members, gold.members, _swapped(same_answer)
         )
     is_any_order = kinds <= {"list", "set"} or kinds == {"record"}
     if is_any_order or (kinds == {"bracket", "list"} and len(gold.members) > 2):
-        return _matched(gold.members, prediction.members, same_answer)
+        return _match_one_to_one(gold.members, prediction.members, same_answer)
     if "set" in kinds or kinds == {"bracket", "list"}:
         return False
     if "bracket" in kinds and len(kinds) == 2 and len(gold.members) == 2:
@@ -191,14 +191,14 @@ def _same_collection(gold: Collection, prediction: Collection) -> bool:
 
 
 def _in_name_order(collection: Collection) -> tuple[Value, ...]:
-    """Return the values of a record by their names: a tuple (x, y) of "y = 2, x = 1"."""
+    """Return the values of a record in the order of their names: 1, 2 for "y = 2, x = 1"."""
     if collection.kind != "record":
         return collection.members
     named = [member for member in collection.members if isinstance(member, Named)]
     return tuple(member.value for member in sorted(named, key=lambda member: member.name))
 
 
-def _contained(members: Sequence[Value], others: Sequence[Value], same: Same) -> bool:
+def _is_subset(members: Sequence[Value], others: Sequence[Value], same: Same) -> bool:
     """Return whether each member is one of the others."""
     return all(any(same(member, other) for other in others) for member in members)
 
@@ -207,7 +207,7 @@ def _in_order(gold: Sequence[Any], prediction: Sequence[Any], same: Same = same_
     return len(gold) == len(prediction) and all(map(same, gold, prediction))
 
 
-def _matched(gold: Sequence[Any], prediction: Sequence[Any], same: Same) -> bool:
+def _match_one_to_one(gold: Sequence[Any], prediction: Sequence[Any], same: Same) -> bool:
     """Return whether the members can be paired one to one (augmenting paths)."""
     if len(gold) != len(prediction):
         return False
@@ -241,25 +241,20 @@ def _same_ratio(gold: Ratio, prediction: Ratio) -> bool:
 
 
 def _same_time(gold: Time, prediction: Time) -> bool:
-    """Compare: 4:30 p.m. is 16:30 and, where the half is left out, 4:30."""
+    """Compare: 4:30 p.m. is 16:30 and, where a.m. or p.m. is left out, 4:30."""
     if gold.half and prediction.half:
-        halves = gold.half == prediction.half
-        return (
-            halves
-            and gold.parts[0] % HOURS == prediction.parts[0] % HOURS
-            and (gold.parts[1:] == prediction.parts[1:])
-        )
-    return gold.parts == prediction.parts or _of_24_hours(gold) == _of_24_hours(prediction)
+        return _as_24_hours(gold) == _as_24_hours(prediction)
+    return gold.parts == prediction.parts or _as_24_hours(gold) == _as_24_hours(prediction)
 
 
-def _of_24_hours(time: Time) -> tuple[int, ...]:
+def _as_24_hours(time: Time) -> tuple[int, ...]:
     if not time.half:
         return time.parts
-    return (time.parts[0] % HOURS + HOURS * (time.half == "pm"), *time.parts[1:])
+    return (time.parts[0] % HALF_DAY + HALF_DAY * (time.half == "pm"), *time.parts[1:])
 
 
 def _is_calculation(relation: Relation) -> bool:
-    """Return whether this is an equation that always holds: 5 + 3 = 8 or 1/3 = 0.333."""
+    """Return whether this is a true equation between numbers: 5 + 3 = 8 or 1/3 = 0.333."""
     if set(relation.operators) != {"="}:
         return False
     first, *others = relation.sides
@@ -283,13 +278,13 @@ def _same_relation(gold: Relation, prediction: Relation) -> bool:
 
 
 def _differences(relation: Relation) -> list[Node]:
-    """Return the left side less the right side, in every reading."""
+    """Return left side minus right side, for every reading."""
     left, right = relation.sides
     return [total(a, negative(b)) for a in left.trees for b in right.trees]
 
 
 def _same_inequality(gold: Relation, prediction: Relation) -> bool:
-    """Compare up to a factor, which mirrors the sign where it is negative."""
+    """Compare up to a factor; a negative factor mirrors the sign."""
     sign, other = gold.operators[0], prediction.operators[0]
     if not _has_symbols(gold):
         return False
@@ -306,7 +301,7 @@ def _has_symbols(relation: Relation) -> bool:
 
 
 def _same_equation(gold: Relation | None, prediction: Relation | None) -> bool:
-    """Compare up to a constant factor, or where one is the other solved for a name in it."""
+    """Compare up to a constant factor; one may also be the other solved for a symbol."""
     if gold is None or prediction is None or gold.operators != prediction.operators:
         return False
     if _in_order(gold.sides, prediction.sides):
@@ -319,14 +314,14 @@ def _same_equation(gold: Relation | None, prediction: Relation | None) -> bool:
 
 
 def _is_solved(solved: Relation, equation: Relation) -> bool:
-    """Return whether `solved` is name = formula, and the equation linear in it and true there."""
+    """Return whether `solved` is symbol = formula and solves the equation, linear in symbol."""
     for name, value in (solved.sides, solved.sides[::-1]):
         symbol = name.trees[0]
         if symbol.kind != "symbol" or any(symbol.value in symbols_of(tree) for tree in value.trees):
             continue
         for tree in _differences(equation):
             if symbol.value in symbols_of(tree) and _is_linear(tree, symbol):
-                at = [replaced(tree, symbol, formula) for formula in value.trees]
+                at = [replace_subtree(tree, symbol, formula) for formula in value.trees]
                 if any(same_function(difference, ZERO) for difference in at):
                     return True
     return False
@@ -334,7 +329,7 @@ def _is_solved(solved: Relation, equation: Relation) -> bool:
 
 def _is_linear(tree: Node, symbol: Node) -> bool:
     """Return whether the second difference in the symbol is zero, and the first is not."""
-    a, b, c = (replaced(tree, symbol, number_node(Fraction(n, 3))) for n in (1, 3, 5))
+    a, b, c = (replace_subtree(tree, symbol, number_node(Fraction(n, 3))) for n in (1, 3, 5))
     second = total(a, negative(b), negative(b), c)
     return bool(same_function(second, ZERO)) and not same_function(a, b)
 
@@ -348,7 +343,7 @@ SAME_KIND: dict[type, Same] = {
     Matrix: _same_matrix,
     Ratio: _same_ratio,
     Time: _same_time,
-    Based: _same_based,
-    Cases: _same_cases,
+    NumberInBase: _same_number_in_base,
+    Piecewise: _same_piecewise,
     SetBuilder: _same_pair,
 }

@@ -1,7 +1,7 @@
 r"""Parse an answer into a value: "x = 3 \text{ or } x = -2" is a named list (values.py).
 
 An answer may have several readings: "110,143" is one number or two, "\pm a \pm b" two values or
-four. A text without any raises UnreadableError.
+four. A text without a reading raises UnreadableError.
 """
 
 import contextlib
@@ -12,7 +12,12 @@ from itertools import product as combinations
 
 from delta.grading.formulas.formula_parser import parse_formula
 from delta.grading.formulas.rounding import stored_decimal
-from delta.grading.formulas.scalar_parser import parse_based, parse_scalar, parse_time, parse_trees
+from delta.grading.formulas.scalar_parser import (
+    parse_number_in_base,
+    parse_scalar,
+    parse_time,
+    parse_trees,
+)
 from delta.grading.formulas.sets import (
     EVERYTHING,
     combine,
@@ -29,13 +34,13 @@ from delta.grading.formulas.tokens import (
     has_groups,
     index_of,
     is_condition,
-    marks,
+    separator_texts,
     splice_words,
-    split,
+    split_at,
+    strip_lead,
+    strip_punctuation,
     text_of,
     tokenize,
-    trim,
-    without_lead,
 )
 from delta.grading.formulas.trees import (
     EULER,
@@ -44,16 +49,16 @@ from delta.grading.formulas.trees import (
     Node,
     product,
     quotient,
-    symbol,
+    symbol_node,
     symbols_of,
 )
 from delta.grading.formulas.values import (
     BOUND_NAME,
-    Cases,
     Collection,
+    Interval,
     Matrix,
     Named,
-    Piece,
+    Piecewise,
     Ratio,
     RealSet,
     Relation,
@@ -63,7 +68,7 @@ from delta.grading.formulas.values import (
     Words,
     scalar_of,
 )
-from delta.grading.formulas.vocabulary import BLOCKED, LONG_WORD, OVER, RELATIONS, TIMES
+from delta.grading.formulas.vocabulary import LONG_WORD, OVER, QUALIFYING_WORDS, RELATIONS, TIMES
 
 MATRICES = frozenset(("pmatrix", "bmatrix", "Bmatrix", "matrix", "array", "smallmatrix"))
 SYSTEMS = frozenset(("cases", "aligned", "align", "align*", "gathered", "dcases", "rcases"))
@@ -71,7 +76,7 @@ PLUS_MINUS = {r"\pm": "+-", r"\mp": "-+", "±": "+-", "∓": "-+"}
 UNKNOWN_RELATIONS = frozenset((r"\equiv", r"\to", r"\rightarrow", r"\propto", r"\mid", r"\implies"))
 MAX_MEMBERS = 100  # of a list
 MAX_SIGNS = 4  # of plus-minus in one member
-MAX_DEPTH = 30  # of values in values
+MAX_DEPTH = 30  # of nested values
 NAME = re.compile(
     r"(?:\\vec|\\overline|m?\\angle|\\triangle)?[A-Z]{1,4}'*|\[[A-Z]{3,6}\]|\|[A-Z]{2}\|"
     r"|[a-zA-Z]'*\^-1\(.*\)|(?:[A-Z]|[a-z]|Var|Cov|[aA]rea)\([^()]*\)"
@@ -88,8 +93,8 @@ CONDITION_WORDS = ("if", "for", "when", "where", "otherwise,", ",")
 def parse_answer(text: str, is_gold: bool = False) -> list[Value]:
     """Return the possible readings of a cleaned answer, the likeliest first.
 
-    The floats of a gold answer are read as the short decimals that they store. Raises
-    UnreadableError where there is no reading.
+    Floats in a gold answer are read as the short decimals that they store. Raises UnreadableError
+    where there is no reading.
     """
     values: list[Value] = []
     first_error: UnreadableError | None = None
@@ -119,7 +124,7 @@ def _as_stored(token: Token) -> Token:
 
 
 class _Parser:
-    """One reading of one text. `is_linked`: all plus-minus signs of a member go together."""
+    """One reading of a text. `is_linked`: all plus-minus signs of a member change together."""
 
     def __init__(self, text: str, is_linked: bool) -> None:
         self.text, self.is_linked = text, is_linked
@@ -130,7 +135,7 @@ class _Parser:
         self.depth += 1
         if self.depth > MAX_DEPTH:
             raise UnreadableError("too deep")
-        value = self._value(trim(tokens))
+        value = self._value(strip_punctuation(tokens))
         self.depth -= 1
         return value
 
@@ -141,19 +146,19 @@ class _Parser:
             tokens = [tokens[0]._replace(kind="symbol", text=letter[1])]
         if all(token.kind in ("text", "word") for token in tokens):
             return _words(tokens)
-        tokens = without_lead(tokens)
-        if len(parts := split(tokens, SEPARATORS)) > 1:
-            return self.joined(parts, marks(tokens, SEPARATORS))
-        if marks(tokens, RELATION_SIGNS):
+        tokens = strip_lead(tokens)
+        if len(parts := split_at(tokens, SEPARATORS)) > 1:
+            return self.joined(parts, separator_texts(tokens, SEPARATORS))
+        if separator_texts(tokens, RELATION_SIGNS):
             return self.expand(tokens, self.relation)
-        if marks(tokens, UNKNOWN_RELATIONS):
+        if separator_texts(tokens, UNKNOWN_RELATIONS):
             raise UnreadableError("a relation")
-        if marks(tokens, SET_SIGNS):
+        if separator_texts(tokens, SET_SIGNS):
             return self.set_operation(tokens)
         return self.expand(tokens, self.single)
 
     def expand(self, tokens: list[Token], parse: Callable[[list[Token]], Value]) -> Value:
-        """Return both values of each plus-minus."""
+        """Return the values for both signs of each plus-minus."""
         signs = [index for index, token in enumerate(tokens) if token.text in PLUS_MINUS]
         if not signs or (tokens[0].text == r"\{" and closes_at_end(tokens)):
             value: Value = parse(tokens)
@@ -182,8 +187,8 @@ class _Parser:
         return join(members_of([self.value(part) for part in parts]), joins)
 
     def relation(self, tokens: list[Token]) -> Value:
-        sides = split(tokens, RELATION_SIGNS)
-        operators = [RELATIONS[mark] for mark in marks(tokens, RELATION_SIGNS)]
+        sides = split_at(tokens, RELATION_SIGNS)
+        operators = [RELATIONS[mark] for mark in separator_texts(tokens, RELATION_SIGNS)]
         if not sides[0] and operators[0] == "=":
             sides, operators = sides[1:], operators[1:]
             if not operators:
@@ -193,15 +198,17 @@ class _Parser:
         if set(operators) <= {"=", "in"}:
             if (name := _name(sides[0])) and (named := self.named(name, sides[-1])):
                 return named
-            behind = _name(sides[1]) if operators == ["="] else None
-            if behind and (named := self.named(behind, sides[0])):
+            right_name = _name(sides[1]) if operators == ["="] else None
+            if right_name and (named := self.named(right_name, sides[0])):
                 return named
         if "in" in operators or not (set(operators) == {"="} or "=" not in operators):
             raise UnreadableError("a relation")
-        return Relation(tuple(parse_scalar(trim(side)) for side in sides), tuple(operators))
+        return Relation(
+            tuple(parse_scalar(strip_punctuation(side)) for side in sides), tuple(operators)
+        )
 
     def named(self, name: tuple[str, Node | None], side: list[Token]) -> Value | None:
-        """Return the value with its name; None where the two are an equation."""
+        """Return the value with its name; None where name and value form an equation."""
         value = self.value(side)
         scalar = scalar_of(value)
         names = {name for tree in scalar.trees for name in symbols_of(tree)} if scalar else set()
@@ -213,8 +220,8 @@ class _Parser:
         return Named(name[0], name[1], value)
 
     def set_operation(self, tokens: list[Token]) -> Value:
-        result, *operands = [to_set(self.value(part)) for part in split(tokens, SET_SIGNS)]
-        for mark, operand in zip(marks(tokens, SET_SIGNS), operands, strict=True):
+        result, *operands = [to_set(self.value(part)) for part in split_at(tokens, SET_SIGNS)]
+        for mark, operand in zip(separator_texts(tokens, SET_SIGNS), operands, strict=True):
             if result is None or operand is None:
                 raise UnreadableError("a set")
             if mark in (r"\setminus", r"\backslash"):
@@ -229,7 +236,7 @@ class _Parser:
     def single(self, tokens: list[Token]) -> Value:
         if special := self.special(tokens):
             return special
-        if len(parts := split(tokens, frozenset((":",)))) > 1:
+        if len(parts := split_at(tokens, frozenset((":",)))) > 1:
             return Ratio(tuple(parse_scalar(part) for part in parts))
         if tokens[0].text in ("(", "[", r"\{") and closes_at_end(tokens):
             return self.brackets(tokens)
@@ -238,7 +245,7 @@ class _Parser:
     def special(self, tokens: list[Token]) -> Value | None:
         """Return a time, a number with a base, a matrix, the real numbers or the empty set."""
         source = self.text[tokens[0].start : tokens[-1].end]
-        if (time := parse_time(source)) or (based := parse_based(source)):
+        if (time := parse_time(source)) or (based := parse_number_in_base(source)):
             return time or based
         plain = text_of(tokens)
         if plain in (r"\mathbbR", "ℝ"):
@@ -259,8 +266,8 @@ class _Parser:
         if name == "array" and tokens[body].text == "{":
             body = index_of(tokens, "}", body) + 1
         rows = [
-            split(row, frozenset("&"))
-            for row in split(tokens[body:end], frozenset((r"\\",)))
+            split_at(row, frozenset("&"))
+            for row in split_at(tokens[body:end], frozenset((r"\\",)))
             if row
         ]
         before, after = tokens[:start], tokens[closed + 1 :]
@@ -272,7 +279,7 @@ class _Parser:
 
     def cases(self, rows: list[list[list[Token]]]) -> Value:
         if rows and all(len(row) == 2 for row in rows):
-            return Cases(tuple((self.value(row[0]), self.condition(row[1])) for row in rows))
+            return Piecewise(tuple((self.value(row[0]), self.condition(row[1])) for row in rows))
         joined = [[token for cell in row for token in cell] for row in rows]
         return self.joined(joined, [","] * (len(rows) - 1))
 
@@ -282,7 +289,7 @@ class _Parser:
         return self.value(tokens)
 
     def set_builder(self, element: list[Token], condition: list[Token]) -> Value:
-        element = split(element, frozenset((r"\in",)))[0]
+        element = split_at(element, frozenset((r"\in",)))[0]
         names = {token.text for token in element if token.kind == "symbol"}
         if len(names) == 1:
             element, condition = (
@@ -295,9 +302,9 @@ class _Parser:
         opening, closing, inside = tokens[0].text, tokens[-1].text, tokens[1:-1]
         if opening == r"\{":
             for sign in (":", r"\mid", "|"):
-                if len(parts := split(inside, frozenset((sign,)))) == 2 and parts[0]:
+                if len(parts := split_at(inside, frozenset((sign,)))) == 2 and parts[0]:
                     return self.set_builder(*parts)
-        parts = [part for part in split(inside, frozenset(",;")) if part]
+        parts = [part for part in split_at(inside, frozenset(",;")) if part]
         if not 0 < len(parts) <= MAX_MEMBERS:
             raise UnreadableError("no members")
         values = [self.value(part) for part in parts]
@@ -308,7 +315,7 @@ class _Parser:
         if (opening, closing) in (("(", "]"), ("[", ")")):
             match values:
                 case [Scalar() as low, Scalar() as high]:
-                    return RealSet((Piece(low, opening == "[", high, closing == "]"),))
+                    return RealSet((Interval(low, opening == "[", high, closing == "]"),))
             raise UnreadableError("an interval")
         return Collection("tuple" if opening == "(" else "bracket", tuple(values))
 
@@ -321,17 +328,17 @@ def _words(tokens: list[Token]) -> Value:
 
 
 def _name(tokens: list[Token]) -> tuple[str, Node | None] | None:
-    """Return the name that the tokens are, and its formula where it is a symbol or f(x)."""
+    """Return the tokens as a name, with its formula where it is a symbol or f(x); else None."""
     if all(token.kind == "text" for token in tokens):
         words = re.findall("[a-z]+", " ".join(token.text for token in tokens).lower())
-        return None if set(words) & BLOCKED else ("", None)
+        return None if set(words) & QUALIFYING_WORDS else ("", None)
     plain = text_of(tokens).replace(" ", "")
     if re.fullmatch(r"\(\\?\w+(?:,\\?\w+)+\)|\\?[a-zA-Z]+(?::\\?[a-zA-Z]+)+", plain):
         return plain, None
     with contextlib.suppress(UnreadableError):
         tree = parse_formula(tokens).tree
         if tree.kind == "symbol" or tree in (IMAGINARY, EULER):
-            return tree.value, symbol(tree.value)
+            return tree.value, symbol_node(tree.value)
         if tree.kind == "apply":
             return tree.value, tree
     if not NAME.fullmatch(plain):
@@ -342,7 +349,7 @@ def _name(tokens: list[Token]) -> tuple[str, Node | None] | None:
 def _matrix(rows: list[list[list[Token]]], before: list[Token], after: list[Token]) -> Matrix:
     if before and after and (before[-1].text, after[0].text) in (("(", ")"), ("[", "]")):
         before, after = before[:-1], after[1:]  # \left[ \begin{array}...
-    entries = [[parse_scalar(trim(cell)) for cell in row] for row in rows]
+    entries = [[parse_scalar(strip_punctuation(cell)) for cell in row] for row in rows]
     if len({len(row) for row in entries}) != 1:
         raise UnreadableError("a matrix with holes")
     factor = product(_factor_before(before), _factor_after(after))

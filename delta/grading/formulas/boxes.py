@@ -1,4 +1,4 @@
-r"""Find the answer that a text puts into boxes: the last, or the last few that words join."""
+r"""Find the boxed answer of a text: its last box, or the last few that words join."""
 
 import re
 
@@ -14,7 +14,7 @@ def last_box(text: str) -> str | None:
     r"""Return the content of the last balanced \boxed{…}; None where there is none.
 
     Math-Verify would merge all boxes of a text into a set, so an answer that corrects itself from
-    \boxed{7} to \boxed{8} would be wrong, and without a box it would guess from loose numbers.
+    \boxed{7} to \boxed{8} would be wrong. Without a box it would guess from numbers in the text.
     """
     for start in reversed([box.end() for box in BOX.finditer(text)]):
         if (end := closing_brace(text, start)) is not None:
@@ -32,7 +32,7 @@ def joined_boxes(text: str) -> list[str]:
     for box in reversed(list(BOX.finditer(text))):
         end = closing_brace(text, box.end())
         if end is None or end >= start:
-            continue  # open, or around the box that was read
+            continue  # not closed, or encloses the box that was read
         if contents:
             between = text[end + 1 : start]
             if len(between) > MAX_JOIN or not JOINING_WORDS.fullmatch(_without_blanks(between)):

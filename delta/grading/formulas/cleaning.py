@@ -1,6 +1,6 @@
-r"""Clean the content of a box: one way to write signs, blanks, currencies and thousands.
+r"""Clean the content of a box: normalize signs, blanks, currencies and thousands.
 
-Unicode, LaTeX and the syntax of programs come out alike. The mathematics is not touched.
+Unicode, LaTeX and the syntax of programs become the same text. The mathematics is not changed.
 """
 
 import re
@@ -104,7 +104,7 @@ NAMED = re.compile(r"^[^=<>,]*?(?:=|\\approx)\s*([^=<>]*)$")  # "x = 5"
 
 
 def clean(answer: str) -> str:
-    """Return the answer with one way to write signs, blanks, currencies and thousands."""
+    """Return the answer with normalized signs, blanks, currencies and thousands."""
     answer = " ".join(answer.split()).translate(SIGNS)
     answer = RAISED.sub(lambda run: f"^{{{_plain(run[0], SUPERSCRIPTS)}}}", answer)
     answer = LOWERED.sub(lambda run: f"_{{{_plain(run[0], SUBSCRIPTS)}}}", answer)
@@ -121,18 +121,18 @@ def _plain(text: str, letters: dict[str, str]) -> str:
 
 
 def without_units(answer: str) -> str:
-    """Return a cleaned answer without words before it and units at its end or before a comma."""
+    """Remove words before a cleaned answer, and units at its end or before a comma."""
     return PLAIN_UNITS.sub("", UNITS.sub("", LEADING_WORDS.sub("", answer))).strip()
 
 
 def without_name(answer: str) -> str:
-    r"""Return 5 of "x = 5" and of "x \approx 5"; any other answer as it is."""
+    r"""Return 5 for "x = 5" and for "x \approx 5"; any other answer unchanged."""
     named = NAMED.match(answer)
     return named[1].strip() if named and named[1] else answer
 
 
 def words(answer: str) -> str | None:
-    r"""Return the lower-case words of an answer that has nothing else, or None.
+    r"""Return an answer that is only words in lower case; None for any other answer.
 
     "\text{Monday}" gives "monday".
     """

@@ -1,7 +1,7 @@
-"""Compute the exact rational value of a formula, or what is known of a value too large for that.
+"""Compute the exact rational value of a formula, or compare values too large to compute.
 
-The size of a power, a factorial or a binomial is known before it is computed. What is larger than
-MAX_BITS is compared by its residues, or by its size alone.
+The size of a power, a factorial or a binomial is estimated before it is computed. A value larger
+than MAX_BITS is compared by its residues, or by its size alone.
 """
 
 import math
@@ -9,15 +9,15 @@ from fractions import Fraction
 
 from delta.grading.formulas.trees import Node
 
-MAX_BITS = 1_200_000  # of a whole number: 361,000 digits
+MAX_BITS = 1_200_000  # of an integer: 361,000 digits
 MAX_FRACTION_BITS = 100_000  # of numerator or denominator: reducing a fraction is quadratic
 MAX_WORK = 12_000_000  # bits of all values of one formula
-STEP_BITS = 400  # that even a small value counts for, so that steps are bounded too
+STEP_BITS = 400  # added for every value, so that the number of steps is bounded too
 MAX_TERMS = 10_000  # of a sum
 MAX_FACTORIAL = 70_000  # its factorial has 1.1 million bits
 MAX_ROOT = 64
 PRIMES = ((1 << 89) - 1, (1 << 107) - 1, (1 << 127) - 1)
-HUGE = 1e300  # decimal digits; stands for any larger size
+HUGE = 1e300  # decimal digits; also used for any larger size
 
 
 class TooLargeError(Exception):
@@ -25,14 +25,14 @@ class TooLargeError(Exception):
 
 
 class UndefinedError(Exception):
-    """A division by zero, or a function that has no value there."""
+    """A division by zero, or a function that is not defined at its argument."""
 
 
 def exact_value(node: Node, values: dict[str, Fraction] | None = None) -> Fraction | None:
-    """Return the rational value, with `values` for symbols; None where it has none.
+    """Return the rational value, with `values` for symbols.
 
-    None also for a value that is not found without approximation. Raises TooLargeError and
-    UndefinedError.
+    None where the value is not rational, or needs an approximation to find. Raises TooLargeError
+    and UndefinedError.
     """
     return _Evaluator().value(node, values or {})
 
@@ -94,7 +94,7 @@ def _combine(node: Node, operands: list[Fraction]) -> Fraction | None:
             return _product(operands)
         case "power":
             return _power(*operands)
-    return _function(node.value, operands)
+    return _call(node.value, operands)
 
 
 def _bits(value: Fraction) -> int:
@@ -115,16 +115,17 @@ def _total(terms: list[Fraction]) -> Fraction:
 
 
 def _product(factors: list[Fraction]) -> Fraction:
-    above = math.prod(factor.numerator for factor in factors)
-    below = math.prod(factor.denominator for factor in factors)
-    if above.bit_length() > MAX_BITS or below.bit_length() > MAX_BITS:
+    numerator = math.prod(factor.numerator for factor in factors)
+    denominator = math.prod(factor.denominator for factor in factors)
+    bits = max(numerator.bit_length(), denominator.bit_length())
+    if bits > MAX_BITS:
         raise TooLargeError
-    if max(above.bit_length(), below.bit_length()) > MAX_FRACTION_BITS:
-        whole, rest = divmod(above, below)
-        if rest:
+    if bits > MAX_FRACTION_BITS:
+        integer, remainder = divmod(numerator, denominator)
+        if remainder:
             raise TooLargeError
-        return Fraction(whole)
-    return Fraction(above, below)
+        return Fraction(integer)
+    return Fraction(numerator, denominator)
 
 
 def _power(base: Fraction, exponent: Fraction) -> Fraction | None:
@@ -142,14 +143,15 @@ def _power(base: Fraction, exponent: Fraction) -> Fraction | None:
 
 
 def _root(value: Fraction, degree: int) -> Fraction | None:
-    """Return the rational root; None where there is none, or an even one of a negative number."""
+    """Return the rational root; None where it is irrational, complex or too large."""
     if value < 0 and degree % 2:
         root = _root(-value, degree)
         return None if root is None else -root
     if degree > MAX_ROOT or value < 0 or _bits(value) > MAX_FRACTION_BITS:
         return None
-    above, below = (_integer_root(part, degree) for part in (value.numerator, value.denominator))
-    return None if above is None or below is None else Fraction(above, below)
+    numerator = _integer_root(value.numerator, degree)
+    denominator = _integer_root(value.denominator, degree)
+    return None if numerator is None or denominator is None else Fraction(numerator, denominator)
 
 
 def _integer_root(value: int, degree: int) -> int | None:
@@ -164,8 +166,8 @@ def _integer_root(value: int, degree: int) -> int | None:
     return root if root**degree == value else None
 
 
-def _function(name: str, numbers: list[Fraction]) -> Fraction | None:
-    whole = [int(number) for number in numbers if number.denominator == 1]
+def _call(name: str, numbers: list[Fraction]) -> Fraction | None:
+    integers = [int(number) for number in numbers if number.denominator == 1]
     match name, numbers:
         case "abs", [number]:
             return abs(number)
@@ -175,10 +177,10 @@ def _function(name: str, numbers: list[Fraction]) -> Fraction | None:
             return Fraction(math.ceil(number))
         case "max" | "min", [_, *_]:
             return max(numbers) if name == "max" else min(numbers)
-    return _whole_function(name, whole) if len(whole) == len(numbers) else None
+    return _integer_function(name, integers) if len(integers) == len(numbers) else None
 
 
-def _whole_function(name: str, arguments: list[int]) -> Fraction | None:
+def _integer_function(name: str, arguments: list[int]) -> Fraction | None:
     match name, arguments:
         case "factorial" | "double_factorial", [n] if n >= 0:
             if n > MAX_FACTORIAL:
@@ -196,7 +198,7 @@ def _whole_function(name: str, arguments: list[int]) -> Fraction | None:
 
 
 def same_residues(left: Node, right: Node) -> bool | None:
-    """Return whether two whole numbers too long to compute are equal; None: unknown."""
+    """Return whether two integers too long to compute are equal; None: unknown."""
     for prime in PRIMES:
         residues = _residue(left, prime), _residue(right, prime)
         if None in residues:
@@ -236,12 +238,13 @@ def _known_value(node: Node) -> Fraction | None:
 def min_digits(node: Node) -> float | None:
     """Return a lower bound of the decimal logarithm of a value, at most HUGE.
 
-    None unless it is made of whole numbers above zero by sums, products, powers and factorials.
+    None unless it is made of positive integers by sums, products, powers and factorials.
     """
     match node.kind:
         case "number" if node.value >= 1:
-            below = Fraction(node.value.denominator)
-            return (_bits(node.value) - _bits(below) - 1) * math.log10(2)
+            value: Fraction = node.value
+            bits = value.numerator.bit_length() - value.denominator.bit_length() - 1
+            return bits * math.log10(2)
         case "sum" | "product":
             parts = [min_digits(child) for child in node.children]
             known = [part for part in parts if part is not None]

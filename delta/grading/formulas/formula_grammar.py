@@ -1,7 +1,7 @@
 r"""The grammar of formulas: sums, products, powers, numbers and brackets.
 
-What is written in two ways is parsed in both: `1/2x` as (1/2)x and as 1/(2x), `\ln x/2` as
-(ln x)/2 and as ln(x/2) (`is_greedy`).
+An ambiguous text is parsed in two ways (`is_greedy`): `1/2x` as (1/2)x and as 1/(2x), `\ln x/2` as
+(ln x)/2 and as ln(x/2).
 """
 
 from abc import ABC, abstractmethod
@@ -27,9 +27,9 @@ PERCENT = number_node(Fraction(1, 100))
 
 
 class Grammar(ABC):
-    """A recursive descent over the tokens; a method reads what it is named after.
+    """A recursive descent over the tokens; each method reads what it is named after.
 
-    FormulaParser adds what begins with a name or a command.
+    FormulaParser adds the rules for names and commands.
     """
 
     @abstractmethod
@@ -42,23 +42,23 @@ class Grammar(ABC):
 
     @abstractmethod
     def begins_command(self) -> bool:
-        """Return whether a factor may begin with the command that is next."""
+        """Return whether a factor may begin with the next command."""
 
     @abstractmethod
-    def choice(self) -> Node | None:
-        r"""Read `{n \choose k}` or `{a \over b}`; None where the braces are a group."""
+    def choose_or_over(self) -> Node | None:
+        r"""Read `{n \choose k}` or `{a \over b}`; None where the braces contain neither."""
 
     def __init__(self, tokens: list[Token], is_greedy: bool) -> None:
         self.tokens = [part for token in tokens for part in _letters(token)]
-        self.at = 0
+        self.position = 0
         self.is_greedy = is_greedy
         self.is_ambiguous = False
         self.depth = 0
-        self.closings: list[str] = []  # of the brackets that are open
-        self.trigonometric = 0  # how many functions of an angle are open
+        self.closings: list[str] = []  # the closing signs of the open brackets
+        self.trigonometric = 0  # depth of nested functions of an angle, where degrees count
 
     def peek(self, ahead: int = 0) -> Token | None:
-        index = self.at + ahead
+        index = self.position + ahead
         return self.tokens[index] if index < len(self.tokens) else None
 
     def current(self) -> Token:
@@ -72,18 +72,18 @@ class Grammar(ABC):
         token = self.peek(ahead)
         return token.text if token and token.is_sign else ""
 
-    def take(self, text: str) -> bool:
-        """Go over a sign or command, if it is there."""
+    def accept(self, text: str) -> bool:
+        """Step over a sign or command if it is next; return whether it is."""
         if self.text() != text:
             return False
-        self.at += 1
+        self.position += 1
         return True
 
     def expect(self, text: str) -> None:
-        if not self.take(text):
+        if not self.accept(text):
             raise UnreadableError(f"no {text}")
 
-    def whole(self) -> Node:
+    def parse(self) -> Node:
         tree = self.sum()
         if rest := self.peek():
             raise UnreadableError(rest.text)
@@ -103,7 +103,7 @@ class Grammar(ABC):
         is_negative = False
         while self.text() in ("+", "-"):
             is_negative ^= self.text() == "-"
-            self.at += 1
+            self.position += 1
         term = self.term()
         return negative(term) if is_negative else term
 
@@ -111,14 +111,14 @@ class Grammar(ABC):
         node = self.factors()
         while True:
             if self.text() in TIMES:
-                self.at += 1
-                is_negative = self.take("-")
+                self.position += 1
+                is_negative = self.accept("-")
                 if not is_negative:
-                    self.take("+")
+                    self.accept("+")
                 factors = self.factors()
                 node = product(node, negative(factors) if is_negative else factors)
             elif self.text() in OVER:
-                self.at += 1
+                self.position += 1
                 node = quotient(node, self.divisor())
             elif self.begins_factor():
                 node = product(node, self.factors())
@@ -126,7 +126,7 @@ class Grammar(ABC):
                 return node
 
     def divisor(self) -> Node:
-        if self.take("-"):
+        if self.accept("-"):
             return negative(self.divisor())
         node = self.factor()
         if self.begins_factor():
@@ -136,7 +136,7 @@ class Grammar(ABC):
         return node
 
     def factors(self) -> Node:
-        """Read factors side by side."""
+        """Read adjacent factors."""
         nodes = [self.factor()]
         while self.begins_factor():
             nodes.append(self.factor())
@@ -146,7 +146,7 @@ class Grammar(ABC):
         token = self.peek()
         if token is None:
             return False
-        if token.kind == "number" and self.tokens[self.at - 1].kind == "number":
+        if token.kind == "number" and self.tokens[self.position - 1].kind == "number":
             raise UnreadableError("two numbers side by side")
         if not token.is_sign:
             return token.kind in ("number", "symbol", "vector")
@@ -155,44 +155,44 @@ class Grammar(ABC):
         return token.text in CLOSING or self.begins_command()
 
     def factor(self) -> Node:
-        node = self.base()
+        node = self.atom()
         while True:
-            if self.take("!"):
-                name = "double_factorial" if self.take("!") else "factorial"
+            if self.accept("!"):
+                name = "double_factorial" if self.accept("!") else "factorial"
                 node = call(name, (node,))
             elif self.text() == "^" and self.degree_sign():
                 node = product(node, PI, DEGREE) if self.trigonometric else node
-            elif self.take("^"):
+            elif self.accept("^"):
                 node = power(node, self.exponent())
-            elif self.take(r"\%"):
+            elif self.accept(r"\%"):
                 node = product(node, PERCENT)
             else:
                 return node
 
     def exponent(self) -> Node:
-        """Read an exponent, to the right first: 2^3^2 is 2^9."""
+        """Read an exponent; powers are right-associative: 2^3^2 is 2^9."""
         node = self.argument()
-        return power(node, self.exponent()) if self.take("^") else node
+        return power(node, self.exponent()) if self.accept("^") else node
 
     def degree_sign(self) -> bool:
-        """Go over a degree sign, if it is there."""
+        """Step over a degree sign if it is next; return whether it is."""
         braces = self.text(1) == "{"
         if self.text(1 + braces) not in (r"\circ", r"\degree") or (braces and self.text(3) != "}"):
             return False
-        self.at += 4 if braces else 2
+        self.position += 4 if braces else 2
         return True
 
     def argument(self) -> Node:
-        r"""Read what follows ^ or a \frac: a group in braces, a number, symbol or command."""
+        r"""Read the argument of ^ or \frac: a group in braces, a number, symbol or command."""
         token = self.current()
         if self.text() == "{":
             return self.group()
-        if self.take("-"):
+        if self.accept("-"):
             return negative(self.argument())
-        return self.number() if token.kind == "number" else self.base()
+        return self.number() if token.kind == "number" else self.atom()
 
-    def digit(self) -> Node:
-        r"""Read the argument of `\frac12`: one digit, or a group."""
+    def digit_or_group(self) -> Node:
+        r"""Read an argument of \frac: one digit, as in `\frac12`, or a group."""
         token = self.peek()
         if token is None or token.kind != "number" or len(token.text) == 1:
             return self.argument()
@@ -200,7 +200,9 @@ class Grammar(ABC):
             raise UnreadableError(token.text)
         rest = token.text[1:]
         self.tokens = self.tokens.copy()
-        self.tokens[self.at] = token._replace(text=rest, value=Fraction(int(rest)), precision=None)
+        self.tokens[self.position] = token._replace(
+            text=rest, value=Fraction(int(rest)), precision=None
+        )
         return number_node(int(token.text[0]))
 
     def group(self) -> Node:
@@ -209,19 +211,19 @@ class Grammar(ABC):
         return call("abs", nodes) if opening == "|" else nodes[0]
 
     def list_in_brackets(self, is_group: bool = False) -> tuple[Node, ...]:
-        """Read formulas with commas between them, or only one (`is_group`), in brackets."""
+        """Read formulas in brackets, separated by commas; only one formula where `is_group`."""
         opening = self.text()
         closing = CLOSING[opening]
-        self.at += 1
+        self.position += 1
         self.closings.append(closing)
         nodes = [self.sum()]
-        while not is_group and self.take(","):
+        while not is_group and self.accept(","):
             nodes.append(self.sum())
         self.closings.pop()
         self.expect(closing)
         return tuple(nodes)
 
-    def base(self) -> Node:
+    def atom(self) -> Node:
         token = self.current()
         if token.kind == "number":
             return self.mixed()
@@ -229,8 +231,8 @@ class Grammar(ABC):
             return self.name()
         if token.kind == "command":
             return self.command()
-        if token.text == "{" and (choice := self.choice()):
-            return choice
+        if token.text == "{" and (node := self.choose_or_over()):
+            return node
         if token.text in ("(", "[", "{", "|"):
             return self.group()
         raise UnreadableError(token.text)
@@ -238,33 +240,33 @@ class Grammar(ABC):
     def number(self) -> Node:
         token = self.current()
         assert token.value is not None
-        self.at += 1
+        self.position += 1
         if self.text() == "_":
             raise UnreadableError("a base")
         return number_node(token.value, token.precision)
 
     def mixed(self) -> Node:
-        r"""Read a number, and the fraction that may stand behind it: 2\frac12, 11 5/6."""
-        whole = self.current()
+        r"""Read a number, or a mixed number with its fraction: 2\frac12, 11 5/6."""
+        first = self.current()
         node = self.number()
-        if not whole.text.isdigit():
+        if not first.text.isdigit():
             return node
         if self.text() in FRACTIONS and (fraction := self.proper_fraction()):
             return number_node(node.value + fraction)
-        above, below = self.peek(), self.peek(2)
-        if self.text(1) == "/" and above and below and above.space and above.value and below.value:
-            is_whole = above.text.isdigit() and below.text.isdigit()
-            if is_whole and 0 < above.value < below.value:
-                self.at += 3
-                return number_node(node.value + above.value / below.value)
+        top, bottom = self.peek(), self.peek(2)  # numerator and denominator of "5/6"
+        if self.text(1) == "/" and top and bottom and top.space and top.value and bottom.value:
+            are_integers = top.text.isdigit() and bottom.text.isdigit()
+            if are_integers and 0 < top.value < bottom.value:
+                self.position += 3
+                return number_node(node.value + top.value / bottom.value)
         return node
 
     def proper_fraction(self) -> Fraction | None:
-        """Read a fraction of whole numbers between 0 and 1, if it is there."""
-        start = self.at
-        self.at += 1
+        """Read a fraction of integers between 0 and 1 if it is next; else None."""
+        start = self.position
+        self.position += 1
         try:
-            nodes = self.digit(), self.digit()
+            nodes = self.digit_or_group(), self.digit_or_group()
         except UnreadableError:
             nodes = PI, PI
         exact: list[Fraction] = [
@@ -272,12 +274,12 @@ class Grammar(ABC):
         ]
         if len(exact) == 2 and 0 < exact[0] < exact[1] and exact[0].denominator == 1:
             return exact[0] / exact[1]
-        self.at = start
+        self.position = start
         return None
 
 
 def _letters(token: Token) -> list[Token]:
-    """Return a short word as letters side by side, any other token as it is."""
+    """Split a short word into its letters; return any other token unchanged."""
     if token.kind != "word" or len(token.text) >= LONG_WORD:
         return [token]
     return [

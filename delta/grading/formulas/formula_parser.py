@@ -17,13 +17,13 @@ from delta.grading.formulas.trees import (
     ONE,
     Node,
     call,
-    letter,
+    letter_node,
     negative,
     power,
     product,
     quotient,
-    replaced,
-    symbol,
+    replace_subtree,
+    symbol_node,
 )
 from delta.grading.formulas.vocabulary import CLOSING, FRACTIONS, FUNCTIONS, GREEK, OVER, word_set
 
@@ -52,23 +52,23 @@ BRACKET_FUNCTIONS = {r"\lfloor": "floor", r"\lceil": "ceil", r"\lvert": "abs", r
 
 
 class Formula(NamedTuple):
-    """A tree, and whether some of its text could be read in another way."""
+    """A tree, and whether its text has a second reading."""
 
     tree: Node
     is_ambiguous: bool
 
 
 def parse_formula(tokens: list[Token], is_greedy: bool = False) -> Formula:
-    """Return the formula that all tokens make; UnreadableError where they make none."""
+    """Parse all tokens as one formula; UnreadableError where they are none."""
     if any(token.text in (r"\choose", r"\over") for token in tokens):
         opening, closing = (Token("sign", brace, False, 0, 0) for brace in "{}")
         tokens = [opening, *tokens, closing]
     parser = FormulaParser(tokens, is_greedy)
-    return Formula(parser.whole(), parser.is_ambiguous)
+    return Formula(parser.parse(), parser.is_ambiguous)
 
 
 class FormulaParser(Grammar):
-    """The grammar with names and commands."""
+    """The grammar, with the rules for names and commands."""
 
     def begins_command(self) -> bool:
         text = self.text()
@@ -87,16 +87,16 @@ class FormulaParser(Grammar):
             return call(BRACKET_FUNCTIONS[text], (node,)) if text in BRACKET_FUNCTIONS else node
         if _is_function(text):
             return _read_function(self, text[1:])
-        self.at += 1
+        self.position += 1
         if text in NAMED_CONSTANTS:
             return Node("constant", NAMED_CONSTANTS[text])
         if text in SYMBOL_COMMANDS:
             return _read_symbol(self, VARIANTS.get(text, text))
         raise UnreadableError(text)
 
-    def choice(self) -> Node | None:
+    def choose_or_over(self) -> Node | None:
         depth = 0
-        for index in range(self.at, len(self.tokens)):
+        for index in range(self.position, len(self.tokens)):
             text = self.tokens[index].text if self.tokens[index].is_sign else ""
             depth += {"{": 1, "}": -1}.get(text, 0)
             if depth == 0:
@@ -107,17 +107,17 @@ class FormulaParser(Grammar):
             return None
         texts = [token.text for token in self.tokens[index:]]
         end = index + texts.index("}") if "}" in texts else len(self.tokens)
-        above = FormulaParser(self.tokens[self.at + 1 : index], self.is_greedy).whole()
-        below = FormulaParser(self.tokens[index + 1 : end], self.is_greedy).whole()
-        self.at = end + 1
+        left = FormulaParser(self.tokens[self.position + 1 : index], self.is_greedy).parse()
+        right = FormulaParser(self.tokens[index + 1 : end], self.is_greedy).parse()
+        self.position = end + 1
         is_binomial = text == r"\choose"
-        return call("binomial", (above, below)) if is_binomial else quotient(above, below)
+        return call("binomial", (left, right)) if is_binomial else quotient(left, right)
 
     def name(self) -> Node:
         token = self.current()
-        self.at += 1
+        self.position += 1
         if token.kind == "vector":
-            return symbol(f"{token.text} vector")
+            return symbol_node(f"{token.text} vector")
         if token.kind == "text" and not re.fullmatch(r"[a-zA-Z]+", token.text):
             raise UnreadableError(token.text)
         return _read_symbol(self, VARIANTS.get(token.text, token.text))
@@ -129,34 +129,34 @@ def _is_function(command: str) -> bool:
 
 def _read_symbol(parser: Grammar, name: str) -> Node:
     index, primes = "", _read_primes(parser)
-    if parser.take("_"):
+    if parser.accept("_"):
         index = "_" + _read_index(parser)
         primes += _read_primes(parser)
     if re.fullmatch(r"[cC]_\d", name + index):
         name = "c"  # C_1 and c_1 are the constants of integration
     full = name + index + primes
     if parser.text() != "(":
-        return letter(full)
-    start = parser.at
+        return letter_node(full)
+    start = parser.position
     nodes = parser.list_in_brackets()
     is_atom = all(n.kind == "symbol" or (n.kind == "number" and n.value >= 0) for n in nodes)
     if primes or name in FUNCTION_LETTERS or is_atom or len(nodes) > 1:
         return Node("apply", full, nodes)
-    parser.at = start
-    return letter(full)
+    parser.position = start
+    return letter_node(full)
 
 
 def _read_primes(parser: Grammar) -> str:
     count = 0
     while True:
         if parser.text() in PRIMES:
-            count, parser.at = count + 1, parser.at + 1
+            count, parser.position = count + 1, parser.position + 1
         elif parser.text() == "^" and parser.text(1) == r"\prime":
-            count, parser.at = count + 1, parser.at + 2
+            count, parser.position = count + 1, parser.position + 2
         elif parser.text() == "^" and parser.text(1) == "{" and parser.text(2) in ("'", r"\prime"):
-            parser.at += 2
+            parser.position += 2
             while parser.text() in ("'", r"\prime"):
-                count, parser.at = count + 1, parser.at + 1
+                count, parser.position = count + 1, parser.position + 1
             parser.expect("}")
         else:
             return "'" * count
@@ -167,65 +167,65 @@ def _read_index(parser: Grammar) -> str:
     if parser.text() == "{":
         return _text_in_braces(parser).replace(" ", "")
     token = parser.current()
-    parser.at += 1
+    parser.position += 1
     return token.text.replace(" ", "")
 
 
 def _text_in_braces(parser: Grammar) -> str:
-    """Go over one token or a group in braces, and return its text."""
-    start, depth = parser.at, 0
-    while parser.at < len(parser.tokens):
+    """Step over one token or a group in braces; return its text."""
+    start, depth = parser.position, 0
+    while parser.position < len(parser.tokens):
         depth += {"{": 1, "}": -1}.get(parser.text(), 0)
-        parser.at += 1
+        parser.position += 1
         if depth == 0:
-            return text_of(parser.tokens[start : parser.at])
+            return text_of(parser.tokens[start : parser.position])
     raise UnreadableError("an open brace")
 
 
 def _read_fraction(parser: Grammar) -> Node:
-    parser.at += 1
+    parser.position += 1
     if not _is_derivative(parser):
-        above = parser.digit()
-        return quotient(above, parser.digit())
+        numerator = parser.digit_or_group()
+        return quotient(numerator, parser.digit_or_group())
     parts = [re.sub(r"\s|\\partial|(?<![a-zA-Z])d", "", _text_in_braces(parser)) for _ in range(2)]
     if not re.search("[a-zA-Z]", parts[0]):
         raise UnreadableError("a derivative of what follows")
-    return symbol(f"d({parts[0]})/d({parts[1]})")
+    return symbol_node(f"d({parts[0]})/d({parts[1]})")
 
 
 def _is_derivative(parser: Grammar) -> bool:
-    r"""Return whether a fraction is a symbol of its own: \frac{d^2 y}{dt^2}."""
+    r"""Return whether a fraction is a derivative: \frac{d^2 y}{dt^2}."""
     if parser.text() != "{":
         return False
-    end = parser.at + 1
+    end = parser.position + 1
     while end < len(parser.tokens) and parser.tokens[end].text != "}":
         end += 1
-    above = text_of(parser.tokens[parser.at : end])
-    below = text_of(parser.tokens[end + 2 : end + 5])
-    is_d = re.match(r"d(?![a-zA-Z]{3})|\\partial", above)
-    return bool(is_d and re.match(r"d[a-zA-Z\\]|\\partial", below))
+    numerator = text_of(parser.tokens[parser.position : end])
+    denominator = text_of(parser.tokens[end + 2 : end + 5])
+    is_d = re.match(r"d(?![a-zA-Z]{3})|\\partial", numerator)
+    return bool(is_d and re.match(r"d[a-zA-Z\\]|\\partial", denominator))
 
 
 def _read_root(parser: Grammar) -> Node:
-    parser.at += 1
+    parser.position += 1
     exponent = quotient(ONE, parser.group()) if parser.text() == "[" else HALF
-    return power(parser.digit(), exponent)
+    return power(parser.digit_or_group(), exponent)
 
 
 def _read_binomial(parser: Grammar) -> Node:
-    parser.at += 1
-    return call("binomial", (parser.digit(), parser.digit()))
+    parser.position += 1
+    return call("binomial", (parser.digit_or_group(), parser.digit_or_group()))
 
 
 def _read_series(parser: Grammar) -> Node:
     name = parser.text()[1:]
-    parser.at += 1
+    parser.position += 1
     parser.expect("_")
     parser.expect("{")
     variable = parser.current()
     if variable.kind != "symbol":
         raise UnreadableError("a sum over no symbol")
-    parser.at += 1
+    parser.position += 1
     parser.expect("=")
     first = parser.sum()
     parser.expect("}")
@@ -233,20 +233,20 @@ def _read_series(parser: Grammar) -> Node:
     last = parser.argument()
     body = parser.term()
     if variable.text == "i":
-        body = replaced(body, IMAGINARY, symbol("i"))
+        body = replace_subtree(body, IMAGINARY, symbol_node("i"))
     return Node("series", (name, variable.text), (first, last, body))
 
 
 def _read_function(parser: Grammar, name: str) -> Node:
     name = ALIASES.get(name, name)
-    parser.at += 1
+    parser.position += 1
     exponent: Node | None = None
     base: Node | None = None
     while parser.text() in ("^", "_"):
-        if parser.take("_"):
-            base = parser.digit()
+        if parser.accept("_"):
+            base = parser.digit_or_group()
         else:
-            parser.at += 1
+            parser.position += 1
             exponent = parser.argument()
     if name in TRIGONOMETRIC and exponent == MINUS_ONE:
         name, exponent = f"arc{name}", None
@@ -254,7 +254,7 @@ def _read_function(parser: Grammar, name: str) -> Node:
     if parser.text() in ("(", "{", "[", r"\{"):
         arguments = parser.list_in_brackets()
     else:
-        is_negative = parser.take("-")
+        is_negative = parser.accept("-")
         argument = _read_bare_argument(parser)
         arguments = (negative(argument) if is_negative else argument,)
     parser.trigonometric -= name in TRIGONOMETRIC
@@ -272,7 +272,7 @@ def _read_bare_argument(parser: Grammar) -> Node:
     if parser.text() in OVER:
         parser.is_ambiguous = True
         if parser.is_greedy:
-            parser.at += 1
+            parser.position += 1
             return quotient(product(*nodes), parser.divisor())
     return product(*nodes)
 

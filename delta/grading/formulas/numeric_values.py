@@ -1,8 +1,8 @@
 """Compare formulas by their values at points, with 50 digits or more.
 
-A difference at one point refutes an identity; agreement at several points proves it for all that
-people write. Digits grow with the sizes of what is added, so that 2^300 sqrt(2) + 1 is not
-2^300 sqrt(2). An undefined function, f(x), has a value that depends on its name and arguments only.
+A difference at one point refutes an identity; agreement at several points is proof enough in
+practice. The number of digits grows with the sizes of the terms, so that 2^300 sqrt(2) + 1 is not
+2^300 sqrt(2). An undefined function, f(x), gets a value that depends on its name and arguments.
 """
 
 import hashlib
@@ -16,17 +16,17 @@ import mpmath
 from delta.grading.formulas.exact_values import MAX_TERMS, TooLargeError, UndefinedError
 from delta.grading.formulas.trees import PI, Node, subtrees, symbols_of
 
-DIGITS = 50  # to which values are computed, at least
+MIN_DIGITS = 50  # to which values are computed
 MAX_DIGITS = 3_000
 MAX_STEPS = 20_000  # values of one formula at one point
-ROUGH_DIGITS = 25  # to which an infinite sum is computed
-ROUGH = mpmath.mpf(10) ** -15  # its error, at most
-MAX_MAGNITUDE = 10**6  # binary digits before the point; mpmath would compute without end
+SERIES_DIGITS = 25  # to which an infinite sum is computed
+SERIES_ERROR = mpmath.mpf(10) ** -15  # of an infinite sum, at most
+MAX_MAGNITUDE = 10**6  # binary digits before the point; mpmath would never finish with more
 MIN_POINTS = 3  # at which both formulas have a value
 POINTS = 8
-INTEGER_LETTERS = frozenset("nkmNKM")  # that stand for whole numbers in sin(n pi)
+INTEGER_LETTERS = frozenset("nkmNKM")  # that mean integers in sin(n pi)
 COMPLEX_LETTERS = frozenset("z")
-COORDINATES = frozenset("xyz")  # which may be negative in any formula
+COORDINATES = frozenset("xyz")  # may be negative in any formula
 
 CONSTANTS: dict[str, Callable[[], Any]] = {
     "pi": lambda: +mpmath.pi,
@@ -60,12 +60,13 @@ NO_VALUE = (
 
 
 class _Evaluator:
-    """Evaluates formulas at one point, in mpmath's current precision."""
+    """Evaluates formulas at a point, in mpmath's current precision."""
 
     def __init__(self, point: Point) -> None:
         self.point = dict(point)
-        self.steps, self.is_rough = 0, False
-        self.spread = 0  # decimal digits between the largest and the smallest value on the way
+        self.steps = 0
+        self.has_infinite_sum = False
+        self.spread = 0  # decimal digits between the largest and the smallest intermediate value
 
     def value(self, node: Node) -> Any:
         self.steps += 1
@@ -115,8 +116,8 @@ class _Evaluator:
             return value
 
         if mpmath.isinf(end) and name == "sum":
-            self.is_rough = True
-            with mpmath.workdps(ROUGH_DIGITS):
+            self.has_infinite_sum = True
+            with mpmath.workdps(SERIES_DIGITS):
                 return mpmath.nsum(term, [int(start), mpmath.inf])
         if mpmath.isinf(end) or end - start > MAX_TERMS // 10:
             raise TooLargeError
@@ -160,11 +161,11 @@ def _undefined_function(name: str, arguments: list[Any]) -> Any:
 
 
 def _evaluate(nodes: list[Node], point: Point | None = None) -> tuple[list[Any], Any] | None:
-    """Return the values at one point and the distance below which they are equal.
+    """Return the values at a point and the distance below which they are equal.
 
-    None where one of them has no value.
+    None where a formula has no value there.
     """
-    digits = DIGITS
+    digits = MIN_DIGITS
     while True:
         with mpmath.workdps(digits + 15):
             evaluator = _Evaluator(point or {})
@@ -172,16 +173,16 @@ def _evaluate(nodes: list[Node], point: Point | None = None) -> tuple[list[Any],
                 values = [evaluator.value(node) for node in nodes]
             except NO_VALUE:
                 return None
-            if evaluator.is_rough:
-                return values, ROUGH
-            needed = DIGITS + 2 * evaluator.spread
+            if evaluator.has_infinite_sum:
+                return values, SERIES_ERROR
+            needed = MIN_DIGITS + 2 * evaluator.spread
             if needed <= digits or digits >= MAX_DIGITS:
                 return values, mpmath.mpf(10) ** (evaluator.spread - digits)
             digits = min(needed, MAX_DIGITS)
 
 
 def same_constant(left: Node, right: Node) -> bool | None:
-    """Return whether two formulas without symbols have the same value; None: one has none."""
+    """Return whether two formulas without symbols are equal; None where one has no value."""
     evaluated = _evaluate([left, right])
     if evaluated is None:
         return None
@@ -193,8 +194,8 @@ def same_constant(left: Node, right: Node) -> bool | None:
     return bool(abs(value - other) <= near)
 
 
-def approximation(node: Node) -> Fraction | None:
-    """Return the real value of a formula without symbols to fifty digits; None: it has none."""
+def approximate_value(node: Node) -> Fraction | None:
+    """Return the real value of a formula without symbols to fifty digits; None without one."""
     evaluated = _evaluate([node])
     if evaluated is None:
         return None
@@ -210,9 +211,9 @@ def approximation(node: Node) -> Fraction | None:
 def same_function(left: Node, right: Node, tolerance: float = 0.0) -> bool | None:
     """Return whether two formulas are equal at all points where both have a value.
 
-    None where they have none at too many points. Formulas of physics (two or more symbols, no
-    absolute value and none of COORDINATES) may also be equal for positive values only.
-    `tolerance` is relative. Raises TooLargeError.
+    None where fewer than MIN_POINTS have one. Formulas of physics (two or more symbols, no absolute
+    value, none of COORDINATES) need to be equal for positive values only. `tolerance` is relative.
+    Raises TooLargeError.
     """
     same = _agree(left, right, _points([left, right], False), tolerance)
     names = _names([left, right])
@@ -222,9 +223,9 @@ def same_function(left: Node, right: Node, tolerance: float = 0.0) -> bool | Non
 
 
 def _points(nodes: list[Node], is_positive: bool) -> list[Point]:
-    """Return points of reproducible random numbers, of both signs unless `is_positive`.
+    """Return reproducible random points, with both signs unless `is_positive`.
 
-    z is complex where an absolute value or a conjugate is taken.
+    z is complex if a formula has an absolute value or a conjugate.
     """
     names, integers = _names(nodes), _integer_symbols(nodes)
     rotated = names & COMPLEX_LETTERS if _has_sign(nodes) else set[str]()
@@ -238,7 +239,7 @@ def _points(nodes: list[Node], is_positive: bool) -> list[Point]:
             if name in integers:
                 point[name] = mpmath.mpf(source.randint(1, 9))
                 continue
-            with mpmath.workdps(DIGITS):
+            with mpmath.workdps(MIN_DIGITS):
                 value = mpmath.mpf(size.numerator) / size.denominator
             point[name] = -value if is_negative else value
             if name in rotated:
@@ -263,7 +264,7 @@ def _has_sign(nodes: list[Node]) -> bool:
 
 
 def _integer_symbols(nodes: list[Node]) -> set[str]:
-    """Return symbols that stand for whole numbers: n of (-1)^n, n!, a sum to n, cos(n pi)."""
+    """Return the symbols that mean integers: n in (-1)^n, n!, a sum to n, cos(n pi)."""
     names: set[str] = set()
     for node in _all_nodes(nodes):
         match node:
@@ -285,7 +286,7 @@ def _agree(left: Node, right: Node, points: list[Point], tolerance: float) -> bo
             evaluated = _evaluate([left, right], point)
         except TooLargeError:
             if has_large:
-                raise  # at every point, most likely
+                raise  # most likely it is too large at every point
             has_large = True
             continue
         if evaluated is None or not all(map(mpmath.isfinite, evaluated[0])):
@@ -311,7 +312,7 @@ def proportionality(left: Node, right: Node) -> int | None:
         (value, other), near = evaluated
         if not all(map(mpmath.isfinite, (value, other))) or abs(other) <= near:
             continue
-        with mpmath.workdps(DIGITS):
+        with mpmath.workdps(MIN_DIGITS):
             ratio = value / other
             if factor is not None and abs(ratio - factor) > abs(factor) * mpmath.mpf(10) ** -30:
                 return 0

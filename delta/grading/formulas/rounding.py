@@ -1,10 +1,10 @@
-"""Compare two real numbers by how they are written.
+"""Compare two real numbers by the digits they are written with.
 
-- A rounded gold (0.33, 8.7e8) asks for its own precision: what rounds to it is right, up to
+- A rounded gold (0.33, 8.7e8) sets the precision: a number that rounds to it is right, up to
   MAX_ROUNDING, and so is the gold rounded to three or more digits.
-- An exact gold (a whole number, a fraction, a root) asks for exact answers or six right digits.
-- A gold in floating point means what its shortest decimal says, in double or in single precision.
-- A percentage equals the number with and without the hundredth, a million that without the word.
+- An exact gold (an integer, a fraction, a root) requires an exact answer or six right digits.
+- A gold in floating point means its shortest decimal, in double or in single precision.
+- 5% equals both 0.05 and 5; "5 million" equals both 5,000,000 and 5.
 """
 
 import math
@@ -12,15 +12,15 @@ import struct
 from fractions import Fraction
 from typing import NamedTuple
 
-HALF_DIGIT = Fraction(1, 2)  # of the last digit of a rounded gold: what rounds to it
+HALF_DIGIT = Fraction(1, 2)  # of a rounded gold's last digit: the numbers that round to it
 MAX_ROUNDING = Fraction(5, 100)  # of a rounded gold of one digit
 SIX_DIGITS = Fraction(2, 10**6)  # between an exact gold and a decimal number
-SIX_DECIMALS = Fraction(1, 2 * 10**6)  # between a whole gold and a decimal number
+SIX_DECIMALS = Fraction(1, 2 * 10**6)  # between an integer gold and a decimal number
 # Significant digits:
-FLOAT_DIGITS = range(15, 18)  # of a number that was surely stored in floating point
+FLOAT_DIGITS = range(15, 18)  # of a number that was certainly stored in floating point
 SINGLE_DIGITS = 7  # that any number keeps in single precision
-SHORT_SINGLE = 9  # at most, of the short decimal of a single
-SHORT_DOUBLE = 12  # at most, of the short decimal of a double
+MAX_SINGLE_DIGITS = 9  # of the short decimal of a single
+MAX_DOUBLE_DIGITS = 12  # of the short decimal of a double
 
 
 class Number(NamedTuple):
@@ -28,7 +28,7 @@ class Number(NamedTuple):
 
     value: Fraction
     precision: Fraction | None  # the value of its last digit; None: the number is exact
-    scale: Fraction  # of a percentage, or of millions, which often are not written
+    scale: Fraction  # of a percentage or of millions, which answers often leave out
 
 
 def is_close(gold: Number, prediction: Number) -> bool:
@@ -60,19 +60,19 @@ def stored_decimal(value: Fraction, precision: Fraction | None) -> tuple[Fractio
     """Return value and precision of the short decimal that a float stores.
 
     0.3 for 0.30000000000000004, and 2.2 for 2.200000047683716, which is 2.2 in single precision. A
-    float without a short decimal keeps its value and the digits that are surely right: 0.33333334
-    has seven and 17.777777777777779 fifteen. Any other number is returned as it is.
+    float without a short decimal keeps its value and the digits that are certainly right: seven of
+    0.33333334 and fifteen of 17.777777777777779. Any other number is returned unchanged.
     """
     least, most = FLOAT_DIGITS[0], FLOAT_DIGITS[-1]
     if precision is None or not precision * 10 ** (least - 1) <= abs(value) < precision * 10**most:
         return value, precision
     number = float(value)
     single = _shortest_single(number)
-    if single and _digits(single) <= SHORT_SINGLE:
+    if single and _digits(single) <= MAX_SINGLE_DIGITS:
         unit = _unit(single)
         return Fraction(single), unit and unit * 10 ** max(0, _digits(single) - SINGLE_DIGITS)
     for double in (repr(number), f"{number:.15g}"):
-        if _digits(double) <= SHORT_DOUBLE:
+        if _digits(double) <= MAX_DOUBLE_DIGITS:
             return Fraction(double), _unit(double)
     return value, max(precision, _unit_of_digit(value, least))
 
@@ -82,7 +82,7 @@ def _digits(text: str) -> int:
 
 
 def _unit(text: str) -> Fraction | None:
-    """Return the value of the last digit; None of a whole number without an exponent."""
+    """Return the value of the last digit; None for an integer without an exponent."""
     mantissa, _, exponent = text.partition("e")
     decimals = mantissa.partition(".")[2]
     is_whole = not exponent and not decimals.strip("0")

@@ -1,6 +1,6 @@
 """Compare two numbers or formulas: exactly, by rounding, or at points.
 
-What is rational is computed exactly. Digits decide only where something irrational is left.
+Rational values are computed exactly. Digits decide only for irrational values.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ from delta.grading.formulas.exact_values import (
     min_digits,
     same_residues,
 )
-from delta.grading.formulas.numeric_values import approximation, same_constant, same_function
+from delta.grading.formulas.numeric_values import approximate_value, same_constant, same_function
 from delta.grading.formulas.rounding import Number, is_close
 from delta.grading.formulas.trees import (
     IMAGINARY,
@@ -23,21 +23,21 @@ from delta.grading.formulas.trees import (
     is_equal_tree,
     number_node,
     product,
-    replaced,
+    replace_subtree,
     subtrees,
-    symbol,
+    symbol_node,
     symbols_of,
 )
 from delta.grading.formulas.values import ONE, Scalar
 
-SIX_DIGITS = 2e-6  # between formulas where one has a decimal of six digits
-LONG_DECIMAL = 10**5  # how often such a decimal has the unit of its last digit, at least
+SIX_DIGITS = 2e-6  # relative tolerance for formulas with a decimal of six digits
+LONG_DECIMAL = 10**5  # a decimal of six digits is at least so many units of its last digit
 
 
 def same_scalar(gold: Scalar, prediction: Scalar) -> bool:
-    """Return whether any readings of both are equal; units at the end are not compared.
+    """Return whether any reading of both is equal; units at the end are not compared.
 
-    Raises TooLargeError where that cannot be known.
+    Raises TooLargeError where the values are too large to compare.
     """
     gold, prediction = _with_imaginary(gold, prediction), _with_imaginary(prediction, gold)
     if any(
@@ -60,20 +60,20 @@ def _without_unit(scalar: Scalar) -> Scalar:
 
 
 def _with_imaginary(scalar: Scalar, other: Scalar) -> Scalar:
-    """Decide what i, j and k are, in view of the scalar on the other side.
+    """Decide whether i, j and k are unit vectors or the imaginary unit, given the other scalar.
 
-    They are unit vectors where i stands beside j or the other side has a bold one. j is the
+    They are unit vectors where i and j occur together or the other side has a bold one. j is the
     imaginary unit where the other side has i and no j, and so is the I of SymPy.
     """
     names, other_names = _names(scalar), _names(other)
     is_beside_j = any("j" in _names(side) and _has_imaginary(side) for side in (scalar, other))
     if is_beside_j or any(name.endswith(" vector") for name in names | other_names):
-        scalar = _replace(scalar, IMAGINARY, symbol("i vector"))
+        scalar = _replace(scalar, IMAGINARY, symbol_node("i vector"))
         for letter in "jk":
-            scalar = _replace(scalar, symbol(letter), symbol(f"{letter} vector"))
+            scalar = _replace(scalar, symbol_node(letter), symbol_node(f"{letter} vector"))
     elif _has_imaginary(other) and not _has_imaginary(scalar):
         for letter in {"j"} if names == {"j"} else {"I"} - other_names:
-            scalar = _replace(scalar, symbol(letter), IMAGINARY)
+            scalar = _replace(scalar, symbol_node(letter), IMAGINARY)
     return scalar
 
 
@@ -86,7 +86,7 @@ def _has_imaginary(scalar: Scalar) -> bool:
 
 
 def _replace(scalar: Scalar, old: Node, new: Node) -> Scalar:
-    return scalar._replace(trees=tuple(replaced(tree, old, new) for tree in scalar.trees))
+    return scalar._replace(trees=tuple(replace_subtree(tree, old, new) for tree in scalar.trees))
 
 
 def _same_tree(gold: Node, prediction: Node, gold_scale: Fraction, scale: Fraction) -> bool:
@@ -114,7 +114,7 @@ def _has_long_decimal(*trees: Node) -> bool:
 
 
 def _literal(node: Node) -> Number | None:
-    """Return a number as it is written, with or without a power of ten; else None."""
+    """Return a literal number, with or without a power of ten; else None."""
     match node:
         case Node("number", value, _, precision):
             return Number(value, precision, ONE)
@@ -151,41 +151,41 @@ def _same_value(gold: Node, prediction: Node, gold_scale: Fraction, scale: Fract
 
 
 def _number(node: Node, value: Fraction | None) -> Number | None:
-    """Return the number that a formula with this exact value (None: an irrational one) is."""
+    """Return a formula without symbols as a number. `value`: its exact value; None: irrational."""
     if number := _literal(node):
         return number
-    value = approximation(node) if value is None else value
+    value = approximate_value(node) if value is None else value
     return None if value is None else Number(value, None, ONE)
 
 
 def _same_large(gold: Node, prediction: Node) -> bool:
-    """Compare two numbers of which one is too large to compute, by residues or by size alone."""
+    """Compare two numbers, one of them too large to compute, by residues or by size alone."""
     if is_equal_tree(gold, prediction):
         return True
     same = same_residues(gold, prediction)
     if same is not None:
         return same
-    for huge, other in ((gold, prediction), (prediction, gold)):
-        least = min_digits(huge)
-        most = None if least is None else _max_digits(other)
-        if least is not None and most is not None and (least >= HUGE or most < least):
+    for large, other in ((gold, prediction), (prediction, gold)):
+        low = min_digits(large)
+        high = None if low is None else _max_digits(other)
+        if low is not None and high is not None and (low >= HUGE or high < low):
             return False
     raise TooLargeError
 
 
 def _max_digits(node: Node) -> float | None:
-    """Return an upper bound of the decimal logarithm; None: the value is too large to compute."""
+    """Return an upper bound of the decimal logarithm; None where the value cannot be computed."""
     try:
         value = exact_value(node)
     except (TooLargeError, UndefinedError):
         return None
     if value is None:
-        value = approximation(node)
+        value = approximate_value(node)
     return None if value is None else max(1.0, abs(int(value)).bit_length() * 0.302)
 
 
-def value_of(scalar: Scalar) -> Number | None:
-    """Return the real number that a scalar without symbols is; else None."""
+def real_value(scalar: Scalar) -> Number | None:
+    """Return the value of a scalar without symbols as a real number; else None."""
     for tree in (*scalar.bare, *scalar.trees) if scalar.bare else scalar.trees:
         if symbols_of(tree):
             continue
@@ -198,7 +198,7 @@ def value_of(scalar: Scalar) -> Number | None:
 
 
 def check_size(value: object) -> None:
-    """Raise TooLargeError for a number that no library should be given."""
+    """Raise TooLargeError for a scalar too large to give to a library."""
     if isinstance(value, Scalar):
         for tree in value.trees:
             with contextlib.suppress(UndefinedError):

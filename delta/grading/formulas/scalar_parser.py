@@ -1,7 +1,7 @@
 r"""Parse scalars with their units, numbers in a base, and times: "7 apples", "11101_2", "4:30 p.m."
 
-Units are not compared, so a unit is what may stand behind a number and says nothing more about it.
-Words that do (BLOCKED: "less than 5", "5 if n is even") leave an answer unread.
+Units are not compared: any text after a number that does not change its meaning counts as a unit.
+With words that do (QUALIFYING_WORDS: "less than 5", "5 if n is even") an answer is unreadable.
 """
 
 import re
@@ -10,8 +10,14 @@ from fractions import Fraction
 from delta.grading.formulas.formula_parser import parse_formula
 from delta.grading.formulas.tokens import Token, UnreadableError
 from delta.grading.formulas.trees import Node
-from delta.grading.formulas.values import ONE, Based, Scalar, Time
-from delta.grading.formulas.vocabulary import BLOCKED, FRACTIONS, LONG_WORD, STATEMENT, word_set
+from delta.grading.formulas.values import ONE, NumberInBase, Scalar, Time
+from delta.grading.formulas.vocabulary import (
+    FRACTIONS,
+    LONG_WORD,
+    QUALIFYING_WORDS,
+    SENTENCE_WORDS,
+    word_set,
+)
 
 SHORT_UNITS = word_set(
     """
@@ -47,9 +53,9 @@ HOUR = re.compile(r"(\d{1,2})([ap]m)")
 
 
 def parse_scalar(tokens: list[Token]) -> Scalar:
-    """Return the number or formula that the tokens are, with or without a unit.
+    """Parse the tokens as a number or formula, with or without a unit.
 
-    Raises UnreadableError where they are neither.
+    Raises UnreadableError.
     """
     if not tokens:
         raise UnreadableError("nothing")
@@ -74,7 +80,7 @@ def parse_scalar(tokens: list[Token]) -> Scalar:
 
 
 def parse_trees(tokens: list[Token]) -> tuple[Node, ...]:
-    """Return the formulas that the tokens may be, the likeliest first; none if they are none."""
+    """Return all readings of the tokens as a formula, the likeliest first; may be empty."""
     try:
         formula = parse_formula(tokens)
     except (UnreadableError, RecursionError):
@@ -88,7 +94,7 @@ def parse_trees(tokens: list[Token]) -> tuple[Node, ...]:
 
 
 def _is_unit(tokens: list[Token]) -> bool:
-    """Return whether the tokens behind a number are its unit, or words that say nothing of it."""
+    """Return whether the tokens after a number are its unit, or words that do not change it."""
     if tokens[0].text == "{" and tokens[1:] and tokens[1].kind == "text":
         tokens = tokens[1:]
     first = tokens[0]
@@ -134,13 +140,15 @@ def _is_degree(tokens: list[Token]) -> bool:
 
 def _is_plain_words(text: str) -> bool:
     words = re.findall("[a-zA-Z]+", text)
-    return not any(word.lower() in BLOCKED for word in words) and not re.search("[=<>?]", text)
+    return not any(word.lower() in QUALIFYING_WORDS for word in words) and not re.search(
+        "[=<>?]", text
+    )
 
 
 def _is_unit_word(token: Token) -> bool:
-    """Return whether plain letters are a word: `7 men` and `5cm`, not `6ab`."""
+    """Return whether letters after a number are a unit: in `7 men` and `5cm`, not in `6ab`."""
     text = token.text
-    if token.space and text.lower() in STATEMENT:
+    if token.space and text.lower() in SENTENCE_WORDS:
         return True
     if len(text) > LONG_WORD or text in SHORT_UNITS or (token.space and len(text) == LONG_WORD):
         return True
@@ -152,35 +160,35 @@ def _is_surely_unit(token: Token) -> bool:
 
 
 def _plain_text(text: str) -> str:
-    r"""Return the text without styles, braces, blanks and dots: 4:30pm of `4{:}30 \text{ p.m.}`."""
+    r"""Return the text without styles, braces, blanks and dots: `4{:}30 \text{ p.m.}` is 4:30pm."""
     return re.sub(r"[{}\s.~]|\\[ ,;:!]", "", STYLED.sub("", text))
 
 
-def parse_based(text: str) -> Based | None:
+def parse_number_in_base(text: str) -> NumberInBase | None:
     r"""Return a number with its base; None for any other text.
 
     Forms: 52_8, -221_{3}, 63_{(7)}, (11101)_2, 204_{\text{five}}, 0b101. Raises UnreadableError
-    where the digits are none of the base.
+    where a digit does not exist in the base.
     """
     plain = _plain_text(text)
     if prefixed := PREFIXED.fullmatch(plain):
         base = {"x": 16, "b": 2, "o": 8}[prefixed[2]]
-        return _valid_based(prefixed[1] + prefixed[3].upper(), base)
+        return _checked_number_in_base(prefixed[1] + prefixed[3].upper(), base)
     match = DIGITS_AND_BASE.fullmatch(plain)
     if match is None or not (match[2][0].isdigit() or len(match[2]) > 1):
         return None
     base = int(match[3]) if match[3].isdigit() else NUMERALS.get(match[3], 0)
     if not re.search(r"\d", match[2]) and base <= 10:
         return None
-    return _valid_based(match[1] + match[2], base)
+    return _checked_number_in_base(match[1] + match[2], base)
 
 
-def _valid_based(digits: str, base: int) -> Based:
+def _checked_number_in_base(digits: str, base: int) -> NumberInBase:
     try:
         int(digits, base if 2 <= base <= 36 else -1)
     except ValueError as error:
         raise UnreadableError(f"{digits} in base {base}") from error
-    return Based(digits, base)
+    return NumberInBase(digits, base)
 
 
 def parse_time(text: str) -> Time | None:

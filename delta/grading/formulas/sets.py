@@ -1,4 +1,4 @@
-"""Sets of real numbers, and what values side by side are together.
+"""Sets of real numbers, and how adjacent values combine.
 
 "x > 1 and x < 3" is an interval, "x = 1, y = 2" a record, "x = 3 or x = -2" a named list.
 """
@@ -7,21 +7,21 @@ import re
 from fractions import Fraction
 
 from delta.grading.formulas.exact_values import TooLargeError, UndefinedError, exact_value
-from delta.grading.formulas.numeric_values import approximation
+from delta.grading.formulas.numeric_values import approximate_value
 from delta.grading.formulas.trees import (
     INFINITY,
     Node,
     negative,
     number_node,
-    symbol,
+    symbol_node,
     symbols_of,
     total,
 )
 from delta.grading.formulas.values import (
     BOUND_NAME,
     Collection,
+    Interval,
     Named,
-    Piece,
     RealSet,
     Relation,
     Scalar,
@@ -31,15 +31,15 @@ from delta.grading.formulas.values import (
 
 PLUS_INFINITY = Scalar((INFINITY,))
 MINUS_INFINITY = Scalar((negative(INFINITY),))
-EVERYTHING = RealSet((Piece(MINUS_INFINITY, False, PLUS_INFINITY, False),))
-BOUND = Scalar((symbol(BOUND_NAME),))
+EVERYTHING = RealSet((Interval(MINUS_INFINITY, False, PLUS_INFINITY, False),))
+BOUND = Scalar((symbol_node(BOUND_NAME),))
 MIRRORED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "!=": "!="}
 
-Size = Fraction | float
+EndValue = Fraction | float
 
 
 def to_set(value: Value) -> RealSet | None:
-    """Return the numbers that an interval, a set, an inequality or a number is; else None."""
+    """Return an interval, a set, an inequality or a number as a set; else None."""
     match value:
         case RealSet():
             return value
@@ -57,8 +57,8 @@ def to_set(value: Value) -> RealSet | None:
     return None
 
 
-def _point(value: Scalar) -> Piece:
-    return Piece(value, True, value, True)
+def _point(value: Scalar) -> Interval:
+    return Interval(value, True, value, True)
 
 
 def _from_collection(value: Collection) -> RealSet | None:
@@ -69,12 +69,12 @@ def _from_collection(value: Collection) -> RealSet | None:
         return canonical(list(map(_point, scalars)))
     if value.kind in ("tuple", "bracket") and len(scalars) == 2:
         is_closed = value.kind == "bracket"
-        return RealSet((Piece(scalars[0], is_closed, scalars[1], is_closed),))
+        return RealSet((Interval(scalars[0], is_closed, scalars[1], is_closed),))
     return None
 
 
 def _from_relation(relation: Relation) -> RealSet | None:
-    """Return the solutions of inequalities that are linear in one variable."""
+    """Return the solution set of inequalities that are linear in one variable."""
     if len(relation.sides) == 3 and (between := _from_chain(relation)):
         return between
     names = {name for side in relation.sides for name in symbols_of(side.trees[0])}
@@ -97,16 +97,16 @@ def _from_chain(relation: Relation) -> RealSet | None:
         return None
     operators = relation.operators
     if set(operators) <= {"<", "<="}:
-        return RealSet((Piece(low, operators[0] == "<=", high, operators[1] == "<="),))
+        return RealSet((Interval(low, operators[0] == "<=", high, operators[1] == "<="),))
     if set(operators) <= {">", ">="}:
-        return RealSet((Piece(high, operators[1] == ">=", low, operators[0] == ">="),))
+        return RealSet((Interval(high, operators[1] == ">=", low, operators[0] == ">="),))
     return None
 
 
 def _solve(left: Node, operator: str, right: Node, name: str) -> RealSet | None:
-    if left == symbol(name) and not symbols_of(right):
+    if left == symbol_node(name) and not symbols_of(right):
         return _half_line(operator, Scalar((right,)))
-    if right == symbol(name) and not symbols_of(left):
+    if right == symbol_node(name) and not symbols_of(left):
         return _half_line(MIRRORED[operator], Scalar((left,)))
     difference = total(left, negative(right))
     try:
@@ -122,8 +122,8 @@ def _solve(left: Node, operator: str, right: Node, name: str) -> RealSet | None:
 
 def _half_line(operator: str, end: Scalar) -> RealSet:
     is_closed = operator in ("<=", ">=")
-    below = Piece(MINUS_INFINITY, False, end, is_closed)
-    above = Piece(end, is_closed, PLUS_INFINITY, False)
+    below = Interval(MINUS_INFINITY, False, end, is_closed)
+    above = Interval(end, is_closed, PLUS_INFINITY, False)
     match operator:
         case "<" | "<=":
             return RealSet((below,))
@@ -134,8 +134,8 @@ def _half_line(operator: str, end: Scalar) -> RealSet:
     return RealSet((below, above))
 
 
-def _size(end: Scalar) -> Size | None:
-    """Return the place of an end on the number line; None where it has symbols."""
+def _end_value(end: Scalar) -> EndValue | None:
+    """Return the value of an interval's end; None where it has symbols."""
     tree = end.trees[0]
     if tree in (INFINITY, negative(INFINITY)):
         return float("inf" if tree == INFINITY else "-inf")
@@ -143,70 +143,74 @@ def _size(end: Scalar) -> Size | None:
         return None
     try:
         value = exact_value(tree)
-        return approximation(tree) if value is None else value
+        return approximate_value(tree) if value is None else value
     except (TooLargeError, UndefinedError):
         return None
 
 
-def canonical(pieces: list[Piece]) -> RealSet:
-    """Return the pieces in order, those that touch united; unchanged if an end has symbols."""
-    sized: list[tuple[Size, Size, Piece]] = []
-    for piece in pieces:
-        low, high = _size(piece.low), _size(piece.high)
+def canonical(intervals: list[Interval]) -> RealSet:
+    """Sort the intervals and merge those that touch; unchanged if an end has symbols."""
+    sized: list[tuple[EndValue, EndValue, Interval]] = []
+    for interval in intervals:
+        low, high = _end_value(interval.low), _end_value(interval.high)
         if low is None or high is None:
-            return RealSet(tuple(pieces))
-        sized.append((low, high, piece))
-    kept: list[tuple[Size, Size, Piece]] = []
-    for low, high, piece in sorted(sized, key=lambda item: (item[0], not item[2].has_low)):
-        if low > high or (low == high and not (piece.has_low and piece.has_high)):
+            return RealSet(tuple(intervals))
+        sized.append((low, high, interval))
+    kept: list[tuple[EndValue, EndValue, Interval]] = []
+    for low, high, interval in sorted(sized, key=lambda item: (item[0], not item[2].has_low)):
+        if low > high or (low == high and not (interval.has_low and interval.has_high)):
             continue
-        if kept and _touches(kept[-1], low, piece):
+        if kept and _touches(kept[-1], low, interval):
             previous_low, previous_high, previous = kept.pop()
-            is_longer = (high, piece.has_high) > (previous_high, previous.has_high)
-            last = piece if is_longer else previous
-            united = Piece(previous.low, previous.has_low, last.high, last.has_high)
+            is_longer = (high, interval.has_high) > (previous_high, previous.has_high)
+            last = interval if is_longer else previous
+            united = Interval(previous.low, previous.has_low, last.high, last.has_high)
             kept.append((previous_low, max(high, previous_high), united))
         else:
-            kept.append((low, high, piece))
-    return RealSet(tuple(piece for _, _, piece in kept))
+            kept.append((low, high, interval))
+    return RealSet(tuple(interval for _, _, interval in kept))
 
 
-def _touches(previous: tuple[Size, Size, Piece], low: Size, piece: Piece) -> bool:
+def _touches(
+    previous: tuple[EndValue, EndValue, Interval], low: EndValue, interval: Interval
+) -> bool:
     _, end, before = previous
-    return low < end or (low == end and (piece.has_low or before.has_high))
+    return low < end or (low == end and (interval.has_low or before.has_high))
 
 
 def combine(left: RealSet, right: RealSet, is_union: bool) -> RealSet | None:
     """Return the union or intersection; None where ends with symbols would have to be ordered."""
     if is_union:
-        return canonical([*left.pieces, *right.pieces])
-    pieces = [_intersection(piece, other) for piece in left.pieces for other in right.pieces]
-    known = [piece for piece in pieces if piece is not None]
-    return canonical(known) if len(known) == len(pieces) else None
+        return canonical([*left.intervals, *right.intervals])
+    intervals = [
+        _intersection(interval, other) for interval in left.intervals for other in right.intervals
+    ]
+    known = [interval for interval in intervals if interval is not None]
+    return canonical(known) if len(known) == len(intervals) else None
 
 
-def _intersection(piece: Piece, other: Piece) -> Piece | None:
-    low, other_low = _size(piece.low), _size(other.low)
-    high, other_high = _size(piece.high), _size(other.high)
+def _intersection(interval: Interval, other: Interval) -> Interval | None:
+    low, other_low = _end_value(interval.low), _end_value(other.low)
+    high, other_high = _end_value(interval.high), _end_value(other.high)
     if low is None or other_low is None or high is None or other_high is None:
         return None
-    first = other if (other_low, not other.has_low) > (low, not piece.has_low) else piece
-    last = other if (other_high, other.has_high) < (high, piece.has_high) else piece
-    return Piece(first.low, first.has_low, last.high, last.has_high)
+    first = other if (other_low, not other.has_low) > (low, not interval.has_low) else interval
+    last = other if (other_high, other.has_high) < (high, interval.has_high) else interval
+    return Interval(first.low, first.has_low, last.high, last.has_high)
 
 
 def complement(numbers: RealSet) -> RealSet | None:
     """Return all other real numbers; None where ends have symbols."""
     result: RealSet | None = EVERYTHING
-    for piece in numbers.pieces:
-        below = Piece(MINUS_INFINITY, False, piece.low, not piece.has_low)
-        above = Piece(piece.high, not piece.has_high, PLUS_INFINITY, False)
+    for interval in numbers.intervals:
+        below = Interval(MINUS_INFINITY, False, interval.low, not interval.has_low)
+        above = Interval(interval.high, not interval.has_high, PLUS_INFINITY, False)
         result = result and combine(result, canonical([below, above]), is_union=False)
     return result
 
 
 def members_of(values: list[Value]) -> list[Value]:
-    """Return the values, with the members of a list in its place."""
+    """Return the values, each list replaced by its members."""
     members: list[Value] = []
     for value in values:
         is_list = isinstance(value, Collection) and value.kind == "list"
@@ -215,19 +219,19 @@ def members_of(values: list[Value]) -> list[Value]:
 
 
 def unite(values: list[Value], kind: str = "list") -> Value:
-    """Return one list or set of the values and of the members of lists among them."""
+    """Return one list or set of the values; lists among them are flattened."""
     members = members_of(values)
     return join(members, []) if kind == "list" else Collection(kind, tuple(members))
 
 
 def join(values: list[Value], joins: list[str]) -> Value:
-    """Return what values are together; `joins` are the words and signs between them.
+    """Combine values; `joins` are the words and signs between them.
 
-    Inequalities are a set of numbers, different names a record, anything else a list.
+    Inequalities make a set of numbers, different names a record, anything else a list.
     """
     if len(values) == 1:
         return values[0]
-    if any(map(_is_interval, values)) and (united := _join_inequalities(values, joins)):
+    if any(map(_is_number_set, values)) and (united := _join_inequalities(values, joins)):
         return united
     named = [value for value in values if isinstance(value, Named)]
     names = {value.name for value in named}
@@ -241,7 +245,7 @@ def join(values: list[Value], joins: list[str]) -> Value:
     return Collection("list", tuple(values))
 
 
-def _is_interval(value: Value) -> bool:
+def _is_number_set(value: Value) -> bool:
     """Return whether this can only be a set of numbers: x > 1, x in (1, 2)."""
     if isinstance(value, Named):
         is_pair = isinstance(value.value, Collection) and value.value.kind in ("tuple", "bracket")
@@ -258,6 +262,6 @@ def _join_inequalities(values: list[Value], joins: list[str]) -> RealSet | None:
             return None
         result = combine(result, other, is_union=is_or)
     is_and = any(mark in ("and", r"\land", r"\wedge") for mark in joins)
-    if result and not result.pieces and not is_or and not is_and:
+    if result and not result.intervals and not is_or and not is_and:
         return _join_inequalities(values, ["or"])  # "x < -1, x > 1" can only mean "or"
     return result

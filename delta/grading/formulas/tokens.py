@@ -1,8 +1,7 @@
 r"""Split a cleaned answer into tokens: numbers, symbols, words, \text{...}, commands and signs.
 
-Sizes and styles mean nothing and are left out (`\left`, `\mathbf{...}` around a formula); a bold
-i, j or k is a unit vector. A token knows whether blanks precede it: "11 5/6" is a mixed number and
-"115/6" is none.
+Sizes and styles are left out (`\left`, `\mathbf{...}` around a formula); a bold i, j or k is a unit
+vector. A token records whether blanks precede it: "11 5/6" is a mixed number, "115/6" is not.
 """
 
 import re
@@ -10,11 +9,11 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from delta.grading.formulas.vocabulary import (
-    BLOCKED,
     FUNCTIONS,
     GREEK,
+    QUALIFYING_WORDS,
     RELATIONS,
-    STATEMENT,
+    SENTENCE_WORDS,
     word_set,
 )
 
@@ -27,8 +26,8 @@ STYLES = word_set(
 )
 ACCENTS = word_set("hat widehat bar overline tilde widetilde dot ddot underline")
 VECTORS = word_set("mathbf boldsymbol bm pmb vec hat widehat")
-MAX_EXPONENT = 5_000  # of ten in a written number; larger powers would fill the memory
-INT_DIGITS = 4_000  # that Python's int() reads at once; its limit is 4,300
+MAX_EXPONENT = 5_000  # of ten in a number; larger powers would fill the memory
+INT_DIGITS = 4_000  # per call of int(), whose limit is 4,300
 
 SIZES = re.compile(
     r"\\(?:left|right|[bB]igg?[lrm]?|middle|displaystyle|textstyle|limits|rm|bf|it)(?![a-zA-Z])\.?"
@@ -49,7 +48,7 @@ CLOSING = frozenset((")", "]", "}", r"\}", r"\rfloor", r"\rceil", r"\end"))
 
 
 class Token(NamedTuple):
-    r"""A piece of an answer. `text`: as written, or the content of \text{...}."""
+    r"""A token of an answer. `text`: as written, or the content of \text{...}."""
 
     kind: str  # number, symbol, vector, word, text, command, sign
     text: str
@@ -57,7 +56,7 @@ class Token(NamedTuple):
     start: int
     end: int
     value: Fraction | None = None  # of a number
-    precision: Fraction | None = None  # the value of its last digit; None: whole or exact
+    precision: Fraction | None = None  # the value of its last digit; None: an integer, or exact
 
     @property
     def is_sign(self) -> bool:
@@ -65,16 +64,16 @@ class Token(NamedTuple):
 
     @property
     def nesting(self) -> int:
-        """1 where it opens brackets, -1 where it closes them, else 0."""
+        """Return 1 for an opening bracket, -1 for a closing one, else 0."""
         return ((self.text in OPENING) - (self.text in CLOSING)) if self.is_sign else 0
 
 
 class UnreadableError(Exception):
-    """The text has no meaning that is known here."""
+    """The text cannot be parsed."""
 
 
 def tokenize(text: str, grouped: bool) -> list[Token]:
-    """Return the tokens of `text`. `grouped`: whether "110,143" is one number.
+    """Split `text` into tokens. `grouped`: whether "110,143" is one number.
 
     Raises UnreadableError for an open brace or a number beyond MAX_EXPONENT.
     """
@@ -171,7 +170,7 @@ def _command(text: str, at: int, space: bool) -> list[Token]:
 
 
 def _braced(text: str, at: int) -> tuple[str, int] | None:
-    """Return content and end of the braces that open at `at`, or of the one letter there."""
+    """Return the content and end of the braces that open at `at`, or of a single letter there."""
     while at < len(text) and text[at] == " ":
         at += 1
     if at >= len(text) or text[at] != "{":
@@ -199,7 +198,7 @@ def _words(name: str, content: str, end: int, at: int, space: bool) -> list[Toke
 
 
 def _inner(text: str, at: int, end: int) -> list[Token]:
-    """Return the tokens of the content of a command that reaches from `at` to `end`."""
+    """Tokenize the content of a command that extends from `at` to `end`."""
     return [token._replace(start=at, end=end) for token in tokenize(text, True)]
 
 
@@ -221,12 +220,12 @@ def _accented(name: str, content: str, end: int, at: int, space: bool) -> list[T
 
 
 def text_of(tokens: list[Token]) -> str:
-    """Return the tokens as one text without blanks, braces and styles; equal names give one."""
+    """Return the tokens as one text without blanks, braces and styles."""
     return "".join(token.text for token in tokens if token.text not in "{}")
 
 
 def has_groups(text: str) -> bool:
-    """Return whether the text has a "110,143", which may be two numbers: no group begins with 0."""
+    """Return whether a "110,143" in the text may also be two numbers: no group begins with 0."""
     groups = GROUPED.findall(text)
     return bool(groups) and all(
         not part.startswith("0") for group in groups for part in group.split(",")
@@ -234,7 +233,7 @@ def has_groups(text: str) -> bool:
 
 
 def splice_words(tokens: list[Token]) -> list[Token]:
-    r"""Replace a \text{...} that has a number in it by its words: "\text{7 apples}"."""
+    r"""Replace a \text{...} that contains a number by its words: "\text{7 apples}"."""
     spliced: list[Token] = []
     is_words = all(token.kind in ("text", "word") for token in tokens)
     for token in tokens:
@@ -248,7 +247,7 @@ def splice_words(tokens: list[Token]) -> list[Token]:
 
 
 def separators_in(tokens: list[Token], separators: frozenset[str]) -> list[tuple[int, str]]:
-    """Return index and text of each of `separators` outside of brackets."""
+    """Return index and text of each separator outside of brackets."""
     result, depth = [], 0
     for index, token in enumerate(tokens):
         depth += token.nesting
@@ -257,12 +256,12 @@ def separators_in(tokens: list[Token], separators: frozenset[str]) -> list[tuple
     return result
 
 
-def marks(tokens: list[Token], separators: frozenset[str]) -> list[str]:
-    """Return those of `separators` that stand outside of brackets, in order."""
+def separator_texts(tokens: list[Token], separators: frozenset[str]) -> list[str]:
+    """Return the separators outside of brackets, in order."""
     return [text for _, text in separators_in(tokens, separators)]
 
 
-def split(tokens: list[Token], separators: frozenset[str]) -> list[list[Token]]:
+def split_at(tokens: list[Token], separators: frozenset[str]) -> list[list[Token]]:
     """Return the parts between separators outside of brackets."""
     cuts = [index for index, _ in separators_in(tokens, separators)]
     starts, ends = [0, *(cut + 1 for cut in cuts)], [*cuts, len(tokens)]
@@ -277,8 +276,8 @@ def index_of(tokens: list[Token], text: str, start: int = 0) -> int:
     raise UnreadableError(f"no {text}")
 
 
-def trim(tokens: list[Token]) -> list[Token]:
-    """Return the tokens without punctuation at the end and without braces around everything."""
+def strip_punctuation(tokens: list[Token]) -> list[Token]:
+    """Remove punctuation at the end, and braces around all tokens."""
     while tokens and tokens[-1].text in (".", ",", ";", ":"):
         tokens = tokens[:-1]
     while len(tokens) > 1 and tokens[0].text == "{" and closes_at_end(tokens):
@@ -287,7 +286,7 @@ def trim(tokens: list[Token]) -> list[Token]:
 
 
 def closes_at_end(tokens: list[Token]) -> bool:
-    """Return whether the bracket that opens first closes last."""
+    """Return whether the first bracket closes at the end."""
     depth = 0
     for index, token in enumerate(tokens):
         depth += token.nesting
@@ -297,7 +296,7 @@ def closes_at_end(tokens: list[Token]) -> bool:
 
 
 def is_condition(tokens: list[Token]) -> bool:
-    r"""Return whether this only says what a letter stands for: k \in \mathbb{Z}."""
+    r"""Return whether the tokens only say what a letter means: k \in \mathbb{Z}."""
     plain = text_of(tokens).replace(" ", "")
     lower = plain.lower()
     return bool(re.fullmatch(r"(?:where|for)?[a-zA-Z]\\in\\mathbb[ZNQR].*", plain)) or (
@@ -306,10 +305,10 @@ def is_condition(tokens: list[Token]) -> bool:
     )
 
 
-def without_lead(tokens: list[Token]) -> list[Token]:
-    """Return the tokens without the words before a number or a formula.
+def strip_lead(tokens: list[Token]) -> list[Token]:
+    """Remove the words before a number or a formula.
 
-    Raises UnreadableError where those words say more about it.
+    Raises UnreadableError where those words change its meaning.
     """
     count = 0
     while count < len(tokens) and _is_in_lead(tokens, count):
@@ -317,12 +316,12 @@ def without_lead(tokens: list[Token]) -> list[Token]:
     if not count or count == len(tokens) or tokens[count].text in RELATIONS:
         return tokens
     words = re.findall("[a-z]+", " ".join(token.text for token in tokens[:count]).lower())
-    if set(words) & BLOCKED:
+    if set(words) & QUALIFYING_WORDS:
         raise UnreadableError(" ".join(words))
     if tokens[count].text in ("_", "^") or (tokens[count].text in ("(", "[") and count == 1):
         return tokens
-    has_relation = bool(marks(tokens, frozenset(RELATIONS)))
-    if has_relation and not set(words) <= STATEMENT:
+    has_relation = bool(separator_texts(tokens, frozenset(RELATIONS)))
+    if has_relation and not set(words) <= SENTENCE_WORDS:
         raise UnreadableError(" ".join(words))
     return tokens[count:]
 

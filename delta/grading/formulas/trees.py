@@ -1,4 +1,4 @@
-"""Formulas as trees: how nodes are made and walked."""
+"""Formulas as trees: build, walk and compare nodes."""
 
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -29,7 +29,7 @@ def number_node(value: Fraction | int, precision: Fraction | None = None) -> Nod
     return Node("number", Fraction(value), (), precision)
 
 
-def symbol(name: str) -> Node:
+def symbol_node(name: str) -> Node:
     return Node("symbol", name)
 
 
@@ -47,19 +47,20 @@ PI, EULER, IMAGINARY, INFINITY = (Node("constant", name) for name in ("pi", "e",
 
 
 def product(*nodes: Node) -> Node:
-    """Return the product without factors 1."""
+    """Return the product; factors of 1 are left out."""
     factors = tuple(node for node in nodes if node[:2] != ("number", 1) or len(nodes) == 1)
     if len(factors) == 1:
         return factors[0]
     return Node("product", None, factors) if factors else ONE
 
 
-def quotient(above: Node, below: Node) -> Node:
+def quotient(numerator: Node, denominator: Node) -> Node:
     """Return a number where both are exact numbers, else a product with a power."""
-    is_exact = above.kind == below.kind == "number" and above.precision is below.precision is None
-    if is_exact and below.value:
-        return number_node(above.value / below.value)
-    return product(above, power(below, MINUS_ONE))
+    nodes = numerator, denominator
+    is_exact = all(node.kind == "number" and node.precision is None for node in nodes)
+    if is_exact and denominator.value:
+        return number_node(numerator.value / denominator.value)
+    return product(numerator, power(denominator, MINUS_ONE))
 
 
 def negative(node: Node) -> Node:
@@ -68,12 +69,12 @@ def negative(node: Node) -> Node:
     return Node("product", None, (MINUS_ONE, node))
 
 
-def letter(name: str) -> Node:
-    return Node("constant", name) if name in ("e", "i") else symbol(name)
+def letter_node(name: str) -> Node:
+    return Node("constant", name) if name in ("e", "i") else symbol_node(name)
 
 
 def call(name: str, arguments: tuple[Node, ...], base: Node | None = None) -> Node:
-    """Return a function of any name that people use, by the few that are evaluated."""
+    """Return a function call; functions that are not evaluated are expressed by others."""
     if name == "sqrt":
         return power(arguments[0], HALF)
     if name == "cbrt":
@@ -103,17 +104,19 @@ def symbols_of(node: Node) -> set[str]:
 
 def subtrees(node: Node) -> list[Node]:
     """Return the node and all nodes below it."""
-    return [node, *(deeper for child in node.children for deeper in subtrees(child))]
+    return [node, *(tree for child in node.children for tree in subtrees(child))]
 
 
-def replaced(node: Node, old: Node, new: Node) -> Node:
+def replace_subtree(node: Node, old: Node, new: Node) -> Node:
     """Return the tree with `new` in place of every `old`."""
     if node == old:
         return new
-    return node._replace(children=tuple(replaced(child, old, new) for child in node.children))
+    return node._replace(
+        children=tuple(replace_subtree(child, old, new) for child in node.children)
+    )
 
 
 def is_equal_tree(left: Node, right: Node) -> bool:
-    """Return whether two trees are the same but for the precision of their numbers."""
+    """Return whether two trees are the same, whatever the precision of their numbers."""
     sides = ([(n.kind, n.value, len(n.children)) for n in subtrees(side)] for side in (left, right))
     return next(sides) == next(sides)

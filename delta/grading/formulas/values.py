@@ -1,4 +1,4 @@
-"""What an answer can be: a scalar, a list, an interval, an equation, a time, ..."""
+"""The kinds of values an answer can have: a scalar, a list, an interval, an equation, a time."""
 
 from fractions import Fraction
 from typing import NamedTuple
@@ -15,11 +15,11 @@ class Scalar(NamedTuple):
     trees: tuple[Node, ...]
     scale: Fraction = ONE  # of a percent sign or the word "million"
     bare: tuple[Node, ...] = ()  # without the letters at its end that may be a unit ("5 m")
-    has_unit: bool = False  # whether those letters surely are one
+    has_unit: bool = False  # whether those letters are certainly a unit
 
 
 class Words(NamedTuple):
-    """`trees`: the product that a word of two or three letters may be, `ma` or `IR`."""
+    """An answer in words. `trees`: the product that a short word may be, such as `ma` or `IR`."""
 
     text: str
     trees: tuple[Node, ...] = ()
@@ -32,8 +32,8 @@ class Collection(NamedTuple):
     members: "tuple[Value, ...]"
 
 
-class Piece(NamedTuple):
-    """An interval; a single number is a closed one."""
+class Interval(NamedTuple):
+    """An interval; a single number is a closed interval."""
 
     low: Scalar
     has_low: bool
@@ -42,9 +42,9 @@ class Piece(NamedTuple):
 
 
 class RealSet(NamedTuple):
-    """A union of intervals and numbers."""
+    """A union of intervals."""
 
-    pieces: tuple[Piece, ...]
+    intervals: tuple[Interval, ...]
 
 
 class Named(NamedTuple):
@@ -77,33 +77,43 @@ class Time(NamedTuple):
     half: str  # "am", "pm" or ""
 
 
-class Based(NamedTuple):
-    """A whole number in a base that is written with it."""
+class NumberInBase(NamedTuple):
+    """An integer whose base is written with it: 101_2."""
 
     digits: str  # with the sign
     base: int
 
 
-class Cases(NamedTuple):
-    """A function by cases: values with their conditions."""
+class Piecewise(NamedTuple):
+    """A piecewise function: values with their conditions."""
 
     rows: "tuple[tuple[Value, Value], ...]"
 
 
 class SetBuilder(NamedTuple):
-    """All elements with a condition; the symbol in the element is BOUND_NAME in both."""
+    """The set of all elements that meet a condition; BOUND_NAME is the symbol in both."""
 
     element: "Value"
     condition: "Value"
 
 
 Value = (
-    Scalar | Words | Collection | RealSet | Named | Relation | Matrix | Ratio | Time | Based | Cases
+    Scalar
+    | Words
+    | Collection
+    | RealSet
+    | Named
+    | Relation
+    | Matrix
+    | Ratio
+    | Time
+    | NumberInBase
+    | Piecewise
 ) | SetBuilder
 
 
 def scalar_of(value: Value) -> Scalar | None:
-    """Return the formula that a value is, or that its word may be; else None."""
+    """Return the value as a formula, or the formula that its word may be; else None."""
     if isinstance(value, Words) and value.trees:
         return Scalar(value.trees)
     return value if isinstance(value, Scalar) else None

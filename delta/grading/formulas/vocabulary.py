@@ -1,4 +1,4 @@
-"""Words and signs that several modules know."""
+"""Words, commands and signs that several modules use."""
 
 
 def word_set(text: str) -> frozenset[str]:
@@ -20,7 +20,8 @@ GREEK = word_set(
     Upsilon Phi Psi Omega ell hbar nabla partial imath jmath infty infinity inf oo
     """
 )
-BLOCKED = word_set(
+# Words that change the meaning of a number beside them: "less than 5" is not 5.
+QUALIFYING_WORDS = word_set(
     """
     or and more less than if mod modulo when for least most not no none neither base only
     where unless except between greater fewer minus plus negative over squared cubed undefined
@@ -29,7 +30,8 @@ BLOCKED = word_set(
     higher impossible exist exists divided multiplied choose
     """
 )
-STATEMENT = word_set(
+# Words of a sentence around an answer: "so the answer is 5" is 5.
+SENTENCE_WORDS = word_set(
     """
     the answer solution solutions is are so thus hence therefore final result value values
     equation we get have of general function line curve point set that and it
@@ -40,7 +42,7 @@ OVER = frozenset(("/", r"\div", "÷"))
 CLOSING = {"(": ")", "[": "]", "{": "}", r"\{": r"\}", r"\lfloor": r"\rfloor"}
 CLOSING |= {r"\lceil": r"\rceil", r"\lvert": r"\rvert", "|": "|", r"\vert": r"\vert"}
 FRACTIONS = frozenset((r"\frac", r"\dfrac", r"\tfrac", r"\cfrac"))
-LONG_WORD = 4  # letters of a run that is a word; a shorter one is a product
+LONG_WORD = 4  # letters; a shorter run of letters is a product
 RELATIONS = {
     "=": "=",
     "<": "<",

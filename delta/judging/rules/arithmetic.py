@@ -1,4 +1,4 @@
-"""Evaluate one arithmetic expression exactly, within bounds that hold for adversarial text."""
+"""Evaluate an arithmetic expression exactly, within bounds for adversarial text."""
 
 from fractions import Fraction
 from typing import NamedTuple
@@ -24,7 +24,7 @@ class _UnreadableError(Exception):
 
 
 def evaluate(items: list[Item]) -> tuple[Fraction, ...]:
-    """Return the value; two values if "%" may mean "/100" or a unit; none if it is unreadable."""
+    """Return the value; two if "%" may mean "/100" or a unit; none if unreadable."""
     if not items or len(items) > MAX_ITEMS:
         return ()
     has_percent = any(item.percent for item in items)
@@ -105,7 +105,7 @@ class _Parser:
         return value + self._mixed_part(depth, value)
 
     def _mixed_part(self, depth: int, whole: Fraction) -> Fraction:
-        """Read the 1/2 of "2 1/2" or 2\\frac{1}{2}; adjacent numbers mean nothing else."""
+        """Read the 1/2 of "2 1/2" or 2\\frac{1}{2}; other adjacent numbers are unreadable."""
         if (kind := self._next()) not in ("number", "fraction"):
             return Fraction(0)
         if kind == "fraction":

@@ -1,7 +1,7 @@
 """Find the equations that a trace writes down and check them by exact arithmetic.
 
 An expression that cannot be read for certain (a variable, a unit like a variable, a function, a
-modulus) is *no equation*. It is never a wrong one.
+modulus) is not an equation. It never counts as a wrong one.
 """
 
 import re
@@ -14,11 +14,11 @@ from delta.judging.rules.tokenize import read_items, read_numbers
 
 
 class Equation(NamedTuple):
-    """One readable `left = right`; a chain a = b = c gives two of them."""
+    """A readable `left = right`; a chain a = b = c gives two."""
 
     text: str
-    operands: tuple[Fraction, ...]  # the numbers of the calculated side
-    computed: Fraction  # the value of that side
+    operands: tuple[Fraction, ...]  # the numbers on the calculated side
+    computed: Fraction  # the value of the calculated side
     stated: Fraction  # the value that the trace states
     holds: bool
 
@@ -38,7 +38,7 @@ class Line(NamedTuple):
     text: str
     equations: tuple[Equation, ...]
     numbers: tuple[Fraction, ...]
-    is_opaque: bool  # it has mathematics that we did not read
+    is_opaque: bool  # it has mathematics that we cannot read
 
     @property
     def operands(self) -> list[Fraction]:
@@ -60,7 +60,7 @@ _MODULUS = re.compile(r"\bmod\b|\\[pb]?mod", re.IGNORECASE)
 
 
 def read_lines(text: str) -> list[Line]:
-    """Split a trace into lines, without the blank ones, and read each."""
+    """Split a trace into lines, skip blank ones, and read each."""
     lines: list[Line] = []
     for raw in _logical_lines(text):
         if "=" not in raw and "≈" not in raw and "\\" not in raw:
@@ -87,7 +87,7 @@ def read_lines(text: str) -> list[Line]:
 
 
 def read_value(text: str) -> Fraction | None:
-    """Return the value of the expression that a text begins with: "$1,080" or "3/4"."""
+    """Return the value of the expression at the start of a text: "$1,080" or "3/4"."""
     side = _read_side(_first_expression(read_items(text)))
     return side.values[-1] if side else None
 
@@ -109,7 +109,7 @@ def _logical_lines(text: str) -> Iterator[str]:
 
 
 def _add_equations(equations: dict[tuple[object, ...], Equation], items: list[Item]) -> None:
-    """Read each "=" between the expression that ends before it and the one that starts after."""
+    """Add an equation for each "=", from the expressions before and after it."""
     signs = [index for index, item in enumerate(items) if item.kind == "equals"]
     edges = [-1, *signs, len(items)]
     for number, sign in enumerate(signs):
@@ -133,7 +133,7 @@ def _last_expression(segment: list[Item]) -> list[Item]:
         kind = segment[index].kind
         depth += {"close": 1, "open": -1}.get(kind, 0)
         if kind == "opaque":
-            return []  # "f(3) = 7": what is beside a variable belongs to it
+            return []  # "f(3) = 7": numbers beside a variable belong to it
         if depth < 0 or kind == "break":
             # A bracket that contains a break is a call or a tuple: (3, 4), max(1, 2).
             is_whole = depth <= 0 and not _is_signed_word(segment, index)
@@ -166,7 +166,7 @@ def _read_side(items: list[Item]) -> _Side | None:
 
 
 def _compare(left: _Side, right: _Side, *, is_rounded: bool) -> Equation:
-    """Compare two sides as exactly as the digits allow: the last one may be rounded or cut."""
+    """Compare two sides as exactly as the digits allow: the last digit may be rounded or cut."""
     calculated, stated = (right, left) if left.is_number else (left, right)
     tolerance = _tolerance(stated, is_rounded=is_rounded)
     holds = calculated.values == stated.values or any(
@@ -194,7 +194,7 @@ def _tolerance(stated: _Side, *, is_rounded: bool) -> Fraction:
 
 
 def _units(stated: _Side) -> tuple[Fraction, ...]:
-    """Return for each value one unit of its last digit."""
+    """Return the unit of the last digit of each value."""
     unit = Fraction(1, 10 ** _decimals(stated))
     return (unit / 100, unit) if len(stated.values) == 2 else (unit,)
 

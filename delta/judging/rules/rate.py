@@ -3,12 +3,12 @@
 The rubric gives 5 without a trigger, 3 with one significant trigger and 1 for failure. Here every
 trigger has a weight, and score = max(1, 5 - sum of weights):
 
-    MINOR 1   a blemish             (one: 4)
-    MAJOR 2   a significant trigger (one: 3, two: 1)
-    FATAL 4   the dimension fails   (1)
+    MINOR 1   a small trigger        score 4
+    MAJOR 2   a significant trigger  score 3; two give 1
+    FATAL 4   the dimension fails    score 1
 
-The rules check equations, where their numbers come from, and where their results are used. They
-cannot follow an argument in words, so they find little in proofs and rate them high.
+The rules check equations, the sources of their numbers, and the use of their results. They cannot
+follow an argument in words, so they find few triggers in proofs and rate them high.
 """
 
 import re
@@ -49,23 +49,23 @@ def _score(findings: list[_Finding]) -> RuleRating:
 
 
 def _factuality(facts: TraceFacts) -> Iterator[_Finding]:
-    """Look for numbers without a source, and for given numbers that no step uses."""
+    """Find numbers without a source, and given numbers that no step uses."""
     invented = len(facts.invented)
     if invented:
         weight = MINOR if invented <= facts.num_numbers / 20 else MAJOR
         weight = FATAL if invented > 2 and invented > facts.num_numbers / 4 else weight
-        yield weight, f"hallucinated data: {_listed(facts.invented)}"
+        yield weight, f"hallucinated data: {_format_numbers(facts.invented)}"
     used = facts.used_numbers()
     needed = [quantity for quantity in facts.quantities if quantity.is_needed]
     ignored = [quantity.value for quantity in needed if not quantity.forms & used]
     if ignored:
         fraction = len(ignored) / len(needed)
         weight = MAJOR if fraction >= 1 / 3 else MINOR
-        yield weight, f"ignored explicit constraints: {_listed(ignored)}"
+        yield weight, f"ignored explicit constraints: {_format_numbers(ignored)}"
 
 
 def _strategy_coherence(facts: TraceFacts) -> Iterator[_Finding]:
-    """Look for missing steps, circles, and a conclusion that is not the last result."""
+    """Find missing steps, circles, and a conclusion that is not the last result."""
     has_steps = bool(facts.equations) or facts.is_opaque
     if len(facts.quantities) >= 2 and not has_steps:
         yield MAJOR, "no calculation although the problem gives quantities"
@@ -80,10 +80,10 @@ def _strategy_coherence(facts: TraceFacts) -> Iterator[_Finding]:
 
 
 def _step_coherence(facts: TraceFacts) -> Iterator[_Finding]:
-    """Look for steps that start from unknown numbers, and for results that are not used."""
+    """Find steps that start from unknown numbers, and results that are not used."""
     if facts.leaps:
         is_rare = len(facts.leaps) <= facts.num_numbers / 10
-        yield MINOR if is_rare else MAJOR, f"unjustified leap to {_listed(facts.leaps)}"
+        yield MINOR if is_rare else MAJOR, f"unjustified leap to {_format_numbers(facts.leaps)}"
     if facts.unused:
         is_rare = len(facts.unused) <= len(facts.equations) / 4
         weight = MINOR if is_rare else MAJOR
@@ -93,7 +93,7 @@ def _step_coherence(facts: TraceFacts) -> Iterator[_Finding]:
 
 
 def _computational_precision(facts: TraceFacts) -> Iterator[_Finding]:
-    """Look for wrong equations, by their fraction of all, and for careless numbers."""
+    """Find wrong equations, weighted by their fraction of all, and careless numbers."""
     false = [equation for equation in facts.equations if not equation.holds]
     wrong = [equation for equation in false if not equation.is_rounding]
     fraction = len(wrong) / max(1, len(facts.equations))
@@ -105,7 +105,7 @@ def _computational_precision(facts: TraceFacts) -> Iterator[_Finding]:
     rounded = [equation for equation in false if equation.is_rounding]
     if rounded:
         yield MINOR, f"rounded without a word: {rounded[0].text}"
-    asks_amount = _AMOUNT.search(facts.statement) is not None
+    asks_amount = _ASKS_AMOUNT.search(facts.statement) is not None
     value = facts.concluded
     if asks_amount and value is not None and value < 0:
         yield MAJOR, "sign error: an amount below zero"
@@ -114,7 +114,7 @@ def _computational_precision(facts: TraceFacts) -> Iterator[_Finding]:
 
 
 def _signal_to_noise(facts: TraceFacts) -> Iterator[_Finding]:
-    """Look for repetition, talk about the work, and many words per step."""
+    """Find repetition, meta-commentary, and many words per step."""
     trace = facts.trace[:MAX_CHARACTERS]
     words = trace.lower().split()
     texts = Counter(line.text for line in facts.lines if len(line.text) >= _LONG_LINE)
@@ -143,15 +143,15 @@ _DIMENSIONS = {
     "signal_to_noise": _signal_to_noise,
 }
 
-_AMOUNT = re.compile(r"\bhow (?:many|much|long|far|old|tall|big)\b", re.IGNORECASE)
+_ASKS_AMOUNT = re.compile(r"\bhow (?:many|much|long|far|old|tall|big)\b", re.IGNORECASE)
 _FLOAT_NOISE = re.compile(r"(?<![\d.<=])\d{1,9}\.\d{9}(?![^<>\n]{0,40}>>)")
 _FILLER = re.compile(
     r"\b(?:wait|hmm+|let me|let's see|okay|ok so|i think|i guess|i'm not sure|actually|maybe"
     r"|alternatively|on second thought|as an ai|in other words|needless to say)\b",
     re.IGNORECASE,
 )
-_LONG_LINE = 20  # characters: "so", "\\end{align*}" and "3x = 33" may repeat
-_PHRASE = 8  # words: shorter ones repeat in any list of similar steps
+_LONG_LINE = 20  # characters; shorter lines ("so", "3x = 33") may repeat
+_PHRASE = 8  # words; shorter phrases repeat in any list of similar steps
 
 
 def _repeated_fraction(words: list[str]) -> float:
@@ -160,6 +160,6 @@ def _repeated_fraction(words: list[str]) -> float:
     return 1 - len(set(phrases)) / len(phrases) if len(phrases) >= 2 * _PHRASE else 0.0
 
 
-def _listed(values: list[Fraction]) -> str:
+def _format_numbers(values: list[Fraction]) -> str:
     text = ", ".join(f"{float(value):.6g}" for value in values[:5])
     return text + (f" and {len(values) - 5} more" if len(values) > 5 else "")

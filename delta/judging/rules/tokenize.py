@@ -77,7 +77,7 @@ def read_numbers(line: str) -> tuple[Fraction, ...]:
 
 
 def _normalise(line: str) -> str:
-    """Bring LaTeX, markdown and Unicode into one notation."""
+    """Convert LaTeX, markdown and Unicode to one notation."""
     marker = _LIST_MARKER.match(line)
     line = _BOLD.sub(" ", _LABEL.sub(";", line[marker.end() :] if marker else line))
     if "\\" in line:
@@ -135,7 +135,7 @@ def _read_number(text: str) -> Item:
 def _read_words(
     tokens: list[tuple[str, str]], start: int, end: int, items: list[Item]
 ) -> list[Item]:
-    """Read a run of words by its neighbours: as times, of, a unit, a variable or prose."""
+    """Read adjacent words by their neighbours: as times, of, a unit, a variable or prose."""
     first, before = tokens[start][1], items[-1].kind if items else "break"
     after, after_text = tokens[end] if end < len(tokens) else ("break", "")
     is_single = end - start == 1

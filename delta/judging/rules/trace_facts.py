@@ -1,4 +1,4 @@
-"""Collect facts about a trace: where its numbers come from, where its results go."""
+"""Collect facts about a trace: the sources of its numbers and the uses of its results."""
 
 from collections.abc import Iterable
 from fractions import Fraction
@@ -19,7 +19,7 @@ MAX_CHARACTERS = 150_000  # of a trace; 32,768 tokens are about 115,000 characte
 
 
 class TraceFacts(NamedTuple):
-    """What the dimensions are rated by."""
+    """Facts by which the dimensions are rated."""
 
     statement: str
     trace: str
@@ -54,7 +54,7 @@ class TraceFacts(NamedTuple):
         return used
 
     def undone_steps(self) -> list[Equation]:
-        """Return equations that turn an earlier one around: 60 / 3 = 20, then 20 * 3 = 60."""
+        """Return equations that reverse an earlier one: 60 / 3 = 20, then 20 * 3 = 60."""
         results: dict[frozenset[Fraction], Fraction] = {}
         undone: list[Equation] = []
         for equation in self.equations:
@@ -73,7 +73,7 @@ class TraceFacts(NamedTuple):
         return self.concluded not in _KnownNumbers(last.results)
 
     def follows_from_nothing(self) -> bool:
-        """Return whether no equation gives the conclusion, if all lines could be read."""
+        """Return whether no equation gives the conclusion; False if a line could not be read."""
         if self.concluded is None or not self.equations or self.is_opaque:
             return False
         return self.concluded not in _KnownNumbers(v for line in self.lines for v in line.results)
@@ -117,7 +117,7 @@ class _KnownNumbers:
 
 
 def _normalize(value: Fraction) -> Fraction:
-    """Return the absolute value, and 99 for a float's 99.00000000000001."""
+    """Return the absolute value; a float such as 99.00000000000001 becomes 99."""
     if value.denominator == 1:
         return value if value >= 0 else -value
     whole = Fraction(round(value))
@@ -129,7 +129,7 @@ def collect_facts(statement: str, trace: str) -> TraceFacts:
     lines = read_lines(trace[:MAX_CHARACTERS])
     quantities = find_quantities(statement[:MAX_CHARACTERS])
     conclusion = find_conclusion(trace)
-    invented, leaps = _unexplained(statement, quantities, lines, conclusion)
+    invented, leaps = _invented_and_leaps(statement, quantities, lines, conclusion)
     return TraceFacts(
         statement=statement,
         trace=trace,
@@ -139,14 +139,14 @@ def collect_facts(statement: str, trace: str) -> TraceFacts:
         conclusion=conclusion,
         invented=invented,
         leaps=leaps,
-        unused=_unused(lines, conclusion),
+        unused=_unused_equations(lines, conclusion),
     )
 
 
-def _unexplained(
+def _invented_and_leaps(
     statement: str, quantities: list[Quantity], lines: list[Line], conclusion: Conclusion | None
 ) -> tuple[list[Fraction], list[Fraction]]:
-    """Return the invented numbers and the leaps: neither is given, nor a result."""
+    """Return invented numbers and leaps: numbers that are neither given nor results."""
     forms = frozenset(form for quantity in quantities for form in quantity.forms)
     known = _KnownNumbers(forms | implied_numbers(statement))
     invented: list[Fraction] = []
@@ -154,14 +154,14 @@ def _unexplained(
     num_searches = 0
     for line in lines:
         operands, results = line.operands, set(line.results)
-        # The answer's line is rated as the conclusion and not as a step.
+        # The line of the answer is rated as the conclusion, not as a step.
         is_answer = conclusion is not None and conclusion.text in line.text and not line.equations
         prose = () if is_answer else line.numbers
         for index, value in enumerate((*operands, *prose)):
             if value in known or abs(value) in results:
                 continue
-            # Beside algebra, a number may come from steps that we cannot read. In prose, mental
-            # arithmetic is not a leap until a calculation starts from it.
+            # In a line with algebra, a number may come from steps that we cannot read. In prose,
+            # mental arithmetic is a leap only once a calculation starts from it.
             if not line.is_opaque:
                 num_searches += 1
                 is_leap = num_searches <= MAX_SEARCHES and known.reaches(abs(value))
@@ -172,8 +172,8 @@ def _unexplained(
     return invented, leaps
 
 
-def _unused(lines: list[Line], conclusion: Conclusion | None) -> list[Equation]:
-    """Return equations whose result no later line mentions, but for the last line's."""
+def _unused_equations(lines: list[Line], conclusion: Conclusion | None) -> list[Equation]:
+    """Return equations whose result no later line mentions, except those of the last line."""
     later = _KnownNumbers(())
     if conclusion is not None and conclusion.value is not None:
         later.add(conclusion.value)
@@ -181,11 +181,11 @@ def _unused(lines: list[Line], conclusion: Conclusion | None) -> list[Equation]:
     is_last = True
     for line in reversed(lines):
         if not is_last:
-            here = set(line.operands)
+            operands = set(line.operands)
             unused += [
                 equation
                 for equation in line.equations
-                if equation.stated not in later and equation.stated not in here
+                if equation.stated not in later and equation.stated not in operands
             ]
         is_last = is_last and not line.equations and not line.is_opaque
         later.update((*line.numbers, *line.operands))
