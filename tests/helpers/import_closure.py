@@ -4,16 +4,19 @@ import ast
 import re
 from pathlib import Path
 
+from delta import prompts
+from delta.inference import chat_formats
+
 ROOT = Path(__file__).parents[2]
 OWN = ("delta", "stages")
 PROMPT_FILE = re.compile(r"prompts\.(?:text|template)\(\"([\w.]+)\"\)")
-# What reads a prompt file without naming it.
+# What reads a prompt file without naming it. Functions, so that a renamed one is noticed.
 READERS = {
-    "prompts.question(": {"instruction.txt"},
-    "prompts.worked_examples(": {"worked_examples.yaml"},
-    "prompts.earlier_turns(": {"worked_examples.yaml", "instruction.txt"},
-    "chat_formats.load(": {"chat_formats.yaml"},
-    "chat_formats.all_chat_formats(": {"chat_formats.yaml"},
+    prompts.with_instruction: {"instruction.txt"},
+    prompts.worked_examples: {"worked_examples.yaml"},
+    prompts.worked_example_turns: {"worked_examples.yaml", "instruction.txt"},
+    chat_formats.load: {"chat_formats.yaml"},
+    chat_formats.all_chat_formats: {"chat_formats.yaml"},
 }
 
 
@@ -78,10 +81,12 @@ def is_package(folder: Path) -> bool:
 
 
 def prompts_of(module: str) -> set[str]:
-    """Prompt files that a module's closure reads."""
+    """Return the prompt files that a module's closure reads."""
     names = set()
     for path in closure(module):
         text = (ROOT / path).read_text(encoding="utf-8")
         names |= set(PROMPT_FILE.findall(text))
-        names |= {name for call, read in READERS.items() if call in text for name in read}
+        for function, read in READERS.items():
+            module_name = function.__module__.rpartition(".")[2]
+            names |= read if f"{module_name}.{function.__name__}(" in text else set()
     return {f"delta/prompts/{name}" for name in names}
