@@ -3,9 +3,9 @@
 import pytest
 from hypothesis import settings
 
-from tests.helpers.reference_run import calm
+from tests.helpers.reference_run import reference_run
 
-__all__ = ["calm"]
+__all__ = ["reference_run"]
 
 # A drawn example that takes long on a busy machine is no fault of the code.
 settings.register_profile("tests", deadline=None)

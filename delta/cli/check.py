@@ -5,7 +5,7 @@ import hashlib
 import sys
 from pathlib import Path
 
-from delta.cli import exit
+from delta.cli import command_line
 
 STAMP = Path("logs") / "checked"
 CODE = Path("delta")
@@ -45,5 +45,5 @@ def main() -> None:
 
 def start() -> None:
     if sys.argv[1:]:
-        exit.parse_no_arguments(__doc__)
+        command_line.parse_no_arguments(__doc__)
     main()

@@ -8,7 +8,7 @@ import argparse
 import sys
 from typing import NamedTuple
 
-from delta.cli import exit
+from delta.cli import command_line
 from delta.core import params, paths, tables
 from delta.core.errors import InputError
 from delta.core.schemas import ANSWER, QUESTION
@@ -39,7 +39,7 @@ def read_answers(name: str) -> Answers:
     if paths.score(name).is_file():
         scores = read_scores({name: paths.score(name)}, params.get("benchmarks"))[name]
         counts = {
-            benchmark: results.answered(tables.read(paths.answers(name, benchmark), ANSWER))
+            benchmark: results.count_answers(tables.read(paths.answers(name, benchmark), ANSWER))
             for benchmark in scores
         }
     else:
@@ -72,7 +72,7 @@ def main() -> None:
                 f"{options.theirs} {theirs.versions[benchmark]!r}; expected: the same questions"
             )
     comparisons = compare.compare(ours.counts, theirs.counts)
-    print(compare.table(comparisons, options.ours, options.theirs))
+    print(compare.to_markdown(comparisons, options.ours, options.theirs))
     for comparison in comparisons:
         path = paths.questions(comparison.benchmark)
         questions = tables.read(path, QUESTION, ["question_id", "statement"])
@@ -86,4 +86,4 @@ def main() -> None:
 
 
 def start() -> None:
-    exit.run(main)
+    command_line.run(main)

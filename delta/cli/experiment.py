@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 from delta import check
-from delta.cli import exit, untracked_files
+from delta.cli import command_line, untracked_files
 from delta.core import params
 from delta.core.console import Console
 from delta.core.errors import InputError
@@ -44,7 +44,7 @@ def distinct_cells(names: list[str]) -> list[Cell]:
             if cell.key in by_key:
                 continue
             by_key[cell.key] = cell
-            where = f"params.yaml: experiments.{name} {cell.at}"
+            where = f"params.yaml: experiments.{name} {cell.axes}"
             changed = with_changes(content, cell.changes, f"experiments.{name}")
             checked = check.check_content(changed, where)
             if results.read(cell.key) is None:  # DVC's own check takes seconds
@@ -64,11 +64,11 @@ def main() -> int:
             return 1
     missing = [cell for cell in wanted if results.read(cell.key) is None]
     console.print(f"{len(wanted)} runs, {len(wanted) - len(missing)} of them done")
-    failed = run.run(missing, options.jobs, console.print)
+    failed = run.run_cells(missing, options.jobs, console.print)
     if missing and subprocess.run(["dvc", "repro", "report"], check=False).returncode:
         return 1
     return 1 if failed else 0
 
 
 def start() -> None:
-    exit.run(main)
+    command_line.run(main)

@@ -9,7 +9,7 @@ import os
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 from delta.check import check
-from delta.cli import exit
+from delta.cli import command_line
 from delta.plan import dvc_state, plan, resources
 from delta.plan.costs import Gpu
 
@@ -27,4 +27,4 @@ def main() -> None:
 
 
 def start() -> None:
-    exit.run(main)
+    command_line.run(main)

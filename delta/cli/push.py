@@ -11,7 +11,7 @@ import sys
 
 from dvc.repo import Repo
 
-from delta.cli import exit
+from delta.cli import command_line
 
 
 def main() -> int:
@@ -27,4 +27,4 @@ def main() -> int:
 
 
 def start() -> None:
-    exit.run(main)
+    command_line.run(main)

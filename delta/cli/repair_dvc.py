@@ -18,7 +18,7 @@ from pathlib import Path
 
 import yaml
 
-from delta.cli import exit
+from delta.cli import command_line
 from delta.core.git import git
 
 LISTS = (Path(".dvc/tmp/rwlock"), Path(".dvc/tmp/exps/rwlock"))
@@ -137,5 +137,5 @@ def main() -> None:
 
 
 def start() -> None:
-    exit.parse_no_arguments(__doc__)
+    command_line.parse_no_arguments(__doc__)
     main()

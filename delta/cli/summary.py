@@ -1,6 +1,6 @@
 """Print the scores of the last run and where its pictures are; `make repro` ends here."""
 
-from delta.cli import exit
+from delta.cli import command_line
 from delta.core import paths
 from delta.core.errors import InputError
 
@@ -15,5 +15,5 @@ def main() -> None:
 
 
 def start() -> None:
-    exit.parse_no_arguments(__doc__)
-    exit.run(main)
+    command_line.parse_no_arguments(__doc__)
+    command_line.run(main)

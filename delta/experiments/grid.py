@@ -29,14 +29,14 @@ class Cell(NamedTuple):
     """One run of an experiment."""
 
     experiment: str
-    at: dict[str, str]  # axis → entry
+    axes: dict[str, str]  # axis → entry
     changes: Changes
     key: str  # equal for runs that would train the same policy and ask it the same questions
 
     @property
     def name(self) -> str:
         """Of the DVC experiment: where it belongs, and the key, which makes it unique."""
-        return "-".join([self.experiment, *self.at.values(), self.key])
+        return "-".join([self.experiment, *self.axes.values(), self.key])
 
 
 def cells(content: dict[str, Any], name: str, experiment: ExperimentParams) -> list[Cell]:
@@ -51,10 +51,10 @@ def cells(content: dict[str, Any], name: str, experiment: ExperimentParams) -> l
     for entries in itertools.product(*experiment.vary.values()):
         at = dict(zip(experiment.vary, entries, strict=True))
         parts = [experiment.always, *(experiment.vary[axis][entry] for axis, entry in at.items())]
-        changes = _combined(parts, f"experiments.{name}", f"at {', '.join(entries)}")
+        changes = _merge(parts, f"experiments.{name}", f"at {', '.join(entries)}")
         new = with_changes(content, changes, f"experiments.{name}")
         try:
-            runs.append(Cell(name, at, changes, key(new)))
+            runs.append(Cell(name, at, changes, cell_key(new)))
         except (LookupError, TypeError, AttributeError):
             raise InputError(
                 f"{PARAMS_FILE}: experiments.{name}: {', '.join(changes)} at {', '.join(entries)} "
@@ -63,7 +63,7 @@ def cells(content: dict[str, Any], name: str, experiment: ExperimentParams) -> l
     return runs
 
 
-def _combined(parts: list[Changes], where: str, at: str) -> Changes:
+def _merge(parts: list[Changes], where: str, at: str) -> Changes:
     """Merge the changes. Raise InputError where two of them set the same value."""
     changes: Changes = {}
     for part in parts:
@@ -104,7 +104,7 @@ def with_changes(content: Mapping[str, Any], changes: Changes, where: str) -> di
     return new
 
 
-def key(content: dict[str, Any]) -> str:
+def cell_key(content: dict[str, Any]) -> str:
     """A digest of all that shapes the policy and its answers.
 
     Left out: other models' evaluation, generators that are not paired, methods that do not train,

@@ -42,7 +42,7 @@ class Result:
     answers: dict[str, AnswerCounts]  # by benchmark
 
 
-def answered(rows: pl.DataFrame) -> AnswerCounts:
+def count_answers(rows: pl.DataFrame) -> AnswerCounts:
     """Count the correct answers in the rows of one benchmark (delta.core.schemas.ANSWER)."""
     counted = rows.group_by("question_id", maintain_order=True).agg(
         pl.col("outcome").eq("correct").sum(), pl.len().alias("samples")

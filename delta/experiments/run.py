@@ -39,13 +39,13 @@ COUNTED = ("pair", "select", "train")  # stages whose counts a result keeps
 IDENTITY = ("-c", "user.name=delta", "-c", "user.email=delta@localhost")
 
 
-def run(missing: list[Cell], jobs: int, log: Callable[[str], None]) -> list[Cell]:
+def run_cells(missing: list[Cell], jobs: int, log: Callable[[str], None]) -> list[Cell]:
     """Run `missing`, write each result as soon as its run ends, and return the cells that failed.
 
     Raises InputError where Git or DVC cannot prepare a clone.
     """
     with _lock(log) as lock:
-        commits = finished()
+        commits = finished_experiments()
         remaining = [cell for cell in missing if cell.name not in commits]
         left = len(missing)
         for cell in missing:
@@ -157,7 +157,7 @@ def _fetch(clone: Path, cell: Cell) -> str | None:
     return commit
 
 
-def finished() -> dict[str, str]:
+def finished_experiments() -> dict[str, str]:
     """Return the commits of the experiments that DVC has, by name."""
     return {name: commit for name, (_, commit) in _experiments(Path()).items()}
 
@@ -196,7 +196,7 @@ def read_result(cell: Cell, commit: str, seconds: int | None) -> Result:
     for benchmark in scores:
         with files.open(str(paths.answers(paths.POLICY, benchmark))) as file:
             rows = pl.read_parquet(file.read(), columns=["question_id", "sample", "outcome"])
-        answers[benchmark] = results.answered(rows)
+        answers[benchmark] = results.count_answers(rows)
     return Result(
         key=cell.key,
         name=cell.name,

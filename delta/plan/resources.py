@@ -115,7 +115,7 @@ class Source(NamedTuple):
     files: tuple[str, ...] = ()  # of a repository; (): not known by name
 
 
-class Answer(NamedTuple):
+class Availability(NamedTuple):
     state: str
     words: str
 
@@ -124,7 +124,7 @@ class UnreachableError(Exception):
     """The hub did not answer: nothing is known."""
 
 
-AskHub = Callable[[Source], Answer]  # raises UnreachableError
+AskHub = Callable[[Source], Availability]  # raises UnreachableError
 InCache = Callable[[Source], bool]
 
 
@@ -167,7 +167,7 @@ def _data_source(key: str, stage: str, data: DataSource) -> Source:
 
 def check_sources(
     needed: Sequence[Source], ask_hub: AskHub, in_cache: InCache, offline: bool
-) -> dict[Source, Answer]:
+) -> dict[Source, Availability]:
     """Return what is known of each source.
 
     The hub is asked for one repository first: where it does not answer, for no other.
@@ -177,33 +177,37 @@ def check_sources(
     try:
         answers = {source: ask_hub(source) for source in unknown[:1]}
     except UnreachableError:
-        answers = dict.fromkeys(unknown, Answer(NOT_CHECKED, "no network"))
+        answers = dict.fromkeys(unknown, Availability(NOT_CHECKED, "no network"))
         unknown = []
 
-    def ask(source: Source) -> Answer:
+    def ask(source: Source) -> Availability:
         try:
             return ask_hub(source)
         except UnreachableError:
-            return Answer(NOT_CHECKED, "the hub did not answer")
+            return Availability(NOT_CHECKED, "the hub did not answer")
 
     with ThreadPoolExecutor(8) as pool:
         answers |= zip(unknown[1:], pool.map(ask, unknown[1:]), strict=True)
     return {source: answer or answers[source] for source, answer in local.items()}
 
 
-def _check_locally(source: Source, in_cache: InCache, offline: bool) -> Answer | None:
+def _check_locally(source: Source, in_cache: InCache, offline: bool) -> Availability | None:
     """Return None where only the hub can tell."""
     if source.kind == "path":
         exists = Path(source.name).exists()
-        return Answer(FOUND, "here") if exists else Answer(REFUSED, "no such file or folder")
+        return (
+            Availability(FOUND, "here")
+            if exists
+            else Availability(REFUSED, "no such file or folder")
+        )
     if source.kind == "package":
-        return Answer(NOT_CHECKED, "pip asks its index when the stage runs")
+        return Availability(NOT_CHECKED, "pip asks its index when the stage runs")
     if in_cache(source):
-        return Answer(FOUND, "in the local cache")
-    return Answer(REFUSED, "HF_HUB_OFFLINE is set, the cache lacks it") if offline else None
+        return Availability(FOUND, "in the local cache")
+    return Availability(REFUSED, "HF_HUB_OFFLINE is set, the cache lacks it") if offline else None
 
 
-def ask_hub(source: Source) -> Answer:
+def ask_hub(source: Source) -> Availability:
     """Return whether the account of HF_TOKEN may read the repository at its revision."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import (
@@ -219,20 +223,20 @@ def ask_hub(source: Source) -> Answer:
         if info.gated:  # its page can be read all the same
             api.auth_check(name, repo_type=kind)
     except GatedRepoError:
-        return Answer(REFUSED, f"gated: accept its terms at {page}, and set HF_TOKEN")
+        return Availability(REFUSED, f"gated: accept its terms at {page}, and set HF_TOKEN")
     except RevisionNotFoundError:
-        return Answer(REFUSED, f"no revision {source.revision[:12]} at {page}")
+        return Availability(REFUSED, f"no revision {source.revision[:12]} at {page}")
     except RepositoryNotFoundError:
-        return Answer(REFUSED, f"not there, or private and HF_TOKEN lacks: {page}")
+        return Availability(REFUSED, f"not there, or private and HF_TOKEN lacks: {page}")
     except Exception as error:  # the hub's, or however the connection broke
         status = getattr(getattr(error, "response", None), "status_code", 500)
         if status >= 500:
             raise UnreachableError from error
-        return Answer(REFUSED, f"{page}: HTTP {status}")
+        return Availability(REFUSED, f"{page}: HTTP {status}")
     existing = {file.rfilename for file in getattr(info, "siblings", None) or ()}
     if missing := [file for file in source.files if existing and file not in existing]:
-        return Answer(REFUSED, f"{missing[0]} is not in {page}")
-    return Answer(FOUND, "on the hub")
+        return Availability(REFUSED, f"{missing[0]} is not in {page}")
+    return Availability(FOUND, "on the hub")
 
 
 def in_cache(source: Source) -> bool:
@@ -271,7 +275,7 @@ def _letters(name: str) -> str:
     return "".join(char for char in name.lower() if char.isalnum())
 
 
-def source_section(answers: dict[Source, Answer]) -> Section:
+def source_section(answers: dict[Source, Availability]) -> Section:
     """Return what was found. Refused sources block the run."""
     section = Section()
     section.blocks += [
@@ -279,7 +283,7 @@ def source_section(answers: dict[Source, Answer]) -> Section:
         for source, answer in answers.items()
         if answer.state == REFUSED
     ]
-    names: dict[Answer, dict[str, None]] = {}
+    names: dict[Availability, dict[str, None]] = {}
     for source, answer in answers.items():
         names.setdefault(answer, {})[source.name] = None
     for answer, found in names.items():

@@ -48,7 +48,7 @@ def build_context(
     return ReportContext(
         experiments={
             name: [
-                Run(cell.at, results.read(cell.key))
+                Run(cell.axes, results.read(cell.key))
                 for cell in grid.cells(params, name, experiment)
             ]
             for name, experiment in experiments.items()
@@ -78,7 +78,7 @@ def _read_models(scores: Scores, groups: dict[str, str]) -> dict[str, ModelScore
 
     def read(name: str, benchmark: str) -> AnswerCounts:
         columns = ["question_id", "outcome"]
-        return results.answered(tables.read(paths.answers(name, benchmark), ANSWER, columns))
+        return results.count_answers(tables.read(paths.answers(name, benchmark), ANSWER, columns))
 
     return {
         name: ModelScores(

@@ -26,7 +26,7 @@ import stages.judge
 import stages.questions
 import stages.verify
 from delta.__main__ import COMMANDS
-from delta.cli import exit
+from delta.cli import command_line
 from delta.core.console import Console
 from delta.core.errors import InputError
 from tests.helpers.import_closure import ROOT
@@ -34,7 +34,7 @@ from tests.helpers.import_closure import ROOT
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"}
 NO_UTF_8 = {key: ASCII[key] for key in ("LC_ALL", "PYTHONUTF8", "PYTHONCOERCECLOCALE")}
 WORDS = "2 × 3 – Köln’s 数"
-COMMAND = "from delta.cli import exit as cli\ndef main():\n    {body}\ncli.run(main)\n"
+COMMAND = "from delta.cli.command_line import run\ndef main():\n    {body}\nrun(main)\n"
 STAGE = "from delta.core import console\ndef main(console, argv):\n    {body}\nconsole.run(main)\n"
 
 
@@ -90,7 +90,7 @@ def test_no_locale_is_too_poor_for_what_is_printed(tmp_path: Path, env: dict[str
 def test_an_error_is_one_line_and_a_failure_and_ctrl_c_is_said(tmp_path: Path) -> None:
     code = COMMAND.format(body="raise KeyboardInterrupt")
     done = shell(tmp_path, code, "")
-    assert (done.returncode, done.stdout, done.stderr) == (130, "", f"{exit.INTERRUPTED}\n")
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", f"{command_line.INTERRUPTED}\n")
     assert shell(tmp_path, COMMAND.format(body="return 3"), "").returncode == 3
 
 
@@ -115,11 +115,8 @@ def test_every_command_ends_that_way() -> None:
         *(ROOT / "stages").glob("[a-z]*.py"),
         *(ROOT / "delta/cli" / f"{name.replace('-', '_')}.py" for name in COMMANDS),
     ]
-    without = [
-        path.stem
-        for path in files
-        if not re.search(r"^    (exit\.)?run\(", path.read_text(encoding="utf-8"), re.MULTILINE)
-    ]
+    runs = re.compile(r"^    (command_line\.)?run\(", re.MULTILINE)
+    without = [path.stem for path in files if not runs.search(path.read_text(encoding="utf-8"))]
     assert sorted(without) == ["check", "repair_dvc"]
 
 
@@ -132,7 +129,7 @@ def test_every_command_ends_that_way() -> None:
         lambda _: delta.cli.summary.main(),
         lambda _: delta.cli.compare.read_answers("policy"),
     ],
-    ids=["browse", "sheet", "export", "summary", "compare"],
+    ids=["view-pairs", "rating-sheet", "export", "summary", "compare"],
 )
 def test_before_a_run_every_command_says_what_to_run_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Callable[[Console], object]

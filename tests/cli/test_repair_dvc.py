@@ -14,7 +14,7 @@ from dvc.utils.serialize import dump_yaml, dumps_yaml, parse_yaml
 
 from delta.cli.repair_dvc import repair
 from tests.helpers.import_closure import ROOT
-from tests.helpers.reference_run import Calm, digests
+from tests.helpers.reference_run import ReferenceRun, digests
 from tests.helpers.workspace import stages_run
 
 NAMES = ("problems", "verify", "judge@weak", "pair")
@@ -222,9 +222,11 @@ def test_one_that_dvc_is_writing_just_now_is_waited_for(root: Path, hard: str) -
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("committed", ["whole", "older", "nothing"])
-def test_after_a_tear_dvc_runs_no_stage_again(calm: Calm, tmp_path: Path, committed: str) -> None:
+def test_after_a_tear_dvc_runs_no_stage_again(
+    reference_run: ReferenceRun, tmp_path: Path, committed: str
+) -> None:
     """The server that answered is gone: a stage that ran would fail."""
-    space = calm.copy(tmp_path / "space")
+    space = reference_run.copy(tmp_path / "space")
     lock = space.folder / "dvc.lock"
     whole = lock.read_text()
     if committed == "nothing":  # as before a user's first commit
@@ -243,4 +245,4 @@ def test_after_a_tear_dvc_runs_no_stage_again(calm: Calm, tmp_path: Path, commit
     assert stages_run(again) == []
     assert (committed == "whole") != ("is cached - skipping run" in again)
     assert stages(lock.read_text()) == stages(whole)
-    assert digests(space) == calm.files
+    assert digests(space) == reference_run.files

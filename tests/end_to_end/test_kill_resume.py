@@ -15,7 +15,7 @@ import pytest
 
 from tests.helpers.fake_server import Server
 from tests.helpers.pipeline_workspace import CONCURRENCY, fresh
-from tests.helpers.reference_run import Calm, digests
+from tests.helpers.reference_run import ReferenceRun, digests
 from tests.helpers.workspace import Workspace, stages_run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
@@ -67,7 +67,7 @@ def killed_after(space: Workspace, seconds: float) -> str | None:
 
 @pytest.mark.parametrize("kills", [15, pytest.param(100, marks=pytest.mark.nightly)])
 def test_killed_at_any_moment_the_outputs_are_those_of_an_undisturbed_run(
-    kills: int, calm: Calm, tmp_path: Path
+    kills: int, reference_run: ReferenceRun, tmp_path: Path
 ) -> None:
     chance = random.Random(kills)
     hit: Counter[str] = Counter()
@@ -75,7 +75,7 @@ def test_killed_at_any_moment_the_outputs_are_those_of_an_undisturbed_run(
     while hit.total() < kills:
         rounds += 1
         with Server(delay_s=0.05) as server:
-            space = fresh(tmp_path / f"killed-{rounds}", server, calm.model)
+            space = fresh(tmp_path / f"killed-{rounds}", server, reference_run.model)
             here, in_a_row, last = 0, 1, ""
             while hit.total() < kills:
                 longest = SHORTEST_S + in_a_row * LONGER_S
@@ -87,35 +87,37 @@ def test_killed_at_any_moment_the_outputs_are_those_of_an_undisturbed_run(
                 hit[stage] += 1
                 here += 1
             assert start(space, "whole").wait(600) == 0, said(space, "whole")
-            assert set(server.asked) == calm.asked
+            assert set(server.asked) == reference_run.asked
             again = sum(times - 1 for times in server.asked.values())
             # What was in flight at a kill, and what had arrived and was not yet kept.
             assert again <= here * 2 * CONCURRENCY
-        assert digests(space) == calm.files
+        assert digests(space) == reference_run.files
     print(f"{hit.total()} kills in {rounds} runs: {dict(hit)}")  # noqa: T201 - for the nightly log
     if kills >= 100:
         assert set(hit) >= LONG
 
 
-def test_a_clock_that_runs_backwards_changes_nothing(calm: Calm, tmp_path: Path) -> None:
+def test_a_clock_that_runs_backwards_changes_nothing(
+    reference_run: ReferenceRun, tmp_path: Path
+) -> None:
     (tmp_path / "sitecustomize.py").write_text(CLOCK)
     with Server() as server:
-        space = fresh(tmp_path / "space", server, calm.model)
+        space = fresh(tmp_path / "space", server, reference_run.model)
         space.env["PYTHONPATH"] = str(tmp_path)
         space.dvc("repro", "evaluate@policy")
         assert set(server.asked.values()) == {1}
         files = digests(space)
         assert "data/counts/evaluate/policy.json" in files
-        assert files.items() <= calm.files.items()
+        assert files.items() <= reference_run.files.items()
         assert stages_run(space.dvc("repro", "evaluate@policy")) == []
 
 
 def test_two_at_once_ask_nothing_twice_and_end_in_the_same_files(
-    calm: Calm, tmp_path: Path
+    reference_run: ReferenceRun, tmp_path: Path
 ) -> None:
     """DVC lets one of two that want the same stage go first, or refuses the second with a word."""
     with Server(delay_s=0.02) as server:
-        space = fresh(tmp_path / "space", server, calm.model)
+        space = fresh(tmp_path / "space", server, reference_run.model)
         both = {name: start(space, name, "pair") for name in ("one", "two")}
         codes = {name: process.wait(600) for name, process in both.items()}
         assert 0 in codes.values()
@@ -126,4 +128,4 @@ def test_two_at_once_ask_nothing_twice_and_end_in_the_same_files(
         assert set(server.asked.values()) == {1}
     files = digests(space)
     assert "data/pairs.parquet" in files
-    assert files.items() <= calm.files.items()
+    assert files.items() <= reference_run.files.items()

@@ -17,7 +17,7 @@ import pytest
 
 from tests.helpers.fake_server import Server
 from tests.helpers.pipeline_workspace import fresh
-from tests.helpers.reference_run import Calm, digests
+from tests.helpers.reference_run import ReferenceRun, digests
 from tests.helpers.workspace import Workspace, stages_run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -84,11 +84,13 @@ def s3() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory, calm: Calm, s3: str) -> Shared:
+def shared(
+    tmp_path_factory: pytest.TempPathFactory, reference_run: ReferenceRun, s3: str
+) -> Shared:
     folder = tmp_path_factory.mktemp("shared")
     remote = folder / "remote.git"
     subprocess.run(["git", "init", "--quiet", "--bare", "-b", "main", str(remote)], check=True)
-    first = calm.copy(folder / "first")
+    first = reference_run.copy(folder / "first")
     first.env |= KEYS
     first.git("remote", "add", "origin", str(remote))
     first.dvc("remote", "add", "--default", "bucket", f"s3://{BUCKET}/delta")
@@ -197,10 +199,12 @@ def test_wrong_credentials_are_said_and_lose_nothing(shared: Shared) -> None:
         assert "up to date" in first.dvc("status")
 
 
-def test_two_clones_may_write_to_one_store_at_once(calm: Calm, tmp_path: Path) -> None:
+def test_two_clones_may_write_to_one_store_at_once(
+    reference_run: ReferenceRun, tmp_path: Path
+) -> None:
     """Both want the same replies: the second waits and finds them."""
     with Server(delay_s=0.02) as server:
-        spaces = [fresh(tmp_path / name, server, calm.model) for name in ("one", "two")]
+        spaces = [fresh(tmp_path / name, server, reference_run.model) for name in ("one", "two")]
         running = [
             subprocess.Popen(
                 ["dvc", "repro", "generate"],

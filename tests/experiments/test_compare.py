@@ -3,7 +3,7 @@
 import pytest
 
 from delta.core.errors import InputError
-from delta.experiments.compare import compare, table
+from delta.experiments.compare import compare, to_markdown
 from delta.experiments.results import AnswerCounts
 
 OURS = {"sums": AnswerCounts(1, (1, 1, 0, 0, 1))}
@@ -29,7 +29,7 @@ def test_other_questions_cannot_be_compared() -> None:
 
 
 def test_the_table_has_a_line_for_each_benchmark() -> None:
-    lines = table(compare(OURS, THEIRS), "policy", "base").split("\n")
+    lines = to_markdown(compare(OURS, THEIRS), "policy", "base").split("\n")
     assert lines[0].startswith("| benchmark | policy − base (points) | p | only policy |")
     assert lines[2].startswith("| sums | +20.0 [")
     assert lines[2].endswith(" | 2 | 1 | 2 |")

@@ -10,7 +10,7 @@ from delta import check
 from delta.core.errors import InputError
 from delta.core.params import load_sections, read_all, validate
 from delta.experiments import results
-from delta.experiments.grid import ExperimentParams, cells, key, with_changes
+from delta.experiments.grid import ExperimentParams, cell_key, cells, with_changes
 from delta.experiments.results import AnswerCounts, Result
 from tests.helpers.import_closure import ROOT
 
@@ -31,7 +31,7 @@ def test_a_grid_has_one_run_for_every_choice_of_entries() -> None:
             chosen={name: {"pairing.chosen": name} for name in ("one-shot", "three-shot")},
         ),
     )
-    assert [cell.at for cell in found] == [
+    assert [cell.axes for cell in found] == [
         {"k": "4", "chosen": "one-shot"},
         {"k": "4", "chosen": "three-shot"},
         {"k": "6", "chosen": "one-shot"},
@@ -52,7 +52,7 @@ def test_where_nothing_varies_there_is_nothing_to_run() -> None:
 
 def test_the_same_run_in_two_grids_has_one_key() -> None:
     same = {"selector.k": SMOKE["selector"]["k"]}
-    assert key(SMOKE) == key(with_changes(SMOKE, same, "mine"))
+    assert cell_key(SMOKE) == cell_key(with_changes(SMOKE, same, "mine"))
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_the_same_run_in_two_grids_has_one_key() -> None:
 def test_the_key_is_of_what_shapes_the_policy_and_its_answers(
     parameter: str, value: Any, same: bool
 ) -> None:
-    assert (key(with_changes(SMOKE, {parameter: value}, "mine")) == key(SMOKE)) == same
+    assert (cell_key(with_changes(SMOKE, {parameter: value}, "mine")) == cell_key(SMOKE)) == same
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_every_run_of_every_experiment_is_a_valid_params_yaml(profile: str) -> N
     for name, experiment in declared.items():
         for cell in cells(content, name, experiment):
             new = with_changes(content, cell.changes, name)
-            check.check_content(new, f"{profile}: {name} {cell.at}")
+            check.check_content(new, f"{profile}: {name} {cell.axes}")
 
 
 @pytest.mark.parametrize("profile", PROFILES)

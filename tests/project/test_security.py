@@ -18,7 +18,7 @@ from delta.core.params import read_all
 from delta.inference.openai_engine import ServerRefusedError
 from delta.inference.types import Failure
 from tests.helpers.import_closure import ROOT
-from tests.helpers.reference_run import KEY_VARIABLE, SECRETS, Calm
+from tests.helpers.reference_run import KEY_VARIABLE, SECRETS, ReferenceRun
 from tests.helpers.scripted_server import engine_at, fail_first, plain_requests, run_server
 from tests.helpers.workspace import Workspace
 
@@ -107,9 +107,9 @@ def test_a_password_has_no_place_in_an_address(url: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def space(tmp_path_factory: pytest.TempPathFactory, calm: Calm) -> Workspace:
+def space(tmp_path_factory: pytest.TempPathFactory, reference_run: ReferenceRun) -> Workspace:
     """The whole pipeline and an experiment, with keys in the environment."""
-    space = calm.copy(tmp_path_factory.mktemp("secret") / "space")
+    space = reference_run.copy(tmp_path_factory.mktemp("secret") / "space")
     space.env |= SECRETS
     space.dvc("exp", "run", "--name", "one", "-S", "selector.k=4", "select")
     return space
