@@ -16,17 +16,17 @@ from delta.experiments import compare, results
 from delta.experiments.results import AnswerCounts
 from delta.report.scores import read_scores
 
-LONGEST = 100  # characters of a question
+MAX_CHARACTERS = 100  # of a question
 
 
 class Answers(NamedTuple):
-    """What one run answered, by benchmark."""
+    """The answers of one run by benchmark."""
 
     counts: dict[str, AnswerCounts]
     versions: dict[str, str]  # of the benchmarks
 
 
-def arguments() -> argparse.Namespace:
+def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog=sys.argv[0], description=__doc__)
     parser.add_argument("ours")
     parser.add_argument("theirs")
@@ -35,7 +35,7 @@ def arguments() -> argparse.Namespace:
 
 
 def read_answers(name: str) -> Answers:
-    """Read the answers of a run. Raises InputError where no or several runs have the name."""
+    """Read the answers of a run. Raises InputError where no run, or several, have this name."""
     if paths.score(name).is_file():
         scores = read_scores({name: paths.score(name)}, params.get("benchmarks"))[name]
         counts = {
@@ -63,7 +63,7 @@ def _find_result(name: str) -> results.Result:
 
 
 def main() -> None:
-    options = arguments()
+    options = parse_arguments()
     ours, theirs = read_answers(options.ours), read_answers(options.theirs)
     for benchmark in ours.versions.keys() & theirs.versions.keys():
         if ours.versions[benchmark] != theirs.versions[benchmark]:
@@ -82,7 +82,7 @@ def main() -> None:
                 print(f"\n{comparison.benchmark}: more often right in {name}")
             for row in rows[: options.show]:
                 question_id, statement = questions.row(row)
-                print(f"  {question_id}: {' '.join(statement.split())[:LONGEST]}")
+                print(f"  {question_id}: {' '.join(statement.split())[:MAX_CHARACTERS]}")
 
 
 def start() -> None:

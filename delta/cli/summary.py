@@ -1,4 +1,4 @@
-"""Print the scores of the last run and where its pictures are; `make repro` ends here."""
+"""Print the scores of the last run and the paths of its figures. `make repro` ends with this."""
 
 from delta.cli import command_line
 from delta.core import paths
@@ -9,9 +9,9 @@ def main() -> None:
     if not paths.SCORES.is_file():
         raise InputError(f"{paths.SCORES}: no such file; run `make repro` first")
     print(paths.SCORES.read_text(encoding="utf-8"))
-    print("Pictures:")
-    for picture in sorted(paths.REPORT.glob("*.svg")):
-        print(f"  {picture.resolve()}")
+    print("Figures:")
+    for figure in sorted(paths.REPORT.glob("*.svg")):
+        print(f"  {figure.resolve()}")
 
 
 def start() -> None:
