@@ -1,4 +1,4 @@
-"""Two runs against each other, question by question: what each solved that the other did not."""
+"""Compare two runs question by question."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from delta.stats.contrasts import Contrast, CorrectCounts, contrast, group_terms
 
 
 class Comparison(NamedTuple):
-    """One benchmark. A question counts by its fraction of correct answers."""
+    """Two runs on one benchmark. The score of a question is its fraction of correct answers."""
 
     benchmark: str
     difference: Contrast  # fraction of correct answers, ours - theirs, paired by question

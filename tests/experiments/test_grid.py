@@ -198,5 +198,5 @@ def test_a_result_survives_a_round_trip_with_one_character_per_question(
 def test_a_damaged_result_is_named(tmp_path: Path) -> None:
     path = results.write(RESULT, tmp_path)
     path.write_text(path.read_text()[:50])
-    with pytest.raises(InputError, match=r"0123456789ab\.json: not a whole result"):
+    with pytest.raises(InputError, match=r"0123456789ab\.json: damaged"):
         results.read(RESULT.key, tmp_path)
