@@ -30,7 +30,7 @@ def test_vllm_generates_in_the_process_and_an_api_judges(tmp_path: Path) -> None
 
         def change(content: dict[str, Any]) -> None:
             for model in ("tiny", "policy"):
-                del content["run_server"][model]["endpoint"]
+                del content["serving"][model]["endpoint"]
             content["engine"]["endpoint"]["servers"] = {}
             judge_at_api(content, api.url, KEY)
 
@@ -72,6 +72,6 @@ def test_a_judge_at_an_api_reruns_with_what_it_serves_and_not_with_how_it_is_rea
         space.edit(reach)
         assert stages_run(space.dvc("repro", JUDGED)) == []
 
-        space.set("run_server.judge-api.endpoint.revision", "another")
+        space.set("serving.judge-api.endpoint.revision", "another")
         assert stages_run(space.dvc("repro", JUDGED)) == [JUDGED]
         assert (len(own.asked), api.count()) == (32, 64)
