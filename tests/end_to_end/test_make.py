@@ -1,4 +1,4 @@
-"""The commands of the README that begin with `make`, in the workspace of a finished run."""
+"""The make targets of the README work in the workspace of a finished run."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Selection in two passes takes the pairs that select takes; docs/scale.md is what is printed."""
+"""Selection in two passes takes the pairs that select takes; docs/scaling.md is what is printed."""
 
 from pathlib import Path
 
