@@ -1,4 +1,4 @@
-"""The project's own files that a module imports, directly or not, also inside functions."""
+"""Find the files of this project that a module imports or reads, also indirectly."""
 
 import ast
 import re
@@ -41,7 +41,7 @@ def imports_of(path: Path) -> set[str]:
 
 
 def closure(module: str) -> set[str]:
-    """Return the paths, from the root, of `module` and of all own modules that it needs.
+    """Return the paths of `module` and all modules of this project that it imports.
 
     Packages without code are left out, and so is `stages`, which shapes no result.
     """
@@ -63,8 +63,8 @@ def has_code(path: Path) -> bool:
     return any(not isinstance(node, ast.Expr) for node in body)
 
 
-def beside(module: str) -> set[str]:
-    """Return the data files of every package in the closure, also in folders without modules."""
+def data_files(module: str) -> set[str]:
+    """Return the data files of every package in the closure, also in their subfolders."""
     packages = {(ROOT / path).parent for path in closure(module)} - {ROOT / "delta/prompts"}
     return {
         str(path.relative_to(ROOT))
