@@ -1,4 +1,4 @@
-"""Memory and disk that a run needs, and whether its sources can be had."""
+"""Estimate the memory and disk of a run, and check that its sources are available."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ from delta.plan.model_sizes import BYTES, Size, Sizes
 from delta.plan.render import Section, table, wrap
 from delta.plan.requests import RequestGroup, Workspace
 
-CPU_COPIES = 2  # of weights that no hub cache holds
+CPU_COPIES = 2  # of weights that are not in a hub cache
 HUB_TIMEOUT_S = 5  # for one answer
 REFUSED = "refused"
 FOUND = "found"
@@ -27,7 +27,7 @@ NOT_CHECKED = "not checked"
 def memory(
     params: Params, models: Iterable[str], sizes: Sizes, gpu: Gpu, training: bool
 ) -> Section:
-    """Return the memory of every model that is to be asked, and of training."""
+    """Return the memory of every model that will be called, and of training."""
     section, rows = Section(), []
     uses = [(name, "answers") for name in models if params.serving[name].endpoint is None]
     if training:
@@ -78,7 +78,7 @@ def _ram_fit(needed: float) -> Fit:
 def disk(
     workspace: Workspace, groups: Sequence[RequestGroup], sizes: Sizes, training: bool
 ) -> Section:
-    """Return what is written, beside what the project's file system has free."""
+    """Return the bytes that will be written, and the free space of the project's file system."""
     params, section, rows = workspace.params, Section(), []
     for name, model in params.models.items():
         if not model.has_weights or workspace.settled(f"fetch@{name}"):
@@ -105,7 +105,7 @@ def disk(
 
 
 class Source(NamedTuple):
-    """What a stage reads from outside the project."""
+    """A model, dataset, file or package that a stage reads from outside the project."""
 
     key: str  # in params.yaml
     stage: str
@@ -116,12 +116,12 @@ class Source(NamedTuple):
 
 
 class Availability(NamedTuple):
-    state: str
+    state: str  # FOUND, REFUSED or NOT_CHECKED
     words: str
 
 
 class UnreachableError(Exception):
-    """The hub did not answer: nothing is known."""
+    """The hub did not answer."""
 
 
 AskHub = Callable[[Source], Availability]  # raises UnreachableError
@@ -168,9 +168,9 @@ def _data_source(key: str, stage: str, data: DataSource) -> Source:
 def check_sources(
     needed: Sequence[Source], ask_hub: AskHub, in_cache: InCache, offline: bool
 ) -> dict[Source, Availability]:
-    """Return what is known of each source.
+    """Return the availability of each source.
 
-    The hub is asked for one repository first: where it does not answer, for no other.
+    The hub is asked for one repository first. If it does not answer, it is asked for no other.
     """
     local = {source: _check_locally(source, in_cache, offline) for source in needed}
     unknown = [source for source, answer in local.items() if answer is None]
@@ -192,7 +192,7 @@ def check_sources(
 
 
 def _check_locally(source: Source, in_cache: InCache, offline: bool) -> Availability | None:
-    """Return None where only the hub can tell."""
+    """Return the availability of a local source; None if only the hub knows."""
     if source.kind == "path":
         exists = Path(source.name).exists()
         return (
@@ -276,7 +276,7 @@ def _letters(name: str) -> str:
 
 
 def source_section(answers: dict[Source, Availability]) -> Section:
-    """Return what was found. Refused sources block the run."""
+    """Return the available sources. Refused ones block the run."""
     section = Section()
     section.blocks += [
         f"{source.key} ({source.name}): {answer.words}"
@@ -286,8 +286,8 @@ def source_section(answers: dict[Source, Availability]) -> Section:
     names: dict[Availability, dict[str, None]] = {}
     for source, answer in answers.items():
         names.setdefault(answer, {})[source.name] = None
-    for answer, found in names.items():
-        line = f"{answer.words}: {', '.join(found)}"
+    for answer, sources_ in names.items():
+        line = f"{answer.words}: {', '.join(sources_)}"
         if answer.state == FOUND:
             section.lines += wrap(line)
         elif answer.state == NOT_CHECKED:
