@@ -76,8 +76,8 @@ def _mean_tokens(frame: pl.DataFrame | None, examples: int) -> float | None:
         return None
     texts = [frame["prompt"], frame["history"].explode().struct.field("content")]
     characters = sum(int(text.str.len_chars().sum()) for text in texts)
-    of_examples = sum(len(turn["content"]) for turn in prompts.worked_example_turns(examples))
-    return (characters / frame.height + of_examples) / CHARS_PER_TOKEN
+    example_length = sum(len(turn["content"]) for turn in prompts.worked_example_turns(examples))
+    return (characters / frame.height + example_length) / CHARS_PER_TOKEN
 
 
 def _max_prompt_tokens(params: Params, llm: LlmParams | llm_equivalence.ComparisonParams) -> int:

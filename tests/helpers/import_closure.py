@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from delta import prompts
@@ -10,13 +11,20 @@ from delta.inference import chat_formats
 ROOT = Path(__file__).parents[2]
 OWN = ("delta", "stages")
 PROMPT_FILE = re.compile(r"prompts\.(?:text|template)\(\"([\w.]+)\"\)")
-# What reads a prompt file without naming it. Functions, so that a renamed one is noticed.
+
+
+def call_of(function: Callable[..., object]) -> str:
+    """Return the text of a call, so that a renamed function is noticed."""
+    return f"{function.__module__.rpartition('.')[2]}.{function.__name__}("
+
+
+# Calls that read prompt files without naming them.
 READERS = {
-    prompts.with_instruction: {"instruction.txt"},
-    prompts.worked_examples: {"worked_examples.yaml"},
-    prompts.worked_example_turns: {"worked_examples.yaml", "instruction.txt"},
-    chat_formats.load: {"chat_formats.yaml"},
-    chat_formats.all_chat_formats: {"chat_formats.yaml"},
+    call_of(prompts.with_instruction): {"instruction.txt"},
+    call_of(prompts.worked_examples): {"worked_examples.yaml"},
+    call_of(prompts.worked_example_turns): {"worked_examples.yaml", "instruction.txt"},
+    call_of(chat_formats.load): {"chat_formats.yaml"},
+    call_of(chat_formats.all_chat_formats): {"chat_formats.yaml"},
 }
 
 
@@ -86,7 +94,5 @@ def prompts_of(module: str) -> set[str]:
     for path in closure(module):
         text = (ROOT / path).read_text(encoding="utf-8")
         names |= set(PROMPT_FILE.findall(text))
-        for function, read in READERS.items():
-            module_name = function.__module__.rpartition(".")[2]
-            names |= read if f"{module_name}.{function.__name__}(" in text else set()
+        names |= {name for call, read in READERS.items() if call in text for name in read}
     return {f"delta/prompts/{name}" for name in names}
