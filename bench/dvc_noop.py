@@ -1,4 +1,4 @@
-"""Measure a `dvc repro` that has nothing to do, against an equal graph of `true`.
+"""Measure a `dvc repro` with nothing to do against an equal graph of `true`.
 
     make bench NAME=dvc_noop
 
@@ -75,9 +75,9 @@ def true_graph(folder: Path, stages: Stages) -> Workspace:
 
 
 def up_to_date(space: Workspace) -> None:
-    said = space.dvc("repro")
-    assert stages_run(said) == [], said
-    assert "up to date" in said, said
+    output = space.dvc("repro")
+    assert stages_run(output) == [], output
+    assert "up to date" in output, output
 
 
 def main() -> None:

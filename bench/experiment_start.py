@@ -50,7 +50,7 @@ def prepared(folder: Path, problems: int) -> Workspace:
 
 def seconds_to_training(space: Workspace, k: int) -> float:
     command = ["dvc", "exp", "run", "--name", f"k-{k}", "-S", f"selector.k={k}"]
-    said = ""
+    output = ""
     found = None
     start = time.perf_counter()
     with subprocess.Popen(
@@ -63,11 +63,11 @@ def seconds_to_training(space: Workspace, k: int) -> float:
     ) as process:
         assert process.stdout is not None
         for line in process.stdout:
-            said += line
+            output += line
             if line.startswith(START) and found is None:
                 found = time.perf_counter() - start
-    assert stages_run(said) == ["select", "train"], said
-    assert f"select: {k} of " in said, said
+    assert stages_run(output) == ["select", "train"], output
+    assert f"select: {k} of " in output, output
     assert found is not None
     return found
 

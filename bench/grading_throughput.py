@@ -158,9 +158,9 @@ def hostile_table(traces: list[LongTrace]) -> str:
     lines = []
     for extraction in ("math_verify", "last_box"):
         mixed, places = with_hostile(traces)
-        calm, before = _timed(traces, extraction)
+        clean, before = _timed(traces, extraction)
         hit, after = _timed(mixed, extraction)
-        for place, (one, other) in enumerate(zip(calm, hit, strict=True)):
+        for place, (one, other) in enumerate(zip(clean, hit, strict=True)):
             assert one == other or place in set(places), (extraction, place, one, other)
         assert all(hit[place].outcome != "correct" for place in places)
         late = sum(hit[place].reason == "timeout" for place in places)
