@@ -80,10 +80,10 @@ def test_dvc_says_what_runs_waits_or_is_up_to_date(
 
 
 @pytest.mark.slow
-def test_a_stage_is_up_to_date_only_if_dvc_then_leaves_it(
+def test_a_stage_is_up_to_date_only_if_dvc_repro_skips_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`a` gives another result in every run, as training does."""
+    """`a` gives another result in every run, like training."""
     monkeypatch.chdir(tmp_path)
     Path("dvc.yaml").write_text(
         "stages:\n  a: {cmd: 'date +%N > a', params: [x], outs: [a]}\n"
