@@ -73,14 +73,14 @@ def true_scores(effects: Effects, rate: float, spread: float) -> list[float]:
     """Return each run's score over the whole population of questions and seeds."""
     own = float(np.hypot(effects.own, effects.seed))
 
-    def one(move: float) -> float:
+    def true_score(move: float) -> float:
         if own == move == 0:
             return rate
         chance = np.random.default_rng(0)  # the same questions for every run
         return float(chances(Effects([move], own), rate, spread, 200_000, chance).mean())
 
-    found = {move: one(move) for move in set(effects.moves)}
-    return [found[move] for move in effects.moves]
+    by_move = {move: true_score(move) for move in set(effects.moves)}
+    return [by_move[move] for move in effects.moves]
 
 
 class Drawn(NamedTuple):
@@ -91,7 +91,7 @@ class Drawn(NamedTuple):
 def draws(effects: Effects, benchmarks: Sequence[Benchmark]) -> Iterator[Drawn]:
     chance = np.random.default_rng(1)
     truths = {
-        spread: np.mean([true_scores(effects, one.rate, spread) for one in benchmarks], axis=0)
+        spread: np.mean([true_scores(effects, b.rate, spread) for b in benchmarks], axis=0)
         for spread in SPREADS
     }
     for number in range(RUNS):
@@ -146,7 +146,7 @@ def avg_at_k(benchmark: Benchmark) -> Row:
 
 def group_score(benchmarks: Sequence[Benchmark]) -> Row:
     hits = [
-        covers(group_mean([over_questions(one) for one in drawn.answers]), drawn.truths[0])
+        covers(group_mean([over_questions(answers) for answers in drawn.answers]), drawn.truths[0])
         for drawn in draws(NO_EFFECT, benchmarks)
     ]
     return Row("group mean", name(benchmarks), float(np.mean(hits)), None)
@@ -178,7 +178,7 @@ def seed_contrast(num_seeds: int, seed: float, benchmarks: Sequence[Benchmark]) 
     found = []
     for drawn in draws(effects, benchmarks):
         ours, theirs = (
-            [CorrectCounts(np.asarray(one.correct)[side], one.samples) for one in drawn.answers]
+            [CorrectCounts(np.asarray(a.correct)[side], a.samples) for a in drawn.answers]
             for side in (slice(None, num_seeds), slice(num_seeds, None))
         )
         result = seeds.contrast([ours, theirs], [1, -1])
@@ -238,11 +238,11 @@ SETS = Effects([0.3, 0.3, 0.0, 0.0])
 
 def rows() -> Iterator[Row]:
     yield from (pass_at_1(rate, questions) for rate, questions, _ in PASS_1)
-    yield from (avg_at_k(one) for one in AVG_16)
+    yield from (avg_at_k(benchmark) for benchmark in AVG_16)
     yield from (group_score(benchmarks) for benchmarks in GROUPS)
     pair = [-1.0, 1.0]
-    yield from (contrast_row("difference", pair, Effects(NEAR), [one]) for one in PASS_1 + AVG_16)
-    yield from (contrast_row("no difference", pair, ALIKE, [one]) for one in PASS_1 + AVG_16)
+    yield from (contrast_row("difference", pair, Effects(NEAR), [b]) for b in PASS_1 + AVG_16)
+    yield from (contrast_row("no difference", pair, ALIKE, [b]) for b in PASS_1 + AVG_16)
     for benchmarks in GROUPS:
         yield contrast_row("difference, groups", pair, Effects(NEAR), benchmarks)
         yield contrast_row("no difference, groups", pair, ALIKE, benchmarks)

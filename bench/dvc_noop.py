@@ -87,14 +87,15 @@ def main() -> None:
         found = stages_of(other.folder)
         for key in ("deps", "outs", "metrics", "plots", "params"):
             counts = [
-                sum(len(one.get(key, [])) for one in graph.values()) for graph in (stages, found)
+                sum(len(stage.get(key, [])) for stage in graph.values())
+                for graph in (stages, found)
             ]
             assert counts[0] == counts[1] > 0, key
         seconds = results.in_turns(
             {"the paper's graph": lambda: up_to_date(ours), "`true`": lambda: up_to_date(other)},
             TURNS,
         )
-    rows = [[name, " ".join(f"{one:.2f}" for one in times)] for name, times in seconds.items()]
+    rows = [[name, " ".join(f"{turn:.2f}" for turn in times)] for name, times in seconds.items()]
     text = results.table(["graph", f"seconds in {TURNS} turns"], rows)
     deps = sum(len(stage.get("deps", [])) for stage in stages.values())
     outs = sum(len(outputs_of(stage)) for stage in stages.values())

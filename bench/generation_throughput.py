@@ -67,7 +67,7 @@ def model() -> Path:
 
 
 def problems(number: int) -> pl.DataFrame:
-    factors = [(11 + one % 80, 12 + one // 80) for one in range(number)]
+    factors = [(11 + n % 80, 12 + n // 80) for n in range(number)]
     asked = [(f"p.{a}.{b}", f"What is {a} times {b}?") for a, b in factors]
     return pl.DataFrame(
         [
@@ -114,8 +114,8 @@ def ours(number: int) -> Measured:
 
     loaded.step = watched
     start = time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder, ReplyCache(Path(folder)) as shelf:
-        ask = shelf.cached(engine.ask, max_failed=0.0)
+    with tempfile.TemporaryDirectory() as folder, ReplyCache(Path(folder)) as cache:
+        ask = cache.cached(engine.ask, max_failed=0.0)
         traces = pl.concat(generate(GENERATOR, asked, ask, engine.chat_format))
     seconds = time.perf_counter() - start
     texts = traces["text"].to_list()
@@ -225,12 +225,12 @@ def main() -> None:
     rows = [
         [
             name,
-            " ".join(f"{one.tokens / one.seconds:.0f}" for one in turns),
+            " ".join(f"{turn.tokens / turn.seconds:.0f}" for turn in turns),
             share(turns[0].prompts),
         ]
         for name, turns in found.items()
     ]
-    seconds = {name: [one.seconds for one in turns] for name, turns in found.items()}
+    seconds = {name: [turn.seconds for turn in turns] for name, turns in found.items()}
     share_of_one = results.ratio(seconds[ONE], seconds[OURS])
     gain = results.ratio(seconds[UNCACHED], seconds[ONE][:1])
     first = found[OURS][0]

@@ -148,7 +148,7 @@ def ours(url: str) -> list[str]:
     )
     engine = OpenAIEngine(settings, server, SERVING, "m")
     rendered = [engine.render([{"role": "user", "content": text}]) for text in prompts()]
-    requests = [Request("m", engine.name, one, 0.7, 1.0, 16, 1, 0) for one in rendered]
+    requests = [Request("m", engine.name, prompt, 0.7, 1.0, 16, 1, 0) for prompt in rendered]
     found: dict[str, Reply] = {}
     with tempfile.TemporaryDirectory() as folder, ReplyCache(Path(folder)) as shelf:
         ask = shelf.cached(engine.ask, lambda items, _: items, max_failed=0.0)
@@ -253,7 +253,11 @@ def main() -> None:
         seconds, missing = in_turns(url)
     ours_s = seconds["ours"]
     rows = [
-        [name, " ".join(f"{REQUESTS / one:.0f}" for one in times), results.ratio(times, ours_s)]
+        [
+            name,
+            " ".join(f"{REQUESTS / seconds:.0f}" for seconds in times),
+            results.ratio(times, ours_s),
+        ]
         for name, times in seconds.items()
     ]
     rows += [[name, f"not measured: {why}", "–"] for name, why in missing.items()]

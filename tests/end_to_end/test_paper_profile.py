@@ -120,7 +120,7 @@ def test_outcome_verified_pairs_and_kto(space: Workspace) -> None:
         selector__by="mean",
         train__method="kto",
     )
-    assert {one.partition("@")[0] for one in ran} == {
+    assert {stage.partition("@")[0] for stage in ran} == {
         "pair",
         "select",
         "analyze",
