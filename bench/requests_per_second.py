@@ -255,7 +255,7 @@ def main() -> None:
     rows = [
         [
             name,
-            " ".join(f"{REQUESTS / seconds:.0f}" for seconds in times),
+            " ".join(f"{REQUESTS / turn:.0f}" for turn in times),
             results.ratio(times, ours_s),
         ]
         for name, times in seconds.items()
