@@ -11,11 +11,11 @@ RUN apt-get update \
     && useradd --create-home delta
 USER delta
 WORKDIR /home/delta/decomposing-the-delta
-# The environment first: a change of the code does not install it again.
+# The environment comes first, so that a change of the code does not reinstall it.
 COPY --chown=delta Makefile pyproject.toml ./
 COPY --chown=delta tools tools
 COPY --chown=delta requirements requirements
 RUN make setup && rm -rf ~/.cache
-# With .git, which DVC asks for.
+# Includes .git, which DVC requires.
 COPY --chown=delta . .
 CMD ["make", "repro"]

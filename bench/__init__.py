@@ -1,1 +1,1 @@
-"""Measurements that are no tests. `make bench NAME=…` runs one and updates bench/RESULTS.md."""
+"""Benchmarks. `make bench NAME=…` runs one and updates bench/RESULTS.md."""

@@ -30,7 +30,7 @@ from delta.stats.seeds import SeedScore, contrast_with_seeds, score_with_seeds
 Chances = NDArray[np.float64]  # runs × questions
 RUNS = 1_500
 SPREADS = (0.2, 0.5, 1.0, 2.0)  # of Beta(rate / spread, (1 - rate) / spread)
-INDEPENDENT = 0.5  # by how much a question suits one run and not another, in log odds
+INDEPENDENT = 0.5  # how much a question suits one run and not another, in log odds
 
 
 class Row(NamedTuple):
@@ -46,42 +46,42 @@ class Benchmark(NamedTuple):
     samples: int
 
 
-class World(NamedTuple):
+class Effects(NamedTuple):
     """Effects of the runs, in log odds of a correct answer."""
 
-    moves: Sequence[float]  # each run from the rate
-    own: float = INDEPENDENT  # standard deviation of a run's own luck with a question
+    moves: Sequence[float]  # of each run
+    own: float = INDEPENDENT  # standard deviation of how a question suits one run only
     seed: float = 0.0  # standard deviation between seeds, one a run
 
 
-SETTLED = World([0.0], own=0.0)
+NO_EFFECT = Effects([0.0], own=0.0)
 
 
 def chances(
-    world: World, rate: float, spread: float, questions: int, chance: np.random.Generator
+    effects: Effects, rate: float, spread: float, questions: int, chance: np.random.Generator
 ) -> Chances:
     easy = chance.beta(rate / spread, (1 - rate) / spread, questions)
-    runs = len(world.moves)
-    if world == World([0.0] * runs, own=0.0):
+    runs = len(effects.moves)
+    if effects == Effects([0.0] * runs, own=0.0):
         return np.tile(easy, (runs, 1))
-    odds = special.logit(np.clip(easy, 1e-9, 1 - 1e-9)) + np.asarray(world.moves)[:, None]
-    odds = odds + chance.normal(0, world.seed, (runs, 1))
-    odds = odds + chance.normal(0, world.own, (runs, questions))
+    odds = special.logit(np.clip(easy, 1e-9, 1 - 1e-9)) + np.asarray(effects.moves)[:, None]
+    odds = odds + chance.normal(0, effects.seed, (runs, 1))
+    odds = odds + chance.normal(0, effects.own, (runs, questions))
     return np.asarray(special.expit(odds))
 
 
-def true_scores(world: World, rate: float, spread: float) -> list[float]:
+def true_scores(effects: Effects, rate: float, spread: float) -> list[float]:
     """Return each run's score over the whole population of questions and seeds."""
-    own = float(np.hypot(world.own, world.seed))
+    own = float(np.hypot(effects.own, effects.seed))
 
-    def one(move: float) -> float:
+    def true_score(move: float) -> float:
         if own == move == 0:
             return rate
         chance = np.random.default_rng(0)  # the same questions for every run
-        return float(chances(World([move], own), rate, spread, 200_000, chance).mean())
+        return float(chances(Effects([move], own), rate, spread, 200_000, chance).mean())
 
-    found = {move: one(move) for move in set(world.moves)}
-    return [found[move] for move in world.moves]
+    by_move = {move: true_score(move) for move in set(effects.moves)}
+    return [by_move[move] for move in effects.moves]
 
 
 class Drawn(NamedTuple):
@@ -89,17 +89,17 @@ class Drawn(NamedTuple):
     truths: NDArray[np.float64]  # each run's mean over the benchmarks
 
 
-def draws(world: World, benchmarks: Sequence[Benchmark]) -> Iterator[Drawn]:
+def draws(effects: Effects, benchmarks: Sequence[Benchmark]) -> Iterator[Drawn]:
     chance = np.random.default_rng(1)
     truths = {
-        spread: np.mean([true_scores(world, one.rate, spread) for one in benchmarks], axis=0)
+        spread: np.mean([true_scores(effects, b.rate, spread) for b in benchmarks], axis=0)
         for spread in SPREADS
     }
     for number in range(RUNS):
         spread = SPREADS[number % len(SPREADS)]
         answers = []
         for rate, questions, samples in benchmarks:
-            right = chances(world, rate, spread, questions, chance)
+            right = chances(effects, rate, spread, questions, chance)
             answers.append(CorrectCounts(chance.binomial(samples, right), samples))
         yield Drawn(answers, truths[spread])
 
@@ -121,10 +121,10 @@ def name(benchmarks: Sequence[Benchmark]) -> str:
 
 
 def pass_at_1(rate: float, questions: int) -> Row:
-    """Truths of 80 to 120 % of the rate (of what it leaves, where that is less).
+    """Return the row for true rates within 20% of `rate` (or of 1 - rate, if that is smaller).
 
-    At a single rate the share of intervals that cover jumps with the number of questions, for
-    only so many counts are possible.
+    At a single rate the coverage would jump with the number of questions, because few counts are
+    possible.
     """
     chance = np.random.default_rng(1)
     truths = rate + np.linspace(-0.2, 0.2, RUNS) * min(rate, 1 - rate)
@@ -139,24 +139,26 @@ def pass_at_1(rate: float, questions: int) -> Row:
 
 
 def avg_at_k(benchmark: Benchmark) -> Row:
-    hits = [covers(over_questions(d.answers[0]), d.truths[0]) for d in draws(SETTLED, [benchmark])]
+    hits = [
+        covers(over_questions(d.answers[0]), d.truths[0]) for d in draws(NO_EFFECT, [benchmark])
+    ]
     return Row("avg@k", name([benchmark]), float(np.mean(hits)), None)
 
 
 def group_score(benchmarks: Sequence[Benchmark]) -> Row:
     hits = [
-        covers(group_mean([over_questions(one) for one in drawn.answers]), drawn.truths[0])
-        for drawn in draws(SETTLED, benchmarks)
+        covers(group_mean([over_questions(answers) for answers in drawn.answers]), drawn.truths[0])
+        for drawn in draws(NO_EFFECT, benchmarks)
     ]
     return Row("group mean", name(benchmarks), float(np.mean(hits)), None)
 
 
-def of_contrast(
-    kind: str, weights: Sequence[float], world: World, benchmarks: Sequence[Benchmark]
+def contrast_row(
+    kind: str, weights: Sequence[float], effects: Effects, benchmarks: Sequence[Benchmark]
 ) -> Row:
-    same = len(set(world.moves)) == 1
+    same = len(set(effects.moves)) == 1
     results = []
-    for drawn in draws(world, benchmarks):
+    for drawn in draws(effects, benchmarks):
         truth = 0.0 if same else float(np.dot(weights, drawn.truths))
         result = contrast(group_terms(drawn.answers, weights))
         results.append((covers(result, truth), result.p < 0.05))
@@ -165,19 +167,21 @@ def of_contrast(
 
 
 def seed_score(num_seeds: int, seed: float, benchmarks: Sequence[Benchmark]) -> Row:
-    world = World([0.0] * num_seeds, seed=seed)
-    hits = [covers(score_with_seeds(d.answers), d.truths.mean()) for d in draws(world, benchmarks)]
+    effects = Effects([0.0] * num_seeds, seed=seed)
+    hits = [
+        covers(score_with_seeds(d.answers), d.truths.mean()) for d in draws(effects, benchmarks)
+    ]
     setting = f"{num_seeds} seeds (sd {seed:g}), {name(benchmarks)}"
     return Row("seeds", setting, float(np.mean(hits)), None)
 
 
 def seed_contrast(num_seeds: int, seed: float, benchmarks: Sequence[Benchmark]) -> Row:
     """Return the row of two configurations with equal scores."""
-    world = World([0.0] * (2 * num_seeds), seed=seed)
+    effects = Effects([0.0] * (2 * num_seeds), seed=seed)
     found = []
-    for drawn in draws(world, benchmarks):
+    for drawn in draws(effects, benchmarks):
         ours, theirs = (
-            [CorrectCounts(np.asarray(one.correct)[side], one.samples) for one in drawn.answers]
+            [CorrectCounts(np.asarray(a.correct)[side], a.samples) for a in drawn.answers]
             for side in (slice(None, num_seeds), slice(num_seeds, None))
         )
         result = contrast_with_seeds([ours, theirs], [1, -1])
@@ -229,10 +233,10 @@ HARD = [Benchmark(0.25, 200, 1), Benchmark(0.3, 200, 1), *[Benchmark(0.1, 30, 16
 SMALL = [Benchmark(0.1, 60, 1), Benchmark(0.05, 60, 1), Benchmark(0.3, 60, 1)]
 MIXED = [Benchmark(0.6, 200, 1), Benchmark(0.4, 40, 16)]
 GROUPS = (EASY, HARD, SMALL)
-NEAR, ALIKE = [0.0, 0.5], World([0.0, 0.0], own=0.0)
+NEAR, ALIKE = [0.0, 0.5], Effects([0.0, 0.0], own=0.0)
 EXTRAS = (0, 1, 2)
-RISING = World([0.0, 0.2, 0.4, 0.6])
-SETS = World([0.3, 0.3, 0.0, 0.0])
+RISING = Effects([0.0, 0.2, 0.4, 0.6])
+SETS = Effects([0.3, 0.3, 0.0, 0.0])
 
 
 def rows() -> Iterator[Row]:
@@ -241,17 +245,18 @@ def rows() -> Iterator[Row]:
     yield from (group_score(benchmarks) for benchmarks in GROUPS)
     pair = [-1.0, 1.0]
     yield from (
-        of_contrast("difference", pair, World(NEAR), [benchmark]) for benchmark in PASS_1 + AVG_16
+        contrast_row("difference", pair, Effects(NEAR), [benchmark])
+        for benchmark in PASS_1 + AVG_16
     )
     yield from (
-        of_contrast("no difference", pair, ALIKE, [benchmark]) for benchmark in PASS_1 + AVG_16
+        contrast_row("no difference", pair, ALIKE, [benchmark]) for benchmark in PASS_1 + AVG_16
     )
     for benchmarks in GROUPS:
-        yield of_contrast("difference, groups", pair, World(NEAR), benchmarks)
-        yield of_contrast("no difference, groups", pair, ALIKE, benchmarks)
-        yield of_contrast("trend", trend_weights([1, 2, 3, 4]), RISING, benchmarks)
-        yield of_contrast("no trend", trend_weights([1, 2, 3, 4]), World([0.0] * 4), benchmarks)
-        yield of_contrast("sets", difference_weights(4, [0, 1], [2, 3]), SETS, benchmarks)
+        yield contrast_row("difference, groups", pair, Effects(NEAR), benchmarks)
+        yield contrast_row("no difference, groups", pair, ALIKE, benchmarks)
+        yield contrast_row("trend", trend_weights([1, 2, 3, 4]), RISING, benchmarks)
+        yield contrast_row("no trend", trend_weights([1, 2, 3, 4]), Effects([0.0] * 4), benchmarks)
+        yield contrast_row("sets", difference_weights(4, [0, 1], [2, 3]), SETS, benchmarks)
     for seed in (0.0, 0.3):
         yield from (seed_score(num_seeds, seed, MIXED) for num_seeds in (2, 3, 5))
         yield seed_contrast(3, seed, MIXED)
@@ -263,16 +268,16 @@ def rows() -> Iterator[Row]:
 def extras() -> Iterator[tuple[str, str, list[float]]]:
     """Yield the coverage with no, one and two pseudo-answers: why a contrast adds one."""
     for benchmark in (Benchmark(0.05, 60, 1), Benchmark(0.3, 60, 1), Benchmark(0.1, 40, 16)):
-        for world in (World(NEAR), ALIKE):
+        for effects in (Effects(NEAR), ALIKE):
             covered = []
-            for drawn in draws(world, [benchmark]):
+            for drawn in draws(effects, [benchmark]):
                 truth = drawn.truths[1] - drawn.truths[0]
                 counts = np.asarray(drawn.answers[0].correct, dtype=np.float64)
                 each = (counts[1] - counts[0]) / benchmark.samples
                 covered.append(
                     [with_extra(each, benchmark.samples, extra, truth) for extra in EXTRAS]
                 )
-            kind = "no difference" if world == ALIKE else "difference"
+            kind = "no difference" if effects == ALIKE else "difference"
             yield kind, name([benchmark]), np.mean(covered, axis=0).tolist()
 
 

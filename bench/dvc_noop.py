@@ -1,4 +1,4 @@
-"""Measure a `dvc repro` that has nothing to do, against an equal graph of `true`.
+"""Measure a `dvc repro` with nothing to do against an equal graph of `true`.
 
     make bench NAME=dvc_noop
 
@@ -95,7 +95,7 @@ def main() -> None:
             {"the paper's graph": lambda: up_to_date(ours), "`true`": lambda: up_to_date(other)},
             TURNS,
         )
-    rows = [[name, " ".join(f"{one:.2f}" for one in times)] for name, times in seconds.items()]
+    rows = [[name, " ".join(f"{turn:.2f}" for turn in times)] for name, times in seconds.items()]
     text = results.table(["graph", f"seconds in {TURNS} turns"], rows)
     deps = sum(len(stage.get("deps", [])) for stage in stages.values())
     outs = sum(len(outputs_of(stage)) for stage in stages.values())

@@ -67,7 +67,7 @@ def model() -> Path:
 
 
 def problems(number: int) -> pl.DataFrame:
-    factors = [(11 + one % 80, 12 + one // 80) for one in range(number)]
+    factors = [(11 + n % 80, 12 + n // 80) for n in range(number)]
     asked = [(f"p.{a}.{b}", f"What is {a} times {b}?") for a, b in factors]
     return pl.DataFrame(
         [
@@ -114,8 +114,8 @@ def ours(number: int) -> Measured:
 
     loaded.step = watched
     start = time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder, ReplyCache(Path(folder)) as shelf:
-        ask = shelf.cached(engine.ask, max_failed=0.0)
+    with tempfile.TemporaryDirectory() as folder, ReplyCache(Path(folder)) as cache:
+        ask = cache.cached(engine.ask, max_failed=0.0)
         traces = pl.concat(generate(GENERATOR, asked, ask, engine.chat_format))
     seconds = time.perf_counter() - start
     texts = traces["text"].to_list()

@@ -2,8 +2,8 @@ r"""Write traces of 1,000 to 25,000 characters, eight per problem, for benchmark
 
 The problems are those of MATH-500 and GSM8K where ../shared/real holds them, with their reference
 solutions and four models' solutions; otherwise those of reasoning-gym. No file holds long traces,
-so solutions of other problems, without their boxes, stand before the solution as reasoning that
-went wrong. Correct, incorrect, corrected, unboxed and truncated answers follow in fixed
+so solutions of other problems, without their boxes, precede the solution like failed attempts.
+Correct, incorrect, corrected, unboxed and truncated answers follow in fixed
 proportions.
 """
 

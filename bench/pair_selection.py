@@ -127,7 +127,7 @@ def in_child(folder: Path, sizes: list[int], resamples: int) -> Child:
 
 
 def agree(folder: Path, sizes: list[int], rows: list[dict[str, Any]]) -> None:
-    """Assert before anything is timed that all three find the same."""
+    """Assert, before anything is timed, that all three get the same results."""
     expected, _ = ours(folder, sizes, 2)
     for others in (PandasPairs.of(folder, sizes[-1]), DatasetsPairs.of(folder, sizes[-1])):
         result = others.found(sizes)

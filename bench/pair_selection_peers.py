@@ -1,4 +1,4 @@
-"""Pairs, selections, overlaps and resampled votes, as one writes them with pandas and datasets.
+"""Pairs, selections, overlaps and resampled votes in idiomatic pandas and datasets.
 
 `bench.pair_selection` measures our side against these.
 """

@@ -1,7 +1,7 @@
-"""Write the figures of `make bench` to bench/RESULTS.md: the newest run of each benchmark.
+"""Write the newest result of each benchmark to bench/RESULTS.md.
 
-Two things are compared in one run, in turns, and the result is their ratio, because seconds depend
-on the machine and on its other load.
+A benchmark measures two ways in alternating turns and reports their ratio, because seconds depend
+on the machine and its load.
 """
 
 import datetime
@@ -37,7 +37,8 @@ class Ratio(NamedTuple):
 def in_turns(ways: Mapping[str, Callable[[], object]], turns: int) -> dict[str, list[float]]:
     """Return the seconds of each way: all ways in order, `turns` times, after one uncounted turn.
 
-    A way that returns a float has measured its own seconds."""
+    A way that returns a float has measured its own seconds.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for turn in range(turns + 1):
         for name, way in ways.items():
@@ -61,7 +62,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def record(name: str, command: str, text: str) -> None:
-    """Print `text` and replace the section of that name in RESULTS.md by it."""
+    """Print `text` and write it to the section `name` of RESULTS.md."""
     commit = _output("git", "describe", "--always", "--dirty", "--exclude", "*")
     today = datetime.datetime.now(datetime.UTC).date()
     section = f"## {name}\n`{command}`, {today}, commit {commit}, {machine()}\n\n{text}\n"

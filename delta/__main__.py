@@ -4,15 +4,15 @@ import importlib
 import sys
 
 COMMANDS = {
-    "check": "Check params.yaml; every stage's command begins with this.",
+    "check": "Check params.yaml. Each stage runs this first.",
     "check-golds": "Check that the gold answers of problems or questions can be graded.",
     "compare": "Compare two runs question by question.",
     "experiment": "Run a table, figure or control of the paper as DVC experiments.",
     "export": "Write the selected pairs as a Hugging Face dataset with its card.",
     "plan": "Print what `make repro` would run, request and cost, without running it.",
-    "push": "Push the outputs to a DVC remote.",
+    "push": "Push the outputs to a DVC remote, also after a killed push.",
     "rating-sheet": "Write a sheet of traces for people to rate.",
-    "repair-dvc": "Repair DVC's own files after a kill.",
+    "repair-dvc": "Repair files of DVC that a kill has truncated.",
     "summary": "Print the scores of the last run.",
     "view-pairs": "Write the selected pairs as a web page.",
 }
@@ -25,7 +25,7 @@ def main() -> None:
         for command, summary in COMMANDS.items():
             print(f"  {command:<14}{summary}")
     elif name in COMMANDS:
-        # Only the named command is imported: `check` begins every stage and has to be fast.
+        # Import only this command: `check` runs before every stage and has to be fast.
         module = importlib.import_module(f"delta.cli.{name.replace('-', '_')}")
         sys.argv[:2] = [f"python -m delta {name}"]
         module.start()

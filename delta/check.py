@@ -1,6 +1,6 @@
-"""Check all of params.yaml, and its sections against each other, before a stage runs.
+"""Check params.yaml: every section by itself, and the sections against each other.
 
-Every stage's command does this first, in a process of its own. It can refuse a run but not shape
+`dvc.yaml` runs this before every stage, in a separate process. It can refuse a run but not change
 its result, so no stage depends on this file, and a new rule reruns nothing.
 """
 
@@ -36,9 +36,9 @@ from delta.training.config import TrainParams
 
 
 class Params(StrictModel):
-    """All sections, in the order of the pipeline."""
+    """The whole of params.yaml, in the order of the pipeline."""
 
-    profile: Name  # which of the profiles this is, for the report
+    profile: Name  # shown in the report
     models: Annotated[dict[Name, ModelParams], Field(min_length=1)]
     serving: dict[Name, Serving]
     engine: EngineSettings
@@ -65,7 +65,7 @@ def check_content(content: dict[str, Any], where: str) -> Params:
     """Check the file's content. `where` begins the message of an InputError."""
     params = validate("", Params, content, where)
     for rule in RULES:
-        for mistake in rule(params):  # a rule is not resumed after its first mistake
+        for mistake in rule(params):  # the first one ends the check
             raise InputError(f"{where}: {mistake}")
     return params
 
@@ -82,12 +82,12 @@ def _one_of(
 
 
 def _asked_models(params: Params) -> list[str]:
-    """Return the models that requests can be sent to: all but recordings."""
+    """Return the models that can be sent requests: all but recordings."""
     return [name for name, model in params.models.items() if model.recording is None]
 
 
 def _names(params: Params) -> Iterator[str]:
-    """Names that one section uses must be declared in another."""
+    """Yield names that one section uses and no other declares."""
     if POLICY in params.models:
         yield f"models.{POLICY}: this name is the trained model's; take another"
     for name in params.problems.sources:
@@ -125,7 +125,7 @@ def _names(params: Params) -> Iterator[str]:
 
 
 def _servers(params: Params) -> Iterator[str]:
-    """Every served model needs exactly one server."""
+    """Yield served models that do not have exactly one server."""
     yield from _endpoints(params)
     servers = params.engine.endpoint.servers
     for name, server in servers.items():
@@ -162,7 +162,7 @@ def _endpoints(params: Params) -> Iterator[str]:
 
 
 def _recordings(params: Params) -> Iterator[str]:
-    """A recording has traces for the problems of its own source only."""
+    """Yield generators and recordings whose problems are not those of the recording's source."""
     recordings = {name: model.recording for name, model in params.models.items() if model.recording}
     for name, generator in params.generators.items():
         if isinstance(generator, RecordedParams):
@@ -218,10 +218,10 @@ def _examples(key: str, examples: int) -> Iterator[str]:
 
 
 def _sizes(params: Params) -> Iterator[str]:
-    """Sizes that cannot be reached whatever the models reply."""
+    """Yield sizes that no replies of the models can reach."""
     pairing, k = params.pairing, params.selector.k
     drawn = [source.task.problems for source in params.problems.sources.values() if source.task]
-    known = len(drawn) == len(params.problems.sources)  # the size of a file is not
+    known = len(drawn) == len(params.problems.sources)  # the size of a file is not known
     bounds = [params.problems.sample, pairing.problems, sum(drawn) if known else None]
     problems = min((bound for bound in bounds if bound is not None), default=None)
     if k is not None and problems is not None and not has_table_pairs(params):
@@ -263,13 +263,13 @@ def _sides(params: Params) -> tuple[str, str]:
 
 
 def _samples(params: Params, name: str) -> int | None:
-    """Return the traces a problem; None where only a recording knows."""
+    """Return the number of traces per problem, or None if a recording decides it."""
     generator = params.generators[name]
     return generator.samples if isinstance(generator, SampledParams) else generator.recorded
 
 
 def _ratings(params: Params) -> Iterator[str]:
-    """The judge's budget must cover the traces of every pair that is ranked by ratings."""
+    """Yield budgets of the judge that leave traces of ranked pairs without ratings."""
     if params.selector.mode == "all":
         return
     is_table = has_table_pairs(params)
@@ -285,7 +285,7 @@ def _ratings(params: Params) -> Iterator[str]:
 
 
 class ModelUse(NamedTuple):
-    """A model that is sent requests, its sampling, and the key in params.yaml."""
+    """A model that is sent requests, with its sampling and the key in params.yaml."""
 
     key: str
     model: str
@@ -316,7 +316,7 @@ def model_uses(params: Params) -> Iterator[ModelUse]:
 
 
 def _token_limits(params: Params) -> Iterator[str]:
-    """A reply must fit into the context beside its prompt."""
+    """Yield reply lengths that leave no context for a prompt."""
     for key, model, sampling in model_uses(params):
         context = params.serving[model].max_model_len
         if sampling.max_tokens >= context:
@@ -327,7 +327,7 @@ def _token_limits(params: Params) -> Iterator[str]:
 
 
 def _request_fields(params: Params) -> Iterator[str]:
-    """A server must accept every field that shapes its replies."""
+    """Yield sampling fields that a model needs and its server does not accept."""
     for key, model, sampling in model_uses(params):
         endpoint = params.serving[model].endpoint
         if endpoint is None:
@@ -347,7 +347,7 @@ def _request_fields(params: Params) -> Iterator[str]:
 
 
 def _context_lengths(params: Params) -> Iterator[str]:
-    """No text may be longer than a model's positions, if its files are here already."""
+    """Yield text lengths beyond the positions of a model whose files are here."""
     base = params.train.base
     lengths = [("train.max_length", base, params.train.max_length)]
     lengths += [

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Run what params.yaml says on one machine with GPUs, from the set-up to the report. To resume after
-# an interruption, run the same command. DRY=1 prints the plan and stops; ACCELERATOR=cpu is for a
+# Set up, plan and run params.yaml on one machine with GPUs. To resume after an interruption, run the
+# same command. DRY=1 prints the plan and stops; ACCELERATOR=cpu is for a
 # machine without a GPU.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

@@ -1,4 +1,4 @@
-"""One script for each stage: read inputs, make one call, write outputs and counts."""
+"""One script per stage: read inputs, call one function of a room, write outputs and counts."""
 
 import sys
 

@@ -1,6 +1,6 @@
 """usage: python -m stages.analyze
 
-Write how reliable the ratings are and how the deltas behave to data/analysis/.
+Analyze the ratings and the deltas, and write the tables to data/analysis/.
 """
 
 import json
@@ -22,14 +22,14 @@ def main(console: Console, _argv: list[str]) -> None:
     settings = params.load_section("analysis", AnalysisParams)
     names = list(params.get("generators"))
     ids = ["trace_id", "problem_id", "generator"]
-    people, rating_counts = read_people(settings, names)
+    human, rating_counts = read_human_ratings(settings, names)
     inputs = Inputs(
         pl.concat(tables.read(paths.traces(name), TRACE, ids) for name in names),
         pl.concat(tables.read(paths.verdicts(name), VERDICT) for name in names),
         pl.concat(tables.read(paths.ratings(name), RATING, VOTES) for name in names),
         pl.concat(tables.read(paths.second_ratings(name), RATING, VOTES) for name in names),
         tables.read(paths.SELECTED, SELECTED),
-        people,
+        human,
     )
     console.print(f"analyze: {inputs.ratings.height} ratings of {len(names)} generators")
     rows, counts = analyze(settings, params.get("selector.seed"), inputs)
@@ -42,18 +42,18 @@ def main(console: Console, _argv: list[str]) -> None:
     )
 
 
-def read_people(
+def read_human_ratings(
     settings: AnalysisParams, names: list[str]
 ) -> tuple[list[pl.DataFrame], dict[str, int]]:
     if settings.human is None:
         return [], {}
-    people, hashes = human_ratings.read_ratings(settings.human)
+    ratings, hashes = human_ratings.read_ratings(settings.human)
     texts: dict[str, str] = {}
     for name in names:
         rows = tables.scan(paths.traces(name), TRACE).select("trace_id", "text")
         rated = rows.filter(pl.col("trace_id").is_in(list(hashes)))
         texts |= dict(rated.collect(engine="streaming").iter_rows())
-    return human_ratings.drop_changed_texts(people, hashes, texts)
+    return human_ratings.drop_changed_texts(ratings, hashes, texts)
 
 
 if __name__ == "__main__":

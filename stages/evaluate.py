@@ -22,7 +22,7 @@ from delta.inference.model_client import open_model
 from delta.inference.types import Reply, Request
 
 GOLD_COLUMNS = ["question_id", "gold_answer"]
-BATCH_SIZE = 32  # gold answers in memory
+BATCH_SIZE = 32  # gold answers in memory at once
 
 
 def main(console: Console, argv: list[str]) -> None:
@@ -31,7 +31,7 @@ def main(console: Console, argv: list[str]) -> None:
     benchmarks = params.load_sections("benchmarks", BenchmarkParams)
     questions = {name: read_questions(paths.questions(name)) for name in benchmarks}
     with_code = [name for name, rows in questions.items() if "code" in rows["grader"]]
-    # Fails here, before the model answers, if programs cannot be run.
+    # Raise an error here, before the model answers, if programs cannot be run.
     sandbox_mode = {"sandbox": sandbox.check_sandbox(grading.code)} if with_code else {}
     requests, replies, engine, chat_format = ask_model(console, model, benchmarks, questions)
     scores: dict[str, dict[str, Any]] = {}
@@ -52,7 +52,7 @@ def main(console: Console, argv: list[str]) -> None:
 
 
 def read_questions(path: Path) -> pl.DataFrame:
-    """Read questions without the gold answers of programs, whose tests have gigabytes."""
+    """Read questions. Gold answers of programs are left out: their tests have gigabytes."""
     columns = [name for name in QUESTION.columns if name != "gold_answer"]
     questions = tables.read(path, QUESTION, columns)
     if "code" in questions["grader"]:
@@ -68,7 +68,7 @@ def ask_model(
 ) -> tuple[dict[str, list[AnswerRequest]], dict[Request, Reply], str, ChatFormat]:
     """Return the requests, the replies, the engine's name and the chat format.
 
-    The engine ends with this function, because the graders need its processors.
+    The engine stops before this returns, because the graders need its processors.
     """
     sampling = params.load_section("evaluation.sampling", EvaluationSampling)
     evaluated = params.load_section(f"evaluation.models.{name}", EvaluatedModelParams)
@@ -79,9 +79,9 @@ def ask_model(
         for key, benchmark in benchmarks.items()
     }
     item, title = f"evaluate-{name}", f"evaluate {name}"
-    # max_failed=0: a score over fewer answers would be another score under the same name.
+    # max_failed=0: a score over fewer answers would not be comparable.
     with model.replies(item, console, title, max_failed=0.0) as (generate, _):
-        # All benchmarks at once, so that the engine is loaded once and waits once for the slowest.
+        # All benchmarks at once: the engine loads once and waits once for the slowest reply.
         replies = dict(generate(request for rows in requests.values() for _, request in rows))
     return requests, replies, model.engine.name, model.engine.chat_format
 

@@ -1,6 +1,6 @@
 """usage: python -m stages.fetch MODEL
 
-Get a model's weights, or traces recorded elsewhere, into data/models/MODEL/.
+Fetch a model's weights, or traces recorded elsewhere, to data/models/MODEL/.
 """
 
 from delta.core import params, paths
@@ -14,16 +14,14 @@ def main(console: Console, argv: list[str]) -> None:
     if source.hub is not None:
         console.print(f"fetch {name}: from the hub or its cache; progress: logs/fetch-{name}.log")
     elif source.recording is not None:
-        console.print(f"fetch {name}: reading its traces")
+        console.print(f"fetch {name}: reading recorded traces")
     elif source.served is not None:
-        console.print(f"fetch {name}: nothing to get; servers know it as {source.served}")
+        console.print(f"fetch {name}: nothing to fetch; servers call it {source.served}")
     else:
-        console.print(f"fetch {name}: getting, checking and converting it")
-
-    def tell(text: str) -> None:
-        console.print(f"fetch {name}: {text}")
-
-    fingerprint = fetch(name, source, paths.model(name), tell)
+        console.print(f"fetch {name}: fetching, checking and converting it")
+    fingerprint = fetch(
+        name, source, paths.model(name), lambda text: console.print(f"fetch {name}: {text}")
+    )
     console.print(f"fetch {name}: {fingerprint[:12]}")
 
 

@@ -1,6 +1,6 @@
 """usage: python -m stages.generate GENERATOR
 
-Write several traces of every problem to data/traces/GENERATOR.parquet.
+Generate several traces of every problem and write them to data/traces/GENERATOR.parquet.
 """
 
 from pathlib import Path
@@ -36,15 +36,15 @@ def main(console: Console, argv: list[str]) -> None:
     path = paths.traces(name)
     if isinstance(generator, RecordedParams):
         folder = paths.model(generator.model)
-        recorded, more = recorded_traces.read_recording(problems, folder, generator.recorded)
+        recorded, details = recorded_traces.read_recording(problems, folder, generator.recorded)
         chat_format = chat_formats.load(params.get(f"serving.{generator.model}.chat_format"))
         traces = (recording_to_traces(name, rows, chat_format) for rows in recorded)
         tables.write_batches(path, traces, TRACE)
     else:
-        more = ask_model(console, name, generator, problems, path)
+        details = ask_model(console, name, generator, problems, path)
     columns = [column for column in TRACE.columns if column != "text"]
     counts = count_traces(tables.read(path, TRACE, columns))
-    write_counts(paths.counts("generate", name), counts | more, "generate", name)
+    write_counts(paths.counts("generate", name), counts | details, "generate", name)
 
 
 def ask_model(
@@ -55,9 +55,10 @@ def ask_model(
     path: Path,
 ) -> dict[str, Any]:
     model = open_model(generator.model)
-    asked = list(trace_requests(generator, model.engine, model.fingerprint, problems))
+    requests = list(trace_requests(generator, model.engine, model.fingerprint, problems))
     with model.replies(f"generate-{name}", console, f"generate {name}") as (ask, cache):
-        tables.write_batches(path, generate(name, asked, ask, model.engine.chat_format), TRACE)
+        traces = generate(name, requests, ask, model.engine.chat_format)
+        tables.write_batches(path, traces, TRACE)
     return {"engine": model.engine.name, "failed": cache.failures()}
 
 

@@ -1,6 +1,7 @@
 """usage: python -m stages.judge GENERATOR [second]
 
-Write votes on traces to data/ratings/GENERATOR.parquet; those of the second judge to data/second/.
+Rate the traces of a generator and write the votes to data/ratings/GENERATOR.parquet. With `second`,
+the second judge rates the same traces, and its votes go to data/second/GENERATOR.parquet.
 """
 
 from functools import partial
@@ -18,8 +19,6 @@ from delta.judging.agreement import judge_agreement
 from delta.judging.budget import within_budget
 from delta.judging.judge import JudgeInput, JudgeParams, SecondJudgeParams
 
-Ratings = tuple[pl.DataFrame, dict[str, Any]]
-
 
 def main(console: Console, argv: list[str]) -> None:
     is_second = argv[1:] == ["second"]
@@ -34,10 +33,10 @@ def main(console: Console, argv: list[str]) -> None:
         path = paths.second_ratings(name)
     else:
         verdicts = tables.read(paths.verdicts(name), VERDICT)
-        order = [
+        pairing = (
             params.get(f"pairing.{key}") for key in ("seed", "trace_order", "require_complete")
-        ]
-        traces = within_budget(traces, verdicts, settings.budget[name], *order)
+        )
+        traces = within_budget(traces, verdicts, settings.budget[name], *pairing)
         rater = settings
         path = paths.ratings(name)
     with tables.damage_as_input_error(paths.traces(name)):
@@ -59,7 +58,7 @@ def rate(
     rater: JudgeParams | SecondJudgeParams,
     max_refused: float,
     inputs: list[JudgeInput],
-) -> Ratings:
+) -> tuple[pl.DataFrame, dict[str, Any]]:
     if rater.rater == "none":
         return tables.frame_of([], RATING), {"judge": None, "votes": 0, "refused": 0}
     if rater.rater == "rules":

@@ -1,6 +1,6 @@
 """usage: python -m stages.pair
 
-Write pairs of traces of the same problem to data/pairs.parquet.
+Pair traces of the same problem and write the pairs to data/pairs.parquet.
 """
 
 import polars as pl

@@ -1,6 +1,6 @@
 """usage: python -m stages.problems
 
-Write the problems that the policy learns from to data/problems.parquet.
+Write the training problems to data/problems.parquet.
 """
 
 from delta.core import params, paths, tables
@@ -11,13 +11,13 @@ from delta.data.problems import DROPPED, ProblemsParams, build_problems
 
 
 def main(console: Console, _argv: list[str]) -> None:
-    chosen = params.load_section("problems", ProblemsParams)
-    columns = ["question_id", "statement", "history"]  # the tests of programs have gigabytes
+    settings = params.load_section("problems", ProblemsParams)
+    columns = ["question_id", "statement", "history"]  # tests of programs have gigabytes
     questions = {
         name: tables.read(paths.questions(name), QUESTION, columns)
         for name in params.get("benchmarks")
     }
-    problems, dropped, counts = build_problems(chosen, questions)
+    problems, dropped, counts = build_problems(settings, questions)
     tables.write(paths.PROBLEMS, problems, PROBLEM)
     tables.write(paths.DROPPED, dropped, DROPPED)
     write_counts(paths.counts("problems"), counts, "problems")

@@ -1,6 +1,6 @@
 """usage: python -m stages.report
 
-Write scores, claims, tables, figures and the page to report/, and the figures that
+Write scores, claims, tables, figures and the page to report/. Write the figures that
 `dvc plots show` draws to metrics/plots/.
 """
 
@@ -26,18 +26,18 @@ from delta.report.html import page
 def main(console: Console, _argv: list[str]) -> None:
     content = params.read_all()
     models = params.load_sections("evaluation.models", EvaluatedModelParams)
-    declared = params.load_sections("experiments", ExperimentParams)
+    experiments = params.load_sections("experiments", ExperimentParams)
     (base,) = baselines(models, content["train"]["base"])
     by_model = scores.read_scores(
         {name: paths.score(name) for name in models}, content["benchmarks"]
     )
     table = scores.to_markdown(by_model, base, paths.POLICY)
     write_text(paths.SCORES, table + "\n")
-    draw_this_run(by_model)
-    context = collect.build_context(content, declared, base, by_model)
+    draw_policy(by_model)
+    context = collect.build_context(content, experiments, base, by_model)
     rows = data.build_rows(context)
     paper_figures.draw_all(rows, paths.REPORT)
-    write_plots(rows)
+    write_rows_and_plots(rows)
     results = decide(paper.claims(), context)
     write_counts(paths.REPORT / "claims.json", format.to_metrics(results))
     write_text(paths.REPORT / "claims.md", format.to_markdown(results) + "\n")
@@ -45,7 +45,7 @@ def main(console: Console, _argv: list[str]) -> None:
     console.print(table)
 
 
-def draw_this_run(by_model: scores.Scores) -> None:
+def draw_policy(by_model: scores.Scores) -> None:
     """Draw the scores of all models, the training curves and the deltas."""
     selected = tables.read(paths.SELECTED, SELECTED)
     policy.accuracy(scores.accuracy_rows(by_model), paths.REPORT)
@@ -53,7 +53,7 @@ def draw_this_run(by_model: scores.Scores) -> None:
     policy.deltas(scores.delta_rows(selected), paths.REPORT)
 
 
-def write_plots(rows: dict[str, list[Row]]) -> None:
+def write_rows_and_plots(rows: dict[str, list[Row]]) -> None:
     """Write the rows of every table and figure, and the page's figures with their titles."""
     for name, content in rows.items():
         text = json.dumps(content, indent=1) + "\n"
@@ -61,8 +61,8 @@ def write_plots(rows: dict[str, list[Row]]) -> None:
     with atomic_folder(paths.PLOTS) as folder:
         for name, figure in paper_figures.FIGURES.items():
             if rows[name]:
-                picture = style.add_title(paths.REPORT / f"{name}.svg", figure.title)
-                write_text(folder / f"{name}.svg", picture)
+                titled = style.add_title(paths.REPORT / f"{name}.svg", figure.title)
+                write_text(folder / f"{name}.svg", titled)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """usage: python -m stages.select
 
-Write the deltas, the rank and the selection of every pair to data/selected.parquet.
+Rank the pairs by their deltas, select some, and write all of them to data/selected.parquet.
 """
 
 import polars as pl
@@ -24,8 +24,8 @@ def main(console: Console, _argv: list[str]) -> None:
         f"select: {counts['selected']} of {counts['pairs']} pairs, {selector.mode} by {selector.by}"
     )
     if selector.mode in ("top", "bottom"):
-        tied, inside = counts["tied_at_cut"], counts["tied_and_selected"]
-        message += f"; {tied} tie at the cut, {inside} of them are in"
+        tied, num_selected = counts["tied_at_cut"], counts["tied_and_selected"]
+        message += f"; {tied} tie at the cut, {num_selected} of them are in"
     if selector.mode == "length_matched":
         message += f"; KS distance of the lengths {counts['matching']['ks_distance']}"
     console.print(message)

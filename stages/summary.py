@@ -1,7 +1,6 @@
 """usage: python -m stages.summary
 
-Write the few numbers of a run that `dvc exp show` and `dvc metrics diff` compare to
-metrics/summary.json.
+Write the numbers that `dvc exp show` and `dvc metrics diff` compare to metrics/summary.json.
 """
 
 from delta.core import params, paths
@@ -23,7 +22,7 @@ def main(console: Console, _argv: list[str]) -> None:
     train = read_json(paths.counts("train"), "train")
     summary = summarize(scores, base, paths.POLICY, judge, select, train)
     write_counts(paths.SUMMARY, summary)
-    gains = ", ".join(f"{group} {of['gain']:+.1f}" for group, of in summary["policy"].items())
+    gains = ", ".join(f"{group} {score['gain']:+.1f}" for group, score in summary["policy"].items())
     console.print(f"summary: points gained over {base}: {gains}")
 
 

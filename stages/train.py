@@ -7,10 +7,9 @@ from functools import partial
 
 import polars as pl
 
-from delta.core import params, paths, tables
+from delta.core import fingerprint, params, paths, tables
 from delta.core.console import Console, run
 from delta.core.files import write_counts
-from delta.core.fingerprint import read_fingerprint, write_fingerprint
 from delta.core.schemas import PROBLEM, SELECTED, SIDES, TRACE
 from delta.inference import chat_formats
 from delta.inference.reply_cache import open_reply_cache
@@ -23,7 +22,7 @@ def main(console: Console, _argv: list[str]) -> None:
     chat_format = chat_formats.load(params.get(f"serving.{settings.base}.chat_format"))
     generators = sorted({params.get(f"pairing.{side}") for side in SIDES})
     base = paths.model(settings.base)
-    fingerprint = read_fingerprint(base)
+    base_fingerprint = fingerprint.read_fingerprint(base)
     selected = tables.read(paths.SELECTED, SELECTED)
     problems = tables.read(paths.PROBLEMS, PROBLEM)
     traces = pl.concat(tables.read(paths.traces(name), TRACE) for name in generators)
@@ -40,20 +39,20 @@ def main(console: Console, _argv: list[str]) -> None:
         for rows in dataset.split_held_out(settings, tokenized)
     )
     counts |= {"rows": len(train), "rows_held_out": len(held_out)}
-    with open_reply_cache("reference", fingerprint, console.print) as cache:
+    with open_reply_cache("reference", base_fingerprint, console.print) as cache:
         progress = partial(console.progress, label="reference")
         num_computed = reference_logps.add_reference(
-            settings, [*train, *held_out], base, fingerprint, cache, progress
+            settings, [*train, *held_out], base, base_fingerprint, cache, progress
         )
     console.print(f"train: {num_computed} reference log-probabilities computed, the rest cached")
-    # The cache serves as a lock here: of two equal runs, one writes the checkpoints.
-    key = launch.run_key(settings, train, held_out, fingerprint)
+    # The open cache is a lock: of two equal runs, only one writes checkpoints.
+    key = launch.run_key(settings, train, held_out, base_fingerprint)
     with open_reply_cache("train", key, console.print) as cache:
         folder = cache.folder / "run"
         for checkpoint in launch.prepare_run(folder, settings, base, train, held_out):
             console.print(f"train: {checkpoint.name} is damaged; resuming before it")
         checkpoint, facts = launch.train(folder, paths.TRAINING_HISTORY, paths.HELD_OUT, console)
-        complete = partial(write_fingerprint, source="train")
+        complete = partial(fingerprint.write_fingerprint, source="train")
         end_of_turn = chat_format.end_of_turn(tokenizer)
         policy = paths.model(paths.POLICY)
         changed = model_io.save(settings, base, checkpoint, policy, end_of_turn, complete)

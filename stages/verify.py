@@ -1,6 +1,6 @@
 """usage: python -m stages.verify GENERATOR
 
-Write the verdict on every trace to data/verdicts/GENERATOR.parquet.
+Grade every trace and write the verdicts to data/verdicts/GENERATOR.parquet.
 """
 
 from functools import partial
@@ -33,11 +33,11 @@ def main(console: Console, argv: list[str]) -> None:
         graded = verify.grade_traces(grading, verify.trace_batches(problems, traces), progress)
         verdicts, recorded = verify.apply_recorded_verdicts(settings, rows, graded)
         if settings.llm_fallback:
-            left = llm_equivalence.unresolved_answers(
+            unresolved = llm_equivalence.unresolved_answers(
                 verify.trace_batches(problems, traces), verdicts
             )
     if settings.llm_fallback:
-        verdicts, fallback = ask_model(console, name, settings.llm, left, verdicts)
+        verdicts, fallback = ask_model(console, name, settings.llm, unresolved, verdicts)
     counts = verify.summarize(grading, verdicts) | recorded | {"llm_fallback": fallback}
     tables.write(paths.verdicts(name), verdicts, VERDICT)
     write_counts(paths.counts("verify", name), counts, "verify", name)
@@ -47,14 +47,18 @@ def ask_model(
     console: Console,
     name: str,
     llm: ComparisonParams,
-    left: list[UnresolvedAnswer],
+    unresolved: list[UnresolvedAnswer],
     verdicts: pl.DataFrame,
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
     model = open_model(llm.model)
-    room = model.max_prompt_tokens(llm.max_tokens)
-    asked = list(llm_equivalence.build_requests(llm, model.engine, model.fingerprint, room, left))
+    max_prompt_tokens = model.max_prompt_tokens(llm.max_tokens)
+    requests = list(
+        llm_equivalence.build_requests(
+            llm, model.engine, model.fingerprint, max_prompt_tokens, unresolved
+        )
+    )
     with model.replies(f"verify-{name}", console, f"compare {name}") as (ask, cache):
-        answers, counts = llm_equivalence.ask_model(llm, asked, ask, model.engine.chat_format)
+        answers, counts = llm_equivalence.ask_model(llm, requests, ask, model.engine.chat_format)
     verdicts, changed = llm_equivalence.apply_verdicts(verdicts, answers)
     return verdicts, counts | changed | {"failed": cache.failures()}
 

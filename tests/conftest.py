@@ -1,13 +1,13 @@
-"""Slow tests come first, so that two workers end together; nightly ones only where asked for."""
+"""Run slow tests first, so that two workers end together, and nightly ones only on request."""
 
 import pytest
 from hypothesis import settings
 
-from tests.helpers.reference_run import calm
+from tests.helpers.reference_run import reference_run
 
-__all__ = ["calm"]
+__all__ = ["reference_run"]
 
-# A drawn example that takes long on a busy machine is no fault of the code.
+# No deadline: an example may take long on a busy machine.
 settings.register_profile("tests", deadline=None)
 settings.load_profile("tests")
 

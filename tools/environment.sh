@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Make, complete or remove the environment in $VENV:
-#   tools/environment.sh sync [GROUP…]   install what a run needs and these groups of pyproject.toml
+# Create, update or remove the environment in $VENV:
+#   tools/environment.sh sync [GROUP…]   install what running needs, and these groups of pyproject.toml
 #   tools/environment.sh remove
-# An environment keeps the groups it has. Nothing happens where all is in place.
+# Groups are never removed. Nothing happens if everything is installed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 root=$(pwd -P)
@@ -10,15 +10,15 @@ root=$(pwd -P)
 venv=${VENV:-.venv}
 accelerator=${ACCELERATOR:-cpu}
 stamp=$venv/.complete-$accelerator # "DIGEST GROUP…", written last
-clones=$venv/.clones               # the clones that use it, a path each
+clones=$venv/.clones               # the clones that use it, one path per line
 
 fail() {
     echo "set-up: $*" >&2
     exit 1
 }
 
-# $VENV may name anybody's folder: only an environment is ever changed or removed, not through a
-# link, which may lead to another clone's, and none that another clone uses or has made.
+# Fail unless $VENV may be changed or removed: it must be an environment, not a link (which may lead
+# to another clone's), and neither made nor used by another clone.
 check_ours() {
     if [ -L "$venv" ] || { [ -e "$venv" ] && [ ! -e "$venv/pyvenv.cfg" ]; }; then
         fail "$venv is a link, or no virtual environment: left alone"
@@ -39,7 +39,7 @@ check_ours() {
         fail "$change, and was not made by this clone: left alone; give this clone another (VENV=...), or remove that folder yourself"
 }
 
-# Print the first Python that fits. $PYTHON names one; the environment's own is left out.
+# Print the first suitable Python. $PYTHON names one; the environment's own is not considered.
 find_python() {
     local name path fits='import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))'
     PATH=${PATH//"$(realpath -m "$venv")/bin:"/}
@@ -54,7 +54,7 @@ find_python() {
 
 install_locked() {
     local files=(requirements/torch.txt requirements/running.txt)
-    # No constraints: every version is pinned, and uv takes none without hashes beside hashes.
+    # No constraints: every version is pinned, and with hashes uv accepts only hashed constraints.
     local sync=(env UV_CONSTRAINT= tools/uv.sh "$venv/bin/python" pip sync --quiet --require-hashes --no-build-isolation)
     for group in $groups; do
         files+=("requirements/$group.txt")
@@ -65,7 +65,7 @@ install_locked() {
     }
 }
 
-# The official vLLM with CUDA, resolved and not locked. Never run by this project's own tests.
+# Install the official vLLM with CUDA, resolved and not locked. No test runs this with a GPU.
 install_gpu() {
     local options=(--group gpu)
     for group in $groups; do options+=(--group "$group"); done
@@ -87,14 +87,14 @@ sync() {
     # shellcheck disable=SC2086
     groups=$(printf '%s\n' $groups "$@" | sort -u | xargs)
     if [ "$(cat "$stamp" 2>/dev/null)" != "$digest${groups:+ $groups}" ]; then
-        [ "$old" = "$digest" ] || check_ours # more groups harm nobody
+        [ "$old" = "$digest" ] || check_ours # adding groups cannot break another clone
         if [ ! -e "$stamp" ] || ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
             python=$(find_python)
             echo "set-up: $venv with $("$python" -V) ($accelerator), 1 to 5 minutes"
             "$python" -m venv --clear "$venv"
             echo "$root" >"$clones"
         fi
-        # Without a stamp the next run starts from nothing, so that no half-installed package stays.
+        # Without a stamp the next run starts from nothing, so no partly installed package remains.
         rm -f "$stamp"
         "$venv/bin/python" -m pip install -qq --no-compile --no-deps --require-hashes -r requirements/setup.txt
         if [ "$accelerator" = gpu ]; then install_gpu; else install_locked; fi

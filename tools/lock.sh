@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Rewrite requirements/*.txt from pyproject.toml: every package pinned, each file by its SHA-256, for
-# Linux on x86-64 and Python 3.11 to 3.13. Pins that still fit stay; `--upgrade` takes the newest.
-# running.txt is what a run needs; each other file is what one group adds to it.
+# Rewrite requirements/*.txt from pyproject.toml, with every package pinned by version and SHA-256 for
+# Linux on x86-64 and Python 3.11 to 3.13. Pins that still fit are kept; `--upgrade` takes the newest.
+# running.txt is what running needs; each other file is what one group adds.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 python=${VENV:-.venv}/bin/python
 
-# Nothing extra, which may hold only some files of a version.
+# Only the main index: an extra one may lack some files of a version.
 export PIP_EXTRA_INDEX_URL='' PIP_FIND_LINKS=''
-# What uv writes behind every pin: `environments` of pyproject.toml, which holds for all of them.
+# The marker that uv writes after every pin (`environments` of pyproject.toml). It is removed below.
 everywhere="python_full_version < '3\.14' and implementation_name == 'cpython' and platform_machine == 'x86_64' and platform_python_implementation == 'CPython' and sys_platform == 'linux'"
 compile() { # FILE OPTION…
     local file=requirements/$1

@@ -5,7 +5,7 @@ import hashlib
 import sys
 from pathlib import Path
 
-from delta.cli import exit
+from delta.cli import command_line
 
 STAMP = Path("logs") / "checked"
 CODE = Path("delta")
@@ -13,7 +13,7 @@ MODELS = Path("data") / "models"
 
 
 def digest() -> str:
-    """Return the digest of what the check reads: params.yaml, code, prompts, model settings."""
+    """Return a digest of all that a check reads: params.yaml, code, prompts, model settings."""
     state = hashlib.sha256()
     suffixes = (".py", ".txt", ".yaml")
     code = sorted(path for path in CODE.rglob("*") if path.suffix in suffixes)
@@ -25,10 +25,10 @@ def digest() -> str:
 
 
 def main() -> None:
-    # A pipeline has dozens of stages, and the imports of a check take seconds: once is enough.
-    now = digest().encode()
+    # Skip a check that has passed: its imports take seconds, and a pipeline has dozens of stages.
+    current = digest().encode()
     with contextlib.suppress(OSError):
-        if STAMP.is_file() and STAMP.read_bytes() == now:
+        if STAMP.is_file() and STAMP.read_bytes() == current:
             return
     from delta.check import check
     from delta.core.console import how_to_undo_experiment
@@ -38,12 +38,12 @@ def main() -> None:
         check()
     except InputError as error:
         sys.exit("\n".join(filter(None, [str(error), how_to_undo_experiment()])))
-    with contextlib.suppress(OSError):  # the stage itself says what is wrong with its logs
+    with contextlib.suppress(OSError):  # the stage itself reports a faulty logs/
         STAMP.parent.mkdir(exist_ok=True)
-        STAMP.write_bytes(now)
+        STAMP.write_bytes(current)
 
 
 def start() -> None:
     if sys.argv[1:]:
-        exit.parse_no_arguments(__doc__)
+        command_line.parse_no_arguments(__doc__)
     main()

@@ -1,9 +1,9 @@
 """usage: python -m delta check-golds problems
        python -m delta check-golds questions BENCHMARK
 
-Check that the gold answers of problems or questions can be graded. The command runs behind the
-stages `problems` and `questions`: it can refuse what they wrote and does not shape it, so that a
-change of a grader reruns neither.
+Check that the gold answers of problems or questions can be graded. `dvc.yaml` runs this command
+after the stages `problems` and `questions`. It can refuse their output and never changes it, so
+neither stage depends on the graders.
 """
 
 import polars as pl
@@ -38,8 +38,8 @@ def main(console: Console, argv: list[str]) -> None:
         gold_check.check_max_ungradable_golds(where, grading, checked)
     if checked.ungradable:
         console.print(
-            f"golds {' '.join(argv)}: {len(checked.ungradable)} of {checked.checked} cannot be "
-            f"graded; logs/golds-{'-'.join(argv)}.log names them; {checked.ungradable[0]}"
+            f"check-golds {' '.join(argv)}: {len(checked.ungradable)} of {checked.checked} cannot "
+            f"be graded; logs/check-golds-{'-'.join(argv)}.log names them; {checked.ungradable[0]}"
         )
 
 

@@ -8,7 +8,7 @@ import argparse
 import sys
 from typing import NamedTuple
 
-from delta.cli import exit
+from delta.cli import command_line
 from delta.core import params, paths, tables
 from delta.core.errors import InputError
 from delta.core.schemas import ANSWER, QUESTION
@@ -16,17 +16,17 @@ from delta.experiments import compare, results
 from delta.experiments.results import AnswerCounts
 from delta.report.scores import read_scores
 
-LONGEST = 100  # characters of a question
+MAX_CHARACTERS = 100  # of a question
 
 
 class Answers(NamedTuple):
-    """What one run answered, by benchmark."""
+    """The answers of one run by benchmark."""
 
     counts: dict[str, AnswerCounts]
     versions: dict[str, str]  # of the benchmarks
 
 
-def arguments() -> argparse.Namespace:
+def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog=sys.argv[0], description=__doc__)
     parser.add_argument("ours")
     parser.add_argument("theirs")
@@ -35,11 +35,11 @@ def arguments() -> argparse.Namespace:
 
 
 def read_answers(name: str) -> Answers:
-    """Read the answers of a run. Raises InputError where no or several runs have the name."""
+    """Read the answers of a run. Raises InputError where no run, or several, have this name."""
     if paths.score(name).is_file():
         scores = read_scores({name: paths.score(name)}, params.get("benchmarks"))[name]
         counts = {
-            benchmark: results.answered(tables.read(paths.answers(name, benchmark), ANSWER))
+            benchmark: results.count_answers(tables.read(paths.answers(name, benchmark), ANSWER))
             for benchmark in scores
         }
     else:
@@ -63,7 +63,7 @@ def _find_result(name: str) -> results.Result:
 
 
 def main() -> None:
-    options = arguments()
+    options = parse_arguments()
     ours, theirs = read_answers(options.ours), read_answers(options.theirs)
     for benchmark in ours.versions.keys() & theirs.versions.keys():
         if ours.versions[benchmark] != theirs.versions[benchmark]:
@@ -72,7 +72,7 @@ def main() -> None:
                 f"{options.theirs} {theirs.versions[benchmark]!r}; expected: the same questions"
             )
     comparisons = compare.compare(ours.counts, theirs.counts)
-    print(compare.table(comparisons, options.ours, options.theirs))
+    print(compare.to_markdown(comparisons, options.ours, options.theirs))
     for comparison in comparisons:
         path = paths.questions(comparison.benchmark)
         questions = tables.read(path, QUESTION, ["question_id", "statement"])
@@ -82,8 +82,8 @@ def main() -> None:
                 print(f"\n{comparison.benchmark}: more often right in {name}")
             for row in rows[: options.show]:
                 question_id, statement = questions.row(row)
-                print(f"  {question_id}: {' '.join(statement.split())[:LONGEST]}")
+                print(f"  {question_id}: {' '.join(statement.split())[:MAX_CHARACTERS]}")
 
 
 def start() -> None:
-    exit.run(main)
+    command_line.run(main)

@@ -1,7 +1,7 @@
 """Run tables, figures or controls of the paper as DVC experiments and collect their results.
 
-The results are in metrics/runs/, a file for each run. An experiment is a grid in params.yaml:
-experiments. Runs that several experiments share are run once.
+Each run writes a result to metrics/runs/. An experiment is a grid of parameters under
+`experiments` in params.yaml. A run that several experiments share is run once.
 """
 
 import argparse
@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 from delta import check
-from delta.cli import exit, untracked_files
+from delta.cli import command_line, untracked_files
 from delta.core import params
 from delta.core.console import Console
 from delta.core.errors import InputError
@@ -17,9 +17,9 @@ from delta.experiments import overrides, results, run
 from delta.experiments.grid import Cell, ExperimentParams, cells, with_changes
 
 
-def arguments() -> argparse.Namespace:
+def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog=sys.argv[0], description=__doc__)
-    parser.add_argument("names", nargs="*", help="names in params.yaml: experiments; or all")
+    parser.add_argument("names", nargs="*", help="entries of `experiments` in params.yaml, or all")
     parser.add_argument("--jobs", type=int, default=1, help="runs side by side (default: 1)")
     options = parser.parse_args()
     if options.jobs < 1:
@@ -28,9 +28,9 @@ def arguments() -> argparse.Namespace:
 
 
 def distinct_cells(names: list[str]) -> list[Cell]:
-    """Return the runs of the experiments, each once and each checked as a params.yaml of its own.
+    """Return the distinct runs of the experiments, each with its whole params.yaml checked.
 
-    Raises InputError where a name is no experiment, or a run could not have its parameters or data.
+    Raises InputError for an unknown name, and for a run with impossible parameters or missing data.
     """
     content = params.read_all()
     declared = params.load_sections("experiments", ExperimentParams)
@@ -44,31 +44,31 @@ def distinct_cells(names: list[str]) -> list[Cell]:
             if cell.key in by_key:
                 continue
             by_key[cell.key] = cell
-            where = f"params.yaml: experiments.{name} {cell.at}"
+            where = f"params.yaml: experiments.{name} {cell.axes}"
             changed = with_changes(content, cell.changes, f"experiments.{name}")
-            checked = check.check_content(changed, where)
+            run_params = check.check_content(changed, where)
             if results.read(cell.key) is None:  # DVC's own check takes seconds
-                untracked_files.check_tracked(checked, cell.changes, where)
+                untracked_files.check_tracked(run_params, cell.changes, where)
                 overrides.check_set_params(cell.changes, where)
     return list(by_key.values())
 
 
 def main() -> int:
-    options = arguments()
+    options = parse_arguments()
     console = Console(sys.stdout)
     check.check()
-    wanted = distinct_cells(options.names)
-    # What the runs share is made once, before them.
+    selected = distinct_cells(options.names)
+    # Outputs that the runs share are computed once, before them.
     for command in ([sys.executable, "-m", "delta", "repair-dvc"], ["dvc", "repro"]):
         if subprocess.run(command, check=False).returncode:
             return 1
-    missing = [cell for cell in wanted if results.read(cell.key) is None]
-    console.print(f"{len(wanted)} runs, {len(wanted) - len(missing)} of them done")
-    failed = run.run(missing, options.jobs, console.print)
+    missing = [cell for cell in selected if results.read(cell.key) is None]
+    console.print(f"{len(selected)} runs, {len(selected) - len(missing)} of them done")
+    failed = run.run_cells(missing, options.jobs, console.print)
     if missing and subprocess.run(["dvc", "repro", "report"], check=False).returncode:
         return 1
     return 1 if failed else 0
 
 
 def start() -> None:
-    exit.run(main)
+    command_line.run(main)

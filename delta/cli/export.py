@@ -17,7 +17,8 @@ from delta.core.schemas import PROBLEM, SELECTED, TRACE
 from delta.evaluation.models import baselines
 from delta.export import card, dataset, provenance
 
-DEFAULT = {False: "export", True: "export-policy"}
+DATASET_FOLDER = "export"
+POLICY_FOLDER = "export-policy"
 
 
 def main(console: Console, argv: list[str]) -> None:
@@ -25,7 +26,7 @@ def main(console: Console, argv: list[str]) -> None:
     names = argv[is_policy:]
     if len(names) > 1 or any(name.startswith("-") for name in names):
         raise InputError(f"{' '.join(argv)}: expected [--policy] and one folder")
-    folder = Path(*names or [DEFAULT[is_policy]])
+    folder = Path(*names or [POLICY_FOLDER if is_policy else DATASET_FOLDER])
     if is_policy:
         export_policy_card(console, folder)
     else:
@@ -33,18 +34,18 @@ def main(console: Console, argv: list[str]) -> None:
         export_dataset(console, folder, check.check())
 
 
-def export_dataset(console: Console, folder: Path, everything: Params) -> None:
-    pairing = everything.pairing
+def export_dataset(console: Console, folder: Path, all_params: Params) -> None:
+    pairing = all_params.pairing
     selected = tables.read(paths.SELECTED, SELECTED)
     problems = tables.read(paths.PROBLEMS, PROBLEM, ["problem_id", "prompt", "history"])
     names = dict.fromkeys([pairing.chosen, pairing.rejected])  # may be the same generator
     traces = [tables.scan(paths.traces(name), TRACE) for name in names]
-    facts = provenance.collect_provenance(everything, params.PARAMS_FILE)
-    counted = facts.counts["select"]["selected"]
-    if counted != (found := int(selected["selected"].sum())):
+    facts = provenance.collect_provenance(all_params, params.PARAMS_FILE)
+    counted, num_selected = facts.counts["select"]["selected"], int(selected["selected"].sum())
+    if counted != num_selected:
         raise InputError(
             f"{paths.counts('select')}: counts {counted} selected pairs, "
-            f"{paths.SELECTED} holds {found}; rebuild with `dvc repro`"
+            f"{paths.SELECTED} holds {num_selected}; rebuild with `dvc repro`"
         )
     rows = dataset.write_dataset(folder, facts, selected, problems, traces)
     console.print(f"export: {folder}: " + ", ".join(f"{n} rows {name}" for name, n in rows.items()))
@@ -59,9 +60,9 @@ def export_dataset(console: Console, folder: Path, everything: Params) -> None:
 
 
 def export_policy_card(console: Console, folder: Path) -> None:
-    everything = check.check()
-    base = baselines(everything.evaluation.models, everything.train.base)[0]
-    facts = provenance.collect_provenance(everything, params.PARAMS_FILE)
+    all_params = check.check()
+    base = baselines(all_params.evaluation.models, all_params.train.base)[0]
+    facts = provenance.collect_provenance(all_params, params.PARAMS_FILE)
     scores = provenance.read_scores(POLICY)
     text = card.model_card(facts, scores, provenance.read_scores(base))
     files.write_text(folder / "README.md", text)

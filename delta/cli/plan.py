@@ -1,30 +1,30 @@
-"""What `make repro` would run, ask and cost now. Runs nothing and writes nothing.
+"""Print what `make repro` would run, request and cost now. Runs nothing and writes nothing.
 
-The card is the one that the hours and the memory are reckoned for; nothing asks the machine.
+Hours and memory are computed for the GPU that the options describe, not for this machine's.
 """
 
 import argparse
 import os
+import sys
 
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 from delta.check import check
-from delta.cli import exit
+from delta.cli import command_line
 from delta.plan import dvc_state, plan, resources
 from delta.plan.costs import Gpu
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="make plan", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog=sys.argv[0], description=__doc__.split("\n")[0])
     parser.add_argument("--gpu-gib", type=float, default=80, help="memory of one GPU (80)")
     parser.add_argument("--gpu-tflops", type=float, default=989, help="dense, 16 bits (989: H100)")
-    given = parser.parse_args()
+    options = parser.parse_args()
     offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
-    gpu = Gpu(given.gpu_gib, given.gpu_tflops)
-    read_stages, ask_hub, in_cache = dvc_state.read_stages, resources.ask_hub, resources.in_cache
-    lines = plan(check(), read_stages, ask_hub, in_cache, offline, gpu)
-    print("\n".join(lines))
+    gpu = Gpu(options.gpu_gib, options.gpu_tflops)
+    hub = resources.ask_hub, resources.in_cache
+    print("\n".join(plan(check(), dvc_state.read_stages, *hub, offline, gpu)))
 
 
 def start() -> None:
-    exit.run(main)
+    command_line.run(main)

@@ -1,8 +1,8 @@
-"""Push the outputs to a DVC remote, completely even after a push that was killed.
+"""Push all outputs to a DVC remote, also after a push that was killed.
 
-Killed while it lists the remote, `dvc push` leaves a partial list behind. The next push takes it
-for the whole, pushes those files only and reports success (DVC issue 10977 reads like it). Here
-that list is dropped first.
+A `dvc push` that is killed while it lists the remote leaves a partial index. The next push trusts
+it, pushes only some files and reports success (DVC issue 10977 looks the same). This command drops
+the index first.
 """
 
 import argparse
@@ -11,7 +11,7 @@ import sys
 
 from dvc.repo import Repo
 
-from delta.cli import exit
+from delta.cli import command_line
 
 
 def main() -> int:
@@ -27,4 +27,4 @@ def main() -> int:
 
 
 def start() -> None:
-    exit.run(main)
+    command_line.run(main)

@@ -1,6 +1,6 @@
 """usage: python -m delta rating-sheet N SEED
 
-Write N rated traces for people to rate to sheets/sheet-SEED.csv, and their ids to a key file.
+Draw N rated traces and write a sheet that people fill in, sheets/sheet-SEED.csv, and its key.
 """
 
 from pathlib import Path
@@ -14,34 +14,36 @@ from delta.core.errors import InputError
 from delta.core.files import write_text
 from delta.core.schemas import PROBLEM, RATING, TRACE
 
-# Not under report/, which a run of that stage replaces: a filled sheet is a person's work.
+# Not under report/, which stage `report` replaces: a completed sheet is a person's work.
 SHEETS = Path("sheets")
 
 
 def main(console: Console, argv: list[str]) -> None:
     if len(argv) != 2 or not all(word.isdecimal() for word in argv) or int(argv[0]) < 1:
-        raise InputError(f"{' '.join(argv)!r}; allowed: N SEED, two numbers, N at least 1")
+        raise InputError(f"{' '.join(argv)!r}; expected N SEED, two numbers, N at least 1")
     number, seed = map(int, argv)
     path, key_path = SHEETS / f"sheet-{seed}.csv", SHEETS / f"sheet-{seed}-key.csv"
     if path.exists() or key_path.exists():
-        raise InputError(f"{path}: there is a sheet of this seed; take another seed or move it")
+        raise InputError(f"{path}: this sheet exists; choose another seed or move it")
     names = list(params.get("generators"))
     rated = pl.concat(tables.read(paths.ratings(name), RATING, ["trace_id"]) for name in names)
     traces = pl.concat(tables.scan(paths.traces(name), TRACE) for name in names)
-    there = traces.select("trace_id", "generator").collect()
-    chosen = rating_sheet.draw_traces(
-        there.join(rated.unique(), on="trace_id", how="semi"), number, seed
+    candidates = traces.select("trace_id", "generator").collect()
+    drawn = rating_sheet.draw_traces(
+        candidates.join(rated.unique(), on="trace_id", how="semi"), number, seed
     )
-    shown = (
-        pl.DataFrame({"trace_id": chosen}, schema={"trace_id": pl.String})
-        .join(traces.filter(pl.col("trace_id").is_in(chosen)).collect(), on="trace_id", how="left")
+    rows = (
+        pl.DataFrame({"trace_id": drawn}, schema={"trace_id": pl.String})
+        .join(traces.filter(pl.col("trace_id").is_in(drawn)).collect(), on="trace_id", how="left")
         .join(tables.read(paths.PROBLEMS, PROBLEM), on="problem_id", how="left")
     )
-    by_id = {row["trace_id"]: row for row in shown.iter_rows(named=True)}
-    lines, key = rating_sheet.sheet_and_key_rows([by_id[trace] for trace in chosen], seed)
+    by_id = {row["trace_id"]: row for row in rows.iter_rows(named=True)}
+    lines, key = rating_sheet.sheet_and_key_rows([by_id[trace_id] for trace_id in drawn], seed)
     write_text(key_path, rating_sheet.to_csv(rating_sheet.KEY_COLUMNS, key))
     write_text(path, rating_sheet.to_csv(rating_sheet.COLUMNS, lines))
-    console.print(f"sheet: {path} to fill in, 1 to 5 or nothing; keep {key_path} from who rates")
+    console.print(
+        f"rating-sheet: fill in {path} (1 to 5 or nothing); do not show {key_path} to the raters"
+    )
 
 
 def start() -> None:

@@ -1,14 +1,14 @@
 """Repair the files of DVC that a kill can cut short. Run it before `dvc repro`.
 
-- `.dvc/tmp/rwlock` and that of experiments: DVC refuses every command that needs a truncated one
-  (DVC issue 7615). It is removed; DVC itself forgets processes that have ended.
-- `dvc.lock`: DVC refuses half of the truncated ones, and takes the stages behind the truncation of
-  the others for never run. Entries before the truncation are kept; the rest are restored from HEAD,
-  and what was run since then is found in DVC's run cache. A truncation inside the last entry cannot
-  be detected, so that stage may rerun.
+- `.dvc/tmp/rwlock` and `.dvc/tmp/exps/rwlock`: DVC refuses to run with a truncated one (DVC issue
+  7615). The file is removed; DVC forgets processes that have ended anyway.
+- `dvc.lock`: with a truncated one, DVC either refuses to run or takes the missing stages for never
+  run. Entries before the truncation are kept, the others are restored from HEAD, and DVC's run
+  cache has what was run since. A truncation inside the last entry cannot be detected, so that
+  stage may rerun.
 
-This file alone uses DVC's `make_lock`, lock file schema and layout of `dvc.lock`. It can go when
-DVC replaces both files atomically.
+Only this file uses DVC's `make_lock`, its schema of dvc.lock and the layout of that file. It can go
+when DVC replaces both files atomically.
 """
 
 import json
@@ -18,10 +18,10 @@ from pathlib import Path
 
 import yaml
 
-from delta.cli import exit
+from delta.cli import command_line
 from delta.core.git import git
 
-LISTS = (Path(".dvc/tmp/rwlock"), Path(".dvc/tmp/exps/rwlock"))
+RWLOCKS = (Path(".dvc/tmp/rwlock"), Path(".dvc/tmp/exps/rwlock"))
 SCHEMA = "schema: '2.0'\n"
 CONFLICT = "<<<<<<<"  # a merge that a person has to finish
 
@@ -31,9 +31,9 @@ def repair(root: Path) -> list[str]:
 
     Raises DVC's LockError where another DVC process is running.
     """
-    lists = [root / name for name in LISTS]
+    rwlocks = [root / name for name in RWLOCKS]
     lock = root / "dvc.lock"
-    if not _is_truncated_lock(lock) and not any(map(_is_truncated_list, lists)):
+    if not _is_truncated_lock(lock) and not any(map(_is_truncated_rwlock, rwlocks)):
         return []
     from dvc.lock import make_lock
     from dvc.repo import Repo
@@ -41,26 +41,26 @@ def repair(root: Path) -> list[str]:
     lines = []
     with Repo(str(root)) as repo:
         hard = repo.config["core"].get("hardlink_lock", False)
-        for listed in filter(_is_truncated_list, lists):
-            # The locks are those under which DVC writes.
-            folder = str(listed.parent)
-            with make_lock(f"{listed}.lock", tmp_dir=folder, hardlink_lock=hard):
-                if _is_truncated_list(listed):
-                    listed.unlink()
-                    lines.append(f"{listed.relative_to(root)}: truncated by a kill; removed")
+        for rwlock in filter(_is_truncated_rwlock, rwlocks):
+            # DVC holds the same lock when it writes the file.
+            folder = str(rwlock.parent)
+            with make_lock(f"{rwlock}.lock", tmp_dir=folder, hardlink_lock=hard):
+                if _is_truncated_rwlock(rwlock):
+                    rwlock.unlink()
+                    lines.append(f"{rwlock.relative_to(root)}: truncated by a kill; removed")
         if _is_truncated_lock(lock):
             with repo.lock:
                 if _is_truncated_lock(lock) and _restore(lock):
                     lines.append(
-                        "dvc.lock: truncated by a kill; the entries behind the cut are restored "
+                        "dvc.lock: truncated by a kill; the entries after the cut are restored "
                         "from HEAD, and `make repro` finds what was run since"
                     )
     return lines
 
 
-def _is_truncated_list(listed: Path) -> bool:
+def _is_truncated_rwlock(rwlock: Path) -> bool:
     try:
-        json.loads(listed.read_bytes())
+        json.loads(rwlock.read_bytes())
     except FileNotFoundError:
         return False
     except ValueError:
@@ -72,18 +72,18 @@ def _is_truncated_lock(lock: Path) -> bool:
     """Return whether the file was cut short; False in a merge and for another schema."""
     if not lock.exists():
         return False
-    text = _text(lock)
+    text = _read(lock)
     if CONFLICT in text or not (text.startswith(SCHEMA) or SCHEMA.startswith(text)):
         return False
-    return not _is_whole(text) or bool(_committed(lock).keys() - _stages(text))
+    return not _is_complete(text) or bool(_committed_stages(lock).keys() - _split_stages(text))
 
 
 def _restore(lock: Path) -> bool:
-    """Restore the file and return True; False where it is damaged otherwise, which DVC reports."""
-    intact = dict(list(_stages(_text(lock)).items())[:-1])
-    stages = _committed(lock) | intact
+    """Restore the file and return True. Return False for other damage, which DVC reports."""
+    intact = dict(list(_split_stages(_read(lock)).items())[:-1])
+    stages = _committed_stages(lock) | intact
     text = SCHEMA + ("stages:\n" if stages else "") + "".join(stages.values())
-    if not _is_whole(text):
+    if not _is_complete(text):
         return False
     repaired = lock.with_name(".dvc") / "tmp" / lock.name
     repaired.write_text(text, encoding="utf-8")
@@ -91,12 +91,12 @@ def _restore(lock: Path) -> bool:
     return True
 
 
-def _text(lock: Path) -> str:
+def _read(lock: Path) -> str:
     return lock.read_text(encoding="utf-8", errors="replace")
 
 
-def _is_whole(text: str) -> bool:
-    """Return whether DVC can read it, and it ends as DVC ends a file."""
+def _is_complete(text: str) -> bool:
+    """Return whether DVC can parse `text` as dvc.lock and its last line is complete."""
     from dvc.schema import COMPILED_LOCKFILE_SCHEMA
     from voluptuous import Invalid
 
@@ -104,25 +104,25 @@ def _is_whole(text: str) -> bool:
         COMPILED_LOCKFILE_SCHEMA(yaml.load(text, yaml.CSafeLoader))  # DVC's parser takes a second
     except (yaml.YAMLError, ValueError, Invalid):
         return False
-    return text.endswith("\n")  # else the end of a number may be missing
+    return text.endswith("\n")  # otherwise the last number may be cut
 
 
-def _stages(text: str) -> dict[str, str]:
-    """Return the text of every stage by its name."""
+def _split_stages(text: str) -> dict[str, str]:
+    """Return the lines of each stage by its name."""
     _, *stages = re.split(r"^(?=  \S)", text, flags=re.MULTILINE)
     return {stage.partition("\n")[0].strip(" :"): stage for stage in stages}
 
 
-def _committed(lock: Path) -> dict[str, str]:
+def _committed_stages(lock: Path) -> dict[str, str]:
     """Return the stages of the last commit's `dvc.lock` that `dvc.yaml` still has."""
     committed = git("-C", str(lock.parent), "show", f"HEAD:./{lock.name}")
-    if not _is_whole(committed):
+    if not _is_complete(committed):
         return {}
     try:
         known = yaml.load(lock.with_name("dvc.yaml").read_bytes(), yaml.CSafeLoader)["stages"]
     except (OSError, yaml.YAMLError, KeyError, TypeError):
         return {}  # DVC names the line
-    stages = _stages(committed)
+    stages = _split_stages(committed)
     return {name: stages[name] for name in stages if name.partition("@")[0] in known}
 
 
@@ -137,5 +137,5 @@ def main() -> None:
 
 
 def start() -> None:
-    exit.parse_no_arguments(__doc__)
+    command_line.parse_no_arguments(__doc__)
     main()

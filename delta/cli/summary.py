@@ -1,6 +1,6 @@
-"""Print the scores of the last run and where its pictures are; `make repro` ends here."""
+"""Print the scores of the last run and the paths of its figures. `make repro` ends with this."""
 
-from delta.cli import exit
+from delta.cli import command_line
 from delta.core import paths
 from delta.core.errors import InputError
 
@@ -9,11 +9,11 @@ def main() -> None:
     if not paths.SCORES.is_file():
         raise InputError(f"{paths.SCORES}: no such file; run `make repro` first")
     print(paths.SCORES.read_text(encoding="utf-8"))
-    print("Pictures:")
-    for picture in sorted(paths.REPORT.glob("*.svg")):
-        print(f"  {picture.resolve()}")
+    print("Figures:")
+    for figure in sorted(paths.REPORT.glob("*.svg")):
+        print(f"  {figure.resolve()}")
 
 
 def start() -> None:
-    exit.parse_no_arguments(__doc__)
-    exit.run(main)
+    command_line.parse_no_arguments(__doc__)
+    command_line.run(main)

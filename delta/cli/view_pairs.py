@@ -1,6 +1,6 @@
 """usage: python -m delta view-pairs
 
-Write the pairs as a web page to read: report/pairs/index.html.
+Write the pairs as a web page: report/pairs/index.html.
 """
 
 import polars as pl
@@ -27,7 +27,7 @@ def main(console: Console, _argv: list[str]) -> None:
     run_summary = pair_viewer.RunSummary(recipe, chosen, rejected, selector.mode, selector.by)
     counts = pair_viewer.write(FOLDER, run_summary, selected, problems, traces, verdicts, ratings)
     console.print(
-        f"browse: {counts['pairs']} pairs, {counts['selected']} of them selected, "
+        f"view-pairs: {counts['pairs']} pairs, {counts['selected']} of them selected, "
         f"{counts['bytes'] / 2**20:.1f} MiB in {counts['files']} files; "
         f"open {FOLDER / 'index.html'} in a browser"
     )

@@ -74,8 +74,7 @@ class HubRepository(StrictModel):
         if self.revision == UNPINNED:
             raise InputError(
                 f"{key}.revision = {UNPINNED!r}; expected the commit of {self.repository} (40 hex "
-                "digits; its page on the hub lists them under `History`, `make plan` prints the "
-                "newest)"
+                "digits; its page on the hub lists them under `History`)"
             )
 
     def download_error(self, key: str, what: str, error: Exception) -> InputError:

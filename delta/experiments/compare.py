@@ -1,4 +1,4 @@
-"""Two runs against each other, question by question: what each solved that the other did not."""
+"""Compare two runs question by question."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from delta.stats.contrasts import Contrast, CorrectCounts, contrast, group_terms
 
 
 class Comparison(NamedTuple):
-    """One benchmark. A question counts by its fraction of correct answers."""
+    """Two runs on one benchmark. The score of a question is its fraction of correct answers."""
 
     benchmark: str
     difference: Contrast  # fraction of correct answers, ours - theirs, paired by question
@@ -20,10 +20,10 @@ class Comparison(NamedTuple):
 
 def compare(ours: dict[str, AnswerCounts], theirs: dict[str, AnswerCounts]) -> list[Comparison]:
     """Compare every benchmark that both answered. Raises InputError where the questions differ."""
-    return [_compare_one(name, ours[name], theirs[name]) for name in ours if name in theirs]
+    return [_compare_benchmark(name, ours[name], theirs[name]) for name in ours if name in theirs]
 
 
-def _compare_one(name: str, ours: AnswerCounts, theirs: AnswerCounts) -> Comparison:
+def _compare_benchmark(name: str, ours: AnswerCounts, theirs: AnswerCounts) -> Comparison:
     if (ours.samples, len(ours.correct)) != (theirs.samples, len(theirs.correct)):
         raise InputError(
             f"benchmark {name}: {len(ours.correct)} questions × {ours.samples} answers against "
@@ -40,7 +40,7 @@ def _compare_one(name: str, ours: AnswerCounts, theirs: AnswerCounts) -> Compari
     )
 
 
-def table(comparisons: Sequence[Comparison], ours: str, theirs: str) -> str:
+def to_markdown(comparisons: Sequence[Comparison], ours: str, theirs: str) -> str:
     """Return a Markdown table with a line for each benchmark."""
     lines = [
         f"| benchmark | {ours} − {theirs} (points) | p | only {ours} | only {theirs} | alike |",

@@ -1,4 +1,4 @@
-"""Experiments as data: which parameters a table or figure of the paper varies, and what is run."""
+"""Expand the grid of an experiment into its runs."""
 
 import copy
 import hashlib
@@ -18,7 +18,7 @@ KEY_LENGTH = 12
 
 
 class ExperimentParams(StrictModel):
-    """A grid: one run for every choice of one entry from each axis; none where nothing varies."""
+    """A grid with one run for every combination of entries, one from each axis."""
 
     always: Changes  # in every run
     # axis → entry → changes
@@ -29,32 +29,32 @@ class Cell(NamedTuple):
     """One run of an experiment."""
 
     experiment: str
-    at: dict[str, str]  # axis → entry
+    axes: dict[str, str]  # axis → entry
     changes: Changes
-    key: str  # equal for runs that would train the same policy and ask it the same questions
+    key: str  # equal for runs that train the same policy and ask it the same questions
 
     @property
     def name(self) -> str:
-        """Of the DVC experiment: where it belongs, and the key, which makes it unique."""
-        return "-".join([self.experiment, *self.at.values(), self.key])
+        """Return the name of the DVC experiment. The key makes it unique."""
+        return "-".join([self.experiment, *self.axes.values(), self.key])
 
 
 def cells(content: dict[str, Any], name: str, experiment: ExperimentParams) -> list[Cell]:
-    """The runs of one experiment on the parameters `content`, the last axis varying fastest.
+    """Return the runs of one experiment on the parameters `content`; the last axis varies fastest.
 
-    InputError where a change names no parameter, two parts of the grid set the same one, or a
-    section is changed into none.
+    Return none where nothing varies. Raise InputError where a change names an unknown parameter,
+    two parts of the grid set the same one, or the changed parameters lack a section.
     """
     if not experiment.vary:
         return []
     runs = []
     for entries in itertools.product(*experiment.vary.values()):
-        at = dict(zip(experiment.vary, entries, strict=True))
-        parts = [experiment.always, *(experiment.vary[axis][entry] for axis, entry in at.items())]
-        changes = _combined(parts, f"experiments.{name}", f"at {', '.join(entries)}")
+        axes = dict(zip(experiment.vary, entries, strict=True))
+        parts = [experiment.always, *(experiment.vary[axis][entry] for axis, entry in axes.items())]
+        changes = _merge(parts, f"experiments.{name}", f"at {', '.join(entries)}")
         new = with_changes(content, changes, f"experiments.{name}")
         try:
-            runs.append(Cell(name, at, changes, key(new)))
+            runs.append(Cell(name, axes, changes, cell_key(new)))
         except (LookupError, TypeError, AttributeError):
             raise InputError(
                 f"{PARAMS_FILE}: experiments.{name}: {', '.join(changes)} at {', '.join(entries)} "
@@ -63,7 +63,7 @@ def cells(content: dict[str, Any], name: str, experiment: ExperimentParams) -> l
     return runs
 
 
-def _combined(parts: list[Changes], where: str, at: str) -> Changes:
+def _merge(parts: list[Changes], where: str, at: str) -> Changes:
     """Merge the changes. Raise InputError where two of them set the same value."""
     changes: Changes = {}
     for part in parts:
@@ -90,10 +90,10 @@ def with_changes(content: Mapping[str, Any], changes: Changes, where: str) -> di
         for part in path:
             section = section.get(part) if isinstance(section, dict) else None
         if not isinstance(section, dict) or last not in section:
-            there = f"; there are {', '.join(section)}" if isinstance(section, dict) else ""
+            known = f"; there are {', '.join(section)}" if isinstance(section, dict) else ""
             raise InputError(
-                f"{PARAMS_FILE}: {where}: {parameter!r} is not a parameter{there}; expected: a "
-                "dotted key that stands in the file"
+                f"{PARAMS_FILE}: {where}: {parameter!r} is not a parameter{known}; expected: a "
+                "dotted key of that file"
             )
         if isinstance(section[last], dict) and not isinstance(value, dict | None):
             raise InputError(
@@ -104,31 +104,31 @@ def with_changes(content: Mapping[str, Any], changes: Changes, where: str) -> di
     return new
 
 
-def key(content: dict[str, Any]) -> str:
-    """A digest of all that shapes the policy and its answers.
+def cell_key(content: dict[str, Any]) -> str:
+    """Return a digest of all parameters that can change the policy or its answers.
 
-    Left out: other models' evaluation, generators that are not paired, methods that do not train,
-    where graders run, and how an engine is run (vLLM is the same on a cluster). Whose pairs are
-    taken is told where a recording is paired: sampled traces have no pairs of their own.
+    It leaves out the evaluation of other models, generators that are not paired, the other
+    training methods, where graders run, and how the engine runs (a cluster gives the same replies).
+    `pairing.use_table_pairs` counts only where a recording is paired.
     """
-    shaping = copy.deepcopy(content)
+    relevant = copy.deepcopy(content)
     for section in ("experiments", "analysis"):
-        shaping.pop(section, None)
-    paired = {shaping["pairing"]["chosen"], shaping["pairing"]["rejected"]}
-    for section in (shaping["generators"], shaping["judge"]["budget"]):
+        relevant.pop(section, None)
+    paired = {relevant["pairing"]["chosen"], relevant["pairing"]["rejected"]}
+    for section in (relevant["generators"], relevant["judge"]["budget"]):
         for name in set(section) - paired:
             del section[name]
-    if not any("recorded" in generator for generator in shaping["generators"].values()):
-        shaping["pairing"].pop("use_table_pairs", None)
-    for method in {"dpo", "kto", "sft"} - {shaping["train"]["method"]}:
-        del shaping["train"][method]
-    del shaping["grading"]["backend"]
-    # What it was before 2026-12, when servers answered for all models or for none. What a server
-    # shapes stands under `serving`.
-    shaping["engine"] = {"kind": "vllm", "revision": None}
-    for serving in shaping["serving"].values():
+    if not any("recorded" in generator for generator in relevant["generators"].values()):
+        relevant["pairing"].pop("use_table_pairs", None)
+    for method in {"dpo", "kto", "sft"} - {relevant["train"]["method"]}:
+        del relevant["train"][method]
+    del relevant["grading"]["backend"]
+    # A constant of earlier versions keeps the keys of metrics/runs/ valid. Settings that change the
+    # replies of a server are under `serving`.
+    relevant["engine"] = {"kind": "vllm", "revision": None}
+    for serving in relevant["serving"].values():
         if serving.get("endpoint") is None:
             serving.pop("endpoint", None)
-    shaping["evaluation"]["models"] = shaping["evaluation"]["models"]["policy"]
-    text = json.dumps(shaping, sort_keys=True, ensure_ascii=False)
+    relevant["evaluation"]["models"] = relevant["evaluation"]["models"]["policy"]
+    text = json.dumps(relevant, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:KEY_LENGTH]

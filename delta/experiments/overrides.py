@@ -1,7 +1,7 @@
-"""The changes of an experiment as arguments of `dvc exp run --set-param`, in Hydra's grammar.
+"""Convert the changes of an experiment to arguments of `dvc exp run --set-param`.
 
-Hydra reads `max(a, b)` as a call, commas as a sweep, and merges a mapping into the one that is
-there. https://hydra.cc/docs/1.3/advanced/override_grammar/basic/
+The arguments are in Hydra's grammar, which reads `max(a, b)` as a call and commas as a sweep, and
+merges a mapping into an existing one. https://hydra.cc/docs/1.3/advanced/override_grammar/basic/
 """
 
 import json
@@ -31,7 +31,7 @@ def set_param_arguments(content: Mapping[str, Any], changes: Changes) -> list[st
         while not all(map(PLAIN_KEY.fullmatch, path)):
             nested = {path.pop(): nested}
         dotted = ".".join(path)
-        if is_replaced:  # alone it would be merged into what is there
+        if is_replaced:  # without the deletion, Hydra would merge them
             arguments += [f"~{dotted}", f"+{dotted}={_value_text(_value_at(new, path))}"]
         else:
             arguments.append(f"{dotted}={_value_text(nested)}")
@@ -39,9 +39,9 @@ def set_param_arguments(content: Mapping[str, Any], changes: Changes) -> list[st
 
 
 def check_set_params(changes: Changes, where: str, path: Path = params.PARAMS_FILE) -> None:
-    """Raise InputError where DVC would not write `changes` into a copy of the file `path`.
+    """Let DVC write `changes` into a copy of the file `path`. Raise InputError if it writes others.
 
-    `where` begins the message. Takes the time in which DVC reads and writes the file once.
+    `where` begins the message.
     """
     from dvc.exceptions import DvcException
     from dvc.utils.hydra import apply_overrides
@@ -101,8 +101,8 @@ def _value_text(value: Any) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Return `text` in quotes. Only before a quote or `${` is a backslash special."""
-    text = re.sub(r"(\\*)\$\{", r"\1\1\\${", text)  # else OmegaConf looks up a name
+    """Return `text` in quotes. A backslash is special only before a quote or `${`."""
+    text = re.sub(r"(\\*)\$\{", r"\1\1\\${", text)  # otherwise OmegaConf interpolates
     text = re.sub(r"(\\*)'", r"\1\1\\'", text)
     text = re.sub(r"(\\+)$", r"\1\1", text)
     return f"'{text}'"

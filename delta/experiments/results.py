@@ -1,7 +1,6 @@
-"""What one run of an experiment leaves behind in Git: its scores, and every question's answers."""
+"""Results of experiments, kept in Git: scores, and the correct answers to each question."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,37 +11,37 @@ from delta.core import paths
 from delta.core.errors import InputError
 from delta.core.files import write_text
 
-DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"  # right answers to a question: 0 to 35
+DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"  # correct answers to a question: 0 to 35
 
 
 @dataclass(frozen=True)
 class AnswerCounts:
-    """How often each question of a benchmark was answered right, in the order of its questions."""
+    """How often each question of a benchmark was answered correctly, in the order of questions."""
 
     samples: int  # answers a question
     correct: tuple[int, ...]
 
     def text(self) -> str:
-        """One character a question: small in Git, and two runs can be compared by eye."""
+        """Return one character per question: small in Git, and easy to compare by eye."""
         return "".join(DIGITS[number] for number in self.correct)
 
 
 @dataclass(frozen=True)
 class Result:
-    """One trained policy with what made it. `key` names the parameters (delta.experiments.grid)."""
+    """The scores of one trained policy. `key` is the digest of its parameters (grid.cell_key)."""
 
     key: str
     name: str  # of the DVC experiment that ran it
     changes: dict[str, Any]  # dotted parameters that differ from the profile's
     commit: str
     date: str
-    seconds: int | None  # wall time of the run; None where nobody watched it
+    seconds: int | None  # wall-clock time; None if the run was collected later
     counts: dict[str, dict[str, Any]]  # of pair, select and train
     scores: dict[str, dict[str, Any]]  # by benchmark, as in data/counts/evaluate
     answers: dict[str, AnswerCounts]  # by benchmark
 
 
-def answered(rows: pl.DataFrame) -> AnswerCounts:
+def count_answers(rows: pl.DataFrame) -> AnswerCounts:
     """Count the correct answers in the rows of one benchmark (delta.core.schemas.ANSWER)."""
     counted = rows.group_by("question_id", maintain_order=True).agg(
         pl.col("outcome").eq("correct").sum(), pl.len().alias("samples")
@@ -63,22 +62,18 @@ def write(result: Result, folder: Path = paths.RUNS) -> Path:
 
 
 def read(key: str, folder: Path = paths.RUNS) -> Result | None:
-    """Return a result, or None where there is none. Raises InputError where it is damaged."""
+    """Return a result, or None if it does not exist. Raises InputError if it is damaged."""
     path = folder / f"{key}.json"
     if not path.is_file():
         return None
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         content["answers"] = {
-            benchmark: AnswerCounts(row["samples"], tuple(_numbers(row["correct"])))
+            benchmark: AnswerCounts(row["samples"], tuple(map(DIGITS.index, row["correct"])))
             for benchmark, row in content["answers"].items()
         }
         return Result(**content)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"{path}: not a whole result ({error}); restore it from Git, or remove it and run again"
+            f"{path}: damaged ({error}); restore it from Git, or remove it and run again"
         ) from error
-
-
-def _numbers(text: str) -> Sequence[int]:
-    return [DIGITS.index(digit) for digit in text]

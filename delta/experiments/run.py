@@ -1,8 +1,8 @@
 """Run cells as DVC experiments, several side by side.
 
-Two `dvc exp run` in one workspace break each other, so each run has a clone of this workspace in
-.dvc/tmp that shares DVC's cache. Nothing is remembered beside DVC's refs and metrics/runs/: the
-same command resumes after any interruption.
+Two `dvc exp run` in one workspace break each other, so each run has a clone of the workspace in
+.dvc/tmp that shares DVC's cache. All state is in DVC's refs and metrics/runs/, so the same command
+resumes after any interruption.
 """
 
 import fcntl
@@ -32,33 +32,33 @@ TARGET = "summary"
 CLONES = Path(".dvc/tmp/experiments")
 LOCK = Path(".dvc/tmp/experiments.lock")
 LOGS = Path("logs/experiments")
-# How the lines begin that DVC adds to an error.
+# First words of the lines that DVC prints after an error.
 OFFERS_OF_HELP = ("Having any troubles", "Have you", "Learn more", "See http")
 COUNTED = ("pair", "select", "train")  # stages whose counts a result keeps
-# A commit of the changed files needs a name, and none of them is ever seen.
+# The stash of changed files is a commit and needs an author. Nobody sees it.
 IDENTITY = ("-c", "user.name=delta", "-c", "user.email=delta@localhost")
 
 
-def run(missing: list[Cell], jobs: int, log: Callable[[str], None]) -> list[Cell]:
+def run_cells(missing: list[Cell], jobs: int, log: Callable[[str], None]) -> list[Cell]:
     """Run `missing`, write each result as soon as its run ends, and return the cells that failed.
 
     Raises InputError where Git or DVC cannot prepare a clone.
     """
     with _lock(log) as lock:
-        commits = finished()
-        remaining = [cell for cell in missing if cell.name not in commits]
+        commits = finished_experiments()
         left = len(missing)
         for cell in missing:
             if cell.name in commits:
                 left -= 1
                 _write_result(cell, commits[cell.name], None, left, log)
         failed = []
-        for cell, commit, seconds in _run_all(remaining, jobs, lock):
+        to_run = [cell for cell in missing if cell.name not in commits]
+        for cell, commit, seconds in _run_all(to_run, jobs, lock):
             left -= 1
             if commit is None:
                 failed.append(cell)
-                output = _log_of(cell).read_text(encoding="utf-8", errors="replace")
-                log(f"{cell.name}: failed: {dvc_error(output)}; see {_log_of(cell)}")
+                output = _log_path(cell).read_text(encoding="utf-8", errors="replace")
+                log(f"{cell.name}: failed: {dvc_error(output)}; see {_log_path(cell)}")
             else:
                 _write_result(cell, commit, seconds, left, log)
         return failed
@@ -66,9 +66,10 @@ def run(missing: list[Cell], jobs: int, log: Callable[[str], None]) -> list[Cell
 
 @contextmanager
 def _lock(log: Callable[[str], None]) -> Iterator[int]:
-    """Hold the lock of this workspace's experiments, and yield its descriptor for `dvc` to inherit.
+    """Take the lock of this workspace's experiments and yield its descriptor.
 
-    So the runs of a command that was killed alone are waited for and not run a second time.
+    `dvc` inherits the descriptor. If this command is killed alone, its runs keep the lock, and the
+    next command waits for them.
     """
     LOCK.parent.mkdir(parents=True, exist_ok=True)
     with LOCK.open("wb") as file:
@@ -81,11 +82,11 @@ def _lock(log: Callable[[str], None]) -> Iterator[int]:
 
 
 def _run_all(cells: list[Cell], jobs: int, lock: int) -> Iterator[tuple[Cell, str | None, int]]:
-    """Yield each cell with its experiment's commit, None where it failed, and its seconds."""
+    """Yield each cell with the commit of its experiment (None if it failed) and its seconds."""
     jobs = min(jobs, len(cells))
     if not jobs:
         return
-    state = git(*IDENTITY, "stash", "create", check=True).strip() or "HEAD"
+    source = git(*IDENTITY, "stash", "create", check=True).strip() or "HEAD"
     clones = SimpleQueue[Path]()
     shutil.rmtree(CLONES, ignore_errors=True)
     for number in range(jobs):
@@ -95,7 +96,7 @@ def _run_all(cells: list[Cell], jobs: int, lock: int) -> Iterator[tuple[Cell, st
     def run_one(cell: Cell) -> tuple[Path, int]:
         clone, start = clones.get(), time.monotonic()
         try:
-            _run_in(clone, cell, state, threads, lock)
+            _run_in(clone, cell, source, threads, lock)
         finally:
             clones.put(clone)
         return clone, round(time.monotonic() - start)
@@ -112,7 +113,7 @@ def _run_all(cells: list[Cell], jobs: int, lock: int) -> Iterator[tuple[Cell, st
 
 
 def _clone(folder: Path) -> Path:
-    """Make a clone of this workspace that has its outputs and shares its cache and settings."""
+    """Clone this workspace with its outputs. The clone shares DVC's cache and settings."""
     git("clone", "--quiet", "--shared", ".", str(folder), check=True)
     settings = Path(".dvc/config.local")
     if settings.is_file():
@@ -124,12 +125,12 @@ def _clone(folder: Path) -> Path:
     return folder
 
 
-def _run_in(clone: Path, cell: Cell, state: str, threads: int, lock: int) -> None:
-    """Run a cell as a DVC experiment on the tracked files of the commit `state`."""
+def _run_in(clone: Path, cell: Cell, source: str, threads: int, lock: int) -> None:
+    """Run a cell as a DVC experiment on the files of the commit `source`."""
     git("-C", str(clone), "reset", "--quiet", "--hard", check=True)
-    git("-C", str(clone), "restore", f"--source={state}", ".", check=True)
+    git("-C", str(clone), "restore", f"--source={source}", ".", check=True)
     arguments = overrides.set_param_arguments(params.read_all(), cell.changes)
-    log = _log_of(cell)
+    log = _log_path(cell)
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
         subprocess.run(
@@ -148,7 +149,7 @@ def _run_in(clone: Path, cell: Cell, state: str, threads: int, lock: int) -> Non
 
 
 def _fetch(clone: Path, cell: Cell) -> str | None:
-    """Bring a clone's experiment into this repository and return its commit; None without one."""
+    """Fetch the experiment of a clone and return its commit, or None if the run made none."""
     experiment = _experiments(clone).get(cell.name)
     if experiment is None:
         return None
@@ -157,8 +158,8 @@ def _fetch(clone: Path, cell: Cell) -> str | None:
     return commit
 
 
-def finished() -> dict[str, str]:
-    """Return the commits of the experiments that DVC has, by name."""
+def finished_experiments() -> dict[str, str]:
+    """Return the commit of each DVC experiment in this repository by name."""
     return {name: commit for name, (_, commit) in _experiments(Path()).items()}
 
 
@@ -182,7 +183,7 @@ def _write_result(
 
 
 def read_result(cell: Cell, commit: str, seconds: int | None) -> Result:
-    """Return what the DVC experiment at `commit` holds, read from DVC's cache."""
+    """Read the result of the DVC experiment at `commit` from DVC's cache."""
     from dvc.api import DVCFileSystem
 
     files = DVCFileSystem(rev=commit)
@@ -196,7 +197,7 @@ def read_result(cell: Cell, commit: str, seconds: int | None) -> Result:
     for benchmark in scores:
         with files.open(str(paths.answers(paths.POLICY, benchmark))) as file:
             rows = pl.read_parquet(file.read(), columns=["question_id", "sample", "outcome"])
-        answers[benchmark] = results.answered(rows)
+        answers[benchmark] = results.count_answers(rows)
     return Result(
         key=cell.key,
         name=cell.name,
@@ -210,7 +211,7 @@ def read_result(cell: Cell, commit: str, seconds: int | None) -> Result:
     )
 
 
-def _log_of(cell: Cell) -> Path:
+def _log_path(cell: Cell) -> Path:
     return LOGS / f"{cell.name}.log"
 
 
@@ -224,7 +225,7 @@ def _dvc(*words: str, folder: Path = Path()) -> str:
 
 
 def dvc_error(output: str) -> str:
-    """Return DVC's own error in its `output`, without the lines that offer help after it."""
+    """Return the error in the `output` of DVC, without the offers of help after it."""
     _, error, after = output.rpartition("ERROR: ")
     last_line = output.strip().rpartition("\n")[2]
     text = re.split(rf"\n(?=\n|{'|'.join(OFFERS_OF_HELP)})", after if error else last_line)[0]

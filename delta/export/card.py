@@ -1,4 +1,4 @@
-"""The cards of the dataset and of the policy, written from the tables and counts of the run."""
+"""Write the cards of the dataset and of the policy from the tables and counts of the run."""
 
 import math
 from pathlib import Path
@@ -20,7 +20,7 @@ SIZES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", math.inf: "10
 
 
 class Code(str):
-    """A text inside backticks, where `cell` must not escape it."""
+    """A text between backticks, which `cell` must not escape."""
 
     __slots__ = ()
 
@@ -117,7 +117,7 @@ def _render(name: str, **values: Any) -> str:
 
 
 def cell(value: object) -> str:
-    """Return the text as it may stand in a table's cell: names come from users' parameters."""
+    """Return the text escaped for a cell of a Markdown table. Names come from users' parameters."""
     return str(value).replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
 
 
@@ -128,7 +128,7 @@ def number(value: float | None) -> str:
 
 
 def format_counts(counts: Counts) -> str:
-    """Return counts in words, nested ones in brackets, in the order of the stage."""
+    """Return the counts of a stage as text, nested ones in parentheses."""
     parts = []
     for name, value in counts.items():
         words = str(name).replace("_", " ")

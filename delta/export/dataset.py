@@ -1,4 +1,4 @@
-"""The selected pairs as shards in TRL's conversational formats, preference and unpaired."""
+"""Write the selected pairs as shards in TRL's conversational formats, preference and unpaired."""
 
 import json
 import tempfile
@@ -22,7 +22,7 @@ OWN_NAMES = {"README.md", MARKER, *card.CONFIGS}
 SHARD_ROWS = 4_000  # 16,500 pairs of 60,000 characters make five shards of 250 MB unpacked
 ROW_GROUP = 200  # rows that a reader unpacks at once
 
-# Without an end of turn that a file kept: whoever trains on the rows appends another.
+# Without an end-of-turn token from a user's file, because training on the rows appends another.
 COMPLETION = (
     pl.when(pl.col("finish_reason") == "stop")
     .then(pl.col("text").map_elements(strip_end_of_turn, return_dtype=pl.String))
@@ -33,9 +33,9 @@ ShapeRows = Callable[[pl.DataFrame, pl.DataFrame, pl.DataFrame], pl.DataFrame]
 
 
 def check_target(folder: Path) -> None:
-    """Raise InputError where the folder holds anything that no export wrote."""
+    """Raise InputError if the folder holds anything that no export wrote."""
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-        raise InputError(f"{folder}: is no folder; expected a new one, or an earlier export")
+        raise InputError(f"{folder}: not a folder; expected a new one, or an earlier export")
     names = {path.name for path in folder.iterdir()} if folder.exists() else set()
     foreign = sorted(names - OWN_NAMES)
     if names and not foreign and not _has_marker(folder):
@@ -62,9 +62,9 @@ def write_dataset(
     problems: pl.DataFrame,
     traces: list[pl.LazyFrame],
 ) -> dict[str, int]:
-    """Write the dataset to `folder`, whole or not at all, and return each config's rows.
+    """Write the complete dataset to `folder`, or nothing, and return the number of rows by config.
 
-    Only one shard's texts are in memory at once. Raises InputError where the folder is not an
+    Only the texts of one shard are in memory at once. Raises InputError if the folder is not an
     export's, or a text is missing.
     """
     check_target(folder)
@@ -75,7 +75,7 @@ def write_dataset(
         "preference": (pairs, preference_rows),
         "unpaired": (split_pairs(pairs, provenance.params.train.seed), unpaired_rows),
     }
-    # Beside the target, so that it can be renamed; an interrupted export removes it.
+    # Beside the target, so that it can be renamed. An interrupted export removes it.
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as name:
         part = Path(name) / "part"
         rows = {}
@@ -144,7 +144,7 @@ def preference_rows(
 
 
 def split_pairs(pairs: pl.DataFrame, seed: int) -> pl.DataFrame:
-    """Return both sides of every pair, in the order of KTO's training: TRL does not shuffle."""
+    """Return both sides of every pair in the order of KTO training, as TRL does not shuffle."""
     rows = pl.concat(
         pairs.select(
             "pair_id",
@@ -161,7 +161,7 @@ def split_pairs(pairs: pl.DataFrame, seed: int) -> pl.DataFrame:
 
 
 def unpaired_rows(rows: pl.DataFrame, problems: pl.DataFrame, traces: pl.DataFrame) -> pl.DataFrame:
-    """Return prompt and completion as messages, and as label whether it is the chosen side."""
+    """Return prompt and completion as messages; `label` is true for the chosen side."""
     joined = _join_prompts(rows, problems).join(
         traces, on="trace_id", how="left", maintain_order="left"
     )
@@ -194,7 +194,7 @@ def _messages(role: str, content: pl.Expr) -> pl.Expr:
 
 
 def traces_of_rows(rows: pl.DataFrame, traces: list[pl.LazyFrame]) -> pl.DataFrame:
-    """Return the traces that `rows` name. Raises InputError where one is missing."""
+    """Return the traces of `rows`. Raises InputError if one is missing."""
     names = [name for name in ("chosen_id", "rejected_id", "trace_id") if name in rows.columns]
     ids = pl.concat([rows[name] for name in names]).unique()
     columns = ("trace_id", "generator", "text", "finish_reason")

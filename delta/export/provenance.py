@@ -1,4 +1,4 @@
-"""Where a run's pairs come from: sources, models, licences, prompts, commit. No path, no secret."""
+"""Collect where a run's pairs come from, without paths or secrets, for the cards."""
 
 import datetime
 from pathlib import Path
@@ -13,7 +13,7 @@ from delta.core.git import git
 from delta.core.schemas import SIDES
 from delta.core.types import Counts
 
-# Known licences by the name of a package or repository.
+# Licences by the name of a package or repository.
 LICENCES = {
     "open-r1/OpenR1-Math-220k": "Apache-2.0",
     "reasoning-gym": "Apache-2.0",
@@ -23,7 +23,7 @@ UNKNOWN = "not known here: check"
 
 
 class Source(NamedTuple):
-    """A source of problems or a model, made by others."""
+    """A source of problems, or a model, by others."""
 
     role: str
     name: str
@@ -37,12 +37,12 @@ class Source(NamedTuple):
 
 
 class Provenance(NamedTuple):
-    """What a card says besides the pairs and scores."""
+    """What a card states besides pairs and scores."""
 
     params: Params
     params_sha256: str
     counts: Counts  # stage → its counts
-    fingerprints: dict[str, str]  # of the models whose folders are here
+    fingerprints: dict[str, str]  # of the models that have a folder here
     commit: str
     dirty: bool
     date: str
@@ -69,7 +69,7 @@ def collect_provenance(params: Params, params_file: Path) -> Provenance:
 
 
 def sources_of(provenance: Provenance) -> list[Source]:
-    """Return everything that shaped the rows, in the order of the pipeline."""
+    """Return the sources of the problems, then the models that the pairs come from."""
     params = provenance.params
     sources = [
         Source("problems", name, source.origin, "")
@@ -82,7 +82,7 @@ def sources_of(provenance: Provenance) -> list[Source]:
 
 
 def _model_roles(params: Params) -> dict[str, list[str]]:
-    """Return what each model did for the pairs."""
+    """Return the roles of each model in making the pairs."""
     roles: dict[str, list[str]] = {}
     for side in SIDES:
         generator = params.generators[getattr(params.pairing, side)]
@@ -95,7 +95,7 @@ def _model_roles(params: Params) -> dict[str, list[str]]:
 
 
 def prompt_hashes(params: Params) -> dict[str, str]:
-    """Return the SHA-256 of every prompt file that shaped the rows."""
+    """Return the SHA-256 of every prompt file that was used for the pairs."""
     pairing = params.pairing
     generators = [params.generators[name] for name in (pairing.chosen, pairing.rejected)]
     uses = {
@@ -109,7 +109,7 @@ def prompt_hashes(params: Params) -> dict[str, str]:
 
 
 def _read_counts(params: Params) -> Counts:
-    """Return the counts of every stage that led to the pairs, and of training if it has run."""
+    """Return the counts of the stages up to the selection, and of training if it has run."""
     generators = dict.fromkeys([params.pairing.chosen, params.pairing.rejected])
     counts = {"problems": _stage_counts("problems")}
     for stage in ("generate", "verify", "judge"):
@@ -127,6 +127,6 @@ def _stage_counts(stage: str, *name: str) -> Any:
 
 
 def read_scores(model: str) -> dict[str, Counts]:
-    """Return the scores of a model by benchmark. Raises InputError where it is not evaluated."""
+    """Return the scores of a model by benchmark. Raises InputError if it is not evaluated."""
     scores: dict[str, Counts] = read_json(paths.score(model), model)
     return scores

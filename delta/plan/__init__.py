@@ -1,4 +1,4 @@
-"""What a run would ask, take and cost, before the first second of a GPU. Needs no network."""
+"""Estimate the requests, time, memory, disk and cost of a run before it starts."""
 
 from collections.abc import Callable
 
@@ -22,7 +22,7 @@ def plan(
     offline: bool,
     gpu: Gpu,
 ) -> list[str]:
-    """Return the lines to print. What cannot be checked is listed, and stops nothing."""
+    """Return the lines of the plan. It lists what could not be checked. Needs no network."""
     stages, not_checked = [], []
     try:
         stages = read_stages()

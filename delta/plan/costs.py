@@ -1,7 +1,6 @@
-"""Tokens, hours, memory and dollars of a run, from its requests and pairs.
+"""Estimate tokens, hours, memory and dollars of a run from its requests and pairs.
 
-What was never measured here is assumed. Assumptions shape no result; a plan prints them all, so
-that its hours can be judged.
+Estimates rest on the assumptions in this file, which every plan prints. No result depends on them.
 """
 
 from typing import NamedTuple
@@ -60,30 +59,30 @@ CPU_ONLY = (CPU_DECODING, CPU_TRAINING)
 
 
 def assumptions(params: Params) -> list[Assumption]:
-    """Return those that matter on this kind of machine."""
+    """Return the assumptions that apply to the kind of machine of `params`."""
     unused = CPU_ONLY if uses_gpu(params) else GPU_ONLY
-    every = [value for value in globals().values() if isinstance(value, Assumption)]
-    return [assumption for assumption in every if assumption not in unused]
+    values = list(globals().values())
+    return [value for value in values if isinstance(value, Assumption) and value not in unused]
 
 
 class Gpu(NamedTuple):
-    """The GPU that the plan is made for. Nothing is asked of the machine."""
+    """The GPU that a plan assumes, whatever this machine has."""
 
     gib: float
     tflops: float  # peak, dense, in 16 bits
 
 
 class Tokens(NamedTuple):
-    read: float  # of prompts; requests with an equal prompt count it once
+    read: float  # tokens of prompts; equal prompts count once
     written: float
-    at_most: float  # if every reply went to its limit
+    at_most: float  # written if every reply has max_tokens
 
 
 class Bill(NamedTuple):
-    """US dollars, by the price list of a server."""
+    """US dollars by the prices of a server."""
 
     usd: float
-    at_most: float  # if every reply went to its limit
+    at_most: float  # if every reply has max_tokens
 
 
 class Speed(NamedTuple):
@@ -95,7 +94,7 @@ class Speed(NamedTuple):
 
 
 class Fit(NamedTuple):
-    """Whether something fits into memory, in words too."""
+    """Whether something fits into memory, and why."""
 
     fits: bool
     words: str
@@ -121,7 +120,7 @@ def speed(gpu: Gpu, on_gpu: bool) -> Speed:
 
 
 def reply_tokens(serving: ServingParams | ServedParams, max_tokens: int) -> float:
-    """Return the tokens of one reply, assumed by the chat format and cut at the limit."""
+    """Return the assumed tokens of a reply in this chat format, at most `max_tokens`."""
     chat_format = chat_formats.load(serving.chat_format)
     if chat_format.begins is None:
         assumed = PLAIN_REPLY
@@ -138,7 +137,7 @@ def trace_tokens(params: Params, generator: str) -> float:
 
 
 def tokens(params: Params, group: RequestGroup) -> Tokens:
-    """Return the tokens of the requests left to ask. A measured mean replaces an assumption."""
+    """Return the tokens of the requests left. Means of cached replies replace assumptions."""
     read, written, at_most = billed_tokens(params, group)
     to_ask = group.to_ask or 0
     prompts = min(to_ask, (group.coverage.total or 0) / group.per_prompt)
@@ -146,7 +145,7 @@ def tokens(params: Params, group: RequestGroup) -> Tokens:
 
 
 def billed_tokens(params: Params, group: RequestGroup) -> Tokens:
-    """Return the same as a provider counts them: a prompt as often as it is sent."""
+    """Return the tokens that a provider bills: every request pays for its prompt."""
     to_ask = group.to_ask or 0
     read = group.coverage.prompt_tokens or _prompt_tokens(params, group)
     written = group.coverage.reply_tokens
@@ -171,19 +170,19 @@ def _prompt_tokens(params: Params, group: RequestGroup) -> float:
 
 
 def asking_hours(count: Tokens, size: Size, speed: Speed) -> float:
-    """Return hours of one GPU. Tensor parallelism is assumed to cost nothing."""
+    """Return the hours of one GPU, assuming that tensor parallelism costs nothing."""
     seconds = count.read / speed.reading + count.written / speed.writing
     return 2 * size.active * seconds / HOUR_S
 
 
 def training_tokens(train: TrainParams, pairs: int, side: float) -> float:
-    """Return the tokens of one epoch. `side` is prompt and completion of one side of a pair."""
+    """Return the tokens of one epoch. `side` is the tokens of prompt and completion of one side."""
     sides = 1 if train.method == "sft" else 2
     return pairs * sides * min(train.max_length, side)
 
 
 def training_hours(train: TrainParams, epoch: float, size: Size, speed: Speed) -> float:
-    """Return hours of all epochs, with a forward pass for the reference where there is one."""
+    """Return the hours of all epochs and of the reference log-probabilities, if any."""
     passes = (8 if train.gradient_checkpointing else 6) * train.method_params.num_train_epochs
     reference = 0 if train.method == "sft" else 2
     flop = size.parameters * ATTENTION.value * (passes + reference)
@@ -191,7 +190,7 @@ def training_hours(train: TrainParams, epoch: float, size: Size, speed: Speed) -
 
 
 def serving_fit(serving: ServingParams, size: Size, gpu: Gpu, utilization: float) -> Fit:
-    """Fit weights, the cache of one whole reply and the engine itself on the model's GPUs."""
+    """Fit weights, the KV cache of one full reply and the engine itself on the model's GPUs."""
     free = gpu.gib * utilization - ENGINE_GIB.value
     cache = (size.kv_bytes or 0) * serving.max_model_len / GIB
     needed = size.weights / GIB + cache
@@ -206,7 +205,7 @@ def serving_fit(serving: ServingParams, size: Size, gpu: Gpu, utilization: float
 
 
 def training_bytes(train: TrainParams, size: Size) -> float:
-    """Return weights, gradients and moments on each GPU; activations come on top."""
+    """Return the bytes of weights, gradients and moments on each GPU, without activations."""
     width = BYTES[train.dtype]
     moments = 2 if train.optim == "adamw_8bit" else 2 * width
     each = width if train.lora is not None else 2 * width + moments
@@ -224,7 +223,7 @@ def training_fit(train: TrainParams, size: Size, gpu: Gpu) -> Fit:
 
 
 def checkpoint_bytes(train: TrainParams, size: Size) -> float:
-    """Return bytes of the last checkpoint, the next one, and the best where one is looked for."""
+    """Return the bytes of the last and the next checkpoint, and of the best with early stopping."""
     kept = 2 if train.early_stopping is None else 3
     each = 0.0 if train.lora is not None else OPTIMIZER.value
     return kept * each * size.parameters

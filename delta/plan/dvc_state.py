@@ -1,7 +1,7 @@
-"""Which stages `dvc repro` would run now, by DVC itself. Nothing is run and nothing is written.
+"""Ask DVC which stages `dvc repro` would run now, without running or writing anything.
 
-`dvc repro --dry` stops at the first dependency that a stage has yet to write. What DVC would
-restore from its run cache counts as to be run.
+`dvc repro --dry` would stop at the first missing dependency. Stages that DVC would restore from its
+run cache count as to be run.
 """
 
 import logging
@@ -13,7 +13,7 @@ from delta.core.errors import InputError
 from delta.core.params import PARAMS_FILE
 
 RUNS = "runs"
-WAITS = "waits"  # nothing has changed yet, but a stage before it runs
+WAITS = "waits"  # unchanged, but a stage before it runs
 UP_TO_DATE = "up to date"
 STATES = (RUNS, WAITS, UP_TO_DATE)
 
@@ -24,7 +24,7 @@ class Stage(NamedTuple):
     name: str  # "generate@zero-shot"
     before: tuple[str, ...]  # the stages whose outputs it reads
     changed: tuple[str, ...]  # code, parameters ("params.yaml:selector.k"), lost outputs
-    data_changed: bool  # whether another stage's output is not what it was
+    data_changed: bool  # whether the output of another stage has changed
     state: str = UP_TO_DATE
 
     @property
@@ -37,7 +37,7 @@ class Stage(NamedTuple):
 
 
 def read_stages() -> list[Stage]:
-    """Return all stages in the order of dvc.yaml. Raises InputError where DVC cannot tell."""
+    """Return all stages in the order of dvc.yaml. Raises InputError if DVC fails."""
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 

@@ -1,4 +1,4 @@
-"""Sizes of models: read from their files where they are here, else from a table."""
+"""Sizes of models, from their files if they are here, otherwise from a table."""
 
 import json
 from pathlib import Path
@@ -56,7 +56,7 @@ def sizes(params: Params) -> Sizes:
         for name, model in params.models.items()
         if model.has_weights and isinstance(serving := params.serving[name], ServingParams)
     }
-    # An earlier policy may have another base. This one will be as large as its own base.
+    # The policy in data/models may have another base, so use the size of this base.
     base, serving = params.train.base, params.serving[paths.POLICY]
     assert isinstance(serving, ServingParams)  # delta.check sees to it
     return by_name | {paths.POLICY: _size(base, params.models[base], serving.dtype)}
@@ -85,7 +85,7 @@ def size_of_known(known: KnownModel, dtype: str) -> Size:
 
 
 def size_of_folder(folder: Path, dtype: str) -> Size | None:
-    """Return the size by the headers of weights; None where there are none, or packed ones."""
+    """Return the size by the headers of safetensors; None if there are none, or packed ones."""
     from huggingface_hub import parse_local_safetensors_file_metadata
     from huggingface_hub.errors import SafetensorsParsingError
 
@@ -114,7 +114,7 @@ def size_of_folder(folder: Path, dtype: str) -> Size | None:
 
 
 def _kv_numbers(config: dict[str, int]) -> int | None:
-    """Return how many numbers the cache keeps for a token."""
+    """Return the numbers per token in the KV cache."""
     try:
         heads = config["num_attention_heads"]
         head_dim = config.get("head_dim") or config["hidden_size"] // heads

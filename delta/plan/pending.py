@@ -1,7 +1,7 @@
-"""What generate, verify, judge and evaluate would ask, from today's tables.
+"""Find the requests that generate, verify, judge and evaluate would send, from today's tables.
 
-Requests are built by the stages' own functions, so their keys are those of a run. Where a table is
-missing or will change, params.yaml gives an estimate of its rows.
+The functions of the stages build the requests, so their keys are those of a run. If a table is
+missing or will change, its rows are estimated from params.yaml.
 """
 
 from collections import deque
@@ -34,11 +34,11 @@ from delta.plan.requests import (
 )
 
 CHARS_PER_TOKEN = 4
-UNRESOLVED_FRACTION = 0.3  # of a generator's traces, which the comparing model is asked about
+UNRESOLVED_FRACTION = 0.3  # of a generator's traces, sent to the model that compares answers
 
 
 def pending_requests(workspace: Workspace) -> Iterator[PendingRequests]:
-    """Yield every stage item that asks a model and is not up to date."""
+    """Yield every stage item that sends requests and is not up to date."""
     params, settled = workspace.params, workspace.settled
     problems = _problems(workspace)
     for name, generator in params.generators.items():
@@ -56,7 +56,7 @@ def pending_requests(workspace: Workspace) -> Iterator[PendingRequests]:
 
 
 def expected_problems(params: ProblemsParams) -> int | None:
-    """Return the sample, or the tasks' numbers; None where only a dataset tells."""
+    """Return the number of problems; None if it depends on a dataset."""
     if params.sample is not None:
         return params.sample
     sizes = [source.task.problems for source in params.sources.values() if source.task is not None]
@@ -71,22 +71,22 @@ def _problems(workspace: Workspace) -> TableEstimate:
 
 
 def _mean_tokens(frame: pl.DataFrame | None, examples: int) -> float | None:
-    """Estimate the tokens of a prompt with its history and so many worked examples."""
+    """Estimate the mean tokens of a prompt with its history and `examples` worked examples."""
     if frame is None or not frame.height:
         return None
     texts = [frame["prompt"], frame["history"].explode().struct.field("content")]
     characters = sum(int(text.str.len_chars().sum()) for text in texts)
-    around = sum(len(turn["content"]) for turn in prompts.worked_example_turns(examples))
-    return (characters / frame.height + around) / CHARS_PER_TOKEN
+    example_length = sum(len(turn["content"]) for turn in prompts.worked_example_turns(examples))
+    return (characters / frame.height + example_length) / CHARS_PER_TOKEN
 
 
-def _room(params: Params, llm: LlmParams | llm_equivalence.ComparisonParams) -> int:
-    """Return the tokens that a prompt may have."""
+def _max_prompt_tokens(params: Params, llm: LlmParams | llm_equivalence.ComparisonParams) -> int:
+    """Return the longest prompt in tokens."""
     return params.serving[llm.model].max_model_len - llm.max_tokens
 
 
 def _traces_per_problem(params: Params, name: str) -> int | None:
-    """Return at most how many; None where only a recording tells."""
+    """Return the largest number of traces per problem; None if a recording decides it."""
     generator = params.generators[name]
     return generator.samples if isinstance(generator, SampledParams) else generator.recorded
 
@@ -151,13 +151,13 @@ def _verify(workspace: Workspace, name: str, problems: TableEstimate) -> Pending
     llm = workspace.params.verify.llm
 
     def ask_all(sample: pl.DataFrame, model: str, lookup: CacheLookup) -> None:
-        """Ask as the stage does. What a model decided last time, the grader had left to it."""
+        """Send the stage's requests. Verdicts of a model count as rejected by the grader."""
         assert problems.frame is not None  # else there are no rows
         rows = verify.join_problems(problems.frame, _with_texts(name, sample))
         grader = {"outcome": pl.lit("incorrect"), "decided_by": pl.lit("grader")}
         answers = llm_equivalence.unresolved_answers([rows], sample.select("trace_id", **grader))
-        engine, room = workspace.engine(llm.model), _room(workspace.params, llm)
-        requests = list(llm_equivalence.build_requests(llm, engine, model, room, answers))
+        engine, limit = workspace.engine(llm.model), _max_prompt_tokens(workspace.params, llm)
+        requests = list(llm_equivalence.build_requests(llm, engine, model, limit, answers))
         llm_equivalence.ask_model(llm, requests, lookup.ask, engine.chat_format)
 
     return PendingRequests(
@@ -173,7 +173,7 @@ def _verify(workspace: Workspace, name: str, problems: TableEstimate) -> Pending
 
 
 def _unresolved(workspace: Workspace, name: str, problems: TableEstimate) -> TableEstimate:
-    """Return the traces whose final answer a model compares. Only the grader knows them exactly."""
+    """Return the traces whose final answer a model compares; only grading finds them exactly."""
     traces = read_current_table(paths.traces(name), TRACE, "text")
     verdicts = read_current_table(paths.verdicts(name), VERDICT)
     frame = None
@@ -235,7 +235,9 @@ def _ask_judge(
         assert problems is not None  # else there are no rows
         engine = workspace.engine(llm.model)
         inputs, _ = judge.judge_inputs(problems, _with_texts(name, sample))
-        inputs, _ = judge.truncate_to_context(llm, engine, _room(workspace.params, llm), inputs)
+        inputs, _ = judge.truncate_to_context(
+            llm, engine, _max_prompt_tokens(workspace.params, llm), inputs
+        )
         requests = list(judge.build_requests(llm, engine, model, inputs))
         judge.judge_by_llm(llm, 1.0, inputs, requests, lookup.ask, engine.chat_format)
 
@@ -243,7 +245,7 @@ def _ask_judge(
 
 
 def _rated(workspace: Workspace, name: str, problems: TableEstimate) -> TableEstimate:
-    """Return the traces within the budget. A judge never rates one without text."""
+    """Return the traces within the judge's budget. Traces without text are never rated."""
     pairing, budget = workspace.params.pairing, workspace.params.judge.budget[name]
     verdicts = read_current_table(paths.verdicts(name), VERDICT)
     frame = None
@@ -276,7 +278,7 @@ def _rated(workspace: Workspace, name: str, problems: TableEstimate) -> TableEst
 def max_rated(
     budget: Budget, traces: int | None, require_complete: judge_budget.RequireComplete
 ) -> int | None:
-    """Return at most how many of a problem's traces are rated: kinds of traces may overlap."""
+    """Return the largest number of rated traces per problem; the budget's kinds may overlap."""
     if budget.any is None:
         return traces
     kinds = 2 if require_complete == "chosen" else 1  # see delta.judging.budget.within_budget

@@ -1,4 +1,4 @@
-"""Stages, requests, training and bills of a run as plain text of at most 100 columns."""
+"""Render the plan as plain text of at most 100 columns."""
 
 import textwrap
 from collections import Counter
@@ -28,9 +28,9 @@ from delta.plan.requests import (
 )
 
 WIDTH = 100
-MAX_CHANGES = 2  # named for a stage
+MAX_CHANGES = 2  # named per stage
 NAME_WIDTH = 30
-MEANINGS = {  # from the surest on
+MEANINGS = {  # the most certain first
     EXACT: "every request was looked up in the cache, or it has none of these",
     AT_MOST: "equal requests are asked once, and were not looked for",
     ESTIMATE: "from params.yaml and today's tables; a stage before it has yet to run, or more is "
@@ -50,7 +50,7 @@ class Section:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Align the first column to the left, others to the right, and a last one of words left."""
+    """Align the first column and a last column of words to the left, others to the right."""
     lines = [list(header), *map(list, rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     is_text = any(" " in line[-1] for line in lines[1:])
@@ -65,7 +65,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 
 def short(number: float) -> str:
-    """Return three digits and a letter: 12,345,678 is 12.3M."""
+    """Return about three digits and a unit: 12,345,678 is 12.3M."""
     for letter, unit in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if number >= unit:
             return f"{number / unit:.{0 if number >= 100 * unit else 1}f}{letter}"
@@ -77,7 +77,7 @@ def hours(number: float) -> str:
 
 
 def wrap(text: str) -> list[str]:
-    """Return lines of at most WIDTH. A longer word stays whole."""
+    """Return lines of at most WIDTH characters; longer words are not split."""
     return textwrap.wrap(
         text,
         WIDTH,
@@ -89,7 +89,7 @@ def wrap(text: str) -> list[str]:
 
 
 def stage_lines(stages: Sequence[Stage]) -> list[str]:
-    """Return items by state, one line for each stage of dvc.yaml, and what changed."""
+    """Return a line per stage of dvc.yaml: items by state, and what changed."""
     by_stage: dict[str, list[Stage]] = {}
     for stage in stages:
         by_stage.setdefault(stage.name.partition("@")[0], []).append(stage)
@@ -108,7 +108,7 @@ def _by_state(stages: Sequence[Stage]) -> list[str]:
 
 
 def _changes(items: Sequence[Stage]) -> str:
-    """Name what changed, parameters first, since they say more than files of code."""
+    """Name what changed, parameters before files of code."""
     num_new = sum(item.never_ran for item in items)
     changed = dict.fromkeys(e for item in items if not item.never_ran for e in item.changed)
     entries = sorted(changed, key=lambda entry: ":" not in entry)
@@ -127,9 +127,9 @@ class Cost(NamedTuple):
     basis: str
     tokens: Tokens
     hours: float  # of the groups whose number and model size are known
-    is_timed: bool  # whether those are all
+    is_timed: bool  # whether `hours` includes every group
     bill: Bill  # of the groups at servers whose number and price are known
-    is_billed: bool  # whether those are all
+    is_billed: bool  # whether `bill` includes every group
 
     @property
     def is_asked(self) -> bool:
@@ -157,7 +157,7 @@ def cost_of(params: Params, group: RequestGroup, size: Size | None, speed: Speed
     coverage, tokens = group.coverage, costs.tokens(params, group)
     hours, is_timed, bill, is_billed = 0.0, group.to_ask == 0, Bill(0, 0), group.to_ask == 0
     if params.serving[group.model].endpoint is not None:
-        is_timed, price = True, _server(params, group.model)[1]  # it takes no hour of ours
+        is_timed, price = True, _server(params, group.model)[1]  # takes no GPU hours
         if price is not None:
             bill = costs.bill(costs.billed_tokens(params, group), price)
             is_billed = coverage.basis != UNKNOWN
@@ -174,7 +174,7 @@ def _server(params: Params, model: str) -> tuple[str, Price | None]:
 
 
 def sum_costs(parts: Sequence[Cost]) -> Cost:
-    """Return sums of what is known, as sure as the least sure part."""
+    """Return the sum of the known parts, with the least certain basis."""
     return Cost(
         sum(part.total for part in parts),
         sum(part.kept for part in parts),
@@ -190,7 +190,7 @@ def sum_costs(parts: Sequence[Cost]) -> Cost:
 def request_lines(
     workspace: Workspace, groups: Sequence[RequestGroup], sizes: Sizes, speed: Speed
 ) -> tuple[list[str], str]:
-    """Return a line for each generator or evaluated model, and the hours of all."""
+    """Return a line per generator or evaluated model, and the total hours."""
     priced = [(g, cost_of(workspace.params, g, sizes.get(g.model), speed)) for g in groups]
     rows = []
     for stage in dict.fromkeys(group.stage for group in groups):
@@ -230,7 +230,7 @@ def _request_row(name: str, cost: Cost) -> list[str]:
 
 
 def training_lines(workspace: Workspace, sizes: Sizes, speed: Speed) -> tuple[list[str], str]:
-    """Return pairs, tokens and hours of training, for all epochs: it may converge earlier."""
+    """Return the lines on training for all epochs, and its hours."""
     train = workspace.params.train
     pairs, basis = pairs_to_train(workspace)
     if pairs is None:
@@ -269,7 +269,7 @@ def pairs_to_train(workspace: Workspace) -> tuple[int | None, str]:
 
 
 def _side_tokens(workspace: Workspace, side: str) -> float:
-    """Return the mean of prompt and completion, by today's traces where they will stay."""
+    """Return the mean tokens of prompt and completion, from today's traces if they will stay."""
     pairing = workspace.params.pairing
     generator = pairing.chosen if side == "chosen" else pairing.rejected
     traces = read_current_table(paths.traces(generator), TRACE, "text")
@@ -281,7 +281,7 @@ def _side_tokens(workspace: Workspace, side: str) -> float:
 
 
 def server_section(workspace: Workspace, groups: Sequence[RequestGroup]) -> tuple[Section, str]:
-    """Return requests and bill by model, and the sum in words. Empty where no server is asked."""
+    """Return requests and bill by model, and the total in words; both empty without servers."""
     params, by_model = workspace.params, dict[str, Cost]()
     for model in dict.fromkeys(group.model for group in groups):
         own = [group for group in groups if group.model == model]

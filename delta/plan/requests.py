@@ -1,4 +1,4 @@
-"""How many requests are left to ask: the workspace before a run, and what its cache answers."""
+"""Count the requests that are left after those that the reply cache answers."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -20,19 +20,19 @@ from delta.inference.vllm_engine import VllmEngine
 from delta.plan.dvc_state import UP_TO_DATE, Stage
 
 EXACT = "exact"
-AT_MOST = "at most"  # nothing is cached yet; equal requests, asked once, count each
+AT_MOST = "at most"  # nothing is cached yet; equal requests, which are sent once, all count
 ESTIMATE = "estimate"  # a stage before it has yet to run, or only a part was looked up
-UNKNOWN = "unknown"  # params.yaml does not tell how many rows there will be
-# A plan reads at most so much of the cache: half of twenty seconds on a laptop.
+UNKNOWN = "unknown"  # the number of rows depends on a dataset
+# A plan reads at most this much of the cache, which takes ten seconds on a laptop.
 MAX_REQUESTS = 40_000
 MAX_BYTES = 2 * 2**30
 
 
 class CacheCoverage(NamedTuple):
-    """What params.yaml, today's tables and the cache tell of a group of requests."""
+    """How many requests of a group the reply cache answers."""
 
     total: int | None  # None: not known yet
-    kept: int  # how many of them the cache answers
+    kept: int  # answered by the cache
     basis: str
     prompt_tokens: float | None = None  # mean
     reply_tokens: float | None = None  # mean of the cached replies
@@ -40,7 +40,7 @@ class CacheCoverage(NamedTuple):
 
 @dataclass(frozen=True)
 class RequestGroup:
-    """What one item of a stage asks of one model."""
+    """The requests of one stage item to one model."""
 
     stage: str
     name: str
@@ -55,10 +55,10 @@ class RequestGroup:
 
 
 class CacheLookup:
-    """An engine that has only what is cached.
+    """An engine that returns only cached replies.
 
-    A missing reply is given as refused. A judge then asks under the next attempt, in vain:
-    `missing` holds each request once, whatever its attempt.
+    It returns a missing reply as refused. A judge then sends its next attempt, which is missing
+    too; `missing` counts all attempts of a request once.
     """
 
     def __init__(self, cache: ReplyCache) -> None:
@@ -85,33 +85,33 @@ class CacheLookup:
 
 
 class TableEstimate(NamedTuple):
-    """The rows that a stage reads, as far as they can be known before the run."""
+    """The rows that a stage will read, as far as known before the run."""
 
     frame: pl.DataFrame | None  # today's
     expected: int | None  # rows that it will have
-    settled: bool  # no stage before it has to run: `frame` is what the stage will read
+    settled: bool  # whether the stage will read exactly `frame`
 
 
 AskAll = Callable[[pl.DataFrame, str, CacheLookup], object]  # rows, the model's fingerprint
 
 
 class PendingRequests(NamedTuple):
-    """One stage item that asks a model."""
+    """One stage item that sends requests."""
 
     stage: str
     name: str
     model: str
     cache: str  # item of its reply cache
     rows: TableEstimate
-    per_row: int  # requests for a row, which share its prompt
+    per_row: int  # requests per row, with the same prompt
     max_tokens: int
-    ask_all: AskAll  # asks for everything that some rows need
+    ask_all: AskAll  # sends all requests of the given rows
     prompt_tokens: float | None = None  # mean by today's rows; None: to be assumed
     distinct: bool = False  # no two rows have the same prompt
 
 
 class PromptEngine(VllmEngine):
-    """Renders prompts by the tokenizer alone. AutoTokenizer imports torch, which takes 10 s."""
+    """A VllmEngine that only renders prompts, without AutoTokenizer, which imports torch (10 s)."""
 
     @cached_property
     def tokenizer(self) -> Any:
@@ -121,11 +121,11 @@ class PromptEngine(VllmEngine):
 
 
 class Workspace:
-    """The workspace before the run: parameters, states of stages, models and their engines."""
+    """Parameters, states of stages, models and engines before the run."""
 
     def __init__(self, params: Params, stages: dict[str, Stage]) -> None:
         self.params = params
-        self.stages = stages  # empty: DVC could not tell, so every stage counts as to be run
+        self.stages = stages  # empty if DVC failed: every stage counts as to be run
         self.notes: list[str] = []
         self._engines: dict[str, Engine] = {}
 
@@ -133,11 +133,11 @@ class Workspace:
         return all(name in self.stages and self.stages[name].state == UP_TO_DATE for name in names)
 
     def same_params(self, *names: str) -> bool:
-        """Return whether these stages' last outputs are a good guess at the next ones."""
+        """Return whether the parameters of these stages are those of their last run."""
         return all(name in self.stages and not self.stages[name].params_changed for name in names)
 
     def fingerprint(self, model: str) -> str | None:
-        """Return None where weights are missing, or will be others when they are asked."""
+        """Return the fingerprint of a model; None if its weights are missing or will change."""
         if model == paths.POLICY and not self.settled("train"):
             return None
         try:
@@ -146,7 +146,7 @@ class Workspace:
             return None
 
     def engine(self, model: str) -> Engine:
-        """Return what renders the model's prompts. No weights are loaded."""
+        """Return an engine that renders the model's prompts, without loading weights."""
         if model not in self._engines:
             serving, folder = self.params.serving[model], paths.model(model)
             if isinstance(serving, ServingParams) and serving.endpoint is None:
@@ -157,7 +157,7 @@ class Workspace:
 
 
 def read_current_table(path: Path, table: Table, *without: str) -> pl.DataFrame | None:
-    """Return today's table; None where there is none, or one of an older schema."""
+    """Return today's table; None if it is missing or has an older schema."""
     columns = [name for name in table.columns if name not in without]
     try:
         return pl.scan_parquet(path).select(columns).collect()
@@ -166,7 +166,7 @@ def read_current_table(path: Path, table: Table, *without: str) -> pl.DataFrame 
 
 
 def count_requests(workspace: Workspace, item: PendingRequests, fraction: float) -> RequestGroup:
-    """Count what is left of `item`, with a fraction of all lookups that a plan may do."""
+    """Count the requests of `item` that are left, using `fraction` of the plan's lookups."""
     rows, coverage = item.rows, CacheCoverage(0, 0, ESTIMATE)
     if rows.frame is not None:
         coverage = _look_up(workspace, item, rows.frame, fraction)
@@ -184,10 +184,10 @@ def count_requests(workspace: Workspace, item: PendingRequests, fraction: float)
 def _look_up(
     workspace: Workspace, item: PendingRequests, frame: pl.DataFrame, fraction: float
 ) -> CacheCoverage:
-    """Look up an evenly spread sample of the requests.
+    """Look up an evenly spread sample of the requests in the cache.
 
-    For an empty cache no request is built, which would need a tokenizer. Then the number is exact
-    only where rows are distinct, since equal requests are asked once.
+    For an empty cache no request is built, because that needs a tokenizer. The number is then exact
+    only if rows are distinct, because equal requests are sent once.
     """
     total = frame.height * item.per_row
     nothing_cached = CacheCoverage(total, 0, EXACT if item.distinct else AT_MOST)
@@ -203,7 +203,7 @@ def _look_up(
             sample, lookup = frame.gather_every(step), CacheLookup(cache)
             item.ask_all(sample, model, lookup)
     except (InputError, OSError, ValueError) as error:
-        # No vLLM here to name, a tokenizer with code of its own, a prompt that does not fit.
+        # For example: no vLLM here, a tokenizer with its own code, a prompt that is too long.
         workspace.notes.append(f"which replies {item.cache} has: {' '.join(str(error).split())}")
         return nothing_cached
     kept = len(lookup.asked) - len(lookup.missing)

@@ -1,4 +1,4 @@
-"""Memory and disk that a run needs, and whether its sources can be had."""
+"""Estimate the memory and disk of a run, and check that its sources are available."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ from delta.plan.model_sizes import BYTES, Size, Sizes
 from delta.plan.render import Section, table, wrap
 from delta.plan.requests import RequestGroup, Workspace
 
-CPU_COPIES = 2  # of weights that no hub cache holds
+CPU_COPIES = 2  # of weights that are not in a hub cache
 HUB_TIMEOUT_S = 5  # for one answer
 REFUSED = "refused"
 FOUND = "found"
@@ -27,7 +27,7 @@ NOT_CHECKED = "not checked"
 def memory(
     params: Params, models: Iterable[str], sizes: Sizes, gpu: Gpu, training: bool
 ) -> Section:
-    """Return the memory of every model that is to be asked, and of training."""
+    """Return the memory of every model that will be called, and of training."""
     section, rows = Section(), []
     uses = [(name, "answers") for name in models if params.serving[name].endpoint is None]
     if training:
@@ -78,7 +78,7 @@ def _ram_fit(needed: float) -> Fit:
 def disk(
     workspace: Workspace, groups: Sequence[RequestGroup], sizes: Sizes, training: bool
 ) -> Section:
-    """Return what is written, beside what the project's file system has free."""
+    """Return the bytes that will be written, and the free space of the project's file system."""
     params, section, rows = workspace.params, Section(), []
     for name, model in params.models.items():
         if not model.has_weights or workspace.settled(f"fetch@{name}"):
@@ -105,7 +105,7 @@ def disk(
 
 
 class Source(NamedTuple):
-    """What a stage reads from outside the project."""
+    """A model, dataset, file or package that a stage reads from outside the project."""
 
     key: str  # in params.yaml
     stage: str
@@ -115,16 +115,16 @@ class Source(NamedTuple):
     files: tuple[str, ...] = ()  # of a repository; (): not known by name
 
 
-class Answer(NamedTuple):
-    state: str
+class Availability(NamedTuple):
+    state: str  # FOUND, REFUSED or NOT_CHECKED
     words: str
 
 
 class UnreachableError(Exception):
-    """The hub did not answer: nothing is known."""
+    """The hub did not answer."""
 
 
-AskHub = Callable[[Source], Answer]  # raises UnreachableError
+AskHub = Callable[[Source], Availability]  # raises UnreachableError
 InCache = Callable[[Source], bool]
 
 
@@ -167,43 +167,47 @@ def _data_source(key: str, stage: str, data: DataSource) -> Source:
 
 def check_sources(
     needed: Sequence[Source], ask_hub: AskHub, in_cache: InCache, offline: bool
-) -> dict[Source, Answer]:
-    """Return what is known of each source.
+) -> dict[Source, Availability]:
+    """Return the availability of each source.
 
-    The hub is asked for one repository first: where it does not answer, for no other.
+    The hub is asked for one repository first. If it does not answer, it is asked for no other.
     """
     local = {source: _check_locally(source, in_cache, offline) for source in needed}
     unknown = [source for source, answer in local.items() if answer is None]
     try:
         answers = {source: ask_hub(source) for source in unknown[:1]}
     except UnreachableError:
-        answers = dict.fromkeys(unknown, Answer(NOT_CHECKED, "no network"))
+        answers = dict.fromkeys(unknown, Availability(NOT_CHECKED, "no network"))
         unknown = []
 
-    def ask(source: Source) -> Answer:
+    def ask(source: Source) -> Availability:
         try:
             return ask_hub(source)
         except UnreachableError:
-            return Answer(NOT_CHECKED, "the hub did not answer")
+            return Availability(NOT_CHECKED, "the hub did not answer")
 
     with ThreadPoolExecutor(8) as pool:
         answers |= zip(unknown[1:], pool.map(ask, unknown[1:]), strict=True)
     return {source: answer or answers[source] for source, answer in local.items()}
 
 
-def _check_locally(source: Source, in_cache: InCache, offline: bool) -> Answer | None:
-    """Return None where only the hub can tell."""
+def _check_locally(source: Source, in_cache: InCache, offline: bool) -> Availability | None:
+    """Return the availability of a local source; None if only the hub knows."""
     if source.kind == "path":
         exists = Path(source.name).exists()
-        return Answer(FOUND, "here") if exists else Answer(REFUSED, "no such file or folder")
+        return (
+            Availability(FOUND, "here")
+            if exists
+            else Availability(REFUSED, "no such file or folder")
+        )
     if source.kind == "package":
-        return Answer(NOT_CHECKED, "pip asks its index when the stage runs")
+        return Availability(NOT_CHECKED, "pip asks its index when the stage runs")
     if in_cache(source):
-        return Answer(FOUND, "in the local cache")
-    return Answer(REFUSED, "HF_HUB_OFFLINE is set, the cache lacks it") if offline else None
+        return Availability(FOUND, "in the local cache")
+    return Availability(REFUSED, "HF_HUB_OFFLINE is set, the cache lacks it") if offline else None
 
 
-def ask_hub(source: Source) -> Answer:
+def ask_hub(source: Source) -> Availability:
     """Return whether the account of HF_TOKEN may read the repository at its revision."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import (
@@ -219,20 +223,20 @@ def ask_hub(source: Source) -> Answer:
         if info.gated:  # its page can be read all the same
             api.auth_check(name, repo_type=kind)
     except GatedRepoError:
-        return Answer(REFUSED, f"gated: accept its terms at {page}, and set HF_TOKEN")
+        return Availability(REFUSED, f"gated: accept its terms at {page}, and set HF_TOKEN")
     except RevisionNotFoundError:
-        return Answer(REFUSED, f"no revision {source.revision[:12]} at {page}")
+        return Availability(REFUSED, f"no revision {source.revision[:12]} at {page}")
     except RepositoryNotFoundError:
-        return Answer(REFUSED, f"not there, or private and HF_TOKEN lacks: {page}")
+        return Availability(REFUSED, f"not there, or private and HF_TOKEN lacks: {page}")
     except Exception as error:  # the hub's, or however the connection broke
         status = getattr(getattr(error, "response", None), "status_code", 500)
         if status >= 500:
             raise UnreachableError from error
-        return Answer(REFUSED, f"{page}: HTTP {status}")
+        return Availability(REFUSED, f"{page}: HTTP {status}")
     existing = {file.rfilename for file in getattr(info, "siblings", None) or ()}
     if missing := [file for file in source.files if existing and file not in existing]:
-        return Answer(REFUSED, f"{missing[0]} is not in {page}")
-    return Answer(FOUND, "on the hub")
+        return Availability(REFUSED, f"{missing[0]} is not in {page}")
+    return Availability(FOUND, "on the hub")
 
 
 def in_cache(source: Source) -> bool:
@@ -271,19 +275,19 @@ def _letters(name: str) -> str:
     return "".join(char for char in name.lower() if char.isalnum())
 
 
-def source_section(answers: dict[Source, Answer]) -> Section:
-    """Return what was found. Refused sources block the run."""
+def source_section(answers: dict[Source, Availability]) -> Section:
+    """Return the available sources. Refused ones block the run."""
     section = Section()
     section.blocks += [
         f"{source.key} ({source.name}): {answer.words}"
         for source, answer in answers.items()
         if answer.state == REFUSED
     ]
-    names: dict[Answer, dict[str, None]] = {}
+    names: dict[Availability, dict[str, None]] = {}
     for source, answer in answers.items():
         names.setdefault(answer, {})[source.name] = None
-    for answer, found in names.items():
-        line = f"{answer.words}: {', '.join(found)}"
+    for answer, sources_ in names.items():
+        line = f"{answer.words}: {', '.join(sources_)}"
         if answer.state == FOUND:
             section.lines += wrap(line)
         elif answer.state == NOT_CHECKED:

@@ -39,8 +39,8 @@ def build_context(
 ) -> ReportContext:
     """Return the context of this workspace.
 
-    `params` is the whole of params.yaml and `scores` holds every evaluated model. Raise InputError
-    where a result or a table is missing or damaged.
+    `params` is all of params.yaml, and `scores` has every evaluated model. Raise InputError if a
+    result or a table is missing or damaged.
     """
     groups = {name: benchmark["group"] for name, benchmark in params["benchmarks"].items()}
     figure_4 = experiments[FIGURE_4].always if FIGURE_4 in experiments else {}
@@ -48,7 +48,7 @@ def build_context(
     return ReportContext(
         experiments={
             name: [
-                Run(cell.at, results.read(cell.key))
+                Run(cell.axes, results.read(cell.key))
                 for cell in grid.cells(params, name, experiment)
             ]
             for name, experiment in experiments.items()
@@ -78,7 +78,7 @@ def _read_models(scores: Scores, groups: dict[str, str]) -> dict[str, ModelScore
 
     def read(name: str, benchmark: str) -> AnswerCounts:
         columns = ["question_id", "outcome"]
-        return results.answered(tables.read(paths.answers(name, benchmark), ANSWER, columns))
+        return results.count_answers(tables.read(paths.answers(name, benchmark), ANSWER, columns))
 
     return {
         name: ModelScores(
@@ -116,7 +116,7 @@ def _provenance(params: dict[str, Any], base_scores: dict[str, dict[str, Any]]) 
 
 
 def model_source(model: dict[str, Any], serving: dict[str, Any]) -> str:
-    """Return where a model comes from, without what only this machine knows."""
+    """Return where a model comes from, without paths of this machine."""
     (kind, source), *_ = ((kind, value) for kind, value in model.items() if value is not None)
     if kind == "hub":
         return f"{source['repository']}@{source['revision']}"

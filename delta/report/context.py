@@ -1,4 +1,4 @@
-"""What the report is made from: runs by experiment, model scores, deltas and provenance."""
+"""The inputs of the report: runs by experiment, model scores, deltas and provenance."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -40,7 +40,7 @@ class Run(NamedTuple):
 
 @dataclass(frozen=True)
 class Provenance:
-    """What produced the results."""
+    """Where the results come from."""
 
     profile: str
     commit: str

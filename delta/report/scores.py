@@ -1,4 +1,4 @@
-"""Scores of the trained policy and the other models, side by side, and the rows of their plots."""
+"""Compare the scores of the policy with those of the base, and build the rows of their figures."""
 
 from collections.abc import Iterable
 from pathlib import Path

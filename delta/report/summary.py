@@ -1,4 +1,4 @@
-"""The few numbers of a run that `dvc exp show` and `dvc metrics diff` compare."""
+"""Summarize a run in the numbers that `dvc exp show` and `dvc metrics diff` compare."""
 
 from collections.abc import Sequence
 
@@ -37,10 +37,7 @@ def summarize(
 
 
 def _by_group(policy: dict[str, Row], base: dict[str, Row]) -> dict[str, Counts]:
-    """Return for each group of benchmarks the mean score, its 95% interval and the gain.
-
-    (Paper, 3.1.2.)
-    """
+    """Return the mean score, its 95% interval and the gain by group of benchmarks (paper 3.1.2)."""
     groups: dict[str, list[str]] = {}
     for benchmark, score in policy.items():
         groups.setdefault(score["group"], []).append(benchmark)

@@ -1,4 +1,4 @@
-"""Jinja2 as the HTML pages use it: whatever is not `Markup` is escaped; None becomes a dash."""
+"""Configure Jinja2 for the HTML pages: everything but `Markup` is escaped, and None is a dash."""
 
 import base64
 import hashlib

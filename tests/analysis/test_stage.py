@@ -190,13 +190,13 @@ def test_people_rate_a_sheet_and_are_compared_with_the_judge_and_each_other(fold
 def test_a_sheet_is_never_overwritten(folder: Path) -> None:  # noqa: ARG001
     write_inputs(votes=1)
     rating_sheet.main(Console(io.StringIO()), ["6", "1"])
-    with pytest.raises(InputError, match=r"sheet-1.csv: there is a sheet of this seed"):
+    with pytest.raises(InputError, match=r"sheet-1.csv: this sheet exists"):
         rating_sheet.main(Console(io.StringIO()), ["6", "1"])
 
 
 @pytest.mark.parametrize("words", [[], ["6"], ["0", "1"], ["six", "1"], ["-1", "1"]])
 def test_a_sheet_needs_two_numbers(words: list[str]) -> None:
-    with pytest.raises(InputError, match="allowed: N SEED, two numbers"):
+    with pytest.raises(InputError, match="expected N SEED, two numbers"):
         rating_sheet.main(Console(io.StringIO()), words)
 
 

@@ -1,4 +1,4 @@
-"""Every command ends as a shell expects: quietly behind `head`, in any locale, with what to do."""
+"""Commands end as a shell expects: quietly before `| head`, in any locale, with one-line errors."""
 
 import io
 import os
@@ -26,7 +26,7 @@ import stages.judge
 import stages.questions
 import stages.verify
 from delta.__main__ import COMMANDS
-from delta.cli import exit
+from delta.cli import command_line
 from delta.core.console import Console
 from delta.core.errors import InputError
 from tests.helpers.import_closure import ROOT
@@ -34,12 +34,12 @@ from tests.helpers.import_closure import ROOT
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"}
 NO_UTF_8 = {key: ASCII[key] for key in ("LC_ALL", "PYTHONUTF8", "PYTHONCOERCECLOCALE")}
 WORDS = "2 × 3 – Köln’s 数"
-COMMAND = "from delta.cli import exit as cli\ndef main():\n    {body}\ncli.run(main)\n"
+COMMAND = "from delta.cli.command_line import run\ndef main():\n    {body}\nrun(main)\n"
 STAGE = "from delta.core import console\ndef main(console, argv):\n    {body}\nconsole.run(main)\n"
 
 
 def shell(folder: Path, code: str, pipe: str, **env: str) -> "subprocess.CompletedProcess[str]":
-    """The exit code is that of Python, not of what reads from it."""
+    """Run `code` before `pipe`. The exit code is that of Python, not of its reader."""
     (folder / "command.py").write_text(code, encoding="utf-8")
     return subprocess.run(
         ["bash", "-c", f"{sys.executable} command.py {pipe}; exit ${{PIPESTATUS[0]}}"],
@@ -59,20 +59,20 @@ def shell(folder: Path, code: str, pipe: str, **env: str) -> "subprocess.Complet
         "import argparse; argparse.ArgumentParser(usage='0' + '\\n' * 99_999).parse_args(['-h'])",
     ],
 )
-def test_a_reader_that_has_seen_enough_ends_a_command_quietly(tmp_path: Path, body: str) -> None:
+def test_a_closed_pipe_ends_a_command_quietly(tmp_path: Path, body: str) -> None:
     done = shell(tmp_path, COMMAND.format(body=body), "| head -1 | cut -c-8")
     assert (done.returncode, done.stderr) == (0, "")
     assert "0" in done.stdout or "usage" in done.stdout
 
 
-def test_a_reader_that_has_seen_enough_ends_a_stage_quietly(tmp_path: Path) -> None:
+def test_a_closed_pipe_ends_a_stage_quietly(tmp_path: Path) -> None:
     body = "[console.print(str(number)) for number in range(100_000)]"
     done = shell(tmp_path, STAGE.format(body=body), "2>&1 | head -1")
     assert (done.returncode, done.stdout, done.stderr) == (1, "0\n", "")
 
 
 @pytest.mark.parametrize("env", [ASCII, NO_UTF_8])
-def test_no_locale_is_too_poor_for_what_is_printed(tmp_path: Path, env: dict[str, str]) -> None:
+def test_every_locale_prints_every_text(tmp_path: Path, env: dict[str, str]) -> None:
     done = shell(tmp_path, COMMAND.format(body=f"print({WORDS!r})"), "", **env)
     assert (done.returncode, done.stdout, done.stderr) == (0, "2 ? 3 ? K?ln?s ?\n", "")
     raised = f"from delta.core.errors import InputError; raise InputError({WORDS!r})"
@@ -87,14 +87,14 @@ def test_no_locale_is_too_poor_for_what_is_printed(tmp_path: Path, env: dict[str
     assert (tmp_path / "logs/command.log").read_text(encoding="utf-8") == f"{WORDS}\n"
 
 
-def test_an_error_is_one_line_and_a_failure_and_ctrl_c_is_said(tmp_path: Path) -> None:
+def test_errors_and_ctrl_c_are_one_line(tmp_path: Path) -> None:
     code = COMMAND.format(body="raise KeyboardInterrupt")
     done = shell(tmp_path, code, "")
-    assert (done.returncode, done.stdout, done.stderr) == (130, "", f"{exit.INTERRUPTED}\n")
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", f"{command_line.INTERRUPTED}\n")
     assert shell(tmp_path, COMMAND.format(body="return 3"), "").returncode == 3
 
 
-def test_a_stage_that_fails_in_an_experiment_says_how_to_get_back(tmp_path: Path) -> None:
+def test_a_stage_that_fails_in_an_experiment_says_how_to_undo_it(tmp_path: Path) -> None:
     code = STAGE.format(body="from delta.core.errors import InputError; raise InputError('wrong')")
     hint = "params.yaml keeps this experiment's values; `git checkout params.yaml metrics`"
     in_workspace = {"DVC_EXP_NAME": "k-4", "DVC_ROOT": str(tmp_path)}
@@ -109,17 +109,14 @@ def test_a_stage_that_fails_in_an_experiment_says_how_to_get_back(tmp_path: Path
     assert done.stderr == "fine\n"
 
 
-def test_every_command_ends_that_way() -> None:
+def test_every_command_runs_as_command_line_or_console_says() -> None:
     """Except `check` and `repair-dvc`, which print nothing but one line on standard error."""
     files = [
         *(ROOT / "stages").glob("[a-z]*.py"),
         *(ROOT / "delta/cli" / f"{name.replace('-', '_')}.py" for name in COMMANDS),
     ]
-    without = [
-        path.stem
-        for path in files
-        if not re.search(r"^    (exit\.)?run\(", path.read_text(encoding="utf-8"), re.MULTILINE)
-    ]
+    runs = re.compile(r"^    (command_line\.)?run\(", re.MULTILINE)
+    without = [path.stem for path in files if not runs.search(path.read_text(encoding="utf-8"))]
     assert sorted(without) == ["check", "repair_dvc"]
 
 
@@ -132,9 +129,9 @@ def test_every_command_ends_that_way() -> None:
         lambda _: delta.cli.summary.main(),
         lambda _: delta.cli.compare.read_answers("policy"),
     ],
-    ids=["browse", "sheet", "export", "summary", "compare"],
+    ids=["view-pairs", "rating-sheet", "export", "summary", "compare"],
 )
-def test_before_a_run_every_command_says_what_to_run_first(
+def test_before_the_first_run_commands_ask_for_make_repro(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Callable[[Console], object]
 ) -> None:
     shutil.copy(ROOT / "profiles/smoke.yaml", tmp_path / "params.yaml")
@@ -143,7 +140,7 @@ def test_before_a_run_every_command_says_what_to_run_first(
         command(Console(io.StringIO()))
 
 
-def test_wrong_names_list_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_name_lists_the_known_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     with pytest.raises(InputError) as compared:
         delta.cli.compare.read_answers("polcy")
@@ -151,8 +148,8 @@ def test_wrong_names_list_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None
         compared.value
     )
     assert ", figure-1-dpo-" in str(compared.value)
-    for names, said in ([], "no experiment is named"), (["figure-9"], "experiment 'figure-9'"):
-        with pytest.raises(InputError, match=f"^{said}.*: all, table-1, table-2, figure-5, fig"):
+    for names, message in ([], "no experiment is named"), (["figure-9"], "experiment 'figure-9'"):
+        with pytest.raises(InputError, match=f"^{message}.*: all, table-1, table-2, figure-5, fig"):
             delta.cli.experiment.distinct_cells(names)
 
 
@@ -169,16 +166,16 @@ def test_wrong_names_list_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None
     ids=lambda value: value.__name__ if hasattr(value, "main") else "",
 )
 @pytest.mark.parametrize("argv", [[], ["nope"], ["zero-shot", "products"]], ids=len)
-def test_a_stage_without_the_name_of_its_item_lists_the_names(
+def test_a_stage_without_a_known_item_lists_the_items(
     monkeypatch: pytest.MonkeyPatch, stage: ModuleType, first: str, argv: list[str]
 ) -> None:
     monkeypatch.chdir(ROOT)
-    given = f"'{' '.join(argv)}'" if argv else "no name is given"
-    with pytest.raises(InputError, match=f"^{given}; expected: one of {first}[,a-z0-9 -]* "):
+    message = f"'{' '.join(argv)}'" if argv else "no name is given"
+    with pytest.raises(InputError, match=f"^{message}; expected: one of {first}[,a-z0-9 -]* "):
         stage.main(Console(io.StringIO()), argv)
 
 
-def test_wrong_words_after_the_name_of_an_item_are_refused(
+def test_wrong_arguments_after_an_item_are_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(ROOT)
@@ -189,26 +186,26 @@ def test_wrong_words_after_the_name_of_an_item_are_refused(
         delta.cli.check_golds.main(console, ["questions", "nope"])
 
 
-def test_a_number_of_jobs_that_is_none_is_refused_before_anything_runs(
+def test_zero_jobs_are_refused_before_anything_runs(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["experiment", "figure-1", "--jobs", "0"])
     with pytest.raises(SystemExit):
-        delta.cli.experiment.arguments()
+        delta.cli.experiment.parse_arguments()
     assert "argument --jobs: 0; expected: 1 or more" in capsys.readouterr().err
 
 
-def test_output_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
-    code = COMMAND.format(body="print('said')")
+def test_a_full_disk_behind_standard_output_is_one_line(tmp_path: Path) -> None:
+    code = COMMAND.format(body="print('text')")
     done = shell(tmp_path, code, ">/dev/full")
-    said = "standard output cannot be written to (No space left on device)\n"
-    assert (done.returncode, done.stderr) == (1, said)
+    message = "standard output cannot be written to (No space left on device)\n"
+    assert (done.returncode, done.stderr) == (1, message)
     done = shell(tmp_path, code, ">&-")
     assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.slow
-def test_a_failed_experiment_of_dvc_says_how_to_get_back_and_that_way_works(
+def test_a_failed_dvc_exp_run_says_how_to_undo_it_and_that_works(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -228,7 +225,7 @@ def test_a_failed_experiment_of_dvc_says_how_to_get_back_and_that_way_works(
     Path(".gitignore").write_text("logs/\n")
     for command in ("git init -q", "dvc init -q", "git add .", "git commit -qm state"):
         subprocess.run(command.split(), check=True)
-    # Of another length: Git takes a file of the same length and second for unchanged.
+    # 22 and not 2: Git takes a file of equal length and equal time for unchanged.
     run = ["dvc", "exp", "run", "-S", "x=22"]
     done = subprocess.run(run, capture_output=True, text=True, check=False)
     assert done.returncode != 0

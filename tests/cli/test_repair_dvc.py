@@ -1,4 +1,4 @@
-"""What a kill leaves of the lists that DVC writes over themselves."""
+"""Files that a kill truncates while DVC overwrites them are repaired, and others left alone."""
 
 import io
 import subprocess
@@ -14,7 +14,7 @@ from dvc.utils.serialize import dump_yaml, dumps_yaml, parse_yaml
 
 from delta.cli.repair_dvc import repair
 from tests.helpers.import_closure import ROOT
-from tests.helpers.reference_run import Calm, digests
+from tests.helpers.reference_run import ReferenceRun, digests
 from tests.helpers.workspace import stages_run
 
 NAMES = ("problems", "verify", "judge@weak", "pair")
@@ -22,7 +22,7 @@ NAMES = ("problems", "verify", "judge@weak", "pair")
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """An empty project of DVC in Git."""
+    """Return the root of a new Git repository with an empty DVC project."""
     subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
     (tmp_path / ".dvc/tmp/exps").mkdir(parents=True)
     (tmp_path / ".dvc/config").touch()
@@ -31,25 +31,25 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-# --- who reads and writes what ---
+# --- rwlock ---
 
 
 @pytest.mark.parametrize("name", ["rwlock", "exps/rwlock"])
 @pytest.mark.parametrize("truncated", ["", '{"write": {"/data', "\x00\x00"])
-def test_a_truncated_list_is_removed(root: Path, truncated: str, name: str) -> None:
+def test_a_truncated_rwlock_is_removed(root: Path, truncated: str, name: str) -> None:
     (root / ".dvc/tmp" / name).write_text(truncated)
     assert repair(root) == [f".dvc/tmp/{name}: truncated by a kill; removed"]
     assert not (root / ".dvc/tmp" / name).exists()
     assert repair(root) == []
 
 
-def test_a_whole_list_is_left_alone(root: Path) -> None:
+def test_a_complete_rwlock_is_left_alone(root: Path) -> None:
     (root / ".dvc/tmp/rwlock").write_text('{"write": {}, "read": {}}')
     assert repair(root) == []
     assert (root / ".dvc/tmp/rwlock").exists()
 
 
-# --- what stages were made of ---
+# --- dvc.lock ---
 
 STAGE = """  {name}:
     cmd: python -m stages.{name}
@@ -87,7 +87,7 @@ def commit(root: Path, text: str) -> None:
         subprocess.run(["git", *words], cwd=root, check=True)
 
 
-def test_whole_stages_before_the_tear_stay_and_the_others_are_as_committed(root: Path) -> None:
+def test_entries_before_the_cut_are_kept_and_the_others_restored(root: Path) -> None:
     before, now = stages(lock(OLD, *NAMES)), stages(lock(NEW, *NAMES))
     commit(root, lock(OLD, *NAMES))
     whole = lock(NEW, *NAMES)
@@ -102,7 +102,7 @@ def test_whole_stages_before_the_tear_stay_and_the_others_are_as_committed(root:
 
 
 @pytest.mark.parametrize("committed", [True, False])
-def test_truncated_anywhere_the_lock_is_restored_without_partial_entries(
+def test_a_lock_truncated_anywhere_is_restored_without_partial_entries(
     root: Path, committed: bool
 ) -> None:
     whole = lock(NEW, *NAMES)
@@ -122,8 +122,8 @@ def test_truncated_anywhere_the_lock_is_restored_without_partial_entries(
     assert repaired > 20
 
 
-class Raw(io.RawIOBase):
-    """Remembers how much the file had after each write."""
+class SizeRecorder(io.RawIOBase):
+    """A file without content that records its size after each write."""
 
     def __init__(self) -> None:
         self.sizes = [0]
@@ -131,19 +131,19 @@ class Raw(io.RawIOBase):
     def writable(self) -> bool:
         return True
 
-    def write(self, some: bytes) -> int:  # type: ignore[override]
-        self.sizes.append(self.sizes[-1] + len(some))
-        return len(some)
+    def write(self, data: bytes) -> int:  # type: ignore[override]
+        self.sizes.append(self.sizes[-1] + len(data))
+        return len(data)
 
 
 @pytest.mark.slow
-def test_our_own_lock_is_repaired_wherever_dvc_stops_writing_it(root: Path) -> None:
-    """DVC's own writer of this project's lock: eight of some thirty places are ends of lines.
+def test_the_lock_of_this_project_is_repaired_after_every_write_of_dvc(root: Path) -> None:
+    """DVC writes this lock in some thirty pieces; eight of them end with a line.
 
-    At a line's end in the last stage a loss cannot be seen.
+    A cut at the end of a line of the last entry cannot be detected.
     """
     whole = (ROOT / "dvc.lock").read_text()
-    raw = Raw()
+    raw = SizeRecorder()
     file = io.TextIOWrapper(io.BufferedWriter(raw), encoding="utf-8")  # type: ignore[type-var]
     opened = SimpleNamespace(open=lambda *_, **__: file)
     dump_yaml("dvc.lock", parse_yaml(whole, "dvc.lock"), fs=opened)
@@ -159,14 +159,14 @@ def test_our_own_lock_is_repaired_wherever_dvc_stops_writing_it(root: Path) -> N
     assert len(raw.sizes) > 20
 
 
-def test_a_lock_that_no_kill_has_truncated_is_left_alone(root: Path) -> None:
-    assert repair(root) == []  # none
+def test_a_lock_that_is_not_truncated_is_left_alone(root: Path) -> None:
+    assert repair(root) == []  # there is no lock
     commit(root, lock(OLD, *NAMES, "no-more"))
     one, other = (STAGE.format(name="pair", md5=md5) for md5 in (NEW, OLD))
     merge = f"schema: '2.0'\nstages:\n<<<<<<< HEAD\n{one}=======\n{other}>>>>>>> other\n"
     another_schema = lock(NEW, *NAMES).replace("2.0", "3.0")[:-3]
     damaged = lock(NEW, *NAMES).replace("deps:", "deps", 1)[:-3]
-    # dvc.yaml has not all that was committed: a stage was removed.
+    # The committed lock has a stage that dvc.yaml no longer has.
     for text in (lock(NEW, *NAMES), merge, merge[:-3], another_schema, damaged):
         (root / "dvc.lock").write_text(text)
         assert repair(root) == []
@@ -174,7 +174,7 @@ def test_a_lock_that_no_kill_has_truncated_is_left_alone(root: Path) -> None:
 
 
 @pytest.mark.parametrize("graph", ["stages:\n<<<<<<< HEAD\n", "stages: [", "", "vars: []", None])
-def test_a_broken_graph_is_left_to_dvc_which_names_the_line(root: Path, graph: str | None) -> None:
+def test_with_a_broken_dvc_yaml_nothing_is_changed(root: Path, graph: str | None) -> None:
     commit(root, lock(OLD, *NAMES))
     (root / "dvc.yaml").unlink()
     if graph is not None:
@@ -183,7 +183,7 @@ def test_a_broken_graph_is_left_to_dvc_which_names_the_line(root: Path, graph: s
     assert (root / "dvc.lock").read_text() == lock(OLD, *NAMES)
 
 
-def test_a_truncated_lock_in_the_last_commit_neither_helps_nor_hinders(root: Path) -> None:
+def test_a_truncated_lock_in_the_last_commit_is_not_used(root: Path) -> None:
     commit(root, lock(NEW, *NAMES)[:-60])
     (root / "dvc.lock").write_text(lock(NEW, *NAMES)[:-20])
     assert len(repair(root)) == 1
@@ -191,7 +191,7 @@ def test_a_truncated_lock_in_the_last_commit_neither_helps_nor_hinders(root: Pat
 
 
 @pytest.mark.parametrize("hard", ["false", "true"])
-def test_one_that_dvc_is_writing_just_now_is_waited_for(root: Path, hard: str) -> None:
+def test_a_lock_that_dvc_is_writing_is_not_touched(root: Path, hard: str) -> None:
     (root / ".dvc/config").write_text(f"[core]\n    hardlink_lock = {hard}\n")
     whole = lock(NEW, *NAMES)
     (root / "dvc.lock").write_text(whole[:-20])
@@ -215,21 +215,23 @@ def test_one_that_dvc_is_writing_just_now_is_waited_for(root: Path, hard: str) -
     assert repair(root) == []
     writer.join()
     assert (root / "dvc.lock").read_text() == whole
-    with Repo(str(root)) as repo, repo.lock:  # nobody has left one behind
+    with Repo(str(root)) as repo, repo.lock:  # the repair has released its locks
         pass
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("committed", ["whole", "older", "nothing"])
-def test_after_a_tear_dvc_runs_no_stage_again(calm: Calm, tmp_path: Path, committed: str) -> None:
-    """The server that answered is gone: a stage that ran would fail."""
-    space = calm.copy(tmp_path / "space")
+def test_after_a_repair_dvc_reruns_no_stage(
+    reference_run: ReferenceRun, tmp_path: Path, committed: str
+) -> None:
+    """The server has stopped, so a stage that ran again would fail."""
+    space = reference_run.copy(tmp_path / "space")
     lock = space.folder / "dvc.lock"
     whole = lock.read_text()
     if committed == "nothing":  # as before a user's first commit
         space.git("rm", "--quiet", "--cached", "dvc.lock")
-    elif committed == "older":  # all of it was made again since then
+    elif committed == "older":  # every stage was run again since then
         content = parse_yaml(whole, "dvc.lock")
         for stage in content["stages"].values():
             for dep in stage["deps"]:
@@ -243,4 +245,4 @@ def test_after_a_tear_dvc_runs_no_stage_again(calm: Calm, tmp_path: Path, commit
     assert stages_run(again) == []
     assert (committed == "whole") != ("is cached - skipping run" in again)
     assert stages(lock.read_text()) == stages(whole)
-    assert digests(space) == calm.files
+    assert digests(space) == reference_run.files

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dvc.utils.serialize import load_yaml
+from dvc.utils.serialize import YAMLFileCorruptedError, load_yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -83,11 +83,11 @@ def test_a_small_number_is_read_in_every_spelling(tmp_path: Path, spelling: str)
 @pytest.mark.parametrize(
     "text",
     [
-        "a: [013, 0o17, 0x1F, 1_000, 1:30, 190:20:30]\nb: [yes, no, on]\nc: [~, null, FALSE]",
+        "a: [013, 0o17, 0x1F, 1_000]\nb: [yes, no, on]\nc: [~, null, FALSE]\nd: 1:30\ne: 190:20:30",
         "a: [5e-8, 5.0e-8, 5E-08, .5e-7, 1e5, 1e400, -.inf, 1., -0, 0.1_5, 12e03, '5e-8', \"1\"]",
         "a: &a {b: 1, c: 2}\nd: {<<: *a, c: 3}\ne: {<<: [*a, {c: 4, f: 5}]}",
-        "a: [2001-01-01, 2001-12-14t21:59:43.10-05:00, 2001-1-1]",
-        "%YAML 1.1\n---\na: [yes, 013, 5e-8, 1:30]",
+        "a: [2001-01-01, 2001-1-1]\nb: 2001-12-14t21:59:43.10-05:00",
+        "%YAML 1.1\n---\na: [yes, 013, 5e-8]\nb: 1:30",
         "\ufeffa: |\n  x\n   y\nb: >-\n  x\n\n  y\n",
         (ROOT / "params.yaml").read_text(encoding="utf-8"),
         (ROOT / "profiles/paper.yaml").read_text(encoding="utf-8"),
@@ -99,6 +99,14 @@ def test_a_file_is_read_as_dvc_reads_it(tmp_path: Path, text: str) -> None:
     file = tmp_path / "params.yaml"
     file.write_text(text, encoding="utf-8")
     assert repr(params.read_all(file)) == repr(load_yaml(str(file)))
+
+
+def test_dvc_refuses_a_plain_value_with_a_colon_in_a_flow_list(tmp_path: Path) -> None:
+    """Its C parser does; in quotes or in a block the value is read."""
+    file = tmp_path / "params.yaml"
+    file.write_text("a: [1:30]", encoding="utf-8")
+    with pytest.raises(YAMLFileCorruptedError):
+        load_yaml(str(file))
 
 
 @given(st.text("ab01:-,.[]{}&*<>!|'\"#%\n ~e?", max_size=40))

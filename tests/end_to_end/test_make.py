@@ -1,18 +1,18 @@
-"""The commands of the README that begin with `make`, in the workspace of a finished run."""
+"""The make targets of the README work in the workspace of a finished run."""
 
 import re
 
 import pytest
 
-from tests.helpers.reference_run import Calm
+from tests.helpers.reference_run import ReferenceRun
 from tests.helpers.workspace import Workspace, stages_run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 
 @pytest.fixture(scope="module")
-def space(calm: Calm, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    return calm.copy(tmp_path_factory.mktemp("make") / "space")
+def space(reference_run: ReferenceRun, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    return reference_run.copy(tmp_path_factory.mktemp("make") / "space")
 
 
 def test_repro_prints_the_scores_and_runs_nothing_again(space: Workspace) -> None:

@@ -28,7 +28,7 @@ def rows_in(script: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in script.split("\n") if line.startswith("{")]
 
 
-def test_the_profile_is_whole_and_waits_for_the_digest_of_a_file() -> None:
+def test_the_profile_is_valid_but_for_the_digest_of_a_file() -> None:
     params = check(PROFILE)
     data = params.problems.sources["pairs"].table
     assert data is not None
@@ -37,7 +37,7 @@ def test_the_profile_is_whole_and_waits_for_the_digest_of_a_file() -> None:
     assert PROFILE.read_text().count("0" * 64) == 1
 
 
-def test_the_page_names_the_parameters_that_there_are() -> None:
+def test_the_page_names_parameters_that_exist() -> None:
     params = check(PROFILE)
     assert params.pairing.use_table_pairs
     for named in (

@@ -1,4 +1,4 @@
-"""The paper's whole graph through `dvc repro`: every generator, judge, pair set, method, benchmark.
+"""`dvc repro` runs the paper's whole graph: every generator, judge, pair set, method, benchmark.
 
 The models are tiny and random, the data sets a few rows of the same schema, and a server on
 loopback answers in each family's protocol. What a GPU node adds is in test_engine.py.
@@ -42,7 +42,7 @@ def metrics(space: Workspace, name: str) -> dict[str, Any]:
 
 
 def rebuilt(space: Workspace, **changes: Any) -> list[str]:
-    """Set keys of params.yaml ("selector__k" is selector.k) and rebuild; the stages that ran."""
+    """Set keys of params.yaml ("selector__k" is selector.k), rebuild, and return the stages run."""
     for key, value in changes.items():
         space.set(key.replace("__", "."), value)
     return stages_run(space.dvc("repro"))
@@ -120,7 +120,7 @@ def test_outcome_verified_pairs_and_kto(space: Workspace) -> None:
         selector__by="mean",
         train__method="kto",
     )
-    assert {one.partition("@")[0] for one in ran} == {
+    assert {stage.partition("@")[0] for stage in ran} == {
         "pair",
         "select",
         "analyze",

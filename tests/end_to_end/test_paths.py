@@ -72,7 +72,7 @@ COMMANDS = (
 
 
 class Scene:
-    """A clone, what lies in it and beside it, and what must not change of that."""
+    """A clone with files inside and beside it that no command may change."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -90,7 +90,7 @@ class Scene:
         shutil.copy(self.clone / "params.yaml", folder / "twin/params.yaml")
 
     def untouched(self) -> dict[str, Any]:
-        """Content, mode and time of every file that is the user's or the project's."""
+        """Return the mode and content of every file that is not an output of DVC or Git."""
         ours = {self.clone / name for name in ("data", "metrics", "report", "logs")}
         ours |= {self.clone / name for name in (".git", ".dvc", "params.yaml", "dvc.lock")}
         files = {}
@@ -102,7 +102,7 @@ class Scene:
         assert (self.clone / ".git/HEAD").is_file()
         return files
 
-    def written(self, template: str) -> str:
+    def fill_in(self, template: str) -> str:
         return template.format(folder=self.folder)
 
 
@@ -112,7 +112,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
 
 
 def params_with(section: str, name: str) -> Callable[[dict[str, Any]], None]:
-    """The first entry of the section, again under `name`."""
+    """Return a change that copies the first entry of the section to the key `name`."""
 
     def change(content: dict[str, Any]) -> None:
         for part in section.split("."):
@@ -142,13 +142,13 @@ def values_in_paths(stage: dict[str, Any], *kinds: str) -> set[str]:
 
 
 @pytest.mark.parametrize("name", GRAPH)
-def test_every_value_in_a_path_of_a_stage_must_be_the_name_of_one_file(name: str) -> None:
+def test_wdir_enters_and_leaves_every_value_in_a_path(name: str) -> None:
     stage = GRAPH[name].get("do", GRAPH[name])
     if values := values_in_paths(stage, "deps", *WRITTEN):
         steps = re.findall(r"/\$\{(.+?)\}/\.\.", stage["wdir"])
         assert set(steps) == values
         assert stage["wdir"] == "." + "".join(f"/${{{step}}}/.." for step in steps)
-        # Each file that DVC looks for lies in the root of this project and in no other place.
+        # DVC looks for these files in wdir, and only the root of this project has both.
         assert stage["vars"] == ["params.yaml", "delta/prompts/theorem.yaml"]
         assert values_in_paths(stage, *WRITTEN) <= {steps[0]}, (
             "a later step could lead back what leads out"
@@ -157,10 +157,10 @@ def test_every_value_in_a_path_of_a_stage_must_be_the_name_of_one_file(name: str
 
 @pytest.mark.parametrize("section", SECTIONS)
 @pytest.mark.parametrize("template", LEADING_OUT)
-def test_dvc_reads_no_stage_whose_name_leads_elsewhere(
+def test_dvc_loads_no_stage_whose_name_leads_to_another_folder(
     edited: Scene, section: str, template: str
 ) -> None:
-    name = edited.written(template)
+    name = edited.fill_in(template)
     edited.space.edit(params_with(section, name))
     with chdir(edited.clone), Repo() as repo, pytest.raises(DvcException) as caught:
         _ = repo.index.stages
@@ -172,7 +172,7 @@ def test_dvc_reads_no_stage_whose_name_leads_elsewhere(
 
 @pytest.mark.parametrize("section", SECTIONS)
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("../other/victim", r"other/delta/prompts/theorem\.yaml' does not exist"),
         ("../twin/victim", r"cannot redefine '.*' from '[./]*twin/params\.yaml'"),
@@ -186,15 +186,15 @@ def test_dvc_reads_no_stage_whose_name_leads_elsewhere(
     ],
 )
 @pytest.mark.parametrize("folder", [".", "delta/prompts"])
-def test_another_project_another_clone_and_a_way_back_to_this_one_are_elsewhere_too(
-    edited: Scene, section: str, name: str, said: str, folder: str
+def test_dvc_loads_no_stage_whose_name_leads_to_another_project_or_clone(
+    edited: Scene, section: str, name: str, message: str, folder: str
 ) -> None:
-    edited.space.edit(params_with(section, edited.written(name)))
-    with chdir(edited.clone / folder), Repo() as repo, pytest.raises(DvcException, match=said):
+    edited.space.edit(params_with(section, edited.fill_in(name)))
+    with chdir(edited.clone / folder), Repo() as repo, pytest.raises(DvcException, match=message):
         _ = repo.index.stages
 
 
-def test_dvc_reads_no_stage_without_a_name(edited: Scene) -> None:
+def test_dvc_loads_no_stage_with_an_empty_name(edited: Scene) -> None:
     edited.space.edit(params_with("models", ""))
     with chdir(edited.clone), Repo() as repo, pytest.raises(AssertionError):  # DVC's own
         _ = repo.index.stages
@@ -204,7 +204,7 @@ def test_dvc_reads_no_stage_without_a_name(edited: Scene) -> None:
 
 @pytest.mark.parametrize("key", VALUES)
 @pytest.mark.parametrize("value", ["../../../victim", "/"])
-def test_dvc_reads_no_stage_that_would_hash_a_folder_elsewhere(
+def test_dvc_loads_no_stage_that_depends_on_another_folder(
     edited: Scene, key: str, value: str
 ) -> None:
     edited.space.set(key, value)
@@ -215,7 +215,7 @@ def test_dvc_reads_no_stage_that_would_hash_a_folder_elsewhere(
 @pytest.mark.slow
 @pytest.mark.parametrize("section", SECTIONS)
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_no_command_touches_what_such_a_name_leads_to(
+def test_no_command_changes_files_that_a_name_leads_to(
     edited: Scene, section: str, command: tuple[str, ...]
 ) -> None:
     for name in NEAR_AND_FAR if command == ("repro",) else NEAR_AND_FAR[:1]:
@@ -224,10 +224,10 @@ def test_no_command_touches_what_such_a_name_leads_to(
         edited.space.commit()
         before = edited.untouched()
         words = [word.format(stage=stage_of(section), name=name) for word in command]
-        said = edited.space.dvc(*words, ok=False)
+        output = edited.space.dvc(*words, ok=False)
         assert edited.untouched() == before
-        errors = [line for line in said.splitlines() if line.startswith("ERROR")]
-        assert len(errors) == 1, said
+        errors = [line for line in output.splitlines() if line.startswith("ERROR")]
+        assert len(errors) == 1, output
         assert name in errors[0]
 
 
@@ -236,7 +236,7 @@ def test_no_command_touches_what_such_a_name_leads_to(
     "name",
     ["../x", "/x", "a b", "a@b", "${x}", "a\x00b", "x/../y", "-" + 64 * "n", "ä", "x\n", "."],
 )
-def test_the_check_names_a_name_that_is_none(section: str, name: str) -> None:
+def test_the_check_refuses_impossible_names(section: str, name: str) -> None:
     content = copy.deepcopy(CONTENT)
     params_with(section, name)(content)
     with pytest.raises(InputError) as caught:
@@ -248,8 +248,8 @@ def test_the_check_names_a_name_that_is_none(section: str, name: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_poisoned_lock_brings_nothing_to_other_places(edited: Scene) -> None:
-    """dvc.lock says that a stage of such a name was run and what it wrote is to be had."""
+def test_a_forged_lock_changes_no_file(edited: Scene) -> None:
+    """dvc.lock claims that such a stage was run and that its output is in the cache."""
     space, name = edited.space, "../../../victim"
     space.edit(params_with("models", name))
     entry = {"cmd": "true", "outs": [{"path": name, "hash": "md5", "md5": 32 * "0", "size": 1}]}
@@ -264,7 +264,7 @@ def test_a_poisoned_lock_brings_nothing_to_other_places(edited: Scene) -> None:
 
 
 @pytest.mark.slow
-def test_a_link_in_the_place_of_an_output_is_not_followed(scene: Scene) -> None:
+def test_a_link_at_the_path_of_an_output_is_replaced(scene: Scene) -> None:
     folder = scene.folder / "linked"
     folder.mkdir()
     folder.chmod(0o750)
@@ -278,7 +278,7 @@ def test_a_link_in_the_place_of_an_output_is_not_followed(scene: Scene) -> None:
     assert not place.is_symlink()
 
 
-def test_a_stage_writes_into_its_own_folder_and_not_where_a_link_leads(tmp_path: Path) -> None:
+def test_a_stage_does_not_write_through_a_link(tmp_path: Path) -> None:
     mine, folder = tmp_path / "mine", tmp_path / "answers"
     mine.mkdir()
     (mine / "products.parquet").write_text("mine")

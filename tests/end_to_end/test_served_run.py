@@ -1,4 +1,4 @@
-"""A run under DVC with an engine for each model: what reruns when the judge's server changes."""
+"""Runs under DVC with an engine for each model; stages rerun when the judge's server changes."""
 
 import json
 from pathlib import Path
@@ -30,7 +30,7 @@ def test_vllm_generates_in_the_process_and_an_api_judges(tmp_path: Path) -> None
 
         def change(content: dict[str, Any]) -> None:
             for model in ("tiny", "policy"):
-                del content["run_server"][model]["endpoint"]
+                del content["serving"][model]["endpoint"]
             content["engine"]["endpoint"]["servers"] = {}
             judge_at_api(content, api.url, KEY)
 
@@ -44,7 +44,7 @@ def test_vllm_generates_in_the_process_and_an_api_judges(tmp_path: Path) -> None
         assert counts["judge"]["zero-shot"]["votes"] == api.count() == 16 * 2 * 2
 
 
-def test_a_judge_at_an_api_reruns_with_what_it_serves_and_not_with_how_it_is_reached(
+def test_a_judge_at_an_api_reruns_for_another_model_and_not_for_another_address(
     tmp_path: Path,
 ) -> None:
     """16 problems, two traces each, two votes a trace."""
@@ -55,9 +55,9 @@ def test_a_judge_at_an_api_reruns_with_what_it_serves_and_not_with_how_it_is_rea
         prepare(space, own.url, tmp_path / "model")
         space.edit(lambda content: judge_at_api(content, api.url, KEY))
         space.env.pop(KEY, None)
-        said = space.dvc("repro", JUDGED, ok=False)
-        assert f"$OPENAI_API_KEY is not set: {api.url} wants the key" in said
-        assert (len(own.asked), api.count()) == (0, 0)  # no night of generation before that
+        output = space.dvc("repro", JUDGED, ok=False)
+        assert f"$OPENAI_API_KEY is not set: {api.url} wants the key" in output
+        assert (len(own.asked), api.count()) == (0, 0)  # before any generation
 
         space.env[KEY] = VALUE
         assert stages_run(space.dvc("repro", JUDGED))[-1] == JUDGED
@@ -72,6 +72,6 @@ def test_a_judge_at_an_api_reruns_with_what_it_serves_and_not_with_how_it_is_rea
         space.edit(reach)
         assert stages_run(space.dvc("repro", JUDGED)) == []
 
-        space.set("run_server.judge-api.endpoint.revision", "another")
+        space.set("serving.judge-api.endpoint.revision", "another")
         assert stages_run(space.dvc("repro", JUDGED)) == [JUDGED]
         assert (len(own.asked), api.count()) == (32, 64)

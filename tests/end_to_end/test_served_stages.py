@@ -37,7 +37,7 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
 
 class InProcess:
-    """Stands for vLLM in this process: right for odd samples, and it counts what it is asked."""
+    """A fake vLLM engine. It is right for odd samples and counts its requests."""
 
     name = "toy"
     asked = 0
@@ -59,7 +59,7 @@ class InProcess:
 
 @pytest.fixture
 def space(tmp_path: Path, api: Server, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Three problems, one generator of two samples, two votes a trace; one server."""
+    """Return a workspace with three problems, two samples each, and two votes a trace at an API."""
     folder = enter(tmp_path, monkeypatch)
     content = read_all(ROOT / "profiles/smoke.yaml")
     judge_at_api(content, api.url, KEY)
@@ -74,9 +74,9 @@ def space(tmp_path: Path, api: Server, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.usefixtures("space")
 def test_generators_answer_in_the_process_and_the_judge_at_its_api(api: Server) -> None:
-    said = StringIO()
+    screen = StringIO()
     for stage in (generate, verify, judge):
-        stage.main(Console(said), ["zero-shot"])
+        stage.main(Console(screen), ["zero-shot"])
     assert InProcess.asked == 3 * 2
     assert api.count() == 3 * 2 * 2
     ratings = pl.read_parquet(paths.ratings("zero-shot"))
@@ -85,15 +85,15 @@ def test_generators_answer_in_the_process_and_the_judge_at_its_api(api: Server) 
     counts = json.loads((paths.counts("judge", "zero-shot")).read_text())
     engine = counts["judge"]["zero-shot"]["engine"]
     assert engine == f"endpoint 2025-04-14 {','.join(sorted(STANDARD))}"
-    assert VALUE not in said.getvalue()
-    generate.main(Console(said), ["zero-shot"])
-    judge.main(Console(said), ["zero-shot"])
+    assert VALUE not in screen.getvalue()
+    generate.main(Console(screen), ["zero-shot"])
+    judge.main(Console(screen), ["zero-shot"])
     assert (InProcess.asked, api.count()) == (6, 0)
 
 
 @pytest.fixture
 def rate(space: Path) -> Callable[..., dict[str, Any]]:
-    """Judges three traces, two votes each, after changes of params.yaml; its counts."""
+    """Return a function that changes params.yaml, judges three traces and returns the counts."""
     problems = pl.read_parquet(space / paths.PROBLEMS)
     write_traces("zero-shot", problems, ["\\boxed{1}"] * 3)
 
@@ -106,20 +106,20 @@ def rate(space: Path) -> Callable[..., dict[str, Any]]:
         Path("params.yaml").write_text(yaml.safe_dump(content))
         judge.main(Console(StringIO()), ["zero-shot"])
         counts = json.loads((paths.counts("judge", "zero-shot")).read_text())
-        found: dict[str, Any] = counts["judge"]["zero-shot"]
-        return found
+        judge_counts: dict[str, Any] = counts["judge"]["zero-shot"]
+        return judge_counts
 
     return judge_it
 
 
-def test_what_is_stored_needs_no_key_and_how_a_server_is_reached_shapes_no_request(
+def test_stored_replies_need_no_key_and_an_address_is_no_part_of_a_request(
     api: Server, rate: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rate()
     assert api.count() == 6
     monkeypatch.delenv(KEY)
-    dear = {"judge-api": {"prompt": 9.0, "completion": 9.0}}
-    rate(server={"base_urls": ["http://127.0.0.1:1/v1"], "models": dear, "concurrency": 1})
+    prices = {"judge-api": {"prompt": 9.0, "completion": 9.0}}
+    rate(server={"base_urls": ["http://127.0.0.1:1/v1"], "models": prices, "concurrency": 1})
     with pytest.raises(InputError, match=r"^\$OPENAI_API_KEY is not set"):
         rate(server={"base_urls": [api.url]}, remote={"revision": "2026-01-01"})
     assert api.count() == 0
@@ -147,7 +147,7 @@ def test_failed_requests_of_an_api_count_against_max_failed_of_the_stage(
     assert (counts["replies_failed"], counts["refused"]) == (1, 0)  # its vote was asked for again
 
 
-def test_the_votes_of_a_judge_whose_api_hands_out_its_reasoning_count(
+def test_votes_of_an_api_that_returns_reasoning_count(
     api: Server, rate: Callable[..., Any]
 ) -> None:
     async def reasons(request: web.Request) -> web.StreamResponse:

@@ -1,6 +1,6 @@
-"""Two people, one Git remote and one bucket: what one has made, the other has without a GPU.
+"""Two people share outputs by a Git remote and a bucket; the second needs no GPU.
 
-The bucket is on a real S3 server on loopback (moto's), reached by way of dvc-s3.
+The bucket is on an S3 server on loopback (moto), used through dvc-s3.
 """
 
 import os
@@ -17,7 +17,7 @@ import pytest
 
 from tests.helpers.fake_server import Server
 from tests.helpers.pipeline_workspace import fresh
-from tests.helpers.reference_run import Calm, digests
+from tests.helpers.reference_run import ReferenceRun, digests
 from tests.helpers.workspace import Workspace, stages_run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -30,14 +30,14 @@ KEYS = {
 
 
 class Shared(NamedTuple):
-    """The first person's clone, and where the others get it from. No server answers any more."""
+    """The first clone, its Git remote and its bucket. The model server has stopped."""
 
     first: Workspace
     remote: Path  # a bare Git repository
     endpoint: str
 
 
-def bucket_at(endpoint: str) -> None:
+def create_bucket(endpoint: str) -> None:
     import boto3
 
     client = boto3.client(
@@ -52,9 +52,9 @@ def bucket_at(endpoint: str) -> None:
 
 @contextmanager
 def bucket_server(env: dict[str, str]) -> Iterator[str]:
-    """A server with a bucket, in a process of its own: what it imports breaks vLLM in this one.
+    """Run an S3 server with a bucket in another process, because its imports break vLLM.
 
-    vLLM looks at every value of every loaded module, and Flask's proxies raise when looked at.
+    vLLM inspects every value of every loaded module, and Flask's proxies raise when inspected.
     """
     server = subprocess.Popen(
         ["moto_server", "--host", "127.0.0.1", "--port", "0"],
@@ -68,9 +68,9 @@ def bucket_server(env: dict[str, str]) -> Iterator[str]:
         endpoint = next(
             line.split(" on ")[1].strip() for line in server.stdout if " on http" in line
         )
-        # Read on, or the server stops at a full pipe.
+        # Keep reading, because a full pipe would stop the server.
         threading.Thread(target=server.stdout.read, daemon=True).start()
-        bucket_at(endpoint)
+        create_bucket(endpoint)
         yield endpoint
     finally:
         server.kill()
@@ -84,11 +84,13 @@ def s3() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory, calm: Calm, s3: str) -> Shared:
+def shared(
+    tmp_path_factory: pytest.TempPathFactory, reference_run: ReferenceRun, s3: str
+) -> Shared:
     folder = tmp_path_factory.mktemp("shared")
     remote = folder / "remote.git"
     subprocess.run(["git", "init", "--quiet", "--bare", "-b", "main", str(remote)], check=True)
-    first = calm.copy(folder / "first")
+    first = reference_run.copy(folder / "first")
     first.env |= KEYS
     first.git("remote", "add", "origin", str(remote))
     first.dvc("remote", "add", "--default", "bucket", f"s3://{BUCKET}/delta")
@@ -118,7 +120,9 @@ def test_a_clone_pulls_everything_and_runs_nothing(shared: Shared, tmp_path: Pat
     assert digests(second) == digests(shared.first)
 
 
-def test_without_an_engine_a_collaborator_selects_anew(shared: Shared, tmp_path: Path) -> None:
+def test_a_collaborator_without_an_engine_changes_the_selection(
+    shared: Shared, tmp_path: Path
+) -> None:
     second = cloned(shared, tmp_path / "second")
     second.dvc("pull", "judge", "pair", "select")
     second.set("selector.k", 4)
@@ -126,10 +130,10 @@ def test_without_an_engine_a_collaborator_selects_anew(shared: Shared, tmp_path:
     assert '"selected": 4' in (second.folder / "data/counts/select.json").read_text()
 
 
-def test_with_the_store_answers_are_graded_anew_without_an_engine(
+def test_a_collaborator_with_the_reply_cache_grades_again_without_an_engine(
     shared: Shared, tmp_path: Path
 ) -> None:
-    """The server is gone: a request would fail. The store is a folder that both can reach."""
+    """The server has stopped, so a request would fail. Both clones can read the reply cache."""
     second = cloned(shared, tmp_path / "second")
     second.env["DELTA_STORE"] = str(shared.first.folder / ".dvc/replies")
     second.dvc("pull")
@@ -137,10 +141,10 @@ def test_with_the_store_answers_are_graded_anew_without_an_engine(
     ran = stages_run(second.dvc("repro"))
     assert "evaluate@policy" in ran
     assert "train" not in ran
-    assert not [one for one in ran if one.startswith(("generate", "judge"))]
+    assert not [stage for stage in ran if stage.startswith(("generate", "judge"))]
 
 
-def test_experiments_travel_by_git_and_bucket(shared: Shared, tmp_path: Path) -> None:
+def test_an_experiment_is_pushed_and_pulled(shared: Shared, tmp_path: Path) -> None:
     shared.first.dvc("exp", "push", "origin", "smaller")
     second = cloned(shared, tmp_path / "second")
     second.dvc("exp", "pull", "origin", "smaller")
@@ -160,7 +164,7 @@ def test_a_missing_bucket_is_an_error_and_loses_nothing(shared: Shared) -> None:
     assert "up to date" in first.dvc("status")
 
 
-def test_a_push_that_is_killed_is_finished_by_the_next(shared: Shared, tmp_path: Path) -> None:
+def test_the_next_push_completes_a_killed_one(shared: Shared, tmp_path: Path) -> None:
     first = shared.first
     first.dvc("remote", "add", "again", f"s3://{BUCKET}/again")
     first.dvc("remote", "modify", "again", "endpointurl", shared.endpoint)
@@ -185,8 +189,8 @@ def test_a_push_that_is_killed_is_finished_by_the_next(shared: Shared, tmp_path:
     assert digests(second) == digests(first)
 
 
-def test_wrong_credentials_are_said_and_lose_nothing(shared: Shared) -> None:
-    """A server that checks them: after the bucket is made, moto wants keys that it has given."""
+def test_wrong_credentials_are_an_error_and_lose_nothing(shared: Shared) -> None:
+    """After the bucket is created, moto accepts only keys that it has issued."""
     first = shared.first
     with bucket_server(first.env | {"INITIAL_NO_AUTH_ACTION_COUNT": "1"}) as address:
         first.dvc("remote", "add", "locked", f"s3://{BUCKET}/delta")
@@ -197,10 +201,12 @@ def test_wrong_credentials_are_said_and_lose_nothing(shared: Shared) -> None:
         assert "up to date" in first.dvc("status")
 
 
-def test_two_clones_may_write_to_one_store_at_once(calm: Calm, tmp_path: Path) -> None:
-    """Both want the same replies: the second waits and finds them."""
+def test_two_clones_write_to_one_reply_cache_at_once(
+    reference_run: ReferenceRun, tmp_path: Path
+) -> None:
+    """Both need the same replies, so the second waits and finds them."""
     with Server(delay_s=0.02) as server:
-        spaces = [fresh(tmp_path / name, server, calm.model) for name in ("one", "two")]
+        spaces = [fresh(tmp_path / name, server, reference_run.model) for name in ("one", "two")]
         running = [
             subprocess.Popen(
                 ["dvc", "repro", "generate"],

@@ -1,4 +1,4 @@
-"""Small numbers as a user types them for `dvc exp run`: DVC writes the file, the stages read it."""
+"""`dvc exp run` accepts small numbers in every spelling, and the stages read them as numbers."""
 
 from pathlib import Path
 
@@ -14,28 +14,28 @@ KEY, STAGE = "train.dpo.learning_rate", "questions@products"
 
 @pytest.fixture(scope="module")
 def space(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """One whose questions have to be made: their stage begins with the check of the whole file."""
+    """Return a workspace in which stage `questions` has to run, which begins with the check."""
     return Workspace(tmp_path_factory.mktemp("spellings"), ROOT / "params.yaml")
 
 
 def rate(folder: Path) -> float:
-    found = params.get(KEY, folder / "params.yaml")
-    assert isinstance(found, float)
-    return found
+    value = params.get(KEY, folder / "params.yaml")
+    assert isinstance(value, float)
+    return value
 
 
 @pytest.mark.parametrize(
-    ("spelling", "meant"), [("5e-8", 5e-8), ("5.0E-08", 5e-8), (".5e-7", 5e-8), ("1e-10", 1e-10)]
+    ("spelling", "value"), [("5e-8", 5e-8), ("5.0E-08", 5e-8), (".5e-7", 5e-8), ("1e-10", 1e-10)]
 )
 def test_exp_run_takes_a_small_number_in_every_spelling(
-    space: Workspace, spelling: str, meant: float
+    space: Workspace, spelling: str, value: float
 ) -> None:
-    said = space.dvc("exp", "run", "--force", "-S", f"{KEY}={spelling}", STAGE)
-    assert stages_run(said) == [STAGE]
-    assert rate(space.folder) == meant
+    output = space.dvc("exp", "run", "--force", "-S", f"{KEY}={spelling}", STAGE)
+    assert stages_run(output) == [STAGE]
+    assert rate(space.folder) == value
 
 
-def test_queued_runs_take_them_too(space: Workspace) -> None:
+def test_queued_runs_accept_small_numbers(space: Workspace) -> None:
     for spelling in ("5e-8", "1e-10"):
         space.dvc(
             "exp", "run", "--queue", "--name", f"r{spelling}", "-S", f"{KEY}={spelling}", STAGE
@@ -48,6 +48,6 @@ def test_queued_runs_take_them_too(space: Workspace) -> None:
 
 
 def test_a_number_in_quotes_is_refused(space: Workspace) -> None:
-    said = space.dvc("exp", "run", "--force", "-S", f"{KEY}='5e-8'", STAGE, ok=False)
-    assert f"{KEY} = '5e-8'" in said
-    assert "a string; write 5e-8 without quotes" in said
+    output = space.dvc("exp", "run", "--force", "-S", f"{KEY}='5e-8'", STAGE, ok=False)
+    assert f"{KEY} = '5e-8'" in output
+    assert "a string; write 5e-8 without quotes" in output

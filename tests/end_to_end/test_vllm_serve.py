@@ -1,4 +1,4 @@
-"""A real `vllm serve`: what it takes from the model's own settings, and what we say against it."""
+"""Requests override the generation settings that a real `vllm serve` reads from the model."""
 
 import json
 import os
@@ -35,7 +35,7 @@ def post(url: str, body: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a server of a tiny model whose own settings allow one token at each place."""
+    """Serve a tiny model whose own settings allow one token at each position; yield the URL."""
     folder = tmp_path_factory.mktemp("served") / "toy"
     write_model_family(folder, "nemotron")
     path = folder / "generation_config.json"
@@ -77,7 +77,7 @@ def _wait(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
     pytest.fail(log.read_text()[-3_000:])
 
 
-def test_the_models_own_settings_shape_no_reply_of_ours(url: str) -> None:
+def test_the_models_own_settings_change_no_reply(url: str) -> None:
     asked = plain_requests(4)
     bodies = [payload(request, "toy") for request in asked]
     kept = [{name: body[name] for name in body.keys() - VLLM_FIELDS.keys()} for body in bodies]

@@ -1,26 +1,28 @@
-"""Two runs, question by question."""
+"""Two runs are compared question by question."""
 
 import pytest
 
 from delta.core.errors import InputError
-from delta.experiments.compare import compare, table
+from delta.experiments.compare import compare, to_markdown
 from delta.experiments.results import AnswerCounts
 
 OURS = {"sums": AnswerCounts(1, (1, 1, 0, 0, 1))}
 THEIRS = {"sums": AnswerCounts(1, (1, 0, 1, 0, 0)), "products": AnswerCounts(1, (1,))}
 
 
-def test_what_each_solved_that_the_other_did_not() -> None:
-    (one,) = compare(OURS, THEIRS)  # only what both were asked
-    assert (one.alike, one.only_ours, one.only_theirs) == (2, [1, 4], [2])
-    assert one.difference.value == pytest.approx(0.2)  # 3 of 5 against 2 of 5
-    assert one.difference.low < 0 < one.difference.high
+def test_questions_that_only_one_run_solved_are_listed() -> None:
+    (comparison,) = compare(OURS, THEIRS)  # only the benchmarks of both
+    assert (comparison.alike, comparison.only_ours, comparison.only_theirs) == (2, [1, 4], [2])
+    assert comparison.difference.value == pytest.approx(0.2)  # 3 of 5 against 2 of 5
+    assert comparison.difference.low < 0 < comparison.difference.high
 
 
-def test_with_several_answers_the_one_that_is_right_more_often_solved_it() -> None:
-    (one,) = compare({"aime": AnswerCounts(16, (16, 3, 0))}, {"aime": AnswerCounts(16, (15, 3, 1))})
-    assert (one.alike, one.only_ours, one.only_theirs) == (1, [0], [2])
-    assert one.difference.value == pytest.approx(0.0)
+def test_with_several_samples_the_run_that_is_right_more_often_solved_the_question() -> None:
+    (comparison,) = compare(
+        {"aime": AnswerCounts(16, (16, 3, 0))}, {"aime": AnswerCounts(16, (15, 3, 1))}
+    )
+    assert (comparison.alike, comparison.only_ours, comparison.only_theirs) == (1, [0], [2])
+    assert comparison.difference.value == pytest.approx(0.0)
 
 
 def test_other_questions_cannot_be_compared() -> None:
@@ -29,7 +31,7 @@ def test_other_questions_cannot_be_compared() -> None:
 
 
 def test_the_table_has_a_line_for_each_benchmark() -> None:
-    lines = table(compare(OURS, THEIRS), "policy", "base").split("\n")
+    lines = to_markdown(compare(OURS, THEIRS), "policy", "base").split("\n")
     assert lines[0].startswith("| benchmark | policy − base (points) | p | only policy |")
     assert lines[2].startswith("| sums | +20.0 [")
     assert lines[2].endswith(" | 2 | 1 | 2 |")

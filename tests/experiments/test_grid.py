@@ -10,7 +10,7 @@ from delta import check
 from delta.core.errors import InputError
 from delta.core.params import load_sections, read_all, validate
 from delta.experiments import results
-from delta.experiments.grid import ExperimentParams, cells, key, with_changes
+from delta.experiments.grid import ExperimentParams, cell_key, cells, with_changes
 from delta.experiments.results import AnswerCounts, Result
 from tests.helpers.import_closure import ROOT
 
@@ -23,7 +23,7 @@ def grid(**axes: dict[str, Any]) -> ExperimentParams:
 
 
 def test_a_grid_has_one_run_for_every_choice_of_entries() -> None:
-    found = cells(
+    runs = cells(
         SMOKE,
         "mine",
         grid(
@@ -31,19 +31,19 @@ def test_a_grid_has_one_run_for_every_choice_of_entries() -> None:
             chosen={name: {"pairing.chosen": name} for name in ("one-shot", "three-shot")},
         ),
     )
-    assert [cell.at for cell in found] == [
+    assert [cell.axes for cell in runs] == [
         {"k": "4", "chosen": "one-shot"},
         {"k": "4", "chosen": "three-shot"},
         {"k": "6", "chosen": "one-shot"},
         {"k": "6", "chosen": "three-shot"},
     ]
-    assert found[1].changes == {
+    assert runs[1].changes == {
         "train.method": "dpo",
         "selector.k": 4,
         "pairing.chosen": "three-shot",
     }
-    assert len({cell.key for cell in found}) == 4
-    assert found[1].name == f"mine-4-three-shot-{found[1].key}"
+    assert len({cell.key for cell in runs}) == 4
+    assert runs[1].name == f"mine-4-three-shot-{runs[1].key}"
 
 
 def test_where_nothing_varies_there_is_nothing_to_run() -> None:
@@ -52,7 +52,7 @@ def test_where_nothing_varies_there_is_nothing_to_run() -> None:
 
 def test_the_same_run_in_two_grids_has_one_key() -> None:
     same = {"selector.k": SMOKE["selector"]["k"]}
-    assert key(SMOKE) == key(with_changes(SMOKE, same, "mine"))
+    assert cell_key(SMOKE) == cell_key(with_changes(SMOKE, same, "mine"))
 
 
 @pytest.mark.parametrize(
@@ -74,22 +74,22 @@ def test_the_same_run_in_two_grids_has_one_key() -> None:
         ("grading.extraction", "math_verify", False),
     ],
 )
-def test_the_key_is_of_what_shapes_the_policy_and_its_answers(
+def test_the_key_depends_only_on_what_changes_the_policy_or_its_answers(
     parameter: str, value: Any, same: bool
 ) -> None:
-    assert (key(with_changes(SMOKE, {parameter: value}, "mine")) == key(SMOKE)) == same
+    assert (cell_key(with_changes(SMOKE, {parameter: value}, "mine")) == cell_key(SMOKE)) == same
 
 
 @pytest.mark.parametrize(
-    ("parameter", "said"),
+    ("parameter", "message"),
     [
         ("train.methd", "'train.methd' is not a parameter; there are base, method, dpo"),
         ("train.dpo", "train.dpo = 1: it is a section with learning_rate, beta, num_train_epochs"),
         ("train.dpo.beta.x", "'train.dpo.beta.x' is not a parameter"),
     ],
 )
-def test_a_change_of_what_is_no_parameter_is_refused(parameter: str, said: str) -> None:
-    with pytest.raises(InputError, match=said):
+def test_a_change_of_an_unknown_parameter_is_refused(parameter: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
         cells(SMOKE, "mine", grid(one={"a": {parameter: 1}}))
 
 
@@ -121,14 +121,14 @@ def test_a_section_of_a_grid_replaces_the_whole_section() -> None:
         ("pairing.chosen", ["one-shot"]),
     ],
 )
-def test_a_section_that_is_changed_into_none_is_refused(parameter: str, value: Any) -> None:
+def test_a_section_cannot_become_another_type(parameter: str, value: Any) -> None:
     mine = ExperimentParams(always={parameter: value}, vary={"k": {"4": {"selector.k": 4}}})
-    said = rf"experiments\.mine: {parameter}, selector\.k at 4 leave no valid parameters"
-    with pytest.raises(InputError, match=said):
+    message = rf"experiments\.mine: {parameter}, selector\.k at 4 leave no valid parameters"
+    with pytest.raises(InputError, match=message):
         cells(SMOKE, "mine", mine)
 
 
-def test_an_axis_without_entries_is_refused_as_it_would_run_nothing() -> None:
+def test_an_axis_without_entries_is_refused() -> None:
     with pytest.raises(InputError, match=r"mine\.vary\.k = \{\}: .* at least 1"):
         validate("mine", ExperimentParams, {"always": {}, "vary": {"k": {}}})
 
@@ -140,7 +140,7 @@ def test_every_run_of_every_experiment_is_a_valid_params_yaml(profile: str) -> N
     for name, experiment in declared.items():
         for cell in cells(content, name, experiment):
             new = with_changes(content, cell.changes, name)
-            check.check_content(new, f"{profile}: {name} {cell.at}")
+            check.check_content(new, f"{profile}: {name} {cell.axes}")
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -155,8 +155,8 @@ def test_the_papers_grids_have_its_numbers_of_runs() -> None:
     path = ROOT / "profiles/paper.yaml"
     declared = load_sections("experiments", ExperimentParams, path)
     content = read_all(path)
-    found = {name: cells(content, name, one) for name, one in declared.items()}
-    assert {name: len(runs) for name, runs in found.items() if runs} == {
+    by_name = {name: cells(content, name, grid) for name, grid in declared.items()}
+    assert {name: len(runs) for name, runs in by_name.items() if runs} == {
         "figure-1": 4,
         "figure-2": 12,
         "figure-3": 4,
@@ -166,8 +166,8 @@ def test_the_papers_grids_have_its_numbers_of_runs() -> None:
         "length-matched": 15,
         "seeds": 3,
     }
-    # DPO on s1-7B against s1-3B stands in Figure 1 and in Figure 2.
-    assert len({cell.key for runs in found.values() for cell in runs}) == 77 - 1
+    # DPO on s1-7B against s1-3B is in Figure 1 and in Figure 2.
+    assert len({cell.key for runs in by_name.values() for cell in runs}) == 77 - 1
 
 
 # --- results ---
@@ -186,7 +186,7 @@ RESULT = Result(
 )
 
 
-def test_a_result_is_read_as_it_was_written_and_answers_are_a_character_each(
+def test_a_result_survives_a_round_trip_with_one_character_per_question(
     tmp_path: Path,
 ) -> None:
     path = results.write(RESULT, tmp_path)
@@ -198,5 +198,5 @@ def test_a_result_is_read_as_it_was_written_and_answers_are_a_character_each(
 def test_a_damaged_result_is_named(tmp_path: Path) -> None:
     path = results.write(RESULT, tmp_path)
     path.write_text(path.read_text()[:50])
-    with pytest.raises(InputError, match=r"0123456789ab\.json: not a whole result"):
+    with pytest.raises(InputError, match=r"0123456789ab\.json: damaged"):
         results.read(RESULT.key, tmp_path)

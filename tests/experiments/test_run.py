@@ -1,4 +1,4 @@
-"""Each distinct run of a grid is run once, whatever is killed or lost, and the command resumes."""
+"""Each distinct run of a grid runs once, also after a kill or a lost result."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from tests.helpers.workspace import Workspace, stages_run
 pytestmark = pytest.mark.timeout(2400)  # DVC starts Python many times
 
 
-# Stages that take no time: each writes what its parameters say, and evaluate real answer rows.
+# Stages that take no time: each writes its parameters, and `evaluate` writes real answer rows.
 STAND_IN = """
 import json, sys, time
 from pathlib import Path
@@ -51,7 +51,7 @@ if name == "evaluate":
 
 @pytest.fixture(scope="module")
 def space(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """A workspace whose stages take no time, at a path that DVC's own queue cannot bear."""
+    """Return a workspace with stand-in stages, at a path that DVC's own queue cannot handle."""
     from tests.end_to_end.test_dvc_graph import OUTS
 
     space = Workspace(
@@ -91,9 +91,9 @@ def experiment(space: Workspace, *words: str, ok: bool = True) -> str:
 def test_an_experiment_is_run_collected_and_rendered(space: Workspace) -> None:
     output = experiment(space, "figure-1", "--jobs", "2")
     assert "4 runs, 0 of them done" in output
-    found = results_of(space)
+    runs = results_of(space)
     assert sorted(
-        (one["changes"]["train.method"], one["answers"]["products"]["correct"]) for one in found
+        (run["changes"]["train.method"], run["answers"]["products"]["correct"]) for run in runs
     ) == [
         ("dpo", "11"),
         ("dpo", "11"),
@@ -104,26 +104,26 @@ def test_an_experiment_is_run_collected_and_rendered(space: Workspace) -> None:
     assert sorted(trained(space)[1:]) == [
         *("dpo one-shot", "dpo three-shot", "sft one-shot", "sft three-shot")
     ]
-    shown = space.dvc("exp", "show", "--csv", "--no-pager")
-    for one in found:
-        assert one["name"] in shown
+    table = space.dvc("exp", "show", "--csv", "--no-pager")
+    for run in runs:
+        assert run["name"] in table
 
 
 @pytest.mark.slow
-def test_again_nothing_is_run_and_a_training_of_another_figure_is_not_repeated(
+def test_a_run_that_another_figure_shares_is_not_repeated(
     space: Workspace,
 ) -> None:
     before = trained(space)
     assert "4 runs, 4 of them done" in experiment(space, "figure-1")
     assert trained(space) == before
-    # Of its four, both by DPO are known from figure-1.
+    # Figure 1 has run two of the four: those by DPO.
     assert "4 runs, 2 of them done" in experiment(space, "figure-2")
     assert sorted(trained(space)[len(before) :]) == ["kto one-shot", "kto three-shot"]
     assert len(results_of(space)) == 6
 
 
 @pytest.mark.slow
-def test_a_result_that_was_lost_is_collected_again_and_nothing_is_trained(
+def test_a_lost_result_is_collected_again_without_training(
     space: Workspace,
 ) -> None:
     before = trained(space)
@@ -135,7 +135,7 @@ def test_a_result_that_was_lost_is_collected_again_and_nothing_is_trained(
 
 
 @pytest.mark.slow
-def test_a_failed_run_is_named_and_run_again_by_the_same_command(space: Workspace) -> None:
+def test_the_same_command_repeats_a_failed_run(space: Workspace) -> None:
     fails = space.folder.parent / f"{space.folder.name}.fail"
     fails.write_text("")
     output = experiment(space, "seeds", ok=False)
@@ -147,7 +147,7 @@ def test_a_failed_run_is_named_and_run_again_by_the_same_command(space: Workspac
 
 
 @pytest.mark.slow
-def test_a_name_that_is_not_declared_is_refused_before_anything_runs(space: Workspace) -> None:
+def test_an_unknown_experiment_is_refused_before_anything_runs(space: Workspace) -> None:
     before = trained(space)
     output = experiment(space, "figure-9", ok=False)
     assert "experiment 'figure-9'; expected: all, table-1, table-2" in output
@@ -156,7 +156,7 @@ def test_a_name_that_is_not_declared_is_refused_before_anything_runs(space: Work
 
 
 def kill_inside(space: Workspace) -> None:
-    """Kill what outlives the command: DVC starts each stage in a session of its own."""
+    """Kill processes in the workspace that outlive the command: DVC gives each stage a session."""
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             if str((folder / "cwd").resolve()).startswith(str(space.folder)):
@@ -188,5 +188,5 @@ def test_after_a_kill_the_same_command_resumes(space: Workspace) -> None:
     delay(space, 0)
     assert "0 to go" in experiment(space, "figure-3")
     assert len(results_of(space)) == 6 + 2 + 4
-    # What was in training when it was killed is trained again, what had ended is not.
+    # The run that was killed in training is trained again; the finished one is not.
     assert len(trained(space)) == before + 1 + 4

@@ -1,4 +1,4 @@
-"""A run that reads a file which Git does not have is refused before it is queued."""
+"""A run that reads an untracked data file is refused before it starts."""
 
 import shutil
 import subprocess
@@ -21,7 +21,7 @@ def file(path: str) -> dict[str, Any]:
 
 @pytest.fixture
 def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
-    """A problem source and a benchmark of the user's own, and weights in a folder."""
+    """Return parameters with a problem source, a benchmark and a model from untracked files."""
     monkeypatch.chdir(tmp_path)
     subprocess.run(["git", "init", "--quiet"], check=True)
     shutil.copy(ROOT / "dvc.yaml", tmp_path)
@@ -60,7 +60,7 @@ def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
         ("models.own.folder.sha256", "weights", "models.own.folder"),
     ],
 )
-def test_the_file_its_key_and_what_to_do_are_said(
+def test_the_error_names_the_file_its_parameter_and_the_remedy(
     params: Params, changed: str, path: str, key: str
 ) -> None:
     others = {"pairs.jsonl", "exam.jsonl", "weights"} - {path}
@@ -69,18 +69,18 @@ def test_the_file_its_key_and_what_to_do_are_said(
         check_tracked(params, {changed: 1}, "mine")
     assert str(caught.value) == (
         f"mine: it reads {path!r} ({key}), which is not in Git, and a run has only what "
-        f"Git has; expected: `git add {path}`, or an absolute path"
+        f"Git tracks; expected: `git add {path}`, or an absolute path"
     )
     subprocess.run(["git", "add", path], check=True)
     check_tracked(params, {changed: 1}, "mine")
 
 
 @pytest.mark.parametrize("changed", ["train.dpo.beta", "selector.k", "pairing.chosen"])
-def test_a_run_that_reads_no_file_again_may_be_queued(params: Params, changed: str) -> None:
+def test_a_run_that_rereads_no_file_is_accepted(params: Params, changed: str) -> None:
     check_tracked(params, {changed: 1}, "mine")
 
 
-def test_a_folder_of_which_git_has_a_part_is_not_there(params: Params) -> None:
+def test_a_partly_tracked_folder_counts_as_untracked(params: Params) -> None:
     Path("weights/config.json").write_text("{}")
     Path("weights/.cache").mkdir()
     Path("weights/.cache/lock").write_text("")
@@ -92,7 +92,7 @@ def test_a_folder_of_which_git_has_a_part_is_not_there(params: Params) -> None:
     check_tracked(params, {"models.own.folder.sha256": 1}, "mine")
 
 
-def test_an_absolute_path_is_the_same_everywhere(params: Params) -> None:
+def test_an_absolute_path_is_accepted(params: Params) -> None:
     content = params.model_dump()
     content["problems"]["sources"]["mine"]["table"]["data"] = file(
         str(Path("pairs.jsonl").resolve())
@@ -100,14 +100,14 @@ def test_an_absolute_path_is_the_same_everywhere(params: Params) -> None:
     check_tracked(validate("", Params, content), {"problems.seed": 1}, "mine")
 
 
-def test_a_file_that_dvc_tracks_by_a_file_in_git_is_there(params: Params) -> None:
+def test_a_file_tracked_by_dvc_is_accepted(params: Params) -> None:
     Path(".gitignore").write_text("pairs.jsonl\n")
     Path("pairs.jsonl.dvc").write_text("outs: []\n")
     subprocess.run(["git", "add", "pairs.jsonl.dvc"], check=True)
     check_tracked(params, {"problems.seed": 1}, "mine")
 
 
-def test_a_queued_run_that_lacks_a_file_says_where_it_is(
+def test_a_queued_run_that_lacks_a_file_names_the_workspace_that_has_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     queued = tmp_path / ".dvc/tmp/exps/tmpabc"

@@ -128,7 +128,7 @@ def test_rows_are_spread_over_shards(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert [row["rank"] for row in rows] == [1, 2, 3]
 
 
-def test_an_earlier_export_is_replaced_whole(tmp_path: Path) -> None:
+def test_an_earlier_export_is_replaced(tmp_path: Path) -> None:
     export_toy(tmp_path / "out", run=example_pairs([("a", "b")] * 3))
     export_toy(tmp_path / "out", run=example_pairs([("a", "b")]))
     assert len(exported_rows(tmp_path / "out", "preference")) == 1
@@ -146,7 +146,7 @@ def test_a_folder_that_no_export_wrote_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"holds 'notes\.txt', which no export wrote"):
         export_toy(tmp_path / "out")
     (tmp_path / "file").write_text("x")
-    with pytest.raises(InputError, match="is no folder"):
+    with pytest.raises(InputError, match="not a folder"):
         export_toy(tmp_path / "file")
     (tmp_path / "empty").mkdir()
     export_toy(tmp_path / "empty")

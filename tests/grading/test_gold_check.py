@@ -92,7 +92,8 @@ def test_too_many_ungradable_golds_are_an_error_and_a_few_are_reported(
     monkeypatch.chdir(tmp_path)
     assert run_check_golds(tmp_path, ["4", r"\sqrt{2}"], *argv) == ""
     output = run_check_golds(tmp_path, ["4", "5", "6", "7", r"\dfrac{9!}"], *argv)
-    assert output.startswith(f"golds {' '.join(argv)}: 1 of 5 cannot be graded; logs/golds-")
+    first = f"check-golds {' '.join(argv)}: 1 of 5 cannot be graded; logs/check-golds-"
+    assert output.startswith(f"{first}{'-'.join(argv)}.log names them; ")
     assert output.endswith(r"mine.4: '\\dfrac{9!}' (unparsable_gold)" + "\n")
     where = {1: r"problems\.sources", 2: r"benchmarks\.products"}[len(argv)]
     with pytest.raises(InputError, match=f"^{where}: 1 of 2 gold .* mine.0: .*unparsable_gold"):
@@ -104,4 +105,4 @@ def test_with_an_llm_fallback_ungradable_golds_are_only_reported(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     output = run_check_golds(tmp_path, [r"\dfrac{9!}"], "problems", llm_fallback=True)
-    assert output.startswith("golds problems: 1 of 1 cannot be graded")
+    assert output.startswith("check-golds problems: 1 of 1 cannot be graded")

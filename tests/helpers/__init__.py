@@ -1,1 +1,1 @@
-"""What several tests share: workspaces, servers, tiny models, toy tables."""
+"""Workspaces, servers, tiny models and toy tables that several tests share."""

@@ -1,4 +1,4 @@
-"""Texts that models, files and strangers may hold, by name; none may ever be more than text."""
+"""Adversarial texts by name. Whatever reads them must treat them as text."""
 
 TEXTS = {
     "nul": "a\0b",

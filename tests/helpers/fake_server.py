@@ -1,4 +1,4 @@
-"""An OpenAI-compatible server on loopback that answers by rule and counts what it is asked."""
+"""An OpenAI-compatible server on loopback that replies by rule and counts its requests."""
 
 import asyncio
 import hashlib
@@ -13,12 +13,12 @@ from aiohttp import web
 
 from delta.judging import rubric
 
-ANSWER = re.compile(r"should be (\S+?)[.,]?(?:\s|$)")  # fixtures give their answer away
+ANSWER = re.compile(r"should be (\S+?)[.,]?(?:\s|$)")  # prompts of fixtures contain their answer
 FORMULA = re.compile(r"\d+(?: [-+*] \d+)+")  # the tasks of the smoke profile
 
 
 class Server:
-    """Answers the same request always alike. `asked` counts each request by its whole content."""
+    """A server that gives equal replies to equal requests. `asked` counts requests by content."""
 
     def __init__(self, delay_s: float = 0.0) -> None:
         self.delay_s = delay_s
@@ -71,7 +71,7 @@ class Server:
 
 
 def reply_to(payload: dict[str, Any], content: str) -> dict[str, Any]:
-    """As a model of the named family would: reasoning with its markers, then what is asked for."""
+    """Reply like the model's family: reasoning between its markers, then a rating or an answer."""
     number = int(hashlib.sha256(content.encode()).hexdigest()[:8], 16)
     model, prompt = payload["model"], payload["messages"][-1]["content"]
     if "response_format" in payload:
@@ -82,7 +82,7 @@ def reply_to(payload: dict[str, Any], content: str) -> dict[str, Any]:
     elif "```" in prompt or "program" in prompt:
         text = f"```python\nprint({number % 7})\n```"
     else:
-        # Mostly the answer that is asked for, else another: both kinds of traces occur.
+        # Half of the traces box the correct answer.
         answer = answer_to(prompt)
         box = answer if answer and number % 2 else str(number % 40)
         text = f"2 * {number % 9973} = {2 * (number % 9973)}. The answer is \\boxed{{{box}}}."
@@ -114,7 +114,7 @@ def answer_to(prompt: str) -> str | None:
 
 
 def rating(number: int) -> dict[str, Any]:
-    """A valid reply of a judge, its scores drawn from the digits of `number`."""
+    """Return a valid rating with scores from the bits of `number`."""
     reply: dict[str, dict[str, Any]] = {}
     for place, dimension in enumerate(rubric.RUBRIC):
         score = 1 + (number >> (3 * place)) % 5

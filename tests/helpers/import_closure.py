@@ -1,19 +1,30 @@
-"""The project's own files that a module imports, directly or not, also inside functions."""
+"""Find the files of this project that a module imports or reads, also indirectly."""
 
 import ast
 import re
+from collections.abc import Callable
 from pathlib import Path
+
+from delta import prompts
+from delta.inference import chat_formats
 
 ROOT = Path(__file__).parents[2]
 OWN = ("delta", "stages")
 PROMPT_FILE = re.compile(r"prompts\.(?:text|template)\(\"([\w.]+)\"\)")
-# What reads a prompt file without naming it.
+
+
+def call_of(function: Callable[..., object]) -> str:
+    """Return the text of a call, so that a renamed function is noticed."""
+    return f"{function.__module__.rpartition('.')[2]}.{function.__name__}("
+
+
+# Calls that read prompt files without naming them.
 READERS = {
-    "prompts.question(": {"instruction.txt"},
-    "prompts.worked_examples(": {"worked_examples.yaml"},
-    "prompts.earlier_turns(": {"worked_examples.yaml", "instruction.txt"},
-    "chat_formats.load(": {"chat_formats.yaml"},
-    "chat_formats.all_chat_formats(": {"chat_formats.yaml"},
+    call_of(prompts.with_instruction): {"instruction.txt"},
+    call_of(prompts.worked_examples): {"worked_examples.yaml"},
+    call_of(prompts.worked_example_turns): {"worked_examples.yaml", "instruction.txt"},
+    call_of(chat_formats.load): {"chat_formats.yaml"},
+    call_of(chat_formats.all_chat_formats): {"chat_formats.yaml"},
 }
 
 
@@ -38,7 +49,7 @@ def imports_of(path: Path) -> set[str]:
 
 
 def closure(module: str) -> set[str]:
-    """Return the paths, from the root, of `module` and of all own modules that it needs.
+    """Return the paths of `module` and all modules of this project that it imports.
 
     Packages without code are left out, and so is `stages`, which shapes no result.
     """
@@ -60,8 +71,8 @@ def has_code(path: Path) -> bool:
     return any(not isinstance(node, ast.Expr) for node in body)
 
 
-def beside(module: str) -> set[str]:
-    """Return the data files of every package in the closure, also in folders without modules."""
+def data_files(module: str) -> set[str]:
+    """Return the data files of every package in the closure, also in their subfolders."""
     packages = {(ROOT / path).parent for path in closure(module)} - {ROOT / "delta/prompts"}
     return {
         str(path.relative_to(ROOT))
@@ -78,7 +89,7 @@ def is_package(folder: Path) -> bool:
 
 
 def prompts_of(module: str) -> set[str]:
-    """Prompt files that a module's closure reads."""
+    """Return the prompt files that a module's closure reads."""
     names = set()
     for path in closure(module):
         text = (ROOT / path).read_text(encoding="utf-8")

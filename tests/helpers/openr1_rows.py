@@ -1,6 +1,6 @@
-"""Twelve rows of our own in the exact columns of open-r1/OpenR1-Math-220k, default, train.
+"""Twelve toy rows in the exact columns of open-r1/OpenR1-Math-220k, default, train.
 
-Each is there for one rule of delta/data/openr1.py; `tests/data/test_openr1.py` counts them by hand.
+Each tests one rule of delta/data/openr1.py.
 """
 
 from pathlib import Path
@@ -35,7 +35,7 @@ def trace(answer: str, ended: bool = True) -> str:
 
 
 def row(problem: str | None, answer: str | None, **changes: Any) -> dict[str, Any]:
-    """A row whose first trace is right and whose second is wrong, by Math-Verify."""
+    """Return a row whose first trace is correct and whose second is incorrect by Math-Verify."""
     return {
         "problem": problem,
         "solution": f"It is {answer}.",
@@ -93,7 +93,7 @@ ROWS = [
 
 
 def write_source(path: Path, rows: list[dict[str, Any]]) -> DataSource:
-    """A Parquet file of the rows, and the source that reads it."""
+    """Write a Parquet file of the rows and return the source that reads it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     pl.DataFrame(rows, schema=SCHEMA).write_parquet(path)
     return local_source(path)

@@ -1,4 +1,4 @@
-"""An ordinary user, as whom tests run by root can start a process."""
+"""Start processes as an ordinary user in tests run by root."""
 
 import contextlib
 import os
@@ -11,12 +11,12 @@ import pytest
 from tests.helpers.import_closure import ROOT
 
 NOBODY = 65_534
-# Also for an interpreter that is not that of the virtual environment.
+# Set explicitly, because the interpreter may be outside the virtual environment.
 PACKAGES = ":".join([str(ROOT), *(path for path in sys.path if path.endswith("site-packages"))])
 
 
 def python_of_nobody() -> str:
-    """An interpreter of this version that an ordinary user may run, for tests run by root."""
+    """Return an interpreter of this version that an ordinary user may run; skip without one."""
     if os.getuid() != 0:
         pytest.skip("only root can run this as another user")
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"

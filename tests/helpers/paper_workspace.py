@@ -1,6 +1,6 @@
-"""profiles/paper.yaml in a workspace: its sources pointed at fixtures, its models at tiny ones.
+"""A workspace of profiles/paper.yaml with fixtures as its sources and tiny models.
 
-Nothing else of the recipe is changed but what names a size or the hardware.
+Otherwise only sizes and hardware differ from the recipe.
 """
 
 from pathlib import Path
@@ -15,13 +15,13 @@ from tests.helpers.tiny_model_families import FAMILIES, write_model_family
 from tests.helpers.workspace import Workspace
 
 PROBLEMS = 24
-SELECTED = 8  # pairs; fewer than half of all, also where some texts come out equal
+SELECTED = 8  # pairs; fewer than half of all, even if some texts are equal
 EVALUATED = ("nemotron-8b", "policy", "s1-3b")
 FORMS = {"gpqa-diamond": "gpqa"}  # benchmarks whose format has another name
 
 
 def openr1(folder: Path) -> dict[str, Any]:
-    """Problems that the server can answer, each with a right and a wrong trace of DeepSeek-R1."""
+    """Write problems that the server can solve, each with a correct and an incorrect trace."""
     words = ("apples", "books", "cups", "doors", "eggs", "forks")
     rows = [
         openr1_rows.row(
@@ -31,9 +31,9 @@ def openr1(folder: Path) -> dict[str, Any]:
         )
         for i in range(PROBLEMS)
     ]
-    spoilt = [openr1_rows.row("All were right: it should be 4.", "4")]
-    spoilt[0]["correctness_math_verify"] = [True, True]
-    source = openr1_rows.write_source(folder / "openr1.parquet", rows + spoilt)
+    unpairable = [openr1_rows.row("All were right: it should be 4.", "4")]
+    unpairable[0]["correctness_math_verify"] = [True, True]
+    source = openr1_rows.write_source(folder / "openr1.parquet", rows + unpairable)
     return source.model_dump(exclude_none=True)
 
 
@@ -59,7 +59,7 @@ def paper_space(folder: Path, server: Server) -> Workspace:
                 content["models"][name] = {"folder": source}
         content["problems"]["sources"]["openr1"]["openr1"]["data"] = data
         content["problems"]["sample"] = PROBLEMS - 4
-        # Base, policy and one of the six off-the-shelf models of Table 2, which are items alike.
+        # Base, policy and one of the six other models of Table 2.
         models = content["evaluation"]["models"]
         content["evaluation"]["models"] = {name: models[name] for name in EVALUATED}
         recorded = [name for name, model in content["models"].items() if "recording" in model]

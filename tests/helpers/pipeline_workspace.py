@@ -1,4 +1,4 @@
-"""A workspace of the smallest profile whose engine is a server of the tests, and its model tiny."""
+"""A workspace of the smoke profile with a tiny model and a server of the tests as its engine."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ GENERATORS = ("zero-shot", "one-shot", "three-shot")
 
 
 def ask_at(content: dict[str, Any], url: str, *models: str, key: str | None = None) -> None:
-    """Let a vLLM server at `url` answer for `models`, whose weights are here."""
+    """Let a vLLM server at `url` serve `models`, whose weights are here."""
     for name in models:
         content["serving"][name]["endpoint"] = {"revision": "unnamed", "accepts": "vllm"}
     server = {"base_urls": [url], "key": key, "models": dict.fromkeys(models)}
@@ -21,7 +21,7 @@ def ask_at(content: dict[str, Any], url: str, *models: str, key: str | None = No
 
 
 def prepare(space: Workspace, url: str, model: Path, key: str | None = None) -> None:
-    """Let the server at `url` answer everything; `key` names the variable with its key, if any."""
+    """Let the server at `url` answer everything. `key` is the environment variable of its key."""
 
     def change(content: dict[str, Any]) -> None:
         source = {"path": str(model), "sha256": fingerprint.compute_fingerprint(model)}

@@ -1,4 +1,4 @@
-"""A workspace for tests of the plan: toy parameters, tables, weights and replies."""
+"""A workspace for tests of the plan, with toy parameters, tables, weights and replies."""
 
 import json
 import struct
@@ -45,7 +45,7 @@ def up_to_date(*names: str) -> dict[str, Stage]:
 
 
 def enter(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Enter an empty folder with a store of its own, and a model in it."""
+    """Change to `folder`, give it a reply cache of its own, and write a model."""
     monkeypatch.chdir(folder)
     monkeypatch.setenv("DELTA_STORE", str(folder / "store"))
     write_weights(paths.model(MODEL), {"w": ("BF16", [10, 4])})
@@ -53,7 +53,7 @@ def enter(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def write_weights(folder: Path, tensors: dict[str, tuple[str, list[int]]]) -> str:
-    """Write a model folder whose weights are nothing but their header."""
+    """Write a model folder whose weights file is only a header."""
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     for name, (dtype, shape) in tensors.items():
         header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [0, 0]}
@@ -134,7 +134,7 @@ def put(item: str, requests: Iterable[Request], text: str = "4") -> None:
 
 
 def trace_requests(params: Params, name: str, problems: pl.DataFrame) -> list[Request]:
-    """The requests of a generator in a run."""
+    """Return the requests of a generator in a run."""
     generator = params.generators[name]
     assert isinstance(generator, generate.SampledParams)
     folder = paths.model(MODEL)
@@ -146,7 +146,7 @@ def trace_requests(params: Params, name: str, problems: pl.DataFrame) -> list[Re
 
 
 def request_groups(params: Params, stages: dict[str, Stage], name: str) -> list[RequestGroup]:
-    """The groups of requests of the stage `name`."""
+    """Return the request groups of the stage `name`."""
     workspace = Workspace(params, stages)
     pending = [item for item in pending_requests(workspace) if item.stage == name]
     groups = [count_requests(workspace, item, 0.1) for item in pending]

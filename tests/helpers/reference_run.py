@@ -1,4 +1,4 @@
-"""One undisturbed run of the whole pipeline, made once for all the tests that compare with it."""
+"""One undisturbed run of the whole pipeline, shared by all tests that compare with it."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ OUTPUTS = ("data/*.parquet", "data/*/*.parquet", "data/*/*/*.parquet", "data/mod
 COUNTED = ("data/counts/**/*.json", "data/analysis/*.json", "data/*.tsv", "metrics/summary.json")
 
 KEY_VARIABLE = "OPENAI_API_KEY"  # sent to the server
-# In the environment of the run; test_security.py looks for them in all that it leaves behind.
+# Set during the run; test_security.py looks for them in every file that the run leaves behind.
 SECRETS = {
     KEY_VARIABLE: "sk-a-key-that-nobody-may-see",
     "HF_TOKEN": "hf_a_token_that_nobody_may_see",
@@ -29,37 +29,39 @@ SECRETS = {
 
 
 @dataclass
-class Calm:
-    """What the run made, what it asked, and the model that was trained."""
+class ReferenceRun:
+    """The run's workspace, its base model, its outputs and its requests."""
 
     space: Workspace
     model: Path
-    files: dict[str, str]
+    files: dict[str, str]  # path → SHA-256
     asked: set[str]
 
     def copy(self, folder: Path) -> Workspace:
-        """A workspace as it is after the run; the server that answered is gone."""
+        """Copy the workspace of the finished run. Its server no longer runs."""
         shutil.copytree(self.space.folder, folder, symlinks=True)
         return Workspace.at(folder, self.space.env)
 
 
 def digests(space: Workspace) -> dict[str, str]:
-    """Tables, weights, metrics: path → SHA-256."""
-    found = {}
+    """Return the SHA-256 of tables, weights, counts and metrics by path."""
+    hashes = {}
     for pattern in (*OUTPUTS, *COUNTED):
         for path in space.folder.glob(pattern):
             name = str(path.relative_to(space.folder))
-            found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
-    return found
+            hashes[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return hashes
 
 
 @pytest.fixture(scope="session")
-def calm(tmp_path_factory: pytest.TempPathFactory) -> Calm:
-    """Of several workers the first makes it, the others wait for it."""
-    own = tmp_path_factory.getbasetemp()
-    base = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
-    folder, model, asked = base / "calm/space", base / "calm/model", base / "calm/asked.json"
-    with FileLock(base / "calm.lock"):
+def reference_run(tmp_path_factory: pytest.TempPathFactory) -> ReferenceRun:
+    """Run the pipeline in the first test process; the others wait for it."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder, model, asked = (
+        shared / "reference" / name for name in ("space", "model", "asked.json")
+    )
+    with FileLock(shared / "reference.lock"):
         if not asked.exists():
             write_model(model)
             with Server() as server:
@@ -70,4 +72,4 @@ def calm(tmp_path_factory: pytest.TempPathFactory) -> Calm:
             asked.write_text(json.dumps(sorted(server.asked)))
         key = {KEY_VARIABLE: SECRETS[KEY_VARIABLE]}
         space = Workspace.at(folder, Workspace.environment() | key)
-    return Calm(space, model, digests(space), set(json.loads(asked.read_text())))
+    return ReferenceRun(space, model, digests(space), set(json.loads(asked.read_text())))

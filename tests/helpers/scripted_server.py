@@ -1,4 +1,4 @@
-"""An OpenAI-compatible server on loopback that answers, or fails, as a test says."""
+"""An OpenAI-compatible server on loopback that replies or fails as a test tells it."""
 
 import asyncio
 import hashlib
@@ -34,7 +34,7 @@ def completion(text: str) -> dict[str, Any]:
 
 
 def answer(payload: dict[str, Any]) -> web.Response:
-    """The same text for the same payload; a valid rating where a schema is asked for."""
+    """Return equal texts for equal payloads, or a valid rating if a schema is requested."""
     if "response_format" not in payload:
         digest = hashlib.sha256(json.dumps(payload, sort_keys=True).encode()).hexdigest()
         return web.json_response(completion(digest))
@@ -46,7 +46,7 @@ def answer(payload: dict[str, Any]) -> web.Response:
 
 
 def fail_first(first: int, failure: Callable[[], web.Response]) -> Answer:
-    """A server that fails so often and then answers."""
+    """Return an answer function that fails `first` times."""
     left = [failure] * first
 
     def flaky(payload: dict[str, Any]) -> web.Response:
@@ -56,13 +56,13 @@ def fail_first(first: int, failure: Callable[[], web.Response]) -> Answer:
 
 
 class Server:
-    """An OpenAI-compatible server on loopback, in a thread, that keeps what it was asked."""
+    """An OpenAI-compatible server on loopback, in a thread, that keeps its requests."""
 
     def __init__(self) -> None:
         self.answer: Answer = answer
         self.raw: Raw | None = None  # takes the whole request instead of `answer`
         self.seen: list[dict[str, Any]] = []
-        self.arrived: list[float] = []  # monotonic seconds, beside `seen`
+        self.arrived: list[float] = []  # monotonic seconds, parallel to `seen`
         self.url = ""
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
@@ -87,7 +87,7 @@ class Server:
         asyncio.run(serve())
 
     def count(self) -> int:
-        """Requests since the last count."""
+        """Return the number of requests since the last call."""
         number = len(self.seen)
         self.seen.clear()
         self.arrived.clear()

@@ -1,4 +1,4 @@
-"""A hosted API on loopback as strict as OpenAI's: a key, known fields, a small JSON schema."""
+"""A server on loopback as strict as OpenAI's API: a key, known fields, a small JSON schema."""
 
 from typing import Any
 
@@ -41,9 +41,9 @@ STANDARD: list[FieldName] = [
 
 
 def strict_api(key: str, only_default: bool = False) -> Raw:
-    """Return what such an API does with a request: the answer, or why it refuses it.
+    """Return the request handler of such an API.
 
-    `only_default`: as with reasoning models, no temperature and no top_p may be named.
+    With `only_default`, it refuses temperature and top_p, like OpenAI's reasoning models.
     """
     known = FIELDS - {"temperature", "top_p"} if only_default else FIELDS
 
@@ -65,7 +65,7 @@ def strict_api(key: str, only_default: bool = False) -> Raw:
 
 
 def keywords_of(schema: dict[str, Any]) -> Any:
-    """Yield the keywords of a schema that strict decoding does not take."""
+    """Yield the keywords of a schema that strict decoding does not support."""
     yield from sorted(schema.keys() - KEYWORDS)
     for inner in schema.get("properties", {}).values():
         yield from keywords_of(inner)
@@ -78,7 +78,7 @@ def refusal(status: int, message: str) -> web.Response:
 
 
 def judge_at_api(content: dict[str, Any], url: str, key: str | None) -> None:
-    """Let the API at `url` judge, under the name judge-api; params.yaml as plain values."""
+    """Let the API at `url` judge as model `judge-api`. `content` is that of params.yaml."""
     content["models"]["judge-api"] = {"served": KNOWS}
     content["serving"]["judge-api"] = {
         "chat_format": "plain",

@@ -1,4 +1,4 @@
-"""A judge that vLLM's CPU engine loads: GPT-OSS's markers and template, two random Llama layers."""
+"""A tiny judge for vLLM's CPU engine: GPT-OSS's markers and template, two random Llama layers."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from tests.helpers.tiny_model_families import FAMILIES, write_tokenizer
 
 
 def write_judge(folder: Path) -> str:
-    """Returns the folder's fingerprint. Heads of 32: vLLM's CPU attention takes no smaller ones."""
+    """Write the model and return its fingerprint. vLLM's CPU attention needs heads of 32."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 

@@ -1,4 +1,4 @@
-"""A model folder as `fetch` writes it, with random weights: 0.2 MB, written in a second."""
+"""Write a model folder like those of `fetch`, with random weights: 0.2 MB, in a second."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""A copy of the project in a folder of its own, with Git and DVC, to run real commands in."""
+"""A copy of the project in another folder, with Git and DVC, for real commands."""
 
 import os
 import re
@@ -22,7 +22,7 @@ CODE = ("delta", "stages")
 
 
 class Workspace:
-    """Its folder, and the commands of a user in it."""
+    """A workspace and the commands of a user in it."""
 
     def __init__(self, folder: Path, params: Path) -> None:
         self.folder = folder
@@ -45,7 +45,7 @@ class Workspace:
 
     @classmethod
     def at(cls, folder: Path, env: dict[str, str]) -> "Workspace":
-        """One that is there already."""
+        """Return an existing workspace."""
         space = cls.__new__(cls)
         space.folder, space.env, space.output = folder, dict(env), ""
         return space
@@ -63,9 +63,9 @@ class Workspace:
         return env
 
     def run(self, *command: str, ok: bool = True) -> str:
-        """Standard output and error of the command; its exit code is checked."""
-        # To a file: a worker of DVC's queue holds a pipe open as long as it lives, and that is for
-        # ever where the thread that should end it has met a half-written message (a race in DVC).
+        """Run a command, check its exit code, and return its standard output and error."""
+        # To a file: a worker of DVC's queue keeps a pipe open while it lives, which may be forever
+        # (a race in DVC: the thread that should stop it fails at a partly written message).
         with tempfile.TemporaryFile("w+") as out:
             done = subprocess.run(
                 command,
@@ -76,18 +76,18 @@ class Workspace:
                 check=False,
             )
             out.seek(0)
-            said = out.read()
+            output = out.read()
         if ok:
-            assert done.returncode == 0, f"{command}: {done.returncode}\n{said}{self.logs()}"
+            assert done.returncode == 0, f"{command}: {done.returncode}\n{output}{self.logs()}"
         else:
-            assert done.returncode != 0, f"{command} should fail\n{said}"
-        return said
+            assert done.returncode != 0, f"{command} should fail\n{output}"
+        return output
 
     def dvc(self, *words: str, ok: bool = True) -> str:
         return self.run("dvc", *words, ok=ok)
 
     def make(self, *arguments: str) -> str:
-        """Run make in the environment of these tests, which it leaves as it is."""
+        """Run make with the environment of these tests, which it does not change."""
         shutil.copy(ROOT / "Makefile", self.folder)
         environment = f"VENV={Path(sys.executable).parent.parent}"
         return self.run("make", "--old-file=environment", environment, *arguments)
@@ -100,7 +100,7 @@ class Workspace:
         self.git("commit", "--quiet", "--allow-empty", "--message", "state")
 
     def logs(self) -> str:
-        """The end of every stage's log, for the message of a failed assertion."""
+        """Return the end of every stage's log, for the message of a failed assertion."""
         ends = []
         for path in sorted(self.folder.glob("logs/*.log")):
             ends.append(f"--- {path.name}\n" + path.read_text(errors="replace")[-1500:])
@@ -108,7 +108,7 @@ class Workspace:
 
     def edit(self, change: Callable[[dict[str, Any]], None]) -> None:
         path = self.folder / "params.yaml"
-        # As DVC, by YAML 1.2: a text that looks like a number, such as 5e-8, is quoted.
+        # By YAML 1.2, like DVC: a string that looks like a number, such as 5e-8, is quoted.
         parser = YAML(typ="safe", pure=True)
         parser.default_flow_style = False
         parser.sort_base_mapping_type_on_output = False  # type: ignore[assignment]  # None there
@@ -118,12 +118,12 @@ class Workspace:
             parser.dump(content, file)
 
     def set(self, key: str, value: Any) -> Any:
-        """Set a dotted key and return what stood there."""
+        """Set a dotted key and return its old value."""
         before: list[Any] = []
 
         def change(content: dict[str, Any]) -> None:
-            *way, last = key.split(".")
-            for part in way:
+            *parents, last = key.split(".")
+            for part in parents:
                 content = content[part]
             before.append(content[last])
             content[last] = value
@@ -133,5 +133,5 @@ class Workspace:
 
 
 def stages_run(output: str) -> list[str]:
-    """The stages whose commands `dvc repro` or `dvc exp run` has run, in order."""
+    """Return the stages that `dvc repro` or `dvc exp run` ran, in order."""
     return re.findall(r"^Running stage '([^']+)'", output, flags=re.MULTILINE)

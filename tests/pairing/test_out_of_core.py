@@ -1,4 +1,4 @@
-"""Selection in two passes equals select; the costs in docs/scale.md are the printed ones."""
+"""Selection in two passes equals select; the costs in docs/scaling.md are the printed ones."""
 
 from pathlib import Path
 

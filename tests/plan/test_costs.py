@@ -1,4 +1,4 @@
-"""Tokens, hours, memory and disk of a plan, by hand."""
+"""Tokens, hours, memory and disk of a plan, computed by hand."""
 
 import shutil
 from pathlib import Path
@@ -48,7 +48,7 @@ def test_a_reply_is_as_long_as_its_family_makes_it(chat_format: str, tokens: int
     assert costs.reply_tokens(serving, 256) == 256
 
 
-def test_hours_of_asking_are_two_flop_a_parameter_and_token() -> None:
+def test_inference_takes_two_flop_per_parameter_and_token() -> None:
     size = Size(8e9, 1e9, 0, 0, None)
     speed = Speed(reading=1e12, writing=1e10, training=1)
     # 2e9 x 1.8e6 / 1e12 = 3,600 s, and 2e9 x 36,000 / 1e10 = 7,200 s
@@ -56,7 +56,7 @@ def test_hours_of_asking_are_two_flop_a_parameter_and_token() -> None:
 
 
 def trained(**changes: Any) -> TrainParams:
-    """8B at 8,192 as in the paper, on one GPU."""
+    """Return parameters for 8B at 8,192 tokens as in the paper, on one GPU."""
     wanted = {
         "max_length": 8_192,
         "bf16": True,
@@ -126,7 +126,7 @@ def test_gpt_oss_is_as_large_as_its_packed_files() -> None:
         ({"optim": "adamw_8bit"}, 141, "47%"),  # 74.8 GiB
     ],
 )
-def test_training_holds_16_bytes_a_parameter_where_nothing_is_shared(
+def test_unsharded_training_takes_16_bytes_per_parameter(
     changes: dict[str, Any], gib: float, words: str
 ) -> None:
     fit = costs.training_fit(trained(**changes), EIGHT_B, Gpu(gib, 989))
@@ -134,7 +134,7 @@ def test_training_holds_16_bytes_a_parameter_where_nothing_is_shared(
     assert fit.fits == fit.words.startswith("fits")
 
 
-def test_a_checkpoint_is_fp32_weights_with_two_moments() -> None:
+def test_a_checkpoint_has_fp32_weights_and_two_moments() -> None:
     rule = {"held_out": 0.1, "eval_steps": 2, "patience": 2, "min_improvement": 0.01}
     assert costs.checkpoint_bytes(trained(), EIGHT_B) == pytest.approx(192.72e9)
     assert costs.checkpoint_bytes(trained(early_stopping=rule), EIGHT_B) == pytest.approx(289.08e9)
@@ -154,7 +154,7 @@ def test_weights_are_counted_from_the_headers_of_their_files(tmp_path: Path) -> 
 
 
 @pytest.mark.usefixtures("workspace")
-def test_a_model_that_nothing_knows_has_no_size() -> None:
+def test_an_unknown_model_has_no_size() -> None:
     hub = {"hub": {"repository": "who/knows", "revision": "0" * 40, "code": False}}
     params = params_with(lambda p: p["models"].update({MODEL: hub}))
     shutil.rmtree(paths.model(MODEL))

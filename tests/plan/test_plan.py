@@ -18,7 +18,7 @@ from delta.plan.costs import Gpu
 from delta.plan.dvc_state import Stage, with_states
 from delta.plan.render import Section, short, table
 from delta.plan.requests import PromptEngine
-from delta.plan.resources import Answer, AskHub, Source, UnreachableError
+from delta.plan.resources import AskHub, Availability, Source, UnreachableError
 from tests.helpers.import_closure import ROOT
 from tests.helpers.plan_workspace import MODEL, enter, params_with, stage
 
@@ -80,10 +80,10 @@ def test_dvc_says_what_runs_waits_or_is_up_to_date(
 
 
 @pytest.mark.slow
-def test_a_stage_is_up_to_date_only_if_dvc_then_leaves_it(
+def test_a_stage_is_up_to_date_only_if_dvc_repro_skips_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`a` gives another result in every run, as training does."""
+    """`a` gives another result in every run, like training."""
     monkeypatch.chdir(tmp_path)
     Path("dvc.yaml").write_text(
         "stages:\n  a: {cmd: 'date +%N > a', params: [x], outs: [a]}\n"
@@ -136,9 +136,11 @@ def source_section(sources: list[Source], ask: AskHub) -> Section:
 
 
 def test_refusals_of_the_hub_are_listed_in_full() -> None:
-    def ask(source: Source) -> Answer:
+    def ask(source: Source) -> Availability:
         refused = source.name == "meta/llama"
-        return Answer("refused", "gated: …") if refused else Answer("found", "on the hub")
+        return (
+            Availability("refused", "gated: …") if refused else Availability("found", "on the hub")
+        )
 
     part = source_section([GATED, OPEN, LOCAL], ask)
     assert part.blocks == [
@@ -151,7 +153,7 @@ def test_refusals_of_the_hub_are_listed_in_full() -> None:
 def test_without_a_network_the_hub_is_asked_once_and_the_sources_are_not_checked() -> None:
     names: list[str] = []
 
-    def ask(source: Source) -> Answer:
+    def ask(source: Source) -> Availability:
         names.append(source.name)
         raise UnreachableError
 
@@ -161,15 +163,15 @@ def test_without_a_network_the_hub_is_asked_once_and_the_sources_are_not_checked
 
 
 def test_offline_only_the_cache_is_read() -> None:
-    def ask(source: Source) -> Answer:
+    def ask(source: Source) -> Availability:
         raise AssertionError(f"{source.name} was asked for")
 
     answers = resources.check_sources(
         [GATED, OPEN], ask, lambda source: source is OPEN, offline=True
     )
     assert list(answers.values()) == [
-        Answer("refused", "HF_HUB_OFFLINE is set, the cache lacks it"),
-        Answer("found", "in the local cache"),
+        Availability("refused", "HF_HUB_OFFLINE is set, the cache lacks it"),
+        Availability("found", "in the local cache"),
     ]
 
 
@@ -203,7 +205,7 @@ def test_every_source_of_params_has_its_stage() -> None:
 
 
 def whole(params: Params, ask_dvc: Callable[[], list[Stage]]) -> list[str]:
-    def ask_hub(_: Source) -> Answer:
+    def ask_hub(_: Source) -> Availability:
         raise UnreachableError
 
     return plan(params, ask_dvc, ask_hub, never_cached, offline=False, gpu=H100)

@@ -1,4 +1,4 @@
-"""Requests left to ask after those in the reply cache, with the keys of a run."""
+"""Requests that are left after those in the reply cache, with the keys of a run."""
 
 import json
 from pathlib import Path
@@ -61,7 +61,7 @@ def test_cut_and_damaged_lines_count_as_missing(tmp_path: Path) -> None:
     assert file.read_bytes() == content[:-1]
 
 
-def test_of_a_large_cache_a_fraction_is_read(tmp_path: Path) -> None:
+def test_only_a_fraction_of_a_large_cache_is_read(tmp_path: Path) -> None:
     with ReplyCache(tmp_path) as cache:
         for number in range(10):
             cache.put(f"{number:064}", {"n": number})
@@ -86,7 +86,7 @@ def test_of_60_traces_7_are_cached_and_53_left_to_ask(workspace: Path) -> None:
 
 
 @pytest.mark.usefixtures("workspace")
-def test_another_temperature_asks_everything_again() -> None:
+def test_another_temperature_requests_everything_again() -> None:
     problems = write_problems(10)
     put("generate-zero-shot", trace_requests(params_with(), "zero-shot", problems))
     warmer = params_with(lambda p: p["generators"]["zero-shot"].update(temperature=0.9))
@@ -95,7 +95,7 @@ def test_another_temperature_asks_everything_again() -> None:
 
 
 @pytest.mark.usefixtures("workspace")
-def test_an_item_that_is_up_to_date_asks_nothing() -> None:
+def test_an_item_that_is_up_to_date_has_no_requests() -> None:
     known = up_to_date("problems", f"fetch@{MODEL}", "generate@one-shot")
     write_problems(10)
     groups = request_groups(params_with(), known, "generate")

@@ -1,4 +1,4 @@
-"""What pyproject.toml declares is what the code imports, and what the locks hold."""
+"""pyproject.toml declares what the code imports, and the locks pin it."""
 
 import ast
 import re
@@ -51,7 +51,7 @@ def names(requirements: Iterable[str]) -> set[str]:
 
 
 def imported_modules(*folders: str) -> set[str]:
-    """Top-level names of all modules that the files in `folders` import, also lazily."""
+    """Return the top-level names of all modules that files in `folders` import, also lazily."""
     command = ["git", "ls-files", *(f"{folder}/*.py" for folder in folders)]
     files = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     modules: set[str] = set()
@@ -106,7 +106,7 @@ def pins(name: str) -> dict[str, str]:
     return {canonicalize_name(package): version for package, version in lines}
 
 
-def test_locks_hold_what_is_declared_in_a_version_that_is_allowed() -> None:
+def test_locks_pin_every_declared_package_in_an_allowed_version() -> None:
     running = pins("torch") | pins("running")
     for requirements, locked in [
         (PROJECT["project"]["dependencies"] + GROUPS["cpu"], running),
@@ -130,7 +130,7 @@ def test_locks_agree_and_name_neither_an_index_nor_an_excluded_package() -> None
 
 
 def test_no_file_names_a_package_index() -> None:
-    """Which indexes are used is up to pip's configuration."""
+    """The indexes come from pip's configuration."""
     command = ["git", "grep", "-lE", r"https?://[^ ]*(/simple|/whl)(/|\b)", "--", ":!tests/project"]
     found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout
     assert found == ""
@@ -143,7 +143,7 @@ def installed_requirements(name: str, extras: set[str]) -> Iterable[Requirement]
             yield requirement
 
 
-def test_nothing_that_an_installed_package_asks_for_is_missing_but_the_excluded() -> None:
+def test_only_excluded_requirements_of_installed_packages_are_missing() -> None:
     """torch.txt is written by hand: this is how a new dependency of torch is noticed."""
     excluded = set(re.findall(r"^[\w-]+", lock("excluded"), re.MULTILINE)) - {"torch"}
     queue = [*map(Requirement, [*PROJECT["project"]["dependencies"], *GROUPS["cpu"]])]

@@ -51,21 +51,21 @@ def scores() -> report.Scores:
 BASE = "zero-shot"
 
 
-def test_the_scores_on_the_first_screen_are_those_of_metrics() -> None:
+def test_the_scores_of_the_readme_are_those_of_metrics() -> None:
     assert table_after("scores") == report.to_markdown(scores(), BASE, "policy")
 
 
-def test_every_figure_of_the_benchmarks_is_one_that_make_bench_wrote() -> None:
+def test_every_number_of_docs_benchmarks_is_in_bench_results() -> None:
     written = (ROOT / "bench/RESULTS.md").read_text(encoding="utf-8")
-    shown = re.findall(r"\*\*([\d.]+)[^*]*\*\*", table_after("bench"))
-    assert len(shown) > 10
-    assert [figure for figure in shown if not re.search(rf"\b{re.escape(figure)}\b", written)] == []
+    numbers = re.findall(r"\*\*([\d.]+)[^*]*\*\*", table_after("bench"))
+    assert len(numbers) > 10
+    assert [n for n in numbers if not re.search(rf"\b{re.escape(n)}\b", written)] == []
 
 
 def test_the_policy_is_better_on_an_easy_benchmark_and_worse_on_none() -> None:
     gained = report.score_differences(scores(), BASE, "policy")
     assert gained["products"]["intervals_apart"] == 1
-    assert min(one["intervals_apart"] for one in gained.values()) == 0
+    assert min(score["intervals_apart"] for score in gained.values()) == 0
 
 
 def test_the_text_above_the_scores_names_the_k_and_the_dimension_of_the_params() -> None:
@@ -74,7 +74,7 @@ def test_the_text_above_the_scores_names_the_k_and_the_dimension_of_the_params()
     assert f"largest delta in {selector['by'].replace('_', ' ')}" in README
 
 
-def test_the_picture_is_drawn_from_metrics(tmp_path: Path) -> None:
+def test_the_figure_is_drawn_from_metrics(tmp_path: Path) -> None:
     policy.accuracy(report.accuracy_rows(scores()), tmp_path)
     drawn = (tmp_path / "accuracy.svg").read_text(encoding="utf-8")
     assert (ROOT / "docs/results/accuracy.svg").read_text(encoding="utf-8") == drawn
@@ -94,7 +94,7 @@ def test_the_readme_counts_the_claims_as_the_metrics_do() -> None:
     assert f"the paper's {sum(expected.values())} claims" in README
 
 
-def test_the_whole_table_of_claims_and_the_page_are_of_the_committed_run() -> None:
+def test_the_claims_and_the_page_in_docs_are_of_the_same_run() -> None:
     counted = json.loads((ROOT / "docs/results/claims.json").read_text())["claims_that"]
     rows = (ROOT / "docs/results/claims.md").read_text(encoding="utf-8").split("\n")
     verdicts = Counter(row.rsplit("| ", 1)[1].strip(" |") for row in rows if row.endswith(" |"))
@@ -147,8 +147,8 @@ RUN_BY = {
 
 
 def test_every_command_of_the_readme_is_run_by_a_test_or_in_ci() -> None:
-    shown = {re.sub(r"(-S [\w.]+=).*", r"\1", command) for _, command in commands(PAGES[0])}
-    assert shown == RUN_BY.keys()
+    documented = {re.sub(r"(-S [\w.]+=).*", r"\1", command) for _, command in commands(PAGES[0])}
+    assert documented == RUN_BY.keys()
     for command, name in RUN_BY.items():
         text = read(ROOT / name)
         assert [word for word in command.split() if word not in text] == [], (command, name)
@@ -190,7 +190,7 @@ def parameters(page: Path) -> list[str]:
     return [name for name in names if name.split(".")[0] in Params.model_fields]
 
 
-def test_a_parameter_that_does_not_exist_is_noticed() -> None:
+def test_an_unknown_parameter_is_noticed() -> None:
     assert has_key(Params, ["serving", "MODEL", "endpoint", "accepts"])
     assert has_key(Params, ["selector", "k"])
     assert not has_key(Params, ["selector", "top"])
@@ -253,7 +253,7 @@ def test_the_readme_is_short_and_names_every_room() -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not REAL.is_file(), reason="the real rows are not here")
-def test_the_raters_figures_are_those_that_the_bench_prints() -> None:
+def test_the_numbers_of_the_rule_judge_are_those_of_the_benchmark() -> None:
     command = [sys.executable, "-m", "bench.rules_on_gsm8k", str(REAL)]
     printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for marker in ("rater", "held-out"):

@@ -1,4 +1,4 @@
-"""The files in launch/ and their page name only what exists."""
+"""The files in launch/ and docs/clusters.md name targets and parameters that exist."""
 
 import re
 import subprocess
@@ -20,7 +20,7 @@ def text(name: str) -> str:
 
 
 def targets(content: str) -> set[str]:
-    """What follows `make` where it begins a command."""
+    """Return the make targets in commands."""
     return set(re.findall(r"(?:^|[`;]|then|setup:)\s*make ([a-z-]+)", content, re.MULTILINE))
 
 
@@ -55,7 +55,7 @@ def test_the_targets_are_those_of_the_makefile() -> None:
 
 
 def test_the_parameters_are_those_of_params_yaml() -> None:
-    """A key in capitals is a name of the user's."""
+    """A key in capitals stands for any name."""
     sections = "|".join(PARAMS)
     found = set()
     for name in FILES:

@@ -29,7 +29,7 @@ def test_the_citation_names_the_paper() -> None:
     assert len(paper["authors"]) == 9
 
 
-def test_the_workflow_runs_what_is_run_here() -> None:
+def test_the_workflow_runs_ci_run() -> None:
     steps = load(".github/workflows/test.yml")["jobs"]["test"]["steps"]
     assert steps[-1] == {"run": ".ci/run"}
     assert (ROOT / ".ci/run").stat().st_mode & 0o111

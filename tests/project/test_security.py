@@ -1,4 +1,4 @@
-"""No code from data, no key in any file, and every module that could change that is named here."""
+"""No code comes from data, and no file has a key."""
 
 import ast
 import os
@@ -18,7 +18,7 @@ from delta.core.params import read_all
 from delta.inference.openai_engine import ServerRefusedError
 from delta.inference.types import Failure
 from tests.helpers.import_closure import ROOT
-from tests.helpers.reference_run import KEY_VARIABLE, SECRETS, Calm
+from tests.helpers.reference_run import KEY_VARIABLE, SECRETS, ReferenceRun
 from tests.helpers.scripted_server import engine_at, fail_first, plain_requests, run_server
 from tests.helpers.workspace import Workspace
 
@@ -49,7 +49,7 @@ def calls(path: Path) -> Iterator[ast.Call]:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_nothing_unpickles_runs_text_or_asks_a_shell(path: Path) -> None:
+def test_nothing_unpickles_evaluates_text_or_calls_a_shell(path: Path) -> None:
     name = str(path.relative_to(ROOT))
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
@@ -78,7 +78,7 @@ def test_code_beside_weights_runs_for_models_that_a_profile_names(profile: str) 
     assert allowed == ({"nemotron-49b"} if profile == "profiles/paper.yaml" else set())
 
 
-def test_a_server_that_repeats_the_key_does_not_get_it_into_a_message(
+def test_a_key_that_a_server_repeats_is_in_no_message(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv(KEY_VARIABLE, SECRETS[KEY_VARIABLE])
@@ -96,7 +96,7 @@ def test_a_server_that_repeats_the_key_does_not_get_it_into_a_message(
 
 
 @pytest.mark.parametrize("url", ["http://me:secret@host/v1", "https://secret@host", "ftp://host"])
-def test_a_password_has_no_place_in_an_address(url: str) -> None:
+def test_an_address_with_a_password_is_refused(url: str) -> None:
     from delta.check import check_content
 
     content = read_all(ROOT / "params.yaml")
@@ -107,9 +107,9 @@ def test_a_password_has_no_place_in_an_address(url: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def space(tmp_path_factory: pytest.TempPathFactory, calm: Calm) -> Workspace:
-    """The whole pipeline and an experiment, with keys in the environment."""
-    space = calm.copy(tmp_path_factory.mktemp("secret") / "space")
+def space(tmp_path_factory: pytest.TempPathFactory, reference_run: ReferenceRun) -> Workspace:
+    """Return a workspace after the pipeline and an experiment, with keys in the environment."""
+    space = reference_run.copy(tmp_path_factory.mktemp("secret") / "space")
     space.env |= SECRETS
     space.dvc("exp", "run", "--name", "one", "-S", "selector.k=4", "select")
     return space
@@ -145,13 +145,13 @@ def test_a_policy_holds_safetensors_and_nothing_that_is_unpickled(space: Workspa
 
 
 @pytest.mark.slow
-def test_what_the_stages_write_others_may_not(space: Workspace) -> None:
+def test_others_may_not_write_the_outputs(space: Workspace) -> None:
     for path in (space.folder / "data").rglob("*"):
         assert not path.stat().st_mode & 0o002, path
         assert path.stat().st_uid == os.geteuid()
 
 
-def test_every_dependency_is_named_with_what_it_is_for() -> None:
+def test_every_dependency_is_documented() -> None:
     pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text())
     groups = [pyproject["project"]["dependencies"], *pyproject["dependency-groups"].values()]
     lines = [line for group in groups for line in group]
@@ -162,7 +162,7 @@ def test_every_dependency_is_named_with_what_it_is_for() -> None:
     assert named == wanted
 
 
-def test_the_set_up_installs_only_what_the_lock_has_by_hash() -> None:
+def test_the_set_up_installs_only_hashed_pins() -> None:
     script = (ROOT / "tools/environment.sh").read_text()
     assert script.count("--require-hashes") == 2  # pip brings uv, uv the rest
     for file in {*(ROOT / "requirements").iterdir()} - {ROOT / "requirements/excluded.txt"}:

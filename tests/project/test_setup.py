@@ -1,4 +1,4 @@
-"""`make` sets up what is missing and never takes an environment away from another clone."""
+"""`make` installs what is missing and never changes an environment that another clone uses."""
 
 import os
 import shutil
@@ -26,7 +26,7 @@ ALL_GROUPS = "cluster fuzz s3 tests"
 
 
 class Machine:
-    """Several clones, and a Python that takes no time."""
+    """Several clones, and a stand-in for Python that takes no time."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -64,7 +64,7 @@ class Machine:
         return self.log().count("-m venv --clear")
 
     def installations(self) -> list[list[str]]:
-        """The lock files of each `uv pip sync`."""
+        """Return the lock files of each `uv pip sync`."""
         lines = [line for line in self.log().split("\n") if line.startswith("-m uv pip sync")]
         return [[Path(w).stem for w in line.split() if w.endswith(".txt")] for line in lines]
 
@@ -137,7 +137,7 @@ def test_an_interrupted_set_up_starts_from_nothing(machine: Machine, step: str) 
     assert machine.new_environments() == 3
 
 
-def test_where_the_packages_cannot_be_had_pytorchs_own_index_is_tried(machine: Machine) -> None:
+def test_pytorchs_own_index_is_tried_if_the_packages_cannot_be_installed(machine: Machine) -> None:
     code, output = machine.make(machine.clone("first"), fail="--no-build-isolation requirements")
     assert code == 0
     assert "trying PyTorch's own index" in output
@@ -146,7 +146,7 @@ def test_where_the_packages_cannot_be_had_pytorchs_own_index_is_tried(machine: M
 
 
 def test_an_environment_of_an_older_makefile_is_updated_and_not_replaced(machine: Machine) -> None:
-    """Its stamp says nothing of groups."""
+    """Its stamp lists no groups."""
     clone = machine.clone("first")
     machine.make(clone)
     (clone / ".venv/.complete-cpu").write_text("")
@@ -193,7 +193,7 @@ def test_no_clone_changes_an_environment_that_another_uses(
     assert shared.exists() == (target != "clean")
 
 
-def test_targets_say_what_they_need(machine: Machine) -> None:
+def test_targets_install_the_groups_they_need(machine: Machine) -> None:
     clone = machine.clone("first")
     code, output = machine.make(clone, "docs")
     assert code != 0

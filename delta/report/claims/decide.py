@@ -15,7 +15,7 @@ SEVERITY: tuple[Verdict, ...] = ("does not hold", "cannot tell", "holds")
 
 @dataclass(frozen=True)
 class ClaimPart:
-    """One quantity of a claim: measured, or with the reason why it could not be."""
+    """One quantity of a claim: its measurement, or the reason why there is none."""
 
     label: str  # the combination of entries; empty if the claim has one part
     measured: Measurement | None
@@ -35,7 +35,7 @@ class ClaimResult:
 
     @property
     def weakest(self) -> ClaimPart | None:
-        """The measured part with the worst verdict, and of those the one least inside the rule."""
+        """Return the measured part with the worst verdict, and of those the least certain one."""
         measured = [
             (SEVERITY.index(part.verdict), rules.distance_inside(self.claim, part.measured), n)
             for n, part in enumerate(self.parts)

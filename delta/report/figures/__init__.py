@@ -1,1 +1,1 @@
-"""Figures as SVG and PNG: of the trained policy, and of the paper with the rows behind them."""
+"""Figures of the trained policy and of the paper, as SVG and PNG."""

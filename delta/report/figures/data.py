@@ -1,4 +1,4 @@
-"""The rows behind the paper's tables and figures, in percent; None for what has not run."""
+"""Build the rows of the paper's tables and figures, in percent; None for runs without a result."""
 
 from delta.core.types import Row
 from delta.report.claims.measures import (
@@ -79,7 +79,7 @@ def figure_3(context: ReportContext) -> list[Row]:
 def figure_4(context: ReportContext) -> list[Row]:
     """Return scores by dimension and k.
 
-    All pairs are the last k of every dimension, and random pairs stand as a sixth dimension.
+    All pairs are the last k of every dimension, and random pairs are a sixth dimension.
     """
     rows = []
     for domain in _available(context, ("easy", "hard", "stem")):

@@ -1,4 +1,4 @@
-"""The paper's five figures in their own form, with intervals, from the rows of figures.data."""
+"""Draw the paper's five figures in their original form, with intervals."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,9 +15,9 @@ from delta.report.figures.data import ALL, RANDOM
 from delta.report.figures.style import INK, MUTED, SERIES, distinct
 
 TITLES = {"easy": "easy math", "hard": "hard math", "math": "math", "stem": "STEM", "code": "code"}
-# White to blue; the number in a cell is dark or light by these two tones, never by the page's.
+# White to blue. Numbers in cells have their own dark or light tone, whatever the page's theme.
 HEAT = LinearSegmentedColormap.from_list("heat", ["#eef5fb", "#0b4f8a"])
-# Not quite black: Matplotlib writes black without a colour.
+# Not pure black, because Matplotlib writes black without a colour.
 ON_LIGHT, ON_DARK, DARK_FROM = "#010101", "#fdfeff", 0.74
 SCORE_LABEL = "correct answers (%), 95 % interval"
 
@@ -145,7 +145,7 @@ def _panels(
 ) -> Iterator[list[tuple[Axes, list[Row]]]]:
     """Yield a panel with its rows for each entry of `column`, then write the figure.
 
-    With a label of the y-axis the figure also has a legend. Without rows it is a note.
+    With a `y_label` the figure also has a legend. Without rows it shows a note.
     """
     entries = distinct(rows, column)
     columns = max(1, -(-len(entries) // lines))
@@ -184,7 +184,7 @@ def _heat_cell(axes: Axes, x: int, y: int, row: Row) -> None:
 def _bars(
     axes: Axes, points: Points, column: str, bottom: float, width: float, number: int, label: str
 ) -> None:
-    """Draw bars; what has not run leaves its place empty."""
+    """Draw bars. A run without a result leaves a gap."""
     points = [(x, row) for x, row in points if row[column] is not None]
     xs, values = [x for x, _ in points], [row[column] for _, row in points]
     look: dict[str, Any] = {"color": SERIES[number], "hatch": style.HATCHES[number]}
@@ -211,7 +211,7 @@ def _band(axes: Axes, points: Points) -> None:
     points = [(x, row) for x, row in points if row["score"] is not None]
     if not points:
         return
-    # A little wider than its sizes: a band over one size would be invisible.
+    # Slightly wider than the sizes, because a band over one size would be invisible.
     (first_x, first), (last_x, last) = points[0], points[-1]
     points = [(first_x - 0.2, first), *points, (last_x + 0.2, last)]
     xs = [x for x, _ in points]

@@ -1,6 +1,6 @@
-"""Inline a Matplotlib picture into the page: its colours follow the page, its ids are unique.
+"""Inline a Matplotlib figure into the page, with the page's colours and unique ids.
 
-The page allows no style attributes (its policy names one style sheet), so they become plain ones.
+The page's policy allows no style attributes, so they become presentation attributes.
 """
 
 import re

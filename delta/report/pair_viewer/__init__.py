@@ -1,4 +1,4 @@
-"""The pair viewer: a folder with one HTML page and its data, for any browser, without a server."""
+"""Write the pair viewer: an HTML page with its data in one folder, for any browser, no server."""
 
 import base64
 import gzip
@@ -19,7 +19,7 @@ from delta.report import templates
 
 PAGE = Path(__file__).parent / "page"
 SCRIPTS = (
-    "symbols.js",  # what commands of TeX stand for
+    "symbols.js",  # characters of TeX commands
     "mathml.js",
     "maths.js",
     "text.js",
@@ -28,9 +28,9 @@ SCRIPTS = (
     "pair.js",
     "main.js",
 )
-# Characters of traces in a data file: about 200 kB compressed, so that a pair opens at once.
+# Characters of traces per data file: about 200 kB compressed, so a pair opens at once.
 FILE_CHARACTERS = 500_000
-MAX_CHARACTERS = 500_000  # of a text: a browser draws them in a second, but never millions
+MAX_CHARACTERS = 500_000  # of a text; a browser draws this in a second, but not millions
 BATCH_SIZE = 256  # traces in memory at once
 PROBLEM_COLUMNS = ("problem_id", "statement", "history", "gold_answer", "source")
 VERDICT_COLUMNS = ("outcome", "extracted", "reason", "decided_by")
@@ -50,7 +50,7 @@ class RunSummary(NamedTuple):
 
 class _TraceLocation(NamedTuple):
     file: int
-    place: int
+    position: int  # in the file
     characters: int
 
 
@@ -130,7 +130,7 @@ def _trace_records(
 
 
 def split_parts(trace: Row) -> list[tuple[str, str]]:
-    """Split a text into markers, reasoning and answer; together they are the whole text."""
+    """Split a trace into markers, reasoning and answer. Joined, they are the whole text."""
     text, start, end = trace["text"], trace["reasoning_start"], trace["reasoning_end"]
     answer = len(text) if trace["answer_start"] is None else trace["answer_start"]
     parts = [
@@ -177,7 +177,7 @@ def _truncate_texts(value: Any) -> Any:
 
 
 def _write_data(folder: Path, name: str, content: Any) -> None:
-    """Write a script that passes on base64: no text can end the script or run in it."""
+    """Write `content` as a script with a base64 string: no text can end or enter the script."""
     raw = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
     packed = base64.b64encode(gzip.compress(raw, compresslevel=6, mtime=0)).decode()
     path = folder / "data" / f"{name}.js"
@@ -190,7 +190,7 @@ def _build_index(
     problems: pl.DataFrame,
     locations: dict[str, _TraceLocation],
 ) -> Row:
-    """Return what the list shows and searches: all pairs, and every problem once."""
+    """Return the data of the list: all pairs, and every problem once."""
     pairs = selected.sort("rank", "pair_id", nulls_last=True)
     deltas = pairs.select(pl.selectors.starts_with("delta_"))
     used = problems.join(pairs.select("problem_id").unique(), on="problem_id", how="semi")
@@ -202,7 +202,7 @@ def _build_index(
     for side in SIDES:
         _check_present(pairs[f"{side}_id"], locations, "trace")
         of_side = [locations[trace_id] for trace_id in pairs[f"{side}_id"]]
-        columns[f"{side}_at"] = [[location.file, location.place] for location in of_side]
+        columns[f"{side}_at"] = [[location.file, location.position] for location in of_side]
         columns[f"{side}_length"] = [location.characters for location in of_side]
     number = int(pairs["selected"].sum())
     about = {
@@ -220,6 +220,6 @@ def _build_index(
     }
 
 
-def _check_present(ids: pl.Series, known: dict[str, Any], what: str) -> None:
+def _check_present(ids: pl.Series, known: dict[str, Any], kind: str) -> None:
     if missing := set(ids) - known.keys():
-        raise InputError(f"{what} {min(missing)!r} of a pair is missing; rebuild with `dvc repro`")
+        raise InputError(f"{kind} {min(missing)!r} of a pair is missing; rebuild with `dvc repro`")

@@ -1,4 +1,4 @@
-"""How a command that is no stage ends: errors in one line, and quietly where nobody reads on."""
+"""Run a command that is not a stage: one-line errors, and a quiet end behind `| head`."""
 
 import argparse
 import errno
@@ -10,16 +10,16 @@ from typing import NoReturn
 
 from delta.core.errors import InputError
 
-OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-SIGINT_CODE = 130  # exit code of a shell's command that Ctrl-C ended
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+SIGINT_CODE = 130  # the exit code that shells give a command ended by Ctrl-C
 INTERRUPTED = "Interrupted. Completed replies are kept; run the same command to resume."
 
 
 def run(main: Callable[[], int | None]) -> NoReturn:
     """Run `main` as the whole process and exit with its code, 0 for None.
 
-    An InputError is printed on standard error and exits with 1. A reader that has seen enough
-    (`| head`) is no error. A full disk is one line. Characters that the locale lacks become "?".
+    An InputError is printed on standard error and exits with 1. A closed pipe (`| head`) is not an
+    error. A full disk is reported in one line. Characters that the locale lacks become "?".
     """
     print_any_text()
     code: str | int | None
@@ -38,7 +38,7 @@ def run(main: Callable[[], int | None]) -> NoReturn:
     except BrokenPipeError:
         code = 0
     except OSError as error:
-        if error.errno not in OF_THE_DISK or error.filename is not None:
+        if error.errno not in DISK_ERRORS or error.filename is not None:
             raise
         code = f"standard output cannot be written to ({error.strerror})"
     _close_broken_streams()
@@ -46,14 +46,14 @@ def run(main: Callable[[], int | None]) -> NoReturn:
 
 
 def print_any_text() -> None:
-    """Make standard output and error replace what their encoding lacks in place of raising."""
+    """Make standard output and error replace characters that their encoding lacks."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
 
 
 def _close_broken_streams() -> None:
-    """Python flushes both streams once more when it exits, and would complain."""
+    """Redirect closed streams to os.devnull, because Python flushes both again when it exits."""
     for stream in (sys.stdout, sys.stderr):
         try:
             if stream is not None:
