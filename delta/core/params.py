@@ -4,6 +4,7 @@ The model of each section is in the module that uses the section.
 """
 
 import math
+import re
 import warnings
 from datetime import date
 from pathlib import Path
@@ -56,7 +57,12 @@ def read_all(path: Path = PARAMS_FILE) -> dict[str, Any]:
     parser.max_depth = MAX_DEPTH
     try:
         with warnings.catch_warnings(action="ignore"):  # of values that YAML 1.1 reads otherwise
-            root = parser.compose(path.read_text(encoding="utf-8"))
+            text = path.read_text(encoding="utf-8")
+            if re.search(r"^%YAML\s+(?!1\.2\b)", text, re.MULTILINE):  # DVC reads it as 1.2
+                raise InputError(
+                    f"{path}: %YAML names another version; expected 1.2 or no directive"
+                )
+            root = parser.compose(text)
             if root is not None:
                 _NodeChecker(path).check(root)
             content = None if root is None else parser.constructor.construct_document(root)

@@ -87,7 +87,7 @@ def test_a_small_number_is_read_in_every_spelling(tmp_path: Path, spelling: str)
         "a: [5e-8, 5.0e-8, 5E-08, .5e-7, 1e5, 1e400, -.inf, 1., -0, 0.1_5, 12e03, '5e-8', \"1\"]",
         "a: &a {b: 1, c: 2}\nd: {<<: *a, c: 3}\ne: {<<: [*a, {c: 4, f: 5}]}",
         "a: [2001-01-01, 2001-1-1]\nb: 2001-12-14t21:59:43.10-05:00",
-        "%YAML 1.1\n---\na: [yes, 013, 5e-8]\nb: 1:30",
+        "%YAML 1.2\n---\na: [yes, 013, 5e-8]\nb: 1:30",
         "\ufeffa: |\n  x\n   y\nb: >-\n  x\n\n  y\n",
         (ROOT / "params.yaml").read_text(encoding="utf-8"),
         (ROOT / "profiles/paper.yaml").read_text(encoding="utf-8"),
@@ -99,6 +99,13 @@ def test_a_file_is_read_as_dvc_reads_it(tmp_path: Path, text: str) -> None:
     file = tmp_path / "params.yaml"
     file.write_text(text, encoding="utf-8")
     assert repr(params.read_all(file)) == repr(load_yaml(str(file)))
+
+
+def test_a_file_of_another_yaml_version_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "params.yaml"
+    file.write_text("%YAML 1.1\n---\na: yes", encoding="utf-8")
+    with pytest.raises(InputError, match=r"expected 1\.2 or no directive"):
+        params.read_all(file)
 
 
 def test_dvc_refuses_a_plain_value_with_a_colon_in_a_flow_list(tmp_path: Path) -> None:
