@@ -192,7 +192,7 @@ def test_bad_input_stops_before_any_stage_does_work_and_harms_nothing(
     before, kept = server.asked.total(), digests.sha256_of(policy)
     for key, value, said in (
         ("train.dpo.learning_rate", "5e-8", "write 5e-8 without quotes"),
-        ("selector.k", 99, "allowed: 1 to 16"),
+        ("selector.k", 99, "expected 1 to 16"),
         ("judge.max_refused", 1.5, "less than or equal to 1"),
     ):
         good = space.set(key, value)

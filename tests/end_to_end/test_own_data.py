@@ -86,7 +86,7 @@ def test_three_lines_become_a_policy_and_a_page(
     space = workspace(tmp_path / "space", model, server)
     space.run("bash", "-e", "-c", script + COMMANDS)
     given = rows_in(script)
-    train = json.loads((space.folder / "metrics/train.json").read_text())["train"]
+    train = json.loads((space.folder / "data/counts/train.json").read_text())["train"]
     assert (train["pairs_in"], train["pairs_kept"], train["dropped"]) == (3, 3, {})
     assert train["weights_changed"]["float32"] > 0.5
     assert fingerprint.read_fingerprint(space.folder / "data/models/policy")
@@ -101,7 +101,7 @@ def test_three_lines_become_a_policy_and_a_page(
     ]
     assert all(as_messages(row)["prompt"] in conversations for row in given)
     assert len(page["columns"]["pair_id"]) == 3
-    verified = json.loads((space.folder / "metrics/verify/chosen.json").read_text())
+    verified = json.loads((space.folder / "data/counts/verify/chosen.json").read_text())
     assert verified["verify"]["chosen"]["no_gold"] == 3
 
 
