@@ -1,7 +1,7 @@
 """`dvc repro` runs the paper's whole graph: every generator, judge, pair set, method, benchmark.
 
 The models are tiny and random, the data sets a few rows of the same schema, and a server on
-loopback answers in each family's protocol. What a GPU node adds is in test_engine.py.
+loopback answers in each family's chat format. What a GPU node adds is in test_vllm_engine.py.
 """
 
 import json
