@@ -126,6 +126,7 @@ def test_outcome_verified_pairs_and_kto(space: Workspace) -> None:
         "analyze",
         "train",
         "evaluate",
+        "summary",
         "report",
     }
     pairs = table(space, "pairs")
