@@ -1,1 +1,1 @@
-"""How far the judge and the deltas can be trusted (paper, section 3.1.2): the stage analyze."""
+"""The stage analyze measures how reliable the judge and the deltas are (paper, section 3.1.2)."""

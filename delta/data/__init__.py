@@ -1,1 +1,1 @@
-"""Where problems, models and recorded traces come from; decontamination."""
+"""Sources of problems, models and recorded traces; decontamination."""

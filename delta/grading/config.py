@@ -8,7 +8,7 @@ from delta.core.params import StrictModel
 
 
 class CodeParams(StrictModel):
-    """How generated code is run (grading.code)."""
+    """The sandbox and the limits of generated code (grading.code)."""
 
     sandbox: Literal["bubblewrap", "none"]
     timeout_s: Annotated[float, Field(gt=0)]  # wall-clock seconds for a test; CPU time too

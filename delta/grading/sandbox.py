@@ -65,7 +65,7 @@ class Program(NamedTuple):
 
 
 class RunResult(NamedTuple):
-    """How a run ended, what it printed, and what it returned."""
+    """The end of a run, its output, and its return value."""
 
     reason: str | None  # None: it completed; else sandbox_runner.REASONS, time_limit, output_limit
     output: str

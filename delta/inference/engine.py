@@ -64,7 +64,7 @@ Url = Annotated[str, AfterValidator(_validate_url)]
 
 
 class RemoteParams(StrictModel):
-    """What shapes the replies of a model on servers.
+    """Settings that shape the replies of a model on servers.
 
     Nothing can check that all servers have the same model under its name, "policy" included. How
     they are reached does not shape replies, so that is in `engine.endpoint`.

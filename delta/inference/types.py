@@ -61,7 +61,7 @@ class Reply(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """Why a request got no reply. It is not cached, so the next run asks again."""
+    """The reason why a request got no reply. It is not cached, so the next run asks again."""
 
     reason: str  # one line
     kind: str  # what metrics count: "HTTP 400", "timeout" and few others

@@ -26,7 +26,7 @@ IS_COMPLETE = pl.col("finish_reason").eq("stop") & pl.col("answer_start").is_not
 
 
 class Budget(StrictModel):
-    """How many of a problem's first traces a judge rates, by outcome. Budgets may overlap."""
+    """The number of a problem's first traces to rate, by outcome. Budgets may overlap."""
 
     any: Number | None  # of any outcome; null: all traces
     correct: Number

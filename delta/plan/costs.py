@@ -94,7 +94,7 @@ class Speed(NamedTuple):
 
 
 class Fit(NamedTuple):
-    """Whether something fits into memory, and why."""
+    """The answer whether something fits into memory, and the reason."""
 
     fits: bool
     words: str

@@ -14,7 +14,7 @@ PACKED_DTYPES = {"U8", "I8", "I32", "F4"}  # one number holds several weights
 
 
 class KnownModel(NamedTuple):
-    """From the model's own configuration files. `parameters` and `active` are billions."""
+    """Sizes from a model's own configuration files. `parameters` and `active` are billions."""
 
     parameters: float
     active: float | None = None  # of a mixture of experts: what one token passes through

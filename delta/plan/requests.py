@@ -29,7 +29,7 @@ MAX_BYTES = 2 * 2**30
 
 
 class CacheCoverage(NamedTuple):
-    """How many requests of a group the reply cache answers."""
+    """The number of requests of a group that the reply cache answers."""
 
     total: int | None  # None: not known yet
     kept: int  # answered by the cache

@@ -40,7 +40,7 @@ class Run(NamedTuple):
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where the results come from."""
+    """The origin of the results."""
 
     profile: str
     commit: str

@@ -39,7 +39,7 @@ PAIR_COLUMNS = ("pair_id", "rank", "selected", "why", "chosen_outcome", "rejecte
 
 
 class RunSummary(NamedTuple):
-    """What the page says about the run above its pairs."""
+    """The facts about the run that the page shows above its pairs."""
 
     recipe: str
     chosen: str  # generators
