@@ -52,6 +52,7 @@ MAX_THREAD_ID = 1 << 22
 MAX_ERRORS = 4_096  # bytes kept of the stderr of bubblewrap and the program
 # Statuses that a run of each kind may report besides sandbox_runner.REASONS.
 KIND_STATUSES = {"stdin": (), "call": ("result",), "serve": (), "check": ("passed", "bad_check")}
+PYTHON_OPTIONS = ("-s", "-S", "-P", "-c")
 RUNNER_SOURCE = Path(sandbox_runner.__file__).read_text(encoding="utf-8")
 
 
@@ -200,28 +201,13 @@ def _start(
         # Unique among runs: thread ids are unique on a machine.
         uid = FIRST_UID + number * MAX_THREAD_ID + threading.get_native_id()
     channel_files = [end.fileno() for end in channel or ()]
-    job = program._asdict() | {
-        "input": "" if program.kind == "stdin" else program.input,
-        "module": "__main__" if program.kind == "stdin" else "answer",
-        "uid": uid,
-        "limits": _limits(params, counts_own_processes=binary is not None),
-        "channel": channel_files,
-    }
+    job = _job(program, params, uid, channel_files, counts_own_processes=binary is not None)
     stdin = _memory_file(stack, program.input if program.kind == "stdin" else "")
     job_file = _memory_file(stack, marshal.dumps(job))
     pipes = {name: _pipe(stack, uid) for name in _Captured._fields}
     status = pipes["status"][1].fileno()
     passed = [job_file, status, *channel_files]
-    command = [
-        str(bubblewrap.PYTHON),
-        "-s",
-        "-S",
-        "-P",
-        "-c",
-        RUNNER_SOURCE,
-        str(job_file),
-        str(status),
-    ]
+    command = [str(bubblewrap.PYTHON), *PYTHON_OPTIONS, RUNNER_SOURCE, str(job_file), str(status)]
     limits = bubblewrap.Limits(
         params.memory_mib << 20, params.file_mib << 20, _cpu_s(params) + 1, MAX_OPEN_FILES
     )
@@ -256,6 +242,24 @@ def _start(
     for _, end in pipes.values():
         end.close()
     return sandbox
+
+
+def _job(
+    program: Program,
+    params: CodeParams,
+    uid: int | None,
+    channel_files: list[int],
+    counts_own_processes: bool,
+) -> dict[str, Any]:
+    """Return the program and its limits, as the runner inside the sandbox reads them."""
+    reads_input = program.kind == "stdin"
+    return program._asdict() | {
+        "input": "" if reads_input else program.input,
+        "module": "__main__" if reads_input else "answer",
+        "uid": uid,
+        "limits": _limits(params, counts_own_processes=counts_own_processes),
+        "channel": channel_files,
+    }
 
 
 def _cpu_s(params: CodeParams) -> int:
