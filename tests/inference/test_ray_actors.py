@@ -243,7 +243,7 @@ def stuck(params: GradingParams, case: Case) -> Verdict:  # noqa: ARG001 - the s
 def test_a_cluster_gives_the_verdicts_of_this_machine_even_if_a_grader_dies(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ray_pool, "CHUNK", 8)
+    monkeypatch.setattr(ray_pool, "CHUNK_SIZE", 8)
     cases = [
         Case("choice", "ABCDE"[n % 5], f"The answer is ({'ABC'[n % 3]}).", "stop")
         for n in range(30)

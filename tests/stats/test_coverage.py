@@ -37,20 +37,20 @@ def simulated_rows() -> dict[tuple[str, str], Row]:
 
 @pytest.mark.slow
 def test_intervals_cover_the_truth_in_93_to_97_of_100_cases(
-    simulated: dict[tuple[str, str], Row],
+    simulated_rows: dict[tuple[str, str], Row],
 ) -> None:
-    assert simulated.keys() >= TOO_WIDE | TOO_NARROW
-    below = {which for which, row in simulated.items() if row.covered < 0.93}
-    above = {which for which, row in simulated.items() if row.covered > 0.97}
+    assert simulated_rows.keys() >= TOO_WIDE | TOO_NARROW
+    below = {which for which, row in simulated_rows.items() if row.covered < 0.93}
+    above = {which for which, row in simulated_rows.items() if row.covered > 0.97}
     assert below == TOO_NARROW
     assert above <= TOO_WIDE
 
 
 @pytest.mark.slow
 def test_without_a_difference_tests_reject_in_3_to_7_of_100_cases(
-    simulated: dict[tuple[str, str], Row],
+    simulated_rows: dict[tuple[str, str], Row],
 ) -> None:
-    rejected = {which: row.rejected for which, row in simulated.items() if row.rejected is not None}
+    rejected = {which: row.rejected for which, row in simulated_rows.items() if row.rejected is not None}
     assert len(rejected) == 23
     assert {which for which, share in rejected.items() if share > 0.07} == set()
     assert {which for which, share in rejected.items() if share < 0.03} <= TOO_WIDE
