@@ -7,7 +7,7 @@ values, words. Only complete traces with a clear box are compared, as in the Ope
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from functools import partial
 from typing import Annotated, NamedTuple
 
 import polars as pl
@@ -19,7 +19,8 @@ from delta.core.types import Counts
 from delta.grading.formulas.boxes import last_box
 from delta.inference import trace_text
 from delta.inference.chat_formats import ChatFormat
-from delta.inference.engine import Engine, SamplingParams, build_request, read_reply
+from delta.inference.engine import Engine, SamplingParams, build_request
+from delta.inference.parsed_replies import ParseFailure, generate_parsed
 from delta.inference.types import GenerateFn, Reply, Request
 
 # A word that the model may answer -> the trace's (outcome, reason).
@@ -84,33 +85,28 @@ def build_requests(
     The middle of a long answer is cut out, never the box at its end. Raises InputError if the
     problem alone is too long.
     """
-    for answer in answers:
-        prompt = _fitting_prompt(engine, max_prompt_tokens, answer)
-        if prompt is None:
+    for unresolved in answers:
+        render = partial(_prompt, engine, unresolved)
+        answer = trace_text.truncate_to_fit(
+            unresolved.answer, render, engine.num_tokens, max_prompt_tokens
+        )
+        if answer is None:
             raise InputError(
                 f"serving.{params.model}.max_model_len: beside verify.llm.max_tokens = "
                 f"{params.max_tokens} it leaves {max_prompt_tokens} tokens, not enough for the "
-                f"problem of trace {answer.trace_id!r}"
+                f"problem of trace {unresolved.trace_id!r}"
             )
-        yield answer.trace_id, build_request(params, engine, model, prompt, sample=0)
+        prompt = render(answer)
+        yield unresolved.trace_id, build_request(params, engine, model, prompt, sample=0)
 
 
-def _fitting_prompt(
-    engine: Engine, max_prompt_tokens: int, unresolved: UnresolvedAnswer
-) -> str | None:
-    def prompt(answer: str) -> str:
-        content = prompts.template("equivalence.txt").substitute(
-            statement=trace_text.escape_control_tokens(unresolved.statement),
-            gold_answer=trace_text.escape_control_tokens(unresolved.gold_answer),
-            answer=trace_text.escape_control_tokens(answer),
-        )
-        return engine.render(engine.chat_format.messages(content))
-
-    answer = trace_text.truncate_middle(
-        unresolved.answer,
-        lambda text: trace_text.fits_budget(engine, prompt(text), text, max_prompt_tokens),
+def _prompt(engine: Engine, unresolved: UnresolvedAnswer, answer: str) -> str:
+    content = prompts.template("equivalence.txt").substitute(
+        statement=trace_text.escape_control_tokens(unresolved.statement),
+        gold_answer=trace_text.escape_control_tokens(unresolved.gold_answer),
+        answer=trace_text.escape_control_tokens(answer),
     )
-    return None if answer is None else prompt(answer)
+    return engine.render(engine.chat_format.messages(content))
 
 
 def ask_model(
@@ -124,37 +120,24 @@ def ask_model(
     A reply without a verdict is requested again, up to params.max_attempts. A trace without any
     verdict is left out.
     """
-    verdicts: dict[str, str] = {}
-    pending, without_verdict = requests, 0
-    for attempt in range(params.max_attempts):
-        pending = [(trace_id, replace(first, attempt=attempt)) for trace_id, first in pending]
-        if not pending:
-            break
-        words = {
-            request: _verdict(reply, request, chat_format)
-            for request, reply in generate(request for _, request in pending)
-        }
-        for trace_id, request in pending:
-            if (word := words[request]) is not None:
-                verdicts[trace_id] = word
-        pending = [item for item in pending if item[0] not in verdicts]
-        without_verdict += len(pending)
+    verdicts, failures, _ = generate_parsed(
+        requests, generate, chat_format, _parse_verdict, params.max_attempts
+    )
     by_word = Counter(verdicts.values())
     counts = {
         "asked": len(requests),
         **{word.lower(): by_word[word] for word in VERDICT_WORDS},
-        "no_verdict": len(pending),
-        "replies_without_verdict": without_verdict,
+        "no_verdict": len(requests) - len(verdicts),
+        "replies_without_verdict": failures.total(),
     }
     return verdicts, counts
 
 
-def _verdict(reply: Reply, request: Request, chat_format: ChatFormat) -> str | None:
-    """Return the word in the last line; None if that line is not a verdict."""
-    text, (_, _, start) = read_reply(reply, chat_format, request.prompt)
-    lines = [] if start is None else text[start:].strip().split("\n")
+def _parse_verdict(_reply: Reply, answer: str | None) -> str | ParseFailure:
+    """Return the word in the last line."""
+    lines = [] if answer is None else answer.strip().split("\n")
     match = _LAST_LINE.fullmatch(lines[-1]) if lines else None
-    return None if match is None else match[1].upper()
+    return ParseFailure("no verdict") if match is None else match[1].upper()
 
 
 def apply_verdicts(

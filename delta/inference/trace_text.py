@@ -1,10 +1,8 @@
-"""The text of a trace in a judge's prompt: without markers, escaped and truncated to fit."""
+"""The text of a trace in a prompt: without markers, escaped and truncated to fit."""
 
 import re
 from collections.abc import Callable
 from typing import Any
-
-from delta.inference.engine import Engine
 
 # Characters per token, assumed where only a server has the tokenizer.
 PROMPT_CHARS_PER_TOKEN = 4  # prose
@@ -48,23 +46,29 @@ def escape_control_tokens(text: str) -> str:
     return _MARKER.sub("< ", text)
 
 
-def fits_budget(engine: Engine, prompt: str, text: str, max_tokens: int) -> bool:
-    """Return whether the rendered prompt, which quotes `text`, has at most `max_tokens` tokens."""
-    if len(prompt.encode()) <= max_tokens:
-        return True  # no token is shorter than a byte; most prompts need no tokenizer
-    num_tokens = engine.num_tokens(prompt)
-    if num_tokens is None:
-        frame = len(prompt) - len(text)
-        num_tokens = frame // PROMPT_CHARS_PER_TOKEN + len(text) // TRACE_CHARS_PER_TOKEN
-    return num_tokens <= max_tokens
-
-
-def truncate_middle(text: str, fits: Callable[[str], bool]) -> str | None:
+def truncate_to_fit(
+    text: str,
+    prompt: Callable[[str], str],
+    num_tokens: Callable[[str], int | None],
+    max_tokens: int,
+) -> str | None:
     """Return `text`, or as much of its start and end as fits around a note on the omission.
 
-    The middle is dropped, since the conclusion of a trace is at its end. Returns None where not
-    even the note fits.
+    `prompt` returns the rendered prompt that quotes a text, which may have `max_tokens` tokens.
+    `num_tokens` counts them, or returns None where only a server can. The middle is dropped, since
+    the conclusion of a trace is at its end. Returns None where not even the note fits.
     """
+
+    def fits(text: str) -> bool:
+        rendered = prompt(text)
+        if len(rendered.encode()) <= max_tokens:
+            return True  # no token is shorter than a byte; most prompts need no tokenizer
+        number = num_tokens(rendered)
+        if number is None:
+            frame = len(rendered) - len(text)
+            number = frame // PROMPT_CHARS_PER_TOKEN + len(text) // TRACE_CHARS_PER_TOKEN
+        return number <= max_tokens
+
     if fits(text):
         return text
     low, high = 0, len(text)

@@ -5,9 +5,9 @@ for use where no available model can judge. Both return the same table, with eve
 """
 
 import json
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any, Literal, NamedTuple
 
 import polars as pl
@@ -21,7 +21,8 @@ from delta.core.tables import frame_of
 from delta.core.types import Counts, Row
 from delta.inference import trace_text
 from delta.inference.chat_formats import ChatFormat
-from delta.inference.engine import Engine, SamplingParams, build_request, read_reply
+from delta.inference.engine import Engine, SamplingParams, build_request
+from delta.inference.parsed_replies import ParseFailure, generate_parsed
 from delta.inference.types import GenerateFn, Reply, Request
 from delta.judging import rubric
 from delta.judging.budget import Budget
@@ -94,33 +95,28 @@ def truncate_to_context(
 
     Raises InputError if a prompt is too long without its trace.
     """
-    fitting = []
+    truncated = []
     for judge_input in inputs:
-        trace = _truncate(engine, max_prompt_tokens, judge_input)
+        render = partial(_prompt, engine, judge_input)
+        trace = trace_text.truncate_to_fit(
+            judge_input.trace, render, engine.num_tokens, max_prompt_tokens
+        )
         if trace is None:
             raise InputError(
                 f"serving.{params.model}.max_model_len: beside max_tokens = {params.max_tokens} of "
                 f"the judge it leaves {max_prompt_tokens} tokens, not enough for the rubric and "
                 f"the problem of trace {judge_input.trace_id!r}"
             )
-        fitting.append(judge_input._replace(trace=trace))
-    num_cut = sum(fit.trace != full.trace for fit, full in zip(fitting, inputs, strict=True))
-    return fitting, {"traces_shortened": num_cut}
+        truncated.append(judge_input._replace(trace=trace))
+    num_cut = sum(short.trace != full.trace for short, full in zip(truncated, inputs, strict=True))
+    return truncated, {"traces_shortened": num_cut}
 
 
-def _truncate(engine: Engine, max_prompt_tokens: int, judge_input: JudgeInput) -> str | None:
-    def fits(trace: str) -> bool:
-        prompt = _prompt(engine, judge_input._replace(trace=trace))
-        return trace_text.fits_budget(engine, prompt, trace, max_prompt_tokens)
-
-    return trace_text.truncate_middle(judge_input.trace, fits)
-
-
-def _prompt(engine: Engine, judge_input: JudgeInput) -> str:
+def _prompt(engine: Engine, judge_input: JudgeInput, trace: str) -> str:
     content = prompts.template("judge.txt").substitute(
         rubric=rubric.as_text(),
         statement=trace_text.escape_control_tokens(judge_input.statement),
-        trace=trace_text.escape_control_tokens(judge_input.trace),
+        trace=trace_text.escape_control_tokens(trace),
         shape=rubric.example_reply(),
     )
     return engine.render(engine.chat_format.messages(content))
@@ -132,7 +128,7 @@ def build_requests(
     """Yield a request for every vote; a trace's votes are adjacent, to share its cached prompt."""
     schema = json.dumps(rubric.schema())  # keys in the rubric's order, which the reply follows
     for judge_input in inputs:
-        prompt = _prompt(engine, judge_input)
+        prompt = _prompt(engine, judge_input, judge_input.trace)
         for vote in range(params.votes):
             request = build_request(params, engine, model, prompt, vote)
             guided = replace(request, schema=schema, channels=engine.chat_format.channels)
@@ -153,49 +149,35 @@ def judge_by_llm(
     `max_attempts` the vote counts as refused; it never becomes a number. Raises InputError if more
     than the fraction `max_refused` of the votes are refused.
     """
-    votes: dict[VoteKey, dict[str, Vote]] = {}
-    failures: Counter[str] = Counter()
-    pending, attempt = requests, 0
-    while pending and attempt < params.max_attempts:
-        pending = [(key, replace(first, attempt=attempt)) for key, first in pending]
-        replies = {
-            request: _read_votes(reply, request, chat_format)
-            for request, reply in generate(request for _, request in pending)
-        }
-        without_vote = []
-        for key, request in pending:
-            reply_votes = replies[request]
-            if isinstance(reply_votes, str):
-                failures[reply_votes] += 1
-                without_vote.append((key, request))
-            else:
-                votes[key] = reply_votes
-        pending, attempt = without_vote, attempt + 1
-    if len(pending) > max_refused * len(requests):
+    votes, failures, attempts = generate_parsed(
+        requests, generate, chat_format, _parse_votes, params.max_attempts
+    )
+    refused = len(requests) - len(votes)
+    if refused > max_refused * len(requests):
         raise InputError(
-            f"judge: {len(pending)} of {len(requests)} votes were refused after "
+            f"judge: {refused} of {len(requests)} votes were refused after "
             f"{params.max_attempts} attempts; expected at most judge.max_refused = {max_refused}"
         )
     counts = {
         "judge": params.model,
         "votes": len(votes),
-        "refused": len(pending),
+        "refused": refused,
         "replies": len(votes) + failures.total(),
         **{f"replies_{name}": failures[name] for name in FAILURES},
-        "attempts": attempt,
+        "attempts": attempts,
     }
     return frame_of(_llm_rows(params, inputs, votes), RATING), counts
 
 
-def _read_votes(reply: Reply, request: Request, chat_format: ChatFormat) -> dict[str, Vote] | str:
-    """Return a vote for each dimension, or a name in FAILURES."""
+def _parse_votes(reply: Reply, answer: str | None) -> dict[str, Vote] | ParseFailure:
+    """Return a vote for each dimension, or a reason in FAILURES."""
     if reply.finish_reason in WITHOUT_TEXT:
-        return "refused_by_server" if reply.finish_reason == "refused" else "failed"
-    text, (_, _, start) = read_reply(reply, chat_format, request.prompt)
-    votes = None if start is None else rubric.parse_votes(text[start:])
+        return ParseFailure("refused_by_server" if reply.finish_reason == "refused" else "failed")
+    votes = None if answer is None else rubric.parse_votes(answer)
     if votes is not None:
         return votes
-    return "cut" if start is None or reply.finish_reason == "length" else "invalid"
+    is_cut = answer is None or reply.finish_reason == "length"
+    return ParseFailure("cut" if is_cut else "invalid")
 
 
 def _llm_rows(
