@@ -14,8 +14,8 @@ from delta.core.params import StrictModel
 from delta.core.schemas import NO_GOLD, PAIR, SIDES
 from delta.core.shuffle import shuffle_key
 from delta.core.types import Counts
-from delta.judging.budget import (
-    Budget,
+from delta.judging.budget import Budget
+from delta.judging.trace_order import (
     RequireComplete,
     TraceOrder,
     build_pool,
@@ -25,7 +25,7 @@ from delta.judging.budget import (
 )
 
 Outcome = Literal["any", "correct", "incorrect"]
-Pools = dict[str, pl.DataFrame]  # generator → draw_pool of its traces
+Pools = dict[str, pl.DataFrame]  # generator → build_pool of its traces
 
 
 class PairingParams(StrictModel):

@@ -20,10 +20,10 @@ from delta.grading import llm_equivalence, verify
 from delta.inference import generate
 from delta.inference.generate import SampledParams
 from delta.inference.types import Request
-from delta.judging import budget as judge_budget
 from delta.judging import judge
-from delta.judging.budget import Budget
+from delta.judging.budget import Budget, within_budget
 from delta.judging.judge import LlmParams
+from delta.judging.trace_order import IS_COMPLETE, RequireComplete
 from delta.plan.requests import (
     AskAll,
     CacheLookup,
@@ -182,7 +182,7 @@ def _unresolved(workspace: Workspace, name: str, problems: TableEstimate) -> Tab
             (pl.col("decided_by") == "grader") & (pl.col("outcome") != "correct")
         )
         boxed = verdicts.filter(compared & pl.col("extracted").is_not_null()).select("trace_id")
-        finished = traces.filter(judge_budget.IS_COMPLETE)
+        finished = traces.filter(IS_COMPLETE)
         frame = finished.join(boxed, on="trace_id", how="semi", maintain_order="left")
         if workspace.same_params("problems", f"generate@{name}"):
             return TableEstimate(frame, frame.height, settled=False)
@@ -252,7 +252,7 @@ def _rated(workspace: Workspace, name: str, problems: TableEstimate) -> TableEst
     if verdicts is not None and problems.frame is not None:
         traces = pl.scan_parquet(paths.traces(name))
         try:
-            rated = judge_budget.within_budget(
+            rated = within_budget(
                 traces,
                 verdicts,
                 budget,
@@ -275,9 +275,7 @@ def _rated(workspace: Workspace, name: str, problems: TableEstimate) -> TableEst
     return TableEstimate(frame, problems.expected * rated_each, settled=False)
 
 
-def max_rated(
-    budget: Budget, traces: int | None, require_complete: judge_budget.RequireComplete
-) -> int | None:
+def max_rated(budget: Budget, traces: int | None, require_complete: RequireComplete) -> int | None:
     """Return the largest number of rated traces per problem; the budget's kinds may overlap."""
     if budget.any is None:
         return traces
