@@ -10,7 +10,7 @@ import polars as pl
 from delta.core.errors import InputError
 from delta.core.shuffle import shuffle_keys
 
-TraceOrder = Literal["random", "sample"]  # by a seeded hash, or by sample number
+TraceOrder = Literal["random", "sequential"]  # by a seeded hash, or by sample number
 RequireComplete = Literal["none", "chosen", "both"]  # sides that must be complete
 
 # Texts are compared by length and hash. The hash is only comparable within a process.
@@ -46,7 +46,7 @@ def build_pool(
             f"trace {without_verdict['trace_id'].min()!r} has no verdict, nor have "
             f"{without_verdict.height - 1} others; rebuild the verdicts with `dvc repro`"
         )
-    if order == "sample":
+    if order == "sequential":
         return pool.with_columns(order=pl.col("sample"))
     return pool.with_columns(order=shuffle_keys(seed, each=pool["trace_id"]))
 

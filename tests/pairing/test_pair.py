@@ -36,7 +36,7 @@ def pairing(**changes: Any) -> PairingParams:
 
 
 def by_outcome(**changes: Any) -> PairingParams:
-    plain = {"chosen": "r1", "rejected": "r1", "trace_order": "sample"}
+    plain = {"chosen": "r1", "rejected": "r1", "trace_order": "sequential"}
     outcomes = {"chosen_outcome": "correct", "rejected_outcome": "incorrect"}
     return pairing(**plain | outcomes | changes)
 
@@ -167,13 +167,13 @@ def test_the_order_of_traces_depends_on_the_seed_and_not_on_row_order() -> None:
     assert first["chosen_id"][0] == smallest
 
 
-def test_trace_order_sample_is_the_order_of_samples() -> None:
+def test_sequential_trace_order_is_the_order_of_samples() -> None:
     eleven = {"p.0": [f"c {n}" for n in range(11)]}
     strong, weak = (
         generated("strong", eleven),
         generated("weak", {"p.0": [f"i {n}!" for n in range(11)]}),
     )
-    pairs, _ = make_pairs(pairing(trace_order="sample", per_problem=11), strong, weak)
+    pairs, _ = make_pairs(pairing(trace_order="sequential", per_problem=11), strong, weak)
     assert ids(pairs) == [(f"p.0/strong/{n}", f"p.0/weak/{n}") for n in range(11)]
 
 
@@ -235,7 +235,7 @@ def test_outcomes_may_be_required_of_two_generators() -> None:
         generated("strong", {"p.0": ["i a", "c b"]}),
         generated("weak", {"p.0": ["c c", "i d"]}),
     )
-    params = pairing(chosen_outcome="correct", trace_order="sample")
+    params = pairing(chosen_outcome="correct", trace_order="sequential")
     pairs, _ = make_pairs(params, strong, weak)
     assert ids(pairs) == [("p.0/strong/1", "p.0/weak/0")]
     assert pairs["recipe"].to_list() == ["strong correct > weak"]
@@ -255,7 +255,7 @@ def test_a_side_that_must_be_complete_never_has_a_cut_trace(
     strong = generated("strong", {"p.0": ["c- a", "c b"], "p.1": ["c- c"]})
     weak = generated("weak", {"p.0": ["c- d", "i e"], "p.1": ["c f"]})
     pairs, counts = make_pairs(
-        pairing(trace_order="sample", require_complete=require_complete), strong, weak
+        pairing(trace_order="sequential", require_complete=require_complete), strong, weak
     )
     assert ids(pairs) == expected
     if require_complete == "none":
@@ -274,7 +274,7 @@ def test_a_trace_that_stopped_without_an_answer_is_not_complete() -> None:
     )
     weak = generated("weak", {"p.0": ["c c"]})
     pairs, _ = make_pairs(
-        pairing(trace_order="sample", require_complete="chosen"), (unanswered, verdicts), weak
+        pairing(trace_order="sequential", require_complete="chosen"), (unanswered, verdicts), weak
     )
     assert ids(pairs) == [("p.0/strong/1", "p.0/weak/0")]
 
@@ -430,7 +430,7 @@ def test_required_ratings_follow_the_pairing(
 
 
 def rated(
-    side: Generated, limits: Budget, order: Any = "sample", require_complete: Any = "none"
+    side: Generated, limits: Budget, order: Any = "sequential", require_complete: Any = "none"
 ) -> list[str]:
     traces, verdicts = side
     rows = within_budget(traces, verdicts, limits, 5, order, require_complete).collect()
@@ -485,7 +485,7 @@ pairings = st.fixed_dictionaries(
         "chosen_outcome": outcome,
         "rejected_outcome": outcome,
         "require_complete": st.sampled_from(["none", "chosen", "both"]),
-        "trace_order": st.sampled_from(["random", "sample"]),
+        "trace_order": st.sampled_from(["random", "sequential"]),
         "per_problem": st.integers(1, 3),
         "four_way": st.booleans(),
     }
