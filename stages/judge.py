@@ -39,7 +39,7 @@ def main(console: Console, argv: list[str]) -> None:
         traces = within_budget(traces, verdicts, settings.budget[name], *pairing)
         rater = settings
         path = paths.ratings(name)
-    with tables.damage_as_input_error(paths.traces(name)):
+    with tables.wrap_read_errors(paths.traces(name)):
         rows = traces.collect(engine="streaming")
     stage = "second" if is_second else "judge"
     inputs, input_counts = judge.judge_inputs(tables.read(paths.PROBLEMS, PROBLEM), rows)

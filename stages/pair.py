@@ -18,7 +18,7 @@ def main(console: Console, _argv: list[str]) -> None:
     names = list(dict.fromkeys([pairing.chosen, pairing.rejected]))  # may be the same generator
     traces = {name: tables.scan(paths.traces(name), TRACE) for name in names}
     verdicts = pl.concat(tables.read(paths.verdicts(name), VERDICT) for name in names)
-    with tables.damage_as_input_error(*map(paths.traces, names)):
+    with tables.wrap_read_errors(*map(paths.traces, names)):
         pairs, counts = pair(
             pairing, problems, traces[pairing.chosen], traces[pairing.rejected], verdicts
         )

@@ -27,7 +27,7 @@ def main(console: Console, argv: list[str]) -> None:
     path = paths.traces(name)
     traces = tables.scan(path, TRACE)
     fallback: dict[str, Any] = {}
-    with tables.damage_as_input_error(path):
+    with tables.wrap_read_errors(path):
         rows = verify.join_problems(problems, traces.drop("text").collect(engine="streaming"))
         progress = partial(console.progress, total=rows.height, label=f"verify {name}")
         graded = verify.grade_traces(grading, verify.trace_batches(problems, traces), progress)

@@ -53,8 +53,8 @@ def iter_rows(path: Path, columns: list[str], batch_size: int) -> Iterator[Row]:
 
 
 @contextmanager
-def damage_as_input_error(*paths: Path) -> Iterator[None]:
-    """Raise InputError for damage that Polars finds only when it collects a lazy frame."""
+def wrap_read_errors(*paths: Path) -> Iterator[None]:
+    """Raise InputError that names `paths` where Polars finds damage on collecting a lazy frame."""
     try:
         yield
     except (pl.exceptions.ComputeError, pl.exceptions.PanicException) as error:

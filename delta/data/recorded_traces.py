@@ -71,7 +71,7 @@ def read_recording(
     path = folder / RECORDING_FILE
     recording = tables.scan(path, RECORDING)
     positions = problems.select("problem_id").with_row_index("position").lazy()
-    with tables.damage_as_input_error(path):
+    with tables.wrap_read_errors(path):
         recorded = (
             recording.select("problem_id", "sample")
             .with_row_index("row")
@@ -104,7 +104,7 @@ def _read_parts(path: Path, recording: pl.LazyFrame, rows: pl.Series) -> Iterato
     for part in parts:
         first, length = _span(part)
         section = recording.slice(first, length).with_row_index("row", offset=first)
-        with tables.damage_as_input_error(path):
+        with tables.wrap_read_errors(path):
             texts = section.filter(pl.col("row").is_in(part["row"].implode())).collect(
                 engine="streaming"
             )

@@ -410,10 +410,10 @@ def test_damage_in_a_table_read_in_batches_names_the_file(tmp_path: Path) -> Non
     content[middle : middle + 4_096] = bytes(4_096)
     file.write_bytes(content)
     scanned = tables.scan(file, TRACE)  # names, types and size are as they should be
-    with pytest.raises(InputError) as caught, tables.damage_as_input_error(file):
+    with pytest.raises(InputError) as caught, tables.wrap_read_errors(file):
         scanned.select("text").collect(engine="streaming")
     assert str(caught.value).startswith(f"{file}: cannot be read as Parquet (")
-    with pytest.raises(InputError), tables.damage_as_input_error(file):
+    with pytest.raises(InputError), tables.wrap_read_errors(file):
         list(scanned.collect_batches(chunk_size=9, engine="streaming"))
 
 
