@@ -44,12 +44,19 @@ def iter_rows(path: Path, columns: list[str], batch_size: int) -> Iterator[Row]:
     Raises InputError where the file is damaged.
     """
     try:
-        with pq.ParquetFile(path) as file:
-            for group in range(file.num_row_groups):  # over several, iter_batches keeps its reads
-                for batch in file.iter_batches(batch_size, row_groups=[group], columns=columns):
-                    yield from batch.to_pylist()
+        for batch in iter_batches(path, columns, batch_size):
+            yield from batch.to_pylist()
     except (pa.ArrowException, OSError) as error:
         raise _unreadable(path, error) from error
+
+
+def iter_batches(
+    path: Path, columns: list[str] | None, batch_size: int
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a Parquet file in batches, one in memory at once. Raises Arrow's errors."""
+    with pq.ParquetFile(path) as file:
+        for group in range(file.num_row_groups):  # over several, Arrow keeps what it has read
+            yield from file.iter_batches(batch_size, row_groups=[group], columns=columns)
 
 
 @contextmanager

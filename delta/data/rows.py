@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from delta.core import strict_json
+from delta.core import strict_json, tables
 from delta.core.digests import check_digest, sha256_of
 from delta.core.errors import InputError
 from delta.core.types import Row
@@ -174,13 +174,9 @@ def _check_row(row: Any, number: int) -> Row:
 
 def _rows_of_parquet(path: Path, columns: list[str] | None) -> Iterator[Row]:
     """Yield the rows. Read them in batches and only `columns`, since OpenR1 has gigabytes."""
-    with pq.ParquetFile(path) as file:
-        names = file.schema_arrow.names
-        strict_json.check_unique(names)
-        wanted = None if columns is None else [name for name in columns if name in names]
-        for group in range(file.num_row_groups):  # over several, iter_batches keeps what it read
-            for batch in file.iter_batches(BATCH_ROWS, row_groups=[group], columns=wanted):
-                yield from map(_number_converter(batch.schema), batch.to_pylist())
+    strict_json.check_unique(pq.read_schema(path).names)
+    for batch in tables.iter_batches(path, columns, BATCH_ROWS):
+        yield from map(_number_converter(batch.schema), batch.to_pylist())
 
 
 def _number_converter(schema: pa.Schema) -> Callable[[Row], Row]:
