@@ -41,16 +41,7 @@ def example_pairs(
     for number, pair_texts in enumerate(texts):
         problem = f"p.{number}"
         statement = statements[number] if statements else f"What is {number} + 1?"
-        problems.append(
-            {
-                "problem_id": problem,
-                "statement": statement,
-                "prompt": prompts.with_instruction(statement),
-                "history": [],
-                "gold_answer": str(number + 1),
-                "source": "toy",
-            }
-        )
+        problems.append(problem_row(problem, statement, str(number + 1)))
         for name, text in zip(traces, pair_texts, strict=True):
             traces[name] += [
                 trace_row(problem, name, 0, text),
@@ -59,15 +50,7 @@ def example_pairs(
         ids = [f"{problem}/{name}/0" for name in traces]
         outcomes = ("correct", "incorrect") if number % 2 == 0 else ("correct", "ungradable")
         for trace_id, outcome in zip(ids, outcomes, strict=True):
-            verdicts.append(
-                {
-                    "trace_id": trace_id,
-                    "outcome": outcome,
-                    "extracted": None if outcome == "ungradable" else "7",
-                    "reason": None if outcome == "correct" else "no_box",
-                    "decided_by": "grader",
-                }
-            )
+            verdicts.append(verdict_row(trace_id, outcome))
             ratings += [rating_row(trace_id, dimension) for dimension in DELTAS]
         selected.append(
             {
@@ -97,6 +80,17 @@ def example_pairs(
     )
 
 
+def problem_row(problem_id: str, statement: str, gold_answer: str) -> dict[str, Any]:
+    return {
+        "problem_id": problem_id,
+        "statement": statement,
+        "prompt": prompts.with_instruction(statement),
+        "history": [],
+        "gold_answer": gold_answer,
+        "source": "toy",
+    }
+
+
 def trace_row(problem: str, generator: str, sample: int, text: str) -> dict[str, Any]:
     """Return a trace without markers: all of it is the answer."""
     return {
@@ -111,6 +105,16 @@ def trace_row(problem: str, generator: str, sample: int, text: str) -> dict[str,
         "finish_reason": "stop" if generator == "strong" else "length",
         "prompt_tokens": 10,
         "completion_tokens": 20,
+    }
+
+
+def verdict_row(trace_id: str, outcome: str) -> dict[str, Any]:
+    return {
+        "trace_id": trace_id,
+        "outcome": outcome,
+        "extracted": None if outcome == "ungradable" else "7",
+        "reason": None if outcome == "correct" else "no_box",
+        "decided_by": "grader",
     }
 
 
