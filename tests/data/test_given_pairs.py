@@ -27,18 +27,18 @@ from tests.data.test_recorded_traces import build_from_sources, recording_params
 from tests.export.test_export import exported_rows, toy_provenance
 from tests.helpers.import_closure import ROOT
 from tests.helpers.tiny_models import train_params
-from tests.pairing.test_pair import Generated, generated, ids, make_pairs, pairing
+from tests.helpers.toy_pairs import TracesAndVerdicts, ids, make_pairs, pairing, toy_traces
 from tests.training.test_dataset import CharacterTokenizer, text_of
 
 
-def traces_of_file(generator: str, rows: dict[int, tuple[str, str]]) -> Generated:
+def traces_of_file(generator: str, rows: dict[int, tuple[str, str]]) -> TracesAndVerdicts:
     """Return traces and verdicts of a file: row → (problem, "outcome text"), in its order."""
     samples: dict[str, list[str]] = {}
     numbers = []
     for row, (problem, written) in rows.items():
         samples.setdefault(problem, []).append(written)
         numbers.append((f"{problem}/{generator}/{len(samples[problem]) - 1}", row))
-    traces, verdicts = generated(generator, samples)
+    traces, verdicts = toy_traces(generator, samples)
     placed = pl.DataFrame(numbers, schema=["trace_id", "source_row"], orient="row").lazy()
     return traces.drop("source_row").join(placed, on="trace_id").select(*TRACE.columns), verdicts
 

@@ -11,7 +11,6 @@ from delta.core.errors import InputError
 from delta.core.schemas import PAIR, RATING, SELECTED
 from delta.core.shuffle import shuffle_key
 from delta.core.tables import frame_of
-from delta.pairing.length_matching import ks_distance, match_nearest
 from delta.pairing.select import SelectorParams, add_deltas, select
 
 Votes = list[int]
@@ -23,7 +22,7 @@ def selector(k: int | None, mode: Mode = "top", by: str = FACTS, seed: int = 6) 
     return SelectorParams(mode=mode, by=by, k=k, seed=seed)
 
 
-def rated(
+def rated_pairs(
     votes: dict[str, tuple[Votes, Votes]],
     dimension: str = FACTS,
     lengths: dict[str, int] | None = None,
@@ -56,14 +55,14 @@ def rated(
     return frame_of(pairs, PAIR), frame_of(rows, RATING)
 
 
-def graded(
-    deltas_: dict[str, int], lengths: dict[str, int] | None = None
+def pairs_with_deltas(
+    deltas: dict[str, int], lengths: dict[str, int] | None = None
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return pairs with these deltas, -4 to 4, and their ratings."""
     votes: dict[str, tuple[Votes, Votes]] = {
-        name: ([1 + max(0, delta)], [1 + max(0, -delta)]) for name, delta in deltas_.items()
+        name: ([1 + max(0, delta)], [1 + max(0, -delta)]) for name, delta in deltas.items()
     }
-    return rated(votes, lengths=lengths)
+    return rated_pairs(votes, lengths=lengths)
 
 
 def selected(table: pl.DataFrame) -> list[str]:
@@ -75,14 +74,14 @@ def reasons(table: pl.DataFrame) -> dict[str, str]:
 
 
 def test_a_delta_is_the_difference_of_mean_votes() -> None:
-    pairs, ratings = rated({"a": ([5, 4, 3], [1, 2]), "b": ([2], [4]), "c": ([3, 4], [3, 4])})
+    pairs, ratings = rated_pairs({"a": ([5, 4, 3], [1, 2]), "b": ([2], [4]), "c": ([3, 4], [3, 4])})
     table = add_deltas(pairs, ratings)
     assert table.columns == [*pairs.columns, "delta_factuality"]
     assert table["delta_factuality"].to_list() == [2.5, -2.0, 0.0]
 
 
 def test_a_side_without_a_vote_gives_a_null_delta_and_not_zero() -> None:
-    pairs, ratings = rated({"a": ([5], [1]), "b": ([], [1]), "c": ([5], []), "d": ([5], [1])})
+    pairs, ratings = rated_pairs({"a": ([5], [1]), "b": ([], [1]), "c": ([5], []), "d": ([5], [1])})
     ratings = ratings.filter(pl.col("trace_id") != "d+")  # never rated
     table, counts = select(selector(1), pairs, ratings)
     assert dict(table.select("pair_id", "delta_factuality").iter_rows()) == {
@@ -97,7 +96,7 @@ def test_a_side_without_a_vote_gives_a_null_delta_and_not_zero() -> None:
 
 
 def test_the_largest_deltas_come_first_with_rank_and_counts() -> None:
-    pairs, ratings = rated(
+    pairs, ratings = rated_pairs(
         {"a": ([2], [1]), "b": ([5], [1]), "c": ([1], [4]), "d": ([4], [1])},
         lengths={"a": 10, "b": 40, "c": -30, "d": 30},
     )
@@ -129,14 +128,16 @@ def test_the_largest_deltas_come_first_with_rank_and_counts() -> None:
 
 
 def test_bottom_takes_the_smallest_deltas_and_no_nulls() -> None:
-    pairs, ratings = rated({"a": ([2], [1]), "b": ([5], [1]), "c": ([1], [4]), "d": ([], [1])})
+    pairs, ratings = rated_pairs(
+        {"a": ([2], [1]), "b": ([5], [1]), "c": ([1], [4]), "d": ([], [1])}
+    )
     table, _ = select(selector(2, "bottom"), pairs, ratings)
     assert selected(table) == ["c", "a"]
 
 
 def test_ties_at_the_cut_are_ordered_by_the_seeded_hash_and_counted() -> None:
     names = [f"pair {n}" for n in range(10)]
-    pairs, ratings = rated({"best": ([5], [1])} | {name: ([4], [2]) for name in names})
+    pairs, ratings = rated_pairs({"best": ([5], [1])} | {name: ([4], [2]) for name in names})
     table, counts = select(selector(4, seed=6), pairs, ratings)
     assert selected(table) == ["best", *sorted(names, key=lambda name: shuffle_key(6, name))[:3]]
     assert (counts["delta_at_cut"], counts["tied_at_cut"], counts["tied_and_selected"]) == (
@@ -151,12 +152,12 @@ def test_ties_at_the_cut_are_ordered_by_the_seeded_hash_and_counted() -> None:
 def test_means_that_differ_only_by_rounding_tie() -> None:
     thirds: tuple[Votes, Votes] = ([1, 1, 2], [1])
     tenths: tuple[Votes, Votes] = ([2, 2, 3], [2])
-    pairs, ratings = rated({"a": thirds, "b": tenths})
+    pairs, ratings = rated_pairs({"a": thirds, "b": tenths})
     assert select(selector(1), pairs, ratings)[1]["tied_at_cut"] == 2
 
 
 def test_asking_for_more_pairs_than_have_a_delta_is_an_error() -> None:
-    pairs, ratings = rated({"a": ([5], [1]), "b": ([5], [2]), "c": ([], [1])})
+    pairs, ratings = rated_pairs({"a": ([5], [1]), "b": ([5], [2]), "c": ([], [1])})
     for mode in ("top", "bottom", "random"):
         assert select(selector(2, mode), pairs, ratings)[1]["selected"] == 2
         with pytest.raises(InputError) as caught:
@@ -167,7 +168,7 @@ def test_asking_for_more_pairs_than_have_a_delta_is_an_error() -> None:
 
 
 def test_an_unrated_dimension_is_an_error_that_names_the_rated_ones() -> None:
-    pairs, ratings = rated({"a": ([5], [1])}, dimension="elegance")
+    pairs, ratings = rated_pairs({"a": ([5], [1])}, dimension="elegance")
     with pytest.raises(InputError) as caught:
         select(selector(1), pairs, ratings)
     assert str(caught.value) == (
@@ -176,7 +177,7 @@ def test_an_unrated_dimension_is_an_error_that_names_the_rated_ones() -> None:
 
 
 def test_ratings_of_two_judges_are_an_error() -> None:
-    pairs, ratings = rated({"a": ([5], [1])})
+    pairs, ratings = rated_pairs({"a": ([5], [1])})
     second = ratings.with_columns(judge=pl.lit("another"))
     with pytest.raises(InputError, match="judges another, rules; expected by one judge"):
         select(selector(1), pairs, pl.concat([ratings, second]))
@@ -184,8 +185,8 @@ def test_ratings_of_two_judges_are_an_error() -> None:
 
 def test_a_new_dimension_needs_no_code() -> None:
     votes: dict[str, tuple[Votes, Votes]] = {"a": ([2], [1]), "b": ([5], [1])}
-    pairs, ratings = rated(votes)
-    _, more = rated({"a": ([5], [1]), "b": ([], [1])}, dimension="elegance")
+    pairs, ratings = rated_pairs(votes)
+    _, more = rated_pairs({"a": ([5], [1]), "b": ([], [1])}, dimension="elegance")
     table, counts = select(selector(1), pairs, pl.concat([ratings, more]))
     assert table.columns[-3:] == ["delta_elegance", "delta_factuality", "score"]
     assert table["delta_elegance"].to_list() == [None, 4.0]
@@ -194,8 +195,10 @@ def test_a_new_dimension_needs_no_code() -> None:
 
 def test_the_score_may_be_a_mean_or_a_formula_and_is_null_if_a_part_is() -> None:
     votes: dict[str, tuple[Votes, Votes]] = {"a": ([2], [1]), "b": ([5], [1]), "c": ([5], [5])}
-    pairs, ratings = rated(votes)
-    _, more = rated({"a": ([5], [1]), "b": ([], [1]), "c": ([1], [2])}, dimension="step_coherence")
+    pairs, ratings = rated_pairs(votes)
+    _, more = rated_pairs(
+        {"a": ([5], [1]), "b": ([], [1]), "c": ([1], [2])}, dimension="step_coherence"
+    )
     both = pl.concat([ratings, more])
 
     def scores(formula: str) -> dict[str, float]:
@@ -210,7 +213,7 @@ def test_the_score_may_be_a_mean_or_a_formula_and_is_null_if_a_part_is() -> None
 
 
 def test_all_takes_every_pair_with_null_deltas_last() -> None:
-    pairs, ratings = rated({"a": ([2], [1]), "b": ([], [1]), "c": ([5], [1]), "d": ([1], [])})
+    pairs, ratings = rated_pairs({"a": ([2], [1]), "b": ([], [1]), "c": ([5], [1]), "d": ([1], [])})
     table, counts = select(selector(None, "all"), pairs, ratings)
     unrated = sorted("bd", key=lambda name: shuffle_key(6, name))
     assert selected(table) == ["c", "a", *unrated]
@@ -221,7 +224,7 @@ def test_all_takes_every_pair_with_null_deltas_last() -> None:
 
 @pytest.mark.parametrize("mode", ["all", "random"])
 def test_without_ratings_pairs_are_in_seeded_order(mode: Mode) -> None:
-    pairs, _ = rated({name: ([], []) for name in "abcdef"})
+    pairs, _ = rated_pairs({name: ([], []) for name in "abcdef"})
     k = None if mode == "all" else 3
     table, counts = select(selector(k, mode), pairs, frame_of([], RATING))
     names = () if mode == "all" else ("random",)
@@ -234,14 +237,14 @@ def test_without_ratings_pairs_are_in_seeded_order(mode: Mode) -> None:
 
 @pytest.mark.parametrize("mode", ["top", "bottom", "length_matched"])
 def test_without_ratings_a_ranking_is_an_error(mode: Mode) -> None:
-    pairs, _ = rated({"a": ([], []), "b": ([], [])})
+    pairs, _ = rated_pairs({"a": ([], []), "b": ([], [])})
     with pytest.raises(InputError, match="only 0 of 2 pairs have a delta in factuality"):
         select(selector(1, mode), pairs, frame_of([], RATING))
 
 
 def test_random_selects_pairs_with_a_delta_independently_of_its_value() -> None:
     names = [f"pair {n}" for n in range(8)]
-    pairs, ratings = graded({name: n % 5 for n, name in enumerate(names)})
+    pairs, ratings = pairs_with_deltas({name: n % 5 for n, name in enumerate(names)})
     ratings = ratings.filter(~pl.col("trace_id").is_in(["pair 0+", "pair 1-"]))
     table, counts = select(selector(3, "random"), pairs, ratings)
     shuffled = sorted(names[2:], key=lambda name: shuffle_key(6, "random", name))
@@ -252,14 +255,14 @@ def test_random_selects_pairs_with_a_delta_independently_of_its_value() -> None:
         | dict.fromkeys(names[:2], "no delta")
     )
     assert (counts["candidates"], counts["candidates_are"]) == (6, "pairs with a delta")
-    others, more = graded({name: 4 - n % 5 for n, name in enumerate(names)})
+    others, more = pairs_with_deltas({name: 4 - n % 5 for n, name in enumerate(names)})
     more = more.filter(~pl.col("trace_id").is_in(["pair 0+", "pair 1-"]))
     assert selected(select(selector(3, "random"), others, more)[0]) == shuffled[:3]
 
 
 def test_random_order_is_not_the_order_of_ties() -> None:
     names = [f"pair {n}" for n in range(40)]
-    pairs, ratings = graded(dict.fromkeys(names, 1))
+    pairs, ratings = pairs_with_deltas(dict.fromkeys(names, 1))
     top = set(selected(select(selector(20, "top"), pairs, ratings)[0]))
     random = set(selected(select(selector(20, "random"), pairs, ratings)[0]))
     assert 4 <= len(top & random) <= 16
@@ -270,7 +273,7 @@ def test_length_matched_takes_other_pairs_with_the_lengths_of_the_top() -> None:
     rest = {"d": 2, "e": 1, "f": 1, "g": 0, "h": -1, "i": -2, "j": 0}
     lengths = {"a": 100, "b": -50, "c": 300}
     lengths |= {"d": 110, "e": 0, "f": 500, "g": 290, "h": -60, "i": -400, "j": 295}
-    pairs, ratings = graded(best | rest, lengths)
+    pairs, ratings = pairs_with_deltas(best | rest, lengths)
     ratings = ratings.filter(pl.col("trace_id") != "j+")  # the nearest to c, but without a delta
     table, counts = select(selector(3, "length_matched"), pairs, ratings)
     assert set(selected(table)) == {"d", "g", "h"}
@@ -289,7 +292,7 @@ def test_length_matched_takes_other_pairs_with_the_lengths_of_the_top() -> None:
 
 
 def test_length_matched_needs_2k_pairs_with_a_delta() -> None:
-    pairs, ratings = graded({"a": 4, "b": 3, "c": 2, "d": 1, "e": 0})
+    pairs, ratings = pairs_with_deltas({"a": 4, "b": 3, "c": 2, "d": 1, "e": 0})
     assert select(selector(2, "length_matched"), pairs, ratings)[1]["selected"] == 2
     with pytest.raises(InputError) as caught:
         select(selector(3, "length_matched"), pairs, ratings)
@@ -304,71 +307,20 @@ def test_equal_lengths_on_both_sides_of_the_cut_match_perfectly() -> None:
     low = {f"low {n}": 0 for n in range(60)}
     lengths = {name: 7 * n for n, name in enumerate(top)}
     lengths |= {name: 7 * (n % 20) + (n // 20) * 1000 for n, name in enumerate(low)}
-    table, counts = select(selector(20, "length_matched"), *graded(top | low, lengths))
+    table, counts = select(selector(20, "length_matched"), *pairs_with_deltas(top | low, lengths))
     assert counts["matching"]["ks_distance"] == 0.0
     assert set(selected(table)) == {f"low {n}" for n in range(20)}
 
 
-NEAREST: dict[str, tuple[list[float], list[float], list[int]]] = {
-    "nothing": ([], [1, 2], []),
-    "the nearest": ([4, 11], [0, 5, 10, 15], [1, 2]),
-    "of two equally near the lower": ([5], [0, 10], [0]),
-    "each once": ([5, 5, 5], [0, 4, 7, 20], [1, 2, 0]),
-    "beyond both ends": ([-9, 99], [0, 5, 10], [0, 2]),
-    "the rare ones first": ([60, 90], [0, 1, 2, 3, 50, 60], [4, 5]),
-    "all of them": ([3, 1, 2], [1, 2, 3], [2, 0, 1]),
-}
-
-
-@pytest.mark.parametrize("case", NEAREST)
-def test_numbers_are_matched_one_to_one(case: str) -> None:
-    wanted, available, matches = NEAREST[case]
-    assert match_nearest(wanted, available) == matches
-
-
-numbers = st.lists(st.integers(-20, 20), max_size=12)
-
-
-@settings(max_examples=100)
-@given(numbers, numbers)
-def test_each_index_is_matched_once_and_equal_numbers_match(
-    wanted: list[int], more: list[int]
-) -> None:
-    available = sorted([*wanted, *more])
-    matches = match_nearest(wanted, available)
-    assert len(set(matches)) == len(wanted)
-    assert [available[index] for index in matches] == wanted
-
-
-def test_more_wanted_than_available_numbers_raise_value_error() -> None:
-    with pytest.raises(ValueError, match="2 numbers cannot be matched with 1"):
-        match_nearest([1, 2], [1])
-
-
-@pytest.mark.parametrize(
-    ("first", "second", "distance"),
-    [
-        ([1, 2, 3], [3, 2, 1], 0.0),
-        ([1, 2], [3, 4], 1.0),
-        ([1, 2, 3, 4], [3, 4, 5, 6], 0.5),
-        ([1, 1, 1], [1, 2], 0.5),
-    ],
-)
-def test_ks_distance_is_the_largest_gap_between_two_distributions(
-    first: list[int], second: list[int], distance: float
-) -> None:
-    assert ks_distance(pl.Series(first), pl.Series(second)) == distance
-
-
 def test_pairs_with_refused_votes_are_counted() -> None:
-    pairs, ratings = rated({"a": ([5], [1]), "b": ([4], [1]), "c": ([], [1])})
+    pairs, ratings = rated_pairs({"a": ([5], [1]), "b": ([4], [1]), "c": ([], [1])})
     refused = pl.when(pl.col("trace_id").is_in(["a+", "a-", "c+"])).then(1).otherwise(0)
     _, counts = select(selector(1), pairs, ratings.with_columns(refused=refused.cast(pl.Int64)))
     assert counts["with_refused_votes"] == 2
 
 
 def test_outcomes_of_selected_pairs_are_counted_as_fractions() -> None:
-    pairs, ratings = graded({"a": 4, "b": 3, "c": 2, "d": 1})
+    pairs, ratings = pairs_with_deltas({"a": 4, "b": 3, "c": 2, "d": 1})
     outcomes = pl.Series(["correct", "ungradable", "correct", "incorrect"])
     pairs = pairs.with_columns(chosen_outcome=outcomes.cast(PAIR.columns["chosen_outcome"]))
     _, counts = select(selector(3), pairs, ratings)
@@ -407,7 +359,7 @@ def test_row_order_does_not_change_the_selection_and_the_best_are_selected(
     votes: dict[str, tuple[Votes, Votes]], random: Any, mode: Mode
 ) -> None:
     lengths = {name: len(name) * (-1) ** len(votes[name][0]) for name in votes}
-    pairs, ratings = rated(votes, lengths=lengths)
+    pairs, ratings = rated_pairs(votes, lengths=lengths)
     k = sum(bool(chosen and rejected) for chosen, rejected in votes.values()) // 2
     if k == 0:
         return

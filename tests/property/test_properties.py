@@ -1,6 +1,6 @@
 """Properties of any input, over random ones: extraction, parsing, the reply cache, statistics.
 
-Those of pairing, selection and the rules are in test_pair.py, test_select.py and test_rules.py.
+Those of budgets, selection and the rules are in tests/judging and tests/pairing.
 """
 
 import json
