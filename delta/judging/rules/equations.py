@@ -172,7 +172,7 @@ def _compare(left: _Side, right: _Side, *, is_rounded: bool) -> Equation:
     holds = calculated.values == stated.values or any(
         abs(a - b) <= max(tolerance * (unit if stated.is_number else abs(b)), abs(b) / 10**9)
         for a in calculated.values
-        for b, unit in zip(stated.values, _units(stated), strict=True)
+        for b, unit in zip(stated.values, _last_digit_units(stated), strict=True)
     )
     items = (*left.items, Item("equals", "="), *right.items)
     return Equation(
@@ -193,7 +193,7 @@ def _tolerance(stated: _Side, *, is_rounded: bool) -> Fraction:
     return Fraction(1, 100) if is_rounded or has_decimals else Fraction(0)
 
 
-def _units(stated: _Side) -> tuple[Fraction, ...]:
+def _last_digit_units(stated: _Side) -> tuple[Fraction, ...]:
     """Return the unit of the last digit of each value."""
     unit = Fraction(1, 10 ** _decimals(stated))
     return (unit / 100, unit) if len(stated.values) == 2 else (unit,)

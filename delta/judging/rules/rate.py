@@ -50,11 +50,11 @@ def _score(findings: list[_Finding]) -> RuleRating:
 
 def _factuality(facts: TraceFacts) -> Iterator[_Finding]:
     """Find numbers without a source, and given numbers that no step uses."""
-    invented = len(facts.invented)
+    invented = len(facts.invented_numbers)
     if invented:
         weight = MINOR if invented <= facts.num_numbers / 20 else MAJOR
         weight = FATAL if invented > 2 and invented > facts.num_numbers / 4 else weight
-        yield weight, f"hallucinated data: {_format_numbers(facts.invented)}"
+        yield weight, f"hallucinated data: {_format_numbers(facts.invented_numbers)}"
     used = facts.used_numbers()
     needed = [quantity for quantity in facts.quantities if quantity.is_needed]
     ignored = [quantity.value for quantity in needed if not quantity.forms & used]
@@ -84,10 +84,10 @@ def _step_coherence(facts: TraceFacts) -> Iterator[_Finding]:
     if facts.leaps:
         is_rare = len(facts.leaps) <= facts.num_numbers / 10
         yield MINOR if is_rare else MAJOR, f"unjustified leap to {_format_numbers(facts.leaps)}"
-    if facts.unused:
-        is_rare = len(facts.unused) <= len(facts.equations) / 4
+    if facts.unused_equations:
+        is_rare = len(facts.unused_equations) <= len(facts.equations) / 4
         weight = MINOR if is_rare else MAJOR
-        yield weight, f"result that no later step uses: {facts.unused[0].text}"
+        yield weight, f"result that no later step uses: {facts.unused_equations[0].text}"
     if facts.follows_from_nothing():
         yield MAJOR, "the conclusion does not follow from any step"
 
@@ -106,7 +106,7 @@ def _computational_precision(facts: TraceFacts) -> Iterator[_Finding]:
     if rounded:
         yield MINOR, f"rounded without a word: {rounded[0].text}"
     asks_amount = _ASKS_AMOUNT.search(facts.statement) is not None
-    value = facts.concluded
+    value = facts.conclusion_value
     if asks_amount and value is not None and value < 0:
         yield MAJOR, "sign error: an amount below zero"
     if _FLOAT_NOISE.search(facts.trace):

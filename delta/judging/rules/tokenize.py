@@ -65,32 +65,7 @@ _NO_UNIT = _word_set(
 
 def read_items(line: str) -> list[Item]:
     """Return the items of a line; its words become units, breaks or opaque items."""
-    return _itemise(_normalise(line))
-
-
-def read_numbers(line: str) -> tuple[Fraction, ...]:
-    """Return the numbers in a line of prose."""
-    if not any(character.isdigit() for character in line):
-        return ()
-    items = (_read_token(match.lastgroup or "", match[0], []) for match in _TOKEN.finditer(line))
-    return tuple(item.value for item in items if item.kind == "number")
-
-
-def _normalise(line: str) -> str:
-    """Convert LaTeX, markdown and Unicode to one notation."""
-    marker = _LIST_MARKER.match(line)
-    line = _BOLD.sub(" ", _LABEL.sub(";", line[marker.end() :] if marker else line))
-    if "\\" in line:
-        for mark in ("\\!", "\\,", "\\;", "\\(", "\\)", "\\[", "\\]", "^\\circ", "^{\\circ}"):
-            line = line.replace(mark, "" if mark in ("\\!", "\\,") else " ")
-        line = line.replace("{,}", ",").replace("\\%", "%").replace("\\$", " ")
-        line = _SHORT_FRACTION.sub(r"(\1/\2)", _TEXT_COMMAND.sub(r" \1 ", line))
-        line = _COMMAND.sub(lambda match: _LATEX.get(match[0], match[0]), line)
-    return line.translate(_PLAIN)
-
-
-def _itemise(line: str) -> list[Item]:
-    tokens = [(match.lastgroup or "", match[0]) for match in _TOKEN.finditer(line)]
+    tokens = [(match.lastgroup or "", match[0]) for match in _TOKEN.finditer(_normalize(line))]
     items: list[Item] = []
     position = 0
     while position < len(tokens):
@@ -109,6 +84,27 @@ def _itemise(line: str) -> list[Item]:
         items.append(_read_token(kind, text, items))
         position += 1
     return items
+
+
+def read_numbers(line: str) -> tuple[Fraction, ...]:
+    """Return the numbers in a line of prose."""
+    if not any(character.isdigit() for character in line):
+        return ()
+    items = (_read_token(match.lastgroup or "", match[0], []) for match in _TOKEN.finditer(line))
+    return tuple(item.value for item in items if item.kind == "number")
+
+
+def _normalize(line: str) -> str:
+    """Convert LaTeX, markdown and Unicode to one notation."""
+    marker = _LIST_MARKER.match(line)
+    line = _BOLD.sub(" ", _LABEL.sub(";", line[marker.end() :] if marker else line))
+    if "\\" in line:
+        for mark in ("\\!", "\\,", "\\;", "\\(", "\\)", "\\[", "\\]", "^\\circ", "^{\\circ}"):
+            line = line.replace(mark, "" if mark in ("\\!", "\\,") else " ")
+        line = line.replace("{,}", ",").replace("\\%", "%").replace("\\$", " ")
+        line = _SHORT_FRACTION.sub(r"(\1/\2)", _TEXT_COMMAND.sub(r" \1 ", line))
+        line = _COMMAND.sub(lambda match: _LATEX.get(match[0], match[0]), line)
+    return line.translate(_PLAIN)
 
 
 def _read_token(kind: str, text: str, items: list[Item]) -> Item:

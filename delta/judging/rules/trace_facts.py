@@ -27,13 +27,13 @@ class TraceFacts(NamedTuple):
     equations: list[Equation]
     quantities: list[Quantity]
     conclusion: Conclusion | None
-    invented: list[Fraction]  # numbers without a source
+    invented_numbers: list[Fraction]  # without a source
     leaps: list[Fraction]  # operands one unshown calculation away from known numbers
-    unused: list[Equation]  # equations whose result no later step and no conclusion uses
+    unused_equations: list[Equation]  # whose result no later step and no conclusion uses
 
     @property
-    def concluded(self) -> Fraction | None:
-        """The conclusion's value; None if it is not a number."""
+    def conclusion_value(self) -> Fraction | None:
+        """Return the conclusion's value; None if it is not a number."""
         return self.conclusion.value if self.conclusion else None
 
     @property
@@ -68,15 +68,17 @@ class TraceFacts(NamedTuple):
         """Return whether the last line with arithmetic gives another number than the conclusion."""
         steps = (line for line in reversed(self.lines) if line.is_opaque or line.equations)
         last = next(steps, None)
-        if self.concluded is None or last is None or last.is_opaque:
+        if self.conclusion_value is None or last is None or last.is_opaque:
             return False
-        return self.concluded not in _KnownNumbers(last.results)
+        return self.conclusion_value not in _KnownNumbers(last.results)
 
     def follows_from_nothing(self) -> bool:
         """Return whether no equation gives the conclusion; False if a line could not be read."""
-        if self.concluded is None or not self.equations or self.is_opaque:
+        if self.conclusion_value is None or not self.equations or self.is_opaque:
             return False
-        return self.concluded not in _KnownNumbers(v for line in self.lines for v in line.results)
+        return self.conclusion_value not in _KnownNumbers(
+            v for line in self.lines for v in line.results
+        )
 
 
 class _KnownNumbers:
@@ -137,9 +139,9 @@ def collect_facts(statement: str, trace: str) -> TraceFacts:
         equations=[equation for line in lines for equation in line.equations],
         quantities=quantities,
         conclusion=conclusion,
-        invented=invented,
+        invented_numbers=invented,
         leaps=leaps,
-        unused=_unused_equations(lines, conclusion),
+        unused_equations=_unused_equations(lines, conclusion),
     )
 
 
