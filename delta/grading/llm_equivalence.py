@@ -53,17 +53,14 @@ def unresolved_answers(
 
     `batches` are traces with their problem; `verdicts` is a schemas.VERDICT table.
     """
-    refused = (pl.col("decided_by") == "grader") & (pl.col("outcome") != "correct")
-    ids = set(verdicts.filter(refused)["trace_id"])
+    not_accepted = (pl.col("decided_by") == "grader") & (pl.col("outcome") != "correct")
+    ids = set(verdicts.filter(not_accepted)["trace_id"])
     has_gold = pl.col("gold_answer").str.strip_chars() != ""
     answers = []
     for batch in batches:
-        is_refused = pl.Series(
-            [trace_id in ids for trace_id in batch["trace_id"]], dtype=pl.Boolean
-        )
-        complete = is_refused & has_gold & (pl.col("finish_reason") == "stop")
-        for row in batch.filter(complete).iter_rows(named=True):
-            answer = trace_text.answer_text(row)
+        complete = batch.filter(has_gold & (pl.col("finish_reason") == "stop"))
+        for row in complete.iter_rows(named=True):
+            answer = trace_text.answer_text(row) if row["trace_id"] in ids else None
             # Not the box in `verdicts`: a killed worker returned none.
             if answer is not None and (last_box(answer) or "").strip():
                 statement = trace_text.problem_text(row)

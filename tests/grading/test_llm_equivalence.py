@@ -155,7 +155,7 @@ ASKED: dict[str, tuple[dict[str, Any], str, str | None, str, bool]] = {
 
 
 @pytest.mark.parametrize("case", ASKED)
-def test_only_refused_complete_traces_with_a_clear_box_are_unresolved(case: str) -> None:
+def test_only_complete_traces_with_a_clear_unaccepted_box_are_unresolved(case: str) -> None:
     trace, outcome, reason, by, is_asked = ASKED[case]
     answers = unresolved_answers(
         [pl.DataFrame([trace])], verdicts(("t", outcome, None, reason, by))
