@@ -245,6 +245,7 @@ def ours(folder: Path, sizes: list[int], resamples: int) -> tuple[Found, list[di
         chosen_outcome="any",
         rejected_outcome="any",
         require_complete="none",
+        use_table_pairs=True,
         trace_order="random",
         per_problem=1,
         four_way=False,

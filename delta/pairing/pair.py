@@ -35,7 +35,7 @@ class PairingParams(StrictModel):
     rejected_outcome: Outcome
     require_complete: RequireComplete  # sides that must have an answer and not be cut
     # If rows of a user's table have traces of both generators, exactly these are the pairs.
-    use_table_pairs: bool = True
+    use_table_pairs: bool
     trace_order: TraceOrder  # which of a problem's traces are paired first
     per_problem: Annotated[int, Field(ge=1)]  # pairs per problem, unless a table has them
     four_way: bool  # only problems that give all four combinations of correctness

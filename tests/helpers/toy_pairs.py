@@ -20,6 +20,7 @@ def pairing(**changes: Any) -> PairingParams:
         "chosen_outcome": "any",
         "rejected_outcome": "any",
         "require_complete": "none",
+        "use_table_pairs": True,
         "trace_order": "random",
         "per_problem": 1,
         "four_way": False,
