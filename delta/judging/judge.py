@@ -84,7 +84,7 @@ def judge_by_rules(
     for trace_id, statement, trace in progress(iter(inputs)):
         for dimension, rating in rate.rate(statement, trace).items():
             vote = Vote(rating.score, rating.justification, list(rating.triggers))
-            rows.append(_row(trace_id, "rules", dimension, [vote], refused=0))
+            rows.append(_rating_row(trace_id, "rules", dimension, [vote], refused=0))
     return frame_of(rows, RATING), {"judge": "rules", "votes": len(rows), "refused": 0}
 
 
@@ -190,11 +190,13 @@ def _llm_rows(
         refused = params.votes - len(replies)
         for dimension in DIMENSIONS:
             of_dimension = [reply[dimension] for reply in replies]
-            rows.append(_row(judge_input.trace_id, params.model, dimension, of_dimension, refused))
+            rows.append(
+                _rating_row(judge_input.trace_id, params.model, dimension, of_dimension, refused)
+            )
     return rows
 
 
-def _row(trace_id: str, judge: str, dimension: str, votes: list[Vote], refused: int) -> Row:
+def _rating_row(trace_id: str, judge: str, dimension: str, votes: list[Vote], refused: int) -> Row:
     return {
         "trace_id": trace_id,
         "judge": judge,

@@ -51,7 +51,7 @@ def build_pool(
     return pool.with_columns(order=shuffle_keys(seed, each=pool["trace_id"]))
 
 
-def eligible(pool: pl.DataFrame, outcome: str, must_be_complete: bool) -> pl.DataFrame:
+def eligible_traces(pool: pl.DataFrame, outcome: str, must_be_complete: bool) -> pl.DataFrame:
     """Return the traces with `outcome` (or "any") and, on request, only the complete ones."""
     if outcome != "any":
         pool = pool.filter(pl.col("outcome") == outcome)
@@ -66,7 +66,7 @@ def first_n_per_problem(
     Of equal texts only the first counts, because small models often repeat themselves.
     """
     numbered = (
-        eligible(pool, outcome, must_be_complete)
+        eligible_traces(pool, outcome, must_be_complete)
         .sort("problem_id", "order")
         .unique(SAME_TEXT, keep="first", maintain_order=True)
         .with_columns(place=pl.col("problem_id").cum_count().over("problem_id").cast(pl.Int64) - 1)

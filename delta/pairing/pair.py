@@ -19,7 +19,7 @@ from delta.judging.trace_order import (
     RequireComplete,
     TraceOrder,
     build_pool,
-    eligible,
+    eligible_traces,
     first_n_per_problem,
     replace_repeated_texts,
 )
@@ -318,7 +318,7 @@ def _trace_counts(pool: pl.DataFrame, side: _Side) -> Counts:
         "incomplete": pool.height - pool["is_complete"].sum(),
         "ungradable": pool.filter(pl.col("outcome") == "ungradable").height,
         NO_GOLD: pool.filter(pl.col("outcome") == NO_GOLD).height,
-        "eligible": eligible(pool, side.outcome, side.must_be_complete).height,
+        "eligible": eligible_traces(pool, side.outcome, side.must_be_complete).height,
     }
 
 
