@@ -27,7 +27,7 @@ from delta.inference.types import GenerateFn, Reply, Request
 from delta.judging import rubric
 from delta.judging.budget import Budget
 from delta.judging.rubric import DIMENSIONS, Vote
-from delta.judging.rules import rate
+from delta.judging.rules.rate import rate
 
 Progress = Callable[[Iterator[Any]], Iterator[Any]]
 VoteKey = tuple[str, int]  # trace_id and index of the vote (0-based)
@@ -82,8 +82,7 @@ def judge_by_rules(
     """Return one vote per trace and dimension, by `delta.judging.rules.rate`."""
     rows = []
     for trace_id, statement, trace in progress(iter(inputs)):
-        for dimension, rating in rate.rate(statement, trace).items():
-            vote = Vote(rating.score, rating.justification, list(rating.triggers))
+        for dimension, vote in rate(statement, trace).items():
             rows.append(_rating_row(trace_id, "rules", dimension, [vote], refused=0))
     return frame_of(rows, RATING), {"judge": "rules", "votes": len(rows), "refused": 0}
 

@@ -55,7 +55,7 @@ DIMENSIONS = tuple(dimension.name for dimension in RUBRIC)
 
 
 class Vote(NamedTuple):
-    """The rating of one dimension in a judge's reply."""
+    """A judge's rating of one dimension of a trace."""
 
     score: int
     justification: str

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from delta.judging.rubric import Vote
 from delta.judging.rules.equations import Equation, read_lines, read_value
-from delta.judging.rules.rate import RuleRating, rate
+from delta.judging.rules.rate import rate
 
 REAL = Path(__file__).parents[3] / "shared" / "real" / "gsm8k_example_model_solutions.jsonl"
 
@@ -37,7 +38,7 @@ def scores(trace: str, statement: str = DUCKS) -> list[int]:
 
 
 def triggers(trace: str, dimension: str, statement: str = DUCKS) -> tuple[str, ...]:
-    return rate(statement, trace)[dimension].triggers
+    return tuple(rate(statement, trace)[dimension].deductions)
 
 
 @pytest.mark.parametrize(
@@ -138,14 +139,14 @@ def test_read_value_reads_the_value_of_an_answer(text: str, value: object) -> No
 def test_a_clean_solution_scores_5_in_every_dimension() -> None:
     ratings = rate(DUCKS, GOOD)
     assert list(ratings) == DIMENSIONS
-    assert set(ratings.values()) == {RuleRating(5, (), "No trigger found.")}
+    assert list(ratings.values()) == [Vote(5, "No trigger found.", [])] * 5
 
 
 def test_a_wrong_sum_lowers_only_computational_precision() -> None:
     trace = "She sells 16 - 3 - 4 = 10 eggs.\nShe makes 10 * 5 = $50.\nA: 50"
     assert scores(trace) == [5, 5, 5, 3, 5]
-    assert rate(DUCKS, trace)["computational_precision"] == RuleRating(
-        3, ("arithmetic error: 16 - 3 - 4 = 10",), "Arithmetic error: 16 - 3 - 4 = 10."
+    assert rate(DUCKS, trace)["computational_precision"] == Vote(
+        3, "Arithmetic error: 16 - 3 - 4 = 10.", ["arithmetic error: 16 - 3 - 4 = 10"]
     )
 
 
@@ -245,7 +246,8 @@ def test_meta_commentary_lowers_signal_to_noise() -> None:
 
 @pytest.mark.parametrize("trace", ["", " \n\t\n"])
 def test_an_empty_trace_fails_every_dimension(trace: str) -> None:
-    assert set(rate(DUCKS, trace).values()) == {RuleRating(1, ("empty trace",), "Empty trace.")}
+    votes = list(rate(DUCKS, trace).values())
+    assert votes == [Vote(1, "Empty trace.", ["empty trace"])] * 5
 
 
 def test_equal_texts_get_equal_ratings() -> None:
@@ -298,7 +300,7 @@ def test_any_text_gives_five_scores_from_1_to_5(statement: str, trace: str) -> N
     ratings = rate(statement, trace)
     assert list(ratings) == DIMENSIONS
     assert all(rating.score in {1, 2, 3, 4, 5} for rating in ratings.values())
-    assert all((rating.score == 5) == (not rating.triggers) for rating in ratings.values())
+    assert all((rating.score == 5) == (not rating.deductions) for rating in ratings.values())
 
 
 @pytest.mark.skipif(not REAL.exists(), reason="the real rows are not in this checkout")

@@ -15,37 +15,31 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import NamedTuple
 
+from delta.judging.rubric import HIGHEST, LOWEST, MAX_DEDUCTIONS, Vote
 from delta.judging.rules.trace_facts import MAX_CHARACTERS, TraceFacts, collect_facts
 
 MINOR, MAJOR, FATAL = 1, 2, 4
-MAX_TRIGGERS = 5  # listed per dimension
 
 _Finding = tuple[int, str]  # weight, trigger
 
 
-class RuleRating(NamedTuple):
-    """One dimension's score, its triggers, and one sentence (A.1.2)."""
+def rate(statement: str, trace: str) -> dict[str, Vote]:
+    """Return the vote on one trace in each of the paper's dimensions, in its order.
 
-    score: int
-    triggers: tuple[str, ...]
-    justification: str
-
-
-def rate(statement: str, trace: str) -> dict[str, RuleRating]:
-    """Rate one trace. The keys are the paper's dimensions, in its order."""
+    The deductions are the triggers, and the justification is one sentence (A.1.2).
+    """
     if not trace.strip():
-        return {dimension: _score([(FATAL, "empty trace")]) for dimension in _DIMENSIONS}
+        return {dimension: _vote([(FATAL, "empty trace")]) for dimension in _DIMENSIONS}
     facts = collect_facts(statement, trace)
-    return {dimension: _score(list(find(facts))) for dimension, find in _DIMENSIONS.items()}
+    return {dimension: _vote(list(find(facts))) for dimension, find in _DIMENSIONS.items()}
 
 
-def _score(findings: list[_Finding]) -> RuleRating:
-    score = max(1, 5 - sum(weight for weight, _ in findings))
-    triggers = tuple(trigger for _, trigger in findings)[:MAX_TRIGGERS]
+def _vote(findings: list[_Finding]) -> Vote:
+    score = max(LOWEST, HIGHEST - sum(weight for weight, _ in findings))
+    triggers = [trigger for _, trigger in findings[:MAX_DEDUCTIONS]]
     reason = "; ".join(triggers) if triggers else "no trigger found"
-    return RuleRating(score, triggers, f"{reason[0].upper()}{reason[1:]}.")
+    return Vote(score, f"{reason[0].upper()}{reason[1:]}.", triggers)
 
 
 def _factuality(facts: TraceFacts) -> Iterator[_Finding]:
