@@ -67,7 +67,7 @@ def rate(
     llm, model = rater.llm, open_model(rater.llm.model)
     engine = model.engine
     max_prompt_tokens = model.max_prompt_tokens(llm.max_tokens)
-    inputs, cut = judge.truncate_to_context(llm, engine, max_prompt_tokens, inputs)
+    inputs, cut = judge.truncate_traces(llm, engine, max_prompt_tokens, inputs)
     requests = list(judge.build_requests(llm, engine, model.fingerprint, inputs))
     with model.replies(title, console, title) as (generate, cache):
         ratings, counts = judge.judge_by_llm(

@@ -87,7 +87,7 @@ def judge_by_rules(
     return frame_of(rows, RATING), {"judge": "rules", "votes": len(rows), "refused": 0}
 
 
-def truncate_to_context(
+def truncate_traces(
     params: LlmParams, engine: Engine, max_prompt_tokens: int, inputs: list[JudgeInput]
 ) -> tuple[list[JudgeInput], Counts]:
     """Cut the middle out of traces whose prompt is too long; return the inputs, and counts.

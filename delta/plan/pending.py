@@ -235,7 +235,7 @@ def _ask_judge(
         assert problems is not None  # else there are no rows
         engine = workspace.engine(llm.model)
         inputs, _ = judge.judge_inputs(problems, _with_texts(name, sample))
-        inputs, _ = judge.truncate_to_context(
+        inputs, _ = judge.truncate_traces(
             llm, engine, _max_prompt_tokens(workspace.params, llm), inputs
         )
         requests = list(judge.build_requests(llm, engine, model, inputs))

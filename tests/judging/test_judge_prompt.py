@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from delta.core.errors import InputError
-from delta.judging.judge import JudgeInput, build_requests, truncate_to_context
+from delta.judging.judge import JudgeInput, build_requests, truncate_traces
 from tests.helpers.toy_engine import ToyEngine
 from tests.helpers.toy_judge import GOOD, LLM
 
@@ -66,7 +66,7 @@ def test_a_too_long_trace_loses_its_middle_and_is_counted() -> None:
     engine = ToyEngine(str)
     words = " ".join(str(number) for number in range(5_000))
     long = GOOD._replace(trace=f"The start. {words} The end.")
-    inputs, counts = truncate_to_context(LLM, engine, 1_000, [GOOD, long])
+    inputs, counts = truncate_traces(LLM, engine, 1_000, [GOOD, long])
     assert counts == {"traces_shortened": 1}
     assert inputs[0] == GOOD
     assert inputs[1].trace.startswith("The start. 0 1 2")
@@ -79,7 +79,7 @@ def test_a_too_long_trace_loses_its_middle_and_is_counted() -> None:
 def test_without_a_tokenizer_two_characters_count_as_a_token() -> None:
     engine = ToyEngine(str, tokens=False)
     long = GOOD._replace(trace="7" * 50_000)
-    (truncated,), counts = truncate_to_context(LLM, engine, 10_000, [long])
+    (truncated,), counts = truncate_traces(LLM, engine, 10_000, [long])
     assert counts == {"traces_shortened": 1}
     # The rubric and the problem take about 700 of the 10,000 tokens.
     assert 18_000 <= len(truncated.trace) <= 20_000
@@ -87,4 +87,4 @@ def test_without_a_tokenizer_two_characters_count_as_a_token() -> None:
 
 def test_a_context_too_short_for_the_rubric_is_an_error() -> None:
     with pytest.raises(InputError, match=r"serving\.toy\.max_model_len: beside max_tokens = 99"):
-        truncate_to_context(LLM, ToyEngine(str), 20, [GOOD._replace(trace="x" * 5_000)])
+        truncate_traces(LLM, ToyEngine(str), 20, [GOOD._replace(trace="x" * 5_000)])
