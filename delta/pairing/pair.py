@@ -229,35 +229,18 @@ def _candidates(
 
 
 def _four_way(params: PairingParams, problems: pl.DataFrame, pools: Pools) -> pl.DataFrame:
-    """Return the candidates of the requested combination, on problems that have all four."""
+    """Return the candidates of the requested combination, on problems that have all four.
+
+    The reasons are those of all four combinations, so that each samples the same problems.
+    """
     candidates = {}
-    for chosen, rejected in product(("correct", "incorrect"), repeat=2):
-        combination = {"chosen_outcome": chosen, "rejected_outcome": rejected}
+    for outcomes in product(("correct", "incorrect"), repeat=2):
+        combination = dict(zip(("chosen_outcome", "rejected_outcome"), outcomes, strict=True))
         sides = _sides(params.model_copy(update=combination))
-        candidates[f"{chosen} > {rejected}"] = _candidates(params, problems, pools, sides)
-    # Drop problems that lack a combination before sampling, so that all four have the same ones.
+        candidates[outcomes] = _candidates(params, problems, pools, sides)
     reason = pl.select(pl.coalesce(*(rows["reason"] for rows in candidates.values()))).to_series()
-    combinations = {
-        name: _sample_problems(params, rows.with_columns(reason=reason))
-        for name, rows in candidates.items()
-    }
-    _check_same_problems(combinations)
-    return combinations[f"{params.chosen_outcome} > {params.rejected_outcome}"]
-
-
-def _check_same_problems(combinations: dict[str, pl.DataFrame]) -> None:
-    """Raise InputError unless all combinations have the same problems."""
-    problems = {
-        name: set(rows.filter(pl.col("reason").is_null())["problem_id"])
-        for name, rows in combinations.items()
-    }
-    shared = set.intersection(*problems.values())
-    for name, problem_ids in problems.items():
-        if problem_ids != shared:
-            raise InputError(
-                f"pairing.four_way: problem {min(problem_ids - shared)!r} is in the set {name} but "
-                "not in all four; rebuild the traces and verdicts with `dvc repro`"
-            )
+    requested = candidates[params.chosen_outcome, params.rejected_outcome]
+    return _sample_problems(params, requested.with_columns(reason=reason))
 
 
 def _sample_problems(params: PairingParams, candidates: pl.DataFrame) -> pl.DataFrame:

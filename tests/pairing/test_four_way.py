@@ -2,11 +2,9 @@
 
 from typing import Any
 
-import polars as pl
 import pytest
 
 from delta.core.errors import InputError
-from delta.pairing.pair import _check_same_problems
 from tests.helpers.toy_pairs import PROBLEMS, by_outcome, four_way, ids, make_pairs, toy_traces
 
 COMBINATIONS = [(a, b) for a in ("correct", "incorrect") for b in ("correct", "incorrect")]
@@ -56,15 +54,6 @@ def test_all_four_combinations_sample_the_same_problems() -> None:
         assert len(samples) == 1
     with pytest.raises(InputError, match=r"problems = 3: only 2 of 4 problems gave a pair"):
         make_pairs(four_way("correct", "incorrect", problems=3), FOUR)
-
-
-def test_combinations_with_different_problems_are_an_error() -> None:
-    same = pl.DataFrame({"problem_id": ["p.0", "p.1"], "reason": [None, None]})
-    sets = dict.fromkeys(("a", "b", "c"), same)
-    _check_same_problems(sets | {"d": same})
-    incomplete = pl.DataFrame({"problem_id": ["p.0", "p.1"], "reason": [None, "equal texts"]})
-    with pytest.raises(InputError, match=r"'p\.1' is in the set a but not in all four"):
-        _check_same_problems(sets | {"d": incomplete})
 
 
 @pytest.mark.parametrize(
