@@ -110,7 +110,7 @@ def verdicts(*rows: tuple[str, str, str | None, str | None, str]) -> pl.DataFram
 
 
 # A trace, the grader's outcome and reason, who decided, and whether the model is asked.
-ASKED: dict[str, tuple[dict[str, Any], str, str | None, str, bool]] = {
+CASES: dict[str, tuple[dict[str, Any], str, str | None, str, bool]] = {
     "another value": (row("t", r"\boxed{3}"), "incorrect", "different", "grader", True),
     "a form nobody reads": (
         row("t", r"\boxed{two!}"),
@@ -154,9 +154,9 @@ ASKED: dict[str, tuple[dict[str, Any], str, str | None, str, bool]] = {
 }
 
 
-@pytest.mark.parametrize("case", ASKED)
+@pytest.mark.parametrize("case", CASES)
 def test_only_complete_traces_with_a_clear_unaccepted_box_are_unresolved(case: str) -> None:
-    trace, outcome, reason, by, is_asked = ASKED[case]
+    trace, outcome, reason, by, is_asked = CASES[case]
     answers = unresolved_answers(
         [pl.DataFrame([trace])], verdicts(("t", outcome, None, reason, by))
     )

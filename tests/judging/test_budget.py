@@ -25,7 +25,7 @@ def budget(any_: int = 0, correct: int = 0, incorrect: int = 0) -> Budget:
     return Budget(any=any_, correct=correct, incorrect=incorrect)
 
 
-NEEDS: list[tuple[PairingParams, dict[str, Budget]]] = [
+REQUIRED: list[tuple[PairingParams, dict[str, Budget]]] = [
     (pairing(per_problem=3), {"strong": budget(3), "weak": budget(3)}),
     (
         pairing(chosen_outcome="correct", per_problem=2),
@@ -38,7 +38,7 @@ NEEDS: list[tuple[PairingParams, dict[str, Budget]]] = [
 ]
 
 
-@pytest.mark.parametrize(("params", "expected"), NEEDS)
+@pytest.mark.parametrize(("params", "expected"), REQUIRED)
 def test_required_ratings_follow_the_pairing(
     params: PairingParams, expected: dict[str, Budget]
 ) -> None:
