@@ -50,7 +50,9 @@ def test_intervals_cover_the_truth_in_93_to_97_of_100_cases(
 def test_without_a_difference_tests_reject_in_3_to_7_of_100_cases(
     simulated_rows: dict[tuple[str, str], Row],
 ) -> None:
-    rejected = {which: row.rejected for which, row in simulated_rows.items() if row.rejected is not None}
+    rejected = {
+        which: row.rejected for which, row in simulated_rows.items() if row.rejected is not None
+    }
     assert len(rejected) == 23
     assert {which for which, share in rejected.items() if share > 0.07} == set()
     assert {which for which, share in rejected.items() if share < 0.03} <= TOO_WIDE
