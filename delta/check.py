@@ -21,7 +21,7 @@ from delta.data import model_files
 from delta.data.fetch import ModelParams
 from delta.data.problems import ProblemsParams
 from delta.evaluation.benchmarks import BenchmarkParams
-from delta.evaluation.models import EvaluationParams, baselines
+from delta.evaluation.config import EvaluationParams, baselines
 from delta.experiments.grid import ExperimentParams
 from delta.grading.config import GradingParams
 from delta.grading.verify import VerifyParams

@@ -13,8 +13,8 @@ from delta.core.console import Console, run
 from delta.core.files import remove_link, write_counts
 from delta.core.schemas import ANSWER, QUESTION
 from delta.evaluation.benchmarks import BenchmarkParams, benchmark_version
+from delta.evaluation.config import EvaluatedModelParams, EvaluationSampling
 from delta.evaluation.evaluate import AnswerRequest, build_requests, grade_answers, score
-from delta.evaluation.models import EvaluatedModelParams, EvaluationSampling
 from delta.grading import sandbox
 from delta.grading.config import GradingParams
 from delta.inference.chat_formats import ChatFormat

@@ -13,7 +13,7 @@ from delta.core.console import Console, run
 from delta.core.files import atomic_folder, write_counts, write_text
 from delta.core.schemas import SELECTED
 from delta.core.types import Row
-from delta.evaluation.models import EvaluatedModelParams, baselines
+from delta.evaluation.config import EvaluatedModelParams, baselines
 from delta.experiments.grid import ExperimentParams
 from delta.report import collect, paper, scores
 from delta.report.claims import format

@@ -6,7 +6,7 @@ Write the numbers that `dvc exp show` and `dvc metrics diff` compare to metrics/
 from delta.core import params, paths
 from delta.core.console import Console, run
 from delta.core.files import read_json, write_counts
-from delta.evaluation.models import EvaluatedModelParams, baselines
+from delta.evaluation.config import EvaluatedModelParams, baselines
 from delta.report.scores import read_scores
 from delta.report.summary import summarize
 

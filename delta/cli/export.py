@@ -14,7 +14,7 @@ from delta.core.console import Console, run
 from delta.core.errors import InputError
 from delta.core.paths import POLICY
 from delta.core.schemas import PROBLEM, SELECTED, TRACE
-from delta.evaluation.models import baselines
+from delta.evaluation.config import baselines
 from delta.export import card, dataset, provenance
 
 DATASET_FOLDER = "export"

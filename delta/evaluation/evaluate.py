@@ -11,7 +11,7 @@ from delta.core.schemas import ANSWER
 from delta.core.tables import frame_of
 from delta.core.types import Row
 from delta.evaluation.benchmarks import BenchmarkParams
-from delta.evaluation.models import EvaluationSampling
+from delta.evaluation.config import EvaluationSampling
 from delta.grading.config import GradingParams
 from delta.grading.grade_all import check_max_ungradable, count_verdicts, grade_all
 from delta.grading.graders import Case

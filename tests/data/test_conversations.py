@@ -17,8 +17,8 @@ from delta.data.problems import ProblemSource, ProblemsParams, build_problems
 from delta.data.sources import DataSource
 from delta.data.user_tables import TableProblems, TableTraces
 from delta.evaluation.benchmarks import BenchmarkParams
+from delta.evaluation.config import EvaluationSampling
 from delta.evaluation.evaluate import build_requests as benchmark_requests
-from delta.evaluation.models import EvaluationSampling
 from delta.evaluation.questions import question_batches
 from delta.export.dataset import write_dataset
 from delta.inference import chat_formats
