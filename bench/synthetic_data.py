@@ -63,7 +63,7 @@ def write(data: Path, problems: int, samples: int, names: list[str]) -> None:
         write_traces(data, problems, samples, name, np.random.default_rng(seed))
         votes = np.random.default_rng(100 + seed)
         tables.write(data / "ratings" / f"{name}.parquet", ratings(problems, name, votes), RATING)
-        tables.write(data / "second" / f"{name}.parquet", frame_of([], RATING), RATING)
+        tables.write(data / "second_ratings" / f"{name}.parquet", frame_of([], RATING), RATING)
 
 
 def write_traces(

@@ -1,7 +1,7 @@
 """usage: python -m stages.judge GENERATOR [second]
 
 Rate the traces of a generator and write the votes to data/ratings/GENERATOR.parquet. With `second`,
-the second judge rates the same traces, and its votes go to data/second/GENERATOR.parquet.
+the second judge rates the same traces, and its votes go to data/second_ratings/GENERATOR.parquet.
 """
 
 from functools import partial

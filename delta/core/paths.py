@@ -42,7 +42,7 @@ def ratings(generator: str) -> Path:
 
 
 def second_ratings(generator: str) -> Path:
-    return DATA / "second" / f"{generator}.parquet"
+    return DATA / "second_ratings" / f"{generator}.parquet"
 
 
 def answer_folder(model_name: str) -> Path:

@@ -111,7 +111,7 @@ OUTS = {
     "verify": ["data/verdicts/{}.parquet", "data/counts/verify/{}.json"],
     "judge": [
         "data/ratings/{}.parquet",
-        "data/second/{}.parquet",
+        "data/second_ratings/{}.parquet",
         "data/counts/judge/{}.json",
         "data/counts/second/{}.json",
     ],
