@@ -1,6 +1,10 @@
 """Early stopping on short loss curves."""
 
+from typing import Any
+
+from delta.training import checkpoints
 from delta.training.early_stopping import Decision, EarlyStoppingParams, Evaluation, decide
+from tests.helpers.training_runs import RULE
 
 NAN = float("nan")
 
@@ -62,3 +66,14 @@ def test_with_a_threshold_of_zero_any_gain_is_an_improvement() -> None:
     assert decision(losses, patience=1, min_improvement=0.0) == Decision(
         Evaluation(30, 0.998), None
     )
+
+
+def test_training_applies_the_early_stopping_rule() -> None:
+    log: list[dict[str, Any]] = [
+        {"step": 2, "eval_loss": 0.5},
+        {"step": 2, "loss": 0.4},
+        {"step": 4, "eval_loss": 0.6},
+        {"step": 6, "eval_loss": 0.6},
+    ]
+    decision = decide(checkpoints.held_out_curve(log), EarlyStoppingParams(**RULE))
+    assert (decision.best.step, decision.converged_at) == (2, 6)

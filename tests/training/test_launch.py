@@ -11,15 +11,16 @@ from delta.core.errors import InputError
 from delta.training import launch
 from delta.training.config import TrainParams
 from delta.training.dataset import split_held_out
-from tests.helpers.tiny_models import train_params, write_model
-from tests.training.test_trainer import (
+from tests.helpers.tiny_models import train_params
+from tests.helpers.training_runs import (
     LORA,
     RULE,
     InterruptingConsole,
-    history,
-    quiet_console,
-    run,
+    read_history,
+    read_numbers,
     six_pairs,
+    train_model,
+    two_epochs,
     with_reference,
 )
 
@@ -56,15 +57,21 @@ def test_too_few_rows_for_a_step_of_all_processes_are_refused(tmp_path: Path) ->
         launch.prepare_run(tmp_path, params, tmp_path, [{}] * 6, [])
 
 
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("base")
-    write_model(folder)
-    return folder
-
-
-def numbers(path: Path) -> list[list[float]]:
-    return [[float(value or 0) for value in row.values()] for row in history(path)]
+@pytest.mark.slow
+def test_everything_that_shapes_a_run_changes_its_key() -> None:
+    params = two_epochs()
+    rows = with_reference(params, six_pairs())
+    keys = [
+        launch.run_key(params, rows, [], "f"),
+        launch.run_key(params, rows[::-1], [], "f"),
+        launch.run_key(params, rows[:4], rows[4:], "f"),
+        launch.run_key(params, rows, [], "another base"),
+        launch.run_key(two_epochs(num_processes=2), rows, [], "f"),
+        launch.run_key(two_epochs(early_stopping=RULE), rows, [], "f"),
+        launch.run_key(two_epochs(num_processes=2, fsdp=True), rows, [], "f"),
+    ]
+    assert len(set(keys)) == len(keys)
+    assert launch.run_key(two_epochs(), with_reference(params, six_pairs()), [], "f") == keys[0]
 
 
 def almost_equal(first: Any, second: Any) -> bool:
@@ -87,14 +94,10 @@ def test_two_processes_train_like_one_with_twice_the_batch_size(
 ) -> None:
     single, double = one_and_two_processes(fsdp=False, method=method, sft={"num_train_epochs": 2})
     pairs = six_pairs() + six_pairs()[:2]
-    expected, _ = run(
-        single, with_reference(single, pairs), base, tmp_path / "one", quiet_console()
-    )
-    policy, counts = run(
-        double, with_reference(double, pairs), base, tmp_path / "two", quiet_console()
-    )
+    expected, _ = train_model(single, with_reference(single, pairs), base, tmp_path / "one")
+    policy, counts = train_model(double, with_reference(double, pairs), base, tmp_path / "two")
     assert counts["options"]["num_processes"] == 2
-    histories = [numbers(tmp_path / name / "history.tsv") for name in ("one", "two")]
+    histories = [read_numbers(tmp_path / name / "history.tsv") for name in ("one", "two")]
     assert len(histories[0]) == 4
     for a, b in zip(*histories, strict=True):
         assert a == pytest.approx(b, abs=1e-3)
@@ -114,17 +117,17 @@ def test_an_interrupted_fsdp_run_resumes_and_ends_like_one_process(
     single, double = one_and_two_processes(fsdp=True, **changes)
     parts = split_held_out(single, six_pairs())
     train, held_out = (with_reference(single, part) for part in parts)
-    expected, counts = run(single, train, base, tmp_path / "one", quiet_console(), held_out)
+    expected, counts = train_model(single, train, base, tmp_path / "one", held_out)
     with pytest.raises(KeyboardInterrupt):
-        run(double, train, base, tmp_path / "two", InterruptingConsole(3), held_out)
+        train_model(double, train, base, tmp_path / "two", held_out, InterruptingConsole(3))
     output = io.StringIO()
-    policy, resumed = run(double, train, base, tmp_path / "two", Console(output), held_out)
+    policy, resumed = train_model(double, train, base, tmp_path / "two", held_out, Console(output))
     assert "resuming from checkpoint-2" in output.getvalue()
     assert resumed["options"]["fsdp"] is True
     for options in (resumed["options"], counts["options"]):
         assert options["trainable_parameters"] == 37_216
     for name in ("history.tsv", "held_out.tsv"):
-        files = [numbers(tmp_path / folder / name) for folder in ("one", "two")]
+        files = [read_numbers(tmp_path / folder / name) for folder in ("one", "two")]
         for a, b in zip(*files, strict=True):
             assert a == pytest.approx(b, abs=1e-3)
     assert resumed["chosen_step"] == counts["chosen_step"]
@@ -145,12 +148,12 @@ def test_the_first_margin_of_an_fsdp_run_in_bfloat16_is_0(
     rows = to_trl_columns(double, six_pairs()[:4])
     with ReplyCache(tmp_path / "cache") as cache:
         add_reference(double, rows, base, "f", cache, lambda items, _: iter(items))
-    run(double, rows, base, tmp_path, quiet_console())
-    assert history(tmp_path / "history.tsv")[0]["rewards_margins"] == "0"
+    train_model(double, rows, base, tmp_path)
+    assert read_history(tmp_path / "history.tsv")[0]["rewards_margins"] == "0"
 
 
 @pytest.mark.slow
 def test_an_error_in_a_process_is_reported_in_one_line(base: Path, tmp_path: Path) -> None:
     _, double = one_and_two_processes(fsdp=False, lora=LORA | {"target_modules": ["w_pack"]})
     with pytest.raises(InputError, match=r"train.lora.target_modules = \['w_pack'\]"):
-        run(double, with_reference(double, six_pairs()), base, tmp_path, quiet_console())
+        train_model(double, with_reference(double, six_pairs()), base, tmp_path)

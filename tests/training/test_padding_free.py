@@ -6,9 +6,15 @@ from typing import Any
 import pytest
 
 from delta.training.dataset import split_held_out
-from tests.helpers.tiny_models import train_params, write_model
-from tests.training.test_launch import numbers
-from tests.training.test_trainer import LORA, RULE, quiet_console, run, six_pairs, with_reference
+from tests.helpers.tiny_models import train_params
+from tests.helpers.training_runs import (
+    LORA,
+    RULE,
+    read_numbers,
+    six_pairs,
+    train_model,
+    with_reference,
+)
 
 pytestmark = pytest.mark.slow
 LENGTHS = (9, 4, 17)
@@ -136,11 +142,10 @@ def test_an_unsupported_architecture_stays_padded(family: str, changes: dict[str
     ("method", "lora"), [("dpo", None), ("dpo", LORA), ("kto", None), ("sft", None)]
 )
 def test_a_padding_free_run_has_the_history_of_a_padded_one(
-    method: str, lora: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    method: str, lora: Any, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from delta.training import padding_free
 
-    write_model(tmp_path / "base")
     params = train_params(
         method=method, lora=lora, per_device_train_batch_size=3, early_stopping=RULE
     )
@@ -148,10 +153,10 @@ def test_a_padding_free_run_has_the_history_of_a_padded_one(
     ways = {"without": padding_free.enable_padding_free, "with": lambda _: False}
     for name, way in ways.items():
         monkeypatch.setattr("delta.training.padding_free.enable_padding_free", way)
-        _, facts = run(params, train, tmp_path / "base", tmp_path / name, quiet_console(), held_out)
-        assert facts["options"]["padding_free"] == (name == "without")
+        _, counts = train_model(params, train, base, tmp_path / name, held_out)
+        assert counts["options"]["padding_free"] == (name == "without")
     for file in ("history.tsv", "held_out.tsv"):
-        actual, expected = (numbers(tmp_path / name / file) for name in ways)
+        actual, expected = (read_numbers(tmp_path / name / file) for name in ways)
         assert actual
         for row, other in zip(actual, expected, strict=True):
             assert row == pytest.approx(other, abs=2e-5)

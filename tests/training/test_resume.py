@@ -1,0 +1,140 @@
+"""An interrupted run ends like an uninterrupted one; early stopping keeps the best checkpoint."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from delta.core.console import Console
+from delta.training.config import TrainParams
+from delta.training.dataset import split_held_out
+from tests.helpers.tiny_models import train_params
+from tests.helpers.training_runs import (
+    BETA,
+    LORA,
+    RULE,
+    InterruptingConsole,
+    dpo_loss,
+    have_equal_weights,
+    read_history,
+    six_pairs,
+    steps_in,
+    train_model,
+    two_epochs,
+    with_reference,
+)
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize("lora", [None, LORA], ids=["full", "lora"])
+@pytest.mark.parametrize("method", ["dpo", "kto", "sft"])
+def test_an_interrupted_run_resumes_at_its_checkpoint_and_ends_the_same(
+    method: str, lora: Any, base: Path, tmp_path: Path
+) -> None:
+    method_params = {"num_train_epochs": 2 if method != "kto" else 1}
+    params = train_params(method=method, lora=lora, **{method: method_params})
+    rows = with_reference(params, six_pairs())
+    uninterrupted, _ = train_model(params, rows, base, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        train_model(params, rows, base, tmp_path / "cut", console=InterruptingConsole(3))
+    output = io.StringIO()
+    resumed, counts = train_model(params, rows, base, tmp_path / "cut", console=Console(output))
+    assert "checkpoint-2" in output.getvalue()
+    assert counts["steps"] == counts["chosen_step"] == 6
+    assert read_history(tmp_path / "cut/history.tsv") == read_history(
+        tmp_path / "whole/history.tsv"
+    )
+    assert have_equal_weights(uninterrupted, resumed)
+
+
+def converging() -> tuple[TrainParams, Any, Any]:
+    """Return params, rows and held-out rows, the swapped pairs, whose loss rises from the start."""
+    params = two_epochs(
+        early_stopping=RULE, dpo={"num_train_epochs": 20}, save_steps=3, logging_steps=4
+    )
+    train, held_out = split_held_out(params, six_pairs())
+    assert (len(train), len(held_out)) == (4, 2)
+    swapped = [
+        pair | {"chosen_ids": pair["rejected_ids"], "rejected_ids": pair["chosen_ids"]}
+        for pair in train
+    ]
+    return params, with_reference(params, train), with_reference(params, swapped)
+
+
+def test_training_stops_when_converged_and_keeps_the_best_checkpoint(
+    base: Path, tmp_path: Path
+) -> None:
+    params, rows, held_out = converging()
+    chosen, counts = train_model(params, rows, base, tmp_path / "a", held_out)
+    curve = read_history(tmp_path / "a/held_out.tsv")
+    assert [row["step"] for row in curve] == ["2", "4", "6"]
+    losses = [float(row["loss"]) for row in curve]
+    assert losses == sorted(losses)
+    assert (counts["chosen_step"], counts["converged_at"], counts["steps"]) == (2, 6, 6)
+    assert counts["held_out_loss"] == pytest.approx(losses[0], abs=1e-4)
+    assert steps_in(tmp_path / "a/run/checkpoints") == [2, 6]
+
+    # Two steps without early stopping, under the same learning rate schedule.
+    plain = params.model_copy(update={"early_stopping": None, "save_steps": 2})
+    with pytest.raises(KeyboardInterrupt):
+        train_model(plain, rows, base, tmp_path / "b", console=InterruptingConsole(3))
+    from delta.training import model_io
+
+    two_steps = model_io.load_checkpoint(params, base, tmp_path / "b/run/checkpoints/checkpoint-2")
+    assert have_equal_weights(chosen, two_steps)
+
+
+@pytest.mark.parametrize("interrupted_after", [1, 3, 5])
+def test_an_interrupted_run_converges_at_the_same_step_to_the_same_policy(
+    interrupted_after: int, base: Path, tmp_path: Path
+) -> None:
+    params, rows, held_out = converging()
+    uninterrupted, counts = train_model(params, rows, base, tmp_path / "whole", held_out)
+    with pytest.raises(KeyboardInterrupt):
+        train_model(
+            params, rows, base, tmp_path / "cut", held_out, InterruptingConsole(interrupted_after)
+        )
+    resumed, resumed_counts = train_model(params, rows, base, tmp_path / "cut", held_out)
+    assert resumed_counts == counts
+    assert have_equal_weights(uninterrupted, resumed)
+    for name in ("history.tsv", "held_out.tsv"):
+        assert read_history(tmp_path / "cut" / name) == read_history(tmp_path / "whole" / name)
+
+
+def test_a_converged_run_is_not_trained_further(base: Path, tmp_path: Path) -> None:
+    params, rows, held_out = converging()
+    uninterrupted, counts = train_model(params, rows, base, tmp_path, held_out)
+    (tmp_path / "history.tsv").unlink()  # DVC deletes outputs before it runs a stage
+    resumed, resumed_counts = train_model(
+        params, rows, base, tmp_path, held_out, InterruptingConsole(0)
+    )
+    assert resumed_counts == counts
+    assert have_equal_weights(uninterrupted, resumed)
+    assert read_history(tmp_path / "history.tsv")
+
+
+def test_a_run_without_convergence_keeps_the_lowest_held_out_loss(
+    base: Path, tmp_path: Path
+) -> None:
+    rule = RULE | {"eval_steps": 3, "patience": 5}
+    params = two_epochs(early_stopping=rule, dpo={"num_train_epochs": 4})
+    train, held_out = (with_reference(params, part) for part in split_held_out(params, six_pairs()))
+    _, counts = train_model(params, train, base, tmp_path, held_out)
+    curve = [(int(r["step"]), float(r["loss"])) for r in read_history(tmp_path / "held_out.tsv")]
+    assert [step for step, _ in curve] == [3, 6, 8]  # the last step is evaluated as well
+    assert counts["converged_at"] is None
+    assert counts["chosen_step"] == min(curve, key=lambda point: point[1])[0]
+
+
+def test_the_held_out_loss_is_the_loss_of_the_held_out_pairs(base: Path, tmp_path: Path) -> None:
+    params = two_epochs(early_stopping=RULE | {"eval_steps": 1}, dpo={"learning_rate": 1e-12})
+    train, held_out = (with_reference(params, part) for part in split_held_out(params, six_pairs()))
+    train_model(params, train, base, tmp_path, held_out)
+    from delta.training import model_io
+
+    expected = dpo_loss(model_io.load(base, "float32"), held_out, BETA)
+    assert float(read_history(tmp_path / "held_out.tsv")[0]["loss"]) == pytest.approx(
+        expected, abs=1e-4
+    )
