@@ -27,13 +27,13 @@ from delta.judging import judge
 from delta.report import pair_viewer
 from delta.training import dataset
 from tests.export.test_export import exported_rows, toy_provenance
+from tests.helpers.character_tokenizer import CharacterTokenizer, text_of, trace_columns
 from tests.helpers.example_pairs import RUN, example_pairs
 from tests.helpers.import_closure import ROOT
 from tests.helpers.openr1_rows import local_source
 from tests.helpers.scripted_server import engine_at
 from tests.helpers.tiny_models import train_params
 from tests.report.test_pair_viewer import content
-from tests.training.test_dataset import CharacterTokenizer, text_of, trace
 
 Messages = list[dict[str, Any]]
 
@@ -175,8 +175,8 @@ def test_a_policy_is_trained_on_every_turn(chats: pl.DataFrame) -> None:
     pairs = pl.DataFrame(
         [
             row
-            | {"pair_id": row["problem_id"], "chosen": trace("good", "stop")}
-            | {"rejected": trace("bad", "stop")}
+            | {"pair_id": row["problem_id"], "chosen": trace_columns("good", "stop")}
+            | {"rejected": trace_columns("bad", "stop")}
             for row in chats.select("problem_id", "prompt", "history").iter_rows(named=True)
         ],
         schema_overrides={"history": HISTORY},

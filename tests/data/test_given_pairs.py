@@ -25,10 +25,10 @@ from delta.training.dataset import to_trl_columns
 from delta.training.dataset import tokenize_pairs as tokenized_rows
 from tests.data.test_recorded_traces import build_from_sources, recording_params, write_jsonl
 from tests.export.test_export import exported_rows, toy_provenance
+from tests.helpers.character_tokenizer import CharacterTokenizer, text_of
 from tests.helpers.import_closure import ROOT
 from tests.helpers.tiny_models import train_params
 from tests.helpers.toy_pairs import TracesAndVerdicts, ids, make_pairs, pairing, toy_traces
-from tests.training.test_dataset import CharacterTokenizer, text_of
 
 
 def traces_of_file(generator: str, rows: dict[int, tuple[str, str]]) -> TracesAndVerdicts:

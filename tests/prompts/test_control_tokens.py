@@ -25,11 +25,11 @@ from delta.prompts.control_tokens import (
 )
 from delta.training import dataset
 from tests.export.test_export import exported_rows, toy_provenance
+from tests.helpers.character_tokenizer import trace_columns
 from tests.helpers.example_pairs import example_pairs
 from tests.helpers.scripted_server import engine_at
 from tests.helpers.tiny_model_families import LLAMA3
 from tests.helpers.tiny_models import TEMPLATE, train_params
-from tests.training.test_dataset import trace
 
 SYSTEM = "{% if messages[0]['role'] == 'system' %}{{ messages[0]['content'] }}{% endif %}"
 TURNS = "{% for m in messages if m['role'] != 'system' %}"
@@ -233,7 +233,7 @@ def test_a_judges_prompt_has_only_its_templates_control_tokens(
 def training_row(tokenizer: Any, *texts: str, prompt: str = "Say it", form: str = "policy") -> Any:
     """Return the training row of one pair of these texts."""
     pair = {"pair_id": "p", "problem_id": "q", "prompt": prompt, "history": []}
-    chosen, rejected = (trace(text, "stop") for text in texts)
+    chosen, rejected = (trace_columns(text, "stop") for text in texts)
     frame = pl.DataFrame(
         [pair | {"chosen": chosen, "rejected": rejected}], schema_overrides={"history": HISTORY}
     )
@@ -332,7 +332,7 @@ def test_a_judge_gets_the_answer_after_an_empty_reasoning() -> None:
     subjects, _ = judge.judge_inputs(
         pl.DataFrame([{"problem_id": "p", "statement": "1?", "history": [], "gold_answer": ""}]),
         pl.DataFrame(
-            [trace("<think></think>\n\nYes.", "stop", (7, 7, 15)) | {"trace_id": "t"}]
+            [trace_columns("<think></think>\n\nYes.", "stop", (7, 7, 15)) | {"trace_id": "t"}]
         ).with_columns(problem_id=pl.lit("p")),
     )
     assert subjects[0].trace == "Yes."
