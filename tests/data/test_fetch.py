@@ -1,20 +1,16 @@
-"""Models and tables are written completely, or a one-line error leaves the old state."""
+"""A model is fetched completely, or a one-line error leaves the old folder."""
 
 import hashlib
 import json
 import os
-import random
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import pytest
 
-from delta.core import tables
 from delta.core.errors import InputError
 from delta.core.fingerprint import (
     FINGERPRINT_FILE,
@@ -22,53 +18,23 @@ from delta.core.fingerprint import (
     read_fingerprint,
     write_fingerprint,
 )
-from delta.core.schemas import PAIR, TRACE
-from delta.data.fetch import HubModel, ModelFolder, ModelParams, fetch
+from delta.data.fetch import HubModel, ModelParams
 from delta.data.sources import WheelFile
 from tests.helpers.import_closure import ROOT
+from tests.helpers.model_folders import (
+    COMMIT,
+    FILES,
+    FINGERPRINT,
+    ZEROS,
+    fetch_error,
+    fetch_toy,
+    folder_params,
+    list_files,
+    write_model_folder,
+)
 
-FILES = {
-    "config.json": '{"model_type": "toy"}',
-    "tokenizer.json": "{}",
-    "tokenizer_config.json": "{}",
-    "model.safetensors": "not really",
-}
-# SHA-256 of "name sha256-of-content" for each of FILES, in order of name, joined by line ends.
-FINGERPRINT = hashlib.sha256(
-    "\n".join(
-        f"{name} {hashlib.sha256(FILES[name].encode()).hexdigest()}" for name in sorted(FILES)
-    ).encode()
-).hexdigest()
 GGUF = b"GGUF and no more"
 GGUF_SHA256 = hashlib.sha256(GGUF).hexdigest()
-ZEROS = "0" * 64
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
-
-
-def write_model_folder(path: Path) -> Path:
-    path.mkdir(parents=True)
-    for name, content in FILES.items():
-        (path / name).write_text(content)
-    return path
-
-
-def folder_params(path: Path, sha256: str) -> ModelParams:
-    return ModelParams(folder=ModelFolder(path=str(path), sha256=sha256))
-
-
-def fetch_toy(params: ModelParams, target: Path) -> str:
-    return fetch("toy", params, target, lambda _: None)
-
-
-def fetch_error(params: ModelParams, target: Path) -> str:
-    with pytest.raises(InputError) as caught:
-        fetch_toy(params, target)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
-
-
-def list_files(folder: Path) -> list[str]:
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
 def test_a_folder_with_the_right_fingerprint_is_copied(tmp_path: Path) -> None:
@@ -271,7 +237,7 @@ def test_a_model_in_the_hub_cache_needs_no_network(tmp_path: Path, code: bool) -
     write_hub_cache(tmp_path / "home")
     target = tmp_path / "models" / "toy"
     fingerprint = fetch_offline(tmp_path / "home", target, code=code)
-    wanted = [*FILES, *(name for name, fetched_ in BESIDES.items() if fetched_)]
+    wanted = [*FILES, *(name for name, is_fetched in BESIDES.items() if is_fetched)]
     wanted += ["modeling_toy.py"] if code else []
     assert list_files(target) == sorted([*wanted, FINGERPRINT_FILE])
     assert read_fingerprint(target) == fingerprint
@@ -336,108 +302,3 @@ def test_an_error_of_the_hub_is_one_line_with_advice(
     message = fetch_error(ModelParams(hub=HubModel.model_validate(HUB)), tmp_path / "toy")
     assert message == f"models.toy.hub = maker/toy at {COMMIT}: not downloaded: {advice}"
     assert list_files(tmp_path) == []
-
-
-def pair_rows(*names: str | None) -> pl.DataFrame:
-    same: dict[str, Any] = {"problem_id": "p", "chosen_id": "c", "rejected_id": "r", "recipe": "x"}
-    return tables.frame_of([{"pair_id": name, **same} for name in names], PAIR)
-
-
-def read_error(path: Path) -> str:
-    with pytest.raises(InputError) as caught:
-        tables.read(path, PAIR)
-    assert "\n" not in str(caught.value)
-    assert str(caught.value).startswith(f"{path}: ")
-    return str(caught.value).removeprefix(f"{path}: ")
-
-
-def test_a_written_table_is_read_back_and_no_other_file_remains(tmp_path: Path) -> None:
-    tables.write(tmp_path / "new" / "pairs.parquet", pair_rows("a", "b"), PAIR)
-    assert tables.read(tmp_path / "new" / "pairs.parquet", PAIR).equals(pair_rows("a", "b"))
-    assert list_files(tmp_path) == ["new", "new/pairs.parquet"]
-
-
-@pytest.mark.parametrize("kept", [0.0, 0.01, 0.5, 0.99, 0.999])
-def test_a_truncated_table_is_an_error_with_its_name(tmp_path: Path, kept: float) -> None:
-    file = tmp_path / "pairs.parquet"
-    tables.write(file, pair_rows(*map(str, range(1_000))), PAIR)
-    content = file.read_bytes()
-    file.write_bytes(content[: int(kept * len(content))])
-    message = read_error(file)
-    assert message.startswith("cannot be read as Parquet (")
-    assert message.endswith("); restore or rebuild it")
-
-
-def test_a_missing_or_different_table_is_an_error_with_its_name(tmp_path: Path) -> None:
-    file = tmp_path / "pairs.parquet"
-    assert read_error(file) == "no such file (the pair rows); run `make repro` first"
-    file.write_text("pair_id\nfirst\n")
-    assert read_error(file).startswith("cannot be read as Parquet (")
-    pair_rows("a").drop("recipe").write_parquet(file)
-    assert read_error(file) == (
-        "column 'recipe' is missing; it has ['pair_id', 'problem_id', 'chosen_id', 'rejected_id', "
-        "'chosen_outcome', 'rejected_outcome', 'length_difference']"
-    )
-    pair_rows("a").with_columns(recipe=pl.lit(1)).write_parquet(file)
-    assert read_error(file) == "column 'recipe' is Int32; expected String"
-
-
-@pytest.mark.parametrize(
-    ("names", "message"),
-    [(("b", "b"), "two pair rows share a"), (("b", None), "a pair row has no")],
-)
-def test_a_null_or_repeated_key_is_not_written_and_the_old_file_remains(
-    tmp_path: Path, names: tuple[str | None, ...], message: str
-) -> None:
-    file = tmp_path / "pairs.parquet"
-    tables.write(file, pair_rows("a"), PAIR)
-    with pytest.raises(ValueError, match=message):
-        tables.write(file, pair_rows(*names), PAIR)
-    assert tables.read(file, PAIR).equals(pair_rows("a"))
-    assert list_files(tmp_path) == ["pairs.parquet"]
-
-
-def test_damage_in_a_table_read_in_batches_names_the_file(tmp_path: Path) -> None:
-    file = tmp_path / "traces.parquet"
-    keys = {"generator": "a", "sample": 0, "finish_reason": "stop"}
-    texts = [
-        {"trace_id": str(number), "problem_id": "p", "text": random.randbytes(400).hex(), **keys}
-        for number in range(tables.TEXT_ROWS)
-    ]
-    tables.write(file, tables.frame_of(texts, TRACE), TRACE)
-    content = bytearray(file.read_bytes())
-    middle = len(content) // 2
-    content[middle : middle + 4_096] = bytes(4_096)
-    file.write_bytes(content)
-    scanned = tables.scan(file, TRACE)  # names, types and size are as they should be
-    with pytest.raises(InputError) as caught, tables.wrap_read_errors(file):
-        scanned.select("text").collect(engine="streaming")
-    assert str(caught.value).startswith(f"{file}: cannot be read as Parquet (")
-    with pytest.raises(InputError), tables.wrap_read_errors(file):
-        list(scanned.collect_batches(chunk_size=9, engine="streaming"))
-
-
-def test_a_table_written_in_batches_equals_one_written_whole(tmp_path: Path) -> None:
-    whole, batched = tmp_path / "whole.parquet", tmp_path / "batched.parquet"
-    tables.write(whole, pair_rows(*map(str, range(600))), PAIR)
-    tables.write_batches(
-        batched, (pair_rows(*map(str, range(n, n + 200))) for n in (0, 200, 400)), PAIR
-    )
-    assert tables.read(batched, PAIR).equals(tables.read(whole, PAIR))
-    tables.write_batches(batched, iter(()), PAIR)
-    assert tables.read(batched, PAIR).equals(pair_rows())
-
-
-def test_failed_batches_and_repeated_keys_leave_the_old_file(tmp_path: Path) -> None:
-    def broken() -> Iterator[pl.DataFrame]:
-        yield pair_rows("b")
-        raise InputError("no more")
-
-    file = tmp_path / "pairs.parquet"
-    tables.write(file, pair_rows("a"), PAIR)
-    with pytest.raises(InputError, match="no more"):
-        tables.write_batches(file, broken(), PAIR)
-    with pytest.raises(ValueError, match="two pair rows share a"):
-        tables.write_batches(file, [pair_rows("b"), pair_rows("b")], PAIR)
-    assert tables.read(file, PAIR).equals(pair_rows("a"))
-    assert list_files(tmp_path) == ["pairs.parquet"]

@@ -23,12 +23,12 @@ from delta.pairing.select import SelectorParams, select
 from delta.training.dataset import join_texts as joined_texts
 from delta.training.dataset import to_trl_columns
 from delta.training.dataset import tokenize_pairs as tokenized_rows
-from tests.data.test_recorded_traces import build_from_sources, recording_params, write_jsonl
 from tests.export.test_export import exported_rows, toy_provenance
 from tests.helpers.character_tokenizer import CharacterTokenizer, text_of
 from tests.helpers.import_closure import ROOT
 from tests.helpers.tiny_models import train_params
 from tests.helpers.toy_pairs import TracesAndVerdicts, ids, make_pairs, pairing, toy_traces
+from tests.helpers.user_tables import build_from_sources, recording_params, write_table
 
 
 def traces_of_file(generator: str, rows: dict[int, tuple[str, str]]) -> TracesAndVerdicts:
@@ -111,7 +111,7 @@ def test_several_pairs_of_a_prompt_reach_every_trainer_unchanged(
     table = [
         {"prompt": "One?", "chosen": f"good {n}", "rejected": f"bad {n}"} for n in range(3)
     ] + [{"prompt": "Two?", "chosen": "yes", "rejected": "no"}]
-    data = write_jsonl(tmp_path / "pairs.jsonl", table)
+    data = write_table(tmp_path / "pairs.jsonl", table)
     source = {"table": TableProblems(data=data, statement="prompt", gold_answer=None)}
     problems = build_from_sources(mine=source)
     traces = {}

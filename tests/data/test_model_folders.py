@@ -8,7 +8,7 @@ import pytest
 from delta.core import fingerprint
 from delta.core.errors import InputError
 from delta.data.fetch import ModelFolder, ModelParams
-from tests.data.test_fetch import (
+from tests.helpers.model_folders import (
     COMMIT,
     FILES,
     FINGERPRINT,

@@ -1,7 +1,5 @@
 """Problems are sampled by seed, match no benchmark question, and every dropped row is counted."""
 
-import csv
-import json
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +12,10 @@ from delta.core import tables
 from delta.core.errors import InputError
 from delta.core.schemas import PROBLEM, QUESTION
 from delta.data import reasoning_gym
-from delta.data.problems import DROPPED, ProblemSource, ProblemsParams, build_problems
+from delta.data.problems import DROPPED, ProblemSource, build_problems
 from delta.data.reasoning_gym import TaskParams
-from delta.data.sources import DataSource, LocalFiles
-from delta.data.user_tables import TableProblems
 from delta.prompts import WorkedExample
-from tests.helpers.openr1_rows import local_source
+from tests.helpers.user_tables import problems_params, table_source, write_table
 
 TINY: dict[str, Any] = {"min_terms": 2, "max_terms": 2, "min_digits": 1, "max_digits": 1}
 Frames = dict[str, pl.DataFrame]
@@ -50,11 +46,6 @@ def generated_statements(task: TaskParams) -> list[str]:
     return [
         row["statement"] for row in reasoning_gym.generate_problems("task", task, task.problems)
     ]
-
-
-def problems_params(**changes: Any) -> ProblemsParams:
-    defaults = {"overlap_words": None, "sample": None, "seed": 1}
-    return ProblemsParams(**{**defaults, **changes})
 
 
 def build_task(
@@ -256,149 +247,3 @@ def test_a_source_has_exactly_one_kind(kinds: list[str]) -> None:
 def test_a_number_out_of_range_is_refused(changes: dict[str, int]) -> None:
     with pytest.raises(ValidationError):
         problems_params(sources={"sums": ProblemSource(task=sums_task())}, **changes)
-
-
-# Users' own tables.
-
-
-def write_table(path: Path, rows: list[dict[str, Any]]) -> DataSource:
-    if path.suffix == ".parquet":
-        pl.DataFrame(rows).write_parquet(path)
-    elif path.suffix == ".csv":
-        with path.open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
-    else:
-        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return local_source(path)
-
-
-def table_source(data: DataSource, **columns: Any) -> ProblemSource:
-    return ProblemSource(table=TableProblems(data=data, **columns))
-
-
-def chat_turns(*contents: str) -> list[dict[str, str]]:
-    roles = ["system", "user", "assistant", "user", "assistant"]
-    return [{"role": role, "content": text} for role, text in zip(roles, contents, strict=False)]
-
-
-@pytest.mark.parametrize("name", ["mine.jsonl", "mine.parquet", "mine.csv"])
-def test_a_problem_has_the_index_of_its_first_row(tmp_path: Path, name: str) -> None:
-    rows = [
-        {"q": "One?", "a": "1", "x": "never read"},
-        {"q": "", "a": "1", "x": ""},
-        {"q": "Two?", "a": "2", "x": ""},
-        {"q": "One?", "a": "1", "x": ""},
-        {"q": "Three?", "a": "", "x": ""},
-        {"q": "one? ", "a": "1", "x": ""},
-    ]
-    data = write_table(tmp_path / name, rows)
-    params = problems_params(sources={"mine": table_source(data, statement="q", gold_answer="a")})
-    problems, _, counts = build_problems(params, {})
-    assert problems.select("problem_id", "statement", "gold_answer").rows() == [
-        ("mine.0", "One?", "1"),
-        ("mine.2", "Two?", "2"),
-        ("mine.5", "one? ", "1"),
-    ]
-    own = counts["sources"]["mine"]
-    assert own == own | {
-        "drawn": 6,
-        "no_statement": 1,
-        "tool_calls": 0,
-        "not_text": 0,
-        "no_answer": 1,
-        "same_problem": 1,
-        "in_benchmark": 0,
-        "worked_example": 0,
-        "duplicate": 0,
-        "not_sampled": 0,
-        "kept": 3,
-    }
-    assert data.file is not None
-    assert problems["source"].to_list() == [f"sha256:{data.file.sha256}"] * 3
-
-
-@pytest.mark.parametrize("name", ["mine.jsonl", "mine.parquet"])
-def test_the_last_user_turn_of_chat_messages_is_the_statement(tmp_path: Path, name: str) -> None:
-    rows = [
-        {"prompt": chat_turns("Be short.", "First?", "Yes.", "Second?", "No.")},
-        {"prompt": chat_turns("Be short.", "Third?")},
-        {"prompt": chat_turns("Nobody asks.")},
-    ]
-    data = write_table(tmp_path / name, rows)
-    params = problems_params(
-        sources={"mine": table_source(data, statement="prompt", gold_answer=None)}
-    )
-    problems, _, counts = build_problems(params, {})
-    assert problems["statement"].to_list() == ["Second?", "Third?"]
-    assert problems["gold_answer"].to_list() == ["", ""]
-    assert counts["dropped"] == {"no_statement": 1}
-
-
-def test_a_gold_answer_may_be_a_number(tmp_path: Path) -> None:
-    data = write_table(tmp_path / "mine.jsonl", [{"q": "One?", "a": 1}, {"q": "Half?", "a": 0.5}])
-    params = problems_params(sources={"mine": table_source(data, statement="q", gold_answer="a")})
-    assert build_problems(params, {})[0]["gold_answer"].to_list() == ["1", "0.5"]
-
-
-@pytest.mark.parametrize(
-    ("rows", "message"),
-    [
-        ([{"b": "One?", "a": "1"}], "row 0 has no column 'q'; it has b, a"),
-        ([{"q": 7, "a": "1"}], "row 0: q = 7; expected a text, or messages with role and content"),
-        ([{"q": ["7"], "a": "1"}], "row 0: q: holds a list; expected messages with role and cont"),
-        ([{"q": "One?", "a": True}], "row 0: a = True; expected a text or a number"),
-        (
-            [{"q": "One?", "a": "1"}, {"q": "One?", "a": "2"}],
-            "row 1: a = '2': an earlier row has '1'; expected one gold answer for a statement",
-        ),
-    ],
-)
-def test_a_table_that_is_not_as_declared_is_an_error_with_row_and_value(
-    tmp_path: Path, rows: list[dict[str, Any]], message: str
-) -> None:
-    data = write_table(tmp_path / "mine.jsonl", rows)
-    params = problems_params(sources={"mine": table_source(data, statement="q", gold_answer="a")})
-    with pytest.raises(InputError) as caught:
-        build_problems(params, {})
-    assert str(caught.value).startswith(f"problems.sources.mine.table.data: {message}")
-    assert "\n" not in str(caught.value)
-
-
-def test_a_file_that_has_changed_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "mine.jsonl"
-    write_table(path, [{"q": "One?"}])
-    data = DataSource(file=LocalFiles(path=str(path), sha256="0" * 64))
-    params = problems_params(sources={"mine": table_source(data, statement="q", gold_answer=None)})
-    with pytest.raises(InputError, match=r"problems\.sources\.mine\.table\.data\.file\.sha256 = 0"):
-        build_problems(params, {})
-
-
-@pytest.mark.parametrize(
-    ("form", "row", "gold"),
-    [
-        ("gsm8k", {"question": "How many?", "answer": "2 + 2 = 4\n#### 1,004"}, "1004"),
-        ("math-500", {"problem": "How many?", "answer": r"\frac{1}{2}"}, r"\frac{1}{2}"),
-        ("olympiadbench", {"question": "How many?", "final_answer": ["$1$", "$2$"]}, "1, 2"),
-        ("aime24", {"problem": "How many?", "solution": r"So \boxed{073}."}, "73"),
-    ],
-)
-def test_problems_are_read_in_benchmark_formats(
-    tmp_path: Path, form: str, row: dict[str, Any], gold: str
-) -> None:
-    data = write_table(tmp_path / "train.jsonl", [row, row])
-    source = ProblemSource.model_validate({"math": {"format": form, "data": data.model_dump()}})
-    problems, _, counts = build_problems(problems_params(sources={"train": source}), {})
-    columns = ["problem_id", "statement", "gold_answer", "domain"]
-    assert problems.select(columns).rows() == [("train.0", "How many?", gold, form)]
-    assert counts["dropped"] == {"duplicate": 1}
-
-
-def test_a_row_that_does_not_fit_a_benchmark_format_is_named(tmp_path: Path) -> None:
-    rows = [{"question": "a", "answer": "#### 4"}, {"question": "b", "answer": "four"}]
-    data = write_table(tmp_path / "train.jsonl", rows)
-    source = ProblemSource.model_validate({"math": {"format": "gsm8k", "data": data.model_dump()}})
-    message = r"^problems\.sources\.train\.math\.data: row 1: answer = 'four'; expected a solution"
-    with pytest.raises(InputError, match=message):
-        build_problems(problems_params(sources={"train": source}), {})

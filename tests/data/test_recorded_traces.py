@@ -15,25 +15,24 @@ from delta.core.errors import InputError
 from delta.core.fingerprint import read_fingerprint
 from delta.core.schemas import RECORDING
 from delta.data import recorded_traces
-from delta.data.fetch import ModelParams, RecordingSource, fetch
+from delta.data.fetch import ModelParams, RecordingSource
 from delta.data.openr1 import OpenR1Problems, OpenR1Traces
-from delta.data.problems import ProblemSource, ProblemsParams, build_problems
-from delta.data.sources import DataSource
-from delta.data.user_tables import TableProblems, TableTraces
+from delta.data.user_tables import TableProblems
 from tests.helpers.import_closure import ROOT
-from tests.helpers.openr1_rows import ROWS, local_source, write_source
+from tests.helpers.model_folders import fetch_error, fetch_toy
+from tests.helpers.openr1_rows import ROWS, write_source
+from tests.helpers.user_tables import (
+    build_from_sources,
+    recording_params,
+    turns_of,
+    write_table,
+)
 
 REAL = ROOT.parent / "shared" / "real" / "gsm8k_example_model_solutions.jsonl"
 
 
-def recording_params(data: DataSource, **changes: Any) -> ModelParams:
-    defaults: dict[str, Any] = {"statement": "q", "text": "t", "outcome": None, "where": {}}
-    table = TableTraces(data=data, **{**defaults, **changes})
-    return ModelParams(recording=RecordingSource(source="mine", table=table))
-
-
 def fetch_recording(params: ModelParams, folder: Path) -> pl.DataFrame:
-    fetch("toy", params, folder, lambda _: None)
+    fetch_toy(params, folder)
     return tables.read(folder / "recording.parquet", RECORDING)
 
 
@@ -44,24 +43,10 @@ def read_rows_and_counts(
     return pl.concat(rows), counts
 
 
-def build_from_sources(**source: Any) -> pl.DataFrame:
-    sources = {name: ProblemSource(**one) for name, one in source.items()}
-    return build_problems(
-        ProblemsParams(sources=sources, overlap_words=None, sample=None, seed=1), {}
-    )[0]
-
-
-def write_jsonl(path: Path, rows: list[dict[str, Any]]) -> DataSource:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return local_source(path)
-
-
-def fetch_error(params: ModelParams, folder: Path) -> str:
-    with pytest.raises(InputError) as caught:
-        fetch("toy", params, folder, lambda _: None)
-    assert "\n" not in str(caught.value)
+def recording_error(params: ModelParams, folder: Path) -> str:
+    message = fetch_error(params, folder)
     assert not folder.exists()
-    return str(caught.value)
+    return message
 
 
 def test_deepseek_r1s_traces_have_the_ids_of_openr1s_problems(tmp_path: Path) -> None:
@@ -100,7 +85,7 @@ def test_a_preference_file_becomes_two_recordings_of_the_same_problems(tmp_path:
         {"prompt": "One?", "chosen": None, "rejected": "bad 3"},
         {"prompt": "One?", "chosen": "good 4", "rejected": "bad 4"},
     ]
-    data = write_jsonl(tmp_path / "pairs.jsonl", rows)
+    data = write_table(tmp_path / "pairs.jsonl", rows)
     sides = {}
     for side in ("chosen", "rejected"):
         params = recording_params(data, statement="prompt", text=side)
@@ -130,11 +115,6 @@ def test_a_preference_file_becomes_two_recordings_of_the_same_problems(tmp_path:
     assert card["problems_of"] == "mine"
 
 
-def chat_turns(*turns: str) -> list[dict[str, str]]:
-    roles = ["user", "assistant", "user", "assistant"]
-    return [{"role": role, "content": text} for role, text in zip(roles, turns, strict=False)]
-
-
 @pytest.mark.parametrize("name", ["pairs.jsonl", "pairs.parquet"])
 @pytest.mark.parametrize("statement", ["prompt", "chosen"])
 def test_chat_messages_give_the_last_turn_of_the_assistant(
@@ -142,19 +122,14 @@ def test_chat_messages_give_the_last_turn_of_the_assistant(
 ) -> None:
     # TRL's format with a prompt, and the one where both sides begin with the prompt.
     rows = [
-        {"prompt": chat_turns("One?"), "chosen": chat_turns("One?", "good 1")},
+        {"prompt": turns_of("user: One?"), "chosen": turns_of("user: One?", "assistant: good 1")},
         {
-            "prompt": chat_turns("Hm", "So?", "Two?"),
-            "chosen": chat_turns("Hm", "So?", "Two?", "good 2"),
+            "prompt": turns_of("user: Hm", "assistant: So?", "user: Two?"),
+            "chosen": turns_of("user: Hm", "assistant: So?", "user: Two?", "assistant: good 2"),
         },
-        {"prompt": chat_turns("Three?"), "chosen": chat_turns("Three?")},
+        {"prompt": turns_of("user: Three?"), "chosen": turns_of("user: Three?")},
     ]
-    path = tmp_path / name
-    if path.suffix == ".parquet":
-        pl.DataFrame(rows).write_parquet(path)
-        data = local_source(path)
-    else:
-        data = write_jsonl(path, rows)
+    data = write_table(tmp_path / name, rows)
     traces = fetch_recording(
         recording_params(data, statement=statement, text="chosen"), tmp_path / "toy"
     )
@@ -172,7 +147,7 @@ def test_a_file_of_problem_trace_model_is_a_recording_for_each_model(tmp_path: P
         {"q": "One?", "t": "a says 3", "model": "a", "right": False},
         {"q": "Two?", "t": "a says 4", "model": "a", "right": "ungradable"},
     ]
-    data = write_jsonl(tmp_path / "traces.jsonl", rows)
+    data = write_table(tmp_path / "traces.jsonl", rows)
     both = {
         model: fetch_recording(
             recording_params(data, outcome="right", where={"model": model}),
@@ -206,27 +181,27 @@ def test_a_file_of_problem_trace_model_is_a_recording_for_each_model(tmp_path: P
 def test_a_table_that_is_not_as_declared_is_a_one_line_error_and_leaves_nothing(
     tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:
-    data = write_jsonl(tmp_path / "t.jsonl", [{"q": "One?", "t": "x", "n": 7, "o": "fine"}])
-    error = fetch_error(recording_params(data, **changes), tmp_path / "models" / "toy")
+    data = write_table(tmp_path / "t.jsonl", [{"q": "One?", "t": "x", "n": 7, "o": "fine"}])
+    error = recording_error(recording_params(data, **changes), tmp_path / "models" / "toy")
     assert error.startswith("models.toy.recording.table")
     assert message.replace("row 0: t: n", "row 0: n") in error
 
 
 def test_a_recording_without_any_trace_is_refused(tmp_path: Path) -> None:
-    data = write_jsonl(tmp_path / "t.jsonl", [{"q": "One?", "t": ""}, {"q": None, "t": "x"}])
-    message = fetch_error(recording_params(data), tmp_path / "models" / "toy")
+    data = write_table(tmp_path / "t.jsonl", [{"q": "One?", "t": ""}, {"q": None, "t": "x"}])
+    message = recording_error(recording_params(data), tmp_path / "models" / "toy")
     assert message.endswith("holds no trace; left out: {'no_text': 1, 'no_statement': 1}")
 
 
 def test_a_recording_of_an_empty_file_is_refused(tmp_path: Path) -> None:
-    data = write_jsonl(tmp_path / "t.jsonl", [])
-    message = fetch_error(recording_params(data), tmp_path / "models" / "toy")
+    data = write_table(tmp_path / "t.jsonl", [])
+    message = recording_error(recording_params(data), tmp_path / "models" / "toy")
     assert message == "models.toy.recording.table.data: holds no row; expected one or more"
 
 
 @pytest.mark.parametrize("kinds", [[], ["openr1", "table"]])
 def test_a_recording_is_of_exactly_one_kind(tmp_path: Path, kinds: list[str]) -> None:
-    data = write_jsonl(tmp_path / "t.jsonl", [{"q": "One?"}])
+    data = write_table(tmp_path / "t.jsonl", [{"q": "One?"}])
     table = {"data": data, "statement": "q", "text": "t", "outcome": None, "where": {}}
     every: dict[str, Any] = {"openr1": OpenR1Traces(data=data, llama_verdicts=True), "table": table}
     with pytest.raises(ValidationError, match="expected exactly one of openr1, table"):
@@ -234,9 +209,9 @@ def test_a_recording_is_of_exactly_one_kind(tmp_path: Path, kinds: list[str]) ->
 
 
 def test_a_recording_is_a_model_folder_with_its_own_fingerprint(tmp_path: Path) -> None:
-    data = write_jsonl(tmp_path / "t.jsonl", [{"q": "One?", "t": "x"}])
+    data = write_table(tmp_path / "t.jsonl", [{"q": "One?", "t": "x"}])
     folder = tmp_path / "models" / "toy"
-    fingerprint = fetch("toy", recording_params(data), folder, lambda _: None)
+    fingerprint = fetch_toy(recording_params(data), folder)
     assert sorted(path.name for path in folder.iterdir()) == [
         "fingerprint.json",
         "recording.json",
@@ -246,7 +221,7 @@ def test_a_recording_is_a_model_folder_with_its_own_fingerprint(tmp_path: Path) 
     assert data.file is not None
     card = json.loads((folder / "fingerprint.json").read_text())
     assert card["source"] == f"sha256:{data.file.sha256}"
-    assert fetch("toy", recording_params(data), folder, lambda _: None) == fingerprint
+    assert fetch_toy(recording_params(data), folder) == fingerprint
 
 
 def toy_traces(number: int) -> list[dict[str, Any]]:
@@ -369,7 +344,7 @@ def test_real_solutions_of_four_models_are_four_recordings(tmp_path: Path) -> No
         for line in lines:
             row = json.loads(line)
             rows += [{"q": row["question"], "model": name, **row[name]} for name in models]
-    data = write_jsonl(tmp_path / "solutions.jsonl", rows)
+    data = write_table(tmp_path / "solutions.jsonl", rows)
     right = []
     for name in models:
         traces = fetch_recording(
