@@ -11,8 +11,8 @@ from delta.evaluation.benchmarks import BenchmarkParams
 from delta.evaluation.evaluate import AnswerRequest, grade_answers, score
 from delta.inference import chat_formats
 from delta.inference.types import Reply, Request
-from tests.grading.test_worker_pool import PARAMS
 from tests.helpers.benchmark_rows import sums_benchmark
+from tests.helpers.grading_params import PARAMS
 
 QUESTIONS = pl.DataFrame({"question_id": ["toy.0", "toy.1"]})
 

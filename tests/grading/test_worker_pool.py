@@ -9,17 +9,12 @@ from pathlib import Path
 import pytest
 
 from delta.core.errors import InputError
-from delta.grading.config import CodeParams, GradingParams
+from delta.grading.config import GradingParams
 from delta.grading.grade_all import check_max_ungradable, count_verdicts, grade_all
 from delta.grading.graders import Case, grade_case
 from delta.grading.verdict import Verdict
+from tests.helpers.grading_params import PARAMS
 
-CODE = CodeParams(
-    sandbox="bubblewrap", timeout_s=5.0, memory_mib=512, processes=8, output_kib=64, file_mib=1
-)
-PARAMS = GradingParams(
-    backend="local", workers=2, timeout_s=5.0, max_ungradable=0.5, extraction="last_box", code=CODE
-)
 HARD = PARAMS.model_copy(update={"timeout_s": 1.0})
 EIGHT = Case("math", "8", r"\boxed{5 + 3}", "stop")
 RIGHT = Verdict("correct", "5 + 3", None)
