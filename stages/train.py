@@ -51,12 +51,12 @@ def main(console: Console, _argv: list[str]) -> None:
         folder = cache.folder / "run"
         for checkpoint in launch.prepare_run(folder, settings, base, train, held_out):
             console.print(f"train: {checkpoint.name} is damaged; resuming before it")
-        checkpoint, facts = launch.train(folder, paths.TRAINING_HISTORY, paths.HELD_OUT, console)
+        checkpoint, result = launch.train(folder, paths.TRAINING_HISTORY, paths.HELD_OUT, console)
         complete = partial(fingerprint.write_fingerprint, source="train")
         end_of_turn = chat_format.end_of_turn(tokenizer)
         policy = paths.model(paths.POLICY)
         changed = model_io.save(settings, base, checkpoint, policy, end_of_turn, complete)
-        counts |= facts | {"weights_changed": changed}
+        counts |= result | {"weights_changed": changed}
         write_counts(paths.counts("train"), counts, "train")
         checkpoints.remove_run(folder)  # the policy is complete, and DVC keeps it
 

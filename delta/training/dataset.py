@@ -74,12 +74,13 @@ def tokenize_pairs(
         else:
             rows.append(row)
             cut.update(long_sides)
+    lengths = (len(row["prompt_ids"] + row[f"{side}_ids"]) for row in rows for side in SIDES)
     counts = {
         "pairs_in": pairs.height,
         "pairs_kept": len(rows),
         "cut": {side: cut[side] for side in SIDES},
         "dropped": dict(sorted(dropped.items())),
-        "longest": max((_length(row) for row in rows), default=0),
+        "longest": max(lengths, default=0),
     }
     if dropped and (not rows or dropped.total() > params.max_dropped * pairs.height):
         raise InputError(
@@ -103,9 +104,7 @@ def _tokenize(
         return "prompt_fills_max_length", []
     end_tokens = tokenizer.convert_ids_to_tokens([end_of_turn, tokenizer.eos_token_id])
     for side in SIDES:
-        parts, finished = completion_parts(
-            params.reasoning_markers, chat_format, pair[side], prompt
-        )
+        parts, finished = _completion_parts(params, chat_format, pair[side], prompt)
         if finished:  # a recorded text may already contain its end-of-turn token
             text, is_marker = parts[-1]
             parts[-1] = control_tokens.strip_end_of_turn(text, [*map(str, end_tokens)]), is_marker
@@ -129,8 +128,8 @@ def _tokenize(
     return row, long_sides
 
 
-def completion_parts(
-    reasoning_markers: str, chat_format: ChatFormat, trace: Row, prompt: str
+def _completion_parts(
+    params: TrainParams, chat_format: ChatFormat, trace: Row, prompt: str
 ) -> tuple[list[tuple[str, bool]], bool]:
     """Return the completion as parts (text, is a marker), and whether the turn ends after it.
 
@@ -140,7 +139,7 @@ def completion_parts(
     text, finished = trace["text"], trace["finish_reason"] == "stop"
     begin, end, start = trace["reasoning_start"], trace["reasoning_end"], trace["answer_start"]
     answer = None if start is None else text[start:]
-    if reasoning_markers == "raw":
+    if params.reasoning_markers == "raw":
         between = text[end:] if start is None else text[end:start]
         parts = [(text[:begin], True), (text[begin:end], False), (between, True)]
         return [*parts, (answer or "", False)], finished
@@ -157,10 +156,6 @@ def completion_parts(
 
 def _without_spaces(text: str) -> str:
     return "".join(text.split())
-
-
-def _length(row: Row) -> int:
-    return len(row["prompt_ids"]) + max(len(row[f"{side}_ids"]) for side in SIDES)
 
 
 def split_held_out(params: TrainParams, rows: list[Row]) -> tuple[list[Row], list[Row]]:
