@@ -19,32 +19,26 @@ MEDIA_KEYS = ("images", "image", "audio", "audios", "video", "videos")
 REASONING_KEYS = ("reasoning_content", "reasoning", "thinking")
 DROP_REASONS = ("tool_calls", "not_text")
 
-Turn = tuple[str, str]  # role and content
-
 
 class Conversation(NamedTuple):
     """The turns that a model answers."""
 
-    history: tuple[Turn, ...]  # every turn before the last
+    history: list[Message]  # every turn before the last
     statement: str  # the user's last turn
     has_answer: bool  # whether an assistant's turn followed it in the cell
 
-    def turns(self) -> tuple[Turn, ...]:
-        return (*self.history, ("user", self.statement))
-
-    def messages(self) -> list[Message]:
-        """Return the history in the form of delta.core.schemas.HISTORY."""
-        return [{"role": role, "content": content} for role, content in self.history]
+    def turns(self) -> list[Message]:
+        return [*self.history, {"role": "user", "content": self.statement}]
 
 
-class Reply(NamedTuple):
-    """An assistant's turn, and the turns before it in its cell."""
+class AssistantTurn(NamedTuple):
+    """The assistant's turn that ends a cell, and the turns before it."""
 
-    history: tuple[Turn, ...]
+    history: list[Message]
     text: str
 
 
-def read_question(key: str, cell: Any) -> Conversation | str:
+def read_conversation(key: str, cell: Any) -> Conversation | str:
     """Return the conversation of a cell, or the reason why the row is dropped.
 
     A last turn of the assistant is left out, since it answers the question. Raises InputError,
@@ -53,33 +47,37 @@ def read_question(key: str, cell: Any) -> Conversation | str:
     turns = _read_turns(key, cell, role="user")
     if isinstance(turns, str):
         return turns
-    has_answer = bool(turns) and turns[-1][0] == "assistant"
-    *history, (role, statement) = (turns[:-1] if has_answer else turns) or [("system", "")]
-    if role != "user" or not statement.strip():
+    has_answer = bool(turns) and turns[-1]["role"] == "assistant"
+    turns = turns[:-1] if has_answer else turns
+    if not turns or turns[-1]["role"] != "user" or not turns[-1]["content"].strip():
         return "no_statement"
-    return Conversation(tuple(history), statement, has_answer)
+    return Conversation(turns[:-1], turns[-1]["content"], has_answer)
 
 
-def read_reply(key: str, cell: Any) -> Reply | str:
+def read_assistant_turn(key: str, cell: Any) -> AssistantTurn | str:
     """Return the assistant's turn that ends a cell, or the reason why the row is dropped.
 
-    Raises InputError as `read_question` does.
+    Raises InputError as `read_conversation` does.
     """
     turns = _read_turns(key, cell, role="assistant")
     if isinstance(turns, str):
         return turns
-    if not turns or turns[-1][0] != "assistant" or not strip_end_of_turn(turns[-1][1]).strip():
+    if not turns or turns[-1]["role"] != "assistant":
+        return "no_text"
+    text = turns[-1]["content"]
+    if not strip_end_of_turn(text).strip():
         return "no_text"
     if isinstance(cell, list) and any(cell[-1].get(name) for name in REASONING_KEYS):
         return "reasoning_apart"  # the markers around it are unknown
-    return Reply(tuple(turns[:-1]), turns[-1][1])
+    return AssistantTurn(turns[:-1], text)
 
 
-def _read_turns(key: str, cell: Any, role: str) -> list[Turn] | str:
+def _read_turns(key: str, cell: Any, role: str) -> list[Message] | str:
+    """Return the turns of a cell; a text alone is a turn of `role`."""
     if cell is None:
         return []
     if isinstance(cell, str):
-        return [(role, cell)]
+        return [{"role": role, "content": cell}]
     if not isinstance(cell, list):
         raise InputError(f"{key} = {cell!r}; expected {EXPECTED}")
     turns = []
@@ -87,15 +85,14 @@ def _read_turns(key: str, cell: Any, role: str) -> list[Turn] | str:
         turn = _read_turn(key, message)
         if isinstance(turn, str):
             return turn
-        role, content = turn
-        if role == "assistant" and number < len(cell):
-            content = strip_end_of_turn(content)  # a chat template writes its own
-        turns.append((role, content))
+        if turn["role"] == "assistant" and number < len(cell):
+            turn["content"] = strip_end_of_turn(turn["content"])  # a chat template writes its own
+        turns.append(turn)
     return turns
 
 
-def _read_turn(key: str, message: Any) -> Turn | str:
-    """Return one message's turn, or the reason why its conversation is dropped."""
+def _read_turn(key: str, message: Any) -> Message | str:
+    """Return a message's turn, or the reason why its conversation is dropped."""
     if not isinstance(message, dict):
         raise InputError(f"{key}: holds a list; expected messages with role and content")
     # This comes first, since a message that calls a tool may have no content.
@@ -114,7 +111,7 @@ def _read_turn(key: str, message: Any) -> Turn | str:
     content = _read_content(key, message["content"])
     if content is None or any(message.get(name) for name in MEDIA_KEYS):
         return "not_text"
-    return ROLES[role], content
+    return {"role": ROLES[role], "content": content}
 
 
 def _read_content(key: str, content: Any) -> str | None:

@@ -5,6 +5,7 @@ the problem's statement, and the turns before it are its history. The last turn 
 the trace.
 """
 
+import json
 import math
 from collections import Counter
 from collections.abc import Iterator
@@ -14,7 +15,12 @@ from delta.core.errors import InputError
 from delta.core.params import StrictModel
 from delta.core.schemas import OUTCOMES
 from delta.core.types import Row
-from delta.data.conversations import Conversation, Reply, Turn, read_question, read_reply
+from delta.data.conversations import (
+    AssistantTurn,
+    Conversation,
+    read_assistant_turn,
+    read_conversation,
+)
 from delta.data.rows import read_rows
 from delta.data.sources import DataSource, problem_id
 
@@ -49,8 +55,8 @@ def read_problems(key: str, source: str, params: TableProblems) -> Iterator[Row 
         if isinstance(conversation, str):
             yield conversation
             continue
-        place = f"{key}: row {number}: {column}"
-        answer = "" if column is None else _read_answer(place, row[column])
+        cell_key = f"{key}: row {number}: {column}"
+        answer = "" if column is None else _read_answer(cell_key, row[column])
         if answer is None:
             yield "no_answer"
         elif id_ not in answers:
@@ -58,7 +64,7 @@ def read_problems(key: str, source: str, params: TableProblems) -> Iterator[Row 
             yield {
                 "problem_id": id_,
                 "statement": conversation.statement,
-                "history": conversation.messages(),
+                "history": conversation.history,
                 "gold_answer": answer,
                 "source": params.data.origin,
                 "domain": source,
@@ -66,7 +72,7 @@ def read_problems(key: str, source: str, params: TableProblems) -> Iterator[Row 
             }
         elif answers[id_] != answer:
             raise InputError(
-                f"{key}: row {number}: {column} = {answer!r}: an earlier row has "
+                f"{cell_key} = {answer!r}: an earlier row has "
                 f"{answers[id_]!r}; expected one gold answer for a statement"
             )
         else:
@@ -99,19 +105,19 @@ def read_traces(key: str, source: str, params: TableTraces) -> Iterator[Row | st
         # so that the file's own pairs can be found.
         sample = samples[id_]
         samples[id_] += 1
-        place = f"{key}: row {number}: "
-        reply = read_reply(f"{place}{params.text}", row[params.text])
-        if isinstance(reply, Reply):
-            reply = _check_history(conversation, reply)
-        if isinstance(reply, str):
-            yield reply
+        row_key = f"{key}: row {number}"
+        turn = read_assistant_turn(f"{row_key}: {params.text}", row[params.text])
+        if isinstance(turn, AssistantTurn):
+            turn = _check_history(conversation, turn)
+        if isinstance(turn, str):
+            yield turn
             continue
         yield {
             "problem_id": id_,
             "sample": sample,
-            "text": reply.text,
+            "text": turn.text,
             "finish_reason": "stop",  # a table does not say whether a limit was met
-            "outcome": _read_outcome(place, params.outcome, row),
+            "outcome": _read_outcome(row_key, params.outcome, row),
             "source_row": number,
         }
     if number < 0:
@@ -128,39 +134,39 @@ def _conversations(
 
     Rows whose conversations are equal in every turn are one problem.
     """
-    ids: dict[tuple[Turn, ...], str] = {}
+    ids: dict[str, str] = {}
     for number, row in enumerate(read_rows(key, data, list(dict.fromkeys([statement, *columns])))):
         id_ = problem_id(source, number)
-        conversation = read_question(f"{key}: row {number}: {statement}", row[statement])
+        conversation = read_conversation(f"{key}: row {number}: {statement}", row[statement])
         if isinstance(conversation, Conversation):
-            id_ = ids.setdefault(conversation.turns(), id_)
+            id_ = ids.setdefault(json.dumps(conversation.turns()), id_)
         yield number, id_, conversation, row
 
 
-def _check_history(conversation: Conversation, reply: Reply) -> Reply | str:
-    """Return the reply, or the reason why it does not answer the conversation."""
-    if reply.history:
+def _check_history(conversation: Conversation, turn: AssistantTurn) -> AssistantTurn | str:
+    """Return the turn, or the reason why it does not answer the conversation."""
+    if turn.history:
         # In TRL's format without a prompt, chosen and rejected have the whole conversation.
-        return reply if reply.history == conversation.turns() else "other_conversation"
-    return "continues_a_turn" if conversation.has_answer else reply
+        return turn if turn.history == conversation.turns() else "other_conversation"
+    return "continues_a_turn" if conversation.has_answer else turn
 
 
-def _read_answer(place: str, value: Any) -> str | None:
+def _read_answer(key: str, value: Any) -> str | None:
     if value is None or value == "":
         return None
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise InputError(f"{place} = {value!r}; expected a text or a number")
+        raise InputError(f"{key} = {value!r}; expected a text or a number")
     answer = str(value).strip()
     if answer.lower() == "nan" or (isinstance(value, float) and not math.isfinite(value)):
-        raise InputError(f"{place} = {value!r}; expected a finite number")
+        raise InputError(f"{key} = {value!r}; expected a finite number")
     return answer or None
 
 
-def _read_outcome(place: str, column: str | None, row: Row) -> str | None:
+def _read_outcome(key: str, column: str | None, row: Row) -> str | None:
     value = row[column] if column is not None else None
     if isinstance(value, bool):
         return "correct" if value else "incorrect"
     if value is None or value in OUTCOMES:
         return value
     expected = ", ".join(OUTCOMES)
-    raise InputError(f"{place}{column} = {value!r}; expected true, false, null, {expected}")
+    raise InputError(f"{key}: {column} = {value!r}; expected true, false, null, {expected}")

@@ -11,7 +11,7 @@ from delta.core import strict_json
 from delta.core.params import StrictModel
 from delta.core.schemas import Message
 from delta.core.types import Row
-from delta.data.conversations import read_question
+from delta.data.conversations import read_conversation
 from delta.data.formats import Question, RowError, choice, code, required_text, theoremqa
 from delta.data.program_tests import pack, unpack
 from delta.data.sources import DataSource
@@ -54,10 +54,10 @@ def columns_question(source: ColumnsSource, row: Row) -> Question | str:
     """Return the row's question, or the reason why it is dropped."""
     history: list[Message] = []
     if isinstance(row.get(source.statement), list):
-        conversation = read_question(source.statement, row[source.statement])
+        conversation = read_conversation(source.statement, row[source.statement])
         if isinstance(conversation, str):
             return conversation
-        statement, history = conversation.statement.strip(), conversation.messages()
+        statement, history = conversation.statement.strip(), conversation.history
     else:
         statement = required_text(row, source.statement)
     prompt, gold = _prompt_and_gold(source, statement, row)
