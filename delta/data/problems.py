@@ -122,15 +122,17 @@ def build_problems(
 
 def _read_problems(params: ProblemsParams, drops: Drops, by_rule: Counter[str]) -> Iterator[Row]:
     for name, source in params.sources.items():
-        for item in _read_source(name, source, by_rule):
+        for number, item in enumerate(_read_source(name, source, by_rule)):
             drops[name]["drawn"] += 1
             if isinstance(item, str):
                 drops[name][item] += 1
             else:
-                yield {"history": []} | item | {"prompt": source.prompt(item["statement"])}
+                defaults = {"problem_id": problem_id(name, number), "history": []}
+                yield defaults | item | {"prompt": source.prompt(item["statement"])}
 
 
 def _read_source(name: str, source: ProblemSource, by_rule: Counter[str]) -> Iterable[Row | str]:
+    """Yield for each row its problem, or the reason why it is dropped."""
     key = f"problems.sources.{name}.{source.kind}"
     match source.value:
         case OpenR1Problems() as params:
@@ -138,28 +140,18 @@ def _read_source(name: str, source: ProblemSource, by_rule: Counter[str]) -> Ite
         case TableProblems() as table:
             return user_tables.read_problems(f"{key}.data", name, table)
         case MathSource() as math:
-            return _math_problems(f"{key}.data", name, math)
+            return _math_problems(f"{key}.data", math)
         case TaskParams() as task:
-            return _task_problems(key, name, task)
+            return reasoning_gym.generate_problems(key, task, task.problems)
 
 
-def _task_problems(key: str, name: str, task: TaskParams) -> Iterator[Row]:
-    for number, row in enumerate(reasoning_gym.generate_problems(key, task, task.problems)):
-        yield row | {
-            "problem_id": problem_id(name, number),
-            "source": task.version,
-            "domain": task.task,
-        }
-
-
-def _math_problems(key: str, name: str, source: MathSource) -> Iterator[Row]:
+def _math_problems(key: str, source: MathSource) -> Iterator[Row]:
     for number, row in enumerate(read_rows(key, source.data)):
         try:
             question = math_question(source, row)
         except RowError as error:
             raise InputError(f"{key}: row {number}: {error}") from None
         yield {
-            "problem_id": problem_id(name, number),
             "statement": question.statement,
             "gold_answer": question.gold_answer,
             "source": source.data.origin,

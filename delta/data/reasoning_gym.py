@@ -6,7 +6,6 @@ import importlib.util
 import json
 import sys
 import types
-from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -16,8 +15,6 @@ from delta.core.errors import InputError
 from delta.core.params import StrictModel
 from delta.core.types import Row
 from delta.data.formats import Question
-
-OVERDRAW = 5  # a small task repeats questions, and a benchmark asks each question once
 
 
 class Task(StrictModel):
@@ -45,7 +42,7 @@ class TaskSource(Task):
 
 
 def generate_problems(key: str, params: Task, number: int) -> list[Row]:
-    """Return `number` rows with statement, gold_answer and metadata (JSON).
+    """Return `number` rows with statement, gold_answer, source, domain and metadata (JSON).
 
     Raises InputError for an unknown task or option.
     """
@@ -63,10 +60,13 @@ def generate_problems(key: str, params: Task, number: int) -> list[Row]:
         items = [dataset[index] for index in range(number)]
     except (TypeError, AssertionError, ValueError) as error:
         raise InputError(f"{key}.options = {params.options}: {error}") from error
+    source = params.version
     return [
         {
             "statement": item["question"],
             "gold_answer": item["answer"],
+            "source": source,
+            "domain": params.task,
             "metadata": json.dumps(item["metadata"], sort_keys=True, default=str),
         }
         for item in items
@@ -91,11 +91,6 @@ def _import_reasoning_gym() -> tuple[Any, set[str]]:
         if is_missing:
             del sys.modules["pycosat"]
     return reasoning_gym, set(DATASETS) - ({"zebra_puzzles"} if is_missing else set())
-
-
-def task_rows(key: str, source: TaskSource, questions: int) -> Iterator[Row]:
-    """Yield OVERDRAW times as many rows as `questions`, since some of them repeat others."""
-    yield from generate_problems(key, source, OVERDRAW * questions)
 
 
 def task_question(row: Row) -> Question:

@@ -20,6 +20,7 @@ from delta.evaluation.benchmarks import BenchmarkParams, Source
 
 ReadRow = Callable[[Row], Question | str]  # a question, or the reason why the row is dropped
 BATCH_SIZE = 32  # questions in memory, because LiveCodeBench's tests are gigabytes
+OVERDRAW = 5  # a small task repeats questions, and a benchmark asks each question once
 NOT_REASONS = ("read", "kept", "beyond_size", "repeated")
 
 
@@ -96,7 +97,8 @@ def _open(key: str, params: BenchmarkParams) -> tuple[Iterable[Row], ReadRow]:
     source = params.source
     if isinstance(source, reasoning_gym.TaskSource):
         assert params.questions is not None
-        rows: Iterable[Row] = reasoning_gym.task_rows(key, source, params.questions)
+        number = OVERDRAW * params.questions
+        rows: Iterable[Row] = reasoning_gym.generate_problems(key, source, number)
     else:
         columns = source.columns() if isinstance(source, ColumnsSource) else None
         rows = read_rows(f"{key}.data", source.data, columns)
