@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -28,10 +29,9 @@ from delta.prompts.chat_templates import check_template
 
 # Only the top level of a repository or folder: subfolders (original/, metal/) and consolidated
 # files have the weights again in other formats. Pickled weights are left out: they can run code.
-WANTED = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"]
-UNWANTED = ["*/*", "consolidated*"]
-# Written by this stage. In a source, files of these names are another program's.
-OWN_FILES = (FINGERPRINT_FILE, SERVED_FILE)
+ALLOW_PATTERNS = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"]
+# This stage writes the last two. In a source, files of these names are another program's.
+IGNORE_PATTERNS = ["*/*", "consolidated*", FINGERPRINT_FILE, SERVED_FILE]
 MAX_NAME = 200  # characters
 
 
@@ -150,16 +150,13 @@ def _copy_from_hub(key: str, source: HubModel, target: Path) -> None:
     """Download into the hub's usual cache, which other projects share, and copy from there."""
     from huggingface_hub import snapshot_download
 
-    source.check_pinned(key)
-    try:
+    with source.download(key, source.repository):
         folder = snapshot_download(
             source.repository,
             revision=source.revision,
-            allow_patterns=_wanted(source.code),
-            ignore_patterns=UNWANTED,
+            allow_patterns=_allow_patterns(source.code),
+            ignore_patterns=IGNORE_PATTERNS,
         )
-    except Exception as error:  # a dozen kinds: gated, no such revision, offline, disk full
-        raise source.download_error(key, source.repository, error) from error
     _copy(key, Path(folder), source.code, target)
 
 
@@ -174,8 +171,8 @@ def _copy_from_folder(key: str, source: ModelFolder, target: Path) -> None:
     check_digest(f"{key}.sha256", source.sha256, source.path, fingerprint, "folder")
 
 
-def _wanted(code: bool) -> list[str]:
-    return [*WANTED, "*.py"] if code else WANTED
+def _allow_patterns(code: bool) -> list[str]:
+    return [*ALLOW_PATTERNS, "*.py"] if code else ALLOW_PATTERNS
 
 
 def _copy(key: str, folder: Path, code: bool, target: Path) -> None:
@@ -187,8 +184,8 @@ def _copy(key: str, folder: Path, code: bool, target: Path) -> None:
     if allowed[0].parent.name == "snapshots":  # the hub's cache links from there to its blobs
         allowed.append(allowed[0].parents[1] / "blobs")
     for path in sorted(folder.iterdir()):
-        is_wanted = any(path.match(pattern) for pattern in _wanted(code))
-        if not is_wanted or path.match(UNWANTED[1]) or path.name in OWN_FILES:
+        is_allowed = any(fnmatch(path.name, pattern) for pattern in _allow_patterns(code))
+        if not is_allowed or any(fnmatch(path.name, pattern) for pattern in IGNORE_PATTERNS):
             continue
         if path.is_symlink() and not any(map(_real_path(path).is_relative_to, allowed)):
             raise InputError(

@@ -80,14 +80,10 @@ def _rows(key: str, source: DataSource, columns: list[str] | None) -> Iterator[R
 def _rows_of_dataset(key: str, hub: HubDataset, columns: list[str] | None) -> Iterator[Row]:
     import datasets
 
-    hub.check_pinned(key)
-    what = " ".join(filter(None, (hub.repository, hub.config, hub.split)))
-    try:
+    with hub.download(key, " ".join(filter(None, (hub.repository, hub.config, hub.split)))):
         dataset = datasets.load_dataset(
             hub.repository, hub.config, split=hub.split, revision=hub.revision
         )
-    except Exception as error:  # a dozen kinds: gated, offline, no such split
-        raise hub.download_error(key, what, error) from error
     if columns is not None:
         if missing := [name for name in columns if name not in dataset.column_names]:
             raise InputError(f"{key}: no column {missing[0]!r}; it has {dataset.column_names}")
@@ -98,15 +94,12 @@ def _rows_of_dataset(key: str, hub: HubDataset, columns: list[str] | None) -> It
 def _download(key: str, source: HubFiles) -> list[Path]:
     from huggingface_hub import hf_hub_download
 
-    source.check_pinned(key)
     paths = []
     for name in source.files:
-        try:
+        with source.download(key, f"{source.repository}/{name}"):
             path = hf_hub_download(
                 source.repository, name, repo_type="dataset", revision=source.revision
             )
-        except Exception as error:  # as above
-            raise source.download_error(key, f"{source.repository}/{name}", error) from error
         paths.append(Path(path))
     return paths
 

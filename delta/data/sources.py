@@ -69,16 +69,26 @@ class HubRepository(StrictModel):
     def label(self) -> str:
         return f"{self.repository}@{self.revision[:8]}"
 
-    def check_pinned(self, key: str) -> None:
-        """Raise InputError where the commit is not set."""
+    @contextmanager
+    def download(self, key: str, what: str) -> Iterator[None]:
+        """Raise InputError where the commit is not set or a library of the hub has an error.
+
+        `what` is the part of the repository that the block downloads.
+        """
         if self.revision == UNPINNED:
             raise InputError(
                 f"{key}.revision = {UNPINNED!r}; expected the commit of {self.repository} (40 hex "
                 "digits; its page on the hub lists them under `History`)"
             )
+        try:
+            yield
+        except Exception as error:  # a dozen kinds: gated, no such revision, offline, disk full
+            raise InputError(
+                f"{key} = {what} at {self.revision}: not downloaded: {self._advice(error)}"
+            ) from error
 
-    def download_error(self, key: str, what: str, error: Exception) -> InputError:
-        """Return the error to raise for an error of the hub's libraries, with advice."""
+    def _advice(self, error: Exception) -> str:
+        """Return what to do about an error of the hub's libraries."""
         from huggingface_hub.errors import (
             GatedRepoError,
             LocalEntryNotFoundError,
@@ -89,24 +99,22 @@ class HubRepository(StrictModel):
         is_dataset = self.REPO_TYPE == "dataset"
         page = f"https://huggingface.co/{'datasets/' * is_dataset}{self.repository}"
         if isinstance(error, GatedRepoError):
-            advice = (
+            return (
                 f"it is gated; accept its terms at {page} and set HF_TOKEN to that account's token"
             )
-        elif isinstance(error, RepositoryNotFoundError | RevisionNotFoundError):
-            advice = f"{page} has no such revision, or is private and needs HF_TOKEN"
-        elif isinstance(error, LocalEntryNotFoundError):
+        if isinstance(error, RepositoryNotFoundError | RevisionNotFoundError):
+            return f"{page} has no such revision, or is private and needs HF_TOKEN"
+        if isinstance(error, LocalEntryNotFoundError):
             offline = "HF_HUB_OFFLINE" in os.environ
             reason = "HF_HUB_OFFLINE is set" if offline else "the hub is out of reach"
             command = f"hf download {self.repository} --revision {self.revision}"
             command += " --repo-type dataset" * is_dataset
-            advice = (
+            return (
                 f"{reason} and the cache is incomplete; where there is a network, run `{command}` "
                 "and copy the cache (HF_HUB_CACHE) here, or name a local copy as "
                 f"`{'file' if is_dataset else 'folder'}`"
             )
-        else:
-            advice = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        return InputError(f"{key} = {what} at {self.revision}: not downloaded: {advice}")
+        return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 class HubDataset(HubRepository):
@@ -193,17 +201,16 @@ def local_files(key: str, path: str) -> list[Path]:
 
     Raises InputError where there are none, or files of two suffixes, often with the same rows.
     """
-    place = Path(path)
-    if place.is_file():
-        return [place]
+    folder = Path(path)
+    if folder.is_file():
+        return [folder]
     by_suffix: dict[str, list[Path]] = {}
-    for file in sorted(place.rglob("*")):
-        inside = file.relative_to(place)
-        suffix = table_suffix(file)
-        if suffix and file.is_file() and not any(part.startswith(".") for part in inside.parts):
+    for file in sorted(folder.rglob("*")):
+        suffix, parts = table_suffix(file), file.relative_to(folder).parts
+        if suffix and file.is_file() and not any(part.startswith(".") for part in parts):
             by_suffix.setdefault(suffix, []).append(file)
     if len(by_suffix) > 1:
-        first, second, *_ = (files[0].relative_to(place) for files in by_suffix.values())
+        first, second, *_ = (files[0].relative_to(folder) for files in by_suffix.values())
         raise InputError(
             f"{key}.file.path = {path!r}: it holds files of several kinds, {first} and {second}; "
             "expected a folder of one kind, or one file"
@@ -211,7 +218,7 @@ def local_files(key: str, path: str) -> list[Path]:
     if not by_suffix:
         raise InputError(
             f"{key}.file.path = {path!r}: no such file, or a folder without any of "
-            f"{', '.join(SUFFIXES)}{_hint_of_queued_run(place)}"
+            f"{', '.join(SUFFIXES)}{_hint_of_queued_run(folder)}"
         )
     return next(iter(by_suffix.values()))
 

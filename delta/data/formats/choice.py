@@ -130,7 +130,7 @@ def gpqa_question(source: GpqaSource, row: Row) -> Question:
     columns = ["Correct Answer", *(f"Incorrect Answer {number}" for number in (1, 2, 3))]
     answers = [required_text(row, column) for column in columns]
     # The key is the question's text, so the order does not depend on the benchmark's other rows.
-    order = sorted(range(4), key=lambda place: shuffle_key(source.seed, question, str(place)))
-    prompt = choice_prompt(question, [answers[place] for place in order], [])
+    order = sorted(range(4), key=lambda index: shuffle_key(source.seed, question, str(index)))
+    prompt = choice_prompt(question, [answers[index] for index in order], [])
     metadata = pick_columns(row, "Record ID", "High-level domain", "Subdomain")
     return Question(question, prompt, LETTERS[order.index(0)], "choice", metadata)
