@@ -49,11 +49,11 @@ def test_a_generator_gets_every_turn(chats: pl.DataFrame) -> None:
     assert isinstance(params, SampledParams)
     engine = engine_at("http://127.0.0.1:1/v1")
     one_each = params.model_copy(update={"samples": 1})
-    asked = [
+    messages = [
         json.loads(request.prompt)["messages"]
         for _, request in trace_requests(one_each, engine, "m", chats)
     ]
-    assert asked == list(CHATS)
+    assert messages == list(CHATS)
     shots = one_each.model_copy(update={"examples": 1})
     (_, first), *_ = trace_requests(shots, engine, "m", chats)
     roles = [turn["role"] for turn in json.loads(first.prompt)["messages"]]
@@ -113,8 +113,8 @@ def test_a_judge_gets_every_turn_or_the_single_statement(
 
 def test_export_and_pair_viewer_have_every_turn(tmp_path: Path, chats: pl.DataFrame) -> None:
     run = example_pairs([("a", "b")] * 4)
-    asked = chats.with_columns(problem_id=run.problems["problem_id"])
-    run = run._replace(problems=asked)
+    problems = chats.with_columns(problem_id=run.problems["problem_id"])
+    run = run._replace(problems=problems)
     write_dataset(tmp_path / "out", toy_provenance(), run.selected, run.problems, run.traces)
     prompts = [row["prompt"] for row in exported_rows(tmp_path / "out", "preference")]
     assert prompts == list(CHATS)
@@ -148,7 +148,7 @@ def test_a_benchmark_asks_every_turn_and_counts_dropped_rows(tmp_path: Path) -> 
     frame, counts = read_benchmark(tmp_path / "own.jsonl", table)
     assert (counts["kept"], counts["not_text"], counts["repeated"]) == (5, 1, 0)
     assert frame["history"].to_list() == [*(chat[:-1] for chat in CHATS), []]
-    asked = benchmark_requests(
+    requests = benchmark_requests(
         EvaluationSampling(temperature=0.0, top_p=1.0, seed=1),
         BenchmarkParams.model_validate(
             {"group": "easy", "samples": 1, "max_tokens": 9, "questions": 1}
@@ -159,7 +159,7 @@ def test_a_benchmark_asks_every_turn_and_counts_dropped_rows(tmp_path: Path) -> 
         0,
         frame,
     )
-    first = json.loads(asked[0][1].prompt)["messages"]
+    first = json.loads(requests[0][1].prompt)["messages"]
     assert first[:3] == CHATS[0][:3]
     assert first[3]["content"].endswith("\\boxed{}.\n\nWhy?")
 
@@ -171,8 +171,8 @@ def test_a_whole_conversation_or_a_single_turn_matches_a_benchmark(tmp_path: Pat
     row["metadata"] = "{}"
 
     def kept(**question: Any) -> list[str]:
-        asked = {"own": frame_of([row | question], QUESTION)}
-        return [name[-1] for name in build_from_table(data, asked)[0]["problem_id"]]
+        questions = {"own": frame_of([row | question], QUESTION)}
+        return [name[-1] for name in build_from_table(data, questions)[0]["problem_id"]]
 
     assert kept(statement="Why?", history=history) == ["0", "2", "3"]
     assert kept(statement="What is 3 + 3?", history=[]) == ["0", "2", "3"]

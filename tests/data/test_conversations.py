@@ -46,11 +46,11 @@ def test_the_same_conversation_twice_is_one_problem(tmp_path: Path) -> None:
 def test_prompts_that_differ_in_case_or_blanks_are_different_problems(
     tmp_path: Path,
 ) -> None:
-    asked = ["What is polish?", "What is Polish?", "if a:\n  b\nc", "if a:\n  b\n  c", "$5", "5"]
+    texts = ["What is polish?", "What is Polish?", "if a:\n  b\nc", "if a:\n  b\n  c", "$5", "5"]
     problems, counts = build_from_table(
-        write_table(tmp_path / "t.jsonl", [{"prompt": prompt} for prompt in asked])
+        write_table(tmp_path / "t.jsonl", [{"prompt": prompt} for prompt in texts])
     )
-    assert problems["prompt"].to_list() == asked
+    assert problems["prompt"].to_list() == texts
     assert counts["dropped"] == {}
 
 
@@ -74,13 +74,13 @@ def test_a_prompt_of_another_source_is_a_duplicate(tmp_path: Path) -> None:
 @pytest.mark.parametrize("end", ["<|im_end|>", "</s>\n", "<end_of_turn>\n<eos>"])
 def test_the_history_has_no_end_of_turn_markup(tmp_path: Path, end: str) -> None:
     before = turns_of("user: What is 3 + 3?", f"assistant: 6{end}")
-    asked = [*before, *turns_of("user: Why?")]
-    row = {"prompt": asked, "chosen": [*asked, *turns_of(f"assistant: So.{end}")]}
+    prompt = [*before, *turns_of("user: Why?")]
+    row = {"prompt": prompt, "chosen": [*prompt, *turns_of(f"assistant: So.{end}")]}
     data = write_table(tmp_path / "t.jsonl", [row])
     (problem,) = build_from_table(data)[0].to_dicts()
     assert problem["history"] == turns_of("user: What is 3 + 3?", "assistant: 6")
-    (trace_,) = read_traces_of(data, "chosen")
-    assert trace_["text"] == f"So.{end}"  # recorded to the letter, taken off where it is trained
+    (trace,) = read_traces_of(data, "chosen")
+    assert trace["text"] == f"So.{end}"  # recorded to the letter, taken off where it is trained
 
 
 CALL = {"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]}

@@ -20,9 +20,7 @@ from delta.inference.generate import recording_to_traces
 from delta.judging.budget import Budget, within_budget
 from delta.pairing.pair import pair
 from delta.pairing.select import SelectorParams, select
-from delta.training.dataset import join_texts as joined_texts
-from delta.training.dataset import to_trl_columns
-from delta.training.dataset import tokenize_pairs as tokenized_rows
+from delta.training.dataset import join_texts, to_trl_columns, tokenize_pairs
 from tests.export.test_export import exported_rows, toy_provenance
 from tests.helpers.character_tokenizer import CharacterTokenizer, text_of
 from tests.helpers.import_closure import ROOT
@@ -87,10 +85,10 @@ def test_a_text_that_a_file_pairs_twice_is_one_trace_in_both_pairs() -> None:
 def test_a_given_pair_needs_the_requested_outcomes_and_finish_reasons() -> None:
     chosen = traces_of_file("strong", {0: ("p.0", "c a"), 1: ("p.0", "i b"), 2: ("p.1", "c- c")})
     rejected = traces_of_file("weak", {0: ("p.0", "i d"), 1: ("p.0", "i e"), 2: ("p.1", "i f")})
-    asked = pairing(
+    params = pairing(
         chosen_outcome="correct", rejected_outcome="incorrect", require_complete="chosen"
     )
-    pairs, counts = make_pairs(asked, chosen, rejected)
+    pairs, counts = make_pairs(params, chosen, rejected)
     assert ids(pairs) == [("p.0/strong/0", "p.0/weak/0")]
     assert counts["pairs_dropped"] == {"chosen not correct": 1}
     assert counts["dropped"]["chosen not complete"] == 1
@@ -134,9 +132,9 @@ def test_several_pairs_of_a_prompt_reach_every_trainer_unchanged(
     selected, _ = select(everything, pairs, frame_of([], RATING))
     expected = {(row["chosen"], row["rejected"]) for row in table}
 
-    texts = joined_texts(selected, problems, both)
-    protocol, tokenizer = load("plain"), CharacterTokenizer()
-    tokenized, _ = tokenized_rows(train_params(max_length=500), protocol, texts, tokenizer)
+    texts = join_texts(selected, problems, both)
+    params, tokenizer = train_params(max_length=500), CharacterTokenizer()
+    tokenized, _ = tokenize_pairs(params, load("plain"), texts, tokenizer)
     for method, columns in (("dpo", ("chosen_ids", "rejected_ids")), ("sft", ("input_ids",))):
         rows_of_method = to_trl_columns(train_params(method=method), tokenized)
         assert len(rows_of_method) == 4

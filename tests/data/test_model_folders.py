@@ -69,11 +69,11 @@ def test_code_is_copied_only_on_request(tmp_path: Path) -> None:
         add_other_files(write_model_folder(tmp_path / "source")),
         tmp_path / "models" / "toy",
     )
-    asked = ModelParams(folder=ModelFolder(path=str(source), sha256=ZEROS, code=True))
-    digest = fetch_error(asked, target).partition(" has ")[2].partition(";")[0]
+    params = ModelParams(folder=ModelFolder(path=str(source), sha256=ZEROS, code=True))
+    digest = fetch_error(params, target).partition(" has ")[2].partition(";")[0]
     assert digest != FINGERPRINT
-    asked = ModelParams(folder=ModelFolder(path=str(source), sha256=digest, code=True))
-    fetch_toy(asked, target)
+    params = ModelParams(folder=ModelFolder(path=str(source), sha256=digest, code=True))
+    fetch_toy(params, target)
     assert list_files(target) == sorted([*FILES, fingerprint.FINGERPRINT_FILE, "modeling_toy.py"])
 
 

@@ -69,10 +69,10 @@ def build_error(task: TaskParams, questions: Frames | None = None, **changes: An
 def test_a_problem_that_a_benchmark_asks_is_dropped_and_listed() -> None:
     alone = [row["statement"] for row in build_task(sums_task())[0]]
     params = problems_params(sources={"sums": ProblemSource(task=sums_task())})
-    asked = benchmark_questions("hard", ["What else?", alone[3].upper()]) | benchmark_questions(
+    questions = benchmark_questions("hard", ["What else?", alone[3].upper()]) | benchmark_questions(
         "easy", [alone[3], alone[5]]
     )
-    problems, dropped, counts = build_problems(params, asked)
+    problems, dropped, counts = build_problems(params, questions)
     assert [statement for statement in alone if statement not in problems["statement"]] == [
         alone[3],
         alone[5],
@@ -87,16 +87,16 @@ def test_a_problem_that_a_benchmark_asks_is_dropped_and_listed() -> None:
 
 
 def test_shared_words_drop_a_problem_only_where_overlap_words_is_set() -> None:
-    asked = benchmark_questions(
+    questions = benchmark_questions(
         "aime", ["Now state the final answer to the following and prove it."]
     )
     statement = build_task(sums_task())[0][0]["statement"]
     assert statement.startswith("State the final answer to the following arithmetic problem: ")
-    assert len(build_task(sums_task(), asked)[0]) == len(build_task(sums_task())[0])
-    assert len(build_task(sums_task(), asked, overlap_words=8)[0]) == len(
+    assert len(build_task(sums_task(), questions)[0]) == len(build_task(sums_task())[0])
+    assert len(build_task(sums_task(), questions, overlap_words=8)[0]) == len(
         build_task(sums_task())[0]
     )
-    message = build_error(sums_task(), asked, overlap_words=7)
+    message = build_error(sums_task(), questions, overlap_words=7)
     assert message == (
         "problems.sources: 0 of 20 problems remain ({'in_benchmark': 20}); "
         "expected sources that leave one"

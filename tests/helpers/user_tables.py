@@ -53,12 +53,12 @@ def table_source(data: DataSource, **columns: Any) -> ProblemSource:
 
 
 def build_from_table(
-    data: DataSource, asked: dict[str, pl.DataFrame] | None = None, **changes: Any
+    data: DataSource, questions: dict[str, pl.DataFrame] | None = None, **changes: Any
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
     """Return the problems and counts of a table with a column `prompt` and no gold answers."""
     table = TableProblems(data=data, statement="prompt", gold_answer=None)
     source = ProblemSource(table=table, **changes)
-    problems, _, counts = build_problems(problems_params(sources={"mine": source}), asked or {})
+    problems, _, counts = build_problems(problems_params(sources={"mine": source}), questions or {})
     return problems, counts
 
 
