@@ -61,12 +61,12 @@ def chances(
     effects: Effects, rate: float, spread: float, questions: int, chance: np.random.Generator
 ) -> Chances:
     easy = chance.beta(rate / spread, (1 - rate) / spread, questions)
-    runs = len(effects.moves)
-    if effects == Effects([0.0] * runs, own=0.0):
-        return np.tile(easy, (runs, 1))
+    count = len(effects.moves)
+    if effects == Effects([0.0] * count, own=0.0):
+        return np.tile(easy, (count, 1))
     odds = special.logit(np.clip(easy, 1e-9, 1 - 1e-9)) + np.asarray(effects.moves)[:, None]
-    odds = odds + chance.normal(0, effects.seed, (runs, 1))
-    odds = odds + chance.normal(0, effects.own, (runs, questions))
+    odds = odds + chance.normal(0, effects.seed, (count, 1))
+    odds = odds + chance.normal(0, effects.own, (count, questions))
     return np.asarray(special.expit(odds))
 
 
@@ -84,12 +84,12 @@ def true_scores(effects: Effects, rate: float, spread: float) -> list[float]:
     return [by_move[move] for move in effects.moves]
 
 
-class Drawn(NamedTuple):
+class SimulatedRuns(NamedTuple):
     answers: list[CorrectCounts]  # one a benchmark
     truths: NDArray[np.float64]  # each run's mean over the benchmarks
 
 
-def draws(effects: Effects, benchmarks: Sequence[Benchmark]) -> Iterator[Drawn]:
+def simulate_runs(effects: Effects, benchmarks: Sequence[Benchmark]) -> Iterator[SimulatedRuns]:
     chance = np.random.default_rng(1)
     truths = {
         spread: np.mean([true_scores(effects, b.rate, spread) for b in benchmarks], axis=0)
@@ -101,16 +101,16 @@ def draws(effects: Effects, benchmarks: Sequence[Benchmark]) -> Iterator[Drawn]:
         for rate, questions, samples in benchmarks:
             right = chances(effects, rate, spread, questions, chance)
             answers.append(CorrectCounts(chance.binomial(samples, right), samples))
-        yield Drawn(answers, truths[spread])
+        yield SimulatedRuns(answers, truths[spread])
 
 
 def covers(interval: Interval | Contrast | SeedScore, truth: float) -> bool:
     return interval.low - 1e-12 <= truth <= interval.high + 1e-12
 
 
-def over_questions(answers: CorrectCounts) -> Interval:
-    shares = np.asarray(answers.correct)[0] / answers.samples
-    return effective_n_wilson(shares.tolist(), shares.size * answers.samples)
+def question_interval(answers: CorrectCounts) -> Interval:
+    fractions = np.asarray(answers.correct)[0] / answers.samples
+    return effective_n_wilson(fractions.tolist(), fractions.size * answers.samples)
 
 
 def name(benchmarks: Sequence[Benchmark]) -> str:
@@ -140,15 +140,16 @@ def pass_at_1(rate: float, questions: int) -> Row:
 
 def avg_at_k(benchmark: Benchmark) -> Row:
     hits = [
-        covers(over_questions(d.answers[0]), d.truths[0]) for d in draws(NO_EFFECT, [benchmark])
+        covers(question_interval(runs.answers[0]), runs.truths[0])
+        for runs in simulate_runs(NO_EFFECT, [benchmark])
     ]
     return Row("avg@k", name([benchmark]), float(np.mean(hits)), None)
 
 
 def group_score(benchmarks: Sequence[Benchmark]) -> Row:
     hits = [
-        covers(group_mean([over_questions(answers) for answers in drawn.answers]), drawn.truths[0])
-        for drawn in draws(NO_EFFECT, benchmarks)
+        covers(group_mean([question_interval(answers) for answers in runs.answers]), runs.truths[0])
+        for runs in simulate_runs(NO_EFFECT, benchmarks)
     ]
     return Row("group mean", name(benchmarks), float(np.mean(hits)), None)
 
@@ -158,9 +159,9 @@ def contrast_row(
 ) -> Row:
     same = len(set(effects.moves)) == 1
     results = []
-    for drawn in draws(effects, benchmarks):
-        truth = 0.0 if same else float(np.dot(weights, drawn.truths))
-        result = contrast(group_terms(drawn.answers, weights))
+    for runs in simulate_runs(effects, benchmarks):
+        truth = 0.0 if same else float(np.dot(weights, runs.truths))
+        result = contrast(group_terms(runs.answers, weights))
         results.append((covers(result, truth), result.p < 0.05))
     covered, rejected = np.mean(results, axis=0)
     return Row(kind, name(benchmarks), float(covered), float(rejected) if same else None)
@@ -169,7 +170,8 @@ def contrast_row(
 def seed_score(num_seeds: int, seed: float, benchmarks: Sequence[Benchmark]) -> Row:
     effects = Effects([0.0] * num_seeds, seed=seed)
     hits = [
-        covers(score_with_seeds(d.answers), d.truths.mean()) for d in draws(effects, benchmarks)
+        covers(score_with_seeds(runs.answers), runs.truths.mean())
+        for runs in simulate_runs(effects, benchmarks)
     ]
     setting = f"{num_seeds} seeds (sd {seed:g}), {name(benchmarks)}"
     return Row("seeds", setting, float(np.mean(hits)), None)
@@ -178,15 +180,18 @@ def seed_score(num_seeds: int, seed: float, benchmarks: Sequence[Benchmark]) -> 
 def seed_contrast(num_seeds: int, seed: float, benchmarks: Sequence[Benchmark]) -> Row:
     """Return the row of two configurations with equal scores."""
     effects = Effects([0.0] * (2 * num_seeds), seed=seed)
-    found = []
-    for drawn in draws(effects, benchmarks):
+    results = []
+    for runs in simulate_runs(effects, benchmarks):
         ours, theirs = (
-            [CorrectCounts(np.asarray(a.correct)[side], a.samples) for a in drawn.answers]
+            [
+                CorrectCounts(np.asarray(counts.correct)[side], counts.samples)
+                for counts in runs.answers
+            ]
             for side in (slice(None, num_seeds), slice(num_seeds, None))
         )
         result = contrast_with_seeds([ours, theirs], [1, -1])
-        found.append((covers(result, 0.0), result.p < 0.05))
-    covered, rejected = np.mean(found, axis=0)
+        results.append((covers(result, 0.0), result.p < 0.05))
+    covered, rejected = np.mean(results, axis=0)
     setting = f"2 × {num_seeds} seeds (sd {seed:g}), {name(benchmarks)}"
     return Row("seeds, difference", setting, float(covered), float(rejected))
 
@@ -204,21 +209,21 @@ def spearman(points: int, correlation: float) -> Row:
     return Row("Spearman", f"r = {correlation:g}, {points} points", float(np.mean(hits)), None)
 
 
-def auc(apart: float, problems: int) -> Row:
+def auc(gap: float, problems: int) -> Row:
     """Return the row of four traces per problem, rated 1–5 and correlated within a problem."""
     chance = np.random.default_rng(1)
     hits: list[bool] = []
-    truth = _auc(apart, 100_000, chance)[0]
+    truth = _auc(gap, 100_000, chance)[0]
     for _ in range(RUNS):
-        hits.append(covers(_auc(apart, problems, chance), truth))
+        hits.append(covers(_auc(gap, problems, chance), truth))
     return Row("AUC", f"{truth:.2f}, {problems} problems", float(np.mean(hits)), None)
 
 
-def _auc(apart: float, problems: int, chance: np.random.Generator) -> Interval:
+def _auc(gap: float, problems: int, chance: np.random.Generator) -> Interval:
     easy = chance.normal(size=(problems, 1))
     right = chance.random((problems, 4)) < special.expit(easy)
     rating = np.clip(
-        np.round(3 + 0.5 * easy + apart * right + chance.normal(size=(problems, 4))), 1, 5
+        np.round(3 + 0.5 * easy + gap * right + chance.normal(size=(problems, 4))), 1, 5
     )
     names = [str(number // 4) for number in range(4 * problems)]
     interval = rank_correlation.auc(rating.ravel().tolist(), right.ravel().tolist(), names)
@@ -262,17 +267,17 @@ def rows() -> Iterator[Row]:
         yield seed_contrast(3, seed, MIXED)
     yield from (seed_score(num_seeds, 0.3, [Benchmark(0.7, 500, 1)]) for num_seeds in (2, 3))
     yield from (spearman(points, r) for points in (10, 30) for r in (0.0, 0.8))
-    yield from (auc(apart, problems) for problems in (30, 100) for apart in (0.5, 3.0))
+    yield from (auc(gap, problems) for problems in (30, 100) for gap in (0.5, 3.0))
 
 
-def extras() -> Iterator[tuple[str, str, list[float]]]:
+def pseudo_answer_rows() -> Iterator[tuple[str, str, list[float]]]:
     """Yield the coverage with no, one and two pseudo-answers: why a contrast adds one."""
     for benchmark in (Benchmark(0.05, 60, 1), Benchmark(0.3, 60, 1), Benchmark(0.1, 40, 16)):
         for effects in (Effects(NEAR), ALIKE):
             covered = []
-            for drawn in draws(effects, [benchmark]):
-                truth = drawn.truths[1] - drawn.truths[0]
-                counts = np.asarray(drawn.answers[0].correct, dtype=np.float64)
+            for runs in simulate_runs(effects, [benchmark]):
+                truth = runs.truths[1] - runs.truths[0]
+                counts = np.asarray(runs.answers[0].correct, dtype=np.float64)
                 each = (counts[1] - counts[0]) / benchmark.samples
                 covered.append(
                     [with_extra(each, benchmark.samples, extra, truth) for extra in EXTRAS]
@@ -295,10 +300,10 @@ def main() -> None:
     for row in rows():
         rejected = "" if row.rejected is None else f"{row.rejected:.1%}"
         print(f"| {row.kind} | {row.setting} | {row.covered:.1%} | {rejected} |", flush=True)
-    print("\nDifferences covered, by answers added:\n")
+    print("\nDifferences covered, by pseudo-answers added:\n")
     print("| kind | setting | none | one (ours) | two |\n|---|---|---|---|---|")
-    for kind, setting, shares in extras():
-        covered = " | ".join(f"{share:.1%}" for share in shares)
+    for kind, setting, fractions in pseudo_answer_rows():
+        covered = " | ".join(f"{fraction:.1%}" for fraction in fractions)
         print(f"| {kind} | {setting} | {covered} |")
 
 

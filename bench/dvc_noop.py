@@ -1,4 +1,4 @@
-"""Measure a `dvc repro` with nothing to do against an equal graph of `true`.
+"""Measure the seconds of a `dvc repro` with nothing to do against an equal graph of `true`.
 
     make bench NAME=dvc_noop
 
@@ -44,8 +44,8 @@ def outputs_of(stage: dict[str, Any]) -> list[str]:
 def fill(space: Workspace, stages: Stages) -> None:
     """Write every missing output and dependency, then record all of them with `dvc commit`."""
     outputs = [path for stage in stages.values() for path in outputs_of(stage)]
-    needed = [path for stage in stages.values() for path in stage.get("deps", [])]
-    for path in [*outputs, *needed]:
+    dependencies = [path for stage in stages.values() for path in stage.get("deps", [])]
+    for path in [*outputs, *dependencies]:
         file = space.folder / path
         if not file.suffix:  # the folder of a model
             file = file / "file"
@@ -87,7 +87,7 @@ def main() -> None:
         other_stages = stages_of(other.folder)
         for key in ("deps", "outs", "metrics", "plots", "params"):
             counts = [
-                sum(len(one.get(key, [])) for one in graph.values())
+                sum(len(stage.get(key, [])) for stage in graph.values())
                 for graph in (stages, other_stages)
             ]
             assert counts[0] == counts[1] > 0, key
@@ -99,12 +99,12 @@ def main() -> None:
     text = results.table(["graph", f"seconds in {TURNS} turns"], rows)
     deps = sum(len(stage.get("deps", [])) for stage in stages.values())
     outs = sum(len(outputs_of(stage)) for stage in stages.values())
-    share = results.ratio(*seconds.values())
+    ratio = results.ratio(*seconds.values())
     results.record(
         "dvc_noop",
         "make bench NAME=dvc_noop",
         f"`dvc repro` with nothing to do: {len(stages)} stages, {deps:,} dependencies, {outs} "
-        f"outputs.\n\n{text}\n\nthe paper's graph / `true`: **{share}** (target: at most 1.2)",
+        f"outputs.\n\n{text}\n\nthe paper's graph / `true`: **{ratio}** (target: at most 1.2)",
     )
 
 

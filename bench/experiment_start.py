@@ -1,4 +1,4 @@
-"""Measure `dvc exp run -S selector.k=…` up to the start of training, at the paper's size.
+"""Measure the seconds of `dvc exp run -S selector.k=…` to the start of training, at paper size.
 
     make bench NAME=experiment_start
 

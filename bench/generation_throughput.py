@@ -1,7 +1,7 @@
 """Measure tokens per second of stage generate against one large `vllm.LLM.generate`.
 
     make bench NAME=generation_throughput
-    python -m bench.generation_throughput 8    # a small one: 8 problems
+    python -m bench.generation_throughput 8    # 8 problems instead of 96
 
 The laptop profile's model with three worked examples answers products, four samples each. Our side
 is the step itself: a window of requests, each reply in the cache as it finishes, then the table.
@@ -17,7 +17,6 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -45,10 +44,10 @@ RATED = 8  # traces, for the votes
 TURNS = 3
 CACHE = Path(".bench/models")
 PARAMS = check()
-Asked = list[tuple[tuple[str, int], Request]]
+TraceRequests = list[tuple[tuple[str, int], Request]]
 
 
-class Measured(NamedTuple):
+class Measurement(NamedTuple):
     seconds: float
     texts: list[str]
     tokens: int  # of all replies
@@ -68,16 +67,16 @@ def model() -> Path:
 
 def problems(number: int) -> pl.DataFrame:
     factors = [(11 + n % 80, 12 + n // 80) for n in range(number)]
-    asked = [(f"p.{a}.{b}", f"What is {a} times {b}?") for a, b in factors]
+    statements = [(f"p.{a}.{b}", f"What is {a} times {b}?") for a, b in factors]
     return pl.DataFrame(
         [
             {"problem_id": name, "statement": text, "prompt": with_instruction(text), "history": []}
-            for name, text in asked
+            for name, text in statements
         ]
     )
 
 
-def prepare(number: int) -> tuple[VllmEngine, Asked, Request]:
+def prepare(number: int) -> tuple[VllmEngine, TraceRequests, Request]:
     """Return the engine, every request, and one request that shares no prompt with them."""
     folder = model()
     serving = PARAMS.serving[MODEL]
@@ -98,49 +97,48 @@ def count(prompts: Counter[str], finished: Any) -> None:
     prompts["cached"] += finished.num_cached_tokens or 0
 
 
-def ours(number: int) -> Measured:
-    engine, asked, warm = prepare(number)
+def ours(number: int) -> Measurement:
+    engine, requests, warm = prepare(number)
     list(engine.ask([warm]))
-    loaded = engine.load()
+    llm_engine = engine.load()
     prompts: Counter[str] = Counter()
-    step = loaded.step
+    step = llm_engine.step
 
-    def watched() -> Any:
-        made = step()
-        for output in made:
+    def counting_step() -> Any:
+        outputs = step()
+        for output in outputs:
             if output.finished:
                 count(prompts, output)
-        return made
+        return outputs
 
-    loaded.step = watched
+    llm_engine.step = counting_step
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder, ReplyCache(Path(folder)) as cache:
         ask = cache.cached(engine.ask, max_failed=0.0)
-        traces = pl.concat(generate(GENERATOR, asked, ask, engine.chat_format))
+        traces = pl.concat(generate(GENERATOR, requests, ask, engine.chat_format))
     seconds = time.perf_counter() - start
     texts = traces["text"].to_list()
-    of_traces = prompts.copy()
+    trace_prompts = prompts.copy()
     prompts.clear()
     list(engine.ask(vote for vote in votes(engine, number, texts)))
     tokens = int(traces["completion_tokens"].sum())
-    config = str(loaded.vllm_config)
-    return Measured(seconds, texts, tokens, of_traces, prompts, config)
+    config = str(llm_engine.vllm_config)
+    return Measurement(seconds, texts, tokens, trace_prompts, prompts, config)
 
 
 def votes(engine: VllmEngine, number: int, texts: list[str]) -> list[Request]:
     """Return the judge's requests on the first samples, each limited to one token."""
     statements = problems(number)["statement"].to_list()
-    shown = list(zip(statements, texts[::SAMPLES], strict=True))[:RATED]
-    rated = [JudgeInput(str(place), *pair) for place, pair in enumerate(shown)]
-    asked = build_requests(
-        PARAMS.judge.llm, engine, fingerprint.read_fingerprint(engine.folder), rated
-    )
-    return [replace(request, max_tokens=1) for _, request in asked]
+    examples = list(zip(statements, texts[::SAMPLES], strict=True))[:RATED]
+    inputs = [JudgeInput(str(place), *pair) for place, pair in enumerate(examples)]
+    revision = fingerprint.read_fingerprint(engine.folder)
+    requests = build_requests(PARAMS.judge.llm, engine, revision, inputs)
+    return [replace(request, max_tokens=1) for _, request in requests]
 
 
-def theirs(number: int, prefix_caching: bool = True) -> Measured:
-    engine, asked, warm = prepare(number)
-    requests = [request for _, request in asked]
+def theirs(number: int, prefix_caching: bool = True) -> Measurement:
+    engine, keyed_requests, warm = prepare(number)
+    requests = [request for _, request in keyed_requests]
     tokens = engine.tokenize_prompts([warm, *requests])
     os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
     from vllm import LLM
@@ -162,49 +160,50 @@ def theirs(number: int, prefix_caching: bool = True) -> Measured:
         structured_outputs_config={"backend": "xgrammar", "disable_any_whitespace": True},
     )
 
-    def ask(some: list[Request]) -> list[Any]:
-        texts = [{"prompt_token_ids": tokens[request.prompt]} for request in some]
-        sampling = [sampling_params(request) for request in some]
+    def ask(batch: list[Request]) -> list[Any]:
+        texts = [{"prompt_token_ids": tokens[request.prompt]} for request in batch]
+        sampling = [sampling_params(request) for request in batch]
         return list(llm.generate(texts, sampling, use_tqdm=False))
 
     ask([warm])
     start = time.perf_counter()
-    made = ask(requests)
+    outputs = ask(requests)
     seconds = time.perf_counter() - start
     prompts: Counter[str] = Counter()
-    for output in made:
+    for output in outputs:
         count(prompts, output)
-    texts = [output.outputs[0].text for output in made]
-    completion = sum(len(output.outputs[0].token_ids) for output in made)
+    texts = [output.outputs[0].text for output in outputs]
+    completion = sum(len(output.outputs[0].token_ids) for output in outputs)
     config = str(llm.llm_engine.vllm_config)
-    return Measured(seconds, texts, completion, prompts, Counter(), config)
+    return Measurement(seconds, texts, completion, prompts, Counter(), config)
 
 
-def uncached(number: int) -> Measured:
+def uncached(number: int) -> Measurement:
     return theirs(number, prefix_caching=False)
 
 
-OURS, ONE, UNCACHED = "ours", "one LLM.generate", "one LLM.generate, no prefix caching"
-WAYS: dict[str, Callable[[int], Measured]] = {OURS: ours, ONE: theirs, UNCACHED: uncached}
+OURS, SINGLE_CALL, UNCACHED = "ours", "one LLM.generate", "one LLM.generate, no prefix caching"
+WAYS = {OURS: ours, SINGLE_CALL: theirs, UNCACHED: uncached}
 
 
 def child(name: str, number: int, to_parent: Connection) -> None:
     to_parent.send(WAYS[name](number))
 
 
-def in_fresh_process(name: str, number: int) -> Measured:
+def in_fresh_process(name: str, number: int) -> Measurement:
     """Run the function in another process, which frees vLLM's memory."""
-    mine, its = multiprocessing.get_context("spawn").Pipe(duplex=False)
-    process = multiprocessing.get_context("spawn").Process(target=child, args=(name, number, its))
+    spawn = multiprocessing.get_context("spawn")
+    receiver, sender = spawn.Pipe(duplex=False)
+    process = spawn.Process(target=child, args=(name, number, sender))
     process.start()
-    its.close()
-    measured: Measured = mine.recv()  # EOFError where the child died
+    sender.close()
+    measurement: Measurement = receiver.recv()  # EOFError where the child died
     process.join()
-    return measured
+    return measurement
 
 
-def settings(measured: Measured) -> str:
-    return re.sub(r"instance_id='[^']*'", "", measured.config)
+def settings(measurement: Measurement) -> str:
+    return re.sub(r"instance_id='[^']*'", "", measurement.config)
 
 
 def share(prompts: Counter[str]) -> str:
@@ -215,13 +214,13 @@ def main() -> None:
     os.environ["VLLM_LOGGING_LEVEL"] = "ERROR"
     number = int(sys.argv[1]) if sys.argv[1:] else PROBLEMS
     model()
-    runs: dict[str, list[Measured]] = {name: [] for name in WAYS}
+    runs: dict[str, list[Measurement]] = {name: [] for name in WAYS}
     for turn in range(TURNS):
         # Once without caching: it takes many times as long.
-        for name in [OURS, ONE] if turn else WAYS:
+        for name in [OURS, SINGLE_CALL] if turn else WAYS:
             runs[name].append(in_fresh_process(name, number))
             assert runs[name][-1].texts == runs[OURS][0].texts, name
-    assert settings(runs[OURS][0]) == settings(runs[ONE][0])
+    assert settings(runs[OURS][0]) == settings(runs[SINGLE_CALL][0])
     rows = [
         [
             name,
@@ -231,8 +230,8 @@ def main() -> None:
         for name, turns in runs.items()
     ]
     seconds = {name: [run.seconds for run in turns] for name, turns in runs.items()}
-    share_of_one = results.ratio(seconds[ONE], seconds[OURS])
-    gain = results.ratio(seconds[UNCACHED], seconds[ONE][:1])
+    ratio = results.ratio(seconds[SINGLE_CALL], seconds[OURS])
+    gain = results.ratio(seconds[UNCACHED], seconds[SINGLE_CALL][:1])
     first = runs[OURS][0]
     text = results.table(["way", f"tokens/s in {TURNS} turns", "prompt tokens cached"], rows)
     results.record(
@@ -240,7 +239,7 @@ def main() -> None:
         "make bench NAME=generation_throughput",
         f"{number} problems, {SAMPLES} samples each, {first.tokens:,} tokens; equal texts and "
         f"engine settings asserted.\n\n{text}\n\nours / one `LLM.generate`: "
-        f"**{share_of_one}** (target: at least 0.97); with prefix caching it is "
+        f"**{ratio}** (target: at least 0.97); with prefix caching it is "
         f"{gain.value:.1f} × as fast. Of {PARAMS.judge.llm.votes} votes each on "
         f"{min(RATED, number)} traces, prompt tokens cached: {share(first.votes)}.",
     )

@@ -48,7 +48,7 @@ def box(answer: str) -> str:
     return f"\\boxed{{{answer}}}"
 
 
-def boxed(gold: str, solution: str, answer: str) -> Reference:
+def to_reference(gold: str, solution: str, answer: str) -> Reference:
     if last_box(solution) is not None:
         return Reference(gold, solution, True)
     return Reference(gold, f"{solution}\n{box(answer)}", False)
@@ -58,28 +58,28 @@ def references(folder: Path) -> dict[str, list[Reference]]:
     """Return the references of each set. GSM8K's answers stand after `####`; they go into a box."""
     sets = {
         "MATH-500": [
-            boxed(row["answer"], row["solution"], row["answer"])
+            to_reference(row["answer"], row["solution"], row["answer"])
             for row in read_lines(folder / "math500_test.jsonl")
         ],
         "GSM8K": [
-            boxed(answer, solution, answer)
+            to_reference(answer, solution, answer)
             for row in read_lines(folder / "gsm8k_test.jsonl")
             for solution, _, answer in [row["answer"].rpartition("\n#### ")]
         ],
         "Minerva": [
-            boxed(row["answer"], row["solution"], row["answer"])
+            to_reference(row["answer"], row["solution"], row["answer"])
             for row in read_lines(folder / "minerva_ocw_test.jsonl")
         ],
     }
     for year in ("24", "25"):
         sets[f"AIME 20{year}"] = [
-            boxed(row["expected_answer"], row["reference_solution"], row["expected_answer"])
+            to_reference(row["expected_answer"], row["reference_solution"], row["expected_answer"])
             for row in read_lines(folder / f"aime{year}.jsonl")
         ]
     return sets
 
 
-def changed(gold: str, others: list[str]) -> str:
+def change_answer(gold: str, others: list[str]) -> str:
     """Return another answer: the last digit plus one (9: minus one), or another row's gold.
 
     Units are dropped, because they are not compared."""
@@ -101,19 +101,21 @@ def references_table(folder: Path) -> str:
     for name, rows in references(folder).items():
         own = sum(row.was_boxed for row in rows)
         golds = [row.gold for row in rows]
-        wrong = [row for row in rows if not accepted(math.grade, row.gold, row.solution)]
-        theirs = sum(accepted(math.grade_as_math_verify, row.gold, row.solution) for row in rows)
-        fooled = [gold for gold in golds if accepted(math.grade, gold, box(changed(gold, golds)))]
+        wrong = [row for row in rows if not accepts(math.grade, row.gold, row.solution)]
+        theirs = sum(accepts(math.grade_as_math_verify, row.gold, row.solution) for row in rows)
+        wrongly_accepted = [
+            gold for gold in golds if accepts(math.grade, gold, box(change_answer(gold, golds)))
+        ]
         lines.append(
             f"| {name} | {len(rows):,} | {own:,} / {len(rows) - own:,} | "
-            f"{len(rows) - len(wrong):,} | {theirs:,} | {len(fooled)} |"
+            f"{len(rows) - len(wrong):,} | {theirs:,} | {len(wrongly_accepted)} |"
         )
         notes += [f"- {name}: gold `{row.gold}` refused" for row in wrong]
-        notes += [f"- {name}: gold `{gold}` accepts a changed answer" for gold in fooled]
+        notes += [f"- {name}: gold `{gold}` accepts a changed answer" for gold in wrongly_accepted]
     return "\n".join([*lines, *([""] if notes else []), *notes])
 
 
-def accepted(grade: Grade, gold: str, answer: str) -> bool:
+def accepts(grade: Grade, gold: str, answer: str) -> bool:
     return grade(gold, answer, "stop").outcome == "correct"
 
 
@@ -147,20 +149,20 @@ def models_table(folder: Path) -> str:
     return "\n".join([*lines, *([""] if notes else []), *notes])
 
 
-def first_sentence(text: str) -> str | None:
+def first_letter(text: str) -> str | None:
     """Return the letter that MMLU-Pro's first expression extracts, if it matches."""
     match = re.search(r"answer is \(?([A-J])\)?", text)
     return match[1] if match else None
 
 
-def class_of(text: str, stored: str, ours: str | None) -> str:
+def difference_class(text: str, stored: str, ours: str | None) -> str:
     if ours == stored:
         return "same letter"
     if ours is not None and len(ours) > 1:
         return 'several ("(B) and (D)"): stored the first, ours no single letter'
     if ours is not None:
         return 'corrected: stored the first "answer is", ours the last'
-    if first_sentence(text):
+    if first_letter(text):
         return 'stored the initial of a name ("answer is Elizabeth"), ours no letter'
     if re.search(r"\b[A-J]\b", text):
         return "no answer: stored the last capital in the text, ours no letter"
@@ -175,7 +177,9 @@ def letters_table(folder: Path) -> str:
         text, stored = row["generated_text"], row["pred"]
         verdict = choice.grade(row["answer"], text, "stop")
         right = (stored == row["answer"], verdict.outcome == "correct")
-        classes[class_of(text, stored, verdict.extracted)].append((row["question_id"], *right))
+        classes[difference_class(text, stored, verdict.extracted)].append(
+            (row["question_id"], *right)
+        )
     lines = ["| class | outputs | stored right | ours right | example |", "|---|---|---|---|---|"]
     by_size = sorted(classes.items(), key=lambda outputs: (-len(outputs[1]), outputs[0]))
     for name, outputs in [
@@ -250,29 +254,29 @@ def theorems_table(folder: Path) -> str:
         counts: Counter[str] = Counter()
         for row in (row for row in rows if row["Answer_type"] == kind):
             counts.update(all=1, text=row["Picture"] is None)
-            counts.update(_one_theorem(kind, row["Answer"], notes))
+            counts.update(_count_theorem(kind, row["Answer"], notes))
         totals.update(counts)
         lines.append(_theorem_line(kind, counts))
     return "\n".join([*lines, _theorem_line("all", totals), *([""] if notes else []), *notes])
 
 
-def _one_theorem(kind: str, answer: Any, notes: list[str]) -> dict[str, int]:
+def _count_theorem(kind: str, answer: Any, notes: list[str]) -> dict[str, int]:
     counts = {"changed": 0, "refused": 0}
     for name, written in (("typed", answer), ("hub", str(answer))):
         gold = json.dumps({"answer_type": kind, "answer": written})
-        refused = [form for form in forms(kind, answer) if not _takes(gold, form)]
+        refused = [form for form in forms(kind, answer) if not _accepts_theorem(gold, form)]
         counts[name] = int(not refused)
         notes += [f"- {gold} refused `{form}`" for form in refused]
     for other in wrong_answers(kind, answer):
-        taken = [form for form in forms(kind, other) if _takes(gold, form)]
+        taken = [form for form in forms(kind, other) if _accepts_theorem(gold, form)]
         counts["changed"] += 1
         counts["refused"] += not taken
         notes += [f"- {gold} took `{form}`" for form in taken]
     return counts
 
 
-def _takes(gold: str, form: str) -> bool:
-    return accepted(theoremqa.grade, gold, box(form))
+def _accepts_theorem(gold: str, form: str) -> bool:
+    return accepts(theoremqa.grade, gold, box(form))
 
 
 def _theorem_line(kind: str, counts: Counter[str]) -> str:

@@ -1,7 +1,7 @@
-r"""Measure the grading of long traces (1,000 to 25,000 characters) against Math-Verify.
+r"""Measure the seconds to grade long traces (1,000 to 25,000 characters) against Math-Verify.
 
     make bench NAME=grading_throughput
-    python -m bench.grading_throughput PROBLEMS
+    python -m bench.grading_throughput 100    # problems, instead of 1,819
 
 The peer is `datasets.map` with one `verify(parse(gold), parse(text))` per row, in the library's
 default settings. Golds are boxed, because bare ones often parse to nothing. Our side is the stage's
@@ -72,12 +72,12 @@ def is_right(row: dict[str, str]) -> dict[str, bool]:
 def in_fresh_process(way: Callable[..., list[Any]], *arguments: Any) -> list[Any]:
     """Return the result of `way` from a fresh process, so that runs share no caches."""
     context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe(duplex=False)
-    process = context.Process(target=_send, args=(there, way, arguments))
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_send, args=(sender, way, arguments))
     process.start()
-    there.close()
+    sender.close()
     try:
-        result: list[Any] = here.recv()
+        result: list[Any] = receiver.recv()
     finally:
         process.join()
     return result
@@ -178,11 +178,11 @@ def hostile_table(traces: list[LongTrace]) -> str:
                 mixed_verdict,
             )
         assert all(mixed_verdicts[place].outcome != "correct" for place in places)
-        late = sum(mixed_verdicts[place].reason == "timeout" for place in places)
+        timeouts = sum(mixed_verdicts[place].reason == "timeout" for place in places)
         lines.append(
             [
-                *(f"`{extraction}`", len(places), late, f"{before:.1f}", f"{after:.1f}"),
-                *(f"{after - before:.1f}", f"{LIMIT_S * late / WORKERS:.1f}"),
+                *(f"`{extraction}`", len(places), timeouts, f"{before:.1f}", f"{after:.1f}"),
+                *(f"{after - before:.1f}", f"{LIMIT_S * timeouts / WORKERS:.1f}"),
                 f"{LIMIT_S * len(places) / WORKERS:.1f}",
             ]
         )
@@ -211,9 +211,9 @@ def main() -> None:
     problems = int(sys.argv[1]) if len(sys.argv) == 2 else PROBLEMS
     source, traces = long_traces(problems, SEED)
     right = in_fresh_process(theirs, traces)
-    same = differences(traces, right, ours(traces, "math_verify"))
-    assert not same, differences_table(same)
-    listed = differences(traces, right, ours(traces, "last_box"))
+    unexpected = differences(traces, right, ours(traces, "math_verify"))
+    assert not unexpected, differences_table(unexpected)
+    differing = differences(traces, right, ours(traces, "last_box"))
     seconds, starts = (results.in_turns(ways(part), TURNS) for part in (traces, traces[:8]))
     rows = [
         [
@@ -226,11 +226,11 @@ def main() -> None:
         name: results.ratio(seconds["datasets.map"], seconds[name])
         for name in ("math_verify", "last_box")
     }
-    rest = {
+    net = {
         name: statistics.median(times) - statistics.median(starts[name])
         for name, times in seconds.items()
     }
-    beyond = {name: rest["datasets.map"] / rest[name] for name in ratios}
+    without_start = {name: net["datasets.map"] / net[name] for name in ratios}
     lengths = sorted(len(trace.text) for trace in traces)
     text = f"""{len(traces):,} traces of {problems:,} problems ({source}), {lengths[0]:,} to
 {lengths[-1]:,} characters, median {lengths[len(lengths) // 2]:,}; {WORKERS} processes.
@@ -238,12 +238,12 @@ def main() -> None:
 {results.table(["way", f"seconds in {TURNS} turns", "eight traces alone"], rows)}
 
 datasets.map / ours, `math_verify`: **{ratios["math_verify"]}**, 0 differences; without the start
-(eight traces alone): {beyond["math_verify"]:.2f}. Both call the library for every trace.
+(eight traces alone): {without_start["math_verify"]:.2f}. Both call the library for every trace.
 
 datasets.map / ours, `last_box`: **{ratios["last_box"]}** (target: at least 6); without the
-start: {beyond["last_box"]:.2f}. Differences: {len(listed):,}
+start: {without_start["last_box"]:.2f}. Differences: {len(differing):,}
 
-{differences_table(listed)}
+{differences_table(differing)}
 
 One in a hundred hostile, {HOSTILE_PROBLEMS} problems, limit {LIMIT_S:.0f} s:
 

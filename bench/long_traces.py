@@ -14,7 +14,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from bench.graders_on_real_rows import FOLDER, MODELS, box, changed, read_lines
+from bench.graders_on_real_rows import FOLDER, MODELS, box, change_answer, read_lines
 from delta.data.reasoning_gym import TaskParams, generate_problems
 
 SHORTEST, MEDIAN, LONGEST, SPREAD = 1_000, 5_000, 25_000, 0.9  # characters; sigma of the logarithm
@@ -57,11 +57,10 @@ def long_traces(problems: int, seed: int) -> tuple[str, list[LongTrace]]:
         for paragraph in BOX.sub("{", text).split("\n")
         if paragraph.strip()
     ]
-    asked = [known[number % len(known)] for number in range(problems)]
     return source, [
         LongTrace(kind, problem.gold, f"{_reasoning(chance, paragraphs)}\n\n{end}", reason)
-        for problem in asked
-        for kind, end, reason in _ends(problem, changed(problem.gold, golds))
+        for problem in itertools.islice(itertools.cycle(known), problems)
+        for kind, end, reason in _ends(problem, change_answer(problem.gold, golds))
     ]
 
 
@@ -84,12 +83,12 @@ def _ends(problem: Problem, wrong: str) -> list[tuple[str, str, str]]:
 
 
 def _reasoning(chance: random.Random, paragraphs: list[str]) -> str:
-    wanted = min(LONGEST, max(SHORTEST, chance.lognormvariate(math.log(MEDIAN), SPREAD)))
+    target = min(LONGEST, max(SHORTEST, chance.lognormvariate(math.log(MEDIAN), SPREAD)))
     parts, length = list[str](), 0
-    while length < wanted:
+    while length < target:
         parts.append(f"{chance.choice(TURNS)} {chance.choice(paragraphs)}".strip())
         length += len(parts[-1]) + 1
-    return "\n".join(parts)[: int(wanted)]
+    return "\n".join(parts)[: int(target)]
 
 
 def published_problems(folder: Path) -> tuple[str, list[Problem]]:
@@ -104,14 +103,19 @@ def published_problems(folder: Path) -> tuple[str, list[Problem]]:
         reference, _, gold = row["answer"].rpartition("\n#### ")
         own = [solutions[model]["solution"].partition("\nA: ")[::2] for model in MODELS]
         easy.append(Problem(gold, reference, tuple((text, answer) for text, answer in own)))
-    mixed = [one for both in itertools.zip_longest(hard, easy) for one in both if one is not None]
+    mixed = [
+        problem
+        for both in itertools.zip_longest(hard, easy)
+        for problem in both
+        if problem is not None
+    ]
     return "MATH-500 and GSM8K", mixed
 
 
 def generated_problems(problems: int, seed: int) -> tuple[str, list[Problem]]:
     """Return problems of reasoning-gym with a solution from a template."""
     each = math.ceil(problems / len(TASKS))
-    drawn = [
+    rows_by_task = [
         generate_problems(
             task, TaskParams(task=task, seed=seed, problems=each, options=dict(options)), each
         )
@@ -130,6 +134,6 @@ def generated_problems(problems: int, seed: int) -> tuple[str, list[Problem]]:
             ),
             (),
         )
-        for rows in zip(*drawn, strict=True)
+        for rows in zip(*rows_by_task, strict=True)
         for row in rows
     ]

@@ -1,4 +1,4 @@
-"""Measure the peak memory of stages without a model, at the paper's size and at a quarter of it.
+"""Measure the peak memory (GiB) of stages without a model, at paper size and at a quarter of it.
 
     make bench NAME=memory
 
@@ -40,7 +40,7 @@ WORKERS = 2  # of verify
 BUDGET = {"any": 1, "correct": 0, "incorrect": 0}
 RECORDED = "deepseek-r1"
 # Each needs the outputs of those before it.
-OF_TRACES = (
+TRACE_STAGES = (
     "verify strong",
     "pair",
     "select",
@@ -49,14 +49,14 @@ OF_TRACES = (
     "judge strong",
     "generate strong",
 )
-OF_SOURCES = (
+SOURCE_STAGES = (
     "judge strong second",
     "problems",
     f"fetch {RECORDED}",
     f"generate {RECORDED}",
     "questions livecodebench",
 )
-STAGES = (*OF_TRACES, *OF_SOURCES)
+STAGES = (*TRACE_STAGES, *SOURCE_STAGES)
 NOT_MEASURED = (
     "evaluate, train, and generate in the process (they hold a model); fetch of a model; report "
     "(see `page_load`); export (its card names models that are not here)"
@@ -106,7 +106,9 @@ def vote(score: int) -> str:
     return json.dumps(categories)
 
 
-def lay_out(folder: Path, problems: int, samples: int, url: str = "http://localhost") -> None:
+def write_workspace(
+    folder: Path, problems: int, samples: int, url: str = "http://localhost"
+) -> None:
     """Write the paper's recipe with two generators and no LLM fallback, and their tables."""
     content = yaml.safe_load(PROFILE.read_text())
     first = next(iter(content["generators"].values()))
@@ -122,12 +124,12 @@ def lay_out(folder: Path, problems: int, samples: int, url: str = "http://localh
     server = {"base_urls": [url], "key": None, "models": {name: None}, "concurrency": 256}
     content["engine"]["endpoint"]["servers"] = {"loopback": server}
     (folder / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
-    making = [sys.executable, "-m", "bench.synthetic_data", str(folder / "data")]
-    a_model(folder, first["model"])
-    subprocess.run([*making, str(problems), str(samples), "strong", "weak"], check=True)
+    command = [sys.executable, "-m", "bench.synthetic_data", str(folder / "data")]
+    write_model_folder(folder, first["model"])
+    subprocess.run([*command, str(problems), str(samples), "strong", "weak"], check=True)
 
 
-def a_model(folder: Path, name: str) -> None:
+def write_model_folder(folder: Path, name: str) -> None:
     """Write a model folder that only has to exist."""
     model = folder / "data" / "models" / name
     model.mkdir(parents=True)
@@ -140,8 +142,8 @@ def add_sources(folder: Path, problems: int) -> None:
     """Add OpenR1's rows and their recording, benchmarks, and a model as the second judge."""
     content = yaml.safe_load((folder / "params.yaml").read_text())
     rows, programs = round(OPENR1_SHARE * problems), round(PROGRAMS_SHARE * problems)
-    making = [sys.executable, "-m", "bench.synthetic_data", "--sources", str(folder)]
-    subprocess.run([*making, str(rows), str(programs)], check=True)
+    command = [sys.executable, "-m", "bench.synthetic_data", "--sources", str(folder)]
+    subprocess.run([*command, str(rows), str(programs)], check=True)
     data = local_source(folder / "openr1.parquet").model_dump(exclude_none=True)
     content["problems"]["sources"]["openr1"]["openr1"]["data"] = data
     content["problems"]["sample"] = problems
@@ -153,11 +155,11 @@ def add_sources(folder: Path, problems: int) -> None:
     content["judge"]["budget"][RECORDED] = BUDGET
     content["judge"]["second_judge"]["rater"] = "llm"
     (folder / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
-    a_model(folder, content["judge"]["second_judge"]["llm"]["model"])
+    write_model_folder(folder, content["judge"]["second_judge"]["llm"]["model"])
 
 
 def peak(folder: Path, stage: str) -> Peak:
-    log, result = folder / "said", folder / "used.json"
+    log, result = folder / "log", folder / "used.json"
     module = f"delta {stage}" if stage == "view-pairs" else f"stages.{stage}"
     command = [sys.executable, "-m", *module.split()]
     with log.open("w") as out:
@@ -181,10 +183,10 @@ def peak(folder: Path, stage: str) -> Peak:
 def peaks(problems: int) -> dict[str, Peak]:
     with tempfile.TemporaryDirectory() as name, requests_per_second.server(answer) as url:
         folder = Path(name)
-        lay_out(folder, problems, SAMPLES, url)
-        measured = {stage: peak(folder, stage) for stage in OF_TRACES}
+        write_workspace(folder, problems, SAMPLES, url)
+        measured = {stage: peak(folder, stage) for stage in TRACE_STAGES}
         add_sources(folder, problems)
-        return measured | {stage: peak(folder, stage) for stage in OF_SOURCES}
+        return measured | {stage: peak(folder, stage) for stage in SOURCE_STAGES}
 
 
 def main() -> None:
@@ -201,13 +203,14 @@ def main() -> None:
         for stage in STAGES
     ]
     head = ["stage", *(f"GiB, {size:,} problems" for size in sizes), "times", "seconds of CPU"]
-    most = max(STAGES, key=lambda stage: whole[stage].gib)
+    largest = max(STAGES, key=lambda stage: whole[stage].gib)
     over = ", ".join(stage for stage in STAGES if whole[stage].gib >= TARGET_GIB)
     results.record(
         "memory",
         "make bench NAME=memory",
-        f"{results.table(head, rows)}\n\nThe most: **{whole[most].gib:.2f} GiB** ({most}; target: "
-        f"less than {TARGET_GIB}, over it: {over or 'none'}). Not measured: {NOT_MEASURED}.",
+        f"{results.table(head, rows)}\n\nThe most: **{whole[largest].gib:.2f} GiB** ({largest}; "
+        f"target: less than {TARGET_GIB}, over it: {over or 'none'}). Not measured: "
+        f"{NOT_MEASURED}.",
     )
 
 

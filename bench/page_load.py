@@ -1,11 +1,11 @@
-"""Measure how soon the report and the pair viewer are usable in Chromium, at the paper's size.
+"""Measure the seconds until the report and the pair viewer are usable in Chromium, at paper size.
 
     make bench NAME=page_load
 
 The report has results for all of the paper's runs, with benchmarks of their real sizes. The pair
 viewer shows 16,500 pairs of synthetic traces. The clock starts when a running Chromium is asked to
 open the file. The report is usable when it has loaded, is laid out and shows its last heading; the
-pair viewer when its list is shown.
+pair viewer when its list is visible.
 """
 
 import os
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import results, synthetic_data
-from bench.memory import GIB, TARGET_GIB, lay_out
+from bench.memory import GIB, TARGET_GIB, write_workspace
 from delta.report import paper
 from delta.report.claims.decide import decide
 from delta.report.figures import data
@@ -43,7 +43,7 @@ def report(folder: Path) -> Path:
 
 
 def pairs(folder: Path) -> Path:
-    lay_out(folder, synthetic_data.PROBLEMS, samples=1)
+    write_workspace(folder, synthetic_data.PROBLEMS, samples=1)
     for module in ("stages.pair", "stages.select", "delta view-pairs"):
         command = [sys.executable, "-m", *module.split()]
         env = {**os.environ, "PYTHONPATH": str(Path.cwd())}
@@ -51,21 +51,21 @@ def pairs(folder: Path) -> Path:
     return folder / "report" / "pairs" / "index.html"
 
 
-def report_usable(shown: Any) -> None:
-    shown.locator("h2").last.scroll_into_view_if_needed()
-    shown.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+def report_usable(page: Any) -> None:
+    page.locator("h2").last.scroll_into_view_if_needed()
+    page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 
-def pairs_usable(shown: Any) -> None:
-    shown.locator("#pairs li").first.wait_for()
+def pairs_usable(page: Any) -> None:
+    page.locator("#pairs li").first.wait_for()
 
 
 def seconds_to_use(path: Path, usable: Callable[[Any], None]) -> float:
     """Return the seconds in a fresh browser profile."""
-    with open_page("about:blank") as (shown, errors):
+    with open_page("about:blank") as (page, errors):
         start = time.perf_counter()
-        shown.goto(path.as_uri())
-        usable(shown)
+        page.goto(path.as_uri())
+        usable(page)
         seconds = time.perf_counter() - start
         assert errors == []
     return seconds
@@ -76,10 +76,10 @@ def main() -> None:
         tempfile.TemporaryDirectory() as report_folder,
         tempfile.TemporaryDirectory() as pairs_folder,
     ):
-        page = report(Path(report_folder))
+        report_page = report(Path(report_folder))
         gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / GIB
         pages = {
-            "report": (page, report_usable),
+            "report": (report_page, report_usable),
             "pairs": (pairs(Path(pairs_folder)), pairs_usable),
         }
         sizes = {name: path.stat().st_size / 2**20 for name, (path, _) in pages.items()}

@@ -1,13 +1,13 @@
-"""Measure pairs, selections, overlaps and 1,000 resamplings of the votes against two libraries.
+"""Measure the seconds of pairing, selecting and resampling votes against pandas and datasets.
 
     make bench NAME=pair_selection    # 15 minutes, and 10 GiB of the temporary folder
 
 The tables are synthetic and of the paper's size: 16,500 problems, two traces each, five dimensions,
-five votes. Our side, pandas and datasets read the same files and must find the same pairs, the same
-top-k set in each dimension and the same overlaps. The fraction of a set that is selected again when
-votes are resampled agrees up to sampling error. The peers resample fewer times, because 1,000 times
-would take them an hour: their seconds are those of the rest plus 1,000 times those of one
-resampling. Then our side runs alone at 100 times the size.
+five votes, 1,000 resamplings. Our side, pandas and datasets read the same files and must get the
+same pairs, the same top-k set in each dimension and the same overlaps. The fraction of a set that
+is selected again when votes are resampled agrees up to sampling error. The peers resample fewer
+times, because 1,000 times would take them an hour: their seconds are those of the rest plus 1,000
+times those of one resampling. Then our side runs alone at 100 times the size.
 """
 
 import json
@@ -28,7 +28,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench import results
-from bench.pair_selection_peers import SIDES, TIES, DatasetsPairs, Found, PandasPairs
+from bench.pair_selection_peers import SIDES, TIES, DatasetsPairs, PairSets, PandasPairs
 from delta.analysis import topk_sets
 from delta.analysis.votes import gather_votes
 from delta.core import tables
@@ -47,25 +47,25 @@ VOTES = [name for name in RATING.columns if name not in ("justification", "deduc
 AT_ONCE = 50_000  # traces in memory while the tables are written
 
 
-class Child(NamedTuple):
-    """Measurement of another process."""
+class Alone(NamedTuple):
+    """Measurement of our side in a process of its own."""
 
     seconds: float
     gib: float
-    rows: list[dict[str, Any]]  # on the cuts
+    rows: list[dict[str, Any]]  # of topk_sets.cut_rows
 
 
 def main() -> None:
     if len(sys.argv) == 4:
-        print(json.dumps(in_child(Path(sys.argv[1]), json.loads(sys.argv[2]), int(sys.argv[3]))))
+        print(json.dumps(run_alone(Path(sys.argv[1]), json.loads(sys.argv[2]), int(sys.argv[3]))))
         return
     datasets.disable_progress_bars()
     datasets.disable_caching()
     with tempfile.TemporaryDirectory() as folder:
         small = against_others(Path(folder))
     with tempfile.TemporaryDirectory() as folder:
-        characters = simulate(Path(folder), LARGE * PROBLEMS, FEWER_CHARACTERS)
-        large = child(Path(folder), [LARGE * k for k in CUTS], RESAMPLES)
+        characters = write_tables(Path(folder), LARGE * PROBLEMS, FEWER_CHARACTERS)
+        large = measure_alone(Path(folder), [LARGE * k for k in CUTS], RESAMPLES)
     text = f"""{small}
 
 {LARGE} times the size, once, in another process ({LARGE * PROBLEMS:,} problems, {RESAMPLES:,}
@@ -76,26 +76,26 @@ traces of {FEWER_CHARACTERS:,} characters on average):
 
 
 def against_others(folder: Path) -> str:
-    simulate(folder, PROBLEMS, CHARACTERS)
+    write_tables(folder, PROBLEMS, CHARACTERS)
     sizes = list(CUTS)
-    alone = child(folder, sizes, RESAMPLES)
+    alone = measure_alone(folder, sizes, RESAMPLES)
     agree(folder, sizes, alone.rows)
-    frame, rows = PandasPairs.of(folder, sizes[-1]), DatasetsPairs.of(folder, sizes[-1])
+    frame, rows = PandasPairs.read(folder, sizes[-1]), DatasetsPairs.read(folder, sizes[-1])
     ways = {
         "ours": lambda: ours(folder, sizes, RESAMPLES),
-        "pandas": lambda: PandasPairs.of(folder, sizes[-1]).found(sizes),
-        "pandas, draws": lambda: frame.again(sizes, PANDAS_RESAMPLES),
-        "datasets": lambda: DatasetsPairs.of(folder, sizes[-1]).found(sizes),
-        "datasets, draws": lambda: rows.again(sizes, DATASETS_RESAMPLES),
+        "pandas": lambda: PandasPairs.read(folder, sizes[-1]).pair_sets(sizes),
+        "pandas, draws": lambda: frame.resample(sizes, PANDAS_RESAMPLES),
+        "datasets": lambda: DatasetsPairs.read(folder, sizes[-1]).pair_sets(sizes),
+        "datasets, draws": lambda: rows.resample(sizes, DATASETS_RESAMPLES),
     }
     seconds = results.in_turns(ways, TURNS)
     lines = [["ours", f"{statistics.median(seconds['ours']):.2f}", "", RESAMPLES, ""]]
     for name, resamples in (("pandas", PANDAS_RESAMPLES), ("datasets", DATASETS_RESAMPLES)):
         drawn = [second * RESAMPLES / resamples for second in seconds[f"{name}, draws"]]
         whole = [sum(pair) for pair in zip(seconds[name], drawn, strict=True)]
-        of = results.ratio(whole, seconds["ours"])
+        ratio = results.ratio(whole, seconds["ours"])
         parts = f"{statistics.median(seconds[name]):.2f} + {statistics.median(drawn):.0f}"
-        lines.append([name, f"{statistics.median(whole):.0f}", parts, resamples, str(of)])
+        lines.append([name, f"{statistics.median(whole):.0f}", parts, resamples, str(ratio)])
     head = ["", "seconds", "without + with resampling", "resamplings timed", "× ours [turns]"]
     return f"""{PROBLEMS:,} problems; cuts at {", ".join(map(str, sizes))}; {RESAMPLES:,}
 resamplings of the votes in each of {len(DIMENSIONS)} dimensions and their mean. Pairs, sets and
@@ -106,54 +106,42 @@ seconds).
 {results.table(head, lines)}"""
 
 
-def child(folder: Path, sizes: list[int], resamples: int) -> Child:
-    command = [
-        sys.executable,
-        "-m",
-        "bench.pair_selection",
-        str(folder),
-        str(sizes),
-        str(resamples),
-    ]
+def measure_alone(folder: Path, sizes: list[int], resamples: int) -> Alone:
+    arguments = [str(folder), str(sizes), str(resamples)]
+    command = [sys.executable, "-m", "bench.pair_selection", *arguments]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    return Child(*json.loads(done.stdout))
+    return Alone(*json.loads(done.stdout))
 
 
-def in_child(folder: Path, sizes: list[int], resamples: int) -> Child:
+def run_alone(folder: Path, sizes: list[int], resamples: int) -> Alone:
     start = time.perf_counter()
     _, rows = ours(folder, sizes, resamples)
     seconds = time.perf_counter() - start
-    return Child(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, rows)
+    return Alone(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, rows)
 
 
 def agree(folder: Path, sizes: list[int], rows: list[dict[str, Any]]) -> None:
     """Assert, before anything is timed, that all three get the same results."""
     expected, _ = ours(folder, sizes, 2)
-    for others in (PandasPairs.of(folder, sizes[-1]), DatasetsPairs.of(folder, sizes[-1])):
-        result = others.found(sizes)
+    for others in (PandasPairs.read(folder, sizes[-1]), DatasetsPairs.read(folder, sizes[-1])):
+        result = others.pair_sets(sizes)
         assert result.pairs == expected.pairs
         assert result.selected == expected.selected
         assert result.overlaps.keys() == expected.overlaps.keys()
-        differences = [
-            abs(result.overlaps[key] - value) for key, value in expected.overlaps.items()
-        ]
-        assert max(differences) < 1e-4  # of percent: ours are rounded
+        for key, value in expected.overlaps.items():
+            assert abs(result.overlaps[key] - value) < 1e-4  # percent; ours are rounded
         resamples = PANDAS_RESAMPLES if isinstance(others, PandasPairs) else DATASETS_RESAMPLES
-        again = others.again(sizes, resamples)
+        stability = others.resample(sizes, resamples)
         for row in rows:
             spread = (row["stability_high"] - row["stability_low"]) / 3.92
-            differences = abs(again[row["dimension"], row["k"]] - row["stability"])
-            assert differences <= 5 * spread / math.sqrt(resamples), (
-                type(others),
-                row,
-                differences,
-            )
+            difference = abs(stability[row["dimension"], row["k"]] - row["stability"])
+            assert difference <= 5 * spread / math.sqrt(resamples), (type(others), row, difference)
 
 
 # --- tables ---
 
 
-def simulate(folder: Path, problems: int, characters: int) -> int:
+def write_tables(folder: Path, problems: int, characters: int) -> int:
     """Write tables as the stages do; return the total number of characters of the traces.
 
     One weak trace in 1,000 equals the strong one, and equal texts are no pair.
@@ -162,10 +150,10 @@ def simulate(folder: Path, problems: int, characters: int) -> int:
     letters = chance.choice(list("etaoinshrdlu     "), 2_000_000)
     text = "".join(letters.tolist())
     ids = [f"p{number}" for number in range(problems)]
-    rows = {"problem_id": ids, "statement": "x", "gold_answer": "1", "source": "s", "domain": "d"}
-    pl.DataFrame(rows | {"metadata": "{}"}, schema=dict(PROBLEM.columns)).write_parquet(
-        folder / "problems.parquet"
-    )
+    rows = {"problem_id": ids, "statement": "x", "prompt": "x", "history": [[]] * problems}
+    rows |= {"gold_answer": "1", "source": "s", "domain": "d", "metadata": "{}"}
+    problem_table = pl.DataFrame(rows, schema=dict(PROBLEM.columns))
+    problem_table.write_parquet(folder / "problems.parquet")
     total = 0
     for weak, side in enumerate(SIDES):
         total += write_traces(folder / f"traces_{side}.parquet", ids, side, text, characters)
@@ -204,6 +192,7 @@ def write_traces(path: Path, ids: list[str], side: str, text: str, characters: i
             "prompt_tokens": 10,
             "completion_tokens": length // 4,
             "recorded_outcome": None,
+            "source_row": None,
         }
         table: pa.Table = pl.DataFrame(rows, schema=dict(TRACE.columns)).to_arrow()
         writer = writer or pq.ParquetWriter(path, table.schema, compression="zstd")
@@ -237,7 +226,7 @@ def write_ratings(
 # --- ours ---
 
 
-def ours(folder: Path, sizes: list[int], resamples: int) -> tuple[Found, list[dict[str, Any]]]:
+def ours(folder: Path, sizes: list[int], resamples: int) -> tuple[PairSets, list[dict[str, Any]]]:
     """Return the result of the stages' functions, and a row for each cut."""
     pairing = PairingParams(
         chosen="strong",
@@ -275,8 +264,8 @@ def ours(folder: Path, sizes: list[int], resamples: int) -> tuple[Found, list[di
         for row in topk_sets.overlap_rows(ranked, sizes)
     }
     votes = gather_votes(traces, verdicts, ratings)
-    found = Found(sorted(pairs["pair_id"]), selected, overlaps)
-    return found, topk_sets.cut_rows(ranked, votes, sizes, resamples, DRAWS)
+    sets = PairSets(sorted(pairs["pair_id"]), selected, overlaps)
+    return sets, topk_sets.cut_rows(ranked, votes, sizes, resamples, DRAWS)
 
 
 if __name__ == "__main__":

@@ -150,8 +150,8 @@ def ours(url: str) -> list[str]:
     rendered = [engine.render([{"role": "user", "content": text}]) for text in prompts()]
     requests = [Request("m", engine.name, prompt, 0.7, 1.0, 16, 1, 0) for prompt in rendered]
     replies: dict[str, Reply] = {}
-    with tempfile.TemporaryDirectory() as folder, ReplyCache(Path(folder)) as shelf:
-        ask = shelf.cached(engine.ask, lambda items, _: items, max_failed=0.0)
+    with tempfile.TemporaryDirectory() as folder, ReplyCache(Path(folder)) as cache:
+        ask = cache.cached(engine.ask, max_failed=0.0)
         for request, reply in ask(requests):
             replies[request.key()] = reply
     return [replies[request.key()].text for request in requests]
@@ -176,7 +176,7 @@ def environment(name: str) -> Path:
     return python
 
 
-def run(wrong: str, command: list[str], text: str) -> None:
+def run(failure: str, command: list[str], text: str) -> None:
     """Run a command; raise NotMeasuredError with the last line of its output if it fails."""
     quiet = {
         "TELEMETRY_ENABLED": "false",  # curator
@@ -185,7 +185,7 @@ def run(wrong: str, command: list[str], text: str) -> None:
         "HF_HUB_OFFLINE": "1",
     }
     try:
-        done = subprocess.run(
+        completed = subprocess.run(
             command,
             input=text,
             env={**os.environ, **quiet},
@@ -196,13 +196,13 @@ def run(wrong: str, command: list[str], text: str) -> None:
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise NotMeasuredError(f"{wrong}: not done after {PEER_LIMIT_S} s") from error
-    if done.returncode:
-        lines = done.stdout.strip().splitlines() or ["nothing said"]
-        raise NotMeasuredError(f"{wrong}: {lines[-1]}")
+        raise NotMeasuredError(f"{failure}: no result after {PEER_LIMIT_S} s") from error
+    if completed.returncode:
+        lines = completed.stdout.strip().splitlines() or ["no output"]
+        raise NotMeasuredError(f"{failure}: {lines[-1]}")
 
 
-def peer(name: str, url: str) -> float:
+def seconds_of_peer(name: str, url: str) -> float:
     """Return the seconds that the peer took for all texts; assert that each is right."""
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder) / "result.json"
@@ -214,7 +214,7 @@ def peer(name: str, url: str) -> float:
     return float(measured["seconds"])
 
 
-def here(way: Callable[[str], list[str]], url: str) -> float:
+def seconds_of(way: Callable[[str], list[str]], url: str) -> float:
     start = time.perf_counter()
     texts = way(url)
     seconds = time.perf_counter() - start
@@ -229,22 +229,22 @@ def expected() -> list[str]:
 def in_turns(url: str) -> tuple[dict[str, list[float]], dict[str, str]]:
     """Return the seconds of each way after an uncounted turn, and why a peer has none."""
     ways: dict[str, Callable[[], float]] = {
-        "bare aiohttp": partial(here, bare, url),
-        "ours": partial(here, ours, url),
-        **{name: partial(peer, name, url) for name in PEERS},
+        "bare aiohttp": partial(seconds_of, bare, url),
+        "ours": partial(seconds_of, ours, url),
+        **{name: partial(seconds_of_peer, name, url) for name in PEERS},
     }
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     missing: dict[str, str] = {}
     for turn in range(TURNS + 1):
         for name in [name for name in ways if name not in missing]:
             try:
-                took = ways[name]()
+                measured_s = ways[name]()
             except NotMeasuredError as error:
                 missing[name] = str(error)
                 del seconds[name]
                 continue
             if turn:
-                seconds[name].append(took)
+                seconds[name].append(measured_s)
     return seconds, missing
 
 
@@ -263,18 +263,18 @@ def main() -> None:
     rows += [[name, f"not measured: {why}", "–"] for name, why in missing.items()]
     text = results.table(["way", f"requests/s in {TURNS} turns", "ours is faster by"], rows)
     measured = [seconds[name] for name in PEERS if name in seconds]
-    best = min(measured, key=statistics.median, default=None)
-    against = results.ratio(best, ours_s) if best else "not measured"
-    room = results.ratio(best, seconds["bare aiohttp"]) if best else "not measured"
+    best_peer = min(measured, key=statistics.median, default=None)
+    peer_ratio = results.ratio(best_peer, ours_s) if best_peer else "not measured"
+    bare_ratio = results.ratio(best_peer, seconds["bare aiohttp"]) if best_peer else "not measured"
     results.record(
         "requests_per_second",
         "make bench NAME=requests_per_second",
         f"{REQUESTS:,} requests, {peers.CONCURRENCY} at once, to a server that answers at once; "
         "every text asserted. Of a peer, the time from its first call to when its results are "
-        f"kept and read, after {peers.WARM} prompts in the same process that are not counted.\n\n"
+        f"kept and read, after {peers.WARMUP} prompts in the same process that are not counted.\n\n"
         f"{text}\n\nours / bare aiohttp: **{results.ratio(seconds['bare aiohttp'], ours_s)}** "
-        f"(target: at least 0.5); ours / the best peer: **{against}** (target: at least 3); "
-        f"bare aiohttp / the best peer: {room}",
+        f"(target: at least 0.5); ours / the best peer: **{peer_ratio}** (target: at least 3); "
+        f"bare aiohttp / the best peer: {bare_ratio}",
     )
 
 

@@ -45,8 +45,8 @@ def in_turns(ways: Mapping[str, Callable[[], object]], turns: int) -> dict[str, 
             start = time.perf_counter()
             measured = way()
             if turn:
-                taken = measured if isinstance(measured, float) else time.perf_counter() - start
-                seconds[name].append(taken)
+                elapsed = measured if isinstance(measured, float) else time.perf_counter() - start
+                seconds[name].append(elapsed)
     return seconds
 
 
@@ -82,5 +82,5 @@ def machine() -> str:
 
 
 def _output(*command: str) -> str:
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    return done.stdout.strip()
+    process = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return process.stdout.strip()

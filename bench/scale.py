@@ -40,15 +40,15 @@ class Stage(NamedTuple):
     name: str
     requests: float
     tokens: Tokens
-    hours: float  # of one card
+    hours: float  # of one GPU
 
 
 def paper(pairs: int) -> dict[str, Any]:
     """Return the profile with `pairs` problems, one pair each; the same fraction is selected."""
     content = read_all(PROFILE)
-    share = content["selector"]["k"] / content["problems"]["sample"]
+    fraction = content["selector"]["k"] / content["problems"]["sample"]
     content["problems"]["sample"] = pairs
-    content["selector"]["k"] = round(pairs * share)
+    content["selector"]["k"] = round(pairs * fraction)
     return content
 
 
@@ -105,10 +105,10 @@ def _training(params: Params) -> Stage:
 def cost_tables(recipe: Recipe) -> str:
     """Return the tables of total costs and of costs by stage."""
     runs = {pairs: stages(recipe(pairs)) for pairs in PAIRS}
-    return f"{_whole(runs)}\n\n{_by_stage(runs)}"
+    return f"{_total_costs(runs)}\n\n{_by_stage(runs)}"
 
 
-def _whole(runs: dict[int, list[Stage]]) -> str:
+def _total_costs(runs: dict[int, list[Stage]]) -> str:
     rows = []
     for pairs, run in runs.items():
         tokens = [stage.tokens for stage in run if stage.requests]
@@ -118,8 +118,8 @@ def _whole(runs: dict[int, list[Stage]]) -> str:
         )
         hours = sum(stage.hours for stage in run)
         terabytes = written * costs.CHARACTERS.value * 2 / 1e12
-        cards = hours / 24 / DAYS
-        numbers = [read / 1e9, written / 1e9, terabytes, hours, cards]
+        gpus = hours / 24 / DAYS
+        numbers = [read / 1e9, written / 1e9, terabytes, hours, gpus]
         requests = short(sum(stage.requests for stage in run))
         rows.append([f"{pairs:,}", requests, *map(_number, numbers)])
     head = ["pairs", "requests", "tokens read, 10⁹", "tokens written, 10⁹"]
@@ -130,10 +130,10 @@ def _by_stage(runs: dict[int, list[Stage]]) -> str:
     pairs, smallest = next(iter(runs.items()))
     rows = []
     for place, stage in enumerate(smallest):
-        a_pair = [stage.requests, stage.tokens.read, stage.tokens.written]
+        per_pair = [stage.requests, stage.tokens.read, stage.tokens.written]
         hours = [run[place].hours for run in runs.values()]
         rows.append(
-            [stage.name, *(_number(amount / pairs) for amount in a_pair), *map(_number, hours)]
+            [stage.name, *(_number(amount / pairs) for amount in per_pair), *map(_number, hours)]
         )
     head = ["stage", "requests per pair", "tokens read per pair", "written per pair"]
     return results.table([*head, *(f"GPU hours, {short(size)} pairs" for size in runs)], rows)
@@ -191,7 +191,7 @@ def against_published() -> str:
     return results.table([*head, "assumed", "assumed ÷ measured", ""], rows)
 
 
-def computed() -> dict[str, str]:
+def computed_tables() -> dict[str, str]:
     """Return the tables that need no measurement, by marker."""
     return {
         "paper": cost_tables(paper),
@@ -200,7 +200,7 @@ def computed() -> dict[str, str]:
     }
 
 
-def measured(folder: Path, rows: int) -> dict[str, str]:
+def measured_tables(folder: Path, rows: int) -> dict[str, str]:
     ranked = scale_selection.measure(folder, rows)
     stored = scale_store.measure(folder)
     return {
@@ -210,7 +210,7 @@ def measured(folder: Path, rows: int) -> dict[str, str]:
     }
 
 
-def into_document(name: str, text: str) -> None:
+def replace_section(name: str, text: str) -> None:
     """Replace the text between the markers of that name in docs/scaling.md."""
     content = DOCUMENT.read_text(encoding="utf-8")
     begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
@@ -227,16 +227,16 @@ def main() -> None:
     options = parser.parse_args()
     if options.rows < 1_000_000 or options.rows % 1_000_000:
         parser.error(f"--rows {options.rows}: expected whole millions")
-    parts = computed()
+    parts = computed_tables()
     if options.costs:
         print("\n\n".join(parts.values()))
     else:
         with tempfile.TemporaryDirectory() as folder:
-            parts |= measured(Path(folder), options.rows)
+            parts |= measured_tables(Path(folder), options.rows)
         command = f"python -m bench.scale --rows {options.rows}"
         results.record("scale", command, "\n\n".join(parts.values()))
     for name, text in parts.items():
-        into_document(name, text)
+        replace_section(name, text)
 
 
 if __name__ == "__main__":

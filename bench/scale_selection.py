@@ -5,6 +5,8 @@ rank all pairs except ties, and the first pass finds the cut exactly. Ties are o
 hash. The m-th smallest of n uniform hashes is known to within about √n places before any is
 computed. The second pass takes the pairs that lie surely below it, keeps the few in doubt, and
 counts whether the estimate was right.
+
+`python -m bench.scale` measures both ways, in seconds, CPU seconds and MiB of memory.
 """
 
 import math
@@ -31,8 +33,8 @@ SIGMAS = 8.0  # of the window in doubt; wrong once in 10¹⁵ times, and noticed
 DIGITS = 12  # hexadecimal, of a hash as a place between 0 and 1
 
 MOST = 100_000_000  # rows
-FILES = 100  # of as many rows each; sizes are one, ten and all of them
-GOAL = 1_000_000_000
+FILES = 100  # of as many rows each; sizes: 1, 10 and all of them
+TARGET = 1_000_000_000
 TURNS = 3  # of the smallest size
 SEED = 6
 
@@ -50,7 +52,7 @@ def top(files: Sequence[Path], k: int, seed: int, into: Path) -> Cut:
     """Write the ids of the k pairs with the largest score, ties by seeded hash, in file order."""
     cut = find_cut(files, k)
     low, high = window(cut, SIGMAS)
-    while not _written(files, cut, seed, into, low, high):
+    while not _write_top(files, cut, seed, into, low, high):
         low, high = 0.0, 1.0  # the hashes were not even: keep all that tie
     return cut
 
@@ -70,35 +72,35 @@ def find_cut(files: Sequence[Path], k: int) -> Cut:
 
 def window(cut: Cut, sigmas: float) -> tuple[float, float]:
     """Return the interval within 0 to 1 that holds the last selected hash."""
-    share = cut.needed / cut.tied
-    spread = sigmas * (math.sqrt(share * (1 - share) / cut.tied) + 1 / cut.tied)
-    return max(0.0, share - spread), min(1.0, share + spread)
+    fraction = cut.needed / cut.tied
+    spread = sigmas * (math.sqrt(fraction * (1 - fraction) / cut.tied) + 1 / cut.tied)
+    return max(0.0, fraction - spread), min(1.0, fraction + spread)
 
 
-def _written(
+def _write_top(
     files: Sequence[Path], cut: Cut, seed: int, into: Path, low: float, high: float
 ) -> bool:
     """Run the second pass; return False if the window missed the last selected pair."""
     schema = pa.schema([("pair_id", pa.string())])
-    sure, doubted = 0, []
+    certain, uncertain = 0, []
     with pq.ParquetWriter(into, schema) as writer:
         for batch in _batches(files, ["pair_id", "score"]):
             above = batch.filter(pc.greater(batch["score"], cut.score))
             writer.write_batch(above.select(["pair_id"]).cast(schema))
-            taken = []
+            selected = []
             for pair_id in batch.filter(pc.equal(batch["score"], cut.score))["pair_id"].to_pylist():
-                drawn = shuffle_key(seed, pair_id)
-                place = int(drawn[:DIGITS], 16) / 16**DIGITS
+                key = shuffle_key(seed, pair_id)
+                place = int(key[:DIGITS], 16) / 16**DIGITS
                 if place < low:
-                    taken.append(pair_id)
+                    selected.append(pair_id)
                 elif place <= high:
-                    doubted.append((drawn, pair_id))
-            sure += len(taken)
-            writer.write_table(pa.table([taken], schema=schema))
-        left = cut.needed - sure
-        if not 0 <= left <= len(doubted):
+                    uncertain.append((key, pair_id))
+            certain += len(selected)
+            writer.write_table(pa.table([selected], schema=schema))
+        remaining = cut.needed - certain
+        if not 0 <= remaining <= len(uncertain):
             return False
-        last = [pair_id for _, pair_id in sorted(doubted)[:left]]
+        last = [pair_id for _, pair_id in sorted(uncertain)[:remaining]]
         writer.write_table(pa.table([last], schema=schema))
     return True
 
@@ -152,7 +154,7 @@ def stage_tables(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     return pairs, pl.concat(sides)
 
 
-class Ranked(NamedTuple):
+class RankRun(NamedTuple):
     rows: int
     seconds: float
     cpu_seconds: float  # of this process and its threads
@@ -160,7 +162,7 @@ class Ranked(NamedTuple):
     cut: Cut
 
 
-class Measured(NamedTuple):
+class Measurement(NamedTuple):
     text: str
     bytes_a_pair: float  # of memory, by `select` itself
 
@@ -170,15 +172,15 @@ def top_count(rows: int) -> int:
     return rows * 5_000 // 16_500
 
 
-def rank(files: Sequence[Path], rows: int) -> Ranked:
+def measure_passes(files: Sequence[Path], rows: int) -> RankRun:
     """Measure the two passes. Call it in a fresh process."""
     before, start, core = memory("VmRSS"), time.perf_counter(), time.process_time()
     cut = top(files, top_count(rows), SEED, files[0].with_name("top.parquet"))
     seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - core
-    return Ranked(rows, seconds, cpu_seconds, memory("VmHWM") - before, cut)
+    return RankRun(rows, seconds, cpu_seconds, memory("VmHWM") - before, cut)
 
 
-def in_memory(rows: int) -> tuple[float, float, int, set[str]]:
+def measure_select(rows: int) -> tuple[float, float, int, set[str]]:
     """Run `select` on the first file; return seconds, CPU seconds, bytes grown, and pair ids."""
     before = memory("VmRSS")
     pairs, ratings = stage_tables(synthetic_pairs(0, rows))
@@ -190,9 +192,9 @@ def in_memory(rows: int) -> tuple[float, float, int, set[str]]:
     return seconds, cpu_seconds, memory("VmHWM") - before, selected
 
 
-def measure(folder: Path, most: int) -> Measured:
+def measure(folder: Path, most: int) -> Measurement:
     smallest = most // FILES
-    seconds, cpu_seconds, grown, expected = in_fresh_process(in_memory, smallest)
+    seconds, cpu_seconds, grown, expected = in_fresh_process(measure_select, smallest)
     files = [folder / f"{file}.parquet" for file in range(FILES)]
     for number, file in enumerate(files):
         synthetic_pairs(number, smallest).select("pair_id", "score").write_parquet(file)
@@ -200,45 +202,46 @@ def measure(folder: Path, most: int) -> Measured:
     for number in (1, 10, FILES):
         size = number * smallest
         turns = [
-            in_fresh_process(rank, files[:number], size) for _ in range(TURNS if number == 1 else 1)
+            in_fresh_process(measure_passes, files[:number], size)
+            for _ in range(TURNS if number == 1 else 1)
         ]
         runs.append(sorted(turns, key=lambda run: run.cpu_seconds)[len(turns) // 2])
-        taken = pl.scan_parquet(folder / "top.parquet")
-        assert taken.select(pl.len()).collect().item() == top_count(size)
+        selected = pl.scan_parquet(folder / "top.parquet")
+        assert selected.select(pl.len()).collect().item() == top_count(size)
         if number == 1:
-            same = set(taken.collect()["pair_id"]) == expected
+            same = set(selected.collect()["pair_id"]) == expected
             assert same, "the two passes take other pairs than select"
     bytes_a_row = sum(file.stat().st_size for file in files) / most
     first = ["`select`, in memory", f"{smallest:,}", f"{seconds:.1f}", f"{cpu_seconds:.1f}"]
     rows = [[*first, _mib(grown), "", ""], *map(_row, runs)]
     head = ["way", "pairs", "seconds", "CPU seconds", "MiB grown", "tied at the cut", "in doubt"]
-    text = f"{results.table(head, rows)}\n\n{_law(runs, bytes_a_row)}"
-    return Measured(text, grown / smallest)
+    text = f"{results.table(head, rows)}\n\n{_fit(runs, bytes_a_row)}"
+    return Measurement(text, grown / smallest)
 
 
-def _row(run: Ranked) -> list[str]:
+def _row(run: RankRun) -> list[str]:
     low, high = window(run.cut, SIGMAS)
     numbers = [f"{run.seconds:.1f}", f"{run.cpu_seconds:.1f}", _mib(run.grown)]
-    doubted = f"{(high - low) * run.cut.tied:,.0f}"
-    return ["two passes", f"{run.rows:,}", *numbers, f"{run.cut.tied:,}", doubted]
+    uncertain = f"{(high - low) * run.cut.tied:,.0f}"
+    return ["two passes", f"{run.rows:,}", *numbers, f"{run.cut.tied:,}", uncertain]
 
 
-def _law(runs: list[Ranked], bytes_a_row: float) -> str:
+def _fit(runs: list[RankRun], bytes_a_row: float) -> str:
     """Fit a line to the two largest sizes, check it at the smallest, and extrapolate."""
     smallest, first, last = runs
     slope = (last.cpu_seconds - first.cpu_seconds) / (last.rows - first.rows)
     fixed = first.cpu_seconds - slope * first.rows
-    times = GOAL / last.rows
+    times = TARGET / last.rows
     tied, needed = int(last.cut.tied * times), int(last.cut.needed * times)
     low, high = window(last.cut._replace(tied=tied, needed=needed), SIGMAS)
     expected = fixed + slope * smallest.rows
-    minutes = (fixed + slope * GOAL) / 60
+    minutes = (fixed + slope * TARGET) / 60
     lines = [
         f"CPU seconds = {fixed:.1f} + {slope * 1e6:.2f} × millions of pairs, the line "
         f"through {first.rows:,} and {last.rows:,}.",
         f"At {smallest.rows:,}, which was not fitted, the line says {expected:.1f}; measured were "
         f"{smallest.cpu_seconds:.1f}.",
-        f"At {GOAL:,}: {minutes:.0f} CPU minutes, {bytes_a_row * GOAL / 1e9:.0f} GB of "
+        f"At {TARGET:,}: {minutes:.0f} CPU minutes, {bytes_a_row * TARGET / 1e9:.0f} GB of "
         f"Parquet ({bytes_a_row:.1f} bytes per pair), about {(high - low) * tied:,.0f} ids in "
         "doubt.",
     ]

@@ -1,4 +1,8 @@
-"""Measure what one pair costs where all pairs are held: reply cache, pair viewer, DVC's cache."""
+"""Measure what one pair costs where all pairs are held: reply cache, pair viewer, DVC's cache.
+
+`python -m bench.scale` runs this. The units are bytes of memory and CPU seconds per reply for the
+reply cache, characters per pair for the pair viewer, and GB per CPU second for DVC's cache.
+"""
 
 import base64
 import gzip
@@ -17,11 +21,11 @@ from typing import NamedTuple, ParamSpec, TypeVar
 from bench import results
 from delta.inference.reply_cache import ReplyCache
 
-SHELVES = ((200_000, 400), (20_000, 20_000))  # replies, characters of each
+CACHES = ((200_000, 400), (20_000, 20_000))  # replies, characters of each
 TRACES = 8  # of a generator and problem
 PAGE = (1_000, 600)  # pairs, characters of a trace
 STRING = 2**29 - 24  # characters: the most that V8, Chromium's JavaScript, holds in one string
-ROOM = 24 * 2**30  # bytes of memory in which a laptop's run should end
+MEMORY = 24 * 2**30  # bytes of memory in which a laptop's run should end
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -41,14 +45,14 @@ def memory(name: str) -> int:
     return int(match[1]) * 1024
 
 
-class Opened(NamedTuple):
+class OpeningRun(NamedTuple):
     keys: int
     gigabytes: float
     seconds: float  # of CPU time
     bytes_per_key: float  # bytes of memory
 
 
-class Measured(NamedTuple):
+class Measurement(NamedTuple):
     text: str
     bytes_per_key: float  # bytes of memory
     opening: float  # GB per second
@@ -60,20 +64,20 @@ class Measured(NamedTuple):
 def fill(folder: Path, keys: int, characters: int) -> None:
     """Fill a reply cache through its own `put`."""
     text = "so x = 3, and " * (characters // 14)
-    with ReplyCache(folder) as shelf:
+    with ReplyCache(folder) as cache:
         for number in range(keys):
             key = f"{number:064x}"
             value = {"text": text, "finish_reason": "stop"}
-            shelf.put(key, value | {"prompt_tokens": 200, "completion_tokens": characters // 4})
+            cache.put(key, value | {"prompt_tokens": 200, "completion_tokens": characters // 4})
 
 
-def measure_opening(folder: Path) -> Opened:
+def measure_opening(folder: Path) -> OpeningRun:
     """Open a reply cache and measure it. Call it in a fresh process."""
     size = sum(file.stat().st_size for file in folder.glob("*.log"))
     before, start = memory("VmRSS"), time.process_time()
-    with ReplyCache(folder) as shelf:
+    with ReplyCache(folder) as cache:
         seconds = time.process_time() - start
-        return Opened(len(shelf), size / 1e9, seconds, (memory("VmHWM") - before) / len(shelf))
+        return OpeningRun(len(cache), size / 1e9, seconds, (memory("VmHWM") - before) / len(cache))
 
 
 def dvc_add(file: Path) -> float:
@@ -107,17 +111,17 @@ def viewer_list_size(folder: Path) -> float:
     return len(gzip.decompress(base64.b64decode(packed)).decode()) / pairs
 
 
-def measure(folder: Path) -> Measured:
-    shelves = []
-    for number, (keys, characters) in enumerate(SHELVES):
-        shelf = folder / f"shelf-{number}"
-        fill(shelf, keys, characters)
-        shelves.append(in_fresh_process(measure_opening, shelf))
-    traces = shelves[-1]
-    seconds = dvc_add(next(shelf.glob("*.log")))
+def measure(folder: Path) -> Measurement:
+    runs = []
+    for number, (keys, characters) in enumerate(CACHES):
+        cache = folder / f"cache-{number}"
+        fill(cache, keys, characters)
+        runs.append(in_fresh_process(measure_opening, cache))
+    traces = runs[-1]
+    seconds = dvc_add(next(cache.glob("*.log")))
     page = viewer_list_size(folder / "page")
     rows = []
-    for run, (_, characters) in zip(shelves, SHELVES, strict=True):
+    for run, (_, characters) in zip(runs, CACHES, strict=True):
         rate = run.gigabytes / run.seconds
         numbers = [f"{run.gigabytes:.2f}", f"{run.seconds:.1f}", f"{rate:.2f}"]
         memory_per_reply = f"{run.bytes_per_key:,.0f}"
@@ -137,19 +141,19 @@ def measure(folder: Path) -> Measured:
         f"list: {page:,.0f} characters per pair."
     )
     opening = traces.gigabytes / traces.seconds
-    return Measured(
-        text, shelves[0].bytes_per_key, opening, adding, traces.gigabytes / traces.keys, page
+    return Measurement(
+        text, runs[0].bytes_per_key, opening, adding, traces.gigabytes / traces.keys, page
     )
 
 
-def limits(measured: Measured, selecting: float, sizes: Sequence[int]) -> str:
+def limits(measured: Measurement, selecting: float, sizes: Sequence[int]) -> str:
     """Return the table of what each part takes, and from how many pairs on it fails."""
     keys = TRACES * measured.bytes_per_key
     stored = TRACES * measured.gigabytes
     rows = [
         _row("pair viewer: its list, one string", measured.page, sizes, STRING),
-        _row("`select`: all pairs in memory", selecting, sizes, ROOM),
-        _row("reply cache: index of one generator's traces", keys, sizes, ROOM),
+        _row("`select`: all pairs in memory", selecting, sizes, MEMORY),
+        _row("reply cache: index of one generator's traces", keys, sizes, MEMORY),
         _hours("reply cache: opening it at every start", stored / measured.opening, sizes),
         _hours("DVC: adding the same text to its cache", stored / measured.adding, sizes),
     ]
@@ -157,13 +161,13 @@ def limits(measured: Measured, selecting: float, sizes: Sequence[int]) -> str:
     return results.table(head, rows)
 
 
-def _row(part: str, each: float, sizes: Sequence[int], room: int) -> list[str]:
-    there = [f"{each * size / 1e9:,.2f} GB" for size in sizes]
-    limit = f"{room / each / 1e6:,.1f} million ({room / 2**30:.1f} GiB)"
-    return [part, f"{each:,.0f} bytes", *there, limit]
+def _row(part: str, each: float, sizes: Sequence[int], limit: int) -> list[str]:
+    cells = [f"{each * size / 1e9:,.2f} GB" for size in sizes]
+    ends_at = f"{limit / each / 1e6:,.1f} million ({limit / 2**30:.1f} GiB)"
+    return [part, f"{each:,.0f} bytes", *cells, ends_at]
 
 
 def _hours(part: str, each: float, sizes: Sequence[int]) -> list[str]:
-    there = [f"{each * size / 3600:,.2f} h" for size in sizes]
+    cells = [f"{each * size / 3600:,.2f} h" for size in sizes]
     day = 24 * 3600 / each / 1e6
-    return [part, f"{each * 1e6:,.0f} µs", *there, f"{day:,.0f} million (a day)"]
+    return [part, f"{each * 1e6:,.0f} µs", *cells, f"{day:,.0f} million (a day)"]

@@ -35,7 +35,7 @@ from tests.helpers.paper_results import REAL_SIZES
 PROBLEMS = 16_500
 CHARACTERS = 12_000  # of a trace
 VOTES = 5
-PACKED = 750_000  # bytes of a program's tests
+TESTS_BYTES = 750_000  # bytes of a program's tests
 BATCH = 500  # problems
 PROSE = (
     "let us then the number so that value where equation because sum hence ratio check twice "
@@ -83,23 +83,23 @@ def write_traces(
             file.write_table(batch, row_group_size=tables.TEXT_ROWS)
             verdicts += [
                 {
-                    "trace_id": one["trace_id"],
+                    "trace_id": trace_row["trace_id"],
                     "outcome": "incorrect" if number % 3 == 0 else "correct",
                     "extracted": str(2 * number + (number % 3 == 0)),
                     "reason": "differs" if number % 3 == 0 else None,
                     "decided_by": "grader",
                 }
-                for one, (number, _) in zip(traces, places, strict=True)
+                for trace_row, (number, _) in zip(traces, places, strict=True)
             ]
     tables.write(data / "verdicts" / f"{name}.parquet", frame_of(verdicts, VERDICT), VERDICT)
 
 
 def text(chance: np.random.Generator) -> str:
-    words = CHARACTERS // 5
-    picked = np.array(WORDS, dtype=object)[chance.integers(0, len(WORDS), words)]
-    numbers = chance.integers(0, words, words // 4)
-    picked[numbers] = [str(number) for number in numbers]
-    return " ".join(picked)[: CHARACTERS - 40]
+    num_words = CHARACTERS // 5
+    words = np.array(WORDS, dtype=object)[chance.integers(0, len(WORDS), num_words)]
+    numbers = chance.integers(0, num_words, num_words // 4)
+    words[numbers] = [str(number) for number in numbers]
+    return " ".join(words)[: CHARACTERS - 40]
 
 
 def trace(name: str, number: int, sample: int, reasoning: str) -> dict[str, object]:
@@ -122,13 +122,13 @@ def trace(name: str, number: int, sample: int, reasoning: str) -> dict[str, obje
 def ratings(problems: int, name: str, chance: np.random.Generator) -> pl.DataFrame:
     def rows() -> Iterator[dict[str, object]]:
         votes = chance.integers(1, 6, (problems, len(DIMENSIONS), VOTES)).tolist()
-        for number, of_trace in enumerate(votes):
-            for dimension, given in zip(DIMENSIONS, of_trace, strict=True):
+        for number, by_dimension in enumerate(votes):
+            for dimension, scores in zip(DIMENSIONS, by_dimension, strict=True):
                 yield {
                     "trace_id": f"p.{number}/{name}/0",
                     "judge": "synthetic",
                     "dimension": dimension,
-                    "votes": given,
+                    "votes": scores,
                     "refused": 0,
                     "justification": " ".join(WORDS[:20]),
                     "deductions": ["unjustified leaps"],
@@ -147,9 +147,9 @@ def write_openr1(path: Path, number: int) -> None:
     with pq.ParquetWriter(path, pl.DataFrame(schema=schema).to_arrow().schema) as file:
         for start in range(0, number, BATCH):
             rows = [
-                openr1_row(f"What is {one} + {one}? {PROSE}", str(2 * one))
-                | {"generations": [f"<think>\n{text(chance)}\n</think>\n\n{one}" for _ in range(2)]}
-                for one in range(start, min(number, start + BATCH))
+                openr1_row(f"What is {n} + {n}? {PROSE}", str(2 * n))
+                | {"generations": [f"<think>\n{text(chance)}\n</think>\n\n{n}" for _ in range(2)]}
+                for n in range(start, min(number, start + BATCH))
             ]
             file.write_table(pl.DataFrame(rows, schema=schema).to_arrow())
 
@@ -157,15 +157,15 @@ def write_openr1(path: Path, number: int) -> None:
 def questions(benchmark: str, number: int) -> pl.DataFrame:
     rows = [
         {
-            "question_id": f"{benchmark}.{one}",
-            "statement": f"Question {one} of {benchmark}: " + " ".join(reversed(WORDS)),
+            "question_id": f"{benchmark}.{n}",
+            "statement": f"Question {n} of {benchmark}: " + " ".join(reversed(WORDS)),
             "prompt": "",
             "history": [],
             "gold_answer": "1",
             "grader": "math",
             "metadata": "{}",
         }
-        for one in range(number)
+        for n in range(number)
     ]
     return frame_of(rows, QUESTION)
 
@@ -173,11 +173,13 @@ def questions(benchmark: str, number: int) -> pl.DataFrame:
 def write_programs(path: Path, number: int) -> None:
     chance = np.random.default_rng(6)
     with path.open("w", encoding="utf-8") as file:
-        for one in range(number):
-            given = base64.b64encode(chance.bytes(PACKED)).decode()
-            tests = packed_by_livecodebench([{"input": given, "output": "1", "testtype": "stdin"}])
-            changed = {"question_content": f"Program {one}?", "private_test_cases": tests}
-            file.write(json.dumps(LIVECODEBENCH[0] | changed) + "\n")
+        for n in range(number):
+            test_input = base64.b64encode(chance.bytes(TESTS_BYTES)).decode()
+            tests = packed_by_livecodebench(
+                [{"input": test_input, "output": "1", "testtype": "stdin"}]
+            )
+            fields = {"question_content": f"Program {n}?", "private_test_cases": tests}
+            file.write(json.dumps(LIVECODEBENCH[0] | fields) + "\n")
 
 
 def main() -> None:

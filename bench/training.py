@@ -49,33 +49,33 @@ SHAPE = {
     "tie_word_embeddings": True,
 }
 SIDES = ("chosen_ids", "rejected_ids")
-Drawn = list[tuple[list[int], list[list[int]]]]  # prompts and their traces, in tokens
+ProblemTokens = list[tuple[list[int], list[list[int]]]]  # prompts and their traces, in tokens
 
 
-class Done(NamedTuple):
+class TrainingRun(NamedTuple):
     losses: list[float]
     seconds: float
     real: int  # tokens that the batches hold, and
-    places: int  # with what TRL's collator puts behind them
+    positions: int  # with what TRL's collator puts behind them
 
 
-class _Watched(DPOTrainer):
+class _LossRecorder(DPOTrainer):
     """Trainer that keeps the losses before they are rounded for the log."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.losses: list[float] = []
-        self.real = self.places = 0
+        self.real = self.positions = 0
 
     def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         loss = super().compute_loss(model, inputs, *args, **kwargs)
         self.losses.append(loss.item())
         self.real += int(inputs["attention_mask"].sum())
-        self.places += inputs["attention_mask"].numel()
+        self.positions += inputs["attention_mask"].numel()
         return loss
 
 
-class Theirs(_Watched):
+class Theirs(_LossRecorder):
     """TRL's trainer, given tokenized rows with their reference log-probabilities."""
 
     def _prepare_dataset(self, dataset: Any, *_: Any, **__: Any) -> Any:
@@ -84,28 +84,28 @@ class Theirs(_Watched):
     _precompute_ref_logps = _prepare_dataset
 
 
-Ours = type("Ours", (_Watched, TRAINERS["dpo"]), {})
+Ours = type("Ours", (_LossRecorder, TRAINERS["dpo"]), {})
 
 
-def problems(num: int) -> Drawn:
+def problems(num: int) -> ProblemTokens:
     draw = np.random.default_rng(0)
     deviation = SPREAD / np.sqrt(2)
-    drawn_problems = []
+    tokens_by_problem = []
     for hard in draw.normal(np.log(MEDIAN), deviation, num):
         lengths = np.exp(hard + draw.normal(0, deviation, TRACES)).astype(int).clip(8, LONGEST)
         tokens = [draw.integers(3, SHAPE["vocab_size"], size).tolist() for size in lengths]
-        drawn_problems.append((draw.integers(3, SHAPE["vocab_size"], PROMPT).tolist(), tokens))
-    return drawn_problems
+        tokens_by_problem.append((draw.integers(3, SHAPE["vocab_size"], PROMPT).tolist(), tokens))
+    return tokens_by_problem
 
 
-def pairs(drawn: Drawn, chosen: int, rejected: int) -> list[Row]:
+def pairs(tokens_by_problem: ProblemTokens, chosen: int, rejected: int) -> list[Row]:
     return [
         {"prompt_ids": prompt, "chosen_ids": traces[chosen], "rejected_ids": traces[rejected]}
-        for prompt, traces in drawn
+        for prompt, traces in tokens_by_problem
     ]
 
 
-def train_params() -> TrainParams:
+def laptop_params() -> TrainParams:
     """Return the laptop profile's training parameters with the benchmark's values."""
     train = params.get("train")
     values = train | {
@@ -125,21 +125,25 @@ def random_weights(folder: Path) -> Path:
     return folder
 
 
-def new_references(sets: list[list[Row]], own: TrainParams, base: Path, folder: Path) -> list[int]:
+def new_references(
+    sets: list[list[Row]], train_params: TrainParams, base: Path, folder: Path
+) -> list[int]:
     """Return how many completions of each set of pairs were not computed for earlier sets."""
 
     def quietly(batches: Any, _total: int) -> Iterator[Any]:
         return iter(batches)
 
-    with ReplyCache(folder / "shelf") as shelf:
-        return [add_reference(own, rows, base, "bench", shelf, quietly) for rows in sets]
+    with ReplyCache(folder / "cache") as cache:
+        return [add_reference(train_params, rows, base, "bench", cache, quietly) for rows in sets]
 
 
-def train(kind: Any, own: TrainParams, rows: list[Row], base: Path, folder: Path) -> Done:
-    options = trl_config(own, folder / "checkpoints")
+def train(
+    kind: Any, train_params: TrainParams, rows: list[Row], base: Path, folder: Path
+) -> TrainingRun:
+    options = trl_config(train_params, folder / "checkpoints")
     options.save_strategy = "no"
     trainer = kind(
-        model=model_io.load(base, own.dtype),
+        model=model_io.load(base, train_params.dtype),
         args=options,
         train_dataset=datasets.Dataset.from_list(rows),
         processing_class=model_io.tokenizer(base),
@@ -149,23 +153,23 @@ def train(kind: Any, own: TrainParams, rows: list[Row], base: Path, folder: Path
     trainer.train()
     seconds = time.perf_counter() - start
     assert len(trainer.losses) == STEPS
-    return Done(trainer.losses, seconds, trainer.real, trainer.places)
+    return TrainingRun(trainer.losses, seconds, trainer.real, trainer.positions)
 
 
-def in_turns(ways: dict[str, Any], *about: Any) -> dict[str, list[Done]]:
+def in_turns(ways: dict[str, Any], *arguments: Any) -> dict[str, list[TrainingRun]]:
     """Return the runs of each way, in turns; only training is timed.
 
     Unlike results.in_turns, no turn is left out: each takes minutes, and loading warms up."""
-    done: dict[str, list[Done]] = {name: [] for name in ways}
+    runs_by_way: dict[str, list[TrainingRun]] = {name: [] for name in ways}
     for _ in range(TURNS):
         for name, kind in ways.items():
-            done[name].append(train(kind, *about))
-    theirs, ours = (np.array(runs[0].losses) for runs in done.values())
+            runs_by_way[name].append(train(kind, *arguments))
+    theirs, ours = (np.array(runs[0].losses) for runs in runs_by_way.values())
     assert np.abs(theirs - ours).max() < TOLERANCE, (theirs, ours)
-    return done
+    return runs_by_way
 
 
-def padding_share(rows: list[Row], batch: int) -> float:
+def padding_fraction(rows: list[Row], batch: int) -> float:
     """Return the fraction of padding in batches of `batch` pairs."""
     sizes = [
         [PROMPT + len(row[side]) for row in rows[start : start + batch] for side in SIDES]
@@ -175,44 +179,48 @@ def padding_share(rows: list[Row], batch: int) -> float:
 
 
 def main() -> None:
-    own = train_params()
-    drawn = problems(STEPS * BATCH // EPOCHS)
-    sets = [pairs(drawn, 0, 1), pairs(drawn, 0, 2), pairs(drawn, 1, 2)]
+    train_params = laptop_params()
+    tokens = problems(STEPS * BATCH // EPOCHS)
+    sets = [pairs(tokens, *traces) for traces in ((0, 1), (0, 2), (1, 2))]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         base = random_weights(folder / "model")
-        computed = new_references(sets, own, base, folder)
+        computed = new_references(sets, train_params, base, folder)
         ways = {"TRL's DPOTrainer": Theirs, "without padding": Ours}
-        done = in_turns(ways, own, sets[0], base, folder)
-    results.record("training", "make bench NAME=training", report(done, computed, sets))
+        runs_by_way = in_turns(ways, train_params, sets[0], base, folder)
+    results.record("training", "make bench NAME=training", report(runs_by_way, computed, sets))
 
 
-def report(done: dict[str, list[Done]], computed: list[int], sets: list[list[Row]]) -> str:
-    theirs, ours = done.values()
-    seconds = {name: [run.seconds for run in runs] for name, runs in done.items()}
+def report(
+    runs_by_way: dict[str, list[TrainingRun]], computed: list[int], sets: list[list[Row]]
+) -> str:
+    theirs, ours = runs_by_way.values()
+    seconds = {name: [run.seconds for run in runs] for name, runs in runs_by_way.items()}
     rows = [
         (
             name,
             f"{runs[0].real / np.median(seconds[name]):,.0f}",
             *(f"{runs[0].losses[step]:.6f}" for step in (0, -1)),
         )
-        for name, runs in done.items()
+        for name, runs in runs_by_way.items()
     ]
     difference = max(abs(a - b) for a, b in zip(theirs[0].losses, ours[0].losses, strict=True))
     gain = results.ratio(*seconds.values())
-    many = pairs(problems(1_000), 0, 1)
-    shares = ", ".join(f"{padding_share(many, size):.0%} at {size}" for size in (1, 2, 4, 8))
+    unsorted = pairs(problems(1_000), 0, 1)
+    fractions = ", ".join(
+        f"{padding_fraction(unsorted, size):.0%} at {size}" for size in (1, 2, 4, 8)
+    )
     requested = sum(len(SIDES) * len(rows) for rows in sets)
     return "\n".join(
         [
             f"{STEPS} steps of {BATCH} pairs, {ours[0].real:,} real tokens; "
-            f"{1 - ours[0].real / ours[0].places:.0%} of TRL's positions are padding.",
+            f"{1 - ours[0].real / ours[0].positions:.0%} of TRL's positions are padding.",
             "",
             results.table(("", "real tokens/s", "loss 1", f"loss {STEPS}"), rows),
             "",
             f"Faster by {gain} × in {TURNS} turns (target: 1.5). The {STEPS} losses differ by at "
             f"most {difference:.1e} (target: {TOLERANCE}).",
-            f"Padding by pairs per batch, of {len(many):,} unsorted pairs: {shares}.",
+            f"Padding by pairs per batch, of {len(unsorted):,} unsorted pairs: {fractions}.",
             f"Reference: {len(sets)} sets of pairs ask for {requested} log-probabilities of "
             f"{len(sets[0]) * TRACES} traces; computed: {', then '.join(map(str, computed))}.",
         ]

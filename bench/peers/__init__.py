@@ -16,15 +16,16 @@ from pathlib import Path
 
 CONCURRENCY = 64
 SAMPLING = {"temperature": 0.7, "top_p": 1.0, "max_tokens": 16}
-WARM = 20  # prompts
+WARMUP = 20  # prompts
 
 
 def measure(ask: Callable[[str, list[str], Path], list[str]]) -> None:
     """Time `ask(url, prompts, folder)`, which writes its results to `folder` and reads them."""
-    asked = json.load(sys.stdin)
+    content = json.load(sys.stdin)
+    url, prompts = content["url"], content["prompts"]
     with tempfile.TemporaryDirectory() as folder:
-        ask(asked["url"], [f"warm {text}" for text in asked["prompts"][:WARM]], Path(folder, "a"))
+        ask(url, [f"warm {text}" for text in prompts[:WARMUP]], Path(folder, "a"))
         start = time.perf_counter()
-        texts = ask(asked["url"], asked["prompts"], Path(folder, "b"))
+        texts = ask(url, prompts, Path(folder, "b"))
         seconds = time.perf_counter() - start
     Path(sys.argv[1]).write_text(json.dumps({"texts": texts, "seconds": seconds}))

@@ -12,7 +12,7 @@ from bench import peers
 UNLIMITED = 1_000_000_000  # a minute
 
 
-class Asker(curator.LLM):
+class PromptLLM(curator.LLM):
     def prompt(self, input: Any) -> Any:
         return input["prompt"]
 
@@ -21,7 +21,7 @@ class Asker(curator.LLM):
 
 
 def ask(url: str, prompts: list[str], folder: Path) -> list[str]:
-    asker = Asker(
+    model = PromptLLM(
         model_name="m",
         backend="openai",
         generation_params=peers.SAMPLING,
@@ -34,8 +34,8 @@ def ask(url: str, prompts: list[str], folder: Path) -> list[str]:
         },
     )
     rows = Dataset.from_list([{"number": n, "prompt": text} for n, text in enumerate(prompts)])
-    found = asker(rows, working_dir=str(folder)).dataset
-    return [row["text"] for row in sorted(found, key=lambda row: row["number"])]
+    replies = model(rows, working_dir=str(folder)).dataset
+    return [row["text"] for row in sorted(replies, key=lambda row: row["number"])]
 
 
 if __name__ == "__main__":

@@ -28,8 +28,8 @@ def ask(url: str, prompts: list[str], folder: Path) -> list[str]:
     builder.with_seed_dataset(dd.LocalFileSeedSource(path=str(seeds)))
     builder.add_column(dd.LLMTextColumnConfig(name="text", model_alias="m", prompt="{{ prompt }}"))
     designer = DataDesigner(artifact_path=folder, model_providers=[provider])
-    made = designer.create(builder, num_records=len(prompts)).load_dataset()
-    texts = dict(zip(made["prompt"], made["text"], strict=True))
+    table = designer.create(builder, num_records=len(prompts)).load_dataset()
+    texts = dict(zip(table["prompt"], table["text"], strict=True))
     return [texts[prompt] for prompt in prompts]
 
 

@@ -17,9 +17,9 @@ def ask(url: str, prompts: list[str], folder: Path) -> list[str]:
             input_batch_size=peers.CONCURRENCY,
         )
     rows = [{"number": number, "instruction": text} for number, text in enumerate(prompts)]
-    found = pipeline.run(dataset=rows, dataset_batch_size=500)
-    made = sorted(found["default"]["train"], key=lambda row: row["number"])
-    return [row["generation"] for row in made]
+    outputs = pipeline.run(dataset=rows, dataset_batch_size=500)
+    train = sorted(outputs["default"]["train"], key=lambda row: row["number"])
+    return [row["generation"] for row in train]
 
 
 if __name__ == "__main__":
