@@ -59,7 +59,7 @@ def delta_rows(selected: pl.DataFrame) -> list[Row]:
 def score_differences(scores: Scores, base: str, policy: str) -> dict[str, dict[str, Any]]:
     """Return the policy's score minus the base's for each benchmark.
 
-    `intervals_apart` compares the 95 % intervals: 1 if the policy's is wholly above, -1 if wholly
+    `intervals_apart` compares the 95% intervals: 1 if the policy's is wholly above, -1 if wholly
     below, 0 if they overlap.
     """
     differences = {}
@@ -88,6 +88,6 @@ def to_markdown(scores: Scores, base: str, policy: str) -> str:
 
 
 def format_score(score: dict[str, Any]) -> str:
-    """Return "value % [low, high]"."""
+    """Return "value% [low, high]"."""
     value, low, high = (100 * score[name] for name in ("value", "low", "high"))
-    return f"{value:.1f} % [{low:.1f}, {high:.1f}]"
+    return f"{value:.1f}% [{low:.1f}, {high:.1f}]"

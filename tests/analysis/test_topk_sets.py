@@ -125,7 +125,7 @@ def test_the_overlap_of_two_sets_by_hand() -> None:
 
 
 def test_the_overlap_by_chance_is_hypergeometric() -> None:
-    # Two of 20: none in common 153/190 = 0.805, one 36/190, so 97.5 % have at most one.
+    # Two of 20: none in common 153/190 = 0.805, one 36/190, so 97.5% have at most one.
     assert topk_sets.chance_overlap(20, 2) == (10.0, 0.0, 50.0)
     assert topk_sets.chance_overlap(5, 5) == (100.0, 100.0, 100.0)
     assert topk_sets.chance_overlap(5, 4) == (80.0, 75.0, 100.0)  # three or four, never fewer

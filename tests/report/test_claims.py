@@ -259,7 +259,7 @@ def test_a_result_is_put_into_words(context: ReportContext) -> None:
         "5 of 5 hold; weakest (factuality) +0.71 [+0.69, +0.73] rating points"
     )
     assert format.to_markdown([step]).splitlines() == [
-        "| claim | paper | here, 95 % interval | holds? |",
+        "| claim | paper | here, 95% interval | holds? |",
         "|---|---|---|---|",
         "| In step coherence the delta widens from the weakest chosen generator to the strongest. "
         "| from 0.96 to 2.08 | +1.12 [+1.10, +1.14] rating points | ✓ holds |",

@@ -46,7 +46,7 @@ def test_wilsons_bounds_solve_their_equation(successes: int, n: int) -> None:
     share = successes / n
     for bound in wilson(share, n)[1:]:
         spread = bound * (1 - bound) / n
-        # (share - bound)² = z² · bound · (1 - bound) / n; 3.8415 is the 95 % point of chi-square.
+        # (share - bound)² = z² · bound · (1 - bound) / n; 3.8415 is the 95% point of chi-square.
         assert (share - bound) ** 2 == pytest.approx(3.841458821 * spread, abs=1e-9)
 
 

@@ -39,7 +39,7 @@ def to_metrics(results: list[ClaimResult]) -> dict[str, Any]:
 
 def to_markdown(results: list[ClaimResult]) -> str:
     """Return a table with a row for each claim."""
-    lines = ["| claim | paper | here, 95 % interval | holds? |", "|---|---|---|---|"]
+    lines = ["| claim | paper | here, 95% interval | holds? |", "|---|---|---|---|"]
     for result in results:
         cells = (
             result.claim.statement,
@@ -56,7 +56,8 @@ def format_result(result: ClaimResult) -> str:
     weakest = result.weakest
     if weakest is None or weakest.measured is None:
         return next((part.reason for part in result.parts if part.reason), "not run")
-    text = f"{format_interval(weakest.measured, result.claim)} {UNITS[result.claim.unit]}"
+    text, unit = format_interval(weakest.measured, result.claim), UNITS[result.claim.unit]
+    text = text.replace(" ", "% ", 1) if unit == "%" else f"{text} {unit}"
     if len(result.parts) == 1:
         return text
     holding = sum(part.verdict == "holds" for part in result.parts)

@@ -1,4 +1,4 @@
-"""Measure the quantities of claims.yaml: value, 95 % interval and p."""
+"""Measure the quantities of claims.yaml: value, 95% interval and p."""
 
 import math
 import re
@@ -218,7 +218,7 @@ def _answer_counts(run: Run, benchmark: str) -> AnswerCounts:
 
 
 def from_interval(value: float, low: float, high: float, threshold: float) -> Measurement:
-    """Derive p from a 95 % interval: p < 0.05 exactly if the interval excludes `threshold`."""
+    """Derive p from a 95% interval: p < 0.05 exactly if the interval excludes `threshold`."""
     distance = value - threshold
     half_width = value - low if distance > 0 else high - value
     if distance == 0 or half_width == 0:

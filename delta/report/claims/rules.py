@@ -2,7 +2,7 @@
 
 above, below: the quantity is on that side of the threshold, and p < 0.05 after Holm's correction
     over all such tests of the same table or figure. Significant on the other side: does not hold.
-equivalent: the whole 95 % interval is within +- margin. Wholly outside: does not hold.
+equivalent: the whole 95% interval is within +- margin. Wholly outside: does not hold.
 not-below: the whole interval is above -margin. Wholly below: does not hold.
 
 Otherwise we cannot tell: more questions could decide it either way. A claim with several parts

@@ -19,7 +19,7 @@ TITLES = {"easy": "easy math", "hard": "hard math", "math": "math", "stem": "STE
 HEAT = LinearSegmentedColormap.from_list("heat", ["#eef5fb", "#0b4f8a"])
 # Not pure black, because Matplotlib writes black without a colour.
 ON_LIGHT, ON_DARK, DARK_FROM = "#010101", "#fdfeff", 0.74
-SCORE_LABEL = "correct answers (%), 95 % interval"
+SCORE_LABEL = "correct answers (%), 95% interval"
 
 Points = Sequence[tuple[float, Row]]  # x and the row that is drawn there
 
@@ -34,7 +34,7 @@ def figure_1(rows: list[Row], folder: Path) -> None:
     """Draw gains over the base: SFT and DPO, on weak and on strong pairs."""
     methods, pairs = distinct(rows, "method"), distinct(rows, "pairs")
     width = 0.8 / max(1, len(pairs))
-    label = "gain over the base (points), 95 % interval"
+    label = "gain over the base (points), 95% interval"
     with _panels(folder, "figure-1", rows, (7, 3.6), label) as panels:
         for axes, own in panels:
             for number, entry in enumerate(pairs):
@@ -109,7 +109,7 @@ def figure_5(rows: list[Row], folder: Path) -> None:
             axes.set_ylim(len(names) - 0.5, -0.5)
             axes.set_aspect("equal")
             chance = own[0]["chance"]
-            by_chance = "" if chance is None else f" (by chance {chance:.0f} %)"
+            by_chance = "" if chance is None else f" (by chance {chance:.0f}%)"
             axes.set_title(f"k = {_thousands(str(own[0]['k']))}{by_chance}")
             axes.set_xticks(range(len(names)), labels, rotation=45, fontsize=8)
             axes.set_yticks(range(len(names)), labels if number == 0 else [""] * len(names))
@@ -216,7 +216,7 @@ def _band(axes: Axes, points: Points) -> None:
     points = [(first_x - 0.2, first), *points, (last_x + 0.2, last)]
     xs = [x for x, _ in points]
     low, high, score = ([row[name] for _, row in points] for name in ("low", "high", "score"))
-    label = "random pairs, 95 % interval"
+    label = "random pairs, 95% interval"
     axes.fill_between(xs, low, high, color=MUTED, alpha=0.25, linewidth=0, label=label)
     axes.plot(xs, score, color=MUTED, linewidth=1)
 

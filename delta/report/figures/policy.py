@@ -12,7 +12,7 @@ COLOURS = ("#8c9aa9", "#d1495b", "#30638e", "#edae49", "#00798c")
 
 
 def accuracy(rows: list[Row], folder: Path) -> None:
-    """Draw bars with 95 % intervals: a group for each benchmark, a bar for each model."""
+    """Draw bars with 95% intervals: a group for each benchmark, a bar for each model."""
     models, benchmarks = distinct(rows, "model"), distinct(rows, "benchmark")
     width = 0.8 / len(models)
     with style.figure(folder, "accuracy", {}, figsize=(7, 4)) as (_, axes):
@@ -26,7 +26,7 @@ def accuracy(rows: list[Row], folder: Path) -> None:
             axes.errorbar(xs, values, [below, above], fmt="none", ecolor="#222222", capsize=4)
         axes.set_xticks(range(len(benchmarks)), benchmarks)
         axes.set_ylim(0)
-        axes.set_ylabel("correct answers (%), 95 % interval")
+        axes.set_ylabel("correct answers (%), 95% interval")
         axes.legend(frameon=False)
 
 
