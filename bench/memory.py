@@ -119,14 +119,18 @@ def write_workspace(
     content["verify"]["llm_fallback"] = False
     content["judge"] |= {"rater": "rules", "budget": dict.fromkeys(content["generators"], BUDGET)}
     content["grading"]["workers"] = WORKERS
-    name = first["model"]
-    content["serving"][name]["endpoint"] = {"revision": "unnamed", "accepts": "vllm"}
-    server = {"base_urls": [url], "key": None, "models": {name: None}, "concurrency": 256}
+    server = {"base_urls": [url], "key": None, "models": {}, "concurrency": 256}
     content["engine"]["endpoint"]["servers"] = {"loopback": server}
+    ask_at_server(content, first["model"])
     (folder / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
     command = [sys.executable, "-m", "bench.synthetic_data", str(folder / "data")]
     write_model_folder(folder, first["model"])
     subprocess.run([*command, str(problems), str(samples), "strong", "weak"], check=True)
+
+
+def ask_at_server(content: dict[str, Any], model: str) -> None:
+    content["serving"][model]["endpoint"] = {"revision": "unnamed", "accepts": "vllm"}
+    content["engine"]["endpoint"]["servers"]["loopback"]["models"][model] = None
 
 
 def write_model_folder(folder: Path, name: str) -> None:
@@ -153,9 +157,11 @@ def add_sources(folder: Path, problems: int) -> None:
     programs_source["data"] = tests_file.model_dump(exclude_none=True)
     content["generators"][RECORDED] = {"model": RECORDED, "recorded": SAMPLES}
     content["judge"]["budget"][RECORDED] = BUDGET
-    content["judge"]["second_judge"]["rater"] = "llm"
+    second_judge = content["judge"]["second_judge"]
+    second_judge["rater"] = "llm"
+    ask_at_server(content, second_judge["llm"]["model"])
     (folder / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
-    write_model_folder(folder, content["judge"]["second_judge"]["llm"]["model"])
+    write_model_folder(folder, second_judge["llm"]["model"])
 
 
 def peak(folder: Path, stage: str) -> Peak:
