@@ -75,9 +75,9 @@ def lock(md5: str, *names: str) -> str:
 
 
 def stages(text: str) -> dict[str, object]:
-    found = yaml.safe_load(text)
-    assert found["schema"] == "2.0"
-    return dict(found.get("stages", {}))
+    content = yaml.safe_load(text)
+    assert content["schema"] == "2.0"
+    return dict(content.get("stages", {}))
 
 
 def commit(root: Path, text: str) -> None:
@@ -96,9 +96,9 @@ def test_entries_before_the_cut_are_kept_and_the_others_restored(root: Path) -> 
     for end in (third + 16, third + 200, after_a_line, fourth - 3, fourth):
         (root / "dvc.lock").write_text(whole[:end])
         assert len(repair(root)) == 1
-        found = stages((root / "dvc.lock").read_text())
-        assert found == before | {name: now[name] for name in ("problems", "verify")}
-        assert list(found) == list(NAMES)
+        repaired_stages = stages((root / "dvc.lock").read_text())
+        assert repaired_stages == before | {name: now[name] for name in ("problems", "verify")}
+        assert list(repaired_stages) == list(NAMES)
 
 
 @pytest.mark.parametrize("committed", [True, False])
@@ -114,11 +114,11 @@ def test_a_lock_truncated_anywhere_is_restored_without_partial_entries(
         (root / "dvc.lock").write_text(whole[:end])
         repaired += len(repair(root))
         assert repair(root) == []
-        found = stages((root / "dvc.lock").read_text())
+        repaired_stages = stages((root / "dvc.lock").read_text())
         if committed and (end < last or whole[end - 1] != "\n"):
-            assert found == stages(whole)
-        for name in list(found)[:-1]:
-            assert found[name] == stages(whole)[name]
+            assert repaired_stages == stages(whole)
+        for name in list(repaired_stages)[:-1]:
+            assert repaired_stages[name] == stages(whole)[name]
     assert repaired > 20
 
 
@@ -162,8 +162,8 @@ def test_the_lock_of_this_project_is_repaired_after_every_write_of_dvc(root: Pat
 def test_a_lock_that_is_not_truncated_is_left_alone(root: Path) -> None:
     assert repair(root) == []  # there is no lock
     commit(root, lock(OLD, *NAMES, "no-more"))
-    one, other = (STAGE.format(name="pair", md5=md5) for md5 in (NEW, OLD))
-    merge = f"schema: '2.0'\nstages:\n<<<<<<< HEAD\n{one}=======\n{other}>>>>>>> other\n"
+    ours, theirs = (STAGE.format(name="pair", md5=md5) for md5 in (NEW, OLD))
+    merge = f"schema: '2.0'\nstages:\n<<<<<<< HEAD\n{ours}=======\n{theirs}>>>>>>> other\n"
     another_schema = lock(NEW, *NAMES).replace("2.0", "3.0")[:-3]
     damaged = lock(NEW, *NAMES).replace("deps:", "deps", 1)[:-3]
     # The committed lock has a stage that dvc.yaml no longer has.

@@ -349,8 +349,8 @@ def test_every_float_of_the_file_is_in_the_table_above() -> None:
         return [key.removeprefix(".")] if isinstance(value, float) else []
 
     # What an experiment changes is checked with the runs that it makes.
-    one = {"generators": {"zero-shot": CONTENT["generators"]["zero-shot"]}, "experiments": {}}
-    content = CONTENT | one
+    sections = {"generators": {"zero-shot": CONTENT["generators"]["zero-shot"]}, "experiments": {}}
+    content = CONTENT | sections
     assert [leaf for leaf in leaves(content, "") if leaf not in FLOATS] == []
 
 

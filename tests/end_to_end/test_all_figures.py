@@ -37,14 +37,14 @@ def rows_of(space: Workspace, name: str) -> Any:
 def test_every_distinct_run_has_a_complete_result(space: Workspace) -> None:
     path = space.folder / "params.yaml"
     content = read_all(path)
-    declared = load_sections("experiments", ExperimentParams, path)
-    keys = {cell.key for name, one in declared.items() for cell in cells(content, name, one)}
+    experiments = load_sections("experiments", ExperimentParams, path)
+    keys = {cell.key for name, grid in experiments.items() for cell in cells(content, name, grid)}
     files = list((space.folder / "metrics/runs").glob("*.json"))
     assert {file.stem for file in files} == keys
     assert f"{len(keys)} runs, 0 of them done" in space.output
     for file in files:
         result = json.loads(file.read_text())
-        assert {name: len(one["correct"]) for name, one in result["answers"].items()} == {
+        assert {name: len(counts["correct"]) for name, counts in result["answers"].items()} == {
             "products": 6,
             "long-sums": 4,
             "humaneval": 3,
@@ -66,9 +66,9 @@ def test_every_distinct_run_has_a_complete_result(space: Workspace) -> None:
 def test_every_figure_has_a_value_with_its_interval_for_every_run(
     space: Workspace, name: str, rows: int
 ) -> None:
-    found = rows_of(space, name)
-    assert len(found) == rows
-    for row in found:
+    values = rows_of(space, name)
+    assert len(values) == rows
+    for row in values:
         (value,) = {"delta", "score", "gain"} & set(row)
         assert row["low"] <= row[value] <= row["high"]
 

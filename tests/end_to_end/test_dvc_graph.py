@@ -61,13 +61,13 @@ def test_only_the_trainer_the_reference_pass_the_engine_and_conversion_import_to
     None
 ):
     heavy = re.compile(r"^\s*(?:import|from) (?:torch|vllm|trl)\b", re.MULTILINE)
-    found = {
+    importers = {
         str(path.relative_to(ROOT))
         for folder in ("delta", "stages")
         for path in (ROOT / folder).rglob("*.py")
         if heavy.search(path.read_text())
     }
-    assert found == {
+    assert importers == {
         "delta/inference/vllm_engine.py",
         "delta/data/fetch.py",
         "delta/training/launch.py",

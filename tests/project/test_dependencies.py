@@ -132,8 +132,8 @@ def test_locks_agree_and_name_neither_an_index_nor_an_excluded_package() -> None
 def test_no_file_names_a_package_index() -> None:
     """The indexes come from pip's configuration."""
     command = ["git", "grep", "-lE", r"https?://[^ ]*(/simple|/whl)(/|\b)", "--", ":!tests/project"]
-    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout
-    assert found == ""
+    files = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    assert files == ""
 
 
 def installed_requirements(name: str, extras: set[str]) -> Iterable[Requirement]:

@@ -57,11 +57,11 @@ def test_the_targets_are_those_of_the_makefile() -> None:
 def test_the_parameters_are_those_of_params_yaml() -> None:
     """A key in capitals stands for any name."""
     sections = "|".join(PARAMS)
-    found = set()
+    paths = set()
     for name in FILES:
-        found |= set(re.findall(rf"\b(?:{sections})(?:\.\w+)+", text(name)))
-    assert {"engine.kind", "train.num_processes", "serving.MODEL.tensor_parallel_size"} <= found
-    for path in found:
+        paths |= set(re.findall(rf"\b(?:{sections})(?:\.\w+)+", text(name)))
+    assert {"engine.kind", "train.num_processes", "serving.MODEL.tensor_parallel_size"} <= paths
+    for path in paths:
         value = PARAMS
         for key in path.split("."):
             value = next(iter(value.values())) if key.isupper() else value.get(key)

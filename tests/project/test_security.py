@@ -55,8 +55,8 @@ def test_nothing_unpickles_evaluates_text_or_calls_a_shell(path: Path) -> None:
         modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         if isinstance(node, ast.ImportFrom):
             modules = [node.module or ""]
-        found = {module.split(".")[0] for module in modules} & UNPICKLING
-        assert found <= MAY_MARSHAL.get(name, set()), found
+        imported = {module.split(".")[0] for module in modules} & UNPICKLING
+        assert imported <= MAY_MARSHAL.get(name, set()), imported
     for call in calls(path):
         called = dotted(call.func)
         assert called not in SHELLS | LOADERS
@@ -74,7 +74,7 @@ def test_nothing_unpickles_evaluates_text_or_calls_a_shell(path: Path) -> None:
 @pytest.mark.parametrize("profile", ["params.yaml", "profiles/smoke.yaml", "profiles/paper.yaml"])
 def test_code_beside_weights_runs_for_models_that_a_profile_names(profile: str) -> None:
     serving = read_all(ROOT / profile)["serving"]
-    allowed = {name for name, one in serving.items() if one["trust_remote_code"]}
+    allowed = {name for name, model in serving.items() if model["trust_remote_code"]}
     assert allowed == ({"nemotron-49b"} if profile == "profiles/paper.yaml" else set())
 
 
@@ -87,9 +87,9 @@ def test_a_key_that_a_server_repeats_is_in_no_message(
             text = f"Incorrect key: {SECRETS[KEY_VARIABLE]}"
             server.answer = fail_first(9, partial(web.Response, status=status, text=text))
             try:
-                ((_, found),) = engine_at(server.url, key=KEY_VARIABLE).ask(plain_requests(1))
-                assert isinstance(found, Failure)
-                message = found.reason
+                ((_, reply),) = engine_at(server.url, key=KEY_VARIABLE).ask(plain_requests(1))
+                assert isinstance(reply, Failure)
+                message = reply.reason
             except ServerRefusedError as error:
                 message = str(error)
             assert message.endswith(f"HTTP {status}: Incorrect key: ${KEY_VARIABLE}")
@@ -117,14 +117,14 @@ def space(tmp_path_factory: pytest.TempPathFactory, reference_run: ReferenceRun)
 
 @pytest.mark.slow
 def test_no_key_of_the_environment_is_in_any_file_commit_or_experiment(space: Workspace) -> None:
-    found = [
+    leaks = [
         (path, name)
         for path in space.folder.rglob("*")
         if path.is_file() and not path.is_symlink()
         for name, secret in SECRETS.items()
         if secret.encode() in path.read_bytes()
     ]
-    assert found == []
+    assert leaks == []
     everything = subprocess.run(
         ["git", "log", "--all", "--patch", "--text"],
         cwd=space.folder,

@@ -116,8 +116,8 @@ def test_a_groups_difference_is_the_mean_over_its_benchmarks_whatever_their_size
 
 
 def test_a_groups_variance_is_the_sum_over_its_benchmarks() -> None:
-    one = two_runs(6, 2, 40)
-    alone, twice = versus(one), contrast(group_terms([one, one], [1, -1]))
+    runs = two_runs(6, 2, 40)
+    alone, twice = versus(runs), contrast(group_terms([runs, runs], [1, -1]))
     assert twice.value == pytest.approx(alone.value)
     # √2 less; and Student's t with 94 instead of 47 degrees of freedom.
     ratio = math.sqrt(2) * scipy_stats.t.ppf(0.975, 47) / scipy_stats.t.ppf(0.975, 94)
@@ -177,10 +177,10 @@ def test_an_interaction_is_a_difference_of_two_trends_on_the_same_questions() ->
 
 
 def test_groups_of_different_questions_are_compared() -> None:
-    one, other = [two_runs(8, 0, 12)], [two_runs(1, 1, 18)]
-    result = contrast(group_terms(one, [1, -1]) + negate(group_terms(other, [1, -1])))
+    first, second = [two_runs(8, 0, 12)], [two_runs(1, 1, 18)]
+    result = contrast(group_terms(first, [1, -1]) + negate(group_terms(second, [1, -1])))
     assert result.value == pytest.approx(0.4)
-    assert contrast(negate(group_terms(one, [1, -1]))).value == pytest.approx(-0.4)
+    assert contrast(negate(group_terms(first, [1, -1]))).value == pytest.approx(-0.4)
 
 
 def test_more_samples_depend_less_on_the_pseudo_answer() -> None:

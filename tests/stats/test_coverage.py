@@ -54,5 +54,5 @@ def test_without_a_difference_tests_reject_in_3_to_7_of_100_cases(
         which: row.rejected for which, row in simulated_rows.items() if row.rejected is not None
     }
     assert len(rejected) == 23
-    assert {which for which, share in rejected.items() if share > 0.07} == set()
-    assert {which for which, share in rejected.items() if share < 0.03} <= TOO_WIDE
+    assert {which for which, fraction in rejected.items() if fraction > 0.07} == set()
+    assert {which for which, fraction in rejected.items() if fraction < 0.03} <= TOO_WIDE

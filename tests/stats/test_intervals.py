@@ -94,11 +94,11 @@ def test_the_effective_number_of_trials_by_hand() -> None:
 
 
 def test_a_score_of_few_correct_answers_counts_questions_and_not_answers() -> None:
-    one = clustered_proportion([[True] + [False] * 15] + [[False] * 16] * 29)
+    score = clustered_proportion([[True] + [False] * 15] + [[False] * 16] * 29)
     # Between questions the variance is that of 480 independent answers, so Wilson's upper bound
     # would be 1.2%. But one correct answer is too few to know; 30 questions would give 13%.
-    assert one.value == pytest.approx(1 / 480)
-    assert 0.08 < one.high < 0.13
+    assert score.value == pytest.approx(1 / 480)
+    assert 0.08 < score.high < 0.13
 
 
 def test_errors_by_hand() -> None:

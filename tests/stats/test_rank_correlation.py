@@ -56,7 +56,7 @@ def test_scipy_has_the_same_exact_p_with_ties() -> None:
     result = spearman(ours, theirs)
     library = scipy_stats.permutation_test(
         (ours,),
-        lambda one: abs(scipy_stats.spearmanr(one, theirs).statistic),
+        lambda values: abs(scipy_stats.spearmanr(values, theirs).statistic),
         permutation_type="pairings",
         alternative="greater",
         n_resamples=np.inf,

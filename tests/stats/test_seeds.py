@@ -108,10 +108,10 @@ def test_a_seed_effect_on_both_groups_cancels_in_their_difference() -> None:
 
 
 def test_groups_with_one_seed_are_compared_as_terms_are() -> None:
-    one, other = [[1, 1, 0, 1], [0, 1, 0, 0]], [[1, 0, 0], [1, 1, 0]]
-    rows = [[CorrectCounts([one[run]], 1), CorrectCounts([other[run]], 1)] for run in (0, 1)]
-    terms = contrasts.group_terms([CorrectCounts(one, 1)], [1, -1])
-    terms += contrasts.negate(contrasts.group_terms([CorrectCounts(other, 1)], [1, -1]))
+    first, second = [[1, 1, 0, 1], [0, 1, 0, 0]], [[1, 0, 0], [1, 1, 0]]
+    rows = [[CorrectCounts([first[run]], 1), CorrectCounts([second[run]], 1)] for run in (0, 1)]
+    terms = contrasts.group_terms([CorrectCounts(first, 1)], [1, -1])
+    terms += contrasts.negate(contrasts.group_terms([CorrectCounts(second, 1)], [1, -1]))
     assert contrast_with_seeds(rows, [1, -1], [1, -1]) == pytest.approx(contrasts.contrast(terms))
 
 
