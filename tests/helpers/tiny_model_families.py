@@ -7,7 +7,7 @@ templates render. Like Nemotron's, they drop the reasoning of earlier assistant 
 from pathlib import Path
 from typing import NamedTuple
 
-from delta.core import fingerprint
+from tests.helpers.tiny_models import write_byte_tokenizer, write_weights
 
 
 class Family(NamedTuple):
@@ -84,46 +84,10 @@ FAMILIES = {
 
 def write_tokenizer(folder: Path, family: str) -> int:
     """Write a byte tokenizer with the family's tokens and template; return its size."""
-    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast
-
-    special = FAMILIES[family].special
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    tokens = ["<|pad|>", *special, *alphabet]
-    model = Tokenizer(models.BPE({token: i for i, token in enumerate(tokens)}, []))
-    model.add_special_tokens(
-        [AddedToken(name, special=True) for name in tokens[: 1 + len(special)]]
-    )
-    model.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    model.decoder = decoders.ByteLevel()
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=model, eos_token=special[-1], pad_token="<|pad|>"
-    )
-    tokenizer.chat_template = FAMILIES[family].template
-    folder.mkdir(parents=True, exist_ok=True)
-    tokenizer.save_pretrained(folder)
-    return len(tokens)
+    return write_byte_tokenizer(folder, FAMILIES[family].special, FAMILIES[family].template)
 
 
 def write_model_family(folder: Path, family: str, seed: int = 0) -> str:
     """Write a two-layer model with random weights; return the folder's fingerprint."""
-    import torch
-    import transformers
-
-    size = write_tokenizer(folder, family)
-    architecture = FAMILIES[family].architecture
-    torch.manual_seed(seed)
-    config = getattr(transformers, f"{architecture}Config")(
-        vocab_size=size,
-        hidden_size=64,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        max_position_embeddings=16_384,  # the paper profile's longest prompts
-        bos_token_id=1,
-        eos_token_id=len(FAMILIES[family].special),
-        pad_token_id=0,
-    )
-    getattr(transformers, f"{architecture}ForCausalLM")(config).save_pretrained(folder)
-    return fingerprint.write_fingerprint(folder, f"tiny {family}")
+    size, eos = write_tokenizer(folder, family), len(FAMILIES[family].special)
+    return write_weights(folder, FAMILIES[family].architecture, size, eos=eos, hidden=64, seed=seed)

@@ -14,38 +14,56 @@ TEMPLATE = (
 
 def write_model(folder: Path, seed: int = 0) -> str:
     """Write a two-layer Llama and a byte tokenizer; return the folder's fingerprint."""
-    import torch
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+    special = ("<|im_start|>", "<|im_end|>")
+    size = write_byte_tokenizer(folder, special, TEMPLATE)
+    return write_weights(folder, "Llama", size, eos=len(special), hidden=32, seed=seed)
 
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    tokens = ["<|pad|>", "<|im_start|>", "<|im_end|>", *alphabet]
+
+def write_byte_tokenizer(folder: Path, special: tuple[str, ...], template: str) -> int:
+    """Write a tokenizer of bytes and `special`, whose last token ends a turn; return its size."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    tokens = ["<|pad|>", *special, *sorted(pre_tokenizers.ByteLevel.alphabet())]
     model = Tokenizer(models.BPE({token: i for i, token in enumerate(tokens)}, []))
+    model.add_special_tokens(
+        [AddedToken(name, special=True) for name in tokens[: 1 + len(special)]]
+    )
     model.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     model.decoder = decoders.ByteLevel()
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=model,
-        eos_token="<|im_end|>",
-        pad_token="<|pad|>",
-        additional_special_tokens=["<|im_start|>"],
+        tokenizer_object=model, eos_token=special[-1], pad_token="<|pad|>"
     )
-    tokenizer.chat_template = TEMPLATE
+    tokenizer.chat_template = template
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer.save_pretrained(folder)
+    return len(tokens)
+
+
+def write_weights(
+    folder: Path, architecture: str, vocabulary: int, *, eos: int, hidden: int, seed: int
+) -> str:
+    """Write two layers of random weights beside a tokenizer; return the folder's fingerprint.
+
+    vLLM's CPU attention needs heads of 32, so `hidden` is at least 64 there.
+    """
+    import torch
+    import transformers
+
     torch.manual_seed(seed)
-    config = LlamaConfig(
-        vocab_size=len(tokens),
-        hidden_size=32,
+    config = getattr(transformers, f"{architecture}Config")(
+        vocab_size=vocabulary,
+        hidden_size=hidden,
         intermediate_size=64,
         num_hidden_layers=2,
         num_attention_heads=2,
         num_key_value_heads=2,
-        max_position_embeddings=1024,
+        max_position_embeddings=16_384,  # the paper profile's longest prompts
         bos_token_id=1,
-        eos_token_id=2,
+        eos_token_id=eos,
         pad_token_id=0,
     )
-    folder.mkdir(parents=True, exist_ok=True)
-    LlamaForCausalLM(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    getattr(transformers, f"{architecture}ForCausalLM")(config).save_pretrained(folder)
     return fingerprint.write_fingerprint(folder, "tiny")
 
 

@@ -11,8 +11,7 @@ from delta import prompts
 from delta.inference import chat_formats, harmony
 from delta.inference.engine import SamplingParams, ServingParams, VllmSettings, build_request
 from delta.judging import rubric
-from tests.helpers.tiny_harmony import write_judge
-from tests.helpers.tiny_model_families import write_tokenizer
+from tests.helpers.tiny_model_families import write_model_family, write_tokenizer
 
 pytestmark = pytest.mark.slow  # transformers and xgrammar take seconds to import
 BEGIN = "<|channel|>analysis<|message|>"
@@ -156,7 +155,7 @@ def test_in_vllm_a_model_reasons_before_its_json_or_is_cut(tmp_path: Path) -> No
     from delta.inference.types import Reply
     from delta.inference.vllm_engine import VllmEngine
 
-    fingerprint = write_judge(tmp_path / "judge")
+    fingerprint = write_model_family(tmp_path / "judge", "gpt-oss")
     serving = ServingParams(
         chat_format="gpt-oss",
         dtype="float32",
