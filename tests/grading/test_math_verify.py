@@ -9,7 +9,7 @@ from bench.graders_on_real_rows import box, read_lines
 from delta.grading import math_verify
 from delta.grading.math import grade_as_math_verify
 from delta.grading.verdict import Verdict
-from tests.fixtures.cases import rows
+from tests.helpers.grading_cases import rows
 from tests.helpers.import_closure import ROOT
 
 REAL = ROOT.parent / "shared" / "real"

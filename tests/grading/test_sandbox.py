@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from delta.core.errors import InputError
 from delta.data import program_tests
@@ -27,6 +26,7 @@ from delta.grading import bubblewrap, memory_cgroup, sandbox, sandbox_runner, sa
 from delta.grading.code import grade
 from delta.grading.config import CodeParams
 from delta.grading.sandbox import Program, run
+from tests.helpers import grading_cases
 from tests.helpers.import_closure import ROOT
 from tests.helpers.ordinary_user import NOBODY, PACKAGES, python_of_nobody
 
@@ -43,9 +43,7 @@ for line in sys.stdin:
     print(json.dumps(grade(*json.loads(line), params)), flush=True)
 """
 CORRECT = ("correct", None)
-HOSTILE = yaml.safe_load(
-    (ROOT / "tests" / "fixtures" / "cases" / "hostile.yaml").read_text(encoding="utf-8")
-)
+HOSTILE = grading_cases.read("hostile")
 STAYS = """
 import os, sys, time
 if os.fork() == 0:

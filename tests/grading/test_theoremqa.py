@@ -6,7 +6,7 @@ import pytest
 
 from delta.grading.theoremqa import grade
 from delta.grading.verdict import Verdict
-from tests.fixtures.cases import CaseRow, check, rows
+from tests.helpers.grading_cases import CaseRow, check, rows
 
 
 @pytest.mark.parametrize("row", rows("theorem"), ids=str)
