@@ -119,16 +119,16 @@ def write_workspace(
     content["verify"]["llm_fallback"] = False
     content["judge"] |= {"rater": "rules", "budget": dict.fromkeys(content["generators"], BUDGET)}
     content["grading"]["workers"] = WORKERS
-    server = {"base_urls": [url], "key": None, "models": {}, "concurrency": 256}
+    server = {"base_urls": [url], "key": None, "models": dict[str, None](), "concurrency": 256}
     content["engine"]["endpoint"]["servers"] = {"loopback": server}
-    ask_at_server(content, first["model"])
+    use_server(content, first["model"])
     (folder / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
     command = [sys.executable, "-m", "bench.synthetic_data", str(folder / "data")]
     write_model_folder(folder, first["model"])
     subprocess.run([*command, str(problems), str(samples), "strong", "weak"], check=True)
 
 
-def ask_at_server(content: dict[str, Any], model: str) -> None:
+def use_server(content: dict[str, Any], model: str) -> None:
     content["serving"][model]["endpoint"] = {"revision": "unnamed", "accepts": "vllm"}
     content["engine"]["endpoint"]["servers"]["loopback"]["models"][model] = None
 
@@ -159,7 +159,7 @@ def add_sources(folder: Path, problems: int) -> None:
     content["judge"]["budget"][RECORDED] = BUDGET
     second_judge = content["judge"]["second_judge"]
     second_judge["rater"] = "llm"
-    ask_at_server(content, second_judge["llm"]["model"])
+    use_server(content, second_judge["llm"]["model"])
     (folder / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
     write_model_folder(folder, second_judge["llm"]["model"])
 

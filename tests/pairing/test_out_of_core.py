@@ -38,9 +38,9 @@ def test_two_passes_take_the_pairs_that_select_takes(tmp_path: Path, k: int, see
     table, counts = select(params, pairs, ratings)
     rows.select("pair_id", "score").write_parquet(tmp_path / "rows.parquet")
     cut = scale_selection.top([tmp_path / "rows.parquet"], k, seed, tmp_path / "top.parquet")
-    taken = pl.read_parquet(tmp_path / "top.parquet")["pair_id"]
-    assert taken.len() == k
-    assert set(taken) == set(table.filter("selected")["pair_id"])
+    selected = pl.read_parquet(tmp_path / "top.parquet")["pair_id"]
+    assert selected.len() == k
+    assert set(selected) == set(table.filter("selected")["pair_id"])
     assert (cut.score, cut.tied, cut.needed) == (
         counts["delta_at_cut"],
         counts["tied_at_cut"],
@@ -70,7 +70,7 @@ def test_the_window_is_narrow_if_many_pairs_tie() -> None:
 
 def test_the_costs_in_the_docs_are_the_printed_ones() -> None:
     page = scale.DOCUMENT.read_text(encoding="utf-8")
-    for name, table in scale.computed().items():
+    for name, table in scale.computed_tables().items():
         assert f"<!-- {name} -->\n{table}\n<!-- /{name} -->" in page, name
 
 
@@ -84,7 +84,7 @@ def test_costs_grow_with_the_pairs() -> None:
 
 
 def test_a_limit_is_the_space_divided_by_that_of_a_pair() -> None:
-    stored = scale_store.Measured("", 100.0, 0.1, 0.05, 2e-5, 1_000.0)
+    stored = scale_store.Measurement("", 100.0, 0.1, 0.05, 2e-5, 1_000.0)
     rows = scale_store.limits(stored, 2_000.0, [10**6]).split("\n")[2:]
     assert "| 1,000 bytes | 1.00 GB | 0.5 million (0.5 GiB) |" in rows[0]
     assert "| 2,000 bytes | 2.00 GB | 12.9 million (24.0 GiB) |" in rows[1]
