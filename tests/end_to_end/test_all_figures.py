@@ -13,7 +13,7 @@ import pytest
 from delta.core.params import load_sections, read_all
 from delta.experiments.grid import ExperimentParams, cells
 from tests.helpers.fake_server import Server
-from tests.helpers.pipeline_workspace import fresh
+from tests.helpers.pipeline_workspace import create_workspace
 from tests.helpers.tiny_models import write_model
 from tests.helpers.workspace import Workspace
 
@@ -25,7 +25,7 @@ def space(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
     model = tmp_path_factory.mktemp("tiny")
     write_model(model)
     with Server() as server:
-        space = fresh(tmp_path_factory.mktemp("figures"), server, model)
+        space = create_workspace(tmp_path_factory.mktemp("figures"), server, model)
         space.output = space.run("python", "-m", "delta", "experiment", "all", "--jobs", "2")
         yield space
 

@@ -18,7 +18,7 @@ import pytest
 
 from delta.core import digests
 from tests.helpers.fake_server import Server
-from tests.helpers.pipeline_workspace import CONCURRENCY, GENERATORS, fresh
+from tests.helpers.pipeline_workspace import CONCURRENCY, GENERATORS, create_workspace
 from tests.helpers.tiny_models import write_model
 from tests.helpers.workspace import Workspace, stages_run
 
@@ -74,7 +74,7 @@ def killed_run(tmp_path_factory: pytest.TempPathFactory, server: Server) -> tupl
     """Return a complete run that was killed three times, and how many requests were resent."""
     model = tmp_path_factory.mktemp("tiny")
     write_model(model)
-    space = fresh(tmp_path_factory.mktemp("space"), server, model)
+    space = create_workspace(tmp_path_factory.mktemp("space"), server, model)
     server.delay_s = 0.2
     for stage in ("generate", "judge", "evaluate"):
         kill_within(space, server, stage)

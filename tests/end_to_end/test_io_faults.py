@@ -15,7 +15,7 @@ import pytest
 
 from tests.helpers.fake_server import Server
 from tests.helpers.import_closure import ROOT
-from tests.helpers.pipeline_workspace import CONCURRENCY, fresh
+from tests.helpers.pipeline_workspace import CONCURRENCY, create_workspace
 from tests.helpers.tiny_models import write_model
 from tests.helpers.workspace import Workspace, stages_run
 
@@ -36,7 +36,7 @@ def space(tmp_path_factory: pytest.TempPathFactory, server: Server) -> Workspace
     """Return a workspace with problems and a model; the next stage sends requests."""
     model = tmp_path_factory.mktemp("tiny")
     write_model(model)
-    space = fresh(tmp_path_factory.mktemp("faults"), server, model)
+    space = create_workspace(tmp_path_factory.mktemp("faults"), server, model)
     space.dvc("repro", "problems", "fetch@tiny")
     return space
 

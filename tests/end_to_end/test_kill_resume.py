@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.fake_server import Server
-from tests.helpers.pipeline_workspace import CONCURRENCY, fresh
+from tests.helpers.pipeline_workspace import CONCURRENCY, create_workspace
 from tests.helpers.reference_run import ReferenceRun, digests
 from tests.helpers.workspace import Workspace, stages_run
 
@@ -75,7 +75,7 @@ def test_kills_at_any_moment_do_not_change_the_outputs(
     while killed.total() < kills:
         rounds += 1
         with Server(delay_s=0.05) as server:
-            space = fresh(tmp_path / f"killed-{rounds}", server, reference_run.model)
+            space = create_workspace(tmp_path / f"killed-{rounds}", server, reference_run.model)
             kills_here, in_a_row, last = 0, 1, ""
             while killed.total() < kills:
                 longest = SHORTEST_S + in_a_row * LONGER_S
@@ -102,7 +102,7 @@ def test_a_clock_that_runs_backwards_changes_nothing(
 ) -> None:
     (tmp_path / "sitecustomize.py").write_text(CLOCK)
     with Server() as server:
-        space = fresh(tmp_path / "space", server, reference_run.model)
+        space = create_workspace(tmp_path / "space", server, reference_run.model)
         space.env["PYTHONPATH"] = str(tmp_path)
         space.dvc("repro", "evaluate@policy")
         assert set(server.asked.values()) == {1}
@@ -117,7 +117,7 @@ def test_two_runs_at_once_send_no_request_twice(
 ) -> None:
     """DVC runs one after the other, or refuses the second with an error."""
     with Server(delay_s=0.02) as server:
-        space = fresh(tmp_path / "space", server, reference_run.model)
+        space = create_workspace(tmp_path / "space", server, reference_run.model)
         both = {name: start(space, name, "pair") for name in ("one", "two")}
         codes = {name: process.wait(600) for name, process in both.items()}
         assert 0 in codes.values()

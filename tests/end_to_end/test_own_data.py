@@ -14,7 +14,7 @@ from delta.check import check
 from delta.core import fingerprint
 from tests.helpers.fake_server import Server
 from tests.helpers.import_closure import ROOT
-from tests.helpers.pipeline_workspace import ask_at
+from tests.helpers.pipeline_workspace import use_server
 from tests.helpers.tiny_models import write_model
 from tests.helpers.workspace import Workspace
 from tests.report.test_pair_viewer import content
@@ -71,7 +71,7 @@ def workspace(folder: Path, model: Path, server: Server) -> Workspace:
     profile["models"][name] = {"folder": source}
     for entry in profile["serving"].values():
         entry["max_model_len"] = 1024
-    ask_at(profile, server.url, name, "policy")
+    use_server(profile, server.url, name, "policy")
     (space.folder / "profiles").mkdir()
     (space.folder / "profiles" / "own.yaml").write_text(yaml.safe_dump(profile, sort_keys=False))
     return space

@@ -15,7 +15,7 @@ import yaml
 from delta.check import check
 from tests.helpers.fake_server import Server
 from tests.helpers.import_closure import ROOT
-from tests.helpers.paper_workspace import EVALUATED, PROBLEMS, SELECTED, paper_space
+from tests.helpers.paper_workspace import EVALUATED, PROBLEMS, SELECTED, create_paper_workspace
 from tests.helpers.workspace import Workspace, stages_run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
@@ -27,7 +27,7 @@ KEPT = PROBLEMS - 4
 @pytest.fixture(scope="module")
 def space(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
     with Server() as server:
-        space = paper_space(tmp_path_factory.mktemp("paper"), server)
+        space = create_paper_workspace(tmp_path_factory.mktemp("paper"), server)
         space.output = space.dvc("repro")
         yield space
 

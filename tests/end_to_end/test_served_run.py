@@ -8,7 +8,7 @@ import pytest
 
 from tests.helpers.fake_server import Server
 from tests.helpers.import_closure import ROOT
-from tests.helpers.pipeline_workspace import prepare
+from tests.helpers.pipeline_workspace import configure
 from tests.helpers.scripted_server import run_server
 from tests.helpers.strict_api import judge_at_api, strict_api
 from tests.helpers.tiny_model_families import write_model_family
@@ -26,7 +26,7 @@ def test_vllm_generates_in_the_process_and_an_api_judges(tmp_path: Path) -> None
     with run_server() as api:
         api.raw = strict_api(VALUE)
         space = Workspace(tmp_path / "space", ROOT / "profiles/smoke.yaml")
-        prepare(space, "http://127.0.0.1:1/v1", tmp_path / "model")
+        configure(space, "http://127.0.0.1:1/v1", tmp_path / "model")
 
         def change(content: dict[str, Any]) -> None:
             for model in ("tiny", "policy"):
@@ -52,7 +52,7 @@ def test_a_judge_at_an_api_reruns_for_another_model_and_not_for_another_address(
     with Server() as own, run_server() as api:
         api.raw = strict_api(VALUE)
         space = Workspace(tmp_path / "space", ROOT / "profiles/smoke.yaml")
-        prepare(space, own.url, tmp_path / "model")
+        configure(space, own.url, tmp_path / "model")
         space.edit(lambda content: judge_at_api(content, api.url, KEY))
         space.env.pop(KEY, None)
         output = space.dvc("repro", JUDGED, ok=False)

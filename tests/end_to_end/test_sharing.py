@@ -16,7 +16,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.helpers.fake_server import Server
-from tests.helpers.pipeline_workspace import fresh
+from tests.helpers.pipeline_workspace import create_workspace
 from tests.helpers.reference_run import ReferenceRun, digests
 from tests.helpers.workspace import Workspace, stages_run
 
@@ -206,7 +206,10 @@ def test_two_clones_write_to_one_reply_cache_at_once(
 ) -> None:
     """Both need the same replies, so the second waits and finds them."""
     with Server(delay_s=0.02) as server:
-        spaces = [fresh(tmp_path / name, server, reference_run.model) for name in ("one", "two")]
+        spaces = [
+            create_workspace(tmp_path / name, server, reference_run.model)
+            for name in ("one", "two")
+        ]
         running = [
             subprocess.Popen(
                 ["dvc", "repro", "generate"],

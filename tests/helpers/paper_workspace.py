@@ -10,7 +10,7 @@ from delta.core import fingerprint
 from tests.helpers import benchmark_rows, openr1_rows
 from tests.helpers.fake_server import Server
 from tests.helpers.import_closure import ROOT
-from tests.helpers.pipeline_workspace import ask_at
+from tests.helpers.pipeline_workspace import use_server
 from tests.helpers.tiny_model_families import FAMILIES, write_model_family
 from tests.helpers.workspace import Workspace
 
@@ -37,7 +37,7 @@ def openr1(folder: Path) -> dict[str, Any]:
     return source.model_dump(exclude_none=True)
 
 
-def paper_space(folder: Path, server: Server) -> Workspace:
+def create_paper_workspace(folder: Path, server: Server) -> Workspace:
     space = Workspace(folder / "space", ROOT / "profiles/paper.yaml")
     fixtures = folder / "fixtures"
     data = openr1(fixtures)
@@ -63,7 +63,7 @@ def paper_space(folder: Path, server: Server) -> Workspace:
         models = content["evaluation"]["models"]
         content["evaluation"]["models"] = {name: models[name] for name in EVALUATED}
         recorded = [name for name, model in content["models"].items() if "recording" in model]
-        ask_at(content, server.url, *sorted(set(content["serving"]) - set(recorded)))
+        use_server(content, server.url, *sorted(set(content["serving"]) - set(recorded)))
         content["grading"]["workers"] = 2
         content["selector"]["k"] = SELECTED
         content["train"] |= {"num_processes": 1, "fsdp": False}

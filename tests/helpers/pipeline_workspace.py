@@ -12,7 +12,7 @@ CONCURRENCY = 4
 GENERATORS = ("zero-shot", "one-shot", "three-shot")
 
 
-def ask_at(content: dict[str, Any], url: str, *models: str, key: str | None = None) -> None:
+def use_server(content: dict[str, Any], url: str, *models: str, key: str | None = None) -> None:
     """Let a vLLM server at `url` serve `models`, whose weights are here."""
     for name in models:
         content["serving"][name]["endpoint"] = {"revision": "unnamed", "accepts": "vllm"}
@@ -20,14 +20,14 @@ def ask_at(content: dict[str, Any], url: str, *models: str, key: str | None = No
     content["engine"]["endpoint"]["servers"] = {"loopback": server | {"concurrency": CONCURRENCY}}
 
 
-def prepare(space: Workspace, url: str, model: Path, key: str | None = None) -> None:
+def configure(space: Workspace, url: str, model: Path, key: str | None = None) -> None:
     """Let the server at `url` answer everything. `key` is the environment variable of its key."""
 
     def change(content: dict[str, Any]) -> None:
         source = {"path": str(model), "sha256": fingerprint.compute_fingerprint(model)}
         content["models"] = {"tiny": {"folder": source}}
         content["serving"]["tiny"] = content["serving"].pop("smollm2-135m")
-        ask_at(content, url, "tiny", "policy", key=key)
+        use_server(content, url, "tiny", "policy", key=key)
         for generator in content["generators"].values():
             generator["model"] = "tiny"
         content["judge"]["rater"] = "llm"
@@ -42,7 +42,9 @@ def prepare(space: Workspace, url: str, model: Path, key: str | None = None) -> 
     space.commit()
 
 
-def fresh(folder: Path, server: Server, model: Path, key: str | None = None) -> Workspace:
+def create_workspace(
+    folder: Path, server: Server, model: Path, key: str | None = None
+) -> Workspace:
     space = Workspace(folder, ROOT / "profiles/smoke.yaml")
-    prepare(space, server.url, model, key)
+    configure(space, server.url, model, key)
     return space

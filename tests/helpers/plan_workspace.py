@@ -23,7 +23,7 @@ from delta.plan.dvc_state import Stage
 from delta.plan.pending import pending_requests
 from delta.plan.requests import RequestGroup, Workspace, count_requests
 from tests.helpers.import_closure import ROOT
-from tests.helpers.pipeline_workspace import ask_at
+from tests.helpers.pipeline_workspace import use_server
 
 MODEL = "smollm2-135m"
 
@@ -31,7 +31,7 @@ MODEL = "smollm2-135m"
 def params_with(change: Callable[[dict[str, Any]], object] = lambda _: None) -> Params:
     """Return the smoke profile with a server, which needs no tokenizer."""
     content = read_all(ROOT / "profiles" / "smoke.yaml")
-    ask_at(content, "http://127.0.0.1:1/v1", MODEL, paths.POLICY)
+    use_server(content, "http://127.0.0.1:1/v1", MODEL, paths.POLICY)
     change(content)
     return validate("", Params, content)
 

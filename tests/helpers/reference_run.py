@@ -11,7 +11,7 @@ import pytest
 from filelock import FileLock
 
 from tests.helpers.fake_server import Server
-from tests.helpers.pipeline_workspace import fresh
+from tests.helpers.pipeline_workspace import create_workspace
 from tests.helpers.tiny_models import write_model
 from tests.helpers.workspace import Workspace
 
@@ -65,7 +65,7 @@ def reference_run(tmp_path_factory: pytest.TempPathFactory) -> ReferenceRun:
         if not asked.exists():
             write_model(model)
             with Server() as server:
-                space = fresh(folder, server, model, KEY_VARIABLE)
+                space = create_workspace(folder, server, model, KEY_VARIABLE)
                 space.env |= SECRETS
                 space.dvc("repro")
                 space.commit()
