@@ -14,7 +14,7 @@ settings.load_profile("tests")
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if "nightly" not in config.option.markexpr:
-        left_out = [item for item in items if item.get_closest_marker("nightly")]
+        nightly = [item for item in items if item.get_closest_marker("nightly")]
         items[:] = [item for item in items if not item.get_closest_marker("nightly")]
-        config.hook.pytest_deselected(items=left_out)
+        config.hook.pytest_deselected(items=nightly)
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
