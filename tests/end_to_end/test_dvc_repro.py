@@ -57,14 +57,14 @@ def kill_when(
 
 def kill_within(space: Workspace, server: Server, stage: str) -> None:
     """Start `dvc repro`; kill it and its children when the server has answered `stage` twice."""
-    before = server.answered
+    before = server.num_answered
 
     def is_due() -> bool:
         nonlocal before
         ran = stages_run((space.folder / "killed.out").read_text())
         if not (ran and ran[-1].startswith(f"{stage}@")):
-            before = server.answered
-        return server.answered >= before + 2
+            before = server.num_answered
+        return server.num_answered >= before + 2
 
     kill_when(space, start(space), is_due)
 
@@ -81,7 +81,7 @@ def killed_run(tmp_path_factory: pytest.TempPathFactory, server: Server) -> tupl
     server.delay_s = 0.0
     space.dvc("repro")
     space.commit()
-    return space, sum(times - 1 for times in server.asked.values())
+    return space, sum(times - 1 for times in server.requests.values())
 
 
 @pytest.fixture(scope="module")
@@ -129,20 +129,20 @@ def test_training_resumes_from_the_last_complete_checkpoint_after_a_kill(
 
 
 def test_a_second_run_runs_no_stage_and_sends_no_request(space: Workspace, server: Server) -> None:
-    before = server.asked.total()
+    before = server.requests.total()
     assert stages_run(space.dvc("repro")) == []
-    assert server.asked.total() == before
+    assert server.requests.total() == before
 
 
 def test_another_k_reruns_what_depends_on_it_and_its_numbers_are_compared(
     space: Workspace, server: Server
 ) -> None:
-    before = server.asked.total()
+    before = server.requests.total()
     output = space.dvc("exp", "run", "--name", "small-k", "-S", "selector.k=4")
     assert sorted(stages_run(output)) == sorted(
         ["select", "train", "analyze", "evaluate@policy", "summary", "report"]
     )
-    assert server.asked.total() - before == 6 + 4 * 2 + 3  # the policy's answers, nothing else
+    assert server.requests.total() - before == 6 + 4 * 2 + 3  # the policy's answers, nothing else
     assert "selector.k" in space.dvc("params", "diff", "HEAD")
     diff = json.loads(space.dvc("metrics", "diff", "HEAD", "--json"))
     (changes,) = diff.values()
@@ -165,7 +165,7 @@ def policy_replies(space: Workspace) -> list[Path]:
 
 
 def test_queued_experiments_share_the_store_and_the_cache(space: Workspace, server: Server) -> None:
-    before = server.asked.total()
+    before = server.requests.total()
     folders = set(policy_replies(space))
     for beta in (0.3, 0.4):
         space.dvc("exp", "run", "--queue", "--name", f"beta-{beta}", "-S", f"train.dpo.beta={beta}")
@@ -178,7 +178,7 @@ def test_queued_experiments_share_the_store_and_the_cache(space: Workspace, serv
             space.dvc("queue", "start", "--jobs", "1")
         time.sleep(2)
     assert status.count("Success") >= 2, status + space.dvc("queue", "logs", "beta-0.3")
-    assert server.asked.total() - before == 2 * (6 + 4 * 2 + 3)
+    assert server.requests.total() - before == 2 * (6 + 4 * 2 + 3)
     assert len(set(policy_replies(space)) - folders) == 2  # one for each policy
     table = space.dvc("exp", "show", "--no-pager", "--csv", "--only-changed")
     assert "beta-0.3" in table
@@ -191,7 +191,7 @@ def test_bad_input_stops_before_any_stage_does_work_and_harms_nothing(
     space: Workspace, server: Server
 ) -> None:
     policy = space.folder / "data/models/policy/model.safetensors"
-    before, kept = server.asked.total(), digests.sha256_of(policy)
+    before, digest = server.requests.total(), digests.sha256_of(policy)
     for key, value, said in (
         ("train.dpo.learning_rate", "5e-8", "write 5e-8 without quotes"),
         ("selector.k", 99, "expected 1 to 16"),
@@ -203,9 +203,9 @@ def test_bad_input_stops_before_any_stage_does_work_and_harms_nothing(
         assert key in output
         assert said in output
         assert "Traceback" not in output
-    assert server.asked.total() == before
+    assert server.requests.total() == before
     assert stages_run(space.dvc("repro")) == []  # what DVC had cleared away is in its cache
-    assert digests.sha256_of(policy) == kept
+    assert digests.sha256_of(policy) == digest
 
 
 def test_a_truncated_table_is_one_line_and_dvc_repro_restores_it(space: Workspace) -> None:

@@ -68,9 +68,9 @@ def num_requests(space: Workspace) -> int:
 
 def count_requests(server: Server, work: Callable[[], object]) -> int:
     """Return how many requests `work` sends."""
-    before = server.asked.total()
+    before = server.requests.total()
     work()
-    return server.asked.total() - before
+    return server.requests.total() - before
 
 
 @pytest.mark.parametrize(
@@ -84,9 +84,9 @@ def test_ctrl_c_ends_within_seconds_and_says_how_to_resume(
     space: Workspace, server: Server, name: str, command: tuple[str, ...]
 ) -> None:
     total = num_requests(space)
-    server.delay_s, first = 0.5, server.answered
+    server.delay_s, first = 0.5, server.num_answered
     process = start(space, *command)
-    while server.answered < first + 3 and process.poll() is None:
+    while server.num_answered < first + 3 and process.poll() is None:
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGINT)
     stopped = time.monotonic()
@@ -95,11 +95,11 @@ def test_ctrl_c_ends_within_seconds_and_says_how_to_resume(
     assert process.returncode != 0
     assert f"generate-{name}: interrupted. {RESUME}" in output
     assert "Traceback" not in output
-    kept = server.answered - first
-    assert 3 <= kept < total
+    num_kept = server.num_answered - first
+    assert 3 <= num_kept < total
     server.delay_s = 0.0
     resent = count_requests(server, lambda: space.run(*command))
-    assert total - kept <= resent <= total - 3 + CONCURRENCY
+    assert total - num_kept <= resent <= total - 3 + CONCURRENCY
 
 
 def test_a_full_disk_is_one_line_and_stored_replies_are_not_requested_again(
@@ -116,10 +116,10 @@ def test_a_full_disk_is_one_line_and_stored_replies_are_not_requested_again(
     first = count_requests(server, fails)
     (folder,) = (space.folder / ".dvc/replies").glob("generate-three-shot-*")
     (file,) = folder.glob("*.log")
-    kept = file.read_bytes().count(b"\n")
-    assert 1 <= kept <= first
+    num_kept = file.read_bytes().count(b"\n")
+    assert 1 <= num_kept <= first
     assert file.read_bytes().endswith(b"\n")
-    assert count_requests(server, lambda: space.run(*command)) == num_requests(space) - kept
+    assert count_requests(server, lambda: space.run(*command)) == num_requests(space) - num_kept
 
 
 @pytest.fixture
@@ -148,10 +148,10 @@ def test_a_reply_cache_on_a_full_disk_resumes_when_there_is_space(
         assert "No space left on device" in output
         assert FREE_DISK in output
         (file,) = small_disk.glob("*/*.log")
-        kept = file.read_bytes().count(b"\n")
-        assert kept >= 1
+        num_kept = file.read_bytes().count(b"\n")
+        assert num_kept >= 1
         subprocess.run(["mount", "-o", "remount,size=16m", str(small_disk)], check=True)
-        assert count_requests(server, lambda: space.run(*command)) == num_requests(space) - kept
+        assert count_requests(server, lambda: space.run(*command)) == num_requests(space) - num_kept
         subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
         output = space.run("python", "-m", "stages.generate", "one-shot", ok=False)
         assert "Read-only file system" in output
@@ -179,7 +179,7 @@ except OSError as error:
     print(error.filename, error.strerror)
 print(tables.read("p.parquet", PROBLEM).height)
 """
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
@@ -187,7 +187,7 @@ print(tables.read("p.parquet", PROBLEM).height)
         capture_output=True,
         text=True,
     )
-    assert done.stdout.splitlines() == ["p.parquet File too large", "3"]
+    assert process.stdout.splitlines() == ["p.parquet File too large", "3"]
     assert [path.name for path in tmp_path.iterdir()] == ["p.parquet"]
 
 

@@ -87,8 +87,8 @@ def test_kills_at_any_moment_do_not_change_the_outputs(
                 killed[stage] += 1
                 kills_here += 1
             assert start(space, "whole").wait(600) == 0, read_output(space, "whole")
-            assert set(server.asked) == reference_run.asked
-            resent = sum(times - 1 for times in server.asked.values())
+            assert set(server.requests) == reference_run.requests
+            resent = sum(times - 1 for times in server.requests.values())
             # Per kill: requests in flight, and replies that had arrived and were not yet stored.
             assert resent <= kills_here * 2 * CONCURRENCY
         assert digests(space) == reference_run.files
@@ -105,7 +105,7 @@ def test_a_clock_that_runs_backwards_changes_nothing(
         space = create_workspace(tmp_path / "space", server, reference_run.model)
         space.env["PYTHONPATH"] = str(tmp_path)
         space.dvc("repro", "evaluate@policy")
-        assert set(server.asked.values()) == {1}
+        assert set(server.requests.values()) == {1}
         files = digests(space)
         assert "data/counts/evaluate/policy.json" in files
         assert files.items() <= reference_run.files.items()
@@ -125,7 +125,7 @@ def test_two_runs_at_once_send_no_request_twice(
             output = read_output(space, name)
             assert "Unable to acquire lock" in output or "is busy" in output
         space.dvc("repro", "pair")
-        assert set(server.asked.values()) == {1}
+        assert set(server.requests.values()) == {1}
     files = digests(space)
     assert "data/pairs.parquet" in files
     assert files.items() <= reference_run.files.items()

@@ -37,8 +37,8 @@ def table(space: Workspace, name: str) -> pl.DataFrame:
 
 
 def metrics(space: Workspace, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((space.folder / f"data/counts/{name}.json").read_text())
-    return found
+    content: dict[str, Any] = json.loads((space.folder / f"data/counts/{name}.json").read_text())
+    return content
 
 
 def rebuilt(space: Workspace, **changes: Any) -> list[str]:

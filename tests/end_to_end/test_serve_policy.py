@@ -70,8 +70,8 @@ def test_the_documented_command_serves_a_policy(tmp_path: Path) -> None:
             except urllib.error.URLError:
                 time.sleep(1)
         assert [model["id"] for model in served["data"]] == ["policy"]
-        asked = {"model": "policy", "prompt": "1 + 1 =", "max_tokens": 4, "ignore_eos": True}
-        reply = answer(f"http://127.0.0.1:{port}/v1/completions", asked)
+        body = {"model": "policy", "prompt": "1 + 1 =", "max_tokens": 4, "ignore_eos": True}
+        reply = answer(f"http://127.0.0.1:{port}/v1/completions", body)
         assert reply["usage"]["completion_tokens"] == 4
     finally:
         server.terminate()

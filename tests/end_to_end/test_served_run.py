@@ -57,11 +57,11 @@ def test_a_judge_at_an_api_reruns_for_another_model_and_not_for_another_address(
         space.env.pop(KEY, None)
         output = space.dvc("repro", JUDGED, ok=False)
         assert f"$OPENAI_API_KEY is not set: {api.url} wants the key" in output
-        assert (len(own.asked), api.count()) == (0, 0)  # before any generation
+        assert (len(own.requests), api.count()) == (0, 0)  # before any generation
 
         space.env[KEY] = VALUE
         assert stages_run(space.dvc("repro", JUDGED))[-1] == JUDGED
-        assert (len(own.asked), api.count()) == (32, 64)
+        assert (len(own.requests), api.count()) == (32, 64)
         for path in [*space.folder.glob("logs/*"), *space.folder.glob("data/counts/**/*.json")]:
             assert VALUE not in path.read_text(errors="replace")
 
@@ -74,4 +74,4 @@ def test_a_judge_at_an_api_reruns_for_another_model_and_not_for_another_address(
 
         space.set("serving.judge-api.endpoint.revision", "another")
         assert stages_run(space.dvc("repro", JUDGED)) == [JUDGED]
-        assert (len(own.asked), api.count()) == (32, 64)
+        assert (len(own.requests), api.count()) == (32, 64)

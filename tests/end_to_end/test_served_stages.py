@@ -40,7 +40,7 @@ class InProcess:
     """A fake vLLM engine. It is right for odd samples and counts its requests."""
 
     name = "toy"
-    asked = 0
+    num_requests = 0
 
     def __init__(self, *_: object) -> None:
         self.chat_format = engine_at("http://127.0.0.1:1/v1").chat_format
@@ -53,7 +53,7 @@ class InProcess:
 
     def ask(self, requests: Any) -> Iterator[tuple[Request, Reply]]:
         for request in requests:
-            InProcess.asked += 1
+            InProcess.num_requests += 1
             yield request, Reply(f"\\boxed{{{request.sample}}}", "stop", 7, 5)
 
 
@@ -68,7 +68,7 @@ def space(tmp_path: Path, api: Server, monkeypatch: pytest.MonkeyPatch) -> Path:
     fetch.fetch("judge-api", served, paths.model("judge-api"), lambda _: None)
     write_problems(3)
     monkeypatch.setattr("delta.inference.vllm_engine.VllmEngine", InProcess)
-    monkeypatch.setattr(InProcess, "asked", 0)
+    monkeypatch.setattr(InProcess, "num_requests", 0)
     return folder
 
 
@@ -77,7 +77,7 @@ def test_generators_answer_in_the_process_and_the_judge_at_its_api(api: Server) 
     screen = StringIO()
     for stage in (generate, verify, judge):
         stage.main(Console(screen), ["zero-shot"])
-    assert InProcess.asked == 3 * 2
+    assert InProcess.num_requests == 3 * 2
     assert api.count() == 3 * 2 * 2
     ratings = pl.read_parquet(paths.ratings("zero-shot"))
     assert ratings["votes"].to_list() == [[4, 4]] * 3 * 2 * 5
@@ -88,7 +88,7 @@ def test_generators_answer_in_the_process_and_the_judge_at_its_api(api: Server) 
     assert VALUE not in screen.getvalue()
     generate.main(Console(screen), ["zero-shot"])
     judge.main(Console(screen), ["zero-shot"])
-    assert (InProcess.asked, api.count()) == (6, 0)
+    assert (InProcess.num_requests, api.count()) == (6, 0)
 
 
 @pytest.fixture

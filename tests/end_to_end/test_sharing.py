@@ -220,5 +220,5 @@ def test_two_clones_write_to_one_reply_cache_at_once(
             for space in spaces
         ]
         assert [process.wait(600) for process in running] == [0, 0]
-        assert set(server.asked.values()) == {1}
+        assert set(server.requests.values()) == {1}
     assert digests(spaces[0]) == digests(spaces[1])

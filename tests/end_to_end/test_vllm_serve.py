@@ -29,8 +29,8 @@ def post(url: str, body: dict[str, Any]) -> dict[str, Any]:
         {"Content-Type": "application/json"},
     )
     with urllib.request.urlopen(request, timeout=60) as response:
-        found: dict[str, Any] = json.load(response)
-    return found
+        content: dict[str, Any] = json.load(response)
+    return content
 
 
 @pytest.fixture(scope="module")
@@ -78,11 +78,15 @@ def _wait(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
 
 
 def test_the_models_own_settings_change_no_reply(url: str) -> None:
-    asked = plain_requests(4)
-    bodies = [payload(request, "toy") for request in asked]
-    kept = [{name: body[name] for name in body.keys() - VLLM_FIELDS.keys()} for body in bodies]
-    unsaid = [post(url, body) for body in kept]
-    assert len({body["choices"][0]["message"]["content"] for body in unsaid}) == 1  # top_k is 1
-    replies = dict(engine_at(url, timeout_s=60).ask(asked))
+    requests = plain_requests(4)
+    bodies = [payload(request, "toy") for request in requests]
+    reduced_bodies = [
+        {name: body[name] for name in body.keys() - VLLM_FIELDS.keys()} for body in bodies
+    ]
+    default_replies = [post(url, body) for body in reduced_bodies]
+    assert (
+        len({body["choices"][0]["message"]["content"] for body in default_replies}) == 1
+    )  # top_k is 1
+    replies = dict(engine_at(url, timeout_s=60).ask(requests))
     assert all(isinstance(reply, Reply) for reply in replies.values()), replies
     assert len({reply[0] for reply in replies.values()}) == 4

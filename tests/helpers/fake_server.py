@@ -18,12 +18,12 @@ FORMULA = re.compile(r"\d+(?: [-+*] \d+)+")  # the tasks of the smoke profile
 
 
 class Server:
-    """A server that gives equal replies to equal requests. `asked` counts requests by content."""
+    """A server that gives equal replies to equal requests. `requests` counts them by content."""
 
     def __init__(self, delay_s: float = 0.0) -> None:
         self.delay_s = delay_s
-        self.asked: Counter[str] = Counter()
-        self.answered = 0
+        self.requests: Counter[str] = Counter()
+        self.num_answered = 0
         self._ready = threading.Event()
 
     def __enter__(self) -> Self:
@@ -64,9 +64,9 @@ class Server:
     async def _answer(self, request: web.Request) -> web.Response:
         payload = await request.json()
         content = json.dumps(payload, sort_keys=True)
-        self.asked[content] += 1
+        self.requests[content] += 1
         await asyncio.sleep(self.delay_s)
-        self.answered += 1
+        self.num_answered += 1
         return web.json_response(reply_to(payload, content))
 
 

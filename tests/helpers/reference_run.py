@@ -16,7 +16,7 @@ from tests.helpers.tiny_models import write_model
 from tests.helpers.workspace import Workspace
 
 OUTPUTS = ("data/*.parquet", "data/*/*.parquet", "data/*/*/*.parquet", "data/models/policy/*")
-COUNTED = ("data/counts/**/*.json", "data/analysis/*.json", "data/*.tsv", "metrics/summary.json")
+COUNTS = ("data/counts/**/*.json", "data/analysis/*.json", "data/*.tsv", "metrics/summary.json")
 
 KEY_VARIABLE = "OPENAI_API_KEY"  # sent to the server
 # Set during the run; test_security.py looks for them in every file that the run leaves behind.
@@ -35,7 +35,7 @@ class ReferenceRun:
     space: Workspace
     model: Path
     files: dict[str, str]  # path → SHA-256
-    asked: set[str]
+    requests: set[str]
 
     def copy(self, folder: Path) -> Workspace:
         """Copy the workspace of the finished run. Its server no longer runs."""
@@ -46,7 +46,7 @@ class ReferenceRun:
 def digests(space: Workspace) -> dict[str, str]:
     """Return the SHA-256 of tables, weights, counts and metrics by path."""
     hashes = {}
-    for pattern in (*OUTPUTS, *COUNTED):
+    for pattern in (*OUTPUTS, *COUNTS):
         for path in space.folder.glob(pattern):
             name = str(path.relative_to(space.folder))
             hashes[name] = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -58,18 +58,18 @@ def reference_run(tmp_path_factory: pytest.TempPathFactory) -> ReferenceRun:
     """Run the pipeline in the first test process; the others wait for it."""
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    folder, model, asked = (
-        shared / "reference" / name for name in ("space", "model", "asked.json")
+    folder, model, requests = (
+        shared / "reference" / name for name in ("space", "model", "requests.json")
     )
     with FileLock(shared / "reference.lock"):
-        if not asked.exists():
+        if not requests.exists():
             write_model(model)
             with Server() as server:
                 space = create_workspace(folder, server, model, KEY_VARIABLE)
                 space.env |= SECRETS
                 space.dvc("repro")
                 space.commit()
-            asked.write_text(json.dumps(sorted(server.asked)))
+            requests.write_text(json.dumps(sorted(server.requests)))
         key = {KEY_VARIABLE: SECRETS[KEY_VARIABLE]}
         space = Workspace.at(folder, Workspace.environment() | key)
-    return ReferenceRun(space, model, digests(space), set(json.loads(asked.read_text())))
+    return ReferenceRun(space, model, digests(space), set(json.loads(requests.read_text())))

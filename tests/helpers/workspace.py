@@ -14,11 +14,11 @@ from ruamel.yaml import YAML
 
 from tests.helpers.import_closure import ROOT
 
-COPIED = (
+COPIED_FILES = (
     *(".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore", "dvc.yaml"),
     "metrics/runs/README.md",
 )
-CODE = ("delta", "stages")
+CODE_FOLDERS = ("delta", "stages")
 
 
 class Workspace:
@@ -28,14 +28,14 @@ class Workspace:
         self.folder = folder
         self.output = ""  # of the first rebuild, where a fixture keeps it
         folder.mkdir(parents=True, exist_ok=True)
-        for name in COPIED:
+        for name in COPIED_FILES:
             source = ROOT / name
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             if source.is_dir():
                 shutil.copytree(source, folder / name)
             elif source.is_file():
                 shutil.copy(source, folder / name)
-        for name in CODE:
+        for name in CODE_FOLDERS:
             ignore = shutil.ignore_patterns("__pycache__")
             shutil.copytree(ROOT / name, folder / name, ignore=ignore)
         shutil.copy(params, folder / "params.yaml")
@@ -67,7 +67,7 @@ class Workspace:
         # To a file: a worker of DVC's queue keeps a pipe open while it lives, which may be forever
         # (a race in DVC: the thread that should stop it fails at a partly written message).
         with tempfile.TemporaryFile("w+") as out:
-            done = subprocess.run(
+            process = subprocess.run(
                 command,
                 cwd=self.folder,
                 env=self.env,
@@ -78,9 +78,11 @@ class Workspace:
             out.seek(0)
             output = out.read()
         if ok:
-            assert done.returncode == 0, f"{command}: {done.returncode}\n{output}{self.logs()}"
+            assert process.returncode == 0, (
+                f"{command}: {process.returncode}\n{output}{self.logs()}"
+            )
         else:
-            assert done.returncode != 0, f"{command} should fail\n{output}"
+            assert process.returncode != 0, f"{command} should fail\n{output}"
         return output
 
     def dvc(self, *words: str, ok: bool = True) -> str:
