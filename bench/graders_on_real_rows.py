@@ -262,16 +262,16 @@ def theorems_table(folder: Path) -> str:
 
 def _count_theorem(kind: str, answer: Any, notes: list[str]) -> dict[str, int]:
     counts = {"changed": 0, "refused": 0}
-    for name, written in (("typed", answer), ("hub", str(answer))):
-        gold = json.dumps({"answer_type": kind, "answer": written})
+    for name, gold_value in (("typed", answer), ("hub", str(answer))):
+        gold = json.dumps({"answer_type": kind, "answer": gold_value})
         refused = [form for form in forms(kind, answer) if not _accepts_theorem(gold, form)]
         counts[name] = int(not refused)
         notes += [f"- {gold} refused `{form}`" for form in refused]
     for other in wrong_answers(kind, answer):
-        taken = [form for form in forms(kind, other) if _accepts_theorem(gold, form)]
+        mistaken = [form for form in forms(kind, other) if _accepts_theorem(gold, form)]
         counts["changed"] += 1
-        counts["refused"] += not taken
-        notes += [f"- {gold} took `{form}`" for form in taken]
+        counts["refused"] += not mistaken
+        notes += [f"- {gold} took `{form}`" for form in mistaken]
     return counts
 
 

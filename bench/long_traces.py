@@ -44,22 +44,22 @@ class LongTrace(NamedTuple):
 def long_traces(problems: int, seed: int) -> tuple[str, list[LongTrace]]:
     """Return the source of the problems and their traces; equal seeds give equal traces."""
     chance = random.Random(seed)
-    source, known = (
+    source, problem_list = (
         published_problems(FOLDER)
         if FOLDER.is_dir()
         else generated_problems(max(problems, 100), seed)
     )
-    golds = [problem.gold for problem in known]
+    golds = [problem.gold for problem in problem_list]
     paragraphs = [
         paragraph
-        for problem in known
+        for problem in problem_list
         for text in (problem.reference, *(solution for solution, _ in problem.solutions))
         for paragraph in BOX.sub("{", text).split("\n")
         if paragraph.strip()
     ]
     return source, [
         LongTrace(kind, problem.gold, f"{_reasoning(chance, paragraphs)}\n\n{end}", reason)
-        for problem in itertools.islice(itertools.cycle(known), problems)
+        for problem in itertools.islice(itertools.cycle(problem_list), problems)
         for kind, end, reason in _ends(problem, change_answer(problem.gold, golds))
     ]
 

@@ -91,10 +91,10 @@ def against_others(folder: Path) -> str:
     seconds = results.in_turns(ways, TURNS)
     lines = [["ours", f"{statistics.median(seconds['ours']):.2f}", "", RESAMPLES, ""]]
     for name, resamples in (("pandas", PANDAS_RESAMPLES), ("datasets", DATASETS_RESAMPLES)):
-        drawn = [second * RESAMPLES / resamples for second in seconds[f"{name}, draws"]]
-        whole = [sum(pair) for pair in zip(seconds[name], drawn, strict=True)]
+        resampling = [second * RESAMPLES / resamples for second in seconds[f"{name}, draws"]]
+        whole = [sum(pair) for pair in zip(seconds[name], resampling, strict=True)]
         ratio = results.ratio(whole, seconds["ours"])
-        parts = f"{statistics.median(seconds[name]):.2f} + {statistics.median(drawn):.0f}"
+        parts = f"{statistics.median(seconds[name]):.2f} + {statistics.median(resampling):.0f}"
         lines.append([name, f"{statistics.median(whole):.0f}", parts, resamples, str(ratio)])
     head = ["", "seconds", "without + with resampling", "resamplings timed", "× ours [turns]"]
     return f"""{PROBLEMS:,} problems; cuts at {", ".join(map(str, sizes))}; {RESAMPLES:,}
@@ -109,8 +109,8 @@ seconds).
 def measure_alone(folder: Path, sizes: list[int], resamples: int) -> Alone:
     arguments = [str(folder), str(sizes), str(resamples)]
     command = [sys.executable, "-m", "bench.pair_selection", *arguments]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    return Alone(*json.loads(done.stdout))
+    process = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return Alone(*json.loads(process.stdout))
 
 
 def run_alone(folder: Path, sizes: list[int], resamples: int) -> Alone:

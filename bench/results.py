@@ -68,8 +68,8 @@ def record(name: str, command: str, text: str) -> None:
     section = f"## {name}\n`{command}`, {today}, commit {commit}, {machine()}\n\n{text}\n"
     print(section)
     content = FILE.read_text() if FILE.exists() else TITLE
-    kept = [part for part in re.split(r"^(?=## )", content, flags=re.MULTILINE) if part.strip()]
-    parts = [part.strip() for part in kept if not part.startswith(f"## {name}\n")]
+    sections = [part for part in re.split(r"^(?=## )", content, flags=re.MULTILINE) if part.strip()]
+    parts = [part.strip() for part in sections if not part.startswith(f"## {name}\n")]
     FILE.write_text("\n\n".join([*parts, section.strip()]) + "\n")
 
 

@@ -69,13 +69,13 @@ def stages(content: dict[str, Any]) -> list[Stage]:
     with tempfile.TemporaryDirectory() as empty, chdir(empty):
         workspace = Workspace(params, {})
         groups = [count_requests(workspace, item, 1.0) for item in pending_requests(workspace)]
-        known = sizes(params)
+        model_sizes = sizes(params)
         speed = costs.speed(GPU, costs.engine_uses_gpu(params))
     result = []
     for name in ("generate", "verify", "judge"):
         parts = []
         for group in groups:
-            size = known[group.model]
+            size = model_sizes[group.model]
             if group.stage == name and size is not None:
                 count = costs.tokens(params, group)
                 hours = costs.asking_hours(count, size, speed)
@@ -93,12 +93,12 @@ def _sum(name: str, parts: list[Stage]) -> Stage:
 def _training(params: Params) -> Stage:
     """Return the cost of all epochs; training may stop earlier."""
     train = params.train
-    known = KNOWN_MODELS["nvidia/Llama-3.1-Nemotron-Nano-8B-v1"]
+    policy_base = KNOWN_MODELS["nvidia/Llama-3.1-Nemotron-Nano-8B-v1"]
     speed = costs.speed(GPU, costs.training_uses_gpu(params))
     sides = [costs.trace_tokens(params, getattr(params.pairing, side)) for side in SIDES]
     side = costs.PROBLEM_PROMPT.value + sum(sides) / len(sides)
     epoch = costs.training_tokens(train, params.selector.k or 0, side)
-    hours = costs.training_hours(train, epoch, size_of_known(known, "bfloat16"), speed)
+    hours = costs.training_hours(train, epoch, size_of_known(policy_base, "bfloat16"), speed)
     return Stage("train", 0, Tokens(epoch * train.method_params.num_train_epochs, 0, 0), hours)
 
 

@@ -158,7 +158,7 @@ MMLU_PRO: list[Row] = [
 MMLU_PRO_EXAMPLES: list[Row] = [
     {
         "question_id": number,
-        "question": f"Which {what} stands at place {number}?",
+        "question": f"Which {noun} stands at place {number}?",
         "options": ["the first", "the other", "none"],
         "answer": "AB"[number % 2],
         "answer_index": number % 2,
@@ -167,7 +167,7 @@ MMLU_PRO_EXAMPLES: list[Row] = [
         "category": category,
         "src": "ours",
     }
-    for category, what in (("math", "number"), ("chemistry", "element"))
+    for category, noun in (("math", "number"), ("chemistry", "element"))
     for number in range(5)
 ]
 

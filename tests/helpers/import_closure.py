@@ -53,15 +53,15 @@ def closure(module: str) -> set[str]:
 
     Packages without code are left out, and so is `stages`, which shapes no result.
     """
-    waiting, seen = [module], set[str]()
-    while waiting:
-        name = waiting.pop()
+    queue, seen = [module], set[str]()
+    while queue:
+        name = queue.pop()
         parent = name.rpartition(".")[0]
         path = file_of(name)
         if path is None or str(path.relative_to(ROOT)) in seen:
             continue
         seen.add(str(path.relative_to(ROOT)))
-        waiting += [*imports_of(path), *([parent] if parent else [])]
+        queue += [*imports_of(path), *([parent] if parent else [])]
     return {path for path in seen if path != "stages/__init__.py" and has_code(ROOT / path)}
 
 

@@ -45,13 +45,13 @@ def strict_api(key: str, only_default: bool = False) -> Raw:
 
     With `only_default`, it refuses temperature and top_p, like OpenAI's reasoning models.
     """
-    known = FIELDS - {"temperature", "top_p"} if only_default else FIELDS
+    fields = FIELDS - {"temperature", "top_p"} if only_default else FIELDS
 
     async def handle(request: web.Request) -> web.StreamResponse:
         if request.headers.get("Authorization") != f"Bearer {key}":
             return refusal(401, "Incorrect API key provided")
         payload = await request.json()
-        if unknown := sorted(payload.keys() - known):
+        if unknown := sorted(payload.keys() - fields):
             return refusal(400, f"Unrecognized request argument supplied: {unknown[0]}")
         if payload["model"] != KNOWS:
             return refusal(404, f"The model {payload['model']} does not exist")

@@ -58,8 +58,8 @@ class Workspace:
             "GIT_CONFIG_GLOBAL": os.devnull,
             "DELTA_STORE": "",
         }
-        for who in ("AUTHOR", "COMMITTER"):
-            env |= {f"GIT_{who}_NAME": "test", f"GIT_{who}_EMAIL": "test@example.org"}
+        for role in ("AUTHOR", "COMMITTER"):
+            env |= {f"GIT_{role}_NAME": "test", f"GIT_{role}_EMAIL": "test@example.org"}
         return env
 
     def run(self, *command: str, ok: bool = True) -> str:

@@ -56,10 +56,10 @@ def test_the_scores_of_the_readme_are_those_of_metrics() -> None:
 
 
 def test_every_number_of_docs_benchmarks_is_in_bench_results() -> None:
-    written = (ROOT / "bench/RESULTS.md").read_text(encoding="utf-8")
+    results_text = (ROOT / "bench/RESULTS.md").read_text(encoding="utf-8")
     numbers = re.findall(r"\*\*([\d.]+)[^*]*\*\*", table_after("bench"))
     assert len(numbers) > 10
-    assert [n for n in numbers if not re.search(rf"\b{re.escape(n)}\b", written)] == []
+    assert [n for n in numbers if not re.search(rf"\b{re.escape(n)}\b", results_text)] == []
 
 
 def test_the_policy_is_better_on_an_easy_benchmark_and_worse_on_none() -> None:
@@ -76,8 +76,8 @@ def test_the_text_above_the_scores_names_the_k_and_the_dimension_of_the_params()
 
 def test_the_figure_is_drawn_from_metrics(tmp_path: Path) -> None:
     policy.accuracy(report.accuracy_rows(scores()), tmp_path)
-    drawn = (tmp_path / "accuracy.svg").read_text(encoding="utf-8")
-    assert (ROOT / "docs/results/accuracy.svg").read_text(encoding="utf-8") == drawn
+    figure = (tmp_path / "accuracy.svg").read_text(encoding="utf-8")
+    assert (ROOT / "docs/results/accuracy.svg").read_text(encoding="utf-8") == figure
 
 
 def test_the_readme_counts_the_claims_as_the_metrics_do() -> None:
@@ -95,12 +95,12 @@ def test_the_readme_counts_the_claims_as_the_metrics_do() -> None:
 
 
 def test_the_claims_and_the_page_in_docs_are_of_the_same_run() -> None:
-    counted = json.loads((ROOT / "docs/results/claims.json").read_text())["claims_that"]
+    counts = json.loads((ROOT / "docs/results/claims.json").read_text())["claims_that"]
     rows = (ROOT / "docs/results/claims.md").read_text(encoding="utf-8").split("\n")
     verdicts = Counter(row.rsplit("| ", 1)[1].strip(" |") for row in rows if row.endswith(" |"))
     page = (ROOT / "docs/results/index.html").read_text(encoding="utf-8")
     for verdict, symbol in format.SYMBOLS.items():
-        assert verdicts[f"{symbol} {verdict}"] == counted[verdict.replace(" ", "_")]
+        assert verdicts[f"{symbol} {verdict}"] == counts[verdict.replace(" ", "_")]
     assert page.count("<svg") >= 5
     assert PARAMS["profile"] in page
 

@@ -46,11 +46,11 @@ def test_the_cloud_task_has_the_keys_of_skypilot_and_asks_for_a_bucket() -> None
 
 
 def test_the_targets_are_those_of_the_makefile() -> None:
-    there = set(re.findall(r"^([a-z -]+):(?!=)", text("Makefile"), re.MULTILINE))
-    known = {target for line in there for target in line.split()}
+    lines = set(re.findall(r"^([a-z -]+):(?!=)", text("Makefile"), re.MULTILINE))
+    make_targets = {target for line in lines for target in line.split()}
     assert targets("then make push; fi\nmake repro") == {"push", "repro"}
     for name in FILES:
-        assert targets(text(name)) <= known, name
+        assert targets(text(name)) <= make_targets, name
     assert targets(text("launch/node.sh")) == {"setup", "plan", "repro"}
 
 
@@ -71,7 +71,7 @@ def test_the_parameters_are_those_of_params_yaml() -> None:
 def test_a_ray_cluster_of_several_nodes_has_a_token_that_no_file_holds() -> None:
     script = text("launch/slurm.sbatch")
     draw = next(line for line in script.split("\n") if "RAY_AUTH_TOKEN=" in line)
-    drawn = {
+    tokens = {
         subprocess.run(
             ["bash", "-c", f'{draw}\nprintf %s "$RAY_AUTH_TOKEN"'],
             check=True,
@@ -80,18 +80,18 @@ def test_a_ray_cluster_of_several_nodes_has_a_token_that_no_file_holds() -> None
         ).stdout
         for _ in range(2)
     }
-    assert len(drawn) == 2
-    assert all(re.fullmatch("[0-9a-f]{64}", token) for token in drawn)
+    assert len(tokens) == 2
+    assert all(re.fullmatch("[0-9a-f]{64}", token) for token in tokens)
     shared = script.index("export RAY_AUTH_MODE=token RAY_AUTH_TOKEN\n")
     assert script.index(draw) < shared < script.index("ray symmetric-run")
 
 
 def test_the_ports_of_ray_that_the_page_names_are_options_of_ray() -> None:
     scripts = pytest.importorskip("ray.scripts.scripts")
-    known = {option for parameter in scripts.start.params for option in parameter.opts}
+    names = {option for parameter in scripts.start.params for option in parameter.opts}
     named = set(re.findall(r"`(--[a-z-]+)`", text("docs/clusters.md")))
     assert {"--port", "--dashboard-host", "--ray-client-server-port"} <= named
-    assert named <= known
+    assert named <= names
 
 
 def test_every_file_of_launch_is_on_the_page() -> None:

@@ -131,10 +131,10 @@ def test_no_key_of_the_environment_is_in_any_file_commit_or_experiment(space: Wo
         check=True,
         capture_output=True,
     ).stdout
-    shown = space.dvc("exp", "show", "--json")
+    table = space.dvc("exp", "show", "--json")
     for secret in SECRETS.values():
         assert secret.encode() not in everything
-        assert secret not in shown
+        assert secret not in table
 
 
 @pytest.mark.slow
@@ -155,11 +155,11 @@ def test_every_dependency_is_documented() -> None:
     pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text())
     groups = [pyproject["project"]["dependencies"], *pyproject["dependency-groups"].values()]
     lines = [line for group in groups for line in group]
-    wanted = {re.split(r"[\[<>=]", line)[0] for line in lines}
+    requirements = {re.split(r"[\[<>=]", line)[0] for line in lines}
     table = (ROOT / "docs/dependencies.md").read_text()
     rows = re.findall(r"^\| ([\w, -]+) \| .+ \|$", table, flags=re.MULTILINE)
     named = {name for row in rows for name in row.split(", ")} - {"Package"}
-    assert named == wanted
+    assert named == requirements
 
 
 def test_the_set_up_installs_only_hashed_pins() -> None:

@@ -89,9 +89,9 @@ def test_a_statement_is_kept_unchanged_or_dropped_and_counted(tmp_path: Path, te
     problems, counts = problems_at(path)
     tables.write(tmp_path / "p.parquet", problems, PROBLEM)
     stored = tables.read(tmp_path / "p.parquet", PROBLEM)
-    kept = [text] if text.strip() else []
-    assert stored["statement"].to_list() == [*kept, "1 + 1?"]
-    assert stored["gold_answer"].to_list() == [*(statement.strip() for statement in kept), "2"]
+    expected = [text] if text.strip() else []
+    assert stored["statement"].to_list() == [*expected, "1 + 1?"]
+    assert stored["gold_answer"].to_list() == [*(statement.strip() for statement in expected), "2"]
     assert counts["drawn"] == counts["kept"] + sum(counts["dropped"].values()) == 2
 
 
@@ -142,11 +142,11 @@ def test_the_last_box_is_found_in_linear_time(text: str) -> None:
 @every_text
 def test_a_cell_of_a_sheet_is_read_back_and_never_a_formula(text: str) -> None:
     cell = rating_sheet.escape_formula(text)
-    written = rating_sheet.to_csv(
+    sheet = rating_sheet.to_csv(
         rating_sheet.COLUMNS, [dict.fromkeys(rating_sheet.COLUMNS, "") | {"trace": cell}]
     )
     csv.field_size_limit(100_000_000)
-    (row,) = csv.DictReader(io.StringIO(written, newline=""))
+    (row,) = csv.DictReader(io.StringIO(sheet, newline=""))
     assert row["trace"] in (text, f"'{text}")
     assert not row["trace"].startswith(rating_sheet.FORMULA)
 

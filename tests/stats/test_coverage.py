@@ -40,8 +40,8 @@ def test_intervals_cover_the_truth_in_93_to_97_of_100_cases(
     simulated_rows: dict[tuple[str, str], Row],
 ) -> None:
     assert simulated_rows.keys() >= TOO_WIDE | TOO_NARROW
-    below = {which for which, row in simulated_rows.items() if row.covered < 0.93}
-    above = {which for which, row in simulated_rows.items() if row.covered > 0.97}
+    below = {setting for setting, row in simulated_rows.items() if row.covered < 0.93}
+    above = {setting for setting, row in simulated_rows.items() if row.covered > 0.97}
     assert below == TOO_NARROW
     assert above <= TOO_WIDE
 
@@ -51,8 +51,8 @@ def test_without_a_difference_tests_reject_in_3_to_7_of_100_cases(
     simulated_rows: dict[tuple[str, str], Row],
 ) -> None:
     rejected = {
-        which: row.rejected for which, row in simulated_rows.items() if row.rejected is not None
+        setting: row.rejected for setting, row in simulated_rows.items() if row.rejected is not None
     }
     assert len(rejected) == 23
-    assert {which for which, fraction in rejected.items() if fraction > 0.07} == set()
-    assert {which for which, fraction in rejected.items() if fraction < 0.03} <= TOO_WIDE
+    assert {setting for setting, fraction in rejected.items() if fraction > 0.07} == set()
+    assert {setting for setting, fraction in rejected.items() if fraction < 0.03} <= TOO_WIDE
