@@ -10,7 +10,6 @@ engine settings. Stage evaluate uses the same engine and cache. Each side loads 
 the clock starts after loading and one warm-up reply.
 """
 
-import multiprocessing
 import os
 import re
 import sys
@@ -18,7 +17,6 @@ import tempfile
 import time
 from collections import Counter
 from dataclasses import replace
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -186,22 +184,6 @@ OURS, SINGLE_CALL, UNCACHED = "ours", "one LLM.generate", "one LLM.generate, no 
 WAYS = {OURS: ours, SINGLE_CALL: theirs, UNCACHED: uncached}
 
 
-def child(name: str, number: int, to_parent: Connection) -> None:
-    to_parent.send(WAYS[name](number))
-
-
-def in_fresh_process(name: str, number: int) -> Measurement:
-    """Run the function in another process, which frees vLLM's memory."""
-    spawn = multiprocessing.get_context("spawn")
-    receiver, sender = spawn.Pipe(duplex=False)
-    process = spawn.Process(target=child, args=(name, number, sender))
-    process.start()
-    sender.close()
-    measurement: Measurement = receiver.recv()  # EOFError where the child died
-    process.join()
-    return measurement
-
-
 def settings(measurement: Measurement) -> str:
     return re.sub(r"instance_id='[^']*'", "", measurement.config)
 
@@ -218,7 +200,7 @@ def main() -> None:
     for turn in range(TURNS):
         # Once without caching: it takes many times as long.
         for name in [OURS, SINGLE_CALL] if turn else WAYS:
-            runs[name].append(in_fresh_process(name, number))
+            runs[name].append(results.in_fresh_process(WAYS[name], number))
             assert runs[name][-1].texts == runs[OURS][0].texts, name
     assert settings(runs[OURS][0]) == settings(runs[SINGLE_CALL][0])
     rows = [

@@ -11,7 +11,6 @@ peer's before anything is timed. For `last_box` mode a table lists the rows that
 """
 
 import logging
-import multiprocessing
 import os
 import statistics
 import sys
@@ -69,35 +68,16 @@ def is_right(row: dict[str, str]) -> dict[str, bool]:
     return {"right": verify(parse(f"\\boxed{{{row['gold']}}}"), parse(row["text"]))}
 
 
-def in_fresh_process(way: Callable[..., list[Any]], *arguments: Any) -> list[Any]:
-    """Return the result of `way` from a fresh process, so that runs share no caches."""
-    context = multiprocessing.get_context("spawn")
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_send, args=(sender, way, arguments))
-    process.start()
-    sender.close()
-    try:
-        result: list[Any] = receiver.recv()
-    finally:
-        process.join()
-    return result
-
-
-def _send(to_parent: Any, way: Callable[..., list[Any]], arguments: tuple[Any, ...]) -> None:
-    to_parent.send(way(*arguments))
-
-
 def seconds_in_fresh_process(way: Callable[..., list[Any]], *arguments: Any) -> float:
-    (seconds,) = in_fresh_process(_seconds, way, *arguments)
-    return float(seconds)
+    return results.in_fresh_process(_seconds, way, *arguments)
 
 
-def _seconds(way: Callable[..., list[Any]], *arguments: Any) -> list[float]:
+def _seconds(way: Callable[..., list[Any]], *arguments: Any) -> float:
     import datasets  # noqa: F401 - before the clock starts, as our own imports
 
     start = time.perf_counter()
     way(*arguments)
-    return [time.perf_counter() - start]
+    return time.perf_counter() - start
 
 
 def theirs(traces: list[LongTrace]) -> list[bool]:
@@ -210,7 +190,7 @@ def main() -> None:
         sys.exit(__doc__)
     problems = int(sys.argv[1]) if len(sys.argv) == 2 else PROBLEMS
     source, traces = long_traces(problems, SEED)
-    right = in_fresh_process(theirs, traces)
+    right = results.in_fresh_process(theirs, traces)
     unexpected = differences(traces, right, ours(traces, "math_verify"))
     assert not unexpected, differences_table(unexpected)
     differing = differences(traces, right, ours(traces, "last_box"))

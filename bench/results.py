@@ -5,6 +5,7 @@ on the machine and its load.
 """
 
 import datetime
+import multiprocessing
 import os
 import platform
 import re
@@ -12,8 +13,9 @@ import statistics
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, ParamSpec, TypeVar
 
 FILE = Path(__file__).with_name("RESULTS.md")
 TITLE = """# Results of `make bench`
@@ -21,6 +23,10 @@ TITLE = """# Results of `make bench`
 Ratios of two things measured in turns, in one run on one machine. Each section is the newest run
 of one benchmark; the command in it repeats the run. Stages have the names they had on that day.
 """
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class Ratio(NamedTuple):
@@ -32,6 +38,13 @@ class Ratio(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
+
+
+def in_fresh_process(function: Callable[P, R], *arguments: P.args, **options: P.kwargs) -> R:
+    """Return the function's result from a fresh process, which shares no cache and no memory."""
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn) as pool:
+        return pool.submit(function, *arguments, **options).result()
 
 
 def in_turns(ways: Mapping[str, Callable[[], object]], turns: int) -> dict[str, list[float]]:

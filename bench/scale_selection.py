@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bench import results
-from bench.scale_store import in_fresh_process, memory
+from bench.scale_store import memory
 from delta.core.errors import InputError
 from delta.core.shuffle import shuffle_key
 from delta.pairing.select import SelectorParams, select
@@ -194,7 +194,7 @@ def measure_select(rows: int) -> tuple[float, float, int, set[str]]:
 
 def measure(folder: Path, most: int) -> Measurement:
     smallest = most // FILES
-    seconds, cpu_seconds, grown, expected = in_fresh_process(measure_select, smallest)
+    seconds, cpu_seconds, grown, expected = results.in_fresh_process(measure_select, smallest)
     files = [folder / f"{file}.parquet" for file in range(FILES)]
     for number, file in enumerate(files):
         synthetic_pairs(number, smallest).select("pair_id", "score").write_parquet(file)
@@ -202,7 +202,7 @@ def measure(folder: Path, most: int) -> Measurement:
     for number in (1, 10, FILES):
         size = number * smallest
         turns = [
-            in_fresh_process(measure_passes, files[:number], size)
+            results.in_fresh_process(measure_passes, files[:number], size)
             for _ in range(TURNS if number == 1 else 1)
         ]
         runs.append(sorted(turns, key=lambda run: run.cpu_seconds)[len(turns) // 2])

@@ -6,17 +6,15 @@ reply cache, characters per pair for the pair viewer, and GB per CPU second for 
 
 import base64
 import gzip
-import multiprocessing
 import re
 import resource
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, ParamSpec, TypeVar
+from typing import NamedTuple
 
 from bench import results
 from delta.inference.reply_cache import ReplyCache
@@ -26,16 +24,6 @@ TRACES = 8  # of a generator and problem
 PAGE = (1_000, 600)  # pairs, characters of a trace
 STRING = 2**29 - 24  # characters: the most that V8, Chromium's JavaScript, holds in one string
 MEMORY = 24 * 2**30  # bytes of memory in which a laptop's run should end
-
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-def in_fresh_process(function: Callable[P, R], *arguments: P.args, **options: P.kwargs) -> R:
-    """Run the function in a fresh process and return its result."""
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=spawn) as pool:
-        return pool.submit(function, *arguments, **options).result()
 
 
 def memory(name: str) -> int:
@@ -116,7 +104,7 @@ def measure(folder: Path) -> Measurement:
     for number, (keys, characters) in enumerate(CACHES):
         cache = folder / f"cache-{number}"
         fill(cache, keys, characters)
-        runs.append(in_fresh_process(measure_opening, cache))
+        runs.append(results.in_fresh_process(measure_opening, cache))
     traces = runs[-1]
     seconds = dvc_add(next(cache.glob("*.log")))
     page = viewer_list_size(folder / "page")
