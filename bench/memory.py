@@ -28,7 +28,7 @@ from aiohttp import web
 from bench import requests_per_second, results, synthetic_data
 from delta.core import fingerprint
 from delta.inference.reply_cache import STORE_VARIABLE
-from delta.judging.rubric import RUBRIC
+from tests.helpers.judge_replies import constant_reply
 from tests.helpers.openr1_rows import local_source
 
 PROFILE = Path("profiles/paper.yaml").resolve()
@@ -89,21 +89,10 @@ async def answer(request: web.Request) -> web.Response:
     payload = await request.json()
     seed = payload["seed"]
     if "response_format" in payload:
-        return web.json_response(requests_per_second.completion(vote(1 + seed % 5)))
+        justification = " ".join(synthetic_data.WORDS[:20])
+        vote = constant_reply(1 + seed % 5, justification, synthetic_data.WORDS[:2])
+        return web.json_response(requests_per_second.completion(vote))
     return web.json_response(requests_per_second.completion(f"{seed} {texts()[seed % TEXTS]}"))
-
-
-def vote(score: int) -> str:
-    """Return a judge's reply."""
-    rating = {
-        "score": score,
-        "justification": " ".join(synthetic_data.WORDS[:20]),
-        "deductions_found": synthetic_data.WORDS[:2],
-    }
-    categories: dict[str, dict[str, Any]] = {}
-    for dimension in RUBRIC:
-        categories.setdefault(dimension.category, {})[dimension.name] = rating
-    return json.dumps(categories)
 
 
 def write_workspace(

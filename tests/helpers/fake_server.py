@@ -12,6 +12,7 @@ from typing import Any, Self
 from aiohttp import web
 
 from delta.judging import rubric
+from tests.helpers.judge_replies import judge_reply
 
 ANSWER = re.compile(r"should be (\S+?)[.,]?(?:\s|$)")  # prompts of fixtures contain their answer
 FORMULA = re.compile(r"\d+(?: [-+*] \d+)+")  # the tasks of the smoke profile
@@ -75,7 +76,7 @@ def reply_to(payload: dict[str, Any], content: str) -> dict[str, Any]:
     number = int(hashlib.sha256(content.encode()).hexdigest()[:8], 16)
     model, prompt = payload["model"], payload["messages"][-1]["content"]
     if "response_format" in payload:
-        text = json.dumps(rating(number))
+        text = rating(number)
     elif "Verdict: " in prompt:
         verdict = (*["EQUIVALENT", "DIFFERENT"] * 4, "AMBIGUOUS")[number % 9]
         text = f"Both end in a number.\n\nVerdict: {verdict}"
@@ -113,14 +114,14 @@ def answer_to(prompt: str) -> str | None:
     return str(eval(formulas[-1])) if formulas else None
 
 
-def rating(number: int) -> dict[str, Any]:
-    """Return a valid rating with scores from the bits of `number`."""
-    reply: dict[str, dict[str, Any]] = {}
-    for place, dimension in enumerate(rubric.RUBRIC):
+def rating(number: int) -> str:
+    """Return a judge's reply with scores from the bits of `number`."""
+    ratings = {}
+    for place, dimension in enumerate(rubric.DIMENSIONS):
         score = 1 + (number >> (3 * place)) % 5
-        reply.setdefault(dimension.category, {})[dimension.name] = {
+        ratings[dimension] = {
             "score": score,
             "justification": "By rule.",
             "deductions_found": [],
         }
-    return reply
+    return judge_reply(ratings)

@@ -15,7 +15,7 @@ from delta.inference.chat_completions import Accepts
 from delta.inference.engine import EndpointSettings, RemoteParams, ServerSettings, ServingParams
 from delta.inference.openai_engine import OpenAIEngine
 from delta.inference.types import Request, canonical_json
-from delta.judging import rubric
+from tests.helpers.judge_replies import constant_reply
 
 SERVING = ServingParams(
     chat_format="plain",
@@ -38,11 +38,7 @@ def answer(payload: dict[str, Any]) -> web.Response:
     if "response_format" not in payload:
         digest = hashlib.sha256(json.dumps(payload, sort_keys=True).encode()).hexdigest()
         return web.json_response(completion(digest))
-    rating = {"score": 4, "justification": "fine", "deductions_found": []}
-    rated: dict[str, dict[str, Any]] = {}
-    for dimension in rubric.RUBRIC:
-        rated.setdefault(dimension.category, {})[dimension.name] = rating
-    return web.json_response(completion(json.dumps(rated)))
+    return web.json_response(completion(constant_reply(4, "fine", [])))
 
 
 def fail_first(first: int, failure: Callable[[], web.Response]) -> Answer:

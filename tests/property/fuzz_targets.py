@@ -19,6 +19,7 @@ with atheris.instrument_imports(include=["delta"]):
     from delta.judging import rubric
     from delta.judging.rules.equations import read_lines
     from delta.judging.rules.rate import rate
+    from tests.helpers.judge_replies import constant_reply
 
 FRAGMENTS = (
     *("\\boxed{", "\\fbox{", "}", "{", "$", "\\[", "\\]", "\\frac{", "\\text{", "^", "_", "\\"),
@@ -58,14 +59,11 @@ def judge_reply(text: str) -> None:
     votes = rubric.parse_votes(text)
     if votes is not None:
         assert all(1 <= vote.score <= 5 for vote in votes.values())
-    reply: dict[str, dict[str, object]] = {}
-    for dimension in rubric.RUBRIC:
-        vote = {"score": 3, "justification": text[:200], "deductions_found": [text[:50]]}
-        reply.setdefault(dimension.category, {})[dimension.name] = vote
-    valid = rubric.parse_votes(json.dumps(reply))
+    reply = constant_reply(3, text[:200], [text[:50]])
+    valid = rubric.parse_votes(reply)
     assert valid is not None
     assert {vote.score for vote in valid.values()} == {3}
-    assert rubric.parse_votes(text + json.dumps(reply)) is None or not text.strip()
+    assert rubric.parse_votes(text + reply) is None or not text.strip()
 
 
 def strict_json_loads(text: str) -> None:

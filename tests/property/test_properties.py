@@ -23,6 +23,7 @@ from delta.inference import chat_formats
 from delta.inference.reply_cache import ReplyCache
 from delta.judging import rubric
 from delta.stats import contrasts, intervals, multiple_testing, rank_correlation
+from tests.helpers.judge_replies import judge_reply
 
 UNICODE = st.characters(exclude_categories=["Cs"])  # no half of a surrogate pair
 
@@ -97,16 +98,9 @@ ratings = st.fixed_dictionaries(
 )
 
 
-def reply(rating: dict[str, Any]) -> str:
-    content: dict[str, dict[str, Any]] = {}
-    for dimension in rubric.RUBRIC:
-        content.setdefault(dimension.category, {})[dimension.name] = rating[dimension.name]
-    return json.dumps(content)
-
-
 @given(ratings)
 def test_a_valid_rating_is_read_unchanged(rating: dict[str, Any]) -> None:
-    votes = rubric.parse_votes(reply(rating))
+    votes = rubric.parse_votes(judge_reply(rating))
     assert votes is not None
     for name, expected in rating.items():
         assert votes[name]._asdict() == {
@@ -129,7 +123,7 @@ no_score = (
 @given(ratings, st.sampled_from(rubric.RUBRIC), no_score)
 def test_no_other_value_is_a_score(rating: dict[str, Any], dimension: Any, value: Any) -> None:
     rating = {**rating, dimension.name: {**rating[dimension.name], "score": value}}
-    assert rubric.parse_votes(reply(rating)) is None
+    assert rubric.parse_votes(judge_reply(rating)) is None
 
 
 # --- the reply cache ---
