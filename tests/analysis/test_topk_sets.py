@@ -64,7 +64,9 @@ def votes_of(ratings: pl.DataFrame) -> Votes:
         dict(zip(("problem_id", "generator"), trace_id.split("/"), strict=False))
         for trace_id in ids
     ]
-    traces = frame_of([{"trace_id": one} | row for one, row in zip(ids, rows, strict=True)], TRACE)
+    traces = frame_of(
+        [{"trace_id": name} | row for name, row in zip(ids, rows, strict=True)], TRACE
+    )
     return gather_votes(traces, frame_of([], VERDICT), ratings)
 
 

@@ -127,6 +127,6 @@ def test_sources_that_the_design_cannot_separate_are_null_with_a_reason() -> Non
     single = by_source({name: cast[:1] for name, cast in TWO.items()})["vote"]
     assert (single["judge"]["variance"], single["judge"]["share"]) == (None, None)
     assert single["judge"]["why"] == single["sample"]["why"] == "is in generator_by_problem"
-    one = by_source({"p/g/0": [5, 3], "q/g/0": [1, 1]})["vote"]
-    assert one["problem"]["why"] == "needs two generators with problems in common"
-    assert (one["judge"]["variance"], one["judge"]["share"]) == (1.0, None)
+    sources = by_source({"p/g/0": [5, 3], "q/g/0": [1, 1]})["vote"]
+    assert sources["problem"]["why"] == "needs two generators with problems in common"
+    assert (sources["judge"]["variance"], sources["judge"]["share"]) == (1.0, None)

@@ -180,12 +180,12 @@ def test_split_halves_agree_with_the_predicted_reliability() -> None:
 def test_the_prediction_follows_spearman_and_brown() -> None:
     chosen, rejected = random_pairs(200, spread=1.0, noise=1.0)
     parts = reliability.delta_variance(chosen, rejected)
-    one, five = (
+    one_vote, five_votes = (
         reliability.predicted_reliability(*parts, 1),
         reliability.predicted_reliability(*parts, 5),
     )
-    assert one is not None
-    assert five == pytest.approx(5 * one / (1 + 4 * one))
+    assert one_vote is not None
+    assert five_votes == pytest.approx(5 * one_vote / (1 + 4 * one_vote))
 
 
 def test_one_vote_gives_no_reliability_and_unrated_pairs_are_left_out() -> None:
