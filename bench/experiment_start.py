@@ -37,7 +37,7 @@ def prepare_workspace(folder: Path, problems: int) -> Workspace:
         "traces": TRACE,
         "verdicts": VERDICT,
         "ratings": RATING,
-        "second": RATING,
+        "second_ratings": RATING,
     }
     for name in content["generators"].keys() - set(paired):
         for kind, table in kinds.items():
