@@ -79,13 +79,13 @@ def stages(content: dict[str, Any]) -> list[Stage]:
             if group.stage == name and size is not None:
                 count = costs.tokens(params, group)
                 hours = costs.asking_hours(count, size, speed)
-                parts.append(Stage(name, group.coverage.total or 0, count, hours))
+                parts.append(Stage(name, group.total or 0, count, hours))
         result.append(_sum(name, parts))
     return [*result, _training(params)]
 
 
 def _sum(name: str, parts: list[Stage]) -> Stage:
-    tokens = Tokens(*(sum(part.tokens[place] for part in parts) for place in range(3)))
+    tokens = Tokens(*(sum(part.tokens[place] for part in parts) for place in range(4)))
     hours = sum(part.hours for part in parts)
     return Stage(name, sum(part.requests for part in parts), tokens, hours)
 
@@ -94,12 +94,13 @@ def _training(params: Params) -> Stage:
     """Return the cost of all epochs; training may stop earlier."""
     train = params.train
     policy_base = KNOWN_MODELS["nvidia/Llama-3.1-Nemotron-Nano-8B-v1"]
-    speed = costs.speed(GPU, costs.training_uses_gpu(params))
+    speed = costs.speed(GPU, train.bf16)
     sides = [costs.trace_tokens(params, getattr(params.pairing, side)) for side in SIDES]
     side = costs.PROBLEM_PROMPT.value + sum(sides) / len(sides)
     epoch = costs.training_tokens(train, params.selector.k or 0, side)
     hours = costs.training_hours(train, epoch, size_of_known(policy_base, "bfloat16"), speed)
-    return Stage("train", 0, Tokens(epoch * train.method_params.num_train_epochs, 0, 0), hours)
+    epochs = train.method_params.num_train_epochs
+    return Stage("train", 0, Tokens(epoch * epochs, 0, 0, 0), hours)
 
 
 def cost_tables(recipe: Recipe) -> str:

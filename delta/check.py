@@ -219,20 +219,15 @@ def _examples(key: str, examples: int) -> Iterator[str]:
 
 def _sizes(params: Params) -> Iterator[str]:
     """Yield sizes that no replies of the models can reach."""
-    pairing, k = params.pairing, params.selector.k
-    drawn = [source.task.problems for source in params.problems.sources.values() if source.task]
-    known = len(drawn) == len(params.problems.sources)  # the size of a file is not known
-    bounds = [params.problems.sample, pairing.problems, sum(drawn) if known else None]
-    problems = min((bound for bound in bounds if bound is not None), default=None)
-    if k is not None and problems is not None and not has_table_pairs(params):
-        most = problems * pairing.per_problem
-        if k > most:
-            yield f"selector.k = {k}: {problems} problems give {most} pairs; expected 1 to {most}"
+    pairing, k, most = params.pairing, params.selector.k, max_pairs(params)
+    if k is not None and most is not None and k > most:
+        problems = most // pairing.per_problem
+        yield f"selector.k = {k}: {problems} problems give {most} pairs; expected 1 to {most}"
     for name, generator in params.generators.items():
         if isinstance(generator, SampledParams):
             yield from _examples(f"generators.{name}", generator.examples)
     for side in _sides(params):
-        samples = _samples(params, side)
+        samples = traces_per_problem(params, side)
         if samples is not None and pairing.per_problem > samples:
             yield (
                 f"pairing.per_problem = {pairing.per_problem}: generators.{side} has {samples} "
@@ -244,6 +239,23 @@ def _sizes(params: Params) -> Iterator[str]:
             f"train.per_device_train_batch_size = {batch_size}: selector.k is {k}; "
             f"expected 1 to {k}"
         )
+
+
+def max_problems(params: ProblemsParams) -> int | None:
+    """Return the largest number of problems; None if it depends on a dataset."""
+    drawn = [source.task.problems for source in params.sources.values() if source.task]
+    if len(drawn) < len(params.sources):
+        return params.sample
+    return sum(drawn) if params.sample is None else min(params.sample, sum(drawn))
+
+
+def max_pairs(params: Params) -> int | None:
+    """Return the largest number of pairs; None if it depends on a dataset."""
+    bounds = (max_problems(params.problems), params.pairing.problems)
+    problems = min((bound for bound in bounds if bound is not None), default=None)
+    if problems is None or has_table_pairs(params):
+        return None
+    return problems * params.pairing.per_problem
 
 
 def has_table_pairs(params: Params) -> bool:
@@ -262,8 +274,8 @@ def _sides(params: Params) -> tuple[str, str]:
     return params.pairing.chosen, params.pairing.rejected
 
 
-def _samples(params: Params, name: str) -> int | None:
-    """Return the number of traces per problem, or None if a recording decides it."""
+def traces_per_problem(params: Params, name: str) -> int | None:
+    """Return the largest number of traces per problem; None if a recording decides it."""
     generator = params.generators[name]
     return generator.samples if isinstance(generator, SampledParams) else generator.recorded
 
@@ -276,7 +288,7 @@ def _ratings(params: Params) -> Iterator[str]:
     for name, drawn in required_ratings(params.pairing).items():
         need = drawn.model_copy(update={"any": None}) if is_table else drawn
         budget = params.judge.budget[name]
-        if not is_sufficient(budget, need, _samples(params, name)):
+        if not is_sufficient(budget, need, traces_per_problem(params, name)):
             yield (
                 f"judge.budget.{name} = {budget.model_dump()}: pairing needs ratings of "
                 f"{need.model_dump()} where selector.mode is {params.selector.mode!r}; expected "

@@ -11,7 +11,7 @@ os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 from delta.check import check
 from delta.cli import command_line
-from delta.plan import dvc_state, plan, resources
+from delta.plan import availability, dvc_state, plan
 from delta.plan.costs import Gpu
 
 
@@ -22,7 +22,7 @@ def main() -> None:
     options = parser.parse_args()
     offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
     gpu = Gpu(options.gpu_gib, options.gpu_tflops)
-    hub = resources.ask_hub, resources.in_cache
+    hub = availability.ask_hub, availability.in_cache
     print("\n".join(plan(check(), dvc_state.read_stages, *hub, offline, gpu)))
 
 

@@ -9,7 +9,7 @@ from delta.check import Params
 from delta.core.errors import InputError
 from delta.core.git import git
 from delta.experiments.grid import Changes
-from delta.plan.resources import sources
+from delta.plan.availability import external_sources
 
 DVC_FILE = Path("dvc.yaml")
 
@@ -20,7 +20,7 @@ def check_tracked(params: Params, changes: Changes, where: str) -> None:
     `params` are those of the run. A stage with unchanged parameters does not run again, so its
     files are not needed. `where` begins the message.
     """
-    for source in sources(params):
+    for source in external_sources(params):
         path = Path(source.name)
         if source.kind != "path" or path.is_absolute() or _is_tracked(path):
             continue

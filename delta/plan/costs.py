@@ -1,20 +1,28 @@
-"""Estimate tokens, hours, memory and dollars of a run from its requests and pairs.
+"""Estimate tokens, hours and dollars of a run from its requests and pairs.
 
 Estimates rest on the assumptions in this file, which every plan prints. No result depends on them.
 """
 
 from typing import NamedTuple
 
-from delta.check import Params
+from delta.check import Params, max_pairs
+from delta.core import paths
+from delta.core.schemas import SELECTED, TRACE
 from delta.inference import chat_formats
 from delta.inference.engine import Price, ServedParams, ServingParams
 from delta.inference.generate import SampledParams
-from delta.plan.model_sizes import BYTES, Size
+from delta.plan.model_sizes import Size
 from delta.plan.pending import CHARS_PER_TOKEN, UNRESOLVED_FRACTION
-from delta.plan.requests import RequestGroup
+from delta.plan.requests import (
+    AT_MOST,
+    EXACT,
+    UNKNOWN,
+    RequestGroup,
+    Workspace,
+    read_current_table,
+)
 from delta.training.config import TrainParams
 
-GIB = 2**30
 HOUR_S = 3_600
 TENSOR_PARALLEL_SIZES = (1, 2, 4, 8, 16)
 
@@ -74,6 +82,7 @@ class Gpu(NamedTuple):
 
 class Tokens(NamedTuple):
     read: float  # tokens of prompts; equal prompts count once
+    sent: float  # tokens of prompts as a provider bills them: every request pays for its prompt
     written: float
     at_most: float  # written if every reply has max_tokens
 
@@ -85,6 +94,23 @@ class Bill(NamedTuple):
     at_most: float  # if every reply has max_tokens
 
 
+class Cost(NamedTuple):
+    """The cost of one group of requests. None: not known."""
+
+    group: RequestGroup
+    tokens: Tokens | None
+    hours: float | None  # a model at a server takes none
+    bill: Bill | None
+
+
+class TrainingCost(NamedTuple):
+    pairs: int | None  # None: not known, and neither is the rest
+    basis: str
+    side: float = 0  # mean tokens of prompt and completion
+    tokens: float = 0  # of all epochs
+    hours: float | None = None  # None: nor is the size of the model
+
+
 class Speed(NamedTuple):
     """Useful FLOP per second."""
 
@@ -93,23 +119,12 @@ class Speed(NamedTuple):
     training: float
 
 
-class Fit(NamedTuple):
-    """The answer whether something fits into memory, and the reason."""
-
-    fits: bool
-    words: str
-
-
 def engine_uses_gpu(params: Params) -> bool:
     return params.engine.vllm.gpu_memory_utilization is not None
 
 
-def training_uses_gpu(params: Params) -> bool:
-    return params.train.bf16
-
-
 def uses_gpu(params: Params) -> bool:
-    return engine_uses_gpu(params) or training_uses_gpu(params)
+    return engine_uses_gpu(params) or params.train.bf16
 
 
 def speed(gpu: Gpu, on_gpu: bool) -> Speed:
@@ -136,26 +151,38 @@ def trace_tokens(params: Params, generator: str) -> float:
     return REASONING_REPLY.value
 
 
+def cost(params: Params, group: RequestGroup, size: Size | None, gpu: Gpu) -> Cost:
+    """Return the cost of the requests left, to an engine on `gpu` or to the model's server."""
+    count = None if group.to_ask is None else tokens(params, group)
+    if params.serving[group.model].endpoint is not None:
+        _, price = server_of(params, group.model)
+        usd = Bill(0, 0) if group.to_ask == 0 else None
+        return Cost(group, count, 0.0, bill(count, price) if count and price else usd)
+    hours = 0.0 if group.to_ask == 0 else None
+    if count is not None and size is not None:
+        hours = asking_hours(count, size, speed(gpu, engine_uses_gpu(params)))
+    return Cost(group, count, hours, None)
+
+
+def server_of(params: Params, model: str) -> tuple[str, Price | None]:
+    """Return the name of the model's server, and its price there."""
+    name = params.engine.endpoint.server_of(model)
+    return name, params.engine.endpoint.servers[name].models[model]
+
+
 def tokens(params: Params, group: RequestGroup) -> Tokens:
     """Return the tokens of the requests left. Means of cached replies replace assumptions."""
-    read, written, at_most = billed_tokens(params, group)
     to_ask = group.to_ask or 0
-    prompts = min(to_ask, (group.coverage.total or 0) / group.per_prompt)
-    return Tokens(read * prompts / max(1, to_ask), written, at_most)
+    prompt = group.prompt_tokens or _prompt_tokens(params, group)
+    reply = group.reply_tokens
+    reply = reply or reply_tokens(params.serving[group.model], group.max_tokens)
+    prompts = min(to_ask, (group.total or 0) / group.per_prompt)
+    return Tokens(prompt * prompts, prompt * to_ask, reply * to_ask, group.max_tokens * to_ask)
 
 
-def billed_tokens(params: Params, group: RequestGroup) -> Tokens:
-    """Return the tokens that a provider bills: every request pays for its prompt."""
-    to_ask = group.to_ask or 0
-    read = group.coverage.prompt_tokens or _prompt_tokens(params, group)
-    written = group.coverage.reply_tokens
-    written = written or reply_tokens(params.serving[group.model], group.max_tokens)
-    return Tokens(read * to_ask, written * to_ask, group.max_tokens * to_ask)
-
-
-def bill(billed: Tokens, price: Price) -> Bill:
-    prompts = billed.read * price.prompt
-    usd, at_most = (prompts + n * price.completion for n in (billed.written, billed.at_most))
+def bill(tokens: Tokens, price: Price) -> Bill:
+    prompts = tokens.sent * price.prompt
+    usd, at_most = (prompts + n * price.completion for n in (tokens.written, tokens.at_most))
     return Bill(usd / 1e6, at_most / 1e6)
 
 
@@ -189,41 +216,39 @@ def training_hours(train: TrainParams, epoch: float, size: Size, speed: Speed) -
     return epoch * flop / speed.training / HOUR_S
 
 
-def serving_fit(serving: ServingParams, size: Size, gpu: Gpu, utilization: float) -> Fit:
-    """Fit weights, the KV cache of one full reply and the engine itself on the model's GPUs."""
-    free = gpu.gib * utilization - ENGINE_GIB.value
-    cache = (size.kv_bytes or 0) * serving.max_model_len / GIB
-    needed = size.weights / GIB + cache
-    if needed / serving.tensor_parallel_size > free:
-        enough = [n for n in TENSOR_PARALLEL_SIZES if needed / n <= free]
-        cure = f"tensor_parallel_size {enough[0]} or more" if enough else "over 16 GPUs"
-        return Fit(fits=False, words=f"does not fit: {cure}")
-    if not cache:
-        return Fit(fits=True, words="fits; its cache is not known")
-    left = free * serving.tensor_parallel_size - size.weights / GIB
-    return Fit(fits=True, words=f"fits, {int(left / cache):,} full replies at once")
+def training_cost(workspace: Workspace, size: Size | None, gpu: Gpu) -> TrainingCost | None:
+    """Return the cost of all epochs; None where the policy is up to date."""
+    if workspace.settled("train"):
+        return None
+    params, train = workspace.params, workspace.params.train
+    pairs, basis = pairs_to_train(workspace)
+    if pairs is None:
+        return TrainingCost(None, basis)
+    generators = (params.pairing.chosen, params.pairing.rejected)
+    side = sum(_side_tokens(workspace, name) for name in generators) / 2
+    epoch, hours = training_tokens(train, pairs, side), None
+    if size is not None:
+        hours = training_hours(train, epoch, size, speed(gpu, train.bf16))
+    return TrainingCost(pairs, basis, side, epoch * train.method_params.num_train_epochs, hours)
 
 
-def training_bytes(train: TrainParams, size: Size) -> float:
-    """Return the bytes of weights, gradients and moments on each GPU, without activations."""
-    width = BYTES[train.dtype]
-    moments = 2 if train.optim == "adamw_8bit" else 2 * width
-    each = width if train.lora is not None else 2 * width + moments
-    shards = train.num_processes if train.fsdp else 1
-    return size.parameters * each / shards
+def pairs_to_train(workspace: Workspace) -> tuple[int | None, str]:
+    """Return the number of pairs and its basis."""
+    if workspace.settled("select"):
+        selected = read_current_table(paths.SELECTED, SELECTED)
+        if selected is not None:
+            return selected.filter("selected").height, EXACT
+    if workspace.params.selector.k is not None:
+        return workspace.params.selector.k, EXACT
+    pairs = max_pairs(workspace.params)
+    return pairs, UNKNOWN if pairs is None else AT_MOST
 
 
-def training_fit(train: TrainParams, size: Size, gpu: Gpu) -> Fit:
-    used = training_bytes(train, size) / GIB / gpu.gib
-    if used > 1:
-        return Fit(fits=False, words="does not fit: more processes with fsdp2, or lora")
-    if used > 1 - ACTIVATIONS.value:
-        return Fit(fits=False, words=f"tight: {1 - used:.0%} of the GPU for activations")
-    return Fit(fits=True, words=f"fits, with {1 - used:.0%} of the GPU for activations")
-
-
-def checkpoint_bytes(train: TrainParams, size: Size) -> float:
-    """Return the bytes of the last and the next checkpoint, and of the best with early stopping."""
-    kept = 2 if train.early_stopping is None else 3
-    each = 0.0 if train.lora is not None else OPTIMIZER.value
-    return kept * each * size.parameters
+def _side_tokens(workspace: Workspace, generator: str) -> float:
+    """Return the mean tokens of prompt and completion, from today's traces if they will stay."""
+    traces = read_current_table(paths.traces(generator), TRACE, "text")
+    if traces is not None and workspace.settled(f"generate@{generator}"):
+        tokens = traces.select("prompt_tokens", "completion_tokens").drop_nulls()
+        if tokens.height:
+            return float(tokens.sum_horizontal().sum()) / tokens.height
+    return PROBLEM_PROMPT.value + trace_tokens(workspace.params, generator)

@@ -1,6 +1,7 @@
 """Sizes of models, from their files if they are here, otherwise from a table."""
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -90,19 +91,16 @@ def size_of_folder(folder: Path, dtype: str) -> Size | None:
     from huggingface_hub.errors import SafetensorsParsingError
 
     files = sorted(folder.glob("*.safetensors"))
-    counts: dict[str, int] = {}
+    counts = Counter[str]()  # by type
     try:
         for file in files:
-            for packing, count in parse_local_safetensors_file_metadata(
-                file
-            ).parameter_count.items():
-                counts[packing] = counts.get(packing, 0) + count
+            counts.update(parse_local_safetensors_file_metadata(file).parameter_count)
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, SafetensorsParsingError):
         return None
     if not files or PACKED_DTYPES & counts.keys():
         return None
-    parameters = sum(counts.values())
+    parameters = counts.total()
     kv = _kv_numbers(config)
     return Size(
         parameters,

@@ -10,24 +10,24 @@ from collections.abc import Iterable, Iterator
 import polars as pl
 
 from delta import prompts
-from delta.check import Params
+from delta.check import Params, max_problems, traces_per_problem
 from delta.core import paths
 from delta.core.errors import InputError
 from delta.core.schemas import PROBLEM, QUESTION, TRACE, VERDICT, WITHOUT_TEXT
-from delta.data.problems import ProblemsParams
 from delta.evaluation import evaluate
 from delta.grading import llm_equivalence, verify
 from delta.inference import generate
 from delta.inference.generate import SampledParams
+from delta.inference.model_client import ModelClient
 from delta.inference.types import Request
 from delta.judging import judge
 from delta.judging.budget import Budget, within_budget
 from delta.judging.judge import LlmParams
 from delta.judging.trace_order import IS_COMPLETE, RequireComplete
 from delta.plan.requests import (
-    AskAll,
     CacheLookup,
     PendingRequests,
+    RequestGroup,
     TableEstimate,
     Workspace,
     read_current_table,
@@ -43,31 +43,25 @@ def pending_requests(workspace: Workspace) -> Iterator[PendingRequests]:
     problems = _problems(workspace)
     for name, generator in params.generators.items():
         if isinstance(generator, SampledParams) and not settled(f"generate@{name}"):
-            yield _generate(workspace, name, generator, problems)
+            yield _generate(name, generator, problems)
     for name in params.generators:
         if params.verify.llm_fallback and not settled(f"verify@{name}"):
             yield _verify(workspace, name, problems)
     for name in params.generators:
         if not settled(f"judge@{name}"):
-            yield from _judge(workspace, name, problems)
+            for cache, rater in (("judge", params.judge), ("second", params.judge.second_judge)):
+                if rater.rater == "llm":
+                    yield _judge(workspace, name, cache, rater.llm, problems)
     for name in params.evaluation.models:
         if not settled(f"evaluate@{name}"):
             yield from (_evaluate(workspace, name, b) for b in params.benchmarks)
-
-
-def expected_problems(params: ProblemsParams) -> int | None:
-    """Return the number of problems; None if it depends on a dataset."""
-    if params.sample is not None:
-        return params.sample
-    sizes = [source.task.problems for source in params.sources.values() if source.task is not None]
-    return sum(sizes) if len(sizes) == len(params.sources) else None
 
 
 def _problems(workspace: Workspace) -> TableEstimate:
     frame = read_current_table(paths.PROBLEMS, PROBLEM)
     if frame is not None and workspace.same_params("problems"):
         return TableEstimate(frame, frame.height, workspace.settled("problems"))
-    return TableEstimate(frame, expected_problems(workspace.params.problems), settled=False)
+    return TableEstimate(frame, max_problems(workspace.params.problems), settled=False)
 
 
 def _mean_tokens(frame: pl.DataFrame | None, examples: int) -> float | None:
@@ -80,96 +74,71 @@ def _mean_tokens(frame: pl.DataFrame | None, examples: int) -> float | None:
     return (characters / frame.height + example_length) / CHARS_PER_TOKEN
 
 
-def _max_prompt_tokens(params: Params, llm: LlmParams | llm_equivalence.ComparisonParams) -> int:
-    """Return the longest prompt in tokens."""
-    return params.serving[llm.model].max_model_len - llm.max_tokens
-
-
-def _traces_per_problem(params: Params, name: str) -> int | None:
-    """Return the largest number of traces per problem; None if a recording decides it."""
-    generator = params.generators[name]
-    return generator.samples if isinstance(generator, SampledParams) else generator.recorded
-
-
 def _ask(lookup: CacheLookup, requests: Iterable[tuple[object, Request]]) -> None:
     deque(lookup.ask(request for _, request in requests), maxlen=0)
 
 
-def _generate(
-    workspace: Workspace, name: str, generator: SampledParams, problems: TableEstimate
-) -> PendingRequests:
-    def ask_all(sample: pl.DataFrame, model: str, lookup: CacheLookup) -> None:
-        engine = workspace.engine(generator.model)
-        _ask(lookup, generate.trace_requests(generator, engine, model, sample))
+def _generate(name: str, generator: SampledParams, problems: TableEstimate) -> PendingRequests:
+    def ask_all(client: ModelClient, sample: pl.DataFrame, lookup: CacheLookup) -> None:
+        engine, fingerprint = client.engine, client.fingerprint
+        _ask(lookup, generate.trace_requests(generator, engine, fingerprint, sample))
 
-    return PendingRequests(
-        stage="generate",
-        name=name,
-        model=generator.model,
-        cache=f"generate-{name}",
-        rows=problems,
-        distinct=True,
-        per_row=generator.samples,
+    group = RequestGroup(
+        "generate",
+        name,
+        generator.model,
+        per_prompt=generator.samples,
         max_tokens=generator.max_tokens,
         prompt_tokens=_mean_tokens(problems.frame, generator.examples),
-        ask_all=ask_all,
     )
+    return PendingRequests(group, f"generate-{name}", problems, ask_all, distinct=True)
 
 
 def _evaluate(workspace: Workspace, name: str, benchmark_name: str) -> PendingRequests:
     params, stage = workspace.params, f"questions@{benchmark_name}"
-    model, examples = params.evaluation.models[name].model, params.evaluation.models[name].examples
-    benchmark, sampling = params.benchmarks[benchmark_name], params.evaluation.sampling
+    evaluated, sampling = params.evaluation.models[name], params.evaluation.sampling
+    benchmark = params.benchmarks[benchmark_name]
     frame = read_current_table(paths.questions(benchmark_name), QUESTION, "gold_answer", "metadata")
-    rows = TableEstimate(None, benchmark.questions, settled=False)
+    rows = TableEstimate(frame, benchmark.questions, settled=False)
     if frame is not None:
         frame = frame.unique(["history", "prompt"], maintain_order=True)
         rows = rows._replace(frame=frame)
         if workspace.same_params(stage):
             rows = TableEstimate(frame, frame.height, workspace.settled(stage))
 
-    def ask_all(sample: pl.DataFrame, weights: str, lookup: CacheLookup) -> None:
-        engine = workspace.engine(model)
-        requests = evaluate.build_requests(sampling, benchmark, engine, weights, examples, sample)
-        _ask(lookup, requests)
+    def ask_all(client: ModelClient, sample: pl.DataFrame, lookup: CacheLookup) -> None:
+        model = client.engine, client.fingerprint, evaluated.examples
+        _ask(lookup, evaluate.build_requests(sampling, benchmark, *model, sample))
 
-    return PendingRequests(
-        stage="evaluate",
-        name=f"{name} {benchmark_name}",
-        model=model,
-        cache=f"evaluate-{name}",
-        rows=rows,
-        distinct=True,
-        per_row=benchmark.samples,
+    group = RequestGroup(
+        "evaluate",
+        f"{name} {benchmark_name}",
+        evaluated.model,
+        per_prompt=benchmark.samples,
         max_tokens=benchmark.max_tokens,
-        prompt_tokens=_mean_tokens(frame, examples),
-        ask_all=ask_all,
+        prompt_tokens=_mean_tokens(frame, evaluated.examples),
     )
+    return PendingRequests(group, f"evaluate-{name}", rows, ask_all, distinct=True)
 
 
 def _verify(workspace: Workspace, name: str, problems: TableEstimate) -> PendingRequests:
     llm = workspace.params.verify.llm
 
-    def ask_all(sample: pl.DataFrame, model: str, lookup: CacheLookup) -> None:
+    def ask_all(client: ModelClient, sample: pl.DataFrame, lookup: CacheLookup) -> None:
         """Send the stage's requests. Verdicts of a model count as rejected by the grader."""
         assert problems.frame is not None  # else there are no rows
         rows = verify.join_problems(problems.frame, _with_texts(name, sample))
         grader = {"outcome": pl.lit("incorrect"), "decided_by": pl.lit("grader")}
         answers = llm_equivalence.unresolved_answers([rows], sample.select("trace_id", **grader))
-        engine, limit = workspace.engine(llm.model), _max_prompt_tokens(workspace.params, llm)
-        requests = list(llm_equivalence.build_requests(llm, engine, model, limit, answers))
+        engine, limit = client.engine, client.max_prompt_tokens(llm.max_tokens)
+        requests = list(
+            llm_equivalence.build_requests(llm, engine, client.fingerprint, limit, answers)
+        )
         llm_equivalence.ask_model(llm, requests, lookup.ask, engine.chat_format)
 
-    return PendingRequests(
-        stage="verify",
-        name=name,
-        model=llm.model,
-        cache=f"verify-{name}",
-        rows=_unresolved(workspace, name, problems),
-        per_row=1,
-        max_tokens=llm.max_tokens,
-        ask_all=ask_all,
-    )
+    group = RequestGroup("verify", name, llm.model, per_prompt=1, max_tokens=llm.max_tokens)
+    rows = _unresolved(workspace, name, problems)
+    return PendingRequests(group, f"verify-{name}", rows, ask_all)
 
 
 def _unresolved(workspace: Workspace, name: str, problems: TableEstimate) -> TableEstimate:
@@ -188,10 +157,9 @@ def _unresolved(workspace: Workspace, name: str, problems: TableEstimate) -> Tab
             return TableEstimate(frame, frame.height, settled=False)
     if _keeps_recorded_verdicts(workspace.params, name):
         return TableEstimate(frame, 0, settled=False)
-    per_problem = _traces_per_problem(workspace.params, name)
-    if problems.expected is None or per_problem is None:
-        return TableEstimate(frame, None, settled=False)
-    expected = round(UNRESOLVED_FRACTION * problems.expected * per_problem)
+    per_problem, expected = traces_per_problem(workspace.params, name), None
+    if problems.expected is not None and per_problem is not None:
+        expected = round(UNRESOLVED_FRACTION * problems.expected * per_problem)
     return TableEstimate(frame, expected, settled=False)
 
 
@@ -212,36 +180,26 @@ def _with_texts(name: str, traces: pl.DataFrame) -> pl.DataFrame:
     return traces.join(texts, on="trace_id", how="left", maintain_order="left")
 
 
-def _judge(workspace: Workspace, name: str, problems: TableEstimate) -> Iterator[PendingRequests]:
-    params = workspace.params.judge
-    for cache, rater in (("judge", params), ("second", params.second_judge)):
-        if rater.rater == "llm":
-            yield PendingRequests(
-                stage="judge",
-                name=f"{name} second" if cache == "second" else name,
-                model=rater.llm.model,
-                cache=f"{cache}-{name}",
-                rows=_rated(workspace, name, problems),
-                per_row=rater.llm.votes,
-                max_tokens=rater.llm.max_tokens,
-                ask_all=_ask_judge(workspace, name, rater.llm, problems.frame),
-            )
-
-
-def _ask_judge(
-    workspace: Workspace, name: str, llm: LlmParams, problems: pl.DataFrame | None
-) -> AskAll:
-    def ask_all(sample: pl.DataFrame, model: str, lookup: CacheLookup) -> None:
-        assert problems is not None  # else there are no rows
-        engine = workspace.engine(llm.model)
-        inputs, _ = judge.judge_inputs(problems, _with_texts(name, sample))
-        inputs, _ = judge.truncate_traces(
-            llm, engine, _max_prompt_tokens(workspace.params, llm), inputs
-        )
-        requests = list(judge.build_requests(llm, engine, model, inputs))
+def _judge(
+    workspace: Workspace, name: str, cache: str, llm: LlmParams, problems: TableEstimate
+) -> PendingRequests:
+    def ask_all(client: ModelClient, sample: pl.DataFrame, lookup: CacheLookup) -> None:
+        assert problems.frame is not None  # else there are no rows
+        engine, limit = client.engine, client.max_prompt_tokens(llm.max_tokens)
+        inputs, _ = judge.judge_inputs(problems.frame, _with_texts(name, sample))
+        inputs, _ = judge.truncate_traces(llm, engine, limit, inputs)
+        requests = list(judge.build_requests(llm, engine, client.fingerprint, inputs))
         judge.judge_by_llm(llm, 1.0, inputs, requests, lookup.ask, engine.chat_format)
 
-    return ask_all
+    group = RequestGroup(
+        "judge",
+        name if cache == "judge" else f"{name} {cache}",
+        llm.model,
+        per_prompt=llm.votes,
+        max_tokens=llm.max_tokens,
+    )
+    rows = _rated(workspace, name, problems)
+    return PendingRequests(group, f"{cache}-{name}", rows, ask_all)
 
 
 def _rated(workspace: Workspace, name: str, problems: TableEstimate) -> TableEstimate:
@@ -267,12 +225,11 @@ def _rated(workspace: Workspace, name: str, problems: TableEstimate) -> TableEst
     before = ("problems", f"generate@{name}", f"verify@{name}")
     if frame is not None and workspace.same_params(*before):
         return TableEstimate(frame, frame.height, workspace.settled(*before))
-    rated_each = max_rated(
-        budget, _traces_per_problem(workspace.params, name), pairing.require_complete
-    )
-    if problems.expected is None or rated_each is None:
-        return TableEstimate(frame, None, settled=False)
-    return TableEstimate(frame, problems.expected * rated_each, settled=False)
+    traces_each, expected = traces_per_problem(workspace.params, name), None
+    rated_each = max_rated(budget, traces_each, pairing.require_complete)
+    if problems.expected is not None and rated_each is not None:
+        expected = problems.expected * rated_each
+    return TableEstimate(frame, expected, settled=False)
 
 
 def max_rated(budget: Budget, traces: int | None, require_complete: RequireComplete) -> int | None:

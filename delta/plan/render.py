@@ -1,43 +1,49 @@
 """Render the plan as plain text of at most 100 columns."""
 
+import shutil
 import textwrap
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from itertools import groupby
 
-from delta.check import Params, has_table_pairs
-from delta.core import paths
+from delta.check import Params
 from delta.core.errors import InputError
 from delta.core.params import PARAMS_FILE
-from delta.core.schemas import SELECTED, SIDES, TRACE
-from delta.inference.engine import Price
-from delta.plan import costs
-from delta.plan.costs import Bill, Gpu, Speed, Tokens
-from delta.plan.dvc_state import STATES, Stage
-from delta.plan.model_sizes import Size, Sizes
-from delta.plan.pending import expected_problems
-from delta.plan.requests import (
-    AT_MOST,
-    ESTIMATE,
-    EXACT,
-    UNKNOWN,
-    RequestGroup,
-    Workspace,
-    read_current_table,
+from delta.inference.engine import ServingParams
+from delta.plan.availability import FOUND, NOT_CHECKED, REFUSED, Availability, ExternalSource
+from delta.plan.costs import (
+    Cost,
+    Gpu,
+    TrainingCost,
+    assumptions,
+    engine_uses_gpu,
+    server_of,
+    uses_gpu,
 )
+from delta.plan.dvc_state import STATES, Stage
+from delta.plan.model_sizes import Sizes
+from delta.plan.requests import AT_MOST, BASES, ESTIMATE, EXACT, UNKNOWN, Workspace
+from delta.plan.resources import (
+    GIB,
+    disk_bytes,
+    models_to_fetch,
+    serving_fit,
+    training_bytes,
+    training_fit,
+)
+from delta.training.config import TrainParams
 
 WIDTH = 100
 MAX_CHANGES = 2  # named per stage
 NAME_WIDTH = 30
-MEANINGS = {  # the most certain first
+MEANINGS = {
     EXACT: "every request was looked up in the cache, or it has none of these",
     AT_MOST: "equal requests are asked once, and were not looked for",
     ESTIMATE: "from params.yaml and today's tables; a stage before it has yet to run, or more is "
     "cached than a plan reads",
     UNKNOWN: "only the rows tell; `dvc repro questions problems` reads them without a GPU",
 }
-BASES = list(MEANINGS)
 REQUEST_HEADER = ("", "requests", "cached", "to ask", "number", "read", "write", "at most")
 SERVER_HEADER = ("", "asked at", "requests", "cached", "to ask", "number", "USD", "at most")
 
@@ -88,18 +94,18 @@ def wrap(text: str) -> list[str]:
     )
 
 
-def stage_lines(stages: Sequence[Stage]) -> list[str]:
+def stage_section(stages: Sequence[Stage]) -> Section:
     """Return a line per stage of dvc.yaml: items by state, and what changed."""
+    if not stages:
+        return Section()
     by_stage: dict[str, list[Stage]] = {}
     for stage in stages:
         by_stage.setdefault(stage.name.partition("@")[0], []).append(stage)
     rows = [[name, *_by_state(items), _changes(items)] for name, items in by_stage.items()]
     rows.append(["all", *_by_state(stages), ""])
-    return [
-        "Stages",
-        *table(["", *STATES, "changed"], rows),
-        *wrap("waits: runs unless the stages before it give the same results as before."),
-    ]
+    lines = ["Stages", *table(["", *STATES, "changed"], rows)]
+    lines += wrap("waits: runs unless the stages before it give the same results as before.")
+    return Section(lines)
 
 
 def _by_state(stages: Sequence[Stage]) -> list[str]:
@@ -119,186 +125,146 @@ def _changes(items: Sequence[Stage]) -> str:
     return ", ".join(words)
 
 
-class Cost(NamedTuple):
-    """The cost of one group of requests or of several."""
-
-    total: int  # requests, of the groups whose number is known
-    kept: int
-    basis: str
-    tokens: Tokens
-    hours: float  # of the groups whose number and model size are known
-    is_timed: bool  # whether `hours` includes every group
-    bill: Bill  # of the groups at servers whose number and price are known
-    is_billed: bool  # whether `bill` includes every group
-
-    @property
-    def is_asked(self) -> bool:
-        return self.basis == UNKNOWN or self.kept < self.total
-
-    def count_cells(self) -> list[str]:
-        """Return requests, cached ones, those to ask, and the basis of the numbers."""
-        known = self.basis != UNKNOWN
-        total = at_least(f"{self.total:,}", self.total, known)
-        to_ask = at_least(f"{self.total - self.kept:,}", self.total, known)
-        return [total, f"{self.kept:,}", to_ask, self.basis]
-
-    def bill_cells(self) -> list[str]:
-        return [at_least(f"{usd:,.2f}", usd, self.is_billed) for usd in self.bill]
+def at_least(values: Iterable[float | None], text: Callable[[float], str]) -> str:
+    """Return the sum of the values that are known, with a "+" if it is only a part."""
+    numbers = list(values)
+    known = sum(number for number in numbers if number is not None)
+    if None not in numbers:
+        return text(known)
+    return f"{text(known)}+" if known else "?"
 
 
-def at_least(text: str, known_part: float, is_complete: bool) -> str:
-    """Mark a sum of which a part is unknown."""
-    if is_complete:
-        return text
-    return f"{text}+" if known_part else "?"
+def _whole(number: float) -> str:
+    return f"{number:,.0f}"
 
 
-def cost_of(params: Params, group: RequestGroup, size: Size | None, speed: Speed) -> Cost:
-    coverage, tokens = group.coverage, costs.tokens(params, group)
-    hours, is_timed, bill, is_billed = 0.0, group.to_ask == 0, Bill(0, 0), group.to_ask == 0
-    if params.serving[group.model].endpoint is not None:
-        is_timed, price = True, _server(params, group.model)[1]  # takes no GPU hours
-        if price is not None:
-            bill = costs.bill(costs.billed_tokens(params, group), price)
-            is_billed = coverage.basis != UNKNOWN
-    elif size is not None and group.to_ask:
-        hours, is_timed = costs.asking_hours(tokens, size, speed), True
-    total = coverage.total or 0
-    return Cost(total, coverage.kept, coverage.basis, tokens, hours, is_timed, bill, is_billed)
+def _count_cells(costs: Sequence[Cost]) -> list[str]:
+    """Return requests, cached ones, those to ask, and the least certain basis of the numbers."""
+    groups = [cost.group for cost in costs]
+    return [
+        at_least((group.total for group in groups), _whole),
+        _whole(sum(group.cached for group in groups)),
+        at_least((group.to_ask for group in groups), _whole),
+        max((group.basis for group in groups), key=BASES.index),
+    ]
 
 
-def _server(params: Params, model: str) -> tuple[str, Price | None]:
-    """Return the name of the model's server, and its price there."""
-    name = params.engine.endpoint.server_of(model)
-    return name, params.engine.endpoint.servers[name].models[model]
+def _bill_cells(costs: Sequence[Cost]) -> list[str]:
+    return [
+        at_least((cost.bill and cost.bill.usd for cost in costs), "{:,.2f}".format),
+        at_least((cost.bill and cost.bill.at_most for cost in costs), "{:,.2f}".format),
+    ]
 
 
-def sum_costs(parts: Sequence[Cost]) -> Cost:
-    """Return the sum of the known parts, with the least certain basis."""
-    return Cost(
-        sum(part.total for part in parts),
-        sum(part.kept for part in parts),
-        max((part.basis for part in parts), key=BASES.index),
-        Tokens(*map(sum, zip(*(part.tokens for part in parts), strict=True))),
-        sum(part.hours for part in parts),
-        all(part.is_timed for part in parts),
-        Bill(*map(sum, zip(*(part.bill for part in parts), strict=True))),
-        all(part.is_billed for part in parts),
-    )
-
-
-def request_lines(
-    workspace: Workspace, groups: Sequence[RequestGroup], sizes: Sizes, speed: Speed
-) -> tuple[list[str], str]:
-    """Return a line per generator or evaluated model, and the total hours."""
-    priced = [(g, cost_of(workspace.params, g, sizes.get(g.model), speed)) for g in groups]
+def request_section(params: Params, costs: Sequence[Cost]) -> Section:
+    """Return a line per generator or evaluated model, of benchmarks the sum."""
+    if not costs:
+        return Section(["Requests", "  none: no stage that asks a model is to run"])
     rows = []
-    for stage in dict.fromkeys(group.stage for group in groups):
+    for stage, of_stage in groupby(costs, lambda cost: cost.group.stage):
         parts: dict[str, list[Cost]] = {}
-        for group, cost in priced:
-            if group.stage == stage:
-                name = group.name.partition(" ")[0] if stage == "evaluate" else group.name
-                parts.setdefault(f"{stage} {name}", []).append(cost)
-        sums = {name: sum_costs(part) for name, part in parts.items()}
-        if len(sums) > 1:
-            sums[f"{stage}, all"] = sum_costs(list(sums.values()))
-        rows += [_request_row(name, cost) for name, cost in sums.items()]
-    if not rows:
-        return ["Requests", "  none: no stage that asks a model is to run"], "0"
-    rows.append(_request_row("all", sum_costs([cost for _, cost in priced])))
-    unit = "GPU h" if costs.engine_uses_gpu(workspace.params) else "CPU h"
-    lines = ["Requests and tokens", *table([*REQUEST_HEADER, unit], rows)]
-    bases = {cost.basis for _, cost in priced}
+        for cost in of_stage:
+            name = cost.group.name
+            name = name.partition(" ")[0] if stage == "evaluate" else name
+            parts.setdefault(f"{stage} {name}", []).append(cost)
+        if len(parts) > 1:
+            parts[f"{stage}, all"] = [cost for part in parts.values() for cost in part]
+        rows += [_request_row(name, part) for name, part in parts.items()]
+    rows.append(_request_row("all", costs))
+    lines = ["Requests and tokens", *table([*REQUEST_HEADER, unit(engine_uses_gpu(params))], rows)]
+    groups = [cost.group for cost in costs]
     for basis in BASES:
-        lines += wrap(f"{basis}: {MEANINGS[basis]}.") if basis in bases else []
-    if measured := sum(group.coverage.reply_tokens is not None for group in groups):
+        if any(group.basis == basis for group in groups):
+            lines += wrap(f"{basis}: {MEANINGS[basis]}.")
+    if measured := sum(group.reply_tokens is not None for group in groups):
         lines += wrap(
             f"Length of replies: that of cached replies for {measured} of {len(groups)} items, "
             "else assumed."
         )
-    return lines, f"{rows[-1][-1]} {unit}"
+    return Section(lines)
 
 
-def _request_row(name: str, cost: Cost) -> list[str]:
-    known = cost.basis != UNKNOWN
+def _request_row(name: str, costs: Sequence[Cost]) -> list[str]:
+    tokens = [cost.tokens for cost in costs]
     return [
         name if len(name) <= NAME_WIDTH else name[: NAME_WIDTH - 1] + "…",
-        *cost.count_cells(),
-        *(at_least(short(number), cost.total, known) for number in cost.tokens),
-        at_least(hours(cost.hours), cost.hours, cost.is_timed),
+        *_count_cells(costs),
+        at_least((count and count.read for count in tokens), short),
+        at_least((count and count.written for count in tokens), short),
+        at_least((count and count.at_most for count in tokens), short),
+        at_least((cost.hours for cost in costs), hours),
     ]
 
 
-def training_lines(workspace: Workspace, sizes: Sizes, speed: Speed) -> tuple[list[str], str]:
-    """Return the lines on training for all epochs, and its hours."""
-    train = workspace.params.train
-    pairs, basis = pairs_to_train(workspace)
-    if pairs is None:
-        return ["Training", f"  {train.method}: how many pairs there will be is not known"], "?"
-    side = sum(_side_tokens(workspace, name) for name in SIDES) / 2
-    epoch = costs.training_tokens(train, pairs, side)
-    size = sizes[train.base]
-    spent = "?" if size is None else hours(costs.training_hours(train, epoch, size, speed))
-    unit = "GPU h" if costs.training_uses_gpu(workspace.params) else "CPU h"
+def training_section(train: TrainParams, cost: TrainingCost | None) -> Section:
+    """Return the lines on training for all epochs; nothing where there is none."""
+    if cost is None:
+        return Section()
+    if cost.pairs is None:
+        text = f"  {train.method}: how many pairs there will be is not known"
+        return Section(["Training", text])
     row = [
         f"train {train.method}",
-        f"{pairs:,}",
-        basis,
+        _whole(cost.pairs),
+        cost.basis,
         str(train.method_params.num_train_epochs),
-        short(side),
-        short(epoch * train.method_params.num_train_epochs),
-        spent,
+        short(cost.side),
+        short(cost.tokens),
+        at_least([cost.hours], hours),
     ]
-    header = ("", "pairs", "number", "epochs", "tokens a side", "tokens", unit)
+    header = ("", "pairs", "number", "epochs", "tokens a side", "tokens", unit(train.bf16))
     early = [] if train.early_stopping is None else ["  less where the loss converges earlier"]
-    return ["Training", *table(header, [row]), *early], f"{spent} {unit}"
+    return Section(["Training", *table(header, [row]), *early])
 
 
-def pairs_to_train(workspace: Workspace) -> tuple[int | None, str]:
-    params = workspace.params
-    if workspace.settled("select"):
-        selected = read_current_table(paths.SELECTED, SELECTED)
-        if selected is not None:
-            return selected.filter("selected").height, EXACT
-    if params.selector.k is not None:
-        return params.selector.k, EXACT
-    problems = params.pairing.problems or expected_problems(params.problems)
-    if has_table_pairs(params) or problems is None:
-        return None, UNKNOWN
-    return problems * params.pairing.per_problem, AT_MOST
+def unit(on_gpu: bool) -> str:
+    return "GPU h" if on_gpu else "CPU h"
 
 
-def _side_tokens(workspace: Workspace, side: str) -> float:
-    """Return the mean tokens of prompt and completion, from today's traces if they will stay."""
-    pairing = workspace.params.pairing
-    generator = pairing.chosen if side == "chosen" else pairing.rejected
-    traces = read_current_table(paths.traces(generator), TRACE, "text")
-    if traces is not None and workspace.settled(f"generate@{generator}"):
-        tokens = traces.select("prompt_tokens", "completion_tokens").drop_nulls()
-        if tokens.height:
-            return float(tokens.sum_horizontal().sum()) / tokens.height
-    return costs.PROBLEM_PROMPT.value + costs.trace_tokens(workspace.params, generator)
+def total_section(params: Params, costs: Sequence[Cost], training: TrainingCost | None) -> Section:
+    """Return the hours of all requests and of training, and the bill of all servers."""
+    asking, spent, bill = "0", "0", ""
+    if costs:
+        asking = (
+            f"{at_least((cost.hours for cost in costs), hours)} {unit(engine_uses_gpu(params))}"
+        )
+    if training is not None:
+        spent = "?"
+        if training.pairs is not None:
+            spent = f"{at_least([training.hours], hours)} {unit(params.train.bf16)}"
+    if served := _served(params, costs):
+        usd, at_most = _bill_cells(served)
+        bill = f", {usd} USD to servers (at most {at_most})"
+    return Section([f"In all: {asking} of answers and {spent} of training{bill}."])
 
 
-def server_section(workspace: Workspace, groups: Sequence[RequestGroup]) -> tuple[Section, str]:
-    """Return requests and bill by model, and the total in words; both empty without servers."""
-    params, by_model = workspace.params, dict[str, Cost]()
-    for model in dict.fromkeys(group.model for group in groups):
-        own = [group for group in groups if group.model == model]
-        no_speed = Speed(1, 1, 1)  # hours are in the table of requests
-        by_model[model] = sum_costs([cost_of(params, group, None, no_speed) for group in own])
-    served = [model for model in by_model if params.serving[model].endpoint is not None]
+def _served(params: Params, costs: Sequence[Cost]) -> list[Cost]:
+    return [cost for cost in costs if params.serving[cost.group.model].endpoint is not None]
+
+
+def server_section(params: Params, costs: Sequence[Cost]) -> Section:
+    """Return requests and bill by model; nothing without servers."""
+    served = _served(params, costs)
     if not served:
-        return Section(), ""
-    rows, section = [], Section()
-    for model, cost in by_model.items():
-        server, bill = "this run's engine", ["-", "-"]
-        if model in served:
-            server, bill = _server(params, model)[0], cost.bill_cells()
-        rows.append([model[:20], server[:20], *cost.count_cells(), *bill])
-    total = sum_costs([by_model[model] for model in served]).bill_cells()
-    if len(served) > 1:
-        rows.append(["all servers", "", "", "", "", "", *total])
+        return Section()
+    section, rows = Section(), []
+    by_model: dict[str, list[Cost]] = {}
+    for cost in costs:
+        by_model.setdefault(cost.group.model, []).append(cost)
+    asked_servers: dict[str, None] = {}
+    for model, part in by_model.items():
+        if params.serving[model].endpoint is None:
+            rows.append([model[:20], "this run's engine", *_count_cells(part), "-", "-"])
+            continue
+        server, price = server_of(params, model)
+        rows.append([model[:20], server[:20], *_count_cells(part), *_bill_cells(part)])
+        if any(cost.group.to_ask != 0 for cost in part):
+            asked_servers[server] = None
+            if price is None:
+                key = f"engine.endpoint.servers.{server}.models.{model}"
+                section.not_checked.append(f"what {model} costs: {key} has no price")
+    if len({cost.group.model for cost in served}) > 1:
+        rows.append(["all servers", "", "", "", "", "", *_bill_cells(served)])
     section.lines += [
         "Requests by model",
         *table(SERVER_HEADER, rows),
@@ -308,25 +274,108 @@ def server_section(workspace: Workspace, groups: Sequence[RequestGroup]) -> tupl
             "Replies that hold no vote or verdict are asked for again, which comes on top."
         ),
     ]
-    asked = {model: _server(params, model) for model in served if by_model[model].is_asked}
-    section.not_checked += [
-        f"what {model} costs: engine.endpoint.servers.{server}.models.{model} has no price"
-        for model, (server, price) in asked.items()
-        if price is None
-    ]
-    for server in dict.fromkeys(server for server, _ in asked.values()):
+    for server in asked_servers:
         try:
             params.engine.endpoint.servers[server].token()
         except InputError as error:
             section.blocks.append(str(error))
-    return section, f", {total[0]} USD to servers (at most {total[1]})"
+    return section
 
 
-def assumption_lines(params: Params, gpu: Gpu) -> list[str]:
+def memory_section(
+    params: Params, models: Iterable[str], sizes: Sizes, gpu: Gpu, trains: bool
+) -> Section:
+    """Return the memory of every model that will be called, and of training."""
+    section, rows = Section(), []
+    train, vllm = params.train, params.engine.vllm
+    uses = [(name, "answers") for name in models if params.serving[name].endpoint is None]
+    if trains:
+        uses.append((train.base, f"train {train.method}"))
+    for name, use in uses:
+        size, serving = sizes[name], params.serving[name]
+        if size is None:
+            section.not_checked.append(f"memory for {name}: its size is known once it is fetched")
+            continue
+        assert isinstance(serving, ServingParams)  # its weights are here
+        if use == "answers":
+            fit, gpus = serving_fit(serving, size, gpu, vllm), serving.tensor_parallel_size
+            each = size.weights / gpus
+        else:
+            fit, gpus = training_fit(train, size, gpu), train.num_processes
+            each = training_bytes(train, size)
+        parameters = f"{size.parameters / 1e9:.3g}G"
+        rows.append([name[:30], use, parameters, str(gpus), f"{each / GIB:.1f}", fit.words])
+        if not fit.fits:
+            section.blocks.append(f"{name} ({use}) {fit.words}")
+    if rows:
+        header = ("", "use", "parameters", "GPUs", "GiB each", "")
+        section.lines += ["Memory", *table(header, rows)]
+    return section
+
+
+def disk_section(
+    workspace: Workspace, costs: Sequence[Cost], sizes: Sizes, trains: bool
+) -> Section:
+    """Return what will be written, and the free space of the project's file system."""
+    rows = list(disk_bytes(workspace, costs, sizes, trains))
+    total, free = sum(size for _, size in rows), shutil.disk_usage(".").free
+    rows += [("all", total), ("free here", free)]
+    cells = [[what, f"{size / GIB:,.1f}"] for what, size in rows]
+    section = Section(["Disk", *table(("", "GiB"), cells)])
+    section.not_checked += [
+        f"disk for {name}: its size is known once it is fetched"
+        for name in models_to_fetch(workspace)
+        if sizes[name] is None
+    ]
+    if total > free:
+        section.blocks.append(f"disk: {total / GIB:,.0f} GiB needed, {free / GIB:,.0f} GiB free")
+    return section
+
+
+def source_section(answers: dict[ExternalSource, Availability]) -> Section:
+    """Return the available sources. Refused ones block the run."""
+    section = Section()
+    section.blocks += [
+        f"{source.key} ({source.name}): {answer.words}"
+        for source, answer in answers.items()
+        if answer.state == REFUSED
+    ]
+    names: dict[Availability, dict[str, None]] = {}
+    for source, answer in answers.items():
+        names.setdefault(answer, {})[source.name] = None
+    for answer, sources_ in names.items():
+        line = f"{answer.words}: {', '.join(sources_)}"
+        if answer.state == FOUND:
+            section.lines += wrap(line)
+        elif answer.state == NOT_CHECKED:
+            section.not_checked.append(f"sources: {line}")
+    if section.lines:
+        section.lines.insert(0, "Sources")
+    return section
+
+
+def assumption_section(params: Params, gpu: Gpu) -> Section:
     machine = f"GPUs of {gpu.gib:g} GiB and {gpu.tflops:g} TFLOP/s"
-    if not costs.uses_gpu(params):
+    if not uses_gpu(params):
         machine = "two CPU cores"
     lines = [f"Assumed, on {machine}"]
-    for value, reason in costs.assumptions(params):
+    for value, reason in assumptions(params):
         lines += wrap(f"{value:,g} {reason}")
-    return lines
+    return Section(lines)
+
+
+def join_sections(sections: Sequence[Section], not_checked: Sequence[str]) -> list[str]:
+    """Return the lines of all sections, what could not be checked, and what blocks the run."""
+    notes = [*not_checked, *(note for section in sections for note in section.not_checked)]
+    blocks = [block for section in sections for block in section.blocks]
+    paragraphs = [
+        *(section.lines for section in sections),
+        _listed("Not checked", notes),
+        _listed("Blocking", blocks) or ["Nothing that was checked blocks the run."],
+    ]
+    return "\n\n".join("\n".join(lines) for lines in paragraphs if lines).split("\n")
+
+
+def _listed(title: str, notes: Sequence[str]) -> list[str]:
+    lines = [line for note in dict.fromkeys(notes) for line in wrap(note)]
+    return [title, *lines] if lines else []

@@ -1,7 +1,7 @@
 """Count the requests that are left after those that the reply cache answers."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,33 +13,24 @@ from delta.core import fingerprint, paths
 from delta.core.errors import InputError
 from delta.core.schemas import Table
 from delta.inference.engine import Engine, ServingParams
-from delta.inference.model_client import open_engine
+from delta.inference.model_client import ModelClient, open_engine
 from delta.inference.reply_cache import ReplyCache, cache_folder
 from delta.inference.types import Reply, Request
 from delta.inference.vllm_engine import VllmEngine
 from delta.plan.dvc_state import UP_TO_DATE, Stage
 
+# How the number of requests of a group is known, from certain to unknown.
 EXACT = "exact"
 AT_MOST = "at most"  # nothing is cached yet; equal requests, which are sent once, all count
 ESTIMATE = "estimate"  # a stage before it has yet to run, or only a part was looked up
 UNKNOWN = "unknown"  # the number of rows depends on a dataset
+BASES = (EXACT, AT_MOST, ESTIMATE, UNKNOWN)
 # A plan reads at most this much of the cache, which takes ten seconds on a laptop.
 MAX_REQUESTS = 40_000
 MAX_BYTES = 2 * 2**30
 
 
-class CacheCoverage(NamedTuple):
-    """The number of requests of a group that the reply cache answers."""
-
-    total: int | None  # None: not known yet
-    kept: int  # answered by the cache
-    basis: str
-    prompt_tokens: float | None = None  # mean
-    reply_tokens: float | None = None  # mean of the cached replies
-
-
-@dataclass(frozen=True)
-class RequestGroup:
+class RequestGroup(NamedTuple):
     """The requests of one stage item to one model."""
 
     stage: str
@@ -47,11 +38,15 @@ class RequestGroup:
     model: str
     per_prompt: int  # requests that share a prompt
     max_tokens: int  # of one reply
-    coverage: CacheCoverage
+    total: int | None = None  # None: not known yet
+    cached: int = 0  # answered by the reply cache
+    basis: str = UNKNOWN
+    prompt_tokens: float | None = None  # mean; None: to be assumed
+    reply_tokens: float | None = None  # mean of the cached replies
 
     @property
     def to_ask(self) -> int | None:
-        return None if self.coverage.total is None else self.coverage.total - self.coverage.kept
+        return None if self.total is None else self.total - self.cached
 
 
 class CacheLookup:
@@ -92,21 +87,16 @@ class TableEstimate(NamedTuple):
     settled: bool  # whether the stage will read exactly `frame`
 
 
-AskAll = Callable[[pl.DataFrame, str, CacheLookup], object]  # rows, the model's fingerprint
+AskAll = Callable[[ModelClient, pl.DataFrame, CacheLookup], object]
 
 
 class PendingRequests(NamedTuple):
     """One stage item that sends requests."""
 
-    stage: str
-    name: str
-    model: str
+    group: RequestGroup  # as far as known without its rows
     cache: str  # item of its reply cache
-    rows: TableEstimate
-    per_row: int  # requests per row, with the same prompt
-    max_tokens: int
+    rows: TableEstimate  # each gives `group.per_prompt` requests
     ask_all: AskAll  # sends all requests of the given rows
-    prompt_tokens: float | None = None  # mean by today's rows; None: to be assumed
     distinct: bool = False  # no two rows have the same prompt
 
 
@@ -127,7 +117,7 @@ class Workspace:
         self.params = params
         self.stages = stages  # empty if DVC failed: every stage counts as to be run
         self.notes: list[str] = []
-        self._engines: dict[str, Engine] = {}
+        self._clients: dict[str, ModelClient] = {}
 
     def settled(self, *names: str) -> bool:
         return all(name in self.stages and self.stages[name].state == UP_TO_DATE for name in names)
@@ -145,15 +135,19 @@ class Workspace:
         except InputError:
             return None
 
-    def engine(self, model: str) -> Engine:
-        """Return an engine that renders the model's prompts, without loading weights."""
-        if model not in self._engines:
-            serving, folder = self.params.serving[model], paths.model(model)
+    def client(self, model: str, fingerprint: str) -> ModelClient:
+        """Return a client that renders the model's prompts, without loading weights."""
+        if model not in self._clients:
+            settings, serving = self.params.engine, self.params.serving[model]
+            engine: Engine
             if isinstance(serving, ServingParams) and serving.endpoint is None:
-                self._engines[model] = PromptEngine(self.params.engine.vllm, serving, folder)
+                engine = PromptEngine(settings.vllm, serving, paths.model(model))
             else:
-                self._engines[model] = open_engine(self.params.engine, serving, folder)
-        return self._engines[model]
+                engine = open_engine(settings, serving, paths.model(model))
+            self._clients[model] = ModelClient(
+                engine, fingerprint, serving.max_model_len, settings.endpoint
+            )
+        return self._clients[model]
 
 
 def read_current_table(path: Path, table: Table, *without: str) -> pl.DataFrame | None:
@@ -167,48 +161,49 @@ def read_current_table(path: Path, table: Table, *without: str) -> pl.DataFrame 
 
 def count_requests(workspace: Workspace, item: PendingRequests, fraction: float) -> RequestGroup:
     """Count the requests of `item` that are left, using `fraction` of the plan's lookups."""
-    rows, coverage = item.rows, CacheCoverage(0, 0, ESTIMATE)
+    rows, group = item.rows, item.group
     if rows.frame is not None:
-        coverage = _look_up(workspace, item, rows.frame, fraction)
-    writer = "train" if item.model == paths.POLICY else f"fetch@{item.model}"
+        group = _look_up(workspace, item, rows.frame, fraction)
+    writer = "train" if group.model == paths.POLICY else f"fetch@{group.model}"
     if rows.expected is None:
-        coverage = coverage._replace(total=None, kept=0, basis=UNKNOWN)
-    elif not (rows.settled and workspace.settled(writer)):
-        total = rows.expected * item.per_row
-        coverage = CacheCoverage(total, min(coverage.kept, total), ESTIMATE, *coverage[3:])
-    if coverage.prompt_tokens is None:
-        coverage = coverage._replace(prompt_tokens=item.prompt_tokens)
-    return RequestGroup(item.stage, item.name, item.model, item.per_row, item.max_tokens, coverage)
+        return group._replace(total=None, cached=0, basis=UNKNOWN)
+    if rows.settled and workspace.settled(writer):
+        return group
+    total = rows.expected * group.per_prompt
+    return group._replace(total=total, cached=min(group.cached, total), basis=ESTIMATE)
 
 
 def _look_up(
     workspace: Workspace, item: PendingRequests, frame: pl.DataFrame, fraction: float
-) -> CacheCoverage:
+) -> RequestGroup:
     """Look up an evenly spread sample of the requests in the cache.
 
     For an empty cache no request is built, because that needs a tokenizer. The number is then exact
     only if rows are distinct, because equal requests are sent once.
     """
-    total = frame.height * item.per_row
-    nothing_cached = CacheCoverage(total, 0, EXACT if item.distinct else AT_MOST)
-    model = workspace.fingerprint(item.model)
-    if model is None or not total:
-        return nothing_cached
-    folder, max_bytes = cache_folder(item.cache, model), round(MAX_BYTES * fraction)
+    total = frame.height * item.group.per_prompt
+    group = item.group._replace(total=total, basis=EXACT if item.distinct else AT_MOST)
+    fingerprint = workspace.fingerprint(group.model)
+    if fingerprint is None or not total:
+        return group
+    folder, max_bytes = cache_folder(item.cache, fingerprint), round(MAX_BYTES * fraction)
     try:
         with ReplyCache(folder, read_only=True, max_bytes=max_bytes) as cache:
             if not len(cache):
-                return nothing_cached
+                return group
             step = -(-total // round(MAX_REQUESTS * fraction))
             sample, lookup = frame.gather_every(step), CacheLookup(cache)
-            item.ask_all(sample, model, lookup)
+            item.ask_all(workspace.client(group.model, fingerprint), sample, lookup)
     except (InputError, OSError, ValueError) as error:
         # For example: no vLLM here, a tokenizer with its own code, a prompt that is too long.
         workspace.notes.append(f"which replies {item.cache} has: {' '.join(str(error).split())}")
-        return nothing_cached
-    kept = len(lookup.asked) - len(lookup.missing)
-    tokens = lookup.mean("prompt_tokens"), lookup.mean("completion_tokens")
+        return group
+    cached = len(lookup.asked) - len(lookup.missing)
+    group = group._replace(
+        prompt_tokens=lookup.mean("prompt_tokens") or group.prompt_tokens,
+        reply_tokens=lookup.mean("completion_tokens"),
+    )
     if step == 1 and cache.fraction_read == 1:
-        return CacheCoverage(len(lookup.asked), kept, EXACT, *tokens)
-    kept = round(kept * frame.height / sample.height / cache.fraction_read)
-    return CacheCoverage(total, min(total, kept), ESTIMATE, *tokens)
+        return group._replace(total=len(lookup.asked), cached=cached, basis=EXACT)
+    cached = round(cached * frame.height / sample.height / cache.fraction_read)
+    return group._replace(cached=min(total, cached), basis=ESTIMATE)

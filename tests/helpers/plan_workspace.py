@@ -148,7 +148,7 @@ def trace_requests(params: Params, name: str, problems: pl.DataFrame) -> list[Re
 def request_groups(params: Params, stages: dict[str, Stage], name: str) -> list[RequestGroup]:
     """Return the request groups of the stage `name`."""
     workspace = Workspace(params, stages)
-    pending = [item for item in pending_requests(workspace) if item.stage == name]
+    pending = [item for item in pending_requests(workspace) if item.group.stage == name]
     groups = [count_requests(workspace, item, 0.1) for item in pending]
     assert workspace.notes == []
     return groups

@@ -10,7 +10,7 @@ from delta.core import paths
 from delta.plan import costs, render, resources
 from delta.plan.costs import Gpu, Speed, Tokens
 from delta.plan.model_sizes import KNOWN_MODELS, Size, size_of_folder, size_of_known, sizes
-from delta.plan.requests import CacheCoverage, RequestGroup, Workspace
+from delta.plan.requests import RequestGroup, Workspace
 from delta.training.config import TrainParams
 from tests.helpers.plan_workspace import MODEL, enter, params_with, write_weights
 
@@ -24,18 +24,17 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def group(to_ask: int, **measured: float) -> RequestGroup:
-    return RequestGroup(
-        "generate", "zero-shot", MODEL, 2, 64, CacheCoverage(to_ask + 10, 10, "exact", **measured)
-    )
+    total, cached = to_ask + 10, 10
+    return RequestGroup("generate", "zero-shot", MODEL, 2, 64, total, cached, "exact", **measured)
 
 
 def test_tokens_are_those_of_cached_replies_or_assumed() -> None:
     # 10 of 20 replies to 10 prompts: each may have to be read again.
     params = params_with()
-    assert costs.tokens(params, group(10, prompt_tokens=30, reply_tokens=20)) == Tokens(
-        300, 200, 640
-    )
-    assert costs.tokens(params, group(10)) == Tokens(2_000, 640, 640)  # 500 tokens, cut at 64
+    measured = costs.tokens(params, group(10, prompt_tokens=30, reply_tokens=20))
+    assert measured == Tokens(read=300, sent=300, written=200, at_most=640)
+    assumed = costs.tokens(params, group(10))
+    assert assumed == Tokens(2_000, 2_000, 640, 640)  # 500 tokens, cut at 64
 
 
 @pytest.mark.parametrize(
@@ -52,7 +51,7 @@ def test_inference_takes_two_flop_per_parameter_and_token() -> None:
     size = Size(8e9, 1e9, 0, 0, None)
     speed = Speed(reading=1e12, writing=1e10, training=1)
     # 2e9 x 1.8e6 / 1e12 = 3,600 s, and 2e9 x 36,000 / 1e10 = 7,200 s
-    assert costs.asking_hours(Tokens(1.8e6, 36_000, 0), size, speed) == pytest.approx(3.0)
+    assert costs.asking_hours(Tokens(1.8e6, 0, 36_000, 0), size, speed) == pytest.approx(3.0)
 
 
 def trained(**changes: Any) -> TrainParams:
@@ -82,16 +81,16 @@ def test_sft_sees_one_side_of_a_pair_and_the_others_both() -> None:
 
 
 def test_pairs_are_those_selected_or_k_or_all_possible() -> None:
-    assert render.pairs_to_train(Workspace(params_with(), {})) == (
-        params_with().selector.k,
-        "exact",
-    )
+    assert costs.pairs_to_train(Workspace(params_with(), {})) == (params_with().selector.k, "exact")
 
     def change(content: dict[str, Any]) -> None:
         content["selector"] |= {"mode": "all", "k": None}
         content["pairing"] |= {"per_problem": 2, "problems": None}
 
-    assert render.pairs_to_train(Workspace(params_with(change), {})) == (32, "at most")
+    assert costs.pairs_to_train(Workspace(params_with(change), {})) == (32, "at most")
+
+
+VLLM = params_with().engine.vllm.model_copy(update={"gpu_memory_utilization": 0.9})
 
 
 def serving(gpus: int) -> Any:
@@ -102,13 +101,15 @@ def serving(gpus: int) -> Any:
 def test_memory_is_weights_and_one_reply_on_the_gpus_that_share_them() -> None:
     size = size_of_known(KNOWN_MODELS["simplescaling/s1.1-32B"], "bfloat16")
     # 65.5 GB are 61.0 GiB, and 32,768 tokens of 256 KiB are 8 GiB; 0.9 x 80 - 3 = 69 GiB.
-    assert costs.serving_fit(serving(1), size, H100, 0.9).words == (
+    assert resources.serving_fit(serving(1), size, H100, VLLM).words == (
         "does not fit: tensor_parallel_size 2 or more"
     )
-    fit = costs.serving_fit(serving(2), size, H100, 0.9)
+    fit = resources.serving_fit(serving(2), size, H100, VLLM)
     assert (fit.fits, fit.words) == (True, "fits, 9 full replies at once")
     small = Gpu(gib=6, tflops=100)
-    assert costs.serving_fit(serving(2), size, small, 0.9).words == "does not fit: over 16 GPUs"
+    assert (
+        resources.serving_fit(serving(2), size, small, VLLM).words == "does not fit: over 16 GPUs"
+    )
 
 
 def test_gpt_oss_is_as_large_as_its_packed_files() -> None:
@@ -129,15 +130,17 @@ def test_gpt_oss_is_as_large_as_its_packed_files() -> None:
 def test_unsharded_training_takes_16_bytes_per_parameter(
     changes: dict[str, Any], gib: float, words: str
 ) -> None:
-    fit = costs.training_fit(trained(**changes), EIGHT_B, Gpu(gib, 989))
+    fit = resources.training_fit(trained(**changes), EIGHT_B, Gpu(gib, 989))
     assert words in fit.words
     assert fit.fits == fit.words.startswith("fits")
 
 
 def test_a_checkpoint_has_fp32_weights_and_two_moments() -> None:
     rule = {"held_out": 0.1, "eval_steps": 2, "patience": 2, "min_improvement": 0.01}
-    assert costs.checkpoint_bytes(trained(), EIGHT_B) == pytest.approx(192.72e9)
-    assert costs.checkpoint_bytes(trained(early_stopping=rule), EIGHT_B) == pytest.approx(289.08e9)
+    assert resources.checkpoint_bytes(trained(), EIGHT_B) == pytest.approx(192.72e9)
+    assert resources.checkpoint_bytes(trained(early_stopping=rule), EIGHT_B) == pytest.approx(
+        289.08e9
+    )
 
 
 def test_weights_are_counted_from_the_headers_of_their_files(tmp_path: Path) -> None:
@@ -160,5 +163,5 @@ def test_an_unknown_model_has_no_size() -> None:
     shutil.rmtree(paths.model(MODEL))
     unknown = sizes(params)
     assert unknown == {MODEL: None, "policy": None}
-    part = resources.memory(params, [], unknown, H100, training=True)
+    part = render.memory_section(params, [], unknown, H100, trains=True)
     assert part.not_checked == [f"memory for {MODEL}: its size is known once it is fetched"]

@@ -13,12 +13,12 @@ from delta.core.errors import InputError
 from delta.core.params import read_all, validate
 from delta.inference.engine import ServingParams
 from delta.inference.model_client import open_engine
-from delta.plan import dvc_state, plan, resources
+from delta.plan import availability, dvc_state, plan
+from delta.plan.availability import AskHub, Availability, ExternalSource, UnreachableError
 from delta.plan.costs import Gpu
 from delta.plan.dvc_state import Stage, with_states
-from delta.plan.render import Section, short, table
+from delta.plan.render import Section, short, source_section, table
 from delta.plan.requests import PromptEngine
-from delta.plan.resources import AskHub, Availability, Source, UnreachableError
 from tests.helpers.import_closure import ROOT
 from tests.helpers.plan_workspace import MODEL, enter, params_with, stage
 
@@ -121,28 +121,28 @@ def test_outside_dvc_the_error_is_one_line(tmp_path: Path, monkeypatch: pytest.M
 
 # Sources
 
-GATED = Source("models.a.hub", "fetch@a", "model", "meta/llama", "0" * 40, ("config.json",))
-OPEN = Source("benchmarks.b.source.data", "questions@b", "dataset", "who/b", "1" * 40, ())
-LOCAL = Source("models.c.folder", "fetch@c", "path", "weights/none", "", ())
+GATED = ExternalSource("models.a.hub", "fetch@a", "model", "meta/llama", "0" * 40, ("config.json",))
+OPEN = ExternalSource("benchmarks.b.source.data", "questions@b", "dataset", "who/b", "1" * 40, ())
+LOCAL = ExternalSource("models.c.folder", "fetch@c", "path", "weights/none", "", ())
 
 
-def never_cached(_: Source) -> bool:
+def never_cached(_: ExternalSource) -> bool:
     return False
 
 
-def source_section(sources: list[Source], ask: AskHub) -> Section:
-    answers = resources.check_sources(sources, ask, never_cached, offline=False)
-    return resources.source_section(answers)
+def section_of(sources: list[ExternalSource], ask: AskHub) -> Section:
+    answers = availability.check_sources(sources, ask, never_cached, offline=False)
+    return source_section(answers)
 
 
 def test_refusals_of_the_hub_are_listed_in_full() -> None:
-    def ask(source: Source) -> Availability:
+    def ask(source: ExternalSource) -> Availability:
         refused = source.name == "meta/llama"
         return (
             Availability("refused", "gated: …") if refused else Availability("found", "on the hub")
         )
 
-    part = source_section([GATED, OPEN, LOCAL], ask)
+    part = section_of([GATED, OPEN, LOCAL], ask)
     assert part.blocks == [
         "models.a.hub (meta/llama): gated: …",
         "models.c.folder (weights/none): no such file or folder",
@@ -153,20 +153,20 @@ def test_refusals_of_the_hub_are_listed_in_full() -> None:
 def test_without_a_network_the_hub_is_asked_once_and_the_sources_are_not_checked() -> None:
     names: list[str] = []
 
-    def ask(source: Source) -> Availability:
+    def ask(source: ExternalSource) -> Availability:
         names.append(source.name)
         raise UnreachableError
 
-    part = source_section([GATED, OPEN], ask)
+    part = section_of([GATED, OPEN], ask)
     assert names == ["meta/llama"]
     assert (part.blocks, part.not_checked) == ([], ["sources: no network: meta/llama, who/b"])
 
 
 def test_offline_only_the_cache_is_read() -> None:
-    def ask(source: Source) -> Availability:
+    def ask(source: ExternalSource) -> Availability:
         raise AssertionError(f"{source.name} was asked for")
 
-    answers = resources.check_sources(
+    answers = availability.check_sources(
         [GATED, OPEN], ask, lambda source: source is OPEN, offline=True
     )
     assert list(answers.values()) == [
@@ -178,25 +178,28 @@ def test_offline_only_the_cache_is_read() -> None:
 def test_the_cache_is_read_by_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "arrow"))
-    assert not resources.in_cache(GATED)
+    assert not availability.in_cache(GATED)
     snapshot = tmp_path / "hub" / "models--meta--llama" / "snapshots" / ("0" * 40)
     snapshot.mkdir(parents=True)
-    assert not resources.in_cache(GATED)
+    assert not availability.in_cache(GATED)
     (snapshot / "config.json").touch()
-    assert resources.in_cache(GATED)
+    assert availability.in_cache(GATED)
     snapshot_folder = tmp_path / "arrow" / "open-r1___open_r1-math-220k" / "default" / "0.0.0"
     (snapshot_folder / ("1" * 40)).mkdir(parents=True)
-    assert resources.in_cache(OPEN._replace(name="open-r1/OpenR1-Math-220k"))
-    assert not resources.in_cache(OPEN._replace(name="open-r1/OpenR1-Math-220k", revision="2" * 40))
+    assert availability.in_cache(OPEN._replace(name="open-r1/OpenR1-Math-220k"))
+    assert not availability.in_cache(
+        OPEN._replace(name="open-r1/OpenR1-Math-220k", revision="2" * 40)
+    )
 
 
 def test_every_source_of_params_has_its_stage() -> None:
     by_key = {
-        source.key: (source.stage, source.kind) for source in resources.sources(params_with())
+        source.key: (source.stage, source.kind)
+        for source in availability.external_sources(params_with())
     }
     assert by_key[f"models.{MODEL}.wheel"] == (f"fetch@{MODEL}", "package")
     paper = validate("", Params, read_all(ROOT / "profiles" / "paper.yaml"))
-    kinds = {source.name: source.kind for source in resources.sources(paper)}
+    kinds = {source.name: source.kind for source in availability.external_sources(paper)}
     assert kinds["Idavidrein/gpqa"] == "dataset"
     assert kinds["openai/gpt-oss-120b"] == "model"
 
@@ -205,7 +208,7 @@ def test_every_source_of_params_has_its_stage() -> None:
 
 
 def whole(params: Params, ask_dvc: Callable[[], list[Stage]]) -> list[str]:
-    def ask_hub(_: Source) -> Availability:
+    def ask_hub(_: ExternalSource) -> Availability:
         raise UnreachableError
 
     return plan(params, ask_dvc, ask_hub, never_cached, offline=False, gpu=H100)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from delta.check import max_problems
 from delta.core import paths, tables
 from delta.core.fingerprint import read_fingerprint
 from delta.core.schemas import TRACE
@@ -13,7 +14,7 @@ from delta.inference.model_client import open_engine
 from delta.inference.reply_cache import ReplyCache
 from delta.inference.types import Reply
 from delta.judging import judge
-from delta.plan.pending import expected_problems, max_rated
+from delta.plan.pending import max_rated
 from tests.helpers.plan_workspace import (
     MODEL,
     enter,
@@ -75,12 +76,12 @@ def test_of_60_traces_7_are_cached_and_53_left_to_ask(workspace: Path) -> None:
     put("generate-zero-shot", trace_requests(params, "zero-shot", problems)[:5])
     put("generate-one-shot", trace_requests(params, "one-shot", problems)[-2:])
     groups = request_groups(params, up_to_date("problems", f"fetch@{MODEL}"), "generate")
-    assert [(group.coverage.total, group.coverage.kept, group.to_ask) for group in groups] == [
+    assert [(group.total, group.cached, group.to_ask) for group in groups] == [
         (20, 5, 15),
         (20, 2, 18),
         (20, 0, 20),
     ]
-    assert {group.coverage.basis for group in groups} == {"exact"}
+    assert {group.basis for group in groups} == {"exact"}
     assert sum(group.to_ask or 0 for group in groups) == 53
     assert not (workspace / "store" / "generate-three-shot").exists()
 
@@ -91,7 +92,7 @@ def test_another_temperature_requests_everything_again() -> None:
     put("generate-zero-shot", trace_requests(params_with(), "zero-shot", problems))
     warmer = params_with(lambda p: p["generators"]["zero-shot"].update(temperature=0.9))
     (first, *_) = request_groups(warmer, up_to_date("problems", f"fetch@{MODEL}"), "generate")
-    assert (first.coverage.kept, first.to_ask) == (0, 20)
+    assert (first.cached, first.to_ask) == (0, 20)
 
 
 @pytest.mark.usefixtures("workspace")
@@ -109,16 +110,16 @@ def test_problems_that_are_not_drawn_yet_are_estimated_from_the_sample() -> None
     larger = params_with(lambda p: p["problems"].update(sample=12))
     changed = stage("problems", changed=("params.yaml:problems",))._replace(state="runs")
     (first, *_) = request_groups(larger, {"problems": changed}, "generate")
-    assert (first.coverage.total, first.coverage.kept, first.coverage.basis) == (24, 5, "estimate")
+    assert (first.total, first.cached, first.basis) == (24, 5, "estimate")
 
 
 def test_a_dataset_without_a_sample_has_an_unknown_number_of_problems() -> None:
     data = {"file": {"path": "mine.jsonl", "sha256": "0" * 64}}
     source = {"table": {"data": data, "statement": "question", "gold_answer": None}}
     alone = params_with(lambda p: p["problems"].update(sources={"mine": source}))
-    assert expected_problems(alone.problems) is None
+    assert max_problems(alone.problems) is None
     drawn = params_with()
-    assert expected_problems(drawn.problems) == 16  # two tasks of eight
+    assert max_problems(drawn.problems) == 16  # two tasks of eight
 
 
 @pytest.mark.usefixtures("workspace")
@@ -133,7 +134,7 @@ def test_a_benchmark_is_estimated_by_its_size_or_is_unknown() -> None:
         content["benchmarks"][second] |= {"source": source, "questions": None}
 
     groups = request_groups(params_with(change), {}, "evaluate")
-    counts = [(group.coverage.total, group.coverage.basis) for group in groups]
+    counts = [(group.total, group.basis) for group in groups]
     models = len(params_with(change).evaluation.models)
     assert counts == [(80, "estimate"), (None, "unknown")] * models
 
@@ -157,10 +158,10 @@ def test_a_vote_whose_only_reply_is_invalid_is_still_to_ask() -> None:
     put("judge-zero-shot", votes[:2], text="no JSON at all")
     known = up_to_date("problems", f"fetch@{MODEL}", "generate@zero-shot", "verify@zero-shot")
     (first, *_) = request_groups(params, known, "judge")
-    assert (first.coverage.total, first.coverage.kept, first.to_ask) == (6, 0, 6)
+    assert (first.total, first.cached, first.to_ask) == (6, 0, 6)
     put("judge-zero-shot", votes[:1], text=VALID_VOTE)
     (first, *_) = request_groups(params, known, "judge")
-    assert (first.coverage.total, first.coverage.kept, first.coverage.basis) == (6, 1, "exact")
+    assert (first.total, first.cached, first.basis) == (6, 1, "exact")
 
 
 VOTE = {"score": 4, "justification": "fine", "deductions_found": []}
@@ -181,8 +182,8 @@ def test_the_comparing_model_is_asked_about_rejected_boxes() -> None:
     write_traces("zero-shot", problems, ["\\boxed{1}", "\\boxed{7}", "\\boxed{8}"])
     known = up_to_date("problems", f"fetch@{MODEL}", "generate@zero-shot")
     (first, second, _) = request_groups(params, known, "verify")
-    assert (first.coverage.total, first.coverage.basis) == (2, "estimate")
-    assert second.coverage.total == 2  # 0.3 of 3 problems × 2 traces, which are not there yet
+    assert (first.total, first.basis) == (2, "estimate")
+    assert second.total == 2  # 0.3 of 3 problems × 2 traces, which are not there yet
 
 
 def test_rated_traces_are_bounded_by_budget_and_traces() -> None:

