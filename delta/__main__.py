@@ -1,7 +1,9 @@
 """Run a command that is not a pipeline stage: `python -m delta COMMAND --help`."""
 
-import importlib
 import sys
+from functools import partial
+
+from delta.cli import command_line
 
 COMMANDS = {
     "check": "Check params.yaml. Each stage runs this first.",
@@ -25,10 +27,7 @@ def main() -> None:
         for command, summary in COMMANDS.items():
             print(f"  {command:<14}{summary}")
     elif name in COMMANDS:
-        # Import only this command: `check` runs before every stage and has to be fast.
-        module = importlib.import_module(f"delta.cli.{name.replace('-', '_')}")
-        sys.argv[:2] = [f"python -m delta {name}"]
-        module.start()
+        command_line.run(partial(command_line.start, name, sys.argv[2:]))
     else:
         sys.exit(f"python -m delta {name}: no such command; expected one of {', '.join(COMMANDS)}")
 

@@ -1,11 +1,10 @@
 """Refuse a params.yaml that cannot work. Every stage's command begins with this."""
 
+import argparse
 import contextlib
 import hashlib
 import sys
 from pathlib import Path
-
-from delta.cli import command_line
 
 STAMP = Path("logs") / "checked"
 CODE = Path("delta")
@@ -24,7 +23,7 @@ def digest() -> str:
     return state.hexdigest()
 
 
-def main() -> None:
+def main(_options: argparse.Namespace) -> None:
     # Skip a check that has passed: its imports take seconds, and a pipeline has dozens of stages.
     current = digest().encode()
     with contextlib.suppress(OSError):
@@ -41,9 +40,3 @@ def main() -> None:
     with contextlib.suppress(OSError):  # the stage itself reports a faulty logs/
         STAMP.parent.mkdir(exist_ok=True)
         STAMP.write_bytes(current)
-
-
-def start() -> None:
-    if sys.argv[1:]:
-        command_line.parse_no_arguments(__doc__)
-    main()

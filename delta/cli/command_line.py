@@ -1,11 +1,18 @@
-"""Run a command that is not a stage: one-line errors, and a quiet end behind `| head`."""
+"""Parse and run a command that is not a stage.
+
+A module of this folder is a command: `main(options)`, and `add_arguments(parser)` where it has
+arguments. With `log_name(options)` it is `main(console, options)` and runs like a stage: what
+libraries print goes to logs/.
+"""
 
 import argparse
 import errno
+import importlib
 import io
 import os
 import sys
 from collections.abc import Callable
+from types import ModuleType
 from typing import NoReturn
 
 from delta.core.errors import InputError
@@ -13,6 +20,41 @@ from delta.core.errors import InputError
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 SIGINT_CODE = 130  # the exit code that shells give a command ended by Ctrl-C
 INTERRUPTED = "Interrupted. Completed replies are kept; run the same command to resume."
+
+
+def start(command: str, argv: list[str]) -> int | None:
+    """Run a command by its name and return its exit code, None for 0."""
+    # Import only this command: `check` runs before every stage and has to be fast.
+    module = importlib.import_module(f"delta.cli.{command.replace('-', '_')}")
+    options = parse(module, argv)
+    if not hasattr(module, "log_name"):
+        code: int | None = module.main(options)
+        return code
+    from delta.core import console
+
+    console.run(lambda screen, _: module.main(screen, options), module.log_name(options))
+    return None
+
+
+def parse(module: ModuleType, argv: list[str]) -> argparse.Namespace:
+    """Return the arguments of a command. Ends the process for --help and for wrong ones."""
+    name = module.__name__.rpartition(".")[2].replace("_", "-")
+    description = str(module.__doc__).split("\n\n", maxsplit=1)[0]
+    parser = argparse.ArgumentParser(prog=f"python -m delta {name}", description=description)
+    if hasattr(module, "add_arguments"):
+        module.add_arguments(parser)
+    options, others = parser.parse_known_args(argv)
+    if others and "others" not in options:
+        parser.error(f"unrecognized arguments: {' '.join(others)}")
+    options.others = others
+    return options
+
+
+def number(text: str, least: int = 0) -> int:
+    """Parse a whole number from `least` on, as an argument's type."""
+    if not text.isdecimal() or int(text) < least:
+        raise argparse.ArgumentTypeError(f"{text}; expected: {least} or more")
+    return int(text)
 
 
 def run(main: Callable[[], int | None]) -> NoReturn:
@@ -61,10 +103,3 @@ def _close_broken_streams() -> None:
         except OSError:
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, stream.fileno())
-
-
-def parse_no_arguments(description: str) -> None:
-    """Answer --help, and refuse any other argument of a command that takes none."""
-    argparse.ArgumentParser(
-        prog=sys.argv[0], description=description.split("\n\n", maxsplit=1)[0]
-    ).parse_args()

@@ -5,10 +5,8 @@ named by its key or the beginning of its name.
 """
 
 import argparse
-import sys
 from typing import NamedTuple
 
-from delta.cli import command_line
 from delta.core import params, paths, tables
 from delta.core.errors import InputError
 from delta.core.schemas import ANSWER, QUESTION
@@ -26,12 +24,10 @@ class Answers(NamedTuple):
     versions: dict[str, str]  # of the benchmarks
 
 
-def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog=sys.argv[0], description=__doc__)
-    parser.add_argument("ours")
-    parser.add_argument("theirs")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("ours", help="an evaluated model, or a result's key or first letters")
+    parser.add_argument("theirs", help="likewise")
     parser.add_argument("--show", type=int, default=5, help="questions of each kind (default: 5)")
-    return parser.parse_args()
 
 
 def read_answers(name: str) -> Answers:
@@ -62,8 +58,7 @@ def _find_result(name: str) -> results.Result:
     raise InputError(f"run {name!r}: {len(named)} runs have this name; expected: {expected}")
 
 
-def main() -> None:
-    options = parse_arguments()
+def main(options: argparse.Namespace) -> None:
     ours, theirs = read_answers(options.ours), read_answers(options.theirs)
     for benchmark in ours.versions.keys() & theirs.versions.keys():
         if ours.versions[benchmark] != theirs.versions[benchmark]:
@@ -83,7 +78,3 @@ def main() -> None:
             for row in rows[: options.show]:
                 question_id, statement = questions.row(row)
                 print(f"  {question_id}: {' '.join(statement.split())[:MAX_CHARACTERS]}")
-
-
-def start() -> None:
-    command_line.run(main)

@@ -7,9 +7,11 @@ Each run writes a result to metrics/runs/. An experiment is a grid of parameters
 import argparse
 import subprocess
 import sys
+from functools import partial
 
 from delta import check
-from delta.cli import command_line, untracked_files
+from delta.cli import untracked_files
+from delta.cli.command_line import number
 from delta.core import params
 from delta.core.console import Console
 from delta.core.errors import InputError
@@ -17,14 +19,10 @@ from delta.experiments import overrides, results, run
 from delta.experiments.grid import Cell, ExperimentParams, cells, with_changes
 
 
-def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog=sys.argv[0], description=__doc__)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("names", nargs="*", help="entries of `experiments` in params.yaml, or all")
-    parser.add_argument("--jobs", type=int, default=1, help="runs side by side (default: 1)")
-    options = parser.parse_args()
-    if options.jobs < 1:
-        parser.error(f"argument --jobs: {options.jobs}; expected: 1 or more")
-    return options
+    jobs = partial(number, least=1)
+    parser.add_argument("--jobs", type=jobs, default=1, help="runs side by side (default: 1)")
 
 
 def distinct_cells(names: list[str]) -> list[Cell]:
@@ -53,8 +51,7 @@ def distinct_cells(names: list[str]) -> list[Cell]:
     return list(by_key.values())
 
 
-def main() -> int:
-    options = parse_arguments()
+def main(options: argparse.Namespace) -> int:
     console = Console(sys.stdout)
     check.check()
     selected = distinct_cells(options.names)
@@ -68,7 +65,3 @@ def main() -> int:
     if missing and subprocess.run(["dvc", "repro", "report"], check=False).returncode:
         return 1
     return 1 if failed else 0
-
-
-def start() -> None:
-    command_line.run(main)

@@ -1,16 +1,12 @@
-"""usage: python -m delta export [FOLDER]
-       python -m delta export --policy [FOLDER]
+"""Write the selected pairs as a Hugging Face dataset with its card, or the policy's model card."""
 
-Write the selected pairs as a Hugging Face dataset with its card (by default in export/), or the
-policy's model card (by default in export-policy/).
-"""
-
+import argparse
 from pathlib import Path
 
 from delta import check
 from delta.check import Params
 from delta.core import files, params, paths, tables
-from delta.core.console import Console, run
+from delta.core.console import Console
 from delta.core.errors import InputError
 from delta.core.paths import POLICY
 from delta.core.schemas import PROBLEM, SELECTED, TRACE
@@ -21,13 +17,19 @@ DATASET_FOLDER = "export"
 POLICY_FOLDER = "export-policy"
 
 
-def main(console: Console, argv: list[str]) -> None:
-    is_policy = argv[:1] == ["--policy"]
-    names = argv[is_policy:]
-    if len(names) > 1 or any(name.startswith("-") for name in names):
-        raise InputError(f"{' '.join(argv)}: expected [--policy] and one folder")
-    folder = Path(*names or [POLICY_FOLDER if is_policy else DATASET_FOLDER])
-    if is_policy:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    default = f"default: {DATASET_FOLDER}, or {POLICY_FOLDER} with --policy"
+    parser.add_argument("folder", nargs="?", type=Path, help=default)
+    parser.add_argument("--policy", action="store_true", help="write the policy's model card")
+
+
+def log_name(_options: argparse.Namespace) -> str:
+    return "export"
+
+
+def main(console: Console, options: argparse.Namespace) -> None:
+    folder = options.folder or Path(POLICY_FOLDER if options.policy else DATASET_FOLDER)
+    if options.policy:
         export_policy_card(console, folder)
     else:
         dataset.check_target(folder)
@@ -69,8 +71,3 @@ def export_policy_card(console: Console, folder: Path) -> None:
     console.print(f"export: {folder / 'README.md'}: scores on {len(scores)} benchmarks")
     push = card.PUSH_POLICY.format(model=paths.model(POLICY), folder=folder)
     console.print(f"export: nothing was uploaded; to do it: {push}")
-
-
-def start() -> None:
-    # The log is named after the arguments, and a folder may have slashes in its name.
-    run(main, "export", log_name="export")

@@ -5,26 +5,21 @@ Hours and memory are computed for the GPU that the options describe, not for thi
 
 import argparse
 import os
-import sys
 
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 from delta.check import check
-from delta.cli import command_line
 from delta.plan import availability, dvc_state, plan
 from delta.plan.costs import Gpu
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog=sys.argv[0], description=__doc__.split("\n")[0])
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--gpu-gib", type=float, default=80, help="memory of one GPU (80)")
     parser.add_argument("--gpu-tflops", type=float, default=989, help="dense, 16 bits (989: H100)")
-    options = parser.parse_args()
+
+
+def main(options: argparse.Namespace) -> None:
     offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
     gpu = Gpu(options.gpu_gib, options.gpu_tflops)
     hub = availability.ask_hub, availability.in_cache
     print("\n".join(plan(check(), dvc_state.read_stages, *hub, offline, gpu)))
-
-
-def start() -> None:
-    command_line.run(main)

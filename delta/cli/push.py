@@ -7,24 +7,16 @@ the index first.
 
 import argparse
 import subprocess
-import sys
 
 from dvc.repo import Repo
 
-from delta.cli import command_line
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = "Every other option goes to `dvc push`, for example --remote NAME."
+    parser.set_defaults(others=[])
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(
-        prog=sys.argv[0],
-        description=__doc__.split("\n\n")[0],
-        epilog="Every other option goes to `dvc push`, for example --remote NAME.",
-    )
-    _, options = parser.parse_known_args()
+def main(options: argparse.Namespace) -> int:
     with Repo() as repo:
         repo.drop_data_index()
-    return subprocess.run(["dvc", "push", *options], check=False).returncode
-
-
-def start() -> None:
-    command_line.run(main)
+    return subprocess.run(["dvc", "push", *options.others], check=False).returncode

@@ -1,15 +1,15 @@
-"""usage: python -m delta rating-sheet N SEED
+"""Draw rated traces and write a sheet that people fill in, sheets/sheet-SEED.csv, and its key."""
 
-Draw N rated traces and write a sheet that people fill in, sheets/sheet-SEED.csv, and its key.
-"""
-
+import argparse
+from functools import partial
 from pathlib import Path
 
 import polars as pl
 
 from delta.analysis import rating_sheet
+from delta.cli.command_line import number
 from delta.core import params, paths, tables
-from delta.core.console import Console, run
+from delta.core.console import Console
 from delta.core.errors import InputError
 from delta.core.files import write_text
 from delta.core.schemas import PROBLEM, RATING, TRACE
@@ -18,10 +18,17 @@ from delta.core.schemas import PROBLEM, RATING, TRACE
 SHEETS = Path("sheets")
 
 
-def main(console: Console, argv: list[str]) -> None:
-    if len(argv) != 2 or not all(word.isdecimal() for word in argv) or int(argv[0]) < 1:
-        raise InputError(f"{' '.join(argv)!r}; expected N SEED, two numbers, N at least 1")
-    number, seed = map(int, argv)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("number", type=partial(number, least=1), help="traces to draw")
+    parser.add_argument("seed", type=number)
+
+
+def log_name(options: argparse.Namespace) -> str:
+    return f"rating-sheet-{options.number}-{options.seed}"
+
+
+def main(console: Console, options: argparse.Namespace) -> None:
+    seed = options.seed
     path, key_path = SHEETS / f"sheet-{seed}.csv", SHEETS / f"sheet-{seed}-key.csv"
     if path.exists() or key_path.exists():
         raise InputError(f"{path}: this sheet exists; choose another seed or move it")
@@ -30,7 +37,7 @@ def main(console: Console, argv: list[str]) -> None:
     traces = pl.concat(tables.scan(paths.traces(name), TRACE) for name in names)
     candidates = traces.select("trace_id", "generator").collect()
     drawn = rating_sheet.draw_traces(
-        candidates.join(rated.unique(), on="trace_id", how="semi"), number, seed
+        candidates.join(rated.unique(), on="trace_id", how="semi"), options.number, seed
     )
     rows = (
         pl.DataFrame({"trace_id": drawn}, schema={"trace_id": pl.String})
@@ -44,7 +51,3 @@ def main(console: Console, argv: list[str]) -> None:
     console.print(
         f"rating-sheet: fill in {path} (1 to 5 or nothing); do not show {key_path} to the raters"
     )
-
-
-def start() -> None:
-    run(main, "rating-sheet")

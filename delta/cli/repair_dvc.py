@@ -11,6 +11,7 @@ Only this file uses DVC's `make_lock`, its schema of dvc.lock and the layout of 
 when DVC replaces both files atomically.
 """
 
+import argparse
 import json
 import re
 import sys
@@ -18,7 +19,6 @@ from pathlib import Path
 
 import yaml
 
-from delta.cli import command_line
 from delta.core.git import git
 
 RWLOCKS = (Path(".dvc/tmp/rwlock"), Path(".dvc/tmp/exps/rwlock"))
@@ -126,7 +126,7 @@ def _committed_stages(lock: Path) -> dict[str, str]:
     return {name: stages[name] for name in stages if name.partition("@")[0] in known}
 
 
-def main() -> None:
+def main(_options: argparse.Namespace) -> None:
     from dvc.lock import LockError
 
     try:
@@ -134,8 +134,3 @@ def main() -> None:
             print(line, file=sys.stderr)
     except LockError as error:
         sys.exit(str(error))
-
-
-def start() -> None:
-    command_line.parse_no_arguments(__doc__)
-    main()

@@ -1,12 +1,11 @@
-"""usage: python -m delta view-pairs
+"""Write the pairs as a web page: report/pairs/index.html."""
 
-Write the pairs as a web page: report/pairs/index.html.
-"""
+import argparse
 
 import polars as pl
 
 from delta.core import params, paths, tables
-from delta.core.console import Console, run
+from delta.core.console import Console
 from delta.core.schemas import PROBLEM, RATING, SELECTED, TRACE, VERDICT
 from delta.pairing.select import SelectorParams
 from delta.report import pair_viewer
@@ -14,7 +13,11 @@ from delta.report import pair_viewer
 FOLDER = paths.REPORT / "pairs"
 
 
-def main(console: Console, _argv: list[str]) -> None:
+def log_name(_options: argparse.Namespace) -> str:
+    return "view-pairs"
+
+
+def main(console: Console, _options: argparse.Namespace) -> None:
     selector = params.load_section("selector", SelectorParams)
     chosen, rejected = (params.get(f"pairing.{side}") for side in ("chosen", "rejected"))
     names = list(dict.fromkeys([chosen, rejected]))  # may be the same generator
@@ -31,7 +34,3 @@ def main(console: Console, _argv: list[str]) -> None:
         f"{counts['bytes'] / 2**20:.1f} MiB in {counts['files']} files; "
         f"open {FOLDER / 'index.html'} in a browser"
     )
-
-
-def start() -> None:
-    run(main, "view-pairs")

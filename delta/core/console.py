@@ -107,31 +107,27 @@ class Console:
                 self.print(f"{label}: {done}/{total}{estimate}")
 
 
-def run(
-    main: Callable[[Console, list[str]], None],
-    command: str | None = None,
-    log_name: str | None = None,
-) -> None:
+def run(main: Callable[[Console, list[str]], None], name: str | None = None) -> None:
     """Run `main` as the whole process, and end the process if it fails.
 
-    Standard output and error, also those of C++ libraries, go to logs/<stage>.log. An InputError
+    Standard output and error, also those of C++ libraries, go to logs/<name>.log; without a name,
+    it is that of the stage with its arguments, which --help explains. An InputError
     is one line and exit code 2. An IncompleteError and a lack of disk space, permissions, threads
     or open files are one line and exit code 1. Any other exception names the log and exits with 1.
     If the screen cannot be written to, the last line goes to the log.
     """
-    command = command or Path(sys.argv[0]).stem
     arguments = sys.argv[1:]
-    if arguments in (["-h"], ["--help"]):
+    if name is None and arguments in (["-h"], ["--help"]):
         sys.stdout.write(f"{sys.modules[main.__module__].__doc__}\n")
         return
-    name = log_name or "-".join([command, *arguments])
+    words = [name] if name else [Path(sys.argv[0]).stem, *arguments]
+    name = "-".join(words)
     log = None if os.environ.get("DELTA_DEBUG") == "1" else LOGS / f"{name}.log"
     _open_closed_streams(name)
     # What the locale cannot encode is printed as "?".
     screen = os.fdopen(os.dup(2), "w", buffering=1, errors="replace")
-    paths = [argument for argument in arguments if not _is_file_name(argument)]
-    if paths and not log_name:
-        _exit(screen, f"{command}: {paths[0]!r}; expected a name or a number", 2)
+    if paths := [word for word in words if not _is_file_name(word)]:
+        _exit(screen, f"{words[0]}: {paths[0]!r}; expected a name or a number", 2)
     try:
         _redirect_streams(log)
     except InputError as error:

@@ -12,6 +12,7 @@ import yaml
 
 from delta.analysis.config import AnalysisParams
 from delta.cli import rating_sheet
+from delta.cli.command_line import parse
 from delta.core import params, paths, tables
 from delta.core.console import Console
 from delta.core.errors import InputError
@@ -21,6 +22,7 @@ from delta.pairing.select import SelectorParams, select
 from stages import analyze
 
 GENERATORS = ("strong", "weak")
+SIX_ROWS = parse(rating_sheet, ["6", "1"])
 SECTIONS: dict[str, Any] = {
     "generators": dict.fromkeys(GENERATORS),
     "selector": {"seed": 6},
@@ -171,7 +173,7 @@ def fill_in(source: Path, target: Path, score: int) -> dict[str, str]:
 def test_people_rate_a_sheet_and_are_compared_with_the_judge_and_each_other(folder: Path) -> None:
     write_inputs(votes=3)
     console = Console(io.StringIO())
-    rating_sheet.main(console, ["6", "1"])
+    rating_sheet.main(console, SIX_ROWS)
     empty, key = folder / "sheets/sheet-1.csv", folder / "sheets/sheet-1-key.csv"
     people = [fill_in(empty, folder / "anna.csv", 3), fill_in(empty, folder / "ben.csv", 4)]
     human = {"key": file_params(key), "sheets": people}
@@ -189,15 +191,17 @@ def test_people_rate_a_sheet_and_are_compared_with_the_judge_and_each_other(fold
 
 def test_a_sheet_is_never_overwritten(folder: Path) -> None:  # noqa: ARG001
     write_inputs(votes=1)
-    rating_sheet.main(Console(io.StringIO()), ["6", "1"])
+    rating_sheet.main(Console(io.StringIO()), SIX_ROWS)
     with pytest.raises(InputError, match=r"sheet-1.csv: this sheet exists"):
-        rating_sheet.main(Console(io.StringIO()), ["6", "1"])
+        rating_sheet.main(Console(io.StringIO()), SIX_ROWS)
 
 
 @pytest.mark.parametrize("words", [[], ["6"], ["0", "1"], ["six", "1"], ["-1", "1"]])
-def test_a_sheet_needs_two_numbers(words: list[str]) -> None:
-    with pytest.raises(InputError, match="expected N SEED, two numbers"):
-        rating_sheet.main(Console(io.StringIO()), words)
+def test_a_sheet_needs_two_numbers(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse(rating_sheet, words)
+    assert ended.value.code == 2
+    assert "usage: python -m delta rating-sheet [-h] number seed" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

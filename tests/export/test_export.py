@@ -14,6 +14,7 @@ import yaml
 
 import delta.cli.export
 from delta.check import Params
+from delta.cli.command_line import parse
 from delta.core.console import Console
 from delta.core.errors import InputError
 from delta.core.files import write_counts
@@ -301,7 +302,7 @@ def test_the_command_writes_the_dataset_and_prints_how_to_push_it(
     lay_out_with_counts(tmp_path, selected=2)
     monkeypatch.chdir(tmp_path)
     screen = io.StringIO()
-    delta.cli.export.main(Console(screen), ["some/folder"])
+    delta.cli.export.main(Console(screen), parse(delta.cli.export, ["some/folder"]))
     assert "2 rows preference, 4 rows unpaired" in screen.getvalue()
     push = "nothing was uploaded; to do it: hf upload ORG/NAME some/folder . --repo-type dataset"
     assert push in screen.getvalue()
@@ -322,7 +323,7 @@ def test_the_policys_card_has_a_model_index_of_its_scores(
             tmp_path / "data" / "counts" / "evaluate" / f"{name}.json", {"aime24": score}, name
         )
     screen = io.StringIO()
-    delta.cli.export.main(Console(screen), ["--policy", "card"])
+    delta.cli.export.main(Console(screen), parse(delta.cli.export, ["--policy", "card"]))
     header, text = read_card(tmp_path / "card")
     (model,) = header["model-index"]
     assert model["name"] == "smollm2-135m-dpo"
@@ -350,17 +351,20 @@ def test_a_policy_without_scores_gets_no_card(
     lay_out_with_counts(tmp_path, selected=2)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=r"data/counts/evaluate/policy\.json: missing or damaged"):
-        delta.cli.export.main(Console(io.StringIO()), ["--policy"])
+        delta.cli.export.main(Console(io.StringIO()), parse(delta.cli.export, ["--policy"]))
     assert not (tmp_path / "export-policy").exists()
 
 
-def test_counts_of_another_run_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_counts_of_another_run_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     lay_out_with_counts(tmp_path, selected=48)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=r"select\.json: counts 48 selected pairs"):
-        delta.cli.export.main(Console(io.StringIO()), [])
+        delta.cli.export.main(Console(io.StringIO()), parse(delta.cli.export, []))
     (tmp_path / "data" / "counts" / "pair.json").unlink()
     with pytest.raises(InputError, match=r"data/counts/pair\.json: missing or damaged"):
-        delta.cli.export.main(Console(io.StringIO()), [])
-    with pytest.raises(InputError, match=r"a b: expected \[--policy\] and one folder"):
-        delta.cli.export.main(Console(io.StringIO()), ["a", "b"])
+        delta.cli.export.main(Console(io.StringIO()), parse(delta.cli.export, []))
+    with pytest.raises(SystemExit):
+        parse(delta.cli.export, ["a", "b"])
+    assert "error: unrecognized arguments: b" in capsys.readouterr().err

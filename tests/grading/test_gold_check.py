@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import delta.cli.check_golds
+from delta.cli.command_line import parse
 from delta.core import paths, tables
 from delta.core.console import Console
 from delta.core.errors import InputError
@@ -81,7 +82,8 @@ def run_check_golds(folder: Path, golds: list[str], *argv: str, llm_fallback: bo
         ]
         tables.write(folder / path, tables.frame_of(rows, table), table)
     screen = io.StringIO()
-    delta.cli.check_golds.main(Console(screen), [*argv])
+    options = parse(delta.cli.check_golds, [*argv])
+    delta.cli.check_golds.main(Console(screen), options)
     return screen.getvalue()
 
 

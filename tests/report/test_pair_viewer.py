@@ -14,6 +14,7 @@ import polars as pl
 import pytest
 
 import delta.cli.view_pairs
+from delta.cli.command_line import parse
 from delta.core.console import Console
 from delta.core.errors import InputError
 from delta.core.schemas import TRACE
@@ -200,7 +201,7 @@ def test_the_command_writes_the_page_and_prints_its_path(
     write_workspace(tmp_path, example_pairs(TEXTS, cut=1))
     monkeypatch.chdir(tmp_path)
     screen = io.StringIO()
-    delta.cli.view_pairs.main(Console(screen), [])
+    delta.cli.view_pairs.main(Console(screen), parse(delta.cli.view_pairs, []))
     assert "3 pairs, 2 of them selected" in screen.getvalue()
     assert "open report/pairs/index.html in a browser" in screen.getvalue()
     assert (tmp_path / "report" / "pairs" / "index.html").is_file()
