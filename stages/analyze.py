@@ -1,7 +1,4 @@
-"""usage: python -m stages.analyze
-
-Analyze the ratings and the deltas, and write the tables to data/analysis/.
-"""
+"""Analyze the ratings and the deltas, and write the tables to data/analysis/."""
 
 import json
 
@@ -18,7 +15,7 @@ from delta.core.schemas import RATING, SELECTED, TRACE, VERDICT
 VOTES = [name for name in RATING.columns if name not in ("justification", "deductions")]
 
 
-def main(console: Console, _argv: list[str]) -> None:
+def main(console: Console) -> None:
     settings = params.load_section("analysis", AnalysisParams)
     names = list(params.get("generators"))
     ids = ["trace_id", "problem_id", "generator"]

@@ -1,6 +1,6 @@
-"""usage: python -m stages.evaluate MODEL
+"""Write a model's answers to data/answers/MODEL/.
 
-Write a model's answers to data/answers/MODEL/ and its scores to data/counts/evaluate/MODEL.json.
+Its scores go to data/counts/evaluate/MODEL.json.
 """
 
 from pathlib import Path
@@ -25,8 +25,8 @@ GOLD_COLUMNS = ["question_id", "gold_answer"]
 BATCH_SIZE = 32  # gold answers in memory at once
 
 
-def main(console: Console, argv: list[str]) -> None:
-    model = params.parse_item(argv, "evaluation.models")
+def main(console: Console, model: str) -> None:
+    params.check_item(model, "evaluation.models")
     grading = params.load_section("grading", GradingParams)
     benchmarks = params.load_sections("benchmarks", BenchmarkParams)
     questions = {name: read_questions(paths.questions(name)) for name in benchmarks}

@@ -1,15 +1,12 @@
-"""usage: python -m stages.fetch MODEL
-
-Fetch a model's weights, or traces recorded elsewhere, to data/models/MODEL/.
-"""
+"""Fetch a model's weights, or traces recorded elsewhere, to data/models/NAME/."""
 
 from delta.core import params, paths
 from delta.core.console import Console, run
 from delta.data.fetch import ModelParams, fetch
 
 
-def main(console: Console, argv: list[str]) -> None:
-    name = params.parse_item(argv, "models")
+def main(console: Console, name: str) -> None:
+    params.check_item(name, "models")
     source = params.load_section(f"models.{name}", ModelParams)
     if source.hub is not None:
         console.print(f"fetch {name}: from the hub or its cache; progress: logs/fetch-{name}.log")

@@ -1,7 +1,4 @@
-"""usage: python -m stages.generate GENERATOR
-
-Generate several traces of every problem and write them to data/traces/GENERATOR.parquet.
-"""
+"""Generate several traces of every problem and write them to data/traces/NAME.parquet."""
 
 from pathlib import Path
 from typing import Any
@@ -26,8 +23,8 @@ from delta.inference.generate import (
 from delta.inference.model_client import open_model
 
 
-def main(console: Console, argv: list[str]) -> None:
-    name = params.parse_item(argv, "generators")
+def main(console: Console, name: str) -> None:
+    params.check_item(name, "generators")
     generator: SampledParams | RecordedParams = params.load_section(
         f"generators.{name}",
         GeneratorParams,  # type: ignore[arg-type]  # a union is no type[S] to mypy

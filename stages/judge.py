@@ -1,7 +1,7 @@
-"""usage: python -m stages.judge GENERATOR [second]
+"""Rate the traces of a generator and write the votes to data/ratings/NAME.parquet.
 
-Rate the traces of a generator and write the votes to data/ratings/GENERATOR.parquet. With `second`,
-the second judge rates the same traces, and its votes go to data/second_ratings/GENERATOR.parquet.
+With "second" after its name, the second judge rates the same traces, and its votes go to
+data/second_ratings/NAME.parquet.
 """
 
 from functools import partial
@@ -11,6 +11,7 @@ import polars as pl
 
 from delta.core import params, paths, tables
 from delta.core.console import Console, run
+from delta.core.errors import InputError
 from delta.core.files import write_counts
 from delta.core.schemas import PROBLEM, RATING, TRACE, VERDICT
 from delta.inference.model_client import open_model
@@ -20,13 +21,14 @@ from delta.judging.budget import within_budget
 from delta.judging.judge import JudgeInput, JudgeParams, SecondJudgeParams
 
 
-def main(console: Console, argv: list[str]) -> None:
-    is_second = argv[1:] == ["second"]
-    name = params.parse_item(argv[:1] if is_second else argv, "generators")
+def main(console: Console, name: str, second: str | None = None) -> None:
+    params.check_item(name, "generators")
+    if second not in (None, "second"):
+        raise InputError(f"{name} {second}: expected nothing or second after the name")
     settings = params.load_section("judge", JudgeParams)
     traces = tables.scan(paths.traces(name), TRACE)
     num_traces = traces.select(pl.len()).collect().item()
-    if is_second:
+    if second:
         first = tables.read(paths.ratings(name), RATING)
         traces = traces.filter(pl.col("trace_id").is_in(first["trace_id"].unique().implode()))
         rater: JudgeParams | SecondJudgeParams = settings.second_judge
@@ -41,12 +43,12 @@ def main(console: Console, argv: list[str]) -> None:
         path = paths.ratings(name)
     with tables.wrap_read_errors(paths.traces(name)):
         rows = traces.collect(engine="streaming")
-    stage = "second" if is_second else "judge"
+    stage = second or "judge"
     inputs, input_counts = judge.judge_inputs(tables.read(paths.PROBLEMS, PROBLEM), rows)
     counts = {"traces": num_traces, "traces_left_out": num_traces - rows.height} | input_counts
     ratings, rating_counts = rate(console, f"{stage}-{name}", rater, settings.max_refused, inputs)
     counts |= rating_counts
-    if is_second:
+    if second:
         counts["agreement"] = judge_agreement(first, ratings)
     tables.write(path, ratings, RATING)
     write_counts(paths.counts(stage, name), counts, stage, name)

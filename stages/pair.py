@@ -1,7 +1,4 @@
-"""usage: python -m stages.pair
-
-Pair traces of the same problem and write the pairs to data/pairs.parquet.
-"""
+"""Pair traces of the same problem and write the pairs to data/pairs.parquet."""
 
 import polars as pl
 
@@ -12,7 +9,7 @@ from delta.core.schemas import PAIR, PROBLEM, TRACE, VERDICT
 from delta.pairing.pair import PairingParams, pair
 
 
-def main(console: Console, _argv: list[str]) -> None:
+def main(console: Console) -> None:
     pairing = params.load_section("pairing", PairingParams)
     problems = tables.read(paths.PROBLEMS, PROBLEM)
     names = list(dict.fromkeys([pairing.chosen, pairing.rejected]))  # may be the same generator

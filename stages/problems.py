@@ -1,7 +1,4 @@
-"""usage: python -m stages.problems
-
-Write the training problems to data/problems.parquet.
-"""
+"""Write the training problems to data/problems.parquet."""
 
 from delta.core import params, paths, tables
 from delta.core.console import Console, run
@@ -10,7 +7,7 @@ from delta.core.schemas import PROBLEM, QUESTION
 from delta.data.problems import DROPPED, ProblemsParams, build_problems
 
 
-def main(console: Console, _argv: list[str]) -> None:
+def main(console: Console) -> None:
     settings = params.load_section("problems", ProblemsParams)
     columns = ["question_id", "statement", "history"]  # tests of programs have gigabytes
     questions = {

@@ -1,7 +1,4 @@
-"""usage: python -m stages.questions BENCHMARK
-
-Write a benchmark's questions, gold answers and prompts to data/questions/BENCHMARK.parquet.
-"""
+"""Write a benchmark's questions, gold answers and prompts to data/questions/NAME.parquet."""
 
 from collections import Counter
 
@@ -13,8 +10,8 @@ from delta.evaluation.benchmarks import BenchmarkParams
 from delta.evaluation.questions import question_batches, summarize_counts
 
 
-def main(console: Console, argv: list[str]) -> None:
-    name = params.parse_item(argv, "benchmarks")
+def main(console: Console, name: str) -> None:
+    params.check_item(name, "benchmarks")
     benchmark = params.load_section(f"benchmarks.{name}", BenchmarkParams)
     row_counts = Counter[str]()
     tables.write_batches(

@@ -1,8 +1,4 @@
-"""usage: python -m stages.report
-
-Write scores, claims, tables, figures and the page to report/. Write the figures that
-`dvc plots show` draws to metrics/plots/.
-"""
+"""Write scores, claims, tables, figures and the page to report/, and plots to metrics/plots/."""
 
 import json
 
@@ -23,7 +19,7 @@ from delta.report.figures import paper as paper_figures
 from delta.report.html import page
 
 
-def main(console: Console, _argv: list[str]) -> None:
+def main(console: Console) -> None:
     content = params.read_all()
     models = params.load_sections("evaluation.models", EvaluatedModelParams)
     experiments = params.load_sections("experiments", ExperimentParams)

@@ -1,7 +1,4 @@
-"""usage: python -m stages.select
-
-Rank the pairs by their deltas, select some, and write all of them to data/selected.parquet.
-"""
+"""Rank the pairs by their deltas, select some, and write all of them to data/selected.parquet."""
 
 import polars as pl
 
@@ -12,7 +9,7 @@ from delta.core.schemas import PAIR, RATING, SELECTED
 from delta.pairing.select import SelectorParams, select
 
 
-def main(console: Console, _argv: list[str]) -> None:
+def main(console: Console) -> None:
     selector = params.load_section("selector", SelectorParams)
     names = dict.fromkeys(params.get(f"pairing.{side}") for side in ("chosen", "rejected"))
     pairs = tables.read(paths.PAIRS, PAIR)

@@ -1,7 +1,4 @@
-"""usage: python -m stages.summary
-
-Write the numbers that `dvc exp show` and `dvc metrics diff` compare to metrics/summary.json.
-"""
+"""Write the numbers that `dvc exp show` and `dvc metrics diff` compare to metrics/summary.json."""
 
 from delta.core import params, paths
 from delta.core.console import Console, run
@@ -11,7 +8,7 @@ from delta.report.scores import read_scores
 from delta.report.summary import summarize
 
 
-def main(console: Console, _argv: list[str]) -> None:
+def main(console: Console) -> None:
     models = params.load_sections("evaluation.models", EvaluatedModelParams)
     (base,) = baselines(models, params.get("train.base"))
     scores = read_scores({name: paths.score(name) for name in models}, params.get("benchmarks"))

@@ -1,7 +1,4 @@
-"""usage: python -m stages.train
-
-Train the policy on the selected pairs and write it to data/models/policy/.
-"""
+"""Train the policy on the selected pairs and write it to data/models/policy/."""
 
 from functools import partial
 
@@ -17,7 +14,7 @@ from delta.training import checkpoints, dataset, launch
 from delta.training.config import TrainParams
 
 
-def main(console: Console, _argv: list[str]) -> None:
+def main(console: Console) -> None:
     settings = params.load_section("train", TrainParams)
     chat_format = chat_formats.load(params.get(f"serving.{settings.base}.chat_format"))
     generators = sorted({params.get(f"pairing.{side}") for side in SIDES})

@@ -1,7 +1,4 @@
-"""usage: python -m stages.verify GENERATOR
-
-Grade every trace and write the verdicts to data/verdicts/GENERATOR.parquet.
-"""
+"""Grade every trace and write the verdicts to data/verdicts/NAME.parquet."""
 
 from functools import partial
 from typing import Any
@@ -19,8 +16,8 @@ from delta.grading.verify import VerifyParams
 from delta.inference.model_client import open_model
 
 
-def main(console: Console, argv: list[str]) -> None:
-    name = params.parse_item(argv, "generators")
+def main(console: Console, name: str) -> None:
+    params.check_item(name, "generators")
     settings = params.load_section("verify", VerifyParams)
     grading = params.load_section("grading", GradingParams)
     problems = tables.read(paths.PROBLEMS, PROBLEM)

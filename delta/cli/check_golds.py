@@ -35,7 +35,8 @@ def main(console: Console, options: argparse.Namespace) -> None:
         rows = tables.read(paths.PROBLEMS, PROBLEM, columns)
         rows = rows.select("problem_id", pl.lit("math"), pl.col("gold_answer").fill_null(""))
     else:
-        name = params.parse_item([options.benchmark], "benchmarks")
+        name = options.benchmark
+        params.check_item(name, "benchmarks")
         where, columns = f"benchmarks.{name}", ["question_id", "grader", "gold_answer"]
         scanned = tables.scan(paths.questions(name), QUESTION).select(columns)
         rows = scanned.filter(pl.col("grader") != "code").collect()  # tests have gigabytes

@@ -32,7 +32,7 @@ def start(command: str, argv: list[str]) -> int | None:
         return code
     from delta.core import console
 
-    console.run(lambda screen, _: module.main(screen, options), module.log_name(options))
+    console.run(lambda screen: module.main(screen, options), module.log_name(options))
     return None
 
 

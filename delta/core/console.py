@@ -3,8 +3,10 @@
 With DELTA_DEBUG=1 in the environment nothing is redirected, so that `print` and `breakpoint` work.
 """
 
+import argparse
 import contextlib
 import errno
+import inspect
 import io
 import os
 import resource
@@ -107,20 +109,18 @@ class Console:
                 self.print(f"{label}: {done}/{total}{estimate}")
 
 
-def run(main: Callable[[Console, list[str]], None], name: str | None = None) -> None:
+def run(main: Callable[..., None], log_name: str | None = None) -> None:
     """Run `main` as the whole process, and end the process if it fails.
 
-    Standard output and error, also those of C++ libraries, go to logs/<name>.log; without a name,
-    it is that of the stage with its arguments, which --help explains. An InputError
-    is one line and exit code 2. An IncompleteError and a lack of disk space, permissions, threads
-    or open files are one line and exit code 1. Any other exception names the log and exits with 1.
-    If the screen cannot be written to, the last line goes to the log.
+    `main` gets the console. If there is no `log_name`, it is a stage's, which also gets the words
+    of the command line, and the log is named after all of them.
+
+    Standard output and error, also those of C++ libraries, go to the log in logs/. An InputError is
+    one line and exit code 2. An IncompleteError and a lack of disk space, permissions, threads or
+    open files are one line and exit code 1. Any other exception names the log and exits with 1. If
+    the screen cannot be written to, the last line goes to the log.
     """
-    arguments = sys.argv[1:]
-    if name is None and arguments in (["-h"], ["--help"]):
-        sys.stdout.write(f"{sys.modules[main.__module__].__doc__}\n")
-        return
-    words = [name] if name else [Path(sys.argv[0]).stem, *arguments]
+    words = [log_name] if log_name else [Path(sys.argv[0]).stem, *sys.argv[1:]]
     name = "-".join(words)
     log = None if os.environ.get("DELTA_DEBUG") == "1" else LOGS / f"{name}.log"
     _open_closed_streams(name)
@@ -128,6 +128,7 @@ def run(main: Callable[[Console, list[str]], None], name: str | None = None) -> 
     screen = os.fdopen(os.dup(2), "w", buffering=1, errors="replace")
     if paths := [word for word in words if not _is_file_name(word)]:
         _exit(screen, f"{words[0]}: {paths[0]!r}; expected a name or a number", 2)
+    arguments = [] if log_name else parse(main, words[0], words[1:])
     try:
         _redirect_streams(log)
     except InputError as error:
@@ -137,7 +138,7 @@ def run(main: Callable[[Console, list[str]], None], name: str | None = None) -> 
     try:
         # The engine's child processes end only if this one runs its exit handlers.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-        main(Console(screen), arguments)
+        main(Console(screen), *arguments)
         _flush(log)
     except SystemExit:
         raise
@@ -151,6 +152,19 @@ def run(main: Callable[[Console, list[str]], None], name: str | None = None) -> 
         if cause := _machine_limit(error, log):
             _exit(screen, f"{name}: {one_line(cause)}", 1)
         _exit_with_traceback(error, name, screen, log)
+
+
+def parse(main: Callable[..., None], stage: str, words: list[str]) -> list[str | None]:
+    """Return a stage's arguments, which are those of its `main` after the console.
+
+    Ends the process for --help and for wrong ones.
+    """
+    description = sys.modules[main.__module__].__doc__
+    parser = argparse.ArgumentParser(prog=f"python -m stages.{stage}", description=description)
+    for name, parameter in list(inspect.signature(main).parameters.items())[1:]:
+        nargs = None if parameter.default is parameter.empty else "?"
+        parser.add_argument(name, metavar=name.upper(), nargs=nargs)
+    return list(vars(parser.parse_args(words)).values())
 
 
 def how_to_undo_experiment() -> str | None:

@@ -155,16 +155,12 @@ def get(name: str, path: Path = PARAMS_FILE) -> Any:
     return value
 
 
-def parse_item(argv: list[str], section: str) -> str:
-    """Return a stage's only argument, a key of the mapping `section`.
-
-    Raises InputError, with the existing keys, for anything else.
-    """
+def check_item(name: str, section: str) -> None:
+    """Raise InputError, with the existing keys, unless `name` is a key of the mapping `section`."""
     names = _mapping(section, PARAMS_FILE)
-    if len(argv) != 1 or argv[0] not in names:
-        text = f"{' '.join(argv)!r}" if argv else "no name is given"
-        raise InputError(f"{text}; expected: one of {', '.join(names)} ({PARAMS_FILE}: {section})")
-    return argv[0]
+    if name not in names:
+        expected = f"one of {', '.join(names)} ({PARAMS_FILE}: {section})"
+        raise InputError(f"{name!r}; expected: {expected}")
 
 
 def load_section(name: str, model: type[M], path: Path = PARAMS_FILE) -> M:

@@ -88,7 +88,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run_stage() -> tuple[dict[str, Any], dict[str, list[dict[str, Any]]]]:
-    analyze.main(Console(io.StringIO()), [])
+    analyze.main(Console(io.StringIO()))
     result = json.loads(Path("data/counts/analyze.json").read_text())["analyze"]
     files = sorted(Path("data/analysis").glob("*.json"))
     return result, {path.stem: json.loads(path.read_text()) for path in files}

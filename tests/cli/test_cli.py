@@ -23,9 +23,11 @@ import stages.fetch
 import stages.generate
 import stages.judge
 import stages.questions
+import stages.select
 import stages.verify
 from delta.cli import command_line
 from delta.cli.command_line import parse
+from delta.core import console
 from delta.core.console import Console
 from delta.core.errors import InputError
 from tests.helpers.import_closure import ROOT
@@ -34,7 +36,7 @@ ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIO
 NO_UTF_8 = {key: ASCII[key] for key in ("LC_ALL", "PYTHONUTF8", "PYTHONCOERCECLOCALE")}
 WORDS = "2 × 3 – Köln’s 数"
 COMMAND = "from delta.cli.command_line import run\ndef main():\n    {body}\nrun(main)\n"
-STAGE = "from delta.core import console\ndef main(console, argv):\n    {body}\nconsole.run(main)\n"
+STAGE = "from delta.core import console\ndef main(console):\n    {body}\nconsole.run(main)\n"
 
 
 def shell(folder: Path, code: str, pipe: str, **env: str) -> "subprocess.CompletedProcess[str]":
@@ -161,25 +163,42 @@ def test_an_unknown_name_lists_the_known_ones(monkeypatch: pytest.MonkeyPatch) -
     ],
     ids=lambda value: value.__name__ if hasattr(value, "main") else "",
 )
-@pytest.mark.parametrize("argv", [[], ["nope"], ["zero-shot", "products"]], ids=len)
 def test_a_stage_without_a_known_item_lists_the_items(
-    monkeypatch: pytest.MonkeyPatch, stage: ModuleType, first: str, argv: list[str]
+    monkeypatch: pytest.MonkeyPatch, stage: ModuleType, first: str
 ) -> None:
     monkeypatch.chdir(ROOT)
-    message = f"'{' '.join(argv)}'" if argv else "no name is given"
-    with pytest.raises(InputError, match=f"^{message}; expected: one of {first}[,a-z0-9 -]* "):
-        stage.main(Console(io.StringIO()), argv)
+    with pytest.raises(InputError, match=f"^'nope'; expected: one of {first}[,a-z0-9 -]* "):
+        stage.main(Console(io.StringIO()), "nope")
+
+
+@pytest.mark.parametrize(
+    ("stage", "words", "message"),
+    [
+        (stages.fetch, [], "the following arguments are required: NAME"),
+        (stages.evaluate, [], "the following arguments are required: MODEL"),
+        (stages.fetch, ["zero-shot", "products"], "unrecognized arguments: products"),
+        (stages.select, ["zero-shot"], "unrecognized arguments: zero-shot"),
+        (stages.judge, ["zero-shot", "second", "third"], "unrecognized arguments: third"),
+    ],
+)
+def test_missing_and_unknown_arguments_of_a_stage_are_refused(
+    stage: ModuleType, words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        console.parse(stage.main, "stage", words)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.endswith(f"python -m stages.stage: error: {message}\n")
 
 
 def test_wrong_arguments_after_an_item_are_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(ROOT)
-    console = Console(io.StringIO())
-    with pytest.raises(InputError, match=r"^'zero-shot third'; expected: one of zero-shot, "):
-        stages.judge.main(console, ["zero-shot", "third"])
+    screen = Console(io.StringIO())
+    with pytest.raises(InputError, match=r"^zero-shot third: expected nothing or second after"):
+        stages.judge.main(screen, "zero-shot", "third")
     with pytest.raises(InputError, match=r"^'nope'; expected: one of products, "):
-        delta.cli.check_golds.main(console, parse(delta.cli.check_golds, ["questions", "nope"]))
+        delta.cli.check_golds.main(screen, parse(delta.cli.check_golds, ["questions", "nope"]))
 
 
 def test_zero_jobs_are_refused_before_anything_runs(capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,7 +17,7 @@ STAGE = """
 import os, resource, sys, threading, time
 from delta.core.console import run
 
-def main(console, arguments):
+def main(console):
 {body}
 
 run(main)

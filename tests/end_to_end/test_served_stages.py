@@ -76,7 +76,7 @@ def space(tmp_path: Path, api: Server, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_generators_answer_in_the_process_and_the_judge_at_its_api(api: Server) -> None:
     screen = StringIO()
     for stage in (generate, verify, judge):
-        stage.main(Console(screen), ["zero-shot"])
+        stage.main(Console(screen), "zero-shot")
     assert InProcess.num_requests == 3 * 2
     assert api.count() == 3 * 2 * 2
     ratings = pl.read_parquet(paths.ratings("zero-shot"))
@@ -86,8 +86,8 @@ def test_generators_answer_in_the_process_and_the_judge_at_its_api(api: Server) 
     engine = counts["judge"]["zero-shot"]["engine"]
     assert engine == f"endpoint 2025-04-14 {','.join(sorted(STANDARD))}"
     assert VALUE not in screen.getvalue()
-    generate.main(Console(screen), ["zero-shot"])
-    judge.main(Console(screen), ["zero-shot"])
+    generate.main(Console(screen), "zero-shot")
+    judge.main(Console(screen), "zero-shot")
     assert (InProcess.num_requests, api.count()) == (6, 0)
 
 
@@ -104,7 +104,7 @@ def rate(space: Path) -> Callable[..., dict[str, Any]]:
         content["serving"]["judge-api"]["endpoint"] |= changes.pop("remote", {})
         content["engine"]["endpoint"] |= changes
         Path("params.yaml").write_text(yaml.safe_dump(content))
-        judge.main(Console(StringIO()), ["zero-shot"])
+        judge.main(Console(StringIO()), "zero-shot")
         counts = json.loads((paths.counts("judge", "zero-shot")).read_text())
         judge_counts: dict[str, Any] = counts["judge"]["zero-shot"]
         return judge_counts

@@ -295,7 +295,7 @@ def test_the_stage_writes_questions_and_counts(
     entry = benchmark_section(tmp_path / "rows", "theoremqa")
     Path("params.yaml").write_text(yaml.safe_dump({"benchmarks": {"theorems": entry}}))
     with Path("screen.txt").open("w") as screen:
-        main(Console(screen), ["theorems"])
+        main(Console(screen), "theorems")
     assert tables.read(paths.questions("theorems"), QUESTION).height == 6
     counts = json.loads(Path("data/counts/questions/theorems.json").read_text())
     assert counts["questions"]["theorems"]["dropped"] == {"picture": 1}

@@ -145,7 +145,7 @@ def test_a_whole_plan_counts_cached_replies_of_an_api(
         price = {"prompt": 100_000.0, "completion": 200_000.0}
         content = content_with(server.url, models={"judge-api": price})
         Path("params.yaml").write_text(yaml.safe_dump(content))
-        judge.main(Console(StringIO()), ["zero-shot"])
+        judge.main(Console(StringIO()), "zero-shot")
         assert server.count() == 6
     content["judge"]["llm"]["votes"] = 3
     params = validate("", Params, content)
