@@ -27,7 +27,7 @@ from aiohttp import web
 
 from bench import requests_per_second, results, synthetic_data
 from delta.core import fingerprint
-from delta.inference.reply_cache import STORE_VARIABLE
+from delta.inference.reply_cache import FOLDER_VARIABLE
 from tests.helpers.judge_replies import constant_reply
 from tests.helpers.openr1_rows import local_source
 
@@ -164,7 +164,7 @@ def peak(folder: Path, stage: str) -> Peak:
             env={
                 **os.environ,
                 "PYTHONPATH": str(Path.cwd()),
-                STORE_VARIABLE: str(folder / "replies"),
+                FOLDER_VARIABLE: str(folder / "replies"),
             },
             stdout=out,
             stderr=subprocess.STDOUT,

@@ -37,23 +37,23 @@ from delta.inference.types import (
     parse_reply,
 )
 
-STORE_VARIABLE = "DELTA_STORE"
+FOLDER_VARIABLE = "DELTA_REPLY_CACHE"
 FAILED_FILE = "failed.jsonl"
 NO_REPLY = Reply("", "failed", 0, 0)
 MAX_OPEN_FILES = 64  # of other hosts: a process may have 1,024 descriptors
 Progress = Callable[[Iterator[Any], int], Iterator[Any]]
 
 
-def store_folder() -> Path:
-    """Return the folder of all reply caches: $DELTA_STORE, else `replies/` beside DVC's cache.
+def replies_folder() -> Path:
+    """Return the folder of all reply caches: $DELTA_REPLY_CACHE, else `replies/` beside DVC's cache.
 
     DVC runs queued experiments in copies of the workspace whose `cache.dir` is the main clone's,
     so that all workspaces of a clone share their replies. Raises InputError for a relative
-    $DELTA_STORE, which would differ from copy to copy.
+    $DELTA_REPLY_CACHE, which would differ from copy to copy.
     """
-    if folder := os.environ.get(STORE_VARIABLE):
+    if folder := os.environ.get(FOLDER_VARIABLE):
         if not Path(folder).is_absolute():
-            raise InputError(f"${STORE_VARIABLE} = {folder!r}: expected an absolute path")
+            raise InputError(f"${FOLDER_VARIABLE} = {folder!r}: expected an absolute path")
         return Path(folder)
     from dvc.config import Config  # all of DVC's levels: system, global, project, local
 
@@ -63,7 +63,7 @@ def store_folder() -> Path:
 
 def cache_folder(item: str, fingerprint: str) -> Path:
     """Return the folder for a stage item, such as "generate-zero-shot", and a model."""
-    return store_folder() / f"{item}-{fingerprint[:12]}"
+    return replies_folder() / f"{item}-{fingerprint[:12]}"
 
 
 def open_reply_cache(item: str, fingerprint: str, log: Callable[[str], None]) -> "ReplyCache":
@@ -152,7 +152,7 @@ class ReplyCache:
         except OSError as error:
             raise InputError(
                 f"{self.folder / 'lock'}: cannot be locked: {error.strerror}; expected a file "
-                f"system with locks, or ${STORE_VARIABLE} = a folder on one"
+                f"system with locks, or ${FOLDER_VARIABLE} = a folder on one"
             ) from error
 
     def _index_files(self, paths: list[Path]) -> None:

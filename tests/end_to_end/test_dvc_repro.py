@@ -94,7 +94,7 @@ def test_kills_in_generate_judge_and_evaluate_resend_only_requests_in_flight(
     killed_run: tuple[Workspace, int],
 ) -> None:
     space, repeated = killed_run
-    # Per kill: requests in flight, and replies that had arrived and were not yet stored.
+    # Per kill: requests in flight, and replies that had arrived and were not yet cached.
     assert repeated <= 3 * 2 * CONCURRENCY
     problems = pl.read_parquet(space.folder / "data/problems.parquet")
     for name in GENERATORS:

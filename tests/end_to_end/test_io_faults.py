@@ -102,7 +102,7 @@ def test_ctrl_c_ends_within_seconds_and_says_how_to_resume(
     assert total - num_kept <= resent <= total - 3 + CONCURRENCY
 
 
-def test_a_full_disk_is_one_line_and_stored_replies_are_not_requested_again(
+def test_a_full_disk_is_one_line_and_cached_replies_are_not_requested_again(
     space: Workspace, server: Server
 ) -> None:
     command = ("python", "-m", "stages.generate", "three-shot")
@@ -141,7 +141,7 @@ def test_a_reply_cache_on_a_full_disk_resumes_when_there_is_space(
     space: Workspace, server: Server, small_disk: Path
 ) -> None:
     command = ("python", "-m", "stages.generate", "zero-shot")
-    env, space.env = space.env, space.env | {"DELTA_STORE": str(small_disk)}
+    env, space.env = space.env, space.env | {"DELTA_REPLY_CACHE": str(small_disk)}
     try:
         output = space.run(*command, ok=False)
         assert f"{small_disk}/generate-zero-shot-" in output

@@ -84,9 +84,9 @@ class Scene:
             (place / "victim.parquet").write_text("mine")
             (place / "victim.json").write_text("mine")
         (folder / "other/params.yaml").write_text("of: another project\n")
-        (folder / "other/delta/prompts").mkdir(parents=True)
-        copied = shutil.copytree(self.clone / "delta/prompts", folder / "twin/delta/prompts")
-        assert (copied / "theorem.yaml").is_file()
+        (folder / "other/delta/core").mkdir(parents=True)
+        copied = shutil.copytree(self.clone / "delta/core", folder / "twin/delta/core")
+        assert (copied / "project_root.yaml").is_file()
         shutil.copy(self.clone / "params.yaml", folder / "twin/params.yaml")
 
     def untouched(self) -> dict[str, Any]:
@@ -149,7 +149,7 @@ def test_wdir_enters_and_leaves_every_value_in_a_path(name: str) -> None:
         assert set(steps) == values
         assert stage["wdir"] == "." + "".join(f"/${{{step}}}/.." for step in steps)
         # DVC looks for these files in wdir, and only the root of this project has both.
-        assert stage["vars"] == ["params.yaml", "delta/prompts/theorem.yaml"]
+        assert stage["vars"] == ["params.yaml", "delta/core/project_root.yaml"]
         assert values_in_paths(stage, *WRITTEN) <= {steps[0]}, (
             "a later step could lead back what leads out"
         )
@@ -174,7 +174,7 @@ def test_dvc_loads_no_stage_whose_name_leads_to_another_folder(
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("../other/victim", r"other/delta/prompts/theorem\.yaml' does not exist"),
+        ("../other/victim", r"other/delta/core/project_root\.yaml' does not exist"),
         ("../twin/victim", r"cannot redefine '.*' from '[./]*twin/params\.yaml'"),
         # Back to the clone itself, so that the output would be `delta` in it.
         ("../clone/delta", r"cannot redefine '.*' from '[./]*clone/params\.yaml'"),

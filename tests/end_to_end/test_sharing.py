@@ -135,7 +135,7 @@ def test_a_collaborator_with_the_reply_cache_grades_again_without_an_engine(
 ) -> None:
     """The server has stopped, so a request would fail. Both clones can read the reply cache."""
     second = cloned(shared, tmp_path / "second")
-    second.env["DELTA_STORE"] = str(shared.first.folder / ".dvc/replies")
+    second.env["DELTA_REPLY_CACHE"] = str(shared.first.folder / ".dvc/replies")
     second.dvc("pull")
     second.set("grading.timeout_s", 11)
     ran = stages_run(second.dvc("repro"))
@@ -214,7 +214,7 @@ def test_two_clones_write_to_one_reply_cache_at_once(
             subprocess.Popen(
                 ["dvc", "repro", "generate"],
                 cwd=space.folder,
-                env=space.env | {"DELTA_STORE": str(tmp_path / "store")},
+                env=space.env | {"DELTA_REPLY_CACHE": str(tmp_path / "replies")},
                 stdout=subprocess.DEVNULL,
             )
             for space in spaces

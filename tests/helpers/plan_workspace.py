@@ -47,7 +47,7 @@ def up_to_date(*names: str) -> dict[str, Stage]:
 def enter(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Change to `folder`, give it a reply cache of its own, and write a model."""
     monkeypatch.chdir(folder)
-    monkeypatch.setenv("DELTA_STORE", str(folder / "store"))
+    monkeypatch.setenv("DELTA_REPLY_CACHE", str(folder / "replies"))
     write_weights(paths.model(MODEL), {"w": ("BF16", [10, 4])})
     return folder
 

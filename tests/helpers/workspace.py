@@ -56,7 +56,7 @@ class Workspace:
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "DVC_NO_ANALYTICS": "1",
             "GIT_CONFIG_GLOBAL": os.devnull,
-            "DELTA_STORE": "",
+            "DELTA_REPLY_CACHE": "",
         }
         for role in ("AUTHOR", "COMMITTER"):
             env |= {f"GIT_{role}_NAME": "test", f"GIT_{role}_EMAIL": "test@example.org"}

@@ -114,7 +114,7 @@ def test_reasoning_without_an_answer_is_kept_and_the_answer_is_missing(
     message = {"content": content, name: "So \\boxed{2}."}
     server.answer = lambda _: web.json_response(ending(end, **message))
     engine = engine_at(server.url, chat_format="think")
-    for _ in range(2):  # as it came, and from the store
+    for _ in range(2):  # as it came, and from the cache
         with ReplyCache(tmp_path) as cache:
             ((_, reply),) = cache.cached(engine.ask, max_failed=0.0)(plain_requests(1))
         assert (reply.reasoning, reply.text.strip()) == ("So \\boxed{2}.", "")

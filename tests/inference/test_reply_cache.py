@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from delta.inference.reply_cache import Damage, ReplyCache, open_reply_cache, store_folder
+from delta.inference.reply_cache import Damage, ReplyCache, open_reply_cache, replies_folder
 from delta.inference.types import Reply, Request
 
 ROOT = Path(__file__).parents[2]
@@ -303,13 +303,13 @@ def test_the_store_is_beside_dvcs_cache(
     for name, text in files.items():
         (workspace / ".dvc" / name).write_text(text)
     monkeypatch.chdir(workspace)
-    monkeypatch.delenv("DELTA_STORE", raising=False)
-    assert store_folder() == Path(folder.format(above=tmp_path))
+    monkeypatch.delenv("DELTA_REPLY_CACHE", raising=False)
+    assert replies_folder() == Path(folder.format(above=tmp_path))
 
 
 def test_the_environment_variable_wins_and_a_cache_is_named_by_item_and_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("DELTA_STORE", str(tmp_path))
+    monkeypatch.setenv("DELTA_REPLY_CACHE", str(tmp_path))
     with open_reply_cache("generate-zero-shot", "0123456789abcdef", print) as cache:
         assert cache.folder == tmp_path / "generate-zero-shot-0123456789ab"

@@ -83,7 +83,7 @@ def test_of_60_traces_7_are_cached_and_53_left_to_ask(workspace: Path) -> None:
     ]
     assert {group.basis for group in groups} == {"exact"}
     assert sum(group.to_ask or 0 for group in groups) == 53
-    assert not (workspace / "store" / "generate-three-shot").exists()
+    assert not (workspace / "replies" / "generate-three-shot").exists()
 
 
 @pytest.mark.usefixtures("workspace")

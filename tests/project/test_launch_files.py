@@ -42,7 +42,7 @@ def test_the_cloud_task_has_the_keys_of_skypilot_and_asks_for_a_bucket() -> None
     assert set(SKY["resources"]) == {"accelerators", "use_spot", "disk_size"}
     assert SKY["envs"]["BUCKET"] is None  # SkyPilot refuses a task with a null
     used = set(re.findall(r"\$\{?([A-Z_]+)", yaml.safe_dump(SKY)))
-    assert used - {"DELTA_STORE", "HOME"} == set(SKY["envs"])
+    assert used - {"DELTA_REPLY_CACHE", "HOME"} == set(SKY["envs"])
 
 
 def test_the_targets_are_those_of_the_makefile() -> None:
