@@ -7,16 +7,24 @@ Each run writes a result to metrics/runs/. An experiment is a grid of parameters
 import argparse
 import subprocess
 import sys
+from collections.abc import Iterable
 from functools import partial
+from pathlib import Path
+
+import yaml
 
 from delta import check
-from delta.cli import untracked_files
+from delta.check import Params
 from delta.cli.command_line import number
 from delta.core import params
 from delta.core.console import Console
 from delta.core.errors import InputError
+from delta.core.git import is_tracked
 from delta.experiments import overrides, results, run
-from delta.experiments.grid import Cell, ExperimentParams, cells, with_changes
+from delta.experiments.grid import Cell, Changes, ExperimentParams, cells, with_changes
+from delta.plan.availability import external_sources
+
+DVC_FILE = Path("dvc.yaml")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,9 +54,42 @@ def distinct_cells(names: list[str]) -> list[Cell]:
             changed = with_changes(content, cell.changes, f"experiments.{name}")
             run_params = check.check_content(changed, where)
             if results.read(cell.key) is None:  # DVC's own check takes seconds
-                untracked_files.check_tracked(run_params, cell.changes, where)
+                check_tracked(run_params, cell.changes, where)
                 overrides.check_set_params(cell.changes, where)
     return list(by_key.values())
+
+
+def check_tracked(params: Params, changes: Changes, where: str) -> None:
+    """Raise InputError where a run with `changes` reads a relative path that Git does not track.
+
+    `params` are those of the run. A stage with unchanged parameters does not run again, so its
+    files are not needed. `where` begins the message.
+    """
+    for source in external_sources(params):
+        path = Path(source.name)
+        if source.kind != "path" or path.is_absolute() or is_tracked(path):
+            continue
+        if _is_rerun(source.stage, changes):
+            raise InputError(
+                f"{where}: it reads {source.name!r} ({source.key}), which is not in Git, and a "
+                f"run has only what Git tracks; expected: `git add {source.name}`, or an "
+                "absolute path"
+            )
+
+
+def _is_rerun(stage: str, changes: Iterable[str]) -> bool:
+    return any(
+        f"{parameter}.".startswith(f"{changed}.") or changed.startswith(f"{parameter}.")
+        for parameter in _parameters(stage)
+        for changed in changes
+    )
+
+
+def _parameters(stage: str) -> list[str]:
+    """Return the dotted parameters of a stage ("problems") or of an item ("fetch@MODEL")."""
+    name, _, item = stage.partition("@")
+    content = yaml.safe_load(DVC_FILE.read_text(encoding="utf-8"))["stages"][name]
+    return [entry.replace("${key}", item) for entry in content.get("do", content)["params"]]
 
 
 def main(options: argparse.Namespace) -> int:

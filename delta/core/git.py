@@ -1,6 +1,7 @@
 """Run Git and read what it prints."""
 
 import subprocess
+from pathlib import Path
 
 
 def git(*args: str, check: bool = False) -> str:
@@ -16,3 +17,17 @@ def git(*args: str, check: bool = False) -> str:
         return ""
     # File names need not be UTF-8. os.fsencode turns the surrogates back into their bytes.
     return done.stdout.decode("utf-8", "surrogateescape") if done.returncode == 0 else ""
+
+
+def is_tracked(path: Path) -> bool:
+    """Return whether DVC or Git tracks the file, or all files of the folder but hidden ones."""
+    if _list_files(path.with_name(f"{path.name}.dvc")):
+        return True
+    untracked = [Path(name).relative_to(path) for name in _list_files(path, "--others")]
+    is_missing = any(not any(part.startswith(".") for part in name.parts) for name in untracked)
+    return bool(_list_files(path)) and not is_missing
+
+
+def _list_files(path: Path, *options: str) -> list[str]:
+    listed = git("--literal-pathspecs", "ls-files", "-z", *options, "--", str(path))
+    return listed.split("\0")[:-1]

@@ -45,7 +45,7 @@ Progress = Callable[[Iterator[Any], int], Iterator[Any]]
 
 
 def replies_folder() -> Path:
-    """Return the folder of all reply caches: $DELTA_REPLY_CACHE, else `replies/` beside DVC's cache.
+    """Return the folder of all reply caches: $DELTA_REPLY_CACHE, or `replies/` by DVC's cache.
 
     DVC runs queued experiments in copies of the workspace whose `cache.dir` is the main clone's,
     so that all workspaces of a clone share their replies. Raises InputError for a relative

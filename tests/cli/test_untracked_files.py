@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from delta.check import Params
-from delta.cli.untracked_files import check_tracked
+from delta.cli.experiment import check_tracked
 from delta.core.errors import InputError
 from delta.core.params import read_all, validate
 from delta.data import sources
