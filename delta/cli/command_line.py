@@ -15,11 +15,10 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import NoReturn
 
-from delta.core.errors import InputError
+from delta.core.errors import RESUME, InputError
 
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 SIGINT_CODE = 130  # the exit code that shells give a command ended by Ctrl-C
-INTERRUPTED = "Interrupted. Completed replies are kept; run the same command to resume."
 
 
 def start(command: str, argv: list[str]) -> int | None:
@@ -75,7 +74,7 @@ def run(main: Callable[[], int | None]) -> NoReturn:
     except InputError as error:
         code = str(error)
     except KeyboardInterrupt:
-        sys.stderr.write(f"{INTERRUPTED}\n")
+        sys.stderr.write(f"Interrupted. {RESUME}\n")
         code = SIGINT_CODE
     except BrokenPipeError:
         code = 0

@@ -22,13 +22,11 @@ from typing import NoReturn, TextIO, TypeVar
 
 from tqdm import tqdm
 
-from delta.core.errors import IncompleteError, InputError, one_line
+from delta.core.errors import KEPT, RESUME, IncompleteError, InputError, one_line
 
 T = TypeVar("T")
 LOGS = Path("logs")
 PROGRESS_S = 10  # between two lines of progress, where the screen is a file
-KEPT = "Completed replies are kept"
-RESUME = f"{KEPT}; run the same command to resume."
 DISK_ERRORS = {
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG),  # full
     *(errno.EROFS, errno.EACCES, errno.EPERM),  # read-only, or without permission

@@ -1,5 +1,7 @@
 """The exceptions that end a stage with one line and no traceback."""
 
+KEPT = "Completed replies are kept"
+RESUME = f"{KEPT}; run the same command to resume."
 MAX_LENGTH = 2_000  # characters: a value that is quoted may have megabytes
 
 

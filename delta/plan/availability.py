@@ -31,11 +31,8 @@ class Availability(NamedTuple):
     words: str
 
 
-class UnreachableError(Exception):
-    """The hub did not answer."""
-
-
-AskHub = Callable[[ExternalSource], Availability]  # raises UnreachableError
+NO_ANSWER = Availability(NOT_CHECKED, "the hub did not answer")
+AskHub = Callable[[ExternalSource], Availability]
 InCache = Callable[[ExternalSource], bool]
 
 
@@ -77,28 +74,20 @@ def _data_source(key: str, stage: str, data: DataSource) -> ExternalSource:
 
 
 def check_sources(
-    needed: Sequence[ExternalSource], ask_hub: AskHub, in_cache: InCache, offline: bool
+    sources: Sequence[ExternalSource], ask_hub: AskHub, in_cache: InCache, offline: bool
 ) -> dict[ExternalSource, Availability]:
     """Return the availability of each source.
 
     The hub is asked for one repository first. If it does not answer, it is asked for no other.
     """
-    local = {source: _check_locally(source, in_cache, offline) for source in needed}
+    local = {source: _check_locally(source, in_cache, offline) for source in sources}
     unknown = [source for source, answer in local.items() if answer is None]
-    try:
-        answers = {source: ask_hub(source) for source in unknown[:1]}
-    except UnreachableError:
+    answers = {source: ask_hub(source) for source in unknown[:1]}
+    if NO_ANSWER in answers.values():
         answers = dict.fromkeys(unknown, Availability(NOT_CHECKED, "no network"))
-        unknown = []
-
-    def ask(source: ExternalSource) -> Availability:
-        try:
-            return ask_hub(source)
-        except UnreachableError:
-            return Availability(NOT_CHECKED, "the hub did not answer")
-
-    with ThreadPoolExecutor(8) as pool:
-        answers |= zip(unknown[1:], pool.map(ask, unknown[1:]), strict=True)
+    else:
+        with ThreadPoolExecutor(8) as pool:
+            answers |= zip(unknown[1:], pool.map(ask_hub, unknown[1:]), strict=True)
     return {source: answer or answers[source] for source, answer in local.items()}
 
 
@@ -116,7 +105,7 @@ def _check_locally(source: ExternalSource, in_cache: InCache, offline: bool) -> 
 
 
 def ask_hub(source: ExternalSource) -> Availability:
-    """Return whether the account of HF_TOKEN may read the repository at its revision."""
+    """Return whether the account of HF_TOKEN may read the repository; NO_ANSWER: not known."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import (
         GatedRepoError,
@@ -136,11 +125,9 @@ def ask_hub(source: ExternalSource) -> Availability:
         return Availability(REFUSED, f"no revision {source.revision[:12]} at {page}")
     except RepositoryNotFoundError:
         return Availability(REFUSED, f"not there, or private and HF_TOKEN lacks: {page}")
-    except Exception as error:  # the hub's, or however the connection broke
+    except Exception as error:  # noqa: BLE001 - however the connection broke
         status = getattr(getattr(error, "response", None), "status_code", 500)
-        if status >= 500:
-            raise UnreachableError from error
-        return Availability(REFUSED, f"{page}: HTTP {status}")
+        return NO_ANSWER if status >= 500 else Availability(REFUSED, f"{page}: HTTP {status}")
     existing = {file.rfilename for file in getattr(info, "siblings", None) or ()}
     if missing := [file for file in source.files if existing and file not in existing]:
         return Availability(REFUSED, f"{missing[0]} is not in {page}")

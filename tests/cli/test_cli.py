@@ -25,11 +25,10 @@ import stages.judge
 import stages.questions
 import stages.select
 import stages.verify
-from delta.cli import command_line
 from delta.cli.command_line import parse
 from delta.core import console
 from delta.core.console import Console
-from delta.core.errors import InputError
+from delta.core.errors import RESUME, InputError
 from tests.helpers.import_closure import ROOT
 
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"}
@@ -91,7 +90,7 @@ def test_every_locale_prints_every_text(tmp_path: Path, env: dict[str, str]) -> 
 def test_errors_and_ctrl_c_are_one_line(tmp_path: Path) -> None:
     code = COMMAND.format(body="raise KeyboardInterrupt")
     done = shell(tmp_path, code, "")
-    assert (done.returncode, done.stdout, done.stderr) == (130, "", f"{command_line.INTERRUPTED}\n")
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", f"Interrupted. {RESUME}\n")
     assert shell(tmp_path, COMMAND.format(body="return 3"), "").returncode == 3
 
 
