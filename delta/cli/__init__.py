@@ -1,1 +1,1 @@
-"""Commands that are no stage, and DVC's queue."""
+"""Commands that are no stage, a module each."""

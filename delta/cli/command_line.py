@@ -62,7 +62,7 @@ def run(main: Callable[[], int | None]) -> NoReturn:
     An InputError is printed on standard error and exits with 1. A closed pipe (`| head`) is not an
     error. A full disk is reported in one line. Characters that the locale lacks become "?".
     """
-    print_any_text()
+    _print_any_text()
     code: str | int | None
     try:
         try:
@@ -86,7 +86,7 @@ def run(main: Callable[[], int | None]) -> NoReturn:
     sys.exit(code)
 
 
-def print_any_text() -> None:
+def _print_any_text() -> None:
     """Make standard output and error replace characters that their encoding lacks."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

@@ -6,8 +6,6 @@ Hours and memory are computed for the GPU that the options describe, not for thi
 import argparse
 import os
 
-os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-
 from delta.check import check
 from delta.plan import availability, dvc_state, plan
 from delta.plan.costs import Gpu
@@ -19,7 +17,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace) -> None:
-    offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # read by the import
+    from huggingface_hub.constants import HF_HUB_OFFLINE
+
     gpu = Gpu(options.gpu_gib, options.gpu_tflops)
     hub = availability.ask_hub, availability.in_cache
-    print("\n".join(plan(check(), dvc_state.read_stages, *hub, offline, gpu)))
+    print("\n".join(plan(check(), dvc_state.read_stages, *hub, HF_HUB_OFFLINE, gpu)))

@@ -340,11 +340,11 @@ def source_section(answers: dict[ExternalSource, Availability]) -> Section:
         for source, answer in answers.items()
         if answer.state == REFUSED
     ]
-    names: dict[Availability, dict[str, None]] = {}
+    by_answer: dict[Availability, dict[str, None]] = {}
     for source, answer in answers.items():
-        names.setdefault(answer, {})[source.name] = None
-    for answer, sources_ in names.items():
-        line = f"{answer.words}: {', '.join(sources_)}"
+        by_answer.setdefault(answer, {})[source.name] = None
+    for answer, names in by_answer.items():
+        line = f"{answer.words}: {', '.join(names)}"
         if answer.state == FOUND:
             section.lines += wrap(line)
         elif answer.state == NOT_CHECKED:

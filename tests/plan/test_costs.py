@@ -12,15 +12,10 @@ from delta.plan.costs import Gpu, Speed, Tokens
 from delta.plan.model_sizes import KNOWN_MODELS, Size, size_of_folder, size_of_known, sizes
 from delta.plan.requests import RequestGroup, Workspace
 from delta.training.config import TrainParams
-from tests.helpers.plan_workspace import MODEL, enter, params_with, write_weights
+from tests.helpers.plan_workspace import MODEL, params_with, write_weights
 
 H100 = Gpu(gib=80, tflops=989)
 EIGHT_B = size_of_known(KNOWN_MODELS["nvidia/Llama-3.1-Nemotron-Nano-8B-v1"], "bfloat16")
-
-
-@pytest.fixture
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    return enter(tmp_path, monkeypatch)
 
 
 def group(to_ask: int, **measured: float) -> RequestGroup:

@@ -20,15 +20,10 @@ from delta.plan.dvc_state import Stage, with_states
 from delta.plan.render import Section, short, source_section, table
 from delta.plan.requests import PromptEngine
 from tests.helpers.import_closure import ROOT
-from tests.helpers.plan_workspace import MODEL, enter, params_with, stage
+from tests.helpers.plan_workspace import MODEL, params_with, stage
 
 H100 = Gpu(gib=80, tflops=989)
 CODE = "delta/x.py"
-
-
-@pytest.fixture
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    return enter(tmp_path, monkeypatch)
 
 
 def test_stages_that_changed_run_and_those_after_them_wait() -> None:

@@ -17,7 +17,6 @@ from delta.judging import judge
 from delta.plan.pending import max_rated
 from tests.helpers.plan_workspace import (
     MODEL,
-    enter,
     params_with,
     put,
     request_groups,
@@ -27,12 +26,6 @@ from tests.helpers.plan_workspace import (
     write_problems,
     write_traces,
 )
-
-
-@pytest.fixture
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    return enter(tmp_path, monkeypatch)
-
 
 VALUE = Reply("x", "stop", 3, 4)._asdict()
 
