@@ -1,1 +1,1 @@
-"""Commands that are no stage, a module each."""
+"""Commands that are no stage."""
