@@ -89,7 +89,7 @@ def test_kills_at_any_moment_do_not_change_the_outputs(
             assert start(space, "whole").wait(600) == 0, read_output(space, "whole")
             assert set(server.requests) == reference_run.requests
             resent = sum(times - 1 for times in server.requests.values())
-            # Per kill: requests in flight, and replies that had arrived and were not yet stored.
+            # Per kill: requests in flight, and replies that had arrived and were not yet cached.
             assert resent <= kills_here * 2 * CONCURRENCY
         assert digests(space) == reference_run.files
     print(f"{killed.total()} kills in {rounds} runs: {dict(killed)}")  # noqa: T201 - for the nightly log
