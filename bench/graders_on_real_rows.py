@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from delta.core.types import Row
-from delta.grading import choice, math, theoremqa
+from delta.grading import choice_grader, math_grader, theoremqa_grader
 from delta.grading.formulas.boxes import last_box
 from delta.grading.formulas.cleaning import clean, without_units
 from delta.grading.verdict import Verdict
@@ -101,10 +101,14 @@ def references_table(folder: Path) -> str:
     for name, rows in references(folder).items():
         own = sum(row.was_boxed for row in rows)
         golds = [row.gold for row in rows]
-        wrong = [row for row in rows if not accepts(math.grade, row.gold, row.solution)]
-        theirs = sum(accepts(math.grade_as_math_verify, row.gold, row.solution) for row in rows)
+        wrong = [row for row in rows if not accepts(math_grader.grade, row.gold, row.solution)]
+        theirs = sum(
+            accepts(math_grader.grade_as_math_verify, row.gold, row.solution) for row in rows
+        )
         wrongly_accepted = [
-            gold for gold in golds if accepts(math.grade, gold, box(change_answer(gold, golds)))
+            gold
+            for gold in golds
+            if accepts(math_grader.grade, gold, box(change_answer(gold, golds)))
         ]
         lines.append(
             f"| {name} | {len(rows):,} | {own:,} / {len(rows) - own:,} | "
@@ -135,7 +139,7 @@ def models_table(folder: Path) -> str:
             gold = question["answer"].rpartition("#### ")[2]
             mark, _, answer = solution.rpartition("\n")[2].partition("A: ")
             has_answer = bool(answer) and not mark
-            verdict = math.grade(gold, box(answer) if has_answer else solution, "stop")
+            verdict = math_grader.grade(gold, box(answer) if has_answer else solution, "stop")
             ours = verdict.outcome == "correct"
             counts.update({"stored": stored, "ours": ours, "none": not has_answer})
             if ours != stored:
@@ -175,7 +179,7 @@ def letters_table(folder: Path) -> str:
     classes: dict[str, list[tuple[int, bool, bool]]] = defaultdict(list)
     for row in rows:
         text, stored = row["generated_text"], row["pred"]
-        verdict = choice.grade(row["answer"], text, "stop")
+        verdict = choice_grader.grade(row["answer"], text, "stop")
         right = (stored == row["answer"], verdict.outcome == "correct")
         classes[difference_class(text, stored, verdict.extracted)].append(
             (row["question_id"], *right)
@@ -276,7 +280,7 @@ def _count_theorem(kind: str, answer: Any, notes: list[str]) -> dict[str, int]:
 
 
 def _accepts_theorem(gold: str, form: str) -> bool:
-    return accepts(theoremqa.grade, gold, box(form))
+    return accepts(theoremqa_grader.grade, gold, box(form))
 
 
 def _theorem_line(kind: str, counts: Counter[str]) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from delta.grading import choice, code, math, theoremqa
+from delta.grading import choice_grader, code_grader, math_grader, theoremqa_grader
 from delta.grading.config import GradingParams
 from delta.grading.verdict import Verdict
 
@@ -27,15 +27,15 @@ def grade_case(params: GradingParams, case: Case) -> Verdict:
     arguments = case.gold_answer, case.answer, case.finish_reason
     match case.grader:
         case "math" if params.extraction == "math_verify":
-            return math.grade_as_math_verify(*arguments)
+            return math_grader.grade_as_math_verify(*arguments)
         case "math":
-            return math.grade(*arguments)
+            return math_grader.grade(*arguments)
         case "choice":
-            return choice.grade(*arguments)
+            return choice_grader.grade(*arguments)
         case "theorem":
-            return theoremqa.grade(*arguments)
+            return theoremqa_grader.grade(*arguments)
         case "code":
-            return code.grade(*arguments, params.code)
+            return code_grader.grade(*arguments, params.code)
     raise ValueError(f"grader {case.grader!r}")
 
 

@@ -23,7 +23,7 @@ import pytest
 from delta.core.errors import InputError
 from delta.data import program_tests
 from delta.grading import bubblewrap, memory_cgroup, sandbox, sandbox_runner, sandbox_seccomp
-from delta.grading.code import grade
+from delta.grading.code_grader import grade
 from delta.grading.config import CodeParams
 from delta.grading.sandbox import Program, run
 from tests.helpers import grading_cases
@@ -36,7 +36,7 @@ PARAMS = CodeParams(
 SECRET = "planted secret"
 GRADE = """
 import json, sys
-from delta.grading.code import grade
+from delta.grading.code_grader import grade
 from delta.grading.config import CodeParams
 params = CodeParams(**json.loads(sys.argv[1]))
 for line in sys.stdin:

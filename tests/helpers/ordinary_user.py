@@ -25,7 +25,7 @@ def python_of_nobody() -> str:
             continue
         with contextlib.suppress(OSError):
             tried = subprocess.run(
-                [python, "-c", "import delta.grading.code"],
+                [python, "-c", "import delta.grading.code_grader"],
                 env={"PYTHONPATH": PACKAGES, "PYTHONDONTWRITEBYTECODE": "1"},
                 user=NOBODY,
                 group=NOBODY,

@@ -1,6 +1,6 @@
 """Programs: LiveCodeBench (paper, section 3.1.2) and HumanEval (ours).
 
-delta.grading.code describes the gold answers.
+delta.grading.code_grader describes the gold answers.
 """
 
 import json

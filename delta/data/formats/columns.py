@@ -27,8 +27,8 @@ class ColumnsSource(StrictModel):
     """A benchmark from columns. The form of the gold answers depends on the grader.
 
     math: a number or bare LaTeX. choice: the letter; the column `options` has the list of texts.
-    theorem: {"answer_type", "answer"}. code: as in delta.grading.code, with tests packed or as a
-    list of {"input", "output"}. Objects and lists may also be JSON in a text, as in CSV files.
+    theorem: {"answer_type", "answer"}. code: as in delta.grading.code_grader, with tests packed or
+    as a list of {"input", "output"}. Objects and lists may also be JSON in a text, as in CSV files.
     """
 
     format: Literal["columns"]

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from delta.data import program_tests
-from delta.grading.code import grade, same_output
+from delta.grading.code_grader import grade, same_output
 from delta.grading.config import CodeParams
 from delta.grading.sandbox import Program, run_check
 from delta.grading.verdict import Verdict

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
-from delta.grading.choice import letter_of_option
+from delta.grading.choice_grader import letter_of_option
 from delta.grading.formulas.answer_parser import parse_answer
 from delta.grading.formulas.boxes import last_box
 from delta.grading.formulas.cleaning import clean, without_name, without_units, words
@@ -29,7 +29,7 @@ from delta.grading.formulas.scalar_equality import real_value
 from delta.grading.formulas.tokens import UnreadableError
 from delta.grading.formulas.trees import quotient
 from delta.grading.formulas.values import Named, Ratio, Scalar, Value
-from delta.grading.math_verify import parse_formula
+from delta.grading.math_verify_adapter import parse_formula
 from delta.grading.verdict import Verdict, verdict_without_answer
 
 TOLERANCE = Fraction(4, 100)  # of a float gold

@@ -12,8 +12,8 @@ import re
 from functools import lru_cache
 from itertools import product
 
-from delta.grading import math_verify
-from delta.grading.choice import letter_of_option, strip_markup
+from delta.grading import math_verify_adapter
+from delta.grading.choice_grader import letter_of_option, strip_markup
 from delta.grading.formulas.answer_equality import same_answer
 from delta.grading.formulas.answer_parser import parse_answer
 from delta.grading.formulas.boxes import joined_boxes
@@ -87,7 +87,7 @@ def grade_as_math_verify(gold_answer: str, answer: str | None, finish_reason: st
     """
     if not gold_answer.strip():
         return Verdict("ungradable", None, "empty_gold")
-    extracted, is_correct = math_verify.library_verdict(gold_answer, answer or "")
+    extracted, is_correct = math_verify_adapter.library_verdict(gold_answer, answer or "")
     if extracted is None:
         return verdict_without_answer(answer, finish_reason, "no_box")
     if is_correct is None:
@@ -135,7 +135,7 @@ def _is_same_alternative(gold: str, prediction: str) -> bool:
         check_size(value)
     both = gold + prediction
     if LEFT_TO_MATH_VERIFY.search(both) and not NOT_FORMULA.search(both):
-        return math_verify.is_equal(gold, prediction)
+        return math_verify_adapter.is_equal(gold, prediction)
     return False
 
 
@@ -175,6 +175,6 @@ def _is_readable(answer: str) -> bool:
         words(answer)
         or not re.search(r"[\w\\]", answer)
         or any(_parse(side, False) for side in _alternatives(answer))
-        or math_verify.parse_formula(answer) is not None
-        or math_verify.parse_formula(without_units(answer)) is not None
+        or math_verify_adapter.parse_formula(answer) is not None
+        or math_verify_adapter.parse_formula(without_units(answer)) is not None
     )

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from delta.grading.choice import grade
+from delta.grading.choice_grader import grade
 from delta.grading.verdict import Verdict
 from tests.helpers.grading_cases import CaseRow, check, rows
 

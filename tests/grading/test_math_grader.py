@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from delta.grading.formulas.boxes import joined_boxes, last_box
 from delta.grading.formulas.cleaning import clean
 from delta.grading.formulas.rounding import stored_decimal
-from delta.grading.math import grade, grade_as_math_verify
-from delta.grading.theoremqa import real_number
+from delta.grading.math_grader import grade, grade_as_math_verify
+from delta.grading.theoremqa_grader import real_number
 from delta.grading.verdict import Verdict
 from tests.helpers.grading_cases import CaseRow, check, rows
 

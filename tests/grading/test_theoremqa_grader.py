@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from delta.grading.theoremqa import grade
+from delta.grading.theoremqa_grader import grade
 from delta.grading.verdict import Verdict
 from tests.helpers.grading_cases import CaseRow, check, rows
 

@@ -6,8 +6,8 @@ import re
 import pytest
 
 from bench.graders_on_real_rows import box, read_lines
-from delta.grading import math_verify
-from delta.grading.math import grade_as_math_verify
+from delta.grading import math_verify_adapter
+from delta.grading.math_grader import grade_as_math_verify
 from delta.grading.verdict import Verdict
 from tests.helpers.grading_cases import rows
 from tests.helpers.import_closure import ROOT
@@ -74,9 +74,9 @@ def test_many_blanks_mean_the_same_as_a_hundred(gold: str) -> None:
 def test_equal_golds_and_texts_are_compared_once() -> None:
     text = r"so it is \boxed{91}"
     grade_as_math_verify("92", text, "stop")
-    hits = math_verify.library_verdict.cache_info().hits
+    hits = math_verify_adapter.library_verdict.cache_info().hits
     assert grade_as_math_verify("92", text, "stop").reason == "different"
-    assert math_verify.library_verdict.cache_info().hits == hits + 1
+    assert math_verify_adapter.library_verdict.cache_info().hits == hits + 1
 
 
 @pytest.mark.slow
