@@ -68,7 +68,7 @@ def _compare(gold_answer: str, extracted: str) -> tuple[str, str | None]:
     if not (words(prediction) or _bare_text(prediction)):
         return "incorrect", "empty_box"
     try:
-        same = is_same(gold, prediction)
+        same = _same_content(gold, prediction)
     except (TooLargeError, RecursionError):
         return "ungradable", "too_large"
     if same:
@@ -97,8 +97,8 @@ def grade_as_math_verify(gold_answer: str, answer: str | None, finish_reason: st
     return Verdict("incorrect", extracted, "different")
 
 
-def is_same(gold: str, prediction: str) -> bool:
-    """Return whether two cleaned answers are equal. Raises TooLargeError if that is unknown."""
+def _same_content(gold: str, prediction: str) -> bool:
+    """Return whether two cleaned answers are the same; TooLargeError if that is unknown."""
     if _bare_text(gold) == _bare_text(prediction):
         return True
     if (gold_words := words(gold)) and (others := words(prediction)):
@@ -113,7 +113,7 @@ def is_same(gold: str, prediction: str) -> bool:
     if gold_dates and other_dates and gold_dates != other_dates:
         return False  # the parser would ignore the words around a number
     pairs = product(_alternatives(gold), _alternatives(prediction))
-    return any(_is_same_alternative(*pair) for pair in pairs)
+    return any(_same_alternative(*pair) for pair in pairs)
 
 
 def _calendar_names(answer: str) -> set[str]:
@@ -127,19 +127,19 @@ def _alternatives(answer: str) -> list[str]:
     return [answer] if not sides or LONE_NAME.fullmatch(sides[0].strip()) else sides
 
 
-def _is_same_alternative(gold: str, prediction: str) -> bool:
+def _same_alternative(gold: str, prediction: str) -> bool:
     golds, predictions = _parse(gold, True), _parse(prediction, False)
     if golds and predictions:
-        return _any_same(golds, predictions)
+        return _same_reading(golds, predictions)
     for value in golds + predictions:
         check_size(value)
     both = gold + prediction
     if LEFT_TO_MATH_VERIFY.search(both) and not NOT_FORMULA.search(both):
-        return math_verify_adapter.is_equal(gold, prediction)
+        return math_verify_adapter.same_formula(gold, prediction)
     return False
 
 
-def _any_same(golds: list[Value], predictions: list[Value]) -> bool:
+def _same_reading(golds: list[Value], predictions: list[Value]) -> bool:
     is_unknown = False
     for pair in product(golds, predictions):
         try:

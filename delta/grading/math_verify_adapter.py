@@ -102,7 +102,7 @@ def _depth(text: str) -> int:
     return max(accumulate(steps), default=0)
 
 
-def is_equal(gold: str, prediction: str) -> bool:
+def same_formula(gold: str, prediction: str) -> bool:
     """Return whether the library finds two cleaned formulas equal; False if either does not parse.
 
     Integrals are compared by value.
@@ -112,11 +112,11 @@ def is_equal(gold: str, prediction: str) -> bool:
     left, right = parse_formula(gold), parse_formula(prediction)
     if left is None or right is None:
         return False
-    same = _same_integral(left, right)
+    same = _equal_integrals(left, right)
     return bool(verify(left, right, timeout_seconds=None)) if same is None else same
 
 
-def _same_integral(left: Any, right: Any) -> bool | None:
+def _equal_integrals(left: Any, right: Any) -> bool | None:
     """Return whether two sympy formulas, one an integral, have the same value; None: unknown.
 
     sympy would integrate for minutes, so compare by quadrature, whose error is an estimate. Values

@@ -70,7 +70,7 @@ def grade(gold_answer: str, answer: str | None, finish_reason: str) -> Verdict:
         return Verdict("ungradable", extracted, "unparsable_gold")
     if not re.search(r"\w", extracted):
         return Verdict("incorrect", extracted, "empty_box")
-    same = _is_same(kind, gold, extracted)
+    same = _same_answer(kind, gold, extracted)
     if same is None:
         return Verdict("ungradable", extracted, "unparsable_answer")
     if same:
@@ -108,7 +108,7 @@ def _fraction(value: Any) -> Fraction:
     return Fraction(str(value))
 
 
-def _is_same(kind: str, gold: Gold, extracted: str) -> bool | None:
+def _same_answer(kind: str, gold: Gold, extracted: str) -> bool | None:
     """Return whether the box has the gold answer; None if its mathematics does not parse."""
     if isinstance(gold, bool):
         return _truth_value(extracted) == gold
@@ -126,7 +126,7 @@ def _is_same(kind: str, gold: Gold, extracted: str) -> bool | None:
     if len(known) < len(numbers):
         unread = [part for part, number in zip(parts, numbers, strict=True) if number is None]
         return None if any(map(_is_unparsable, unread)) else False
-    return _matches(gold, known, _rounds_to if kind.endswith("integer") else _is_near)
+    return _same_numbers(gold, known, _rounds_to if kind.endswith("integer") else _is_close)
 
 
 def real_number(answer: str) -> Number | None:
@@ -158,7 +158,7 @@ def _number(part: str) -> Number | None:
 def _is_name_of(side: str, number: Number) -> bool:
     """Return whether the left side of an equation is a name or the same number."""
     if (other := real_number(side)) is not None:
-        return _matches([other.value * other.scale], [number], _is_near)
+        return _same_numbers([other.value * other.scale], [number], _is_close)
     if INEQUALITY.search(re.sub(r"\([^()]*\)|\[[^\[\]]*\]", "", side)):
         return False
     if NAME.fullmatch(side):
@@ -170,7 +170,7 @@ def _is_name_of(side: str, number: Number) -> bool:
     return all(tree.kind in ("symbol", "apply") for scalar in scalars for tree in scalar.trees)
 
 
-def _is_near(gold: Fraction, value: Fraction) -> bool:
+def _is_close(gold: Fraction, value: Fraction) -> bool:
     return abs(gold - value) <= (abs(gold) * TOLERANCE or ZERO_TOLERANCE)
 
 
@@ -178,15 +178,15 @@ def _rounds_to(gold: Fraction, value: Fraction) -> bool:
     return abs(gold - value) < Fraction(1, 2)
 
 
-def _matches(
-    gold: list[Fraction], numbers: list[Number], is_near: Callable[[Fraction, Fraction], bool]
+def _same_numbers(
+    gold: list[Fraction], numbers: list[Number], is_close: Callable[[Fraction, Fraction], bool]
 ) -> bool:
     """Return whether the numbers agree in any order; a percentage, 5%, counts as 5 and as 0.05."""
     if len(gold) != len(numbers):
         return False
     written = sorted(number.value for number in numbers)
     scaled = sorted(number.value * number.scale for number in numbers)
-    return any(all(map(is_near, sorted(gold), values)) for values in (written, scaled))
+    return any(all(map(is_close, sorted(gold), values)) for values in (written, scaled))
 
 
 def _is_unparsable(part: str) -> bool:

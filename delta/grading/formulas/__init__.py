@@ -10,5 +10,8 @@ r"""Read a mathematical answer, and compare it with the gold answer (docs/gradin
 7. answer_equality compares values structure by structure, scalar_equality their numbers and
    formulas: exactly (exact_values), by their digits (rounding), or at points (numeric_values).
 
-vocabulary lists the known words and commands.
+vocabulary lists the known words and commands. Names say which comparison a function makes:
+same_... whether a prediction answers the same as the gold answer, which comes first;
+equal_... whether two formulas have the same value; identical_trees whether they are written alike;
+is_close whether a written number is as near to the gold as its digits ask.
 """

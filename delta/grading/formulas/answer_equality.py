@@ -5,7 +5,7 @@ from fractions import Fraction
 from typing import Any
 
 from delta.grading.formulas.exact_values import exact_value
-from delta.grading.formulas.numeric_values import proportionality, same_function
+from delta.grading.formulas.numeric_values import equal_functions, proportionality
 from delta.grading.formulas.scalar_equality import same_scalar
 from delta.grading.formulas.sets import MIRRORED, canonical, to_set
 from delta.grading.formulas.trees import (
@@ -322,7 +322,7 @@ def _is_solved(solved: Relation, equation: Relation) -> bool:
         for tree in _differences(equation):
             if symbol.value in symbols_of(tree) and _is_linear(tree, symbol):
                 at = [replace_subtree(tree, symbol, formula) for formula in value.trees]
-                if any(same_function(difference, ZERO) for difference in at):
+                if any(equal_functions(difference, ZERO) for difference in at):
                     return True
     return False
 
@@ -331,7 +331,7 @@ def _is_linear(tree: Node, symbol: Node) -> bool:
     """Return whether the second difference in the symbol is zero, and the first is not."""
     a, b, c = (replace_subtree(tree, symbol, number_node(Fraction(n, 3))) for n in (1, 3, 5))
     second = total(a, negative(b), negative(b), c)
-    return bool(same_function(second, ZERO)) and not same_function(a, b)
+    return bool(equal_functions(second, ZERO)) and not equal_functions(a, b)
 
 
 SAME_KIND: dict[type, Same] = {

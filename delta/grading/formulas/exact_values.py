@@ -197,7 +197,7 @@ def _integer_function(name: str, arguments: list[int]) -> Fraction | None:
     return None
 
 
-def same_residues(left: Node, right: Node) -> bool | None:
+def equal_residues(left: Node, right: Node) -> bool | None:
     """Return whether two integers too long to compute are equal; None: unknown."""
     for prime in PRIMES:
         residues = _residue(left, prime), _residue(right, prime)

@@ -181,7 +181,7 @@ def _evaluate(nodes: list[Node], point: Point | None = None) -> tuple[list[Any],
             digits = min(needed, MAX_DIGITS)
 
 
-def same_constant(left: Node, right: Node) -> bool | None:
+def equal_constants(left: Node, right: Node) -> bool | None:
     """Return whether two formulas without symbols are equal; None where one has no value."""
     evaluated = _evaluate([left, right])
     if evaluated is None:
@@ -208,7 +208,7 @@ def approximate_value(node: Node) -> Fraction | None:
     return -size if real < 0 else size
 
 
-def same_function(left: Node, right: Node, tolerance: float = 0.0) -> bool | None:
+def equal_functions(left: Node, right: Node, tolerance: float = 0.0) -> bool | None:
     """Return whether two formulas are equal at all points where both have a value.
 
     None where fewer than MIN_POINTS have one. Formulas of physics (two or more symbols, no absolute

@@ -32,15 +32,15 @@ class Number(NamedTuple):
 
 
 def is_close(gold: Number, prediction: Number) -> bool:
-    """Return whether two numbers are equal, with or without "percent" or "million"."""
+    """Return whether a number is the gold, exactly or rounded, with or without "percent"."""
     scales = [Fraction(1)]
     if prediction.scale != gold.scale and 1 in (prediction.scale, gold.scale):
         scales.append(prediction.scale / gold.scale)
     unit = prediction.precision
-    return any(_is_near(gold, prediction.value * s, unit and unit * s) for s in scales)
+    return any(_is_within_rounding(gold, prediction.value * s, unit and unit * s) for s in scales)
 
 
-def _is_near(gold: Number, prediction: Fraction, precision: Fraction | None) -> bool:
+def _is_within_rounding(gold: Number, prediction: Fraction, precision: Fraction | None) -> bool:
     distance, size = abs(gold.value - prediction), abs(gold.value)
     if distance == 0:
         return True

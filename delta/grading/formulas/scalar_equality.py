@@ -10,17 +10,21 @@ from delta.grading.formulas.exact_values import (
     HUGE,
     TooLargeError,
     UndefinedError,
+    equal_residues,
     exact_value,
     min_digits,
-    same_residues,
 )
-from delta.grading.formulas.numeric_values import approximate_value, same_constant, same_function
+from delta.grading.formulas.numeric_values import (
+    approximate_value,
+    equal_constants,
+    equal_functions,
+)
 from delta.grading.formulas.rounding import Number, is_close
 from delta.grading.formulas.trees import (
     IMAGINARY,
     TEN,
     Node,
-    is_equal_tree,
+    identical_trees,
     number_node,
     product,
     replace_subtree,
@@ -91,13 +95,13 @@ def _replace(scalar: Scalar, old: Node, new: Node) -> Scalar:
 
 def _same_tree(gold: Node, prediction: Node, gold_scale: Fraction, scale: Fraction) -> bool:
     if symbols_of(gold) or symbols_of(prediction):
-        if is_equal_tree(gold, prediction):
+        if identical_trees(gold, prediction):
             return True
         tolerance = SIX_DIGITS if _has_long_decimal(gold, prediction) else 0.0
         if gold_scale != scale:
             gold = product(gold, number_node(gold_scale))
             prediction = product(prediction, number_node(scale))
-        return bool(same_function(gold, prediction, tolerance))
+        return bool(equal_functions(gold, prediction, tolerance))
     numbers = _literal(gold), _literal(prediction)
     if numbers[0] and numbers[1]:
         return is_close(numbers[0]._replace(scale=gold_scale), numbers[1]._replace(scale=scale))
@@ -140,7 +144,7 @@ def _same_value(gold: Node, prediction: Node, gold_scale: Fraction, scale: Fract
     if None in values:
         for factor in {ONE, scale / gold_scale}:
             scaled = prediction if factor == 1 else product(prediction, number_node(factor))
-            if same_constant(gold, scaled):
+            if equal_constants(gold, scaled):
                 return True
     left, right = (_number(*pair) for pair in zip((gold, prediction), values, strict=True))
     if left is None or right is None:
@@ -160,9 +164,9 @@ def _number(node: Node, value: Fraction | None) -> Number | None:
 
 def _same_large(gold: Node, prediction: Node) -> bool:
     """Compare two numbers, one of them too large to compute, by residues or by size alone."""
-    if is_equal_tree(gold, prediction):
+    if identical_trees(gold, prediction):
         return True
-    same = same_residues(gold, prediction)
+    same = equal_residues(gold, prediction)
     if same is not None:
         return same
     for large, other in ((gold, prediction), (prediction, gold)):

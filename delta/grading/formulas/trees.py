@@ -116,7 +116,7 @@ def replace_subtree(node: Node, old: Node, new: Node) -> Node:
     )
 
 
-def is_equal_tree(left: Node, right: Node) -> bool:
-    """Return whether two trees are the same, whatever the precision of their numbers."""
+def identical_trees(left: Node, right: Node) -> bool:
+    """Return whether two trees have the same nodes, whatever the precision of their numbers."""
     sides = ([(n.kind, n.value, len(n.children)) for n in subtrees(side)] for side in (left, right))
     return next(sides) == next(sides)
