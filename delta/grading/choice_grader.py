@@ -20,7 +20,7 @@ from collections.abc import Iterator
 
 from delta.grading.formulas.boxes import BOX, MAX_ANSWER
 from delta.grading.formulas.cleaning import WORDS
-from delta.grading.verdict import Verdict, verdict_without_answer
+from delta.grading.verdict import Verdict, compared_verdict, verdict_without_answer
 
 NOUN = r"(?:options?|choices?|answers?|letters?)"
 # The article "A" precedes neither group; the pronoun "I" does not precede the second.
@@ -134,9 +134,7 @@ def grade(gold_answer: str, answer: str | None, finish_reason: str) -> Verdict:
         return verdict_without_answer(answer, finish_reason, "no_letter")
     if len(extracted) > 1:
         return Verdict("incorrect", extracted, "several_letters")
-    if extracted == gold:
-        return Verdict("correct", extracted, None)
-    return Verdict("incorrect", extracted, "different")
+    return compared_verdict(extracted == gold, extracted)
 
 
 def chosen_letter(answer: str, cut: bool = False) -> str | None:

@@ -22,7 +22,7 @@ from delta.grading.formulas.exact_values import TooLargeError
 from delta.grading.formulas.scalar_equality import check_size
 from delta.grading.formulas.tokens import UnreadableError
 from delta.grading.formulas.values import Value
-from delta.grading.verdict import Verdict, verdict_without_answer
+from delta.grading.verdict import Verdict, compared_verdict, verdict_without_answer
 
 # Formulas that Math-Verify reads and our parser does not. In other texts Math-Verify may drop the
 # parts that it cannot read, and accept by accident.
@@ -92,9 +92,7 @@ def grade_as_math_verify(gold_answer: str, answer: str | None, finish_reason: st
         return verdict_without_answer(answer, finish_reason, "no_box")
     if is_correct is None:
         return Verdict("ungradable", extracted, "unparsable_gold")
-    if is_correct:
-        return Verdict("correct", extracted, None)
-    return Verdict("incorrect", extracted, "different")
+    return compared_verdict(is_correct, extracted)
 
 
 def _same_content(gold: str, prediction: str) -> bool:

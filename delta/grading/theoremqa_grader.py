@@ -25,12 +25,12 @@ from delta.grading.formulas.answer_parser import parse_answer
 from delta.grading.formulas.boxes import last_box
 from delta.grading.formulas.cleaning import clean, without_name, without_units, words
 from delta.grading.formulas.rounding import Number
-from delta.grading.formulas.scalar_equality import real_value
+from delta.grading.formulas.scalar_equality import as_number
 from delta.grading.formulas.tokens import UnreadableError
 from delta.grading.formulas.trees import quotient
-from delta.grading.formulas.values import Named, Ratio, Scalar, Value
+from delta.grading.formulas.values import Ratio, Scalar, Value, unnamed
 from delta.grading.math_verify_adapter import parse_formula
-from delta.grading.verdict import Verdict, verdict_without_answer
+from delta.grading.verdict import Verdict, compared_verdict, verdict_without_answer
 
 TOLERANCE = Fraction(4, 100)  # of a float gold
 ZERO_TOLERANCE = Fraction(1, 10**9)  # of a float gold of zero
@@ -73,9 +73,7 @@ def grade(gold_answer: str, answer: str | None, finish_reason: str) -> Verdict:
     same = _same_answer(kind, gold, extracted)
     if same is None:
         return Verdict("ungradable", extracted, "unparsable_answer")
-    if same:
-        return Verdict("correct", extracted, None)
-    return Verdict("incorrect", extracted, "different")
+    return compared_verdict(same, extracted)
 
 
 def _parse_gold(text: str) -> tuple[str, Gold]:
@@ -135,8 +133,8 @@ def real_number(answer: str) -> Number | None:
         values = parse_answer(answer)
     except UnreadableError:
         return None
-    scalars = (_as_scalar(value.value if isinstance(value, Named) else value) for value in values)
-    return next((number for scalar in scalars if scalar and (number := real_value(scalar))), None)
+    scalars = (_as_scalar(unnamed(value)) for value in values)
+    return next((number for scalar in scalars if scalar and (number := as_number(scalar))), None)
 
 
 def _as_scalar(value: Value) -> Scalar | None:

@@ -34,6 +34,7 @@ from delta.grading.formulas.values import (
     Value,
     Words,
     scalar_of,
+    unnamed,
 )
 
 HALF_DAY = 12  # hours
@@ -46,18 +47,14 @@ def same_answer(gold: Value, prediction: Value) -> bool:
 
     Raises TooLargeError where they are too large to compare.
     """
-    if isinstance(gold, Named) and isinstance(prediction, Named):
-        return _same_named(gold, prediction)
-    if isinstance(gold, Named):
-        if isinstance(prediction, Relation):
-            equal = _same_equation(_as_equation(gold), prediction)
+    match gold, prediction:
+        case Named(), Named():
+            return _same_named(gold, prediction)
+        case (Named(), Relation()) | (Relation(), Named()):
+            equal = _same_equation(_as_equation(gold), _as_equation(prediction))
             return equal or _same_as_set(gold, prediction)
-        return same_answer(gold.value, prediction)
-    if isinstance(prediction, Named):
-        if isinstance(gold, Relation):
-            equal = _same_equation(gold, _as_equation(prediction))
-            return equal or _same_as_set(gold, prediction)
-        return same_answer(gold, prediction.value)
+        case (Named(), _) | (_, Named()):
+            return same_answer(unnamed(gold), unnamed(prediction))
     if _is_singleton(gold) != _is_singleton(prediction):
         return same_answer(_member(gold), _member(prediction))
     if type(gold) is type(prediction):
@@ -85,11 +82,13 @@ def _same_named(gold: Named, prediction: Named) -> bool:
     return _same_equation(_as_equation(gold), _as_equation(prediction))
 
 
-def _as_equation(named: Named) -> Relation | None:
-    value = scalar_of(named.value)
-    if named.tree is None or value is None:
-        return None
-    return Relation((Scalar((named.tree,)), value), ("=",))
+def _as_equation(value: Value) -> Relation | None:
+    match value:
+        case Relation():
+            return value
+        case Named(_, Node() as tree, inner) if scalar := scalar_of(inner):
+            return Relation((Scalar((tree,)), scalar), ("=",))
+    return None
 
 
 def _same_words(gold: Words, prediction: Words) -> bool:
@@ -100,18 +99,6 @@ def _same_words(gold: Words, prediction: Words) -> bool:
         if all(name.isupper() for tree in words.trees for name in symbols_of(tree)):
             return False
     return same_scalar(Scalar(gold.trees), Scalar(prediction.trees))
-
-
-def _same_matrix(gold: Matrix, prediction: Matrix) -> bool:
-    return _in_order(gold.rows, prediction.rows, _in_order)
-
-
-def _same_number_in_base(gold: NumberInBase, prediction: NumberInBase) -> bool:
-    return int(gold.digits, gold.base) == int(prediction.digits, prediction.base)
-
-
-def _same_piecewise(gold: Piecewise, prediction: Piecewise) -> bool:
-    return _match_one_to_one(gold.rows, prediction.rows, _same_pair)
 
 
 def _same_pair(gold: tuple[Value, Value], prediction: tuple[Value, Value]) -> bool:
@@ -125,7 +112,7 @@ def _same_across(gold: Value, prediction: Value) -> bool:
     if scalars[0] and scalars[1]:
         return same_scalar(scalars[0], scalars[1])
     for value, other, is_swapped in ((gold, prediction, False), (prediction, gold, True)):
-        same = _swapped(same_scalar) if is_swapped else same_scalar
+        same: Same = (lambda a, b: same_scalar(b, a)) if is_swapped else same_scalar
         match value, other:
             case Ratio(parts=(first, second)), Scalar():
                 return same(
@@ -144,16 +131,12 @@ def _same_across(gold: Value, prediction: Value) -> bool:
     return _same_as_set(gold, prediction)
 
 
-def _swapped(same: Same) -> Same:
-    return lambda prediction, gold: same(gold, prediction)
-
-
 def _same_as_set(gold: Value, prediction: Value) -> bool:
     """Compare intervals with inequalities, pairs and sets of numbers."""
     kinds = RealSet, Relation, SetBuilder
     if not isinstance(gold, kinds) and not isinstance(prediction, kinds):
         return False
-    values = [value.value if isinstance(value, Named) else value for value in (gold, prediction)]
+    values = unnamed(gold), unnamed(prediction)
     for value in values:
         if isinstance(value, Scalar) or (isinstance(value, Relation) and "=" in value.operators):
             return False
@@ -177,8 +160,9 @@ def _same_interval(gold: Interval, prediction: Interval) -> bool:
 def _same_collection(gold: Collection, prediction: Collection) -> bool:
     kinds = {gold.kind, prediction.kind}
     if kinds == {"set"}:
-        return _is_subset(gold.members, prediction.members, same_answer) and _is_subset(
-            prediction.members, gold.members, _swapped(same_answer)
+        golds, others = gold.members, prediction.members
+        return all(any(same_answer(member, other) for other in others) for member in golds) and all(
+            any(same_answer(member, other) for member in golds) for other in others
         )
     is_any_order = kinds <= {"list", "set"} or kinds == {"record"}
     if is_any_order or (kinds == {"bracket", "list"} and len(gold.members) > 2):
@@ -196,11 +180,6 @@ def _in_name_order(collection: Collection) -> tuple[Value, ...]:
         return collection.members
     named = [member for member in collection.members if isinstance(member, Named)]
     return tuple(member.value for member in sorted(named, key=lambda member: member.name))
-
-
-def _is_subset(members: Sequence[Value], others: Sequence[Value], same: Same) -> bool:
-    """Return whether each member is one of the others."""
-    return all(any(same(member, other) for other in others) for member in members)
 
 
 def _in_order(gold: Sequence[Any], prediction: Sequence[Any], same: Same = same_scalar) -> bool:
@@ -340,10 +319,10 @@ SAME_KIND: dict[type, Same] = {
     Collection: _same_collection,
     RealSet: _same_set,
     Relation: _same_relation,
-    Matrix: _same_matrix,
+    Matrix: lambda gold, other: _in_order(gold.rows, other.rows, _in_order),
     Ratio: _same_ratio,
     Time: _same_time,
-    NumberInBase: _same_number_in_base,
-    Piecewise: _same_piecewise,
+    NumberInBase: lambda gold, other: int(gold.digits, gold.base) == int(other.digits, other.base),
+    Piecewise: lambda gold, other: _match_one_to_one(gold.rows, other.rows, _same_pair),
     SetBuilder: _same_pair,
 }

@@ -44,10 +44,6 @@ class Grammar(ABC):
     def begins_command(self) -> bool:
         """Return whether a factor may begin with the next command."""
 
-    @abstractmethod
-    def choose_or_over(self) -> Node | None:
-        r"""Read `{n \choose k}` or `{a \over b}`; None where the braces contain neither."""
-
     def __init__(self, tokens: list[Token], is_greedy: bool) -> None:
         self.tokens = [part for token in tokens for part in _letters(token)]
         self.position = 0
@@ -206,6 +202,7 @@ class Grammar(ABC):
         return number_node(int(token.text[0]))
 
     def group(self) -> Node:
+        r"""Read a formula in brackets; also `{n \choose k}` and `{a \over b}`."""
         opening = self.text()
         nodes = self.list_in_brackets(is_group=True)
         return call("abs", nodes) if opening == "|" else nodes[0]
@@ -217,6 +214,10 @@ class Grammar(ABC):
         self.position += 1
         self.closings.append(closing)
         nodes = [self.sum()]
+        if opening == "{" and self.accept(r"\choose"):
+            nodes = [call("binomial", (nodes[0], self.sum()))]
+        elif opening == "{" and self.accept(r"\over"):
+            nodes = [quotient(nodes[0], self.sum())]
         while not is_group and self.accept(","):
             nodes.append(self.sum())
         self.closings.pop()
@@ -231,8 +232,6 @@ class Grammar(ABC):
             return self.name()
         if token.kind == "command":
             return self.command()
-        if token.text == "{" and (node := self.choose_or_over()):
-            return node
         if token.text in ("(", "[", "{", "|"):
             return self.group()
         raise UnreadableError(token.text)

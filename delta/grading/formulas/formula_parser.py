@@ -27,17 +27,8 @@ from delta.grading.formulas.trees import (
 )
 from delta.grading.formulas.vocabulary import CLOSING, FRACTIONS, FUNCTIONS, GREEK, OVER, word_set
 
-ALIASES = {
-    "asin": "arcsin",
-    "acos": "arccos",
-    "atan": "arctan",
-    "arcsinh": "asinh",
-    "arccosh": "acosh",
-    "arctanh": "atanh",
-    "lg": "log",
-    "ceiling": "ceil",
-    "binom": "binomial",
-}
+ALIASES = {"lg": "log", "ceiling": "ceil", "binom": "binomial"}
+ALIASES |= {f"arc{name}": f"a{name}" for name in word_set("sin cos tan cot sec csc sinh cosh tanh")}
 FUNCTION_LETTERS = frozenset(("f", "g", "h", "F", "G", "H", r"\phi", r"\psi", r"\Phi", r"\Psi"))
 TRIGONOMETRIC = frozenset(("sin", "cos", "tan", "cot", "sec", "csc", "cis"))
 NAMED_CONSTANTS = {r"\pi": "pi", r"\infty": "inf", r"\infinity": "inf", r"\inf": "inf"}
@@ -93,25 +84,6 @@ class FormulaParser(Grammar):
         if text in SYMBOL_COMMANDS:
             return _read_symbol(self, VARIANTS.get(text, text))
         raise UnreadableError(text)
-
-    def choose_or_over(self) -> Node | None:
-        depth = 0
-        for index in range(self.position, len(self.tokens)):
-            text = self.tokens[index].text if self.tokens[index].is_sign else ""
-            depth += {"{": 1, "}": -1}.get(text, 0)
-            if depth == 0:
-                return None
-            if depth == 1 and text in (r"\choose", r"\over"):
-                break
-        else:
-            return None
-        texts = [token.text for token in self.tokens[index:]]
-        end = index + texts.index("}") if "}" in texts else len(self.tokens)
-        left = FormulaParser(self.tokens[self.position + 1 : index], self.is_greedy).parse()
-        right = FormulaParser(self.tokens[index + 1 : end], self.is_greedy).parse()
-        self.position = end + 1
-        is_binomial = text == r"\choose"
-        return call("binomial", (left, right)) if is_binomial else quotient(left, right)
 
     def name(self) -> Node:
         token = self.current()
@@ -249,7 +221,7 @@ def _read_function(parser: Grammar, name: str) -> Node:
             parser.position += 1
             exponent = parser.argument()
     if name in TRIGONOMETRIC and exponent == MINUS_ONE:
-        name, exponent = f"arc{name}", None
+        name, exponent = f"a{name}", None
     parser.trigonometric += name in TRIGONOMETRIC
     if parser.text() in ("(", "{", "[", r"\{"):
         arguments = parser.list_in_brackets()

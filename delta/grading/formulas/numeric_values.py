@@ -13,7 +13,12 @@ from typing import Any
 
 import mpmath
 
-from delta.grading.formulas.exact_values import MAX_TERMS, TooLargeError, UndefinedError
+from delta.grading.formulas.exact_values import (
+    MAX_TERMS,
+    TooLargeError,
+    UndefinedError,
+    exact_value,
+)
 from delta.grading.formulas.trees import PI, Node, subtrees, symbols_of
 
 MIN_DIGITS = 50  # to which values are computed
@@ -34,17 +39,12 @@ CONSTANTS: dict[str, Callable[[], Any]] = {
     "i": lambda: mpmath.mpc(0, 1),
     "inf": lambda: mpmath.inf,
 }
-TRIGONOMETRIC = ("sin", "cos", "tan", "cot", "sec", "csc")
 SAME_NAME = (
-    "sin cos tan cot sec csc sinh cosh tanh coth sech csch asinh acosh atanh "
-    "conj arg floor ceil factorial binomial ln"
+    "sin cos tan cot sec csc sinh cosh tanh coth sech csch asin acos atan acot asec acsc "
+    "asinh acosh atanh conj arg floor ceil factorial binomial ln"
 )
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     **{name: getattr(mpmath, name) for name in SAME_NAME.split()},
-    **{
-        f"arc{name}": getattr(mpmath, f"a{name}")
-        for name in ["sin", "cos", "tan", "cot", "sec", "csc"]
-    },
     "abs": abs,
     "max": max,
     "min": min,
@@ -206,6 +206,15 @@ def approximate_value(node: Node) -> Fraction | None:
     mantissa, exponent = real.man_exp  # without the sign
     size: Fraction = Fraction(mantissa) * Fraction(2) ** exponent
     return -size if real < 0 else size
+
+
+def real_value(node: Node) -> Fraction | None:
+    """Return the exact value of a formula, else fifty digits; None where it is not known."""
+    try:
+        value = exact_value(node)
+        return approximate_value(node) if value is None else value
+    except (TooLargeError, UndefinedError):
+        return None
 
 
 def equal_functions(left: Node, right: Node, tolerance: float = 0.0) -> bool | None:

@@ -18,6 +18,7 @@ from delta.grading.formulas.numeric_values import (
     approximate_value,
     equal_constants,
     equal_functions,
+    real_value,
 )
 from delta.grading.formulas.rounding import Number, is_close
 from delta.grading.formulas.trees import (
@@ -146,7 +147,10 @@ def _same_value(gold: Node, prediction: Node, gold_scale: Fraction, scale: Fract
             scaled = prediction if factor == 1 else product(prediction, number_node(factor))
             if equal_constants(gold, scaled):
                 return True
-    left, right = (_number(*pair) for pair in zip((gold, prediction), values, strict=True))
+    left, right = (
+        _number(node, approximate_value(node) if value is None else value)
+        for node, value in zip((gold, prediction), values, strict=True)
+    )
     if left is None or right is None:
         return False
     if None in values and left.precision is None and right.precision is None:
@@ -155,11 +159,8 @@ def _same_value(gold: Node, prediction: Node, gold_scale: Fraction, scale: Fract
 
 
 def _number(node: Node, value: Fraction | None) -> Number | None:
-    """Return a formula without symbols as a number. `value`: its exact value; None: irrational."""
-    if number := _literal(node):
-        return number
-    value = approximate_value(node) if value is None else value
-    return None if value is None else Number(value, None, ONE)
+    """Return a formula without symbols as a number. `value`: its value; None: not known."""
+    return _literal(node) or (None if value is None else Number(value, None, ONE))
 
 
 def _same_large(gold: Node, prediction: Node) -> bool:
@@ -179,25 +180,16 @@ def _same_large(gold: Node, prediction: Node) -> bool:
 
 def _max_digits(node: Node) -> float | None:
     """Return an upper bound of the decimal logarithm; None where the value cannot be computed."""
-    try:
-        value = exact_value(node)
-    except (TooLargeError, UndefinedError):
-        return None
-    if value is None:
-        value = approximate_value(node)
+    value = real_value(node)
     return None if value is None else max(1.0, abs(int(value)).bit_length() * 0.302)
 
 
-def real_value(scalar: Scalar) -> Number | None:
+def as_number(scalar: Scalar) -> Number | None:
     """Return the value of a scalar without symbols as a real number; else None."""
-    for tree in (*scalar.bare, *scalar.trees) if scalar.bare else scalar.trees:
-        if symbols_of(tree):
-            continue
-        try:
-            number = _number(tree, exact_value(tree))
-        except (TooLargeError, UndefinedError):
-            return None
-        return number and number._replace(scale=scalar.scale)
+    for tree in (*scalar.bare, *scalar.trees):
+        if not symbols_of(tree):
+            number = _number(tree, real_value(tree))
+            return number and number._replace(scale=scalar.scale)
     return None
 
 

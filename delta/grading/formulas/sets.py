@@ -7,7 +7,7 @@ import re
 from fractions import Fraction
 
 from delta.grading.formulas.exact_values import TooLargeError, UndefinedError, exact_value
-from delta.grading.formulas.numeric_values import approximate_value
+from delta.grading.formulas.numeric_values import real_value
 from delta.grading.formulas.trees import (
     INFINITY,
     Node,
@@ -27,6 +27,7 @@ from delta.grading.formulas.values import (
     Scalar,
     SetBuilder,
     Value,
+    unnamed,
 )
 
 PLUS_INFINITY = Scalar((INFINITY,))
@@ -141,11 +142,7 @@ def _end_value(end: Scalar) -> EndValue | None:
         return float("inf" if tree == INFINITY else "-inf")
     if symbols_of(tree):
         return None
-    try:
-        value = exact_value(tree)
-        return approximate_value(tree) if value is None else value
-    except (TooLargeError, UndefinedError):
-        return None
+    return real_value(tree)
 
 
 def canonical(intervals: list[Interval]) -> RealSet:
@@ -240,8 +237,8 @@ def join(values: list[Value], joins: list[str]) -> Value:
     ):
         return Collection("record", tuple(values))
     if len(names) == 1 and all(not isinstance(value, Relation) for value in values):
-        bare = tuple(value.value if isinstance(value, Named) else value for value in values)
-        return Named(named[0].name, named[0].tree, Collection("list", bare))
+        bare = Collection("list", tuple(map(unnamed, values)))
+        return Named(named[0].name, named[0].tree, bare)
     return Collection("list", tuple(values))
 
 

@@ -109,7 +109,8 @@ Value = (
     | Time
     | NumberInBase
     | Piecewise
-) | SetBuilder
+    | SetBuilder
+)
 
 
 def scalar_of(value: Value) -> Scalar | None:
@@ -117,3 +118,8 @@ def scalar_of(value: Value) -> Scalar | None:
     if isinstance(value, Words) and value.trees:
         return Scalar(value.trees)
     return value if isinstance(value, Scalar) else None
+
+
+def unnamed(value: Value) -> Value:
+    """Return the value without its name."""
+    return value.value if isinstance(value, Named) else value
