@@ -49,20 +49,21 @@ def extract_program(answer: str, cut: bool, function: str | None = None) -> str 
         if not block.language or PYTHON.match(block.language)
     ]
     trees = [_parse(block.code) for block in candidates]
-    if function is not None:
-        for block, tree in zip(reversed(candidates), reversed(trees), strict=True):
-            if _defines(block.code, tree, function):
-                return block.code
+    pairs = list(zip(candidates, trees, strict=True))
     known = {function} if function else set[str]()  # what other blocks define
-    chosen = None
-    for block, tree in zip(candidates, trees, strict=True):
+    programs = []
+    for block, tree in pairs:
         if _is_program(block, tree, known):
-            chosen = block.code
+            programs.append(block)
         known |= _module_names(tree)
-    if chosen is not None:
-        return chosen
+    defining = [
+        block
+        for block, tree in pairs
+        if function is not None and _defines(block.code, tree, function)
+    ]
     labelled = [block for block in candidates if block.language]
-    return (labelled or candidates)[-1].code if candidates else None
+    best = defining or programs or labelled or candidates
+    return best[-1].code if best else None
 
 
 def fenced_blocks(answer: str, cut: bool) -> Iterator[Block]:
@@ -121,11 +122,7 @@ def _defines(code: str, tree: ast.Module | None, function: str) -> bool:
     """Return whether the block binds the name, or has it as a method of a class Solution."""
     if tree is None:  # not Python, or the body of a function
         return re.search(rf"^[ \t]*(?:async )?def {re.escape(function)}\b", code, re.M) is not None
-    return function in _module_names(tree) or _is_method(tree, function)
-
-
-def _is_method(tree: ast.Module, function: str) -> bool:
-    return any(
+    return function in _module_names(tree) or any(
         isinstance(node, ast.FunctionDef) and node.name == function
         for solution in tree.body
         if isinstance(solution, ast.ClassDef) and solution.name == "Solution"
