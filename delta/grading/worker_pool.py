@@ -14,7 +14,6 @@ import queue
 import signal
 import sys
 import tempfile
-import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
@@ -38,23 +37,16 @@ WITHOUT_GMPY2 = {"SYMPY_GROUND_TYPES": "python", "MPMATH_NOGMPY": "1"}
 
 
 class _Batch:
-    """Cases that a worker grades, and their verdicts so far."""
+    """Cases that a worker grades, their verdicts so far, and in the end all of them in order."""
 
     def __init__(self, cases: list[Case], slot: int) -> None:
         self.cases = cases
         self.slot = slot  # offset in the progress file
         self.verdicts: dict[int, Verdict] = {}
-        self.error: BaseException | None = None
-        self.done = threading.Event()
+        self.graded: Future[list[Verdict]] = Future()
 
     def remaining(self) -> list[int]:
         return [index for index in range(len(self.cases)) if index not in self.verdicts]
-
-    def result(self) -> list[Verdict]:
-        self.done.wait()
-        if self.error:
-            raise self.error
-        return [self.verdicts[index] for index in range(len(self.cases))]
 
 
 class Pool:
@@ -79,10 +71,10 @@ class Pool:
             batch = _Batch(batch_cases, self.free_slots.get())
             self._schedule(batch)
             waiting.append(batch)
-            while waiting and waiting[0].done.is_set():
-                yield from waiting.popleft().result()
+            while waiting and waiting[0].graded.done():
+                yield from waiting.popleft().graded.result()
         while waiting:
-            yield from waiting.popleft().result()
+            yield from waiting.popleft().graded.result()
 
     def _schedule(self, batch: _Batch) -> None:
         """Submit the cases of a batch that have no verdict yet."""
@@ -105,9 +97,9 @@ class Pool:
             if batch.remaining():  # their worker was killed by another case
                 self._schedule(batch)
                 return
+            batch.graded.set_result([verdict for _, verdict in sorted(batch.verdicts.items())])
         except BaseException as error:  # noqa: BLE001 - the user's mistake, or a broken pool
-            batch.error = error
-        batch.done.set()
+            batch.graded.set_exception(error)
         self.free_slots.put(batch.slot)
 
 
