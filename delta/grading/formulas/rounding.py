@@ -28,7 +28,7 @@ class Number(NamedTuple):
 
     value: Fraction
     precision: Fraction | None  # the value of its last digit; None: the number is exact
-    scale: Fraction  # of a percentage or of millions, which answers often leave out
+    scale: Fraction = Fraction(1)  # of a percentage or of millions; answers often leave it out
 
 
 def is_close(gold: Number, prediction: Number) -> bool:

@@ -33,7 +33,7 @@ from delta.grading.formulas.trees import (
     symbol_node,
     symbols_of,
 )
-from delta.grading.formulas.values import ONE, Scalar
+from delta.grading.formulas.values import UNSCALED, Scalar
 
 SIX_DIGITS = 2e-6  # relative tolerance for formulas with a decimal of six digits
 LONG_DECIMAL = 10**5  # a decimal of six digits is at least so many units of its last digit
@@ -122,13 +122,13 @@ def _literal(node: Node) -> Number | None:
     """Return a literal number, with or without a power of ten; else None."""
     match node:
         case Node("number", value, _, precision):
-            return Number(value, precision, ONE)
+            return Number(value, precision)
         case Node("product", _, (Node("number", value, _, precision), unit_node)):
             match unit_node:
                 case Node("power", _, (base, Node("number"))) if base == TEN:
                     with contextlib.suppress(TooLargeError, UndefinedError):
                         if unit := exact_value(unit_node):
-                            return Number(value * unit, (precision or 1) * unit, ONE)
+                            return Number(value * unit, (precision or 1) * unit)
     return None
 
 
@@ -143,7 +143,7 @@ def _same_value(gold: Node, prediction: Node, gold_scale: Fraction, scale: Fract
         except TooLargeError:
             return _same_large(gold, prediction)
     if None in values:
-        for factor in {ONE, scale / gold_scale}:
+        for factor in {UNSCALED, scale / gold_scale}:
             scaled = prediction if factor == 1 else product(prediction, number_node(factor))
             if equal_constants(gold, scaled):
                 return True
@@ -160,7 +160,7 @@ def _same_value(gold: Node, prediction: Node, gold_scale: Fraction, scale: Fract
 
 def _number(node: Node, value: Fraction | None) -> Number | None:
     """Return a formula without symbols as a number. `value`: its value; None: not known."""
-    return _literal(node) or (None if value is None else Number(value, None, ONE))
+    return _literal(node) or (None if value is None else Number(value, None))
 
 
 def _same_large(gold: Node, prediction: Node) -> bool:

@@ -10,7 +10,7 @@ from fractions import Fraction
 from delta.grading.formulas.formula_parser import parse_formula
 from delta.grading.formulas.tokens import Token, UnreadableError
 from delta.grading.formulas.trees import Node
-from delta.grading.formulas.values import ONE, NumberInBase, Scalar, Time
+from delta.grading.formulas.values import UNSCALED, NumberInBase, Scalar, Time
 from delta.grading.formulas.vocabulary import (
     FRACTIONS,
     LONG_WORD,
@@ -69,11 +69,11 @@ def parse_scalar(tokens: list[Token]) -> Scalar:
         if not ends_number or not _is_unit(unit):
             continue
         if bare := parse_trees(tokens[:start]):
-            scale = SCALES.get((unit[0].text.split() or [""])[0], ONE)
+            scale = SCALES.get((unit[0].text.split() or [""])[0], UNSCALED)
             if not full:
                 return Scalar(bare, scale)
-            has_unit = scale != ONE or any(map(_is_surely_unit, unit))
-            return Scalar(full, ONE, bare, has_unit)
+            has_unit = scale != UNSCALED or any(map(_is_surely_unit, unit))
+            return Scalar(full, UNSCALED, bare, has_unit)
     if not full:
         raise UnreadableError("no formula")
     return Scalar(full)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from delta.grading.formulas.trees import Node
 
-ONE = Fraction(1)
+UNSCALED = Fraction(1)
 BOUND_NAME = "□"
 
 
@@ -13,7 +13,7 @@ class Scalar(NamedTuple):
     """A number or formula. `trees`: its possible readings, the likeliest first."""
 
     trees: tuple[Node, ...]
-    scale: Fraction = ONE  # of a percent sign or the word "million"
+    scale: Fraction = UNSCALED  # of a percent sign or the word "million"
     bare: tuple[Node, ...] = ()  # without the letters at its end that may be a unit ("5 m")
     has_unit: bool = False  # whether those letters are certainly a unit
 

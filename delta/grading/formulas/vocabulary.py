@@ -43,20 +43,13 @@ CLOSING = {"(": ")", "[": "]", "{": "}", r"\{": r"\}", r"\lfloor": r"\rfloor"}
 CLOSING |= {r"\lceil": r"\rceil", r"\lvert": r"\rvert", "|": "|", r"\vert": r"\vert"}
 FRACTIONS = frozenset((r"\frac", r"\dfrac", r"\tfrac", r"\cfrac"))
 LONG_WORD = 4  # letters; a shorter run of letters is a product
-RELATIONS = {
-    "=": "=",
-    "<": "<",
-    ">": ">",
-    r"\lt": "<",
-    r"\gt": ">",
-    r"\le": "<=",
-    r"\leq": "<=",
-    r"\leqslant": "<=",
-    r"\ge": ">=",
-    r"\geq": ">=",
-    r"\geqslant": ">=",
-    r"\ne": "!=",
-    r"\neq": "!=",
-    r"\approx": "=",
-    r"\in": "in",
+SIGNS_OF_RELATIONS = {
+    "=": r"= \approx",
+    "<": r"< \lt",
+    ">": r"> \gt",
+    "<=": r"\le \leq \leqslant",
+    ">=": r"\ge \geq \geqslant",
+    "!=": r"\ne \neq",
+    "in": r"\in",
 }
+RELATIONS = {sign: name for name, signs in SIGNS_OF_RELATIONS.items() for sign in signs.split()}
