@@ -13,7 +13,6 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from delta.grading import memory_cgroup
 
@@ -30,9 +29,10 @@ MAX_FILES = 4_096  # and folders in the scratch folder; each takes about 1 KiB o
 # No /dev/ptmx: terminals belong to the machine.
 DEVICES = ("full", "null", "random", "urandom", "zero")
 UID = "1000"  # inside the sandbox, if the caller is not root
-# Arguments: cgroup.procs or "", KiB of address space, 512-byte blocks of a file, seconds of CPU
-# time, open files, command. If the machine runs out of memory, the kernel kills these processes
-# first; /proc is read-only inside, so that a program cannot undo that.
+# Limit -> the unit in which `ulimit` takes it.
+SHELL_LIMITS = {"RLIMIT_AS": 1024, "RLIMIT_FSIZE": 512, "RLIMIT_CPU": 1, "RLIMIT_NOFILE": 1}
+# Arguments: cgroup.procs or "", SHELL_LIMITS, command. If the machine runs out of memory, the
+# kernel kills these processes first; /proc is read-only inside, so that a program cannot undo that.
 LIMIT_SCRIPT = (
     f'set -e; [ -z "$1" ] || {memory_cgroup.ENTER_SCRIPT}; echo 1000 > /proc/self/oom_score_adj; '
     'ulimit -c 0; ulimit -v "$2"; ulimit -f "$3"; ulimit -t "$4"; ulimit -n "$5"; shift 5; '
@@ -45,15 +45,6 @@ MOUNT_SCRIPT = (
     f'set -e; "$1" -t tmpfs -o "$2,nr_inodes={MAX_FILES},mode=0777,nosuid,nodev" scratch '
     f'{SCRATCH}; shift 2; exec "$@"'
 )
-
-
-class Limits(NamedTuple):
-    """Limits of each process of a run."""
-
-    memory: int  # bytes of address space
-    file: int  # bytes of the scratch folder, and of any one file
-    cpu_s: int
-    open_files: int
 
 
 def binaries() -> Iterator[Path]:
@@ -72,19 +63,21 @@ def is_root() -> bool:
     return os.geteuid() == 0 and mapped == ["0", "0", "4294967295"]
 
 
-def limit_command(command: list[str], limits: Limits, group: Path | None) -> list[str]:
-    """Return the command that sets `limits`, enters the cgroup `group` and runs `command`."""
+def limit_command(
+    command: list[str], limits: dict[str, tuple[int, int]], group: Path | None
+) -> list[str]:
+    """Return the command that sets the hard `limits`, enters the cgroup and runs `command`."""
     processes = str(group / "cgroup.procs") if group else ""
-    values = (limits.memory >> 10, limits.file >> 9, limits.cpu_s, limits.open_files)
-    return ["/bin/sh", "-c", LIMIT_SCRIPT, "sh", processes, *map(str, values), *command]
+    values = [str(limits[name][1] // unit) for name, unit in SHELL_LIMITS.items()]
+    return ["/bin/sh", "-c", LIMIT_SCRIPT, "sh", processes, *values, *command]
 
 
 def isolate_command(
-    command: list[str], binary: Path, limits: Limits, filter_file: int
+    command: list[str], binary: Path, scratch_bytes: int, filter_file: int
 ) -> list[str]:
     """Return the command that runs `command` in bubblewrap, with the filter in `filter_file`."""
     unshare = [_tool("unshare"), "-m", *([] if is_root() else ["-U", "-r"])]
-    mount = ["/bin/sh", "-c", MOUNT_SCRIPT, "sh", _tool("mount"), f"size={limits.file}"]
+    mount = ["/bin/sh", "-c", MOUNT_SCRIPT, "sh", _tool("mount"), f"size={scratch_bytes}"]
     return [*unshare, *mount, str(binary), *_bwrap_args(filter_file), "--", *command]
 
 

@@ -53,7 +53,11 @@ MAX_ERRORS = 4_096  # bytes kept of the stderr of bubblewrap and the program
 # Statuses that a run of each kind may report besides sandbox_runner.REASONS.
 KIND_STATUSES = {"stdin": (), "call": ("result",), "serve": (), "check": ("passed", "bad_check")}
 PYTHON_OPTIONS = ("-s", "-S", "-P", "-c")
+PIPES = ("output", "errors", "status")  # the last is the runner's own
 RUNNER_SOURCE = Path(sandbox_runner.__file__).read_text(encoding="utf-8")
+
+
+Limits = dict[str, tuple[int, int]]  # constant of `resource` -> soft and hard limit
 
 
 class Program(NamedTuple):
@@ -77,23 +81,14 @@ class SandboxError(Exception):
     """The sandbox failed before it ran the program, so the program cannot be judged."""
 
 
-class _Captured(NamedTuple):
-    output: bytearray
-    errors: bytearray
-    status: bytearray  # from the runner's own pipe
-
-
 class _Sandbox(NamedTuple):
     process: "subprocess.Popen[bytes]"
-    pipes: dict[int, bytearray]  # file descriptor -> bytes read so far
-    captured: _Captured
+    pipes: dict[int, str]  # file descriptor -> name in `captured`, until it is closed
+    captured: dict[str, bytearray]  # what was read of each of PIPES
     cgroup: Path | None
 
-    def has_started(self) -> bool:
-        return bool(self.captured.status)
-
-    def output(self) -> str:
-        return self.captured.output.decode("utf-8", "replace")
+    def text(self, pipe: str) -> str:
+        return self.captured[pipe].decode("utf-8", "replace")
 
 
 def check_sandbox(params: CodeParams) -> str:
@@ -128,7 +123,7 @@ def run_check(program: Program, check: Program, params: CodeParams) -> RunResult
             _kill(sandbox)
         if reason != "output_limit":  # a program may reach it before its check begins
             reason = _check_reason(server, checker, reason)
-        return RunResult(reason, server.output(), None)
+        return RunResult(reason, server.text("output"), None)
 
 
 def _check_reason(server: _Sandbox, checker: _Sandbox, reason: str | None) -> str | None:
@@ -177,10 +172,10 @@ def _run(program: Program, params: CodeParams, binary: Path | None) -> RunResult
         _kill(sandbox)
         status, result = _status(sandbox, program.kind)
         if reason is None and status == "result":
-            return RunResult(None, sandbox.output(), result)
+            return RunResult(None, sandbox.text("output"), result)
         if reason is None and sandbox.process.returncode:
             reason = status or _limit_reached(sandbox) or "runtime_error"
-        return RunResult(reason or status, sandbox.output(), None)
+        return RunResult(reason or status, sandbox.text("output"), None)
 
 
 def _start(
@@ -201,21 +196,19 @@ def _start(
         # Unique among runs: thread ids are unique on a machine.
         uid = FIRST_UID + number * MAX_THREAD_ID + threading.get_native_id()
     channel_files = [end.fileno() for end in channel or ()]
-    job = _job(program, params, uid, channel_files, counts_own_processes=binary is not None)
+    limits = _limits(params, counts_own_processes=binary is not None)
+    job = _job(program, limits, uid, channel_files)
     stdin = _memory_file(stack, program.input if program.kind == "stdin" else "")
     job_file = _memory_file(stack, marshal.dumps(job))
-    pipes = {name: _pipe(stack, uid) for name in _Captured._fields}
+    pipes = {name: _pipe(stack, uid) for name in PIPES}
     status = pipes["status"][1].fileno()
     passed = [job_file, status, *channel_files]
     command = [str(bubblewrap.PYTHON), *PYTHON_OPTIONS, RUNNER_SOURCE, str(job_file), str(status)]
-    limits = bubblewrap.Limits(
-        params.memory_mib << 20, params.file_mib << 20, _cpu_s(params) + 1, MAX_OPEN_FILES
-    )
     folder = "/"
     if binary:
         filter_file = _memory_file(stack, sandbox_seccomp.filter_program())
         passed.append(filter_file)
-        command = bubblewrap.isolate_command(command, binary, limits, filter_file)
+        command = bubblewrap.isolate_command(command, binary, params.file_mib << 20, filter_file)
     else:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="delta-code-"))
     cgroup = None
@@ -235,9 +228,8 @@ def _start(
             else bubblewrap.ENVIRONMENT,  # a program can read bubblewrap's in /proc
             start_new_session=True,
         )
-    captured = _Captured(bytearray(), bytearray(), bytearray())
-    sources = {pipes[name][0].fileno(): getattr(captured, name) for name in pipes}
-    sandbox = _Sandbox(process, sources, captured, cgroup)
+    names = {source.fileno(): name for name, (source, _) in pipes.items()}
+    sandbox = _Sandbox(process, names, {name: bytearray() for name in PIPES}, cgroup)
     stack.callback(_kill, sandbox)
     for _, end in pipes.values():
         end.close()
@@ -245,11 +237,7 @@ def _start(
 
 
 def _job(
-    program: Program,
-    params: CodeParams,
-    uid: int | None,
-    channel_files: list[int],
-    counts_own_processes: bool,
+    program: Program, limits: Limits, uid: int | None, channel_files: list[int]
 ) -> dict[str, Any]:
     """Return the program and its limits, as the runner inside the sandbox reads them."""
     reads_input = program.kind == "stdin"
@@ -257,21 +245,17 @@ def _job(
         "input": "" if reads_input else program.input,
         "module": "__main__" if reads_input else "answer",
         "uid": uid,
-        "limits": _limits(params, counts_own_processes=counts_own_processes),
+        "limits": limits,
         "channel": channel_files,
     }
 
 
-def _cpu_s(params: CodeParams) -> int:
-    return math.ceil(params.timeout_s) + 1
-
-
-def _limits(params: CodeParams, counts_own_processes: bool) -> dict[str, tuple[int, int]]:
-    """Return the soft and hard limits that the runner sets.
+def _limits(params: CodeParams, counts_own_processes: bool) -> Limits:
+    """Return the soft and hard limits of each process.
 
     `counts_own_processes`: the kernel counts this run's processes apart from the user's.
     """
-    seconds = _cpu_s(params)
+    seconds = math.ceil(params.timeout_s) + 1
     limits = {
         "RLIMIT_AS": params.memory_mib << 20,
         "RLIMIT_FSIZE": params.file_mib << 20,
@@ -336,9 +320,9 @@ def _wait(sandboxes: list[_Sandbox], params: CodeParams) -> str | None:
                 if not _read(key.data, key.fd):
                     selector.unregister(key.fd)
                 captured = key.data.captured
-                if max(len(captured.output), len(captured.status)) > params.output_kib << 10:
+                if max(len(captured["output"]), len(captured["status"])) > params.output_kib << 10:
                     return "output_limit"
-            if not has_started and all(sandbox.has_started() for sandbox in sandboxes):
+            if not has_started and all(sandbox.captured["status"] for sandbox in sandboxes):
                 deadline, has_started = time.monotonic() + params.timeout_s, True
     try:
         # A program that has closed its outputs may still run.
@@ -351,8 +335,8 @@ def _wait(sandboxes: list[_Sandbox], params: CodeParams) -> str | None:
 def _read(sandbox: _Sandbox, pipe: int) -> bool:
     """Read available bytes of a pipe; return False at its end."""
     chunk = os.read(pipe, 1 << 16)
-    sandbox.pipes[pipe].extend(chunk)
-    del sandbox.captured.errors[MAX_ERRORS:]
+    sandbox.captured[sandbox.pipes[pipe]].extend(chunk)
+    del sandbox.captured["errors"][MAX_ERRORS:]
     return bool(chunk)
 
 
@@ -379,9 +363,9 @@ def _status(sandbox: _Sandbox, kind: str) -> tuple[str | None, str]:
     Only a check may report "passed": it runs no generated code. Raises SandboxError if the program
     did not begin.
     """
-    lines = sandbox.captured.status.decode("utf-8", "replace").split("\n")
+    lines = sandbox.text("status").split("\n")
     if lines[0] != "ready":
-        errors = sandbox.captured.errors.decode("utf-8", "replace").strip().split("\n")
+        errors = sandbox.text("errors").strip().split("\n")
         code = sandbox.process.returncode
         raise SandboxError(errors[-1] or f"ended with {code} before the program began")
     word, _, result = lines[1].partition(" ")

@@ -40,8 +40,11 @@ class ProgramEndedError(BaseException):
 
 
 def main(job_file: int, status_pipe: int) -> None:
-    job = _load_job(job_file)
-    _set_limits(job["limits"])
+    with open(job_file, "rb") as source:
+        job = marshal.load(source)
+    for name, (soft, hard) in job["limits"].items():
+        resource.setrlimit(getattr(resource, name), (soft, hard))
+    _thread.stack_size(THREAD_STACK)
     if job["uid"] is not None:
         _set_user(job["uid"])
     for file in (status_pipe, *job["channel"]):
@@ -73,17 +76,6 @@ def _reason(error: BaseException, kind: str) -> str:
     if isinstance(error, NotPlainError):
         return "no_plain_value"
     return "bad_check" if isinstance(error, BadCheckError) else "runtime_error"
-
-
-def _load_job(file: int) -> Any:
-    with open(file, "rb") as source:
-        return marshal.load(source)
-
-
-def _set_limits(limits: dict[str, tuple[int, int]]) -> None:
-    for name, (soft, hard) in limits.items():
-        resource.setrlimit(getattr(resource, name), (soft, hard))
-    _thread.stack_size(THREAD_STACK)
 
 
 def _set_user(uid: int) -> None:
