@@ -310,7 +310,7 @@ def _is_linear(tree: Node, symbol: Node) -> bool:
     """Return whether the second difference in the symbol is zero, and the first is not."""
     a, b, c = (replace_subtree(tree, symbol, number_node(Fraction(n, 3))) for n in (1, 3, 5))
     second = total(a, negative(b), negative(b), c)
-    return bool(equal_functions(second, ZERO)) and not equal_functions(a, b)
+    return equal_functions(second, ZERO) and not equal_functions(a, b)
 
 
 SAME_KIND: dict[type, Same] = {

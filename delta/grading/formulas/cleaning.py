@@ -8,8 +8,8 @@ import unicodedata
 
 from delta.grading.formulas.boxes import closing_brace
 
-SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿˣ", "0123456789+-()nx", strict=True))
-SUBSCRIPTS = dict(zip("₀₁₂₃₄₅₆₇₈₉₊₋ₙₓ", "0123456789+-nx", strict=True))
+SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿˣ", "0123456789+-()nx")
+SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉₊₋ₙₓ", "0123456789+-nx")
 VULGAR_FRACTIONS = "½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞"
 GREEK_NAMES = (
     "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau "
@@ -40,8 +40,8 @@ SIGNS = str.maketrans(
     | {"℃": r"^\circ \text{C}", "⟨": "(", "⟩": ")", "µ": r"\mu ", "Ω": r"\Omega "}
     | {"ℏ": r"\hbar ", "…": r"\ldots "}
 )
-RAISED = re.compile(f"[{''.join(SUPERSCRIPTS)}]+")
-LOWERED = re.compile(f"[{''.join(SUBSCRIPTS)}]+")
+RAISED = re.compile(f"[{''.join(map(chr, SUPERSCRIPTS))}]+")
+LOWERED = re.compile(f"[{''.join(map(chr, SUBSCRIPTS))}]+")
 REWRITES = [
     (re.compile(pattern), replacement)
     for pattern, replacement in (
@@ -106,18 +106,14 @@ NAMED = re.compile(r"^[^=<>,]*?(?:=|\\approx)\s*([^=<>]*)$")  # "x = 5"
 def clean(answer: str) -> str:
     """Return the answer with normalized signs, blanks, currencies and thousands."""
     answer = " ".join(answer.split()).translate(SIGNS)
-    answer = RAISED.sub(lambda run: f"^{{{_plain(run[0], SUPERSCRIPTS)}}}", answer)
-    answer = LOWERED.sub(lambda run: f"_{{{_plain(run[0], SUBSCRIPTS)}}}", answer)
+    answer = RAISED.sub(lambda run: f"^{{{run[0].translate(SUPERSCRIPTS)}}}", answer)
+    answer = LOWERED.sub(lambda run: f"_{{{run[0].translate(SUBSCRIPTS)}}}", answer)
     for pattern, replacement in REWRITES:
         answer = pattern.sub(replacement, answer)
     answer = " ".join(answer.split()).rstrip(".").strip()
     if answer.startswith("{") and closing_brace(answer, 1) == len(answer) - 1:
         answer = answer[1:-1].strip()
     return answer
-
-
-def _plain(text: str, letters: dict[str, str]) -> str:
-    return "".join(letters[character] for character in text)
 
 
 def without_units(answer: str) -> str:

@@ -147,8 +147,6 @@ def _real_root(base: Any, exponent: Fraction) -> Any:
 
 
 def _function(name: str, arguments: list[Any]) -> Any:
-    if name not in FUNCTIONS:
-        raise UndefinedError
     if name == "factorial" and abs(arguments[0]) > MAX_MAGNITUDE:
         raise TooLargeError
     return FUNCTIONS[name](*arguments)
@@ -181,14 +179,12 @@ def _evaluate(nodes: list[Node], point: Point | None = None) -> tuple[list[Any],
             digits = min(needed, MAX_DIGITS)
 
 
-def equal_constants(left: Node, right: Node) -> bool | None:
-    """Return whether two formulas without symbols are equal; None where one has no value."""
+def equal_constants(left: Node, right: Node) -> bool:
+    """Return whether two formulas without symbols are equal; False where one has no value."""
     evaluated = _evaluate([left, right])
     if evaluated is None:
-        return None
+        return False
     (value, other), near = evaluated
-    if mpmath.isnan(value) or mpmath.isnan(other):
-        return None
     if mpmath.isinf(value) or mpmath.isinf(other):
         return bool(value == other)
     return bool(abs(value - other) <= near)
@@ -217,12 +213,12 @@ def real_value(node: Node) -> Fraction | None:
         return None
 
 
-def equal_functions(left: Node, right: Node, tolerance: float = 0.0) -> bool | None:
+def equal_functions(left: Node, right: Node, tolerance: float = 0.0) -> bool:
     """Return whether two formulas are equal at all points where both have a value.
 
-    None where fewer than MIN_POINTS have one. Formulas of physics (two or more symbols, no absolute
-    value, none of COORDINATES) need to be equal for positive values only. `tolerance` is relative.
-    Raises TooLargeError.
+    False where fewer than MIN_POINTS have one. Formulas of physics (two or more symbols, no
+    absolute value, none of COORDINATES) need to be equal for positive values only. `tolerance` is
+    relative. Raises TooLargeError.
     """
     same = _agree(left, right, _points([left, right], False), tolerance)
     names = _names([left, right])
@@ -288,7 +284,7 @@ def _integer_symbols(nodes: list[Node]) -> set[str]:
     return names
 
 
-def _agree(left: Node, right: Node, points: list[Point], tolerance: float) -> bool | None:
+def _agree(left: Node, right: Node, points: list[Point], tolerance: float) -> bool:
     agreed, has_large = 0, False
     for point in points:
         try:
@@ -304,15 +300,13 @@ def _agree(left: Node, right: Node, points: list[Point], tolerance: float) -> bo
         if abs(value - other) > max(near, tolerance * abs(value)):
             return False
         agreed += 1
-    if agreed >= MIN_POINTS:
-        return True
-    if has_large:
+    if has_large and agreed < MIN_POINTS:
         raise TooLargeError
-    return None
+    return agreed >= MIN_POINTS
 
 
-def proportionality(left: Node, right: Node) -> int | None:
-    """Return the sign of c where left = c * right for a constant c, 0 where not; None: unknown."""
+def proportionality(left: Node, right: Node) -> int:
+    """Return the sign of c where left = c * right for a constant c; 0 where not, or unknown."""
     factor, agreed = None, 0
     for point in _points([left, right], False):
         evaluated = _evaluate([left, right], point)
@@ -327,5 +321,5 @@ def proportionality(left: Node, right: Node) -> int | None:
                 return 0
         factor, agreed = ratio, agreed + 1
     if agreed < MIN_POINTS or not factor:
-        return None
+        return 0
     return 1 if mpmath.re(factor) > 0 else -1

@@ -102,7 +102,7 @@ def _same_tree(gold: Node, prediction: Node, gold_scale: Fraction, scale: Fracti
         if gold_scale != scale:
             gold = product(gold, number_node(gold_scale))
             prediction = product(prediction, number_node(scale))
-        return bool(equal_functions(gold, prediction, tolerance))
+        return equal_functions(gold, prediction, tolerance)
     numbers = _literal(gold), _literal(prediction)
     if numbers[0] and numbers[1]:
         return is_close(numbers[0]._replace(scale=gold_scale), numbers[1]._replace(scale=scale))

@@ -72,7 +72,10 @@ def parse_scalar(tokens: list[Token]) -> Scalar:
             scale = SCALES.get((unit[0].text.split() or [""])[0], UNSCALED)
             if not full:
                 return Scalar(bare, scale)
-            has_unit = scale != UNSCALED or any(map(_is_surely_unit, unit))
+            has_unit = scale != UNSCALED or any(
+                token.kind == "text" or (token.kind == "word" and _is_unit_word(token))
+                for token in unit
+            )
             return Scalar(full, UNSCALED, bare, has_unit)
     if not full:
         raise UnreadableError("no formula")
@@ -153,10 +156,6 @@ def _is_unit_word(token: Token) -> bool:
     if len(text) > LONG_WORD or text in SHORT_UNITS or (token.space and len(text) == LONG_WORD):
         return True
     return token.space and len(text) == 3 and bool(re.search("[aeiou]", text))
-
-
-def _is_surely_unit(token: Token) -> bool:
-    return token.kind == "text" or (token.kind == "word" and _is_unit_word(token))
 
 
 def _plain_text(text: str) -> str:

@@ -109,23 +109,20 @@ def _number(text: str, at: int, space: bool, grouped: bool) -> Token:
         return Token("number", repeating[0], space, at, repeating.end(), value)
     match = (GROUPED.match(text, at) if grouped else None) or SPACED.match(text, at)
     match = match or DECIMAL.match(text, at)
-    number = _decimal(match[0]) if match else None
-    if match is None or number is None:
-        raise UnreadableError(text[at : at + 20])
-    return Token("number", match[0], space, at, match.end(), *number)
-
-
-def _decimal(text: str) -> tuple[Fraction, Fraction | None] | None:
-    """Return the value and the precision of "1,234.50", ".5" or "8.7e8"."""
-    match = DECIMAL.fullmatch(re.sub("[, ]", "", text))
     if match is None:
-        return None
-    whole, _, decimals = match[1].partition(".")
-    exponent = int(match[2] or 0) if len(match[2] or "") <= 9 else MAX_EXPONENT + 1
+        raise UnreadableError(text[at : at + 20])
+    return Token("number", match[0], space, at, match.end(), *_decimal(match[0]))
+
+
+def _decimal(text: str) -> tuple[Fraction, Fraction | None]:
+    """Return the value and the precision of "1,234.50", ".5" or "8.7e8"."""
+    mantissa, _, power = re.sub("[, ]", "", text).lower().partition("e")
+    whole, _, decimals = mantissa.partition(".")
+    exponent = int(power or 0) if len(power) <= 9 else MAX_EXPONENT + 1
     if abs(exponent) > MAX_EXPONENT:
-        return None
+        raise UnreadableError(text[:20])
     unit = Fraction(10) ** (exponent - len(decimals))
-    is_whole = not match[2] and not decimals.strip("0")  # 7 and 7.0
+    is_whole = not power and not decimals.strip("0")  # 7 and 7.0
     return _integer((whole + decimals) or "0") * unit, None if is_whole else unit
 
 

@@ -75,8 +75,6 @@ def letter_node(name: str) -> Node:
 
 def call(name: str, arguments: tuple[Node, ...], base: Node | None = None) -> Node:
     """Return a function call; functions that are not evaluated are expressed by others."""
-    if name == "sqrt":
-        return power(arguments[0], HALF)
     if name == "cbrt":
         return power(arguments[0], number_node(Fraction(1, 3)))
     if name == "exp":
