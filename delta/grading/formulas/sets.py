@@ -153,26 +153,18 @@ def canonical(intervals: list[Interval]) -> RealSet:
         if low is None or high is None:
             return RealSet(tuple(intervals))
         sized.append((low, high, interval))
-    kept: list[tuple[EndValue, EndValue, Interval]] = []
+    kept: list[tuple[EndValue, Interval]] = []  # with the value of its high end
     for low, high, interval in sorted(sized, key=lambda item: (item[0], not item[2].has_low)):
         if low > high or (low == high and not (interval.has_low and interval.has_high)):
             continue
-        if kept and _touches(kept[-1], low, interval):
-            previous_low, previous_high, previous = kept.pop()
-            is_longer = (high, interval.has_high) > (previous_high, previous.has_high)
-            last = interval if is_longer else previous
-            united = Interval(previous.low, previous.has_low, last.high, last.has_high)
-            kept.append((previous_low, max(high, previous_high), united))
-        else:
-            kept.append((low, high, interval))
-    return RealSet(tuple(interval for _, _, interval in kept))
-
-
-def _touches(
-    previous: tuple[EndValue, EndValue, Interval], low: EndValue, interval: Interval
-) -> bool:
-    _, end, before = previous
-    return low < end or (low == end and (interval.has_low or before.has_high))
+        # An end that touches belongs to at least one of the two: (0, 1) and [1, 2), not (1, 2).
+        united = high, interval
+        if kept and (low, not interval.has_low) <= (kept[-1][0], kept[-1][1].has_high):
+            end, previous = kept.pop()
+            last = interval if (high, interval.has_high) > (end, previous.has_high) else previous
+            united = max(high, end), previous._replace(high=last.high, has_high=last.has_high)
+        kept.append(united)
+    return RealSet(tuple(interval for _, interval in kept))
 
 
 def combine(left: RealSet, right: RealSet, is_union: bool) -> RealSet | None:
