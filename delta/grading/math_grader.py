@@ -20,7 +20,6 @@ from delta.grading.formulas.boxes import joined_boxes
 from delta.grading.formulas.cleaning import WORDS, clean, without_units, words
 from delta.grading.formulas.exact_values import TooLargeError
 from delta.grading.formulas.scalar_equality import check_size
-from delta.grading.formulas.tokens import UnreadableError
 from delta.grading.formulas.values import Value
 from delta.grading.verdict import Verdict, compared_verdict, verdict_without_answer
 
@@ -41,6 +40,7 @@ CALENDAR = re.compile(
     re.IGNORECASE,
 )
 NOT_FORMULA = re.compile(r"=|<|>|\\(?:text|mathrm|mbox|in|le|ge|ne)(?![a-z])")
+_readings = lru_cache(CACHE_SIZE)(parse_answer)
 
 
 def grade(gold_answer: str, answer: str | None, finish_reason: str) -> Verdict:
@@ -126,7 +126,7 @@ def _alternatives(answer: str) -> list[str]:
 
 
 def _same_alternative(gold: str, prediction: str) -> bool:
-    golds, predictions = _parse(gold, True), _parse(prediction, False)
+    golds, predictions = _readings(gold, True), _readings(prediction, False)
     if golds and predictions:
         return _same_reading(golds, predictions)
     for value in golds + predictions:
@@ -150,14 +150,6 @@ def _same_reading(golds: list[Value], predictions: list[Value]) -> bool:
     return False
 
 
-@lru_cache(CACHE_SIZE)
-def _parse(answer: str, is_gold: bool) -> list[Value]:
-    try:
-        return parse_answer(answer, is_gold)
-    except UnreadableError:
-        return []
-
-
 def _bare_text(answer: str) -> str:
     r"""Remove spaces, sizes and braces that have no meaning: x_{1} is x_1."""
     answer = re.sub(r"\\(?:left|right)(?![a-z])", "", answer)
@@ -172,7 +164,7 @@ def _is_readable(answer: str) -> bool:
     return bool(
         words(answer)
         or not re.search(r"[\w\\]", answer)
-        or any(_parse(side, False) for side in _alternatives(answer))
-        or math_verify_adapter.parse_formula(answer) is not None
-        or math_verify_adapter.parse_formula(without_units(answer)) is not None
+        or any(_readings(side, False) for side in _alternatives(answer))
+        or math_verify_adapter.parse_latex(answer) is not None
+        or math_verify_adapter.parse_latex(without_units(answer)) is not None
     )

@@ -74,7 +74,7 @@ def _shorten_blanks(text: str) -> str:
 
 
 @lru_cache(64)
-def parse_formula(text: str) -> Any:
+def parse_latex(text: str) -> Any:
     """Return cleaned LaTeX as a sympy object.
 
     None where the library cannot parse it, or where sympy would never finish.
@@ -109,7 +109,7 @@ def same_formula(gold: str, prediction: str) -> bool:
     """
     from math_verify import verify
 
-    left, right = parse_formula(gold), parse_formula(prediction)
+    left, right = parse_latex(gold), parse_latex(prediction)
     if left is None or right is None:
         return False
     same = _equal_integrals(left, right)

@@ -26,10 +26,9 @@ from delta.grading.formulas.boxes import last_box
 from delta.grading.formulas.cleaning import clean, without_name, without_units, words
 from delta.grading.formulas.rounding import Number
 from delta.grading.formulas.scalar_equality import as_number
-from delta.grading.formulas.tokens import UnreadableError
 from delta.grading.formulas.trees import quotient
 from delta.grading.formulas.values import Ratio, Scalar, Value, unnamed
-from delta.grading.math_verify_adapter import parse_formula
+from delta.grading.math_verify_adapter import parse_latex
 from delta.grading.verdict import Verdict, compared_verdict, verdict_without_answer
 
 TOLERANCE = Fraction(4, 100)  # of a float gold
@@ -129,11 +128,7 @@ def _same_answer(kind: str, gold: Gold, extracted: str) -> bool | None:
 
 def real_number(answer: str) -> Number | None:
     """Return a cleaned answer as a real number, with or without a name and a unit; else None."""
-    try:
-        values = parse_answer(answer)
-    except UnreadableError:
-        return None
-    scalars = (_as_scalar(unnamed(value)) for value in values)
+    scalars = (_as_scalar(unnamed(value)) for value in parse_answer(answer))
     return next((number for scalar in scalars if scalar and (number := as_number(scalar))), None)
 
 
@@ -161,10 +156,8 @@ def _is_name_of(side: str, number: Number) -> bool:
         return False
     if NAME.fullmatch(side):
         return True
-    try:
-        scalars = [value for value in parse_answer(side) if isinstance(value, Scalar)]
-    except UnreadableError:  # a determinant, a variance, an integral
-        return True
+    # What does not parse is a name: a determinant, a variance, an integral.
+    scalars = [value for value in parse_answer(side) if isinstance(value, Scalar)]
     return all(tree.kind in ("symbol", "apply") for scalar in scalars for tree in scalar.trees)
 
 
@@ -188,7 +181,7 @@ def _same_numbers(
 
 
 def _is_unparsable(part: str) -> bool:
-    return bool(part) and not words(part) and parse_formula(part) is None
+    return bool(part) and not words(part) and parse_latex(part) is None
 
 
 def _truth_value(extracted: str) -> bool | None:

@@ -1,10 +1,9 @@
 r"""Parse an answer into a value: "x = 3 \text{ or } x = -2" is a named list (values.py).
 
 An answer may have several readings: "110,143" is one number or two, "\pm a \pm b" two values or
-four. A text without a reading raises UnreadableError.
+four.
 """
 
-import contextlib
 import re
 from collections.abc import Callable
 from fractions import Fraction
@@ -16,7 +15,6 @@ from delta.grading.formulas.scalar_parser import (
     parse_number_in_base,
     parse_scalar,
     parse_time,
-    parse_trees,
 )
 from delta.grading.formulas.sets import (
     EVERYTHING,
@@ -43,8 +41,6 @@ from delta.grading.formulas.tokens import (
     tokenize,
 )
 from delta.grading.formulas.trees import (
-    EULER,
-    IMAGINARY,
     ONE,
     Node,
     product,
@@ -93,26 +89,21 @@ CONDITION_WORDS = ("if", "for", "when", "where", "otherwise,", ",")
 def parse_answer(text: str, is_gold: bool = False) -> list[Value]:
     """Return the possible readings of a cleaned answer, the likeliest first.
 
-    Floats in a gold answer are read as the short decimals that they store. Raises UnreadableError
-    where there is no reading.
+    It may have none. Floats in a gold answer are read as the short decimals that they store.
     """
     values: list[Value] = []
-    first_error: UnreadableError | None = None
     for grouped in dict.fromkeys((True, not has_groups(text))):
         for is_linked in (False, True):
             try:
                 tokens = splice_words(tokenize(text, grouped))
                 parser = _Parser(text, is_linked)
                 value = parser.value(list(map(_as_stored, tokens)) if is_gold else tokens)
-            except (UnreadableError, RecursionError) as error:
-                first_error = first_error or UnreadableError(str(error))
+            except (UnreadableError, RecursionError):
                 continue
             if value not in values:
                 values.append(value)
             if not parser.has_many_signs:
                 break
-    if not values:
-        raise first_error or UnreadableError(text)
     return values
 
 
@@ -323,7 +314,7 @@ class _Parser:
 def _words(tokens: list[Token]) -> Value:
     text = " ".join(token.text for token in tokens).lower()
     is_word = [token.kind for token in tokens] == ["word"] and text not in ("no", "on")
-    trees = parse_trees(tokens) if is_word and len(text) < LONG_WORD else ()
+    trees = parse_formula(tokens) if is_word and len(text) < LONG_WORD else ()
     return EVERYTHING if text in ALL_REALS else Words(text, trees)
 
 
@@ -335,12 +326,11 @@ def _name(tokens: list[Token]) -> tuple[str, Node | None] | None:
     plain = text_of(tokens).replace(" ", "")
     if re.fullmatch(r"\(\\?\w+(?:,\\?\w+)+\)|\\?[a-zA-Z]+(?::\\?[a-zA-Z]+)+", plain):
         return plain, None
-    with contextlib.suppress(UnreadableError):
-        tree = parse_formula(tokens).tree
-        if tree.kind == "symbol" or tree in (IMAGINARY, EULER):
-            return tree.value, symbol_node(tree.value)
-        if tree.kind == "apply":
-            return tree.value, tree
+    match parse_formula(tokens)[:1]:
+        case [Node("symbol", name) | Node("constant", ("e" | "i") as name)]:
+            return name, symbol_node(name)
+        case [Node("apply", name) as tree]:
+            return name, tree
     if not NAME.fullmatch(plain):
         return None
     return plain.strip("|") if plain[0] == "|" else plain, None  # |AB| is AB
@@ -369,7 +359,7 @@ def _factor_before(tokens: list[Token]) -> Node:
     if tokens[-1].text == "-":
         unit = Token("number", "1", False, tokens[-1].start, tokens[-1].end, Fraction(1))
         tokens = [*tokens, unit]
-    if not (trees := parse_trees(tokens)):
+    if not (trees := parse_formula(tokens)):
         raise UnreadableError("a factor of a matrix")
     return trees[0]
 
@@ -377,7 +367,7 @@ def _factor_before(tokens: list[Token]) -> Node:
 def _factor_after(tokens: list[Token]) -> Node:
     if not tokens:
         return ONE
-    trees = parse_trees(tokens[1:]) if tokens[0].text in TIMES | OVER else ()
+    trees = parse_formula(tokens[1:]) if tokens[0].text in TIMES | OVER else ()
     if not trees:
         raise UnreadableError("something behind a matrix")
     return quotient(ONE, trees[0]) if tokens[0].text in OVER else trees[0]

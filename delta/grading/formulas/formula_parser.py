@@ -6,7 +6,6 @@ numbers or single symbols, as in I(0) and y(t); else it is a factor.
 
 import re
 from collections.abc import Callable
-from typing import NamedTuple
 
 from delta.grading.formulas.formula_grammar import Grammar
 from delta.grading.formulas.tokens import Token, UnreadableError, text_of
@@ -42,20 +41,21 @@ PRIMES = ("'", "′", r"\prime")
 BRACKET_FUNCTIONS = {r"\lfloor": "floor", r"\lceil": "ceil", r"\lvert": "abs", r"\vert": "abs"}
 
 
-class Formula(NamedTuple):
-    """A tree, and whether its text has a second reading."""
-
-    tree: Node
-    is_ambiguous: bool
-
-
-def parse_formula(tokens: list[Token], is_greedy: bool = False) -> Formula:
-    """Parse all tokens as one formula; UnreadableError where they are none."""
+def parse_formula(tokens: list[Token]) -> tuple[Node, ...]:
+    """Return all readings of the tokens as one formula, the likeliest first; may be empty."""
     if any(token.text in (r"\choose", r"\over") for token in tokens):
         opening, closing = (Token("sign", brace, False, 0, 0) for brace in "{}")
         tokens = [opening, *tokens, closing]
-    parser = FormulaParser(tokens, is_greedy)
-    return Formula(parser.parse(), parser.is_ambiguous)
+    trees = []
+    for is_greedy in (False, True):
+        parser = FormulaParser(tokens, is_greedy)
+        try:
+            trees.append(parser.parse())
+        except (UnreadableError, RecursionError):
+            break
+        if not parser.is_ambiguous:
+            break
+    return tuple(dict.fromkeys(trees))
 
 
 class FormulaParser(Grammar):

@@ -9,7 +9,6 @@ from fractions import Fraction
 
 from delta.grading.formulas.formula_parser import parse_formula
 from delta.grading.formulas.tokens import Token, UnreadableError
-from delta.grading.formulas.trees import Node
 from delta.grading.formulas.values import UNSCALED, NumberInBase, Scalar, Time
 from delta.grading.formulas.vocabulary import (
     FRACTIONS,
@@ -62,13 +61,13 @@ def parse_scalar(tokens: list[Token]) -> Scalar:
     if tokens[-1].text in SCALES:
         inner = parse_scalar(tokens[:-1])
         return inner._replace(scale=inner.scale * SCALES[tokens[-1].text])
-    full = parse_trees(tokens)
+    full = parse_formula(tokens)
     for start in range(1, len(tokens)):
         before, unit = tokens[start - 1], tokens[start:]
         ends_number = before.kind == "number" or before.text in (")", "}", "]", r"\pi")
         if not ends_number or not _is_unit(unit):
             continue
-        if bare := parse_trees(tokens[:start]):
+        if bare := parse_formula(tokens[:start]):
             scale = SCALES.get((unit[0].text.split() or [""])[0], UNSCALED)
             if not full:
                 return Scalar(bare, scale)
@@ -80,20 +79,6 @@ def parse_scalar(tokens: list[Token]) -> Scalar:
     if not full:
         raise UnreadableError("no formula")
     return Scalar(full)
-
-
-def parse_trees(tokens: list[Token]) -> tuple[Node, ...]:
-    """Return all readings of the tokens as a formula, the likeliest first; may be empty."""
-    try:
-        formula = parse_formula(tokens)
-    except (UnreadableError, RecursionError):
-        return ()
-    if not formula.is_ambiguous:
-        return (formula.tree,)
-    try:
-        return tuple(dict.fromkeys((formula.tree, parse_formula(tokens, is_greedy=True).tree)))
-    except UnreadableError:
-        return (formula.tree,)
 
 
 def _is_unit(tokens: list[Token]) -> bool:
