@@ -4,6 +4,7 @@ An ambiguous text is parsed in two ways (`is_greedy`): `1/2x` as (1/2)x and as 1
 (ln x)/2 and as ln(x/2).
 """
 
+import contextlib
 from abc import ABC, abstractmethod
 from fractions import Fraction
 
@@ -24,6 +25,8 @@ from delta.grading.formulas.vocabulary import CLOSING, FRACTIONS, LONG_WORD, OVE
 MAX_DEPTH = 60  # of nested brackets
 DEGREE = number_node(Fraction(1, 180))
 PERCENT = number_node(Fraction(1, 100))
+BRACKETS = {r"\lfloor": "floor", r"\lceil": "ceil"}  # that are functions
+BRACKETS |= {"|": "abs", r"\vert": "abs", r"\lvert": "abs"}
 
 
 class Grammar(ABC):
@@ -205,7 +208,7 @@ class Grammar(ABC):
         r"""Read a formula in brackets; also `{n \choose k}` and `{a \over b}`."""
         opening = self.text()
         nodes = self.list_in_brackets(is_group=True)
-        return call("abs", nodes) if opening == "|" else nodes[0]
+        return call(BRACKETS[opening], nodes) if opening in BRACKETS else nodes[0]
 
     def list_in_brackets(self, is_group: bool = False) -> tuple[Node, ...]:
         """Read formulas in brackets, separated by commas; only one formula where `is_group`."""
@@ -264,15 +267,11 @@ class Grammar(ABC):
         """Read a fraction of integers between 0 and 1 if it is next; else None."""
         start = self.position
         self.position += 1
-        try:
-            nodes = self.digit_or_group(), self.digit_or_group()
-        except UnreadableError:
-            nodes = PI, PI
-        exact: list[Fraction] = [
-            node.value for node in nodes if node.kind == "number" and node.precision is None
-        ]
-        if len(exact) == 2 and 0 < exact[0] < exact[1] and exact[0].denominator == 1:
-            return exact[0] / exact[1]
+        with contextlib.suppress(UnreadableError):
+            match self.digit_or_group(), self.digit_or_group():
+                case Node("number", top, _, None), Node("number", bottom, _, None):
+                    if 0 < top < bottom and top.denominator == 1:
+                        return Fraction(top / bottom)
         self.position = start
         return None
 

@@ -38,7 +38,6 @@ SYMBOL_COMMANDS = SHAPES | {"\\" + name for name in GREEK - NOT_SYMBOLS}
 BINOMIALS = frozenset((r"\binom", r"\dbinom", r"\tbinom"))
 VARIANTS = {r"\varphi": r"\phi", r"\varepsilon": r"\epsilon", r"\vartheta": r"\theta"}
 PRIMES = ("'", "′", r"\prime")
-BRACKET_FUNCTIONS = {r"\lfloor": "floor", r"\lceil": "ceil", r"\lvert": "abs", r"\vert": "abs"}
 
 
 def parse_formula(tokens: list[Token]) -> tuple[Node, ...]:
@@ -74,8 +73,7 @@ class FormulaParser(Grammar):
         if text in READERS:
             return READERS[text](self)
         if text in CLOSING:
-            node = self.group()
-            return call(BRACKET_FUNCTIONS[text], (node,)) if text in BRACKET_FUNCTIONS else node
+            return self.group()
         if _is_function(text):
             return _read_function(self, text[1:])
         self.position += 1
