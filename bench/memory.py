@@ -144,7 +144,7 @@ def add_sources(folder: Path, problems: int) -> None:
     programs_source = content["benchmarks"]["livecodebench"]["source"]
     tests_file = local_source(folder / "livecodebench.jsonl")
     programs_source["data"] = tests_file.model_dump(exclude_none=True)
-    content["generators"][RECORDED] = {"model": RECORDED, "recorded": SAMPLES}
+    content["generators"][RECORDED] = {"model": RECORDED, "recorded_samples": SAMPLES}
     content["judge"]["budget"][RECORDED] = BUDGET
     second_judge = content["judge"]["second_judge"]
     second_judge["rater"] = "llm"

@@ -277,7 +277,7 @@ def _sides(params: Params) -> tuple[str, str]:
 def traces_per_problem(params: Params, name: str) -> int | None:
     """Return the largest number of traces per problem; None if a recording decides it."""
     generator = params.generators[name]
-    return generator.samples if isinstance(generator, SampledParams) else generator.recorded
+    return generator.samples if isinstance(generator, SampledParams) else generator.recorded_samples
 
 
 def _ratings(params: Params) -> Iterator[str]:

@@ -33,9 +33,11 @@ def main(console: Console, name: str) -> None:
     path = paths.traces(name)
     if isinstance(generator, RecordedParams):
         folder = paths.model(generator.model)
-        recorded, details = recorded_traces.read_recording(problems, folder, generator.recorded)
+        parts, details = recorded_traces.read_recording(
+            problems, folder, generator.recorded_samples
+        )
         chat_format = chat_formats.load(params.get(f"serving.{generator.model}.chat_format"))
-        traces = (recording_to_traces(name, rows, chat_format) for rows in recorded)
+        traces = (recording_to_traces(name, rows, chat_format) for rows in parts)
         tables.write_batches(path, traces, TRACE)
     else:
         details = ask_model(console, name, generator, problems, path)

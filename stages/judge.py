@@ -64,8 +64,7 @@ def rate(
     if rater.rater == "none":
         return tables.frame_of([], RATING), {"judge": None, "votes": 0, "refused": 0}
     if rater.rater == "rules":
-        progress = partial(console.progress, total=len(inputs), label=title)
-        return judge.judge_by_rules(inputs, progress)
+        return judge.judge_by_rules(inputs, partial(console.progress, label=title))
     llm, model = rater.llm, open_model(rater.llm.model)
     engine = model.engine
     max_prompt_tokens = model.max_prompt_tokens(llm.max_tokens)

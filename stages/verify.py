@@ -28,14 +28,14 @@ def main(console: Console, name: str) -> None:
         rows = verify.join_problems(problems, traces.drop("text").collect(engine="streaming"))
         progress = partial(console.progress, total=rows.height, label=f"verify {name}")
         graded = verify.grade_traces(grading, verify.trace_batches(problems, traces), progress)
-        verdicts, recorded = verify.apply_recorded_verdicts(settings, rows, graded)
+        verdicts, recorded_counts = verify.apply_recorded_verdicts(settings, rows, graded)
         if settings.llm_fallback:
             unresolved = llm_equivalence.unresolved_answers(
                 verify.trace_batches(problems, traces), verdicts
             )
     if settings.llm_fallback:
         verdicts, fallback = ask_model(console, name, settings.llm, unresolved, verdicts)
-    counts = verify.summarize(grading, verdicts) | recorded | {"llm_fallback": fallback}
+    counts = verify.summarize(grading, verdicts) | recorded_counts | {"llm_fallback": fallback}
     tables.write(paths.verdicts(name), verdicts, VERDICT)
     write_counts(paths.counts("verify", name), counts, "verify", name)
 

@@ -42,7 +42,7 @@ def export_dataset(console: Console, folder: Path, all_params: Params) -> None:
     problems = tables.read(paths.PROBLEMS, PROBLEM, ["problem_id", "prompt", "history"])
     names = dict.fromkeys([pairing.chosen, pairing.rejected])  # may be the same generator
     traces = [tables.scan(paths.traces(name), TRACE) for name in names]
-    facts = provenance.collect_provenance(all_params, params.PARAMS_FILE)
+    facts = provenance.collect_facts(all_params, params.PARAMS_FILE)
     counted, num_selected = facts.counts["select"]["selected"], int(selected["selected"].sum())
     if counted != num_selected:
         raise InputError(
@@ -64,7 +64,7 @@ def export_dataset(console: Console, folder: Path, all_params: Params) -> None:
 def export_policy_card(console: Console, folder: Path) -> None:
     all_params = check.check()
     base = baselines(all_params.evaluation.models, all_params.train.base)[0]
-    facts = provenance.collect_provenance(all_params, params.PARAMS_FILE)
+    facts = provenance.collect_facts(all_params, params.PARAMS_FILE)
     scores = provenance.read_scores(POLICY)
     text = card.model_card(facts, scores, provenance.read_scores(base))
     files.write_text(folder / "README.md", text)

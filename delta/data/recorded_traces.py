@@ -72,13 +72,13 @@ def read_recording(
     recording = tables.scan(path, RECORDING)
     positions = problems.select("problem_id").with_row_index("position").lazy()
     with tables.wrap_read_errors(path):
-        recorded = (
+        rows = (
             recording.select("problem_id", "sample")
             .with_row_index("row")
             .join(positions, on="problem_id")
             .collect()
         )
-    kept = recorded.sort("position", "sample")
+    kept = rows.sort("position", "sample")
     if max_per_problem is not None:
         kept = kept.group_by("problem_id", maintain_order=True).head(max_per_problem)
     if kept.is_empty():
@@ -89,8 +89,8 @@ def read_recording(
     return _read_parts(path, recording, kept["row"]), {
         "problems": problems.height,
         "problems_without_a_trace": problems.height - kept["problem_id"].n_unique(),
-        "recorded": recorded.height,
-        "over_the_limit": recorded.height - kept.height,
+        "recorded": rows.height,
+        "over_the_limit": rows.height - kept.height,
         "traces": kept.height,
     }
 

@@ -118,7 +118,7 @@ def cell_key(content: dict[str, Any]) -> str:
     for section in (relevant["generators"], relevant["judge"]["budget"]):
         for name in set(section) - paired:
             del section[name]
-    if not any("recorded" in generator for generator in relevant["generators"].values()):
+    if not any("recorded_samples" in generator for generator in relevant["generators"].values()):
         relevant["pairing"].pop("use_table_pairs", None)
     for method in {"dpo", "kto", "sft"} - {relevant["train"]["method"]}:
         del relevant["train"][method]

@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from delta.core.schemas import SIDES
 from delta.core.types import Counts
-from delta.export.provenance import UNKNOWN, Provenance, Source, prompt_hashes, sources_of
+from delta.export.provenance import UNKNOWN, CardFacts, LicensedSource, prompt_hashes, sources_of
 from delta.inference import chat_formats
 
 CONFIGS = ("preference", "unpaired")
@@ -26,11 +26,11 @@ class Code(str):
 
 
 def dataset_card(
-    provenance: Provenance, selected: pl.DataFrame, sides: dict[str, Counts], rows: dict[str, int]
+    facts: CardFacts, selected: pl.DataFrame, sides: dict[str, Counts], rows: dict[str, int]
 ) -> str:
     """Return the dataset's README. `sides` and `rows` are those of delta.export.dataset."""
-    params, pairs = provenance.params, selected.filter("selected")
-    sources = sources_of(provenance)
+    params, pairs = facts.params, selected.filter("selected")
+    sources = sources_of(facts)
     licences = {source.licence for source in sources}
     is_known = len(licences) == 1 and UNKNOWN not in licences
     files = {name: [{"split": "train", "path": f"{name}/train-*.parquet"}] for name in CONFIGS}
@@ -46,9 +46,9 @@ def dataset_card(
     )
     text = _render(
         "dataset_card.md",
-        provenance=provenance,
+        facts=facts,
         params=params,
-        select=provenance.counts["select"],
+        select=facts.counts["select"],
         rows=rows,
         selected=selected,
         dimensions=[name for name in selected.columns if name.startswith("delta_")],
@@ -66,11 +66,11 @@ def dataset_card(
     return str(DatasetCard(f"---\n{data.to_yaml()}\n---\n\n{text}"))
 
 
-def model_card(provenance: Provenance, scores: dict[str, Counts], base: dict[str, Counts]) -> str:
+def model_card(facts: CardFacts, scores: dict[str, Counts], base: dict[str, Counts]) -> str:
     """Return the policy's README, with a model-index of its scores by benchmark."""
-    params = provenance.params
+    params = facts.params
     model = params.models[params.train.base]
-    source = Source("base", params.train.base, model.origin, "")
+    source = LicensedSource("base", params.train.base, model.origin, "")
     results = [
         EvalResult(
             task_type="text-generation",
@@ -94,7 +94,7 @@ def model_card(provenance: Provenance, scores: dict[str, Counts], base: dict[str
     )
     text = _render(
         "model_card.md",
-        provenance=provenance,
+        facts=facts,
         params=params,
         source=source,
         scores=scores,

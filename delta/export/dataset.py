@@ -13,7 +13,7 @@ from delta.core.schemas import SIDES
 from delta.core.shuffle import shuffle_key
 from delta.core.types import Counts
 from delta.export import card
-from delta.export.provenance import Provenance
+from delta.export.provenance import CardFacts
 from delta.prompts.control_tokens import strip_end_of_turn
 
 MARKER = "made.json"  # only a folder with this file is ever replaced
@@ -57,7 +57,7 @@ def _has_marker(folder: Path) -> bool:
 
 def write_dataset(
     folder: Path,
-    provenance: Provenance,
+    facts: CardFacts,
     selected: pl.DataFrame,
     problems: pl.DataFrame,
     traces: list[pl.LazyFrame],
@@ -73,7 +73,7 @@ def write_dataset(
     pairs = selected.filter("selected").sort("rank", "pair_id")
     tables: dict[str, tuple[pl.DataFrame, ShapeRows]] = {
         "preference": (pairs, preference_rows),
-        "unpaired": (split_pairs(pairs, provenance.params.train.seed), unpaired_rows),
+        "unpaired": (split_pairs(pairs, facts.params.train.seed), unpaired_rows),
     }
     # Beside the target, so that it can be renamed. An interrupted export removes it.
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as name:
@@ -82,12 +82,12 @@ def write_dataset(
         for config, (frame, shape) in tables.items():
             _write_shards(part / config, frame, problems, traces, shape)
             rows[config] = frame.height
-        text = card.dataset_card(provenance, selected, describe_sides(pairs, traces), rows)
+        text = card.dataset_card(facts, selected, describe_sides(pairs, traces), rows)
         (part / "README.md").write_text(text, encoding="utf-8")
         marker = {
             "made_by": MADE_BY,
-            "commit": provenance.commit,
-            "params_sha256": provenance.params_sha256,
+            "commit": facts.commit,
+            "params_sha256": facts.params_sha256,
             "rows": rows,
         }
         (part / MARKER).write_text(json.dumps(marker, indent=2) + "\n", encoding="utf-8")

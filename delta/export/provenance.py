@@ -22,8 +22,8 @@ LICENCES = {
 UNKNOWN = "not known here: check"
 
 
-class Source(NamedTuple):
-    """A source of problems, or a model, by others."""
+class LicensedSource(NamedTuple):
+    """A source of problems, or a model, by others; a row of the card's table of licences."""
 
     role: str
     name: str
@@ -36,7 +36,7 @@ class Source(NamedTuple):
         return LICENCES.get(name, UNKNOWN)
 
 
-class Provenance(NamedTuple):
+class CardFacts(NamedTuple):
     """The facts that a card states besides pairs and scores."""
 
     params: Params
@@ -44,16 +44,16 @@ class Provenance(NamedTuple):
     counts: Counts  # stage → its counts
     fingerprints: dict[str, str]  # of the models that have a folder here
     commit: str
-    dirty: bool
+    uncommitted_changes: bool
     date: str
 
 
-def collect_provenance(params: Params, params_file: Path) -> Provenance:
+def collect_facts(params: Params, params_file: Path) -> CardFacts:
     """Read the counts, fingerprints and commit of the run that `params` describe.
 
     Raises InputError where a stage's counts are missing or damaged.
     """
-    return Provenance(
+    return CardFacts(
         params=params,
         params_sha256=sha256_of(params_file),
         counts=_read_counts(params),
@@ -63,21 +63,23 @@ def collect_provenance(params: Params, params_file: Path) -> Provenance:
             if (paths.model(name) / fingerprint.FINGERPRINT_FILE).is_file()
         },
         commit=git("rev-parse", "HEAD").strip() or "unknown",
-        dirty=bool(git("status", "--porcelain", "--untracked-files=no")),
+        uncommitted_changes=bool(git("status", "--porcelain", "--untracked-files=no")),
         date=datetime.datetime.now(datetime.UTC).date().isoformat(),
     )
 
 
-def sources_of(provenance: Provenance) -> list[Source]:
+def sources_of(facts: CardFacts) -> list[LicensedSource]:
     """Return the sources of the problems, then the models that the pairs come from."""
-    params = provenance.params
+    params = facts.params
     sources = [
-        Source("problems", name, source.origin, "")
+        LicensedSource("problems", name, source.origin, "")
         for name, source in params.problems.sources.items()
     ]
     for name, roles in _model_roles(params).items():
-        fingerprint_ = provenance.fingerprints.get(name, "its files were not here")
-        sources.append(Source(", ".join(roles), name, params.models[name].origin, fingerprint_))
+        fingerprint_ = facts.fingerprints.get(name, "its files were not here")
+        sources.append(
+            LicensedSource(", ".join(roles), name, params.models[name].origin, fingerprint_)
+        )
     return sources
 
 

@@ -82,15 +82,15 @@ def apply_recorded_verdicts(
     verdicts = []
     differs: Counter[str] = Counter()
     num_recorded = 0
-    for trace_id, recorded in rows.select("trace_id", "recorded_outcome").iter_rows():
+    for trace_id, recorded_outcome in rows.select("trace_id", "recorded_outcome").iter_rows():
         verdict = graded[trace_id]
-        num_recorded += recorded is not None
-        if recorded not in (None, verdict.outcome) and verdict.outcome != NO_GOLD:
-            differs[f"{recorded}_graded_{verdict.outcome}"] += 1
-        is_kept = recorded is not None and params.recorded == "keep"
-        if is_kept and recorded != verdict.outcome:
-            reason = None if recorded == "correct" else "recorded"
-            verdict = Verdict(recorded, verdict.extracted, reason)
+        num_recorded += recorded_outcome is not None
+        if recorded_outcome not in (None, verdict.outcome) and verdict.outcome != NO_GOLD:
+            differs[f"{recorded_outcome}_graded_{verdict.outcome}"] += 1
+        is_kept = recorded_outcome is not None and params.recorded == "keep"
+        if is_kept and recorded_outcome != verdict.outcome:
+            reason = None if recorded_outcome == "correct" else "recorded"
+            verdict = Verdict(recorded_outcome, verdict.extracted, reason)
         decider = "source" if is_kept else "grader"
         verdicts.append({"trace_id": trace_id, **verdict._asdict(), "decided_by": decider})
     counts = {

@@ -32,11 +32,11 @@ class RecordedParams(StrictModel):
     """A generator whose traces are a recording among the `models`."""
 
     model: str
-    recorded: Annotated[int, Field(ge=1)] | None  # traces per problem at most; null: all
+    recorded_samples: Annotated[int, Field(ge=1)] | None  # per problem at most; null: all
 
 
 def _generator_kind(entry: Any) -> str:
-    return "recorded" if isinstance(entry, dict) and "recorded" in entry else "sampled"
+    return "recorded" if isinstance(entry, dict) and "recorded_samples" in entry else "sampled"
 
 
 GeneratorParams = Annotated[
@@ -93,12 +93,12 @@ def generate(
         yield frame_of(rows, TRACE)
 
 
-def recording_to_traces(name: str, recorded: pl.DataFrame, chat_format: ChatFormat) -> pl.DataFrame:
+def recording_to_traces(name: str, rows: pl.DataFrame, chat_format: ChatFormat) -> pl.DataFrame:
     """Return trace rows for the rows of a recording (delta.core.schemas.RECORDING)."""
     schema = dict.fromkeys(ReasoningSpan._fields, pl.Int64)
-    spans = [chat_format.split(text)._asdict() for text in recorded["text"]]
+    spans = [chat_format.split(text)._asdict() for text in rows["text"]]
     return (
-        recorded.hstack(pl.DataFrame(spans, schema=schema))
+        rows.hstack(pl.DataFrame(spans, schema=schema))
         .with_columns(
             trace_id=pl.format("{}/" + name + "/{}", "problem_id", "sample"),
             generator=pl.lit(name),

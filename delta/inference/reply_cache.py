@@ -25,6 +25,7 @@ import orjson
 
 from delta.core import permissions
 from delta.core.errors import IncompleteError, InputError
+from delta.core.types import Progress
 from delta.inference import reply_lines
 from delta.inference.reply_lines import NotAFileError, open_file
 from delta.inference.types import (
@@ -41,7 +42,6 @@ FOLDER_VARIABLE = "DELTA_REPLY_CACHE"
 FAILED_FILE = "failed.jsonl"
 NO_REPLY = Reply("", "failed", 0, 0)
 MAX_OPEN_FILES = 64  # of other hosts: a process may have 1,024 descriptors
-Progress = Callable[[Iterator[Any], int], Iterator[Any]]
 
 
 def replies_folder() -> Path:
@@ -308,7 +308,7 @@ class ReplyCache:
         return cached_ask
 
     def _store(
-        self, answers: Iterator[Answer], num_cached: int, num_missing: int, max_failed: float
+        self, answers: Iterable[Answer], num_cached: int, num_missing: int, max_failed: float
     ) -> Iterator[tuple[Request, Reply]]:
         failed: list[Failure] = []
         total = num_cached + num_missing

@@ -5,10 +5,10 @@ for use where no available model can judge. Both return the same table, with eve
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import polars as pl
 from pydantic import Field
@@ -18,7 +18,7 @@ from delta.core.errors import InputError
 from delta.core.params import StrictModel
 from delta.core.schemas import RATING, WITHOUT_TEXT
 from delta.core.tables import frame_of
-from delta.core.types import Counts, Row
+from delta.core.types import Counts, Progress, Row
 from delta.inference import trace_text
 from delta.inference.chat_formats import ChatFormat
 from delta.inference.engine import Engine, SamplingParams, build_request
@@ -29,7 +29,6 @@ from delta.judging.budget import Budget
 from delta.judging.rubric import DIMENSIONS, Vote
 from delta.judging.rules.rate import rate
 
-Progress = Callable[[Iterator[Any]], Iterator[Any]]
 VoteKey = tuple[str, int]  # trace_id and index of the vote (0-based)
 FAILURES = ("invalid", "cut", "refused_by_server", "failed")  # reasons for a reply without a vote
 
@@ -77,11 +76,11 @@ def judge_inputs(problems: pl.DataFrame, traces: pl.DataFrame) -> tuple[list[Jud
 
 
 def judge_by_rules(
-    inputs: list[JudgeInput], progress: Progress = lambda items: items
+    inputs: list[JudgeInput], progress: Progress = lambda items, _: items
 ) -> tuple[pl.DataFrame, Counts]:
     """Return one vote per trace and dimension, by `delta.judging.rules.rate`."""
     rows = []
-    for trace_id, statement, trace in progress(iter(inputs)):
+    for trace_id, statement, trace in progress(inputs, len(inputs)):
         for dimension, vote in rate(statement, trace).items():
             rows.append(_rating_row(trace_id, "rules", dimension, [vote], refused=0))
     return frame_of(rows, RATING), {"judge": "rules", "votes": len(rows), "refused": 0}

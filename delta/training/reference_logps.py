@@ -7,7 +7,7 @@ mismatched completions are stored in the same way, with the prompt they follow.
 
 import hashlib
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import torch
 import trl
 
 from delta.core.errors import IncompleteError
+from delta.core.types import Progress
 from delta.inference.reply_cache import ReplyCache
 from delta.training import model_io, padding_free
 from delta.training.config import TrainParams
@@ -24,7 +25,6 @@ from delta.training.trl_adapter import add_fused_lm_head
 # Padded tokens in a forward pass; a longer sequence is alone in its pass. Enough to keep two cores
 # or a GPU busy; does not affect the result.
 TOKENS_PER_BATCH = 2_048
-Progress = Callable[[Iterable[Any], int], Iterator[Any]]
 Sequence = tuple[tuple[int, ...], tuple[int, ...]]  # token ids of prompt and completion
 
 

@@ -167,10 +167,13 @@ def params_with_pairs_file(**changes: Any) -> dict[str, Any]:
     data = {"file": {"path": "pairs.jsonl", "sha256": "a" * 64}}
     table = {"data": data, "statement": "prompt", "outcome": None, "where": {}}
     for side in ("chosen", "rejected"):
-        recorded = {"source": "mine", "table": table | {"text": side}}
-        content["models"][side] = {"recording": recorded}
+        recording = {"source": "mine", "table": table | {"text": side}}
+        content["models"][side] = {"recording": recording}
         content["serving"][side] = content["serving"]["policy"]
-        content["generators"][side] = {"model": side, "recorded": changes.get("recorded")}
+        content["generators"][side] = {
+            "model": side,
+            "recorded_samples": changes.get("recorded_samples"),
+        }
         content["judge"]["budget"][side] = {
             "any": changes.get("budget"),
             "correct": 0,
@@ -184,7 +187,7 @@ def params_with_pairs_file(**changes: Any) -> dict[str, Any]:
 
 def test_a_selection_needs_ratings_of_every_pair_of_a_file() -> None:
     check_content(params_with_pairs_file(), "params.yaml")
-    check_content(params_with_pairs_file(recorded=3, budget=3), "params.yaml")
+    check_content(params_with_pairs_file(recorded_samples=3, budget=3), "params.yaml")
     with pytest.raises(InputError) as caught:
         check_content(params_with_pairs_file(budget=2), "params.yaml")
     assert str(caught.value) == (

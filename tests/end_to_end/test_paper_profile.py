@@ -71,8 +71,8 @@ def test_problems_traces_verdicts_and_ratings_add_up(space: Workspace) -> None:
         assert ratings.height == 5 * KEPT  # one drawn trace a problem, five dimensions
         assert ratings["judge"].unique().to_list() == ["gpt-oss-120b"]
         assert (ratings["votes"].list.len() + ratings["refused"]).to_list() == [5] * ratings.height
-    recorded = table(space, "traces/deepseek-r1")
-    assert recorded.height == 2 * KEPT
+    traces = table(space, "traces/deepseek-r1")
+    assert traces.height == 2 * KEPT
     decided = table(space, "verdicts/deepseek-r1")
     assert decided["decided_by"].unique().to_list() == ["source"]
     assert decided.filter(pl.col("outcome") == "correct").height == KEPT

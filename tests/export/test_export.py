@@ -20,7 +20,7 @@ from delta.core.errors import InputError
 from delta.core.files import write_counts
 from delta.core.params import read_all, validate
 from delta.export import card, dataset, provenance
-from delta.export.provenance import Provenance
+from delta.export.provenance import CardFacts
 from tests.helpers.example_pairs import ExamplePairs, example_pairs, write_workspace
 from tests.helpers.import_closure import ROOT
 
@@ -35,7 +35,7 @@ def laptop_params(**changes: Any) -> Params:
     return validate("", Params, content)
 
 
-def toy_provenance(**changes: Any) -> Provenance:
+def toy_provenance(**changes: Any) -> CardFacts:
     """Return the provenance of the toy run with the laptop profile's parameters."""
     content = read_all(ROOT / "params.yaml")
     pairing = content["pairing"] | {"chosen": "three-shot", "rejected": "zero-shot"}
@@ -51,19 +51,19 @@ def toy_provenance(**changes: Any) -> Provenance:
             "correlation_with_length_difference": {"pearson": 0.25, "spearman": None},
         },
     }
-    return Provenance(
+    return CardFacts(
         params=laptop_params(pairing=pairing, **changes),
         params_sha256="a" * 64,
         counts=counts,
         fingerprints={"smollm2-135m": "b" * 64},
         commit="c" * 40,
-        dirty=True,
+        uncommitted_changes=True,
         date="2026-11-21",
     )
 
 
 def export_toy(
-    folder: Path, facts: Provenance | None = None, run: ExamplePairs | None = None
+    folder: Path, facts: CardFacts | None = None, run: ExamplePairs | None = None
 ) -> dict[str, int]:
     run = run or example_pairs(TEXTS, cut=1)
     return dataset.write_dataset(

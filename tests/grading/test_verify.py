@@ -71,7 +71,7 @@ def traces(*rows: tuple[str, str, str, int | None, str | None]) -> pl.DataFrame:
     return frame_of(rows_, TRACE)
 
 
-def recorded(**outcomes: str | None) -> pl.DataFrame:
+def recorded_outcomes(**outcomes: str | None) -> pl.DataFrame:
     rows = ((name, "p.0", "It is 2.", 0, outcome) for name, outcome in outcomes.items())
     return join_problems(problems(), traces(*rows))
 
@@ -100,7 +100,9 @@ def test_only_the_answer_after_the_reasoning_is_graded() -> None:
 
 
 def test_a_recorded_verdict_is_kept_and_differences_are_counted() -> None:
-    rows = recorded(a="correct", b="correct", c="incorrect", d="incorrect", e=None, f="ungradable")
+    rows = recorded_outcomes(
+        a="correct", b="correct", c="incorrect", d="incorrect", e=None, f="ungradable"
+    )
     graded = {"a": RIGHT, "b": WRONG, "c": RIGHT, "d": STUCK, "e": WRONG, "f": STUCK}
     verdicts, counts = apply_recorded_verdicts(params("keep"), rows, graded)
     assert verdicts.rows() == [
@@ -123,7 +125,7 @@ def test_a_recorded_verdict_is_kept_and_differences_are_counted() -> None:
 
 
 def test_with_recorded_grade_only_the_graders_verdicts_count() -> None:
-    rows = recorded(a="correct", b="correct")
+    rows = recorded_outcomes(a="correct", b="correct")
     verdicts, counts = apply_recorded_verdicts(params("grade"), rows, {"a": RIGHT, "b": WRONG})
     assert verdicts.rows() == [
         ("a", "correct", "2", None, "grader"),
@@ -133,7 +135,7 @@ def test_with_recorded_grade_only_the_graders_verdicts_count() -> None:
 
 
 def test_every_trace_has_one_verdict_and_the_counts_add_up() -> None:
-    rows = recorded(a="correct", b=None, c=None)
+    rows = recorded_outcomes(a="correct", b=None, c=None)
     verdicts, _ = apply_recorded_verdicts(params(), rows, {"a": RIGHT, "b": WRONG, "c": STUCK})
     assert summarize(grading(), verdicts) == {
         "graded": 3,
@@ -148,7 +150,7 @@ def test_every_trace_has_one_verdict_and_the_counts_add_up() -> None:
 
 def test_too_many_ungradable_traces_are_an_error() -> None:
     verdicts, _ = apply_recorded_verdicts(
-        params(), recorded(a=None, b=None), {"a": RIGHT, "b": STUCK}
+        params(), recorded_outcomes(a=None, b=None), {"a": RIGHT, "b": STUCK}
     )
     with pytest.raises(InputError, match="verify: 1 of 2 answers are ungradable"):
         summarize(grading(max_ungradable=0.4), verdicts)
@@ -160,7 +162,7 @@ NO_GOLD = Verdict("no_gold", None, "no_gold")
 
 def test_traces_without_gold_answers_are_outside_the_ungradable_fraction() -> None:
     verdicts, recorded_counts = apply_recorded_verdicts(
-        params(), recorded(a=None, b=None, c="correct"), dict.fromkeys("abc", NO_GOLD)
+        params(), recorded_outcomes(a=None, b=None, c="correct"), dict.fromkeys("abc", NO_GOLD)
     )
     assert verdicts["outcome"].to_list() == ["no_gold", "no_gold", "correct"]
     assert recorded_counts["recorded_verdicts"] == {"recorded": 1, "differs": 0}
@@ -177,7 +179,7 @@ def test_traces_without_gold_answers_are_outside_the_ungradable_fraction() -> No
 
 
 def test_traces_without_gold_do_not_dilute_the_ungradable_fraction() -> None:
-    rows = recorded(a=None, b=None, **dict.fromkeys("cdefgh"))
+    rows = recorded_outcomes(a=None, b=None, **dict.fromkeys("cdefgh"))
     verdicts, _ = apply_recorded_verdicts(
         params(), rows, {"a": RIGHT, "b": STUCK, **dict.fromkeys("cdefgh", NO_GOLD)}
     )

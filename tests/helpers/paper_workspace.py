@@ -62,8 +62,8 @@ def create_paper_workspace(folder: Path, server: Server) -> Workspace:
         # Base, policy and one of the six other models of Table 2.
         models = content["evaluation"]["models"]
         content["evaluation"]["models"] = {name: models[name] for name in EVALUATED}
-        recorded = [name for name, model in content["models"].items() if "recording" in model]
-        use_server(content, server.url, *sorted(set(content["serving"]) - set(recorded)))
+        recordings = [name for name, model in content["models"].items() if "recording" in model]
+        use_server(content, server.url, *sorted(set(content["serving"]) - set(recordings)))
         content["grading"]["workers"] = 2
         content["selector"]["k"] = SELECTED
         content["train"] |= {"num_processes": 1, "fsdp": False}

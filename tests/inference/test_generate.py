@@ -6,7 +6,7 @@ from delta.inference import chat_formats
 from delta.inference.generate import count_traces, recording_to_traces
 
 
-def recorded(text: str, finish_reason: str, outcome: str | None) -> dict[str, object]:
+def recorded_row(text: str, finish_reason: str, outcome: str | None) -> dict[str, object]:
     return {
         "problem_id": "openr1.7",
         "sample": 0 if outcome else 1,
@@ -18,8 +18,8 @@ def recorded(text: str, finish_reason: str, outcome: str | None) -> dict[str, ob
 
 def test_a_recorded_trace_keeps_its_verdict_and_one_cut_in_its_reasoning_has_no_answer() -> None:
     rows = [
-        recorded("<think>\nhm\n</think>\n\n\\boxed{2}", "stop", "correct"),
-        recorded("<think>\nhm", "length", None),
+        recorded_row("<think>\nhm\n</think>\n\n\\boxed{2}", "stop", "correct"),
+        recorded_row("<think>\nhm", "length", None),
     ]
     traces = recording_to_traces("r1", frame_of(rows, RECORDING), chat_formats.load("think"))
     assert traces.schema == TRACE.columns

@@ -87,7 +87,7 @@ def test_the_page_and_the_data_card_name_a_served_model() -> None:
     assert collect.model_source({"served": KNOWS}, serving_) == "gpt-4.1-mini, served: 2025-04-14"
     origin = ModelParams(served=KNOWS).origin
     assert origin == "gpt-4.1-mini at a server"
-    assert provenance.Source("judge", "judge-api", origin, "").licence == provenance.UNKNOWN
+    assert provenance.LicensedSource("judge", "judge-api", origin, "").licence == provenance.UNKNOWN
 
 
 # What a strict API is sent

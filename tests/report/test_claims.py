@@ -10,7 +10,7 @@ from delta.report import paper
 from delta.report.claims import format, rules
 from delta.report.claims.decide import ClaimResult, decide
 from delta.report.claims.measures import Evaluator, Measurement, from_interval
-from delta.report.claims.rules import Verdict
+from delta.report.claims.rules import ClaimVerdict
 from delta.report.context import MissingResultError, ReportContext, Run
 from delta.report.paper import Claim, MeanDelta, Rule, ScoreDifference, ScoreTrend, TopkOverlap
 from tests.helpers.paper_results import NUMBERS, paper_context, shuffled
@@ -24,7 +24,7 @@ def context() -> ReportContext:
     return paper_context()
 
 
-def verdicts(context: ReportContext) -> dict[str, Verdict]:
+def verdicts(context: ReportContext) -> dict[str, ClaimVerdict]:
     return {result.claim.id: result.verdict for result in decide(CLAIMS, context)}
 
 
@@ -112,7 +112,7 @@ def test_swapping_two_runs_changes_only_their_claims(context: ReportContext) -> 
     ],
 )
 def test_a_rule_gives_this_verdict(
-    rule: Rule, low: float, high: float, p: float | None, verdict: Verdict
+    rule: Rule, low: float, high: float, p: float | None, verdict: ClaimVerdict
 ) -> None:
     measured = Measurement((low + high) / 2, low, high, 0.01)
     claim = weak_pairs_claim("a", "a").model_copy(update={"rule": rule, "margin": 2.0})
@@ -129,7 +129,9 @@ def test_a_rule_gives_this_verdict(
         ([], "not run"),
     ],
 )
-def test_a_claim_holds_only_if_all_its_parts_hold(parts: list[Verdict], verdict: Verdict) -> None:
+def test_a_claim_holds_only_if_all_its_parts_hold(
+    parts: list[ClaimVerdict], verdict: ClaimVerdict
+) -> None:
     assert rules.combine_verdicts(parts) == verdict
 
 

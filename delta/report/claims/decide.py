@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 
 from delta.report.claims import rules
 from delta.report.claims.measures import Evaluator, Measurement
-from delta.report.claims.rules import Verdict
+from delta.report.claims.rules import ClaimVerdict
 from delta.report.context import MissingResultError, ReportContext
 from delta.report.paper import Claim
 from delta.stats.multiple_testing import holm
 
-SEVERITY: tuple[Verdict, ...] = ("does not hold", "cannot tell", "holds")
+SEVERITY: tuple[ClaimVerdict, ...] = ("does not hold", "cannot tell", "holds")
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class ClaimPart:
     reason: str | None
     paper_value: float | None
     p: float | None = None  # corrected; None if the rule needs none
-    verdict: Verdict = "not run"
+    verdict: ClaimVerdict = "not run"
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class ClaimResult:
 
     claim: Claim
     parts: list[ClaimPart]
-    verdict: Verdict
+    verdict: ClaimVerdict
 
     @property
     def weakest(self) -> ClaimPart | None:

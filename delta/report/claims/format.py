@@ -5,16 +5,16 @@ from typing import Any
 
 from delta.report.claims.decide import ClaimResult
 from delta.report.claims.measures import Measurement
-from delta.report.claims.rules import Verdict
+from delta.report.claims.rules import ClaimVerdict
 from delta.report.paper import Claim
 
-SYMBOLS: dict[Verdict, str] = {
+SYMBOLS: dict[ClaimVerdict, str] = {
     "holds": "✓",
     "does not hold": "✗",
     "cannot tell": "?",
     "not run": "–",
 }
-VERDICT_NUMBERS: dict[Verdict, int] = {"holds": 1, "does not hold": -1, "cannot tell": 0}
+VERDICT_NUMBERS: dict[ClaimVerdict, int] = {"holds": 1, "does not hold": -1, "cannot tell": 0}
 UNITS = {"points": "points", "percent": "%", "delta": "rating points"}
 
 

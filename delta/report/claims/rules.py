@@ -15,13 +15,13 @@ from typing import Literal
 from delta.report.claims.measures import Measurement
 from delta.report.paper import Claim, Rule
 
-Verdict = Literal["holds", "does not hold", "cannot tell", "not run"]
+ClaimVerdict = Literal["holds", "does not hold", "cannot tell", "not run"]
 
 SIGNIFICANCE = 0.05
 TESTED_RULES: tuple[Rule, ...] = ("above", "below")  # they need a p; the others only the interval
 
 
-def apply_rule(claim: Claim, measured: Measurement, p: float | None) -> Verdict:
+def apply_rule(claim: Claim, measured: Measurement, p: float | None) -> ClaimVerdict:
     """Return the verdict on one part. `p` is corrected; None for the rules that need none."""
     if claim.rule in TESTED_RULES:
         if p is None or p >= SIGNIFICANCE:
@@ -51,7 +51,7 @@ def _distance(claim: Claim, value: float) -> float:
             return value + claim.margin
 
 
-def combine_verdicts(parts: list[Verdict]) -> Verdict:
+def combine_verdicts(parts: list[ClaimVerdict]) -> ClaimVerdict:
     """Return the verdict on a claim from those on its parts."""
-    order: tuple[Verdict, ...] = ("does not hold", "not run", "cannot tell", "holds")
+    order: tuple[ClaimVerdict, ...] = ("does not hold", "not run", "cannot tell", "holds")
     return next((verdict for verdict in order if verdict in parts), "not run")
