@@ -89,12 +89,12 @@ def _dvc(workspace: Path, *command: str) -> float:
 
 def viewer_list_size(folder: Path) -> float:
     """Return the characters per pair in the one string that the pair viewer reads at its start."""
-    from tests.report.test_pair_viewer_size import build, simulate
+    from tests.helpers.simulated_pairs import write_simulated_run, write_viewer
 
     pairs, characters = PAGE
     folder.mkdir()
-    simulate(folder, pairs, characters)
-    build(folder)
+    write_simulated_run(folder, pairs, characters)
+    write_viewer(folder)
     packed = (folder / "pairs/data/index.js").read_text().split('"')[-2]
     return len(gzip.decompress(base64.b64decode(packed)).decode()) / pairs
 

@@ -8,7 +8,7 @@ import pytest
 
 from delta.analysis.variance_components import Components, estimate_components, variance_rows
 from delta.analysis.votes import Array, Indices
-from tests.analysis.test_votes import FACTS, votes_of
+from tests.helpers.example_votes import FACTS, votes_of
 
 TRUTH = {"problem": 0.5, "generator_by_problem": 0.3, "sample": 0.8, "judge": 0.6}
 GENERATORS = np.array([-0.5, 0.0, 0.2, 0.9])  # fixed; their variance, by 3, is 0.3433

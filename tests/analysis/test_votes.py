@@ -8,33 +8,16 @@ import polars as pl
 import pytest
 
 from delta.analysis import correctness_auc, generator_deltas, inter_rater, reliability
-from delta.analysis.votes import MEAN, Array, Votes, gather_votes, mean_votes
+from delta.analysis.votes import MEAN, Array, gather_votes, mean_votes
 from delta.core.errors import InputError
-from delta.core.schemas import RATING, TRACE, VERDICT
+from delta.core.schemas import TRACE, VERDICT
 from delta.core.tables import frame_of
 from delta.judging.rubric import DIMENSIONS
 from delta.stats.intervals import mean_interval, t95
+from tests.helpers.example_votes import FACTS, rating, votes_of
 
 NAN = math.nan
-FACTS, STEPS = "factuality", "step_coherence"
-
-
-def rating(trace: str, votes: list[int], dimension: str = FACTS, judge: str = "x") -> pl.DataFrame:
-    row = {"trace_id": trace, "judge": judge, "dimension": dimension, "votes": votes, "refused": 0}
-    return frame_of([row], RATING)
-
-
-def votes_of(
-    votes: dict[str, list[int]], outcomes: dict[str, str] | None = None, dimension: str = FACTS
-) -> Votes:
-    """Return Votes in one dimension, from votes by trace_id (problem/generator/sample)."""
-    rows = []
-    for trace_id in votes:
-        problem_id, generator, _ = trace_id.split("/")
-        rows.append({"trace_id": trace_id, "problem_id": problem_id, "generator": generator})
-    verdicts = [{"trace_id": id_, "outcome": outcome} for id_, outcome in (outcomes or {}).items()]
-    ratings = pl.concat(rating(id_, values, dimension) for id_, values in votes.items())
-    return gather_votes(frame_of(rows, TRACE), frame_of(verdicts, VERDICT), ratings)
+STEPS = "step_coherence"
 
 
 def pairs(*ids: tuple[str, str]) -> pl.DataFrame:

@@ -22,19 +22,18 @@ from delta.inference.generate import SampledParams, trace_requests
 from delta.judging import judge
 from delta.report import pair_viewer
 from delta.training import dataset
-from tests.export.test_export import exported_rows, toy_provenance
 from tests.helpers.character_tokenizer import CharacterTokenizer, text_of, trace_columns
-from tests.helpers.example_pairs import RUN, example_pairs
+from tests.helpers.example_pairs import RUN, example_pairs, viewer_data
 from tests.helpers.import_closure import ROOT
 from tests.helpers.scripted_server import engine_at
 from tests.helpers.tiny_models import train_params
+from tests.helpers.toy_export import exported_rows, toy_card_facts
 from tests.helpers.user_tables import (
     CHATS,
     build_from_table,
     turns_of,
     write_table,
 )
-from tests.report.test_pair_viewer import content
 
 
 @pytest.fixture
@@ -115,13 +114,13 @@ def test_export_and_pair_viewer_have_every_turn(tmp_path: Path, chats: pl.DataFr
     run = example_pairs([("a", "b")] * 4)
     problems = chats.with_columns(problem_id=run.problems["problem_id"])
     run = run._replace(problems=problems)
-    write_dataset(tmp_path / "out", toy_provenance(), run.selected, run.problems, run.traces)
+    write_dataset(tmp_path / "out", toy_card_facts(), run.selected, run.problems, run.traces)
     prompts = [row["prompt"] for row in exported_rows(tmp_path / "out", "preference")]
     assert prompts == list(CHATS)
     single = exported_rows(tmp_path / "out", "unpaired")
     assert all(row["prompt"] in CHATS for row in single)
     pair_viewer.write(tmp_path / "pairs", RUN, *run)
-    records = content(tmp_path, "index")["problems"]
+    records = viewer_data(tmp_path, "index")["problems"]
     assert [entry["history"] for entry in records] == [entry[:-1] for entry in CHATS]
 
 

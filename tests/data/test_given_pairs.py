@@ -21,10 +21,10 @@ from delta.judging.budget import Budget, within_budget
 from delta.pairing.pair import pair
 from delta.pairing.select import SelectorParams, select
 from delta.training.dataset import join_texts, to_trl_columns, tokenize_pairs
-from tests.export.test_export import exported_rows, toy_provenance
 from tests.helpers.character_tokenizer import CharacterTokenizer, text_of
 from tests.helpers.import_closure import ROOT
 from tests.helpers.tiny_models import train_params
+from tests.helpers.toy_export import exported_rows, toy_card_facts
 from tests.helpers.toy_pairs import TracesAndVerdicts, ids, make_pairs, pairing, toy_traces
 from tests.helpers.user_tables import build_from_sources, recording_params, write_table
 
@@ -149,7 +149,7 @@ def test_several_pairs_of_a_prompt_reach_every_trainer_unchanged(
     )
     dataset.write_dataset(
         tmp_path / "out",
-        toy_provenance(),
+        toy_card_facts(),
         selected,
         problems,
         [frame.lazy() for frame in traces.values()],

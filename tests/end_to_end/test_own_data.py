@@ -12,12 +12,12 @@ import yaml
 
 from delta.check import check
 from delta.core import fingerprint
+from tests.helpers.example_pairs import viewer_data
 from tests.helpers.fake_server import Server
 from tests.helpers.import_closure import ROOT
 from tests.helpers.pipeline_workspace import use_server
 from tests.helpers.tiny_models import write_model
 from tests.helpers.workspace import Workspace
-from tests.report.test_pair_viewer import content
 
 PROFILE = ROOT / "profiles" / "own.yaml"
 PAGE = (ROOT / "docs/your-data.md").read_text()
@@ -94,7 +94,7 @@ def test_three_lines_become_a_policy_and_a_page(
     exported = [{name: row[name] for name in ("prompt", "chosen", "rejected")} for row in pairs]
     for row in map(as_messages, given):
         assert row in exported
-    page = content(space.folder / "report", "index")
+    page = viewer_data(space.folder / "report", "index")
     conversations = [
         [*problem["history"], {"role": "user", "content": problem["statement"]}]
         for problem in page["problems"]

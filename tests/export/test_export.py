@@ -8,71 +8,27 @@ import socket
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import pytest
 import yaml
 
 import delta.cli.export
-from delta.check import Params
 from delta.cli.command_line import parse
 from delta.core.console import Console
 from delta.core.errors import InputError
 from delta.core.files import write_counts
-from delta.core.params import read_all, validate
+from delta.core.params import read_all
 from delta.export import card, dataset, provenance
-from delta.export.provenance import CardFacts
-from tests.helpers.example_pairs import ExamplePairs, example_pairs, write_workspace
+from tests.helpers.example_pairs import example_pairs, write_workspace
 from tests.helpers.import_closure import ROOT
+from tests.helpers.toy_export import (
+    PROMPT,
+    TEXTS,
+    export_toy,
+    exported_rows,
+    toy_card_facts,
+)
 
-TEXTS = [("good one", "bad"), ("good two", "worse"), ("good three", "worst")]
-PROMPT = "Please reason step by step, and put your final answer within \\boxed{}.\n\nWhat is 0 + 1?"
 SECRET = "/home/alice/private/traces.jsonl"
-
-
-def laptop_params(**changes: Any) -> Params:
-    """Return the laptop profile with `changes` for whole sections."""
-    content = read_all(ROOT / "params.yaml") | changes
-    return validate("", Params, content)
-
-
-def toy_provenance(**changes: Any) -> CardFacts:
-    """Return the provenance of the toy run with the laptop profile's parameters."""
-    content = read_all(ROOT / "params.yaml")
-    pairing = content["pairing"] | {"chosen": "three-shot", "rejected": "zero-shot"}
-    counts: dict[str, Any] = {
-        "problems": {"drawn": 5, "kept": 3, "dropped": {"in_benchmark": 1, "duplicate": 1}},
-        "pair": {"recipe": "strong > weak", "pairs": 3, "dropped": {}},
-        "select": {
-            "pairs": 3,
-            "selected": 2,
-            "tied_at_cut": 4,
-            "tied_and_selected": 1,
-            "with_refused_votes": 2,
-            "correlation_with_length_difference": {"pearson": 0.25, "spearman": None},
-        },
-    }
-    return CardFacts(
-        params=laptop_params(pairing=pairing, **changes),
-        params_sha256="a" * 64,
-        counts=counts,
-        fingerprints={"smollm2-135m": "b" * 64},
-        commit="c" * 40,
-        uncommitted_changes=True,
-        date="2026-11-21",
-    )
-
-
-def export_toy(
-    folder: Path, facts: CardFacts | None = None, run: ExamplePairs | None = None
-) -> dict[str, int]:
-    run = run or example_pairs(TEXTS, cut=1)
-    return dataset.write_dataset(
-        folder, facts or toy_provenance(), run.selected, run.problems, run.traces
-    )
-
-
-def exported_rows(folder: Path, config: str) -> list[dict[str, Any]]:
-    return pl.read_parquet(folder / config / "train-*.parquet").to_dicts()
 
 
 def test_selected_pairs_become_messages_in_rank_order(tmp_path: Path) -> None:
@@ -214,7 +170,7 @@ def test_the_card_describes_the_run(tmp_path: Path) -> None:
 
 
 def test_the_card_lists_the_prompt_files_that_were_used() -> None:
-    hashes = provenance.prompt_hashes(toy_provenance().params)
+    hashes = provenance.prompt_hashes(toy_card_facts().params)
     assert list(hashes) == ["instruction.txt", "chat_formats.yaml", "worked_examples.yaml"]
 
 
@@ -223,7 +179,7 @@ def test_an_unknown_licence_is_reported_as_unknown(tmp_path: Path) -> None:
     models = content["models"]
     (name,) = [name for name in models if name.startswith("smollm2")][:1]
     models |= {name: {"hub": {"repository": "a/b", "revision": "d" * 40, "code": False}}}
-    export_toy(tmp_path / "out", toy_provenance(models=models))
+    export_toy(tmp_path / "out", toy_card_facts(models=models))
     header, text = read_card(tmp_path / "out")
     assert header["license"] == "unknown"
     assert f"a/b@{'d' * 40} |" in text
@@ -234,7 +190,7 @@ def test_an_unknown_licence_is_reported_as_unknown(tmp_path: Path) -> None:
 def test_a_judge_with_a_second_judge_is_not_called_unvalidated(tmp_path: Path) -> None:
     judge = read_all(ROOT / "params.yaml")["judge"]
     judge["second_judge"]["rater"] = "rules"
-    export_toy(tmp_path / "out", toy_provenance(judge=judge))
+    export_toy(tmp_path / "out", toy_card_facts(judge=judge))
     assert "was not validated" not in read_card(tmp_path / "out")[1]
 
 
@@ -251,7 +207,7 @@ def test_an_export_holds_no_path_secret_or_host_name(
     engine = content["engine"]
     server = {"base_urls": ["http://private.example:8000/v1"], "key": None, "concurrency": 1}
     engine["endpoint"]["servers"] = {"mine": server | {"models": {"judge": None}}}
-    facts = toy_provenance(
+    facts = toy_card_facts(
         models=models, engine=engine, problems=content["problems"] | {"sources": sources}
     )
     export_toy(tmp_path / "out", facts)
@@ -285,7 +241,7 @@ def test_names_cannot_break_the_cards_tables() -> None:
 def lay_out_with_counts(folder: Path, selected: int) -> None:
     write_workspace(folder, example_pairs(TEXTS, cut=1))
     pairing = read_all(folder / "params.yaml")["pairing"]
-    counts = toy_provenance().counts
+    counts = toy_card_facts().counts
     counts["select"]["selected"] = selected
     for stage, stage_counts in counts.items():
         write_counts(folder / "data" / "counts" / f"{stage}.json", stage_counts, stage)

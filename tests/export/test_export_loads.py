@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.export.test_export import PROMPT, TEXTS, export_toy
 from tests.helpers.example_pairs import example_pairs
 from tests.helpers.tiny_models import write_model
+from tests.helpers.toy_export import PROMPT, TEXTS, export_toy
 
 pytestmark = pytest.mark.slow
 

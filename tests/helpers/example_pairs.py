@@ -1,5 +1,9 @@
 """Tables of a small run with pairs, for the tests of the pair viewer and the export."""
 
+import base64
+import gzip
+import json
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -147,3 +151,11 @@ def write_workspace(folder: Path, run: ExamplePairs) -> None:
             ("ratings", run.ratings, RATING),
         ):
             tables.write(data / kind / file, frame.filter(pl.col("trace_id").is_in(ids)), table)
+
+
+def viewer_data(folder: Path, name: str) -> Any:
+    """Return the content of a data file of the pair viewer in `folder`."""
+    text = (folder / "pairs" / "data" / f"{name}.js").read_text()
+    match = re.fullmatch(rf'receive\("{name}","([A-Za-z0-9+/=]*)"\);\n', text)
+    assert match, text[:80]
+    return json.loads(gzip.decompress(base64.b64decode(match[1])))

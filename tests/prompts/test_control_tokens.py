@@ -24,12 +24,12 @@ from delta.prompts.control_tokens import (
     strip_end_of_turn,
 )
 from delta.training import dataset
-from tests.export.test_export import exported_rows, toy_provenance
 from tests.helpers.character_tokenizer import trace_columns
 from tests.helpers.example_pairs import example_pairs
 from tests.helpers.scripted_server import engine_at
 from tests.helpers.tiny_model_families import LLAMA3
 from tests.helpers.tiny_models import TEMPLATE, train_params
+from tests.helpers.toy_export import exported_rows, toy_card_facts
 
 SYSTEM = "{% if messages[0]['role'] == 'system' %}{{ messages[0]['content'] }}{% endif %}"
 TURNS = "{% for m in messages if m['role'] != 'system' %}"
@@ -307,7 +307,7 @@ ENDED = {
 def test_an_end_of_turn_kept_by_a_file_is_not_exported(text: str, tmp_path: Path) -> None:
     assert strip_end_of_turn(text) == ENDED[text]
     run = example_pairs([(text, "cut<|im_end|>")])
-    write_dataset(tmp_path / "out", toy_provenance(), run.selected, run.problems, run.traces)
+    write_dataset(tmp_path / "out", toy_card_facts(), run.selected, run.problems, run.traces)
     (row,) = exported_rows(tmp_path / "out", "preference")
     assert row["chosen"][0]["content"] == ENDED[text]
     assert row["rejected"][0]["content"] == "cut<|im_end|>"  # of a trace that was cut, all stays

@@ -1,14 +1,11 @@
 """The files of the pair viewer: their content, and that no text in them can run."""
 
 import base64
-import gzip
 import hashlib
 import io
-import json
 import re
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pytest
@@ -22,7 +19,14 @@ from delta.core.tables import frame_of
 from delta.core.types import Counts
 from delta.report import pair_viewer
 from delta.report.pair_viewer import PAGE, SCRIPTS
-from tests.helpers.example_pairs import RUN, ExamplePairs, example_pairs, trace_row, write_workspace
+from tests.helpers.example_pairs import (
+    RUN,
+    ExamplePairs,
+    example_pairs,
+    trace_row,
+    viewer_data,
+    write_workspace,
+)
 
 TEXTS = [("a", "bb"), ("ccc", "dddd"), ("e", "f")]
 
@@ -31,18 +35,10 @@ def build(folder: Path, run: ExamplePairs) -> Counts:
     return pair_viewer.write(folder / "pairs", RUN, *run)
 
 
-def content(folder: Path, name: str) -> Any:
-    """Return what a data file passes on."""
-    text = (folder / "pairs" / "data" / f"{name}.js").read_text()
-    match = re.fullmatch(rf'receive\("{name}","([A-Za-z0-9+/=]*)"\);\n', text)
-    assert match, text[:80]
-    return json.loads(gzip.decompress(base64.b64decode(match[1])))
-
-
 def test_the_index_has_every_pair_and_why_it_is_not_selected(tmp_path: Path) -> None:
     counts = build(tmp_path, example_pairs(TEXTS, cut=1))
     assert (counts["pairs"], counts["selected"], counts["traces"]) == (3, 2, 6)
-    index = content(tmp_path, "index")
+    index = viewer_data(tmp_path, "index")
     assert index["columns"]["why"] == ["selected", "selected", "below the cut"]
     assert index["columns"]["deltas"] == [[-1.0, 0.0], [0.0, 0.0], [1.0, 0.0]]
     assert index["columns"]["chosen_length"] == [1, 3, 1]
@@ -62,9 +58,9 @@ def test_function_names_of_the_scripts_are_unique() -> None:
 
 def test_the_index_locates_each_trace(tmp_path: Path) -> None:
     build(tmp_path, example_pairs(TEXTS))
-    columns = content(tmp_path, "index")["columns"]
+    columns = viewer_data(tmp_path, "index")["columns"]
     file, place = columns["rejected_at"][1]
-    trace = content(tmp_path, str(file))[place]
+    trace = viewer_data(tmp_path, str(file))[place]
     assert trace["parts"] == [["answer", "dddd"]]
     assert trace["verdict"] == {
         "outcome": "ungradable",
@@ -79,7 +75,7 @@ def test_the_index_locates_each_trace(tmp_path: Path) -> None:
 
 def test_traces_without_a_pair_are_left_out(tmp_path: Path) -> None:
     build(tmp_path, example_pairs(TEXTS))
-    texts = [text for trace in content(tmp_path, "0") for _, text in trace["parts"]]
+    texts = [text for trace in viewer_data(tmp_path, "0") for _, text in trace["parts"]]
     assert sorted(texts) == ["a", "bb", "ccc", "dddd", "e", "f"]
 
 
@@ -91,7 +87,7 @@ def test_a_trace_in_two_pairs_is_stored_once(tmp_path: Path) -> None:
 
 def test_long_traces_are_divided_among_files(tmp_path: Path) -> None:
     build(tmp_path, example_pairs([("x" * 300_000, "y" * 300_000), ("z", "v")]))
-    columns = content(tmp_path, "index")["columns"]
+    columns = viewer_data(tmp_path, "index")["columns"]
     assert columns["chosen_at"] == [[0, 0], [0, 1]]
     assert columns["rejected_at"] == [[0, 2], [1, 0]]  # the first file is full after 600,001
 
@@ -100,10 +96,10 @@ def test_a_trace_of_50_mb_is_truncated_in_the_middle_with_a_note(tmp_path: Path)
     text = "first " + "x" * 50_000_000 + " last"
     counts = build(tmp_path, example_pairs([(text, "b"), ("z", "v")]))
     assert counts["bytes"] < 1_000_000
-    columns = content(tmp_path, "index")["columns"]
+    columns = viewer_data(tmp_path, "index")["columns"]
     assert columns["chosen_length"] == [50_000_011, 1]
     file, place = columns["chosen_at"][0]
-    ((kind, part),) = content(tmp_path, str(file))[place]["parts"]
+    ((kind, part),) = viewer_data(tmp_path, str(file))[place]["parts"]
     assert kind == "answer"
     assert part.startswith("first xxx")
     assert part.endswith("xxx last")
@@ -145,10 +141,10 @@ def test_a_pair_without_ratings_has_no_delta(tmp_path: Path) -> None:
         score=pl.lit(None, dtype=pl.Float64)
     )
     build(tmp_path, run._replace(selected=without_deltas, ratings=run.ratings.clear()))
-    index = content(tmp_path, "index")
+    index = viewer_data(tmp_path, "index")
     assert index["about"]["dimensions"] == []
     assert index["columns"]["deltas"] == [[], [], []]
-    assert content(tmp_path, "0")[0]["ratings"] == []
+    assert viewer_data(tmp_path, "0")[0]["ratings"] == []
 
 
 def test_the_same_run_gives_the_same_bytes(tmp_path: Path) -> None:
