@@ -20,7 +20,8 @@ from delta.core import params
 from delta.core.console import Console
 from delta.core.errors import InputError
 from delta.core.git import is_tracked
-from delta.experiments import overrides, results, run
+from delta.experiments import results, run
+from delta.experiments.changes import check_changes
 from delta.experiments.grid import Cell, Changes, ExperimentParams, cells, with_changes
 from delta.plan.availability import external_sources
 
@@ -53,9 +54,9 @@ def distinct_cells(names: list[str]) -> list[Cell]:
             where = f"params.yaml: experiments.{name} {cell.axes}"
             changed = with_changes(content, cell.changes, f"experiments.{name}")
             run_params = check.check_content(changed, where)
-            if results.read(cell.key) is None:  # DVC's own check takes seconds
+            if results.read(cell.key) is None:
                 check_tracked(run_params, cell.changes, where)
-                overrides.check_set_params(cell.changes, where)
+                check_changes(cell.changes, where)
     return list(by_key.values())
 
 

@@ -21,10 +21,12 @@ from typing import Any
 
 import polars as pl
 
-from delta.core import params, paths
+from delta.core import paths
 from delta.core.errors import InputError
 from delta.core.git import git
-from delta.experiments import overrides, results
+from delta.core.params import PARAMS_FILE
+from delta.experiments import results
+from delta.experiments.changes import write_changes
 from delta.experiments.grid import Cell
 from delta.experiments.results import Result
 
@@ -129,16 +131,12 @@ def _run_in(clone: Path, cell: Cell, source: str, threads: int, lock: int) -> No
     """Run a cell as a DVC experiment on the files of the commit `source`."""
     git("-C", str(clone), "reset", "--quiet", "--hard", check=True)
     git("-C", str(clone), "restore", f"--source={source}", ".", check=True)
-    arguments = overrides.set_param_arguments(params.read_all(), cell.changes)
+    write_changes(clone / PARAMS_FILE, cell.changes, cell.name)
     log = _log_path(cell)
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
         subprocess.run(
-            [
-                *("dvc", "exp", "run", "--name", cell.name),
-                *(f"--set-param={argument}" for argument in arguments),
-                TARGET,
-            ],
+            ["dvc", "exp", "run", "--name", cell.name, TARGET],
             cwd=clone,
             env=os.environ | {"OMP_NUM_THREADS": str(threads)},
             stdout=output,
