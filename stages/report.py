@@ -44,7 +44,7 @@ def main(console: Console) -> None:
 def draw_policy(by_model: scores.Scores) -> None:
     """Draw the scores of all models, the training curves and the deltas."""
     selected = tables.read(paths.SELECTED, SELECTED)
-    policy.accuracy(scores.accuracy_rows(by_model), paths.REPORT)
+    policy.accuracy(scores.score_rows(by_model), paths.REPORT)
     policy.training(pl.read_csv(paths.TRAINING_HISTORY, separator="\t"), paths.REPORT)
     policy.deltas(scores.delta_rows(selected), paths.REPORT)
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from delta.core import params, paths, tables
 from delta.core.errors import InputError
-from delta.core.schemas import ANSWER, QUESTION
+from delta.core.schemas import QUESTION
 from delta.experiments import compare, results
 from delta.experiments.results import AnswerCounts
 from delta.report.scores import read_scores
@@ -34,10 +34,7 @@ def read_answers(name: str) -> Answers:
     """Read the answers of a run. Raises InputError where no run, or several, have this name."""
     if paths.score(name).is_file():
         scores = read_scores({name: paths.score(name)}, params.get("benchmarks"))[name]
-        counts = {
-            benchmark: results.count_answers(tables.read(paths.answers(name, benchmark), ANSWER))
-            for benchmark in scores
-        }
+        counts = results.read_answers(name, scores)
     else:
         result = _find_result(name)
         scores, counts = result.scores, result.answers

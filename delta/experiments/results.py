@@ -1,15 +1,17 @@
 """Results of experiments, kept in Git: scores, and the correct answers to each question."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from delta.core import paths
+from delta.core import paths, tables
 from delta.core.errors import InputError
 from delta.core.files import write_text
+from delta.core.schemas import ANSWER
 
 DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"  # correct answers to a question: 0 to 35
 
@@ -48,6 +50,15 @@ def count_answers(rows: pl.DataFrame) -> AnswerCounts:
     )
     (samples,) = counted["samples"].unique()
     return AnswerCounts(samples, tuple(counted["outcome"]))
+
+
+def read_answers(model: str, benchmarks: Iterable[str]) -> dict[str, AnswerCounts]:
+    """Count the correct answers of a model of this workspace, by benchmark."""
+    columns = ["question_id", "outcome"]
+    return {
+        benchmark: count_answers(tables.read(paths.answers(model, benchmark), ANSWER, columns))
+        for benchmark in benchmarks
+    }
 
 
 def write(result: Result, folder: Path = paths.RUNS) -> Path:

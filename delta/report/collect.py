@@ -4,14 +4,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from delta.core import paths, tables
+from delta.core import paths
 from delta.core.files import read_json
 from delta.core.git import git
-from delta.core.schemas import ANSWER
 from delta.core.types import Row
 from delta.experiments import grid, results
 from delta.experiments.grid import ExperimentParams
-from delta.experiments.results import AnswerCounts
 from delta.report.context import ModelScores, Provenance, ReportContext, Run
 from delta.report.scores import Scores
 
@@ -76,15 +74,9 @@ def _read_models(scores: Scores, groups: dict[str, str]) -> dict[str, ModelScore
         ]
         return sum(values) / max(1, len(values)), name
 
-    def read(name: str, benchmark: str) -> AnswerCounts:
-        columns = ["question_id", "outcome"]
-        return results.count_answers(tables.read(paths.answers(name, benchmark), ANSWER, columns))
-
+    names = sorted(scores.keys() - {paths.POLICY}, key=math_score)
     return {
-        name: ModelScores(
-            scores[name], {benchmark: read(name, benchmark) for benchmark in scores[name]}
-        )
-        for name in sorted(scores.keys() - {paths.POLICY}, key=math_score)
+        name: ModelScores(scores[name], results.read_answers(name, scores[name])) for name in names
     }
 
 

@@ -85,8 +85,7 @@ class ReportContext:
             raise MissingResultError(f"this profile has no benchmark of {domain}")
         return names
 
-
-def count_missing(context: ReportContext, experiments: list[str]) -> tuple[int, int]:
-    """Return how many runs of these experiments have no result, and how many there are."""
-    runs = [run for name in experiments for run in context.runs(name)]
-    return sum(run.result is None for run in runs), len(runs)
+    def count_missing(self, experiments: list[str]) -> tuple[int, int]:
+        """Return how many runs of these experiments have no result, and how many there are."""
+        runs = [run for name in experiments for run in self.runs(name)]
+        return sum(run.result is None for run in runs), len(runs)

@@ -11,8 +11,6 @@ from delta.core.types import Row
 
 Scores = dict[str, dict[str, dict[str, Any]]]  # model → benchmark → value, low, high, ...
 
-VERDICTS = {1: "better", 0: "cannot tell", -1: "worse"}
-
 
 def read_scores(files: dict[str, Path], benchmarks: Iterable[str]) -> Scores:
     """Read the score file of each model.
@@ -26,19 +24,24 @@ def read_scores(files: dict[str, Path], benchmarks: Iterable[str]) -> Scores:
     }
 
 
-def accuracy_rows(scores: Scores) -> list[Row]:
+def score_rows(scores: Scores) -> list[Row]:
     """Return a row for each model and benchmark, in percent."""
     return [
         {
-            "benchmark": benchmark,
             "model": model,
-            "accuracy": round(100 * score["value"], 2),
-            "low": round(100 * score["low"], 2),
-            "high": round(100 * score["high"], 2),
+            "benchmark": benchmark,
+            "score": percent(score["value"]),
+            "low": percent(score["low"]),
+            "high": percent(score["high"]),
         }
         for model, by_benchmark in scores.items()
         for benchmark, score in by_benchmark.items()
     ]
+
+
+def percent(fraction: float) -> float:
+    """Return a fraction in percent, rounded to two decimals."""
+    return round(100 * fraction, 2)
 
 
 def delta_rows(selected: pl.DataFrame) -> list[Row]:
@@ -56,21 +59,11 @@ def delta_rows(selected: pl.DataFrame) -> list[Row]:
     )
 
 
-def score_differences(scores: Scores, base: str, policy: str) -> dict[str, dict[str, Any]]:
-    """Return the policy's score minus the base's for each benchmark.
-
-    `intervals_apart` compares the 95% intervals: 1 if the policy's is wholly above, -1 if wholly
-    below, 0 if they overlap.
-    """
-    differences = {}
-    for benchmark, after in scores[policy].items():
-        before = scores[base][benchmark]
-        apart = int(after["low"] > before["high"]) - int(after["high"] < before["low"])
-        differences[benchmark] = {
-            "gain": round(after["value"] - before["value"], 6),
-            "intervals_apart": apart,
-        }
-    return differences
+def compare_intervals(before: Row, after: Row) -> str:
+    """Return whether the 95% interval of `after` is wholly above or below that of `before`."""
+    if after["low"] > before["high"]:
+        return "better"
+    return "worse" if after["high"] < before["low"] else "cannot tell"
 
 
 def to_markdown(scores: Scores, base: str, policy: str) -> str:
@@ -79,9 +72,9 @@ def to_markdown(scores: Scores, base: str, policy: str) -> str:
         "| benchmark | group | base | policy | policy against base |",
         "|---|---|---|---|---|",
     ]
-    for benchmark, difference in score_differences(scores, base, policy).items():
-        before, after = scores[base][benchmark], scores[policy][benchmark]
-        verdict = VERDICTS[difference["intervals_apart"]]
+    for benchmark, after in scores[policy].items():
+        before = scores[base][benchmark]
+        verdict = compare_intervals(before, after)
         cells = (benchmark, after["group"], format_score(before), format_score(after), verdict)
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

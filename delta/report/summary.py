@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from delta.core.types import Counts, Row
-from delta.report.scores import Scores
+from delta.report.scores import Scores, percent
 from delta.stats.intervals import Interval, group_mean
 
 SCORE_COLUMNS = ("group", "value", "low", "high", "n", "samples", "benchmark_version")
@@ -25,7 +25,7 @@ def summarize(
     votes, refused = (sum(counts[key] for counts in judge) for key in ("votes", "refused"))
     return {
         "policy": _by_group(scores[policy], scores[base]),
-        "judge": {"refused": _percent(refused / max(1, votes + refused))},
+        "judge": {"refused": percent(refused / max(1, votes + refused))},
         "selection": {"pairs": select["selected"], "mean_delta": select["mean_delta_selected"]},
         "training": {"loss": train["last_loss"], "margin": train.get("last_margin")},
         "scores": [
@@ -38,24 +38,21 @@ def summarize(
 
 def _by_group(policy: dict[str, Row], base: dict[str, Row]) -> dict[str, Counts]:
     """Return the mean score, its 95% interval and the gain by group of benchmarks (paper 3.1.2)."""
-    groups: dict[str, list[str]] = {}
+    benchmarks: dict[str, list[str]] = {}
     for benchmark, score in policy.items():
-        groups.setdefault(score["group"], []).append(benchmark)
-    return {group: _compare(policy, base, names) for group, names in groups.items()}
-
-
-def _compare(policy: dict[str, Row], base: dict[str, Row], names: list[str]) -> Counts:
-    ours, theirs = (
-        group_mean([Interval(*(scores[name][key] for key in Interval._fields)) for name in names])
-        for scores in (policy, base)
-    )
-    return {
-        "score": _percent(ours.value),
-        "low": _percent(ours.low),
-        "high": _percent(ours.high),
-        "gain": _percent(ours.value - theirs.value),
-    }
-
-
-def _percent(fraction: float) -> float:
-    return round(100 * fraction, 2)
+        benchmarks.setdefault(score["group"], []).append(benchmark)
+    groups = {}
+    for group, names in benchmarks.items():
+        ours, theirs = (
+            group_mean(
+                [Interval(*(scores[name][key] for key in Interval._fields)) for name in names]
+            )
+            for scores in (policy, base)
+        )
+        groups[group] = {
+            "score": percent(ours.value),
+            "low": percent(ours.low),
+            "high": percent(ours.high),
+            "gain": percent(ours.value - theirs.value),
+        }
+    return groups

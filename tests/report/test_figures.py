@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from delta.report.context import ReportContext, Run, count_missing
+from delta.report.context import ReportContext, Run
 from delta.report.figures import data, paper
 from delta.report.figures.style import DASHES, HATCHES, MARKERS, SERIES
 from tests.helpers.paper_results import REAL_SIZES, paper_context
@@ -61,8 +61,8 @@ def test_a_missing_run_is_counted_and_has_no_score(context: ReportContext) -> No
         for place, run in enumerate(context.runs("figure-2"))
     ]
     fewer = replace(context, experiments=context.experiments | {"figure-2": runs})
-    assert count_missing(fewer, ["figure-2"]) == (3, 12)
-    easy = [row for row in data.figure_2(fewer) if row["domain"] == "easy"]
+    assert fewer.count_missing(["figure-2"]) == (3, 12)
+    easy = [row for row in data.build_rows(fewer)["figure-2"] if row["domain"] == "easy"]
     assert [row["score"] is None for row in easy] == [True] * 3 + [False] * 9
     assert easy[0]["low"] is None
     assert easy[0]["base"] is not None

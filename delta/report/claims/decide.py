@@ -1,7 +1,7 @@
 """Decide the paper's claims: measure every part, correct the p-values, apply the rules."""
 
 import itertools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from delta.report.claims import rules
 from delta.report.claims.measures import Evaluator, Measurement
@@ -13,25 +13,28 @@ from delta.stats.multiple_testing import holm
 SEVERITY: tuple[ClaimVerdict, ...] = ("does not hold", "cannot tell", "holds")
 
 
-@dataclass(frozen=True)
+@dataclass
 class ClaimPart:
     """One quantity of a claim: its measurement, or the reason why there is none."""
 
     label: str  # the combination of entries; empty if the claim has one part
-    measured: Measurement | None
-    reason: str | None
-    paper_value: float | None
+    paper_value: float | None = None
+    measured: Measurement | None = None
+    reason: str | None = None
     p: float | None = None  # corrected; None if the rule needs none
     verdict: ClaimVerdict = "not run"
 
 
 @dataclass(frozen=True)
 class ClaimResult:
-    """A claim, its parts and the verdict on it."""
+    """A claim and its parts."""
 
     claim: Claim
     parts: list[ClaimPart]
-    verdict: ClaimVerdict
+
+    @property
+    def verdict(self) -> ClaimVerdict:
+        return rules.combine_verdicts([part.verdict for part in self.parts])
 
     @property
     def weakest(self) -> ClaimPart | None:
@@ -45,17 +48,24 @@ class ClaimResult:
 
 
 def decide(claims: list[Claim], context: ReportContext) -> list[ClaimResult]:
-    """Return the result of every claim, in the order of `claims`."""
-    parts_by_claim = [_measure(claim, context) for claim in claims]
-    corrected = _corrected_p(claims, parts_by_claim)
-    results = []
-    for number, (claim, parts) in enumerate(zip(claims, parts_by_claim, strict=True)):
-        decided = [
-            _apply_rule(claim, part, corrected.get((number, place)))
-            for place, part in enumerate(parts)
-        ]
-        verdict = rules.combine_verdicts([part.verdict for part in decided])
-        results.append(ClaimResult(claim, decided, verdict))
+    """Return the result of every claim, in the order of `claims`.
+
+    p-values are Holm-corrected within each family of claims.
+    """
+    results = [ClaimResult(claim, _measure(claim, context)) for claim in claims]
+    tested: dict[str, list[tuple[ClaimPart, float]]] = {}  # family → parts and their p
+    for result in results:
+        if result.claim.rule in rules.TESTED_RULES:
+            tested.setdefault(result.claim.family, []).extend(
+                (part, part.measured.p) for part in result.parts if part.measured is not None
+            )
+    for tests in tested.values():
+        for (part, _), p in zip(tests, holm([p for _, p in tests]), strict=True):
+            part.p = p
+    for result in results:
+        for part in result.parts:
+            if part.measured is not None:
+                part.verdict = rules.apply_rule(result.claim, part.measured, part.p)
     return results
 
 
@@ -67,38 +77,17 @@ def _measure(claim: Claim, context: ReportContext) -> list[ClaimPart]:
             for name, texts in claim.for_each.items()
         }
     except MissingResultError as error:
-        return [ClaimPart("", None, str(error), None)]
+        return [ClaimPart("", reason=str(error))]
     parts = []
     for choice in itertools.product(*entries.values()):
         label, paper_value = ", ".join(choice), claim.paper_value
         if isinstance(paper_value, dict):
             paper_value = paper_value.get(label)
+        part = ClaimPart(label, paper_value)
         evaluator = Evaluator(context, dict(zip(entries, choice, strict=True)))
         try:
-            measured = evaluator.evaluate(claim.quantity, claim.threshold)
-            parts.append(ClaimPart(label, measured, None, paper_value))
+            part.measured = evaluator.evaluate(claim.quantity, claim.threshold)
         except MissingResultError as error:
-            parts.append(ClaimPart(label, None, str(error), paper_value))
+            part.reason = str(error)
+        parts.append(part)
     return parts
-
-
-def _apply_rule(claim: Claim, part: ClaimPart, p: float | None) -> ClaimPart:
-    if part.measured is None:
-        return part
-    return replace(part, p=p, verdict=rules.apply_rule(claim, part.measured, p))
-
-
-def _corrected_p(
-    claims: list[Claim], parts_by_claim: list[list[ClaimPart]]
-) -> dict[tuple[int, int], float]:
-    """Return (number of the claim, of its part) → p, Holm-corrected within each family."""
-    families: dict[str, dict[tuple[int, int], float]] = {}
-    for number, (claim, parts) in enumerate(zip(claims, parts_by_claim, strict=True)):
-        for place, part in enumerate(parts):
-            if claim.rule in rules.TESTED_RULES and part.measured is not None:
-                families.setdefault(claim.family, {})[number, place] = part.measured.p
-    return {
-        key: p
-        for tests in families.values()
-        for key, p in zip(tests, holm(list(tests.values())), strict=True)
-    }

@@ -81,6 +81,6 @@ def format_number(number: float, claim: Claim, digits: int) -> str:
     return text.replace("-", "−") if float(text) else f"{0:.{digits}f}"
 
 
-def humanize(name: str) -> str:
-    """Return a name as words."""
-    return name.replace("_", " ")
+def humanize(value: Any) -> Any:
+    """Return a string as words, and any other value as it is."""
+    return value.replace("_", " ") if isinstance(value, str) else value

@@ -9,10 +9,10 @@ from delta.report.claims.measures import (
     correct_counts,
     group_replicates,
 )
-from delta.report.context import DOMAINS, SEED, MissingResultError, ReportContext
+from delta.report.context import DOMAINS, SEED, MissingResultError, ReportContext, Run
 from delta.report.figures.style import distinct
 from delta.report.paper import RunSelector, ScoreDifference
-from delta.stats.intervals import Interval
+from delta.report.scores import percent, score_rows
 from delta.stats.seeds import SeedScore, score_with_seeds
 
 ALL = "all"  # pairs, at the end of Figure 4's axis
@@ -24,10 +24,10 @@ def build_rows(context: ReportContext) -> dict[str, list[Row]]:
     """Return the rows by the name of the table or figure."""
     return {
         "table-1": table_1(context),
-        "table-2": table_2(context),
+        "table-2": score_rows({name: model.scores for name, model in context.models.items()}),
         "figure-1": figure_1(context),
-        "figure-2": figure_2(context),
-        "figure-3": figure_3(context),
+        "figure-2": _run_scores(context, "figure-2", ("easy", "hard", "stem", "code")),
+        "figure-3": _run_scores(context, "figure-3", ("math", "stem")),
         "figure-4": figure_4(context),
         "figure-5": context.overlaps,
         "controls": controls(context),
@@ -45,35 +45,19 @@ def table_1(context: ReportContext) -> list[Row]:
     return sorted(rows, key=lambda row: order.get(row["chosen"], len(order)))
 
 
-def table_2(context: ReportContext) -> list[Row]:
-    """Return the scores of the off-the-shelf models."""
-    return [
-        {"model": name, "benchmark": benchmark}
-        | _interval("score", Interval(score["value"], score["low"], score["high"]), 100)
-        for name, model in context.models.items()
-        for benchmark, score in model.scores.items()
-    ]
-
-
 def figure_1(context: ReportContext) -> list[Row]:
     """Return gains over the base."""
-    return [
-        {"domain": domain}
-        | run.axes
-        | _gain(context, domain, {"experiment": "figure-1"} | run.axes)
-        for domain in _available(context, ("easy", "hard"))
-        for run in context.runs("figure-1")
-    ]
-
-
-def figure_2(context: ReportContext) -> list[Row]:
-    """Return scores by method and chosen generator."""
-    return _run_scores(context, "figure-2", ("easy", "hard", "stem", "code"))
-
-
-def figure_3(context: ReportContext) -> list[Row]:
-    """Return scores by the outcomes of chosen and rejected."""
-    return _run_scores(context, "figure-3", ("math", "stem"))
+    rows = []
+    for domain in _available(context, ("easy", "hard")):
+        for run in context.runs("figure-1"):
+            selector: RunSelector = {"experiment": "figure-1"} | run.axes
+            quantity = ScoreDifference(domains=[domain], runs=[selector], baseline=["base"])
+            try:
+                gain = Evaluator(context).score_difference(quantity)
+            except MissingResultError:
+                gain = None
+            rows.append({"domain": domain} | run.axes | _interval("gain", gain))
+    return rows
 
 
 def figure_4(context: ReportContext) -> list[Row]:
@@ -83,15 +67,19 @@ def figure_4(context: ReportContext) -> list[Row]:
     """
     rows = []
     for domain in _available(context, ("easy", "hard", "stem")):
-        base = _selected_score(context, domain, "base")["score"]
+        base = _base_score(context, domain)
         runs = context.runs("figure-4")
+        full = _score(context, domain, _select(context, "full"))
         for by in distinct([run.axes for run in runs], "by"):
-            rows += [_row(context, domain, [run], base) for run in runs if run.axes["by"] == by]
-            full = _selected_score(context, domain, "full")
-            rows.append({"domain": domain, "by": by, "k": ALL, **full, "base": base})
+            rows += [
+                _row(domain, run.axes, _score(context, domain, [run]), base)
+                for run in runs
+                if run.axes["by"] == by
+            ]
+            rows.append(_row(domain, {"by": by, "k": ALL}, full, base))
         for group in group_replicates(context.runs(RANDOM)):
             axes = {"by": RANDOM, "k": group[0].axes["k"]}
-            rows.append({"domain": domain, **axes, **_score(context, domain, group), "base": base})
+            rows.append(_row(domain, axes, _score(context, domain, group), base))
     return rows
 
 
@@ -102,14 +90,14 @@ def controls(context: ReportContext) -> list[Row]:
     """
     rows = []
     for domain in _available(context, ("easy", "hard", "stem", "code")):
-        base = _selected_score(context, domain, "base")["score"]
+        base = _base_score(context, domain)
         for name in CONTROLS:
             for group in group_replicates(context.runs(name)):
-                row = {"control": name} | _row(context, domain, group, base)
-                row.pop(SEED, None)
-                score = _seed_score(context, domain, group)
+                axes = {axis: entry for axis, entry in group[0].axes.items() if axis != SEED}
+                score = _score(context, domain, group)
+                row = {"control": name} | _row(domain, axes, score, base)
                 spread = None if score is None else score.between_seeds
-                spread = None if spread is None else round(100 * spread, 2)
+                spread = None if spread is None else percent(spread)
                 rows.append(row | {"seeds": len(group), "spread": spread})
     return rows
 
@@ -117,49 +105,43 @@ def controls(context: ReportContext) -> list[Row]:
 def _run_scores(context: ReportContext, experiment: str, domains: tuple[str, ...]) -> list[Row]:
     rows = []
     for domain in _available(context, domains):
-        base = _selected_score(context, domain, "base")["score"]
-        rows += [_row(context, domain, [run], base) for run in context.runs(experiment)]
+        base = _base_score(context, domain)
+        rows += [
+            _row(domain, run.axes, _score(context, domain, [run]), base)
+            for run in context.runs(experiment)
+        ]
     return rows
 
 
-def _row(context: ReportContext, domain: str, runs: Replicates, base: float | None) -> Row:
-    return {"domain": domain} | runs[0].axes | _score(context, domain, runs) | {"base": base}
+def _row(domain: str, axes: dict[str, str], score: SeedScore | None, base: float | None) -> Row:
+    return {"domain": domain} | axes | _interval("score", score, 100) | {"base": base}
 
 
-def _score(context: ReportContext, domain: str, runs: Replicates) -> Row:
-    return _interval("score", _seed_score(context, domain, runs), 100)
+def _base_score(context: ReportContext, domain: str) -> float | None:
+    score = _score(context, domain, _select(context, "base"))
+    return None if score is None else percent(score.value)
 
 
-def _seed_score(context: ReportContext, domain: str, runs: Replicates) -> SeedScore | None:
+def _select(context: ReportContext, selector: RunSelector) -> Replicates:
+    try:
+        (runs,) = Evaluator(context).select_runs(selector)
+    except MissingResultError:
+        return [Run({}, None)]
+    return runs
+
+
+def _score(context: ReportContext, domain: str, runs: Replicates) -> SeedScore | None:
     try:
         return score_with_seeds([correct_counts(runs, name) for name in context.benchmarks(domain)])
     except MissingResultError:
         return None
 
 
-def _selected_score(context: ReportContext, domain: str, selector: RunSelector) -> Row:
-    try:
-        (runs,) = Evaluator(context).select_runs(selector)
-    except MissingResultError:
-        return _interval("score", None)
-    return _score(context, domain, runs)
-
-
-def _gain(context: ReportContext, domain: str, selector: RunSelector) -> Row:
-    quantity = ScoreDifference(domains=[domain], runs=[selector], baseline=["base"])
-    try:
-        return _interval("gain", Evaluator(context).score_difference(quantity))
-    except MissingResultError:
-        return _interval("gain", None)
-
-
-def _interval(
-    name: str, interval: Interval | SeedScore | Measurement | None, scale: float = 1.0
-) -> Row:
+def _interval(name: str, interval: SeedScore | Measurement | None, scale: float = 1.0) -> Row:
     if interval is None:
         return dict.fromkeys((name, "low", "high"))
-    value, low, high = (round(scale * number, 2) for number in interval[:3])
-    return {name: value, "low": low, "high": high}
+    values = (round(scale * number, 2) for number in interval[:3])
+    return dict(zip((name, "low", "high"), values, strict=True))
 
 
 def _available(context: ReportContext, domains: tuple[str, ...]) -> list[str]:

@@ -19,9 +19,9 @@ def accuracy(rows: list[Row], folder: Path) -> None:
         for number, model in enumerate(models):
             own = {row["benchmark"]: row for row in rows if row["model"] == model}
             xs = [place + (number - (len(models) - 1) / 2) * width for place in range(len(own))]
-            values = [own[name]["accuracy"] for name in benchmarks]
-            below = [own[name]["accuracy"] - own[name]["low"] for name in benchmarks]
-            above = [own[name]["high"] - own[name]["accuracy"] for name in benchmarks]
+            values = [own[name]["score"] for name in benchmarks]
+            below = [own[name]["score"] - own[name]["low"] for name in benchmarks]
+            above = [own[name]["high"] - own[name]["score"] for name in benchmarks]
             axes.bar(xs, values, width * 0.92, label=model, color=COLOURS[number % 5])
             axes.errorbar(xs, values, [below, above], fmt="none", ecolor="#222222", capsize=4)
         axes.set_xticks(range(len(benchmarks)), benchmarks)

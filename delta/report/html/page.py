@@ -5,7 +5,6 @@ To rearrange the page, edit templates/page.html; each of its sections is a templ
 
 from collections import Counter
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from delta.core.types import Row
 from delta.report import paper, templates
 from delta.report.claims import format
 from delta.report.claims.decide import ClaimResult
-from delta.report.context import ReportContext, count_missing
+from delta.report.context import ReportContext
 from delta.report.figures.data import CONTROLS
 from delta.report.figures.paper import FIGURES
 from delta.report.html.inline_svg import inline
@@ -40,7 +39,7 @@ def render(
         "claim_result": format.format_result,
         "columns": columns_with_values,
         "figure_columns": figure_columns,
-        "humanize": humanize,
+        "humanize": format.humanize,
         "index_by": index_by,
         "interval": format_interval,
         "score": format_score,
@@ -57,7 +56,6 @@ def render(
         verdict_counts=Counter(result.verdict for result in results),
         controls=CONTROLS,
         figures=FIGURES,
-        count_missing=partial(count_missing, context),
         picture=lambda name, label: inline(figure_folder / f"{name}.svg", label),
     )
 
@@ -91,12 +89,7 @@ def format_value(value: Any) -> Any:
         return f"{value:.4g}".replace("-", "−")
     if isinstance(value, int):
         return f"{value:,}"
-    return humanize(value)
-
-
-def humanize(value: Any) -> Any:
-    """Return a string as words, and any other value as it is."""
-    return format.humanize(value) if isinstance(value, str) else value
+    return format.humanize(value)
 
 
 def columns_with_values(rows: Sequence[Row]) -> list[str]:

@@ -2,7 +2,6 @@
 
 import base64
 import gzip
-import itertools
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -113,20 +112,16 @@ def _trace_records(
     )
     for frame in traces:
         batches = frame.filter(is_wanted).collect_batches(chunk_size=BATCH_SIZE, engine="streaming")
-        for trace in itertools.chain.from_iterable(
-            batch.iter_rows(named=True) for batch in batches
-        ):
+        for trace in (row for batch in batches for row in batch.iter_rows(named=True)):
             trace_id = trace["trace_id"]
-            yield (
-                trace_id,
-                {
-                    "parts": split_parts(trace),
-                    "finish_reason": trace["finish_reason"],
-                    "completion_tokens": trace["completion_tokens"],
-                    "verdict": verdict_of.get(trace_id),
-                    "ratings": ratings_of.get(trace_id, []),
-                },
-            )
+            record = {
+                "parts": split_parts(trace),
+                "finish_reason": trace["finish_reason"],
+                "completion_tokens": trace["completion_tokens"],
+                "verdict": verdict_of.get(trace_id),
+                "ratings": ratings_of.get(trace_id, []),
+            }
+            yield trace_id, record
 
 
 def split_parts(trace: Row) -> list[tuple[str, str]]:
