@@ -15,7 +15,7 @@ from delta.analysis import (
     variance_components,
 )
 from delta.analysis.config import AnalysisParams
-from delta.analysis.votes import MEAN, Array, Votes, gather_votes, to_array
+from delta.analysis.votes import MEAN, Array, Votes, gather_votes
 from delta.core.types import Row
 from delta.judging.agreement import judge_agreement
 
@@ -56,11 +56,8 @@ def analyze(params: AnalysisParams, tie_seed: int, inputs: Inputs) -> tuple[Tabl
     num_problems = inputs.traces["problem_id"].n_unique()
     tables = {
         "consistency": [
-            *({"raters": "votes"} | row for row in inter_rater.consistency_rows(votes.matrices)),
-            *(
-                {"raters": PEOPLE} | row
-                for row in inter_rater.consistency_rows(_by_person(inputs.people))
-            ),
+            *inter_rater.consistency_rows("votes", votes.matrices),
+            *inter_rater.consistency_rows(PEOPLE, _by_person(inputs.people)),
         ],
         "agreement": _agreement_rows(inputs),
         "auc": correctness_auc.auc_rows(votes),
@@ -86,17 +83,17 @@ def _by_person(people: list[pl.DataFrame]) -> dict[str, Array]:
     if len(people) < 2:
         return {}
     key = ["trace_id", "dimension"]
-    rated = pl.concat(people).select(key).unique().sort(key)
-    matrices = {}
-    for dimension in rated["dimension"].unique().sort():
-        traces = rated.filter(pl.col("dimension") == dimension)
-        columns = []
-        for table in people:
-            first_vote = table.select(*key, vote=pl.col("votes").list.first())
-            votes = traces.join(first_vote, on=key, how="left", maintain_order="left")["vote"]
-            columns.append(to_array(votes))
-        matrices[dimension] = np.column_stack(columns)
-    return matrices
+    first_votes = pl.concat(
+        table.select(*key, person=pl.lit(number), vote=pl.col("votes").list.first())
+        for number, table in enumerate(people)
+    )
+    by_dimension = first_votes.pivot("person", index=key, values="vote").sort(*reversed(key))
+    return {
+        str(dimension): rows.drop(key).cast(pl.Float64).fill_null(np.nan).to_numpy()
+        for (dimension,), rows in by_dimension.partition_by(
+            "dimension", as_dict=True, maintain_order=True
+        ).items()
+    }
 
 
 def _agreement_rows(inputs: Inputs) -> list[Row]:

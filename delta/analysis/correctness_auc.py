@@ -3,9 +3,9 @@
 import numpy as np
 import polars as pl
 
-from delta.analysis.votes import DECIMALS, Array, Mask, Votes, mean_votes, round4
+from delta.analysis.votes import DECIMALS, Array, Mask, Votes, mean_votes, rounded
 from delta.core.types import Row
-from delta.stats.intervals import OptionalInterval, mean_interval
+from delta.stats.intervals import mean_interval
 from delta.stats.rank_correlation import auc
 
 
@@ -33,18 +33,13 @@ def auc_rows(votes: Votes) -> list[Row]:
             "unrated": int((graded & ~used).sum()),
         }
         for kind, estimate, problems in (
-            ("pooled", pooled_auc(score[used], correct, problem), len(set(problem))),
+            ("pooled", auc(score[used], correct, problem), len(set(problem))),
             ("within_problem", mean_interval(by_problem, 0, 1), len(by_problem)),
         ):
-            figures = dict(zip(("auc", "low", "high"), map(round4, estimate), strict=True))
-            row = {"dimension": dimension, "kind": kind, **figures, "problems": problems}
-            table.append(row | counts)
+            row: Row = {"dimension": dimension, "kind": kind}
+            row |= rounded(("auc", "low", "high"), estimate)
+            table.append(row | {"problems": problems} | counts)
     return table
-
-
-def pooled_auc(score: Array, correct: Mask, problem: list[str]) -> OptionalInterval:
-    """Return the AUC with problems as the sampling unit; None without both kinds of traces."""
-    return auc(score.tolist(), correct.tolist(), problem) or (None, None, None)
 
 
 def aucs_by_problem(score: Array, correct: Mask, problem: list[str]) -> Array:

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import polars as pl
 
-from delta.analysis.votes import Array, Indices, Votes, mean_votes, round4
+from delta.analysis.votes import Array, Indices, Votes, mean_votes, rounded
 from delta.core.types import Row
 from delta.stats.intervals import mean_interval
 
@@ -24,13 +24,9 @@ def delta_matrix_rows(votes: Votes, num_problems: int) -> list[Row]:
         for chosen, rejected in itertools.permutations(range(len(names)), 2):
             deltas = means[:, chosen] - means[:, rejected]
             deltas = deltas[~np.isnan(deltas)]
-            row: Row = {
-                "dimension": dimension,
-                "chosen": names[chosen],
-                "rejected": names[rejected],
-            }
-            figures = map(round4, mean_interval(deltas))
-            row |= dict(zip(("delta", "low", "high"), figures, strict=True))
+            row: Row = {"dimension": dimension}
+            row |= {"chosen": names[chosen], "rejected": names[rejected]}
+            row |= rounded(("delta", "low", "high"), mean_interval(deltas))
             row |= {"problems": len(deltas), "without_both": num_problems - len(deltas)}
             table.append(row)
     return table

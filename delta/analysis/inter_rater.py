@@ -4,15 +4,18 @@ from typing import Literal
 
 import numpy as np
 
-from delta.analysis.votes import Array, mean_votes, round4, squared_deviations, vote_counts
+from delta.analysis.votes import Array, mean_votes, round4, rounded, squared_deviations, vote_counts
 from delta.core.types import Row
 
 Level = Literal["ordinal", "interval"]
 
 
-def consistency_rows(matrices: dict[str, Array]) -> list[Row]:
+def consistency_rows(raters: str, matrices: dict[str, Array]) -> list[Row]:
     """Return the coefficients of each dimension."""
-    return [{"dimension": name} | coefficients(matrix) for name, matrix in matrices.items()]
+    return [
+        {"raters": raters, "dimension": name} | coefficients(matrix)
+        for name, matrix in matrices.items()
+    ]
 
 
 def coefficients(matrix: Array) -> Row:
@@ -21,17 +24,14 @@ def coefficients(matrix: Array) -> Row:
     They are None with fewer than two votes a trace, and where all votes are equal.
     """
     counts = vote_counts(matrix)
-    single, mean, votes_in_mean = icc(matrix)
-    return {
+    row = {
         "traces": int((counts > 0).sum()),
         "traces_with_two_votes": int((counts > 1).sum()),
         "votes": int(counts.sum()),
         "alpha_ordinal": round4(krippendorff_alpha(matrix, "ordinal")),
         "alpha_interval": round4(krippendorff_alpha(matrix, "interval")),
-        "icc_one_vote": round4(single),
-        "icc_mean_of_votes": round4(mean),
-        "votes_in_mean": round4(votes_in_mean),
     }
+    return row | rounded(("icc_one_vote", "icc_mean_of_votes", "votes_in_mean"), icc(matrix))
 
 
 def krippendorff_alpha(matrix: Array, level: Level) -> float | None:

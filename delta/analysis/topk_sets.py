@@ -13,14 +13,16 @@ from scipy import stats
 
 from delta.analysis.bootstrap import top_k, topk_stability
 from delta.analysis.reliability import ONE_VOTE, PairRows, pair_rows
-from delta.analysis.votes import DECIMALS, MEAN, Array, Indices, Votes, round4, vote_counts
+from delta.analysis.votes import DECIMALS, MEAN, Array, Indices, Votes, round4, rounded, vote_counts
 from delta.core.errors import InputError
 from delta.core.shuffle import shuffle_keys
 from delta.core.types import Row
 from delta.judging.rubric import DIMENSIONS
-from delta.stats import rank_correlation
+from delta.stats.rank_correlation import spearman
 
 DELTA_PREFIX = "delta_"
+OVERLAP = ("overlap", "overlap_own_ties", "chance", "chance_low", "chance_high")
+TIES = ("delta_at_cut", "tied", "tied_and_in")
 STABILITY = ("stability", "stability_low", "stability_high")
 UNEQUAL = "a trace has more votes in one dimension than in another"
 
@@ -54,37 +56,29 @@ def overlap_rows(ranked: Ranking, sizes: list[int]) -> list[Row]:
     range. spearman: the rank correlation of the two deltas over all pairs.
     """
     names = [name for name in ranked.deltas if name != MEAN]
+    total = ranked.pairs.height
     correlations = {
         frozenset((first, second)): spearman_row(ranked.deltas[first], ranked.deltas[second])
         for first, second in itertools.combinations(names, 2)
     }
     rows: list[Row] = []
     for k in sorted(sizes):
-        overlaps = _overlaps(ranked, names, k)
+        too_few = _too_few(k, total)
+        if too_few is None:
+            chance = chance_overlap(total, k)
+            masks = {name: top_k(ranked.deltas[name], ranked.tie_order, [k])[0] for name in names}
+            chances = {
+                name: inclusion_probability(ranked.deltas[name], masks[name]) for name in names
+            }
         for first, second in itertools.permutations(names, 2):
-            both = frozenset((first, second))
-            row: Row = {"k": k, "dimension": first, "other": second}
-            rows.append(row | overlaps[both] | correlations[both])
+            row: Row = {"k": k, "dimension": first, "other": second, "pairs": total, "why": too_few}
+            row |= dict.fromkeys(OVERLAP)
+            if too_few is None:
+                overlap = 100 * int((masks[first] & masks[second]).sum()) / k
+                own_ties = 100 * float(chances[first] @ chances[second]) / k
+                row |= rounded(OVERLAP, (overlap, own_ties, *chance))
+            rows.append(row | correlations[frozenset((first, second))])
     return rows
-
-
-def _overlaps(ranked: Ranking, names: list[str], k: int) -> dict[frozenset[str], Row]:
-    total = ranked.pairs.height
-    row: Row = {"pairs": total, "why": _too_few(k, total)}
-    columns = ("overlap", "overlap_own_ties", "chance", "chance_low", "chance_high")
-    dimension_pairs = list(itertools.combinations(names, 2))
-    if k > total:
-        return {frozenset(both): row | dict.fromkeys(columns) for both in dimension_pairs}
-    chance = chance_overlap(total, k)
-    masks = {name: top_k(ranked.deltas[name], ranked.tie_order, [k])[0] for name in names}
-    chances = {name: inclusion_probability(ranked.deltas[name], masks[name]) for name in names}
-    overlaps = {}
-    for first, second in dimension_pairs:
-        overlap = int((masks[first] & masks[second]).sum()) / k
-        own_ties = float(chances[first] @ chances[second]) / k
-        figures = (round4(100 * overlap), round4(100 * own_ties), *chance)
-        overlaps[frozenset((first, second))] = row | dict(zip(columns, figures, strict=True))
-    return overlaps
 
 
 def inclusion_probability(deltas: Array, selected: Array) -> Array:
@@ -120,38 +114,32 @@ def cut_rows(
         stability = topk_stability(votes, pairs, order, deltas, possible, resamples, seed)
     rows = []
     for dimension in deltas:
-        percentages = stability.get(dimension)
-        why = None if percentages is not None else _why_unknown(votes.matrices[dimension], pairs)
+        why = None if dimension in stability else _why_unstable(votes.matrices[dimension], pairs)
         for k in sizes:
             row: Row = {"dimension": dimension, "k": k, "pairs": total}
-            row |= _ties(deltas[dimension], order, k)
-            if percentages is None or k > total:
-                row |= dict.fromkeys(STABILITY)
-            else:
-                row |= _stability_columns(percentages[:, possible.index(k)])
+            row |= dict.fromkeys((*TIES, *STABILITY))
+            if k <= total:
+                row |= _ties(deltas[dimension], order, k)
+                if dimension in stability:
+                    percentages = stability[dimension][:, possible.index(k)]
+                    bounds = np.quantile(percentages, (0.025, 0.975))
+                    row |= rounded(STABILITY, (percentages.mean(), *bounds))
             rows.append(row | {"why": _too_few(k, total) or why})
     return rows
 
 
-def _why_unknown(matrix: Array, pairs: PairRows) -> str:
+def _why_unstable(matrix: Array, pairs: PairRows) -> str:
     """Return why a dimension has no stability."""
     several = (vote_counts(matrix[np.concatenate(pairs)]) > 1).any()
     return UNEQUAL if several else ONE_VOTE
 
 
 def _ties(deltas: Array, tie_order: Indices, k: int) -> Row:
-    if k > len(deltas):
-        return {"delta_at_cut": None, "tied": None, "tied_and_in": None}
     selected = top_k(deltas, tie_order, [k])[0]
     cut = deltas[selected].min()
     tied = deltas == cut
     inside = int((tied & selected).sum())
-    return {"delta_at_cut": round4(cut), "tied": int(tied.sum()), "tied_and_in": inside}
-
-
-def _stability_columns(percentages: Array) -> Row:
-    values = (percentages.mean(), *np.quantile(percentages, (0.025, 0.975)))
-    return dict(zip(STABILITY, map(round4, values), strict=True))
+    return dict(zip(TIES, (round4(cut), int(tied.sum()), inside), strict=True))
 
 
 def _too_few(k: int, total: int) -> str | None:
@@ -181,7 +169,4 @@ def _pearson(first: Array, second: Array) -> float | None:
 
 
 def spearman_row(first: Array, second: Array) -> Row:
-    correlation = rank_correlation.spearman(first, second)
-    value, low, high = correlation[:3] if correlation else (None, None, None)
-    figures = {"spearman": value, "spearman_low": low, "spearman_high": high}
-    return {name: round4(figure) for name, figure in figures.items()}
+    return rounded(("spearman", "spearman_low", "spearman_high"), spearman(first, second))

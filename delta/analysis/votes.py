@@ -1,5 +1,6 @@
 """The votes of one judge as arrays, and the traces that they rate."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,6 +8,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from delta.core.errors import InputError
+from delta.core.types import Row
 from delta.judging.rubric import DIMENSIONS
 
 Array = NDArray[np.float64]
@@ -56,13 +58,9 @@ def _matrix(rated: pl.DataFrame, ratings: pl.DataFrame, dimension: str) -> Array
     width = int(votes.list.len().max() or 0)  # type: ignore[arg-type]
     matrix = np.full((len(votes), width), np.nan)
     for column in range(width):
-        matrix[:, column] = to_array(votes.list.get(column, null_on_oob=True))
+        cast = votes.list.get(column, null_on_oob=True).cast(pl.Float64)
+        matrix[:, column] = cast.fill_null(np.nan).to_numpy()
     return matrix
-
-
-def to_array(column: pl.Series) -> Array:
-    """Return the numbers of `column`, NaN for null."""
-    return column.cast(pl.Float64).fill_null(np.nan).to_numpy()
 
 
 def _mean_over(matrices: list[Array]) -> Array:
@@ -99,3 +97,8 @@ def squared_deviations(matrix: Array) -> Array:
 def round4(value: float | None) -> float | None:
     """Round to four decimals, and -0.0 to 0.0. Return None for None, NaN and infinity."""
     return None if value is None or not np.isfinite(value) else round(float(value), 4) + 0.0
+
+
+def rounded(names: Iterable[str], values: Iterable[float | None]) -> Row:
+    """Return the values by name, each as `round4` rounds it."""
+    return dict(zip(names, map(round4, values), strict=True))

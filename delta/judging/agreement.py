@@ -32,8 +32,7 @@ def _compare(both: pl.DataFrame) -> dict[str, Any]:
         "within_one": rated.select(_fraction_within(1).mean()).item(),
         "mean_difference": (means["votes"] - means["votes_second"]).abs().mean(),
     }
-    correlation = spearman(means["votes"].to_list(), means["votes_second"].to_list())
-    figures["spearman"] = correlation and correlation.value
+    figures["spearman"] = spearman(*means.to_numpy().T).value
     rounded = {name: value and round(value, 4) for name, value in figures.items()}
     return {"traces": rated.height, "unrated": both.height - rated.height, **rounded}
 

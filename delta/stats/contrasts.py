@@ -5,7 +5,7 @@ interaction are all contrasts; only the weights differ.
 """
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -154,23 +154,6 @@ def group_terms(benchmarks: Sequence[CorrectCounts], weights: Weights) -> list[T
     return [
         Term(answers, [weight / len(benchmarks) for weight in weights]) for answers in benchmarks
     ]
-
-
-def negate(terms: Sequence[Term]) -> list[Term]:
-    """Return the negated terms: group_terms(stem, w) + negate(group_terms(math, w))."""
-    return [Term(term.answers, [-weight for weight in term.weights]) for term in terms]
-
-
-def difference_weights(
-    num_runs: int, ours: Collection[int], theirs: Collection[int]
-) -> list[float]:
-    """Return weights for the mean of the runs `ours` less the mean of the runs `theirs`."""
-    weights = [0.0] * num_runs
-    for run in ours:
-        weights[run] += 1 / len(ours)
-    for run in theirs:
-        weights[run] -= 1 / len(theirs)
-    return weights
 
 
 def trend_weights(positions: Sequence[float]) -> list[float]:

@@ -9,13 +9,23 @@ from numpy.typing import NDArray
 from scipy import special
 
 Z95 = float(special.ndtri(0.975))
-OptionalInterval = tuple[float | None, float | None, float | None]  # value, low, high
 
 
 class Interval(NamedTuple):
     value: float
     low: float
     high: float
+
+
+class OptionalInterval(NamedTuple):
+    """An interval, or only a value, or neither, where the data do not say it."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+NO_INTERVAL = OptionalInterval(None, None, None)
 
 
 class StandardErrors(NamedTuple):
@@ -28,7 +38,7 @@ def t95(df: float) -> float:
     return float(special.stdtrit(df, 0.975))
 
 
-def wilson(proportion: float, n: float, z: float = Z95) -> Interval:
+def wilson(proportion: float, n: float) -> Interval:
     """Return Wilson's interval of a proportion of `n` independent trials.
 
     `n` may be an effective number. Unlike the normal interval it keeps its level near 0 and 1,
@@ -36,6 +46,7 @@ def wilson(proportion: float, n: float, z: float = Z95) -> Interval:
     """
     if not n > 0:
         raise ValueError(f"n = {n}: an interval needs at least one trial")
+    z = Z95
     centre = (proportion + z * z / (2 * n)) / (1 + z * z / n)
     variance = proportion * (1 - proportion) / n + z * z / (4 * n * n)
     half_width = z / (1 + z * z / n) * math.sqrt(variance)
@@ -114,9 +125,10 @@ def mean_interval(
     because an interval of zero width would claim certainty. All three are None for no numbers.
     """
     if len(values) == 0:
-        return None, None, None
+        return NO_INTERVAL
     mean = float(values.mean())
     if np.ptp(values) == 0:
-        return mean, None, None
+        return OptionalInterval(mean, None, None)
     half_width = t95(len(values) - 1) * float(np.std(values, ddof=1)) / math.sqrt(len(values))
-    return mean, max(lowest, mean - half_width), min(highest, mean + half_width)
+    low, high = max(lowest, mean - half_width), min(highest, mean + half_width)
+    return OptionalInterval(mean, low, high)

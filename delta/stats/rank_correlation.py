@@ -2,31 +2,22 @@
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from delta.stats.intervals import Z95, Interval, wilson
+from delta.stats.intervals import NO_INTERVAL, Z95, OptionalInterval, wilson
 
 Array = NDArray[np.float64]
-MAX_EXACT = 8  # points up to which p is exact: 40,320 orders
 MIN_INTERVAL = 10  # with fewer points the interval says nothing
 
 
-class Correlation(NamedTuple):
-    value: float
-    low: float | None  # None with fewer than MIN_INTERVAL points, and where the value is -1 or 1
-    high: float | None
-    p: float | None  # two-sided; None with fewer than 3 points
+def spearman(first: Sequence[float] | Array, second: Sequence[float] | Array) -> OptionalInterval:
+    """Return Spearman's rank correlation with its 95% interval; None where a side is constant.
 
-
-def spearman(first: Sequence[float] | Array, second: Sequence[float] | Array) -> Correlation | None:
-    """Return Spearman's rank correlation; None where a side is constant.
-
-    p is exact with few points (over all orders of one side), else by Student's t. The interval is
-    Fisher's with Bonett and Wright's (2000) error.
+    The interval is Fisher's with Bonett and Wright's (2000) error. It is None with fewer than
+    MIN_INTERVAL points, and where the value is -1 or 1.
     """
     if len(first) != len(second):
         raise ValueError(f"{len(first)} values and {len(second)}; expected as many in both")
@@ -34,38 +25,20 @@ def spearman(first: Sequence[float] | Array, second: Sequence[float] | Array) ->
     if any(np.isnan(side).any() for side in sides):
         raise ValueError("a value is NaN, which has no rank")
     if any((side == side[:1]).all() for side in sides):
-        return None
-    value, p = map(float, stats.spearmanr(*sides))
+        return NO_INTERVAL
+    value = float(stats.spearmanr(*sides).statistic)
     n = len(first)
-    return Correlation(value, *_bounds(value, n), _exact_p(*sides) if n <= MAX_EXACT else p)
-
-
-def _bounds(value: float, n: int) -> tuple[float | None, float | None]:
     if n < MIN_INTERVAL or abs(value) > 1 - 1e-9:
-        return None, None
-    half_width = Z95 * math.sqrt((1 + value**2 / 2) / (n - 3))
-    return math.tanh(math.atanh(value) - half_width), math.tanh(math.atanh(value) + half_width)
-
-
-def _exact_p(first: Array, second: Array) -> float | None:
-    """Return the proportion of orders whose correlation is at least as far from 0."""
-    if len(first) < 3:
-        return None
-    first, second = (ranks - ranks.mean() for ranks in map(stats.rankdata, (first, second)))
-    test = stats.permutation_test(
-        (first,),
-        lambda orders, axis: np.abs(orders @ second),  # noqa: ARG005 - the test's signature
-        permutation_type="pairings",
-        alternative="greater",
-        n_resamples=np.inf,
-        vectorized=True,
-    )
-    return float(test.pvalue)
+        return OptionalInterval(value, None, None)
+    centre, half_width = math.atanh(value), Z95 * math.sqrt((1 + value**2 / 2) / (n - 3))
+    return OptionalInterval(value, math.tanh(centre - half_width), math.tanh(centre + half_width))
 
 
 def auc(
-    ratings: Sequence[float], is_correct: Sequence[bool], problems: Sequence[str]
-) -> Interval | None:
+    ratings: Sequence[float] | Array,
+    is_correct: Sequence[bool] | NDArray[np.bool_],
+    problems: Sequence[str],
+) -> OptionalInterval:
     """Return the chance that a correct trace is rated above an incorrect one; a tie counts half.
 
     None where all traces are correct, or none is. Traces of one problem are correlated, so the
@@ -78,7 +51,7 @@ def auc(
     if np.isnan(rated).any():
         raise ValueError("a rating is NaN; traces without one are left out")
     if correct.all() or not correct.any():
-        return None
+        return NO_INTERVAL
     placement = np.where(
         correct, _placement(rated, rated[~correct]), 1 - _placement(rated, rated[correct])
     )
@@ -88,7 +61,7 @@ def auc(
     # Where all placements are equal their variance says nothing: each problem is one trial.
     if variance > 1e-12:
         trials = min(value * (1 - value) / variance, len(rated))
-    return wilson(value, trials)
+    return OptionalInterval(*wilson(value, trials))
 
 
 def _placement(rated: Array, others: Array) -> Array:

@@ -14,6 +14,7 @@ from delta.core.schemas import TRACE, VERDICT
 from delta.core.tables import frame_of
 from delta.judging.rubric import DIMENSIONS
 from delta.stats.intervals import mean_interval, t95
+from delta.stats.rank_correlation import auc
 from tests.helpers.example_votes import FACTS, rating, votes_of
 
 NAN = math.nan
@@ -230,7 +231,7 @@ def test_the_auc_within_problems_ignores_their_difficulty() -> None:
     correct = random.random(4800) < 1 / (1 + np.exp(-2 * easy))
     problem = [str(place // 6) for place in range(4800)]
     score = easy + random.normal(0, 0.3, 4800)
-    assert (correctness_auc.pooled_auc(score, correct, problem)[1] or 0) > 0.75
+    assert (auc(score, correct, problem)[1] or 0) > 0.75
     mean, low, high = mean_interval(correctness_auc.aucs_by_problem(score, correct, problem))
     assert mean == pytest.approx(0.5, abs=0.03)
     assert (low or 1) < 0.5 < (high or 0)

@@ -7,68 +7,40 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from delta.stats.intervals import wilson
+from delta.stats.intervals import NO_INTERVAL, wilson
 from delta.stats.rank_correlation import auc, spearman
 
 
 def test_spearman_by_hand() -> None:
     # Ranks differ by 1, 1, 0, 0: 1 - 6 · 2 / (4 · 15) = 0.8.
     result = spearman([1, 2, 3, 4], [20, 10, 30, 40])
-    assert result is not None
     assert result.value == pytest.approx(0.8)
-    # Of 24 orders one has 1 and three have 0.8, and as many are as far below: 8 / 24.
-    assert result.p == pytest.approx(1 / 3)
     assert (result.low, result.high) == (None, None)
 
 
-@pytest.mark.parametrize(("n", "p"), [(3, 1 / 3), (4, 1 / 12), (5, 1 / 60), (7, 1 / 2520)])
-def test_few_points_in_perfect_order_are_no_proof(n: int, p: float) -> None:
-    result = spearman(range(n), range(n))
-    assert result is not None
-    assert result.p == pytest.approx(p)  # 2 / n!
-
-
 def test_a_constant_side_has_no_correlation() -> None:
-    assert spearman([1, 1, 1], [1, 2, 3]) is None
-    assert spearman([1], [2]) is None
+    assert spearman([1, 1, 1], [1, 2, 3]) == NO_INTERVAL
+    assert spearman([1], [2]) == NO_INTERVAL
 
 
-def test_two_points_have_no_p() -> None:
+def test_two_points_have_no_interval() -> None:
     result = spearman([1, 2], [4, 3])
-    assert result is not None
     assert result.value == pytest.approx(-1.0)
-    assert result[1:] == (None, None, None)
+    assert result[1:] == (None, None)
 
 
 @pytest.mark.parametrize("n", [9, 30, 200])
-def test_scipy_has_the_same_correlation_and_p(n: int) -> None:
+def test_scipy_has_the_same_correlation(n: int) -> None:
     chance = random.Random(n)
     ours = [float(chance.randint(1, 6)) for _ in range(n)]
     theirs = [value + chance.randint(0, 5) for value in ours]
     result, library = spearman(ours, theirs), scipy_stats.spearmanr(ours, theirs)
-    assert result is not None
     assert result.value == pytest.approx(library.statistic)
-    assert result.p == pytest.approx(library.pvalue)
-
-
-def test_scipy_has_the_same_exact_p_with_ties() -> None:
-    ours, theirs = [1.0, 2, 2, 3, 4, 5], [2.0, 1, 3, 3, 3, 9]
-    result = spearman(ours, theirs)
-    library = scipy_stats.permutation_test(
-        (ours,),
-        lambda values: abs(scipy_stats.spearmanr(values, theirs).statistic),
-        permutation_type="pairings",
-        alternative="greater",
-        n_resamples=np.inf,
-    )
-    assert result is not None
-    assert result.p == pytest.approx(library.pvalue)
 
 
 def test_spearmans_interval_by_hand() -> None:
     # Ranks of the last two change places: 1 - 6 · 2 / (12 · 143) = 0.993007.
     result = spearman(range(12), [*range(10), 11, 10])
-    assert result is not None
     assert result.low is not None
     half = 1.959964 * math.sqrt((1 + 0.993007**2 / 2) / 9)
     assert result.low == pytest.approx(math.tanh(math.atanh(0.993007) - half), abs=1e-5)
@@ -77,14 +49,13 @@ def test_spearmans_interval_by_hand() -> None:
 def test_auc_by_hand() -> None:
     # 5 beats 4 and 3; 4 ties with 4 and beats 3: (1 + 1 + 1/2 + 1) / 4.
     result = auc([5, 4, 4, 3], [True, True, False, False], ["a", "b", "c", "d"])
-    assert result is not None
     assert result.value == 0.875
 
 
 def test_without_both_outcomes_there_is_no_auc() -> None:
-    assert auc([1, 2], [True, True], ["a", "b"]) is None
-    assert auc([1, 2], [False, False], ["a", "b"]) is None
-    assert auc([], [], []) is None
+    assert auc([1, 2], [True, True], ["a", "b"]) == NO_INTERVAL
+    assert auc([1, 2], [False, False], ["a", "b"]) == NO_INTERVAL
+    assert auc([], [], []) == NO_INTERVAL
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -95,7 +66,6 @@ def test_scipy_has_the_same_auc(seed: int) -> None:
     result = auc(ratings, right, [str(place // 5) for place in range(50)])
     rated, is_right = np.array(ratings), np.array(right)
     u = scipy_stats.mannwhitneyu(rated[is_right], rated[~is_right]).statistic
-    assert result is not None
     assert result.value == pytest.approx(u / is_right.sum() / (~is_right).sum())
 
 
@@ -117,10 +87,9 @@ def test_traces_that_repeat_each_other_add_nothing() -> None:
     once = auc(ratings, right, list("abcdefgh"))
     thrice = auc(ratings * 3, right * 3, list("abcdefgh") * 3)
     alone = auc(ratings * 3, right * 3, [str(place) for place in range(24)])
-    assert once is not None
-    assert alone is not None
     assert thrice == pytest.approx(once)
-    assert alone.high - alone.low < once.high - once.low
+    narrow, wide = (np.ptp(np.array(interval[1:], float)) for interval in (alone, once))
+    assert narrow < wide
 
 
 def test_a_perfect_order_counts_problems_as_trials() -> None:
@@ -128,7 +97,7 @@ def test_a_perfect_order_counts_problems_as_trials() -> None:
     result = auc(
         [float(is_right) for is_right in right], right, [str(place // 2) for place in range(20)]
     )
-    assert result == wilson(1.0, 10)
+    assert tuple(result) == tuple(wilson(1.0, 10))
 
 
 def test_a_missing_value_is_refused_and_not_ranked() -> None:

@@ -111,7 +111,7 @@ def test_groups_with_one_seed_are_compared_as_terms_are() -> None:
     first, second = [[1, 1, 0, 1], [0, 1, 0, 0]], [[1, 0, 0], [1, 1, 0]]
     rows = [[CorrectCounts([first[run]], 1), CorrectCounts([second[run]], 1)] for run in (0, 1)]
     terms = contrasts.group_terms([CorrectCounts(first, 1)], [1, -1])
-    terms += contrasts.negate(contrasts.group_terms([CorrectCounts(second, 1)], [1, -1]))
+    terms += contrasts.group_terms([CorrectCounts(second, 1)], [-1, 1])
     assert contrast_with_seeds(rows, [1, -1], [1, -1]) == pytest.approx(contrasts.contrast(terms))
 
 
