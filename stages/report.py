@@ -24,9 +24,7 @@ def main(console: Console) -> None:
     models = params.load_sections("evaluation.models", EvaluatedModelParams)
     experiments = params.load_sections("experiments", ExperimentParams)
     (base,) = baselines(models, content["train"]["base"])
-    by_model = scores.read_scores(
-        {name: paths.score(name) for name in models}, content["benchmarks"]
-    )
+    by_model = scores.read_scores(models, content["benchmarks"])
     table = scores.to_markdown(by_model, base, paths.POLICY)
     write_text(paths.SCORES, table + "\n")
     draw_policy(by_model)

@@ -11,7 +11,7 @@ from delta.report.summary import summarize
 def main(console: Console) -> None:
     models = params.load_sections("evaluation.models", EvaluatedModelParams)
     (base,) = baselines(models, params.get("train.base"))
-    scores = read_scores({name: paths.score(name) for name in models}, params.get("benchmarks"))
+    scores = read_scores(models, params.get("benchmarks"))
     judge = [
         read_json(paths.counts("judge", name), "judge", name) for name in params.get("generators")
     ]

@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def read_answers(name: str) -> Answers:
     """Read the answers of a run. Raises InputError where no run, or several, have this name."""
     if paths.score(name).is_file():
-        scores = read_scores({name: paths.score(name)}, params.get("benchmarks"))[name]
+        scores = read_scores([name], params.get("benchmarks"))[name]
         counts = results.read_answers(name, scores)
     else:
         result = _find_result(name)

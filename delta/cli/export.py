@@ -65,8 +65,8 @@ def export_policy_card(console: Console, folder: Path) -> None:
     all_params = check.check()
     base = baselines(all_params.evaluation.models, all_params.train.base)[0]
     facts = provenance.collect_facts(all_params, params.PARAMS_FILE)
-    scores = provenance.read_scores(POLICY)
-    text = card.model_card(facts, scores, provenance.read_scores(base))
+    scores, base_scores = (files.read_json(paths.score(model), model) for model in (POLICY, base))
+    text = card.model_card(facts, scores, base_scores)
     files.write_text(folder / "README.md", text)
     console.print(f"export: {folder / 'README.md'}: scores on {len(scores)} benchmarks")
     push = card.PUSH_POLICY.format(model=paths.model(POLICY), folder=folder)

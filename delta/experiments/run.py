@@ -6,6 +6,7 @@ resumes after any interruption.
 """
 
 import fcntl
+import itertools
 import json
 import os
 import re
@@ -47,22 +48,20 @@ def run_cells(missing: list[Cell], jobs: int, log: Callable[[str], None]) -> lis
     Raises InputError where Git or DVC cannot prepare a clone.
     """
     with _lock(log) as lock:
-        commits = finished_experiments()
-        left = len(missing)
-        for cell in missing:
-            if cell.name in commits:
-                left -= 1
-                _write_result(cell, commits[cell.name], None, left, log)
-        failed = []
+        commits = {name: commit for name, (_, commit) in _experiments(Path()).items()}
+        collected = ((cell, commits[cell.name], None) for cell in missing if cell.name in commits)
         to_run = [cell for cell in missing if cell.name not in commits]
-        for cell, commit, seconds in _run_all(to_run, jobs, lock):
-            left -= 1
+        runs = itertools.chain(collected, _run_all(to_run, jobs, lock))
+        failed = []
+        for done, (cell, commit, seconds) in enumerate(runs, 1):
             if commit is None:
                 failed.append(cell)
                 output = _log_path(cell).read_text(encoding="utf-8", errors="replace")
                 log(f"{cell.name}: failed: {dvc_error(output)}; see {_log_path(cell)}")
-            else:
-                _write_result(cell, commit, seconds, left, log)
+                continue
+            results.write(read_result(cell, commit, seconds))
+            took = "" if seconds is None else f" in {seconds} s"
+            log(f"{cell.name}: done{took}; {len(missing) - done} to go")
         return failed
 
 
@@ -156,13 +155,11 @@ def _fetch(clone: Path, cell: Cell) -> str | None:
     return commit
 
 
-def finished_experiments() -> dict[str, str]:
-    """Return the commit of each DVC experiment in this repository by name."""
-    return {name: commit for name, (_, commit) in _experiments(Path()).items()}
-
-
 def _experiments(repository: Path) -> dict[str, tuple[str, str]]:
-    """Return name → (ref, commit). The refs are refs/exps/BASELINE[:2]/BASELINE[2:]/NAME."""
+    """Return the DVC experiments of a repository: name → (ref, commit).
+
+    The refs are refs/exps/BASELINE[:2]/BASELINE[2:]/NAME.
+    """
     lines = git(
         *("-C", str(repository), "for-each-ref", "--format=%(refname) %(objectname)"),
         "refs/exps/??/*/*",
@@ -170,14 +167,6 @@ def _experiments(repository: Path) -> dict[str, tuple[str, str]]:
     ).splitlines()
     pairs = [line.split(" ") for line in lines]
     return {ref.rpartition("/")[2]: (ref, commit) for ref, commit in pairs}
-
-
-def _write_result(
-    cell: Cell, commit: str, seconds: int | None, left: int, log: Callable[[str], None]
-) -> None:
-    results.write(read_result(cell, commit, seconds))
-    took = "" if seconds is None else f" in {seconds} s"
-    log(f"{cell.name}: done{took}; {left} to go")
 
 
 def read_result(cell: Cell, commit: str, seconds: int | None) -> Result:

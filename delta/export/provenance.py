@@ -126,9 +126,3 @@ def _read_counts(params: Params) -> Counts:
 
 def _stage_counts(stage: str, *name: str) -> Any:
     return read_json(paths.counts(stage, *name), stage, *name)
-
-
-def read_scores(model: str) -> dict[str, Counts]:
-    """Return the scores of a model by benchmark. Raises InputError if it is not evaluated."""
-    scores: dict[str, Counts] = read_json(paths.score(model), model)
-    return scores

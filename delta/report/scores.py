@@ -1,26 +1,26 @@
 """Compare the scores of the policy with those of the base, and build the rows of their figures."""
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from delta.core import paths
 from delta.core.files import read_json
 from delta.core.types import Row
 
 Scores = dict[str, dict[str, dict[str, Any]]]  # model → benchmark → value, low, high, ...
 
 
-def read_scores(files: dict[str, Path], benchmarks: Iterable[str]) -> Scores:
-    """Read the score file of each model.
+def read_scores(models: Iterable[str], benchmarks: Iterable[str]) -> Scores:
+    """Read the scores of each model.
 
     Raise InputError where a file is missing or damaged, or lacks a benchmark.
     """
     names = list(benchmarks)
     return {
-        model: {benchmark: read_json(path, model, benchmark) for benchmark in names}
-        for model, path in files.items()
+        model: {name: read_json(paths.score(model), model, name) for name in names}
+        for model in models
     }
 
 

@@ -176,7 +176,7 @@ class Evaluator:
                     weight = benchmark_weights.get(name, 0.0)
                     benchmark_weights[name] = weight + sign / len(texts) / len(names)
         for name in benchmark_weights:
-            _check_same_questions([run for runs in groups for run in runs], name)
+            _answer_counts([run for runs in groups for run in runs], name)  # of the same questions
         tables = [[correct_counts(runs, name) for name in benchmark_weights] for runs in groups]
         contrast = contrast_with_seeds(tables, weights, list(benchmark_weights.values()))
         value, low, high = (100 * part for part in contrast[:3])
@@ -194,27 +194,29 @@ def group_replicates(runs: list[Run]) -> list[Replicates]:
 
 def correct_counts(runs: list[Run], benchmark: str) -> CorrectCounts:
     """Return the correct answers as an array of runs x questions."""
-    counts = [_answer_counts(run, benchmark) for run in runs]
+    counts = _answer_counts(runs, benchmark)
     # By way of bytes: much faster than from tuples, and no count is above 255.
     rows = [np.frombuffer(bytes(count.correct), dtype=np.uint8) for count in counts]
     return CorrectCounts(np.array(rows), counts[0].samples)
 
 
-def _check_same_questions(runs: list[Run], benchmark: str) -> None:
-    counts = [_answer_counts(run, benchmark) for run in runs]
+def _answer_counts(runs: list[Run], benchmark: str) -> list[AnswerCounts]:
+    """Return the answers of each run. Raises InputError where the questions differ."""
+    counts = []
+    for run in runs:
+        if run.result is None:
+            raise MissingResultError(f"{', '.join(run.axes.values())} has not run")
+        if benchmark not in run.result.answers:
+            raise MissingResultError(
+                f"{', '.join(run.axes.values())} has no answers to {benchmark}"
+            )
+        counts.append(run.result.answers[benchmark])
     if len({(count.samples, len(count.correct)) for count in counts}) > 1:
         raise InputError(
             f"{benchmark}: results with different numbers of questions or samples cannot be "
             "compared; rerun the older ones"
         )
-
-
-def _answer_counts(run: Run, benchmark: str) -> AnswerCounts:
-    if run.result is None:
-        raise MissingResultError(f"{', '.join(run.axes.values())} has not run")
-    if benchmark not in run.result.answers:
-        raise MissingResultError(f"{', '.join(run.axes.values())} has no answers to {benchmark}")
-    return run.result.answers[benchmark]
+    return counts
 
 
 def from_interval(value: float, low: float, high: float, threshold: float) -> Measurement:
