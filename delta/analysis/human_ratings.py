@@ -91,10 +91,6 @@ def _read_csv(name: str, file: FileParams, columns: tuple[str, ...]) -> list[Lin
                 f"{path}: row 1 has column {column!r} {header.count(column)} times; expected once; "
                 f"it has {', '.join(header)}"
             )
-    return _lines(path, header, rows)
-
-
-def _lines(path: Path, header: list[str], rows: list[list[str]]) -> list[Line]:
     lines: list[Line] = []
     numbers: dict[str, int] = {}
     for number, row in enumerate(rows, 2):

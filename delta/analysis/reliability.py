@@ -108,10 +108,18 @@ def split_half_correlation(chosen: Array, rejected: Array, m: int) -> tuple[floa
             _mean_of_m(chosen, begin, m) - _mean_of_m(rejected, begin, m)
             for begin in (start, start + m)
         )
-        if len(first) < 2 or np.ptp(first) == 0 or np.ptp(second) == 0:
+        correlation = pearson(first, second)
+        if correlation is None:
             return None, len(first)
-        correlations.append(float(np.corrcoef(first, second)[0, 1]))
+        correlations.append(correlation)
     return (float(np.mean(correlations)) if correlations else None), len(chosen)
+
+
+def pearson(first: Array, second: Array) -> float | None:
+    """Return Pearson's correlation; None where a side is constant."""
+    if len(first) < 2 or np.ptp(first) == 0 or np.ptp(second) == 0:
+        return None
+    return float(np.corrcoef(first, second)[0, 1])
 
 
 def _mean_of_m(matrix: Array, begin: int, m: int) -> Array:

@@ -12,7 +12,7 @@ import polars as pl
 from scipy import stats
 
 from delta.analysis.bootstrap import top_k, topk_stability
-from delta.analysis.reliability import ONE_VOTE, PairRows, pair_rows
+from delta.analysis.reliability import ONE_VOTE, PairRows, pair_rows, pearson
 from delta.analysis.votes import DECIMALS, MEAN, Array, Indices, Votes, round4, rounded, vote_counts
 from delta.core.errors import InputError
 from delta.core.shuffle import shuffle_keys
@@ -154,18 +154,11 @@ def length_rows(ranked: Ranking) -> list[Row]:
     """
     lengths = ranked.pairs["length_difference"].cast(pl.Float64).to_numpy()
     return [
-        {"dimension": dimension, "pearson": _pearson(deltas, lengths)}
+        {"dimension": dimension, "pearson": round4(pearson(deltas, lengths))}
         | spearman_row(deltas, lengths)
         | {"pairs": len(deltas)}
         for dimension, deltas in ranked.deltas.items()
     ]
-
-
-def _pearson(first: Array, second: Array) -> float | None:
-    """Return Pearson's correlation; None where a side is constant."""
-    if len(first) < 2 or np.ptp(first) == 0 or np.ptp(second) == 0:
-        return None
-    return round4(float(np.corrcoef(first, second)[0, 1]))
 
 
 def spearman_row(first: Array, second: Array) -> Row:

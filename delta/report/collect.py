@@ -7,7 +7,6 @@ from typing import Any
 from delta.core import paths
 from delta.core.files import read_json
 from delta.core.git import git
-from delta.core.types import Row
 from delta.experiments import grid, results
 from delta.experiments.grid import ExperimentParams
 from delta.report.context import ModelScores, Provenance, ReportContext, Run
@@ -56,9 +55,11 @@ def build_context(
         chosen=str(figure_4.get("pairing.chosen", pairing["chosen"])),
         rejected=str(figure_4.get("pairing.rejected", pairing["rejected"])),
         groups=groups,
-        deltas=_read_rows("delta_matrix"),
-        overlaps=_read_rows("overlap"),
-        analysis={title: _read_rows(name) for title, name in ANALYSIS_TABLES.items()},
+        deltas=read_json(paths.analysis("delta_matrix")),
+        overlaps=read_json(paths.analysis("overlap")),
+        analysis={
+            title: read_json(paths.analysis(name)) for title, name in ANALYSIS_TABLES.items()
+        },
         provenance=_provenance(params, scores[base]),
     )
 
@@ -78,11 +79,6 @@ def _read_models(scores: Scores, groups: dict[str, str]) -> dict[str, ModelScore
     return {
         name: ModelScores(scores[name], results.read_answers(name, scores[name])) for name in names
     }
-
-
-def _read_rows(name: str) -> list[Row]:
-    rows: list[Row] = read_json(paths.analysis(name))
-    return rows
 
 
 def _provenance(params: dict[str, Any], base_scores: dict[str, dict[str, Any]]) -> Provenance:

@@ -3,7 +3,6 @@
 import base64
 import hashlib
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -16,14 +15,10 @@ def load(folder: Path) -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=_dash_for_none,
+        finalize=lambda value: "–" if value is None else value,
     )
     environment.filters["sha256"] = _sha256
     return environment
-
-
-def _dash_for_none(value: Any) -> Any:
-    return "–" if value is None else value
 
 
 def _sha256(text: str) -> str:
