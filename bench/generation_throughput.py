@@ -26,7 +26,7 @@ from bench import results
 from delta.check import check
 from delta.core import fingerprint, paths
 from delta.data.fetch import fetch
-from delta.inference.engine import ServingParams
+from delta.inference.config import ServingParams
 from delta.inference.generate import SampledParams, generate, trace_requests
 from delta.inference.reply_cache import ReplyCache
 from delta.inference.types import Request

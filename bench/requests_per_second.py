@@ -29,7 +29,7 @@ import aiohttp
 from aiohttp import web
 
 from bench import peers, results
-from delta.inference.engine import EndpointSettings, RemoteParams, ServerSettings, ServingParams
+from delta.inference.config import EndpointSettings, RemoteParams, ServerSettings, ServingParams
 from delta.inference.openai_engine import OpenAIEngine
 from delta.inference.reply_cache import ReplyCache
 from delta.inference.types import Reply, Request

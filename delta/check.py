@@ -26,7 +26,7 @@ from delta.experiments.grid import ExperimentParams
 from delta.grading.config import GradingParams
 from delta.grading.verify import VerifyParams
 from delta.inference import chat_completions, chat_formats
-from delta.inference.engine import EngineSettings, SamplingParams, ServedParams, Serving
+from delta.inference.config import EngineSettings, SamplingParams, ServedParams, Serving
 from delta.inference.generate import GeneratorParams, RecordedParams, SampledParams
 from delta.judging.budget import is_sufficient
 from delta.judging.judge import JudgeParams

@@ -16,7 +16,8 @@ from delta.grading.config import GradingParams
 from delta.grading.grade_all import check_max_ungradable, count_verdicts, grade_all
 from delta.grading.graders import Case
 from delta.inference.chat_formats import ChatFormat
-from delta.inference.engine import Engine, SamplingParams, build_request, read_reply
+from delta.inference.config import SamplingParams
+from delta.inference.engine import Engine, build_request, read_reply
 from delta.inference.types import Reply, Request
 from delta.stats import intervals
 

@@ -19,7 +19,8 @@ from delta.core.types import Counts
 from delta.grading.formulas.boxes import last_box
 from delta.inference import trace_text
 from delta.inference.chat_formats import ChatFormat
-from delta.inference.engine import Engine, SamplingParams, build_request
+from delta.inference.config import SamplingParams
+from delta.inference.engine import Engine, build_request
 from delta.inference.parsed_replies import ParseFailure, generate_parsed
 from delta.inference.types import GenerateFn, Reply, Request
 

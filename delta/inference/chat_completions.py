@@ -12,6 +12,7 @@ from pydantic import BeforeValidator
 
 from delta.inference.types import Reply, Request, canonical_json, parse_reply
 
+COMPLETIONS_PATH = "/chat/completions"
 LIMIT_FIELDS = ("max_tokens", "max_completion_tokens")
 FieldName = Literal[
     "max_tokens",

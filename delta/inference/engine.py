@@ -1,213 +1,13 @@
-"""The interface of engines, which answer requests, and their settings."""
+"""The interface of engines, which answer requests, and the choice of one for a model."""
 
-import os
-import re
-from typing import Annotated, Any, Literal, Protocol, Self
-from urllib.parse import urlsplit
+from pathlib import Path
+from typing import Protocol
 
-from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
-from pydantic_core import PydanticCustomError
-
-from delta.core.errors import InputError
-from delta.core.params import SECRET_ERROR, Name, StrictModel
+from delta.core import fingerprint
 from delta.core.schemas import Message
-from delta.inference.chat_completions import Accepts
 from delta.inference.chat_formats import ChatFormat, ReasoningSpan
-from delta.inference.failures import hide_variable
+from delta.inference.config import EngineSettings, SamplingParams, Serving, ServingParams
 from delta.inference.types import Reply, Request, TryGenerateFn
-
-Positive = Annotated[int, Field(ge=1)]
-USD = Annotated[float, Field(ge=0)]
-COMPLETIONS_PATH = "/chat/completions"
-VARIABLE_NAME = r"[A-Z_][A-Z0-9_]*"  # a key pasted here by mistake has small letters or dashes
-HEADER_VALUE = re.compile(r"[\x21-\x7e]+")
-
-
-def _validate_url(url: str) -> str:
-    """Refuse a user, a password, a query or a fragment, each of which may contain a key."""
-    is_plain = re.fullmatch(r"https?://[\w.:\[\]-]+(/[\w.~%:+,/-]*)?", url)
-    if not is_plain or not _has_host(url):
-        raise PydanticCustomError(
-            SECRET_ERROR,
-            "expected http(s)://host:port/path without user, password or query; a key is read "
-            "from the environment variable that `key` names",
-        )
-    if url.rstrip("/").endswith(COMPLETIONS_PATH):
-        raise PydanticCustomError(
-            SECRET_ERROR, f"ends in {COMPLETIONS_PATH}, which is added; expected without it"
-        )
-    return url
-
-
-def _has_host(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        parts.netloc.encode("idna")
-    except ValueError:  # unclosed brackets, empty or too long labels
-        return False
-    host_and_port = re.fullmatch(r"(\[[\da-fA-F:.]+\]|[^:\[\]]+)(?::(\d{1,5}))?", parts.netloc)
-    return host_and_port is not None and 0 < int(host_and_port[2] or 80) < 2**16
-
-
-def _validate_variable(name: Any) -> Any:
-    """Refuse anything but a variable's name, and never show it, since it may be the key itself."""
-    if name is None or (isinstance(name, str) and re.fullmatch(VARIABLE_NAME, name)):
-        return name
-    raise PydanticCustomError(
-        SECRET_ERROR,
-        "expected null, or the name of an environment variable in capital letters, such as "
-        "OPENAI_API_KEY; the key itself stays out of this file",
-    )
-
-
-Url = Annotated[str, AfterValidator(_validate_url)]
-
-
-class RemoteParams(StrictModel):
-    """Settings that shape the replies of a model on servers.
-
-    Nothing can check that all servers have the same model under its name, "policy" included. How
-    they are reached does not shape replies, so that is in `engine.endpoint`.
-    """
-
-    # Names weights and version: part of every request's key.
-    revision: Annotated[str, Field(min_length=1)]
-    accepts: Accepts  # the fields of a request that the servers know
-
-
-class ServingParams(StrictModel):
-    """Chat format of a model whose weights are local, and vLLM's options for it."""
-
-    chat_format: str  # a name in prompts/chat_formats.yaml
-    dtype: Literal["float32", "bfloat16", "float16"]
-    max_model_len: Positive  # tokens, prompt and reply
-    tensor_parallel_size: Positive  # GPUs that share the model
-    trust_remote_code: bool  # whether code beside the weights is run
-    endpoint: RemoteParams | None = None  # servers answer; without it, the engine of this run
-
-
-class ServedParams(StrictModel):
-    """Chat format of a model without local weights."""
-
-    chat_format: str
-    max_model_len: Positive  # tokens, prompt and reply, that its servers take
-    endpoint: RemoteParams
-
-
-def _serving_kind(entry: Any) -> str:
-    weight_options = {"dtype", "tensor_parallel_size", "trust_remote_code"}
-    served = isinstance(entry, dict) and "endpoint" in entry and not weight_options & entry.keys()
-    return "served" if served else "weights"
-
-
-Serving = Annotated[
-    Annotated[ServingParams, Tag("weights")] | Annotated[ServedParams, Tag("served")],
-    Discriminator(_serving_kind),
-]
-
-
-class VllmSettings(StrictModel):
-    """vLLM's own options. Where one is null, vLLM chooses. A GPU is used where there is one."""
-
-    max_num_seqs: Positive
-    kv_cache_memory_bytes: Positive | None  # for the cache alone
-    gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] | None  # or for weights and cache
-    enforce_eager: bool
-    enable_chunked_prefill: bool  # must be off on the CPU, where it breaks seeds
-    block_size: Positive | None  # tokens in a block of the cache, the unit that prompts share
-
-    @model_validator(mode="after")
-    def _require_one_memory_bound(self) -> Self:
-        if (self.kv_cache_memory_bytes is None) == (self.gpu_memory_utilization is None):
-            names = "kv_cache_memory_bytes, gpu_memory_utilization"
-            raise ValueError(f"expected exactly one of {names}")
-        return self
-
-
-class Price(StrictModel):
-    """US dollars per million tokens, from the provider's price list."""
-
-    prompt: USD
-    completion: USD  # includes reasoning
-
-
-class ServerSettings(StrictModel):
-    """One OpenAI-compatible API, at one or several addresses that serve the same models."""
-
-    # Without user or password, since params.yaml is in Git. The least busy address is asked.
-    base_urls: Annotated[list[Url], Field(min_length=1)]
-    # Name of the environment variable that holds the API key; null: no key is sent.
-    key: Annotated[str | None, BeforeValidator(_validate_variable)]
-    models: Annotated[dict[str, Price | None], Field(min_length=1)]  # null: price unknown
-    concurrency: Positive  # requests in flight at once, over all addresses
-
-    def token(self) -> str | None:
-        """Return the key from the environment, and hide it in all later messages.
-
-        Raises InputError where it is not set or no header can carry it.
-        """
-        if self.key is None:
-            return None
-        token = os.environ.get(self.key, "")
-        if not token.strip():
-            raise InputError(
-                f"${self.key} is not set: {self.base_urls[0]} wants the key that this environment "
-                "variable holds"
-            )
-        hide_variable(self.key)
-        if not HEADER_VALUE.fullmatch(token):
-            raise InputError(
-                f"${self.key} holds a line end, a blank or a letter beyond ASCII; expected the "
-                "key alone (read a file with a line end by `$(tr -d '\\r\\n' < FILE)`)"
-            )
-        return token
-
-
-class EndpointSettings(StrictModel):
-    """OpenAI-compatible servers by name. Each answers for the models it lists."""
-
-    servers: dict[Name, ServerSettings]
-    timeout_s: Annotated[float, Field(gt=0)]
-    max_retries: Annotated[int, Field(ge=0)]  # of one request, before it counts as failed
-    max_failed: Annotated[float, Field(ge=0, le=1)]  # fraction of a stage's requests
-
-    def server_of(self, model: str) -> str:
-        """Return the name of the server that lists `model`. Raises InputError where none does."""
-        for name, server in self.servers.items():
-            if model in server.models:
-                return name
-        raise InputError(
-            f"engine.endpoint.servers: none lists {model} among its models, which "
-            f"serving.{model}.endpoint needs"
-        )
-
-
-class RaySettings(StrictModel):
-    """vLLM on a Ray cluster: replicas with the settings of `vllm` share the requests.
-
-    Each replica has `tensor_parallel_size` GPUs of one node, or none where vLLM runs on the CPU.
-    The project and its environment must be at the same path on every node.
-    """
-
-    # local: a cluster on this machine, which ends with the stage. auto: the one that $RAY_ADDRESS
-    # names or that this machine belongs to.
-    address: Literal["local", "auto"]
-    replicas: Positive | None  # at most; null: as many as the cluster has room for
-    cpus: Positive  # of each replica
-
-
-class EngineSettings(StrictModel):
-    kind: Literal["vllm", "ray"]  # of every model without an `endpoint` of its own
-    vllm: VllmSettings
-    ray: RaySettings
-    endpoint: EndpointSettings
-
-
-class SamplingParams(StrictModel):
-    temperature: Annotated[float, Field(ge=0)]
-    top_p: Annotated[float, Field(gt=0, le=1)]
-    max_tokens: Annotated[int, Field(ge=1)]
-    seed: Annotated[int, Field(ge=0)]
 
 
 class Engine(Protocol):
@@ -220,6 +20,24 @@ class Engine(Protocol):
 
     @property
     def ask(self) -> TryGenerateFn: ...
+
+
+def open_engine(settings: EngineSettings, serving: Serving, folder: Path) -> Engine:
+    """Return the engine for the model in `folder`. Weights are loaded at the first request."""
+    if serving.endpoint is not None:
+        from delta.inference.openai_engine import OpenAIEngine
+
+        server = settings.endpoint.servers[settings.endpoint.server_of(folder.name)]
+        model = fingerprint.served_name(folder) or folder.name
+        return OpenAIEngine(settings.endpoint, server, serving, model)
+    assert isinstance(serving, ServingParams)  # ServedParams have an endpoint
+    if settings.kind == "ray":
+        from delta.inference.ray_engine import RayEngine
+
+        return RayEngine(settings.vllm, serving, folder, settings.ray)
+    from delta.inference.vllm_engine import VllmEngine
+
+    return VllmEngine(settings.vllm, serving, folder)
 
 
 def build_request(

@@ -16,7 +16,8 @@ from delta.core.schemas import TRACE, trace_id
 from delta.core.tables import TEXT_ROWS, frame_of
 from delta.core.types import Counts
 from delta.inference.chat_formats import ChatFormat, ReasoningSpan
-from delta.inference.engine import Engine, SamplingParams, build_request, read_reply
+from delta.inference.config import SamplingParams
+from delta.inference.engine import Engine, build_request, read_reply
 from delta.inference.types import GenerateFn, Request
 
 

@@ -3,32 +3,14 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple
 
 from delta.core import fingerprint, params, paths
 from delta.core.console import Console
-from delta.inference.engine import EndpointSettings, Engine, EngineSettings, Serving, ServingParams
+from delta.inference.config import EndpointSettings, EngineSettings, Serving
+from delta.inference.engine import Engine, open_engine
 from delta.inference.reply_cache import ReplyCache, open_reply_cache
 from delta.inference.types import Answer, GenerateFn, Request
-
-
-def open_engine(settings: EngineSettings, serving: Serving, folder: Path) -> Engine:
-    """Return the engine for the model in `folder`. Weights are loaded at the first request."""
-    if serving.endpoint is not None:
-        from delta.inference.openai_engine import OpenAIEngine
-
-        server = settings.endpoint.servers[settings.endpoint.server_of(folder.name)]
-        model = fingerprint.served_name(folder) or folder.name
-        return OpenAIEngine(settings.endpoint, server, serving, model)
-    assert isinstance(serving, ServingParams)  # ServedParams have an endpoint
-    if settings.kind == "ray":
-        from delta.inference.ray_engine import RayEngine
-
-        return RayEngine(settings.vllm, serving, folder, settings.ray)
-    from delta.inference.vllm_engine import VllmEngine
-
-    return VllmEngine(settings.vllm, serving, folder)
 
 
 class ModelClient(NamedTuple):

@@ -24,8 +24,8 @@ import orjson
 from delta.core.errors import IncompleteError
 from delta.core.schemas import Message
 from delta.inference import chat_completions, chat_formats
-from delta.inference.chat_completions import REQUEST_ID_PREFIX, FailedAttemptError
-from delta.inference.engine import COMPLETIONS_PATH, EndpointSettings, ServerSettings, Serving
+from delta.inference.chat_completions import COMPLETIONS_PATH, REQUEST_ID_PREFIX, FailedAttemptError
+from delta.inference.config import EndpointSettings, ServerSettings, Serving
 from delta.inference.failures import MAX_SCANNED_CHARS, make_failure, safe_line
 from delta.inference.types import Answer, Failure, Reply, Request, canonical_json
 from delta.prompts import control_tokens
@@ -71,7 +71,7 @@ class OpenAIEngine:
         serving: Serving,
         model: str,
     ) -> None:
-        assert serving.endpoint is not None  # delta.inference.model_client checks it
+        assert serving.endpoint is not None  # delta.inference.engine checks it
         self.settings = settings
         self.server = server
         self.model = model  # its name at the server

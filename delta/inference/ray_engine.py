@@ -9,7 +9,7 @@ from pathlib import Path
 from delta.core import fingerprint
 from delta.core.errors import InputError
 from delta.inference import ray_actors
-from delta.inference.engine import RaySettings, ServingParams, VllmSettings
+from delta.inference.config import RaySettings, ServingParams, VllmSettings
 from delta.inference.failures import make_failure
 from delta.inference.types import Answer, Failure, Reply, Request
 from delta.inference.vllm_engine import VllmEngine

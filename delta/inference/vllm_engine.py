@@ -16,7 +16,7 @@ from typing import Any
 from delta.core.errors import InputError
 from delta.core.schemas import Message
 from delta.inference import chat_formats, harmony
-from delta.inference.engine import ServingParams, VllmSettings
+from delta.inference.config import ServingParams, VllmSettings
 from delta.inference.failures import make_failure
 from delta.inference.types import Answer, Reply, Request
 

@@ -9,7 +9,7 @@ from delta.check import Params, max_pairs
 from delta.core import paths
 from delta.core.schemas import SELECTED, TRACE
 from delta.inference import chat_formats
-from delta.inference.engine import Price, ServedParams, ServingParams
+from delta.inference.config import Price, ServedParams, ServingParams
 from delta.inference.generate import SampledParams
 from delta.plan.model_sizes import Size
 from delta.plan.pending import CHARS_PER_TOKEN, UNRESOLVED_FRACTION

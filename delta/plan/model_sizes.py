@@ -8,7 +8,7 @@ from typing import NamedTuple
 from delta.check import Params
 from delta.core import paths
 from delta.data.fetch import ModelParams
-from delta.inference.engine import ServingParams
+from delta.inference.config import ServingParams
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 PACKED_DTYPES = {"U8", "I8", "I32", "F4"}  # one number holds several weights

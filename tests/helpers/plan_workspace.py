@@ -16,7 +16,7 @@ from delta.core.fingerprint import read_fingerprint, write_fingerprint
 from delta.core.params import read_all, validate
 from delta.core.schemas import PROBLEM, TRACE, VERDICT
 from delta.inference import generate
-from delta.inference.model_client import open_engine
+from delta.inference.engine import open_engine
 from delta.inference.reply_cache import open_reply_cache
 from delta.inference.types import Request
 from delta.plan.dvc_state import Stage

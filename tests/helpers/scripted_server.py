@@ -12,7 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from delta.inference.chat_completions import Accepts
-from delta.inference.engine import EndpointSettings, RemoteParams, ServerSettings, ServingParams
+from delta.inference.config import EndpointSettings, RemoteParams, ServerSettings, ServingParams
 from delta.inference.openai_engine import OpenAIEngine
 from delta.inference.types import Request, canonical_json
 from tests.helpers.judge_replies import constant_reply

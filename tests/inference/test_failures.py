@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 import pytest
 
-from delta.inference.engine import ServerSettings
+from delta.inference.config import ServerSettings
 from delta.inference.failures import make_failure, safe_line
 from delta.inference.types import Failure
 

@@ -24,7 +24,7 @@ from delta.grading.grade_all import grade_all
 from delta.grading.graders import Case, grade_case
 from delta.grading.verdict import Verdict
 from delta.inference import ray_actors
-from delta.inference.engine import RaySettings, ServingParams, VllmSettings
+from delta.inference.config import RaySettings, ServingParams, VllmSettings
 from delta.inference.ray_actors import MAX_FAILURES, WORKER_DIED, RayActorPool
 from delta.inference.ray_engine import Prompt, RayEngine, VllmActor
 from delta.inference.reply_cache import ReplyCache

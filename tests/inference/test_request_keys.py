@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from delta.inference import vllm_engine
-from delta.inference.engine import Engine, RaySettings, SamplingParams, VllmSettings, build_request
+from delta.inference.config import RaySettings, SamplingParams, VllmSettings
+from delta.inference.engine import Engine, build_request
 from delta.inference.ray_engine import RayEngine
 from delta.inference.vllm_engine import VllmEngine
 from tests.helpers.scripted_server import SERVING, engine_at

@@ -19,8 +19,8 @@ from delta.data import fetch
 from delta.data.fetch import ModelParams
 from delta.export import provenance
 from delta.inference.chat_completions import FieldName, portable_schema
-from delta.inference.engine import ServedParams
-from delta.inference.model_client import open_engine
+from delta.inference.config import ServedParams
+from delta.inference.engine import open_engine
 from delta.inference.openai_engine import ServerRefusedError
 from delta.inference.types import Failure, Reply, Request, canonical_json
 from delta.judging import rubric

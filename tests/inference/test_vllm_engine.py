@@ -19,7 +19,7 @@ from delta.check import check
 from delta.core import fingerprint
 from delta.core.params import load_section
 from delta.data.fetch import ModelParams, fetch
-from delta.inference.engine import ServingParams
+from delta.inference.config import ServingParams
 from delta.inference.generate import SampledParams, generate, trace_requests
 from delta.inference.reply_cache import ReplyCache
 from delta.inference.types import Failure, Reply, Request

@@ -14,7 +14,7 @@ import pytest
 
 from delta.core.errors import IncompleteError
 from delta.inference import vllm_engine
-from delta.inference.engine import VllmSettings
+from delta.inference.config import VllmSettings
 from delta.inference.ray_engine import VllmActor
 from delta.inference.reply_cache import ReplyCache
 from delta.inference.types import Failure, Reply, Request

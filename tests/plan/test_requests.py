@@ -10,7 +10,7 @@ from delta.check import max_problems
 from delta.core import paths, tables
 from delta.core.fingerprint import read_fingerprint
 from delta.core.schemas import TRACE
-from delta.inference.model_client import open_engine
+from delta.inference.engine import open_engine
 from delta.inference.reply_cache import ReplyCache
 from delta.inference.types import Reply
 from delta.judging import judge

@@ -11,7 +11,7 @@ from delta import prompts
 from delta.core.schemas import HISTORY
 from delta.export.dataset import write_dataset
 from delta.inference import chat_formats
-from delta.inference.engine import ServingParams
+from delta.inference.config import ServingParams
 from delta.inference.generate import SampledParams, trace_requests
 from delta.inference.vllm_engine import VllmEngine
 from delta.judging import judge
