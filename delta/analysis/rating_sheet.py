@@ -13,8 +13,8 @@ from delta.analysis.human_ratings import ID, TEXT_SHA256, TRACE_ID, text_sha256
 from delta.core.errors import InputError
 from delta.core.shuffle import shuffle_key
 from delta.core.types import Row
-from delta.inference import trace_text
 from delta.judging.rubric import DIMENSIONS
+from delta.prompts import trace_text
 
 # A spreadsheet runs a cell that begins with one of these as a formula.
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")

@@ -17,12 +17,12 @@ from delta import prompts
 from delta.core.errors import InputError
 from delta.core.types import Counts
 from delta.grading.formulas.boxes import last_box
-from delta.inference import trace_text
 from delta.inference.chat_formats import ChatFormat
 from delta.inference.config import SamplingParams
 from delta.inference.engine import Engine, build_request
 from delta.inference.parsed_replies import ParseFailure, generate_parsed
 from delta.inference.types import GenerateFn, Reply, Request
+from delta.prompts import trace_text
 
 # A word that the model may answer -> the trace's (outcome, reason).
 VERDICT_WORDS = {

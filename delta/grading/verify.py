@@ -20,7 +20,7 @@ from delta.grading.grade_all import check_max_ungradable, count_verdicts, grade_
 from delta.grading.graders import Case
 from delta.grading.llm_equivalence import ComparisonParams
 from delta.grading.verdict import Verdict
-from delta.inference import trace_text
+from delta.prompts import trace_text
 
 
 class VerifyParams(StrictModel):

@@ -19,7 +19,6 @@ from delta.core.params import StrictModel
 from delta.core.schemas import RATING, WITHOUT_TEXT
 from delta.core.tables import frame_of
 from delta.core.types import Counts, Progress, Row
-from delta.inference import trace_text
 from delta.inference.chat_formats import ChatFormat
 from delta.inference.config import SamplingParams
 from delta.inference.engine import Engine, build_request
@@ -29,6 +28,7 @@ from delta.judging import rubric
 from delta.judging.budget import Budget
 from delta.judging.rubric import DIMENSIONS, Vote
 from delta.judging.rules.rate import rate
+from delta.prompts import trace_text
 
 VoteKey = tuple[str, int]  # trace_id and index of the vote (0-based)
 FAILURES = ("invalid", "cut", "refused_by_server", "failed")  # reasons for a reply without a vote

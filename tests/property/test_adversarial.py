@@ -36,10 +36,11 @@ from delta.grading.config import CodeParams, GradingParams
 from delta.grading.formulas.boxes import last_box
 from delta.grading.grade_all import grade_all
 from delta.grading.graders import Case
-from delta.inference import chat_formats, trace_text
+from delta.inference import chat_formats
 from delta.inference.reply_cache import ReplyCache
 from delta.judging import rubric
 from delta.judging.rules.rate import rate
+from delta.prompts import trace_text
 from tests.helpers.adversarial_texts import TEXTS
 from tests.helpers.import_closure import ROOT
 from tests.helpers.openr1_rows import local_source
