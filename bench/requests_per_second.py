@@ -29,7 +29,7 @@ import aiohttp
 from aiohttp import web
 
 from bench import peers, results
-from delta.inference.config import EndpointSettings, RemoteParams, ServerSettings, ServingParams
+from delta.inference.config import ServerModelParams, ServerSettings, ServingParams
 from delta.inference.openai_engine import OpenAIEngine
 from delta.inference.reply_cache import ReplyCache
 from delta.inference.types import Reply, Request
@@ -46,7 +46,7 @@ SERVING = ServingParams(
     max_model_len=2048,
     tensor_parallel_size=1,
     trust_remote_code=False,
-    endpoint=RemoteParams(revision="r", accepts="vllm"),
+    server=ServerModelParams(revision="r", accepts="vllm"),
 )
 
 
@@ -141,12 +141,14 @@ def bare(url: str) -> list[str]:
 def ours(url: str) -> list[str]:
     """Return the same texts through our engine and an empty reply cache on disk."""
     server = ServerSettings(
-        base_urls=[url], key=None, models={"m": None}, concurrency=peers.CONCURRENCY
+        base_urls=[url],
+        key=None,
+        models={"m": None},
+        concurrency=peers.CONCURRENCY,
+        timeout_s=30.0,
+        max_retries=9,
     )
-    settings = EndpointSettings(
-        servers={"loopback": server}, timeout_s=30.0, max_retries=9, max_failed=0
-    )
-    engine = OpenAIEngine(settings, server, SERVING, "m")
+    engine = OpenAIEngine(server, SERVING, "m")
     rendered = [engine.render([{"role": "user", "content": text}]) for text in prompts()]
     requests = [Request("m", engine.name, prompt, 0.7, 1.0, 16, 1, 0) for prompt in rendered]
     replies: dict[str, Reply] = {}

@@ -26,7 +26,7 @@ from delta.experiments.grid import ExperimentParams
 from delta.grading.config import GradingParams
 from delta.grading.verify import VerifyParams
 from delta.inference import chat_completions, chat_formats
-from delta.inference.config import EngineSettings, SamplingParams, ServedParams, Serving
+from delta.inference.config import EngineSettings, SamplingParams, Serving, WeightlessServingParams
 from delta.inference.generate import GeneratorParams, RecordedParams, SampledParams
 from delta.judging.budget import is_sufficient
 from delta.judging.judge import JudgeParams
@@ -125,38 +125,37 @@ def _names(params: Params) -> Iterator[str]:
 
 
 def _servers(params: Params) -> Iterator[str]:
-    """Yield served models that do not have exactly one server."""
-    yield from _endpoints(params)
-    servers = params.engine.endpoint.servers
+    """Yield models at servers that do not have exactly one."""
+    yield from _models_at_servers(params)
+    servers = params.engine.servers
     for name, server in servers.items():
-        key = f"engine.endpoint.servers.{name}"
+        key = f"engine.servers.{name}"
         for model in server.models:
-            if model not in params.serving or params.serving[model].endpoint is None:
-                remote = [other for other, own in params.serving.items() if own.endpoint]
-                no_endpoint = f"serving.{model} has no endpoint"
-                yield f"{key}.models.{model}: {no_endpoint}; expected {_join(remote)}"
-            if (first := params.engine.endpoint.server_of(model)) != name:
+            if model not in params.serving or params.serving[model].server is None:
+                expected = _join(other for other, own in params.serving.items() if own.server)
+                yield f"{key}.models.{model}: serving.{model} has no server; expected {expected}"
+            if (first := params.engine.server_of(model)) != name:
                 yield f"{key}.models.{model}: {first} lists it too; expected one server a model"
 
 
-def _endpoints(params: Params) -> Iterator[str]:
-    servers = params.engine.endpoint.servers.values()
+def _models_at_servers(params: Params) -> Iterator[str]:
+    servers = params.engine.servers.values()
     listed = {model for server in servers for model in server.models}
     for name, serving in params.serving.items():
         model = params.models.get(name)  # None: the policy
-        if model is not None and model.served is not None:
-            if not isinstance(serving, ServedParams):
-                keys = _join(ServedParams.model_fields)
+        if model is not None and model.served_model_name is not None:
+            if not isinstance(serving, WeightlessServingParams):
+                keys = _join(WeightlessServingParams.model_fields)
                 yield f"serving.{name}: models.{name} has no weights here; expected {keys}"
-        elif isinstance(serving, ServedParams):
+        elif isinstance(serving, WeightlessServingParams):
             yield f"serving.{name}.dtype is missing (it has weights here)"
-        if serving.endpoint is None:
+        if serving.server is None:
             continue
         if model is not None and model.recording is not None:
-            yield f"serving.{name}.endpoint: a recording needs no server; leave it out"
+            yield f"serving.{name}.server: a recording needs no server; leave it out"
         elif name not in listed:
             yield (
-                f"serving.{name}.endpoint: none of engine.endpoint.servers lists {name} among its "
+                f"serving.{name}.server: none of engine.servers lists {name} among its "
                 "models; expected exactly one"
             )
 
@@ -183,7 +182,7 @@ def _recordings(params: Params) -> Iterator[str]:
                     yield f"{key}.{kind}.{field}: expected that of {where}"
     for name, model in params.models.items():
         serving = params.serving[name]
-        if isinstance(serving, ServedParams):
+        if isinstance(serving, WeightlessServingParams):
             continue
         kind, origin = ("hub", model.hub) if model.hub else ("folder", model.folder)
         if origin is not None and origin.code != serving.trust_remote_code:
@@ -341,13 +340,13 @@ def _token_limits(params: Params) -> Iterator[str]:
 def _request_fields(params: Params) -> Iterator[str]:
     """Yield sampling fields that a model needs and its server does not accept."""
     for key, model, sampling in model_uses(params):
-        endpoint = params.serving[model].endpoint
-        if endpoint is None:
+        server = params.serving[model].server
+        if server is None:
             continue
         spoken = chat_formats.load(params.serving[model].chat_format)
         sampled = "evaluation.sampling" if key.startswith("benchmarks.") else key
         left_out = chat_completions.unsupported_setting(
-            endpoint.accepts,
+            server.accepts,
             sampling.temperature,
             sampling.top_p,
             stop=bool(spoken.stop),
@@ -355,7 +354,7 @@ def _request_fields(params: Params) -> Iterator[str]:
             special_tokens=spoken.keep_special_tokens and not spoken.channels,
         )
         if left_out is not None:
-            yield f"serving.{model}.endpoint.accepts: {sampled}: {left_out}"
+            yield f"serving.{model}.server.accepts: {sampled}: {left_out}"
 
 
 def _context_lengths(params: Params) -> Iterator[str]:
@@ -365,7 +364,7 @@ def _context_lengths(params: Params) -> Iterator[str]:
     lengths += [
         (f"serving.{name}.max_model_len", base if name == POLICY else name, own.max_model_len)
         for name, own in params.serving.items()
-        if own.endpoint is None  # a server knows its own limits
+        if own.server is None  # a server knows its own limits
     ]
     for key, name, length in lengths:
         model = params.models[name]

@@ -12,8 +12,8 @@ def main(console: Console, name: str) -> None:
         console.print(f"fetch {name}: from the hub or its cache; progress: logs/fetch-{name}.log")
     elif source.recording is not None:
         console.print(f"fetch {name}: reading recorded traces")
-    elif source.served is not None:
-        console.print(f"fetch {name}: nothing to fetch; servers call it {source.served}")
+    elif source.served_model_name is not None:
+        console.print(f"fetch {name}: nothing to fetch; servers call it {source.served_model_name}")
     else:
         console.print(f"fetch {name}: fetching, checking and converting it")
     fingerprint = fetch(

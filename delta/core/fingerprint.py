@@ -14,7 +14,8 @@ from delta.core.errors import InputError
 FINGERPRINT_FILE = "fingerprint.json"
 # These two stand in place of weights.
 RECORDING_FILE = "recording.parquet"  # a recording of traces
-SERVED_FILE = "served.json"  # a model that only a server has
+# A model that only a server has. The keys of cached replies depend on this name and the content.
+SERVED_MODEL_FILE = "served.json"
 
 
 def compute_fingerprint(folder: Path) -> str:
@@ -57,7 +58,7 @@ def read_fingerprint(folder: Path) -> str:
 
 def check_complete(folder: Path) -> None:
     """Raise InputError where configuration, tokenizer, or a shard of the weights is missing."""
-    if (folder / RECORDING_FILE).is_file() or (folder / SERVED_FILE).is_file():
+    if (folder / RECORDING_FILE).is_file() or (folder / SERVED_MODEL_FILE).is_file():
         return
     index = folder / "model.safetensors.index.json"
     shards = _shards(index) if index.is_file() else ["model.safetensors"]
@@ -68,15 +69,15 @@ def check_complete(folder: Path) -> None:
         raise InputError(f"{folder}: holds neither tokenizer.json nor tokenizer.model")
 
 
-def write_served(folder: Path, name: str) -> None:
+def write_served_model_name(folder: Path, name: str) -> None:
     """Write the name that a server knows the model by, in place of weights."""
     content = json.dumps({"served": name}, ensure_ascii=False)
-    (folder / SERVED_FILE).write_text(content + "\n", encoding="utf-8")
+    (folder / SERVED_MODEL_FILE).write_text(content + "\n", encoding="utf-8")
 
 
-def served_name(folder: Path) -> str | None:
+def read_served_model_name(folder: Path) -> str | None:
     """Return the name that a server knows the model by; None where the weights are here."""
-    path = folder / SERVED_FILE
+    path = folder / SERVED_MODEL_FILE
     if not path.is_file():
         return None
     name: str = json.loads(path.read_text(encoding="utf-8"))["served"]

@@ -13,11 +13,11 @@ from delta.core.errors import InputError
 from delta.core.files import atomic_folder
 from delta.core.fingerprint import (
     FINGERPRINT_FILE,
-    SERVED_FILE,
+    SERVED_MODEL_FILE,
     check_complete,
     compute_fingerprint,
     write_fingerprint,
-    write_served,
+    write_served_model_name,
 )
 from delta.core.params import StrictModel
 from delta.data import model_files, openr1, user_tables
@@ -31,7 +31,7 @@ from delta.prompts.chat_templates import check_template
 # files have the weights again in other formats. Pickled weights are left out: they can run code.
 ALLOW_PATTERNS = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"]
 # This stage writes the last two. In a source, files of these names are another program's.
-IGNORE_PATTERNS = ["*/*", "consolidated*", FINGERPRINT_FILE, SERVED_FILE]
+IGNORE_PATTERNS = ["*/*", "consolidated*", FINGERPRINT_FILE, SERVED_MODEL_FILE]
 MAX_NAME = 200  # characters
 
 
@@ -77,13 +77,13 @@ def _check_name(name: str) -> str:
 class ModelParams(OneOf[WheelFile | HubModel | ModelFolder | RecordingSource | str]):
     """One entry of `models`."""
 
-    KINDS = ("wheel", "hub", "folder", "recording", "served")
+    KINDS = ("wheel", "hub", "folder", "recording", "served_model_name")
 
     wheel: WheelFile | None = None  # a GGUF file
     hub: HubModel | None = None
     folder: ModelFolder | None = None
     recording: RecordingSource | None = None
-    served: Annotated[str, AfterValidator(_check_name)] | None = None  # its name at a server
+    served_model_name: Annotated[str, AfterValidator(_check_name)] | None = None  # at a server
 
     @property
     def has_weights(self) -> bool:
@@ -126,8 +126,8 @@ def _write_model(
             _copy_from_folder(f"{key}.folder", folder, target)
         case RecordingSource() as recording:
             _write_traces(f"{key}.recording", recording, target, report)
-        case str() as served:
-            write_served(target, served)
+        case str() as served_model_name:
+            write_served_model_name(target, served_model_name)
 
 
 def _convert_gguf(gguf: Path, target: Path) -> None:

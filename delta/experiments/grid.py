@@ -127,8 +127,8 @@ def cell_key(content: dict[str, Any]) -> str:
     # replies of a server are under `serving`.
     relevant["engine"] = {"kind": "vllm", "revision": None}
     for serving in relevant["serving"].values():
-        if serving.get("endpoint") is None:
-            serving.pop("endpoint", None)
+        if serving.get("server") is None:
+            serving.pop("server", None)
     relevant["evaluation"]["models"] = relevant["evaluation"]["models"]["policy"]
     text = json.dumps(relevant, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:KEY_LENGTH]

@@ -75,6 +75,7 @@ class FailedAttemptError(Exception):
 def server_engine_name(revision: str, accepts: Accepts) -> str:
     """Return `Request.engine` for a server's model."""
     fields = "" if accepts == "vllm" else f" {','.join(sorted(accepts))}"
+    # "endpoint" is a part of the keys of all cached replies.
     return f"endpoint {revision}{fields}"
 
 

@@ -59,11 +59,11 @@ def _validate_variable(name: Any) -> Any:
 Url = Annotated[str, AfterValidator(_validate_url)]
 
 
-class RemoteParams(StrictModel):
+class ServerModelParams(StrictModel):
     """Settings that shape the replies of a model on servers.
 
     Nothing can check that all servers have the same model under its name, "policy" included. How
-    they are reached does not shape replies, so that is in `engine.endpoint`.
+    they are reached does not shape replies, so that is in `engine.servers`.
     """
 
     # Names weights and version: part of every request's key.
@@ -79,25 +79,26 @@ class ServingParams(StrictModel):
     max_model_len: Positive  # tokens, prompt and reply
     tensor_parallel_size: Positive  # GPUs that share the model
     trust_remote_code: bool  # whether code beside the weights is run
-    endpoint: RemoteParams | None = None  # servers answer; without it, the engine of this run
+    server: ServerModelParams | None = None  # a server answers; without it, the engine of this run
 
 
-class ServedParams(StrictModel):
+class WeightlessServingParams(StrictModel):
     """Chat format of a model without local weights."""
 
     chat_format: str
     max_model_len: Positive  # tokens, prompt and reply, that its servers take
-    endpoint: RemoteParams
+    server: ServerModelParams
 
 
 def _serving_kind(entry: Any) -> str:
     weight_options = {"dtype", "tensor_parallel_size", "trust_remote_code"}
-    served = isinstance(entry, dict) and "endpoint" in entry and not weight_options & entry.keys()
-    return "served" if served else "weights"
+    weightless = isinstance(entry, dict) and "server" in entry and not weight_options & entry.keys()
+    return "weightless" if weightless else "weights"
 
 
 Serving = Annotated[
-    Annotated[ServingParams, Tag("weights")] | Annotated[ServedParams, Tag("served")],
+    Annotated[ServingParams, Tag("weights")]
+    | Annotated[WeightlessServingParams, Tag("weightless")],
     Discriminator(_serving_kind),
 ]
 
@@ -136,6 +137,8 @@ class ServerSettings(StrictModel):
     key: Annotated[str | None, BeforeValidator(_validate_variable)]
     models: Annotated[dict[str, Price | None], Field(min_length=1)]  # null: price unknown
     concurrency: Positive  # requests in flight at once, over all addresses
+    timeout_s: Annotated[float, Field(gt=0)]  # of one attempt
+    max_retries: Annotated[int, Field(ge=0)]  # of one request, before it counts as failed
 
     def token(self) -> str | None:
         """Return the key from the environment, and hide it in all later messages.
@@ -159,25 +162,6 @@ class ServerSettings(StrictModel):
         return token
 
 
-class EndpointSettings(StrictModel):
-    """OpenAI-compatible servers by name. Each answers for the models it lists."""
-
-    servers: dict[Name, ServerSettings]
-    timeout_s: Annotated[float, Field(gt=0)]
-    max_retries: Annotated[int, Field(ge=0)]  # of one request, before it counts as failed
-    max_failed: Annotated[float, Field(ge=0, le=1)]  # fraction of a stage's requests
-
-    def server_of(self, model: str) -> str:
-        """Return the name of the server that lists `model`. Raises InputError where none does."""
-        for name, server in self.servers.items():
-            if model in server.models:
-                return name
-        raise InputError(
-            f"engine.endpoint.servers: none lists {model} among its models, which "
-            f"serving.{model}.endpoint needs"
-        )
-
-
 class RaySettings(StrictModel):
     """vLLM on a Ray cluster: replicas with the settings of `vllm` share the requests.
 
@@ -193,10 +177,21 @@ class RaySettings(StrictModel):
 
 
 class EngineSettings(StrictModel):
-    kind: Literal["vllm", "ray"]  # of every model without an `endpoint` of its own
+    kind: Literal["vllm", "ray"]  # of every model without a `server` of its own
     vllm: VllmSettings
     ray: RaySettings
-    endpoint: EndpointSettings
+    servers: dict[Name, ServerSettings]  # each answers for the models it lists
+    max_failed: Annotated[float, Field(ge=0, le=1)]  # fraction of a stage's requests
+
+    def server_of(self, model: str) -> str:
+        """Return the name of the server that lists `model`. Raises InputError where none does."""
+        for name, server in self.servers.items():
+            if model in server.models:
+                return name
+        raise InputError(
+            f"engine.servers: none lists {model} among its models, which serving.{model}.server "
+            "needs"
+        )
 
 
 class SamplingParams(StrictModel):

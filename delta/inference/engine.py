@@ -24,13 +24,13 @@ class Engine(Protocol):
 
 def open_engine(settings: EngineSettings, serving: Serving, folder: Path) -> Engine:
     """Return the engine for the model in `folder`. Weights are loaded at the first request."""
-    if serving.endpoint is not None:
+    if serving.server is not None:
         from delta.inference.openai_engine import OpenAIEngine
 
-        server = settings.endpoint.servers[settings.endpoint.server_of(folder.name)]
-        model = fingerprint.served_name(folder) or folder.name
-        return OpenAIEngine(settings.endpoint, server, serving, model)
-    assert isinstance(serving, ServingParams)  # ServedParams have an endpoint
+        server = settings.servers[settings.server_of(folder.name)]
+        model = fingerprint.read_served_model_name(folder) or folder.name
+        return OpenAIEngine(server, serving, model)
+    assert isinstance(serving, ServingParams)  # WeightlessServingParams have a server
     if settings.kind == "ray":
         from delta.inference.ray_engine import RayEngine
 

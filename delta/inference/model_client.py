@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from delta.core import fingerprint, params, paths
 from delta.core.console import Console
-from delta.inference.config import EndpointSettings, EngineSettings, Serving
+from delta.inference.config import EngineSettings, Serving
 from delta.inference.engine import Engine, open_engine
 from delta.inference.reply_cache import ReplyCache, open_reply_cache
 from delta.inference.types import Answer, GenerateFn, Request
@@ -19,7 +19,7 @@ class ModelClient(NamedTuple):
     engine: Engine
     fingerprint: str  # part of every request's key
     max_model_len: int
-    settings: EndpointSettings
+    settings: EngineSettings
 
     def max_prompt_tokens(self, max_tokens: int) -> int:
         """Return how many tokens a prompt may have, if its reply may have `max_tokens`."""
@@ -32,7 +32,7 @@ class ModelClient(NamedTuple):
         """Yield the function that answers requests, and the cache of `item` that it uses.
 
         `title` names the progress bar. `max_failed` is the fraction of the item's requests that may
-        fail; None: `engine.endpoint.max_failed`.
+        fail; None: `engine.max_failed`.
         """
         with open_reply_cache(item, self.fingerprint, console.print) as cache:
             progress = partial(console.progress, label=title)
@@ -59,4 +59,4 @@ def open_model(name: str) -> ModelClient:
     folder = paths.model(name)
     digest = fingerprint.read_fingerprint(folder)
     engine = open_engine(settings, serving, folder)
-    return ModelClient(engine, digest, serving.max_model_len, settings.endpoint)
+    return ModelClient(engine, digest, serving.max_model_len, settings)

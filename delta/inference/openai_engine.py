@@ -25,7 +25,7 @@ from delta.core.errors import IncompleteError
 from delta.core.schemas import Message
 from delta.inference import chat_completions, chat_formats
 from delta.inference.chat_completions import COMPLETIONS_PATH, REQUEST_ID_PREFIX, FailedAttemptError
-from delta.inference.config import EndpointSettings, ServerSettings, Serving
+from delta.inference.config import ServerSettings, Serving
 from delta.inference.failures import MAX_SCANNED_CHARS, make_failure, safe_line
 from delta.inference.types import Answer, Failure, Reply, Request, canonical_json
 from delta.prompts import control_tokens
@@ -35,7 +35,7 @@ UNSERVED_STATUSES = (501, 505)  # all other 5xx are retried, also 520, 524, 529 
 REFUSED_STATUSES = (400, 413, 422)  # of this request only; any other status concerns all
 MAX_BACKOFF_S = 30.0
 MAX_CONNECT_S = 10.0  # a node that is down does not even refuse
-AVOIDED_S = 5.0  # how long a server is avoided after a failure, if there are others
+AVOIDED_S = 5.0  # how long an address is avoided after a failure, if there are others
 MAX_ERROR_BODY_S = 10.0  # to read the body of an error
 MAX_RETRY_AFTER_S = 1e9
 JSON_TYPE = re.compile(r"application/(?:[\w.+-]+\+)?json")
@@ -47,16 +47,16 @@ class ServerRefusedError(IncompleteError):
 
 
 @dataclass
-class _Server:
-    """The state of one server as this process knows it. Times are monotonic."""
+class _Address:
+    """The state of one of a server's addresses as this process knows it. Times are monotonic."""
 
     url: str
     in_flight: int = 0
     not_before: float = 0.0  # end of the pause that the server asked for
-    avoided_until: float = 0.0  # it failed, and is used only if all servers have failed
+    avoided_until: float = 0.0  # it failed, and is used only if all addresses have failed
 
     def priority(self) -> tuple[float, bool, int]:
-        """Return the sort key of servers. The smallest gets the next request."""
+        """Return the sort key of addresses. The smallest gets the next request."""
         now = time.monotonic()
         return max(0.0, self.not_before - now), self.avoided_until > now, self.in_flight
 
@@ -64,22 +64,15 @@ class _Server:
 class OpenAIEngine:
     """An engine that sends chat completions. The servers render the messages."""
 
-    def __init__(
-        self,
-        settings: EndpointSettings,
-        server: ServerSettings,
-        serving: Serving,
-        model: str,
-    ) -> None:
-        assert serving.endpoint is not None  # delta.inference.engine checks it
+    def __init__(self, settings: ServerSettings, serving: Serving, model: str) -> None:
+        assert serving.server is not None  # delta.inference.engine checks it
         self.settings = settings
-        self.server = server
         self.model = model  # its name at the server
         self.chat_format = chat_formats.load(serving.chat_format)
-        self.accepts = serving.endpoint.accepts
-        self.name = chat_completions.server_engine_name(serving.endpoint.revision, self.accepts)
+        self.accepts = serving.server.accepts
+        self.name = chat_completions.server_engine_name(serving.server.revision, self.accepts)
         self._arguments = self.chat_format.template_arguments()
-        self._servers = [_Server(url.rstrip("/")) for url in server.base_urls]
+        self._addresses = [_Address(url.rstrip("/")) for url in settings.base_urls]
 
     def render(self, messages: list[Message]) -> str:
         """Return the messages and the template's arguments as JSON.
@@ -103,10 +96,10 @@ class OpenAIEngine:
         most twice `concurrency` requests are in flight, or answered and not yet read, so a kill
         loses no more. Raises InputError where the key is missing, and ServerRefusedError.
         """
-        token = self.server.token()
+        token = self.settings.token()
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         answers: Answers = SimpleQueue()
-        unread = asyncio.Semaphore(2 * self.server.concurrency)
+        unread = asyncio.Semaphore(2 * self.settings.concurrency)
 
         async def ask_all() -> None:
             try:
@@ -135,7 +128,7 @@ class OpenAIEngine:
         async with aiohttp.ClientSession(
             headers=headers,
             timeout=timeout,
-            connector=aiohttp.TCPConnector(limit=self.server.concurrency),
+            connector=aiohttp.TCPConnector(limit=self.settings.concurrency),
             cookie_jar=aiohttp.DummyCookieJar(),  # cookies would make every request longer
         ) as session:
 
@@ -145,7 +138,7 @@ class OpenAIEngine:
                     answers.put((request, await self._ask_one(session, request)))
 
             async with asyncio.TaskGroup() as workers:
-                for _ in range(min(self.server.concurrency, len(requests))):
+                for _ in range(min(self.settings.concurrency, len(requests))):
                     workers.create_task(worker())
 
     async def _ask_one(self, session: aiohttp.ClientSession, request: Request) -> Reply | Failure:
@@ -154,31 +147,31 @@ class OpenAIEngine:
         for attempt in range(attempts):
             if attempt:
                 await asyncio.sleep(backoff_s(attempt))
-            server = min(self._servers, key=_Server.priority)
-            server.in_flight += 1  # also in a pause, so that other requests avoid this server
+            address = min(self._addresses, key=_Address.priority)
+            address.in_flight += 1  # also in a pause, so that other requests avoid it
             try:
-                if (pause := server.not_before - time.monotonic()) > 0:
+                if (pause := address.not_before - time.monotonic()) > 0:
                     await asyncio.sleep(pause)
-                return await self._try_once(session, server, request)
+                return await self._try_once(session, address, request)
             except FailedAttemptError as error:
                 problem = error
             except (aiohttp.ClientError, TimeoutError, ValueError, LookupError, TypeError) as error:
                 message = f"{type(error).__name__}: {error}"
                 problem = FailedAttemptError(_failure_kind(error), message)
             finally:
-                server.in_flight -= 1
-            server.avoided_until = time.monotonic() + AVOIDED_S
+                address.in_flight -= 1
+            address.avoided_until = time.monotonic() + AVOIDED_S
         return make_failure(problem.kind, problem.message, attempts)
 
     async def _try_once(
-        self, session: aiohttp.ClientSession, server: _Server, request: Request
+        self, session: aiohttp.ClientSession, address: _Address, request: Request
     ) -> Reply | Failure:
         """Return the reply, or a Failure where another attempt would fail too.
 
         Raises FailedAttemptError, or an error that `_failure_kind` knows, where another attempt may
         succeed; ServerRefusedError where no request will.
         """
-        url = server.url + COMPLETIONS_PATH
+        url = address.url + COMPLETIONS_PATH
         # vLLM makes the id part of the reply's; other servers ignore the header.
         headers = {
             "X-Request-Id": REQUEST_ID_PREFIX + request.key(),
@@ -191,7 +184,7 @@ class OpenAIEngine:
             if _is_transient(response.status):
                 pause = parse_retry_after(response.headers.get("Retry-After"))
                 until = time.monotonic() + min(pause, self.settings.timeout_s)
-                server.not_before = max(server.not_before, until)
+                address.not_before = max(address.not_before, until)
                 raise FailedAttemptError(status, await _error_message(response))
             if response.status in REFUSED_STATUSES:
                 return make_failure(status, await _error_message(response))

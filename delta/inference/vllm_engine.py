@@ -154,7 +154,7 @@ class VllmEngine:
             args = EngineArgs(
                 model=str(self.folder),
                 **self.settings.model_dump(exclude_none=True),
-                **self.serving.model_dump(exclude={"chat_format", "endpoint"}),
+                **self.serving.model_dump(exclude={"chat_format", "server"}),
                 max_num_batched_tokens=None if self.settings.enable_chunked_prefill else batched,
                 enable_prefix_caching=True,  # samples of a problem and worked examples are shared
                 # Small models loop in white space under a grammar. No other setting prevents it.

@@ -9,7 +9,7 @@ from delta.check import Params, max_pairs
 from delta.core import paths
 from delta.core.schemas import SELECTED, TRACE
 from delta.inference import chat_formats
-from delta.inference.config import Price, ServedParams, ServingParams
+from delta.inference.config import Price, ServingParams, WeightlessServingParams
 from delta.inference.generate import SampledParams
 from delta.plan.model_sizes import Size
 from delta.plan.pending import CHARS_PER_TOKEN, UNRESOLVED_FRACTION
@@ -134,7 +134,7 @@ def speed(gpu: Gpu, on_gpu: bool) -> Speed:
     return Speed(peak * READING.value, peak * DECODING.value, peak * TRAINING.value)
 
 
-def reply_tokens(serving: ServingParams | ServedParams, max_tokens: int) -> float:
+def reply_tokens(serving: ServingParams | WeightlessServingParams, max_tokens: int) -> float:
     """Return the assumed tokens of a reply in this chat format, at most `max_tokens`."""
     chat_format = chat_formats.load(serving.chat_format)
     if chat_format.begins is None:

@@ -269,14 +269,14 @@ def server_section(params: Params, costs: Sequence[Cost]) -> Section:
         "Requests by model",
         *table(SERVER_HEADER, rows),
         *wrap(
-            "USD: by the prices under engine.endpoint.servers; a prompt counts as often as it is "
+            "USD: by the prices under engine.servers; a prompt counts as often as it is "
             "sent, and no discount is taken off. At most: every reply as long as it may be. "
             "Replies that hold no vote or verdict are asked for again, which comes on top."
         ),
     ]
     for server in asked_servers:
         try:
-            params.engine.endpoint.servers[server].token()
+            params.engine.servers[server].token()
         except InputError as error:
             section.blocks.append(str(error))
     return section

@@ -112,6 +112,6 @@ def model_source(model: dict[str, Any], serving: dict[str, Any]) -> str:
         return f"{source['package']} {source['member']}"
     if kind == "folder":
         return f"{Path(source['path']).name} {source['sha256'][:12]}"
-    if kind == "served":
-        return f"{source}, served: {serving['endpoint']['revision']}"
+    if kind == "served_model_name":
+        return f"{source} at a server: {serving['server']['revision']}"
     return f"recorded traces of {source['source']}"

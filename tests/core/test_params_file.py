@@ -157,11 +157,9 @@ def test_an_address_that_is_invalid_or_may_hold_a_key_is_refused_without_repeati
     address: str,
 ) -> None:
     urls = ["http://127.0.0.1:8000/v1", address]
-    server = {"base_urls": urls, "key": None, "models": {"judge": None}, "concurrency": 1}
-    message = message_for("engine.endpoint.servers", {"mine": server})
-    assert message.startswith(
-        "params.yaml: engine.endpoint.servers.mine.base_urls.1: expected http"
-    )
+    server = {"base_urls": urls, "key": None, "models": {"judge": None}, **LIMITS}
+    message = message_for("engine.servers", {"mine": server})
+    assert message.startswith("params.yaml: engine.servers.mine.base_urls.1: expected http")
     assert SECRET not in message
 
 
@@ -178,7 +176,7 @@ def test_an_address_that_is_invalid_or_may_hold_a_key_is_refused_without_repeati
 )
 def test_an_address_of_a_server_is_accepted(address: str) -> None:
     content = copy.deepcopy(CONTENT)
-    server = {"base_urls": [address], "key": None, "models": {"judge": None}, "concurrency": 1}
-    content["engine"]["endpoint"]["servers"] = {"mine": server}
+    server = {"base_urls": [address], "key": None, "models": {"judge": None}, **LIMITS}
+    content["engine"]["servers"] = {"mine": server}
     read = params.validate("", Params, content)
-    assert read.engine.endpoint.servers["mine"].base_urls == [address]
+    assert read.engine.servers["mine"].base_urls == [address]

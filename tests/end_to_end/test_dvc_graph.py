@@ -152,7 +152,7 @@ def chain(generator: str) -> set[str]:
     return items | {"analyze", "summary"}
 
 
-SERVED = {"chat_format": "plain", "endpoint": {"revision": "another", "accepts": "vllm"}}
+AT_SERVER = {"chat_format": "plain", "server": {"revision": "another", "accepts": "vllm"}}
 RERUNS: list[tuple[str, Any, set[str]]] = [
     (
         "models.smollm2-135m.wheel.sha256",
@@ -161,8 +161,8 @@ RERUNS: list[tuple[str, Any, set[str]]] = [
     ),
     ("serving.policy.max_model_len", 1024, ON_POLICY | {"report"}),
     ("engine.vllm.max_num_seqs", 8, GENERATED | ON_BASE | FROM_PAIR),
-    ("serving.policy", SERVED, ON_POLICY | {"report"}),
-    ("engine.endpoint.servers", {"mine": {"base_urls": ["http://127.0.0.1:1/v1"]}}, set()),
+    ("serving.policy", AT_SERVER, ON_POLICY | {"report"}),
+    ("engine.servers", {"mine": {"base_urls": ["http://127.0.0.1:1/v1"]}}, set()),
     ("problems.sources.sums.task.seed", 99, {"problems"} | GENERATED | FROM_PAIR),
     ("generators.one-shot.temperature", 0.9, chain("one-shot")),
     ("generators.three-shot.samples", 3, chain("three-shot") | FROM_PAIR),
@@ -259,7 +259,7 @@ def test_a_change_reruns_what_depends_on_it_and_undoing_it_reruns_nothing(
 
 @pytest.mark.slow
 def test_the_run_cache_of_dvc_sees_the_number_of_problems(workspace: Workspace) -> None:
-    """DVC's run cache ignores parameters with some names (delta.core.params.RESERVED_KEYS)."""
+    """DVC's run cache ignores parameters with some names (delta.core.params.REAT_SERVER_KEYS)."""
     before = workspace.set("problems.sources.sums.task.problems", 9)
     ran = stages_run(workspace.dvc("repro", "problems"))
     workspace.set("problems.sources.sums.task.problems", before)

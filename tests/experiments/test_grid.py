@@ -66,7 +66,7 @@ def test_the_same_run_in_two_grids_has_one_key() -> None:
         ("evaluation.models.zero-shot.examples", 1, True),  # not the policy
         ("benchmarks.products.questions", 2, False),
         ("selector.seed", 99, False),
-        ("engine.endpoint.max_retries", 3, True),
+        ("engine.max_failed", 0.5, True),
         ("engine.vllm.max_num_seqs", 3, True),
         ("engine.kind", "ray", True),  # vLLM all the same
         ("engine.ray.replicas", 3, True),

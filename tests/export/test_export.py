@@ -20,6 +20,7 @@ from delta.core.params import read_all
 from delta.export import card, dataset, provenance
 from tests.helpers.example_pairs import example_pairs, write_workspace
 from tests.helpers.import_closure import ROOT
+from tests.helpers.pipeline_workspace import LIMITS
 from tests.helpers.toy_export import (
     PROMPT,
     TEXTS,
@@ -205,8 +206,8 @@ def test_an_export_holds_no_path_secret_or_host_name(
     (name,) = [name for name in content["models"] if name.startswith("smollm2")][:1]
     models = content["models"] | {name: {"folder": {"path": SECRET, "sha256": "f" * 64}}}
     engine = content["engine"]
-    server = {"base_urls": ["http://private.example:8000/v1"], "key": None, "concurrency": 1}
-    engine["endpoint"]["servers"] = {"mine": server | {"models": {"judge": None}}}
+    server = {"base_urls": ["http://private.example:8000/v1"], "key": None, **LIMITS}
+    engine["servers"] = {"mine": server | {"models": {"judge": None}}}
     facts = toy_card_facts(
         models=models, engine=engine, problems=content["problems"] | {"sources": sources}
     )

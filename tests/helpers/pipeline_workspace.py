@@ -9,15 +9,16 @@ from tests.helpers.import_closure import ROOT
 from tests.helpers.workspace import Workspace
 
 CONCURRENCY = 4
+LIMITS = {"concurrency": CONCURRENCY, "timeout_s": 600, "max_retries": 9}  # of a server
 GENERATORS = ("zero-shot", "one-shot", "three-shot")
 
 
 def use_server(content: dict[str, Any], url: str, *models: str, key: str | None = None) -> None:
     """Let a vLLM server at `url` serve `models`, whose weights are here."""
     for name in models:
-        content["serving"][name]["endpoint"] = {"revision": "unnamed", "accepts": "vllm"}
+        content["serving"][name]["server"] = {"revision": "unnamed", "accepts": "vllm"}
     server = {"base_urls": [url], "key": key, "models": dict.fromkeys(models)}
-    content["engine"]["endpoint"]["servers"] = {"loopback": server | {"concurrency": CONCURRENCY}}
+    content["engine"]["servers"] = {"loopback": server | LIMITS}
 
 
 def configure(space: Workspace, url: str, model: Path, key: str | None = None) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from delta.inference.chat_completions import Accepts
-from delta.inference.config import EndpointSettings, RemoteParams, ServerSettings, ServingParams
+from delta.inference.config import ServerModelParams, ServerSettings, ServingParams
 from delta.inference.openai_engine import OpenAIEngine
 from delta.inference.types import Request, canonical_json
 from tests.helpers.judge_replies import constant_reply
@@ -112,15 +112,17 @@ def engine_at(
     accepts: Accepts = "vllm",
     key: str | None = None,
 ) -> OpenAIEngine:
-    server = ServerSettings(
-        base_urls=list(urls), key=key, models={"toy": None}, concurrency=concurrency
+    settings = ServerSettings(
+        base_urls=list(urls),
+        key=key,
+        models={"toy": None},
+        concurrency=concurrency,
+        timeout_s=timeout_s,
+        max_retries=max_retries,
     )
-    settings = EndpointSettings(
-        servers={"loopback": server}, timeout_s=timeout_s, max_retries=max_retries, max_failed=0.0
-    )
-    remote = RemoteParams(revision="r1", accepts=accepts)
-    serving_ = SERVING.model_copy(update={"chat_format": chat_format, "endpoint": remote})
-    return OpenAIEngine(settings, server, serving_, "toy")
+    server = ServerModelParams(revision="r1", accepts=accepts)
+    serving = SERVING.model_copy(update={"chat_format": chat_format, "server": server})
+    return OpenAIEngine(settings, serving, "toy")
 
 
 def plain_requests(number: int) -> list[Request]:

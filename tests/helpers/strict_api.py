@@ -79,17 +79,19 @@ def refusal(status: int, message: str) -> web.Response:
 
 def judge_at_api(content: dict[str, Any], url: str, key: str | None) -> None:
     """Let the API at `url` judge as model `judge-api`. `content` is that of params.yaml."""
-    content["models"]["judge-api"] = {"served": KNOWS}
+    content["models"]["judge-api"] = {"served_model_name": KNOWS}
     content["serving"]["judge-api"] = {
         "chat_format": "plain",
         "max_model_len": 100_000,
-        "endpoint": {"revision": "2025-04-14", "accepts": STANDARD},
+        "server": {"revision": "2025-04-14", "accepts": STANDARD},
     }
-    content["engine"]["endpoint"]["servers"]["openai"] = {
+    content["engine"]["servers"]["openai"] = {
         "base_urls": [url],
         "key": key,
         "models": {"judge-api": {"prompt": 0.4, "completion": 1.6}},
         "concurrency": 4,
+        "timeout_s": 600,
+        "max_retries": 9,
     }
     content["judge"]["rater"] = "llm"
     content["judge"]["llm"]["model"] = "judge-api"

@@ -100,7 +100,12 @@ def test_a_key_under_any_name_is_hidden_once_a_request_has_carried_it(
     monkeypatch.setenv("LAB_CREDENTIAL", KEY)
     url = "http://127.0.0.1:1/v1"
     server = ServerSettings(
-        base_urls=[url], key="LAB_CREDENTIAL", models={"toy": None}, concurrency=1
+        base_urls=[url],
+        key="LAB_CREDENTIAL",
+        models={"toy": None},
+        concurrency=1,
+        timeout_s=1.0,
+        max_retries=0,
     )
     assert server.token() == KEY
     assert safe_line(f"wrong: {KEY}") == "wrong: $LAB_CREDENTIAL"

@@ -32,7 +32,7 @@ def content_with(url: str, **server: Any) -> dict[str, Any]:
     """The smoke profile with its judge at an API."""
     content = read_all(ROOT / "profiles/smoke.yaml")
     judge_at_api(content, url, KEY)
-    content["engine"]["endpoint"]["servers"]["openai"] |= server
+    content["engine"]["servers"]["openai"] |= server
     return content
 
 
@@ -95,7 +95,7 @@ def test_without_servers_there_is_no_bill() -> None:
 @pytest.mark.parametrize(
     ("price", "total", "money", "not_checked"),
     [
-        (None, 20_000, ["?", "?"], ["what judge-api costs: engine.endpoint.servers.openai.models"
+        (None, 20_000, ["?", "?"], ["what judge-api costs: engine.servers.openai.models"
                                     ".judge-api has no price"]),
         (None, 0, ["0.00", "0.00"], []),
         ({"prompt": 0.4, "completion": 1.6}, None, ["?", "?"], []),
@@ -138,8 +138,8 @@ def test_a_whole_plan_counts_cached_replies_of_an_api(
     enter(tmp_path, monkeypatch)
     monkeypatch.setenv(KEY, "x")
     write_traces("zero-shot", write_problems(3), ["\\boxed{1}"] * 3)
-    served = ModelParams(served=KNOWS)
-    fetch.fetch("judge-api", served, paths.model("judge-api"), lambda _: None)
+    source = ModelParams(served_model_name=KNOWS)
+    fetch.fetch("judge-api", source, paths.model("judge-api"), lambda _: None)
     with run_server() as server:
         server.raw = strict_api("x")
         price = {"prompt": 100_000.0, "completion": 200_000.0}

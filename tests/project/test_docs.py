@@ -193,10 +193,10 @@ def parameters(page: Path) -> list[str]:
 
 
 def test_an_unknown_parameter_is_noticed() -> None:
-    assert has_key(Params, ["serving", "MODEL", "endpoint", "accepts"])
+    assert has_key(Params, ["serving", "MODEL", "server", "accepts"])
     assert has_key(Params, ["selector", "k"])
     assert not has_key(Params, ["selector", "top"])
-    assert not has_key(Params, ["serving", "MODEL", "endpoint", "url"])
+    assert not has_key(Params, ["serving", "MODEL", "server", "url"])
 
 
 def test_every_parameter_in_the_docs_exists() -> None:

@@ -18,6 +18,7 @@ from delta.core.params import read_all
 from delta.inference.openai_engine import ServerRefusedError
 from delta.inference.types import Failure
 from tests.helpers.import_closure import ROOT
+from tests.helpers.pipeline_workspace import LIMITS
 from tests.helpers.reference_run import KEY_VARIABLE, SECRETS, ReferenceRun
 from tests.helpers.scripted_server import engine_at, fail_first, plain_requests, run_server
 from tests.helpers.workspace import Workspace
@@ -100,9 +101,9 @@ def test_an_address_with_a_password_is_refused(url: str) -> None:
     from delta.check import check_content
 
     content = read_all(ROOT / "params.yaml")
-    server = {"base_urls": [url], "key": None, "models": {"judge": None}, "concurrency": 1}
-    content["engine"]["endpoint"]["servers"] = {"mine": server}
-    with pytest.raises(InputError, match=r"engine\.endpoint\.servers\.mine\.base_urls\.0"):
+    server = {"base_urls": [url], "key": None, "models": {"judge": None}, **LIMITS}
+    content["engine"]["servers"] = {"mine": server}
+    with pytest.raises(InputError, match=r"engine\.servers\.mine\.base_urls\.0"):
         check_content(content, "params.yaml")
 
 

@@ -64,8 +64,8 @@ def space(tmp_path: Path, api: Server, monkeypatch: pytest.MonkeyPatch) -> Path:
     content = read_all(ROOT / "profiles/smoke.yaml")
     judge_at_api(content, api.url, KEY)
     (folder / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
-    served = ModelParams(served=KNOWS)
-    fetch.fetch("judge-api", served, paths.model("judge-api"), lambda _: None)
+    source = ModelParams(served_model_name=KNOWS)
+    fetch.fetch("judge-api", source, paths.model("judge-api"), lambda _: None)
     write_problems(3)
     monkeypatch.setattr("delta.inference.vllm_engine.VllmEngine", InProcess)
     monkeypatch.setattr(InProcess, "num_requests", 0)
@@ -99,10 +99,9 @@ def rate(space: Path) -> Callable[..., dict[str, Any]]:
 
     def judge_it(**changes: Any) -> dict[str, Any]:
         content = read_all(Path("params.yaml"))
-        servers = content["engine"]["endpoint"]["servers"]
-        servers["openai"] |= changes.pop("server", {})
-        content["serving"]["judge-api"]["endpoint"] |= changes.pop("remote", {})
-        content["engine"]["endpoint"] |= changes
+        content["engine"]["servers"]["openai"] |= changes.pop("settings", {})
+        content["serving"]["judge-api"]["server"] |= changes.pop("server", {})
+        content["engine"] |= changes
         Path("params.yaml").write_text(yaml.safe_dump(content))
         judge.main(Console(StringIO()), "zero-shot")
         counts = json.loads((paths.counts("judge", "zero-shot")).read_text())
@@ -119,9 +118,9 @@ def test_cached_replies_need_no_key_and_an_address_is_no_part_of_a_request(
     assert api.count() == 6
     monkeypatch.delenv(KEY)
     prices = {"judge-api": {"prompt": 9.0, "completion": 9.0}}
-    rate(server={"base_urls": ["http://127.0.0.1:1/v1"], "models": prices, "concurrency": 1})
+    rate(settings={"base_urls": ["http://127.0.0.1:1/v1"], "models": prices, "concurrency": 1})
     with pytest.raises(InputError, match=r"^\$OPENAI_API_KEY is not set"):
-        rate(server={"base_urls": [api.url]}, remote={"revision": "2026-01-01"})
+        rate(settings={"base_urls": [api.url]}, server={"revision": "2026-01-01"})
     assert api.count() == 0
     monkeypatch.setenv(KEY, VALUE)
     rate()

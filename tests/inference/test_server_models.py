@@ -19,7 +19,7 @@ from delta.data import fetch
 from delta.data.fetch import ModelParams
 from delta.export import provenance
 from delta.inference.chat_completions import FieldName, portable_schema
-from delta.inference.config import ServedParams
+from delta.inference.config import WeightlessServingParams
 from delta.inference.engine import open_engine
 from delta.inference.openai_engine import ServerRefusedError
 from delta.inference.types import Failure, Reply, Request, canonical_json
@@ -46,30 +46,31 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 # Fetch: a name, no weights
 
 
-def test_the_folder_of_a_served_model_holds_its_name_and_is_its_fingerprint(tmp_path: Path) -> None:
+def test_the_folder_of_a_model_at_a_server_holds_its_name_and_is_its_fingerprint(
+    tmp_path: Path,
+) -> None:
     prints = [
-        fetch.fetch(name, ModelParams(served=served), tmp_path / name, lambda _: None)
-        for name, served in (("a", KNOWS), ("b", KNOWS), ("c", "Qwen/Qwen2.5-1.5B"))
+        fetch.fetch(name, ModelParams(served_model_name=model), tmp_path / name, lambda _: None)
+        for name, model in (("a", KNOWS), ("b", KNOWS), ("c", "Qwen/Qwen2.5-1.5B"))
     ]
     assert json.loads((tmp_path / "c" / "served.json").read_text()) == {
         "served": "Qwen/Qwen2.5-1.5B"
     }
-    assert fingerprint.served_name(tmp_path / "c") == "Qwen/Qwen2.5-1.5B"
+    assert fingerprint.read_served_model_name(tmp_path / "c") == "Qwen/Qwen2.5-1.5B"
     assert [fingerprint.read_fingerprint(tmp_path / name) for name in "abc"] == prints
     assert prints[0] == prints[1] != prints[2]
 
 
-def test_a_served_models_requests_hold_its_name_and_revision(tmp_path: Path) -> None:
-    def key(served: str, revision: str) -> str:
+def test_a_request_to_a_model_at_a_server_holds_its_name_and_revision(tmp_path: Path) -> None:
+    def key(model: str, revision: str) -> str:
         params = params_with(lambda p: judge_at_api(p, "http://127.0.0.1:1/v1", None))
-        folder = tmp_path / served.replace("/", "-") / "judge-api"
-        fingerprint = fetch.fetch("judge-api", ModelParams(served=served), folder, lambda _: None)
-        serving_params = params.serving["judge-api"]
-        assert isinstance(serving_params, ServedParams)
-        remote = serving_params.endpoint.model_copy(update={"revision": revision})
-        engine = open_engine(
-            params.engine, serving_params.model_copy(update={"endpoint": remote}), folder
-        )
+        folder = tmp_path / model.replace("/", "-") / "judge-api"
+        source = ModelParams(served_model_name=model)
+        fingerprint = fetch.fetch("judge-api", source, folder, lambda _: None)
+        serving = params.serving["judge-api"]
+        assert isinstance(serving, WeightlessServingParams)
+        server = serving.server.model_copy(update={"revision": revision})
+        engine = open_engine(params.engine, serving.model_copy(update={"server": server}), folder)
         return replace(plain_requests(1)[0], model=fingerprint, engine=engine.name).key()
 
     assert key(KNOWS, "1") == key(KNOWS, "1")
@@ -82,10 +83,10 @@ def test_a_vllm_server_keeps_the_engine_name_of_its_cached_replies() -> None:
     assert other.name == "endpoint r1 max_tokens,temperature"
 
 
-def test_the_page_and_the_data_card_name_a_served_model() -> None:
-    serving_ = {"endpoint": {"revision": "2025-04-14"}}
-    assert collect.model_source({"served": KNOWS}, serving_) == "gpt-4.1-mini, served: 2025-04-14"
-    origin = ModelParams(served=KNOWS).origin
+def test_the_page_and_the_data_card_name_a_model_at_a_server() -> None:
+    model, serving = {"served_model_name": KNOWS}, {"server": {"revision": "2025-04-14"}}
+    assert collect.model_source(model, serving) == "gpt-4.1-mini at a server: 2025-04-14"
+    origin = ModelParams(served_model_name=KNOWS).origin
     assert origin == "gpt-4.1-mini at a server"
     assert provenance.LicensedSource("judge", "judge-api", origin, "").licence == provenance.UNKNOWN
 
@@ -212,15 +213,15 @@ def test_a_server_is_asked_nothing_without_its_key(
 
 
 def drop_server(content: dict[str, Any]) -> None:
-    del content["engine"]["endpoint"]["servers"]["openai"]
+    del content["engine"]["servers"]["openai"]
 
 
-def remote(**changes: Any) -> Change:
-    return lambda c: c["serving"]["judge-api"]["endpoint"].update(changes)
+def model_at_server(**changes: Any) -> Change:
+    return lambda c: c["serving"]["judge-api"]["server"].update(changes)
 
 
-def server(**changes: Any) -> Change:
-    return lambda c: c["engine"]["endpoint"]["servers"]["openai"].update(changes)
+def settings(**changes: Any) -> Change:
+    return lambda c: c["engine"]["servers"]["openai"].update(changes)
 
 
 MISTAKES: list[tuple[Change, str]] = [
@@ -229,95 +230,105 @@ MISTAKES: list[tuple[Change, str]] = [
         "train.base = 'judge-api': only a server has its weights; expected smollm2-135m",
     ),
     (
-        lambda c: c["models"].update({"judge-api": {"served": 4}}),
-        "models.judge-api.served = 4: should be a string; put it in quotes",
+        lambda c: c["models"].update({"judge-api": {"served_model_name": 4}}),
+        "models.judge-api.served_model_name = 4: should be a string; put it in quotes",
     ),
     (
-        lambda c: c["models"].update({"judge-api": {"served": ""}}),
-        "models.judge-api.served = '': expected one line of up to 200 characters without blanks",
+        lambda c: c["models"].update({"judge-api": {"served_model_name": ""}}),
+        "models.judge-api.served_model_name = '': expected one line of up to 200 characters "
+        "without blanks",
     ),
     (
-        lambda c: c["models"].update({"judge-api": {"served": "gpt\n\x1b[31m"}}),
-        "models.judge-api.served = 'gpt\\n\\x1b[31m': expected one line",
+        lambda c: c["models"].update({"judge-api": {"served_model_name": "gpt\n\x1b[31m"}}),
+        "models.judge-api.served_model_name = 'gpt\\n\\x1b[31m': expected one line",
     ),
     (
-        remote(revision=date(2025, 4, 14)),
-        "serving.judge-api.endpoint.revision = 2025-04-14: should be a string; put it in quotes",
+        model_at_server(revision=date(2025, 4, 14)),
+        "serving.judge-api.server.revision = 2025-04-14: should be a string; put it in quotes",
     ),
-    (remote(revision=""), "serving.judge-api.endpoint.revision = '': String should have at least"),
-    (server(key=[VALUE]), "engine.endpoint.servers.openai.key: expected null, or the name of an"),
+    (
+        model_at_server(revision=""),
+        "serving.judge-api.server.revision = '': String should have at least",
+    ),
+    (settings(key=[VALUE]), "engine.servers.openai.key: expected null, or the name of an"),
     *(
         (
-            server(base_urls=[f"http://{address}/v1"]),
-            "engine.endpoint.servers.openai.base_urls.0: expected http(s)://host:port/path without",
+            settings(base_urls=[f"http://{address}/v1"]),
+            "engine.servers.openai.base_urls.0: expected http(s)://host:port/path without",
         )
         for address in ("localhost:99999", "a:b:c", ":8000", "[::1", "a..b", "localhost:", "a b")
     ),
     (
-        server(base_urls=["https://api.openai.com/v1/chat/completions"]),
-        "engine.endpoint.servers.openai.base_urls.0: ends in /chat/completions, which is added",
+        settings(base_urls=["https://api.openai.com/v1/chat/completions"]),
+        "engine.servers.openai.base_urls.0: ends in /chat/completions, which is added",
     ),
     (
-        lambda c: c["engine"]["endpoint"]["servers"].update(
-            {"my server": c["engine"]["endpoint"]["servers"].pop("openai")}
+        lambda c: c["engine"]["servers"].update(
+            {"my server": c["engine"]["servers"].pop("openai")}
         ),
-        "engine.endpoint.servers.my server",
+        "engine.servers.my server",
     ),
     (
         drop_server,
-        "serving.judge-api.endpoint: none of engine.endpoint.servers lists judge-api among its "
+        "serving.judge-api.server: none of engine.servers lists judge-api among its "
         "models; expected exactly one",
     ),
     (
-        server(models={"judge-api": None, "smollm2-135m": None}),
-        "engine.endpoint.servers.openai.models.smollm2-135m: serving.smollm2-135m has no endpoint; "
+        settings(models={"judge-api": None, "smollm2-135m": None}),
+        "engine.servers.openai.models.smollm2-135m: serving.smollm2-135m has no server; "
         "expected judge-api",
     ),
     (
-        lambda c: c["engine"]["endpoint"]["servers"].update(
-            second=c["engine"]["endpoint"]["servers"]["openai"]
-        ),
-        "engine.endpoint.servers.second.models.judge-api: openai lists it too; expected one server "
-        "a model",
+        lambda c: c["engine"]["servers"].update(second=c["engine"]["servers"]["openai"]),
+        "engine.servers.second.models.judge-api: openai lists it too; expected one server a model",
     ),
     (
-        server(key=VALUE),
-        "engine.endpoint.servers.openai.key: expected null, or the name of an environment variable "
+        settings(key=VALUE),
+        "engine.servers.openai.key: expected null, or the name of an environment variable "
         "in capital letters, such as OPENAI_API_KEY; the key itself stays out of this file",
     ),
     (
-        server(models={"judge-api": {"prompt": -1.0, "completion": 1.6}}),
-        "engine.endpoint.servers.openai.models.judge-api.prompt = -1.0: should be greater than or "
+        settings(models={"judge-api": {"prompt": -1.0, "completion": 1.6}}),
+        "engine.servers.openai.models.judge-api.prompt = -1.0: should be greater than or "
         "equal to 0",
     ),
     (
-        remote(accepts=["temperature", "top_p"]),
-        "serving.judge-api.endpoint.accepts = ['temperature', 'top_p']: expected vllm, or a list "
+        model_at_server(accepts=["temperature", "top_p"]),
+        "serving.judge-api.server.accepts = ['temperature', 'top_p']: expected vllm, or a list "
         "of max_tokens, max_completion_tokens, temperature, top_p, seed, stop, response_format, "
         "reasoning_effort, with exactly one of max_tokens and max_completion_tokens",
     ),
-    (remote(accepts="openai"), "serving.judge-api.endpoint.accepts = 'openai': expected vllm, or"),
-    (remote(accepts=["max_tokens", "top_k"]), "= ['max_tokens', 'top_k']: expected vllm, or a"),
-    (remote(accepts=["max_tokens", "seed", "seed"]), "'seed', 'seed']: expected vllm, or a list"),
     (
-        remote(accepts=["max_tokens", "top_p"]),
-        "serving.judge-api.endpoint.accepts: judge.llm: temperature = 0.6, but the server accepts "
+        model_at_server(accepts="openai"),
+        "serving.judge-api.server.accepts = 'openai': expected vllm, or",
+    ),
+    (
+        model_at_server(accepts=["max_tokens", "top_k"]),
+        "= ['max_tokens', 'top_k']: expected vllm, or a",
+    ),
+    (
+        model_at_server(accepts=["max_tokens", "seed", "seed"]),
+        "'seed', 'seed']: expected vllm, or a list",
+    ),
+    (
+        model_at_server(accepts=["max_tokens", "top_p"]),
+        "serving.judge-api.server.accepts: judge.llm: temperature = 0.6, but the server accepts "
         "no temperature; expected 1.0",
     ),
     (
         lambda c: c["serving"]["judge-api"].update(chat_format="s1"),
-        "serving.judge-api.endpoint.accepts: judge.llm: its chat format reads special tokens, "
+        "serving.judge-api.server.accepts: judge.llm: its chat format reads special tokens, "
         "which only vLLM leaves in a reply",
     ),
     (
         lambda c: c["serving"]["judge-api"].update(chat_format="gpt-oss"),
-        "serving.judge-api.endpoint.accepts: judge.llm: its chat format needs reasoning_effort, "
+        "serving.judge-api.server.accepts: judge.llm: its chat format needs reasoning_effort, "
         "which the server does not accept",
     ),
     (
         lambda c: c["serving"].update({"judge-api": c["serving"]["smollm2-135m"]}),
         "serving.judge-api: models.judge-api has no weights here; expected chat_format, "
-        "max_model_len, endpoint",
+        "max_model_len, server",
     ),
     (
         lambda c: c["serving"].update({"smollm2-135m": c["serving"]["judge-api"]}),
@@ -328,8 +339,8 @@ MISTAKES: list[tuple[Change, str]] = [
         "serving.judge-api.tensor_parallel_size is missing",
     ),
     (
-        lambda c: c["engine"].update(kind="endpoint"),
-        "engine.kind = 'endpoint': should be 'vllm' or 'ray'",
+        lambda c: c["engine"].update(kind="server"),
+        "engine.kind = 'server': should be 'vllm' or 'ray'",
     ),
     (
         lambda c: c["judge"]["llm"].update(max_tokens=100_000),
@@ -365,13 +376,12 @@ def test_the_page_on_servers_shows_what_params_may_hold() -> None:
     page = (ROOT / "docs/servers.md").read_text()
     hosted, own = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
     content = merged(read_all(ROOT / "profiles/smoke.yaml"), yaml.safe_load(hosted))
-    served = check_content(content, "docs/servers.md").serving["judge-api"]
-    assert isinstance(served, ServedParams)
-    remote = served.endpoint
+    serving = check_content(content, "docs/servers.md").serving["judge-api"]
+    assert isinstance(serving, WeightlessServingParams)
     content["serving"]["policy"] |= yaml.safe_load(own)
-    content["engine"]["endpoint"]["servers"]["openai"]["models"]["policy"] = None
+    content["engine"]["servers"]["openai"]["models"]["policy"] = None
     check_content(content, "docs/servers.md")
-    assert remote.accepts == STANDARD
+    assert serving.server.accepts == STANDARD
     fields = {
         name for row in re.findall(r"^\| (`.*?) \|", page, re.M) for name in row.split("`")[1::2]
     }

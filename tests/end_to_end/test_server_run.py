@@ -30,8 +30,8 @@ def test_vllm_generates_in_the_process_and_an_api_judges(tmp_path: Path) -> None
 
         def change(content: dict[str, Any]) -> None:
             for model in ("tiny", "policy"):
-                del content["serving"][model]["endpoint"]
-            content["engine"]["endpoint"]["servers"] = {}
+                del content["serving"][model]["server"]
+            content["engine"]["servers"] = {}
             judge_at_api(content, api.url, KEY)
 
         space.edit(change)
@@ -66,12 +66,12 @@ def test_a_judge_at_an_api_reruns_for_another_model_and_not_for_another_address(
             assert VALUE not in path.read_text(errors="replace")
 
         def reach(content: dict[str, Any]) -> None:
-            server = content["engine"]["endpoint"]["servers"]["openai"]
+            server = content["engine"]["servers"]["openai"]
             server |= {"concurrency": 1, "models": {"judge-api": None}}
 
         space.edit(reach)
         assert stages_run(space.dvc("repro", JUDGED)) == []
 
-        space.set("serving.judge-api.endpoint.revision", "another")
+        space.set("serving.judge-api.server.revision", "another")
         assert stages_run(space.dvc("repro", JUDGED)) == [JUDGED]
         assert (len(own.requests), api.count()) == (32, 64)
