@@ -19,7 +19,7 @@ from dvc.stage.serialize import to_pipeline_file
 
 from bench import results
 from tests.helpers.import_closure import ROOT
-from tests.helpers.workspace import Workspace, stages_run
+from tests.helpers.workspace import DvcWorkspace, stages_run
 
 PROFILE = ROOT / "profiles" / "paper.yaml"
 TURNS = 7
@@ -41,7 +41,7 @@ def outputs_of(stage: dict[str, Any]) -> list[str]:
     return [next(iter(entry)) if isinstance(entry, dict) else entry for entry in entries]
 
 
-def fill(space: Workspace, stages: Stages) -> None:
+def fill(space: DvcWorkspace, stages: Stages) -> None:
     """Write every missing output and dependency, then record all of them with `dvc commit`."""
     outputs = [path for stage in stages.values() for path in outputs_of(stage)]
     dependencies = [path for stage in stages.values() for path in stage.get("deps", [])]
@@ -56,15 +56,15 @@ def fill(space: Workspace, stages: Stages) -> None:
     space.commit()
 
 
-def paper_graph(folder: Path) -> tuple[Workspace, Stages]:
-    space = Workspace(folder, PROFILE)
+def paper_graph(folder: Path) -> tuple[DvcWorkspace, Stages]:
+    space = DvcWorkspace(folder, PROFILE)
     stages = stages_of(folder)
     fill(space, stages)
     return space, stages
 
 
-def true_graph(folder: Path, stages: Stages) -> Workspace:
-    space = Workspace(folder, PROFILE)
+def true_graph(folder: Path, stages: Stages) -> DvcWorkspace:
+    space = DvcWorkspace(folder, PROFILE)
     plain = {name.replace("@", "-"): {**stage, "cmd": "true"} for name, stage in stages.items()}
     (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": plain}))
     for path in {path for stage in stages.values() for path in stage.get("deps", [])}:
@@ -74,7 +74,7 @@ def true_graph(folder: Path, stages: Stages) -> Workspace:
     return space
 
 
-def up_to_date(space: Workspace) -> None:
+def up_to_date(space: DvcWorkspace) -> None:
     output = space.dvc("repro")
     assert stages_run(output) == [], output
     assert "up to date" in output, output

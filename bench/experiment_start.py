@@ -20,15 +20,15 @@ from bench.dvc_noop import PROFILE, fill, stages_of
 from delta.core import tables
 from delta.core.schemas import RATING, TRACE, VERDICT, Table
 from delta.core.tables import frame_of
-from tests.helpers.workspace import Workspace, stages_run
+from tests.helpers.workspace import DvcWorkspace, stages_run
 
 CUTS = (2_500, 1_000, 4_000)  # the profile's own is 5,000
 LIMIT_S = 30
 START = "Running stage 'train'"
 
 
-def prepare_workspace(folder: Path, problems: int) -> Workspace:
-    space = Workspace(folder, PROFILE)
+def prepare_workspace(folder: Path, problems: int) -> DvcWorkspace:
+    space = DvcWorkspace(folder, PROFILE)
     content = yaml.safe_load(PROFILE.read_text())
     paired = [content["pairing"][side] for side in ("chosen", "rejected")]
     data = folder / "data"
@@ -48,7 +48,7 @@ def prepare_workspace(folder: Path, problems: int) -> Workspace:
     return space
 
 
-def seconds_to_training(space: Workspace, k: int) -> float:
+def seconds_to_training(space: DvcWorkspace, k: int) -> float:
     command = ["dvc", "exp", "run", "--name", f"k-{k}", "-S", f"selector.k={k}"]
     output = ""
     seconds = None

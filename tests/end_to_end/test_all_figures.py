@@ -15,13 +15,13 @@ from delta.experiments.grid import ExperimentParams, cells
 from tests.helpers.fake_server import Server
 from tests.helpers.pipeline_workspace import create_workspace
 from tests.helpers.tiny_models import write_model
-from tests.helpers.workspace import Workspace
+from tests.helpers.workspace import DvcWorkspace
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 
 
 @pytest.fixture(scope="module")
-def space(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+def space(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DvcWorkspace]:
     model = tmp_path_factory.mktemp("tiny")
     write_model(model)
     with Server() as server:
@@ -30,11 +30,11 @@ def space(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
         yield space
 
 
-def rows_of(space: Workspace, name: str) -> Any:
+def rows_of(space: DvcWorkspace, name: str) -> Any:
     return json.loads((space.folder / f"report/rows/{name}.json").read_text())
 
 
-def test_every_distinct_run_has_a_complete_result(space: Workspace) -> None:
+def test_every_distinct_run_has_a_complete_result(space: DvcWorkspace) -> None:
     path = space.folder / "params.yaml"
     content = read_all(path)
     experiments = load_sections("experiments", ExperimentParams, path)
@@ -64,7 +64,7 @@ def test_every_distinct_run_has_a_complete_result(space: Workspace) -> None:
     ],
 )
 def test_every_figure_has_a_value_with_its_interval_for_every_run(
-    space: Workspace, name: str, rows: int
+    space: DvcWorkspace, name: str, rows: int
 ) -> None:
     values = rows_of(space, name)
     assert len(values) == rows
@@ -74,24 +74,24 @@ def test_every_figure_has_a_value_with_its_interval_for_every_run(
 
 
 @pytest.mark.parametrize("number", range(1, 6))
-def test_every_figure_is_drawn(space: Workspace, number: int) -> None:
+def test_every_figure_is_drawn(space: DvcWorkspace, number: int) -> None:
     assert (space.folder / f"report/figure-{number}.svg").stat().st_size > 5_000
     assert (space.folder / f"report/figure-{number}.png").is_file()
 
 
-def test_the_page_has_every_part_and_names_its_profile(space: Workspace) -> None:
+def test_the_page_has_every_part_and_names_its_profile(space: DvcWorkspace) -> None:
     page = (space.folder / "report/index.html").read_text()
     for part in ("Table 1", "Table 2", "Figure 1", "Figure 5", "Controls", "smoke"):
         assert part in page
 
 
-def test_two_runs_are_compared_question_by_question(space: Workspace) -> None:
+def test_two_runs_are_compared_question_by_question(space: DvcWorkspace) -> None:
     assert "| products | " in space.run("python", "-m", "delta", "compare", "policy", "zero-shot")
     output = space.run("python", "-m", "delta", "compare", "figure-1-dpo-weak", "seeds-1")
     assert "only figure-1-dpo-weak" in output
 
 
-def test_make_runs_one_figure_and_repeats_no_training(space: Workspace) -> None:
+def test_make_runs_one_figure_and_repeats_no_training(space: DvcWorkspace) -> None:
     results = {path: path.read_bytes() for path in (space.folder / "metrics/runs").glob("*.json")}
     output = space.make("experiment", "NAME=figure-1")
     assert re.search(r"(\d+) runs, \1 of them done", output), output

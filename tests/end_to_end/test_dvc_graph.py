@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from tests.helpers.import_closure import ROOT, closure, data_files, prompts_of
-from tests.helpers.workspace import Workspace, stages_run
+from tests.helpers.workspace import DvcWorkspace, stages_run
 
 pytestmark = pytest.mark.timeout(2400)  # DVC starts Python many times
 GRAPH = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
@@ -184,8 +184,8 @@ RERUNS: list[tuple[str, Any, set[str]]] = [
 
 
 @pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    space = Workspace(tmp_path_factory.mktemp("graph"), ROOT / "params.yaml")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> DvcWorkspace:
+    space = DvcWorkspace(tmp_path_factory.mktemp("graph"), ROOT / "params.yaml")
     for name in OUTS:
         (space.folder / "stages" / f"{name}.py").write_text(STAND_IN.format(outs=OUTS))
     for name in ("check", "check_golds"):
@@ -196,7 +196,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     return space
 
 
-def affected(space: Workspace) -> set[str]:
+def affected(space: DvcWorkspace) -> set[str]:
     """Return the stages that DVC calls changed, and all stages that depend on them."""
     from dvc.repo import Repo
 
@@ -218,7 +218,7 @@ def test_every_section_of_the_params_has_a_row_in_the_table() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(("key", "value", "expected"), RERUNS, ids=[row[0] for row in RERUNS])
 def test_a_change_affects_what_depends_on_it(
-    workspace: Workspace, key: str, value: Any, expected: set[str]
+    workspace: DvcWorkspace, key: str, value: Any, expected: set[str]
 ) -> None:
     before = workspace.set(key, value)
     stages = affected(workspace)
@@ -246,7 +246,7 @@ def test_a_change_affects_what_depends_on_it(
     ],
 )
 def test_a_change_reruns_what_depends_on_it_and_undoing_it_reruns_nothing(
-    workspace: Workspace, key: str, value: Any, expected: set[str]
+    workspace: DvcWorkspace, key: str, value: Any, expected: set[str]
 ) -> None:
     before = workspace.set(key, value)
     ran = stages_run(workspace.dvc("repro"))
@@ -258,7 +258,7 @@ def test_a_change_reruns_what_depends_on_it_and_undoing_it_reruns_nothing(
 
 
 @pytest.mark.slow
-def test_the_run_cache_of_dvc_sees_the_number_of_problems(workspace: Workspace) -> None:
+def test_the_run_cache_of_dvc_sees_the_number_of_problems(workspace: DvcWorkspace) -> None:
     """DVC's run cache ignores parameters with some names (delta.core.params.REAT_SERVER_KEYS)."""
     before = workspace.set("problems.sources.sums.task.problems", 9)
     ran = stages_run(workspace.dvc("repro", "problems"))
@@ -268,7 +268,7 @@ def test_the_run_cache_of_dvc_sees_the_number_of_problems(workspace: Workspace) 
 
 
 @pytest.mark.slow
-def test_an_edit_of_the_room_report_reruns_only_the_report(workspace: Workspace) -> None:
+def test_an_edit_of_the_room_report_reruns_only_the_report(workspace: DvcWorkspace) -> None:
     path: Path = workspace.folder / "delta/report/figures/__init__.py"
     path.write_text(path.read_text() + "\n# edited\n")
     assert affected(workspace) == {"report"}
@@ -276,7 +276,7 @@ def test_an_edit_of_the_room_report_reruns_only_the_report(workspace: Workspace)
 
 
 @pytest.mark.slow
-def test_an_edit_of_check_reruns_nothing(workspace: Workspace) -> None:
+def test_an_edit_of_check_reruns_nothing(workspace: DvcWorkspace) -> None:
     path: Path = workspace.folder / "delta" / "check.py"
     path.write_text(path.read_text() + "\n# edited\n")
     assert affected(workspace) == set()

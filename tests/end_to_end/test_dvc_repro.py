@@ -20,18 +20,18 @@ from delta.core import digests
 from tests.helpers.fake_server import Server
 from tests.helpers.pipeline_workspace import CONCURRENCY, GENERATORS, create_workspace
 from tests.helpers.tiny_models import write_model
-from tests.helpers.workspace import Workspace, stages_run
+from tests.helpers.workspace import DvcWorkspace, stages_run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with Server() as server:
+def server() -> Iterator[FakeServer]:
+    with FakeServer() as server:
         yield server
 
 
-def start(space: Workspace) -> "subprocess.Popen[bytes]":
+def start(space: DvcWorkspace) -> "subprocess.Popen[bytes]":
     with (space.folder / "killed.out").open("w") as out:
         return subprocess.Popen(
             ["dvc", "repro"],
@@ -44,7 +44,7 @@ def start(space: Workspace) -> "subprocess.Popen[bytes]":
 
 
 def kill_when(
-    space: Workspace, process: "subprocess.Popen[bytes]", is_due: Callable[[], bool]
+    space: DvcWorkspace, process: "subprocess.Popen[bytes]", is_due: Callable[[], bool]
 ) -> None:
     """Kill dvc and all its children as soon as `is_due()`; fail if dvc ends before."""
     until = time.monotonic() + 300
@@ -55,7 +55,7 @@ def kill_when(
     process.wait()
 
 
-def kill_within(space: Workspace, server: Server, stage: str) -> None:
+def kill_within(space: DvcWorkspace, server: FakeServer, stage: str) -> None:
     """Start `dvc repro`; kill it and its children when the server has answered `stage` twice."""
     before = server.num_answered
 
@@ -70,7 +70,9 @@ def kill_within(space: Workspace, server: Server, stage: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def killed_run(tmp_path_factory: pytest.TempPathFactory, server: Server) -> tuple[Workspace, int]:
+def killed_run(
+    tmp_path_factory: pytest.TempPathFactory, server: FakeServer
+) -> tuple[DvcWorkspace, int]:
     """Return a complete run that was killed three times, and how many requests were resent."""
     model = tmp_path_factory.mktemp("tiny")
     write_model(model)
@@ -85,13 +87,13 @@ def killed_run(tmp_path_factory: pytest.TempPathFactory, server: Server) -> tupl
 
 
 @pytest.fixture(scope="module")
-def space(killed_run: tuple[Workspace, int]) -> Workspace:
+def space(killed_run: tuple[DvcWorkspace, int]) -> DvcWorkspace:
     """Return the workspace of that run. Every test restores its parameters and outputs."""
     return killed_run[0]
 
 
 def test_kills_in_generate_judge_and_evaluate_resend_only_requests_in_flight(
-    killed_run: tuple[Workspace, int],
+    killed_run: tuple[DvcWorkspace, int],
 ) -> None:
     space, repeated = killed_run
     # Per kill: requests in flight, and replies that had arrived and were not yet cached.
@@ -106,7 +108,7 @@ def test_kills_in_generate_judge_and_evaluate_resend_only_requests_in_flight(
 
 
 def test_training_resumes_from_the_last_complete_checkpoint_after_a_kill(
-    space: Workspace,
+    space: DvcWorkspace,
 ) -> None:
     epochs = space.set("train.dpo.num_train_epochs", 30)
 
@@ -135,7 +137,7 @@ def test_a_second_run_runs_no_stage_and_sends_no_request(space: Workspace, serve
 
 
 def test_another_k_reruns_what_depends_on_it_and_its_numbers_are_compared(
-    space: Workspace, server: Server
+    space: DvcWorkspace, server: FakeServer
 ) -> None:
     before = server.requests.total()
     output = space.dvc("exp", "run", "--name", "small-k", "-S", "selector.k=4")
@@ -160,7 +162,7 @@ def test_another_k_reruns_what_depends_on_it_and_its_numbers_are_compared(
     assert stages_run(space.dvc("exp", "run", "-S", "selector.k=6")) == []  # the run cache
 
 
-def policy_replies(space: Workspace) -> list[Path]:
+def policy_replies(space: DvcWorkspace) -> list[Path]:
     return list((space.folder / ".dvc/replies").glob("evaluate-policy-*"))
 
 
@@ -188,7 +190,7 @@ def test_queued_experiments_share_the_store_and_the_cache(space: Workspace, serv
 
 
 def test_bad_input_stops_before_any_stage_does_work_and_harms_nothing(
-    space: Workspace, server: Server
+    space: DvcWorkspace, server: FakeServer
 ) -> None:
     policy = space.folder / "data/models/policy/model.safetensors"
     before, digest = server.requests.total(), digests.sha256_of(policy)
@@ -208,7 +210,7 @@ def test_bad_input_stops_before_any_stage_does_work_and_harms_nothing(
     assert digests.sha256_of(policy) == digest
 
 
-def test_a_truncated_table_is_one_line_and_dvc_repro_restores_it(space: Workspace) -> None:
+def test_a_truncated_table_is_one_line_and_dvc_repro_restores_it(space: DvcWorkspace) -> None:
     path = space.folder / "data/pairs.parquet"
     path.write_bytes(path.read_bytes()[:100])
     output = space.run("python", "-m", "stages.select", ok=False)

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.fake_server import Server
+from tests.helpers.fake_server import FakeServer
 from tests.helpers.import_closure import ROOT
 from tests.helpers.pipeline_workspace import CONCURRENCY, create_workspace
 from tests.helpers.tiny_models import write_model
-from tests.helpers.workspace import Workspace, stages_run
+from tests.helpers.workspace import DvcWorkspace, stages_run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 SMALL = 3_000  # bytes: enough for the replies to some problems, not to all
@@ -26,13 +26,13 @@ FREE_DISK = "Completed replies are kept. Free up disk space or fix permissions, 
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with Server() as server:
+def server() -> Iterator[FakeServer]:
+    with FakeServer() as server:
         yield server
 
 
 @pytest.fixture(scope="module")
-def space(tmp_path_factory: pytest.TempPathFactory, server: Server) -> Workspace:
+def space(tmp_path_factory: pytest.TempPathFactory, server: FakeServer) -> DvcWorkspace:
     """Return a workspace with problems and a model; the next stage sends requests."""
     model = tmp_path_factory.mktemp("tiny")
     write_model(model)
@@ -42,7 +42,7 @@ def space(tmp_path_factory: pytest.TempPathFactory, server: Server) -> Workspace
 
 
 def start(
-    space: Workspace, *command: str, before: Callable[[], None] | None = None
+    space: DvcWorkspace, *command: str, before: Callable[[], None] | None = None
 ) -> "subprocess.Popen[str]":
     return subprocess.Popen(
         command,
@@ -60,13 +60,13 @@ def limit_file_size() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (SMALL, SMALL))
 
 
-def num_requests(space: Workspace) -> int:
+def num_requests(space: DvcWorkspace) -> int:
     """Return the number of requests of one generator: two samples of every problem."""
     counts = json.loads((space.folder / "data/counts/problems.json").read_text())
     return int(2 * counts["problems"]["kept"])
 
 
-def count_requests(server: Server, work: Callable[[], object]) -> int:
+def count_requests(server: FakeServer, work: Callable[[], object]) -> int:
     """Return how many requests `work` sends."""
     before = server.requests.total()
     work()
@@ -81,7 +81,7 @@ def count_requests(server: Server, work: Callable[[], object]) -> int:
     ],
 )
 def test_ctrl_c_ends_within_seconds_and_says_how_to_resume(
-    space: Workspace, server: Server, name: str, command: tuple[str, ...]
+    space: DvcWorkspace, server: FakeServer, name: str, command: tuple[str, ...]
 ) -> None:
     total = num_requests(space)
     server.delay_s, first = 0.5, server.num_answered
@@ -138,7 +138,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_reply_cache_on_a_full_disk_resumes_when_there_is_space(
-    space: Workspace, server: Server, small_disk: Path
+    space: DvcWorkspace, server: FakeServer, small_disk: Path
 ) -> None:
     command = ("python", "-m", "stages.generate", "zero-shot")
     env, space.env = space.env, space.env | {"DELTA_REPLY_CACHE": str(small_disk)}
@@ -191,7 +191,7 @@ print(tables.read("p.parquet", PROBLEM).height)
     assert [path.name for path in tmp_path.iterdir()] == ["p.parquet"]
 
 
-def test_dvc_rebuilds_a_table_with_a_flipped_bit(space: Workspace, server: Server) -> None:
+def test_dvc_rebuilds_a_table_with_a_flipped_bit(space: DvcWorkspace, server: FakeServer) -> None:
     space.dvc("repro", "generate@zero-shot")
     table = space.folder / "data/traces/zero-shot.parquet"
     original = table.read_bytes()

@@ -16,7 +16,7 @@ import pytest
 from tests.helpers.fake_server import Server
 from tests.helpers.pipeline_workspace import CONCURRENCY, create_workspace
 from tests.helpers.reference_run import ReferenceRun, digests
-from tests.helpers.workspace import Workspace, stages_run
+from tests.helpers.workspace import DvcWorkspace, stages_run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
 LONG = {"generate", "verify", "judge", "train", "evaluate"}
@@ -33,7 +33,7 @@ time.time_ns = lambda: int(time.time() * 1e9)
 """
 
 
-def start(space: Workspace, name: str, *targets: str) -> "subprocess.Popen[bytes]":
+def start(space: DvcWorkspace, name: str, *targets: str) -> "subprocess.Popen[bytes]":
     """Start the pipeline in the way of `make repro`."""
     command = f"python -m delta repair-dvc && exec dvc repro {' '.join(targets)}"
     with (space.folder.parent / f"{space.folder.name}-{name}.out").open("w") as out:
@@ -47,11 +47,11 @@ def start(space: Workspace, name: str, *targets: str) -> "subprocess.Popen[bytes
         )
 
 
-def read_output(space: Workspace, name: str) -> str:
+def read_output(space: DvcWorkspace, name: str) -> str:
     return (space.folder.parent / f"{space.folder.name}-{name}.out").read_text()
 
 
-def killed_after(space: Workspace, seconds: float) -> str | None:
+def killed_after(space: DvcWorkspace, seconds: float) -> str | None:
     """Kill `dvc repro` and its children; return the stage that ran, or None if all had ended."""
     process = start(space, "killed")
     try:

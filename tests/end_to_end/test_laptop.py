@@ -9,17 +9,17 @@ import pytest
 
 from delta.report.figures import paper
 from tests.helpers.import_closure import ROOT
-from tests.helpers.workspace import Workspace, stages_run
+from tests.helpers.workspace import DvcWorkspace, stages_run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 @pytest.fixture(scope="module")
-def space(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    return Workspace(tmp_path_factory.mktemp("laptop"), ROOT / "profiles/smoke.yaml")
+def space(tmp_path_factory: pytest.TempPathFactory) -> DvcWorkspace:
+    return DvcWorkspace(tmp_path_factory.mktemp("laptop"), ROOT / "profiles/smoke.yaml")
 
 
-def test_dvc_repro_writes_scores_and_figures(space: Workspace) -> None:
+def test_dvc_repro_writes_scores_and_figures(space: DvcWorkspace) -> None:
     output = space.dvc("repro")
     assert len(stages_run(output)) == 1 + 3 + 1 + 3 * 3 + 4 + 4 + 2  # as the laptop's own
     library_output = re.search(r"INFO \d\d-\d\d|Loading weights|FutureWarning", output)
@@ -46,7 +46,7 @@ def test_dvc_repro_writes_scores_and_figures(space: Workspace) -> None:
 
 
 def test_dvc_shows_the_figures_of_the_page_with_titles_and_without_a_network(
-    space: Workspace,
+    space: DvcWorkspace,
 ) -> None:
     space.dvc("plots", "show", "-o", "plots")
     page = (space.folder / "plots/index.html").read_text()
@@ -60,7 +60,7 @@ def test_dvc_shows_the_figures_of_the_page_with_titles_and_without_a_network(
             assert figure.title in path.read_text(encoding="utf-8")
 
 
-def test_a_second_run_does_nothing_and_leaves_no_engine_behind(space: Workspace) -> None:
+def test_a_second_run_does_nothing_and_leaves_no_engine_behind(space: DvcWorkspace) -> None:
     assert stages_run(space.dvc("repro")) == []
     alive = [
         path

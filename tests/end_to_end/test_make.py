@@ -5,31 +5,31 @@ import re
 import pytest
 
 from tests.helpers.reference_run import ReferenceRun
-from tests.helpers.workspace import Workspace, stages_run
+from tests.helpers.workspace import DvcWorkspace, stages_run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 
 @pytest.fixture(scope="module")
-def space(reference_run: ReferenceRun, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+def space(reference_run: ReferenceRun, tmp_path_factory: pytest.TempPathFactory) -> DvcWorkspace:
     return reference_run.copy(tmp_path_factory.mktemp("make") / "space")
 
 
-def test_repro_prints_the_scores_and_runs_nothing_again(space: Workspace) -> None:
+def test_repro_prints_the_scores_and_runs_nothing_again(space: DvcWorkspace) -> None:
     output = space.make("repro")
     assert stages_run(output) == []
     assert "| benchmark | group |" in output
 
 
-def test_plan_has_nothing_left(space: Workspace) -> None:
+def test_plan_has_nothing_left(space: DvcWorkspace) -> None:
     assert re.search(r"^Nothing to do: all \d+ stages are up to date\.$", space.make("plan"), re.M)
 
 
-def test_view_pairs_writes_a_page(space: Workspace) -> None:
+def test_view_pairs_writes_a_page(space: DvcWorkspace) -> None:
     space.make("view-pairs")
     assert (space.folder / "report/pairs/index.html").is_file()
 
 
-def test_export_writes_a_dataset_with_its_card(space: Workspace) -> None:
+def test_export_writes_a_dataset_with_its_card(space: DvcWorkspace) -> None:
     space.make("export")
     assert (space.folder / "export/README.md").is_file()

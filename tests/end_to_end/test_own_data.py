@@ -13,11 +13,11 @@ import yaml
 from delta.check import check
 from delta.core import fingerprint
 from tests.helpers.example_pairs import viewer_data
-from tests.helpers.fake_server import Server
+from tests.helpers.fake_server import FakeServer
 from tests.helpers.import_closure import ROOT
 from tests.helpers.pipeline_workspace import use_server
 from tests.helpers.tiny_models import write_model
-from tests.helpers.workspace import Workspace
+from tests.helpers.workspace import DvcWorkspace
 
 PROFILE = ROOT / "profiles" / "own.yaml"
 PAGE = (ROOT / "docs/your-data.md").read_text()
@@ -57,14 +57,14 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with Server() as server:
+def server() -> Iterator[FakeServer]:
+    with FakeServer() as server:
         yield server
 
 
-def workspace(folder: Path, model: Path, server: Server) -> Workspace:
+def workspace(folder: Path, model: Path, server: FakeServer) -> DvcWorkspace:
     """A clone with the laptop's parameters, whose profile for own data has a tiny model."""
-    space = Workspace(folder, ROOT / "params.yaml")
+    space = DvcWorkspace(folder, ROOT / "params.yaml")
     profile = yaml.safe_load(PROFILE.read_text())
     (name,) = [name for name, source in profile["models"].items() if "recording" not in source]
     source = {"path": str(model), "sha256": fingerprint.compute_fingerprint(model)}
@@ -81,7 +81,7 @@ def workspace(folder: Path, model: Path, server: Server) -> Workspace:
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("script", [TEXTS, CHATS], ids=["texts", "chats"])
 def test_three_lines_become_a_policy_and_a_page(
-    tmp_path: Path, model: Path, server: Server, script: str
+    tmp_path: Path, model: Path, server: FakeServer, script: str
 ) -> None:
     space = workspace(tmp_path / "space", model, server)
     space.run("bash", "-e", "-c", script + COMMANDS)

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from delta.check import check
-from tests.helpers.fake_server import Server
+from tests.helpers.fake_server import FakeServer
 from tests.helpers.import_closure import ROOT
 from tests.helpers.paper_workspace import EVALUATED, PROBLEMS, SELECTED, create_paper_workspace
 from tests.helpers.workspace import Workspace, stages_run
@@ -32,7 +32,7 @@ def space(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
         yield space
 
 
-def table(space: Workspace, name: str) -> pl.DataFrame:
+def table(space: DvcWorkspace, name: str) -> pl.DataFrame:
     return pl.read_parquet(space.folder / f"data/{name}.parquet")
 
 
@@ -41,14 +41,14 @@ def metrics(space: Workspace, name: str) -> dict[str, Any]:
     return content
 
 
-def rebuilt(space: Workspace, **changes: Any) -> list[str]:
+def rebuilt(space: DvcWorkspace, **changes: Any) -> list[str]:
     """Set keys of params.yaml ("selector__k" is selector.k), rebuild, and return the stages run."""
     for key, value in changes.items():
         space.set(key.replace("__", "."), value)
     return stages_run(space.dvc("repro"))
 
 
-def test_every_stage_of_the_graph_ran_once(space: Workspace) -> None:
+def test_every_stage_of_the_graph_ran_once(space: DvcWorkspace) -> None:
     ran = stages_run(space.output)
     models, benchmarks = len(PROFILE.models), len(PROFILE.benchmarks)
     assert benchmarks == 12
@@ -56,7 +56,7 @@ def test_every_stage_of_the_graph_ran_once(space: Workspace) -> None:
     assert len(ran) == len(set(ran)) == models + benchmarks + 1 + 3 * 8 + 4 + len(EVALUATED) + 2
 
 
-def test_problems_traces_verdicts_and_ratings_add_up(space: Workspace) -> None:
+def test_problems_traces_verdicts_and_ratings_add_up(space: DvcWorkspace) -> None:
     problems = metrics(space, "problems")["problems"]
     assert problems["drawn"] == PROBLEMS + 1
     assert problems["drawn"] == problems["kept"] + sum(problems["dropped"].values())
@@ -78,12 +78,14 @@ def test_problems_traces_verdicts_and_ratings_add_up(space: Workspace) -> None:
     assert decided.filter(pl.col("outcome") == "correct").height == KEPT
 
 
-def test_a_trace_keeps_its_familys_markers_and_the_judge_never_sees_them(space: Workspace) -> None:
+def test_a_trace_keeps_its_familys_markers_and_the_judge_never_sees_them(
+    space: DvcWorkspace,
+) -> None:
     for name, marker in (("s1-3b", "<|im_start|>think"), ("nemotron-8b", "<think>")):
         assert table(space, f"traces/{name}")["text"].str.starts_with(marker).all()
 
 
-def test_generator_pairs_are_ranked_and_cut_and_the_policy_is_trained(space: Workspace) -> None:
+def test_generator_pairs_are_ranked_and_cut_and_the_policy_is_trained(space: DvcWorkspace) -> None:
     dropped = metrics(space, "pair")["pair"]["dropped"]
     assert table(space, "pairs").height == KEPT - dropped.get("equal texts", 0)
     assert set(dropped) <= {"equal texts"}
@@ -98,7 +100,7 @@ def test_generator_pairs_are_ranked_and_cut_and_the_policy_is_trained(space: Wor
 
 
 def test_every_model_has_a_score_on_every_benchmark_with_exactly_its_samples(
-    space: Workspace,
+    space: DvcWorkspace,
 ) -> None:
     for model in EVALUATED:
         for name, benchmark in PROFILE.benchmarks.items():
@@ -110,7 +112,7 @@ def test_every_model_has_a_score_on_every_benchmark_with_exactly_its_samples(
     assert metrics(space, "evaluate/policy")["policy"]["livecodebench"]["sandbox"]
 
 
-def test_outcome_verified_pairs_and_kto(space: Workspace) -> None:
+def test_outcome_verified_pairs_and_kto(space: DvcWorkspace) -> None:
     ran = rebuilt(
         space,
         pairing__chosen="deepseek-r1",
@@ -138,7 +140,7 @@ def test_outcome_verified_pairs_and_kto(space: Workspace) -> None:
     assert "KTOTrainer" in train["options"]["trainer"]
 
 
-def test_the_four_combinations_come_from_the_same_problems_and_sft(space: Workspace) -> None:
+def test_the_four_combinations_come_from_the_same_problems_and_sft(space: DvcWorkspace) -> None:
     problems = {}
     for chosen, rejected in (("correct", "correct"), ("incorrect", "incorrect")):
         for key, value in {
@@ -165,7 +167,7 @@ def test_the_four_combinations_come_from_the_same_problems_and_sft(space: Worksp
     assert "SFTTrainer" in train["options"]["trainer"]
 
 
-def test_an_experiment_changes_one_key_of_the_papers_profile(space: Workspace) -> None:
+def test_an_experiment_changes_one_key_of_the_papers_profile(space: DvcWorkspace) -> None:
     space.git("checkout", "--", "params.yaml")
     space.dvc("repro", "select")
     space.commit()

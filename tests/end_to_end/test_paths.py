@@ -21,7 +21,7 @@ from delta.check import check, check_content
 from delta.core.errors import InputError
 from delta.core.files import remove_link, write_text
 from tests.helpers.import_closure import ROOT
-from tests.helpers.workspace import Workspace
+from tests.helpers.workspace import DvcWorkspace
 
 CONTENT = yaml.safe_load((ROOT / "params.yaml").read_text())
 GRAPH = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
@@ -76,7 +76,7 @@ class Scene:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.space = Workspace(folder / "clone", ROOT / "params.yaml")
+        self.space = DvcWorkspace(folder / "clone", ROOT / "params.yaml")
         self.clone = self.space.folder
         for place in (folder, self.clone, folder / "other", folder / "other/clone"):
             (place / "victim").mkdir(parents=True)

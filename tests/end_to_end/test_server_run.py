@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from tests.helpers.fake_server import Server
+from tests.helpers.fake_server import FakeServer
 from tests.helpers.import_closure import ROOT
 from tests.helpers.pipeline_workspace import configure
 from tests.helpers.scripted_server import run_server
 from tests.helpers.strict_api import judge_at_api, strict_api
 from tests.helpers.tiny_model_families import write_model_family
 from tests.helpers.tiny_models import write_model
-from tests.helpers.workspace import Workspace, stages_run
+from tests.helpers.workspace import DvcWorkspace, stages_run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 KEY, VALUE = "OPENAI_API_KEY", "sk-a-value-that-nobody-may-see"
@@ -49,7 +49,7 @@ def test_a_judge_at_an_api_reruns_for_another_model_and_not_for_another_address(
 ) -> None:
     """16 problems, two traces each, two votes a trace."""
     write_model(tmp_path / "model")
-    with Server() as own, run_server() as api:
+    with FakeServer() as own, run_server() as api:
         api.raw = strict_api(VALUE)
         space = Workspace(tmp_path / "space", ROOT / "profiles/smoke.yaml")
         configure(space, own.url, tmp_path / "model")

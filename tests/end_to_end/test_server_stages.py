@@ -21,7 +21,7 @@ from delta.inference.types import Reply, Request, canonical_json
 from stages import generate, judge, verify
 from tests.helpers.import_closure import ROOT
 from tests.helpers.plan_workspace import enter, write_problems, write_traces
-from tests.helpers.scripted_server import Server, answer, engine_at, run_server
+from tests.helpers.scripted_server import ScriptedServer, answer, engine_at, run_server
 from tests.helpers.strict_api import KNOWS, STANDARD, judge_at_api, strict_api
 
 KEY = "OPENAI_API_KEY"
@@ -29,7 +29,7 @@ VALUE = "sk-a-value-that-nobody-may-see"
 
 
 @pytest.fixture
-def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedServer]:
     monkeypatch.setenv(KEY, VALUE)
     with run_server() as server:
         server.raw = strict_api(VALUE)
@@ -58,7 +58,7 @@ class InProcess:
 
 
 @pytest.fixture
-def space(tmp_path: Path, api: Server, monkeypatch: pytest.MonkeyPatch) -> Path:
+def space(tmp_path: Path, api: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a workspace with three problems, two samples each, and two votes a trace at an API."""
     folder = enter(tmp_path, monkeypatch)
     content = read_all(ROOT / "profiles/smoke.yaml")
@@ -73,7 +73,7 @@ def space(tmp_path: Path, api: Server, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.usefixtures("space")
-def test_generators_answer_in_the_process_and_the_judge_at_its_api(api: Server) -> None:
+def test_generators_answer_in_the_process_and_the_judge_at_its_api(api: ScriptedServer) -> None:
     screen = StringIO()
     for stage in (generate, verify, judge):
         stage.main(Console(screen), "zero-shot")
@@ -128,7 +128,7 @@ def test_cached_replies_need_no_key_and_an_address_is_no_part_of_a_request(
 
 
 def test_failed_requests_of_an_api_count_against_max_failed_of_the_stage(
-    api: Server, rate: Callable[..., Any]
+    api: ScriptedServer, rate: Callable[..., Any]
 ) -> None:
     good = strict_api(VALUE)
 
@@ -147,7 +147,7 @@ def test_failed_requests_of_an_api_count_against_max_failed_of_the_stage(
 
 
 def test_votes_of_an_api_that_returns_reasoning_count(
-    api: Server, rate: Callable[..., Any]
+    api: ScriptedServer, rate: Callable[..., Any]
 ) -> None:
     async def reasons(request: web.Request) -> web.StreamResponse:
         body = json.loads(answer(await request.json()).text or "")

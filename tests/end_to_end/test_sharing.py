@@ -18,7 +18,7 @@ import pytest
 from tests.helpers.fake_server import Server
 from tests.helpers.pipeline_workspace import create_workspace
 from tests.helpers.reference_run import ReferenceRun, digests
-from tests.helpers.workspace import Workspace, stages_run
+from tests.helpers.workspace import DvcWorkspace, stages_run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 BUCKET = "traces"
@@ -32,7 +32,7 @@ KEYS = {
 class Shared(NamedTuple):
     """The first clone, its Git remote and its bucket. The model server has stopped."""
 
-    first: Workspace
+    first: DvcWorkspace
     remote: Path  # a bare Git repository
     endpoint: str
 
@@ -104,9 +104,9 @@ def shared(
     return Shared(first, remote, s3)
 
 
-def cloned(shared: Shared, folder: Path) -> Workspace:
+def cloned(shared: Shared, folder: Path) -> DvcWorkspace:
     subprocess.run(["git", "clone", "--quiet", str(shared.remote), str(folder)], check=True)
-    return Workspace.at(folder, shared.first.env)
+    return DvcWorkspace.at(folder, shared.first.env)
 
 
 def test_a_clone_pulls_everything_and_runs_nothing(shared: Shared, tmp_path: Path) -> None:

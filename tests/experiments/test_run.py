@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.helpers.import_closure import ROOT
-from tests.helpers.workspace import Workspace, stages_run
+from tests.helpers.workspace import DvcWorkspace, stages_run
 
 pytestmark = pytest.mark.timeout(2400)  # DVC starts Python many times
 
@@ -50,11 +50,11 @@ if name == "evaluate":
 
 
 @pytest.fixture(scope="module")
-def space(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+def space(tmp_path_factory: pytest.TempPathFactory) -> DvcWorkspace:
     """Return a workspace with stand-in stages, at a path that DVC's own queue cannot handle."""
     from tests.end_to_end.test_dvc_graph import OUTS
 
-    space = Workspace(
+    space = DvcWorkspace(
         tmp_path_factory.mktemp("experiments") / "Köln #1", ROOT / "profiles/smoke.yaml"
     )
     log = space.folder.parent / f"{space.folder.name}.log"
@@ -69,26 +69,26 @@ def space(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     return space
 
 
-def trained(space: Workspace) -> list[str]:
+def trained(space: DvcWorkspace) -> list[str]:
     log = space.folder.parent / f"{space.folder.name}.log"
     return log.read_text().split("\n")[:-1]
 
 
-def delay(space: Workspace, seconds: float) -> None:
+def delay(space: DvcWorkspace, seconds: float) -> None:
     (space.folder.parent / f"{space.folder.name}.delay").write_text(str(seconds))
 
 
-def results_of(space: Workspace) -> list[dict[str, Any]]:
+def results_of(space: DvcWorkspace) -> list[dict[str, Any]]:
     files = sorted((space.folder / "metrics/runs").glob("*.json"))
     return [json.loads(path.read_text()) for path in files]
 
 
-def experiment(space: Workspace, *words: str, ok: bool = True) -> str:
+def experiment(space: DvcWorkspace, *words: str, ok: bool = True) -> str:
     return space.run("python", "-m", "delta", "experiment", *words, ok=ok)
 
 
 @pytest.mark.slow
-def test_an_experiment_is_run_collected_and_rendered(space: Workspace) -> None:
+def test_an_experiment_is_run_collected_and_rendered(space: DvcWorkspace) -> None:
     output = experiment(space, "figure-1", "--jobs", "2")
     assert "4 runs, 0 of them done" in output
     runs = results_of(space)
@@ -111,7 +111,7 @@ def test_an_experiment_is_run_collected_and_rendered(space: Workspace) -> None:
 
 @pytest.mark.slow
 def test_a_run_that_another_figure_shares_is_not_repeated(
-    space: Workspace,
+    space: DvcWorkspace,
 ) -> None:
     before = trained(space)
     assert "4 runs, 4 of them done" in experiment(space, "figure-1")
@@ -124,7 +124,7 @@ def test_a_run_that_another_figure_shares_is_not_repeated(
 
 @pytest.mark.slow
 def test_a_lost_result_is_collected_again_without_training(
-    space: Workspace,
+    space: DvcWorkspace,
 ) -> None:
     before = trained(space)
     files = sorted((space.folder / "metrics/runs").glob("*.json"))
@@ -135,7 +135,7 @@ def test_a_lost_result_is_collected_again_without_training(
 
 
 @pytest.mark.slow
-def test_the_same_command_repeats_a_failed_run(space: Workspace) -> None:
+def test_the_same_command_repeats_a_failed_run(space: DvcWorkspace) -> None:
     fails = space.folder.parent / f"{space.folder.name}.fail"
     fails.write_text("")
     output = experiment(space, "seeds", ok=False)
@@ -147,7 +147,7 @@ def test_the_same_command_repeats_a_failed_run(space: Workspace) -> None:
 
 
 @pytest.mark.slow
-def test_an_unknown_experiment_is_refused_before_anything_runs(space: Workspace) -> None:
+def test_an_unknown_experiment_is_refused_before_anything_runs(space: DvcWorkspace) -> None:
     before = trained(space)
     output = experiment(space, "figure-9", ok=False)
     assert "experiment 'figure-9'; expected: all, table-1, table-2" in output
@@ -155,7 +155,7 @@ def test_an_unknown_experiment_is_refused_before_anything_runs(space: Workspace)
     assert stages_run(output) == []
 
 
-def kill_inside(space: Workspace) -> None:
+def kill_inside(space: DvcWorkspace) -> None:
     """Kill processes in the workspace that outlive the command: DVC gives each stage a session."""
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -166,7 +166,7 @@ def kill_inside(space: Workspace) -> None:
 
 
 @pytest.mark.slow
-def test_after_a_kill_the_same_command_resumes(space: Workspace) -> None:
+def test_after_a_kill_the_same_command_resumes(space: DvcWorkspace) -> None:
     delay(space, 8)
     before = len(trained(space))
     with (space.folder.parent / "killed.out").open("w") as out:

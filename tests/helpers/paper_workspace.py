@@ -8,11 +8,11 @@ from typing import Any
 
 from delta.core import fingerprint
 from tests.helpers import benchmark_rows, openr1_rows
-from tests.helpers.fake_server import Server
+from tests.helpers.fake_server import FakeServer
 from tests.helpers.import_closure import ROOT
 from tests.helpers.pipeline_workspace import use_server
 from tests.helpers.tiny_model_families import FAMILIES, write_model_family
-from tests.helpers.workspace import Workspace
+from tests.helpers.workspace import DvcWorkspace
 
 PROBLEMS = 24
 SELECTED = 8  # pairs; fewer than half of all, even if some texts are equal

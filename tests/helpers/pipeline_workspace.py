@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from delta.core import fingerprint
-from tests.helpers.fake_server import Server
+from tests.helpers.fake_server import FakeServer
 from tests.helpers.import_closure import ROOT
-from tests.helpers.workspace import Workspace
+from tests.helpers.workspace import DvcWorkspace
 
 CONCURRENCY = 4
 LIMITS = {"concurrency": CONCURRENCY, "timeout_s": 600, "max_retries": 9}  # of a server

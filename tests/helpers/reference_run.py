@@ -13,7 +13,7 @@ from filelock import FileLock
 from tests.helpers.fake_server import Server
 from tests.helpers.pipeline_workspace import create_workspace
 from tests.helpers.tiny_models import write_model
-from tests.helpers.workspace import Workspace
+from tests.helpers.workspace import DvcWorkspace
 
 OUTPUTS = ("data/*.parquet", "data/*/*.parquet", "data/*/*/*.parquet", "data/models/policy/*")
 COUNTS = ("data/counts/**/*.json", "data/analysis/*.json", "data/*.tsv", "metrics/summary.json")
@@ -32,18 +32,18 @@ SECRETS = {
 class ReferenceRun:
     """The run's workspace, its base model, its outputs and its requests."""
 
-    space: Workspace
+    space: DvcWorkspace
     model: Path
     files: dict[str, str]  # path → SHA-256
     requests: set[str]
 
-    def copy(self, folder: Path) -> Workspace:
+    def copy(self, folder: Path) -> DvcWorkspace:
         """Copy the workspace of the finished run. Its server no longer runs."""
         shutil.copytree(self.space.folder, folder, symlinks=True)
-        return Workspace.at(folder, self.space.env)
+        return DvcWorkspace.at(folder, self.space.env)
 
 
-def digests(space: Workspace) -> dict[str, str]:
+def digests(space: DvcWorkspace) -> dict[str, str]:
     """Return the SHA-256 of tables, weights, counts and metrics by path."""
     hashes = {}
     for pattern in (*OUTPUTS, *COUNTS):

@@ -51,7 +51,7 @@ def fail_first(first: int, failure: Callable[[], web.Response]) -> Answer:
     return flaky
 
 
-class Server:
+class ScriptedServer:
     """An OpenAI-compatible server on loopback, in a thread, that keeps its requests."""
 
     def __init__(self) -> None:
@@ -91,8 +91,8 @@ class Server:
 
 
 @contextmanager
-def run_server(port: int = 0) -> Iterator[Server]:
-    server, started, stop = Server(), threading.Event(), asyncio.Event()
+def run_server(port: int = 0) -> Iterator[ScriptedServer]:
+    server, started, stop = ScriptedServer(), threading.Event(), asyncio.Event()
     thread = threading.Thread(target=server.run, args=(port, started, stop))
     thread.start()
     started.wait()

@@ -21,7 +21,7 @@ COPIED_FILES = (
 CODE_FOLDERS = ("delta", "stages")
 
 
-class Workspace:
+class DvcWorkspace:
     """A workspace and the commands of a user in it."""
 
     def __init__(self, folder: Path, params: Path) -> None:
@@ -44,7 +44,7 @@ class Workspace:
         self.commit()
 
     @classmethod
-    def at(cls, folder: Path, env: dict[str, str]) -> "Workspace":
+    def at(cls, folder: Path, env: dict[str, str]) -> "DvcWorkspace":
         """Return an existing workspace."""
         space = cls.__new__(cls)
         space.folder, space.env, space.output = folder, dict(env), ""

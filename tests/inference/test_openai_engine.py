@@ -23,7 +23,7 @@ from delta.inference.reply_cache import FAILED_FILE, ReplyCache
 from delta.inference.types import Failure, Reply
 from tests.helpers.scripted_server import (
     Raw,
-    Server,
+    ScriptedServer,
     answer,
     completion,
     engine_at,
@@ -34,7 +34,7 @@ from tests.helpers.scripted_server import (
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
+def server() -> Iterator[ScriptedServer]:
     with run_server() as server:
         yield server
 
@@ -44,7 +44,7 @@ def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("delta.inference.openai_engine.backoff_s", lambda _: 0.0)
 
 
-def test_all_that_shapes_the_reply_reaches_the_server(server: Server) -> None:
+def test_all_that_shapes_the_reply_reaches_the_server(server: ScriptedServer) -> None:
     ((_, reply),) = engine_at(server.url).ask(plain_requests(1))
     (payload,) = server.seen
     assert isinstance(reply, Reply)
@@ -67,7 +67,7 @@ def test_all_that_shapes_the_reply_reaches_the_server(server: Server) -> None:
 
 
 def test_a_chat_formats_arguments_reach_the_server_and_its_reasoning_comes_back(
-    server: Server,
+    server: ScriptedServer,
 ) -> None:
     def reasons(_: dict[str, Any]) -> web.Response:
         message = {"content": "So 2.", "reasoning": "One and one."}
@@ -91,7 +91,7 @@ def test_a_chat_formats_arguments_reach_the_server_and_its_reasoning_comes_back(
     assert text[split.answer_start :] == "So 2."
 
 
-def test_a_reply_that_is_cut_while_it_reasons_has_no_answer(server: Server) -> None:
+def test_a_reply_that_is_cut_while_it_reasons_has_no_answer(server: ScriptedServer) -> None:
     def reasons(_: dict[str, Any]) -> web.Response:
         message = {"content": None, "reasoning_content": "One and"}
         choice = {"message": message, "finish_reason": "length"}
@@ -122,7 +122,7 @@ def test_reasoning_from_a_server_stays_apart_from_the_answer_without_markers(
     assert read_reply(reply, chat_formats.load(name), "") == (text, split)
 
 
-def test_a_reply_without_text_that_was_cut_is_cut_and_not_refused(server: Server) -> None:
+def test_a_reply_without_text_that_was_cut_is_cut_and_not_refused(server: ScriptedServer) -> None:
     choice = {"message": {"content": None}, "finish_reason": "length"}
     server.answer = lambda _: web.json_response(completion("") | {"choices": [choice]})
     ((_, reply),) = engine_at(server.url).ask(plain_requests(1))
@@ -212,7 +212,7 @@ FAILURES: list[Any] = [
 @pytest.mark.usefixtures("_no_pauses")
 @pytest.mark.parametrize(("failure", "reason"), FAILURES)
 def test_a_transient_failure_is_retried_and_a_lasting_one_is_returned(
-    server: Server, failure: Callable[[], web.Response], reason: str
+    server: ScriptedServer, failure: Callable[[], web.Response], reason: str
 ) -> None:
     server.answer = fail_first(2, failure)
     ((_, reply),) = engine_at(server.url).ask(plain_requests(1))
@@ -231,7 +231,9 @@ def test_a_transient_failure_is_retried_and_a_lasting_one_is_returned(
     ("raw", "reason"),
     [(half_sent, "ClientPayloadError"), (stalled, "TimeoutError"), (silent, "Disconnected")],
 )
-def test_a_broken_or_stalled_connection_is_retried(server: Server, raw: Raw, reason: str) -> None:
+def test_a_broken_or_stalled_connection_is_retried(
+    server: ScriptedServer, raw: Raw, reason: str
+) -> None:
     server.raw = raw
     ((_, lost),) = engine_at(server.url, max_retries=1, timeout_s=0.5).ask(plain_requests(1))
     assert isinstance(lost, Failure)
@@ -241,7 +243,7 @@ def test_a_broken_or_stalled_connection_is_retried(server: Server, raw: Raw, rea
 
 
 @pytest.mark.usefixtures("_no_pauses")
-def test_a_reply_is_matched_to_its_request_by_id(server: Server) -> None:
+def test_a_reply_is_matched_to_its_request_by_id(server: ScriptedServer) -> None:
     async def echoes(request: web.Request) -> web.StreamResponse:
         request_id = request.headers["X-Request-Id"]
         return web.json_response(completion(request_id) | {"id": f"chatcmpl-{request_id}"})
@@ -254,7 +256,7 @@ def test_a_reply_is_matched_to_its_request_by_id(server: Server) -> None:
 
 
 @pytest.mark.parametrize("code", [400, 413, 422])
-def test_a_refused_request_fails_alone(server: Server, code: int) -> None:
+def test_a_refused_request_fails_alone(server: ScriptedServer, code: int) -> None:
     def refuses(payload: dict[str, Any]) -> web.Response:
         if payload["seed"] == plain_requests(3)[1].sampling_seed():
             return web.Response(status=code, text="too long")
@@ -272,7 +274,9 @@ def test_a_refused_request_fails_alone(server: Server, code: int) -> None:
 
 
 @pytest.mark.parametrize("code", [401, 403, 404, 405])
-def test_a_wrong_key_path_or_name_ends_all_requests_at_once(server: Server, code: int) -> None:
+def test_a_wrong_key_path_or_name_ends_all_requests_at_once(
+    server: ScriptedServer, code: int
+) -> None:
     server.answer = fail_first(9, lambda: web.Response(status=code, text="no such key"))
     with pytest.raises(ServerRefusedError, match=f"HTTP {code}: no such key"):
         list(engine_at(server.url, concurrency=1).ask(plain_requests(9)))
@@ -301,7 +305,7 @@ def test_retry_after_may_be_a_date() -> None:
 
 
 @pytest.mark.usefixtures("_no_pauses")
-def test_all_requests_wait_as_long_as_a_busy_server_asks(server: Server) -> None:
+def test_all_requests_wait_as_long_as_a_busy_server_asks(server: ScriptedServer) -> None:
     server.answer = fail_first(1, lambda: web.Response(status=429, headers={"Retry-After": "2"}))
     assert len(list(engine_at(server.url, concurrency=1).ask(plain_requests(4)))) == 4
     first, second = server.arrived[:2]
@@ -310,7 +314,9 @@ def test_all_requests_wait_as_long_as_a_busy_server_asks(server: Server) -> None
 
 
 @pytest.mark.usefixtures("_no_pauses")
-def test_no_server_can_ask_for_a_longer_pause_than_a_request_may_take(server: Server) -> None:
+def test_no_server_can_ask_for_a_longer_pause_than_a_request_may_take(
+    server: ScriptedServer,
+) -> None:
     server.answer = fail_first(
         1, lambda: web.Response(status=503, headers={"Retry-After": "86400"})
     )
@@ -354,7 +360,7 @@ def test_a_server_that_is_away_for_a_minute_costs_nothing(tmp_path: Path) -> Non
 
 
 @pytest.mark.usefixtures("_no_pauses")
-def test_replies_before_the_server_failed_are_kept(server: Server, tmp_path: Path) -> None:
+def test_replies_before_the_server_failed_are_kept(server: ScriptedServer, tmp_path: Path) -> None:
     def dies(payload: dict[str, Any]) -> web.Response:
         return answer(payload) if len(server.seen) <= 5 else web.Response(status=503)
 
@@ -376,7 +382,7 @@ def test_replies_before_the_server_failed_are_kept(server: Server, tmp_path: Pat
 
 @pytest.mark.usefixtures("_no_pauses")
 def test_up_to_max_failed_failures_become_rows_and_are_listed(
-    server: Server, tmp_path: Path
+    server: ScriptedServer, tmp_path: Path
 ) -> None:
     unlucky = {request.sampling_seed() for request in plain_requests(8)[:2]}
 
@@ -414,6 +420,6 @@ def test_up_to_max_failed_failures_become_rows_and_are_listed(
     assert not (tmp_path / "cache" / FAILED_FILE).exists()
 
 
-def test_many_short_calls_succeed(server: Server) -> None:
+def test_many_short_calls_succeed(server: ScriptedServer) -> None:
     engine = engine_at(server.url)
     assert [len(list(engine.ask(plain_requests(2)))) for _ in range(100)] == [2] * 100

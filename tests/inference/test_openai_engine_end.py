@@ -16,16 +16,16 @@ from aiohttp import web
 from delta.inference.chat_completions import parse_body
 from delta.inference.openai_engine import ServerRefusedError
 from delta.inference.types import Reply
-from tests.helpers.scripted_server import Server, engine_at, plain_requests, run_server
+from tests.helpers.scripted_server import ScriptedServer, engine_at, plain_requests, run_server
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
+def server() -> Iterator[ScriptedServer]:
     with run_server() as server:
         yield server
 
 
-def test_at_most_twice_concurrency_requests_are_ahead_of_the_reader(server: Server) -> None:
+def test_at_most_twice_concurrency_requests_are_ahead_of_the_reader(server: ScriptedServer) -> None:
     answers = iter(engine_at(server.url, concurrency=2).ask(plain_requests(50)))
     next(answers)  # and it is not yet kept: a kill now would lose what has been asked
     time.sleep(0.5)
@@ -35,7 +35,7 @@ def test_at_most_twice_concurrency_requests_are_ahead_of_the_reader(server: Serv
     assert num_asked + server.count() == 50
 
 
-def test_closing_the_iterator_leaves_no_request_running(server: Server) -> None:
+def test_closing_the_iterator_leaves_no_request_running(server: ScriptedServer) -> None:
     answers = iter(engine_at(server.url, concurrency=2).ask(plain_requests(50)))
     next(answers)
     del answers
@@ -60,7 +60,7 @@ def slow_url(monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_closing_the_iterator_during_dns_lookup_raises_nothing(
-    server: Server, slow_url: str, caplog: pytest.LogCaptureFixture
+    server: ScriptedServer, slow_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     answers = iter(engine_at(server.url, slow_url).ask(plain_requests(50)))
     next(answers)
@@ -69,7 +69,7 @@ def test_closing_the_iterator_during_dns_lookup_raises_nothing(
 
 
 def test_a_wrong_key_during_dns_lookup_is_the_error(
-    server: Server, slow_url: str, caplog: pytest.LogCaptureFixture
+    server: ScriptedServer, slow_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.answer = lambda _: web.Response(status=401)
     with pytest.raises(ServerRefusedError, match="HTTP 401"):
@@ -96,7 +96,7 @@ def _signals_raise() -> Iterator[None]:
 @pytest.mark.usefixtures("_signals_raise")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_at_any_step_of_the_loop_ends_it_and_logs_nothing(
-    server: Server,
+    server: ScriptedServer,
     number: signal.Signals,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -126,7 +126,7 @@ def test_a_signal_at_any_step_of_the_loop_ends_it_and_logs_nothing(
 
 @pytest.mark.usefixtures("_signals_raise")
 def test_a_signal_while_a_reply_is_parsed_loses_only_requests_in_flight(
-    server: Server, monkeypatch: pytest.MonkeyPatch
+    server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(*arguments: Any) -> Reply:
         replies.append(parse_body(*arguments))

@@ -13,7 +13,7 @@ from delta.inference.reply_cache import ReplyCache
 from delta.inference.types import Reply
 from tests.helpers.scripted_server import (
     Raw,
-    Server,
+    ScriptedServer,
     answer,
     engine_at,
     fail_first,
@@ -30,13 +30,13 @@ def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def first() -> Iterator[Server]:
+def first() -> Iterator[ScriptedServer]:
     with run_server() as server:
         yield server
 
 
 @pytest.fixture
-def second() -> Iterator[Server]:
+def second() -> Iterator[ScriptedServer]:
     with run_server() as server:
         yield server
 
@@ -49,7 +49,9 @@ def after(seconds: float) -> Raw:
     return answers
 
 
-def test_equal_servers_get_equal_numbers_of_requests(first: Server, second: Server) -> None:
+def test_equal_servers_get_equal_numbers_of_requests(
+    first: ScriptedServer, second: ScriptedServer
+) -> None:
     first.raw = second.raw = after(0.05)
     assert len(list(engine_at(first.url, second.url).ask(plain_requests(40)))) == 40
     shares = first.count(), second.count()
@@ -57,14 +59,16 @@ def test_equal_servers_get_equal_numbers_of_requests(first: Server, second: Serv
     assert min(shares) >= 15
 
 
-def test_the_least_busy_server_is_asked(first: Server, second: Server) -> None:
+def test_the_least_busy_server_is_asked(first: ScriptedServer, second: ScriptedServer) -> None:
     first.raw = after(1.0)
     assert len(list(engine_at(first.url, second.url).ask(plain_requests(40)))) == 40
     assert first.count() <= 4  # of the four at once, until both had the same to do
     assert second.count() >= 36
 
 
-def test_the_loss_of_a_server_costs_its_requests_in_flight(first: Server, tmp_path: Path) -> None:
+def test_the_loss_of_a_server_costs_its_requests_in_flight(
+    first: ScriptedServer, tmp_path: Path
+) -> None:
     with ExitStack() as rack:
         dying = rack.enter_context(run_server())
         dying.raw = first.raw = after(0.05)
@@ -80,7 +84,7 @@ def test_the_loss_of_a_server_costs_its_requests_in_flight(first: Server, tmp_pa
     assert lost + first.count() <= 60 + 4  # four were under way at most
 
 
-def test_a_dead_server_is_avoided_for_a_while(first: Server) -> None:
+def test_a_dead_server_is_avoided_for_a_while(first: ScriptedServer) -> None:
     with run_server() as gone:
         url = gone.url
     start = time.monotonic()
@@ -90,7 +94,9 @@ def test_a_dead_server_is_avoided_for_a_while(first: Server) -> None:
     assert time.monotonic() - start < 5
 
 
-def test_a_busy_server_pauses_while_others_go_on(first: Server, second: Server) -> None:
+def test_a_busy_server_pauses_while_others_go_on(
+    first: ScriptedServer, second: ScriptedServer
+) -> None:
     first.answer = fail_first(9, lambda: web.Response(status=429, headers={"Retry-After": "4"}))
     start = time.monotonic()
     assert len(list(engine_at(first.url, second.url, concurrency=2).ask(plain_requests(30)))) == 30

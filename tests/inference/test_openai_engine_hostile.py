@@ -20,7 +20,7 @@ from delta.inference.openai_engine import ServerRefusedError, parse_retry_after
 from delta.inference.reply_cache import FAILED_FILE, ReplyCache
 from delta.inference.types import Failure, Reply
 from tests.helpers.scripted_server import (
-    Server,
+    ScriptedServer,
     answer,
     completion,
     engine_at,
@@ -38,12 +38,12 @@ def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
+def server() -> Iterator[ScriptedServer]:
     with run_server() as server:
         yield server
 
 
-def ask_one(server: Server, **settings: Any) -> Reply | Failure:
+def ask_one(server: ScriptedServer, **settings: Any) -> Reply | Failure:
     ((_, reply),) = engine_at(server.url, **settings).ask(plain_requests(1))
     return reply
 
@@ -63,7 +63,7 @@ NO_COUNTS = ["20", "", 2**31, 2**63, 10**30, [4], {"n": 4}, 1.5, 4.0, -5, None, 
 @pytest.mark.parametrize("name", ["prompt_tokens", "completion_tokens"])
 @pytest.mark.parametrize("value", NO_COUNTS, ids=repr)
 def test_an_invalid_token_count_is_a_failed_attempt_and_never_cached(
-    server: Server, tmp_path: Path, name: str, value: Any
+    server: ScriptedServer, tmp_path: Path, name: str, value: Any
 ) -> None:
     server.answer = lambda _: web.json_response(usage(value, name))
     with ReplyCache(tmp_path) as cache:
@@ -78,7 +78,7 @@ def test_an_invalid_token_count_is_a_failed_attempt_and_never_cached(
 
 @pytest.mark.parametrize("end", ["abort", "error", "repetition", None])
 def test_an_aborted_reply_is_retried_and_never_cached(
-    server: Server, tmp_path: Path, end: str | None
+    server: ScriptedServer, tmp_path: Path, end: str | None
 ) -> None:
     broken = [web.json_response(ending(end)) for _ in range(2)]
     server.answer = lambda payload: broken.pop() if broken else answer(payload)
@@ -92,7 +92,7 @@ def test_an_aborted_reply_is_retried_and_never_cached(
 
 
 @pytest.mark.parametrize("end", ["eos", "", "STOP", 0, [], {}, True])
-def test_an_unknown_finish_reason_is_no_reply(server: Server, end: Any) -> None:
+def test_an_unknown_finish_reason_is_no_reply(server: ScriptedServer, end: Any) -> None:
     server.answer = lambda _: web.json_response(ending(end))
     reply = ask_one(server)
     assert isinstance(reply, Failure)
@@ -100,7 +100,7 @@ def test_an_unknown_finish_reason_is_no_reply(server: Server, end: Any) -> None:
 
 
 @pytest.mark.parametrize("end", ["content_filter", "tool_calls"])
-def test_a_refusal_is_an_answer_without_text(server: Server, end: str) -> None:
+def test_a_refusal_is_an_answer_without_text(server: ScriptedServer, end: str) -> None:
     server.answer = lambda _: web.json_response(ending(end))
     assert ask_one(server) == Reply("", "refused", 3, 4)
 
@@ -109,7 +109,7 @@ def test_a_refusal_is_an_answer_without_text(server: Server, end: str) -> None:
 @pytest.mark.parametrize("content", [None, "", "\n\n"])
 @pytest.mark.parametrize("end", ["stop", "length"])
 def test_reasoning_without_an_answer_is_kept_and_the_answer_is_missing(
-    server: Server, tmp_path: Path, name: str, content: str | None, end: str
+    server: ScriptedServer, tmp_path: Path, name: str, content: str | None, end: str
 ) -> None:
     message = {"content": content, name: "So \\boxed{2}."}
     server.answer = lambda _: web.json_response(ending(end, **message))
@@ -126,7 +126,9 @@ def test_reasoning_without_an_answer_is_kept_and_the_answer_is_missing(
 
 
 @pytest.mark.parametrize("reasoning", [["x"], {"text": "x"}, 5])
-def test_reasoning_that_is_no_string_is_a_failed_attempt(server: Server, reasoning: Any) -> None:
+def test_reasoning_that_is_no_string_is_a_failed_attempt(
+    server: ScriptedServer, reasoning: Any
+) -> None:
     server.answer = lambda _: web.json_response(ending("stop", reasoning=reasoning))
     assert isinstance(ask_one(server), Failure)
 
@@ -155,7 +157,7 @@ def test_any_retry_after_is_a_number_of_seconds(header: str, seconds: float) -> 
     assert math.isfinite(parse_retry_after(header))
 
 
-def test_a_retry_after_of_400_digits_ends_no_stage(server: Server) -> None:
+def test_a_retry_after_of_400_digits_ends_no_stage(server: ScriptedServer) -> None:
     headers = {"Retry-After": "9" * 400}
     busy = [web.Response(status=429, headers=headers)]
     server.answer = lambda payload: busy.pop() if busy else answer(payload)
@@ -177,7 +179,7 @@ def peak_memory() -> int:
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
 @pytest.mark.parametrize("status", [200, 400])
 def test_a_megabyte_that_decompresses_to_a_gibibyte_costs_no_memory(
-    server: Server, encoding: str, status: int
+    server: ScriptedServer, encoding: str, status: int
 ) -> None:
     body = packed(encoding, 1_024)
     assert len(body) < 2 * 2**20
@@ -195,7 +197,7 @@ def test_a_megabyte_that_decompresses_to_a_gibibyte_costs_no_memory(
     assert reply.kind == ("too large" if status == 200 else "HTTP 400")
 
 
-def test_a_compressed_reply_of_full_length_is_read(server: Server) -> None:
+def test_a_compressed_reply_of_full_length_is_read(server: ScriptedServer) -> None:
     text = "\U0001f600" * 200_000  # 2.4 MB in JSON
 
     async def packs(_: web.Request) -> web.StreamResponse:
@@ -208,7 +210,7 @@ def test_a_compressed_reply_of_full_length_is_read(server: Server) -> None:
 
 
 @pytest.mark.parametrize("status", [200, 400, 401])
-def test_an_endless_body_is_abandoned(server: Server, status: int) -> None:
+def test_an_endless_body_is_abandoned(server: ScriptedServer, status: int) -> None:
     sent = 0
 
     async def endless(request: web.Request) -> web.StreamResponse:
@@ -236,7 +238,7 @@ def test_an_endless_body_is_abandoned(server: Server, status: int) -> None:
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_takes_neither_prompt_nor_key_to_another_host(
-    server: Server, status: int, monkeypatch: pytest.MonkeyPatch
+    server: ScriptedServer, status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     with run_server() as other:
@@ -255,7 +257,7 @@ def test_a_redirect_takes_neither_prompt_nor_key_to_another_host(
     [f"{KEY}\n", f"{KEY}\r", "sk-\u00e4\u00f6\u00fc", "sk-\u4f60", "sk-1 sk-2", "sk-\x07"],
 )
 def test_a_key_that_no_header_can_carry_is_one_line_before_anything_is_sent(
-    server: Server, key: str, monkeypatch: pytest.MonkeyPatch
+    server: ScriptedServer, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", key)
     with pytest.raises(InputError, match=r"^\$OPENAI_API_KEY holds a line end, a blank") as caught:
@@ -275,7 +277,7 @@ def test_a_key_that_no_header_can_carry_is_one_line_before_anything_is_sent(
     ],
 )
 def test_a_wrong_key_is_one_line_whatever_the_body(
-    server: Server, body: bytes, headers: dict[str, str]
+    server: ScriptedServer, body: bytes, headers: dict[str, str]
 ) -> None:
     async def refuses(_: web.Request) -> web.StreamResponse:
         return web.Response(status=401, body=body, headers=headers)
@@ -287,21 +289,21 @@ def test_a_wrong_key_is_one_line_whatever_the_body(
     assert server.count() == 1
 
 
-def test_the_message_of_a_busy_server_is_in_the_failure(server: Server) -> None:
+def test_the_message_of_a_busy_server_is_in_the_failure(server: ScriptedServer) -> None:
     server.answer = lambda _: web.Response(status=429, text="You exceeded your current quota")
     reason = "HTTP 429: You exceeded your current quota, after 3 attempts"
     assert ask_one(server) == Failure(reason, "HTTP 429")
 
 
 @pytest.mark.parametrize("status", [501, 505])
-def test_a_status_for_all_requests_ends_the_stage(server: Server, status: int) -> None:
+def test_a_status_for_all_requests_ends_the_stage(server: ScriptedServer, status: int) -> None:
     server.answer = lambda _: web.Response(status=status)
     with pytest.raises(ServerRefusedError, match=f"HTTP {status}"):
         ask_one(server)
     assert server.count() == 1
 
 
-def test_no_cookie_of_a_server_comes_back_to_it(server: Server) -> None:
+def test_no_cookie_of_a_server_comes_back_to_it(server: ScriptedServer) -> None:
     cookies: list[str | None] = []
 
     async def sets_cookies(request: web.Request) -> web.StreamResponse:
@@ -316,7 +318,9 @@ def test_no_cookie_of_a_server_comes_back_to_it(server: Server) -> None:
     assert cookies == [None] * 4
 
 
-def test_no_more_workers_than_requests(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_more_workers_than_requests(
+    server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     workers: list[object] = []
     create = asyncio.TaskGroup.create_task
 
@@ -342,7 +346,7 @@ PLACES: dict[str, Callable[[str], web.Response]] = {
 
 @pytest.mark.parametrize("place", PLACES)
 def test_a_key_that_the_server_repeats_is_in_no_file_and_no_log(
-    server: Server, tmp_path: Path, place: str, monkeypatch: pytest.MonkeyPatch
+    server: ScriptedServer, tmp_path: Path, place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     server.answer = lambda _: PLACES[place](KEY)
@@ -359,7 +363,7 @@ def test_a_key_that_the_server_repeats_is_in_no_file_and_no_log(
 
 
 def test_a_thousand_failures_with_texts_of_their_own_are_one_class(
-    server: Server, tmp_path: Path
+    server: ScriptedServer, tmp_path: Path
 ) -> None:
     def refuses(payload: dict[str, Any]) -> web.Response:
         return web.Response(status=400, text=f"request {payload['seed']} is refused\nfor good")

@@ -11,7 +11,7 @@ from delta.inference.generate import SampledParams, generate, trace_requests
 from delta.inference.reply_cache import ReplyCache
 from delta.judging import rubric
 from delta.judging.judge import JudgeInput, LlmParams, build_requests, judge_by_llm
-from tests.helpers.scripted_server import Server, engine_at, run_server
+from tests.helpers.scripted_server import ScriptedServer, engine_at, run_server
 
 STATEMENTS = ("1 + 1 = ?", "2 + 2 = ?", "3 + 3 = ?")
 GENERATOR = SampledParams(
@@ -23,7 +23,7 @@ JUDGE = LlmParams(
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
+def server() -> Iterator[ScriptedServer]:
     with run_server() as server:
         yield server
 
@@ -37,7 +37,10 @@ def problems(*statements: str) -> pl.DataFrame:
 
 
 def traces(
-    server: Server, folder: Path, statements: Iterable[str], params: SampledParams = GENERATOR
+    server: ScriptedServer,
+    folder: Path,
+    statements: Iterable[str],
+    params: SampledParams = GENERATOR,
 ) -> list[str]:
     """Return the traces' texts from what stage `generate` does, without its files."""
     engine = engine_at(server.url)
@@ -49,7 +52,7 @@ def traces(
     return rows["text"].to_list()
 
 
-def votes(server: Server, folder: Path, texts: Iterable[str]) -> list[list[int]]:
+def votes(server: ScriptedServer, folder: Path, texts: Iterable[str]) -> list[list[int]]:
     engine = engine_at(server.url)
     judge_inputs = [JudgeInput(f"p.{n}/toy/0", "1 + 1 = ?", text) for n, text in enumerate(texts)]
     requests = list(build_requests(JUDGE, engine, "weights", judge_inputs))
@@ -85,7 +88,7 @@ def votes(server: Server, folder: Path, texts: Iterable[str]) -> list[list[int]]
     ],
 )
 def test_a_change_costs_exactly_its_own_requests(
-    server: Server,
+    server: ScriptedServer,
     tmp_path: Path,
     statements: tuple[str, ...],
     params: SampledParams,
@@ -102,7 +105,7 @@ def test_a_change_costs_exactly_its_own_requests(
 
 
 def test_another_rubric_costs_all_ratings_and_no_generation(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     texts = traces(server, tmp_path / "generate", STATEMENTS)
     assert votes(server, tmp_path / "judge", texts) == [[4, 4]] * 30
@@ -117,7 +120,7 @@ def test_another_rubric_costs_all_ratings_and_no_generation(
     assert server.count() == 12
 
 
-def test_one_new_trace_costs_its_own_votes(server: Server, tmp_path: Path) -> None:
+def test_one_new_trace_costs_its_own_votes(server: ScriptedServer, tmp_path: Path) -> None:
     votes(server, tmp_path, ["1 + 1 = 2"])
     assert server.count() == 2
     votes(server, tmp_path, ["1 + 1 = 2", "1 + 1 = 3"])

@@ -27,7 +27,7 @@ from delta.judging import rubric
 from delta.report import collect
 from tests.helpers.import_closure import ROOT
 from tests.helpers.plan_workspace import params_with
-from tests.helpers.scripted_server import Server, engine_at, plain_requests, run_server
+from tests.helpers.scripted_server import ScriptedServer, engine_at, plain_requests, run_server
 from tests.helpers.strict_api import KNOWS, STANDARD, judge_at_api, strict_api
 
 KEY = "OPENAI_API_KEY"
@@ -36,7 +36,7 @@ Change = Callable[[dict[str, Any]], object]
 
 
 @pytest.fixture
-def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedServer]:
     monkeypatch.setenv(KEY, VALUE)
     with run_server() as server:
         server.raw = strict_api(VALUE)
@@ -99,7 +99,7 @@ def judged(number: int = 1) -> list[Request]:
     return [replace(request, schema=schema, temperature=0.6) for request in plain_requests(number)]
 
 
-def test_a_hosted_api_gets_the_standard_fields_alone(api: Server) -> None:
+def test_a_hosted_api_gets_the_standard_fields_alone(api: ScriptedServer) -> None:
     engine = engine_at(api.url, accepts=STANDARD, key=KEY, chat_format="gpt-oss")
     request = replace(
         plain_requests(1)[0], keep_special_tokens=True, stop=("END",), temperature=0.6
@@ -121,7 +121,7 @@ def test_a_hosted_api_gets_the_standard_fields_alone(api: Server) -> None:
     }
 
 
-def test_reasoning_effort_is_sent_where_the_api_accepts_it(api: Server) -> None:
+def test_reasoning_effort_is_sent_where_the_api_accepts_it(api: ScriptedServer) -> None:
     accepts: list[FieldName] = [*STANDARD, "reasoning_effort"]
     engine = engine_at(api.url, accepts=accepts, key=KEY, chat_format="gpt-oss")
     engine.model = KNOWS
@@ -133,7 +133,7 @@ def test_reasoning_effort_is_sent_where_the_api_accepts_it(api: Server) -> None:
     assert "chat_template_kwargs" not in payload
 
 
-def test_a_rating_is_guided_by_a_schema_that_strict_decoding_takes(api: Server) -> None:
+def test_a_rating_is_guided_by_a_schema_that_strict_decoding_takes(api: ScriptedServer) -> None:
     engine = engine_at(api.url, accepts=STANDARD, key=KEY)
     engine.model = KNOWS
     ((_, reply),) = engine.ask(judged())
@@ -141,7 +141,7 @@ def test_a_rating_is_guided_by_a_schema_that_strict_decoding_takes(api: Server) 
     assert rubric.parse_votes(reply.text) is not None
 
 
-def test_the_api_of_these_tests_refuses_what_vllm_takes(api: Server) -> None:
+def test_the_api_of_these_tests_refuses_what_vllm_takes(api: ScriptedServer) -> None:
     engine = engine_at(api.url, accepts="vllm", key=KEY)
     engine.model = KNOWS
     ((_, lost),) = engine.ask(judged())
@@ -149,7 +149,7 @@ def test_the_api_of_these_tests_refuses_what_vllm_takes(api: Server) -> None:
     assert "Unrecognized request argument supplied: max_tokens" in lost.reason
 
 
-def test_a_model_that_takes_no_temperature_is_asked_at_its_default(api: Server) -> None:
+def test_a_model_that_takes_no_temperature_is_asked_at_its_default(api: ScriptedServer) -> None:
     api.raw = strict_api(VALUE, only_default=True)
     accepts = [name for name in STANDARD if name not in ("temperature", "top_p")]
     engine = engine_at(api.url, accepts=accepts, key=KEY)
@@ -184,7 +184,9 @@ def test_a_portable_schema_says_bounds_in_words() -> None:
 # Keys
 
 
-def test_a_key_is_sent_only_to_its_own_server(api: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_is_sent_only_to_its_own_server(
+    api: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("OTHER_KEY", "another")
     engine = engine_at(api.url, accepts=STANDARD, key="OTHER_KEY")
     engine.model = KNOWS
@@ -198,7 +200,7 @@ def test_a_key_is_sent_only_to_its_own_server(api: Server, monkeypatch: pytest.M
 
 @pytest.mark.parametrize("value", [None, "", " \n"])
 def test_a_server_is_asked_nothing_without_its_key(
-    api: Server, monkeypatch: pytest.MonkeyPatch, value: str | None
+    api: ScriptedServer, monkeypatch: pytest.MonkeyPatch, value: str | None
 ) -> None:
     if value is None:
         monkeypatch.delenv(KEY)

@@ -272,9 +272,9 @@ def test_a_plan_renders_prompts_as_a_run_does(family: str, tmp_path: Path) -> No
 
 @pytest.mark.slow
 def test_make_plan_runs_nothing_and_writes_nothing(tmp_path: Path) -> None:
-    from tests.helpers.workspace import Workspace
+    from tests.helpers.workspace import DvcWorkspace
 
-    project = Workspace(tmp_path / "project", ROOT / "profiles" / "smoke.yaml")
+    project = DvcWorkspace(tmp_path / "project", ROOT / "profiles" / "smoke.yaml")
     project.dvc("init", "--quiet", "--force")
     project.commit()
     before = set(project.folder.rglob("*"))

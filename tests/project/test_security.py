@@ -21,7 +21,7 @@ from tests.helpers.import_closure import ROOT
 from tests.helpers.pipeline_workspace import LIMITS
 from tests.helpers.reference_run import KEY_VARIABLE, SECRETS, ReferenceRun
 from tests.helpers.scripted_server import engine_at, fail_first, plain_requests, run_server
-from tests.helpers.workspace import Workspace
+from tests.helpers.workspace import DvcWorkspace
 
 FOLDERS = ("delta", "stages", "tools", "bench")
 FILES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
@@ -108,7 +108,7 @@ def test_an_address_with_a_password_is_refused(url: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def space(tmp_path_factory: pytest.TempPathFactory, reference_run: ReferenceRun) -> Workspace:
+def space(tmp_path_factory: pytest.TempPathFactory, reference_run: ReferenceRun) -> DvcWorkspace:
     """Return a workspace after the pipeline and an experiment, with keys in the environment."""
     space = reference_run.copy(tmp_path_factory.mktemp("secret") / "space")
     space.env |= SECRETS
@@ -139,14 +139,14 @@ def test_no_key_of_the_environment_is_in_any_file_commit_or_experiment(space: Wo
 
 
 @pytest.mark.slow
-def test_a_policy_holds_safetensors_and_nothing_that_is_unpickled(space: Workspace) -> None:
+def test_a_policy_holds_safetensors_and_nothing_that_is_unpickled(space: DvcWorkspace) -> None:
     files = {path.name for path in (space.folder / paths.model("policy")).rglob("*")}
     assert "model.safetensors" in files
     assert not {name for name in files if name.endswith((".bin", ".pt", ".pth", ".pkl"))}
 
 
 @pytest.mark.slow
-def test_others_may_not_write_the_outputs(space: Workspace) -> None:
+def test_others_may_not_write_the_outputs(space: DvcWorkspace) -> None:
     for path in (space.folder / "data").rglob("*"):
         assert not path.stat().st_mode & 0o002, path
         assert path.stat().st_uid == os.geteuid()
