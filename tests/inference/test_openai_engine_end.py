@@ -16,13 +16,7 @@ from aiohttp import web
 from delta.inference.chat_completions import parse_body
 from delta.inference.openai_engine import ServerRefusedError
 from delta.inference.types import Reply
-from tests.helpers.scripted_server import ScriptedServer, engine_at, plain_requests, run_server
-
-
-@pytest.fixture
-def server() -> Iterator[ScriptedServer]:
-    with run_server() as server:
-        yield server
+from tests.helpers.scripted_server import ScriptedServer, engine_at, plain_requests
 
 
 def test_at_most_twice_concurrency_requests_are_ahead_of_the_reader(server: ScriptedServer) -> None:

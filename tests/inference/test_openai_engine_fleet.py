@@ -25,11 +25,6 @@ pytestmark = pytest.mark.usefixtures("_no_pauses")
 
 
 @pytest.fixture
-def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("delta.inference.openai_engine.backoff_s", lambda _: 0.0)
-
-
-@pytest.fixture
 def first() -> Iterator[ScriptedServer]:
     with run_server() as server:
         yield server

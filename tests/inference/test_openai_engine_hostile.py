@@ -7,7 +7,7 @@ import math
 import re
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,17 +30,6 @@ from tests.helpers.scripted_server import (
 
 pytestmark = pytest.mark.usefixtures("_no_pauses")
 KEY = "sk-Proj-8fGh2kLm9QwErTy4ZxCv"
-
-
-@pytest.fixture
-def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("delta.inference.openai_engine.backoff_s", lambda _: 0.0)
-
-
-@pytest.fixture
-def server() -> Iterator[ScriptedServer]:
-    with run_server() as server:
-        yield server
 
 
 def ask_one(server: ScriptedServer, **settings: Any) -> Reply | Failure:

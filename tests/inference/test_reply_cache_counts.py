@@ -1,6 +1,6 @@
 """Each change of parameters costs exactly its own requests, as counted at a real server."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import polars as pl
@@ -11,7 +11,7 @@ from delta.inference.generate import SampledParams, generate, trace_requests
 from delta.inference.reply_cache import ReplyCache
 from delta.judging import rubric
 from delta.judging.judge import JudgeInput, LlmParams, build_requests, judge_by_llm
-from tests.helpers.scripted_server import ScriptedServer, engine_at, run_server
+from tests.helpers.scripted_server import ScriptedServer, engine_at
 
 STATEMENTS = ("1 + 1 = ?", "2 + 2 = ?", "3 + 3 = ?")
 GENERATOR = SampledParams(
@@ -20,12 +20,6 @@ GENERATOR = SampledParams(
 JUDGE = LlmParams(
     model="toy", votes=2, max_attempts=1, temperature=0.6, top_p=1.0, max_tokens=99, seed=4
 )
-
-
-@pytest.fixture
-def server() -> Iterator[ScriptedServer]:
-    with run_server() as server:
-        yield server
 
 
 def problems(*statements: str) -> pl.DataFrame:

@@ -37,7 +37,7 @@ BARS = "<\uff5c{}\uff5c>"
 BEGIN, END = BARS.format("begin\u2581of\u2581sentence"), BARS.format("end\u2581of\u2581sentence")
 
 
-class Family(NamedTuple):
+class TokenizerFamily(NamedTuple):
     special: tuple[str, ...]
     eos: str
     template: str
@@ -46,10 +46,10 @@ class Family(NamedTuple):
 
 
 FAMILIES = {
-    "chatml": Family(
+    "chatml": TokenizerFamily(
         ("<|endoftext|>", "<|im_start|>", "<|im_end|>"), "<|endoftext|>", TEMPLATE, "<|im_end|>"
     ),
-    "llama 3": Family(
+    "llama 3": TokenizerFamily(
         ("<|begin_of_text|>", "<|end_of_text|>", *LLAMA3[1:]),
         "<|end_of_text|>",
         "<|begin_of_text|>{% for m in messages %}<|start_header_id|>{{ m['role'] }}"
@@ -58,21 +58,21 @@ FAMILIES = {
         "{% endif %}",
         "<|eot_id|>",
     ),
-    "llama 2": Family(
+    "llama 2": TokenizerFamily(
         ("<unk>", "<s>", "</s>"),
         "</s>",
         "{% for m in messages %}{% if m['role'] == 'user' %}<s>[INST] {{ m['content'] }} [/INST]"
         "{% else %} {{ m['content'] }} </s>{% endif %}{% endfor %}",
         "</s>",
     ),
-    "mistral": Family(
+    "mistral": TokenizerFamily(
         ("<s>", "</s>", "[INST]", "[/INST]"),
         "</s>",
         "<s>{% for m in messages %}{% if m['role'] == 'user' %}[INST]{{ m['content'] }}[/INST]"
         "{% else %}{{ m['content'] }}</s>{% endif %}{% endfor %}",
         "</s>",
     ),
-    "gemma": Family(
+    "gemma": TokenizerFamily(
         ("<bos>", "<eos>", "<start_of_turn>", "<end_of_turn>"),
         "<eos>",
         "<bos>{% for m in messages %}<start_of_turn>{{ m['role'] }}\n{{ m['content'] }}"
@@ -80,21 +80,21 @@ FAMILIES = {
         "{% if add_generation_prompt %}<start_of_turn>model\n{% endif %}",
         "<end_of_turn>",
     ),
-    "gemma 4": Family(
+    "gemma 4": TokenizerFamily(
         ("<bos>", "<eos>", "<|turn>", "<turn|>", "<|channel>", "<channel|>"),
         "<eos>",
         "<bos>{% for m in messages %}<|turn>{{ m['role'] }}\n{{ m['content'] }}<turn|>\n"
         "{% endfor %}{% if add_generation_prompt %}<|turn>model\n{% endif %}",
         "<turn|>",
     ),
-    "glm": Family(
+    "glm": TokenizerFamily(
         ("<|endoftext|>", "[gMASK]", "<sop>", "<|user|>", "<|assistant|>", "<|system|>"),
         "<|endoftext|>",
         "[gMASK]<sop>{% for m in messages %}<|{{ m['role'] }}|>\n{{ m['content'] }}{% endfor %}"
         "{% if add_generation_prompt %}<|assistant|>\n{% endif %}",
         "<|endoftext|>",
     ),
-    "deepseek": Family(
+    "deepseek": TokenizerFamily(
         (BEGIN, END, BARS.format("User"), BARS.format("Assistant")),
         END,
         BEGIN
@@ -111,17 +111,17 @@ FAMILIES = {
         + "{% endif %}",
         END,
     ),
-    "phi": Family(
+    "phi": TokenizerFamily(
         ("<|endoftext|>", "<|user|>", "<|assistant|>", "<|system|>", "<|end|>"),
         "<|endoftext|>",
         "{% for m in messages %}<|{{ m['role'] }}|>\n{{ m['content'] }}<|end|>\n{% endfor %}"
         "{% if add_generation_prompt %}<|assistant|>\n{% else %}<|endoftext|>{% endif %}",
         "<|end|>",
     ),
-    "chatml, added": Family(
+    "chatml, added": TokenizerFamily(
         ("<|endoftext|>",), "<|endoftext|>", TEMPLATE, "<|im_end|>", ("<|im_start|>", "<|im_end|>")
     ),
-    "no turns": Family(
+    "no turns": TokenizerFamily(
         ("<|endoftext|>",),
         "<|endoftext|>",
         "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}\n{% endfor %}"
@@ -137,7 +137,7 @@ INJECTED = "Say " + " ".join(
 )
 
 
-def write_tokenizer(folder: Path, family: Family) -> Any:
+def write_tokenizer(folder: Path, family: TokenizerFamily) -> Any:
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
@@ -154,12 +154,12 @@ def write_tokenizer(folder: Path, family: Family) -> Any:
 
 
 @pytest.fixture(params=FAMILIES)
-def family(request: pytest.FixtureRequest) -> Family:
+def family(request: pytest.FixtureRequest) -> TokenizerFamily:
     return FAMILIES[request.param]
 
 
 @pytest.fixture
-def tokenizer(family: Family, tmp_path: Path) -> Any:
+def tokenizer(family: TokenizerFamily, tmp_path: Path) -> Any:
     return write_tokenizer(tmp_path, family)
 
 
@@ -245,7 +245,7 @@ def training_row(tokenizer: Any, *texts: str, prompt: str = "Say it", form: str 
 
 @pytest.mark.parametrize("form", ["policy", "raw"])
 def test_training_tokenizes_markup_in_texts_as_text(
-    tokenizer: Any, family: Family, form: str
+    tokenizer: Any, family: TokenizerFamily, form: str
 ) -> None:
     row = training_row(tokenizer, INJECTED + " done", "no", prompt=INJECTED, form=form)
     plain = training_row(tokenizer, "yes", "no")
@@ -256,7 +256,9 @@ def test_training_tokenizes_markup_in_texts_as_text(
     assert tokenizer.decode(row["chosen_ids"][:-1]) == INJECTED + " done"
 
 
-def test_a_turn_ends_in_the_token_that_the_template_writes(tokenizer: Any, family: Family) -> None:
+def test_a_turn_ends_in_the_token_that_the_template_writes(
+    tokenizer: Any, family: TokenizerFamily
+) -> None:
     assert tokenizer.convert_ids_to_tokens(PLAIN.end_of_turn(tokenizer)) == family.end
     row = training_row(tokenizer, "yes", "no")
     for side in ("chosen_ids", "rejected_ids"):
@@ -264,7 +266,7 @@ def test_a_turn_ends_in_the_token_that_the_template_writes(tokenizer: Any, famil
 
 
 def test_a_text_saved_with_its_end_of_turn_gets_no_second_one(
-    tokenizer: Any, family: Family
+    tokenizer: Any, family: TokenizerFamily
 ) -> None:
     for kept in (f"yes{family.end}", f"yes{family.end}\n", f"yes\n{family.end}{family.eos}"):
         row = training_row(tokenizer, kept, "no")
