@@ -343,15 +343,12 @@ def _request_fields(params: Params) -> Iterator[str]:
         server = params.serving[model].server
         if server is None:
             continue
-        spoken = chat_formats.load(params.serving[model].chat_format)
         sampled = "evaluation.sampling" if key.startswith("benchmarks.") else key
         left_out = chat_completions.unsupported_setting(
             server.accepts,
             sampling.temperature,
             sampling.top_p,
-            stop=bool(spoken.stop),
-            reasoning_effort=bool(spoken.template_arguments()),
-            special_tokens=spoken.keep_special_tokens and not spoken.channels,
+            chat_formats.load(params.serving[model].chat_format),
         )
         if left_out is not None:
             yield f"serving.{model}.server.accepts: {sampled}: {left_out}"

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, get_args
 import orjson
 from pydantic import BeforeValidator
 
+from delta.inference.chat_formats import ChatFormat
 from delta.inference.types import Reply, Request, canonical_json, parse_reply
 
 COMPLETIONS_PATH = "/chat/completions"
@@ -72,13 +73,6 @@ class FailedAttemptError(Exception):
         self.message = message
 
 
-def server_engine_name(revision: str, accepts: Accepts) -> str:
-    """Return `Request.engine` for a server's model."""
-    fields = "" if accepts == "vllm" else f" {','.join(sorted(accepts))}"
-    # "endpoint" is a part of the keys of all cached replies.
-    return f"endpoint {revision}{fields}"
-
-
 def payload(request: Request, model: str, accepts: Accepts = "vllm") -> dict[str, Any]:
     """Return the body of a request, with the fields that the server accepts."""
     prompt = orjson.loads(request.prompt)
@@ -137,12 +131,7 @@ def portable_schema(schema: Any) -> Any:
 
 
 def unsupported_setting(
-    accepts: Accepts,
-    temperature: float,
-    top_p: float,
-    stop: bool,
-    reasoning_effort: bool,
-    special_tokens: bool,
+    accepts: Accepts, temperature: float, top_p: float, chat_format: ChatFormat
 ) -> str | None:
     """Return the first setting that shapes replies and that the server would not get, or None."""
     if accepts == "vllm":
@@ -152,10 +141,11 @@ def unsupported_setting(
             return (
                 f"{name} = {value}, but the server accepts no {name}; expected {DEFAULT_SAMPLING}"
             )
-    for name, needed in (("stop", stop), ("reasoning_effort", reasoning_effort)):
-        if needed and name not in accepts:
+    needed = {"stop": chat_format.stop, "reasoning_effort": chat_format.template.reasoning_effort}
+    for name, setting in needed.items():
+        if setting and name not in accepts:
             return f"its chat format needs {name}, which the server does not accept"
-    if special_tokens:
+    if chat_format.keep_special_tokens and not chat_format.channels:
         return "its chat format reads special tokens, which only vLLM leaves in a reply"
     return None
 

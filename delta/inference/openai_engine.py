@@ -70,7 +70,9 @@ class OpenAIEngine:
         self.model = model  # its name at the server
         self.chat_format = chat_formats.load(serving.chat_format)
         self.accepts = serving.server.accepts
-        self.name = chat_completions.server_engine_name(serving.server.revision, self.accepts)
+        fields = "" if self.accepts == "vllm" else f" {','.join(sorted(self.accepts))}"
+        # "endpoint" is a part of the keys of all cached replies.
+        self.name = f"endpoint {serving.server.revision}{fields}"
         self._arguments = self.chat_format.template_arguments()
         self._addresses = [_Address(url.rstrip("/")) for url in settings.base_urls]
 

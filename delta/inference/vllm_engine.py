@@ -10,6 +10,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -33,21 +34,18 @@ class VllmEngine:
         self.folder = folder
         self.chat_format = chat_formats.load(serving.chat_format)
         self.name = f"{_installed_version()} {serving.dtype}"
-        self._tokenizer: Any = None
         self._engine: Any = None
         self._running: dict[str, tuple[Request, list[int]]] = {}  # key -> request, prompt tokens
         self._attempts: Counter[str] = Counter()  # by key, of running requests
         self._rejected: list[Answer] = []
 
-    @property
+    @cached_property
     def tokenizer(self) -> Any:
-        if self._tokenizer is None:
-            from transformers import AutoTokenizer
+        from transformers import AutoTokenizer
 
-            self._tokenizer = AutoTokenizer.from_pretrained(
-                self.folder, trust_remote_code=self.serving.trust_remote_code
-            )
-        return self._tokenizer
+        return AutoTokenizer.from_pretrained(
+            self.folder, trust_remote_code=self.serving.trust_remote_code
+        )
 
     def render(self, messages: list[Message]) -> str:
         """Return the prompt as the model sees it, up to where its reply begins."""

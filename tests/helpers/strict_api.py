@@ -5,6 +5,7 @@ from typing import Any
 from aiohttp import web
 
 from delta.inference.chat_completions import FieldName
+from tests.helpers.pipeline_workspace import LIMITS
 from tests.helpers.scripted_server import Raw, answer
 
 FIELDS = {
@@ -89,9 +90,7 @@ def judge_at_api(content: dict[str, Any], url: str, key: str | None) -> None:
         "base_urls": [url],
         "key": key,
         "models": {"judge-api": {"prompt": 0.4, "completion": 1.6}},
-        "concurrency": 4,
-        "timeout_s": 600,
-        "max_retries": 9,
+        **LIMITS,
     }
     content["judge"]["rater"] = "llm"
     content["judge"]["llm"]["model"] = "judge-api"

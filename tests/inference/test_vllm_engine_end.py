@@ -79,7 +79,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> Callable[[Ends, list[Request]],
         engine._engine = ScriptedEngine(
             ends, {request.key(): request.prompt for request in requests}
         )
-        engine._tokenizer = lambda *_, **__: {"input_ids": [7]}
+        engine.tokenizer = lambda *_, **__: {"input_ids": [7]}
         return engine
 
     monkeypatch.setattr(vllm_engine, "sampling_params", lambda _: None)

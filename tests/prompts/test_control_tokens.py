@@ -188,7 +188,7 @@ def toy_engine(tokenizer: Any, folder: Path) -> VllmEngine:
     )
     engine = VllmEngine.__new__(VllmEngine)
     engine.serving, engine.folder, engine.chat_format = serving, folder, PLAIN
-    engine.name, engine._tokenizer = "toy", tokenizer
+    engine.name, engine.tokenizer = "toy", tokenizer
     return engine
 
 
