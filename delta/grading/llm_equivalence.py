@@ -100,9 +100,9 @@ def build_requests(
 
 def _prompt(engine: Engine, unresolved: UnresolvedAnswer, answer: str) -> str:
     content = prompts.template("equivalence.txt").substitute(
-        statement=trace_text.escape_control_tokens(unresolved.statement),
-        gold_answer=trace_text.escape_control_tokens(unresolved.gold_answer),
-        answer=trace_text.escape_control_tokens(answer),
+        statement=trace_text.escape_markup(unresolved.statement),
+        gold_answer=trace_text.escape_markup(unresolved.gold_answer),
+        answer=trace_text.escape_markup(answer),
     )
     return engine.render(engine.chat_format.messages(content))
 

@@ -140,26 +140,26 @@ class ServerSettings(StrictModel):
     timeout_s: Annotated[float, Field(gt=0)]  # of one attempt
     max_retries: Annotated[int, Field(ge=0)]  # of one request, before it counts as failed
 
-    def token(self) -> str | None:
+    def api_key(self) -> str | None:
         """Return the key from the environment, and hide it in all later messages.
 
         Raises InputError where it is not set or no header can carry it.
         """
         if self.key is None:
             return None
-        token = os.environ.get(self.key, "")
-        if not token.strip():
+        key = os.environ.get(self.key, "")
+        if not key.strip():
             raise InputError(
                 f"${self.key} is not set: {self.base_urls[0]} wants the key that this environment "
                 "variable holds"
             )
         hide_variable(self.key)
-        if not HEADER_VALUE.fullmatch(token):
+        if not HEADER_VALUE.fullmatch(key):
             raise InputError(
                 f"${self.key} holds a line end, a blank or a letter beyond ASCII; expected the "
                 "key alone (read a file with a line end by `$(tr -d '\\r\\n' < FILE)`)"
             )
-        return token
+        return key
 
 
 class RaySettings(StrictModel):

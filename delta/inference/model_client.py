@@ -45,7 +45,7 @@ class ModelClient(NamedTuple):
         All servers are checked, so that a run does not generate for a night and fail at the judge.
         """
         for server in self.settings.servers.values():
-            server.token()
+            server.api_key()
         yield from self.engine.ask(requests)
 
 

@@ -98,8 +98,8 @@ class OpenAIEngine:
         most twice `concurrency` requests are in flight, or answered and not yet read, so a kill
         loses no more. Raises InputError where the key is missing, and ServerRefusedError.
         """
-        token = self.settings.token()
-        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        key = self.settings.api_key()
+        headers = {} if key is None else {"Authorization": f"Bearer {key}"}
         answers: Answers = SimpleQueue()
         unread = asyncio.Semaphore(2 * self.settings.concurrency)
 

@@ -114,8 +114,8 @@ def truncate_traces(
 def _prompt(engine: Engine, judge_input: JudgeInput, trace: str) -> str:
     content = prompts.template("judge.txt").substitute(
         rubric=rubric.as_text(),
-        statement=trace_text.escape_control_tokens(judge_input.statement),
-        trace=trace_text.escape_control_tokens(trace),
+        statement=trace_text.escape_markup(judge_input.statement),
+        trace=trace_text.escape_markup(trace),
         shape=rubric.example_reply(),
     )
     return engine.render(engine.chat_format.messages(content))

@@ -276,7 +276,7 @@ def server_section(params: Params, costs: Sequence[Cost]) -> Section:
     ]
     for server in asked_servers:
         try:
-            params.engine.servers[server].token()
+            params.engine.servers[server].api_key()
         except InputError as error:
             section.blocks.append(str(error))
     return section

@@ -10,7 +10,7 @@ TRACE_CHARS_PER_TOKEN = 2  # formulas and digits
 SEARCH_STEP = 100  # characters: precision of the search for the longest text that fits
 
 # A tokenizer reads "<|end|>" anywhere as the end of a turn. A tag would end the quotation.
-_MARKER = re.compile(r"<(?=\||/?\s*(?:problem|reference|solution|trace)\b)", re.IGNORECASE)
+_MARKUP = re.compile(r"<(?=\||/?\s*(?:problem|reference|solution|trace)\b)", re.IGNORECASE)
 
 
 def trace_text(row: dict[str, Any]) -> str:
@@ -41,9 +41,9 @@ def answer_text(row: dict[str, Any]) -> str | None:
     return None if row["answer_start"] is None else text[row["answer_start"] :]
 
 
-def escape_control_tokens(text: str) -> str:
+def escape_markup(text: str) -> str:
     """Return `text` with a space in all markup that would end its quotation or a turn."""
-    return _MARKER.sub("< ", text)
+    return _MARKUP.sub("< ", text)
 
 
 def truncate_to_fit(

@@ -107,6 +107,6 @@ def test_a_key_under_any_name_is_hidden_once_a_request_has_carried_it(
         timeout_s=1.0,
         max_retries=0,
     )
-    assert server.token() == KEY
+    assert server.api_key() == KEY
     assert safe_line(f"wrong: {KEY}") == "wrong: $LAB_CREDENTIAL"
-    assert server.model_copy(update={"key": None}).token() is None
+    assert server.model_copy(update={"key": None}).api_key() is None

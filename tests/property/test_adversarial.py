@@ -114,7 +114,7 @@ def test_every_chat_format_splits_inside_the_text(text: str) -> None:
 
 @every_text
 def test_escaping_adds_only_spaces_and_leaves_no_marker(text: str) -> None:
-    escaped = trace_text.escape_control_tokens(text)
+    escaped = trace_text.escape_markup(text)
     assert not re.search(r"<\||</?(?:problem|reference|solution|trace)\b", escaped)
     assert escaped.replace("< ", "<") == text.replace("< ", "<")
 
