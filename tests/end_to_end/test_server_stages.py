@@ -139,7 +139,7 @@ def test_failed_requests_of_an_api_count_against_max_failed_of_the_stage(
     with pytest.raises(
         IncompleteError, match=r"1 of 6 requests failed, expected at most the fraction 0\.0"
     ):
-        rate(server={"concurrency": 1})
+        rate(settings={"concurrency": 1})
     api.count()
     counts = rate(max_failed=0.5)
     assert sum(counts["failed"].values()) == 1

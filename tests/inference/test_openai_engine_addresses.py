@@ -1,4 +1,4 @@
-"""Several servers of one model: which gets a request, and what the loss of one costs."""
+"""Several addresses of one server: which gets a request, and what the loss of one costs."""
 
 import asyncio
 import time
@@ -64,14 +64,14 @@ def test_the_least_busy_server_is_asked(first: ScriptedServer, second: ScriptedS
 def test_the_loss_of_a_server_costs_its_requests_in_flight(
     first: ScriptedServer, tmp_path: Path
 ) -> None:
-    with ExitStack() as rack:
-        dying = rack.enter_context(run_server())
+    with ExitStack() as stack:
+        dying = stack.enter_context(run_server())
         dying.raw = first.raw = after(0.05)
         engine = engine_at(dying.url, first.url)
         with ReplyCache(tmp_path) as cache:
             replies = cache.cached(engine.ask, max_failed=0.0)(plain_requests(60))
             some = [next(replies) for _ in range(10)]
-            rack.close()
+            stack.close()
             some += replies
         lost = dying.count()
     assert {request for request, _ in some} == set(plain_requests(60))
