@@ -60,15 +60,15 @@ Url = Annotated[str, AfterValidator(_validate_url)]
 
 
 class ServerModelParams(StrictModel):
-    """Settings that shape the replies of a model on servers.
+    """Settings that shape the replies of a model at a server.
 
-    Nothing can check that all servers have the same model under its name, "policy" included. How
-    they are reached does not shape replies, so that is in `engine.servers`.
+    Nothing can check which model the server has under its name, "policy" included. How the server
+    is reached does not shape replies, so that is in `engine.servers`.
     """
 
     # Names weights and version: part of every request's key.
     revision: Annotated[str, Field(min_length=1)]
-    accepts: Accepts  # the fields of a request that the servers know
+    accepts: Accepts  # the fields of a request that the server knows
 
 
 class ServingParams(StrictModel):
@@ -86,7 +86,7 @@ class WeightlessServingParams(StrictModel):
     """Chat format of a model without local weights."""
 
     chat_format: str
-    max_model_len: Positive  # tokens, prompt and reply, that its servers take
+    max_model_len: Positive  # tokens, prompt and reply, that its server takes
     server: ServerModelParams
 
 

@@ -12,18 +12,11 @@ from typing import Any
 from aiohttp import web
 
 from delta.inference.chat_completions import Accepts
-from delta.inference.config import ServerModelParams, ServerSettings, ServingParams
+from delta.inference.config import ServerModelParams, ServerSettings
 from delta.inference.openai_engine import OpenAIEngine
 from delta.inference.types import Request, canonical_json
 from tests.helpers.judge_replies import constant_reply
 
-SERVING = ServingParams(
-    chat_format="plain",
-    dtype="float32",
-    max_model_len=2048,
-    tensor_parallel_size=1,
-    trust_remote_code=False,
-)
 Answer = Callable[[dict[str, Any]], web.Response]
 Raw = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

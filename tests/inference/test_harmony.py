@@ -9,7 +9,7 @@ import pytest
 
 from delta import prompts
 from delta.inference import chat_formats, harmony
-from delta.inference.config import SamplingParams, ServingParams, VllmSettings
+from delta.inference.config import SamplingParams
 from delta.inference.engine import build_request
 from delta.judging import rubric
 from tests.helpers.tiny_model_families import write_model_family, write_tokenizer

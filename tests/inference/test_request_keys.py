@@ -6,22 +6,15 @@ from pathlib import Path
 import pytest
 
 from delta.inference import vllm_engine
-from delta.inference.config import RaySettings, SamplingParams, VllmSettings
+from delta.inference.config import RaySettings, SamplingParams
 from delta.inference.engine import Engine, build_request
 from delta.inference.ray_engine import RayEngine
 from delta.inference.vllm_engine import VllmEngine
-from tests.helpers.scripted_server import SERVING, engine_at
+from tests.helpers.engine_settings import SERVING, VLLM
+from tests.helpers.scripted_server import engine_at
 from tests.helpers.tiny_model_families import FAMILIES, write_tokenizer
 
 SAMPLING = SamplingParams(temperature=0.7, top_p=0.95, max_tokens=48, seed=3)
-VLLM = VllmSettings(
-    max_num_seqs=2,
-    kv_cache_memory_bytes=2**30,
-    gpu_memory_utilization=None,
-    enforce_eager=True,
-    enable_chunked_prefill=False,
-    block_size=None,
-)
 # Computed by the code as it was before its parameters took vLLM's names.
 KEYS = {
     "plain": {

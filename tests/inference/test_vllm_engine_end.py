@@ -14,21 +14,12 @@ import pytest
 
 from delta.core.errors import IncompleteError
 from delta.inference import vllm_engine
-from delta.inference.config import VllmSettings
 from delta.inference.ray_engine import VllmActor
 from delta.inference.reply_cache import ReplyCache
 from delta.inference.types import Failure, Reply, Request
 from delta.inference.vllm_engine import MAX_ATTEMPTS, VllmEngine
-from tests.helpers.scripted_server import SERVING
+from tests.helpers.engine_settings import SERVING, VLLM
 
-SETTINGS = VllmSettings(
-    max_num_seqs=2,
-    kv_cache_memory_bytes=2**30,
-    gpu_memory_utilization=None,
-    enforce_eager=True,
-    enable_chunked_prefill=False,
-    block_size=None,
-)
 ALWAYS = 99
 Ends = dict[str, tuple[str | None, int]]  # prompt → (how it ends, how often before it succeeds)
 
@@ -75,7 +66,7 @@ def make_requests(*names: str) -> list[Request]:
 @pytest.fixture
 def scripted(monkeypatch: pytest.MonkeyPatch) -> Callable[[Ends, list[Request]], VllmEngine]:
     def make(ends: Ends, requests: list[Request]) -> VllmEngine:
-        engine = VllmEngine(SETTINGS, SERVING, Path("models/toy"))
+        engine = VllmEngine(VLLM, SERVING, Path("models/toy"))
         engine._engine = ScriptedEngine(
             ends, {request.key(): request.prompt for request in requests}
         )
@@ -143,7 +134,7 @@ def test_a_replica_returns_failures_and_goes_on(
     scripted: Callable[..., VllmEngine],
 ) -> None:
     requests = make_requests("rejected", "a", "never")
-    replica = VllmActor(SETTINGS, SERVING, Path("models/toy"), "name", "model")
+    replica = VllmActor(VLLM, SERVING, Path("models/toy"), "name", "model")
     replica.engine = scripted({"never": ("abort", ALWAYS)}, requests)
     new = [(number, (request, [7])) for number, request in enumerate(requests)]
     answers: dict[int, Reply | Failure] = {}

@@ -11,7 +11,6 @@ from delta import prompts
 from delta.core.schemas import HISTORY
 from delta.export.dataset import write_dataset
 from delta.inference import chat_formats
-from delta.inference.config import ServingParams
 from delta.inference.generate import SampledParams, trace_requests
 from delta.inference.vllm_engine import VllmEngine
 from delta.judging import judge
@@ -25,6 +24,7 @@ from delta.prompts.control_tokens import (
 )
 from delta.training import dataset
 from tests.helpers.character_tokenizer import trace_columns
+from tests.helpers.engine_settings import SERVING, VLLM
 from tests.helpers.example_pairs import example_pairs
 from tests.helpers.scripted_server import engine_at
 from tests.helpers.tiny_model_families import LLAMA3
@@ -179,15 +179,7 @@ def token_ids_of(tokenizer: Any, text: str) -> list[int]:
 
 
 def toy_engine(tokenizer: Any, folder: Path) -> VllmEngine:
-    serving = ServingParams(
-        chat_format="plain",
-        dtype="float32",
-        max_model_len=99,
-        tensor_parallel_size=1,
-        trust_remote_code=False,
-    )
-    engine = VllmEngine.__new__(VllmEngine)
-    engine.serving, engine.folder, engine.chat_format = serving, folder, PLAIN
+    engine = VllmEngine(VLLM, SERVING, folder)
     engine.name, engine.tokenizer = "toy", tokenizer
     return engine
 

@@ -1,0 +1,19 @@
+"""Settings of a small model and of its engine, valid for tests that load no weights."""
+
+from delta.inference.config import ServingParams, VllmSettings
+
+SERVING = ServingParams(
+    chat_format="plain",
+    dtype="float32",
+    max_model_len=2048,
+    tensor_parallel_size=1,
+    trust_remote_code=False,
+)
+VLLM = VllmSettings(
+    max_num_seqs=2,
+    kv_cache_memory_bytes=2**30,
+    gpu_memory_utilization=None,
+    enforce_eager=True,
+    enable_chunked_prefill=False,
+    block_size=None,
+)
