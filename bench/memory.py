@@ -108,8 +108,9 @@ def write_workspace(
     content["verify"]["llm_fallback"] = False
     content["judge"] |= {"rater": "rules", "budget": dict.fromkeys(content["generators"], BUDGET)}
     content["grading"]["workers"] = WORKERS
-    server = {"base_urls": [url], "key": None, "models": dict[str, None](), "concurrency": 256}
-    content["engine"]["endpoint"]["servers"] = {"loopback": server}
+    limits = {"concurrency": 256, "timeout_s": 600, "max_retries": 9}
+    server = {"base_urls": [url], "key": None, "models": dict[str, None]()}
+    content["engine"]["servers"] = {"loopback": server | limits}
     use_server(content, first["model"])
     (folder / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
     command = [sys.executable, "-m", "bench.synthetic_data", str(folder / "data")]
@@ -118,8 +119,8 @@ def write_workspace(
 
 
 def use_server(content: dict[str, Any], model: str) -> None:
-    content["serving"][model]["endpoint"] = {"revision": "unnamed", "accepts": "vllm"}
-    content["engine"]["endpoint"]["servers"]["loopback"]["models"][model] = None
+    content["serving"][model]["server"] = {"revision": "unnamed", "accepts": "vllm"}
+    content["engine"]["servers"]["loopback"]["models"][model] = None
 
 
 def write_model_folder(folder: Path, name: str) -> None:

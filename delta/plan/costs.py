@@ -154,7 +154,7 @@ def trace_tokens(params: Params, generator: str) -> float:
 def cost(params: Params, group: RequestGroup, size: Size | None, gpu: Gpu) -> Cost:
     """Return the cost of the requests left, to an engine on `gpu` or to the model's server."""
     count = None if group.to_ask is None else tokens(params, group)
-    if params.serving[group.model].endpoint is not None:
+    if params.serving[group.model].server is not None:
         _, price = server_of(params, group.model)
         usd = Bill(0, 0) if group.to_ask == 0 else None
         return Cost(group, count, 0.0, bill(count, price) if count and price else usd)
@@ -166,8 +166,8 @@ def cost(params: Params, group: RequestGroup, size: Size | None, gpu: Gpu) -> Co
 
 def server_of(params: Params, model: str) -> tuple[str, Price | None]:
     """Return the name of the model's server, and its price there."""
-    name = params.engine.endpoint.server_of(model)
-    return name, params.engine.endpoint.servers[name].models[model]
+    name = params.engine.server_of(model)
+    return name, params.engine.servers[name].models[model]
 
 
 def tokens(params: Params, group: RequestGroup) -> Tokens:

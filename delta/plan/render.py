@@ -10,7 +10,7 @@ from itertools import groupby
 from delta.check import Params
 from delta.core.errors import InputError
 from delta.core.params import PARAMS_FILE
-from delta.inference.engine import ServingParams
+from delta.inference.config import ServingParams
 from delta.plan.availability import FOUND, NOT_CHECKED, REFUSED, Availability, ExternalSource
 from delta.plan.costs import (
     Cost,
@@ -239,7 +239,7 @@ def total_section(params: Params, costs: Sequence[Cost], training: TrainingCost 
 
 
 def _served(params: Params, costs: Sequence[Cost]) -> list[Cost]:
-    return [cost for cost in costs if params.serving[cost.group.model].endpoint is not None]
+    return [cost for cost in costs if params.serving[cost.group.model].server is not None]
 
 
 def server_section(params: Params, costs: Sequence[Cost]) -> Section:
@@ -253,7 +253,7 @@ def server_section(params: Params, costs: Sequence[Cost]) -> Section:
         by_model.setdefault(cost.group.model, []).append(cost)
     asked_servers: dict[str, None] = {}
     for model, part in by_model.items():
-        if params.serving[model].endpoint is None:
+        if params.serving[model].server is None:
             rows.append([model[:20], "this run's engine", *_count_cells(part), "-", "-"])
             continue
         server, price = server_of(params, model)
@@ -261,7 +261,7 @@ def server_section(params: Params, costs: Sequence[Cost]) -> Section:
         if any(cost.group.to_ask != 0 for cost in part):
             asked_servers[server] = None
             if price is None:
-                key = f"engine.endpoint.servers.{server}.models.{model}"
+                key = f"engine.servers.{server}.models.{model}"
                 section.not_checked.append(f"what {model} costs: {key} has no price")
     if len({cost.group.model for cost in served}) > 1:
         rows.append(["all servers", "", "", "", "", "", *_bill_cells(served)])
@@ -288,7 +288,7 @@ def memory_section(
     """Return the memory of every model that will be called, and of training."""
     section, rows = Section(), []
     train, vllm = params.train, params.engine.vllm
-    uses = [(name, "answers") for name in models if params.serving[name].endpoint is None]
+    uses = [(name, "answers") for name in models if params.serving[name].server is None]
     if trains:
         uses.append((train.base, f"train {train.method}"))
     for name, use in uses:

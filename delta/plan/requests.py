@@ -12,8 +12,9 @@ from delta.check import Params
 from delta.core import fingerprint, paths
 from delta.core.errors import InputError
 from delta.core.schemas import Table
-from delta.inference.engine import Engine, ServingParams
-from delta.inference.model_client import ModelClient, open_engine
+from delta.inference.config import ServingParams
+from delta.inference.engine import Engine, open_engine
+from delta.inference.model_client import ModelClient
 from delta.inference.reply_cache import ReplyCache, cache_folder
 from delta.inference.types import Reply, Request
 from delta.inference.vllm_engine import VllmEngine
@@ -140,13 +141,11 @@ class Workspace:
         if model not in self._clients:
             settings, serving = self.params.engine, self.params.serving[model]
             engine: Engine
-            if isinstance(serving, ServingParams) and serving.endpoint is None:
+            if isinstance(serving, ServingParams) and serving.server is None:
                 engine = PromptEngine(settings.vllm, serving, paths.model(model))
             else:
                 engine = open_engine(settings, serving, paths.model(model))
-            self._clients[model] = ModelClient(
-                engine, fingerprint, serving.max_model_len, settings.endpoint
-            )
+            self._clients[model] = ModelClient(engine, fingerprint, serving.max_model_len, settings)
         return self._clients[model]
 
 

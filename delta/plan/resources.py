@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from delta.core import paths
-from delta.inference.engine import ServingParams, VllmSettings
+from delta.inference.config import ServingParams, VllmSettings
 from delta.plan import costs
 from delta.plan.costs import Cost, Gpu
 from delta.plan.model_sizes import BYTES, Size, Sizes

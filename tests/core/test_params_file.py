@@ -16,6 +16,7 @@ from delta.core import params
 from delta.core.errors import InputError
 from tests.helpers.import_closure import ROOT
 from tests.helpers.params_file import CONTENT, DPO, TEXT, message_for, refusal
+from tests.helpers.pipeline_workspace import LIMITS
 
 WHOLE: dict[str, tuple[str, tuple[str, ...]]] = {
     "missing section": (TEXT.partition("\nbenchmarks:")[0], ("benchmarks is missing",)),

@@ -12,7 +12,7 @@ import pytest
 
 from delta.core.params import load_sections, read_all
 from delta.experiments.grid import ExperimentParams, cells
-from tests.helpers.fake_server import Server
+from tests.helpers.fake_server import FakeServer
 from tests.helpers.pipeline_workspace import create_workspace
 from tests.helpers.tiny_models import write_model
 from tests.helpers.workspace import DvcWorkspace
@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 def space(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DvcWorkspace]:
     model = tmp_path_factory.mktemp("tiny")
     write_model(model)
-    with Server() as server:
+    with FakeServer() as server:
         space = create_workspace(tmp_path_factory.mktemp("figures"), server, model)
         space.output = space.run("python", "-m", "delta", "experiment", "all", "--jobs", "2")
         yield space

@@ -17,7 +17,7 @@ import polars as pl
 import pytest
 
 from delta.core import digests
-from tests.helpers.fake_server import Server
+from tests.helpers.fake_server import FakeServer
 from tests.helpers.pipeline_workspace import CONCURRENCY, GENERATORS, create_workspace
 from tests.helpers.tiny_models import write_model
 from tests.helpers.workspace import DvcWorkspace, stages_run
@@ -130,7 +130,9 @@ def test_training_resumes_from_the_last_complete_checkpoint_after_a_kill(
     assert stages_run(space.dvc("repro")) == []
 
 
-def test_a_second_run_runs_no_stage_and_sends_no_request(space: Workspace, server: Server) -> None:
+def test_a_second_run_runs_no_stage_and_sends_no_request(
+    space: DvcWorkspace, server: FakeServer
+) -> None:
     before = server.requests.total()
     assert stages_run(space.dvc("repro")) == []
     assert server.requests.total() == before
@@ -166,7 +168,9 @@ def policy_replies(space: DvcWorkspace) -> list[Path]:
     return list((space.folder / ".dvc/replies").glob("evaluate-policy-*"))
 
 
-def test_queued_experiments_share_the_store_and_the_cache(space: Workspace, server: Server) -> None:
+def test_queued_experiments_share_the_store_and_the_cache(
+    space: DvcWorkspace, server: FakeServer
+) -> None:
     before = server.requests.total()
     folders = set(policy_replies(space))
     for beta in (0.3, 0.4):

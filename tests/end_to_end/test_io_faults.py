@@ -103,7 +103,7 @@ def test_ctrl_c_ends_within_seconds_and_says_how_to_resume(
 
 
 def test_a_full_disk_is_one_line_and_cached_replies_are_not_requested_again(
-    space: Workspace, server: Server
+    space: DvcWorkspace, server: FakeServer
 ) -> None:
     command = ("python", "-m", "stages.generate", "three-shot")
 

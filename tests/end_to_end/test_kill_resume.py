@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.fake_server import Server
+from tests.helpers.fake_server import FakeServer
 from tests.helpers.pipeline_workspace import CONCURRENCY, create_workspace
 from tests.helpers.reference_run import ReferenceRun, digests
 from tests.helpers.workspace import DvcWorkspace, stages_run
@@ -74,7 +74,7 @@ def test_kills_at_any_moment_do_not_change_the_outputs(
     rounds = 0
     while killed.total() < kills:
         rounds += 1
-        with Server(delay_s=0.05) as server:
+        with FakeServer(delay_s=0.05) as server:
             space = create_workspace(tmp_path / f"killed-{rounds}", server, reference_run.model)
             kills_here, in_a_row, last = 0, 1, ""
             while killed.total() < kills:
@@ -101,7 +101,7 @@ def test_a_clock_that_runs_backwards_changes_nothing(
     reference_run: ReferenceRun, tmp_path: Path
 ) -> None:
     (tmp_path / "sitecustomize.py").write_text(CLOCK)
-    with Server() as server:
+    with FakeServer() as server:
         space = create_workspace(tmp_path / "space", server, reference_run.model)
         space.env["PYTHONPATH"] = str(tmp_path)
         space.dvc("repro", "evaluate@policy")
@@ -116,7 +116,7 @@ def test_two_runs_at_once_send_no_request_twice(
     reference_run: ReferenceRun, tmp_path: Path
 ) -> None:
     """DVC runs one after the other, or refuses the second with an error."""
-    with Server(delay_s=0.02) as server:
+    with FakeServer(delay_s=0.02) as server:
         space = create_workspace(tmp_path / "space", server, reference_run.model)
         both = {name: start(space, name, "pair") for name in ("one", "two")}
         codes = {name: process.wait(600) for name, process in both.items()}

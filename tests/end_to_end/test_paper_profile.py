@@ -16,7 +16,7 @@ from delta.check import check
 from tests.helpers.fake_server import FakeServer
 from tests.helpers.import_closure import ROOT
 from tests.helpers.paper_workspace import EVALUATED, PROBLEMS, SELECTED, create_paper_workspace
-from tests.helpers.workspace import Workspace, stages_run
+from tests.helpers.workspace import DvcWorkspace, stages_run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 PROFILE = check(ROOT / "profiles/paper.yaml")
@@ -25,8 +25,8 @@ KEPT = PROBLEMS - 4
 
 
 @pytest.fixture(scope="module")
-def space(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
-    with Server() as server:
+def space(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DvcWorkspace]:
+    with FakeServer() as server:
         space = create_paper_workspace(tmp_path_factory.mktemp("paper"), server)
         space.output = space.dvc("repro")
         yield space
@@ -36,7 +36,7 @@ def table(space: DvcWorkspace, name: str) -> pl.DataFrame:
     return pl.read_parquet(space.folder / f"data/{name}.parquet")
 
 
-def metrics(space: Workspace, name: str) -> dict[str, Any]:
+def metrics(space: DvcWorkspace, name: str) -> dict[str, Any]:
     content: dict[str, Any] = json.loads((space.folder / f"data/counts/{name}.json").read_text())
     return content
 

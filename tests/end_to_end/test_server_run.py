@@ -25,7 +25,7 @@ def test_vllm_generates_in_the_process_and_an_api_judges(tmp_path: Path) -> None
     write_model_family(tmp_path / "model", "plain")
     with run_server() as api:
         api.raw = strict_api(VALUE)
-        space = Workspace(tmp_path / "space", ROOT / "profiles/smoke.yaml")
+        space = DvcWorkspace(tmp_path / "space", ROOT / "profiles/smoke.yaml")
         configure(space, "http://127.0.0.1:1/v1", tmp_path / "model")
 
         def change(content: dict[str, Any]) -> None:
@@ -51,7 +51,7 @@ def test_a_judge_at_an_api_reruns_for_another_model_and_not_for_another_address(
     write_model(tmp_path / "model")
     with FakeServer() as own, run_server() as api:
         api.raw = strict_api(VALUE)
-        space = Workspace(tmp_path / "space", ROOT / "profiles/smoke.yaml")
+        space = DvcWorkspace(tmp_path / "space", ROOT / "profiles/smoke.yaml")
         configure(space, own.url, tmp_path / "model")
         space.edit(lambda content: judge_at_api(content, api.url, KEY))
         space.env.pop(KEY, None)

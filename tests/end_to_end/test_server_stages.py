@@ -112,7 +112,7 @@ def rate(space: Path) -> Callable[..., dict[str, Any]]:
 
 
 def test_cached_replies_need_no_key_and_an_address_is_no_part_of_a_request(
-    api: Server, rate: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    api: ScriptedServer, rate: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rate()
     assert api.count() == 6

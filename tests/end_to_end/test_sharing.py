@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.helpers.fake_server import Server
+from tests.helpers.fake_server import FakeServer
 from tests.helpers.pipeline_workspace import create_workspace
 from tests.helpers.reference_run import ReferenceRun, digests
 from tests.helpers.workspace import DvcWorkspace, stages_run
@@ -205,7 +205,7 @@ def test_two_clones_write_to_one_reply_cache_at_once(
     reference_run: ReferenceRun, tmp_path: Path
 ) -> None:
     """Both need the same replies, so the second waits and finds them."""
-    with Server(delay_s=0.02) as server:
+    with FakeServer(delay_s=0.02) as server:
         spaces = [
             create_workspace(tmp_path / name, server, reference_run.model)
             for name in ("one", "two")

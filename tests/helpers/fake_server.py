@@ -18,7 +18,7 @@ ANSWER = re.compile(r"should be (\S+?)[.,]?(?:\s|$)")  # prompts of fixtures con
 FORMULA = re.compile(r"\d+(?: [-+*] \d+)+")  # the tasks of the smoke profile
 
 
-class Server:
+class FakeServer:
     """A server that gives equal replies to equal requests. `requests` counts them by content."""
 
     def __init__(self, delay_s: float = 0.0) -> None:

@@ -37,8 +37,8 @@ def openr1(folder: Path) -> dict[str, Any]:
     return source.model_dump(exclude_none=True)
 
 
-def create_paper_workspace(folder: Path, server: Server) -> Workspace:
-    space = Workspace(folder / "space", ROOT / "profiles/paper.yaml")
+def create_paper_workspace(folder: Path, server: FakeServer) -> DvcWorkspace:
+    space = DvcWorkspace(folder / "space", ROOT / "profiles/paper.yaml")
     fixtures = folder / "fixtures"
     data = openr1(fixtures)
 

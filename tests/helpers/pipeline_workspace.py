@@ -21,7 +21,7 @@ def use_server(content: dict[str, Any], url: str, *models: str, key: str | None 
     content["engine"]["servers"] = {"loopback": server | LIMITS}
 
 
-def configure(space: Workspace, url: str, model: Path, key: str | None = None) -> None:
+def configure(space: DvcWorkspace, url: str, model: Path, key: str | None = None) -> None:
     """Let the server at `url` answer everything. `key` is the environment variable of its key."""
 
     def change(content: dict[str, Any]) -> None:
@@ -44,8 +44,8 @@ def configure(space: Workspace, url: str, model: Path, key: str | None = None) -
 
 
 def create_workspace(
-    folder: Path, server: Server, model: Path, key: str | None = None
-) -> Workspace:
-    space = Workspace(folder, ROOT / "profiles/smoke.yaml")
+    folder: Path, server: FakeServer, model: Path, key: str | None = None
+) -> DvcWorkspace:
+    space = DvcWorkspace(folder, ROOT / "profiles/smoke.yaml")
     configure(space, server.url, model, key)
     return space

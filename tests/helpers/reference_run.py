@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from tests.helpers.fake_server import Server
+from tests.helpers.fake_server import FakeServer
 from tests.helpers.pipeline_workspace import create_workspace
 from tests.helpers.tiny_models import write_model
 from tests.helpers.workspace import DvcWorkspace
@@ -64,12 +64,12 @@ def reference_run(tmp_path_factory: pytest.TempPathFactory) -> ReferenceRun:
     with FileLock(shared / "reference.lock"):
         if not requests.exists():
             write_model(model)
-            with Server() as server:
+            with FakeServer() as server:
                 space = create_workspace(folder, server, model, KEY_VARIABLE)
                 space.env |= SECRETS
                 space.dvc("repro")
                 space.commit()
             requests.write_text(json.dumps(sorted(server.requests)))
         key = {KEY_VARIABLE: SECRETS[KEY_VARIABLE]}
-        space = Workspace.at(folder, Workspace.environment() | key)
+        space = DvcWorkspace.at(folder, DvcWorkspace.environment() | key)
     return ReferenceRun(space, model, digests(space), set(json.loads(requests.read_text())))

@@ -15,6 +15,7 @@ from delta.inference.chat_completions import Accepts
 from delta.inference.config import ServerModelParams, ServerSettings
 from delta.inference.openai_engine import OpenAIEngine
 from delta.inference.types import Request, canonical_json
+from tests.helpers.engine_settings import SERVING
 from tests.helpers.judge_replies import constant_reply
 
 Answer = Callable[[dict[str, Any]], web.Response]

@@ -12,6 +12,7 @@ from delta.inference import chat_formats, harmony
 from delta.inference.config import SamplingParams
 from delta.inference.engine import build_request
 from delta.judging import rubric
+from tests.helpers.engine_settings import SERVING, VLLM
 from tests.helpers.tiny_model_families import write_model_family, write_tokenizer
 
 pytestmark = pytest.mark.slow  # transformers and xgrammar take seconds to import
@@ -157,21 +158,9 @@ def test_in_vllm_a_model_reasons_before_its_json_or_is_cut(tmp_path: Path) -> No
     from delta.inference.vllm_engine import VllmEngine
 
     fingerprint = write_model_family(tmp_path / "judge", "gpt-oss")
-    serving = ServingParams(
-        chat_format="gpt-oss",
-        dtype="float32",
-        max_model_len=2048,
-        tensor_parallel_size=1,
-        trust_remote_code=False,
-    )
-    settings = VllmSettings(
-        max_num_seqs=16,
-        kv_cache_memory_bytes=200 * 2**20,
-        gpu_memory_utilization=None,
-        enforce_eager=True,
-        enable_chunked_prefill=False,
-        block_size=32,
-    )
+    serving = SERVING.model_copy(update={"chat_format": "gpt-oss"})
+    memory = {"kv_cache_memory_bytes": 200 * 2**20, "block_size": 32}
+    settings = VLLM.model_copy(update={"max_num_seqs": 16, **memory})
     engine = VllmEngine(settings, serving, tmp_path / "judge")
     sampling = SamplingParams(temperature=1.0, top_p=1.0, max_tokens=600, seed=1)
     prompt = engine.render(engine.chat_format.messages("Rate it."))

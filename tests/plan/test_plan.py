@@ -11,8 +11,8 @@ import pytest
 from delta.check import Params
 from delta.core.errors import InputError
 from delta.core.params import read_all, validate
-from delta.inference.engine import ServingParams
-from delta.inference.model_client import open_engine
+from delta.inference.config import ServingParams
+from delta.inference.engine import open_engine
 from delta.plan import availability, dvc_state, plan
 from delta.plan.availability import NO_ANSWER, AskHub, Availability, ExternalSource
 from delta.plan.costs import Gpu

@@ -59,7 +59,7 @@ def test_a_bill_counts_a_prompt_as_often_as_it_is_sent() -> None:
     assert costs.tokens(params, item) == Tokens(
         read=4_002_000, sent=20_000_000, written=6_000_000, at_most=24_000_000
     )
-    price = params.engine.endpoint.servers["openai"].models["judge-api"]
+    price = params.engine.servers["openai"].models["judge-api"]
     assert price is not None
     # 20 x 0.40 + 6 x 1.60, and 20 x 0.40 + 24 x 1.60
     bill = costs.bill(Tokens(0, 20e6, 6e6, 24e6), price)

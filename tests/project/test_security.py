@@ -117,7 +117,7 @@ def space(tmp_path_factory: pytest.TempPathFactory, reference_run: ReferenceRun)
 
 
 @pytest.mark.slow
-def test_no_key_of_the_environment_is_in_any_file_commit_or_experiment(space: Workspace) -> None:
+def test_no_key_of_the_environment_is_in_any_file_commit_or_experiment(space: DvcWorkspace) -> None:
     leaks = [
         (path, name)
         for path in space.folder.rglob("*")
