@@ -189,7 +189,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> DvcWorkspace:
     for name in OUTS:
         (space.folder / "stages" / f"{name}.py").write_text(STAND_IN.format(outs=OUTS))
     for name in ("check", "check_golds"):
-        (space.folder / "delta/cli" / f"{name}.py").write_text("def start(): pass\n")
+        (space.folder / "delta/cli" / f"{name}.py").write_text("def main(options): pass\n")
     first = set(stages_run(space.dvc("repro")))
     whole = items_of("fetch", BASE) | items_of("questions", *BENCHMARKS) | {"problems"}
     assert first == whole | GENERATED | ON_BASE | FROM_PAIR
