@@ -81,12 +81,6 @@ def test_only_the_trainer_the_reference_pass_the_engine_and_conversion_import_to
 
 # --- what reruns: DVC itself decides, on the real graph with stand-in stages ---
 
-# The stand-in of a command, which accepts any arguments.
-COMMAND = """
-def add_arguments(parser): parser.add_argument("items", nargs="*")
-def main(options): pass
-"""
-
 # A stand-in writes new content in every run, as if every change of an input changed the output.
 # Only `problems` writes its own section: a change of a benchmark does not change its rows.
 STAND_IN = """
@@ -194,8 +188,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> DvcWorkspace:
     space = DvcWorkspace(tmp_path_factory.mktemp("graph"), ROOT / "params.yaml")
     for name in OUTS:
         (space.folder / "stages" / f"{name}.py").write_text(STAND_IN.format(outs=OUTS))
-    for name in ("check", "check_golds"):
-        (space.folder / "delta/cli" / f"{name}.py").write_text(COMMAND)
+    space.replace_checks()
     first = set(stages_run(space.dvc("repro")))
     whole = items_of("fetch", BASE) | items_of("questions", *BENCHMARKS) | {"problems"}
     assert first == whole | GENERATED | ON_BASE | FROM_PAIR

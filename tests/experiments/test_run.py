@@ -59,8 +59,7 @@ def space(tmp_path_factory: pytest.TempPathFactory) -> DvcWorkspace:
     )
     log = space.folder.parent / f"{space.folder.name}.log"
     log.with_suffix(".delay").write_text("0")
-    for name in ("check", "check_golds"):
-        (space.folder / "delta/cli" / f"{name}.py").write_text("def start(): pass\n")
+    space.replace_checks()
     for name, outs in OUTS.items():
         made = [] if name == "evaluate" else outs
         code = STAND_IN.format(outs=made, log=str(log))

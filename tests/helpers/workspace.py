@@ -19,6 +19,11 @@ COPIED_FILES = (
     "metrics/runs/README.md",
 )
 CODE_FOLDERS = ("delta", "stages")
+# A command that accepts any arguments and does nothing.
+COMMAND = """
+def add_arguments(parser): parser.add_argument("items", nargs="*")
+def main(options): pass
+"""
 
 
 class DvcWorkspace:
@@ -93,6 +98,11 @@ class DvcWorkspace:
         shutil.copy(ROOT / "Makefile", self.folder)
         environment = f"VENV={Path(sys.executable).parent.parent}"
         return self.run("make", "--old-file=environment", environment, *arguments)
+
+    def replace_checks(self) -> None:
+        """Let `delta check` and `delta check-golds` accept everything, for toy stages."""
+        for name in ("check", "check_golds"):
+            (self.folder / "delta/cli" / f"{name}.py").write_text(COMMAND)
 
     def git(self, *words: str) -> str:
         return self.run("git", *words)
