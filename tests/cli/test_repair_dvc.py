@@ -138,7 +138,7 @@ class SizeRecorder(io.RawIOBase):
 
 @pytest.mark.slow
 def test_the_lock_of_this_project_is_repaired_after_every_write_of_dvc(root: Path) -> None:
-    """DVC writes this lock in some thirty pieces; eight of them end with a line.
+    """DVC writes this lock in some fifteen pieces, some of which end with a line.
 
     A cut at the end of a line of the last entry cannot be detected.
     """
@@ -156,7 +156,7 @@ def test_the_lock_of_this_project_is_repaired_after_every_write_of_dvc(root: Pat
         (root / "dvc.lock").write_bytes(truncated)
         if repair(root) or size <= last or not truncated.endswith(b"\n"):
             assert (root / "dvc.lock").read_text() == whole, size
-    assert len(raw.sizes) > 20
+    assert len(raw.sizes) > 10
 
 
 def test_a_lock_that_is_not_truncated_is_left_alone(root: Path) -> None:

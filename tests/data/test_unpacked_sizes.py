@@ -15,13 +15,15 @@ from delta.data.rows import read_rows
 from delta.data.sources import DataSource, LocalFiles
 from tests.helpers.import_closure import ROOT
 
+# Reads a file with 512 MiB more than the imports take.
 READ_IN_LITTLE_MEMORY = """
-import resource, sys
+import re, resource, sys
 from delta.data import rows
 from delta.core.errors import InputError
 from delta.data.sources import DataSource, LocalFiles
 rows.MAX_LINE_BYTES = 2**24
-size = 2**30
+taken = re.search(r"VmData:\\s+(\\d+) kB", open("/proc/self/status").read())[1]
+size = int(taken) * 2**10 + 2**29
 resource.setrlimit(resource.RLIMIT_DATA, (size, size))
 try:
     list(rows.read_rows("data", DataSource(file=LocalFiles(path=sys.argv[1], sha256=sys.argv[2]))))
