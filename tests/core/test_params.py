@@ -344,14 +344,14 @@ def test_the_command_prints_the_error_in_one_line_and_fails(tmp_path: Path) -> N
 @pytest.mark.parametrize("place", ["file", "folder", "device", "truncated"])
 def test_a_check_passes_although_its_result_cannot_be_saved(tmp_path: Path, place: str) -> None:
     (tmp_path / "params.yaml").write_text(TEXT, encoding="utf-8")
-    note = tmp_path / "logs" / "checked"
+    passed = tmp_path / "logs" / "checked"
     if place == "file":
-        note.parent.write_text("a file")
+        passed.parent.write_text("a file")
     elif place == "folder":
-        note.mkdir(parents=True)
+        passed.mkdir(parents=True)
     else:
-        note.parent.mkdir()
-        note.symlink_to("/dev/full") if place == "device" else note.write_bytes(b"\xff")
+        passed.parent.mkdir()
+        passed.symlink_to("/dev/full") if place == "device" else passed.write_bytes(b"\xff")
     assert run_check(tmp_path) == (0, "")
 
 

@@ -13,19 +13,21 @@ import pytest
 from delta.core.params import load_sections, read_all
 from delta.experiments.grid import ExperimentParams, cells
 from tests.helpers.fake_server import FakeServer
-from tests.helpers.pipeline_workspace import create_workspace
-from tests.helpers.tiny_models import write_model
+from tests.helpers.pipeline_workspace import use_server
+from tests.helpers.reference_run import ReferenceRun
 from tests.helpers.workspace import DvcWorkspace
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 
 
 @pytest.fixture(scope="module")
-def space(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DvcWorkspace]:
-    model = tmp_path_factory.mktemp("tiny")
-    write_model(model)
+def space(
+    reference_run: ReferenceRun, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[DvcWorkspace]:
+    space = reference_run.copy(tmp_path_factory.mktemp("figures") / "space")
     with FakeServer() as server:
-        space = create_workspace(tmp_path_factory.mktemp("figures"), server, model)
+        space.edit(lambda content: use_server(content, server.url, "tiny", "policy"))
+        space.commit()
         space.output = space.run("python", "-m", "delta", "experiment", "all", "--jobs", "2")
         yield space
 
