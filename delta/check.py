@@ -87,7 +87,7 @@ def _asked_models(params: Params) -> list[str]:
 
 
 def _names(params: Params) -> Iterator[str]:
-    """Yield names that one section uses and no other declares."""
+    """Yield names that a section uses and no section declares."""
     if POLICY in params.models:
         yield f"models.{POLICY}: this name is the trained model's; take another"
     for name in params.problems.sources:
@@ -125,7 +125,7 @@ def _names(params: Params) -> Iterator[str]:
 
 
 def _servers(params: Params) -> Iterator[str]:
-    """Yield models at servers that do not have exactly one."""
+    """Yield models at servers for which `engine.servers` does not list exactly one server."""
     yield from _models_at_servers(params)
     servers = params.engine.servers
     for name, server in servers.items():
@@ -139,6 +139,7 @@ def _servers(params: Params) -> Iterator[str]:
 
 
 def _models_at_servers(params: Params) -> Iterator[str]:
+    """Yield entries of `serving` that do not fit their model, or whose model no server lists."""
     servers = params.engine.servers.values()
     listed = {model for server in servers for model in server.models}
     for name, serving in params.serving.items():
@@ -193,6 +194,7 @@ def _recordings(params: Params) -> Iterator[str]:
 
 
 def _evaluation(params: Params) -> Iterator[str]:
+    """Yield unknown models, too many worked examples, and a missing policy or baseline."""
     models, base = params.evaluation.models, params.train.base
     expected = [*_asked_models(params), POLICY]
     for name, entry in models.items():
@@ -211,9 +213,12 @@ def _evaluation(params: Params) -> Iterator[str]:
 
 
 def _examples(key: str, examples: int) -> Iterator[str]:
-    most = len(prompts.worked_examples())
-    if examples > most:
-        yield f"{key}.examples = {examples}: worked_examples.yaml has {most}; expected 0 to {most}"
+    number = len(prompts.worked_examples())
+    if examples > number:
+        yield (
+            f"{key}.examples = {examples}: worked_examples.yaml has {number}; "
+            f"expected 0 to {number}"
+        )
 
 
 def _sizes(params: Params) -> Iterator[str]:
@@ -258,7 +263,7 @@ def max_pairs(params: Params) -> int | None:
 
 
 def has_table_pairs(params: Params) -> bool:
-    """Return whether the pairs are the rows of a user's table (pairing.pair)."""
+    """Return whether the pairs are the rows of a user's table, as in delta.pairing.pair."""
     pairing = params.pairing
     if not pairing.use_table_pairs or pairing.chosen == pairing.rejected:
         return False

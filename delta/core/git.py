@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 def git(*args: str, check: bool = False) -> str:
-    """Return the standard output of `git ARGS`; an empty text where Git fails or is missing.
+    """Return the standard output of `git ARGS`; an empty string where Git fails or is missing.
 
     With `check`, raises CalledProcessError or FileNotFoundError instead.
     """

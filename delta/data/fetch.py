@@ -44,7 +44,7 @@ class HubModel(HubRepository):
 class ModelFolder(StrictModel):
     path: str
     sha256: Digest  # the folder's fingerprint
-    code: bool = False  # as of HubModel
+    code: bool = False  # as in HubModel
 
     @property
     def origin(self) -> str:
@@ -140,7 +140,7 @@ def _convert_gguf(gguf: Path, target: Path) -> None:
         folder,
         gguf_file=name,
         dtype=torch.bfloat16,
-        quantization_config=GgufConfig(dequantize=True),  # quantised weights cannot be saved
+        quantization_config=GgufConfig(dequantize=True),  # quantized weights cannot be saved
     )
     model.save_pretrained(target)
     AutoTokenizer.from_pretrained(folder, gguf_file=name).save_pretrained(target)

@@ -230,7 +230,7 @@ def table_suffix(path: Path) -> str | None:
 
 
 def _hint_of_queued_run(path: Path) -> str:
-    """Return a hint where a queued run lacks a file that is not in Git; else an empty text."""
+    """Return a hint where a queued run lacks a file that is not in Git; else an empty string."""
     root = os.environ.get("DVC_ROOT")
     if root is None or Path(root).resolve() == Path.cwd() or not Path(root, path).exists():
         return ""

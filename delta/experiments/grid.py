@@ -42,7 +42,7 @@ class Cell(NamedTuple):
 def cells(content: dict[str, Any], name: str, experiment: ExperimentParams) -> list[Cell]:
     """Return the runs of one experiment on the parameters `content`; the last axis varies fastest.
 
-    Return none where nothing varies. Raise InputError where a change names an unknown parameter,
+    Return none where nothing varies. Raises InputError where a change names an unknown parameter,
     two parts of the grid set the same one, or the changed parameters lack a section.
     """
     if not experiment.vary:
@@ -64,7 +64,7 @@ def cells(content: dict[str, Any], name: str, experiment: ExperimentParams) -> l
 
 
 def _merge(parts: list[Changes], where: str, at: str) -> Changes:
-    """Merge the changes. Raise InputError where two of them set the same value."""
+    """Merge the changes. Raises InputError where two of them set the same value."""
     changes: Changes = {}
     for part in parts:
         for parameter, value in part.items():
@@ -81,7 +81,7 @@ def _merge(parts: list[Changes], where: str, at: str) -> Changes:
 def with_changes(content: Mapping[str, Any], changes: Changes, where: str) -> dict[str, Any]:
     """Return `content` with the dotted `changes`; a section replaces the whole section.
 
-    Raise InputError where one is not a parameter.
+    Raises InputError where one is not a parameter.
     """
     new = copy.deepcopy(dict(content))
     for parameter, value in changes.items():

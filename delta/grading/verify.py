@@ -38,7 +38,7 @@ def join_problems(problems: pl.DataFrame, traces: pl.DataFrame) -> pl.DataFrame:
 
 
 def trace_batches(problems: pl.DataFrame, traces: pl.LazyFrame) -> Iterator[pl.DataFrame]:
-    """Yield the rows of `with_problems` in their order, few at a time: texts have gigabytes."""
+    """Yield the rows of `join_problems` in their order, few at a time: texts have gigabytes."""
     joined = _join(problems, traces)
     return joined.collect_batches(chunk_size=TEXT_ROWS, maintain_order=True, engine="streaming")
 

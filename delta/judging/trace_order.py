@@ -25,11 +25,11 @@ IS_COMPLETE = pl.col("finish_reason").eq("stop") & pl.col("answer_start").is_not
 def build_pool(
     traces: pl.LazyFrame, verdicts: pl.DataFrame, seed: int, order: TraceOrder
 ) -> pl.DataFrame:
-    """Return each trace's ids, `source_row`, `outcome`, `is_complete`, `length`, `text_hash`, and
-    `order`, its sort key.
+    """Return a row for each trace: all that the choice of traces needs, without the text.
 
-    `traces` is lazy, because texts are by far the largest column. Raises InputError if a trace has
-    no verdict.
+    The columns are its ids, `sample`, `source_row`, `outcome`, `is_complete`, `length`, `text_hash`
+    and `order`, the sort key. `traces` is lazy, because texts are by far the largest column. Raises
+    InputError if a trace has no verdict.
     """
     pool = traces.select(
         "problem_id",

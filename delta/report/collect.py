@@ -36,7 +36,7 @@ def build_context(
 ) -> ReportContext:
     """Return the context of this workspace.
 
-    `params` is all of params.yaml, and `scores` has every evaluated model. Raise InputError if a
+    `params` is all of params.yaml, and `scores` has every evaluated model. Raises InputError if a
     result or a table is missing or damaged.
     """
     groups = {name: benchmark["group"] for name, benchmark in params["benchmarks"].items()}

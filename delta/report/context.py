@@ -60,8 +60,8 @@ class ReportContext:
     chosen: str  # generator of the chosen traces of figure 4
     rejected: str  # generator of the rejected traces of figures 2 and 4
     groups: dict[str, str]  # benchmark → easy, hard, stem, code or other
-    deltas: list[Row]  # delta.analysis.generator_deltas.rows
-    overlaps: list[Row]  # delta.analysis.topk_sets.overlaps
+    deltas: list[Row]  # of delta.analysis.generator_deltas.delta_matrix_rows
+    overlaps: list[Row]  # of delta.analysis.topk_sets.overlap_rows
     analysis: dict[str, list[Row]]  # title → rows of a table of delta.analysis
     provenance: Provenance
 
@@ -72,14 +72,14 @@ class ReportContext:
         return self.experiments.get(experiment, [])
 
     def entries(self, experiment: str, axis: str) -> list[str]:
-        """Return the entries of an axis in order. Raise MissingResultError if there are none."""
+        """Return the entries of an axis in order. Raises MissingResultError if there are none."""
         entries = dict.fromkeys(run.axes[axis] for run in self.runs(experiment) if axis in run.axes)
         if not entries:
             raise MissingResultError(f"this profile has no {experiment} by {axis}")
         return list(entries)
 
     def benchmarks(self, domain: str) -> list[str]:
-        """Return the benchmarks of a domain. Raise MissingResultError if there are none."""
+        """Return the benchmarks of a domain. Raises MissingResultError if there are none."""
         names = [name for name, group in self.groups.items() if group in DOMAINS[domain]]
         if not names:
             raise MissingResultError(f"this profile has no benchmark of {domain}")

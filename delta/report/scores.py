@@ -15,7 +15,7 @@ Scores = dict[str, dict[str, dict[str, Any]]]  # model → benchmark → value, 
 def read_scores(models: Iterable[str], benchmarks: Iterable[str]) -> Scores:
     """Read the scores of each model.
 
-    Raise InputError where a file is missing or damaged, or lacks a benchmark.
+    Raises InputError where a file is missing or damaged, or lacks a benchmark.
     """
     names = list(benchmarks)
     return {

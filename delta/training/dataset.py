@@ -2,7 +2,7 @@
 
 Chat templates of reasoning models remove everything up to </think> from assistant turns. So the
 template renders only the prompt. The trace and its end-of-turn token are appended here, and a check
-proves that tokenisation keeps the reasoning. All methods get the same pairs.
+proves that tokenization keeps the reasoning. All methods get the same pairs.
 """
 
 from collections import Counter

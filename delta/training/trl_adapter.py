@@ -1,9 +1,9 @@
-"""TRL's trainers for rows that are already tokenised and have reference log-probabilities.
+"""TRL's trainers for rows that are already tokenized and have reference log-probabilities.
 
 Only this file and padding_free.py use private names of TRL and Transformers.
 Checked with TRL 1.16 and Transformers 5.19. Here:
 
-- `_prepare_dataset` is overridden. TRL's tokenisation would append an end of turn to cut traces.
+- `_prepare_dataset` is overridden. TRL's tokenization would append an end of turn to cut traces.
   Can go when DPO and KTO have SFT's `skip_prepare_dataset`.
 - `_precompute_ref_logps` is overridden, because reference_logps.py computes each trace once for all
   runs. Can go when TRL accepts columns of reference log-probabilities.
