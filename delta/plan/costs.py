@@ -24,7 +24,6 @@ from delta.plan.requests import (
 from delta.training.config import TrainParams
 
 HOUR_S = 3_600
-TENSOR_PARALLEL_SIZES = (1, 2, 4, 8, 16)
 
 
 class Assumption(NamedTuple):

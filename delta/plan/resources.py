@@ -56,7 +56,7 @@ def training_fit(train: TrainParams, size: Size, gpu: Gpu) -> Fit:
         return _ram_fit(needed * train.num_processes)
     used = needed / GIB / gpu.gib
     if used > 1:
-        return Fit(fits=False, words="does not fit: more processes with fsdp2, or lora")
+        return Fit(fits=False, words="does not fit: more processes with fsdp, or lora")
     if used > 1 - costs.ACTIVATIONS.value:
         return Fit(fits=False, words=f"tight: {1 - used:.0%} of the GPU for activations")
     return Fit(fits=True, words=f"fits, with {1 - used:.0%} of the GPU for activations")

@@ -115,7 +115,7 @@ def test_gpt_oss_is_as_large_as_its_packed_files() -> None:
 @pytest.mark.parametrize(
     ("changes", "gib", "words"),
     [
-        ({}, 80, "does not fit: more processes with fsdp2, or lora"),  # 119.7 GiB
+        ({}, 80, "does not fit: more processes with fsdp, or lora"),  # 119.7 GiB
         ({}, 141, "tight: 15% of the GPU for activations"),
         ({"num_processes": 8, "fsdp": True}, 80, "81%"),  # 15 GiB
         ({"num_processes": 8, "fsdp": False}, 80, "does not fit"),
