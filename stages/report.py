@@ -42,9 +42,9 @@ def main(console: Console) -> None:
 def draw_policy(by_model: scores.Scores) -> None:
     """Draw the scores of all models, the training curves and the deltas."""
     selected = tables.read(paths.SELECTED, SELECTED)
-    policy.accuracy(scores.score_rows(by_model), paths.REPORT)
-    policy.training(pl.read_csv(paths.TRAINING_HISTORY, separator="\t"), paths.REPORT)
-    policy.deltas(scores.delta_rows(selected), paths.REPORT)
+    policy.draw_accuracy(scores.score_rows(by_model), paths.REPORT)
+    policy.draw_training(pl.read_csv(paths.TRAINING_HISTORY, separator="\t"), paths.REPORT)
+    policy.draw_deltas(scores.delta_rows(selected), paths.REPORT)
 
 
 def write_rows_and_plots(rows: dict[str, list[Row]]) -> None:

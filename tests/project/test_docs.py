@@ -77,7 +77,7 @@ def test_the_text_above_the_scores_names_the_k_and_the_dimension_of_the_params()
 
 
 def test_the_figure_is_drawn_from_metrics(tmp_path: Path) -> None:
-    policy.accuracy(report.score_rows(scores()), tmp_path)
+    policy.draw_accuracy(report.score_rows(scores()), tmp_path)
     figure = (tmp_path / "accuracy.svg").read_text(encoding="utf-8")
     assert (ROOT / "docs/results/accuracy.svg").read_text(encoding="utf-8") == figure
 

@@ -18,7 +18,7 @@ def context() -> ReportContext:
 
 
 def test_rows_are_in_percent_and_in_the_profiles_order(context: ReportContext) -> None:
-    rows = data.figure_1(context)
+    rows = data.figure_1_rows(context)
     assert [(row["domain"], row["method"], row["pairs"]) for row in rows][:3] == [
         ("easy", "sft", "weak"),
         ("easy", "sft", "strong"),
@@ -32,7 +32,7 @@ def test_rows_are_in_percent_and_in_the_profiles_order(context: ReportContext) -
 def test_figure_4_ends_with_all_pairs_and_has_random_pairs_as_a_sixth_dimension(
     context: ReportContext,
 ) -> None:
-    hard = [row for row in data.figure_4(context) if row["domain"] == "hard"]
+    hard = [row for row in data.figure_4_rows(context) if row["domain"] == "hard"]
     assert [row["k"] for row in hard if row["by"] == "factuality"] == [
         "1000",
         "2500",
@@ -45,7 +45,7 @@ def test_figure_4_ends_with_all_pairs_and_has_random_pairs_as_a_sixth_dimension(
 
 
 def test_seeds_are_one_row_with_their_standard_deviation(context: ReportContext) -> None:
-    rows = [row for row in data.controls(context) if row["control"] == "seeds"]
+    rows = [row for row in data.control_rows(context) if row["control"] == "seeds"]
     assert [(row["domain"], row["seeds"]) for row in rows] == [
         ("easy", 3),
         ("hard", 3),

@@ -23,18 +23,18 @@ CONTROLS = (RANDOM, "bottom", "length-matched", "seeds")
 def build_rows(context: ReportContext) -> dict[str, list[Row]]:
     """Return the rows by the name of the table or figure."""
     return {
-        "table-1": table_1(context),
+        "table-1": table_1_rows(context),
         "table-2": score_rows({name: model.scores for name, model in context.models.items()}),
-        "figure-1": figure_1(context),
+        "figure-1": figure_1_rows(context),
         "figure-2": _run_scores(context, "figure-2", ("easy", "hard", "stem", "code")),
         "figure-3": _run_scores(context, "figure-3", ("math", "stem")),
-        "figure-4": figure_4(context),
+        "figure-4": figure_4_rows(context),
         "figure-5": context.overlaps,
-        "controls": controls(context),
+        "controls": control_rows(context),
     }
 
 
-def table_1(context: ReportContext) -> list[Row]:
+def table_1_rows(context: ReportContext) -> list[Row]:
     """Return the deltas per dimension against the generator of the rejected traces."""
     rows = [
         row
@@ -45,7 +45,7 @@ def table_1(context: ReportContext) -> list[Row]:
     return sorted(rows, key=lambda row: order.get(row["chosen"], len(order)))
 
 
-def figure_1(context: ReportContext) -> list[Row]:
+def figure_1_rows(context: ReportContext) -> list[Row]:
     """Return gains over the base."""
     rows = []
     for domain in _available(context, ("easy", "hard")):
@@ -60,7 +60,7 @@ def figure_1(context: ReportContext) -> list[Row]:
     return rows
 
 
-def figure_4(context: ReportContext) -> list[Row]:
+def figure_4_rows(context: ReportContext) -> list[Row]:
     """Return scores by dimension and k.
 
     All pairs are the last k of every dimension, and random pairs are a sixth dimension.
@@ -83,7 +83,7 @@ def figure_4(context: ReportContext) -> list[Row]:
     return rows
 
 
-def controls(context: ReportContext) -> list[Row]:
+def control_rows(context: ReportContext) -> list[Row]:
     """Return the scores of the runs that the paper lacks; seeds of one run are averaged.
 
     `spread` is the standard deviation of the seeds' scores in points; None for one seed.

@@ -30,7 +30,7 @@ def draw_all(rows: dict[str, list[Row]], folder: Path) -> None:
         figure.draw(rows[name], folder)
 
 
-def figure_1(rows: list[Row], folder: Path) -> None:
+def draw_figure_1(rows: list[Row], folder: Path) -> None:
     """Draw gains over the base: SFT and DPO, on weak and on strong pairs."""
     methods, pairs = distinct(rows, "method"), distinct(rows, "pairs")
     width = 0.8 / max(1, len(pairs))
@@ -46,7 +46,7 @@ def figure_1(rows: list[Row], folder: Path) -> None:
             axes.axhline(0, color=INK, linewidth=0.8)
 
 
-def figure_2(rows: list[Row], folder: Path) -> None:
+def draw_figure_2(rows: list[Row], folder: Path) -> None:
     """Draw scores by domain against the chosen generator, the weakest first; DPO and KTO."""
     methods, chosen = distinct(rows, "method"), distinct(rows, "chosen")
     with _panels(folder, "figure-2", rows, (8, 6), SCORE_LABEL, lines=2) as panels:
@@ -61,7 +61,7 @@ def figure_2(rows: list[Row], folder: Path) -> None:
             axes.set_xlim(-0.4, len(chosen) - 0.6)
 
 
-def figure_3(rows: list[Row], folder: Path) -> None:
+def draw_figure_3(rows: list[Row], folder: Path) -> None:
     """Draw the four combinations of outcomes; bars start at the base's score."""
     pairs = distinct(rows, "pairs")
     with _panels(folder, "figure-3", rows, (8, 3.8), SCORE_LABEL) as panels:
@@ -75,7 +75,7 @@ def figure_3(rows: list[Row], folder: Path) -> None:
             axes.set_xlim(-0.6, len(pairs) - 0.4)
 
 
-def figure_4(rows: list[Row], folder: Path) -> None:
+def draw_figure_4(rows: list[Row], folder: Path) -> None:
     """Draw scores against the number of pairs, by dimension; random pairs as a band."""
     sizes = [*(k for k in distinct(rows, "k") if k != ALL), ALL]
     dimensions = [by for by in distinct(rows, "by") if by != RANDOM]
@@ -97,7 +97,7 @@ def figure_4(rows: list[Row], folder: Path) -> None:
             axes.set_xlabel("pairs with the largest delta")
 
 
-def figure_5(rows: list[Row], folder: Path) -> None:
+def draw_figure_5(rows: list[Row], folder: Path) -> None:
     """Draw the overlap (%) of the top-k sets of every two dimensions."""
     names = distinct(rows, "dimension")
     labels = [name.replace("_", "\n") for name in names]
@@ -125,11 +125,11 @@ class PaperFigure(NamedTuple):
 
 
 FIGURES = {
-    "figure-1": PaperFigure("Figure 1: what preferences add to imitation", figure_1),
-    "figure-2": PaperFigure("Figure 2: stronger and stronger chosen generators", figure_2),
-    "figure-3": PaperFigure("Figure 3: does the outcome matter?", figure_3),
-    "figure-4": PaperFigure("Figure 4: few pairs with a large delta", figure_4),
-    "figure-5": PaperFigure("Figure 5: do the dimensions select the same pairs?", figure_5),
+    "figure-1": PaperFigure("Figure 1: what preferences add to imitation", draw_figure_1),
+    "figure-2": PaperFigure("Figure 2: stronger and stronger chosen generators", draw_figure_2),
+    "figure-3": PaperFigure("Figure 3: does the outcome matter?", draw_figure_3),
+    "figure-4": PaperFigure("Figure 4: few pairs with a large delta", draw_figure_4),
+    "figure-5": PaperFigure("Figure 5: do the dimensions select the same pairs?", draw_figure_5),
 }
 
 

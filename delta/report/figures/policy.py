@@ -11,7 +11,7 @@ from delta.report.figures.style import distinct
 COLOURS = ("#8c9aa9", "#d1495b", "#30638e", "#edae49", "#00798c")
 
 
-def accuracy(rows: list[Row], folder: Path) -> None:
+def draw_accuracy(rows: list[Row], folder: Path) -> None:
     """Draw bars with 95% intervals: a group for each benchmark, a bar for each model."""
     models, benchmarks = distinct(rows, "model"), distinct(rows, "benchmark")
     width = 0.8 / len(models)
@@ -30,7 +30,7 @@ def accuracy(rows: list[Row], folder: Path) -> None:
         axes.legend(frameon=False)
 
 
-def training(history: pl.DataFrame, folder: Path) -> None:
+def draw_training(history: pl.DataFrame, folder: Path) -> None:
     """Draw loss, reward margin and reward accuracy by step."""
     columns = ("loss", "rewards_margins", "rewards_accuracies")
     with style.figure(folder, "training", {}, nrows=1, ncols=3, figsize=(9, 3)) as (_, panels):
@@ -40,7 +40,7 @@ def training(history: pl.DataFrame, folder: Path) -> None:
             axes.set_xlabel("optimizer step")
 
 
-def deltas(rows: list[Row], folder: Path) -> None:
+def draw_deltas(rows: list[Row], folder: Path) -> None:
     """Draw a histogram of the pairs' deltas for each dimension."""
     dimensions = distinct(rows, "dimension")
     layout = {"nrows": 1, "ncols": len(dimensions), "figsize": (2.4 * len(dimensions), 2.8)}
