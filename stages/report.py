@@ -12,7 +12,7 @@ from delta.core.types import Row
 from delta.evaluation.config import EvaluatedModelParams, baselines
 from delta.experiments.grid import ExperimentParams
 from delta.report import collect, paper, scores
-from delta.report.claims import format
+from delta.report.claims import formatting
 from delta.report.claims.decide import decide
 from delta.report.figures import data, policy, style
 from delta.report.figures import paper as paper_figures
@@ -33,8 +33,8 @@ def main(console: Console) -> None:
     paper_figures.draw_all(rows, paths.REPORT)
     write_rows_and_plots(rows)
     results = decide(paper.claims(), context)
-    write_counts(paths.REPORT / "claims.json", format.to_metrics(results))
-    write_text(paths.REPORT / "claims.md", format.to_markdown(results) + "\n")
+    write_counts(paths.REPORT / "claims.json", formatting.to_metrics(results))
+    write_text(paths.REPORT / "claims.md", formatting.to_markdown(results) + "\n")
     write_text(paths.REPORT / "index.html", page.render(context, rows, results, paths.REPORT))
     console.print(table)
 

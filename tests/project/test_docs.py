@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from delta.__main__ import COMMANDS
 from delta.check import Params
 from delta.report import scores as report
-from delta.report.claims import format
+from delta.report.claims import formatting
 from delta.report.figures import policy
 from tests.helpers.import_closure import ROOT
 
@@ -101,7 +101,7 @@ def test_the_claims_and_the_page_in_docs_are_of_the_same_run() -> None:
     rows = (ROOT / "docs/results/claims.md").read_text(encoding="utf-8").split("\n")
     verdicts = Counter(row.rsplit("| ", 1)[1].strip(" |") for row in rows if row.endswith(" |"))
     page = (ROOT / "docs/results/index.html").read_text(encoding="utf-8")
-    for verdict, symbol in format.SYMBOLS.items():
+    for verdict, symbol in formatting.SYMBOLS.items():
         assert verdicts[f"{symbol} {verdict}"] == counts[verdict.replace(" ", "_")]
     assert page.count("<svg") >= 5
     assert PARAMS["profile"] in page

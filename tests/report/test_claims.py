@@ -7,7 +7,7 @@ import pytest
 from delta.core.errors import InputError
 from delta.experiments.results import AnswerCounts
 from delta.report import paper
-from delta.report.claims import format, rules
+from delta.report.claims import formatting, rules
 from delta.report.claims.decide import ClaimResult, decide
 from delta.report.claims.measures import Evaluator, Measurement, from_interval
 from delta.report.claims.rules import ClaimVerdict
@@ -202,8 +202,8 @@ def test_claims_on_a_missing_domain_or_experiment_are_not_run(context: ReportCon
 def test_without_experiments_no_claim_has_a_verdict() -> None:
     results = decide(CLAIMS, replace(toy_context({"base": 10}), experiments={}))
     assert {result.verdict for result in results} == {"not run"}
-    assert format.to_metrics(results)["claims"] == {}
-    assert format.to_metrics(results)["claims_that"]["not_run"] == len(CLAIMS)
+    assert formatting.to_metrics(results)["claims"] == {}
+    assert formatting.to_metrics(results)["claims_that"]["not_run"] == len(CLAIMS)
 
 
 def test_runs_with_different_questions_are_not_compared() -> None:
@@ -256,17 +256,17 @@ def decide_one(context: ReportContext, name: str) -> ClaimResult:
 
 def test_a_result_is_put_into_words(context: ReportContext) -> None:
     step, widens = (decide_one(context, name) for name in ("delta-step", "delta-widens"))
-    assert format.format_result(step) == "+1.12 [+1.10, +1.14] rating points"
-    assert format.format_result(widens) == (
+    assert formatting.format_result(step) == "+1.12 [+1.10, +1.14] rating points"
+    assert formatting.format_result(widens) == (
         "5 of 5 hold; weakest (factuality) +0.71 [+0.69, +0.73] rating points"
     )
-    assert format.to_markdown([step]).splitlines() == [
+    assert formatting.to_markdown([step]).splitlines() == [
         "| claim | paper | here, 95% interval | holds? |",
         "|---|---|---|---|",
         "| In step coherence the delta widens from the weakest chosen generator to the strongest. "
         "| from 0.96 to 2.08 | +1.12 [+1.10, +1.14] rating points | ✓ holds |",
     ]
-    assert format.to_metrics([step]) == {
+    assert formatting.to_metrics([step]) == {
         "claims": {"delta-step": {"value": 1.12, "low": 1.1, "high": 1.14, "verdict": 1}},
         "claims_that": {"holds": 1, "does_not_hold": 0, "cannot_tell": 0, "not_run": 0},
     }

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from delta.core.types import Row
 from delta.report import paper, templates
-from delta.report.claims import format
+from delta.report.claims import formatting
 from delta.report.claims.decide import ClaimResult
 from delta.report.context import ReportContext
 from delta.report.figures.data import CONTROLS
@@ -34,15 +34,15 @@ def render(
     """Return the page; the figures of `rows` must have been drawn in `figure_folder`."""
     environment = templates.load(FOLDER / "templates")
     environment.filters |= {
-        "claim_interval": format.format_interval,
-        "claim_number": format.format_number,
-        "claim_result": format.format_result,
+        "claim_interval": formatting.format_interval,
+        "claim_number": formatting.format_number,
+        "claim_result": formatting.format_result,
         "columns": columns_with_values,
         "figure_columns": figure_columns,
-        "humanize": format.humanize,
+        "humanize": formatting.humanize,
         "index_by": index_by,
-        "interval": format_interval,
-        "score": format_score,
+        "interval": row_interval,
+        "score": score_interval,
         "value": format_value,
     }
     return environment.get_template("page.html").render(
@@ -51,8 +51,8 @@ def render(
         rows=rows,
         results=results,
         printed=paper.numbers(),
-        symbols=format.SYMBOLS,
-        units=format.UNITS,
+        symbols=formatting.SYMBOLS,
+        units=formatting.UNITS,
         verdict_counts=Counter(result.verdict for result in results),
         controls=CONTROLS,
         figures=FIGURES,
@@ -60,7 +60,7 @@ def render(
     )
 
 
-def format_interval(row: Row | None, column: str, digits: int) -> str | None:
+def row_interval(row: Row | None, column: str, digits: int) -> str | None:
     """Return "value [low, high]"; the reason if the value is missing, None if the row is."""
     if row is None:
         return None
@@ -72,13 +72,11 @@ def format_interval(row: Row | None, column: str, digits: int) -> str | None:
     return text.replace("-", "−")
 
 
-def format_score(score: dict[str, Any] | None) -> str | None:
+def score_interval(score: dict[str, Any] | None) -> str | None:
     """Return a score in percent with its interval; None if there is no score."""
     if score is None:
         return None
-    return format_interval(
-        {name: 100 * score[name] for name in ("value", "low", "high")}, "value", 1
-    )
+    return row_interval({name: 100 * score[name] for name in ("value", "low", "high")}, "value", 1)
 
 
 def format_value(value: Any) -> Any:
@@ -89,7 +87,7 @@ def format_value(value: Any) -> Any:
         return f"{value:.4g}".replace("-", "−")
     if isinstance(value, int):
         return f"{value:,}"
-    return format.humanize(value)
+    return formatting.humanize(value)
 
 
 def columns_with_values(rows: Sequence[Row]) -> list[str]:
