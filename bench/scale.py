@@ -24,7 +24,7 @@ from delta.plan import costs
 from delta.plan.costs import Gpu, Tokens
 from delta.plan.model_sizes import KNOWN_MODELS, size_of_known, sizes
 from delta.plan.pending import pending_requests
-from delta.plan.render import short
+from delta.plan.render import abbreviate
 from delta.plan.requests import Workspace, count_requests
 
 ROOT = Path(__file__).parents[1]
@@ -70,15 +70,15 @@ def stages(content: dict[str, Any]) -> list[Stage]:
         workspace = Workspace(params, {})
         groups = [count_requests(workspace, item, 1.0) for item in pending_requests(workspace)]
         model_sizes = sizes(params)
-        speed = costs.speed(GPU, costs.engine_uses_gpu(params))
+        speed = costs.machine_speed(GPU, costs.engine_uses_gpu(params))
     result = []
     for name in ("generate", "verify", "judge"):
         parts = []
         for group in groups:
             size = model_sizes[group.model]
             if group.stage == name and size is not None:
-                count = costs.tokens(params, group)
-                hours = costs.asking_hours(count, size, speed)
+                count = costs.request_tokens(params, group)
+                hours = costs.generation_hours(count, size, speed)
                 parts.append(Stage(name, group.total or 0, count, hours))
         result.append(_sum(name, parts))
     return [*result, _training(params)]
@@ -94,7 +94,7 @@ def _training(params: Params) -> Stage:
     """Return the cost of all epochs; training may stop earlier."""
     train = params.train
     policy_base = KNOWN_MODELS["nvidia/Llama-3.1-Nemotron-Nano-8B-v1"]
-    speed = costs.speed(GPU, train.bf16)
+    speed = costs.machine_speed(GPU, train.bf16)
     sides = [costs.trace_tokens(params, getattr(params.pairing, side)) for side in SIDES]
     side = costs.PROBLEM_PROMPT.value + sum(sides) / len(sides)
     epoch = costs.training_tokens(train, params.selector.k or 0, side)
@@ -121,7 +121,7 @@ def _total_costs(runs: dict[int, list[Stage]]) -> str:
         terabytes = written * costs.CHARACTERS.value * 2 / 1e12
         gpus = hours / 24 / DAYS
         numbers = [read / 1e9, written / 1e9, terabytes, hours, gpus]
-        requests = short(sum(stage.requests for stage in run))
+        requests = abbreviate(sum(stage.requests for stage in run))
         rows.append([f"{pairs:,}", requests, *map(_number, numbers)])
     head = ["pairs", "requests", "tokens read, 10⁹", "tokens written, 10⁹"]
     return results.table([*head, "TB stored", "GPU hours", f"GPUs for {DAYS} days"], rows)
@@ -137,7 +137,7 @@ def _by_stage(runs: dict[int, list[Stage]]) -> str:
             [stage.name, *(_number(amount / pairs) for amount in per_pair), *map(_number, hours)]
         )
     head = ["stage", "requests per pair", "tokens read per pair", "written per pair"]
-    return results.table([*head, *(f"GPU hours, {short(size)} pairs" for size in runs)], rows)
+    return results.table([*head, *(f"GPU hours, {abbreviate(size)} pairs" for size in runs)], rows)
 
 
 def _number(value: float) -> str:

@@ -32,7 +32,7 @@ def plan(
     workspace = Workspace(params, {stage.name: stage for stage in stages})
     pending, known = list(pending_requests(workspace)), sizes(params)
     groups = [count_requests(workspace, item, 1 / len(pending)) for item in pending]
-    requests = [costs.cost(params, group, known.get(group.model), gpu) for group in groups]
+    requests = [costs.request_cost(params, group, known.get(group.model), gpu) for group in groups]
     training = costs.training_cost(workspace, known[params.train.base], gpu)
     trains = training is not None
     asked = dict.fromkeys(group.model for group in groups if group.to_ask != 0)

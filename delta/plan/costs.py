@@ -126,7 +126,7 @@ def uses_gpu(params: Params) -> bool:
     return engine_uses_gpu(params) or params.train.bf16
 
 
-def speed(gpu: Gpu, on_gpu: bool) -> Speed:
+def machine_speed(gpu: Gpu, on_gpu: bool) -> Speed:
     if not on_gpu:
         return Speed(CPU_DECODING.value, CPU_DECODING.value, CPU_TRAINING.value)
     peak = gpu.tflops * 1e12
@@ -150,17 +150,17 @@ def trace_tokens(params: Params, generator: str) -> float:
     return REASONING_REPLY.value
 
 
-def cost(params: Params, group: RequestGroup, size: Size | None, gpu: Gpu) -> Cost:
+def request_cost(params: Params, group: RequestGroup, size: Size | None, gpu: Gpu) -> Cost:
     """Return the cost of the requests left, to an engine on `gpu` or to the model's server."""
-    count = None if group.to_ask is None else tokens(params, group)
+    tokens = None if group.to_ask is None else request_tokens(params, group)
     if params.serving[group.model].server is not None:
         _, price = server_of(params, group.model)
         usd = Bill(0, 0) if group.to_ask == 0 else None
-        return Cost(group, count, 0.0, bill(count, price) if count and price else usd)
+        return Cost(group, tokens, 0.0, server_bill(tokens, price) if tokens and price else usd)
     hours = 0.0 if group.to_ask == 0 else None
-    if count is not None and size is not None:
-        hours = asking_hours(count, size, speed(gpu, engine_uses_gpu(params)))
-    return Cost(group, count, hours, None)
+    if tokens is not None and size is not None:
+        hours = generation_hours(tokens, size, machine_speed(gpu, engine_uses_gpu(params)))
+    return Cost(group, tokens, hours, None)
 
 
 def server_of(params: Params, model: str) -> tuple[str, Price | None]:
@@ -169,7 +169,7 @@ def server_of(params: Params, model: str) -> tuple[str, Price | None]:
     return name, params.engine.servers[name].models[model]
 
 
-def tokens(params: Params, group: RequestGroup) -> Tokens:
+def request_tokens(params: Params, group: RequestGroup) -> Tokens:
     """Return the tokens of the requests left. Means of cached replies replace assumptions."""
     to_ask = group.to_ask or 0
     prompt = group.prompt_tokens or _prompt_tokens(params, group)
@@ -179,7 +179,7 @@ def tokens(params: Params, group: RequestGroup) -> Tokens:
     return Tokens(prompt * prompts, prompt * to_ask, reply * to_ask, group.max_tokens * to_ask)
 
 
-def bill(tokens: Tokens, price: Price) -> Bill:
+def server_bill(tokens: Tokens, price: Price) -> Bill:
     prompts = tokens.sent * price.prompt
     usd, at_most = (prompts + n * price.completion for n in (tokens.written, tokens.at_most))
     return Bill(usd / 1e6, at_most / 1e6)
@@ -195,9 +195,9 @@ def _prompt_tokens(params: Params, group: RequestGroup) -> float:
     return min(limit, whole)  # longer traces lose their middle
 
 
-def asking_hours(count: Tokens, size: Size, speed: Speed) -> float:
+def generation_hours(tokens: Tokens, size: Size, speed: Speed) -> float:
     """Return the hours of one GPU, assuming that tensor parallelism costs nothing."""
-    seconds = count.read / speed.reading + count.written / speed.writing
+    seconds = tokens.read / speed.reading + tokens.written / speed.writing
     return 2 * size.active * seconds / HOUR_S
 
 
@@ -227,7 +227,7 @@ def training_cost(workspace: Workspace, size: Size | None, gpu: Gpu) -> Training
     side = sum(_side_tokens(workspace, name) for name in generators) / 2
     epoch, hours = training_tokens(train, pairs, side), None
     if size is not None:
-        hours = training_hours(train, epoch, size, speed(gpu, train.bf16))
+        hours = training_hours(train, epoch, size, machine_speed(gpu, train.bf16))
     return TrainingCost(pairs, basis, side, epoch * train.method_params.num_train_epochs, hours)
 
 

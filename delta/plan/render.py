@@ -55,7 +55,7 @@ class Section:
     not_checked: list[str] = field(default_factory=list)
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+def align_columns(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     """Align the first column and a last column of words to the left, others to the right."""
     lines = [list(header), *map(list, rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
@@ -70,7 +70,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     return texts
 
 
-def short(number: float) -> str:
+def abbreviate(number: float) -> str:
     """Return about three digits and a unit: 12,345,678 is 12.3M."""
     for letter, unit in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if number >= unit:
@@ -78,7 +78,7 @@ def short(number: float) -> str:
     return f"{number:.0f}"
 
 
-def hours(number: float) -> str:
+def format_hours(number: float) -> str:
     return f"{number:,.0f}" if number >= 100 else f"{number:.2f}"
 
 
@@ -103,7 +103,7 @@ def stage_section(stages: Sequence[Stage]) -> Section:
         by_stage.setdefault(stage.name.partition("@")[0], []).append(stage)
     rows = [[name, *_by_state(items), _changes(items)] for name, items in by_stage.items()]
     rows.append(["all", *_by_state(stages), ""])
-    lines = ["Stages", *table(["", *STATES, "changed"], rows)]
+    lines = ["Stages", *align_columns(["", *STATES, "changed"], rows)]
     lines += wrap("waits: runs unless the stages before it give the same results as before.")
     return Section(lines)
 
@@ -125,7 +125,7 @@ def _changes(items: Sequence[Stage]) -> str:
     return ", ".join(words)
 
 
-def at_least(values: Iterable[float | None], text: Callable[[float], str]) -> str:
+def format_sum(values: Iterable[float | None], text: Callable[[float], str]) -> str:
     """Return the sum of the values that are known, with a "+" if it is only a part."""
     numbers = list(values)
     known = sum(number for number in numbers if number is not None)
@@ -134,7 +134,7 @@ def at_least(values: Iterable[float | None], text: Callable[[float], str]) -> st
     return f"{text(known)}+" if known else "?"
 
 
-def _whole(number: float) -> str:
+def _format_whole(number: float) -> str:
     return f"{number:,.0f}"
 
 
@@ -142,17 +142,17 @@ def _count_cells(costs: Sequence[Cost]) -> list[str]:
     """Return requests, cached ones, those to ask, and the least certain basis of the numbers."""
     groups = [cost.group for cost in costs]
     return [
-        at_least((group.total for group in groups), _whole),
-        _whole(sum(group.cached for group in groups)),
-        at_least((group.to_ask for group in groups), _whole),
+        format_sum((group.total for group in groups), _format_whole),
+        _format_whole(sum(group.cached for group in groups)),
+        format_sum((group.to_ask for group in groups), _format_whole),
         max((group.basis for group in groups), key=BASES.index),
     ]
 
 
 def _bill_cells(costs: Sequence[Cost]) -> list[str]:
     return [
-        at_least((cost.bill and cost.bill.usd for cost in costs), "{:,.2f}".format),
-        at_least((cost.bill and cost.bill.at_most for cost in costs), "{:,.2f}".format),
+        format_sum((cost.bill and cost.bill.usd for cost in costs), "{:,.2f}".format),
+        format_sum((cost.bill and cost.bill.at_most for cost in costs), "{:,.2f}".format),
     ]
 
 
@@ -171,7 +171,8 @@ def request_section(params: Params, costs: Sequence[Cost]) -> Section:
             parts[f"{stage}, all"] = [cost for part in parts.values() for cost in part]
         rows += [_request_row(name, part) for name, part in parts.items()]
     rows.append(_request_row("all", costs))
-    lines = ["Requests and tokens", *table([*REQUEST_HEADER, unit(engine_uses_gpu(params))], rows)]
+    header = [*REQUEST_HEADER, hours_unit(engine_uses_gpu(params))]
+    lines = ["Requests and tokens", *align_columns(header, rows)]
     groups = [cost.group for cost in costs]
     for basis in BASES:
         if any(group.basis == basis for group in groups):
@@ -189,10 +190,10 @@ def _request_row(name: str, costs: Sequence[Cost]) -> list[str]:
     return [
         name if len(name) <= NAME_WIDTH else name[: NAME_WIDTH - 1] + "…",
         *_count_cells(costs),
-        at_least((count and count.read for count in tokens), short),
-        at_least((count and count.written for count in tokens), short),
-        at_least((count and count.at_most for count in tokens), short),
-        at_least((cost.hours for cost in costs), hours),
+        format_sum((count and count.read for count in tokens), abbreviate),
+        format_sum((count and count.written for count in tokens), abbreviate),
+        format_sum((count and count.at_most for count in tokens), abbreviate),
+        format_sum((cost.hours for cost in costs), format_hours),
     ]
 
 
@@ -205,19 +206,19 @@ def training_section(train: TrainParams, cost: TrainingCost | None) -> Section:
         return Section(["Training", text])
     row = [
         f"train {train.method}",
-        _whole(cost.pairs),
+        _format_whole(cost.pairs),
         cost.basis,
         str(train.method_params.num_train_epochs),
-        short(cost.side),
-        short(cost.tokens),
-        at_least([cost.hours], hours),
+        abbreviate(cost.side),
+        abbreviate(cost.tokens),
+        format_sum([cost.hours], format_hours),
     ]
-    header = ("", "pairs", "number", "epochs", "tokens a side", "tokens", unit(train.bf16))
+    header = ("", "pairs", "number", "epochs", "tokens a side", "tokens", hours_unit(train.bf16))
     early = [] if train.early_stopping is None else ["  less where the loss converges earlier"]
-    return Section(["Training", *table(header, [row]), *early])
+    return Section(["Training", *align_columns(header, [row]), *early])
 
 
-def unit(on_gpu: bool) -> str:
+def hours_unit(on_gpu: bool) -> str:
     return "GPU h" if on_gpu else "CPU h"
 
 
@@ -225,13 +226,13 @@ def total_section(params: Params, costs: Sequence[Cost], training: TrainingCost 
     """Return the hours of all requests and of training, and the bill of all servers."""
     asking, spent, bill = "0", "0", ""
     if costs:
-        asking = (
-            f"{at_least((cost.hours for cost in costs), hours)} {unit(engine_uses_gpu(params))}"
-        )
+        hours = format_sum((cost.hours for cost in costs), format_hours)
+        asking = f"{hours} {hours_unit(engine_uses_gpu(params))}"
     if training is not None:
         spent = "?"
         if training.pairs is not None:
-            spent = f"{at_least([training.hours], hours)} {unit(params.train.bf16)}"
+            hours = format_sum([training.hours], format_hours)
+            spent = f"{hours} {hours_unit(params.train.bf16)}"
     if served := _served(params, costs):
         usd, at_most = _bill_cells(served)
         bill = f", {usd} USD to servers (at most {at_most})"
@@ -267,7 +268,7 @@ def server_section(params: Params, costs: Sequence[Cost]) -> Section:
         rows.append(["all servers", "", "", "", "", "", *_bill_cells(served)])
     section.lines += [
         "Requests by model",
-        *table(SERVER_HEADER, rows),
+        *align_columns(SERVER_HEADER, rows),
         *wrap(
             "USD: by the prices under engine.servers; a prompt counts as often as it is "
             "sent, and no discount is taken off. At most: every reply as long as it may be. "
@@ -309,7 +310,7 @@ def memory_section(
             section.blocks.append(f"{name} ({use}) {fit.words}")
     if rows:
         header = ("", "use", "parameters", "GPUs", "GiB each", "")
-        section.lines += ["Memory", *table(header, rows)]
+        section.lines += ["Memory", *align_columns(header, rows)]
     return section
 
 
@@ -321,7 +322,7 @@ def disk_section(
     total, free = sum(size for _, size in rows), shutil.disk_usage(".").free
     rows += [("all", total), ("free here", free)]
     cells = [[what, f"{size / GIB:,.1f}"] for what, size in rows]
-    section = Section(["Disk", *table(("", "GiB"), cells)])
+    section = Section(["Disk", *align_columns(("", "GiB"), cells)])
     section.not_checked += [
         f"disk for {name}: its size is known once it is fetched"
         for name in models_to_fetch(workspace)

@@ -26,9 +26,9 @@ def group(to_ask: int, **measured: float) -> RequestGroup:
 def test_tokens_are_those_of_cached_replies_or_assumed() -> None:
     # 10 of 20 replies to 10 prompts: each may have to be read again.
     params = params_with()
-    measured = costs.tokens(params, group(10, prompt_tokens=30, reply_tokens=20))
+    measured = costs.request_tokens(params, group(10, prompt_tokens=30, reply_tokens=20))
     assert measured == Tokens(read=300, sent=300, written=200, at_most=640)
-    assumed = costs.tokens(params, group(10))
+    assumed = costs.request_tokens(params, group(10))
     assert assumed == Tokens(2_000, 2_000, 640, 640)  # 500 tokens, cut at 64
 
 
@@ -46,7 +46,7 @@ def test_inference_takes_two_flop_per_parameter_and_token() -> None:
     size = Size(8e9, 1e9, 0, 0, None)
     speed = Speed(reading=1e12, writing=1e10, training=1)
     # 2e9 x 1.8e6 / 1e12 = 3,600 s, and 2e9 x 36,000 / 1e10 = 7,200 s
-    assert costs.asking_hours(Tokens(1.8e6, 0, 36_000, 0), size, speed) == pytest.approx(3.0)
+    assert costs.generation_hours(Tokens(1.8e6, 0, 36_000, 0), size, speed) == pytest.approx(3.0)
 
 
 def trained(**changes: Any) -> TrainParams:

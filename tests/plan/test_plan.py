@@ -17,7 +17,7 @@ from delta.plan import availability, dvc_state, plan
 from delta.plan.availability import NO_ANSWER, AskHub, Availability, ExternalSource
 from delta.plan.costs import Gpu
 from delta.plan.dvc_state import Stage, with_states
-from delta.plan.render import Section, short, source_section, table
+from delta.plan.render import Section, abbreviate, align_columns, source_section
 from delta.plan.requests import PromptEngine
 from tests.helpers.import_closure import ROOT
 from tests.helpers.plan_workspace import MODEL, params_with, stage
@@ -237,12 +237,12 @@ def test_a_plan_of_every_profile_fits_100_columns(profile: str) -> None:
 
 
 def test_tables_are_plain_text() -> None:
-    assert table(("", "n"), [("a", "1"), ("long", "20")]) == [
+    assert align_columns(("", "n"), [("a", "1"), ("long", "20")]) == [
         "         n",
         "  a      1",
         "  long  20",
     ]
-    assert [short(n) for n in (999, 1_234, 123_456, 2.5e6, 3e9)] == [
+    assert [abbreviate(n) for n in (999, 1_234, 123_456, 2.5e6, 3e9)] == [
         "999",
         "1.2k",
         "123k",

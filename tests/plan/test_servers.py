@@ -41,7 +41,7 @@ def params_of(content: dict[str, Any]) -> Params:
 
 
 def priced(params: Params, *groups: RequestGroup) -> list[Cost]:
-    return [costs.cost(params, group, None, H100) for group in groups]
+    return [costs.request_cost(params, group, None, H100) for group in groups]
 
 
 def judged(name: str, total: int | None, cached: int = 0) -> RequestGroup:
@@ -56,13 +56,13 @@ def test_a_bill_counts_a_prompt_as_often_as_it_is_sent() -> None:
     params = params_of(content_with(URL))
     item = judged("zero-shot", total=20_010, cached=10)
     # 20,000 requests share 4,002 prompts of 1,000 tokens.
-    assert costs.tokens(params, item) == Tokens(
+    assert costs.request_tokens(params, item) == Tokens(
         read=4_002_000, sent=20_000_000, written=6_000_000, at_most=24_000_000
     )
     price = params.engine.servers["openai"].models["judge-api"]
     assert price is not None
     # 20 x 0.40 + 6 x 1.60, and 20 x 0.40 + 24 x 1.60
-    bill = costs.bill(Tokens(0, 20e6, 6e6, 24e6), price)
+    bill = costs.server_bill(Tokens(0, 20e6, 6e6, 24e6), price)
     assert [round(usd, 6) for usd in bill] == [17.6, 46.4]
 
 
