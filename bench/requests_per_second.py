@@ -29,7 +29,7 @@ import aiohttp
 from aiohttp import web
 
 from bench import peers, results
-from delta.inference.config import ServerModelParams, ServerSettings, ServingParams
+from delta.inference.config import ServerModelParams, ServerParams, ServingParams
 from delta.inference.openai_engine import OpenAIEngine
 from delta.inference.reply_cache import ReplyCache
 from delta.inference.types import Reply, Request
@@ -140,7 +140,7 @@ def bare(url: str) -> list[str]:
 
 def ours(url: str) -> list[str]:
     """Return the same texts through our engine and an empty reply cache on disk."""
-    server = ServerSettings(
+    server = ServerParams(
         base_urls=[url],
         key=None,
         models={"m": None},

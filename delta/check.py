@@ -26,7 +26,7 @@ from delta.experiments.grid import ExperimentParams
 from delta.grading.config import GradingParams
 from delta.grading.verify import VerifyParams
 from delta.inference import chat_completions, chat_formats
-from delta.inference.config import EngineSettings, SamplingParams, Serving, WeightlessServingParams
+from delta.inference.config import EngineParams, SamplingParams, Serving, WeightlessServingParams
 from delta.inference.generate import GeneratorParams, RecordedParams, SampledParams
 from delta.judging.budget import is_sufficient
 from delta.judging.judge import JudgeParams
@@ -41,7 +41,7 @@ class Params(StrictModel):
     profile: Name  # shown in the report
     models: Annotated[dict[Name, ModelParams], Field(min_length=1)]
     serving: dict[Name, Serving]
-    engine: EngineSettings
+    engine: EngineParams
     problems: ProblemsParams
     generators: Annotated[dict[Name, GeneratorParams], Field(min_length=1)]
     grading: GradingParams

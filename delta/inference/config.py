@@ -13,7 +13,7 @@ from delta.core.params import SECRET_ERROR, Name, StrictModel
 from delta.inference.chat_completions import COMPLETIONS_PATH, Accepts
 from delta.inference.failures import hide_variable
 
-Positive = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1)]
 USD = Annotated[float, Field(ge=0)]
 VARIABLE_NAME = r"[A-Z_][A-Z0-9_]*"  # a key pasted here by mistake has small letters or dashes
 HEADER_VALUE = re.compile(r"[\x21-\x7e]+")
@@ -76,8 +76,8 @@ class ServingParams(StrictModel):
 
     chat_format: str  # a name in prompts/chat_formats.yaml
     dtype: Literal["float32", "bfloat16", "float16"]
-    max_model_len: Positive  # tokens, prompt and reply
-    tensor_parallel_size: Positive  # GPUs that share the model
+    max_model_len: Count  # tokens, prompt and reply
+    tensor_parallel_size: Count  # GPUs that share the model
     trust_remote_code: bool  # whether code beside the weights is run
     server: ServerModelParams | None = None  # a server answers; without it, the engine of this run
 
@@ -86,7 +86,7 @@ class WeightlessServingParams(StrictModel):
     """Chat format of a model without local weights."""
 
     chat_format: str
-    max_model_len: Positive  # tokens, prompt and reply, that its server takes
+    max_model_len: Count  # tokens, prompt and reply, that its server takes
     server: ServerModelParams
 
 
@@ -103,15 +103,15 @@ Serving = Annotated[
 ]
 
 
-class VllmSettings(StrictModel):
+class VllmParams(StrictModel):
     """vLLM's own options. Where one is null, vLLM chooses. A GPU is used where there is one."""
 
-    max_num_seqs: Positive
-    kv_cache_memory_bytes: Positive | None  # for the cache alone
+    max_num_seqs: Count
+    kv_cache_memory_bytes: Count | None  # for the cache alone
     gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] | None  # or for weights and cache
     enforce_eager: bool
     enable_chunked_prefill: bool  # must be off on the CPU, where it breaks seeds
-    block_size: Positive | None  # tokens in a block of the cache, the unit that prompts share
+    block_size: Count | None  # tokens in a block of the cache, the unit that prompts share
 
     @model_validator(mode="after")
     def _require_one_memory_bound(self) -> Self:
@@ -128,7 +128,7 @@ class Price(StrictModel):
     completion: USD  # includes reasoning
 
 
-class ServerSettings(StrictModel):
+class ServerParams(StrictModel):
     """One OpenAI-compatible API, at one or several addresses that serve the same models."""
 
     # Without user or password, since params.yaml is in Git. The least busy address is asked.
@@ -136,7 +136,7 @@ class ServerSettings(StrictModel):
     # Name of the environment variable that holds the API key; null: no key is sent.
     key: Annotated[str | None, BeforeValidator(_validate_variable)]
     models: Annotated[dict[str, Price | None], Field(min_length=1)]  # null: price unknown
-    concurrency: Positive  # requests in flight at once, over all addresses
+    concurrency: Count  # requests in flight at once, over all addresses
     timeout_s: Annotated[float, Field(gt=0)]  # of one attempt
     max_retries: Annotated[int, Field(ge=0)]  # of one request, before it counts as failed
 
@@ -162,7 +162,7 @@ class ServerSettings(StrictModel):
         return key
 
 
-class RaySettings(StrictModel):
+class RayParams(StrictModel):
     """vLLM on a Ray cluster: replicas with the settings of `vllm` share the requests.
 
     Each replica has `tensor_parallel_size` GPUs of one node, or none where vLLM runs on the CPU.
@@ -172,15 +172,15 @@ class RaySettings(StrictModel):
     # local: a cluster on this machine, which ends with the stage. auto: the one that $RAY_ADDRESS
     # names or that this machine belongs to.
     address: Literal["local", "auto"]
-    replicas: Positive | None  # at most; null: as many as the cluster has room for
-    cpus: Positive  # of each replica
+    replicas: Count | None  # at most; null: as many as the cluster has room for
+    cpus: Count  # of each replica
 
 
-class EngineSettings(StrictModel):
+class EngineParams(StrictModel):
     kind: Literal["vllm", "ray"]  # of every model without a `server` of its own
-    vllm: VllmSettings
-    ray: RaySettings
-    servers: dict[Name, ServerSettings]  # each answers for the models it lists
+    vllm: VllmParams
+    ray: RayParams
+    servers: dict[Name, ServerParams]  # each answers for the models it lists
     max_failed: Annotated[float, Field(ge=0, le=1)]  # fraction of a stage's requests
 
     def server_of(self, model: str) -> str:

@@ -6,7 +6,7 @@ from typing import Protocol
 from delta.core import fingerprint
 from delta.core.schemas import Message
 from delta.inference.chat_formats import ChatFormat, ReasoningSpan
-from delta.inference.config import EngineSettings, SamplingParams, Serving, ServingParams
+from delta.inference.config import EngineParams, SamplingParams, Serving, ServingParams
 from delta.inference.types import Reply, Request, TryGenerateFn
 
 
@@ -22,7 +22,7 @@ class Engine(Protocol):
     def ask(self) -> TryGenerateFn: ...
 
 
-def open_engine(settings: EngineSettings, serving: Serving, folder: Path) -> Engine:
+def open_engine(settings: EngineParams, serving: Serving, folder: Path) -> Engine:
     """Return the engine for the model in `folder`. Weights are loaded at the first request."""
     if serving.server is not None:
         from delta.inference.openai_engine import OpenAIEngine

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from delta.core import fingerprint, params, paths
 from delta.core.console import Console
-from delta.inference.config import EngineSettings, Serving
+from delta.inference.config import EngineParams, Serving
 from delta.inference.engine import Engine, open_engine
 from delta.inference.reply_cache import ReplyCache, open_reply_cache
 from delta.inference.types import Answer, GenerateFn, Request
@@ -19,7 +19,7 @@ class ModelClient(NamedTuple):
     engine: Engine
     fingerprint: str  # part of every request's key
     max_model_len: int
-    settings: EngineSettings
+    settings: EngineParams
 
     def max_prompt_tokens(self, max_tokens: int) -> int:
         """Return how many tokens a prompt may have, if its reply may have `max_tokens`."""
@@ -55,7 +55,7 @@ def open_model(name: str) -> ModelClient:
         f"serving.{name}",
         Serving,  # type: ignore[arg-type]  # a union is no type[S] to mypy
     )
-    settings = params.load_section("engine", EngineSettings)
+    settings = params.load_section("engine", EngineParams)
     folder = paths.model(name)
     digest = fingerprint.read_fingerprint(folder)
     engine = open_engine(settings, serving, folder)

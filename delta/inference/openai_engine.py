@@ -25,7 +25,7 @@ from delta.core.errors import IncompleteError
 from delta.core.schemas import Message
 from delta.inference import chat_completions, chat_formats
 from delta.inference.chat_completions import COMPLETIONS_PATH, REQUEST_ID_PREFIX, FailedAttemptError
-from delta.inference.config import ServerSettings, Serving
+from delta.inference.config import ServerParams, Serving
 from delta.inference.failures import MAX_SCANNED_CHARS, make_failure, safe_line
 from delta.inference.types import Answer, Failure, Reply, Request, canonical_json
 from delta.prompts import control_tokens
@@ -64,7 +64,7 @@ class _Address:
 class OpenAIEngine:
     """An engine that sends chat completions. The servers render the messages."""
 
-    def __init__(self, settings: ServerSettings, serving: Serving, model: str) -> None:
+    def __init__(self, settings: ServerParams, serving: Serving, model: str) -> None:
         assert serving.server is not None  # delta.inference.engine checks it
         self.settings = settings
         self.model = model  # its name at the server

@@ -9,7 +9,7 @@ from pathlib import Path
 from delta.core import fingerprint
 from delta.core.errors import InputError
 from delta.inference import ray_actors
-from delta.inference.config import RaySettings, ServingParams, VllmSettings
+from delta.inference.config import RayParams, ServingParams, VllmParams
 from delta.inference.failures import make_failure
 from delta.inference.types import Answer, Failure, Reply, Request
 from delta.inference.vllm_engine import VllmEngine
@@ -26,7 +26,7 @@ class RayEngine(VllmEngine):
     """
 
     def __init__(
-        self, settings: VllmSettings, serving: ServingParams, folder: Path, ray: RaySettings
+        self, settings: VllmParams, serving: ServingParams, folder: Path, ray: RayParams
     ) -> None:
         ray_actors.check_installed("engine.kind")
         super().__init__(settings, serving, folder)
@@ -67,7 +67,7 @@ class VllmActor:
     """A replica on some node, as an actor of delta.inference.ray_actors."""
 
     def __init__(
-        self, settings: VllmSettings, serving: ServingParams, folder: Path, name: str, model: str
+        self, settings: VllmParams, serving: ServingParams, folder: Path, name: str, model: str
     ) -> None:
         os.environ.update(NO_TELEMETRY)
         if settings.gpu_memory_utilization is None:

@@ -17,7 +17,7 @@ from typing import Any
 from delta.core.errors import InputError
 from delta.core.schemas import Message
 from delta.inference import chat_formats, harmony
-from delta.inference.config import ServingParams, VllmSettings
+from delta.inference.config import ServingParams, VllmParams
 from delta.inference.failures import make_failure
 from delta.inference.types import Answer, Reply, Request
 
@@ -28,7 +28,7 @@ MAX_ATTEMPTS = 3  # for a request that vLLM aborts, before it counts as failed
 class VllmEngine:
     """An engine for one model folder. Tokenizer and weights are loaded when first needed."""
 
-    def __init__(self, settings: VllmSettings, serving: ServingParams, folder: Path) -> None:
+    def __init__(self, settings: VllmParams, serving: ServingParams, folder: Path) -> None:
         self.settings = settings
         self.serving = serving
         self.folder = folder

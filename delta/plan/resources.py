@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from delta.core import paths
-from delta.inference.config import ServingParams, VllmSettings
+from delta.inference.config import ServingParams, VllmParams
 from delta.plan import costs
 from delta.plan.costs import Cost, Gpu
 from delta.plan.model_sizes import BYTES, Size, Sizes
@@ -24,7 +24,7 @@ class Fit(NamedTuple):
     words: str
 
 
-def serving_fit(serving: ServingParams, size: Size, gpu: Gpu, vllm: VllmSettings) -> Fit:
+def serving_fit(serving: ServingParams, size: Size, gpu: Gpu, vllm: VllmParams) -> Fit:
     """Fit weights, the KV cache of one full reply and the engine itself on the model's GPUs."""
     if vllm.gpu_memory_utilization is None:
         return _ram_fit(size.weights + (vllm.kv_cache_memory_bytes or 0))

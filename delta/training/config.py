@@ -16,7 +16,7 @@ from delta.training.early_stopping import EarlyStoppingParams
 MIN_BFLOAT16_LEARNING_RATE = 1e-5
 
 LearningRate = Annotated[float, Field(gt=0, lt=1)]
-Positive = Annotated[float, Field(gt=0)]
+PositiveFloat = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 
 TRAINER_OPTIONS = {  # fields of TrainParams that every TRL config has
@@ -67,12 +67,12 @@ class SftParams(StrictModel):
 class DpoParams(SftParams):
     """No label smoothing: TRL 1.16 accepts it for this loss and ignores it."""
 
-    beta: Positive
+    beta: PositiveFloat
 
 
 class KtoParams(DpoParams):
-    desirable_weight: Positive  # weight of the chosen side's loss
-    undesirable_weight: Positive
+    desirable_weight: PositiveFloat  # weight of the chosen side's loss
+    undesirable_weight: PositiveFloat
 
 
 class LoraParams(StrictModel):
@@ -102,7 +102,7 @@ class TrainParams(StrictModel):
     # Not "constant", which ignores warmup_steps.
     lr_scheduler_type: Literal["linear", "cosine", "constant_with_warmup"]
     warmup_steps: Annotated[float, Field(ge=0)]  # below 1: a fraction of all steps
-    max_grad_norm: Positive
+    max_grad_norm: PositiveFloat
     lora: LoraParams | None  # null: all weights are trained
     bf16: bool  # autocast: forward and backward pass in bfloat16
     dtype: Literal["float32", "bfloat16"]  # of the weights that the optimizer updates

@@ -1,6 +1,6 @@
 """Settings of a small model and of its engine, valid for tests that load no weights."""
 
-from delta.inference.config import ServingParams, VllmSettings
+from delta.inference.config import ServingParams, VllmParams
 
 SERVING = ServingParams(
     chat_format="plain",
@@ -9,7 +9,7 @@ SERVING = ServingParams(
     tensor_parallel_size=1,
     trust_remote_code=False,
 )
-VLLM = VllmSettings(
+VLLM = VllmParams(
     max_num_seqs=2,
     kv_cache_memory_bytes=2**30,
     gpu_memory_utilization=None,

@@ -12,7 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from delta.inference.chat_completions import Accepts
-from delta.inference.config import ServerModelParams, ServerSettings
+from delta.inference.config import ServerModelParams, ServerParams
 from delta.inference.openai_engine import OpenAIEngine
 from delta.inference.types import Request, canonical_json
 from tests.helpers.engine_settings import SERVING
@@ -106,7 +106,7 @@ def engine_at(
     accepts: Accepts = "vllm",
     key: str | None = None,
 ) -> OpenAIEngine:
-    settings = ServerSettings(
+    settings = ServerParams(
         base_urls=list(urls),
         key=key,
         models={"toy": None},

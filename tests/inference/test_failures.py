@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 import pytest
 
-from delta.inference.config import ServerSettings
+from delta.inference.config import ServerParams
 from delta.inference.failures import make_failure, safe_line
 from delta.inference.types import Failure
 
@@ -99,7 +99,7 @@ def test_a_key_under_any_name_is_hidden_once_a_request_has_carried_it(
 ) -> None:
     monkeypatch.setenv("LAB_CREDENTIAL", KEY)
     url = "http://127.0.0.1:1/v1"
-    server = ServerSettings(
+    server = ServerParams(
         base_urls=[url],
         key="LAB_CREDENTIAL",
         models={"toy": None},

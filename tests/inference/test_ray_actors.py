@@ -24,7 +24,7 @@ from delta.grading.grade_all import grade_all
 from delta.grading.graders import Case, grade_case
 from delta.grading.verdict import Verdict
 from delta.inference import ray_actors
-from delta.inference.config import RaySettings, ServingParams, VllmSettings
+from delta.inference.config import RayParams, ServingParams, VllmParams
 from delta.inference.ray_actors import MAX_FAILURES, WORKER_DIED, RayActorPool
 from delta.inference.ray_engine import Prompt, RayEngine, VllmActor
 from delta.inference.reply_cache import ReplyCache
@@ -150,7 +150,7 @@ def assignments(folder: Path) -> list[tuple[int, str]]:
     return [(int(pid), key) for pid, _, key in (line.partition(" ") for line in lines)]
 
 
-def settings() -> tuple[VllmSettings, ServingParams]:
+def settings() -> tuple[VllmParams, ServingParams]:
     params = check(ROOT / "profiles" / "smoke.yaml")
     vllm = params.engine.vllm.model_copy(
         update={"max_num_seqs": 4, "kv_cache_memory_bytes": 100 * 2**20}
@@ -178,7 +178,7 @@ def test_a_killed_replica_costs_what_it_had_in_flight_and_no_reply_differs(
     monkeypatch.setattr("delta.inference.ray_engine.VllmActor", RecordingActor)
     model = fingerprint.read_fingerprint(folder)
     vllm, serving = settings()
-    engine = RayEngine(vllm, serving, folder, RaySettings(address="local", replicas=2, cpus=1))
+    engine = RayEngine(vllm, serving, folder, RayParams(address="local", replicas=2, cpus=1))
     requests = make_requests(engine, model)
     victim, kept_before = 0, set[str]()
     replies = {}

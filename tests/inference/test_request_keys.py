@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from delta.inference import vllm_engine
-from delta.inference.config import RaySettings, SamplingParams
+from delta.inference.config import RayParams, SamplingParams
 from delta.inference.engine import Engine, build_request
 from delta.inference.ray_engine import RayEngine
 from delta.inference.vllm_engine import VllmEngine
@@ -43,7 +43,7 @@ def test_request_keys_never_change_for_any_engine(
     write_tokenizer(tmp_path, family)
     name = FAMILIES[family].chat_format
     serving = SERVING.model_copy(update={"chat_format": name})
-    ray = RaySettings(address="local", replicas=None, cpus=1)
+    ray = RayParams(address="local", replicas=None, cpus=1)
     url = "http://127.0.0.1:1/v1"
     local = VllmEngine(VLLM, serving, tmp_path)
     cluster = RayEngine(VLLM, serving, tmp_path, ray)
