@@ -13,9 +13,8 @@ import numpy as np
 import pandas as pd  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
-from delta.analysis.votes import MEAN
 from delta.core.shuffle import shuffle_key
-from delta.judging.rubric import DIMENSIONS
+from delta.judging.rubric import DIMENSIONS, MEAN
 
 SIDES = ("strong", "weak")
 SUFFIXES = ("_strong", "_weak")

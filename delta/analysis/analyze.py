@@ -15,9 +15,10 @@ from delta.analysis import (
     variance_components,
 )
 from delta.analysis.config import AnalysisParams
-from delta.analysis.votes import MEAN, Array, Votes, gather_votes
+from delta.analysis.votes import Array, Votes, gather_votes
 from delta.core.types import Row
 from delta.judging.agreement import judge_agreement
+from delta.judging.rubric import MEAN
 
 Tables = dict[str, list[Row]]  # by the name of the file under data/analysis
 PEOPLE = "people"

@@ -13,11 +13,11 @@ from scipy import stats
 
 from delta.analysis.bootstrap import top_k, topk_stability
 from delta.analysis.reliability import ONE_VOTE, PairRows, pair_rows, pearson
-from delta.analysis.votes import DECIMALS, MEAN, Array, Indices, Votes, round4, rounded, vote_counts
+from delta.analysis.votes import DECIMALS, Array, Indices, Votes, round4, rounded, vote_counts
 from delta.core.errors import InputError
 from delta.core.shuffle import shuffle_keys
 from delta.core.types import Row
-from delta.judging.rubric import DIMENSIONS
+from delta.judging.rubric import DIMENSIONS, MEAN
 from delta.stats.rank_correlation import spearman
 
 DELTA_PREFIX = "delta_"

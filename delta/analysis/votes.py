@@ -9,13 +9,12 @@ from numpy.typing import NDArray
 
 from delta.core.errors import InputError
 from delta.core.types import Row
-from delta.judging.rubric import DIMENSIONS
+from delta.judging.rubric import DIMENSIONS, MEAN
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Indices = NDArray[np.int64]
 
-MEAN = "mean"  # of all dimensions, as in selector.by
 DECIMALS = 6  # so that means of the same votes are equal in whatever order they are added
 
 

@@ -52,6 +52,7 @@ RUBRIC = (
     ),
 )
 DIMENSIONS = tuple(dimension.name for dimension in RUBRIC)
+MEAN = "mean"  # of all dimensions, where a dimension may be named
 
 
 class Vote(NamedTuple):

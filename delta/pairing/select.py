@@ -11,10 +11,8 @@ from delta.core.params import StrictModel
 from delta.core.schemas import SELECTED, SIDES
 from delta.core.shuffle import shuffle_keys
 from delta.core.types import Counts
-from delta.judging.rubric import DIMENSIONS
+from delta.judging.rubric import DIMENSIONS, MEAN
 from delta.pairing import length_matching, score_formula
-
-MEAN = "mean"  # in selector.by: the mean of all rated dimensions
 
 
 class SelectorParams(StrictModel):

@@ -10,8 +10,8 @@ import pytest
 
 from delta.analysis.bootstrap import resampled_means, top_k, topk_stability
 from delta.analysis.reliability import PairRows
-from delta.analysis.votes import MEAN, Array, Indices, Votes, vote_counts
-from delta.judging.rubric import DIMENSIONS
+from delta.analysis.votes import Array, Indices, Votes, vote_counts
+from delta.judging.rubric import DIMENSIONS, MEAN
 
 FACTS, STRATEGY = DIMENSIONS[:2]
 NAN = float("nan")

@@ -8,11 +8,11 @@ import pytest
 
 from delta.analysis import topk_sets
 from delta.analysis.bootstrap import top_k
-from delta.analysis.votes import MEAN, Votes, gather_votes
+from delta.analysis.votes import Votes, gather_votes
 from delta.core.errors import InputError
 from delta.core.schemas import PAIR, RATING, TRACE, VERDICT
 from delta.core.tables import frame_of
-from delta.judging.rubric import DIMENSIONS
+from delta.judging.rubric import DIMENSIONS, MEAN
 from delta.pairing.select import SelectorParams, select
 
 FACTS, STRATEGY = DIMENSIONS[:2]

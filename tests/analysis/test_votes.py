@@ -8,11 +8,11 @@ import polars as pl
 import pytest
 
 from delta.analysis import correctness_auc, generator_deltas, inter_rater, reliability
-from delta.analysis.votes import MEAN, Array, gather_votes, mean_votes
+from delta.analysis.votes import Array, gather_votes, mean_votes
 from delta.core.errors import InputError
 from delta.core.schemas import TRACE, VERDICT
 from delta.core.tables import frame_of
-from delta.judging.rubric import DIMENSIONS
+from delta.judging.rubric import DIMENSIONS, MEAN
 from delta.stats.intervals import mean_interval, t95
 from delta.stats.rank_correlation import auc
 from tests.helpers.example_votes import FACTS, rating, votes_of
