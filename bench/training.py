@@ -146,7 +146,7 @@ def train(
         model=model_io.load(base, train_params.dtype),
         args=options,
         train_dataset=datasets.Dataset.from_list(rows),
-        processing_class=model_io.tokenizer(base),
+        processing_class=model_io.load_tokenizer(base),
     )
     trainer.remove_callback(PrinterCallback)
     start = time.perf_counter()

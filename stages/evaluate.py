@@ -73,9 +73,15 @@ def ask_model(
     sampling = params.load_section("evaluation.sampling", EvaluationSampling)
     evaluated = params.load_section(f"evaluation.models.{name}", EvaluatedModelParams)
     model = open_model(evaluated.model)
-    settings = model.engine, model.fingerprint, evaluated.examples
     requests = {
-        key: build_requests(sampling, benchmark, *settings, questions[key])
+        key: build_requests(
+            sampling,
+            benchmark,
+            model.engine,
+            model.fingerprint,
+            evaluated.examples,
+            questions[key],
+        )
         for key, benchmark in benchmarks.items()
     }
     item, title = f"evaluate-{name}", f"evaluate {name}"

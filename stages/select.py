@@ -5,13 +5,13 @@ import polars as pl
 from delta.core import params, paths, tables
 from delta.core.console import Console, run
 from delta.core.files import write_counts
-from delta.core.schemas import PAIR, RATING, SELECTED
+from delta.core.schemas import PAIR, RATING, SELECTED, SIDES
 from delta.pairing.select import SelectorParams, select
 
 
 def main(console: Console) -> None:
     selector = params.load_section("selector", SelectorParams)
-    names = dict.fromkeys(params.get(f"pairing.{side}") for side in ("chosen", "rejected"))
+    names = dict.fromkeys(params.get(f"pairing.{side}") for side in SIDES)
     pairs = tables.read(paths.PAIRS, PAIR)
     ratings = pl.concat(tables.read(paths.ratings(name), RATING) for name in names)
     selected, counts = select(selector, pairs, ratings)

@@ -29,7 +29,7 @@ def main(console: Console) -> None:
     # Importing torch takes seconds, so check the inputs first.
     from delta.training import model_io, reference_logps
 
-    tokenizer = model_io.tokenizer(base)
+    tokenizer = model_io.load_tokenizer(base)
     tokenized, counts = dataset.tokenize_pairs(settings, chat_format, pairs, tokenizer)
     train, held_out = (
         dataset.to_trl_columns(settings, rows)

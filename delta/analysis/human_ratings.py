@@ -19,7 +19,7 @@ from delta.core.types import Counts, Row
 from delta.judging.rubric import DIMENSIONS, HIGHEST, LOWEST
 
 ID, TRACE_ID, TEXT_SHA256 = "sheet_id", "trace_id", "text_sha256"
-SCORES = {str(score): score for score in range(LOWEST, HIGHEST + 1)}
+SCORE_OF_CELL = {str(score): score for score in range(LOWEST, HIGHEST + 1)}
 MAX_CELL = 100_000_000  # characters; Python's own limit is below the longest traces
 
 Line = tuple[int, dict[str, str]]  # number of the row in the file, and its cells by column
@@ -117,12 +117,12 @@ def _rating_table(path: Path, lines: list[Line], trace_ids: dict[str, str]) -> p
             )
         for dimension in DIMENSIONS:
             cell = cells[dimension].strip()
-            if cell and cell not in SCORES:
+            if cell and cell not in SCORE_OF_CELL:
                 raise InputError(
                     f"{path}: row {number}, column {dimension}: {cells[dimension]!r}; expected a "
                     f"whole number from {LOWEST} to {HIGHEST}, or nothing where not rated"
                 )
             row: Row = {"trace_id": trace_ids[cells[ID]], "judge": path.name}
-            row |= {"dimension": dimension, "votes": [SCORES[cell]] if cell else []}
+            row |= {"dimension": dimension, "votes": [SCORE_OF_CELL[cell]] if cell else []}
             rows.append(row | {"refused": int(not cell), "deductions": []})
     return frame_of(rows, RATING)

@@ -14,6 +14,7 @@ from delta.analysis.votes import (
     squared_deviations,
     vote_counts,
 )
+from delta.core.schemas import SIDES
 from delta.core.types import Row
 
 ONE_VOTE = "every trace has one vote"
@@ -29,10 +30,10 @@ class PairRows(NamedTuple):
 def pair_rows(votes: Votes, pairs: pl.DataFrame) -> PairRows:
     """Return the rows of those pairs whose two traces are both rated."""
     rows = pairs.select("chosen_id", "rejected_id")
-    for side in ("chosen", "rejected"):
+    for side in SIDES:
         indices = votes.traces.select(pl.col("trace_id").alias(f"{side}_id")).with_row_index(side)
         rows = rows.join(indices, on=f"{side}_id", how="inner", maintain_order="left")
-    return PairRows(*(rows[side].cast(pl.Int64).to_numpy() for side in ("chosen", "rejected")))
+    return PairRows(*(rows[side].cast(pl.Int64).to_numpy() for side in SIDES))
 
 
 def reliability_rows(votes: Votes, pairs: pl.DataFrame) -> list[Row]:

@@ -17,7 +17,7 @@ from typing import NoReturn
 
 from delta.core.errors import RESUME, InputError
 
-DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+OUTPUT_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 SIGINT_CODE = 130  # the exit code that shells give a command ended by Ctrl-C
 
 
@@ -79,7 +79,7 @@ def run(main: Callable[[], int | None]) -> NoReturn:
     except BrokenPipeError:
         code = 0
     except OSError as error:
-        if error.errno not in DISK_ERRORS or error.filename is not None:
+        if error.errno not in OUTPUT_ERRORS or error.filename is not None:
             raise
         code = f"standard output cannot be written to ({error.strerror})"
     _close_broken_streams()

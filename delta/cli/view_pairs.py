@@ -6,7 +6,7 @@ import polars as pl
 
 from delta.core import params, paths, tables
 from delta.core.console import Console
-from delta.core.schemas import PROBLEM, RATING, SELECTED, TRACE, VERDICT
+from delta.core.schemas import PROBLEM, RATING, SELECTED, SIDES, TRACE, VERDICT
 from delta.pairing.select import SelectorParams
 from delta.report import pair_viewer
 
@@ -19,7 +19,7 @@ def log_name(_options: argparse.Namespace) -> str:
 
 def main(console: Console, _options: argparse.Namespace) -> None:
     selector = params.load_section("selector", SelectorParams)
-    chosen, rejected = (params.get(f"pairing.{side}") for side in ("chosen", "rejected"))
+    chosen, rejected = (params.get(f"pairing.{side}") for side in SIDES)
     names = list(dict.fromkeys([chosen, rejected]))  # may be the same generator
     selected = tables.read(paths.SELECTED, SELECTED)
     problems = tables.read(paths.PROBLEMS, PROBLEM)

@@ -95,7 +95,7 @@ def ngrams(text: str, words: int | None) -> list[str]:
     """Return all n-grams of `words` words; the text's key if it is shorter or `words` is None."""
     if words is None:
         return [normalized_key(text)]
-    tokens = [_casefold_word(match) for match in _WORD.findall(normalize(text))]
+    tokens = [_casefold_word(word) for word in _WORD.findall(normalize(text))]
     if len(tokens) < words:
         return [normalized_key(text)]
     return [" ".join(tokens[start : start + words]) for start in range(len(tokens) - words + 1)]

@@ -94,7 +94,7 @@ def _run_all(cells: list[Cell], jobs: int, lock: int) -> Iterator[tuple[Cell, st
         clones.put(_clone(CLONES / str(number)))
     threads = max(1, len(os.sched_getaffinity(0)) // jobs)
 
-    def run_one(cell: Cell) -> tuple[Path, int]:
+    def run_cell(cell: Cell) -> tuple[Path, int]:
         clone, start = clones.get(), time.monotonic()
         try:
             _run_in(clone, cell, source, threads, lock)
@@ -104,7 +104,7 @@ def _run_all(cells: list[Cell], jobs: int, lock: int) -> Iterator[tuple[Cell, st
 
     pool = ThreadPoolExecutor(jobs)
     try:
-        futures = {pool.submit(run_one, cell): cell for cell in cells}
+        futures = {pool.submit(run_cell, cell): cell for cell in cells}
         for future in as_completed(futures):
             clone, seconds = future.result()
             yield futures[future], _fetch(clone, futures[future]), seconds

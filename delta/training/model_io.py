@@ -26,7 +26,7 @@ def load(folder: Path, dtype: str) -> Any:
     return model
 
 
-def tokenizer(folder: Path) -> Any:
+def load_tokenizer(folder: Path) -> Any:
     return AutoTokenizer.from_pretrained(folder)
 
 

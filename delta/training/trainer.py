@@ -161,7 +161,7 @@ def _trainer(run: TrainingRun, config: Any, on_step: OnStep) -> Any:
             args=config,
             train_dataset=run.rows("rows"),
             eval_dataset=run.rows("held_out"),
-            processing_class=model_io.tokenizer(run.base),
+            processing_class=model_io.load_tokenizer(run.base),
             callbacks=[TrainingCallback(run, on_step)],
             peft_config=lora,
         )
