@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 
-from delta.analysis.votes import DECIMALS, Array, Mask, Votes, mean_votes, rounded
+from delta.analysis.votes import DECIMALS, Array, Mask, Votes, mean_votes, rounded_row
 from delta.core.types import Row
 from delta.stats.intervals import mean_interval
 from delta.stats.rank_correlation import auc
@@ -37,7 +37,7 @@ def auc_rows(votes: Votes) -> list[Row]:
             ("within_problem", mean_interval(by_problem, 0, 1), len(by_problem)),
         ):
             row: Row = {"dimension": dimension, "kind": kind}
-            row |= rounded(("auc", "low", "high"), estimate)
+            row |= rounded_row(("auc", "low", "high"), estimate)
             table.append(row | {"problems": problems} | counts)
     return table
 

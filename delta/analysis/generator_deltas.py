@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import polars as pl
 
-from delta.analysis.votes import Array, Indices, Votes, mean_votes, rounded
+from delta.analysis.votes import Array, Indices, Votes, mean_votes, rounded_row
 from delta.core.types import Row
 from delta.stats.intervals import mean_interval
 
@@ -26,7 +26,7 @@ def delta_matrix_rows(votes: Votes, num_problems: int) -> list[Row]:
             deltas = deltas[~np.isnan(deltas)]
             row: Row = {"dimension": dimension}
             row |= {"chosen": names[chosen], "rejected": names[rejected]}
-            row |= rounded(("delta", "low", "high"), mean_interval(deltas))
+            row |= rounded_row(("delta", "low", "high"), mean_interval(deltas))
             row |= {"problems": len(deltas), "without_both": num_problems - len(deltas)}
             table.append(row)
     return table

@@ -4,7 +4,14 @@ from typing import Literal
 
 import numpy as np
 
-from delta.analysis.votes import Array, mean_votes, round4, rounded, squared_deviations, vote_counts
+from delta.analysis.votes import (
+    Array,
+    mean_votes,
+    round4,
+    rounded_row,
+    squared_deviations,
+    vote_counts,
+)
 from delta.core.types import Row
 
 Level = Literal["ordinal", "interval"]
@@ -31,7 +38,7 @@ def coefficients(matrix: Array) -> Row:
         "alpha_ordinal": round4(krippendorff_alpha(matrix, "ordinal")),
         "alpha_interval": round4(krippendorff_alpha(matrix, "interval")),
     }
-    return row | rounded(("icc_one_vote", "icc_mean_of_votes", "votes_in_mean"), icc(matrix))
+    return row | rounded_row(("icc_one_vote", "icc_mean_of_votes", "votes_in_mean"), icc(matrix))
 
 
 def krippendorff_alpha(matrix: Array, level: Level) -> float | None:

@@ -13,7 +13,7 @@ from scipy import stats
 
 from delta.analysis.bootstrap import top_k, topk_stability
 from delta.analysis.reliability import ONE_VOTE, PairRows, pair_rows, pearson
-from delta.analysis.votes import DECIMALS, Array, Indices, Votes, round4, rounded, vote_counts
+from delta.analysis.votes import DECIMALS, Array, Indices, Votes, round4, rounded_row, vote_counts
 from delta.core.errors import InputError
 from delta.core.shuffle import shuffle_keys
 from delta.core.types import Row
@@ -76,7 +76,7 @@ def overlap_rows(ranked: Ranking, sizes: list[int]) -> list[Row]:
             if too_few is None:
                 overlap = 100 * int((masks[first] & masks[second]).sum()) / k
                 own_ties = 100 * float(chances[first] @ chances[second]) / k
-                row |= rounded(OVERLAP, (overlap, own_ties, *chance))
+                row |= rounded_row(OVERLAP, (overlap, own_ties, *chance))
             rows.append(row | correlations[frozenset((first, second))])
     return rows
 
@@ -123,7 +123,7 @@ def cut_rows(
                 if dimension in stability:
                     percentages = stability[dimension][:, possible.index(k)]
                     bounds = np.quantile(percentages, (0.025, 0.975))
-                    row |= rounded(STABILITY, (percentages.mean(), *bounds))
+                    row |= rounded_row(STABILITY, (percentages.mean(), *bounds))
             rows.append(row | {"why": _too_few(k, total) or why})
     return rows
 
@@ -162,4 +162,4 @@ def length_rows(ranked: Ranking) -> list[Row]:
 
 
 def spearman_row(first: Array, second: Array) -> Row:
-    return rounded(("spearman", "spearman_low", "spearman_high"), spearman(first, second))
+    return rounded_row(("spearman", "spearman_low", "spearman_high"), spearman(first, second))

@@ -11,7 +11,7 @@ from delta.analysis.votes import (
     Indices,
     Votes,
     mean_votes,
-    rounded,
+    rounded_row,
     squared_deviations,
     vote_counts,
 )
@@ -141,6 +141,6 @@ def _source_rows(variances: dict[str, float | None], absent: dict[str, str]) -> 
         if crossed and variance is not None and total > 0:
             share = max(0.0, variance) / total
         clipped = variance is not None and variance < 0
-        row = {"source": name, **rounded(("variance", "share"), (variance, share))}
+        row = {"source": name, **rounded_row(("variance", "share"), (variance, share))}
         table.append({**row, "clipped": clipped, "why": why})
     return table

@@ -98,6 +98,6 @@ def round4(value: float | None) -> float | None:
     return None if value is None or not np.isfinite(value) else round(float(value), 4) + 0.0
 
 
-def rounded(names: Iterable[str], values: Iterable[float | None]) -> Row:
+def rounded_row(names: Iterable[str], values: Iterable[float | None]) -> Row:
     """Return the values by name, each as `round4` rounds it."""
     return dict(zip(names, map(round4, values), strict=True))

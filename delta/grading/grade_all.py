@@ -19,7 +19,7 @@ def grade_all(
 ) -> Iterator[Verdict]:
     """Yield a verdict for every case, in order; a crash or a timeout is "ungradable"."""
     if params.backend == "ray":
-        yield from ray_pool.grade_all(params, cases, grade)
+        yield from ray_pool.grade_on_cluster(params, cases, grade)
         return
     for with_math_verify, group in itertools.groupby(cases, needs_math_verify):
         with open_pool(params, grade, with_math_verify) as pool:

@@ -17,7 +17,9 @@ MAX_IN_FLIGHT = 2  # chunks of an actor: one in work and one waiting
 Chunk = list[Case]
 
 
-def grade_all(params: GradingParams, cases: Iterable[Case], grade: Grade) -> Iterator[Verdict]:
+def grade_on_cluster(
+    params: GradingParams, cases: Iterable[Case], grade: Grade
+) -> Iterator[Verdict]:
     """Yield a verdict for every case, in order; chunks of a lost node are graded again.
 
     Raises IncompleteError if a chunk kills every actor that grades it.
