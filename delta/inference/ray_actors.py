@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-from delta.core.errors import IncompleteError, InputError
+from delta.core.errors import RESUME, IncompleteError, InputError
 
 LOG = logging.getLogger(__name__)
 Address = Literal["local", "auto"]
@@ -195,8 +195,7 @@ class RayActorPool:
                     if deaths > MAX_FAILURES + self.num_workers:  # more than all of one node
                         raise IncompleteError(
                             f"{deaths} Ray workers died in a row without an answer; the last: "
-                            f"{answers.reason}. Completed replies are kept; run the same command "
-                            "to resume"
+                            f"{answers.reason}. {RESUME}"
                         )
                     answers = [(number, WORKER_DIED) for number in given_up]
                 else:

@@ -107,8 +107,15 @@ def _evaluate(workspace: Workspace, name: str, benchmark_name: str) -> PendingRe
             rows = TableEstimate(frame, frame.height, workspace.settled(stage))
 
     def ask_all(client: ModelClient, sample: pl.DataFrame, lookup: CacheLookup) -> None:
-        model = client.engine, client.fingerprint, evaluated.examples
-        _ask(lookup, evaluate.build_requests(sampling, benchmark, *model, sample))
+        requests = evaluate.build_requests(
+            sampling,
+            benchmark,
+            client.engine,
+            client.fingerprint,
+            evaluated.examples,
+            sample,
+        )
+        _ask(lookup, requests)
 
     group = RequestGroup(
         "evaluate",
