@@ -47,7 +47,7 @@ async function draw(moved) {
   }
   if (!pair) {
     byId("content").replaceChildren();
-    say("There is no such pair here: ", ...visibleText(wanted));
+    showMessage("There is no such pair here: ", ...visibleText(wanted));
     return;
   }
   await drawPair(pair, moved);
@@ -69,7 +69,7 @@ async function drawPair(pair, moved) {
   }
 }
 
-function go(step) {
+function stepPair(step) {
   const place = view.listed.indexOf(view.current);
   const other = view.listed[place + step];
   if (place < 0 || !other) return;
@@ -77,36 +77,37 @@ function go(step) {
   location.hash = address(other);
 }
 
-function toList() {
+function showList() {
   location.hash = "#list";
 }
 
 function switchRaw() {
   view.raw = !view.raw;
   for (const button of document.querySelectorAll(".raw")) button.setAttribute("aria-pressed", view.raw);
-  draw(false).catch(fail);
+  draw(false).catch(showError);
 }
 
-function turn(step) {
+function turnPage(step) {
   view.page += step;
   drawList();
   byId("list").scrollIntoView();
 }
 
-function say(...parts) {
+function showMessage(...parts) {
   byId("message").replaceChildren(...parts);
 }
 
-function fail(error) {
-  say(String(error.message ?? error));
+function showError(error) {
+  showMessage(String(error.message ?? error));
 }
 
 function onKey(event) {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.target.closest("input, select, textarea")) return;
   const keys = {
-    ArrowLeft: () => go(-1), k: () => go(-1), ArrowRight: () => go(1), j: () => go(1),
-    Escape: toList, r: switchRaw, "/": () => (toList(), byId("search").focus()),
+    ArrowLeft: () => stepPair(-1), k: () => stepPair(-1),
+    ArrowRight: () => stepPair(1), j: () => stepPair(1),
+    Escape: showList, r: switchRaw, "/": () => (showList(), byId("search").focus()),
   };
   if (!Object.hasOwn(keys, event.key)) return;
   if (!view.current && event.key !== "/" && event.key !== "r") return;
@@ -115,22 +116,22 @@ function onKey(event) {
 }
 
 function listen() {
-  window.addEventListener("hashchange", () => draw(true).catch(fail));
+  window.addEventListener("hashchange", () => draw(true).catch(showError));
   document.addEventListener("keydown", onKey);
-  byId("back").addEventListener("click", toList);
-  byId("previous").addEventListener("click", () => go(-1));
-  byId("next").addEventListener("click", () => go(1));
+  byId("back").addEventListener("click", showList);
+  byId("previous").addEventListener("click", () => stepPair(-1));
+  byId("next").addEventListener("click", () => stepPair(1));
   for (const button of document.querySelectorAll(".raw")) button.addEventListener("click", switchRaw);
   for (const button of document.querySelectorAll(".before")) {
-    button.addEventListener("click", () => turn(-1));
+    button.addEventListener("click", () => turnPage(-1));
   }
   for (const button of document.querySelectorAll(".after")) {
-    button.addEventListener("click", () => turn(1));
+    button.addEventListener("click", () => turnPage(1));
   }
 }
 
-async function begin() {
-  say("Reading the index…");
+async function start() {
+  showMessage("Reading the index…");
   const { about, pairs } = await readIndex();
   pairs.forEach((pair, place) => (pair.place = place));
   Object.assign(view, { about, pairs });
@@ -142,4 +143,4 @@ async function begin() {
   await draw(false);
 }
 
-begin().catch(fail);
+start().catch(showError);

@@ -19,7 +19,7 @@ const limit = (name) =>
 const fraction = (above, below) => maths("mfrac", {}, above, below);
 const binomial = (above, below) =>
   maths("mrow", {}, fence("("), maths("mfrac", { linethickness: "0" }, above, below), fence(")"));
-const together = (items) => (items.length === 1 ? items[0] : maths("mrow", {}, ...items));
+const asRow = (items) => (items.length === 1 ? items[0] : maths("mrow", {}, ...items));
 const isEmpty = (element) => element.localName === "mrow" && !element.hasChildNodes();
 
 /** Keeps white space at the ends of a text: it counts in TeX, but not in MathML. */

@@ -91,7 +91,7 @@ class Reader {
     while (this.next !== undefined && !ends.includes(this.next) && !INFIX.has(this.next)) {
       items.push(...this.scripted());
     }
-    return together(items);
+    return asRow(items);
   }
 
   group() {
@@ -151,7 +151,7 @@ class Reader {
       else break;
     }
     if (this.next === "^" || this.next === "_") throw new Unsupported("two scripts");
-    if (primes) above = together([operator(primes), ...(above ? [above] : [])]);
+    if (primes) above = asRow([operator(primes), ...(above ? [above] : [])]);
     const scripted = withScripts(name, base, below, above);
     if (!scripted) return [];
     const spaced = FUNCTIONS.has(name) && this.next && !/^(?:[([{}^_&,)\]]|\\left|\\\\)$/.test(this.next);
@@ -313,7 +313,7 @@ class Reader {
     this.expect("\\end");
     if (this.raw() !== name) throw new Unsupported(`end of ${name}`);
     const fences = [before, after].map((mark) => (mark ? [fence(mark)] : []));
-    return together([...fences[0], grid(rows, kind), ...fences[1]]);
+    return asRow([...fences[0], grid(rows, kind), ...fences[1]]);
   }
 
   over() {

@@ -6,6 +6,7 @@ const FINISH_REASONS = {
   stop: "ended by itself",
   length: "cut at the token limit",
   refused: "the server refused to answer",
+  failed: "no reply came",
 };
 
 const text = (content, raw) => (raw ? visibleText(content) : renderText(content));
