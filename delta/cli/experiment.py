@@ -22,7 +22,7 @@ from delta.core.errors import InputError
 from delta.core.git import is_tracked
 from delta.experiments import results, run
 from delta.experiments.changes import check_changes
-from delta.experiments.grid import Cell, Changes, ExperimentParams, cells, with_changes
+from delta.experiments.grid import Changes, ExperimentParams, RunSpec, expand_grid, with_changes
 from delta.plan.availability import external_sources
 
 DVC_FILE = Path("dvc.yaml")
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--jobs", type=jobs, default=1, help="runs side by side (default: 1)")
 
 
-def distinct_cells(names: list[str]) -> list[Cell]:
+def distinct_runs(names: list[str]) -> list[RunSpec]:
     """Return the distinct runs of the experiments, each with its whole params.yaml checked.
 
     Raises InputError for an unknown name, and for a run with impossible parameters or missing data.
@@ -43,20 +43,20 @@ def distinct_cells(names: list[str]) -> list[Cell]:
     declared = params.load_sections("experiments", ExperimentParams)
     if not names:
         raise InputError(f"no experiment is named; expected: all, {', '.join(declared)}")
-    by_key: dict[str, Cell] = {}
+    by_key: dict[str, RunSpec] = {}
     for name in declared if names == ["all"] else names:
         if name not in declared:
             raise InputError(f"experiment {name!r}; expected: all, {', '.join(declared)}")
-        for cell in cells(content, name, declared[name]):
-            if cell.key in by_key:
+        for spec in expand_grid(content, name, declared[name]):
+            if spec.key in by_key:
                 continue
-            by_key[cell.key] = cell
-            where = f"params.yaml: experiments.{name} {cell.axes}"
-            changed = with_changes(content, cell.changes, f"experiments.{name}")
+            by_key[spec.key] = spec
+            where = f"params.yaml: experiments.{name} {spec.axes}"
+            changed = with_changes(content, spec.changes, f"experiments.{name}")
             run_params = check.check_content(changed, where)
-            if results.read(cell.key) is None:
-                check_tracked(run_params, cell.changes, where)
-                check_changes(cell.changes, where)
+            if results.read(spec.key) is None:
+                check_tracked(run_params, spec.changes, where)
+                check_changes(spec.changes, where)
     return list(by_key.values())
 
 
@@ -96,14 +96,14 @@ def _parameters(stage: str) -> list[str]:
 def main(options: argparse.Namespace) -> int:
     console = Console(sys.stdout)
     check.check()
-    selected = distinct_cells(options.names)
+    selected = distinct_runs(options.names)
     # Outputs that the runs share are computed once, before them.
     for command in ([sys.executable, "-m", "delta", "repair-dvc"], ["dvc", "repro"]):
         if subprocess.run(command, check=False).returncode:
             return 1
-    missing = [cell for cell in selected if results.read(cell.key) is None]
+    missing = [spec for spec in selected if results.read(spec.key) is None]
     console.print(f"{len(selected)} runs, {len(selected) - len(missing)} of them done")
-    failed = run.run_cells(missing, options.jobs, console.print)
+    failed = run.run_experiments(missing, options.jobs, console.print)
     if missing and subprocess.run(["dvc", "repro", "report"], check=False).returncode:
         return 1
     return 1 if failed else 0

@@ -25,8 +25,8 @@ class ExperimentParams(StrictModel):
     vary: dict[Name, Annotated[dict[Name, Changes], pydantic.Field(min_length=1)]]
 
 
-class Cell(NamedTuple):
-    """One run of an experiment."""
+class RunSpec(NamedTuple):
+    """One run of an experiment, as its grid defines it."""
 
     experiment: str
     axes: dict[str, str]  # axis → entry
@@ -39,7 +39,7 @@ class Cell(NamedTuple):
         return "-".join([self.experiment, *self.axes.values(), self.key])
 
 
-def cells(content: dict[str, Any], name: str, experiment: ExperimentParams) -> list[Cell]:
+def expand_grid(content: dict[str, Any], name: str, experiment: ExperimentParams) -> list[RunSpec]:
     """Return the runs of one experiment on the parameters `content`; the last axis varies fastest.
 
     Return none where nothing varies. Raises InputError where a change names an unknown parameter,
@@ -54,7 +54,7 @@ def cells(content: dict[str, Any], name: str, experiment: ExperimentParams) -> l
         changes = _merge(parts, f"experiments.{name}", f"at {', '.join(entries)}")
         new = with_changes(content, changes, f"experiments.{name}")
         try:
-            runs.append(Cell(name, axes, changes, cell_key(new)))
+            runs.append(RunSpec(name, axes, changes, result_key(new)))
         except (LookupError, TypeError, AttributeError):
             raise InputError(
                 f"{PARAMS_FILE}: experiments.{name}: {', '.join(changes)} at {', '.join(entries)} "
@@ -104,7 +104,7 @@ def with_changes(content: Mapping[str, Any], changes: Changes, where: str) -> di
     return new
 
 
-def cell_key(content: dict[str, Any]) -> str:
+def result_key(content: dict[str, Any]) -> str:
     """Return a digest of all parameters that can change the policy or its answers.
 
     It leaves out the evaluation of other models, generators that are not paired, the other

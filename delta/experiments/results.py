@@ -30,7 +30,7 @@ class AnswerCounts:
 
 @dataclass(frozen=True)
 class Result:
-    """The scores of one trained policy. `key` is the digest of its parameters (grid.cell_key)."""
+    """The scores of one trained policy. `key` is the digest of its parameters (grid.result_key)."""
 
     key: str
     name: str  # of the DVC experiment that ran it

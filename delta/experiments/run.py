@@ -1,4 +1,4 @@
-"""Run cells as DVC experiments, several side by side.
+"""Execute the runs of experiments as DVC experiments, several side by side.
 
 Two `dvc exp run` in one workspace break each other, so each run has a clone of the workspace in
 .dvc/tmp that shares DVC's cache. All state is in DVC's refs and metrics/runs/, so the same command
@@ -28,7 +28,7 @@ from delta.core.git import git
 from delta.core.params import PARAMS_FILE
 from delta.experiments import results
 from delta.experiments.changes import write_changes
-from delta.experiments.grid import Cell
+from delta.experiments.grid import RunSpec
 from delta.experiments.results import Result
 
 TARGET = "summary"
@@ -42,26 +42,26 @@ COUNTED = ("pair", "select", "train")  # stages whose counts a result keeps
 IDENTITY = ("-c", "user.name=delta", "-c", "user.email=delta@localhost")
 
 
-def run_cells(missing: list[Cell], jobs: int, log: Callable[[str], None]) -> list[Cell]:
-    """Run `missing`, write each result as soon as its run ends, and return the cells that failed.
+def run_experiments(missing: list[RunSpec], jobs: int, log: Callable[[str], None]) -> list[RunSpec]:
+    """Run `missing`, write each result as soon as its run ends, and return those that failed.
 
     Raises InputError where Git or DVC cannot prepare a clone.
     """
     with _lock(log) as lock:
         commits = {name: commit for name, (_, commit) in _experiments(Path()).items()}
-        collected = ((cell, commits[cell.name], None) for cell in missing if cell.name in commits)
-        to_run = [cell for cell in missing if cell.name not in commits]
+        collected = ((spec, commits[spec.name], None) for spec in missing if spec.name in commits)
+        to_run = [spec for spec in missing if spec.name not in commits]
         runs = itertools.chain(collected, _run_all(to_run, jobs, lock))
         failed = []
-        for done, (cell, commit, seconds) in enumerate(runs, 1):
+        for done, (spec, commit, seconds) in enumerate(runs, 1):
             if commit is None:
-                failed.append(cell)
-                output = _log_path(cell).read_text(encoding="utf-8", errors="replace")
-                log(f"{cell.name}: failed: {dvc_error(output)}; see {_log_path(cell)}")
+                failed.append(spec)
+                output = _log_path(spec).read_text(encoding="utf-8", errors="replace")
+                log(f"{spec.name}: failed: {dvc_error(output)}; see {_log_path(spec)}")
                 continue
-            results.write(read_result(cell, commit, seconds))
+            results.write(read_result(spec, commit, seconds))
             took = "" if seconds is None else f" in {seconds} s"
-            log(f"{cell.name}: done{took}; {len(missing) - done} to go")
+            log(f"{spec.name}: done{took}; {len(missing) - done} to go")
         return failed
 
 
@@ -82,9 +82,11 @@ def _lock(log: Callable[[str], None]) -> Iterator[int]:
         yield file.fileno()
 
 
-def _run_all(cells: list[Cell], jobs: int, lock: int) -> Iterator[tuple[Cell, str | None, int]]:
-    """Yield each cell with the commit of its experiment (None if it failed) and its seconds."""
-    jobs = min(jobs, len(cells))
+def _run_all(
+    specs: list[RunSpec], jobs: int, lock: int
+) -> Iterator[tuple[RunSpec, str | None, int]]:
+    """Yield each run with the commit of its experiment (None if it failed) and its seconds."""
+    jobs = min(jobs, len(specs))
     if not jobs:
         return
     source = git(*IDENTITY, "stash", "create", check=True).strip() or "HEAD"
@@ -94,17 +96,17 @@ def _run_all(cells: list[Cell], jobs: int, lock: int) -> Iterator[tuple[Cell, st
         clones.put(_clone(CLONES / str(number)))
     threads = max(1, len(os.sched_getaffinity(0)) // jobs)
 
-    def run_cell(cell: Cell) -> tuple[Path, int]:
+    def run_spec(spec: RunSpec) -> tuple[Path, int]:
         clone, start = clones.get(), time.monotonic()
         try:
-            _run_in(clone, cell, source, threads, lock)
+            _run_in(clone, spec, source, threads, lock)
         finally:
             clones.put(clone)
         return clone, round(time.monotonic() - start)
 
     pool = ThreadPoolExecutor(jobs)
     try:
-        futures = {pool.submit(run_cell, cell): cell for cell in cells}
+        futures = {pool.submit(run_spec, spec): spec for spec in specs}
         for future in as_completed(futures):
             clone, seconds = future.result()
             yield futures[future], _fetch(clone, futures[future]), seconds
@@ -126,16 +128,16 @@ def _clone(folder: Path) -> Path:
     return folder
 
 
-def _run_in(clone: Path, cell: Cell, source: str, threads: int, lock: int) -> None:
-    """Run a cell as a DVC experiment on the files of the commit `source`."""
+def _run_in(clone: Path, spec: RunSpec, source: str, threads: int, lock: int) -> None:
+    """Execute a run as a DVC experiment on the files of the commit `source`."""
     git("-C", str(clone), "reset", "--quiet", "--hard", check=True)
     git("-C", str(clone), "restore", f"--source={source}", ".", check=True)
-    write_changes(clone / PARAMS_FILE, cell.changes, cell.name)
-    log = _log_path(cell)
+    write_changes(clone / PARAMS_FILE, spec.changes, spec.name)
+    log = _log_path(spec)
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
         subprocess.run(
-            ["dvc", "exp", "run", "--name", cell.name, TARGET],
+            ["dvc", "exp", "run", "--name", spec.name, TARGET],
             cwd=clone,
             env=os.environ | {"OMP_NUM_THREADS": str(threads)},
             stdout=output,
@@ -145,9 +147,9 @@ def _run_in(clone: Path, cell: Cell, source: str, threads: int, lock: int) -> No
         )
 
 
-def _fetch(clone: Path, cell: Cell) -> str | None:
+def _fetch(clone: Path, spec: RunSpec) -> str | None:
     """Fetch the experiment of a clone and return its commit, or None if the run made none."""
-    experiment = _experiments(clone).get(cell.name)
+    experiment = _experiments(clone).get(spec.name)
     if experiment is None:
         return None
     ref, commit = experiment
@@ -169,7 +171,7 @@ def _experiments(repository: Path) -> dict[str, tuple[str, str]]:
     return {ref.rpartition("/")[2]: (ref, commit) for ref, commit in pairs}
 
 
-def read_result(cell: Cell, commit: str, seconds: int | None) -> Result:
+def read_result(spec: RunSpec, commit: str, seconds: int | None) -> Result:
     """Read the result of the DVC experiment at `commit` from DVC's cache."""
     from dvc.api import DVCFileSystem
 
@@ -186,9 +188,9 @@ def read_result(cell: Cell, commit: str, seconds: int | None) -> Result:
             rows = pl.read_parquet(file.read(), columns=["question_id", "sample", "outcome"])
         answers[benchmark] = results.count_answers(rows)
     return Result(
-        key=cell.key,
-        name=cell.name,
-        changes=dict(cell.changes),
+        key=spec.key,
+        name=spec.name,
+        changes=dict(spec.changes),
         commit=git("rev-parse", "--short", f"{commit}^", check=True).strip(),
         date=git("show", "--no-patch", "--format=%cs", commit, check=True).strip(),
         seconds=seconds,
@@ -198,8 +200,8 @@ def read_result(cell: Cell, commit: str, seconds: int | None) -> Result:
     )
 
 
-def _log_path(cell: Cell) -> Path:
-    return LOGS / f"{cell.name}.log"
+def _log_path(spec: RunSpec) -> Path:
+    return LOGS / f"{spec.name}.log"
 
 
 def _dvc(*words: str, folder: Path = Path()) -> str:

@@ -45,8 +45,8 @@ def build_context(
     return ReportContext(
         experiments={
             name: [
-                Run(cell.axes, results.read(cell.key))
-                for cell in grid.cells(params, name, experiment)
+                Run(spec.axes, results.read(spec.key))
+                for spec in grid.expand_grid(params, name, experiment)
             ]
             for name, experiment in experiments.items()
         },

@@ -147,7 +147,7 @@ def test_an_unknown_name_lists_the_known_ones(monkeypatch: pytest.MonkeyPatch) -
     assert ", figure-1-dpo-" in str(compared.value)
     for names, message in ([], "no experiment is named"), (["figure-9"], "experiment 'figure-9'"):
         with pytest.raises(InputError, match=f"^{message}.*: all, table-1, table-2, figure-5, fig"):
-            delta.cli.experiment.distinct_cells(names)
+            delta.cli.experiment.distinct_runs(names)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from delta.core.params import load_sections, read_all
-from delta.experiments.grid import ExperimentParams, cells
+from delta.experiments.grid import ExperimentParams, expand_grid
 from tests.helpers.fake_server import FakeServer
 from tests.helpers.pipeline_workspace import use_server
 from tests.helpers.reference_run import ReferenceRun
@@ -40,7 +40,9 @@ def test_every_distinct_run_has_a_complete_result(space: DvcWorkspace) -> None:
     path = space.folder / "params.yaml"
     content = read_all(path)
     experiments = load_sections("experiments", ExperimentParams, path)
-    keys = {cell.key for name, grid in experiments.items() for cell in cells(content, name, grid)}
+    keys = {
+        spec.key for name, grid in experiments.items() for spec in expand_grid(content, name, grid)
+    }
     files = list((space.folder / "metrics/runs").glob("*.json"))
     assert {file.stem for file in files} == keys
     assert f"{len(keys)} runs, 0 of them done" in space.output

@@ -11,7 +11,7 @@ from delta.core import params
 from delta.core.errors import InputError
 from delta.experiments import run
 from delta.experiments.changes import check_changes, write_changes
-from delta.experiments.grid import Cell, Changes
+from delta.experiments.grid import Changes, RunSpec
 
 TEXTS = (
     "max(factuality, step_coherence)",
@@ -147,7 +147,7 @@ def test_an_experiment_has_the_values_of_its_grid_and_the_workspace_keeps_its_ow
     read: list[str] = []
     monkeypatch.setattr(run, "read_result", lambda _cell, commit, _seconds: read.append(commit))
     monkeypatch.setattr("delta.experiments.run.results.write", lambda _result: None)
-    assert run.run_cells([Cell("mine", {}, changes, "key")], 1, print) == []
+    assert run.run_experiments([RunSpec("mine", {}, changes, "key")], 1, print) == []
     (commit,) = read
     show = ["git", "show", f"{commit}:params.yaml"]
     written = subprocess.run(show, capture_output=True, check=True).stdout

@@ -10,7 +10,7 @@ from delta import check
 from delta.core.errors import InputError
 from delta.core.params import load_sections, read_all, validate
 from delta.experiments import results
-from delta.experiments.grid import ExperimentParams, cell_key, cells, with_changes
+from delta.experiments.grid import ExperimentParams, expand_grid, result_key, with_changes
 from delta.experiments.results import AnswerCounts, Result
 from tests.helpers.import_closure import ROOT
 
@@ -23,7 +23,7 @@ def grid(**axes: dict[str, Any]) -> ExperimentParams:
 
 
 def test_a_grid_has_one_run_for_every_choice_of_entries() -> None:
-    runs = cells(
+    runs = expand_grid(
         SMOKE,
         "mine",
         grid(
@@ -31,7 +31,7 @@ def test_a_grid_has_one_run_for_every_choice_of_entries() -> None:
             chosen={name: {"pairing.chosen": name} for name in ("one-shot", "three-shot")},
         ),
     )
-    assert [cell.axes for cell in runs] == [
+    assert [spec.axes for spec in runs] == [
         {"k": "4", "chosen": "one-shot"},
         {"k": "4", "chosen": "three-shot"},
         {"k": "6", "chosen": "one-shot"},
@@ -42,17 +42,17 @@ def test_a_grid_has_one_run_for_every_choice_of_entries() -> None:
         "selector.k": 4,
         "pairing.chosen": "three-shot",
     }
-    assert len({cell.key for cell in runs}) == 4
+    assert len({spec.key for spec in runs}) == 4
     assert runs[1].name == f"mine-4-three-shot-{runs[1].key}"
 
 
 def test_where_nothing_varies_there_is_nothing_to_run() -> None:
-    assert cells(SMOKE, "mine", grid()) == []
+    assert expand_grid(SMOKE, "mine", grid()) == []
 
 
 def test_the_same_run_in_two_grids_has_one_key() -> None:
     same = {"selector.k": SMOKE["selector"]["k"]}
-    assert cell_key(SMOKE) == cell_key(with_changes(SMOKE, same, "mine"))
+    assert result_key(SMOKE) == result_key(with_changes(SMOKE, same, "mine"))
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,8 @@ def test_the_same_run_in_two_grids_has_one_key() -> None:
 def test_the_key_depends_only_on_what_changes_the_policy_or_its_answers(
     parameter: str, value: Any, same: bool
 ) -> None:
-    assert (cell_key(with_changes(SMOKE, {parameter: value}, "mine")) == cell_key(SMOKE)) == same
+    changed = with_changes(SMOKE, {parameter: value}, "mine")
+    assert (result_key(changed) == result_key(SMOKE)) == same
 
 
 @pytest.mark.parametrize(
@@ -90,18 +91,18 @@ def test_the_key_depends_only_on_what_changes_the_policy_or_its_answers(
 )
 def test_a_change_of_an_unknown_parameter_is_refused(parameter: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        cells(SMOKE, "mine", grid(one={"a": {parameter: 1}}))
+        expand_grid(SMOKE, "mine", grid(one={"a": {parameter: 1}}))
 
 
 def test_a_parameter_set_twice_is_refused() -> None:
     with pytest.raises(InputError, match=r"experiments\.mine: train\.method is set twice"):
-        cells(SMOKE, "mine", grid(method={"sft": {"train.method": "sft"}}))
+        expand_grid(SMOKE, "mine", grid(method={"sft": {"train.method": "sft"}}))
 
 
 def test_a_value_and_the_section_around_it_cannot_both_be_set() -> None:
     section = {"train.dpo": {"learning_rate": 1e-5, "beta": 0.1, "num_train_epochs": 1}}
     with pytest.raises(InputError, match=r"train\.dpo\.beta is set twice, as train\.dpo, at a, b"):
-        cells(SMOKE, "mine", grid(one={"a": section}, two={"b": {"train.dpo.beta": 0.3}}))
+        expand_grid(SMOKE, "mine", grid(one={"a": section}, two={"b": {"train.dpo.beta": 0.3}}))
 
 
 def test_a_section_of_a_grid_replaces_the_whole_section() -> None:
@@ -125,7 +126,7 @@ def test_a_section_cannot_become_another_type(parameter: str, value: Any) -> Non
     mine = ExperimentParams(always={parameter: value}, vary={"k": {"4": {"selector.k": 4}}})
     message = rf"experiments\.mine: {parameter}, selector\.k at 4 leave no valid parameters"
     with pytest.raises(InputError, match=message):
-        cells(SMOKE, "mine", mine)
+        expand_grid(SMOKE, "mine", mine)
 
 
 def test_an_axis_without_entries_is_refused() -> None:
@@ -138,9 +139,9 @@ def test_every_run_of_every_experiment_is_a_valid_params_yaml(profile: str) -> N
     content = read_all(ROOT / profile)
     declared = load_sections("experiments", ExperimentParams, ROOT / profile)
     for name, experiment in declared.items():
-        for cell in cells(content, name, experiment):
-            new = with_changes(content, cell.changes, name)
-            check.check_content(new, f"{profile}: {name} {cell.axes}")
+        for spec in expand_grid(content, name, experiment):
+            new = with_changes(content, spec.changes, name)
+            check.check_content(new, f"{profile}: {name} {spec.axes}")
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -155,7 +156,7 @@ def test_the_papers_grids_have_its_numbers_of_runs() -> None:
     path = ROOT / "profiles/paper.yaml"
     declared = load_sections("experiments", ExperimentParams, path)
     content = read_all(path)
-    by_name = {name: cells(content, name, grid) for name, grid in declared.items()}
+    by_name = {name: expand_grid(content, name, grid) for name, grid in declared.items()}
     assert {name: len(runs) for name, runs in by_name.items() if runs} == {
         "figure-1": 4,
         "figure-2": 12,
@@ -167,7 +168,7 @@ def test_the_papers_grids_have_its_numbers_of_runs() -> None:
         "seeds": 3,
     }
     # DPO on s1-7B against s1-3B is in Figure 1 and in Figure 2.
-    assert len({cell.key for runs in by_name.values() for cell in runs}) == 77 - 1
+    assert len({spec.key for runs in by_name.values() for spec in runs}) == 77 - 1
 
 
 # --- results ---
