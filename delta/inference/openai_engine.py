@@ -255,13 +255,11 @@ async def _error_message(response: aiohttp.ClientResponse) -> str:
 
 
 def backoff_s(attempt: int) -> float:
-    """Return the pause before an attempt: none, then up to one second, doubled each time.
+    """Return the pause before a retry: up to one second before the first, doubled each time.
 
     Half of each pause is random, so that many workers do not retry at the same time. The other half
     is fixed, so that ten attempts outlast a server that is down for a minute.
     """
-    if attempt == 0:
-        return 0.0
     maximum = min(MAX_BACKOFF_S, 2.0 ** (attempt - 1))
     return maximum / 2 + random.uniform(0, maximum / 2)
 

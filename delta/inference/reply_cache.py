@@ -226,9 +226,6 @@ class ReplyCache:
         while self._descriptors:
             os.close(self._descriptors.popitem()[1])
 
-    def __contains__(self, key: str) -> bool:
-        return key in self._locations
-
     def __len__(self) -> int:
         return len(self._locations)
 
