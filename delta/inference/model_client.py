@@ -10,7 +10,7 @@ from delta.core.console import Console
 from delta.inference.config import EngineParams, Serving
 from delta.inference.engine import Engine, open_engine
 from delta.inference.reply_cache import ReplyCache, open_reply_cache
-from delta.inference.types import Answer, GenerateFn, Request
+from delta.inference.types import GenerateFn, Request, RequestResult
 
 
 class ModelClient(NamedTuple):
@@ -39,8 +39,8 @@ class ModelClient(NamedTuple):
             fraction = self.settings.max_failed if max_failed is None else max_failed
             yield cache.cached(self._ask, progress, max_failed=fraction), cache
 
-    def _ask(self, requests: Iterable[Request]) -> Iterator[Answer]:
-        """Yield the engine's answers. Raises InputError where the key of any server is not set.
+    def _ask(self, requests: Iterable[Request]) -> Iterator[RequestResult]:
+        """Yield the engine's results. Raises InputError where the key of any server is not set.
 
         All servers are checked, so that a run does not generate for a night and fail at the judge.
         """

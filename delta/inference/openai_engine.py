@@ -27,7 +27,7 @@ from delta.inference import chat_completions, chat_formats
 from delta.inference.chat_completions import COMPLETIONS_PATH, REQUEST_ID_PREFIX, FailedAttemptError
 from delta.inference.config import ServerParams, Serving
 from delta.inference.failures import MAX_SCANNED_CHARS, make_failure, safe_line
-from delta.inference.types import Answer, Failure, Reply, Request, canonical_json
+from delta.inference.types import Failure, Reply, Request, RequestResult, canonical_json
 from delta.prompts import control_tokens
 
 RETRIED_STATUSES = (408, 409, 425, 429)
@@ -39,7 +39,7 @@ AVOIDED_S = 5.0  # how long an address is avoided after a failure, if there are 
 MAX_ERROR_BODY_S = 10.0  # to read the body of an error
 MAX_RETRY_AFTER_S = 1e9
 JSON_TYPE = re.compile(r"application/(?:[\w.+-]+\+)?json")
-Answers = SimpleQueue[Answer | Exception | None]  # None: the end
+ResultQueue = SimpleQueue[RequestResult | Exception | None]  # None: the end
 
 
 class ServerRefusedError(IncompleteError):
@@ -91,7 +91,7 @@ class OpenAIEngine:
     def num_tokens(self, text: str) -> int | None:  # noqa: ARG002 - the server has the tokenizer
         return None
 
-    def ask(self, requests: Iterable[Request]) -> Iterator[Answer]:
+    def ask(self, requests: Iterable[Request]) -> Iterator[RequestResult]:
         """Yield each request with its reply or failure, in the order in which they finish.
 
         The event loop runs in a thread, so that signals interrupt the reader and not the loop. At
@@ -100,29 +100,29 @@ class OpenAIEngine:
         """
         key = self.settings.api_key()
         headers = {} if key is None else {"Authorization": f"Bearer {key}"}
-        answers: Answers = SimpleQueue()
+        results: ResultQueue = SimpleQueue()
         unread = asyncio.Semaphore(2 * self.settings.concurrency)
 
         async def ask_all() -> None:
             try:
-                await self._ask_all(list(requests), headers, answers, unread)
+                await self._ask_all(list(requests), headers, results, unread)
             except* Exception as errors:  # noqa: BLE001 - raised in the thread that reads
-                answers.put(errors.exceptions[0])
-            answers.put(None)
+                results.put(errors.exceptions[0])
+            results.put(None)
 
         with _event_loop_thread() as loop:
             asyncio.run_coroutine_threadsafe(ask_all(), loop)
-            while (answer := answers.get()) is not None:
-                if isinstance(answer, Exception):
-                    raise answer
-                yield answer
+            while (result := results.get()) is not None:
+                if isinstance(result, Exception):
+                    raise result
+                yield result
                 loop.call_soon_threadsafe(unread.release)
 
     async def _ask_all(
         self,
         requests: list[Request],
         headers: dict[str, str],
-        answers: Answers,
+        results: ResultQueue,
         unread: asyncio.Semaphore,
     ) -> None:
         queue = iter(requests)
@@ -137,7 +137,7 @@ class OpenAIEngine:
             async def worker() -> None:
                 for request in queue:
                     await unread.acquire()
-                    answers.put((request, await self._ask_one(session, request)))
+                    results.put((request, await self._ask_one(session, request)))
 
             async with asyncio.TaskGroup() as workers:
                 for _ in range(min(self.settings.concurrency, len(requests))):

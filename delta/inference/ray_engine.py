@@ -11,7 +11,7 @@ from delta.core.errors import InputError
 from delta.inference import ray_actors
 from delta.inference.config import RayParams, ServingParams, VllmParams
 from delta.inference.failures import make_failure
-from delta.inference.types import Answer, Failure, Reply, Request
+from delta.inference.types import Failure, Reply, Request, RequestResult
 from delta.inference.vllm_engine import VllmEngine
 
 # These keep telemetry off, also on a node that was started by hand.
@@ -33,7 +33,7 @@ class RayEngine(VllmEngine):
         self.ray = ray
         self._pool: ray_actors.RayActorPool | None = None
 
-    def ask(self, requests: Iterable[Request]) -> Iterator[Answer]:
+    def ask(self, requests: Iterable[Request]) -> Iterator[RequestResult]:
         requests = list(requests)
         tokens = self.tokenize_prompts(requests)
         pool = self._open_pool(requests[0].model)
@@ -95,7 +95,7 @@ class VllmActor:
         for number, (request, tokens) in new:
             self.numbers[request] = number
             self.engine.add(request, tokens)
-        finished: list[Answer] = []
+        finished: list[RequestResult] = []
         while self.numbers and not finished:
             finished = self.engine.step()
         return [(self.numbers.pop(request), reply) for request, reply in finished]

@@ -29,11 +29,11 @@ from delta.core.types import Progress
 from delta.inference import reply_lines
 from delta.inference.reply_lines import NotAFileError, open_file
 from delta.inference.types import (
-    Answer,
     Failure,
     GenerateFn,
     Reply,
     Request,
+    RequestResult,
     TryGenerateFn,
     parse_reply,
 )
@@ -299,17 +299,17 @@ class ReplyCache:
             if missing:
                 self._require_writer()  # before a model is loaded
                 self._log(f"{self.folder.name}: {len(missing)} replies to ask for")
-                answers = progress(ask(missing.values()), len(missing))
-                yield from self._store(answers, num_cached, len(missing), max_failed)
+                results = progress(ask(missing.values()), len(missing))
+                yield from self._store(results, num_cached, len(missing), max_failed)
 
         return cached_ask
 
     def _store(
-        self, answers: Iterable[Answer], num_cached: int, num_missing: int, max_failed: float
+        self, results: Iterable[RequestResult], num_cached: int, num_missing: int, max_failed: float
     ) -> Iterator[tuple[Request, Reply]]:
         failed: list[Failure] = []
         total = num_cached + num_missing
-        for number, (request, reply) in enumerate(answers, 1):
+        for number, (request, reply) in enumerate(results, 1):
             if not isinstance(reply, Failure):
                 self.put(request.key(), reply._asdict())
                 yield request, reply

@@ -69,9 +69,9 @@ class Failure(NamedTuple):
 
 # Yields replies in the order in which they finish. Stages get such a function, not a client.
 GenerateFn = Callable[[Iterable[Request]], Iterator[tuple[Request, Reply]]]
-# The function of an engine, where requests may fail. The reply cache limits their number.
-Answer = tuple[Request, Reply | Failure]
-TryGenerateFn = Callable[[Iterable[Request]], Iterator[Answer]]
+# What an engine yields for a request. The reply cache limits the number of failures.
+RequestResult = tuple[Request, Reply | Failure]
+TryGenerateFn = Callable[[Iterable[Request]], Iterator[RequestResult]]
 
 
 class _ReplyFields(BaseModel):

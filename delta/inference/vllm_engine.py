@@ -19,7 +19,7 @@ from delta.core.schemas import Message
 from delta.inference import chat_formats, harmony
 from delta.inference.config import ServingParams, VllmParams
 from delta.inference.failures import make_failure
-from delta.inference.types import Answer, Reply, Request
+from delta.inference.types import Reply, Request, RequestResult
 
 BATCHED_TOKENS = 2_048  # of prompts in one step: enough to keep two cores busy
 MAX_ATTEMPTS = 3  # for a request that vLLM aborts, before it counts as failed
@@ -37,7 +37,7 @@ class VllmEngine:
         self._engine: Any = None
         self._running: dict[str, tuple[Request, list[int]]] = {}  # key -> request, prompt tokens
         self._attempts: Counter[str] = Counter()  # by key, of running requests
-        self._rejected: list[Answer] = []
+        self._rejected: list[RequestResult] = []
 
     @cached_property
     def tokenizer(self) -> Any:
@@ -59,7 +59,7 @@ class VllmEngine:
         tokens: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         return tokens
 
-    def ask(self, requests: Iterable[Request]) -> Iterator[Answer]:
+    def ask(self, requests: Iterable[Request]) -> Iterator[RequestResult]:
         requests = list(requests)
         tokens = self.tokenize_prompts(requests)  # before weights are loaded, since it may raise
         waiting = iter(requests)
@@ -94,12 +94,12 @@ class VllmEngine:
         else:
             self._running[key] = request, tokens
 
-    def step(self) -> list[Answer]:
-        """Run one step of the engine. Return the answers it finishes, often none, and rejections.
+    def step(self) -> list[RequestResult]:
+        """Run one step of the engine. Return finished requests, often none, and rejected ones.
 
         A request that vLLM aborts is added again, up to MAX_ATTEMPTS attempts.
         """
-        answers, self._rejected = self._rejected, []
+        results, self._rejected = self._rejected, []
         outputs = self.load().step() if self._running else []
         for output in outputs:
             if not output.finished:
@@ -111,15 +111,15 @@ class VllmEngine:
             self._attempts[key] += 1
             if finish_reason in ("stop", "length"):
                 num_tokens = len(output.prompt_token_ids), len(completion.token_ids)
-                answers.append((request, Reply(completion.text, finish_reason, *num_tokens)))
+                results.append((request, Reply(completion.text, finish_reason, *num_tokens)))
             elif self._attempts[key] < MAX_ATTEMPTS:
                 self.add(request, tokens)
                 continue
             else:
                 kind = f"finish_reason {finish_reason or 'null'}"
-                answers.append((request, make_failure(kind, attempts=MAX_ATTEMPTS)))
+                results.append((request, make_failure(kind, attempts=MAX_ATTEMPTS)))
             del self._attempts[key]
-        return answers
+        return results
 
     def tokenize_prompts(self, requests: list[Request]) -> dict[str, list[int]]:
         """Return the token ids of every prompt.
