@@ -20,7 +20,7 @@ SIZES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", math.inf: "10
 
 
 class Code(str):
-    """A text between backticks, which `cell` must not escape."""
+    """A text between backticks, which `escape_cell` must not escape."""
 
     __slots__ = ()
 
@@ -107,21 +107,21 @@ def _render(name: str, **values: Any) -> str:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         undefined=StrictUndefined,
-        finalize=lambda value: value if isinstance(value, Code) else cell(value),
+        finalize=lambda value: value if isinstance(value, Code) else escape_cell(value),
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"code": Code, "number": number, "counts": format_counts}
+    environment.filters |= {"code": Code, "number": format_number, "counts": format_counts}
     return environment.get_template(name).render(**values)
 
 
-def cell(value: object) -> str:
+def escape_cell(value: object) -> str:
     """Return the text escaped for a cell of a Markdown table. Names come from users' parameters."""
     return str(value).replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
 
 
-def number(value: float | None) -> str:
+def format_number(value: float | None) -> str:
     if value is None:
         return "none"
     return f"{value:,.2f}" if isinstance(value, float) else f"{value:,}"

@@ -17,7 +17,7 @@ from delta.grading.choice_grader import letter_of_option, strip_markup
 from delta.grading.formulas.answer_equality import same_answer
 from delta.grading.formulas.answer_parser import parse_answer
 from delta.grading.formulas.boxes import joined_boxes
-from delta.grading.formulas.cleaning import WORDS, clean, without_units, words
+from delta.grading.formulas.cleaning import WORDS, as_words, clean, without_units
 from delta.grading.formulas.exact_values import TooLargeError
 from delta.grading.formulas.scalar_equality import check_size
 from delta.grading.formulas.values import Value
@@ -65,7 +65,7 @@ def _compare(gold_answer: str, extracted: str) -> tuple[str, str | None]:
     if len(gold_answer) > MAX_GOLD_CHARACTERS:
         return "ungradable", "too_large"
     gold, prediction = clean(gold_answer), clean(extracted)
-    if not (words(prediction) or _bare_text(prediction)):
+    if not (as_words(prediction) or _bare_text(prediction)):
         return "incorrect", "empty_box"
     try:
         same = _same_content(gold, prediction)
@@ -99,7 +99,7 @@ def _same_content(gold: str, prediction: str) -> bool:
     """Return whether two cleaned answers are the same; TooLargeError if that is unknown."""
     if _bare_text(gold) == _bare_text(prediction):
         return True
-    if (gold_words := words(gold)) and (others := words(prediction)):
+    if (gold_words := as_words(gold)) and (others := as_words(prediction)):
         if gold_words == others:
             return True
         # As formulas, `ab` equals `ba`. Words with the same letters are not equal.
@@ -162,7 +162,7 @@ def _bare_text(answer: str) -> str:
 def _is_readable(answer: str) -> bool:
     """Return whether the answer was understood: words, or a formula that parses."""
     return bool(
-        words(answer)
+        as_words(answer)
         or not re.search(r"[\w\\]", answer)
         or any(_readings(side, False) for side in _alternatives(answer))
         or math_verify_adapter.parse_latex(answer) is not None

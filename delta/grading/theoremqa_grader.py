@@ -23,7 +23,7 @@ from typing import Any
 from delta.grading.choice_grader import letter_of_option
 from delta.grading.formulas.answer_parser import parse_answer
 from delta.grading.formulas.boxes import last_box
-from delta.grading.formulas.cleaning import clean, without_name, without_units, words
+from delta.grading.formulas.cleaning import as_words, clean, without_name, without_units
 from delta.grading.formulas.rounding import Number
 from delta.grading.formulas.scalar_equality import as_number
 from delta.grading.formulas.trees import quotient
@@ -181,7 +181,7 @@ def _same_numbers(
 
 
 def _is_unparsable(part: str) -> bool:
-    return bool(part) and not words(part) and parse_latex(part) is None
+    return bool(part) and not as_words(part) and parse_latex(part) is None
 
 
 def _truth_value(extracted: str) -> bool | None:

@@ -73,7 +73,7 @@ class FailedAttemptError(Exception):
         self.message = message
 
 
-def payload(request: Request, model: str, accepts: Accepts = "vllm") -> dict[str, Any]:
+def request_body(request: Request, model: str, accepts: Accepts = "vllm") -> dict[str, Any]:
     """Return the body of a request, with the fields that the server accepts."""
     prompt = orjson.loads(request.prompt)
     body: dict[str, Any] = {

@@ -179,7 +179,7 @@ class OpenAIEngine:
             "X-Request-Id": REQUEST_ID_PREFIX + request.key(),
             "Content-Type": "application/json",
         }
-        body = orjson.dumps(chat_completions.payload(request, self.model, self.accepts))
+        body = orjson.dumps(chat_completions.request_body(request, self.model, self.accepts))
         # A redirect would send prompt and key to an unknown address.
         async with session.post(url, data=body, headers=headers, allow_redirects=False) as response:
             status = f"HTTP {response.status}"

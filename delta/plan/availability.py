@@ -28,7 +28,7 @@ class ExternalSource(NamedTuple):
 
 class Availability(NamedTuple):
     state: str  # FOUND, REFUSED or NOT_CHECKED
-    words: str
+    message: str
 
 
 NO_ANSWER = Availability(NOT_CHECKED, "the hub did not answer")

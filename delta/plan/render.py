@@ -305,9 +305,9 @@ def memory_section(
             fit, gpus = training_fit(train, size, gpu), train.num_processes
             each = training_bytes(train, size)
         parameters = f"{size.parameters / 1e9:.3g}G"
-        rows.append([name[:30], use, parameters, str(gpus), f"{each / GIB:.1f}", fit.words])
+        rows.append([name[:30], use, parameters, str(gpus), f"{each / GIB:.1f}", fit.message])
         if not fit.fits:
-            section.blocks.append(f"{name} ({use}) {fit.words}")
+            section.blocks.append(f"{name} ({use}) {fit.message}")
     if rows:
         header = ("", "use", "parameters", "GPUs", "GiB each", "")
         section.lines += ["Memory", *align_columns(header, rows)]
@@ -337,7 +337,7 @@ def source_section(answers: dict[ExternalSource, Availability]) -> Section:
     """Return the available sources. Refused ones block the run."""
     section = Section()
     section.blocks += [
-        f"{source.key} ({source.name}): {answer.words}"
+        f"{source.key} ({source.name}): {answer.message}"
         for source, answer in answers.items()
         if answer.state == REFUSED
     ]
@@ -345,7 +345,7 @@ def source_section(answers: dict[ExternalSource, Availability]) -> Section:
     for source, answer in answers.items():
         by_answer.setdefault(answer, {})[source.name] = None
     for answer, names in by_answer.items():
-        line = f"{answer.words}: {', '.join(names)}"
+        line = f"{answer.message}: {', '.join(names)}"
         if answer.state == FOUND:
             section.lines += wrap(line)
         elif answer.state == NOT_CHECKED:

@@ -21,7 +21,7 @@ class Fit(NamedTuple):
     """The answer whether something fits into memory, and the reason."""
 
     fits: bool
-    words: str
+    message: str
 
 
 def serving_fit(serving: ServingParams, size: Size, gpu: Gpu, vllm: VllmParams) -> Fit:
@@ -34,11 +34,11 @@ def serving_fit(serving: ServingParams, size: Size, gpu: Gpu, vllm: VllmParams) 
     if needed / serving.tensor_parallel_size > free:
         enough = [n for n in TENSOR_PARALLEL_SIZES if needed / n <= free]
         cure = f"tensor_parallel_size {enough[0]} or more" if enough else "over 16 GPUs"
-        return Fit(fits=False, words=f"does not fit: {cure}")
+        return Fit(fits=False, message=f"does not fit: {cure}")
     if not cache:
-        return Fit(fits=True, words="fits; its cache is not known")
+        return Fit(fits=True, message="fits; its cache is not known")
     left = free * serving.tensor_parallel_size - size.weights / GIB
-    return Fit(fits=True, words=f"fits, {int(left / cache):,} full replies at once")
+    return Fit(fits=True, message=f"fits, {int(left / cache):,} full replies at once")
 
 
 def training_bytes(train: TrainParams, size: Size) -> float:
@@ -56,10 +56,10 @@ def training_fit(train: TrainParams, size: Size, gpu: Gpu) -> Fit:
         return _ram_fit(needed * train.num_processes)
     used = needed / GIB / gpu.gib
     if used > 1:
-        return Fit(fits=False, words="does not fit: more processes with fsdp, or lora")
+        return Fit(fits=False, message="does not fit: more processes with fsdp, or lora")
     if used > 1 - costs.ACTIVATIONS.value:
-        return Fit(fits=False, words=f"tight: {1 - used:.0%} of the GPU for activations")
-    return Fit(fits=True, words=f"fits, with {1 - used:.0%} of the GPU for activations")
+        return Fit(fits=False, message=f"tight: {1 - used:.0%} of the GPU for activations")
+    return Fit(fits=True, message=f"fits, with {1 - used:.0%} of the GPU for activations")
 
 
 def checkpoint_bytes(train: TrainParams, size: Size) -> float:
@@ -71,8 +71,8 @@ def checkpoint_bytes(train: TrainParams, size: Size) -> float:
 
 def _ram_fit(needed: float) -> Fit:
     ram = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    words = f"{needed / GIB:.1f} of this machine's {ram / GIB:.0f} GiB"
-    return Fit(needed < ram, words if needed < ram else f"does not fit: {words}")
+    message = f"{needed / GIB:.1f} of this machine's {ram / GIB:.0f} GiB"
+    return Fit(needed < ram, message if needed < ram else f"does not fit: {message}")
 
 
 def models_to_fetch(workspace: Workspace) -> list[str]:

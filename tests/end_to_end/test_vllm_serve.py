@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from delta.inference.chat_completions import VLLM_FIELDS, payload
+from delta.inference.chat_completions import VLLM_FIELDS, request_body
 from delta.inference.types import Reply
 from tests.helpers.scripted_server import engine_at, plain_requests
 from tests.helpers.tiny_model_families import write_model_family
@@ -79,7 +79,7 @@ def _wait(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
 
 def test_the_models_own_settings_change_no_reply(url: str) -> None:
     requests = plain_requests(4)
-    bodies = [payload(request, "toy") for request in requests]
+    bodies = [request_body(request, "toy") for request in requests]
     reduced_bodies = [
         {name: body[name] for name in body.keys() - VLLM_FIELDS.keys()} for body in bodies
     ]

@@ -233,7 +233,7 @@ def test_the_marker_file_holds_rows_and_commit(tmp_path: Path) -> None:
 
 
 def test_names_cannot_break_the_cards_tables() -> None:
-    assert card.cell("a|b\n<img>") == "a\\|b &lt;img>"
+    assert card.escape_cell("a|b\n<img>") == "a\\|b &lt;img>"
     assert (
         card.format_counts({"a_b": 1, "c": {"d": None}, "e": {}}) == "a b 1, c (d none), e (none)"
     )

@@ -96,14 +96,14 @@ def serving(gpus: int) -> Any:
 def test_memory_is_weights_and_one_reply_on_the_gpus_that_share_them() -> None:
     size = size_of_known(KNOWN_MODELS["simplescaling/s1.1-32B"], "bfloat16")
     # 65.5 GB are 61.0 GiB, and 32,768 tokens of 256 KiB are 8 GiB; 0.9 x 80 - 3 = 69 GiB.
-    assert resources.serving_fit(serving(1), size, H100, VLLM).words == (
+    assert resources.serving_fit(serving(1), size, H100, VLLM).message == (
         "does not fit: tensor_parallel_size 2 or more"
     )
     fit = resources.serving_fit(serving(2), size, H100, VLLM)
-    assert (fit.fits, fit.words) == (True, "fits, 9 full replies at once")
+    assert (fit.fits, fit.message) == (True, "fits, 9 full replies at once")
     small = Gpu(gib=6, tflops=100)
     assert (
-        resources.serving_fit(serving(2), size, small, VLLM).words == "does not fit: over 16 GPUs"
+        resources.serving_fit(serving(2), size, small, VLLM).message == "does not fit: over 16 GPUs"
     )
 
 
@@ -126,8 +126,8 @@ def test_unsharded_training_takes_16_bytes_per_parameter(
     changes: dict[str, Any], gib: float, words: str
 ) -> None:
     fit = resources.training_fit(trained(**changes), EIGHT_B, Gpu(gib, 989))
-    assert words in fit.words
-    assert fit.fits == fit.words.startswith("fits")
+    assert words in fit.message
+    assert fit.fits == fit.message.startswith("fits")
 
 
 def test_a_checkpoint_has_fp32_weights_and_two_moments() -> None:

@@ -127,7 +127,7 @@ def without_name(answer: str) -> str:
     return named[1].strip() if named and named[1] else answer
 
 
-def words(answer: str) -> str | None:
+def as_words(answer: str) -> str | None:
     r"""Return an answer that is only words in lower case; None for any other answer.
 
     "\text{Monday}" gives "monday".
