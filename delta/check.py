@@ -181,6 +181,10 @@ def _recordings(params: Params) -> Iterator[str]:
                 if theirs is None or getattr(mine, field) != getattr(theirs, field):
                     where = f"problems.sources.{recording.source}.{kind}.{field}"
                     yield f"{key}.{kind}.{field}: expected that of {where}"
+
+
+def _remote_code(params: Params) -> Iterator[str]:
+    """Yield models whose code is copied and not run, or run and not copied."""
     for name, model in params.models.items():
         serving = params.serving[name]
         if isinstance(serving, WeightlessServingParams):
@@ -377,6 +381,6 @@ def _context_lengths(params: Params) -> Iterator[str]:
 
 
 RULES = (
-    *(_names, _servers, _recordings, _evaluation, _sizes, _ratings),
+    *(_names, _servers, _recordings, _remote_code, _evaluation, _sizes, _ratings),
     *(_token_limits, _request_fields, _context_lengths),
 )
