@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from tests.helpers.import_closure import ROOT, closure, data_files, prompts_of
+from tests.helpers.stage_outputs import OUTS
 from tests.helpers.workspace import DvcWorkspace, stages_run
 
 pytestmark = pytest.mark.timeout(2400)  # DVC starts Python many times
@@ -99,35 +100,6 @@ for out in outs:
         new = '{{"' + name + "-".join(argv) + '": "' + new + '"}}'
     path.write_text(new)
 """
-OUTS = {
-    "fetch": ["data/models/{}"],
-    "questions": ["data/questions/{}.parquet", "data/counts/questions/{}.json"],
-    "problems": [
-        "data/problems.parquet",
-        "data/dropped_problems.parquet",
-        "data/counts/problems.json",
-    ],
-    "generate": ["data/traces/{}.parquet", "data/counts/generate/{}.json"],
-    "verify": ["data/verdicts/{}.parquet", "data/counts/verify/{}.json"],
-    "judge": [
-        "data/ratings/{}.parquet",
-        "data/second_ratings/{}.parquet",
-        "data/counts/judge/{}.json",
-        "data/counts/second/{}.json",
-    ],
-    "pair": ["data/pairs.parquet", "data/counts/pair.json"],
-    "select": ["data/selected.parquet", "data/counts/select.json"],
-    "analyze": ["data/counts/analyze.json", "data/analysis/rows.json"],
-    "train": [
-        "data/models/policy",
-        "data/counts/train.json",
-        "data/training.tsv",
-        "data/held_out.tsv",
-    ],
-    "evaluate": ["data/answers/{}/answers.parquet", "data/counts/evaluate/{}.json"],
-    "summary": ["metrics/summary.json"],
-    "report": ["report/scores.md", "metrics/plots/figure-1.svg"],
-}
 GENERATORS = ("zero-shot", "one-shot", "two-shot", "three-shot")
 BENCHMARKS = ("products", "sums", "long-sums", "calculations", "humaneval")
 BASE = "smollm2-135m"

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.helpers.import_closure import ROOT
+from tests.helpers.stage_outputs import OUTS
 from tests.helpers.workspace import DvcWorkspace, stages_run
 
 pytestmark = pytest.mark.timeout(2400)  # DVC starts Python many times
@@ -52,8 +53,6 @@ if name == "evaluate":
 @pytest.fixture(scope="module")
 def space(tmp_path_factory: pytest.TempPathFactory) -> DvcWorkspace:
     """Return a workspace with stand-in stages, at a path that DVC's own queue cannot handle."""
-    from tests.end_to_end.test_dvc_graph import OUTS
-
     space = DvcWorkspace(
         tmp_path_factory.mktemp("experiments") / "Köln #1", ROOT / "profiles/smoke.yaml"
     )
