@@ -19,9 +19,8 @@ from delta.check import check
 from delta.core import fingerprint
 from delta.core.errors import IncompleteError, InputError
 from delta.grading import ray_pool
-from delta.grading.config import CodeParams, GradingParams
 from delta.grading.grade_all import grade_all
-from delta.grading.graders import Case, grade_case
+from delta.grading.graders import Case
 from delta.grading.verdict import Verdict
 from delta.inference import ray_actors
 from delta.inference.config import RayParams, ServingParams, VllmParams
@@ -30,16 +29,11 @@ from delta.inference.ray_engine import Prompt, RayEngine, VllmActor
 from delta.inference.reply_cache import ReplyCache
 from delta.inference.types import Request
 from delta.inference.vllm_engine import VllmEngine
+from tests.helpers.failing_graders import ON_RAY, killing
 from tests.helpers.import_closure import ROOT
 from tests.helpers.tiny_model_families import write_model_family
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
-CODE = CodeParams(
-    sandbox="none", timeout_s=5.0, memory_mib=512, processes=8, output_kib=64, file_mib=1
-)
-GRADING = GradingParams(
-    backend="ray", workers=1, timeout_s=20.0, max_ungradable=1.0, extraction="last_box", code=CODE
-)
 MARK = "DELTA_TEST_CLUSTER"  # in the environment of all that a driver starts
 
 
@@ -224,22 +218,6 @@ def test_a_node_with_another_model_or_another_engine_is_named(folder: Path) -> N
 # --- grading ---
 
 
-def killing(params: GradingParams, case: Case) -> Verdict:
-    """Grade a case, or kill the pool at the first case whose gold answer is "kill"."""
-    marker = Path(case.answer or "")
-    if case.gold_answer == "kill" and not marker.exists():
-        marker.touch()
-        os.kill(os.getppid(), signal.SIGKILL)
-    if case.gold_answer == "exit":
-        os._exit(7)
-    return grade_case(params, case)
-
-
-def stuck(params: GradingParams, case: Case) -> Verdict:  # noqa: ARG001 - the shape of a grader
-    while True:
-        pass
-
-
 def test_a_cluster_gives_the_verdicts_of_this_machine_even_if_a_grader_dies(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -251,9 +229,9 @@ def test_a_cluster_gives_the_verdicts_of_this_machine_even_if_a_grader_dies(
     cases += [Case("math", str(n), rf"\boxed{{{n % 4} + 0}}", "stop") for n in range(10)]
     cases[7] = cases[7]._replace(gold_answer="exit")
     cases[9] = cases[9]._replace(gold_answer="kill", answer=str(tmp_path / "killed"))
-    there = list(grade_all(GRADING, cases, killing))
+    there = list(grade_all(ON_RAY, cases, killing))
     assert (tmp_path / "killed").exists()
-    assert there == list(grade_all(GRADING.model_copy(update={"backend": "local"}), cases, killing))
+    assert there == list(grade_all(ON_RAY.model_copy(update={"backend": "local"}), cases, killing))
     assert there[0] == Verdict("correct", "A", None)
     assert there[7] == Verdict("ungradable", None, "worker died with exit code 7")
     assert sum(verdict.outcome == "correct" for verdict in there) == 10  # 6 choices, 4 numbers
@@ -265,9 +243,9 @@ DRIVER = """
 from delta.inference import ray_actors
 from delta.grading.grade_all import grade_all
 from delta.grading.graders import Case
-from tests.inference.test_ray_actors import GRADING, stuck
+from tests.helpers.failing_graders import ON_RAY, stuck
 ray_actors.connect("local")
-list(grade_all(GRADING, [Case("choice", "A", "A", "stop")], stuck))
+list(grade_all(ON_RAY, [Case("choice", "A", "A", "stop")], stuck))
 """
 
 

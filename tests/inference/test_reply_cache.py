@@ -7,13 +7,13 @@ import socket
 import subprocess
 import sys
 import zlib
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
 from delta.inference.reply_cache import Damage, ReplyCache, open_reply_cache, replies_folder
 from delta.inference.types import Reply, Request
+from tests.helpers.echo_engine import Echo, make_request
 
 ROOT = Path(__file__).parents[2]
 HOST = socket.gethostname()
@@ -60,25 +60,6 @@ def start_python(code: str, folder: Path) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         text=True,
     )
-
-
-def make_request(prompt: str, sample: int = 0) -> Request:
-    return Request("model", "engine", prompt, 0.7, 1.0, 16, 1, sample)
-
-
-class Echo:
-    """An engine that answers with the prompt, and records the prompts."""
-
-    def __init__(self, stop_after: int = 1_000) -> None:
-        self.prompts: list[str] = []
-        self.stop_after = stop_after
-
-    def __call__(self, requests: Iterable[Request]) -> Iterator[tuple[Request, Reply]]:
-        for request in requests:
-            if len(self.prompts) == self.stop_after:
-                raise ConnectionError("the engine died")
-            self.prompts.append(request.prompt)
-            yield request, Reply(f"re: {request.prompt}", "stop", 1, 2)
 
 
 def test_a_value_can_be_read_at_once_and_after_reopening(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from delta.core import fingerprint
 from delta.inference.reply_cache import ReplyCache
 from delta.inference.types import Failure
 from delta.training import checkpoints
+from tests.helpers.echo_engine import Echo, make_request
 from tests.helpers.tiny_models import write_model
-from tests.inference.test_reply_cache import Echo, make_request
 
 NOBODY = 65534
 

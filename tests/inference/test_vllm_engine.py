@@ -10,7 +10,6 @@ import uuid
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pytest
@@ -26,19 +25,19 @@ from delta.inference.types import Failure, Reply, Request
 from delta.inference.vllm_engine import VllmEngine
 from delta.judging import rubric
 from delta.judging.judge import JudgeInput, build_requests, judge_by_llm
+from tests.helpers.import_closure import ROOT
+from tests.helpers.smoke_engine import SMOKE, open_engine, some_requests
 from tests.helpers.tiny_model_families import FAMILIES, write_model_family
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
-SMOKE = Path(__file__).parents[2] / "profiles" / "smoke.yaml"
 ASKING = """
 import sys
 from pathlib import Path
-from tests.inference import test_vllm_engine
+from tests.helpers.smoke_engine import open_engine, some_requests
 model = Path(sys.argv[1])
-params = test_vllm_engine.check(test_vllm_engine.SMOKE)
-engine = test_vllm_engine.VllmEngine(params.engine.vllm, params.serving[model.name], model)
-requests = test_vllm_engine.some_requests(engine, model, max_tokens=1)
-requests += test_vllm_engine.some_requests(engine, model, max_tokens=1500)
+engine = open_engine(model)
+requests = some_requests(engine, model, max_tokens=1)
+requests += some_requests(engine, model, max_tokens=1500)
 for _ in engine.ask(requests):
     print("answered", flush=True)
 """
@@ -53,10 +52,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def engine(model: Path) -> VllmEngine:
-    params = check(SMOKE)
-    serving = params.serving[model.name]
-    assert isinstance(serving, ServingParams)
-    return VllmEngine(params.engine.vllm, serving, model)
+    return open_engine(model)
 
 
 def ask(engine: VllmEngine, requests: list[Request]) -> dict[str, str]:
@@ -64,20 +60,6 @@ def ask(engine: VllmEngine, requests: list[Request]) -> dict[str, str]:
     return {
         request.key(): reply.text for request, reply in replies.items() if isinstance(reply, Reply)
     }
-
-
-def some_requests(engine: VllmEngine, model: Path, **changes: Any) -> list[Request]:
-    request = Request(
-        model=fingerprint.read_fingerprint(model),
-        engine=engine.name,
-        prompt=engine.render(engine.chat_format.messages("What is 3 + 4?")),
-        temperature=0.8,
-        top_p=1.0,
-        max_tokens=24,
-        seed=1,
-        sample=0,
-    )
-    return [replace(request, sample=sample, **changes) for sample in range(6)]
 
 
 def test_the_model_of_the_wheel_has_its_weights_its_template_and_a_fingerprint(
@@ -155,7 +137,7 @@ def test_a_killed_engine_leaves_no_process_behind(model: Path, how: signal.Signa
     mark = str(uuid.uuid4())
     process = subprocess.Popen(
         [sys.executable, "-c", ASKING, str(model)],
-        cwd=SMOKE.parents[1],
+        cwd=ROOT,
         env={**os.environ, "MARK": mark},
         stdout=subprocess.PIPE,
     )
