@@ -230,7 +230,7 @@ def test_a_change_reruns_what_depends_on_it_and_undoing_it_reruns_nothing(
 
 @pytest.mark.slow
 def test_the_run_cache_of_dvc_sees_the_number_of_problems(workspace: DvcWorkspace) -> None:
-    """DVC's run cache ignores parameters with some names (delta.core.params.REAT_SERVER_KEYS)."""
+    """DVC's run cache ignores parameters with some names (RESERVED_KEYS of delta.core.params)."""
     before = workspace.set("problems.sources.sums.task.problems", 9)
     ran = stages_run(workspace.dvc("repro", "problems"))
     workspace.set("problems.sources.sums.task.problems", before)
