@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
+import numpy as np
 import pytest
 import yaml
 from pydantic import BaseModel
@@ -24,6 +25,7 @@ from tests.helpers.import_closure import ROOT
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
+RUNS = [json.loads(path.read_text()) for path in (ROOT / "metrics/runs").glob("*.json")]
 NOTEBOOK = "lab-notebook.md"  # names files, stages and parameters of its time
 REAL = ROOT.parent / "shared" / "real" / "gsm8k_example_model_solutions.jsonl"
 
@@ -60,6 +62,18 @@ def test_every_number_of_docs_benchmarks_is_in_bench_results() -> None:
     numbers = re.findall(r"\*\*([\d.]+)[^*]*\*\*", table_after("bench"))
     assert len(numbers) > 10
     assert [n for n in numbers if not re.search(rf"\b{re.escape(n)}\b", results_text)] == []
+
+
+def test_the_mean_time_of_an_experiment_is_that_of_the_results() -> None:
+    times = [run["seconds"] for run in RUNS if run["seconds"] is not None]
+    claim = f"the {len(times)} timed runs in `metrics/runs/` took {np.mean(times):.0f} s each"
+    assert f"{claim} on average, and there are {len(RUNS)}" in read(ROOT / "docs/benchmarks.md")
+
+
+def test_the_limitations_state_the_size_of_the_top_sets() -> None:
+    selections = [run["counts"]["select"] for run in RUNS if run["name"].startswith("figure-4-")]
+    ((selected, pairs),) = {(counts["selected"], counts["pairs"]) for counts in selections}
+    assert f"({selected} of {pairs} pairs)" in README
 
 
 def test_the_policy_is_better_on_an_easy_benchmark_and_worse_on_none() -> None:
