@@ -168,7 +168,7 @@ def policy_replies(space: DvcWorkspace) -> list[Path]:
     return list((space.folder / ".dvc/replies").glob("evaluate-policy-*"))
 
 
-def test_queued_experiments_share_the_store_and_the_cache(
+def test_queued_experiments_share_the_reply_cache_and_the_cache_of_dvc(
     space: DvcWorkspace, server: FakeServer
 ) -> None:
     before = server.requests.total()

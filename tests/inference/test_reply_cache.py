@@ -276,7 +276,7 @@ def test_replies_before_the_engine_died_are_not_requested_again(tmp_path: Path) 
         ),
     ],
 )
-def test_the_store_is_beside_dvcs_cache(
+def test_the_reply_cache_is_beside_the_cache_of_dvc(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], folder: str
 ) -> None:
     workspace = tmp_path / "workspace"

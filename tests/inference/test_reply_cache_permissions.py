@@ -82,7 +82,7 @@ def test_a_reader_without_write_permission_cannot_create_a_cache(shared_folder: 
     ("folder", "cache", "file"),
     [("755", "755", "644"), ("2775", "2775", "664"), ("700", "700", "600"), ("777", "777", "666")],
 )
-def test_a_new_cache_and_its_files_have_the_permissions_of_the_store(
+def test_a_new_cache_and_its_files_have_the_permissions_of_the_folder(
     shared_folder: Path, folder: str, cache: str, file: str
 ) -> None:
     shared_folder.chmod(int(folder, 8))
@@ -119,7 +119,7 @@ def test_a_models_files_have_the_permissions_of_its_folder(shared_folder: Path) 
     assert mode(folder / "model.safetensors") == "640"
 
 
-def test_another_user_of_a_shared_store_can_go_on_from_a_checkpoint(shared_folder: Path) -> None:
+def test_another_user_of_a_shared_folder_can_resume_from_a_checkpoint(shared_folder: Path) -> None:
     shared_folder.chmod(0o2775)
     checkpoint = shared_folder / "checkpoint-4"
     (checkpoint / "part").mkdir(parents=True)
