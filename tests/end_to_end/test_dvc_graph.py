@@ -58,9 +58,7 @@ def test_a_room_among_the_deps_is_at_least_half_used_and_no_other_code_is_named(
         assert 2 * len(room & files) >= len(room), dep
 
 
-def test_only_the_trainer_the_reference_pass_the_engine_and_conversion_import_torch_or_vllm() -> (
-    None
-):
+def test_only_training_conversion_and_the_engine_import_torch_or_vllm() -> None:
     heavy = re.compile(r"^\s*(?:import|from) (?:torch|vllm|trl)\b", re.MULTILINE)
     importers = {
         str(path.relative_to(ROOT))
