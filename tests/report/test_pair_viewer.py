@@ -151,8 +151,11 @@ def test_the_same_run_gives_the_same_bytes(tmp_path: Path) -> None:
     for name in ("first", "second"):
         build(tmp_path / name, example_pairs(TEXTS))
     first, second = (tmp_path / name / "pairs" for name in ("first", "second"))
-    for path in first.rglob("*.*"):
-        assert path.read_bytes() == (second / path.relative_to(first)).read_bytes()
+    files = {path.relative_to(first) for path in first.rglob("*.*")}
+    assert files == {path.relative_to(second) for path in second.rglob("*.*")}
+    assert Path("index.html") in files
+    for file in files:
+        assert (first / file).read_bytes() == (second / file).read_bytes()
 
 
 def test_no_script_turns_text_into_markup_or_code() -> None:
