@@ -78,9 +78,7 @@ def test_problems_traces_verdicts_and_ratings_add_up(space: DvcWorkspace) -> Non
     assert decided.filter(pl.col("outcome") == "correct").height == KEPT
 
 
-def test_a_trace_keeps_its_familys_markers_and_the_judge_never_sees_them(
-    space: DvcWorkspace,
-) -> None:
+def test_a_trace_keeps_its_familys_markers(space: DvcWorkspace) -> None:
     for name, marker in (("s1-3b", "<|im_start|>think"), ("nemotron-8b", "<think>")):
         assert table(space, f"traces/{name}")["text"].str.starts_with(marker).all()
 
