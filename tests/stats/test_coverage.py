@@ -3,6 +3,7 @@
 import pytest
 
 from bench.coverage import Row, rows
+from tests.helpers.import_closure import ROOT
 
 # Conservative: so few questions differ between the runs, or have a correct answer at all,
 # that their spread cannot be known. The last two: with seeds on both sides
@@ -56,3 +57,17 @@ def test_without_a_difference_tests_reject_in_3_to_7_of_100_cases(
     assert len(rejected) == 23
     assert {setting for setting, fraction in rejected.items() if fraction > 0.07} == set()
     assert {setting for setting, fraction in rejected.items() if fraction < 0.03} <= TOO_WIDE
+
+
+@pytest.mark.slow
+def test_the_docs_state_the_simulated_coverage(simulated_rows: dict[tuple[str, str], Row]) -> None:
+    page = (ROOT / "docs/statistics.md").read_text(encoding="utf-8")
+    ranges = {}
+    for kind in ("pass@1", "group mean"):
+        covered = [100 * row.covered for row in simulated_rows.values() if row.kind == kind]
+        ranges[kind] = f"{min(covered):.1f} to {max(covered):.1f}%"
+    assert f"cover {ranges['pass@1']} for pass@1 and {ranges['group mean']} for group" in page
+    (few_seeds,) = TOO_NARROW
+    assert f"the interval covers {simulated_rows[few_seeds].covered:.0%}" in page
+    assert "(2% correct of 40), a test is conservative and never rejects" in page
+    assert simulated_rows["no difference", "2% of 40"].rejected == 0
