@@ -35,19 +35,19 @@ def generator_rows(name: str, votes: int) -> tuple[list[Any], list[Any], list[An
     base = 3 if name == "strong" else 1
     traces, verdicts, ratings = [], [], []
     for place in range(16):
-        own = f"p{place // 2}/{name}/{place % 2}"
+        trace_id = f"p{place // 2}/{name}/{place % 2}"
         row = {
-            "trace_id": own,
+            "trace_id": trace_id,
             "problem_id": f"p{place // 2}",
             "generator": name,
-            "text": f"{own}.",
+            "text": f"{trace_id}.",
         }
         traces.append(row | {"reasoning_start": 0, "reasoning_end": 0, "answer_start": 0})
         outcome = "correct" if (place + base) % 3 else "incorrect"
-        verdicts.append({"trace_id": own, "outcome": outcome})
+        verdicts.append({"trace_id": trace_id, "outcome": outcome})
         for number, dimension in enumerate(DIMENSIONS):
             cast = [base + (place * (number + 2) + vote) % 3 for vote in range(votes)]
-            row = {"trace_id": own, "judge": "x", "dimension": dimension}
+            row = {"trace_id": trace_id, "judge": "x", "dimension": dimension}
             ratings.append(row | {"votes": cast, "refused": 0})
     return traces, verdicts, ratings
 

@@ -24,8 +24,8 @@ def votes_of(matrices: dict[str, Any]) -> Votes:
 
 def by_definition(
     matrix: Array,
-    both: PairRows,
-    draw: Indices,
+    pairs: PairRows,
+    tie_order: Indices,
     first: Indices,
     sizes: list[int],
     resamples: int,
@@ -33,13 +33,13 @@ def by_definition(
 ) -> Array:
     """Draw each vote, subtract and round the means, sort all pairs."""
     number = vote_counts(matrix)[:, None]
-    there = np.arange(matrix.shape[1])[None, :] < number
+    is_vote = np.arange(matrix.shape[1])[None, :] < number
     result = []
     for _ in range(resamples):
         drawn = (random.random(matrix.shape) * number).astype(np.int64)
-        taken = np.where(there, np.take_along_axis(matrix, drawn, axis=1), 0.0)
+        taken = np.where(is_vote, np.take_along_axis(matrix, drawn, axis=1), 0.0)
         mean = taken.sum(axis=1) / number[:, 0]
-        again = np.lexsort((draw, -np.round(mean[both.chosen] - mean[both.rejected], 6)))
+        again = np.lexsort((tie_order, -np.round(mean[pairs.chosen] - mean[pairs.rejected], 6)))
         result.append([100 * np.isin(first[:k], again[:k]).mean() for k in sizes])
     return np.array(result)
 
@@ -52,16 +52,16 @@ def random_votes(unequal: bool, shared: bool) -> tuple[Votes, PairRows, Indices,
     fewer = random.choice([1, 2, 4, 5], 120) if unequal else np.full(120, 5)
     for matrix in votes:
         matrix[np.arange(5)[None, :] >= fewer[:, None]] = NAN
-    both = PairRows(np.arange(60), random.permutation(np.arange(60, 120)))
+    pairs = PairRows(np.arange(60), random.permutation(np.arange(60, 120)))
     if shared:
-        both = PairRows(both.chosen // 3, both.rejected)
-    draw = random.permutation(60)
+        pairs = PairRows(pairs.chosen // 3, pairs.rejected)
+    tie_order = random.permutation(60)
     all_votes = votes_of({FACTS: votes[0], STRATEGY: votes[1], MEAN: (votes[0] + votes[1]) / 2})
-    mean = {name: np.nanmean(matrix, axis=1) for name, matrix in all_votes.matrices.items()}
-    deltas = {
-        name: np.round(means[both.chosen] - means[both.rejected], 6) for name, means in mean.items()
-    }
-    return all_votes, both, draw, deltas
+    deltas = {}
+    for name, matrix in all_votes.matrices.items():
+        means = np.nanmean(matrix, axis=1)
+        deltas[name] = np.round(means[pairs.chosen] - means[pairs.rejected], 6)
+    return all_votes, pairs, tie_order, deltas
 
 
 # --- against the definition ---
@@ -70,13 +70,13 @@ def random_votes(unequal: bool, shared: bool) -> tuple[Votes, PairRows, Indices,
 @pytest.mark.parametrize("unequal", [False, True])
 @pytest.mark.parametrize("shared", [False, True])
 def test_the_stability_is_distributed_as_its_definition(unequal: bool, shared: bool) -> None:
-    votes, both, draw, deltas = random_votes(unequal, shared)
+    votes, pairs, tie_order, deltas = random_votes(unequal, shared)
     sizes = [5, 10, 30, 60]
-    ours = topk_stability(votes, both, draw, deltas, sizes, 800, 1)
+    ours = topk_stability(votes, pairs, tie_order, deltas, sizes, 800, 1)
     rng = np.random.default_rng(2)
     for name, delta in deltas.items():
-        first = np.lexsort((draw, -delta))
-        theirs = by_definition(votes.matrices[name], both, draw, first, sizes, 400, rng)
+        first = np.lexsort((tie_order, -delta))
+        theirs = by_definition(votes.matrices[name], pairs, tie_order, first, sizes, 400, rng)
         error = np.sqrt(ours[name].var(axis=0) / 800 + theirs.var(axis=0) / 400)
         difference = np.abs(ours[name].mean(axis=0) - theirs.mean(axis=0))
         assert (difference <= 4 * error).all(), name
@@ -91,9 +91,9 @@ def test_a_tied_pair_of_scattered_votes_stays_first_in_three_of_four_draws() -> 
     """
     votes = votes_of({FACTS: [[1, 3], [2, 2], [1, 1], [1, 1]]})
     for scattered in (0, 1):
-        both = PairRows(np.array([scattered, 1 - scattered]), np.array([2, 3]))
+        pairs = PairRows(np.array([scattered, 1 - scattered]), np.array([2, 3]))
         deltas = {FACTS: np.array([1.0, 1.0])}
-        result = topk_stability(votes, both, np.array([0, 1]), deltas, [1], 2000, 0)[FACTS]
+        result = topk_stability(votes, pairs, np.array([0, 1]), deltas, [1], 2000, 0)[FACTS]
         assert result.mean() == pytest.approx(75, abs=4)
 
 

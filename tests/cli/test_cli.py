@@ -98,9 +98,9 @@ def test_a_stage_that_fails_in_an_experiment_says_how_to_undo_it(tmp_path: Path)
     code = STAGE.format(body="from delta.core.errors import InputError; raise InputError('wrong')")
     hint = "params.yaml keeps this experiment's values; `git checkout params.yaml metrics`"
     in_workspace = {"DVC_EXP_NAME": "k-4", "DVC_ROOT": str(tmp_path)}
-    said = shell(tmp_path, code, "", **in_workspace).stderr
-    assert said.startswith(f"command: wrong\n{hint}")
-    assert said.count("\n") == 2
+    message = shell(tmp_path, code, "", **in_workspace).stderr
+    assert message.startswith(f"command: wrong\n{hint}")
+    assert message.count("\n") == 2
     # In a queued run, whose folder DVC removes, and outside of an experiment, nothing is to undo.
     queued = in_workspace | {"DVC_ROOT": str(tmp_path.parent)}
     for env in (queued, {"DVC_ROOT": str(tmp_path)}):

@@ -123,16 +123,16 @@ def test_several_pairs_of_a_prompt_reach_every_trainer_unchanged(
         rows, counts = recorded_traces.read_recording(problems, tmp_path / side, None)
         assert counts["over_the_limit"] == 0
         traces[name] = recording_to_traces(name, pl.concat(rows), load("plain"))
-    both = pl.concat(traces.values())
+    all_traces = pl.concat(traces.values())
     verdicts = frame_of(
-        [{"trace_id": name, "outcome": "no_gold"} for name in both["trace_id"]], VERDICT
+        [{"trace_id": name, "outcome": "no_gold"} for name in all_traces["trace_id"]], VERDICT
     )
     pairs, _ = pair(pairing(), problems, traces["strong"].lazy(), traces["weak"].lazy(), verdicts)
     everything = SelectorParams(mode="all", by="mean", k=None, seed=1)
     selected, _ = select(everything, pairs, frame_of([], RATING))
     expected = {(row["chosen"], row["rejected"]) for row in table}
 
-    texts = join_texts(selected, problems, both)
+    texts = join_texts(selected, problems, all_traces)
     params, tokenizer = train_params(max_length=500), CharacterTokenizer()
     tokenized, _ = tokenize_pairs(params, load("plain"), texts, tokenizer)
     for method, columns in (("dpo", ("chosen_ids", "rejected_ids")), ("sft", ("input_ids",))):

@@ -148,24 +148,24 @@ def test_a_file_of_problem_trace_model_is_a_recording_for_each_model(tmp_path: P
         {"q": "Two?", "t": "a says 4", "model": "a", "right": "ungradable"},
     ]
     data = write_table(tmp_path / "traces.jsonl", rows)
-    both = {
+    recordings = {
         model: fetch_recording(
             recording_params(data, outcome="right", where={"model": model}),
             tmp_path / f"mine-{model}",
         )
         for model in "ab"
     }
-    assert both["a"].select("problem_id", "sample", "text", "outcome").rows() == [
+    assert recordings["a"].select("problem_id", "sample", "text", "outcome").rows() == [
         ("mine.0", 0, "a says 1", "correct"),
         ("mine.0", 1, "a says 3", "incorrect"),
         ("mine.2", 0, "a says 4", "ungradable"),
     ]
     # The first row of the second problem is b's: both models' traces have its index.
-    assert both["b"].select("problem_id", "sample", "outcome").rows() == [
+    assert recordings["b"].select("problem_id", "sample", "outcome").rows() == [
         ("mine.0", 0, "incorrect"),
         ("mine.2", 0, None),
     ]
-    assert both["a"]["finish_reason"].to_list() == ["stop"] * 3
+    assert recordings["a"]["finish_reason"].to_list() == ["stop"] * 3
 
 
 @pytest.mark.parametrize(

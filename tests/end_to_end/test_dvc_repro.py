@@ -198,7 +198,7 @@ def test_bad_input_stops_before_any_stage_does_work_and_harms_nothing(
 ) -> None:
     policy = space.folder / "data/models/policy/model.safetensors"
     before, digest = server.requests.total(), digests.sha256_of(policy)
-    for key, value, said in (
+    for key, value, message in (
         ("train.dpo.learning_rate", "5e-8", "write 5e-8 without quotes"),
         ("selector.k", 99, "expected 1 to 16"),
         ("judge.max_refused", 1.5, "less than or equal to 1"),
@@ -207,7 +207,7 @@ def test_bad_input_stops_before_any_stage_does_work_and_harms_nothing(
         output = space.dvc("repro", ok=False)
         space.set(key, good)
         assert key in output
-        assert said in output
+        assert message in output
         assert "Traceback" not in output
     assert server.requests.total() == before
     assert stages_run(space.dvc("repro")) == []  # what DVC had cleared away is in its cache

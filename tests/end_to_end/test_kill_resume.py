@@ -118,8 +118,8 @@ def test_two_runs_at_once_send_no_request_twice(
     """DVC runs one after the other, or refuses the second with an error."""
     with FakeServer(delay_s=0.02) as server:
         space = create_workspace(tmp_path / "space", server, reference_run.model)
-        both = {name: start(space, name, "pair") for name in ("one", "two")}
-        codes = {name: process.wait(600) for name, process in both.items()}
+        processes = {name: start(space, name, "pair") for name in ("one", "two")}
+        codes = {name: process.wait(600) for name, process in processes.items()}
         assert 0 in codes.values()
         for name in [name for name, code in codes.items() if code]:
             output = read_output(space, name)

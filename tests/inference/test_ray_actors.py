@@ -229,12 +229,12 @@ def test_a_cluster_gives_the_verdicts_of_this_machine_even_if_a_grader_dies(
     cases += [Case("math", str(n), rf"\boxed{{{n % 4} + 0}}", "stop") for n in range(10)]
     cases[7] = cases[7]._replace(gold_answer="exit")
     cases[9] = cases[9]._replace(gold_answer="kill", answer=str(tmp_path / "killed"))
-    there = list(grade_all(ON_RAY, cases, killing))
+    on_ray = list(grade_all(ON_RAY, cases, killing))
     assert (tmp_path / "killed").exists()
-    assert there == list(grade_all(ON_RAY.model_copy(update={"backend": "local"}), cases, killing))
-    assert there[0] == Verdict("correct", "A", None)
-    assert there[7] == Verdict("ungradable", None, "worker died with exit code 7")
-    assert sum(verdict.outcome == "correct" for verdict in there) == 10  # 6 choices, 4 numbers
+    assert on_ray == list(grade_all(ON_RAY.model_copy(update={"backend": "local"}), cases, killing))
+    assert on_ray[0] == Verdict("correct", "A", None)
+    assert on_ray[7] == Verdict("ungradable", None, "worker died with exit code 7")
+    assert sum(verdict.outcome == "correct" for verdict in on_ray) == 10  # 6 choices, 4 numbers
 
 
 # --- a driver that is killed ---

@@ -195,8 +195,8 @@ def test_a_pair_whose_sides_are_equal_after_the_cut_is_dropped() -> None:
 def test_a_prompt_that_fills_max_length_is_dropped_and_counted(
     truncation: bool,
 ) -> None:
-    both = pl.concat([pairs(("a", "b", "stop/stop"), statement="1" * 20), pairs(*LONG[3:4])])
-    rows, counts = tokenize(raw_params(len(PROMPT) + 6, truncation), both, CharacterTokenizer())
+    rows_in = pl.concat([pairs(("a", "b", "stop/stop"), statement="1" * 20), pairs(*LONG[3:4])])
+    rows, counts = tokenize(raw_params(len(PROMPT) + 6, truncation), rows_in, CharacterTokenizer())
     assert len(rows) == 1
     assert counts["dropped"] == {"prompt_fills_max_length": 1}
     assert counts["pairs_in"] == 2
