@@ -30,9 +30,13 @@ def test_help_lists_every_command() -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help(command: str) -> None:
-    assert len(run("delta", command, "--help").split()) > 5
+    usage = run("delta", command, "--help")
+    assert usage.startswith(f"usage: python -m delta {command} [-h]")
+    assert len(usage.split()) > 5
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_every_stage_has_help(stage: str) -> None:
-    assert len(run(f"stages.{stage}", "--help").split()) > 3
+    usage = run(f"stages.{stage}", "--help")
+    assert usage.startswith(f"usage: python -m stages.{stage} [-h]")
+    assert len(usage.split()) > 3
