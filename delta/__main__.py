@@ -6,7 +6,7 @@ from functools import partial
 from delta.cli import command_line
 
 COMMANDS = {
-    "check": "Check params.yaml. Each stage runs this first.",
+    "check": "Check params.yaml. Each stage but `summary` runs this first.",
     "check-golds": "Check that the gold answers of problems or questions can be graded.",
     "compare": "Compare two runs question by question.",
     "experiment": "Run a table, figure or control of the paper as DVC experiments.",

@@ -1,4 +1,4 @@
-"""Refuse a params.yaml that cannot work. Every stage's command begins with this."""
+"""Refuse a params.yaml that cannot work. Each stage but `summary` runs this first."""
 
 import argparse
 import contextlib

@@ -6,9 +6,11 @@ libraries print goes to logs/.
 """
 
 import argparse
+import contextlib
 import errno
 import importlib
 import io
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -54,6 +56,15 @@ def number(text: str, least: int = 0) -> int:
     if not text.isdecimal() or int(text) < least:
         raise argparse.ArgumentTypeError(f"{text}; expected: {least} or more")
     return int(text)
+
+
+def positive(text: str) -> float:
+    """Parse a positive finite number, as an argument's type."""
+    with contextlib.suppress(ValueError):
+        value = float(text)
+        if 0 < value < math.inf:
+            return value
+    raise argparse.ArgumentTypeError(f"{text}; expected: a number above 0")
 
 
 def run(main: Callable[[], int | None]) -> NoReturn:

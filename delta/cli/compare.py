@@ -7,6 +7,7 @@ named by its key or the beginning of its name.
 import argparse
 from typing import NamedTuple
 
+from delta.cli import command_line
 from delta.core import params, paths, tables
 from delta.core.errors import InputError
 from delta.core.schemas import QUESTION
@@ -25,9 +26,11 @@ class Answers(NamedTuple):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("ours", help="an evaluated model, or a result's key or first letters")
+    parser.add_argument("ours", help="an evaluated model, or a result's key or start of its name")
     parser.add_argument("theirs", help="likewise")
-    parser.add_argument("--show", type=int, default=5, help="questions of each kind (default: 5)")
+    parser.add_argument(
+        "--show", type=command_line.number, default=5, help="questions of each kind (default: 5)"
+    )
 
 
 def read_answers(name: str) -> Answers:
@@ -48,9 +51,11 @@ def _find_result(name: str) -> results.Result:
     named = [run for run in runs if run.key == name or run.name.startswith(name)]
     if len(named) == 1:
         return named[0]
-    names = [run.name for run in named or runs]
-    if not named and (runs or paths.COUNTS.is_dir()):
-        names = [*params.get("evaluation.models"), *names]
+    models = params.get("evaluation.models")
+    if not named and name in models:
+        raise InputError(f"run {name!r}: has not been evaluated; run `make repro` first")
+    evaluated = [model for model in models if paths.score(model).is_file()]
+    names = [run.name for run in named] or [*evaluated, *(run.name for run in runs)]
     expected = f"one of {', '.join(names)}" if names else "run `make repro` first"
     raise InputError(f"run {name!r}: {len(named)} runs have this name; expected: {expected}")
 

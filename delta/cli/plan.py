@@ -7,13 +7,16 @@ import argparse
 import os
 
 from delta.check import check
+from delta.cli.command_line import positive
 from delta.plan import availability, dvc_state, plan
 from delta.plan.costs import Gpu
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--gpu-gib", type=float, default=80, help="memory of one GPU (80)")
-    parser.add_argument("--gpu-tflops", type=float, default=989, help="dense, 16 bits (989: H100)")
+    parser.add_argument("--gpu-gib", type=positive, default=80, help="memory of one GPU (80)")
+    parser.add_argument(
+        "--gpu-tflops", type=positive, default=989, help="dense, 16 bits (989: H100)"
+    )
 
 
 def main(options: argparse.Namespace) -> None:

@@ -15,6 +15,7 @@ import delta.cli.check_golds
 import delta.cli.compare
 import delta.cli.experiment
 import delta.cli.export
+import delta.cli.plan
 import delta.cli.rating_sheet
 import delta.cli.summary
 import delta.cli.view_pairs
@@ -137,13 +138,39 @@ def test_before_the_first_run_commands_ask_for_make_repro(
         command(Console(io.StringIO()))
 
 
+def test_compare_does_not_offer_a_model_without_scores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(ROOT / "profiles/smoke.yaml", tmp_path / "params.yaml")
+    shutil.copytree(ROOT / "metrics/runs", tmp_path / "metrics/runs")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="run 'policy': has not been evaluated; run `make repro`"):
+        delta.cli.compare.read_answers("policy")
+    with pytest.raises(InputError) as unknown:
+        delta.cli.compare.read_answers("polcy")
+    assert "zero-shot" not in str(unknown.value)
+
+
+@pytest.mark.parametrize("option", ["--gpu-gib", "--gpu-tflops"])
+@pytest.mark.parametrize("text", ["0", "-5", "nan", "inf", "80G"])
+def test_a_gpu_is_described_by_positive_numbers(
+    option: str, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        parse(delta.cli.plan, [f"{option}={text}"])
+    assert f"argument {option}: {text}; expected: a number above 0" in capsys.readouterr().err
+
+
+def test_compare_shows_no_negative_number_of_questions() -> None:
+    with pytest.raises(SystemExit, match="2"):
+        parse(delta.cli.compare, ["policy", "zero-shot", "--show=-1"])
+
+
 def test_an_unknown_name_lists_the_known_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     with pytest.raises(InputError) as compared:
         delta.cli.compare.read_answers("polcy")
-    assert "run 'polcy': 0 runs have this name; expected: one of zero-shot, one-shot" in str(
-        compared.value
-    )
+    assert "run 'polcy': 0 runs have this name; expected: one of " in str(compared.value)
     assert ", figure-1-dpo-" in str(compared.value)
     for names, message in ([], "no experiment is named"), (["figure-9"], "experiment 'figure-9'"):
         with pytest.raises(InputError, match=f"^{message}.*: all, table-1, table-2, figure-5, fig"):
