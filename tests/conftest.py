@@ -4,8 +4,9 @@ import pytest
 from hypothesis import settings
 
 from tests.helpers.reference_run import reference_run
+from tests.helpers.strict_api import api
 
-__all__ = ["reference_run"]
+__all__ = ["api", "reference_run"]
 
 # No deadline: an example may take long on a busy machine.
 settings.register_profile("tests", deadline=None)

@@ -21,19 +21,8 @@ from delta.inference.types import Reply, Request, canonical_json
 from stages import generate, judge, verify
 from tests.helpers.import_closure import ROOT
 from tests.helpers.plan_workspace import enter, write_problems, write_traces
-from tests.helpers.scripted_server import ScriptedServer, answer, engine_at, run_server
-from tests.helpers.strict_api import KNOWS, STANDARD, judge_at_api, strict_api
-
-KEY = "OPENAI_API_KEY"
-VALUE = "sk-a-value-that-nobody-may-see"
-
-
-@pytest.fixture
-def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedServer]:
-    monkeypatch.setenv(KEY, VALUE)
-    with run_server() as server:
-        server.raw = strict_api(VALUE)
-        yield server
+from tests.helpers.scripted_server import ScriptedServer, answer, engine_at
+from tests.helpers.strict_api import KEY, KNOWS, STANDARD, VALUE, judge_at_api, strict_api
 
 
 class InProcess:

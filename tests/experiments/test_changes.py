@@ -1,4 +1,4 @@
-"""What a grid sets arrives in the run's params.yaml as that value, whatever YAML could read."""
+"""Each value of a grid reaches the params.yaml of its run unchanged, however YAML reads it."""
 
 import re
 import subprocess

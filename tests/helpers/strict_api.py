@@ -1,12 +1,17 @@
 """A server on loopback as strict as OpenAI's API: a key, known fields, a small JSON schema."""
 
+from collections.abc import Iterator
 from typing import Any
 
+import pytest
 from aiohttp import web
 
 from delta.inference.chat_completions import FieldName
 from tests.helpers.pipeline_workspace import LIMITS
-from tests.helpers.scripted_server import Raw, answer
+from tests.helpers.scripted_server import Raw, ScriptedServer, answer, run_server
+
+KEY = "OPENAI_API_KEY"
+VALUE = "sk-a-value-that-nobody-may-see"
 
 FIELDS = {
     "model",
@@ -94,3 +99,12 @@ def judge_at_api(content: dict[str, Any], url: str, key: str | None) -> None:
     }
     content["judge"]["rater"] = "llm"
     content["judge"]["llm"]["model"] = "judge-api"
+
+
+@pytest.fixture
+def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedServer]:
+    """Run a strict API that wants the key in $OPENAI_API_KEY."""
+    monkeypatch.setenv(KEY, VALUE)
+    with run_server() as server:
+        server.raw = strict_api(VALUE)
+        yield server

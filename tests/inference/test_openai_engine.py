@@ -1,4 +1,4 @@
-"""What is sent to a server, and what is read from its reply."""
+"""The engine sends the fields of a request to a server and reads the reply."""
 
 from dataclasses import replace
 from typing import Any

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -27,20 +27,10 @@ from delta.judging import rubric
 from delta.report import collect
 from tests.helpers.import_closure import ROOT
 from tests.helpers.plan_workspace import params_with
-from tests.helpers.scripted_server import ScriptedServer, engine_at, plain_requests, run_server
-from tests.helpers.strict_api import KNOWS, STANDARD, judge_at_api, strict_api
+from tests.helpers.scripted_server import ScriptedServer, engine_at, plain_requests
+from tests.helpers.strict_api import KEY, KNOWS, STANDARD, VALUE, judge_at_api, strict_api
 
-KEY = "OPENAI_API_KEY"
-VALUE = "sk-a-value-that-nobody-may-see"
 Change = Callable[[dict[str, Any]], object]
-
-
-@pytest.fixture
-def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedServer]:
-    monkeypatch.setenv(KEY, VALUE)
-    with run_server() as server:
-        server.raw = strict_api(VALUE)
-        yield server
 
 
 # Fetch: a name, no weights
