@@ -75,9 +75,10 @@ docs: ## copy the report's page, claims and figures of the last run to docs/resu
 	@[ -e report/index.html ] || { echo "report/index.html: no such file; run \`make repro\` first" >&2; exit 1; }
 	cp report/index.html report/claims.md report/claims.json report/accuracy.svg report/figure-*.svg docs/results/
 
-# Two workers with one thread each: vLLM's threads wait for one another, so one busy core makes two
-# threads three times slower. Slow files come first, and no file is split.
-TESTS := python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+# Three workers for two cores, since a test that runs DVC or vLLM waits a third of its time. One thread
+# each: vLLM's threads wait for one another, so one busy core makes two threads three times slower.
+# Slow files come first, and no file is split.
+TESTS := python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 test test-fast test-nightly: export OMP_NUM_THREADS := 1
 
 test: lint ## run lint, types and every test

@@ -1,4 +1,4 @@
-"""Run slow tests first, so that two workers end together, and nightly ones only on request."""
+"""Run slow tests first, so that the workers end together, and nightly ones only on request."""
 
 import pytest
 from hypothesis import settings
