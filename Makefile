@@ -73,7 +73,7 @@ bench: test-environment ## compare with other libraries and write bench/RESULTS.
 
 docs: ## copy the report's page, claims and figures of the last run to docs/results/, for Git
 	@[ -e report/index.html ] || { echo "report/index.html: no such file; run \`make repro\` first" >&2; exit 1; }
-	cp report/index.html report/claims.md report/claims.json report/accuracy.svg report/figure-*.svg docs/results/
+	cp report/index.html report/claims.md report/claims.json report/figures/accuracy.svg report/figures/figure-*.svg docs/results/
 
 # Three workers for two cores, since a test that runs DVC or vLLM waits a third of its time. One thread
 # each: vLLM's threads wait for one another, so one busy core makes two threads three times slower.

@@ -16,7 +16,6 @@ COMMANDS = {
     "rating-sheet": "Write a sheet of traces for people to rate.",
     "repair-dvc": "Repair files of DVC that a kill has truncated.",
     "summary": "Print the scores of the last run.",
-    "view-pairs": "Write the selected pairs as a web page.",
 }
 
 

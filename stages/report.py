@@ -30,21 +30,21 @@ def main(console: Console) -> None:
     draw_policy(by_model)
     context = collect.build_context(content, experiments, base, by_model)
     rows = data.build_rows(context)
-    paper_figures.draw_all(rows, paths.REPORT)
+    paper_figures.draw_all(rows, paths.FIGURES)
     write_rows_and_plots(rows)
     results = decide(paper.claims(), context)
     write_counts(paths.REPORT / "claims.json", formatting.to_metrics(results))
     write_text(paths.REPORT / "claims.md", formatting.to_markdown(results) + "\n")
-    write_text(paths.REPORT / "index.html", page.render(context, rows, results, paths.REPORT))
+    write_text(paths.REPORT / "index.html", page.render(context, rows, results, paths.FIGURES))
     console.print(table)
 
 
 def draw_policy(by_model: scores.Scores) -> None:
     """Draw the scores of all models, the training curves and the deltas."""
     selected = tables.read(paths.SELECTED, SELECTED)
-    policy.draw_accuracy(scores.score_rows(by_model), paths.REPORT)
-    policy.draw_training(pl.read_csv(paths.TRAINING_HISTORY, separator="\t"), paths.REPORT)
-    policy.draw_deltas(scores.delta_rows(selected), paths.REPORT)
+    policy.draw_accuracy(scores.score_rows(by_model), paths.FIGURES)
+    policy.draw_training(pl.read_csv(paths.TRAINING_HISTORY, separator="\t"), paths.FIGURES)
+    policy.draw_deltas(scores.delta_rows(selected), paths.FIGURES)
 
 
 def write_rows_and_plots(rows: dict[str, list[Row]]) -> None:
@@ -55,7 +55,7 @@ def write_rows_and_plots(rows: dict[str, list[Row]]) -> None:
     with atomic_folder(paths.PLOTS) as folder:
         for name, figure in paper_figures.FIGURES.items():
             if rows[name]:
-                titled = style.add_title(paths.REPORT / f"{name}.svg", figure.title)
+                titled = style.add_title(paths.FIGURES / f"{name}.svg", figure.title)
                 write_text(folder / f"{name}.svg", titled)
 
 

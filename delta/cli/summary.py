@@ -11,5 +11,5 @@ def main(_options: argparse.Namespace) -> None:
         raise InputError(f"{paths.SCORES}: no such file; run `make repro` first")
     print(paths.SCORES.read_text(encoding="utf-8"))
     print("Figures:")
-    for figure in sorted(paths.REPORT.glob("*.svg")):
+    for figure in sorted(paths.FIGURES.glob("*.svg")):
         print(f"  {figure.resolve()}")

@@ -5,12 +5,15 @@ from pathlib import Path
 DATA = Path("data")
 METRICS = Path("metrics")  # in Git
 REPORT = Path("report")
+FIGURES = REPORT / "figures"
 COUNTS = DATA / "counts"  # of each stage
 ANALYSIS = DATA / "analysis"  # a file for each table
 RUNS = METRICS / "runs"  # results of experiments
 SUMMARY = METRICS / "summary.json"  # what `dvc metrics diff` compares
 PLOTS = METRICS / "plots"  # what `dvc plots show` draws
 SCORES = REPORT / "scores.md"
+PAIR_VIEWER = REPORT / "pairs"
+ANSWER_VIEWER = REPORT / "answers"
 POLICY = "policy"  # the trained model's name among the models
 
 PROBLEMS = DATA / "problems.parquet"

@@ -79,8 +79,8 @@ def test_every_figure_has_a_value_with_its_interval_for_every_run(
 
 @pytest.mark.parametrize("number", range(1, 6))
 def test_every_figure_is_drawn(space: DvcWorkspace, number: int) -> None:
-    assert (space.folder / f"report/figure-{number}.svg").stat().st_size > 5_000
-    assert (space.folder / f"report/figure-{number}.png").is_file()
+    assert (space.folder / f"report/figures/figure-{number}.svg").stat().st_size > 5_000
+    assert (space.folder / f"report/figures/figure-{number}.png").is_file()
 
 
 def test_the_page_has_every_part_and_names_its_profile(space: DvcWorkspace) -> None:

@@ -144,7 +144,7 @@ def test_another_k_reruns_what_depends_on_it_and_its_numbers_are_compared(
     before = server.requests.total()
     output = space.dvc("exp", "run", "--name", "small-k", "-S", "selector.k=4")
     assert sorted(stages_run(output)) == sorted(
-        ["select", "train", "analyze", "evaluate@policy", "summary", "report"]
+        ["select", "train", "analyze", "evaluate@policy", "summary", "viewer", "report"]
     )
     assert server.requests.total() - before == 6 + 4 * 2 + 3  # the policy's answers, nothing else
     assert "selector.k" in space.dvc("params", "diff", "HEAD")

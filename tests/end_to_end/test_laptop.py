@@ -21,7 +21,7 @@ def space(tmp_path_factory: pytest.TempPathFactory) -> DvcWorkspace:
 
 def test_dvc_repro_writes_scores_and_figures(space: DvcWorkspace) -> None:
     output = space.dvc("repro")
-    assert len(stages_run(output)) == 1 + 3 + 1 + 3 * 3 + 4 + 4 + 2  # as the laptop's own
+    assert len(stages_run(output)) == 1 + 3 + 1 + 3 * 3 + 4 + 4 + 3  # as the laptop's own
     library_output = re.search(r"INFO \d\d-\d\d|Loading weights|FutureWarning", output)
     assert library_output is None, output
     for name in ("zero-shot", "one-shot", "three-shot"):
@@ -38,7 +38,7 @@ def test_dvc_repro_writes_scores_and_figures(space: DvcWorkspace) -> None:
     train = json.loads((space.folder / "data/counts/train.json").read_text())["train"]
     assert (train["pairs_in"], train["pairs_kept"], train["steps"]) == (6, 6, 3)
     assert train["first_loss"] == pytest.approx(0.6931, abs=1e-3)  # reference = policy at first
-    figures = {path.name for path in (space.folder / "report").glob("*.png")}
+    figures = {path.name for path in (space.folder / "report/figures").glob("*.png")}
     assert figures == {"accuracy.png", "deltas.png", "training.png"} | {
         f"figure-{number}.png" for number in range(1, 6)
     }

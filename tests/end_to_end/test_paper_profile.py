@@ -53,7 +53,7 @@ def test_every_stage_of_the_graph_ran_once(space: DvcWorkspace) -> None:
     models, benchmarks = len(PROFILE.models), len(PROFILE.benchmarks)
     assert benchmarks == 12
     assert set(SAMPLED) == set(PROFILE.generators) - {"deepseek-r1"}
-    assert len(ran) == len(set(ran)) == models + benchmarks + 1 + 3 * 8 + 4 + len(EVALUATED) + 2
+    assert len(ran) == len(set(ran)) == models + benchmarks + 1 + 3 * 8 + 4 + len(EVALUATED) + 3
 
 
 def test_problems_traces_verdicts_and_ratings_add_up(space: DvcWorkspace) -> None:
@@ -127,6 +127,7 @@ def test_outcome_verified_pairs_and_kto(space: DvcWorkspace) -> None:
         "train",
         "evaluate",
         "summary",
+        "viewer",
         "report",
     }
     pairs = table(space, "pairs")

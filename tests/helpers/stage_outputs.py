@@ -28,5 +28,14 @@ OUTS = {
     ],
     "evaluate": ["data/answers/{}/answers.parquet", "data/counts/evaluate/{}.json"],
     "summary": ["metrics/summary.json"],
-    "report": ["report/scores.md", "metrics/plots/figure-1.svg"],
+    "viewer": ["report/pairs/index.html", "report/answers/index.html"],
+    "report": [
+        "report/claims.json",
+        "report/claims.md",
+        "report/figures/figure-1.svg",
+        "report/index.html",
+        "report/rows/figure-1.json",
+        "report/scores.md",
+        "metrics/plots/figure-1.svg",
+    ],
 }
