@@ -53,8 +53,10 @@ plan: environment ## print what `make repro` would run, request and cost; runs n
 experiment: environment ## run a table or figure as DVC experiments: NAME=figure-1, or all; JOBS=2 side by side
 	@python -m delta experiment $(NAME) --jobs $(or $(JOBS),1)
 
-view-pairs: environment ## write the selected pairs as a page: report/pairs/index.html
-	@python -m delta view-pairs
+view-pairs: environment ## build the pages of pairs and of answers, and print their paths
+	@python -m delta repair-dvc
+	dvc repro viewer
+	@echo "open $(abspath report/pairs/index.html) or $(abspath report/answers/index.html) in a browser"
 
 export: environment ## write the selected pairs as a dataset with its card to export/ (uploads nothing)
 	@python -m delta export
@@ -71,9 +73,15 @@ bench: test-environment ## compare with other libraries and write bench/RESULTS.
 		echo "python -m bench.$$name"; python -m bench.$$name || exit 1; \
 	done
 
-docs: ## copy the report's page, claims and figures of the last run to docs/results/, for Git
+# In Git the pages of pairs and answers are small: a run at the paper's size stays out of it.
+MAX_PAGES_KB := 600
+docs: ## copy the pages, claims and figures of the last run to docs/results/, for Git
 	@[ -e report/index.html ] || { echo "report/index.html: no such file; run \`make repro\` first" >&2; exit 1; }
+	@kb=$$(du -ck --apparent-size report/pairs report/answers | tail -n 1 | cut -f 1); [ $$kb -le $(MAX_PAGES_KB) ] || \
+		{ echo "report/pairs and report/answers have $$kb kB; expected at most $(MAX_PAGES_KB)" >&2; exit 1; }
 	cp report/index.html report/claims.md report/claims.json report/figures/accuracy.svg report/figures/figure-*.svg docs/results/
+	rm -rf docs/results/pairs docs/results/answers
+	cp -r report/pairs report/answers docs/results/
 
 # Three workers for two cores, since a test that runs DVC or vLLM waits a third of its time. One thread
 # each: vLLM's threads wait for one another, so one busy core makes two threads three times slower.

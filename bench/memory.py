@@ -45,7 +45,7 @@ TRACE_STAGES = (
     "pair",
     "select",
     "analyze",
-    "view-pairs",
+    "viewer pairs",
     "judge strong",
     "generate strong",
 )
@@ -156,8 +156,7 @@ def add_sources(folder: Path, problems: int) -> None:
 
 def peak(folder: Path, stage: str) -> Peak:
     log, result = folder / "log", folder / "used.json"
-    module = f"delta {stage}" if stage == "view-pairs" else f"stages.{stage}"
-    command = [sys.executable, "-m", *module.split()]
+    command = [sys.executable, "-m", *f"stages.{stage}".split()]
     with log.open("w") as out:
         subprocess.run(
             [sys.executable, "-c", LAUNCH, str(result), *command],

@@ -44,7 +44,7 @@ def report(folder: Path) -> Path:
 
 def pairs(folder: Path) -> Path:
     write_workspace(folder, synthetic_data.PROBLEMS, samples=1)
-    for module in ("stages.pair", "stages.select", "delta view-pairs"):
+    for module in ("stages.pair", "stages.select", "stages.viewer pairs"):
         command = [sys.executable, "-m", *module.split()]
         env = {**os.environ, "PYTHONPATH": str(Path.cwd())}
         subprocess.run(command, cwd=folder, env=env, check=True)
@@ -57,7 +57,7 @@ def report_usable(page: Any) -> None:
 
 
 def pairs_usable(page: Any) -> None:
-    page.locator("#pairs li").first.wait_for()
+    page.locator("#items li").first.wait_for()
 
 
 def seconds_to_use(path: Path, usable: Callable[[Any], None]) -> float:

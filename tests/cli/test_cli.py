@@ -18,7 +18,6 @@ import delta.cli.export
 import delta.cli.plan
 import delta.cli.rating_sheet
 import delta.cli.summary
-import delta.cli.view_pairs
 import stages.evaluate
 import stages.fetch
 import stages.generate
@@ -26,6 +25,7 @@ import stages.judge
 import stages.questions
 import stages.select
 import stages.verify
+import stages.viewer
 from delta.cli.command_line import parse
 from delta.core import console
 from delta.core.console import Console
@@ -119,7 +119,7 @@ def test_every_stage_runs_as_console_says() -> None:
 @pytest.mark.parametrize(
     "command",
     [
-        lambda console: delta.cli.view_pairs.main(console, parse(delta.cli.view_pairs, [])),
+        stages.viewer.main,
         lambda console: delta.cli.rating_sheet.main(
             console, parse(delta.cli.rating_sheet, ["3", "1"])
         ),
@@ -127,7 +127,7 @@ def test_every_stage_runs_as_console_says() -> None:
         lambda _: delta.cli.summary.main(parse(delta.cli.summary, [])),
         lambda _: delta.cli.compare.read_answers("policy"),
     ],
-    ids=["view-pairs", "rating-sheet", "export", "summary", "compare"],
+    ids=["viewer", "rating-sheet", "export", "summary", "compare"],
 )
 def test_before_the_first_run_commands_ask_for_make_repro(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Callable[[Console], object]

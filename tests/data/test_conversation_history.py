@@ -20,7 +20,7 @@ from delta.export.dataset import write_dataset
 from delta.inference import chat_formats
 from delta.inference.generate import SampledParams, trace_requests
 from delta.judging import judge
-from delta.report import pair_viewer
+from delta.report.viewer import pair_page
 from delta.training import dataset
 from tests.helpers.character_tokenizer import CharacterTokenizer, text_of, trace_columns
 from tests.helpers.example_pairs import RUN, example_pairs, viewer_data
@@ -119,7 +119,7 @@ def test_export_and_pair_viewer_have_every_turn(tmp_path: Path, chats: pl.DataFr
     assert prompts == list(CHATS)
     single = exported_rows(tmp_path / "out", "unpaired")
     assert all(row["prompt"] in CHATS for row in single)
-    pair_viewer.write(tmp_path / "pairs", RUN, *run)
+    pair_page.write(tmp_path / "pairs", RUN, *run)
     records = viewer_data(tmp_path, "index")["problems"]
     assert [entry["history"] for entry in records] == [entry[:-1] for entry in CHATS]
 

@@ -110,8 +110,8 @@ def items_of(stage: str, *items: str) -> set[str]:
 JUDGED = items_of("judge", *GENERATORS) | {"summary"}
 VERIFIED = items_of("verify", *GENERATORS) | JUDGED
 GENERATED = items_of("generate", *GENERATORS) | VERIFIED
-ON_BASE = items_of("evaluate", *GENERATORS) | {"summary"}
-ON_POLICY = items_of("evaluate", "policy") | {"summary"}
+ON_BASE = items_of("evaluate", *GENERATORS) | {"summary", "viewer"}
+ON_POLICY = items_of("evaluate", "policy") | {"summary", "viewer"}
 FROM_TRAIN = {"train", *ON_POLICY, "report"}
 FROM_SELECT = {"select", "analyze", *FROM_TRAIN}
 FROM_PAIR = {"pair", *FROM_SELECT}
@@ -149,7 +149,11 @@ RERUNS: list[tuple[str, Any, set[str]]] = [
     ("experiments.table-1", {"always": {"selector.k": 8}, "vary": {}}, {"report"}),
     ("train.dpo.beta", 0.3, FROM_TRAIN),
     ("evaluation.sampling.seed", 99, ON_BASE | ON_POLICY | {"report"}),
-    ("evaluation.models.two-shot.examples", 1, {"evaluate@two-shot", "summary", "report"}),
+    (
+        "evaluation.models.two-shot.examples",
+        1,
+        {"evaluate@two-shot", "summary", "viewer", "report"},
+    ),
 ]
 
 

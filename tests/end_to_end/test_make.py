@@ -25,9 +25,12 @@ def test_plan_has_nothing_left(space: DvcWorkspace) -> None:
     assert re.search(r"^Nothing to do: all \d+ stages are up to date\.$", space.make("plan"), re.M)
 
 
-def test_view_pairs_writes_a_page(space: DvcWorkspace) -> None:
-    space.make("view-pairs")
-    assert (space.folder / "report/pairs/index.html").is_file()
+def test_view_pairs_prints_the_paths_of_both_pages(space: DvcWorkspace) -> None:
+    output = space.make("view-pairs")
+    for name in ("pairs", "answers"):
+        page = space.folder / "report" / name / "index.html"
+        assert f"{page}" in output
+        assert page.is_file()
 
 
 def test_export_writes_a_dataset_with_its_card(space: DvcWorkspace) -> None:

@@ -15,15 +15,15 @@ from delta import prompts
 from delta.core import params, paths, tables
 from delta.core.schemas import PROBLEM, RATING, SELECTED, TRACE, VERDICT
 from delta.core.tables import frame_of
-from delta.report import pair_viewer
+from delta.report.viewer import pair_page
 from tests.helpers.import_closure import ROOT
 
 DELTAS = ("factuality", "step_coherence")
-RUN = pair_viewer.RunSummary("strong > weak", "strong", "weak", "top", "factuality")
+RUN = pair_page.RunSummary("strong > weak", "strong", "weak", "top", "factuality")
 
 
 class ExamplePairs(NamedTuple):
-    """In the order of the parameters of pair_viewer.write."""
+    """In the order of the parameters of pair_page.write."""
 
     selected: pl.DataFrame
     problems: pl.DataFrame
@@ -153,9 +153,9 @@ def write_workspace(folder: Path, run: ExamplePairs) -> None:
             tables.write(data / kind / file, frame.filter(pl.col("trace_id").is_in(ids)), table)
 
 
-def viewer_data(folder: Path, name: str) -> Any:
-    """Return the content of a data file of the pair viewer in `folder`."""
-    text = (folder / "pairs" / "data" / f"{name}.js").read_text()
+def viewer_data(folder: Path, name: str, page: str = "pairs") -> Any:
+    """Return the content of a data file of the page in `folder`."""
+    text = (folder / page / "data" / f"{name}.js").read_text()
     match = re.fullmatch(rf'receive\("{name}","([A-Za-z0-9+/=]*)"\);\n', text)
     assert match, text[:80]
     return json.loads(gzip.decompress(base64.b64decode(match[1])))

@@ -12,7 +12,7 @@ from delta.core.schemas import PROBLEM, RATING, SELECTED, TRACE, VERDICT
 from delta.core.tables import frame_of
 from delta.core.types import Counts
 from delta.judging.rubric import DIMENSIONS
-from delta.report import pair_viewer
+from delta.report.viewer import pair_page
 
 SIDES = {"strong": "chosen", "weak": "rejected"}
 WORDS = [
@@ -167,5 +167,5 @@ def write_viewer(folder: Path) -> Counts:
         )
     }
     traces = [tables.scan(folder / f"{name}.parquet", TRACE) for name in SIDES]
-    run = pair_viewer.RunSummary("strong > weak", "strong", "weak", "all", "factuality")
-    return pair_viewer.write(folder / "pairs", run, traces=traces, **frames)
+    run = pair_page.RunSummary("strong > weak", "strong", "weak", "all", "factuality")
+    return pair_page.write(folder / "pairs", run, traces=traces, **frames)

@@ -1,24 +1,19 @@
 """The files of the pair viewer: their content, and that no text in them can run."""
 
-import base64
-import hashlib
 import io
-import re
-from collections import Counter
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-import delta.cli.view_pairs
-from delta.cli.command_line import parse
+import stages.viewer
 from delta.core.console import Console
 from delta.core.errors import InputError
 from delta.core.schemas import TRACE
 from delta.core.tables import frame_of
 from delta.core.types import Counts
-from delta.report import pair_viewer
-from delta.report.pair_viewer import PAGE, SCRIPTS
+from delta.report.viewer import pair_page
+from tests.helpers.example_answers import write_answer_tables
 from tests.helpers.example_pairs import (
     RUN,
     ExamplePairs,
@@ -32,7 +27,7 @@ TEXTS = [("a", "bb"), ("ccc", "dddd"), ("e", "f")]
 
 
 def build(folder: Path, run: ExamplePairs) -> Counts:
-    return pair_viewer.write(folder / "pairs", RUN, *run)
+    return pair_page.write(folder / "pairs", RUN, *run)
 
 
 def test_the_index_has_every_pair_and_why_it_is_not_selected(tmp_path: Path) -> None:
@@ -44,16 +39,6 @@ def test_the_index_has_every_pair_and_why_it_is_not_selected(tmp_path: Path) -> 
     assert index["columns"]["chosen_length"] == [1, 3, 1]
     assert index["columns"]["rejected_length"] == [2, 4, 1]
     assert index["about"]["summary"] == "2 of 3 pairs are selected: top by factuality."
-
-
-def test_function_names_of_the_scripts_are_unique() -> None:
-    """The scripts share one scope: a second function would silently replace the first."""
-    names = Counter(
-        name
-        for script in SCRIPTS
-        for name in re.findall(r"^(?:async )?function (\w+)", (PAGE / script).read_text(), re.M)
-    )
-    assert [name for name, number in names.items() if number > 1] == []
 
 
 def test_the_index_locates_each_trace(tmp_path: Path) -> None:
@@ -110,14 +95,14 @@ def test_a_trace_of_50_mb_is_truncated_in_the_middle_with_a_note(tmp_path: Path)
 def test_the_parts_of_a_trace_make_up_its_whole_text() -> None:
     row = trace_row("p", "g", 0, "<think>\na é\n</think>\n\nb")
     row |= {"reasoning_start": 8, "reasoning_end": 11, "answer_start": 22}
-    assert pair_viewer.split_parts(row) == [
+    assert pair_page.split_parts(row) == [
         ("marker", "<think>\n"),
         ("reasoning", "a é"),
         ("marker", "\n</think>\n\n"),
         ("answer", "b"),
     ]
     row |= {"text": "<think>\nabc", "reasoning_end": 11, "answer_start": None}
-    assert pair_viewer.split_parts(row) == [("marker", "<think>\n"), ("reasoning", "abc")]
+    assert pair_page.split_parts(row) == [("marker", "<think>\n"), ("reasoning", "abc")]
 
 
 def test_a_missing_trace_is_an_error_and_the_old_page_stays(tmp_path: Path) -> None:
@@ -158,49 +143,19 @@ def test_the_same_run_gives_the_same_bytes(tmp_path: Path) -> None:
         assert (first / file).read_bytes() == (second / file).read_bytes()
 
 
-def test_no_script_turns_text_into_markup_or_code() -> None:
-    forbidden = re.compile(
-        r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|srcdoc|createContextualFragment"
-        r"|\beval\b|new Function|setTimeout\(\s*[\"'`]|\bfetch\(|XMLHttpRequest|localStorage|https?://(?!www\.w3\.org)"
-    )
-    for path in sorted(PAGE.iterdir()):
-        assert not forbidden.search(path.read_text()), path.name
-
-
-def test_scripts_are_short_and_cannot_end_their_own_element() -> None:
-    assert {path.name for path in PAGE.glob("*.js")} == set(SCRIPTS)
-    for name in SCRIPTS:
-        script = (PAGE / name).read_text()
-        assert len(script.splitlines()) < 400
-        assert "</script" not in script.lower()
-        assert "<!--" not in script
-
-
-def test_the_policy_allows_only_the_scripts_of_the_page() -> None:
-    html = pair_viewer.render_page()
-    (policy,) = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]*)"', html)
-    rules = dict(rule.split(" ", 1) for rule in policy.split("; "))
-    assert rules["default-src"] == "'none'"
-    assert rules["require-trusted-types-for"] == "'script'"
-    scripts = re.findall(r"<script>(.*?)</script>", html, flags=re.DOTALL)
-    assert len(scripts) == len(SCRIPTS)
-    digests = [
-        base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in scripts
-    ]
-    assert rules["script-src"] == " ".join(
-        ["'strict-dynamic'", *(f"'sha256-{digest}'" for digest in digests)]
-    )
-    assert "unsafe" not in policy
-    assert not re.search(r"\son\w+=|\sstyle=", html.split("<script>")[0].split("</style>")[1])
-
-
-def test_the_command_writes_the_page_and_prints_its_path(
+def test_the_stage_writes_both_pages_and_prints_their_paths(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_workspace(tmp_path, example_pairs(TEXTS, cut=1))
+    write_answer_tables(tmp_path, ["x"], ["no"], ["yes"])
     monkeypatch.chdir(tmp_path)
     screen = io.StringIO()
-    delta.cli.view_pairs.main(Console(screen), parse(delta.cli.view_pairs, []))
-    assert "3 pairs, 2 of them selected" in screen.getvalue()
-    assert "open report/pairs/index.html in a browser" in screen.getvalue()
+    stages.viewer.main(Console(screen))
+    assert screen.getvalue() == (
+        "viewer: 3 pairs, 2 of them selected: report/pairs/index.html\n"
+        "viewer: 5 questions, 5 gained and 0 lost: report/answers/index.html\n"
+    )
     assert (tmp_path / "report" / "pairs" / "index.html").is_file()
+    assert (tmp_path / "report" / "answers" / "index.html").is_file()
+    with pytest.raises(InputError, match="pages: expected pairs, answers or nothing"):
+        stages.viewer.main(Console(screen), "pages")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from delta.report import pair_viewer
+from delta.report.viewer import pair_page
 from tests.helpers.browser import open_page
 from tests.helpers.example_pairs import RUN, example_pairs
 
@@ -135,9 +135,9 @@ PIECES = {
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     folder = tmp_path_factory.mktemp("maths") / "pairs"
-    pair_viewer.write(folder, RUN, *example_pairs([("a", "b")]))
+    pair_page.write(folder, RUN, *example_pairs([("a", "b")]))
     with open_page(Path(folder) / "index.html") as (page, errors):
-        page.locator("#pairs li").wait_for()
+        page.locator("#items li").wait_for()
         yield page
         assert errors == []
 

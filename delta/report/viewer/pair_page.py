@@ -126,9 +126,10 @@ def _build_index(
         columns[f"{side}_at"] = [[location.file, location.position] for location in of_side]
         columns[f"{side}_length"] = [location.characters for location in of_side]
     number = int(pairs["selected"].sum())
+    rule = f"{run.mode} by {run.by}".replace("_", " ")
     about = {
         "title": f"Pairs: {run.recipe}",
-        "summary": f"{number:,} of {pairs.height:,} pairs are selected: {run.mode} by {run.by}.",
+        "summary": f"{number:,} of {pairs.height:,} pairs are selected: {rule}.",
         "chosen": run.chosen,
         "rejected": run.rejected,
         "by": run.by,

@@ -1,7 +1,7 @@
 "use strict";
 // The data files: scripts that pass on compressed JSON, because a page on file:// may not fetch.
 
-const MAX_LOADED = 12; // trace files in memory
+const MAX_LOADED = 12; // data files in memory
 const waiting = new Map(); // name → {resolve, reject}
 const loaded = new Map(); // name → promise of its content, least recently used first
 
@@ -43,23 +43,22 @@ async function unpack(name) {
   return JSON.parse(await new Response(stream).text());
 }
 
-/** Returns a trace by its location [file, place in the file]. */
-async function trace([file, place]) {
+/** Returns a record by its location [file, place in the file]. */
+async function record([file, place]) {
   return (await load(String(file)))[place];
 }
 
-/** Reads the index and returns a record for each pair. */
+/** Reads the index and forgets its text. */
 async function readIndex() {
-  const { about, problems, columns } = await load("index");
+  const index = await load("index");
   loaded.delete("index");
-  const pairs = columns.pair_id.map((pair_id, at) => {
-    const pair = Object.fromEntries(Object.entries(columns).map(([name, values]) => [name, values[at]]));
-    pair.problem = problems[pair.problem];
-    pair.length_difference = pair.chosen_length - pair.rejected_length;
-    pair.outcomes = `${pair.chosen_outcome} > ${pair.rejected_outcome}`;
-    const turns = pair.problem.history.map(({ content }) => content);
-    pair.searchText = [pair_id, ...turns, pair.problem.statement].join("\n").toLowerCase();
-    return pair;
-  });
-  return { about, pairs };
+  return index;
+}
+
+/** Returns columns {name: values} as a list of records. */
+function rows(columns) {
+  const entries = Object.entries(columns);
+  return entries[0][1].map((_, at) =>
+    Object.fromEntries(entries.map(([name, values]) => [name, values[at]])),
+  );
 }

@@ -110,19 +110,6 @@ function boxEnd(text, from) {
   return 0;
 }
 
-/** Returns the text with formulas drawn; an unsupported formula is shown as its source. */
-function renderText(text) {
-  let afterBlock = false;
-  return pieces(text).flatMap(({ source, tex, display }) => {
-    // A formula in display style already ends its line.
-    const words = afterBlock ? source.replace(/^[ \t]*\n/, "") : source;
-    afterBlock = display;
-    if (tex === null) return visibleText(words);
-    const element = source.match(HIDDEN) ? null : formula(tex, display);
-    return element ?? node("span", { class: "source" }, visibleText(source));
-  });
-}
-
 /** Returns the first characters of a text: whole formulas, then an ellipsis. */
 function beginning(text, length) {
   let short = "";
