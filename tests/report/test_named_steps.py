@@ -5,6 +5,7 @@ import pytest
 from delta.core.types import Row
 from delta.judging.rules.rate import rate
 from delta.report.viewer.named_steps import find_named_steps
+from tests.helpers.adversarial_texts import TEXTS
 
 TRACE = """Let us count.
 Step 1: 3 + 4 = 8 apples.
@@ -89,6 +90,15 @@ def test_a_trace_has_at_most_twenty_marks() -> None:
     assert len(named(text, "; ".join(text.split("\n")))) == 20
 
 
-def test_an_adversarial_note_takes_no_time() -> None:
+@pytest.mark.parametrize("name", TEXTS)
+def test_an_adversarial_text_is_only_searched(name: str) -> None:
+    text = TEXTS[name]
+    for trace, note in ((text, text), (TRACE, text), (text, "Step 1: “a b” and 3 + 4 = 8")):
+        length = len(trace.encode("utf-16-le", "surrogatepass")) // 2
+        for step in find_named_steps(trace, [rating(note, f"wrong: {note}")]):
+            assert 0 <= step.start < step.end <= length
+
+
+def test_a_long_note_is_searched_once() -> None:
     assert named("1" * 50_000, "(" * 300 + "1.," * 100, "hallucinated data: " + "1, " * 90) == []
     assert named("=" * 50_000, "1 + " * 70 + "=", "a: " + "= " * 140) in ([], ["=" * 140])

@@ -1,4 +1,7 @@
-"""The pair viewer at the paper's size. Run as a module to measure build time, memory and speed."""
+"""The pages of pairs and of answers at the paper's size.
+
+Run as a module to measure the build's time and memory, and the seconds in the browser.
+"""
 
 import resource
 import sys
@@ -10,7 +13,9 @@ from typing import Any
 
 import pytest
 
+from delta.report.viewer import answer_page
 from tests.helpers.browser import open_page
+from tests.helpers.example_answers import example_answers
 from tests.helpers.simulated_pairs import write_simulated_run, write_viewer
 
 
@@ -23,16 +28,16 @@ def measure_seconds(folder: Path) -> dict[str, float]:
         page.locator("#items li").first.wait_for()
         now = time.perf_counter()
         times |= {"browser_start": started - before, "first_list": now - started}
-        times["open_pair"] = seconds_until_pair(page, page.locator("#items li a").first.click)
-        times["next_pair"] = seconds_until_pair(page, lambda: page.keyboard.press("j"))
+        times["open_pair"] = seconds_until_item(page, page.locator("#items li a").first.click)
+        times["next_pair"] = seconds_until_item(page, lambda: page.keyboard.press("j"))
         page.keyboard.press("Escape")
         times["search"] = seconds_until_found(page, "p.777")
         assert errors == []
     return {name: round(seconds, 2) for name, seconds in times.items()}
 
 
-def seconds_until_pair(page: Any, act: Callable[[], object]) -> float:
-    """Return the seconds from `act` until another pair is on the screen."""
+def seconds_until_item(page: Any, act: Callable[[], object]) -> float:
+    """Return the seconds from `act` until another pair or question is on the screen."""
     old = page.title()
     started = time.perf_counter()
     act()
@@ -62,6 +67,26 @@ def test_list_and_pair_open_in_seconds_with_16_500_pairs(tmp_path: Path) -> None
     assert seconds["first_list"] < 10  # 1 s where nothing else runs
     assert seconds["open_pair"] < 5
     assert seconds["search"] < 5
+
+
+@pytest.mark.slow
+def test_list_and_question_open_in_seconds_with_16_500_questions(tmp_path: Path) -> None:
+    numbers = range(16_500)
+    texts = [f"{number} " + "so that x " * 60 for number in numbers]
+    answers = example_answers(texts, texts, [f"yes {text}" for text in texts])
+    counts = answer_page.write(tmp_path / "answers", "base", "policy", [answers])
+    assert counts["gained"] == 16_500
+    with open_page(tmp_path / "answers" / "index.html") as (page, errors):
+        started = time.perf_counter()
+        page.locator("#items li").first.wait_for()
+        first_list = time.perf_counter() - started
+        open_question = seconds_until_item(page, page.locator("#items li a").first.click)
+        page.keyboard.press("Escape")
+        search = seconds_until_found(page, "sums.777")
+        assert errors == []
+    assert first_list < 10  # 1 s where nothing else runs
+    assert open_question < 5
+    assert search < 5
 
 
 def main() -> None:
