@@ -10,6 +10,14 @@ SUBJECTS = {
     "kto": "KTO on the traces of {pairs}",
     "sft": "SFT on the chosen traces of {pairs}",
 }
+CHANGES = {  # measure → what a model learnt where it rose, what it does where it fell
+    "finished": ("to finish more of {answers}", "finishes fewer of {answers}"),
+    "asked_form": (
+        "to give more of {answers} in the asked form",
+        "gives fewer of {answers} in the asked form",
+    ),
+    "right": ("to be right more often", "is right less often"),
+}
 # (right in any form, counted right) → what is said where the two differ
 DIFFERENT = {
     (MORE, LESS): "is right more often whatever the form, but counted right less often",
@@ -40,42 +48,45 @@ def sentence(measures: Sequence[Measure], pairs: int, method: str, base: str) ->
     only "correct" is spoken of.
     """
     verdicts = {measure.name: measure.verdict for measure in measures}
-    form, answer = verdicts["asked_form"], verdicts["correct"]
-    any_form = verdicts.get("right_any_form", answer)
-    finishes = verdicts["finished"]
-    learnt, lost = [], []
-    if finishes == MORE:
-        learnt.append("to finish more of its answers")
-    if finishes == LESS:
-        lost.append("finishes fewer of its answers")
-    if form == MORE:
-        learnt.append(f"to give more {'of them' if learnt else 'of its answers'} in the asked form")
-    if form == LESS:
-        lost.append(f"gives fewer {'of them' if lost else 'of its answers'} in the asked form")
-    if any_form == answer == MORE:
-        learnt.append("to be right more often")
-    if any_form == answer == LESS:
-        lost.append("is right less often")
+    counted = verdicts["correct"]
+    any_form = verdicts.get("right_any_form", counted)
+    told = {
+        "finished": verdicts["finished"],
+        "asked_form": verdicts["asked_form"],
+        "right": counted if counted == any_form else UNKNOWN,
+    }
     subject = SUBJECTS[method].format(pairs=f"{pairs:,} pair{'' if pairs == 1 else 's'}")
-    different = DIFFERENT.get((any_form, answer))
-    if not learnt and not lost:
+    first = _changes(told, subject, base)
+    different = DIFFERENT.get((any_form, counted))
+    if first is None:
         if different is None:
             return f"What {subject} taught {base} cannot be told apart from chance."
         return f"After {subject}, {base} {different}."
-    if learnt:
-        first = f"{subject} taught {base} {_join(learnt)}"
-        first += f", but it {_join(lost)}" if lost else ""
-    else:
-        first = f"After {subject}, {base} {_join(lost)}"
     if different is not None:
         return f"{first}. It {different}."
-    if answer == UNKNOWN:
-        how = "more" if learnt else "less"
+    if counted == UNKNOWN:
+        how = "more" if MORE in told.values() else "less"
         return f"{first}. Whether it is right {how} often cannot be told."
     return f"{first}."
 
 
+def _changes(told: dict[str, str], subject: str, base: str) -> str | None:
+    """Return what rose and what fell, without a full stop; None where nothing did."""
+    learnt, lost = (
+        [CHANGES[name][side] for name in told if told[name] == verdict]
+        for side, verdict in enumerate((MORE, LESS))
+    )
+    if learnt:
+        text = _join(learnt) + (f", but it {_join(lost)}" if lost else "")
+    else:
+        text = _join(lost)
+    text = text.replace("{answers}", "its answers", 1).replace("{answers}", "them")
+    if learnt:
+        return f"{subject} taught {base} {text}"
+    return f"After {subject}, {base} {text}" if lost else None
+
+
 def _join(parts: Sequence[str]) -> str:
-    """Return "a", "a and b" or "a, b and c"."""
-    *before, last = parts
+    """Return "", "a", "a and b" or "a, b and c"."""
+    *before, last = parts or [""]
     return f"{', '.join(before)} and {last}" if before else last
