@@ -6,8 +6,8 @@ from typing import NamedTuple
 from delta.experiments.results import Result
 from delta.report.claims.measures import correct_counts
 from delta.report.context import Run
-from delta.report.this_run import format_difference, format_score
-from delta.stats.contrasts import Contrast
+from delta.report.this_run import format_score
+from delta.stats.contrasts import Contrast, format_difference
 from delta.stats.intervals import Interval
 from delta.stats.seeds import SeedScore, contrast_with_seeds, score_with_seeds
 

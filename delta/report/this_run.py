@@ -17,7 +17,15 @@ from delta.core.schemas import ANSWER
 from delta.core.types import Row
 from delta.experiments.results import AnswerCounts, count_answers
 from delta.report.scores import Scores, interval_of, percent
-from delta.stats.contrasts import Contrast, CorrectCounts, Term, contrast, group_terms, verdict
+from delta.stats.contrasts import (
+    Contrast,
+    CorrectCounts,
+    Term,
+    contrast,
+    format_difference,
+    group_terms,
+    verdict,
+)
 from delta.stats.intervals import Interval, effective_n_wilson, group_mean
 
 COLUMNS = ["question_id", "finish_reason", "extracted", "outcome", "flexible_outcome"]
@@ -182,12 +190,6 @@ def format_score(score: Interval) -> str:
     """Return "value% [low, high]"."""
     value, low, high = (100 * number for number in score)
     return f"{value:.1f}% [{low:.1f}, {high:.1f}]"
-
-
-def format_difference(difference: Contrast) -> str:
-    """Return "+value [low, high]" in points."""
-    value, low, high = (100 * number for number in difference[:3])
-    return f"{value:+.1f} [{low:+.1f}, {high:+.1f}]"
 
 
 # --- metrics/summary.json, in percent ---

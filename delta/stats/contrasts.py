@@ -44,6 +44,12 @@ def verdict(difference: Contrast) -> str:
     return "worse" if difference.high < 0 else "cannot tell"
 
 
+def format_difference(difference: Contrast) -> str:
+    """Return "+value [low, high]" in points."""
+    value, low, high = (100 * number for number in difference[:3])
+    return f"{value:+.1f} [{low:+.1f}, {high:+.1f}]"
+
+
 class Estimate(NamedTuple):
     """An estimated contrast and its error."""
 
