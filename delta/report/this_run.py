@@ -16,7 +16,7 @@ from delta.core.files import read_json
 from delta.core.schemas import ANSWER
 from delta.core.types import Row
 from delta.experiments.results import AnswerCounts, count_answers
-from delta.report.scores import Scores, interval_of, percent
+from delta.report.scores import Scores, interval_of
 from delta.stats.contrasts import (
     Contrast,
     CorrectCounts,
@@ -196,23 +196,23 @@ def format_score(score: Interval) -> str:
 
 
 def comparison_row(row: Measure | Comparison) -> Row:
-    """Return a row of the lists `measures` and `comparisons`, in percent."""
+    """Return a row of the lists `measures` and `comparisons`, in percent.
+
+    Four decimals, so that a reader who rounds again gets the digit of the exact number.
+    """
     names = {key: value for key, value in row._asdict().items() if not isinstance(value, tuple)}
     verdict_ = names.pop("verdict")
-    for model, interval in (("base", row.base), ("policy", row.policy)):
-        names |= {
-            model: percent(interval.value),
-            f"{model}_low": percent(interval.low),
-            f"{model}_high": percent(interval.high),
-        }
-    difference = row.difference
-    return names | {
-        "difference": percent(difference.value),
-        "low": percent(difference.low),
-        "high": percent(difference.high),
-        "p": float(f"{difference.p:.3g}"),
-        "verdict": verdict_,
+    intervals = {
+        ("base", "base_low", "base_high"): row.base,
+        ("policy", "policy_low", "policy_high"): row.policy,
+        ("difference", "low", "high"): row.difference[:3],
     }
+    numbers = {
+        key: round(100 * number, 4)
+        for keys, interval in intervals.items()
+        for key, number in zip(keys, interval, strict=True)
+    }
+    return names | numbers | {"p": float(f"{row.difference.p:.3g}"), "verdict": verdict_}
 
 
 def read_summary(path: Path = paths.SUMMARY) -> ThisRun:
@@ -221,35 +221,31 @@ def read_summary(path: Path = paths.SUMMARY) -> ThisRun:
     try:
         (run,) = content["run"]
         return ThisRun(
-            sentence=run["sentence"],
-            base=run["base"],
-            model=run["model"],
-            method=run["method"],
+            **run,
             pairs=content["selection"]["pairs"],
             measures=[
                 Measure(row["name"], row["label"], row["questions"], *_read_numbers(row))
                 for row in content["measures"]
             ],
-            comparisons=[
-                Comparison(row["benchmark"], row["group"], row["questions"], *_read_numbers(row))
-                for row in content["comparisons"]
-            ],
-            scores=[
-                Score(
-                    row["model"],
-                    row["benchmark"],
-                    row["group"],
-                    _fractions(row, "score", "low", "high"),
-                    row["questions"],
-                    row["samples"],
-                    row["benchmark_version"],
-                )
-                for row in content["scores"]
-            ],
+            comparisons=read_comparisons(content["comparisons"]),
+            scores=[_read_score(row) for row in content["scores"]],
             numbers={name: content[name] for name in NUMBERS},
         )
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: of another version; rebuild with `dvc repro summary`") from error
+
+
+def read_comparisons(rows: Sequence[Row]) -> list[Comparison]:
+    """Return the list `comparisons` typed, in fractions."""
+    return [
+        Comparison(row["benchmark"], row["group"], row["questions"], *_read_numbers(row))
+        for row in rows
+    ]
+
+
+def _read_score(row: Row) -> Score:
+    fields = {name: row[name] for name in Score._fields}
+    return Score(**fields | {"score": _fractions(row, "score", "low", "high")})
 
 
 def _read_numbers(row: Row) -> tuple[Interval, Interval, Contrast, str]:

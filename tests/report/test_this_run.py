@@ -20,15 +20,21 @@ from delta.report.this_run import (
 from delta.stats.contrasts import Contrast, CorrectCounts, Term, contrast, verdict
 from delta.stats.intervals import wilson
 
-CUT = ("length", None, "incorrect", "incorrect")  # finish reason, extracted, outcome, any form
-LOOSE = ("stop", None, "incorrect", "correct")  # right, without a box
-WRONG = ("stop", "8", "incorrect", "incorrect")
-RIGHT = ("stop", "7", "correct", "correct")
-PROGRAM = ("stop", "f", "correct", None)
-NO_PROGRAM = ("stop", None, "incorrect", None)
+Answer = tuple[str | None, ...]
+CUT: Answer = (
+    "length",
+    None,
+    "incorrect",
+    "incorrect",
+)  # finish reason, extracted, outcome, any form
+LOOSE: Answer = ("stop", None, "incorrect", "correct")  # right, without a box
+WRONG: Answer = ("stop", "8", "incorrect", "incorrect")
+RIGHT: Answer = ("stop", "7", "correct", "correct")
+PROGRAM: Answer = ("stop", "f", "correct", None)
+NO_PROGRAM: Answer = ("stop", None, "incorrect", None)
 
 
-def answers(benchmark: str, *questions: list[tuple[str | None, ...]]) -> pl.DataFrame:
+def answers(benchmark: str, *questions: list[Answer]) -> pl.DataFrame:
     """Return the rows of one benchmark; each question has a list of answers."""
     rows = [
         (f"{benchmark}.{number}", *answer)
