@@ -14,6 +14,7 @@ from delta.cli import command_line
 from delta.core import params, paths, tables
 from delta.core.errors import InputError, one_line
 from delta.core.schemas import ANSWER, QUESTION
+from delta.core.types import Row
 from delta.experiments import compare, results
 from delta.experiments.results import AnswerCounts
 from delta.report.scores import read_scores
@@ -29,7 +30,7 @@ class Answers(NamedTuple):
 
     name: str
     counts: dict[str, AnswerCounts]
-    versions: dict[str, str]  # of the benchmarks
+    scores: dict[str, Row]
     has_texts: bool  # in data/answers
 
 
@@ -57,8 +58,7 @@ def read_answers(name: str) -> Answers:
     else:
         result = _find_result(name)
         scores, counts = result.scores, result.answers
-    versions = {key: str(score["benchmark_version"]) for key, score in scores.items()}
-    return Answers(name, counts, versions, has_texts)
+    return Answers(name, counts, scores, has_texts)
 
 
 def _find_result(name: str) -> results.Result:
@@ -87,12 +87,7 @@ def _one_of(names: list[str]) -> str:
 
 def main(options: argparse.Namespace) -> None:
     ours, theirs = read_answers(options.ours), read_answers(options.theirs)
-    for benchmark in ours.versions.keys() & theirs.versions.keys():
-        if ours.versions[benchmark] != theirs.versions[benchmark]:
-            raise InputError(
-                f"benchmark {benchmark}: {ours.name} was asked {ours.versions[benchmark]!r}, "
-                f"{theirs.name} {theirs.versions[benchmark]!r}; expected: the same questions"
-            )
+    compare.check_same_questions(ours.name, ours.scores, theirs.name, theirs.scores)
     comparisons = compare.compare(ours.counts, theirs.counts)
     print(compare.to_markdown(comparisons, ours.name, theirs.name))
     if options.show == 0:

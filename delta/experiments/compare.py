@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from delta.core.errors import InputError
+from delta.core.types import Row
 from delta.experiments.results import AnswerCounts
 from delta.stats.contrasts import (
     Contrast,
@@ -23,6 +24,21 @@ class BenchmarkComparison(NamedTuple):
     alike: int  # questions that both answered correctly equally often
     only_ours: list[int]  # rows of the questions that we answered correctly more often
     only_theirs: list[int]
+
+
+def check_same_questions(
+    ours: str, our_scores: dict[str, Row], theirs: str, their_scores: dict[str, Row]
+) -> None:
+    """Raise InputError where two runs were asked different questions of a benchmark."""
+    for benchmark in our_scores.keys() & their_scores.keys():
+        our_version, their_version = (
+            scores[benchmark]["benchmark_version"] for scores in (our_scores, their_scores)
+        )
+        if our_version != their_version:
+            raise InputError(
+                f"benchmark {benchmark}: {ours} was asked {our_version!r}, {theirs} "
+                f"{their_version!r}; expected: the same questions"
+            )
 
 
 def compare(

@@ -3,7 +3,7 @@
 import pytest
 
 from delta.core.errors import InputError
-from delta.experiments.compare import compare, to_markdown
+from delta.experiments.compare import check_same_questions, compare, to_markdown
 from delta.experiments.results import AnswerCounts
 
 OURS = {"sums": AnswerCounts(1, (1, 1, 0, 0, 1))}
@@ -28,6 +28,15 @@ def test_with_several_samples_the_run_that_is_right_more_often_solved_the_questi
 def test_other_questions_cannot_be_compared() -> None:
     with pytest.raises(InputError, match=r"benchmark sums: 5 questions × 1 answers against 2 × 1"):
         compare(OURS, {"sums": AnswerCounts(1, (0, 1))})
+
+
+def test_other_versions_of_a_benchmark_cannot_be_compared() -> None:
+    first, second = ({"sums": {"benchmark_version": version}} for version in ("1", "2"))
+    check_same_questions("policy", first, "base", first)
+    check_same_questions("policy", first, "base", {})
+    message = "benchmark sums: policy was asked '1', base '2'; expected: the same questions"
+    with pytest.raises(InputError, match=message):
+        check_same_questions("policy", first, "base", second)
 
 
 def test_the_table_has_a_line_for_each_benchmark() -> None:
