@@ -18,8 +18,8 @@ from delta.core.types import Counts, Row
 from delta.data import openr1, reasoning_gym, user_tables
 from delta.data.conversations import DROP_REASONS
 from delta.data.decontamination import BenchmarkQuestion, NgramIndex, NgramMatch, normalized_key
-from delta.data.formats import RowError
 from delta.data.formats.math import MathSource, math_question
+from delta.data.formats.question import RowError
 from delta.data.openr1 import OpenR1Problems
 from delta.data.reasoning_gym import TaskParams
 from delta.data.rows import read_rows

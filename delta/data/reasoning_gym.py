@@ -14,7 +14,7 @@ from delta import prompts
 from delta.core.errors import InputError
 from delta.core.params import StrictModel
 from delta.core.types import Row
-from delta.data.formats import Question
+from delta.data.formats.question import Question
 
 
 class Task(StrictModel):

@@ -15,8 +15,8 @@ import pytest
 from delta.core.digests import sha256_of
 from delta.core.errors import InputError
 from delta.core.params import validate
-from delta.data.formats import RowError
 from delta.data.formats.columns import ColumnsSource, columns_question
+from delta.data.formats.question import RowError
 from delta.data.rows import read_rows
 from delta.data.sources import DataSource, HubDataset, LocalFiles, local_files
 

@@ -11,7 +11,7 @@ from delta.core.errors import InputError
 from delta.core.params import StrictModel
 from delta.core.shuffle import shuffle_key
 from delta.core.types import Row
-from delta.data.formats import Question, RowError, pick_columns, required_text
+from delta.data.formats.question import Question, RowError, pick_columns, required_text
 from delta.data.rows import read_rows
 from delta.data.sources import DataSource
 

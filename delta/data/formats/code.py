@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field
 from delta import prompts
 from delta.core.params import StrictModel
 from delta.core.types import Row
-from delta.data.formats import Question, RowError, pick_columns, required_text
+from delta.data.formats.question import Question, RowError, pick_columns, required_text
 from delta.data.program_tests import Test, pack, read_livecodebench
 from delta.data.sources import DataSource
 

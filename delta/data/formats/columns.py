@@ -12,7 +12,8 @@ from delta.core.params import StrictModel
 from delta.core.schemas import Message
 from delta.core.types import Row
 from delta.data.conversations import read_conversation
-from delta.data.formats import Question, RowError, choice, code, required_text, theoremqa
+from delta.data.formats import choice, code, theoremqa
+from delta.data.formats.question import Question, RowError, required_text
 from delta.data.program_tests import pack, unpack
 from delta.data.sources import DataSource
 

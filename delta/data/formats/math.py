@@ -6,7 +6,13 @@ from typing import Literal
 from delta import prompts
 from delta.core.params import StrictModel
 from delta.core.types import Row
-from delta.data.formats import Question, RowError, first_column, pick_columns, required_text
+from delta.data.formats.question import (
+    Question,
+    RowError,
+    first_column,
+    pick_columns,
+    required_text,
+)
 from delta.data.sources import DataSource
 
 WHOLE_FLOAT = re.compile(r"(-?\d+)\.0+")

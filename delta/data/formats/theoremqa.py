@@ -12,7 +12,7 @@ import yaml
 from delta import prompts
 from delta.core.params import StrictModel
 from delta.core.types import Row
-from delta.data.formats import Question, RowError, required_text
+from delta.data.formats.question import Question, RowError, required_text
 from delta.data.sources import DataSource
 
 OPTION = re.compile(r"\(?[a-zA-Z]\)?")
