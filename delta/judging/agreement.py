@@ -7,7 +7,7 @@ import polars as pl
 from delta.judging.rubric import DIMENSIONS, HIGHEST, LOWEST
 from delta.stats.rank_correlation import spearman
 
-SCORES = range(LOWEST, HIGHEST + 1)
+VOTE_VALUES = range(LOWEST, HIGHEST + 1)
 
 
 def judge_agreement(first: pl.DataFrame, second: pl.DataFrame) -> dict[str, Any]:
@@ -41,8 +41,8 @@ def _fraction_within(distance: int) -> pl.Expr:
     """Return the fraction of vote pairs, one vote of each judge, at most `distance` apart."""
     matches = [
         pl.col("votes").list.count_matches(a) * pl.col("votes_second").list.count_matches(b)
-        for a in SCORES
-        for b in SCORES
+        for a in VOTE_VALUES
+        for b in VOTE_VALUES
         if abs(a - b) <= distance
     ]
     num_pairs = pl.col("votes").list.len() * pl.col("votes_second").list.len()

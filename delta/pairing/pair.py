@@ -63,7 +63,7 @@ class PairingParams(StrictModel):
         return self
 
 
-class _Side(NamedTuple):
+class _PairSide(NamedTuple):
     """The traces that may be on one side of a pair."""
 
     generator: str
@@ -129,12 +129,12 @@ def pair(
     return pairs, {"recipe": recipe} | _counts(params, candidates, pairs, pools)
 
 
-def _sides(params: PairingParams) -> tuple[_Side, _Side]:
+def _sides(params: PairingParams) -> tuple[_PairSide, _PairSide]:
     chosen, rejected = params.chosen_outcome, params.rejected_outcome
     share_traces = params.four_way and chosen == rejected
     return (
-        _Side(params.chosen, chosen, params.require_complete != "none", 0),
-        _Side(params.rejected, rejected, params.require_complete == "both", int(share_traces)),
+        _PairSide(params.chosen, chosen, params.require_complete != "none", 0),
+        _PairSide(params.rejected, rejected, params.require_complete == "both", int(share_traces)),
     )
 
 
@@ -182,7 +182,7 @@ def _table_pairs(
     return candidates.with_columns(reason=pl.coalesce(*reasons))
 
 
-def _unfit_reason(name: str, side: _Side) -> pl.Expr:
+def _unfit_reason(name: str, side: _PairSide) -> pl.Expr:
     """Return the reason why a trace may not be on this side; null if it may."""
     is_other = pl.lit(side.outcome != "any") & (pl.col("outcome").cast(pl.String) != side.outcome)
     is_cut = pl.lit(side.must_be_complete) & ~pl.col("is_complete")
@@ -201,7 +201,7 @@ def _equal_texts() -> pl.Expr:
 
 
 def _candidates(
-    params: PairingParams, problems: pl.DataFrame, pools: Pools, sides: tuple[_Side, _Side]
+    params: PairingParams, problems: pl.DataFrame, pools: Pools, sides: tuple[_PairSide, _PairSide]
 ) -> pl.DataFrame:
     """Return `per_problem` rows per problem: both traces, or the `reason` for no pair."""
     places = pl.DataFrame({"place": range(params.per_problem)}, schema={"place": pl.Int64})
@@ -295,7 +295,7 @@ def _counts(
     }
 
 
-def _trace_counts(pool: pl.DataFrame, side: _Side) -> Counts:
+def _trace_counts(pool: pl.DataFrame, side: _PairSide) -> Counts:
     return {
         "traces": pool.height,
         "incomplete": pool.height - pool["is_complete"].sum(),

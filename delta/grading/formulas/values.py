@@ -32,7 +32,7 @@ class Collection(NamedTuple):
     members: "tuple[Value, ...]"
 
 
-class Interval(NamedTuple):
+class RealInterval(NamedTuple):
     """An interval; a single number is a closed interval."""
 
     low: Scalar
@@ -44,7 +44,7 @@ class Interval(NamedTuple):
 class RealSet(NamedTuple):
     """A union of intervals."""
 
-    intervals: tuple[Interval, ...]
+    intervals: tuple[RealInterval, ...]
 
 
 class Named(NamedTuple):

@@ -5,7 +5,7 @@ from fractions import Fraction
 from itertools import islice
 from typing import NamedTuple
 
-from delta.judging.rules.equations import Equation, Line, read_lines
+from delta.judging.rules.equations import Equation, TraceLine, read_lines
 from delta.judging.rules.quantities import (
     Conclusion,
     Quantity,
@@ -23,7 +23,7 @@ class TraceFacts(NamedTuple):
 
     statement: str
     trace: str
-    lines: list[Line]
+    lines: list[TraceLine]
     equations: list[Equation]
     quantities: list[Quantity]
     conclusion: Conclusion | None
@@ -146,7 +146,10 @@ def collect_facts(statement: str, trace: str) -> TraceFacts:
 
 
 def _invented_and_leaps(
-    statement: str, quantities: list[Quantity], lines: list[Line], conclusion: Conclusion | None
+    statement: str,
+    quantities: list[Quantity],
+    lines: list[TraceLine],
+    conclusion: Conclusion | None,
 ) -> tuple[list[Fraction], list[Fraction]]:
     """Return invented numbers and leaps: numbers that are neither given nor results."""
     forms = frozenset(form for quantity in quantities for form in quantity.forms)
@@ -174,7 +177,7 @@ def _invented_and_leaps(
     return invented, leaps
 
 
-def _unused_equations(lines: list[Line], conclusion: Conclusion | None) -> list[Equation]:
+def _unused_equations(lines: list[TraceLine], conclusion: Conclusion | None) -> list[Equation]:
     """Return equations whose result no later line mentions, except those of the last line."""
     later = _KnownNumbers(())
     if conclusion is not None and conclusion.value is not None:
