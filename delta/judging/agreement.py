@@ -4,6 +4,7 @@ from typing import Any
 
 import polars as pl
 
+from delta.core.files import round4
 from delta.judging.rubric import DIMENSIONS, HIGHEST, LOWEST
 from delta.stats.rank_correlation import spearman
 
@@ -33,7 +34,7 @@ def _compare(both: pl.DataFrame) -> dict[str, Any]:
         "mean_difference": (means["votes"] - means["votes_second"]).abs().mean(),
     }
     figures["spearman"] = spearman(*means.to_numpy().T).value
-    rounded = {name: value and round(value, 4) for name, value in figures.items()}
+    rounded = {name: round4(value) for name, value in figures.items()}
     return {"traces": rated.height, "unrated": both.height - rated.height, **rounded}
 
 

@@ -10,6 +10,7 @@ import polars as pl
 from pydantic import Field, model_validator
 
 from delta.core.errors import InputError
+from delta.core.files import round4
 from delta.core.params import StrictModel
 from delta.core.schemas import NO_GOLD, PAIR, SIDES
 from delta.core.shuffle import shuffle_key
@@ -279,7 +280,6 @@ def _counts(
     is_lost = pl.col("reason").is_not_null().all().over("problem_id")
     lost = candidates.filter(is_lost).unique("problem_id", keep="first", maintain_order=True)
     outcomes = pairs.select(pl.concat_str("chosen_outcome", pl.lit(">"), "rejected_outcome"))
-    mean = pairs["length_difference"].mean()
     return {
         "problems": candidates["problem_id"].n_unique(),
         "with_pairs": pairs["problem_id"].n_unique(),
@@ -287,7 +287,7 @@ def _counts(
         "pairs": pairs.height,
         "pairs_dropped": _count_reasons(candidates.filter(~is_lost)),
         "outcomes": _value_counts(outcomes.to_series()),
-        "mean_length_difference": round(mean, 2) if isinstance(mean, float) else None,
+        "mean_length_difference": round4(pairs["length_difference"].mean()),  # type: ignore[arg-type]
         **{
             name: _trace_counts(pools[side.generator], side)
             for name, side in zip(SIDES, _sides(params), strict=True)
