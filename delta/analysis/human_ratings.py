@@ -26,16 +26,21 @@ SheetRow = tuple[int, dict[str, str]]  # number of the row in the file, and its 
 
 
 class FileParams(StrictModel):
+    """A file of this machine, by its digest."""
+
     path: str
     sha256: Digest  # so that DVC notices a changed file, which is no dependency of the stage
 
 
 class HumanParams(StrictModel):
+    """People's ratings: the key of the sheet and the filled-in sheets."""
+
     key: FileParams
     sheets: Annotated[list[FileParams], Field(min_length=1)]  # one for each person
 
 
 def text_sha256(text: str) -> str:
+    """Return the hexadecimal SHA-256 of the text in UTF-8."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -166,4 +166,5 @@ def length_rows(ranked: Ranking) -> list[Row]:
 
 
 def spearman_row(first: Array, second: Array) -> Row:
+    """Return Spearman's correlation with its 95% interval, each None where it is not defined."""
     return rounded_row(("spearman", "spearman_low", "spearman_high"), spearman(first, second))

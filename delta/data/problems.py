@@ -86,6 +86,8 @@ class ProblemSource(OneOf[TaskParams | OpenR1Problems | TableProblems | MathSour
 
 
 class ProblemsParams(StrictModel):
+    """The section `problems` of params.yaml."""
+
     sources: Annotated[dict[str, ProblemSource], Field(min_length=1)]
     overlap_words: Annotated[int, Field(ge=2)] | None  # null: only equal statements are dropped
     sample: Annotated[int, Field(ge=1)] | None  # null: all

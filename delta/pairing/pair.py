@@ -30,6 +30,8 @@ Pools = dict[str, pl.DataFrame]  # generator → build_pool of its traces
 
 
 class PairingParams(StrictModel):
+    """The section `pairing` of params.yaml."""
+
     chosen: str  # a name in `generators`
     rejected: str  # may be the same if the outcomes differ
     chosen_outcome: Outcome

@@ -17,6 +17,8 @@ from delta.pairing import length_matching, score_formula
 
 
 class SelectorParams(StrictModel):
+    """The section `selector` of params.yaml."""
+
     # top, bottom: largest or smallest score first; random, length_matched: controls for top
     mode: Literal["top", "bottom", "random", "length_matched", "all"]
     by: str  # the score: a dimension, "mean", or a formula

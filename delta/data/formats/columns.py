@@ -47,6 +47,7 @@ class ColumnsSource(StrictModel):
         return options
 
     def columns(self) -> list[str]:
+        """Return the columns that a row must have."""
         columns = [self.statement, self.gold_answer]
         return columns if self.options is None else [*columns, self.options]
 

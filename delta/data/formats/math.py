@@ -30,11 +30,14 @@ METADATA = {
 
 
 class MathSource(StrictModel):
+    """A benchmark whose gold answers are numbers or LaTeX."""
+
     format: Literal["math-500", "gsm8k", "amc23", "minerva", "olympiadbench", "aime24", "aime25"]
     data: DataSource
 
 
 def math_question(source: MathSource, row: Row) -> Question:
+    """Return the row's question. Raises RowError if a column has no text or no gold answer."""
     statement = required_text(row, first_column(row, "problem", "question"))
     if source.format == "olympiadbench" and row.get("context"):
         statement = f"{required_text(row, 'context')}\n\n{statement}"

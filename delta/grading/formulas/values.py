@@ -63,10 +63,14 @@ class Relation(NamedTuple):
 
 
 class Matrix(NamedTuple):
+    """A matrix or vector, row by row."""
+
     rows: tuple[tuple[Scalar, ...], ...]
 
 
 class Ratio(NamedTuple):
+    """Numbers joined by colons: 2:3."""
+
     parts: tuple[Scalar, ...]
 
 

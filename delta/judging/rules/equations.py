@@ -29,6 +29,7 @@ class Equation(NamedTuple):
 
     @property
     def results(self) -> tuple[Fraction, Fraction]:
+        """Return the stated and the computed value."""
         return (self.stated, self.computed)
 
 
@@ -42,10 +43,12 @@ class TraceLine(NamedTuple):
 
     @property
     def operands(self) -> list[Fraction]:
+        """Return the numbers on the calculated sides of all equations."""
         return [value for equation in self.equations for value in equation.operands]
 
     @property
     def results(self) -> list[Fraction]:
+        """Return the stated and the computed value of each equation."""
         return [value for equation in self.equations for value in equation.results]
 
 

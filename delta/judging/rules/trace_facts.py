@@ -38,10 +38,12 @@ class TraceFacts(NamedTuple):
 
     @property
     def is_opaque(self) -> bool:
+        """Return whether a line has mathematics that we cannot read."""
         return any(line.is_opaque for line in self.lines)
 
     @property
     def num_numbers(self) -> int:
+        """Return how many numbers the trace has, but at least 1, since rates are divided by it."""
         return max(1, sum(len(line.numbers) for line in self.lines))
 
     def used_numbers(self) -> set[Fraction]:
