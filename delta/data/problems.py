@@ -18,8 +18,8 @@ from delta.core.types import Counts, Row
 from delta.data import openr1, reasoning_gym, user_tables
 from delta.data.conversations import DROP_REASONS
 from delta.data.decontamination import BenchmarkQuestion, NgramIndex, NgramMatch, normalized_key
-from delta.data.formats import RowError
 from delta.data.formats.math import MathSource, math_question
+from delta.data.formats.question import RowError
 from delta.data.openr1 import OpenR1Problems
 from delta.data.reasoning_gym import TaskParams
 from delta.data.rows import read_rows
@@ -86,6 +86,8 @@ class ProblemSource(OneOf[TaskParams | OpenR1Problems | TableProblems | MathSour
 
 
 class ProblemsParams(StrictModel):
+    """The section `problems` of params.yaml."""
+
     sources: Annotated[dict[str, ProblemSource], Field(min_length=1)]
     overlap_words: Annotated[int, Field(ge=2)] | None  # null: only equal statements are dropped
     sample: Annotated[int, Field(ge=1)] | None  # null: all

@@ -34,6 +34,8 @@ _LAST_LINE = re.compile(rf"\W*Verdict\W+({'|'.join(VERDICT_WORDS)})\W*", re.IGNO
 
 
 class ComparisonParams(SamplingParams):
+    """The sampling of the model that compares final answers."""
+
     model: str  # a name in `models`
     max_attempts: Annotated[int, Field(ge=1)]  # without a verdict, the grader's is kept
 

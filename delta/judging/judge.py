@@ -35,6 +35,8 @@ FAILURES = ("invalid", "cut", "refused_by_server", "failed")  # reasons for a re
 
 
 class LlmParams(SamplingParams):
+    """The sampling of a judge that is a model, and its number of votes."""
+
     model: str  # a name in `models`
     votes: Annotated[int, Field(ge=1)]  # per trace
     max_attempts: Annotated[int, Field(ge=1)]  # requests for one vote; then it counts as refused
@@ -48,6 +50,8 @@ class SecondJudgeParams(StrictModel):
 
 
 class JudgeParams(StrictModel):
+    """The section `judge` of params.yaml."""
+
     rater: Literal["rules", "llm"]
     llm: LlmParams  # read if rater is "llm"
     second_judge: SecondJudgeParams

@@ -15,13 +15,13 @@ from delta.report.scores import Scores
 MATH_GROUPS = ("easy", "hard")  # the groups whose mean orders the off-the-shelf models
 FIGURE_4 = "figure-4"
 ANALYSIS_TABLES = {  # title on the page → table of data/analysis
-    "Agreement among the judge's votes": "consistency",
-    "Agreement with others": "agreement",
-    "Ratings against correctness": "auc",
+    "Agreement among the judge's votes": "inter_rater",
+    "Agreement with others": "judge_agreement",
+    "Ratings against correctness": "correctness_auc",
     "Reliability of a delta by number of votes": "reliability",
-    "Variance components": "variance",
-    "Delta against length": "length",
-    "Ties at the cut, and stability of the top-k set": "cuts",
+    "Variance components": "variance_components",
+    "Delta against length": "length_correlation",
+    "Ties at the cut, and stability of the top-k set": "topk_stability",
 }
 COUNTS = {  # stage → the counts that the page shows
     "problems": ("drawn", "kept"),
@@ -56,7 +56,7 @@ def build_context(
         rejected=str(figure_4.get("pairing.rejected", pairing["rejected"])),
         groups=groups,
         deltas=read_json(paths.analysis("delta_matrix")),
-        overlaps=read_json(paths.analysis("overlap")),
+        overlaps=read_json(paths.analysis("topk_overlap")),
         analysis={
             title: read_json(paths.analysis(name)) for title, name in ANALYSIS_TABLES.items()
         },

@@ -7,6 +7,7 @@ import polars as pl
 
 from delta.core import paths
 from delta.core.files import read_json
+from delta.core.schemas import DELTA_PREFIX, delta_columns
 from delta.core.types import Row
 from delta.stats.intervals import Interval
 
@@ -52,11 +53,10 @@ def percent(fraction: float) -> float:
 
 def delta_rows(selected: pl.DataFrame) -> list[Row]:
     """Count the pairs by dimension and delta, rounded to one decimal."""
-    columns = [name for name in selected.columns if name.startswith("delta_")]
     return (
-        selected.select(columns)
+        selected.select(delta_columns(selected).values())
         .unpivot(variable_name="dimension", value_name="delta")
-        .with_columns(pl.col("dimension").str.strip_prefix("delta_"), pl.col("delta").round(1))
+        .with_columns(pl.col("dimension").str.strip_prefix(DELTA_PREFIX), pl.col("delta").round(1))
         .drop_nulls()
         .group_by("dimension", "delta")
         .agg(pairs=pl.len())

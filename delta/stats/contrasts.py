@@ -31,6 +31,8 @@ class Term(NamedTuple):
 
 
 class Contrast(NamedTuple):
+    """A weighted sum of scores, in their unit, with its 95% interval."""
+
     value: float
     low: float
     high: float
@@ -61,6 +63,8 @@ class Estimate(NamedTuple):
 
 
 class ErrorTerm(NamedTuple):
+    """One independent part of a contrast's error, in the unit of the scores."""
+
     standard_error: float
     df: float
 

@@ -27,8 +27,8 @@ from delta.core.errors import InputError
 from delta.core.params import read_all
 from delta.core.schemas import PROBLEM, RECORDING
 from delta.data.fetch import ModelParams, RecordingSource, fetch
-from delta.data.formats import RowError
 from delta.data.formats.columns import ColumnsSource, columns_question
+from delta.data.formats.question import RowError
 from delta.data.problems import ProblemSource, ProblemsParams, build_problems
 from delta.data.sources import DataSource, LocalFiles
 from delta.data.user_tables import TableProblems, TableTraces

@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field
 from delta import prompts
 from delta.core.params import StrictModel
 from delta.core.types import Row
-from delta.data.formats import Question, RowError, pick_columns, required_text
+from delta.data.formats.question import Question, RowError, pick_columns, required_text
 from delta.data.program_tests import Test, pack, read_livecodebench
 from delta.data.sources import DataSource
 
@@ -29,6 +29,8 @@ Day = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d$"), BeforeValidator(_check
 
 
 class LiveCodeBenchSource(StrictModel):
+    """LiveCodeBench, of contests on the days `from_date` to `to_date`, both included."""
+
     format: Literal["livecodebench"]
     data: DataSource
     from_date: Day | None  # the first day of contests
@@ -36,6 +38,8 @@ class LiveCodeBenchSource(StrictModel):
 
 
 class HumanEvalSource(StrictModel):
+    """HumanEval: functions to complete."""
+
     format: Literal["humaneval"]
     data: DataSource
 
@@ -108,6 +112,7 @@ def humaneval_question(row: Row) -> Question:
 
 
 def humaneval_gold(code: str, function: str, test: Any) -> str:
+    """Return the gold answer as JSON. Raises RowError if `test` defines no check(candidate)."""
     if not isinstance(test, str) or "def check(" not in test:
         raise RowError("test", test, "Python that defines check(candidate)")
     return json.dumps({"kind": "check", "prompt": code, "function": function, "test": test})

@@ -12,7 +12,8 @@ from delta.core.params import StrictModel
 from delta.core.schemas import Message
 from delta.core.types import Row
 from delta.data.conversations import read_conversation
-from delta.data.formats import Question, RowError, choice, code, required_text, theoremqa
+from delta.data.formats import choice, code, theoremqa
+from delta.data.formats.question import Question, RowError, required_text
 from delta.data.program_tests import pack, unpack
 from delta.data.sources import DataSource
 
@@ -46,6 +47,7 @@ class ColumnsSource(StrictModel):
         return options
 
     def columns(self) -> list[str]:
+        """Return the columns that a row must have."""
         columns = [self.statement, self.gold_answer]
         return columns if self.options is None else [*columns, self.options]
 

@@ -6,7 +6,13 @@ from typing import Literal
 from delta import prompts
 from delta.core.params import StrictModel
 from delta.core.types import Row
-from delta.data.formats import Question, RowError, first_column, pick_columns, required_text
+from delta.data.formats.question import (
+    Question,
+    RowError,
+    first_column,
+    pick_columns,
+    required_text,
+)
 from delta.data.sources import DataSource
 
 WHOLE_FLOAT = re.compile(r"(-?\d+)\.0+")
@@ -24,11 +30,14 @@ METADATA = {
 
 
 class MathSource(StrictModel):
+    """A benchmark whose gold answers are numbers or LaTeX."""
+
     format: Literal["math-500", "gsm8k", "amc23", "minerva", "olympiadbench", "aime24", "aime25"]
     data: DataSource
 
 
 def math_question(source: MathSource, row: Row) -> Question:
+    """Return the row's question. Raises RowError if a column has no text or no gold answer."""
     statement = required_text(row, first_column(row, "problem", "question"))
     if source.format == "olympiadbench" and row.get("context"):
         statement = f"{required_text(row, 'context')}\n\n{statement}"

@@ -12,13 +12,15 @@ import yaml
 from delta import prompts
 from delta.core.params import StrictModel
 from delta.core.types import Row
-from delta.data.formats import Question, RowError, required_text
+from delta.data.formats.question import Question, RowError, required_text
 from delta.data.sources import DataSource
 
 OPTION = re.compile(r"\(?[a-zA-Z]\)?")
 
 
 class TheoremSource(StrictModel):
+    """TheoremQA, whose gold answers have types."""
+
     format: Literal["theoremqa"]
     data: DataSource
     pictures: Literal["drop", "keep"]  # questions about a picture, which no model here sees
@@ -37,6 +39,7 @@ def theoremqa_question(source: TheoremSource, row: Row) -> Question | str:
 
 
 def theorem_prompt(statement: str, answer_type: str) -> str:
+    """Return the user turn; `answer_type` is a key of `answer_forms`."""
     instruction = prompts.text("instruction.txt")
     return f"{instruction} {answer_forms()[answer_type]}\n\n{statement}"
 
