@@ -5,8 +5,8 @@ replies that are in the cache and sends the other requests. Every reply is on di
 one is read. So a killed run loses only the requests in flight, and a change of parameters costs
 only the requests that it changes.
 
-Each stage item has a folder, with one append-only file per host. Lines have checksums, so damage
-costs single lines, and the files of several hosts can be copied into one folder.
+Each stage item has a folder, with one append-only file per host. Lines have checksums, so a
+damaged byte costs one line, and the files of several hosts can be copied into one folder.
 """
 
 import errno
@@ -70,8 +70,8 @@ def open_reply_cache(item: str, fingerprint: str, log: Callable[[str], None]) ->
     return ReplyCache(cache_folder(item, fingerprint), log)
 
 
-class Damage(NamedTuple):
-    """A damaged line. It is skipped, and its reply counts as missing."""
+class DamagedLine(NamedTuple):
+    """Where a damaged line is. The line is skipped, and its reply counts as missing."""
 
     file: Path
     offset: int  # bytes from the start of the file
@@ -96,7 +96,7 @@ class ReplyCache:
         max_bytes: int | None = None,
     ) -> None:
         self.folder = folder
-        self.damage: list[Damage] = []
+        self.damaged_lines: list[DamagedLine] = []
         self.failed: dict[str, Failure] = {}  # key -> why no reply came, in this run
         self.fraction_read = 1.0
         self._log = log
@@ -192,23 +192,23 @@ class ReplyCache:
                 break
             key = reply_lines.parse_key(line)
             if key is None:
-                self._report(Damage(self._paths[number], offset, length), "damaged")
+                self._report(DamagedLine(self._paths[number], offset, length), "damaged")
             else:
                 self._locations[key] = (number, offset, length)
             end = offset + length
         return end
 
-    def _report(self, damage: Damage, problem: str) -> None:
-        self.damage.append(damage)
+    def _report(self, line: DamagedLine, problem: str) -> None:
+        self.damaged_lines.append(line)
         self._log(
-            f"{damage.file}: {damage.length} bytes at {damage.offset} are {problem}; "
+            f"{line.file}: {line.length} bytes at {line.offset} are {problem}; "
             "their reply is requested again, the others are kept"
         )
 
     def _drop(self, key: str, problem: str) -> None:
         """Count an unusable reply as missing, so that it is requested again."""
         number, offset, length = self._locations.pop(key)
-        self._report(Damage(self._paths[number], offset, length), problem)
+        self._report(DamagedLine(self._paths[number], offset, length), problem)
 
     def _read(self, number: int, offset: int, length: int) -> bytes:
         """Return a line, or an empty one where its file has been deleted."""
@@ -230,7 +230,7 @@ class ReplyCache:
         return len(self._locations)
 
     def get(self, key: str) -> dict[str, Any] | None:
-        """Return the value under the key, or None. Damage is reported and counts as missing."""
+        """Return the value under the key, or None. A damaged line counts as missing."""
         if key not in self._locations:
             return None
         record = reply_lines.parse_record(self._read(*self._locations[key]))
@@ -241,7 +241,7 @@ class ReplyCache:
         return value
 
     def reply(self, key: str) -> Reply | None:
-        """Return the reply under the key, or None. A value that is no reply counts as damage."""
+        """Return the reply under the key, or None. A value that is no reply is damaged."""
         value = self.get(key)
         if value is None:
             return None
