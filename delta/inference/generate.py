@@ -57,22 +57,22 @@ def trace_requests(
             yield (problem_id, sample), build_request(params, engine, model, prompt, sample)
 
 
-def generate(
+def generate_traces(
     name: str,
     requests: list[tuple[tuple[str, int], Request]],
-    ask: GenerateFn,
+    generate: GenerateFn,
     chat_format: ChatFormat,
 ) -> Iterator[pl.DataFrame]:
     """Yield trace rows in batches, one row for every request, in their order.
 
-    All requests are answered before the first batch. `ask` uses a reply cache, and is called again
-    for each batch, since all texts together have gigabytes.
+    All requests are answered before the first batch. `generate` uses a reply cache, and is called
+    again for each batch, since all texts together have gigabytes.
     """
-    for _ in ask(request for _, request in requests):
+    for _ in generate(request for _, request in requests):
         pass
     for start in range(0, len(requests), TEXT_ROWS):
         batch = requests[start : start + TEXT_ROWS]
-        replies = dict(ask(request for _, request in batch))
+        replies = dict(generate(request for _, request in batch))
         rows = []
         for (problem_id, sample), request in batch:
             reply = replies[request]

@@ -33,7 +33,7 @@ class RayEngine(VllmEngine):
         self.ray = ray
         self._pool: ray_actors.RayActorPool | None = None
 
-    def ask(self, requests: Iterable[Request]) -> Iterator[RequestResult]:
+    def generate(self, requests: Iterable[Request]) -> Iterator[RequestResult]:
         requests = list(requests)
         tokens = self.tokenize_prompts(requests)
         pool = self._open_pool(requests[0].model)

@@ -275,16 +275,20 @@ class ReplyCache:
         return self._writer
 
     def cached(
-        self, ask: TryGenerateFn, progress: Progress = lambda items, _: items, *, max_failed: float
+        self,
+        generate: TryGenerateFn,
+        progress: Progress = lambda items, _: items,
+        *,
+        max_failed: float,
     ) -> GenerateFn:
         """Return a function that takes replies from the cache, and gets and keeps the others.
 
-        `ask` gets them, and `progress(replies, total)` shows how far it is. A failed request gets
-        NO_REPLY. It is not cached, and not sent again in this run. Raises IncompleteError as soon
-        as more than the fraction `max_failed` of all requests have failed.
+        `generate` gets them, and `progress(replies, total)` shows how far it is. A failed request
+        gets NO_REPLY. It is not cached, and not sent again in this run. Raises IncompleteError as
+        soon as more than the fraction `max_failed` of all requests have failed.
         """
 
-        def cached_ask(requests: Iterable[Request]) -> Iterator[tuple[Request, Reply]]:
+        def read_or_generate(requests: Iterable[Request]) -> Iterator[tuple[Request, Reply]]:
             missing: dict[str, Request] = {}  # by key, so that equal requests are sent once
             num_cached = 0
             for request in requests:
@@ -298,11 +302,11 @@ class ReplyCache:
                     yield request, reply
             if missing:
                 self._require_writer()  # before a model is loaded
-                self._log(f"{self.folder.name}: {len(missing)} replies to ask for")
-                results = progress(ask(missing.values()), len(missing))
+                self._log(f"{self.folder.name}: {len(missing)} replies to generate")
+                results = progress(generate(missing.values()), len(missing))
                 yield from self._store(results, num_cached, len(missing), max_failed)
 
-        return cached_ask
+        return read_or_generate
 
     def _store(
         self, results: Iterable[RequestResult], num_cached: int, num_missing: int, max_failed: float

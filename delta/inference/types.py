@@ -1,4 +1,4 @@
-"""A request to a model, its reply or its failure, and the functions that ask for replies."""
+"""A request to a model, its reply or its failure, and the functions that generate replies."""
 
 import hashlib
 import json

@@ -59,7 +59,7 @@ class VllmEngine:
         tokens: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         return tokens
 
-    def ask(self, requests: Iterable[Request]) -> Iterator[RequestResult]:
+    def generate(self, requests: Iterable[Request]) -> Iterator[RequestResult]:
         requests = list(requests)
         tokens = self.tokenize_prompts(requests)  # before weights are loaded, since it may raise
         waiting = iter(requests)

@@ -75,7 +75,7 @@ def _mean_tokens(frame: pl.DataFrame | None, examples: int) -> float | None:
 
 
 def _ask(lookup: CacheLookup, requests: Iterable[tuple[object, Request]]) -> None:
-    deque(lookup.ask(request for _, request in requests), maxlen=0)
+    deque(lookup.generate(request for _, request in requests), maxlen=0)
 
 
 def _generate(name: str, generator: SampledParams, problems: TableEstimate) -> PendingRequests:
@@ -141,7 +141,7 @@ def _verify(workspace: Workspace, name: str, problems: TableEstimate) -> Pending
         requests = list(
             llm_equivalence.build_requests(llm, engine, client.fingerprint, limit, answers)
         )
-        llm_equivalence.ask_model(llm, requests, lookup.ask, engine.chat_format)
+        llm_equivalence.ask_model(llm, requests, lookup.generate, engine.chat_format)
 
     group = RequestGroup("verify", name, llm.model, per_prompt=1, max_tokens=llm.max_tokens)
     rows = _unresolved(workspace, name, problems)
@@ -196,7 +196,7 @@ def _judge(
         inputs, _ = judge.judge_inputs(problems.frame, _with_texts(name, sample))
         inputs, _ = judge.truncate_traces(llm, engine, limit, inputs)
         requests = list(judge.build_requests(llm, engine, client.fingerprint, inputs))
-        judge.judge_by_llm(llm, 1.0, inputs, requests, lookup.ask, engine.chat_format)
+        judge.judge_by_llm(llm, 1.0, inputs, requests, lookup.generate, engine.chat_format)
 
     group = RequestGroup(
         "judge",

@@ -173,7 +173,7 @@ def test_in_vllm_a_model_reasons_before_its_json_or_is_cut(tmp_path: Path) -> No
         for on in (True, False)
     ]
     reasoned = []
-    for request, reply in engine.ask(requests):
+    for request, reply in engine.generate(requests):
         assert isinstance(reply, Reply)
         border = engine.chat_format.split(reply.text, prompt)
         if not request.channels:  # what a bare schema does: no reasoning at all
