@@ -32,7 +32,7 @@ from delta.inference.reply_cache import ReplyCache
 from delta.inference.types import Request
 from delta.inference.vllm_engine import BATCHED_TOKENS, VllmEngine, sampling_params
 from delta.judging.judge import JudgeInput, build_requests
-from delta.prompts import with_instruction
+from delta.prompts.prompt_files import with_instruction
 
 MODEL = "smollm2-135m"
 GENERATOR = "three-shot"

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from delta import prompts
 from delta.check import Params
 from delta.core import fingerprint, paths
 from delta.core.digests import sha256_of
@@ -11,6 +10,7 @@ from delta.core.files import read_json
 from delta.core.git import GitState, read_git_state
 from delta.core.schemas import SIDES
 from delta.core.types import Counts
+from delta.prompts import prompt_files
 
 # Licences by the name of a package or repository.
 LICENCES = {
@@ -102,7 +102,8 @@ def prompt_hashes(params: Params) -> dict[str, str]:
         "equivalence.txt": params.verify.llm_fallback,
         "judge.txt": params.judge.rater == "llm",
     }
-    return {name: sha256_of(prompts.FOLDER / name) for name, is_used in uses.items() if is_used}
+    used = [name for name, is_used in uses.items() if is_used]
+    return {name: sha256_of(prompt_files.FOLDER / name) for name in used}
 
 
 def _read_counts(params: Params) -> Counts:

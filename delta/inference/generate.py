@@ -10,7 +10,6 @@ from typing import Annotated, Any
 import polars as pl
 from pydantic import Discriminator, Field, Tag
 
-from delta import prompts
 from delta.core.params import StrictModel
 from delta.core.schemas import TRACE, trace_id
 from delta.core.tables import TEXT_ROWS, frame_of
@@ -19,6 +18,7 @@ from delta.inference.chat_formats import ChatFormat, ReasoningSpan
 from delta.inference.config import SamplingParams
 from delta.inference.engine import Engine, build_request, read_reply
 from delta.inference.types import GenerateFn, Request
+from delta.prompts import prompt_files
 
 
 class SampledParams(SamplingParams):
@@ -50,7 +50,7 @@ def trace_requests(
     params: SampledParams, engine: Engine, model: str, problems: pl.DataFrame
 ) -> Iterator[tuple[tuple[str, int], Request]]:
     """Yield ((problem_id, sample), request) for every trace, the samples of a problem together."""
-    examples = prompts.worked_example_turns(params.examples)
+    examples = prompt_files.worked_example_turns(params.examples)
     for problem_id, text, history in problems.select("problem_id", "prompt", "history").iter_rows():
         prompt = engine.render(engine.chat_format.messages(text, examples, history))
         for sample in range(params.samples):

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator
 
 import polars as pl
 
-from delta import prompts
 from delta.check import Params, max_problems, traces_per_problem
 from delta.core import paths
 from delta.core.errors import InputError
@@ -32,6 +31,7 @@ from delta.plan.requests import (
     Workspace,
     read_current_table,
 )
+from delta.prompts import prompt_files
 
 CHARS_PER_TOKEN = 4
 UNRESOLVED_FRACTION = 0.3  # of a generator's traces, sent to the model that compares answers
@@ -70,7 +70,8 @@ def _mean_tokens(frame: pl.DataFrame | None, examples: int) -> float | None:
         return None
     texts = [frame["prompt"], frame["history"].explode().struct.field("content")]
     characters = sum(int(text.str.len_chars().sum()) for text in texts)
-    example_length = sum(len(turn["content"]) for turn in prompts.worked_example_turns(examples))
+    turns = prompt_files.worked_example_turns(examples)
+    example_length = sum(len(turn["content"]) for turn in turns)
     return (characters / frame.height + example_length) / CHARS_PER_TOKEN
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from delta import prompts
 from delta.inference.generate import SampledParams, generate_traces, trace_requests
 from delta.inference.reply_cache import ReplyCache
 from delta.judging import rubric
 from delta.judging.judge import JudgeInput, LlmParams, build_requests, judge_by_llm
+from delta.prompts import prompt_files
 from tests.helpers.scripted_server import ScriptedServer, engine_at
 
 STATEMENTS = ("1 + 1 = ?", "2 + 2 = ?", "3 + 3 = ?")
@@ -24,7 +24,7 @@ JUDGE = LlmParams(
 
 def problems(*statements: str) -> pl.DataFrame:
     rows = [
-        {"problem_id": f"p.{n}", "prompt": prompts.with_instruction(text), "history": []}
+        {"problem_id": f"p.{n}", "prompt": prompt_files.with_instruction(text), "history": []}
         for n, text in enumerate(statements)
     ]
     return pl.DataFrame(rows)
