@@ -88,7 +88,8 @@ class OpenAIEngine:
         ]
         return canonical_json({"messages": escaped, "chat_template_kwargs": self._arguments})
 
-    def num_tokens(self, text: str) -> int | None:  # noqa: ARG002 - the server has the tokenizer
+    def num_tokens(self, text: str) -> int | None:  # noqa: ARG002 - as in Engine
+        """Return None, since only the server has the tokenizer."""
         return None
 
     def generate(self, requests: Iterable[Request]) -> Iterator[RequestResult]:

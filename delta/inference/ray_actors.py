@@ -31,6 +31,7 @@ POLL_S = 60.0  # between checks that the cluster still has room for a worker
 
 
 def check_installed(key: str) -> None:
+    """Raise InputError, which names the parameter `key`, unless Ray is installed."""
     if importlib.util.find_spec("ray") is None:
         raise InputError(
             f"params.yaml: {key} = 'ray': Ray is not installed; run `make setup WITH=cluster`"
@@ -210,6 +211,7 @@ class RayActorPool:
             raise
 
     def close(self) -> None:
+        """Kill all workers. A later `map_unordered` starts new ones."""
         _kill_all(self._workers)
 
     def _start_workers(self) -> None:

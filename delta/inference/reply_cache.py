@@ -67,6 +67,7 @@ def cache_folder(item: str, fingerprint: str) -> Path:
 
 
 def open_reply_cache(item: str, fingerprint: str, log: Callable[[str], None]) -> "ReplyCache":
+    """Return the cache for a stage item and a model. `log` gets a line for each event."""
     return ReplyCache(cache_folder(item, fingerprint), log)
 
 
