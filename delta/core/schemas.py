@@ -186,4 +186,5 @@ def delta_columns(selected: pl.DataFrame) -> dict[str, str]:
 
 
 def trace_id(problem_id: str, generator: str, sample: int) -> str:
+    """Return the key of a TRACE row; `sample` counts from 0."""
     return f"{problem_id}/{generator}/{sample}"

@@ -8,7 +8,6 @@ from typing import Annotated, Literal, TypeAlias
 import polars as pl
 from pydantic import Field
 
-from delta import prompts
 from delta.core.errors import InputError
 from delta.core.params import StrictModel
 from delta.core.schemas import PROBLEM, Message, Table
@@ -25,6 +24,7 @@ from delta.data.reasoning_gym import TaskParams
 from delta.data.rows import read_rows
 from delta.data.sources import OneOf, problem_id, source_of
 from delta.data.user_tables import TableProblems
+from delta.prompts import prompt_files
 
 # Problems that a benchmark asks too, a row for each such benchmark.
 DROPPED = Table(
@@ -82,7 +82,7 @@ class ProblemSource(OneOf[TaskParams | OpenR1Problems | TableProblems | MathSour
 
     def prompt(self, statement: str) -> str:
         """Return the user's turn that asks the statement."""
-        return prompts.with_instruction(statement) if self.is_boxed else statement
+        return prompt_files.with_instruction(statement) if self.is_boxed else statement
 
 
 class ProblemsParams(StrictModel):
@@ -181,7 +181,7 @@ def _user_turns(row: Row) -> list[str]:
 
 
 def _worked_examples(questions: Questions) -> set[str]:
-    examples = {normalized_key(example.problem) for example in prompts.worked_examples()}
+    examples = {normalized_key(example.problem) for example in prompt_files.worked_examples()}
     for question in _benchmark_questions(questions):
         if normalized_key(question.statement) in examples:
             raise InputError(

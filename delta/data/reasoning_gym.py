@@ -10,11 +10,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from delta import prompts
 from delta.core.errors import InputError
 from delta.core.params import StrictModel
 from delta.core.types import Row
 from delta.data.formats.question import Question
+from delta.prompts import prompt_files
 
 
 class Task(StrictModel):
@@ -98,5 +98,5 @@ def _import_reasoning_gym() -> tuple[Any, set[str]]:
 def task_question(row: Row) -> Question:
     """Return the question of a row of `generate_problems`, for the grader math."""
     statement = row["statement"]
-    prompt = prompts.with_instruction(statement)
+    prompt = prompt_files.with_instruction(statement)
     return Question(statement, prompt, row["gold_answer"], "math", json.loads(row["metadata"]))

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from delta import prompts
 from delta.core.errors import InputError
 from delta.core.schemas import ANSWER
 from delta.core.tables import frame_of
@@ -21,6 +20,7 @@ from delta.inference.chat_formats import ChatFormat
 from delta.inference.config import SamplingParams
 from delta.inference.engine import Engine, build_request, read_reply
 from delta.inference.types import Reply, Request
+from delta.prompts import prompt_files
 from delta.stats import intervals
 
 # ((question row, index of the sample (0-based)), request)
@@ -37,7 +37,7 @@ def build_requests(
 ) -> list[AnswerRequest]:
     """Return a request for every answer; the samples of a question are adjacent."""
     sampling = SamplingParams(**params.model_dump(), max_tokens=benchmark.max_tokens)
-    worked_examples = prompts.worked_example_turns(examples)
+    worked_examples = prompt_files.worked_example_turns(examples)
     requests = []
     for question in questions.iter_rows(named=True):
         messages = engine.chat_format.messages(

@@ -86,7 +86,7 @@ def write_dataset(
         (part / "README.md").write_text(text, encoding="utf-8")
         marker = {
             "made_by": MADE_BY,
-            "commit": facts.commit,
+            "commit": facts.git.commit,
             "params_sha256": facts.params_sha256,
             "rows": rows,
         }

@@ -6,7 +6,7 @@ from typing import Any
 
 from delta.core import paths
 from delta.core.files import read_json
-from delta.core.git import git
+from delta.core.git import read_git_state
 from delta.experiments import grid, results
 from delta.experiments.grid import ExperimentParams
 from delta.report.context import ModelScores, Provenance, ReportContext, Run
@@ -93,10 +93,11 @@ def _provenance(params: dict[str, Any], base_scores: dict[str, dict[str, Any]]) 
     for stage, keys in COUNTS.items():
         stage_counts = read_json(paths.counts(stage), stage)
         counts |= {f"{stage}: {key}": stage_counts[key] for key in keys}
+    state = read_git_state()
     return Provenance(
         profile=params["profile"],
-        commit=git("rev-parse", "--short", "HEAD").strip() or "unknown",
-        uncommitted_changes=bool(git("status", "--porcelain", "--untracked-files=no")),
+        commit=state.commit[:7] if state.commit else "unknown",
+        uncommitted_changes=state.dirty,
         date=datetime.now(UTC).strftime("%Y-%m-%d"),
         revisions=revisions,
         counts=counts,

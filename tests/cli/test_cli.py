@@ -211,7 +211,7 @@ def test_a_stage_without_a_known_item_lists_the_items(
     monkeypatch: pytest.MonkeyPatch, stage: ModuleType, first: str
 ) -> None:
     monkeypatch.chdir(ROOT)
-    with pytest.raises(InputError, match=f"^'nope'; expected: one of {first}[,a-z0-9 -]* "):
+    with pytest.raises(InputError, match=f"^'nope'; expected one of {first}[,a-z0-9 -]* "):
         stage.main(Console(io.StringIO()), "nope")
 
 
@@ -241,7 +241,7 @@ def test_wrong_arguments_after_an_item_are_refused(
     screen = Console(io.StringIO())
     with pytest.raises(InputError, match=r"^zero-shot third: expected nothing or second after"):
         stages.judge.main(screen, "zero-shot", "third")
-    with pytest.raises(InputError, match=r"^'nope'; expected: one of products, "):
+    with pytest.raises(InputError, match=r"^'nope'; expected one of products, "):
         delta.cli.check_golds.main(screen, parse(delta.cli.check_golds, ["questions", "nope"]))
 
 

@@ -158,7 +158,7 @@ def test_the_cache_returns_a_reply_unchanged(tmp_path: Path, text: str) -> None:
         cache.put(text, {"text": text})
     with ReplyCache(tmp_path) as cache:
         assert cache.get(text) == {"text": text}
-        assert cache.damage == []
+        assert cache.damaged_lines == []
 
 
 @every_text

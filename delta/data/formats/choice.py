@@ -6,7 +6,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from delta import prompts
 from delta.core.errors import InputError
 from delta.core.params import StrictModel
 from delta.core.shuffle import shuffle_key
@@ -14,6 +13,7 @@ from delta.core.types import Row
 from delta.data.formats.question import Question, RowError, pick_columns, required_text
 from delta.data.rows import read_rows
 from delta.data.sources import DataSource
+from delta.prompts import prompt_files
 
 LETTERS = "ABCDEFGHIJ"
 PADDING = "N/A"  # fills the lists of some copies of MMLU-Pro up to ten
@@ -52,7 +52,7 @@ def choice_prompt(question: str, options: list[str], shots: list[str]) -> str:
     question_and_options = f"{question}\n\n{list_options(options)}"
     if shots:
         question_and_options = f"Question: {question_and_options}"  # as in the worked examples
-    return "\n\n".join([prompts.text("choice.txt"), *shots, question_and_options])
+    return "\n\n".join([prompt_files.text("choice.txt"), *shots, question_and_options])
 
 
 def list_options(options: list[str]) -> str:

@@ -9,12 +9,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from delta import prompts
 from delta.core.params import StrictModel
 from delta.core.types import Row
 from delta.data.formats.question import Question, RowError, pick_columns, required_text
 from delta.data.program_tests import Test, pack, read_livecodebench
 from delta.data.sources import DataSource
+from delta.prompts import prompt_files
 
 
 def _check_day(value: Any) -> Any:
@@ -96,10 +96,11 @@ def _read_tests(row: Row, column: str) -> list[Test]:
 def code_prompt(statement: str, function: str | None, starter: str) -> str:
     """Return the prompt for a function, or for a program that reads standard input."""
     if function is None:
-        return prompts.template("code_stdin.txt").substitute(statement=statement)
+        return prompt_files.template("code_stdin.txt").substitute(statement=statement)
     if starter.strip():
         statement += f"\n\nStart from this code:\n\n```python\n{starter.rstrip()}\n```"
-    return prompts.template("code_function.txt").substitute(statement=statement, function=function)
+    template = prompt_files.template("code_function.txt")
+    return template.substitute(statement=statement, function=function)
 
 
 def humaneval_question(row: Row) -> Question:
@@ -119,4 +120,4 @@ def humaneval_gold(code: str, function: str, test: Any) -> str:
 
 
 def completion_prompt(code: str) -> str:
-    return prompts.template("code_complete.txt").substitute(code=code.strip())
+    return prompt_files.template("code_complete.txt").substitute(code=code.strip())

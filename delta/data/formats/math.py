@@ -3,7 +3,6 @@
 import re
 from typing import Literal
 
-from delta import prompts
 from delta.core.params import StrictModel
 from delta.core.types import Row
 from delta.data.formats.question import (
@@ -14,6 +13,7 @@ from delta.data.formats.question import (
     required_text,
 )
 from delta.data.sources import DataSource
+from delta.prompts import prompt_files
 
 WHOLE_FLOAT = re.compile(r"(-?\d+)\.0+")
 GSM8K = re.compile(r"####\s*(-?[\d,]+(?:\.\d+)?)\s*$")
@@ -42,7 +42,7 @@ def math_question(source: MathSource, row: Row) -> Question:
     if source.format == "olympiadbench" and row.get("context"):
         statement = f"{required_text(row, 'context')}\n\n{statement}"
     metadata = pick_columns(row, *METADATA.get(source.format, ()))
-    prompt = prompts.with_instruction(statement)
+    prompt = prompt_files.with_instruction(statement)
     return Question(statement, prompt, _gold(source.format, row), "math", metadata)
 
 

@@ -9,11 +9,11 @@ from typing import Any, Literal
 
 import yaml
 
-from delta import prompts
 from delta.core.params import StrictModel
 from delta.core.types import Row
 from delta.data.formats.question import Question, RowError, required_text
 from delta.data.sources import DataSource
+from delta.prompts import prompt_files
 
 OPTION = re.compile(r"\(?[a-zA-Z]\)?")
 
@@ -40,14 +40,14 @@ def theoremqa_question(source: TheoremSource, row: Row) -> Question | str:
 
 def theorem_prompt(statement: str, answer_type: str) -> str:
     """Return the user turn; `answer_type` is a key of `answer_forms`."""
-    instruction = prompts.text("instruction.txt")
+    instruction = prompt_files.text("instruction.txt")
     return f"{instruction} {answer_forms()[answer_type]}\n\n{statement}"
 
 
 @cache
 def answer_forms() -> dict[str, str]:
     """Return what the prompt says about the form of each answer type."""
-    forms: dict[str, str] = yaml.safe_load(prompts.text("theorem.yaml"))
+    forms: dict[str, str] = yaml.safe_load(prompt_files.text("theorem.yaml"))
     return forms
 
 
