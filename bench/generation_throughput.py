@@ -27,12 +27,12 @@ from delta.check import check
 from delta.core import fingerprint, paths
 from delta.data.fetch import fetch
 from delta.inference.config import ServingParams
-from delta.inference.generate import SampledParams, generate, trace_requests
+from delta.inference.generate import SampledParams, generate_traces, trace_requests
 from delta.inference.reply_cache import ReplyCache
 from delta.inference.types import Request
 from delta.inference.vllm_engine import BATCHED_TOKENS, VllmEngine, sampling_params
 from delta.judging.judge import JudgeInput, build_requests
-from delta.prompts import with_instruction
+from delta.prompts.prompt_files import with_instruction
 
 MODEL = "smollm2-135m"
 GENERATOR = "three-shot"
@@ -97,7 +97,7 @@ def count(prompts: Counter[str], finished: Any) -> None:
 
 def ours(number: int) -> Measurement:
     engine, requests, warm = prepare(number)
-    list(engine.ask([warm]))
+    list(engine.generate([warm]))
     llm_engine = engine.load()
     prompts: Counter[str] = Counter()
     step = llm_engine.step
@@ -112,13 +112,13 @@ def ours(number: int) -> Measurement:
     llm_engine.step = counting_step
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder, ReplyCache(Path(folder)) as cache:
-        ask = cache.cached(engine.ask, max_failed=0.0)
-        traces = pl.concat(generate(GENERATOR, requests, ask, engine.chat_format))
+        generate = cache.cached(engine.generate, max_failed=0.0)
+        traces = pl.concat(generate_traces(GENERATOR, requests, generate, engine.chat_format))
     seconds = time.perf_counter() - start
     texts = traces["text"].to_list()
     trace_prompts = prompts.copy()
     prompts.clear()
-    list(engine.ask(vote for vote in votes(engine, number, texts)))
+    list(engine.generate(vote for vote in votes(engine, number, texts)))
     tokens = int(traces["completion_tokens"].sum())
     config = str(llm_engine.vllm_config)
     return Measurement(seconds, texts, tokens, trace_prompts, prompts, config)

@@ -52,7 +52,7 @@ class Alone(NamedTuple):
 
     seconds: float
     gib: float
-    rows: list[dict[str, Any]]  # of topk_sets.cut_rows
+    rows: list[dict[str, Any]]  # of topk_sets.stability_rows
 
 
 def main() -> None:
@@ -265,7 +265,7 @@ def ours(folder: Path, sizes: list[int], resamples: int) -> tuple[PairSets, list
     }
     votes = gather_votes(traces, verdicts, ratings)
     sets = PairSets(sorted(pairs["pair_id"]), selected, overlaps)
-    return sets, topk_sets.cut_rows(ranked, votes, sizes, resamples, DRAWS)
+    return sets, topk_sets.stability_rows(ranked, votes, sizes, resamples, DRAWS)
 
 
 if __name__ == "__main__":

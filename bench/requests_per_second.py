@@ -153,8 +153,8 @@ def ours(url: str) -> list[str]:
     requests = [Request("m", engine.name, prompt, 0.7, 1.0, 16, 1, 0) for prompt in rendered]
     replies: dict[str, Reply] = {}
     with tempfile.TemporaryDirectory() as folder, ReplyCache(Path(folder)) as cache:
-        ask = cache.cached(engine.ask, max_failed=0.0)
-        for request, reply in ask(requests):
+        generate = cache.cached(engine.generate, max_failed=0.0)
+        for request, reply in generate(requests):
             replies[request.key()] = reply
     return [replies[request.key()].text for request in requests]
 

@@ -11,7 +11,6 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field
 
-from delta import prompts
 from delta.analysis.config import AnalysisParams
 from delta.core import paths
 from delta.core.errors import InputError
@@ -32,6 +31,7 @@ from delta.judging.budget import is_sufficient
 from delta.judging.judge import JudgeParams
 from delta.pairing.pair import PairingParams, required_ratings
 from delta.pairing.select import SelectorParams
+from delta.prompts import prompt_files
 from delta.training.config import TrainParams
 
 
@@ -217,7 +217,7 @@ def _evaluation(params: Params) -> Iterator[str]:
 
 
 def _examples(key: str, examples: int) -> Iterator[str]:
-    number = len(prompts.worked_examples())
+    number = len(prompt_files.worked_examples())
     if examples > number:
         yield (
             f"{key}.examples = {examples}: worked_examples.yaml has {number}; "

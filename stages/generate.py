@@ -16,7 +16,7 @@ from delta.inference.generate import (
     RecordedParams,
     SampledParams,
     count_traces,
-    generate,
+    generate_traces,
     recording_to_traces,
     trace_requests,
 )
@@ -55,8 +55,8 @@ def ask_model(
 ) -> dict[str, Any]:
     model = open_model(generator.model)
     requests = list(trace_requests(generator, model.engine, model.fingerprint, problems))
-    with model.replies(f"generate-{name}", console, f"generate {name}") as (ask, cache):
-        traces = generate(name, requests, ask, model.engine.chat_format)
+    with model.replies(f"generate-{name}", console, f"generate {name}") as (generate, cache):
+        traces = generate_traces(name, requests, generate, model.engine.chat_format)
         tables.write_batches(path, traces, TRACE)
     return {"engine": model.engine.name, "failed": cache.failures()}
 

@@ -16,7 +16,6 @@ from delta.core.files import write_counts
 from delta.core.schemas import PROBLEM, RATING, TRACE, VERDICT
 from delta.inference.model_client import open_model
 from delta.judging import judge
-from delta.judging.agreement import judge_agreement
 from delta.judging.budget import within_budget
 from delta.judging.judge import JudgeInput, JudgeParams, SecondJudgeParams
 
@@ -49,6 +48,8 @@ def main(console: Console, name: str, second: str | None = None) -> None:
     ratings, rating_counts = rate(console, f"{stage}-{name}", rater, settings.max_refused, inputs)
     counts |= rating_counts
     if second:
+        from delta.judging.agreement import judge_agreement  # imports SciPy: 0.7 s
+
         counts["agreement"] = judge_agreement(first, ratings)
     tables.write(path, ratings, RATING)
     write_counts(paths.counts(stage, name), counts, stage, name)

@@ -54,8 +54,10 @@ def ask_model(
             llm, model.engine, model.fingerprint, max_prompt_tokens, unresolved
         )
     )
-    with model.replies(f"verify-{name}", console, f"compare {name}") as (ask, cache):
-        answers, counts = llm_equivalence.ask_model(llm, requests, ask, model.engine.chat_format)
+    with model.replies(f"verify-{name}", console, f"compare {name}") as (generate, cache):
+        answers, counts = llm_equivalence.ask_model(
+            llm, requests, generate, model.engine.chat_format
+        )
     verdicts, changed = llm_equivalence.apply_verdicts(verdicts, answers)
     return verdicts, counts | changed | {"failed": cache.failures()}
 

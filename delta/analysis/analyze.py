@@ -25,14 +25,18 @@ PEOPLE = "people"
 SECOND_JUDGE = "second judge"
 # Headline number -> table, column, and what the row must have.
 HEADLINES: dict[str, tuple[str, str, dict[str, str]]] = {
-    "alpha_ordinal": ("consistency", "alpha_ordinal", {"raters": "votes"}),
-    "icc_one_vote": ("consistency", "icc_one_vote", {"raters": "votes"}),
-    "auc": ("auc", "auc", {"kind": "pooled"}),
-    "auc_within_problem": ("auc", "auc", {"kind": "within_problem"}),
+    "alpha_ordinal": ("inter_rater", "alpha_ordinal", {"raters": "votes"}),
+    "icc_one_vote": ("inter_rater", "icc_one_vote", {"raters": "votes"}),
+    "auc": ("correctness_auc", "auc", {"kind": "pooled"}),
+    "auc_within_problem": ("correctness_auc", "auc", {"kind": "within_problem"}),
     "reliability": ("reliability", "predicted", {}),
-    "judge_share_of_delta": ("variance", "share", {"quantity": "delta", "source": "judge"}),
-    "length_spearman": ("length", "spearman", {}),
-    "second_judge_spearman": ("agreement", "spearman", {"second": SECOND_JUDGE}),
+    "judge_fraction_of_delta_variance": (
+        "variance_components",
+        "fraction_of_variance",
+        {"quantity": "delta", "source": "judge"},
+    ),
+    "length_spearman": ("length_correlation", "spearman", {}),
+    "second_judge_spearman": ("judge_agreement", "spearman", {"second": SECOND_JUDGE}),
 }
 
 
@@ -56,18 +60,20 @@ def analyze(params: AnalysisParams, tie_seed: int, inputs: Inputs) -> tuple[Tabl
     ranked = topk_sets.rank_pairs(inputs.selected, tie_seed)
     num_problems = inputs.traces["problem_id"].n_unique()
     tables = {
-        "consistency": [
-            *inter_rater.consistency_rows("votes", votes.matrices),
-            *inter_rater.consistency_rows(PEOPLE, _by_person(inputs.people)),
+        "inter_rater": [
+            *inter_rater.inter_rater_rows("votes", votes.matrices),
+            *inter_rater.inter_rater_rows(PEOPLE, _by_person(inputs.people)),
         ],
-        "agreement": _agreement_rows(inputs),
-        "auc": correctness_auc.auc_rows(votes),
+        "judge_agreement": _agreement_rows(inputs),
+        "correctness_auc": correctness_auc.auc_rows(votes),
         "delta_matrix": generator_deltas.delta_matrix_rows(votes, num_problems),
         "reliability": reliability.reliability_rows(votes, inputs.selected),
-        "variance": variance_components.variance_rows(votes),
-        "overlap": topk_sets.overlap_rows(ranked, params.k),
-        "cuts": topk_sets.cut_rows(ranked, votes, params.k, params.resamples, params.seed),
-        "length": topk_sets.length_rows(ranked),
+        "variance_components": variance_components.variance_rows(votes),
+        "topk_overlap": topk_sets.overlap_rows(ranked, params.k),
+        "topk_stability": topk_sets.stability_rows(
+            ranked, votes, params.k, params.resamples, params.seed
+        ),
+        "length_correlation": topk_sets.length_rows(ranked),
     }
     headlines = {
         dimension: {

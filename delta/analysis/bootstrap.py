@@ -3,7 +3,8 @@
 import numpy as np
 
 from delta.analysis.reliability import PairRows
-from delta.analysis.votes import DECIMALS, Array, Indices, Mask, Votes, vote_counts
+from delta.analysis.votes import Array, Indices, Mask, Votes, vote_counts
+from delta.judging.ratings import DECIMALS
 
 
 def topk_stability(

@@ -3,8 +3,9 @@
 import numpy as np
 import polars as pl
 
-from delta.analysis.votes import DECIMALS, Array, Mask, Votes, mean_votes, rounded_row
+from delta.analysis.votes import Array, Mask, Votes, mean_votes, rounded_row
 from delta.core.types import Row
+from delta.judging.ratings import DECIMALS
 from delta.stats.intervals import mean_interval
 from delta.stats.rank_correlation import auc
 

@@ -22,20 +22,25 @@ ID, TRACE_ID, TEXT_SHA256 = "sheet_id", "trace_id", "text_sha256"
 SCORE_OF_CELL = {str(score): score for score in range(LOWEST, HIGHEST + 1)}
 MAX_CELL = 100_000_000  # characters; Python's own limit is below the longest traces
 
-Line = tuple[int, dict[str, str]]  # number of the row in the file, and its cells by column
+SheetRow = tuple[int, dict[str, str]]  # number of the row in the file, and its cells by column
 
 
 class FileParams(StrictModel):
+    """A file of this machine, by its digest."""
+
     path: str
     sha256: Digest  # so that DVC notices a changed file, which is no dependency of the stage
 
 
 class HumanParams(StrictModel):
+    """People's ratings: the key of the sheet and the filled-in sheets."""
+
     key: FileParams
     sheets: Annotated[list[FileParams], Field(min_length=1)]  # one for each person
 
 
 def text_sha256(text: str) -> str:
+    """Return the hexadecimal SHA-256 of the text in UTF-8."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -68,7 +73,7 @@ def drop_changed_texts(
     return kept, {"people": len(people), "sheet_rows": before, "of_other_texts": before - after}
 
 
-def _read_csv(name: str, file: FileParams, columns: tuple[str, ...]) -> list[Line]:
+def _read_csv(name: str, file: FileParams, columns: tuple[str, ...]) -> list[SheetRow]:
     path = Path(file.path)
     try:
         content = path.read_bytes()
@@ -91,7 +96,7 @@ def _read_csv(name: str, file: FileParams, columns: tuple[str, ...]) -> list[Lin
                 f"{path}: row 1 has column {column!r} {header.count(column)} times; expected once; "
                 f"it has {', '.join(header)}"
             )
-    lines: list[Line] = []
+    lines: list[SheetRow] = []
     numbers: dict[str, int] = {}
     for number, row in enumerate(rows, 2):
         if not any(row):
@@ -107,7 +112,7 @@ def _read_csv(name: str, file: FileParams, columns: tuple[str, ...]) -> list[Lin
     return lines
 
 
-def _rating_table(path: Path, lines: list[Line], trace_ids: dict[str, str]) -> pl.DataFrame:
+def _rating_table(path: Path, lines: list[SheetRow], trace_ids: dict[str, str]) -> pl.DataFrame:
     rows: list[Row] = []
     for number, cells in lines:
         if cells[ID] not in trace_ids:

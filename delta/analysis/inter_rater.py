@@ -7,17 +7,17 @@ import numpy as np
 from delta.analysis.votes import (
     Array,
     mean_votes,
-    round4,
     rounded_row,
     squared_deviations,
     vote_counts,
 )
+from delta.core.files import round4
 from delta.core.types import Row
 
 Level = Literal["ordinal", "interval"]
 
 
-def consistency_rows(raters: str, matrices: dict[str, Array]) -> list[Row]:
+def inter_rater_rows(raters: str, matrices: dict[str, Array]) -> list[Row]:
     """Return the coefficients of each dimension."""
     return [
         {"raters": raters, "dimension": name} | coefficients(matrix)

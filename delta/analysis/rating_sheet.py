@@ -63,6 +63,7 @@ def escape_formula(cell: str) -> str:
 
 
 def to_csv(columns: tuple[str, ...], rows: list[Cells]) -> str:
+    """Return the rows as CSV with a first line of `columns`, which must name every cell."""
     file = io.StringIO(newline="")
     writer = csv.DictWriter(file, columns, lineterminator="\n")
     writer.writeheader()

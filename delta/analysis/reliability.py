@@ -10,10 +10,10 @@ from delta.analysis.votes import (
     Indices,
     Votes,
     mean_votes,
-    round4,
     squared_deviations,
     vote_counts,
 )
+from delta.core.files import round4
 from delta.core.schemas import SIDES
 from delta.core.types import Row
 

@@ -13,14 +13,16 @@ from scipy import stats
 
 from delta.analysis.bootstrap import top_k, topk_stability
 from delta.analysis.reliability import ONE_VOTE, PairRows, pair_rows, pearson
-from delta.analysis.votes import DECIMALS, Array, Indices, Votes, round4, rounded_row, vote_counts
+from delta.analysis.votes import Array, Indices, Votes, rounded_row, vote_counts
 from delta.core.errors import InputError
+from delta.core.files import round4
+from delta.core.schemas import delta_columns
 from delta.core.shuffle import shuffle_keys
 from delta.core.types import Row
+from delta.judging.ratings import DECIMALS
 from delta.judging.rubric import DIMENSIONS, MEAN
 from delta.stats.rank_correlation import spearman
 
-DELTA_PREFIX = "delta_"
 OVERLAP = ("overlap", "overlap_own_ties", "chance", "chance_low", "chance_high")
 TIES = ("delta_at_cut", "tied", "tied_and_in")
 STABILITY = ("stability", "stability_low", "stability_high")
@@ -38,10 +40,12 @@ class Ranking:
 
 def rank_pairs(selected: pl.DataFrame, seed: int) -> Ranking:
     """Return the pairs in a form that ranks them as delta.pairing.select does with this `seed`."""
-    names = [DELTA_PREFIX + name for name in DIMENSIONS if DELTA_PREFIX + name in selected.columns]
-    pairs = selected.drop_nulls(names).sort("pair_id") if names else selected.clear()
-    deltas = {name.removeprefix(DELTA_PREFIX): pairs[name].to_numpy() for name in names}
-    if names:
+    columns = delta_columns(selected)
+    columns = {name: columns[name] for name in DIMENSIONS if name in columns}
+    pairs = selected.drop_nulls([*columns.values()]) if columns else selected.clear()
+    pairs = pairs.sort("pair_id")
+    deltas = {name: pairs[column].to_numpy() for name, column in columns.items()}
+    if deltas:
         deltas[MEAN] = np.round(np.column_stack(list(deltas.values())).mean(axis=1), DECIMALS)
     keys = shuffle_keys(seed, each=pairs["pair_id"])
     return Ranking(pairs, deltas, np.argsort(keys.arg_sort().to_numpy()))
@@ -92,10 +96,10 @@ def inclusion_probability(deltas: Array, selected: Array) -> Array:
 def chance_overlap(total: int, k: int) -> tuple[float, float, float]:
     """Return mean and 95% range of the overlap of two random sets of k pairs, in percent of k."""
     low, high = stats.hypergeom(total, k, k).ppf((0.025, 0.975))
-    return round(100 * k / total, 4), round(100 * low / k, 4), round(100 * high / k, 4)
+    return 100 * k / total, 100 * float(low) / k, 100 * float(high) / k
 
 
-def cut_rows(
+def stability_rows(
     ranked: Ranking, votes: Votes, sizes: list[int], resamples: int, seed: int
 ) -> list[Row]:
     """Return for each dimension and k the ties at the cut, and the set's stability.
@@ -162,4 +166,5 @@ def length_rows(ranked: Ranking) -> list[Row]:
 
 
 def spearman_row(first: Array, second: Array) -> Row:
+    """Return Spearman's correlation with its 95% interval, each None where it is not defined."""
     return rounded_row(("spearman", "spearman_low", "spearman_high"), spearman(first, second))

@@ -42,7 +42,7 @@ def variance_rows(votes: Votes) -> list[Row]:
     vote: single votes. delta: deltas of two traces of one problem by any two generators, with as
     many votes as were cast. A problem's difficulty is on both sides and cancels.
     delta_of_one_recipe: the same for two fixed generators. Negative estimates are kept, count as 0
-    in the shares, and are marked `clipped`.
+    in the fractions, and are marked `clipped`.
     """
     names, cell, num_cells = trace_cells(votes.traces)
     table = []
@@ -137,10 +137,10 @@ def _source_rows(variances: dict[str, float | None], absent: dict[str, str]) -> 
             why = why or f"is in {included_in}"
         elif variance is not None:
             included_in = name
-        share = None
+        fraction = None
         if crossed and variance is not None and total > 0:
-            share = max(0.0, variance) / total
+            fraction = max(0.0, variance) / total
         clipped = variance is not None and variance < 0
-        row = {"source": name, **rounded_row(("variance", "share"), (variance, share))}
-        table.append({**row, "clipped": clipped, "why": why})
+        numbers = rounded_row(("variance", "fraction_of_variance"), (variance, fraction))
+        table.append({"source": name, **numbers, "clipped": clipped, "why": why})
     return table

@@ -8,14 +8,14 @@ import polars as pl
 from numpy.typing import NDArray
 
 from delta.core.errors import InputError
+from delta.core.files import round4
 from delta.core.types import Row
+from delta.judging.ratings import check_one_judge
 from delta.judging.rubric import DIMENSIONS, MEAN
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Indices = NDArray[np.int64]
-
-DECIMALS = 6  # so that means of the same votes are equal in whatever order they are added
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,7 @@ def gather_votes(traces: pl.DataFrame, verdicts: pl.DataFrame, ratings: pl.DataF
     A reply of the judge has a vote on every dimension, so the n-th votes of a trace are of one
     reply. A vote of MEAN is their mean, where all dimensions have equally many votes.
     """
-    judges = sorted(ratings["judge"].unique())
-    if len(judges) > 1:
-        raise InputError(f"ratings by the judges {', '.join(judges)}; expected one judge")
+    check_one_judge(ratings)
     rated = ratings.select("trace_id").unique().sort("trace_id")
     rated_traces = rated
     for table in (
@@ -91,11 +89,6 @@ def squared_deviations(matrix: Array) -> Array:
     """Return each row's sum of squared deviations from its mean; 0 where a row has no vote."""
     total: Array = np.nansum((matrix - mean_votes(matrix)[:, None]) ** 2, axis=1)
     return total
-
-
-def round4(value: float | None) -> float | None:
-    """Round to four decimals, and -0.0 to 0.0. Return None for None, NaN and infinity."""
-    return None if value is None or not np.isfinite(value) else round(float(value), 4) + 0.0
 
 
 def rounded_row(names: Iterable[str], values: Iterable[float | None]) -> Row:

@@ -1,6 +1,7 @@
 """Write files and folders atomically: complete, or not at all."""
 
 import json
+import math
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -64,6 +65,14 @@ def write_counts(path: Path, counts: Counts, *keys: str) -> None:
     for key in reversed(keys):
         nested = {key: nested}
     write_text(path, json.dumps(nested, indent=2) + "\n")
+
+
+def round4(value: float | None) -> float | None:
+    """Return the number as JSON files hold it: four decimals, and no -0.0, NaN or infinity (None).
+
+    None stays None.
+    """
+    return None if value is None or not math.isfinite(value) else round(float(value), 4) + 0.0
 
 
 def read_json(path: Path, *keys: str) -> Any:

@@ -1,7 +1,25 @@
 """Run Git and read what it prints."""
 
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
+
+
+@dataclass(frozen=True)
+class GitState:
+    """The commit of this workspace, and whether it describes the tracked files."""
+
+    commit: str | None  # 40 hex digits; None without a commit, a repository or Git
+    dirty: bool  # a tracked file has changes that are not committed
+    date: str | None  # of the commit, YYYY-MM-DD
+
+
+def read_git_state() -> GitState:
+    """Return the state of the repository in the current folder."""
+    shown = git("show", "--no-patch", "--no-show-signature", "--format=%H %cs", "HEAD")
+    commit, _, date = shown.strip().partition(" ")
+    dirty = bool(git("status", "--porcelain", "--untracked-files=no"))
+    return GitState(commit or None, dirty, date or None)
 
 
 def git(*args: str, check: bool = False) -> str:

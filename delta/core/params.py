@@ -160,7 +160,7 @@ def check_item(name: str, section: str) -> None:
     names = _mapping(section, PARAMS_FILE)
     if name not in names:
         expected = f"one of {', '.join(names)} ({PARAMS_FILE}: {section})"
-        raise InputError(f"{name!r}; expected: {expected}")
+        raise InputError(f"{name!r}; expected {expected}")
 
 
 def load_section(name: str, model: type[M], path: Path = PARAMS_FILE) -> M:

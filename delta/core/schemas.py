@@ -14,6 +14,7 @@ TRACE_OUTCOMES = (*OUTCOMES, NO_GOLD)
 FINISH_REASONS = ("stop", "length", "refused", "failed")
 WITHOUT_TEXT = ("refused", "failed")  # finish reasons of a trace without a text
 SIDES = ("chosen", "rejected")
+DELTA_PREFIX = "delta_"
 GRADERS = ("math", "choice", "theorem", "code")
 DECIDERS = ("grader", "llm", "source")  # who gave a verdict; source: the recording
 
@@ -109,7 +110,7 @@ PAIR = Table(
     },
 )
 
-# `select` adds a column delta_<dimension> for every rated dimension.
+# `select` adds a column for every rated dimension: `delta_columns`.
 SELECTED = Table(
     "selected pair",
     ("pair_id",),
@@ -163,10 +164,27 @@ ANSWER = Table(
         "outcome": pl.Enum(OUTCOMES),
         "extracted": pl.String,
         "reason": pl.String,
+        # The outcome whatever the form of the answer (delta.grading.flexible_answer); null: code.
+        "flexible_outcome": pl.Enum(OUTCOMES),
         "finish_reason": pl.Enum(FINISH_REASONS),
     },
 )
 
 
+def delta_column(dimension: str) -> str:
+    """Return the name of the column of `selected` with the deltas in `dimension`."""
+    return DELTA_PREFIX + dimension
+
+
+def delta_columns(selected: pl.DataFrame) -> dict[str, str]:
+    """Return the columns with deltas, in points of the 1-5 scale, by dimension."""
+    return {
+        column.removeprefix(DELTA_PREFIX): column
+        for column in selected.columns
+        if column.startswith(DELTA_PREFIX)
+    }
+
+
 def trace_id(problem_id: str, generator: str, sample: int) -> str:
+    """Return the key of a TRACE row; `sample` counts from 0."""
     return f"{problem_id}/{generator}/{sample}"

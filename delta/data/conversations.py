@@ -28,6 +28,7 @@ class Conversation(NamedTuple):
     has_answer: bool  # whether an assistant's turn followed it in the cell
 
     def turns(self) -> list[Message]:
+        """Return all turns up to the question, which is the user's last one."""
         return [*self.history, {"role": "user", "content": self.statement}]
 
 

@@ -65,6 +65,8 @@ _WORD = re.compile(rf"[{_CJK}]|\\?[^\W_{_CJK}]+")
 
 
 class BenchmarkQuestion(NamedTuple):
+    """The bare text of a question that no training problem may repeat."""
+
     benchmark: str
     question_id: str
     statement: str

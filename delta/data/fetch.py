@@ -36,12 +36,16 @@ MAX_NAME = 200  # characters
 
 
 class HubModel(HubRepository):
+    """A model repository of the Hugging Face hub at one commit."""
+
     REPO_TYPE: ClassVar = "model"
 
     code: bool  # whether *.py files are copied too: serving.*.trust_remote_code would run them
 
 
 class ModelFolder(StrictModel):
+    """A folder with a model's weights on this machine."""
+
     path: str
     sha256: Digest  # the folder's fingerprint
     code: bool = False  # as in HubModel

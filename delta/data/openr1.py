@@ -19,11 +19,15 @@ from delta.data.sources import DataSource, problem_id
 
 
 class OpenR1Traces(StrictModel):
+    """OpenR1-Math's generations and the verdicts on them."""
+
     data: DataSource
     llama_verdicts: bool  # false: only Math-Verify's are used
 
 
 class OpenR1Problems(OpenR1Traces):
+    """OpenR1-Math's problems with a correct and an incorrect generation."""
+
     require_complete: Literal["none", "chosen", "both"]  # of a correct and an incorrect trace
 
 
@@ -53,6 +57,8 @@ class Verdicts(pydantic.BaseModel):
 
 
 class ProblemRow(Verdicts):
+    """A row with the columns of the problem."""
+
     problem: str | None
     answer: str | None
     problem_type: str | None
@@ -61,6 +67,8 @@ class ProblemRow(Verdicts):
 
 
 class TraceRow(Verdicts):
+    """A row with the texts of its generations."""
+
     generations: list[str | None] | None
 
 

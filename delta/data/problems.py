@@ -8,7 +8,6 @@ from typing import Annotated, Literal, TypeAlias
 import polars as pl
 from pydantic import Field
 
-from delta import prompts
 from delta.core.errors import InputError
 from delta.core.params import StrictModel
 from delta.core.schemas import PROBLEM, Message, Table
@@ -18,13 +17,14 @@ from delta.core.types import Counts, Row
 from delta.data import openr1, reasoning_gym, user_tables
 from delta.data.conversations import DROP_REASONS
 from delta.data.decontamination import BenchmarkQuestion, NgramIndex, NgramMatch, normalized_key
-from delta.data.formats import RowError
 from delta.data.formats.math import MathSource, math_question
+from delta.data.formats.question import RowError
 from delta.data.openr1 import OpenR1Problems
 from delta.data.reasoning_gym import TaskParams
 from delta.data.rows import read_rows
 from delta.data.sources import OneOf, problem_id, source_of
 from delta.data.user_tables import TableProblems
+from delta.prompts import prompt_files
 
 # Problems that a benchmark asks too, a row for each such benchmark.
 DROPPED = Table(
@@ -82,10 +82,12 @@ class ProblemSource(OneOf[TaskParams | OpenR1Problems | TableProblems | MathSour
 
     def prompt(self, statement: str) -> str:
         """Return the user's turn that asks the statement."""
-        return prompts.with_instruction(statement) if self.is_boxed else statement
+        return prompt_files.with_instruction(statement) if self.is_boxed else statement
 
 
 class ProblemsParams(StrictModel):
+    """The section `problems` of params.yaml."""
+
     sources: Annotated[dict[str, ProblemSource], Field(min_length=1)]
     overlap_words: Annotated[int, Field(ge=2)] | None  # null: only equal statements are dropped
     sample: Annotated[int, Field(ge=1)] | None  # null: all
@@ -179,7 +181,7 @@ def _user_turns(row: Row) -> list[str]:
 
 
 def _worked_examples(questions: Questions) -> set[str]:
-    examples = {normalized_key(example.problem) for example in prompts.worked_examples()}
+    examples = {normalized_key(example.problem) for example in prompt_files.worked_examples()}
     for question in _benchmark_questions(questions):
         if normalized_key(question.statement) in examples:
             raise InputError(

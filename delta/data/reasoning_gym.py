@@ -10,14 +10,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from delta import prompts
 from delta.core.errors import InputError
 from delta.core.params import StrictModel
 from delta.core.types import Row
-from delta.data.formats import Question
+from delta.data.formats.question import Question
+from delta.prompts import prompt_files
 
 
 class Task(StrictModel):
+    """A task of reasoning-gym, which makes any number of problems from a seed."""
+
     task: str
     seed: Annotated[int, Field(ge=0)]
     options: dict[str, int | float | bool | str | list[str]]  # the task's own difficulty settings
@@ -94,6 +96,7 @@ def _import_reasoning_gym() -> tuple[Any, set[str]]:
 
 
 def task_question(row: Row) -> Question:
+    """Return the question of a row of `generate_problems`, for the grader math."""
     statement = row["statement"]
-    prompt = prompts.with_instruction(statement)
+    prompt = prompt_files.with_instruction(statement)
     return Question(statement, prompt, row["gold_answer"], "math", json.loads(row["metadata"]))

@@ -118,7 +118,7 @@ def _hint(path: Path, error: Exception) -> str:
     """Return what was expected, where the file's encoding or suffix may be the cause."""
     suffix = table_suffix(path)
     if isinstance(error, UnicodeError):
-        return "; expected: a text in UTF-8"
+        return "; expected a text in UTF-8"
     if suffix is None:
         return f"; it was read as JSON Lines, for its suffix is none of {', '.join(SUFFIXES)}"
     if suffix == ".json" and "Extra data" in str(error):

@@ -44,6 +44,7 @@ class OneOf(StrictModel, Generic[T]):
 
     @property
     def kind(self) -> str:
+        """Return the key that is set."""
         return next(name for name in self.KINDS if getattr(self, name) is not None)
 
     @property
@@ -63,10 +64,12 @@ class HubRepository(StrictModel):
 
     @property
     def origin(self) -> str:
+        """Return the repository and its whole commit."""
         return f"{self.repository}@{self.revision}"
 
     @property
     def label(self) -> str:
+        """Return the repository and the first eight digits of its commit."""
         return f"{self.repository}@{self.revision[:8]}"
 
     @contextmanager
@@ -138,6 +141,7 @@ class LocalFiles(StrictModel):
 
     @property
     def origin(self) -> str:
+        """Return the digest only, since a path differs from machine to machine."""
         return f"sha256:{self.sha256}"
 
     @property

@@ -28,12 +28,16 @@ MAX_VALUES = 10  # of a column in an error message
 
 
 class TableProblems(StrictModel):
+    """The problems in the rows of a user's table."""
+
     data: DataSource
     statement: str  # a column
     gold_answer: str | None  # a column; null: nothing is verified
 
 
 class TableTraces(StrictModel):
+    """The traces in a column of a user's table."""
+
     data: DataSource
     statement: str  # the problems' column, since it identifies the problem that a trace answers
     text: str  # a column

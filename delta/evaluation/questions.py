@@ -13,8 +13,9 @@ from delta.core.schemas import QUESTION
 from delta.core.tables import frame_of
 from delta.core.types import Counts, Row
 from delta.data import reasoning_gym
-from delta.data.formats import Question, RowError, choice, code, math, normalized_text, theoremqa
+from delta.data.formats import choice, code, math, theoremqa
 from delta.data.formats.columns import ColumnsSource, columns_question
+from delta.data.formats.question import Question, RowError
 from delta.data.rows import read_rows
 from delta.evaluation.benchmarks import BenchmarkParams, Source
 
@@ -80,7 +81,7 @@ def _rows(name: str, params: BenchmarkParams, counts: Counter[str]) -> Iterator[
             continue
         # All turns of a conversation, because many end in the same words.
         turns = [*(turn["content"] for turn in question.history), question.prompt]
-        text = normalized_text("\x00".join(turns))
+        text = _normalized_text("\x00".join(turns))
         is_repeated = text in seen
         if is_repeated and drop_repeated:
             counts["duplicate"] += 1
@@ -123,3 +124,8 @@ def _reader(key: str, source: Source) -> ReadRow:
             return partial(columns_question, source)
         case reasoning_gym.TaskSource():
             return reasoning_gym.task_question
+
+
+def _normalized_text(text: str) -> str:
+    """Return the text in lower case with single spaces, to compare questions."""
+    return " ".join(text.casefold().split())

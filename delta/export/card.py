@@ -8,7 +8,7 @@ import polars as pl
 from huggingface_hub import DatasetCard, DatasetCardData, EvalResult, ModelCard, ModelCardData
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from delta.core.schemas import SIDES
+from delta.core.schemas import SIDES, delta_columns
 from delta.core.types import Counts
 from delta.export.provenance import UNKNOWN, CardFacts, LicensedSource, prompt_hashes, sources_of
 from delta.inference import chat_formats
@@ -51,7 +51,7 @@ def dataset_card(
         select=facts.counts["select"],
         rows=rows,
         selected=selected,
-        dimensions=[name for name in selected.columns if name.startswith("delta_")],
+        delta_columns=delta_columns(selected),
         pairs=pairs,
         outcomes=pairs.group_by("chosen_outcome", "rejected_outcome").len().sort(pl.all()).rows(),
         sides=sides,

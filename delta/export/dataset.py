@@ -9,7 +9,7 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from delta.core.errors import InputError
-from delta.core.schemas import SIDES
+from delta.core.schemas import SIDES, delta_columns
 from delta.core.shuffle import shuffle_key
 from delta.core.types import Counts
 from delta.export import card
@@ -86,7 +86,7 @@ def write_dataset(
         (part / "README.md").write_text(text, encoding="utf-8")
         marker = {
             "made_by": MADE_BY,
-            "commit": facts.commit,
+            "commit": facts.git.commit,
             "params_sha256": facts.params_sha256,
             "rows": rows,
         }
@@ -136,7 +136,7 @@ def preference_rows(
         "problem_id",
         "rank",
         "score",
-        pl.col("^delta_.*$"),
+        *delta_columns(rows).values(),
         *(pl.col(f"{side}_outcome").cast(pl.String) for side in SIDES),
         *(f"{side}_generator" for side in SIDES),
         *(f"{side}_finish_reason" for side in SIDES),

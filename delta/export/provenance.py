@@ -1,17 +1,16 @@
 """Collect where a run's pairs come from, without paths or secrets, for the cards."""
 
-import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from delta import prompts
 from delta.check import Params
 from delta.core import fingerprint, paths
 from delta.core.digests import sha256_of
 from delta.core.files import read_json
-from delta.core.git import git
+from delta.core.git import GitState, read_git_state
 from delta.core.schemas import SIDES
 from delta.core.types import Counts
+from delta.prompts import prompt_files
 
 # Licences by the name of a package or repository.
 LICENCES = {
@@ -43,9 +42,7 @@ class CardFacts(NamedTuple):
     params_sha256: str
     counts: Counts  # stage → its counts
     fingerprints: dict[str, str]  # of the models that have a folder here
-    commit: str
-    uncommitted_changes: bool
-    date: str
+    git: GitState
 
 
 def collect_facts(params: Params, params_file: Path) -> CardFacts:
@@ -62,9 +59,7 @@ def collect_facts(params: Params, params_file: Path) -> CardFacts:
             for name in _model_roles(params)
             if (paths.model(name) / fingerprint.FINGERPRINT_FILE).is_file()
         },
-        commit=git("rev-parse", "HEAD").strip() or "unknown",
-        uncommitted_changes=bool(git("status", "--porcelain", "--untracked-files=no")),
-        date=datetime.datetime.now(datetime.UTC).date().isoformat(),
+        git=read_git_state(),
     )
 
 
@@ -107,7 +102,8 @@ def prompt_hashes(params: Params) -> dict[str, str]:
         "equivalence.txt": params.verify.llm_fallback,
         "judge.txt": params.judge.rater == "llm",
     }
-    return {name: sha256_of(prompts.FOLDER / name) for name, is_used in uses.items() if is_used}
+    used = [name for name, is_used in uses.items() if is_used]
+    return {name: sha256_of(prompt_files.FOLDER / name) for name in used}
 
 
 def _read_counts(params: Params) -> Counts:

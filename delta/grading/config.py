@@ -19,6 +19,8 @@ class CodeParams(StrictModel):
 
 
 class GradingParams(StrictModel):
+    """The section `grading` of params.yaml."""
+
     # local: one pool on this machine. ray: one pool for every `workers` processors of the Ray
     # cluster that this machine is in, or that $RAY_ADDRESS names.
     backend: Literal["local", "ray"]

@@ -19,6 +19,8 @@ MAX_SHOWN = 80  # characters of each gold
 
 
 class UngradableGold(NamedTuple):
+    """A gold answer that its grader cannot compare with itself, and why."""
+
     row: str  # problem_id or question_id: source and row
     gold_answer: str
     reason: str

@@ -40,4 +40,5 @@ def grade_case(params: GradingParams, case: Case) -> Verdict:
 
 
 def needs_math_verify(case: Case) -> bool:
+    """Return whether the case's grader needs a worker with Math-Verify."""
     return case.grader in NEED_MATH_VERIFY

@@ -13,7 +13,6 @@ from typing import Annotated, NamedTuple
 import polars as pl
 from pydantic import Field
 
-from delta import prompts
 from delta.core.errors import InputError
 from delta.core.types import Counts
 from delta.grading.formulas.boxes import last_box
@@ -22,7 +21,7 @@ from delta.inference.config import SamplingParams
 from delta.inference.engine import Engine, build_request
 from delta.inference.parsed_replies import ParseFailure, generate_parsed
 from delta.inference.types import GenerateFn, Reply, Request
-from delta.prompts import trace_text
+from delta.prompts import prompt_files, trace_text
 
 # A word that the model may answer -> the trace's (outcome, reason).
 VERDICT_WORDS = {
@@ -34,6 +33,8 @@ _LAST_LINE = re.compile(rf"\W*Verdict\W+({'|'.join(VERDICT_WORDS)})\W*", re.IGNO
 
 
 class ComparisonParams(SamplingParams):
+    """The sampling of the model that compares final answers."""
+
     model: str  # a name in `models`
     max_attempts: Annotated[int, Field(ge=1)]  # without a verdict, the grader's is kept
 
@@ -99,7 +100,7 @@ def build_requests(
 
 
 def _prompt(engine: Engine, unresolved: UnresolvedAnswer, answer: str) -> str:
-    content = prompts.template("equivalence.txt").substitute(
+    content = prompt_files.template("equivalence.txt").substitute(
         statement=trace_text.escape_markup(unresolved.statement),
         gold_answer=trace_text.escape_markup(unresolved.gold_answer),
         answer=trace_text.escape_markup(answer),

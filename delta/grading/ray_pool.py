@@ -60,6 +60,7 @@ class GradingActor:
         """Return at once: a pool starts with its first chunk."""
 
     def step(self, new: list[tuple[int, Chunk]]) -> list[tuple[int, list[Verdict]]]:
+        """Take new chunks with their numbers; grade one and return its number and verdicts."""
         self.waiting += new
         if not self.waiting:
             return []

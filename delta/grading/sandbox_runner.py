@@ -40,6 +40,7 @@ class ProgramEndedError(BaseException):
 
 
 def main(job_file: int, status_pipe: int) -> None:
+    """Run the job, a marshalled dict in file descriptor `job_file`; report to `status_pipe`."""
     with open(job_file, "rb") as source:
         job = marshal.load(source)
     for name, (soft, hard) in job["limits"].items():

@@ -24,7 +24,7 @@ from delta.grading.choice_grader import letter_of_option
 from delta.grading.formulas.answer_parser import parse_answer
 from delta.grading.formulas.boxes import last_box
 from delta.grading.formulas.cleaning import as_words, clean, without_name, without_units
-from delta.grading.formulas.rounding import Number
+from delta.grading.formulas.rounding import WrittenNumber
 from delta.grading.formulas.scalar_equality import as_number
 from delta.grading.formulas.trees import quotient
 from delta.grading.formulas.values import Ratio, Scalar, Value, unnamed
@@ -126,7 +126,7 @@ def _same_answer(kind: str, gold: Gold, extracted: str) -> bool | None:
     return _same_numbers(gold, known, _rounds_to if kind.endswith("integer") else _is_close)
 
 
-def real_number(answer: str) -> Number | None:
+def real_number(answer: str) -> WrittenNumber | None:
     """Return a cleaned answer as a real number, with or without a name and a unit; else None."""
     scalars = (_as_scalar(unnamed(value)) for value in parse_answer(answer))
     return next((number for scalar in scalars if scalar and (number := as_number(scalar))), None)
@@ -139,7 +139,7 @@ def _as_scalar(value: Value) -> Scalar | None:
     return value if isinstance(value, Scalar) else None
 
 
-def _number(part: str) -> Number | None:
+def _number(part: str) -> WrittenNumber | None:
     """Return a part, or the right side of its equation, as a number; else None."""
     *before, last = (side.strip() for side in _split(APPROXIMATELY.sub("=", part), "="))
     number = real_number(part) or real_number(without_units(last))
@@ -148,7 +148,7 @@ def _number(part: str) -> Number | None:
     return number
 
 
-def _is_name_of(side: str, number: Number) -> bool:
+def _is_name_of(side: str, number: WrittenNumber) -> bool:
     """Return whether the left side of an equation is a name or the same number."""
     if (other := real_number(side)) is not None:
         return _same_numbers([other.value * other.scale], [number], _is_close)
@@ -170,7 +170,9 @@ def _rounds_to(gold: Fraction, value: Fraction) -> bool:
 
 
 def _same_numbers(
-    gold: list[Fraction], numbers: list[Number], is_close: Callable[[Fraction, Fraction], bool]
+    gold: list[Fraction],
+    numbers: list[WrittenNumber],
+    is_close: Callable[[Fraction, Fraction], bool],
 ) -> bool:
     """Return whether the numbers agree in any order; a percentage, 5%, counts as 5 and as 0.05."""
     if len(gold) != len(numbers):

@@ -24,6 +24,8 @@ from delta.prompts import trace_text
 
 
 class VerifyParams(StrictModel):
+    """The section `verify` of params.yaml."""
+
     recorded: Literal["keep", "grade"]  # keep a recording's verdicts, or use only the grader's
     llm_fallback: bool  # whether a model compares the answers that the grader did not accept
     llm: ComparisonParams  # read where llm_fallback is true

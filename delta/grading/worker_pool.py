@@ -6,13 +6,11 @@ Another worker then grades the remaining answers of the batch.
 """
 
 import contextlib
-import ctypes
 import itertools
 import multiprocessing
 import os
 import queue
 import signal
-import sys
 import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -22,6 +20,7 @@ from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
 
+from delta.core import processes
 from delta.core.errors import InputError
 from delta.grading.config import GradingParams
 from delta.grading.graders import Case, Grade
@@ -31,7 +30,6 @@ MAX_BATCHES = 100  # in flight: bounds the memory, whatever the size of the data
 BATCH_SIZE = 16  # answers; those of a problem share a worker's cache of comparisons
 MAX_TESTS = 200  # of a program; each test has its own limit, the answer's only ends a stuck worker
 NOT_BEGUN = 255  # in place of the index of a case in its batch
-PR_SET_PDEATHSIG = 1  # of prctl(2)
 # With gmpy2, no timer interrupts some answers ((10^8)!, huge binomials).
 WITHOUT_GMPY2 = {"SYMPY_GROUND_TYPES": "python", "MPMATH_NOGMPY": "1"}
 
@@ -141,8 +139,7 @@ def _verdict_of_dead_worker(exit_code: int | None) -> Verdict:
 
 def _start_worker(with_math_verify: bool) -> None:
     """Prepare a worker, so that loading Math-Verify counts against no answer's time limit."""
-    if sys.platform == "linux":  # else a stuck worker would outlive a killed parent
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    processes.end_with_parent(signal.SIGKILL)  # else a stuck worker would outlive a killed parent
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     if with_math_verify:
         import delta.grading.worker_preload  # noqa: F401 - its import loads the library

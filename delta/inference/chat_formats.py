@@ -12,13 +12,12 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 import yaml
 from pydantic import Field, model_validator
 
-from delta import prompts
 from delta.core.errors import InputError
 from delta.core.params import StrictModel, validate
 from delta.core.schemas import Message
-from delta.prompts import FOLDER, control_tokens
+from delta.prompts import control_tokens, prompt_files
 
-FILE = FOLDER / "chat_formats.yaml"
+FILE = prompt_files.FOLDER / "chat_formats.yaml"
 RENDER_TIMEOUT_S = 10.0  # real templates take a millisecond
 
 
@@ -203,7 +202,7 @@ def _time_limit(place: str, conversation: str) -> Iterator[None]:
 @cache
 def all_chat_formats() -> dict[str, ChatFormat]:
     """Return the entries of prompts/chat_formats.yaml by name."""
-    content = yaml.safe_load(prompts.text(FILE.name))
+    content = yaml.safe_load(prompt_files.text(FILE.name))
     return {name: validate(name, ChatFormat, entry, FILE) for name, entry in content.items()}
 
 

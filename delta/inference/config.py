@@ -177,6 +177,8 @@ class RayParams(StrictModel):
 
 
 class EngineParams(StrictModel):
+    """What answers requests: vLLM on this machine or on a cluster, and servers."""
+
     kind: Literal["vllm", "ray"]  # of every model without a `server` of its own
     vllm: VllmParams
     ray: RayParams
@@ -195,6 +197,8 @@ class EngineParams(StrictModel):
 
 
 class SamplingParams(StrictModel):
+    """How a reply is sampled. The names are those of vLLM's SamplingParams."""
+
     temperature: Annotated[float, Field(ge=0)]
     top_p: Annotated[float, Field(gt=0, le=1)]
     max_tokens: Annotated[int, Field(ge=1)]

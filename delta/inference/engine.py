@@ -1,5 +1,6 @@
 """The interface of engines, which answer requests, and the choice of one for a model."""
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -7,19 +8,23 @@ from delta.core import fingerprint
 from delta.core.schemas import Message
 from delta.inference.chat_formats import ChatFormat, ReasoningSpan
 from delta.inference.config import EngineParams, SamplingParams, Serving, ServingParams
-from delta.inference.types import Reply, Request, TryGenerateFn
+from delta.inference.types import Reply, Request, RequestResult
 
 
 class Engine(Protocol):
+    """Answers requests by one model."""
+
     name: str  # kind, version and number format: part of every request's key
     chat_format: ChatFormat
 
-    def render(self, messages: list[Message]) -> str: ...
+    def render(self, messages: list[Message]) -> str:
+        """Return the prompt that a request for these messages has."""
 
-    def num_tokens(self, text: str) -> int | None: ...  # None: only a server knows
+    def num_tokens(self, text: str) -> int | None:
+        """Return how many tokens the text has, or None where only a server knows."""
 
-    @property
-    def ask(self) -> TryGenerateFn: ...
+    def generate(self, requests: Iterable[Request]) -> Iterator[RequestResult]:
+        """Yield each request with its reply or failure, in the order in which they finish."""
 
 
 def open_engine(settings: EngineParams, serving: Serving, folder: Path) -> Engine:
@@ -43,6 +48,10 @@ def open_engine(settings: EngineParams, serving: Serving, folder: Path) -> Engin
 def build_request(
     params: SamplingParams, engine: Engine, model: str, prompt: str, sample: int
 ) -> Request:
+    """Return the request for reply `sample` (0-based) to a rendered prompt of a model.
+
+    `model` is the model's fingerprint.
+    """
     return Request(
         model=model,
         engine=engine.name,

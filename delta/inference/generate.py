@@ -10,7 +10,6 @@ from typing import Annotated, Any
 import polars as pl
 from pydantic import Discriminator, Field, Tag
 
-from delta import prompts
 from delta.core.params import StrictModel
 from delta.core.schemas import TRACE, trace_id
 from delta.core.tables import TEXT_ROWS, frame_of
@@ -19,6 +18,7 @@ from delta.inference.chat_formats import ChatFormat, ReasoningSpan
 from delta.inference.config import SamplingParams
 from delta.inference.engine import Engine, build_request, read_reply
 from delta.inference.types import GenerateFn, Request
+from delta.prompts import prompt_files
 
 
 class SampledParams(SamplingParams):
@@ -50,29 +50,29 @@ def trace_requests(
     params: SampledParams, engine: Engine, model: str, problems: pl.DataFrame
 ) -> Iterator[tuple[tuple[str, int], Request]]:
     """Yield ((problem_id, sample), request) for every trace, the samples of a problem together."""
-    examples = prompts.worked_example_turns(params.examples)
+    examples = prompt_files.worked_example_turns(params.examples)
     for problem_id, text, history in problems.select("problem_id", "prompt", "history").iter_rows():
         prompt = engine.render(engine.chat_format.messages(text, examples, history))
         for sample in range(params.samples):
             yield (problem_id, sample), build_request(params, engine, model, prompt, sample)
 
 
-def generate(
+def generate_traces(
     name: str,
     requests: list[tuple[tuple[str, int], Request]],
-    ask: GenerateFn,
+    generate: GenerateFn,
     chat_format: ChatFormat,
 ) -> Iterator[pl.DataFrame]:
     """Yield trace rows in batches, one row for every request, in their order.
 
-    All requests are answered before the first batch. `ask` uses a reply cache, and is called again
-    for each batch, since all texts together have gigabytes.
+    All requests are answered before the first batch. `generate` uses a reply cache, and is called
+    again for each batch, since all texts together have gigabytes.
     """
-    for _ in ask(request for _, request in requests):
+    for _ in generate(request for _, request in requests):
         pass
     for start in range(0, len(requests), TEXT_ROWS):
         batch = requests[start : start + TEXT_ROWS]
-        replies = dict(ask(request for _, request in batch))
+        replies = dict(generate(request for _, request in batch))
         rows = []
         for (problem_id, sample), request in batch:
             reply = replies[request]

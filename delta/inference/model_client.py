@@ -37,16 +37,16 @@ class ModelClient(NamedTuple):
         with open_reply_cache(item, self.fingerprint, console.print) as cache:
             progress = partial(console.progress, label=title)
             fraction = self.settings.max_failed if max_failed is None else max_failed
-            yield cache.cached(self._ask, progress, max_failed=fraction), cache
+            yield cache.cached(self._generate, progress, max_failed=fraction), cache
 
-    def _ask(self, requests: Iterable[Request]) -> Iterator[RequestResult]:
+    def _generate(self, requests: Iterable[Request]) -> Iterator[RequestResult]:
         """Yield the engine's results. Raises InputError where the key of any server is not set.
 
         All servers are checked, so that a run does not generate for a night and fail at the judge.
         """
         for server in self.settings.servers.values():
             server.api_key()
-        yield from self.engine.ask(requests)
+        yield from self.engine.generate(requests)
 
 
 def open_model(name: str) -> ModelClient:

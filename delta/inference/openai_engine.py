@@ -88,10 +88,11 @@ class OpenAIEngine:
         ]
         return canonical_json({"messages": escaped, "chat_template_kwargs": self._arguments})
 
-    def num_tokens(self, text: str) -> int | None:  # noqa: ARG002 - the server has the tokenizer
+    def num_tokens(self, text: str) -> int | None:  # noqa: ARG002 - as in Engine
+        """Return None, since only the server has the tokenizer."""
         return None
 
-    def ask(self, requests: Iterable[Request]) -> Iterator[RequestResult]:
+    def generate(self, requests: Iterable[Request]) -> Iterator[RequestResult]:
         """Yield each request with its reply or failure, in the order in which they finish.
 
         The event loop runs in a thread, so that signals interrupt the reader and not the loop. At
@@ -103,22 +104,22 @@ class OpenAIEngine:
         results: ResultQueue = SimpleQueue()
         unread = asyncio.Semaphore(2 * self.settings.concurrency)
 
-        async def ask_all() -> None:
+        async def send_all() -> None:
             try:
-                await self._ask_all(list(requests), headers, results, unread)
+                await self._send_all(list(requests), headers, results, unread)
             except* Exception as errors:  # noqa: BLE001 - raised in the thread that reads
                 results.put(errors.exceptions[0])
             results.put(None)
 
         with _event_loop_thread() as loop:
-            asyncio.run_coroutine_threadsafe(ask_all(), loop)
+            asyncio.run_coroutine_threadsafe(send_all(), loop)
             while (result := results.get()) is not None:
                 if isinstance(result, Exception):
                     raise result
                 yield result
                 loop.call_soon_threadsafe(unread.release)
 
-    async def _ask_all(
+    async def _send_all(
         self,
         requests: list[Request],
         headers: dict[str, str],

@@ -14,7 +14,9 @@ V = TypeVar("V")
 
 
 class ParseFailure(NamedTuple):
-    reason: str
+    """A reply that the parser rejects."""
+
+    reason: str  # counted as given, so of a few kinds
 
 
 def generate_parsed(

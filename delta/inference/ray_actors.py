@@ -31,6 +31,7 @@ POLL_S = 60.0  # between checks that the cluster still has room for a worker
 
 
 def check_installed(key: str) -> None:
+    """Raise InputError, which names the parameter `key`, unless Ray is installed."""
     if importlib.util.find_spec("ray") is None:
         raise InputError(
             f"params.yaml: {key} = 'ray': Ray is not installed; run `make setup WITH=cluster`"
@@ -116,7 +117,8 @@ class _Queue:
         self._quarantine: deque[dict[int, Any]] = deque()
         self._failures: Counter[int] = Counter()
 
-    def __bool__(self) -> bool:
+    def read_ahead(self) -> bool:
+        """Read the next new batch if no other is waiting; return whether any batch is."""
         if not self._next and (batch := next(self._new, None)):
             self._next.append(dict(enumerate(batch, self._num_new)))
             self._num_new += len(batch)
@@ -124,7 +126,8 @@ class _Queue:
 
     def take(self) -> dict[int, Any]:
         """Return the next batch that may share a worker; {} if there is none."""
-        return self._next.popleft() if self and self._next else {}
+        self.read_ahead()
+        return self._next.popleft() if self._next else {}
 
     def take_quarantined(self) -> dict[int, Any]:
         """Return the next batch that needs a worker for itself; {} if there is none."""
@@ -183,7 +186,7 @@ class RayActorPool:
         queue = _Queue(batches)
         deaths = 0  # since the last answer
         try:
-            while queue or any(worker.in_flight for worker in self._workers):
+            while queue.read_ahead() or any(worker.in_flight for worker in self._workers):
                 self._start_workers()
                 for worker in self._workers:
                     _submit(worker, queue, window)
@@ -208,6 +211,7 @@ class RayActorPool:
             raise
 
     def close(self) -> None:
+        """Kill all workers. A later `map_unordered` starts new ones."""
         _kill_all(self._workers)
 
     def _start_workers(self) -> None:

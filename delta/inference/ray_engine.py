@@ -33,7 +33,12 @@ class RayEngine(VllmEngine):
         self.ray = ray
         self._pool: ray_actors.RayActorPool | None = None
 
-    def ask(self, requests: Iterable[Request]) -> Iterator[RequestResult]:
+    def generate(self, requests: Iterable[Request]) -> Iterator[RequestResult]:
+        """Yield each request with its reply or failure, in the order in which they finish.
+
+        Raises InputError where no cluster is found or a prompt is too long, and IncompleteError
+        where workers die again and again.
+        """
         requests = list(requests)
         tokens = self.tokenize_prompts(requests)
         pool = self._open_pool(requests[0].model)
@@ -92,6 +97,7 @@ class VllmActor:
         self.engine.load()
 
     def step(self, new: list[tuple[int, Prompt]]) -> list[tuple[int, Reply | Failure]]:
+        """Add requests and run the engine until one is finished. Return the finished, by number."""
         for number, (request, tokens) in new:
             self.numbers[request] = number
             self.engine.add(request, tokens)

@@ -5,8 +5,8 @@ replies that are in the cache and sends the other requests. Every reply is on di
 one is read. So a killed run loses only the requests in flight, and a change of parameters costs
 only the requests that it changes.
 
-Each stage item has a folder, with one append-only file per host. Lines have checksums, so damage
-costs single lines, and the files of several hosts can be copied into one folder.
+Each stage item has a folder, with one append-only file per host. Lines have checksums, so a
+damaged byte costs one line, and the files of several hosts can be copied into one folder.
 """
 
 import errno
@@ -67,11 +67,12 @@ def cache_folder(item: str, fingerprint: str) -> Path:
 
 
 def open_reply_cache(item: str, fingerprint: str, log: Callable[[str], None]) -> "ReplyCache":
+    """Return the cache for a stage item and a model. `log` gets a line for each event."""
     return ReplyCache(cache_folder(item, fingerprint), log)
 
 
-class Damage(NamedTuple):
-    """A damaged line. It is skipped, and its reply counts as missing."""
+class DamagedLine(NamedTuple):
+    """Where a damaged line is. The line is skipped, and its reply counts as missing."""
 
     file: Path
     offset: int  # bytes from the start of the file
@@ -96,7 +97,7 @@ class ReplyCache:
         max_bytes: int | None = None,
     ) -> None:
         self.folder = folder
-        self.damage: list[Damage] = []
+        self.damaged_lines: list[DamagedLine] = []
         self.failed: dict[str, Failure] = {}  # key -> why no reply came, in this run
         self.fraction_read = 1.0
         self._log = log
@@ -192,23 +193,23 @@ class ReplyCache:
                 break
             key = reply_lines.parse_key(line)
             if key is None:
-                self._report(Damage(self._paths[number], offset, length), "damaged")
+                self._report(DamagedLine(self._paths[number], offset, length), "damaged")
             else:
                 self._locations[key] = (number, offset, length)
             end = offset + length
         return end
 
-    def _report(self, damage: Damage, problem: str) -> None:
-        self.damage.append(damage)
+    def _report(self, line: DamagedLine, problem: str) -> None:
+        self.damaged_lines.append(line)
         self._log(
-            f"{damage.file}: {damage.length} bytes at {damage.offset} are {problem}; "
+            f"{line.file}: {line.length} bytes at {line.offset} are {problem}; "
             "their reply is requested again, the others are kept"
         )
 
     def _drop(self, key: str, problem: str) -> None:
         """Count an unusable reply as missing, so that it is requested again."""
         number, offset, length = self._locations.pop(key)
-        self._report(Damage(self._paths[number], offset, length), problem)
+        self._report(DamagedLine(self._paths[number], offset, length), problem)
 
     def _read(self, number: int, offset: int, length: int) -> bytes:
         """Return a line, or an empty one where its file has been deleted."""
@@ -230,7 +231,7 @@ class ReplyCache:
         return len(self._locations)
 
     def get(self, key: str) -> dict[str, Any] | None:
-        """Return the value under the key, or None. Damage is reported and counts as missing."""
+        """Return the value under the key, or None. A damaged line counts as missing."""
         if key not in self._locations:
             return None
         record = reply_lines.parse_record(self._read(*self._locations[key]))
@@ -241,7 +242,7 @@ class ReplyCache:
         return value
 
     def reply(self, key: str) -> Reply | None:
-        """Return the reply under the key, or None. A value that is no reply counts as damage."""
+        """Return the reply under the key, or None. A value that is no reply is damaged."""
         value = self.get(key)
         if value is None:
             return None
@@ -275,16 +276,20 @@ class ReplyCache:
         return self._writer
 
     def cached(
-        self, ask: TryGenerateFn, progress: Progress = lambda items, _: items, *, max_failed: float
+        self,
+        generate: TryGenerateFn,
+        progress: Progress = lambda items, _: items,
+        *,
+        max_failed: float,
     ) -> GenerateFn:
         """Return a function that takes replies from the cache, and gets and keeps the others.
 
-        `ask` gets them, and `progress(replies, total)` shows how far it is. A failed request gets
-        NO_REPLY. It is not cached, and not sent again in this run. Raises IncompleteError as soon
-        as more than the fraction `max_failed` of all requests have failed.
+        `generate` gets them, and `progress(replies, total)` shows how far it is. A failed request
+        gets NO_REPLY. It is not cached, and not sent again in this run. Raises IncompleteError as
+        soon as more than the fraction `max_failed` of all requests have failed.
         """
 
-        def cached_ask(requests: Iterable[Request]) -> Iterator[tuple[Request, Reply]]:
+        def read_or_generate(requests: Iterable[Request]) -> Iterator[tuple[Request, Reply]]:
             missing: dict[str, Request] = {}  # by key, so that equal requests are sent once
             num_cached = 0
             for request in requests:
@@ -298,11 +303,11 @@ class ReplyCache:
                     yield request, reply
             if missing:
                 self._require_writer()  # before a model is loaded
-                self._log(f"{self.folder.name}: {len(missing)} replies to ask for")
-                results = progress(ask(missing.values()), len(missing))
+                self._log(f"{self.folder.name}: {len(missing)} replies to generate")
+                results = progress(generate(missing.values()), len(missing))
                 yield from self._store(results, num_cached, len(missing), max_failed)
 
-        return cached_ask
+        return read_or_generate
 
     def _store(
         self, results: Iterable[RequestResult], num_cached: int, num_missing: int, max_failed: float

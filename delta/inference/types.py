@@ -1,4 +1,4 @@
-"""A request to a model, its reply or its failure, and the functions that ask for replies."""
+"""A request to a model, its reply or its failure, and the functions that generate replies."""
 
 import hashlib
 import json
@@ -53,6 +53,8 @@ def canonical_json(value: Any) -> str:
 
 
 class Reply(NamedTuple):
+    """What a model answered. A failed request has delta.inference.reply_cache.NO_REPLY."""
+
     text: str
     finish_reason: str  # one of delta.core.schemas.FINISH_REASONS
     prompt_tokens: int

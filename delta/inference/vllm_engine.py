@@ -41,6 +41,7 @@ class VllmEngine:
 
     @cached_property
     def tokenizer(self) -> Any:
+        """Return the tokenizer of Transformers. It is loaded at the first use."""
         from transformers import AutoTokenizer
 
         return AutoTokenizer.from_pretrained(
@@ -52,6 +53,7 @@ class VllmEngine:
         return self.chat_format.render(self.tokenizer, messages)
 
     def num_tokens(self, text: str) -> int | None:
+        """Return how many tokens the text has, without special tokens before or after it."""
         return len(self._tokenize(text))
 
     def _tokenize(self, text: str) -> list[int]:
@@ -59,9 +61,13 @@ class VllmEngine:
         tokens: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         return tokens
 
-    def ask(self, requests: Iterable[Request]) -> Iterator[RequestResult]:
+    def generate(self, requests: Iterable[Request]) -> Iterator[RequestResult]:
+        """Yield each request with its reply or failure, in the order in which they finish.
+
+        Raises InputError, before weights are loaded, where a prompt is too long.
+        """
         requests = list(requests)
-        tokens = self.tokenize_prompts(requests)  # before weights are loaded, since it may raise
+        tokens = self.tokenize_prompts(requests)
         waiting = iter(requests)
         while True:
             for request in itertools.islice(waiting, self.window - len(self._running)):
@@ -164,6 +170,7 @@ class VllmEngine:
 
 
 def sampling_params(request: Request) -> Any:
+    """Return vLLM's SamplingParams for a request, with its schema as a grammar."""
     from vllm import SamplingParams
     from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 

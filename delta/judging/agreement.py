@@ -4,10 +4,11 @@ from typing import Any
 
 import polars as pl
 
+from delta.core.files import round4
 from delta.judging.rubric import DIMENSIONS, HIGHEST, LOWEST
 from delta.stats.rank_correlation import spearman
 
-SCORES = range(LOWEST, HIGHEST + 1)
+VOTE_VALUES = range(LOWEST, HIGHEST + 1)
 
 
 def judge_agreement(first: pl.DataFrame, second: pl.DataFrame) -> dict[str, Any]:
@@ -33,7 +34,7 @@ def _compare(both: pl.DataFrame) -> dict[str, Any]:
         "mean_difference": (means["votes"] - means["votes_second"]).abs().mean(),
     }
     figures["spearman"] = spearman(*means.to_numpy().T).value
-    rounded = {name: value and round(value, 4) for name, value in figures.items()}
+    rounded = {name: round4(value) for name, value in figures.items()}
     return {"traces": rated.height, "unrated": both.height - rated.height, **rounded}
 
 
@@ -41,8 +42,8 @@ def _fraction_within(distance: int) -> pl.Expr:
     """Return the fraction of vote pairs, one vote of each judge, at most `distance` apart."""
     matches = [
         pl.col("votes").list.count_matches(a) * pl.col("votes_second").list.count_matches(b)
-        for a in SCORES
-        for b in SCORES
+        for a in VOTE_VALUES
+        for b in VOTE_VALUES
         if abs(a - b) <= distance
     ]
     num_pairs = pl.col("votes").list.len() * pl.col("votes_second").list.len()

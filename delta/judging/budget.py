@@ -13,15 +13,15 @@ from delta.judging.trace_order import (
     first_n_per_problem,
 )
 
-Number = Annotated[int, Field(ge=0)]
+NumTraces = Annotated[int, Field(ge=0)]
 
 
 class Budget(StrictModel):
     """The number of a problem's first traces to rate, by outcome. They may overlap."""
 
-    any: Number | None  # of any outcome; null: all traces
-    correct: Number
-    incorrect: Number
+    any: NumTraces | None  # of any outcome; null: all traces
+    correct: NumTraces
+    incorrect: NumTraces
 
 
 def within_budget(

@@ -13,7 +13,6 @@ from typing import Annotated, Literal, NamedTuple
 import polars as pl
 from pydantic import Field
 
-from delta import prompts
 from delta.core.errors import InputError
 from delta.core.params import StrictModel
 from delta.core.schemas import RATING, WITHOUT_TEXT
@@ -28,13 +27,15 @@ from delta.judging import rubric
 from delta.judging.budget import Budget
 from delta.judging.rubric import DIMENSIONS, Vote
 from delta.judging.rules.rate import rate
-from delta.prompts import trace_text
+from delta.prompts import prompt_files, trace_text
 
 VoteKey = tuple[str, int]  # trace_id and index of the vote (0-based)
 FAILURES = ("invalid", "cut", "refused_by_server", "failed")  # reasons for a reply without a vote
 
 
 class LlmParams(SamplingParams):
+    """The sampling of a judge that is a model, and its number of votes."""
+
     model: str  # a name in `models`
     votes: Annotated[int, Field(ge=1)]  # per trace
     max_attempts: Annotated[int, Field(ge=1)]  # requests for one vote; then it counts as refused
@@ -48,6 +49,8 @@ class SecondJudgeParams(StrictModel):
 
 
 class JudgeParams(StrictModel):
+    """The section `judge` of params.yaml."""
+
     rater: Literal["rules", "llm"]
     llm: LlmParams  # read if rater is "llm"
     second_judge: SecondJudgeParams
@@ -112,7 +115,7 @@ def truncate_traces(
 
 
 def _prompt(engine: Engine, judge_input: JudgeInput, trace: str) -> str:
-    content = prompts.template("judge.txt").substitute(
+    content = prompt_files.template("judge.txt").substitute(
         rubric=rubric.as_text(),
         statement=trace_text.escape_markup(judge_input.statement),
         trace=trace_text.escape_markup(trace),

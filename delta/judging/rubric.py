@@ -12,6 +12,8 @@ MAX_DEDUCTIONS = 5
 
 
 class Dimension(NamedTuple):
+    """A quality that the judge rates from LOWEST to HIGHEST, with what lowers the score."""
+
     name: str
     category: str
     success: str

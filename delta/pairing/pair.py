@@ -10,6 +10,7 @@ import polars as pl
 from pydantic import Field, model_validator
 
 from delta.core.errors import InputError
+from delta.core.files import round4
 from delta.core.params import StrictModel
 from delta.core.schemas import NO_GOLD, PAIR, SIDES
 from delta.core.shuffle import shuffle_key
@@ -29,6 +30,8 @@ Pools = dict[str, pl.DataFrame]  # generator → build_pool of its traces
 
 
 class PairingParams(StrictModel):
+    """The section `pairing` of params.yaml."""
+
     chosen: str  # a name in `generators`
     rejected: str  # may be the same if the outcomes differ
     chosen_outcome: Outcome
@@ -63,7 +66,7 @@ class PairingParams(StrictModel):
         return self
 
 
-class _Side(NamedTuple):
+class _PairSide(NamedTuple):
     """The traces that may be on one side of a pair."""
 
     generator: str
@@ -129,12 +132,12 @@ def pair(
     return pairs, {"recipe": recipe} | _counts(params, candidates, pairs, pools)
 
 
-def _sides(params: PairingParams) -> tuple[_Side, _Side]:
+def _sides(params: PairingParams) -> tuple[_PairSide, _PairSide]:
     chosen, rejected = params.chosen_outcome, params.rejected_outcome
     share_traces = params.four_way and chosen == rejected
     return (
-        _Side(params.chosen, chosen, params.require_complete != "none", 0),
-        _Side(params.rejected, rejected, params.require_complete == "both", int(share_traces)),
+        _PairSide(params.chosen, chosen, params.require_complete != "none", 0),
+        _PairSide(params.rejected, rejected, params.require_complete == "both", int(share_traces)),
     )
 
 
@@ -182,7 +185,7 @@ def _table_pairs(
     return candidates.with_columns(reason=pl.coalesce(*reasons))
 
 
-def _unfit_reason(name: str, side: _Side) -> pl.Expr:
+def _unfit_reason(name: str, side: _PairSide) -> pl.Expr:
     """Return the reason why a trace may not be on this side; null if it may."""
     is_other = pl.lit(side.outcome != "any") & (pl.col("outcome").cast(pl.String) != side.outcome)
     is_cut = pl.lit(side.must_be_complete) & ~pl.col("is_complete")
@@ -201,7 +204,7 @@ def _equal_texts() -> pl.Expr:
 
 
 def _candidates(
-    params: PairingParams, problems: pl.DataFrame, pools: Pools, sides: tuple[_Side, _Side]
+    params: PairingParams, problems: pl.DataFrame, pools: Pools, sides: tuple[_PairSide, _PairSide]
 ) -> pl.DataFrame:
     """Return `per_problem` rows per problem: both traces, or the `reason` for no pair."""
     places = pl.DataFrame({"place": range(params.per_problem)}, schema={"place": pl.Int64})
@@ -279,7 +282,6 @@ def _counts(
     is_lost = pl.col("reason").is_not_null().all().over("problem_id")
     lost = candidates.filter(is_lost).unique("problem_id", keep="first", maintain_order=True)
     outcomes = pairs.select(pl.concat_str("chosen_outcome", pl.lit(">"), "rejected_outcome"))
-    mean = pairs["length_difference"].mean()
     return {
         "problems": candidates["problem_id"].n_unique(),
         "with_pairs": pairs["problem_id"].n_unique(),
@@ -287,7 +289,7 @@ def _counts(
         "pairs": pairs.height,
         "pairs_dropped": _count_reasons(candidates.filter(~is_lost)),
         "outcomes": _value_counts(outcomes.to_series()),
-        "mean_length_difference": round(mean, 2) if isinstance(mean, float) else None,
+        "mean_length_difference": round4(pairs["length_difference"].mean()),  # type: ignore[arg-type]
         **{
             name: _trace_counts(pools[side.generator], side)
             for name, side in zip(SIDES, _sides(params), strict=True)
@@ -295,7 +297,7 @@ def _counts(
     }
 
 
-def _trace_counts(pool: pl.DataFrame, side: _Side) -> Counts:
+def _trace_counts(pool: pl.DataFrame, side: _PairSide) -> Counts:
     return {
         "traces": pool.height,
         "incomplete": pool.height - pool["is_complete"].sum(),

@@ -1,21 +1,24 @@
 """Rank pairs by sample-level delta; select pairs and control groups (paper, section 4.3)."""
 
-import math
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 import polars as pl
 from pydantic import Field, field_validator, model_validator
 
 from delta.core.errors import InputError
+from delta.core.files import round4
 from delta.core.params import StrictModel
-from delta.core.schemas import SELECTED, SIDES
+from delta.core.schemas import SELECTED, SIDES, delta_column, delta_columns
 from delta.core.shuffle import shuffle_keys
 from delta.core.types import Counts
+from delta.judging.ratings import DECIMALS, check_one_judge
 from delta.judging.rubric import DIMENSIONS, MEAN
 from delta.pairing import length_matching, score_formula
 
 
 class SelectorParams(StrictModel):
+    """The section `selector` of params.yaml."""
+
     # top, bottom: largest or smallest score first; random, length_matched: controls for top
     mode: Literal["top", "bottom", "random", "length_matched", "all"]
     by: str  # the score: a dimension, "mean", or a formula
@@ -43,9 +46,7 @@ def add_deltas(pairs: pl.DataFrame, ratings: pl.DataFrame) -> pl.DataFrame:
     A delta is mean(votes on chosen) - mean(votes on rejected). It is null if a side has no vote,
     because a refused rating is not a low rating. Raises InputError if several judges voted.
     """
-    judges = sorted(ratings["judge"].unique())
-    if len(judges) > 1:
-        raise InputError(f"ratings by the judges {', '.join(judges)}; expected by one judge")
+    check_one_judge(ratings)
     means = ratings.select("trace_id", "dimension", mean=pl.col("votes").list.mean()).pivot(
         on="dimension", index="trace_id", values="mean", sort_columns=True
     )
@@ -63,8 +64,8 @@ def add_deltas(pairs: pl.DataFrame, ratings: pl.DataFrame) -> pl.DataFrame:
             *pairs.columns,
             *(
                 (pl.col(f"{name}_chosen") - pl.col(f"{name}_rejected"))
-                .round(6)
-                .alias(f"delta_{name}")
+                .round(DECIMALS)
+                .alias(delta_column(name))
                 for name in dimensions
             ),
         )
@@ -100,20 +101,19 @@ def select_by_delta(
     counts["candidates"] = candidates
     counts["candidates_are"] = "pairs with a delta" if needs_score else "all pairs"
     counts["with_refused_votes"] = _with_refused_votes(table, ratings)
-    return table.select(*SELECTED.columns, pl.col("^delta_.*$"), "score"), counts
+    return table.select(*SELECTED.columns, *delta_columns(table).values(), "score"), counts
 
 
 def _with_score(params: SelectorParams, scored: pl.DataFrame) -> pl.DataFrame:
-    names = [name for name in scored.columns if name.startswith("delta_")]
-    if not names:
+    deltas = {dimension: pl.col(column) for dimension, column in delta_columns(scored).items()}
+    if not deltas:
         return scored.with_columns(score=pl.lit(None, dtype=pl.Float64))
-    columns = {name.removeprefix("delta_"): pl.col(name) for name in names}
-    columns[MEAN] = pl.sum_horizontal(names, ignore_nulls=False) / len(names)
+    mean = pl.sum_horizontal(deltas.values(), ignore_nulls=False) / len(deltas)
     try:
-        score = score_formula.to_expression(params.by, columns)
+        score = score_formula.to_expression(params.by, deltas | {MEAN: mean})
     except InputError as error:
         raise InputError(f"selector.by = {params.by!r}: not rated: {error}") from None
-    return scored.with_columns(score=score.round(6) + 0.0)  # turns -0.0 into 0.0
+    return scored.with_columns(score=score.round(DECIMALS) + 0.0)  # turns -0.0 into 0.0
 
 
 def _ranked(params: SelectorParams, scored: pl.DataFrame, needs_score: bool) -> pl.DataFrame:
@@ -181,11 +181,7 @@ def _counts(params: SelectorParams, table: pl.DataFrame) -> Counts:
     has_cut = params.mode in ("top", "bottom", "length_matched")
     cut = table.filter(pl.col("rank") == params.k)["score"].item() if has_cut else None
     tied = table.filter(pl.col("score").eq(cut)) if has_cut else table.clear()
-    means = {
-        name.removeprefix("delta_"): _rounded(table[name].mean())
-        for name in table.columns
-        if name.startswith("delta_")
-    }
+    means = {dimension: _mean(table[column]) for dimension, column in delta_columns(table).items()}
     counts = {
         "pairs": table.height,
         "without_delta": table["score"].null_count(),
@@ -194,7 +190,7 @@ def _counts(params: SelectorParams, table: pl.DataFrame) -> Counts:
         "tied_at_cut": tied.height if has_cut else None,
         "tied_and_selected": tied["selected"].sum() if has_cut else None,
         "mean_delta": means,
-        "mean_delta_selected": _rounded(selected["score"].mean()),
+        "mean_delta_selected": _mean(selected["score"]),
         "outcomes_selected": _outcome_fractions(selected),
     }
     counts |= _length_counts(table, selected)
@@ -202,7 +198,7 @@ def _counts(params: SelectorParams, table: pl.DataFrame) -> Counts:
         reference = table.filter(pl.col("rank") <= params.k)["length_difference"]
         counts["matching"] = {
             "ks_distance": length_matching.ks_distance(reference, selected["length_difference"]),
-            "mean_length_difference_reference": _rounded(reference.mean()),
+            "mean_length_difference_reference": _mean(reference),
         }
     return counts
 
@@ -211,20 +207,20 @@ def _length_counts(table: pl.DataFrame, selected: pl.DataFrame) -> Counts:
     """Return counts that show whether the score only measures which side is longer."""
     scored = table.drop_nulls("score")
     correlations = {
-        method: _rounded(scored.select(pl.corr("score", "length_difference", method=method)).item())
+        method: round4(scored.select(pl.corr("score", "length_difference", method=method)).item())
         for method in ("pearson", "spearman")
     }
     return {
-        "mean_length_difference": _rounded(table["length_difference"].mean()),
-        "mean_length_difference_selected": _rounded(selected["length_difference"].mean()),
+        "mean_length_difference": _mean(table["length_difference"]),
+        "mean_length_difference_selected": _mean(selected["length_difference"]),
         "correlation_with_length_difference": correlations,
     }
 
 
-def _outcome_fractions(selected: pl.DataFrame) -> dict[str, float]:
+def _outcome_fractions(selected: pl.DataFrame) -> dict[str, float | None]:
     outcomes = pl.concat_str("chosen_outcome", pl.lit(">"), "rejected_outcome")
     counts = selected.group_by(outcomes.alias("outcomes")).len().sort("outcomes")
-    return {name: round(number / selected.height, 4) for name, number in counts.iter_rows()}
+    return {name: round4(number / selected.height) for name, number in counts.iter_rows()}
 
 
 def _with_refused_votes(table: pl.DataFrame, ratings: pl.DataFrame) -> int:
@@ -234,6 +230,5 @@ def _with_refused_votes(table: pl.DataFrame, ratings: pl.DataFrame) -> int:
     ).height
 
 
-def _rounded(value: Any) -> float | None:
-    """Round to 4 decimals; NaN (a correlation of too few or equal values) becomes None."""
-    return None if value is None or math.isnan(value) else round(value, 4)
+def _mean(values: pl.Series) -> float | None:
+    return round4(values.mean())  # type: ignore[arg-type]

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator
 
 import polars as pl
 
-from delta import prompts
 from delta.check import Params, max_problems, traces_per_problem
 from delta.core import paths
 from delta.core.errors import InputError
@@ -32,6 +31,7 @@ from delta.plan.requests import (
     Workspace,
     read_current_table,
 )
+from delta.prompts import prompt_files
 
 CHARS_PER_TOKEN = 4
 UNRESOLVED_FRACTION = 0.3  # of a generator's traces, sent to the model that compares answers
@@ -70,12 +70,13 @@ def _mean_tokens(frame: pl.DataFrame | None, examples: int) -> float | None:
         return None
     texts = [frame["prompt"], frame["history"].explode().struct.field("content")]
     characters = sum(int(text.str.len_chars().sum()) for text in texts)
-    example_length = sum(len(turn["content"]) for turn in prompts.worked_example_turns(examples))
+    turns = prompt_files.worked_example_turns(examples)
+    example_length = sum(len(turn["content"]) for turn in turns)
     return (characters / frame.height + example_length) / CHARS_PER_TOKEN
 
 
 def _ask(lookup: CacheLookup, requests: Iterable[tuple[object, Request]]) -> None:
-    deque(lookup.ask(request for _, request in requests), maxlen=0)
+    deque(lookup.generate(request for _, request in requests), maxlen=0)
 
 
 def _generate(name: str, generator: SampledParams, problems: TableEstimate) -> PendingRequests:
@@ -141,7 +142,7 @@ def _verify(workspace: Workspace, name: str, problems: TableEstimate) -> Pending
         requests = list(
             llm_equivalence.build_requests(llm, engine, client.fingerprint, limit, answers)
         )
-        llm_equivalence.ask_model(llm, requests, lookup.ask, engine.chat_format)
+        llm_equivalence.ask_model(llm, requests, lookup.generate, engine.chat_format)
 
     group = RequestGroup("verify", name, llm.model, per_prompt=1, max_tokens=llm.max_tokens)
     rows = _unresolved(workspace, name, problems)
@@ -196,7 +197,7 @@ def _judge(
         inputs, _ = judge.judge_inputs(problems.frame, _with_texts(name, sample))
         inputs, _ = judge.truncate_traces(llm, engine, limit, inputs)
         requests = list(judge.build_requests(llm, engine, client.fingerprint, inputs))
-        judge.judge_by_llm(llm, 1.0, inputs, requests, lookup.ask, engine.chat_format)
+        judge.judge_by_llm(llm, 1.0, inputs, requests, lookup.generate, engine.chat_format)
 
     group = RequestGroup(
         "judge",

@@ -63,7 +63,7 @@ class CacheLookup:
         self.missing: set[str] = set()
         self.replies: list[Reply] = []
 
-    def ask(self, requests: Iterable[Request]) -> Iterator[tuple[Request, Reply]]:
+    def generate(self, requests: Iterable[Request]) -> Iterator[tuple[Request, Reply]]:
         for request in requests:
             first_key = replace(request, attempt=0).key()
             self.asked.add(first_key)

@@ -86,6 +86,7 @@ def _render_all(tokenizer: Any) -> None:
 
 
 def main(folder: str) -> None:
+    """Render conversations by the template in `folder`. Exit with one line where it cannot."""
     from transformers import AutoTokenizer
 
     try:

@@ -6,7 +6,7 @@ from typing import Any
 
 from delta.core import paths
 from delta.core.files import read_json
-from delta.core.git import git
+from delta.core.git import read_git_state
 from delta.experiments import grid, results
 from delta.experiments.grid import ExperimentParams
 from delta.report.context import ModelScores, Provenance, ReportContext, Run
@@ -15,13 +15,13 @@ from delta.report.scores import Scores
 MATH_GROUPS = ("easy", "hard")  # the groups whose mean orders the off-the-shelf models
 FIGURE_4 = "figure-4"
 ANALYSIS_TABLES = {  # title on the page → table of data/analysis
-    "Agreement among the judge's votes": "consistency",
-    "Agreement with others": "agreement",
-    "Ratings against correctness": "auc",
+    "Agreement among the judge's votes": "inter_rater",
+    "Agreement with others": "judge_agreement",
+    "Ratings against correctness": "correctness_auc",
     "Reliability of a delta by number of votes": "reliability",
-    "Variance components": "variance",
-    "Delta against length": "length",
-    "Ties at the cut, and stability of the top-k set": "cuts",
+    "Variance components": "variance_components",
+    "Delta against length": "length_correlation",
+    "Ties at the cut, and stability of the top-k set": "topk_stability",
 }
 COUNTS = {  # stage → the counts that the page shows
     "problems": ("drawn", "kept"),
@@ -56,7 +56,7 @@ def build_context(
         rejected=str(figure_4.get("pairing.rejected", pairing["rejected"])),
         groups=groups,
         deltas=read_json(paths.analysis("delta_matrix")),
-        overlaps=read_json(paths.analysis("overlap")),
+        overlaps=read_json(paths.analysis("topk_overlap")),
         analysis={
             title: read_json(paths.analysis(name)) for title, name in ANALYSIS_TABLES.items()
         },
@@ -93,10 +93,11 @@ def _provenance(params: dict[str, Any], base_scores: dict[str, dict[str, Any]]) 
     for stage, keys in COUNTS.items():
         stage_counts = read_json(paths.counts(stage), stage)
         counts |= {f"{stage}: {key}": stage_counts[key] for key in keys}
+    state = read_git_state()
     return Provenance(
         profile=params["profile"],
-        commit=git("rev-parse", "--short", "HEAD").strip() or "unknown",
-        uncommitted_changes=bool(git("status", "--porcelain", "--untracked-files=no")),
+        commit=state.commit[:7] if state.commit else "unknown",
+        uncommitted_changes=state.dirty,
         date=datetime.now(UTC).strftime("%Y-%m-%d"),
         revisions=revisions,
         counts=counts,

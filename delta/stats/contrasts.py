@@ -31,10 +31,25 @@ class Term(NamedTuple):
 
 
 class Contrast(NamedTuple):
+    """A weighted sum of scores, in their unit, with its 95% interval."""
+
     value: float
     low: float
     high: float
     p: float  # two-sided; below 0.05 exactly where the interval leaves out 0
+
+
+def verdict(difference: Contrast) -> str:
+    """Return "better" where the 95% interval is above 0, "worse" below, else "cannot tell"."""
+    if difference.low > 0:
+        return "better"
+    return "worse" if difference.high < 0 else "cannot tell"
+
+
+def format_difference(difference: Contrast) -> str:
+    """Return "+value [low, high]" in points."""
+    value, low, high = (100 * number for number in difference[:3])
+    return f"{value:+.1f} [{low:+.1f}, {high:+.1f}]"
 
 
 class Estimate(NamedTuple):
@@ -48,6 +63,8 @@ class Estimate(NamedTuple):
 
 
 class ErrorTerm(NamedTuple):
+    """One independent part of a contrast's error, in the unit of the scores."""
+
     standard_error: float
     df: float
 

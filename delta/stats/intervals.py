@@ -12,6 +12,8 @@ Z95 = float(special.ndtri(0.975))
 
 
 class Interval(NamedTuple):
+    """A value with the bounds of its 95% interval, all in one unit."""
+
     value: float
     low: float
     high: float
@@ -29,6 +31,8 @@ NO_INTERVAL = OptionalInterval(None, None, None)
 
 
 class StandardErrors(NamedTuple):
+    """The two standard errors of a score, in the unit of the score."""
+
     between_questions: float | None  # for other questions and answers; None with one question
     within_questions: float | None  # for other answers alone; None with one answer a question
 

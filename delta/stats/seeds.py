@@ -17,12 +17,13 @@ from delta.stats.intervals import effective_n_wilson, group_mean, t95
 
 
 class SeedScore(NamedTuple):
+    """A mean over benchmarks and seeds, a fraction, with its 95% interval."""
+
     value: float
     low: float
     high: float
     seeds: int
     between_seeds: float | None  # standard deviation of the seeds' scores; None with one seed
-    seed_sd_adjusted: float | None  # the same without the variance of sampled answers
 
 
 def score_with_seeds(benchmarks: Sequence[CorrectCounts]) -> SeedScore:
@@ -39,11 +40,11 @@ def score_with_seeds(benchmarks: Sequence[CorrectCounts]) -> SeedScore:
     mean = group_mean(intervals)
     seeds, sd, adjusted = _between_seeds(benchmarks, _equal_weights(benchmarks))
     if adjusted is None:
-        return SeedScore(*mean, seeds, None, None)
+        return SeedScore(*mean, seeds, None)
     half_width = t95(seeds - 1) * adjusted / math.sqrt(seeds)
     low = mean.value - math.hypot(mean.value - mean.low, half_width)
     high = mean.value + math.hypot(mean.high - mean.value, half_width)
-    return SeedScore(mean.value, max(0.0, low), min(1.0, high), seeds, sd, adjusted)
+    return SeedScore(mean.value, max(0.0, low), min(1.0, high), seeds, sd)
 
 
 def contrast_with_seeds(

@@ -23,6 +23,7 @@ Log = list[dict[str, Any]]  # Trainer's log_history
 
 
 def path_for_step(folder: Path, step: int) -> Path:
+    """Return the folder that Trainer gives the checkpoint after optimizer step `step`."""
     return folder / f"checkpoint-{step}"
 
 
@@ -123,10 +124,12 @@ def is_finished(checkpoint: Path, rule: EarlyStoppingParams | None) -> bool:
 
 
 def load_trainer_state(checkpoint: Path) -> Any:
+    """Return the TrainerState of a checkpoint: its step, and all logs up to it."""
     from transformers import TrainerState
 
     return TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
 
 
 def held_out_curve(log: Log) -> list[Evaluation]:
+    """Return the evaluations in a log, the first step first."""
     return [Evaluation(entry["step"], entry["eval_loss"]) for entry in log if "eval_loss" in entry]

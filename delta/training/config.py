@@ -60,17 +60,24 @@ FSDP2 = {
 
 
 class SftParams(StrictModel):
+    """Options of SFTConfig."""
+
     learning_rate: LearningRate
     num_train_epochs: Count
 
 
 class DpoParams(SftParams):
-    """No label smoothing: TRL 1.16 accepts it for this loss and ignores it."""
+    """Options of DPOConfig.
+
+    No label smoothing: TRL 1.16 accepts it for this loss and ignores it.
+    """
 
     beta: PositiveFloat
 
 
 class KtoParams(DpoParams):
+    """Options of KTOConfig."""
+
     desirable_weight: PositiveFloat  # weight of the chosen side's loss
     undesirable_weight: PositiveFloat
 
@@ -87,6 +94,8 @@ class LoraParams(StrictModel):
 
 
 class TrainParams(StrictModel):
+    """The section `train` of params.yaml."""
+
     base: str  # a name in `models`
     method: Literal["dpo", "kto", "sft"]
     dpo: DpoParams  # only the section of `method` is read

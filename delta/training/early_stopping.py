@@ -14,6 +14,8 @@ from delta.core.params import StrictModel
 
 
 class EarlyStoppingParams(StrictModel):
+    """The rule that `decide` applies."""
+
     held_out: Annotated[float, Field(gt=0, lt=1)]  # fraction of the problems, not trained on
     eval_steps: Annotated[int, Field(ge=1)]  # optimizer steps between evaluations
     patience: Annotated[int, Field(ge=1)]  # evaluations without improvement
@@ -21,11 +23,15 @@ class EarlyStoppingParams(StrictModel):
 
 
 class Evaluation(NamedTuple):
+    """The loss after some optimizer steps."""
+
     step: int
     loss: float  # on the held-out pairs
 
 
 class Decision(NamedTuple):
+    """The best evaluation so far, and whether the run has converged."""
+
     best: Evaluation  # its weights become the policy
     converged_at: int | None  # the step at which training stops; None: not converged yet
 

@@ -5,7 +5,6 @@ reads them. `python -m delta.training.launch FOLDER HISTORY HELD_OUT_HISTORY` is
 first one reports its progress to the parent on standard output; other output goes to the log.
 """
 
-import ctypes
 import hashlib
 import json
 import math
@@ -17,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from delta.core import permissions
+from delta.core import permissions, processes
 from delta.core.console import Console
 from delta.core.errors import InputError
 from delta.core.types import Counts, Row
@@ -28,7 +27,6 @@ from delta.training.early_stopping import decide
 # The first process starts its messages to the parent with these.
 STEP, ERROR = "delta.training.launch step", "delta.training.launch error"
 RUN, RESULT = "run.json", "result.json"
-LIBC, PR_SET_PDEATHSIG = ctypes.CDLL(None), 1  # Linux
 
 
 def run_key(params: TrainParams, rows: list[Row], held_out: list[Row], fingerprint: str) -> str:
@@ -168,7 +166,7 @@ def _train_in_processes(
 
 def _end_with_parent() -> None:
     """Ask the kernel for SIGTERM when the stage is killed, so that the processes free the GPUs."""
-    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    processes.end_with_parent(signal.SIGTERM)
 
 
 def _summarize(params: TrainParams, folder: Path, result: dict[str, Any]) -> tuple[Path, Counts]:

@@ -27,6 +27,7 @@ def load(folder: Path, dtype: str) -> Any:
 
 
 def load_tokenizer(folder: Path) -> Any:
+    """Load the tokenizer of a model folder."""
     return AutoTokenizer.from_pretrained(folder)
 
 

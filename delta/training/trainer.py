@@ -52,9 +52,11 @@ class TrainingRun(NamedTuple):
 
     @property
     def checkpoints(self) -> Path:
+        """Return the folder of all checkpoints."""
         return self.folder / "checkpoints"
 
     def rows(self, name: str) -> Any:
+        """Return the Dataset "rows" or "held_out", or None where the run has none."""
         folder = self.folder / name
         return datasets.load_from_disk(str(folder)) if folder.is_dir() else None
 

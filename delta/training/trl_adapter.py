@@ -58,6 +58,7 @@ class PreparedDatasetTrainer(Trainer):
         pass
 
     def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
+        """Return TRL's loss, computed under FSDP by the same autocast as in a single process."""
         if not self.is_fsdp_enabled:
             return super().compute_loss(*args, **kwargs)
         # Under FSDP, Accelerate would cast the model to bfloat16. Log-probabilities and gradients

@@ -98,27 +98,27 @@ def test_every_file_is_written_and_counts_add_up(folder: Path) -> None:  # noqa:
     write_inputs(votes=3)
     result, rows = run_stage()
     assert list(rows) == [
-        "agreement",
-        "auc",
-        "consistency",
-        "cuts",
+        "correctness_auc",
         "delta_matrix",
-        "length",
-        "overlap",
+        "inter_rater",
+        "judge_agreement",
+        "length_correlation",
         "reliability",
-        "variance",
+        "topk_overlap",
+        "topk_stability",
+        "variance_components",
     ]
     dimensions = len(DIMENSIONS) + 1  # and their mean
     assert {name: len(content) for name, content in rows.items()} == {
-        "agreement": 0,
-        "auc": 2 * dimensions,
-        "consistency": dimensions,
-        "cuts": 2 * dimensions,
+        "judge_agreement": 0,
+        "correctness_auc": 2 * dimensions,
+        "inter_rater": dimensions,
+        "topk_stability": 2 * dimensions,
         "delta_matrix": 2 * dimensions,
-        "length": dimensions,
-        "overlap": 2 * 20,
+        "length_correlation": dimensions,
+        "topk_overlap": 2 * 20,
         "reliability": 3 * dimensions,
-        "variance": 15 * dimensions,
+        "variance_components": 15 * dimensions,
     }
     assert (result["traces"], result["traces_rated"], result["traces_not_rated"]) == (32, 32, 0)
     assert (result["votes"], result["votes_refused"]) == (32 * 5 * 3, 0)
@@ -142,7 +142,7 @@ def test_one_vote_a_trace_leaves_nulls_and_no_error(folder: Path) -> None:  # no
     result, rows = run_stage()
     assert result["dimensions"]["mean"]["alpha_ordinal"] is None
     assert result["dimensions"]["mean"]["auc"] is not None
-    assert {row["why"] for row in rows["cuts"]} == {"every trace has one vote"}
+    assert {row["why"] for row in rows["topk_stability"]} == {"every trace has one vote"}
     assert {row["why"] for row in rows["reliability"]} == {"every trace has one vote"}
 
 
@@ -181,12 +181,12 @@ def test_people_rate_a_sheet_and_are_compared_with_the_judge_and_each_other(fold
     Path("params.yaml").write_text(yaml.safe_dump(SECTIONS | {"analysis": analysis}))
     result, rows = run_stage()
     assert (result["people"], result["sheet_rows"], result["of_other_texts"]) == (2, 12, 0)
-    who = list(dict.fromkeys((row["first"], row["second"]) for row in rows["agreement"]))
+    who = list(dict.fromkeys((row["first"], row["second"]) for row in rows["judge_agreement"]))
     assert who == [("judge", "anna.csv"), ("judge", "ben.csv"), ("anna.csv", "ben.csv")]
-    last = rows["agreement"][-1]
+    last = rows["judge_agreement"][-1]
     assert (last["traces"], last["unrated"], last["exact"], last["mean_difference"]) == (5, 1, 0, 1)
     assert last["spearman"] == 1.0
-    assert [row["traces"] for row in rows["consistency"] if row["raters"] == "people"] == [5] * 5
+    assert [row["traces"] for row in rows["inter_rater"] if row["raters"] == "people"] == [5] * 5
 
 
 def test_a_sheet_is_never_overwritten(folder: Path) -> None:  # noqa: ARG001

@@ -98,7 +98,7 @@ def test_the_top_sets_and_ties_are_those_of_select(by: str, k: int) -> None:
     assert ranked.pairs["pair_id"].gather(first).to_list() == expected
     row = next(
         row
-        for row in topk_sets.cut_rows(ranked, votes_of(ratings), [k], 2, 0)
+        for row in topk_sets.stability_rows(ranked, votes_of(ratings), [k], 2, 0)
         if row["dimension"] == by
     )
     assert row["pairs"] == counts["candidates"] == 38
@@ -170,7 +170,7 @@ def test_without_any_rating_there_are_no_rows() -> None:
 
 def stability(ratings: pl.DataFrame, pairs: pl.DataFrame, seed: int = 1) -> list[dict[str, Any]]:
     ranked = topk_sets.rank_pairs(select_pairs(pairs, ratings, FACTS, None), SEED)
-    return topk_sets.cut_rows(ranked, votes_of(ratings), [5, 40], 50, seed)
+    return topk_sets.stability_rows(ranked, votes_of(ratings), [5, 40], 50, seed)
 
 
 def test_equal_votes_are_stable_and_different_ones_are_not() -> None:
@@ -215,7 +215,7 @@ def test_deltas_without_their_ratings_are_an_error() -> None:
     ranked = topk_sets.rank_pairs(select_pairs(pairs, ratings, FACTS, None), SEED)
     fewer = ratings.filter(pl.col("trace_id") != "p0/g/0")
     with pytest.raises(InputError, match="pairs have deltas and no ratings"):
-        topk_sets.cut_rows(ranked, votes_of(fewer), [2], 2, 0)
+        topk_sets.stability_rows(ranked, votes_of(fewer), [2], 2, 0)
 
 
 # --- length ---

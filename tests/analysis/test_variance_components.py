@@ -101,32 +101,33 @@ def test_the_shares_by_hand() -> None:
         "sample": None,
         "judge": 1.0,
     }
-    assert result["delta"]["judge"]["share"] == 0.2222
+    assert result["delta"]["judge"]["fraction_of_variance"] == 0.2222
 
 
 def test_a_negative_estimate_is_kept_counts_as_0_and_is_marked() -> None:
     problem = by_source(TWO)["vote"]["problem"]
-    assert (problem["variance"], problem["share"], problem["clipped"]) == (-1.0, 0.0, True)
+    assert (problem["variance"], problem["fraction_of_variance"]) == (-1.0, 0.0)
+    assert problem["clipped"] is True
     assert by_source(TWO)["vote"]["judge"]["clipped"] is False
 
 
 @pytest.mark.parametrize("quantity", ["vote", "delta", "delta_of_one_recipe"])
-def test_shares_add_up_to_one(quantity: str) -> None:
-    shares = [row["share"] for row in by_source(TWO)[quantity].values() if row["share"] is not None]
-    assert sum(shares) == pytest.approx(1, abs=1e-3)
+def test_fractions_of_variance_add_up_to_one(quantity: str) -> None:
+    rows = by_source(TWO)[quantity].values()
+    assert sum(row["fraction_of_variance"] or 0 for row in rows) == pytest.approx(1, abs=1e-3)
 
 
 def test_a_source_that_cancels_in_a_delta_has_no_share_and_a_reason() -> None:
     result = by_source(TWO)
     assert result["delta"]["problem"]["why"] == "cancels: both traces are of one problem"
-    assert result["delta"]["problem"]["share"] == 0.0
+    assert result["delta"]["problem"]["fraction_of_variance"] == 0.0
     assert result["delta_of_one_recipe"]["generator"]["why"] == "the same in every pair"
 
 
 def test_sources_that_the_design_cannot_separate_are_null_with_a_reason() -> None:
     single = by_source({name: cast[:1] for name, cast in TWO.items()})["vote"]
-    assert (single["judge"]["variance"], single["judge"]["share"]) == (None, None)
+    assert (single["judge"]["variance"], single["judge"]["fraction_of_variance"]) == (None, None)
     assert single["judge"]["why"] == single["sample"]["why"] == "is in generator_by_problem"
     sources = by_source({"p/g/0": [5, 3], "q/g/0": [1, 1]})["vote"]
     assert sources["problem"]["why"] == "needs two generators with problems in common"
-    assert (sources["judge"]["variance"], sources["judge"]["share"]) == (1.0, None)
+    assert (sources["judge"]["variance"], sources["judge"]["fraction_of_variance"]) == (1.0, None)

@@ -1,13 +1,10 @@
-"""Files and folders are written atomically, and Git's output is read as text."""
+"""Files and folders are written atomically."""
 
-import os
 from pathlib import Path
-from subprocess import CalledProcessError
 
 import pytest
 
 from delta.core.files import atomic_file, atomic_folder, write_text
-from delta.core.git import git
 
 
 def write_half(path: Path) -> None:
@@ -53,25 +50,3 @@ def test_a_link_is_replaced_and_its_target_is_kept(tmp_path: Path) -> None:
         pass
     assert not (tmp_path / "folder").is_symlink()
     assert (tmp_path / "theirs" / "file").read_text() == "theirs"
-
-
-def test_git_returns_its_output_also_names_that_are_not_utf_8(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    git("init", "--quiet", check=True)
-    Path(os.fsdecode(b"\xff")).touch()
-    assert git("ls-files", "-z", "--others") == os.fsdecode(b"\xff\0")
-
-
-def test_a_failed_git_command_returns_an_empty_text_or_raises(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert git("rev-parse", "HEAD") == ""
-    with pytest.raises(CalledProcessError):
-        git("rev-parse", "HEAD", check=True)
-    monkeypatch.setenv("PATH", "")
-    assert git("--version") == ""
-    with pytest.raises(FileNotFoundError):
-        git("--version", check=True)

@@ -7,14 +7,14 @@ import polars as pl
 import pytest
 from pydantic import ValidationError
 
-from delta import prompts
 from delta.core import tables
 from delta.core.errors import InputError
 from delta.core.schemas import PROBLEM, QUESTION
 from delta.data import reasoning_gym
 from delta.data.problems import DROPPED, ProblemSource, build_problems
 from delta.data.reasoning_gym import TaskParams
-from delta.prompts import WorkedExample
+from delta.prompts import prompt_files
+from delta.prompts.prompt_files import WorkedExample
 from tests.helpers.user_tables import problems_params, table_source, write_table
 
 TINY: dict[str, Any] = {"min_terms": 2, "max_terms": 2, "min_digits": 1, "max_digits": 1}
@@ -136,7 +136,7 @@ def test_a_problem_in_two_sources_belongs_to_the_first() -> None:
 def test_a_worked_example_is_never_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     statement = generated_statements(sums_task())[3]
     monkeypatch.setattr(
-        prompts, "worked_examples", lambda: [WorkedExample(statement.upper() + " ", "easy")]
+        prompt_files, "worked_examples", lambda: [WorkedExample(statement.upper() + " ", "easy")]
     )
     rows, counts = build_task(sums_task())
     assert statement not in [row["statement"] for row in rows]
@@ -147,7 +147,7 @@ def test_a_benchmark_that_asks_a_worked_example_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     statement = generated_statements(sums_task())[3]
-    monkeypatch.setattr(prompts, "worked_examples", lambda: [WorkedExample(statement, "easy")])
+    monkeypatch.setattr(prompt_files, "worked_examples", lambda: [WorkedExample(statement, "easy")])
     message = build_error(sums_task(seed=99), benchmark_questions("held-out", [statement]))
     assert message.startswith("benchmarks.held-out asks the worked example ")
     assert message.endswith("change its seed or the example")

@@ -15,8 +15,8 @@ import pytest
 from delta.core.digests import sha256_of
 from delta.core.errors import InputError
 from delta.core.params import validate
-from delta.data.formats import RowError
 from delta.data.formats.columns import ColumnsSource, columns_question
+from delta.data.formats.question import RowError
 from delta.data.rows import read_rows
 from delta.data.sources import DataSource, HubDataset, LocalFiles, local_files
 
@@ -282,8 +282,8 @@ def test_json_without_messages_in_a_cell_remains_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.csv", CSV.encode("utf-16"), "; expected: a text in UTF-8"),
-        ("a.csv", "prompt\nKöln\n".encode("latin-1"), "; expected: a text in UTF-8"),
+        ("a.csv", CSV.encode("utf-16"), "; expected a text in UTF-8"),
+        ("a.csv", "prompt\nKöln\n".encode("latin-1"), "; expected a text in UTF-8"),
         ("a.json", (JSONL * 2).encode(), "; JSON Lines have the suffix .jsonl"),
         ("a.tsv", b"prompt\tgold\n", "; it was read as JSON Lines, for its suffix is none of "),
     ],

@@ -93,6 +93,15 @@ def test_two_runs_are_compared_question_by_question(space: DvcWorkspace) -> None
     assert "| products | " in space.run("python", "-m", "delta", "compare", "policy", "zero-shot")
     output = space.run("python", "-m", "delta", "compare", "figure-1-dpo-weak", "seeds-1")
     assert "only figure-1-dpo-weak" in output
+    shown = space.run("python", "-m", "delta", "compare", "policy", "three-shot", "--show", "all")
+    assert "    policy, " in shown
+
+
+def test_the_results_of_an_experiment_are_a_table(space: DvcWorkspace) -> None:
+    output = space.run("python", "-m", "delta", "results", "seeds")
+    assert output.startswith("| seed | pairs | easy | easy − base (points) | ")
+    assert "| mean of " in output
+    assert "not run" not in output
 
 
 def test_make_runs_one_figure_and_repeats_no_training(space: DvcWorkspace) -> None:

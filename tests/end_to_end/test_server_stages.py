@@ -40,7 +40,7 @@ class InProcess:
     def num_tokens(self, text: str) -> int:
         return len(text)
 
-    def ask(self, requests: Any) -> Iterator[tuple[Request, Reply]]:
+    def generate(self, requests: Any) -> Iterator[tuple[Request, Reply]]:
         for request in requests:
             InProcess.num_requests += 1
             yield request, Reply(f"\\boxed{{{request.sample}}}", "stop", 7, 5)

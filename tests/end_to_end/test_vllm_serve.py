@@ -87,6 +87,6 @@ def test_the_models_own_settings_change_no_reply(url: str) -> None:
     assert (
         len({body["choices"][0]["message"]["content"] for body in default_replies}) == 1
     )  # top_k is 1
-    replies = dict(engine_at(url, timeout_s=60).ask(requests))
+    replies = dict(engine_at(url, timeout_s=60).generate(requests))
     assert all(isinstance(reply, Reply) for reply in replies.values()), replies
     assert len({reply[0] for reply in replies.values()}) == 4

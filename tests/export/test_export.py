@@ -161,7 +161,7 @@ def test_the_card_describes_the_run(tmp_path: Path) -> None:
         "The judge was not validated",
         "share whole equal statements",
         f"`instruction.txt` {digest}",
-        "Commit `" + "c" * 40 + "` with changes that were not committed",
+        "Commit `" + "c" * 40 + "` of 2026-11-21 with changes that were not committed",
         "hf upload ORG/NAME FOLDER . --repo-type dataset",
         "train.reasoning_markers: policy",
         "eprint = {2604.08723}",

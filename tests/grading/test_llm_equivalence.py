@@ -33,7 +33,7 @@ def ask(
     engine: ToyEngine, answers: list[UnresolvedAnswer]
 ) -> tuple[dict[str, str], dict[str, Any]]:
     requests = list(build_requests(LLM, engine, "weights", 10_000, answers))
-    return ask_model(LLM, requests, engine.ask, engine.chat_format)
+    return ask_model(LLM, requests, engine.generate, engine.chat_format)
 
 
 REPLIES = {

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from delta import prompts
 from delta.core import params, paths, tables
 from delta.core.schemas import PROBLEM, RATING, SELECTED, TRACE, VERDICT
 from delta.core.tables import frame_of
+from delta.prompts import prompt_files
 from delta.report.viewer import pair_page
 from tests.helpers.import_closure import ROOT
 
@@ -88,7 +88,7 @@ def problem_row(problem_id: str, statement: str, gold_answer: str) -> dict[str, 
     return {
         "problem_id": problem_id,
         "statement": statement,
-        "prompt": prompts.with_instruction(statement),
+        "prompt": prompt_files.with_instruction(statement),
         "history": [],
         "gold_answer": gold_answer,
         "source": "toy",

@@ -5,12 +5,12 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from delta import prompts
 from delta.inference import chat_formats
+from delta.prompts import prompt_files
 
 ROOT = Path(__file__).parents[2]
 OWN = ("delta", "stages")
-PROMPT_FILE = re.compile(r"prompts\.(?:text|template)\(\"([\w.]+)\"\)")
+PROMPT_FILE = re.compile(r"prompt_files\.(?:text|template)\(\"([\w.]+)\"\)")
 
 
 def call_of(function: Callable[..., object]) -> str:
@@ -20,9 +20,9 @@ def call_of(function: Callable[..., object]) -> str:
 
 # Calls that read prompt files without naming them.
 READERS = {
-    call_of(prompts.with_instruction): {"instruction.txt"},
-    call_of(prompts.worked_examples): {"worked_examples.yaml"},
-    call_of(prompts.worked_example_turns): {"worked_examples.yaml", "instruction.txt"},
+    call_of(prompt_files.with_instruction): {"instruction.txt"},
+    call_of(prompt_files.worked_examples): {"worked_examples.yaml"},
+    call_of(prompt_files.worked_example_turns): {"worked_examples.yaml", "instruction.txt"},
     call_of(chat_formats.load): {"chat_formats.yaml"},
     call_of(chat_formats.all_chat_formats): {"chat_formats.yaml"},
 }

@@ -9,7 +9,6 @@ from typing import Any
 import polars as pl
 import pytest
 
-from delta import prompts
 from delta.check import Params
 from delta.core import paths, tables
 from delta.core.fingerprint import read_fingerprint, write_fingerprint
@@ -22,6 +21,7 @@ from delta.inference.types import Request
 from delta.plan.dvc_state import Stage
 from delta.plan.pending import pending_requests
 from delta.plan.requests import RequestGroup, Workspace, count_requests
+from delta.prompts import prompt_files
 from tests.helpers.import_closure import ROOT
 from tests.helpers.pipeline_workspace import use_server
 
@@ -72,7 +72,7 @@ def write_problems(number: int) -> pl.DataFrame:
         {
             "problem_id": f"toy.{n}",
             "statement": f"{n} + 1 = ?",
-            "prompt": prompts.with_instruction(f"{n} + 1 = ?"),
+            "prompt": prompt_files.with_instruction(f"{n} + 1 = ?"),
             "history": [],
             "gold_answer": str(n + 1),
             "source": "toy",

@@ -29,7 +29,7 @@ class ToyEngine:
     def num_tokens(self, text: str) -> int | None:
         return len(text.split()) if self.tokens else None
 
-    def ask(self, requests: Iterable[Request]) -> Iterator[tuple[Request, Reply]]:
+    def generate(self, requests: Iterable[Request]) -> Iterator[tuple[Request, Reply]]:
         for request in reversed(list(requests)):  # engines reply in any order
             self.requested.append((request.sample, request.attempt))
             answer = self.answers(request)

@@ -6,6 +6,7 @@ from typing import Any
 import polars as pl
 
 from delta.check import Params
+from delta.core.git import GitState
 from delta.core.params import read_all, validate
 from delta.export import dataset
 from delta.export.provenance import CardFacts
@@ -43,9 +44,7 @@ def toy_card_facts(**changes: Any) -> CardFacts:
         params_sha256="a" * 64,
         counts=counts,
         fingerprints={"smollm2-135m": "b" * 64},
-        commit="c" * 40,
-        uncommitted_changes=True,
-        date="2026-11-21",
+        git=GitState("c" * 40, dirty=True, date="2026-11-21"),
     )
 
 

@@ -4,15 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from delta import prompts
 from delta.core.errors import InputError
 from delta.inference import chat_formats
 from delta.inference.chat_formats import ReasoningSpan
+from delta.prompts import prompt_files
 from tests.helpers.import_closure import ROOT
 from tests.helpers.tiny_model_families import FAMILIES, write_tokenizer
 
 GOLDEN = ROOT / "tests/fixtures/golden/chat_formats"
-QUESTION = prompts.with_instruction("What is $1 + 1$?")
+QUESTION = prompt_files.with_instruction("What is $1 + 1$?")
 
 
 @pytest.mark.parametrize("family", FAMILIES)

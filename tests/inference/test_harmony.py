@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from delta import prompts
 from delta.inference import chat_formats, harmony
 from delta.inference.config import SamplingParams
 from delta.inference.engine import build_request
 from delta.judging import rubric
+from delta.prompts import prompt_files
 from tests.helpers.engine_settings import SERVING, VLLM
 from tests.helpers.tiny_model_families import write_model_family, write_tokenizer
 
@@ -128,7 +128,7 @@ def test_a_bounded_string_allows_no_escape(escape: str, tokenizer: Any, grammar:
     text = OPEN + VALID.replace("One jump", "One " + escape, 1)
     json.loads(text.removeprefix(OPEN))
     assert not accepts(grammar, tokenizer.encode(text + "<|return|>", add_special_tokens=False))
-    assert "no LaTeX, no quotation marks, no line breaks" in prompts.text("judge.txt")
+    assert "no LaTeX, no quotation marks, no line breaks" in prompt_files.text("judge.txt")
 
 
 @pytest.mark.parametrize("case", ACCEPTED)
@@ -173,7 +173,7 @@ def test_in_vllm_a_model_reasons_before_its_json_or_is_cut(tmp_path: Path) -> No
         for on in (True, False)
     ]
     reasoned = []
-    for request, reply in engine.ask(requests):
+    for request, reply in engine.generate(requests):
         assert isinstance(reply, Reply)
         border = engine.chat_format.split(reply.text, prompt)
         if not request.channels:  # what a bare schema does: no reasoning at all

@@ -19,7 +19,7 @@ from tests.helpers.scripted_server import (
 
 
 def test_all_that_shapes_the_reply_reaches_the_server(server: ScriptedServer) -> None:
-    ((_, reply),) = engine_at(server.url).ask(plain_requests(1))
+    ((_, reply),) = engine_at(server.url).generate(plain_requests(1))
     (payload,) = server.seen
     assert isinstance(reply, Reply)
     assert reply._replace(text="") == Reply("", "stop", 3, 4)
@@ -52,7 +52,7 @@ def test_a_chat_formats_arguments_reach_the_server_and_its_reasoning_comes_back(
     engine = engine_at(server.url, chat_format="gpt-oss")
     prompt = engine.render(engine.chat_format.messages("1 + 1 = ?"))
     request = replace(plain_requests(1)[0], prompt=prompt, stop=("END",), keep_special_tokens=True)
-    ((_, reply),) = engine.ask([request])
+    ((_, reply),) = engine.generate([request])
     (payload,) = server.seen
     assert payload["messages"] == [{"role": "user", "content": "1 + 1 = ?"}]
     assert payload["stop"] == ["END"]
@@ -73,7 +73,7 @@ def test_a_reply_that_is_cut_while_it_reasons_has_no_answer(server: ScriptedServ
 
     server.answer = reasons
     engine = engine_at(server.url, chat_format="nemotron")
-    ((_, reply),) = engine.ask(plain_requests(1))
+    ((_, reply),) = engine.generate(plain_requests(1))
     assert isinstance(reply, Reply)
     text, split = read_reply(reply, engine.chat_format, "")
     assert text == "<think>\nOne and"
@@ -99,7 +99,7 @@ def test_reasoning_from_a_server_stays_apart_from_the_answer_without_markers(
 def test_a_reply_without_text_that_was_cut_is_cut_and_not_refused(server: ScriptedServer) -> None:
     choice = {"message": {"content": None}, "finish_reason": "length"}
     server.answer = lambda _: web.json_response(completion("") | {"choices": [choice]})
-    ((_, reply),) = engine_at(server.url).ask(plain_requests(1))
+    ((_, reply),) = engine_at(server.url).generate(plain_requests(1))
     assert reply == Reply("", "length", 3, 4)
 
 
@@ -110,7 +110,7 @@ def test_a_reply_is_matched_to_its_request_by_id(server: ScriptedServer) -> None
         return web.json_response(completion(request_id) | {"id": f"chatcmpl-{request_id}"})
 
     server.raw = echoes
-    for request, reply in engine_at(server.url).ask(plain_requests(4)):
+    for request, reply in engine_at(server.url).generate(plain_requests(4)):
         assert isinstance(reply, Reply)
         assert reply.text == f"delta-{request.key()}"
     assert server.count() == 4
@@ -118,4 +118,4 @@ def test_a_reply_is_matched_to_its_request_by_id(server: ScriptedServer) -> None
 
 def test_many_short_calls_succeed(server: ScriptedServer) -> None:
     engine = engine_at(server.url)
-    assert [len(list(engine.ask(plain_requests(2)))) for _ in range(100)] == [2] * 100
+    assert [len(list(engine.generate(plain_requests(2)))) for _ in range(100)] == [2] * 100

@@ -20,7 +20,7 @@ from tests.helpers.scripted_server import ScriptedServer, engine_at, plain_reque
 
 
 def test_at_most_twice_concurrency_requests_are_ahead_of_the_reader(server: ScriptedServer) -> None:
-    answers = iter(engine_at(server.url, concurrency=2).ask(plain_requests(50)))
+    answers = iter(engine_at(server.url, concurrency=2).generate(plain_requests(50)))
     next(answers)  # and it is not yet kept: a kill now would lose what has been asked
     time.sleep(0.5)
     num_asked = server.count()
@@ -30,7 +30,7 @@ def test_at_most_twice_concurrency_requests_are_ahead_of_the_reader(server: Scri
 
 
 def test_closing_the_iterator_leaves_no_request_running(server: ScriptedServer) -> None:
-    answers = iter(engine_at(server.url, concurrency=2).ask(plain_requests(50)))
+    answers = iter(engine_at(server.url, concurrency=2).generate(plain_requests(50)))
     next(answers)
     del answers
     time.sleep(0.5)  # what it had sent has arrived
@@ -56,7 +56,7 @@ def slow_url(monkeypatch: pytest.MonkeyPatch) -> str:
 def test_closing_the_iterator_during_dns_lookup_raises_nothing(
     server: ScriptedServer, slow_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    answers = iter(engine_at(server.url, slow_url).ask(plain_requests(50)))
+    answers = iter(engine_at(server.url, slow_url).generate(plain_requests(50)))
     next(answers)
     answers.close()  # type: ignore[attr-defined]
     assert caplog.records == []
@@ -67,7 +67,7 @@ def test_a_wrong_key_during_dns_lookup_is_the_error(
 ) -> None:
     server.answer = lambda _: web.Response(status=401)
     with pytest.raises(ServerRefusedError, match="HTTP 401"):
-        list(engine_at(server.url, slow_url).ask(plain_requests(50)))
+        list(engine_at(server.url, slow_url).generate(plain_requests(50)))
     assert caplog.records == []
 
 
@@ -112,7 +112,7 @@ def test_a_signal_at_any_step_of_the_loop_ends_it_and_logs_nothing(
     for steps in range(1, 130, 3):
         left, read = steps, list[Any]()
         with pytest.raises(Ended):
-            read.extend(engine_at(server.url, concurrency=4).ask(plain_requests(60)))
+            read.extend(engine_at(server.url, concurrency=4).generate(plain_requests(60)))
         assert len(read) < 60
     gc.collect()
     assert caplog.records == []
@@ -132,7 +132,7 @@ def test_a_signal_while_a_reply_is_parsed_loses_only_requests_in_flight(
     monkeypatch.setattr("delta.inference.chat_completions.parse_body", interrupted)
     read: list[Any] = []
     with pytest.raises(Ended):
-        read.extend(engine_at(server.url, concurrency=4).ask(plain_requests(50)))
+        read.extend(engine_at(server.url, concurrency=4).generate(plain_requests(50)))
     assert 12 <= len(read) < 50
     time.sleep(0.5)  # what it had sent has arrived
     assert server.count() - len(read) <= 2 * 4

@@ -33,7 +33,7 @@ KEY = "sk-Proj-8fGh2kLm9QwErTy4ZxCv"
 
 
 def ask_one(server: ScriptedServer, **settings: Any) -> Reply | Failure:
-    ((_, reply),) = engine_at(server.url, **settings).ask(plain_requests(1))
+    ((_, reply),) = engine_at(server.url, **settings).generate(plain_requests(1))
     return reply
 
 
@@ -56,7 +56,8 @@ def test_an_invalid_token_count_is_a_failed_attempt_and_never_cached(
 ) -> None:
     server.answer = lambda _: web.json_response(usage(value, name))
     with ReplyCache(tmp_path) as cache:
-        ((_, reply),) = cache.cached(engine_at(server.url).ask, max_failed=1.0)(plain_requests(1))
+        generate = cache.cached(engine_at(server.url).generate, max_failed=1.0)
+        ((_, reply),) = generate(plain_requests(1))
         assert reply.finish_reason == "failed"
         assert cache.failures() == {"invalid reply": 1}
         assert len(cache) == 0
@@ -75,7 +76,7 @@ def test_an_aborted_reply_is_retried_and_never_cached(
     assert server.count() == 3
     server.answer = lambda _: web.json_response(ending(end))
     with ReplyCache(tmp_path) as cache:
-        list(cache.cached(engine_at(server.url).ask, max_failed=1.0)(plain_requests(2)))
+        list(cache.cached(engine_at(server.url).generate, max_failed=1.0)(plain_requests(2)))
         assert cache.failures() == {f"finish_reason {end or 'null'}": 2}
         assert len(cache) == 0
 
@@ -105,7 +106,7 @@ def test_reasoning_without_an_answer_is_kept_and_the_answer_is_missing(
     engine = engine_at(server.url, chat_format="think")
     for _ in range(2):  # as it came, and from the cache
         with ReplyCache(tmp_path) as cache:
-            ((_, reply),) = cache.cached(engine.ask, max_failed=0.0)(plain_requests(1))
+            ((_, reply),) = cache.cached(engine.generate, max_failed=0.0)(plain_requests(1))
         assert (reply.reasoning, reply.text.strip()) == ("So \\boxed{2}.", "")
         assert reply.finish_reason == end
         text, split = read_reply(reply, engine.chat_format, "")
@@ -233,8 +234,9 @@ def test_a_redirect_takes_neither_prompt_nor_key_to_another_host(
     with run_server() as other:
         where = f"{other.url}/chat/completions?key={KEY}"
         server.answer = lambda _: web.Response(status=status, headers={"Location": where})
+        engine = engine_at(server.url, concurrency=1, key="OPENAI_API_KEY")
         with pytest.raises(ServerRefusedError, match=f"HTTP {status}: redirects are not") as caught:
-            list(engine_at(server.url, concurrency=1, key="OPENAI_API_KEY").ask(plain_requests(3)))
+            list(engine.generate(plain_requests(3)))
         assert other.count() == 0
     assert KEY not in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -273,7 +275,7 @@ def test_a_wrong_key_is_one_line_whatever_the_body(
 
     server.raw = refuses
     with pytest.raises(ServerRefusedError, match="/chat/completions: HTTP 401:") as caught:
-        list(engine_at(server.url, concurrency=1).ask(plain_requests(9)))
+        list(engine_at(server.url, concurrency=1).generate(plain_requests(9)))
     assert str(caught.value).isprintable()
     assert server.count() == 1
 
@@ -303,7 +305,7 @@ def test_no_cookie_of_a_server_comes_back_to_it(server: ScriptedServer) -> None:
 
     server.raw = sets_cookies
     url = server.url.replace("127.0.0.1", "localhost")
-    assert len(list(engine_at(url, concurrency=1).ask(plain_requests(4)))) == 4
+    assert len(list(engine_at(url, concurrency=1).generate(plain_requests(4)))) == 4
     assert cookies == [None] * 4
 
 
@@ -318,7 +320,7 @@ def test_no_more_workers_than_requests(
         return create(group, work)
 
     monkeypatch.setattr(asyncio.TaskGroup, "create_task", counted)
-    assert len(list(engine_at(server.url, concurrency=1_000).ask(plain_requests(3)))) == 3
+    assert len(list(engine_at(server.url, concurrency=1_000).generate(plain_requests(3)))) == 3
     assert len(workers) == 3
 
 
@@ -342,7 +344,7 @@ def test_a_key_that_the_server_repeats_is_in_no_file_and_no_log(
     log: list[str] = []
     with ReplyCache(tmp_path, log.append) as cache:
         list(
-            cache.cached(engine_at(server.url, key="OPENAI_API_KEY").ask, max_failed=1.0)(
+            cache.cached(engine_at(server.url, key="OPENAI_API_KEY").generate, max_failed=1.0)(
                 plain_requests(2)
             )
         )
@@ -360,7 +362,7 @@ def test_a_thousand_failures_with_texts_of_their_own_are_one_class(
     server.answer = refuses
     log: list[str] = []
     with ReplyCache(tmp_path, log.append) as cache:
-        list(cache.cached(engine_at(server.url).ask, max_failed=1.0)(plain_requests(1_000)))
+        list(cache.cached(engine_at(server.url).generate, max_failed=1.0)(plain_requests(1_000)))
         assert cache.failures() == {"HTTP 400": 1_000}
     lines = [json.loads(line) for line in (tmp_path / FAILED_FILE).read_text().splitlines()]
     assert len({line["reason"] for line in lines}) == 1_000

@@ -115,11 +115,11 @@ def test_a_transient_failure_is_retried_and_a_lasting_one_is_returned(
     server: ScriptedServer, failure: Callable[[], web.Response], reason: str
 ) -> None:
     server.answer = fail_first(2, failure)
-    ((_, reply),) = engine_at(server.url).ask(plain_requests(1))
+    ((_, reply),) = engine_at(server.url).generate(plain_requests(1))
     assert isinstance(reply, Reply)
     assert server.count() == 3
     server.answer = fail_first(100, failure)
-    ((_, lost),) = engine_at(server.url).ask(plain_requests(1))
+    ((_, lost),) = engine_at(server.url).generate(plain_requests(1))
     assert isinstance(lost, Failure)
     assert reason in lost.reason
     assert lost.reason.endswith(", after 3 attempts")
@@ -135,7 +135,7 @@ def test_a_broken_or_stalled_connection_is_retried(
     server: ScriptedServer, raw: Raw, reason: str
 ) -> None:
     server.raw = raw
-    ((_, lost),) = engine_at(server.url, max_retries=1, timeout_s=0.5).ask(plain_requests(1))
+    ((_, lost),) = engine_at(server.url, max_retries=1, timeout_s=0.5).generate(plain_requests(1))
     assert isinstance(lost, Failure)
     assert reason in lost.reason
     # aiohttp itself sends once more where a kept connection was closed before any answer.
@@ -150,7 +150,7 @@ def test_a_refused_request_fails_alone(server: ScriptedServer, code: int) -> Non
         return answer(payload)
 
     server.answer = refuses
-    replies = dict(engine_at(server.url).ask(plain_requests(3)))
+    replies = dict(engine_at(server.url).generate(plain_requests(3)))
     assert [isinstance(replies[request], Reply) for request in plain_requests(3)] == [
         True,
         False,
@@ -166,7 +166,7 @@ def test_a_wrong_key_path_or_name_ends_all_requests_at_once(
 ) -> None:
     server.answer = fail_first(9, lambda: web.Response(status=code, text="no such key"))
     with pytest.raises(ServerRefusedError, match=f"HTTP {code}: no such key"):
-        list(engine_at(server.url, concurrency=1).ask(plain_requests(9)))
+        list(engine_at(server.url, concurrency=1).generate(plain_requests(9)))
     assert server.count() == 1
 
 
@@ -194,7 +194,7 @@ def test_retry_after_may_be_a_date() -> None:
 @pytest.mark.usefixtures("_no_pauses")
 def test_all_requests_wait_as_long_as_a_busy_server_asks(server: ScriptedServer) -> None:
     server.answer = fail_first(1, lambda: web.Response(status=429, headers={"Retry-After": "2"}))
-    assert len(list(engine_at(server.url, concurrency=1).ask(plain_requests(4)))) == 4
+    assert len(list(engine_at(server.url, concurrency=1).generate(plain_requests(4)))) == 4
     first, second = server.arrived[:2]
     assert 2.0 <= second - first < 4.0
     assert server.count() == 5
@@ -208,7 +208,7 @@ def test_no_server_can_ask_for_a_longer_pause_than_a_request_may_take(
         1, lambda: web.Response(status=503, headers={"Retry-After": "86400"})
     )
     start = time.monotonic()
-    assert len(list(engine_at(server.url, timeout_s=1.0).ask(plain_requests(1)))) == 1
+    assert len(list(engine_at(server.url, timeout_s=1.0).generate(plain_requests(1)))) == 1
     assert time.monotonic() - start < 5
 
 
@@ -216,7 +216,7 @@ def test_no_server_can_ask_for_a_longer_pause_than_a_request_may_take(
 def test_a_refused_connection_is_a_failure_after_all_attempts() -> None:
     with run_server() as gone:
         url = gone.url
-    for _, lost in engine_at(url).ask(plain_requests(2)):
+    for _, lost in engine_at(url).generate(plain_requests(2)):
         assert isinstance(lost, Failure)
         assert "ClientConnectorError" in lost.reason
 
@@ -237,7 +237,7 @@ def test_a_server_that_is_away_for_a_minute_costs_nothing(tmp_path: Path) -> Non
     timer.start()
     try:
         with ReplyCache(tmp_path) as cache:
-            replies = list(cache.cached(engine.ask, max_failed=0.0)(plain_requests(6)))
+            replies = list(cache.cached(engine.generate, max_failed=0.0)(plain_requests(6)))
         assert [reply.finish_reason for _, reply in replies] == ["stop"] * 6
         assert back[1].count() == 6
         assert not (tmp_path / FAILED_FILE).exists()
@@ -259,11 +259,11 @@ def test_replies_before_the_server_failed_are_kept(server: ScriptedServer, tmp_p
         r"run the same command to resume$"
     )
     with ReplyCache(tmp_path) as cache, pytest.raises(IncompleteError, match=message):
-        list(cache.cached(engine.ask, max_failed=0.0)(plain_requests(8)))
+        list(cache.cached(engine.generate, max_failed=0.0)(plain_requests(8)))
     assert server.count() >= 5 + 3
     server.answer = answer
     with ReplyCache(tmp_path) as cache:
-        assert len(list(cache.cached(engine.ask, max_failed=0.0)(plain_requests(8)))) == 8
+        assert len(list(cache.cached(engine.generate, max_failed=0.0)(plain_requests(8)))) == 8
     assert server.count() == 3
 
 
@@ -280,7 +280,7 @@ def test_up_to_max_failed_failures_become_rows_and_are_listed(
     engine = engine_at(server.url)
     log: list[str] = []
     with ReplyCache(tmp_path / "cache", log.append) as cache:
-        replies = dict(cache.cached(engine.ask, max_failed=0.25)(plain_requests(8)))
+        replies = dict(cache.cached(engine.generate, max_failed=0.25)(plain_requests(8)))
     assert [replies[request].finish_reason for request in plain_requests(8)] == ["failed"] * 2 + [
         "stop"
     ] * 6
@@ -297,11 +297,11 @@ def test_up_to_max_failed_failures_become_rows_and_are_listed(
         ReplyCache(tmp_path / "cache") as cache,
         pytest.raises(IncompleteError, match=r"(1|2) of 8"),
     ):
-        list(cache.cached(engine.ask, max_failed=0.1)(plain_requests(8)))
+        list(cache.cached(engine.generate, max_failed=0.1)(plain_requests(8)))
     server.count()
     server.answer = answer
     with ReplyCache(tmp_path / "cache") as cache:
-        replies = dict(cache.cached(engine.ask, max_failed=0.0)(plain_requests(8)))
+        replies = dict(cache.cached(engine.generate, max_failed=0.0)(plain_requests(8)))
     assert server.count() == 2
     assert [replies[request].finish_reason for request in plain_requests(8)] == ["stop"] * 8
     assert not (tmp_path / "cache" / FAILED_FILE).exists()

@@ -177,7 +177,7 @@ def test_a_killed_replica_costs_what_it_had_in_flight_and_no_reply_differs(
     victim, kept_before = 0, set[str]()
     replies = {}
     with ReplyCache(tmp_path / "cache") as cache:
-        for request, reply in cache.cached(engine.ask, max_failed=0.0)(requests):
+        for request, reply in cache.cached(engine.generate, max_failed=0.0)(requests):
             replies[request] = reply
             workers = {pid for pid, _ in assignments(folder)}
             if not victim and len(replies) >= 12 and len(workers) == 2:
@@ -200,7 +200,7 @@ def test_a_killed_replica_costs_what_it_had_in_flight_and_no_reply_differs(
         assert len({first[request.key()] for request in requests[start : start + 4]}) == 1
     del engine  # this frees the processors
     wait_until(lambda: ray.available_resources().get("CPU") == 2, 120)
-    assert dict(VllmEngine(vllm, serving, folder).ask(requests)) == replies
+    assert dict(VllmEngine(vllm, serving, folder).generate(requests)) == replies
 
 
 def test_a_node_with_another_model_or_another_engine_is_named(folder: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from delta.inference.reply_cache import Damage, ReplyCache, open_reply_cache, replies_folder
+from delta.inference.reply_cache import DamagedLine, ReplyCache, open_reply_cache, replies_folder
 from delta.inference.types import Reply, Request
 from tests.helpers.echo_engine import Echo, make_request
 
@@ -86,7 +86,7 @@ def test_an_incomplete_last_line_loses_one_reply_and_writing_goes_on(
     file = fill(tmp_path, "a", "b", "c")
     os.truncate(file, 3 * LINE - missing)
     with ReplyCache(tmp_path) as cache:
-        assert cache.damage == []
+        assert cache.damaged_lines == []
         assert [key for key in "abc" if cache.get(key)] == ["a", "b"]
         cache.put("d", {"n": 1})
     assert intact_keys(tmp_path) == ["a", "b", "d"]
@@ -101,7 +101,7 @@ def test_a_flipped_bit_is_named_and_the_rest_is_kept(tmp_path: Path, place: int)
     file.write_bytes(content)
     log: list[str] = []
     with ReplyCache(tmp_path, log.append) as cache:
-        assert cache.damage == [Damage(file, LINE, LINE)]
+        assert cache.damaged_lines == [DamagedLine(file, LINE, LINE)]
         assert [cache.get(key) for key in "abc"] == [{"n": 1}, None, {"n": 1}]
     assert len(log) == 1
     assert log[0].startswith(f"{file}: {LINE} bytes at {LINE} are damaged;")
@@ -113,7 +113,7 @@ def test_a_flipped_line_end_costs_the_two_lines_it_joins(tmp_path: Path) -> None
     content[2 * LINE - 1] ^= 4
     file.write_bytes(content)
     with ReplyCache(tmp_path) as cache:
-        assert cache.damage == [Damage(file, LINE, 2 * LINE)]
+        assert cache.damaged_lines == [DamagedLine(file, LINE, 2 * LINE)]
     assert intact_keys(tmp_path) == ["a", "d"]
 
 
@@ -169,7 +169,7 @@ def test_sigkill_loses_no_reply_that_put_returned_for(tmp_path: Path) -> None:
         writer.send_signal(signal.SIGKILL)
         last = max([last, *(int(line) for line in writer.stdout if line.endswith("\n"))])
     with ReplyCache(tmp_path) as cache:
-        assert cache.damage == []
+        assert cache.damaged_lines == []
         assert [n for n in range(last + 1) if cache.get(f"key {n}") != {"n": n}] == []
         assert len(cache) <= last + 2  # one may have been put and not yet reported
 
@@ -205,7 +205,7 @@ def test_older_lines_in_ascii_with_spaces_are_read(tmp_path: Path) -> None:
     with ReplyCache(tmp_path) as cache:
         assert cache.get("a") == {"text": "é 😀"}
         assert cache.get("b") == {"text": "\u2028 ß \n 😀"}
-        assert not cache.damage
+        assert not cache.damaged_lines
     with ReplyCache(tmp_path, read_only=True, max_bytes=10_000) as cache:
         assert len(cache) == 2
         assert cache.get("a")
@@ -222,7 +222,7 @@ def test_a_cached_reply_with_invalid_unicode_or_nan_is_requested_again(tmp_path:
     (tmp_path / f"{HOST}.log").write_bytes(b"".join(lines))
     with ReplyCache(tmp_path) as cache:
         assert [cache.get(key) for key in ("a", "b")] == [None, None]
-        assert sorted(damaged.offset for damaged in cache.damage) == [0, 51, 97]
+        assert sorted(line.offset for line in cache.damaged_lines) == [0, 51, 97]
         cache.put("a", {"text": "whole"})
     with ReplyCache(tmp_path) as cache:
         assert cache.get("a") == {"text": "whole"}

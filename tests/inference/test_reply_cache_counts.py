@@ -6,11 +6,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from delta import prompts
-from delta.inference.generate import SampledParams, generate, trace_requests
+from delta.inference.generate import SampledParams, generate_traces, trace_requests
 from delta.inference.reply_cache import ReplyCache
 from delta.judging import rubric
 from delta.judging.judge import JudgeInput, LlmParams, build_requests, judge_by_llm
+from delta.prompts import prompt_files
 from tests.helpers.scripted_server import ScriptedServer, engine_at
 
 STATEMENTS = ("1 + 1 = ?", "2 + 2 = ?", "3 + 3 = ?")
@@ -24,7 +24,7 @@ JUDGE = LlmParams(
 
 def problems(*statements: str) -> pl.DataFrame:
     rows = [
-        {"problem_id": f"p.{n}", "prompt": prompts.with_instruction(text), "history": []}
+        {"problem_id": f"p.{n}", "prompt": prompt_files.with_instruction(text), "history": []}
         for n, text in enumerate(statements)
     ]
     return pl.DataFrame(rows)
@@ -40,8 +40,8 @@ def traces(
     engine = engine_at(server.url)
     requests = list(trace_requests(params, engine, "weights", problems(*statements)))
     with ReplyCache(folder) as cache:
-        ask = cache.cached(engine.ask, max_failed=0.0)
-        rows = pl.concat(generate("toy", requests, ask, engine.chat_format))
+        generate = cache.cached(engine.generate, max_failed=0.0)
+        rows = pl.concat(generate_traces("toy", requests, generate, engine.chat_format))
     assert rows.height == len(requests)
     return rows["text"].to_list()
 
@@ -56,7 +56,7 @@ def votes(server: ScriptedServer, folder: Path, texts: Iterable[str]) -> list[li
             0.0,
             judge_inputs,
             requests,
-            cache.cached(engine.ask, max_failed=0.0),
+            cache.cached(engine.generate, max_failed=0.0),
             engine.chat_format,
         )
     return rows["votes"].to_list()

@@ -16,7 +16,7 @@ import pytest
 
 from delta.core.errors import InputError
 from delta.inference.failures import make_failure
-from delta.inference.reply_cache import FAILED_FILE, Damage, ReplyCache
+from delta.inference.reply_cache import FAILED_FILE, DamagedLine, ReplyCache
 from delta.inference.reply_lines import NotAFileError
 from delta.inference.types import Reply, Request
 
@@ -79,7 +79,7 @@ def test_a_cached_reply_with_invalid_fields_is_reported_and_requested_again(
     with ReplyCache(tmp_path, log.append) as cache:
         ((_, reply),) = cache.cached(answer, max_failed=0.0)([request()])
         assert reply.text == "again"
-        assert cache.damage == [Damage(file, file.stat().st_size - len(bad), len(bad))]
+        assert cache.damaged_lines == [DamagedLine(file, file.stat().st_size - len(bad), len(bad))]
         assert cache.reply("k") == Reply("x", "stop", 3, 4)
     assert log[0].startswith(
         f"{file}: {len(bad)} bytes at {len(line_of({'key': 'k', 'value': VALUE}))}"
@@ -110,7 +110,7 @@ FOREIGN = {
 
 
 @pytest.mark.parametrize("content", FOREIGN.values(), ids=FOREIGN)
-def test_a_line_of_another_shape_is_damage_even_where_its_checksum_is_right(
+def test_a_line_of_another_shape_is_damaged_even_where_its_checksum_is_right(
     tmp_path: Path, content: Any
 ) -> None:
     line = line_of(content)
@@ -119,7 +119,7 @@ def test_a_line_of_another_shape_is_damage_even_where_its_checksum_is_right(
     log: list[str] = []
     with ReplyCache(tmp_path, log.append) as cache:
         assert cache.get("a") is None
-        assert cache.damage == [Damage(file, 0, len(line))]
+        assert cache.damaged_lines == [DamagedLine(file, 0, len(line))]
         assert cache.get("k") == VALUE
     assert len(log) == 1
     assert read_only(tmp_path, "a") is None
@@ -291,7 +291,7 @@ def test_an_overlong_line_is_not_held_in_memory(
     with ReplyCache(tmp_path) as cache:
         assert cache.get("k") == VALUE
         after = len(whole) if not ended else 0  # what follows without a line end belongs to it
-        assert cache.damage[0] == Damage(file, len(whole), len(long) + after)
+        assert cache.damaged_lines[0] == DamagedLine(file, len(whole), len(long) + after)
     assert read_only(tmp_path, "k") == VALUE
 
 

@@ -57,10 +57,10 @@ def test_a_reader_without_write_permission_fails_before_a_model_is_asked(
         list(cache.cached(Echo(), max_failed=0.0)([first]))
     engine = Echo()
     with without_write_permission(shared_folder), ReplyCache(folder) as cache:
-        ask = cache.cached(engine, max_failed=0.0)
-        assert [reply.text for _, reply in ask([first])] == ["re: first"]
+        generate = cache.cached(engine, max_failed=0.0)
+        assert [reply.text for _, reply in generate([first])] == ["re: first"]
         with pytest.raises(PermissionError, match=r"Permission denied: '.*/judge-strong'"):
-            list(ask([first, second]))
+            list(generate([first, second]))
         with pytest.raises(PermissionError):
             cache.put("a", {"n": 1})
     assert engine.prompts == []

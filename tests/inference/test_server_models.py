@@ -97,7 +97,7 @@ def test_a_hosted_api_gets_the_standard_fields_alone(api: ScriptedServer) -> Non
     prompt = {"messages": [{"role": "user", "content": "hello"}]}
     prompt["chat_template_kwargs"] = {"reasoning_effort": "medium"}  # type: ignore[assignment]
     engine.model = KNOWS
-    ((_, reply),) = engine.ask([replace(request, prompt=canonical_json(prompt))])
+    ((_, reply),) = engine.generate([replace(request, prompt=canonical_json(prompt))])
     assert isinstance(reply, Reply), reply
     (payload,) = api.seen
     assert payload == {
@@ -116,7 +116,7 @@ def test_reasoning_effort_is_sent_where_the_api_accepts_it(api: ScriptedServer) 
     engine = engine_at(api.url, accepts=accepts, key=KEY, chat_format="gpt-oss")
     engine.model = KNOWS
     prompt = engine.render(engine.chat_format.messages("1 + 1 = ?"))
-    ((_, reply),) = engine.ask([replace(plain_requests(1)[0], prompt=prompt)])
+    ((_, reply),) = engine.generate([replace(plain_requests(1)[0], prompt=prompt)])
     assert isinstance(reply, Reply), reply
     (payload,) = api.seen
     assert payload["reasoning_effort"] == "medium"
@@ -126,7 +126,7 @@ def test_reasoning_effort_is_sent_where_the_api_accepts_it(api: ScriptedServer) 
 def test_a_rating_is_guided_by_a_schema_that_strict_decoding_takes(api: ScriptedServer) -> None:
     engine = engine_at(api.url, accepts=STANDARD, key=KEY)
     engine.model = KNOWS
-    ((_, reply),) = engine.ask(judged())
+    ((_, reply),) = engine.generate(judged())
     assert isinstance(reply, Reply), reply
     assert rubric.parse_votes(reply.text) is not None
 
@@ -134,7 +134,7 @@ def test_a_rating_is_guided_by_a_schema_that_strict_decoding_takes(api: Scripted
 def test_the_api_of_these_tests_refuses_what_vllm_takes(api: ScriptedServer) -> None:
     engine = engine_at(api.url, accepts="vllm", key=KEY)
     engine.model = KNOWS
-    ((_, lost),) = engine.ask(judged())
+    ((_, lost),) = engine.generate(judged())
     assert isinstance(lost, Failure)
     assert "Unrecognized request argument supplied: max_tokens" in lost.reason
 
@@ -144,7 +144,7 @@ def test_a_model_that_takes_no_temperature_is_asked_at_its_default(api: Scripted
     accepts = [name for name in STANDARD if name not in ("temperature", "top_p")]
     engine = engine_at(api.url, accepts=accepts, key=KEY)
     engine.model = KNOWS
-    ((_, reply),) = engine.ask(plain_requests(1))
+    ((_, reply),) = engine.generate(plain_requests(1))
     assert isinstance(reply, Reply), reply
 
 
@@ -181,11 +181,11 @@ def test_a_key_is_sent_only_to_its_own_server(
     engine = engine_at(api.url, accepts=STANDARD, key="OTHER_KEY")
     engine.model = KNOWS
     with pytest.raises(ServerRefusedError, match="HTTP 401") as error:
-        list(engine.ask(plain_requests(1)))
+        list(engine.generate(plain_requests(1)))
     assert "another" not in str(error.value)
     engine = engine_at(api.url, accepts=STANDARD)  # OPENAI_API_KEY is set, and not named
     with pytest.raises(ServerRefusedError, match="HTTP 401"):
-        list(engine.ask(plain_requests(1)))
+        list(engine.generate(plain_requests(1)))
 
 
 @pytest.mark.parametrize("value", [None, "", " \n"])
@@ -197,7 +197,7 @@ def test_a_server_is_asked_nothing_without_its_key(
     else:
         monkeypatch.setenv(KEY, value)
     with pytest.raises(InputError, match=rf"^\$OPENAI_API_KEY is not set: {api.url} wants"):
-        list(engine_at(api.url, accepts=STANDARD, key=KEY).ask(plain_requests(3)))
+        list(engine_at(api.url, accepts=STANDARD, key=KEY).generate(plain_requests(3)))
     assert api.count() == 0
 
 

@@ -19,7 +19,7 @@ from delta.core import fingerprint
 from delta.core.params import load_section
 from delta.data.fetch import ModelParams, fetch
 from delta.inference.config import ServingParams
-from delta.inference.generate import SampledParams, generate, trace_requests
+from delta.inference.generate import SampledParams, generate_traces, trace_requests
 from delta.inference.reply_cache import ReplyCache
 from delta.inference.types import Failure, Reply, Request
 from delta.inference.vllm_engine import VllmEngine
@@ -38,7 +38,7 @@ model = Path(sys.argv[1])
 engine = open_engine(model)
 requests = some_requests(engine, model, max_tokens=1)
 requests += some_requests(engine, model, max_tokens=1500)
-for _ in engine.ask(requests):
+for _ in engine.generate(requests):
     print("answered", flush=True)
 """
 
@@ -55,8 +55,8 @@ def engine(model: Path) -> VllmEngine:
     return open_engine(model)
 
 
-def ask(engine: VllmEngine, requests: list[Request]) -> dict[str, str]:
-    replies = dict(engine.ask(requests))
+def texts_of(engine: VllmEngine, requests: list[Request]) -> dict[str, str]:
+    replies = dict(engine.generate(requests))
     return {
         request.key(): reply.text for request, reply in replies.items() if isinstance(reply, Reply)
     }
@@ -74,8 +74,8 @@ def test_samples_differ_and_a_rerun_in_another_order_gives_the_same_replies(
     engine: VllmEngine, model: Path
 ) -> None:
     requests = some_requests(engine, model)
-    first = ask(engine, requests)
-    again = ask(engine, list(reversed(requests))[:4])
+    first = texts_of(engine, requests)
+    again = texts_of(engine, list(reversed(requests))[:4])
     assert len(set(first.values())) > 1
     assert again == {key: first[key] for key in again}
 
@@ -83,17 +83,17 @@ def test_samples_differ_and_a_rerun_in_another_order_gives_the_same_replies(
 def test_a_reply_at_its_limit_ends_in_length_and_a_greedy_one_ignores_the_seed(
     engine: VllmEngine, model: Path
 ) -> None:
-    (short,) = [reply for _, reply in engine.ask(some_requests(engine, model, max_tokens=2)[:1])]
+    ((_, short),) = engine.generate(some_requests(engine, model, max_tokens=2)[:1])
     assert isinstance(short, Reply)
     assert (short.finish_reason, short.completion_tokens) == ("length", 2)
-    greedy = ask(engine, some_requests(engine, model, temperature=0.0))
+    greedy = texts_of(engine, some_requests(engine, model, temperature=0.0))
     assert len(set(greedy.values())) == 1
 
 
 def test_a_schema_without_a_grammar_fails_its_own_request(engine: VllmEngine, model: Path) -> None:
     plain, other = some_requests(engine, model)[:2]
     unknown = replace(other, schema='{"type": "array", "uniqueItems": true}')
-    replies = dict(engine.ask([unknown, plain]))
+    replies = dict(engine.generate([unknown, plain]))
     assert isinstance(replies[plain], Reply)
     rejected = replies[unknown]
     assert isinstance(rejected, Failure)
@@ -109,9 +109,8 @@ def test_every_vote_that_a_guided_judge_has_accepted_is_valid_against_the_schema
     rated = [JudgeInput("t1", "What is 1 + 2?", "1 + 2 = 3.")]
     requests = list(build_requests(llm, engine, fingerprint.read_fingerprint(model), rated))
     with ReplyCache(tmp_path / "cache") as cache:
-        ratings, counts = judge_by_llm(
-            llm, 1.0, rated, requests, cache.cached(engine.ask, max_failed=0.0), engine.chat_format
-        )
+        generate = cache.cached(engine.generate, max_failed=0.0)
+        ratings, counts = judge_by_llm(llm, 1.0, rated, requests, generate, engine.chat_format)
         replies = [cache.get(request.key()) for _, request in requests]
     accepted = [reply for reply in replies if reply and rubric.parse_votes(reply["text"])]
     assert len(accepted) >= 1, replies
@@ -172,8 +171,8 @@ def test_a_family_uses_its_chat_format_and_its_markers_come_back(
         trace_requests(generator, engine, fingerprint.read_fingerprint(folder), problems)
     )
     with ReplyCache(tmp_path / "cache") as cache:
-        ask = cache.cached(engine.ask, max_failed=0.0)
-        traces = pl.concat(generate(family, requests, ask, engine.chat_format))
+        generate = cache.cached(engine.generate, max_failed=0.0)
+        traces = pl.concat(generate_traces(family, requests, generate, engine.chat_format))
     assert traces.height == 4
     # A random model writes any token: special ones are in the text where they are markers.
     kept = traces["text"].str.contains_any(list(FAMILIES[family].special[:-1]))

@@ -83,7 +83,7 @@ def test_an_abort_by_vllm_ends_only_that_request(
 ) -> None:
     requests = make_requests("a", "once", "b", "never", "c")
     engine = scripted({"once": (end, 1), "never": (end, ALWAYS)}, requests)
-    answers = {request.prompt: reply for request, reply in engine.ask(requests)}
+    answers = {request.prompt: reply for request, reply in engine.generate(requests)}
     assert {name: reply.text for name, reply in answers.items() if isinstance(reply, Reply)} == {
         name: f"re: {name}" for name in ("a", "b", "c", "once")
     }
@@ -92,7 +92,7 @@ def test_an_abort_by_vllm_ends_only_that_request(
         f"finish_reason {end or 'null'}",
     )
     assert engine._engine.added == {"a": 1, "b": 1, "c": 1, "once": 2, "never": MAX_ATTEMPTS}
-    again = {request.prompt: reply for request, reply in engine.ask(make_requests("never"))}
+    again = {request.prompt: reply for request, reply in engine.generate(make_requests("never"))}
     assert isinstance(again["never"], Failure)
     assert engine._engine.added["never"] == 2 * MAX_ATTEMPTS
 
@@ -102,7 +102,8 @@ def test_a_request_that_vllm_rejects_fails_alone(
     scripted: Callable[..., VllmEngine], names: tuple[str, ...]
 ) -> None:
     requests = make_requests(*names)
-    answers = {request.prompt: reply for request, reply in scripted({}, requests).ask(requests)}
+    engine = scripted({}, requests)
+    answers = {request.prompt: reply for request, reply in engine.generate(requests)}
     message = "rejected: Failed to convert the grammar from JSON schema"
     assert answers.pop("rejected") == Failure(message, "rejected")
     assert sorted(answers) == [name for name in ("a", "b") if name in names]
@@ -115,7 +116,7 @@ def test_failures_are_counted_and_bounded_and_requested_again_by_the_next_run(
     requests = make_requests("a", "b", "never")
     engine = scripted({"never": ("error", ALWAYS)}, requests)
     with ReplyCache(tmp_path) as cache:
-        replies = dict(cache.cached(engine.ask, max_failed=0.5)(requests))
+        replies = dict(cache.cached(engine.generate, max_failed=0.5)(requests))
         assert replies[requests[2]] == Reply("", "failed", 0, 0)
         assert cache.failures() == {"finish_reason error": 1}
         assert len(cache) == 2
@@ -123,10 +124,10 @@ def test_failures_are_counted_and_bounded_and_requested_again_by_the_next_run(
         ReplyCache(tmp_path) as cache,
         pytest.raises(IncompleteError, match="1 of 3 requests failed"),
     ):
-        list(cache.cached(engine.ask, max_failed=0.0)(requests))
+        list(cache.cached(engine.generate, max_failed=0.0)(requests))
     well = scripted({}, requests)
     with ReplyCache(tmp_path) as cache:
-        list(cache.cached(well.ask, max_failed=0.0)(requests))
+        list(cache.cached(well.generate, max_failed=0.0)(requests))
     assert well._engine.added == {"never": 1}
 
 

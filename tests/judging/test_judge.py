@@ -26,7 +26,7 @@ def ratings(
     engine: ToyEngine, inputs: list[JudgeInput], max_refused: float = 1.0
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
     requests = list(build_requests(LLM, engine, "weights", inputs))
-    return judge_by_llm(LLM, max_refused, inputs, requests, engine.ask, engine.chat_format)
+    return judge_by_llm(LLM, max_refused, inputs, requests, engine.generate, engine.chat_format)
 
 
 def expected_counts(

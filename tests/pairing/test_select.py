@@ -179,7 +179,7 @@ def test_an_unrated_dimension_is_an_error_that_names_the_rated_ones() -> None:
 def test_ratings_of_two_judges_are_an_error() -> None:
     pairs, ratings = rated_pairs({"a": ([5], [1])})
     second = ratings.with_columns(judge=pl.lit("another"))
-    with pytest.raises(InputError, match="judges another, rules; expected by one judge"):
+    with pytest.raises(InputError, match="judges another, rules; expected one judge"):
         select(selector(1), pairs, pl.concat([ratings, second]))
 
 

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 from delta.__main__ import COMMANDS
 from delta.check import Params
-from delta.report import scores as report
+from delta.report import this_run
 from delta.report.claims import formatting
 from delta.report.figures import policy
 from tests.helpers.import_closure import ROOT
@@ -43,18 +43,12 @@ def read(path: Path) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def scores() -> report.Scores:
-    by_model: report.Scores = {name: {} for name in PARAMS["evaluation"]["models"]}
-    for row in json.loads(read(ROOT / "metrics/summary.json"))["scores"]:
-        by_model[row["model"]][row["benchmark"]] = row
-    return by_model
-
-
-BASE = "zero-shot"
+SUMMARY = json.loads(read(ROOT / "metrics/summary.json"))
 
 
 def test_the_scores_of_the_readme_are_those_of_metrics() -> None:
-    assert table_after("scores") == report.to_markdown(scores(), BASE, "policy")
+    comparisons = this_run.read_comparisons(SUMMARY["comparisons"])
+    assert table_after("scores") == this_run.to_markdown(comparisons)
 
 
 def test_every_number_of_docs_benchmarks_is_in_bench_results() -> None:
@@ -77,8 +71,7 @@ def test_the_limitations_state_the_size_of_the_top_sets() -> None:
 
 
 def test_the_policy_is_better_on_an_easy_benchmark_and_worse_on_none() -> None:
-    base, trained = scores()[BASE], scores()["policy"]
-    verdicts = {name: report.compare_intervals(base[name], trained[name]) for name in trained}
+    verdicts = {row["benchmark"]: row["verdict"] for row in SUMMARY["comparisons"]}
     assert verdicts["products"] == "better"
     assert "worse" not in verdicts.values()
     assert "cannot tell" in verdicts.values()
@@ -91,7 +84,7 @@ def test_the_text_above_the_scores_names_the_k_and_the_dimension_of_the_params()
 
 
 def test_the_figure_is_drawn_from_metrics(tmp_path: Path) -> None:
-    policy.draw_accuracy(report.score_rows(scores()), tmp_path)
+    policy.draw_accuracy(SUMMARY["scores"], tmp_path)
     figure = (tmp_path / "accuracy.svg").read_text(encoding="utf-8")
     assert (ROOT / "docs/results/accuracy.svg").read_text(encoding="utf-8") == figure
 
@@ -158,6 +151,7 @@ RUN_BY = {
     "dvc exp show --only-changed": "tests/end_to_end/test_dvc_repro.py",
     "dvc metrics diff": "tests/end_to_end/test_dvc_repro.py",
     "python -m delta compare policy zero-shot": "tests/end_to_end/test_all_figures.py",
+    "python -m delta results seeds": "tests/end_to_end/test_all_figures.py",
     "python -m delta --help": "tests/cli/test_help.py",
 }
 

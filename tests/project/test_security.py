@@ -88,7 +88,7 @@ def test_a_key_that_a_server_repeats_is_in_no_message(
             text = f"Incorrect key: {SECRETS[KEY_VARIABLE]}"
             server.answer = fail_first(9, partial(web.Response, status=status, text=text))
             try:
-                ((_, reply),) = engine_at(server.url, key=KEY_VARIABLE).ask(plain_requests(1))
+                ((_, reply),) = engine_at(server.url, key=KEY_VARIABLE).generate(plain_requests(1))
                 assert isinstance(reply, Failure)
                 message = reply.reason
             except ServerRefusedError as error:

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import polars as pl
 import pytest
 
-from delta import prompts
 from delta.core.schemas import HISTORY
 from delta.export.dataset import write_dataset
 from delta.inference import chat_formats
@@ -15,7 +14,7 @@ from delta.inference.generate import SampledParams, trace_requests
 from delta.inference.vllm_engine import VllmEngine
 from delta.judging import judge
 from delta.judging.judge import JudgeInput, LlmParams, build_requests
-from delta.prompts import control_tokens
+from delta.prompts import control_tokens, prompt_files
 from delta.prompts.control_tokens import (
     ENDS_OF_TURN,
     MARKUP,
@@ -267,7 +266,7 @@ def test_a_text_saved_with_its_end_of_turn_gets_no_second_one(
 
 def test_text_without_markup_is_rendered_and_tokenized_unchanged(tokenizer: Any) -> None:
     text = "If 0<|x-3|<2 and a < b | c > d, is $\\{x|x>1\\}$ [open]? <b>Yes</b> <think>no</think>"
-    messages = [{"role": "user", "content": prompts.with_instruction(text)}]
+    messages = [{"role": "user", "content": prompt_files.with_instruction(text)}]
     rendered = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
     assert PLAIN.render(tokenizer, messages) == rendered
     row = training_row(tokenizer, text, "no")

@@ -27,8 +27,8 @@ from delta.core.errors import InputError
 from delta.core.params import read_all
 from delta.core.schemas import PROBLEM, RECORDING
 from delta.data.fetch import ModelParams, RecordingSource, fetch
-from delta.data.formats import RowError
 from delta.data.formats.columns import ColumnsSource, columns_question
+from delta.data.formats.question import RowError
 from delta.data.problems import ProblemSource, ProblemsParams, build_problems
 from delta.data.sources import DataSource, LocalFiles
 from delta.data.user_tables import TableProblems, TableTraces
@@ -158,7 +158,7 @@ def test_the_cache_returns_a_reply_unchanged(tmp_path: Path, text: str) -> None:
         cache.put(text, {"text": text})
     with ReplyCache(tmp_path) as cache:
         assert cache.get(text) == {"text": text}
-        assert cache.damage == []
+        assert cache.damaged_lines == []
 
 
 @every_text

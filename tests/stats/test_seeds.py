@@ -10,7 +10,7 @@ from statsmodels.stats.anova import anova_lm
 
 from delta.stats import contrasts
 from delta.stats.contrasts import CorrectCounts
-from delta.stats.intervals import clustered_proportion, group_mean
+from delta.stats.intervals import clustered_proportion, effective_n_wilson, group_mean
 from delta.stats.seeds import contrast_with_seeds, score_with_seeds
 
 
@@ -23,7 +23,7 @@ def test_one_seed_has_the_interval_of_its_questions_and_no_deviation_between_see
         ]
     )
     assert result[:3] == pytest.approx(questions)
-    assert result[3:] == (1, None, None)
+    assert result[3:] == (1, None)
 
 
 def test_seeds_by_hand() -> None:
@@ -32,7 +32,6 @@ def test_seeds_by_hand() -> None:
     result = score_with_seeds([CorrectCounts(counts, samples=10)])
     assert result.value == pytest.approx(0.3)
     assert result.between_seeds == pytest.approx(0.1)
-    assert result.seed_sd_adjusted == pytest.approx(0.1)
     # t with 2 is 4.302653; Wilson's bounds for the 10 × 10 × 3 answers, which are uncorrelated.
     questions = clustered_proportion([[True] * 9 + [False] * 21] * 10)
     half = 4.302653 * 0.1 / math.sqrt(3)
@@ -43,10 +42,11 @@ def test_seeds_by_hand() -> None:
 def test_seeds_that_differ_only_by_sampled_answers_add_no_variance() -> None:
     # Each seed solves one of three; each question is solved once.
     result = score_with_seeds([CorrectCounts([[1, 0, 0], [0, 1, 0], [0, 0, 1]], 1)])
-    assert (result.between_seeds, result.seed_sd_adjusted) == (0.0, 0.0)
+    assert result.between_seeds == 0.0
+    assert result[:3] == pytest.approx(effective_n_wilson([1 / 3] * 3, 9))
 
 
-def test_the_adjusted_deviation_is_that_of_an_analysis_of_variance() -> None:
+def test_the_interval_has_the_seeds_variance_of_an_analysis_of_variance() -> None:
     chance = np.random.default_rng(3)
     chances = chance.random(25) + np.array([[-0.2], [0.0], [0.2], [0.1]])
     counts = chance.binomial(16, np.clip(chances, 0, 1))
@@ -60,7 +60,10 @@ def test_the_adjusted_deviation_is_that_of_an_analysis_of_variance() -> None:
     result = score_with_seeds([CorrectCounts(counts, 16)])
     assert result.between_seeds == pytest.approx(math.sqrt(squares["C(seed)"] / 25))
     due = (squares["C(seed)"] - squares["Residual"]) / 25
-    assert result.seed_sd_adjusted == pytest.approx(math.sqrt(due))
+    # t with 3 is 3.182446; the other part of the half-width is for other questions.
+    questions = effective_n_wilson((counts.mean(axis=0) / 16).tolist(), counts.size * 16)
+    half = math.hypot(questions.high - questions.value, 3.182446 * math.sqrt(due / 4))
+    assert result.high - result.value == pytest.approx(half, abs=1e-6)
 
 
 def test_a_seeds_score_is_its_mean_over_benchmarks() -> None:

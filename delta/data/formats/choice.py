@@ -6,14 +6,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from delta import prompts
 from delta.core.errors import InputError
 from delta.core.params import StrictModel
 from delta.core.shuffle import shuffle_key
 from delta.core.types import Row
-from delta.data.formats import Question, RowError, pick_columns, required_text
+from delta.data.formats.question import Question, RowError, pick_columns, required_text
 from delta.data.rows import read_rows
 from delta.data.sources import DataSource
+from delta.prompts import prompt_files
 
 LETTERS = "ABCDEFGHIJ"
 PADDING = "N/A"  # fills the lists of some copies of MMLU-Pro up to ten
@@ -24,6 +24,8 @@ Shots = dict[str, list[str]]  # category → its worked examples, rendered
 
 
 class MmluProSource(StrictModel):
+    """MMLU-Pro, with or without worked examples before each question."""
+
     format: Literal["mmlu-pro"]
     data: DataSource
     shots: Annotated[int, Field(ge=0, le=5)]  # worked examples of the question's own category
@@ -38,24 +40,29 @@ class MmluProSource(StrictModel):
 
 
 class GpqaSource(StrictModel):
+    """GPQA, whose options have no order of their own."""
+
     format: Literal["gpqa"]
     data: DataSource
     seed: Annotated[int, Field(ge=0)]  # of the order of each question's options
 
 
 def choice_prompt(question: str, options: list[str], shots: list[str]) -> str:
+    """Return the user turn. `shots` are rendered examples; `options` get the letters from A on."""
     question_and_options = f"{question}\n\n{list_options(options)}"
     if shots:
         question_and_options = f"Question: {question_and_options}"  # as in the worked examples
-    return "\n\n".join([prompts.text("choice.txt"), *shots, question_and_options])
+    return "\n\n".join([prompt_files.text("choice.txt"), *shots, question_and_options])
 
 
 def list_options(options: list[str]) -> str:
+    """Return one line for each option: "A. text"."""
     lettered = zip(LETTERS, options, strict=False)
     return "\n".join(f"{letter}. {option}" for letter, option in lettered)
 
 
 def check_options(value: Any, column: str) -> list[str]:
+    """Return 2 to 10 options without blanks around them. Raises RowError for any other value."""
     options = value if isinstance(value, list) else []
     are_texts = all(isinstance(option, str) and option.strip() for option in options)
     if not are_texts or not 2 <= len(options) <= len(LETTERS):
@@ -126,6 +133,7 @@ def _render_shot(row: Row) -> str:
 
 
 def gpqa_question(source: GpqaSource, row: Row) -> Question:
+    """Return the row's question with shuffled options. Raises RowError for an empty column."""
     question = required_text(row, "Question")
     columns = ["Correct Answer", *(f"Incorrect Answer {number}" for number in (1, 2, 3))]
     answers = [required_text(row, column) for column in columns]

@@ -9,12 +9,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from delta import prompts
 from delta.core.params import StrictModel
 from delta.core.types import Row
-from delta.data.formats import Question, RowError, pick_columns, required_text
+from delta.data.formats.question import Question, RowError, pick_columns, required_text
 from delta.data.program_tests import Test, pack, read_livecodebench
 from delta.data.sources import DataSource
+from delta.prompts import prompt_files
 
 
 def _check_day(value: Any) -> Any:
@@ -29,6 +29,8 @@ Day = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d$"), BeforeValidator(_check
 
 
 class LiveCodeBenchSource(StrictModel):
+    """LiveCodeBench, of contests on the days `from_date` to `to_date`, both included."""
+
     format: Literal["livecodebench"]
     data: DataSource
     from_date: Day | None  # the first day of contests
@@ -36,6 +38,8 @@ class LiveCodeBenchSource(StrictModel):
 
 
 class HumanEvalSource(StrictModel):
+    """HumanEval: functions to complete."""
+
     format: Literal["humaneval"]
     data: DataSource
 
@@ -92,10 +96,11 @@ def _read_tests(row: Row, column: str) -> list[Test]:
 def code_prompt(statement: str, function: str | None, starter: str) -> str:
     """Return the prompt for a function, or for a program that reads standard input."""
     if function is None:
-        return prompts.template("code_stdin.txt").substitute(statement=statement)
+        return prompt_files.template("code_stdin.txt").substitute(statement=statement)
     if starter.strip():
         statement += f"\n\nStart from this code:\n\n```python\n{starter.rstrip()}\n```"
-    return prompts.template("code_function.txt").substitute(statement=statement, function=function)
+    template = prompt_files.template("code_function.txt")
+    return template.substitute(statement=statement, function=function)
 
 
 def humaneval_question(row: Row) -> Question:
@@ -108,10 +113,11 @@ def humaneval_question(row: Row) -> Question:
 
 
 def humaneval_gold(code: str, function: str, test: Any) -> str:
+    """Return the gold answer as JSON. Raises RowError if `test` defines no check(candidate)."""
     if not isinstance(test, str) or "def check(" not in test:
         raise RowError("test", test, "Python that defines check(candidate)")
     return json.dumps({"kind": "check", "prompt": code, "function": function, "test": test})
 
 
 def completion_prompt(code: str) -> str:
-    return prompts.template("code_complete.txt").substitute(code=code.strip())
+    return prompt_files.template("code_complete.txt").substitute(code=code.strip())

@@ -6,15 +6,16 @@ from typing import Any, Literal
 
 from pydantic import ValidationInfo, field_validator
 
-from delta import prompts
 from delta.core import strict_json
 from delta.core.params import StrictModel
 from delta.core.schemas import Message
 from delta.core.types import Row
 from delta.data.conversations import read_conversation
-from delta.data.formats import Question, RowError, choice, code, required_text, theoremqa
+from delta.data.formats import choice, code, theoremqa
+from delta.data.formats.question import Question, RowError, required_text
 from delta.data.program_tests import pack, unpack
 from delta.data.sources import DataSource
+from delta.prompts import prompt_files
 
 CODE_KEYS = {
     "stdin": {"kind", "tests"},
@@ -46,6 +47,7 @@ class ColumnsSource(StrictModel):
         return options
 
     def columns(self) -> list[str]:
+        """Return the columns that a row must have."""
         columns = [self.statement, self.gold_answer]
         return columns if self.options is None else [*columns, self.options]
 
@@ -68,7 +70,7 @@ def _prompt_and_gold(source: ColumnsSource, statement: str, row: Row) -> tuple[s
     value, column = row[source.gold_answer], source.gold_answer
     match source.grader:
         case "math":
-            return prompts.with_instruction(statement), _math_gold(value, column)
+            return prompt_files.with_instruction(statement), _math_gold(value, column)
         case "choice":
             name = source.options or ""
             options = choice.check_options(_parse_json(row[name]), name)

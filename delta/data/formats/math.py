@@ -3,11 +3,17 @@
 import re
 from typing import Literal
 
-from delta import prompts
 from delta.core.params import StrictModel
 from delta.core.types import Row
-from delta.data.formats import Question, RowError, first_column, pick_columns, required_text
+from delta.data.formats.question import (
+    Question,
+    RowError,
+    first_column,
+    pick_columns,
+    required_text,
+)
 from delta.data.sources import DataSource
+from delta.prompts import prompt_files
 
 WHOLE_FLOAT = re.compile(r"(-?\d+)\.0+")
 GSM8K = re.compile(r"####\s*(-?[\d,]+(?:\.\d+)?)\s*$")
@@ -24,16 +30,19 @@ METADATA = {
 
 
 class MathSource(StrictModel):
+    """A benchmark whose gold answers are numbers or LaTeX."""
+
     format: Literal["math-500", "gsm8k", "amc23", "minerva", "olympiadbench", "aime24", "aime25"]
     data: DataSource
 
 
 def math_question(source: MathSource, row: Row) -> Question:
+    """Return the row's question. Raises RowError if a column has no text or no gold answer."""
     statement = required_text(row, first_column(row, "problem", "question"))
     if source.format == "olympiadbench" and row.get("context"):
         statement = f"{required_text(row, 'context')}\n\n{statement}"
     metadata = pick_columns(row, *METADATA.get(source.format, ()))
-    prompt = prompts.with_instruction(statement)
+    prompt = prompt_files.with_instruction(statement)
     return Question(statement, prompt, _gold(source.format, row), "math", metadata)
 
 

@@ -9,16 +9,18 @@ from typing import Any, Literal
 
 import yaml
 
-from delta import prompts
 from delta.core.params import StrictModel
 from delta.core.types import Row
-from delta.data.formats import Question, RowError, required_text
+from delta.data.formats.question import Question, RowError, required_text
 from delta.data.sources import DataSource
+from delta.prompts import prompt_files
 
 OPTION = re.compile(r"\(?[a-zA-Z]\)?")
 
 
 class TheoremSource(StrictModel):
+    """TheoremQA, whose gold answers have types."""
+
     format: Literal["theoremqa"]
     data: DataSource
     pictures: Literal["drop", "keep"]  # questions about a picture, which no model here sees
@@ -37,14 +39,15 @@ def theoremqa_question(source: TheoremSource, row: Row) -> Question | str:
 
 
 def theorem_prompt(statement: str, answer_type: str) -> str:
-    instruction = prompts.text("instruction.txt")
+    """Return the user turn; `answer_type` is a key of `answer_forms`."""
+    instruction = prompt_files.text("instruction.txt")
     return f"{instruction} {answer_forms()[answer_type]}\n\n{statement}"
 
 
 @cache
 def answer_forms() -> dict[str, str]:
     """Return what the prompt says about the form of each answer type."""
-    forms: dict[str, str] = yaml.safe_load(prompts.text("theorem.yaml"))
+    forms: dict[str, str] = yaml.safe_load(prompt_files.text("theorem.yaml"))
     return forms
 
 

@@ -20,12 +20,12 @@ from delta.grading.formulas.trees import (
 )
 from delta.grading.formulas.values import (
     Collection,
-    Interval,
     Matrix,
     Named,
     NumberInBase,
     Piecewise,
     Ratio,
+    RealInterval,
     RealSet,
     Relation,
     Scalar,
@@ -149,7 +149,7 @@ def _same_set(gold: RealSet, prediction: RealSet) -> bool:
     return _match_one_to_one(left.intervals, right.intervals, _same_interval)
 
 
-def _same_interval(gold: Interval, prediction: Interval) -> bool:
+def _same_interval(gold: RealInterval, prediction: RealInterval) -> bool:
     return (
         (gold.has_low, gold.has_high) == (prediction.has_low, prediction.has_high)
         and same_scalar(gold.low, prediction.low)

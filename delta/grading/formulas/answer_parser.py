@@ -51,11 +51,11 @@ from delta.grading.formulas.trees import (
 from delta.grading.formulas.values import (
     BOUND_NAME,
     Collection,
-    Interval,
     Matrix,
     Named,
     Piecewise,
     Ratio,
+    RealInterval,
     RealSet,
     Relation,
     Scalar,
@@ -306,7 +306,7 @@ class _Parser:
         if (opening, closing) in (("(", "]"), ("[", ")")):
             match values:
                 case [Scalar() as low, Scalar() as high]:
-                    return RealSet((Interval(low, opening == "[", high, closing == "]"),))
+                    return RealSet((RealInterval(low, opening == "[", high, closing == "]"),))
             raise UnreadableError("an interval")
         return Collection("tuple" if opening == "(" else "bracket", tuple(values))
 

@@ -57,10 +57,12 @@ class Grammar(ABC):
         self.trigonometric = 0  # depth of nested functions of an angle, where degrees count
 
     def peek(self, ahead: int = 0) -> Token | None:
+        """Return the token `ahead` places after the current one; None where there is none."""
         index = self.position + ahead
         return self.tokens[index] if index < len(self.tokens) else None
 
     def current(self) -> Token:
+        """Return the current token. Raises UnreadableError after the last."""
         token = self.peek()
         if token is None:
             raise UnreadableError("nothing follows")
@@ -79,16 +81,19 @@ class Grammar(ABC):
         return True
 
     def expect(self, text: str) -> None:
+        """Move past a sign or command. Raises UnreadableError where it is not the current token."""
         if not self.accept(text):
             raise UnreadableError(f"no {text}")
 
     def parse(self) -> Node:
+        """Read all tokens as one formula. Raises UnreadableError where some are left."""
         tree = self.sum()
         if rest := self.peek():
             raise UnreadableError(rest.text)
         return tree
 
     def sum(self) -> Node:
+        """Read terms joined by + and -. Raises UnreadableError above MAX_DEPTH."""
         self.depth += 1
         if self.depth > MAX_DEPTH:
             raise UnreadableError("too deep")
@@ -125,6 +130,7 @@ class Grammar(ABC):
                 return node
 
     def divisor(self) -> Node:
+        """Read what a slash divides by, and mark a formula with two readings as ambiguous."""
         if self.accept("-"):
             return negative(self.divisor())
         node = self.factor()
@@ -142,6 +148,7 @@ class Grammar(ABC):
         return product(*nodes)
 
     def begins_factor(self) -> bool:
+        """Return whether a factor without a sign of multiplication follows."""
         token = self.peek()
         if token is None:
             return False

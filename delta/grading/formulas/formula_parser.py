@@ -61,6 +61,7 @@ class FormulaParser(Grammar):
     """The grammar, with the rules for names and commands."""
 
     def begins_command(self) -> bool:
+        """Return whether the current command begins a factor."""
         text = self.text()
         if text in FRACTIONS:
             unit = self.peek(2)
@@ -69,6 +70,7 @@ class FormulaParser(Grammar):
         return known or _is_function(text)
 
     def command(self) -> Node:
+        """Read a command with its arguments. Raises UnreadableError for an unknown one."""
         text = self.text()
         if text in READERS:
             return READERS[text](self)

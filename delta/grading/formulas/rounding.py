@@ -23,7 +23,7 @@ MAX_SINGLE_DIGITS = 9  # of the short decimal of a single
 MAX_DOUBLE_DIGITS = 12  # of the short decimal of a double
 
 
-class Number(NamedTuple):
+class WrittenNumber(NamedTuple):
     """A real number as it is written."""
 
     value: Fraction
@@ -31,7 +31,7 @@ class Number(NamedTuple):
     scale: Fraction = Fraction(1)  # of a percentage or of millions; answers often leave it out
 
 
-def is_close(gold: Number, prediction: Number) -> bool:
+def is_close(gold: WrittenNumber, prediction: WrittenNumber) -> bool:
     """Return whether a number is the gold, exactly or rounded, with or without "percent"."""
     scales = [Fraction(1)]
     if prediction.scale != gold.scale and 1 in (prediction.scale, gold.scale):
@@ -40,7 +40,9 @@ def is_close(gold: Number, prediction: Number) -> bool:
     return any(_is_within_rounding(gold, prediction.value * s, unit and unit * s) for s in scales)
 
 
-def _is_within_rounding(gold: Number, prediction: Fraction, precision: Fraction | None) -> bool:
+def _is_within_rounding(
+    gold: WrittenNumber, prediction: Fraction, precision: Fraction | None
+) -> bool:
     distance, size = abs(gold.value - prediction), abs(gold.value)
     if distance == 0:
         return True

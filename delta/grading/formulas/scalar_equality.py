@@ -20,7 +20,7 @@ from delta.grading.formulas.numeric_values import (
     equal_functions,
     real_value,
 )
-from delta.grading.formulas.rounding import Number, is_close
+from delta.grading.formulas.rounding import WrittenNumber, is_close
 from delta.grading.formulas.trees import (
     IMAGINARY,
     TEN,
@@ -118,17 +118,17 @@ def _has_long_decimal(*trees: Node) -> bool:
     )
 
 
-def _literal(node: Node) -> Number | None:
+def _literal(node: Node) -> WrittenNumber | None:
     """Return a literal number, with or without a power of ten; else None."""
     match node:
         case Node("number", value, _, precision):
-            return Number(value, precision)
+            return WrittenNumber(value, precision)
         case Node("product", _, (Node("number", value, _, precision), unit_node)):
             match unit_node:
                 case Node("power", _, (base, Node("number"))) if base == TEN:
                     with contextlib.suppress(TooLargeError, UndefinedError):
                         if unit := exact_value(unit_node):
-                            return Number(value * unit, (precision or 1) * unit)
+                            return WrittenNumber(value * unit, (precision or 1) * unit)
     return None
 
 
@@ -158,9 +158,9 @@ def _same_value(gold: Node, prediction: Node, gold_scale: Fraction, scale: Fract
     return is_close(left._replace(scale=gold_scale), right._replace(scale=scale))
 
 
-def _number(node: Node, value: Fraction | None) -> Number | None:
+def _number(node: Node, value: Fraction | None) -> WrittenNumber | None:
     """Return a formula without symbols as a number. `value`: its value; None: not known."""
-    return _literal(node) or (None if value is None else Number(value, None))
+    return _literal(node) or (None if value is None else WrittenNumber(value, None))
 
 
 def _same_large(gold: Node, prediction: Node) -> bool:
@@ -184,7 +184,7 @@ def _max_digits(node: Node) -> float | None:
     return None if value is None else max(1.0, abs(int(value)).bit_length() * 0.302)
 
 
-def as_number(scalar: Scalar) -> Number | None:
+def as_number(scalar: Scalar) -> WrittenNumber | None:
     """Return the value of a scalar without symbols as a real number; else None."""
     for tree in (*scalar.bare, *scalar.trees):
         if not symbols_of(tree):

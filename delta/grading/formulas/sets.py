@@ -20,8 +20,8 @@ from delta.grading.formulas.trees import (
 from delta.grading.formulas.values import (
     BOUND_NAME,
     Collection,
-    Interval,
     Named,
+    RealInterval,
     RealSet,
     Relation,
     Scalar,
@@ -32,7 +32,7 @@ from delta.grading.formulas.values import (
 
 PLUS_INFINITY = Scalar((INFINITY,))
 MINUS_INFINITY = Scalar((negative(INFINITY),))
-EVERYTHING = RealSet((Interval(MINUS_INFINITY, False, PLUS_INFINITY, False),))
+EVERYTHING = RealSet((RealInterval(MINUS_INFINITY, False, PLUS_INFINITY, False),))
 BOUND = Scalar((symbol_node(BOUND_NAME),))
 MIRRORED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "!=": "!="}
 
@@ -58,8 +58,8 @@ def to_set(value: Value) -> RealSet | None:
     return None
 
 
-def _point(value: Scalar) -> Interval:
-    return Interval(value, True, value, True)
+def _point(value: Scalar) -> RealInterval:
+    return RealInterval(value, True, value, True)
 
 
 def _from_collection(value: Collection) -> RealSet | None:
@@ -70,7 +70,7 @@ def _from_collection(value: Collection) -> RealSet | None:
         return canonical(list(map(_point, scalars)))
     if value.kind in ("tuple", "bracket") and len(scalars) == 2:
         is_closed = value.kind == "bracket"
-        return RealSet((Interval(scalars[0], is_closed, scalars[1], is_closed),))
+        return RealSet((RealInterval(scalars[0], is_closed, scalars[1], is_closed),))
     return None
 
 
@@ -98,9 +98,9 @@ def _from_chain(relation: Relation) -> RealSet | None:
         return None
     operators = relation.operators
     if set(operators) <= {"<", "<="}:
-        return RealSet((Interval(low, operators[0] == "<=", high, operators[1] == "<="),))
+        return RealSet((RealInterval(low, operators[0] == "<=", high, operators[1] == "<="),))
     if set(operators) <= {">", ">="}:
-        return RealSet((Interval(high, operators[1] == ">=", low, operators[0] == ">="),))
+        return RealSet((RealInterval(high, operators[1] == ">=", low, operators[0] == ">="),))
     return None
 
 
@@ -123,8 +123,8 @@ def _solve(left: Node, operator: str, right: Node, name: str) -> RealSet | None:
 
 def _half_line(operator: str, end: Scalar) -> RealSet:
     is_closed = operator in ("<=", ">=")
-    below = Interval(MINUS_INFINITY, False, end, is_closed)
-    above = Interval(end, is_closed, PLUS_INFINITY, False)
+    below = RealInterval(MINUS_INFINITY, False, end, is_closed)
+    above = RealInterval(end, is_closed, PLUS_INFINITY, False)
     match operator:
         case "<" | "<=":
             return RealSet((below,))
@@ -145,15 +145,15 @@ def _end_value(end: Scalar) -> EndValue | None:
     return real_value(tree)
 
 
-def canonical(intervals: list[Interval]) -> RealSet:
+def canonical(intervals: list[RealInterval]) -> RealSet:
     """Sort the intervals and merge those that touch; unchanged if an end has symbols."""
-    sized: list[tuple[EndValue, EndValue, Interval]] = []
+    sized: list[tuple[EndValue, EndValue, RealInterval]] = []
     for interval in intervals:
         low, high = _end_value(interval.low), _end_value(interval.high)
         if low is None or high is None:
             return RealSet(tuple(intervals))
         sized.append((low, high, interval))
-    kept: list[tuple[EndValue, Interval]] = []  # with the value of its high end
+    kept: list[tuple[EndValue, RealInterval]] = []  # with the value of its high end
     for low, high, interval in sorted(sized, key=lambda item: (item[0], not item[2].has_low)):
         if low > high or (low == high and not (interval.has_low and interval.has_high)):
             continue
@@ -178,22 +178,22 @@ def combine(left: RealSet, right: RealSet, is_union: bool) -> RealSet | None:
     return canonical(known) if len(known) == len(intervals) else None
 
 
-def _intersection(interval: Interval, other: Interval) -> Interval | None:
+def _intersection(interval: RealInterval, other: RealInterval) -> RealInterval | None:
     low, other_low = _end_value(interval.low), _end_value(other.low)
     high, other_high = _end_value(interval.high), _end_value(other.high)
     if low is None or other_low is None or high is None or other_high is None:
         return None
     first = other if (other_low, not other.has_low) > (low, not interval.has_low) else interval
     last = other if (other_high, other.has_high) < (high, interval.has_high) else interval
-    return Interval(first.low, first.has_low, last.high, last.has_high)
+    return RealInterval(first.low, first.has_low, last.high, last.has_high)
 
 
 def complement(numbers: RealSet) -> RealSet | None:
     """Return all other real numbers; None where ends have symbols."""
     result: RealSet | None = EVERYTHING
     for interval in numbers.intervals:
-        below = Interval(MINUS_INFINITY, False, interval.low, not interval.has_low)
-        above = Interval(interval.high, not interval.has_high, PLUS_INFINITY, False)
+        below = RealInterval(MINUS_INFINITY, False, interval.low, not interval.has_low)
+        above = RealInterval(interval.high, not interval.has_high, PLUS_INFINITY, False)
         result = result and combine(result, canonical([below, above]), is_union=False)
     return result
 

@@ -26,6 +26,7 @@ class Node(NamedTuple):
 
 
 def number_node(value: Fraction | int, precision: Fraction | None = None) -> Node:
+    """Return a number; `precision` is the value of its last digit, None if exact."""
     return Node("number", Fraction(value), (), precision)
 
 
@@ -70,6 +71,7 @@ def negative(node: Node) -> Node:
 
 
 def letter_node(name: str) -> Node:
+    """Return the constant e or i, or the symbol of another letter."""
     return Node("constant", name) if name in ("e", "i") else symbol_node(name)
 
 

@@ -32,7 +32,7 @@ class Collection(NamedTuple):
     members: "tuple[Value, ...]"
 
 
-class Interval(NamedTuple):
+class RealInterval(NamedTuple):
     """An interval; a single number is a closed interval."""
 
     low: Scalar
@@ -44,7 +44,7 @@ class Interval(NamedTuple):
 class RealSet(NamedTuple):
     """A union of intervals."""
 
-    intervals: tuple[Interval, ...]
+    intervals: tuple[RealInterval, ...]
 
 
 class Named(NamedTuple):
@@ -63,10 +63,14 @@ class Relation(NamedTuple):
 
 
 class Matrix(NamedTuple):
+    """A matrix or vector, row by row."""
+
     rows: tuple[tuple[Scalar, ...], ...]
 
 
 class Ratio(NamedTuple):
+    """Numbers joined by colons: 2:3."""
+
     parts: tuple[Scalar, ...]
 
 

@@ -10,6 +10,8 @@ MAX_DEPTH = 30  # of brackets; far below Python's recursion limit
 
 
 class Item(NamedTuple):
+    """A number, sign or bracket of an arithmetic expression."""
+
     # number, operator, open or close (bracket), fraction (\frac), equals, break (between
     # expressions) or opaque (mathematics that we do not read)
     kind: str

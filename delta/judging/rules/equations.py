@@ -29,10 +29,11 @@ class Equation(NamedTuple):
 
     @property
     def results(self) -> tuple[Fraction, Fraction]:
+        """Return the stated and the computed value."""
         return (self.stated, self.computed)
 
 
-class Line(NamedTuple):
+class TraceLine(NamedTuple):
     """One line of a trace."""
 
     text: str
@@ -42,14 +43,16 @@ class Line(NamedTuple):
 
     @property
     def operands(self) -> list[Fraction]:
+        """Return the numbers on the calculated sides of all equations."""
         return [value for equation in self.equations for value in equation.operands]
 
     @property
     def results(self) -> list[Fraction]:
+        """Return the stated and the computed value of each equation."""
         return [value for equation in self.equations for value in equation.results]
 
 
-class _Side(NamedTuple):
+class _EquationSide(NamedTuple):
     items: tuple[Item, ...]
     values: tuple[Fraction, ...]  # two if "%" may mean "/100" or just a unit
     is_number: bool  # a result and not a calculation
@@ -59,13 +62,13 @@ _NOTE = re.compile(r"<<([^<>\n]*+)>>")  # GSM8K's calculator notes
 _MODULUS = re.compile(r"\bmod\b|\\[pb]?mod", re.IGNORECASE)
 
 
-def read_lines(text: str) -> list[Line]:
+def read_lines(text: str) -> list[TraceLine]:
     """Split a trace into lines, skip blank ones, and read each."""
-    lines: list[Line] = []
+    lines: list[TraceLine] = []
     for raw in _logical_lines(text):
         if "=" not in raw and "≈" not in raw and "\\" not in raw:
             # Nine of ten lines in a long trace are prose: only their numbers matter.
-            lines.append(Line(raw, (), read_numbers(raw), is_opaque=False))
+            lines.append(TraceLine(raw, (), read_numbers(raw), is_opaque=False))
             continue
         items = read_items(_NOTE.sub("", raw))
         if _MODULUS.search(raw):  # 3^4 = 1 (mod 5) is right
@@ -76,7 +79,7 @@ def read_lines(text: str) -> list[Line]:
         # A note and the text around it state the same step: one equation, unless they differ.
         _add_equations(equations, items)
         lines.append(
-            Line(
+            TraceLine(
                 text=raw,
                 equations=tuple(equations.values()),
                 numbers=tuple(item.value for item in items if item.kind == "number"),
@@ -159,13 +162,13 @@ def _first_expression(segment: list[Item]) -> list[Item]:
     return segment
 
 
-def _read_side(items: list[Item]) -> _Side | None:
+def _read_side(items: list[Item]) -> _EquationSide | None:
     values = evaluate(items)
     is_number = sum(item.kind != "operator" for item in items) == 1
-    return _Side(tuple(items), values, is_number) if values else None
+    return _EquationSide(tuple(items), values, is_number) if values else None
 
 
-def _compare(left: _Side, right: _Side, *, is_rounded: bool) -> Equation:
+def _compare(left: _EquationSide, right: _EquationSide, *, is_rounded: bool) -> Equation:
     """Compare two sides as exactly as the digits allow: the last digit may be rounded or cut."""
     calculated, stated = (right, left) if left.is_number else (left, right)
     tolerance = _tolerance(stated, is_rounded=is_rounded)
@@ -184,7 +187,7 @@ def _compare(left: _Side, right: _Side, *, is_rounded: bool) -> Equation:
     )
 
 
-def _tolerance(stated: _Side, *, is_rounded: bool) -> Fraction:
+def _tolerance(stated: _EquationSide, *, is_rounded: bool) -> Fraction:
     """Return the allowed error: in units of a number's last digit, or relative."""
     if stated.is_number:
         # 5/2 = 2 is wrong and 5/2 ≈ 2 is rounded; 5/3 = 1.66 and 5/3 = 1.67 are both right.
@@ -193,11 +196,11 @@ def _tolerance(stated: _Side, *, is_rounded: bool) -> Fraction:
     return Fraction(1, 100) if is_rounded or has_decimals else Fraction(0)
 
 
-def _last_digit_units(stated: _Side) -> tuple[Fraction, ...]:
+def _last_digit_units(stated: _EquationSide) -> tuple[Fraction, ...]:
     """Return the unit of the last digit of each value."""
     unit = Fraction(1, 10 ** _decimals(stated))
     return (unit / 100, unit) if len(stated.values) == 2 else (unit,)
 
 
-def _decimals(stated: _Side) -> int:
+def _decimals(stated: _EquationSide) -> int:
     return len(stated.items[-1].text.rstrip("%").partition(".")[2])

@@ -16,6 +16,8 @@ class Quantity(NamedTuple):
 
 
 class Conclusion(NamedTuple):
+    """The end of a trace that states its answer; `value` is None if that is not a number."""
+
     text: str
     value: Fraction | None
 

@@ -5,7 +5,7 @@ from fractions import Fraction
 from itertools import islice
 from typing import NamedTuple
 
-from delta.judging.rules.equations import Equation, Line, read_lines
+from delta.judging.rules.equations import Equation, TraceLine, read_lines
 from delta.judging.rules.quantities import (
     Conclusion,
     Quantity,
@@ -23,7 +23,7 @@ class TraceFacts(NamedTuple):
 
     statement: str
     trace: str
-    lines: list[Line]
+    lines: list[TraceLine]
     equations: list[Equation]
     quantities: list[Quantity]
     conclusion: Conclusion | None
@@ -38,10 +38,12 @@ class TraceFacts(NamedTuple):
 
     @property
     def is_opaque(self) -> bool:
+        """Return whether a line has mathematics that we cannot read."""
         return any(line.is_opaque for line in self.lines)
 
     @property
     def num_numbers(self) -> int:
+        """Return how many numbers the trace has, but at least 1, since rates are divided by it."""
         return max(1, sum(len(line.numbers) for line in self.lines))
 
     def used_numbers(self) -> set[Fraction]:
@@ -146,7 +148,10 @@ def collect_facts(statement: str, trace: str) -> TraceFacts:
 
 
 def _invented_and_leaps(
-    statement: str, quantities: list[Quantity], lines: list[Line], conclusion: Conclusion | None
+    statement: str,
+    quantities: list[Quantity],
+    lines: list[TraceLine],
+    conclusion: Conclusion | None,
 ) -> tuple[list[Fraction], list[Fraction]]:
     """Return invented numbers and leaps: numbers that are neither given nor results."""
     forms = frozenset(form for quantity in quantities for form in quantity.forms)
@@ -174,7 +179,7 @@ def _invented_and_leaps(
     return invented, leaps
 
 
-def _unused_equations(lines: list[Line], conclusion: Conclusion | None) -> list[Equation]:
+def _unused_equations(lines: list[TraceLine], conclusion: Conclusion | None) -> list[Equation]:
     """Return equations whose result no later line mentions, except those of the last line."""
     later = _KnownNumbers(())
     if conclusion is not None and conclusion.value is not None:

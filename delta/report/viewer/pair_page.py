@@ -8,7 +8,7 @@ import polars as pl
 
 from delta.core.errors import InputError
 from delta.core.files import atomic_folder
-from delta.core.schemas import SIDES
+from delta.core.schemas import SIDES, delta_columns
 from delta.core.types import Counts, Row
 from delta.report.viewer import data_files
 from delta.report.viewer.data_files import Location, truncate_texts
@@ -113,7 +113,7 @@ def _build_index(
 ) -> Row:
     """Return the data of the list: all pairs, and every problem once."""
     pairs = selected.sort("rank", "pair_id", nulls_last=True)
-    deltas = pairs.select(pl.selectors.starts_with("delta_"))
+    deltas = pairs.select(delta_columns(pairs).values())
     used = problems.join(pairs.select("problem_id").unique(), on="problem_id", how="semi")
     numbers = {problem: number for number, problem in enumerate(used["problem_id"])}
     _check_present(pairs["problem_id"], numbers, "problem")
@@ -133,7 +133,7 @@ def _build_index(
         "chosen": run.chosen,
         "rejected": run.rejected,
         "by": run.by,
-        "dimensions": [name.removeprefix("delta_") for name in deltas.columns],
+        "dimensions": list(delta_columns(pairs)),
     }
     return {
         "about": about,
