@@ -15,6 +15,7 @@ COMMANDS = {
     "push": "Push the outputs to a DVC remote, also after a killed push.",
     "rating-sheet": "Write a sheet of traces for people to rate.",
     "repair-dvc": "Repair files of DVC that a kill has truncated.",
+    "results": "Print the results of an experiment as a table.",
     "summary": "Print the scores of the last run.",
     "view-pairs": "Write the selected pairs as a web page.",
 }

@@ -11,7 +11,7 @@ from delta.core.schemas import SELECTED
 from delta.core.types import Row
 from delta.evaluation.config import EvaluatedModelParams, baselines
 from delta.experiments.grid import ExperimentParams
-from delta.report import collect, paper, scores
+from delta.report import collect, paper, scores, this_run
 from delta.report.claims import formatting
 from delta.report.claims.decide import decide
 from delta.report.figures import data, policy, style
@@ -25,7 +25,7 @@ def main(console: Console) -> None:
     experiments = params.load_sections("experiments", ExperimentParams)
     (base,) = baselines(models, content["train"]["base"])
     by_model = scores.read_scores(models, content["benchmarks"])
-    table = scores.to_markdown(by_model, base, paths.POLICY)
+    table = this_run.to_markdown(this_run.read_summary().comparisons)
     write_text(paths.SCORES, table + "\n")
     draw_policy(by_model)
     context = collect.build_context(content, experiments, base, by_model)

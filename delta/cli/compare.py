@@ -1,48 +1,64 @@
-"""Compare two runs question by question.
+"""Compare two runs question by question, and show their answers where they differ.
 
 A run is an evaluated model of this workspace ("policy", "zero-shot") or a result in metrics/runs,
-named by its key or the beginning of its name.
+named by its key or the beginning of its name. Results keep no texts of answers.
 """
 
 import argparse
+import sys
 from typing import NamedTuple
+
+import polars as pl
 
 from delta.cli import command_line
 from delta.core import params, paths, tables
-from delta.core.errors import InputError
-from delta.core.schemas import QUESTION
+from delta.core.errors import InputError, one_line
+from delta.core.schemas import ANSWER, QUESTION
 from delta.experiments import compare, results
 from delta.experiments.results import AnswerCounts
 from delta.report.scores import read_scores
 
-MAX_CHARACTERS = 100  # of a question
+MAX_QUESTION = 200  # characters that are shown
+MAX_ANSWER = 300
+MAX_NAMES = 200  # characters of all names in one line
+TEXT_COLUMNS = ["question_id", "text", "answer_start", "outcome"]
 
 
 class Answers(NamedTuple):
     """The answers of one run by benchmark."""
 
+    name: str
     counts: dict[str, AnswerCounts]
     versions: dict[str, str]  # of the benchmarks
+    has_texts: bool  # in data/answers
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("ours", help="an evaluated model, or a result's key or start of its name")
     parser.add_argument("theirs", help="likewise")
     parser.add_argument(
-        "--show", type=command_line.number, default=5, help="questions of each kind (default: 5)"
+        "--show",
+        type=_number_or_all,
+        default=5,
+        help="how many questions of each kind, or all (default: 5)",
     )
+
+
+def _number_or_all(text: str) -> int | None:
+    return None if text == "all" else command_line.number(text)
 
 
 def read_answers(name: str) -> Answers:
     """Read the answers of a run. Raises InputError where no run, or several, have this name."""
-    if paths.score(name).is_file():
+    has_texts = paths.score(name).is_file()
+    if has_texts:
         scores = read_scores([name], params.get("benchmarks"))[name]
         counts = results.read_answers(name, scores)
     else:
         result = _find_result(name)
         scores, counts = result.scores, result.answers
     versions = {key: str(score["benchmark_version"]) for key, score in scores.items()}
-    return Answers(counts, versions)
+    return Answers(name, counts, versions, has_texts)
 
 
 def _find_result(name: str) -> results.Result:
@@ -55,9 +71,18 @@ def _find_result(name: str) -> results.Result:
     if not named and name in models:
         raise InputError(f"run {name!r}: has not been evaluated; run `make repro` first")
     evaluated = [model for model in models if paths.score(model).is_file()]
-    names = [run.name for run in named] or [*evaluated, *(run.name for run in runs)]
-    expected = f"one of {', '.join(names)}" if names else "run `make repro` first"
-    raise InputError(f"run {name!r}: {len(named)} runs have this name; expected: {expected}")
+    names = [run.name for run in named] or [*evaluated, *sorted(run.name for run in runs)]
+    raise InputError(f"run {name!r}: {len(named)} runs have this name; expected: {_one_of(names)}")
+
+
+def _one_of(names: list[str]) -> str:
+    """Return the names in one line; if that is long, print a line for each and refer to them."""
+    if not names:
+        return "run `make repro` first"
+    if len(text := ", ".join(names)) <= MAX_NAMES:
+        return f"one of {text}"
+    print("\n".join(names), file=sys.stderr)
+    return f"one of the {len(names)} names above"
 
 
 def main(options: argparse.Namespace) -> None:
@@ -65,18 +90,62 @@ def main(options: argparse.Namespace) -> None:
     for benchmark in ours.versions.keys() & theirs.versions.keys():
         if ours.versions[benchmark] != theirs.versions[benchmark]:
             raise InputError(
-                f"benchmark {benchmark}: {options.ours} was asked {ours.versions[benchmark]!r}, "
-                f"{options.theirs} {theirs.versions[benchmark]!r}; expected: the same questions"
+                f"benchmark {benchmark}: {ours.name} was asked {ours.versions[benchmark]!r}, "
+                f"{theirs.name} {theirs.versions[benchmark]!r}; expected: the same questions"
             )
     comparisons = compare.compare(ours.counts, theirs.counts)
-    print(compare.to_markdown(comparisons, options.ours, options.theirs))
+    print(compare.to_markdown(comparisons, ours.name, theirs.name))
+    if options.show == 0:
+        return
     for comparison in comparisons:
-        path = paths.questions(comparison.benchmark)
-        questions = tables.read(path, QUESTION, ["question_id", "statement"])
-        kinds = {options.ours: comparison.only_ours, options.theirs: comparison.only_theirs}
-        for name, rows in kinds.items():
-            if rows and options.show:
-                print(f"\n{comparison.benchmark}: more often right in {name}")
-            for row in rows[: options.show]:
-                question_id, statement = questions.row(row)
-                print(f"  {question_id}: {' '.join(statement.split())[:MAX_CHARACTERS]}")
+        for better, worse, rows in (
+            (ours, theirs, comparison.only_ours),
+            (theirs, ours, comparison.only_theirs),
+        ):
+            if rows:
+                _print_questions(comparison.benchmark, better, worse, rows, options.show)
+    for run in (ours, theirs):
+        if not run.has_texts:
+            print(f"\n{run.name}: its answers are not kept, only how many were right")
+
+
+def _print_questions(
+    benchmark: str, better: Answers, worse: Answers, rows: list[int], show: int | None
+) -> None:
+    """Print questions that `better` answered correctly more often, with an answer of each run."""
+    questions = tables.read(paths.questions(benchmark), QUESTION, ["question_id", "statement"])
+    texts = {
+        run.name: tables.read(paths.answers(run.name, benchmark), ANSWER, TEXT_COLUMNS)
+        for run in (better, worse)
+        if run.has_texts
+    }
+    print(f"\n{benchmark}: {len(rows)} more often right in {better.name}")
+    for row in rows[:show]:
+        question_id, statement = questions.row(row)
+        print(f"  {question_id}: {shorten(statement, MAX_QUESTION)}")
+        for run, is_better in ((better, True), (worse, False)):
+            counts = run.counts[benchmark]
+            right = f"{counts.correct[row]} of {counts.samples} right"
+            if run.name in texts:
+                answer = _answer(texts[run.name], question_id, is_better)
+                right += f": {shorten(answer, MAX_ANSWER)}"
+            print(f"    {run.name}, {right}")
+    if show is not None and len(rows) > show:
+        print(f"  and {len(rows) - show} more; --show {len(rows)} shows all")
+
+
+def _answer(answers: pl.DataFrame, question_id: str, is_correct: bool) -> str:
+    """Return the first correct answer to a question, or the first that is not."""
+    chosen = (pl.col("outcome") == "correct") == is_correct
+    row = answers.filter(pl.col("question_id") == question_id, chosen).row(0, named=True)
+    return str(row["text"][row["answer_start"] or 0 :])
+
+
+def shorten(text: str, size: int) -> str:
+    """Return `text` in one line; of a long one the begin and the end, and how much is left out."""
+    line = " ".join(text.split())
+    if len(line) > size:
+        start, end = line[: size // 2], line[-size // 2 :]
+        left_out = len(line) - len(start) - len(end)
+        line = f"{start} [{left_out:,} characters left out] {end}"
+    return one_line(line) or "(empty)"

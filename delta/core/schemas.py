@@ -163,6 +163,8 @@ ANSWER = Table(
         "outcome": pl.Enum(OUTCOMES),
         "extracted": pl.String,
         "reason": pl.String,
+        # The outcome whatever the form of the answer (delta.grading.flexible_answer); null: code.
+        "flexible_outcome": pl.Enum(OUTCOMES),
         "finish_reason": pl.Enum(FINISH_REASONS),
     },
 )

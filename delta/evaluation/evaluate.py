@@ -13,8 +13,10 @@ from delta.core.types import Row
 from delta.evaluation.benchmarks import BenchmarkParams
 from delta.evaluation.config import EvaluationSampling
 from delta.grading.config import GradingParams
+from delta.grading.flexible_answer import in_asked_form
 from delta.grading.grade_all import check_max_ungradable, count_verdicts, grade_all
 from delta.grading.graders import Case
+from delta.grading.verdict import Verdict
 from delta.inference.chat_formats import ChatFormat
 from delta.inference.config import SamplingParams
 from delta.inference.engine import Engine, build_request, read_reply
@@ -57,9 +59,11 @@ def grade_answers(
 ) -> dict[str, pl.DataFrame]:
     """Return the graded answers of every benchmark, in the order of its requests.
 
-    `gold_answers` yields the rows {question_id, gold_answer} of each benchmark in order. One pool
-    of workers grades all benchmarks, because each worker takes seconds to load Math-Verify. Raises
-    InputError if too many answers to a benchmark are ungradable, or if its questions have changed.
+    An answer that holds a number or option letter is graded a second time, by that alone
+    (`flexible_outcome`). `gold_answers` yields the rows {question_id, gold_answer} of each
+    benchmark in order. One pool of workers grades all benchmarks, because each worker takes seconds
+    to load Math-Verify. Raises InputError if too many answers to a benchmark are ungradable, or if
+    its questions have changed.
     """
     rows = {
         name: [_row(name, *request, replies, chat_format) for request in requests[name]]
@@ -69,11 +73,11 @@ def grade_answers(
     verdicts = grade_all(grading, cases)
     tables = {}
     for name, answers in rows.items():
-        benchmark_verdicts = list(itertools.islice(verdicts, len(answers)))
-        check_max_ungradable(f"benchmark {name}", grading, count_verdicts(benchmark_verdicts))
-        pairs = zip(answers, benchmark_verdicts, strict=True)
-        graded = [row | verdict._asdict() for row, verdict in pairs]
-        tables[name] = frame_of(graded, ANSWER)
+        graded = [_graded(row, verdicts) for row in answers]
+        check_max_ungradable(
+            f"benchmark {name}", grading, count_verdicts([verdict for _, verdict in graded])
+        )
+        tables[name] = frame_of([row for row, _ in graded], ANSWER)
     return tables
 
 
@@ -109,9 +113,31 @@ def _cases(rows: list[Row], gold_answers: Iterator[Row]) -> Iterator[Case]:
                 "it changed while the model answered; run the same command again"
             )
         for row in answers:
-            start = row["answer_start"]
-            answer = None if start is None else row["text"][start:]
+            answer = _answer(row)
             yield Case(row["grader"], gold["gold_answer"], answer, row["finish_reason"])
+            if (boxed := in_asked_form(row["grader"], answer)) is not None:
+                yield Case(row["grader"], gold["gold_answer"], boxed, "stop")
+
+
+def _answer(row: Row) -> str | None:
+    start = row["answer_start"]
+    return None if start is None else row["text"][start:]
+
+
+def _graded(row: Row, verdicts: Iterator[Verdict]) -> tuple[Row, Verdict]:
+    """Return a row with its verdict, and the verdict. `verdicts` are those of `_cases`, in order.
+
+    A correct answer is correct in any form. Without a number or letter to grade, both outcomes are
+    the same.
+    """
+    verdict = next(verdicts)
+    flexible: str | None = verdict.outcome
+    if in_asked_form(row["grader"], _answer(row)) is not None:
+        second = next(verdicts)
+        flexible = flexible if flexible == "correct" else second.outcome
+    if row["grader"] == "code":
+        flexible = None
+    return row | verdict._asdict() | {"flexible_outcome": flexible}, verdict
 
 
 def score(

@@ -5,10 +5,17 @@ from typing import NamedTuple
 
 from delta.core.errors import InputError
 from delta.experiments.results import AnswerCounts
-from delta.stats.contrasts import Contrast, CorrectCounts, contrast, group_terms
+from delta.stats.contrasts import (
+    Contrast,
+    CorrectCounts,
+    contrast,
+    format_difference,
+    group_terms,
+    verdict,
+)
 
 
-class Comparison(NamedTuple):
+class BenchmarkComparison(NamedTuple):
     """Two runs on one benchmark. The score of a question is its fraction of correct answers."""
 
     benchmark: str
@@ -18,12 +25,14 @@ class Comparison(NamedTuple):
     only_theirs: list[int]
 
 
-def compare(ours: dict[str, AnswerCounts], theirs: dict[str, AnswerCounts]) -> list[Comparison]:
+def compare(
+    ours: dict[str, AnswerCounts], theirs: dict[str, AnswerCounts]
+) -> list[BenchmarkComparison]:
     """Compare every benchmark that both answered. Raises InputError where the questions differ."""
     return [_compare_benchmark(name, ours[name], theirs[name]) for name in ours if name in theirs]
 
 
-def _compare_benchmark(name: str, ours: AnswerCounts, theirs: AnswerCounts) -> Comparison:
+def _compare_benchmark(name: str, ours: AnswerCounts, theirs: AnswerCounts) -> BenchmarkComparison:
     if (ours.samples, len(ours.correct)) != (theirs.samples, len(theirs.correct)):
         raise InputError(
             f"benchmark {name}: {len(ours.correct)} questions × {ours.samples} answers against "
@@ -31,7 +40,7 @@ def _compare_benchmark(name: str, ours: AnswerCounts, theirs: AnswerCounts) -> C
         )
     both = list(zip(ours.correct, theirs.correct, strict=True))
     answers = CorrectCounts([ours.correct, theirs.correct], ours.samples)
-    return Comparison(
+    return BenchmarkComparison(
         name,
         contrast(group_terms([answers], [1, -1])),
         sum(mine == other for mine, other in both),
@@ -40,17 +49,17 @@ def _compare_benchmark(name: str, ours: AnswerCounts, theirs: AnswerCounts) -> C
     )
 
 
-def to_markdown(comparisons: Sequence[Comparison], ours: str, theirs: str) -> str:
+def to_markdown(comparisons: Sequence[BenchmarkComparison], ours: str, theirs: str) -> str:
     """Return a Markdown table with a line for each benchmark."""
     lines = [
-        f"| benchmark | {ours} − {theirs} (points) | p | only {ours} | only {theirs} | alike |",
-        "|---|---|---|---|---|---|",
+        f"| benchmark | {ours} − {theirs} (points) | p | {ours} against {theirs} | only {ours} | "
+        f"only {theirs} | alike |",
+        "|---|---|---|---|---|---|---|",
     ]
     for row in comparisons:
         gap = row.difference
         lines.append(
-            f"| {row.benchmark} | {100 * gap.value:+.1f} [{100 * gap.low:+.1f}, "
-            f"{100 * gap.high:+.1f}] | {gap.p:.3f} | {len(row.only_ours)} | "
-            f"{len(row.only_theirs)} | {row.alike} |"
+            f"| {row.benchmark} | {format_difference(gap)} | {gap.p:.3f} | {verdict(gap)} | "
+            f"{len(row.only_ours)} | {len(row.only_theirs)} | {row.alike} |"
         )
     return "\n".join(lines)

@@ -63,6 +63,19 @@ def expand_grid(content: dict[str, Any], name: str, experiment: ExperimentParams
     return runs
 
 
+def seed_axes(experiment: ExperimentParams) -> list[str]:
+    """Return the axes that vary nothing but seeds, so that their runs are repetitions."""
+    return [
+        axis
+        for axis, entries in experiment.vary.items()
+        if all(changes and all(_is_seed(key) for key in changes) for changes in entries.values())
+    ]
+
+
+def _is_seed(parameter: str) -> bool:
+    return parameter.rpartition(".")[2] == "seed"
+
+
 def _merge(parts: list[Changes], where: str, at: str) -> Changes:
     """Merge the changes. Raises InputError where two of them set the same value."""
     changes: Changes = {}

@@ -14,6 +14,7 @@ from delta.core.files import write_text
 from delta.core.schemas import ANSWER
 
 DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"  # correct answers to a question: 0 to 35
+CORRECT = pl.col("outcome") == "correct"
 
 
 @dataclass(frozen=True)
@@ -43,13 +44,19 @@ class Result:
     answers: dict[str, AnswerCounts]  # by benchmark
 
 
-def count_answers(rows: pl.DataFrame) -> AnswerCounts:
-    """Count the correct answers in the rows of one benchmark (delta.core.schemas.ANSWER)."""
-    counted = rows.group_by("question_id", maintain_order=True).agg(
-        pl.col("outcome").eq("correct").sum(), pl.len().alias("samples")
+def count_answers(rows: pl.DataFrame, counted: pl.Expr = CORRECT) -> AnswerCounts:
+    """Count the answers for which `counted` is true in the rows of one benchmark (ANSWER).
+
+    Questions for which it is null are left out.
+    """
+    questions = (
+        rows.select("question_id", answers=counted)
+        .drop_nulls("answers")
+        .group_by("question_id", maintain_order=True)
+        .agg(pl.col("answers").sum(), samples=pl.len())
     )
-    (samples,) = counted["samples"].unique()
-    return AnswerCounts(samples, tuple(counted["outcome"]))
+    (samples,) = questions["samples"].unique() if questions.height else (1,)
+    return AnswerCounts(samples, tuple(questions["answers"]))
 
 
 def read_answers(model: str, benchmarks: Iterable[str]) -> dict[str, AnswerCounts]:

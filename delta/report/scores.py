@@ -1,4 +1,4 @@
-"""Compare the scores of the policy with those of the base, and build the rows of their figures."""
+"""Read the scores of models, and build the rows of their figures."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -8,6 +8,7 @@ import polars as pl
 from delta.core import paths
 from delta.core.files import read_json
 from delta.core.types import Row
+from delta.stats.intervals import Interval
 
 Scores = dict[str, dict[str, dict[str, Any]]]  # model → benchmark → value, low, high, ...
 
@@ -39,6 +40,11 @@ def score_rows(scores: Scores) -> list[Row]:
     ]
 
 
+def interval_of(score: dict[str, Any]) -> Interval:
+    """Return the interval of a score in fractions."""
+    return Interval(*(score[key] for key in Interval._fields))
+
+
 def percent(fraction: float) -> float:
     """Return a fraction in percent, rounded to two decimals."""
     return round(100 * fraction, 2)
@@ -57,30 +63,3 @@ def delta_rows(selected: pl.DataFrame) -> list[Row]:
         .sort("dimension", "delta")
         .to_dicts()
     )
-
-
-def compare_intervals(before: Row, after: Row) -> str:
-    """Return whether the 95% interval of `after` is wholly above or below that of `before`."""
-    if after["low"] > before["high"]:
-        return "better"
-    return "worse" if after["high"] < before["low"] else "cannot tell"
-
-
-def to_markdown(scores: Scores, base: str, policy: str) -> str:
-    """Return a table with both scores, their intervals and a verdict for each benchmark."""
-    lines = [
-        "| benchmark | group | base | policy | policy against base |",
-        "|---|---|---|---|---|",
-    ]
-    for benchmark, after in scores[policy].items():
-        before = scores[base][benchmark]
-        verdict = compare_intervals(before, after)
-        cells = (benchmark, after["group"], format_score(before), format_score(after), verdict)
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def format_score(score: dict[str, Any]) -> str:
-    """Return "value% [low, high]"."""
-    value, low, high = (100 * score[name] for name in ("value", "low", "high"))
-    return f"{value:.1f}% [{low:.1f}, {high:.1f}]"

@@ -1,58 +1,75 @@
 """Summarize a run in the numbers that `dvc exp show` and `dvc metrics diff` compare."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
-from delta.core.types import Counts, Row
-from delta.report.scores import Scores, percent
-from delta.stats.intervals import Interval, group_mean
+from delta.core.types import Counts
+from delta.report.scores import Scores, percent, score_rows
+from delta.report.sentence import sentence
+from delta.report.this_run import Comparison, Measure, comparison_row
 
-SCORE_COLUMNS = ("group", "value", "low", "high", "n", "samples", "benchmark_version")
+SCORE_COLUMNS = {  # of the list `scores`, beside percentages → key of data/counts/evaluate
+    "group": "group",
+    "questions": "n",
+    "samples": "samples",
+    "benchmark_version": "benchmark_version",
+}
+
+
+class RunCounts(NamedTuple):
+    """What the stages before counted."""
+
+    judge: Sequence[Counts]  # of every generator
+    select: Counts
+    train: Counts
+
+
+class Names(NamedTuple):
+    """The names of what was compared."""
+
+    base: str  # in `evaluation.models`
+    model: str  # the base's in `models`
+    method: str  # dpo, kto or sft
 
 
 def summarize(
+    names: Names,
     scores: Scores,
-    base: str,
-    policy: str,
-    judge: Sequence[Counts],
-    select: Counts,
-    train: Counts,
+    measures: Sequence[Measure],
+    comparisons: Sequence[Comparison],
+    counts: RunCounts,
 ) -> Counts:
-    """Return the numbers under short keys that are unique in the file, and all scores as a list.
+    """Return the numbers under short keys that are unique in the file, and lists of the rest.
 
-    `judge` has the counts of every generator. Scores, gains and the fraction of refused votes are
-    in percent. DVC compares the numbers and skips the list.
+    Scores, gains and the fraction of refused votes are in percent. DVC compares the numbers and
+    skips the lists.
     """
-    votes, refused = (sum(counts[key] for counts in judge) for key in ("votes", "refused"))
+    votes, refused = (sum(row[key] for row in counts.judge) for key in ("votes", "refused"))
+    select, train = counts.select, counts.train
+    said = sentence(measures, select["selected"], names.method, names.model)
     return {
-        "policy": _by_group(scores[policy], scores[base]),
+        "policy": {
+            row.group: {
+                "score": percent(row.policy.value),
+                "low": percent(row.policy.low),
+                "high": percent(row.policy.high),
+                "gain": percent(row.policy.value - row.base.value),
+            }
+            for row in comparisons
+            if row.benchmark is None
+        },
         "judge": {"refused": percent(refused / max(1, votes + refused))},
         "selection": {"pairs": select["selected"], "mean_delta": select["mean_delta_selected"]},
         "training": {"loss": train["last_loss"], "margin": train.get("last_margin")},
+        "run": [names._asdict() | {"sentence": said}],
+        "measures": [comparison_row(measure) for measure in measures],
+        "comparisons": [comparison_row(row) for row in comparisons],
         "scores": [
-            {"model": model, "benchmark": benchmark} | {key: score[key] for key in SCORE_COLUMNS}
-            for model, by_benchmark in scores.items()
-            for benchmark, score in by_benchmark.items()
+            row
+            | {
+                column: scores[row["model"]][row["benchmark"]][key]
+                for column, key in SCORE_COLUMNS.items()
+            }
+            for row in score_rows(scores)
         ],
     }
-
-
-def _by_group(policy: dict[str, Row], base: dict[str, Row]) -> dict[str, Counts]:
-    """Return the mean score, its 95% interval and the gain by group of benchmarks (paper 3.1.2)."""
-    benchmarks: dict[str, list[str]] = {}
-    for benchmark, score in policy.items():
-        benchmarks.setdefault(score["group"], []).append(benchmark)
-    groups = {}
-    for group, names in benchmarks.items():
-        ours, theirs = (
-            group_mean(
-                [Interval(*(scores[name][key] for key in Interval._fields)) for name in names]
-            )
-            for scores in (policy, base)
-        )
-        groups[group] = {
-            "score": percent(ours.value),
-            "low": percent(ours.low),
-            "high": percent(ours.high),
-            "gain": percent(ours.value - theirs.value),
-        }
-    return groups

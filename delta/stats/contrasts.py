@@ -37,6 +37,19 @@ class Contrast(NamedTuple):
     p: float  # two-sided; below 0.05 exactly where the interval leaves out 0
 
 
+def verdict(difference: Contrast) -> str:
+    """Return "better" where the 95% interval is above 0, "worse" below, else "cannot tell"."""
+    if difference.low > 0:
+        return "better"
+    return "worse" if difference.high < 0 else "cannot tell"
+
+
+def format_difference(difference: Contrast) -> str:
+    """Return "+value [low, high]" in points."""
+    value, low, high = (100 * number for number in difference[:3])
+    return f"{value:+.1f} [{low:+.1f}, {high:+.1f}]"
+
+
 class Estimate(NamedTuple):
     """An estimated contrast and its error."""
 

@@ -17,6 +17,7 @@ import delta.cli.experiment
 import delta.cli.export
 import delta.cli.plan
 import delta.cli.rating_sheet
+import delta.cli.results
 import delta.cli.summary
 import delta.cli.view_pairs
 import stages.evaluate
@@ -166,15 +167,32 @@ def test_compare_shows_no_negative_number_of_questions() -> None:
         parse(delta.cli.compare, ["policy", "zero-shot", "--show=-1"])
 
 
-def test_an_unknown_name_lists_the_known_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_experiment_lists_the_known_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    with pytest.raises(InputError) as compared:
-        delta.cli.compare.read_answers("polcy")
-    assert "run 'polcy': 0 runs have this name; expected: one of " in str(compared.value)
-    assert ", figure-1-dpo-" in str(compared.value)
     for names, message in ([], "no experiment is named"), (["figure-9"], "experiment 'figure-9'"):
         with pytest.raises(InputError, match=f"^{message}.*: all, table-1, table-2, figure-5, fig"):
             delta.cli.experiment.distinct_runs(names)
+    for name in ("figure-9", "table-1"):  # not an experiment; one without runs
+        with pytest.raises(InputError, match=f"^experiment '{name}'.*: one of figure-1, figure-2"):
+            delta.cli.results.main(parse(delta.cli.results, [name]))
+
+
+def test_results_in_a_fresh_clone_are_those_of_the_repository(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(delta.cli.results, "_read_base", lambda: None)
+    delta.cli.results.main(parse(delta.cli.results, ["seeds"]))
+    output = capsys.readouterr().out
+    assert [line.split(" | ")[0] for line in output.split("\n")[:6]] == [
+        "| seed",
+        "| ---",
+        "| 1",
+        "| 2",
+        "| 3",
+        "| mean of 3",
+    ]
+    assert output.endswith("\nDifferences from the base need its answers: make repro\n")
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,10 @@ import pytest
 
 from delta.core.errors import InputError
 from delta.core.params import validate
+from delta.evaluation import evaluate
 from delta.evaluation.benchmarks import BenchmarkParams
 from delta.evaluation.evaluate import AnswerRequest, grade_answers, score
+from delta.grading.verdict import Verdict
 from delta.inference import chat_formats
 from delta.inference.types import Reply, Request
 from tests.helpers.benchmark_rows import sums_benchmark
@@ -96,6 +98,54 @@ def test_each_answer_is_graded_by_its_questions_gold_answer() -> None:
         for number, letter in enumerate(letters)
         for sample in (0, 1)
     ]
+
+
+ANY_FORM = [  # grader, gold answer, reply, finish reason, outcome, outcome whatever the form
+    ("choice", "C", r"\boxed{C}", "stop", "correct", "correct"),
+    ("choice", "C", "Some say A or B, some C", "stop", "incorrect", "correct"),
+    ("choice", "C", "Nobody knows", "stop", "incorrect", "incorrect"),
+    ("choice", "", "Perhaps C", "stop", "ungradable", "ungradable"),
+    ("math", "7", "So 3 + 4 = 7", "stop", "incorrect", "correct"),
+    ("math", "7", "So 3 + 4 = 7", "length", "incorrect", "correct"),
+    ("math", "7", "So 7 = 3 + 4", "stop", "incorrect", "incorrect"),
+    ("math", "7", r"\boxed{7} is 3 + 4", "stop", "correct", "correct"),
+    ("math", "7", "seven", "stop", "incorrect", "incorrect"),
+]
+
+
+def test_an_answer_in_another_form_is_graded_by_its_last_number_or_letter() -> None:
+    requests: list[AnswerRequest] = []
+    replies: dict[Request, Reply] = {}
+    for number, (grader, _, text, finish_reason, _, _) in enumerate(ANY_FORM):
+        question = {"question_id": f"toy.{number}", "gold_answer": None, "grader": grader}
+        request = Request("m", "e", f"Which? {number}", 1.0, 1.0, 9, 0, 0)
+        requests.append(((question, 0), request))
+        replies[request] = Reply(text, finish_reason, 1, 1)
+    golds = [
+        {"question_id": f"toy.{number}", "gold_answer": row[1]}
+        for number, row in enumerate(ANY_FORM)
+    ]
+    grading = PARAMS.model_copy(update={"max_ungradable": 1.0})
+    tables = grade_answers(
+        grading, {"toy": requests}, replies, chat_formats.load("plain"), {"toy": iter(golds)}
+    )
+    outcomes = tables["toy"].select("outcome", "flexible_outcome").rows()
+    assert outcomes == [row[4:] for row in ANY_FORM]
+
+
+def test_a_program_has_no_other_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    verdict = Verdict("correct", "print(7)", None)
+    monkeypatch.setattr(evaluate, "grade_all", lambda _, cases: (verdict for _ in cases))
+    question = {"question_id": "toy.0", "gold_answer": None, "grader": "code"}
+    request = Request("m", "e", "Print 7.", 1.0, 1.0, 9, 0, 0)
+    tables = grade_answers(
+        PARAMS,
+        {"toy": [((question, 0), request)]},
+        {request: Reply("print(7)", "stop", 1, 1)},
+        chat_formats.load("plain"),
+        {"toy": iter([{"question_id": "toy.0", "gold_answer": "{}"}])},
+    )
+    assert tables["toy"].select("outcome", "flexible_outcome").rows() == [("correct", None)]
 
 
 def test_questions_that_changed_during_generation_are_refused() -> None:

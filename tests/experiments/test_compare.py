@@ -32,6 +32,15 @@ def test_other_questions_cannot_be_compared() -> None:
 
 def test_the_table_has_a_line_for_each_benchmark() -> None:
     lines = to_markdown(compare(OURS, THEIRS), "policy", "base").split("\n")
-    assert lines[0].startswith("| benchmark | policy − base (points) | p | only policy |")
+    assert lines[0] == (
+        "| benchmark | policy − base (points) | p | policy against base | only policy | "
+        "only base | alike |"
+    )
     assert lines[2].startswith("| sums | +20.0 [")
-    assert lines[2].endswith(" | 2 | 1 | 2 |")
+    assert lines[2].endswith(" | cannot tell | 2 | 1 | 2 |")
+
+
+def test_the_verdict_is_better_where_the_interval_is_above_0() -> None:
+    right, wrong = {"sums": AnswerCounts(1, (1,) * 20)}, {"sums": AnswerCounts(1, (0,) * 20)}
+    assert "| better | 20 | 0 | 0 |" in to_markdown(compare(right, wrong), "policy", "base")
+    assert "| worse | 0 | 20 | 0 |" in to_markdown(compare(wrong, right), "policy", "base")

@@ -1,15 +1,17 @@
-"""The summary has few numbers, under short keys, and the table of all scores."""
+"""The summary has few numbers, under short keys, and lists that DVC skips."""
 
 import json
 from pathlib import Path
 from xml.etree import ElementTree
 
+import polars as pl
 import pytest
 from dvc.repo.metrics.show import _extract_metrics
 
 from delta.core.types import Counts, Row
 from delta.report.figures import style
-from delta.report.summary import summarize
+from delta.report.summary import Names, RunCounts, summarize
+from delta.report.this_run import compare_scores, measure_run
 
 SELECT = {"selected": 16, "mean_delta_selected": 4.0}
 TRAIN = {"last_loss": 0.5, "last_margin": 2.0}
@@ -20,21 +22,37 @@ def score(group: str, value: float, low: float, high: float) -> Row:
     return interval | {"group": group, "n": 50, "samples": 1, "benchmark_version": "v"}
 
 
-def summary(train: Counts = TRAIN) -> Counts:
-    scores = {
-        "base": {
-            "sums": score("easy", 0.2, 0.1, 0.3),
-            "products": score("easy", 0.0, 0.0, 0.1),
-            "code": score("code", 0.5, 0.4, 0.6),
-        },
-        "policy": {
-            "sums": score("easy", 0.4, 0.3, 0.5),
-            "products": score("easy", 0.2, 0.1, 0.3),
-            "code": score("code", 0.25, 0.2, 0.3),
-        },
-    }
-    judge = [{"votes": 30, "refused": 10}, {"votes": 60, "refused": 0}]
-    return summarize(scores, "base", "policy", judge, SELECT, train)
+SCORES = {
+    "base": {
+        "sums": score("easy", 0.2, 0.1, 0.3),
+        "products": score("easy", 0.0, 0.0, 0.1),
+        "code": score("code", 0.5, 0.4, 0.6),
+    },
+    "policy": {
+        "sums": score("easy", 0.4, 0.3, 0.5),
+        "products": score("easy", 0.2, 0.1, 0.3),
+        "code": score("code", 0.25, 0.2, 0.3),
+    },
+}
+ANSWERS = dict.fromkeys(
+    SCORES["base"],
+    pl.DataFrame(
+        [("1", "stop", "7", "correct", "correct"), ("2", "length", None, "incorrect", "correct")],
+        ["question_id", "finish_reason", "extracted", "outcome", "flexible_outcome"],
+        orient="row",
+    ),
+)
+JUDGE = ({"votes": 30, "refused": 10}, {"votes": 60, "refused": 0})
+
+
+def summary(train: Counts = TRAIN, judge: tuple[Counts, ...] = JUDGE) -> Counts:
+    return summarize(
+        Names("base", "smollm2-135m", "dpo"),
+        SCORES,
+        measure_run(ANSWERS, ANSWERS),
+        compare_scores(SCORES, "base", "policy", (ANSWERS, ANSWERS)),
+        RunCounts(judge, SELECT, train),
+    )
 
 
 def test_a_group_has_the_mean_of_its_benchmarks_with_interval_and_gain() -> None:
@@ -53,17 +71,55 @@ def test_judge_selection_and_training_have_a_few_numbers_each() -> None:
 
 
 def test_no_vote_is_no_division_by_zero() -> None:
-    judge = [{"votes": 0, "refused": 0}]
-    content = summarize({"base": {}, "policy": {}}, "base", "policy", judge, SELECT, TRAIN)
-    assert content["judge"] == {"refused": 0.0}
+    assert summary(judge=({"votes": 0, "refused": 0},))["judge"] == {"refused": 0.0}
 
 
-def test_dvc_reads_the_numbers_and_not_the_table_of_scores() -> None:
+def test_the_lists_are_in_percent_and_name_what_they_compare() -> None:
+    content = summary()
+    (run,) = content["run"]
+    assert run == {
+        "base": "base",
+        "model": "smollm2-135m",
+        "method": "dpo",
+        "sentence": "What DPO on 16 pairs taught smollm2-135m cannot be told apart from chance.",
+    }
+    finished, _, any_form, _ = content["measures"]
+    assert (finished["name"], finished["label"]) == ("finished", "finishes its answer")
+    assert (finished["questions"], finished["base"], any_form["policy"]) == (6, 50.0, 100.0)
+    assert list(content["comparisons"][0].items())[:6] == [
+        ("benchmark", "sums"),
+        ("group", "easy"),
+        ("questions", 50),
+        ("base", 20.0),
+        ("base_low", 10.0),
+        ("base_high", 30.0),
+    ]
+    assert [row["benchmark"] for row in content["comparisons"]] == [
+        *("sums", "products", None),
+        *("code", None),
+    ]
+    assert content["comparisons"][0]["verdict"] == "cannot tell"
+    assert content["scores"][0] == {
+        "model": "base",
+        "benchmark": "sums",
+        "score": 20.0,
+        "low": 10.0,
+        "high": 30.0,
+        "group": "easy",
+        "questions": 50,
+        "samples": 1,
+        "benchmark_version": "v",
+    }
+
+
+def test_dvc_reads_the_numbers_and_not_the_lists() -> None:
     content = json.loads(json.dumps(summary()))
     assert [row["benchmark"] for row in content["scores"]] == 2 * ["sums", "products", "code"]
-    assert set(_extract_metrics(content, "summary.json")) == {
-        *("policy", "judge", "selection", "training")
-    }
+    metrics = _extract_metrics(content, "summary.json")
+    assert set(metrics) == {*("policy", "judge", "selection", "training")}
+    # Four numbers for each group, and five others: with the paper's five groups 25 columns.
+    assert sum(map(len, metrics["policy"].values())) == 4 * 2
+    assert sum(len(metrics[name]) for name in ("judge", "selection", "training")) == 5
 
 
 @pytest.mark.parametrize("name", [f"figure-{number}" for number in range(1, 6)])

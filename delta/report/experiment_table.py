@@ -1,0 +1,112 @@
+"""Tabulate the runs of one experiment: parameters, pairs, scores, differences from the base."""
+
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+
+from delta.experiments.results import Result
+from delta.report.claims.measures import correct_counts
+from delta.report.context import Run
+from delta.report.this_run import format_score
+from delta.stats.contrasts import Contrast, format_difference
+from delta.stats.intervals import Interval
+from delta.stats.seeds import SeedScore, contrast_with_seeds, score_with_seeds
+
+
+class GroupScore(NamedTuple):
+    """The mean score over a group's benchmarks (paper 3.1.2), in fractions."""
+
+    score: SeedScore  # between_seeds is the standard deviation over seeds; None for one run
+    difference: Contrast | None  # from the base, paired by question; None without its answers
+
+
+class ExperimentRow(NamedTuple):
+    """One run, or the mean over runs that differ only in their seeds."""
+
+    axes: dict[str, str]  # axis → entry; a seed axis of a mean has "mean of 3"
+    runs: int  # 1, or the number of seeds of a mean
+    pairs: int | None  # selected; None where it has not run, or seeds selected different numbers
+    groups: dict[str, GroupScore] | None  # None: not run
+
+
+def experiment_rows(
+    runs: Sequence[Run],
+    seed_axes: Collection[str],
+    groups: dict[str, str],
+    base: Run | None,
+) -> list[ExperimentRow]:
+    """Return a row for each run, and after the seeds of a configuration the mean of those done.
+
+    `groups` has the group of each benchmark, and `base` the answers of the base; None if there are
+    none. Raises InputError where runs or the base answered different numbers of questions.
+    """
+    configurations: dict[tuple[str, ...], list[Run]] = {}
+    for run in runs:
+        key = tuple(entry for axis, entry in run.axes.items() if axis not in seed_axes)
+        configurations.setdefault(key, []).append(run)
+    rows = []
+    for configuration in configurations.values():
+        rows += [_row(run.axes, [run], groups, base) for run in configuration]
+        done = [run for run in configuration if run.result is not None]
+        if len(done) > 1:
+            mean = dict.fromkeys(seed_axes, f"mean of {len(done)}")
+            rows.append(_row(done[0].axes | mean, done, groups, base))
+    return rows
+
+
+def _row(
+    axes: dict[str, str], runs: list[Run], groups: dict[str, str], base: Run | None
+) -> ExperimentRow:
+    if any(run.result is None for run in runs):
+        return ExperimentRow(axes, len(runs), None, None)
+    results = [run.result for run in runs if isinstance(run.result, Result)]
+    selected = {result.counts["select"]["selected"] for result in results}
+    scores = {}
+    for group in dict.fromkeys(groups.values()):
+        names = [name for name, other in groups.items() if other == group]
+        scores[group] = _group_score(runs, names, base)
+    return ExperimentRow(axes, len(runs), selected.pop() if len(selected) == 1 else None, scores)
+
+
+def _group_score(runs: list[Run], benchmarks: list[str], base: Run | None) -> GroupScore:
+    ours = [correct_counts(runs, name) for name in benchmarks]
+    score = score_with_seeds(ours)
+    if base is None:
+        return GroupScore(score, None)
+    for name in benchmarks:
+        correct_counts([*runs, base], name)  # raises InputError where the questions differ
+    theirs = [correct_counts([base], name) for name in benchmarks]
+    return GroupScore(score, contrast_with_seeds([ours, theirs], [1, -1]))
+
+
+def to_markdown(rows: Sequence[ExperimentRow]) -> str:
+    """Return a table: axes, pairs, and for each group the score and the difference from the base.
+
+    A mean also has the standard deviation (SD) over its seeds, in points.
+    """
+    done = next((row.groups for row in rows if row.groups is not None), {})
+    axes = list(rows[0].axes)
+    columns = [
+        *axes,
+        "pairs",
+        *(f"{group}{end}" for group in done for end in ("", " − base (points)")),
+    ]
+    if not done:
+        columns.append("scores")
+    lines = [columns, ["---"] * len(columns)]
+    for row in rows:
+        if row.groups is None:
+            rest = ["–", "not run"]
+        else:
+            pairs = "–" if row.pairs is None else f"{row.pairs:,}"
+            rest = [pairs, *(cell for group in row.groups.values() for cell in _cells(group))]
+        cells = [*row.axes.values(), *rest]
+        lines.append(cells + [""] * (len(columns) - len(cells)))
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _cells(group: GroupScore) -> tuple[str, str]:
+    score, difference = group
+    text = format_score(Interval(*score[:3]))
+    if score.between_seeds is not None:
+        text += f", SD {100 * score.between_seeds:.1f}"
+    return text, "–" if difference is None else format_difference(difference)

@@ -1,0 +1,92 @@
+"""Say in one or two plain sentences what a run taught, from nothing but its measures."""
+
+from collections.abc import Sequence
+
+from delta.report.this_run import Measure
+
+MORE, LESS, UNKNOWN = "better", "worse", "cannot tell"  # verdicts
+SUBJECTS = {
+    "dpo": "DPO on {pairs}",
+    "kto": "KTO on the traces of {pairs}",
+    "sft": "SFT on the chosen traces of {pairs}",
+}
+CHANGES = {  # measure → what a model learnt where it rose, what it does where it fell
+    "finished": ("to finish more of {answers}", "finishes fewer of {answers}"),
+    "asked_form": (
+        "to give more of {answers} in the asked form",
+        "gives fewer of {answers} in the asked form",
+    ),
+    "right": ("to be right more often", "is right less often"),
+}
+# (right in any form, counted right) → what is said where the two differ
+DIFFERENT = {
+    (MORE, LESS): "is right more often whatever the form, but counted right less often",
+    (LESS, MORE): "is right less often whatever the form, but counted right more often",
+    (UNKNOWN, MORE): (
+        "is counted right more often; whether it is right more often whatever the form cannot be "
+        "told"
+    ),
+    (UNKNOWN, LESS): (
+        "is counted right less often; whether it is right less often whatever the form cannot be "
+        "told"
+    ),
+    (MORE, UNKNOWN): (
+        "is right more often whatever the form; whether it is counted right more often cannot be "
+        "told"
+    ),
+    (LESS, UNKNOWN): (
+        "is right less often whatever the form; whether it is counted right less often cannot be "
+        "told"
+    ),
+}
+
+
+def sentence(measures: Sequence[Measure], pairs: int, method: str, base: str) -> str:
+    """Return what `pairs` pairs taught the model `base`, and what cannot be told.
+
+    `method` is dpo, kto or sft. Without a measure "right_any_form" (all questions are about code)
+    only "correct" is spoken of.
+    """
+    verdicts = {measure.name: measure.verdict for measure in measures}
+    counted = verdicts["correct"]
+    any_form = verdicts.get("right_any_form", counted)
+    told = {
+        "finished": verdicts["finished"],
+        "asked_form": verdicts["asked_form"],
+        "right": counted if counted == any_form else UNKNOWN,
+    }
+    subject = SUBJECTS[method].format(pairs=f"{pairs:,} pair{'' if pairs == 1 else 's'}")
+    first = _changes(told, subject, base)
+    different = DIFFERENT.get((any_form, counted))
+    if first is None:
+        if different is None:
+            return f"What {subject} taught {base} cannot be told apart from chance."
+        return f"After {subject}, {base} {different}."
+    if different is not None:
+        return f"{first}. It {different}."
+    if counted == UNKNOWN:
+        how = "more" if MORE in told.values() else "less"
+        return f"{first}. Whether it is right {how} often cannot be told."
+    return f"{first}."
+
+
+def _changes(told: dict[str, str], subject: str, base: str) -> str | None:
+    """Return what rose and what fell, without a full stop; None where nothing did."""
+    learnt, lost = (
+        [CHANGES[name][side] for name in told if told[name] == verdict]
+        for side, verdict in enumerate((MORE, LESS))
+    )
+    if learnt:
+        text = _join(learnt) + (f", but it {_join(lost)}" if lost else "")
+    else:
+        text = _join(lost)
+    text = text.replace("{answers}", "its answers", 1).replace("{answers}", "them")
+    if learnt:
+        return f"{subject} taught {base} {text}"
+    return f"After {subject}, {base} {text}" if lost else None
+
+
+def _join(parts: Sequence[str]) -> str:
+    """Return "", "a", "a and b" or "a, b and c"."""
+    *before, last = parts or [""]
+    return f"{', '.join(before)} and {last}" if before else last

@@ -1,0 +1,264 @@
+"""What the run in this workspace taught: the policy against the base on the same questions.
+
+Stage `summary` measures it and writes it to metrics/summary.json; the page, the console and the
+README read it from there, so that all show the same numbers and verdicts.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import polars as pl
+
+from delta.core import paths, tables
+from delta.core.errors import InputError
+from delta.core.files import read_json
+from delta.core.schemas import ANSWER
+from delta.core.types import Row
+from delta.experiments.results import AnswerCounts, count_answers
+from delta.report.scores import Scores, interval_of, percent
+from delta.stats.contrasts import (
+    Contrast,
+    CorrectCounts,
+    Term,
+    contrast,
+    format_difference,
+    group_terms,
+    verdict,
+)
+from delta.stats.intervals import Interval, effective_n_wilson, group_mean
+
+COLUMNS = ["question_id", "finish_reason", "extracted", "outcome", "flexible_outcome"]
+LABELS = {
+    "finished": "finishes its answer",
+    "asked_form": "answers in the asked form",
+    "right_any_form": "is right, whatever the form",
+    "correct": "is counted right",
+}
+# Whether an answer has what the measure counts; null where it cannot be told (code has one form).
+EXPRESSIONS = {
+    "finished": pl.col("finish_reason") == "stop",
+    "asked_form": pl.col("extracted").is_not_null(),
+    "right_any_form": pl.col("flexible_outcome") == "correct",
+    "correct": pl.col("outcome") == "correct",
+}
+NUMBERS = ("policy", "judge", "selection", "training")  # what DVC compares
+Answers = Mapping[str, pl.DataFrame]  # benchmark → its rows, with COLUMNS
+
+
+class Measure(NamedTuple):
+    """The fraction of answers of which something is true, over all questions of all benchmarks."""
+
+    name: str  # a key of LABELS
+    label: str  # "the model ..."
+    questions: int  # all have equal weight
+    base: Interval  # fractions
+    policy: Interval
+    difference: Contrast  # policy - base, paired by question
+    verdict: str  # better, worse or cannot tell: of delta.stats.contrasts.verdict
+
+
+class Comparison(NamedTuple):
+    """The scores of the base and the policy on a benchmark, or their means over a group."""
+
+    benchmark: str | None  # None: the group
+    group: str
+    questions: int
+    base: Interval  # fractions
+    policy: Interval
+    difference: Contrast  # policy - base, paired by question
+    verdict: str  # better, worse or cannot tell: of delta.stats.contrasts.verdict
+
+
+class Score(NamedTuple):
+    """The score of an evaluated model on a benchmark."""
+
+    model: str
+    benchmark: str
+    group: str
+    score: Interval  # fractions
+    questions: int
+    samples: int  # answers a question
+    benchmark_version: str
+
+
+class ThisRun(NamedTuple):
+    """The content of metrics/summary.json."""
+
+    sentence: str  # what the pairs taught, in one or two sentences
+    base: str  # the base's name in `evaluation.models`
+    model: str  # the base's name in `models`
+    method: str  # dpo, kto or sft
+    pairs: int  # selected
+    measures: list[Measure]  # in the order of LABELS; right_any_form is left out if all is code
+    comparisons: list[Comparison]  # the benchmarks of each group, then the group
+    scores: list[Score]  # every evaluated model on every benchmark
+    numbers: Row  # policy (by group), judge, selection, training: what DVC compares
+
+
+def read_answers(model: str, benchmarks: list[str]) -> Answers:
+    """Read the answers of a model of this workspace. Raises InputError where a file is damaged."""
+    return {name: tables.read(paths.answers(model, name), ANSWER, COLUMNS) for name in benchmarks}
+
+
+def measure_run(base: Answers, policy: Answers) -> list[Measure]:
+    """Measure both models. Raises InputError where they were not asked the same questions."""
+    for name, answers in policy.items():
+        if not answers["question_id"].equals(base[name]["question_id"]):
+            raise InputError(
+                f"benchmark {name}: the base and the policy were not asked the same questions; "
+                "rebuild with `dvc repro`"
+            )
+    return [measure for name in LABELS if (measure := _measure(name, base, policy)) is not None]
+
+
+def _measure(name: str, base: Answers, policy: Answers) -> Measure | None:
+    """Return a measure; None where it is null for all answers."""
+    counted = []  # of each benchmark: the policy's counts and the base's
+    for benchmark in policy:
+        both = [count_answers(rows[benchmark], EXPRESSIONS[name]) for rows in (policy, base)]
+        if both[0].correct:
+            counted.append(both)
+    questions = sum(len(ours.correct) for ours, _ in counted)
+    if not questions:
+        return None
+    weights = [len(ours.correct) / questions for ours, _ in counted]
+    difference = contrast(
+        [
+            Term(CorrectCounts([ours.correct, theirs.correct], ours.samples), [weight, -weight])
+            for (ours, theirs), weight in zip(counted, weights, strict=True)
+        ]
+    )
+    ours, theirs = (_proportion(counts) for counts in zip(*counted, strict=True))
+    return Measure(name, LABELS[name], questions, theirs, ours, difference, verdict(difference))
+
+
+def _proportion(counts: Sequence[AnswerCounts]) -> Interval:
+    """Return the mean over the questions of all benchmarks."""
+    means = [number / row.samples for row in counts for number in row.correct]
+    return effective_n_wilson(means, sum(len(row.correct) * row.samples for row in counts))
+
+
+def compare_scores(
+    scores: Scores, base: str, policy: str, answers: tuple[Answers, Answers]
+) -> list[Comparison]:
+    """Compare the scores of both on each benchmark and each group (paper 3.1.2).
+
+    `answers` are those of base and policy.
+    """
+    before, after = answers
+    groups: dict[str, list[str]] = {}
+    for name, score in scores[policy].items():
+        groups.setdefault(score["group"], []).append(name)
+    comparisons = []
+    for group, names in groups.items():
+        counts = {}
+        for name in names:
+            ours, theirs = count_answers(after[name]), count_answers(before[name])
+            counts[name] = CorrectCounts([ours.correct, theirs.correct], ours.samples)
+        for benchmark, members in [*((name, [name]) for name in names), (None, names)]:
+            difference = contrast(group_terms([counts[name] for name in members], [1, -1]))
+            theirs_, ours_ = (
+                group_mean([interval_of(scores[model][name]) for name in members])
+                for model in (base, policy)
+            )
+            questions = sum(scores[policy][name]["n"] for name in members)
+            comparisons.append(
+                Comparison(
+                    benchmark, group, questions, theirs_, ours_, difference, verdict(difference)
+                )
+            )
+    return comparisons
+
+
+def to_markdown(comparisons: Sequence[Comparison]) -> str:
+    """Return a table with both scores, their paired difference and a verdict for each benchmark."""
+    lines = [
+        "| benchmark | group | base | policy | difference (points) | policy against base |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in comparisons:
+        if row.benchmark is not None:
+            scores = map(format_score, (row.base, row.policy))
+            difference = format_difference(row.difference)
+            cells = (row.benchmark, row.group, *scores, difference, row.verdict)
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def format_score(score: Interval) -> str:
+    """Return "value% [low, high]"."""
+    value, low, high = (100 * number for number in score)
+    return f"{value:.1f}% [{low:.1f}, {high:.1f}]"
+
+
+# --- metrics/summary.json, in percent ---
+
+
+def comparison_row(row: Measure | Comparison) -> Row:
+    """Return a row of the lists `measures` and `comparisons`, in percent."""
+    names = {key: value for key, value in row._asdict().items() if not isinstance(value, tuple)}
+    verdict_ = names.pop("verdict")
+    for model, interval in (("base", row.base), ("policy", row.policy)):
+        names |= {
+            model: percent(interval.value),
+            f"{model}_low": percent(interval.low),
+            f"{model}_high": percent(interval.high),
+        }
+    difference = row.difference
+    return names | {
+        "difference": percent(difference.value),
+        "low": percent(difference.low),
+        "high": percent(difference.high),
+        "p": float(f"{difference.p:.3g}"),
+        "verdict": verdict_,
+    }
+
+
+def read_summary(path: Path = paths.SUMMARY) -> ThisRun:
+    """Read metrics/summary.json. Raises InputError where it is missing, damaged or of old code."""
+    content = read_json(path)
+    try:
+        (run,) = content["run"]
+        return ThisRun(
+            sentence=run["sentence"],
+            base=run["base"],
+            model=run["model"],
+            method=run["method"],
+            pairs=content["selection"]["pairs"],
+            measures=[
+                Measure(row["name"], row["label"], row["questions"], *_read_numbers(row))
+                for row in content["measures"]
+            ],
+            comparisons=[
+                Comparison(row["benchmark"], row["group"], row["questions"], *_read_numbers(row))
+                for row in content["comparisons"]
+            ],
+            scores=[
+                Score(
+                    row["model"],
+                    row["benchmark"],
+                    row["group"],
+                    _fractions(row, "score", "low", "high"),
+                    row["questions"],
+                    row["samples"],
+                    row["benchmark_version"],
+                )
+                for row in content["scores"]
+            ],
+            numbers={name: content[name] for name in NUMBERS},
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: of another version; rebuild with `dvc repro summary`") from error
+
+
+def _read_numbers(row: Row) -> tuple[Interval, Interval, Contrast, str]:
+    base, policy = (
+        _fractions(row, name, f"{name}_low", f"{name}_high") for name in ("base", "policy")
+    )
+    difference = _fractions(row, "difference", "low", "high")
+    return base, policy, Contrast(*difference, row["p"]), row["verdict"]
+
+
+def _fractions(row: Row, *keys: str) -> Interval:
+    return Interval(*(row[key] / 100 for key in keys))

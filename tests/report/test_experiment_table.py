@@ -1,0 +1,109 @@
+"""The table of one experiment, on toy runs that a person can count."""
+
+from typing import Any
+
+import pytest
+
+from delta.core.errors import InputError
+from delta.experiments.grid import ExperimentParams, seed_axes
+from delta.experiments.results import AnswerCounts, Result
+from delta.report.context import ModelScores, Run
+from delta.report.experiment_table import experiment_rows, to_markdown
+
+GROUPS = {"sums": "easy", "products": "easy", "stem": "stem"}
+QUESTIONS = 20
+
+
+def answers(correct: int) -> dict[str, AnswerCounts]:
+    """Return so many correct answers to sums, half to products, none to stem."""
+    counts = {"sums": correct, "products": correct // 2, "stem": 0}
+    return {
+        name: AnswerCounts(1, (1,) * number + (0,) * (QUESTIONS - number))
+        for name, number in counts.items()
+    }
+
+
+def result(correct: int, pairs: int) -> Result:
+    counts: dict[str, dict[str, Any]] = {"select": {"selected": pairs}}
+    return Result("k", "n", {}, "c", "2026-11-30", None, counts, {}, answers(correct))
+
+
+BASE = Run({}, ModelScores({}, answers(0)))
+RUNS = [
+    Run({"k": "4", "seed": "1"}, result(4, 4)),
+    Run({"k": "4", "seed": "2"}, result(12, 4)),
+    Run({"k": "4", "seed": "3"}, None),
+    Run({"k": "8", "seed": "1"}, result(20, 8)),
+    Run({"k": "8", "seed": "2"}, None),
+]
+
+
+def test_each_run_has_a_row_and_several_seeds_their_mean() -> None:
+    rows = experiment_rows(RUNS, ["seed"], GROUPS, BASE)
+    assert [(row.axes["k"], row.axes["seed"], row.pairs, row.runs) for row in rows] == [
+        ("4", "1", 4, 1),
+        ("4", "2", 4, 1),
+        ("4", "3", None, 1),
+        ("4", "mean of 2", 4, 2),
+        ("8", "1", 8, 1),
+        ("8", "2", None, 1),
+    ]
+    assert rows[2].groups is None
+    easy = [row.groups["easy"] for row in rows if row.groups]
+    # The mean of sums and products: (4 + 2) / 40, (12 + 6) / 40, their mean, (20 + 10) / 40.
+    assert [group.score.value for group in easy] == pytest.approx([0.15, 0.45, 0.3, 0.75])
+    differences = [group.difference.value for group in easy if group.difference]
+    assert differences == pytest.approx([0.15, 0.45, 0.3, 0.75])  # the base has none right
+    # The deviation of 15 and 45 from their mean is 15 each: the variance 2 × 15² / 1.
+    assert [group.score.between_seeds for group in easy] == [
+        None,
+        None,
+        pytest.approx(0.15 * 2**0.5),
+        None,
+    ]
+
+
+def test_the_table_marks_what_has_not_run() -> None:
+    lines = to_markdown(experiment_rows(RUNS, ["seed"], GROUPS, BASE)).split("\n")
+    assert lines[0] == (
+        "| k | seed | pairs | easy | easy − base (points) | stem | stem − base (points) |"
+    )
+    assert lines[2].startswith("| 4 | 1 | 4 | 15.0% [")
+    assert lines[4] == "| 4 | 3 | – | not run |  |  |  |"
+    assert "], SD 21.2 | +30.0 [" in lines[5]
+
+
+def test_without_answers_of_the_base_there_are_no_differences() -> None:
+    (row,) = experiment_rows(RUNS[:1], ["seed"], GROUPS, None)
+    assert row.groups is not None
+    assert row.groups["easy"].difference is None
+    assert "] | – | 0.0% [" in to_markdown([row])
+
+
+def test_an_experiment_that_has_not_run_is_a_table_too() -> None:
+    lines = to_markdown(experiment_rows([RUNS[2]], ["seed"], GROUPS, BASE)).split("\n")
+    assert lines == [
+        "| k | seed | pairs | scores |",
+        "| --- | --- | --- | --- |",
+        "| 4 | 3 | – | not run |",
+    ]
+
+
+def test_a_base_with_other_questions_is_refused() -> None:
+    other = {name: AnswerCounts(1, (0,) * 7) for name in GROUPS}
+    with pytest.raises(InputError, match="sums: results with different numbers of questions"):
+        experiment_rows(RUNS[:1], ["seed"], GROUPS, Run({}, ModelScores({}, other)))
+
+
+@pytest.mark.parametrize(
+    ("vary", "axes"),
+    [
+        ({"k": {"4": {"selector.k": 4}}}, []),
+        ({"k": {"4": {"selector.k": 4}}, "s": {"a": {"train.seed": 1}}}, ["s"]),
+        ({"s": {"a": {"train.seed": 1, "selector.seed": 1}, "b": {"train.seed": 2}}}, ["s"]),
+        ({"s": {"a": {"train.seed": 1}, "b": {"selector.k": 2}}}, []),
+        ({"s": {"a": {}, "b": {"train.seed": 2}}}, []),
+    ],
+)
+def test_an_axis_of_nothing_but_seeds_is_repeated(vary: dict[str, Any], axes: list[str]) -> None:
+    assert seed_axes(ExperimentParams(always={}, vary=vary)) == axes

@@ -1,0 +1,134 @@
+"""The sentence says what rose, what fell and what cannot be told, and nothing else."""
+
+import pytest
+
+from delta.report.sentence import sentence
+from delta.report.this_run import Measure
+from delta.stats.contrasts import Contrast
+from delta.stats.intervals import Interval
+
+VERDICTS = {"+": "better", "-": "worse", "?": "cannot tell"}
+NAMES = ("finished", "asked_form", "right_any_form", "correct")
+NOTHING = Interval(0.0, 0.0, 1.0)
+
+
+def say(signs: str, pairs: int = 16, method: str = "dpo", names: tuple[str, ...] = NAMES) -> str:
+    """Return the sentence for a sign of each measure: + rose, - fell, ? cannot be told."""
+    measures = [
+        Measure(name, "", 9, NOTHING, NOTHING, Contrast(0.0, 0.0, 0.0, 1.0), VERDICTS[sign])
+        for name, sign in zip(names, signs, strict=True)
+    ]
+    return sentence(measures, pairs, method, "M")
+
+
+# The form: finishes, asked form; both measures of being right rose, fell, or cannot be told.
+FORM = {
+    "++++": "DPO on 16 pairs taught M to finish more of its answers, to give more of them in the "
+    "asked form and to be right more often.",
+    "++--": "DPO on 16 pairs taught M to finish more of its answers and to give more of them in "
+    "the asked form, but it is right less often.",
+    "++??": "DPO on 16 pairs taught M to finish more of its answers and to give more of them in "
+    "the asked form. Whether it is right more often cannot be told.",
+    "+-++": "DPO on 16 pairs taught M to finish more of its answers and to be right more often, "
+    "but it gives fewer of them in the asked form.",
+    "+---": "DPO on 16 pairs taught M to finish more of its answers, but it gives fewer of them "
+    "in the asked form and is right less often.",
+    "+-??": "DPO on 16 pairs taught M to finish more of its answers, but it gives fewer of them "
+    "in the asked form. Whether it is right more often cannot be told.",
+    "+?++": "DPO on 16 pairs taught M to finish more of its answers and to be right more often.",
+    "+?--": "DPO on 16 pairs taught M to finish more of its answers, but it is right less often.",
+    "+???": "DPO on 16 pairs taught M to finish more of its answers. Whether it is right more "
+    "often cannot be told.",
+    "-+++": "DPO on 16 pairs taught M to give more of its answers in the asked form and to be "
+    "right more often, but it finishes fewer of them.",
+    "-+--": "DPO on 16 pairs taught M to give more of its answers in the asked form, but it "
+    "finishes fewer of them and is right less often.",
+    "-+??": "DPO on 16 pairs taught M to give more of its answers in the asked form, but it "
+    "finishes fewer of them. Whether it is right more often cannot be told.",
+    "--++": "DPO on 16 pairs taught M to be right more often, but it finishes fewer of its "
+    "answers and gives fewer of them in the asked form.",
+    "----": "After DPO on 16 pairs, M finishes fewer of its answers, gives fewer of them in the "
+    "asked form and is right less often.",
+    "--??": "After DPO on 16 pairs, M finishes fewer of its answers and gives fewer of them in "
+    "the asked form. Whether it is right less often cannot be told.",
+    "-?++": "DPO on 16 pairs taught M to be right more often, but it finishes fewer of its "
+    "answers.",
+    "-?--": "After DPO on 16 pairs, M finishes fewer of its answers and is right less often.",
+    "-???": "After DPO on 16 pairs, M finishes fewer of its answers. Whether it is right less "
+    "often cannot be told.",
+    "?+++": "DPO on 16 pairs taught M to give more of its answers in the asked form and to be "
+    "right more often.",
+    "?+--": "DPO on 16 pairs taught M to give more of its answers in the asked form, but it is "
+    "right less often.",
+    "?+??": "DPO on 16 pairs taught M to give more of its answers in the asked form. Whether it "
+    "is right more often cannot be told.",
+    "?-++": "DPO on 16 pairs taught M to be right more often, but it gives fewer of its answers "
+    "in the asked form.",
+    "?---": "After DPO on 16 pairs, M gives fewer of its answers in the asked form and is right "
+    "less often.",
+    "?-??": "After DPO on 16 pairs, M gives fewer of its answers in the asked form. Whether it is "
+    "right less often cannot be told.",
+    "??++": "DPO on 16 pairs taught M to be right more often.",
+    "??--": "After DPO on 16 pairs, M is right less often.",
+    "????": "What DPO on 16 pairs taught M cannot be told apart from chance.",
+}
+
+# Right whatever the form and counted right differ: what is then said of them.
+DIFFERENT = {
+    "+-": "is right more often whatever the form, but counted right less often.",
+    "-+": "is right less often whatever the form, but counted right more often.",
+    "+?": "is right more often whatever the form; whether it is counted right more often cannot "
+    "be told.",
+    "-?": "is right less often whatever the form; whether it is counted right less often cannot "
+    "be told.",
+    "?+": "is counted right more often; whether it is right more often whatever the form cannot "
+    "be told.",
+    "?-": "is counted right less often; whether it is right less often whatever the form cannot "
+    "be told.",
+}
+
+
+@pytest.mark.parametrize("signs", FORM)
+def test_what_rose_was_taught_and_what_fell_is_said_too(signs: str) -> None:
+    assert say(signs) == FORM[signs]
+
+
+@pytest.mark.parametrize("form", [signs for signs in FORM if signs.endswith("??")])
+@pytest.mark.parametrize("right", DIFFERENT)
+def test_being_right_and_counting_as_right_are_told_apart(form: str, right: str) -> None:
+    if form == "????":
+        assert say("??" + right) == f"After DPO on 16 pairs, M {DIFFERENT[right]}"
+    else:
+        first = FORM[form].split(". ")[0]
+        assert say(form[:2] + right) == f"{first}. It {DIFFERENT[right]}"
+
+
+@pytest.mark.parametrize(
+    ("method", "pairs", "expected"),
+    [
+        ("dpo", 1, "DPO on 1 pair taught M to be right more often."),
+        ("dpo", 2500, "DPO on 2,500 pairs taught M to be right more often."),
+        ("kto", 16, "KTO on the traces of 16 pairs taught M to be right more often."),
+        ("sft", 16, "SFT on the chosen traces of 16 pairs taught M to be right more often."),
+    ],
+)
+def test_the_sentence_names_the_method_and_what_it_learns_from(
+    method: str, pairs: int, expected: str
+) -> None:
+    assert say("??++", pairs, method) == expected
+
+
+def test_every_method_fits_every_form_of_the_sentence() -> None:
+    assert say("-???", 16, "sft") == (
+        "After SFT on the chosen traces of 16 pairs, M finishes fewer of its answers. "
+        "Whether it is right less often cannot be told."
+    )
+    assert say("????", 16, "kto") == (
+        "What KTO on the traces of 16 pairs taught M cannot be told apart from chance."
+    )
+
+
+def test_programs_have_one_form_and_one_way_to_be_right() -> None:
+    names = ("finished", "asked_form", "correct")
+    assert say("?++", names=names) == FORM["?+++"]
+    assert say("+??", names=names) == FORM["+???"]
