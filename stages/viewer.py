@@ -33,18 +33,17 @@ BATCH_SIZE = 32  # questions or answers in memory at once
 def main(console: Console, page: str | None = None) -> None:
     if page not in (None, *PAGES):
         raise InputError(f"{page}: expected pairs, answers or nothing")
+    results = []
     if page != "answers":
         counts = write_pairs()
-        console.print(
-            f"viewer: {counts['pairs']:,} pairs, {counts['selected']:,} of them selected: "
-            f"{paths.PAIR_VIEWER}/index.html"
-        )
+        results.append(f"{counts['pairs']:,} pairs, {counts['selected']:,} of them selected")
     if page != "pairs":
         counts = write_answers()
-        console.print(
-            f"viewer: {counts['questions']:,} questions, {counts['gained']:,} gained and "
-            f"{counts['lost']:,} lost: {paths.ANSWER_VIEWER}/index.html"
+        results.append(
+            f"{counts['questions']:,} questions, {counts['gained']:,} gained and "
+            f"{counts['lost']:,} lost"
         )
+    console.finish("; ".join(results))
 
 
 def write_pairs() -> dict[str, int]:

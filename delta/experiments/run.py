@@ -26,9 +26,12 @@ from delta.core import paths
 from delta.core.errors import InputError
 from delta.core.git import git
 from delta.core.params import PARAMS_FILE
+from delta.core.progress import duration, rough_duration
+from delta.evaluation.evaluate import describe_scores
 from delta.experiments import results
 from delta.experiments.changes import write_changes
 from delta.experiments.grid import RunSpec
+from delta.experiments.origin import experiments
 from delta.experiments.results import Result
 
 TARGET = "summary"
@@ -48,20 +51,27 @@ def run_experiments(missing: list[RunSpec], jobs: int, log: Callable[[str], None
     Raises InputError where Git or DVC cannot prepare a clone.
     """
     with _lock(log) as lock:
-        commits = {name: commit for name, (_, commit) in _experiments(Path()).items()}
+        commits = {name: found.commit for name, found in experiments(Path()).items()}
         collected = ((spec, commits[spec.name], None) for spec in missing if spec.name in commits)
         to_run = [spec for spec in missing if spec.name not in commits]
         runs = itertools.chain(collected, _run_all(to_run, jobs, lock))
-        failed = []
+        failed: list[RunSpec] = []
+        times: list[int] = []
         for done, (spec, commit, seconds) in enumerate(runs, 1):
             if commit is None:
                 failed.append(spec)
                 output = _log_path(spec).read_text(encoding="utf-8", errors="replace")
                 log(f"{spec.name}: failed: {dvc_error(output)}; see {_log_path(spec)}")
                 continue
-            results.write(read_result(spec, commit, seconds))
-            took = "" if seconds is None else f" in {seconds} s"
-            log(f"{spec.name}: done{took}; {len(missing) - done} to go")
+            result = read_result(spec, commit, seconds)
+            results.write(result)
+            took = "" if seconds is None else f" ({duration(seconds)})"
+            left = f"; {len(missing) - done} to go"
+            if seconds is not None and done < len(missing):
+                times.append(seconds)
+                mean = sum(times) / len(times)
+                left += f", about {rough_duration(mean * (len(missing) - done) / jobs)}"
+            log(f"{spec.name}: {describe_scores(result.scores)}{took}{left}")
         return failed
 
 
@@ -149,26 +159,11 @@ def _run_in(clone: Path, spec: RunSpec, source: str, threads: int, lock: int) ->
 
 def _fetch(clone: Path, spec: RunSpec) -> str | None:
     """Fetch the experiment of a clone and return its commit, or None if the run made none."""
-    experiment = _experiments(clone).get(spec.name)
+    experiment = experiments(clone).get(spec.name)
     if experiment is None:
         return None
-    ref, commit = experiment
-    git("fetch", "--quiet", str(clone), f"+{ref}:{ref}", check=True)
-    return commit
-
-
-def _experiments(repository: Path) -> dict[str, tuple[str, str]]:
-    """Return the DVC experiments of a repository: name → (ref, commit).
-
-    The refs are refs/exps/BASELINE[:2]/BASELINE[2:]/NAME.
-    """
-    lines = git(
-        *("-C", str(repository), "for-each-ref", "--format=%(refname) %(objectname)"),
-        "refs/exps/??/*/*",
-        check=True,
-    ).splitlines()
-    pairs = [line.split(" ") for line in lines]
-    return {ref.rpartition("/")[2]: (ref, commit) for ref, commit in pairs}
+    git("fetch", "--quiet", str(clone), f"+{experiment.ref}:{experiment.ref}", check=True)
+    return experiment.commit
 
 
 def read_result(spec: RunSpec, commit: str, seconds: int | None) -> Result:
