@@ -19,9 +19,9 @@ def example_answers(
     name: str = "sums",
     group: str = "easy",
 ) -> BenchmarkAnswers:
-    """Return one answer of each model to each question; one with "yes" in it is correct.
+    """Return one answer of each model to each question; "yes|no" is two answers to one.
 
-    "yes|no" is two answers to the same question.
+    An answer with "yes" in it is correct. One with "perhaps" is so only in another form.
     """
     questions = [question_row(name, number, text) for number, text in enumerate(statements)]
     return BenchmarkAnswers(
@@ -62,6 +62,7 @@ def answer_row(benchmark: str, number: int, sample: int, text: str) -> Row:
         "outcome": "correct" if is_right else "incorrect",
         "extracted": "yes" if is_right else None,
         "reason": None if is_right else "no_box",
+        "flexible_outcome": "correct" if is_right or "perhaps" in text else "incorrect",
         "finish_reason": "stop" if is_right else "length",
     }
 

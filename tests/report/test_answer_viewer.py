@@ -12,7 +12,7 @@ from tests.helpers.example_answers import example_answers
 from tests.helpers.example_pairs import viewer_data
 
 FOUR = example_answers(
-    ["one", "two", "three", "four"], ["no", "yes", "yes", "no"], ["yes", "no", "yes", "no"]
+    ["one", "two", "three", "four"], ["perhaps", "yes", "yes", "no"], ["yes", "no", "yes", "no"]
 )
 
 
@@ -25,6 +25,7 @@ def test_a_question_is_gained_lost_both_or_neither(tmp_path: Path) -> None:
     columns = viewer_data(tmp_path, "index", "answers")["columns"]
     assert columns["kind"] == ["gained", "lost", "both", "neither"]
     assert columns["right"] == [[0, 1], [1, 0], [1, 1], [0, 0]]
+    assert columns["right_any_form"] == [[1, 1], [1, 0], [1, 1], [0, 0]]
     assert columns["extracted"][0] == [None, "yes"]
     assert columns["gold"] == ["yes"] * 4
     assert {name: counts[name] for name in ("questions", *answer_page.KINDS)} == {
@@ -82,7 +83,7 @@ def test_an_answer_that_was_cut_in_its_reasoning_is_all_reasoning(tmp_path: Path
     build(tmp_path, FOUR._replace(before=rows))
     parts = [record["before"][0]["parts"] for record in viewer_data(tmp_path, "0", "answers")]
     assert parts == [
-        [["reasoning", "no"]],
+        [["reasoning", "perhaps"]],
         [["reasoning", "y"], ["answer", "es"]],
         [["reasoning", "ye"], ["answer", "s"]],
         [["answer", "no"]],

@@ -143,18 +143,16 @@ def test_the_same_run_gives_the_same_bytes(tmp_path: Path) -> None:
         assert (first / file).read_bytes() == (second / file).read_bytes()
 
 
-def test_the_stage_writes_both_pages_and_prints_their_paths(
+def test_the_stage_writes_both_pages_and_prints_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_workspace(tmp_path, example_pairs(TEXTS, cut=1))
     write_answer_tables(tmp_path, ["x"], ["no"], ["yes"])
     monkeypatch.chdir(tmp_path)
     screen = io.StringIO()
-    stages.viewer.main(Console(screen))
-    assert screen.getvalue() == (
-        "viewer: 3 pairs, 2 of them selected: report/pairs/index.html\n"
-        "viewer: 5 questions, 5 gained and 0 lost: report/answers/index.html\n"
-    )
+    stages.viewer.main(Console(screen, "viewer"))
+    line = "viewer: 3 pairs, 2 of them selected; 5 questions, 5 gained and 0 lost\n"
+    assert screen.getvalue() == line
     assert (tmp_path / "report" / "pairs" / "index.html").is_file()
     assert (tmp_path / "report" / "answers" / "index.html").is_file()
     with pytest.raises(InputError, match="pages: expected pairs, answers or nothing"):

@@ -17,7 +17,7 @@ KINDS = ("gained", "lost", "both", "neither")
 QUESTION_COLUMNS = ["question_id", "statement", "prompt", "history"]
 ANSWER_COLUMNS = [
     *("question_id", "sample", "text", "answer_start", "gold_answer"),
-    *("outcome", "extracted", "reason", "finish_reason"),
+    *("outcome", "extracted", "reason", "flexible_outcome", "finish_reason"),
 ]
 
 
@@ -92,7 +92,10 @@ def _index_row(
     benchmark: BenchmarkAnswers, question: Row, before: list[Row], after: list[Row]
 ) -> Row:
     """Return the row of the list. Its extracted answers are those of the first samples."""
-    right = [sum(row["outcome"] == "correct" for row in rows) for rows in (before, after)]
+    right, right_any_form = (
+        [sum(row[column] == "correct" for row in rows) for rows in (before, after)]
+        for column in ("outcome", "flexible_outcome")
+    )
     return {
         "question_id": question["question_id"],
         "benchmark": benchmark.name,
@@ -102,6 +105,7 @@ def _index_row(
         "gold": truncate_texts(before[0]["gold_answer"]),
         "samples": [len(before), len(after)],
         "right": right,
+        "right_any_form": right_any_form,
         "extracted": truncate_texts([before[0]["extracted"], after[0]["extracted"]]),
     }
 
@@ -112,6 +116,7 @@ def _answer(row: Row) -> Row:
     return {
         "parts": [part for part in parts if part[1]],
         "verdict": {name: row[name] for name in ("outcome", "extracted", "reason")},
+        "flexible_outcome": row["flexible_outcome"],
         "finish_reason": row["finish_reason"],
     }
 

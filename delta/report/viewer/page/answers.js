@@ -7,7 +7,7 @@ startViewer({
   itemsOf: questionsOf,
   filters: questionFilters,
   entry: questionEntry,
-  entryClass: () => "entry",
+  entryClass: () => "entry question",
   read: (question) => record(question.at),
   view: questionView,
 });

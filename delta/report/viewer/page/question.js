@@ -33,8 +33,10 @@ function answerSide(name, model, [first, ...others], parting, raw) {
 }
 
 function answerParts(answer, parting, raw) {
+  const isRightInAnotherForm = answer.flexible_outcome === "correct" && answer.verdict.outcome !== "correct";
   return [
     verdictLine(answer.verdict.outcome, answer.verdict, raw),
+    ...(isRightInAnotherForm ? [node("p", { class: "verdict" }, "Its last number or letter is ", RIGHT_ANY_FORM, ".")] : []),
     node("p", { class: "ending" }, FINISH_REASONS[answer.finish_reason]),
     traceText(answer, parting, raw),
   ];

@@ -14,7 +14,8 @@ const KINDS_OF_SAMPLES = {
   both: "right equally often",
   neither: "never right",
 };
-const SHORT_KINDS = { gained: "gained", lost: "lost", both: "both right", neither: "none right" };
+const RIGHT_ANY_FORM = "right in another form";
+const SHORT_KINDS = { gained: "gained", lost: "lost", both: "both right", neither: "neither" };
 const kindWords = (question) => (Math.max(...question.samples) > 1 ? KINDS_OF_SAMPLES : KINDS)[question.kind];
 
 /** Returns a record for each question of the index. */
@@ -73,6 +74,7 @@ function shortAnswer(question, side, raw) {
     node("span", { class: `outcome ${isRight ? "correct" : "incorrect"}` }, isRight ? "right" : "wrong"),
     " ",
     extracted === null ? node("em", {}, "no answer in the asked form") : answerNode(beginning(extracted, 60), raw),
+    !isRight && question.right_any_form[side] > 0 ? ` (${RIGHT_ANY_FORM})` : "",
   ];
 }
 

@@ -60,7 +60,7 @@ function pieces(text) {
       emit(open.start, after, tex, open.display);
     } else if (mark.startsWith("\n")) {
       if (open && open.closer !== "\\]" && !open.closer.startsWith("\\end")) open = null;
-    } else if (!open && mark === "\\boxed") {
+    } else if (mark === "\\boxed" && (!open || isPrice(text, open, match.index))) {
       const end = boxEnd(text, after);
       if (end) emit(match.index, end, text.slice(match.index, end), false);
       BORDER.lastIndex = end || after;
@@ -70,6 +70,13 @@ function pieces(text) {
   }
   if (from < text.length) list.push({ source: text.slice(from), tex: null, display: false });
   return list;
+}
+
+/** Returns whether a dollar that is still open has no formula after it: "$5 each.\nSo \boxed{10}". */
+function isPrice(text, open, index) {
+  if (open.closer !== "$") return false;
+  open.newline ??= text.indexOf("\n", open.inner); // searched once, however many boxes follow
+  return open.newline >= 0 && open.newline < index;
 }
 
 function closes(text, index, mark, open) {
