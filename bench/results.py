@@ -4,6 +4,7 @@ A benchmark measures two ways in alternating turns and reports their ratio, beca
 on the machine and its load.
 """
 
+import argparse
 import datetime
 import multiprocessing
 import os
@@ -38,6 +39,11 @@ class Ratio(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
+
+
+def argument_parser(docstring: str | None) -> argparse.ArgumentParser:
+    """Return a parser whose --help prints the first line of a benchmark's docstring."""
+    return argparse.ArgumentParser(description=(docstring or "").split("\n", maxsplit=1)[0])
 
 
 def in_fresh_process(function: Callable[P, R], *arguments: P.args, **options: P.kwargs) -> R:
