@@ -13,10 +13,11 @@ from delta.core.errors import InputError
 from delta.core.params import read_all, validate
 from delta.inference.config import ServingParams
 from delta.inference.engine import open_engine
-from delta.plan import availability, dvc_state, plan
+from delta.plan import availability, dvc_state
 from delta.plan.availability import NO_ANSWER, AskHub, Availability, ExternalSource
 from delta.plan.costs import Gpu
 from delta.plan.dvc_state import Stage, with_states
+from delta.plan.plan import plan
 from delta.plan.render import Section, abbreviate, align_columns, source_section
 from delta.plan.requests import PromptEngine
 from tests.helpers.import_closure import ROOT
