@@ -22,7 +22,7 @@ FILE = Path(__file__).with_name("RESULTS.md")
 TITLE = """# Results of `make bench`
 
 Ratios of two things measured in turns, in one run on one machine. Each section is the newest run
-of one benchmark; the command in it repeats the run. Stages have the names they had on that day.
+of one benchmark; the command in it repeats the run.
 """
 
 

@@ -27,7 +27,8 @@ def plan(
         stages = read_stages()
     except InputError as error:
         not_checked.append(f"which stages are up to date, so all count as to be run: {error}")
-    if stages and all(stage.state == UP_TO_DATE for stage in stages):
+    to_run = [stage for stage in stages if stage.state != UP_TO_DATE]
+    if stages and not to_run:
         return [f"Nothing to do: all {len(stages)} stages are up to date."]
     workspace = Workspace(params, {stage.name: stage for stage in stages})
     pending, known = list(pending_requests(workspace)), sizes(params)
@@ -44,6 +45,7 @@ def plan(
         render.training_section(params.train, training),
         render.server_section(params, requests),
         render.total_section(params, requests, training),
+        render.wall_time_section(costs.wall_time(params, len(to_run), requests, training)),
         render.memory_section(params, asked, known, gpu, trains),
         render.disk_section(workspace, requests, known, trains),
         render.source_section(answers),
