@@ -126,6 +126,15 @@ def commands(*pages: Path) -> list[tuple[str, str]]:
     ]
 
 
+def test_every_benchmark_has_help() -> None:
+    programs = [
+        path for path in (ROOT / "bench").glob("*.py") if 'if __name__ == "__main__"' in read(path)
+    ]
+    assert len(programs) > 10
+    parser = "results.argument_parser(__doc__)"
+    assert [path.name for path in programs if parser not in read(path)] == []
+
+
 def test_every_command_in_the_docs_exists() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert len(commands()) > 20
