@@ -137,6 +137,7 @@ RERUNS: list[tuple[str, Any, set[str]]] = [
     ("generators.one-shot.temperature", 0.9, chain("one-shot")),
     ("generators.three-shot.samples", 3, chain("three-shot") | FROM_PAIR),
     ("grading.timeout_s", 3.0, VERIFIED | FROM_PAIR | ON_BASE),
+    ("grading.workers", 9, {"report"}),
     ("verify.recorded", "grade", VERIFIED | FROM_PAIR),
     ("judge.rater", "llm", JUDGED | FROM_SELECT),
     (
