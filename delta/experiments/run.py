@@ -29,6 +29,7 @@ from delta.core.params import PARAMS_FILE
 from delta.experiments import results
 from delta.experiments.changes import write_changes
 from delta.experiments.grid import RunSpec
+from delta.experiments.origin import experiments
 from delta.experiments.results import Result
 
 TARGET = "summary"
@@ -48,7 +49,7 @@ def run_experiments(missing: list[RunSpec], jobs: int, log: Callable[[str], None
     Raises InputError where Git or DVC cannot prepare a clone.
     """
     with _lock(log) as lock:
-        commits = {name: commit for name, (_, commit) in _experiments(Path()).items()}
+        commits = {name: found.commit for name, found in experiments(Path()).items()}
         collected = ((spec, commits[spec.name], None) for spec in missing if spec.name in commits)
         to_run = [spec for spec in missing if spec.name not in commits]
         runs = itertools.chain(collected, _run_all(to_run, jobs, lock))
@@ -149,26 +150,11 @@ def _run_in(clone: Path, spec: RunSpec, source: str, threads: int, lock: int) ->
 
 def _fetch(clone: Path, spec: RunSpec) -> str | None:
     """Fetch the experiment of a clone and return its commit, or None if the run made none."""
-    experiment = _experiments(clone).get(spec.name)
+    experiment = experiments(clone).get(spec.name)
     if experiment is None:
         return None
-    ref, commit = experiment
-    git("fetch", "--quiet", str(clone), f"+{ref}:{ref}", check=True)
-    return commit
-
-
-def _experiments(repository: Path) -> dict[str, tuple[str, str]]:
-    """Return the DVC experiments of a repository: name → (ref, commit).
-
-    The refs are refs/exps/BASELINE[:2]/BASELINE[2:]/NAME.
-    """
-    lines = git(
-        *("-C", str(repository), "for-each-ref", "--format=%(refname) %(objectname)"),
-        "refs/exps/??/*/*",
-        check=True,
-    ).splitlines()
-    pairs = [line.split(" ") for line in lines]
-    return {ref.rpartition("/")[2]: (ref, commit) for ref, commit in pairs}
+    git("fetch", "--quiet", str(clone), f"+{experiment.ref}:{experiment.ref}", check=True)
+    return experiment.commit
 
 
 def read_result(spec: RunSpec, commit: str, seconds: int | None) -> Result:
