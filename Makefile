@@ -40,18 +40,15 @@ environment:
 test-environment:
 	@tools/environment.sh sync cluster fuzz s3 tests
 
-repro: environment ## run the pipeline (only what changed) and print the scores
-	@python -m delta check
-	@python -m delta repair-dvc
-	dvc repro
-	@python -m delta summary
+repro: environment ## run the pipeline (only what changed) and say what the run taught
+	@python -m delta repro
 
 plan: environment ## print what `make repro` would run, request and cost; runs nothing (GPU="--gpu-gib 141")
 	@python -m delta repair-dvc
 	@python -m delta plan $(GPU)
 
-experiment: environment ## run a table or figure as DVC experiments: NAME=figure-1, or all; JOBS=2 side by side
-	@python -m delta experiment $(NAME) --jobs $(or $(JOBS),1)
+experiment: environment ## run a table or figure as DVC experiments: NAME=figure-1, or all; JOBS=2; FORCE=1 repeats
+	@python -m delta experiment $(NAME) --jobs $(or $(JOBS),1) $(if $(FORCE),--force)
 
 view-pairs: environment ## write the selected pairs as a page: report/pairs/index.html
 	@python -m delta view-pairs

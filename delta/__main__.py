@@ -14,6 +14,7 @@ COMMANDS = {
     "plan": "Print what `make repro` would run, request and cost, without running it.",
     "push": "Push the outputs to a DVC remote, also after a killed push.",
     "rating-sheet": "Write a sheet of traces for people to rate.",
+    "repro": "Run the pipeline, only what changed, and say what the run taught.",
     "repair-dvc": "Repair files of DVC that a kill has truncated.",
     "results": "Print the results of an experiment as a table.",
     "summary": "Print the scores of the last run.",

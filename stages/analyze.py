@@ -28,15 +28,20 @@ def main(console: Console) -> None:
         tables.read(paths.SELECTED, SELECTED),
         human,
     )
-    console.print(f"analyze: {inputs.ratings.height} ratings of {len(names)} generators")
+    console.status(f"{inputs.ratings.height} ratings of {len(names)} generators")
     rows, counts = analyze(settings, params.get("selector.seed"), inputs)
     for name, content in rows.items():
         text = json.dumps(content, indent=1, allow_nan=False) + "\n"
         write_text(paths.analysis(name), text)
     write_counts(paths.counts("analyze"), counts | rating_counts, "analyze")
-    console.print(
-        f"analyze: {counts['pairs_with_all_deltas']} of {counts['pairs']} pairs with deltas"
-    )
+    areas = {
+        name: row["auc"] for name, row in counts["dimensions"].items() if row["auc"] is not None
+    }
+    text = f"{counts['pairs_with_all_deltas']} of {counts['pairs']} pairs with all deltas"
+    if areas:
+        best = max(areas, key=areas.__getitem__)
+        text += f"; {best} tells right from wrong best (AUC {areas[best]:.2f})"
+    console.finish(text)
 
 
 def read_human_ratings(

@@ -14,7 +14,13 @@ from delta.core.files import remove_link, write_counts
 from delta.core.schemas import ANSWER, QUESTION
 from delta.evaluation.benchmarks import BenchmarkParams, benchmark_version
 from delta.evaluation.config import EvaluatedModelParams, EvaluationSampling
-from delta.evaluation.evaluate import AnswerRequest, build_requests, grade_answers, score
+from delta.evaluation.evaluate import (
+    AnswerRequest,
+    build_requests,
+    describe_scores,
+    grade_answers,
+    score,
+)
 from delta.grading import sandbox
 from delta.grading.config import GradingParams
 from delta.inference.chat_formats import ChatFormat
@@ -45,10 +51,9 @@ def main(console: Console, model: str) -> None:
         tables.write(paths.answers(model, name), answers, ANSWER)
         version = benchmark_version(name, benchmarks[name], questions[name])
         result = score(benchmarks[name], version, questions[name], answers)
-        interval = f"[{result['low']:.3f}, {result['high']:.3f}]"
-        console.print(f"evaluate {model} {name}: {result['value']:.3f} {interval}")
         scores[name] = result | {"engine": engine} | (sandbox_mode if name in with_code else {})
     write_counts(paths.score(model), scores, model)
+    console.finish(describe_scores(scores))
 
 
 def read_questions(path: Path) -> pl.DataFrame:

@@ -11,15 +11,16 @@ def main(console: Console, name: str) -> None:
     if source.hub is not None:
         console.print(f"fetch {name}: from the hub or its cache; progress: logs/fetch-{name}.log")
     elif source.recording is not None:
-        console.print(f"fetch {name}: reading recorded traces")
-    elif source.served_model_name is not None:
-        console.print(f"fetch {name}: nothing to fetch; servers call it {source.served_model_name}")
+        console.status("reading recorded traces")
     else:
-        console.print(f"fetch {name}: fetching, checking and converting it")
-    fingerprint = fetch(
-        name, source, paths.model(name), lambda text: console.print(f"fetch {name}: {text}")
-    )
-    console.print(f"fetch {name}: {fingerprint[:12]}")
+        console.status("fetching, checking and converting it")
+    folder = paths.model(name)
+    fingerprint = fetch(name, source, folder, lambda text: console.print(f"fetch {name}: {text}"))
+    if source.served_model_name is not None:
+        console.finish(f"nothing to fetch; servers call it {source.served_model_name}")
+    else:
+        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        console.finish(f"{size / 2**20:,.0f} MiB, fingerprint {fingerprint[:12]}")
 
 
 if __name__ == "__main__":

@@ -44,6 +44,12 @@ def main(console: Console, name: str) -> None:
     columns = [column for column in TRACE.columns if column != "text"]
     counts = count_traces(tables.read(path, TRACE, columns))
     write_counts(paths.counts("generate", name), counts | details, "generate", name)
+    finished = counts["finish_reason"].get("stop", 0) / max(1, counts["traces"])
+    tokens = counts["mean_completion_tokens"]
+    console.finish(
+        f"{counts['traces']} traces, {finished:.0%} finished"
+        + ("" if tokens is None else f", {tokens:.0f} tokens on average")
+    )
 
 
 def ask_model(

@@ -53,6 +53,23 @@ def main(console: Console, name: str, second: str | None = None) -> None:
         counts["agreement"] = judge_agreement(first, ratings)
     tables.write(path, ratings, RATING)
     write_counts(paths.counts(stage, name), counts, stage, name)
+    # One line for both judges.
+    if bool(second) == (settings.second_judge.rater != "none"):
+        console.finish(
+            describe_votes(first, counts["agreement"]) if second else describe_votes(ratings)
+        )
+
+
+def describe_votes(ratings: pl.DataFrame, agreement: dict[str, Any] | None = None) -> str:
+    """Return the mean vote, the refused votes, and how often the second judge gave the same."""
+    votes = ratings["votes"].explode().drop_nulls()
+    if votes.is_empty():
+        return "no votes"
+    text = f"{votes.len()} votes, mean {votes.mean():.2f}, {ratings['refused'].sum()} refused"
+    equal = [row["exact"] for row in (agreement or {}).values() if row["exact"] is not None]
+    if equal:
+        text += f"; the second judge's vote is equal in {sum(equal) / len(equal):.0%}"
+    return text
 
 
 def rate(

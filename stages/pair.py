@@ -21,10 +21,9 @@ def main(console: Console) -> None:
         )
     tables.write(paths.PAIRS, pairs, PAIR)
     write_counts(paths.counts("pair"), counts, "pair")
-    console.print(
-        f"pair: {counts['pairs']} pairs from {counts['with_pairs']} of {counts['problems']} "
-        f"problems, {counts['recipe']}; dropped: {counts['dropped']}"
-    )
+    reasons = [f"{number} without ({reason})" for reason, number in counts["dropped"].items()]
+    of = f"{counts['with_pairs']} of {counts['problems']} problems"
+    console.finish(", ".join([f"{counts['pairs']} pairs, {counts['recipe']}, from {of}", *reasons]))
 
 
 if __name__ == "__main__":

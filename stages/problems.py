@@ -18,10 +18,8 @@ def main(console: Console) -> None:
     tables.write(paths.PROBLEMS, problems, PROBLEM)
     tables.write(paths.DROPPED, dropped, DROPPED)
     write_counts(paths.counts("problems"), counts, "problems")
-    console.print(
-        f"problems: {counts['kept']} of {counts['drawn']} kept; dropped {counts['dropped']}; "
-        f"in a benchmark: {counts['overlap']}"
-    )
+    reasons = [f"{number} dropped ({reason})" for reason, number in counts["dropped"].items()]
+    console.finish(", ".join([f"{counts['kept']} of {counts['drawn']} problems", *reasons]))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,8 @@ def main(console: Console, name: str) -> None:
     )
     counts = summarize_counts(row_counts)
     write_counts(paths.counts("questions", name), counts, "questions", name)
-    console.print(f"questions {name}: {counts}")
+    reasons = [f"{number} dropped ({reason})" for reason, number in counts["dropped"].items()]
+    console.finish(", ".join([f"{counts['kept']} questions", *reasons]))
 
 
 if __name__ == "__main__":

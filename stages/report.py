@@ -33,10 +33,14 @@ def main(console: Console) -> None:
     paper_figures.draw_all(rows, paths.REPORT)
     write_rows_and_plots(rows)
     results = decide(paper.claims(), context)
-    write_counts(paths.REPORT / "claims.json", formatting.to_metrics(results))
+    claims = formatting.to_metrics(results)
+    write_counts(paths.REPORT / "claims.json", claims)
     write_text(paths.REPORT / "claims.md", formatting.to_markdown(results) + "\n")
     write_text(paths.REPORT / "index.html", page.render(context, rows, results, paths.REPORT))
-    console.print(table)
+    decided = [
+        f"{number} {verdict.replace('_', ' ')}" for verdict, number in claims["claims_that"].items()
+    ]
+    console.finish(f"claims of the paper: {', '.join(decided)}; {paths.REPORT / 'index.html'}")
 
 
 def draw_policy(by_model: scores.Scores) -> None:

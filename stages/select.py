@@ -6,6 +6,7 @@ from delta.core import params, paths, tables
 from delta.core.console import Console, run
 from delta.core.files import write_counts
 from delta.core.schemas import PAIR, RATING, SELECTED, SIDES
+from delta.core.types import Counts
 from delta.pairing.select import SelectorParams, select
 
 
@@ -17,15 +18,19 @@ def main(console: Console) -> None:
     selected, counts = select(selector, pairs, ratings)
     tables.write(paths.SELECTED, selected, SELECTED)
     write_counts(paths.counts("select"), counts, "select")
-    message = (
-        f"select: {counts['selected']} of {counts['pairs']} pairs, {selector.mode} by {selector.by}"
-    )
+    console.finish(describe(selector, counts))
+
+
+def describe(selector: SelectorParams, counts: Counts) -> str:
+    text = f"{counts['selected']} of {counts['pairs']} pairs, {selector.mode} by {selector.by}"
+    if (mean := counts["mean_delta_selected"]) is not None:
+        text += f", mean delta {mean:.2f}"
     if selector.mode in ("top", "bottom"):
         tied, num_selected = counts["tied_at_cut"], counts["tied_and_selected"]
-        message += f"; {tied} tie at the cut, {num_selected} of them are in"
+        text += f"; {tied} tie at the cut, {num_selected} of them are in"
     if selector.mode == "length_matched":
-        message += f"; KS distance of the lengths {counts['matching']['ks_distance']}"
-    console.print(message)
+        text += f"; KS distance of the lengths {counts['matching']['ks_distance']}"
+    return text
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ def main(console: Console) -> None:
     )
     write_counts(paths.SUMMARY, summary)
     gains = ", ".join(f"{group} {score['gain']:+.1f}" for group, score in summary["policy"].items())
-    console.print(f"summary: points gained over {base}: {gains}")
+    console.finish(f"points gained over {base}: {gains}")
 
 
 if __name__ == "__main__":

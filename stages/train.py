@@ -25,7 +25,7 @@ def main(console: Console) -> None:
     traces = pl.concat(tables.read(paths.traces(name), TRACE) for name in generators)
     pairs = dataset.join_texts(selected, problems, traces)
 
-    console.print(f"train: {settings.method} on {pairs.height} pairs; about 20 s to the first step")
+    console.status(f"{settings.method} on {pairs.height} pairs, about 20 s to the first step")
     # Importing torch takes seconds, so check the inputs first.
     from delta.training import model_io, reference_logps
 
@@ -38,10 +38,10 @@ def main(console: Console) -> None:
     counts |= {"rows": len(train), "rows_held_out": len(held_out)}
     with open_reply_cache("reference", base_fingerprint, console.print) as cache:
         progress = partial(console.progress, label="reference")
-        num_computed = reference_logps.add_reference(
+        reference_logps.add_reference(
             settings, [*train, *held_out], base, base_fingerprint, cache, progress
         )
-    console.print(f"train: {num_computed} reference log-probabilities computed, the rest cached")
+    console.status("loading the base")
     # The open cache is a lock: of two equal runs, only one writes checkpoints.
     key = launch.run_key(settings, train, held_out, base_fingerprint)
     with open_reply_cache("train", key, console.print) as cache:
@@ -53,9 +53,12 @@ def main(console: Console) -> None:
         end_of_turn = chat_format.end_of_turn(tokenizer)
         policy = paths.model(paths.POLICY)
         changed = model_io.save(settings, base, checkpoint, policy, end_of_turn, complete)
-        counts |= result | {"weights_changed": changed}
+        counts |= result | {"weights_changed": changed, "machine": launch.machine(settings)}
         write_counts(paths.counts("train"), counts, "train")
         checkpoints.remove_run(folder)  # the policy is complete, and DVC keeps it
+    labels = {"last_loss": "loss", "last_margin": "margin", "held_out_loss": "held-out loss"}
+    numbers = [f"{labels[key]} {counts[key]:.3g}" for key in labels if key in counts]
+    console.finish(", ".join([f"{counts['pairs_kept']} pairs", *numbers]))
 
 
 if __name__ == "__main__":

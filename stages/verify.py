@@ -38,6 +38,11 @@ def main(console: Console, name: str) -> None:
     counts = verify.summarize(grading, verdicts) | recorded_counts | {"llm_fallback": fallback}
     tables.write(paths.verdicts(name), verdicts, VERDICT)
     write_counts(paths.counts("verify", name), counts, "verify", name)
+    graded = counts["graded"]
+    console.finish(
+        f"{counts['correct'] / max(1, graded):.1%} of {graded} traces right, "
+        f"{counts['ungradable']} ungradable"
+    )
 
 
 def ask_model(

@@ -1,11 +1,11 @@
 """Run tables, figures or controls of the paper as DVC experiments and collect their results.
 
-Each run writes a result to metrics/runs/. An experiment is a grid of parameters under
+Each run writes a result to metrics/runs/. Results that came with the repository are kept, unless
+`--force` repeats them. An experiment is a grid of parameters under
 `experiments` in params.yaml. A run that several experiments share is run once.
 """
 
 import argparse
-import subprocess
 import sys
 from collections.abc import Iterable
 from functools import partial
@@ -15,12 +15,13 @@ import yaml
 
 from delta import check
 from delta.check import Params
+from delta.cli import repair_dvc, repro
 from delta.cli.command_line import number
 from delta.core import params
 from delta.core.console import Console
 from delta.core.errors import InputError
 from delta.core.git import is_tracked
-from delta.experiments import results, run
+from delta.experiments import origin, results, run
 from delta.experiments.changes import check_changes
 from delta.experiments.grid import Changes, ExperimentParams, RunSpec, expand_grid, with_changes
 from delta.plan.availability import external_sources
@@ -32,12 +33,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("names", nargs="*", help="entries of `experiments` in params.yaml, or all")
     jobs = partial(number, least=1)
     parser.add_argument("--jobs", type=jobs, default=1, help="runs side by side (default: 1)")
+    repeat = "run here what came with the repository; what was run here is not repeated"
+    parser.add_argument("--force", action="store_true", help=repeat)
 
 
-def distinct_runs(names: list[str]) -> list[RunSpec]:
+def distinct_runs(names: list[str], force: bool = False) -> list[RunSpec]:
     """Return the distinct runs of the experiments, each with its whole params.yaml checked.
 
     Raises InputError for an unknown name, and for a run with impossible parameters or missing data.
+    With `force`, runs that have a result may run again.
     """
     content = params.read_all()
     declared = params.load_sections("experiments", ExperimentParams)
@@ -54,7 +58,7 @@ def distinct_runs(names: list[str]) -> list[RunSpec]:
             where = f"params.yaml: experiments.{name} {spec.axes}"
             changed = with_changes(content, spec.changes, f"experiments.{name}")
             run_params = check.check_content(changed, where)
-            if results.read(spec.key) is None:
+            if force or results.read(spec.key) is None:
                 check_tracked(run_params, spec.changes, where)
                 check_changes(spec.changes, where)
     return list(by_key.values())
@@ -96,14 +100,19 @@ def _parameters(stage: str) -> list[str]:
 def main(options: argparse.Namespace) -> int:
     console = Console(sys.stdout)
     check.check()
-    selected = distinct_runs(options.names)
+    selected = distinct_runs(options.names, options.force)
     # Outputs that the runs share are computed once, before them.
-    for command in ([sys.executable, "-m", "delta", "repair-dvc"], ["dvc", "repro"]):
-        if subprocess.run(command, check=False).returncode:
-            return 1
-    missing = [spec for spec in selected if results.read(spec.key) is None]
-    console.print(f"{len(selected)} runs, {len(selected) - len(missing)} of them done")
-    failed = run.run_experiments(missing, options.jobs, console.print)
-    if missing and subprocess.run(["dvc", "repro", "report"], check=False).returncode:
+    repair_dvc.main(options)
+    if repro.run_stages():
         return 1
+    runs = origin.find_runs(selected)
+    hint = "; FORCE=1 (or --force) runs them here" if runs.came and not options.force else ""
+    console.print(runs.text() + hint)
+    repeated = {result.key for result in runs.came} if options.force else set()
+    to_run = [spec for spec in selected if spec in runs.missing or spec.key in repeated]
+    failed = run.run_experiments(to_run, options.jobs, console.print)
+    if to_run and repro.run_dvc("repro", "report"):
+        return 1
+    for name in options.names if options.names != ["all"] else ["NAME"]:
+        console.print(f"as a table: {repro.python()} -m delta results {name}")
     return 1 if failed else 0

@@ -1,4 +1,4 @@
-"""Run a stage: progress and one-line errors on the screen, everything else in logs/<stage>.log.
+"""Run a stage: progress, result and one-line errors on the screen, all else in logs/<stage>.log.
 
 With DELTA_DEBUG=1 in the environment nothing is redirected, so that `print` and `breakpoint` work.
 """
@@ -22,10 +22,13 @@ from typing import NoReturn, TextIO, TypeVar
 
 from tqdm import tqdm
 
+from delta.core import progress
 from delta.core.errors import KEPT, RESUME, IncompleteError, InputError, one_line
 
 T = TypeVar("T")
 LOGS = Path("logs")
+STARTED = time.monotonic()
+CLEAR_LINE = "\r\x1b[K"  # of a terminal
 PROGRESS_S = 10  # between two lines of progress, where the screen is a file
 DISK_ERRORS = {
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG),  # full
@@ -76,22 +79,41 @@ def explain_truncated_bytecode(
 class Console:
     """The user's screen."""
 
-    def __init__(self, screen: TextIO) -> None:
+    def __init__(self, screen: TextIO, stage: str = "", started: float | None = None) -> None:
+        """Write to `screen`. `stage` is DVC's name of it; `started` is a monotonic time."""
         self.screen = screen
+        self.stage = stage
+        self.started = started
 
     def print(self, text: str) -> None:
         """Print a line. Raises IncompleteError where the screen is closed or full."""
+        self._write(f"{clear_line(self.screen)}{text}\n")
+
+    def status(self, text: str) -> None:
+        """Show what the stage does now, until the next line. Shown on a terminal only."""
+        if self.screen.isatty():
+            where = progress.position(self.stage, progress.current(self.stage))
+            self._write(f"{CLEAR_LINE}{where}: {text} ...")
+
+    def finish(self, result: str) -> None:
+        """Print the one line with which a stage ends: its result, and where the run is."""
+        seconds = None if self.started is None else time.monotonic() - self.started
+        self.print(progress.end_stage(self.stage, result, seconds))
+
+    def _write(self, text: str) -> None:
         try:
-            print(text, file=self.screen, flush=True)
+            self.screen.write(text)
+            self.screen.flush()
         except OSError as error:
             raise IncompleteError(
                 f"standard error cannot be written to ({error.strerror}). {RESUME}"
             ) from error
 
     def progress(self, items: Iterable[T], total: int, label: str) -> Iterator[T]:
-        """Yield `items` and show progress: a bar on a terminal, lines in a file."""
+        """Yield `items` and show progress: a bar on a terminal until the end, lines in a file."""
         if self.screen.isatty():
-            yield from tqdm(items, total=total, desc=label, file=self.screen)
+            self._write(CLEAR_LINE)
+            yield from tqdm(items, total=total, desc=label, file=self.screen, leave=False)
             return
         first = last = time.monotonic()
         for done, item in enumerate(items, 1):
@@ -136,7 +158,7 @@ def run(main: Callable[..., None], log_name: str | None = None) -> None:
     try:
         # The engine's child processes end only if this one runs its exit handlers.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-        main(Console(screen), *arguments)
+        main(Console(screen, *_stage(words)), *arguments)
         _flush(log)
     except SystemExit:
         raise
@@ -150,6 +172,19 @@ def run(main: Callable[..., None], log_name: str | None = None) -> None:
         if cause := _machine_limit(error, log):
             _exit(screen, f"{name}: {one_line(cause)}", 1)
         _exit_with_traceback(error, name, screen, log)
+
+
+def clear_line(screen: TextIO) -> str:
+    """Return what clears the line of a status or a progress bar on a terminal."""
+    return CLEAR_LINE if screen.isatty() else ""
+
+
+def _stage(words: list[str]) -> tuple[str, float | None]:
+    """Return DVC's name of the stage with this command line, and when the stage started.
+
+    A stage with further words is the second process of one, so its start is not known.
+    """
+    return "@".join(words[:2]), STARTED if len(words) < 3 else None
 
 
 def parse(main: Callable[..., None], stage: str, words: list[str]) -> list[str | None]:
@@ -226,7 +261,7 @@ def _exit(screen: TextIO, line: str, code: int) -> NoReturn:
     if hint := how_to_undo_experiment():
         line = f"{line}\n{hint}"
     try:
-        screen.write(f"{line}\n")
+        screen.write(f"{clear_line(screen)}{line}\n")
     except OSError:
         with contextlib.suppress(OSError):
             os.write(2, f"{line}\n".encode(errors="backslashreplace"))

@@ -217,4 +217,5 @@ def _write_traces(
     counts = write_recording(target, traces, metadata, log)
     if not counts["traces"]:
         raise InputError(f"{key}: {source.origin} holds no trace; left out: {counts['left_out']}")
-    log(f"recorded: {counts}")
+    left_out = [f"{number} left out ({reason})" for reason, number in counts["left_out"].items()]
+    log(", ".join([f"{counts['traces']} traces of {counts['problems']} problems", *left_out]))

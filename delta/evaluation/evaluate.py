@@ -1,7 +1,7 @@
 """Ask a model the questions of benchmarks, grade its answers, and score them (section 3.1.2)."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import polars as pl
 
@@ -185,3 +185,12 @@ def score(
 
 def _rounded(error: float | None) -> float | None:
     return None if error is None else round(error, 6)
+
+
+def describe_scores(scores: Mapping[str, Row]) -> str:
+    """Return the share of right answers by group: the mean over its benchmarks (paper 3.1.2)."""
+    groups: dict[str, list[float]] = {}
+    for score_ in scores.values():
+        groups.setdefault(score_["group"], []).append(score_["value"])
+    shares = [f"{group} {sum(of) / len(of):.1%}" for group, of in groups.items()]
+    return f"right: {', '.join(shares)}"

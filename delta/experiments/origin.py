@@ -1,13 +1,18 @@
 """Tell results that were made in this repository from those that came with it.
 
 A run leaves a DVC experiment, a reference that Git does not clone. A result in metrics/runs/ is
-therefore made here if the experiment of its name is here (also after `dvc exp pull`).
+therefore made here if the experiment that it names is here (also after `dvc exp pull`).
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from delta.core import paths
 from delta.core.git import git
+from delta.experiments import results
+from delta.experiments.grid import RunSpec
+from delta.experiments.results import Result
 
 
 class Experiment(NamedTuple):
@@ -15,6 +20,30 @@ class Experiment(NamedTuple):
 
     ref: str  # refs/exps/BASELINE[:2]/BASELINE[2:]/NAME
     commit: str
+
+    @property
+    def baseline(self) -> str:
+        """Return the commit that the experiment started from."""
+        return "".join(self.ref.split("/")[2:4])
+
+
+class Runs(NamedTuple):
+    """The runs of an experiment by where their results come from."""
+
+    came: list[Result]  # with the repository
+    here: list[Result]
+    missing: list[RunSpec]  # without a result
+
+    def text(self) -> str:
+        """Return "4 runs: 3 came with the repository (commit 8e7a677, 2026-11-21), 1 made here"."""
+        count = sum(map(len, self))
+        parts = [
+            f"{len(self.came)} came with the repository{_commits(self.came)}",
+            f"{len(self.here)} made here",
+        ]
+        if self.missing:
+            parts.append(f"{len(self.missing)} to run")
+        return f"{count} run{'s' if count > 1 else ''}: {', '.join(parts)}"
 
 
 def experiments(repository: Path) -> dict[str, Experiment]:
@@ -28,8 +57,39 @@ def experiments(repository: Path) -> dict[str, Experiment]:
 
 
 def made_here() -> frozenset[str]:
-    """Return the names of the DVC experiments of this workspace's repository.
+    """Return the names of the results in metrics/runs/ that were made in this repository.
 
-    The name of a result is that of its experiment (delta.experiments.results.Result.name).
+    A committed result that replaced such a one (`git restore metrics`) names another commit.
     """
-    return frozenset(experiments(Path()))
+    found = experiments(Path())
+    known = (results.read(path.stem) for path in sorted(paths.RUNS.glob("*.json")))
+    return frozenset(
+        result.name
+        for result in known
+        if result is not None
+        and result.name in found
+        and found[result.name].baseline.startswith(result.commit)
+    )
+
+
+def find_runs(specs: Sequence[RunSpec]) -> Runs:
+    """Return where the results of `specs` come from."""
+    names = made_here()
+    runs = Runs([], [], [])
+    for spec in specs:
+        result = results.read(spec.key)
+        if result is None:
+            runs.missing.append(spec)
+        else:
+            (runs.here if result.name in names else runs.came).append(result)
+    return runs
+
+
+def _commits(came: Sequence[Result]) -> str:
+    """Return the commits of the results, and the first and last day of their runs."""
+    if not came:
+        return ""
+    commits = list(dict.fromkeys(result.commit for result in sorted(came, key=lambda r: r.date)))
+    first, last = (choose(result.date for result in came) for choose in (min, max))
+    days = first if first == last else f"{first} to {last}"
+    return f" (commit{'s' if len(commits) > 1 else ''} {', '.join(commits)}, {days})"

@@ -26,6 +26,8 @@ from delta.core import paths
 from delta.core.errors import InputError
 from delta.core.git import git
 from delta.core.params import PARAMS_FILE
+from delta.core.progress import duration, rough_duration
+from delta.evaluation.evaluate import describe_scores
 from delta.experiments import results
 from delta.experiments.changes import write_changes
 from delta.experiments.grid import RunSpec
@@ -53,16 +55,23 @@ def run_experiments(missing: list[RunSpec], jobs: int, log: Callable[[str], None
         collected = ((spec, commits[spec.name], None) for spec in missing if spec.name in commits)
         to_run = [spec for spec in missing if spec.name not in commits]
         runs = itertools.chain(collected, _run_all(to_run, jobs, lock))
-        failed = []
+        failed: list[RunSpec] = []
+        times: list[int] = []
         for done, (spec, commit, seconds) in enumerate(runs, 1):
             if commit is None:
                 failed.append(spec)
                 output = _log_path(spec).read_text(encoding="utf-8", errors="replace")
                 log(f"{spec.name}: failed: {dvc_error(output)}; see {_log_path(spec)}")
                 continue
-            results.write(read_result(spec, commit, seconds))
-            took = "" if seconds is None else f" in {seconds} s"
-            log(f"{spec.name}: done{took}; {len(missing) - done} to go")
+            result = read_result(spec, commit, seconds)
+            results.write(result)
+            took = "" if seconds is None else f" ({duration(seconds)})"
+            left = f"; {len(missing) - done} to go"
+            if seconds is not None and done < len(missing):
+                times.append(seconds)
+                mean = sum(times) / len(times)
+                left += f", about {rough_duration(mean * (len(missing) - done) / jobs)}"
+            log(f"{spec.name}: {describe_scores(result.scores)}{took}{left}")
         return failed
 
 

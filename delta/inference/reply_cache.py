@@ -303,7 +303,6 @@ class ReplyCache:
                     yield request, reply
             if missing:
                 self._require_writer()  # before a model is loaded
-                self._log(f"{self.folder.name}: {len(missing)} replies to generate")
                 results = progress(generate(missing.values()), len(missing))
                 yield from self._store(results, num_cached, len(missing), max_failed)
 

@@ -60,6 +60,23 @@ def read_stages() -> list[Stage]:
     return with_states(stages)
 
 
+def run_order(stages: list[Stage]) -> list[Stage]:
+    """Return the stages in the order in which `dvc repro` takes them: depth first."""
+    by_name = {stage.name: stage for stage in stages}
+    order: dict[str, Stage] = {}
+
+    def visit(stage: Stage) -> None:
+        for before in stage.before:
+            if before not in order:
+                visit(by_name[before])
+        order[stage.name] = stage
+
+    for stage in stages:
+        if stage.name not in order:
+            visit(stage)
+    return list(order.values())
+
+
 def _stage(name: str, before: tuple[str, ...], status: list[Any], outputs: list[str]) -> Stage:
     changed, data_changed = [], False
     for kind, entry in _changes(status):

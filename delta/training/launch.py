@@ -19,6 +19,7 @@ from typing import Any
 from delta.core import permissions, processes
 from delta.core.console import Console
 from delta.core.errors import InputError
+from delta.core.machine import cpu
 from delta.core.types import Counts, Row
 from delta.training import checkpoints
 from delta.training.config import TrainParams
@@ -118,6 +119,15 @@ def _progress_bar(console: Console) -> Callable[[int, int], None]:
             next(steps, None)  # the bar counts a step when the next is requested
 
     return on_step
+
+
+def machine(params: TrainParams) -> str:
+    """Return the number and the name of the GPUs that trained; without GPUs, of the processors."""
+    import torch
+
+    if torch.cuda.is_available():
+        return f"{params.num_processes} × {torch.cuda.get_device_name(0)}"
+    return cpu()
 
 
 def accelerate_command(processes: int, arguments: list[str]) -> list[str]:

@@ -3,6 +3,7 @@
 import re
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -145,7 +146,12 @@ def test_an_experiment_has_the_values_of_its_grid_and_the_workspace_keeps_its_ow
         subprocess.run(command.split(), check=True)
     changes: Changes = {"top.text": "max(factuality, step_coherence)", "top.nothing": 1e-10}
     read: list[str] = []
-    monkeypatch.setattr(run, "read_result", lambda _cell, commit, _seconds: read.append(commit))
+
+    def read_result(_spec: RunSpec, commit: str, _seconds: int) -> SimpleNamespace:
+        read.append(commit)
+        return SimpleNamespace(scores={})
+
+    monkeypatch.setattr(run, "read_result", read_result)
     monkeypatch.setattr("delta.experiments.run.results.write", lambda _result: None)
     assert run.run_experiments([RunSpec("mine", {}, changes, "key")], 1, print) == []
     (commit,) = read

@@ -5,10 +5,22 @@ from pathlib import Path
 
 import pytest
 
-from delta.experiments import origin
+from delta.experiments import origin, results
+from delta.experiments.grid import RunSpec
+from delta.experiments.results import Result
 
 COMMIT = ("-c", "user.name=t", "-c", "user.email=t@localhost", "commit", "-q", "--allow-empty")
 BASELINE = "ab" + "0" * 38
+
+
+def result(name: str, commit: str, date: str = "2026-11-21") -> Result:
+    """Return a result whose key is the last part of its name."""
+    key = name.rpartition("-")[2]
+    return Result(key, name, {}, commit, date, 60, {}, {}, {})
+
+
+def spec(key: str) -> RunSpec:
+    return RunSpec("figure", {}, {}, key)
 
 
 def git(folder: Path, *words: str) -> str:
@@ -28,13 +40,42 @@ def repository(tmp_path: Path) -> Path:
     return folder
 
 
-def test_an_experiment_of_this_repository_was_made_here(
+def test_only_references_of_experiments_are_experiments(repository: Path) -> None:
+    (found,) = origin.experiments(repository).items()
+    ref = f"refs/exps/ab/{BASELINE[2:]}/k-4"
+    assert found == ("k-4", (ref, git(repository, "rev-parse", "HEAD")))
+    assert found[1].baseline == BASELINE
+
+
+def test_a_result_was_made_here_if_its_experiment_is_here(
     repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(repository)
+    results.write(result("k-4", BASELINE[:7]))
+    results.write(result("k-8", BASELINE[:7]))
     assert origin.made_here() == {"k-4"}
-    (found,) = origin.experiments(repository).values()
-    assert found == (f"refs/exps/ab/{BASELINE[2:]}/k-4", git(repository, "rev-parse", "HEAD"))
+    # The repository's own result of the same name is restored (git restore metrics).
+    results.write(result("k-4", "8e7a677"))
+    assert origin.made_here() == frozenset()
+
+
+def test_the_runs_of_an_experiment_are_told_apart_and_counted(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(repository)
+    results.write(result("k-4", BASELINE[:7]))
+    results.write(result("k-8", "8e7a677"))
+    runs = origin.find_runs([spec("4"), spec("8"), spec("16")])
+    assert [row.key for row in (*runs.here, *runs.came, *runs.missing)] == ["4", "8", "16"]
+    assert runs.text() == (
+        "3 runs: 1 came with the repository (commit 8e7a677, 2026-11-21), 1 made here, 1 to run"
+    )
+    results.write(result("k-16", "10ab12c", "2026-11-02"))
+    assert origin.find_runs([spec("8"), spec("16")]).text() == (
+        "2 runs: 2 came with the repository (commits 10ab12c, 8e7a677, 2026-11-02 to 2026-11-21), "
+        "0 made here"
+    )
+    assert origin.find_runs([spec("4")]).text() == "1 run: 0 came with the repository, 1 made here"
 
 
 def test_a_clone_and_a_folder_outside_git_have_no_experiment(

@@ -43,7 +43,7 @@ if name == "evaluate":
     right = {{"dpo": "correct", "sft": "incorrect", "kto": "incorrect"}}[params["train"]["method"]]
     rows = {{"question_id": ["q.0", "q.1"], "sample": [0, 0], "outcome": ["correct", right]}}
     pl.DataFrame(rows).write_parquet(f"data/answers/{{argv[0]}}/products.parquet")
-    score = {{argv[0]: {{"products": {{"value": 0.5, "n": 2, "samples": 1}}}}}}
+    score = {{argv[0]: {{"products": {{"value": 0.5, "group": "easy", "n": 2, "samples": 1}}}}}}
     path = Path(f"data/counts/evaluate/{{argv[0]}}.json")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(score))
@@ -88,7 +88,7 @@ def experiment(space: DvcWorkspace, *words: str, ok: bool = True) -> str:
 @pytest.mark.slow
 def test_an_experiment_is_run_collected_and_rendered(space: DvcWorkspace) -> None:
     output = experiment(space, "figure-1", "--jobs", "2")
-    assert "4 runs, 0 of them done" in output
+    assert "4 runs: 0 came with the repository, 0 made here, 4 to run" in output
     runs = results_of(space)
     assert sorted(
         (run["changes"]["train.method"], run["answers"]["products"]["correct"]) for run in runs
@@ -112,10 +112,11 @@ def test_a_run_that_another_figure_shares_is_not_repeated(
     space: DvcWorkspace,
 ) -> None:
     before = trained(space)
-    assert "4 runs, 4 of them done" in experiment(space, "figure-1")
+    assert "4 runs: 0 came with the repository, 4 made here\n" in experiment(space, "figure-1")
     assert trained(space) == before
     # Figure 1 has run two of the four: those by DPO.
-    assert "4 runs, 2 of them done" in experiment(space, "figure-2")
+    output = experiment(space, "figure-2")
+    assert "4 runs: 0 came with the repository, 2 made here, 2 to run" in output
     assert sorted(trained(space)[len(before) :]) == ["kto one-shot", "kto three-shot"]
     assert len(results_of(space)) == 6
 
@@ -127,7 +128,7 @@ def test_a_lost_result_is_collected_again_without_training(
     before = trained(space)
     files = sorted((space.folder / "metrics/runs").glob("*.json"))
     files[0].unlink()
-    assert "done; 0 to go" in experiment(space, "figure-1", "figure-2")
+    assert "right: easy 50.0%; 0 to go" in experiment(space, "figure-1", "figure-2")
     assert trained(space) == before
     assert len(results_of(space)) == 6
 
@@ -141,7 +142,25 @@ def test_the_same_command_repeats_a_failed_run(space: DvcWorkspace) -> None:
     logs = list((space.folder / "logs/experiments").glob("seeds-*.log"))
     assert ["no such luck" in log.read_text() for log in logs] == [True, True]
     fails.unlink()
-    assert experiment(space, "seeds").count(": done") == 2
+    assert experiment(space, "seeds").count(": right: easy 50.0% (") == 2
+
+
+@pytest.mark.slow
+def test_what_came_with_the_repository_is_run_again_only_with_force(space: DvcWorkspace) -> None:
+    for path in (space.folder / "metrics/runs").glob("*.json"):
+        result = json.loads(path.read_text())
+        if result["name"].startswith("seeds-"):
+            path.write_text(json.dumps(result | {"name": "other", "commit": "8e7a677"}))
+    for ref in space.git("for-each-ref", "--format=%(refname)", "refs/exps").split():
+        if "/seeds-" in ref:
+            space.git("update-ref", "-d", ref)
+    before = trained(space)
+    assert "2 came with the repository (commit 8e7a677, " in experiment(space, "seeds")
+    assert trained(space) == before
+    assert "0 to go" in experiment(space, "seeds", "--force")
+    assert {run["name"] for run in results_of(space)}.isdisjoint({"other"})
+    after = experiment(space, "seeds", "--force")
+    assert "2 runs: 0 came with the repository, 2 made here\n" in after
 
 
 @pytest.mark.slow

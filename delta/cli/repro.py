@@ -1,0 +1,134 @@
+"""Run the pipeline, only what changed, and say what the run taught. `make repro` is this.
+
+Each stage prints one line when it ends. What `dvc repro` says besides its errors is left out.
+"""
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from delta import check
+from delta.cli import repair_dvc
+from delta.core import params, paths, progress
+from delta.core.errors import InputError
+from delta.core.git import git
+from delta.plan import dvc_state, stage_seconds
+from delta.report import this_run
+
+PROGRESS_FILE = Path(".dvc/tmp/progress.jsonl")
+WRITTEN = ("dvc.lock", str(paths.METRICS))  # by a run, in Git
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    file = Path("delta/plan") / stage_seconds.FILE.name
+    parser.add_argument(
+        "--record",
+        action="store_true",
+        help=f"write how long each stage took to {file} (in a fresh clone, on an idle machine)",
+    )
+
+
+def run_stages(record: bool = False) -> int:
+    """Run the stages that something changed for, and return the exit code of `dvc repro`.
+
+    With `record`, the time of each stage is written; raises InputError unless all stages would run.
+    """
+    stages = dvc_state.run_order(dvc_state.read_stages())
+    names = [stage.name for stage in stages if stage.state != dvc_state.UP_TO_DATE]
+    if record and len(names) < len(stages):
+        raise InputError(
+            f"--record: {len(names)} of {len(stages)} stages would run; expected all, as in a "
+            "fresh clone"
+        )
+    if not names:
+        print(f"Nothing to run: all {len(stages)} stages are up to date.")
+        return 0
+    profile = params.get("profile")
+    progress.start(PROGRESS_FILE, names, stage_seconds.seconds_of(profile))
+    run = progress.read(PROGRESS_FILE)
+    left = None if run is None else run.seconds_left()
+    about = "" if left is None else f", about {progress.rough_duration(left)}"
+    print(f"{len(names)} of {len(stages)} stages to run{about}", flush=True)
+    code = run_dvc("repro")
+    run = progress.read(PROGRESS_FILE)
+    if code == 0 and run is not None:
+        if skipped := len(names) - len(run.ended):
+            print(f"{skipped} of these did not have to run: unchanged, or in DVC's run cache.")
+        if record:
+            stage_seconds.write(profile, run.seconds())
+    return code
+
+
+def run_dvc(*words: str) -> int:
+    """Run `dvc` with the progress file of this run, and return its exit code.
+
+    What it prints on standard output is dropped; errors and the stages' lines are on standard
+    error. It is asked to end when this process is, and gets Ctrl-C from the terminal.
+    """
+    environment = os.environ | {progress.VARIABLE: str(PROGRESS_FILE.resolve())}
+    process = subprocess.Popen(["dvc", *words], stdout=subprocess.DEVNULL, env=environment)
+    before = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+    try:
+        code = process.wait()
+    except KeyboardInterrupt:
+        process.wait()
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    return code if code >= 0 else 128 - code  # as shells say that a signal ended it
+
+
+def result_lines() -> list[str]:
+    """Return the scores, what the run taught, and the commands that show more."""
+    run = this_run.read_summary()
+    commands = {
+        f"{python()} -m webbrowser {paths.REPORT / 'index.html'}": "the page of this run",
+        f"{python()} -m delta compare {paths.POLICY} {run.base}": "its answers, by question",
+    }
+    return [
+        *("", this_run.to_markdown(run.comparisons), "", run.sentence, ""),
+        *_table(commands),
+    ]
+
+
+def change_lines() -> list[str]:
+    """Return what a run changed in the files that are in Git, and what to do about it."""
+    listed = git("status", "--porcelain", "-z", "--untracked-files=all", "--", *WRITTEN)
+    changes = [entry for entry in listed.split("\0") if entry]
+    if not changes:
+        return []
+    clean = " && git clean -dfq metrics" if any(c.startswith("??") for c in changes) else ""
+    written = " ".join(name for name in WRITTEN if any(c[3:].startswith(name) for c in changes))
+    commands = {
+        f'git add {written} && git commit -m "Run the pipeline"': "keep this run's numbers",
+        f"git restore {written}{clean}": "or go back to those of the last commit",
+    }
+    number = f"{len(changes)} files" if len(changes) > 1 else "one file"
+    return [
+        "",
+        f"Git has an earlier run: this one changed {number} ({written.replace(' ', ', ')}).",
+        *_table(commands),
+    ]
+
+
+def python() -> str:
+    """Return the shell's word for this Python: `make` finds it, and the user's shell may not."""
+    path = Path(sys.executable)
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+
+
+def _table(commands: dict[str, str]) -> list[str]:
+    width = max(map(len, commands))
+    return [f"  {command:<{width}}  # {purpose}" for command, purpose in commands.items()]
+
+
+def main(options: argparse.Namespace) -> int:
+    check.check()
+    repair_dvc.main(options)
+    code = run_stages(options.record)
+    if code == 0:
+        print("\n".join([*result_lines(), *change_lines()]))
+    return code
