@@ -114,7 +114,9 @@ def test_a_stage_that_fails_in_an_experiment_says_how_to_undo_it(tmp_path: Path)
 def test_every_stage_runs_as_console_says() -> None:
     files = (ROOT / "stages").glob("[a-z]*.py")
     end = '\n\nif __name__ == "__main__":\n    run(main)\n'
-    assert [path for path in files if not path.read_text(encoding="utf-8").endswith(end)] == []
+    texts = {path.name: path.read_text(encoding="utf-8") for path in files}
+    assert [name for name, text in texts.items() if not text.endswith(end)] == []
+    assert [name for name, text in texts.items() if "console.finish(" not in text] == []
 
 
 @pytest.mark.parametrize(

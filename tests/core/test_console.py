@@ -1,6 +1,7 @@
 """A stage that cannot go on prints one line with the cause, whatever the machine lacks."""
 
 import os
+import re
 import resource
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from delta.core import progress
 from tests.helpers.import_closure import ROOT
 from tests.helpers.ordinary_user import NOBODY, PACKAGES, python_of_nobody
 
@@ -79,6 +81,61 @@ def test_a_full_log_is_named_in_one_line(tmp_path: Path, body: str) -> None:
     else:
         assert screen.count("\n") == 1
         assert last.startswith("stage: logs/stage.log: File too large. Completed replies are kept")
+
+
+def test_a_stage_ends_with_its_result_and_its_time(tmp_path: Path) -> None:
+    code, _, screen = start(tmp_path, "console.finish('16 pairs')")
+    assert code == 0
+    assert re.fullmatch(r"stage: 16 pairs \(\d+ s\)\n", screen)
+
+
+def test_the_second_process_of_a_stage_does_not_know_when_the_stage_began(tmp_path: Path) -> None:
+    main = "def main(console, name, second=None): console.finish('rated')\n"
+    (tmp_path / "judge.py").write_text(f"from delta.core.console import run\n{main}run(main)\n")
+
+    def judge(*words: str) -> str:
+        command = [sys.executable, "judge.py", *words]
+        done = subprocess.run(command, cwd=tmp_path, env=ENV, capture_output=True, check=True)
+        return done.stderr.decode()
+
+    assert re.fullmatch(r"judge one-shot: rated \(\d+ s\)\n", judge("one-shot"))
+    assert judge("one-shot", "second") == "judge one-shot: rated\n"
+
+
+def test_a_stage_of_a_run_says_its_place(tmp_path: Path) -> None:
+    file = tmp_path / "progress"
+    progress.start(file, ["pair", "stage", "train"], {})
+    env = {"DELTA_PROGRESS": str(file)}
+    _, _, screen = start(tmp_path, "console.finish('16 pairs')", env=env)
+    assert screen.startswith("stage 2 of 3: stage: 16 pairs (")
+    run = progress.read(file)
+    assert run is not None
+    assert list(run.ended) == ["stage"]
+
+
+def test_a_terminal_shows_what_a_stage_does_until_the_next_line(tmp_path: Path) -> None:
+    body = "console.status('loading')\nlist(console.progress('ab', 2, 'work'))\n"
+    body += "console.status('writing')\nconsole.finish('16 pairs')"
+    terminal, screen = os.openpty()
+    assert start(tmp_path, body, stderr=screen)[0] == 0
+    os.close(screen)
+    shown = os.read(terminal, 100_000).decode()
+    os.close(terminal)
+    assert "\r\x1b[Kstage: loading ..." in shown
+    assert "\x1b[K\rwork:   0%" in shown
+    end = r"\r\x1b\[Kstage: writing \.\.\.\r\x1b\[Kstage: 16 pairs \(\d+ s\)\r\n"
+    assert re.search(f"{end}$", shown), shown
+    assert shown.count("\n") == 1
+    assert start(tmp_path, body)[2].count("\n") == 1  # in a file
+
+
+def test_an_error_replaces_what_a_terminal_shows(tmp_path: Path) -> None:
+    body = "from delta.core.errors import InputError\nconsole.status('loading')\n"
+    terminal, screen = os.openpty()
+    assert start(tmp_path, body + "raise InputError('wrong')", stderr=screen)[0] == 2
+    os.close(screen)
+    assert os.read(terminal, 1000).endswith(b"...\r\x1b[Kstage: wrong\r\n")
+    os.close(terminal)
 
 
 def test_truncated_bytecode_is_one_line_with_the_command_that_removes_it(tmp_path: Path) -> None:

@@ -45,7 +45,10 @@ def test_every_distinct_run_has_a_complete_result(space: DvcWorkspace) -> None:
     }
     files = list((space.folder / "metrics/runs").glob("*.json"))
     assert {file.stem for file in files} == keys
-    assert f"{len(keys)} runs, 0 of them done" in space.output
+    assert (
+        f"{len(keys)} runs: 0 came with the repository, 0 made here, {len(keys)} to run"
+        in space.output
+    )
     for file in files:
         result = json.loads(file.read_text())
         assert {name: len(counts["correct"]) for name, counts in result["answers"].items()} == {
@@ -107,5 +110,5 @@ def test_the_results_of_an_experiment_are_a_table(space: DvcWorkspace) -> None:
 def test_make_runs_one_figure_and_repeats_no_training(space: DvcWorkspace) -> None:
     results = {path: path.read_bytes() for path in (space.folder / "metrics/runs").glob("*.json")}
     output = space.make("experiment", "NAME=figure-1")
-    assert re.search(r"(\d+) runs, \1 of them done", output), output
+    assert re.search(r"^(\d+) runs: 0 came with the repository, \1 made here$", output, re.M)
     assert {path: path.read_bytes() for path in results} == results

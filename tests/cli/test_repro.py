@@ -1,0 +1,197 @@
+"""`python -m delta repro` runs DVC, ends with what the run taught, and says what it changed."""
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from delta.cli import repro
+from delta.core import progress
+from delta.core.errors import InputError
+from delta.plan import stage_seconds
+from delta.plan.dvc_state import UP_TO_DATE, WAITS, Stage
+from delta.report import this_run
+from tests.helpers.import_closure import ROOT
+
+# In place of dvc: ends two stages of the run, and prints to both streams.
+DVC = """#!{python}
+import os, sys
+from delta.core import progress
+print("Running stage 'select':")
+for stage in ("select", "train"):
+    print(progress.end_stage(stage, "fine", None).partition(" (")[0], file=sys.stderr)
+sys.exit({code})
+"""
+
+
+def git(folder: Path, *words: str) -> None:
+    author = ["-c", "user.name=t", "-c", "user.email=t@localhost"]
+    subprocess.run(["git", *author, *words], cwd=folder, check=True, capture_output=True)
+
+
+@pytest.fixture
+def space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a repository with what a run writes."""
+    for name in ("dvc.lock", "metrics/summary.json", "metrics/plots/figure-1.svg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("old\n")
+    (tmp_path / ".gitignore").write_text("/bin/\n/.dvc/\n")
+    (tmp_path / "params.yaml").write_text("profile: toy\n")
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", "-A")
+    git(tmp_path, "commit", "-qm", "state")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def use_dvc(space: Path, monkeypatch: pytest.MonkeyPatch, text: str, code: int = 0) -> None:
+    """Put `text` in the place of dvc."""
+    (space / "bin").mkdir()
+    (space / "bin/dvc").write_text(text.format(python=sys.executable, code=code))
+    (space / "bin/dvc").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{space / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+
+
+def use_stages(monkeypatch: pytest.MonkeyPatch, **states: str) -> None:
+    """Let DVC find these stages in these states, in this order."""
+    stages = [Stage(name, (), (), data_changed=False, state=states[name]) for name in states]
+    monkeypatch.setattr("delta.plan.dvc_state.read_stages", lambda: stages)
+
+
+def test_a_run_shows_its_stages_and_no_other_word_of_dvc(
+    space: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    use_dvc(space, monkeypatch, DVC)
+    use_stages(monkeypatch, pair=UP_TO_DATE, select="runs", train=WAITS, analyze=WAITS)
+    assert repro.run_stages() == 0
+    output = capfd.readouterr()
+    assert output.out.splitlines() == [
+        "3 of 4 stages to run",
+        "1 of these did not have to run: unchanged, or in DVC's run cache.",
+    ]
+    assert output.err.splitlines() == ["stage 1 of 3: select: fine", "stage 2 of 3: train: fine"]
+
+
+def test_a_run_with_recorded_times_says_how_long_it_takes(
+    space: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    use_dvc(space, monkeypatch, DVC)
+    use_stages(monkeypatch, select="runs", train=WAITS)
+    monkeypatch.setattr(stage_seconds, "seconds_of", lambda _: {"select": 10.0, "train": 110.0})
+    assert repro.run_stages() == 0
+    assert capfd.readouterr().out == "2 of 2 stages to run, about 2 min\n"
+
+
+def test_the_exit_code_of_dvc_is_kept(space: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_dvc(space, monkeypatch, DVC, code=255)
+    use_stages(monkeypatch, select="runs", train=WAITS)
+    assert repro.run_stages() == 255
+
+
+def test_where_nothing_changed_dvc_is_not_started(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    use_stages(monkeypatch, pair=UP_TO_DATE, select=UP_TO_DATE)
+    monkeypatch.setattr(repro, "run_dvc", None)
+    assert repro.run_stages() == 0
+    assert capsys.readouterr().out == "Nothing to run: all 2 stages are up to date.\n"
+
+
+def test_only_a_whole_run_is_recorded(space: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_dvc(space, monkeypatch, DVC)
+    written: list[tuple[str, set[str]]] = []
+    monkeypatch.setattr(stage_seconds, "write", lambda name, s: written.append((name, set(s))))
+    use_stages(monkeypatch, pair=UP_TO_DATE, select="runs", train=WAITS)
+    with pytest.raises(InputError, match=r"^--record: 2 of 3 stages would run; expected all"):
+        repro.run_stages(record=True)
+    use_stages(monkeypatch, select="runs", train=WAITS)
+    repro.run_stages(record=True)
+    assert written == [("toy", {"select", "train"})]
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_ends_dvc_too(
+    space: Path, monkeypatch: pytest.MonkeyPatch, sent: signal.Signals, code: int
+) -> None:
+    use_dvc(space, monkeypatch, "#!/bin/sh\ntouch started\nexec sleep 600\n")
+    command = "from delta.cli import command_line, repro\n"
+    command += "command_line.run(lambda: repro.run_dvc('repro'))"
+    process = subprocess.Popen([sys.executable, "-c", command], start_new_session=True)
+    until = time.monotonic() + 60
+    while not (space / "started").exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    if sent == signal.SIGTERM:
+        process.send_signal(sent)
+    else:  # as a terminal does
+        os.killpg(process.pid, sent)
+    assert process.wait(60) == code
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
+
+
+def test_a_run_says_what_it_changed_and_both_ways_on(space: Path) -> None:
+    assert repro.change_lines() == []
+    (space / "params.yaml").write_text("profile: other\n")  # changed by the user, not by the run
+    assert repro.change_lines() == []
+    (space / "metrics/summary.json").write_text("new\n")
+    _, first, keep, undo = repro.change_lines()
+    assert first == "Git has an earlier run: this one changed one file (metrics)."
+    assert keep.split("  # ") == [
+        '  git add metrics && git commit -m "Run the pipeline"',
+        "keep this run's numbers",
+    ]
+    assert undo.split("#")[0].strip() == "git restore metrics"
+
+
+def test_both_ways_leave_a_clean_working_tree(space: Path) -> None:
+    for way in (1, 0):
+        (space / "dvc.lock").write_text("new\n")
+        (space / "metrics/plots/figure-1.svg").unlink()
+        (space / "metrics/plots/figure-2.svg").write_text("new\n")
+        _, first, *commands = repro.change_lines()
+        assert first == "Git has an earlier run: this one changed 3 files (dvc.lock, metrics)."
+        command = commands[way].partition("#")[0].replace("git commit", "git commit -q")
+        author = [f"-c user.{key}=t" for key in ("name", "email")]
+        command = command.replace("git ", f"git {' '.join(author)} ")
+        subprocess.run(["sh", "-c", command], check=True)
+        assert repro.change_lines() == []
+
+
+def test_outside_git_nothing_is_said_of_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dvc.lock").write_text("new\n")
+    assert repro.change_lines() == []
+
+
+def test_a_run_ends_with_the_sentence_of_the_page_and_two_commands(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(ROOT)
+    run = this_run.ThisRun("It learnt to stop.", "zero-shot", "m", "dpo", 16, [], [], [], {})
+    monkeypatch.setattr(this_run, "read_summary", lambda: run)
+    *_, sentence, blank, page, compare = repro.result_lines()
+    assert (sentence, blank) == ("It learnt to stop.", "")
+    assert "python -m webbrowser report/index.html" in page
+    assert "python -m delta compare policy zero-shot" in compare
+
+
+def test_the_progress_file_is_no_file_of_git() -> None:
+    assert "/tmp" in (ROOT / ".dvc/.gitignore").read_text().split()
+    assert repro.PROGRESS_FILE.parent == Path(".dvc/tmp")
+
+
+def test_without_a_project_the_cause_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"^params.yaml: no such file; run from the project's roo"):
+        repro.main(argparse.Namespace(record=False))
+    assert progress.read(repro.PROGRESS_FILE) is None
