@@ -34,13 +34,9 @@ def main(console: Console) -> None:
         text = json.dumps(content, indent=1, allow_nan=False) + "\n"
         write_text(paths.analysis(name), text)
     write_counts(paths.counts("analyze"), counts | rating_counts, "analyze")
-    areas = {
-        name: row["auc"] for name, row in counts["dimensions"].items() if row["auc"] is not None
-    }
     text = f"{counts['pairs_with_all_deltas']} of {counts['pairs']} pairs with all deltas"
-    if areas:
-        best = max(areas, key=areas.__getitem__)
-        text += f"; {best} tells right from wrong best (AUC {areas[best]:.2f})"
+    if (area := counts["dimensions"][MEAN]["auc"]) is not None:
+        text += f"; the mean vote tells right from wrong with an AUC of {area:.2f}"
     console.finish(text)
 
 

@@ -11,6 +11,8 @@ venv=${VENV:-.venv}
 accelerator=${ACCELERATOR:-cpu}
 stamp=$venv/.complete-$accelerator # "DIGEST GROUP…", written last
 clones=$venv/.clones               # the clones that use it, one path per line
+quiet=(--quiet)
+if [ -t 2 ]; then quiet=(); fi # uv shows its progress on a terminal
 
 fail() {
     echo "set-up: $*" >&2
@@ -55,7 +57,7 @@ find_python() {
 install_locked() {
     local files=(requirements/torch.txt requirements/running.txt)
     # No constraints: every version is pinned, and with hashes uv accepts only hashed constraints.
-    local sync=(env UV_CONSTRAINT= tools/uv.sh "$venv/bin/python" pip sync --quiet --require-hashes --no-build-isolation)
+    local sync=(env UV_CONSTRAINT= tools/uv.sh "$venv/bin/python" pip sync "${quiet[@]}" --require-hashes --no-build-isolation)
     for group in $groups; do
         files+=("requirements/$group.txt")
     done
@@ -69,7 +71,7 @@ install_locked() {
 install_gpu() {
     local options=(--group gpu)
     for group in $groups; do options+=(--group "$group"); done
-    tools/uv.sh "$venv/bin/python" pip install --quiet -r pyproject.toml "${options[@]}"
+    tools/uv.sh "$venv/bin/python" pip install "${quiet[@]}" -r pyproject.toml "${options[@]}"
 }
 
 sync() {

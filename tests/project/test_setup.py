@@ -100,6 +100,20 @@ def test_an_environment_is_created_once_and_updated_where_the_locks_change(
         assert (machine.new_environments(), len(machine.installations())) == (1, 2)
 
 
+def test_uv_shows_its_progress_on_a_terminal_only(machine: Machine) -> None:
+    clone = machine.clone("first")
+    assert machine.make(clone)[0] == 0
+    assert machine.log().count("-m uv pip sync --quiet --require-hashes") == 1
+    change_lock(clone)
+    terminal, screen = os.openpty()
+    environment = {"PATH": os.environ["PATH"], "PYTHON": str(machine.python)}
+    command = ["make", "setup"]
+    subprocess.run(command, cwd=clone, env=environment, check=True, stderr=screen)
+    for end in (terminal, screen):
+        os.close(end)
+    assert machine.log().count("-m uv pip sync --require-hashes") == 1
+
+
 def test_a_run_installs_only_what_running_needs_and_groups_stay(machine: Machine) -> None:
     clone = machine.clone("first")
     running = ["torch", "running"]
