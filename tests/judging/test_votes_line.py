@@ -15,7 +15,7 @@ def test_the_line_counts_votes_and_not_refusals() -> None:
 
 
 def test_without_votes_there_is_no_mean() -> None:
-    schema = {"votes": pl.List(pl.Int64), "refused": pl.Int64}
+    schema = pl.Schema({"votes": pl.List(pl.Int64()), "refused": pl.Int64()})
     assert describe_votes(pl.DataFrame({}, schema=schema)) == "no votes"
     assert (
         describe_votes(pl.DataFrame({"votes": [[]], "refused": [2]}, schema=schema)) == "no votes"
