@@ -66,7 +66,7 @@ push: environment ## push the outputs to a DVC remote (REMOTE=name), also after 
 BENCHES := requests_per_second generation_throughput grading_throughput pair_selection training dvc_noop experiment_start page_load memory scale
 bench: test-environment ## compare with other libraries and write bench/RESULTS.md: NAME=requests_per_second, or all
 	@for name in $(if $(filter-out all,$(NAME)),$(NAME),$(BENCHES)); do \
-		[ -e bench/$$name.py ] || { echo "bench $$name: expected: all, $(BENCHES)" >&2; exit 1; }; \
+		[ -e bench/$$name.py ] || { echo "bench $$name: expected all, $(BENCHES)" >&2; exit 1; }; \
 		echo "python -m bench.$$name"; python -m bench.$$name || exit 1; \
 	done
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from bench import results
 from delta.stats import rank_correlation
 from delta.stats.contrasts import (
     Contrast,
@@ -296,6 +297,7 @@ def with_extra(each: NDArray[np.float64], samples: int, extra: float, truth: flo
 
 
 def main() -> None:
+    results.argument_parser(__doc__).parse_args()
     print(f"{RUNS:,} simulated runs per row.\n")
     print("| kind | setting | covered | rejected |\n|---|---|---|---|")
     for row in rows():

@@ -81,6 +81,7 @@ def up_to_date(space: DvcWorkspace) -> None:
 
 
 def main() -> None:
+    results.argument_parser(__doc__).parse_args()
     with tempfile.TemporaryDirectory() as folder:
         ours, stages = paper_graph(Path(folder) / "ours")
         other = true_graph(Path(folder) / "true", stages)

@@ -73,6 +73,7 @@ def seconds_to_training(space: DvcWorkspace, k: int) -> float:
 
 
 def main() -> None:
+    results.argument_parser(__doc__).parse_args()
     with tempfile.TemporaryDirectory() as folder:
         space = prepare_workspace(Path(folder) / "space", synthetic_data.PROBLEMS)
         seconds = {k: seconds_to_training(space, k) for k in CUTS}

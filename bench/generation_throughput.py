@@ -12,7 +12,6 @@ the clock starts after loading and one warm-up reply.
 
 import os
 import re
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -193,8 +192,10 @@ def share(prompts: Counter[str]) -> str:
 
 
 def main() -> None:
+    parser = results.argument_parser(__doc__)
+    parser.add_argument("problems", type=int, nargs="?", default=PROBLEMS)
+    number = parser.parse_args().problems
     os.environ["VLLM_LOGGING_LEVEL"] = "ERROR"
-    number = int(sys.argv[1]) if sys.argv[1:] else PROBLEMS
     model()
     runs: dict[str, list[Measurement]] = {name: [] for name in WAYS}
     for turn in range(TURNS):

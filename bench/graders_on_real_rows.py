@@ -10,7 +10,6 @@ mmlu_pro_llama31_8b_outputs.zip. The output is Markdown, the same in every run.
 import json
 import logging
 import re
-import sys
 import zipfile
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bench import results
 from delta.core.types import Row
 from delta.grading import choice_grader, math_grader, theoremqa_grader
 from delta.grading.formulas.boxes import last_box
@@ -299,10 +299,12 @@ TABLES: dict[str, Callable[[Path], str]] = {
 
 
 def main() -> None:
-    if len(sys.argv) > 2:
-        sys.exit(__doc__)
+    parser = results.argument_parser(__doc__)
+    parser.add_argument(
+        "folder", type=Path, nargs="?", default=FOLDER, help="of the published rows"
+    )
+    folder = parser.parse_args().folder
     logging.getLogger("math_verify").setLevel(logging.ERROR)  # a warning that alarms are off
-    folder = Path(sys.argv[1]) if len(sys.argv) == 2 else FOLDER
     for title, table in TABLES.items():
         print(f"### {title}\n\n{table(folder)}\n")
 

@@ -13,7 +13,6 @@ peer's before anything is timed. For `last_box` mode a table lists the rows that
 import logging
 import os
 import statistics
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -186,9 +185,9 @@ def ways(traces: list[LongTrace]) -> dict[str, Callable[[], float]]:
 
 
 def main() -> None:
-    if len(sys.argv) > 2:
-        sys.exit(__doc__)
-    problems = int(sys.argv[1]) if len(sys.argv) == 2 else PROBLEMS
+    parser = results.argument_parser(__doc__)
+    parser.add_argument("problems", type=int, nargs="?", default=PROBLEMS)
+    problems = parser.parse_args().problems
     source, traces = long_traces(problems, SEED)
     right = results.in_fresh_process(theirs, traces)
     unexpected = differences(traces, right, ours(traces, "math_verify"))

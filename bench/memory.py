@@ -185,6 +185,7 @@ def peaks(problems: int) -> dict[str, Peak]:
 
 
 def main() -> None:
+    results.argument_parser(__doc__).parse_args()
     sizes = (PROBLEMS // 4, PROBLEMS)
     quarter, whole = (peaks(size) for size in sizes)
     rows = [

@@ -72,6 +72,7 @@ def seconds_to_use(path: Path, usable: Callable[[Any], None]) -> float:
 
 
 def main() -> None:
+    results.argument_parser(__doc__).parse_args()
     with (
         tempfile.TemporaryDirectory() as report_folder,
         tempfile.TemporaryDirectory() as pairs_folder,

@@ -56,8 +56,12 @@ class Alone(NamedTuple):
 
 
 def main() -> None:
-    if len(sys.argv) == 4:
-        print(json.dumps(run_alone(Path(sys.argv[1]), json.loads(sys.argv[2]), int(sys.argv[3]))))
+    parser = results.argument_parser(__doc__)
+    alone = ("FOLDER", "SIZES", "RESAMPLES")
+    parser.add_argument("--alone", nargs=3, metavar=alone, help="measure ours on existing tables")
+    if arguments := parser.parse_args().alone:
+        folder, sizes, resamples = arguments
+        print(json.dumps(run_alone(Path(folder), json.loads(sizes), int(resamples))))
         return
     datasets.disable_progress_bars()
     datasets.disable_caching()
@@ -108,7 +112,7 @@ seconds).
 
 def measure_alone(folder: Path, sizes: list[int], resamples: int) -> Alone:
     arguments = [str(folder), str(sizes), str(resamples)]
-    command = [sys.executable, "-m", "bench.pair_selection", *arguments]
+    command = [sys.executable, "-m", "bench.pair_selection", "--alone", *arguments]
     process = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return Alone(*json.loads(process.stdout))
 

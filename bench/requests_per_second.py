@@ -251,6 +251,7 @@ def in_turns(url: str) -> tuple[dict[str, list[float]], dict[str, str]]:
 
 
 def main() -> None:
+    results.argument_parser(__doc__).parse_args()
     with server(answer) as url:
         seconds, missing = in_turns(url)
     ours_s = seconds["ours"]

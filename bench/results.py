@@ -4,6 +4,7 @@ A benchmark measures two ways in alternating turns and reports their ratio, beca
 on the machine and its load.
 """
 
+import argparse
 import datetime
 import multiprocessing
 import os
@@ -21,7 +22,7 @@ FILE = Path(__file__).with_name("RESULTS.md")
 TITLE = """# Results of `make bench`
 
 Ratios of two things measured in turns, in one run on one machine. Each section is the newest run
-of one benchmark; the command in it repeats the run. Stages have the names they had on that day.
+of one benchmark; the command in it repeats the run.
 """
 
 
@@ -38,6 +39,11 @@ class Ratio(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
+
+
+def argument_parser(docstring: str | None) -> argparse.ArgumentParser:
+    """Return a parser whose --help prints the first line of a benchmark's docstring."""
+    return argparse.ArgumentParser(description=(docstring or "").split("\n", maxsplit=1)[0])
 
 
 def in_fresh_process(function: Callable[P, R], *arguments: P.args, **options: P.kwargs) -> R:

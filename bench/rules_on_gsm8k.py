@@ -8,7 +8,6 @@ incorrect solutions (AUC)? The rules were designed on the first 400 questions; t
 """
 
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from bench import results
 from delta.judging.rules.rate import rate
 
 MODELS = ("6b_finetuning", "6b_verification", "175b_finetuning", "175b_verification")
@@ -103,9 +103,9 @@ def table(title: str, names: list[str], scores: Scores, outcomes: Outcomes) -> s
 
 
 def main() -> None:
-    if len(sys.argv) != 2:
-        sys.exit(__doc__)
-    names, scores, outcomes = rate_questions(Path(sys.argv[1]))
+    parser = results.argument_parser(__doc__)
+    parser.add_argument("file", type=Path, help="gsm8k_example_model_solutions.jsonl")
+    names, scores, outcomes = rate_questions(parser.parse_args().file)
     cut = DESIGN_QUESTIONS
     print(table("all", names, scores, outcomes), end="\n\n")
     print(table(f"design, the first {cut}", names, scores[:cut], outcomes[:cut]), end="\n\n")

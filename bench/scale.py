@@ -9,7 +9,6 @@ Costs follow from the assumptions of `make plan` alone: the functions that print
 in an empty folder.
 """
 
-import argparse
 import tempfile
 from collections.abc import Callable
 from contextlib import chdir
@@ -222,7 +221,7 @@ def replace_section(name: str, text: str) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser = results.argument_parser(__doc__)
     parser.add_argument("--costs", action="store_true", help="measure nothing")
     parser.add_argument("--rows", type=int, default=scale_selection.MOST, help="the largest size")
     options = parser.parse_args()

@@ -14,7 +14,6 @@ with a megabyte of packed tests; and questions of benchmarks of their real sizes
 
 import base64
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +21,7 @@ import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
 
+from bench import results
 from delta.core import tables
 from delta.core.schemas import PROBLEM, QUESTION, RATING, TRACE, VERDICT
 from delta.core.tables import frame_of
@@ -183,16 +183,22 @@ def write_programs(path: Path, number: int) -> None:
 
 
 def main() -> None:
-    if sys.argv[1] == "--sources":
-        folder = Path(sys.argv[2])
-        write_openr1(folder / "openr1.parquet", int(sys.argv[3]))
-        write_programs(folder / "livecodebench.jsonl", int(sys.argv[4]))
+    parser = results.argument_parser(__doc__)
+    parser.add_argument("--sources", action="store_true", help="FOLDER ROWS PROGRAMS")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("problems", type=int, help="or the rows of --sources")
+    parser.add_argument("samples", type=int, help="or the programs of --sources")
+    parser.add_argument("names", nargs="*", help="of generators")
+    options = parser.parse_args()
+    folder: Path = options.folder
+    if options.sources:
+        write_openr1(folder / "openr1.parquet", options.problems)
+        write_programs(folder / "livecodebench.jsonl", options.samples)
         for name, size in REAL_SIZES.items():
             path = folder / "data" / "questions" / f"{name}.parquet"
             tables.write(path, questions(name, size), QUESTION)
         return
-    target, problems, samples, *names = sys.argv[1:]
-    write(Path(target), int(problems), int(samples), names)
+    write(folder, options.problems, options.samples, options.names)
 
 
 if __name__ == "__main__":

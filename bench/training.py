@@ -179,6 +179,7 @@ def padding_fraction(rows: list[Row], batch: int) -> float:
 
 
 def main() -> None:
+    results.argument_parser(__doc__).parse_args()
     train_params = laptop_params()
     tokens = problems(STEPS * BATCH // EPOCHS)
     sets = [pairs(tokens, *traces) for traces in ((0, 1), (0, 2), (1, 2))]

@@ -11,6 +11,7 @@ from delta.core import params, paths, tables
 from delta.core.console import Console, run
 from delta.core.files import write_counts, write_text
 from delta.core.schemas import RATING, SELECTED, TRACE, VERDICT
+from delta.judging.rubric import MEAN
 
 VOTES = [name for name in RATING.columns if name not in ("justification", "deductions")]
 

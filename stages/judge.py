@@ -62,10 +62,13 @@ def main(console: Console, name: str, second: str | None = None) -> None:
 
 def describe_votes(ratings: pl.DataFrame, agreement: dict[str, Any] | None = None) -> str:
     """Return the mean vote, the refused votes, and how often the second judge gave the same."""
-    votes = ratings["votes"].explode().drop_nulls()
-    if votes.is_empty():
+    votes = pl.col("votes")
+    number, mean, refused = ratings.select(
+        votes.list.len().sum().alias("number"), votes.explode().mean(), pl.col("refused").sum()
+    ).row(0)
+    if not number:
         return "no votes"
-    text = f"{votes.len()} votes, mean {votes.mean():.2f}, {ratings['refused'].sum()} refused"
+    text = f"{number} votes, mean {mean:.2f}, {refused} refused"
     equal = [row["exact"] for row in (agreement or {}).values() if row["exact"] is not None]
     if equal:
         text += f"; the second judge's vote is equal in {sum(equal) / len(equal):.0%}"

@@ -7,6 +7,7 @@ order of the prompts, and the seconds that the requests took. A few prompts are 
 clock starts, so that imports and first uses are not counted.
 """
 
+import argparse
 import json
 import sys
 import tempfile
@@ -21,6 +22,9 @@ WARMUP = 20  # prompts
 
 def measure(ask: Callable[[str, list[str], Path], list[str]]) -> None:
     """Time `ask(url, prompts, folder)`, which writes its results to `folder` and reads them."""
+    parser = argparse.ArgumentParser(description="Time a peer on the prompts of standard input.")
+    parser.add_argument("result", type=Path, help="the file to write texts and seconds to")
+    result: Path = parser.parse_args().result
     content = json.load(sys.stdin)
     url, prompts = content["url"], content["prompts"]
     with tempfile.TemporaryDirectory() as folder:
@@ -28,4 +32,4 @@ def measure(ask: Callable[[str, list[str], Path], list[str]]) -> None:
         start = time.perf_counter()
         texts = ask(url, prompts, Path(folder, "b"))
         seconds = time.perf_counter() - start
-    Path(sys.argv[1]).write_text(json.dumps({"texts": texts, "seconds": seconds}))
+    result.write_text(json.dumps({"texts": texts, "seconds": seconds}))

@@ -6,6 +6,8 @@ import hashlib
 import sys
 from pathlib import Path
 
+from delta.cli.command_line import INPUT_ERROR_CODE
+
 # Digests of the states that passed. A run has several: each stage removes its outputs first, and
 # one of them is the policy's folder, whose settings are read.
 PASSED = Path("logs") / "checked"
@@ -26,14 +28,14 @@ def digest() -> str:
     return state.hexdigest()
 
 
-def main(_options: argparse.Namespace) -> None:
+def main(_options: argparse.Namespace) -> int:
     # Skip a check that has passed: its imports take seconds, and a pipeline has dozens of stages.
     current = digest()
     passed: list[str] = []
     with contextlib.suppress(OSError, ValueError):
         passed = PASSED.read_text(encoding="ascii").split() if PASSED.is_file() else []
     if current in passed:
-        return
+        return 0
     from delta.check import check
     from delta.core.console import how_to_undo_experiment
     from delta.core.errors import InputError
@@ -41,7 +43,9 @@ def main(_options: argparse.Namespace) -> None:
     try:
         check()
     except InputError as error:
-        sys.exit("\n".join(filter(None, [str(error), how_to_undo_experiment()])))
+        print(*filter(None, [error, how_to_undo_experiment()]), sep="\n", file=sys.stderr)
+        return INPUT_ERROR_CODE
     with contextlib.suppress(OSError):  # the stage itself reports a faulty logs/
         PASSED.parent.mkdir(exist_ok=True)
         PASSED.write_text("\n".join([current, *passed[: MAX_PASSED - 1]]) + "\n")
+    return 0

@@ -20,6 +20,7 @@ from typing import NoReturn
 from delta.core.errors import RESUME, InputError
 
 OUTPUT_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+INPUT_ERROR_CODE = 2  # argparse's own for wrong arguments
 SIGINT_CODE = 130  # the exit code that shells give a command ended by Ctrl-C
 
 
@@ -70,7 +71,7 @@ def positive(text: str) -> float:
 def run(main: Callable[[], int | None]) -> NoReturn:
     """Run `main` as the whole process and exit with its code, 0 for None.
 
-    An InputError is printed on standard error and exits with 1. A closed pipe (`| head`) is not an
+    An InputError is printed on standard error and exits with 2. A closed pipe (`| head`) is not an
     error. A full disk is reported in one line. Characters that the locale lacks become "?".
     """
     _print_any_text()
@@ -83,7 +84,8 @@ def run(main: Callable[[], int | None]) -> NoReturn:
         if sys.stdout is not None:  # None where it was closed at the start
             sys.stdout.flush()
     except InputError as error:
-        code = str(error)
+        print(error, file=sys.stderr)
+        code = INPUT_ERROR_CODE
     except KeyboardInterrupt:
         sys.stderr.write(f"Interrupted. {RESUME}\n")
         code = SIGINT_CODE

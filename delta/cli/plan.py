@@ -8,8 +8,9 @@ import os
 
 from delta.check import check
 from delta.cli.command_line import positive
-from delta.plan import availability, dvc_state, plan
+from delta.plan import availability, dvc_state
 from delta.plan.costs import Gpu
+from delta.plan.plan import plan
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

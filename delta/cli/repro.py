@@ -100,18 +100,28 @@ def change_lines() -> list[str]:
     changes = [entry for entry in listed.split("\0") if entry]
     if not changes:
         return []
-    clean = " && git clean -dfq metrics" if any(c.startswith("??") for c in changes) else ""
-    written = " ".join(name for name in WRITTEN if any(c[3:].startswith(name) for c in changes))
+    untracked = [change for change in changes if change.startswith("??")]
+    tracked = [change for change in changes if change not in untracked]
+    undo = [f"git restore {_written(tracked)}"] if tracked else []
+    undo += [f"git clean -dfq {_written(untracked)}"] if untracked else []
+    written = _written(changes)
     commands = {
         f'git add {written} && git commit -m "Run the pipeline"': "keep this run's numbers",
-        f"git restore {written}{clean}": "or go back to those of the last commit",
+        " && ".join(undo): "or go back to those of the last commit",
     }
     number = f"{len(changes)} files" if len(changes) > 1 else "one file"
     return [
         "",
-        f"Git has an earlier run: this one changed {number} ({written.replace(' ', ', ')}).",
+        f"Git does not have this run yet: {number} changed ({written.replace(' ', ', ')}).",
         *_table(commands),
     ]
+
+
+def _written(changes: list[str]) -> str:
+    """Return which of WRITTEN have `changes`, the entries of `git status`."""
+    return " ".join(
+        name for name in WRITTEN if any(entry[3:].startswith(name) for entry in changes)
+    )
 
 
 def python() -> str:

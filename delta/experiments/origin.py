@@ -36,7 +36,7 @@ class Runs(NamedTuple):
 
     def text(self) -> str:
         """Return "4 runs: 3 came with the repository (commit 8e7a677, 2026-11-21), 1 made here"."""
-        count = sum(map(len, self))
+        count = len(self.came) + len(self.here) + len(self.missing)
         parts = [
             f"{len(self.came)} came with the repository{_commits(self.came)}",
             f"{len(self.here)} made here",

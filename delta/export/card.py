@@ -8,7 +8,7 @@ import polars as pl
 from huggingface_hub import DatasetCard, DatasetCardData, EvalResult, ModelCard, ModelCardData
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from delta.core.schemas import SIDES, delta_columns
+from delta.core.schemas import FINISH_REASONS, SIDES, delta_columns
 from delta.core.types import Counts
 from delta.export.provenance import UNKNOWN, CardFacts, LicensedSource, prompt_hashes, sources_of
 from delta.inference import chat_formats
@@ -53,6 +53,7 @@ def dataset_card(
         selected=selected,
         delta_columns=delta_columns(selected),
         pairs=pairs,
+        finish_reasons=FINISH_REASONS,
         outcomes=pairs.group_by("chosen_outcome", "rejected_outcome").len().sort(pl.all()).rows(),
         sides=sides,
         generators={side: getattr(params.pairing, side) for side in SIDES},

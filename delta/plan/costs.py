@@ -3,6 +3,7 @@
 Estimates rest on the assumptions in this file, which every plan prints. No result depends on them.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from delta.check import Params, max_pairs
@@ -52,8 +53,15 @@ READING = Assumption(0.4, "of the peak while reading prompts; samples of a promp
 TRAINING = Assumption(
     0.225, "of the peak in training: the best published for 7B, packed, on an H100"
 )
+# Of two cores, by bench/RESULTS.md. Reading is by the difference that prefix caching makes in
+# `generation_throughput`: without it 57 tokens/s instead of 260, for 122,560 more tokens read.
 CPU_DECODING = Assumption(7.4e10, "FLOP/s of two cores writing: SmolLM2-135M at 275 tokens/s")
-CPU_TRAINING = Assumption(5e10, "FLOP/s of two cores in training: 48 pairs of 300 tokens in 4 min")
+CPU_READING = Assumption(2e11, "FLOP/s of two cores reading prompts: SmolLM2-135M at 740 tokens/s")
+CPU_TRAINING = Assumption(9e10, "FLOP/s of two cores in training: SmolLM2-135M at 106 tokens/s")
+CPU_ENGINE_S = Assumption(
+    28, "s of two cores to import vLLM and load weights: docs/lab-notebook.md"
+)
+CPU_STAGE_S = Assumption(4, "s of two cores for any other stage: docs/benchmarks.md")
 ATTENTION = Assumption(
     1.05, "x 2 FLOP a parameter and token forward, 4 backward, 2 for recomputing"
 )
@@ -62,7 +70,7 @@ ENGINE_GIB = Assumption(3, "GiB of a GPU for the engine besides weights and cach
 ACTIVATIONS = Assumption(0.25, "of a GPU left for activations in training")
 COPIES = Assumption(3, "copies of fetched weights: hub cache, data/models, DVC's cache")
 GPU_ONLY = (DECODING, READING, TRAINING, ENGINE_GIB, ACTIVATIONS)
-CPU_ONLY = (CPU_DECODING, CPU_TRAINING)
+CPU_ONLY = (CPU_DECODING, CPU_READING, CPU_TRAINING, CPU_ENGINE_S, CPU_STAGE_S)
 
 
 def assumptions(params: Params) -> list[Assumption]:
@@ -110,6 +118,14 @@ class TrainingCost(NamedTuple):
     hours: float | None = None  # None: nor is the size of the model
 
 
+class WallTime(NamedTuple):
+    """The time of a run on two CPU cores, from its first stage to its last."""
+
+    hours: float
+    engines: int  # stages that load a model to ask it
+    others: int  # other stages
+
+
 class Speed(NamedTuple):
     """Useful FLOP per second."""
 
@@ -128,7 +144,7 @@ def uses_gpu(params: Params) -> bool:
 
 def machine_speed(gpu: Gpu, on_gpu: bool) -> Speed:
     if not on_gpu:
-        return Speed(CPU_DECODING.value, CPU_DECODING.value, CPU_TRAINING.value)
+        return Speed(CPU_READING.value, CPU_DECODING.value, CPU_TRAINING.value)
     peak = gpu.tflops * 1e12
     return Speed(peak * READING.value, peak * DECODING.value, peak * TRAINING.value)
 
@@ -229,6 +245,22 @@ def training_cost(workspace: Workspace, size: Size | None, gpu: Gpu) -> Training
     if size is not None:
         hours = training_hours(train, epoch, size, machine_speed(gpu, train.bf16))
     return TrainingCost(pairs, basis, side, epoch * train.method_params.num_train_epochs, hours)
+
+
+def wall_time(
+    params: Params, num_stages: int, requests: Sequence[Cost], training: TrainingCost | None
+) -> WallTime | None:
+    """Return the time of `num_stages` stages; None: on GPUs, at a server, or with unknown parts."""
+    asked = [cost.group for cost in requests if cost.group.to_ask != 0]
+    hours = [cost.hours for cost in requests] + ([training.hours] if training else [])
+    known = [hour for hour in hours if hour is not None]
+    served = any(params.serving[group.model].server is not None for group in asked)
+    if uses_gpu(params) or served or not num_stages or len(known) < len(hours):
+        return None
+    engines = len({(group.stage, group.name.split()[0]) for group in asked})
+    others = num_stages - engines
+    seconds = engines * CPU_ENGINE_S.value + others * CPU_STAGE_S.value
+    return WallTime(sum(known) + seconds / HOUR_S, engines, others)
 
 
 def pairs_to_train(workspace: Workspace) -> tuple[int | None, str]:

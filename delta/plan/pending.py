@@ -52,16 +52,23 @@ def pending_requests(workspace: Workspace) -> Iterator[PendingRequests]:
             for cache, rater in (("judge", params.judge), ("second", params.judge.second_judge)):
                 if rater.rater == "llm":
                     yield _judge(workspace, name, cache, rater.llm, problems)
-    for name in params.evaluation.models:
-        if not settled(f"evaluate@{name}"):
-            yield from (_evaluate(workspace, name, b) for b in params.benchmarks)
+    if models := [name for name in params.evaluation.models if not settled(f"evaluate@{name}")]:
+        questions = {name: _questions(workspace, name) for name in params.benchmarks}
+        for name in models:
+            yield from (_evaluate(params, name, *entry) for entry in questions.items())
 
 
 def _problems(workspace: Workspace) -> TableEstimate:
     frame = read_current_table(paths.PROBLEMS, PROBLEM)
-    if frame is not None and workspace.same_params("problems"):
-        return TableEstimate(frame, frame.height, workspace.settled("problems"))
-    return TableEstimate(frame, max_problems(workspace.params.problems), settled=False)
+    return workspace.estimate(frame, max_problems(workspace.params.problems), "problems")
+
+
+def _questions(workspace: Workspace, benchmark: str) -> TableEstimate:
+    frame = read_current_table(paths.questions(benchmark), QUESTION, "gold_answer", "metadata")
+    if frame is not None:
+        frame = frame.unique(["history", "prompt"], maintain_order=True)
+    expected = workspace.params.benchmarks[benchmark].questions
+    return workspace.estimate(frame, expected, f"questions@{benchmark}")
 
 
 def _mean_tokens(frame: pl.DataFrame | None, examples: int) -> float | None:
@@ -95,17 +102,11 @@ def _generate(name: str, generator: SampledParams, problems: TableEstimate) -> P
     return PendingRequests(group, f"generate-{name}", problems, ask_all, distinct=True)
 
 
-def _evaluate(workspace: Workspace, name: str, benchmark_name: str) -> PendingRequests:
-    params, stage = workspace.params, f"questions@{benchmark_name}"
+def _evaluate(
+    params: Params, name: str, benchmark_name: str, questions: TableEstimate
+) -> PendingRequests:
     evaluated, sampling = params.evaluation.models[name], params.evaluation.sampling
     benchmark = params.benchmarks[benchmark_name]
-    frame = read_current_table(paths.questions(benchmark_name), QUESTION, "gold_answer", "metadata")
-    rows = TableEstimate(frame, benchmark.questions, settled=False)
-    if frame is not None:
-        frame = frame.unique(["history", "prompt"], maintain_order=True)
-        rows = rows._replace(frame=frame)
-        if workspace.same_params(stage):
-            rows = TableEstimate(frame, frame.height, workspace.settled(stage))
 
     def ask_all(client: ModelClient, sample: pl.DataFrame, lookup: CacheLookup) -> None:
         requests = evaluate.build_requests(
@@ -124,9 +125,9 @@ def _evaluate(workspace: Workspace, name: str, benchmark_name: str) -> PendingRe
         evaluated.model,
         per_prompt=benchmark.samples,
         max_tokens=benchmark.max_tokens,
-        prompt_tokens=_mean_tokens(frame, evaluated.examples),
+        prompt_tokens=_mean_tokens(questions.frame, evaluated.examples),
     )
-    return PendingRequests(group, f"evaluate-{name}", rows, ask_all, distinct=True)
+    return PendingRequests(group, f"evaluate-{name}", questions, ask_all, distinct=True)
 
 
 def _verify(workspace: Workspace, name: str, problems: TableEstimate) -> PendingRequests:
@@ -230,14 +231,12 @@ def _rated(workspace: Workspace, name: str, problems: TableEstimate) -> TableEst
             frame = rated.select(columns).collect(engine="streaming")
         except (InputError, pl.exceptions.PolarsError, OSError):  # missing, or of an older schema
             frame = None
-    before = ("problems", f"generate@{name}", f"verify@{name}")
-    if frame is not None and workspace.same_params(*before):
-        return TableEstimate(frame, frame.height, workspace.settled(*before))
     traces_each, expected = traces_per_problem(workspace.params, name), None
     rated_each = max_rated(budget, traces_each, pairing.require_complete)
     if problems.expected is not None and rated_each is not None:
         expected = problems.expected * rated_each
-    return TableEstimate(frame, expected, settled=False)
+    before = ("problems", f"generate@{name}", f"verify@{name}")
+    return workspace.estimate(frame, expected, *before)
 
 
 def max_rated(budget: Budget, traces: int | None, require_complete: RequireComplete) -> int | None:

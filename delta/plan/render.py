@@ -1,5 +1,6 @@
 """Render the plan as plain text of at most 100 columns."""
 
+import os
 import shutil
 import textwrap
 from collections import Counter
@@ -16,6 +17,7 @@ from delta.plan.costs import (
     Cost,
     Gpu,
     TrainingCost,
+    WallTime,
     assumptions,
     engine_uses_gpu,
     server_of,
@@ -237,6 +239,18 @@ def total_section(params: Params, costs: Sequence[Cost], training: TrainingCost 
         usd, at_most = _bill_cells(served)
         bill = f", {usd} USD to servers (at most {at_most})"
     return Section([f"In all: {asking} of answers and {spent} of training{bill}."])
+
+
+def wall_time_section(time: WallTime | None) -> Section:
+    """Return the estimated time of the whole run; nothing where it is not known."""
+    if time is None:
+        return Section()
+    text = (
+        f"Wall time: about {60 * time.hours:,.0f} min on two CPU cores (here: "
+        f"{len(os.sched_getaffinity(0))}), an estimate: these hours, {time.engines} starts of an "
+        f"engine, and {time.others} other stages, by the assumptions below."
+    )
+    return Section(textwrap.wrap(text, WIDTH))
 
 
 def _served(params: Params, costs: Sequence[Cost]) -> list[Cost]:

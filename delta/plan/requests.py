@@ -127,6 +127,14 @@ class Workspace:
         """Return whether the parameters of these stages are those of their last run."""
         return all(name in self.stages and not self.stages[name].params_changed for name in names)
 
+    def estimate(
+        self, frame: pl.DataFrame | None, expected: int | None, *before: str
+    ) -> TableEstimate:
+        """Return today's rows if the stages `before` would make as many; else those `expected`."""
+        if frame is not None and self.same_params(*before):
+            return TableEstimate(frame, frame.height, self.settled(*before))
+        return TableEstimate(frame, expected, settled=False)
+
     def fingerprint(self, model: str) -> str | None:
         """Return the fingerprint of a model; None if its weights are missing or will change."""
         if model == paths.POLICY and not self.settled("train"):

@@ -141,7 +141,7 @@ def test_a_run_says_what_it_changed_and_both_ways_on(space: Path) -> None:
     assert repro.change_lines() == []
     (space / "metrics/summary.json").write_text("new\n")
     _, first, keep, undo = repro.change_lines()
-    assert first == "Git has an earlier run: this one changed one file (metrics)."
+    assert first == "Git does not have this run yet: one file changed (metrics)."
     assert keep.split("  # ") == [
         '  git add metrics && git commit -m "Run the pipeline"',
         "keep this run's numbers",
@@ -155,12 +155,19 @@ def test_both_ways_leave_a_clean_working_tree(space: Path) -> None:
         (space / "metrics/plots/figure-1.svg").unlink()
         (space / "metrics/plots/figure-2.svg").write_text("new\n")
         _, first, *commands = repro.change_lines()
-        assert first == "Git has an earlier run: this one changed 3 files (dvc.lock, metrics)."
+        assert first == "Git does not have this run yet: 3 files changed (dvc.lock, metrics)."
         command = commands[way].partition("#")[0].replace("git commit", "git commit -q")
         author = [f"-c user.{key}=t" for key in ("name", "email")]
         command = command.replace("git ", f"git {' '.join(author)} ")
         subprocess.run(["sh", "-c", command], check=True)
         assert repro.change_lines() == []
+
+
+def test_of_a_first_run_there_is_nothing_to_restore(space: Path) -> None:
+    git(space, "rm", "-rq", "--cached", "dvc.lock", "metrics")
+    git(space, "commit", "-qm", "no run")
+    *_, undo = repro.change_lines()
+    assert undo.partition("#")[0].strip() == "git clean -dfq dvc.lock metrics"
 
 
 def test_outside_git_nothing_is_said_of_changes(

@@ -338,7 +338,7 @@ def test_an_undeclared_item_is_an_error_with_the_declared_ones() -> None:
 def test_the_command_prints_the_error_in_one_line_and_fails(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text(TEXT.replace("\n  k: 16", "\n  k: 0"), encoding="utf-8")
     message = "params.yaml: selector.k = 0: should be greater than or equal to 1\n"
-    assert run_check(tmp_path) == (1, message)
+    assert run_check(tmp_path) == (2, message)
 
 
 @pytest.mark.parametrize("place", ["file", "folder", "device", "truncated"])

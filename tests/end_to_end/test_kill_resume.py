@@ -34,7 +34,7 @@ time.time_ns = lambda: int(time.time() * 1e9)
 
 
 def start(space: DvcWorkspace, name: str, *targets: str) -> "subprocess.Popen[bytes]":
-    """Start the pipeline in the way of `make repro`."""
+    """Start the pipeline as `make repro` does, but with all that DVC prints."""
     command = f"python -m delta repair-dvc && exec dvc repro {' '.join(targets)}"
     with (space.folder.parent / f"{space.folder.name}-{name}.out").open("w") as out:
         return subprocess.Popen(

@@ -19,9 +19,14 @@ def space(tmp_path_factory: pytest.TempPathFactory) -> DvcWorkspace:
     return DvcWorkspace(tmp_path_factory.mktemp("laptop"), ROOT / "profiles/smoke.yaml")
 
 
-def test_dvc_repro_writes_scores_and_figures(space: DvcWorkspace) -> None:
-    output = space.dvc("repro")
-    assert len(stages_run(output)) == 1 + 3 + 1 + 3 * 3 + 4 + 4 + 3  # as the laptop's own
+def test_a_run_writes_scores_and_figures(space: DvcWorkspace) -> None:
+    output = space.run("python", "-m", "delta", "repro")
+    num_stages = 1 + 3 + 1 + 3 * 3 + 4 + 4 + 3  # as the laptop's own
+    places = re.findall(r"^stage (\d+) of (\d+): .+ \(.+\)$", output, re.MULTILINE)
+    assert places == [(str(place), str(num_stages)) for place in range(1, num_stages + 1)]
+    assert not re.search(r"[{}]|Running stage|Traceback", output), output
+    untracked = space.git("status", "--porcelain", "--untracked-files=all").splitlines()
+    assert {line[3:].partition("/")[0] for line in untracked} == {"dvc.lock", "metrics"}
     library_output = re.search(r"INFO \d\d-\d\d|Loading weights|FutureWarning", output)
     assert library_output is None, output
     for name in ("zero-shot", "one-shot", "three-shot"):

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -37,17 +37,21 @@ class Shared(NamedTuple):
     endpoint: str
 
 
-def create_bucket(endpoint: str) -> None:
+def s3_client(endpoint: str) -> Any:
     import boto3
 
-    client = boto3.client(
+    return boto3.client(
         "s3",
         endpoint_url=endpoint,
         region_name="us-east-1",
         aws_access_key_id="testing",
         aws_secret_access_key="testing",
     )
-    client.create_bucket(Bucket=BUCKET)
+
+
+def num_objects(client: Any, prefix: str) -> int:
+    """Return the number of objects in the bucket below `prefix`, at most 1,000."""
+    return int(client.list_objects_v2(Bucket=BUCKET, Prefix=prefix)["KeyCount"])
 
 
 @contextmanager
@@ -70,7 +74,7 @@ def bucket_server(env: dict[str, str]) -> Iterator[str]:
         )
         # Keep reading, because a full pipe would stop the server.
         threading.Thread(target=server.stdout.read, daemon=True).start()
-        create_bucket(endpoint)
+        s3_client(endpoint).create_bucket(Bucket=BUCKET)
         yield endpoint
     finally:
         server.kill()
@@ -168,7 +172,8 @@ def test_the_next_push_completes_a_killed_one(shared: Shared, tmp_path: Path) ->
     first = shared.first
     first.dvc("remote", "add", "again", f"s3://{BUCKET}/again")
     first.dvc("remote", "modify", "again", "endpointurl", shared.endpoint)
-    for seconds in (1.5, 2.5, 3.5):
+    client = s3_client(shared.endpoint)
+    for least in (1, 20):  # objects in the bucket, so that some are there and others are not
         process = subprocess.Popen(
             ["dvc", "push", "--remote", "again"],
             cwd=first.folder,
@@ -177,9 +182,10 @@ def test_the_next_push_completes_a_killed_one(shared: Shared, tmp_path: Path) ->
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        time.sleep(seconds)
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
+        while process.poll() is None and num_objects(client, "again/") < least:
+            time.sleep(0.01)
+        assert process.poll() is None, "the push ended before its kill"
+        os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     first.run("python", "-m", "delta", "push", "--remote", "again")
     second = cloned(shared, tmp_path / "second")

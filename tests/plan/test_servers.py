@@ -13,9 +13,10 @@ from delta.core.console import Console
 from delta.core.params import read_all, validate
 from delta.data import fetch
 from delta.data.fetch import ModelParams
-from delta.plan import availability, costs, plan, render
+from delta.plan import availability, costs, render
 from delta.plan.costs import Cost, Gpu, Tokens
 from delta.plan.dvc_state import Stage
+from delta.plan.plan import plan
 from delta.plan.requests import RequestGroup
 from stages import judge
 from tests.helpers.import_closure import ROOT

@@ -1,5 +1,6 @@
 """README and docs agree with the files: scores, figures, commands, parameters, paths."""
 
+import ast
 import itertools
 import json
 import re
@@ -125,6 +126,15 @@ def commands(*pages: Path) -> list[tuple[str, str]]:
     ]
 
 
+def test_every_benchmark_has_help() -> None:
+    programs = [
+        path for path in (ROOT / "bench").glob("*.py") if 'if __name__ == "__main__"' in read(path)
+    ]
+    assert len(programs) > 10
+    parser = "results.argument_parser(__doc__)"
+    assert [path.name for path in programs if parser not in read(path)] == []
+
+
 def test_every_command_in_the_docs_exists() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert len(commands()) > 20
@@ -138,6 +148,7 @@ def test_every_command_in_the_docs_exists() -> None:
             assert (ROOT / f"{program.replace('.', '/')}.py").is_file(), (page, command)
 
 
+PYTHON_M = ("python", "-m")
 # Commands of the README and the file that runs each, by a test or in CI.
 RUN_BY = {
     "make repro": "tests/end_to_end/test_make.py",
@@ -156,12 +167,48 @@ RUN_BY = {
 }
 
 
+def commands_run_by(path: Path) -> list[list[str]]:
+    """Return the words of the commands that a script has as lines, or that a test file calls.
+
+    Calls are `….make("plan")`, `….dvc("repro")` and `run("python", "-m", …)`, "python -m" left out.
+    """
+    if path.suffix != ".py":
+        return [line.split() for line in read(path).split("\n")]
+    found = []
+    for node in ast.walk(ast.parse(read(path))):
+        if isinstance(node, ast.Call):
+            name = getattr(node.func, "attr", getattr(node.func, "id", None))
+            words = [arg.value for arg in node.args if isinstance(arg, ast.Constant)]
+            if name in ("make", "dvc", "run"):
+                program = [] if name == "run" else [name]
+                found.append([*program, *(str(word) for word in words if word not in PYTHON_M)])
+    return found
+
+
+def is_run(command: str, path: Path) -> bool:
+    """Return whether `path` runs the command, perhaps with other options between its words."""
+    words = [word for word in command.split() if word not in PYTHON_M]
+    for found in commands_run_by(path):
+        left = iter(found)
+        if words[0] in found[:1] and all(any(w.startswith(word) for w in left) for word in words):
+            return True
+    return False
+
+
+def test_a_command_whose_call_is_gone_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "test_toy.py"
+    path.write_text(
+        '"""make plan"""\nspace.make("repro")\nspace.dvc("exp", "--name", "x", "run")\n'
+    )
+    assert is_run("make repro", path)
+    assert is_run("dvc exp run", path)
+    assert not is_run("make plan", path)
+
+
 def test_every_command_of_the_readme_is_run_by_a_test_or_in_ci() -> None:
     documented = {re.sub(r"(-S [\w.]+=).*", r"\1", command) for _, command in commands(PAGES[0])}
     assert documented == RUN_BY.keys()
-    for command, name in RUN_BY.items():
-        text = read(ROOT / name)
-        assert [word for word in command.split() if word not in text] == [], (command, name)
+    assert [command for command, name in RUN_BY.items() if not is_run(command, ROOT / name)] == []
 
 
 def parts(annotation: Any) -> Iterator[Any]:

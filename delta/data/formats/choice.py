@@ -52,7 +52,7 @@ def choice_prompt(question: str, options: list[str], shots: list[str]) -> str:
     question_and_options = f"{question}\n\n{list_options(options)}"
     if shots:
         question_and_options = f"Question: {question_and_options}"  # as in the worked examples
-    return "\n\n".join([prompt_files.text("choice.txt"), *shots, question_and_options])
+    return "\n\n".join([prompt_files.text("benchmarks/choice.txt"), *shots, question_and_options])
 
 
 def list_options(options: list[str]) -> str:

@@ -96,10 +96,10 @@ def _read_tests(row: Row, column: str) -> list[Test]:
 def code_prompt(statement: str, function: str | None, starter: str) -> str:
     """Return the prompt for a function, or for a program that reads standard input."""
     if function is None:
-        return prompt_files.template("code_stdin.txt").substitute(statement=statement)
+        return prompt_files.template("benchmarks/code_stdin.txt").substitute(statement=statement)
     if starter.strip():
         statement += f"\n\nStart from this code:\n\n```python\n{starter.rstrip()}\n```"
-    template = prompt_files.template("code_function.txt")
+    template = prompt_files.template("benchmarks/code_function.txt")
     return template.substitute(statement=statement, function=function)
 
 
@@ -120,4 +120,4 @@ def humaneval_gold(code: str, function: str, test: Any) -> str:
 
 
 def completion_prompt(code: str) -> str:
-    return prompt_files.template("code_complete.txt").substitute(code=code.strip())
+    return prompt_files.template("benchmarks/code_complete.txt").substitute(code=code.strip())

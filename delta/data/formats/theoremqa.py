@@ -47,7 +47,7 @@ def theorem_prompt(statement: str, answer_type: str) -> str:
 @cache
 def answer_forms() -> dict[str, str]:
     """Return what the prompt says about the form of each answer type."""
-    forms: dict[str, str] = yaml.safe_load(prompt_files.text("theorem.yaml"))
+    forms: dict[str, str] = yaml.safe_load(prompt_files.text("benchmarks/theorem.yaml"))
     return forms
 
 

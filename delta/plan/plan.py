@@ -1,0 +1,55 @@
+"""Compute and render a whole plan."""
+
+from collections.abc import Callable
+
+from delta.check import Params
+from delta.core.errors import InputError
+from delta.plan import costs, render
+from delta.plan.availability import AskHub, InCache, check_sources, external_sources
+from delta.plan.costs import Gpu
+from delta.plan.dvc_state import UP_TO_DATE, Stage
+from delta.plan.model_sizes import sizes
+from delta.plan.pending import pending_requests
+from delta.plan.requests import Workspace, count_requests
+
+
+def plan(
+    params: Params,
+    read_stages: Callable[[], list[Stage]],
+    ask_hub: AskHub,
+    in_cache: InCache,
+    offline: bool,
+    gpu: Gpu,
+) -> list[str]:
+    """Return the lines of the plan. It lists what could not be checked. Needs no network."""
+    stages, not_checked = [], []
+    try:
+        stages = read_stages()
+    except InputError as error:
+        not_checked.append(f"which stages are up to date, so all count as to be run: {error}")
+    to_run = [stage for stage in stages if stage.state != UP_TO_DATE]
+    if stages and not to_run:
+        return [f"Nothing to do: all {len(stages)} stages are up to date."]
+    workspace = Workspace(params, {stage.name: stage for stage in stages})
+    pending, known = list(pending_requests(workspace)), sizes(params)
+    groups = [count_requests(workspace, item, 1 / len(pending)) for item in pending]
+    requests = [costs.request_cost(params, group, known.get(group.model), gpu) for group in groups]
+    training = costs.training_cost(workspace, known[params.train.base], gpu)
+    trains = training is not None
+    asked = dict.fromkeys(group.model for group in groups if group.to_ask != 0)
+    sources = [s for s in external_sources(params) if not workspace.settled(s.stage)]
+    answers = check_sources(sources, ask_hub, in_cache, offline)
+    sections = [
+        render.stage_section(stages),
+        render.request_section(params, requests),
+        render.training_section(params.train, training),
+        render.server_section(params, requests),
+        render.total_section(params, requests, training),
+        render.wall_time_section(costs.wall_time(params, len(to_run), requests, training)),
+        render.memory_section(params, asked, known, gpu, trains),
+        render.disk_section(workspace, requests, known, trains),
+        render.source_section(answers),
+        render.assumption_section(params, gpu),
+    ]
+    not_checked += workspace.notes
+    return render.join_sections(sections, not_checked)
