@@ -1,1 +1,1 @@
-"""The paper's tables, figures and claims, the HTML page, and the pair viewer."""
+"""The paper's tables, figures and claims, the HTML page, and the pages of pairs and of answers."""
