@@ -9,7 +9,7 @@ from delta.core.errors import InputError
 from delta.core.params import validate
 from delta.evaluation import evaluate
 from delta.evaluation.benchmarks import BenchmarkParams
-from delta.evaluation.evaluate import AnswerRequest, grade_answers, score
+from delta.evaluation.evaluate import AnswerRequest, describe_scores, grade_answers, score
 from delta.grading.verdict import Verdict
 from delta.inference import chat_formats
 from delta.inference.types import Reply, Request
@@ -161,3 +161,12 @@ def test_questions_that_changed_during_generation_are_refused() -> None:
         InputError, match=r"question first\.3: the table of questions has none there"
     ):
         grade(short)
+
+
+def test_the_line_of_a_model_has_the_mean_of_each_group() -> None:
+    scores = {
+        "products": {"group": "easy", "value": 0.26},
+        "long-sums": {"group": "hard", "value": 0.0},
+        "sums": {"group": "easy", "value": 0.04},
+    }
+    assert describe_scores(scores) == "right: easy 15.0%, hard 0.0%"
