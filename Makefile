@@ -74,9 +74,13 @@ bench: test-environment ## compare with other libraries and write bench/RESULTS.
 MAX_PAGES_KB := 600
 docs: ## copy the pages, claims and figures of the last run to docs/results/, for Git
 	@[ -e report/index.html ] || { echo "report/index.html: no such file; run \`make repro\` first" >&2; exit 1; }
+	@! grep -q "with uncommitted changes" report/index.html || \
+		{ echo "report/index.html: built with uncommitted changes; commit them, then \`dvc repro report\`" >&2; exit 1; }
 	@kb=$$(du -ck --apparent-size report/pairs report/answers | tail -n 1 | cut -f 1); [ $$kb -le $(MAX_PAGES_KB) ] || \
 		{ echo "report/pairs and report/answers have $$kb kB; expected at most $(MAX_PAGES_KB)" >&2; exit 1; }
-	cp report/index.html report/claims.md report/claims.json report/figures/accuracy.svg report/figures/figure-*.svg docs/results/
+	rm -f docs/results/*.svg
+	cp report/claims.md report/claims.json report/figures/*.svg docs/results/
+	sed 's|"../data/"|"../pipeline.md"|' report/index.html > docs/results/index.html  # data/ is not in Git
 	rm -rf docs/results/pairs docs/results/answers
 	cp -r report/pairs report/answers docs/results/
 

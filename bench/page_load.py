@@ -20,25 +20,17 @@ from typing import Any
 
 from bench import results, synthetic_data
 from bench.memory import GIB, TARGET_GIB, write_workspace
-from delta.report import paper
-from delta.report.claims.decide import decide
-from delta.report.figures import data
-from delta.report.figures import paper as paper_figures
-from delta.report.html.page import render
 from tests.helpers.browser import open_page
 from tests.helpers.paper_results import REAL_SIZES, paper_context
+from tests.helpers.this_run import render_page
 
 TURNS = 5
 LIMIT_S = 2
 
 
 def report(folder: Path) -> Path:
-    context = paper_context(REAL_SIZES)
-    rows = data.build_rows(context)
-    paper_figures.draw_all(rows, folder)
-    results = decide(paper.claims(), context)
     target = folder / "index.html"
-    target.write_text(render(context, rows, results, folder), encoding="utf-8")
+    target.write_text(render_page(paper_context(REAL_SIZES), folder), encoding="utf-8")
     return target
 
 

@@ -1,6 +1,7 @@
-"""Write scores, claims, tables, figures and the page to report/, and plots to metrics/plots/."""
+"""Write the page, claims, tables and figures to report/, and the figures to metrics/plots/."""
 
 import json
+from typing import Any
 
 import polars as pl
 
@@ -11,12 +12,13 @@ from delta.core.schemas import SELECTED
 from delta.core.types import Row
 from delta.evaluation.config import EvaluatedModelParams, baselines
 from delta.experiments.grid import ExperimentParams
-from delta.report import collect, paper, scores, this_run
+from delta.report import collect, scores, this_run
 from delta.report.claims import formatting
 from delta.report.claims.decide import decide
-from delta.report.figures import data, policy, style
-from delta.report.figures import paper as paper_figures
+from delta.report.context import ReportContext
+from delta.report.figures import data, draw, svg, training
 from delta.report.html import page
+from delta.report.paper.claims import read_claims
 
 
 def main(console: Console) -> None:
@@ -25,42 +27,47 @@ def main(console: Console) -> None:
     experiments = params.load_sections("experiments", ExperimentParams)
     (base,) = baselines(models, content["train"]["base"])
     by_model = scores.read_scores(models, content["benchmarks"])
-    table = this_run.to_markdown(this_run.read_summary().comparisons)
-    write_text(paths.SCORES, table + "\n")
-    draw_policy(by_model)
     context = collect.build_context(content, experiments, base, by_model)
+    table = this_run.to_markdown(context.this_run.summary.comparisons)
+    write_text(paths.SCORES, table + "\n")
     rows = data.build_rows(context)
-    paper_figures.draw_all(rows, paths.FIGURES)
-    write_rows_and_plots(rows)
-    results = decide(paper.claims(), context)
+    titles = draw_figures(context, rows, content["train"])
+    write_rows_and_plots(rows, titles)
+    results = decide(read_claims(), context)
     claims = formatting.to_metrics(results)
     write_counts(paths.REPORT / "claims.json", claims)
     write_text(paths.REPORT / "claims.md", formatting.to_markdown(results) + "\n")
-    write_text(paths.REPORT / "index.html", page.render(context, rows, results, paths.FIGURES))
+    text = page.render(context, rows, results, titles, paths.FIGURES)
+    write_text(paths.REPORT / "index.html", text)
     decided = [
         f"{number} {verdict.replace('_', ' ')}" for verdict, number in claims["claims_that"].items()
     ]
     console.finish(f"claims of the paper: {', '.join(decided)}; {paths.REPORT / 'index.html'}")
 
 
-def draw_policy(by_model: scores.Scores) -> None:
-    """Draw the scores of all models, the training curves and the deltas."""
+def draw_figures(
+    context: ReportContext, rows: dict[str, list[Row]], train: dict[str, Any]
+) -> dict[str, str]:
+    """Draw the figures that have data and return their titles by name."""
     selected = tables.read(paths.SELECTED, SELECTED)
-    policy.draw_accuracy(scores.score_rows(by_model), paths.FIGURES)
-    policy.draw_training(pl.read_csv(paths.TRAINING_HISTORY, separator="\t"), paths.FIGURES)
-    policy.draw_deltas(scores.delta_rows(selected), paths.FIGURES)
+    with atomic_folder(paths.FIGURES) as folder:
+        return draw.draw_all(context, rows, selected, training_curves(train), folder)
 
 
-def write_rows_and_plots(rows: dict[str, list[Row]]) -> None:
+def training_curves(train: dict[str, Any]) -> pl.DataFrame:
+    """Read the curves of the training with these parameters."""
+    beta = train[train["method"]].get("beta")
+    return training.read_curves(paths.TRAINING_HISTORY, paths.HELD_OUT, beta)
+
+
+def write_rows_and_plots(rows: dict[str, list[Row]], titles: dict[str, str]) -> None:
     """Write the rows of every table and figure, and the page's figures with their titles."""
-    for name, content in rows.items():
-        text = json.dumps(content, indent=1) + "\n"
-        write_text(paths.REPORT / "rows" / f"{name}.json", text)
+    with atomic_folder(paths.REPORT / "rows") as folder:
+        for name, content in rows.items():
+            write_text(folder / f"{name}.json", json.dumps(content, indent=1) + "\n")
     with atomic_folder(paths.PLOTS) as folder:
-        for name, figure in paper_figures.FIGURES.items():
-            if rows[name]:
-                titled = style.add_title(paths.FIGURES / f"{name}.svg", figure.title)
-                write_text(folder / f"{name}.svg", titled)
+        for name, title in titles.items():
+            write_text(folder / f"{name}.svg", svg.add_title(paths.FIGURES / f"{name}.svg", title))
 
 
 if __name__ == "__main__":

@@ -4,13 +4,16 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+# Every run writes these, so their changes say nothing about the code and parameters of a run.
+WRITTEN_BY_RUNS = ("dvc.lock", "metrics")
+
 
 @dataclass(frozen=True)
 class GitState:
     """The commit of this workspace, and whether it describes the tracked files."""
 
     commit: str | None  # 40 hex digits; None without a commit, a repository or Git
-    dirty: bool  # a tracked file has changes that are not committed
+    dirty: bool  # a tracked file that no run writes has changes that are not committed
     date: str | None  # of the commit, YYYY-MM-DD
 
 
@@ -18,7 +21,8 @@ def read_git_state() -> GitState:
     """Return the state of the repository in the current folder."""
     shown = git("show", "--no-patch", "--no-show-signature", "--format=%H %cs", "HEAD")
     commit, _, date = shown.strip().partition(" ")
-    dirty = bool(git("status", "--porcelain", "--untracked-files=no"))
+    others = [f":(exclude){path}" for path in WRITTEN_BY_RUNS]
+    dirty = bool(git("status", "--porcelain", "--untracked-files=no", "--", ".", *others))
     return GitState(commit or None, dirty, date or None)
 
 

@@ -8,9 +8,20 @@ from delta.core import paths
 from delta.core.files import read_json
 from delta.core.git import read_git_state
 from delta.experiments import grid, results
+from delta.experiments.compare import compare
 from delta.experiments.grid import ExperimentParams
-from delta.report.context import ModelScores, Provenance, ReportContext, Run
+from delta.experiments.origin import made_here
+from delta.report.context import (
+    ChangedAnswers,
+    ModelScores,
+    Provenance,
+    ReportContext,
+    Run,
+    WorkspaceRun,
+)
+from delta.report.example import read_example
 from delta.report.scores import Scores
+from delta.report.this_run import read_summary
 
 MATH_GROUPS = ("easy", "hard")  # the groups whose mean orders the off-the-shelf models
 FIGURE_4 = "figure-4"
@@ -23,11 +34,11 @@ ANALYSIS_TABLES = {  # title on the page → table of data/analysis
     "Delta against length": "length_correlation",
     "Ties at the cut, and stability of the top-k set": "topk_stability",
 }
-COUNTS = {  # stage → the counts that the page shows
-    "problems": ("drawn", "kept"),
-    "pair": ("pairs", "recipe"),
-    "select": ("pairs", "selected"),
-    "analyze": ("traces", "votes", "votes_refused"),
+COUNTS = {  # stage → the counts that the page shows, and what they count
+    "problems": {"drawn": "problems drawn", "kept": "problems kept"},
+    "pair": {"recipe": "recipe of the pairs", "pairs": "pairs"},
+    "select": {"selected": "pairs selected"},
+    "analyze": {"traces": "traces", "votes": "votes", "votes_refused": "votes refused"},
 }
 
 
@@ -42,7 +53,9 @@ def build_context(
     groups = {name: benchmark["group"] for name, benchmark in params["benchmarks"].items()}
     figure_4 = experiments[FIGURE_4].always if FIGURE_4 in experiments else {}
     pairing = params["pairing"]
+    models = _read_models(scores, groups)
     return ReportContext(
+        this_run=_read_this_run(params, models[base], base),
         experiments={
             name: [
                 Run(spec.axes, results.read(spec.key))
@@ -50,7 +63,7 @@ def build_context(
             ]
             for name, experiment in experiments.items()
         },
-        models=_read_models(scores, groups),
+        models=models,
         base=base,
         chosen=str(figure_4.get("pairing.chosen", pairing["chosen"])),
         rejected=str(figure_4.get("pairing.rejected", pairing["rejected"])),
@@ -61,6 +74,7 @@ def build_context(
             title: read_json(paths.analysis(name)) for title, name in ANALYSIS_TABLES.items()
         },
         provenance=_provenance(params, scores[base]),
+        seed_axes={name: grid.seed_axes(experiment) for name, experiment in experiments.items()},
     )
 
 
@@ -81,6 +95,22 @@ def _read_models(scores: Scores, groups: dict[str, str]) -> dict[str, ModelScore
     }
 
 
+def _read_this_run(params: dict[str, Any], base_model: ModelScores, base: str) -> WorkspaceRun:
+    benchmarks = list(params["benchmarks"])
+    comparisons = compare(results.read_answers(paths.POLICY, benchmarks), base_model.answers)
+    return WorkspaceRun(
+        summary=read_summary(),
+        changed={
+            row.benchmark: ChangedAnswers(len(row.only_ours), len(row.only_theirs))
+            for row in comparisons
+        },
+        example=read_example(base, benchmarks),
+        selector=params["selector"],
+        selection=read_json(paths.counts("select"), "select"),
+        training=read_json(paths.counts("train"), "train"),
+    )
+
+
 def _provenance(params: dict[str, Any], base_scores: dict[str, dict[str, Any]]) -> Provenance:
     revisions = {
         f"model {name}": model_source(model, params["serving"][name])
@@ -90,17 +120,18 @@ def _provenance(params: dict[str, Any], base_scores: dict[str, dict[str, Any]]) 
         f"benchmark {name}": str(score["benchmark_version"]) for name, score in base_scores.items()
     }
     counts: dict[str, int | str] = {}
-    for stage, keys in COUNTS.items():
+    for stage, labels in COUNTS.items():
         stage_counts = read_json(paths.counts(stage), stage)
-        counts |= {f"{stage}: {key}": stage_counts[key] for key in keys}
+        counts |= {label: stage_counts[key] for key, label in labels.items()}
     state = read_git_state()
     return Provenance(
         profile=params["profile"],
-        commit=state.commit[:7] if state.commit else "unknown",
+        commit=state.commit[:8] if state.commit else "unknown",
         uncommitted_changes=state.dirty,
         date=datetime.now(UTC).strftime("%Y-%m-%d"),
         revisions=revisions,
         counts=counts,
+        made_here=made_here(),
     )
 
 

@@ -1,10 +1,13 @@
 """The inputs of the report: runs by experiment, model scores, deltas and provenance."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from delta.core.types import Row
+from delta.core.types import Counts, Row
 from delta.experiments.results import AnswerCounts, Result
+from delta.report.example import Example
+from delta.report.origins import Origin, group_origins
+from delta.report.this_run import ThisRun
 
 # Groups of benchmarks (params `benchmarks.*.group`) that form a domain of the paper (3.1.2).
 # "math" in its figures is the mean over all benchmarks of both groups: Table 2 gives 71.1.
@@ -17,6 +20,10 @@ DOMAINS = {
 }
 MODELS = "models"  # the off-the-shelf models, as if they were an experiment with the axis `name`
 SEED = "seed"  # the axis of an experiment's training seeds
+CONTROLS = ("random", "bottom", "length-matched", "seeds")
+# Experiments that the page shows in a form of their own; all others are the reader's.
+FIGURES = tuple(f"figure-{number}" for number in range(1, 6))
+PAPER = ("table-1", "table-2", *FIGURES, *CONTROLS)
 
 
 class MissingResultError(Exception):
@@ -45,15 +52,36 @@ class Provenance:
     profile: str
     commit: str
     uncommitted_changes: bool
-    date: str
+    date: str  # of the page
     revisions: dict[str, str]  # of models and benchmarks
-    counts: dict[str, int | str]  # "stage: what" → number
+    counts: dict[str, int | str]  # what → number
+    made_here: frozenset[str] = frozenset()  # DVC experiments of this repository, by name
+
+
+class ChangedAnswers(NamedTuple):
+    """Questions to which the policy gave more right answers than the base, or fewer."""
+
+    gained: int
+    lost: int
+
+
+@dataclass(frozen=True)
+class WorkspaceRun:
+    """The run in this workspace. `summary` is metrics/summary.json."""
+
+    summary: ThisRun
+    changed: dict[str, ChangedAnswers]  # by benchmark
+    example: Example | None
+    selector: dict[str, Any]  # params `selector`
+    selection: Counts  # of stage select
+    training: Counts  # of stage train
 
 
 @dataclass(frozen=True)
 class ReportContext:
     """All inputs of the report."""
 
+    this_run: WorkspaceRun
     experiments: dict[str, list[Run]]  # in the profile's order
     models: dict[str, ModelScores]  # off the shelf, the weakest at math first
     base: str  # the policy before training; one of `models`
@@ -64,6 +92,7 @@ class ReportContext:
     overlaps: list[Row]  # of delta.analysis.topk_sets.overlap_rows
     analysis: dict[str, list[Row]]  # title → rows of a table of delta.analysis
     provenance: Provenance
+    seed_axes: dict[str, list[str]] = field(default_factory=dict)  # of each experiment
 
     def runs(self, experiment: str) -> list[Run]:
         """Return the runs of an experiment; none if the profile does not have it."""
@@ -84,6 +113,28 @@ class ReportContext:
         if not names:
             raise MissingResultError(f"this profile has no benchmark of {domain}")
         return names
+
+    def own_experiments(self) -> list[str]:
+        """Return the experiments that are neither the paper's nor controls."""
+        return [name for name, runs in self.experiments.items() if runs and name not in PAPER]
+
+    def paper_experiments(self) -> list[str]:
+        """Return the paper's experiments and the controls of this profile."""
+        return [name for name in self.experiments if name in PAPER]
+
+    def paper_figures(self) -> list[str]:
+        """Return the names of the paper's figures."""
+        return list(FIGURES)
+
+    def has_result(self, experiment: str) -> bool:
+        """Return whether at least one run of an experiment has a result."""
+        return any(run.result is not None for run in self.runs(experiment))
+
+    def origins(self, experiments: list[str]) -> list[Origin]:
+        """Return who made the results of these experiments."""
+        runs = [run for name in experiments for run in self.runs(name)]
+        results = [run.result for run in runs if isinstance(run.result, Result)]
+        return group_origins(results, self.provenance.made_here)
 
     def count_missing(self, experiments: list[str]) -> tuple[int, int]:
         """Return how many runs of these experiments have no result, and how many there are."""

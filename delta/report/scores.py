@@ -3,11 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
-import polars as pl
-
 from delta.core import paths
 from delta.core.files import read_json
-from delta.core.schemas import DELTA_PREFIX, delta_columns
 from delta.core.types import Row
 from delta.stats.intervals import Interval
 
@@ -49,17 +46,3 @@ def interval_of(score: dict[str, Any]) -> Interval:
 def percent(fraction: float) -> float:
     """Return a fraction in percent, rounded to two decimals."""
     return round(100 * fraction, 2)
-
-
-def delta_rows(selected: pl.DataFrame) -> list[Row]:
-    """Count the pairs by dimension and delta, rounded to one decimal."""
-    return (
-        selected.select(delta_columns(selected).values())
-        .unpivot(variable_name="dimension", value_name="delta")
-        .with_columns(pl.col("dimension").str.strip_prefix(DELTA_PREFIX), pl.col("delta").round(1))
-        .drop_nulls()
-        .group_by("dimension", "delta")
-        .agg(pairs=pl.len())
-        .sort("dimension", "delta")
-        .to_dicts()
-    )

@@ -228,7 +228,7 @@ def read_summary(path: Path = paths.SUMMARY) -> ThisRun:
                 for row in content["measures"]
             ],
             comparisons=read_comparisons(content["comparisons"]),
-            scores=[_read_score(row) for row in content["scores"]],
+            scores=read_score_list(content["scores"]),
             numbers={name: content[name] for name in NUMBERS},
         )
     except (KeyError, TypeError, ValueError) as error:
@@ -243,9 +243,15 @@ def read_comparisons(rows: Sequence[Row]) -> list[Comparison]:
     ]
 
 
-def _read_score(row: Row) -> Score:
-    fields = {name: row[name] for name in Score._fields}
-    return Score(**fields | {"score": _fractions(row, "score", "low", "high")})
+def read_score_list(rows: Sequence[Row]) -> list[Score]:
+    """Return the list `scores` typed, in fractions."""
+    return [
+        Score(
+            **{name: row[name] for name in Score._fields}
+            | {"score": _fractions(row, "score", "low", "high")}
+        )
+        for row in rows
+    ]
 
 
 def _read_numbers(row: Row) -> tuple[Interval, Interval, Contrast, str]:

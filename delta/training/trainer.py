@@ -27,7 +27,18 @@ from delta.training.config import TrainParams
 from delta.training.early_stopping import decide
 from delta.training.trl_adapter import TRAINERS, trl_config
 
-COLUMNS = ("step", "loss", "rewards/margins", "rewards/accuracies", "grad_norm", "learning_rate")
+COLUMNS = (  # of SFT only some
+    "step",
+    "loss",
+    "rewards/margins",
+    "rewards/accuracies",
+    "rewards/chosen",
+    "rewards/rejected",
+    "logps/chosen",
+    "logps/rejected",
+    "grad_norm",
+    "learning_rate",
+)
 HELD_OUT_COLUMNS = ("step", "eval_loss")
 CONFIG_OPTIONS = (  # of TRL's config after the trainer has read it
     "learning_rate",

@@ -16,11 +16,12 @@ import numpy as np
 from delta.core.types import Row
 from delta.experiments.results import AnswerCounts, Result
 from delta.judging.rubric import DIMENSIONS
-from delta.report import paper
 from delta.report.context import ModelScores, Provenance, ReportContext, Run
+from delta.report.paper.numbers import read_numbers
 from delta.stats.intervals import wilson
+from tests.helpers.this_run import example_run
 
-NUMBERS = paper.numbers()
+NUMBERS = read_numbers()
 BASE = NUMBERS["table-2"]["base"]
 WEAK, FULL = "s1-3b", "s1-32b"
 CHOSEN = ("s1-7b", "s1-14b", "nemotron-4b", "nemotron-8b", "s1-32b", "nemotron-49b")
@@ -135,6 +136,7 @@ def paper_context(questions: dict[str, int] = QUESTIONS) -> ReportContext:
         return Run(axes, trained_result(gains, questions))
 
     return ReportContext(
+        this_run=example_run(_groups(questions), BASE),
         experiments={
             "figure-1": [
                 run(gains, method=method, pairs=pairs)

@@ -3,6 +3,7 @@
 from delta.experiments.results import AnswerCounts
 from delta.report.context import ModelScores, Provenance, ReportContext, Run
 from delta.stats.intervals import wilson
+from tests.helpers.this_run import example_run
 
 QUESTIONS = 40
 GROUP = "easy"
@@ -16,6 +17,7 @@ def toy_context(correct: dict[str, int]) -> ReportContext:
     results = {name: model_scores(number) for name, number in correct.items()}
     base = results.pop("base")
     return ReportContext(
+        this_run=example_run({"sums": GROUP}),
         experiments={
             "figure-1": [Run({"pairs": name}, result) for name, result in results.items()]
         },

@@ -20,7 +20,7 @@ from delta.__main__ import COMMANDS
 from delta.check import Params
 from delta.report import this_run
 from delta.report.claims import formatting
-from delta.report.figures import policy
+from delta.report.figures import accuracy
 from tests.helpers.import_closure import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -85,7 +85,7 @@ def test_the_text_above_the_scores_names_the_k_and_the_dimension_of_the_params()
 
 
 def test_the_figure_is_drawn_from_metrics(tmp_path: Path) -> None:
-    policy.draw_accuracy(SUMMARY["scores"], tmp_path)
+    accuracy.draw(this_run.read_score_list(SUMMARY["scores"]), "zero-shot", tmp_path)
     figure = (tmp_path / "accuracy.svg").read_text(encoding="utf-8")
     assert (ROOT / "docs/results/accuracy.svg").read_text(encoding="utf-8") == figure
 

@@ -6,17 +6,24 @@ import pytest
 
 from delta.core.errors import InputError
 from delta.experiments.results import AnswerCounts
-from delta.report import paper
 from delta.report.claims import formatting, rules
 from delta.report.claims.decide import ClaimResult, decide
 from delta.report.claims.measures import Evaluator, Measurement, from_interval
 from delta.report.claims.rules import ClaimVerdict
 from delta.report.context import MissingResultError, ReportContext, Run
-from delta.report.paper import Claim, MeanDelta, Rule, ScoreDifference, ScoreTrend, TopkOverlap
+from delta.report.paper.claims import (
+    Claim,
+    MeanDelta,
+    Rule,
+    ScoreDifference,
+    ScoreTrend,
+    TopkOverlap,
+    read_claims,
+)
 from tests.helpers.paper_results import NUMBERS, paper_context, shuffled
 from tests.helpers.toy_results import toy_context
 
-CLAIMS = paper.claims()
+CLAIMS = read_claims()
 
 
 @pytest.fixture(scope="module")

@@ -4,12 +4,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
+from delta.core.types import Row
 from delta.report.context import ReportContext, Run
-from delta.report.figures import data, paper
-from delta.report.figures.style import DASHES, HATCHES, MARKERS, SERIES
+from delta.report.figures import data, panels, paper
+from delta.report.figures.style import DASHES, HATCHES, MARKERS
+from delta.report.figures.svg import SERIES
 from tests.helpers.paper_results import REAL_SIZES, paper_context
-from tests.helpers.toy_results import toy_context
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +74,7 @@ def test_a_missing_run_is_counted_and_has_no_score(context: ReportContext) -> No
 def test_equal_rows_give_equal_files(context: ReportContext, tmp_path: Path) -> None:
     rows = data.build_rows(context)
     for folder in ("first", "second"):
-        paper.draw_all(rows, tmp_path / folder)
+        paper.draw_all(rows, "base", tmp_path / folder)
     files = sorted(path.name for path in (tmp_path / "first").iterdir())
     assert files == [f"figure-{n}.{kind}" for n in range(1, 6) for kind in ("png", "svg")]
     for name in files:
@@ -80,15 +82,17 @@ def test_equal_rows_give_equal_files(context: ReportContext, tmp_path: Path) -> 
         assert first.read_bytes() == second.read_bytes()
 
 
-@pytest.mark.slow
-def test_figures_are_drawn_without_any_result(context: ReportContext, tmp_path: Path) -> None:
+def test_a_figure_without_any_result_has_no_rows_and_is_not_drawn(
+    context: ReportContext, tmp_path: Path
+) -> None:
     runs = {
         name: [Run(run.axes, None) for run in runs] for name, runs in context.experiments.items()
     }
-    paper.draw_all(data.build_rows(replace(context, experiments=runs)), tmp_path / "not-run")
-    paper.draw_all(data.build_rows(toy_context({"base": 10})), tmp_path / "toy")
-    assert len(list((tmp_path / "not-run").iterdir())) == 10
-    assert len(list((tmp_path / "toy").iterdir())) == 10
+    rows = data.build_rows(replace(context, experiments=runs, overlaps=[]))
+    empty: dict[str, list[Row]] = {name: [] for name in (*context.paper_figures(), "controls")}
+    assert {name: content for name, content in rows.items() if not content} == empty
+    assert paper.draw_all(rows, "base", tmp_path) == {}
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_series_differ_without_colour() -> None:
@@ -109,3 +113,23 @@ def test_numbers_on_the_heat_map_have_a_contrast_of_4_5() -> None:
 def luminance(colour: tuple[float, ...]) -> float:
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([(0, 10), (5, 20)], [(-0.8, 21.2), (-0.8, 21.2)]),
+        ([(0, 10), (80, 90)], [(-0.8, 10.8), (79.2, 90.8)]),
+        ([(0, 5), (80, 90)], [(-3.3, 8.3), (79.2, 90.8)]),
+    ],
+)
+def test_panels_share_their_scale(
+    values: list[tuple[float, float]], expected: list[tuple[float, float]]
+) -> None:
+    figure = Figure()
+    axes = list(figure.subplots(1, 2))
+    for panel, ends in zip(axes, values, strict=True):
+        panel.plot([0, 1], ends)
+    panels.share_scale(axes)
+    for panel, ends in zip(axes, expected, strict=True):
+        assert panel.get_ylim() == pytest.approx(ends)

@@ -9,18 +9,21 @@ from pathlib import Path
 
 import pytest
 
-from delta.report import paper, templates
-from delta.report.claims.decide import decide
-from delta.report.context import ReportContext, Run
+from delta.report import templates
+from delta.report.context import Run
+from delta.report.example import ShownAnswer, shorten
 from delta.report.figures import data
-from delta.report.figures import paper as paper_figures
-from delta.report.html import inline_svg, page
+from delta.report.html import filters, page
+from delta.report.paper.claims import read_claims
+from tests.helpers.adversarial_texts import TEXTS
 from tests.helpers.browser import horizontal_overflow, open_page
 from tests.helpers.paper_results import REAL_SIZES, paper_context
+from tests.helpers.this_run import draw_figures, render_page
 from tests.helpers.toy_results import toy_context
 
 ATTACK = "<img src=x onerror=alert(1)>\"'&"
 VOID = {"meta", "link", "br", "img"}
+PICTURES = ("this-run", "accuracy", "training", "deltas", *(f"figure-{n}" for n in range(1, 6)))
 LIMIT_S = 60  # to build the page at paper size
 
 
@@ -54,12 +57,6 @@ class PageParser(HTMLParser):
         self.text += data
 
 
-def build(context: ReportContext, folder: Path) -> str:
-    rows = data.build_rows(context)
-    paper_figures.draw_all(rows, folder)
-    return page.render(context, rows, decide(paper.claims(), context), folder)
-
-
 def parse(html: str) -> PageParser:
     parser = PageParser()
     parser.feed(html)
@@ -73,7 +70,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the page at paper size: 77 runs, 12 benchmarks of 16,886 questions."""
     folder = tmp_path_factory.mktemp("page")
     path = folder / "index.html"
-    path.write_text(build(paper_context(REAL_SIZES), folder), encoding="utf-8")
+    path.write_text(render_page(paper_context(REAL_SIZES), folder), encoding="utf-8")
     return path
 
 
@@ -88,7 +85,7 @@ def test_the_page_is_built_within_a_minute_at_paper_size(tmp_path: Path) -> None
     assert sum(map(len, context.experiments.values())) >= 60
     assert len(REAL_SIZES) == 12
     started = time.monotonic()
-    build(context, tmp_path)
+    render_page(context, tmp_path)
     assert time.monotonic() - started < LIMIT_S
 
 
@@ -96,9 +93,17 @@ def test_the_page_is_built_within_a_minute_at_paper_size(tmp_path: Path) -> None
 def test_tags_match_ids_are_unique_and_links_have_targets(text: str) -> None:
     parser = parse(text)
     assert [name for name, number in Counter(parser.ids).items() if number > 1] == []
-    targets = [content for _, name, content in parser.attributes if name == "href"]
-    assert all(target.startswith("#") for target in targets)
-    assert {target[1:] for target in targets} <= set(parser.ids)
+    targets = {content for _, name, content in parser.attributes if name == "href"}
+    inside = {target[1:] for target in targets if target.startswith("#")}
+    assert inside <= set(parser.ids)
+    changed = {
+        f"answers/index.html#benchmark={benchmark}&kind={kind}"
+        for benchmark in REAL_SIZES
+        for kind in ("gained", "lost")
+    }
+    outside = {target for target in targets if not target.startswith("#")}
+    pairs = {"pairs/index.html", "pairs/index.html#order=strategy_coherence&descending=yes"}
+    assert outside == changed | pairs | {"answers/index.html", "../data/"}
     references = set(re.findall(r"url\(#([^)]+)\)", text))
     assert references
     assert references <= set(parser.ids)
@@ -117,7 +122,7 @@ def test_the_page_has_no_script_no_style_attribute_and_no_outside_address(text: 
 @pytest.mark.slow
 def test_the_page_shows_claims_with_verdicts_and_the_papers_numbers(text: str) -> None:
     words = parse(text).text
-    for claim in paper.claims():
+    for claim in read_claims():
         assert claim.statement in words
     assert "✓ holds" in words
     assert "? cannot tell" in words
@@ -142,18 +147,20 @@ def test_text_from_data_is_never_markup(tmp_path: Path) -> None:
             | {"delta": 1.0, "low": 0.5, "high": 1.5}
         ],
     )
-    html = build(hostile, tmp_path)
+    html = render_page(hostile, tmp_path)
     assert "<img" not in html
     assert ATTACK in parse(html).text
 
 
 @pytest.mark.slow
 def test_the_page_says_that_nothing_has_run(tmp_path: Path) -> None:
-    words = parse(build(toy_context({"base": 10}), tmp_path)).text
-    assert "This profile has no data for this figure." in words
+    words = parse(render_page(toy_context({"base": 10}), tmp_path)).text
+    assert "make experiment NAME=figure-1" not in words  # the toy profile has no runs
+    assert "Figure 1: the profile has no runs or too few pairs for it" in words
     assert "holds: 0" in words
-    assert f"not run: {len(paper.claims())}" in words
+    assert f"not run: {len(read_claims())}" in words
     assert "with uncommitted changes" in words
+    assert "There are none yet. An entry of your own" in words
 
 
 @pytest.mark.slow
@@ -164,7 +171,7 @@ def test_the_page_counts_missing_runs(tmp_path: Path) -> None:
         for place, run in enumerate(context.runs("figure-2"))
     ]
     fewer = replace(context, experiments=context.experiments | {"figure-2": runs})
-    words = parse(build(fewer, tmp_path)).text
+    words = parse(render_page(fewer, tmp_path)).text
     assert "3 of 12 runs are missing." in words
     assert "74 of 77 runs of experiments have a result." in words
 
@@ -180,23 +187,7 @@ def test_a_template_escapes_values_and_shows_none_as_a_dash() -> None:
 
 
 def test_columns_without_a_value_are_left_out() -> None:
-    assert page.columns_with_values([{"a": 1, "b": None}, {"a": None, "b": None}]) == ["a"]
-
-
-def test_inlined_pictures_have_unique_ids_and_the_colours_of_the_page(tmp_path: Path) -> None:
-    svg = (
-        '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
-        'width="9pt"><style>*{x: y}</style><path id="p" style="fill: #0072b2; stroke-width: 2"/>'
-        '<use xlink:href="#p" clip-path="url(#p)"/><text style="font: 9px \'Serif\'">a</text></svg>'
-    )
-    (tmp_path / "one.svg").write_text(svg)
-    assert inline_svg.inline(tmp_path / "one.svg", "A picture") == (
-        '<svg role="img" aria-label="A picture" '
-        'stroke-linejoin="round" stroke-linecap="butt">'
-        '<path id="one-p" fill="var(--series-1)" stroke-width="2" />'
-        '<use clip-path="url(#one-p)" href="#one-p" />'
-        '<text font-size="9px" fill="currentColor">a</text></svg>'
-    )
+    assert filters.columns_with_values([{"a": 1, "b": None}, {"a": None, "b": None}]) == ["a"]
 
 
 @pytest.mark.slow
@@ -208,7 +199,7 @@ def test_a_browser_shows_the_page_without_errors_or_requests(
     with open_page(path, width=width, dark=dark) as (tab, errors):
         tab.evaluate("for (const fold of document.querySelectorAll('details')) fold.open = true")
         assert horizontal_overflow(tab) == 0
-        assert tab.locator("svg[role=img]").count() == 5
+        assert tab.locator("svg[role=img]").count() == len(PICTURES)
         background = tab.evaluate("getComputedStyle(document.body).backgroundColor")
         assert background == ("rgb(13, 17, 23)" if dark else "rgb(246, 248, 250)")
         line = tab.evaluate(
@@ -221,6 +212,29 @@ def test_a_browser_shows_the_page_without_errors_or_requests(
         )
         assert number == "rgb(1, 1, 1)"  # on its own cell, which is light in dark mode too
         assert line == ("rgb(86, 180, 233)" if dark else "rgb(0, 114, 178)")
+    assert errors == []
+
+
+@pytest.mark.slow
+def test_a_browser_shows_any_answer_as_text(tmp_path: Path) -> None:
+    context = toy_context({"base": 10})
+    run = context.this_run
+    assert run.example is not None
+    file = tmp_path / "index.html"
+    file.write_text("")
+    titles, rows = draw_figures(context, tmp_path), data.build_rows(context)
+    with open_page(file) as (tab, errors):
+        for name, text in TEXTS.items():
+            answer = ShownAnswer(shorten(text), text[:20], text[:20], "stop")
+            example = run.example._replace(statement=shorten(text), base=answer)
+            hostile = replace(context, this_run=replace(run, example=example))
+            file.write_text(page.render(hostile, rows, [], titles, tmp_path))
+            tab.reload()
+            assert tab.evaluate("window.owned") is None, name
+            assert tab.locator("h2").count() > 10, name
+            if shown := " ".join(shorten(text).split()):
+                words = " ".join(tab.locator(".answer blockquote").first.inner_text().split())
+                assert words == shown, name
     assert errors == []
 
 

@@ -1,15 +1,11 @@
 """The summary has few numbers, under short keys, and lists that DVC skips."""
 
 import json
-from pathlib import Path
-from xml.etree import ElementTree
 
 import polars as pl
-import pytest
 from dvc.repo.metrics.show import _extract_metrics
 
 from delta.core.types import Counts, Row
-from delta.report.figures import style
 from delta.report.summary import Names, RunCounts, summarize
 from delta.report.this_run import compare_scores, measure_run
 
@@ -120,16 +116,3 @@ def test_dvc_reads_the_numbers_and_not_the_lists() -> None:
     # Four numbers for each group, and five others: with the paper's five groups 25 columns.
     assert sum(map(len, metrics["policy"].values())) == 4 * 2
     assert sum(len(metrics[name]) for name in ("judge", "selection", "training")) == 5
-
-
-@pytest.mark.parametrize("name", [f"figure-{number}" for number in range(1, 6)])
-def test_a_figure_with_its_title_is_the_figure_below_a_line(name: str) -> None:
-    figure = Path(__file__).parents[2] / "docs/results" / f"{name}.svg"
-    root = ElementTree.fromstring(style.add_title(figure, "What <is> shown"))
-    before = ElementTree.parse(figure).getroot()
-    background, title, inner = root
-    assert (background.attrib["height"], title.text) == ("100%", "What <is> shown")
-    assert len(list(inner.iter())) == len(list(before.iter()))
-    assert inner.attrib["viewBox"] == before.attrib["viewBox"]
-    height = float(before.attrib["height"].removesuffix("pt"))
-    assert float(root.attrib["height"].removesuffix("pt")) == height + style.TITLE_HEIGHT

@@ -7,7 +7,7 @@ from delta.report.claims import rules
 from delta.report.claims.measures import Evaluator, Measurement
 from delta.report.claims.rules import ClaimVerdict
 from delta.report.context import MissingResultError, ReportContext
-from delta.report.paper import Claim
+from delta.report.paper.claims import Claim
 from delta.stats.multiple_testing import holm
 
 SEVERITY: tuple[ClaimVerdict, ...] = ("does not hold", "cannot tell", "holds")

@@ -6,7 +6,7 @@ from typing import Any
 from delta.report.claims.decide import ClaimResult
 from delta.report.claims.measures import Measurement
 from delta.report.claims.rules import ClaimVerdict
-from delta.report.paper import Claim
+from delta.report.paper.claims import Claim
 
 SYMBOLS: dict[ClaimVerdict, str] = {
     "holds": "✓",

@@ -11,7 +11,13 @@ from delta.core.errors import InputError
 from delta.core.types import Row
 from delta.experiments.results import AnswerCounts
 from delta.report.context import MODELS, SEED, MissingResultError, ReportContext, Run
-from delta.report.paper import MeanDelta, RunSelector, ScoreDifference, ScoreTrend, TopkOverlap
+from delta.report.paper.claims import (
+    MeanDelta,
+    RunSelector,
+    ScoreDifference,
+    ScoreTrend,
+    TopkOverlap,
+)
 from delta.stats import contrasts
 from delta.stats.contrasts import CorrectCounts
 from delta.stats.intervals import Z95, wilson

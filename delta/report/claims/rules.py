@@ -13,7 +13,7 @@ benchmark is missing.
 from typing import Literal
 
 from delta.report.claims.measures import Measurement
-from delta.report.paper import Claim, Rule
+from delta.report.paper.claims import Claim, Rule
 
 ClaimVerdict = Literal["holds", "does not hold", "cannot tell", "not run"]
 

@@ -1,5 +1,8 @@
 """Build the rows of the paper's tables and figures, in percent; None for runs without a result."""
 
+from collections.abc import Callable
+from functools import partial
+
 from delta.core.types import Row
 from delta.report.claims.measures import (
     MEAN,
@@ -9,27 +12,33 @@ from delta.report.claims.measures import (
     correct_counts,
     group_replicates,
 )
-from delta.report.context import DOMAINS, SEED, MissingResultError, ReportContext, Run
+from delta.report.context import CONTROLS, DOMAINS, SEED, MissingResultError, ReportContext, Run
 from delta.report.figures.style import distinct
-from delta.report.paper import RunSelector, ScoreDifference
+from delta.report.paper.claims import RunSelector, ScoreDifference
 from delta.report.scores import percent, score_rows
 from delta.stats.seeds import SeedScore, score_with_seeds
 
 ALL = "all"  # pairs, at the end of Figure 4's axis
 RANDOM = "random"
-CONTROLS = (RANDOM, "bottom", "length-matched", "seeds")
+GROUPS = ("easy", "hard", "stem", "code")
 
 
 def build_rows(context: ReportContext) -> dict[str, list[Row]]:
-    """Return the rows by the name of the table or figure."""
+    """Return the rows by the name of the table or figure; none where nothing has a result."""
+    figures: dict[str, Callable[[ReportContext], list[Row]]] = {
+        "figure-1": figure_1_rows,
+        "figure-2": partial(_run_scores, experiment="figure-2", domains=GROUPS),
+        "figure-3": partial(_run_scores, experiment="figure-3", domains=("math", "stem")),
+        "figure-4": figure_4_rows,
+    }
     return {
         "table-1": table_1_rows(context),
         "table-2": score_rows({name: model.scores for name, model in context.models.items()}),
-        "figure-1": figure_1_rows(context),
-        "figure-2": _run_scores(context, "figure-2", ("easy", "hard", "stem", "code")),
-        "figure-3": _run_scores(context, "figure-3", ("math", "stem")),
-        "figure-4": figure_4_rows(context),
-        "figure-5": context.overlaps,
+        **{
+            name: rows(context) if context.has_result(name) else []
+            for name, rows in figures.items()
+        },
+        "figure-5": [row for row in context.overlaps if row["overlap"] is not None],
         "controls": control_rows(context),
     }
 
@@ -89,9 +98,9 @@ def control_rows(context: ReportContext) -> list[Row]:
     `spread` is the standard deviation of the seeds' scores in points; None for one seed.
     """
     rows = []
-    for domain in _available(context, ("easy", "hard", "stem", "code")):
+    for domain in _available(context, GROUPS):
         base = _base_score(context, domain)
-        for name in CONTROLS:
+        for name in filter(context.has_result, CONTROLS):
             for group in group_replicates(context.runs(name)):
                 axes = {axis: entry for axis, entry in group[0].axes.items() if axis != SEED}
                 score = _score(context, domain, group)

@@ -1,0 +1,102 @@
+"""Filters of the templates: numbers and rows as a person reads them."""
+
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+from delta.core.types import Row
+from delta.report.claims import formatting
+from delta.report.html.labels import label, words
+from delta.stats.contrasts import Contrast, format_difference, verdict
+
+# Columns of a figure's rows that explain its number: they stand to its right.
+EXPLANATIONS = ("base", "chance", "chance_low", "chance_high", "spearman")
+HIDDEN = ("low", "high", "why", "spearman_low", "spearman_high")
+
+
+def row_interval(row: Row | None, column: str, digits: int) -> str | None:
+    """Return "value [low, high]"; the reason if the value is missing, None if the row is."""
+    if row is None:
+        return None
+    if row[column] is None:
+        return row.get("why") or "not run"
+    text = f"{row[column]:.{digits}f}"
+    if row.get("low") is not None:
+        text += f" [{row['low']:.{digits}f}, {row['high']:.{digits}f}]"
+    return text.replace("-", "−")
+
+
+def percent_interval(score: Any) -> str | None:
+    """Return a score and its interval, which are fractions, in percent; None if there is none.
+
+    A score is a mapping or has attributes: value, low, high.
+    """
+    if score is None:
+        return None
+    values = score if isinstance(score, dict) else score._asdict()
+    return row_interval({name: 100 * values[name] for name in ("value", "low", "high")}, "value", 1)
+
+
+def difference(contrast: Contrast) -> str:
+    """Return a difference of two scores in points, with its interval."""
+    return format_difference(contrast).replace("-", "−")
+
+
+def number(value: Any, digits: int) -> str | None:
+    """Return a number with so many digits after the point; None if there is none."""
+    return None if value is None else f"{value:.{digits}f}".replace("-", "−")
+
+
+def format_value(value: Any) -> Any:
+    """Return a value as a person writes it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}".replace("-", "−")
+    if isinstance(value, int):
+        return f"{value:,}"
+    return words(value)
+
+
+def columns_with_values(rows: Sequence[Row]) -> list[str]:
+    """Return the columns in which at least one row has a value."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    return [name for name in names if any(row.get(name) is not None for row in rows)]
+
+
+def figure_columns(rows: Sequence[Row], value: str) -> tuple[list[str], list[str]]:
+    """Return the columns that identify a row of a figure, and those that explain its `value`."""
+    hidden = {value, *HIDDEN, *EXPLANATIONS, "overlap_own_ties"}
+    hidden |= {"pairs"} if value == "overlap" else set()
+    keys = [name for name in rows[0] if name not in hidden]
+    return keys, [name for name in EXPLANATIONS if name in rows[0]]
+
+
+def index_by(rows: Sequence[Row], *columns: str) -> dict[tuple[Any, ...], Row]:
+    """Return the rows by their values in `columns`."""
+    return {tuple(row[name] for name in columns): row for row in rows}
+
+
+def count(number_of: int, noun: str) -> str:
+    """Return "1 pair" or "2 pairs"."""
+    return f"{number_of:,} {noun}{'' if number_of == 1 else 's'}"
+
+
+FILTERS = {
+    "claim_interval": formatting.format_interval,
+    "claim_number": formatting.format_number,
+    "claim_result": formatting.format_result,
+    "columns": columns_with_values,
+    "count": count,
+    "difference": difference,
+    "figure_columns": figure_columns,
+    "hash": urlencode,
+    "index_by": index_by,
+    "interval": row_interval,
+    "label": label,
+    "number": number,
+    "percent": percent_interval,
+    "value": format_value,
+    "verdict": verdict,
+    "words": words,
+}

@@ -1,0 +1,234 @@
+"""A workspace as `dvc repro` leaves it on the laptop profile, with made-up texts and votes.
+
+The stages select, analyze, summary and report run for real on it. Scores are near those of the
+real run; the results of experiments are those in metrics/runs/.
+"""
+
+import contextlib
+import io
+import json
+import os
+import random
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from delta.core import params, paths, tables
+from delta.core.console import Console
+from delta.core.files import write_counts
+from delta.core.schemas import ANSWER, PAIR, PROBLEM, QUESTION, RATING, TRACE, VERDICT
+from delta.core.types import Row
+from delta.evaluation.benchmarks import BenchmarkParams
+from delta.evaluation.evaluate import score
+from delta.experiments import results
+from delta.experiments.grid import ExperimentParams, expand_grid, with_changes
+from delta.experiments.results import AnswerCounts
+from delta.judging.rubric import DIMENSIONS
+from stages import analyze, report, select, summary
+from tests.helpers.import_closure import ROOT
+
+PROBLEMS = 53
+KNOWN_RESULT = "950b8e50cef2"  # of 16 random pairs
+# Fractions of right answers by benchmark. A model that is not boxing answers only in other forms.
+SCORES = {
+    "zero-shot": {"products": 0.1, "sums": 0.06, "long-sums": 0.0, "calculations": 0.1},
+    "one-shot": {"products": 0.48, "sums": 0.3, "long-sums": 0.02, "calculations": 0.2},
+    "two-shot": {"products": 0.56, "sums": 0.36, "long-sums": 0.05, "calculations": 0.2},
+    "three-shot": {"products": 0.58, "sums": 0.42, "long-sums": 0.05, "calculations": 0.27},
+    "policy": {"products": 0.26, "sums": 0.04, "long-sums": 0.0, "calculations": 0.1},
+}
+MACHINE = "2 × Example CPU 3000"
+
+
+def write_workspace(
+    folder: Path,
+    changes: dict[str, Any] | None = None,
+    policy: dict[str, float] | None = None,
+    own: dict[str, float] | None = None,
+) -> None:
+    """Write the inputs of the four stages to `folder`, and run the stages.
+
+    `changes` are dotted parameters that differ from params.yaml, `policy` the policy's fractions of
+    right answers, and `own` those of runs of own experiments by name without key; other runs of
+    these have no result.
+    """
+    with _inside(folder):
+        _write_params(changes or {})
+        shutil.copytree(ROOT / "metrics/runs", paths.RUNS, dirs_exist_ok=True)
+        _write_results(own or {})
+        _write_traces()
+        for stage in (select, analyze):
+            stage.main(Console(io.StringIO()))
+        _write_counts()
+        for model, scores in (SCORES | {"policy": policy or SCORES["policy"]}).items():
+            _write_answers(model, scores)
+        for stage in (summary, report):
+            stage.main(Console(io.StringIO()))
+
+
+@contextlib.contextmanager
+def _inside(folder: Path) -> Iterator[None]:
+    before = Path.cwd()
+    folder.mkdir(parents=True, exist_ok=True)
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+def _write_params(changes: dict[str, Any]) -> None:
+    yaml = YAML()
+    content = yaml.load(ROOT / "params.yaml")
+    for key, value in changes.items():
+        *parents, last = key.split(".")
+        section = content
+        for parent in parents:
+            section = section[parent]
+        section[last] = value
+    yaml.dump(content, Path("params.yaml"))
+
+
+def _write_traces() -> None:
+    """Write problems, pairs, and traces with verdicts and ratings of every generator."""
+    source = random.Random(1)
+    generators = list(params.get("generators"))
+    ids = [f"sums.{number}" for number in range(PROBLEMS)]
+    for strength, name in enumerate(generators, start=1):
+        traces, verdicts, ratings = [], [], []
+        for problem in ids:
+            for sample in range(2):
+                row = {"trace_id": f"{problem}/{name}/{sample}", "problem_id": problem}
+                traces.append(row | {"generator": name, "sample": sample, "text": "4 + 5 = 9"})
+                outcome = "correct" if source.random() < strength / 10 else "incorrect"
+                verdicts.append({"trace_id": row["trace_id"], "outcome": outcome})
+                ratings += [
+                    _rating(row["trace_id"], dimension, min(5, source.randint(1, 1 + strength)))
+                    for dimension in DIMENSIONS
+                ]
+        tables.write(paths.traces(name), tables.frame_of(traces, TRACE), TRACE)
+        tables.write(paths.verdicts(name), tables.frame_of(verdicts, VERDICT), VERDICT)
+        tables.write(paths.ratings(name), tables.frame_of(ratings, RATING), RATING)
+        tables.write(paths.second_ratings(name), tables.frame_of([], RATING), RATING)
+    problems = [{"problem_id": problem, "statement": f"State {problem}."} for problem in ids]
+    tables.write(paths.PROBLEMS, tables.frame_of(problems, PROBLEM), PROBLEM)
+    pairs = [
+        {
+            "pair_id": problem,
+            "problem_id": problem,
+            "chosen_id": f"{problem}/three-shot/0",
+            "rejected_id": f"{problem}/zero-shot/0",
+            "length_difference": -source.randint(20, 160),
+            "chosen_outcome": "correct",
+            "rejected_outcome": "incorrect",
+        }
+        for problem in ids
+    ]
+    tables.write(paths.PAIRS, tables.frame_of(pairs, PAIR), PAIR)
+
+
+def _rating(trace_id: str, dimension: str, vote: int) -> Row:
+    row: Row = {"trace_id": trace_id, "judge": "rules", "dimension": dimension}
+    return row | {"votes": [vote], "refused": 0}
+
+
+def _write_results(fractions: dict[str, float]) -> None:
+    """Write results of own experiments: copies of one of the repository, with other answers."""
+    known = results.read(KNOWN_RESULT)
+    assert known is not None
+    content = params.read_all()
+    for name, experiment in params.load_sections("experiments", ExperimentParams).items():
+        for spec in expand_grid(content, name, experiment):
+            fraction = fractions.get("-".join([name, *spec.axes.values()]))
+            if fraction is not None:
+                source = random.Random(spec.key)
+                answers = {
+                    benchmark: AnswerCounts(
+                        1, tuple(int(source.random() < fraction) for _ in counts.correct)
+                    )
+                    for benchmark, counts in known.answers.items()
+                }
+                train = known.counts["train"] | {"machine": MACHINE}
+                kept = with_changes(content, spec.changes, name)["selector"]["k"]
+                select_counts = known.counts["select"] | {"selected": kept}
+                results.write(
+                    replace(
+                        known,
+                        key=spec.key,
+                        name=spec.name,
+                        commit="0123abcd",
+                        date="2026-11-30",
+                        counts=known.counts | {"select": select_counts, "train": train},
+                        answers=answers,
+                    )
+                )
+
+
+def _write_counts() -> None:
+    for name in params.get("generators"):
+        write_counts(paths.counts("judge", name), {"votes": 530, "refused": 0}, "judge", name)
+    write_counts(paths.counts("problems"), {"drawn": 64, "kept": PROBLEMS}, "problems")
+    pair = {"pairs": PROBLEMS, "recipe": "three-shot > zero-shot"}
+    write_counts(paths.counts("pair"), pair, "pair")
+    steps = json.loads(paths.counts("select").read_text())["select"]["selected"]
+    train = {"pairs_kept": steps, "steps": steps, "rows_held_out": 0, "machine": MACHINE}
+    train |= {"first_loss": 0.6931, "last_loss": 0.0652, "last_margin": 2.6969}
+    write_counts(paths.counts("train"), train, "train")
+    header = "step\tloss\trewards_margins\trewards_chosen\trewards_rejected"
+    curves = [(step, 0.69 / step, 0.17 * step, -0.02 * step) for step in range(1, steps + 1)]
+    lines = [
+        f"{step}\t{loss:.4f}\t{margin:.4f}\t{chosen:.4f}\t{chosen - margin:.4f}"
+        for step, loss, margin, chosen in curves
+    ]
+    paths.TRAINING_HISTORY.write_text("\n".join([header, *lines]) + "\n")
+    paths.HELD_OUT.write_text("step\tloss\n")
+
+
+def _write_answers(model: str, scores: dict[str, float]) -> None:
+    benchmarks = params.load_sections("benchmarks", BenchmarkParams)
+    counts = {}
+    for name, benchmark in benchmarks.items():
+        source = random.Random(f"{model} {name}")
+        questions, answers = [], []
+        for number in range(benchmark.questions or 0):
+            first, second = 2 + number % 8, 3 + number // 8
+            statement = f"What is {first} * {second}?"
+            gold = str(first * second)
+            grader = "code" if name == "humaneval" else "math"
+            row = {"question_id": f"{name}.{number}", "grader": grader}
+            questions.append(row | {"statement": statement, "gold_answer": gold})
+            right = source.random() < scores.get(name, 0.0)
+            answer = _answer(model, f"{first} * {second}", gold, right, source)
+            if grader == "code":
+                answer |= {"extracted": "pass", "flexible_outcome": None}
+            answers.append(row | {"benchmark": name, "sample": 0, "gold_answer": gold} | answer)
+        frame = tables.frame_of(answers, ANSWER)
+        asked = tables.frame_of(questions, QUESTION)
+        tables.write(paths.questions(name), asked, QUESTION)
+        tables.write(paths.answers(model, name), frame, ANSWER)
+        counts[name] = score(benchmark, f"{name}: made up", asked, frame)
+    write_counts(paths.score(model), counts, model)
+
+
+def _answer(model: str, task: str, gold: str, right: bool, source: random.Random) -> Row:
+    """Return an answer. The base neither boxes nor finishes; others box nine of ten."""
+    value = gold if right else str(int(gold) + source.randint(1, 9))
+    if model == "zero-shot":
+        text = f"{task} = {value}\n\nLet's think step by step. First, write {task} as a sum"
+        answer: Row = {"outcome": "incorrect", "extracted": None, "reason": "cut"}
+        finish = "length"
+    elif right or source.random() < 0.9:
+        text = f"{task} = {value}. The answer is \\boxed{{{value}}}."
+        answer = {"outcome": "correct" if right else "incorrect", "extracted": value}
+        answer["reason"] = None if right else "different"
+        finish = "stop"
+    else:
+        text = f"The result is {value}."
+        answer = {"outcome": "incorrect", "extracted": None, "reason": "no_box"}
+        finish = "stop"
+    flexible = "correct" if right else "incorrect"
+    return answer | {"text": text, "finish_reason": finish, "flexible_outcome": flexible}
