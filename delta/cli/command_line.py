@@ -55,7 +55,7 @@ def parse(module: ModuleType, argv: list[str]) -> argparse.Namespace:
 def number(text: str, least: int = 0) -> int:
     """Parse a whole number from `least` on, as an argument's type."""
     if not text.isdecimal() or int(text) < least:
-        raise argparse.ArgumentTypeError(f"{text}; expected: {least} or more")
+        raise argparse.ArgumentTypeError(f"{text}; expected {least} or more")
     return int(text)
 
 
@@ -65,7 +65,7 @@ def positive(text: str) -> float:
         value = float(text)
         if 0 < value < math.inf:
             return value
-    raise argparse.ArgumentTypeError(f"{text}; expected: a number above 0")
+    raise argparse.ArgumentTypeError(f"{text}; expected a number above 0")
 
 
 def run(main: Callable[[], int | None]) -> NoReturn:

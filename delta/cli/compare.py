@@ -72,17 +72,17 @@ def _find_result(name: str) -> results.Result:
         raise InputError(f"run {name!r}: has not been evaluated; run `make repro` first")
     evaluated = [model for model in models if paths.score(model).is_file()]
     names = [run.name for run in named] or [*evaluated, *sorted(run.name for run in runs)]
-    raise InputError(f"run {name!r}: {len(named)} runs have this name; expected: {_one_of(names)}")
+    raise InputError(f"run {name!r}: {len(named)} runs have this name; {_expected_names(names)}")
 
 
-def _one_of(names: list[str]) -> str:
-    """Return the names in one line; if that is long, print a line for each and refer to them."""
+def _expected_names(names: list[str]) -> str:
+    """Return what was expected: one of the names. Many are printed on lines of their own."""
     if not names:
         return "run `make repro` first"
     if len(text := ", ".join(names)) <= MAX_NAMES:
-        return f"one of {text}"
+        return f"expected one of {text}"
     print("\n".join(names), file=sys.stderr)
-    return f"one of the {len(names)} names above"
+    return f"expected one of the {len(names)} names above"
 
 
 def main(options: argparse.Namespace) -> None:

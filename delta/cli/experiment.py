@@ -46,11 +46,11 @@ def distinct_runs(names: list[str], force: bool = False) -> list[RunSpec]:
     content = params.read_all()
     declared = params.load_sections("experiments", ExperimentParams)
     if not names:
-        raise InputError(f"no experiment is named; expected: all, {', '.join(declared)}")
+        raise InputError(f"no experiment is named; expected all, {', '.join(declared)}")
     by_key: dict[str, RunSpec] = {}
     for name in declared if names == ["all"] else names:
         if name not in declared:
-            raise InputError(f"experiment {name!r}; expected: all, {', '.join(declared)}")
+            raise InputError(f"experiment {name!r}; expected all, {', '.join(declared)}")
         for spec in expand_grid(content, name, declared[name]):
             if spec.key in by_key:
                 continue
@@ -77,7 +77,7 @@ def check_tracked(params: Params, changes: Changes, where: str) -> None:
         if _is_rerun(source.stage, changes):
             raise InputError(
                 f"{where}: it reads {source.name!r} ({source.key}), which is not in Git, and a "
-                f"run has only what Git tracks; expected: `git add {source.name}`, or an "
+                f"run has only what Git tracks; expected `git add {source.name}`, or an "
                 "absolute path"
             )
 

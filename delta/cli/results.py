@@ -30,7 +30,7 @@ def main(options: argparse.Namespace) -> None:
     if not specs:
         names = [name for name, experiment in experiments.items() if experiment.vary]
         raise InputError(
-            f"experiment {options.name!r}: it has no runs in params.yaml; expected: one of "
+            f"experiment {options.name!r}: it has no runs in params.yaml; expected one of "
             f"{', '.join(names)}"
         )
     base = _read_base()

@@ -33,7 +33,7 @@ def write_changes(path: Path, changes: Changes, where: str) -> None:
         others = [name for name in expected if written.get(name) != expected[name]]
         raise InputError(
             f"{where}: setting {', '.join(changes)} would also change {', '.join(others)}; "
-            "expected: no YAML alias (*name) of what is changed"
+            "expected no YAML alias (*name) of what is changed"
         )
 
 

@@ -37,7 +37,7 @@ def check_same_questions(
         if our_version != their_version:
             raise InputError(
                 f"benchmark {benchmark}: {ours} was asked {our_version!r}, {theirs} "
-                f"{their_version!r}; expected: the same questions"
+                f"{their_version!r}; expected the same questions"
             )
 
 
@@ -52,7 +52,7 @@ def _compare_benchmark(name: str, ours: AnswerCounts, theirs: AnswerCounts) -> B
     if (ours.samples, len(ours.correct)) != (theirs.samples, len(theirs.correct)):
         raise InputError(
             f"benchmark {name}: {len(ours.correct)} questions × {ours.samples} answers against "
-            f"{len(theirs.correct)} × {theirs.samples}; expected: the same questions"
+            f"{len(theirs.correct)} × {theirs.samples}; expected the same questions"
         )
     both = list(zip(ours.correct, theirs.correct, strict=True))
     answers = CorrectCounts([ours.correct, theirs.correct], ours.samples)

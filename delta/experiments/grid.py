@@ -58,7 +58,7 @@ def expand_grid(content: dict[str, Any], name: str, experiment: ExperimentParams
         except (LookupError, TypeError, AttributeError):
             raise InputError(
                 f"{PARAMS_FILE}: experiments.{name}: {', '.join(changes)} at {', '.join(entries)} "
-                "leave no valid parameters; expected: whole sections"
+                "leave no valid parameters; expected whole sections"
             ) from None
     return runs
 
@@ -105,13 +105,13 @@ def with_changes(content: Mapping[str, Any], changes: Changes, where: str) -> di
         if not isinstance(section, dict) or last not in section:
             known = f"; there are {', '.join(section)}" if isinstance(section, dict) else ""
             raise InputError(
-                f"{PARAMS_FILE}: {where}: {parameter!r} is not a parameter{known}; expected: a "
+                f"{PARAMS_FILE}: {where}: {parameter!r} is not a parameter{known}; expected a "
                 "dotted key of that file"
             )
         if isinstance(section[last], dict) and not isinstance(value, dict | None):
             raise InputError(
                 f"{PARAMS_FILE}: {where}: {parameter} = {value!r}: it is a section with "
-                f"{', '.join(section[last])}; expected: a section, null, or one of its keys"
+                f"{', '.join(section[last])}; expected a section, null, or one of its keys"
             )
         section[last] = copy.deepcopy(value)
     return new

@@ -161,7 +161,7 @@ def test_a_gpu_is_described_by_positive_numbers(
 ) -> None:
     with pytest.raises(SystemExit, match="2"):
         parse(delta.cli.plan, [f"{option}={text}"])
-    assert f"argument {option}: {text}; expected: a number above 0" in capsys.readouterr().err
+    assert f"argument {option}: {text}; expected a number above 0" in capsys.readouterr().err
 
 
 def test_compare_shows_no_negative_number_of_questions() -> None:
@@ -250,7 +250,7 @@ def test_wrong_arguments_after_an_item_are_refused(
 def test_zero_jobs_are_refused_before_anything_runs(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         parse(delta.cli.experiment, ["figure-1", "--jobs", "0"])
-    assert "argument --jobs: 0; expected: 1 or more" in capsys.readouterr().err
+    assert "argument --jobs: 0; expected 1 or more" in capsys.readouterr().err
 
 
 def test_a_full_disk_behind_standard_output_is_one_line(tmp_path: Path) -> None:

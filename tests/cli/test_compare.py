@@ -86,7 +86,7 @@ def test_a_wrong_name_lists_all_names_one_a_line(capsys: pytest.CaptureFixture[s
     assert names[:2] == ["zero-shot", "policy"] or names[:2] == ["policy", "zero-shot"]
     runs = [json.loads(path.read_text())["name"] for path in Path("metrics/runs").glob("*.json")]
     assert names[2:] == sorted(runs)
-    with pytest.raises(InputError, match=r"2 runs have this name; expected: one of figure-1-sft-"):
+    with pytest.raises(InputError, match=r"2 runs have this name; expected one of figure-1-sft-"):
         compare.read_answers("figure-1-sft")
 
 

@@ -69,7 +69,7 @@ def test_the_error_names_the_file_its_parameter_and_the_remedy(
         check_tracked(params, {changed: 1}, "mine")
     assert str(caught.value) == (
         f"mine: it reads {path!r} ({key}), which is not in Git, and a run has only what "
-        f"Git tracks; expected: `git add {path}`, or an absolute path"
+        f"Git tracks; expected `git add {path}`, or an absolute path"
     )
     subprocess.run(["git", "add", path], check=True)
     check_tracked(params, {changed: 1}, "mine")

@@ -34,7 +34,7 @@ def test_other_versions_of_a_benchmark_cannot_be_compared() -> None:
     first, second = ({"sums": {"benchmark_version": version}} for version in ("1", "2"))
     check_same_questions("policy", first, "base", first)
     check_same_questions("policy", first, "base", {})
-    message = "benchmark sums: policy was asked '1', base '2'; expected: the same questions"
+    message = "benchmark sums: policy was asked '1', base '2'; expected the same questions"
     with pytest.raises(InputError, match=message):
         check_same_questions("policy", first, "base", second)
 

@@ -167,7 +167,7 @@ def test_what_came_with_the_repository_is_run_again_only_with_force(space: DvcWo
 def test_an_unknown_experiment_is_refused_before_anything_runs(space: DvcWorkspace) -> None:
     before = trained(space)
     output = experiment(space, "figure-9", ok=False)
-    assert "experiment 'figure-9'; expected: all, table-1, table-2" in output
+    assert "experiment 'figure-9'; expected all, table-1, table-2" in output
     assert trained(space) == before
     assert stages_run(output) == []
 
