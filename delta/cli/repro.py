@@ -52,7 +52,7 @@ def run_stages(record: bool = False) -> int:
     left = None if run is None else run.seconds_left()
     about = "" if left is None else f", about {progress.rough_duration(left)}"
     print(f"{len(names)} of {len(stages)} stages to run{about}", flush=True)
-    code = run_dvc("repro")
+    code = run_dvc("repro", progress_file=PROGRESS_FILE)
     run = progress.read(PROGRESS_FILE)
     if code == 0 and run is not None:
         if skipped := len(names) - len(run.ended):
@@ -62,13 +62,15 @@ def run_stages(record: bool = False) -> int:
     return code
 
 
-def run_dvc(*words: str) -> int:
-    """Run `dvc` with the progress file of this run, and return its exit code.
+def run_dvc(*words: str, progress_file: Path | None = None) -> int:
+    """Run `dvc` and return its exit code. Its stages say where they are in `progress_file`'s run.
 
     What it prints on standard output is dropped; errors and the stages' lines are on standard
     error. It is asked to end when this process is, and gets Ctrl-C from the terminal.
     """
-    environment = os.environ | {progress.VARIABLE: str(PROGRESS_FILE.resolve())}
+    environment = dict(os.environ)
+    if progress_file is not None:
+        environment[progress.VARIABLE] = str(progress_file.resolve())
     process = subprocess.Popen(["dvc", *words], stdout=subprocess.DEVNULL, env=environment)
     before = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
     try:

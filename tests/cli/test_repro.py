@@ -88,6 +88,18 @@ def test_a_run_with_recorded_times_says_how_long_it_takes(
     assert capfd.readouterr().out == "2 of 2 stages to run, about 2 min\n"
 
 
+def test_a_stage_after_a_run_has_no_place_in_it(
+    space: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """As the report after experiments, which begins hours later."""
+    use_dvc(space, monkeypatch, DVC)
+    use_stages(monkeypatch, select="runs", train=WAITS)
+    assert repro.run_stages() == 0
+    capfd.readouterr()
+    assert repro.run_dvc("repro", "train") == 0
+    assert capfd.readouterr().err.splitlines() == ["select: fine", "train: fine"]
+
+
 def test_the_exit_code_of_dvc_is_kept(space: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     use_dvc(space, monkeypatch, DVC, code=255)
     use_stages(monkeypatch, select="runs", train=WAITS)
