@@ -106,13 +106,22 @@ def main(options: argparse.Namespace) -> int:
     if repro.run_stages():
         return 1
     runs = origin.find_runs(selected)
-    hint = "; FORCE=1 (or --force) runs them here" if runs.came and not options.force else ""
+    can_repeat = runs.made_elsewhere and not options.force
+    hint = "; FORCE=1 (or --force) runs them here" if can_repeat else ""
     console.print(runs.text() + hint)
-    repeated = {result.key for result in runs.came} if options.force else set()
+    repeated = {result.key for result in runs.made_elsewhere} if options.force else set()
     to_run = [spec for spec in selected if spec in runs.missing or spec.key in repeated]
     failed = run.run_experiments(to_run, options.jobs, console.print)
     if to_run and repro.run_dvc("repro", "report"):
         return 1
-    for name in options.names if options.names != ["all"] else ["NAME"]:
+    for name in names_with_runs(options.names):
         console.print(f"as a table: {repro.python()} -m delta results {name}")
     return 1 if failed else 0
+
+
+def names_with_runs(names: list[str]) -> list[str]:
+    """Return those of the experiments that have runs; "NAME" in place of all."""
+    if names == ["all"]:
+        return ["NAME"]
+    experiments = params.load_sections("experiments", ExperimentParams)
+    return [name for name in names if experiments[name].vary]

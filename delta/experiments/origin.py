@@ -30,20 +30,20 @@ class Experiment(NamedTuple):
 class Runs(NamedTuple):
     """The runs of an experiment by where their results come from."""
 
-    came: list[Result]  # with the repository
-    here: list[Result]
+    made_elsewhere: list[Result]  # came with the repository
+    made_here: list[Result]
     missing: list[RunSpec]  # without a result
 
     def text(self) -> str:
         """Return "4 runs: 3 came with the repository (commit 8e7a677, 2026-11-21), 1 made here"."""
-        count = len(self.came) + len(self.here) + len(self.missing)
+        count = len(self.made_elsewhere) + len(self.made_here) + len(self.missing)
         parts = [
-            f"{len(self.came)} came with the repository{_commits(self.came)}",
-            f"{len(self.here)} made here",
+            f"{len(self.made_elsewhere)} came with the repository{_commits(self.made_elsewhere)}",
+            f"{len(self.made_here)} made here",
         ]
         if self.missing:
             parts.append(f"{len(self.missing)} to run")
-        return f"{count} run{'s' if count > 1 else ''}: {', '.join(parts)}"
+        return f"{count} run{'' if count == 1 else 's'}: {', '.join(parts)}"
 
 
 def experiments(repository: Path) -> dict[str, Experiment]:
@@ -52,8 +52,8 @@ def experiments(repository: Path) -> dict[str, Experiment]:
         *("-C", str(repository), "for-each-ref", "--format=%(refname) %(objectname)"),
         "refs/exps/??/*/*",
     ).splitlines()
-    found = [Experiment(*line.split(" ")) for line in lines]
-    return {experiment.ref.rpartition("/")[2]: experiment for experiment in found}
+    listed = [Experiment(*line.split(" ")) for line in lines]
+    return {experiment.ref.rpartition("/")[2]: experiment for experiment in listed}
 
 
 def made_here() -> frozenset[str]:
@@ -61,14 +61,14 @@ def made_here() -> frozenset[str]:
 
     A committed result that replaced such a one (`git restore metrics`) names another commit.
     """
-    found = experiments(Path())
+    by_name = experiments(Path())
     known = (results.read(path.stem) for path in sorted(paths.RUNS.glob("*.json")))
     return frozenset(
         result.name
         for result in known
         if result is not None
-        and result.name in found
-        and found[result.name].baseline.startswith(result.commit)
+        and result.name in by_name
+        and by_name[result.name].baseline.startswith(result.commit)
     )
 
 
@@ -81,15 +81,15 @@ def find_runs(specs: Sequence[RunSpec]) -> Runs:
         if result is None:
             runs.missing.append(spec)
         else:
-            (runs.here if result.name in names else runs.came).append(result)
+            (runs.made_here if result.name in names else runs.made_elsewhere).append(result)
     return runs
 
 
-def _commits(came: Sequence[Result]) -> str:
+def _commits(made: Sequence[Result]) -> str:
     """Return the commits of the results, and the first and last day of their runs."""
-    if not came:
+    if not made:
         return ""
-    commits = list(dict.fromkeys(result.commit for result in sorted(came, key=lambda r: r.date)))
-    first, last = (choose(result.date for result in came) for choose in (min, max))
+    commits = list(dict.fromkeys(result.commit for result in sorted(made, key=lambda r: r.date)))
+    first, last = (choose(result.date for result in made) for choose in (min, max))
     days = first if first == last else f"{first} to {last}"
     return f" (commit{'s' if len(commits) > 1 else ''} {', '.join(commits)}, {days})"

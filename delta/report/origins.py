@@ -11,7 +11,7 @@ NO_MACHINE = "machine not recorded"
 class Origin(NamedTuple):
     """Runs that were made here, or that came with the repository."""
 
-    here: bool
+    made_here: bool
     runs: int
     commits: list[str]
     dates: list[str]  # sorted
@@ -25,13 +25,13 @@ def group_origins(results: Iterable[Result], made_here: frozenset[str]) -> list[
     """
     by_key = {result.key: result for result in results}.values()
     origins = []
-    for here in (True, False):
-        own = [result for result in by_key if (result.name in made_here) == here]
+    for is_here in (True, False):
+        own = [result for result in by_key if (result.name in made_here) == is_here]
         if own:
             commits = dict.fromkeys(result.commit[:8] for result in own)
             dates = sorted({result.date for result in own})
             machines = dict.fromkeys(machine_of(result.counts) for result in own)
-            origins.append(Origin(here, len(own), list(commits), dates, list(machines)))
+            origins.append(Origin(is_here, len(own), list(commits), dates, list(machines)))
     return origins
 
 

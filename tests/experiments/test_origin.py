@@ -66,8 +66,8 @@ def test_the_runs_of_an_experiment_are_told_apart_and_counted(
     results.write(result("k-4", BASELINE[:7]))
     results.write(result("k-8", "8e7a677"))
     runs = origin.find_runs([spec("4"), spec("8"), spec("16")])
-    assert [row.key for row in runs.here] == ["4"]
-    assert [row.key for row in runs.came] == ["8"]
+    assert [row.key for row in runs.made_here] == ["4"]
+    assert [row.key for row in runs.made_elsewhere] == ["8"]
     assert [row.key for row in runs.missing] == ["16"]
     assert runs.text() == (
         "3 runs: 1 came with the repository (commit 8e7a677, 2026-11-21), 1 made here, 1 to run"
