@@ -164,6 +164,18 @@ def test_the_page_says_that_nothing_has_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_pairs_that_are_matched_in_length_have_no_cut(tmp_path: Path) -> None:
+    """The counts at the cut are of the pairs that they are matched with."""
+    context = toy_context({"base": 10})
+    assert "Ties at the cut." in parse(render_page(context, tmp_path)).text
+    selector = context.this_run.selector | {"mode": "length_matched"}
+    matched = replace(context, this_run=replace(context.this_run, selector=selector))
+    words = parse(render_page(matched, tmp_path)).text
+    assert "Ties at the cut." not in words
+    assert "The mean delta of the selected pairs is 3.60." in words
+
+
+@pytest.mark.slow
 def test_the_page_counts_missing_runs(tmp_path: Path) -> None:
     context = paper_context(dict.fromkeys(REAL_SIZES, 50))
     runs = [
