@@ -16,7 +16,7 @@ class GroupScore(NamedTuple):
     """The mean score over a group's benchmarks (paper 3.1.2), in fractions."""
 
     score: SeedScore  # between_seeds is the standard deviation over seeds; None for one run
-    difference: Contrast | None  # from the base, paired by question; None without its answers
+    difference: Contrast | None  # from the base, paired by question; None: see experiment_rows
 
 
 class ExperimentRow(NamedTuple):
@@ -25,7 +25,7 @@ class ExperimentRow(NamedTuple):
     axes: dict[str, str]  # axis → entry; a seed axis of a mean has "mean of 3"
     runs: int  # 1, or the number of seeds of a mean
     pairs: int | None  # selected; None where it has not run, or seeds selected different numbers
-    groups: dict[str, GroupScore] | None  # None: not run
+    groups: dict[str, GroupScore] | None  # those of which all benchmarks were asked; None: not run
 
 
 def experiment_rows(
@@ -37,7 +37,7 @@ def experiment_rows(
     """Return a row for each run, and after the seeds of a configuration the mean of those done.
 
     `groups` has the group of each benchmark, and `base` the answers of the base; None if there are
-    none. Raises InputError where runs or the base answered different numbers of questions.
+    none: then nothing has a difference. Nor has a run that was asked other questions than the base.
     """
     configurations: dict[tuple[str, ...], list[Run]] = {}
     for run in runs:
@@ -63,19 +63,29 @@ def _row(
     scores = {}
     for group in dict.fromkeys(groups.values()):
         names = [name for name, other in groups.items() if other == group]
-        scores[group] = _group_score(runs, names, base)
+        if all(name in result.answers for result in results for name in names):
+            scores[group] = _group_score(runs, names, base)
     return ExperimentRow(axes, len(runs), selected.pop() if len(selected) == 1 else None, scores)
 
 
 def _group_score(runs: list[Run], benchmarks: list[str], base: Run | None) -> GroupScore:
     ours = [correct_counts(runs, name) for name in benchmarks]
     score = score_with_seeds(ours)
-    if base is None:
+    if base is None or not all(_have_same_questions([*runs, base], name) for name in benchmarks):
         return GroupScore(score, None)
-    for name in benchmarks:
-        correct_counts([*runs, base], name)  # raises InputError where the questions differ
     theirs = [correct_counts([base], name) for name in benchmarks]
     return GroupScore(score, contrast_with_seeds([ours, theirs], [1, -1]))
+
+
+def _have_same_questions(runs: list[Run], benchmark: str) -> bool:
+    """Return whether all were asked the same questions of a benchmark, each equally often."""
+    questions = set()
+    for run in runs:
+        if run.result is not None:
+            answers = run.result.answers[benchmark]
+            version = run.result.scores[benchmark]["benchmark_version"]
+            questions.add((version, answers.samples, len(answers.correct)))
+    return len(questions) == 1
 
 
 def to_markdown(rows: Sequence[ExperimentRow]) -> str:
@@ -83,7 +93,7 @@ def to_markdown(rows: Sequence[ExperimentRow]) -> str:
 
     A mean also has the standard deviation (SD) over its seeds, in points.
     """
-    done = next((row.groups for row in rows if row.groups is not None), {})
+    done = dict.fromkeys(group for row in rows for group in row.groups or ())
     axes = list(rows[0].axes)
     columns = [
         *axes,
@@ -98,13 +108,16 @@ def to_markdown(rows: Sequence[ExperimentRow]) -> str:
             rest = ["–", "not run"]
         else:
             pairs = "–" if row.pairs is None else f"{row.pairs:,}"
-            rest = [pairs, *(cell for group in row.groups.values() for cell in _cells(group))]
+            scores = [row.groups.get(group) for group in done]
+            rest = [pairs, *(cell for score in scores for cell in _cells(score))]
         cells = [*row.axes.values(), *rest]
         lines.append(cells + [""] * (len(columns) - len(cells)))
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def _cells(group: GroupScore) -> tuple[str, str]:
+def _cells(group: GroupScore | None) -> tuple[str, str]:
+    if group is None:
+        return "–", "–"
     score, difference = group
     text = format_score(Interval(*score[:3]))
     if score.between_seeds is not None:

@@ -152,6 +152,10 @@ def _write_results(fractions: dict[str, float]) -> None:
                     )
                     for benchmark, counts in known.answers.items()
                 }
+                scores = {
+                    benchmark: row | {"benchmark_version": _version(benchmark)}
+                    for benchmark, row in known.scores.items()
+                }
                 train = known.counts["train"] | {"machine": MACHINE}
                 kept = with_changes(content, spec.changes, name)["selector"]["k"]
                 select_counts = known.counts["select"] | {"selected": kept}
@@ -163,9 +167,14 @@ def _write_results(fractions: dict[str, float]) -> None:
                         commit="0123abcd",
                         date="2026-11-30",
                         counts=known.counts | {"select": select_counts, "train": train},
+                        scores=scores,
                         answers=answers,
                     )
                 )
+
+
+def _version(benchmark: str) -> str:
+    return f"{benchmark}: made up"
 
 
 def _write_counts() -> None:
@@ -210,7 +219,7 @@ def _write_answers(model: str, scores: dict[str, float]) -> None:
         asked = tables.frame_of(questions, QUESTION)
         tables.write(paths.questions(name), asked, QUESTION)
         tables.write(paths.answers(model, name), frame, ANSWER)
-        counts[name] = score(benchmark, f"{name}: made up", asked, frame)
+        counts[name] = score(benchmark, _version(name), asked, frame)
     write_counts(paths.score(model), counts, model)
 
 

@@ -35,6 +35,5 @@ def toy_context(correct: dict[str, int]) -> ReportContext:
 
 def model_scores(correct: int) -> ModelScores:
     answers = AnswerCounts(1, (1,) * correct + (0,) * (QUESTIONS - correct))
-    return ModelScores(
-        {"sums": wilson(correct / QUESTIONS, QUESTIONS)._asdict()}, {"sums": answers}
-    )
+    score = wilson(correct / QUESTIONS, QUESTIONS)._asdict() | {"benchmark_version": "1"}
+    return ModelScores({"sums": score}, {"sums": answers})

@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from delta.core.errors import InputError
 from delta.experiments.grid import ExperimentParams, seed_axes
 from delta.experiments.results import AnswerCounts, Result
 from delta.report.context import ModelScores, Run
@@ -23,12 +22,16 @@ def answers(correct: int) -> dict[str, AnswerCounts]:
     }
 
 
+def scores(version: str = "1") -> dict[str, dict[str, Any]]:
+    return {name: {"benchmark_version": version} for name in GROUPS}
+
+
 def result(correct: int, pairs: int) -> Result:
     counts: dict[str, dict[str, Any]] = {"select": {"selected": pairs}}
-    return Result("k", "n", {}, "c", "2026-11-30", None, counts, {}, answers(correct))
+    return Result("k", "n", {}, "c", "2026-11-30", None, counts, scores(), answers(correct))
 
 
-BASE = Run({}, ModelScores({}, answers(0)))
+BASE = Run({}, ModelScores(scores(), answers(0)))
 RUNS = [
     Run({"k": "4", "seed": "1"}, result(4, 4)),
     Run({"k": "4", "seed": "2"}, result(12, 4)),
@@ -89,10 +92,26 @@ def test_an_experiment_that_has_not_run_is_a_table_too() -> None:
     ]
 
 
-def test_a_base_with_other_questions_is_refused() -> None:
-    other = {name: AnswerCounts(1, (0,) * 7) for name in GROUPS}
-    with pytest.raises(InputError, match="sums: results with different numbers of questions"):
-        experiment_rows(RUNS[:1], ["seed"], GROUPS, Run({}, ModelScores({}, other)))
+@pytest.mark.parametrize(("version", "questions"), [("1", 7), ("2", QUESTIONS)])
+def test_from_a_base_with_other_questions_there_is_no_difference(
+    version: str, questions: int
+) -> None:
+    other = {name: AnswerCounts(1, (0,) * questions) for name in GROUPS}
+    base = Run({}, ModelScores(scores(version), other))
+    (row,) = experiment_rows(RUNS[:1], ["seed"], GROUPS, base)
+    assert row.groups is not None
+    assert [group.difference for group in row.groups.values()] == [None, None]
+    assert row.groups["easy"].score.value == pytest.approx(0.15)
+
+
+def test_a_group_that_a_run_was_not_asked_has_no_score() -> None:
+    groups = GROUPS | {"programs": "code", "more": "easy"}
+    rows = experiment_rows(RUNS[:1], ["seed"], groups, BASE)
+    assert rows[0].groups is not None
+    assert list(rows[0].groups) == ["stem"]
+    whole = experiment_rows(RUNS[3:4], ["seed"], GROUPS, BASE)
+    assert to_markdown(rows + whole).split("\n")[2].startswith("| 4 | 1 | 4 | 0.0% [")
+    assert to_markdown(whole + rows).split("\n")[3].startswith("| 4 | 1 | 4 | – | – | 0.0% [")
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from tests.helpers.adversarial_texts import TEXTS
 from tests.helpers.browser import horizontal_overflow, open_page
 from tests.helpers.paper_results import REAL_SIZES, paper_context
 from tests.helpers.this_run import draw_figures, render_page
-from tests.helpers.toy_results import toy_context
+from tests.helpers.toy_results import model_scores, toy_context
 
 ATTACK = "<img src=x onerror=alert(1)>\"'&"
 VOID = {"meta", "link", "br", "img"}
@@ -173,6 +173,19 @@ def test_pairs_that_are_matched_in_length_have_no_cut(tmp_path: Path) -> None:
     words = parse(render_page(matched, tmp_path)).text
     assert "Ties at the cut." not in words
     assert "The mean delta of the selected pairs is 3.60." in words
+
+
+@pytest.mark.slow
+def test_runs_that_were_asked_other_questions_have_no_difference(tmp_path: Path) -> None:
+    context = toy_context({"base": 10})
+    harder = model_scores(20)
+    harder.scores["sums"]["benchmark_version"] = "2"
+    results = {"same": model_scores(20), "harder": harder}
+    runs = [Run({"questions": name}, result) for name, result in results.items()]
+    words = parse(render_page(replace(context, experiments={"mine": runs}), tmp_path)).text
+    _, same, other = words.partition("Experiment mine")[2].split("50.0 [35.2, 64.8]")
+    assert same.split()[0] == "+25.0"  # 20 − 10 of 40 questions
+    assert other.split()[:5] == ["other", "questions", "than", "the", "base"]
 
 
 @pytest.mark.slow

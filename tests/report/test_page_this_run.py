@@ -173,6 +173,7 @@ def test_an_own_experiment_is_a_table_with_its_seeds(changed: Written) -> None:
     score = re.compile(r"\d+\.\d \[\d+\.\d, \d+\.\d\]")
     assert all(score.fullmatch(row[3]) for row in rows if row[3] != "not run")
     assert "1 of 9 runs are missing." in words
+    assert "other questions" not in words
     assert "make experiment NAME=sizes FORCE=1" in words
 
 
