@@ -21,7 +21,7 @@ from delta.report.scores import read_scores
 
 MAX_QUESTION = 200  # characters that are shown
 MAX_ANSWER = 300
-MAX_NAMES = 200  # characters of all names in one line
+MAX_NAMES_LENGTH = 200  # characters of a line with all names
 TEXT_COLUMNS = ["question_id", "text", "answer_start", "outcome"]
 
 
@@ -79,7 +79,7 @@ def _expected_names(names: list[str]) -> str:
     """Return what was expected: one of the names. Many are printed on lines of their own."""
     if not names:
         return "run `make repro` first"
-    if len(text := ", ".join(names)) <= MAX_NAMES:
+    if len(text := ", ".join(names)) <= MAX_NAMES_LENGTH:
         return f"expected one of {text}"
     print("\n".join(names), file=sys.stderr)
     return f"expected one of the {len(names)} names above"

@@ -22,8 +22,8 @@ MODELS = "models"  # the off-the-shelf models, as if they were an experiment wit
 SEED = "seed"  # the axis of an experiment's training seeds
 CONTROLS = ("random", "bottom", "length-matched", "seeds")
 # Experiments that the page shows in a form of their own; all others are the reader's.
-FIGURES = tuple(f"figure-{number}" for number in range(1, 6))
-PAPER = ("table-1", "table-2", *FIGURES, *CONTROLS)
+PAPER_FIGURES = tuple(f"figure-{number}" for number in range(1, 6))
+PAPER = ("table-1", "table-2", *PAPER_FIGURES, *CONTROLS)
 
 
 class MissingResultError(Exception):
@@ -124,7 +124,7 @@ class ReportContext:
 
     def paper_figures(self) -> list[str]:
         """Return the names of the paper's figures."""
-        return list(FIGURES)
+        return list(PAPER_FIGURES)
 
     def has_result(self, experiment: str) -> bool:
         """Return whether at least one run of an experiment has a result."""

@@ -22,8 +22,8 @@ KINDS = (("right", CORRECT), ("form", BOXED), ("finished", FINISHED))
 UNCHANGED = "unchanged"
 
 
-class Place(NamedTuple):
-    """An answer of both models to the same question."""
+class AnswerKey(NamedTuple):
+    """Which answer of both models, and what it shows."""
 
     kind: str  # of KINDS, or UNCHANGED
     benchmark: str
@@ -32,6 +32,8 @@ class Place(NamedTuple):
 
 
 class ShownAnswer(NamedTuple):
+    """An answer as the page shows it."""
+
     text: str  # shortened
     outcome: str
     reason: str | None  # why it is not correct
@@ -51,21 +53,21 @@ class Example(NamedTuple):
 
 def choose(
     benchmarks: Iterable[str], read: Callable[[str], tuple[pl.DataFrame, pl.DataFrame]]
-) -> Place | None:
+) -> AnswerKey | None:
     """Return the first answer that was wrong before and is right after, in the order of questions.
 
     If there is none, return the first whose form improved, then the first that is finished, then
     the first of all; None without questions. `read` returns the answers of base and policy to a
     benchmark with the columns JUDGED.
     """
-    best: Place | None = None
+    best: AnswerKey | None = None
     kinds = [name for name, _ in KINDS]
     for benchmark in benchmarks:
         base, policy = read(benchmark)
         if best is None and base.height:
-            best = Place(UNCHANGED, benchmark, *base.select("question_id", "sample").row(0))
-        for place, (kind, has) in enumerate(KINDS):
-            if best is not None and best.kind in kinds[: place + 1]:
+            best = AnswerKey(UNCHANGED, benchmark, *base.select("question_id", "sample").row(0))
+        for rank, (kind, has) in enumerate(KINDS):
+            if best is not None and best.kind in kinds[: rank + 1]:
                 break
             improved = policy.filter(has).join(
                 base.filter(~has),
@@ -75,7 +77,7 @@ def choose(
             )
             if improved.height:
                 row = improved.select("question_id", "sample").row(0)
-                best = Place(kind, benchmark, *row)
+                best = AnswerKey(kind, benchmark, *row)
                 break
         if best is not None and best.kind == kinds[0]:
             break
@@ -87,32 +89,32 @@ def read_example(base: str, benchmarks: list[str]) -> Example | None:
 
     Raises InputError where a table is missing or damaged.
     """
-    place = choose(
+    key = choose(
         benchmarks,
         lambda name: (
             tables.read(paths.answers(base, name), ANSWER, JUDGED),
             tables.read(paths.answers(paths.POLICY, name), ANSWER, JUDGED),
         ),
     )
-    if place is None:
+    if key is None:
         return None
-    is_question = pl.col("question_id") == place.question_id
-    path = paths.questions(place.benchmark)
+    is_question = pl.col("question_id") == key.question_id
+    path = paths.questions(key.benchmark)
     with tables.wrap_read_errors(path):
         question = tables.scan(path, QUESTION).filter(is_question)
         row = question.select("statement", "gold_answer", "grader").collect().row(0, named=True)
     return Example(
-        place.kind,
-        place.benchmark,
+        key.kind,
+        key.benchmark,
         shorten(row["statement"]),
         None if row["grader"] == "code" else shorten(row["gold_answer"]),
-        *(_read_answer(model, place) for model in (base, paths.POLICY)),
+        *(_read_answer(model, key) for model in (base, paths.POLICY)),
     )
 
 
-def _read_answer(model: str, place: Place) -> ShownAnswer:
-    path = paths.answers(model, place.benchmark)
-    is_answer = (pl.col("question_id") == place.question_id) & (pl.col("sample") == place.sample)
+def _read_answer(model: str, key: AnswerKey) -> ShownAnswer:
+    path = paths.answers(model, key.benchmark)
+    is_answer = (pl.col("question_id") == key.question_id) & (pl.col("sample") == key.sample)
     with tables.wrap_read_errors(path):
         answer = tables.scan(path, ANSWER).filter(is_answer)
         row = answer.select(ShownAnswer._fields).collect().row(0, named=True)

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from delta.report.this_run import Measure
+from delta.stats.contrasts import BETTER, CANNOT_TELL, WORSE
 
-MORE, LESS, UNKNOWN = "better", "worse", "cannot tell"  # verdicts
 SUBJECTS = {
     "dpo": "DPO on {pairs}",
     "kto": "KTO on the traces of {pairs}",
@@ -20,21 +20,21 @@ CHANGES = {  # measure → what a model learnt where it rose, what it does where
 }
 # (right in any form, counted right) → what is said where the two differ
 DIFFERENT = {
-    (MORE, LESS): "is right more often whatever the form, but counted right less often",
-    (LESS, MORE): "is right less often whatever the form, but counted right more often",
-    (UNKNOWN, MORE): (
+    (BETTER, WORSE): "is right more often whatever the form, but counted right less often",
+    (WORSE, BETTER): "is right less often whatever the form, but counted right more often",
+    (CANNOT_TELL, BETTER): (
         "is counted right more often; whether it is right more often whatever the form cannot be "
         "told"
     ),
-    (UNKNOWN, LESS): (
+    (CANNOT_TELL, WORSE): (
         "is counted right less often; whether it is right less often whatever the form cannot be "
         "told"
     ),
-    (MORE, UNKNOWN): (
+    (BETTER, CANNOT_TELL): (
         "is right more often whatever the form; whether it is counted right more often cannot be "
         "told"
     ),
-    (LESS, UNKNOWN): (
+    (WORSE, CANNOT_TELL): (
         "is right less often whatever the form; whether it is counted right less often cannot be "
         "told"
     ),
@@ -53,7 +53,7 @@ def sentence(measures: Sequence[Measure], pairs: int, method: str, base: str) ->
     told = {
         "finished": verdicts["finished"],
         "asked_form": verdicts["asked_form"],
-        "right": counted if counted == any_form else UNKNOWN,
+        "right": counted if counted == any_form else CANNOT_TELL,
     }
     subject = SUBJECTS[method].format(pairs=f"{pairs:,} pair{'' if pairs == 1 else 's'}")
     first = _changes(told, subject, base)
@@ -64,8 +64,8 @@ def sentence(measures: Sequence[Measure], pairs: int, method: str, base: str) ->
         return f"After {subject}, {base} {different}."
     if different is not None:
         return f"{first}. It {different}."
-    if counted == UNKNOWN:
-        how = "more" if MORE in told.values() else "less"
+    if counted == CANNOT_TELL:
+        how = "more" if BETTER in told.values() else "less"
         return f"{first}. Whether it is right {how} often cannot be told."
     return f"{first}."
 
@@ -74,7 +74,7 @@ def _changes(told: dict[str, str], subject: str, base: str) -> str | None:
     """Return what rose and what fell, without a full stop; None where nothing did."""
     learnt, lost = (
         [CHANGES[name][side] for name in told if told[name] == verdict]
-        for side, verdict in enumerate((MORE, LESS))
+        for side, verdict in enumerate((BETTER, WORSE))
     )
     if learnt:
         text = _join(learnt) + (f", but it {_join(lost)}" if lost else "")

@@ -55,7 +55,7 @@ class Measure(NamedTuple):
     base: Interval  # fractions
     policy: Interval
     difference: Contrast  # policy - base, paired by question
-    verdict: str  # better, worse or cannot tell: of delta.stats.contrasts.verdict
+    verdict: str  # of delta.stats.contrasts.verdict
 
 
 class Comparison(NamedTuple):
@@ -67,7 +67,7 @@ class Comparison(NamedTuple):
     base: Interval  # fractions
     policy: Interval
     difference: Contrast  # policy - base, paired by question
-    verdict: str  # better, worse or cannot tell: of delta.stats.contrasts.verdict
+    verdict: str  # of delta.stats.contrasts.verdict
 
 
 class Score(NamedTuple):

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, special
 
 Weights = Sequence[float]  # one per run
+BETTER, WORSE, CANNOT_TELL = "better", "worse", "cannot tell"  # verdicts
 SMALLEST_P = 1e-12  # of those found by search
 
 
@@ -42,8 +43,8 @@ class Contrast(NamedTuple):
 def verdict(difference: Contrast) -> str:
     """Return "better" where the 95% interval is above 0, "worse" below, else "cannot tell"."""
     if difference.low > 0:
-        return "better"
-    return "worse" if difference.high < 0 else "cannot tell"
+        return BETTER
+    return WORSE if difference.high < 0 else CANNOT_TELL
 
 
 def format_difference(difference: Contrast) -> str:

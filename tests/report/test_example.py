@@ -5,7 +5,7 @@ import pytest
 
 from delta.core.schemas import ANSWER
 from delta.core.tables import frame_of
-from delta.report.example import JUDGED, MAX_CHARACTERS, Place, choose, shorten
+from delta.report.example import JUDGED, MAX_CHARACTERS, AnswerKey, choose, shorten
 
 # (outcome, extracted, finish reason): right, boxed and wrong, finished without a box, cut
 ANSWERS = {
@@ -25,7 +25,7 @@ def answers(benchmark: str, letters: str) -> pl.DataFrame:
     return frame_of(rows, ANSWER).select(JUDGED)
 
 
-def chosen(benchmarks: dict[str, tuple[str, str]]) -> Place | None:
+def chosen(benchmarks: dict[str, tuple[str, str]]) -> AnswerKey | None:
     """Return the choice. A benchmark has a letter for each answer of the base and the policy."""
     return choose(
         benchmarks,
@@ -34,14 +34,14 @@ def chosen(benchmarks: dict[str, tuple[str, str]]) -> Place | None:
 
 
 def test_the_first_question_that_became_right_is_chosen_also_after_weaker_ones() -> None:
-    assert chosen({"a": ("ccrc", "brcr")}) == Place("right", "a", "a.1", 0)
-    assert chosen({"a": ("cc", "bf"), "b": ("rc", "rr")}) == Place("right", "b", "b.1", 0)
+    assert chosen({"a": ("ccrc", "brcr")}) == AnswerKey("right", "a", "a.1", 0)
+    assert chosen({"a": ("cc", "bf"), "b": ("rc", "rr")}) == AnswerKey("right", "b", "b.1", 0)
 
 
 def test_without_one_the_form_counts_then_the_end_then_the_first_question() -> None:
-    assert chosen({"a": ("cf", "fb"), "b": ("f", "b")}) == Place("form", "a", "a.1", 0)
-    assert chosen({"a": ("rc", "cf")}) == Place("finished", "a", "a.1", 0)
-    assert chosen({"a": ("rb", "cf")}) == Place("unchanged", "a", "a.0", 0)
+    assert chosen({"a": ("cf", "fb"), "b": ("f", "b")}) == AnswerKey("form", "a", "a.1", 0)
+    assert chosen({"a": ("rc", "cf")}) == AnswerKey("finished", "a", "a.1", 0)
+    assert chosen({"a": ("rb", "cf")}) == AnswerKey("unchanged", "a", "a.0", 0)
     assert chosen({"a": ("", "")}) is None
     assert chosen({}) is None
 

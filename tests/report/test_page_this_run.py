@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from delta.report.context import FIGURES
+from delta.report.context import PAPER_FIGURES
 from delta.report.html import labels
 from tests.helpers.browser import horizontal_overflow, open_page
 from tests.helpers.laptop_workspace import MACHINE, write_workspace
 
 pytestmark = pytest.mark.slow
 
-PICTURES = ["this-run", "accuracy", "training", "deltas", *FIGURES]
+PICTURES = ["this-run", "accuracy", "training", "deltas", *PAPER_FIGURES]
 GRID: dict[str, Any] = {
     "always": {"selector.mode": "top"},
     "vary": {
@@ -205,7 +205,7 @@ def test_no_name_of_a_column_or_code_is_on_the_page(laptop: Written, changed: Wr
 def test_every_column_of_a_table_has_a_label(changed: Written) -> None:
     analysis = {path.stem: path for path in (changed.folder / "data/analysis").glob("*.json")}
     del analysis["delta_matrix"]  # table 1 has headings of its own
-    rows = [changed.folder / f"report/rows/{name}.json" for name in (*FIGURES, "controls")]
+    rows = [changed.folder / f"report/rows/{name}.json" for name in (*PAPER_FIGURES, "controls")]
     for path in (*analysis.values(), *rows):
         columns = {name for row in json.loads(path.read_text()) for name in row}
         assert columns - labels.LABELS.keys() <= {"score", "gain", "overlap", "spread"}, path

@@ -13,7 +13,7 @@ from delta.report.figures.style import distinct
 from delta.report.figures.svg import INK, MUTED, SERIES
 
 TITLES = {"easy": "easy math", "hard": "hard math", "math": "math", "stem": "STEM", "code": "code"}
-FAR_APART = 2  # ranges of y that together are this many times as high as the highest of them
+MAX_SHARED_HEIGHT = 2  # of one range of y for all panels, in heights of the highest panel's
 
 Points = Sequence[tuple[float, Row]]  # x and the row that is drawn there
 
@@ -68,7 +68,7 @@ def share_scale(panels: Sequence[Axes]) -> None:
     lowest, highest = min(low for low, _ in ranges), max(high for _, high in ranges)
     height = max(high - low for low, high in ranges)
     for axes, (low, high) in zip(panels, ranges, strict=True):
-        if highest - lowest <= FAR_APART * height:
+        if highest - lowest <= MAX_SHARED_HEIGHT * height:
             axes.set_ylim(lowest, highest)
         else:
             middle = (low + high) / 2

@@ -90,7 +90,7 @@ FILTERS = {
     "count": count,
     "difference": difference,
     "figure_columns": figure_columns,
-    "hash": urlencode,
+    "fragment": urlencode,
     "index_by": index_by,
     "interval": row_interval,
     "label": label,
