@@ -42,7 +42,7 @@ DIFFERENT = {
 
 
 def sentence(measures: Sequence[Measure], pairs: int, method: str, base: str) -> str:
-    """Return what `pairs` pairs taught the model `base`, and what cannot be told.
+    """Return what training on `pairs` pairs taught the model `base`, and what cannot be told.
 
     `method` is dpo, kto or sft. Without a measure "right_any_form" (all questions are about code)
     only "correct" is spoken of.

@@ -46,7 +46,7 @@ def summarize(
     """
     votes, refused = (sum(row[key] for row in counts.judge) for key in ("votes", "refused"))
     select, train = counts.select, counts.train
-    said = sentence(measures, select["selected"], names.method, names.model)
+    said = sentence(measures, train["pairs_kept"], names.method, names.model)
     return {
         "policy": {
             row.group: {

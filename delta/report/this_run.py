@@ -89,7 +89,6 @@ class ThisRun(NamedTuple):
     base: str  # the base's name in `evaluation.models`
     model: str  # the base's name in `models`
     method: str  # dpo, kto or sft
-    pairs: int  # selected
     measures: list[Measure]  # in the order of LABELS; right_any_form is left out if all is code
     comparisons: list[Comparison]  # the benchmarks of each group, then the group
     scores: list[Score]  # every evaluated model on every benchmark
@@ -222,7 +221,6 @@ def read_summary(path: Path = paths.SUMMARY) -> ThisRun:
         (run,) = content["run"]
         return ThisRun(
             **run,
-            pairs=content["selection"]["pairs"],
             measures=[
                 Measure(row["name"], row["label"], row["questions"], *_read_numbers(row))
                 for row in content["measures"]

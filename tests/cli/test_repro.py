@@ -194,7 +194,7 @@ def test_a_run_ends_with_the_sentence_of_the_page_and_two_commands(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(ROOT)
-    run = this_run.ThisRun("It learnt to stop.", "zero-shot", "m", "dpo", 16, [], [], [], {})
+    run = this_run.ThisRun("It learnt to stop.", "zero-shot", "m", "dpo", [], [], [], {})
     monkeypatch.setattr(this_run, "read_summary", lambda: run)
     *_, sentence, blank, page, compare = repro.result_lines()
     assert (sentence, blank) == ("It learnt to stop.", "")

@@ -40,9 +40,7 @@ def example_run(groups: dict[str, str], base: str = "base") -> WorkspaceRun:
     before = ShownAnswer("2 + 2 = 5 and", "incorrect", "no_box", "length")
     after = ShownAnswer("\\boxed{4}", "correct", None, "stop")
     return WorkspaceRun(
-        summary=ThisRun(
-            SENTENCE, base, "toy", "dpo", 16, measures, comparisons, scores, numbers={}
-        ),
+        summary=ThisRun(SENTENCE, base, "toy", "dpo", measures, comparisons, scores, numbers={}),
         changed={name: ChangedAnswers(13, 2) for name in groups},
         example=Example("right", next(iter(groups)), "What is 2 + 2?", "4", before, after),
         selector={"mode": "top", "by": "strategy_coherence"},

@@ -56,7 +56,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         counts = {"votes": 4, "refused": 0}
         write(paths.counts("judge", generator), {"judge": {generator: counts}})
     write(paths.counts("select"), {"select": {"selected": 6, "mean_delta_selected": 1.5}})
-    write(paths.counts("train"), {"train": {"last_loss": 0.5, "last_margin": 0.1}})
+    write(paths.counts("train"), {"train": {"pairs_kept": 5, "last_loss": 0.5, "last_margin": 0.1}})
 
 
 def run_stage() -> ThisRun:
@@ -67,7 +67,7 @@ def run_stage() -> ThisRun:
 def test_the_numbers_are_those_of_this_run() -> None:
     run = run_stage()
     assert (
-        run.sentence == "What DPO on 6 pairs taught smollm2-135m cannot be told apart from chance."
+        run.sentence == "What DPO on 5 pairs taught smollm2-135m cannot be told apart from chance."
     )
     assert [measure.policy.value for measure in run.measures] == [0.0] * 4
 
@@ -80,7 +80,7 @@ def test_the_numbers_are_those_of_this_run() -> None:
         ("correct", 0.0),
     ]
     assert run.sentence == (
-        "DPO on 6 pairs taught smollm2-135m to finish more of its answers and to give more of them "
+        "DPO on 5 pairs taught smollm2-135m to finish more of its answers and to give more of them "
         "in the asked form. Whether it is right more often cannot be told."
     )
 

@@ -10,7 +10,7 @@ from delta.report.summary import Names, RunCounts, summarize
 from delta.report.this_run import compare_scores, measure_run
 
 SELECT = {"selected": 16, "mean_delta_selected": 4.0}
-TRAIN = {"last_loss": 0.5, "last_margin": 2.0}
+TRAIN = {"pairs_kept": 15, "last_loss": 0.5, "last_margin": 2.0}
 
 
 def score(group: str, value: float, low: float, high: float) -> Row:
@@ -63,7 +63,10 @@ def test_judge_selection_and_training_have_a_few_numbers_each() -> None:
     assert content["judge"] == {"refused": 10.0}
     assert content["selection"] == {"pairs": 16, "mean_delta": 4.0}
     assert content["training"] == {"loss": 0.5, "margin": 2.0}
-    assert summary({"last_loss": 0.5})["training"] == {"loss": 0.5, "margin": None}
+    assert summary({"pairs_kept": 15, "last_loss": 0.5})["training"] == {
+        "loss": 0.5,
+        "margin": None,
+    }
 
 
 def test_no_vote_is_no_division_by_zero() -> None:
@@ -77,7 +80,7 @@ def test_the_lists_are_in_percent_and_name_what_they_compare() -> None:
         "base": "base",
         "model": "smollm2-135m",
         "method": "dpo",
-        "sentence": "What DPO on 16 pairs taught smollm2-135m cannot be told apart from chance.",
+        "sentence": "What DPO on 15 pairs taught smollm2-135m cannot be told apart from chance.",
     }
     finished, _, any_form, _ = content["measures"]
     assert (finished["name"], finished["label"]) == ("finished", "finishes its answer")

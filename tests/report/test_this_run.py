@@ -186,7 +186,7 @@ def write_summary(path: Path) -> None:
         RunCounts(
             [{"votes": 10, "refused": 0}],
             {"selected": 16, "mean_delta_selected": 4.0},
-            {"last_loss": 0.5, "last_margin": 2.0},
+            {"pairs_kept": 15, "last_loss": 0.5, "last_margin": 2.0},
         ),
     )
     path.write_text(json.dumps(content))
@@ -195,8 +195,8 @@ def write_summary(path: Path) -> None:
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     write_summary(tmp_path / "summary.json")
     run = read_summary(tmp_path / "summary.json")
-    assert (run.base, run.model, run.method, run.pairs) == ("zero-shot", "smollm2-135m", "dpo", 16)
-    unknown = "What DPO on 16 pairs taught smollm2-135m cannot be told apart from chance."
+    assert (run.base, run.model, run.method) == ("zero-shot", "smollm2-135m", "dpo")
+    unknown = "What DPO on 15 pairs taught smollm2-135m cannot be told apart from chance."
     assert run.sentence == unknown
     assert [measure.name for measure in run.measures] == list(LABELS)
     assert run.measures[2].policy.value == 0.75
