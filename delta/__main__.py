@@ -17,7 +17,7 @@ COMMANDS = {
     "repro": "Run the pipeline, only what changed, and say what the run taught.",
     "repair-dvc": "Repair files of DVC that a kill has truncated.",
     "results": "Print the results of an experiment as a table.",
-    "summary": "Print the scores of the last run.",
+    "summary": "Print what the last run taught, and its scores.",
 }
 
 

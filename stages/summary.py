@@ -1,4 +1,4 @@
-"""Write the numbers that `dvc exp show` and `dvc metrics diff` compare to metrics/summary.json."""
+"""Write what the run taught, and the numbers that DVC compares, to metrics/summary.json."""
 
 from delta.core import params, paths
 from delta.core.console import Console, run

@@ -47,6 +47,7 @@ def main(console: Console, page: str | None = None) -> None:
 
 
 def write_pairs() -> dict[str, int]:
+    """Write the page of pairs and return its counts."""
     chosen, rejected = (params.get(f"pairing.{side}") for side in SIDES)
     names = list(dict.fromkeys([chosen, rejected]))  # may be the same generator
     selected = tables.read(paths.SELECTED, SELECTED)
@@ -63,6 +64,7 @@ def write_pairs() -> dict[str, int]:
 
 
 def write_answers() -> dict[str, int]:
+    """Write the page of answers and return its counts."""
     models = params.load_sections("evaluation.models", EvaluatedModelParams)
     (base,) = baselines(models, params.get("train.base"))
     benchmarks = (
@@ -79,7 +81,8 @@ def write_answers() -> dict[str, int]:
 
 
 def rows(path: Path, table: Table, columns: list[str]) -> Iterator[Row]:
-    tables.scan(path, table)  # raises an error that names the file if it is not such a table
+    """Return the rows of a table. Raises InputError if the file is not such a table."""
+    tables.scan(path, table)
     return tables.iter_rows(path, columns, BATCH_SIZE)
 
 

@@ -1,7 +1,4 @@
-"""Print what the last run taught, its scores, and the paths of its figures.
-
-`make repro` ends with this.
-"""
+"""Print what the last run taught, its scores, and the paths of its figures. Runs nothing."""
 
 import argparse
 

@@ -69,6 +69,7 @@ def read_answers(model: str, benchmarks: Iterable[str]) -> dict[str, AnswerCount
 
 
 def write(result: Result, folder: Path = paths.RUNS) -> Path:
+    """Write a result to KEY.json in `folder`, and return that file."""
     content = asdict(result)
     content["answers"] = {
         benchmark: {"samples": counts.samples, "correct": counts.text()}

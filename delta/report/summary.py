@@ -1,4 +1,4 @@
-"""Summarize a run in the numbers that `dvc exp show` and `dvc metrics diff` compare."""
+"""Summarize a run: what it taught, and the few numbers that DVC compares."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
