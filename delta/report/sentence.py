@@ -50,10 +50,11 @@ def sentence(measures: Sequence[Measure], pairs: int, method: str, base: str) ->
     verdicts = {measure.name: measure.verdict for measure in measures}
     counted = verdicts["correct"]
     any_form = verdicts.get("right_any_form", counted)
+    by_finishing = _by_finishing(measures, any_form, counted)
     told = {
         "finished": verdicts["finished"],
         "asked_form": verdicts["asked_form"],
-        "right": counted if counted == any_form else CANNOT_TELL,
+        "right": counted if counted == any_form and by_finishing is None else CANNOT_TELL,
     }
     subject = SUBJECTS[method].format(pairs=f"{pairs:,} pair{'' if pairs == 1 else 's'}")
     first = _changes(told, subject, base)
@@ -62,12 +63,43 @@ def sentence(measures: Sequence[Measure], pairs: int, method: str, base: str) ->
         if different is None:
             return f"What {subject} taught {base} cannot be told apart from chance."
         return f"After {subject}, {base} {different}."
+    if by_finishing is not None:
+        return f"{first}. {by_finishing}."
     if different is not None:
         return f"{first}. It {different}."
     if counted == CANNOT_TELL:
         how = "more" if BETTER in told.values() else "less"
         return f"{first}. Whether it is right {how} often cannot be told."
     return f"{first}."
+
+
+def _by_finishing(measures: Sequence[Measure], any_form: str, counted: str) -> str | None:
+    """Return what to say where a model is right more (less) often and finishes more (less) often.
+
+    Return None where that is not so, or where it is also right more (less) often on the questions
+    that both finished.
+    """
+    by_name = {measure.name: measure for measure in measures}
+    change = by_name["finished"].verdict
+    if (
+        "right_any_form" not in by_name
+        or change == CANNOT_TELL
+        or not change == any_form == counted
+    ):
+        return None
+    how, what = ("more", "gain") if change == BETTER else ("less", "loss")
+    finished = by_name.get("right_if_finished")
+    if finished is None:
+        return f"It is right {how} often, but no question was finished both before and after"
+    if finished.verdict == change:
+        return None
+    questions = f"{finished.questions:,} question{'' if finished.questions == 1 else 's'}"
+    there = {
+        CANNOT_TELL: f"no {what} can be told",
+        BETTER: "it is right more often",
+        WORSE: "it is right less often",
+    }[finished.verdict]
+    return f"It is right {how} often; on the {questions} that it finished both times, {there}"
 
 
 def _changes(told: dict[str, str], subject: str, base: str) -> str | None:

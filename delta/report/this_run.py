@@ -33,13 +33,16 @@ LABELS = {
     "finished": "finishes its answer",
     "asked_form": "answers in the asked form",
     "right_any_form": "is right, whatever the form",
+    "right_if_finished": "is right where both finish",
     "correct": "is counted right",
 }
+FINISHED = pl.col("finish_reason") == "stop"
+RIGHT_ANY_FORM = pl.col("flexible_outcome") == "correct"
 # Whether an answer has what the measure counts; null where it cannot be told (code has one form).
 EXPRESSIONS = {
-    "finished": pl.col("finish_reason") == "stop",
+    "finished": FINISHED,
     "asked_form": pl.col("extracted").is_not_null(),
-    "right_any_form": pl.col("flexible_outcome") == "correct",
+    "right_any_form": RIGHT_ANY_FORM,
     "correct": pl.col("outcome") == "correct",
 }
 NUMBERS = ("policy", "judge", "selection", "training")  # what DVC compares
@@ -47,7 +50,7 @@ Answers = Mapping[str, pl.DataFrame]  # benchmark → its rows, with COLUMNS
 
 
 class Measure(NamedTuple):
-    """The fraction of answers of which something is true, over all questions of all benchmarks."""
+    """The fraction of answers of which something is true, over the questions of all benchmarks."""
 
     name: str  # a key of LABELS
     label: str  # "the model ..."
@@ -89,7 +92,7 @@ class ThisRun(NamedTuple):
     base: str  # the base's name in `evaluation.models`
     model: str  # the base's name in `models`
     method: str  # dpo, kto or sft
-    measures: list[Measure]  # in the order of LABELS; right_any_form is left out if all is code
+    measures: list[Measure]  # in the order of LABELS, without those that nothing can be said of
     comparisons: list[Comparison]  # the benchmarks of each group, then the group
     scores: list[Score]  # every evaluated model on every benchmark
     numbers: Row  # policy (by group), judge, selection, training: what DVC compares
@@ -108,7 +111,9 @@ def measure_run(base: Answers, policy: Answers) -> list[Measure]:
                 f"benchmark {name}: the base and the policy were not asked the same questions; "
                 "rebuild with `dvc repro`"
             )
-    return [measure for name in LABELS if (measure := _measure(name, base, policy)) is not None]
+    measures = {name: _measure(name, base, policy) for name in EXPRESSIONS}
+    measures["right_if_finished"] = _measure_finished(base, policy)
+    return [measure for name in LABELS if (measure := measures[name]) is not None]
 
 
 def _measure(name: str, base: Answers, policy: Answers) -> Measure | None:
@@ -130,6 +135,44 @@ def _measure(name: str, base: Answers, policy: Answers) -> Measure | None:
     )
     ours, theirs = (_proportion(counts) for counts in zip(*counted, strict=True))
     return Measure(name, LABELS[name], questions, theirs, ours, difference, verdict(difference))
+
+
+def _measure_finished(base: Answers, policy: Answers) -> Measure | None:
+    """Return how often the finished answers are right in any form; None where no question has both.
+
+    An answer that was cut has rarely stated its result, so a model that only learns to finish is
+    right more often. This measure leaves that out: it has the questions to which both models gave a
+    finished answer, and of these only the finished answers.
+    """
+    benchmarks = [_finished_means(base[name], policy[name]) for name in policy]
+    joined = [means for means in benchmarks if means.height]
+    questions = sum(means.height for means in joined)
+    if not questions:
+        return None
+    # The answers that a question lost differ in number, so its mean counts as one answer.
+    terms = [
+        Term(CorrectCounts([means["right_policy"], means["right"]], 1), [weight, -weight])
+        for means in joined
+        for weight in [means.height / questions]
+    ]
+    difference = contrast(terms)
+    every = pl.concat(joined)
+    theirs = effective_n_wilson(every["right"].to_list(), int(every["answers"].sum()))
+    ours = effective_n_wilson(every["right_policy"].to_list(), int(every["answers_policy"].sum()))
+    name = "right_if_finished"
+    label = f"{LABELS[name]} ({questions:,})"
+    return Measure(name, label, questions, theirs, ours, difference, verdict(difference))
+
+
+def _finished_means(base: pl.DataFrame, policy: pl.DataFrame) -> pl.DataFrame:
+    """Return question_id, right (mean), answers, right_policy and answers_policy of a benchmark."""
+    means, means_policy = (
+        rows.filter(FINISHED, pl.col("flexible_outcome").is_not_null())
+        .group_by("question_id", maintain_order=True)
+        .agg(right=RIGHT_ANY_FORM.mean(), answers=pl.len())
+        for rows in (base, policy)
+    )
+    return means.join(means_policy, "question_id", suffix="_policy", maintain_order="left")
 
 
 def _proportion(counts: Sequence[AnswerCounts]) -> Interval:

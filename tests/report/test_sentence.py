@@ -8,12 +8,16 @@ from delta.stats.contrasts import Contrast
 from delta.stats.intervals import Interval
 
 VERDICTS = {"+": "better", "-": "worse", "?": "cannot tell"}
-NAMES = ("finished", "asked_form", "right_any_form", "correct")
+NAMES = ("finished", "asked_form", "right_any_form", "correct", "right_if_finished")
 NOTHING = Interval(0.0, 0.0, 1.0)
 
 
 def say(signs: str, pairs: int = 16, method: str = "dpo", names: tuple[str, ...] = NAMES) -> str:
-    """Return the sentence for a sign of each measure: + rose, - fell, ? cannot be told."""
+    """Return the sentence for a sign of each measure: + rose, - fell, ? cannot be told.
+
+    Four signs: what is right in any form is so among finished answers, too.
+    """
+    signs += signs[2] if len(signs) == 4 and len(names) == 5 else ""
     measures = [
         Measure(name, "", 9, NOTHING, NOTHING, Contrast(0.0, 0.0, 0.0, 1.0), VERDICTS[sign])
         for name, sign in zip(names, signs, strict=True)
@@ -101,6 +105,38 @@ def test_being_right_and_counting_as_right_are_told_apart(form: str, right: str)
     else:
         first = FORM[form].split(". ")[0]
         assert say(form[:2] + right) == f"{first}. It {DIFFERENT[right]}"
+
+
+@pytest.mark.parametrize(
+    ("signs", "expected"),
+    [
+        ("+?++?", "right more often; on the 9 questions that it finished both times, no gain can be"
+         " told."),
+        ("+?++-", "right more often; on the 9 questions that it finished both times, it is right "
+         "less often."),
+        ("-?--?", "right less often; on the 9 questions that it finished both times, no loss can be"
+         " told."),
+        ("-?--+", "right less often; on the 9 questions that it finished both times, it is right "
+         "more often."),
+    ],
+)  # fmt: skip
+def test_being_right_because_more_is_finished_is_no_better_calculation(
+    signs: str, expected: str
+) -> None:
+    first = FORM[f"{signs[0]}???"].split(". ")[0]
+    assert say(signs) == f"{first}. It is {expected}"
+
+
+def test_where_no_question_was_finished_twice_the_sentence_says_so() -> None:
+    assert say("+?++", names=NAMES[:4]) == (
+        "DPO on 16 pairs taught M to finish more of its answers. It is right more often, but no "
+        "question was finished both before and after."
+    )
+
+
+def test_a_change_that_does_not_follow_finishing_is_said_as_before() -> None:
+    assert say("?+++?") == FORM["?+++"]
+    assert say("-+++?") == FORM["-+++"]
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,10 @@ def test_the_numbers_are_those_of_this_run() -> None:
     run = run_stage()
     assert {row.verdict for row in run.comparisons} == {"better"}
     assert run.numbers["policy"]["hard"]["gain"] == 100.0
-    assert run.sentence.endswith("in the asked form and to be right more often.")
+    assert run.sentence.endswith(
+        "in the asked form. It is right more often, but no question was finished both before and "
+        "after."
+    )
 
 
 def test_the_measures_have_as_many_questions_as_were_asked() -> None:

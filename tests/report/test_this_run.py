@@ -59,7 +59,7 @@ def by_name(measures: list[Measure]) -> dict[str, Measure]:
     return {measure.name: measure for measure in measures}
 
 
-def test_the_four_measures_count_answers_over_all_questions() -> None:
+def test_the_measures_count_answers_over_all_questions() -> None:
     measures = by_name(measure_run(BASE, POLICY))
     assert list(measures) == list(LABELS)
     fractions = {
@@ -69,10 +69,23 @@ def test_the_four_measures_count_answers_over_all_questions() -> None:
         "finished": (6, pytest.approx(4 / 6), 1.0),
         "asked_form": (6, pytest.approx(1 / 6), pytest.approx(5 / 6)),
         "right_any_form": (4, 0.25, 0.75),  # without the programs
+        "right_if_finished": (2, 0.5, 1.0),  # the last two sums
         "correct": (6, 0.0, pytest.approx(4 / 6)),
     }
     assert measures["right_any_form"].base == pytest.approx(wilson(0.25, 4))
     assert measures["finished"].difference.value == pytest.approx(2 / 6)
+
+
+def test_of_cut_answers_nothing_is_said_among_finished_ones() -> None:
+    # The first question has one finished answer before and two after; the second none before.
+    base = {"sums": answers("sums", [CUT, LOOSE], [CUT, CUT], [WRONG, WRONG])}
+    policy = {"sums": answers("sums", [RIGHT, WRONG], [RIGHT, RIGHT], [CUT, RIGHT])}
+    finished = by_name(measure_run(base, policy))["right_if_finished"]
+    assert finished.label == "is right where both finish (2)"
+    assert (finished.questions, finished.base.value, finished.policy.value) == (2, 0.5, 0.75)
+    assert finished.difference.value == 0.25
+    all_cut = {"sums": answers("sums", [CUT, CUT], [CUT, CUT], [CUT, CUT])}
+    assert "right_if_finished" not in by_name(measure_run(all_cut, policy))
 
 
 def test_the_difference_is_paired_by_question() -> None:
