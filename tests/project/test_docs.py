@@ -50,6 +50,8 @@ SUMMARY = json.loads(read(ROOT / "metrics/summary.json"))
 def test_the_scores_of_the_readme_are_those_of_metrics() -> None:
     comparisons = this_run.read_comparisons(SUMMARY["comparisons"])
     assert table_after("scores") == this_run.to_markdown(comparisons)
+    (run,) = SUMMARY["run"]
+    assert f"\n> {run['sentence']}\n" in read(ROOT / "README.md")
 
 
 def test_every_number_of_docs_benchmarks_is_in_bench_results() -> None:
