@@ -40,7 +40,7 @@ def main(console: Console) -> None:
     text = page.render(context, rows, results, titles, paths.FIGURES)
     write_text(paths.REPORT / "index.html", text)
     decided = [
-        f"{number} {verdict.replace('_', ' ')}" for verdict, number in claims["claims_that"].items()
+        f"{verdict.replace('_', ' ')} {number}" for verdict, number in claims["claims_that"].items()
     ]
     console.finish(f"claims of the paper: {', '.join(decided)}; {paths.REPORT / 'index.html'}")
 

@@ -39,3 +39,7 @@ def test_files_have_at_most_400_lines_and_functions_60() -> None:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 lines = (node.end_lineno or 0) - node.lineno + 1
                 assert lines <= 60, f"{name_of(path)}: {node.name}"
+
+
+def test_the_pipeline_fits_in_400_lines() -> None:
+    assert len((ROOT / "dvc.yaml").read_text(encoding="utf-8").splitlines()) <= 400
