@@ -131,7 +131,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class RecordingActor(VllmActor):
-    """A replica that writes which process got which request."""
+    """A replica that writes which process got which request, and begins with the other one."""
+
+    def ready(self) -> None:
+        super().ready()
+        folder = self.engine.folder.parent
+        (folder / f"ready-{os.getpid()}").touch()
+        # On a busy machine one replica would answer everything while the other one loads its model.
+        wait_until(lambda: len(list(folder.glob("ready-*"))) >= 2, 600)
 
     def step(self, new: list[tuple[int, Prompt]]) -> list[tuple[int, Any]]:
         with (self.engine.folder.parent / "assignments").open("a") as file:
