@@ -1,13 +1,16 @@
 """What the figures of a run draw: curves with held-out losses, deltas with the selected pairs."""
 
+import re
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from delta.report.figures import deltas, this_run, training
+from delta.report.this_run import LABELS
 from tests.helpers.this_run import example_run
 
+FONT_SIZE = 8  # points
 HISTORY = """step\tloss\trewards_margins\trewards_chosen\trewards_rejected
 2\t0.5\t1.5\t-0.5\t-2
 1\t0.7\t0\t0\t0
@@ -53,3 +56,17 @@ def test_this_run_has_each_measure_with_both_values_and_the_difference(tmp_path:
         assert f">{text}</text>" in picture
     assert ">+30.0 [+10.0, +45.0] better</text>" in picture
     assert ">+5.0 [−10.0, +20.0] cannot tell</text>" in picture
+
+
+def test_no_two_texts_of_this_run_share_a_line_but_those_of_the_axis_and_legend(
+    tmp_path: Path,
+) -> None:
+    this_run.draw(example_run({"sums": "easy"}).summary, tmp_path)
+    picture = (tmp_path / "this-run.svg").read_text()
+    heights = {
+        text: float(height)
+        for height, text in re.findall(r'<text [^>]*y="([\d.]+)"[^>]*>([^<]*)<', picture)
+    }
+    for label in LABELS.values():
+        shared = [text for text in heights if abs(heights[text] - heights[label]) < FONT_SIZE]
+        assert shared == [label]

@@ -13,12 +13,15 @@ from delta.stats.intervals import Interval
 
 NAME = "this-run"
 # Inches. As wide as a phone, so that its text keeps its size there.
-WIDTH, MEASURE_HEIGHT, LEGEND_HEIGHT = 3.9, 0.62, 0.55
-BAR = 0.24  # of the height of a measure
+WIDTH, MEASURE_HEIGHT, LEGEND_HEIGHT = 3.9, 0.76, 0.5
+BAR = 0.2  # of the height of a measure
 
 
 def draw(run: ThisRun, folder: Path) -> None:
-    """Draw two bars with 95% intervals for each measure; above them its name and difference."""
+    """Draw two bars with 95% intervals for each measure; above them its name, then the difference.
+
+    Side by side, a long name and a long difference would overlap.
+    """
     size = (WIDTH, MEASURE_HEIGHT * len(run.measures) + LEGEND_HEIGHT)
     top = max(part.high for measure in run.measures for part in (measure.base, measure.policy))
     limit = min(100, 20 * math.ceil(5 * top))
@@ -29,13 +32,13 @@ def draw(run: ThisRun, folder: Path) -> None:
             for number, (label, score, colour) in enumerate(sides):
                 y = row + (number + 0.5) * BAR
                 _bar(axes, y, score, colour, label if row == 0 else "")
-            axes.text(0, row - 0.1, measure.label, va="bottom", fontsize=9, weight="bold")
+            axes.text(0, row - 0.26, measure.label, va="bottom", fontsize=9, weight="bold")
             difference = format_difference(measure.difference).replace("-", "−")
             text = f"{difference} {measure.verdict}"
-            axes.text(right, row - 0.1, text, va="bottom", ha="right", fontsize=8)
+            axes.text(0, row - 0.05, text, va="bottom", fontsize=8)
         axes.set_xlim(0, right)
         axes.set_xticks([tick for tick in axes.get_xticks() if tick <= limit])
-        axes.set_ylim(len(run.measures) - 0.35, -0.45)
+        axes.set_ylim(len(run.measures) - 0.5, -0.5)
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
         axes.tick_params(labelsize=8)
