@@ -46,7 +46,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _number_or_all(text: str) -> int | None:
-    return None if text == "all" else command_line.number(text)
+    if text == "all":
+        return None
+    try:
+        return command_line.number(text)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"{error}, or all") from error
 
 
 def read_answers(name: str) -> Answers:

@@ -27,6 +27,7 @@ from delta.experiments.grid import Changes, ExperimentParams, RunSpec, expand_gr
 from delta.plan.availability import external_sources
 
 DVC_FILE = Path("dvc.yaml")
+ALL = "all"  # in place of names
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,9 +49,10 @@ def distinct_runs(names: list[str], force: bool = False) -> list[RunSpec]:
     if not names:
         raise InputError(f"no experiment is named; expected all, {', '.join(declared)}")
     by_key: dict[str, RunSpec] = {}
-    for name in declared if names == ["all"] else names:
-        if name not in declared:
+    for name in names:
+        if name not in declared and name != ALL:
             raise InputError(f"experiment {name!r}; expected all, {', '.join(declared)}")
+    for name in declared if ALL in names else names:
         for spec in expand_grid(content, name, declared[name]):
             if spec.key in by_key:
                 continue
@@ -121,7 +123,7 @@ def main(options: argparse.Namespace) -> int:
 
 def names_with_runs(names: list[str]) -> list[str]:
     """Return those of the experiments that have runs; "NAME" in place of all."""
-    if names == ["all"]:
+    if ALL in names:
         return ["NAME"]
     experiments = params.load_sections("experiments", ExperimentParams)
     return [name for name in names if experiments[name].vary]

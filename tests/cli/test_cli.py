@@ -171,7 +171,11 @@ def test_compare_shows_no_negative_number_of_questions() -> None:
 
 def test_an_unknown_experiment_lists_the_known_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    for names, message in ([], "no experiment is named"), (["figure-9"], "experiment 'figure-9'"):
+    for names, message in (
+        ([], "no experiment is named"),
+        (["figure-9"], "experiment 'figure-9'"),
+        (["all", "figure-9"], "experiment 'figure-9'"),
+    ):
         with pytest.raises(
             InputError, match=f"^{message}.* expected all, table-1, table-2, figure-5, fig"
         ):
@@ -187,6 +191,7 @@ def test_only_experiments_with_runs_are_offered_as_a_table(monkeypatch: pytest.M
     monkeypatch.chdir(ROOT)
     assert delta.cli.experiment.names_with_runs(["table-1", "figure-1"]) == ["figure-1"]
     assert delta.cli.experiment.names_with_runs(["all"]) == ["NAME"]
+    assert delta.cli.experiment.names_with_runs(["figure-1", "all"]) == ["NAME"]
 
 
 def test_results_in_a_fresh_clone_are_those_of_the_repository(

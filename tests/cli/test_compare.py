@@ -78,6 +78,15 @@ def test_all_or_no_questions_are_shown(capsys: pytest.CaptureFixture[str]) -> No
     assert show(capsys, "--show", "0").count("\n") == everything.split("\n\n")[0].count("\n") + 1
 
 
+@pytest.mark.parametrize("text", ["-1", "1.5", "ALL", ""])
+def test_another_number_of_questions_says_what_is_expected(
+    text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        parse(compare, ["policy", "zero-shot", f"--show={text}"])
+    assert f"argument --show: {text}; expected 0 or more, or all" in capsys.readouterr().err
+
+
 @pytest.mark.usefixtures("workspace")
 def test_a_wrong_name_lists_all_names_one_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(InputError, match=r"run 'polcy': 0 runs have this name; .* names above$"):
