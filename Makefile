@@ -47,7 +47,7 @@ plan: environment ## print what `make repro` would run, request and cost; runs n
 	@python -m delta repair-dvc
 	@python -m delta plan $(GPU)
 
-experiment: environment ## run a table or figure as DVC experiments: NAME=figure-1, or all; JOBS=2; FORCE=1 repeats
+experiment: environment ## run a table or figure as DVC experiments: NAME=figure-1, or all; JOBS=2; FORCE=1 repeats those of others
 	@python -m delta experiment $(NAME) --jobs $(or $(JOBS),1) $(if $(FORCE),--force)
 
 view-pairs: environment ## build the pages of pairs and of answers, and print their paths

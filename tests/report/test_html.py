@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from delta.experiments.results import Result
 from delta.report import templates
 from delta.report.context import Run
 from delta.report.example import ShownAnswer, shorten
@@ -161,6 +162,24 @@ def test_the_page_says_that_nothing_has_run(tmp_path: Path) -> None:
     assert f"not run: {len(read_claims())}" in words
     assert "with uncommitted changes" in words
     assert "There are none yet. An entry of your own" in words
+
+
+@pytest.mark.slow
+def test_only_runs_of_others_have_the_command_that_runs_them_here(tmp_path: Path) -> None:
+    """`make experiment` does not repeat what was made here."""
+    context = toy_context({"base": 10})
+    scores = model_scores(20)
+    date, counts = "2026-11-30", {"select": {"selected": 8}}
+    result = Result("k", "mine-8", {}, "c" * 7, date, 60, counts, scores.scores, scores.answers)
+    context = replace(context, experiments={"mine": [Run({"k": "8"}, result)]})
+    command = "make experiment NAME=mine FORCE=1"
+    words = " ".join(parse(render_page(context, tmp_path)).text.split())
+    assert f"1 run came with the repository: commit {'c' * 7}; {date}; " in words
+    assert f"Run here: {command}" in words
+    here = replace(context.provenance, made_here=frozenset({"mine-8"}))
+    words = " ".join(parse(render_page(replace(context, provenance=here), tmp_path)).text.split())
+    assert f"1 run made here: commit {'c' * 7}; {date}; " in words
+    assert command not in words
 
 
 @pytest.mark.slow
