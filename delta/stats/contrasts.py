@@ -49,7 +49,8 @@ def verdict(difference: Contrast) -> str:
 
 def format_difference(difference: Contrast) -> str:
     """Return "+value [low, high]" in points."""
-    value, low, high = (100 * number for number in difference[:3])
+    # Adding 0.0 makes -0.0 positive: "-0.0" would be read as a loss.
+    value, low, high = (round(100 * number, 1) + 0.0 for number in difference[:3])
     return f"{value:+.1f} [{low:+.1f}, {high:+.1f}]"
 
 

@@ -15,6 +15,7 @@ from delta.stats.contrasts import (
     Estimate,
     Term,
     contrast,
+    format_difference,
     group_terms,
     to_contrast,
     trend_weights,
@@ -48,6 +49,11 @@ def test_runs_without_a_differing_question_have_no_difference_and_no_certainty(
     result = versus(CorrectCounts([[agreeing] * 30, [agreeing] * 30], samples=1))
     # Error √(1 / 31 / 30) = 0.032791, times t with 29: 2.045230.
     assert result == pytest.approx((0.0, -0.067065, 0.067065, 1.0), abs=1e-6)
+
+
+def test_a_difference_of_zero_has_no_minus() -> None:
+    assert format_difference(Contrast(-1e-17, -0.0004, 0.5, 1.0)) == "+0.0 [+0.0, +50.0]"
+    assert format_difference(Contrast(-0.0006, -0.25, 0.0, 0.4)) == "-0.1 [-25.0, +0.0]"
 
 
 def test_a_single_question_is_accepted() -> None:
