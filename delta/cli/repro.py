@@ -98,8 +98,7 @@ def result_lines() -> list[str]:
 
 def change_lines() -> list[str]:
     """Return what a run changed in the files that are in Git, and what to do about it."""
-    listed = git("status", "--porcelain", "-z", "--untracked-files=all", "--", *WRITTEN)
-    changes = [entry for entry in listed.split("\0") if entry]
+    changes = _changes(*WRITTEN)
     if not changes:
         return []
     untracked = [change for change in changes if change.startswith("??")]
@@ -107,9 +106,13 @@ def change_lines() -> list[str]:
     undo = [f"git restore {_written(tracked)}"] if tracked else []
     undo += [f"git clean -dfq {_written(untracked)}"] if untracked else []
     written = _written(changes)
+    # A dvc.lock without the parameters of its run would be out of date for all who clone it.
+    kept, what = written, "numbers"
+    if _changes(str(params.PARAMS_FILE)):
+        kept, what = f"{params.PARAMS_FILE} {written}", "parameters and numbers"
     commands = {
-        f'git add {written} && git commit -m "Run the pipeline"': "keep this run's numbers",
-        " && ".join(undo): "or go back to those of the last commit",
+        f'git add {kept} && git commit -m "Run the pipeline"': f"keep this run's {what}",
+        " && ".join(undo): "or go back to the numbers of the last commit",
     }
     number = f"{len(changes)} files" if len(changes) > 1 else "one file"
     return [
@@ -117,6 +120,12 @@ def change_lines() -> list[str]:
         f"Git does not have this run yet: {number} changed ({written.replace(' ', ', ')}).",
         *_table(commands),
     ]
+
+
+def _changes(*files: str) -> list[str]:
+    """Return the entries of `git status` for files and folders; none outside Git."""
+    listed = git("status", "--porcelain", "-z", "--untracked-files=all", "--", *files)
+    return [entry for entry in listed.split("\0") if entry]
 
 
 def _written(changes: list[str]) -> str:

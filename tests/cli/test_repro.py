@@ -155,10 +155,16 @@ def test_a_run_says_what_it_changed_and_both_ways_on(space: Path) -> None:
     _, first, keep, undo = repro.change_lines()
     assert first == "Git does not have this run yet: one file changed (metrics)."
     assert keep.split("  # ") == [
+        '  git add params.yaml metrics && git commit -m "Run the pipeline"',
+        "keep this run's parameters and numbers",
+    ]
+    assert undo.split("#")[0].strip() == "git restore metrics"
+    git(space, "restore", "params.yaml")
+    keep = repro.change_lines()[2]
+    assert keep.split("  # ") == [
         '  git add metrics && git commit -m "Run the pipeline"',
         "keep this run's numbers",
     ]
-    assert undo.split("#")[0].strip() == "git restore metrics"
 
 
 def test_both_ways_leave_a_clean_working_tree(space: Path) -> None:
