@@ -40,6 +40,7 @@ def read_stages() -> list[Stage]:
     """Return all stages in the order of dvc.yaml. Raises InputError if DVC fails."""
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
+    from dvc.scm import SCMError
 
     logging.getLogger("dvc").setLevel(logging.ERROR)  # no progress bars
     try:
@@ -55,6 +56,10 @@ def read_stages() -> list[Stage]:
                 )
                 for stage in repo.index.stages
             ]
+    except SCMError as error:
+        raise InputError(
+            f"{error}; expected a clone (`git clone`), as DVC needs Git; or `git init` here"
+        ) from error
     except DvcException as error:
         raise InputError(f"DVC: {' '.join(str(error).split())}") from error
     return with_states(stages)

@@ -115,6 +115,16 @@ def test_outside_dvc_the_error_is_one_line(tmp_path: Path, monkeypatch: pytest.M
         dvc_state.read_stages()
 
 
+def test_outside_git_the_error_says_what_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So is a project whose files were downloaded and not cloned."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".dvc").mkdir()
+    with pytest.raises(InputError, match="is not a git repository; expected a clone"):
+        dvc_state.read_stages()
+
+
 # Sources
 
 GATED = ExternalSource("models.a.hub", "fetch@a", "model", "meta/llama", "0" * 40, ("config.json",))
