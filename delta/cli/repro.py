@@ -98,14 +98,17 @@ def result_lines() -> list[str]:
 
 def change_lines() -> list[str]:
     """Return what a run changed in the files that are in Git, and what to do about it."""
-    changes = _changes(*WRITTEN)
-    if not changes:
+    changes = {name: _changes(name) for name in WRITTEN}
+    tracked, untracked = (
+        [name for name in WRITTEN if any((code == "??") == is_new for code in changes[name])]
+        for is_new in (False, True)
+    )
+    if not tracked + untracked:
         return []
-    untracked = [change for change in changes if change.startswith("??")]
-    tracked = [change for change in changes if change not in untracked]
-    undo = [f"git restore {_written(tracked)}"] if tracked else []
-    undo += [f"git clean -dfq {_written(untracked)}"] if untracked else []
-    written = _written(changes)
+    undo = [f"git restore {' '.join(tracked)}"] if tracked else []
+    undo += [f"git clean -dfq {' '.join(untracked)}"] if untracked else []
+    written = " ".join(name for name in WRITTEN if changes[name])
+    count = sum(map(len, changes.values()))
     # A dvc.lock without the parameters of its run would be out of date for all who clone it.
     kept, what = written, "numbers"
     if _changes(str(params.PARAMS_FILE)):
@@ -114,7 +117,7 @@ def change_lines() -> list[str]:
         f'git add {kept} && git commit -m "Run the pipeline"': f"keep this run's {what}",
         " && ".join(undo): "or go back to the numbers of the last commit",
     }
-    number = f"{len(changes)} files" if len(changes) > 1 else "one file"
+    number = f"{count} files" if count > 1 else "one file"
     return [
         "",
         f"Git does not have this run yet: {number} changed ({written.replace(' ', ', ')}).",
@@ -122,17 +125,10 @@ def change_lines() -> list[str]:
     ]
 
 
-def _changes(*files: str) -> list[str]:
-    """Return the entries of `git status` for files and folders; none outside Git."""
-    listed = git("status", "--porcelain", "-z", "--untracked-files=all", "--", *files)
-    return [entry for entry in listed.split("\0") if entry]
-
-
-def _written(changes: list[str]) -> str:
-    """Return which of WRITTEN have `changes`, the entries of `git status`."""
-    return " ".join(
-        name for name in WRITTEN if any(entry[3:].startswith(name) for entry in changes)
-    )
+def _changes(path: str) -> list[str]:
+    """Return the code that `git status` has for each changed file of a path; none outside Git."""
+    options = ("--porcelain", "-z", "--untracked-files=all", "--no-renames")
+    return [entry[:2] for entry in git("status", *options, "--", path).split("\0") if entry]
 
 
 def python() -> str:

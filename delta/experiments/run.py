@@ -126,7 +126,15 @@ def _run_all(
 
 
 def _clone(folder: Path) -> Path:
-    """Clone this workspace with its outputs. The clone shares DVC's cache and settings."""
+    """Clone this workspace with its outputs. The clone shares DVC's cache and settings.
+
+    Raises InputError where this workspace is not the root of a Git repository.
+    """
+    if inside := git("rev-parse", "--show-prefix").strip():
+        raise InputError(
+            f"this project is the folder {inside} of a Git repository; expected a repository of "
+            "its own, as each run has a clone"
+        )
     git("clone", "--quiet", "--shared", ".", str(folder), check=True)
     settings = Path(".dvc/config.local")
     if settings.is_file():

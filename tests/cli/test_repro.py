@@ -188,6 +188,21 @@ def test_of_a_first_run_there_is_nothing_to_restore(space: Path) -> None:
     assert undo.partition("#")[0].strip() == "git clean -dfq dvc.lock metrics"
 
 
+def test_in_a_folder_of_a_repository_only_what_the_run_wrote_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A `git clean` without a path would remove what a run did not write."""
+    git(tmp_path, "init", "-q")
+    (tmp_path / "project/metrics").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "project")
+    for name in ("dvc.lock", "metrics/summary.json", "mine.txt"):
+        Path(name).write_text("new\n")
+    _, first, keep, undo = repro.change_lines()
+    assert first == "Git does not have this run yet: 2 files changed (dvc.lock, metrics)."
+    assert keep.strip().startswith("git add dvc.lock metrics && ")
+    assert undo.partition("#")[0].strip() == "git clean -dfq dvc.lock metrics"
+
+
 def test_outside_git_nothing_is_said_of_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from delta.core.errors import InputError
+from delta.experiments import run
 from tests.helpers.import_closure import ROOT
 from tests.helpers.stage_outputs import OUTS
 from tests.helpers.workspace import DvcWorkspace, stages_run
@@ -207,3 +209,14 @@ def test_after_a_kill_the_same_command_resumes(space: DvcWorkspace) -> None:
     assert len(results_of(space)) == 6 + 2 + 4
     # The run that was killed in training is trained again; the finished one is not.
     assert len(trained(space)) == before + 1 + 4
+
+
+def test_a_project_in_a_folder_of_a_repository_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    (tmp_path / "project").mkdir()
+    monkeypatch.chdir(tmp_path / "project")
+    with pytest.raises(InputError, match="this project is the folder project/ of a Git reposito"):
+        run._clone(Path("clone"))
+    assert not Path("clone").exists()
