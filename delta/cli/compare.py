@@ -17,12 +17,13 @@ from delta.core.schemas import ANSWER, QUESTION
 from delta.core.types import Row
 from delta.experiments import compare, results
 from delta.experiments.results import AnswerCounts
+from delta.report.html.labels import words
 from delta.report.scores import read_scores
 
 MAX_QUESTION = 200  # characters that are shown
 MAX_ANSWER = 300
 MAX_NAMES_LENGTH = 200  # characters of a line with all names
-TEXT_COLUMNS = ["question_id", "text", "answer_start", "outcome"]
+TEXT_COLUMNS = ["question_id", "text", "answer_start", "outcome", "reason"]
 
 
 class Answers(NamedTuple):
@@ -128,17 +129,19 @@ def _print_questions(
             right = f"{counts.correct[row]} of {counts.samples} right"
             if run.name in texts:
                 answer = _answer(texts[run.name], question_id, is_better)
-                right += f": {shorten(answer, MAX_ANSWER)}"
+                if answer["reason"] is not None:
+                    right += f" ({words(answer['reason'])})"
+                text = str(answer["text"][answer["answer_start"] or 0 :])
+                right += f": {shorten(text, MAX_ANSWER)}"
             print(f"    {run.name}, {right}")
     if show is not None and len(rows) > show:
         print(f"  and {len(rows) - show} more; --show {len(rows)} shows all")
 
 
-def _answer(answers: pl.DataFrame, question_id: str, is_correct: bool) -> str:
+def _answer(answers: pl.DataFrame, question_id: str, is_correct: bool) -> Row:
     """Return the first correct answer to a question, or the first that is not."""
     chosen = (pl.col("outcome") == "correct") == is_correct
-    row = answers.filter(pl.col("question_id") == question_id, chosen).row(0, named=True)
-    return str(row["text"][row["answer_start"] or 0 :])
+    return answers.filter(pl.col("question_id") == question_id, chosen).row(0, named=True)
 
 
 def shorten(text: str, size: int) -> str:

@@ -74,8 +74,9 @@ def to_markdown(comparisons: Sequence[BenchmarkComparison], ours: str, theirs: s
     ]
     for row in comparisons:
         gap = row.difference
+        p = "< 0.001" if gap.p < 0.001 else f"{gap.p:.3f}"
         lines.append(
-            f"| {row.benchmark} | {format_difference(gap)} | {gap.p:.3f} | {verdict(gap)} | "
+            f"| {row.benchmark} | {format_difference(gap)} | {p} | {verdict(gap)} | "
             f"{len(row.only_ours)} | {len(row.only_theirs)} | {row.alike} |"
         )
     return "\n".join(lines)

@@ -16,7 +16,7 @@ from tests.helpers.import_closure import ROOT
 
 RIGHT = {"outcome": "correct", "text": "<think>hm</think>It is \\boxed{7}.", "answer_start": 17}
 WRONG = {"outcome": "incorrect", "text": "I think\n" + 99 * "so " + "\x1b[31m8", "answer_start": 0}
-CUT = {"outcome": "incorrect", "text": "hm", "answer_start": None}
+CUT = {"outcome": "incorrect", "text": "hm", "answer_start": None, "reason": "cut"}
 
 
 def write_answers(model: str, answers: dict[str, list[Row]]) -> None:
@@ -67,7 +67,7 @@ def test_the_answers_of_both_are_shown_shortened_and_as_text(
     assert theirs.endswith(" so so \\x1b[31m8")
     assert lines[start + 4] == "  and 7 more; --show 8 shows all"
     assert "1 more often right in zero-shot" in output
-    assert "    policy, 0 of 1 right: hm" in lines
+    assert "    policy, 0 of 1 right (cut at the token limit): hm" in lines
 
 
 @pytest.mark.usefixtures("workspace")

@@ -51,5 +51,7 @@ def test_the_table_has_a_line_for_each_benchmark() -> None:
 
 def test_the_verdict_is_better_where_the_interval_is_above_0() -> None:
     right, wrong = {"sums": AnswerCounts(1, (1,) * 20)}, {"sums": AnswerCounts(1, (0,) * 20)}
-    assert "| better | 20 | 0 | 0 |" in to_markdown(compare(right, wrong), "policy", "base")
+    assert "| < 0.001 | better | 20 | 0 | 0 |" in to_markdown(
+        compare(right, wrong), "policy", "base"
+    )
     assert "| worse | 0 | 20 | 0 |" in to_markdown(compare(wrong, right), "policy", "base")

@@ -77,7 +77,7 @@ VALUES = {
     "bottom": "the smallest deltas",
     "length_matched": "matched in length",
     # Why an answer is not correct, and how it ended
-    "no_box": "no box",
+    "no_box": "no box around the answer, which is the asked form",
     "empty_box": "an empty box",
     "cut": "cut at the token limit",
     "different": "another answer than the reference",
