@@ -14,6 +14,8 @@ from delta.experiments import results
 from delta.experiments.grid import RunSpec
 from delta.experiments.results import Result
 
+SHORT = 7  # digits of a commit; Git abbreviates it to more as a repository grows
+
 
 class Experiment(NamedTuple):
     """A DVC experiment in a repository."""
@@ -89,7 +91,8 @@ def _commits(made: Sequence[Result]) -> str:
     """Return the commits of the results, and the first and last day of their runs."""
     if not made:
         return ""
-    commits = list(dict.fromkeys(result.commit for result in sorted(made, key=lambda r: r.date)))
+    by_date = sorted(made, key=lambda result: result.date)
+    commits = list(dict.fromkeys(result.commit[:SHORT] for result in by_date))
     first, last = (choose(result.date for result in made) for choose in (min, max))
     days = first if first == last else f"{first} to {last}"
     return f" (commit{'s' if len(commits) > 1 else ''} {', '.join(commits)}, {days})"

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from delta.experiments.origin import SHORT
 from delta.experiments.results import Result
 
 NO_MACHINE = "machine not recorded"
@@ -28,7 +29,7 @@ def group_origins(results: Iterable[Result], made_here: frozenset[str]) -> list[
     for is_here in (True, False):
         own = [result for result in by_key if (result.name in made_here) == is_here]
         if own:
-            commits = dict.fromkeys(result.commit[:8] for result in own)
+            commits = dict.fromkeys(result.commit[:SHORT] for result in own)
             dates = sorted({result.date for result in own})
             machines = dict.fromkeys(machine_of(result.counts) for result in own)
             origins.append(Origin(is_here, len(own), list(commits), dates, list(machines)))

@@ -73,6 +73,12 @@ def test_the_runs_of_an_experiment_are_told_apart_and_counted(
         "3 runs: 1 came with the repository (commit 8e7a677, 2026-11-21), 1 made here, 1 to run"
     )
     results.write(result("k-16", "10ab12c", "2026-11-02"))
+    results.write(result("k-32", "10ab12c0", "2026-11-02"))  # one commit, longer abbreviated
+    assert (
+        origin.find_runs([spec("16"), spec("32")])
+        .text()
+        .startswith("2 runs: 2 came with the repository (commit 10ab12c, 2026-11-02), ")
+    )
     assert origin.find_runs([spec("8"), spec("16")]).text() == (
         "2 runs: 2 came with the repository (commits 10ab12c, 8e7a677, 2026-11-02 to 2026-11-21), "
         "0 made here"

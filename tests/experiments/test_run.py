@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from delta.core.errors import InputError
-from delta.experiments import run
+from delta.experiments.run import _clone
 from tests.helpers.import_closure import ROOT
 from tests.helpers.stage_outputs import OUTS
 from tests.helpers.workspace import DvcWorkspace, stages_run
@@ -218,5 +218,5 @@ def test_a_project_in_a_folder_of_a_repository_is_refused(
     (tmp_path / "project").mkdir()
     monkeypatch.chdir(tmp_path / "project")
     with pytest.raises(InputError, match="this project is the folder project/ of a Git reposito"):
-        run._clone(Path("clone"))
+        _clone(Path("clone"))
     assert not Path("clone").exists()

@@ -18,16 +18,17 @@ def result(name: str, commit: str, date: str, machine: str | None = None) -> Res
 def test_results_made_here_come_first_and_equal_results_count_once() -> None:
     results = [
         result("a", "aaaaaaaaaaaa", "2026-11-22"),
-        result("b", "bbbbbbbbbbbb", "2026-11-21"),
-        result("b", "bbbbbbbbbbbb", "2026-11-21"),
+        result("b", "bbbbbbb", "2026-11-21"),
+        result("b", "bbbbbbb", "2026-11-21"),
+        result("e", "bbbbbbbb", "2026-11-21"),
         result("c", "cccccccccccc", "2026-11-30", "2 × CPU"),
     ]
     assert group_origins(results, frozenset({"c", "d"})) == [
-        Origin(True, 1, ["cccccccc"], ["2026-11-30"], ["2 × CPU"]),
+        Origin(True, 1, ["ccccccc"], ["2026-11-30"], ["2 × CPU"]),
         Origin(
             False,
-            2,
-            ["aaaaaaaa", "bbbbbbbb"],
+            3,
+            ["aaaaaaa", "bbbbbbb"],
             ["2026-11-21", "2026-11-22"],
             ["machine not recorded"],
         ),
