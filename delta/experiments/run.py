@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
@@ -116,12 +116,19 @@ def _run_all(
 
     pool = ThreadPoolExecutor(jobs)
     try:
-        futures = {pool.submit(run_spec, spec): spec for spec in specs}
-        for future in as_completed(futures):
-            clone, seconds = future.result()
-            yield futures[future], _fetch(clone, futures[future]), seconds
+        # This thread starts each run: after Ctrl-C, which it gets, none begins.
+        waiting = iter(specs)
+        running = {pool.submit(run_spec, spec): spec for spec in itertools.islice(waiting, jobs)}
+        while running:
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                spec = running.pop(future)
+                clone, seconds = future.result()
+                commit = _fetch(clone, spec)
+                if (following := next(waiting, None)) is not None:
+                    running[pool.submit(run_spec, following)] = following
+                yield spec, commit, seconds
     finally:
-        pool.shutdown(cancel_futures=True)
+        pool.shutdown()
         shutil.rmtree(CLONES, ignore_errors=True)
 
 

@@ -5,13 +5,15 @@ import os
 import signal
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from delta.core.errors import InputError
-from delta.experiments.run import _clone
+from delta.experiments import run as experiments_run
+from delta.experiments.grid import RunSpec
 from tests.helpers.import_closure import ROOT
 from tests.helpers.stage_outputs import OUTS
 from tests.helpers.workspace import DvcWorkspace, stages_run
@@ -211,6 +213,32 @@ def test_after_a_kill_the_same_command_resumes(space: DvcWorkspace) -> None:
     assert len(trained(space)) == before + 1 + 4
 
 
+class SlowToEnd(ThreadPoolExecutor):
+    """As where the thread of the runs sees first that Ctrl-C has ended one."""
+
+    def shutdown(self, *args: Any, **options: Any) -> None:
+        time.sleep(0.5)
+        super().shutdown(*args, **options)
+
+
+def test_after_ctrl_c_no_run_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    begun: list[str] = []
+
+    def interrupt(_: Path, spec: RunSpec, *__: object) -> None:
+        begun.append(spec.key)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(experiments_run, "git", lambda *_, **__: "")
+    monkeypatch.setattr(experiments_run, "_clone", lambda folder: folder)
+    monkeypatch.setattr(experiments_run, "_run_in", interrupt)
+    specs = [RunSpec("sizes", {}, {}, key) for key in "abc"]
+    monkeypatch.setattr(experiments_run, "ThreadPoolExecutor", SlowToEnd)
+    with pytest.raises(KeyboardInterrupt):
+        list(experiments_run._run_all(specs, 1, 0))
+    assert begun == ["a"]
+
+
 def test_a_project_in_a_folder_of_a_repository_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -218,5 +246,5 @@ def test_a_project_in_a_folder_of_a_repository_is_refused(
     (tmp_path / "project").mkdir()
     monkeypatch.chdir(tmp_path / "project")
     with pytest.raises(InputError, match="this project is the folder project/ of a Git reposito"):
-        _clone(Path("clone"))
+        experiments_run._clone(Path("clone"))
     assert not Path("clone").exists()
