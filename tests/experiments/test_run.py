@@ -227,7 +227,9 @@ def test_after_ctrl_c_no_run_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     def interrupt(_: Path, spec: RunSpec, *__: object) -> None:
         begun.append(spec.key)
-        os.kill(os.getpid(), signal.SIGINT)
+        if begun == ["a"]:
+            time.sleep(0.2)  # until the main thread waits
+            os.kill(os.getpid(), signal.SIGINT)
 
     monkeypatch.setattr(experiments_run, "git", lambda *_, **__: "")
     monkeypatch.setattr(experiments_run, "_clone", lambda folder: folder)
