@@ -19,7 +19,8 @@ from delta.plan import dvc_state, stage_seconds
 from delta.report import this_run
 
 PROGRESS_FILE = Path(".dvc/tmp/progress.jsonl")
-WRITTEN = ("dvc.lock", str(paths.METRICS))  # by a run, in Git
+# By a run, in Git. metrics/runs/ has the results of experiments, which a run does not write.
+WRITTEN = ("dvc.lock", str(paths.SUMMARY), str(paths.PLOTS))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -153,16 +153,16 @@ def test_a_run_says_what_it_changed_and_both_ways_on(space: Path) -> None:
     assert repro.change_lines() == []
     (space / "metrics/summary.json").write_text("new\n")
     _, first, keep, undo = repro.change_lines()
-    assert first == "Git does not have this run yet: one file changed (metrics)."
+    assert first == "Git does not have this run yet: one file changed (metrics/summary.json)."
     assert keep.split("  # ") == [
-        '  git add params.yaml metrics && git commit -m "Run the pipeline"',
+        '  git add params.yaml metrics/summary.json && git commit -m "Run the pipeline"',
         "keep this run's parameters and numbers",
     ]
-    assert undo.split("#")[0].strip() == "git restore metrics"
+    assert undo.split("#")[0].strip() == "git restore metrics/summary.json"
     git(space, "restore", "params.yaml")
     keep = repro.change_lines()[2]
     assert keep.split("  # ") == [
-        '  git add metrics && git commit -m "Run the pipeline"',
+        '  git add metrics/summary.json && git commit -m "Run the pipeline"',
         "keep this run's numbers",
     ]
 
@@ -173,7 +173,7 @@ def test_both_ways_leave_a_clean_working_tree(space: Path) -> None:
         (space / "metrics/plots/figure-1.svg").unlink()
         (space / "metrics/plots/figure-2.svg").write_text("new\n")
         _, first, *commands = repro.change_lines()
-        assert first == "Git does not have this run yet: 3 files changed (dvc.lock, metrics)."
+        assert first == "Git does not have this run yet: 3 files changed (dvc.lock, metrics/plots)."
         command = commands[way].partition("#")[0].replace("git commit", "git commit -q")
         author = [f"-c user.{key}=t" for key in ("name", "email")]
         command = command.replace("git ", f"git {' '.join(author)} ")
@@ -185,7 +185,10 @@ def test_of_a_first_run_there_is_nothing_to_restore(space: Path) -> None:
     git(space, "rm", "-rq", "--cached", "dvc.lock", "metrics")
     git(space, "commit", "-qm", "no run")
     *_, undo = repro.change_lines()
-    assert undo.partition("#")[0].strip() == "git clean -dfq dvc.lock metrics"
+    assert (
+        undo.partition("#")[0].strip()
+        == "git clean -dfq dvc.lock metrics/summary.json metrics/plots"
+    )
 
 
 def test_in_a_folder_of_a_repository_only_what_the_run_wrote_is_named(
@@ -198,9 +201,11 @@ def test_in_a_folder_of_a_repository_only_what_the_run_wrote_is_named(
     for name in ("dvc.lock", "metrics/summary.json", "mine.txt"):
         Path(name).write_text("new\n")
     _, first, keep, undo = repro.change_lines()
-    assert first == "Git does not have this run yet: 2 files changed (dvc.lock, metrics)."
-    assert keep.strip().startswith("git add dvc.lock metrics && ")
-    assert undo.partition("#")[0].strip() == "git clean -dfq dvc.lock metrics"
+    assert (
+        first == "Git does not have this run yet: 2 files changed (dvc.lock, metrics/summary.json)."
+    )
+    assert keep.strip().startswith("git add dvc.lock metrics/summary.json && ")
+    assert undo.partition("#")[0].strip() == "git clean -dfq dvc.lock metrics/summary.json"
 
 
 def test_outside_git_nothing_is_said_of_changes(

@@ -161,7 +161,7 @@ RUN_BY = {
     "make test": ".ci/run",
     "dvc repro": "tests/end_to_end/test_laptop.py",
     "dvc exp run -S selector.k=": "tests/end_to_end/test_dvc_repro.py",
-    "dvc exp show --only-changed": "tests/end_to_end/test_dvc_repro.py",
+    "dvc exp show --only-changed --drop /": "tests/end_to_end/test_dvc_repro.py",
     "dvc metrics diff": "tests/end_to_end/test_dvc_repro.py",
     "python -m delta compare policy zero-shot": "tests/end_to_end/test_all_figures.py",
     "python -m delta results seeds": "tests/end_to_end/test_all_figures.py",
