@@ -1,10 +1,11 @@
 """Compute and render a whole plan."""
 
+import textwrap
 from collections.abc import Callable
 
 from delta.check import Params
 from delta.core.errors import InputError
-from delta.plan import costs, render
+from delta.plan import costs, render, stage_seconds
 from delta.plan.availability import AskHub, InCache, check_sources, external_sources
 from delta.plan.costs import Gpu
 from delta.plan.dvc_state import UP_TO_DATE, Stage
@@ -39,6 +40,7 @@ def plan(
     asked = dict.fromkeys(group.model for group in groups if group.to_ask != 0)
     sources = [s for s in external_sources(params) if not workspace.settled(s.stage)]
     answers = check_sources(sources, ask_hub, in_cache, offline)
+    recorded = stage_seconds.describe(params.profile, [stage.name for stage in to_run]) or ""
     sections = [
         render.stage_section(stages),
         render.request_section(params, requests),
@@ -46,6 +48,7 @@ def plan(
         render.server_section(params, requests),
         render.total_section(params, requests, training),
         render.wall_time_section(costs.wall_time(params, len(to_run), requests, training)),
+        render.Section(textwrap.wrap(recorded, render.WIDTH)),
         render.memory_section(params, asked, known, gpu, trains),
         render.disk_section(workspace, requests, known, trains),
         render.source_section(answers),

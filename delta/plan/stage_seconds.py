@@ -1,4 +1,4 @@
-"""The recorded time of each stage: what `python -m delta repro` says about the time left.
+"""The recorded time of each stage: what `delta repro` and `delta plan` say about time.
 
 stage_seconds.json is measured, on the machine and the day that it names. To measure it again, run
 `python -m delta repro --record` in a fresh clone with nothing else on the machine. While it holds
@@ -7,13 +7,14 @@ no stage, nothing is said about time.
 
 import datetime
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from delta.core.errors import InputError
 from delta.core.files import write_text
 from delta.core.machine import cpu
+from delta.core.progress import rough_duration
 
 FILE = Path(__file__).with_suffix(".json")
 
@@ -39,6 +40,18 @@ def seconds_of(profile: str, path: Path = FILE) -> dict[str, float]:
     """Return the recorded seconds by stage; empty where `profile` has not been recorded."""
     recorded = read(path)
     return recorded.seconds if recorded.profile == profile else {}
+
+
+def describe(profile: str, stages: Iterable[str], path: Path = FILE) -> str | None:
+    """Return how long these stages took when they were recorded; None if one of them was not."""
+    recorded, names = read(path), set(stages)
+    if recorded.profile != profile or not names or not names <= recorded.seconds.keys():
+        return None
+    took = rough_duration(sum(recorded.seconds[name] for name in names))
+    return (
+        f"Recorded: these stages took {took} with the profile's own parameters and no cached reply "
+        f"({recorded.machine}, {recorded.date})."
+    )
 
 
 def write(profile: str, seconds: Mapping[str, float], path: Path = FILE) -> None:

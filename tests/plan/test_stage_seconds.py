@@ -38,3 +38,19 @@ def test_stages_run_depth_first_as_dvc_runs_them() -> None:
     reads = {"E": "DF", "D": "BC", "B": "A", "C": "A", "A": "", "F": "G", "G": ""}
     stages = [Stage(name, tuple(before), (), data_changed=False) for name, before in reads.items()]
     assert "".join(stage.name for stage in dvc_state.run_order(stages)) == "ABCDGFE"
+
+
+def test_the_plan_says_how_long_recorded_stages_took(tmp_path: Path) -> None:
+    path = tmp_path / "stage_seconds.json"
+    seconds = {"select": 2.0, "train": 130.0, "report": 108.0}
+    path.write_text(json.dumps({**RECORD, "seconds": seconds}))
+    assert stage_seconds.describe("laptop", ["select", "train", "report"], path) == (
+        "Recorded: these stages took 4 min with the profile's own parameters and no cached reply "
+        "(2 × Toy CPU, 2026-01-02)."
+    )
+    assert stage_seconds.describe("laptop", ["train", "analyze"], path) is None  # not recorded
+    assert stage_seconds.describe("paper", ["train"], path) is None
+    assert stage_seconds.describe("laptop", [], path) is None
+
+
+RECORD = {"profile": "laptop", "machine": "2 × Toy CPU", "date": "2026-01-02"}
