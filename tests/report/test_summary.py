@@ -82,7 +82,7 @@ def test_the_lists_are_in_percent_and_name_what_they_compare() -> None:
         "method": "dpo",
         "sentence": "What DPO on 15 pairs taught smollm2-135m cannot be told apart from chance.",
     }
-    finished, _, any_form, _ = content["measures"]
+    finished, _, any_form, *_ = content["measures"]
     assert (finished["name"], finished["label"]) == ("finished", "finishes its answer")
     assert (finished["questions"], finished["base"], any_form["policy"]) == (6, 50.0, 100.0)
     assert list(content["comparisons"][0].items())[:6] == [
