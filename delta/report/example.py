@@ -8,17 +8,17 @@ import polars as pl
 
 from delta.core import paths, tables
 from delta.core.schemas import ANSWER, QUESTION
+from delta.report.this_run import EXPRESSIONS
 
 MAX_CHARACTERS = 360  # of a text on the first screen
 END = 120  # of them from the end, where the answer stands
 JUDGED = ["question_id", "sample", "outcome", "extracted", "finish_reason"]
-CORRECT, BOXED, FINISHED = (
-    pl.col("outcome") == "correct",
-    pl.col("extracted").is_not_null(),
-    pl.col("finish_reason") == "stop",
-)
 # What the question shows → what the base's answer lacks and the policy's has, the best first.
-KINDS = (("right", CORRECT), ("form", BOXED), ("finished", FINISHED))
+KINDS = (
+    ("right", EXPRESSIONS["correct"]),
+    ("form", EXPRESSIONS["asked_form"]),
+    ("finished", EXPRESSIONS["finished"]),
+)
 UNCHANGED = "unchanged"
 
 

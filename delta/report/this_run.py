@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import polars as pl
 
 from delta.core import paths, tables
@@ -15,7 +16,7 @@ from delta.core.errors import InputError
 from delta.core.files import read_json
 from delta.core.schemas import ANSWER
 from delta.core.types import Row
-from delta.experiments.results import AnswerCounts, count_answers
+from delta.experiments.results import count_answers
 from delta.report.scores import Scores, interval_of
 from delta.stats.contrasts import (
     Contrast,
@@ -118,23 +119,15 @@ def measure_run(base: Answers, policy: Answers) -> list[Measure]:
 
 def _measure(name: str, base: Answers, policy: Answers) -> Measure | None:
     """Return a measure; None where it is null for all answers."""
-    counted = []  # of each benchmark: the policy's counts and the base's
+    counted, answers = [], 0
     for benchmark in policy:
-        both = [count_answers(rows[benchmark], EXPRESSIONS[name]) for rows in (policy, base)]
-        if both[0].correct:
-            counted.append(both)
-    questions = sum(len(ours.correct) for ours, _ in counted)
-    if not questions:
-        return None
-    weights = [len(ours.correct) / questions for ours, _ in counted]
-    difference = contrast(
-        [
-            Term(CorrectCounts([ours.correct, theirs.correct], ours.samples), [weight, -weight])
-            for (ours, theirs), weight in zip(counted, weights, strict=True)
-        ]
-    )
-    ours, theirs = (_proportion(counts) for counts in zip(*counted, strict=True))
-    return Measure(name, LABELS[name], questions, theirs, ours, difference, verdict(difference))
+        ours, theirs = (
+            count_answers(rows[benchmark], EXPRESSIONS[name]) for rows in (policy, base)
+        )
+        if ours.correct:
+            counted.append(CorrectCounts([ours.correct, theirs.correct], ours.samples))
+            answers += len(ours.correct) * ours.samples
+    return _pooled(name, LABELS[name], counted, (answers, answers))
 
 
 def _measure_finished(base: Answers, policy: Answers) -> Measure | None:
@@ -146,22 +139,14 @@ def _measure_finished(base: Answers, policy: Answers) -> Measure | None:
     """
     benchmarks = [_finished_means(base[name], policy[name]) for name in policy]
     joined = [means for means in benchmarks if means.height]
-    questions = sum(means.height for means in joined)
-    if not questions:
-        return None
     # The answers that a question lost differ in number, so its mean counts as one answer.
-    terms = [
-        Term(CorrectCounts([means["right_policy"], means["right"]], 1), [weight, -weight])
-        for means in joined
-        for weight in [means.height / questions]
-    ]
-    difference = contrast(terms)
-    every = pl.concat(joined)
-    theirs = effective_n_wilson(every["right"].to_list(), int(every["answers"].sum()))
-    ours = effective_n_wilson(every["right_policy"].to_list(), int(every["answers_policy"].sum()))
-    name = "right_if_finished"
-    label = f"{LABELS[name]} ({questions:,})"
-    return Measure(name, label, questions, theirs, ours, difference, verdict(difference))
+    counted = [CorrectCounts([means["right_policy"], means["right"]], 1) for means in joined]
+    ours, theirs = (
+        sum(int(means[column].sum()) for means in joined)
+        for column in ("answers_policy", "answers")
+    )
+    label = f"{LABELS['right_if_finished']} ({sum(means.height for means in joined):,})"
+    return _pooled("right_if_finished", label, counted, (ours, theirs))
 
 
 def _finished_means(base: pl.DataFrame, policy: pl.DataFrame) -> pl.DataFrame:
@@ -175,10 +160,30 @@ def _finished_means(base: pl.DataFrame, policy: pl.DataFrame) -> pl.DataFrame:
     return means.join(means_policy, "question_id", suffix="_policy", maintain_order="left")
 
 
-def _proportion(counts: Sequence[AnswerCounts]) -> Interval:
-    """Return the mean over the questions of all benchmarks."""
-    means = [number / row.samples for row in counts for number in row.correct]
-    return effective_n_wilson(means, sum(len(row.correct) * row.samples for row in counts))
+def _pooled(
+    name: str, label: str, counted: Sequence[CorrectCounts], answers: tuple[int, int]
+) -> Measure | None:
+    """Return the measure over the questions of all benchmarks; None without questions.
+
+    `counted` has the policy's row, then the base's, of each benchmark; `answers` is the number of
+    answers of each.
+    """
+    if not counted:
+        return None
+    correct = [np.asarray(counts.correct, dtype=np.float64) for counts in counted]
+    questions = sum(rows.shape[1] for rows in correct)
+    terms = [
+        Term(counts, [rows.shape[1] / questions, -rows.shape[1] / questions])
+        for counts, rows in zip(counted, correct, strict=True)
+    ]
+    means = np.hstack(
+        [rows / counts.samples for counts, rows in zip(counted, correct, strict=True)]
+    )
+    ours, theirs = (
+        effective_n_wilson(row.tolist(), number) for row, number in zip(means, answers, strict=True)
+    )
+    difference = contrast(terms)
+    return Measure(name, label, questions, theirs, ours, difference, verdict(difference))
 
 
 def compare_scores(
