@@ -96,9 +96,11 @@ def _training(params: Params) -> Stage:
     speed = costs.machine_speed(GPU, train.bf16)
     sides = [costs.trace_tokens(params, getattr(params.pairing, side)) for side in SIDES]
     side = costs.PROBLEM_PROMPT.value + sum(sides) / len(sides)
-    epoch = costs.training_tokens(train, params.selector.k or 0, side)
-    hours = costs.training_hours(train, epoch, size_of_known(policy_base, "bfloat16"), speed)
-    epochs = train.method_params.num_train_epochs
+    pairs = params.selector.k or 0
+    epoch, epochs = costs.training_tokens(train, pairs, side), train.epochs(pairs)
+    hours = costs.training_hours(
+        train, epoch, epochs, size_of_known(policy_base, "bfloat16"), speed
+    )
     return Stage("train", 0, Tokens(epoch * epochs, 0, 0, 0), hours)
 
 

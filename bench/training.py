@@ -110,7 +110,8 @@ def laptop_params() -> TrainParams:
     train = params.get("train")
     values = train | {
         "method": "dpo",
-        "dpo": train["dpo"] | {"learning_rate": RATE, "num_train_epochs": EPOCHS},
+        "dpo": train["dpo"]
+        | {"learning_rate": RATE, "num_train_epochs": EPOCHS, "max_steps": None},
         "per_device_train_batch_size": BATCH,
         "gradient_accumulation_steps": 1,
         "max_length": PROMPT + LONGEST,

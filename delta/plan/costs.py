@@ -223,9 +223,11 @@ def training_tokens(train: TrainParams, pairs: int, side: float) -> float:
     return pairs * sides * min(train.max_length, side)
 
 
-def training_hours(train: TrainParams, epoch: float, size: Size, speed: Speed) -> float:
+def training_hours(
+    train: TrainParams, epoch: float, epochs: float, size: Size, speed: Speed
+) -> float:
     """Return the hours of all epochs and of the reference log-probabilities, if any."""
-    passes = (8 if train.gradient_checkpointing else 6) * train.method_params.num_train_epochs
+    passes = (8 if train.gradient_checkpointing else 6) * epochs
     reference = 0 if train.method == "sft" else 2
     flop = size.parameters * ATTENTION.value * (passes + reference)
     return epoch * flop / speed.training / HOUR_S
@@ -242,9 +244,10 @@ def training_cost(workspace: Workspace, size: Size | None, gpu: Gpu) -> Training
     generators = (params.pairing.chosen, params.pairing.rejected)
     side = sum(_side_tokens(workspace, name) for name in generators) / 2
     epoch, hours = training_tokens(train, pairs, side), None
+    epochs = train.epochs(pairs)
     if size is not None:
-        hours = training_hours(train, epoch, size, machine_speed(gpu, train.bf16))
-    return TrainingCost(pairs, basis, side, epoch * train.method_params.num_train_epochs, hours)
+        hours = training_hours(train, epoch, epochs, size, machine_speed(gpu, train.bf16))
+    return TrainingCost(pairs, basis, side, epoch * epochs, hours)
 
 
 def wall_time(

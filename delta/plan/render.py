@@ -210,7 +210,7 @@ def training_section(train: TrainParams, cost: TrainingCost | None) -> Section:
         f"train {train.method}",
         _format_whole(cost.pairs),
         cost.basis,
-        str(train.method_params.num_train_epochs),
+        f"{train.epochs(cost.pairs):.3g}",
         abbreviate(cost.side),
         abbreviate(cost.tokens),
         format_sum([cost.hours], format_hours),

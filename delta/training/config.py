@@ -3,6 +3,7 @@
 Options of TRL, Transformers and PEFT carry the names they have there and are passed on unchanged.
 """
 
+import math
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -20,7 +21,6 @@ PositiveFloat = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 
 TRAINER_OPTIONS = {  # fields of TrainParams that every TRL config has
-    "per_device_train_batch_size",
     "gradient_accumulation_steps",
     "optim",
     "lr_scheduler_type",
@@ -29,7 +29,6 @@ TRAINER_OPTIONS = {  # fields of TrainParams that every TRL config has
     "max_length",
     "gradient_checkpointing",
     "bf16",
-    "save_steps",
     "logging_steps",
     "seed",
 }
@@ -63,7 +62,19 @@ class SftParams(StrictModel):
     """Options of SFTConfig."""
 
     learning_rate: LearningRate
-    num_train_epochs: Count
+    num_train_epochs: Count | None  # either this or max_steps
+    max_steps: Count | None  # optimizer steps; the rows are read again where they run out
+
+    @field_validator("max_steps")
+    @classmethod
+    def _one_length(cls, steps: int | None, info: ValidationInfo) -> int | None:
+        epochs = info.data.get("num_train_epochs")
+        if "num_train_epochs" in info.data and (steps is None) == (epochs is None):
+            raise ValueError(
+                f"num_train_epochs is {epochs}; expected a number for one of the two and null for "
+                "the other"
+            )
+        return steps
 
 
 class DpoParams(SftParams):
@@ -105,7 +116,7 @@ class TrainParams(StrictModel):
     max_length: Annotated[int, Field(ge=2)]  # tokens of prompt and completion
     truncation: bool  # cut a side longer than max_length at its end; false: drop the pair
     max_dropped: Annotated[float, Field(ge=0, le=1)]  # fraction of pairs; above it the stage fails
-    per_device_train_batch_size: Count  # dpo: pairs; sft: chosen traces; kto: traces of either side
+    per_device_train_batch_size: Count  # pairs, whatever the method; KTO reads two rows of each
     gradient_accumulation_steps: Count
     optim: Literal["adamw_torch", "adamw_8bit"]
     # Not "constant", which ignores warmup_steps.
@@ -118,8 +129,9 @@ class TrainParams(StrictModel):
     gradient_checkpointing: bool
     num_processes: Count  # of `accelerate launch`: one per GPU of this machine
     fsdp: bool  # shard the model over the processes (FSDP2); false: each process holds all of it
-    early_stopping: EarlyStoppingParams | None  # null: all epochs, the last weights
-    save_steps: Count
+    early_stopping: EarlyStoppingParams | None  # null: all steps, the last weights
+    # Minutes between checkpoints, which wait for the next log; 0: after every logged step.
+    save_minutes: Annotated[float, Field(ge=0)]
     logging_steps: Count
     seed: Annotated[int, Field(ge=0)]
 
@@ -130,15 +142,50 @@ class TrainParams(StrictModel):
         return section
 
     @property
+    def stops_early(self) -> bool:
+        """Return whether the held-out loss decides the end and the weights.
+
+        SFT runs to its end: the paper trains it for one epoch (4.1). Its loss is only measured.
+        """
+        return self.early_stopping is not None and self.method != "sft"
+
+    @property
+    def rows_per_pair(self) -> int:
+        """Return how many rows of the trainer a pair becomes: KTO reads its sides apart."""
+        return 2 if self.method == "kto" else 1
+
+    @property
+    def rows_per_device(self) -> int:
+        """Return how many rows a process reads in a forward pass."""
+        return self.per_device_train_batch_size * self.rows_per_pair
+
+    @property
     def rows_per_forward(self) -> int:
         """Return how many rows all processes together read in a forward pass."""
-        return self.per_device_train_batch_size * self.num_processes
+        return self.rows_per_device * self.num_processes
+
+    def epochs(self, pairs: int) -> float:
+        """Return how often a run without early stopping reads each of `pairs` pairs."""
+        length = self.method_params
+        if length.num_train_epochs is not None:
+            return length.num_train_epochs
+        assert length.max_steps is not None
+        batch = self.per_device_train_batch_size * self.num_processes
+        steps = math.ceil(math.ceil(pairs / batch) / self.gradient_accumulation_steps)
+        return length.max_steps / max(1, steps)
+
+    def num_warmup_steps(self, max_steps: int) -> int:
+        """Return the steps of the warm-up in a run of `max_steps` steps, as Transformers does."""
+        share = self.warmup_steps
+        return int(share) if share >= 1 else math.ceil(max_steps * share)
 
     def trl_options(self) -> dict[str, Any]:
         """Return the arguments of TRL's config class that affect the result."""
-        options = self.model_dump(include=TRAINER_OPTIONS) | self.method_params.model_dump()
+        options = self.model_dump(include=TRAINER_OPTIONS)
+        options |= self.method_params.model_dump(exclude_none=True)
         options |= FIXED_OPTIONS | FIXED_METHOD_OPTIONS[self.method]
-        options["per_device_eval_batch_size"] = self.per_device_train_batch_size
+        for split in ("train", "eval"):
+            options[f"per_device_{split}_batch_size"] = self.rows_per_device
         options["data_seed"] = self.seed
         if self.early_stopping is not None:
             options |= {"eval_strategy": "steps", "eval_steps": self.early_stopping.eval_steps}
@@ -146,12 +193,20 @@ class TrainParams(StrictModel):
             options |= {"fsdp": True, "fsdp_config": FSDP2}
         return options
 
-    @field_validator("per_device_train_batch_size")
+    @field_validator("early_stopping")
     @classmethod
-    def _kto_needs_two_rows(cls, size: int, info: ValidationInfo) -> int:
-        if info.data.get("method") == "kto" and size < 2:
-            raise ValueError("KTO compares the completions of a batch; expected at least 2")
-        return size
+    def _rate_stays_constant(
+        cls, rule: EarlyStoppingParams | None, info: ValidationInfo
+    ) -> EarlyStoppingParams | None:
+        schedule = info.data.get("lr_scheduler_type", "constant_with_warmup")
+        is_stopped = rule is not None and info.data.get("method") in ("dpo", "kto")
+        if is_stopped and schedule != "constant_with_warmup":
+            raise ValueError(
+                f"train.lr_scheduler_type = {schedule!r}: as the learning rate falls to 0 the loss "
+                "stops falling too and looks converged; expected 'constant_with_warmup', or null "
+                "here"
+            )
+        return rule
 
     @field_validator("dtype")
     @classmethod

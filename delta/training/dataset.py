@@ -218,10 +218,9 @@ def _kto_rows(params: TrainParams, rows: list[Row]) -> list[Row]:
     kto_rows.sort(key=lambda row: row.pop("_order"))
     for start in range(0, len(kto_rows), params.rows_per_forward):
         step = kto_rows[start : start + params.rows_per_forward]
-        earlier = kto_rows[start - 1 : start] if len(step) == 1 else []
         for index, row in enumerate(step):
             # The previous rows, the nearest first, cyclically within the step.
-            candidates = [*earlier, *step[index:], *step[:index]][::-1]
+            candidates = [*step[index:], *step[:index]][::-1]
             different = (c for c in candidates if c["completion_ids"] != row["completion_ids"])
             other = next(different, candidates[0])
             max_completion = params.max_length - len(row["prompt_ids"])

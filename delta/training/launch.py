@@ -57,10 +57,11 @@ def prepare_run(
     every process.
     """
     if len(rows) < params.rows_per_forward:
+        size, pairs = params.per_device_train_batch_size, len(rows) // params.rows_per_pair
         raise InputError(
-            f"train.per_device_train_batch_size = {params.per_device_train_batch_size}: "
-            f"{params.num_processes} process(es) take {params.rows_per_forward} rows at once, "
-            f"there are only {len(rows)}; expected 1 to {len(rows) // params.num_processes}"
+            f"train.per_device_train_batch_size = {size}: {params.num_processes} process(es) take "
+            f"{size * params.num_processes} pairs at once, there are only {pairs}; expected 1 to "
+            f"{pairs // params.num_processes}"
         )
     import datasets
 

@@ -69,7 +69,7 @@ def write_weights(
 
 def train_params(**changes: Any) -> TrainParams:
     """Return the smallest valid `train` section with `changes`; dictionaries are merged."""
-    own = {"learning_rate": 1e-2, "num_train_epochs": 1}
+    own = {"learning_rate": 1e-2, "num_train_epochs": 1, "max_steps": None}
     values: dict[str, Any] = {
         "base": "tiny",
         "method": "dpo",
@@ -93,7 +93,7 @@ def train_params(**changes: Any) -> TrainParams:
         "num_processes": 1,
         "fsdp": False,
         "early_stopping": None,
-        "save_steps": 2,
+        "save_minutes": 0,
         "logging_steps": 1,
         "seed": 7,
     }

@@ -20,6 +20,12 @@ def two_epochs(**changes: Any) -> TrainParams:
     return train_params(**{"dpo": {"num_train_epochs": 2}} | changes)
 
 
+def stopping_early(**changes: Any) -> TrainParams:
+    """Return `two_epochs` with the rule RULE and the constant rate that it needs."""
+    rule = {"early_stopping": RULE, "lr_scheduler_type": "constant_with_warmup"}
+    return two_epochs(**rule | changes)
+
+
 def six_pairs() -> list[dict[str, Any]]:
     """Return six tokenized pairs of different lengths and different problems."""
     return [

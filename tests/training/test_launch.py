@@ -19,6 +19,7 @@ from tests.helpers.training_runs import (
     read_history,
     read_numbers,
     six_pairs,
+    stopping_early,
     train_model,
     two_epochs,
     with_reference,
@@ -52,7 +53,7 @@ def test_the_command_is_accelerate_launch_with_the_number_of_processes() -> None
 def test_too_few_rows_for_a_step_of_all_processes_are_refused(tmp_path: Path) -> None:
     params = train_params(per_device_train_batch_size=4, num_processes=2)
     with pytest.raises(
-        InputError, match=r"2 process.* take 8 rows at once, there are only 6; expec"
+        InputError, match=r"2 process.* take 8 pairs at once, there are only 6; expec"
     ):
         launch.prepare_run(tmp_path, params, tmp_path, [{}] * 6, [])
 
@@ -67,7 +68,7 @@ def test_everything_that_shapes_a_run_changes_its_key() -> None:
         launch.run_key(params, rows[:4], rows[4:], "f"),
         launch.run_key(params, rows, [], "another base"),
         launch.run_key(two_epochs(num_processes=2), rows, [], "f"),
-        launch.run_key(two_epochs(early_stopping=RULE), rows, [], "f"),
+        launch.run_key(stopping_early(), rows, [], "f"),
         launch.run_key(two_epochs(num_processes=2, fsdp=True), rows, [], "f"),
     ]
     assert len(set(keys)) == len(keys)
@@ -112,6 +113,7 @@ def test_an_interrupted_fsdp_run_resumes_and_ends_like_one_process(
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     changes = {
         "early_stopping": RULE | {"eval_steps": 4, "patience": 9},
+        "lr_scheduler_type": "constant_with_warmup",
         "dpo": {"num_train_epochs": 5},
     }
     single, double = one_and_two_processes(fsdp=True, **changes)

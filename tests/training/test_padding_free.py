@@ -147,7 +147,11 @@ def test_a_padding_free_run_has_the_history_of_a_padded_one(
     from delta.training import padding_free
 
     params = train_params(
-        method=method, lora=lora, per_device_train_batch_size=3, early_stopping=RULE
+        method=method,
+        lora=lora,
+        per_device_train_batch_size=3,
+        early_stopping=RULE,
+        lr_scheduler_type="constant_with_warmup",
     )
     train, held_out = (with_reference(params, part) for part in split_held_out(params, six_pairs()))
     ways = {"without": padding_free.enable_padding_free, "with": lambda _: False}

@@ -20,8 +20,8 @@ from tests.helpers.training_runs import (
     read_history,
     six_pairs,
     steps_in,
+    stopping_early,
     train_model,
-    two_epochs,
     with_reference,
 )
 
@@ -51,9 +51,7 @@ def test_an_interrupted_run_resumes_at_its_checkpoint_and_ends_the_same(
 
 def converging() -> tuple[TrainParams, Any, Any]:
     """Return params, rows and held-out rows, the swapped pairs, whose loss rises from the start."""
-    params = two_epochs(
-        early_stopping=RULE, dpo={"num_train_epochs": 20}, save_steps=3, logging_steps=4
-    )
+    params = stopping_early(dpo={"num_train_epochs": 20}, logging_steps=3)
     train, held_out = split_held_out(params, six_pairs())
     assert (len(train), len(held_out)) == (4, 2)
     swapped = [
@@ -77,7 +75,7 @@ def test_training_stops_when_converged_and_keeps_the_best_checkpoint(
     assert steps_in(tmp_path / "a/run/checkpoints") == [2, 6]
 
     # Two steps without early stopping, under the same learning rate schedule.
-    plain = params.model_copy(update={"early_stopping": None, "save_steps": 2})
+    plain = params.model_copy(update={"early_stopping": None, "logging_steps": 1})
     with pytest.raises(KeyboardInterrupt):
         train_model(plain, rows, base, tmp_path / "b", console=InterruptingConsole(3))
     from delta.training import model_io
@@ -119,7 +117,7 @@ def test_a_run_without_convergence_keeps_the_lowest_held_out_loss(
     base: Path, tmp_path: Path
 ) -> None:
     rule = RULE | {"eval_steps": 3, "patience": 5}
-    params = two_epochs(early_stopping=rule, dpo={"num_train_epochs": 4})
+    params = stopping_early(early_stopping=rule, dpo={"num_train_epochs": 4})
     train, held_out = (with_reference(params, part) for part in split_held_out(params, six_pairs()))
     _, counts = train_model(params, train, base, tmp_path, held_out)
     curve = [(int(r["step"]), float(r["loss"])) for r in read_history(tmp_path / "held_out.tsv")]
@@ -129,7 +127,7 @@ def test_a_run_without_convergence_keeps_the_lowest_held_out_loss(
 
 
 def test_the_held_out_loss_is_the_loss_of_the_held_out_pairs(base: Path, tmp_path: Path) -> None:
-    params = two_epochs(early_stopping=RULE | {"eval_steps": 1}, dpo={"learning_rate": 1e-12})
+    params = stopping_early(early_stopping=RULE | {"eval_steps": 1}, dpo={"learning_rate": 1e-12})
     train, held_out = (with_reference(params, part) for part in split_held_out(params, six_pairs()))
     train_model(params, train, base, tmp_path, held_out)
     from delta.training import model_io

@@ -65,7 +65,7 @@ def test_the_first_kto_loss_equals_the_formula(
     from delta.training import model_io
 
     method_params = {"beta": beta, "desirable_weight": desirable, "undesirable_weight": undesirable}
-    params = train_params(method="kto", kto=method_params, per_device_train_batch_size=4)
+    params = train_params(method="kto", kto=method_params, per_device_train_batch_size=2)
     rows = with_reference(params, six_pairs()[:2])
     if swapped:
         rows = [row | {"label": not row["label"]} for row in rows]
