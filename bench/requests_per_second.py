@@ -44,6 +44,7 @@ SERVING = ServingParams(
     chat_format="plain",
     dtype="float32",
     max_model_len=2048,
+    max_num_seqs=64,
     tensor_parallel_size=1,
     trust_remote_code=False,
     server=ServerModelParams(revision="r", accepts="vllm"),

@@ -140,6 +140,7 @@ def result_key(content: dict[str, Any]) -> str:
     # replies of a server are under `serving`.
     relevant["engine"] = {"kind": "vllm", "revision": None}
     for serving in relevant["serving"].values():
+        serving.pop("max_num_seqs", None)
         if serving.get("server") is None:
             serving.pop("server", None)
     relevant["evaluation"]["models"] = relevant["evaluation"]["models"]["policy"]

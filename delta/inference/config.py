@@ -77,6 +77,7 @@ class ServingParams(StrictModel):
     chat_format: str  # a name in prompts/chat_formats.yaml
     dtype: Literal["float32", "bfloat16", "float16"]
     max_model_len: Count  # tokens, prompt and reply
+    max_num_seqs: Count  # requests that it writes at once
     tensor_parallel_size: Count  # GPUs that share the model
     trust_remote_code: bool  # whether code beside the weights is run
     server: ServerModelParams | None = None  # a server answers; without it, the engine of this run
@@ -91,7 +92,7 @@ class WeightlessServingParams(StrictModel):
 
 
 def _serving_kind(entry: Any) -> str:
-    weight_options = {"dtype", "tensor_parallel_size", "trust_remote_code"}
+    weight_options = {"dtype", "max_num_seqs", "tensor_parallel_size", "trust_remote_code"}
     weightless = isinstance(entry, dict) and "server" in entry and not weight_options & entry.keys()
     return "weightless" if weightless else "weights"
 
@@ -106,7 +107,6 @@ Serving = Annotated[
 class VllmParams(StrictModel):
     """vLLM's own options. Where one is null, vLLM chooses. A GPU is used where there is one."""
 
-    max_num_seqs: Count
     kv_cache_memory_bytes: Count | None  # for the cache alone
     gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] | None  # or for weights and cache
     enforce_eager: bool

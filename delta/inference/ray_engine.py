@@ -52,7 +52,7 @@ class RayEngine(VllmEngine):
     def _batches(self, prompts: Iterable[Prompt]) -> Iterator[list[Prompt]]:
         """Yield requests with equal prompts together, so that one replica computes the prefix."""
         for _, equal in itertools.groupby(prompts, lambda prompt: prompt[0].prompt):
-            while batch := list(itertools.islice(equal, self.settings.max_num_seqs)):
+            while batch := list(itertools.islice(equal, self.serving.max_num_seqs)):
                 yield batch
 
     def _open_pool(self, model: str) -> ray_actors.RayActorPool:

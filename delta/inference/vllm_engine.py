@@ -79,7 +79,7 @@ class VllmEngine:
     @property
     def window(self) -> int:
         """Return how many requests the engine has at once, so that no slot is ever idle."""
-        return 2 * self.settings.max_num_seqs
+        return 2 * self.serving.max_num_seqs
 
     def add(self, request: Request, tokens: list[int]) -> None:
         """Add a request with the token ids of its prompt.
@@ -152,8 +152,10 @@ class VllmEngine:
             # Without a second process a signal leaves nothing behind, and a CPU is faster.
             os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
             from vllm import EngineArgs, LLMEngine
+            from vllm.usage.usage_lib import UsageContext
 
-            # Without chunking, a whole prompt must fit into one step. With it, vLLM chooses.
+            # Without chunking, a whole prompt must fit into one step. With it, vLLM chooses by the
+            # usage context: for LLM_CLASS 16,384 tokens a step on an H100, else 2,048 anywhere.
             batched = max(BATCHED_TOKENS, self.serving.max_model_len)
             args = EngineArgs(
                 model=str(self.folder),
@@ -165,7 +167,7 @@ class VllmEngine:
                 structured_outputs_config={"backend": "xgrammar", "disable_any_whitespace": True},
                 disable_log_stats=True,
             )
-            self._engine = LLMEngine.from_engine_args(args)
+            self._engine = LLMEngine.from_engine_args(args, UsageContext.LLM_CLASS)
         return self._engine
 
 

@@ -67,7 +67,7 @@ def test_the_same_run_in_two_grids_has_one_key() -> None:
         ("benchmarks.products.questions", 2, False),
         ("selector.seed", 99, False),
         ("engine.max_failed", 0.5, True),
-        ("engine.vllm.max_num_seqs", 3, True),
+        ("serving.smollm2-135m.max_num_seqs", 3, True),
         ("engine.kind", "ray", True),  # vLLM all the same
         ("engine.ray.replicas", 3, True),
         ("grading.backend", "ray", True),

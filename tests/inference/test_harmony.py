@@ -158,9 +158,9 @@ def test_in_vllm_a_model_reasons_before_its_json_or_is_cut(tmp_path: Path) -> No
     from delta.inference.vllm_engine import VllmEngine
 
     fingerprint = write_model_family(tmp_path / "judge", "gpt-oss")
-    serving = SERVING.model_copy(update={"chat_format": "gpt-oss"})
+    serving = SERVING.model_copy(update={"chat_format": "gpt-oss", "max_num_seqs": 16})
     memory = {"kv_cache_memory_bytes": 200 * 2**20, "block_size": 32}
-    settings = VLLM.model_copy(update={"max_num_seqs": 16, **memory})
+    settings = VLLM.model_copy(update=memory)
     engine = VllmEngine(settings, serving, tmp_path / "judge")
     sampling = SamplingParams(temperature=1.0, top_p=1.0, max_tokens=600, seed=1)
     prompt = engine.render(engine.chat_format.messages("Rate it."))

@@ -153,10 +153,9 @@ def assignments(folder: Path) -> list[tuple[int, str]]:
 
 def settings() -> tuple[VllmParams, ServingParams]:
     params = check(ROOT / "profiles" / "smoke.yaml")
-    vllm = params.engine.vllm.model_copy(
-        update={"max_num_seqs": 4, "kv_cache_memory_bytes": 100 * 2**20}
-    )
-    serving = params.serving["smollm2-135m"].model_copy(update={"max_model_len": 512})
+    vllm = params.engine.vllm.model_copy(update={"kv_cache_memory_bytes": 100 * 2**20})
+    changes = {"max_model_len": 512, "max_num_seqs": 4}
+    serving = params.serving["smollm2-135m"].model_copy(update=changes)
     assert isinstance(serving, ServingParams)
     return vllm, serving
 
@@ -196,7 +195,7 @@ def test_a_killed_replica_costs_what_it_had_in_flight_and_no_reply_differs(
     assert victim
     assert max(times.values()) == 2
     # A window, one batch more, and the replies that had arrived and were not yet read.
-    assert 1 <= len(repeated) <= 2 * vllm.max_num_seqs + 4
+    assert 1 <= len(repeated) <= 2 * serving.max_num_seqs + 4
     assert repeated <= {key for pid, key in assignments(folder) if pid == victim}
     assert not repeated & kept_before
     lines = b"".join(path.read_bytes() for path in (tmp_path / "cache").glob("*.log"))

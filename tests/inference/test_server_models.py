@@ -328,7 +328,7 @@ MISTAKES: list[tuple[Change, str]] = [
     ),
     (
         lambda c: c["serving"]["judge-api"].update(dtype="float32"),
-        "serving.judge-api.tensor_parallel_size is missing",
+        "serving.judge-api.max_num_seqs is missing",
     ),
     (
         lambda c: c["engine"].update(kind="server"),

@@ -10,6 +10,7 @@ import uuid
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -33,6 +34,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 ASKING = """
 import sys
 from pathlib import Path
+from typing import Any
 from tests.helpers.smoke_engine import open_engine, some_requests
 model = Path(sys.argv[1])
 engine = open_engine(model)
@@ -178,3 +180,38 @@ def test_a_family_uses_its_chat_format_and_its_markers_come_back(
     kept = traces["text"].str.contains_any(list(FAMILIES[family].special[:-1]))
     assert kept.any() == engine.chat_format.keep_special_tokens
     assert not traces["text"].str.contains(FAMILIES[family].special[-1], literal=True).any()
+
+
+class H100:
+    """What vLLM asks of its platform before it chooses the size of a step."""
+
+    def get_device_total_memory(self) -> int:
+        return 79 * 2**30
+
+    def get_device_name(self) -> str:
+        return "NVIDIA H100 80GB HBM3"
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda: False  # is_tpu, is_cpu
+
+
+@pytest.mark.parametrize(("chunked", "tokens"), [(True, 16_384), (False, 4_096)])
+def test_a_step_on_an_h100_has_16384_tokens_unless_whole_prompts_must_fit_into_it(
+    chunked: bool, tokens: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from vllm import LLMEngine
+    from vllm.engine import arg_utils
+
+    started: list[tuple[Any, Any]] = []
+    monkeypatch.setattr(LLMEngine, "from_engine_args", lambda *given: started.append(given))
+    write_model_family(tmp_path / "tiny", "plain")
+    params = check(SMOKE)
+    serving = params.serving["smollm2-135m"].model_copy(update={"max_model_len": 4_096})
+    assert isinstance(serving, ServingParams)
+    vllm = params.engine.vllm.model_copy(update={"enable_chunked_prefill": chunked})
+    VllmEngine(vllm, serving, tmp_path / "tiny").load()
+    ((args, context),) = started
+    monkeypatch.setattr(arg_utils, "current_platform", H100())
+    defaults, _ = arg_utils.EngineArgs.get_batch_defaults(1)
+    assert (args.max_num_batched_tokens or defaults[context]) == tokens
+    assert args.max_num_seqs == 16
