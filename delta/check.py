@@ -32,6 +32,7 @@ from delta.judging.judge import JudgeParams
 from delta.pairing.pair import PairingParams, required_ratings
 from delta.pairing.select import SelectorParams
 from delta.prompts import prompt_files
+from delta.training import served_precision
 from delta.training.config import TrainParams
 
 
@@ -216,6 +217,10 @@ def _evaluation(params: Params) -> Iterator[str]:
         )
 
 
+def _served_precision(params: Params) -> Iterator[str]:
+    yield from served_precision.mistakes(params.train, params.serving)
+
+
 def _examples(key: str, examples: int) -> Iterator[str]:
     number = len(prompt_files.worked_examples())
     if examples > number:
@@ -381,6 +386,15 @@ def _context_lengths(params: Params) -> Iterator[str]:
 
 
 RULES = (
-    *(_names, _servers, _recordings, _remote_code, _evaluation, _sizes, _ratings),
+    *(
+        _names,
+        _servers,
+        _recordings,
+        _remote_code,
+        _evaluation,
+        _served_precision,
+        _sizes,
+        _ratings,
+    ),
     *(_token_limits, _request_fields, _context_lengths),
 )

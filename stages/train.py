@@ -52,8 +52,8 @@ def main(console: Console) -> None:
         complete = partial(fingerprint.write_fingerprint, source="train")
         end_of_turn = chat_format.end_of_turn(tokenizer)
         policy = paths.model(paths.POLICY)
-        changed = model_io.save(settings, base, checkpoint, policy, end_of_turn, complete)
-        counts |= result | {"weights_changed": changed, "machine": launch.machine(settings)}
+        changes = model_io.save(settings, base, checkpoint, policy, end_of_turn, complete)
+        counts |= result | changes | {"machine": launch.machine(settings)}
         write_counts(paths.counts("train"), counts, "train")
         checkpoints.remove_run(folder)  # the policy is complete, and DVC keeps it
     labels = {"last_loss": "loss", "last_margin": "margin", "held_out_loss": "held-out loss"}

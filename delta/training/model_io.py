@@ -10,6 +10,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from delta.core import fingerprint
 from delta.core.files import atomic_folder
+from delta.core.types import Counts
+from delta.training import weight_changes
 from delta.training.config import TrainParams
 
 NOT_COPIED = (fingerprint.FINGERPRINT_FILE, "model.safetensors.index.json")
@@ -54,10 +56,10 @@ def save(
     target: Path,
     end_of_turn: int,
     complete: Callable[[Path], object],
-) -> dict[str, float]:
+) -> Counts:
     """Write a checkpoint's weights and the base's tokenizer files; call `complete` on the folder.
 
-    Return fraction_of_weights_changed. The policy's generation settings name `end_of_turn`, which
+    Return weight_changes.compare. The policy's generation settings name `end_of_turn`, which
     it was trained to write, even if the base's do not.
     """
     model = load_checkpoint(params, base, checkpoint)
@@ -68,8 +70,9 @@ def save(
             is_weights_or_card = file.suffix == ".safetensors" or file.name in NOT_COPIED
             if file.is_file() and not is_weights_or_card and not (part / file.name).exists():
                 shutil.copy2(file, part / file.name)  # tokenizer, chat template
+        changes = weight_changes.compare(base, part)
         complete(part)
-    return fraction_of_weights_changed(model, base)
+    return changes
 
 
 def _add_end_token(generation_config: Any, end_of_turn: int) -> None:
@@ -77,21 +80,3 @@ def _add_end_token(generation_config: Any, end_of_turn: int) -> None:
     ends = known if isinstance(known, list) else [] if known is None else [known]
     if end_of_turn not in ends:
         generation_config.eos_token_id = [*ends, end_of_turn]
-
-
-def fraction_of_weights_changed(model: Any, base: Path) -> dict[str, float]:
-    """Return the fraction of weights that training changed, in float32 and in bfloat16.
-
-    At the paper's learning rate of 5e-8 most changes are below half a step of bfloat16.
-    """
-    before = load(base, "float32").state_dict()
-    total = in_float32 = in_bfloat16 = 0
-    for name, tensor in model.state_dict().items():
-        new, old = tensor.float().cpu(), before[name]
-        total += new.numel()
-        in_float32 += int((new != old).sum())
-        in_bfloat16 += int((new.bfloat16() != old.bfloat16()).sum())
-    return {
-        "float32": round(in_float32 / total, 4),
-        "bfloat16": round(in_bfloat16 / total, 4),
-    }
