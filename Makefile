@@ -104,7 +104,7 @@ fuzz: test-environment ## fuzz the code that reads model text: SECONDS=600 for e
 		python -m tests.property.fuzz_targets $$target -max_len=400 -max_total_time=$(or $(SECONDS),60) || exit 1; \
 	done
 
-AUDITED := $(filter-out requirements/torch.txt requirements/excluded.txt,$(wildcard requirements/*.txt))
+AUDITED := $(filter-out requirements/torch.txt %/excluded.txt,$(wildcard requirements/*.txt requirements/gpu/*.txt))
 audit: environment ## list known vulnerabilities of the pinned packages (needs the package index itself)
 	tools/uv.sh python tool run pip-audit==2.10.1 --disable-pip $(AUDITED:%=--requirement %)
 

@@ -11,6 +11,7 @@ COMMANDS = {
     "compare": "Compare two runs question by question.",
     "experiment": "Run a table, figure or control of the paper as DVC experiments.",
     "export": "Write the selected pairs as a Hugging Face dataset with its card.",
+    "pin": "Write the newest commits of unpinned hub sources into params.yaml.",
     "plan": "Print what `make repro` would run, request and cost, without running it.",
     "push": "Push the outputs to a DVC remote, also after a killed push.",
     "rating-sheet": "Write a sheet of traces for people to rate.",

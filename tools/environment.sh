@@ -54,30 +54,26 @@ find_python() {
     fail "needs Python 3.11 to 3.13 with its venv module (Debian: apt-get install python3-venv); PYTHON=/path/to/python names one"
 }
 
+# Install the locks in $folder. PyTorch's own index, tried when that fails, serves the CPU's build.
 install_locked() {
-    local files=(requirements/torch.txt requirements/running.txt)
+    local files=(${torch:+"$torch"} "$folder/running.txt")
     # No constraints: every version is pinned, and with hashes uv accepts only hashed constraints.
     local sync=(env UV_CONSTRAINT= tools/uv.sh "$venv/bin/python" pip sync "${quiet[@]}" --require-hashes --no-build-isolation)
     for group in $groups; do
-        files+=("requirements/$group.txt")
+        files+=("$folder/$group.txt")
     done
-    "${sync[@]}" "${files[@]}" || {
-        echo "set-up: that failed; trying PyTorch's own index" >&2
-        "${sync[@]}" --torch-backend cpu "${files[@]}"
-    }
-}
-
-# Install the official vLLM with CUDA, resolved and not locked. No test runs this with a GPU.
-install_gpu() {
-    local options=(--group gpu)
-    for group in $groups; do options+=(--group "$group"); done
-    tools/uv.sh "$venv/bin/python" pip install "${quiet[@]}" -r pyproject.toml "${options[@]}"
+    "${sync[@]}" "${files[@]}" && return
+    [ -n "$torch" ] || return 1
+    echo "set-up: that failed; trying PyTorch's own index" >&2
+    "${sync[@]}" --torch-backend cpu "${files[@]}"
 }
 
 sync() {
-    local pinned=(requirements/*.txt) digest old groups python
-    if [ "$accelerator" = gpu ]; then
-        pinned=(pyproject.toml requirements/setup.txt)
+    local folder=requirements torch=requirements/torch.txt digest old groups python
+    local pinned=(requirements/*.txt)
+    if [ "$accelerator" = gpu ]; then # with the CUDA build of torch, which the main index has
+        folder=requirements/gpu torch=''
+        pinned=(requirements/setup.txt requirements/gpu/*.txt)
         set -- cluster s3 "$@"
     fi
     for group in "$@"; do
@@ -99,7 +95,7 @@ sync() {
         # Without a stamp the next run starts from nothing, so no partly installed package remains.
         rm -f "$stamp"
         "$venv/bin/python" -m pip install -qq --no-compile --no-deps --require-hashes -r requirements/setup.txt
-        if [ "$accelerator" = gpu ]; then install_gpu; else install_locked; fi
+        install_locked
         echo "$digest${groups:+ $groups}" >"$stamp"
     fi
     grep -qxF "$root" "$clones" 2>/dev/null || echo "$root" >>"$clones" 2>/dev/null || true

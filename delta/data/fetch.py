@@ -152,13 +152,16 @@ def _copy_from_hub(key: str, source: HubModel, target: Path) -> None:
     """Download into the hub's usual cache, which other projects share, and copy from there."""
     from huggingface_hub import snapshot_download
 
-    with source.download(key, source.repository):
-        folder = snapshot_download(
+    def download() -> str:
+        folder: str = snapshot_download(
             source.repository,
             revision=source.revision,
             allow_patterns=_allow_patterns(source.code),
             ignore_patterns=IGNORE_PATTERNS,
         )
+        return folder
+
+    folder = source.read(key, source.repository, download)
     _copy(key, Path(folder), source.code, target)
 
 

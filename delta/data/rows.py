@@ -78,12 +78,8 @@ def _rows(key: str, source: DataSource, columns: list[str] | None) -> Iterator[R
 
 
 def _rows_of_dataset(key: str, hub: HubDataset, columns: list[str] | None) -> Iterator[Row]:
-    import datasets
-
-    with hub.download(key, " ".join(filter(None, (hub.repository, hub.config, hub.split)))):
-        dataset = datasets.load_dataset(
-            hub.repository, hub.config, split=hub.split, revision=hub.revision
-        )
+    what = " ".join(filter(None, (hub.repository, hub.config, hub.split)))
+    dataset = hub.read(key, what, lambda: _load_dataset(hub))
     if columns is not None:
         if missing := [name for name in columns if name not in dataset.column_names]:
             raise InputError(f"{key}: no column {missing[0]!r}; it has {dataset.column_names}")
@@ -91,17 +87,45 @@ def _rows_of_dataset(key: str, hub: HubDataset, columns: list[str] | None) -> It
     yield from map(_number_converter(dataset.features.arrow_schema), dataset)
 
 
+def _load_dataset(hub: HubDataset) -> Any:
+    """Return the split at its commit.
+
+    Where `datasets` cannot ask the hub, it takes the newest commit in its cache, whichever it was
+    asked for. Raises LocalEntryNotFoundError where the cache lacks the right one.
+    """
+    import datasets
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    builder = datasets.load_dataset_builder(hub.repository, hub.config, revision=hub.revision)
+    if builder.hash != hub.revision:
+        folder = Path(builder.cache_dir).parents[1]  # its subfolders are VERSION/COMMIT
+        versions = [path.parent.name for path in folder.glob(f"*/{hub.revision}")]
+        if not versions:
+            raise LocalEntryNotFoundError(f"the cache has {builder.hash} and not {hub.revision}")
+        builder = type(builder)(
+            repo_id=hub.repository,
+            dataset_name=builder.dataset_name,
+            config_name=builder.config.name,
+            version=versions[-1],
+            hash=hub.revision,
+        )
+    builder.download_and_prepare()
+    return builder.as_dataset(split=hub.split)
+
+
 def _download(key: str, source: HubFiles) -> list[Path]:
     from huggingface_hub import hf_hub_download
 
-    paths = []
-    for name in source.files:
-        with source.download(key, f"{source.repository}/{name}"):
-            path = hf_hub_download(
-                source.repository, name, repo_type="dataset", revision=source.revision
-            )
-        paths.append(Path(path))
-    return paths
+    repository, revision = source.repository, source.revision
+
+    def download(name: str) -> str:
+        path: str = hf_hub_download(repository, name, repo_type="dataset", revision=revision)
+        return path
+
+    return [
+        Path(source.read(key, f"{repository}/{name}", partial(download, name)))
+        for name in source.files
+    ]
 
 
 def _rows_of_files(key: str, paths: list[Path], columns: list[str] | None) -> Iterator[Row]:

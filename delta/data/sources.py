@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, ClassVar, Generic, Self, TypeVar
@@ -19,10 +19,11 @@ from pydantic import Field, model_validator
 from delta.core.digests import Digest, check_digest, sha256_of
 from delta.core.errors import InputError
 from delta.core.params import StrictModel
+from delta.data import hub
+from delta.data.hub import UNPINNED
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".parquet", ".csv")
 MAX_MEMBER_BYTES = 2**34  # unpacked; more than any file that a package index takes
-UNPINNED = "unpinned"
 # A profile may leave a commit open; reading from the source then raises InputError.
 Commit = Annotated[str, Field(pattern=rf"^([0-9a-f]{{40}}|{UNPINNED})$")]
 
@@ -72,19 +73,22 @@ class HubRepository(StrictModel):
         """Return the repository and the first eight digits of its commit."""
         return f"{self.repository}@{self.revision[:8]}"
 
-    @contextmanager
-    def download(self, key: str, what: str) -> Iterator[None]:
-        """Raise InputError where the commit is not set or a library of the hub has an error.
+    def read(self, key: str, what: str, function: Callable[[], T]) -> T:
+        """Return the result of `function`, which reads `what` of the repository by a hub's library.
 
-        `what` is the part of the repository that the block downloads.
+        It is called again where the hub limits requests. Raises InputError where the commit is not
+        set or the library has an error.
         """
         if self.revision == UNPINNED:
+            commit = hub.newest_commit(self.repository, self.REPO_TYPE)
             raise InputError(
-                f"{key}.revision = {UNPINNED!r}; expected the commit of {self.repository} (40 hex "
-                "digits; its page on the hub lists them under `History`)"
+                f"{key}.revision = {UNPINNED!r}; expected a commit of {self.repository} (40 hex "
+                f"digits): {hub.how_to_pin(commit)}"
             )
         try:
-            yield
+            return hub.retry_while_limited(function)
+        except InputError:
+            raise
         except Exception as error:  # a dozen kinds: gated, no such revision, offline, disk full
             raise InputError(
                 f"{key} = {what} at {self.revision}: not downloaded: {self._advice(error)}"
@@ -92,32 +96,24 @@ class HubRepository(StrictModel):
 
     def _advice(self, error: Exception) -> str:
         """Return what to do about an error of the hub's libraries."""
-        from huggingface_hub.errors import (
-            GatedRepoError,
-            LocalEntryNotFoundError,
-            RepositoryNotFoundError,
-            RevisionNotFoundError,
+        from huggingface_hub.constants import is_offline_mode
+
+        if advice := hub.advice(error, self.repository, self.REPO_TYPE):
+            return advice
+        if not hub.is_out_of_reach(error):
+            return f"{type(error).__name__}: {' '.join(str(error).split())}"
+        reason = "HF_HUB_OFFLINE is set" if is_offline_mode() else "the hub is out of reach"
+        local = "file" if self.REPO_TYPE == "dataset" else "folder"
+        return (
+            f"{reason} and the cache is incomplete; where there is a network, "
+            f"{self._how_to_fill()} here, or name a local copy as `{local}`"
         )
 
-        is_dataset = self.REPO_TYPE == "dataset"
-        page = f"https://huggingface.co/{'datasets/' * is_dataset}{self.repository}"
-        if isinstance(error, GatedRepoError):
-            return (
-                f"it is gated; accept its terms at {page} and set HF_TOKEN to that account's token"
-            )
-        if isinstance(error, RepositoryNotFoundError | RevisionNotFoundError):
-            return f"{page} has no such revision, or is private and needs HF_TOKEN"
-        if isinstance(error, LocalEntryNotFoundError):
-            offline = "HF_HUB_OFFLINE" in os.environ
-            reason = "HF_HUB_OFFLINE is set" if offline else "the hub is out of reach"
-            command = f"hf download {self.repository} --revision {self.revision}"
-            command += " --repo-type dataset" * is_dataset
-            return (
-                f"{reason} and the cache is incomplete; where there is a network, run `{command}` "
-                "and copy the cache (HF_HUB_CACHE) here, or name a local copy as "
-                f"`{'file' if is_dataset else 'folder'}`"
-            )
-        return f"{type(error).__name__}: {' '.join(str(error).split())}"
+    def _how_to_fill(self) -> str:
+        """Return how the cache that an offline run reads is filled and copied."""
+        command = f"hf download {self.repository} --revision {self.revision}"
+        command += " --repo-type dataset" * (self.REPO_TYPE == "dataset")
+        return f"run `{command}` and copy the cache (HF_HUB_CACHE)"
 
 
 class HubDataset(HubRepository):
@@ -125,6 +121,10 @@ class HubDataset(HubRepository):
 
     config: str | None  # null where the repository has only one
     split: str
+
+    def _how_to_fill(self) -> str:
+        # Offline, `datasets` reads only the tables that it has made of the files.
+        return "run this stage and copy the cache of `datasets` (HF_DATASETS_CACHE)"
 
 
 class HubFiles(HubRepository):

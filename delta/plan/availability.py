@@ -1,15 +1,16 @@
 """Check that the models, datasets, files and packages that a run reads from outside are there."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 from delta.check import Params
+from delta.data import hub
+from delta.data.fetch import ALLOW_PATTERNS, IGNORE_PATTERNS
 from delta.data.sources import DataSource
 
-HUB_TIMEOUT_S = 5  # for one answer
 REFUSED = "refused"
 FOUND = "found"
 NOT_CHECKED = "not checked"
@@ -84,7 +85,7 @@ def check_sources(
     unknown = [source for source, answer in local.items() if answer is None]
     answers = {source: ask_hub(source) for source in unknown[:1]}
     if NO_ANSWER in answers.values():
-        answers = dict.fromkeys(unknown, Availability(NOT_CHECKED, "no network"))
+        answers = {source: _without_network(source) for source in unknown}
     else:
         with ThreadPoolExecutor(8) as pool:
             answers |= zip(unknown[1:], pool.map(ask_hub, unknown[1:]), strict=True)
@@ -99,62 +100,103 @@ def _check_locally(source: ExternalSource, in_cache: InCache, offline: bool) -> 
         return Availability(REFUSED, "no such file or folder")
     if source.kind == "package":
         return Availability(NOT_CHECKED, "pip asks its index when the stage runs")
+    if source.revision == hub.UNPINNED:
+        return _without_network(source) if offline else None
     if in_cache(source):
         return Availability(FOUND, "in the local cache")
     return Availability(REFUSED, "HF_HUB_OFFLINE is set, the cache lacks it") if offline else None
 
 
+def _without_network(source: ExternalSource) -> Availability:
+    if source.revision == hub.UNPINNED:
+        return Availability(REFUSED, f"unpinned: {hub.how_to_pin(None)}")
+    return Availability(NOT_CHECKED, "no network")
+
+
 def ask_hub(source: ExternalSource) -> Availability:
     """Return whether the account of HF_TOKEN may read the repository; NO_ANSWER: not known."""
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import (
-        GatedRepoError,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
-
-    api, name, kind = HfApi(), source.name, source.kind
-    page = f"https://huggingface.co/{'datasets/' * (kind == 'dataset')}{name}"
+    page = hub.page_of(source.name, source.kind)
     try:
-        info = api.repo_info(name, revision=source.revision, repo_type=kind, timeout=HUB_TIMEOUT_S)
-        if info.gated:  # its page can be read all the same
-            api.auth_check(name, repo_type=kind)
-    except GatedRepoError:
-        return Availability(REFUSED, f"gated: accept its terms at {page}, and set HF_TOKEN")
-    except RevisionNotFoundError:
-        return Availability(REFUSED, f"no revision {source.revision[:12]} at {page}")
-    except RepositoryNotFoundError:
-        return Availability(REFUSED, f"not there, or private and HF_TOKEN lacks: {page}")
+        answer = hub.ask(source.name, source.kind, source.revision)
     except Exception as error:  # noqa: BLE001 - however the connection broke
+        if wait := hub.seconds_to_wait(error):
+            return Availability(NOT_CHECKED, f"the hub limits requests; ask again in {wait} s")
         status = getattr(getattr(error, "response", None), "status_code", 500)
-        return NO_ANSWER if status >= 500 else Availability(REFUSED, f"{page}: HTTP {status}")
-    existing = {file.rfilename for file in getattr(info, "siblings", None) or ()}
-    if missing := [file for file in source.files if existing and file not in existing]:
+        if status >= 500:
+            return NO_ANSWER
+        advice = hub.advice(error, source.name, source.kind)
+        return Availability(REFUSED, advice or f"{page}: HTTP {status}")
+    if missing := [file for file in source.files if answer.files and file not in answer.files]:
         return Availability(REFUSED, f"{missing[0]} is not in {page}")
+    if source.revision == hub.UNPINNED:
+        return Availability(REFUSED, f"unpinned: {hub.how_to_pin(answer.commit)}")
     return Availability(FOUND, "on the hub")
 
 
+class GatedRepository(NamedTuple):
+    """A repository whose terms an account has to accept."""
+
+    key: str  # of the first source in params.yaml
+    page: str
+    readable: bool  # by the account of HF_TOKEN
+
+
+def gated_repositories(sources: Iterable[ExternalSource]) -> list[GatedRepository]:
+    """Ask the hub which of the repositories are gated.
+
+    Those of which it does not answer are left out: `check_sources` says why.
+    """
+    from huggingface_hub.errors import GatedRepoError
+
+    repositories: dict[tuple[str, str], ExternalSource] = {}
+    for source in sources:
+        if source.revision:
+            repositories.setdefault((source.kind, source.name), source)
+
+    def ask(source: ExternalSource) -> GatedRepository | None:
+        page = hub.page_of(source.name, source.kind)
+        try:
+            gated = hub.ask(source.name, source.kind, hub.UNPINNED).is_gated
+        except GatedRepoError:
+            return GatedRepository(source.key, page, readable=False)
+        except Exception:  # noqa: BLE001 - however the connection broke
+            return None
+        return GatedRepository(source.key, page, readable=True) if gated else None
+
+    with ThreadPoolExecutor(8) as pool:
+        return [answer for answer in pool.map(ask, repositories.values()) if answer]
+
+
 def in_cache(source: ExternalSource) -> bool:
-    """Return whether the Hugging Face cache has the revision, or all of its named files."""
+    """Return whether the Hugging Face cache has all that an offline run reads of the revision."""
     from huggingface_hub import snapshot_download, try_to_load_from_cache
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     name, kind, revision = source.name, source.kind, source.revision
-    if source.files:
-        paths = [
-            try_to_load_from_cache(name, file, revision=revision, repo_type=kind)
-            for file in source.files
-        ]
-        return all(isinstance(path, str) for path in paths)
-    try:
-        snapshot_download(name, revision=revision, repo_type=kind, local_files_only=True)
-    except LocalEntryNotFoundError:
+    if not source.files:  # offline, `datasets` reads only the tables that it has made of the files
         return _in_datasets_cache(source)
+    paths = [
+        try_to_load_from_cache(name, file, revision=revision, repo_type=kind)
+        for file in source.files
+    ]
+    if not all(isinstance(path, str) for path in paths):
+        return False
+    if kind == "model":
+        try:  # after an interrupted download some weights are missing
+            snapshot_download(
+                name,
+                revision=revision,
+                local_files_only=True,
+                allow_patterns=ALLOW_PATTERNS,
+                ignore_patterns=IGNORE_PATTERNS,
+            )
+        except LocalEntryNotFoundError:
+            return False
     return True
 
 
 def _in_datasets_cache(source: ExternalSource) -> bool:
-    """Return whether `datasets` has Arrow files of this commit, which it keeps by itself."""
+    """Return whether `datasets` has Arrow files of this commit, in a cache of its own."""
     from huggingface_hub.constants import HF_HOME
 
     cache = Path(os.environ.get("HF_DATASETS_CACHE", Path(HF_HOME, "datasets")))

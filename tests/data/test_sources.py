@@ -5,6 +5,7 @@ import gzip
 import json
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -236,7 +237,12 @@ def test_a_narrow_float_of_the_hub_is_read_as_one_of_a_file(
 
     features = datasets.Features({"a": datasets.Value("float32"), "q": datasets.Value("string")})
     loaded = datasets.Dataset.from_dict({"a": [2.2, None], "q": ["x", "y"]}, features=features)
-    monkeypatch.setattr(datasets, "load_dataset", lambda *_, **__: loaded)
+    builder = SimpleNamespace(
+        hash="0" * 40,
+        download_and_prepare=lambda: None,
+        as_dataset=lambda split: {"train": loaded}[split],
+    )
+    monkeypatch.setattr(datasets, "load_dataset_builder", lambda *_, **__: builder)
     hub = HubDataset(repository="own/own", config=None, split="train", revision="0" * 40)
     rows = list(read_rows("data", DataSource(hub=hub), ["a"]))
     assert rows == [{"a": 2.2}, {"a": None}]

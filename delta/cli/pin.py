@@ -1,0 +1,107 @@
+"""Write the newest commit of each hub source whose revision is `unpinned` into params.yaml.
+
+Nothing else of the file changes: comments, order and spaces stay.
+"""
+
+import argparse
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ruamel.yaml import YAML, MappingNode, Node, ScalarNode, SequenceNode, YAMLError
+
+from delta.core.errors import InputError
+from delta.core.files import write_text
+from delta.core.params import PARAMS_FILE
+from delta.data import hub
+
+NewestCommit = Callable[[str, str], str | None]  # repository, model or dataset → commit
+
+
+class Unpinned(NamedTuple):
+    """A revision that is `unpinned`, and where its characters are in the file."""
+
+    key: str  # dotted, of the revision
+    repository: str
+    repo_type: str  # model or dataset
+    start: int
+    end: int
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "files", nargs="*", type=Path, default=[PARAMS_FILE], metavar="FILE", help="(params.yaml)"
+    )
+
+
+def main(options: argparse.Namespace) -> None:
+    for path in options.files:
+        try:
+            text = path.read_bytes().decode()  # read_text() would change line ends
+        except (OSError, UnicodeError) as error:
+            raise InputError(f"{path}: cannot be read: {error}") from error
+        pinned, lines = pin(path, text, hub.newest_commit)
+        if pinned != text:
+            write_text(path, pinned)
+        print("\n".join(lines))
+
+
+def pin(path: Path, text: str, newest_commit: NewestCommit) -> tuple[str, list[str]]:
+    """Return the text with all commits, and a line for each.
+
+    Raises InputError where the hub does not say one of them: a file with some would hide that.
+    """
+    places = list(find_unpinned(path, text))
+    commits: dict[tuple[str, str], str] = {}
+    for place in places:
+        repository = place.repository, place.repo_type
+        commit = commits.get(repository) or newest_commit(*repository)
+        if commit is None:
+            raise InputError(
+                f"{path}: {place.key}: the hub does not say the newest commit of "
+                f"{place.repository}; expected a network, and a repository that HF_TOKEN may read"
+            )
+        commits[repository] = commit
+    for place in sorted(places, key=lambda place: place.start, reverse=True):
+        commit = commits[place.repository, place.repo_type]
+        if not set(commit) & set("abcdf"):
+            commit = f'"{commit}"'  # digits, perhaps with an e, are a number to YAML
+        text = text[: place.start] + commit + text[place.end :]
+    lines = [
+        f"{path}: {place.key}: {commits[place.repository, place.repo_type]} ({place.repository})"
+        for place in places
+    ]
+    return text, lines or [f"{path}: every revision is a commit"]
+
+
+def find_unpinned(path: Path, text: str) -> Iterator[Unpinned]:
+    """Yield the unpinned revisions, each once, in the order of the file."""
+    try:
+        root = YAML().compose(text)
+    except YAMLError as error:
+        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    seen: set[int] = set()
+    for keys, node in _mappings(root, ()):
+        values = {key.value: value for key, value in node.value if isinstance(key, ScalarNode)}
+        repository, revision = values.get("repository"), values.get("revision")
+        if not isinstance(repository, ScalarNode) or not isinstance(revision, ScalarNode):
+            continue
+        start, end = revision.start_mark.index, revision.end_mark.index
+        if revision.value != hub.UNPINNED or start in seen:  # an alias is its anchor's place
+            continue
+        seen.add(start)
+        is_model = len(keys) == 3 and (keys[0], keys[2]) == ("models", "hub")
+        kind = "model" if is_model else "dataset"
+        yield Unpinned(".".join([*keys, "revision"]), repository.value, kind, start, end)
+
+
+def _mappings(node: Node | None, keys: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield all mappings below `node`, each with its keys from the top of the file."""
+    match node:
+        case MappingNode():
+            yield keys, node
+            for key, value in node.value:
+                yield from _mappings(value, (*keys, str(key.value)))
+        case SequenceNode():
+            for number, item in enumerate(node.value):
+                yield from _mappings(item, (*keys, str(number)))
