@@ -65,9 +65,8 @@ def notes(shares: Iterable[float | None], texts: Mapping[str, str] = NOTES) -> l
     return [text for symbol, text in texts.items() if symbol in marks]
 
 
-def describe(scores: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return what was cut by benchmark, for one line of the console; empty without a mark."""
-    shares = {name: cut_percent(score) for name, score in scores.items()}
+def describe(shares: Mapping[str, float | None]) -> str:
+    """Return the marked benchmarks of one model with their shares; empty if none is marked."""
     cut = [f"{name} {share:.0f}%" for name, share in shares.items() if share and mark(share)]
     unknown = [name for name, share in shares.items() if share is None]
     parts = [f"{MARK} cut at the token limit: {', '.join(cut)}"] if cut else []

@@ -193,12 +193,13 @@ def describe_scores(scores: Mapping[str, Row]) -> str:
 
     A group of which a benchmark had many cut answers is marked, and these are named.
     """
-    groups: dict[str, list[Row]] = {}
-    for score_ in scores.values():
-        groups.setdefault(score_["group"], []).append(score_)
+    groups: dict[str, list[str]] = {}
+    for name, score_ in scores.items():
+        groups.setdefault(score_["group"], []).append(name)
     means = []
+    cut = {name: cut_answers.cut_percent(score_) for name, score_ in scores.items()}
     for group, members in groups.items():
-        mean = sum(member["value"] for member in members) / len(members)
-        cut = cut_answers.largest(map(cut_answers.cut_percent, members))
-        means.append(cut_answers.marked(f"{group} {mean:.1%}", cut))
-    return "; ".join(filter(None, [f"right: {', '.join(means)}", cut_answers.describe(scores)]))
+        mean = sum(scores[name]["value"] for name in members) / len(members)
+        share = cut_answers.largest(cut[name] for name in members)
+        means.append(cut_answers.marked(f"{group} {mean:.1%}", share))
+    return "; ".join(filter(None, [f"right: {', '.join(means)}", cut_answers.describe(cut)]))

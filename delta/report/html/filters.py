@@ -9,6 +9,7 @@ from delta.evaluation import cut_answers
 from delta.report.claims import formatting
 from delta.report.experiment_table import cuts
 from delta.report.html.labels import label, words
+from delta.report.this_run import Comparison
 from delta.stats.contrasts import Contrast, format_difference, verdict
 
 # Columns of a figure's rows that explain its number: they stand to its right.
@@ -84,6 +85,12 @@ def marked(text: str | None, share: float | None) -> str | None:
     return None if text is None else cut_answers.marked(text, share)
 
 
+def cut_text(comparisons: Sequence[Comparison], side: str) -> str:
+    """Return the benchmarks of which many answers were cut; `side` is base_cut or policy_cut."""
+    shares = {row.benchmark: getattr(row, side) for row in comparisons if row.benchmark is not None}
+    return cut_answers.describe(shares)
+
+
 def count(number_of: int, noun: str) -> str:
     """Return "1 pair" or "2 pairs"."""
     return f"{number_of:,} {noun}{'' if number_of == 1 else 's'}"
@@ -97,6 +104,7 @@ FILTERS = {
     "count": count,
     "cut_notes": cut_answers.notes,
     "cuts": cuts,
+    "cut_text": cut_text,
     "cut_share": cut_answers.cut_percent,
     "marked": marked,
     "difference": difference,
