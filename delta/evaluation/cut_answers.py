@@ -33,7 +33,7 @@ def cut_percent(score: Mapping[str, Any]) -> float | None:
     cut, questions, samples = (score.get(key) for key in ("truncated", "n", "samples"))
     if cut is None or not questions or not samples:
         return None
-    return round(100 * cut / (questions * samples), 4)
+    return float(round(100 * cut / (questions * samples), 4))
 
 
 def largest(shares: Iterable[float | None]) -> float | None:

@@ -310,9 +310,12 @@ def read_comparisons(rows: Sequence[Row]) -> list[Comparison]:
     """Return the list `comparisons` typed, in fractions."""
     return [
         Comparison(
-            *(row[name] for name in ("benchmark", "group", "questions")),
+            row["benchmark"],
+            row["group"],
+            row["questions"],
             *_read_scores(row),
-            *(row.get(name) for name in ("base_cut", "policy_cut")),
+            row.get("base_cut"),
+            row.get("policy_cut"),
             *_read_difference(row),
         )
         for row in rows
