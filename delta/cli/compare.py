@@ -95,7 +95,8 @@ def main(options: argparse.Namespace) -> None:
     ours, theirs = read_answers(options.ours), read_answers(options.theirs)
     compare.check_same_questions(ours.name, ours.scores, theirs.name, theirs.scores)
     comparisons = compare.compare(ours.counts, theirs.counts)
-    print(compare.to_markdown(comparisons, ours.name, theirs.name))
+    cut = compare.largest_cut(ours.scores, theirs.scores)
+    print(compare.to_markdown(comparisons, ours.name, theirs.name, cut))
     if options.show == 0:
         return
     for comparison in comparisons:

@@ -9,6 +9,7 @@ from delta.core.errors import InputError
 from delta.core.schemas import ANSWER
 from delta.core.tables import frame_of
 from delta.core.types import Row
+from delta.evaluation import cut_answers
 from delta.evaluation.benchmarks import BenchmarkParams
 from delta.evaluation.config import EvaluationSampling
 from delta.grading.config import GradingParams
@@ -188,9 +189,17 @@ def _rounded(error: float | None) -> float | None:
 
 
 def describe_scores(scores: Mapping[str, Row]) -> str:
-    """Return the share of right answers by group: the mean over its benchmarks (paper 3.1.2)."""
-    groups: dict[str, list[float]] = {}
-    for score_ in scores.values():
-        groups.setdefault(score_["group"], []).append(score_["value"])
-    shares = [f"{group} {sum(of) / len(of):.1%}" for group, of in groups.items()]
-    return f"right: {', '.join(shares)}"
+    """Return the share of right answers by group: the mean over its benchmarks (paper 3.1.2).
+
+    A group of which a benchmark had many cut answers is marked, and these are named.
+    """
+    groups: dict[str, list[str]] = {}
+    for name, score_ in scores.items():
+        groups.setdefault(score_["group"], []).append(name)
+    means = []
+    cut = {name: cut_answers.cut_percent(score_) for name, score_ in scores.items()}
+    for group, members in groups.items():
+        mean = sum(scores[name]["value"] for name in members) / len(members)
+        share = cut_answers.largest(cut[name] for name in members)
+        means.append(cut_answers.marked(f"{group} {mean:.1%}", share))
+    return "; ".join(filter(None, [f"right: {', '.join(means)}", cut_answers.describe(cut)]))

@@ -1,10 +1,11 @@
 """Compare two runs question by question."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from delta.core.errors import InputError
 from delta.core.types import Row
+from delta.evaluation.cut_answers import cut_percent, largest, marked, notes
 from delta.experiments.results import AnswerCounts
 from delta.stats.contrasts import (
     Contrast,
@@ -65,8 +66,25 @@ def _compare_benchmark(name: str, ours: AnswerCounts, theirs: AnswerCounts) -> B
     )
 
 
-def to_markdown(comparisons: Sequence[BenchmarkComparison], ours: str, theirs: str) -> str:
-    """Return a Markdown table with a line for each benchmark."""
+def largest_cut(*scores: Mapping[str, Row]) -> dict[str, float | None]:
+    """Return by benchmark the larger share of cut answers of the runs with these scores."""
+    return {
+        benchmark: largest(cut_percent(of_run[benchmark]) for of_run in scores)
+        for benchmark in scores[0]
+        if all(benchmark in of_run for of_run in scores)
+    }
+
+
+def to_markdown(
+    comparisons: Sequence[BenchmarkComparison],
+    ours: str,
+    theirs: str,
+    cut: Mapping[str, float | None],
+) -> str:
+    """Return a Markdown table with a line for each benchmark, and the lines that explain its marks.
+
+    `cut` is that of `largest_cut`.
+    """
     lines = [
         f"| benchmark | {ours} − {theirs} (points) | p | {ours} against {theirs} | only {ours} | "
         f"only {theirs} | alike |",
@@ -76,7 +94,8 @@ def to_markdown(comparisons: Sequence[BenchmarkComparison], ours: str, theirs: s
         gap = row.difference
         p = "< 0.001" if gap.p < 0.001 else f"{gap.p:.3f}"
         lines.append(
-            f"| {row.benchmark} | {format_difference(gap)} | {p} | {verdict(gap)} | "
-            f"{len(row.only_ours)} | {len(row.only_theirs)} | {row.alike} |"
+            f"| {row.benchmark} | {marked(format_difference(gap), cut[row.benchmark])} | {p} | "
+            f"{verdict(gap)} | {len(row.only_ours)} | {len(row.only_theirs)} | {row.alike} |"
         )
-    return "\n".join(lines)
+    explained = notes(cut[row.benchmark] for row in comparisons)
+    return "\n\n".join(["\n".join(lines), *explained])

@@ -1,10 +1,11 @@
 """Tabulate the runs of one experiment: parameters, pairs, scores, differences from the base."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
+from delta.evaluation.cut_answers import marked, notes
 from delta.experiments.results import Result
-from delta.report.claims.measures import correct_counts
+from delta.report.claims.measures import correct_counts, largest_cut
 from delta.report.context import Run
 from delta.report.this_run import format_score
 from delta.stats.contrasts import Contrast, format_difference
@@ -17,6 +18,8 @@ class GroupScore(NamedTuple):
 
     score: SeedScore  # between_seeds is the standard deviation over seeds; None for one run
     difference: Contrast | None  # from the base, paired by question; None: see experiment_rows
+    cut: float | None  # percent of cut answers, the largest of its benchmarks and runs
+    difference_cut: float | None  # the same with the base's
 
 
 class ExperimentRow(NamedTuple):
@@ -71,10 +74,12 @@ def _row(
 def _group_score(runs: list[Run], benchmarks: list[str], base: Run | None) -> GroupScore:
     ours = [correct_counts(runs, name) for name in benchmarks]
     score = score_with_seeds(ours)
+    cut = largest_cut(runs, benchmarks)
     if base is None or not all(_have_same_questions([*runs, base], name) for name in benchmarks):
-        return GroupScore(score, None)
+        return GroupScore(score, None, cut, cut)
     theirs = [correct_counts([base], name) for name in benchmarks]
-    return GroupScore(score, contrast_with_seeds([ours, theirs], [1, -1]))
+    difference = contrast_with_seeds([ours, theirs], [1, -1])
+    return GroupScore(score, difference, cut, largest_cut([*runs, base], benchmarks))
 
 
 def _have_same_questions(runs: list[Run], benchmark: str) -> bool:
@@ -91,7 +96,8 @@ def _have_same_questions(runs: list[Run], benchmark: str) -> bool:
 def to_markdown(rows: Sequence[ExperimentRow]) -> str:
     """Return a table: axes, pairs, and for each group the score and the difference from the base.
 
-    A mean also has the standard deviation (SD) over its seeds, in points.
+    A mean also has the standard deviation (SD) over its seeds, in points. Lines below the table
+    explain the marks of numbers that rest on cut answers.
     """
     done = dict.fromkeys(group for row in rows for group in row.groups or ())
     axes = list(rows[0].axes)
@@ -112,14 +118,24 @@ def to_markdown(rows: Sequence[ExperimentRow]) -> str:
             rest = [pairs, *(cell for score in scores for cell in _cells(score))]
         cells = [*row.axes.values(), *rest]
         lines.append(cells + [""] * (len(columns) - len(cells)))
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    return "\n\n".join([table, *notes(cuts(rows))])
+
+
+def cuts(rows: Iterable[ExperimentRow]) -> list[float | None]:
+    """Return the shares of cut answers of all numbers of a table."""
+    groups = [group for row in rows for group in (row.groups or {}).values()]
+    return [cut for group in groups for cut in (group.cut, group.difference_cut)]
 
 
 def _cells(group: GroupScore | None) -> tuple[str, str]:
     if group is None:
         return "–", "–"
-    score, difference = group
+    score = group.score
     text = format_score(Interval(*score[:3]))
     if score.between_seeds is not None:
         text += f", SD {100 * score.between_seeds:.1f}"
-    return text, "–" if difference is None else format_difference(difference)
+    text = marked(text, group.cut)
+    if group.difference is None:
+        return text, "–"
+    return text, marked(format_difference(group.difference), group.difference_cut)

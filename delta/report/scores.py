@@ -6,6 +6,7 @@ from typing import Any
 from delta.core import paths
 from delta.core.files import read_json
 from delta.core.types import Row
+from delta.evaluation.cut_answers import cut_percent
 from delta.stats.intervals import Interval
 
 Scores = dict[str, dict[str, dict[str, Any]]]  # model → benchmark → value, low, high, ...
@@ -24,7 +25,7 @@ def read_scores(models: Iterable[str], benchmarks: Iterable[str]) -> Scores:
 
 
 def score_rows(scores: Scores) -> list[Row]:
-    """Return a row for each model and benchmark, in percent."""
+    """Return a row for each model and benchmark, in percent; `cut`: of its answers."""
     return [
         {
             "model": model,
@@ -32,6 +33,7 @@ def score_rows(scores: Scores) -> list[Row]:
             "score": percent(score["value"]),
             "low": percent(score["low"]),
             "high": percent(score["high"]),
+            "cut": cut_percent(score),
         }
         for model, by_benchmark in scores.items()
         for benchmark, score in by_benchmark.items()

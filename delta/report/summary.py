@@ -41,8 +41,8 @@ def summarize(
 ) -> Counts:
     """Return the numbers under short keys that are unique in the file, and lists of the rest.
 
-    Scores, gains and the fraction of refused votes are in percent. DVC compares the numbers and
-    skips the lists.
+    Scores, gains, cut answers and the fraction of refused votes are in percent; a group has the
+    largest share of cut answers of its benchmarks. DVC compares the numbers and skips the lists.
     """
     votes, refused = (sum(row[key] for row in counts.judge) for key in ("votes", "refused"))
     select, train = counts.select, counts.train
@@ -54,6 +54,7 @@ def summarize(
                 "low": percent(row.policy.low),
                 "high": percent(row.policy.high),
                 "gain": percent(row.policy.value - row.base.value),
+                "cut": row.policy_cut,
             }
             for row in comparisons
             if row.benchmark is None

@@ -16,6 +16,7 @@ from delta.core.errors import InputError
 from delta.core.files import read_json
 from delta.core.schemas import ANSWER
 from delta.core.types import Row
+from delta.evaluation.cut_answers import cut_percent, largest, marked, notes
 from delta.experiments.results import count_answers
 from delta.report.scores import Scores, interval_of
 from delta.stats.contrasts import (
@@ -70,6 +71,8 @@ class Comparison(NamedTuple):
     questions: int
     base: Interval  # fractions
     policy: Interval
+    base_cut: float | None  # percent of the answers cut; a group has the largest; None: not known
+    policy_cut: float | None
     difference: Contrast  # policy - base, paired by question
     verdict: str  # of delta.stats.contrasts.verdict
 
@@ -81,6 +84,7 @@ class Score(NamedTuple):
     benchmark: str
     group: str
     score: Interval  # fractions
+    cut: float | None  # percent of the answers; None: not known
     questions: int
     samples: int  # answers a question
     benchmark_version: str
@@ -209,28 +213,43 @@ def compare_scores(
                 group_mean([interval_of(scores[model][name]) for name in members])
                 for model in (base, policy)
             )
-            questions = sum(scores[policy][name]["n"] for name in members)
+            base_cut, policy_cut = (
+                largest(cut_percent(scores[model][name]) for name in members)
+                for model in (base, policy)
+            )
             comparisons.append(
                 Comparison(
-                    benchmark, group, questions, theirs_, ours_, difference, verdict(difference)
+                    benchmark,
+                    group,
+                    sum(scores[policy][name]["n"] for name in members),
+                    theirs_,
+                    ours_,
+                    base_cut,
+                    policy_cut,
+                    difference,
+                    verdict(difference),
                 )
             )
     return comparisons
 
 
 def to_markdown(comparisons: Sequence[Comparison]) -> str:
-    """Return a table with both scores, their paired difference and a verdict for each benchmark."""
+    """Return a table with both scores, their paired difference and a verdict for each benchmark.
+
+    A line below the table explains each mark of a score that rests on cut answers.
+    """
+    benchmarks = [row for row in comparisons if row.benchmark is not None]
     lines = [
         "| benchmark | group | base | policy | difference (points) | policy against base |",
         "|---|---|---|---|---|---|",
     ]
-    for row in comparisons:
-        if row.benchmark is not None:
-            scores = map(format_score, (row.base, row.policy))
-            difference = format_difference(row.difference)
-            cells = (row.benchmark, row.group, *scores, difference, row.verdict)
-            lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+    for row in benchmarks:
+        sides = ((row.base, row.base_cut), (row.policy, row.policy_cut))
+        scores = [marked(format_score(score), cut) for score, cut in sides]
+        cells = (str(row.benchmark), row.group, *scores, format_difference(row.difference))
+        lines.append(f"| {' | '.join([*cells, row.verdict])} |")
+    cuts = [cut for row in benchmarks for cut in (row.base_cut, row.policy_cut)]
+    return "\n\n".join(["\n".join(lines), *notes(cuts)])
 
 
 def format_score(score: Interval) -> str:
@@ -270,7 +289,13 @@ def read_summary(path: Path = paths.SUMMARY) -> ThisRun:
         return ThisRun(
             **run,
             measures=[
-                Measure(row["name"], row["label"], row["questions"], *_read_numbers(row))
+                Measure(
+                    row["name"],
+                    row["label"],
+                    row["questions"],
+                    *_read_scores(row),
+                    *_read_difference(row),
+                )
                 for row in content["measures"]
             ],
             comparisons=read_comparisons(content["comparisons"]),
@@ -284,7 +309,15 @@ def read_summary(path: Path = paths.SUMMARY) -> ThisRun:
 def read_comparisons(rows: Sequence[Row]) -> list[Comparison]:
     """Return the list `comparisons` typed, in fractions."""
     return [
-        Comparison(row["benchmark"], row["group"], row["questions"], *_read_numbers(row))
+        Comparison(
+            row["benchmark"],
+            row["group"],
+            row["questions"],
+            *_read_scores(row),
+            row.get("base_cut"),
+            row.get("policy_cut"),
+            *_read_difference(row),
+        )
         for row in rows
     ]
 
@@ -293,19 +326,23 @@ def read_score_list(rows: Sequence[Row]) -> list[Score]:
     """Return the list `scores` typed, in fractions."""
     return [
         Score(
-            **{name: row[name] for name in Score._fields}
-            | {"score": _fractions(row, "score", "low", "high")}
+            **{name: row[name] for name in Score._fields if name not in ("score", "cut")},
+            score=_fractions(row, "score", "low", "high"),
+            cut=row.get("cut"),
         )
         for row in rows
     ]
 
 
-def _read_numbers(row: Row) -> tuple[Interval, Interval, Contrast, str]:
+def _read_scores(row: Row) -> tuple[Interval, Interval]:
     base, policy = (
         _fractions(row, name, f"{name}_low", f"{name}_high") for name in ("base", "policy")
     )
-    difference = _fractions(row, "difference", "low", "high")
-    return base, policy, Contrast(*difference, row["p"]), row["verdict"]
+    return base, policy
+
+
+def _read_difference(row: Row) -> tuple[Contrast, str]:
+    return Contrast(*_fractions(row, "difference", "low", "high"), row["p"]), row["verdict"]
 
 
 def _fractions(row: Row, *keys: str) -> Interval:

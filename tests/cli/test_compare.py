@@ -29,7 +29,8 @@ def write_answers(model: str, answers: dict[str, list[Row]]) -> None:
         questions = [{"question_id": key, "statement": f"What is {key}?"} for key in ids]
         path = paths.questions(benchmark)
         tables.write(path, tables.frame_of(questions, QUESTION), QUESTION)
-    scores = {name: {"benchmark_version": "1"} for name in answers}
+    counts = {"benchmark_version": "1", "samples": 1, "truncated": 0}
+    scores = {name: counts | {"n": len(rows)} for name, rows in answers.items()}
     paths.score(model).parent.mkdir(parents=True, exist_ok=True)
     paths.score(model).write_text(json.dumps({model: scores}))
 

@@ -165,8 +165,12 @@ def test_questions_that_changed_during_generation_are_refused() -> None:
 
 def test_the_line_of_a_model_has_the_mean_of_each_group() -> None:
     scores = {
-        "products": {"group": "easy", "value": 0.26},
-        "long-sums": {"group": "hard", "value": 0.0},
-        "sums": {"group": "easy", "value": 0.04},
+        "products": {"group": "easy", "value": 0.26, "truncated": 36},
+        "long-sums": {"group": "hard", "value": 0.0, "truncated": 0},
+        "sums": {"group": "easy", "value": 0.04, "truncated": 0},
     }
+    scores = {name: {"n": 50, "samples": 1} | row for name, row in scores.items()}
+    line = "right: easy 15.0% †, hard 0.0%; † cut at the token limit: products 72%"
+    assert describe_scores(scores) == line
+    scores["products"]["truncated"] = 2
     assert describe_scores(scores) == "right: easy 15.0%, hard 0.0%"

@@ -3,7 +3,7 @@
 import pytest
 
 from delta.core.errors import InputError
-from delta.experiments.compare import check_same_questions, compare, to_markdown
+from delta.experiments.compare import check_same_questions, compare, largest_cut, to_markdown
 from delta.experiments.results import AnswerCounts
 
 OURS = {"sums": AnswerCounts(1, (1, 1, 0, 0, 1))}
@@ -40,7 +40,7 @@ def test_other_versions_of_a_benchmark_cannot_be_compared() -> None:
 
 
 def test_the_table_has_a_line_for_each_benchmark() -> None:
-    lines = to_markdown(compare(OURS, THEIRS), "policy", "base").split("\n")
+    lines = to_markdown(compare(OURS, THEIRS), "policy", "base", {"sums": 0.0}).split("\n")
     assert lines[0] == (
         "| benchmark | policy − base (points) | p | policy against base | only policy | "
         "only base | alike |"
@@ -51,7 +51,21 @@ def test_the_table_has_a_line_for_each_benchmark() -> None:
 
 def test_the_verdict_is_better_where_the_interval_is_above_0() -> None:
     right, wrong = {"sums": AnswerCounts(1, (1,) * 20)}, {"sums": AnswerCounts(1, (0,) * 20)}
-    assert "| < 0.001 | better | 20 | 0 | 0 |" in to_markdown(
-        compare(right, wrong), "policy", "base"
+    names = ("policy", "base", {"sums": 0.0})
+    assert "| < 0.001 | better | 20 | 0 | 0 |" in to_markdown(compare(right, wrong), *names)
+    assert "| worse | 0 | 20 | 0 |" in to_markdown(compare(wrong, right), *names)
+
+
+def test_a_difference_rests_on_the_cut_answers_of_both_runs() -> None:
+    ours, theirs = ({"sums": {"n": 5, "samples": 1, "truncated": cut}} for cut in (0, 4))
+    cut = largest_cut(ours, theirs | {"aime": {}})
+    assert cut == {"sums": 80.0}
+    text = to_markdown(compare(OURS, THEIRS), "policy", "base", cut)
+    assert "] † | " in text
+    assert text.endswith(
+        "\n\n† More than 5% of the answers behind this number were cut at the token "
+        "limit; a higher limit may change it."
     )
-    assert "| worse | 0 | 20 | 0 |" in to_markdown(compare(wrong, right), "policy", "base")
+    assert "‡" in to_markdown(
+        compare(OURS, THEIRS), "policy", "base", largest_cut({"sums": {}}, ours)
+    )

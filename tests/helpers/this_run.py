@@ -28,13 +28,13 @@ def example_run(groups: dict[str, str], base: str = "base") -> WorkspaceRun:
         for name, label in LABELS.items()
     ]
     comparisons = [
-        Comparison(benchmark, group, 40, BASE, POLICY, BETTER, "better")
+        Comparison(benchmark, group, 40, BASE, POLICY, 72.5, 5.0, BETTER, "better")
         for group in dict.fromkeys(groups.values())
         for benchmark in [*(name for name in groups if groups[name] == group), None]
     ]
     scores = [
-        Score(model, benchmark, group, score, 40, 1, f"{benchmark}: made up")
-        for model, score in ((base, BASE), ("policy", POLICY))
+        Score(model, benchmark, group, score, cut, 40, 1, f"{benchmark}: made up")
+        for model, score, cut in ((base, BASE, 72.5), ("policy", POLICY, 5.0))
         for benchmark, group in groups.items()
     ]
     before = ShownAnswer("2 + 2 = 5 and", "incorrect", "no_box", "length")

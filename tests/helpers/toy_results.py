@@ -36,4 +36,5 @@ def toy_context(correct: dict[str, int]) -> ReportContext:
 def model_scores(correct: int) -> ModelScores:
     answers = AnswerCounts(1, (1,) * correct + (0,) * (QUESTIONS - correct))
     score = wilson(correct / QUESTIONS, QUESTIONS)._asdict() | {"benchmark_version": "1"}
+    score |= {"n": QUESTIONS, "samples": 1, "truncated": 0}
     return ModelScores({"sums": score}, {"sums": answers})

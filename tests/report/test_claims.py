@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from delta.core.errors import InputError
-from delta.experiments.results import AnswerCounts
+from delta.experiments.results import AnswerCounts, Result
 from delta.report.claims import formatting, rules
 from delta.report.claims.decide import ClaimResult, decide
 from delta.report.claims.measures import Evaluator, Measurement, from_interval
@@ -94,6 +94,28 @@ def test_swapping_two_runs_changes_only_their_claims(context: ReportContext) -> 
         "dpo-weak": "does not hold",
         "dpo-alike": "does not hold",
     }
+
+
+def test_a_claim_is_marked_where_one_of_its_scores_rests_on_cut_answers(
+    context: ReportContext,
+) -> None:
+    runs = context.runs("figure-1")
+    (run,) = [run for run in runs if tuple(run.axes.values()) == ("sft", "weak")]
+    assert isinstance(run.result, Result)
+    minerva = run.result.scores["minerva"]
+    minerva = minerva | {"truncated": minerva["n"]}  # all answers, in a benchmark of hard math
+    cut = replace(run.result, scores=run.result.scores | {"minerva": minerva})
+    runs = [Run(run.axes, cut) if other is run else other for other in runs]
+    changed = replace(context, experiments=context.experiments | {"figure-1": runs})
+    results = decide(CLAIMS, changed)
+    marked = {result.claim.id for result in results if result.cut}
+    assert "sft-weak" in marked
+    assert "dpo-weak" not in marked
+    assert {result.cut for result in results} == {0.0, 100.0}
+    lines = formatting.to_markdown(results).split("\n")
+    assert sum("†" in line for line in lines) == len(marked) + 1
+    assert lines[-1].startswith("† More than 5% of the answers behind this number were cut")
+    assert "†" not in formatting.to_markdown(decide(CLAIMS, context))
 
 
 @pytest.mark.parametrize(

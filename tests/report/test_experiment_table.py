@@ -1,5 +1,6 @@
 """The table of one experiment, on toy runs that a person can count."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -22,8 +23,10 @@ def answers(correct: int) -> dict[str, AnswerCounts]:
     }
 
 
-def scores(version: str = "1") -> dict[str, dict[str, Any]]:
-    return {name: {"benchmark_version": version} for name in GROUPS}
+def scores(version: str = "1", cut: int = 0) -> dict[str, dict[str, Any]]:
+    """Return the counts of each benchmark; `cut` answers to sums were cut."""
+    counts = {"benchmark_version": version, "n": QUESTIONS, "samples": 1}
+    return {name: counts | {"truncated": cut if name == "sums" else 0} for name in GROUPS}
 
 
 def result(correct: int, pairs: int) -> Result:
@@ -112,6 +115,27 @@ def test_a_group_that_a_run_was_not_asked_has_no_score() -> None:
     whole = experiment_rows(RUNS[3:4], ["seed"], GROUPS, BASE)
     assert to_markdown(rows + whole).split("\n")[2].startswith("| 4 | 1 | 4 | 0.0% [")
     assert to_markdown(whole + rows).split("\n")[3].startswith("| 4 | 1 | 4 | – | – | 0.0% [")
+
+
+def test_a_score_and_its_difference_are_marked_where_answers_were_cut() -> None:
+    base = Run({}, ModelScores(scores(cut=2), answers(0)))  # 2 of 20: 10%
+    rows = experiment_rows(RUNS[:1], ["seed"], GROUPS, base)
+    assert rows[0].groups is not None
+    easy, stem = rows[0].groups["easy"], rows[0].groups["stem"]
+    assert (easy.cut, easy.difference_cut) == (0.0, 10.0)
+    assert (stem.cut, stem.difference_cut) == (0.0, 0.0)
+    table, note = to_markdown(rows).split("\n\n")
+    assert table.count("†") == 1
+    assert "] | +15.0 [" in table
+    assert note.startswith("† More than 5% of the answers behind this number were cut")
+
+
+def test_where_a_result_lacks_the_count_it_is_not_known_rather_than_none() -> None:
+    old = replace(result(4, 4), scores={name: {"benchmark_version": "1"} for name in GROUPS})
+    rows = experiment_rows([Run({"k": "4"}, old)], [], GROUPS, BASE)
+    table, note = to_markdown(rows).split("\n\n")
+    assert table.count("‡") == 4  # two groups, each with score and difference
+    assert note.startswith("‡ It is not known")
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from delta.report.figures import data, panels, paper
 from delta.report.figures.style import DASHES, HATCHES, MARKERS
 from delta.report.figures.svg import SERIES
 from tests.helpers.paper_results import REAL_SIZES, paper_context
+from tests.helpers.toy_results import toy_context
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +69,22 @@ def test_a_missing_run_is_counted_and_has_no_score(context: ReportContext) -> No
     assert [row["score"] is None for row in easy] == [True] * 3 + [False] * 9
     assert easy[0]["low"] is None
     assert easy[0]["base"] is not None
+
+
+def test_a_score_of_cut_answers_is_marked_in_the_rows_and_in_the_picture(tmp_path: Path) -> None:
+    context = toy_context({"base": 8, "weak": 12, "strong": 20})
+    run = context.runs("figure-1")[1]
+    assert run.result is not None
+    run.result.scores["sums"]["truncated"] = 4  # of 40: 10%
+    runs = [Run({"method": "dpo"} | run.axes, run.result) for run in context.runs("figure-1")]
+    context = replace(context, experiments={"figure-1": runs})
+    rows = data.build_rows(context)
+    assert [row["cut"] for row in rows["figure-1"]] == [0.0, 10.0]
+    assert [row["cut"] for row in rows["table-2"]] == [0.0]
+    paper.draw_all(rows, "base", tmp_path)
+    picture = (tmp_path / "figure-1.svg").read_text(encoding="utf-8")
+    assert picture.count("†") == 2  # the bar, and the legend
+    assert "† over 5% of answers cut" in picture
 
 
 @pytest.mark.slow

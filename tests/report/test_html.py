@@ -208,6 +208,30 @@ def test_runs_that_were_asked_other_questions_have_no_difference(tmp_path: Path)
 
 
 @pytest.mark.slow
+def test_scores_of_cut_answers_are_marked_wherever_the_page_shows_them(tmp_path: Path) -> None:
+    # The base lost 72.5% of its answers to "sums" to the limit; the run of the experiment 4 of 40.
+    context = toy_context({"base": 10, "mine": 20})
+    for name, result in (
+        ("base", context.models["base"]),
+        ("mine", context.runs("figure-1")[0][1]),
+    ):
+        assert result is not None
+        result.scores["sums"]["truncated"] = 29 if name == "base" else 4
+    context = replace(context, experiments={"mine": context.runs("figure-1")})
+    words = " ".join(parse(render_page(context, tmp_path)).text.split())
+    assert "Cut answers. Base: † cut at the token limit: sums 72%. A higher limit may" in words
+    compared, own, table_2 = (
+        words.partition(title)[2]
+        for title in ("The policy against the base", "Experiment mine", "Models as released")
+    )
+    assert "20.0 [10.0, 30.0] † 50.0 [40.0, 60.0] +30.0" in compared
+    # 20 of 40 right and 4 cut; the difference rests on the base's answers too.
+    assert re.match(r".*?50\.0 \[[^]]*\] † \+25\.0 \[[^]]*\] †", own)
+    assert re.match(r".*?base \(base\) 25\.0 \[[^]]*\] †", table_2)
+    assert words.count("† More than 5% of the answers behind this number were cut") == 3
+
+
+@pytest.mark.slow
 def test_the_page_counts_missing_runs(tmp_path: Path) -> None:
     context = paper_context(dict.fromkeys(REAL_SIZES, 50))
     runs = [

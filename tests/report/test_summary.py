@@ -13,19 +13,20 @@ SELECT = {"selected": 16, "mean_delta_selected": 4.0}
 TRAIN = {"pairs_kept": 15, "last_loss": 0.5, "last_margin": 2.0}
 
 
-def score(group: str, value: float, low: float, high: float) -> Row:
+def score(group: str, value: float, low: float, high: float, cut: int = 0) -> Row:
     interval = {"value": value, "low": low, "high": high}
-    return interval | {"group": group, "n": 50, "samples": 1, "benchmark_version": "v"}
+    counts = {"n": 50, "samples": 1, "truncated": cut}
+    return interval | {"group": group, "benchmark_version": "v"} | counts
 
 
 SCORES = {
     "base": {
-        "sums": score("easy", 0.2, 0.1, 0.3),
+        "sums": score("easy", 0.2, 0.1, 0.3, cut=36),
         "products": score("easy", 0.0, 0.0, 0.1),
         "code": score("code", 0.5, 0.4, 0.6),
     },
     "policy": {
-        "sums": score("easy", 0.4, 0.3, 0.5),
+        "sums": score("easy", 0.4, 0.3, 0.5, cut=3),
         "products": score("easy", 0.2, 0.1, 0.3),
         "code": score("code", 0.25, 0.2, 0.3),
     },
@@ -54,8 +55,10 @@ def summary(train: Counts = TRAIN, judge: tuple[Counts, ...] = JUDGE) -> Counts:
 def test_a_group_has_the_mean_of_its_benchmarks_with_interval_and_gain() -> None:
     policy = summary()["policy"]
     # Two independent intervals of 0.1 each way: the mean's is 0.1 / sqrt(2).
-    assert policy["easy"] == {"score": 30.0, "low": 22.93, "high": 37.07, "gain": 20.0}
-    assert policy["code"] == {"score": 25.0, "low": 20.0, "high": 30.0, "gain": -25.0}
+    # Of the answers to sums, 3 of 50 were cut, of those to products none.
+    easy = {"score": 30.0, "low": 22.93, "high": 37.07, "gain": 20.0, "cut": 6.0}
+    assert policy["easy"] == easy
+    assert policy["code"] == {"score": 25.0, "low": 20.0, "high": 30.0, "gain": -25.0, "cut": 0.0}
 
 
 def test_judge_selection_and_training_have_a_few_numbers_each() -> None:
@@ -85,10 +88,12 @@ def test_the_lists_are_in_percent_and_name_what_they_compare() -> None:
     finished, _, any_form, *_ = content["measures"]
     assert (finished["name"], finished["label"]) == ("finished", "finishes its answer")
     assert (finished["questions"], finished["base"], any_form["policy"]) == (6, 50.0, 100.0)
-    assert list(content["comparisons"][0].items())[:6] == [
+    assert list(content["comparisons"][0].items())[:8] == [
         ("benchmark", "sums"),
         ("group", "easy"),
         ("questions", 50),
+        ("base_cut", 72.0),
+        ("policy_cut", 6.0),
         ("base", 20.0),
         ("base_low", 10.0),
         ("base_high", 30.0),
@@ -104,6 +109,7 @@ def test_the_lists_are_in_percent_and_name_what_they_compare() -> None:
         "score": 20.0,
         "low": 10.0,
         "high": 30.0,
+        "cut": 72.0,
         "group": "easy",
         "questions": 50,
         "samples": 1,
@@ -116,6 +122,6 @@ def test_dvc_reads_the_numbers_and_not_the_lists() -> None:
     assert [row["benchmark"] for row in content["scores"]] == 2 * ["sums", "products", "code"]
     metrics = _extract_metrics(content, "summary.json")
     assert set(metrics) == {*("policy", "judge", "selection", "training")}
-    # Four numbers for each group, and five others: with the paper's five groups 25 columns.
-    assert sum(map(len, metrics["policy"].values())) == 4 * 2
+    # Five numbers for each group, and five others: with the paper's five groups 30 columns.
+    assert sum(map(len, metrics["policy"].values())) == 5 * 2
     assert sum(len(metrics[name]) for name in ("judge", "selection", "training")) == 5

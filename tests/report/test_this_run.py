@@ -13,7 +13,9 @@ from delta.report.this_run import (
     LABELS,
     Measure,
     compare_scores,
+    comparison_row,
     measure_run,
+    read_comparisons,
     read_summary,
     to_markdown,
 )
@@ -131,13 +133,17 @@ def test_other_questions_are_refused() -> None:
 # --- comparisons ---
 
 
-def score(group: str, value: float, low: float, high: float, n: int) -> Row:
+def score(group: str, value: float, low: float, high: float, n: int, cut: int = 0) -> Row:
     interval = {"value": value, "low": low, "high": high}
-    return interval | {"group": group, "n": n, "samples": 1, "benchmark_version": "v"}
+    counts = {"n": n, "samples": 1, "truncated": cut}
+    return interval | {"group": group, "benchmark_version": "v"} | counts
 
 
 SCORES = {
-    "zero-shot": {"sums": score("easy", 0.0, 0.0, 0.5, 4), "code": score("code", 0.0, 0.0, 0.6, 2)},
+    "zero-shot": {
+        "sums": score("easy", 0.0, 0.0, 0.5, 4, cut=2),
+        "code": score("code", 0.0, 0.0, 0.6, 2),
+    },
     "policy": {"sums": score("easy", 0.75, 0.3, 0.95, 4), "code": score("code", 0.5, 0.1, 0.9, 2)},
 }
 
@@ -178,13 +184,27 @@ def test_the_verdict_is_that_of_the_interval(low: float, high: float, expected: 
 
 def test_the_table_has_a_line_for_each_benchmark() -> None:
     rows = compare_scores(SCORES, "zero-shot", "policy", (BASE, POLICY))
-    lines = to_markdown(rows).split("\n")
+    table, note = to_markdown(rows).split("\n\n")
+    lines = table.split("\n")
     assert lines[0] == (
         "| benchmark | group | base | policy | difference (points) | policy against base |"
     )
-    assert lines[2].startswith("| sums | easy | 0.0% [0.0, 50.0] | 75.0% [30.0, 95.0] | +75.0 [")
+    assert lines[2].startswith("| sums | easy | 0.0% [0.0, 50.0] † | 75.0% [30.0, 95.0] | +75.0 [")
     assert lines[3].endswith(" | cannot tell |")
     assert len(lines) == 4
+    assert table.count("†") == 1
+    assert note.startswith("† More than 5% of the answers behind this number were cut")
+
+
+def test_a_summary_without_the_counts_does_not_say_that_nothing_was_cut() -> None:
+    rows = compare_scores(SCORES, "zero-shot", "policy", (BASE, POLICY))
+    assert [(row.base_cut, row.policy_cut) for row in rows] == 2 * [(50.0, 0.0)] + 2 * [(0.0, 0.0)]
+    old = [comparison_row(row) for row in rows]
+    for row in old:
+        del row["base_cut"], row["policy_cut"]
+    table, note = to_markdown(read_comparisons(old)).split("\n\n")
+    assert table.count("‡") == 4
+    assert note.startswith("‡ It is not known")
 
 
 # --- metrics/summary.json ---
@@ -227,7 +247,15 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
         ("policy", "code", 2),
     ]
     assert run.scores[2].score == (0.75, 0.3, 0.95)
-    assert run.numbers["policy"]["easy"] == {"score": 75.0, "low": 30.0, "high": 95.0, "gain": 75.0}
+    assert run.numbers["policy"]["easy"] == {
+        "score": 75.0,
+        "low": 30.0,
+        "high": 95.0,
+        "gain": 75.0,
+        "cut": 0.0,
+    }
+    assert [row.base_cut for row in run.comparisons] == [50.0, 50.0, 0.0, 0.0]
+    assert [row.cut for row in run.scores] == [50.0, 0.0, 0.0, 0.0]
 
 
 def test_a_missing_or_an_old_summary_is_refused(tmp_path: Path) -> None:

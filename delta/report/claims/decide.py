@@ -3,6 +3,7 @@
 import itertools
 from dataclasses import dataclass
 
+from delta.evaluation.cut_answers import largest
 from delta.report.claims import rules
 from delta.report.claims.measures import Evaluator, Measurement
 from delta.report.claims.rules import ClaimVerdict
@@ -45,6 +46,12 @@ class ClaimResult:
             if part.measured is not None
         ]
         return self.parts[min(measured)[2]] if measured else None
+
+    @property
+    def cut(self) -> float | None:
+        """Return the largest share of cut answers of its measured parts, in percent."""
+        measured = [part.measured.cut for part in self.parts if part.measured is not None]
+        return largest(measured) if measured else 0.0
 
 
 def decide(claims: list[Claim], context: ReportContext) -> list[ClaimResult]:

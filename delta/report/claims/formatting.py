@@ -3,6 +3,7 @@
 from collections import Counter
 from typing import Any
 
+from delta.evaluation.cut_answers import marked, notes
 from delta.report.claims.decide import ClaimResult
 from delta.report.claims.measures import Measurement
 from delta.report.claims.rules import ClaimVerdict
@@ -27,7 +28,7 @@ def to_metrics(results: list[ClaimResult]) -> dict[str, Any]:
     for result in results:
         weakest = result.weakest
         if result.verdict != "not run" and weakest is not None and weakest.measured is not None:
-            value, low, high, _ = (round(number, 4) for number in weakest.measured)
+            value, low, high = (round(number, 4) for number in weakest.measured[:3])
             verdict = VERDICT_NUMBERS[result.verdict]
             claims[result.claim.id] = {"value": value, "low": low, "high": high, "verdict": verdict}
     counts = Counter(result.verdict for result in results)
@@ -38,7 +39,7 @@ def to_metrics(results: list[ClaimResult]) -> dict[str, Any]:
 
 
 def to_markdown(results: list[ClaimResult]) -> str:
-    """Return a table with a row for each claim."""
+    """Return a table with a row for each claim, and the lines that explain its marks."""
     lines = ["| claim | paper | here, 95% interval | holds? |", "|---|---|---|---|"]
     for result in results:
         cells = (
@@ -48,23 +49,27 @@ def to_markdown(results: list[ClaimResult]) -> str:
             f"{SYMBOLS[result.verdict]} {result.verdict}",
         )
         lines.append(f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |")
-    return "\n".join(lines)
+    return "\n\n".join(["\n".join(lines), *notes(result.cut for result in results)])
 
 
 def format_result(result: ClaimResult) -> str:
-    """Return the weakest part of a claim, and how many of its parts hold."""
+    """Return the weakest part of a claim, and how many of its parts hold.
+
+    It is marked where a part rests on cut answers.
+    """
     weakest = result.weakest
     if weakest is None or weakest.measured is None:
         return next((part.reason for part in result.parts if part.reason), "not run")
     text, unit = format_interval(weakest.measured, result.claim), UNITS[result.claim.unit]
     text = text.replace(" ", "% ", 1) if unit == "%" else f"{text} {unit}"
     if len(result.parts) == 1:
-        return text
+        return marked(text, result.cut)
     holding = sum(part.verdict == "holds" for part in result.parts)
     missing = sum(part.measured is None for part in result.parts)
     not_run = f", {missing} not run" if missing else ""
     label = humanize(weakest.label)
-    return f"{holding} of {len(result.parts)} hold{not_run}; weakest ({label}) {text}"
+    text = f"{holding} of {len(result.parts)} hold{not_run}; weakest ({label}) {text}"
+    return marked(text, result.cut)
 
 
 def format_interval(measured: Measurement, claim: Claim) -> str:

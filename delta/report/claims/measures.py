@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +10,7 @@ from scipy import special
 
 from delta.core.errors import InputError
 from delta.core.types import Row
+from delta.evaluation.cut_answers import cut_percent, largest
 from delta.experiments.results import AnswerCounts
 from delta.report.context import MODELS, SEED, MissingResultError, ReportContext, Run
 from delta.report.paper.claims import (
@@ -39,6 +41,7 @@ class Measurement(NamedTuple):
     low: float
     high: float
     p: float  # two-sided, not corrected
+    cut: float | None = 0.0  # percent of cut answers, the largest of its scores; None: not known
 
 
 class Evaluator:
@@ -181,12 +184,13 @@ class Evaluator:
                 for name in names:
                     weight = benchmark_weights.get(name, 0.0)
                     benchmark_weights[name] = weight + sign / len(texts) / len(names)
+        every = [run for replicates in groups for run in replicates]
         for name in benchmark_weights:
-            _answer_counts([run for runs in groups for run in runs], name)  # of the same questions
+            _answer_counts(every, name)  # of the same questions
         tables = [[correct_counts(runs, name) for name in benchmark_weights] for runs in groups]
         contrast = contrast_with_seeds(tables, weights, list(benchmark_weights.values()))
         value, low, high = (100 * part for part in contrast[:3])
-        return Measurement(value, low, high, contrast.p)
+        return Measurement(value, low, high, contrast.p, largest_cut(every, benchmark_weights))
 
 
 def group_replicates(runs: list[Run]) -> list[Replicates]:
@@ -204,6 +208,13 @@ def correct_counts(runs: list[Run], benchmark: str) -> CorrectCounts:
     # By way of bytes: much faster than from tuples, and no count is above 255.
     rows = [np.frombuffer(bytes(count.correct), dtype=np.uint8) for count in counts]
     return CorrectCounts(np.array(rows), counts[0].samples)
+
+
+def largest_cut(runs: Iterable[Run], benchmarks: Iterable[str]) -> float | None:
+    """Return the largest share of cut answers of these runs on these benchmarks, in percent."""
+    names = list(benchmarks)
+    scores = [run.result.scores for run in runs if run.result is not None]
+    return largest(cut_percent(of_run[name]) for of_run in scores for name in names)
 
 
 def _answer_counts(runs: list[Run], benchmark: str) -> list[AnswerCounts]:

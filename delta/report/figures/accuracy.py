@@ -33,8 +33,10 @@ def draw(scores: Sequence[Score], base: str, folder: Path) -> None:
             for x, score in zip(xs, own, strict=True):
                 bounds = [100 * score.score.low, 100 * score.score.high]
                 axes.plot([x, x], bounds, color=colour, linewidth=1.5)
+                style.mark_cut(axes, (x, bounds[1]), score.cut, colour)
             values = [100 * score.score.value for score in own]
             axes.plot(xs, values, marker, color=colour, markersize=6, label=label)
+        style.add_to_legend(axes, [score.cut for score in scores])
         for edge in range(1, len(benchmarks)):
             axes.axvline(edge - 0.5, color=INK, linewidth=0.3)
         tilt = {"rotation": 30, "ha": "right"} if len(benchmarks) > 6 else {}

@@ -1,7 +1,12 @@
-"""Build the rows of the paper's tables and figures, in percent; None for runs without a result."""
+"""Build the rows of the paper's tables and figures, in percent; None for runs without a result.
+
+`cut` and `base_cut` are the largest shares of cut answers behind a score and the base's (None too
+where they are not known).
+"""
 
 from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 from delta.core.types import Row
 from delta.report.claims.measures import (
@@ -11,6 +16,7 @@ from delta.report.claims.measures import (
     Replicates,
     correct_counts,
     group_replicates,
+    largest_cut,
 )
 from delta.report.context import CONTROLS, DOMAINS, SEED, MissingResultError, ReportContext, Run
 from delta.report.figures.style import distinct
@@ -65,7 +71,8 @@ def figure_1_rows(context: ReportContext) -> list[Row]:
                 gain = Evaluator(context).score_difference(quantity)
             except MissingResultError:
                 gain = None
-            rows.append({"domain": domain} | run.axes | _interval("gain", gain))
+            cut = None if gain is None else gain.cut
+            rows.append({"domain": domain} | run.axes | _interval("gain", gain) | {"cut": cut})
     return rows
 
 
@@ -103,9 +110,9 @@ def control_rows(context: ReportContext) -> list[Row]:
         for name in filter(context.has_result, CONTROLS):
             for group in group_replicates(context.runs(name)):
                 axes = {axis: entry for axis, entry in group[0].axes.items() if axis != SEED}
-                score = _score(context, domain, group)
-                row = {"control": name} | _row(domain, axes, score, base)
-                spread = None if score is None else score.between_seeds
+                scored = _score(context, domain, group)
+                row = {"control": name} | _row(domain, axes, scored, base)
+                spread = None if scored is None else scored.score.between_seeds
                 spread = None if spread is None else percent(spread)
                 rows.append(row | {"seeds": len(group), "spread": spread})
     return rows
@@ -122,13 +129,23 @@ def _run_scores(context: ReportContext, experiment: str, domains: tuple[str, ...
     return rows
 
 
-def _row(domain: str, axes: dict[str, str], score: SeedScore | None, base: float | None) -> Row:
-    return {"domain": domain} | axes | _interval("score", score, 100) | {"base": base}
+class _Scored(NamedTuple):
+    """A score, and the largest share of cut answers behind it in percent (None: not known)."""
+
+    score: SeedScore
+    cut: float | None
 
 
-def _base_score(context: ReportContext, domain: str) -> float | None:
-    score = _score(context, domain, _select(context, "base"))
-    return None if score is None else percent(score.value)
+def _row(domain: str, axes: dict[str, str], scored: _Scored | None, base: Row) -> Row:
+    score, cut = scored or (None, None)
+    return {"domain": domain} | axes | _interval("score", score, 100) | {"cut": cut} | base
+
+
+def _base_score(context: ReportContext, domain: str) -> Row:
+    scored = _score(context, domain, _select(context, "base"))
+    if scored is None:
+        return {"base": None, "base_cut": None}
+    return {"base": percent(scored.score.value), "base_cut": scored.cut}
 
 
 def _select(context: ReportContext, selector: RunSelector) -> Replicates:
@@ -139,11 +156,13 @@ def _select(context: ReportContext, selector: RunSelector) -> Replicates:
     return runs
 
 
-def _score(context: ReportContext, domain: str, runs: Replicates) -> SeedScore | None:
+def _score(context: ReportContext, domain: str, runs: Replicates) -> _Scored | None:
+    names = context.benchmarks(domain)
     try:
-        return score_with_seeds([correct_counts(runs, name) for name in context.benchmarks(domain)])
+        score = score_with_seeds([correct_counts(runs, name) for name in names])
     except MissingResultError:
         return None
+    return _Scored(score, largest_cut(runs, names))
 
 
 def _interval(name: str, interval: SeedScore | Measurement | None, scale: float = 1.0) -> Row:

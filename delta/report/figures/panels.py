@@ -8,6 +8,7 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from delta.core.types import Row
+from delta.evaluation.cut_answers import marked
 from delta.report.figures import style
 from delta.report.figures.style import distinct
 from delta.report.figures.svg import INK, MUTED, SERIES
@@ -50,6 +51,8 @@ def panels(
             for axes in used[::columns]:
                 axes.set_ylabel(y_label)
             share_scale(used)
+            has_number = [row for row in rows if row["low"] is not None]
+            style.add_to_legend(used[0], [row["cut"] for row in has_number])
             handles, labels = used[0].get_legend_handles_labels()
             legend_columns = len(labels) if len(labels) <= 4 else 3
             drawing.legend(handles, labels, loc="outside lower center", ncols=legend_columns)
@@ -98,9 +101,10 @@ def draw_line(axes: Axes, points: Points, number: int, label: str) -> None:
 
 
 def draw_intervals(axes: Axes, points: Points, colour: str) -> None:
-    """Draw the interval of each row as a vertical line."""
+    """Draw the interval of each row as a vertical line, with the mark of cut answers above it."""
     for x, row in points:
         axes.plot([x, x], [row["low"], row["high"]], color=colour, linewidth=1, zorder=3)
+        style.mark_cut(axes, (x, row["high"]), row["cut"], colour)
 
 
 def draw_band(axes: Axes, points: Points, label: str) -> None:
@@ -115,10 +119,13 @@ def draw_band(axes: Axes, points: Points, label: str) -> None:
     low, high, score = ([row[name] for _, row in points] for name in ("low", "high", "score"))
     axes.fill_between(xs, low, high, color=MUTED, alpha=0.25, linewidth=0, label=label)
     axes.plot(xs, score, color=MUTED, linewidth=1)
+    for x, row in points[1:-1]:
+        style.mark_cut(axes, (x, row["high"]), row["cut"], MUTED)
 
 
 def draw_base(axes: Axes, rows: list[Row], base: str) -> None:
     """Draw the score of the model before training as a line, named in the legend."""
     if rows[0]["base"] is not None:
         look: dict[str, Any] = {"color": INK, "linewidth": 1.4, "linestyle": ":", "zorder": 4}
-        axes.axhline(rows[0]["base"], label=f"base: {base}", **look)
+        label = marked(f"base: {base}", rows[0]["base_cut"])
+        axes.axhline(rows[0]["base"], label=label, **look)

@@ -7,9 +7,11 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from delta.core.types import Row
+from delta.evaluation import cut_answers
 from delta.report.figures import svg
 from delta.report.figures.svg import BACKGROUND, GRID, INK, MUTED
 
@@ -49,6 +51,21 @@ def figure(folder: Path, name: str, **subplots: Any) -> Iterator[tuple[Figure, A
         svg.finish(folder / f"{name}.svg")
         drawing.savefig(folder / f"{name}.png", dpi=150)
         plt.close(drawing)
+
+
+def mark_cut(
+    axes: Axes, point: tuple[float, float], share: float | None, colour: str = INK
+) -> None:
+    """Write the mark of cut answers above a point; nothing where few were cut."""
+    if symbol := cut_answers.mark(share):
+        look: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "fontsize": 8}
+        axes.annotate(symbol, point, (0, 1), color=colour, **look)
+
+
+def add_to_legend(axes: Axes, shares: Iterable[float | None]) -> None:
+    """Add to the legend of `axes` what the marks of these numbers mean."""
+    for text in cut_answers.notes(shares, cut_answers.LEGEND):
+        axes.plot([], [], " ", label=text)
 
 
 def distinct(rows: Iterable[Row], column: str) -> list[Any]:

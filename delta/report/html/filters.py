@@ -5,13 +5,16 @@ from typing import Any
 from urllib.parse import urlencode
 
 from delta.core.types import Row
+from delta.evaluation import cut_answers
 from delta.report.claims import formatting
+from delta.report.experiment_table import cuts
 from delta.report.html.labels import label, words
+from delta.report.this_run import Comparison
 from delta.stats.contrasts import Contrast, format_difference, verdict
 
 # Columns of a figure's rows that explain its number: they stand to its right.
 EXPLANATIONS = ("base", "chance", "chance_low", "chance_high", "spearman")
-HIDDEN = ("low", "high", "why", "spearman_low", "spearman_high")
+HIDDEN = ("low", "high", "cut", "base_cut", "why", "spearman_low", "spearman_high")
 
 
 def row_interval(row: Row | None, column: str, digits: int) -> str | None:
@@ -77,6 +80,17 @@ def index_by(rows: Sequence[Row], *columns: str) -> dict[tuple[Any, ...], Row]:
     return {tuple(row[name] for name in columns): row for row in rows}
 
 
+def marked(text: str | None, share: float | None) -> str | None:
+    """Return a number as text with its mark of cut answers; None if there is no number."""
+    return None if text is None else cut_answers.marked(text, share)
+
+
+def cut_text(comparisons: Sequence[Comparison], side: str) -> str:
+    """Return the benchmarks of which many answers were cut; `side` is base_cut or policy_cut."""
+    shares = {row.benchmark: getattr(row, side) for row in comparisons if row.benchmark is not None}
+    return cut_answers.describe(shares)
+
+
 def count(number_of: int, noun: str) -> str:
     """Return "1 pair" or "2 pairs"."""
     return f"{number_of:,} {noun}{'' if number_of == 1 else 's'}"
@@ -88,6 +102,11 @@ FILTERS = {
     "claim_result": formatting.format_result,
     "columns": columns_with_values,
     "count": count,
+    "cut_notes": cut_answers.notes,
+    "cuts": cuts,
+    "cut_text": cut_text,
+    "cut_share": cut_answers.cut_percent,
+    "marked": marked,
     "difference": difference,
     "figure_columns": figure_columns,
     "fragment": urlencode,
