@@ -2,20 +2,22 @@
 
 They are stored beside the reply cache, because DVC deletes a stage's outputs before it runs. A run
 resumed from a checkpoint without its optimizer, or with a flipped bit, would diverge without a
-warning. So a complete checkpoint is marked, and the mark has checksums.
+warning. So a complete checkpoint is marked, and the mark has checksums. It also says whether the
+checkpoint can be resumed: those that only early stopping needs have weights and no optimizer.
 """
 
 import json
 import os
 import shutil
 import zlib
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from delta.core import permissions
 from delta.core.files import atomic_file
-from delta.training.early_stopping import EarlyStoppingParams, Evaluation, decide
+from delta.training.config import TrainParams
+from delta.training.early_stopping import Decision, Evaluation, decide
 
 MARK = "COMPLETE"
 BLOCK_SIZE = 1 << 24  # bytes read at once
@@ -27,10 +29,11 @@ def path_for_step(folder: Path, step: int) -> Path:
     return folder / f"checkpoint-{step}"
 
 
-def mark_complete(checkpoint: Path) -> None:
+def mark_complete(checkpoint: Path, resumable: bool) -> None:
     """Write the mark, after syncing every file of the checkpoint to disk."""
+    mark = {"resumable": resumable, "files": _checksums(checkpoint)}
     with atomic_file(checkpoint / MARK) as part:
-        part.write_text(json.dumps(_checksums(checkpoint), indent=1), encoding="utf-8")
+        part.write_text(json.dumps(mark, indent=1), encoding="utf-8")
         permissions.inherit(checkpoint)
         permissions.inherit_below(checkpoint)  # another user of the cache may resume from it
 
@@ -58,11 +61,16 @@ def _checksum(path: Path) -> list[int]:
 
 
 def _is_undamaged(checkpoint: Path) -> bool:
+    return _read_mark(checkpoint).get("files") == _checksums(checkpoint)
+
+
+def _read_mark(checkpoint: Path) -> dict[str, Any]:
+    """Return the mark; an empty one if it is damaged."""
     try:
-        marked = json.loads((checkpoint / MARK).read_text(encoding="utf-8"))
+        mark = json.loads((checkpoint / MARK).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return False
-    return bool(marked == _checksums(checkpoint))
+        return {}
+    return mark if isinstance(mark, dict) else {}
 
 
 def remove_checkpoint(checkpoint: Path) -> None:
@@ -71,10 +79,65 @@ def remove_checkpoint(checkpoint: Path) -> None:
     shutil.rmtree(checkpoint)
 
 
-def remove_all_but(folder: Path, steps: set[int]) -> None:
-    """Remove the checkpoints of all steps but `steps`."""
+class BackgroundMarker:
+    """Marks the checkpoints of a run in a thread, one after the other, while training goes on.
+
+    Reading 100 GB back takes minutes, in which no process has to wait.
+    """
+
+    def __init__(self, folder: Path, params: TrainParams) -> None:
+        self._folder, self._params = folder, params
+        self._pool = ThreadPoolExecutor(1)
+        self._last: Future[None] | None = None
+
+    def mark(self, step: int, resumable: bool) -> None:
+        """Begin to mark the checkpoint of `step`, then to remove those that it supersedes.
+
+        Waits for the checkpoint before, so that there is never a third one on the disk.
+        """
+        self.wait()
+        self._last = self._pool.submit(self._mark, path_for_step(self._folder, step), resumable)
+
+    def _mark(self, checkpoint: Path, resumable: bool) -> None:
+        mark_complete(checkpoint, resumable)
+        remove_superseded(self._folder, self._params)
+
+    def wait(self) -> None:
+        """Wait until the last checkpoint is marked. Raises the error of its thread."""
+        if self._last is not None:
+            last, self._last = self._last, None
+            last.result()
+
+
+def remove_superseded(folder: Path, params: TrainParams) -> None:
+    """Remove the checkpoints before the latest that neither a resume nor the policy needs.
+
+    The best weights of an earlier resume stay until a later checkpoint can be resumed: after a kill
+    the run begins there again.
+    """
+    latest = latest_complete(folder)
+    if latest is None:
+        return
+    resumable = latest if is_finished(latest, params) else latest_resumable(folder)
+    needed = set()
+    for checkpoint in {latest, resumable or latest}:
+        state = load_trainer_state(checkpoint)
+        decision = decide_from_log(params, state.log_history, state.max_steps)
+        needed |= {state.global_step} | ({decision.best.step} if decision else set())
     for checkpoint in folder.glob("checkpoint-*"):
-        if _step(checkpoint) not in steps:
+        # A later one is being written by the training processes.
+        if _step(checkpoint) < _step(latest) and _step(checkpoint) not in needed:
+            remove_checkpoint(checkpoint)
+
+
+def remove_after_resume(folder: Path, params: TrainParams) -> None:
+    """Remove the weights of steps that the run will make again, unless it is finished."""
+    latest = latest_complete(folder)
+    if latest is None or is_finished(latest, params):
+        return
+    resumable = latest_resumable(folder)
+    for checkpoint in folder.glob("checkpoint-*"):
+        if resumable is None or _step(checkpoint) > _step(resumable):
             remove_checkpoint(checkpoint)
 
 
@@ -106,21 +169,38 @@ def remove_incomplete(folder: Path) -> list[Path]:
 
 def latest_complete(folder: Path) -> Path | None:
     """Return the latest marked checkpoint, or None."""
-    marked = [mark.parent for mark in folder.glob(f"checkpoint-*/{MARK}")]
-    return max(marked, key=_step, default=None)
+    return max(_marked(folder), key=_step, default=None)
+
+
+def latest_resumable(folder: Path) -> Path | None:
+    """Return the latest marked checkpoint with the optimizer, or None."""
+    resumable = (path for path in _marked(folder) if _read_mark(path).get("resumable") is True)
+    return max(resumable, key=_step, default=None)
+
+
+def _marked(folder: Path) -> list[Path]:
+    return [mark.parent for mark in folder.glob(f"checkpoint-*/{MARK}")]
 
 
 def _step(checkpoint: Path) -> int:
     return int(checkpoint.name.rpartition("-")[2])
 
 
-def is_finished(checkpoint: Path, rule: EarlyStoppingParams | None) -> bool:
+def is_finished(checkpoint: Path, params: TrainParams) -> bool:
     """Return whether the run ended at this checkpoint, so that nothing is left to train."""
     state = load_trainer_state(checkpoint)
     if state.global_step >= state.max_steps:
         return True
-    curve = held_out_curve(state.log_history)
-    return rule is not None and bool(curve) and decide(curve, rule).converged_at is not None
+    decision = decide_from_log(params, state.log_history, state.max_steps)
+    return decision is not None and decision.converged_at is not None
+
+
+def decide_from_log(params: TrainParams, log: Log, max_steps: int) -> Decision | None:
+    """Apply early stopping to a log; None where it does not decide or nothing is evaluated."""
+    curve = held_out_curve(log)
+    if params.early_stopping is None or not params.stops_early or not curve:
+        return None
+    return decide(curve, params.early_stopping, params.num_warmup_steps(max_steps))
 
 
 def load_trainer_state(checkpoint: Path) -> Any:

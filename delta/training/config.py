@@ -35,8 +35,7 @@ TRAINER_OPTIONS = {  # fields of TrainParams that every TRL config has
 FIXED_OPTIONS = {
     "weight_decay": 0.0,
     "logging_nan_inf_filter": False,  # it would log the running average in place of a NaN
-    "save_strategy": "steps",
-    "save_total_limit": None,  # checkpoints.py removes old ones, once the next is complete
+    "save_strategy": "no",  # callback.py asks for checkpoints, checkpoints.py removes old ones
     "report_to": "none",
     "disable_tqdm": True,
 }
@@ -56,6 +55,9 @@ FSDP2 = {
     "cpu_ram_efficient_loading": True,  # one process reads the base and sends the shards
     "state_dict_type": "SHARDED_STATE_DICT",  # each process writes its part of a checkpoint
 }
+# Without it, each process keeps the gradient of the whole model while a step accumulates batches:
+# 32 GB for 8B parameters, of which its shard is 4 GB on 8 GPUs.
+SYNC_EACH_BATCH = {"gradient_accumulation_kwargs": {"sync_each_batch": True}}
 
 
 class SftParams(StrictModel):
@@ -190,7 +192,7 @@ class TrainParams(StrictModel):
         if self.early_stopping is not None:
             options |= {"eval_strategy": "steps", "eval_steps": self.early_stopping.eval_steps}
         if self.fsdp:
-            options |= {"fsdp": True, "fsdp_config": FSDP2}
+            options |= {"fsdp": True, "fsdp_config": FSDP2, "accelerator_config": SYNC_EACH_BATCH}
         return options
 
     @field_validator("early_stopping")

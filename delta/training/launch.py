@@ -21,9 +21,8 @@ from delta.core.console import Console
 from delta.core.errors import InputError
 from delta.core.machine import cpu
 from delta.core.types import Counts, Row
-from delta.training import checkpoints
+from delta.training import checkpoints, first_margin
 from delta.training.config import TrainParams
-from delta.training.early_stopping import decide
 
 # The first process starts its messages to the parent with these.
 STEP, ERROR = "delta.training.launch step", "delta.training.launch error"
@@ -40,7 +39,12 @@ def run_key(params: TrainParams, rows: list[Row], held_out: list[Row], fingerpri
     import trl
 
     versions = [trl.__version__, transformers.__version__, torch.__version__]
-    identity = [params.model_dump(), params.trl_options(), fingerprint, versions]
+    identity = [
+        params.model_dump(exclude={"save_minutes"}),
+        params.trl_options(),
+        fingerprint,
+        versions,
+    ]
     identity.append(torch.cuda.is_available())
     sha = hashlib.sha256(json.dumps(identity).encode())
     for row in [*rows, {"held out": len(held_out)}, *held_out]:
@@ -68,6 +72,7 @@ def prepare_run(
     permissions.make_folder(folder)
     permissions.make_folder(folder / "checkpoints")
     damaged = checkpoints.remove_incomplete(folder / "checkpoints")
+    checkpoints.remove_after_resume(folder / "checkpoints", params)
     for name, content in (("rows", rows), ("held_out", held_out)):
         if content:
             datasets.Dataset.from_list(content).save_to_disk(str(folder / name))
@@ -99,7 +104,10 @@ def train(
     else:
         _train_in_processes(params.num_processes, folder, (history, held_out_history), on_step)
         result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
-    return _summarize(params, folder / "checkpoints", result)
+    counts = _summarize(params, folder / "checkpoints", result)
+    if message := first_margin.warning(params, counts):
+        console.print(f"train: warning: {message}")
+    return checkpoints.path_for_step(folder / "checkpoints", counts["chosen_step"]), counts
 
 
 def _read(folder: Path) -> tuple[TrainParams, Path]:
@@ -180,7 +188,7 @@ def _end_with_parent() -> None:
     processes.end_with_parent(signal.SIGTERM)
 
 
-def _summarize(params: TrainParams, folder: Path, result: dict[str, Any]) -> tuple[Path, Counts]:
+def _summarize(params: TrainParams, folder: Path, result: dict[str, Any]) -> Counts:
     logged = [entry for entry in result["log"] if "loss" in entry]
     if not all(math.isfinite(entry["loss"]) for entry in logged):
         rate = params.method_params.learning_rate
@@ -190,20 +198,22 @@ def _summarize(params: TrainParams, folder: Path, result: dict[str, Any]) -> tup
         )
     counts: Counts = {
         "steps": result["steps"],
+        "max_steps": result["max_steps"],
         "first_loss": round(float(logged[0]["loss"]), 4),
         "last_loss": round(float(logged[-1]["loss"]), 4),
     }
     if "rewards/margins" in logged[-1]:
         counts["last_margin"] = round(float(logged[-1]["rewards/margins"]), 4)
-    chosen_step = counts["steps"]
-    if params.early_stopping is not None:
-        curve = checkpoints.held_out_curve(result["log"])
-        best, converged_at = decide(curve, params.early_stopping)
-        chosen_step = best.step
-        counts["held_out_loss"] = round(best.loss, 4)
-        counts["converged_at"] = converged_at
-    counts |= {"chosen_step": chosen_step, "options": result["options"]}
-    return checkpoints.path_for_step(folder, chosen_step), counts
+    counts |= first_margin.find(result["log"])
+    counts |= {"converged_at": None, "chosen_step": counts["steps"]}
+    curve = checkpoints.held_out_curve(result["log"])
+    decision = checkpoints.decide_from_log(params, result["log"], result["max_steps"])
+    if decision is not None:
+        counts |= {"converged_at": decision.converged_at, "chosen_step": decision.best.step}
+    if curve:
+        chosen = next(point for point in curve[::-1] if point.step == counts["chosen_step"])
+        counts["held_out_loss"] = round(chosen.loss, 4)
+    return counts | {"options": result["options"]}
 
 
 def main(argv: list[str]) -> None:

@@ -3,28 +3,21 @@
 import csv
 import importlib.util
 import os
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import datasets
 import torch
 import trl
-from accelerate import PartialState
 from peft import LoraConfig
-from transformers import (
-    TrainerCallback,
-    TrainerControl,
-    TrainerState,
-    TrainingArguments,
-    set_seed,
-)
+from transformers import set_seed
 
 from delta.core.errors import InputError
 from delta.core.files import atomic_file
 from delta.training import checkpoints, model_io
+from delta.training.callback import OnStep, TrainingCallback
 from delta.training.config import TrainParams
-from delta.training.early_stopping import decide
 from delta.training.trl_adapter import TRAINERS, trl_config
 
 COLUMNS = (  # of SFT only some
@@ -49,7 +42,6 @@ CONFIG_OPTIONS = (  # of TRL's config after the trainer has read it
     "gradient_checkpointing",
 )
 LOSS_OPTIONS = ("beta", "label_smoothing", "desirable_weight", "undesirable_weight")
-OnStep = Callable[[int, int], None]  # optimizer steps done, and in total
 
 
 class TrainingRun(NamedTuple):
@@ -70,52 +62,6 @@ class TrainingRun(NamedTuple):
         """Return the Dataset "rows" or "held_out", or None where the run has none."""
         folder = self.folder / name
         return datasets.load_from_disk(str(folder)) if folder.is_dir() else None
-
-
-class TrainingCallback(TrainerCallback):
-    """Write the history at each log, mark complete checkpoints, and apply early stopping."""
-
-    def __init__(self, run: TrainingRun, on_step: OnStep) -> None:
-        self.run = run
-        self.on_step = on_step
-
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> None:
-        self.on_step(state.global_step, state.max_steps)
-        # A resumed run loses the averages since the last log, so log before each checkpoint.
-        if control.should_save or control.should_evaluate:
-            control.should_log = True
-
-    def on_log(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> None:
-        if state.is_world_process_zero:
-            write_histories(self.run, state.log_history)
-
-    def on_evaluate(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> None:
-        rule = self.run.params.early_stopping
-        assert rule is not None
-        control.should_save = True  # this checkpoint may be the best
-        if decide(checkpoints.held_out_curve(state.log_history), rule).converged_at is not None:
-            control.should_training_stop = True
-
-    def on_save(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> None:
-        PartialState().wait_for_everyone()  # every process writes its part of a checkpoint
-        if not state.is_world_process_zero:
-            return
-        checkpoints.mark_complete(
-            checkpoints.path_for_step(self.run.checkpoints, state.global_step)
-        )
-        steps = {state.global_step}
-        curve = checkpoints.held_out_curve(state.log_history)
-        if self.run.params.early_stopping is not None and curve:
-            steps.add(decide(curve, self.run.params.early_stopping).best.step)
-        checkpoints.remove_all_but(self.run.checkpoints, steps)
 
 
 def write_histories(run: TrainingRun, log: checkpoints.Log) -> None:
@@ -140,23 +86,29 @@ def train(run: TrainingRun, on_step: OnStep) -> dict[str, Any]:
     """
     # Before the trainer, because with FSDP the config decides how the base is loaded.
     config = trl_config(run.params, run.checkpoints)
-    trainer = _trainer(run, config, on_step)
+    callback = TrainingCallback(run.params, run.checkpoints, on_step, partial(write_histories, run))
+    trainer = _trainer(run, config, callback)
     checkpoint = checkpoints.latest_complete(run.checkpoints)
-    if checkpoint is not None and checkpoints.is_finished(checkpoint, run.params.early_stopping):
+    if checkpoint is not None and checkpoints.is_finished(checkpoint, run.params):
         state = checkpoints.load_trainer_state(checkpoint)
     else:
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        config.eval_on_start = run.params.early_stopping is not None and checkpoint is None
+        try:
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        finally:
+            callback.marker.wait()
         state = trainer.state
     if trainer.is_world_process_zero():
         write_histories(run, state.log_history)
     return {
         "log": state.log_history,
         "steps": state.global_step,
+        "max_steps": state.max_steps,
         "options": _options_in_use(run.params, trainer),
     }
 
 
-def _trainer(run: TrainingRun, config: Any, on_step: OnStep) -> Any:
+def _trainer(run: TrainingRun, config: Any, callback: TrainingCallback) -> Any:
     params = run.params
     if params.optim == "adamw_8bit" and importlib.util.find_spec("bitsandbytes") is None:
         raise InputError(
@@ -175,7 +127,7 @@ def _trainer(run: TrainingRun, config: Any, on_step: OnStep) -> Any:
             train_dataset=run.rows("rows"),
             eval_dataset=run.rows("held_out"),
             processing_class=model_io.load_tokenizer(run.base),
-            callbacks=[TrainingCallback(run, on_step)],
+            callbacks=[callback],
             peft_config=lora,
         )
     except ValueError as error:

@@ -20,12 +20,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.utils import save_fsdp_model
 from torch.distributed.fsdp import MixedPrecisionPolicy
 from transformers import Trainer
 from trl import DPOConfig, DPOTrainer, KTOConfig, KTOTrainer, SFTConfig, SFTTrainer
 from trl.trainer.utils import add_fused_lm_head
 
-from delta.training import padding_free
+from delta.training import first_margin, padding_free
 from delta.training.config import TrainParams
 
 __all__ = ["TRAINERS", "add_fused_lm_head", "trl_config"]
@@ -35,6 +36,7 @@ CONFIGS = {"dpo": DPOConfig, "kto": KTOConfig, "sft": SFTConfig}
 class PreparedDatasetTrainer(Trainer):
     """The common base of all trainers; precedes TRL's class in the order of bases."""
 
+    method: str
     is_fsdp_enabled: bool
     model: Any
     args: Any
@@ -42,6 +44,7 @@ class PreparedDatasetTrainer(Trainer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._first_ratios: list[torch.Tensor] = []
         self.is_fsdp_enabled = getattr(self.accelerator.state, "fsdp_plugin", None) is not None
         has_adapters = hasattr(self.model, "peft_config")
         self.is_padding_free = padding_free.enable_padding_free(
@@ -56,6 +59,34 @@ class PreparedDatasetTrainer(Trainer):
 
     def _send_telemetry(self) -> None:
         pass
+
+    def training_step(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """Return TRL's loss; before the first update, measure the margin on these batches."""
+        if self.state.global_step or self.method == "sft":
+            return super().training_step(model, inputs, *args, **kwargs)
+        log_probs: list[torch.Tensor] = []  # KTO's last forward pass is that of the completions
+
+        def keep(_module: Any, _arguments: Any, outputs: Any) -> None:
+            log_probs.append(outputs.log_probs.detach())
+
+        hook = model.register_forward_hook(keep)
+        try:
+            loss = super().training_step(model, inputs, *args, **kwargs)
+        finally:
+            hook.remove()
+        self._first_ratios.append(first_margin.log_ratios(inputs, log_probs[-1]))
+        if self.accelerator.sync_gradients:  # the last batch of the step
+            ratios = self.accelerator.gather(torch.cat(self._first_ratios))
+            margin = first_margin.summarize(self.method, ratios.tolist())
+            self.state.log_history.append({"step": 0, first_margin.KEY: margin})
+        return loss
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Save the weights, under FSDP those of a checkpoint without the optimizer too."""
+        super().save_model(output_dir, _internal_call)
+        if self.is_fsdp_enabled and self.args.save_only_model:  # else saved with the optimizer
+            plugin = self.accelerator.state.fsdp_plugin
+            save_fsdp_model(plugin, self.accelerator, self.model, output_dir)
 
     def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
         """Return TRL's loss, computed under FSDP by the same autocast as in a single process."""
@@ -82,15 +113,15 @@ class NoReferenceModel(Trainer):
 
 
 class _DPOTrainer(PreparedDatasetTrainer, DPOTrainer, NoReferenceModel):
-    pass
+    method = "dpo"
 
 
 class _KTOTrainer(PreparedDatasetTrainer, KTOTrainer, NoReferenceModel):
-    pass
+    method = "kto"
 
 
 class _SFTTrainer(PreparedDatasetTrainer, SFTTrainer, NoReferenceModel):
-    pass
+    method = "sft"
 
 
 TRAINERS = {"dpo": _DPOTrainer, "kto": _KTOTrainer, "sft": _SFTTrainer}

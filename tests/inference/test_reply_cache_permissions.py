@@ -127,6 +127,6 @@ def test_another_user_of_a_shared_folder_can_resume_from_a_checkpoint(shared_fol
     for name in ("model.safetensors", "part/rank.pt"):
         (checkpoint / name).write_text("x")
         (checkpoint / name).chmod(0o600)
-    checkpoints.mark_complete(checkpoint)
+    checkpoints.mark_complete(checkpoint, resumable=True)
     assert {mode(path) for path in checkpoint.rglob("*") if path.is_file()} == {"664"}
     assert [mode(checkpoint), mode(checkpoint / "part")] == ["2775", "2775"]

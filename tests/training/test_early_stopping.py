@@ -9,12 +9,14 @@ from tests.helpers.training_runs import RULE
 NAN = float("nan")
 
 
-def decision(losses: list[float], patience: int = 2, min_improvement: float = 0.1) -> Decision:
+def decision(
+    losses: list[float], patience: int = 2, min_improvement: float = 0.1, warmup: int = 0
+) -> Decision:
     """Apply the rule to losses at steps 10, 20, …"""
     rule = EarlyStoppingParams(
         held_out=0.1, eval_steps=10, patience=patience, min_improvement=min_improvement
     )
-    return decide([Evaluation(10 * i, loss) for i, loss in enumerate(losses, 1)], rule)
+    return decide([Evaluation(10 * i, loss) for i, loss in enumerate(losses, 1)], rule, warmup)
 
 
 def test_a_loss_that_keeps_falling_has_not_converged() -> None:
@@ -66,6 +68,22 @@ def test_with_a_threshold_of_zero_any_gain_is_an_improvement() -> None:
     assert decision(losses, patience=1, min_improvement=0.0) == Decision(
         Evaluation(30, 0.998), None
     )
+
+
+def test_evaluations_of_the_warm_up_do_not_count_against_the_run() -> None:
+    losses = [0.69, 0.69, 0.69, 0.69, 0.69]
+    assert decision(losses).converged_at == 30
+    assert decision(losses, warmup=30).converged_at == 50  # 40 is the first that counts
+
+
+def test_an_improvement_of_the_warm_up_has_to_be_improved_on() -> None:
+    assert decision([0.69, 0.5, 0.49, 0.48], warmup=20) == Decision(Evaluation(40, 0.48), 40)
+
+
+def test_the_base_has_to_be_improved_on_but_is_never_the_best() -> None:
+    rule = EarlyStoppingParams(**RULE)
+    curve = [Evaluation(0, 0.69), Evaluation(2, 0.71), Evaluation(4, 0.70)]
+    assert decide(curve, rule) == Decision(curve[2], 4)
 
 
 def test_training_applies_the_early_stopping_rule() -> None:

@@ -22,6 +22,7 @@ from tests.helpers.training_runs import (
     steps_in,
     stopping_early,
     train_model,
+    two_epochs,
     with_reference,
 )
 
@@ -33,15 +34,14 @@ pytestmark = pytest.mark.slow
 def test_an_interrupted_run_resumes_at_its_checkpoint_and_ends_the_same(
     method: str, lora: Any, base: Path, tmp_path: Path
 ) -> None:
-    method_params = {"num_train_epochs": 2 if method != "kto" else 1}
-    params = train_params(method=method, lora=lora, **{method: method_params})
+    params = train_params(method=method, lora=lora, **{method: {"num_train_epochs": 2}})
     rows = with_reference(params, six_pairs())
     uninterrupted, _ = train_model(params, rows, base, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
         train_model(params, rows, base, tmp_path / "cut", console=InterruptingConsole(3))
     output = io.StringIO()
     resumed, counts = train_model(params, rows, base, tmp_path / "cut", console=Console(output))
-    assert "checkpoint-2" in output.getvalue()
+    assert "checkpoint-3" in output.getvalue()
     assert counts["steps"] == counts["chosen_step"] == 6
     assert read_history(tmp_path / "cut/history.tsv") == read_history(
         tmp_path / "whole/history.tsv"
@@ -49,9 +49,9 @@ def test_an_interrupted_run_resumes_at_its_checkpoint_and_ends_the_same(
     assert have_equal_weights(uninterrupted, resumed)
 
 
-def converging() -> tuple[TrainParams, Any, Any]:
+def converging(**changes: Any) -> tuple[TrainParams, Any, Any]:
     """Return params, rows and held-out rows, the swapped pairs, whose loss rises from the start."""
-    params = stopping_early(dpo={"num_train_epochs": 20}, logging_steps=3)
+    params = stopping_early(dpo={"num_train_epochs": 20}, logging_steps=3, **changes)
     train, held_out = split_held_out(params, six_pairs())
     assert (len(train), len(held_out)) == (4, 2)
     swapped = [
@@ -67,28 +67,31 @@ def test_training_stops_when_converged_and_keeps_the_best_checkpoint(
     params, rows, held_out = converging()
     chosen, counts = train_model(params, rows, base, tmp_path / "a", held_out)
     curve = read_history(tmp_path / "a/held_out.tsv")
-    assert [row["step"] for row in curve] == ["2", "4", "6"]
+    assert [row["step"] for row in curve] == ["0", "2", "4"]
     losses = [float(row["loss"]) for row in curve]
     assert losses == sorted(losses)
-    assert (counts["chosen_step"], counts["converged_at"], counts["steps"]) == (2, 6, 6)
-    assert counts["held_out_loss"] == pytest.approx(losses[0], abs=1e-4)
-    assert steps_in(tmp_path / "a/run/checkpoints") == [2, 6]
+    # The base is better, but it is no trained model.
+    assert (counts["chosen_step"], counts["converged_at"], counts["steps"]) == (2, 4, 4)
+    assert counts["max_steps"] == 40
+    assert counts["held_out_loss"] == pytest.approx(losses[1], abs=1e-4)
+    assert steps_in(tmp_path / "a/run/checkpoints") == [2, 4]
 
     # Two steps without early stopping, under the same learning rate schedule.
     plain = params.model_copy(update={"early_stopping": None, "logging_steps": 1})
     with pytest.raises(KeyboardInterrupt):
-        train_model(plain, rows, base, tmp_path / "b", console=InterruptingConsole(3))
+        train_model(plain, rows, base, tmp_path / "b", console=InterruptingConsole(2))
     from delta.training import model_io
 
     two_steps = model_io.load_checkpoint(params, base, tmp_path / "b/run/checkpoints/checkpoint-2")
     assert have_equal_weights(chosen, two_steps)
 
 
-@pytest.mark.parametrize("interrupted_after", [1, 3, 5])
+@pytest.mark.parametrize("save_minutes", [0, 60])
+@pytest.mark.parametrize("interrupted_after", [1, 2, 3])
 def test_an_interrupted_run_converges_at_the_same_step_to_the_same_policy(
-    interrupted_after: int, base: Path, tmp_path: Path
+    interrupted_after: int, save_minutes: float, base: Path, tmp_path: Path
 ) -> None:
-    params, rows, held_out = converging()
+    params, rows, held_out = converging(save_minutes=save_minutes)
     uninterrupted, counts = train_model(params, rows, base, tmp_path / "whole", held_out)
     with pytest.raises(KeyboardInterrupt):
         train_model(
@@ -121,9 +124,9 @@ def test_a_run_without_convergence_keeps_the_lowest_held_out_loss(
     train, held_out = (with_reference(params, part) for part in split_held_out(params, six_pairs()))
     _, counts = train_model(params, train, base, tmp_path, held_out)
     curve = [(int(r["step"]), float(r["loss"])) for r in read_history(tmp_path / "held_out.tsv")]
-    assert [step for step, _ in curve] == [3, 6, 8]  # the last step is evaluated as well
+    assert [step for step, _ in curve] == [0, 3, 6, 8]  # the last step is evaluated as well
     assert counts["converged_at"] is None
-    assert counts["chosen_step"] == min(curve, key=lambda point: point[1])[0]
+    assert counts["chosen_step"] == min(curve[1:], key=lambda point: point[1])[0]
 
 
 def test_the_held_out_loss_is_the_loss_of_the_held_out_pairs(base: Path, tmp_path: Path) -> None:
@@ -136,3 +139,54 @@ def test_the_held_out_loss_is_the_loss_of_the_held_out_pairs(base: Path, tmp_pat
     assert float(read_history(tmp_path / "held_out.tsv")[0]["loss"]) == pytest.approx(
         expected, abs=1e-4
     )
+
+
+def test_sft_is_not_stopped_and_keeps_its_last_weights_and_its_curve(
+    base: Path, tmp_path: Path
+) -> None:
+    params = stopping_early(method="sft", sft={"num_train_epochs": 3, "learning_rate": 0.5})
+    train, held_out = (with_reference(params, part) for part in split_held_out(params, six_pairs()))
+    _, counts = train_model(params, train, base, tmp_path, held_out)
+    curve = [(int(r["step"]), float(r["loss"])) for r in read_history(tmp_path / "held_out.tsv")]
+    assert [step for step, _ in curve] == [0, 2, 4, 6]
+    assert min(curve, key=lambda point: point[1])[0] < 6  # early stopping would take another
+    assert (counts["converged_at"], counts["chosen_step"], counts["max_steps"]) == (None, 6, 6)
+    assert counts["held_out_loss"] == pytest.approx(curve[-1][1], abs=1e-4)
+    assert "first_margin" not in counts
+
+
+def test_the_end_of_the_warm_up_is_evaluated(base: Path, tmp_path: Path) -> None:
+    params = stopping_early(early_stopping=RULE | {"eval_steps": 4}, warmup_steps=3)
+    train, held_out = (with_reference(params, part) for part in split_held_out(params, six_pairs()))
+    train_model(params, train, base, tmp_path, held_out)
+    assert [row["step"] for row in read_history(tmp_path / "held_out.tsv")] == ["0", "3", "4"]
+
+
+def test_a_checkpoint_is_due_by_the_clock_and_waits_for_the_next_log(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from delta.training import callback, checkpoints
+
+    seconds = iter(range(0, 10_000, 40))  # each look at the clock is 40 seconds later
+    monkeypatch.setattr(callback, "monotonic", lambda: next(seconds))
+    saved = []
+
+    def record(_: Any, step: int, resumable: bool) -> None:
+        saved.append((step, resumable))
+
+    monkeypatch.setattr(checkpoints.BackgroundMarker, "mark", record)
+    params = two_epochs(dpo={"num_train_epochs": 7}, logging_steps=2, save_minutes=1.2)
+    train_model(params, with_reference(params, six_pairs()), base, tmp_path)
+    # Logs at 2, 4, ...: after 40 s it is too early, after 80 s due. The end has weights only.
+    assert saved == [(step, True) for step in (4, 8, 12, 16, 20)] + [(21, False)]
+
+
+def test_weights_that_only_early_stopping_needs_have_no_optimizer(
+    base: Path, tmp_path: Path
+) -> None:
+    params, rows, held_out = converging(save_minutes=60)
+    train_model(params, rows, base, tmp_path, held_out)
+    folder = tmp_path / "run/checkpoints"
+    assert steps_in(folder) == [2, 4]
+    assert not list(folder.glob("*/optimizer.pt"))
+    assert len(list(folder.glob("*/model.safetensors"))) == 2
