@@ -94,7 +94,8 @@ def one_and_two_processes(fsdp: bool, **changes: Any) -> tuple[TrainParams, Trai
 def test_two_processes_train_like_one_with_twice_the_batch_size(
     method: str, base: Path, tmp_path: Path
 ) -> None:
-    single, double = one_and_two_processes(fsdp=False, method=method, sft={"num_train_epochs": 2})
+    epochs = {"num_train_epochs": 2}
+    single, double = one_and_two_processes(fsdp=False, method=method, sft=epochs, kto=epochs)
     pairs = six_pairs() + six_pairs()[:2]
     expected, _ = train_model(single, with_reference(single, pairs), base, tmp_path / "one")
     policy, counts = train_model(double, with_reference(double, pairs), base, tmp_path / "two")
