@@ -171,3 +171,24 @@ def test_what_two_processes_finished_is_kept_when_the_pass_is_interrupted(
         assert not multiprocessing.active_children()
         alone = train_params(method="dpo")
         assert reference_logps.add_reference(alone, rows, base, "f", cache, no_progress) == 7
+
+
+@pytest.mark.parametrize(
+    ("gpus", "processes", "expected"),
+    [
+        (0, 1, ["cpu"]),
+        (0, 2, ["cpu", "cpu"]),
+        (3, 1, ["cuda:0", "cuda:1", "cuda:2"]),  # the others would be idle
+        (3, 2, ["cuda:0", "cuda:1"]),
+    ],
+)
+def test_the_pass_runs_on_all_gpus_or_on_those_that_train(
+    gpus: int, processes: int, expected: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    from delta.training import logps
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    assert logps.devices(train_params(num_processes=processes)) == expected
