@@ -41,6 +41,10 @@ LOGS = Path("logs/experiments")
 # First words of the lines that DVC prints after an error.
 OFFERS_OF_HELP = ("Having any troubles", "Have you", "Learn more", "See http")
 COUNTED = ("pair", "select", "train")  # stages whose counts a result keeps
+# How a clone gets outputs from DVC's cache: by the first kind of link that the file system has,
+# because copies of all models would fill the disk. Links are read-only files. A clone may have
+# them: nobody edits its files, and stages replace files rather than write into them.
+LINKS = "reflink,hardlink,symlink,copy"
 # The stash of changed files is a commit and needs an author. Nobody sees it.
 IDENTITY = ("-c", "user.name=delta", "-c", "user.email=delta@localhost")
 
@@ -149,6 +153,7 @@ def _clone(folder: Path) -> Path:
     # A relative path: DVC cannot write `#` or, in some locales, `ö` into its settings.
     cache = os.path.relpath(_dvc("cache", "dir").strip(), folder)
     _dvc("cache", "dir", "--local", cache, folder=folder)
+    _dvc("config", "--local", "cache.type", LINKS, folder=folder)
     _dvc("checkout", "--quiet", "--allow-missing", folder=folder)
     return folder
 

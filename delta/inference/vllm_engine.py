@@ -151,6 +151,8 @@ class VllmEngine:
         if self._engine is None:
             # Without a second process a signal leaves nothing behind, and a CPU is faster.
             os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
+            # Any other value would round float32 weights to TF32 or bfloat16 on a GPU.
+            os.environ["VLLM_FLOAT32_MATMUL_PRECISION"] = "highest"
             from vllm import EngineArgs, LLMEngine
             from vllm.usage.usage_lib import UsageContext
 

@@ -18,10 +18,18 @@ NOT_COPIED = (fingerprint.FINGERPRINT_FILE, "model.safetensors.index.json")
 SHARDS = "pytorch_model_fsdp_0"  # folder in a checkpoint whose weights are sharded
 
 
-def load(folder: Path, dtype: str) -> Any:
-    """Load a model with weights in `dtype`; assert that no weight is missing in the folder."""
+def load(folder: Path, dtype: str, device: str = "cpu") -> Any:
+    """Load a model with weights in `dtype`; assert that no weight is missing in the folder.
+
+    A GPU's copy is read straight to it: as many processes as GPUs would else need as many copies of
+    the model in the machine's memory.
+    """
     model, info = AutoModelForCausalLM.from_pretrained(
-        folder, dtype=getattr(torch, dtype), output_loading_info=True, use_safetensors=True
+        folder,
+        dtype=getattr(torch, dtype),
+        output_loading_info=True,
+        use_safetensors=True,
+        device_map=None if device == "cpu" else device,
     )
     missing = [*info["missing_keys"], *info["mismatched_keys"]]
     assert not missing, f"{folder}: these weights would be random: {missing}"

@@ -250,3 +250,44 @@ def test_a_project_in_a_folder_of_a_repository_is_refused(
     with pytest.raises(InputError, match="this project is the folder project/ of a Git reposito"):
         experiments_run._clone(Path("clone"))
     assert not Path("clone").exists()
+
+
+TOY = """
+stages:
+  model:
+    cmd: echo once > model.bin && head -c 5000000 /dev/zero >> model.bin
+    outs: [model.bin]
+  policy:
+    cmd: head -c 1000000 model.bin > policy.bin && echo ${method} >> policy.bin
+    deps: [model.bin]
+    params: [method]
+    outs: [policy.bin]
+"""
+
+
+@pytest.mark.slow
+def test_a_clone_links_what_the_cache_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(*words: str, folder: Path = tmp_path) -> None:
+        subprocess.run(words, cwd=folder, env=DvcWorkspace.environment(), check=True)
+
+    def cached(size: int) -> list[Path]:
+        files = (tmp_path / ".dvc/cache/files").rglob("*")
+        return [file for file in files if file.is_file() and file.stat().st_size >= size]
+
+    (tmp_path / "dvc.yaml").write_text(TOY)
+    (tmp_path / "params.yaml").write_text("method: dpo\n")
+    for command in ("git init -q", "dvc init -q", "dvc repro -q", "git add .", "git commit -qm x"):
+        run(*command.split())
+    monkeypatch.chdir(tmp_path)
+    clone = experiments_run._clone(Path("clone"))
+    (model,) = cached(2_000_000)
+    assert (clone / "model.bin").stat().st_ino == model.stat().st_ino
+    # A stage that runs again replaces its link: what the cache had stays as it was.
+    before = {file: file.read_bytes() for file in cached(1)}
+    (clone / "params.yaml").write_text("method: kto\n")
+    run("dvc", "repro", "-q", folder=clone)
+    assert (clone / "policy.bin").read_bytes().endswith(b"kto\n")
+    assert {file: file.read_bytes() for file in before} == before
+    assert (clone / "policy.bin").stat().st_ino in {file.stat().st_ino for file in cached(1)}
+    # The workspace of a person has copies, which may be edited.
+    assert (tmp_path / "model.bin").stat().st_ino != model.stat().st_ino

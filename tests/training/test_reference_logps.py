@@ -1,6 +1,9 @@
 """Log-probabilities of the base are computed once, cached, and checked when they are read."""
 
+import gc
 import math
+import multiprocessing
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -56,9 +59,7 @@ def test_a_nan_log_probability_is_an_error_and_is_not_cached(
 ) -> None:
     from delta.training.reference_logps import add_reference
 
-    monkeypatch.setattr(
-        "delta.training.reference_logps._logps", lambda _, batch, __: [math.nan] * len(batch)
-    )
+    monkeypatch.setattr("delta.training.logps._logps", lambda _, batch, __: [math.nan] * len(batch))
     params = train_params(method="dpo")
     with ReplyCache(tmp_path / "cache") as cache:
         with pytest.raises(IncompleteError, match=f"{base}: the log-probability .* is nan"):
@@ -93,3 +94,101 @@ def test_sft_needs_no_reference_and_loads_no_model_for_it(tmp_path: Path) -> Non
     rows = to_trl_columns(params, six_pairs())
     with ReplyCache(tmp_path / "cache") as cache:
         assert add_reference(params, rows, tmp_path / "nowhere", "f", cache, no_progress) == 0
+
+
+def test_nothing_of_the_model_is_alive_afterwards(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from delta.training import model_io
+    from delta.training.reference_logps import add_reference
+
+    parts = []
+    load = model_io.load
+
+    def load_and_watch(*args: Any) -> Any:
+        model = load(*args)
+        parts.extend(map(weakref.ref, [model, *model.parameters()]))
+        return model
+
+    monkeypatch.setattr(model_io, "load", load_and_watch)
+    params = train_params(method="dpo")
+    gc.disable()  # collecting by chance would hide a cycle
+    try:
+        with ReplyCache(tmp_path / "cache") as cache:
+            add_reference(
+                params, to_trl_columns(params, six_pairs()), base, "f", cache, no_progress
+            )
+    finally:
+        gc.enable()
+    assert parts
+    assert not any(part() for part in parts)
+
+
+def test_two_processes_give_the_log_probabilities_of_one_and_end(
+    base: Path, tmp_path: Path
+) -> None:
+    from delta.training.reference_logps import add_reference
+
+    totals, shown = [], []
+
+    def progress(items: Any, total: int) -> Iterator[Any]:
+        totals.append(total)
+        for item in items:
+            shown.append(item)
+            yield item
+
+    columns = {}
+    for processes in (1, 2):
+        params = train_params(method="kto", num_processes=processes, bf16=True)
+        rows = to_trl_columns(train_params(method="kto"), six_pairs())
+        with ReplyCache(tmp_path / str(processes)) as cache:
+            assert add_reference(params, rows, base, "f", cache, progress) == len(cache) == 20
+        columns[processes] = [(row["ref_logps"], row["ref_KL_logps"]) for row in rows]
+    assert (totals, len(shown)) == ([20, 20], 40)
+    assert columns[1] == columns[2]
+    assert not multiprocessing.active_children()
+
+
+def test_what_two_processes_finished_is_kept_when_the_pass_is_interrupted(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from delta.training import reference_logps
+
+    monkeypatch.setattr(reference_logps, "TOKENS_PER_BATCH", 1)  # each sequence alone
+    params = train_params(method="dpo", num_processes=2)
+    rows = to_trl_columns(params, six_pairs())
+
+    def interrupted(items: Any, _total: int) -> Iterator[Any]:
+        for number, item in enumerate(items):
+            if number == 5:
+                raise KeyboardInterrupt
+            yield item
+
+    with ReplyCache(tmp_path / "cache") as cache:
+        with pytest.raises(KeyboardInterrupt):
+            reference_logps.add_reference(params, rows, base, "f", cache, interrupted)
+        assert len(cache) == 5
+        assert not multiprocessing.active_children()
+        alone = train_params(method="dpo")
+        assert reference_logps.add_reference(alone, rows, base, "f", cache, no_progress) == 7
+
+
+@pytest.mark.parametrize(
+    ("gpus", "processes", "expected"),
+    [
+        (0, 1, ["cpu"]),
+        (0, 2, ["cpu", "cpu"]),
+        (3, 1, ["cuda:0", "cuda:1", "cuda:2"]),  # the others would be idle
+        (3, 2, ["cuda:0", "cuda:1"]),
+    ],
+)
+def test_the_pass_runs_on_all_gpus_or_on_those_that_train(
+    gpus: int, processes: int, expected: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    from delta.training import logps
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    assert logps.devices(train_params(num_processes=processes)) == expected
