@@ -294,9 +294,18 @@ def traces_per_problem(params: Params, name: str) -> int | None:
 
 
 def _ratings(params: Params) -> Iterator[str]:
-    """Yield budgets of the judge that leave traces of ranked pairs without ratings."""
-    if params.selector.mode == "all":
+    """Yield budgets of the judge that leave traces of pairs without ratings that are needed.
+
+    Those of ranked pairs are, and those of `four_way`: Figure 3 shows the mean delta of each set.
+    """
+    four_way = params.pairing.four_way
+    if params.selector.mode == "all" and not four_way:
         return
+    why = (
+        "pairing.four_way is true: figure 3 shows the deltas of all its pairs"
+        if four_way
+        else f"selector.mode is {params.selector.mode!r}"
+    )
     is_table = has_table_pairs(params)
     for name, drawn in required_ratings(params.pairing).items():
         need = drawn.model_copy(update={"any": None}) if is_table else drawn
@@ -304,8 +313,8 @@ def _ratings(params: Params) -> Iterator[str]:
         if not is_sufficient(budget, need, traces_per_problem(params, name)):
             yield (
                 f"judge.budget.{name} = {budget.model_dump()}: pairing needs ratings of "
-                f"{need.model_dump()} where selector.mode is {params.selector.mode!r}; expected "
-                f"that and more{' (any: null is all)' * is_table}, or mode all"
+                f"{need.model_dump()} where {why}; expected that and more"
+                f"{' (any: null is all)' * is_table}{', or mode all' * (not four_way)}"
             )
 
 

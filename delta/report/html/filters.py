@@ -15,7 +15,10 @@ from delta.report.training_facts import TrainingSettings
 from delta.stats.contrasts import Contrast, format_difference, verdict
 
 # Columns of a figure's rows that explain its number: they stand to its right.
-EXPLANATIONS = ("base", "chance", "chance_low", "chance_high", "spearman")
+EXPLANATIONS = (
+    *("base", "mean_delta", "without_delta"),
+    *("chance", "chance_low", "chance_high", "spearman"),
+)
 HIDDEN = ("low", "high", "cut", "base_cut", "why", "spearman_low", "spearman_high")
 
 
