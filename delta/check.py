@@ -27,9 +27,8 @@ from delta.grading.verify import VerifyParams
 from delta.inference import chat_completions, chat_formats
 from delta.inference.config import EngineParams, SamplingParams, Serving, WeightlessServingParams
 from delta.inference.generate import GeneratorParams, RecordedParams, SampledParams
-from delta.judging.budget import is_sufficient
 from delta.judging.judge import JudgeParams
-from delta.pairing.pair import PairingParams, required_ratings
+from delta.pairing.pair import PairingParams, insufficient_budgets
 from delta.pairing.select import SelectorParams
 from delta.prompts import prompt_files
 from delta.training import served_precision
@@ -294,28 +293,11 @@ def traces_per_problem(params: Params, name: str) -> int | None:
 
 
 def _ratings(params: Params) -> Iterator[str]:
-    """Yield budgets of the judge that leave traces of pairs without ratings that are needed.
-
-    Those of ranked pairs are, and those of `four_way`: Figure 3 shows the mean delta of each set.
-    """
-    four_way = params.pairing.four_way
-    if params.selector.mode == "all" and not four_way:
-        return
-    why = (
-        "pairing.four_way is true: figure 3 shows the deltas of all its pairs"
-        if four_way
-        else f"selector.mode is {params.selector.mode!r}"
+    """Yield budgets of the judge that leave traces of pairs without ratings that are needed."""
+    traces = {name: traces_per_problem(params, name) for name in _sides(params)}
+    yield from insufficient_budgets(
+        params.pairing, params.selector.mode, params.judge.budget, traces, has_table_pairs(params)
     )
-    is_table = has_table_pairs(params)
-    for name, drawn in required_ratings(params.pairing).items():
-        need = drawn.model_copy(update={"any": None}) if is_table else drawn
-        budget = params.judge.budget[name]
-        if not is_sufficient(budget, need, traces_per_problem(params, name)):
-            yield (
-                f"judge.budget.{name} = {budget.model_dump()}: pairing needs ratings of "
-                f"{need.model_dump()} where {why}; expected that and more"
-                f"{' (any: null is all)' * is_table}{', or mode all' * (not four_way)}"
-            )
 
 
 class ModelUse(NamedTuple):
