@@ -27,9 +27,8 @@ from delta.grading.verify import VerifyParams
 from delta.inference import chat_completions, chat_formats
 from delta.inference.config import EngineParams, SamplingParams, Serving, WeightlessServingParams
 from delta.inference.generate import GeneratorParams, RecordedParams, SampledParams
-from delta.judging.budget import is_sufficient
 from delta.judging.judge import JudgeParams
-from delta.pairing.pair import PairingParams, required_ratings
+from delta.pairing.pair import PairingParams, insufficient_budgets
 from delta.pairing.select import SelectorParams
 from delta.prompts import prompt_files
 from delta.training import served_precision
@@ -294,19 +293,11 @@ def traces_per_problem(params: Params, name: str) -> int | None:
 
 
 def _ratings(params: Params) -> Iterator[str]:
-    """Yield budgets of the judge that leave traces of ranked pairs without ratings."""
-    if params.selector.mode == "all":
-        return
-    is_table = has_table_pairs(params)
-    for name, drawn in required_ratings(params.pairing).items():
-        need = drawn.model_copy(update={"any": None}) if is_table else drawn
-        budget = params.judge.budget[name]
-        if not is_sufficient(budget, need, traces_per_problem(params, name)):
-            yield (
-                f"judge.budget.{name} = {budget.model_dump()}: pairing needs ratings of "
-                f"{need.model_dump()} where selector.mode is {params.selector.mode!r}; expected "
-                f"that and more{' (any: null is all)' * is_table}, or mode all"
-            )
+    """Yield budgets of the judge that leave traces of pairs without ratings that are needed."""
+    traces = {name: traces_per_problem(params, name) for name in _sides(params)}
+    yield from insufficient_budgets(
+        params.pairing, params.selector.mode, params.judge.budget, traces, has_table_pairs(params)
+    )
 
 
 class ModelUse(NamedTuple):

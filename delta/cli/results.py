@@ -10,6 +10,7 @@ from delta.core.errors import InputError
 from delta.evaluation.config import EvaluatedModelParams, baselines
 from delta.experiments import grid, results
 from delta.experiments.grid import ExperimentParams
+from delta.report.collect import read_runs
 from delta.report.context import ModelScores, Run
 from delta.report.experiment_table import experiment_rows, to_markdown
 from delta.report.scores import read_scores
@@ -33,7 +34,7 @@ def main(options: argparse.Namespace) -> None:
             f"{', '.join(names)}"
         )
     base = _read_base()
-    runs = [Run(spec.axes, results.read(spec.key)) for spec in specs]
+    runs = read_runs(params.read_all(), specs)
     groups = {name: benchmark["group"] for name, benchmark in params.get("benchmarks").items()}
     seeds = grid.seed_axes(experiments[options.name])
     rows = experiment_rows(runs, seeds, groups, None if base is None else Run({}, base))

@@ -3,6 +3,7 @@
 If both generators are columns of the same user table, its rows are used as the pairs.
 """
 
+from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Annotated, Literal, NamedTuple, Self
 
@@ -15,7 +16,7 @@ from delta.core.params import StrictModel
 from delta.core.schemas import NO_GOLD, PAIR, SIDES
 from delta.core.shuffle import shuffle_key
 from delta.core.types import Counts
-from delta.judging.budget import Budget
+from delta.judging.budget import Budget, is_sufficient
 from delta.judging.trace_order import (
     RequireComplete,
     TraceOrder,
@@ -90,6 +91,34 @@ def required_ratings(params: PairingParams) -> dict[str, Budget]:
     for side in _sides(params):
         numbers[side.generator][side.outcome] = params.per_problem + side.skip
     return {name: Budget.model_validate(by_outcome) for name, by_outcome in numbers.items()}
+
+
+def insufficient_budgets(
+    params: PairingParams,
+    mode: str,
+    budgets: Mapping[str, Budget],
+    traces: Mapping[str, int | None],
+    is_table: bool,
+) -> Iterator[str]:
+    """Yield budgets of the judge that leave traces of pairs without ratings that are needed.
+
+    Those of ranked pairs are (`mode`: selector.mode), and those of `four_way`, because Figure 3
+    shows the mean delta of each of its sets. `traces` is the number of traces a problem, None where
+    a recording decides it; `is_table`: the pairs are the rows of a user's table.
+    """
+    if mode == "all" and not params.four_way:
+        return
+    why = f"selector.mode is {mode!r}"
+    if params.four_way:
+        why = "pairing.four_way is true: figure 3 shows the deltas of all its pairs"
+    for name, drawn in required_ratings(params).items():
+        need = drawn.model_copy(update={"any": None}) if is_table else drawn
+        if not is_sufficient(budgets[name], need, traces[name]):
+            yield (
+                f"judge.budget.{name} = {budgets[name].model_dump()}: pairing needs ratings of "
+                f"{need.model_dump()} where {why}; expected that and more"
+                f"{' (any: null is all)' * is_table}{', or mode all' * (not params.four_way)}"
+            )
 
 
 def pair(

@@ -9,7 +9,7 @@ from delta.core.files import read_json
 from delta.core.git import read_git_state
 from delta.experiments import grid, results
 from delta.experiments.compare import compare
-from delta.experiments.grid import ExperimentParams
+from delta.experiments.grid import ExperimentParams, RunSpec
 from delta.experiments.origin import made_here
 from delta.report.context import (
     ChangedAnswers,
@@ -22,6 +22,7 @@ from delta.report.context import (
 from delta.report.example import read_example
 from delta.report.scores import Scores
 from delta.report.this_run import read_summary
+from delta.report.training_facts import training_settings
 
 MATH_GROUPS = ("easy", "hard")  # the groups whose mean orders the off-the-shelf models
 FIGURE_4 = "figure-4"
@@ -57,10 +58,7 @@ def build_context(
     return ReportContext(
         this_run=_read_this_run(params, models[base], base),
         experiments={
-            name: [
-                Run(spec.axes, results.read(spec.key))
-                for spec in grid.expand_grid(params, name, experiment)
-            ]
+            name: read_runs(params, grid.expand_grid(params, name, experiment))
             for name, experiment in experiments.items()
         },
         models=models,
@@ -76,6 +74,15 @@ def build_context(
         provenance=_provenance(params, scores[base]),
         seed_axes={name: grid.seed_axes(experiment) for name, experiment in experiments.items()},
     )
+
+
+def read_runs(params: dict[str, Any], specs: list[RunSpec]) -> list[Run]:
+    """Return the runs of an experiment with their results. `params` is all of params.yaml."""
+    runs = []
+    for spec in specs:
+        changed = grid.with_changes(params, spec.changes, f"experiments.{spec.experiment}")
+        runs.append(Run(spec.axes, results.read(spec.key), training_settings(changed)))
+    return runs
 
 
 def _read_models(scores: Scores, groups: dict[str, str]) -> dict[str, ModelScores]:
@@ -108,6 +115,7 @@ def _read_this_run(params: dict[str, Any], base_model: ModelScores, base: str) -
         selector=params["selector"],
         selection=read_json(paths.counts("select"), "select"),
         training=read_json(paths.counts("train"), "train"),
+        training_settings=training_settings(params),
     )
 
 

@@ -8,6 +8,7 @@ from delta.experiments.results import AnswerCounts, Result
 from delta.report.example import Example
 from delta.report.origins import Origin, group_origins
 from delta.report.this_run import ThisRun
+from delta.report.training_facts import TrainingSettings
 
 # Groups of benchmarks (params `benchmarks.*.group`) that form a domain of the paper (3.1.2).
 # "math" in its figures is the mean over all benchmarks of both groups: Table 2 gives 71.1.
@@ -43,6 +44,7 @@ class Run(NamedTuple):
 
     axes: dict[str, str]  # axis → entry
     result: Result | ModelScores | None
+    training: TrainingSettings | None = None  # None where no experiment trained it
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ class WorkspaceRun:
     selector: dict[str, Any]  # params `selector`
     selection: Counts  # of stage select
     training: Counts  # of stage train
+    training_settings: TrainingSettings
 
 
 @dataclass(frozen=True)

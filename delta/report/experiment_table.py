@@ -8,9 +8,16 @@ from delta.experiments.results import Result
 from delta.report.claims.measures import correct_counts, largest_cut
 from delta.report.context import Run
 from delta.report.this_run import format_score
+from delta.report.training_facts import MIN_SERVED, NOT_RECORDED, TrainingFacts, facts, is_recorded
 from delta.stats.contrasts import Contrast, format_difference
 from delta.stats.intervals import Interval
 from delta.stats.seeds import SeedScore, contrast_with_seeds, score_with_seeds
+
+TRAINING_COLUMNS = ["training", "first margin (nats)", "update served"]
+ROUNDED_AWAY = (
+    f"* Less than {MIN_SERVED:.0%} of the update is left in the dtype that serves the policy, so "
+    "the score is not that of what was trained."
+)
 
 
 class GroupScore(NamedTuple):
@@ -29,6 +36,7 @@ class ExperimentRow(NamedTuple):
     runs: int  # 1, or the number of seeds of a mean
     pairs: int | None  # selected; None where it has not run, or seeds selected different numbers
     groups: dict[str, GroupScore] | None  # those of which all benchmarks were asked; None: not run
+    training: TrainingFacts | None  # of one run; None for a mean, and where nothing is recorded
 
 
 def experiment_rows(
@@ -60,7 +68,7 @@ def _row(
     axes: dict[str, str], runs: list[Run], groups: dict[str, str], base: Run | None
 ) -> ExperimentRow:
     if any(run.result is None for run in runs):
-        return ExperimentRow(axes, len(runs), None, None)
+        return ExperimentRow(axes, len(runs), None, None, None)
     results = [run.result for run in runs if isinstance(run.result, Result)]
     selected = {result.counts["select"]["selected"] for result in results}
     scores = {}
@@ -68,7 +76,16 @@ def _row(
         names = [name for name, other in groups.items() if other == group]
         if all(name in result.answers for result in results for name in names):
             scores[group] = _group_score(runs, names, base)
-    return ExperimentRow(axes, len(runs), selected.pop() if len(selected) == 1 else None, scores)
+    pairs = selected.pop() if len(selected) == 1 else None
+    return ExperimentRow(axes, len(runs), pairs, scores, _training(runs))
+
+
+def _training(runs: list[Run]) -> TrainingFacts | None:
+    (result, settings), *others = ((run.result, run.training) for run in runs)
+    if others or settings is None or not isinstance(result, Result):
+        return None
+    counts = result.counts.get("train", {})
+    return facts(counts, settings) if is_recorded(counts) else None
 
 
 def _group_score(runs: list[Run], benchmarks: list[str], base: Run | None) -> GroupScore:
@@ -96,8 +113,9 @@ def _have_same_questions(runs: list[Run], benchmark: str) -> bool:
 def to_markdown(rows: Sequence[ExperimentRow]) -> str:
     """Return a table: axes, pairs, and for each group the score and the difference from the base.
 
-    A mean also has the standard deviation (SD) over its seeds, in points. Lines below the table
-    explain the marks of numbers that rest on cut answers.
+    Where a training recorded how it ended, its first margin or the share of the update that is
+    served, these have columns too. A mean also has the standard deviation (SD) over its seeds, in
+    points. Lines below the table explain its marks.
     """
     done = dict.fromkeys(group for row in rows for group in row.groups or ())
     axes = list(rows[0].axes)
@@ -106,6 +124,8 @@ def to_markdown(rows: Sequence[ExperimentRow]) -> str:
         "pairs",
         *(f"{group}{end}" for group in done for end in ("", " − base (points)")),
     ]
+    trained = any(row.training for row in rows)
+    columns += TRAINING_COLUMNS if trained else []
     if not done:
         columns.append("scores")
     lines = [columns, ["---"] * len(columns)]
@@ -116,10 +136,22 @@ def to_markdown(rows: Sequence[ExperimentRow]) -> str:
             pairs = "–" if row.pairs is None else f"{row.pairs:,}"
             scores = [row.groups.get(group) for group in done]
             rest = [pairs, *(cell for score in scores for cell in _cells(score))]
+            rest += training_cells(row) if trained else []
         cells = [*row.axes.values(), *rest]
         lines.append(cells + [""] * (len(columns) - len(cells)))
     table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-    return "\n\n".join([table, *notes(cuts(rows))])
+    rounded = any(row.training and row.training.is_rounded_away for row in rows)
+    return "\n\n".join([table, *notes(cuts(rows)), *([ROUNDED_AWAY] if rounded else [])])
+
+
+def training_cells(row: ExperimentRow) -> list[str]:
+    """Return the cells of TRAINING_COLUMNS; dashes for a mean, and for a run that has not run."""
+    if row.runs > 1 or row.groups is None:
+        return ["–"] * len(TRAINING_COLUMNS)
+    if row.training is None:
+        return [NOT_RECORDED] * len(TRAINING_COLUMNS)
+    end, margin, served, is_rounded_away = row.training
+    return [end, margin, f"{served} *" if is_rounded_away else served]
 
 
 def cuts(rows: Iterable[ExperimentRow]) -> list[float | None]:

@@ -149,6 +149,7 @@ def test_the_four_combinations_come_from_the_same_problems_and_sft(space: DvcWor
             "pairing.rejected_outcome": rejected,
             "pairing.four_way": True,
             "pairing.problems": 6,
+            "judge.budget.nemotron-4b": {"any": 0, "correct": 2, "incorrect": 2},
             "selector.mode": "all",
             "selector.k": None,
             "train.method": "sft",

@@ -152,6 +152,28 @@ def test_the_profiles_have_the_papers_figures_and_the_controls(profile: str) -> 
     ]
 
 
+@pytest.mark.parametrize("profile", ["params.yaml", "profiles/paper.yaml", "profiles/smoke.yaml"])
+def test_every_pair_of_figure_3_is_rated(profile: str) -> None:
+    content = read_all(ROOT / profile)
+    experiment = ExperimentParams.model_validate(content["experiments"]["figure-3"])
+    name = experiment.always["pairing.chosen"]
+    both = {"any": 0, "correct": 2, "incorrect": 2}
+    assert experiment.always[f"judge.budget.{name}"] == both
+    specs = {spec.axes["pairs"]: spec for spec in expand_grid(content, "figure-3", experiment)}
+    assert len(specs) == 4
+    for pairs, too_small in (
+        ("correct-correct", {"any": 0, "correct": 1, "incorrect": 2}),
+        ("incorrect-incorrect", {"any": 0, "correct": 2, "incorrect": 1}),
+        ("incorrect-correct", {"any": 1, "correct": 0, "incorrect": 0}),
+    ):
+        changed = with_changes(content, specs[pairs].changes, "experiments.figure-3")
+        check.check_content(changed, profile)
+        changed["judge"]["budget"][name] = too_small
+        message = f"judge.budget.{name} = .* pairing.four_way is true: figure 3 shows the deltas"
+        with pytest.raises(InputError, match=message):
+            check.check_content(changed, profile)
+
+
 def test_the_papers_grids_have_its_numbers_of_runs() -> None:
     path = ROOT / "profiles/paper.yaml"
     declared = load_sections("experiments", ExperimentParams, path)

@@ -11,6 +11,7 @@ from delta.report.figures import data, draw
 from delta.report.html import page
 from delta.report.paper.claims import read_claims
 from delta.report.this_run import LABELS, Comparison, Measure, Score, ThisRun
+from delta.report.training_facts import TrainingSettings
 from delta.stats.contrasts import Contrast
 from delta.stats.intervals import Interval
 
@@ -61,6 +62,7 @@ def example_run(groups: dict[str, str], base: str = "base") -> WorkspaceRun:
             "last_loss": 0.0652,
             "last_margin": 2.6969,
         },
+        training_settings=TrainingSettings("dpo", has_stopping_rule=False, dtype="float32"),
     )
 
 

@@ -7,12 +7,13 @@ import pytest
 from matplotlib.figure import Figure
 
 from delta.core.types import Row
+from delta.experiments.results import Result
 from delta.report.context import ReportContext, Run
 from delta.report.figures import data, panels, paper
 from delta.report.figures.style import DASHES, HATCHES, MARKERS
 from delta.report.figures.svg import SERIES
 from tests.helpers.paper_results import REAL_SIZES, paper_context
-from tests.helpers.toy_results import toy_context
+from tests.helpers.toy_results import model_scores, toy_context
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +70,27 @@ def test_a_missing_run_is_counted_and_has_no_score(context: ReportContext) -> No
     assert [row["score"] is None for row in easy] == [True] * 3 + [False] * 9
     assert easy[0]["low"] is None
     assert easy[0]["base"] is not None
+
+
+def test_figure_3_has_the_mean_delta_of_each_set_of_pairs() -> None:
+    context = toy_context({"base": 8})
+    deltas = {
+        "correct-incorrect": ({"factuality": 1.5, "step_coherence": 0.5}, 0),
+        "correct-correct": ({"factuality": None, "step_coherence": 0.5}, 12),
+    }
+    runs = []
+    for pairs, (means, without) in deltas.items():
+        scores = model_scores(12)
+        counts = {"select": {"mean_delta": means, "without_delta": without}}
+        result = Result("k", "n", {}, "c", "d", None, counts, scores.scores, scores.answers)
+        runs.append(Run({"pairs": pairs}, result))
+    context = replace(context, experiments={"figure-3": [*runs, Run({"pairs": "other"}, None)]})
+    rows = data.build_rows(context)["figure-3"]
+    assert [(row["pairs"], row["mean_delta"], row["without_delta"]) for row in rows] == [
+        ("correct-incorrect", 1.0, 0),
+        ("correct-correct", None, 12),  # no pair was rated in factuality
+        ("other", None, None),
+    ]
 
 
 def test_a_score_of_cut_answers_is_marked_in_the_rows_and_in_the_picture(tmp_path: Path) -> None:

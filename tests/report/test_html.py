@@ -232,6 +232,24 @@ def test_scores_of_cut_answers_are_marked_wherever_the_page_shows_them(tmp_path:
 
 
 @pytest.mark.slow
+def test_the_page_says_how_the_training_ended_and_warns_of_a_rounded_update(tmp_path: Path) -> None:
+    context = toy_context({"base": 10})
+    run = context.this_run
+    counts = {"max_steps": 16, "update_served": {"float32": 1.0, "bfloat16": 0.11}}
+    for dtype, warns in (("float32", False), ("bfloat16", True)):
+        settings = run.training_settings._replace(dtype=dtype)
+        changed = replace(run, training=run.training | counts, training_settings=settings)
+        page_ = render_page(replace(context, this_run=changed), tmp_path)
+        words = " ".join(parse(page_).text.split())
+        assert "It made all of its 16 steps; no rule stops it before." in words
+        assert "The margin before the first update is not recorded." in words
+        share = "11.0%" if warns else "100.0%"
+        assert f"Served in {dtype}, the policy has {share} of the update." in words
+        said = "The update is rounded away. Less than 90% of it is left in bfloat16"
+        assert (said in words) is warns
+
+
+@pytest.mark.slow
 def test_the_page_counts_missing_runs(tmp_path: Path) -> None:
     context = paper_context(dict.fromkeys(REAL_SIZES, 50))
     runs = [

@@ -9,6 +9,7 @@ from functools import partial
 from typing import NamedTuple
 
 from delta.core.types import Row
+from delta.experiments.results import Result
 from delta.report.claims.measures import (
     MEAN,
     Evaluator,
@@ -34,7 +35,7 @@ def build_rows(context: ReportContext) -> dict[str, list[Row]]:
     figures: dict[str, Callable[[ReportContext], list[Row]]] = {
         "figure-1": figure_1_rows,
         "figure-2": partial(_run_scores, experiment="figure-2", domains=GROUPS),
-        "figure-3": partial(_run_scores, experiment="figure-3", domains=("math", "stem")),
+        "figure-3": figure_3_rows,
         "figure-4": figure_4_rows,
     }
     return {
@@ -74,6 +75,28 @@ def figure_1_rows(context: ReportContext) -> list[Row]:
             cut = None if gain is None else gain.cut
             rows.append({"domain": domain} | run.axes | _interval("gain", gain) | {"cut": cut})
     return rows
+
+
+def figure_3_rows(context: ReportContext) -> list[Row]:
+    """Return scores by the outcomes of the pairs, and how the judge rated each set of pairs.
+
+    `mean_delta` is the mean over the dimensions, in points of the scale; None where a dimension has
+    no rated pair, or was not recorded. `without_delta` counts the pairs that were not rated.
+    """
+    rows = _run_scores(context, "figure-3", ("math", "stem"))
+    runs = context.runs("figure-3")  # each domain has a row for each run
+    return [row | _deltas_of_pairs(runs[place % len(runs)]) for place, row in enumerate(rows)]
+
+
+def _deltas_of_pairs(run: Run) -> Row:
+    select = run.result.counts.get("select", {}) if isinstance(run.result, Result) else {}
+    means = list(select.get("mean_delta", {}).values())
+    known = [mean for mean in means if mean is not None]
+    mean = sum(known) / len(known) if known and len(known) == len(means) else None
+    return {
+        "mean_delta": None if mean is None else round(mean, 4),
+        "without_delta": select.get("without_delta"),
+    }
 
 
 def figure_4_rows(context: ReportContext) -> list[Row]:

@@ -4,16 +4,21 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
-from delta.core.types import Row
+from delta.core.types import Counts, Row
 from delta.evaluation import cut_answers
+from delta.report import training_facts
 from delta.report.claims import formatting
-from delta.report.experiment_table import cuts
+from delta.report.experiment_table import cuts, training_cells
 from delta.report.html.labels import label, words
 from delta.report.this_run import Comparison
+from delta.report.training_facts import TrainingSettings
 from delta.stats.contrasts import Contrast, format_difference, verdict
 
 # Columns of a figure's rows that explain its number: they stand to its right.
-EXPLANATIONS = ("base", "chance", "chance_low", "chance_high", "spearman")
+EXPLANATIONS = (
+    *("base", "mean_delta", "without_delta"),
+    *("chance", "chance_low", "chance_high", "spearman"),
+)
 HIDDEN = ("low", "high", "cut", "base_cut", "why", "spearman_low", "spearman_high")
 
 
@@ -91,6 +96,11 @@ def cut_text(comparisons: Sequence[Comparison], side: str) -> str:
     return cut_answers.describe(shares)
 
 
+def is_rounded_away(counts: Counts, settings: TrainingSettings) -> bool:
+    """Return whether the policy is served in a dtype that loses much of its update."""
+    return training_facts.is_rounded_away(training_facts.served_share(counts, settings.dtype))
+
+
 def count(number_of: int, noun: str) -> str:
     """Return "1 pair" or "2 pairs"."""
     return f"{number_of:,} {noun}{'' if number_of == 1 else 's'}"
@@ -112,9 +122,12 @@ FILTERS = {
     "fragment": urlencode,
     "index_by": index_by,
     "interval": row_interval,
+    "is_rounded_away": is_rounded_away,
     "label": label,
     "number": number,
     "percent": percent_interval,
+    "training_cells": training_cells,
+    "training_sentences": training_facts.sentences,
     "value": format_value,
     "verdict": verdict,
     "words": words,

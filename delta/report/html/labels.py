@@ -11,6 +11,8 @@ LABELS = {
     "method": "method",
     "pairs": "pairs",
     "base": "base",
+    "mean_delta": "mean delta of its pairs, all dimensions",
+    "without_delta": "its pairs without a delta",
     "control": "control",
     "seeds": "seeds",
     "dimension": "dimension",

@@ -13,10 +13,11 @@ from delta.report import templates
 from delta.report.claims import formatting
 from delta.report.claims.decide import ClaimResult
 from delta.report.context import CONTROLS, ReportContext, Run
-from delta.report.experiment_table import experiment_rows
+from delta.report.experiment_table import ROUNDED_AWAY, TRAINING_COLUMNS, experiment_rows
 from delta.report.html.filters import FILTERS
 from delta.report.html.inline_svg import inline
 from delta.report.paper.numbers import read_numbers
+from delta.report.training_facts import MIN_SERVED
 
 FOLDER = Path(__file__).parent
 DECIDED = ("holds", "does not hold")
@@ -53,6 +54,9 @@ def render(
         units=formatting.UNITS,
         verdict_counts=Counter(result.verdict for result in results),
         controls=CONTROLS,
+        columns_of_training=TRAINING_COLUMNS,
+        rounded_away=ROUNDED_AWAY,
+        min_served=f"{MIN_SERVED:.0%}",
         titles=titles,
         picture=lambda name, label: inline(figure_folder / f"{name}.svg", label),
     )

@@ -1,0 +1,115 @@
+"""What the counts of a training say of itself: how it ended, its first margin, what is served.
+
+Results of earlier versions lack these counts: "not recorded".
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from delta.core.types import Counts
+
+NOT_RECORDED = "not recorded"
+STOPPED_EARLY = ("dpo", "kto")  # methods to which train.early_stopping applies
+MIN_SERVED = (
+    0.9  # ours: a fraction of the update; below it the served policy is not the trained one
+)
+
+
+class TrainingSettings(NamedTuple):
+    """The parameters of a run that say how to read its counts."""
+
+    method: str  # dpo, kto or sft
+    has_stopping_rule: bool
+    dtype: str | None  # in which the policy is served; None: a server decides
+
+
+class TrainingFacts(NamedTuple):
+    """The short texts of a table, and whether the served share carries a warning."""
+
+    end: str
+    first_margin: str
+    served: str
+    is_rounded_away: bool
+
+
+def training_settings(params: Mapping[str, Any]) -> TrainingSettings:
+    """Return the settings of all of params.yaml, with the changes of a run."""
+    train, policy = params["train"], params["serving"]["policy"]
+    has_rule = train["method"] in STOPPED_EARLY and train["early_stopping"] is not None
+    dtype = None if policy.get("server") is not None else policy["dtype"]
+    return TrainingSettings(train["method"], has_rule, dtype)
+
+
+def is_recorded(counts: Counts) -> bool:
+    """Return whether a training has at least one of these counts."""
+    return any(key in counts for key in ("max_steps", "first_margin", "update_served"))
+
+
+def served_share(counts: Counts, dtype: str | None) -> float | None:
+    """Return the share of the update that the policy has as it is served; None: not recorded."""
+    shares = counts.get("update_served") or {}
+    share = None if dtype is None else shares.get(dtype)
+    return None if share is None else float(share)
+
+
+def is_rounded_away(share: float | None) -> bool:
+    return share is not None and share < MIN_SERVED
+
+
+def facts(counts: Counts, settings: TrainingSettings) -> TrainingFacts:
+    """Return the texts for a table of runs."""
+    share, margin = served_share(counts, settings.dtype), counts.get("first_margin")
+    return TrainingFacts(
+        _short_end(counts, settings),
+        NOT_RECORDED if not margin else _margin(margin),
+        NOT_RECORDED if share is None else f"{share:.1%}",
+        is_rounded_away(share),
+    )
+
+
+def _short_end(counts: Counts, settings: TrainingSettings) -> str:
+    converged, cap = counts.get("converged_at"), counts.get("max_steps")
+    if settings.has_stopping_rule and converged is not None:
+        return f"converged at {converged:,}"
+    if cap is None:
+        return NOT_RECORDED
+    return f"cap of {cap:,}" if settings.has_stopping_rule else f"all {cap:,} steps"
+
+
+def _margin(margin: Mapping[str, Any]) -> str:
+    spread = "" if margin.get("sd") is None else f" (SD {margin['sd']:.3f})"
+    return f"{round(margin['mean'], 3) + 0.0:+.3f}{spread}"
+
+
+def sentences(counts: Counts, settings: TrainingSettings) -> list[str]:
+    """Return a plain sentence for each fact of one training."""
+    said = [_end(counts, settings)]
+    margin = counts.get("first_margin")
+    if margin:
+        said.append(
+            f"Before the first update the margin was {_margin(margin)} nats over "
+            f"{margin['rows']:,} row{'' if margin['rows'] == 1 else 's'}; it is 0 where the "
+            "reference's log-probabilities are computed exactly as the training's."
+        )
+    elif settings.method in STOPPED_EARLY:
+        said.append("The margin before the first update is not recorded.")
+    share = served_share(counts, settings.dtype)
+    if settings.dtype is None:
+        said.append("A server has the policy, so which share of the update is served is not known.")
+    elif share is None:
+        said.append("Which share of the update is served is not recorded.")
+    else:
+        said.append(f"Served in {settings.dtype}, the policy has {share:.1%} of the update.")
+    return said
+
+
+def _end(counts: Counts, settings: TrainingSettings) -> str:
+    converged, cap = counts.get("converged_at"), counts.get("max_steps")
+    of = "a cap that is not recorded" if cap is None else f"at most {cap:,}"
+    if settings.has_stopping_rule and converged is not None:
+        return f"The loss on held-out pairs converged at step {converged:,} of {of}."
+    if cap is None:
+        return "How the training ended is not recorded."
+    if settings.has_stopping_rule:
+        return f"It was stopped at its cap of {cap:,} steps, before its loss converged."
+    return f"It made all of its {cap:,} steps; no rule stops it before."
