@@ -14,8 +14,9 @@ import polars as pl
 import pytest
 import yaml
 
-from delta.check import Params, check, traces_per_problem
+from delta.check import Params, check
 from delta.inference import chat_formats
+from delta.inference.generate import SampledParams
 from tests.helpers.fake_server import FakeServer
 from tests.helpers.paper_workspace import PROBLEMS, SELECTED, create_paper_workspace
 from tests.helpers.workspace import DvcWorkspace, stages_run
@@ -86,7 +87,9 @@ def test_problems_traces_verdicts_and_ratings_add_up(space: DvcWorkspace) -> Non
     judge = params.judge.llm
     for name in GENERATORS[params.profile] - {"deepseek-r1"}:
         traces, verdicts = table(space, f"traces/{name}"), table(space, f"verdicts/{name}")
-        assert traces.height == verdicts.height == traces_per_problem(params, name) * KEPT
+        generator = params.generators[name]
+        assert isinstance(generator, SampledParams)
+        assert traces.height == verdicts.height == generator.samples * KEPT
         is_cut = traces["finish_reason"] == "length"
         assert is_cut.sum() > 0
         if chat_formats.load(params.serving[name].chat_format).begins is not None:
