@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from delta.check import check
+from delta.core.params import read_all
+from delta.experiments.grid import expand_grid
 from delta.inference.config import ServingParams
 from delta.plan import model_sizes
 from delta.plan.costs import Gpu
@@ -91,3 +93,25 @@ def test_the_comments_on_benchmarks_are_half_widths_of_their_sizes() -> None:
         assert int(questions.replace(",", "")) == n
         assert narrow == half_width(n * samples), name
         assert (wide or narrow) == half_width(n), name
+
+
+def test_the_numbers_of_the_docs_are_those_of_the_profile() -> None:
+    page = (ROOT / "docs/one-gpu.md").read_text(encoding="utf-8")
+    train, content = PROFILE.train, read_all(FILE)
+    keys = {
+        spec.key
+        for name, experiment in PROFILE.experiments.items()
+        for spec in expand_grid(content, name, experiment)
+    }
+    base = model_sizes.sizes(PROFILE)[train.base]
+    assert base is not None
+    for text in (
+        f"| OpenR1-Math-220k | {PROFILE.problems.sample:,} |",
+        f"| {PROFILE.judge.llm.votes} votes on one trace",
+        f"at most {train.dpo.max_steps} steps of {train.gradient_accumulation_steps} pairs",
+        f"| {len(keys)} trainings, each with all benchmarks |",
+        f"in float32 take {4 * base.parameters / GIB:.1f} GiB",
+        f"10 bytes a weight, {10 * base.parameters / GIB:.1f} GiB",
+        f"16 bytes a weight, {16 * base.parameters / GIB:.0f} GiB",
+    ):
+        assert text in page, text
