@@ -1,12 +1,14 @@
 # The laptop profile in a container:
 #   docker build -t delta .
-#   docker run --rm -it --security-opt seccomp=unconfined delta
-# The option lets the sandbox of generated programs create its user namespaces; a run that grades no
-# programs needs none. Results stay with `-v delta-data:/home/delta/decomposing-the-delta/data`.
-# libnuma1 is for vLLM.
+#   docker run --rm -it --security-opt seccomp=unconfined --security-opt systempaths=unconfined delta
+# The options let the sandbox of generated programs create its user namespaces and mount its own /proc;
+# where the host has AppArmor (Ubuntu), it also needs --security-opt apparmor=unconfined. A run that
+# grades no programs needs none of them. Results stay with `-v delta:/home/delta`.
+# On a GPU: `docker build --build-arg ACCELERATOR=gpu`, `docker run --gpus all` (docs/one-gpu.md).
+# libnuma1 is for vLLM, the compiler for Triton, which compiles kernels while it runs.
 FROM python:3.11-slim-bookworm
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends git libnuma1 make \
+    && apt-get install -y --no-install-recommends gcc git libc6-dev libnuma1 make \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --create-home delta
 USER delta
@@ -15,7 +17,8 @@ WORKDIR /home/delta/decomposing-the-delta
 COPY --chown=delta Makefile pyproject.toml ./
 COPY --chown=delta tools tools
 COPY --chown=delta requirements requirements
-RUN make setup && rm -rf ~/.cache
+ARG ACCELERATOR=cpu
+RUN make setup ACCELERATOR=$ACCELERATOR && rm -rf ~/.cache
 # Includes .git, which DVC requires.
 COPY --chown=delta . .
 CMD ["make", "repro"]

@@ -141,7 +141,12 @@ def unsupported_setting(
             return (
                 f"{name} = {value}, but the server accepts no {name}; expected {DEFAULT_SAMPLING}"
             )
-    needed = {"stop": chat_format.stop, "reasoning_effort": chat_format.template.reasoning_effort}
+    template = chat_format.template
+    needed: dict[str, Any] = {
+        "stop": chat_format.stop,
+        "reasoning_effort": template.reasoning_effort,
+        "chat_template_kwargs": template.enable_thinking is not None,  # only vLLM knows them
+    }
     for name, setting in needed.items():
         if setting and name not in accepts:
             return f"its chat format needs {name}, which the server does not accept"

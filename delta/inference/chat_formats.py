@@ -32,7 +32,8 @@ class ReasoningSpan(NamedTuple):
 class TemplateArguments(StrictModel):
     """A chat template's arguments other than the messages. Templates do not check them."""
 
-    reasoning_effort: Literal["low", "medium", "high"] | None = None
+    reasoning_effort: Literal["low", "medium", "high"] | None = None  # gpt-oss
+    enable_thinking: bool | None = None  # Qwen3
 
 
 class ChatFormat(StrictModel):

@@ -91,6 +91,7 @@ def test_a_small_number_is_read_in_every_spelling(tmp_path: Path, spelling: str)
         "%YAML 1.2\n---\na: [yes, 013, 5e-8]\nb: 1:30",
         "\ufeffa: |\n  x\n   y\nb: >-\n  x\n\n  y\n",
         (ROOT / "params.yaml").read_text(encoding="utf-8"),
+        (ROOT / "profiles/gpu.yaml").read_text(encoding="utf-8"),
         (ROOT / "profiles/paper.yaml").read_text(encoding="utf-8"),
         (ROOT / "profiles/smoke.yaml").read_text(encoding="utf-8"),
     ],

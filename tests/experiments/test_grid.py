@@ -10,11 +10,17 @@ from delta import check
 from delta.core.errors import InputError
 from delta.core.params import load_sections, read_all, validate
 from delta.experiments import results
-from delta.experiments.grid import ExperimentParams, expand_grid, result_key, with_changes
+from delta.experiments.grid import (
+    ExperimentParams,
+    RunSpec,
+    expand_grid,
+    result_key,
+    with_changes,
+)
 from delta.experiments.results import AnswerCounts, Result
 from tests.helpers.import_closure import ROOT
 
-PROFILES = ("params.yaml", "profiles/smoke.yaml", "profiles/paper.yaml")
+PROFILES = ("params.yaml", *(f"profiles/{name}.yaml" for name in ("smoke", "paper", "gpu")))
 SMOKE = read_all(ROOT / "profiles/smoke.yaml")
 
 
@@ -174,12 +180,16 @@ def test_every_pair_of_figure_3_is_rated(profile: str) -> None:
             check.check_content(changed, profile)
 
 
-def test_the_papers_grids_have_its_numbers_of_runs() -> None:
-    path = ROOT / "profiles/paper.yaml"
-    declared = load_sections("experiments", ExperimentParams, path)
-    content = read_all(path)
+def runs_of(profile: str) -> dict[str, list[RunSpec]]:
+    declared = load_sections("experiments", ExperimentParams, ROOT / profile)
+    content = read_all(ROOT / profile)
     by_name = {name: expand_grid(content, name, grid) for name, grid in declared.items()}
-    assert {name: len(runs) for name, runs in by_name.items() if runs} == {
+    return {name: runs for name, runs in by_name.items() if runs}
+
+
+def test_the_papers_grids_have_its_numbers_of_runs() -> None:
+    by_name = runs_of("profiles/paper.yaml")
+    assert {name: len(runs) for name, runs in by_name.items()} == {
         "figure-1": 4,
         "figure-2": 12,
         "figure-3": 4,
@@ -191,6 +201,22 @@ def test_the_papers_grids_have_its_numbers_of_runs() -> None:
     }
     # DPO on s1-7B against s1-3B is in Figure 1 and in Figure 2.
     assert len({spec.key for runs in by_name.values() for spec in runs}) == 77 - 1
+
+
+def test_the_grids_of_one_gpu_have_two_sizes_and_five_chosen_generators() -> None:
+    by_name = runs_of("profiles/gpu.yaml")
+    assert {name: len(runs) for name, runs in by_name.items()} == {
+        "figure-1": 4,
+        "figure-2": 10,
+        "figure-3": 4,
+        "figure-4": 10,
+        "random": 6,
+        "bottom": 10,
+        "length-matched": 10,
+        "seeds": 3,
+    }
+    # DPO on Qwen3-0.6B against Qwen2.5-0.5B is in Figure 1 and in Figure 2.
+    assert len({spec.key for runs in by_name.values() for spec in runs}) == 57 - 1
 
 
 # --- results ---

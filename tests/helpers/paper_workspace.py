@@ -1,4 +1,4 @@
-"""A workspace of profiles/paper.yaml with fixtures as its sources and tiny models.
+"""A workspace of profiles/paper.yaml or gpu.yaml with fixtures as its sources and tiny models.
 
 Otherwise only sizes and hardware differ from the recipe.
 """
@@ -16,7 +16,10 @@ from tests.helpers.workspace import DvcWorkspace
 
 PROBLEMS = 24
 SELECTED = 8  # pairs; fewer than half of all, even if some texts are equal
-EVALUATED = ("nemotron-8b", "policy", "s1-3b")
+EVALUATED = {  # base and policy, and one of the other models of Table 2
+    "paper": ("nemotron-8b", "policy", "s1-3b"),
+    "gpu": ("qwen2_5-1_5b", "policy", "qwen3-0_6b"),
+}
 FORMS = {"gpqa-diamond": "gpqa"}  # benchmarks whose format has another name
 
 
@@ -37,8 +40,10 @@ def openr1(folder: Path) -> dict[str, Any]:
     return source.model_dump(exclude_none=True)
 
 
-def create_paper_workspace(folder: Path, server: FakeServer) -> DvcWorkspace:
-    space = DvcWorkspace(folder / "space", ROOT / "profiles/paper.yaml")
+def create_paper_workspace(
+    folder: Path, server: FakeServer, profile: str = "paper"
+) -> DvcWorkspace:
+    space = DvcWorkspace(folder / "space", ROOT / f"profiles/{profile}.yaml")
     fixtures = folder / "fixtures"
     data = openr1(fixtures)
 
@@ -59,9 +64,8 @@ def create_paper_workspace(folder: Path, server: FakeServer) -> DvcWorkspace:
                 content["models"][name] = {"folder": source}
         content["problems"]["sources"]["openr1"]["openr1"]["data"] = data
         content["problems"]["sample"] = PROBLEMS - 4
-        # Base, policy and one of the six other models of Table 2.
         models = content["evaluation"]["models"]
-        content["evaluation"]["models"] = {name: models[name] for name in EVALUATED}
+        content["evaluation"]["models"] = {name: models[name] for name in EVALUATED[profile]}
         recordings = [name for name, model in content["models"].items() if "recording" in model]
         use_server(content, server.url, *sorted(set(content["serving"]) - set(recordings)))
         content["grading"]["workers"] = 2

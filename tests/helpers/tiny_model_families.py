@@ -29,6 +29,26 @@ You are Qwen, created by Alibaba Cloud. You are a helpful assistant.<|im_end|>
 <|im_start|>assistant
 {% endif -%}"""
 
+# Earlier turns of the assistant lose their reasoning; the last one gets a span, even an empty one.
+QWEN3 = """{%- for message in messages -%}
+{{ '<|im_start|>' + message.role + '\n' -}}
+{%- if message.role == 'assistant' -%}
+{%- set parts = message.content.split('</think>') -%}
+{%- if loop.last -%}
+{{ '<think>\n' + parts[0].split('<think>')[-1].strip('\n') if parts | length > 1 -}}
+{{ '<think>\n' if parts | length == 1 }}{{ '\n</think>\n\n' -}}
+{%- endif -%}
+{{ parts[-1].lstrip('\n') -}}
+{%- else -%}
+{{ message.content -}}
+{%- endif -%}
+{{ '<|im_end|>\n' -}}
+{%- endfor -%}
+{%- if add_generation_prompt -%}
+{{ '<|im_start|>assistant\n' -}}
+{{ '<think>\n\n</think>\n\n' if enable_thinking is defined and enable_thinking is false -}}
+{%- endif -%}"""
+
 HEADERS = """{{ '<|begin_of_text|>' -}}
 {%- if messages[0].role != 'system' -%}
 {{ '<|start_header_id|>system<|end_header_id|>\n\n<|eot_id|>' -}}
@@ -74,6 +94,8 @@ HARMONY = ("<|start|>", "<|message|>", "<|channel|>", "<|constrain|>", "<|end|>"
 FAMILIES = {
     "plain": Family("plain", "Llama", ("<|im_start|>", "<|im_end|>"), CHATML),
     "s1": Family("s1", "Qwen2", ("<|im_start|>", "<|im_end|>"), CHATML),
+    "qwen3": Family("qwen3", "Qwen3", ("<|im_start|>", "<|im_end|>"), QWEN3),
+    "qwen3-off": Family("qwen3-off", "Qwen3", ("<|im_start|>", "<|im_end|>"), QWEN3),
     "nemotron": Family("nemotron", "Llama", LLAMA3, HEADERS),
     "nemotron-off": Family("nemotron-off", "Llama", LLAMA3, HEADERS),
     "nemotron-v1.5": Family("nemotron-v1.5", "Llama", LLAMA3, HEADERS),

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from delta.core.errors import InputError
-from delta.inference import chat_formats
+from delta.inference import chat_completions, chat_formats
 from delta.inference.chat_formats import ReasoningSpan
 from delta.prompts import prompt_files
 from tests.helpers.import_closure import ROOT
@@ -53,6 +53,9 @@ BORDERS = [
     ("s1", "<|im_start|>think\nhm\n<|im_start|>answer\nIt is 2.", "", "hm", "It is 2."),
     ("s1", "<|im_start|>think\nI think so", "", "I think so", None),
     ("s1", "It is 2.", "", "", "It is 2."),
+    ("qwen3", "<think>\nhm\n</think>\n\nIt is 2.", "", "hm", "It is 2."),
+    ("qwen3", "<think>\nhm", "", "hm", None),
+    ("qwen3-off", "It is 2.", "assistant\n<think>\n\n</think>\n\n", "", "It is 2."),
     ("think", "<think>\nhm\n</think>\n\n\\boxed{2}", "", "hm", "\\boxed{2}"),
     (
         "gpt-oss",
@@ -101,6 +104,16 @@ def test_reasoning_without_an_answer_is_never_read_as_the_answer(name: str) -> N
 def test_a_template_that_writes_the_date_writes_the_pinned_one() -> None:
     for name, day in (("gpt-oss", "2025-08-05"), ("llama", "06 Dec 2024")):
         assert day in (GOLDEN / f"{name}.txt").read_text()
+
+
+def test_only_vllm_is_told_whether_to_think() -> None:
+    accepts: list[chat_completions.FieldName] = ["max_tokens"]
+    for name in ("qwen3", "qwen3-off"):
+        chat_format = chat_formats.load(name)
+        assert chat_completions.unsupported_setting("vllm", 0.7, 1.0, chat_format) is None
+        assert chat_completions.unsupported_setting(accepts, 1.0, 1.0, chat_format) == (
+            "its chat format needs chat_template_kwargs, which the server does not accept"
+        )
 
 
 def test_an_unknown_chat_format_and_a_misspelt_effort_are_refused() -> None:

@@ -156,6 +156,7 @@ PYTHON_M = ("python", "-m")
 # Commands of the README and the file that runs each, by a test or in CI.
 RUN_BY = {
     "make repro": "tests/end_to_end/test_make.py",
+    "make setup ACCELERATOR=gpu": "tests/project/test_setup.py",
     "make experiment NAME=figure-1": "tests/end_to_end/test_all_figures.py",
     "make plan": "tests/end_to_end/test_make.py",
     "make view-pairs": "tests/end_to_end/test_make.py",

@@ -52,3 +52,13 @@ def test_the_container_copies_what_the_set_up_reads() -> None:
     before_set_up = {name for line in copied[:-1] for name in line.split()}
     assert before_set_up == {"Makefile", "pyproject.toml", "tools", "requirements"}
     assert copied[-1] == "."
+
+
+def test_the_docs_run_the_container_with_the_options_that_its_sandbox_needs() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    lines = (ROOT / "docs/one-gpu.md").read_text(encoding="utf-8")
+    options = set(re.findall(r"--security-opt \w+=\w+", dockerfile))
+    assert len(options) == 3  # namespaces, /proc, mounts
+    assert options == set(re.findall(r"--security-opt \w+=\w+", lines))
+    assert "--build-arg ACCELERATOR=gpu" in lines
+    assert dockerfile.index("ARG ACCELERATOR=cpu") < dockerfile.index("RUN make setup ACCELERATOR=")

@@ -72,11 +72,14 @@ def test_nothing_unpickles_evaluates_text_or_calls_a_shell(path: Path) -> None:
                 assert ast.literal_eval(keyword.value) == "safe"
 
 
-@pytest.mark.parametrize("profile", ["params.yaml", "profiles/smoke.yaml", "profiles/paper.yaml"])
-def test_code_beside_weights_runs_for_models_that_a_profile_names(profile: str) -> None:
-    serving = read_all(ROOT / profile)["serving"]
+PROFILES = [ROOT / "params.yaml", *sorted((ROOT / "profiles").glob("*.yaml"))]
+
+
+@pytest.mark.parametrize("profile", PROFILES, ids=lambda path: path.stem)
+def test_code_beside_weights_runs_for_models_that_a_profile_names(profile: Path) -> None:
+    serving = read_all(profile)["serving"]
     allowed = {name for name, model in serving.items() if model["trust_remote_code"]}
-    assert allowed == ({"nemotron-49b"} if profile == "profiles/paper.yaml" else set())
+    assert allowed == ({"nemotron-49b"} if profile.stem == "paper" else set())
 
 
 def test_a_key_that_a_server_repeats_is_in_no_message(
