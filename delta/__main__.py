@@ -16,6 +16,7 @@ COMMANDS = {
     "push": "Push the outputs to a DVC remote, also after a killed push.",
     "rating-sheet": "Write a sheet of traces for people to rate.",
     "repro": "Run the pipeline, only what changed, and say what the run taught.",
+    "replies": "Ask the models of a stage for all of its items, with one start of each engine.",
     "repair-dvc": "Repair files of DVC that a kill has truncated.",
     "results": "Print the results of an experiment as a table.",
     "summary": "Print what the last run taught, and its scores.",

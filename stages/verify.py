@@ -8,7 +8,7 @@ import polars as pl
 from delta.core import params, paths, tables
 from delta.core.console import Console, run
 from delta.core.files import write_counts
-from delta.core.schemas import PROBLEM, TRACE, VERDICT
+from delta.core.schemas import PROBLEM, VERDICT
 from delta.grading import llm_equivalence, verify
 from delta.grading.config import GradingParams
 from delta.grading.llm_equivalence import ComparisonParams, UnresolvedAnswer
@@ -21,26 +21,17 @@ def main(console: Console, name: str) -> None:
     settings = params.load_section("verify", VerifyParams)
     grading = params.load_section("grading", GradingParams)
     problems = tables.read(paths.PROBLEMS, PROBLEM)
-    path = paths.traces(name)
-    traces = tables.scan(path, TRACE)
-    fallback: dict[str, Any] = {}
-    with tables.wrap_read_errors(path):
-        rows = verify.join_problems(problems, traces.drop("text").collect(engine="streaming"))
-        progress = partial(console.progress, total=rows.height, label=f"verify {name}")
-        graded = verify.grade_traces(grading, verify.trace_batches(problems, traces), progress)
-        verdicts, recorded_counts = verify.apply_recorded_verdicts(settings, rows, graded)
-        if settings.llm_fallback:
-            unresolved = llm_equivalence.unresolved_answers(
-                verify.trace_batches(problems, traces), verdicts
-            )
+    progress = partial(console.progress, label=f"verify {name}")
+    graded = verify.grade_table(settings, grading, problems, paths.traces(name), progress)
+    verdicts, fallback = graded.verdicts, dict[str, Any]()
     if settings.llm_fallback:
-        verdicts, fallback = ask_model(console, name, settings.llm, unresolved, verdicts)
-    counts = verify.summarize(grading, verdicts) | recorded_counts | {"llm_fallback": fallback}
+        verdicts, fallback = ask_model(console, name, settings.llm, graded.unresolved, verdicts)
+    counts = verify.summarize(grading, verdicts) | graded.recorded | {"llm_fallback": fallback}
     tables.write(paths.verdicts(name), verdicts, VERDICT)
     write_counts(paths.counts("verify", name), counts, "verify", name)
-    graded = counts["graded"]
+    number = counts["graded"]
     console.finish(
-        f"{counts['correct'] / max(1, graded):.1%} of {graded} traces right, "
+        f"{counts['correct'] / max(1, number):.1%} of {number} traces right, "
         f"{counts['ungradable']} ungradable"
     )
 

@@ -101,11 +101,11 @@ def _parameters(stage: str) -> list[str]:
 
 def main(options: argparse.Namespace) -> int:
     console = Console(sys.stdout)
-    check.check()
+    all_params = check.check()
     selected = distinct_runs(options.names, options.force)
     # Outputs that the runs share are computed once, before them.
     repair_dvc.main(options)
-    if repro.run_stages():
+    if repro.run_stages(all_params):
         return 1
     runs = origin.find_runs(selected)
     can_repeat = runs.made_elsewhere and not options.force

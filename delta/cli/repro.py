@@ -1,6 +1,8 @@
 """Run the pipeline, only what changed, and say what the run taught. `make repro` is this.
 
 Each stage prints one line when it ends. What `dvc repro` says besides its errors is left out.
+Downloads come first. Where several items of a stage ask the same model, `python -m delta replies`
+asks for all of them before they run. `dvc repro` alone gives the same results.
 """
 
 import argparse
@@ -8,18 +10,24 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from delta import check
-from delta.cli import repair_dvc
+from delta.check import Params
+from delta.cli import repair_dvc, replies
 from delta.core import params, paths, progress
 from delta.core.errors import InputError
 from delta.core.git import git
+from delta.inference import ray_actors
 from delta.plan import dvc_state, stage_seconds
+from delta.plan.dvc_state import UP_TO_DATE, Stage
+from delta.plan.pending import ASKING_STAGES
 from delta.report import this_run
 
 PROGRESS_FILE = Path(".dvc/tmp/progress.jsonl")
 # By a run, in Git. metrics/runs/ has the results of experiments, which a run does not write.
+DOWNLOADS = ("fetch", "questions", "problems")  # stages that need the network, and no GPU
 WRITTEN = ("dvc.lock", str(paths.SUMMARY), str(paths.PLOTS))
 
 
@@ -32,13 +40,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run_stages(record: bool = False) -> int:
-    """Run the stages that something changed for, and return the exit code of `dvc repro`.
+def run_stages(all_params: Params, record: bool = False) -> int:
+    """Run the stages that something changed for, and return the exit code of what failed, or 0.
 
     With `record`, the time of each stage is written; raises InputError unless all stages would run.
     """
     stages = dvc_state.run_order(dvc_state.read_stages())
-    names = [stage.name for stage in stages if stage.state != dvc_state.UP_TO_DATE]
+    names = [stage.name for stage in stages if stage.state != UP_TO_DATE]
     if record and len(names) < len(stages):
         raise InputError(
             f"--record: {len(names)} of {len(stages)} stages would run; expected all, as in a "
@@ -47,13 +55,15 @@ def run_stages(record: bool = False) -> int:
     if not names:
         print(f"Nothing to run: all {len(stages)} stages are up to date.")
         return 0
-    profile = params.get("profile")
+    profile = all_params.profile
     progress.start(PROGRESS_FILE, names, stage_seconds.seconds_of(profile))
     run = progress.read(PROGRESS_FILE)
     left = None if run is None else run.seconds_left()
     about = "" if left is None else f", about {progress.rough_duration(left)}"
     print(f"{len(names)} of {len(stages)} stages to run{about}", flush=True)
-    code = run_dvc("repro", progress_file=PROGRESS_FILE)
+    code = 0
+    for command in commands(all_params, stages):
+        code = code or run_command(*command, progress_file=PROGRESS_FILE)
     run = progress.read(PROGRESS_FILE)
     if code == 0 and run is not None:
         if skipped := len(names) - len(run.ended):
@@ -63,8 +73,38 @@ def run_stages(record: bool = False) -> int:
     return code
 
 
+def commands(all_params: Params, stages: list[Stage]) -> list[list[str]]:
+    """Return the commands of a run: `dvc repro`, and what comes before it to load models once.
+
+    `stages` are all stages in the order of a run.
+    """
+    by_name = {stage.name: stage for stage in stages}
+    pending = [stage.name for stage in stages if stage.state != UP_TO_DATE]
+    downloads = [name for name in pending if name.partition("@")[0] in DOWNLOADS]
+    built: set[str] = set()
+    before: list[list[str]] = []
+
+    def build(names: Iterable[str]) -> None:
+        if missing := [name for name in pending if name in names and name not in built]:
+            before.append(["dvc", "repro", *missing])
+            built.update(missing, *(dvc_state.ancestors(name, by_name) for name in missing))
+
+    for stage in ASKING_STAGES:
+        asked = replies.shared_models(all_params, by_name, stage)
+        if items := {entry.item for entries in asked.values() for entry in entries}:
+            build(downloads)
+            build({name for item in items for name in by_name[item].before})
+            before.append([sys.executable, "-m", "delta", "replies", stage])
+    return [*before, ["dvc", "repro"]]
+
+
 def run_dvc(*words: str, progress_file: Path | None = None) -> int:
-    """Run `dvc` and return its exit code. Its stages say where they are in `progress_file`'s run.
+    """Run `dvc` with these words, as `run_command` does."""
+    return run_command("dvc", *words, progress_file=progress_file)
+
+
+def run_command(*words: str, progress_file: Path | None = None) -> int:
+    """Run a command and return its exit code. Stages say where they are in `progress_file`'s run.
 
     What it prints on standard output is dropped; errors and the stages' lines are on standard
     error. It is asked to end when this process is, and gets Ctrl-C from the terminal.
@@ -72,7 +112,7 @@ def run_dvc(*words: str, progress_file: Path | None = None) -> int:
     environment = dict(os.environ)
     if progress_file is not None:
         environment[progress.VARIABLE] = str(progress_file.resolve())
-    process = subprocess.Popen(["dvc", *words], stdout=subprocess.DEVNULL, env=environment)
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, env=environment)
     before = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
     try:
         code = process.wait()
@@ -144,9 +184,11 @@ def _table(commands: dict[str, str]) -> list[str]:
 
 
 def main(options: argparse.Namespace) -> int:
-    check.check()
+    all_params = check.check()
+    if all_params.engine.kind == "ray":
+        ray_actors.check_installed("engine.kind")  # now, not after the downloads
     repair_dvc.main(options)
-    code = run_stages(options.record)
+    code = run_stages(all_params, options.record)
     if code == 0:
         print("\n".join([*result_lines(), *change_lines()]))
     return code

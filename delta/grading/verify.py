@@ -6,19 +6,25 @@ compare the answers that the grader did not accept (delta.grading.llm_equivalenc
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 import polars as pl
 
+from delta.core import tables
 from delta.core.errors import InputError
 from delta.core.params import StrictModel
-from delta.core.schemas import DECIDERS, NO_GOLD, VERDICT
+from delta.core.schemas import DECIDERS, NO_GOLD, TRACE, VERDICT
 from delta.core.tables import TEXT_ROWS, frame_of
 from delta.core.types import Counts
 from delta.grading.config import GradingParams
 from delta.grading.grade_all import check_max_ungradable, count_verdicts, grade_all
 from delta.grading.graders import Case
-from delta.grading.llm_equivalence import ComparisonParams
+from delta.grading.llm_equivalence import (
+    ComparisonParams,
+    UnresolvedAnswer,
+    unresolved_answers,
+)
 from delta.grading.verdict import Verdict
 from delta.prompts import trace_text
 
@@ -29,6 +35,35 @@ class VerifyParams(StrictModel):
     recorded: Literal["keep", "grade"]  # keep a recording's verdicts, or use only the grader's
     llm_fallback: bool  # whether a model compares the answers that the grader did not accept
     llm: ComparisonParams  # read where llm_fallback is true
+
+
+class GradedTraces(NamedTuple):
+    """The verdicts of the grader and of recordings, before a model compares any answer."""
+
+    verdicts: pl.DataFrame  # schemas.VERDICT
+    recorded: Counts
+    unresolved: list[UnresolvedAnswer]  # for the model; empty without `llm_fallback`
+
+
+def grade_table(
+    params: VerifyParams,
+    grading: GradingParams,
+    problems: pl.DataFrame,
+    path: Path,
+    progress: Callable[[Iterator[Any], int], Iterator[Any]] = lambda items, _: items,
+) -> GradedTraces:
+    """Grade the table of traces at `path`, and find the answers that a model is to compare."""
+    traces = tables.scan(path, TRACE)
+    with tables.wrap_read_errors(path):
+        rows = join_problems(problems, traces.drop("text").collect(engine="streaming"))
+        graded = grade_traces(
+            grading, trace_batches(problems, traces), lambda items: progress(items, rows.height)
+        )
+        verdicts, recorded = apply_recorded_verdicts(params, rows, graded)
+        unresolved = []
+        if params.llm_fallback:
+            unresolved = unresolved_answers(trace_batches(problems, traces), verdicts)
+    return GradedTraces(verdicts, recorded, unresolved)
 
 
 def join_problems(problems: pl.DataFrame, traces: pl.DataFrame) -> pl.DataFrame:

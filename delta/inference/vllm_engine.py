@@ -153,6 +153,9 @@ class VllmEngine:
             os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
             # Any other value would round float32 weights to TF32 or bfloat16 on a GPU.
             os.environ["VLLM_FLOAT32_MATMUL_PRECISION"] = "highest"
+            # GPUs that share a model have a process each, children of this one also where it is a
+            # Ray actor. Its end closes a pipe, and they end. A fork would copy locks and threads.
+            os.environ.setdefault("VLLM_WORKER_MULTIPROC_METHOD", "spawn")
             from vllm import EngineArgs, LLMEngine
             from vllm.usage.usage_lib import UsageContext
 
@@ -163,6 +166,9 @@ class VllmEngine:
                 model=str(self.folder),
                 **self.settings.model_dump(exclude_none=True),
                 **self.serving.model_dump(exclude={"chat_format", "server"}),
+                distributed_executor_backend="mp"
+                if self.serving.tensor_parallel_size > 1
+                else None,
                 max_num_batched_tokens=None if self.settings.enable_chunked_prefill else batched,
                 enable_prefix_caching=True,  # samples of a problem and worked examples are shared
                 # Small models loop in white space under a grammar. No other setting prevents it.

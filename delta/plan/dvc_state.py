@@ -4,8 +4,9 @@
 run cache count as to be run.
 """
 
+import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from graphlib import TopologicalSorter
 from typing import Any, NamedTuple
 
@@ -63,6 +64,36 @@ def read_stages() -> list[Stage]:
     except DvcException as error:
         raise InputError(f"DVC: {' '.join(str(error).split())}") from error
     return with_states(stages)
+
+
+def restorable(names: Collection[str]) -> set[str]:
+    """Return those of the stages whose outputs `dvc repro` would restore without running them.
+
+    Only parameters, code and data that dvc.lock has are recognized, as by `dvc repro --dry`.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+    from dvc.stage.cache import RunCacheNotFoundError
+
+    found = set()
+    with Repo() as repo:
+        for stage in repo.index.stages:
+            if stage.addressing in names:
+                with contextlib.suppress(RunCacheNotFoundError, DvcException):
+                    repo.stage_cache.restore(stage, dry=True)
+                    found.add(stage.addressing)
+    return found
+
+
+def ancestors(name: str, stages: Mapping[str, Stage]) -> set[str]:
+    """Return the names of all stages that the stage needs, directly or not."""
+    found: set[str] = set()
+    left = [name]
+    while left:
+        new = set(stages[left.pop()].before) - found
+        found |= new
+        left += new
+    return found
 
 
 def run_order(stages: list[Stage]) -> list[Stage]:

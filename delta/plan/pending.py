@@ -5,7 +5,8 @@ missing or will change, its rows are estimated from params.yaml.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from typing import NamedTuple
 
 import polars as pl
 
@@ -15,16 +16,14 @@ from delta.core.errors import InputError
 from delta.core.schemas import PROBLEM, QUESTION, TRACE, VERDICT, WITHOUT_TEXT
 from delta.evaluation import evaluate
 from delta.grading import llm_equivalence, verify
-from delta.inference import generate
-from delta.inference.generate import SampledParams
+from delta.inference.generate import SampledParams, trace_requests
 from delta.inference.model_client import ModelClient
-from delta.inference.types import Request
+from delta.inference.types import GenerateFn, Request
 from delta.judging import judge
 from delta.judging.budget import Budget, within_budget
 from delta.judging.judge import LlmParams
 from delta.judging.trace_order import IS_COMPLETE, RequireComplete
 from delta.plan.requests import (
-    CacheLookup,
     PendingRequests,
     RequestGroup,
     TableEstimate,
@@ -34,28 +33,66 @@ from delta.plan.requests import (
 from delta.prompts import prompt_files
 
 CHARS_PER_TOKEN = 4
+ASKING_STAGES = ("generate", "verify", "judge", "evaluate")  # as dvc.yaml has them
 UNRESOLVED_FRACTION = 0.3  # of a generator's traces, sent to the model that compares answers
 
 
-def pending_requests(workspace: Workspace) -> Iterator[PendingRequests]:
-    """Yield every stage item that sends requests and is not up to date."""
-    params, settled = workspace.params, workspace.settled
+class AskedModel(NamedTuple):
+    """A model that a stage item asks."""
+
+    item: str  # "judge@zero-shot"
+    cache: str  # item of its reply cache: "judge-zero-shot", or "second-zero-shot"
+    model: str
+
+
+def asked_models(params: Params, stage: str) -> list[AskedModel]:
+    """Return the models that each item of one of the ASKING_STAGES asks, by the parameters."""
+    asked: dict[str, list[tuple[str, str]]] = {name: [] for name in params.generators}
+    if stage == "generate":
+        for name, generator in params.generators.items():
+            if isinstance(generator, SampledParams):
+                asked[name].append(("generate", generator.model))
+    elif stage == "verify":
+        for caches in asked.values() if params.verify.llm_fallback else ():
+            caches.append(("verify", params.verify.llm.model))
+    elif stage == "judge":
+        for cache, rater in (("judge", params.judge), ("second", params.judge.second_judge)):
+            for caches in asked.values() if rater.rater == "llm" else ():
+                caches.append((cache, rater.llm.model))
+    else:
+        models = params.evaluation.models.items()
+        asked = {name: [("evaluate", entry.model)] for name, entry in models}
+    return [
+        AskedModel(f"{stage}@{name}", f"{cache}-{name}", model)
+        for name, caches in asked.items()
+        for cache, model in caches
+    ]
+
+
+def pending_requests(
+    workspace: Workspace, stages: Collection[str] = ASKING_STAGES
+) -> Iterator[PendingRequests]:
+    """Yield every item of these stages that sends requests and is not up to date."""
+    params = workspace.params
     problems = _problems(workspace)
-    for name, generator in params.generators.items():
-        if isinstance(generator, SampledParams) and not settled(f"generate@{name}"):
-            yield _generate(name, generator, problems)
-    for name in params.generators:
-        if params.verify.llm_fallback and not settled(f"verify@{name}"):
-            yield _verify(workspace, name, problems)
-    for name in params.generators:
-        if not settled(f"judge@{name}"):
-            for cache, rater in (("judge", params.judge), ("second", params.judge.second_judge)):
-                if rater.rater == "llm":
-                    yield _judge(workspace, name, cache, rater.llm, problems)
-    if models := [name for name in params.evaluation.models if not settled(f"evaluate@{name}")]:
-        questions = {name: _questions(workspace, name) for name in params.benchmarks}
-        for name in models:
-            yield from (_evaluate(params, name, *entry) for entry in questions.items())
+    questions: dict[str, TableEstimate] = {}
+    for stage in stages:
+        for item, cache, _ in asked_models(params, stage):
+            name = item.partition("@")[2]
+            generator = params.generators.get(name)
+            if workspace.settled(item):
+                continue
+            if stage == "generate" and isinstance(generator, SampledParams):
+                yield _generate(name, generator, problems)
+            elif stage == "verify":
+                yield _verify(workspace, name, problems)
+            elif stage == "judge":
+                kind = cache.partition("-")[0]
+                llm = params.judge.llm if kind == "judge" else params.judge.second_judge.llm
+                yield _judge(workspace, name, kind, llm, problems)
+            else:
+                questions = questions or {b: _questions(workspace, b) for b in params.benchmarks}
+                yield from (_evaluate(params, name, *entry) for entry in questions.items())
 
 
 def _problems(workspace: Workspace) -> TableEstimate:
@@ -82,14 +119,14 @@ def _mean_tokens(frame: pl.DataFrame | None, examples: int) -> float | None:
     return (characters / frame.height + example_length) / CHARS_PER_TOKEN
 
 
-def _ask(lookup: CacheLookup, requests: Iterable[tuple[object, Request]]) -> None:
-    deque(lookup.generate(request for _, request in requests), maxlen=0)
+def _ask(generate: GenerateFn, requests: Iterable[tuple[object, Request]]) -> None:
+    deque(generate(request for _, request in requests), maxlen=0)
 
 
 def _generate(name: str, generator: SampledParams, problems: TableEstimate) -> PendingRequests:
-    def ask_all(client: ModelClient, sample: pl.DataFrame, lookup: CacheLookup) -> None:
+    def ask_all(client: ModelClient, sample: pl.DataFrame, generate: GenerateFn) -> None:
         engine, fingerprint = client.engine, client.fingerprint
-        _ask(lookup, generate.trace_requests(generator, engine, fingerprint, sample))
+        _ask(generate, trace_requests(generator, engine, fingerprint, sample))
 
     group = RequestGroup(
         "generate",
@@ -108,7 +145,7 @@ def _evaluate(
     evaluated, sampling = params.evaluation.models[name], params.evaluation.sampling
     benchmark = params.benchmarks[benchmark_name]
 
-    def ask_all(client: ModelClient, sample: pl.DataFrame, lookup: CacheLookup) -> None:
+    def ask_all(client: ModelClient, sample: pl.DataFrame, generate: GenerateFn) -> None:
         requests = evaluate.build_requests(
             sampling,
             benchmark,
@@ -117,7 +154,7 @@ def _evaluate(
             evaluated.examples,
             sample,
         )
-        _ask(lookup, requests)
+        _ask(generate, requests)
 
     group = RequestGroup(
         "evaluate",
@@ -133,7 +170,7 @@ def _evaluate(
 def _verify(workspace: Workspace, name: str, problems: TableEstimate) -> PendingRequests:
     llm = workspace.params.verify.llm
 
-    def ask_all(client: ModelClient, sample: pl.DataFrame, lookup: CacheLookup) -> None:
+    def ask_all(client: ModelClient, sample: pl.DataFrame, generate: GenerateFn) -> None:
         """Send the stage's requests. Verdicts of a model count as rejected by the grader."""
         assert problems.frame is not None  # else there are no rows
         rows = verify.join_problems(problems.frame, _with_texts(name, sample))
@@ -143,7 +180,7 @@ def _verify(workspace: Workspace, name: str, problems: TableEstimate) -> Pending
         requests = list(
             llm_equivalence.build_requests(llm, engine, client.fingerprint, limit, answers)
         )
-        llm_equivalence.ask_model(llm, requests, lookup.generate, engine.chat_format)
+        llm_equivalence.ask_model(llm, requests, generate, engine.chat_format)
 
     group = RequestGroup("verify", name, llm.model, per_prompt=1, max_tokens=llm.max_tokens)
     rows = _unresolved(workspace, name, problems)
@@ -192,13 +229,13 @@ def _with_texts(name: str, traces: pl.DataFrame) -> pl.DataFrame:
 def _judge(
     workspace: Workspace, name: str, cache: str, llm: LlmParams, problems: TableEstimate
 ) -> PendingRequests:
-    def ask_all(client: ModelClient, sample: pl.DataFrame, lookup: CacheLookup) -> None:
+    def ask_all(client: ModelClient, sample: pl.DataFrame, generate: GenerateFn) -> None:
         assert problems.frame is not None  # else there are no rows
         engine, limit = client.engine, client.max_prompt_tokens(llm.max_tokens)
         inputs, _ = judge.judge_inputs(problems.frame, _with_texts(name, sample))
         inputs, _ = judge.truncate_traces(llm, engine, limit, inputs)
         requests = list(judge.build_requests(llm, engine, client.fingerprint, inputs))
-        judge.judge_by_llm(llm, 1.0, inputs, requests, lookup.generate, engine.chat_format)
+        judge.judge_by_llm(llm, 1.0, inputs, requests, generate, engine.chat_format)
 
     group = RequestGroup(
         "judge",

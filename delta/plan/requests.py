@@ -16,7 +16,7 @@ from delta.inference.config import ServingParams
 from delta.inference.engine import Engine, open_engine
 from delta.inference.model_client import ModelClient
 from delta.inference.reply_cache import ReplyCache, cache_folder
-from delta.inference.types import Reply, Request
+from delta.inference.types import GenerateFn, Reply, Request
 from delta.inference.vllm_engine import VllmEngine
 from delta.plan.dvc_state import UP_TO_DATE, Stage
 
@@ -88,7 +88,7 @@ class TableEstimate(NamedTuple):
     settled: bool  # whether the stage will read exactly `frame`
 
 
-AskAll = Callable[[ModelClient, pl.DataFrame, CacheLookup], object]
+AskAll = Callable[[ModelClient, pl.DataFrame, GenerateFn], object]
 
 
 class PendingRequests(NamedTuple):
@@ -200,7 +200,7 @@ def _look_up(
                 return group
             step = -(-total // round(MAX_REQUESTS * fraction))
             sample, lookup = frame.gather_every(step), CacheLookup(cache)
-            item.ask_all(workspace.client(group.model, fingerprint), sample, lookup)
+            item.ask_all(workspace.client(group.model, fingerprint), sample, lookup.generate)
     except (InputError, OSError, ValueError) as error:
         # For example: no vLLM here, a tokenizer with its own code, a prompt that is too long.
         workspace.notes.append(f"which replies {item.cache} has: {' '.join(str(error).split())}")

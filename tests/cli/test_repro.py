@@ -10,14 +10,16 @@ from pathlib import Path
 
 import pytest
 
+from delta import check
 from delta.cli import repro
 from delta.core import progress
 from delta.core.errors import InputError
-from delta.plan import stage_seconds
+from delta.plan import dvc_state, stage_seconds
 from delta.plan.dvc_state import UP_TO_DATE, WAITS, Stage
 from delta.report import this_run
 from tests.helpers.import_closure import ROOT
 
+SMOKE = check.check(ROOT / "profiles" / "smoke.yaml")
 # In place of dvc: ends two stages of the run, and prints to both streams.
 DVC = """#!{python}
 import os, sys
@@ -69,7 +71,7 @@ def test_a_run_shows_its_stages_and_no_other_word_of_dvc(
 ) -> None:
     use_dvc(space, monkeypatch, DVC)
     use_stages(monkeypatch, pair=UP_TO_DATE, select="runs", train=WAITS, analyze=WAITS)
-    assert repro.run_stages() == 0
+    assert repro.run_stages(SMOKE) == 0
     output = capfd.readouterr()
     assert output.out.splitlines() == [
         "3 of 4 stages to run",
@@ -84,7 +86,7 @@ def test_a_run_with_recorded_times_says_how_long_it_takes(
     use_dvc(space, monkeypatch, DVC)
     use_stages(monkeypatch, select="runs", train=WAITS)
     monkeypatch.setattr(stage_seconds, "seconds_of", lambda _: {"select": 10.0, "train": 110.0})
-    assert repro.run_stages() == 0
+    assert repro.run_stages(SMOKE) == 0
     assert capfd.readouterr().out == "2 of 2 stages to run, about 2 min\n"
 
 
@@ -94,7 +96,7 @@ def test_a_stage_after_a_run_has_no_place_in_it(
     """As the report after experiments, which begins hours later."""
     use_dvc(space, monkeypatch, DVC)
     use_stages(monkeypatch, select="runs", train=WAITS)
-    assert repro.run_stages() == 0
+    assert repro.run_stages(SMOKE) == 0
     capfd.readouterr()
     assert repro.run_dvc("repro", "train") == 0
     assert capfd.readouterr().err.splitlines() == ["select: fine", "train: fine"]
@@ -103,7 +105,7 @@ def test_a_stage_after_a_run_has_no_place_in_it(
 def test_the_exit_code_of_dvc_is_kept(space: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     use_dvc(space, monkeypatch, DVC, code=255)
     use_stages(monkeypatch, select="runs", train=WAITS)
-    assert repro.run_stages() == 255
+    assert repro.run_stages(SMOKE) == 255
 
 
 def test_where_nothing_changed_dvc_is_not_started(
@@ -111,7 +113,7 @@ def test_where_nothing_changed_dvc_is_not_started(
 ) -> None:
     use_stages(monkeypatch, pair=UP_TO_DATE, select=UP_TO_DATE)
     monkeypatch.setattr(repro, "run_dvc", None)
-    assert repro.run_stages() == 0
+    assert repro.run_stages(SMOKE) == 0
     assert capsys.readouterr().out == "Nothing to run: all 2 stages are up to date.\n"
 
 
@@ -121,10 +123,64 @@ def test_only_a_whole_run_is_recorded(space: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(stage_seconds, "write", lambda name, s: written.append((name, set(s))))
     use_stages(monkeypatch, pair=UP_TO_DATE, select="runs", train=WAITS)
     with pytest.raises(InputError, match=r"^--record: 2 of 3 stages would run; expected all"):
-        repro.run_stages(record=True)
+        repro.run_stages(SMOKE, record=True)
     use_stages(monkeypatch, select="runs", train=WAITS)
-    repro.run_stages(record=True)
-    assert written == [("toy", {"select", "train"})]
+    repro.run_stages(SMOKE, record=True)
+    assert written == [("smoke", {"select", "train"})]
+
+
+def smoke_stages(**states: str) -> list[Stage]:
+    """Return the stages of the smoke profile up to `evaluate`, which would run unless told."""
+    fetch = "fetch@smollm2-135m"
+    stages = [(fetch, ()), ("questions@sums", ()), ("problems", ("questions@sums",))]
+    names = ("zero-shot", "one-shot", "three-shot")
+    stages += [(f"generate@{name}", (fetch, "problems")) for name in names]
+    stages += [(f"verify@{name}", (fetch, "problems", f"generate@{name}")) for name in names]
+    stages += [(f"judge@{name}", (fetch, f"generate@{name}", f"verify@{name}")) for name in names]
+    stages += [("train", tuple(f"judge@{name}" for name in names))]
+    stages += [(f"evaluate@{name}", (fetch, "questions@sums")) for name in names]
+    stages += [("evaluate@policy", ("train", "questions@sums"))]
+    return [Stage(name, needs, (), False, states.get(name, "runs")) for name, needs in stages]
+
+
+def test_downloads_come_first_and_shared_models_answer_before_their_items() -> None:
+    """The policy is asked by one item, `verify` and `judge` ask no model."""
+    assert [" ".join(command[-3:]) for command in repro.commands(SMOKE, smoke_stages())] == [
+        "fetch@smollm2-135m questions@sums problems",
+        "delta replies generate",
+        "delta replies evaluate",
+        "dvc repro",
+    ]
+
+
+def test_a_judge_that_is_a_model_is_asked_when_all_verdicts_are_there() -> None:
+    judge = SMOKE.judge.model_copy(update={"rater": "llm"})
+    params = SMOKE.model_copy(update={"judge": judge})
+    done = {"generate@zero-shot": UP_TO_DATE, "verify@zero-shot": UP_TO_DATE}
+    commands = [" ".join(command[1:]) for command in repro.commands(params, smoke_stages(**done))]
+    assert commands == [
+        "repro fetch@smollm2-135m questions@sums problems",
+        "-m delta replies generate",
+        "repro generate@one-shot generate@three-shot verify@one-shot verify@three-shot",
+        "-m delta replies judge",
+        "-m delta replies evaluate",
+        "repro",
+    ]
+
+
+def test_where_no_model_is_shared_dvc_is_started_once() -> None:
+    done = {stage.name: UP_TO_DATE for stage in smoke_stages()}
+    del done["generate@one-shot"], done["train"], done["evaluate@policy"]
+    assert repro.commands(SMOKE, smoke_stages(**done)) == [["dvc", "repro"]]
+
+
+def test_the_first_command_that_fails_ends_the_run(
+    space: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_dvc(space, monkeypatch, "#!/bin/sh\necho $@ >> calls\nexit 3\n")
+    monkeypatch.setattr(dvc_state, "read_stages", smoke_stages)
+    assert repro.run_stages(SMOKE) == 3
+    assert (space / "calls").read_text() == "repro fetch@smollm2-135m questions@sums problems\n"
 
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])

@@ -43,6 +43,14 @@ requests += some_requests(engine, model, max_tokens=1500)
 for _ in engine.generate(requests):
     print("answered", flush=True)
 """
+# As on GPUs that share a model: two processes, here on the CPU.
+SHARED = ASKING.replace(
+    "requests =",
+    """
+engine.serving = engine.serving.model_copy(update={"tensor_parallel_size": 2})
+requests =""",
+    1,
+)
 
 
 @pytest.fixture(scope="session")
@@ -133,25 +141,39 @@ def processes_with(mark: str) -> list[str]:
     return pids
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-def test_a_killed_engine_leaves_no_process_behind(model: Path, how: signal.Signals) -> None:
+def left_after_kill(script: str, model: Path, how: signal.Signals, processes: int) -> list[str]:
+    """Kill an engine that is answering and return the processes that it leaves behind."""
     mark = str(uuid.uuid4())
     process = subprocess.Popen(
-        [sys.executable, "-c", ASKING, str(model)],
+        [sys.executable, "-c", script, str(model)],
         cwd=ROOT,
-        env={**os.environ, "MARK": mark},
+        env={**os.environ, "MARK": mark, "VLLM_CPU_OMP_THREADS_BIND": "nobind"},
         stdout=subprocess.PIPE,
     )
     try:
         assert process.stdout is not None
         assert b"answered\n" in iter(process.stdout.readline, b"")
         assert str(process.pid) in processes_with(mark)
+        assert len(processes_with(mark)) >= processes
         process.send_signal(how)
         assert process.wait(60) == -how
     finally:
         process.kill()
     time.sleep(3)  # what sees its parent gone has ended by then
-    assert processes_with(mark) == []
+    until = time.monotonic() + 60 * (processes > 1)
+    while processes_with(mark) and time.monotonic() < until:
+        time.sleep(0.5)
+    return processes_with(mark)
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_a_killed_engine_leaves_no_process_behind(model: Path, how: signal.Signals) -> None:
+    assert left_after_kill(ASKING, model, how, processes=1) == []
+
+
+def test_the_processes_that_share_a_model_answer_and_end_with_the_engine(tmp_path: Path) -> None:
+    write_model_family(tmp_path / "smollm2-135m", "plain")
+    assert left_after_kill(SHARED, tmp_path / "smollm2-135m", signal.SIGKILL, processes=3) == []
 
 
 @pytest.mark.parametrize("family", ["s1", "nemotron"])
