@@ -158,7 +158,9 @@ def test_the_profiles_have_the_papers_figures_and_the_controls(profile: str) -> 
     ]
 
 
-@pytest.mark.parametrize("profile", ["params.yaml", "profiles/paper.yaml", "profiles/smoke.yaml"])
+@pytest.mark.parametrize(
+    "profile", ["params.yaml", "profiles/gpu.yaml", "profiles/paper.yaml", "profiles/smoke.yaml"]
+)
 def test_every_pair_of_figure_3_is_rated(profile: str) -> None:
     content = read_all(ROOT / profile)
     experiment = ExperimentParams.model_validate(content["experiments"]["figure-3"])
