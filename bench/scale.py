@@ -23,8 +23,8 @@ from delta.plan import costs
 from delta.plan.costs import Gpu, Tokens
 from delta.plan.model_sizes import KNOWN_MODELS, size_of_known, sizes
 from delta.plan.pending import pending_requests
-from delta.plan.render import abbreviate
 from delta.plan.requests import Workspace, count_requests
+from delta.plan.section import abbreviate
 
 ROOT = Path(__file__).parents[1]
 DOCUMENT = ROOT / "docs/scaling.md"

@@ -5,13 +5,14 @@ from collections.abc import Callable
 
 from delta.check import Params
 from delta.core.errors import InputError
-from delta.plan import costs, render, stage_seconds
+from delta.plan import costs, render, render_needs, stage_seconds
 from delta.plan.availability import AskHub, InCache, check_sources, external_sources
 from delta.plan.costs import Gpu
 from delta.plan.dvc_state import UP_TO_DATE, Stage
 from delta.plan.model_sizes import sizes
 from delta.plan.pending import pending_requests
 from delta.plan.requests import Workspace, count_requests
+from delta.plan.section import WIDTH, Section, join_sections
 
 
 def plan(
@@ -48,11 +49,11 @@ def plan(
         render.server_section(params, requests),
         render.total_section(params, requests, training),
         render.wall_time_section(costs.wall_time(params, len(to_run), requests, training)),
-        render.Section(textwrap.wrap(recorded, render.WIDTH)),
-        render.memory_section(params, asked, known, gpu, trains),
-        render.disk_section(workspace, requests, known, trains),
-        render.source_section(answers),
-        render.assumption_section(params, gpu),
+        Section(textwrap.wrap(recorded, WIDTH)),
+        render_needs.memory_section(params, asked, known, gpu, trains),
+        render_needs.disk_section(workspace, requests, known, trains),
+        render_needs.source_section(answers),
+        render_needs.assumption_section(params, gpu),
     ]
     not_checked += workspace.notes
-    return render.join_sections(sections, not_checked)
+    return join_sections(sections, not_checked)

@@ -9,7 +9,7 @@ import pytest
 from delta.check import Params
 from delta.core import paths
 from delta.core.params import read_all, validate
-from delta.plan import costs, render, resources
+from delta.plan import costs, render_needs, resources
 from delta.plan.costs import Cost, Gpu, Speed, Tokens
 from delta.plan.model_sizes import KNOWN_MODELS, Size, size_of_folder, size_of_known, sizes
 from delta.plan.requests import RequestGroup, Workspace
@@ -191,5 +191,5 @@ def test_an_unknown_model_has_no_size() -> None:
     shutil.rmtree(paths.model(MODEL))
     unknown = sizes(params)
     assert unknown == {MODEL: None, "policy": None}
-    part = render.memory_section(params, [], unknown, H100, trains=True)
+    part = render_needs.memory_section(params, [], unknown, H100, trains=True)
     assert part.not_checked == [f"memory for {MODEL}: its size is known once it is fetched"]

@@ -18,8 +18,9 @@ from delta.plan.availability import NO_ANSWER, AskHub, Availability, ExternalSou
 from delta.plan.costs import Gpu
 from delta.plan.dvc_state import Stage, with_states
 from delta.plan.plan import plan
-from delta.plan.render import Section, abbreviate, align_columns, source_section
+from delta.plan.render_needs import source_section
 from delta.plan.requests import PromptEngine
+from delta.plan.section import Section, abbreviate, align_columns
 from tests.helpers.import_closure import ROOT
 from tests.helpers.plan_workspace import MODEL, params_with, stage
 
