@@ -12,10 +12,13 @@ from pathlib import Path
 
 from delta import check
 from delta.cli import repair_dvc
+from delta.cli.command_line import INPUT_ERROR_CODE
 from delta.core import params, paths, progress
 from delta.core.errors import InputError
 from delta.core.git import git
-from delta.plan import dvc_state, stage_seconds
+from delta.plan import availability, dvc_state, stage_seconds
+from delta.plan.costs import uses_gpu
+from delta.plan.obstacles import obstacles
 from delta.report import this_run
 
 PROGRESS_FILE = Path(".dvc/tmp/progress.jsonl")
@@ -138,14 +141,27 @@ def python() -> str:
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
+def obstacles_of(all_params: check.Params) -> list[str]:
+    """Return what would stop the run on GPUs; none for a profile without."""
+    if not uses_gpu(all_params):
+        return []
+    from huggingface_hub.constants import HF_HUB_OFFLINE
+
+    hub = availability.ask_hub, availability.in_cache
+    return obstacles(all_params, dvc_state.read_stages(), *hub, HF_HUB_OFFLINE)
+
+
 def _table(commands: dict[str, str]) -> list[str]:
     width = max(map(len, commands))
     return [f"  {command:<{width}}  # {purpose}" for command, purpose in commands.items()]
 
 
 def main(options: argparse.Namespace) -> int:
-    check.check()
+    all_params = check.check()
     repair_dvc.main(options)
+    if found := obstacles_of(all_params):
+        print("\n".join(["This machine cannot finish the run; nothing was started:", *found]))
+        return INPUT_ERROR_CODE
     code = run_stages(options.record)
     if code == 0:
         print("\n".join([*result_lines(), *change_lines()]))

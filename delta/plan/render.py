@@ -15,8 +15,10 @@ from delta.plan.costs import (
     WallTime,
     engine_uses_gpu,
     server_of,
+    uses_gpu,
 )
 from delta.plan.dvc_state import STATES, Stage
+from delta.plan.hours import NodeHours, Step
 from delta.plan.requests import AT_MOST, BASES, ESTIMATE, EXACT, UNKNOWN
 from delta.plan.section import (
     WIDTH,
@@ -229,3 +231,40 @@ def server_section(params: Params, costs: Sequence[Cost]) -> Section:
         except InputError as error:
             section.blocks.append(str(error))
     return section
+
+
+def hours_section(params: Params, hours: NodeHours | None, lower: Sequence[str]) -> Section:
+    """Return the hours on the clock, billed and used; nothing where they are not known."""
+    if hours is None or not uses_gpu(params):
+        return Section()
+    parts: dict[str, list[Step]] = {}
+    for step in hours.steps:
+        parts.setdefault(step.name, []).append(step)
+    rows = [[name, *_hour_cells(steps, hours.gpus), _busy(steps)] for name, steps in parts.items()]
+    rows.append(["all", *_hour_cells(hours.steps, hours.gpus), ""])
+    share = hours.used / hours.billed if hours.billed else 0
+    lines = [
+        f"Hours on {hours.gpus} GPU{'s' * (hours.gpus > 1)}",
+        *align_columns(("", "wall h", "billed GPU h", "used GPU h", "GPUs busy"), rows),
+        *wrap(
+            f"{hours.wall:,.1f} hours ({hours.wall / 24:.1f} days), {hours.billed:,.0f} GPU hours "
+            f"billed, {hours.used:,.0f} used ({share:.0%})."
+        ),
+    ]
+    for text in lower:
+        lines += wrap(f"It would be less with {text}.")
+    return Section(lines)
+
+
+def _hour_cells(steps: Sequence[Step], gpus: int) -> list[str]:
+    wall = sum(step.hours for step in steps)
+    return [
+        format_hours(wall),
+        format_hours(wall * gpus),
+        format_hours(sum(step.used for step in steps)),
+    ]
+
+
+def _busy(steps: Sequence[Step]) -> str:
+    numbers = sorted({step.busy for step in steps})
+    return f"{numbers[0]}" if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"

@@ -1,23 +1,27 @@
 """Render what a run needs: memory, disk, sources, and the assumptions of the plan."""
 
 import shutil
+import textwrap
 from collections.abc import Iterable, Sequence
 
 from delta.check import Params
 from delta.inference.config import ServingParams
+from delta.plan.assumptions import assumptions
 from delta.plan.availability import FOUND, NOT_CHECKED, REFUSED, Availability, ExternalSource
-from delta.plan.costs import Cost, Gpu, assumptions, uses_gpu
+from delta.plan.costs import Cost, uses_gpu
+from delta.plan.machine import Check
 from delta.plan.model_sizes import Sizes
 from delta.plan.requests import Workspace
 from delta.plan.resources import (
-    GIB,
     disk_bytes,
+    memory_of,
     models_to_fetch,
     serving_fit,
-    training_bytes,
     training_fit,
 )
-from delta.plan.section import Section, align_columns, wrap
+from delta.plan.section import WIDTH, Section, align_columns, wrap
+from delta.plan.speeds import GIB, Gpu
+from delta.plan.training_memory import kept_bytes
 
 
 def memory_section(
@@ -40,7 +44,8 @@ def memory_section(
             each = size.weights / gpus
         else:
             fit, gpus = training_fit(train, size, gpu), train.num_processes
-            each = training_bytes(train, size)
+            memory = memory_of(train, size)
+            each = kept_bytes(train, size.parameters) if memory is None else memory.total
         parameters = f"{size.parameters / 1e9:.3g}G"
         rows.append([name[:30], use, parameters, str(gpus), f"{each / GIB:.1f}", fit.message])
         if not fit.fits:
@@ -92,11 +97,26 @@ def source_section(answers: dict[ExternalSource, Availability]) -> Section:
     return section
 
 
-def assumption_section(params: Params, gpu: Gpu) -> Section:
-    machine = f"GPUs of {gpu.gib:g} GiB and {gpu.tflops:g} TFLOP/s"
+def machine_section(checks: Sequence[Check]) -> Section:
+    """Return what this machine has; what it lacks blocks the run."""
+    section = Section(blocks=[str(check) for check in checks if check.remedy])
+    for check in checks:
+        if not check.remedy:
+            section.lines += wrap(str(check))
+    if section.lines:
+        section.lines.insert(0, "Machine")
+    return section
+
+
+def assumption_section(params: Params, gpu: Gpu, is_here: bool) -> Section:
+    """Return the assumptions. `is_here`: `gpu` is that of this machine."""
+    machine = (
+        f"GPUs of {gpu.gib:.3g} GiB, {gpu.tbps:g} TB/s, {gpu.tflops:g} TFLOP/s in 16 bits and "
+        f"{gpu.float32_tflops:g} in 32 ({'this' if is_here else 'not this'} machine's)"
+    )
     if not uses_gpu(params):
         machine = "two CPU cores"
-    lines = [f"Assumed, on {machine}"]
-    for value, reason in assumptions(params):
+    lines = textwrap.wrap(f"Assumed, on {machine}", WIDTH)
+    for value, reason in assumptions(uses_gpu(params)):
         lines += wrap(f"{value:,g} {reason}")
     return Section(lines)
