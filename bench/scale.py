@@ -19,12 +19,15 @@ from bench import results, scale_selection, scale_store
 from delta.check import Params, check_content
 from delta.core.params import read_all
 from delta.core.schemas import SIDES
+from delta.inference.config import ServingParams
 from delta.plan import costs
-from delta.plan.costs import Gpu, Tokens
-from delta.plan.model_sizes import KNOWN_MODELS, size_of_known, sizes
+from delta.plan.assumptions import CHARACTERS, PROBLEM_PROMPT
+from delta.plan.costs import Tokens
+from delta.plan.model_sizes import KNOWN_MODELS, Size, size_of_known, sizes
 from delta.plan.pending import pending_requests
-from delta.plan.render import abbreviate
 from delta.plan.requests import Workspace, count_requests
+from delta.plan.section import abbreviate
+from delta.plan.speeds import Gpu, Lengths, gpu_rates, training_flops
 
 ROOT = Path(__file__).parents[1]
 DOCUMENT = ROOT / "docs/scaling.md"
@@ -69,7 +72,6 @@ def stages(content: dict[str, Any]) -> list[Stage]:
         workspace = Workspace(params, {})
         groups = [count_requests(workspace, item, 1.0) for item in pending_requests(workspace)]
         model_sizes = sizes(params)
-        speed = costs.machine_speed(GPU, costs.engine_uses_gpu(params))
     result = []
     for name in ("generate", "verify", "judge"):
         parts = []
@@ -77,7 +79,7 @@ def stages(content: dict[str, Any]) -> list[Stage]:
             size = model_sizes[group.model]
             if group.stage == name and size is not None:
                 count = costs.request_tokens(params, group)
-                hours = costs.generation_hours(count, size, speed)
+                hours = costs.asking_hours(params, group, count, size, GPU)
                 parts.append(Stage(name, group.total or 0, count, hours))
         result.append(_sum(name, parts))
     return [*result, _training(params)]
@@ -93,15 +95,13 @@ def _training(params: Params) -> Stage:
     """Return the cost of all epochs; training may stop earlier."""
     train = params.train
     policy_base = KNOWN_MODELS["nvidia/Llama-3.1-Nemotron-Nano-8B-v1"]
-    speed = costs.machine_speed(GPU, train.bf16)
     sides = [costs.trace_tokens(params, getattr(params.pairing, side)) for side in SIDES]
-    side = costs.PROBLEM_PROMPT.value + sum(sides) / len(sides)
+    side = PROBLEM_PROMPT.value + sum(sides) / len(sides)
     pairs = params.selector.k or 0
-    epoch, epochs = costs.training_tokens(train, pairs, side), train.epochs(pairs)
-    hours = costs.training_hours(
-        train, epoch, epochs, size_of_known(policy_base, "bfloat16"), speed
-    )
-    return Stage("train", 0, Tokens(epoch * epochs, 0, 0, 0), hours)
+    tokens = costs.training_tokens(train, pairs, side) * train.epochs(pairs)
+    size, flops = size_of_known(policy_base, "bfloat16"), training_flops(GPU, train.bf16)
+    hours = costs.training_hours(train, pairs, side, size, flops)
+    return Stage("train", 0, Tokens(tokens, 0, 0, 0), hours)
 
 
 def cost_tables(recipe: Recipe) -> str:
@@ -119,7 +119,7 @@ def _total_costs(runs: dict[int, list[Stage]]) -> str:
             sum(counts.written for counts in tokens),
         )
         hours = sum(stage.hours for stage in run)
-        terabytes = written * costs.CHARACTERS.value * 2 / 1e12
+        terabytes = written * CHARACTERS.value * 2 / 1e12
         gpus = hours / 24 / DAYS
         numbers = [read / 1e9, written / 1e9, terabytes, hours, gpus]
         requests = abbreviate(sum(stage.requests for stage in run))
@@ -149,41 +149,50 @@ class Published(NamedTuple):
     """Tokens written per second and GPU, as published by others."""
 
     what: str
-    active: float  # parameters that a token passes through
+    size: Size
+    gpus: int
     read: int  # tokens of a prompt
     written: int
     rate: float
     source: str
 
 
+# FP8: one byte a parameter, and a number of the cache.
+LLAMA_8B = Size(8.03e9, 8.03e9, 8.03e9, 8.03e9, 65_536)
+LLAMA_70B = Size(70.55e9, 70.55e9, 70.55e9, 70.55e9, 163_840)
+GPT_OSS = size_of_known(KNOWN_MODELS["openai/gpt-oss-120b"], "bfloat16")
 TENSORRT = "https://github.com/NVIDIA/TensorRT-LLM/blob"
 NVIDIA_1 = f"{TENSORRT}/00f37686aa85/docs/source/performance/perf-overview.md"
 NVIDIA_2 = f"{TENSORRT}/03e27c7d5ff0/docs/source/developer-guide/perf-overview.md"
 GPUSTACK = "https://docs.gpustack.ai/latest/performance-lab/gpt-oss-120b/h100"
 PUBLISHED = (
-    Published("Llama 3.1 8B, FP8, H100", 8.03e9, 128, 4096, 14_325, NVIDIA_1),
-    Published("Llama 3.1 8B, FP8, H100", 8.03e9, 20_000, 2_000, 1_351, NVIDIA_1),
-    Published("Llama 3.3 70B, FP8, 2 × H100", 70.55e9, 128, 4096, 4_199 / 2, NVIDIA_1),
-    Published("Llama 3.3 70B, FP8, 2 × H100", 70.55e9, 1000, 1000, 2_209, NVIDIA_2),
-    Published("GPT-OSS-120b, 4 × H100", 5.1e9, 1000, 1000, 4_685, NVIDIA_2),
-    Published("GPT-OSS-120b, 4 × H100", 5.1e9, 8192, 1024, 1_169, NVIDIA_2),
-    Published("GPT-OSS-120b, vLLM, 2 × H100", 5.1e9, 215, 196, 7_648.67 / 2, GPUSTACK),
+    Published("Llama 3.1 8B, FP8, H100", LLAMA_8B, 1, 128, 4096, 14_325, NVIDIA_1),
+    Published("Llama 3.1 8B, FP8, H100", LLAMA_8B, 1, 20_000, 2_000, 1_351, NVIDIA_1),
+    Published("Llama 3.3 70B, FP8, 2 × H100", LLAMA_70B, 2, 128, 4096, 4_199 / 2, NVIDIA_1),
+    Published("Llama 3.3 70B, FP8, 2 × H100", LLAMA_70B, 2, 1000, 1000, 2_209, NVIDIA_2),
+    Published("GPT-OSS-120b, 4 × H100", GPT_OSS, 4, 1000, 1000, 4_685, NVIDIA_2),
+    Published("GPT-OSS-120b, 4 × H100", GPT_OSS, 4, 8192, 1024, 1_169, NVIDIA_2),
+    Published("GPT-OSS-120b, vLLM, 2 × H100", GPT_OSS, 2, 215, 196, 7_648.67 / 2, GPUSTACK),
 )
 
 
 def against_published() -> str:
     """Compare our assumptions with published figures; above 1 they promise more."""
-    peak = GPU.tflops * 1e12
+    params = check_content(read_all(PROFILE), str(PROFILE))
+    serving = params.serving["gpt-oss-120b"]
+    assert isinstance(serving, ServingParams)
     rows = []
     for figure in PUBLISHED:
-        flop = 2 * figure.active / peak
-        seconds = flop * figure.read / costs.READING.value
-        seconds += flop * figure.written / costs.DECODING.value
-        ours = figure.written / seconds
-        lengths = f"{figure.read:,} → {figure.written:,}"
+        changes = {"max_num_seqs": 1024, "tensor_parallel_size": figure.gpus}
+        lengths = Lengths(figure.read, figure.written, 1)
+        entry = serving.model_copy(update=changes)
+        rates = gpu_rates(entry, figure.size, params.engine.vllm, GPU, lengths)
+        seconds = figure.read / rates.reading + figure.written / rates.writing
+        ours = figure.written / seconds / figure.gpus
+        both = f"{figure.read:,} → {figure.written:,}"
         cells = [
             figure.what,
-            lengths,
+            both,
             f"{figure.rate:,.0f}",
             f"{ours:,.0f}",
             f"{ours / figure.rate:.1f}",

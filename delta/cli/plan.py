@@ -1,6 +1,7 @@
 """Print what `make repro` would run, request and cost now. Runs nothing and writes nothing.
 
-Hours and memory are computed for the GPU that the options describe, not for this machine's.
+Hours and memory are computed for the GPUs that the options describe, by default this machine's.
+Where it has none, for an H100, or the usual GPU of the memory that --gpu-gib names.
 """
 
 import argparse
@@ -8,22 +9,48 @@ import os
 
 from delta.check import check
 from delta.cli.command_line import positive
-from delta.plan import availability, dvc_state
-from delta.plan.costs import Gpu
-from delta.plan.plan import plan
+from delta.core.errors import InputError
+from delta.plan import availability, dvc_state, machine
+from delta.plan.plan import Node, plan
+from delta.plan.speeds import GPUS, Gpu, gpu_named, gpu_of_size
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--gpu-gib", type=positive, default=80, help="memory of one GPU (80)")
+    names = ", ".join(GPUS)
+    parser.add_argument("--gpu", choices=GPUS, metavar="NAME", help=f"of the node: {names}")
+    parser.add_argument("--gpu-gib", type=positive, help="memory of one GPU")
+    parser.add_argument("--gpu-tflops", type=positive, help="dense, 16 bits (989: H100)")
     parser.add_argument(
-        "--gpu-tflops", type=positive, default=989, help="dense, 16 bits (989: H100)"
+        "--gpus", type=int, metavar="N", help="of the node; by default what the profile asks for"
     )
+
+
+def node_of(options: argparse.Namespace) -> Node:
+    """Return the GPUs of the options, else those of this machine, else an H100."""
+    found = None if options.gpu or options.gpu_gib else _gpu_here()
+    if options.gpu:
+        gpu = GPUS[options.gpu]
+    else:
+        gpu = found or gpu_of_size(options.gpu_gib or GPUS["H100"].gib)
+    if options.gpu_gib:
+        gpu = gpu._replace(gib=options.gpu_gib)
+    if options.gpu_tflops:
+        gpu = gpu._replace(tflops=options.gpu_tflops)
+    return Node(gpu, options.gpus, is_here=found is not None)
+
+
+def _gpu_here() -> Gpu | None:
+    try:
+        gpus = machine.read_gpus()
+    except InputError:
+        return None
+    return gpu_named(gpus[0].name, gpus[0].gib) if gpus and gpus[0].gib else None
 
 
 def main(options: argparse.Namespace) -> None:
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # read by the import
     from huggingface_hub.constants import HF_HUB_OFFLINE
 
-    gpu = Gpu(options.gpu_gib, options.gpu_tflops)
     hub = availability.ask_hub, availability.in_cache
-    print("\n".join(plan(check(), dvc_state.read_stages, *hub, HF_HUB_OFFLINE, gpu)))
+    lines = plan(check(), dvc_state.read_stages, *hub, HF_HUB_OFFLINE, node_of(options))
+    print("\n".join(lines))

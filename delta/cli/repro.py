@@ -16,12 +16,15 @@ from pathlib import Path
 from delta import check
 from delta.check import Params
 from delta.cli import repair_dvc, replies
+from delta.cli.command_line import INPUT_ERROR_CODE
 from delta.core import params, paths, progress
 from delta.core.errors import InputError
 from delta.core.git import git
 from delta.inference import ray_actors
-from delta.plan import dvc_state, stage_seconds
+from delta.plan import availability, dvc_state, stage_seconds
+from delta.plan.costs import uses_gpu
 from delta.plan.dvc_state import UP_TO_DATE, Stage
+from delta.plan.obstacles import obstacles
 from delta.plan.pending import ASKING_STAGES
 from delta.report import this_run
 
@@ -178,6 +181,16 @@ def python() -> str:
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
+def obstacles_of(all_params: check.Params) -> list[str]:
+    """Return what would stop the run on GPUs; none for a profile without."""
+    if not uses_gpu(all_params):
+        return []
+    from huggingface_hub.constants import HF_HUB_OFFLINE
+
+    hub = availability.ask_hub, availability.in_cache
+    return obstacles(all_params, dvc_state.read_stages(), *hub, HF_HUB_OFFLINE)
+
+
 def _table(commands: dict[str, str]) -> list[str]:
     width = max(map(len, commands))
     return [f"  {command:<{width}}  # {purpose}" for command, purpose in commands.items()]
@@ -188,6 +201,9 @@ def main(options: argparse.Namespace) -> int:
     if all_params.engine.kind == "ray":
         ray_actors.check_installed("engine.kind")  # now, not after the downloads
     repair_dvc.main(options)
+    if found := obstacles_of(all_params):
+        print("\n".join(["This machine cannot finish the run; nothing was started:", *found]))
+        return INPUT_ERROR_CODE
     code = run_stages(all_params, options.record)
     if code == 0:
         print("\n".join([*result_lines(), *change_lines()]))

@@ -1,6 +1,6 @@
 """Estimate tokens, hours and dollars of a run from its requests and pairs.
 
-Estimates rest on the assumptions in this file, which every plan prints. No result depends on them.
+Estimates rest on delta.plan.assumptions, which every plan prints. No result depends on them.
 """
 
 from collections.abc import Sequence
@@ -12,8 +12,17 @@ from delta.core.schemas import SELECTED, TRACE
 from delta.inference import chat_formats
 from delta.inference.config import Price, ServingParams, WeightlessServingParams
 from delta.inference.generate import SampledParams
+from delta.plan.assumptions import (
+    ATTENTION,
+    CHANNELS_REPLY,
+    CPU_ENGINE_S,
+    CPU_STAGE_S,
+    PLAIN_REPLY,
+    PROBLEM_PROMPT,
+    REASONING_REPLY,
+    RUBRIC_PROMPT,
+)
 from delta.plan.model_sizes import Size
-from delta.plan.pending import CHARS_PER_TOKEN, UNRESOLVED_FRACTION
 from delta.plan.requests import (
     AT_MOST,
     EXACT,
@@ -22,69 +31,10 @@ from delta.plan.requests import (
     Workspace,
     read_current_table,
 )
+from delta.plan.speeds import Gpu, Lengths, Rates, cpu_rates, gpu_rates, training_flops
 from delta.training.config import TrainParams
 
 HOUR_S = 3_600
-
-
-class Assumption(NamedTuple):
-    value: float
-    reason: str
-
-
-REASONING_REPLY = Assumption(
-    5_000, "tokens in a reply of a model that reasons: DeepSeek-R1's traces have 16,000 characters"
-)
-CHANNELS_REPLY = Assumption(
-    1_200, "tokens in a guided reply after reasoning at medium effort: 800 and 400 of JSON"
-)
-PLAIN_REPLY = Assumption(500, "tokens in a reply of a model that does not reason")
-PROBLEM_PROMPT = Assumption(200, "tokens in a problem's prompt")
-RUBRIC_PROMPT = Assumption(700, "tokens in a judge's prompt besides the trace")
-CHARACTERS = Assumption(
-    CHARS_PER_TOKEN, "characters a token, on disk twice: in the cache, and packed in tables"
-)
-UNRESOLVED = Assumption(UNRESOLVED_FRACTION, "of the traces go to the model that compares answers")
-# Fractions of a GPU's peak. Small, because batches are bounded by memory, not by arithmetic.
-DECODING = Assumption(
-    0.08, "of the peak while writing: 5,000 tokens/s for 8B on one 989 TFLOP/s GPU"
-)
-READING = Assumption(0.4, "of the peak while reading prompts; samples of a prompt share it")
-TRAINING = Assumption(
-    0.225, "of the peak in training: the best published for 7B, packed, on an H100"
-)
-# Of two cores, by bench/RESULTS.md. Reading is by the difference that prefix caching makes in
-# `generation_throughput`: without it 57 tokens/s instead of 260, for 122,560 more tokens read.
-CPU_DECODING = Assumption(7.4e10, "FLOP/s of two cores writing: SmolLM2-135M at 275 tokens/s")
-CPU_READING = Assumption(2e11, "FLOP/s of two cores reading prompts: SmolLM2-135M at 740 tokens/s")
-CPU_TRAINING = Assumption(9e10, "FLOP/s of two cores in training: SmolLM2-135M at 106 tokens/s")
-CPU_ENGINE_S = Assumption(
-    28, "s of two cores to import vLLM and load weights: docs/lab-notebook.md"
-)
-CPU_STAGE_S = Assumption(4, "s of two cores for any other stage: docs/benchmarks.md")
-ATTENTION = Assumption(
-    1.05, "x 2 FLOP a parameter and token forward, 4 backward, 2 for recomputing"
-)
-OPTIMIZER = Assumption(12, "bytes a parameter in a checkpoint: fp32 weights, two moments of Adam")
-ENGINE_GIB = Assumption(3, "GiB of a GPU for the engine besides weights and cache")
-ACTIVATIONS = Assumption(0.25, "of a GPU left for activations in training")
-COPIES = Assumption(3, "copies of fetched weights: hub cache, data/models, DVC's cache")
-GPU_ONLY = (DECODING, READING, TRAINING, ENGINE_GIB, ACTIVATIONS)
-CPU_ONLY = (CPU_DECODING, CPU_READING, CPU_TRAINING, CPU_ENGINE_S, CPU_STAGE_S)
-
-
-def assumptions(params: Params) -> list[Assumption]:
-    """Return the assumptions that apply to the kind of machine of `params`."""
-    unused = CPU_ONLY if uses_gpu(params) else GPU_ONLY
-    values = list(globals().values())
-    return [value for value in values if isinstance(value, Assumption) and value not in unused]
-
-
-class Gpu(NamedTuple):
-    """The GPU that a plan assumes, whatever this machine has."""
-
-    gib: float
-    tflops: float  # peak, dense, in 16 bits
 
 
 class Tokens(NamedTuple):
@@ -126,27 +76,12 @@ class WallTime(NamedTuple):
     others: int  # other stages
 
 
-class Speed(NamedTuple):
-    """Useful FLOP per second."""
-
-    reading: float
-    writing: float
-    training: float
-
-
 def engine_uses_gpu(params: Params) -> bool:
     return params.engine.vllm.gpu_memory_utilization is not None
 
 
 def uses_gpu(params: Params) -> bool:
     return engine_uses_gpu(params) or params.train.bf16
-
-
-def machine_speed(gpu: Gpu, on_gpu: bool) -> Speed:
-    if not on_gpu:
-        return Speed(CPU_READING.value, CPU_DECODING.value, CPU_TRAINING.value)
-    peak = gpu.tflops * 1e12
-    return Speed(peak * READING.value, peak * DECODING.value, peak * TRAINING.value)
 
 
 def reply_tokens(serving: ServingParams | WeightlessServingParams, max_tokens: int) -> float:
@@ -174,9 +109,27 @@ def request_cost(params: Params, group: RequestGroup, size: Size | None, gpu: Gp
         usd = Bill(0, 0) if group.to_ask == 0 else None
         return Cost(group, tokens, 0.0, server_bill(tokens, price) if tokens and price else usd)
     hours = 0.0 if group.to_ask == 0 else None
-    if tokens is not None and size is not None:
-        hours = generation_hours(tokens, size, machine_speed(gpu, engine_uses_gpu(params)))
+    if tokens is not None and size is not None and group.to_ask:
+        hours = asking_hours(params, group, tokens, size, gpu)
     return Cost(group, tokens, hours, None)
+
+
+def asking_hours(
+    params: Params, group: RequestGroup, tokens: Tokens, size: Size, gpu: Gpu
+) -> float:
+    """Return the hours of all GPUs of a replica, or of two CPU cores, for the requests left."""
+    serving, vllm = params.serving[group.model], params.engine.vllm
+    assert isinstance(serving, ServingParams)  # no server answers
+    if not engine_uses_gpu(params):
+        return answering_seconds(tokens, cpu_rates(size)) / HOUR_S
+    to_ask = group.to_ask or 1
+    lengths = Lengths(tokens.sent / to_ask, tokens.written / to_ask, group.per_prompt)
+    rates = gpu_rates(serving, size, vllm, gpu, lengths)
+    return serving.tensor_parallel_size * answering_seconds(tokens, rates) / HOUR_S
+
+
+def answering_seconds(tokens: Tokens, rates: Rates) -> float:
+    return tokens.read / rates.reading + tokens.written / rates.writing
 
 
 def server_of(params: Params, model: str) -> tuple[str, Price | None]:
@@ -211,26 +164,36 @@ def _prompt_tokens(params: Params, group: RequestGroup) -> float:
     return min(limit, whole)  # longer traces lose their middle
 
 
-def generation_hours(tokens: Tokens, size: Size, speed: Speed) -> float:
-    """Return the hours of one GPU, assuming that tensor parallelism costs nothing."""
-    seconds = tokens.read / speed.reading + tokens.written / speed.writing
-    return 2 * size.active * seconds / HOUR_S
-
-
 def training_tokens(train: TrainParams, pairs: int, side: float) -> float:
     """Return the tokens of one epoch. `side` is the tokens of prompt and completion of one side."""
     sides = 1 if train.method == "sft" else 2
     return pairs * sides * min(train.max_length, side)
 
 
-def training_hours(
-    train: TrainParams, epoch: float, epochs: float, size: Size, speed: Speed
-) -> float:
-    """Return the hours of all epochs and of the reference log-probabilities, if any."""
-    passes = (8 if train.gradient_checkpointing else 6) * epochs
-    reference = 0 if train.method == "sft" else 2
-    flop = size.parameters * ATTENTION.value * (passes + reference)
-    return epoch * flop / speed.training / HOUR_S
+def num_evaluations(train: TrainParams, pairs: int) -> int:
+    """Return how often a whole run measures the held-out loss, with both ends of the run."""
+    if train.early_stopping is None:
+        return 0
+    return round(num_steps(train, pairs) / train.early_stopping.eval_steps) + 2
+
+
+def num_steps(train: TrainParams, pairs: int) -> float:
+    """Return the optimizer steps of a run that is not stopped early."""
+    batch = train.per_device_train_batch_size * train.num_processes
+    batch *= train.gradient_accumulation_steps
+    return train.method_params.max_steps or train.epochs(pairs) * max(1, pairs / batch)
+
+
+def training_hours(train: TrainParams, pairs: int, side: float, size: Size, flops: float) -> float:
+    """Return the hours of one GPU, or of two CPU cores, for all steps, the reference and all
+    evaluations. A token takes 2 FLOP a parameter forward, 4 backward and 2 for recomputing.
+    """
+    held_out = 0.0 if train.early_stopping is None else train.early_stopping.held_out
+    step = (8 if train.gradient_checkpointing else 6) + 2 * (train.method == "kto")
+    passes = step * train.epochs(pairs) * (1 - held_out)
+    passes += 2 * (train.method != "sft") + 2 * held_out * num_evaluations(train, pairs)
+    flop = size.parameters * ATTENTION.value * passes
+    return training_tokens(train, pairs, side) * flop / flops / HOUR_S
 
 
 def training_cost(workspace: Workspace, size: Size | None, gpu: Gpu) -> TrainingCost | None:
@@ -243,11 +206,10 @@ def training_cost(workspace: Workspace, size: Size | None, gpu: Gpu) -> Training
         return TrainingCost(None, basis)
     generators = (params.pairing.chosen, params.pairing.rejected)
     side = sum(_side_tokens(workspace, name) for name in generators) / 2
-    epoch, hours = training_tokens(train, pairs, side), None
-    epochs = train.epochs(pairs)
+    tokens, hours = training_tokens(train, pairs, side) * train.epochs(pairs), None
     if size is not None:
-        hours = training_hours(train, epoch, epochs, size, machine_speed(gpu, train.bf16))
-    return TrainingCost(pairs, basis, side, epoch * epochs, hours)
+        hours = training_hours(train, pairs, side, size, training_flops(gpu, train.bf16))
+    return TrainingCost(pairs, basis, side, tokens, hours)
 
 
 def wall_time(

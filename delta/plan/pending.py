@@ -14,7 +14,9 @@ from delta.check import Params, max_problems, traces_per_problem
 from delta.core import paths
 from delta.core.errors import InputError
 from delta.core.schemas import PROBLEM, QUESTION, TRACE, VERDICT, WITHOUT_TEXT
+from delta.data.formats.code import LiveCodeBenchSource
 from delta.evaluation import evaluate
+from delta.evaluation.benchmarks import BenchmarkParams
 from delta.grading import llm_equivalence, verify
 from delta.inference.generate import SampledParams, trace_requests
 from delta.inference.model_client import ModelClient
@@ -34,6 +36,20 @@ from delta.prompts import prompt_files
 
 CHARS_PER_TOKEN = 4
 ASKING_STAGES = ("generate", "verify", "judge", "evaluate")  # as dvc.yaml has them
+KNOWN_QUESTIONS = {  # by format: rows of the benchmark's test set that have a question
+    "math-500": 500,
+    "gsm8k": 1_319,
+    "amc23": 40,
+    "minerva": 272,
+    "olympiadbench": 674,
+    "aime24": 30,
+    "aime25": 30,
+    "mmlu-pro": 12_032,
+    "theoremqa": 747,  # 53 more need a picture
+    "gpqa": 198,
+    "humaneval": 164,
+}
+RELEASES = {1: 400, 2: 511, 3: 612, 4: 713, 5: 880, 6: 1_055}  # of LiveCodeBench, by files
 UNRESOLVED_FRACTION = 0.3  # of a generator's traces, sent to the model that compares answers
 
 
@@ -104,8 +120,20 @@ def _questions(workspace: Workspace, benchmark: str) -> TableEstimate:
     frame = read_current_table(paths.questions(benchmark), QUESTION, "gold_answer", "metadata")
     if frame is not None:
         frame = frame.unique(["history", "prompt"], maintain_order=True)
-    expected = workspace.params.benchmarks[benchmark].questions
+    expected = max_questions(workspace.params.benchmarks[benchmark])
     return workspace.estimate(frame, expected, f"questions@{benchmark}")
+
+
+def max_questions(benchmark: BenchmarkParams) -> int | None:
+    """Return the largest number of questions; None if it depends on a file of the user's."""
+    source, known = benchmark.source, None
+    data = getattr(source, "data", None)
+    if data is not None and data.file is None:
+        known = KNOWN_QUESTIONS.get(source.format)
+        if isinstance(source, LiveCodeBenchSource) and data.files is not None:
+            known = RELEASES.get(len(data.files.files))
+    numbers = [number for number in (benchmark.questions, known) if number is not None]
+    return min(numbers, default=None)
 
 
 def _mean_tokens(frame: pl.DataFrame | None, examples: int) -> float | None:

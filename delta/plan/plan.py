@@ -1,17 +1,29 @@
 """Compute and render a whole plan."""
 
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from delta.check import Params
 from delta.core.errors import InputError
-from delta.plan import costs, render, stage_seconds
+from delta.plan import costs, hours, machine, render, render_needs, stage_seconds
 from delta.plan.availability import AskHub, InCache, check_sources, external_sources
-from delta.plan.costs import Gpu
+from delta.plan.costs import Cost, TrainingCost
 from delta.plan.dvc_state import UP_TO_DATE, Stage
-from delta.plan.model_sizes import sizes
+from delta.plan.model_sizes import Sizes, sizes
 from delta.plan.pending import pending_requests
 from delta.plan.requests import Workspace, count_requests
+from delta.plan.resources import smallest_sizes
+from delta.plan.section import WIDTH, Section, join_sections
+from delta.plan.speeds import Gpu
+
+
+class Node(NamedTuple):
+    """The GPUs that a plan computes with."""
+
+    gpu: Gpu
+    number: int | None = None  # None: as many as the profile asks for
+    is_here: bool = False  # whether they are this machine's
 
 
 def plan(
@@ -20,7 +32,7 @@ def plan(
     ask_hub: AskHub,
     in_cache: InCache,
     offline: bool,
-    gpu: Gpu,
+    node: Node,
 ) -> list[str]:
     """Return the lines of the plan. It lists what could not be checked. Needs no network."""
     stages, not_checked = [], []
@@ -34,13 +46,16 @@ def plan(
     workspace = Workspace(params, {stage.name: stage for stage in stages})
     pending, known = list(pending_requests(workspace)), sizes(params)
     groups = [count_requests(workspace, item, 1 / len(pending)) for item in pending]
-    requests = [costs.request_cost(params, group, known.get(group.model), gpu) for group in groups]
-    training = costs.training_cost(workspace, known[params.train.base], gpu)
+    requests = [
+        costs.request_cost(params, group, known.get(group.model), node.gpu) for group in groups
+    ]
+    training = costs.training_cost(workspace, known[params.train.base], node.gpu)
     trains = training is not None
-    asked = dict.fromkeys(group.model for group in groups if group.to_ask != 0)
+    asked = list(dict.fromkeys(group.model for group in groups if group.to_ask != 0))
     sources = [s for s in external_sources(params) if not workspace.settled(s.stage)]
     answers = check_sources(sources, ask_hub, in_cache, offline)
     recorded = stage_seconds.describe(params.profile, [stage.name for stage in to_run]) or ""
+    wanted = machine.needs(params, asked, trains, known[params.train.base])
     sections = [
         render.stage_section(stages),
         render.request_section(params, requests),
@@ -48,11 +63,28 @@ def plan(
         render.server_section(params, requests),
         render.total_section(params, requests, training),
         render.wall_time_section(costs.wall_time(params, len(to_run), requests, training)),
-        render.Section(textwrap.wrap(recorded, render.WIDTH)),
-        render.memory_section(params, asked, known, gpu, trains),
-        render.disk_section(workspace, requests, known, trains),
-        render.source_section(answers),
-        render.assumption_section(params, gpu),
+        _hours_section(workspace, requests, training, known, node),
+        Section(textwrap.wrap(recorded, WIDTH)),
+        render_needs.memory_section(params, asked, known, node.gpu, trains),
+        render_needs.disk_section(workspace, requests, known, trains),
+        render_needs.source_section(answers),
+        render_needs.machine_section(machine.check_machine(params, wanted)),
+        render_needs.assumption_section(params, node.gpu, node.is_here),
     ]
     not_checked += workspace.notes
-    return render.join_sections(sections, not_checked)
+    return join_sections(sections, not_checked)
+
+
+def _hours_section(
+    workspace: Workspace,
+    requests: Sequence[Cost],
+    training: TrainingCost | None,
+    known: Sizes,
+    node: Node,
+) -> Section:
+    params = workspace.params
+    gpus = node.number or hours.gpus_of_node(params)
+    spent = hours.node_hours(workspace, requests, training, known, gpus)
+    smallest = smallest_sizes(params, known, node.gpu)
+    lower = [] if spent is None else hours.what_would_lower(params, spent, smallest)
+    return render.hours_section(params, spent, lower)

@@ -1,42 +1,37 @@
-"""Render the plan as plain text of at most 100 columns."""
+"""Render what a run does: stages, requests, training, bills and hours."""
 
 import os
-import shutil
 import textwrap
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from itertools import groupby
 
 from delta.check import Params
 from delta.core.errors import InputError
 from delta.core.params import PARAMS_FILE
-from delta.inference.config import ServingParams
-from delta.plan.availability import FOUND, NOT_CHECKED, REFUSED, Availability, ExternalSource
 from delta.plan.costs import (
     Cost,
-    Gpu,
     TrainingCost,
     WallTime,
-    assumptions,
     engine_uses_gpu,
     server_of,
     uses_gpu,
 )
 from delta.plan.dvc_state import STATES, Stage
-from delta.plan.model_sizes import Sizes
-from delta.plan.requests import AT_MOST, BASES, ESTIMATE, EXACT, UNKNOWN, Workspace
-from delta.plan.resources import (
-    GIB,
-    disk_bytes,
-    models_to_fetch,
-    serving_fit,
-    training_bytes,
-    training_fit,
+from delta.plan.hours import NodeHours, Step
+from delta.plan.requests import AT_MOST, BASES, ESTIMATE, EXACT, UNKNOWN
+from delta.plan.section import (
+    WIDTH,
+    Section,
+    abbreviate,
+    align_columns,
+    format_hours,
+    format_sum,
+    format_whole,
+    wrap,
 )
 from delta.training.config import TrainParams
 
-WIDTH = 100
 MAX_CHANGES = 2  # named per stage
 NAME_WIDTH = 30
 MEANINGS = {
@@ -48,52 +43,6 @@ MEANINGS = {
 }
 REQUEST_HEADER = ("", "requests", "cached", "to ask", "number", "read", "write", "at most")
 SERVER_HEADER = ("", "asked at", "requests", "cached", "to ask", "number", "USD", "at most")
-
-
-@dataclass
-class Section:
-    lines: list[str] = field(default_factory=list)
-    blocks: list[str] = field(default_factory=list)  # what would stop the run
-    not_checked: list[str] = field(default_factory=list)
-
-
-def align_columns(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Align the first column and a last column of words to the left, others to the right."""
-    lines = [list(header), *map(list, rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    is_text = any(" " in line[-1] for line in lines[1:])
-    texts = []
-    for line in lines:
-        cells = [cell.rjust(width) for cell, width in zip(line, widths, strict=True)]
-        cells[0] = line[0].ljust(widths[0])
-        if is_text:
-            cells[-1] = line[-1]
-        texts.append(("  " + "  ".join(cells)).rstrip()[:WIDTH])
-    return texts
-
-
-def abbreviate(number: float) -> str:
-    """Return about three digits and a unit: 12,345,678 is 12.3M."""
-    for letter, unit in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if number >= unit:
-            return f"{number / unit:.{0 if number >= 100 * unit else 1}f}{letter}"
-    return f"{number:.0f}"
-
-
-def format_hours(number: float) -> str:
-    return f"{number:,.0f}" if number >= 100 else f"{number:.2f}"
-
-
-def wrap(text: str) -> list[str]:
-    """Return lines of at most WIDTH characters; longer words are not split."""
-    return textwrap.wrap(
-        text,
-        WIDTH,
-        initial_indent="  ",
-        subsequent_indent="  ",
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
 
 
 def stage_section(stages: Sequence[Stage]) -> Section:
@@ -127,26 +76,13 @@ def _changes(items: Sequence[Stage]) -> str:
     return ", ".join(words)
 
 
-def format_sum(values: Iterable[float | None], text: Callable[[float], str]) -> str:
-    """Return the sum of the values that are known, with a "+" if it is only a part."""
-    numbers = list(values)
-    known = sum(number for number in numbers if number is not None)
-    if None not in numbers:
-        return text(known)
-    return f"{text(known)}+" if known else "?"
-
-
-def _format_whole(number: float) -> str:
-    return f"{number:,.0f}"
-
-
 def _count_cells(costs: Sequence[Cost]) -> list[str]:
     """Return requests, cached ones, those to ask, and the least certain basis of the numbers."""
     groups = [cost.group for cost in costs]
     return [
-        format_sum((group.total for group in groups), _format_whole),
-        _format_whole(sum(group.cached for group in groups)),
-        format_sum((group.to_ask for group in groups), _format_whole),
+        format_sum((group.total for group in groups), format_whole),
+        format_whole(sum(group.cached for group in groups)),
+        format_sum((group.to_ask for group in groups), format_whole),
         max((group.basis for group in groups), key=BASES.index),
     ]
 
@@ -208,7 +144,7 @@ def training_section(train: TrainParams, cost: TrainingCost | None) -> Section:
         return Section(["Training", text])
     row = [
         f"train {train.method}",
-        _format_whole(cost.pairs),
+        format_whole(cost.pairs),
         cost.basis,
         f"{train.epochs(cost.pairs):.3g}",
         abbreviate(cost.side),
@@ -297,100 +233,38 @@ def server_section(params: Params, costs: Sequence[Cost]) -> Section:
     return section
 
 
-def memory_section(
-    params: Params, models: Iterable[str], sizes: Sizes, gpu: Gpu, trains: bool
-) -> Section:
-    """Return the memory of every model that will be called, and of training."""
-    section, rows = Section(), []
-    train, vllm = params.train, params.engine.vllm
-    uses = [(name, "answers") for name in models if params.serving[name].server is None]
-    if trains:
-        uses.append((train.base, f"train {train.method}"))
-    for name, use in uses:
-        size, serving = sizes[name], params.serving[name]
-        if size is None:
-            section.not_checked.append(f"memory for {name}: its size is known once it is fetched")
-            continue
-        assert isinstance(serving, ServingParams)  # its weights are here
-        if use == "answers":
-            fit, gpus = serving_fit(serving, size, gpu, vllm), serving.tensor_parallel_size
-            each = size.weights / gpus
-        else:
-            fit, gpus = training_fit(train, size, gpu), train.num_processes
-            each = training_bytes(train, size)
-        parameters = f"{size.parameters / 1e9:.3g}G"
-        rows.append([name[:30], use, parameters, str(gpus), f"{each / GIB:.1f}", fit.message])
-        if not fit.fits:
-            section.blocks.append(f"{name} ({use}) {fit.message}")
-    if rows:
-        header = ("", "use", "parameters", "GPUs", "GiB each", "")
-        section.lines += ["Memory", *align_columns(header, rows)]
-    return section
-
-
-def disk_section(
-    workspace: Workspace, costs: Sequence[Cost], sizes: Sizes, trains: bool
-) -> Section:
-    """Return what will be written, and the free space of the project's file system."""
-    rows = list(disk_bytes(workspace, costs, sizes, trains))
-    total, free = sum(size for _, size in rows), shutil.disk_usage(".").free
-    rows += [("all", total), ("free here", free)]
-    cells = [[what, f"{size / GIB:,.1f}"] for what, size in rows]
-    section = Section(["Disk", *align_columns(("", "GiB"), cells)])
-    section.not_checked += [
-        f"disk for {name}: its size is known once it is fetched"
-        for name in models_to_fetch(workspace)
-        if sizes[name] is None
+def hours_section(params: Params, hours: NodeHours | None, lower: Sequence[str]) -> Section:
+    """Return the hours on the clock, billed and used; nothing where they are not known."""
+    if hours is None or not uses_gpu(params):
+        return Section()
+    parts: dict[str, list[Step]] = {}
+    for step in hours.steps:
+        parts.setdefault(step.name, []).append(step)
+    rows = [[name, *_hour_cells(steps, hours.gpus), _busy(steps)] for name, steps in parts.items()]
+    rows.append(["all", *_hour_cells(hours.steps, hours.gpus), ""])
+    share = hours.used / hours.billed if hours.billed else 0
+    lines = [
+        f"Hours on {hours.gpus} GPU{'s' * (hours.gpus > 1)}",
+        *align_columns(("", "wall h", "billed GPU h", "used GPU h", "GPUs busy"), rows),
+        *wrap(
+            f"{hours.wall:,.1f} hours ({hours.wall / 24:.1f} days), {hours.billed:,.0f} GPU hours "
+            f"billed, {hours.used:,.0f} used ({share:.0%})."
+        ),
     ]
-    if total > free:
-        section.blocks.append(f"disk: {total / GIB:,.0f} GiB needed, {free / GIB:,.0f} GiB free")
-    return section
-
-
-def source_section(answers: dict[ExternalSource, Availability]) -> Section:
-    """Return the available sources. Refused ones block the run."""
-    section = Section()
-    section.blocks += [
-        f"{source.key} ({source.name}): {answer.message}"
-        for source, answer in answers.items()
-        if answer.state == REFUSED
-    ]
-    by_answer: dict[Availability, dict[str, None]] = {}
-    for source, answer in answers.items():
-        by_answer.setdefault(answer, {})[source.name] = None
-    for answer, names in by_answer.items():
-        line = f"{answer.message}: {', '.join(names)}"
-        if answer.state == FOUND:
-            section.lines += wrap(line)
-        elif answer.state == NOT_CHECKED:
-            section.not_checked.append(f"sources: {line}")
-    if section.lines:
-        section.lines.insert(0, "Sources")
-    return section
-
-
-def assumption_section(params: Params, gpu: Gpu) -> Section:
-    machine = f"GPUs of {gpu.gib:g} GiB and {gpu.tflops:g} TFLOP/s"
-    if not uses_gpu(params):
-        machine = "two CPU cores"
-    lines = [f"Assumed, on {machine}"]
-    for value, reason in assumptions(params):
-        lines += wrap(f"{value:,g} {reason}")
+    for text in lower:
+        lines += wrap(f"It would be less with {text}.")
     return Section(lines)
 
 
-def join_sections(sections: Sequence[Section], not_checked: Sequence[str]) -> list[str]:
-    """Return the lines of all sections, what could not be checked, and what blocks the run."""
-    notes = [*not_checked, *(note for section in sections for note in section.not_checked)]
-    blocks = [block for section in sections for block in section.blocks]
-    paragraphs = [
-        *(section.lines for section in sections),
-        _listed("Not checked", notes),
-        _listed("Blocking", blocks) or ["Nothing that was checked blocks the run."],
+def _hour_cells(steps: Sequence[Step], gpus: int) -> list[str]:
+    wall = sum(step.hours for step in steps)
+    return [
+        format_hours(wall),
+        format_hours(wall * gpus),
+        format_hours(sum(step.used for step in steps)),
     ]
-    return "\n\n".join("\n".join(lines) for lines in paragraphs if lines).split("\n")
 
 
-def _listed(title: str, notes: Sequence[str]) -> list[str]:
-    lines = [line for note in dict.fromkeys(notes) for line in wrap(note)]
-    return [title, *lines] if lines else []
+def _busy(steps: Sequence[Step]) -> str:
+    numbers = sorted({step.busy for step in steps})
+    return f"{numbers[0]}" if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"

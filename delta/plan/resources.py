@@ -1,18 +1,20 @@
 """Estimate the memory and the disk of a run."""
 
-import os
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from delta.check import Params
 from delta.core import paths
 from delta.inference.config import ServingParams, VllmParams
-from delta.plan import costs
-from delta.plan.costs import Cost, Gpu
+from delta.plan.assumptions import CHARACTERS, COPIES, CUDA_GIB, ENGINE_GIB, OPTIMIZER
+from delta.plan.costs import Cost
+from delta.plan.machine import ram_bytes
 from delta.plan.model_sizes import BYTES, Size, Sizes
 from delta.plan.requests import Workspace
-from delta.training.config import TrainParams
+from delta.plan.speeds import GIB, Gpu
+from delta.plan.training_memory import TrainingMemory, batch_tokens, kept_bytes, training_memory
+from delta.training.config import LoraParams, TrainParams
 
-GIB = 2**30
 TENSOR_PARALLEL_SIZES = (1, 2, 4, 8, 16)
 CPU_COPIES = 2  # of weights that are not in a hub cache
 
@@ -28,7 +30,7 @@ def serving_fit(serving: ServingParams, size: Size, gpu: Gpu, vllm: VllmParams) 
     """Fit weights, the KV cache of one full reply and the engine itself on the model's GPUs."""
     if vllm.gpu_memory_utilization is None:
         return _ram_fit(size.weights + (vllm.kv_cache_memory_bytes or 0))
-    free = gpu.gib * vllm.gpu_memory_utilization - costs.ENGINE_GIB.value
+    free = gpu.gib * vllm.gpu_memory_utilization - ENGINE_GIB.value
     cache = (size.kv_bytes or 0) * serving.max_model_len / GIB
     needed = size.weights / GIB + cache
     if needed / serving.tensor_parallel_size > free:
@@ -41,36 +43,83 @@ def serving_fit(serving: ServingParams, size: Size, gpu: Gpu, vllm: VllmParams) 
     return Fit(fits=True, message=f"fits, {int(left / cache):,} full replies at once")
 
 
-def training_bytes(train: TrainParams, size: Size) -> float:
-    """Return the bytes of weights, gradients and moments on each GPU, without activations."""
-    width = BYTES[train.dtype]
-    moments = 2 if train.optim == "adamw_8bit" else 2 * width
-    each = width if train.lora is not None else 2 * width + moments
-    shards = train.num_processes if train.fsdp else 1
-    return size.parameters * each / shards
+def smallest_sizes(params: Params, sizes: Sizes, gpu: Gpu) -> dict[str, int]:
+    """Return by model the smallest tensor_parallel_size on which it fits; 0: none."""
+    fitting = {}
+    for name, serving in params.serving.items():
+        size = sizes.get(name)
+        if size is None or not isinstance(serving, ServingParams) or not size.kv_bytes:
+            continue
+        changed = [
+            serving.model_copy(update={"tensor_parallel_size": number})
+            for number in TENSOR_PARALLEL_SIZES
+        ]
+        fits = (s for s in changed if serving_fit(s, size, gpu, params.engine.vllm).fits)
+        fitting[name] = next((s.tensor_parallel_size for s in fits), 0)
+    return fitting
+
+
+def memory_of(train: TrainParams, size: Size) -> TrainingMemory | None:
+    """Return the memory on each GPU with the longest batch; None where the shape is not known."""
+    if size.shape is None:
+        return None
+    return training_memory(train, size.parameters, size.shape, batch_tokens(train))
 
 
 def training_fit(train: TrainParams, size: Size, gpu: Gpu) -> Fit:
-    needed = training_bytes(train, size)
+    """Fit weights, gradients, moments and the activations of the longest batch on each GPU."""
     if not train.bf16:  # on CPUs
-        return _ram_fit(needed * train.num_processes)
-    used = needed / GIB / gpu.gib
-    if used > 1:
-        return Fit(fits=False, message="does not fit: more processes with fsdp, or lora")
-    if used > 1 - costs.ACTIVATIONS.value:
-        return Fit(fits=False, message=f"tight: {1 - used:.0%} of the GPU for activations")
-    return Fit(fits=True, message=f"fits, with {1 - used:.0%} of the GPU for activations")
+        return _ram_fit(kept_bytes(train, size.parameters) * train.num_processes)
+    free = (gpu.gib - CUDA_GIB.value) * GIB
+    kept, memory = kept_bytes(train, size.parameters), memory_of(train, size)
+    if memory is None:
+        message = f"{kept / GIB:.0f} GiB besides activations, whose size is not known"
+        return Fit(kept < free, message if kept < free else f"does not fit: {message}")
+    if memory.total > free:
+        return Fit(fits=False, message=f"does not fit: {_remedy(train, size, free)}")
+    batch = f"{(memory.total - memory.kept) / GIB:.1f} for {batch_tokens(train):,} tokens"
+    return Fit(fits=True, message=f"fits: {memory.kept / GIB:.1f} and {batch}")
+
+
+def _remedy(train: TrainParams, size: Size, free: float) -> str:
+    """Return the smallest change of `train` with which the model fits into `free` bytes."""
+    adapters = LoraParams(r=16, lora_alpha=32, target_modules=["q_proj", "v_proj"])
+    changes: dict[str, dict[str, Any]] = {
+        "gradient_checkpointing: true": {"gradient_checkpointing": True},
+        "per_device_train_batch_size: 1": {"per_device_train_batch_size": 1},
+        "optim: adamw_8bit": {"optim": "adamw_8bit"},
+        **{
+            f"fsdp with num_processes: {number}": {"fsdp": True, "num_processes": number}
+            for number in (2, 4, 8, 16)
+        },
+        "lora": {"lora": adapters, "fsdp": False},
+    }
+    tried: dict[str, Any] = {}
+    words: list[str] = []
+    for word, change in changes.items():
+        if all(getattr(train, name) == value for name, value in change.items()):
+            continue
+        if "fsdp" in change and train.lora is not None:
+            continue
+        sharded = {"optim": "adamw_torch"} if change.get("fsdp") else {}
+        memory = memory_of(train.model_copy(update=tried | change | sharded), size)
+        if memory is not None and memory.total <= free:
+            return ", ".join([*words, word])
+        if "fsdp" not in change and "optim" not in change:
+            tried |= change
+            words.append(word)
+    return "a smaller model or max_length"
 
 
 def checkpoint_bytes(train: TrainParams, size: Size) -> float:
     """Return the bytes of the last and the next checkpoint, and of the best with early stopping."""
     kept = 2 if train.early_stopping is None else 3
-    each = 0.0 if train.lora is not None else costs.OPTIMIZER.value
+    each = 0.0 if train.lora is not None else OPTIMIZER.value
     return kept * each * size.parameters
 
 
 def _ram_fit(needed: float) -> Fit:
-    ram = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    ram = ram_bytes()
     message = f"{needed / GIB:.1f} of this machine's {ram / GIB:.0f} GiB"
     return Fit(needed < ram, message if needed < ram else f"does not fit: {message}")
 
@@ -89,10 +138,10 @@ def disk_bytes(
     for name in models_to_fetch(workspace):
         size = sizes[name]
         if size is not None and not paths.model(name).is_dir():
-            copies = CPU_COPIES if params.models[name].hub is None else costs.COPIES.value
+            copies = CPU_COPIES if params.models[name].hub is None else COPIES.value
             yield f"weights of {name}, {copies:g} copies", copies * size.on_disk
     written = sum(cost.tokens.written for cost in requests if cost.tokens)
-    yield "replies, in the cache and in tables", written * costs.CHARACTERS.value * 2
+    yield "replies, in the cache and in tables", written * CHARACTERS.value * 2
     base = sizes[params.train.base]
     if training and base is not None:
         yield "checkpoints while it trains", checkpoint_bytes(params.train, base)

@@ -15,6 +15,20 @@ BETA = 0.5
 LORA = {"r": 4, "lora_alpha": 8, "target_modules": ["q_proj", "v_proj"]}
 RULE: dict[str, Any] = {"held_out": 0.34, "eval_steps": 2, "patience": 2, "min_improvement": 0.0}
 
+# Accelerate shards only on accelerators. Python reads this file when it starts. It makes Accelerate
+# treat two processes on CPUs as GPUs; the sharding is PyTorch's own FSDP2 over gloo.
+FAKE_GPUS = """
+import os
+if "RANK" in os.environ:
+    from accelerate import state
+    original = state.PartialState.__init__
+    def init(self, *args, **kwargs):
+        original(self, *args, **kwargs)
+        if self.distributed_type == state.DistributedType.MULTI_CPU:
+            self.distributed_type = state.DistributedType.MULTI_GPU
+    state.PartialState.__init__ = init
+"""
+
 
 def two_epochs(**changes: Any) -> TrainParams:
     return train_params(**{"dpo": {"num_train_epochs": 2}} | changes)

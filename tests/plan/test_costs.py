@@ -9,10 +9,11 @@ import pytest
 from delta.check import Params
 from delta.core import paths
 from delta.core.params import read_all, validate
-from delta.plan import costs, render, resources
-from delta.plan.costs import Cost, Gpu, Speed, Tokens
-from delta.plan.model_sizes import KNOWN_MODELS, Size, size_of_folder, size_of_known, sizes
+from delta.plan import costs, render_needs, resources, speeds
+from delta.plan.costs import Cost, Tokens
+from delta.plan.model_sizes import KNOWN_MODELS, SHAPES, Size, size_of_folder, size_of_known, sizes
 from delta.plan.requests import RequestGroup, Workspace
+from delta.plan.speeds import Gpu, Lengths, Rates
 from delta.training.config import TrainParams
 from tests.helpers.import_closure import ROOT
 from tests.helpers.plan_workspace import MODEL, params_with, write_weights
@@ -45,11 +46,43 @@ def test_a_reply_is_as_long_as_its_family_makes_it(chat_format: str, tokens: int
     assert costs.reply_tokens(serving, 256) == 256
 
 
-def test_inference_takes_two_flop_per_parameter_and_token() -> None:
-    size = Size(8e9, 1e9, 0, 0, None)
-    speed = Speed(reading=1e12, writing=1e10, training=1)
-    # 2e9 x 1.8e6 / 1e12 = 3,600 s, and 2e9 x 36,000 / 1e10 = 7,200 s
-    assert costs.generation_hours(Tokens(1.8e6, 0, 36_000, 0), size, speed) == pytest.approx(3.0)
+def gpu_rates(serving: Any, size: Size, prompt: float, reply: float, each: int = 1) -> Rates:
+    return speeds.gpu_rates(serving, size, VLLM, H100, Lengths(prompt, reply, each))
+
+
+def test_a_step_takes_as_long_as_weights_and_cache_take_to_be_read() -> None:
+    """8B on an H100, prompts of 200 and replies of 5,000 tokens: 2,700 in the cache on average.
+
+    0.9 x 80 - 3 GiB less 16.06 GB of weights hold 58.0 GB, 164 sequences of 354 MB. With the
+    weights they are read at 0.7 x 3.35 TB/s in 31.6 ms, and a step takes 4 ms besides.
+    """
+    rates = gpu_rates(serving(1), EIGHT_B, 200, 5_000)
+    assert rates.at_once == pytest.approx(164, abs=1)
+    assert rates.writing == pytest.approx(164 / 0.0356, rel=0.01)  # 4,600 tokens/s
+    assert rates.reading == pytest.approx(0.4 * 989e12 / 16.06e9)  # 24,600
+
+
+def test_float32_halves_the_sequences_and_reads_prompts_without_tensor_cores() -> None:
+    entry = serving(1).model_copy(update={"dtype": "float32"})
+    size = size_of_known(KNOWN_MODELS["nvidia/Llama-3.1-Nemotron-Nano-8B-v1"], "float32")
+    rates = gpu_rates(entry, size, 200, 5_000)
+    # 41.97 GB hold 59 sequences of 708 MB; 74.1 GB are read in 31.6 ms.
+    assert rates.at_once == pytest.approx(59.3, abs=0.5)
+    assert rates.writing == pytest.approx(59.3 / 0.0356, rel=0.01)  # 1,660 tokens/s
+    assert rates.reading == pytest.approx(0.4 * 67e12 / 16.06e9)
+
+
+def test_votes_of_a_trace_share_its_prompt_in_the_cache() -> None:
+    alone = gpu_rates(serving(1), EIGHT_B, 6_000, 1_200)
+    shared = gpu_rates(serving(1), EIGHT_B, 6_000, 1_200, each=5)
+    # 6,000 + 600 tokens each, and 1,200 + 600
+    assert alone.at_once == pytest.approx(67.1, abs=0.1)
+    assert shared.at_once / alone.at_once == pytest.approx(6_600 / 1_800)
+
+
+def test_max_num_seqs_bounds_a_step() -> None:
+    entry = serving(1).model_copy(update={"max_num_seqs": 8})
+    assert gpu_rates(entry, EIGHT_B, 200, 500).at_once == 8
 
 
 def trained(**changes: Any) -> TrainParams:
@@ -63,14 +96,36 @@ def trained(**changes: Any) -> TrainParams:
     return params_with(lambda p: p["train"].update(wanted)).train
 
 
+def hours_of_training(train: TrainParams, pairs: int) -> float:
+    return costs.training_hours(train, pairs, 20_000, EIGHT_B, 1e15)
+
+
 def test_a_full_pair_of_8b_takes_1_1_petaflop_and_the_reference_a_quarter_of_that() -> None:
-    tokens = costs.training_tokens(trained(), pairs=1, side=20_000)
-    assert tokens == 2 * 8_192
-    speed = Speed(1, 1, training=1e15)
-    seconds = costs.training_hours(trained(), tokens, 1, EIGHT_B, speed) * 3_600
+    assert costs.training_tokens(trained(), pairs=1, side=20_000) == 2 * 8_192
+    seconds = hours_of_training(trained(), pairs=1) * 3_600
     assert seconds == pytest.approx(1.1 * 1.25, rel=0.01)
-    alone = costs.training_hours(trained(method="sft"), tokens, 1, EIGHT_B, speed) * 3_600
+    alone = hours_of_training(trained(method="sft"), pairs=2) * 3_600  # two sides
     assert alone == pytest.approx(1.1, rel=0.01)
+    kto = hours_of_training(trained(method="kto"), pairs=1) * 3_600  # a mismatched completion too
+    assert kto == pytest.approx(1.1 * 1.5, rel=0.01)
+
+
+def test_steps_do_not_depend_on_the_pairs_and_each_evaluation_reads_the_held_out_ones() -> None:
+    rule = {"held_out": 0.1, "eval_steps": 10, "patience": 2, "min_improvement": 0.01}
+    method = {"num_train_epochs": None, "max_steps": 20}
+    dpo = params_with().train.dpo.model_dump() | method
+    train = trained(
+        dpo=dpo,
+        per_device_train_batch_size=5,
+        gradient_accumulation_steps=2,
+        lr_scheduler_type="constant_with_warmup",
+        early_stopping=rule,
+    )
+    assert costs.num_evaluations(train, 100) == 4
+    # 200 pairs in 20 steps of 10, 2 epochs of 90 %, in units of 8 of a pair: 180; the reference
+    # 100 / 4; 4 evaluations of 10 pairs / 4.
+    pair = hours_of_training(trained(method="sft"), pairs=2)
+    assert hours_of_training(train, 100) == pytest.approx((180 + 25 + 10) * pair)
 
 
 def test_sft_sees_one_side_of_a_pair_and_the_others_both() -> None:
@@ -123,6 +178,7 @@ VLLM = params_with().engine.vllm.model_copy(update={"gpu_memory_utilization": 0.
 
 def serving(gpus: int) -> Any:
     changes = {"max_model_len": 32_768, "tensor_parallel_size": gpus, "dtype": "bfloat16"}
+    changes |= {"max_num_seqs": 256}
     return params_with().serving[MODEL].model_copy(update=changes)
 
 
@@ -145,22 +201,37 @@ def test_gpt_oss_is_as_large_as_its_packed_files() -> None:
     assert (size.weights, size.on_disk, size.active) == (65.3e9, 65.3e9, 5.1e9)
 
 
+LORA = {"r": 16, "lora_alpha": 32, "target_modules": ["q_proj", "v_proj"]}
+EIGHT_WAYS = {"num_processes": 8, "fsdp": True}
+
+
 @pytest.mark.parametrize(
     ("changes", "gib", "words"),
     [
-        ({}, 80, "does not fit: more processes with fsdp, or lora"),  # 119.7 GiB
-        ({}, 141, "tight: 15% of the GPU for activations"),
-        ({"num_processes": 8, "fsdp": True}, 80, "81%"),  # 15 GiB
-        ({"num_processes": 8, "fsdp": False}, 80, "does not fit"),
-        ({"optim": "adamw_8bit"}, 141, "47%"),  # 74.8 GiB
+        # 2 x 2 x 8,192 tokens: 47 GiB on each of eight GPUs, 15 of them shards
+        (EIGHT_WAYS, 80, "fits: 15.0 and 31.9 for 32,768 tokens"),
+        (EIGHT_WAYS, 50, "fits"),
+        (EIGHT_WAYS, 40, "does not fit: per_device_train_batch_size: 1"),
+        ({}, 80, "does not fit: per_device_train_batch_size: 1, fsdp with num_processes: 2"),
+        ({"lora": LORA}, 80, "fits: 30.0 and"),
+        ({"lora": LORA}, 24, "does not fit: a smaller model or max_length"),
+        ({"per_device_train_batch_size": 1}, 141, "fits: 119.7 and"),
+        ({"optim": "adamw_8bit", "per_device_train_batch_size": 1}, 141, "fits: 74.8 and"),
     ],
 )
-def test_unsharded_training_takes_16_bytes_per_parameter(
+def test_training_fits_with_its_longest_batch_or_says_what_would(
     changes: dict[str, Any], gib: float, words: str
 ) -> None:
-    fit = resources.training_fit(trained(**changes), EIGHT_B, Gpu(gib, 989))
-    assert words in fit.message
+    size = EIGHT_B._replace(shape=SHAPES["nvidia/Llama-3.1-Nemotron-Nano-8B-v1"])
+    train = trained(**{"per_device_train_batch_size": 2} | changes)
+    fit = resources.training_fit(train, size, Gpu(gib, 989))
+    assert fit.message.startswith(words)
     assert fit.fits == fit.message.startswith("fits")
+
+
+def test_a_model_of_unknown_shape_fits_by_what_it_keeps() -> None:
+    fit = resources.training_fit(trained(), EIGHT_B, Gpu(141, 989))
+    assert fit == (True, "120 GiB besides activations, whose size is not known")
 
 
 def test_a_checkpoint_has_fp32_weights_and_two_moments() -> None:
@@ -191,5 +262,5 @@ def test_an_unknown_model_has_no_size() -> None:
     shutil.rmtree(paths.model(MODEL))
     unknown = sizes(params)
     assert unknown == {MODEL: None, "policy": None}
-    part = render.memory_section(params, [], unknown, H100, trains=True)
+    part = render_needs.memory_section(params, [], unknown, H100, trains=True)
     assert part.not_checked == [f"memory for {MODEL}: its size is known once it is fetched"]

@@ -15,11 +15,12 @@ from delta.inference.config import ServingParams
 from delta.inference.engine import open_engine
 from delta.plan import availability, dvc_state
 from delta.plan.availability import NO_ANSWER, AskHub, Availability, ExternalSource
-from delta.plan.costs import Gpu
 from delta.plan.dvc_state import Stage, with_states
-from delta.plan.plan import plan
-from delta.plan.render import Section, abbreviate, align_columns, source_section
+from delta.plan.plan import Node, plan
+from delta.plan.render_needs import source_section
 from delta.plan.requests import PromptEngine
+from delta.plan.section import Section, abbreviate, align_columns
+from delta.plan.speeds import Gpu
 from tests.helpers.import_closure import ROOT
 from tests.helpers.plan_workspace import MODEL, params_with, stage
 
@@ -217,7 +218,7 @@ def whole(params: Params, ask_dvc: Callable[[], list[Stage]]) -> list[str]:
     def ask_hub(_: ExternalSource) -> Availability:
         return NO_ANSWER
 
-    return plan(params, ask_dvc, ask_hub, never_cached, offline=False, gpu=H100)
+    return plan(params, ask_dvc, ask_hub, never_cached, offline=False, node=Node(H100))
 
 
 def test_with_all_stages_up_to_date_there_is_nothing_to_do() -> None:

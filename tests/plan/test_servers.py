@@ -14,10 +14,11 @@ from delta.core.params import read_all, validate
 from delta.data import fetch
 from delta.data.fetch import ModelParams
 from delta.plan import availability, costs, render
-from delta.plan.costs import Cost, Gpu, Tokens
+from delta.plan.costs import Cost, Tokens
 from delta.plan.dvc_state import Stage
-from delta.plan.plan import plan
+from delta.plan.plan import Node, plan
 from delta.plan.requests import RequestGroup
+from delta.plan.speeds import Gpu
 from stages import judge
 from tests.helpers.import_closure import ROOT
 from tests.helpers.plan_workspace import MODEL, enter, stage, write_problems, write_traces
@@ -159,7 +160,9 @@ def test_a_whole_plan_counts_cached_replies_of_an_api(
         changed = stage("judge@zero-shot", changed=("params.yaml:judge.llm.votes",))
         return [*(stage(name) for name in done), changed._replace(state="runs")]
 
-    lines = plan(params, ask_dvc, availability.ask_hub, lambda _: False, offline=True, gpu=H100)
+    lines = plan(
+        params, ask_dvc, availability.ask_hub, lambda _: False, offline=True, node=Node(H100)
+    )
     (row,) = [line.split() for line in lines if line.startswith("  judge-api ")]
     assert row == ["judge-api", "openai", "9", "6", "3", "exact", "3.30", "720.90"]
     (total,) = [line for line in lines if line.startswith("In all: ")]

@@ -14,6 +14,7 @@ from delta.training.config import TrainParams
 from delta.training.dataset import split_held_out
 from tests.helpers.tiny_models import train_params
 from tests.helpers.training_runs import (
+    FAKE_GPUS,
     LORA,
     RULE,
     InterruptingConsole,
@@ -25,20 +26,6 @@ from tests.helpers.training_runs import (
     two_epochs,
     with_reference,
 )
-
-# Accelerate shards only on accelerators. Python reads this file when it starts. It makes Accelerate
-# treat two processes on CPUs as GPUs; the sharding is PyTorch's own FSDP2 over gloo.
-FAKE_GPUS = """
-import os
-if "RANK" in os.environ:
-    from accelerate import state
-    original = state.PartialState.__init__
-    def init(self, *args, **kwargs):
-        original(self, *args, **kwargs)
-        if self.distributed_type == state.DistributedType.MULTI_CPU:
-            self.distributed_type = state.DistributedType.MULTI_GPU
-    state.PartialState.__init__ = init
-"""
 
 
 def test_the_command_is_accelerate_launch_with_the_number_of_processes() -> None:

@@ -1,0 +1,183 @@
+"""Compute the hours of a run on a node with GPUs: on the clock, billed and used.
+
+A node is billed whole from the first stage to the last, whatever its GPUs do.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from delta.check import Params
+from delta.core import paths
+from delta.inference.config import ServingParams
+from delta.inference.generate import SampledParams
+from delta.plan.assumptions import (
+    DISK_GBPS,
+    DOWNLOAD_GBPS,
+    ENGINE_S,
+    GRADING_S,
+    OPTIMIZER,
+    TENSOR_PARALLEL,
+)
+from delta.plan.costs import HOUR_S, Cost, TrainingCost, num_evaluations
+from delta.plan.model_sizes import BYTES, Size, Sizes
+from delta.plan.requests import Workspace
+from delta.plan.resources import models_to_fetch
+
+DOWNLOAD, START, GRADE, TRAIN, CHECKPOINT = "fetch", "starts", "grading", "train", "checkpoints"
+ASKING = ("generate", "verify", "judge", "evaluate")
+WORTH_SAYING = 0.02  # fraction of the billed hours
+
+
+class Step(NamedTuple):
+    """A part of a run during which a number of GPUs are busy."""
+
+    name: str  # a stage, or one of the above
+    hours: float  # on the clock
+    busy: int  # GPUs
+    model: str = ""
+
+    @property
+    def used(self) -> float:
+        return self.hours * self.busy
+
+
+class NodeHours(NamedTuple):
+    """The hours of a run on a node."""
+
+    gpus: int
+    steps: list[Step]
+
+    @property
+    def wall(self) -> float:
+        return sum(step.hours for step in self.steps)
+
+    @property
+    def billed(self) -> float:
+        return self.gpus * self.wall
+
+    @property
+    def used(self) -> float:
+        return sum(step.used for step in self.steps)
+
+    def idle(self, *names: str) -> float:
+        """Return the hours that GPUs are billed and not used in the steps of these names."""
+        steps = (step for step in self.steps if step.name.partition("@")[0] in names)
+        return sum(step.hours * (self.gpus - step.busy) for step in steps)
+
+
+def gpus_of_node(params: Params) -> int:
+    """Return the GPUs that the profile asks for: those of training, or of its largest model."""
+    sizes = [
+        serving.tensor_parallel_size
+        for serving in params.serving.values()
+        if isinstance(serving, ServingParams) and serving.server is None
+    ]
+    return max(params.train.num_processes, *sizes, 1)
+
+
+def replicas(params: Params, model: str, gpus: int) -> int:
+    """Return how many replicas of a model answer at once: one, or with Ray all that fit."""
+    serving, engine = params.serving[model], params.engine
+    assert isinstance(serving, ServingParams)
+    if engine.kind == "vllm":
+        return 1
+    most = max(1, gpus // serving.tensor_parallel_size)
+    return most if engine.ray.replicas is None else min(most, engine.ray.replicas)
+
+
+def node_hours(
+    workspace: Workspace,
+    requests: Sequence[Cost],
+    training: TrainingCost | None,
+    sizes: Sizes,
+    gpus: int,
+) -> NodeHours | None:
+    """Return the hours of the stages that are to run; None where a part of them is not known."""
+    known = [cost.hours is not None for cost in requests]
+    if training is not None:
+        known.append(training.hours is not None)
+    if not all(known):
+        return None
+    steps = [
+        *_fetching(workspace, sizes),
+        *_asking(workspace.params, requests, sizes, gpus),
+        *_grading(workspace, requests),
+        *_training(workspace.params, training, sizes[workspace.params.train.base]),
+    ]
+    return NodeHours(gpus, [step for step in steps if step.hours])
+
+
+def _fetching(workspace: Workspace, sizes: Sizes) -> Iterator[Step]:
+    missing = [name for name in models_to_fetch(workspace) if not paths.model(name).is_dir()]
+    fetched = sum(size.on_disk for name in missing if (size := sizes[name]))
+    yield Step(DOWNLOAD, fetched / 1e9 / DOWNLOAD_GBPS.value / HOUR_S, 0)
+
+
+def _asking(params: Params, requests: Sequence[Cost], sizes: Sizes, gpus: int) -> Iterator[Step]:
+    """Yield for each stage and model its hours, and one start of its engines."""
+    hours: dict[tuple[str, str], float] = {}
+    for cost in requests:
+        if cost.group.to_ask and params.serving[cost.group.model].server is None:
+            key = cost.group.stage, cost.group.model
+            hours[key] = hours.get(key, 0) + (cost.hours or 0)
+    for (stage, model), used in hours.items():
+        serving, size = params.serving[model], sizes[model]
+        assert isinstance(serving, ServingParams)
+        busy = serving.tensor_parallel_size * replicas(params, model, gpus)
+        yield Step(stage, used / busy, busy, model)
+        loading = 0.0 if size is None else size.on_disk / 1e9 / DISK_GBPS.value
+        yield Step(START, (ENGINE_S.value + loading) / HOUR_S, 0, model)
+
+
+def _grading(workspace: Workspace, requests: Sequence[Cost]) -> Iterator[Step]:
+    params = workspace.params
+    answers = sum(cost.group.total or 0 for cost in requests if cost.group.stage == "evaluate")
+    for cost in requests:
+        sampled = isinstance(params.generators.get(cost.group.name), SampledParams)
+        if cost.group.stage == "generate" and sampled:
+            answers += cost.group.total or 0
+    yield Step(GRADE, answers * GRADING_S.value / params.grading.workers / HOUR_S, 0)
+
+
+def _training(params: Params, cost: TrainingCost | None, base: Size | None) -> Iterator[Step]:
+    train = params.train
+    if cost is None or not cost.hours or cost.pairs is None or base is None:
+        return
+    wall = cost.hours / train.num_processes
+    yield Step(TRAIN, wall, train.num_processes if train.bf16 else 0)
+    if train.lora is None:
+        full = wall * 60 / train.save_minutes if train.save_minutes else 0
+        written = full * OPTIMIZER.value + num_evaluations(train, cost.pairs) * BYTES[train.dtype]
+        seconds = written * base.parameters / 1e9 / DISK_GBPS.value
+        yield Step(CHECKPOINT, seconds / HOUR_S, 0)
+
+
+def what_would_lower(params: Params, hours: NodeHours, smallest: dict[str, int]) -> list[str]:
+    """Return what would lower the billed hours, the most first.
+
+    `smallest` is by model the smallest tensor_parallel_size on which it fits.
+    """
+    gpus, train, idle = hours.gpus, params.train, hours.idle
+    lower: list[tuple[float, str]] = [
+        (idle(DOWNLOAD), "`dvc repro fetch questions problems` before the GPUs are rented"),
+        (idle(GRADE), "more grading.workers"),
+        (idle(START), "fewer engine starts, such as fewer models"),
+        (idle(CHECKPOINT), "a larger train.save_minutes, or a faster disk"),
+    ]
+    if params.engine.kind == "vllm":
+        lower.append((idle(*ASKING), "engine.kind: ray, which keeps every GPU busy"))
+    else:
+        lower.append((idle(*ASKING), "as many GPUs as tensor_parallel_size divides"))
+    if train.num_processes < gpus:
+        lower.append((idle(TRAIN), f"train.num_processes: {gpus}, or training on fewer GPUs"))
+    for step in hours.steps:
+        serving, fewer = params.serving.get(step.model), smallest.get(step.model, 0)
+        if step.name not in ASKING or not isinstance(serving, ServingParams):
+            continue
+        if 0 < fewer < serving.tensor_parallel_size:
+            saved = 1 if fewer > 1 else TENSOR_PARALLEL.value
+            text = f"serving.{step.model}.tensor_parallel_size: {fewer}, on which it fits"
+            lower.append((step.used * (1 - saved), text))
+    least = WORTH_SAYING * hours.billed
+    ordered = sorted(lower, reverse=True)
+    return [f"{text} ({saved:,.1f} GPU h)" for saved, text in ordered if saved > least]

@@ -1,0 +1,280 @@
+"""Check the machine of a run that uses GPUs, before a byte is downloaded.
+
+Each check has one line: what was found, what is expected, and the remedy.
+"""
+
+import importlib.metadata
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from delta.check import Params
+from delta.core.errors import InputError
+from delta.data.formats.code import HumanEvalSource, LiveCodeBenchSource
+from delta.grading import sandbox
+from delta.inference.config import ServingParams
+from delta.plan.model_sizes import BYTES, Size
+
+GIB = 2**30
+QUERY = ("index", "uuid", "name", "driver_version", "memory.total", "memory.used")
+QUERY_TIMEOUT_S = 60  # a node with eight GPUs and no persistence daemon takes many seconds
+MIN_DRIVER = 580  # of CUDA 13, which torch 2.14 is built for
+MAX_USED_GIB = 1.0  # of a GPU before the run; vLLM takes a share of all of it
+MIN_SHARED_GIB = 1.0  # NCCL's documentation; containers have 64 MiB
+COMPILERS = ("gcc", "clang")  # in Triton's order
+NO_GPU = "take a profile for CPUs, such as params.yaml as it is in Git"
+MEMINFO, CGROUP_LIMIT = Path("/proc/meminfo"), Path("/sys/fs/cgroup/memory.max")
+SHARED_MEMORY = Path("/dev/shm")
+
+
+class FoundGpu(NamedTuple):
+    """A GPU as nvidia-smi reports it."""
+
+    number: str
+    uuid: str
+    name: str
+    driver: str
+    gib: float | None  # None: not reported, as where CPU and GPU share their memory
+    used_gib: float | None
+
+
+class Check(NamedTuple):
+    """One thing that a run needs of its machine."""
+
+    what: str
+    found: str
+    expected: str = ""
+    remedy: str = ""  # empty: nothing is in the way
+
+    def __str__(self) -> str:
+        if not self.remedy:
+            return f"{self.what}: {self.found}"
+        return f"{self.what}: {self.found}; expected {self.expected}; {self.remedy}"
+
+
+class Needs(NamedTuple):
+    """What the stages that are to run ask of this machine."""
+
+    processes: int  # of training; 0: none
+    tensor_parallel_size: int  # the largest of the models asked here; 0: none
+    base: Size | None  # of training
+
+    @property
+    def gpus(self) -> int:
+        return max(self.processes, self.tensor_parallel_size)
+
+
+def needs(params: Params, models: Sequence[str], trains: bool, base: Size | None) -> Needs:
+    """Return the needs of asking `models` and of training. A Ray cluster has its own GPUs."""
+    served = [params.serving[name] for name in models]
+    elsewhere = params.engine.kind == "ray" and params.engine.ray.address == "auto"
+    if elsewhere or params.engine.vllm.gpu_memory_utilization is None:
+        served = []
+    sizes = [
+        entry.tensor_parallel_size
+        for entry in served
+        if isinstance(entry, ServingParams) and entry.server is None
+    ]
+    trains = trains and params.train.bf16
+    return Needs(params.train.num_processes if trains else 0, max(sizes, default=0), base)
+
+
+def check_machine(params: Params, wanted: Needs) -> list[Check]:
+    """Return all checks; none where the stages use no GPU of this machine."""
+    if not wanted.gpus:
+        return []
+    return [
+        *check_gpus(wanted),
+        check_torch(),
+        check_compiler(),
+        check_headers(),
+        *check_sandbox(params),
+        *check_host_memory(params, wanted),
+        *check_shared_memory(wanted),
+    ]
+
+
+def read_gpus() -> list[FoundGpu]:
+    """Return the GPUs that a process sees. Raises InputError where nvidia-smi does not answer."""
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        raise InputError("nvidia-smi is not on PATH")
+    command = [program, f"--query-gpu={','.join(QUERY)}", "--format=csv,noheader,nounits"]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=QUERY_TIMEOUT_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise InputError(f"nvidia-smi does not answer ({error})") from error
+    if done.returncode:
+        text = " ".join((done.stdout + done.stderr).split())
+        raise InputError(f"nvidia-smi: {text[:120] or f'exit code {done.returncode}'}")
+    return visible(parse_gpus(done.stdout), os.environ.get("CUDA_VISIBLE_DEVICES"))
+
+
+def parse_gpus(text: str) -> list[FoundGpu]:
+    """Return the GPUs in the answer to QUERY. Raises InputError for another number of columns."""
+    gpus = []
+    for line in filter(str.strip, text.splitlines()):
+        cells = [cell.strip() for cell in line.split(",")]
+        if len(cells) != len(QUERY):
+            raise InputError(f"nvidia-smi: {line.strip()!r}; expected {', '.join(QUERY)}")
+        number, uuid, name, driver, total, used = cells
+        gpus.append(FoundGpu(number, uuid, name, driver, _gib(total), _gib(used)))
+    return gpus
+
+
+def _gib(mebibytes: str) -> float | None:
+    try:
+        return float(mebibytes) / 1024
+    except ValueError:  # [N/A], [Not Supported]
+        return None
+
+
+def visible(gpus: list[FoundGpu], variable: str | None) -> list[FoundGpu]:
+    """Return the GPUs that CUDA_VISIBLE_DEVICES leaves: indices, or beginnings of UUIDs."""
+    if variable is None:
+        return gpus
+    chosen = []
+    for word in (part.strip() for part in variable.split(",")):
+        found = [gpu for gpu in gpus if word and (word == gpu.number or gpu.uuid.startswith(word))]
+        if not found:  # CUDA ignores what follows a name that is none
+            break
+        chosen += found[:1]
+    return chosen
+
+
+def check_gpus(wanted: Needs) -> Iterator[Check]:
+    """Yield the checks of number, driver and free memory of the GPUs."""
+    try:
+        gpus = read_gpus()
+    except InputError as error:
+        remedy = "install NVIDIA's driver, or start the container with --gpus all; without a GPU "
+        yield Check("GPU", str(error), "a GPU of NVIDIA and its driver", remedy + NO_GPU)
+        return
+    yield _check_number(gpus, wanted)
+    if not gpus:
+        return
+    major = gpus[0].driver.partition(".")[0]
+    if major.isdigit() and int(major) < MIN_DRIVER:
+        expected = f"{MIN_DRIVER} or newer, for CUDA 13"
+        yield Check("driver", gpus[0].driver, expected, "update NVIDIA's driver on the host")
+    else:
+        yield Check("driver", gpus[0].driver)
+    for gpu in gpus:
+        if gpu.used_gib is not None and gpu.used_gib > MAX_USED_GIB:
+            found = f"{gpu.used_gib:.1f} GiB in use"
+            remedy = f"end the processes that `nvidia-smi -i {gpu.number}` names"
+            yield Check(f"GPU {gpu.number}", found, "a free GPU", remedy)
+
+
+def _check_number(gpus: list[FoundGpu], wanted: Needs) -> Check:
+    number = len(gpus)
+    names = dict.fromkeys(gpu.name for gpu in gpus)
+    found = f"{number} × {', '.join(names)}" if gpus else "none is visible"
+    if number < wanted.gpus:
+        by_training = wanted.processes == wanted.gpus
+        key = "train.num_processes" if by_training else "tensor_parallel_size of a model"
+        remedy = f"lower {key}" if gpus else f"unset CUDA_VISIBLE_DEVICES, or {NO_GPU}"
+        return Check("GPUs", found, f"{wanted.gpus} ({key})", remedy)
+    if wanted.processes == 1 and number > 1:
+        remedy = (
+            f"`export CUDA_VISIBLE_DEVICES={gpus[0].number}`, or set train.num_processes: {number} "
+            "and train.fsdp: true"
+        )
+        expected = "one, as TRL refuses a process that sees several (train.num_processes: 1)"
+        return Check("GPUs", found, expected, remedy)
+    return Check("GPUs", found)
+
+
+def check_torch() -> Check:
+    """Check that the installed PyTorch is not the build for CPUs."""
+    try:
+        version = importlib.metadata.version("torch")
+    except importlib.metadata.PackageNotFoundError:
+        version = "not installed"
+    if version == "not installed" or version.endswith("+cpu"):
+        remedy = "`make setup ACCELERATOR=gpu`"
+        return Check("torch", version, "a build for CUDA", remedy)
+    return Check("torch", version)
+
+
+def check_compiler() -> Check:
+    """Check that Triton finds a C compiler, which it starts during a run."""
+    named = os.environ.get("CC")
+    candidates = (named,) if named else COMPILERS
+    paths = [path for name in candidates if (path := shutil.which(name))]
+    if paths:
+        return Check("C compiler", paths[0])
+    found = f"$CC = {named!r} is no program" if named else "none"
+    return Check("C compiler", found, "gcc or clang, for Triton", "`apt install gcc`")
+
+
+def check_headers() -> Check:
+    """Check that Triton finds Python's headers, which its launchers are compiled with."""
+    header = Path(sysconfig.get_path("include"), "Python.h")
+    if header.is_file():
+        return Check("Python headers", str(header))
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    remedy = f"`apt install python{version}-dev`"
+    return Check("Python headers", "none", f"{header}, for Triton", remedy)
+
+
+def check_sandbox(params: Params) -> Iterator[Check]:
+    """Yield a check that generated programs can be run, where a benchmark has some."""
+    sources = [entry.source for entry in params.benchmarks.values()]
+    kinds = (HumanEvalSource, LiveCodeBenchSource)
+    if not any(isinstance(s, kinds) or getattr(s, "grader", "") == "code" for s in sources):
+        return
+    try:
+        yield Check("sandbox", sandbox.check_sandbox(params.grading.code))
+    except InputError as error:
+        remedy = "in a container: start it with --privileged, or --cap-add SYS_ADMIN and "
+        remedy += "--security-opt seccomp=unconfined --security-opt apparmor=unconfined"
+        yield Check("sandbox", str(error), "one that works", remedy)
+
+
+def ram_bytes() -> int:
+    """Return the memory of this machine, or of its container where that has less."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        limit = CGROUP_LIMIT.read_text(encoding="ascii").strip()
+    except OSError:
+        return total
+    return min(total, int(limit)) if limit.isdigit() else total
+
+
+def check_host_memory(params: Params, wanted: Needs) -> Iterator[Check]:
+    """Yield a check of the memory for the base, which every process fills before it is sharded."""
+    if not wanted.processes or wanted.base is None:
+        return
+    each = wanted.base.parameters * BYTES[params.train.dtype] / GIB
+    needed, ram = each * wanted.processes, ram_bytes() / GIB
+    found = f"{ram:,.0f} GiB"
+    if needed < ram:
+        yield Check("host memory", found)
+        return
+    expected = (
+        f"{needed:,.0f} GiB, as each of {wanted.processes} processes loads {params.train.base}"
+    )
+    fewer = int(ram / each)
+    remedy = f"train.num_processes: {fewer} at most" if fewer else "a smaller base"
+    yield Check("host memory", found, expected, f"a machine with more memory, or {remedy}")
+
+
+def check_shared_memory(wanted: Needs) -> Iterator[Check]:
+    """Yield a check of /dev/shm, over which the processes of several GPUs exchange data."""
+    if wanted.gpus < 2 or not SHARED_MEMORY.is_dir():
+        return
+    gib = shutil.disk_usage(SHARED_MEMORY).total / GIB
+    found = f"{SHARED_MEMORY} has {gib:.2f} GiB"
+    if gib >= MIN_SHARED_GIB:
+        yield Check("shared memory", found)
+        return
+    remedy = "start the container with --shm-size=16g or --ipc=host"
+    yield Check("shared memory", found, f"{MIN_SHARED_GIB:g} GiB for NCCL", remedy)
