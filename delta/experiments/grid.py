@@ -121,7 +121,8 @@ def result_key(content: dict[str, Any]) -> str:
     """Return a digest of all parameters that can change the policy or its answers.
 
     It leaves out the evaluation of other models, generators that are not paired, the other
-    training methods, where graders run, and how the engine runs (a cluster gives the same replies).
+    training methods, when training saves and logs, where graders run, and how the engine runs (a
+    cluster gives the same replies).
     `pairing.use_table_pairs` counts only where a recording is paired.
     """
     relevant = copy.deepcopy(content)
@@ -135,6 +136,8 @@ def result_key(content: dict[str, Any]) -> str:
         relevant["pairing"].pop("use_table_pairs", None)
     for method in {"dpo", "kto", "sft"} - {relevant["train"]["method"]}:
         del relevant["train"][method]
+    for setting in ("save_minutes", "logging_steps"):
+        del relevant["train"][setting]
     del relevant["grading"]["backend"]
     # A constant of earlier versions keeps the keys of metrics/runs/ valid. Settings that change the
     # replies of a server are under `serving`.
