@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import zlib
+from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from delta.training.early_stopping import Decision, Evaluation, decide
 
 MARK = "COMPLETE"
 BLOCK_SIZE = 1 << 24  # bytes read at once
+MAX_UNMARKED = 2  # checkpoints that wait for their marks while training goes on
 Log = list[dict[str, Any]]  # Trainer's log_history
 
 
@@ -82,31 +84,34 @@ def remove_checkpoint(checkpoint: Path) -> None:
 class BackgroundMarker:
     """Marks the checkpoints of a run in a thread, one after the other, while training goes on.
 
-    Reading 100 GB back takes minutes, in which no process has to wait.
+    Reading 100 GB back takes minutes, in which no process has to wait. Marks follow in the order of
+    the steps, so a checkpoint is marked after the best weights that its log names.
     """
 
     def __init__(self, folder: Path, params: TrainParams) -> None:
         self._folder, self._params = folder, params
         self._pool = ThreadPoolExecutor(1)
-        self._last: Future[None] | None = None
+        self._pending: deque[Future[None]] = deque()
 
     def mark(self, step: int, resumable: bool) -> None:
         """Begin to mark the checkpoint of `step`, then to remove those that it supersedes.
 
-        Waits for the checkpoint before, so that there is never a third one on the disk.
+        Waits while too many are unmarked: a slow disk must not fill up. Raises the error of an
+        earlier one.
         """
-        self.wait()
-        self._last = self._pool.submit(self._mark, path_for_step(self._folder, step), resumable)
+        checkpoint = path_for_step(self._folder, step)
+        self._pending.append(self._pool.submit(self._mark, checkpoint, resumable))
+        while self._pending and (self._pending[0].done() or len(self._pending) > MAX_UNMARKED):
+            self._pending.popleft().result()
 
     def _mark(self, checkpoint: Path, resumable: bool) -> None:
         mark_complete(checkpoint, resumable)
         remove_superseded(self._folder, self._params)
 
     def wait(self) -> None:
-        """Wait until the last checkpoint is marked. Raises the error of its thread."""
-        if self._last is not None:
-            last, self._last = self._last, None
-            last.result()
+        """Wait until every checkpoint is marked. Raises the error of the first that cannot be."""
+        while self._pending:
+            self._pending.popleft().result()
 
 
 def remove_superseded(folder: Path, params: TrainParams) -> None:

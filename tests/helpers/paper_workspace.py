@@ -73,6 +73,8 @@ def create_paper_workspace(
         content["train"] |= {"num_processes": 1, "fsdp": False}
         content["train"] |= {"bf16": False, "gradient_accumulation_steps": 1}
         content["train"]["early_stopping"] |= {"held_out": 0.2, "eval_steps": 1}
+        for method in ("dpo", "kto"):
+            content["train"][method]["max_steps"] = 3
         for name, benchmark in content["benchmarks"].items():
             form = FORMS.get(name, name)
             toy = benchmark_rows.benchmark_section(fixtures, form)["source"]

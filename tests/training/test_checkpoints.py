@@ -132,6 +132,6 @@ def test_a_checkpoint_is_marked_while_training_goes_on(
 
 def test_a_failure_of_the_thread_ends_the_training(tmp_path: Path) -> None:
     marker = checkpoints.BackgroundMarker(tmp_path, PATIENT)
-    marker.mark(7, resumable=True)
     with pytest.raises(FileNotFoundError):
-        marker.mark(8, resumable=True)
+        marker.mark(7, resumable=True)
+        marker.wait()

@@ -139,8 +139,9 @@ def test_the_first_margin_of_an_fsdp_run_in_bfloat16_is_0(
     rows = to_trl_columns(double, six_pairs()[:4])
     with ReplyCache(tmp_path / "cache") as cache:
         add_reference(double, rows, base, "f", cache, lambda items, _: iter(items))
-    train_model(double, rows, base, tmp_path)
+    _, counts = train_model(double, rows, base, tmp_path)
     assert read_history(tmp_path / "history.tsv")[0]["rewards_margins"] == "0"
+    assert counts["first_margin"] == {"mean": 0.0, "sd": 0.0, "rows": 4}
 
 
 # Appended to FAKE_GPUS: counts what a process still has of the gradient of the whole model.
