@@ -73,3 +73,16 @@ def test_base_and_policy_are_compared_in_one_dtype(dtypes: tuple[str, str]) -> N
         f"'{dtypes[0]}', and evaluation.models compares the two; expected one dtype, so that the "
         "difference is not of rounding"
     )
+
+
+@pytest.mark.slow
+def test_vllm_has_an_attention_for_float32_on_a_gpu() -> None:
+    """vLLM takes the first of its list that has the dtype; FlashAttention, its first, has not."""
+    import torch
+    from vllm.v1.attention.backends.registry import AttentionBackendEnum
+
+    names = ("FLASH_ATTN", "TRITON_ATTN")
+    flash, triton = (AttentionBackendEnum[name].get_class() for name in names)
+    assert not flash.supports_dtype(torch.float32)
+    assert triton.supports_dtype(torch.float32)
+    assert triton.supports_head_size(128)  # Nemotron-8B's
