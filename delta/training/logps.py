@@ -11,8 +11,8 @@ import itertools
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterable, Iterator
-from concurrent.futures import as_completed
+from collections.abc import Generator, Iterable
+from concurrent.futures import Future, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from delta.training.trl_adapter import add_fused_lm_head
 
 Sequence = tuple[tuple[int, ...], tuple[int, ...]]  # token ids of prompt and completion
 Batch = dict[str, Sequence]
+Results = Generator[tuple[str, float], None, None]
 
 
 def devices(params: TrainParams) -> list[str]:
@@ -38,7 +39,7 @@ def devices(params: TrainParams) -> list[str]:
     return [f"cuda:{number}" for number in range(count)]
 
 
-def compute(params: TrainParams, base: Path, batches: list[Batch]) -> Iterator[tuple[str, float]]:
+def compute(params: TrainParams, base: Path, batches: list[Batch]) -> Results:
     """Yield the key and the log-probability (nats) of every sequence, as batches are finished.
 
     Nothing of the model is left when the iterator ends or is closed.
@@ -50,9 +51,7 @@ def compute(params: TrainParams, base: Path, batches: list[Batch]) -> Iterator[t
         yield from _compute_in_processes(params, base, batches, places)
 
 
-def _compute_here(
-    params: TrainParams, base: Path, batches: list[Batch]
-) -> Iterator[tuple[str, float]]:
+def _compute_here(params: TrainParams, base: Path, batches: list[Batch]) -> Results:
     model = _load(base, params.dtype, "cpu")
     try:
         for batch in batches:
@@ -67,7 +66,7 @@ def _compute_here(
 
 def _compute_in_processes(
     params: TrainParams, base: Path, batches: list[Batch], places: list[str]
-) -> Iterator[tuple[str, float]]:
+) -> Results:
     threads = max(1, len(os.sched_getaffinity(0)) // len(places))
     spawn = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
     pools = [
@@ -76,7 +75,7 @@ def _compute_in_processes(
     ]
     arguments = (base, params.dtype, params.bf16)
     try:
-        futures = {
+        futures: dict[Future[list[float]], Batch] = {
             pool.schedule(_logps_in_process, args=(*arguments, place, batch)): batch
             for batch, (pool, place) in zip(
                 batches, itertools.cycle(zip(pools, places, strict=True)), strict=False
@@ -86,7 +85,7 @@ def _compute_in_processes(
             yield from zip(futures[future], future.result(), strict=True)
     finally:
         for pool in pools:
-            pool.stop()
+            pool.stop()  # type: ignore[no-untyped-call]
         for pool in pools:
             pool.join()
 

@@ -47,10 +47,10 @@ if name == "evaluate":
     right = {{"dpo": "correct", "sft": "incorrect", "kto": "incorrect"}}[params["train"]["method"]]
     rows = {{"question_id": ["q.0", "q.1"], "sample": [0, 0], "outcome": ["correct", right]}}
     pl.DataFrame(rows).write_parquet(f"data/answers/{{argv[0]}}/products.parquet")
-    score = {{argv[0]: {{"products": {{"value": 0.5, "group": "easy", "n": 2, "samples": 1}}}}}}
+    score = {{"value": 0.5, "group": "easy", "n": 2, "samples": 1, "truncated": 0}}
     path = Path(f"data/counts/evaluate/{{argv[0]}}.json")
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(score))
+    path.write_text(json.dumps({{argv[0]: {{"products": score}}}}))
 """
 
 

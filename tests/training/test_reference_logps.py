@@ -102,7 +102,7 @@ def test_nothing_of_the_model_is_alive_afterwards(
     from delta.training import model_io
     from delta.training.reference_logps import add_reference
 
-    parts = []
+    parts: list[weakref.ref[Any]] = []
     load = model_io.load
 
     def load_and_watch(*args: Any) -> Any:
