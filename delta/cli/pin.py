@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ruamel.yaml import YAML, MappingNode, Node, ScalarNode, SequenceNode, YAMLError
+from ruamel.yaml import YAML, MappingNode, Node, ScalarNode, SequenceNode
+from ruamel.yaml.error import YAMLError
 
 from delta.core.errors import InputError
 from delta.core.files import write_text

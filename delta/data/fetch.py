@@ -1,6 +1,8 @@
 """Stage `fetch`: models as checked weights, as recorded traces, or as a name at a server."""
 
+import contextlib
 import shutil
+import time
 from collections.abc import Callable
 from fnmatch import fnmatch
 from pathlib import Path
@@ -33,6 +35,7 @@ ALLOW_PATTERNS = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"]
 # This stage writes the last two. In a source, files of these names are another program's.
 IGNORE_PATTERNS = ["*/*", "consolidated*", FINGERPRINT_FILE, SERVED_MODEL_FILE]
 MAX_NAME = 200  # characters
+ABANDONED_S = 3600  # a part of a file that nobody wrote to for so long is of a killed download
 
 
 class HubModel(HubRepository):
@@ -161,8 +164,23 @@ def _copy_from_hub(key: str, source: HubModel, target: Path) -> None:
         )
         return folder
 
+    _remove_abandoned_parts(source.repository)
     folder = source.read(key, source.repository, download)
     _copy(key, Path(folder), source.code, target)
+
+
+def _remove_abandoned_parts(repository: str) -> None:
+    """Remove what killed downloads of the repository left in the hub's cache: gigabytes each.
+
+    Their names are unique, so huggingface_hub never goes on with them and never removes them.
+    """
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    blobs = Path(HF_HUB_CACHE) / f"models--{repository.replace('/', '--')}" / "blobs"
+    for part in blobs.glob("*.incomplete"):
+        with contextlib.suppress(OSError):  # another process may remove it, or own it
+            if time.time() - part.stat().st_mtime > ABANDONED_S:
+                part.unlink()
 
 
 def _copy_from_folder(key: str, source: ModelFolder, target: Path) -> None:

@@ -37,7 +37,7 @@ def ask(repository: str, repo_type: str, revision: str) -> Answer:
     info = api.repo_info(repository, revision=commit, repo_type=repo_type, timeout=TIMEOUT_S)
     if info.gated:
         api.auth_check(repository, repo_type=repo_type)
-    files = frozenset(file.rfilename for file in info.siblings or ())
+    files = frozenset(file.rfilename for file in getattr(info, "siblings", None) or ())
     return Answer(str(info.sha), files, bool(info.gated))
 
 

@@ -1,5 +1,6 @@
 """A model is fetched completely, or a one-line error leaves the old folder."""
 
+import errno
 import hashlib
 import json
 import os
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +20,7 @@ from delta.core.fingerprint import (
     read_fingerprint,
     write_fingerprint,
 )
+from delta.data import hub
 from delta.data.fetch import HubModel, ModelParams
 from delta.data.sources import WheelFile
 from tests.helpers.import_closure import ROOT
@@ -302,3 +305,42 @@ def test_an_error_of_the_hub_is_one_line_with_advice(
     message = fetch_error(ModelParams(hub=HubModel.model_validate(HUB)), tmp_path / "toy")
     assert message == f"models.toy.hub = maker/toy at {COMMIT}: not downloaded: {advice}"
     assert list_files(tmp_path) == []
+
+
+def test_a_full_disk_is_named_with_what_to_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub
+
+    def fill(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fill)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    message = fetch_error(ModelParams(hub=HubModel.model_validate(HUB)), tmp_path / "toy")
+    assert message.endswith(
+        f"the disk is full; free some of {tmp_path}/cache, or set HF_HOME to a larger disk"
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "seconds", "advice"),
+    [
+        (429, {"Retry-After": "7"}, 8, "try again in 8 s, or set HF_TOKEN"),
+        (429, {"RateLimit": '"api";r=0;t=55'}, 56, "try again in 56 s"),
+        (429, {"Retry-After": "86400"}, 300, "try again in 300 s"),
+        (429, {}, 11, "try again in 11 s"),
+        (503, {"Retry-After": "7"}, None, "the hub answers HTTP 503; try again later"),
+        (401, {}, None, "the hub refuses the token in HF_TOKEN"),
+    ],
+)
+def test_an_answer_of_the_hub_says_when_to_try_again(
+    status: int, headers: dict[str, str], seconds: int | None, advice: str
+) -> None:
+    error = RuntimeError("behind another error")
+    error.__cause__ = OSError("refused")
+    error.__cause__.response = SimpleNamespace(  # type: ignore[attr-defined]
+        status_code=status, headers=headers
+    )
+    assert hub.seconds_to_wait(error) == seconds
+    assert advice in str(hub.advice(error, "maker/toy", "model"))

@@ -129,9 +129,9 @@ def test_after_a_kill_only_unfinished_files_are_downloaded_again(hub: Hub, tmp_p
     env = hub_environment(hub, tmp_path / "home")
     command = [sys.executable, "-c", FETCH, str(tmp_path), json.dumps(HUB_MODEL)]
     process = subprocess.Popen(command, cwd=ROOT, env=env)
-    blobs = tmp_path / "home/hub/models--own--sharded/snapshots" / FIRST
+    cache = tmp_path / "home/hub/models--own--sharded"
     for _ in range(600):
-        if hub.downloads(SHARDS[1]) and (blobs / SHARDS[0]).exists():
+        if hub.downloads(SHARDS[1]) and (cache / "snapshots" / FIRST / SHARDS[0]).exists():
             break
         time.sleep(0.1)
     os.kill(process.pid, signal.SIGKILL)
@@ -140,10 +140,15 @@ def test_after_a_kill_only_unfinished_files_are_downloaded_again(hub: Hub, tmp_p
     assert not (tmp_path / "0").exists()
     (offline,) = fetch_all(hub_environment(None, tmp_path / "home"), tmp_path, HUB_MODEL)
     assert "HF_HUB_OFFLINE is set and the cache is incomplete" in offline
+    (part,) = (cache / "blobs").glob("*.incomplete")
+    os.utime(part, (0, 0))
+    young = part.with_name("of-another-process.incomplete")
+    young.touch()
     fetch_all(env, tmp_path, HUB_MODEL)
     assert hub.downloads(SHARDS[0]) == [None]
     assert hub.downloads(SHARDS[1]) == [None, None]  # huggingface_hub keeps no part of a file
     assert (tmp_path / "0" / SHARDS[1]).read_bytes() == MODEL[SHARDS[1]]
+    assert list((cache / "blobs").glob("*.incomplete")) == [young]
 
 
 def test_rate_limits_are_waited_for(hub: Hub, tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def test_the_account_of_the_token_must_have_accepted_the_terms(
 
 
 def test_a_rate_limit_is_no_refusal(hub: Hub, tmp_path: Path) -> None:
-    hub.limited["/api/"] = 3
+    hub.limited["/api/"] = 4  # each of two sources is asked for twice
     answers, gated = check(hub_environment(hub, tmp_path), "open", "gated")
     limited = ["not checked", "the hub limits requests; ask again in 1 s"]
     assert (answers, gated) == ({"open": limited, "gated": limited}, [])
