@@ -1,6 +1,7 @@
 """Ask the Hugging Face hub for commits and access, and say what to do about its errors."""
 
 import errno
+import logging
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -74,6 +75,7 @@ def retry_while_limited(function: Callable[[], T]) -> T:
             wait = seconds_to_wait(error)
             if wait is None:
                 raise
+        logging.warning("The hub limits requests: waiting for %d s", wait)  # to the stage's log
         time.sleep(wait)
     return function()
 
