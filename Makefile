@@ -25,7 +25,7 @@ export PIP_NO_INPUT := 1
 unexport PYTHONDONTWRITEBYTECODE
 unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV
 
-.PHONY: help setup environment test-environment repro plan experiment view-pairs export push bench docs test test-fast test-nightly fuzz audit lint format lock clean
+.PHONY: help setup environment test-environment repro downloads plan experiment view-pairs export push bench docs test test-fast test-nightly fuzz audit lint format lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -42,6 +42,10 @@ test-environment:
 
 repro: environment ## run the pipeline (only what changed) and say what the run taught
 	@python -m delta repro
+
+downloads: environment ## fetch models, questions and problems, which needs no GPU; `make repro` begins with it
+	@python -m delta repair-dvc
+	dvc repro fetch questions problems
 
 plan: environment ## print what `make repro` would run, request and cost; runs nothing (GPU="--gpu-gib 141")
 	@python -m delta repair-dvc

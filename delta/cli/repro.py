@@ -88,9 +88,11 @@ def commands(all_params: Params, stages: list[Stage]) -> list[list[str]]:
     before: list[list[str]] = []
 
     def build(names: Iterable[str]) -> None:
-        if missing := [name for name in pending if name in names and name not in built]:
-            before.append(["dvc", "repro", *missing])
-            built.update(missing, *(dvc_state.ancestors(name, by_name) for name in missing))
+        needed = set(names).union(*(dvc_state.ancestors(name, by_name) for name in names)) - built
+        if missing := [name for name in pending if name in needed]:
+            # One by one, since DVC takes several targets in an order of its own.
+            before.append(["dvc", "repro", "--single-item", *missing])
+            built.update(missing)
 
     for stage in ASKING_STAGES:
         asked = replies.shared_models(all_params, by_name, stage)

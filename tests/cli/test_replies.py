@@ -1,5 +1,6 @@
 """One start of an engine fills the reply caches of all items of a stage that ask its model."""
 
+import importlib
 import io
 import json
 import signal
@@ -17,7 +18,9 @@ from delta import check
 from delta.check import Params
 from delta.cli import replies
 from delta.core import params as params_file
+from delta.core import paths, tables
 from delta.core.console import Console
+from delta.core.schemas import QUESTION
 from delta.inference import reply_cache
 from delta.inference.generate import SampledParams, trace_requests
 from delta.inference.model_client import ModelClient
@@ -26,6 +29,7 @@ from delta.plan import dvc_state
 from delta.plan.dvc_state import UP_TO_DATE, Stage
 from delta.plan.requests import Workspace
 from tests.helpers.import_closure import ROOT
+from tests.helpers.judge_replies import constant_reply
 from tests.helpers.plan_workspace import MODEL, enter, write_problems, write_traces
 from tests.helpers.toy_engine import ToyEngine
 
@@ -160,6 +164,48 @@ def test_replies_without_a_verdict_are_asked_again_as_the_item_would(
     text = fill(monkeypatch, params, "verify", engine, "verify-zero-shot", "verify-one-shot")
     assert text == f"{MODEL}: 4 new for 2 items"
     assert engine.requested == [(0, 0), (0, 1), (0, 0), (0, 1)]
+
+
+@pytest.mark.parametrize("stage", ["generate", "verify", "judge", "evaluate"])
+def test_the_stage_itself_then_asks_nothing(
+    stage: str, space: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = params_file.read_all(ROOT / "profiles" / "smoke.yaml")
+    content["verify"]["llm_fallback"] = True
+    content["judge"]["rater"] = content["judge"]["second_judge"]["rater"] = "llm"
+    content["grading"]["max_ungradable"] = content["judge"]["max_refused"] = 1.0
+    del content["benchmarks"]["humaneval"]  # needs a sandbox
+    (space / "params.yaml").write_text(json.dumps(content))
+    problems = write_problems(2)
+    write_traces("zero-shot", problems, ["\\boxed{1}", WRONG])
+    for name in content["benchmarks"]:
+        size = content["benchmarks"][name]["questions"]
+        row = {"statement": "", "history": [], "gold_answer": "2", "grader": "math"}
+        row |= {"metadata": "{}"}
+        rows = [row | {"question_id": f"{name}.{n}", "prompt": f"{n} + 1?"} for n in range(size)]
+        tables.write(paths.questions(name), tables.frame_of(rows, QUESTION), QUESTION)
+
+    def answer(request: Request) -> str:
+        if request.schema is not None:  # the judges; one in two replies is no vote
+            return constant_reply(3, "fine", []) if request.attempt or request.sample else "{}"
+        return "Verdict: DIFFERENT" if request.attempt else "Well."
+
+    engine = ToyEngine(answer)
+    params = check.check()
+    caches = [
+        f"{cache}-zero-shot" for cache in ([stage, "second"] if stage == "judge" else [stage])
+    ]
+    fill(monkeypatch, params, stage, engine, *caches)
+    asked = len(engine.requested)
+    assert asked > 0
+    module = importlib.import_module(f"stages.{stage}")
+    client = ModelClient(engine, "f" * 64, 2_000, params.engine)
+    monkeypatch.setattr(module, "open_model", lambda _: client)
+    console = Console(io.StringIO())
+    module.main(console, "zero-shot")
+    if stage == "judge":
+        module.main(console, "zero-shot", "second")
+    assert len(engine.requested) == asked
 
 
 @pytest.mark.usefixtures("space")

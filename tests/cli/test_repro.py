@@ -1,6 +1,7 @@
 """`python -m delta repro` runs DVC, ends with what the run taught, and says what it changed."""
 
 import argparse
+import json
 import os
 import signal
 import subprocess
@@ -12,7 +13,7 @@ import pytest
 
 from delta import check
 from delta.cli import repro
-from delta.core import progress
+from delta.core import params, progress
 from delta.core.errors import InputError
 from delta.plan import dvc_state, stage_seconds
 from delta.plan.dvc_state import UP_TO_DATE, WAITS, Stage
@@ -159,9 +160,10 @@ def test_a_judge_that_is_a_model_is_asked_when_all_verdicts_are_there() -> None:
     done = {"generate@zero-shot": UP_TO_DATE, "verify@zero-shot": UP_TO_DATE}
     commands = [" ".join(command[1:]) for command in repro.commands(params, smoke_stages(**done))]
     assert commands == [
-        "repro fetch@smollm2-135m questions@sums problems",
+        "repro --single-item fetch@smollm2-135m questions@sums problems",
         "-m delta replies generate",
-        "repro generate@one-shot generate@three-shot verify@one-shot verify@three-shot",
+        "repro --single-item generate@one-shot generate@three-shot verify@one-shot "
+        "verify@three-shot",
         "-m delta replies judge",
         "-m delta replies evaluate",
         "repro",
@@ -180,7 +182,21 @@ def test_the_first_command_that_fails_ends_the_run(
     use_dvc(space, monkeypatch, "#!/bin/sh\necho $@ >> calls\nexit 3\n")
     monkeypatch.setattr(dvc_state, "read_stages", smoke_stages)
     assert repro.run_stages(SMOKE) == 3
-    assert (space / "calls").read_text() == "repro fetch@smollm2-135m questions@sums problems\n"
+    assert (
+        space / "calls"
+    ).read_text() == "repro --single-item fetch@smollm2-135m questions@sums problems\n"
+
+
+def test_without_ray_a_run_that_needs_it_ends_before_any_download(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = params.read_all(ROOT / "profiles" / "smoke.yaml")
+    content["engine"]["kind"] = "ray"
+    (tmp_path / "params.yaml").write_text(json.dumps(content))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(InputError, match="Ray is not installed; run `make setup WITH=cluster`"):
+        repro.main(argparse.Namespace(record=False))
 
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])

@@ -1,6 +1,8 @@
 """The files in launch/ and docs/clusters.md name targets and parameters that exist."""
 
+import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -45,13 +47,63 @@ def test_the_cloud_task_has_the_keys_of_skypilot_and_asks_for_a_bucket() -> None
     assert used - {"DELTA_REPLY_CACHE", "HOME"} == set(SKY["envs"])
 
 
+def test_the_bucket_gets_replies_and_the_checkpoints_that_a_training_still_has(
+    tmp_path: Path,
+) -> None:
+    cache, kept = tmp_path / "cache", tmp_path / "kept" / "replies"
+    kept.mkdir(parents=True)
+    body = SKY["run"].partition("keep() {")[2].partition("\n}\n")[0]
+    script = "set -euo pipefail\nkeep() {" + body.replace("/kept/", f"{kept.parent}/") + "\n}\n"
+
+    def write(*names: str) -> None:
+        for name in names:
+            (cache / name).parent.mkdir(parents=True, exist_ok=True)
+            (cache / name).write_text(name)
+
+    def files_after_keep() -> set[str]:
+        environment = {**os.environ, "DELTA_REPLY_CACHE": str(cache)}
+        subprocess.run(["bash", "-c", f"{script}(keep)"], check=True, env=environment)
+        return {str(path.relative_to(kept)) for path in kept.rglob("*") if path.is_file()}
+
+    run = "train-0123/run"
+    write("judge-a-0123/host.log", f"{run}/rows/data.arrow", f"{run}/checkpoints/checkpoint-9/a.pt")
+    assert files_after_keep() == {"judge-a-0123/host.log"}
+    write(f"{run}/checkpoints/checkpoint-9/COMPLETE")
+    first = {f"{run}/checkpoints/checkpoint-9/{name}" for name in ("a.pt", "COMPLETE")}
+    assert files_after_keep() == {"judge-a-0123/host.log"} | first
+    write(f"{run}/checkpoints/checkpoint-18/a.pt", f"{run}/checkpoints/checkpoint-18/COMPLETE")
+    shutil.rmtree(cache / run / "checkpoints/checkpoint-9")
+    second = {name.replace("checkpoint-9", "checkpoint-18") for name in first}
+    assert files_after_keep() == {"judge-a-0123/host.log"} | second
+    shutil.rmtree(cache / run)  # the policy is written
+    assert files_after_keep() == {"judge-a-0123/host.log"}
+
+
+def test_downloads_are_a_run_of_their_own_and_the_plan_stops_before_them(tmp_path: Path) -> None:
+    (tmp_path / "launch").mkdir()
+    shutil.copy(ROOT / "launch/node.sh", tmp_path / "launch")
+    (tmp_path / "make").write_text(f'#!/bin/sh\necho "$1" >> {tmp_path / "calls"}\n')
+    (tmp_path / "make").chmod(0o755)
+    calls = {}
+    for switch in ("", "DOWNLOADS", "DRY"):
+        environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", switch or "NONE": "1"}
+        subprocess.run(["bash", "launch/node.sh"], cwd=tmp_path, env=environment, check=True)
+        calls[switch] = (tmp_path / "calls").read_text().split()
+        (tmp_path / "calls").unlink()
+    assert calls == {
+        "": ["setup", "plan", "repro"],
+        "DOWNLOADS": ["setup", "plan", "downloads"],
+        "DRY": ["setup", "plan"],
+    }
+
+
 def test_the_targets_are_those_of_the_makefile() -> None:
     lines = set(re.findall(r"^([a-z -]+):(?!=)", text("Makefile"), re.MULTILINE))
     make_targets = {target for line in lines for target in line.split()}
     assert targets("then make push; fi\nmake repro") == {"push", "repro"}
     for name in FILES:
         assert targets(text(name)) <= make_targets, name
-    assert targets(text("launch/node.sh")) == {"setup", "plan", "repro"}
+    assert targets(text("launch/node.sh")) == {"setup", "plan", "downloads", "repro"}
 
 
 def test_the_parameters_are_those_of_params_yaml() -> None:
