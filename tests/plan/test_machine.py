@@ -1,5 +1,6 @@
 """What a run on GPUs needs of its machine, with a remedy each. nvidia-smi is a fake on PATH."""
 
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
@@ -223,7 +224,6 @@ def test_only_stages_on_gpus_of_this_machine_need_them() -> None:
 
 def test_the_plan_takes_the_gpu_of_this_machine_or_that_of_its_options(programs: Path) -> None:
     def node(**changes: Any) -> Any:
-        from argparse import Namespace
 
         options = {"gpu": None, "gpu_gib": None, "gpu_tflops": None, "gpus": None}
         return plan_command.node_of(Namespace(**(options | changes)))
@@ -265,7 +265,7 @@ def test_repro_starts_nothing_where_something_is_in_the_way(
     monkeypatch.setattr("delta.plan.dvc_state.read_stages", list)
     monkeypatch.setattr(repro, "obstacles", lambda *_: ["GPUs: none is visible; …"])
     monkeypatch.setattr(repro, "run_dvc", lambda *_, **__: pytest.fail("it was started"))
-    assert repro.main(plan_command.argparse.Namespace(record=False)) == 2
+    assert repro.main(Namespace(record=False)) == 2
     assert capsys.readouterr().out.splitlines() == [
         "This machine cannot finish the run; nothing was started:",
         "GPUs: none is visible; …",
