@@ -8,18 +8,17 @@ import pytest
 
 from delta.check import Params
 from delta.core.params import read_all, validate
-from delta.plan import costs, hours, render
+from delta.plan import costs, hours, render, render_needs, resources
 from delta.plan.costs import Cost, TrainingCost
 from delta.plan.hours import Alternative, NodeHours, Step
 from delta.plan.model_sizes import sizes
 from delta.plan.pending import pending_requests
 from delta.plan.requests import RequestGroup, Workspace, count_requests
-from delta.plan.speeds import GPUS
+from delta.plan.speeds import GPUS, Gpu
 from tests.helpers.import_closure import ROOT
 from tests.helpers.plan_workspace import up_to_date
 
 DOCUMENT = (ROOT / "docs/gpu-hours.md").read_text(encoding="utf-8")
-H100 = GPUS["H100"]
 
 
 def profile(name: str) -> Params:
@@ -138,18 +137,51 @@ def wall_and_billed_by_hand() -> tuple[float, float]:
     return wall, billed
 
 
+def planned(params: Params, gpu: Gpu, gpus: int, *settled: str) -> NodeHours:
+    """Return the hours of a run in an empty folder, of all stages but those `settled`."""
+    workspace, known = Workspace(params, up_to_date(*settled)), sizes(params)
+    groups = [count_requests(workspace, item, 1.0) for item in pending_requests(workspace)]
+    requests = [costs.request_cost(params, group, known[group.model], gpu) for group in groups]
+    training = costs.training_cost(workspace, known[params.train.base], gpu)
+    found = hours.node_hours(workspace, requests, training, known, gpus)
+    assert found is not None
+    return found
+
+
 def test_the_plan_of_the_papers_profile_is_that_of_the_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)  # nothing is here yet
-    params = profile("paper")
-    workspace, known = Workspace(params, {}), sizes(params)
-    groups = [count_requests(workspace, item, 1.0) for item in pending_requests(workspace)]
-    requests = [costs.request_cost(params, g, known[g.model], H100) for g in groups]
-    training = costs.training_cost(workspace, known[params.train.base], H100)
-    node = hours.node_hours(workspace, requests, training, known, 8)
-    assert node is not None
+    node = planned(profile("paper"), GPUS["H100"], 8)
     wall, billed = wall_and_billed_by_hand()
     assert node.wall == pytest.approx(wall, rel=0.25)
     assert node.billed == pytest.approx(billed, rel=0.25)
     assert node.used > 0.9 * node.billed
+
+
+def all_but_the_policy(params: Params) -> list[str]:
+    """Return the stages that an experiment with the same pairs finds up to date."""
+    names = [
+        f"{kind}@{name}" for kind in ("generate", "verify", "judge") for name in params.generators
+    ]
+    names += [f"evaluate@{name}" for name in params.evaluation.models if name != "policy"]
+    return [*names, *(f"fetch@{name}" for name in params.models), "problems"]
+
+
+@pytest.mark.parametrize("row", rows("one-gpu"), ids=lambda row: row[0])
+def test_one_gpu_takes_the_hours_of_the_table_and_all_fits(
+    row: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    params, gpu, known = profile("gpu"), GPUS[row[0]], sizes(profile("gpu"))
+    first, experiment = numbers(row[2:4])
+    assert gpu.gib == numbers([row[1]])[0]
+    assert planned(params, gpu, 1).wall == pytest.approx(first, rel=0.1)
+    later = planned(params, gpu, 1, *all_but_the_policy(params))
+    assert later.wall == pytest.approx(experiment, rel=0.1)
+    lines = render_needs.memory_section(params, known, known, gpu, trains=True)
+    assert lines.blocks == []
+    full = params.train.model_copy(update={"lora": None})
+    base = known[params.train.base]
+    assert base is not None
+    assert resources.training_fit(full, base, gpu).fits == (row[4] == "yes")

@@ -230,6 +230,7 @@ def test_the_plan_takes_the_gpu_of_this_machine_or_that_of_its_options(programs:
 
     assert node() == (GPUS["H100"], None, False)
     assert node(gpu_gib=24.0).gpu == GPUS["RTX 4090"]
+    assert node(gpu="RTX-4090").gpu == GPUS["RTX 4090"]
     assert node(gpu="A100", gpus=4) == (GPUS["A100"], 4, False)
     assert node(gpu_gib=141.0, gpu_tflops=500.0).gpu == GPUS["H200"]._replace(tflops=500)
     install(programs, "nvidia-smi", "0, GPU-0, NVIDIA L40S, 580.65.06, 46068, 4\n")
