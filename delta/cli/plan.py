@@ -16,8 +16,10 @@ from delta.plan.speeds import GPUS, Gpu, gpu_named, gpu_of_size
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    names = ", ".join(GPUS)
-    parser.add_argument("--gpu", choices=GPUS, metavar="NAME", help=f"of the node: {names}")
+    names = [name.replace(" ", "-") for name in GPUS]
+    parser.add_argument(
+        "--gpu", choices=names, metavar="NAME", help=f"of the node: {', '.join(names)}"
+    )
     parser.add_argument("--gpu-gib", type=positive, help="memory of one GPU")
     parser.add_argument("--gpu-tflops", type=positive, help="dense, 16 bits (989: H100)")
     parser.add_argument(
@@ -29,7 +31,7 @@ def node_of(options: argparse.Namespace) -> Node:
     """Return the GPUs of the options, else those of this machine, else an H100."""
     found = None if options.gpu or options.gpu_gib else _gpu_here()
     if options.gpu:
-        gpu = GPUS[options.gpu]
+        gpu = GPUS[options.gpu.replace("-", " ")]
     else:
         gpu = found or gpu_of_size(options.gpu_gib or GPUS["H100"].gib)
     if options.gpu_gib:

@@ -56,8 +56,9 @@ class Cost(NamedTuple):
 
     group: RequestGroup
     tokens: Tokens | None
-    hours: float | None  # a model at a server takes none
+    hours: float | None  # of GPUs or CPUs; a model at a server takes none
     bill: Bill | None
+    last_hours: float = 0.0  # on the clock, for a reply of max_tokens that is alone at the end
 
 
 class TrainingCost(NamedTuple):
@@ -111,6 +112,7 @@ def request_cost(params: Params, group: RequestGroup, size: Size | None, gpu: Gp
     hours = 0.0 if group.to_ask == 0 else None
     if tokens is not None and size is not None and group.to_ask:
         hours = asking_hours(params, group, tokens, size, gpu)
+        return Cost(group, tokens, hours, None, last_hours(params, group, size, gpu))
     return Cost(group, tokens, hours, None)
 
 
@@ -126,6 +128,16 @@ def asking_hours(
     lengths = Lengths(tokens.sent / to_ask, tokens.written / to_ask, group.per_prompt)
     rates = gpu_rates(serving, size, vllm, gpu, lengths)
     return serving.tensor_parallel_size * answering_seconds(tokens, rates) / HOUR_S
+
+
+def last_hours(params: Params, group: RequestGroup, size: Size, gpu: Gpu) -> float:
+    """Return the hours on the clock of the longest reply, as one of many has max_tokens."""
+    serving = params.serving[group.model]
+    if not engine_uses_gpu(params) or not isinstance(serving, ServingParams):
+        return 0.0
+    alone = serving.model_copy(update={"max_num_seqs": 1})
+    rates = gpu_rates(alone, size, params.engine.vllm, gpu, Lengths(0, group.max_tokens, 1))
+    return group.max_tokens / rates.writing / HOUR_S
 
 
 def answering_seconds(tokens: Tokens, rates: Rates) -> float:
@@ -188,12 +200,13 @@ def training_hours(train: TrainParams, pairs: int, side: float, size: Size, flop
     """Return the hours of one GPU, or of two CPU cores, for all steps, the reference and all
     evaluations. A token takes 2 FLOP a parameter forward, 4 backward and 2 for recomputing.
     """
-    held_out = 0.0 if train.early_stopping is None else train.early_stopping.held_out
+    held_out = 0.0 if train.early_stopping is None else train.early_stopping.held_out * pairs
+    trained = max(1, round(pairs - held_out))
     step = (8 if train.gradient_checkpointing else 6) + 2 * (train.method == "kto")
-    passes = step * train.epochs(pairs) * (1 - held_out)
-    passes += 2 * (train.method != "sft") + 2 * held_out * num_evaluations(train, pairs)
+    passes = step * train.epochs(trained) * trained  # of one pair
+    passes += 2 * (train.method != "sft") * pairs + 2 * held_out * num_evaluations(train, trained)
     flop = size.parameters * ATTENTION.value * passes
-    return training_tokens(train, pairs, side) * flop / flops / HOUR_S
+    return training_tokens(train, 1, side) * flop / flops / HOUR_S
 
 
 def training_cost(workspace: Workspace, size: Size | None, gpu: Gpu) -> TrainingCost | None:

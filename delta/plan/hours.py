@@ -16,14 +16,15 @@ from delta.plan.assumptions import (
     ENGINE_S,
     GRADING_S,
     OPTIMIZER,
-    TENSOR_PARALLEL,
 )
-from delta.plan.costs import HOUR_S, Cost, TrainingCost, num_evaluations
+from delta.plan.costs import HOUR_S, Cost, TrainingCost, asking_hours, num_evaluations
 from delta.plan.model_sizes import BYTES, Size, Sizes
 from delta.plan.requests import Workspace
-from delta.plan.resources import models_to_fetch
+from delta.plan.resources import TENSOR_PARALLEL_SIZES, models_to_fetch, serving_fit
+from delta.plan.speeds import Gpu
 
-DOWNLOAD, START, GRADE, TRAIN, CHECKPOINT = "fetch", "starts", "grading", "train", "checkpoints"
+DOWNLOAD, START, LAST = "fetch", "starts", "last replies"
+GRADE, TRAIN, CHECKPOINT = "grading", "train", "checkpoints"
 ASKING = ("generate", "verify", "judge", "evaluate")
 WORTH_SAYING = 0.02  # fraction of the billed hours
 
@@ -114,17 +115,19 @@ def _fetching(workspace: Workspace, sizes: Sizes) -> Iterator[Step]:
 
 
 def _asking(params: Params, requests: Sequence[Cost], sizes: Sizes, gpus: int) -> Iterator[Step]:
-    """Yield for each stage and model its hours, and one start of its engines."""
-    hours: dict[tuple[str, str], float] = {}
+    """Yield for each stage and model its hours, its last reply, and one start of its engines."""
+    hours: dict[tuple[str, str], tuple[float, float]] = {}
     for cost in requests:
         if cost.group.to_ask and params.serving[cost.group.model].server is None:
             key = cost.group.stage, cost.group.model
-            hours[key] = hours.get(key, 0) + (cost.hours or 0)
-    for (stage, model), used in hours.items():
+            used, last = hours.get(key, (0.0, 0.0))
+            hours[key] = used + (cost.hours or 0), max(last, cost.last_hours)
+    for (stage, model), (used, last) in hours.items():
         serving, size = params.serving[model], sizes[model]
         assert isinstance(serving, ServingParams)
         busy = serving.tensor_parallel_size * replicas(params, model, gpus)
         yield Step(stage, used / busy, busy, model)
+        yield Step(LAST, last, serving.tensor_parallel_size, model)
         loading = 0.0 if size is None else size.on_disk / 1e9 / DISK_GBPS.value
         yield Step(START, (ENGINE_S.value + loading) / HOUR_S, 0, model)
 
@@ -152,14 +155,41 @@ def _training(params: Params, cost: TrainingCost | None, base: Size | None) -> I
         yield Step(CHECKPOINT, seconds / HOUR_S, 0)
 
 
-def what_would_lower(params: Params, hours: NodeHours, smallest: dict[str, int]) -> list[str]:
-    """Return what would lower the billed hours, the most first.
+class Alternative(NamedTuple):
+    """Another tensor_parallel_size of a model, and its fraction of the GPU hours of the present."""
 
-    `smallest` is by model the smallest tensor_parallel_size on which it fits.
-    """
+    tensor_parallel_size: int
+    share: float
+
+
+def alternatives(
+    params: Params, requests: Sequence[Cost], sizes: Sizes, gpu: Gpu
+) -> dict[str, Alternative]:
+    """Return by model the tensor_parallel_size that takes the fewest GPU hours, if another does."""
+    best: dict[str, Alternative] = {}
+    for cost in requests:
+        model = cost.group.model
+        size, serving = sizes.get(model), params.serving[model]
+        if model in best or not cost.hours or not cost.tokens or size is None or not size.kv_bytes:
+            continue
+        assert isinstance(serving, ServingParams)  # it takes hours
+        found = Alternative(serving.tensor_parallel_size, 1.0)
+        for number in TENSOR_PARALLEL_SIZES:
+            entry = serving.model_copy(update={"tensor_parallel_size": number})
+            if serving_fit(entry, size, gpu, params.engine.vllm).fits:
+                changed = params.model_copy(update={"serving": params.serving | {model: entry}})
+                hours = asking_hours(changed, cost.group, cost.tokens, size, gpu)
+                found = min(found, Alternative(number, hours / cost.hours), key=lambda x: x.share)
+        best[model] = found
+    return best
+
+
+def what_would_lower(params: Params, hours: NodeHours, others: dict[str, Alternative]) -> list[str]:
+    """Return what would lower the billed hours, the most first."""
     gpus, train, idle = hours.gpus, params.train, hours.idle
     lower: list[tuple[float, str]] = [
         (idle(DOWNLOAD), "`dvc repro fetch questions problems` before the GPUs are rented"),
+        (idle(LAST), "smaller max_tokens"),
         (idle(GRADE), "more grading.workers"),
         (idle(START), "fewer engine starts, such as fewer models"),
         (idle(CHECKPOINT), "a larger train.save_minutes, or a faster disk"),
@@ -170,14 +200,11 @@ def what_would_lower(params: Params, hours: NodeHours, smallest: dict[str, int])
         lower.append((idle(*ASKING), "as many GPUs as tensor_parallel_size divides"))
     if train.num_processes < gpus:
         lower.append((idle(TRAIN), f"train.num_processes: {gpus}, or training on fewer GPUs"))
-    for step in hours.steps:
-        serving, fewer = params.serving.get(step.model), smallest.get(step.model, 0)
-        if step.name not in ASKING or not isinstance(serving, ServingParams):
-            continue
-        if 0 < fewer < serving.tensor_parallel_size:
-            saved = 1 if fewer > 1 else TENSOR_PARALLEL.value
-            text = f"serving.{step.model}.tensor_parallel_size: {fewer}, on which it fits"
-            lower.append((step.used * (1 - saved), text))
+    for model, other in others.items():
+        used = sum(s.used for s in hours.steps if s.model == model and s.name in ASKING)
+        text = f"serving.{model}.tensor_parallel_size: {other.tensor_parallel_size}"
+        if other.tensor_parallel_size <= gpus:
+            lower.append((used * (1 - other.share), text))
     least = WORTH_SAYING * hours.billed
     ordered = sorted(lower, reverse=True)
     return [f"{text} ({saved:,.1f} GPU h)" for saved, text in ordered if saved > least]

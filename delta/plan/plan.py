@@ -13,7 +13,6 @@ from delta.plan.dvc_state import UP_TO_DATE, Stage
 from delta.plan.model_sizes import Sizes, sizes
 from delta.plan.pending import pending_requests
 from delta.plan.requests import Workspace, count_requests
-from delta.plan.resources import smallest_sizes
 from delta.plan.section import WIDTH, Section, join_sections
 from delta.plan.speeds import Gpu
 
@@ -85,6 +84,6 @@ def _hours_section(
     params = workspace.params
     gpus = node.number or hours.gpus_of_node(params)
     spent = hours.node_hours(workspace, requests, training, known, gpus)
-    smallest = smallest_sizes(params, known, node.gpu)
-    lower = [] if spent is None else hours.what_would_lower(params, spent, smallest)
+    others = hours.alternatives(params, requests, known, node.gpu)
+    lower = [] if spent is None else hours.what_would_lower(params, spent, others)
     return render.hours_section(params, spent, lower)

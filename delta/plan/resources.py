@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from delta.check import Params
 from delta.core import paths
 from delta.inference.config import ServingParams, VllmParams
 from delta.plan.assumptions import CHARACTERS, COPIES, CUDA_GIB, ENGINE_GIB, OPTIMIZER
@@ -41,22 +40,6 @@ def serving_fit(serving: ServingParams, size: Size, gpu: Gpu, vllm: VllmParams) 
         return Fit(fits=True, message="fits; its cache is not known")
     left = free * serving.tensor_parallel_size - size.weights / GIB
     return Fit(fits=True, message=f"fits, {int(left / cache):,} full replies at once")
-
-
-def smallest_sizes(params: Params, sizes: Sizes, gpu: Gpu) -> dict[str, int]:
-    """Return by model the smallest tensor_parallel_size on which it fits; 0: none."""
-    fitting = {}
-    for name, serving in params.serving.items():
-        size = sizes.get(name)
-        if size is None or not isinstance(serving, ServingParams) or not size.kv_bytes:
-            continue
-        changed = [
-            serving.model_copy(update={"tensor_parallel_size": number})
-            for number in TENSOR_PARALLEL_SIZES
-        ]
-        fits = (s for s in changed if serving_fit(s, size, gpu, params.engine.vllm).fits)
-        fitting[name] = next((s.tensor_parallel_size for s in fits), 0)
-    return fitting
 
 
 def memory_of(train: TrainParams, size: Size) -> TrainingMemory | None:

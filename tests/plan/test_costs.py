@@ -121,11 +121,10 @@ def test_steps_do_not_depend_on_the_pairs_and_each_evaluation_reads_the_held_out
         lr_scheduler_type="constant_with_warmup",
         early_stopping=rule,
     )
-    assert costs.num_evaluations(train, 100) == 4
-    # 200 pairs in 20 steps of 10, 2 epochs of 90 %, in units of 8 of a pair: 180; the reference
-    # 100 / 4; 4 evaluations of 10 pairs / 4.
+    assert costs.num_evaluations(train, 90) == 4
+    # 20 steps of 10 pairs; the reference of 100 and 4 evaluations of 10 take a quarter of that.
     pair = hours_of_training(trained(method="sft"), pairs=2)
-    assert hours_of_training(train, 100) == pytest.approx((180 + 25 + 10) * pair)
+    assert hours_of_training(train, 100) == pytest.approx((200 + 25 + 10) * pair)
 
 
 def test_sft_sees_one_side_of_a_pair_and_the_others_both() -> None:

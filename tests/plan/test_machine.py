@@ -1,0 +1,273 @@
+"""What a run on GPUs needs of its machine, with a remedy each. nvidia-smi is a fake on PATH."""
+
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from delta.check import Params
+from delta.cli import plan as plan_command
+from delta.cli import repro
+from delta.core.errors import InputError
+from delta.core.params import read_all, validate
+from delta.plan import machine, obstacles
+from delta.plan.availability import NO_ANSWER, Availability, ExternalSource
+from delta.plan.dvc_state import Stage
+from delta.plan.machine import Check, Needs
+from delta.plan.model_sizes import Size
+from delta.plan.speeds import GPUS, gpu_named
+from tests.helpers.import_closure import ROOT
+
+EIGHT_B = Size(8.03e9, 8.03e9, 16e9, 16e9, 131_072)
+H100 = "0, GPU-1a2b3c4d-0000-0000-0000-000000000000, NVIDIA H100 80GB HBM3, 580.65.06, 81559, 4\n"
+H200 = "1, GPU-5e6f7a8b-0000-0000-0000-000000000000, NVIDIA H200, 580.65.06, 143771, 4\n"
+ALL = Needs(processes=8, tensor_parallel_size=4, base=EIGHT_B)
+ONE = Needs(processes=1, tensor_parallel_size=1, base=EIGHT_B)
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the only folder on PATH."""
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+    for name in ("CC", "CUDA_VISIBLE_DEVICES"):
+        monkeypatch.delenv(name, raising=False)
+    return folder
+
+
+def install(folder: Path, name: str, text: str = "", code: int = 0) -> None:
+    """Write a program that prints `text`."""
+    (folder / f"{name}.txt").write_text(text)
+    lines = f'while read -r line; do echo "$line"; done < {folder}/{name}.txt\nexit {code}\n'
+    (folder / name).write_text(f"#!/bin/sh\n{lines}")
+    (folder / name).chmod(0o755)
+
+
+def eight(name: str = "NVIDIA H100 80GB HBM3", driver: str = "580.65.06", used: int = 4) -> str:
+    rows = [f"{n}, GPU-{n}, {name}, {driver}, 81559, {used}" for n in range(8)]
+    return "\n".join(rows) + "\n"
+
+
+def lines(wanted: Needs) -> list[str]:
+    return [str(check) for check in machine.check_gpus(wanted)]
+
+
+def test_the_answer_of_nvidia_smi_is_read() -> None:
+    first, second = machine.parse_gpus(H100 + H200)
+    assert (first.number, first.name, first.driver) == ("0", "NVIDIA H100 80GB HBM3", "580.65.06")
+    assert (round(first.gib or 0, 1), second.gib) == (79.6, 143771 / 1024)
+    (spark,) = machine.parse_gpus("0, GPU-9, NVIDIA GB10, 580.95.05, [N/A], [N/A]\n")
+    assert (spark.gib, spark.used_gib) == (None, None)
+    with pytest.raises(InputError, match=r"nvidia-smi: 'No devices were found'; expected index, u"):
+        machine.parse_gpus("No devices were found\n")
+
+
+@pytest.mark.parametrize(
+    ("variable", "numbers"),
+    [
+        (None, ["0", "1"]),
+        ("", []),
+        ("1", ["1"]),
+        ("1,0", ["1", "0"]),
+        ("GPU-5e6f", ["1"]),
+        ("0,9,1", ["0"]),  # CUDA stops at the first that is not there
+        ("-1", []),
+    ],
+)
+def test_cuda_visible_devices_is_read_as_cuda_does(
+    variable: str | None, numbers: list[str]
+) -> None:
+    found = machine.visible(machine.parse_gpus(H100 + H200), variable)
+    assert [gpu.number for gpu in found] == numbers
+
+
+def test_without_nvidia_smi_there_is_no_gpu(programs: Path) -> None:
+    (line,) = lines(ALL)
+    assert line == (
+        "GPU: nvidia-smi is not on PATH; expected a GPU of NVIDIA and its driver; install NVIDIA's "
+        "driver, or start the container with --gpus all; without a GPU take a profile for CPUs, "
+        "such as params.yaml as it is in Git"
+    )
+    install(
+        programs, "nvidia-smi", "NVIDIA-SMI has failed because it couldn't communicate\n", code=9
+    )
+    assert lines(ALL)[0].startswith("GPU: nvidia-smi: NVIDIA-SMI has failed because it couldn't")
+
+
+def test_enough_gpus_are_named(programs: Path) -> None:
+    install(programs, "nvidia-smi", eight())
+    assert lines(ALL) == ["GPUs: 8 × NVIDIA H100 80GB HBM3", "driver: 580.65.06"]
+
+
+def test_too_few_gpus_are_refused_by_the_key_that_asks_for_them(programs: Path) -> None:
+    install(programs, "nvidia-smi", H100)
+    assert lines(ALL)[0] == (
+        "GPUs: 1 × NVIDIA H100 80GB HBM3; expected 8 (train.num_processes); lower "
+        "train.num_processes"
+    )
+    assert "expected 4 (tensor_parallel_size of a model)" in lines(ALL._replace(processes=0))[0]
+
+
+def test_one_process_that_sees_several_gpus_is_refused(
+    programs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(programs, "nvidia-smi", eight())
+    assert lines(ONE)[0] == (
+        "GPUs: 8 × NVIDIA H100 80GB HBM3; expected one, as TRL refuses a process that sees several "
+        "(train.num_processes: 1); `export CUDA_VISIBLE_DEVICES=0`, or set train.num_processes: 8 "
+        "and train.fsdp: true"
+    )
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    assert lines(ONE)[0] == "GPUs: 1 × NVIDIA H100 80GB HBM3"
+
+
+def test_an_old_driver_and_a_used_gpu_are_refused(programs: Path) -> None:
+    install(programs, "nvidia-smi", eight(driver="570.124.06"))
+    assert lines(ALL)[1] == (
+        "driver: 570.124.06; expected 580 or newer, for CUDA 13; update NVIDIA's driver on the host"
+    )
+    install(programs, "nvidia-smi", H100.replace(" 4\n", " 40960\n"))
+    assert lines(ONE)[2] == (
+        "GPU 0: 40.0 GiB in use; expected a free GPU; end the processes that `nvidia-smi -i 0` "
+        "names"
+    )
+
+
+def test_triton_needs_a_compiler_and_headers(
+    programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert str(machine.check_compiler()) == (
+        "C compiler: none; expected gcc or clang, for Triton; `apt install gcc`"
+    )
+    install(programs, "clang")
+    assert machine.check_compiler() == Check("C compiler", str(programs / "clang"))
+    monkeypatch.setenv("CC", "icc")
+    assert "$CC = 'icc' is no program" in str(machine.check_compiler())
+    monkeypatch.setattr("sysconfig.get_path", lambda _: str(tmp_path))
+    assert "-dev`" in machine.check_headers().remedy
+    (tmp_path / "Python.h").touch()
+    assert machine.check_headers() == Check("Python headers", str(tmp_path / "Python.h"))
+
+
+def test_pytorch_for_cpus_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.metadata.version", lambda _: "2.14.0+cpu")
+    assert machine.check_torch().remedy == "`make setup ACCELERATOR=gpu`"
+    monkeypatch.setattr("importlib.metadata.version", lambda _: "2.14.0")
+    assert machine.check_torch() == Check("torch", "2.14.0")
+
+
+def paper() -> Params:
+    return validate("", Params, read_all(ROOT / "profiles/paper.yaml"))
+
+
+def test_a_sandbox_that_does_not_work_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: Any) -> str:
+        raise InputError("no user namespaces")
+
+    monkeypatch.setattr("delta.grading.sandbox.check_sandbox", refuse)
+    (check,) = machine.check_sandbox(paper())
+    assert str(check).startswith("sandbox: no user namespaces; expected one that works; in a cont")
+    without = paper().model_copy(update={"benchmarks": {}})
+    assert list(machine.check_sandbox(without)) == []
+
+
+def test_every_process_fills_the_memory_of_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "ram_bytes", lambda: 128 * 2**30)
+    (check,) = machine.check_host_memory(paper(), ALL)
+    # 8 x 8.03e9 x 4 bytes; 128 / 29.9 processes
+    assert str(check) == (
+        "host memory: 128 GiB; expected 239 GiB, as each of 8 processes loads nemotron-8b; a "
+        "machine with more memory, or train.num_processes: 4 at most"
+    )
+    monkeypatch.setattr(machine, "ram_bytes", lambda: 2**40)
+    assert list(machine.check_host_memory(paper(), ALL)) == [Check("host memory", "1,024 GiB")]
+
+
+def test_a_container_has_the_memory_of_its_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "CGROUP_LIMIT", tmp_path / "memory.max")
+    whole = machine.ram_bytes()
+    (tmp_path / "memory.max").write_text("max\n")
+    assert machine.ram_bytes() == whole
+    (tmp_path / "memory.max").write_text("1048576\n")
+    assert machine.ram_bytes() == 2**20
+
+
+def test_several_gpus_need_shared_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Usage:
+        total = 64 * 2**20
+
+    monkeypatch.setattr("shutil.disk_usage", lambda _: Usage)
+    (check,) = machine.check_shared_memory(ALL)
+    assert str(check) == (
+        "shared memory: /dev/shm has 0.06 GiB; expected 1 GiB for NCCL; start the container with "
+        "--shm-size=16g or --ipc=host"
+    )
+    assert list(machine.check_shared_memory(ONE)) == []
+
+
+def test_only_stages_on_gpus_of_this_machine_need_them() -> None:
+    params = paper()
+    models = ["s1-3b", "nemotron-49b"]
+    assert machine.needs(params, models, True, None) == Needs(8, 4, None)
+    assert machine.needs(params, [], False, None).gpus == 0
+    ray = params.engine.ray.model_copy(update={"address": "auto"})
+    engine = params.engine.model_copy(update={"kind": "ray", "ray": ray})
+    cluster = params.model_copy(update={"engine": engine})
+    assert machine.needs(cluster, models, False, None).gpus == 0
+    laptop = validate("", Params, read_all(ROOT / "params.yaml"))
+    assert machine.check_machine(laptop, machine.needs(laptop, [], True, None)) == []
+
+
+def test_the_plan_takes_the_gpu_of_this_machine_or_that_of_its_options(programs: Path) -> None:
+    def node(**changes: Any) -> Any:
+
+        options = {"gpu": None, "gpu_gib": None, "gpu_tflops": None, "gpus": None}
+        return plan_command.node_of(Namespace(**(options | changes)))
+
+    assert node() == (GPUS["H100"], None, False)
+    assert node(gpu_gib=24.0).gpu == GPUS["RTX 4090"]
+    assert node(gpu="RTX-4090").gpu == GPUS["RTX 4090"]
+    assert node(gpu="A100", gpus=4) == (GPUS["A100"], 4, False)
+    assert node(gpu_gib=141.0, gpu_tflops=500.0).gpu == GPUS["H200"]._replace(tflops=500)
+    install(programs, "nvidia-smi", "0, GPU-0, NVIDIA L40S, 580.65.06, 46068, 4\n")
+    assert node().is_here
+    assert node().gpu == GPUS["L40S"]._replace(gib=46068 / 1024)
+    assert gpu_named("NVIDIA L4", 22.5) == GPUS["L4"]._replace(gib=22.5)
+    assert gpu_named("Tesla V100", 16) is None
+
+
+@pytest.mark.usefixtures("programs")
+def test_a_run_on_gpus_is_refused_with_every_reason_before_it_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ask_hub(source: ExternalSource) -> Availability:
+        gated = source.name == "Idavidrein/gpqa"
+        return Availability("refused", "gated: …") if gated else NO_ANSWER
+
+    monkeypatch.chdir(tmp_path)
+    stages = [Stage("train", (), (), data_changed=False, state="runs")]
+    found = obstacles.obstacles(paper(), stages, ask_hub, lambda _: False, offline=False)
+    kinds = [line.partition(":")[0] for line in found]
+    assert kinds[:2] == ["GPU", "torch"]
+    assert "C compiler" in kinds
+    laptop = validate("", Params, read_all(ROOT / "params.yaml"))
+    assert obstacles.obstacles(laptop, stages, ask_hub, lambda _: False, offline=False) == []
+
+
+def test_repro_starts_nothing_where_something_is_in_the_way(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("delta.check.check", paper)
+    monkeypatch.setattr("delta.cli.repair_dvc.main", lambda _: None)
+    monkeypatch.setattr("delta.plan.dvc_state.read_stages", list)
+    monkeypatch.setattr(repro, "obstacles", lambda *_: ["GPUs: none is visible; …"])
+    monkeypatch.setattr(repro, "run_dvc", lambda *_, **__: pytest.fail("it was started"))
+    assert repro.main(Namespace(record=False)) == 2
+    assert capsys.readouterr().out.splitlines() == [
+        "This machine cannot finish the run; nothing was started:",
+        "GPUs: none is visible; …",
+    ]
