@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from delta.check import check, model_uses
 from delta.evaluation.cut_answers import (
     LEGEND,
     NOTES,
@@ -14,6 +15,7 @@ from delta.evaluation.cut_answers import (
     marked,
     notes,
 )
+from tests.helpers.import_closure import ROOT
 
 
 def score(cut: int | None, n: int = 50, samples: int = 1) -> dict[str, Any]:
@@ -65,3 +67,12 @@ def test_the_console_names_the_benchmarks() -> None:
     assert describe({"sums": 5.0, "products": 0.0}) == ""
     shares = {"sums": 72.0, "products": 0.0, "aime": None}
     assert describe(shares) == "† cut at the token limit: sums 72%; ‡ cut answers not known: aime"
+
+
+def test_the_paper_profile_leaves_its_models_their_context() -> None:
+    params = check(ROOT / "profiles/paper.yaml")
+    for use in model_uses(params):
+        if use.key.startswith(("generators.", "benchmarks.")):
+            context = params.serving[use.model].max_model_len
+            assert context == 32_768
+            assert 2048 <= context - use.sampling.max_tokens <= 8192  # for the prompt

@@ -16,6 +16,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
+from bench import power
 from delta.__main__ import COMMANDS
 from delta.check import Params
 from delta.report import this_run
@@ -61,6 +62,11 @@ def test_every_number_of_docs_benchmarks_is_in_bench_results() -> None:
     numbers = re.findall(r"\*\*([\d.]+)[^*]*\*\*", table_after("bench"))
     assert len(numbers) > 10
     assert [n for n in numbers if not re.search(rf"\b{re.escape(n)}\b", results_text)] == []
+
+
+def test_what_the_paper_profile_can_see_is_computed_from_its_sizes() -> None:
+    printed = power.to_markdown(power.rows(power.read_sizes()))
+    assert table_after("power") == printed
 
 
 def test_the_mean_time_of_an_experiment_is_that_of_the_results() -> None:
