@@ -22,7 +22,6 @@ class Answer(NamedTuple):
 
     commit: str  # the one that was asked for, or the newest
     files: frozenset[str]
-    is_gated: bool
 
 
 def ask(repository: str, repo_type: str, revision: str) -> Answer:
@@ -39,7 +38,7 @@ def ask(repository: str, repo_type: str, revision: str) -> Answer:
     if info.gated:
         api.auth_check(repository, repo_type=repo_type)
     files = frozenset(file.rfilename for file in getattr(info, "siblings", None) or ())
-    return Answer(str(info.sha), files, bool(info.gated))
+    return Answer(str(info.sha), files)
 
 
 def newest_commit(repository: str, repo_type: str) -> str | None:

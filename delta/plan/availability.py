@@ -1,7 +1,7 @@
 """Check that the models, datasets, files and packages that a run reads from outside are there."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -131,40 +131,6 @@ def ask_hub(source: ExternalSource) -> Availability:
     if source.revision == hub.UNPINNED:
         return Availability(REFUSED, f"unpinned: {hub.how_to_pin(answer.commit)}")
     return Availability(FOUND, "on the hub")
-
-
-class GatedRepository(NamedTuple):
-    """A repository whose terms an account has to accept."""
-
-    key: str  # of the first source in params.yaml
-    page: str
-    readable: bool  # by the account of HF_TOKEN
-
-
-def gated_repositories(sources: Iterable[ExternalSource]) -> list[GatedRepository]:
-    """Ask the hub which of the repositories are gated.
-
-    Those of which it does not answer are left out: `check_sources` says why.
-    """
-    from huggingface_hub.errors import GatedRepoError
-
-    repositories: dict[tuple[str, str], ExternalSource] = {}
-    for source in sources:
-        if source.revision:
-            repositories.setdefault((source.kind, source.name), source)
-
-    def ask(source: ExternalSource) -> GatedRepository | None:
-        page = hub.page_of(source.name, source.kind)
-        try:
-            gated = hub.ask(source.name, source.kind, hub.UNPINNED).is_gated
-        except GatedRepoError:
-            return GatedRepository(source.key, page, readable=False)
-        except Exception:  # noqa: BLE001 - however the connection broke
-            return None
-        return GatedRepository(source.key, page, readable=True) if gated else None
-
-    with ThreadPoolExecutor(8) as pool:
-        return [answer for answer in pool.map(ask, repositories.values()) if answer]
 
 
 def in_cache(source: ExternalSource) -> bool:

@@ -20,7 +20,7 @@ SOURCES = {
     "no repository": ("dataset", "own/none", COMMIT, []),
     "rows": ("dataset", "own/rows", COMMIT, []),
 }
-# Prints what the plan finds of each source, and the gated repositories.
+# Prints what the plan finds of each source.
 CHECK = """
 import json, sys
 from huggingface_hub.constants import HF_HUB_OFFLINE
@@ -33,7 +33,6 @@ sources = [
 check = availability.check_sources
 answers = check(sources, availability.ask_hub, availability.in_cache, HF_HUB_OFFLINE)
 print(json.dumps({source.key: list(answer) for source, answer in answers.items()}))
-print(json.dumps(availability.gated_repositories(sources)))
 """
 UNPINNED = f"unpinned: the newest is {COMMIT}, and `python -m delta pin` writes it"
 TERMS = (
@@ -52,14 +51,15 @@ def hub() -> Iterator[Hub]:
         yield hub
 
 
-def check(env: dict[str, str], *keys: str) -> tuple[dict[str, list[str]], list[list[object]]]:
+def check(env: dict[str, str], *keys: str) -> dict[str, list[str]]:
     sources = {key: SOURCES[key] for key in keys or SOURCES}
-    answers, gated = run_client(CHECK, json.dumps(sources), env=env)
-    return json.loads(answers), json.loads(gated)
+    (answers,) = run_client(CHECK, json.dumps(sources), env=env)
+    found: dict[str, list[str]] = json.loads(answers)
+    return found
 
 
 def test_the_plan_says_of_each_source_whether_it_can_be_read(hub: Hub, tmp_path: Path) -> None:
-    answers, gated = check(hub_environment(hub, tmp_path))
+    answers = check(hub_environment(hub, tmp_path))
     page = "https://huggingface.co/datasets/own"
     refused = "has no such revision, or is private and needs HF_TOKEN"
     assert answers == {
@@ -72,36 +72,31 @@ def test_the_plan_says_of_each_source_whether_it_can_be_read(hub: Hub, tmp_path:
         "no repository": ["refused", f"{page}/none {refused}"],
         "rows": ["found", "on the hub"],
     }
-    assert gated == [["gated", "https://huggingface.co/own/gated", False]]
 
 
 @pytest.mark.parametrize(("token", "readable"), [(STRANGER, False), (ACCEPTED, True)])
 def test_the_account_of_the_token_must_have_accepted_the_terms(
     hub: Hub, tmp_path: Path, token: str, readable: bool
 ) -> None:
-    answers, gated = check(hub_environment(hub, tmp_path, token), "gated", "gated unpinned")
-    assert gated == [["gated", "https://huggingface.co/own/gated", readable]]
+    answers = check(hub_environment(hub, tmp_path, token), "gated", "gated unpinned")
     assert answers["gated"] == (["found", "on the hub"] if readable else ["refused", TERMS])
     assert answers["gated unpinned"] == ["refused", UNPINNED if readable else TERMS]
 
 
 def test_a_rate_limit_is_no_refusal(hub: Hub, tmp_path: Path) -> None:
-    hub.limited["/api/"] = 4  # each of two sources is asked for twice
-    answers, gated = check(hub_environment(hub, tmp_path), "open", "gated")
+    hub.limited["/api/"] = 2
+    answers = check(hub_environment(hub, tmp_path), "open", "gated")
     limited = ["not checked", "the hub limits requests; ask again in 1 s"]
-    assert (answers, gated) == ({"open": limited, "gated": limited}, [])
+    assert answers == {"open": limited, "gated": limited}
 
 
 def test_without_a_network_only_what_is_unpinned_is_in_the_way(tmp_path: Path) -> None:
     nobody = Hub(url="http://127.0.0.1:1")
-    answers, gated = check(hub_environment(nobody, tmp_path), "open", "unpinned", "rows")
+    answers = check(hub_environment(nobody, tmp_path), "open", "unpinned", "rows")
     how = "unpinned: `python -m delta pin` writes the newest commit where there is a network"
     no_network = ["not checked", "no network"]
-    assert (answers, gated) == (
-        {"open": no_network, "unpinned": ["refused", how], "rows": no_network},
-        [],
-    )
-    answers, _ = check(hub_environment(None, tmp_path), "open", "unpinned")
+    assert answers == {"open": no_network, "unpinned": ["refused", how], "rows": no_network}
+    answers = check(hub_environment(None, tmp_path), "open", "unpinned")
     lacking = ["refused", "HF_HUB_OFFLINE is set, the cache lacks it"]
     assert answers == {"open": lacking, "unpinned": ["refused", how]}
 
@@ -121,7 +116,7 @@ if not files:
 def test_offline_a_model_is_there_when_all_its_weights_are(hub: Hub, tmp_path: Path) -> None:
     online, offline = hub_environment(hub, tmp_path), hub_environment(None, tmp_path)
     run_client(DOWNLOAD, "own/open", COMMIT, env=online)
-    assert check(offline, "open")[0] == {"open": ["found", "in the local cache"]}
+    assert check(offline, "open") == {"open": ["found", "in the local cache"]}
     (weights,) = tmp_path.glob("hub/models--own--open/snapshots/*/model.safetensors")
     weights.unlink()  # as after an interrupted download
-    assert check(offline, "open")[0]["open"][0] == "refused"
+    assert check(offline, "open")["open"][0] == "refused"
