@@ -168,7 +168,7 @@ def test_a_sandbox_that_does_not_work_is_refused(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr("delta.grading.sandbox.check_sandbox", refuse)
     (check,) = machine.check_sandbox(paper())
-    assert str(check).startswith("sandbox: no user namespaces; expected one that works; in a cont")
+    assert str(check).startswith("sandbox: no user namespaces; expected one that works; start a c")
     without = paper().model_copy(update={"benchmarks": {}})
     assert list(machine.check_sandbox(without)) == []
 
