@@ -268,6 +268,6 @@ def test_repro_starts_nothing_where_something_is_in_the_way(
     monkeypatch.setattr(repro, "run_dvc", lambda *_, **__: pytest.fail("it was started"))
     assert repro.main(Namespace(record=False)) == 2
     assert capsys.readouterr().out.splitlines() == [
-        "This machine cannot finish the run; nothing was started:",
+        "This machine lacks what the run needs; nothing was started (`dvc repro` would not ask):",
         "GPUs: none is visible; …",
     ]
