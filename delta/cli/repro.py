@@ -28,6 +28,9 @@ from delta.plan.obstacles import obstacles
 from delta.plan.pending import ASKING_STAGES
 from delta.report import this_run
 
+OBSTACLES = (
+    "This machine lacks what the run needs; nothing was started (`dvc repro` would not ask):"
+)
 PROGRESS_FILE = Path(".dvc/tmp/progress.jsonl")
 # By a run, in Git. metrics/runs/ has the results of experiments, which a run does not write.
 DOWNLOADS = ("fetch", "questions", "problems")  # stages that need the network, and no GPU
@@ -204,7 +207,7 @@ def main(options: argparse.Namespace) -> int:
         ray_actors.check_installed("engine.kind")  # now, not after the downloads
     repair_dvc.main(options)
     if found := obstacles_of(all_params):
-        print("\n".join(["This machine cannot finish the run; nothing was started:", *found]))
+        print("\n".join([OBSTACLES, *found]))
         return INPUT_ERROR_CODE
     code = run_stages(all_params, options.record)
     if code == 0:

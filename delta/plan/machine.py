@@ -27,6 +27,7 @@ MIN_DRIVER = 580  # of CUDA 13, which torch 2.14 is built for
 MAX_USED_GIB = 1.0  # of a GPU before the run; vLLM takes a share of all of it
 MIN_SHARED_GIB = 1.0  # NCCL's documentation; containers have 64 MiB
 COMPILERS = ("gcc", "clang")  # in Triton's order
+SANDBOX_OPTIONS = ("seccomp", "systempaths", "apparmor")  # of Docker: user namespaces and /proc
 NO_GPU = "take a profile for CPUs, such as params.yaml as it is in Git"
 MEMINFO, CGROUP_LIMIT = Path("/proc/meminfo"), Path("/sys/fs/cgroup/memory.max")
 SHARED_MEMORY = Path("/dev/shm")
@@ -234,8 +235,8 @@ def check_sandbox(params: Params) -> Iterator[Check]:
     try:
         yield Check("sandbox", sandbox.check_sandbox(params.grading.code))
     except InputError as error:
-        remedy = "in a container: start it with --privileged, or --cap-add SYS_ADMIN and "
-        remedy += "--security-opt seccomp=unconfined --security-opt apparmor=unconfined"
+        options = (f"--security-opt {name}=unconfined" for name in SANDBOX_OPTIONS)
+        remedy = f"start a container with {' '.join(options)} (docs/one-gpu.md)"
         yield Check("sandbox", str(error), "one that works", remedy)
 
 

@@ -235,8 +235,11 @@ def server_section(params: Params, costs: Sequence[Cost]) -> Section:
 
 def hours_section(params: Params, hours: NodeHours | None, lower: Sequence[str]) -> Section:
     """Return the hours on the clock, billed and used; nothing where they are not known."""
-    if hours is None or not uses_gpu(params):
+    if not uses_gpu(params):
         return Section()
+    if hours is None:
+        unknown = "hours on the clock and billed: some of the numbers above are not known"
+        return Section(not_checked=[unknown])
     parts: dict[str, list[Step]] = {}
     for step in hours.steps:
         parts.setdefault(step.name, []).append(step)
@@ -253,7 +256,12 @@ def hours_section(params: Params, hours: NodeHours | None, lower: Sequence[str])
     ]
     for text in lower:
         lines += wrap(f"It would be less with {text}.")
-    return Section(lines)
+    blocks = [
+        f"{step.model or step.name} needs {step.busy} GPUs, the node has {hours.gpus} (--gpus)"
+        for step in hours.steps
+        if step.busy > hours.gpus
+    ]
+    return Section(lines, blocks)
 
 
 def _hour_cells(steps: Sequence[Step], gpus: int) -> list[str]:

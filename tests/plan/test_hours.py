@@ -92,7 +92,20 @@ def test_hours_with_unknown_parts_are_not_known() -> None:
     unknown = [asked("generate", "s1-3b", 1)._replace(hours=None)]
     assert hours.node_hours(Workspace(paper, {}), unknown, None, {}, 8) is None
     assert hours.node_hours(Workspace(paper, {}), [], TrainingCost(None, ""), {}, 8) is None
-    assert render.hours_section(paper, None, []).lines == []
+    section = render.hours_section(paper, None, [])
+    assert section.lines == []
+    assert section.not_checked == [
+        "hours on the clock and billed: some of the numbers above are not known"
+    ]
+    laptop = validate("", Params, read_all(ROOT / "params.yaml"))
+    assert render.hours_section(laptop, None, []).not_checked == []
+
+
+def test_a_model_that_needs_more_gpus_than_the_node_has_is_in_the_way() -> None:
+    paper = profile("paper")
+    steps = list(hours._asking(paper, [asked("evaluate", "nemotron-49b", 4)], sizes(paper), 2))
+    section = render.hours_section(paper, NodeHours(2, steps), [])
+    assert set(section.blocks) == {"nemotron-49b needs 4 GPUs, the node has 2 (--gpus)"}
 
 
 # The table of docs/gpu-hours.md

@@ -168,7 +168,7 @@ def test_a_sandbox_that_does_not_work_is_refused(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr("delta.grading.sandbox.check_sandbox", refuse)
     (check,) = machine.check_sandbox(paper())
-    assert str(check).startswith("sandbox: no user namespaces; expected one that works; in a cont")
+    assert str(check).startswith("sandbox: no user namespaces; expected one that works; start a c")
     without = paper().model_copy(update={"benchmarks": {}})
     assert list(machine.check_sandbox(without)) == []
 
@@ -268,6 +268,6 @@ def test_repro_starts_nothing_where_something_is_in_the_way(
     monkeypatch.setattr(repro, "run_dvc", lambda *_, **__: pytest.fail("it was started"))
     assert repro.main(Namespace(record=False)) == 2
     assert capsys.readouterr().out.splitlines() == [
-        "This machine cannot finish the run; nothing was started:",
+        "This machine lacks what the run needs; nothing was started (`dvc repro` would not ask):",
         "GPUs: none is visible; …",
     ]

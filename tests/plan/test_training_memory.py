@@ -24,7 +24,7 @@ def on_gpu(**changes: Any) -> TrainParams:
     return train_params(**{"bf16": True, "gradient_checkpointing": True} | changes)
 
 
-@pytest.mark.parametrize("name", sorted(SHAPES.keys() & KNOWN_MODELS.keys()))
+@pytest.mark.parametrize("name", SHAPES)
 def test_a_shape_has_the_parameters_of_its_model(name: str) -> None:
     shape, known = SHAPES[name], KNOWN_MODELS[name]
     counted = shape.layers * shape.layer_parameters + shape.embedding_parameters
@@ -85,16 +85,22 @@ def write_base(folder: Path, shape: Shape) -> None:
 def test_two_processes_measure_the_memory_that_is_computed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """FSDP2 on CPUs; every byte of a tensor is counted as on a GPU, but in the fused head."""
+    """FSDP2 on CPUs, two passes a step; every tensor counts as on a GPU, but in the fused head."""
     write_base(tmp_path / "base", TINY)
-    train = on_gpu(num_processes=2, fsdp=True, per_device_train_batch_size=1, max_length=300)
+    train = on_gpu(
+        num_processes=2,
+        fsdp=True,
+        per_device_train_batch_size=1,
+        gradient_accumulation_steps=2,
+        max_length=300,
+    )
     row: dict[str, Any] = {
         "prompt_ids": [5] * 10,
         "chosen_ids": [6] * 290,
         "rejected_ids": [7] * 290,
     }
     row |= {"ref_chosen_logps": -10.0, "ref_rejected_logps": -12.0}
-    launch.prepare_run(tmp_path / "run", train, tmp_path / "base", [row] * 4, [])
+    launch.prepare_run(tmp_path / "run", train, tmp_path / "base", [row] * 8, [])
     (tmp_path / "site").mkdir()
     (tmp_path / "site/sitecustomize.py").write_text(FAKE_GPUS)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "site"), str(ROOT)]))
