@@ -115,3 +115,12 @@ def test_the_numbers_of_the_docs_are_those_of_the_profile() -> None:
         f"16 bytes a weight, {16 * base.parameters / GIB:.0f} GiB",
     ):
         assert text in page, text
+
+
+def test_the_hours_on_the_page_are_those_of_the_table() -> None:
+    table = (ROOT / "docs/gpu-hours.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/one-gpu.md").read_text(encoding="utf-8")
+    first = dict(re.findall(r"^\| ([\w ]+) \| \d+ \| ([\d.]+) \|", table, re.M))
+    assert len(first) == 5
+    for name, hours in first.items():
+        assert re.search(rf"\b{hours} (hours )?on an {name}\b", page), name
