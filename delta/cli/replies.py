@@ -22,6 +22,7 @@ from delta import check
 from delta.check import Params
 from delta.core import paths, progress, tables
 from delta.core.console import Console
+from delta.core.fingerprint import FINGERPRINT_FILE
 from delta.core.processes import end_with_parent
 from delta.core.schemas import PROBLEM, TRACE
 from delta.grading import verify
@@ -62,7 +63,7 @@ def shared_models(
 def ready(
     asked: dict[str, list[AskedModel]], stages: Mapping[str, Stage]
 ) -> dict[str, list[AskedModel]]:
-    """Leave out items whose inputs will change and those that DVC would restore."""
+    """Leave out items whose inputs will change or lack the model, and those that DVC would restore."""
     names = {entry.item for entries in asked.values() for entry in entries}
     names = {
         name
@@ -73,7 +74,8 @@ def ready(
     return {
         model: left
         for model, entries in asked.items()
-        if len(left := [entry for entry in entries if entry.item in names]) > 1
+        if (paths.model(model) / FINGERPRINT_FILE).is_file()  # else the stage says what is missing
+        and len(left := [entry for entry in entries if entry.item in names]) > 1
     }
 
 

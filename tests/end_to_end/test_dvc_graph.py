@@ -73,6 +73,10 @@ def test_only_training_conversion_and_the_engine_import_torch_or_vllm() -> None:
         "delta/training/padding_free.py",
         "delta/training/model_io.py",
         "delta/training/reference_logps.py",
+        "delta/training/callback.py",
+        "delta/training/first_margin.py",
+        "delta/training/logps.py",
+        "delta/training/weight_changes.py",
         "delta/training/trl_adapter.py",
         "delta/training/trainer.py",
     }
