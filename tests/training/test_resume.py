@@ -1,6 +1,9 @@
 """An interrupted run ends like an uninterrupted one; early stopping keeps the best checkpoint."""
 
 import io
+import multiprocessing
+import re
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +50,31 @@ def test_an_interrupted_run_resumes_at_its_checkpoint_and_ends_the_same(
         tmp_path / "whole/history.tsv"
     )
     assert have_equal_weights(uninterrupted, resumed)
+
+
+def test_a_run_killed_again_and_again_ends_the_same(base: Path, tmp_path: Path) -> None:
+    params = two_epochs(dpo={"num_train_epochs": 10})
+    rows = with_reference(params, six_pairs())
+    whole, counts = train_model(params, rows, base, tmp_path / "whole")
+    spawn = multiprocessing.get_context("spawn")
+    for step in (2, 9, 21):
+        process = spawn.Process(target=train_model, args=(params, rows, base, tmp_path / "cut"))
+        process.start()
+        while process.is_alive() and not any(
+            int(mark.parent.name.partition("-")[2]) >= step
+            for mark in (tmp_path / "cut/run/checkpoints").glob("*/COMPLETE")
+        ):
+            process.join(0.01)
+        process.kill()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
+    output = io.StringIO()
+    resumed, resumed_counts = train_model(
+        params, rows, base, tmp_path / "cut", console=Console(output)
+    )
+    assert re.search(r"resuming from checkpoint-(2[1-9]|30)\n", output.getvalue())
+    assert resumed_counts == counts
+    assert have_equal_weights(whole, resumed)
 
 
 def converging(**changes: Any) -> tuple[TrainParams, Any, Any]:
