@@ -209,6 +209,22 @@ def test_a_checkpoint_is_due_by_the_clock_and_waits_for_the_next_log(
     assert saved == [(step, True) for step in (4, 8, 12, 16, 20)] + [(21, False)]
 
 
+@pytest.mark.parametrize(("first", "own", "is_due"), [(59, 61, False), (61, 59, True)])
+def test_the_clock_of_the_first_process_decides_for_all(
+    first: float, own: float, is_due: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    from delta.training import callback
+
+    seconds = iter([0, own, own])
+    monkeypatch.setattr(callback, "monotonic", lambda: next(seconds))
+    monkeypatch.setattr(callback, "broadcast", lambda _: torch.tensor(float(first)))
+    params = two_epochs(save_minutes=1)
+    other = callback.TrainingCallback(params, tmp_path, lambda *_: None, lambda _: None)
+    assert other._is_due() is is_due
+
+
 def test_weights_that_only_early_stopping_needs_have_no_optimizer(
     base: Path, tmp_path: Path
 ) -> None:
