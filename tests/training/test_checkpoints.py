@@ -130,8 +130,10 @@ def test_a_checkpoint_is_marked_while_training_goes_on(
     assert checkpoints.latest_resumable(tmp_path) == tmp_path / "checkpoint-25"
 
 
-def test_a_failure_of_the_thread_ends_the_training(tmp_path: Path) -> None:
+def test_a_failure_of_the_thread_ends_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     marker = checkpoints.BackgroundMarker(tmp_path, PATIENT)
+    monkeypatch.setattr(checkpoints, "MAX_UNMARKED", 0)
     with pytest.raises(FileNotFoundError):
         marker.mark(7, resumable=True)
-        marker.wait()

@@ -1,6 +1,9 @@
 """An interrupted run ends like an uninterrupted one; early stopping keeps the best checkpoint."""
 
 import io
+import multiprocessing
+import re
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +50,31 @@ def test_an_interrupted_run_resumes_at_its_checkpoint_and_ends_the_same(
         tmp_path / "whole/history.tsv"
     )
     assert have_equal_weights(uninterrupted, resumed)
+
+
+def test_a_run_killed_again_and_again_ends_the_same(base: Path, tmp_path: Path) -> None:
+    params = two_epochs(dpo={"num_train_epochs": 10})
+    rows = with_reference(params, six_pairs())
+    whole, counts = train_model(params, rows, base, tmp_path / "whole")
+    spawn = multiprocessing.get_context("spawn")
+    for step in (2, 9, 21):
+        process = spawn.Process(target=train_model, args=(params, rows, base, tmp_path / "cut"))
+        process.start()
+        while process.is_alive() and not any(
+            int(mark.parent.name.partition("-")[2]) >= step
+            for mark in (tmp_path / "cut/run/checkpoints").glob("*/COMPLETE")
+        ):
+            process.join(0.01)
+        process.kill()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
+    output = io.StringIO()
+    resumed, resumed_counts = train_model(
+        params, rows, base, tmp_path / "cut", console=Console(output)
+    )
+    assert re.search(r"resuming from checkpoint-(2[1-9]|30)\n", output.getvalue())
+    assert resumed_counts == counts
+    assert have_equal_weights(whole, resumed)
 
 
 def converging(**changes: Any) -> tuple[TrainParams, Any, Any]:
@@ -179,6 +207,22 @@ def test_a_checkpoint_is_due_by_the_clock_and_waits_for_the_next_log(
     train_model(params, with_reference(params, six_pairs()), base, tmp_path)
     # Logs at 2, 4, ...: after 40 s it is too early, after 80 s due. The end has weights only.
     assert saved == [(step, True) for step in (4, 8, 12, 16, 20)] + [(21, False)]
+
+
+@pytest.mark.parametrize(("first", "own", "is_due"), [(59, 61, False), (61, 59, True)])
+def test_the_clock_of_the_first_process_decides_for_all(
+    first: float, own: float, is_due: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    from delta.training import callback
+
+    seconds = iter([0, own, own])
+    monkeypatch.setattr(callback, "monotonic", lambda: next(seconds))
+    monkeypatch.setattr(callback, "broadcast", lambda _: torch.tensor(float(first)))
+    params = two_epochs(save_minutes=1)
+    other = callback.TrainingCallback(params, tmp_path, lambda *_: None, lambda _: None)
+    assert other._is_due() is is_due
 
 
 def test_weights_that_only_early_stopping_needs_have_no_optimizer(
