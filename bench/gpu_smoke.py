@@ -110,6 +110,9 @@ def run(groups: list[Group], tiny: bool, out: Path, limit_s: float = LIMIT_S) ->
     if not tiny and device == "cpu":
         print("bench.gpu_smoke: no GPU is here; expected --tiny", file=sys.stderr)
         return 2
+    if device == "cuda":  # TRL refuses a process that sees several
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES", "0")
+        os.environ["CUDA_VISIBLE_DEVICES"] = visible.split(",")[0]
     if device == "cpu":  # a GPU's library must not be loaded before a process is forked
         multiprocessing.set_forkserver_preload(PRELOADED)
     end = time.monotonic() + limit_s

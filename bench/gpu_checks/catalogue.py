@@ -148,7 +148,7 @@ GROUPS = {
     "batch_noise": Group(
         f"{_HERE}.precision:batch_noise", ("batch_noise_bfloat16", "batch_noise_float32"), 60
     ),
-    "first_margin": Group(f"{_HERE}.precision:first_margin", ("first_margin",), 60),
+    "first_margin": Group(f"{_HERE}.precision:first_margin", ("first_margin",), 120),
     "update": Group(f"{_HERE}.precision:update", ("update_in_float32", "update_in_bfloat16"), 60),
     "training_step": Group(
         f"{_HERE}.training_step:run",

@@ -1,6 +1,7 @@
 """What a check of bench/gpu_smoke.py is given, and what it returns."""
 
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -72,5 +73,9 @@ class SkippedError(Exception):
 
 
 def has_nvidia_driver() -> bool:
-    """Return whether a GPU is here, without a context on it."""
-    return shutil.which("nvidia-smi") is not None and Path("/dev/nvidiactl").exists()
+    """Return whether NVIDIA's driver lists a GPU, without a context on it."""
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return False
+    done = subprocess.run([program, "-L"], capture_output=True, text=True, check=False)
+    return done.returncode == 0 and "GPU" in done.stdout

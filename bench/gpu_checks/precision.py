@@ -74,7 +74,7 @@ def first_margin(setting: Setting) -> Iterator[Measured]:
     longest, shortest = setting.sized((700, 400), (70, 40))
     params = models.train_params(setting, per_device_train_batch_size=2, max_length=longest)
     rows = models.pairs(PAIRS, longest, shape["vocab_size"], shortest)
-    layers = setting.sized(8, 2)
+    layers = setting.sized(4, 2)
     fingerprint = models.write_model(base, shape, layers, setting.device, LOGIT_SD)
     with ReplyCache(setting.folder / "first-margin-logps") as cache:
         rows = to_trl_columns(params, rows)

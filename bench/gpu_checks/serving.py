@@ -4,6 +4,7 @@ Every group starts one engine. The files in the folder that all groups share car
 one to the next.
 """
 
+import gc
 import importlib.util
 import json
 import os
@@ -153,6 +154,9 @@ def float32(setting: Setting) -> Iterator[Measured]:
     """Yield whether a float32 engine writes what Transformers does, and its tokens a second."""
     folder = _model(setting)
     engine = _engine(setting, folder, "float32", enforce_eager=True)
+    texts = [f"What is {n} times {n + 1}?" for n in range(GREEDY_PROMPTS)]
+    prompts = [engine.render(engine.chat_format.messages(text)) for text in texts]
+    expected = _greedy(setting, engine, prompts)  # before the engine takes the GPU's memory
     llm_engine = engine.load()
     written: dict[str, list[int]] = {}
     step = llm_engine.step
@@ -164,8 +168,6 @@ def float32(setting: Setting) -> Iterator[Measured]:
 
     llm_engine.step = recording_step
     greedy = SamplingParams(temperature=0.0, top_p=1.0, max_tokens=GREEDY_TOKENS, seed=0)
-    texts = [f"What is {n} times {n + 1}?" for n in range(GREEDY_PROMPTS)]
-    prompts = [engine.render(engine.chat_format.messages(text)) for text in texts]
     requests = [build_request(greedy, engine, MODEL, prompt, 0) for prompt in prompts]
     list(engine.generate(requests))
     requests_timed, _ = _requests(setting, engine)
@@ -173,7 +175,6 @@ def float32(setting: Setting) -> Iterator[Measured]:
     replies = dict(engine.generate([request for _, request in requests_timed]))
     seconds = time.perf_counter() - start
     lengths = [reply[2:4] for reply in replies.values() if isinstance(reply, Reply)]
-    expected = _greedy(setting, folder, engine, prompts)
     equal = [written[r.key()] == tokens for r, tokens in zip(requests, expected, strict=True)]
     details = {"backends": _backends(llm_engine), "prompts": len(prompts), "tokens": GREEDY_TOKENS}
     yield Measured("float32_serving", sum(equal) / len(equal), details)
@@ -191,11 +192,11 @@ def judge_grammar(setting: Setting) -> Iterator[Measured]:
     require_vllm()
     folder = setting.folder / "gpt-oss"
     size = write_tokenizer(folder, "gpt-oss")
-    # vLLM's CPU build has no attention with sinks; there the grammar runs on a Llama.
-    architecture = "GptOss" if setting.device == "cuda" else "Llama"
-    model = write_weights(folder, architecture, size, eos=6, hidden=64, seed=0)
+    model = write_weights(folder, "GptOss", size, eos=6, hidden=64, seed=0)
     engine = _engine(setting, folder, _dtype(setting), enforce_eager=True, chat_format="gpt-oss")
-    sampling = SamplingParams(temperature=1.0, top_p=1.0, max_tokens=600, seed=1)
+    sampling = SamplingParams(
+        temperature=1.0, top_p=1.0, max_tokens=setting.sized(600, 400), seed=1
+    )
     prompt = engine.render(engine.chat_format.messages("Rate it."))
     requests = [
         replace(
@@ -203,7 +204,7 @@ def judge_grammar(setting: Setting) -> Iterator[Measured]:
             schema=json.dumps(SCHEMA),
             channels=True,
         )
-        for sample in range(setting.sized(64, 12))
+        for sample in range(setting.sized(64, 8))
     ]
     valid, ended, reasoned = 0, 0, 0
     for _, reply in engine.generate(requests):
@@ -212,7 +213,7 @@ def judge_grammar(setting: Setting) -> Iterator[Measured]:
             ended += 1
             valid += _is_valid(reply.text[span.answer_start or 0 :])
             reasoned += span.reasoning_end > span.reasoning_start
-    details: Details = {"architecture": architecture, "backends": _backends(engine.load())}
+    details: Details = {"backends": _backends(engine.load())}
     details |= {"replies": len(requests), "ended": ended, "reasoned": reasoned}
     yield Measured("judge_grammar", valid / ended if ended else 0.0, details)
 
@@ -304,15 +305,13 @@ def _backends(llm_engine: Any) -> list[str]:
     return sorted({backend.get_name() for backend in backends})
 
 
-def _greedy(
-    setting: Setting, folder: Path, engine: VllmEngine, prompts: list[str]
-) -> list[list[int]]:
+def _greedy(setting: Setting, engine: VllmEngine, prompts: list[str]) -> list[list[int]]:
     """Return the tokens that Transformers writes after each prompt in float32."""
     import torch
 
     from delta.training import model_io
 
-    model = model_io.load(folder, "float32").to("cpu" if setting.tiny else setting.device)
+    model = model_io.load(engine.folder, "float32").to(setting.device)
     replies = []
     for prompt in prompts:
         tokens = engine.tokenizer(prompt, add_special_tokens=False, return_tensors="pt")
@@ -320,4 +319,8 @@ def _greedy(
         with torch.no_grad():
             output = model.generate(ids, do_sample=False, max_new_tokens=GREEDY_TOKENS)
         replies.append(output[0, ids.shape[1] :].tolist())
+    del model
+    gc.collect()
+    if setting.device == "cuda":
+        torch.cuda.empty_cache()
     return replies

@@ -99,8 +99,8 @@ def _unsharded(model: Any) -> int:
     parameters: dict[int, Any] = {}  # modules that are wrapped together have one group
     for module in model.modules():
         if isinstance(module, FSDPModule):
-            group = module._get_fsdp_state()._fsdp_param_group
-            parameters |= {id(each): each for each in (group.fsdp_params if group else [])}
+            for group in module._get_fsdp_state()._fsdp_param_groups:
+                parameters |= {id(each): each for each in group.fsdp_params}
     total = 0
     for parameter in parameters.values():
         gradient = parameter.unsharded_accumulated_grad
