@@ -63,7 +63,7 @@ def shared_models(
 def ready(
     asked: dict[str, list[AskedModel]], stages: Mapping[str, Stage]
 ) -> dict[str, list[AskedModel]]:
-    """Leave out items whose inputs will change or lack the model, and those that DVC would restore."""
+    """Leave out items whose inputs will change, that lack a model, or that DVC would restore."""
     names = {entry.item for entries in asked.values() for entry in entries}
     names = {
         name
