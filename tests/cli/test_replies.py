@@ -20,6 +20,7 @@ from delta.cli import replies
 from delta.core import params as params_file
 from delta.core import paths, tables
 from delta.core.console import Console
+from delta.core.fingerprint import FINGERPRINT_FILE
 from delta.core.schemas import QUESTION
 from delta.inference import reply_cache
 from delta.inference.generate import SampledParams, trace_requests
@@ -120,11 +121,18 @@ def test_a_model_at_a_server_has_nothing_to_load() -> None:
     assert models(params, "generate", all_pending()) == {}
 
 
-def test_items_that_wait_or_that_dvc_would_restore_are_left_out(
-    monkeypatch: pytest.MonkeyPatch,
+def test_items_that_wait_lack_the_model_or_would_be_restored_are_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     stages = all_pending("problems")
     asked = replies.shared_models(SMOKE, stages, "generate")
+    monkeypatch.setattr(dvc_state, "restorable", lambda _: set())
+    assert replies.ready(asked, stages) == {}
+    folder = paths.model(MODEL)
+    folder.mkdir(parents=True)
+    (folder / FINGERPRINT_FILE).touch()
+    assert len(replies.ready(asked, stages)[MODEL]) == 3
     monkeypatch.setattr(dvc_state, "restorable", lambda _: {"generate@one-shot"})
     (entries,) = replies.ready(asked, stages).values()
     assert [entry.item for entry in entries] == ["generate@zero-shot", "generate@three-shot"]
