@@ -152,10 +152,12 @@ def main(console: Console, options: argparse.Namespace) -> None:
     if options.model is not None:
         asked = {model: asked[model] for model in asked if model == options.model}
     elif len(asked) > 1:
-        return _in_processes(stage, asked)
+        _in_processes(stage, asked)
+        asked = {}
     for model, entries in asked.items():
         caches = [entry.cache for entry in entries]
         result = fill_caches(console, Workspace(params, stages), stage, model, caches)
         seconds = time.monotonic() - started
         console.print(f"replies {stage}: {result} ({progress.duration(seconds)})")
-    return None
+    if options.model is None:
+        progress.end_replies(stage)

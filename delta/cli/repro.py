@@ -62,17 +62,18 @@ def run_stages(all_params: Params, record: bool = False) -> int:
         print(f"Nothing to run: all {len(stages)} stages are up to date.")
         return 0
     profile = all_params.profile
-    progress.start(PROGRESS_FILE, names, stage_seconds.seconds_of(profile))
+    to_run = commands(all_params, stages)
+    progress.start(PROGRESS_FILE, steps_of(to_run, names), stage_seconds.seconds_of(profile))
     run = progress.read(PROGRESS_FILE)
     left = None if run is None else run.seconds_left()
     about = "" if left is None else f", about {progress.rough_duration(left)}"
     print(f"{len(names)} of {len(stages)} stages to run{about}", flush=True)
     code = 0
-    for command in commands(all_params, stages):
+    for command in to_run:
         code = code or run_command(*command, progress_file=PROGRESS_FILE)
     run = progress.read(PROGRESS_FILE)
     if code == 0 and run is not None:
-        if skipped := len(names) - len(run.ended):
+        if skipped := len(names) - len(run.ended.keys() & set(names)):
             print(f"{skipped} of these did not have to run: unchanged, or in DVC's run cache.")
         if record:
             stage_seconds.write(profile, run.seconds())
@@ -104,6 +105,18 @@ def commands(all_params: Params, stages: list[Stage]) -> list[list[str]]:
             build({name for item in items for name in by_name[item].before})
             before.append([sys.executable, "-m", "delta", "replies", stage])
     return [*before, ["dvc", "repro"]]
+
+
+def steps_of(commands_: list[list[str]], names: list[str]) -> list[str]:
+    """Return the steps of a run in order: the stages `names`, and the commands between them."""
+    steps: list[str] = []
+    for command in commands_:
+        if command[0] == "dvc":
+            targets = [word for word in command if word in names] or names
+            steps += [name for name in targets if name not in steps]
+        else:
+            steps.append(progress.REPLIES + command[-1])
+    return steps
 
 
 def run_dvc(*words: str, progress_file: Path | None = None) -> int:

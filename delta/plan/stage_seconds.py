@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from delta.core import progress
 from delta.core.errors import InputError
 from delta.core.files import write_text
 from delta.core.machine import cpu
-from delta.core.progress import rough_duration
 
 FILE = Path(__file__).with_suffix(".json")
 
@@ -25,7 +25,8 @@ class StageSeconds(NamedTuple):
     profile: str  # `profile` of params.yaml
     machine: str | None
     date: str | None
-    seconds: dict[str, float]  # "train", "generate@zero-shot" → wall-clock time, all processes
+    # "train", "generate@zero-shot", "replies generate" → wall-clock time, all processes
+    seconds: dict[str, float]
 
 
 def read(path: Path = FILE) -> StageSeconds:
@@ -47,7 +48,9 @@ def describe(profile: str, stages: Iterable[str], path: Path = FILE) -> str | No
     recorded, names = read(path), set(stages)
     if recorded.profile != profile or not names or not names <= recorded.seconds.keys():
         return None
-    took = rough_duration(sum(recorded.seconds[name] for name in names))
+    groups = {name.partition("@")[0] for name in names}
+    names |= recorded.seconds.keys() & {progress.REPLIES + group for group in groups}
+    took = progress.rough_duration(sum(recorded.seconds[name] for name in names))
     return (
         f"Recorded: these stages took {took} with the profile's own parameters and no cached reply "
         f"({recorded.machine}, {recorded.date})."

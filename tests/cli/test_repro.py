@@ -170,6 +170,16 @@ def test_a_judge_that_is_a_model_is_asked_when_all_verdicts_are_there() -> None:
     ]
 
 
+def test_the_steps_of_a_run_are_its_stages_and_the_commands_between_them() -> None:
+    names = [stage.name for stage in smoke_stages()]
+    steps = repro.steps_of(repro.commands(SMOKE, smoke_stages()), names)
+    assert steps[:6] == [
+        *("fetch@smollm2-135m", "questions@sums", "problems"),
+        *("replies generate", "replies evaluate", "generate@zero-shot"),
+    ]
+    assert [step for step in steps if not step.startswith("replies ")] == names
+
+
 def test_where_no_model_is_shared_dvc_is_started_once() -> None:
     done = {stage.name: UP_TO_DATE for stage in smoke_stages()}
     del done["generate@one-shot"], done["train"], done["evaluate@policy"]

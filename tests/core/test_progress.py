@@ -47,6 +47,24 @@ def test_a_stage_of_a_run_says_its_number_its_time_and_what_is_left(
     assert run.seconds() == {"pair": 60, "train": 3720, "evaluate@policy": 5}
 
 
+def test_the_time_of_a_command_between_stages_is_its_own(
+    tmp_path: Path, clock: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "progress"
+    recorded = {"replies generate": 100.0, "generate@one": 10.0, "generate@two": 10.0}
+    progress.start(path, list(recorded), recorded)
+    monkeypatch.setenv("DELTA_PROGRESS", str(path))
+    clock[0] = 200.0
+    progress.end_replies("generate")
+    progress.end_replies("judge")  # no step of this run
+    clock[0] = 210.0
+    line = progress.end_stage("generate@one", "8 traces", 3.0)
+    assert line == "stage 1 of 2: generate one: 8 traces (10 s, about 10 s left)"
+    run = progress.read(path)
+    assert run is not None
+    assert run.seconds() == {"replies generate": 100, "generate@one": 10}
+
+
 @pytest.mark.usefixtures("run_file")
 def test_stages_that_dvc_skips_are_passed(clock: list[float]) -> None:
     clock[0] = 160.0

@@ -48,6 +48,10 @@ def test_the_plan_says_how_long_recorded_stages_took(tmp_path: Path) -> None:
         "Recorded: these stages took 4 min with the profile's own parameters and no cached reply "
         "(2 × Toy CPU, 2026-01-02)."
     )
+    seconds |= {"generate@one": 5.0, "replies generate": 600.0}
+    path.write_text(json.dumps({**RECORD, "seconds": seconds}))
+    assert "took 10 min with" in str(stage_seconds.describe("laptop", ["generate@one"], path))
+    assert "took 2 min with" in str(stage_seconds.describe("laptop", ["train"], path))
     assert stage_seconds.describe("laptop", ["train", "analyze"], path) is None  # not recorded
     assert stage_seconds.describe("paper", ["train"], path) is None
     assert stage_seconds.describe("laptop", [], path) is None
