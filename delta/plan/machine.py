@@ -18,9 +18,8 @@ from delta.core.errors import InputError
 from delta.data.formats.code import HumanEvalSource, LiveCodeBenchSource
 from delta.grading import sandbox
 from delta.inference.config import ServingParams
-from delta.plan.model_sizes import BYTES, Size
+from delta.plan.model_sizes import BYTES, GIB, Size
 
-GIB = 2**30
 QUERY = ("index", "uuid", "name", "driver_version", "memory.total", "memory.used")
 QUERY_TIMEOUT_S = 60  # a node with eight GPUs and no persistence daemon takes many seconds
 MIN_DRIVER = 580  # of CUDA 13, which torch 2.14 is built for

@@ -9,10 +9,51 @@ from delta.check import Params
 from delta.core import paths
 from delta.data.fetch import ModelParams
 from delta.inference.config import ServingParams
-from delta.plan.training_memory import Shape
 
+GIB = 2**30
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 PACKED_DTYPES = {"U8", "I8", "I32", "F4"}  # one number holds several weights
+
+
+class Shape(NamedTuple):
+    """The sizes of a model's layers, by the names of its configuration."""
+
+    hidden: int
+    intermediate: int
+    layers: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    vocabulary: int
+    tied: bool  # embedding and head are one matrix
+
+    @property
+    def kv(self) -> int:
+        """Return the width of a token's keys."""
+        return self.kv_heads * self.head_dim
+
+    @property
+    def linear_layers(self) -> dict[str, tuple[int, int]]:
+        """Return input and output width of each linear layer, by Llama's names."""
+        attention, hidden, wide = self.heads * self.head_dim, self.hidden, self.intermediate
+        return {
+            "q_proj": (hidden, attention),
+            "k_proj": (hidden, self.kv),
+            "v_proj": (hidden, self.kv),
+            "o_proj": (attention, hidden),
+            "gate_proj": (hidden, wide),
+            "up_proj": (hidden, wide),
+            "down_proj": (wide, hidden),
+        }
+
+    @property
+    def layer_parameters(self) -> int:
+        return sum(inputs * outputs for inputs, outputs in self.linear_layers.values())
+
+    @property
+    def embedding_parameters(self) -> int:
+        """Return the parameters of embedding and head."""
+        return self.vocabulary * self.hidden * (1 if self.tied else 2)
 
 
 class KnownModel(NamedTuple):

@@ -8,11 +8,10 @@ from delta.plan.availability import REFUSED, AskHub, InCache, check_sources, ext
 from delta.plan.costs import uses_gpu
 from delta.plan.dvc_state import Stage
 from delta.plan.machine import check_machine, needs
-from delta.plan.model_sizes import Sizes, sizes
+from delta.plan.model_sizes import GIB, Sizes, sizes
 from delta.plan.pending import pending_requests
 from delta.plan.requests import Workspace
 from delta.plan.resources import disk_bytes
-from delta.plan.speeds import GIB
 
 
 def obstacles(

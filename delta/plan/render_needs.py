@@ -10,7 +10,7 @@ from delta.plan.assumptions import assumptions
 from delta.plan.availability import FOUND, NOT_CHECKED, REFUSED, Availability, ExternalSource
 from delta.plan.costs import Cost, uses_gpu
 from delta.plan.machine import Check
-from delta.plan.model_sizes import Sizes
+from delta.plan.model_sizes import GIB, Sizes
 from delta.plan.requests import Workspace
 from delta.plan.resources import (
     disk_bytes,
@@ -20,7 +20,7 @@ from delta.plan.resources import (
     training_fit,
 )
 from delta.plan.section import WIDTH, Section, align_columns, wrap
-from delta.plan.speeds import GIB, Gpu
+from delta.plan.speeds import Gpu
 from delta.plan.training_memory import kept_bytes
 
 

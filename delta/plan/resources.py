@@ -8,9 +8,9 @@ from delta.inference.config import ServingParams, VllmParams
 from delta.plan.assumptions import CHARACTERS, COPIES, CUDA_GIB, ENGINE_GIB, OPTIMIZER
 from delta.plan.costs import Cost
 from delta.plan.machine import ram_bytes
-from delta.plan.model_sizes import BYTES, Size, Sizes
+from delta.plan.model_sizes import BYTES, GIB, Size, Sizes
 from delta.plan.requests import Workspace
-from delta.plan.speeds import GIB, Gpu
+from delta.plan.speeds import Gpu
 from delta.plan.training_memory import TrainingMemory, batch_tokens, kept_bytes, training_memory
 from delta.training.config import LoraParams, TrainParams
 

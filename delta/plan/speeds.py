@@ -15,9 +15,8 @@ from delta.plan.assumptions import (
     TENSOR_PARALLEL,
     TRAINING,
 )
-from delta.plan.model_sizes import Size
+from delta.plan.model_sizes import GIB, Size
 
-GIB = 2**30
 SEQUENCES = 100  # at once, where the bytes of a token in the KV cache are not known
 
 

@@ -2,61 +2,20 @@
 
 The bytes a token count live tensors of a Llama under TRL: fused head, batches without padding,
 autocast. tests/plan/test_training_memory.py measures them. Left out: CUDA itself and what its
-allocator loses to fragments (costs.CUDA_GIB).
+allocator loses to fragments (assumptions.CUDA_GIB).
 """
 
 from typing import NamedTuple
 
+from delta.plan.model_sizes import BYTES, Shape
 from delta.training.config import LoraParams, TrainParams
 
-FLOAT32, BFLOAT16 = 4, 2
 MLP = {"gate_proj", "up_proj", "down_proj"}
 # Unsharded layers that are there at once in FSDP2's backward pass: the one at work, the next one
 # gathered, the gradient of the one before on its way to its owners, and of the layer at work a
 # bfloat16 copy of its widest matrices with a gradient.
 LAYERS_AT_ONCE = 3.5
 CAST_LAYER = 0.5  # the last of these is there without FSDP too
-
-
-class Shape(NamedTuple):
-    """The sizes of a model's layers, by the names of its configuration."""
-
-    hidden: int
-    intermediate: int
-    layers: int
-    heads: int
-    kv_heads: int
-    head_dim: int
-    vocabulary: int
-    tied: bool  # embedding and head are one matrix
-
-    @property
-    def kv(self) -> int:
-        """Return the width of a token's keys."""
-        return self.kv_heads * self.head_dim
-
-    @property
-    def linear_layers(self) -> dict[str, tuple[int, int]]:
-        """Return input and output width of each linear layer, by Llama's names."""
-        attention, hidden, wide = self.heads * self.head_dim, self.hidden, self.intermediate
-        return {
-            "q_proj": (hidden, attention),
-            "k_proj": (hidden, self.kv),
-            "v_proj": (hidden, self.kv),
-            "o_proj": (attention, hidden),
-            "gate_proj": (hidden, wide),
-            "up_proj": (hidden, wide),
-            "down_proj": (wide, hidden),
-        }
-
-    @property
-    def layer_parameters(self) -> int:
-        return sum(inputs * outputs for inputs, outputs in self.linear_layers.values())
-
-    @property
-    def embedding_parameters(self) -> int:
-        """Return the parameters of embedding and head."""
-        return self.vocabulary * self.hidden * (1 if self.tied else 2)
 
 
 class TrainingMemory(NamedTuple):
@@ -89,12 +48,12 @@ def training_memory(
     train: TrainParams, parameters: float, shape: Shape, tokens: int
 ) -> TrainingMemory:
     """Return the memory of a process whose forward pass reads `tokens` tokens."""
-    width = FLOAT32 if train.dtype == "float32" else BFLOAT16
+    width = BYTES[train.dtype]
     shards = train.num_processes if train.fsdp else 1
     weights, trained, trained_width = parameters * width / shards, parameters / shards, width
     if train.lora is not None:
-        trained, trained_width = adapter_parameters(train.lora, shape), FLOAT32
-        weights += trained * FLOAT32
+        trained, trained_width = adapter_parameters(train.lora, shape), BYTES["float32"]
+        weights += trained * trained_width
     moments = trained * _moments_width(train, trained_width)
     layer = shape.layer_parameters * width
     if train.fsdp:
@@ -118,7 +77,7 @@ def training_memory(
 
 def kept_bytes(train: TrainParams, parameters: float) -> float:
     """Return weights, gradients and moments without adapters, where the shape is not known."""
-    width = FLOAT32 if train.dtype == "float32" else BFLOAT16
+    width = BYTES[train.dtype]
     each = width if train.lora is not None else 2 * width + _moments_width(train, width)
     return parameters * each / (train.num_processes if train.fsdp else 1)
 

@@ -11,8 +11,9 @@ from delta.core.params import read_all
 from delta.experiments.grid import expand_grid
 from delta.inference.config import ServingParams
 from delta.plan import model_sizes
+from delta.plan.model_sizes import GIB
 from delta.plan.resources import serving_fit, training_fit
-from delta.plan.speeds import GIB, Gpu
+from delta.plan.speeds import Gpu
 from tests.helpers.import_closure import ROOT
 
 FILE = ROOT / "profiles/gpu.yaml"

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from delta.plan.model_sizes import KNOWN_MODELS, SHAPES
-from delta.plan.training_memory import Shape, batch_tokens, layer_bytes, training_memory
+from delta.plan.model_sizes import KNOWN_MODELS, SHAPES, Shape
+from delta.plan.training_memory import batch_tokens, layer_bytes, training_memory
 from delta.training import launch
 from delta.training.config import TrainParams
 from tests.helpers.import_closure import ROOT
