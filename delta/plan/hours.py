@@ -10,23 +10,17 @@ from delta.check import Params
 from delta.core import paths
 from delta.inference.config import ServingParams
 from delta.inference.generate import SampledParams
-from delta.plan.assumptions import (
-    DISK_GBPS,
-    DOWNLOAD_GBPS,
-    ENGINE_S,
-    GRADING_S,
-    OPTIMIZER,
-)
+from delta.plan.assumptions import DISK_GBPS, DOWNLOAD_GBPS, ENGINE_S, GRADING_S, OPTIMIZER
 from delta.plan.costs import HOUR_S, Cost, TrainingCost, asking_hours, num_evaluations
 from delta.plan.model_sizes import BYTES, Size, Sizes
+from delta.plan.pending import ASKING_STAGES
 from delta.plan.requests import Workspace
 from delta.plan.resources import TENSOR_PARALLEL_SIZES, models_to_fetch, serving_fit
 from delta.plan.speeds import Gpu
 
 DOWNLOAD, START, LAST = "fetch", "starts", "last replies"
 GRADE, TRAIN, CHECKPOINT = "grading", "train", "checkpoints"
-ASKING = ("generate", "verify", "judge", "evaluate")
-WORTH_SAYING = 0.02  # fraction of the billed hours
+MIN_SAVING = 0.02  # fraction of the billed hours; what lowers them by less is not listed
 
 
 class Step(NamedTuple):
@@ -195,16 +189,16 @@ def what_would_lower(params: Params, hours: NodeHours, others: dict[str, Alterna
         (idle(CHECKPOINT), "a larger train.save_minutes, or a faster disk"),
     ]
     if params.engine.kind == "vllm":
-        lower.append((idle(*ASKING), "engine.kind: ray, which keeps every GPU busy"))
+        lower.append((idle(*ASKING_STAGES), "engine.kind: ray, which keeps every GPU busy"))
     else:
-        lower.append((idle(*ASKING), "as many GPUs as tensor_parallel_size divides"))
+        lower.append((idle(*ASKING_STAGES), "as many GPUs as tensor_parallel_size divides"))
     if train.num_processes < gpus:
         lower.append((idle(TRAIN), f"train.num_processes: {gpus}, or training on fewer GPUs"))
     for model, other in others.items():
-        used = sum(s.used for s in hours.steps if s.model == model and s.name in ASKING)
+        used = sum(s.used for s in hours.steps if s.model == model and s.name in ASKING_STAGES)
         text = f"serving.{model}.tensor_parallel_size: {other.tensor_parallel_size}"
         if other.tensor_parallel_size <= gpus:
             lower.append((used * (1 - other.share), text))
-    least = WORTH_SAYING * hours.billed
+    least = MIN_SAVING * hours.billed
     ordered = sorted(lower, reverse=True)
     return [f"{text} ({saved:,.1f} GPU h)" for saved, text in ordered if saved > least]

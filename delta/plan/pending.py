@@ -25,6 +25,7 @@ from delta.judging import judge
 from delta.judging.budget import Budget, within_budget
 from delta.judging.judge import LlmParams
 from delta.judging.trace_order import IS_COMPLETE, RequireComplete
+from delta.plan.assumptions import CHARACTERS, UNRESOLVED
 from delta.plan.requests import (
     PendingRequests,
     RequestGroup,
@@ -34,7 +35,6 @@ from delta.plan.requests import (
 )
 from delta.prompts import prompt_files
 
-CHARS_PER_TOKEN = 4
 ASKING_STAGES = ("generate", "verify", "judge", "evaluate")  # as dvc.yaml has them
 KNOWN_QUESTIONS = {  # by format: rows of the benchmark's test set that have a question
     "math-500": 500,
@@ -50,7 +50,6 @@ KNOWN_QUESTIONS = {  # by format: rows of the benchmark's test set that have a q
     "humaneval": 164,
 }
 RELEASES = {1: 400, 2: 511, 3: 612, 4: 713, 5: 880, 6: 1_055}  # of LiveCodeBench, by files
-UNRESOLVED_FRACTION = 0.3  # of a generator's traces, sent to the model that compares answers
 
 
 class AskedModel(NamedTuple):
@@ -144,7 +143,7 @@ def _mean_tokens(frame: pl.DataFrame | None, examples: int) -> float | None:
     characters = sum(int(text.str.len_chars().sum()) for text in texts)
     turns = prompt_files.worked_example_turns(examples)
     example_length = sum(len(turn["content"]) for turn in turns)
-    return (characters / frame.height + example_length) / CHARS_PER_TOKEN
+    return (characters / frame.height + example_length) / CHARACTERS.value
 
 
 def _ask(generate: GenerateFn, requests: Iterable[tuple[object, Request]]) -> None:
@@ -233,7 +232,7 @@ def _unresolved(workspace: Workspace, name: str, problems: TableEstimate) -> Tab
         return TableEstimate(frame, 0, settled=False)
     per_problem, expected = traces_per_problem(workspace.params, name), None
     if problems.expected is not None and per_problem is not None:
-        expected = round(UNRESOLVED_FRACTION * problems.expected * per_problem)
+        expected = round(UNRESOLVED.value * problems.expected * per_problem)
     return TableEstimate(frame, expected, settled=False)
 
 

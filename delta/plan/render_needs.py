@@ -117,6 +117,6 @@ def assumption_section(params: Params, gpu: Gpu, is_here: bool) -> Section:
     if not uses_gpu(params):
         machine = "two CPU cores"
     lines = textwrap.wrap(f"Assumed, on {machine}", WIDTH)
-    for value, reason in assumptions(uses_gpu(params)):
-        lines += wrap(f"{value:,g} {reason}")
+    for assumption in assumptions(uses_gpu(params)):
+        lines += wrap(f"{assumption.value:,g} {assumption.reason}")
     return Section(lines)
