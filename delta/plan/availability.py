@@ -1,7 +1,7 @@
 """Check that the models, datasets, files and packages that a run reads from outside are there."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -42,8 +42,8 @@ def external_sources(params: Params) -> Iterator[ExternalSource]:
     for name, model in params.models.items():
         key, stage = f"models.{name}", f"fetch@{name}"
         if model.hub is not None:
-            hub = model.hub.repository, model.hub.revision
-            yield ExternalSource(f"{key}.hub", stage, "model", *hub, ("config.json",))
+            repository = model.hub.repository, model.hub.revision
+            yield ExternalSource(f"{key}.hub", stage, "model", *repository, ("config.json",))
         elif model.folder is not None:
             yield ExternalSource(f"{key}.folder", stage, "path", model.folder.path)
         elif model.wheel is not None:
@@ -90,6 +90,15 @@ def check_sources(
         with ThreadPoolExecutor(8) as pool:
             answers |= zip(unknown[1:], pool.map(ask_hub, unknown[1:]), strict=True)
     return {source: answer or answers[source] for source, answer in local.items()}
+
+
+def refusals(answers: Mapping[ExternalSource, Availability]) -> list[str]:
+    """Return a line for each source that a run may not read, with what to do about it."""
+    return [
+        f"{source.key} ({source.name}): {answer.message}"
+        for source, answer in answers.items()
+        if answer.state == REFUSED
+    ]
 
 
 def _check_locally(source: ExternalSource, in_cache: InCache, offline: bool) -> Availability | None:

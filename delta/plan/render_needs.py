@@ -7,13 +7,14 @@ from collections.abc import Iterable, Sequence
 from delta.check import Params
 from delta.inference.config import ServingParams
 from delta.plan.assumptions import assumptions
-from delta.plan.availability import FOUND, NOT_CHECKED, REFUSED, Availability, ExternalSource
+from delta.plan.availability import FOUND, NOT_CHECKED, Availability, ExternalSource, refusals
 from delta.plan.costs import Cost, uses_gpu
 from delta.plan.machine import Check
 from delta.plan.model_sizes import GIB, Sizes
 from delta.plan.requests import Workspace
 from delta.plan.resources import (
     disk_bytes,
+    disk_shortage,
     memory_of,
     models_to_fetch,
     serving_fit,
@@ -61,28 +62,21 @@ def disk_section(
 ) -> Section:
     """Return what will be written, and the free space of the project's file system."""
     rows = list(disk_bytes(workspace, costs, sizes, trains))
-    total, free = sum(size for _, size in rows), shutil.disk_usage(".").free
-    rows += [("all", total), ("free here", free)]
+    total = sum(size for _, size in rows)
+    rows += [("all", total), ("free here", shutil.disk_usage(".").free)]
     cells = [[what, f"{size / GIB:,.1f}"] for what, size in rows]
-    section = Section(["Disk", *align_columns(("", "GiB"), cells)])
+    section = Section(["Disk", *align_columns(("", "GiB"), cells)], disk_shortage(total))
     section.not_checked += [
         f"disk for {name}: its size is known once it is fetched"
         for name in models_to_fetch(workspace)
         if sizes[name] is None
     ]
-    if total > free:
-        section.blocks.append(f"disk: {total / GIB:,.0f} GiB needed, {free / GIB:,.0f} GiB free")
     return section
 
 
 def source_section(answers: dict[ExternalSource, Availability]) -> Section:
     """Return the available sources. Refused ones block the run."""
-    section = Section()
-    section.blocks += [
-        f"{source.key} ({source.name}): {answer.message}"
-        for source, answer in answers.items()
-        if answer.state == REFUSED
-    ]
+    section = Section(blocks=refusals(answers))
     by_answer: dict[Availability, dict[str, None]] = {}
     for source, answer in answers.items():
         by_answer.setdefault(answer, {})[source.name] = None

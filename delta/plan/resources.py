@@ -1,5 +1,6 @@
 """Estimate the memory and the disk of a run."""
 
+import shutil
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -129,3 +130,14 @@ def disk_bytes(
     if training and base is not None:
         yield "checkpoints while it trains", checkpoint_bytes(params.train, base)
         yield "the policy, 2 copies", 2 * base.parameters * BYTES[params.train.dtype]
+
+
+def disk_shortage(needed: float) -> list[str]:
+    """Return a line with its remedy where `needed` bytes do not fit the project's file system."""
+    free = shutil.disk_usage(".").free
+    if needed <= free:
+        return []
+    return [
+        f"disk: {free / GIB:,.0f} GiB free; expected {needed / GIB:,.0f} GiB; a larger disk, or "
+        "`cache.dir` of DVC and $HF_HOME on another"
+    ]
