@@ -114,7 +114,7 @@ def main(options: argparse.Namespace) -> int:
     repeated = {result.key for result in runs.made_elsewhere} if options.force else set()
     to_run = [spec for spec in selected if spec in runs.missing or spec.key in repeated]
     failed = run.run_experiments(to_run, options.jobs, console.print)
-    if to_run and repro.run_dvc("repro", "report"):
+    if to_run and repro.run_command("dvc", "repro", "report"):
         return 1
     for name in names_with_runs(options.names):
         console.print(f"as a table: {repro.python()} -m delta results {name}")

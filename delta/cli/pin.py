@@ -19,13 +19,13 @@ from delta.data import hub
 NewestCommit = Callable[[str, str], str | None]  # repository, model or dataset → commit
 
 
-class Unpinned(NamedTuple):
-    """A revision that is `unpinned`, and where its characters are in the file."""
+class UnpinnedRevision(NamedTuple):
+    """A revision that is `unpinned`, and where it is in the file."""
 
-    key: str  # dotted, of the revision
+    key: str  # dotted
     repository: str
     repo_type: str  # model or dataset
-    start: int
+    start: int  # of its characters in the text, quotes included
     end: int
 
 
@@ -50,32 +50,32 @@ def main(options: argparse.Namespace) -> None:
 def pin(path: Path, text: str, newest_commit: NewestCommit) -> tuple[str, list[str]]:
     """Return the text with all commits, and a line for each.
 
-    Raises InputError where the hub does not say one of them: a file with some would hide that.
+    Raises InputError where the hub does not say one of them. Writing only the others would hide it.
     """
-    places = list(find_unpinned(path, text))
+    unpinned = list(find_unpinned(path, text))
     commits: dict[tuple[str, str], str] = {}
-    for place in places:
-        repository = place.repository, place.repo_type
+    for entry in unpinned:
+        repository = entry.repository, entry.repo_type
         commit = commits.get(repository) or newest_commit(*repository)
         if commit is None:
             raise InputError(
-                f"{path}: {place.key}: the hub does not say the newest commit of "
-                f"{place.repository}; expected a network, and a repository that HF_TOKEN may read"
+                f"{path}: {entry.key}: the hub does not say the newest commit of "
+                f"{entry.repository}; expected a network, and a repository that HF_TOKEN may read"
             )
         commits[repository] = commit
-    for place in sorted(places, key=lambda place: place.start, reverse=True):
-        commit = commits[place.repository, place.repo_type]
+    for entry in sorted(unpinned, key=lambda entry: entry.start, reverse=True):
+        commit = commits[entry.repository, entry.repo_type]
         if not set(commit) & set("abcdf"):
             commit = f'"{commit}"'  # digits, perhaps with an e, are a number to YAML
-        text = text[: place.start] + commit + text[place.end :]
+        text = text[: entry.start] + commit + text[entry.end :]
     lines = [
-        f"{path}: {place.key}: {commits[place.repository, place.repo_type]} ({place.repository})"
-        for place in places
+        f"{path}: {entry.key}: {commits[entry.repository, entry.repo_type]} ({entry.repository})"
+        for entry in unpinned
     ]
     return text, lines or [f"{path}: every revision is a commit"]
 
 
-def find_unpinned(path: Path, text: str) -> Iterator[Unpinned]:
+def find_unpinned(path: Path, text: str) -> Iterator[UnpinnedRevision]:
     """Yield the unpinned revisions, each once, in the order of the file."""
     try:
         root = YAML().compose(text)
@@ -88,12 +88,12 @@ def find_unpinned(path: Path, text: str) -> Iterator[Unpinned]:
         if not isinstance(repository, ScalarNode) or not isinstance(revision, ScalarNode):
             continue
         start, end = revision.start_mark.index, revision.end_mark.index
-        if revision.value != hub.UNPINNED or start in seen:  # an alias is its anchor's place
+        if revision.value != hub.UNPINNED or start in seen:  # seen: an alias of a mapping
             continue
         seen.add(start)
         is_model = len(keys) == 3 and (keys[0], keys[2]) == ("models", "hub")
         kind = "model" if is_model else "dataset"
-        yield Unpinned(".".join([*keys, "revision"]), repository.value, kind, start, end)
+        yield UnpinnedRevision(".".join([*keys, "revision"]), repository.value, kind, start, end)
 
 
 def _mappings(node: Node | None, keys: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:

@@ -60,10 +60,14 @@ def shared_models(
     return {model: entries for model, entries in asked.items() if len(entries) > 1}
 
 
-def ready(
+def ready_items(
     asked: dict[str, list[AskedModel]], stages: Mapping[str, Stage]
 ) -> dict[str, list[AskedModel]]:
-    """Leave out items whose inputs will change, that lack a model, or that DVC would restore."""
+    """Return the models and items without items that the stage itself has to begin with.
+
+    Left out are items whose inputs will change, that lack a model, or that DVC would restore, and
+    models that then fewer than two items ask.
+    """
     names = {entry.item for entries in asked.values() for entry in entries}
     names = {
         name
@@ -74,7 +78,7 @@ def ready(
     return {
         model: left
         for model, entries in asked.items()
-        if (paths.model(model) / FINGERPRINT_FILE).is_file()  # else the stage says what is missing
+        if (paths.model(model) / FINGERPRINT_FILE).is_file()  # missing: the stage reports it
         and len(left := [entry for entry in entries if entry.item in names]) > 1
     }
 
@@ -89,7 +93,7 @@ def fill_caches(
             parts[item.cache].append(item)
     if stage == "verify":  # grade all before the engine holds a GPU
         parts = {
-            cache: [_graded(console, workspace.params, item) for item in items]
+            cache: [_grade(console, workspace.params, item) for item in items]
             for cache, items in parts.items()
         }
     client = open_model(model)
@@ -114,25 +118,25 @@ def _ask(client: ModelClient, items: list[PendingRequests], generate: GenerateFn
         return iter(())
 
     for item in items:
-        if item.rows.frame is not None:  # else its table is damaged, which the stage will say
+        if item.rows.frame is not None:  # None: its table is damaged, which the stage reports
             item.ask_all(client, item.rows.frame, collect if len(items) > 1 else generate)
     deque(generate(requests), maxlen=0)
 
 
-def _graded(console: Console, params: Params, item: PendingRequests) -> PendingRequests:
-    """Return the item with the traces whose answer a model is to compare; only grading tells."""
+def _grade(console: Console, params: Params, item: PendingRequests) -> PendingRequests:
+    """Return the item with the traces whose answer a model is to compare: grading finds them."""
     name = item.group.name
     problems = tables.read(paths.PROBLEMS, PROBLEM)
-    shown = partial(console.progress, label=f"replies verify {name}: grade")
+    track = partial(console.progress, label=f"replies verify {name}: grade")
     path = paths.traces(name)
-    graded = verify.grade_table(params.verify, params.grading, problems, path, shown)
+    graded = verify.grade_table(params.verify, params.grading, problems, path, track)
     columns = [column for column in TRACE.columns if column != "text"]
     ids = {answer.trace_id for answer in graded.unresolved}
     rows = tables.read(path, TRACE, columns).filter(pl.col("trace_id").is_in(ids))
     return item._replace(rows=TableEstimate(rows, rows.height, settled=True))
 
 
-def _in_processes(stage: str, models: Iterable[str]) -> None:
+def _run_in_processes(stage: str, models: Iterable[str]) -> None:
     """Run this command for each model in a process, whose end frees its GPUs. Exit if one fails."""
     for model in models:
         process = subprocess.Popen(
@@ -148,11 +152,11 @@ def main(console: Console, options: argparse.Namespace) -> None:
     started = time.monotonic()
     params, stage = check.check(), options.stage
     stages = {entry.name: entry for entry in dvc_state.read_stages()}
-    asked = ready(shared_models(params, stages, stage), stages)
+    asked = ready_items(shared_models(params, stages, stage), stages)
     if options.model is not None:
         asked = {model: asked[model] for model in asked if model == options.model}
     elif len(asked) > 1:
-        _in_processes(stage, asked)
+        _run_in_processes(stage, asked)
         asked = {}
     for model, entries in asked.items():
         caches = [entry.cache for entry in entries]

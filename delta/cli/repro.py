@@ -32,8 +32,8 @@ OBSTACLES = (
     "This machine lacks what the run needs; nothing was started (`dvc repro` would not ask):"
 )
 PROGRESS_FILE = Path(".dvc/tmp/progress.jsonl")
-# By a run, in Git. metrics/runs/ has the results of experiments, which a run does not write.
 DOWNLOADS = ("fetch", "questions", "problems")  # stages that need the network, and no GPU
+# By a run, in Git. metrics/runs/ has the results of experiments, which a run does not write.
 WRITTEN = ("dvc.lock", str(paths.SUMMARY), str(paths.PLOTS))
 
 
@@ -119,11 +119,6 @@ def steps_of(commands_: list[list[str]], names: list[str]) -> list[str]:
     return steps
 
 
-def run_dvc(*words: str, progress_file: Path | None = None) -> int:
-    """Run `dvc` with these words, as `run_command` does."""
-    return run_command("dvc", *words, progress_file=progress_file)
-
-
 def run_command(*words: str, progress_file: Path | None = None) -> int:
     """Run a command and return its exit code. Stages say where they are in `progress_file`'s run.
 
@@ -199,7 +194,7 @@ def python() -> str:
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
-def obstacles_of(all_params: check.Params) -> list[str]:
+def obstacles_of(all_params: Params) -> list[str]:
     """Return what would stop the run on GPUs; none for a profile without."""
     if not uses_gpu(all_params):
         return []

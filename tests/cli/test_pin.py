@@ -84,8 +84,8 @@ def test_where_the_hub_does_not_answer_nothing_is_written() -> None:
 
 def test_the_paper_profile_has_four_unpinned_models() -> None:
     text = (ROOT / "profiles/paper.yaml").read_text()
-    places = list(find_unpinned(PATH, text))
-    assert [place.repository for place in places] == [
+    revisions = list(find_unpinned(PATH, text))
+    assert [revision.repository for revision in revisions] == [
         f"simplescaling/s1.1-{size}" for size in ("3B", "7B", "14B", "32B")
     ]
     pinned, _ = pin(PATH, text, lambda *_: "c" * 40)

@@ -134,10 +134,10 @@ def test_items_that_wait_lack_the_model_or_would_be_restored_are_left_out(
     (folder / FINGERPRINT_FILE).touch()
     assert len(replies.ready(asked, stages)[MODEL]) == 3
     monkeypatch.setattr(dvc_state, "restorable", lambda _: {"generate@one-shot"})
-    (entries,) = replies.ready(asked, stages).values()
+    (entries,) = replies.ready_items(asked, stages).values()
     assert [entry.item for entry in entries] == ["generate@zero-shot", "generate@three-shot"]
     waits = stages | {"problems": Stage("problems", (), (), False, "runs")}
-    assert replies.ready(asked, waits) == {}
+    assert replies.ready_items(asked, waits) == {}
 
 
 @pytest.mark.usefixtures("space")
@@ -245,7 +245,7 @@ def test_several_models_have_a_process_each_and_the_first_failure_ends_the_comma
     stand_in.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(stand_in))
     with pytest.raises(SystemExit) as end:
-        replies._in_processes("judge", ["first", "second", "third"])
+        replies._run_in_processes("judge", ["first", "second", "third"])
     assert end.value.code == 1
     calls = (tmp_path / "calls").read_text().splitlines()
     assert calls == ["-m delta replies judge first", "-m delta replies judge second"]
@@ -256,7 +256,9 @@ def test_a_killed_command_ends_the_process_of_its_model(tmp_path: Path) -> None:
     stand_in.write_text(f"#!/bin/sh\necho $$ > {tmp_path / 'pid'}\nexec sleep 600\n")
     stand_in.chmod(0o755)
     code = "import sys; from delta.cli import replies; "
-    code += f"sys.executable = {json.dumps(str(stand_in))}; replies._in_processes('judge', ['a'])"
+    code += (
+        f"sys.executable = {json.dumps(str(stand_in))}; replies._run_in_processes('judge', ['a'])"
+    )
     process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
     until = time.monotonic() + 60
     while not (tmp_path / "pid").exists() and time.monotonic() < until:

@@ -99,7 +99,7 @@ def test_a_stage_after_a_run_has_no_place_in_it(
     use_stages(monkeypatch, select="runs", train=WAITS)
     assert repro.run_stages(SMOKE) == 0
     capfd.readouterr()
-    assert repro.run_dvc("repro", "train") == 0
+    assert repro.run_command("dvc", "repro", "train") == 0
     assert capfd.readouterr().err.splitlines() == ["select: fine", "train: fine"]
 
 
@@ -113,7 +113,7 @@ def test_where_nothing_changed_dvc_is_not_started(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     use_stages(monkeypatch, pair=UP_TO_DATE, select=UP_TO_DATE)
-    monkeypatch.setattr(repro, "run_dvc", None)
+    monkeypatch.setattr(repro, "run_command", None)
     assert repro.run_stages(SMOKE) == 0
     assert capsys.readouterr().out == "Nothing to run: all 2 stages are up to date.\n"
 
@@ -215,7 +215,7 @@ def test_a_signal_ends_dvc_too(
 ) -> None:
     use_dvc(space, monkeypatch, "#!/bin/sh\ntouch started\nexec sleep 600\n")
     command = "from delta.cli import command_line, repro\n"
-    command += "command_line.run(lambda: repro.run_dvc('repro'))"
+    command += "command_line.run(lambda: repro.run_command('dvc', 'repro'))"
     process = subprocess.Popen([sys.executable, "-c", command], start_new_session=True)
     until = time.monotonic() + 60
     while not (space / "started").exists() and time.monotonic() < until:

@@ -265,7 +265,7 @@ def test_repro_starts_nothing_where_something_is_in_the_way(
     monkeypatch.setattr("delta.cli.repair_dvc.main", lambda _: None)
     monkeypatch.setattr("delta.plan.dvc_state.read_stages", list)
     monkeypatch.setattr(repro, "obstacles", lambda *_: ["GPUs: none is visible; …"])
-    monkeypatch.setattr(repro, "run_dvc", lambda *_, **__: pytest.fail("it was started"))
+    monkeypatch.setattr(repro, "run_stages", lambda *_: pytest.fail("it was started"))
     assert repro.main(Namespace(record=False)) == 2
     assert capsys.readouterr().out.splitlines() == [
         "This machine lacks what the run needs; nothing was started (`dvc repro` would not ask):",
