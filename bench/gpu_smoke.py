@@ -29,9 +29,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bench import results
-from bench.gpu_checks.catalogue import CHECKS, GROUPS, Group
-from bench.gpu_checks.check import Measured, Setting, has_nvidia_driver
-from bench.gpu_checks.process import Ended, run_group
+from bench.gpu_checks.catalogue import CHECKS, GROUPS
+from bench.gpu_checks.check import Measurement, Setting
+from bench.gpu_checks.process import Group, GroupEnd, run_group
+from delta.core.errors import InputError
 from delta.core.machine import cpu
 
 OUT = Path("gpu_smoke.jsonl")
@@ -52,17 +53,13 @@ class Machine(NamedTuple):
 
 def machine() -> Machine:
     """Return the GPU, or the processors where there is none, without a context on the GPU."""
-    if not has_nvidia_driver():
-        return Machine("cpu", cpu())
-    return Machine("cuda", _gpu_name())
+    from delta.plan.machine import read_gpus  # here: each group's process imports this module
 
-
-def _gpu_name() -> str:
-    import subprocess
-
-    command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
-    names = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
-    return names.split("\n", maxsplit=1)[0].strip()
+    try:
+        gpus = read_gpus()
+    except InputError:
+        gpus = []
+    return Machine("cuda", gpus[0].name) if gpus else Machine("cpu", cpu())
 
 
 def lines_of(group: Group, setting: Setting, limit_s: float, log: Path) -> Iterator[dict[str, Any]]:
@@ -70,9 +67,9 @@ def lines_of(group: Group, setting: Setting, limit_s: float, log: Path) -> Itera
     missing = list(group.checks)
     seconds = 0.0
     for result in run_group(group, setting, limit_s, log):
-        if isinstance(result, Ended):
+        if isinstance(result, GroupEnd):
             for name in missing:
-                yield _line(Measured(name, None, skipped=result.skipped), setting, 0.0) | (
+                yield _line(Measurement(name, None, skipped=result.skipped), setting, 0.0) | (
                     {"pass": False, "error": result.error} if result.error else {}
                 )
             return
@@ -82,7 +79,7 @@ def lines_of(group: Group, setting: Setting, limit_s: float, log: Path) -> Itera
         seconds = elapsed
 
 
-def _line(measured: Measured, setting: Setting, seconds: float) -> dict[str, Any]:
+def _line(measured: Measurement, setting: Setting, seconds: float) -> dict[str, Any]:
     check = CHECKS[measured.check]
     bounds = check.bounds(setting)
     line = {

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from bench.gpu_checks import models
-from bench.gpu_checks.check import Measured, Setting
+from bench.gpu_checks.check import Measurement, Setting
 from delta.training import padding_free
 from delta.training.trl_adapter import add_fused_lm_head
 
@@ -27,7 +27,7 @@ OTHER = (
 )
 
 
-def run(setting: Setting) -> Iterator[Measured]:
+def run(setting: Setting) -> Iterator[Measurement]:
     """Yield the share of flash attention and the growth of memory from a length to its double."""
     shape = setting.sized(models.LLAMA_8B | {"vocab_size": 32_000}, models.TINY)
     model = models.random_model(shape, LAYERS, setting.device)
@@ -36,14 +36,14 @@ def run(setting: Setting) -> Iterator[Measured]:
     length = setting.sized(2_048, 128)
     kernels = _kernels(model, _batch(shape, length, setting.device))
     calls = LAYERS * SEQUENCES
-    yield Measured(
+    yield Measurement(
         "flash_attention",
         sum(kernels[name] for name in FLASH) / calls if is_padding_free else 0.0,
         {"kernels": dict(kernels), "calls": calls, "padding_free": is_padding_free},
     )
     lengths = setting.sized((4_096, 8_192), (512, 1_024))
     used = [_bytes_for_backward(model, _batch(shape, n, setting.device)) for n in lengths]
-    yield Measured(
+    yield Measurement(
         "attention_memory_growth",
         math.log2(used[1] / used[0]),
         {"tokens": lengths, "bytes": used, "sequences": SEQUENCES},

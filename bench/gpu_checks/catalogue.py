@@ -3,7 +3,6 @@
 from bench.gpu_checks.check import Bounds, Check
 from bench.gpu_checks.process import Group
 
-__all__ = ["CHECKS", "GROUPS", "Group"]
 POSITIVE = Bounds(low=1e-9)  # of a CPU, whose speed says nothing about a GPU's
 
 CHECKS = {

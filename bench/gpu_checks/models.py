@@ -155,16 +155,16 @@ def trainer(
     columns = (
         rows if has_reference else [row | reference for row in to_trl_columns(train_params, rows)]
     )
-    made = TRAINERS["dpo"](
+    dpo_trainer = TRAINERS["dpo"](
         model=model,
         args=arguments,
         train_dataset=datasets.Dataset.from_list(columns),
         processing_class=model_io.load_tokenizer(folder / "tokenizer"),
     )
-    made.remove_callback(PrinterCallback)
-    return made
+    dpo_trainer.remove_callback(PrinterCallback)
+    return dpo_trainer
 
 
-def quietly(items: Iterable[Any], _total: int) -> Iterator[Any]:
+def no_progress(items: Iterable[Any], _total: int) -> Iterator[Any]:
     """Show no progress."""
     return iter(items)

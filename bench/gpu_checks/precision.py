@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from bench.gpu_checks import models
-from bench.gpu_checks.check import Measured, Setting
+from bench.gpu_checks.check import Measurement, Setting
 from delta.inference.reply_cache import ReplyCache
 from delta.training import model_io, padding_free, reference_logps, weight_changes
 from delta.training.dataset import to_trl_columns
@@ -21,7 +21,7 @@ LEARNING_RATE = 5e-8  # the paper's
 Ids = tuple[list[int], list[int]]  # token ids of prompt and completion
 
 
-def batch_noise(setting: Setting) -> Iterator[Measured]:
+def batch_noise(setting: Setting) -> Iterator[Measurement]:
     """Yield by how many nats a sequence's log-probability depends on what is beside it."""
     shape = setting.sized(models.LLAMA_8B | {"vocab_size": 32_000}, models.TINY)
     model = models.random_model(shape, setting.sized(8, 2), setting.device)
@@ -42,7 +42,7 @@ def batch_noise(setting: Setting) -> Iterator[Measured]:
             "together": TOGETHER,
             "tokens": [shortest, longest],
         }
-        yield Measured(check, max(map(abs, differences)), details)
+        yield Measurement(check, max(map(abs, differences)), details)
 
 
 def _logps(model: Any, sequences: list[Ids], size: int, bf16: bool) -> list[float]:
@@ -65,7 +65,7 @@ def _logps(model: Any, sequences: list[Ids], size: int, bf16: bool) -> list[floa
     return sums
 
 
-def first_margin(setting: Setting) -> Iterator[Measured]:
+def first_margin(setting: Setting) -> Iterator[Measurement]:
     """Yield the spread of the margin of pairs before the first update, in nats."""
     from delta.training import first_margin as margins
 
@@ -78,16 +78,16 @@ def first_margin(setting: Setting) -> Iterator[Measured]:
     fingerprint = models.write_model(base, shape, layers, setting.device, LOGIT_SD)
     with ReplyCache(setting.folder / "first-margin-logps") as cache:
         rows = to_trl_columns(params, rows)
-        reference_logps.add_reference(params, rows, base, fingerprint, cache, models.quietly)
+        reference_logps.add_reference(params, rows, base, fingerprint, cache, models.no_progress)
     params = params.model_copy(update={"gradient_accumulation_steps": PAIRS // 2})
     model = model_io.load(base, params.dtype)
     trainer = models.trainer(params, model, rows, setting.folder, max_steps=1)
     trainer.train()
     margin = margins.find(trainer.state.log_history)[margins.KEY]
-    yield Measured("first_margin", margin["sd"], margin | {"tokens": [shortest, longest]})
+    yield Measurement("first_margin", margin["sd"], margin | {"tokens": [shortest, longest]})
 
 
-def update(setting: Setting) -> Iterator[Measured]:
+def update(setting: Setting) -> Iterator[Measurement]:
     """Yield the shares of an update at the paper's rate that float32 and bfloat16 weights keep."""
     shape = setting.sized(models.LLAMA_1B, models.TINY)
     model = models.random_model(shape, 2, setting.device)
@@ -109,5 +109,5 @@ def update(setting: Setting) -> Iterator[Measured]:
     trainer.model.save_pretrained(folders[1])
     changes = weight_changes.compare(*folders)
     details = {"steps": steps, "learning_rate": LEARNING_RATE, **changes}
-    yield Measured("update_in_float32", changes["weights_changed"]["float32"], details)
-    yield Measured("update_in_bfloat16", changes["update_served"]["bfloat16"])
+    yield Measurement("update_in_float32", changes["weights_changed"]["float32"], details)
+    yield Measurement("update_in_bfloat16", changes["update_served"]["bfloat16"])

@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple
 
-from bench.gpu_checks.check import Measured, Setting, SkippedError
+from bench.gpu_checks.check import Measurement, Setting, SkippedError
 
 EXIT_S = 20.0  # for a process that has measured everything
 
@@ -21,12 +21,12 @@ EXIT_S = 20.0  # for a process that has measured everything
 class Group(NamedTuple):
     """Checks that one function measures, in one process."""
 
-    function: str  # "module:name"; it takes a Setting and yields Measured
+    function: str  # "module:name"; it takes a Setting and yields Measurement
     checks: tuple[str, ...]
     limit_s: float
 
 
-class Ended(NamedTuple):
+class GroupEnd(NamedTuple):
     """How a group ended: with an error, or because the rest cannot run here, or with neither."""
 
     error: str = ""
@@ -35,10 +35,10 @@ class Ended(NamedTuple):
 
 def run_group(
     group: Group, setting: Setting, limit_s: float, log: Path
-) -> Iterator[tuple[Measured, float] | Ended]:
+) -> Iterator[tuple[Measurement, float] | GroupEnd]:
     """Yield the checks of a group with the seconds since its start, then how it ended."""
     if limit_s <= 0:
-        yield Ended("no time was left to run it")
+        yield GroupEnd("no time was left to run it")
         return
     context = multiprocessing.get_context("forkserver")
     receiver, sender = context.Pipe(duplex=False)
@@ -46,18 +46,18 @@ def run_group(
     start = time.monotonic()
     process.start()
     sender.close()
-    ended = Ended(f"ran longer than {limit_s:.0f} s")
+    ended = GroupEnd(f"ran longer than {limit_s:.0f} s")
     try:
         while receiver.poll(max(0.0, start + limit_s - time.monotonic())):
             message = receiver.recv()
-            if isinstance(message, Ended):
+            if isinstance(message, GroupEnd):
                 ended = message
                 process.join(EXIT_S)
                 break
             yield message, time.monotonic() - start
     except EOFError:
         process.join(5)
-        ended = Ended(f"its process ended with exit code {process.exitcode}; see {log}")
+        ended = GroupEnd(f"its process ended with exit code {process.exitcode}; see {log}")
     finally:
         with contextlib.suppress(ProcessLookupError):
             assert process.pid is not None
@@ -76,15 +76,15 @@ def _work(function: str, setting: Setting, log: Path, sender: Connection) -> Non
     try:
         for measured in getattr(importlib.import_module(module), name)(setting):
             sender.send(measured)
-        ended = Ended(error="it measured no such check")
+        ended = GroupEnd(error="it measured no such check")
     except SkippedError as error:
-        ended = Ended(skipped=str(error))
+        ended = GroupEnd(skipped=str(error))
     except ModuleNotFoundError as error:
         traceback.print_exc()
         own = (error.name or "").partition(".")[0] in ("bench", "delta", "tests")
-        ended = Ended(str(error)) if own else Ended(skipped=f"{error.name} is not installed")
+        ended = GroupEnd(str(error)) if own else GroupEnd(skipped=f"{error.name} is not installed")
     except BaseException as error:  # noqa: BLE001 - the line says what it was
         traceback.print_exc()
-        ended = Ended(f"{type(error).__name__}: {' '.join(str(error).split())[:500]}")
+        ended = GroupEnd(f"{type(error).__name__}: {' '.join(str(error).split())[:500]}")
     sys.stdout.flush()
     sender.send(ended)

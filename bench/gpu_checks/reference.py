@@ -1,19 +1,17 @@
 """The reference pass gives the GPU back before training takes it."""
 
 import gc
-import os
-import subprocess
 import time
 from collections.abc import Iterator
 
 from bench.gpu_checks import models
-from bench.gpu_checks.check import Measured, Setting
+from bench.gpu_checks.check import Measurement, Setting
 from delta.inference.reply_cache import ReplyCache
+from delta.plan.machine import read_gpus
+from delta.plan.model_sizes import GIB
 
-GIB = 2**30
 
-
-def run(setting: Setting) -> Iterator[Measured]:
+def run(setting: Setting) -> Iterator[Measurement]:
     """Yield what is left of the model in this process, and on the GPU, after the pass."""
     import torch
 
@@ -32,19 +30,19 @@ def run(setting: Setting) -> Iterator[Measured]:
     start = time.perf_counter()
     with ReplyCache(setting.folder / "cache") as cache:
         computed = reference_logps.add_reference(
-            params, rows, base, fingerprint, cache, models.quietly
+            params, rows, base, fingerprint, cache, models.no_progress
         )
     seconds = time.perf_counter() - start
     # Without gc.collect(), which training does not call either.
     details = {"weights_gib": weights, "sequences": computed, "pass_seconds": seconds}
     left = (_live_gib() - tensors) / weights
-    yield Measured("reference_pass_tensors_left", left, details | _allocator(setting))
+    yield Measurement("reference_pass_tensors_left", left, details | _allocator(setting))
     if before is None:
-        yield Measured("reference_pass_gpu_left", None, skipped="needs a GPU")
+        yield Measurement("reference_pass_gpu_left", None, skipped="needs a GPU")
         return
     after = _gpu_gib(setting)
     assert after is not None
-    yield Measured("reference_pass_gpu_left", after - before, details | {"before_gib": before})
+    yield Measurement("reference_pass_gpu_left", after - before, details | {"before_gib": before})
 
 
 def _live_gib() -> float:
@@ -73,13 +71,10 @@ def _allocator(setting: Setting) -> dict[str, float]:
 
 
 def _gpu_gib(setting: Setting) -> float | None:
-    """Return the memory in use on the GPU, of all processes; None without a GPU.
+    """Return the memory in use on the GPU, of all processes; None where it is not known.
 
     A container does not show which process has how much.
     """
     if setting.device != "cuda":
         return None
-    index = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
-    query = ["nvidia-smi", "-i", index, "--query-gpu=memory.used", "--format=csv,noheader,nounits"]
-    output = subprocess.run(query, check=True, stdout=subprocess.PIPE, text=True).stdout
-    return float(output.split()[0]) / 1_024
+    return read_gpus()[0].used_gib

@@ -18,7 +18,7 @@ from typing import Any
 import polars as pl
 
 from bench.gpu_checks import models
-from bench.gpu_checks.check import Details, Measured, Setting, SkippedError
+from bench.gpu_checks.check import Details, Measurement, Setting, SkippedError
 from bench.gpu_checks.data_sheet import UNKNOWN, data_sheet, peak_tflops
 from delta.core import fingerprint, params
 from delta.inference.config import SamplingParams, ServingParams, VllmParams
@@ -43,16 +43,16 @@ SCHEMA = {
 }
 
 
-def generate(setting: Setting) -> Iterator[Measured]:
+def generate(setting: Setting) -> Iterator[Measurement]:
     """Yield the start of an engine, its batches, and the tokens a second of stage generate."""
     start = time.perf_counter()
     engine = _engine(setting, _model(setting), _dtype(setting))
     llm_engine = engine.load()
     details: Details = {"backends": _backends(llm_engine), "dtype": engine.serving.dtype}
-    yield Measured("engine_start", time.perf_counter() - start, details)
+    yield Measurement("engine_start", time.perf_counter() - start, details)
     scheduler = llm_engine.vllm_config.scheduler_config
     details = {"max_num_seqs": scheduler.max_num_seqs}
-    yield Measured("batched_tokens", scheduler.max_num_batched_tokens, details)
+    yield Measurement("batched_tokens", scheduler.max_num_batched_tokens, details)
     requests, warm = _requests(setting, engine)
     list(engine.generate(warm))
     start = time.perf_counter()
@@ -73,7 +73,7 @@ def _against_plan(
     engine: VllmEngine,
     replies: list[tuple[int, int]],
     seconds: float,
-) -> Measured:
+) -> Measurement:
     """Compare the tokens a second of replies (tokens of prompt, of reply) with `make plan`'s."""
     size = model_sizes.size_of_folder(engine.folder, engine.serving.dtype)
     assert size is not None
@@ -88,10 +88,10 @@ def _against_plan(
     details = {"replies": len(replies), "tokens": tokens, "seconds": seconds}
     details |= {"tokens_a_second": tokens / seconds, "planned": rates.writing}
     details |= {"known_data_sheet": sheet is not None}
-    return Measured(check, tokens / seconds / rates.writing, details)
+    return Measurement(check, tokens / seconds / rates.writing, details)
 
 
-def _reading(setting: Setting, engine: VllmEngine) -> Measured:
+def _reading(setting: Setting, engine: VllmEngine) -> Measurement:
     """Measure prompts without a common beginning, each with a reply of one token."""
     size = setting.sized(2_000, 100)  # characters, of which each is a token
     texts = [f"{number:04d} " * (size // 5) for number in range(setting.sized(256, 8))]
@@ -105,14 +105,14 @@ def _reading(setting: Setting, engine: VllmEngine) -> Measured:
     details = {"tokens": tokens, "seconds": seconds, "tokens_a_second": tokens / seconds}
     peak = peak_tflops(setting)
     if peak is None:
-        return Measured("reading_share_of_peak", None, details, UNKNOWN)
+        return Measurement("reading_share_of_peak", None, details, UNKNOWN)
     size = model_sizes.size_of_folder(engine.folder, engine.serving.dtype)
     assert size is not None
     share = 2 * size.active * tokens / seconds / peak / 1e12
-    return Measured("reading_share_of_peak", share, details)
+    return Measurement("reading_share_of_peak", share, details)
 
 
-def llm_generate(setting: Setting) -> Iterator[Measured]:
+def llm_generate(setting: Setting) -> Iterator[Measurement]:
     """Yield how fast stage generate was against one bare LLM.generate of the same requests."""
     require_vllm()
     if not _rate_file(setting).exists():
@@ -147,10 +147,10 @@ def llm_generate(setting: Setting) -> Iterator[Measured]:
         "seconds": seconds,
         "batched_tokens": scheduler.max_num_batched_tokens,
     }
-    yield Measured("generate_against_llm", ratio, details)
+    yield Measurement("generate_against_llm", ratio, details)
 
 
-def float32(setting: Setting) -> Iterator[Measured]:
+def float32(setting: Setting) -> Iterator[Measurement]:
     """Yield whether a float32 engine writes what Transformers does, and its tokens a second."""
     folder = _model(setting)
     engine = _engine(setting, folder, "float32", enforce_eager=True)
@@ -177,11 +177,11 @@ def float32(setting: Setting) -> Iterator[Measured]:
     lengths = [reply[2:4] for reply in replies.values() if isinstance(reply, Reply)]
     equal = [written[r.key()] == tokens for r, tokens in zip(requests, expected, strict=True)]
     details = {"backends": _backends(llm_engine), "prompts": len(prompts), "tokens": GREEDY_TOKENS}
-    yield Measured("float32_serving", sum(equal) / len(equal), details)
+    yield Measurement("float32_serving", sum(equal) / len(equal), details)
     yield _against_plan("float32_writing_against_plan", setting, engine, lengths, seconds)
 
 
-def judge_grammar(setting: Setting) -> Iterator[Measured]:
+def judge_grammar(setting: Setting) -> Iterator[Measurement]:
     """Yield the share of a tiny gpt-oss's ended replies whose last channel is JSON of the schema.
 
     Its weights are random, so the format comes from the grammar alone.
@@ -215,7 +215,7 @@ def judge_grammar(setting: Setting) -> Iterator[Measured]:
             reasoned += span.reasoning_end > span.reasoning_start
     details: Details = {"backends": _backends(engine.load())}
     details |= {"replies": len(requests), "ended": ended, "reasoned": reasoned}
-    yield Measured("judge_grammar", valid / ended if ended else 0.0, details)
+    yield Measurement("judge_grammar", valid / ended if ended else 0.0, details)
 
 
 def require_vllm() -> None:

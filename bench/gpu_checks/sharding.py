@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from bench.gpu_checks import models
-from bench.gpu_checks.check import Measured, Setting
+from bench.gpu_checks.check import Measurement, Setting
+from delta.plan.model_sizes import GIB
 
 ACCUMULATED = 2  # batches in an optimizer step
 
 
-def run(setting: Setting) -> Iterator[Measured]:
+def run(setting: Setting) -> Iterator[Measurement]:
     """Yield the share of the gradient that is unsharded between two batches of a step."""
     import torch
     from transformers.trainer_pt_utils import AcceleratorConfig
@@ -31,11 +32,11 @@ def run(setting: Setting) -> Iterator[Measured]:
         unsharded, total = _unsharded_bytes(setting, shape, layers, options)
         details[name] = {"unsharded_bytes": unsharded, "gradient_bytes": total}
         if setting.device == "cuda":
-            details[name]["peak_gib"] = torch.cuda.max_memory_allocated() / 2**30
+            details[name]["peak_gib"] = torch.cuda.max_memory_allocated() / GIB
             torch.cuda.reset_peak_memory_stats()
         share = unsharded / total
         check = "fsdp2_gradient" if name == "as_trained" else "fsdp2_gradient_in_no_sync"
-        yield Measured(check, share, dict(details))
+        yield Measurement(check, share, dict(details))
 
 
 def _be_the_only_process() -> None:

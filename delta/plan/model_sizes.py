@@ -167,7 +167,7 @@ def size_of_folder(folder: Path, dtype: str) -> Size | None:
         return None
     if not files or PACKED_DTYPES & counts.keys():
         return None
-    parameters, kv, shape = counts.total(), _kv_numbers(config), _shape(config)
+    parameters, kv, shape = counts.total(), _kv_numbers(config), shape_of_config(config)
     return Size(
         parameters,
         parameters,
@@ -189,7 +189,7 @@ def _kv_numbers(config: dict[str, Any]) -> int | None:
         return None
 
 
-def _shape(config: dict[str, Any]) -> Shape | None:
+def shape_of_config(config: dict[str, Any]) -> Shape | None:
     """Return the shape by a model's config.json; None where it is not like Llama's."""
     try:
         heads, hidden = config["num_attention_heads"], config["hidden_size"]

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from bench import gpu_smoke
-from bench.gpu_checks.catalogue import CHECKS, GROUPS, Group
+from bench.gpu_checks.catalogue import CHECKS, GROUPS
 from bench.gpu_checks.check import Bounds
+from bench.gpu_checks.process import Group
 from tests.helpers.import_closure import ROOT
 
 PLANTED = "tests.helpers.planted_checks"
@@ -144,5 +145,5 @@ def test_every_check_passes_in_tiny_sizes_or_says_why_it_cannot_run(tmp_path: Pa
 
 
 def test_full_sizes_are_refused_without_a_gpu(tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr(gpu_smoke, "has_nvidia_driver", lambda: False)
+    monkeypatch.setattr(gpu_smoke, "machine", lambda: gpu_smoke.Machine("cpu", "two cores"))
     assert gpu_smoke.run([], tiny=False, out=tmp_path / "lines") == 2
