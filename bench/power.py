@@ -15,23 +15,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench import results
-from delta.core.params import read_all
+from delta.check import check
+from delta.plan.pending import max_questions
 from delta.report.paper.numbers import read_numbers
 from delta.stats.intervals import Z95
 
 PROFILE = Path(__file__).parents[1] / "profiles/paper.yaml"
-QUESTIONS = {  # of the whole set; a profile may ask the first ones only
-    "math-500": 500,
-    "gsm8k": 1319,
-    "amc23": 40,
-    "minerva": 272,
-    "olympiadbench": 674,
-    "aime24": 30,
-    "aime25": 30,
-    "mmlu-pro": 12_032,
-    "theoremqa": 747,
-    "livecodebench": 880,
-}
 WITHIN = 0.4  # ours: w
 CHANGE = 0.05  # ours: t
 POWER_80 = Z95 + 0.8416  # standard errors; the second is the 80% quantile of the normal
@@ -69,11 +58,12 @@ def read_sizes(profile: Path = PROFILE) -> dict[str, list[Size]]:
     table = read_numbers()["table-2"]
     scores: Mapping[str, float] = table["scores"][table["base"]]
     groups: dict[str, list[Size]] = {}
-    for name, benchmark in read_all(profile)["benchmarks"].items():
-        if name in QUESTIONS and name in scores:
-            questions = benchmark["questions"] or QUESTIONS[name]
-            size = Size(scores[name] / 100, questions, benchmark["samples"])
-            groups.setdefault(benchmark["group"], []).append(size)
+    for name, benchmark in check(profile).benchmarks.items():
+        questions = max_questions(benchmark)
+        # "other": GPQA, which the paper has in its appendix only
+        if name in scores and questions is not None and benchmark.group != "other":
+            size = Size(scores[name] / 100, questions, benchmark.samples)
+            groups.setdefault(benchmark.group, []).append(size)
     return groups
 
 
