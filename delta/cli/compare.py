@@ -95,7 +95,7 @@ def main(options: argparse.Namespace) -> None:
     ours, theirs = read_answers(options.ours), read_answers(options.theirs)
     compare.check_same_questions(ours.name, ours.scores, theirs.name, theirs.scores)
     comparisons = compare.compare(ours.counts, theirs.counts)
-    cut = compare.largest_cut(ours.scores, theirs.scores)
+    cut = compare.cut_by_benchmark(ours.scores, theirs.scores)
     print(compare.to_markdown(comparisons, ours.name, theirs.name, cut))
     if options.show == 0:
         return

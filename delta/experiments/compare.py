@@ -66,7 +66,7 @@ def _compare_benchmark(name: str, ours: AnswerCounts, theirs: AnswerCounts) -> B
     )
 
 
-def largest_cut(*scores: Mapping[str, Row]) -> dict[str, float | None]:
+def cut_by_benchmark(*scores: Mapping[str, Row]) -> dict[str, float | None]:
     """Return by benchmark the larger share of cut answers of the runs with these scores."""
     return {
         benchmark: largest(cut_percent(of_run[benchmark]) for of_run in scores)
@@ -83,7 +83,7 @@ def to_markdown(
 ) -> str:
     """Return a Markdown table with a line for each benchmark, and the lines that explain its marks.
 
-    `cut` is that of `largest_cut`.
+    `cut` is that of `cut_by_benchmark`.
     """
     lines = [
         f"| benchmark | {ours} − {theirs} (points) | p | {ours} against {theirs} | only {ours} | "

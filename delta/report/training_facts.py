@@ -1,4 +1,4 @@
-"""What the counts of a training say of itself: how it ended, its first margin, what is served.
+"""Describe a training by its counts: how it ended, its first margin, what of it is served.
 
 Results of earlier versions lack these counts: "not recorded".
 """
@@ -10,9 +10,8 @@ from delta.core.types import Counts
 
 NOT_RECORDED = "not recorded"
 STOPPED_EARLY = ("dpo", "kto")  # methods to which train.early_stopping applies
-MIN_SERVED = (
-    0.9  # ours: a fraction of the update; below it the served policy is not the trained one
-)
+# Ours: a fraction of the update. Below it the served policy is not the one that was trained.
+MIN_SERVED = 0.9
 
 
 class TrainingSettings(NamedTuple):
@@ -83,31 +82,33 @@ def _margin(margin: Mapping[str, Any]) -> str:
 
 def sentences(counts: Counts, settings: TrainingSettings) -> list[str]:
     """Return a plain sentence for each fact of one training."""
-    said = [_end(counts, settings)]
+    lines = [_end(counts, settings)]
     margin = counts.get("first_margin")
     if margin:
-        said.append(
+        lines.append(
             f"Before the first update the margin was {_margin(margin)} nats over "
             f"{margin['rows']:,} row{'' if margin['rows'] == 1 else 's'}; it is 0 where the "
             "reference's log-probabilities are computed exactly as the training's."
         )
     elif settings.method in STOPPED_EARLY:
-        said.append("The margin before the first update is not recorded.")
+        lines.append("The margin before the first update is not recorded.")
     share = served_share(counts, settings.dtype)
     if settings.dtype is None:
-        said.append("A server has the policy, so which share of the update is served is not known.")
+        lines.append(
+            "A server has the policy, so which share of the update is served is not known."
+        )
     elif share is None:
-        said.append("Which share of the update is served is not recorded.")
+        lines.append("Which share of the update is served is not recorded.")
     else:
-        said.append(f"Served in {settings.dtype}, the policy has {share:.1%} of the update.")
-    return said
+        lines.append(f"Served in {settings.dtype}, the policy has {share:.1%} of the update.")
+    return lines
 
 
 def _end(counts: Counts, settings: TrainingSettings) -> str:
     converged, cap = counts.get("converged_at"), counts.get("max_steps")
-    of = "a cap that is not recorded" if cap is None else f"at most {cap:,}"
+    limit = "a cap that is not recorded" if cap is None else f"at most {cap:,}"
     if settings.has_stopping_rule and converged is not None:
-        return f"The loss on held-out pairs converged at step {converged:,} of {of}."
+        return f"The loss on held-out pairs converged at step {converged:,} of {limit}."
     if cap is None:
         return "How the training ended is not recorded."
     if settings.has_stopping_rule:

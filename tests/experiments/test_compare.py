@@ -3,7 +3,7 @@
 import pytest
 
 from delta.core.errors import InputError
-from delta.experiments.compare import check_same_questions, compare, largest_cut, to_markdown
+from delta.experiments.compare import check_same_questions, compare, cut_by_benchmark, to_markdown
 from delta.experiments.results import AnswerCounts
 
 OURS = {"sums": AnswerCounts(1, (1, 1, 0, 0, 1))}
@@ -58,7 +58,7 @@ def test_the_verdict_is_better_where_the_interval_is_above_0() -> None:
 
 def test_a_difference_rests_on_the_cut_answers_of_both_runs() -> None:
     ours, theirs = ({"sums": {"n": 5, "samples": 1, "truncated": cut}} for cut in (0, 4))
-    cut = largest_cut(ours, theirs | {"aime": {}})
+    cut = cut_by_benchmark(ours, theirs | {"aime": {}})
     assert cut == {"sums": 80.0}
     text = to_markdown(compare(OURS, THEIRS), "policy", "base", cut)
     assert "] † | " in text
@@ -67,5 +67,5 @@ def test_a_difference_rests_on_the_cut_answers_of_both_runs() -> None:
         "limit; a higher limit may change it."
     )
     assert "‡" in to_markdown(
-        compare(OURS, THEIRS), "policy", "base", largest_cut({"sums": {}}, ours)
+        compare(OURS, THEIRS), "policy", "base", cut_by_benchmark({"sums": {}}, ours)
     )

@@ -4,6 +4,7 @@
 where they are not known).
 """
 
+import itertools
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
@@ -84,8 +85,8 @@ def figure_3_rows(context: ReportContext) -> list[Row]:
     no rated pair, or was not recorded. `without_delta` counts the pairs that were not rated.
     """
     rows = _run_scores(context, "figure-3", ("math", "stem"))
-    runs = context.runs("figure-3")  # each domain has a row for each run
-    return [row | _deltas_of_pairs(runs[place % len(runs)]) for place, row in enumerate(rows)]
+    runs = itertools.cycle(context.runs("figure-3"))  # each domain has a row for each run
+    return [row | _deltas_of_pairs(run) for row, run in zip(rows, runs, strict=False)]
 
 
 def _deltas_of_pairs(run: Run) -> Row:
