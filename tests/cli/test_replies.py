@@ -128,11 +128,11 @@ def test_items_that_wait_lack_the_model_or_would_be_restored_are_left_out(
     stages = all_pending("problems")
     asked = replies.shared_models(SMOKE, stages, "generate")
     monkeypatch.setattr(dvc_state, "restorable", lambda _: set())
-    assert replies.ready(asked, stages) == {}
+    assert replies.ready_items(asked, stages) == {}
     folder = paths.model(MODEL)
     folder.mkdir(parents=True)
     (folder / FINGERPRINT_FILE).touch()
-    assert len(replies.ready(asked, stages)[MODEL]) == 3
+    assert len(replies.ready_items(asked, stages)[MODEL]) == 3
     monkeypatch.setattr(dvc_state, "restorable", lambda _: {"generate@one-shot"})
     (entries,) = replies.ready_items(asked, stages).values()
     assert [entry.item for entry in entries] == ["generate@zero-shot", "generate@three-shot"]

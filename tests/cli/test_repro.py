@@ -131,7 +131,7 @@ def test_only_a_whole_run_is_recorded(space: Path, monkeypatch: pytest.MonkeyPat
 
 
 def smoke_stages(**states: str) -> list[Stage]:
-    """Return the stages of the smoke profile up to `evaluate`, which would run unless told."""
+    """Return the stages of the smoke profile to `evaluate`; those not in `states` would run."""
     fetch = "fetch@smollm2-135m"
     stages = [(fetch, ()), ("questions@sums", ()), ("problems", ("questions@sums",))]
     names = ("zero-shot", "one-shot", "three-shot")

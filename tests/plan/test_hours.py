@@ -59,11 +59,9 @@ def test_a_model_is_started_once_in_a_stage() -> None:
     paper = profile("paper")
     work = [asked("judge", "gpt-oss-120b", 1), asked("judge", "gpt-oss-120b", 1)]
     work.append(asked("evaluate", "s1-3b", 1))
-    workspace = Workspace(paper, {})
     steps = list(hours._asking(paper, work, sizes(paper), 8))
     starts = [step.hours * 3_600 for step in steps if step.name == hours.START]
     assert starts == pytest.approx([120 + 65.3, 120 + 6.18])  # GB at 1 GB/s
-    assert workspace.params is paper
 
 
 def test_the_node_is_what_training_and_the_largest_model_need() -> None:

@@ -12,7 +12,7 @@ from delta.cli import repro
 from delta.core.errors import InputError
 from delta.core.params import read_all, validate
 from delta.plan import machine, obstacles
-from delta.plan.availability import NO_ANSWER, Availability, ExternalSource
+from delta.plan.availability import Availability, ExternalSource
 from delta.plan.dvc_state import Stage
 from delta.plan.machine import Check, Needs
 from delta.plan.model_sizes import Size
@@ -245,15 +245,20 @@ def test_a_run_on_gpus_is_refused_with_every_reason_before_it_starts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def ask_hub(source: ExternalSource) -> Availability:
-        gated = source.name == "Idavidrein/gpqa"
-        return Availability("refused", "gated: …") if gated else NO_ANSWER
+        gated = source.name == "meta-llama/Llama-3.3-70B-Instruct"
+        return Availability("refused", "gated: …") if gated else Availability("found", "")
+
+    class Usage:
+        free = total = 100 * 2**30
 
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: Usage)
     stages = [Stage("train", (), (), data_changed=False, state="runs")]
     found = obstacles.obstacles(paper(), stages, ask_hub, lambda _: False, offline=False)
     kinds = [line.partition(":")[0] for line in found]
     assert kinds[:2] == ["GPU", "torch"]
-    assert "C compiler" in kinds
+    assert {"C compiler", "disk"} <= set(kinds)
+    assert "models.llama-70b.hub (meta-llama/Llama-3.3-70B-Instruct): gated: …" in found
     laptop = validate("", Params, read_all(ROOT / "params.yaml"))
     assert obstacles.obstacles(laptop, stages, ask_hub, lambda _: False, offline=False) == []
 
