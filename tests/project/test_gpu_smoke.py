@@ -12,6 +12,8 @@ from bench import gpu_smoke
 from bench.gpu_checks.catalogue import CHECKS, GROUPS
 from bench.gpu_checks.check import Bounds
 from bench.gpu_checks.process import Group
+from delta.core.errors import InputError
+from delta.plan.machine import FoundGpu
 from tests.helpers.import_closure import ROOT
 
 PLANTED = "tests.helpers.planted_checks"
@@ -142,6 +144,22 @@ def test_every_check_passes_in_tiny_sizes_or_says_why_it_cannot_run(tmp_path: Pa
     assert process.stdout == out.read_text(encoding="utf-8")
     assert_a_good_run_on_a_cpu(read(out))
     assert process.returncode == 0
+
+
+def test_the_machine_is_the_first_gpu_that_a_process_sees_or_its_processors(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gpus = [FoundGpu(n, f"GPU-{n}", f"H{n}00", "580.65.06", 80.0, 0.0) for n in "12"]
+    monkeypatch.setattr("delta.plan.machine.read_gpus", lambda: gpus)
+    assert gpu_smoke.machine() == ("cuda", "H100")
+    monkeypatch.setattr("delta.plan.machine.read_gpus", list)
+    assert gpu_smoke.machine().device == "cpu"
+
+    def refuse() -> list[FoundGpu]:
+        raise InputError("nvidia-smi is not on PATH")
+
+    monkeypatch.setattr("delta.plan.machine.read_gpus", refuse)
+    assert gpu_smoke.machine().device == "cpu"
 
 
 def test_full_sizes_are_refused_without_a_gpu(tmp_path: Path, monkeypatch: Any) -> None:
