@@ -11,6 +11,7 @@ from delta.core.types import Row
 from delta.training.config import TrainParams
 
 PROFILE = Path("profiles/paper.yaml")
+CPU_PROFILE = Path("profiles/smoke.yaml")
 LLAMA_8B = {  # Llama-3.1-8B and Nemotron-8B, whose 32 layers do not fit one GPU in training
     "hidden_size": 4_096,
     "intermediate_size": 14_336,

@@ -260,7 +260,7 @@ def _engine(
 ) -> VllmEngine:
     """Return the project's engine in the settings of its profile for this machine."""
     on_gpu = setting.device == "cuda"
-    values = params.read_all(models.PROFILE if on_gpu else params.PARAMS_FILE)
+    values = params.read_all(models.PROFILE if on_gpu else models.CPU_PROFILE)
     vllm = values["engine"]["vllm"] | changes
     if not on_gpu:
         vllm["kv_cache_memory_bytes"] = 2**27

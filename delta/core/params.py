@@ -3,6 +3,7 @@
 The model of each section is in the module that uses the section.
 """
 
+import itertools
 import math
 import re
 import warnings
@@ -221,7 +222,7 @@ def _locate(content: Any, loc: tuple[int | str, ...]) -> tuple[list[str], Any]:
     """
     keys: list[str] = []
     mapping = content
-    for part, following in zip(loc, [*loc[1:], None], strict=True):
+    for part, following in itertools.zip_longest(loc, loc[1:]):
         if isinstance(content, list) and isinstance(part, int):
             keys, content = [*keys, str(part)], content[part]
             continue

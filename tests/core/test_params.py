@@ -11,6 +11,7 @@ import pytest
 from delta.check import check
 from delta.core import params
 from delta.core.errors import InputError
+from delta.inference.config import VllmParams
 from delta.judging.judge import JudgeParams
 from tests.helpers.import_closure import ROOT
 from tests.helpers.params_file import CONTENT, DPO, TEXT, message_for, refusal
@@ -280,6 +281,12 @@ EDITS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         ("selector.by", "__import__"),
     ),
 }
+
+
+def test_a_mistake_of_a_whole_section_is_named_by_the_section() -> None:
+    both = CONTENT["engine"]["vllm"] | {"kv_cache_memory_bytes": 1, "gpu_memory_utilization": 0.9}
+    with pytest.raises(InputError, match=r"engine\.vllm = .*: expected exactly one of kv_cache"):
+        params.validate("engine.vllm", VllmParams, both)
 
 
 def test_the_committed_file_is_accepted() -> None:
