@@ -1,5 +1,6 @@
 """What rounding does: to log-probabilities in batches of other shapes, and to small updates."""
 
+import itertools
 import statistics
 from collections.abc import Iterator
 from typing import Any
@@ -11,6 +12,7 @@ from bench.gpu_checks.check import Measurement, Setting
 from delta.inference.reply_cache import ReplyCache
 from delta.training import model_io, padding_free, reference_logps, weight_changes
 from delta.training.dataset import to_trl_columns
+from delta.training.logps import TokenSequence, completion_logps
 from delta.training.trl_adapter import add_fused_lm_head
 
 SEQUENCES = 32
@@ -18,7 +20,6 @@ TOGETHER = 4
 PAIRS = 16
 LOGIT_SD = 4.0  # as a trained model's; those of random weights are nearly equal
 LEARNING_RATE = 5e-8  # the paper's
-Ids = tuple[list[int], list[int]]  # token ids of prompt and completion
 
 
 def batch_noise(setting: Setting) -> Iterator[Measurement]:
@@ -30,7 +31,7 @@ def batch_noise(setting: Setting) -> Iterator[Measurement]:
     padding_free.enable_padding_free(model)
     longest, shortest = setting.sized((700, 400), (70, 40))
     rows = models.pairs(SEQUENCES, longest, shape["vocab_size"], shortest)
-    sequences = [(row["prompt_ids"], row["chosen_ids"]) for row in rows]
+    sequences = [(tuple(row["prompt_ids"]), tuple(row["chosen_ids"])) for row in rows]
     for check, bf16 in (("batch_noise_bfloat16", True), ("batch_noise_float32", False)):
         alone = _logps(model, sequences, 1, bf16)
         together = _logps(model, sequences, TOGETHER, bf16)
@@ -45,24 +46,11 @@ def batch_noise(setting: Setting) -> Iterator[Measurement]:
         yield Measurement(check, max(map(abs, differences)), details)
 
 
-def _logps(model: Any, sequences: list[Ids], size: int, bf16: bool) -> list[float]:
+def _logps(model: Any, sequences: list[TokenSequence], size: int, bf16: bool) -> list[float]:
     """Return the log-probability of each completion, `size` sequences in a forward pass."""
-    sums: list[float] = []
-    for start in range(0, len(sequences), size):
-        batch = sequences[start : start + size]
-        shape = (len(batch), max(len(prompt) + len(completion) for prompt, completion in batch))
-        inputs = torch.zeros((3, *shape), dtype=torch.long)
-        inputs[2] = -100  # not counted
-        for row, (prompt, completion) in enumerate(batch):
-            length = len(prompt) + len(completion)
-            inputs[0, row, :length] = torch.tensor(prompt + completion)
-            inputs[1, row, :length] = 1
-            inputs[2, row, len(prompt) : length] = torch.tensor(completion)
-        ids, mask, labels = inputs.to(model.device)
-        with torch.no_grad(), torch.autocast(model.device.type, torch.bfloat16, enabled=bf16):
-            outputs = model(input_ids=ids, attention_mask=mask, labels=labels, fused_lm_head=True)
-        sums += outputs.log_probs.float().sum(dim=1).tolist()
-    return sums
+    starts = range(0, len(sequences), size)
+    batches = (completion_logps(model, sequences[n : n + size], bf16) for n in starts)
+    return list(itertools.chain.from_iterable(batches))
 
 
 def first_margin(setting: Setting) -> Iterator[Measurement]:

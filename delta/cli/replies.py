@@ -22,6 +22,7 @@ from delta import check
 from delta.check import Params
 from delta.core import paths, progress, tables
 from delta.core.console import Console
+from delta.core.errors import InputError
 from delta.core.fingerprint import FINGERPRINT_FILE
 from delta.core.processes import end_with_parent
 from delta.core.schemas import PROBLEM, TRACE
@@ -151,6 +152,8 @@ def _run_in_processes(stage: str, models: Iterable[str]) -> None:
 def main(console: Console, options: argparse.Namespace) -> None:
     started = time.monotonic()
     params, stage = check.check(), options.stage
+    if options.model not in (None, *params.models, paths.POLICY):
+        raise InputError(f"model {options.model!r}; expected one of {', '.join(params.models)}")
     stages = {entry.name: entry for entry in dvc_state.read_stages()}
     asked = ready_items(shared_models(params, stages, stage), stages)
     if options.model is not None:

@@ -24,8 +24,8 @@ from delta.training import model_io, padding_free
 from delta.training.config import TrainParams
 from delta.training.trl_adapter import add_fused_lm_head
 
-Sequence = tuple[tuple[int, ...], tuple[int, ...]]  # token ids of prompt and completion
-Batch = dict[str, Sequence]
+TokenSequence = tuple[tuple[int, ...], tuple[int, ...]]  # token ids of prompt and completion
+Batch = dict[str, TokenSequence]
 Results = Generator[tuple[str, float], None, None]
 
 
@@ -55,7 +55,7 @@ def _compute_here(params: TrainParams, base: Path, batches: list[Batch]) -> Resu
     model = _load(base, params.dtype, "cpu")
     try:
         for batch in batches:
-            yield from zip(batch, _logps(model, batch.values(), params.bf16), strict=True)
+            yield from zip(batch, completion_logps(model, batch.values(), params.bf16), strict=True)
     finally:
         # The patched forward holds the model and the model its forward: only without it does `del`
         # free the weights at once.
@@ -109,11 +109,14 @@ def _load(base: Path, dtype: str, device: str) -> Any:
 
 
 def _logps_in_process(base: Path, dtype: str, bf16: bool, device: str, batch: Batch) -> list[float]:
-    return _logps(_model(base, dtype, device), batch.values(), bf16)
+    return completion_logps(_model(base, dtype, device), batch.values(), bf16)
 
 
-def _logps(model: Any, sequences: Iterable[Sequence], bf16: bool) -> list[float]:
-    """Return for each sequence the sum of log p(token | all before) over its completion."""
+def completion_logps(model: Any, sequences: Iterable[TokenSequence], bf16: bool) -> list[float]:
+    """Return for each sequence the sum of log p(token | all before) over its completion (nats).
+
+    The sequences are one batch of the model, which has TRL's fused head.
+    """
     pairs = [(torch.tensor(prompt + completion), len(prompt)) for prompt, completion in sequences]
     shape = (len(pairs), max(len(ids) for ids, _ in pairs))
     input_ids = torch.zeros(shape, dtype=torch.long)

@@ -21,7 +21,7 @@ from delta.inference.reply_cache import ReplyCache
 from delta.training import logps
 from delta.training.config import TrainParams
 from delta.training.dataset import REFERENCE_COLUMNS
-from delta.training.logps import Batch, Sequence
+from delta.training.logps import Batch, TokenSequence
 
 # Padded tokens in a forward pass; a longer sequence is alone in its pass. Enough to keep two cores
 # or a GPU busy; does not affect the result.
@@ -73,13 +73,13 @@ def _cached(cache: ReplyCache, key: str) -> float | None:
     return logp if isinstance(logp, float) and math.isfinite(logp) else None
 
 
-def _key(setting: str, sequence: Sequence) -> str:
+def _key(setting: str, sequence: TokenSequence) -> str:
     prompt, completion = sequence
     text = f"{setting} {list(prompt)} {list(completion)}"
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _check_finite(logp: float, sequence: Sequence, base: Path, params: TrainParams) -> None:
+def _check_finite(logp: float, sequence: TokenSequence, base: Path, params: TrainParams) -> None:
     if not math.isfinite(logp):
         raise IncompleteError(
             f"{base}: the log-probability of a completion of {len(sequence[1])} tokens is {logp}; "
@@ -88,7 +88,7 @@ def _check_finite(logp: float, sequence: Sequence, base: Path, params: TrainPara
         )
 
 
-def _batches(sequences: dict[str, Sequence]) -> Iterator[Batch]:
+def _batches(sequences: dict[str, TokenSequence]) -> Iterator[Batch]:
     """Group sequences of similar length, so that little of a batch is padding, the longest first.
 
     Where the memory is too small, the first batch says so.
