@@ -251,6 +251,12 @@ def _sizes(params: Params) -> Iterator[str]:
             f"train.per_device_train_batch_size = {batch_size}: selector.k is {k}; "
             f"expected 1 to {k}"
         )
+    method, max_steps = params.train.method, params.train.method_params.max_steps
+    if max_steps is not None and params.train.num_warmup_steps(max_steps) >= max_steps:
+        yield (
+            f"train.warmup_steps = {params.train.warmup_steps:g}: train.{method}.max_steps is "
+            f"{max_steps}, and the learning rate is not reached before; expected fewer"
+        )
 
 
 def max_problems(params: ProblemsParams) -> int | None:

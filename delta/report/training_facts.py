@@ -76,6 +76,8 @@ def _short_end(counts: Counts, settings: TrainingSettings) -> str:
 
 
 def _margin(margin: Mapping[str, Any]) -> str:
+    if margin["mean"] is None:  # KTO's first batch may have rows of one side only
+        return "not known"
     spread = "" if margin.get("sd") is None else f" (SD {margin['sd']:.3f})"
     return f"{round(margin['mean'], 3) + 0.0:+.3f}{spread}"
 
@@ -84,7 +86,12 @@ def sentences(counts: Counts, settings: TrainingSettings) -> list[str]:
     """Return a plain sentence for each fact of one training."""
     lines = [_end(counts, settings)]
     margin = counts.get("first_margin")
-    if margin:
+    if margin and margin["mean"] is None:
+        lines.append(
+            "The first batch has traces of one side only, so the margin before the first update is "
+            "not known."
+        )
+    elif margin:
         lines.append(
             f"Before the first update the margin was {_margin(margin)} nats over "
             f"{margin['rows']:,} row{'' if margin['rows'] == 1 else 's'}; it is 0 where the "

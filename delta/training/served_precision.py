@@ -18,6 +18,8 @@ from delta.core.paths import POLICY
 from delta.inference.config import Serving, WeightlessServingParams
 from delta.training.config import MIN_BFLOAT16_LEARNING_RATE, TrainParams
 
+# Below these, little is left after any number of steps that the profiles make. Above them it depends
+# on the steps: a run records what is left (`update_served`), and its page warns below 90%.
 MIN_LEARNING_RATES = {
     "float32": 0.0,
     "bfloat16": MIN_BFLOAT16_LEARNING_RATE,
@@ -38,9 +40,10 @@ def mistakes(train: TrainParams, serving: Mapping[str, Serving]) -> Iterator[str
     if rate < bound:
         adapters = "" if train.lora is None else ", also of merged adapters,"
         yield (
-            f"{key}: at train.{train.method}.learning_rate = {rate} most of the update{adapters} "
-            f"is rounded away when the policy is loaded; expected float32, or a learning rate of "
-            f"at least {bound:g}"
+            f"{key}: at train.{train.method}.learning_rate = {rate} nearly all of the update"
+            f"{adapters} is rounded away when the policy is loaded; expected float32 (from "
+            f"{bound:g} on it is accepted, and update_served in data/counts/train.json says what "
+            "is left)"
         )
     if isinstance(base, WeightlessServingParams) or base.server is not None:
         return

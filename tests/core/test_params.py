@@ -270,6 +270,13 @@ EDITS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         "  dtype: bfloat16             # of",
         ("train.dtype = 'bfloat16'", "compute in bfloat16"),
     ),
+    "a warm-up without an end": (
+        "    num_train_epochs: 1\n"
+        "    max_steps: null           # optimizer steps, in place of epochs\n"
+        "  kto:",
+        "    num_train_epochs: null\n    max_steps: 1\n  kto:",
+        ("train.warmup_steps = 0.1", "train.dpo.max_steps is 1", "expected fewer"),
+    ),
     "two bounds of memory": (
         "    gpu_memory_utilization: null",
         "    gpu_memory_utilization: 0.9",

@@ -70,6 +70,13 @@ def test_the_first_margin_and_the_served_share_are_said() -> None:
     assert facts(COUNTS, RULE)[1:] == ("+0.000 (SD 0.250)", "100.0%", False)
 
 
+def test_a_first_margin_of_one_side_is_not_known() -> None:
+    """KTO's first batch may hold chosen traces only."""
+    counts = COUNTS | {"first_margin": {"mean": None, "sd": None, "rows": 2}}
+    assert "margin before the first update is not known" in sentences(counts, RULE)[1]
+    assert facts(counts, RULE).first_margin == "not known"
+
+
 @pytest.mark.parametrize(
     ("dtype", "share", "rounded"),
     [

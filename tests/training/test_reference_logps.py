@@ -41,8 +41,8 @@ def test_reference_log_probs_are_the_bases_and_are_computed_once(
             return add_reference(params, rows, base, fingerprint, cache, no_progress), rows
 
     number, rows = compute(params, "f")
-    # Of KTO's twelve mismatched completions four are the other side of the same pair.
-    assert number == {"dpo": 12, "kto": 20}[method]
+    # Of KTO's twelve mismatched completions two are the other side of the same pair.
+    assert number == {"dpo": 12, "kto": 22}[method]
     for row in rows:
         for column, completion in REFERENCE_COLUMNS[method].items():
             expected = plain_log_prob(model, row["prompt_ids"], row[completion])
@@ -50,7 +50,7 @@ def test_reference_log_probs_are_the_bases_and_are_computed_once(
     assert compute(params, "f")[0] == 0
     assert compute(params, "another base")[0] == number
     # KTO needs the traces that DPO needed, and the mismatched ones.
-    assert compute(train_params(method="kto"), "f")[0] == (8 if method == "dpo" else 0)
+    assert compute(train_params(method="kto"), "f")[0] == (10 if method == "dpo" else 0)
     assert compute(train_params(method=method, bf16=True), "f")[0] == number
 
 
@@ -59,7 +59,9 @@ def test_a_nan_log_probability_is_an_error_and_is_not_cached(
 ) -> None:
     from delta.training.reference_logps import add_reference
 
-    monkeypatch.setattr("delta.training.logps._logps", lambda _, batch, __: [math.nan] * len(batch))
+    monkeypatch.setattr(
+        "delta.training.logps.completion_logps", lambda _, batch, __: [math.nan] * len(batch)
+    )
     params = train_params(method="dpo")
     with ReplyCache(tmp_path / "cache") as cache:
         with pytest.raises(IncompleteError, match=f"{base}: the log-probability .* is nan"):
@@ -142,9 +144,9 @@ def test_two_processes_give_the_log_probabilities_of_one_and_end(
         params = train_params(method="kto", num_processes=processes, bf16=True)
         rows = to_trl_columns(train_params(method="kto"), six_pairs())
         with ReplyCache(tmp_path / str(processes)) as cache:
-            assert add_reference(params, rows, base, "f", cache, progress) == len(cache) == 20
+            assert add_reference(params, rows, base, "f", cache, progress) == len(cache) == 22
         columns[processes] = [(row["ref_logps"], row["ref_KL_logps"]) for row in rows]
-    assert (totals, len(shown)) == ([20, 20], 40)
+    assert (totals, len(shown)) == ([22, 22], 44)
     assert columns[1] == columns[2]
     assert not multiprocessing.active_children()
 

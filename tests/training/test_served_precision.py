@@ -41,8 +41,9 @@ def test_a_dtype_that_rounds_the_update_away_is_refused(
     adapters = ", also of merged adapters," if "lora" in train else ""
     assert message == (
         f"params.yaml: serving.policy.dtype = '{dtype}': at train.{method}.learning_rate = {rate}"
-        f" most of the update{adapters} is rounded away when the policy is loaded; expected "
-        f"float32, or a learning rate of at least {bound}"
+        f" nearly all of the update{adapters} is rounded away when the policy is loaded; expected "
+        f"float32 (from {bound} on it is accepted, and update_served in data/counts/train.json "
+        "says what is left)"
     )
 
 
