@@ -18,8 +18,8 @@ from delta.core.paths import POLICY
 from delta.inference.config import Serving, WeightlessServingParams
 from delta.training.config import MIN_BFLOAT16_LEARNING_RATE, TrainParams
 
-# Below these, little is left after any number of steps that the profiles make. Above them it depends
-# on the steps: a run records what is left (`update_served`), and its page warns below 90%.
+# Below these, little is left after any number of steps that the profiles make. Above them it
+# depends on the steps: a run records what is left (`update_served`), and its page warns below 90%.
 MIN_LEARNING_RATES = {
     "float32": 0.0,
     "bfloat16": MIN_BFLOAT16_LEARNING_RATE,
