@@ -1,7 +1,8 @@
 """Print what `make repro` would run, request and cost now. Runs nothing and writes nothing.
 
 Hours and memory are computed for the GPUs that the options describe, by default this machine's.
-Where it has none, for an H100, or the usual GPU of the memory that --gpu-gib names.
+Where it has none, for an H100, or the usual GPU of the memory that --gpu-gib names. Where its kind
+is not known, with its memory and the speed of the usual GPU of that memory.
 """
 
 import argparse
@@ -12,7 +13,7 @@ from delta.cli.command_line import positive
 from delta.core.errors import InputError
 from delta.plan import availability, dvc_state, machine
 from delta.plan.plan import Node, plan
-from delta.plan.speeds import GPUS, Gpu, gpu_named, gpu_of_size
+from delta.plan.speeds import GPUS, gpu_named, gpu_of_size, name_of_size
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,24 +30,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def node_of(options: argparse.Namespace) -> Node:
     """Return the GPUs of the options, else those of this machine, else an H100."""
-    found = None if options.gpu or options.gpu_gib else _gpu_here()
-    if options.gpu:
-        gpu = GPUS[options.gpu.replace("-", " ")]
+    if options.gpu or options.gpu_gib:
+        name = options.gpu.replace("-", " ") if options.gpu else name_of_size(options.gpu_gib)
+        node = Node(GPUS[name], name=name, note="assumed")
     else:
-        gpu = found or gpu_of_size(options.gpu_gib or GPUS["H100"].gib)
+        node = _node_here()
+    gpu = node.gpu
     if options.gpu_gib:
         gpu = gpu._replace(gib=options.gpu_gib)
     if options.gpu_tflops:
         gpu = gpu._replace(tflops=options.gpu_tflops)
-    return Node(gpu, options.gpus, is_here=found is not None)
+    return node._replace(gpu=gpu, number=options.gpus)
 
 
-def _gpu_here() -> Gpu | None:
+def _node_here() -> Node:
+    """Return the first GPU of this machine; an H100 where there is none of known memory."""
     try:
         gpus = machine.read_gpus()
     except InputError:
-        return None
-    return gpu_named(gpus[0].name, gpus[0].gib) if gpus and gpus[0].gib else None
+        gpus = []
+    if not gpus:
+        return Node(GPUS["H100"], name="H100", note="assumed; this machine has none")
+    name, gib = gpus[0].name, gpus[0].gib
+    if gib is None:
+        note = f"assumed; the memory of {name} is not reported: --gpu-gib"
+        return Node(GPUS["H100"], name="H100", note=note)
+    if (known := gpu_named(name, gib)) is not None:
+        return Node(known, is_here=True, name=name)
+    note = f"speed not known, taken as that of {name_of_size(gib)}"
+    return Node(gpu_of_size(gib), is_here=True, name=name, note=note)
 
 
 def main(options: argparse.Namespace) -> None:

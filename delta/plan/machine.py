@@ -18,12 +18,14 @@ from delta.core.errors import InputError
 from delta.data.formats.code import HumanEvalSource, LiveCodeBenchSource
 from delta.grading import sandbox
 from delta.inference.config import ServingParams
+from delta.plan.assumptions import CUDA_GIB
 from delta.plan.model_sizes import BYTES, GIB, Size
+from delta.plan.training_memory import least_bytes
 
-QUERY = ("index", "uuid", "name", "driver_version", "memory.total", "memory.used")
+QUERY = ("index", "uuid", "name", "driver_version", "memory.total", "memory.used", "compute_cap")
 QUERY_TIMEOUT_S = 60  # a node with eight GPUs and no persistence daemon takes many seconds
 MIN_DRIVER = 580  # of CUDA 13, which torch 2.14 is built for
-MAX_USED_GIB = 1.0  # of a GPU before the run; vLLM takes a share of all of it
+MIN_BFLOAT16 = 8.0  # compute capability: Ampere
 MIN_SHARED_GIB = 1.0  # NCCL's documentation; containers have 64 MiB
 COMPILERS = ("gcc", "clang")  # in Triton's order
 SANDBOX_OPTIONS = ("seccomp", "systempaths", "apparmor")  # of Docker: user namespaces and /proc
@@ -41,6 +43,7 @@ class FoundGpu(NamedTuple):
     driver: str
     gib: float | None  # None: not reported, as where CPU and GPU share their memory
     used_gib: float | None
+    capability: float | None = None  # compute capability
 
 
 class Check(NamedTuple):
@@ -63,6 +66,9 @@ class Needs(NamedTuple):
     processes: int  # of training; 0: none
     tensor_parallel_size: int  # the largest of the models asked here; 0: none
     base: Size | None  # of training
+    gpu_share: float = 0.0  # of a GPU's memory, that vLLM takes
+    gpu_gib: float = 0.0  # that training takes of a GPU
+    bfloat16: bool = False
 
     @property
     def gpus(self) -> int:
@@ -80,8 +86,17 @@ def needs(params: Params, models: Sequence[str], trains: bool, base: Size | None
         for entry in served
         if isinstance(entry, ServingParams) and entry.server is None
     ]
-    trains = trains and params.train.bf16
-    return Needs(params.train.num_processes if trains else 0, max(sizes, default=0), base)
+    train = params.train
+    trains = trains and train.bf16
+    share = (params.engine.vllm.gpu_memory_utilization or 0.0) if sizes else 0.0
+    return Needs(
+        train.num_processes if trains else 0,
+        max(sizes, default=0),
+        base,
+        share,
+        least_bytes(train, base) / GIB + CUDA_GIB.value if trains and base else 0.0,
+        trains or any(getattr(entry, "dtype", "") == "bfloat16" for entry in served),
+    )
 
 
 def check_machine(params: Params, wanted: Needs) -> list[Check]:
@@ -124,14 +139,16 @@ def parse_gpus(text: str) -> list[FoundGpu]:
         cells = [cell.strip() for cell in line.split(",")]
         if len(cells) != len(QUERY):
             raise InputError(f"nvidia-smi: {line.strip()!r}; expected {', '.join(QUERY)}")
-        number, uuid, name, driver, total, used = cells
-        gpus.append(FoundGpu(number, uuid, name, driver, _gib(total), _gib(used)))
+        number, uuid, name, driver, *numbers = cells
+        total, used, capability = map(_number, numbers)
+        gib = [None if mebibytes is None else mebibytes / 1024 for mebibytes in (total, used)]
+        gpus.append(FoundGpu(number, uuid, name, driver, *gib, capability))
     return gpus
 
 
-def _gib(mebibytes: str) -> float | None:
+def _number(cell: str) -> float | None:
     try:
-        return float(mebibytes) / 1024
+        return float(cell)
     except ValueError:  # [N/A], [Not Supported]
         return None
 
@@ -150,12 +167,13 @@ def visible(gpus: list[FoundGpu], variable: str | None) -> list[FoundGpu]:
 
 
 def check_gpus(wanted: Needs) -> Iterator[Check]:
-    """Yield the checks of number, driver and free memory of the GPUs."""
+    """Yield the checks of number, driver, bfloat16 and free memory of the GPUs."""
     try:
         gpus = read_gpus()
     except InputError as error:
         remedy = "install NVIDIA's driver, or start the container with --gpus all; without a GPU "
-        yield Check("GPU", str(error), "a GPU of NVIDIA and its driver", remedy + NO_GPU)
+        expected = f"a GPU of NVIDIA and its driver, {MIN_DRIVER} or newer"
+        yield Check("GPU", str(error), expected, remedy + NO_GPU)
         return
     yield _check_number(gpus, wanted)
     if not gpus:
@@ -167,10 +185,27 @@ def check_gpus(wanted: Needs) -> Iterator[Check]:
     else:
         yield Check("driver", gpus[0].driver)
     for gpu in gpus:
-        if gpu.used_gib is not None and gpu.used_gib > MAX_USED_GIB:
+        what = f"GPU {gpu.number}"
+        if wanted.bfloat16 and gpu.capability is not None and gpu.capability < MIN_BFLOAT16:
+            found = f"{gpu.name}, compute capability {gpu.capability}"
+            remedy = f"another GPU, or {NO_GPU}"
+            yield Check(what, found, f"{MIN_BFLOAT16} or newer, for bfloat16", remedy)
+        if gpu.gib is None or gpu.used_gib is None:
+            continue
+        free = max(0.0, gpu.gib - _needed_gib(gpu.gib, wanted))
+        if gpu.used_gib > free:
             found = f"{gpu.used_gib:.1f} GiB in use"
             remedy = f"end the processes that `nvidia-smi -i {gpu.number}` names"
-            yield Check(f"GPU {gpu.number}", found, "a free GPU", remedy)
+            if wanted.gpu_share:
+                remedy += ", or lower engine.vllm.gpu_memory_utilization"
+            expected = f"at most {free:.1f}, which the run leaves of {gpu.gib:.1f}"
+            yield Check(what, found, expected, remedy)
+
+
+def _needed_gib(gib: float, wanted: Needs) -> float:
+    """Return what answers and training take of a GPU; training only where an empty GPU has it."""
+    training = wanted.gpu_gib if wanted.gpu_gib < gib else 0.0
+    return max(wanted.gpu_share * gib, training)
 
 
 def _check_number(gpus: list[FoundGpu], wanted: Needs) -> Check:

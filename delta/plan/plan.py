@@ -23,6 +23,12 @@ class Node(NamedTuple):
     gpu: Gpu
     number: int | None = None  # None: as many as the profile asks for
     is_here: bool = False  # whether they are this machine's
+    name: str = "GPU"
+    note: str = ""  # where the GPU or its speed is assumed
+
+    def heading(self, gpus: int) -> str:
+        note = f" ({self.note})" if self.note else ""
+        return f"Hours on {gpus} × {self.name}{note}"
 
 
 def plan(
@@ -55,6 +61,7 @@ def plan(
     answers = check_sources(sources, ask_hub, in_cache, offline)
     recorded = stage_seconds.describe(params.profile, [stage.name for stage in to_run]) or ""
     wanted = machine.needs(params, asked, trains, known[params.train.base])
+    checks = machine.check_machine(params, wanted)
     sections = [
         render.stage_section(stages),
         render.request_section(params, requests),
@@ -65,13 +72,20 @@ def plan(
         _hours_section(workspace, requests, training, known, node),
         Section(textwrap.wrap(recorded, WIDTH)),
         render_needs.memory_section(params, asked, known, node.gpu, trains),
-        render_needs.disk_section(workspace, requests, known, trains),
+        _of_this_machine(render_needs.disk_section(workspace, requests, known, trains), node),
         render_needs.source_section(answers),
-        render_needs.machine_section(machine.check_machine(params, wanted)),
+        _of_this_machine(render_needs.machine_section(checks), node),
         render_needs.assumption_section(params, node.gpu, node.is_here),
     ]
     not_checked += workspace.notes
     return join_sections(sections, not_checked)
+
+
+def _of_this_machine(section: Section, node: Node) -> Section:
+    """Say of what is in the way that it is here, where the GPUs of the plan are not."""
+    if not node.is_here:
+        section.blocks = [f"this machine: {block}" for block in section.blocks]
+    return section
 
 
 def _hours_section(
@@ -86,4 +100,4 @@ def _hours_section(
     spent = hours.node_hours(workspace, requests, training, known, gpus)
     others = hours.alternatives(params, requests, known, node.gpu)
     lower = [] if spent is None else hours.what_would_lower(params, spent, others)
-    return render.hours_section(params, spent, lower)
+    return render.hours_section(params, spent, lower, node.heading(gpus))

@@ -152,7 +152,8 @@ def training_section(train: TrainParams, cost: TrainingCost | None) -> Section:
         format_sum([cost.hours], format_hours),
     ]
     header = ("", "pairs", "number", "epochs", "tokens a side", "tokens", hours_unit(train.bf16))
-    early = [] if train.early_stopping is None else ["  less where the loss converges earlier"]
+    stops = train.early_stopping is not None and train.method != "sft"  # SFT runs to its end
+    early = ["  less where the loss converges earlier"] if stops else []
     return Section(["Training", *align_columns(header, [row]), *early])
 
 
@@ -233,7 +234,9 @@ def server_section(params: Params, costs: Sequence[Cost]) -> Section:
     return section
 
 
-def hours_section(params: Params, hours: NodeHours | None, lower: Sequence[str]) -> Section:
+def hours_section(
+    params: Params, hours: NodeHours | None, lower: Sequence[str], heading: str
+) -> Section:
     """Return the hours on the clock, billed and used; nothing where they are not known."""
     if not uses_gpu(params):
         return Section()
@@ -247,7 +250,7 @@ def hours_section(params: Params, hours: NodeHours | None, lower: Sequence[str])
     rows.append(["all", *_hour_cells(hours.steps, hours.gpus), ""])
     share = hours.used / hours.billed if hours.billed else 0
     lines = [
-        f"Hours on {hours.gpus} GPU{'s' * (hours.gpus > 1)}",
+        *textwrap.wrap(heading, WIDTH),
         *align_columns(("", "wall h", "billed GPU h", "used GPU h", "GPUs busy"), rows),
         *wrap(
             f"{hours.wall:,.1f} hours ({hours.wall / 24:.1f} days), {hours.billed:,.0f} GPU hours "

@@ -15,14 +15,13 @@ from delta.plan.requests import Workspace
 from delta.plan.resources import (
     disk_bytes,
     disk_shortage,
-    memory_of,
     models_to_fetch,
     serving_fit,
     training_fit,
 )
 from delta.plan.section import WIDTH, Section, align_columns, wrap
 from delta.plan.speeds import Gpu
-from delta.plan.training_memory import kept_bytes
+from delta.plan.training_memory import least_bytes
 
 
 def memory_section(
@@ -45,8 +44,7 @@ def memory_section(
             each = size.weights / gpus
         else:
             fit, gpus = training_fit(train, size, gpu), train.num_processes
-            memory = memory_of(train, size)
-            each = kept_bytes(train, size.parameters) if memory is None else memory.total
+            each = least_bytes(train, size)
         parameters = f"{size.parameters / 1e9:.3g}G"
         rows.append([name[:30], use, parameters, str(gpus), f"{each / GIB:.1f}", fit.message])
         if not fit.fits:

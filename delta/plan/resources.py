@@ -12,7 +12,7 @@ from delta.plan.machine import ram_bytes
 from delta.plan.model_sizes import BYTES, GIB, Size, Sizes
 from delta.plan.requests import Workspace
 from delta.plan.speeds import Gpu
-from delta.plan.training_memory import TrainingMemory, batch_tokens, kept_bytes, training_memory
+from delta.plan.training_memory import batch_tokens, kept_bytes, memory_of
 from delta.training.config import LoraParams, TrainParams
 
 TENSOR_PARALLEL_SIZES = (1, 2, 4, 8, 16)
@@ -41,13 +41,6 @@ def serving_fit(serving: ServingParams, size: Size, gpu: Gpu, vllm: VllmParams) 
         return Fit(fits=True, message="fits; its cache is not known")
     left = free * serving.tensor_parallel_size - size.weights / GIB
     return Fit(fits=True, message=f"fits, {int(left / cache):,} full replies at once")
-
-
-def memory_of(train: TrainParams, size: Size) -> TrainingMemory | None:
-    """Return the memory on each GPU with the longest batch; None where the shape is not known."""
-    if size.shape is None:
-        return None
-    return training_memory(train, size.parameters, size.shape, batch_tokens(train))
 
 
 def training_fit(train: TrainParams, size: Size, gpu: Gpu) -> Fit:

@@ -1,5 +1,6 @@
 """How fast a GPU, or two CPU cores, answer and train: tokens a second from bytes and arithmetic."""
 
+import re
 from typing import NamedTuple
 
 from delta.inference.config import ServingParams, VllmParams
@@ -29,14 +30,19 @@ class Gpu(NamedTuple):
     tbps: float = 3.35  # bandwidth of its memory, TB/s
 
 
-GPUS = {  # a part of the name that nvidia-smi shows; the first of a size stands for it
+GPUS = {  # words of the name that nvidia-smi shows; the first of a size stands for it
     "RTX 4090": Gpu(24, 165, 82.6, 1.01),
     "RTX 3090": Gpu(24, 71, 35.6, 0.94),
     "A10": Gpu(24, 125, 31.2, 0.60),
+    "A10G": Gpu(24, 70, 35.0, 0.60),
+    "A30": Gpu(24, 165, 10.3, 0.93),
     "L4": Gpu(24, 121, 30.3, 0.30),
     "RTX 5090": Gpu(32, 210, 105.0, 1.79),
     "L40S": Gpu(48, 362, 91.6, 0.86),
+    "L40": Gpu(48, 181, 90.5, 0.86),
     "RTX A6000": Gpu(48, 155, 38.7, 0.77),
+    "RTX 6000 Ada": Gpu(48, 364, 91.1, 0.96),
+    "A40": Gpu(48, 150, 37.4, 0.70),
     "H100": Gpu(80, 989, 67.0, 3.35),
     "A100": Gpu(80, 312, 19.5, 2.04),
     "H200": Gpu(141, 989, 67.0, 4.80),
@@ -62,17 +68,20 @@ class Rates(NamedTuple):
 
 def gpu_named(name: str, gib: float) -> Gpu | None:
     """Return the data sheet of a GPU as nvidia-smi names it, with the memory that it reports."""
-    # Longer names first: "L40S" is no "L4".
-    for part in sorted(GPUS, key=len, reverse=True):
-        if part in name:
-            return GPUS[part]._replace(gib=gib)
+    for words, gpu in GPUS.items():
+        if re.search(rf"\b{words}\b", name):  # whole words: an L40 is no L4
+            return gpu._replace(gib=gib)
     return None
+
+
+def name_of_size(gib: float) -> str:
+    """Return the name in GPUS that stands for this memory: that of the nearest size."""
+    return min(GPUS, key=lambda name: abs(GPUS[name].gib - gib))
 
 
 def gpu_of_size(gib: float) -> Gpu:
     """Return a GPU of this memory: the data sheet of the nearest size."""
-    nearest = min(GPUS.values(), key=lambda gpu: abs(gpu.gib - gib))
-    return nearest._replace(gib=gib)
+    return GPUS[name_of_size(gib)]._replace(gib=gib)
 
 
 def cpu_rates(size: Size) -> Rates:

@@ -7,7 +7,7 @@ allocator loses to fragments (assumptions.CUDA_GIB).
 
 from typing import NamedTuple
 
-from delta.plan.model_sizes import BYTES, Shape
+from delta.plan.model_sizes import BYTES, Shape, Size
 from delta.training.config import LoraParams, TrainParams
 
 MLP = {"gate_proj", "up_proj", "down_proj"}
@@ -73,6 +73,19 @@ def training_memory(
         checkpoints * shape.layers * tokens,
         computed * tokens,
     )
+
+
+def memory_of(train: TrainParams, size: Size) -> TrainingMemory | None:
+    """Return the memory on each GPU with the longest batch; None where the shape is not known."""
+    if size.shape is None:
+        return None
+    return training_memory(train, size.parameters, size.shape, batch_tokens(train))
+
+
+def least_bytes(train: TrainParams, size: Size) -> float:
+    """Return what is known of the memory on each GPU: all, or what is there whatever the batch."""
+    memory = memory_of(train, size)
+    return kept_bytes(train, size.parameters) if memory is None else memory.total
 
 
 def kept_bytes(train: TrainParams, parameters: float) -> float:

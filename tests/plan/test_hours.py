@@ -81,7 +81,7 @@ def test_a_node_is_billed_whole_and_the_plan_says_what_would_lower_it() -> None:
         "`dvc repro fetch questions problems` before the GPUs are rented (16.0 GPU h)",
         "serving.s1-3b.tensor_parallel_size: 1 (5.0 GPU h)",
     ]
-    section = render.hours_section(paper, node, lower)
+    section = render.hours_section(paper, node, lower, "Hours")
     assert "  13.0 hours (0.5 days), 104 GPU hours billed, 18 used (17%)." in section.lines
 
 
@@ -90,19 +90,19 @@ def test_hours_with_unknown_parts_are_not_known() -> None:
     unknown = [asked("generate", "s1-3b", 1)._replace(hours=None)]
     assert hours.node_hours(Workspace(paper, {}), unknown, None, {}, 8) is None
     assert hours.node_hours(Workspace(paper, {}), [], TrainingCost(None, ""), {}, 8) is None
-    section = render.hours_section(paper, None, [])
+    section = render.hours_section(paper, None, [], "")
     assert section.lines == []
     assert section.not_checked == [
         "hours on the clock and billed: some of the numbers above are not known"
     ]
     laptop = validate("", Params, read_all(ROOT / "params.yaml"))
-    assert render.hours_section(laptop, None, []).not_checked == []
+    assert render.hours_section(laptop, None, [], "").not_checked == []
 
 
 def test_a_model_that_needs_more_gpus_than_the_node_has_is_in_the_way() -> None:
     paper = profile("paper")
     steps = list(hours._asking(paper, [asked("evaluate", "nemotron-49b", 4)], sizes(paper), 2))
-    section = render.hours_section(paper, NodeHours(2, steps), [])
+    section = render.hours_section(paper, NodeHours(2, steps), [], "")
     assert set(section.blocks) == {"nemotron-49b needs 4 GPUs, the node has 2 (--gpus)"}
 
 

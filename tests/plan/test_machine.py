@@ -15,15 +15,19 @@ from delta.plan import machine, obstacles
 from delta.plan.availability import Availability, ExternalSource
 from delta.plan.dvc_state import Stage
 from delta.plan.machine import Check, Needs
-from delta.plan.model_sizes import Size
+from delta.plan.model_sizes import Size, sizes
+from delta.plan.plan import Node
 from delta.plan.speeds import GPUS, gpu_named
 from tests.helpers.import_closure import ROOT
 
 EIGHT_B = Size(8.03e9, 8.03e9, 16e9, 16e9, 131_072)
-H100 = "0, GPU-1a2b3c4d-0000-0000-0000-000000000000, NVIDIA H100 80GB HBM3, 580.65.06, 81559, 4\n"
-H200 = "1, GPU-5e6f7a8b-0000-0000-0000-000000000000, NVIDIA H200, 580.65.06, 143771, 4\n"
+H100 = (
+    "0, GPU-1a2b3c4d-0000-0000-0000-000000000000, NVIDIA H100 80GB HBM3, 580.65.06, 81559, 4, 9.0\n"
+)
+H200 = "1, GPU-5e6f7a8b-0000-0000-0000-000000000000, NVIDIA H200, 580.65.06, 143771, 4, 9.0\n"
 ALL = Needs(processes=8, tensor_parallel_size=4, base=EIGHT_B)
-ONE = Needs(processes=1, tensor_parallel_size=1, base=EIGHT_B)
+SUPER = "NVIDIA GeForce RTX 4080 SUPER"
+ONE = Needs(1, 1, EIGHT_B, gpu_share=0.9, gpu_gib=20, bfloat16=True)
 
 
 @pytest.fixture
@@ -46,7 +50,7 @@ def install(folder: Path, name: str, text: str = "", code: int = 0) -> None:
 
 
 def eight(name: str = "NVIDIA H100 80GB HBM3", driver: str = "580.65.06", used: int = 4) -> str:
-    rows = [f"{n}, GPU-{n}, {name}, {driver}, 81559, {used}" for n in range(8)]
+    rows = [f"{n}, GPU-{n}, {name}, {driver}, 81559, {used}, 9.0" for n in range(8)]
     return "\n".join(rows) + "\n"
 
 
@@ -58,7 +62,7 @@ def test_the_answer_of_nvidia_smi_is_read() -> None:
     first, second = machine.parse_gpus(H100 + H200)
     assert (first.number, first.name, first.driver) == ("0", "NVIDIA H100 80GB HBM3", "580.65.06")
     assert (round(first.gib or 0, 1), second.gib) == (79.6, 143771 / 1024)
-    (spark,) = machine.parse_gpus("0, GPU-9, NVIDIA GB10, 580.95.05, [N/A], [N/A]\n")
+    (spark,) = machine.parse_gpus("0, GPU-9, NVIDIA GB10, 580.95.05, [N/A], [N/A], 12.1\n")
     assert (spark.gib, spark.used_gib) == (None, None)
     with pytest.raises(InputError, match=r"nvidia-smi: 'No devices were found'; expected index, u"):
         machine.parse_gpus("No devices were found\n")
@@ -86,9 +90,9 @@ def test_cuda_visible_devices_is_read_as_cuda_does(
 def test_without_nvidia_smi_there_is_no_gpu(programs: Path) -> None:
     (line,) = lines(ALL)
     assert line == (
-        "GPU: nvidia-smi is not on PATH; expected a GPU of NVIDIA and its driver; install NVIDIA's "
-        "driver, or start the container with --gpus all; without a GPU take a profile for CPUs, "
-        "such as params.yaml as it is in Git"
+        "GPU: nvidia-smi is not on PATH; expected a GPU of NVIDIA and its driver, 580 or newer; "
+        "install NVIDIA's driver, or start the container with --gpus all; without a GPU "
+        "take a profile for CPUs, such as params.yaml as it is in Git"
     )
     install(
         programs, "nvidia-smi", "NVIDIA-SMI has failed because it couldn't communicate\n", code=9
@@ -128,11 +132,38 @@ def test_an_old_driver_and_a_used_gpu_are_refused(programs: Path) -> None:
     assert lines(ALL)[1] == (
         "driver: 570.124.06; expected 580 or newer, for CUDA 13; update NVIDIA's driver on the host"
     )
-    install(programs, "nvidia-smi", H100.replace(" 4\n", " 40960\n"))
+    install(programs, "nvidia-smi", H100.replace(" 4, 9", " 40960, 9"))
     assert lines(ONE)[2] == (
-        "GPU 0: 40.0 GiB in use; expected a free GPU; end the processes that `nvidia-smi -i 0` "
-        "names"
+        "GPU 0: 40.0 GiB in use; expected at most 8.0, which the run leaves of 79.6; end the "
+        "processes that `nvidia-smi -i 0` names, or lower engine.vllm.gpu_memory_utilization"
     )
+
+
+@pytest.mark.parametrize(
+    ("used", "gpu_share", "gpu_gib", "refused"),
+    [  # of 24 GiB
+        (1_331, 0.9, 0, False),  # 1.3 GiB of a desktop; answers leave 2.4
+        (2_560, 0.9, 0, True),
+        (2_560, 0, 20, False),  # training leaves 4
+        (2_560, 0, 22, True),
+        (1_331, 0.9, 30, False),  # no end of processes makes room for this training
+    ],
+)
+def test_a_used_gpu_is_refused_where_the_run_needs_the_memory(
+    used: int, gpu_share: float, gpu_gib: float, refused: bool, programs: Path
+) -> None:
+    install(programs, "nvidia-smi", f"0, GPU-0, RTX 4090, 580.65.06, 24576, {used}, 8.9\n")
+    found = lines(Needs(1, 1, EIGHT_B, gpu_share, gpu_gib))
+    assert ["in use" in line for line in found[2:]] == [True] * refused
+
+
+def test_a_gpu_without_bfloat16_is_refused_where_the_profile_has_it(programs: Path) -> None:
+    install(programs, "nvidia-smi", "0, GPU-0, Tesla V100-SXM2-16GB, 580.65.06, 16384, 4, 7.0\n")
+    assert lines(ONE)[2] == (
+        "GPU 0: Tesla V100-SXM2-16GB, compute capability 7.0; expected 8.0 or newer, for bfloat16; "
+        "another GPU, or take a profile for CPUs, such as params.yaml as it is in Git"
+    )
+    assert len(lines(ONE._replace(bfloat16=False))) == 2
 
 
 def test_triton_needs_a_compiler_and_headers(
@@ -212,7 +243,11 @@ def test_several_gpus_need_shared_memory(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_only_stages_on_gpus_of_this_machine_need_them() -> None:
     params = paper()
     models = ["s1-3b", "nemotron-49b"]
-    assert machine.needs(params, models, True, None) == Needs(8, 4, None)
+    assert machine.needs(params, models, True, None) == Needs(8, 4, None, 0.92, 0, bfloat16=True)
+    # 46.9 GiB of docs/gpu-hours.md, and 2 of CUDA
+    base = sizes(params)["nemotron-8b"]
+    assert machine.needs(params, [], True, base).gpu_gib == pytest.approx(48.9, abs=0.1)
+    assert not machine.needs(params, ["nemotron-8b"], False, None).bfloat16  # float32
     assert machine.needs(params, [], False, None).gpus == 0
     ray = params.engine.ray.model_copy(update={"address": "auto"})
     engine = params.engine.model_copy(update={"kind": "ray", "ray": ray})
@@ -228,16 +263,45 @@ def test_the_plan_takes_the_gpu_of_this_machine_or_that_of_its_options(programs:
         options = {"gpu": None, "gpu_gib": None, "gpu_tflops": None, "gpus": None}
         return plan_command.node_of(Namespace(**(options | changes)))
 
-    assert node() == (GPUS["H100"], None, False)
+    assert node() == Node(GPUS["H100"], name="H100", note="assumed; this machine has none")
+    assert node().heading(1) == "Hours on 1 × H100 (assumed; this machine has none)"
     assert node(gpu_gib=24.0).gpu == GPUS["RTX 4090"]
     assert node(gpu="RTX-4090").gpu == GPUS["RTX 4090"]
-    assert node(gpu="A100", gpus=4) == (GPUS["A100"], 4, False)
+    assert node(gpu="A100", gpus=4) == Node(GPUS["A100"], 4, False, "A100", "assumed")
     assert node(gpu_gib=141.0, gpu_tflops=500.0).gpu == GPUS["H200"]._replace(tflops=500)
-    install(programs, "nvidia-smi", "0, GPU-0, NVIDIA L40S, 580.65.06, 46068, 4\n")
+    install(programs, "nvidia-smi", "0, GPU-0, NVIDIA L40S, 580.65.06, 46068, 4, 8.9\n")
     assert node().is_here
+    assert node().heading(1) == "Hours on 1 × NVIDIA L40S"
     assert node().gpu == GPUS["L40S"]._replace(gib=46068 / 1024)
     assert gpu_named("NVIDIA L4", 22.5) == GPUS["L4"]._replace(gib=22.5)
     assert gpu_named("Tesla V100", 16) is None
+    install(programs, "nvidia-smi", f"0, 0, {SUPER}, 580.65.06, 16376, 4, 8.9\n")
+    assert node().gpu == GPUS["RTX 4090"]._replace(gib=16376 / 1024)  # its memory is kept
+    assert node().heading(1) == (
+        f"Hours on 1 × {SUPER} (speed not known, taken as that of RTX 4090)"
+    )
+    install(programs, "nvidia-smi", "0, 0, NVIDIA GB10, 580.95.05, [N/A], [N/A], 12.1\n")
+    assert "the memory of NVIDIA GB10 is not reported" in node().note
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("NVIDIA L4", "L4"),
+        ("NVIDIA L40", "L40"),
+        ("NVIDIA L40S", "L40S"),
+        ("NVIDIA A10", "A10"),
+        ("NVIDIA A10G", "A10G"),
+        ("NVIDIA A100-SXM4-80GB", "A100"),
+        ("NVIDIA A40", "A40"),
+        ("NVIDIA A30", "A30"),
+        ("NVIDIA RTX 6000 Ada Generation", "RTX 6000 Ada"),
+        ("NVIDIA H100 80GB HBM3", "H100"),
+        ("NVIDIA GeForce RTX 3090 Ti", "RTX 3090"),
+    ],
+)
+def test_a_gpu_is_known_by_whole_words_of_its_name(name: str, expected: str) -> None:
+    assert gpu_named(name, 1.0) == GPUS[expected]._replace(gib=1.0)
 
 
 @pytest.mark.usefixtures("programs")
