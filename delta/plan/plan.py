@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from delta.check import Params
 from delta.core.errors import InputError
-from delta.plan import costs, hours, machine, render, render_needs, stage_seconds
+from delta.plan import costs, experiment_hours, hours, machine, render, render_needs, stage_seconds
 from delta.plan.availability import AskHub, InCache, check_sources, external_sources
 from delta.plan.costs import Cost, TrainingCost
 from delta.plan.dvc_state import UP_TO_DATE, Stage
@@ -62,6 +62,10 @@ def plan(
     recorded = stage_seconds.describe(params.profile, [stage.name for stage in to_run]) or ""
     wanted = machine.needs(params, asked, trains, known[params.train.base])
     checks = machine.check_machine(params, wanted)
+    disk, on_gpu = (
+        render_needs.disk_section(workspace, requests, known, trains),
+        costs.uses_gpu(params),
+    )
     sections = [
         render.stage_section(stages),
         render.request_section(params, requests),
@@ -70,22 +74,32 @@ def plan(
         render.total_section(params, requests, training),
         render.wall_time_section(costs.wall_time(params, len(to_run), requests, training)),
         _hours_section(workspace, requests, training, known, node),
+        _experiment_section(workspace, node),
         Section(textwrap.wrap(recorded, WIDTH)),
         render_needs.memory_section(params, asked, known, node.gpu, trains),
-        _of_this_machine(render_needs.disk_section(workspace, requests, known, trains), node),
+        _of_this_machine(disk, on_gpu, node),
         render_needs.source_section(answers),
-        _of_this_machine(render_needs.machine_section(checks), node),
+        _of_this_machine(render_needs.machine_section(checks), on_gpu, node),
         render_needs.assumption_section(params, node.gpu, node.is_here),
     ]
     not_checked += workspace.notes
     return join_sections(sections, not_checked)
 
 
-def _of_this_machine(section: Section, node: Node) -> Section:
+def _of_this_machine(section: Section, on_gpu: bool, node: Node) -> Section:
     """Say of what is in the way that it is here, where the GPUs of the plan are not."""
-    if not node.is_here:
+    if on_gpu and not node.is_here:
         section.blocks = [f"this machine: {block}" for block in section.blocks]
     return section
+
+
+def _experiment_section(workspace: Workspace, node: Node) -> Section:
+    params = workspace.params
+    if not costs.uses_gpu(params):
+        return Section()
+    gpus = node.number or hours.gpus_of_node(params)
+    found = experiment_hours.experiment_hours(workspace, node.gpu, gpus)
+    return render.experiment_section(found, gpus)
 
 
 def _hours_section(

@@ -18,6 +18,7 @@ from delta.plan.costs import (
     uses_gpu,
 )
 from delta.plan.dvc_state import STATES, Stage
+from delta.plan.experiment_hours import ExperimentHours
 from delta.plan.hours import NodeHours, Step
 from delta.plan.requests import AT_MOST, BASES, ESTIMATE, EXACT, UNKNOWN
 from delta.plan.section import (
@@ -260,11 +261,24 @@ def hours_section(
     for text in lower:
         lines += wrap(f"It would be less with {text}.")
     blocks = [
-        f"{step.model or step.name} needs {step.busy} GPUs, the node has {hours.gpus} (--gpus)"
-        for step in hours.steps
-        if step.busy > hours.gpus
+        f"{step.model or step.name} needs {step.busy} GPUs, the node has {hours.gpus} (--gpus); "
+        "its hours are not counted"
+        for step in hours.lacking
     ]
     return Section(lines, blocks)
+
+
+def experiment_section(experiments: ExperimentHours | None, gpus: int) -> Section:
+    """Return the hours of all experiments; nothing where there are none or they are not known."""
+    if experiments is None or not experiments.trainings:
+        return Section()
+    number, wall = experiments
+    text = (
+        f"Experiments: {number} training{'s' * (number > 1)} × about {wall / number:.2f} h wall = "
+        f"{wall:,.1f} h ({wall / 24:.1f} days), {gpus * wall:,.0f} GPU hours billed: the training "
+        "and the evaluation of a policy each, whether or not they were run."
+    )
+    return Section(textwrap.wrap(text, WIDTH))
 
 
 def _hour_cells(steps: Sequence[Step], gpus: int) -> list[str]:

@@ -1,6 +1,7 @@
 """Hours on the clock, billed and used: a small node, and the paper's profile by hand."""
 
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from delta.check import Params
 from delta.core.params import read_all, validate
 from delta.plan import costs, hours, render, render_needs, resources
 from delta.plan.costs import Cost, TrainingCost
+from delta.plan.experiment_hours import experiment_hours
 from delta.plan.hours import Alternative, NodeHours, Step
 from delta.plan.model_sizes import sizes
 from delta.plan.pending import pending_requests
@@ -101,9 +103,19 @@ def test_hours_with_unknown_parts_are_not_known() -> None:
 
 def test_a_model_that_needs_more_gpus_than_the_node_has_is_in_the_way() -> None:
     paper = profile("paper")
-    steps = list(hours._asking(paper, [asked("evaluate", "nemotron-49b", 4)], sizes(paper), 2))
-    section = render.hours_section(paper, NodeHours(2, steps), [], "")
-    assert set(section.blocks) == {"nemotron-49b needs 4 GPUs, the node has 2 (--gpus)"}
+    workspace = Workspace(paper, up_to_date(*(f"fetch@{name}" for name in paper.models)))
+    work = [asked("evaluate", "nemotron-49b", 4), asked("evaluate", "s1-3b", 4)]
+    training = TrainingCost(1_000, "exact", 1_000, 1e6, hours=16)
+    node = hours.node_hours(workspace, work, training, sizes(paper), 2)
+    assert node is not None
+    # neither its engine's start nor the checkpoints of a training that needs eight
+    assert {step.name for step in node.steps} == {"evaluate", "starts", "grading"}
+    assert {step.model for step in node.steps} == {"s1-3b", ""}
+    assert node.used <= node.billed
+    assert render.hours_section(paper, node, [], "").blocks == [
+        "nemotron-49b needs 4 GPUs, the node has 2 (--gpus); its hours are not counted",
+        "train needs 8 GPUs, the node has 2 (--gpus); its hours are not counted",
+    ]
 
 
 # The table of docs/gpu-hours.md
@@ -168,6 +180,46 @@ def test_the_plan_of_the_papers_profile_is_that_of_the_table(
     assert node.wall == pytest.approx(wall, rel=0.25)
     assert node.billed == pytest.approx(billed, rel=0.25)
     assert node.used > 0.9 * node.billed
+    named = re.search(r"^\| engine starts \| (\d+), .*\n\| last replies \| (\d+),", DOCUMENT, re.M)
+    assert named is not None
+    steps = Counter(step.name for step in node.steps)
+    assert numbers(list(named.groups())) == [steps[hours.START], steps[hours.LAST]]
+
+
+def test_the_days_of_the_papers_profile_are_its_hours() -> None:
+    recipe = (ROOT / "docs/paper-recipe.md").read_text(encoding="utf-8")
+    wall, _ = wall_and_billed_by_hand()
+    assert f"the first run takes {wall / 24:.1f} days" in recipe
+    assert f"In all {wall:.0f} hours on the clock ({wall / 24:.1f} days)" in DOCUMENT
+    _, _, total = experiments_by_hand()
+    assert f"{total:.0f} in all ({total / 24:.1f} days)" in DOCUMENT
+    assert f"days and the experiments {total / 24:.1f}" in recipe
+
+
+def experiments_by_hand() -> list[float]:
+    """Return trainings, hours of each and of all of the paper's profile."""
+    found = re.search(r"The profile's (\d+) experiments take ([\d.]+) .* ([\d.]+) in all", DOCUMENT)
+    assert found is not None
+    return numbers(list(found.groups()))
+
+
+def test_the_experiments_of_the_papers_profile_take_the_hours_of_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = experiment_hours(Workspace(profile("paper"), {}), GPUS["H100"], 8)
+    assert found is not None
+    trainings, each, total = experiments_by_hand()
+    assert found.trainings == trainings
+    assert found.wall == pytest.approx(total, rel=0.1)
+    assert each * trainings == pytest.approx(total, rel=0.01)
+    section = render.experiment_section(found, 8)
+    assert section.lines[0].startswith(
+        "Experiments: 76 trainings × about 7.69 h wall = 584.5 h (24"
+    )
+    # where the node is too small for the training, there is nothing to say
+    assert experiment_hours(Workspace(profile("paper"), {}), GPUS["H100"], 4) is None
+    assert render.experiment_section(None, 4).lines == []
 
 
 def all_but_the_policy(params: Params) -> list[str]:
@@ -190,9 +242,13 @@ def test_one_gpu_takes_the_hours_of_the_table_and_all_fits(
     assert planned(params, gpu, 1).wall == pytest.approx(first, rel=0.1)
     later = planned(params, gpu, 1, *all_but_the_policy(params))
     assert later.wall == pytest.approx(experiment, rel=0.1)
+    every = experiment_hours(Workspace(params, {}), gpu, 1)
+    assert every is not None
+    assert every.trainings == 56
+    assert every.wall == pytest.approx(numbers([row[4]])[0], rel=0.1)
     lines = render_needs.memory_section(params, known, known, gpu, trains=True)
     assert lines.blocks == []
     full = params.train.model_copy(update={"lora": None})
     base = known[params.train.base]
     assert base is not None
-    assert resources.training_fit(full, base, gpu).fits == (row[4] == "yes")
+    assert resources.training_fit(full, base, gpu).fits == (row[5] == "yes")

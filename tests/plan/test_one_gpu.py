@@ -113,5 +113,9 @@ def test_the_hours_on_the_page_are_those_of_the_table() -> None:
     page = (ROOT / "docs/one-gpu.md").read_text(encoding="utf-8")
     first = dict(re.findall(r"^\| ([\w ]+) \| \d+ \| ([\d.]+) \|", table, re.M))
     assert len(first) == 5
+    every = [
+        float(hours) for hours in re.findall(r"^\| .* \| ([\d.]+) \| (?:yes|no) \|", table, re.M)
+    ]
+    assert f"all 56 in {min(every):.0f} to {max(every):.0f};" in page
     for name, hours in first.items():
         assert re.search(rf"\b{hours} (hours )?on an {name}\b", page), name
