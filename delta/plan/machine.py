@@ -139,11 +139,16 @@ def parse_gpus(text: str) -> list[FoundGpu]:
         cells = [cell.strip() for cell in line.split(",")]
         if len(cells) != len(QUERY):
             raise InputError(f"nvidia-smi: {line.strip()!r}; expected {', '.join(QUERY)}")
-        number, uuid, name, driver, *numbers = cells
-        total, used, capability = map(_number, numbers)
-        gib = [None if mebibytes is None else mebibytes / 1024 for mebibytes in (total, used)]
-        gpus.append(FoundGpu(number, uuid, name, driver, *gib, capability))
+        number, uuid, name, driver, total, used, capability = cells
+        gpus.append(
+            FoundGpu(number, uuid, name, driver, _gib(total), _gib(used), _number(capability))
+        )
     return gpus
+
+
+def _gib(mebibytes: str) -> float | None:
+    number = _number(mebibytes)
+    return None if number is None else number / 1024
 
 
 def _number(cell: str) -> float | None:

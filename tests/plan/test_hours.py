@@ -66,6 +66,15 @@ def test_a_model_is_started_once_in_a_stage() -> None:
     assert starts == pytest.approx([120 + 65.3, 120 + 6.18])  # GB at 1 GB/s
 
 
+def test_only_training_that_may_stop_early_is_said_to_take_less() -> None:
+    train, cost = profile("paper").train, TrainingCost(64, "exact", 100, 1e4, hours=1)
+    assert train.early_stopping is not None
+    less = "  less where the loss converges earlier"
+    assert render.training_section(train, cost).lines[-1] == less
+    sft = train.model_copy(update={"method": "sft"})
+    assert less not in render.training_section(sft, cost).lines
+
+
 def test_the_node_is_what_training_and_the_largest_model_need() -> None:
     assert hours.gpus_of_node(profile("paper")) == 8
     assert hours.gpus_of_node(profile("gpu")) == 1
@@ -180,6 +189,9 @@ def test_the_plan_of_the_papers_profile_is_that_of_the_table(
     assert node.wall == pytest.approx(wall, rel=0.25)
     assert node.billed == pytest.approx(billed, rel=0.25)
     assert node.used > 0.9 * node.billed
+    # 447 GB at 0.2 GB/s, and as long again
+    assert node.steps[0].name == hours.DOWNLOAD
+    assert node.steps[0].hours == pytest.approx(2 * 447 / 0.2 / 3_600, rel=0.01)
     named = re.search(r"^\| engine starts \| (\d+), .*\n\| last replies \| (\d+),", DOCUMENT, re.M)
     assert named is not None
     steps = Counter(step.name for step in node.steps)
@@ -213,10 +225,8 @@ def test_the_experiments_of_the_papers_profile_take_the_hours_of_the_page(
     assert found.trainings == trainings
     assert found.wall == pytest.approx(total, rel=0.1)
     assert each * trainings == pytest.approx(total, rel=0.01)
-    section = render.experiment_section(found, 8)
-    assert section.lines[0].startswith(
-        "Experiments: 76 trainings × about 7.69 h wall = 584.5 h (24"
-    )
+    line = render.experiment_section(found, 8).lines[0]
+    assert line.startswith("Experiments: 76 trainings × about 7.69 h wall = 584.5 h (24.4 days), ")
     # where the node is too small for the training, there is nothing to say
     assert experiment_hours(Workspace(profile("paper"), {}), GPUS["H100"], 4) is None
     assert render.experiment_section(None, 4).lines == []

@@ -253,6 +253,22 @@ def test_a_plan_in_a_fresh_clone_states_the_wall_time_of_the_laptop_profile(
 
 
 @pytest.mark.usefixtures("workspace")
+def test_what_this_machine_lacks_is_said_to_be_its_where_other_gpus_are_assumed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Usage:
+        free = total = 2**30
+
+    monkeypatch.setattr("shutil.disk_usage", lambda _: Usage)
+    monkeypatch.setenv("PATH", "")  # no nvidia-smi
+    paper = validate("", Params, read_all(ROOT / "profiles" / "paper.yaml"))
+    blocking = "\n".join(whole(paper, list)).partition("\nBlocking\n")[2]
+    assert "  this machine: GPU: nvidia-smi is not on PATH; expected" in blocking
+    assert "  this machine: disk: 1 GiB free; expected" in blocking
+    assert "`cache.dir` of DVC" in blocking  # the remedy
+
+
+@pytest.mark.usefixtures("workspace")
 @pytest.mark.parametrize("profile", ["paper", "smoke"])
 def test_a_plan_of_every_profile_fits_100_columns(profile: str) -> None:
     params = validate("", Params, read_all(ROOT / "profiles" / f"{profile}.yaml"))
