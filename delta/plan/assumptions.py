@@ -37,7 +37,9 @@ ENGINE_S = Assumption(
     120, "s of an engine's start besides its weights: imports, graphs, profiling", "GPU"
 )
 DISK_GBPS = Assumption(1, "GB/s of a disk: weights of an engine's start, checkpoints", "GPU")
-DOWNLOAD_GBPS = Assumption(0.2, "GB/s from the hub, and as long again for copies, digests", "GPU")
+DOWNLOAD_GBPS = Assumption(
+    0.2, "GB/s from the hub, and as long again for copies and digests", "GPU"
+)
 TRAINING = Assumption(
     0.225, "of the peak in training: the best published for 7B, packed, on an H100", "GPU"
 )

@@ -15,7 +15,7 @@ from delta.plan.pending import pending_requests
 from delta.plan.requests import Workspace, count_requests
 from delta.plan.speeds import Gpu
 
-ASKED = ("models", "serving", "engine", "benchmarks", "evaluation", "questions")  # of evaluation
+ASKED = ("models", "serving", "engine", "benchmarks", "evaluation")  # of evaluation
 
 
 class ExperimentHours(NamedTuple):
@@ -29,12 +29,12 @@ def experiment_hours(workspace: Workspace, gpu: Gpu, gpus: int) -> ExperimentHou
     """Return the hours of all experiments, whether or not they were run.
 
     Traces and votes are those of the first run, with assumed lengths. None where a part is not
-    known, or does not fit the node.
+    known, or does not fit the node. Raises InputError where the changes of one are not valid.
     """
     number, wall, before, asking = 0, 0.0, None, list[Cost]()
     for params in distinct_params(workspace.params):
         later, known = Workspace(params, _states(workspace, params)), sizes(params)
-        asked = [getattr(params, name, None) for name in ASKED], params.train.base
+        asked = [getattr(params, name) for name in ASKED], params.train.base
         if asked != before:  # tables of questions are read again
             groups = [count_requests(later, p, 1.0) for p in pending_requests(later, ["evaluate"])]
             asking = [request_cost(params, group, known.get(group.model), gpu) for group in groups]

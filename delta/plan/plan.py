@@ -62,10 +62,7 @@ def plan(
     recorded = stage_seconds.describe(params.profile, [stage.name for stage in to_run]) or ""
     wanted = machine.needs(params, asked, trains, known[params.train.base])
     checks = machine.check_machine(params, wanted)
-    disk, on_gpu = (
-        render_needs.disk_section(workspace, requests, known, trains),
-        costs.uses_gpu(params),
-    )
+    disk = render_needs.disk_section(workspace, requests, known, trains)
     sections = [
         render.stage_section(stages),
         render.request_section(params, requests),
@@ -77,18 +74,18 @@ def plan(
         _experiment_section(workspace, node),
         Section(textwrap.wrap(recorded, WIDTH)),
         render_needs.memory_section(params, asked, known, node.gpu, trains),
-        _of_this_machine(disk, on_gpu, node),
+        _of_this_machine(params, node, disk),
         render_needs.source_section(answers),
-        _of_this_machine(render_needs.machine_section(checks), on_gpu, node),
+        _of_this_machine(params, node, render_needs.machine_section(checks)),
         render_needs.assumption_section(params, node.gpu, node.is_here),
     ]
     not_checked += workspace.notes
     return join_sections(sections, not_checked)
 
 
-def _of_this_machine(section: Section, on_gpu: bool, node: Node) -> Section:
+def _of_this_machine(params: Params, node: Node, section: Section) -> Section:
     """Say of what is in the way that it is here, where the GPUs of the plan are not."""
-    if on_gpu and not node.is_here:
+    if costs.uses_gpu(params) and not node.is_here:
         section.blocks = [f"this machine: {block}" for block in section.blocks]
     return section
 
@@ -98,7 +95,10 @@ def _experiment_section(workspace: Workspace, node: Node) -> Section:
     if not costs.uses_gpu(params):
         return Section()
     gpus = node.number or hours.gpus_of_node(params)
-    found = experiment_hours.experiment_hours(workspace, node.gpu, gpus)
+    try:
+        found = experiment_hours.experiment_hours(workspace, node.gpu, gpus)
+    except InputError as error:  # the first run does not need them
+        return Section(not_checked=[f"hours of the experiments: {error}"])
     return render.experiment_section(found, gpus)
 
 

@@ -269,6 +269,15 @@ def test_what_this_machine_lacks_is_said_to_be_its_where_other_gpus_are_assumed(
 
 
 @pytest.mark.usefixtures("workspace")
+def test_an_experiment_that_is_not_valid_leaves_the_plan_of_the_first_run() -> None:
+    content = read_all(ROOT / "profiles" / "paper.yaml")
+    content["experiments"]["figure-1"]["always"] = {"selector.how": "all"}
+    lines = "\n".join(whole(validate("", Params, content), list))
+    assert "Hours on 8 × GPU" in lines
+    assert "  hours of the experiments: params.yaml: experiments.figure-1: 'selector.how'" in lines
+
+
+@pytest.mark.usefixtures("workspace")
 @pytest.mark.parametrize("profile", ["paper", "smoke"])
 def test_a_plan_of_every_profile_fits_100_columns(profile: str) -> None:
     params = validate("", Params, read_all(ROOT / "profiles" / f"{profile}.yaml"))
