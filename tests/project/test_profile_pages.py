@@ -1,6 +1,7 @@
 """The changes to a profile that its page names pass the check of all parameters."""
 
 import re
+from typing import Any
 
 import pytest
 import yaml
@@ -9,6 +10,11 @@ from delta.check import Params, check, check_content
 from delta.core.errors import InputError
 from delta.core.params import read_all
 from delta.experiments.grid import Changes, expand_grid, with_changes
+from delta.inference.config import ServingParams
+from delta.inference.generate import SampledParams
+from delta.plan import model_sizes
+from delta.plan.resources import serving_fit
+from delta.plan.speeds import Gpu
 from tests.helpers.import_closure import ROOT
 
 PAGES = {
@@ -83,3 +89,40 @@ def test_the_papers_page_names_the_gated_sources_and_the_order_of_the_first_comm
         for command in (*first, "export HF_TOKEN", "python -m delta pin", "make plan", "make repro")
     ]
     assert places == sorted(places)
+
+
+def dotted(section: Any, path: str = "") -> Changes:
+    """Return the values below a section by their dotted keys."""
+    if not isinstance(section, dict):
+        return {path[1:]: section}
+    return {
+        key: v for name in section for key, v in dotted(section[name], f"{path}.{name}").items()
+    }
+
+
+def test_every_change_for_a_gpu_passes_the_check() -> None:
+    rows = [options(line) for line in PAGES["gpu"].split("\n") if "`-S " in line]
+    assert [len(row) for row in rows] == [5, 4]
+    for row in rows:
+        assert changed("gpu", row).train.lora is None
+
+
+def test_the_keys_for_models_that_reason_pass_the_check_and_fit_24_gb() -> None:
+    (block,) = re.findall(r"```yaml\n(.*?)```", PAGES["gpu"], re.DOTALL)
+    params = changed("gpu", dotted(yaml.safe_load(block)))
+    reasoning = [name for name in params.serving if name.startswith("qwen3-")]
+    assert len(reasoning) == 3
+    sizes = model_sizes.sizes(params)
+    for name in (*reasoning, params.judge.llm.model):
+        serving, size = params.serving[name], sizes[name]
+        assert isinstance(serving, ServingParams)
+        assert size is not None
+        assert serving_fit(serving, size, Gpu(22.5, tflops=165), params.engine.vllm).fits, name
+    for name in reasoning:
+        assert params.serving[name].chat_format == "qwen3"
+        generator = params.generators[name]
+        assert isinstance(generator, SampledParams)
+        # the judge's prompt: a trace of that length, the rubric and the problem
+        judge = params.judge.llm
+        room = params.serving[judge.model].max_model_len - judge.max_tokens - generator.max_tokens
+        assert room >= 4096
