@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Set up, plan and run params.yaml on one machine with GPUs. To resume after an interruption, run the
+# Set up, plan and run params.yaml on one machine with GPUs. In Git that file is the laptop's: first
+# `cp profiles/paper.yaml params.yaml` (docs/clusters.md). To resume after an interruption, run the
 # same command. DOWNLOADS=1 stops after models, questions and problems, which need the network and no
 # GPU: run it first on a machine with the same files that costs less. DRY=1 prints the plan and stops.
 # ACCELERATOR=cpu is for a machine that never has a GPU.

@@ -190,7 +190,7 @@ def what_would_lower(params: Params, hours: NodeHours, others: dict[str, Alterna
     """Return what would lower the billed hours, the most first."""
     gpus, train, idle = hours.gpus, params.train, hours.idle
     lower: list[tuple[float, str]] = [
-        (idle(DOWNLOAD), "`dvc repro fetch questions problems` before the GPUs are rented"),
+        (idle(DOWNLOAD), "`make downloads` before the GPUs are rented"),
         (idle(LAST), "smaller max_tokens"),
         (idle(GRADE), "more grading.workers"),
         (idle(START), "fewer engine starts, such as fewer models"),

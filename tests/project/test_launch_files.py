@@ -149,3 +149,10 @@ def test_the_ports_of_ray_that_the_page_names_are_options_of_ray() -> None:
 def test_every_file_of_launch_is_on_the_page() -> None:
     for file in sorted((ROOT / "launch").iterdir()):
         assert f"launch/{file.name}" in text("docs/clusters.md")
+
+
+def test_the_profile_is_copied_before_anything_is_launched() -> None:
+    page = text("docs/clusters.md")
+    copied = page.index("\ncp profiles/paper.yaml params.yaml\n")
+    for command in ("bash launch/node.sh", "sbatch launch/slurm.sbatch", "sky jobs launch"):
+        assert copied < page.index(command), command
