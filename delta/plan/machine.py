@@ -19,6 +19,7 @@ from delta.data.formats.code import HumanEvalSource, LiveCodeBenchSource
 from delta.grading import sandbox
 from delta.inference.config import ServingParams
 from delta.plan.assumptions import CUDA_GIB
+from delta.plan.costs import uses_gpu
 from delta.plan.model_sizes import BYTES, GIB, Size
 from delta.plan.training_memory import least_bytes
 
@@ -87,7 +88,7 @@ def needs(params: Params, models: Sequence[str], trains: bool, base: Size | None
         if isinstance(entry, ServingParams) and entry.server is None
     ]
     train = params.train
-    trains = trains and train.bf16
+    trains = trains and uses_gpu(params)
     share = (params.engine.vllm.gpu_memory_utilization or 0.0) if sizes else 0.0
     return Needs(
         train.num_processes if trains else 0,
@@ -95,7 +96,8 @@ def needs(params: Params, models: Sequence[str], trains: bool, base: Size | None
         base,
         share,
         least_bytes(train, base) / GIB + CUDA_GIB.value if trains and base else 0.0,
-        trains or any(getattr(entry, "dtype", "") == "bfloat16" for entry in served),
+        (trains and train.bf16)
+        or any(getattr(entry, "dtype", "") == "bfloat16" for entry in served),
     )
 
 

@@ -43,7 +43,8 @@ def memory_section(
             fit, gpus = serving_fit(serving, size, gpu, vllm), serving.tensor_parallel_size
             each = size.weights / gpus
         else:
-            fit, gpus = training_fit(train, size, gpu), train.num_processes
+            on = gpu if uses_gpu(params) else None
+            fit, gpus = training_fit(train, size, on), train.num_processes
             each = least_bytes(train, size)
         parameters = f"{size.parameters / 1e9:.3g}G"
         rows.append([name[:30], use, parameters, str(gpus), f"{each / GIB:.1f}", fit.message])

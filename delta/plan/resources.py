@@ -43,9 +43,12 @@ def serving_fit(serving: ServingParams, size: Size, gpu: Gpu, vllm: VllmParams) 
     return Fit(fits=True, message=f"fits, {int(left / cache):,} full replies at once")
 
 
-def training_fit(train: TrainParams, size: Size, gpu: Gpu) -> Fit:
-    """Fit weights, gradients, moments and the activations of the longest batch on each GPU."""
-    if not train.bf16:  # on CPUs
+def training_fit(train: TrainParams, size: Size, gpu: Gpu | None) -> Fit:
+    """Fit weights, gradients, moments and the activations of the longest batch on each GPU.
+
+    Without a GPU: what is kept, in the memory of this machine.
+    """
+    if gpu is None:
         return _ram_fit(kept_bytes(train, size.parameters) * train.num_processes)
     free = (gpu.gib - CUDA_GIB.value) * GIB
     kept, memory = kept_bytes(train, size.parameters), memory_of(train, size)
