@@ -65,7 +65,6 @@ ATTENTION = Assumption(
 OPTIMIZER = Assumption(12, "bytes a parameter in a checkpoint: fp32 weights, two moments of Adam")
 ENGINE_GIB = Assumption(3, "GiB of a GPU for the engine besides weights and cache", "GPU")
 CUDA_GIB = Assumption(2, "GiB of a GPU in training for CUDA, NCCL and fragments of memory", "GPU")
-COPIES = Assumption(3, "copies of fetched weights: hub cache, data/models, DVC's cache")
 
 
 def assumptions(on_gpu: bool) -> list[Assumption]:

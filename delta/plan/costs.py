@@ -82,6 +82,7 @@ def engine_uses_gpu(params: Params) -> bool:
 
 
 def uses_gpu(params: Params) -> bool:
+    """Return whether the profile is for GPUs. Training then runs on them in float32 too."""
     return engine_uses_gpu(params) or params.train.bf16
 
 
@@ -221,7 +222,8 @@ def training_cost(workspace: Workspace, size: Size | None, gpu: Gpu) -> Training
     side = sum(_side_tokens(workspace, name) for name in generators) / 2
     tokens, hours = training_tokens(train, pairs, side) * train.epochs(pairs), None
     if size is not None:
-        hours = training_hours(train, pairs, side, size, training_flops(gpu, train.bf16))
+        flops = training_flops(gpu if uses_gpu(params) else None, train.bf16)
+        hours = training_hours(train, pairs, side, size, flops)
     return TrainingCost(pairs, basis, side, tokens, hours)
 
 

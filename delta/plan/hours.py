@@ -11,7 +11,7 @@ from delta.core import paths
 from delta.inference.config import ServingParams
 from delta.inference.generate import SampledParams
 from delta.plan.assumptions import DISK_GBPS, DOWNLOAD_GBPS, ENGINE_S, GRADING_S, OPTIMIZER
-from delta.plan.costs import HOUR_S, Cost, TrainingCost, asking_hours, num_evaluations
+from delta.plan.costs import HOUR_S, Cost, TrainingCost, asking_hours, num_evaluations, uses_gpu
 from delta.plan.model_sizes import BYTES, Size, Sizes
 from delta.plan.pending import ASKING_STAGES
 from delta.plan.requests import Workspace
@@ -149,7 +149,7 @@ def _training(params: Params, cost: TrainingCost | None, base: Size | None) -> I
     if cost is None or not cost.hours or cost.pairs is None or base is None:
         return
     wall = cost.hours / train.num_processes
-    yield Step(TRAIN, wall, train.num_processes if train.bf16 else 0)
+    yield Step(TRAIN, wall, train.num_processes if uses_gpu(params) else 0)
     if train.lora is None:
         full = wall * 60 / train.save_minutes if train.save_minutes else 0
         written = full * OPTIMIZER.value + num_evaluations(train, cost.pairs) * BYTES[train.dtype]

@@ -19,16 +19,21 @@ from delta.data.formats.code import HumanEvalSource, LiveCodeBenchSource
 from delta.grading import sandbox
 from delta.inference.config import ServingParams
 from delta.plan.assumptions import CUDA_GIB
+from delta.plan.costs import uses_gpu
 from delta.plan.model_sizes import BYTES, GIB, Size
 from delta.plan.training_memory import least_bytes
 
-QUERY = ("index", "uuid", "name", "driver_version", "memory.total", "memory.used", "compute_cap")
+QUERY = (
+    *("index", "uuid", "name", "driver_version"),
+    *("memory.total", "memory.used", "compute_cap", "mig.mode.current"),
+)
 QUERY_TIMEOUT_S = 60  # a node with eight GPUs and no persistence daemon takes many seconds
 MIN_DRIVER = 580  # of CUDA 13, which torch 2.14 is built for
 MIN_BFLOAT16 = 8.0  # compute capability: Ampere
 MIN_SHARED_GIB = 1.0  # NCCL's documentation; containers have 64 MiB
 COMPILERS = ("gcc", "clang")  # in Triton's order
 SANDBOX_OPTIONS = ("seccomp", "systempaths", "apparmor")  # of Docker: user namespaces and /proc
+WHOLE = "a whole GPU, as no run on a part of one has been tried"
 NO_GPU = "take a profile for CPUs, such as params.yaml as it is in Git"
 MEMINFO, CGROUP_LIMIT = Path("/proc/meminfo"), Path("/sys/fs/cgroup/memory.max")
 SHARED_MEMORY = Path("/dev/shm")
@@ -44,6 +49,7 @@ class FoundGpu(NamedTuple):
     gib: float | None  # None: not reported, as where CPU and GPU share their memory
     used_gib: float | None
     capability: float | None = None  # compute capability
+    is_split: bool = False  # into parts (MIG); a process has a part of the memory
 
 
 class Check(NamedTuple):
@@ -69,6 +75,7 @@ class Needs(NamedTuple):
     gpu_share: float = 0.0  # of a GPU's memory, that vLLM takes
     gpu_gib: float = 0.0  # that training takes of a GPU
     bfloat16: bool = False
+    all_gpus: bool = False  # that are visible, for the replicas of Ray
 
     @property
     def gpus(self) -> int:
@@ -87,7 +94,7 @@ def needs(params: Params, models: Sequence[str], trains: bool, base: Size | None
         if isinstance(entry, ServingParams) and entry.server is None
     ]
     train = params.train
-    trains = trains and train.bf16
+    trains = trains and uses_gpu(params)
     share = (params.engine.vllm.gpu_memory_utilization or 0.0) if sizes else 0.0
     return Needs(
         train.num_processes if trains else 0,
@@ -95,7 +102,9 @@ def needs(params: Params, models: Sequence[str], trains: bool, base: Size | None
         base,
         share,
         least_bytes(train, base) / GIB + CUDA_GIB.value if trains and base else 0.0,
-        trains or any(getattr(entry, "dtype", "") == "bfloat16" for entry in served),
+        (trains and train.bf16)
+        or any(getattr(entry, "dtype", "") == "bfloat16" for entry in served),
+        all_gpus=params.engine.kind == "ray" and bool(sizes),
     )
 
 
@@ -122,7 +131,12 @@ def read_gpus() -> list[FoundGpu]:
     command = [program, f"--query-gpu={','.join(QUERY)}", "--format=csv,noheader,nounits"]
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=QUERY_TIMEOUT_S, check=False
+            command,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=QUERY_TIMEOUT_S,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise InputError(f"nvidia-smi does not answer ({error})") from error
@@ -133,17 +147,23 @@ def read_gpus() -> list[FoundGpu]:
 
 
 def parse_gpus(text: str) -> list[FoundGpu]:
-    """Return the GPUs in the answer to QUERY. Raises InputError for another number of columns."""
-    gpus = []
-    for line in filter(str.strip, text.splitlines()):
-        cells = [cell.strip() for cell in line.split(",")]
-        if len(cells) != len(QUERY):
-            raise InputError(f"nvidia-smi: {line.strip()!r}; expected {', '.join(QUERY)}")
-        number, uuid, name, driver, total, used, capability = cells
-        gpus.append(
-            FoundGpu(number, uuid, name, driver, _gib(total), _gib(used), _number(capability))
-        )
+    """Return the GPUs in the answer to QUERY, which warnings may precede.
+
+    Raises InputError where no line has the columns.
+    """
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    rows = [[cell.strip() for cell in line.split(",")] for line in lines]
+    gpus = [_found_gpu(cells) for cells in rows if len(cells) == len(QUERY)]
+    if lines and not gpus:
+        raise InputError(f"nvidia-smi: {lines[0]!r}; expected {', '.join(QUERY)}")
     return gpus
+
+
+def _found_gpu(cells: Sequence[str]) -> FoundGpu:
+    number, uuid, name, driver, total, used, capability, mig = cells
+    is_split = mig == "Enabled"
+    gib, used_gib = (None, None) if is_split else (_gib(total), _gib(used))
+    return FoundGpu(number, uuid, name, driver, gib, used_gib, _number(capability), is_split)
 
 
 def _gib(mebibytes: str) -> float | None:
@@ -162,17 +182,19 @@ def visible(gpus: list[FoundGpu], variable: str | None) -> list[FoundGpu]:
     """Return the GPUs that CUDA_VISIBLE_DEVICES leaves: indices, or beginnings of UUIDs."""
     if variable is None:
         return gpus
-    chosen = []
+    chosen: list[FoundGpu] = []
     for word in (part.strip() for part in variable.split(",")):
         found = [gpu for gpu in gpus if word and (word == gpu.number or gpu.uuid.startswith(word))]
         if not found:  # CUDA ignores what follows a name that is none
             break
+        if found[0] in chosen:  # of a list that repeats one, CUDA sees none
+            return []
         chosen += found[:1]
     return chosen
 
 
 def check_gpus(wanted: Needs) -> Iterator[Check]:
-    """Yield the checks of number, driver, bfloat16 and free memory of the GPUs."""
+    """Yield the checks of number and driver, and of the GPUs that are used."""
     try:
         gpus = read_gpus()
     except InputError as error:
@@ -189,22 +211,29 @@ def check_gpus(wanted: Needs) -> Iterator[Check]:
         yield Check("driver", gpus[0].driver, expected, "update NVIDIA's driver on the host")
     else:
         yield Check("driver", gpus[0].driver)
-    for gpu in gpus:
-        what = f"GPU {gpu.number}"
-        if wanted.bfloat16 and gpu.capability is not None and gpu.capability < MIN_BFLOAT16:
-            found = f"{gpu.name}, compute capability {gpu.capability}"
-            remedy = f"another GPU, or {NO_GPU}"
-            yield Check(what, found, f"{MIN_BFLOAT16} or newer, for bfloat16", remedy)
-        if gpu.gib is None or gpu.used_gib is None:
-            continue
-        free = max(0.0, gpu.gib - _needed_gib(gpu.gib, wanted))
-        if gpu.used_gib > free:
-            found = f"{gpu.used_gib:.1f} GiB in use"
-            remedy = f"end the processes that `nvidia-smi -i {gpu.number}` names"
-            if wanted.gpu_share:
-                remedy += ", or lower engine.vllm.gpu_memory_utilization"
-            expected = f"at most {free:.1f}, which the run leaves of {gpu.gib:.1f}"
-            yield Check(what, found, expected, remedy)
+    for gpu in gpus if wanted.all_gpus else gpus[: wanted.gpus]:
+        yield from _check_gpu(gpu, wanted)
+
+
+def _check_gpu(gpu: FoundGpu, wanted: Needs) -> Iterator[Check]:
+    what = f"GPU {gpu.number}"
+    if gpu.is_split:
+        remedy = f"`nvidia-smi -i {gpu.number} -mig 0`, or another in CUDA_VISIBLE_DEVICES"
+        yield Check(what, "divided into parts (MIG)", WHOLE, remedy)
+    if wanted.bfloat16 and gpu.capability is not None and gpu.capability < MIN_BFLOAT16:
+        found = f"{gpu.name}, compute capability {gpu.capability}"
+        remedy = f"another GPU, or {NO_GPU}"
+        yield Check(what, found, f"{MIN_BFLOAT16} or newer, for bfloat16", remedy)
+    if gpu.gib is None or gpu.used_gib is None:
+        return
+    free = max(0.0, gpu.gib - _needed_gib(gpu.gib, wanted))
+    if gpu.used_gib > free:
+        found = f"{gpu.used_gib:.1f} GiB in use"
+        remedy = f"end the processes that `nvidia-smi -i {gpu.number}` names"
+        if wanted.gpu_share:
+            remedy += ", or lower engine.vllm.gpu_memory_utilization"
+        expected = f"at most {free:.1f}, which the run leaves of {gpu.gib:.1f}"
+        yield Check(what, found, expected, remedy)
 
 
 def _needed_gib(gib: float, wanted: Needs) -> float:
@@ -214,18 +243,24 @@ def _needed_gib(gib: float, wanted: Needs) -> float:
 
 
 def _check_number(gpus: list[FoundGpu], wanted: Needs) -> Check:
-    number = len(gpus)
+    number, variable = len(gpus), os.environ.get("CUDA_VISIBLE_DEVICES")
+    if variable is not None and variable.strip().startswith("MIG-"):
+        remedy = "name a whole one by its index; `dvc repro` does not ask"
+        return Check("GPUs", f"CUDA_VISIBLE_DEVICES={variable}", WHOLE, remedy)
     names = dict.fromkeys(gpu.name for gpu in gpus)
     found = f"{number} × {', '.join(names)}" if gpus else "none is visible"
+    if not gpus and variable is not None:
+        found += f" with CUDA_VISIBLE_DEVICES={variable}"
     if number < wanted.gpus:
         by_training = wanted.processes == wanted.gpus
         key = "train.num_processes" if by_training else "tensor_parallel_size of a model"
         remedy = f"lower {key}" if gpus else f"unset CUDA_VISIBLE_DEVICES, or {NO_GPU}"
         return Check("GPUs", found, f"{wanted.gpus} ({key})", remedy)
     if wanted.processes == 1 and number > 1:
+        least_used = min(gpus, key=lambda gpu: (gpu.is_split, gpu.used_gib or 0.0))
         remedy = (
-            f"`export CUDA_VISIBLE_DEVICES={gpus[0].number}`, or set train.num_processes: {number} "
-            "and train.fsdp: true"
+            f"`export CUDA_VISIBLE_DEVICES={least_used.number}`, or set train.num_processes: "
+            f"{number} and train.fsdp: true"
         )
         expected = "one, as TRL refuses a process that sees several (train.num_processes: 1)"
         return Check("GPUs", found, expected, remedy)

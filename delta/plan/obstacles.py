@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from delta.check import Params
 from delta.plan.availability import AskHub, InCache, check_sources, external_sources, refusals
 from delta.plan.costs import uses_gpu
+from delta.plan.disk import shortages, written
 from delta.plan.dvc_state import Stage
 from delta.plan.machine import check_machine, needs
 from delta.plan.model_sizes import sizes
 from delta.plan.pending import pending_requests
 from delta.plan.requests import Workspace
-from delta.plan.resources import disk_bytes, disk_shortage
 
 
 def obstacles(
@@ -27,9 +27,8 @@ def obstacles(
     trains = not workspace.settled("train")
     found = check_machine(params, needs(params, models, trains, known[params.train.base]))
     sources = [s for s in external_sources(params) if not workspace.settled(s.stage)]
-    written = sum(number for _, number in disk_bytes(workspace, [], known, trains))
     return [
         *(str(check) for check in found if check.remedy),
         *refusals(check_sources(sources, ask_hub, in_cache, offline)),
-        *disk_shortage(written),
+        *shortages(written(workspace, [], known, trains)),
     ]

@@ -66,7 +66,7 @@ def plan(
     sections = [
         render.stage_section(stages),
         render.request_section(params, requests),
-        render.training_section(params.train, training),
+        render.training_section(params, training),
         render.server_section(params, requests),
         render.total_section(params, requests, training),
         render.wall_time_section(costs.wall_time(params, len(to_run), requests, training)),

@@ -31,7 +31,6 @@ from delta.plan.section import (
     format_whole,
     wrap,
 )
-from delta.training.config import TrainParams
 
 MAX_CHANGES = 2  # named per stage
 NAME_WIDTH = 30
@@ -136,8 +135,9 @@ def _request_row(name: str, costs: Sequence[Cost]) -> list[str]:
     ]
 
 
-def training_section(train: TrainParams, cost: TrainingCost | None) -> Section:
+def training_section(params: Params, cost: TrainingCost | None) -> Section:
     """Return the lines on training for all epochs; nothing where there is none."""
+    train = params.train
     if cost is None:
         return Section()
     if cost.pairs is None:
@@ -152,7 +152,8 @@ def training_section(train: TrainParams, cost: TrainingCost | None) -> Section:
         abbreviate(cost.tokens),
         format_sum([cost.hours], format_hours),
     ]
-    header = ("", "pairs", "number", "epochs", "tokens a side", "tokens", hours_unit(train.bf16))
+    unit = hours_unit(uses_gpu(params))
+    header = ("", "pairs", "number", "epochs", "tokens a side", "tokens", unit)
     stops = train.early_stopping is not None and train.method != "sft"  # SFT runs to its end
     early = ["  less where the loss converges earlier"] if stops else []
     return Section(["Training", *align_columns(header, [row]), *early])
@@ -172,7 +173,7 @@ def total_section(params: Params, costs: Sequence[Cost], training: TrainingCost 
         spent = "?"
         if training.pairs is not None:
             hours = format_sum([training.hours], format_hours)
-            spent = f"{hours} {hours_unit(params.train.bf16)}"
+            spent = f"{hours} {hours_unit(uses_gpu(params))}"
     if served := _served(params, costs):
         usd, at_most = _bill_cells(served)
         bill = f", {usd} USD to servers (at most {at_most})"

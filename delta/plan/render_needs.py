@@ -1,6 +1,5 @@
 """Render what a run needs: memory, disk, sources, and the assumptions of the plan."""
 
-import shutil
 import textwrap
 from collections.abc import Iterable, Sequence
 
@@ -9,12 +8,11 @@ from delta.inference.config import ServingParams
 from delta.plan.assumptions import assumptions
 from delta.plan.availability import FOUND, NOT_CHECKED, Availability, ExternalSource, refusals
 from delta.plan.costs import Cost, uses_gpu
+from delta.plan.disk import HERE, file_systems, shortages, written
 from delta.plan.machine import Check
 from delta.plan.model_sizes import GIB, Sizes
 from delta.plan.requests import Workspace
 from delta.plan.resources import (
-    disk_bytes,
-    disk_shortage,
     models_to_fetch,
     serving_fit,
     training_fit,
@@ -43,7 +41,8 @@ def memory_section(
             fit, gpus = serving_fit(serving, size, gpu, vllm), serving.tensor_parallel_size
             each = size.weights / gpus
         else:
-            fit, gpus = training_fit(train, size, gpu), train.num_processes
+            on = gpu if uses_gpu(params) else None
+            fit, gpus = training_fit(train, size, on), train.num_processes
             each = least_bytes(train, size)
         parameters = f"{size.parameters / 1e9:.3g}G"
         rows.append([name[:30], use, parameters, str(gpus), f"{each / GIB:.1f}", fit.message])
@@ -58,12 +57,14 @@ def memory_section(
 def disk_section(
     workspace: Workspace, costs: Sequence[Cost], sizes: Sizes, trains: bool
 ) -> Section:
-    """Return what will be written, and the free space of the project's file system."""
-    rows = list(disk_bytes(workspace, costs, sizes, trains))
-    total = sum(size for _, size in rows)
-    rows += [("all", total), ("free here", shutil.disk_usage(".").free)]
+    """Return what will be written, and the free space of each file system that takes a part."""
+    found = list(written(workspace, costs, sizes, trains))
+    rows = [(str(row), row.bytes) for row in found]
+    for folder, needed, free in file_systems(found):
+        where = "here" if folder == HERE else f"on {str(folder)[-60:]}"
+        rows += [(f"all {where}", needed), (f"free {where}", free)]
     cells = [[what, f"{size / GIB:,.1f}"] for what, size in rows]
-    section = Section(["Disk", *align_columns(("", "GiB"), cells)], disk_shortage(total))
+    section = Section(["Disk", *align_columns(("", "GiB"), cells)], shortages(found))
     section.not_checked += [
         f"disk for {name}: its size is known once it is fetched"
         for name in models_to_fetch(workspace)

@@ -1,22 +1,17 @@
-"""Estimate the memory and the disk of a run."""
+"""Estimate the memory of a run, its checkpoints, and the models that it fetches."""
 
-import shutil
-from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from delta.core import paths
 from delta.inference.config import ServingParams, VllmParams
-from delta.plan.assumptions import CHARACTERS, COPIES, CUDA_GIB, ENGINE_GIB, OPTIMIZER
-from delta.plan.costs import Cost
+from delta.plan.assumptions import CUDA_GIB, ENGINE_GIB, OPTIMIZER
 from delta.plan.machine import ram_bytes
-from delta.plan.model_sizes import BYTES, GIB, Size, Sizes
+from delta.plan.model_sizes import GIB, Size
 from delta.plan.requests import Workspace
 from delta.plan.speeds import Gpu
 from delta.plan.training_memory import batch_tokens, kept_bytes, memory_of
 from delta.training.config import LoraParams, TrainParams
 
 TENSOR_PARALLEL_SIZES = (1, 2, 4, 8, 16)
-CPU_COPIES = 2  # of weights that are not in a hub cache
 
 
 class Fit(NamedTuple):
@@ -43,9 +38,12 @@ def serving_fit(serving: ServingParams, size: Size, gpu: Gpu, vllm: VllmParams) 
     return Fit(fits=True, message=f"fits, {int(left / cache):,} full replies at once")
 
 
-def training_fit(train: TrainParams, size: Size, gpu: Gpu) -> Fit:
-    """Fit weights, gradients, moments and the activations of the longest batch on each GPU."""
-    if not train.bf16:  # on CPUs
+def training_fit(train: TrainParams, size: Size, gpu: Gpu | None) -> Fit:
+    """Fit weights, gradients, moments and the activations of the longest batch on each GPU.
+
+    Without a GPU: what is kept, in the memory of this machine.
+    """
+    if gpu is None:
         return _ram_fit(kept_bytes(train, size.parameters) * train.num_processes)
     free = (gpu.gib - CUDA_GIB.value) * GIB
     kept, memory = kept_bytes(train, size.parameters), memory_of(train, size)
@@ -105,32 +103,3 @@ def models_to_fetch(workspace: Workspace) -> list[str]:
     """Return the models whose weights the run fetches."""
     models = workspace.params.models.items()
     return [name for name, m in models if m.has_weights and not workspace.settled(f"fetch@{name}")]
-
-
-def disk_bytes(
-    workspace: Workspace, requests: Sequence[Cost], sizes: Sizes, training: bool
-) -> Iterator[tuple[str, float]]:
-    """Yield what will be written, in words, and its bytes. Models of unknown size are left out."""
-    params = workspace.params
-    for name in models_to_fetch(workspace):
-        size = sizes[name]
-        if size is not None and not paths.model(name).is_dir():
-            copies = CPU_COPIES if params.models[name].hub is None else COPIES.value
-            yield f"weights of {name}, {copies:g} copies", copies * size.on_disk
-    written = sum(cost.tokens.written for cost in requests if cost.tokens)
-    yield "replies, in the cache and in tables", written * CHARACTERS.value * 2
-    base = sizes[params.train.base]
-    if training and base is not None:
-        yield "checkpoints while it trains", checkpoint_bytes(params.train, base)
-        yield "the policy, 2 copies", 2 * base.parameters * BYTES[params.train.dtype]
-
-
-def disk_shortage(needed: float) -> list[str]:
-    """Return a line with its remedy where `needed` bytes do not fit the project's file system."""
-    free = shutil.disk_usage(".").free
-    if needed <= free:
-        return []
-    return [
-        f"disk: {free / GIB:,.0f} GiB free; expected {needed / GIB:,.0f} GiB; a larger disk, or "
-        "`cache.dir` of DVC and $HF_HOME on another"
-    ]

@@ -116,6 +116,8 @@ def gpu_rates(
     return Rates(peak * READING.value / (2 * size.active), at_once / step, at_once)
 
 
-def training_flops(gpu: Gpu, on_gpu: bool) -> float:
-    """Return the useful FLOP a second of one GPU, or of two CPU cores, in training."""
-    return gpu.tflops * 1e12 * TRAINING.value if on_gpu else CPU_TRAINING.value
+def training_flops(gpu: Gpu | None, bf16: bool) -> float:
+    """Return the useful FLOP a second of one GPU in training; None: of two CPU cores."""
+    if gpu is None:
+        return CPU_TRAINING.value
+    return (gpu.tflops if bf16 else gpu.float32_tflops) * 1e12 * TRAINING.value

@@ -102,10 +102,13 @@ def _moments_width(train: TrainParams, width: int) -> int:
 def layer_bytes(train: TrainParams, shape: Shape) -> tuple[float, float]:
     """Return bytes a token: what a layer saves, and the most that is alive in its backward pass.
 
-    Under autocast the residual stream has the weights' type, products are bfloat16. The second
-    number counts what is saved and not yet used, and the gradients in flight, in the MLP.
+    Under autocast the residual stream has the weights' type, products are bfloat16. Without it
+    products are float32, and take at most twice the bytes. The second number counts what is saved
+    and not yet used, and the gradients in flight, in the MLP.
     """
     hidden, wide, kv, heads = shape.hidden, shape.intermediate, shape.kv, shape.heads
+    if not train.bf16:
+        hidden, wide, kv = 2 * hidden, 2 * wide, 2 * kv
     saved = 32 * hidden + 8 * wide + 4 * kv + 4 * heads
     if not train.gradient_checkpointing:
         return saved, 6 * hidden

@@ -9,7 +9,7 @@ import pytest
 
 from delta.check import Params
 from delta.core.params import read_all, validate
-from delta.plan import costs, hours, render, render_needs, resources
+from delta.plan import costs, hours, machine, render, render_needs, resources
 from delta.plan.costs import Cost, TrainingCost
 from delta.plan.experiment_hours import experiment_hours
 from delta.plan.hours import Alternative, NodeHours, Step
@@ -67,12 +67,13 @@ def test_a_model_is_started_once_in_a_stage() -> None:
 
 
 def test_only_training_that_may_stop_early_is_said_to_take_less() -> None:
-    train, cost = profile("paper").train, TrainingCost(64, "exact", 100, 1e4, hours=1)
-    assert train.early_stopping is not None
+    paper, cost = profile("paper"), TrainingCost(64, "exact", 100, 1e4, hours=1)
+    assert paper.train.early_stopping is not None
     less = "  less where the loss converges earlier"
-    assert render.training_section(train, cost).lines[-1] == less
-    sft = train.model_copy(update={"method": "sft"})
-    assert less not in render.training_section(sft, cost).lines
+    assert render.training_section(paper, cost).lines[-1] == less
+    sft = paper.train.model_copy(update={"method": "sft"})
+    section = render.training_section(paper.model_copy(update={"train": sft}), cost)
+    assert less not in section.lines
 
 
 def test_the_node_is_what_training_and_the_largest_model_need() -> None:
@@ -230,6 +231,31 @@ def test_the_experiments_of_the_papers_profile_take_the_hours_of_the_page(
     # where the node is too small for the training, there is nothing to say
     assert experiment_hours(Workspace(profile("paper"), {}), GPUS["H100"], 4) is None
     assert render.experiment_section(None, 4).lines == []
+
+
+def test_training_without_bf16_is_on_the_same_gpus_in_float32(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    bf16 = profile("paper")
+    params = bf16.model_copy(update={"train": bf16.train.model_copy(update={"bf16": False})})
+    assert machine.needs(params, [], True, None).processes == 8
+    known, h100 = sizes(params), GPUS["H100"]
+
+    def hours_of(params: Params) -> float:
+        (step,) = (step for step in planned(params, h100, 8).steps if step.name == "train")
+        assert step.busy == 8
+        return step.hours
+
+    assert hours_of(params) == pytest.approx(hours_of(bf16) * 989 / 67)
+    cost = costs.training_cost(Workspace(params, {}), known[params.train.base], h100)
+    assert "GPU h" in render.training_section(params, cost).lines[1]
+    assert render.total_section(params, [], cost).lines[0].endswith("GPU h of training.")
+    rows = render_needs.memory_section(params, [], known, h100, trains=True).lines
+    assert "for 32,768 tokens" in rows[-1]  # of a GPU, not of this machine
+    assert "does not fit" in str(
+        render_needs.memory_section(params, [], known, GPUS["RTX 4090"], trains=True).blocks
+    )
 
 
 def all_but_the_policy(params: Params) -> list[str]:

@@ -22,9 +22,13 @@ from tests.helpers.import_closure import ROOT
 
 EIGHT_B = Size(8.03e9, 8.03e9, 16e9, 16e9, 131_072)
 H100 = (
-    "0, GPU-1a2b3c4d-0000-0000-0000-000000000000, NVIDIA H100 80GB HBM3, 580.65.06, 81559, 4, 9.0\n"
+    "0, GPU-1a2b3c4d-0000-0000-0000-000000000000, NVIDIA H100 80GB HBM3, "
+    "580.65.06, 81559, 4, 9.0, Disabled\n"
 )
-H200 = "1, GPU-5e6f7a8b-0000-0000-0000-000000000000, NVIDIA H200, 580.65.06, 143771, 4, 9.0\n"
+H200 = (
+    "1, GPU-5e6f7a8b-0000-0000-0000-000000000000, NVIDIA H200, "
+    "580.65.06, 143771, 4, 9.0, Disabled\n"
+)
 ALL = Needs(processes=8, tensor_parallel_size=4, base=EIGHT_B)
 SUPER = "NVIDIA GeForce RTX 4080 SUPER"
 ONE = Needs(1, 1, EIGHT_B, gpu_share=0.9, gpu_gib=20, bfloat16=True)
@@ -50,7 +54,7 @@ def install(folder: Path, name: str, text: str = "", code: int = 0) -> None:
 
 
 def eight(name: str = "NVIDIA H100 80GB HBM3", driver: str = "580.65.06", used: int = 4) -> str:
-    rows = [f"{n}, GPU-{n}, {name}, {driver}, 81559, {used}, 9.0" for n in range(8)]
+    rows = [f"{n}, GPU-{n}, {name}, {driver}, 81559, {used}, 9.0, Disabled" for n in range(8)]
     return "\n".join(rows) + "\n"
 
 
@@ -62,7 +66,9 @@ def test_the_answer_of_nvidia_smi_is_read() -> None:
     first, second = machine.parse_gpus(H100 + H200)
     assert (first.number, first.name, first.driver) == ("0", "NVIDIA H100 80GB HBM3", "580.65.06")
     assert (round(first.gib or 0, 1), second.gib) == (79.6, 143771 / 1024)
-    (spark,) = machine.parse_gpus("0, GPU-9, NVIDIA GB10, 580.95.05, [N/A], [N/A], 12.1\n")
+    (spark,) = machine.parse_gpus(
+        "0, GPU-9, NVIDIA GB10, 580.95.05, [N/A], [N/A], 12.1, Disabled\n"
+    )
     assert (spark.gib, spark.used_gib) == (None, None)
     with pytest.raises(InputError, match=r"nvidia-smi: 'No devices were found'; expected index, u"):
         machine.parse_gpus("No devices were found\n")
@@ -77,6 +83,8 @@ def test_the_answer_of_nvidia_smi_is_read() -> None:
         ("1,0", ["1", "0"]),
         ("GPU-5e6f", ["1"]),
         ("0,9,1", ["0"]),  # CUDA stops at the first that is not there
+        ("0,0", []),  # PyTorch says the same of a list that repeats one
+        ("1,GPU-5e6f", []),
         ("-1", []),
     ],
 )
@@ -152,18 +160,64 @@ def test_an_old_driver_and_a_used_gpu_are_refused(programs: Path) -> None:
 def test_a_used_gpu_is_refused_where_the_run_needs_the_memory(
     used: int, gpu_share: float, gpu_gib: float, refused: bool, programs: Path
 ) -> None:
-    install(programs, "nvidia-smi", f"0, GPU-0, RTX 4090, 580.65.06, 24576, {used}, 8.9\n")
+    install(
+        programs, "nvidia-smi", f"0, GPU-0, RTX 4090, 580.65.06, 24576, {used}, 8.9, Disabled\n"
+    )
     found = lines(Needs(1, 1, EIGHT_B, gpu_share, gpu_gib))
     assert ["in use" in line for line in found[2:]] == [True] * refused
 
 
 def test_a_gpu_without_bfloat16_is_refused_where_the_profile_has_it(programs: Path) -> None:
-    install(programs, "nvidia-smi", "0, GPU-0, Tesla V100-SXM2-16GB, 580.65.06, 16384, 4, 7.0\n")
+    install(
+        programs,
+        "nvidia-smi",
+        "0, GPU-0, Tesla V100-SXM2-16GB, 580.65.06, 16384, 4, 7.0, Disabled\n",
+    )
     assert lines(ONE)[2] == (
         "GPU 0: Tesla V100-SXM2-16GB, compute capability 7.0; expected 8.0 or newer, for bfloat16; "
         "another GPU, or take a profile for CPUs, such as params.yaml as it is in Git"
     )
     assert len(lines(ONE._replace(bfloat16=False))) == 2
+
+
+def test_a_busy_gpu_that_no_stage_uses_is_no_obstacle(programs: Path) -> None:
+    second = H200.replace(", 4, 9.0", ", 40960, 9.0")
+    install(programs, "nvidia-smi", H100 + second)
+    answers = ONE._replace(processes=0)
+    assert len(lines(answers)) == 2
+    assert "in use" in lines(answers._replace(all_gpus=True))[2]
+    assert "in use" in lines(answers._replace(tensor_parallel_size=2))[2]
+    install(programs, "nvidia-smi", H100.replace(", 4, 9.0", ", 40960, 9.0") + H200)
+    assert "`export CUDA_VISIBLE_DEVICES=1`" in lines(ONE)[0]
+
+
+def test_a_part_of_a_gpu_is_not_taken_for_a_whole_one(
+    programs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    split = H100.replace("Disabled", "Enabled")
+    install(programs, "nvidia-smi", split + H200)
+    assert lines(ONE._replace(processes=0))[2] == (
+        "GPU 0: divided into parts (MIG); expected a whole GPU, as no run on a part of one has "
+        "been tried; `nvidia-smi -i 0 -mig 0`, or another in CUDA_VISIBLE_DEVICES"
+    )
+    assert machine.parse_gpus(split)[0].gib is None  # 80 GB are not those of a process
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-9f8e")
+    assert lines(ONE) == [
+        "GPUs: CUDA_VISIBLE_DEVICES=MIG-9f8e; expected a whole GPU, as no run on a part of one has "
+        "been tried; name a whole one by its index; `dvc repro` does not ask"
+    ]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,1")
+    assert lines(ONE)[0].startswith("GPUs: none is visible with CUDA_VISIBLE_DEVICES=1,1; expected")
+
+
+def test_warnings_before_the_rows_and_bytes_that_are_no_text_are_passed_over(
+    programs: Path,
+) -> None:
+    warning = "WARNING: infoROM is corrupted at gpu 0000:3B:00.0\n"
+    assert machine.parse_gpus(warning + H100) == machine.parse_gpus(H100)
+    install(programs, "nvidia-smi")
+    (programs / "nvidia-smi.txt").write_bytes(H100.replace("NVIDIA", "\xae").encode("latin-1"))
+    assert lines(ONE)[0] == "GPUs: 1 × \ufffd H100 80GB HBM3"
 
 
 def test_triton_needs_a_compiler_and_headers(
@@ -243,7 +297,8 @@ def test_several_gpus_need_shared_memory(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_only_stages_on_gpus_of_this_machine_need_them() -> None:
     params = paper()
     models = ["s1-3b", "nemotron-49b"]
-    assert machine.needs(params, models, True, None) == Needs(8, 4, None, 0.92, 0, bfloat16=True)
+    all_of_ray = Needs(8, 4, None, 0.92, 0, bfloat16=True, all_gpus=True)
+    assert machine.needs(params, models, True, None) == all_of_ray
     # 46.9 GiB of docs/gpu-hours.md, and 2 of CUDA
     base = sizes(params)["nemotron-8b"]
     assert machine.needs(params, [], True, base).gpu_gib == pytest.approx(48.9, abs=0.1)
@@ -269,18 +324,18 @@ def test_the_plan_takes_the_gpu_of_this_machine_or_that_of_its_options(programs:
     assert node(gpu="RTX-4090").gpu == GPUS["RTX 4090"]
     assert node(gpu="A100", gpus=4) == Node(GPUS["A100"], 4, False, "A100", "assumed")
     assert node(gpu_gib=141.0, gpu_tflops=500.0).gpu == GPUS["H200"]._replace(tflops=500)
-    install(programs, "nvidia-smi", "0, GPU-0, NVIDIA L40S, 580.65.06, 46068, 4, 8.9\n")
+    install(programs, "nvidia-smi", "0, GPU-0, NVIDIA L40S, 580.65.06, 46068, 4, 8.9, Disabled\n")
     assert node().is_here
     assert node().heading(1) == "Hours on 1 × NVIDIA L40S"
     assert node().gpu == GPUS["L40S"]._replace(gib=46068 / 1024)
     assert gpu_named("NVIDIA L4", 22.5) == GPUS["L4"]._replace(gib=22.5)
     assert gpu_named("Tesla V100", 16) is None
-    install(programs, "nvidia-smi", f"0, 0, {SUPER}, 580.65.06, 16376, 4, 8.9\n")
+    install(programs, "nvidia-smi", f"0, 0, {SUPER}, 580.65.06, 16376, 4, 8.9, Disabled\n")
     assert node().gpu == GPUS["RTX 4090"]._replace(gib=16376 / 1024)  # its memory is kept
     assert node().heading(1) == (
         f"Hours on 1 × {SUPER} (speed not known, taken as that of RTX 4090)"
     )
-    install(programs, "nvidia-smi", "0, 0, NVIDIA GB10, 580.95.05, [N/A], [N/A], 12.1\n")
+    install(programs, "nvidia-smi", "0, 0, NVIDIA GB10, 580.95.05, [N/A], [N/A], 12.1, Disabled\n")
     assert "the memory of NVIDIA GB10 is not reported" in node().note
 
 

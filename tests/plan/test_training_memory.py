@@ -42,6 +42,13 @@ def test_llama_8b_keeps_250_kilobytes_a_token_in_a_layer_and_16_as_its_input() -
     assert memory.checkpoints == 32 * 16_384
 
 
+def test_without_autocast_a_layer_has_twice_the_bytes_and_its_input_the_same() -> None:
+    saved, computed = layer_bytes(on_gpu(bf16=False), NEMOTRON_8B)
+    assert (saved, computed) == (2 * 249_984 - 4 * 32, 2 * 258_176 - 4 * 32)
+    memory = training_memory(on_gpu(bf16=False), 8.03e9, NEMOTRON_8B, tokens=1)
+    assert memory.checkpoints == 32 * 16_384
+
+
 def test_8b_on_eight_gpus_takes_50_gigabytes() -> None:
     # Of 32,768 tokens: 16 GB of shards, 8.6 gathered, 17.2 of inputs, 8.5 inside a layer.
     train = on_gpu(max_length=8_192, num_processes=8, fsdp=True)
