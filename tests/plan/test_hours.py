@@ -90,7 +90,7 @@ def test_a_node_is_billed_whole_and_the_plan_says_what_would_lower_it() -> None:
     lower = hours.what_would_lower(paper, node, {"s1-3b": Alternative(1, 0.5)})
     assert lower == [
         "engine.kind: ray, which keeps every GPU busy (70.0 GPU h)",
-        "`dvc repro fetch questions problems` before the GPUs are rented (16.0 GPU h)",
+        "`make downloads` before the GPUs are rented (16.0 GPU h)",
         "serving.s1-3b.tensor_parallel_size: 1 (5.0 GPU h)",
     ]
     section = render.hours_section(paper, node, lower, "Hours")
