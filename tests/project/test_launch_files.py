@@ -47,36 +47,82 @@ def test_the_cloud_task_has_the_keys_of_skypilot_and_asks_for_a_bucket() -> None
     assert used - {"DELTA_REPLY_CACHE", "HOME"} == set(SKY["envs"])
 
 
+class Bucket:
+    """The reply cache of a machine, and the bucket that `keep` of launch/sky.yaml copies it to."""
+
+    def __init__(self, folder: Path) -> None:
+        self.cache, self.kept, self.commands = folder / "cache", folder / "kept", folder / "bin"
+        for path in (self.cache, self.kept / "replies", self.commands):
+            path.mkdir(parents=True)
+
+    def write(self, *names: str) -> None:
+        for name in names:
+            (self.cache / name).parent.mkdir(parents=True, exist_ok=True)
+            (self.cache / name).write_text(name)
+
+    def replace_cp(self, *lines: str) -> None:
+        """Let these lines of shell run in place of `cp`."""
+        command = self.commands / "cp"
+        command.write_text("\n".join(["#!/bin/bash", *lines]))
+        command.chmod(0o755)
+
+    def files_after_keep(self) -> set[str]:
+        body = SKY["run"].partition("keep() {")[2].partition("\n}\n")[0]
+        script = "set -euo pipefail\nkeep() {" + body.replace("/kept/", f"{self.kept}/")
+        environment = os.environ | {
+            "DELTA_REPLY_CACHE": str(self.cache),
+            "PATH": f"{self.commands}:{os.environ['PATH']}",
+        }
+        command = ["bash", "-c", script + "\n}\n(keep) || true"]  # as in the background
+        subprocess.run(command, check=True, env=environment)
+        kept = self.kept / "replies"
+        return {str(path.relative_to(kept)) for path in kept.rglob("*") if path.is_file()}
+
+
+CHECKPOINTS = "train-0123/run/checkpoints"
+
+
+def checkpoint(step: int) -> set[str]:
+    return {f"{CHECKPOINTS}/checkpoint-{step}/{name}" for name in ("a.pt", "COMPLETE")}
+
+
 def test_the_bucket_gets_replies_and_the_checkpoints_that_a_training_still_has(
     tmp_path: Path,
 ) -> None:
-    cache, kept = tmp_path / "cache", tmp_path / "kept" / "replies"
-    kept.mkdir(parents=True)
-    body = SKY["run"].partition("keep() {")[2].partition("\n}\n")[0]
-    script = "set -euo pipefail\nkeep() {" + body.replace("/kept/", f"{kept.parent}/") + "\n}\n"
+    bucket, reply, run = Bucket(tmp_path), "judge-a-0123/host.log", "train-0123/run"
+    bucket.write(reply, f"{run}/rows/data.arrow", f"{CHECKPOINTS}/checkpoint-9/a.pt")
+    assert bucket.files_after_keep() == {reply}
+    bucket.write(f"{CHECKPOINTS}/checkpoint-9/COMPLETE")
+    assert bucket.files_after_keep() == {reply} | checkpoint(9)
+    bucket.write(*checkpoint(18))
+    shutil.rmtree(bucket.cache / CHECKPOINTS / "checkpoint-9")
+    assert bucket.files_after_keep() == {reply} | checkpoint(18)
+    shutil.rmtree(bucket.cache / run)  # the policy is written
+    assert bucket.files_after_keep() == {reply}
 
-    def write(*names: str) -> None:
-        for name in names:
-            (cache / name).parent.mkdir(parents=True, exist_ok=True)
-            (cache / name).write_text(name)
 
-    def files_after_keep() -> set[str]:
-        environment = {**os.environ, "DELTA_REPLY_CACHE": str(cache)}
-        subprocess.run(["bash", "-c", f"{script}(keep)"], check=True, env=environment)
-        return {str(path.relative_to(kept)) for path in kept.rglob("*") if path.is_file()}
-
-    run = "train-0123/run"
-    write("judge-a-0123/host.log", f"{run}/rows/data.arrow", f"{run}/checkpoints/checkpoint-9/a.pt")
-    assert files_after_keep() == {"judge-a-0123/host.log"}
-    write(f"{run}/checkpoints/checkpoint-9/COMPLETE")
-    first = {f"{run}/checkpoints/checkpoint-9/{name}" for name in ("a.pt", "COMPLETE")}
-    assert files_after_keep() == {"judge-a-0123/host.log"} | first
-    write(f"{run}/checkpoints/checkpoint-18/a.pt", f"{run}/checkpoints/checkpoint-18/COMPLETE")
-    shutil.rmtree(cache / run / "checkpoints/checkpoint-9")
-    second = {name.replace("checkpoint-9", "checkpoint-18") for name in first}
-    assert files_after_keep() == {"judge-a-0123/host.log"} | second
-    shutil.rmtree(cache / run)  # the policy is written
-    assert files_after_keep() == {"judge-a-0123/host.log"}
+def test_the_bucket_always_has_a_complete_checkpoint_that_a_training_can_resume(
+    tmp_path: Path,
+) -> None:
+    bucket = Bucket(tmp_path)
+    bucket.write(*checkpoint(10))
+    bucket.files_after_keep()
+    bucket.write(*checkpoint(20))
+    removed = [bucket.cache / CHECKPOINTS / f"checkpoint-{step}" for step in (10, 20)]
+    shutil.rmtree(removed[0])
+    bucket.replace_cp(f"rm -r {removed[1]}", f'exec {shutil.which("cp")} "$@"')  # it fails
+    assert bucket.files_after_keep() == checkpoint(10)
+    bucket.write(*checkpoint(20))
+    # Slow: checkpoint 30 is complete and 20 removed before the copy of 20 ends.
+    bucket.replace_cp(
+        f'{shutil.which("cp")} "$@"',
+        f"case $* in *COMPLETE) mv {removed[1]} {removed[1].with_name('checkpoint-30')};; esac",
+    )
+    assert bucket.files_after_keep() == checkpoint(20)
+    bucket.replace_cp("exit 1")  # a full bucket
+    assert bucket.files_after_keep() == checkpoint(20)
+    (bucket.commands / "cp").unlink()
+    assert bucket.files_after_keep() == checkpoint(30)
 
 
 def test_downloads_are_a_run_of_their_own_and_the_plan_stops_before_them(tmp_path: Path) -> None:
