@@ -4,7 +4,9 @@ Nothing else of the file changes: comments, order and spaces stay.
 """
 
 import argparse
-from collections.abc import Callable, Iterator
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,9 +15,12 @@ from ruamel.yaml.error import YAMLError
 
 from delta.core.errors import InputError
 from delta.core.files import write_text
-from delta.core.params import PARAMS_FILE
+from delta.core.params import PARAMS_FILE, read_all
 from delta.data import hub
 
+# The text of a revision: what stays before its value, such as an anchor, then the value.
+REVISION = re.compile(rf"(.*?)(?:{hub.UNPINNED}|'{hub.UNPINNED}'|\"{hub.UNPINNED}\")", re.DOTALL)
+Repository = tuple[str, str]  # name, model or dataset
 NewestCommit = Callable[[str, str], str | None]  # repository, model or dataset → commit
 
 
@@ -25,7 +30,7 @@ class UnpinnedRevision(NamedTuple):
     key: str  # dotted
     repository: str
     repo_type: str  # model or dataset
-    start: int  # of its characters in the text, quotes included
+    start: int  # of its characters in the text, with anchor and quotes
     end: int
 
 
@@ -41,6 +46,7 @@ def main(options: argparse.Namespace) -> None:
             text = path.read_bytes().decode()  # read_text() would change line ends
         except (OSError, UnicodeError) as error:
             raise InputError(f"{path}: cannot be read: {error}") from error
+        read_all(path)  # refuses endless aliases and nesting
         pinned, lines = pin(path, text, hub.newest_commit)
         if pinned != text:
             write_text(path, pinned)
@@ -50,10 +56,11 @@ def main(options: argparse.Namespace) -> None:
 def pin(path: Path, text: str, newest_commit: NewestCommit) -> tuple[str, list[str]]:
     """Return the text with all commits, and a line for each.
 
-    Raises InputError where the hub does not say one of them. Writing only the others would hide it.
+    Raises InputError where the hub does not say one of them (writing only the others would hide
+    it), or where the text would not have the same content but for these commits.
     """
     unpinned = list(find_unpinned(path, text))
-    commits: dict[tuple[str, str], str] = {}
+    commits: dict[Repository, str] = {}
     for entry in unpinned:
         repository = entry.repository, entry.repo_type
         commit = commits.get(repository) or newest_commit(*repository)
@@ -63,16 +70,54 @@ def pin(path: Path, text: str, newest_commit: NewestCommit) -> tuple[str, list[s
                 f"{entry.repository}; expected a network, and a repository that HF_TOKEN may read"
             )
         commits[repository] = commit
+    pinned = text
     for entry in sorted(unpinned, key=lambda entry: entry.start, reverse=True):
         commit = commits[entry.repository, entry.repo_type]
         if not set(commit) & set("abcdf"):
             commit = f'"{commit}"'  # digits, perhaps with an e, are a number to YAML
-        text = text[: entry.start] + commit + text[entry.end :]
+        written = text[entry.start : entry.end]
+        kept = REVISION.fullmatch(written)
+        if kept is None:
+            raise InputError(
+                f"{path}: {entry.key}: written as {written!r}; expected {hub.UNPINNED}, plain or in "
+                "quotes"
+            )
+        pinned = pinned[: entry.start] + kept[1] + commit + pinned[entry.end :]
+    if repr(_content(pinned)) != repr(_with_commits(_content(text), (), commits)):
+        raise InputError(
+            f"{path}: commits would change more than revisions; expected each revision to have a "
+            "value of its own, without an alias or a merge"
+        )
     lines = [
         f"{path}: {entry.key}: {commits[entry.repository, entry.repo_type]} ({entry.repository})"
         for entry in unpinned
     ]
-    return text, lines or [f"{path}: every revision is a commit"]
+    return pinned, lines or [f"{path}: every revision is a commit"]
+
+
+def _content(text: str) -> Any:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, PARAMS_FILE.name)
+        path.write_bytes(text.encode())
+        return read_all(path)
+
+
+def _with_commits(value: Any, keys: tuple[str, ...], commits: Mapping[Repository, str]) -> Any:
+    """Return the content with a commit, or None, as each revision that is unpinned."""
+    if isinstance(value, list):
+        return [_with_commits(item, (*keys, str(n)), commits) for n, item in enumerate(value)]
+    if not isinstance(value, dict):
+        return value
+    content = {key: _with_commits(item, (*keys, str(key)), commits) for key, item in value.items()}
+    if "repository" in value and value.get("revision") == hub.UNPINNED:
+        content["revision"] = commits.get((value["repository"], _repo_type(keys)))
+    return content
+
+
+def _repo_type(keys: tuple[str, ...]) -> str:
+    """Return the kind of the repository that a mapping names."""
+    is_model = len(keys) == 3 and (keys[0], keys[2]) == ("models", "hub")
+    return "model" if is_model else "dataset"
 
 
 def find_unpinned(path: Path, text: str) -> Iterator[UnpinnedRevision]:
@@ -91,9 +136,8 @@ def find_unpinned(path: Path, text: str) -> Iterator[UnpinnedRevision]:
         if revision.value != hub.UNPINNED or start in seen:  # seen: an alias of a mapping
             continue
         seen.add(start)
-        is_model = len(keys) == 3 and (keys[0], keys[2]) == ("models", "hub")
-        kind = "model" if is_model else "dataset"
-        yield UnpinnedRevision(".".join([*keys, "revision"]), repository.value, kind, start, end)
+        key, kind = ".".join([*keys, "revision"]), _repo_type(keys)
+        yield UnpinnedRevision(key, repository.value, kind, start, end)
 
 
 def _mappings(node: Node | None, keys: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:

@@ -1,5 +1,6 @@
 """`python -m delta pin` writes commits into a profile and changes nothing else of it."""
 
+import argparse
 import re
 import subprocess
 import sys
@@ -7,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from delta.cli.pin import find_unpinned, pin
+from delta.cli.pin import find_unpinned, main, pin
 from delta.core.errors import InputError
 from delta.core.params import read_all
+from delta.data import hub
 from tests.helpers.hub_client import hub_environment
 from tests.helpers.hub_server import serve_hub
 from tests.helpers.import_closure import ROOT
@@ -72,6 +74,46 @@ def test_a_commit_that_yaml_would_read_as_a_number_is_quoted(tmp_path: Path) -> 
     (tmp_path / "params.yaml").write_text(text)
     content = read_all(tmp_path / "params.yaml")
     assert content["models"]["toy"]["hub"]["revision"] == commit
+
+
+def test_an_anchor_stays_with_its_revision() -> None:
+    rows = "{repository: own/rows, revision: %s, config: null}"
+    text = f"a: {rows % '&rev unpinned'}\nb: {rows % '*rev'}\n"
+    pinned, _ = pin(PATH, text, newest)
+    assert pinned == f"a: {rows % ('&rev ' + 'b' * 40)}\nb: {rows % '*rev'}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (
+            "a:\n  repository: own/rows\n  revision: >-\n    unpinned\n  split: x\n",
+            "plain or in quotes",
+        ),
+        ("a: {repository: own/rows, revision: &rev unpinned}\nnote: *rev\n", "more than revisions"),
+        (
+            "models: {toy: {hub: {repository: own/model, revision: &rev unpinned}}}\n"
+            "rows: {repository: own/rows, revision: *rev}\n",
+            "more than revisions",
+        ),
+        (
+            "a: &a {repository: own/rows, revision: unpinned}\nb: {<<: *a, repository: own/more}\n",
+            "more than revisions",
+        ),
+        ("a: &a {b: *a}\n", "nested deeper"),
+        ("a: " + "[" * 5000 + "]" * 5000 + "\n", "nested deeper"),
+    ],
+)
+def test_a_file_of_which_more_would_change_is_refused_in_one_line(
+    text: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    monkeypatch.setattr(hub, "newest_commit", newest)
+    with pytest.raises(InputError, match=reason) as refusal:
+        main(argparse.Namespace(files=[path]))
+    assert "\n" not in str(refusal.value)
+    assert path.read_text() == text
 
 
 def test_where_the_hub_does_not_answer_nothing_is_written() -> None:
