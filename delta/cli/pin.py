@@ -21,7 +21,7 @@ from delta.data import hub
 # The text of a revision: what stays before its value, such as an anchor, then the value.
 REVISION = re.compile(rf"(.*?)(?:{hub.UNPINNED}|'{hub.UNPINNED}'|\"{hub.UNPINNED}\")", re.DOTALL)
 Repository = tuple[str, str]  # name, model or dataset
-NewestCommit = Callable[[str, str], str | None]  # repository, model or dataset → commit
+NewestCommit = Callable[[str, str], str]  # repository, model or dataset → commit
 
 
 class UnpinnedRevision(NamedTuple):
@@ -47,7 +47,7 @@ def main(options: argparse.Namespace) -> None:
         except (OSError, UnicodeError) as error:
             raise InputError(f"{path}: cannot be read: {error}") from error
         read_all(path)  # refuses endless aliases and nesting
-        pinned, lines = pin(path, text, hub.newest_commit)
+        pinned, lines = pin(path, text, hub.ask_newest_commit)
         if pinned != text:
             write_text(path, pinned)
         print("\n".join(lines))
@@ -63,13 +63,17 @@ def pin(path: Path, text: str, newest_commit: NewestCommit) -> tuple[str, list[s
     commits: dict[Repository, str] = {}
     for entry in unpinned:
         repository = entry.repository, entry.repo_type
-        commit = commits.get(repository) or newest_commit(*repository)
-        if commit is None:
+        if repository in commits:
+            continue
+        try:
+            commits[repository] = newest_commit(*repository)
+        except Exception as error:  # offline, no such repository, a broken connection
+            words = " ".join(str(error).split())
+            reason = hub.advice(error, *repository) or f"{words}; expected a network"
             raise InputError(
                 f"{path}: {entry.key}: the hub does not say the newest commit of "
-                f"{entry.repository}; expected a network, and a repository that HF_TOKEN may read"
-            )
-        commits[repository] = commit
+                f"{entry.repository}: {reason}"
+            ) from error
     pinned = text
     for entry in sorted(unpinned, key=lambda entry: entry.start, reverse=True):
         commit = commits[entry.repository, entry.repo_type]
@@ -79,8 +83,8 @@ def pin(path: Path, text: str, newest_commit: NewestCommit) -> tuple[str, list[s
         kept = REVISION.fullmatch(written)
         if kept is None:
             raise InputError(
-                f"{path}: {entry.key}: written as {written!r}; expected {hub.UNPINNED}, plain or in "
-                "quotes"
+                f"{path}: {entry.key}: written as {written!r}; "
+                f"expected {hub.UNPINNED}, plain or in quotes"
             )
         pinned = pinned[: entry.start] + kept[1] + commit + pinned[entry.end :]
     if repr(_content(pinned)) != repr(_with_commits(_content(text), (), commits)):

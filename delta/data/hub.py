@@ -2,9 +2,11 @@
 
 import errno
 import logging
+import math
 import re
 import time
 from collections.abc import Callable, Iterator
+from email.utils import parsedate_to_datetime
 from typing import NamedTuple, TypeVar
 
 UNPINNED = "unpinned"
@@ -41,12 +43,23 @@ def ask(repository: str, repo_type: str, revision: str) -> Answer:
     return Answer(str(info.sha), files)
 
 
-def newest_commit(repository: str, repo_type: str) -> str | None:
-    """Return the newest commit of the main branch; None where the hub does not say."""
+def ask_newest_commit(repository: str, repo_type: str) -> str:
+    """Return the newest commit of the main branch. Waits while the hub limits requests.
+
+    Raises the errors of huggingface_hub.
+    """
     from huggingface_hub import HfApi
 
+    api = HfApi()
+    return retry_while_limited(
+        lambda: str(api.repo_info(repository, repo_type=repo_type, timeout=TIMEOUT_S).sha)
+    )
+
+
+def newest_commit(repository: str, repo_type: str) -> str | None:
+    """Return the newest commit of the main branch; None where the hub does not say."""
     try:
-        return HfApi().repo_info(repository, repo_type=repo_type, timeout=TIMEOUT_S).sha
+        return ask_newest_commit(repository, repo_type)
     except Exception:  # noqa: BLE001 - offline, no such repository, a broken connection
         return None
 
@@ -85,11 +98,22 @@ def seconds_to_wait(error: Exception) -> int | None:
         response = getattr(cause, "response", None)
         if getattr(response, "status_code", None) == 429:
             assert response is not None
-            named = response.headers.get("Retry-After", "")
+            named = _retry_after(response.headers.get("Retry-After", ""))
             limit = re.search(r";\s*t\s*=\s*(\d+)", response.headers.get("RateLimit", ""))
-            text = named if named.isdigit() else limit[1] if limit else str(DEFAULT_WAIT_S)
-            return min(int(text) + 1, MAX_WAIT_S)
+            if named is None:
+                named = float(limit[1]) if limit else DEFAULT_WAIT_S
+            return math.ceil(min(named + 1, MAX_WAIT_S))
     return None
+
+
+def _retry_after(text: str) -> float | None:
+    """Return the seconds that a Retry-After names, as a number or a date; None if it is neither."""
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text.strip()):
+        return float(text)
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+    except (ValueError, OverflowError):
+        return None
 
 
 def advice(error: Exception, repository: str, repo_type: str) -> str | None:
@@ -104,8 +128,10 @@ def advice(error: Exception, repository: str, repo_type: str) -> str | None:
     hidden = [str(cause) for cause in causes if type(cause).__name__ == "DatasetNotFoundError"]
     if _has(causes, errors.GatedRepoError) or any("gated dataset" in text for text in hidden):
         return f"it is gated; accept its terms at {page} and set HF_TOKEN to that account's token"
-    if _has(causes, errors.RepositoryNotFoundError, errors.RevisionNotFoundError) or hidden:
-        return f"{page} has no such revision, or is private and needs HF_TOKEN"
+    is_absent = _has(causes, errors.RepositoryNotFoundError)
+    if is_absent or _has(causes, errors.RevisionNotFoundError) or hidden:
+        problem = "does not exist" if is_absent else "has no such revision"
+        return f"{page} {problem}, or is private and needs HF_TOKEN"
     if _has(causes, errors.RemoteEntryNotFoundError):
         return f"{page} has no such file at this commit"
     if any(getattr(cause, "errno", None) in (errno.ENOSPC, errno.EDQUOT) for cause in causes):

@@ -47,8 +47,8 @@ PINNED = (
 )
 
 
-def newest(repository: str, repo_type: str) -> str | None:
-    return NEWEST.get((repository, repo_type))
+def newest(repository: str, repo_type: str) -> str:
+    return NEWEST[repository, repo_type]
 
 
 def test_every_unpinned_revision_gets_its_commit_and_nothing_else_changes() -> None:
@@ -109,7 +109,7 @@ def test_a_file_of_which_more_would_change_is_refused_in_one_line(
 ) -> None:
     path = tmp_path / "params.yaml"
     path.write_text(text)
-    monkeypatch.setattr(hub, "newest_commit", newest)
+    monkeypatch.setattr(hub, "ask_newest_commit", newest)
     with pytest.raises(InputError, match=reason) as refusal:
         main(argparse.Namespace(files=[path]))
     assert "\n" not in str(refusal.value)
@@ -117,10 +117,14 @@ def test_a_file_of_which_more_would_change_is_refused_in_one_line(
 
 
 def test_where_the_hub_does_not_answer_nothing_is_written() -> None:
-    def newest_of_models(_: str, repo_type: str) -> str | None:
-        return "a" * 40 if repo_type == "model" else None
+    def newest_of_models(_: str, repo_type: str) -> str:
+        if repo_type == "dataset":
+            raise OSError("unreachable")
+        return "a" * 40
 
-    with pytest.raises(InputError, match="newest commit of own/rows; expected a network"):
+    with pytest.raises(
+        InputError, match="newest commit of own/rows: unreachable; expected a network"
+    ):
         pin(PATH, TEXT, newest_of_models)
 
 
@@ -153,7 +157,17 @@ def test_the_command_asks_the_hub_and_writes_the_file(tmp_path: Path) -> None:
         for (name, kind), commit in NEWEST.items():
             hub.add(kind, name, "9" * 40, {})
             hub.add(kind, name, commit, {})
+        absent = hub.repositories.pop(("dataset", "own/rows"))
+        missing = run(hub_environment(hub, tmp_path))
+        assert path.read_text() == TEXT
+        hub.repositories["dataset", "own/rows"] = absent
+        hub.limited["/api/models/own/model"] = 1
         done = run(hub_environment(hub, tmp_path))
+    assert (missing.returncode, missing.stderr.count("\n")) == (2, 1)
+    assert missing.stderr.endswith(
+        "https://huggingface.co/datasets/own/rows does not exist, or is private and needs "
+        "HF_TOKEN\n"
+    )
     assert done.returncode == 0, done.stderr
     assert path.read_text() == PINNED
     assert f"models.toy.hub.revision: {'a' * 40} (own/model)" in done.stdout

@@ -278,8 +278,7 @@ def test_a_snapshot_that_lacks_a_file_is_refused(tmp_path: Path) -> None:
         ),
         (
             "RepositoryNotFoundError",
-            "https://huggingface.co/maker/toy has no such revision, or is private and needs "
-            "HF_TOKEN",
+            "https://huggingface.co/maker/toy does not exist, or is private and needs HF_TOKEN",
         ),
         (
             "RevisionNotFoundError",
@@ -329,6 +328,10 @@ def test_a_full_disk_is_named_with_what_to_free(
         (429, {"Retry-After": "7"}, 8, "try again in 8 s, or set HF_TOKEN"),
         (429, {"RateLimit": '"api";r=0;t=55'}, 56, "try again in 56 s"),
         (429, {"Retry-After": "86400"}, 300, "try again in 300 s"),
+        (429, {"Retry-After": "30.5"}, 32, "try again in 32 s"),
+        (429, {"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}, 1, "try again in 1 s"),
+        (429, {"Retry-After": "Wed, 21 Oct 2115 07:28:00 GMT"}, 300, "try again in 300 s"),
+        (429, {"Retry-After": "soon"}, 11, "try again in 11 s"),
         (429, {}, 11, "try again in 11 s"),
         (503, {"Retry-After": "7"}, None, "the hub answers HTTP 503; try again later"),
         (401, {}, None, "the hub refuses the token in HF_TOKEN"),

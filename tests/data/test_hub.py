@@ -186,7 +186,7 @@ def test_each_refusal_of_a_model_is_one_line_that_says_what_to_do(hub: Hub, tmp_
     no_token += "terms at https://huggingface.co/own/gated and set HF_TOKEN to that account's token"
     assert gated == no_token
     page = "https://huggingface.co/own"
-    assert none.endswith(f"{page}/none has no such revision, or is private and needs HF_TOKEN")
+    assert none.endswith(f"{page}/none does not exist, or is private and needs HF_TOKEN")
     assert absent.endswith(f"{page}/sharded has no such revision, or is private and needs HF_TOKEN")
     assert unpinned == (
         "models.toy.hub.revision = 'unpinned'; expected a commit of own/sharded (40 hex digits): "

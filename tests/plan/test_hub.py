@@ -61,15 +61,15 @@ def check(env: dict[str, str], *keys: str) -> dict[str, list[str]]:
 def test_the_plan_says_of_each_source_whether_it_can_be_read(hub: Hub, tmp_path: Path) -> None:
     answers = check(hub_environment(hub, tmp_path))
     page = "https://huggingface.co/datasets/own"
-    refused = "has no such revision, or is private and needs HF_TOKEN"
+    private = "or is private and needs HF_TOKEN"
     assert answers == {
         "open": ["found", "on the hub"],
         "gated": ["refused", TERMS],
         "unpinned": ["refused", UNPINNED],
         "gated unpinned": ["refused", TERMS],
-        "no revision": ["refused", f"{page}/rows {refused}"],
+        "no revision": ["refused", f"{page}/rows has no such revision, {private}"],
         "no file": ["refused", f"test.jsonl is not in {page}/rows"],
-        "no repository": ["refused", f"{page}/none {refused}"],
+        "no repository": ["refused", f"{page}/none does not exist, {private}"],
         "rows": ["found", "on the hub"],
     }
 
