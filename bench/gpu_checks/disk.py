@@ -51,12 +51,8 @@ def run(setting: Setting) -> Iterator[Measurement]:
         _rate(lambda: checkpoints.mark_complete(folder, resumable=False), size),
         details,
     )
-    try:
-        # What DVC hashes its outputs with; DVC itself has no name for it.
-        file_md5 = importlib.import_module("dvc_data.hashfile.hash").file_md5
-    except ImportError:
-        yield Measurement("dvc_md5", None, skipped="DVC is not installed")
-        return
+    # What DVC hashes its outputs with; DVC itself has no name for it.
+    file_md5 = importlib.import_module("dvc_data.hashfile.hash").file_md5
     yield Measurement("dvc_md5", _rate(lambda: [file_md5(str(f)) for f in files], size), details)
     shutil.rmtree(folder)
 

@@ -79,10 +79,6 @@ def _work(function: str, setting: Setting, log: Path, sender: Connection) -> Non
         ended = GroupEnd(error="it measured no such check")
     except SkippedError as error:
         ended = GroupEnd(skipped=str(error))
-    except ModuleNotFoundError as error:
-        traceback.print_exc()
-        own = (error.name or "").partition(".")[0] in ("bench", "delta", "tests")
-        ended = GroupEnd(str(error)) if own else GroupEnd(skipped=f"{error.name} is not installed")
     except BaseException as error:  # noqa: BLE001 - the line says what it was
         traceback.print_exc()
         ended = GroupEnd(f"{type(error).__name__}: {' '.join(str(error).split())[:500]}")

@@ -46,7 +46,7 @@ def forgotten(_: Setting) -> Iterator[Measurement]:
 
 def missing_package(_: Setting) -> Iterator[Measurement]:
     yield Measurement("disk_write", 1.0)
-    importlib.import_module("vllm_of_another_machine")
+    importlib.import_module("trl_of_another_machine")
 
 
 def impossible(_: Setting) -> Iterator[Measurement]:

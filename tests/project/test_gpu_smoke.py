@@ -1,8 +1,10 @@
 """bench/gpu_smoke.py: every check has a line, and what is wrong fails."""
 
 import json
+import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 from bench import gpu_smoke
 from bench.gpu_checks.catalogue import CHECKS, GROUPS
 from bench.gpu_checks.check import Bounds
-from bench.gpu_checks.process import Group
+from bench.gpu_checks.process import Group, GroupEnd
 from delta.core.errors import InputError
 from delta.plan.machine import FoundGpu
 from tests.helpers.import_closure import ROOT
@@ -27,6 +29,19 @@ SKIPPED_ON_CPU = {
     "reading_share_of_peak": "its data sheet is not known here",
     "step_memory_against_plan": "PyTorch counts no bytes of a CPU",
 }
+WITHOUT_PACKAGES = """
+from importlib.machinery import PathFinder
+
+class Without:
+    find_in_folders = PathFinder.find_spec
+
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        absent = name in ("torch", "trl", "peft", "vllm")
+        return None if absent else cls.find_in_folders(name, path, target)
+
+PathFinder.find_spec = Without.find_spec
+"""
 EXAMPLE = ROOT / "bench" / "gpu_checks" / "cpu-tiny.jsonl"
 
 
@@ -90,6 +105,7 @@ def run_planted(
         ("error", "RuntimeError: CUDA error: an illegal memory access was encountered"),
         ("dead_process", "its process ended with exit code 7; see "),
         ("forgotten", "it measured no such check"),
+        ("missing_package", "ModuleNotFoundError: No module named 'trl_of_another_machine'"),
     ],
 )
 def test_a_check_that_is_not_reached_fails(function: str, error: str, tmp_path: Path) -> None:
@@ -114,16 +130,51 @@ def test_a_value_out_of_bounds_fails_and_so_does_one_that_is_no_number(tmp_path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("function", "reason"),
-    [
-        ("impossible", "needs a GPU"),
-        ("missing_package", "vllm_of_another_machine is not installed"),
-    ],
-)
-def test_a_check_that_cannot_run_never_passes(function: str, reason: str, tmp_path: Path) -> None:
-    code, (_, missed) = run_planted(function, tmp_path)
-    assert (code, missed["pass"], missed["skipped"]) == (0, None, reason)
+def test_a_check_that_cannot_run_never_passes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, (_, missed) = run_planted("impossible", tmp_path)
+    assert (code, missed["pass"], missed["skipped"]) == (0, None, "needs a GPU")
+    assert "bench.gpu_smoke: 0 failed, 1 passed, 1 skipped; log: " in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_only_the_checks_of_vllm_are_skipped_where_packages_are_missing(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(WITHOUT_PACKAGES)
+    out = tmp_path / "lines.jsonl"
+    command = [sys.executable, "-m", "bench.gpu_smoke", "--tiny", "--out", str(out)]
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    process = subprocess.run(
+        command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, check=False
+    )
+    assert process.returncode == 1
+    lines = {line["check"]: line for line in read(out)}
+    for name, group in GROUPS.items():
+        for line in (lines[check] for check in group.checks):
+            if "serving" in group.function:
+                assert line["skipped"] == "vllm is not installed"
+            elif name not in ("machine", "disk"):  # they need none of the packages on a CPU
+                assert line["pass"] is False
+                assert line["error"].startswith("ModuleNotFoundError: No module named ")
+
+
+def test_the_limit_of_a_group_is_cut_by_the_time_that_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Groups that all hang end after ten minutes, not after the sum of their limits."""
+    now, limits = 0.0, []
+
+    def hang(_: Group, __: Any, limit_s: float, ___: Path) -> Iterator[GroupEnd]:
+        nonlocal now
+        limits.append(limit_s)
+        now += max(limit_s, 0.0)
+        yield GroupEnd("it hangs")
+
+    monkeypatch.setattr(gpu_smoke, "run_group", hang)
+    monkeypatch.setattr(gpu_smoke.time, "monotonic", lambda: now)
+    assert gpu_smoke.run(list(GROUPS.values()), tiny=True, out=tmp_path / "lines") == 1
+    assert now == sum(limits) == gpu_smoke.LIMIT_S
+    assert len(read(tmp_path / "lines")) == len(CHECKS)
 
 
 @pytest.mark.slow
