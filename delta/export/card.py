@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from delta.core.schemas import FINISH_REASONS, SIDES, delta_columns
 from delta.core.types import Counts
+from delta.evaluation.cut_answers import cut_percent, marked, notes
 from delta.export.provenance import UNKNOWN, CardFacts, LicensedSource, prompt_hashes, sources_of
 from delta.inference import chat_formats
 
@@ -80,7 +81,8 @@ def model_card(facts: CardFacts, scores: dict[str, Counts], base: dict[str, Coun
             metric_type="accuracy",
             metric_name=f"avg@{score['samples']}",
             metric_value=score["value"],
-            metric_args={key: score[key] for key in ("low", "high", "n")},
+            metric_args={key: score[key] for key in ("low", "high", "n")}
+            | {"cut_percent": cut_percent(score)},
         )
         for name, score in scores.items()
     ]
@@ -100,6 +102,11 @@ def model_card(facts: CardFacts, scores: dict[str, Counts], base: dict[str, Coun
         source=source,
         scores=scores,
         base=base,
+        notes=notes(
+            cut_percent(score)
+            for name, policy in scores.items()
+            for score in filter(None, (policy, base.get(name)))
+        ),
     )
     return str(ModelCard(f"---\n{data.to_yaml()}\n---\n\n{text}"))
 
@@ -113,7 +120,12 @@ def _render(name: str, **values: Any) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"code": Code, "number": format_number, "counts": format_counts}
+    environment.filters |= {
+        "code": Code,
+        "number": format_number,
+        "counts": format_counts,
+        "score": format_score,
+    }
     return environment.get_template(name).render(**values)
 
 
@@ -126,6 +138,11 @@ def format_number(value: float | None) -> str:
     if value is None:
         return "none"
     return f"{value:,.2f}" if isinstance(value, float) else f"{value:,}"
+
+
+def format_score(score: Counts) -> str:
+    """Return a score in percent, with a mark where many of its answers were cut."""
+    return marked(f"{score['value']:.1%}", cut_percent(score))
 
 
 def format_counts(counts: Counts) -> str:

@@ -17,6 +17,7 @@ from delta.core.console import Console
 from delta.core.errors import InputError
 from delta.core.files import write_counts
 from delta.core.params import read_all
+from delta.evaluation.cut_answers import NOTES
 from delta.export import card, dataset, provenance
 from tests.helpers.example_pairs import example_pairs, write_workspace
 from tests.helpers.import_closure import ROOT
@@ -267,7 +268,15 @@ def test_the_command_writes_the_dataset_and_prints_how_to_push_it(
     assert (tmp_path / "some" / "folder" / "README.md").is_file()
 
 
-SCORE = {"low": 0.25, "high": 0.75, "n": 8, "samples": 16, "engine": "vllm 1 float32"}
+SCORE = {
+    "low": 0.25,
+    "high": 0.75,
+    "n": 8,
+    "samples": 16,
+    "engine": "vllm 1 float32",
+    "benchmark_version": "aime24: own/aime@0123",
+    "truncated": 6,  # of 128: 4.6875%
+}
 
 
 def test_the_policys_card_has_a_model_index_of_its_scores(
@@ -276,10 +285,8 @@ def test_the_policys_card_has_a_model_index_of_its_scores(
     lay_out_with_counts(tmp_path, selected=2)
     monkeypatch.chdir(tmp_path)
     for name, value in (("policy", 0.5), ("zero-shot", 0.375)):
-        score = SCORE | {"value": value, "benchmark_version": "aime24: own/aime@0123"}
-        write_counts(
-            tmp_path / "data" / "counts" / "evaluate" / f"{name}.json", {"aime24": score}, name
-        )
+        scores = {"aime24": SCORE | {"value": value}}
+        write_counts(tmp_path / "data" / "counts" / "evaluate" / f"{name}.json", scores, name)
     screen = io.StringIO()
     delta.cli.export.main(Console(screen), parse(delta.cli.export, ["--policy", "card"]))
     header, text = read_card(tmp_path / "card")
@@ -294,13 +301,30 @@ def test_the_policys_card_has_a_model_index_of_its_scores(
                     "type": "accuracy",
                     "name": "avg@16",
                     "value": 0.5,
-                    "args": {"low": 0.25, "high": 0.75, "n": 8},
+                    "args": {"low": 0.25, "high": 0.75, "n": 8, "cut_percent": 4.6875},
                 }
             ],
         }
     ]
     assert "| 50.0% | 25.0% to 75.0% | 37.5% | 25.0% to 75.0% | 8 | 16 | vllm 1 float32 |" in text
+    assert not set("†‡") & set(text)
     assert "hf upload ORG/NAME data/models/policy . && " in screen.getvalue()
+
+
+def test_the_policys_card_marks_scores_of_which_many_answers_were_cut() -> None:
+    score = SCORE | {"value": 0.5}
+    unknown = {key: value for key, value in score.items() if key != "truncated"}
+    policy = {"aime24": score | {"truncated": 7}, "gsm8k": score}  # 7 of 128: 5.5%
+    base = {"aime24": score, "gsm8k": unknown}
+    text = card.model_card(toy_card_facts(), policy, base)
+    assert "| 50.0% † | 25.0% to 75.0% | 50.0% | " in text
+    assert "| 50.0% | 25.0% to 75.0% | 50.0% ‡ | " in text
+    for note in NOTES.values():
+        assert f"\n\n{note}\n\n" in text
+    header = yaml.safe_load(text.split("---\n")[1])
+    results = header["model-index"][0]["results"]
+    shares = [result["metrics"][0]["args"]["cut_percent"] for result in results]
+    assert sorted(shares) == [4.6875, 5.4688]
 
 
 def test_a_policy_without_scores_gets_no_card(
