@@ -13,13 +13,15 @@ import os
 import signal
 from collections.abc import Generator, Iterable
 from concurrent.futures import Future, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
 import torch
-from pebble import ProcessPool
+from pebble import ProcessExpired, ProcessPool
 
 from delta.core import processes
+from delta.core.errors import IncompleteError
 from delta.training import model_io, padding_free
 from delta.training.config import TrainParams
 from delta.training.trl_adapter import add_fused_lm_head
@@ -42,7 +44,8 @@ def devices(params: TrainParams) -> list[str]:
 def compute(params: TrainParams, base: Path, batches: list[Batch]) -> Results:
     """Yield the key and the log-probability (nats) of every sequence, as batches are finished.
 
-    Nothing of the model is left when the iterator ends or is closed.
+    Nothing of the model is left when the iterator ends or is closed. Raises IncompleteError where a
+    process is killed.
     """
     places = devices(params)
     if places == ["cpu"]:
@@ -83,6 +86,12 @@ def _compute_in_processes(
         }
         for future in as_completed(futures):
             yield from zip(futures[future], future.result(), strict=True)
+    except (ProcessExpired, BrokenProcessPool) as error:
+        raise IncompleteError(
+            "a process of the reference pass was killed, as the system does where memory is full: "
+            f"each of {len(places)} processes loads {base}. What is computed is kept; run again, "
+            "or with a smaller train.num_processes"
+        ) from error
     finally:
         for pool in pools:
             pool.stop()  # type: ignore[no-untyped-call]

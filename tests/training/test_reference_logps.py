@@ -175,6 +175,29 @@ def test_what_two_processes_finished_is_kept_when_the_pass_is_interrupted(
         assert reference_logps.add_reference(alone, rows, base, "f", cache, no_progress) == 7
 
 
+def test_a_killed_process_is_one_line_and_what_was_computed_is_kept(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from delta.training import reference_logps
+
+    monkeypatch.setattr(reference_logps, "TOKENS_PER_BATCH", 1)  # each sequence alone
+    params = train_params(method="dpo", num_processes=2)
+    rows = to_trl_columns(params, six_pairs())
+
+    def kill(items: Any, _total: int) -> Iterator[Any]:
+        for number, item in enumerate(items):
+            if number == 1:
+                for process in multiprocessing.active_children():
+                    process.kill()
+            yield item
+
+    with ReplyCache(tmp_path / "cache") as cache:
+        with pytest.raises(IncompleteError, match=r"was killed.*memory is full.*run again"):
+            reference_logps.add_reference(params, rows, base, "f", cache, kill)
+        assert len(cache) >= 2
+        assert not multiprocessing.active_children()
+
+
 @pytest.mark.parametrize(
     ("gpus", "processes", "expected"),
     [
