@@ -32,7 +32,7 @@ from stages import analyze, report, select, summary
 from tests.helpers.import_closure import ROOT
 
 PROBLEMS = 53
-KNOWN_RESULT = "950b8e50cef2"  # of 16 random pairs
+KNOWN_RESULT = "63158e00b481"  # of 16 random pairs
 # Fractions of right answers by benchmark. A model that is not boxing answers only in other forms.
 SCORES = {
     "zero-shot": {"products": 0.1, "sums": 0.06, "long-sums": 0.0, "calculations": 0.1},
