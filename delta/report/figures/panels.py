@@ -101,8 +101,13 @@ def draw_line(axes: Axes, points: Points, number: int, label: str) -> None:
 
 
 def draw_intervals(axes: Axes, points: Points, colour: str) -> None:
-    """Draw the interval of each row as a vertical line, with the mark of cut answers above it."""
+    """Draw the interval of each row as a vertical line, with the mark of cut answers above it.
+
+    A run without a result has none.
+    """
     for x, row in points:
+        if row["high"] is None:
+            continue
         axes.plot([x, x], [row["low"], row["high"]], color=colour, linewidth=1, zorder=3)
         style.mark_cut(axes, (x, row["high"]), row["cut"], colour)
 
