@@ -36,7 +36,7 @@ class Size(NamedTuple):
 
 
 class Row(NamedTuple):
-    """What a group of benchmarks can see, in points."""
+    """Says which differences a group of benchmarks can see, in points."""
 
     group: str
     answers: int

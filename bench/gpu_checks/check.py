@@ -1,4 +1,4 @@
-"""What a check of bench/gpu_smoke.py is given, and what it returns."""
+"""The types of what a check of bench/gpu_smoke.py is given and returns."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -7,7 +7,7 @@ Details = dict[str, Any]  # becomes a part of the check's line
 
 
 class Setting(NamedTuple):
-    """How large a check may be, and where it runs."""
+    """Says how large a check may be, and where it runs."""
 
     tiny: bool  # sizes for a CPU in CI
     device: str  # "cuda" or "cpu"

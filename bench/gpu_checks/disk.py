@@ -1,4 +1,4 @@
-"""How fast the disk writes and reads, and how fast files are digested."""
+"""Measure how fast the disk writes and reads, and how fast files are digested."""
 
 import importlib
 import os

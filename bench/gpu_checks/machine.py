@@ -1,4 +1,4 @@
-"""Whether the machine has what a run on a GPU needs besides the GPU."""
+"""Check that the machine has what a run on a GPU needs besides the GPU."""
 
 import sysconfig
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What rounding does: to log-probabilities in batches of other shapes, and to small updates."""
+"""Measure what rounding does to log-probabilities in other batches, and to small updates."""
 
 import itertools
 import statistics

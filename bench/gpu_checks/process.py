@@ -27,7 +27,7 @@ class Group(NamedTuple):
 
 
 class GroupEnd(NamedTuple):
-    """How a group ended: with an error, or because the rest cannot run here, or with neither."""
+    """Says how a group ended: with an error, because the rest cannot run here, or with neither."""
 
     error: str = ""
     skipped: str = ""

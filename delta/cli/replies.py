@@ -27,13 +27,12 @@ from delta.core.fingerprint import FINGERPRINT_FILE
 from delta.core.processes import end_with_parent
 from delta.core.schemas import PROBLEM, TRACE
 from delta.grading import verify
-from delta.inference.config import ServingParams
 from delta.inference.model_client import ModelClient, open_model
 from delta.inference.types import GenerateFn, Reply, Request
 from delta.plan import dvc_state
 from delta.plan.dvc_state import UP_TO_DATE, Stage
 from delta.plan.pending import ASKING_STAGES, AskedModel, asked_models, pending_requests
-from delta.plan.requests import PendingRequests, TableEstimate, Workspace
+from delta.plan.requests import PendingRequests, TableEstimate, Workspace, own_serving
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,9 +53,8 @@ def shared_models(
     """
     asked: dict[str, list[AskedModel]] = {}
     for entry in asked_models(params, stage):
-        serving = params.serving[entry.model]
         is_pending = entry.item in stages and stages[entry.item].state != UP_TO_DATE
-        if is_pending and isinstance(serving, ServingParams) and serving.server is None:
+        if is_pending and own_serving(params, entry.model) is not None:
             asked.setdefault(entry.model, []).append(entry)
     return {model: entries for model, entries in asked.items() if len(entries) > 1}
 

@@ -14,7 +14,7 @@ from delta.plan.assumptions import DISK_GBPS, DOWNLOAD_GBPS, ENGINE_S, GRADING_S
 from delta.plan.costs import HOUR_S, Cost, TrainingCost, asking_hours, num_evaluations, uses_gpu
 from delta.plan.model_sizes import BYTES, Size, Sizes
 from delta.plan.pending import ASKING_STAGES
-from delta.plan.requests import Workspace
+from delta.plan.requests import Workspace, own_serving
 from delta.plan.resources import TENSOR_PARALLEL_SIZES, models_to_fetch, serving_fit
 from delta.plan.speeds import Gpu
 
@@ -65,8 +65,8 @@ def gpus_of_node(params: Params) -> int:
     """Return the GPUs that the profile asks for: those of training, or of its largest model."""
     sizes = [
         serving.tensor_parallel_size
-        for serving in params.serving.values()
-        if isinstance(serving, ServingParams) and serving.server is None
+        for model in params.serving
+        if (serving := own_serving(params, model)) is not None
     ]
     return max(params.train.num_processes, *sizes, 1)
 

@@ -17,10 +17,10 @@ from delta.check import Params
 from delta.core.errors import InputError
 from delta.data.formats.code import HumanEvalSource, LiveCodeBenchSource
 from delta.grading import sandbox
-from delta.inference.config import ServingParams
 from delta.plan.assumptions import CUDA_GIB
 from delta.plan.costs import uses_gpu
 from delta.plan.model_sizes import BYTES, GIB, Size
+from delta.plan.requests import own_serving
 from delta.plan.training_memory import least_bytes
 
 QUERY = (
@@ -84,14 +84,13 @@ class Needs(NamedTuple):
 
 def needs(params: Params, models: Sequence[str], trains: bool, base: Size | None) -> Needs:
     """Return the needs of asking `models` and of training. A Ray cluster has its own GPUs."""
-    served = [params.serving[name] for name in models]
     elsewhere = params.engine.kind == "ray" and params.engine.ray.address == "auto"
     if elsewhere or params.engine.vllm.gpu_memory_utilization is None:
-        served = []
+        models = []
     sizes = [
-        entry.tensor_parallel_size
-        for entry in served
-        if isinstance(entry, ServingParams) and entry.server is None
+        serving.tensor_parallel_size
+        for name in models
+        if (serving := own_serving(params, name)) is not None
     ]
     train = params.train
     trains = trains and uses_gpu(params)
@@ -103,7 +102,7 @@ def needs(params: Params, models: Sequence[str], trains: bool, base: Size | None
         share,
         least_bytes(train, base) / GIB + CUDA_GIB.value if trains and base else 0.0,
         (trains and train.bf16)
-        or any(getattr(entry, "dtype", "") == "bfloat16" for entry in served),
+        or any(getattr(params.serving[name], "dtype", "") == "bfloat16" for name in models),
         all_gpus=params.engine.kind == "ray" and bool(sizes),
     )
 

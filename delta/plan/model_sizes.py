@@ -180,12 +180,17 @@ def size_of_folder(folder: Path, dtype: str) -> Size | None:
     )
 
 
+def _heads(config: dict[str, Any]) -> tuple[int, int, int]:
+    """Return the numbers of heads and of key-value heads, and the width of a head."""
+    heads = config["num_attention_heads"]
+    head_dim = config.get("head_dim") or config["hidden_size"] // heads
+    return heads, config.get("num_key_value_heads") or heads, head_dim
+
+
 def _kv_numbers(config: dict[str, Any]) -> int | None:
     """Return the numbers per token in the KV cache."""
     try:
-        heads = config["num_attention_heads"]
-        head_dim = config.get("head_dim") or config["hidden_size"] // heads
-        kv_heads = config.get("num_key_value_heads") or heads
+        _, kv_heads, head_dim = _heads(config)
         return int(2 * config["num_hidden_layers"] * kv_heads * head_dim)
     except (KeyError, TypeError):
         return None
@@ -194,14 +199,11 @@ def _kv_numbers(config: dict[str, Any]) -> int | None:
 def shape_of_config(config: dict[str, Any]) -> Shape | None:
     """Return the shape by a model's config.json; None where it is not like Llama's."""
     try:
-        heads, hidden = config["num_attention_heads"], config["hidden_size"]
         return Shape(
-            hidden,
+            config["hidden_size"],
             config["intermediate_size"],
             config["num_hidden_layers"],
-            heads,
-            config.get("num_key_value_heads") or heads,
-            config.get("head_dim") or hidden // heads,
+            *_heads(config),
             config["vocab_size"],
             tied=bool(config.get("tie_word_embeddings", False)),
         )

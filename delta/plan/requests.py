@@ -149,12 +149,18 @@ class Workspace:
         if model not in self._clients:
             settings, serving = self.params.engine, self.params.serving[model]
             engine: Engine
-            if isinstance(serving, ServingParams) and serving.server is None:
-                engine = PromptEngine(settings.vllm, serving, paths.model(model))
+            if (own := own_serving(self.params, model)) is not None:
+                engine = PromptEngine(settings.vllm, own, paths.model(model))
             else:
                 engine = open_engine(settings, serving, paths.model(model))
             self._clients[model] = ModelClient(engine, fingerprint, serving.max_model_len, settings)
         return self._clients[model]
+
+
+def own_serving(params: Params, model: str) -> ServingParams | None:
+    """Return how the engine of this run serves a model; None where a server answers for it."""
+    serving = params.serving[model]
+    return serving if isinstance(serving, ServingParams) and serving.server is None else None
 
 
 def read_current_table(path: Path, table: Table, *without: str) -> pl.DataFrame | None:

@@ -151,14 +151,19 @@ def test_two_processes_give_the_log_probabilities_of_one_and_end(
     assert not multiprocessing.active_children()
 
 
+def rows_for_two_processes(monkeypatch: pytest.MonkeyPatch) -> tuple[TrainParams, Any]:
+    """Return parameters with two processes and the rows of six pairs; each sequence is a batch."""
+    monkeypatch.setattr("delta.training.reference_logps.TOKENS_PER_BATCH", 1)
+    params = train_params(method="dpo", num_processes=2)
+    return params, to_trl_columns(params, six_pairs())
+
+
 def test_what_two_processes_finished_is_kept_when_the_pass_is_interrupted(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from delta.training import reference_logps
 
-    monkeypatch.setattr(reference_logps, "TOKENS_PER_BATCH", 1)  # each sequence alone
-    params = train_params(method="dpo", num_processes=2)
-    rows = to_trl_columns(params, six_pairs())
+    params, rows = rows_for_two_processes(monkeypatch)
 
     def interrupted(items: Any, _total: int) -> Iterator[Any]:
         for number, item in enumerate(items):
@@ -180,9 +185,7 @@ def test_a_killed_process_is_one_line_and_what_was_computed_is_kept(
 ) -> None:
     from delta.training import reference_logps
 
-    monkeypatch.setattr(reference_logps, "TOKENS_PER_BATCH", 1)  # each sequence alone
-    params = train_params(method="dpo", num_processes=2)
-    rows = to_trl_columns(params, six_pairs())
+    params, rows = rows_for_two_processes(monkeypatch)
 
     def kill(items: Any, _total: int) -> Iterator[Any]:
         for number, item in enumerate(items):
