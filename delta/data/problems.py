@@ -14,7 +14,8 @@ from delta.core.schemas import PROBLEM, Message, Table
 from delta.core.shuffle import shuffle_key
 from delta.core.tables import frame_of
 from delta.core.types import Counts, Row
-from delta.data import openr1, reasoning_gym, user_tables
+from delta.data import arithmetic, openr1, reasoning_gym, user_tables
+from delta.data.arithmetic import ArithmeticParams
 from delta.data.conversations import DROP_REASONS
 from delta.data.decontamination import BenchmarkQuestion, NgramIndex, NgramMatch, normalized_key
 from delta.data.formats.math import MathSource, math_question
@@ -43,6 +44,7 @@ MAX_STATEMENT = 200  # characters of a dropped statement
 # Why a row is dropped: by the reader of its source, then by the filters of all sources.
 READER_REASONS = {
     "task": (),
+    "arithmetic": (),
     "openr1": ("lists_differ", "no_statement", "no_answer", "none_correct", "none_incorrect"),
     "table": ("no_statement", *DROP_REASONS, "no_answer", "same_problem"),
     "math": (),
@@ -54,11 +56,14 @@ Drops: TypeAlias = dict[str, Counter[str]]  # source → reason → rows; and "d
 Identity: TypeAlias = tuple[tuple[str, str], ...]
 
 
-class ProblemSource(OneOf[TaskParams | OpenR1Problems | TableProblems | MathSource]):
+class ProblemSource(
+    OneOf[ArithmeticParams | TaskParams | OpenR1Problems | TableProblems | MathSource]
+):
     """One entry of `problems.sources`, and how its problems are prompted."""
 
-    KINDS = ("task", "openr1", "table", "math")
+    KINDS = ("arithmetic", "task", "openr1", "table", "math")
 
+    arithmetic: ArithmeticParams | None = None
     task: TaskParams | None = None
     openr1: OpenR1Problems | None = None
     table: TableProblems | None = None
@@ -76,6 +81,8 @@ class ProblemSource(OneOf[TaskParams | OpenR1Problems | TableProblems | MathSour
     def origin(self) -> str:
         """Return where the problems come from, and which version."""
         value = self.value
+        if isinstance(value, ArithmeticParams):
+            return value.version
         if isinstance(value, TaskParams):
             return f"reasoning-gym, task {value.task}, seed {value.seed}"
         return value.data.origin
@@ -143,6 +150,8 @@ def _read_source(name: str, source: ProblemSource, by_rule: Counter[str]) -> Ite
             return user_tables.read_problems(f"{key}.data", name, table)
         case MathSource() as math:
             return _math_problems(f"{key}.data", math)
+        case ArithmeticParams() as sums:
+            return arithmetic.generate_problems(key, sums, sums.problems)
         case TaskParams() as task:
             return reasoning_gym.generate_problems(key, task, task.problems)
 

@@ -7,6 +7,7 @@ import polars as pl
 from pydantic import Field, ValidationInfo, field_validator
 
 from delta.core.params import StrictModel
+from delta.data.arithmetic import ArithmeticSource
 from delta.data.formats.choice import GpqaSource, MmluProSource
 from delta.data.formats.code import HumanEvalSource, LiveCodeBenchSource
 from delta.data.formats.columns import ColumnsSource
@@ -15,7 +16,8 @@ from delta.data.formats.theoremqa import TheoremSource
 from delta.data.reasoning_gym import TaskSource
 
 Source = (
-    TaskSource
+    ArithmeticSource
+    | TaskSource
     | MathSource
     | MmluProSource
     | TheoremSource
@@ -24,6 +26,7 @@ Source = (
     | HumanEvalSource
     | ColumnsSource
 )
+GENERATED = (ArithmeticSource, TaskSource)  # from a seed, without end
 
 
 class BenchmarkParams(StrictModel):
@@ -36,8 +39,8 @@ class BenchmarkParams(StrictModel):
     @field_validator("questions")
     @classmethod
     def _is_finite(cls, questions: int | None, info: ValidationInfo) -> int | None:
-        if questions is None and isinstance(info.data.get("source"), TaskSource):
-            raise ValueError("a task has no end; expected a number")
+        if questions is None and isinstance(info.data.get("source"), GENERATED):
+            raise ValueError("generated questions have no end; expected a number")
         return questions
 
 
@@ -54,7 +57,7 @@ def benchmark_version(name: str, params: BenchmarkParams, questions: pl.DataFram
         turns = [text for turn in history for text in (turn["role"], turn["content"])]
         digest.update("\x00".join([question_id, *turns, prompt, gold, ""]).encode())
     source = params.source
-    if isinstance(source, TaskSource):
+    if isinstance(source, GENERATED):
         origin = source.version
     else:
         origin = f"{source.format} {source.data.label}"

@@ -12,7 +12,7 @@ from delta.core.errors import InputError
 from delta.core.schemas import QUESTION
 from delta.core.tables import frame_of
 from delta.core.types import Counts, Row
-from delta.data import reasoning_gym
+from delta.data import arithmetic, reasoning_gym
 from delta.data.formats import choice, code, math, theoremqa
 from delta.data.formats.columns import ColumnsSource, columns_question
 from delta.data.formats.question import Question, RowError
@@ -100,6 +100,9 @@ def _open(key: str, params: BenchmarkParams) -> tuple[Iterable[Row], ReadRow]:
         assert params.questions is not None
         number = OVERDRAW * params.questions
         rows: Iterable[Row] = reasoning_gym.generate_problems(key, source, number)
+    elif isinstance(source, arithmetic.ArithmeticSource):
+        assert params.questions is not None
+        rows = arithmetic.generate_problems(key, source, params.questions)
     else:
         columns = source.columns() if isinstance(source, ColumnsSource) else None
         rows = read_rows(f"{key}.data", source.data, columns)
@@ -122,6 +125,8 @@ def _reader(key: str, source: Source) -> ReadRow:
             return code.humaneval_question
         case ColumnsSource():
             return partial(columns_question, source)
+        case arithmetic.ArithmeticSource():
+            return arithmetic.arithmetic_question
         case reasoning_gym.TaskSource():
             return reasoning_gym.task_question
 

@@ -8,7 +8,18 @@ import delta
 from tests.helpers.import_closure import ROOT
 
 ROOMS = (
-    *("core", "prompts", "stats", "data", "inference", "grading", "judging", "pairing", "training"),
+    *(
+        "core",
+        "prompts",
+        "stats",
+        "data",
+        "solver",
+        "inference",
+        "grading",
+        "judging",
+        "pairing",
+        "training",
+    ),
     *("evaluation", "analysis", "experiments", "check", "report", "export", "plan", "cli"),
 )
 FILES = {"__init__.py", "__main__.py", "check.py"}

@@ -1,0 +1,1 @@
+"""Worked solutions of arithmetic problems, right ones and ones with faults at known rates."""
