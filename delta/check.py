@@ -24,15 +24,16 @@ from delta.evaluation.config import EvaluationParams, baselines
 from delta.experiments.grid import ExperimentParams
 from delta.grading.config import GradingParams
 from delta.grading.verify import VerifyParams
-from delta.inference import chat_completions, chat_formats
+from delta.inference import chat_completions, chat_formats, served_models
 from delta.inference.config import EngineParams, SamplingParams, Serving, WeightlessServingParams
 from delta.inference.generate import GeneratorParams, RecordedParams, SampledParams
 from delta.judging.judge import JudgeParams
 from delta.pairing.pair import PairingParams, insufficient_budgets
 from delta.pairing.select import SelectorParams
 from delta.prompts import prompt_files
-from delta.training import served_precision
+from delta.training import served_precision, sft_models
 from delta.training.config import TrainParams
+from delta.training.sft_models import SftModelParams
 
 
 class Params(StrictModel):
@@ -40,6 +41,7 @@ class Params(StrictModel):
 
     profile: Name  # shown in the report
     models: Annotated[dict[Name, ModelParams], Field(min_length=1)]
+    sft_models: dict[Name, SftModelParams]
     serving: dict[Name, Serving]
     engine: EngineParams
     problems: ProblemsParams
@@ -83,18 +85,20 @@ def _one_of(
 
 def _asked_models(params: Params) -> list[str]:
     """Return the models that can be sent requests: all but recordings."""
-    return [name for name, model in params.models.items() if model.recording is None]
+    fetched = [name for name, model in params.models.items() if model.recording is None]
+    return [*fetched, *params.sft_models]
 
 
 def _names(params: Params) -> Iterator[str]:
     """Yield names that a section uses and no section declares."""
-    if POLICY in params.models:
-        yield f"models.{POLICY}: this name is the trained model's; take another"
+    for section in ("models", "sft_models"):
+        if POLICY in getattr(params, section):
+            yield f"{section}.{POLICY}: this name is the trained model's; take another"
     for name in params.problems.sources:
         if not re.fullmatch(NAME, name) or name.endswith("\n"):  # "$" passes a new line
             yield f"problems.sources.{name}: expected up to 64 letters, digits, _ - in a name"
     for key, entries, expected in (
-        ("serving", params.serving, [*params.models, POLICY]),
+        ("serving", params.serving, [*params.models, *params.sft_models, POLICY]),
         ("judge.budget", params.judge.budget, list(params.generators)),
     ):
         if set(entries) != set(expected):
@@ -102,6 +106,7 @@ def _names(params: Params) -> Iterator[str]:
     generators = list(params.generators)
     asked = _asked_models(params)
     weights = [name for name, model in params.models.items() if model.has_weights]
+    weights += params.sft_models
     known = list(chat_formats.all_chat_formats())
     for key, value, expected in [
         *(
@@ -125,40 +130,15 @@ def _names(params: Params) -> Iterator[str]:
 
 
 def _servers(params: Params) -> Iterator[str]:
-    """Yield models at servers for which `engine.servers` does not list exactly one server."""
-    yield from _models_at_servers(params)
-    servers = params.engine.servers
-    for name, server in servers.items():
-        key = f"engine.servers.{name}"
-        for model in server.models:
-            if model not in params.serving or params.serving[model].server is None:
-                expected = _join(other for other, own in params.serving.items() if own.server)
-                yield f"{key}.models.{model}: serving.{model} has no server; expected {expected}"
-            if (first := params.engine.server_of(model)) != name:
-                yield f"{key}.models.{model}: {first} lists it too; expected one server a model"
+    yield from served_models.mistakes(params.models, params.serving, params.engine)
 
 
-def _models_at_servers(params: Params) -> Iterator[str]:
-    """Yield entries of `serving` that do not fit their model, or whose model no server lists."""
-    servers = params.engine.servers.values()
-    listed = {model for server in servers for model in server.models}
-    for name, serving in params.serving.items():
-        model = params.models.get(name)  # None: the policy
-        if model is not None and model.served_model_name is not None:
-            if not isinstance(serving, WeightlessServingParams):
-                keys = _join(WeightlessServingParams.model_fields)
-                yield f"serving.{name}: models.{name} has no weights here; expected {keys}"
-        elif isinstance(serving, WeightlessServingParams):
-            yield f"serving.{name}.dtype is missing (it has weights here)"
-        if serving.server is None:
-            continue
-        if model is not None and model.recording is not None:
-            yield f"serving.{name}.server: a recording needs no server; leave it out"
-        elif name not in listed:
-            yield (
-                f"serving.{name}.server: none of engine.servers lists {name} among its "
-                "models; expected exactly one"
-            )
+def _sft_models(params: Params) -> Iterator[str]:
+    for name in params.sft_models:
+        if name in params.models:
+            yield f"sft_models.{name}: `models` has this name too; take another"
+    weights = [name for name, model in params.models.items() if model.has_weights]
+    yield from sft_models.mistakes(params.sft_models, weights)
 
 
 def _recordings(params: Params) -> Iterator[str]:
@@ -370,21 +350,27 @@ def _context_lengths(params: Params) -> Iterator[str]:
     base = params.train.base
     lengths = [("train.max_length", base, params.train.max_length)]
     lengths += [
+        (f"sft_models.{name}.max_length", name, own.max_length)
+        for name, own in params.sft_models.items()
+    ]
+    lengths += [
         (f"serving.{name}.max_model_len", base if name == POLICY else name, own.max_model_len)
         for name, own in params.serving.items()
         if own.server is None  # a server knows its own limits
     ]
     for key, name, length in lengths:
-        model = params.models[name]
-        folder = paths.model(name) if model.folder is None else Path(model.folder.path)
+        first = sft_models.base_of(name, params.sft_models)
+        model = params.models[first]
+        folder = paths.model(first) if model.folder is None else Path(model.folder.path)
         limit = model_files.max_positions(folder) if model.has_weights else None
         if limit is not None and length > limit:
-            yield f"{key} = {length}: {name} reads {limit} tokens; expected up to {limit}"
+            yield f"{key} = {length}: {first} reads {limit} tokens; expected up to {limit}"
 
 
 RULES = (
     *(
         _names,
+        _sft_models,
         _servers,
         _recordings,
         _remote_code,

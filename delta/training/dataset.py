@@ -102,22 +102,11 @@ def _tokenize(
     max_completion = params.max_length - len(row["prompt_ids"])
     if max_completion < 1:
         return "prompt_fills_max_length", []
-    end_tokens = tokenizer.convert_ids_to_tokens([end_of_turn, tokenizer.eos_token_id])
     for side in SIDES:
-        parts, finished = _completion_parts(params, chat_format, pair[side], prompt)
-        if finished:  # a recorded text may already contain its end-of-turn token
-            text, is_marker = parts[-1]
-            parts[-1] = control_tokens.strip_end_of_turn(text, [*map(str, end_tokens)]), is_marker
-        ids = control_tokens.encode(tokenizer, parts)
-        if ids is None:
-            return f"{side}_control_tokens", []
-        if not ids:
-            return f"{side}_empty", []
-        # Some tokenizers change white space; any other change would lose reasoning.
-        text = "".join(text for text, _ in parts)
-        if _without_spaces(tokenizer.decode(ids)) != _without_spaces(text):
-            return f"{side}_lost_in_tokenisation", []
-        row[f"{side}_ids"] = [*ids, end_of_turn] if finished else ids
+        ids = completion_ids(params, chat_format, tokenizer, end_of_turn, pair[side], prompt)
+        if isinstance(ids, str):
+            return f"{side}_{ids}", []
+        row[f"{side}_ids"] = ids
     long_sides = [side for side in SIDES if len(row[f"{side}_ids"]) > max_completion]
     if long_sides and not params.truncation:
         return "_and_".join(long_sides) + "_too_long", []
@@ -126,6 +115,32 @@ def _tokenize(
     if row["chosen_ids"] == row["rejected_ids"]:
         return "equal_when_cut", []
     return row, long_sides
+
+
+def completion_ids(
+    params: TrainParams,
+    chat_format: ChatFormat,
+    tokenizer: Any,
+    end_of_turn: int,
+    trace: Row,
+    prompt: str,
+) -> list[int] | str:
+    """Return the tokens of a trace after its rendered prompt, or why it has none."""
+    end_tokens = tokenizer.convert_ids_to_tokens([end_of_turn, tokenizer.eos_token_id])
+    parts, finished = _completion_parts(params, chat_format, trace, prompt)
+    if finished:  # a recorded text may already contain its end-of-turn token
+        text, is_marker = parts[-1]
+        parts[-1] = control_tokens.strip_end_of_turn(text, [*map(str, end_tokens)]), is_marker
+    ids = control_tokens.encode(tokenizer, parts)
+    if ids is None:
+        return "control_tokens"
+    if not ids:
+        return "empty"
+    # Some tokenizers change white space; any other change would lose reasoning.
+    text = "".join(text for text, _ in parts)
+    if _without_spaces(tokenizer.decode(ids)) != _without_spaces(text):
+        return "lost_in_tokenisation"
+    return [*ids, end_of_turn] if finished else ids
 
 
 def _completion_parts(
