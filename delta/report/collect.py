@@ -154,4 +154,6 @@ def model_source(model: dict[str, Any], serving: dict[str, Any]) -> str:
         return f"{Path(source['path']).name} {source['sha256'][:12]}"
     if kind == "served_model_name":
         return f"{source} at a server: {serving['server']['revision']}"
+    if kind == "solver":
+        return f"solver, {source}"
     return f"recorded traces of {source['source']}"
