@@ -56,10 +56,13 @@ class SftModelParams(StrictModel):
     seed: Annotated[int, Field(ge=0)]
 
     @property
-    def origin(self) -> str:
-        """Return the recipe in one line."""
-        kinds = ", ".join(self.problems)
-        return f"{self.base}, {self.max_steps} steps of SFT on worked solutions ({kinds})"
+    def recipe(self) -> str:
+        """Return what is done with the base, in a few words."""
+        batch = self.per_device_train_batch_size * self.gradient_accumulation_steps
+        return (
+            f"SFT on worked solutions ({', '.join(self.problems)}): {self.max_steps} steps of "
+            f"{batch}, learning rate {self.learning_rate:g}"
+        )
 
     def train_params(self) -> TrainParams:
         """Return the same options as a section `train`."""
