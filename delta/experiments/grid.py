@@ -121,8 +121,8 @@ def result_key(content: dict[str, Any]) -> str:
     """Return a digest of all parameters that can change the policy or its answers.
 
     It leaves out the evaluation of other models, generators that are not paired, models of
-    `sft_models` that neither they nor the base come from, the other training methods, when training saves and logs, where graders run, and how the engine runs (a
-    cluster gives the same replies).
+    `sft_models` from which nothing of the run comes, the other training methods, when training
+    saves and logs, where graders run, and how the engine runs (a cluster gives the same replies).
     `pairing.use_table_pairs` counts only where a recording is paired.
     """
     relevant = copy.deepcopy(content)
