@@ -17,7 +17,7 @@ from delta.core.errors import InputError
 from delta.core.params import NAME, PARAMS_FILE, Name, StrictModel, read_all, validate
 from delta.core.paths import POLICY
 from delta.data import model_files
-from delta.data.fetch import ModelParams
+from delta.data.fetch import ModelParams, RecordingSource
 from delta.data.problems import ProblemsParams
 from delta.evaluation.benchmarks import BenchmarkParams
 from delta.evaluation.config import EvaluationParams, baselines
@@ -61,6 +61,18 @@ class Params(StrictModel):
     evaluation: EvaluationParams
     benchmarks: Annotated[dict[Name, BenchmarkParams], Field(min_length=1)]
     experiments: dict[Name, ExperimentParams]
+
+    def origin(self, model: str) -> str:
+        """Return where a model comes from, and which version."""
+        trained = self.sft_models.get(model)
+        if trained is None:
+            return self.models[model].origin
+        return f"{self.origin(trained.base)}; {trained.recipe}"
+
+    def recording(self, generator: str) -> RecordingSource | None:
+        """Return the recording of a generator; None where it has none."""
+        model = self.models.get(self.generators[generator].model)
+        return None if model is None else model.recording
 
 
 def check(path: Path = PARAMS_FILE) -> Params:
@@ -281,7 +293,7 @@ def has_table_pairs(params: Params) -> bool:
     pairing = params.pairing
     if not pairing.use_table_pairs or pairing.chosen == pairing.rejected:
         return False
-    recordings = [params.models[params.generators[name].model].recording for name in _sides(params)]
+    recordings = map(params.recording, _sides(params))
     first, second = (None if recording is None else recording.table for recording in recordings)
     if first is None or second is None:
         return False

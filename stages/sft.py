@@ -30,7 +30,7 @@ def main(console: Console, name: str) -> None:
         for benchmark in params.get("benchmarks")
     }
     problems, counts = sft_models.training_problems(
-        settings, params.get("problems.overlap_words"), questions
+        key, settings, params.get("problems.overlap_words"), questions
     )
 
     console.status(f"sft on {problems.height} solutions, about 20 s to the first step")

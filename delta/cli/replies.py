@@ -150,8 +150,8 @@ def _run_in_processes(stage: str, models: Iterable[str]) -> None:
 def main(console: Console, options: argparse.Namespace) -> None:
     started = time.monotonic()
     params, stage = check.check(), options.stage
-    if options.model not in (None, *params.models, paths.POLICY):
-        raise InputError(f"model {options.model!r}; expected one of {', '.join(params.models)}")
+    if options.model not in (None, *params.serving):
+        raise InputError(f"model {options.model!r}; expected one of {', '.join(params.serving)}")
     stages = {entry.name: entry for entry in dvc_state.read_stages()}
     asked = ready_items(shared_models(params, stages, stage), stages)
     if options.model is not None:

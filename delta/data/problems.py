@@ -114,20 +114,20 @@ class ProblemsParams(StrictModel):
 
 
 def build_problems(
-    params: ProblemsParams, questions: Questions
+    params: ProblemsParams, questions: Questions, key: str = "problems.sources"
 ) -> tuple[pl.DataFrame, pl.DataFrame, Counts]:
     """Return the PROBLEM rows, the DROPPED rows, and counts: drawn = kept + dropped by reason.
 
-    Raises InputError where a benchmark asks a worked example, or fewer problems than `sample`
-    remain.
+    `key` names the sources in messages. Raises InputError where a benchmark asks a worked example,
+    or fewer problems than `sample` remain.
     """
     index = NgramIndex(_benchmark_questions(questions), params.overlap_words)
     drops: Drops = {name: Counter() for name in params.sources}
     by_rule = Counter[str]()
-    rows = list(_read_problems(params, drops, by_rule))
+    rows = list(_read_problems(key, params, drops, by_rule))
     tables = {name for name, source in params.sources.items() if source.kind == "table"}
     rows, dropped = _filter(rows, index, _worked_examples(questions), tables, drops)
-    rows = _sample(rows, params, drops)
+    rows = _sample(key, rows, params, drops)
     overlaps = Counter(row["benchmark"] for row in dropped)
     counts = _counts(params, drops) | {
         "benchmark_questions": sum(frame.height for frame in questions.values()),
@@ -141,9 +141,11 @@ def build_problems(
     return frame_of(rows, PROBLEM), frame_of(dropped, DROPPED), counts
 
 
-def _read_problems(params: ProblemsParams, drops: Drops, by_rule: Counter[str]) -> Iterator[Row]:
+def _read_problems(
+    key: str, params: ProblemsParams, drops: Drops, by_rule: Counter[str]
+) -> Iterator[Row]:
     for name, source in params.sources.items():
-        for number, item in enumerate(_read_source(name, source, by_rule)):
+        for number, item in enumerate(_read_source(key, name, source, by_rule)):
             drops[name]["drawn"] += 1
             if isinstance(item, str):
                 drops[name][item] += 1
@@ -152,9 +154,11 @@ def _read_problems(params: ProblemsParams, drops: Drops, by_rule: Counter[str]) 
                 yield defaults | item | {"prompt": source.prompt(item["statement"])}
 
 
-def _read_source(name: str, source: ProblemSource, by_rule: Counter[str]) -> Iterable[Row | str]:
+def _read_source(
+    key: str, name: str, source: ProblemSource, by_rule: Counter[str]
+) -> Iterable[Row | str]:
     """Yield for each row its problem, or the reason why it is dropped."""
-    key = f"problems.sources.{name}.{source.kind}"
+    key = f"{key}.{name}.{source.kind}"
     match source.value:
         case OpenR1Problems() as params:
             return openr1.read_problems(f"{key}.data", name, params, by_rule)
@@ -264,13 +268,13 @@ def _filter(
     return kept, dropped
 
 
-def _sample(rows: list[Row], params: ProblemsParams, drops: Drops) -> list[Row]:
+def _sample(key: str, rows: list[Row], params: ProblemsParams, drops: Drops) -> list[Row]:
     """Return a sample in the order of the sources. A larger sample contains a smaller one."""
     if len(rows) < (params.sample or 1):
         drawn = sum(counts["drawn"] for counts in drops.values())
         remaining = f"{len(rows)} of {drawn} problems remain ({_total(drops)})"
         if not rows:
-            raise InputError(f"problems.sources: {remaining}; expected sources that leave one")
+            raise InputError(f"{key}: {remaining}; expected sources that leave one")
         raise InputError(
             f"problems.sample = {params.sample}: {remaining}; expected 1 to {len(rows)}"
         )

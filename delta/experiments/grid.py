@@ -120,9 +120,9 @@ def with_changes(content: Mapping[str, Any], changes: Changes, where: str) -> di
 def result_key(content: dict[str, Any]) -> str:
     """Return a digest of all parameters that can change the policy or its answers.
 
-    It leaves out the evaluation of other models, generators that are not paired, the other
-    training methods, when training saves and logs, where graders run, and how the engine runs (a
-    cluster gives the same replies).
+    It leaves out the evaluation of other models, generators that are not paired, models of
+    `sft_models` from which nothing of the run comes, the other training methods, when training
+    saves and logs, where graders run, and how the engine runs (a cluster gives the same replies).
     `pairing.use_table_pairs` counts only where a recording is paired.
     """
     relevant = copy.deepcopy(content)
@@ -134,6 +134,7 @@ def result_key(content: dict[str, Any]) -> str:
             del section[name]
     if not any("recorded_samples" in generator for generator in relevant["generators"].values()):
         relevant["pairing"].pop("use_table_pairs", None)
+    _remove_unused_sft_models(relevant)
     for method in {"dpo", "kto", "sft"} - {relevant["train"]["method"]}:
         del relevant["train"][method]
     for setting in ("save_minutes", "logging_steps"):
@@ -149,3 +150,25 @@ def result_key(content: dict[str, Any]) -> str:
     relevant["evaluation"]["models"] = relevant["evaluation"]["models"]["policy"]
     text = json.dumps(relevant, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:KEY_LENGTH]
+
+
+def _remove_unused_sft_models(relevant: dict[str, Any]) -> None:
+    """Remove the models of `sft_models` from which no answer, vote or weight of the run comes.
+
+    Without one the section goes too, so that the keys of earlier versions stay valid.
+    """
+    entries = relevant["sft_models"]
+    names = [relevant["train"]["base"], relevant["judge"]["llm"]["model"]]
+    names += [relevant["verify"]["llm"]["model"]]
+    names += [generator["model"] for generator in relevant["generators"].values()]
+    used: set[str] = set()
+    while names:
+        name = names.pop()
+        if name in entries and name not in used:
+            used.add(name)
+            names.append(entries[name]["base"])
+    for name in set(entries) - used:
+        del entries[name]
+        del relevant["serving"][name]
+    if not entries:
+        del relevant["sft_models"]

@@ -13,6 +13,7 @@ from delta.core.types import Counts
 from delta.evaluation.cut_answers import cut_percent, marked, notes
 from delta.export.provenance import UNKNOWN, CardFacts, LicensedSource, prompt_hashes, sources_of
 from delta.inference import chat_formats
+from delta.training.sft_models import base_of
 
 CONFIGS = ("preference", "unpaired")
 PUSH_DATASET = "hf upload ORG/NAME {folder} . --repo-type dataset"
@@ -71,8 +72,8 @@ def dataset_card(
 def model_card(facts: CardFacts, scores: dict[str, Counts], base: dict[str, Counts]) -> str:
     """Return the policy's README, with a model-index of its scores by benchmark."""
     params = facts.params
-    model = params.models[params.train.base]
-    source = LicensedSource("base", params.train.base, model.origin, "")
+    model = params.models[base_of(params.train.base, params.sft_models)]
+    source = LicensedSource("base", params.train.base, params.origin(params.train.base), "")
     results = [
         EvalResult(
             task_type="text-generation",

@@ -74,9 +74,7 @@ def sources_of(facts: CardFacts) -> list[LicensedSource]:
     ]
     for name, roles in _model_roles(params).items():
         fingerprint_ = facts.fingerprints.get(name, "its files were not here")
-        sources.append(
-            LicensedSource(", ".join(roles), name, params.models[name].origin, fingerprint_)
-        )
+        sources.append(LicensedSource(", ".join(roles), name, params.origin(name), fingerprint_))
     return sources
 
 

@@ -15,7 +15,7 @@ from delta.plan.pending import pending_requests
 from delta.plan.requests import Workspace, count_requests
 from delta.plan.speeds import Gpu
 
-ASKED = ("models", "serving", "engine", "benchmarks", "evaluation")  # of evaluation
+ASKED = ("models", "sft_models", "serving", "engine", "benchmarks", "evaluation")  # of evaluation
 
 
 class ExperimentHours(NamedTuple):
@@ -61,6 +61,7 @@ def distinct_params(params: Params) -> Iterator[Params]:
 def _states(workspace: Workspace, params: Params) -> dict[str, Stage]:
     """Return the stages that an experiment finds up to date, and those of the questions."""
     names = [f"fetch@{name}" for name in params.models]
+    names += [f"sft@{name}" for name in params.sft_models]
     names += [f"evaluate@{name}" for name in params.evaluation.models if name != paths.POLICY]
     done = {name: Stage(name, (), (), data_changed=False) for name in names}
     return done | {name: s for name, s in workspace.stages.items() if name.startswith("questions@")}

@@ -9,6 +9,7 @@ from delta.check import Params
 from delta.core import paths
 from delta.data.fetch import ModelParams
 from delta.inference.config import ServingParams
+from delta.training.sft_models import base_of
 
 GIB = 2**30
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
@@ -125,10 +126,13 @@ def sizes(params: Params) -> Sizes:
         for name, model in params.models.items()
         if model.has_weights and isinstance(serving := params.serving[name], ServingParams)
     }
-    # The policy in data/models may have another base, so use the size of this base.
-    base, serving = params.train.base, params.serving[paths.POLICY]
-    assert isinstance(serving, ServingParams)  # delta.check sees to it
-    return by_name | {paths.POLICY: _size(base, params.models[base], serving.dtype)}
+    # A model that was trained here may have had another base, so use the size of this base.
+    bases = {name: name for name in params.sft_models} | {paths.POLICY: params.train.base}
+    for name, base in bases.items():
+        first, serving = base_of(base, params.sft_models), params.serving[name]
+        assert isinstance(serving, ServingParams)  # delta.check sees to it
+        by_name[name] = _size(first, params.models[first], serving.dtype)
+    return by_name
 
 
 def _size(name: str, model: ModelParams, dtype: str) -> Size | None:

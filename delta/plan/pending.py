@@ -237,7 +237,7 @@ def _unresolved(workspace: Workspace, name: str, problems: TableEstimate) -> Tab
 
 
 def _keeps_recorded_verdicts(params: Params, name: str) -> bool:
-    recording = params.models[params.generators[name].model].recording
+    recording = params.recording(name)
     if recording is None or params.verify.recorded != "keep":
         return False
     return recording.table is None or recording.table.outcome is not None

@@ -137,7 +137,8 @@ class Workspace:
 
     def fingerprint(self, model: str) -> str | None:
         """Return the fingerprint of a model; None if its weights are missing or will change."""
-        if model == paths.POLICY and not self.settled("train"):
+        writer = writer_of(self.params, model)
+        if not writer.startswith("fetch@") and not self.settled(writer):
             return None
         try:
             return fingerprint.read_fingerprint(paths.model(model))
@@ -155,6 +156,13 @@ class Workspace:
                 engine = open_engine(settings, serving, paths.model(model))
             self._clients[model] = ModelClient(engine, fingerprint, serving.max_model_len, settings)
         return self._clients[model]
+
+
+def writer_of(params: Params, model: str) -> str:
+    """Return the stage that writes a model."""
+    if model == paths.POLICY:
+        return "train"
+    return f"sft@{model}" if model in params.sft_models else f"fetch@{model}"
 
 
 def own_serving(params: Params, model: str) -> ServingParams | None:
@@ -177,7 +185,7 @@ def count_requests(workspace: Workspace, item: PendingRequests, fraction: float)
     rows, group = item.rows, item.group
     if rows.frame is not None:
         group = _look_up(workspace, item, rows.frame, fraction)
-    writer = "train" if group.model == paths.POLICY else f"fetch@{group.model}"
+    writer = writer_of(workspace.params, group.model)
     if rows.expected is None:
         return group._replace(total=None, cached=0, basis=UNKNOWN)
     if rows.settled and workspace.settled(writer):

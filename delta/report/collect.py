@@ -125,6 +125,10 @@ def _provenance(params: dict[str, Any], base_scores: dict[str, dict[str, Any]]) 
         for name, model in params["models"].items()
     }
     revisions |= {
+        f"model {name}": f"{model['base']}; {sft_recipe(model)}"
+        for name, model in params["sft_models"].items()
+    }
+    revisions |= {
         f"benchmark {name}": str(score["benchmark_version"]) for name, score in base_scores.items()
     }
     counts: dict[str, int | str] = {}
@@ -140,6 +144,16 @@ def _provenance(params: dict[str, Any], base_scores: dict[str, dict[str, Any]]) 
         revisions=revisions,
         counts=counts,
         made_here=made_here(),
+    )
+
+
+def sft_recipe(model: dict[str, Any]) -> str:
+    """Return how a model of `sft_models` is trained, in a few words."""
+    batch = model["per_device_train_batch_size"] * model["gradient_accumulation_steps"]
+    problems = ", ".join(model["problems"])
+    return (
+        f"SFT on worked solutions ({problems}): {model['max_steps']} steps of {batch}, learning "
+        f"rate {model['learning_rate']:g}"
     )
 
 

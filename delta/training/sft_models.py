@@ -4,7 +4,6 @@ Such a model is one like any other: a policy may start from it, and it may gener
 All weights are trained, in float32 and by one process.
 """
 
-import json
 from collections.abc import Collection, Iterator, Mapping
 from typing import Annotated, Any, Literal
 
@@ -15,7 +14,9 @@ from delta.core.errors import InputError
 from delta.core.params import Name, StrictModel
 from delta.core.types import Counts, Row
 from delta.data.problems import ProblemSource, ProblemsParams, Questions, build_problems
+from delta.data.steps import read_steps
 from delta.inference.chat_formats import ChatFormat
+from delta.solver.solve import worked_solution
 from delta.training import dataset
 from delta.training.config import Count, LearningRate, PositiveFloat, TrainParams
 
@@ -55,10 +56,13 @@ class SftModelParams(StrictModel):
     seed: Annotated[int, Field(ge=0)]
 
     @property
-    def origin(self) -> str:
-        """Return the recipe in one line."""
-        kinds = ", ".join(self.problems)
-        return f"{self.base}, {self.max_steps} steps of SFT on worked solutions ({kinds})"
+    def recipe(self) -> str:
+        """Return what is done with the base, in a few words."""
+        batch = self.per_device_train_batch_size * self.gradient_accumulation_steps
+        return (
+            f"SFT on worked solutions ({', '.join(self.problems)}): {self.max_steps} steps of "
+            f"{batch}, learning rate {self.learning_rate:g}"
+        )
 
     def train_params(self) -> TrainParams:
         """Return the same options as a section `train`."""
@@ -70,7 +74,7 @@ class SftModelParams(StrictModel):
 
 
 def training_problems(
-    params: SftModelParams, overlap_words: int | None, questions: Questions
+    key: str, params: SftModelParams, overlap_words: int | None, questions: Questions
 ) -> tuple[pl.DataFrame, Counts]:
     """Return the PROBLEM rows that no benchmark asks, and the counts of `build_problems`.
 
@@ -79,7 +83,7 @@ def training_problems(
     settings = ProblemsParams(
         sources=params.problems, overlap_words=overlap_words, sample=None, seed=0
     )
-    problems, _, counts = build_problems(settings, questions)
+    problems, _, counts = build_problems(settings, questions, f"{key}.problems")
     return problems, counts
 
 
@@ -100,30 +104,27 @@ def solution_rows(
         messages = chat_format.messages(problem["prompt"], history=problem["history"])
         prompt = chat_format.render(tokenizer, messages)
         prompt_ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
-        text = worked_solution(json.loads(problem["metadata"])["steps"])
+        steps = read_steps(problem["metadata"])
+        assert steps is not None, f"{key}: {problem['problem_id']} has no steps"
+        text = worked_solution(steps)
         trace = {"text": text, "finish_reason": "stop"} | dict.fromkeys(
             ("reasoning_start", "reasoning_end", "answer_start"), 0
         )
         ids = dataset.completion_ids(train, chat_format, tokenizer, end_of_turn, trace, prompt)
         assert not isinstance(ids, str), (problem["problem_id"], ids)
-        if (length := len(prompt_ids) + len(ids)) > params.max_length:
-            raise InputError(
-                f"{key}.max_length = {params.max_length}: {problem['problem_id']} has {length} "
-                f"tokens with its solution; expected {length} or more"
-            )
         rows.append({"prompt_ids": prompt_ids, "chosen_ids": ids})
+    longest = max(len(row["prompt_ids"]) + len(row["chosen_ids"]) for row in rows)
+    if longest > params.max_length:
+        raise InputError(
+            f"{key}.max_length = {params.max_length}: the longest prompt with its solution has "
+            f"{longest} tokens; expected {longest} or more"
+        )
     if len(rows) < params.per_device_train_batch_size:
         raise InputError(
             f"{key}.per_device_train_batch_size = {params.per_device_train_batch_size}: there are "
             f"only {len(rows)} problems; expected 1 to {len(rows)}"
         )
     return dataset.to_trl_columns(train, rows)
-
-
-def worked_solution(steps: list[tuple[int, str, int, int]]) -> str:
-    """Return the solution of a problem, a line for each step and the boxed answer."""
-    lines = [f"{left} {operator} {right} = {result}" for left, operator, right, result in steps]
-    return "\n".join([*lines, rf"\boxed{{{steps[-1][-1]}}}"])
 
 
 def base_of(name: str, sft_models: Mapping[str, SftModelParams]) -> str:
