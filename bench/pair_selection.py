@@ -257,7 +257,7 @@ def ours(folder: Path, sizes: list[int], resamples: int) -> tuple[PairSets, list
     )
     selected, with_deltas = {}, add_deltas(pairs, ratings)
     for dimension in DIMENSIONS:
-        params = SelectorParams(mode="top", by=dimension, k=sizes[-1], seed=TIES)
+        params = SelectorParams(mode="top", by=dimension, k=sizes[-1], quantile=None, seed=TIES)
         table, _ = select_by_delta(params, with_deltas, ratings)
         selected[dimension] = table.filter("selected")["pair_id"].to_list()
     ids = ["trace_id", "problem_id", "generator"]

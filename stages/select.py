@@ -1,13 +1,17 @@
-"""Rank the pairs by their deltas, select some, and write all of them to data/selected.parquet."""
+"""Rank the pairs by their deltas and select some of them.
+
+Writes all pairs to data/selected.parquet, and the ids of those that train to
+data/training_pairs.parquet.
+"""
 
 import polars as pl
 
 from delta.core import params, paths, tables
 from delta.core.console import Console, run
 from delta.core.files import write_counts
-from delta.core.schemas import PAIR, RATING, SELECTED, SIDES
+from delta.core.schemas import PAIR, RATING, SELECTED, SIDES, TRAINING_PAIR
 from delta.core.types import Counts
-from delta.pairing.select import SelectorParams, select
+from delta.pairing.select import SelectorParams, select, training_pairs
 
 
 def main(console: Console) -> None:
@@ -17,6 +21,7 @@ def main(console: Console) -> None:
     ratings = pl.concat(tables.read(paths.ratings(name), RATING) for name in names)
     selected, counts = select(selector, pairs, ratings)
     tables.write(paths.SELECTED, selected, SELECTED)
+    tables.write(paths.TRAINING_PAIRS, training_pairs(selected), TRAINING_PAIR)
     write_counts(paths.counts("select"), counts, "select")
     console.finish(describe(selector, counts))
 
@@ -28,6 +33,10 @@ def describe(selector: SelectorParams, counts: Counts) -> str:
     if selector.mode in ("top", "bottom"):
         tied, num_selected = counts["tied_at_cut"], counts["tied_and_selected"]
         text += f"; {tied} tie at the cut, {num_selected} of them are in"
+    if selector.quantile is not None:
+        lowest, highest = (counts["quantile"][f"{end}_delta"] for end in ("lowest", "highest"))
+        number, of = selector.quantile.number, selector.quantile.of
+        text += f"; quantile {number} of {of}, deltas {lowest:.2f} to {highest:.2f}"
     if selector.mode == "length_matched":
         text += f"; KS distance of the lengths {counts['matching']['ks_distance']}"
     return text

@@ -7,7 +7,7 @@ import polars as pl
 from delta.core import fingerprint, params, paths, tables
 from delta.core.console import Console, run
 from delta.core.files import write_counts
-from delta.core.schemas import PROBLEM, SELECTED, SIDES, TRACE
+from delta.core.schemas import PROBLEM, SIDES, TRACE, TRAINING_PAIR
 from delta.inference import chat_formats
 from delta.inference.reply_cache import open_reply_cache
 from delta.training import checkpoints, dataset, launch
@@ -20,7 +20,7 @@ def main(console: Console) -> None:
     generators = sorted({params.get(f"pairing.{side}") for side in SIDES})
     base = paths.model(settings.base)
     base_fingerprint = fingerprint.read_fingerprint(base)
-    selected = tables.read(paths.SELECTED, SELECTED)
+    selected = tables.read(paths.TRAINING_PAIRS, TRAINING_PAIR)
     problems = tables.read(paths.PROBLEMS, PROBLEM)
     traces = pl.concat(tables.read(paths.traces(name), TRACE) for name in generators)
     pairs = dataset.join_texts(selected, problems, traces)

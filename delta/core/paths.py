@@ -20,6 +20,7 @@ PROBLEMS = DATA / "problems.parquet"
 DROPPED = DATA / "dropped_problems.parquet"
 PAIRS = DATA / "pairs.parquet"
 SELECTED = DATA / "selected.parquet"
+TRAINING_PAIRS = DATA / "training_pairs.parquet"  # ids of the selected pairs
 TRAINING_HISTORY = DATA / "training.tsv"
 HELD_OUT = DATA / "held_out.tsv"
 

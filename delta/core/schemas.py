@@ -122,6 +122,18 @@ SELECTED = Table(
     },
 )
 
+# What training reads of the selected pairs. No scores: equal selections are equal files.
+TRAINING_PAIR = Table(
+    "training pair",
+    ("pair_id",),
+    {
+        "pair_id": pl.String,
+        "problem_id": pl.String,
+        "chosen_id": pl.String,
+        "rejected_id": pl.String,
+    },
+)
+
 QUESTION = Table(
     "question",
     ("question_id",),

@@ -31,19 +31,15 @@ REFERENCE_COLUMNS = {
 def join_texts(
     selected: pl.DataFrame, problems: pl.DataFrame, traces: pl.DataFrame
 ) -> pl.DataFrame:
-    """Return the selected pairs in rank order with their prompt and both traces.
+    """Return the selected pairs (TRAINING_PAIR), in their order, with prompt and both traces.
 
     Raises InputError if a problem or a trace is missing.
     """
-    pairs = (
-        selected.filter("selected")
-        .sort("rank", "pair_id")
-        .join(
-            problems.select("problem_id", "prompt", "history"),
-            on="problem_id",
-            how="left",
-            maintain_order="left",
-        )
+    pairs = selected.join(
+        problems.select("problem_id", "prompt", "history"),
+        on="problem_id",
+        how="left",
+        maintain_order="left",
     )
     for side in SIDES:
         texts = traces.select(

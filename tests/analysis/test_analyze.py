@@ -75,7 +75,7 @@ def write_inputs(votes: int) -> None:
         }
         for place in range(8)
     ]
-    selector = SelectorParams(mode="all", by="mean", k=None, seed=6)
+    selector = SelectorParams(mode="all", by="mean", k=None, quantile=None, seed=6)
     table, _ = select(selector, tables.frame_of(pairs, PAIR), tables.frame_of(all_ratings, RATING))
     tables.write(paths.SELECTED, table, SELECTED)
 

@@ -55,7 +55,9 @@ def select_pairs(
     pairs: pl.DataFrame, ratings: pl.DataFrame, by: str, k: int | None
 ) -> pl.DataFrame:
     mode: Any = "top" if k else "all"
-    return select(SelectorParams(mode=mode, by=by, k=k, seed=SEED), pairs, ratings)[0]
+    return select(SelectorParams(mode=mode, by=by, k=k, quantile=None, seed=SEED), pairs, ratings)[
+        0
+    ]
 
 
 def votes_of(ratings: pl.DataFrame) -> Votes:
@@ -92,7 +94,7 @@ def test_the_top_sets_and_ties_are_those_of_select(by: str, k: int) -> None:
     ranked = topk_sets.rank_pairs(select_pairs(pairs, ratings, by, None), SEED)
     first = np.lexsort((ranked.tie_order, -ranked.deltas[by]))[:k]
     assert set(np.flatnonzero(top_k(ranked.deltas[by], ranked.tie_order, [k])[0])) == set(first)
-    params = SelectorParams(mode="top", by=by, k=k, seed=SEED)
+    params = SelectorParams(mode="top", by=by, k=k, quantile=None, seed=SEED)
     table, counts = select(params, pairs, ratings)
     expected = table.filter("selected").sort("rank")["pair_id"].to_list()
     assert ranked.pairs["pair_id"].gather(first).to_list() == expected

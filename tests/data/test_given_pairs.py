@@ -128,7 +128,7 @@ def test_several_pairs_of_a_prompt_reach_every_trainer_unchanged(
         [{"trace_id": name, "outcome": "no_gold"} for name in all_traces["trace_id"]], VERDICT
     )
     pairs, _ = pair(pairing(), problems, traces["strong"].lazy(), traces["weak"].lazy(), verdicts)
-    everything = SelectorParams(mode="all", by="mean", k=None, seed=1)
+    everything = SelectorParams(mode="all", by="mean", k=None, quantile=None, seed=1)
     selected, _ = select(everything, pairs, frame_of([], RATING))
     expected = {(row["chosen"], row["rejected"]) for row in table}
 

@@ -154,7 +154,8 @@ def test_every_run_of_every_experiment_is_a_valid_params_yaml(profile: str) -> N
 def test_the_profiles_have_the_papers_figures_and_the_controls(profile: str) -> None:
     assert list(read_all(ROOT / profile)["experiments"]) == [
         *("table-1", "table-2", "figure-5", "figure-1", "figure-2", "figure-3", "figure-4"),
-        *("random", "bottom", "length-matched", "seeds"),
+        *("full", "top", "random", "bottom", "length-matched"),
+        *("gap-by-delta", "dose", "outcome-matched"),
     ]
 
 
@@ -165,8 +166,6 @@ def test_every_pair_of_figure_3_is_rated(profile: str) -> None:
     content = read_all(ROOT / profile)
     experiment = ExperimentParams.model_validate(content["experiments"]["figure-3"])
     name = experiment.always["pairing.chosen"]
-    both = {"any": 0, "correct": 2, "incorrect": 2}
-    assert experiment.always[f"judge.budget.{name}"] == both
     specs = {spec.axes["pairs"]: spec for spec in expand_grid(content, "figure-3", experiment)}
     assert len(specs) == 4
     for pairs, too_small in (
@@ -189,36 +188,56 @@ def runs_of(profile: str) -> dict[str, list[RunSpec]]:
     return {name: runs for name, runs in by_name.items() if runs}
 
 
-def test_the_papers_grids_have_its_numbers_of_runs() -> None:
+def test_the_papers_grids_have_its_numbers_of_runs_three_times() -> None:
     by_name = runs_of("profiles/paper.yaml")
-    assert {name: len(runs) for name, runs in by_name.items()} == {
+    assert {name: len(runs) / 3 for name, runs in by_name.items()} == {
         "figure-1": 4,
         "figure-2": 12,
         "figure-3": 4,
         "figure-4": 15,
-        "random": 9,
-        "bottom": 15,
-        "length-matched": 15,
-        "seeds": 3,
+        "full": 1,
+        "top": 1,
+        "random": 3,
+        "bottom": 1,
+        "length-matched": 1,
+        "gap-by-delta": 4,
+        "dose": 5,
+        "outcome-matched": 2,
     }
-    # DPO on s1-7B against s1-3B is in Figure 1 and in Figure 2.
-    assert len({spec.key for runs in by_name.values() for spec in runs}) == 77 - 1
+    # Shared: DPO on s1-7B (figures 1 and 2) and on s1-32B (figure 2 and full), both with the largest
+    # gap (top, bottom and gap-by-delta).
+    assert len({spec.key for runs in by_name.values() for spec in runs}) == 3 * (53 - 4)
 
 
 def test_the_grids_of_one_gpu_have_two_sizes_and_five_chosen_generators() -> None:
     by_name = runs_of("profiles/gpu.yaml")
-    assert {name: len(runs) for name, runs in by_name.items()} == {
+    assert {name: len(runs) / 3 for name, runs in by_name.items()} == {
         "figure-1": 4,
         "figure-2": 10,
         "figure-3": 4,
         "figure-4": 10,
-        "random": 6,
-        "bottom": 10,
-        "length-matched": 10,
-        "seeds": 3,
+        "full": 1,
+        "top": 1,
+        "random": 2,
+        "bottom": 1,
+        "length-matched": 1,
+        "gap-by-delta": 4,
+        "dose": 5,
+        "outcome-matched": 2,
     }
-    # DPO on Qwen3-0.6B against Qwen2.5-0.5B is in Figure 1 and in Figure 2.
-    assert len({spec.key for runs in by_name.values() for spec in runs}) == 57 - 1
+    # Shared: as in the paper's profile.
+    assert len({spec.key for runs in by_name.values() for spec in runs}) == 3 * (45 - 4)
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_every_run_is_repeated_with_other_seeds_of_training(profile: str) -> None:
+    for name, runs in runs_of(profile).items():
+        seeds: dict[tuple[str, ...], set[Any]] = {}
+        for spec in runs:
+            configuration = tuple(spec.axes[axis] for axis in spec.axes if axis != "seed")
+            seeds.setdefault(configuration, set()).add(spec.changes["train.seed"])
+            assert spec.changes["train.seed"] == int(spec.axes["seed"]), name
+        assert {len(own) for own in seeds.values()} == {2 if "smoke" in profile else 3}, name
 
 
 # --- results ---

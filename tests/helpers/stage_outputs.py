@@ -18,7 +18,11 @@ OUTS = {
         "data/counts/second/{}.json",
     ],
     "pair": ["data/pairs.parquet", "data/counts/pair.json"],
-    "select": ["data/selected.parquet", "data/counts/select.json"],
+    "select": [
+        "data/selected.parquet",
+        "data/training_pairs.parquet",
+        "data/counts/select.json",
+    ],
     "analyze": ["data/counts/analyze.json", "data/analysis/rows.json"],
     "train": [
         "data/models/policy",

@@ -34,7 +34,7 @@ def test_the_cut_is_found_by_counting_values(tmp_path: Path) -> None:
 def test_two_passes_take_the_pairs_that_select_takes(tmp_path: Path, k: int, seed: int) -> None:
     rows = synthetic_pairs(0, 2_000)
     pairs, ratings = stage_tables(rows)
-    params = SelectorParams(mode="top", by="step_coherence", k=k, seed=seed)
+    params = SelectorParams(mode="top", by="step_coherence", k=k, quantile=None, seed=seed)
     table, counts = select(params, pairs, ratings)
     rows.select("pair_id", "score").write_parquet(tmp_path / "rows.parquet")
     cut = scale_selection.top([tmp_path / "rows.parquet"], k, seed, tmp_path / "top.parquet")

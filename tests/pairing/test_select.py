@@ -1,5 +1,6 @@
 """Deltas, the ranking (independent of row order), the cut, and the control groups."""
 
+import hashlib
 from typing import Any, Literal
 
 import polars as pl
@@ -11,7 +12,7 @@ from delta.core.errors import InputError
 from delta.core.schemas import PAIR, RATING, SELECTED
 from delta.core.shuffle import shuffle_key
 from delta.core.tables import frame_of
-from delta.pairing.select import SelectorParams, add_deltas, select
+from delta.pairing.select import Quantile, SelectorParams, add_deltas, select, training_pairs
 
 Votes = list[int]
 Mode = Literal["top", "bottom", "random", "length_matched", "all"]
@@ -19,7 +20,12 @@ FACTS = "factuality"
 
 
 def selector(k: int | None, mode: Mode = "top", by: str = FACTS, seed: int = 6) -> SelectorParams:
-    return SelectorParams(mode=mode, by=by, k=k, seed=seed)
+    return SelectorParams(mode=mode, by=by, k=k, quantile=None, seed=seed)
+
+
+def quintile(number: int, k: int) -> SelectorParams:
+    part = Quantile(number=number, of=5)
+    return SelectorParams(mode="quantile", by=FACTS, k=k, quantile=part, seed=6)
 
 
 def rated_pairs(
@@ -124,6 +130,8 @@ def test_the_largest_deltas_come_first_with_rank_and_counts() -> None:
         "mean_length_difference": 12.5,
         "mean_length_difference_selected": 35.0,
         "correlation_with_length_difference": {"pearson": 1.0, "spearman": 1.0},
+        "mean_rating_selected": {"chosen": {"factuality": 4.5}, "rejected": {"factuality": 1.0}},
+        "pairs_sha256": hashlib.sha256(b"b\nd").hexdigest(),
     }
 
 
@@ -133,6 +141,68 @@ def test_bottom_takes_the_smallest_deltas_and_no_nulls() -> None:
     )
     table, _ = select(selector(2, "bottom"), pairs, ratings)
     assert selected(table) == ["c", "a"]
+
+
+def test_bottom_is_the_reverse_of_top_also_among_equal_deltas() -> None:
+    deltas = {f"pair {n}": n % 3 for n in range(20)}
+    pairs, ratings = pairs_with_deltas(deltas)
+    orders = {
+        mode: select(selector(7, mode), pairs, ratings)[0].sort("rank")["pair_id"].to_list()
+        for mode in ("top", "bottom")
+    }
+    assert orders["bottom"] == orders["top"][::-1]
+    bottom, _ = select(selector(13, "bottom"), pairs, ratings)
+    assert set(selected(bottom)) == deltas.keys() - set(orders["top"][:7])
+
+
+def test_quintiles_part_the_ranked_pairs_and_the_first_has_the_smallest_deltas() -> None:
+    deltas = {name: n // 2 for n, name in enumerate("abcdefghij")}  # 0 0 1 1 2 2 3 3 4 4
+    pairs, ratings = pairs_with_deltas(deltas)
+    parts = []
+    for number in range(1, 6):
+        params = quintile(number, k=2)
+        table, counts = select(params, pairs, ratings)
+        parts.append(set(selected(table)))
+        delta = number - 1.0
+        assert counts["quantile"] == {"pairs": 2, "lowest_delta": delta, "highest_delta": delta}
+        assert set(table["why"]) == {"selected", "another quantile"}
+    assert parts == [set("ab"), set("cd"), set("ef"), set("gh"), set("ij")]
+
+
+def test_k_pairs_of_a_quintile_are_drawn_as_random_draws_them() -> None:
+    names = [f"pair {n}" for n in range(20)]
+    pairs, ratings = pairs_with_deltas(dict.fromkeys(names, 2))
+    table, _ = select(quintile(5, k=2), pairs, ratings)
+    fifth = sorted(names, key=lambda name: shuffle_key(6, name))[:4]
+    drawn = sorted(fifth, key=lambda name: shuffle_key(6, "random", name))[:2]
+    assert set(selected(table)) == set(drawn)
+    assert table["why"].value_counts().sort("why").rows() == [
+        ("another quantile", 16),
+        ("not drawn", 2),
+        ("selected", 2),
+    ]
+
+
+def test_a_quintile_with_fewer_than_k_pairs_is_refused() -> None:
+    pairs, ratings = pairs_with_deltas(dict.fromkeys("abcdefg", 1))
+    with pytest.raises(InputError) as caught:
+        select(quintile(1, k=3), pairs, ratings)
+    assert str(caught.value) == (
+        "selector.k = 3: only 7 of 7 pairs have a delta in factuality, so quantile 1 of 5 has 2; "
+        "expected 1 to 2"
+    )
+
+
+def test_two_selections_of_the_same_pairs_are_the_same_training_pairs() -> None:
+    pairs, ratings = pairs_with_deltas({"a": 4, "b": 3, "c": 1})
+    top, top_counts = select(selector(2), pairs, ratings)
+    fine, fine_counts = select(selector(2, by="factuality + 1"), pairs, ratings)
+    assert not top.equals(fine)  # other scores
+    assert training_pairs(top).equals(training_pairs(fine))
+    assert top_counts["pairs_sha256"] == fine_counts["pairs_sha256"]
+    assert select(selector(2, "bottom"), pairs, ratings)[1]["pairs_sha256"] != (
+        top_counts["pairs_sha256"]
+    )
 
 
 def test_ties_at_the_cut_are_ordered_by_the_seeded_hash_and_counted() -> None:
@@ -335,14 +405,23 @@ def test_outcomes_of_selected_pairs_are_counted_as_fractions() -> None:
     [
         ({"k": None}, "k is None and mode 'top'; expected null with all, else a number"),
         ({"mode": "all"}, "k is 3 and mode 'all'; expected null with all"),
+        (
+            {"mode": "quantile"},
+            "quantile is None and mode 'quantile'; expected number and of with mode quantile, else",
+        ),
+        ({"quantile": {"number": 1, "of": 5}}, "{'number': 1, 'of': 5} and mode 'top'; expected"),
+        (
+            {"mode": "quantile", "quantile": {"number": 6, "of": 5}},
+            "number is 6 of 5; expected 1 to 5",
+        ),
         ({"k": 0}, "greater than or equal to 1"),
-        ({"mode": "best"}, "'top', 'bottom', 'random', 'length_matched' or 'all'"),
+        ({"mode": "best"}, "'top', 'bottom', 'random', 'length_matched', 'quantile' or 'all'"),
         ({"by": "clarity"}, "'clarity' is none of factuality, strategy_coherence, step_coherence"),
         ({"by": "factuality ** 2"}, "'factuality ** 2' is not accepted; expected numbers"),
     ],
 )
 def test_an_impossible_selector_is_refused(changes: dict[str, Any], message: str) -> None:
-    plain: dict[str, Any] = {"mode": "top", "by": FACTS, "k": 3, "seed": 6}
+    plain: dict[str, Any] = {"mode": "top", "by": FACTS, "k": 3, "quantile": None, "seed": 6}
     with pytest.raises(ValueError, match="validation error") as caught:
         SelectorParams(**plain | changes)
     assert message in str(caught.value)

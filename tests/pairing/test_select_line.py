@@ -27,12 +27,12 @@ MATCHED = "6 of 16 pairs, length_matched by factuality, mean delta 4.00; KS dist
     ],
 )
 def test_each_mode_has_its_line(mode: str, k: int | None, line: str) -> None:
-    content = {"mode": mode, "by": "factuality", "k": k, "seed": 1}
+    content = {"mode": mode, "by": "factuality", "k": k, "quantile": None, "seed": 1}
     params = SelectorParams.model_validate(content)
     assert describe(params, COUNTS) == line
 
 
 def test_pairs_without_a_delta_have_no_mean() -> None:
-    params = SelectorParams(mode="random", by="factuality", k=6, seed=1)
+    params = SelectorParams(mode="random", by="factuality", k=6, quantile=None, seed=1)
     line = describe(params, COUNTS | {"mean_delta_selected": None})
     assert line == "6 of 16 pairs, random by factuality"

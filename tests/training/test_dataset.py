@@ -114,15 +114,13 @@ def problem_table(*problems: tuple[str, str]) -> pl.DataFrame:
 
 
 def join(**changes: Any) -> pl.DataFrame:
-    """Join three pairs, two of them selected, with their texts."""
+    """Join two pairs with their texts."""
     table = pl.DataFrame(
         {
-            "pair_id": ["x", "y", "z"],
-            "problem_id": ["p.0", "p.1", "p.0"],
-            "chosen_id": ["c0", "c1", "c0"],
-            "rejected_id": ["r0", "r1", "r1"],
-            "rank": [2, 1, 3],
-            "selected": [True, True, False],
+            "pair_id": ["y", "x"],
+            "problem_id": ["p.1", "p.0"],
+            "chosen_id": ["c1", "c0"],
+            "rejected_id": ["r1", "r0"],
         }
     )
     problems = problem_table(("p.0", "zero?"), ("p.1", "one?"))
@@ -139,7 +137,7 @@ def join(**changes: Any) -> pl.DataFrame:
     return join_texts(table, changes.get("problems", problems), changes.get("traces", traces))
 
 
-def test_only_selected_pairs_are_joined_with_their_texts_in_rank_order() -> None:
+def test_pairs_are_joined_with_their_texts_in_their_order() -> None:
     assert join().rows() == [
         (
             "y",
