@@ -254,14 +254,14 @@ EDITS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         ("models.smollm2-135m.wheel.sha256 = 'b1793d0e", "^([0-9a-f]{64}|null)$"),
     ),
     "infinity in the file": (
-        "  max_grad_norm: 1.0",
-        "  max_grad_norm: .inf",
-        ("train.max_grad_norm = inf", "finite"),
+        "  timeout_s: 10.0 ",
+        "  timeout_s: .inf ",
+        ("grading.timeout_s = inf", "finite"),
     ),
     "a chat format nobody knows": (
         f"{SERVING}chat_format: plain ",
         f"{SERVING}chat_format: qwen ",
-        ("serving.smollm2-135m.chat_format = 'qwen'", "expected plain, nemotron"),
+        ("serving.smollm2-135m.chat_format = 'qwen'", "expected plain, plain-no-system"),
     ),
     "a model that is not served": (
         "\nsft_models:  ",
