@@ -240,4 +240,5 @@ def _answer(model: str, task: str, gold: str, right: bool, source: random.Random
         answer = {"outcome": "incorrect", "extracted": None, "reason": "no_box"}
         finish = "stop"
     flexible = "correct" if right else "incorrect"
-    return answer | {"text": text, "finish_reason": finish, "flexible_outcome": flexible}
+    answer |= {"text": text, "finish_reason": finish, "flexible_outcome": flexible}
+    return answer | {"completion_tokens": len(text.split())}
