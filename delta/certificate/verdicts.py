@@ -237,12 +237,17 @@ def _weights(
     others = [
         number for number, kind in enumerate(kinds) if dimension_of.get(kind) not in (None, name)
     ]
-    mean = {(kind, column): 1 / len(own) for kind in own}
-    weights = {OWN_FAULTS: mean | {(kind, column): -1 / len(changes) for kind in changes}}
+    fall = {(kind, column): 1 / len(own) for kind in own}
+    weights = {OWN_FAULTS: fall | {(kind, column): -1 / len(changes) for kind in changes}}
+    if others:
+        beyond = fall | {(kind, column): -1 / len(others) for kind in others}
+        weights[OTHER_FAULTS] = beyond
+        fall = beyond
     rest = [number for number in range(len(dimensions)) if number != column]
     if rest:
-        share = 1 / len(own) / len(rest)
-        weights[OTHER_DIMENSIONS] = mean | {(kind, d): -share for kind in own for d in rest}
-    if others:
-        weights[OTHER_FAULTS] = mean | {(kind, column): -1 / len(others) for kind in others}
+        weights[OTHER_DIMENSIONS] = fall | {
+            (kind, other): -weight / len(rest)
+            for (kind, _), weight in fall.items()
+            for other in rest
+        }
     return weights
