@@ -31,9 +31,7 @@ class TableSource(StrictModel):
     data: DataSource
 
 
-PairSource = Annotated[
-    PlantedSource | PrmBenchSource | TableSource, Field(discriminator="format")
-]
+PairSource = Annotated[PlantedSource | PrmBenchSource | TableSource, Field(discriminator="format")]
 
 
 class CertifyParams(StrictModel):

@@ -23,7 +23,9 @@ def first_per_fault(pairs: Iterable[FaultPair], number: int, seed: int) -> list[
 
     All faults take their problems in the same seeded order, so most pairs share a clean trace.
     """
-    ordered = sorted(set(pairs), key=lambda pair: (shuffle_key(seed, pair.problem), *map(str, pair)))
+    ordered = sorted(
+        set(pairs), key=lambda pair: (shuffle_key(seed, pair.problem), *map(str, pair))
+    )
     taken: Counter[str] = Counter()
     chosen = []
     for pair in ordered:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from delta.stats.intervals import OptionalInterval, t95
+from delta.stats.intervals import Interval, t95
 
 ALPHA = 0.05  # of one or more false verdicts among all dimensions
 MIN_LENGTH_SD = 0.1  # of log2 lengths: below it a slope on length is not estimated
@@ -21,9 +21,9 @@ EXTRA_DEVIATION = 2.0
 
 Floats = NDArray[np.float64]
 Verdict = Literal["sees", "cannot tell", "blind"]
-OWN_FAULTS = "its own faults"
-OTHER_DIMENSIONS = "the other dimensions"
-OTHER_FAULTS = "the faults of other dimensions"
+ABOVE_CHANGES = "above_changes"
+ABOVE_OTHER_FAULTS = "above_other_faults"
+ABOVE_OTHER_DIMENSIONS = "above_other_dimensions"
 
 
 class Scores(NamedTuple):
@@ -44,15 +44,16 @@ class Scores(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """A difference with its standard error, and each problem's part in it."""
+    """A difference with its standard error and the degrees of freedom of that."""
 
     value: float
     error: float
     df: int
 
-    def interval(self) -> OptionalInterval:
+    def interval(self) -> Interval:
+        """Return the 95% interval, of this difference alone."""
         half_width = t95(self.df) * self.error
-        return OptionalInterval(self.value, self.value - half_width, self.value + half_width)
+        return Interval(self.value, self.value - half_width, self.value + half_width)
 
     def p_above(self, bound: float) -> float:
         """Return the p-value of: the difference is at most `bound`."""
@@ -68,7 +69,7 @@ class Sight(NamedTuple):
 
     verdict: Verdict
     reason: str
-    differences: dict[str, Estimate]  # OWN_FAULTS, OTHER_DIMENSIONS, OTHER_FAULTS, where they exist
+    differences: dict[str, Estimate]  # by ABOVE_…, those that can be measured
 
 
 class Groups:
@@ -84,41 +85,43 @@ class Groups:
         _, numbers = np.unique(problems, return_inverse=True)
         self.num_problems = int(numbers.max(initial=-1)) + 1
         of_pairs, of_clean = np.split(numbers, [len(scores.problems)])
-        self.slopes, slope_parts = _slopes(scores, of_clean, self.num_problems)
+        slopes, slope_parts = _slopes(scores, of_clean, self.num_problems)
         shape = (len(self.names), scores.differences.shape[1])
         self.means, self.counts = np.full(shape, np.nan), np.zeros(shape, dtype=np.int64)
-        self.raw = np.full(shape, np.nan)
         self.clusters = np.zeros(shape, dtype=np.int64)
         self.parts = np.zeros((shape[0], self.num_problems, shape[1]))
         kinds = np.array([self.names.index(kind) for kind in scores.kinds], dtype=np.int64)
         for index in range(len(self.names)):
             rows = kinds == index
-            self._add(index, scores.differences[rows], scores.length_ratios[rows], of_pairs[rows])
-            ratio = scores.length_ratios[rows].mean() if rows.any() else 0.0
-            self.means[index] -= ratio * self.slopes
-            self.parts[index] -= ratio * slope_parts
+            self._add(index, scores.differences[rows], of_pairs[rows])
+            known = ~np.isnan(scores.differences[rows])
+            ratios = np.where(known, scores.length_ratios[rows, None], 0.0).sum(axis=0)
+            ratios /= np.maximum(self.counts[index], 1)
+            self.means[index] -= ratios * slopes
+            self.parts[index] -= ratios * slope_parts
 
-    def _add(self, index: int, values: Floats, ratios: Floats, problems: NDArray[np.int64]) -> None:
+    def _add(self, index: int, values: Floats, problems: NDArray[np.int64]) -> None:
         known = ~np.isnan(values)
         count = known.sum(axis=0)
         self.counts[index] = count
         with np.errstate(invalid="ignore", divide="ignore"):
             mean = np.where(known, values, 0.0).sum(axis=0) / count
-        self.means[index] = self.raw[index] = mean
+        self.means[index] = mean
         deviations = np.where(known, values - mean, 0.0) / np.maximum(count, 1)
         np.add.at(self.parts[index], problems, deviations)
         has_pair = np.zeros((self.num_problems, values.shape[1]), dtype=bool)
         np.logical_or.at(has_pair, problems, known)
         self.clusters[index] = has_pair.sum(axis=0)
 
-    def estimate(self, weights: Mapping[tuple[int, int], float]) -> Estimate | None:
-        """Return the sum of means by weight of (kind, dimension); None where a mean is missing."""
+    def estimate(self, weights: Mapping[tuple[int, int], float]) -> Estimate:
+        """Return the weighted sum of the means of cells (kind, dimension).
+
+        Each cell needs pairs of two problems.
+        """
         value, total, extra = 0.0, np.zeros(self.num_problems), 0.0
         df = self.num_problems
         for (kind, dimension), weight in weights.items():
             count = int(self.counts[kind, dimension])
-            if self.clusters[kind, dimension] < 2:
-                return None
             value += weight * float(self.means[kind, dimension])
             total += weight * self.parts[kind, :, dimension]
             extra += (weight * EXTRA_DEVIATION / count) ** 2
@@ -179,75 +182,74 @@ def decide(
 ) -> dict[str, Sight]:
     """Return a verdict for every dimension that has faults of its own, by three differences.
 
-    `dimension_of` names the dimension of each fault; other kinds of pairs are changes that must
-    not matter. A dimension is seen where its score falls more for its own faults (1) than for
-    changes that must not matter, (2) than the other dimensions' scores do, and (3) than for faults
-    of other dimensions: all three above 0, an intersection-union test. It is blind where one of
-    the three is below `smallest`. Both by one-sided t-tests, Bonferroni-corrected for the number of
-    dimensions, and "blind" for its differences too: of the two hypotheses at most one is true, so
-    the chance of any false verdict is at most ALPHA. A difference that is shown to be above 0 and
-    below `smallest` is no sight.
+    `dimension_of` names the dimension of each fault; all other kinds are changes that must not
+    matter. How far does the dimension's score fall for its own faults?
+
+    - ABOVE_CHANGES: further than for changes that must not matter;
+    - ABOVE_OTHER_FAULTS: further than for faults of other dimensions;
+    - ABOVE_OTHER_DIMENSIONS: further in that sense than the other dimensions' scores do (the
+      interaction of fault and dimension, which a general impression of the trace leaves at 0).
+
+    The rater sees a dimension where all three are above 0 (an intersection-union test), and is
+    blind where one of them is below `smallest`, even if it is above 0. Tests are one-sided t-tests,
+    Bonferroni-corrected for the dimensions, and for the three differences where one is enough. At
+    most one of a dimension's two hypotheses is true, so the chance of any false "sees" or "blind"
+    is at most ALPHA.
     """
     tested = [name for name in dimensions if name in set(dimension_of.values())]
     return {
-        name: _sight(groups, dimension_of, dimensions, name, smallest, ALPHA / len(tested))
+        name: _sight(_differences(groups, dimension_of, dimensions, name), smallest, len(tested))
         for name in tested
     }
 
 
-def _sight(
+_REASONS = {
+    ABOVE_CHANGES: "its own faults do not lower it",
+    ABOVE_OTHER_FAULTS: "faults of other dimensions lower it as much",
+    ABOVE_OTHER_DIMENSIONS: "its own faults lower the other dimensions as much",
+}
+
+
+def _sight(differences: dict[str, Estimate], smallest: float, num_dimensions: int) -> Sight:
+    if not differences:
+        return Sight("cannot tell", "too few pairs have votes on both sides", differences)
+    for name, difference in differences.items():
+        if difference.p_below(smallest) * len(differences) * num_dimensions < ALPHA:
+            return Sight("blind", _REASONS[name], differences)
+    if max(each.p_above(0.0) for each in differences.values()) * num_dimensions < ALPHA:
+        return Sight("sees", "its own faults lower it, and lower it most", differences)
+    return Sight("cannot tell", "more pairs would tell", differences)
+
+
+def _differences(
     groups: Groups,
     dimension_of: Mapping[str, str | None],
     dimensions: Sequence[str],
     name: str,
-    smallest: float,
-    alpha: float,
-) -> Sight:
-    weights = _weights(groups.names, dimension_of, dimensions, name)
-    estimates = {key: groups.estimate(value) for key, value in weights.items()}
-    known = {key: estimate for key, estimate in estimates.items() if estimate is not None}
-    if len(known) < len(estimates):
-        return Sight("cannot tell", "too few votes", known)
-    below = {key: estimate.p_below(smallest) * len(known) for key, estimate in known.items()}
-    lowest = min(below, key=lambda key: below[key])
-    if below[lowest] < alpha:
-        return Sight("blind", _REASONS[lowest], known)
-    if all(estimate.p_above(0.0) < alpha for estimate in known.values()):
-        return Sight("sees", "its own faults lower it, and more than all else", known)
-    return Sight("cannot tell", "more pairs would tell", known)
-
-
-_REASONS = {
-    OWN_FAULTS: "its own faults do not lower it",
-    OTHER_DIMENSIONS: "its own faults lower the other dimensions as much",
-    OTHER_FAULTS: "faults of other dimensions lower it as much",
-}
-
-
-def _weights(
-    kinds: Sequence[str],
-    dimension_of: Mapping[str, str | None],
-    dimensions: Sequence[str],
-    name: str,
-) -> dict[str, dict[tuple[int, int], float]]:
-    """Return the weights of (kind, dimension) in each of the differences that exist."""
+) -> dict[str, Estimate]:
+    """Return the differences that can be measured; none where no fault of its own has votes."""
     column = dimensions.index(name)
-    own = [number for number, kind in enumerate(kinds) if dimension_of.get(kind) == name]
-    changes = [number for number, kind in enumerate(kinds) if kind not in dimension_of]
+    rated = groups.clusters >= 2  # kinds × dimensions
+    kinds = {kind: number for number, kind in enumerate(groups.names) if rated[number, column]}
+    own = [number for kind, number in kinds.items() if dimension_of.get(kind) == name]
+    changes = [number for kind, number in kinds.items() if kind not in dimension_of]
     others = [
-        number for number, kind in enumerate(kinds) if dimension_of.get(kind) not in (None, name)
+        number for kind, number in kinds.items() if dimension_of.get(kind) not in (None, name)
     ]
+    if not own:
+        return {}
     fall = {(kind, column): 1 / len(own) for kind in own}
-    weights = {OWN_FAULTS: fall | {(kind, column): -1 / len(changes) for kind in changes}}
+    weights = {ABOVE_CHANGES: fall | {(kind, column): -1 / len(changes) for kind in changes}}
     if others:
-        beyond = fall | {(kind, column): -1 / len(others) for kind in others}
-        weights[OTHER_FAULTS] = beyond
-        fall = beyond
-    rest = [number for number in range(len(dimensions)) if number != column]
+        fall |= {(kind, column): -1 / len(others) for kind in others}
+        weights[ABOVE_OTHER_FAULTS] = fall
+    rest = [
+        n for n in range(len(dimensions)) if n != column and rated[[k for k, _ in fall], n].all()
+    ]
     if rest:
-        weights[OTHER_DIMENSIONS] = fall | {
+        weights[ABOVE_OTHER_DIMENSIONS] = fall | {
             (kind, other): -weight / len(rest)
             for (kind, _), weight in fall.items()
             for other in rest
         }
-    return weights
+    return {key: groups.estimate(of_cells) for key, of_cells in weights.items()}
