@@ -29,7 +29,10 @@ def main(console: Console) -> None:
         rate = partial(rate_inputs, console, f"certify-{name}", rater, judge.max_refused)
         reads_rubric = rater.rater == "llm"
         certificate = certify(pairs, rate, reads_rubric, settings.smallest_delta)
-        certificates[name] = {"rater": rater_name(rater)} | certificate
+        certificates[name] = {
+            "rater": rater_name(rater),
+            "smallest_delta": settings.smallest_delta,
+        } | certificate
     write_counts(paths.counts("certify"), certificates, "certify")
     console.finish(summarize(certificates[JUDGE]))
 

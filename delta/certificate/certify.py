@@ -40,9 +40,14 @@ class Trials(NamedTuple):
     changes: list[Trial]  # that must not matter
     clean: dict[str, str]  # trace_id → problem
 
+    def first_clean(self) -> dict[str, str]:
+        """Return the first clean trace of each problem, as trace_id → problem."""
+        first = {problem: key for key, problem in reversed(self.clean.items())}
+        return {key: problem for problem, key in first.items()}
+
 
 def build_trials(source: str, pairs: Sequence[FaultPair]) -> Trials:
-    """Return the inputs of a source's pairs, and those of the changed clean traces.
+    """Return the inputs of a source's pairs, and each problem's first clean trace with changes.
 
     A change that leaves a trace as it is gives no pair.
     """
@@ -51,7 +56,7 @@ def build_trials(source: str, pairs: Sequence[FaultPair]) -> Trials:
     def input_id(statement: str, trace: str) -> str:
         return ids.setdefault((statement, trace), f"{source}/{len(ids)}")
 
-    faulty, changes, clean = [], [], {}
+    faulty, changes, clean, changed_problems = [], [], {}, set()
     for pair in pairs:
         first, second = (input_id(pair.statement, text) for text in (pair.clean, pair.faulty))
         ratio = _length_ratio(pair.clean, pair.faulty)
@@ -59,6 +64,9 @@ def build_trials(source: str, pairs: Sequence[FaultPair]) -> Trials:
         if first in clean:
             continue
         clean[first] = pair.problem
+        if pair.problem in changed_problems:
+            continue
+        changed_problems.add(pair.problem)
         for name, change in CHANGES.items():
             changed = change(pair.statement, pair.clean)
             if changed != (pair.statement, pair.clean):
@@ -88,7 +96,7 @@ def certify(
         trials = build_trials(name, found)
         ratings = rate(list(trials.inputs.values()), False)
         if reads_rubric:
-            clean = [trials.inputs[key] for key in trials.clean]
+            clean = [trials.inputs[key] for key in trials.first_clean()]
             trials, reordered = reorder_rubric(trials, rate(clean, True))
             ratings = pl.concat([ratings, reordered])
         votes = Votes.read(ratings)
@@ -112,11 +120,11 @@ def certify(
 
 
 def reorder_rubric(trials: Trials, ratings: pl.DataFrame) -> tuple[Trials, pl.DataFrame]:
-    """Return the trials with a change for each clean trace that was rated in the other order."""
+    """Return the trials with a change for each clean trace of `first_clean`, rated in the other order."""
     suffix = f"/{RUBRIC_ORDER}"
     changes = [
         Trial(RUBRIC_ORDER, problem, clean, clean + suffix, 0.0)
-        for clean, problem in trials.clean.items()
+        for clean, problem in trials.first_clean().items()
     ]
     renamed = ratings.with_columns(pl.col("trace_id") + suffix)
     return trials._replace(changes=trials.changes + changes), renamed

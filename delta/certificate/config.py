@@ -5,13 +5,15 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from delta.core.params import Name, StrictModel
+from delta.data.arithmetic import ArithmeticParams
 from delta.data.sources import DataSource
 
 
 class PlantedSource(StrictModel):
-    """Faults that are planted in worked solutions of the run's own problems."""
+    """Faults that are planted in worked solutions of arithmetic problems."""
 
     format: Literal["planted"]
+    arithmetic: ArithmeticParams | None  # null: the run's own problems, those with known steps
 
 
 class PrmBenchSource(StrictModel):

@@ -13,6 +13,7 @@ from delta.certificate.pairs import FaultPair, first_per_fault
 from delta.core.errors import InputError
 from delta.core.shuffle import shuffle_key
 from delta.core.types import Row
+from delta.data.arithmetic import generate_problems
 from delta.data.rows import read_rows
 from delta.data.steps import read_steps
 from delta.judging.rubric import DIMENSIONS
@@ -44,7 +45,7 @@ def read_pairs(params: CertifyParams, problems: pl.DataFrame) -> dict[str, list[
     """
     pairs = {}
     for name, source in params.sources.items():
-        found = _pairs(f"certify.sources.{name}.data", source, problems, params.seed)
+        found = _pairs(f"certify.sources.{name}", source, problems, params.seed)
         pairs[name] = first_per_fault(found, params.pairs, params.seed)
     return pairs
 
@@ -56,32 +57,32 @@ def _pairs(
     seed: int,
 ) -> Iterator[FaultPair]:
     match source:
-        case PlantedSource():
-            yield from planted_pairs(problems, seed)
+        case PlantedSource(arithmetic=None):
+            for row in problems.iter_rows(named=True):
+                yield from planted_pairs(trace_text.problem_text(row), row["metadata"], seed)
+        case PlantedSource(arithmetic=arithmetic):
+            assert arithmetic is not None
+            for row in generate_problems(f"{key}.arithmetic", arithmetic, arithmetic.problems):
+                yield from planted_pairs(row["statement"], row["metadata"], seed)
         case PrmBenchSource(data=data):
-            for number, row in enumerate(read_rows(key, data, PRMBENCH_COLUMNS)):
+            for number, row in enumerate(read_rows(f"{key}.data", data, PRMBENCH_COLUMNS)):
                 yield prmbench_pair(f"{key}: row {number}", row)
         case TableSource(data=data):
-            for number, row in enumerate(read_rows(key, data)):
+            for number, row in enumerate(read_rows(f"{key}.data", data)):
                 yield table_pair(f"{key}: row {number}", row)
 
 
-def planted_pairs(problems: pl.DataFrame, seed: int) -> Iterator[FaultPair]:
-    """Yield a pair for each fault that a problem with known steps has a place for.
-
-    The other problems give none.
-    """
-    for row in problems.iter_rows(named=True):
-        steps = read_steps(row["metadata"])
-        if steps is None:
-            continue
-        clean, statement = worked_solution(steps), trace_text.problem_text(row)
-        for fault in FAULTS:
-            if places(steps, fault):
-                rng = random.Random(shuffle_key(seed, row["problem_id"], fault))
-                faulty = plant(steps, fault, rng).text
-                dimension = DIMENSION_OF[fault]
-                yield FaultPair(row["problem_id"], fault, dimension, statement, clean, faulty)
+def planted_pairs(statement: str, metadata: str, seed: int) -> Iterator[FaultPair]:
+    """Yield a pair for each fault that the problem has a place for; none without known steps."""
+    steps = read_steps(metadata)
+    if steps is None:
+        return
+    clean = worked_solution(steps)
+    for fault in FAULTS:
+        if places(steps, fault):
+            rng = random.Random(shuffle_key(seed, statement, fault))
+            faulty = plant(steps, fault, rng).text
+            yield FaultPair(statement, fault, DIMENSION_OF[fault], statement, clean, faulty)
 
 
 def prmbench_pair(key: str, row: Row) -> FaultPair:
