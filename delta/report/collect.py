@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from delta.certificate.read import read_certificates
 from delta.core import paths
 from delta.core.files import read_json
 from delta.core.git import read_git_state
@@ -72,6 +73,7 @@ def build_context(
             title: read_json(paths.analysis(name)) for title, name in ANALYSIS_TABLES.items()
         },
         provenance=_provenance(params, scores[base]),
+        certificates=read_certificates(),
         seed_axes={name: grid.seed_axes(experiment) for name, experiment in experiments.items()},
     )
 

@@ -96,6 +96,9 @@ class ReportContext:
     analysis: dict[str, list[Row]]  # title → rows of a table of delta.analysis
     provenance: Provenance
     seed_axes: dict[str, list[str]] = field(default_factory=dict)  # of each experiment
+    certificates: dict[str, Counts] = field(
+        default_factory=dict
+    )  # of each rater, the judge's first
 
     def runs(self, experiment: str) -> list[Run]:
         """Return the runs of an experiment; none if the profile does not have it."""
