@@ -120,7 +120,7 @@ def certify(
 
 
 def reorder_rubric(trials: Trials, ratings: pl.DataFrame) -> tuple[Trials, pl.DataFrame]:
-    """Return the trials with a change for each clean trace of `first_clean`, rated in the other order."""
+    """Return the trials and ratings with a change more: the traces of `ratings` in another order."""
     suffix = f"/{RUBRIC_ORDER}"
     changes = [
         Trial(RUBRIC_ORDER, problem, clean, clean + suffix, 0.0)

@@ -72,6 +72,25 @@ def _pairs(
                 yield table_pair(f"{key}: row {number}", row)
 
 
+def max_traces(params: CertifyParams) -> int | None:
+    """Return how many traces a model that rates is shown at most; None where a table decides it.
+
+    For each pair its faulty trace and its clean one (planted faults share theirs), and for each
+    problem the changes that must not matter.
+    """
+    number = 0
+    for source in params.sources.values():
+        match source:
+            case PlantedSource():
+                kinds = len(FAULTS) + 1
+            case PrmBenchSource():
+                kinds = 2 * len(PRMBENCH_DIMENSIONS)
+            case TableSource():
+                return None
+        number += (kinds + len(CHANGES) + 1) * params.pairs
+    return number
+
+
 def planted_pairs(statement: str, metadata: str, seed: int) -> Iterator[FaultPair]:
     """Yield a pair for each fault that the problem has a place for; none without known steps."""
     steps = read_steps(metadata)

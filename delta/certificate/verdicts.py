@@ -198,7 +198,9 @@ def decide(
     """
     tested = [name for name in dimensions if name in set(dimension_of.values())]
     return {
-        name: _sight(_differences(groups, dimension_of, dimensions, name), smallest, len(tested))
+        name: _sight(
+            _differences(groups, dimension_of, dimensions, name), smallest, len(dimensions)
+        )
         for name in tested
     }
 

@@ -16,10 +16,6 @@ SMALLEST = 0.5
 Sights = dict[str, Sight]
 
 
-def sights_of(scores: Scores) -> Sights:
-    return decide(Groups(scores), DIMENSION_OF, DIMENSIONS, SMALLEST)
-
-
 def verdicts_of(sights: Sights) -> tuple[str, ...]:
     return tuple(sight.verdict for sight in sights.values())
 
@@ -30,9 +26,8 @@ def is_length_bias(scores: Scores) -> bool:
     return 2 * smallest * len(DIMENSIONS) < 0.05
 
 
-def recognize(scores: Scores) -> str:
+def recognize(sights: Sights, loves_length: bool) -> str:
     """Return the planted rater whose certificate this is."""
-    sights = sights_of(scores)
     verdicts = verdicts_of(sights)
     if verdicts == ("sees",) * 5:
         return "perfect"
@@ -40,7 +35,7 @@ def recognize(scores: Scores) -> str:
         return "blind_in_third"
     if "sees" in verdicts:
         return "unknown"
-    if is_length_bias(scores):
+    if loves_length:
         return "loves_length"
     reasons = Counter(sight.reason for sight in sights.values())
     falls = sum("as much" in reason for reason in reasons.elements())
@@ -63,9 +58,21 @@ def test_planted_raters_are_told_apart_in_95_of_100_runs(rater: str) -> None:
     recognized, alarms, length = Counter[str](), 0, 0
     for seed in range(RUNS):
         scores = scores_of(rater, PROBLEMS, np.random.default_rng(seed))
-        recognized[recognize(scores)] += 1
-        alarms += FALSE_ALARMS[rater](verdicts_of(sights_of(scores)))
-        length += rater != "loves_length" and is_length_bias(scores)
+        sights = decide(Groups(scores), DIMENSION_OF, DIMENSIONS, SMALLEST)
+        loves_length = is_length_bias(scores)
+        recognized[recognize(sights, loves_length)] += 1
+        alarms += FALSE_ALARMS[rater](verdicts_of(sights))
+        length += rater != "loves_length" and loves_length
     assert recognized[rater] >= 95, recognized
     assert alarms <= 5
     assert length <= 5
+
+
+def test_five_problems_with_equal_scores_decide_nothing_and_forty_do() -> None:
+    verdicts = {}
+    for problems in (5, 40):
+        scores = scores_of("perfect", problems, np.random.default_rng(1))
+        same = scores._replace(differences=np.zeros_like(scores.differences))
+        sights = decide(Groups(same), DIMENSION_OF, DIMENSIONS, SMALLEST)
+        verdicts[problems] = set(verdicts_of(sights))
+    assert verdicts == {5: {"cannot tell"}, 40: {"blind"}}
