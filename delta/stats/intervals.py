@@ -42,15 +42,14 @@ def t95(df: float) -> float:
     return float(special.stdtrit(df, 0.975))
 
 
-def wilson(proportion: float, n: float) -> Interval:
-    """Return Wilson's interval of a proportion of `n` independent trials.
+def wilson(proportion: float, n: float, z: float = Z95) -> Interval:
+    """Return Wilson's interval of a proportion of `n` independent trials, by default at 95%.
 
     `n` may be an effective number. Unlike the normal interval it keeps its level near 0 and 1,
     where small models score.
     """
     if not n > 0:
         raise ValueError(f"n = {n}: an interval needs at least one trial")
-    z = Z95
     centre = (proportion + z * z / (2 * n)) / (1 + z * z / n)
     variance = proportion * (1 - proportion) / n + z * z / (4 * n * n)
     half_width = z / (1 + z * z / n) * math.sqrt(variance)
