@@ -40,16 +40,18 @@ class Contrast(NamedTuple):
     high: float
     p: float  # two-sided; below 0.05 exactly where the interval leaves out 0
     distribution: StudentT | None = None  # None where it was read from a file
+    seed_error: float = 0.0  # the standard error by other seeds, a part of the distribution's
 
     def p_above(self, bound: float) -> float:
         """Return the one-sided p of "the value is at most `bound`"."""
-        return self._distribution().p_above(bound)
+        return self.tested().p_above(bound)
 
     def p_below(self, bound: float) -> float:
         """Return the one-sided p of "the value is at least `bound`"."""
-        return self._distribution().p_below(bound)
+        return self.tested().p_below(bound)
 
-    def _distribution(self) -> StudentT:
+    def tested(self) -> StudentT:
+        """Return the distribution. Raises ValueError where there is none."""
         if self.distribution is None:
             raise ValueError("a contrast without its distribution cannot be tested")
         return self.distribution

@@ -111,7 +111,8 @@ def contrast_with_seeds(
         for weight, number, is_trained in zip(weights, seeds, trained, strict=True)
         if is_trained
     )
-    return contrasts.to_contrast(_add_seed_variance(estimate, seed_variance, factor))
+    result = contrasts.to_contrast(_add_seed_variance(estimate, seed_variance, factor))
+    return result._replace(seed_error=math.sqrt(factor * seed_variance.between))
 
 
 def _add_seed_variance(estimate: Estimate, seeds: SeedVariance, factor: float) -> Estimate:

@@ -209,7 +209,7 @@ def test_a_bound_of_the_interval_has_a_one_sided_p_of_2_5_percent() -> None:
 @pytest.mark.parametrize("bound", [-0.2, 0.0, 0.1])
 def test_one_sided_p_is_that_of_scipys_t_test(bound: float) -> None:
     chance = np.random.default_rng(4)
-    counts = chance.binomial(10**6, [[0.5] * 30, [0.4] * 30] + chance.normal(0, 0.1, (2, 30)))
+    counts = chance.binomial(10**6, np.array([[0.5], [0.4]]) + chance.normal(0, 0.1, (2, 30)))
     result, difference = versus(CorrectCounts(counts, 10**6)), (counts[0] - counts[1]) / 10**6
     above = scipy_stats.ttest_1samp(difference, bound, alternative="greater").pvalue
     assert result.p_above(bound) == pytest.approx(above, rel=1e-2)
