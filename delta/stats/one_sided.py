@@ -7,13 +7,59 @@
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 from scipy import optimize, special
 
 from delta.stats.intervals import t95, wilson
 
 MAX_Z = 37.0  # standard normal; the smallest p that a float can hold lies beyond it
+
+Rule = Literal["above", "below", "equivalent", "not-below"]
+
+
+class Testable(Protocol):
+    """A value with its one-sided tests."""
+
+    def p_above(self, bound: float) -> float:
+        """Return the p of "the value is at most `bound`"."""
+
+    def p_below(self, bound: float) -> float:
+        """Return the p of "the value is at least `bound`"."""
+
+
+class RulePs(NamedTuple):
+    """The p-values of a rule's two tests."""
+
+    holds: float  # a small one says that the rule holds
+    refuted: float  # a small one says that it does not
+
+
+def rule_ps(
+    rule: Rule,
+    value: Testable,
+    *,
+    threshold: float = 0.0,
+    margin: float = 0.0,
+    smallest_effect: float = 0.0,
+) -> RulePs:
+    """Return the one-sided tests by which a rule holds and does not hold.
+
+    above, below: beyond `threshold`; refuted where the value is not even `smallest_effect` beyond.
+    equivalent: within +- `margin`, by two tests that must both reject (Schuirmann 1987).
+    not-below: above -`margin`.
+    """
+    match rule:
+        case "above":
+            return RulePs(value.p_above(threshold), value.p_below(threshold + smallest_effect))
+        case "below":
+            return RulePs(value.p_below(threshold), value.p_above(threshold - smallest_effect))
+        case "equivalent":
+            inside = max(value.p_above(-margin), value.p_below(margin))
+            outside = 2 * min(value.p_above(margin), value.p_below(-margin))
+            return RulePs(inside, min(1.0, outside))
+        case "not-below":
+            return RulePs(value.p_above(-margin), value.p_below(-margin))
 
 
 class StudentT(NamedTuple):

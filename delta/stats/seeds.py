@@ -111,20 +111,24 @@ def contrast_with_seeds(
         for weight, number, is_trained in zip(weights, seeds, trained, strict=True)
         if is_trained
     )
-    result = contrasts.to_contrast(_add_seed_variance(estimate, seed_variance, factor))
-    return result._replace(seed_error=math.sqrt(factor * seed_variance.between))
+    between, total, df = seed_variance
+    return add_seed_variance(estimate, [SeedVariance(factor * between, factor * total, df)])
 
 
-def _add_seed_variance(estimate: Estimate, seeds: SeedVariance, factor: float) -> Estimate:
-    """Return the estimate with `factor` times the variance between seeds.
+def add_seed_variance(estimate: Estimate, parts: Sequence[SeedVariance]) -> Contrast:
+    """Return the contrast of an estimate to whose variance that of seeds is added.
 
-    Satterthwaite's degrees of freedom: the error of the seeds' part is that of the total variance,
-    from which the part of the sampled answers is subtracted.
+    Each part is from a pool of its own: the pool's variance times the sum of w² / n over the
+    trained configurations, of weight w and n seeds. Satterthwaite's degrees of freedom: the error
+    of a part is that of its total, from which the variance by sampled answers is subtracted.
     """
-    variance = estimate.variance + factor * seeds.between
-    squares = estimate.variance**2 / estimate.df + (factor * seeds.total) ** 2 / seeds.df
+    by_seeds = math.fsum(part.between for part in parts)
+    variance = estimate.variance + by_seeds
+    squares = estimate.variance**2 / estimate.df
+    squares += math.fsum(part.total**2 / part.df for part in parts)
     df = max(1.0, variance**2 / squares) if squares > 0 else 1.0
-    return estimate._replace(variance=variance, df=df)
+    result = contrasts.to_contrast(estimate._replace(variance=variance, df=df))
+    return result._replace(seed_error=math.sqrt(by_seeds))
 
 
 def _equal_weights(benchmarks: Sequence[CorrectCounts]) -> list[float]:
