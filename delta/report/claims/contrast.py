@@ -14,12 +14,19 @@ import numpy as np
 from delta.core.errors import InputError
 from delta.evaluation.cut_answers import cut_percent, largest
 from delta.experiments.results import AnswerCounts, Result
-from delta.report.context import SEED, MissingResultError, ReportContext, Run
+from delta.report.context import (
+    SEED,
+    MissingResultError,
+    NotTestableError,
+    ReportContext,
+    Run,
+)
 from delta.stats import contrasts
 from delta.stats.contrasts import Contrast, CorrectCounts, Term
-from delta.stats.seeds import SeedVariance, pool_seed_variance
+from delta.stats.seeds import SeedVariance, add_seed_variance, pool_seed_variance
 
 Replicates = list[Run]  # one run, or several that differ only in the seed
+Kind = frozenset[str]  # the parameters in which the seeds of a configuration differ
 Key = tuple[str, ...]  # of a configuration: equal for runs of one training
 NO_SEEDS = "no training has run with several seeds, so the noise of training is not known"
 
@@ -35,21 +42,12 @@ class Part(NamedTuple):
 Combination = dict[Key, Part]
 
 
-class Errors(NamedTuple):
-    """The two parts of a variance, in squared fractions, and what they are measured on."""
-
-    by_questions: float
-    by_seeds: float
-    df: float
-    questions: int
-    seeds: int  # the fewest of a trained configuration; 0: nothing is trained
-
-
 class Measured(NamedTuple):
-    """A combination's contrast and where its error comes from."""
+    """A combination's contrast, in fractions, and what it is measured on."""
 
     contrast: Contrast
-    errors: Errors
+    questions: int
+    seeds: int  # the fewest of a trained configuration; 0: nothing is trained
 
 
 def combination(
@@ -88,13 +86,16 @@ class SeedNoise:
             for group in group_replicates(done):
                 if len(group) > 1:
                     configurations.setdefault(_key(group), group)
-        self._by_kind: dict[frozenset[str], list[Replicates]] = {}
+        self._by_kind: dict[Kind, list[Replicates]] = {}
         for group in configurations.values():
             self._by_kind.setdefault(_varied(group), []).append(group)
-        self._pools: dict[tuple[frozenset[str], tuple[tuple[str, float], ...]], SeedVariance] = {}
+        self._pools: dict[tuple[Kind, tuple[tuple[str, float], ...]], SeedVariance] = {}
 
-    def variance(self, runs: Replicates, weights: Mapping[str, float]) -> SeedVariance:
-        """Return the variance of one seed's weighted score. Raises MissingResultError without."""
+    def variance(self, runs: Replicates, weights: Mapping[str, float]) -> tuple[Kind, SeedVariance]:
+        """Return the pool of a configuration, and the variance of one seed's weighted score.
+
+        Raises MissingResultError where no configuration has several seeds.
+        """
         scale = math.sqrt(math.fsum(weight**2 for weight in weights.values()))
         unit = {name: round(weight / scale, 9) for name, weight in sorted(weights.items())}
         kind = _varied(runs) if len(runs) > 1 else frozenset({"train.seed"})
@@ -103,19 +104,17 @@ class SeedNoise:
         key = kind, tuple(unit.items())
         if key not in self._pools:
             groups = [group for group in self._by_kind.get(kind, []) if _answered(group, unit)]
-            pool = pool_seed_variance(
-                [[correct_counts(group, name) for name in unit] for group in groups],
-                list(unit.values()),
-            )
-            if pool is None:
+            tables = [[correct_counts(group, name) for name in unit] for group in groups]
+            pooled = pool_seed_variance(tables, list(unit.values()))
+            if pooled is None:
                 raise MissingResultError(NO_SEEDS)
-            self._pools[key] = pool
+            self._pools[key] = pooled
         pool = self._pools[key]
-        return SeedVariance(pool.between * scale**2, pool.total * scale**2, pool.df)
+        return kind, SeedVariance(pool.between * scale**2, pool.total * scale**2, pool.df)
 
 
 def measure(parts: Combination, noise: SeedNoise) -> Measured:
-    """Return the contrast of a combination, in fractions.
+    """Return the contrast of a combination.
 
     Raises MissingResultError where an answer or the noise of training is not known, and InputError
     for results of different questions.
@@ -125,26 +124,22 @@ def measure(parts: Combination, noise: SeedNoise) -> Measured:
         for part in parts.values()
     ]
     present = [part for part in present if part.weights]
-    if not present:  # two equal sides
-        raise MissingResultError("both sides are the same training")
+    if not present:
+        raise NotTestableError("both sides are the same training")
     names = dict.fromkeys(name for part in present for name in part.weights)
     terms = [_term([part for part in present if name in part.weights], name) for name in names]
-    estimate = contrasts.combine(terms)
-    between, squares, trained = 0.0, 0.0, [part for part in present if part.trained]
-    by_df: dict[int, float] = {}
+    trained = [part for part in present if part.trained]
+    pools: dict[Kind, SeedVariance] = {}
     for part in trained:
-        variance = noise.variance(part.runs, part.weights)
-        between += variance.between / len(part.runs)
-        by_df[variance.df] = by_df.get(variance.df, 0.0) + variance.total / len(part.runs)
-    # Satterthwaite; parts of one pool share its error, so their variances add first.
-    squares = estimate.variance**2 / estimate.df
-    squares += math.fsum(total**2 / df for df, total in by_df.items())
-    variance_of_both = estimate.variance + between
-    df = max(1.0, variance_of_both**2 / squares) if squares > 0 else 1.0
-    contrast = contrasts.to_contrast(estimate._replace(variance=variance_of_both, df=df))
+        kind, variance = noise.variance(part.runs, part.weights)
+        between, total, _ = pools.get(kind, SeedVariance(0.0, 0.0, variance.df))
+        seeds = len(part.runs)
+        pools[kind] = SeedVariance(
+            between + variance.between / seeds, total + variance.total / seeds, variance.df
+        )
+    contrast = add_seed_variance(contrasts.combine(terms), list(pools.values()))
     questions = sum(np.asarray(term.answers.correct).shape[1] for term in terms)
-    seeds = min((len(part.runs) for part in trained), default=0)
-    return Measured(contrast, Errors(estimate.variance, between, df, questions, seeds))
+    return Measured(contrast, questions, min((len(part.runs) for part in trained), default=0))
 
 
 def _term(parts: list[Part], benchmark: str) -> Term:
@@ -155,11 +150,13 @@ def _term(parts: list[Part], benchmark: str) -> Term:
 
 
 def _key(runs: Replicates) -> Key:
-    keys = [run.result.key if isinstance(run.result, Result) else str(id(run.result)) for run in runs]
+    keys = [
+        run.result.key if isinstance(run.result, Result) else str(id(run.result)) for run in runs
+    ]
     return tuple(sorted(keys))
 
 
-def _varied(runs: Replicates) -> frozenset[str]:
+def _varied(runs: Replicates) -> Kind:
     """Return the parameters in which the runs differ."""
     changes = [run.result.changes if isinstance(run.result, Result) else {} for run in runs]
     names = {name for change in changes for name in change}

@@ -108,8 +108,12 @@ def count(number_of: int, noun: str) -> str:
 
 FILTERS = {
     "claim_interval": formatting.format_interval,
+    "claim_explanation": formatting.explanation,
+    "claim_margin": formatting.format_margin,
     "claim_number": formatting.format_number,
+    "claim_p": formatting.format_p,
     "claim_result": formatting.format_result,
+    "claim_sees": formatting.format_sees,
     "columns": columns_with_values,
     "count": count,
     "cut_notes": cut_answers.notes,
