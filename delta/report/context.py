@@ -56,6 +56,8 @@ class Run(NamedTuple):
     axes: dict[str, str]  # axis → entry
     result: Result | ModelScores | None
     training: TrainingSettings | None = None  # None where no experiment trained it
+    # Equal for runs with the same training on the same pairs; None where these are not recorded.
+    policy: str | None = None
 
 
 @dataclass(frozen=True)

@@ -150,10 +150,14 @@ def _term(parts: list[Part], benchmark: str) -> Term:
 
 
 def _key(runs: Replicates) -> Key:
-    keys = [
-        run.result.key if isinstance(run.result, Result) else str(id(run.result)) for run in runs
-    ]
-    return tuple(sorted(keys))
+    return tuple(sorted(_training(run) for run in runs))
+
+
+def _training(run: Run) -> str:
+    """Return what is equal for runs of one training."""
+    if run.policy is not None:
+        return run.policy
+    return run.result.key if isinstance(run.result, Result) else str(id(run.result))
 
 
 def _varied(runs: Replicates) -> Kind:

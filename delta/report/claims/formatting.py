@@ -153,7 +153,7 @@ def format_p(p: float | None) -> str:
 
 
 def format_margin(claim: Claim, part: ClaimPart | None) -> str:
-    """Return the margin or the smallest effect of a claim, and its size here where it is a share."""
+    """Return the margin or smallest effect of a claim, and its size here if it is a share."""
     share = claim.smallest or claim.margin
     unit = UNITS[claim.unit]
     if claim.gain is None:

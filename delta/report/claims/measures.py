@@ -8,6 +8,7 @@ from delta.report.claims import quantities, testable
 from delta.report.claims.contrast import (
     Combination,
     Measured,
+    Replicates,
     SeedNoise,
     add,
     correct_counts,
@@ -42,6 +43,7 @@ __all__ = [
     "MEAN",
     "Evaluator",
     "Measurement",
+    "Replicates",
     "correct_counts",
     "group_replicates",
     "largest_cut",

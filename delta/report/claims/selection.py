@@ -9,7 +9,7 @@ from delta.report.paper.claims import RunSelector, ScoreQuantity
 AXIS_REFERENCE = re.compile(r"([\w-]+)\.(\w+)(?:\.(first|last|weakest|strongest))?")
 NAMED_RUNS = {
     "base": {"experiment": MODELS, "name": "$base"},
-    "full": {"experiment": "figure-2", "method": "dpo", "chosen": "$chosen"},
+    "full": {"experiment": "full"},
 }
 
 

@@ -101,27 +101,9 @@ def overlap(context: ReportContext, row: Row) -> str | None:
 
 def check_pair_sets(first: list[Replicates], second: list[Replicates]) -> None:
     """Raise NotTestableError where both sides train alike on the same pairs."""
-    sides = [{_training(runs) for runs in side} for side in (first, second)]
+    sides = [{run.policy for runs in side for run in runs} for side in (first, second)]
     if sides[0] == sides[1] and None not in sides[0]:
         raise NotTestableError("both sides train on the same pairs")
-
-
-def _training(runs: Replicates) -> tuple[object, ...] | None:
-    """Return what makes two trainings equal but for the seed; None: not recorded."""
-    digests = [
-        run.result.counts.get("select", {}).get("pairs_sha256")
-        for run in runs
-        if isinstance(run.result, Result)
-    ]
-    if len(digests) < len(runs) or None in digests:
-        return None
-    assert isinstance(runs[0].result, Result)
-    settings = [
-        (name, str(value))
-        for name, value in runs[0].result.changes.items()
-        if not name.startswith("selector.") and name != "train.seed"
-    ]
-    return (*sorted(set(digests)), *sorted(settings))
 
 
 def _selection(runs: Replicates) -> Row:
