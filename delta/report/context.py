@@ -112,7 +112,9 @@ class ReportContext:
     generators: dict[str, GeneratorFacts] = field(default_factory=dict)
     base_model: str = ""  # `train.base`: the base's name in `models` or `sft_models`
     weak_pair: tuple[str, str] | None = None  # generators of figure 1's weak pairs
-    certificate: dict[str, str] | None = None  # dimension → "sees", ...; None: there is none
+    certificates: dict[str, Counts] = field(
+        default_factory=dict
+    )  # of each rater, the judge's first
 
     def runs(self, experiment: str) -> list[Run]:
         """Return the runs of an experiment; none if the profile does not have it."""

@@ -12,6 +12,7 @@ from delta.report.paper.claims import ScoreDifference, TopkOverlap
 FLOOR, CEILING = 0.05, 0.95
 MAX_TIED = 0.25  # ours: of a top-k set, the largest share that ties at the cut and is drawn by lot
 ONE_SIZE = "only one k in figure 4"
+JUDGE = "judge"  # the rater of the deltas, among the certificates
 BLIND = "blind"  # the certificate's verdict on a dimension that the judge does not see
 TIES = "Ties at the cut, and stability of the top-k set"  # title in ReportContext.analysis
 
@@ -47,7 +48,8 @@ def check_sizes(context: ReportContext, quantity: ScoreDifference | TopkOverlap)
 
 def check_dimension(context: ReportContext, dimension: str) -> None:
     """Raise NotTestableError where the certificate says that the judge is blind."""
-    if (context.certificate or {}).get(dimension) == BLIND:
+    seen = context.certificates.get(JUDGE, {}).get("dimensions", {})
+    if seen.get(dimension, {}).get("verdict") == BLIND:
         raise NotTestableError(f"the judge does not see {dimension.replace('_', ' ')}")
 
 
