@@ -21,6 +21,7 @@ from delta.report.context import (
     WorkspaceRun,
 )
 from delta.report.example import read_example
+from delta.report.generators import read_generators, weak_pair
 from delta.report.scores import Scores
 from delta.report.this_run import read_summary
 from delta.report.training_facts import training_settings
@@ -75,6 +76,9 @@ def build_context(
         provenance=_provenance(params, scores[base]),
         certificates=read_certificates(),
         seed_axes={name: grid.seed_axes(experiment) for name, experiment in experiments.items()},
+        generators=read_generators(params["generators"]),
+        base_model=params["train"]["base"],
+        weak_pair=weak_pair(experiments),
     )
 
 

@@ -200,8 +200,9 @@ def test_two_selections_of_the_same_pairs_are_the_same_training_pairs() -> None:
     assert not top.equals(fine)  # other scores
     assert training_pairs(top).equals(training_pairs(fine))
     assert top_counts["pairs_sha256"] == fine_counts["pairs_sha256"]
-    assert select(selector(2, "bottom"), pairs, ratings)[1]["pairs_sha256"] != (
-        top_counts["pairs_sha256"]
+    assert (
+        select(selector(2, "bottom"), pairs, ratings)[1]["pairs_sha256"]
+        != (top_counts["pairs_sha256"])
     )
 
 

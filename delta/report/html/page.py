@@ -52,7 +52,6 @@ def render(
         undecided=[result for result in results if result.verdict not in DECIDED],
         printed=read_numbers(),
         symbols=formatting.SYMBOLS,
-        units=formatting.UNITS,
         verdict_counts=Counter(result.verdict for result in results),
         controls=CONTROLS,
         certificate_columns=DIFFERENCES.values(),
