@@ -25,7 +25,12 @@ def merge_equal(groups: Sequence[list[Run]]) -> list[list[Run]]:
             if len(known) == len(group):
                 merged[known] = own
         else:
-            first[:] = [_with_names(run, group[0].axes) for run in first]
+            shared = {
+                axis: entry
+                for axis, entry in group[0].axes.items()
+                if all(run.axes[axis] == entry for run in group)
+            }
+            first[:] = [_with_names(run, shared) for run in first]
     return result
 
 
@@ -35,7 +40,7 @@ def entries(text: str) -> list[str]:
 
 
 def _with_names(run: Run, other: dict[str, str]) -> Run:
-    """Return the run under the names of the entries `other` as well; its seed stays."""
+    """Return the run under the names of the entries `other` as well, which has no seed."""
     axes = {
         axis: EQUALS.join(dict.fromkeys([*entries(entry), other.get(axis, entry)]))
         for axis, entry in run.axes.items()

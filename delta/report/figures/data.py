@@ -14,7 +14,6 @@ from delta.report.context import CONTROLS, FULL, SEED, ReportContext
 from delta.report.equal_pairs import entries
 from delta.report.figures.further import FURTHER_ROWS, mean_delta
 from delta.report.figures.values import Values
-
 from delta.report.scores import score_rows
 
 ALL = "all"  # pairs, at the end of Figure 4's axis

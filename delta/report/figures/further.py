@@ -59,9 +59,7 @@ def mean_delta(runs: Replicates) -> Row:
     return {"mean_delta": mean, "without_delta": selection.get("without_delta")}
 
 
-def _gains(
-    values: Values, experiment: str, facts: Callable[[Replicates], Row]
-) -> list[Row]:
+def _gains(values: Values, experiment: str, facts: Callable[[Replicates], Row]) -> list[Row]:
     rows = []
     for domain in values.available(DOMAINS):
         for runs in values.configurations(experiment):

@@ -87,7 +87,9 @@ def draw_outcome_quality(rows: list[Row], base: str, folder: Path) -> None:
                 if row[f"{side}_rating"] is not None
             ]
             look = {"marker": style.MARKERS[number], "color": SERIES[number], "linestyle": "none"}
-            ratings.plot([x for x, _ in known], [y for _, y in known], label=f"{side} trace", **look)
+            ratings.plot(
+                [x for x, _ in known], [y for _, y in known], label=f"{side} trace", **look
+            )
         ratings.set_title("mean rating of the pairs")
         ratings.set_ylabel("points, 1 to 5")
         for axes, domain in zip(gains, domains, strict=True):

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 from delta.core.types import Row
 from delta.report.claims.contrast import (
-    Combination,
     Replicates,
     SeedNoise,
     combination,
@@ -17,7 +16,7 @@ from delta.report.context import DOMAINS, MissingResultError, ReportContext, Run
 from delta.report.equal_pairs import merge_equal
 from delta.report.scores import percent
 from delta.stats.contrasts import Contrast
-from delta.stats.seeds import score_with_seeds
+from delta.stats.seeds import SeedScore, SeedVariance, score_with_seeds
 
 
 class Values:
@@ -45,26 +44,32 @@ class Values:
     def score(self, domain: str, runs: Replicates) -> Row:
         """Return score, low, high, cut and seeds; None but for seeds where a run has no result."""
         weights = self._weights(domain)
-        contrast = self._measure([(runs, True, 1.0)], weights)
-        return _interval("score", contrast, 0.0) | _about(runs, contrast, largest(runs, weights))
+        score = None
+        if _answered(runs, weights):
+            tables = [correct_counts(runs, name) for name in weights]
+            score = score_with_seeds(tables, self._seed_variance(runs, weights))
+        return _interval("score", score) | _about(runs, score, weights)
 
     def gain(self, domain: str, runs: Replicates) -> Row:
         """Return gain over the base, low, high, cut and seeds, as `score`."""
         weights = self._weights(domain)
-        contrast = self._measure([(runs, True, 1.0), (self.base, False, -1.0)], weights)
-        cut = largest([*runs, *self.base], weights)
-        return _interval("gain", contrast, None) | _about(runs, contrast, cut)
+        gain = None
+        if _answered([*runs, *self.base], weights):
+            trained = self._seed_variance(runs, weights) is not None
+            parts = [(runs, trained, 1.0), (self.base, False, -1.0)]
+            gain = measure(combination(parts, weights), self.noise).contrast
+        return _interval("gain", gain) | _about(runs, gain, weights, self.base)
 
     def base_score(self, domain: str) -> Row:
         """Return the score of the base and the largest share of its answers that were cut."""
         weights = self._weights(domain)
         score = score_with_seeds([correct_counts(self.base, name) for name in weights])
-        return {"base": percent(score.value), "base_cut": largest(self.base, weights)}
+        return {"base": percent(score.value), "base_cut": largest_cut(self.base, weights)}
 
     def spread(self, domain: str, runs: Replicates) -> float | None:
         """Return the standard deviation of the seeds' scores in points; None for fewer than two."""
         names = self._weights(domain)
-        if any(run.result is None for run in runs):
+        if not _answered(runs, names):
             return None
         spread = score_with_seeds([correct_counts(runs, name) for name in names]).between_seeds
         return None if spread is None else percent(spread)
@@ -73,42 +78,35 @@ class Values:
         names = self.context.benchmarks(domain)
         return dict.fromkeys(names, 1 / len(names))
 
-    def _measure(
-        self, groups: list[tuple[Replicates, bool, float]], weights: Mapping[str, float]
-    ) -> Contrast | None:
-        if not all(runs and all(run.result is not None for run in runs) for runs, *_ in groups):
+    def _seed_variance(self, runs: Replicates, weights: Mapping[str, float]) -> SeedVariance | None:
+        try:
+            return self.noise.variance(runs, weights)[1]
+        except MissingResultError:
             return None
-        for seeds_known in (True, False):
-            parts: Combination = combination(
-                [(runs, trained and seeds_known, weight) for runs, trained, weight in groups],
-                weights,
-            )
-            try:
-                return measure(parts, self.noise).contrast
-            except MissingResultError:  # of seeds, or of answers to a benchmark
-                continue
-        return None
 
 
-def largest(runs: Replicates, benchmarks: Mapping[str, float]) -> float | None:
-    """Return the largest share of cut answers of those runs that have answers, in percent."""
-    asked = [
-        run
-        for run in runs
-        if run.result is not None and all(name in run.result.scores for name in benchmarks)
-    ]
-    return largest_cut(asked, benchmarks) if asked else None
+def _answered(runs: Replicates, benchmarks: Mapping[str, float]) -> bool:
+    """Return whether there are runs, and all have answers to these benchmarks."""
+    results = [run.result for run in runs]
+    return bool(results) and all(
+        result is not None and all(name in result.answers for name in benchmarks)
+        for result in results
+    )
 
 
-def _about(runs: Replicates, contrast: Contrast | None, cut: float | None) -> Row:
-    return {"cut": None if contrast is None else cut, "seeds": len(runs)}
+def _about(
+    runs: Replicates,
+    value: Contrast | SeedScore | None,
+    weights: Mapping[str, float],
+    base: Replicates | None = None,
+) -> Row:
+    cut = None if value is None else largest_cut([*runs, *(base or [])], weights)
+    return {"cut": cut, "seeds": len(runs)}
 
 
-def _interval(name: str, contrast: Contrast | None, lowest: float | None) -> Row:
-    """Return the value and its bounds in percent, of a score within 0 and 100."""
-    if contrast is None:
+def _interval(name: str, value: Contrast | SeedScore | None) -> Row:
+    """Return a value and its bounds in percent."""
+    if value is None:
         return dict.fromkeys((name, "low", "high"))
-    value, low, high = (100 * number for number in contrast[:3])
-    if lowest is not None:
-        low, high = max(lowest, low), min(100.0, high)
-    return {name: round(value, 2), "low": round(low, 2), "high": round(high, 2)}
+    numbers = (round(100 * number, 2) for number in value[:3])
+    return dict(zip((name, "low", "high"), numbers, strict=True))
