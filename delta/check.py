@@ -12,6 +12,7 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import Field
 
 from delta.analysis.config import AnalysisParams
+from delta.certificate.config import CertifyParams
 from delta.core import paths
 from delta.core.errors import InputError
 from delta.core.params import NAME, PARAMS_FILE, Name, StrictModel, read_all, validate
@@ -26,7 +27,12 @@ from delta.grading.config import GradingParams
 from delta.grading.verify import VerifyParams
 from delta.inference import chat_completions, chat_formats, served_models
 from delta.inference.config import EngineParams, SamplingParams, Serving, WeightlessServingParams
-from delta.inference.generate import GeneratorParams, RecordedParams, SampledParams
+from delta.inference.generate import (
+    GeneratorParams,
+    RecordedParams,
+    SampledParams,
+    SolvedParams,
+)
 from delta.judging.judge import JudgeParams
 from delta.pairing.pair import PairingParams, insufficient_budgets
 from delta.pairing.select import SelectorParams
@@ -49,6 +55,7 @@ class Params(StrictModel):
     grading: GradingParams
     verify: VerifyParams
     judge: JudgeParams
+    certify: CertifyParams
     pairing: PairingParams
     selector: SelectorParams
     analysis: AnalysisParams
@@ -96,8 +103,8 @@ def _one_of(
 
 
 def _asked_models(params: Params) -> list[str]:
-    """Return the models that can be sent requests: all but recordings."""
-    fetched = [name for name, model in params.models.items() if model.recording is None]
+    """Return the models that can be sent requests: all but recordings and solvers."""
+    fetched = [name for name, model in params.models.items() if model.is_asked]
     return [*fetched, *params.sft_models]
 
 
@@ -173,6 +180,21 @@ def _recordings(params: Params) -> Iterator[str]:
                 if theirs is None or getattr(mine, field) != getattr(theirs, field):
                     where = f"problems.sources.{recording.source}.{kind}.{field}"
                     yield f"{key}.{kind}.{field}: expected that of {where}"
+
+
+def _solvers(params: Params) -> Iterator[str]:
+    """Yield solvers of a generator that are none, or that cannot solve all of the problems."""
+    solvers = [name for name, model in params.models.items() if model.solver]
+    for name, generator in params.generators.items():
+        if not isinstance(generator, SolvedParams):
+            continue
+        yield from _one_of(f"generators.{name}.model", generator.model, solvers, "no solver")
+        for source, problems in params.problems.sources.items():
+            if problems.kind != "arithmetic":
+                yield (
+                    f"generators.{name}: problems.sources.{source} is of the kind {problems.kind}, "
+                    "whose problems have no steps; expected arithmetic"
+                )
 
 
 def _remote_code(params: Params) -> Iterator[str]:
@@ -253,7 +275,7 @@ def _sizes(params: Params) -> Iterator[str]:
 
 def max_problems(params: ProblemsParams) -> int | None:
     """Return the largest number of problems; None if it depends on a dataset."""
-    drawn = [source.task.problems for source in params.sources.values() if source.task]
+    drawn = [source.generated for source in params.sources.values() if source.generated is not None]
     if len(drawn) < len(params.sources):
         return params.sample
     return sum(drawn) if params.sample is None else min(params.sample, sum(drawn))
@@ -287,7 +309,8 @@ def _sides(params: Params) -> tuple[str, str]:
 def traces_per_problem(params: Params, name: str) -> int | None:
     """Return the largest number of traces per problem; None if a recording decides it."""
     generator = params.generators[name]
-    return generator.samples if isinstance(generator, SampledParams) else generator.recorded_samples
+    recorded = isinstance(generator, RecordedParams)
+    return generator.recorded_samples if recorded else generator.samples
 
 
 def _ratings(params: Params) -> Iterator[str]:
@@ -385,6 +408,7 @@ RULES = (
         _sft_models,
         _servers,
         _recordings,
+        _solvers,
         _remote_code,
         _evaluation,
         _served_precision,

@@ -18,6 +18,8 @@ def main(console: Console, name: str) -> None:
     fingerprint = fetch(name, source, folder, lambda text: console.print(f"fetch {name}: {text}"))
     if source.served_model_name is not None:
         console.finish(f"nothing to fetch; servers call it {source.served_model_name}")
+    elif source.solver is not None:
+        console.finish("nothing to fetch; stage generate computes its traces")
     else:
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         console.finish(f"{size / 2**20:,.0f} MiB, fingerprint {fingerprint[:12]}")

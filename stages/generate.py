@@ -11,13 +11,16 @@ from delta.core.files import write_counts
 from delta.core.schemas import PROBLEM, TRACE
 from delta.data import recorded_traces
 from delta.inference import chat_formats
+from delta.inference.chat_formats import ChatFormat
 from delta.inference.generate import (
     GeneratorParams,
     RecordedParams,
     SampledParams,
+    SolvedParams,
     count_traces,
     generate_traces,
     recording_to_traces,
+    solved_traces,
     trace_requests,
 )
 from delta.inference.model_client import open_model
@@ -25,22 +28,26 @@ from delta.inference.model_client import open_model
 
 def main(console: Console, name: str) -> None:
     params.check_item(name, "generators")
-    generator: SampledParams | RecordedParams = params.load_section(
+    generator: SampledParams | RecordedParams | SolvedParams = params.load_section(
         f"generators.{name}",
         GeneratorParams,  # type: ignore[arg-type]  # a union is no type[S] to mypy
     )
     problems = tables.read(paths.PROBLEMS, PROBLEM)
     path = paths.traces(name)
-    if isinstance(generator, RecordedParams):
+    if isinstance(generator, SampledParams):
+        details = ask_model(console, name, generator, problems, path)
+    elif isinstance(generator, SolvedParams):
+        rows, planted = solved_traces(name, generator, problems, read_chat_format(generator.model))
+        tables.write(path, rows, TRACE)
+        details = {"planted": planted}
+    else:
         folder = paths.model(generator.model)
         parts, details = recorded_traces.read_recording(
             problems, folder, generator.recorded_samples
         )
-        chat_format = chat_formats.load(params.get(f"serving.{generator.model}.chat_format"))
+        chat_format = read_chat_format(generator.model)
         traces = (recording_to_traces(name, rows, chat_format) for rows in parts)
         tables.write_batches(path, traces, TRACE)
-    else:
-        details = ask_model(console, name, generator, problems, path)
     columns = [column for column in TRACE.columns if column != "text"]
     counts = count_traces(tables.read(path, TRACE, columns))
     write_counts(paths.counts("generate", name), counts | details, "generate", name)
@@ -50,6 +57,10 @@ def main(console: Console, name: str) -> None:
         f"{counts['traces']} traces, {finished:.0%} finished"
         + ("" if tokens is None else f", {tokens:.0f} tokens on average")
     )
+
+
+def read_chat_format(model: str) -> ChatFormat:
+    return chat_formats.load(params.get(f"serving.{model}.chat_format"))
 
 
 def ask_model(

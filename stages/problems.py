@@ -9,7 +9,12 @@ from delta.data.problems import DROPPED, ProblemsParams, build_problems
 
 def main(console: Console) -> None:
     settings = params.load_section("problems", ProblemsParams)
-    columns = ["question_id", "statement", "history"]  # tests of programs have gigabytes
+    columns = [
+        "question_id",
+        "statement",
+        "history",
+        "metadata",
+    ]  # tests of programs have gigabytes
     questions = {
         name: tables.read(paths.questions(name), QUESTION, columns)
         for name in params.get("benchmarks")

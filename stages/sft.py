@@ -19,7 +19,12 @@ def main(console: Console, name: str) -> None:
     chat_format = chat_formats.load(params.get(f"serving.{name}.chat_format"))
     base = paths.model(settings.base)
     base_fingerprint = fingerprint.read_fingerprint(base)
-    columns = ["question_id", "statement", "history"]  # tests of programs have gigabytes
+    columns = [
+        "question_id",
+        "statement",
+        "history",
+        "metadata",
+    ]  # tests of programs have gigabytes
     questions = {
         benchmark: tables.read(paths.questions(benchmark), QUESTION, columns)
         for benchmark in params.get("benchmarks")

@@ -1,6 +1,7 @@
 """A model folder's fingerprint: the identity of its weights, tokenizer and chat template.
 
-For a model that only a server has, the folder has its name at that server in place of weights.
+For a model that only a server has, the folder has its name at that server in place of weights; for
+a solver, its name.
 """
 
 import hashlib
@@ -12,10 +13,12 @@ from delta.core.digests import sha256_of
 from delta.core.errors import InputError
 
 FINGERPRINT_FILE = "fingerprint.json"
-# These two stand in place of weights.
+# These three stand in place of weights.
 RECORDING_FILE = "recording.parquet"  # a recording of traces
 # A model that only a server has. The keys of cached replies depend on this name and the content.
 SERVED_MODEL_FILE = "served.json"
+SOLVER_FILE = "solver.json"  # a solver of delta.solver, which computes its traces
+NO_WEIGHTS_FILES = (RECORDING_FILE, SERVED_MODEL_FILE, SOLVER_FILE)
 
 
 def compute_fingerprint(folder: Path) -> str:
@@ -58,7 +61,7 @@ def read_fingerprint(folder: Path) -> str:
 
 def check_complete(folder: Path) -> None:
     """Raise InputError where configuration, tokenizer, or a shard of the weights is missing."""
-    if (folder / RECORDING_FILE).is_file() or (folder / SERVED_MODEL_FILE).is_file():
+    if any((folder / name).is_file() for name in NO_WEIGHTS_FILES):
         return
     index = folder / "model.safetensors.index.json"
     shards = _shards(index) if index.is_file() else ["model.safetensors"]
@@ -71,8 +74,17 @@ def check_complete(folder: Path) -> None:
 
 def write_served_model_name(folder: Path, name: str) -> None:
     """Write the name that a server knows the model by, in place of weights."""
-    content = json.dumps({"served": name}, ensure_ascii=False)
-    (folder / SERVED_MODEL_FILE).write_text(content + "\n", encoding="utf-8")
+    _write_name(folder / SERVED_MODEL_FILE, "served", name)
+
+
+def write_solver_name(folder: Path, name: str) -> None:
+    """Write the name of a solver, in place of weights."""
+    _write_name(folder / SOLVER_FILE, "solver", name)
+
+
+def _write_name(path: Path, key: str, name: str) -> None:
+    content = json.dumps({key: name}, ensure_ascii=False)
+    path.write_text(content + "\n", encoding="utf-8")
 
 
 def read_served_model_name(folder: Path) -> str | None:

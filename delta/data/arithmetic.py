@@ -19,9 +19,7 @@ from pydantic import Field, model_validator
 from delta.core.errors import InputError
 from delta.core.params import StrictModel
 from delta.core.types import Row
-from delta.data.formats.question import Question
 from delta.data.steps import Step, canonical_terms, to_step
-from delta.prompts import prompt_files
 
 NAMES = ("Ann", "Ben", "Eva", "Mia", "Sam", "Tom")
 THINGS = ("apple", "book", "card", "coin", "pen", "shell")
@@ -122,13 +120,6 @@ def _to_row(params: Arithmetic, problem: Problem) -> Row:
         "domain": params.kind,
         "metadata": json.dumps(metadata, sort_keys=True),
     }
-
-
-def arithmetic_question(row: Row) -> Question:
-    """Return the question of a row of `generate_problems`, for the grader math."""
-    statement = row["statement"]
-    prompt = prompt_files.with_instruction(statement)
-    return Question(statement, prompt, row["gold_answer"], "math", json.loads(row["metadata"]))
 
 
 def _draw_numbers(options: Options, number: int, rng: random.Random) -> list[int]:

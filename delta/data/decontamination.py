@@ -20,6 +20,8 @@ import unicodedata
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from delta.data.steps import canonical_terms, read_steps
+
 _TYPESETTING = re.compile(
     r"\\(?:left|right|big[lrm]?|bigg[lrm]?|displaystyle|textstyle|limits|mathrm|mathbf|mathit|mathbb"
     r"|mathcal|mathsf|operatorname|text|textbf|textit|textrm|emph|mbox|hbox|quad|qquad)(?![a-z])"
@@ -70,6 +72,7 @@ class BenchmarkQuestion(NamedTuple):
     benchmark: str
     question_id: str
     statement: str
+    terms: str | None = None  # of its answer, where its steps are known (`terms_of`)
 
 
 class NgramMatch(NamedTuple):
@@ -91,6 +94,16 @@ def normalize(text: str) -> str:
 def normalized_key(text: str) -> str:
     """Return the normalized text without white space: equal texts have equal keys."""
     return "".join(normalize(text).split())
+
+
+def terms_of(metadata: str) -> str | None:
+    """Return the terms of a problem's answer, sorted: `+4 +6 -1` for `6 + 4 - 1`.
+
+    Two problems with the same terms differ in their order and their words only. None where the
+    metadata (JSON) has no steps (delta.data.steps).
+    """
+    steps = read_steps(metadata)
+    return None if steps is None else canonical_terms(steps)
 
 
 def ngrams(text: str, words: int | None) -> list[str]:
@@ -175,7 +188,11 @@ class NgramIndex:
         self.words = words
         # Each n-gram's first question of every benchmark.
         self._questions: dict[str, tuple[BenchmarkQuestion, ...]] = {}
+        self._by_terms: dict[str, dict[str, BenchmarkQuestion]] = {}  # terms → benchmark → first
         for question in questions:
+            if question.terms is not None:
+                benchmarks = self._by_terms.setdefault(question.terms, {})
+                benchmarks.setdefault(question.benchmark, question)
             single = (question,)  # one tuple for all its n-grams: there are millions
             for key in ngrams(question.statement, words):
                 others = self._questions.get(key)
@@ -192,3 +209,8 @@ class NgramIndex:
                 match = NgramMatch(question.benchmark, question.question_id, key)
                 matches.setdefault(question.benchmark, match)
         return list(matches.values())
+
+    def matches_of_terms(self, terms: str | None) -> list[NgramMatch]:
+        """Return one match for each benchmark with a question of the same terms (`terms_of`)."""
+        questions = self._by_terms.get(terms, {}) if terms is not None else {}
+        return [NgramMatch(name, own.question_id, str(terms)) for name, own in questions.items()]

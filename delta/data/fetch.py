@@ -1,4 +1,4 @@
-"""Stage `fetch`: models as checked weights, as recorded traces, or as a name at a server."""
+"""Stage `fetch`: models as checked weights, as recorded traces, or as the name of one elsewhere."""
 
 import contextlib
 import shutil
@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator
 
@@ -16,10 +16,12 @@ from delta.core.files import atomic_folder
 from delta.core.fingerprint import (
     FINGERPRINT_FILE,
     SERVED_MODEL_FILE,
+    SOLVER_FILE,
     check_complete,
     compute_fingerprint,
     write_fingerprint,
     write_served_model_name,
+    write_solver_name,
 )
 from delta.core.params import StrictModel
 from delta.data import model_files, openr1, user_tables
@@ -32,8 +34,8 @@ from delta.prompts.chat_templates import check_template
 # Only the top level of a repository or folder: subfolders (original/, metal/) and consolidated
 # files have the weights again in other formats. Pickled weights are left out: they can run code.
 ALLOW_PATTERNS = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"]
-# This stage writes the last two. In a source, files of these names are another program's.
-IGNORE_PATTERNS = ["*/*", "consolidated*", FINGERPRINT_FILE, SERVED_MODEL_FILE]
+# This stage writes the last three. In a source, files of these names are another program's.
+IGNORE_PATTERNS = ["*/*", "consolidated*", FINGERPRINT_FILE, SERVED_MODEL_FILE, SOLVER_FILE]
 MAX_NAME = 200  # characters
 ABANDONED_S = 3600  # a part of a file that nobody wrote to for so long is of a killed download
 
@@ -84,21 +86,29 @@ def _check_name(name: str) -> str:
 class ModelParams(OneOf[WheelFile | HubModel | ModelFolder | RecordingSource | str]):
     """One entry of `models`."""
 
-    KINDS = ("wheel", "hub", "folder", "recording", "served_model_name")
+    KINDS = ("wheel", "hub", "folder", "recording", "served_model_name", "solver")
 
     wheel: WheelFile | None = None  # a GGUF file
     hub: HubModel | None = None
     folder: ModelFolder | None = None
     recording: RecordingSource | None = None
     served_model_name: Annotated[str, AfterValidator(_check_name)] | None = None  # at a server
+    solver: Literal["arithmetic"] | None = None  # computes worked solutions (delta.solver)
 
     @property
     def has_weights(self) -> bool:
         return self.kind in ("wheel", "hub", "folder")
 
     @property
+    def is_asked(self) -> bool:
+        """Return whether it can be sent requests: all but recordings and solvers."""
+        return self.kind not in ("recording", "solver")
+
+    @property
     def origin(self) -> str:
         """Return the source and its version; a local path is left out."""
+        if self.solver is not None:
+            return f"solver, {self.solver}"
         value = self.value
         return f"{value} at a server" if isinstance(value, str) else value.origin
 
@@ -131,8 +141,10 @@ def _write_model(key: str, params: ModelParams, target: Path, log: Callable[[str
             _copy_from_folder(f"{key}.folder", folder, target)
         case RecordingSource() as recording:
             _write_traces(f"{key}.recording", recording, target, log)
-        case str() as served_model_name:
-            write_served_model_name(target, served_model_name)
+        case str() as name if params.solver is None:
+            write_served_model_name(target, name)
+        case str() as name:
+            write_solver_name(target, name)
 
 
 def _convert_gguf(gguf: Path, target: Path) -> None:

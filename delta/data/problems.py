@@ -17,7 +17,13 @@ from delta.core.types import Counts, Row
 from delta.data import arithmetic, openr1, reasoning_gym, user_tables
 from delta.data.arithmetic import ArithmeticParams
 from delta.data.conversations import DROP_REASONS
-from delta.data.decontamination import BenchmarkQuestion, NgramIndex, NgramMatch, normalized_key
+from delta.data.decontamination import (
+    BenchmarkQuestion,
+    NgramIndex,
+    NgramMatch,
+    normalized_key,
+    terms_of,
+)
 from delta.data.formats.math import MathSource, math_question
 from delta.data.formats.question import RowError
 from delta.data.openr1 import OpenR1Problems
@@ -36,7 +42,7 @@ DROPPED = Table(
         "statement": pl.String,  # its start
         "benchmark": pl.String,
         "question_id": pl.String,
-        "words": pl.String,  # the first common n-gram; the whole text where it is short
+        "words": pl.String,  # the first common n-gram or terms; the whole text where it is short
     },
 )
 MAX_STATEMENT = 200  # characters of a dropped statement
@@ -78,11 +84,17 @@ class ProblemSource(
         return (self.instruction or ("none" if self.kind == "table" else "boxed")) == "boxed"
 
     @property
+    def generated(self) -> int | None:
+        """Return the number of problems that a seed generates; None for a dataset."""
+        value = self.arithmetic or self.task
+        return None if value is None else value.problems
+
+    @property
     def origin(self) -> str:
         """Return where the problems come from, and which version."""
         value = self.value
         if isinstance(value, ArithmeticParams):
-            return value.version
+            return f"arithmetic, {value.kind}, seed {value.seed}"
         if isinstance(value, TaskParams):
             return f"reasoning-gym, task {value.task}, seed {value.seed}"
         return value.data.origin
@@ -154,8 +166,8 @@ def _read_source(
             return user_tables.read_problems(f"{key}.data", name, table)
         case MathSource() as math:
             return _math_problems(f"{key}.data", math)
-        case ArithmeticParams() as sums:
-            return arithmetic.generate_problems(key, sums, sums.problems)
+        case ArithmeticParams() as calculations:
+            return arithmetic.generate_problems(key, calculations, calculations.problems)
         case TaskParams() as task:
             return reasoning_gym.generate_problems(key, task, task.problems)
 
@@ -177,9 +189,10 @@ def _math_problems(key: str, source: MathSource) -> Iterator[Row]:
 
 def _benchmark_questions(questions: Questions) -> Iterator[BenchmarkQuestion]:
     for name, frame in questions.items():
-        columns = frame.select("question_id", "statement", "history")
-        for question_id, statement, history in columns.iter_rows():
-            yield BenchmarkQuestion(name, question_id, _join_turns(statement, history))
+        columns = frame.select("question_id", "statement", "history", "metadata")
+        for question_id, statement, history, metadata in columns.iter_rows():
+            text = _join_turns(statement, history)
+            yield BenchmarkQuestion(name, question_id, text, terms_of(metadata))
 
 
 def _join_turns(statement: str, history: list[Message]) -> str:
@@ -205,14 +218,24 @@ def _worked_examples(questions: Questions) -> set[str]:
 
 
 def _matches(row: Row, index: NgramIndex) -> list[NgramMatch]:
-    """Return the benchmarks' matches with the whole conversation or with one turn of its user."""
+    """Return the benchmarks' matches with the whole conversation or with one turn of its user.
+
+    A question whose answer has the same terms, in any order, matches too.
+    """
     texts = dict.fromkeys([_join_turns(row["statement"], row["history"]), *_user_turns(row)])
-    by_benchmark = {match.benchmark: match for text in texts for match in index.matches(text)}
-    return list(by_benchmark.values())
+    matches = index.matches_of_terms(terms_of(row["metadata"]))
+    matches += [match for text in texts for match in index.matches(text)]
+    return list({match.benchmark: match for match in matches}.values())
 
 
 def _identity(row: Row) -> Identity:
-    """Return every turn's role and key, which are equal where only typesetting differs."""
+    """Return what is equal for two rows that are one problem.
+
+    With steps it is the answer's terms, which have no order; else every turn's role and key, which
+    are equal where only typesetting differs.
+    """
+    if (terms := terms_of(row["metadata"])) is not None:
+        return (("terms", terms),)
     turns = [*row["history"], {"role": "user", "content": row["statement"]}]
     return tuple((turn["role"], normalized_key(turn["content"])) for turn in turns)
 

@@ -13,8 +13,6 @@ from pydantic import Field
 from delta.core.errors import InputError
 from delta.core.params import StrictModel
 from delta.core.types import Row
-from delta.data.formats.question import Question
-from delta.prompts import prompt_files
 
 
 class Task(StrictModel):
@@ -93,10 +91,3 @@ def _import_reasoning_gym() -> tuple[Any, set[str]]:
         if is_missing:
             del sys.modules["pycosat"]
     return reasoning_gym, set(DATASETS) - ({"zebra_puzzles"} if is_missing else set())
-
-
-def task_question(row: Row) -> Question:
-    """Return the question of a row of `generate_problems`, for the grader math."""
-    statement = row["statement"]
-    prompt = prompt_files.with_instruction(statement)
-    return Question(statement, prompt, row["gold_answer"], "math", json.loads(row["metadata"]))

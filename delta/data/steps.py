@@ -8,8 +8,6 @@ import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from delta.data.decontamination import normalized_key
-
 _OPERATIONS = {"+": int.__add__, "-": int.__sub__, "*": int.__mul__}
 _OPPOSITE = {"+": "-", "-": "+"}
 
@@ -78,16 +76,6 @@ def find_operands(steps: Sequence[Step]) -> list[Operands]:
         operands.append(Operands(*found))
         unused.append(number)
     return operands
-
-
-def canonical(statement: str, metadata: str) -> str:
-    """Return a text that is equal for two problems which differ in nothing but an order.
-
-    With steps it is the answer's terms, sorted: `+4 +6 -1` for `6 + 4 - 1` and for `4 - 1 + 6`,
-    whatever the words around them. Without, it is the statement's key (delta.data.decontamination).
-    """
-    steps = read_steps(metadata)
-    return normalized_key(statement) if steps is None else canonical_terms(steps)
 
 
 def canonical_terms(steps: Sequence[Step]) -> str:

@@ -15,7 +15,7 @@ from delta.core.types import Counts, Row
 from delta.data import arithmetic, reasoning_gym
 from delta.data.formats import choice, code, math, theoremqa
 from delta.data.formats.columns import ColumnsSource, columns_question
-from delta.data.formats.question import Question, RowError
+from delta.data.formats.question import Question, RowError, generated_question
 from delta.data.rows import read_rows
 from delta.evaluation.benchmarks import BenchmarkParams, Source
 
@@ -125,10 +125,8 @@ def _reader(key: str, source: Source) -> ReadRow:
             return code.humaneval_question
         case ColumnsSource():
             return partial(columns_question, source)
-        case arithmetic.ArithmeticSource():
-            return arithmetic.arithmetic_question
-        case reasoning_gym.TaskSource():
-            return reasoning_gym.task_question
+        case arithmetic.ArithmeticSource() | reasoning_gym.TaskSource():
+            return generated_question
 
 
 def _normalized_text(text: str) -> str:

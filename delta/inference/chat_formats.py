@@ -69,7 +69,8 @@ class ChatFormat(StrictModel):
         system_texts = [self.system] if self.system is not None else []
         if history and history[0]["role"] == "system":
             system_texts.append(history.pop(0)["content"])
-        system = [{"role": "system", "content": "\n\n".join(system_texts)}] if system_texts else []
+        content = "\n\n".join(filter(None, system_texts))
+        system = [{"role": "system", "content": content}] if system_texts else []
         return [*system, *examples, *history, {"role": "user", "content": user_text}]
 
     def template_arguments(self) -> dict[str, Any]:

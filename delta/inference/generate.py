@@ -1,8 +1,10 @@
 """Stage `generate`: one generator's traces, several samples of every problem (paper, section 3.1).
 
-A generator samples from a model, or is a recording: traces that a dataset or a file already holds.
+A generator samples from a model, or is a recording: traces that a dataset or a file already holds;
+or it is a solver, which computes them with faults at known rates.
 """
 
+import random
 from collections import Counter
 from collections.abc import Iterator
 from typing import Annotated, Any
@@ -10,15 +12,19 @@ from typing import Annotated, Any
 import polars as pl
 from pydantic import Discriminator, Field, Tag
 
+from delta.core.errors import InputError
 from delta.core.params import StrictModel
 from delta.core.schemas import TRACE, trace_id
 from delta.core.tables import TEXT_ROWS, frame_of
 from delta.core.types import Counts
+from delta.data.steps import read_steps
 from delta.inference.chat_formats import ChatFormat, ReasoningSpan
 from delta.inference.config import SamplingParams
 from delta.inference.engine import Engine, build_request, read_reply
 from delta.inference.types import GenerateFn, Request
 from delta.prompts import prompt_files
+from delta.solver.faults import FAULTS, FaultRates
+from delta.solver.solve import solve
 
 
 class SampledParams(SamplingParams):
@@ -36,12 +42,26 @@ class RecordedParams(StrictModel):
     recorded_samples: Annotated[int, Field(ge=1)] | None  # per problem at most; null: all
 
 
+class SolvedParams(StrictModel):
+    """A generator whose traces are a solver's: worked solutions with faults."""
+
+    model: str
+    faults: FaultRates
+    samples: Annotated[int, Field(ge=1)]  # traces per problem
+    seed: Annotated[int, Field(ge=0)]
+
+
 def _generator_kind(entry: Any) -> str:
-    return "recorded" if isinstance(entry, dict) and "recorded_samples" in entry else "sampled"
+    keys = entry.keys() if isinstance(entry, dict) else set()
+    if "faults" in keys:
+        return "solved"
+    return "recorded" if "recorded_samples" in keys else "sampled"
 
 
 GeneratorParams = Annotated[
-    Annotated[SampledParams, Tag("sampled")] | Annotated[RecordedParams, Tag("recorded")],
+    Annotated[SampledParams, Tag("sampled")]
+    | Annotated[RecordedParams, Tag("recorded")]
+    | Annotated[SolvedParams, Tag("solved")],
     Discriminator(_generator_kind),
 ]
 
@@ -109,6 +129,40 @@ def recording_to_traces(name: str, rows: pl.DataFrame, chat_format: ChatFormat) 
         )
         .select(*TRACE.columns)
     )
+
+
+def solved_traces(
+    name: str, params: SolvedParams, problems: pl.DataFrame, chat_format: ChatFormat
+) -> tuple[pl.DataFrame, Counts]:
+    """Return trace rows of a solver, and how often each fault is in them.
+
+    A trace depends on the generator's parameters, its problem and its sample, and on no other
+    trace. Raises InputError where a problem has no steps.
+    """
+    rows, planted = [], Counter[str]()
+    for problem_id, metadata in problems.select("problem_id", "metadata").iter_rows():
+        steps = read_steps(metadata)
+        if steps is None:
+            raise InputError(
+                f"generators.{name}: problem {problem_id} has no steps to solve; expected only "
+                "problems.sources of the kind arithmetic"
+            )
+        for sample in range(params.samples):
+            rng = random.Random(f"{params.seed} {problem_id} {sample}")
+            solution = solve(steps, params.faults, rng)
+            planted.update(solution.faults)
+            rows.append(
+                {
+                    "trace_id": trace_id(problem_id, name, sample),
+                    "problem_id": problem_id,
+                    "generator": name,
+                    "sample": sample,
+                    "text": solution.text,
+                    **chat_format.split(solution.text)._asdict(),
+                    "finish_reason": "stop",
+                }
+            )
+    return frame_of(rows, TRACE), {fault: planted[fault] for fault in FAULTS if planted[fault]}
 
 
 def count_traces(traces: pl.DataFrame) -> Counts:

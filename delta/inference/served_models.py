@@ -37,8 +37,8 @@ def _models_at_servers(
             yield f"serving.{name}.dtype is missing (it has weights here)"
         if entry.server is None:
             continue
-        if model is not None and model.recording is not None:
-            yield f"serving.{name}.server: a recording needs no server; leave it out"
+        if model is not None and not model.is_asked:
+            yield f"serving.{name}.server: a {model.kind} needs no server; leave it out"
         elif name not in listed:
             yield (
                 f"serving.{name}.server: none of engine.servers lists {name} among its "

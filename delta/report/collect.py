@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from delta.certificate.read import read_certificates
 from delta.core import paths
 from delta.core.files import read_json
 from delta.core.git import read_git_state
@@ -73,6 +74,7 @@ def build_context(
             title: read_json(paths.analysis(name)) for title, name in ANALYSIS_TABLES.items()
         },
         provenance=_provenance(params, scores[base]),
+        certificates=read_certificates(),
         seed_axes={name: grid.seed_axes(experiment) for name, experiment in experiments.items()},
         generators=read_generators(params["generators"]),
         base_model=params["train"]["base"],
@@ -175,4 +177,6 @@ def model_source(model: dict[str, Any], serving: dict[str, Any]) -> str:
         return f"{Path(source['path']).name} {source['sha256'][:12]}"
     if kind == "served_model_name":
         return f"{source} at a server: {serving['server']['revision']}"
+    if kind == "solver":
+        return f"solver, {source}"
     return f"recorded traces of {source['source']}"

@@ -239,7 +239,7 @@ def test_a_source_has_exactly_one_kind(kinds: list[str]) -> None:
     file = {"path": "x", "sha256": "0" * 64}
     table = {"data": {"file": file}, "statement": "q", "gold_answer": None}
     every = {"task": sums_task().model_dump(), "table": table}
-    with pytest.raises(ValidationError, match="expected exactly one of task, openr1, table"):
+    with pytest.raises(ValidationError, match="expected exactly one of arithmetic, task, openr1"):
         ProblemSource.model_validate({kind: every[kind] for kind in kinds})
 
 

@@ -149,7 +149,10 @@ HUB = {"hub": {"repository": "owner/name", "config": None, "split": "test", "rev
             | {"grader": "choice", "options": None},
             "source.options = None: expected a column exactly where the grader is choice",
         ),
-        (sums_benchmark()["source"], "questions = None: a task has no end; expected a number"),
+        (
+            sums_benchmark()["source"],
+            "questions = None: generated questions have no end; expected a number",
+        ),
     ],
 )
 def test_an_invalid_source_is_refused_in_one_line_with_its_key(

@@ -93,6 +93,7 @@ LLAMA3 = ("<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eo
 HARMONY = ("<|start|>", "<|message|>", "<|channel|>", "<|constrain|>", "<|end|>", "<|return|>")
 FAMILIES = {
     "plain": Family("plain", "Llama", ("<|im_start|>", "<|im_end|>"), CHATML),
+    "plain-no-system": Family("plain-no-system", "Llama", ("<|im_start|>", "<|im_end|>"), CHATML),
     "s1": Family("s1", "Qwen2", ("<|im_start|>", "<|im_end|>"), CHATML),
     "qwen3": Family("qwen3", "Qwen3", ("<|im_start|>", "<|im_end|>"), QWEN3),
     "qwen3-off": Family("qwen3-off", "Qwen3", ("<|im_start|>", "<|im_end|>"), QWEN3),

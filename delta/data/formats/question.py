@@ -1,10 +1,12 @@
 """A question of a benchmark, and what all formats need to read one from a row."""
 
+import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from delta.core.schemas import Message
 from delta.core.types import Row
+from delta.prompts import prompt_files
 
 MAX_VALUE = 100  # characters of a value in an error message
 
@@ -48,3 +50,10 @@ def first_column(row: Row, *columns: str) -> str:
 def pick_columns(row: Row, *columns: str) -> dict[str, Any]:
     """Return the row's values in those of `columns` that it has, for the metadata."""
     return {column: row[column] for column in columns if row.get(column) is not None}
+
+
+def generated_question(row: Row) -> Question:
+    """Return the question of a problem that a seed generated, for the grader math."""
+    statement = row["statement"]
+    prompt = prompt_files.with_instruction(statement)
+    return Question(statement, prompt, row["gold_answer"], "math", json.loads(row["metadata"]))

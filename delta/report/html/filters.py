@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 from delta.core.types import Counts, Row
 from delta.evaluation import cut_answers
-from delta.report import training_facts
+from delta.report import certificate, training_facts
 from delta.report.claims import formatting
 from delta.report.experiment_table import cuts, training_cells
 from delta.report.html.labels import label, words
@@ -108,6 +108,9 @@ def count(number_of: int, noun: str) -> str:
 
 
 FILTERS = {
+    "certificate_matrix": certificate.matrix_rows,
+    "certificate_noise": certificate.noise_and_length_rows,
+    "certificate_verdicts": certificate.verdict_rows,
     "claim_interval": formatting.format_interval,
     "claim_explanation": formatting.explanation,
     "claim_margin": formatting.format_margin,
