@@ -87,7 +87,10 @@ def read_runs(params: dict[str, Any], specs: list[RunSpec]) -> list[Run]:
     runs = []
     for spec in specs:
         changed = grid.with_changes(params, spec.changes, f"experiments.{spec.experiment}")
-        runs.append(Run(spec.axes, results.read(spec.key), training_settings(changed)))
+        result = results.read(spec.key)
+        pairs = result.counts["select"].get("pairs_sha256") if result else None
+        policy = f"{grid.training_key(changed)} {pairs}" if pairs else None
+        runs.append(Run(spec.axes, result, training_settings(changed), policy))
     return runs
 
 

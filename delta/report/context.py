@@ -21,10 +21,13 @@ DOMAINS = {
 }
 MODELS = "models"  # the off-the-shelf models, as if they were an experiment with the axis `name`
 SEED = "seed"  # the axis of an experiment's training seeds
-CONTROLS = ("random", "bottom", "length-matched", "seeds")
+CONTROLS = ("top", "random", "bottom", "length-matched")
+FURTHER = ("gap-by-delta", "dose", "outcome-matched")  # what the paper's figures cannot separate
+FURTHER_FIGURES = ("outcome-quality", *FURTHER)  # the first is of the runs of figure 3
+FULL = "full"  # training on all pairs of figure 4
 # Experiments that the page shows in a form of their own; all others are the reader's.
 PAPER_FIGURES = tuple(f"figure-{number}" for number in range(1, 6))
-PAPER = ("table-1", "table-2", *PAPER_FIGURES, *CONTROLS)
+PAPER = ("table-1", "table-2", *PAPER_FIGURES, FULL, *CONTROLS, *FURTHER)
 
 
 class MissingResultError(Exception):
@@ -171,6 +174,10 @@ class ReportContext:
     def paper_figures(self) -> list[str]:
         """Return the names of the paper's figures."""
         return list(PAPER_FIGURES)
+
+    def figures(self) -> list[str]:
+        """Return the names of the paper's figures, and of those for what they cannot separate."""
+        return [*PAPER_FIGURES, *FURTHER_FIGURES]
 
     def has_result(self, experiment: str) -> bool:
         """Return whether at least one run of an experiment has a result."""

@@ -26,11 +26,22 @@ class SeedScore(NamedTuple):
     between_seeds: float | None  # standard deviation of the seeds' scores; None with one seed
 
 
-def score_with_seeds(benchmarks: Sequence[CorrectCounts]) -> SeedScore:
+class SeedVariance(NamedTuple):
+    """The variance between seeds of a score, pooled over configurations, in squared fractions."""
+
+    between: float  # without the variance by sampled answers, which the questions' error has
+    total: float  # with it
+    df: int  # seeds less configurations
+
+
+def score_with_seeds(
+    benchmarks: Sequence[CorrectCounts], seed_variance: SeedVariance | None = None
+) -> SeedScore:
     """Return the mean over benchmarks and seeds with a 95% interval for other questions and seeds.
 
     The half-widths for questions (as in `group_mean`) and for seeds (Student's t) are added by
-    their squares. With one seed the interval is for other questions alone.
+    their squares. `seed_variance` is that of `pool_seed_variance`. Where it is None, that of these
+    seeds is taken, and with one seed the interval is for other questions alone.
     """
     intervals = []
     for answers in benchmarks:
@@ -39,20 +50,15 @@ def score_with_seeds(benchmarks: Sequence[CorrectCounts]) -> SeedScore:
         intervals.append(effective_n_wilson(means, table.size * answers.samples))
     mean = group_mean(intervals)
     seeds, variance, residual = _seed_variances(benchmarks, _equal_weights(benchmarks))
-    if seeds == 1:
-        return SeedScore(*mean, seeds, None)
-    half_width = t95(seeds - 1) * math.sqrt(max(0.0, variance - residual) / seeds)
+    if seed_variance is None:
+        if seeds == 1:
+            return SeedScore(*mean, seeds, None)
+        seed_variance = SeedVariance(max(0.0, variance - residual), variance, seeds - 1)
+    half_width = t95(seed_variance.df) * math.sqrt(seed_variance.between / seeds)
+    between = None if seeds == 1 else math.sqrt(variance)
     low = mean.value - math.hypot(mean.value - mean.low, half_width)
     high = mean.value + math.hypot(mean.high - mean.value, half_width)
-    return SeedScore(mean.value, max(0.0, low), min(1.0, high), seeds, math.sqrt(variance))
-
-
-class SeedVariance(NamedTuple):
-    """The variance between seeds of a score, pooled over configurations, in squared fractions."""
-
-    between: float  # without the variance by sampled answers, which the questions' error has
-    total: float  # with it
-    df: int  # seeds less configurations
+    return SeedScore(mean.value, max(0.0, low), min(1.0, high), seeds, between)
 
 
 def pool_seed_variance(

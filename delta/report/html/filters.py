@@ -16,7 +16,8 @@ from delta.stats.contrasts import Contrast, format_difference, verdict
 
 # Columns of a figure's rows that explain its number: they stand to its right.
 EXPLANATIONS = (
-    *("base", "mean_delta", "without_delta"),
+    *("base", "seeds", "mean_delta", "without_delta", "mean_delta_selected"),
+    *("chosen_rating", "rejected_rating"),
     *("chance", "chance_low", "chance_high", "spearman"),
 )
 HIDDEN = ("low", "high", "cut", "base_cut", "why", "spearman_low", "spearman_high")
