@@ -6,6 +6,7 @@ from functools import partial
 from delta.cli import command_line
 
 COMMANDS = {
+    "certify": "Print which dimensions the raters of the last run see.",
     "check": "Check params.yaml. Each stage but `summary` runs this first.",
     "check-golds": "Check that the gold answers of problems or questions can be graded.",
     "compare": "Compare two runs question by question.",

@@ -12,6 +12,7 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import Field
 
 from delta.analysis.config import AnalysisParams
+from delta.certificate.config import CertifyParams
 from delta.core import paths
 from delta.core.errors import InputError
 from delta.core.params import NAME, PARAMS_FILE, Name, StrictModel, read_all, validate
@@ -54,6 +55,7 @@ class Params(StrictModel):
     grading: GradingParams
     verify: VerifyParams
     judge: JudgeParams
+    certify: CertifyParams
     pairing: PairingParams
     selector: SelectorParams
     analysis: AnalysisParams

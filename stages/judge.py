@@ -4,7 +4,6 @@ With "second" after its name, the second judge rates the same traces, and its vo
 data/second_ratings/NAME.parquet.
 """
 
-from functools import partial
 from typing import Any
 
 import polars as pl
@@ -14,10 +13,10 @@ from delta.core.console import Console, run
 from delta.core.errors import InputError
 from delta.core.files import write_counts
 from delta.core.schemas import PROBLEM, RATING, TRACE, VERDICT
-from delta.inference.model_client import open_model
 from delta.judging import judge
 from delta.judging.budget import within_budget
-from delta.judging.judge import JudgeInput, JudgeParams, SecondJudgeParams
+from delta.judging.judge import JudgeParams, SecondJudgeParams
+from delta.judging.rate_traces import rate_traces
 
 
 def main(console: Console, name: str, second: str | None = None) -> None:
@@ -45,7 +44,9 @@ def main(console: Console, name: str, second: str | None = None) -> None:
     stage = second or "judge"
     inputs, input_counts = judge.judge_inputs(tables.read(paths.PROBLEMS, PROBLEM), rows)
     counts = {"traces": num_traces, "traces_left_out": num_traces - rows.height} | input_counts
-    ratings, rating_counts = rate(console, f"{stage}-{name}", rater, settings.max_refused, inputs)
+    ratings, rating_counts = rate_traces(
+        console, f"{stage}-{name}", rater, settings.max_refused, inputs
+    )
     counts |= rating_counts
     if second:
         from delta.judging.agreement import judge_agreement  # imports SciPy: 0.7 s
@@ -73,29 +74,6 @@ def describe_votes(ratings: pl.DataFrame, agreement: dict[str, Any] | None = Non
     if equal:
         text += f"; the second judge's vote is equal in {sum(equal) / len(equal):.0%}"
     return text
-
-
-def rate(
-    console: Console,
-    title: str,
-    rater: JudgeParams | SecondJudgeParams,
-    max_refused: float,
-    inputs: list[JudgeInput],
-) -> tuple[pl.DataFrame, dict[str, Any]]:
-    if rater.rater == "none":
-        return tables.frame_of([], RATING), {"judge": None, "votes": 0, "refused": 0}
-    if rater.rater == "rules":
-        return judge.judge_by_rules(inputs, partial(console.progress, label=title))
-    llm, model = rater.llm, open_model(rater.llm.model)
-    engine = model.engine
-    max_prompt_tokens = model.max_prompt_tokens(llm.max_tokens)
-    inputs, cut = judge.truncate_traces(llm, engine, max_prompt_tokens, inputs)
-    requests = list(judge.build_requests(llm, engine, model.fingerprint, inputs))
-    with model.replies(title, console, title) as (generate, cache):
-        ratings, counts = judge.judge_by_llm(
-            llm, max_refused, inputs, requests, generate, engine.chat_format
-        )
-    return ratings, counts | cut | {"engine": engine.name, "failed": cache.failures()}
 
 
 if __name__ == "__main__":

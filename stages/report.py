@@ -34,15 +34,12 @@ def main(console: Console) -> None:
     titles = draw_figures(context, rows, content["train"])
     write_rows_and_plots(rows, titles)
     results = decide(read_claims(), context)
-    claims = formatting.to_metrics(results)
-    write_counts(paths.REPORT / "claims.json", claims)
+    write_counts(paths.REPORT / "claims.json", formatting.to_metrics(results))
     write_text(paths.REPORT / "claims.md", formatting.to_markdown(results) + "\n")
     text = page.render(context, rows, results, titles, paths.FIGURES)
     write_text(paths.REPORT / "index.html", text)
-    decided = [
-        f"{verdict.replace('_', ' ')} {number}" for verdict, number in claims["claims_that"].items()
-    ]
-    console.finish(f"claims of the paper: {', '.join(decided)}; {paths.REPORT / 'index.html'}")
+    counted = formatting.count_line(results)
+    console.finish(f"claims of the paper: {counted}; {paths.REPORT / 'index.html'}")
 
 
 def draw_figures(

@@ -27,14 +27,12 @@ def main(console: Console) -> None:
 
     console.status(f"{settings.method} on {pairs.height} pairs, about 20 s to the first step")
     # Importing torch takes seconds, so check the inputs first.
-    from delta.training import model_io, reference_logps
+    from delta.training import model_io, policy_measures, reference_logps
 
     tokenizer = model_io.load_tokenizer(base)
     tokenized, counts = dataset.tokenize_pairs(settings, chat_format, pairs, tokenizer)
-    train, held_out = (
-        dataset.to_trl_columns(settings, rows)
-        for rows in dataset.split_held_out(settings, tokenized)
-    )
+    parts = dataset.split_held_out(settings, tokenized)
+    train, held_out = (dataset.to_trl_columns(settings, rows) for rows in parts)
     counts |= {"rows": len(train), "rows_held_out": len(held_out)}
     with open_reply_cache("reference", base_fingerprint, console.print) as cache:
         progress = partial(console.progress, label="reference")
@@ -53,7 +51,11 @@ def main(console: Console) -> None:
         end_of_turn = chat_format.end_of_turn(tokenizer)
         policy = paths.model(paths.POLICY)
         changes = model_io.save(settings, base, checkpoint, policy, end_of_turn, complete)
-        counts |= result | changes | {"machine": launch.machine(settings)}
+        console.status("comparing the policy with the base")
+        sample = policy_measures.sample_pairs(settings, parts[0], result["steps"])
+        deltas = dict(selected.select("pair_id", "score").iter_rows())
+        measured = policy_measures.measure(settings, (base, policy), sample, deltas, console.print)
+        counts |= result | changes | measured | {"machine": launch.machine(settings)}
         write_counts(paths.counts("train"), counts, "train")
         checkpoints.remove_run(folder)  # the policy is complete, and DVC keeps it
     labels = {"last_loss": "loss", "last_margin": "margin", "held_out_loss": "held-out loss"}

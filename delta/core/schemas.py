@@ -179,6 +179,7 @@ ANSWER = Table(
         # The outcome whatever the form of the answer (delta.grading.flexible_answer); null: code.
         "flexible_outcome": pl.Enum(OUTCOMES),
         "finish_reason": pl.Enum(FINISH_REASONS),
+        "completion_tokens": pl.Int64,  # null where a model without tokens answered
     },
 )
 

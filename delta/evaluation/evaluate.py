@@ -10,6 +10,7 @@ from delta.core.schemas import ANSWER
 from delta.core.tables import frame_of
 from delta.core.types import Row
 from delta.evaluation import cut_answers
+from delta.evaluation.answer_measures import measure_answers
 from delta.evaluation.benchmarks import BenchmarkParams
 from delta.evaluation.config import EvaluationSampling
 from delta.grading.config import GradingParams
@@ -102,6 +103,7 @@ def _row(
         "gold_answer": question["gold_answer"],
         "grader": question["grader"],
         "finish_reason": reply.finish_reason,
+        "completion_tokens": reply.completion_tokens,
     }
 
 
@@ -149,7 +151,8 @@ def score(
     All questions have equal weight. `error` is the standard error for new questions; `error_within`
     is the part due to new answers to the same questions (null with one answer per question). An
     answer without a box is wrong. An ungradable answer counts as not correct, as in the paper.
-    Ungradable answers and those cut by length are counted.
+    Ungradable answers and those cut by length are counted, and the answers are measured
+    (answer_measures).
 
     Raises InputError if a question does not have exactly `samples` answers, because the mean over
     fewer would be a different score.
@@ -178,6 +181,7 @@ def score(
         "samples": samples,
         "ungradable": answers.filter(pl.col("outcome") == "ungradable").height,
         "truncated": answers.filter(pl.col("finish_reason") == "length").height,
+        **measure_answers(answers),
         "reasons": dict(sorted(reasons.iter_rows())),
         "group": benchmark.group,
         "benchmark_version": version,

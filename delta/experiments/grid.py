@@ -117,6 +117,19 @@ def with_changes(content: Mapping[str, Any], changes: Changes, where: str) -> di
     return new
 
 
+def training_key(content: dict[str, Any]) -> str:
+    """Return a digest of all parameters of the result but those that only choose the pairs.
+
+    Two runs with one training key and the same pairs (`pairs_sha256` of the counts of `select`)
+    train the same policy. The traces' own parameters belong to it, because they have the same ids.
+    """
+    other = copy.deepcopy(content)
+    other["pairing"] = {side: content["pairing"][side] for side in ("chosen", "rejected")}
+    other["selector"] = None
+    other["judge"]["budget"] = {}
+    return result_key(other)
+
+
 def result_key(content: dict[str, Any]) -> str:
     """Return a digest of all parameters that can change the policy or its answers.
 
@@ -126,7 +139,7 @@ def result_key(content: dict[str, Any]) -> str:
     `pairing.use_table_pairs` counts only where a recording is paired.
     """
     relevant = copy.deepcopy(content)
-    for section in ("experiments", "analysis"):
+    for section in ("experiments", "analysis", "certify"):
         relevant.pop(section, None)
     paired = {relevant["pairing"]["chosen"], relevant["pairing"]["rejected"]}
     for section in (relevant["generators"], relevant["judge"]["budget"]):

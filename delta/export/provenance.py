@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from delta.certificate.read import JUDGE, read_certificates
 from delta.check import Params
 from delta.core import fingerprint, paths
 from delta.core.digests import sha256_of
@@ -45,6 +46,7 @@ class CardFacts(NamedTuple):
     counts: Counts  # stage → its counts
     fingerprints: dict[str, str]  # of the models that have a folder here
     git: GitState
+    certificate: Counts | None  # of the judge; None where stage `certify` has not run
 
 
 def collect_facts(params: Params, params_file: Path) -> CardFacts:
@@ -62,7 +64,15 @@ def collect_facts(params: Params, params_file: Path) -> CardFacts:
             if (paths.model(name) / fingerprint.FINGERPRINT_FILE).is_file()
         },
         git=read_git_state(),
+        certificate=_read_certificate(),
     )
+
+
+def _read_certificate() -> Counts | None:
+    if not paths.counts("certify").is_file():
+        return None
+    certificate: Counts = read_certificates()[JUDGE]
+    return certificate
 
 
 def sources_of(facts: CardFacts) -> list[LicensedSource]:

@@ -5,7 +5,7 @@ for use where no available model can judge. Both return the same table, with eve
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Annotated, Literal, NamedTuple
@@ -25,7 +25,7 @@ from delta.inference.parsed_replies import ParseFailure, generate_parsed
 from delta.inference.types import GenerateFn, Reply, Request
 from delta.judging import rubric
 from delta.judging.budget import Budget
-from delta.judging.rubric import DIMENSIONS, Vote
+from delta.judging.rubric import DIMENSIONS, RUBRIC, Dimension, Vote
 from delta.judging.rules.rate import rate
 from delta.prompts import prompt_files, trace_text
 
@@ -91,15 +91,20 @@ def judge_by_rules(
 
 
 def truncate_traces(
-    params: LlmParams, engine: Engine, max_prompt_tokens: int, inputs: list[JudgeInput]
+    params: LlmParams,
+    engine: Engine,
+    max_prompt_tokens: int,
+    inputs: list[JudgeInput],
+    order: Sequence[Dimension] = RUBRIC,
 ) -> tuple[list[JudgeInput], Counts]:
     """Cut the middle out of traces whose prompt is too long; return the inputs, and counts.
 
-    Raises InputError if a prompt is too long without its trace.
+    The prompt has the dimensions in `order`. Raises InputError if a prompt is too long without its
+    trace.
     """
     truncated = []
     for judge_input in inputs:
-        render = partial(_prompt, engine, judge_input)
+        render = partial(_prompt, engine, order, judge_input)
         trace = trace_text.truncate_to_fit(
             judge_input.trace, render, engine.num_tokens, max_prompt_tokens
         )
@@ -114,23 +119,30 @@ def truncate_traces(
     return truncated, {"traces_shortened": num_cut}
 
 
-def _prompt(engine: Engine, judge_input: JudgeInput, trace: str) -> str:
+def _prompt(engine: Engine, order: Sequence[Dimension], judge_input: JudgeInput, trace: str) -> str:
     content = prompt_files.template("judge.txt").substitute(
-        rubric=rubric.as_text(),
+        rubric=rubric.as_text(order),
         statement=trace_text.escape_markup(judge_input.statement),
         trace=trace_text.escape_markup(trace),
-        shape=rubric.example_reply(),
+        shape=rubric.example_reply(order),
     )
     return engine.render(engine.chat_format.messages(content))
 
 
 def build_requests(
-    params: LlmParams, engine: Engine, model: str, inputs: Iterable[JudgeInput]
+    params: LlmParams,
+    engine: Engine,
+    model: str,
+    inputs: Iterable[JudgeInput],
+    order: Sequence[Dimension] = RUBRIC,
 ) -> Iterator[tuple[VoteKey, Request]]:
-    """Yield a request for every vote; a trace's votes are adjacent, to share its cached prompt."""
-    schema = json.dumps(rubric.schema())  # keys in the rubric's order, which the reply follows
+    """Yield a request for every vote; a trace's votes are adjacent, to share its cached prompt.
+
+    `order` is that of the dimensions in the prompt and the reply.
+    """
+    schema = json.dumps(rubric.schema(order))  # keys in the rubric's order, which the reply follows
     for judge_input in inputs:
-        prompt = _prompt(engine, judge_input, judge_input.trace)
+        prompt = _prompt(engine, order, judge_input, judge_input.trace)
         for vote in range(params.votes):
             request = build_request(params, engine, model, prompt, vote)
             guided = replace(request, schema=schema, channels=engine.chat_format.channels)

@@ -1,5 +1,6 @@
 """The paper's rubric (appendix A.1): five dimensions, the reply's schema, and its parser."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jsonschema
@@ -65,26 +66,26 @@ class Vote(NamedTuple):
     deductions: list[str]
 
 
-def as_text() -> str:
-    """Return the rubric for the judge's prompt."""
+def as_text(order: Sequence[Dimension] = RUBRIC) -> str:
+    """Return the rubric for the judge's prompt, with its dimensions in `order`."""
     lines = []
-    for dimension in RUBRIC:
+    for dimension in order:
         lines.append(f"- {dimension.category}.{dimension.name}: {dimension.success}.")
         lines.append(f"  Deduction triggers: {'; '.join(dimension.triggers)}.")
     return "\n".join(lines)
 
 
-def example_reply() -> str:
+def example_reply(order: Sequence[Dimension] = RUBRIC) -> str:
     """Return an example reply for the prompt, because guided decoding hides the keys."""
     categories: dict[str, list[str]] = {}
-    for dimension in RUBRIC:
+    for dimension in order:
         categories.setdefault(dimension.category, []).append(f'"{dimension.name}": RATING')
     inner = ", ".join(f'"{name}": {{{", ".join(keys)}}}' for name, keys in categories.items())
     rating = '{"score": SCORE, "justification": "SENTENCE", "deductions_found": ["TRIGGER"]}'
     return f"{{{inner}}}\nwhere each RATING is {rating}"
 
 
-def schema() -> dict[str, Any]:
+def schema(order: Sequence[Dimension] = RUBRIC) -> dict[str, Any]:
     """Return the JSON schema of one reply.
 
     {category: {dimension: {score, justification, deductions_found}}}. Every string and array is
@@ -99,7 +100,7 @@ def schema() -> dict[str, Any]:
         }
     )
     categories: dict[str, dict[str, Any]] = {}
-    for dimension in RUBRIC:
+    for dimension in order:
         categories.setdefault(dimension.category, {})[dimension.name] = rating
     return _object({name: _object(inner) for name, inner in categories.items()})
 

@@ -60,6 +60,13 @@ def external_sources(params: Params) -> Iterator[ExternalSource]:
             if data := getattr(benchmark.source, field, None):
                 key = f"benchmarks.{name}.source.{field}"
                 yield _data_source(key, f"questions@{name}", data)
+    yield from _pair_sources(params)
+
+
+def _pair_sources(params: Params) -> Iterator[ExternalSource]:
+    for name, source in params.certify.sources.items():
+        if data := getattr(source, "data", None):
+            yield _data_source(f"certify.sources.{name}.data", "certify", data)
 
 
 def _data_source(key: str, stage: str, data: DataSource) -> ExternalSource:

@@ -228,11 +228,11 @@ def training_cost(workspace: Workspace, size: Size | None, gpu: Gpu) -> Training
 
 
 def wall_time(
-    params: Params, num_stages: int, requests: Sequence[Cost], training: TrainingCost | None
+    params: Params, num_stages: int, requests: Sequence[Cost], trainings: Sequence[TrainingCost]
 ) -> WallTime | None:
     """Return the time of `num_stages` stages; None: on GPUs, at a server, or with unknown parts."""
     asked = [cost.group for cost in requests if cost.group.to_ask != 0]
-    hours = [cost.hours for cost in requests] + ([training.hours] if training else [])
+    hours = [cost.hours for cost in (*requests, *trainings)]
     known = [hour for hour in hours if hour is not None]
     served = any(params.serving[group.model].server is not None for group in asked)
     if uses_gpu(params) or served or not num_stages or len(known) < len(hours):

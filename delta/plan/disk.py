@@ -73,6 +73,10 @@ def written(
         if size is not None and not paths.model(name).is_dir():
             hub = [] if params.models[name].hub is None else [hub_cache()]
             yield Written(f"weights of {name}", size.on_disk, [*outputs, *hub])
+    for name in params.sft_models:
+        size = sizes[name]
+        if size is not None and not workspace.settled(f"sft@{name}"):
+            yield Written(f"weights of {name}", size.parameters * BYTES["float32"], outputs)
     replies = sum(cost.tokens.written for cost in requests if cost.tokens)
     yield Written("replies, in the cache and in tables", replies * CHARACTERS.value * 2)
     base = sizes[params.train.base]

@@ -40,7 +40,7 @@ def experiment_hours(workspace: Workspace, gpu: Gpu, gpus: int) -> ExperimentHou
             asking = [request_cost(params, group, known.get(group.model), gpu) for group in groups]
             before = asked
         training = training_cost(later, known[params.train.base], gpu)
-        hours = node_hours(later, asking, training, known, gpus)
+        hours = node_hours(later, asking, training, known, gpus, {})
         if hours is None or hours.lacking:
             return None
         number, wall = number + 1, wall + hours.wall

@@ -3,7 +3,7 @@
 A node is billed whole from the first stage to the last, whatever its GPUs do.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from delta.check import Params
@@ -19,7 +19,7 @@ from delta.plan.resources import TENSOR_PARALLEL_SIZES, models_to_fetch, serving
 from delta.plan.speeds import Gpu
 
 DOWNLOAD, START, LAST = "fetch", "starts", "last replies"
-GRADE, TRAIN, CHECKPOINT = "grading", "train", "checkpoints"
+GRADE, TRAIN, CHECKPOINT, SFT = "grading", "train", "checkpoints", "sft"
 MIN_SAVING = 0.02  # fraction of the billed hours; what lowers them by less is not listed
 
 
@@ -87,9 +87,14 @@ def node_hours(
     training: TrainingCost | None,
     sizes: Sizes,
     gpus: int,
+    sft: Mapping[str, TrainingCost],
 ) -> NodeHours | None:
-    """Return the hours of the stages that are to run; None where a part of them is not known."""
+    """Return the hours of the stages that are to run; None where a part of them is not known.
+
+    `sft` has the training of each model of `sft_models`.
+    """
     known = [cost.hours is not None for cost in requests]
+    known += [cost.hours is not None for cost in sft.values()]
     if training is not None:
         known.append(training.hours is not None)
     if not all(known):
@@ -98,6 +103,7 @@ def node_hours(
         *_fetching(workspace, sizes),
         *_asking(workspace.params, requests, sizes, gpus),
         *_grading(workspace, requests),
+        *_sft(workspace.params, sft),
         *_training(workspace.params, training, sizes[workspace.params.train.base]),
     ]
     steps = [step for step in steps if step.hours]
@@ -142,6 +148,11 @@ def _grading(workspace: Workspace, requests: Sequence[Cost]) -> Iterator[Step]:
         if cost.group.stage == "generate" and sampled:
             answers += cost.group.total or 0
     yield Step(GRADE, answers * GRADING_S.value / params.grading.workers / HOUR_S, 0)
+
+
+def _sft(params: Params, costs: Mapping[str, TrainingCost]) -> Iterator[Step]:
+    for name, cost in costs.items():
+        yield Step(SFT, cost.hours or 0, 1 if uses_gpu(params) else 0, name)
 
 
 def _training(params: Params, cost: TrainingCost | None, base: Size | None) -> Iterator[Step]:

@@ -1,4 +1,4 @@
-"""Find the requests that generate, verify, judge and evaluate would send, from today's tables.
+"""Find the requests that the asking stages would send, from today's tables.
 
 The functions of the stages build the requests, so their keys are those of a run. If a table is
 missing or will change, its rows are estimated from params.yaml.
@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import polars as pl
 
+from delta.certificate.sources import max_traces
 from delta.check import Params, max_problems, traces_per_problem
 from delta.core import paths
 from delta.core.errors import InputError
@@ -25,7 +26,13 @@ from delta.judging import judge
 from delta.judging.budget import Budget, within_budget
 from delta.judging.judge import LlmParams
 from delta.judging.trace_order import IS_COMPLETE, RequireComplete
-from delta.plan.assumptions import CHARACTERS, UNRESOLVED
+from delta.plan.assumptions import (
+    CHARACTERS,
+    PLAIN_REPLY,
+    PROBLEM_PROMPT,
+    RUBRIC_PROMPT,
+    UNRESOLVED,
+)
 from delta.plan.requests import (
     PendingRequests,
     RequestGroup,
@@ -36,6 +43,7 @@ from delta.plan.requests import (
 from delta.prompts import prompt_files
 
 ASKING_STAGES = ("generate", "verify", "judge", "evaluate")  # as dvc.yaml has them
+CERTIFY = "certify"  # asks too, and has no items whose requests could share an engine
 KNOWN_QUESTIONS = {  # by format: rows of the benchmark's test set that have a question
     "math-500": 500,
     "gsm8k": 1_319,
@@ -85,14 +93,16 @@ def asked_models(params: Params, stage: str) -> list[AskedModel]:
 
 
 def pending_requests(
-    workspace: Workspace, stages: Collection[str] = ASKING_STAGES
+    workspace: Workspace, stages: Collection[str] = (*ASKING_STAGES, CERTIFY)
 ) -> Iterator[PendingRequests]:
     """Yield every item of these stages that sends requests and is not up to date."""
     params = workspace.params
     problems = _problems(workspace)
     questions: dict[str, TableEstimate] = {}
-    for stage in stages:
-        for item, cache, _ in asked_models(params, stage):
+    if CERTIFY in stages and not workspace.settled(CERTIFY):
+        yield from _certify(params)
+    for stage in ASKING_STAGES:
+        for item, cache, _ in asked_models(params, stage) if stage in stages else ():
             name = item.partition("@")[2]
             generator = params.generators.get(name)
             if workspace.settled(item):
@@ -301,6 +311,29 @@ def _rated(workspace: Workspace, name: str, problems: TableEstimate) -> TableEst
         expected = problems.expected * rated_each
     before = ("problems", f"generate@{name}", f"verify@{name}")
     return workspace.estimate(frame, expected, *before)
+
+
+def _certify(params: Params) -> Iterator[PendingRequests]:
+    """Yield the requests of each rater that is a model; the stage finds the pairs themselves."""
+    traces = max_traces(params.certify)
+    raters = {"judge": params.judge, "second": params.judge.second_judge}
+    for name, rater in raters.items():
+        if rater.rater != "llm":
+            continue
+        group = RequestGroup(
+            CERTIFY,
+            name,
+            rater.llm.model,
+            per_prompt=rater.llm.votes,
+            max_tokens=rater.llm.max_tokens,
+            prompt_tokens=RUBRIC_PROMPT.value + PROBLEM_PROMPT.value + PLAIN_REPLY.value,
+        )
+        rows = TableEstimate(None, traces, settled=False)
+        yield PendingRequests(group, f"{CERTIFY}-{name}", rows, _ask_nothing)
+
+
+def _ask_nothing(_client: ModelClient, _sample: pl.DataFrame, _generate: GenerateFn) -> None:
+    """Send nothing: without a table of its traces the stage's requests are not known."""
 
 
 def max_rated(budget: Budget, traces: int | None, require_complete: RequireComplete) -> int | None:

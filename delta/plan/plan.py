@@ -1,7 +1,7 @@
 """Compute and render a whole plan."""
 
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from delta.check import Params
@@ -14,6 +14,7 @@ from delta.plan.model_sizes import Sizes, sizes
 from delta.plan.pending import pending_requests
 from delta.plan.requests import Workspace, count_requests
 from delta.plan.section import WIDTH, Section, join_sections
+from delta.plan.sft_costs import sft_costs
 from delta.plan.speeds import Gpu
 
 
@@ -55,6 +56,8 @@ def plan(
         costs.request_cost(params, group, known.get(group.model), node.gpu) for group in groups
     ]
     training = costs.training_cost(workspace, known[params.train.base], node.gpu)
+    sft = sft_costs(workspace, known, node.gpu)
+    trainings = [*sft.values(), *([training] if training else [])]
     trains = training is not None
     asked = list(dict.fromkeys(group.model for group in groups if group.to_ask != 0))
     sources = [s for s in external_sources(params) if not workspace.settled(s.stage)]
@@ -66,11 +69,12 @@ def plan(
     sections = [
         render.stage_section(stages),
         render.request_section(params, requests),
+        render.sft_section(params, sft),
         render.training_section(params, training),
         render.server_section(params, requests),
-        render.total_section(params, requests, training),
-        render.wall_time_section(costs.wall_time(params, len(to_run), requests, training)),
-        _hours_section(workspace, requests, training, known, node),
+        render.total_section(params, requests, trainings),
+        render.wall_time_section(costs.wall_time(params, len(to_run), requests, trainings)),
+        _hours_section(workspace, requests, training, sft, known, node),
         _experiment_section(workspace, node),
         Section(textwrap.wrap(recorded, WIDTH)),
         render_needs.memory_section(params, asked, known, node.gpu, trains),
@@ -106,12 +110,13 @@ def _hours_section(
     workspace: Workspace,
     requests: Sequence[Cost],
     training: TrainingCost | None,
+    sft: Mapping[str, TrainingCost],
     known: Sizes,
     node: Node,
 ) -> Section:
     params = workspace.params
     gpus = node.number or hours.gpus_of_node(params)
-    spent = hours.node_hours(workspace, requests, training, known, gpus)
+    spent = hours.node_hours(workspace, requests, training, known, gpus, sft)
     others = hours.alternatives(params, requests, known, node.gpu)
     lower = [] if spent is None else hours.what_would_lower(params, spent, others)
     return render.hours_section(params, spent, lower, node.heading(gpus))

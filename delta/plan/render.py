@@ -3,7 +3,7 @@
 import os
 import textwrap
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 from delta.check import Params
@@ -135,6 +135,24 @@ def _request_row(name: str, costs: Sequence[Cost]) -> list[str]:
     ]
 
 
+def sft_section(params: Params, costs: Mapping[str, TrainingCost]) -> Section:
+    """Return a line on the training of each model of `sft_models`; nothing where there is none."""
+    rows = [
+        [
+            f"sft {name}"[:NAME_WIDTH],
+            format_whole(cost.pairs or 0),
+            cost.basis,
+            abbreviate(cost.tokens),
+            format_sum([cost.hours], format_hours),
+        ]
+        for name, cost in costs.items()
+    ]
+    if not rows:
+        return Section()
+    header = ("", "solutions", "number", "tokens", hours_unit(uses_gpu(params)))
+    return Section(["Models trained on worked solutions", *align_columns(header, rows)])
+
+
 def training_section(params: Params, cost: TrainingCost | None) -> Section:
     """Return the lines on training for all epochs; nothing where there is none."""
     train = params.train
@@ -163,16 +181,18 @@ def hours_unit(on_gpu: bool) -> str:
     return "GPU h" if on_gpu else "CPU h"
 
 
-def total_section(params: Params, costs: Sequence[Cost], training: TrainingCost | None) -> Section:
+def total_section(
+    params: Params, costs: Sequence[Cost], trainings: Sequence[TrainingCost]
+) -> Section:
     """Return the hours of all requests and of training, and the bill of all servers."""
     asking, spent, bill = "0", "0", ""
     if costs:
         hours = format_sum((cost.hours for cost in costs), format_hours)
         asking = f"{hours} {hours_unit(engine_uses_gpu(params))}"
-    if training is not None:
+    if trainings:
         spent = "?"
-        if training.pairs is not None:
-            hours = format_sum([training.hours], format_hours)
+        if all(training.pairs is not None for training in trainings):
+            hours = format_sum((training.hours for training in trainings), format_hours)
             spent = f"{hours} {hours_unit(uses_gpu(params))}"
     if served := _served(params, costs):
         usd, at_most = _bill_cells(served)

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from delta.certificate.read import read_certificates
 from delta.core import paths
 from delta.core.files import read_json
 from delta.core.git import read_git_state
@@ -20,6 +21,7 @@ from delta.report.context import (
     WorkspaceRun,
 )
 from delta.report.example import read_example
+from delta.report.generators import read_generators, weak_pair
 from delta.report.scores import Scores
 from delta.report.this_run import read_summary
 from delta.report.training_facts import training_settings
@@ -72,7 +74,11 @@ def build_context(
             title: read_json(paths.analysis(name)) for title, name in ANALYSIS_TABLES.items()
         },
         provenance=_provenance(params, scores[base]),
+        certificates=read_certificates(),
         seed_axes={name: grid.seed_axes(experiment) for name, experiment in experiments.items()},
+        generators=read_generators(params["generators"]),
+        base_model=params["train"]["base"],
+        weak_pair=weak_pair(experiments),
     )
 
 
@@ -81,7 +87,10 @@ def read_runs(params: dict[str, Any], specs: list[RunSpec]) -> list[Run]:
     runs = []
     for spec in specs:
         changed = grid.with_changes(params, spec.changes, f"experiments.{spec.experiment}")
-        runs.append(Run(spec.axes, results.read(spec.key), training_settings(changed)))
+        result = results.read(spec.key)
+        pairs = result.counts["select"].get("pairs_sha256") if result else None
+        policy = f"{grid.training_key(changed)} {pairs}" if pairs else None
+        runs.append(Run(spec.axes, result, training_settings(changed), policy))
     return runs
 
 

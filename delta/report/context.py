@@ -21,14 +21,28 @@ DOMAINS = {
 }
 MODELS = "models"  # the off-the-shelf models, as if they were an experiment with the axis `name`
 SEED = "seed"  # the axis of an experiment's training seeds
-CONTROLS = ("random", "bottom", "length-matched", "seeds")
+CONTROLS = ("top", "random", "bottom", "length-matched")
+FURTHER = ("gap-by-delta", "dose", "outcome-matched")  # what the paper's figures cannot separate
+FURTHER_FIGURES = ("outcome-quality", *FURTHER)  # the first is of the runs of figure 3
+FULL = "full"  # training on all pairs of figure 4
 # Experiments that the page shows in a form of their own; all others are the reader's.
 PAPER_FIGURES = tuple(f"figure-{number}" for number in range(1, 6))
-PAPER = ("table-1", "table-2", *PAPER_FIGURES, *CONTROLS)
+PAPER = ("table-1", "table-2", *PAPER_FIGURES, FULL, *CONTROLS, *FURTHER)
 
 
 class MissingResultError(Exception):
     """A claim or figure needs a result that this profile lacks or that has not run yet."""
+
+
+class NotTestableError(MissingResultError):
+    """A claim cannot be tested with this profile, however many questions and seeds it has."""
+
+
+class GeneratorFacts(NamedTuple):
+    """What is known of a generator."""
+
+    model: str  # its name in `models` or `sft_models`
+    correct: float | None  # share of its gradable traces that are correct; None: not verified
 
 
 @dataclass(frozen=True)
@@ -45,6 +59,8 @@ class Run(NamedTuple):
     axes: dict[str, str]  # axis → entry
     result: Result | ModelScores | None
     training: TrainingSettings | None = None  # None where no experiment trained it
+    # Equal for runs with the same training on the same pairs; None where these are not recorded.
+    policy: str | None = None
 
 
 @dataclass(frozen=True)
@@ -96,6 +112,12 @@ class ReportContext:
     analysis: dict[str, list[Row]]  # title → rows of a table of delta.analysis
     provenance: Provenance
     seed_axes: dict[str, list[str]] = field(default_factory=dict)  # of each experiment
+    generators: dict[str, GeneratorFacts] = field(default_factory=dict)
+    base_model: str = ""  # `train.base`: the base's name in `models` or `sft_models`
+    weak_pair: tuple[str, str] | None = None  # generators of figure 1's weak pairs
+    certificates: dict[str, Counts] = field(
+        default_factory=dict
+    )  # of each rater, the judge's first
 
     def runs(self, experiment: str) -> list[Run]:
         """Return the runs of an experiment; none if the profile does not have it."""
@@ -114,8 +136,32 @@ class ReportContext:
         """Return the benchmarks of a domain. Raises MissingResultError if there are none."""
         names = [name for name, group in self.groups.items() if group in DOMAINS[domain]]
         if not names:
-            raise MissingResultError(f"this profile has no benchmark of {domain}")
+            raise NotTestableError(f"this profile has no benchmark of {domain}")
         return names
+
+    def by_strength(self, generators: list[str]) -> dict[str, float]:
+        """Return the measured strength of generators, the weakest first.
+
+        It is the mean score on math where all of them are evaluated, otherwise the share of their
+        traces that are correct. Raises MissingResultError where neither is known.
+        """
+        math = [name for name, group in self.groups.items() if group in DOMAINS["math"]]
+        if math and all(name in self.models for name in generators):
+            strengths = {
+                name: sum(self.models[name].scores[key]["value"] for key in math) / len(math)
+                for name in generators
+            }
+        else:
+            strengths = {name: self._share_correct(name) for name in generators}
+        return dict(sorted(strengths.items(), key=lambda item: item[1]))
+
+    def _share_correct(self, generator: str) -> float:
+        facts = self.generators.get(generator)
+        if facts is None or facts.correct is None:
+            raise MissingResultError(
+                f"the strength of {generator} is not known: it has no score and no verified traces"
+            )
+        return facts.correct
 
     def own_experiments(self) -> list[str]:
         """Return the experiments that are neither the paper's nor controls."""
@@ -128,6 +174,10 @@ class ReportContext:
     def paper_figures(self) -> list[str]:
         """Return the names of the paper's figures."""
         return list(PAPER_FIGURES)
+
+    def figures(self) -> list[str]:
+        """Return the names of the paper's figures, and of those for what they cannot separate."""
+        return [*PAPER_FIGURES, *FURTHER_FIGURES]
 
     def has_result(self, experiment: str) -> bool:
         """Return whether at least one run of an experiment has a result."""

@@ -7,6 +7,7 @@ from delta.evaluation.cut_answers import marked, notes
 from delta.experiments.results import Result
 from delta.report.claims.measures import correct_counts, largest_cut
 from delta.report.context import Run
+from delta.report.equal_pairs import merge_equal
 from delta.report.this_run import format_score
 from delta.report.training_facts import MIN_SERVED, NOT_RECORDED, TrainingFacts, facts, is_recorded
 from delta.stats.contrasts import Contrast, format_difference
@@ -47,6 +48,7 @@ def experiment_rows(
 ) -> list[ExperimentRow]:
     """Return a row for each run, and after the seeds of a configuration the mean of those done.
 
+    Configurations that train on equal pairs are one, whose entries name both.
     `groups` has the group of each benchmark, and `base` the answers of the base; None if there are
     none: then nothing has a difference. Nor has a run that was asked other questions than the base.
     """
@@ -55,7 +57,7 @@ def experiment_rows(
         key = tuple(entry for axis, entry in run.axes.items() if axis not in seed_axes)
         configurations.setdefault(key, []).append(run)
     rows = []
-    for configuration in configurations.values():
+    for configuration in merge_equal(list(configurations.values())):
         rows += [_row(run.axes, [run], groups, base) for run in configuration]
         done = [run for run in configuration if run.result is not None]
         if len(done) > 1:

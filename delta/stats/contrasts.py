@@ -10,11 +10,12 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import optimize, special
+
+from delta.stats.intervals import t95
+from delta.stats.one_sided import StudentT
 
 Weights = Sequence[float]  # one per run
 BETTER, WORSE, CANNOT_TELL = "better", "worse", "cannot tell"  # verdicts
-SMALLEST_P = 1e-12  # of those found by search
 
 
 class CorrectCounts(NamedTuple):
@@ -38,6 +39,22 @@ class Contrast(NamedTuple):
     low: float
     high: float
     p: float  # two-sided; below 0.05 exactly where the interval leaves out 0
+    distribution: StudentT | None = None  # None where it was read from a file
+    seed_error: float = 0.0  # the standard error by other seeds, a part of the distribution's
+
+    def p_above(self, bound: float) -> float:
+        """Return the one-sided p of "the value is at most `bound`"."""
+        return self.tested().p_above(bound)
+
+    def p_below(self, bound: float) -> float:
+        """Return the one-sided p of "the value is at least `bound`"."""
+        return self.tested().p_below(bound)
+
+    def tested(self) -> StudentT:
+        """Return the distribution. Raises ValueError where there is none."""
+        if self.distribution is None:
+            raise ValueError("a contrast without its distribution cannot be tested")
+        return self.distribution
 
 
 def verdict(difference: Contrast) -> str:
@@ -64,13 +81,6 @@ class Estimate(NamedTuple):
     maximum: float  # the largest possible value
 
 
-class ErrorTerm(NamedTuple):
-    """One independent part of a contrast's error, in the unit of the scores."""
-
-    standard_error: float
-    df: float
-
-
 def contrast(terms: Sequence[Term]) -> Contrast:
     """Return the sum of the terms with a 95% interval and a two-sided p for "the sum is 0".
 
@@ -81,42 +91,19 @@ def contrast(terms: Sequence[Term]) -> Contrast:
     where no question differs between the runs, and is too narrow where few do. With one
     pseudo-answer each way (Bonett and Price 2012) it is too wide. `bench.coverage` measures this.
     """
-    estimate = combine(terms)
-    return to_contrast(estimate, [ErrorTerm(math.sqrt(estimate.variance), estimate.df)])
+    return to_contrast(combine(terms))
 
 
-def to_contrast(estimate: Estimate, errors: Sequence[ErrorTerm]) -> Contrast:
-    """Return interval and p from error terms with different degrees of freedom."""
+def to_contrast(estimate: Estimate) -> Contrast:
+    """Return interval and p of an estimate by Student's t."""
     value, shrunken, maximum = estimate.value, estimate.shrunken, estimate.maximum
-    half_width = _half_width(errors, 0.05)
+    distribution = StudentT(shrunken, math.sqrt(estimate.variance), estimate.df)
+    half_width = distribution.standard_error * t95(estimate.df)
     # Shrinking must not push a bound past the value, nor the half-width past a possible score.
     low = min(value, max(-maximum, shrunken - half_width))
     high = max(value, min(maximum, shrunken + half_width))
-    return Contrast(value, low, high, _p(shrunken, errors))
-
-
-def _half_width(errors: Sequence[ErrorTerm], level: float) -> float:
-    """Return the root of the sum of the terms' squared half-widths."""
-    return math.hypot(
-        *(term.standard_error * -float(special.stdtrit(term.df, level / 2)) for term in errors)
-    )
-
-
-def _p(shrunken: float, errors: Sequence[ErrorTerm]) -> float:
-    """Return the level whose interval ends at 0."""
-    present = [term for term in errors if term.standard_error > 0]
-    if shrunken == 0 or not present:  # no error: all weights are 0
-        return 1.0
-    if len(present) == 1:
-        t = abs(shrunken) / present[0].standard_error
-        return 2 * float(special.stdtr(present[0].df, -t))
-
-    def excess(level: float) -> float:
-        return _half_width(present, level) - abs(shrunken)
-
-    if excess(SMALLEST_P) <= 0:
-        return SMALLEST_P
-    return float(optimize.brentq(excess, SMALLEST_P, 1.0, xtol=1e-14))
+    p = min(1.0, 2 * min(distribution.p_above(0.0), distribution.p_below(0.0)))
+    return Contrast(value, low, high, p, distribution)
 
 
 def combine(terms: Sequence[Term]) -> Estimate:

@@ -9,6 +9,10 @@ from numpy.typing import NDArray
 from scipy import special
 
 Z95 = float(special.ndtri(0.975))
+# Squared deviations that are added to those between questions, as if all answers to a question
+# agreed. Where 9 of 10 questions are nearly always failed and the others nearly always solved, a
+# sample of 30 may have none of the others: without a prior the interval says that all are alike.
+PRIOR = 1.0
 
 
 class Interval(NamedTuple):
@@ -42,15 +46,14 @@ def t95(df: float) -> float:
     return float(special.stdtrit(df, 0.975))
 
 
-def wilson(proportion: float, n: float) -> Interval:
-    """Return Wilson's interval of a proportion of `n` independent trials.
+def wilson(proportion: float, n: float, z: float = Z95) -> Interval:
+    """Return Wilson's interval of a proportion of `n` independent trials, by default at 95%.
 
     `n` may be an effective number. Unlike the normal interval it keeps its level near 0 and 1,
     where small models score.
     """
     if not n > 0:
         raise ValueError(f"n = {n}: an interval needs at least one trial")
-    z = Z95
     centre = (proportion + z * z / (2 * n)) / (1 + z * z / n)
     variance = proportion * (1 - proportion) / n + z * z / (4 * n * n)
     half_width = z / (1 + z * z / n) * math.sqrt(variance)
@@ -76,9 +79,7 @@ def effective_n_wilson(means: Sequence[float], answers: int) -> Interval:
     if n == 0:
         raise ValueError("an interval needs at least one question")
     mean = math.fsum(means) / n
-    # Near 0 or 1 the between-question variance is poorly estimated. One pseudo-question with
-    # squared deviation 1/4 biases the design effect upwards, which is conservative.
-    design_effect = (_squares(means, mean) + 0.25) / (n * mean * (1 - mean) + 0.25)
+    design_effect = (_squares(means, mean) + PRIOR) / (n * mean * (1 - mean) + PRIOR)
     return wilson(mean, min(n / design_effect, answers))
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from delta.stats import contrasts
-from delta.stats.contrasts import Contrast, CorrectCounts, ErrorTerm, Term, Weights
+from delta.stats.contrasts import Contrast, CorrectCounts, Estimate, Term, Weights
 from delta.stats.intervals import effective_n_wilson, group_mean, t95
 
 
@@ -26,11 +26,22 @@ class SeedScore(NamedTuple):
     between_seeds: float | None  # standard deviation of the seeds' scores; None with one seed
 
 
-def score_with_seeds(benchmarks: Sequence[CorrectCounts]) -> SeedScore:
+class SeedVariance(NamedTuple):
+    """The variance between seeds of a score, pooled over configurations, in squared fractions."""
+
+    between: float  # without the variance by sampled answers, which the questions' error has
+    total: float  # with it
+    df: int  # seeds less configurations
+
+
+def score_with_seeds(
+    benchmarks: Sequence[CorrectCounts], seed_variance: SeedVariance | None = None
+) -> SeedScore:
     """Return the mean over benchmarks and seeds with a 95% interval for other questions and seeds.
 
     The half-widths for questions (as in `group_mean`) and for seeds (Student's t) are added by
-    their squares. With one seed the interval is for other questions alone.
+    their squares. `seed_variance` is that of `pool_seed_variance`. Where it is None, that of these
+    seeds is taken, and with one seed the interval is for other questions alone.
     """
     intervals = []
     for answers in benchmarks:
@@ -38,25 +49,55 @@ def score_with_seeds(benchmarks: Sequence[CorrectCounts]) -> SeedScore:
         means = table.mean(axis=0).tolist()
         intervals.append(effective_n_wilson(means, table.size * answers.samples))
     mean = group_mean(intervals)
-    seeds, sd, adjusted = _between_seeds(benchmarks, _equal_weights(benchmarks))
-    if adjusted is None:
-        return SeedScore(*mean, seeds, None)
-    half_width = t95(seeds - 1) * adjusted / math.sqrt(seeds)
+    seeds, variance, residual = _seed_variances(benchmarks, _equal_weights(benchmarks))
+    if seed_variance is None:
+        if seeds == 1:
+            return SeedScore(*mean, seeds, None)
+        seed_variance = SeedVariance(max(0.0, variance - residual), variance, seeds - 1)
+    half_width = t95(seed_variance.df) * math.sqrt(seed_variance.between / seeds)
+    between = None if seeds == 1 else math.sqrt(variance)
     low = mean.value - math.hypot(mean.value - mean.low, half_width)
     high = mean.value + math.hypot(mean.high - mean.value, half_width)
-    return SeedScore(mean.value, max(0.0, low), min(1.0, high), seeds, sd)
+    return SeedScore(mean.value, max(0.0, low), min(1.0, high), seeds, between)
+
+
+def pool_seed_variance(
+    configurations: Sequence[Sequence[CorrectCounts]],
+    benchmark_weights: Sequence[float] | None = None,
+) -> SeedVariance | None:
+    """Return the variance between seeds, pooled over all configurations of several seeds.
+
+    It is that of the score that a contrast uses: the sum of the benchmarks by `benchmark_weights`,
+    without which they have equal weights. Training is assumed to vary equally in all
+    configurations. None where no configuration has two seeds.
+    """
+    between, total, df = 0.0, 0.0, 0
+    for benchmarks in configurations:
+        weights = benchmark_weights or _equal_weights(benchmarks)
+        seeds, variance, residual = _seed_variances(benchmarks, weights)
+        between += (seeds - 1) * (variance - residual)
+        total += (seeds - 1) * variance
+        df += seeds - 1
+    return SeedVariance(max(0.0, between / df), total / df, df) if df else None
 
 
 def contrast_with_seeds(
     configurations: Sequence[Sequence[CorrectCounts]],
     weights: Weights,
     benchmark_weights: Sequence[float] | None = None,
+    *,
+    trained: Sequence[bool] | None = None,
+    seed_variance: SeedVariance | None = None,
 ) -> Contrast:
     """Return the contrast of a group's mean between configurations of one or more seeds each.
 
     `weights` has one for each configuration: [1, -1] compares the first with the second. All have
-    the same benchmarks in the same order. A configuration with one seed adds no variance for
-    seeds: right for a base model, which was not trained, and too narrow for a policy.
+    the same benchmarks in the same order.
+
+    `trained` says which configurations another training would change: not a base model. Those of
+    several seeds are taken where it is None. `seed_variance` is that of `pool_seed_variance` with
+    the same `benchmark_weights`; where it is None, the configurations at hand are pooled. Every
+    trained configuration has it, also one of a single seed.
 
     Without `benchmark_weights` the benchmarks have equal weights, which sum to 1. Weights
     1/3 1/3 1/3 -1/2 -1/2 compare two groups: the trend in STEM less the trend in math.
@@ -64,12 +105,36 @@ def contrast_with_seeds(
     if benchmark_weights is None:
         benchmark_weights = _equal_weights(configurations[0])
     estimate = contrasts.combine(_terms(configurations, weights, benchmark_weights))
-    errors = [ErrorTerm(math.sqrt(estimate.variance), estimate.df)]
-    for answers, weight in zip(configurations, weights, strict=True):
-        seeds, _, adjusted = _between_seeds(answers, benchmark_weights)
-        if adjusted is not None:
-            errors.append(ErrorTerm(abs(weight) * adjusted / math.sqrt(seeds), seeds - 1))
-    return contrasts.to_contrast(estimate, errors)
+    if seed_variance is None:
+        seed_variance = pool_seed_variance(configurations, benchmark_weights)
+    if seed_variance is None:
+        return contrasts.to_contrast(estimate)
+    seeds = [len(_proportions(benchmarks[0])) for benchmarks in configurations]
+    if trained is None:
+        trained = [number > 1 for number in seeds]
+    factor = math.fsum(
+        weight**2 / number
+        for weight, number, is_trained in zip(weights, seeds, trained, strict=True)
+        if is_trained
+    )
+    between, total, df = seed_variance
+    return add_seed_variance(estimate, [SeedVariance(factor * between, factor * total, df)])
+
+
+def add_seed_variance(estimate: Estimate, parts: Sequence[SeedVariance]) -> Contrast:
+    """Return the contrast of an estimate to whose variance that of seeds is added.
+
+    Each part is from a pool of its own: the pool's variance times the sum of w² / n over the
+    trained configurations, of weight w and n seeds. Satterthwaite's degrees of freedom: the error
+    of a part is that of its total, from which the variance by sampled answers is subtracted.
+    """
+    by_seeds = math.fsum(part.between for part in parts)
+    variance = estimate.variance + by_seeds
+    squares = estimate.variance**2 / estimate.df
+    squares += math.fsum(part.total**2 / part.df for part in parts)
+    df = max(1.0, variance**2 / squares) if squares > 0 else 1.0
+    result = contrasts.to_contrast(estimate._replace(variance=variance, df=df))
+    return result._replace(seed_error=math.sqrt(by_seeds))
 
 
 def _equal_weights(benchmarks: Sequence[CorrectCounts]) -> list[float]:
@@ -96,25 +161,24 @@ def _terms(
     return terms
 
 
-def _between_seeds(
+def _seed_variances(
     benchmarks: Sequence[CorrectCounts], weights: Sequence[float]
-) -> tuple[int, float | None, float | None]:
-    """Return the number of seeds, their scores' standard deviation, and the adjusted one.
+) -> tuple[int, float, float]:
+    """Return the number of seeds, the variance of their scores, and its part by sampled answers.
 
-    Seeds that trained equal models would still differ, because each samples its own answers. The
-    adjusted deviation leaves out that variance, which is the residual one.
+    Seeds that trained equal models would still differ, because each samples its own answers. Both
+    variances are 0 for one seed.
     """
     tables = [_proportions(answers) for answers in benchmarks]
     if len({len(table) for table in tables}) != 1:
         raise ValueError("benchmarks have different numbers of seeds; expected the same in all")
     seeds = len(tables[0])
     if seeds == 1:
-        return 1, None, None
+        return 1, 0.0, 0.0
     weighted = list(zip(weights, tables, strict=True))
     scores = np.sum([weight * table.mean(axis=1) for weight, table in weighted], axis=0)
-    variance = float(scores.var(ddof=1))
     residual = math.fsum(weight**2 * _residual_variance(table) for weight, table in weighted)
-    return seeds, math.sqrt(variance), math.sqrt(max(0.0, variance - residual))
+    return seeds, float(scores.var(ddof=1)), residual
 
 
 def _residual_variance(table: NDArray[np.float64]) -> float:

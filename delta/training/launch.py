@@ -20,6 +20,7 @@ from delta.core import permissions, processes
 from delta.core.console import Console
 from delta.core.errors import InputError
 from delta.core.machine import cpu
+from delta.core.schemas import SIDES
 from delta.core.types import Counts, Row
 from delta.training import checkpoints, first_margin
 from delta.training.config import TrainParams
@@ -204,6 +205,7 @@ def _summarize(params: TrainParams, folder: Path, result: dict[str, Any]) -> Cou
     }
     if "rewards/margins" in logged[-1]:
         counts["last_margin"] = round(float(logged[-1]["rewards/margins"]), 4)
+    counts["logps"] = _logged_logps(logged)
     counts |= first_margin.find(result["log"])
     counts |= {"converged_at": None, "chosen_step": counts["steps"]}
     curve = checkpoints.held_out_curve(result["log"])
@@ -214,6 +216,19 @@ def _summarize(params: TrainParams, folder: Path, result: dict[str, Any]) -> Cou
         chosen = next(point for point in curve[::-1] if point.step == counts["chosen_step"])
         counts["held_out_loss"] = round(chosen.loss, 4)
     return counts | {"options": result["options"]}
+
+
+def _logged_logps(logged: checkpoints.Log) -> Counts | None:
+    """Return TRL's mean log-probability of a trace (nats) at the first and the last logged step.
+
+    The two steps have different pairs. KTO may log one side only. None for SFT, which logs none.
+    """
+    sides: Counts = {}
+    for side in SIDES:
+        values = [entry[f"logps/{side}"] for entry in logged if f"logps/{side}" in entry]
+        if values:
+            sides[side] = {"first": round(values[0], 4), "last": round(values[-1], 4)}
+    return sides or None
 
 
 def main(argv: list[str]) -> None:

@@ -73,7 +73,7 @@ def _compute_in_processes(
     threads = max(1, len(os.sched_getaffinity(0)) // len(places))
     spawn = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
     pools = [
-        ProcessPool(max_workers=1, context=spawn, initializer=_start, initargs=[threads])
+        ProcessPool(max_workers=1, context=spawn, initializer=start_process, initargs=[threads])
         for _ in places
     ]
     arguments = (base, params.dtype, params.bf16)
@@ -99,7 +99,8 @@ def _compute_in_processes(
             pool.join()
 
 
-def _start(threads: int) -> None:
+def start_process(threads: int) -> None:
+    """Begin a process that computes on a GPU for this one."""
     processes.end_with_parent(signal.SIGKILL)  # else it would hold a GPU after a killed stage
     torch.set_num_threads(threads)
 

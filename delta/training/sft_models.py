@@ -56,6 +56,12 @@ class SftModelParams(StrictModel):
     seed: Annotated[int, Field(ge=0)]
 
     @property
+    def max_problems(self) -> int:
+        """Return the number of problems before those of benchmarks are dropped."""
+        sources = (source.arithmetic for source in self.problems.values())
+        return sum(source.problems for source in sources if source is not None)
+
+    @property
     def recipe(self) -> str:
         """Return what is done with the base, in a few words."""
         batch = self.per_device_train_batch_size * self.gradient_accumulation_steps

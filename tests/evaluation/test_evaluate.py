@@ -27,6 +27,9 @@ def score_of(*outcomes: tuple[str, ...]) -> dict[str, Any]:
             "outcome": outcome,
             "finish_reason": "stop",
             "reason": None if outcome == "correct" else "no_box",
+            "extracted": "7" if outcome == "correct" else None,
+            "flexible_outcome": outcome,
+            "completion_tokens": 40,
         }
         for question, answers in enumerate(outcomes)
         for outcome in answers
@@ -44,6 +47,8 @@ def test_a_score_has_its_interval_and_both_standard_errors() -> None:
     assert (result["value"], result["error"], result["error_within"]) == (0.75, 0.25, 0.25)
     assert result["low"] < 0.75 < result["high"]
     assert (result["n"], result["samples"], result["reasons"]) == (2, 2, {"no_box": 1})
+    assert (result["asked_form"], result["right_if_asked_form"]) == (0.75, 1.0)
+    assert (result["right_any_form"], result["mean_tokens"]) == (0.75, 40.0)
 
 
 def test_an_ungradable_answer_is_not_correct_and_is_counted() -> None:

@@ -204,7 +204,7 @@ def test_the_papers_grids_have_its_numbers_of_runs_three_times() -> None:
         "dose": 5,
         "outcome-matched": 2,
     }
-    # Shared: DPO on s1-7B (figures 1 and 2) and on s1-32B (figure 2 and full), both with the largest
+    # Shared: DPO on s1-7B (figures 1 and 2), on s1-32B (figure 2 and full), and both with the large
     # gap (top, bottom and gap-by-delta).
     assert len({spec.key for runs in by_name.values() for spec in runs}) == 3 * (53 - 4)
 

@@ -64,6 +64,7 @@ def answer_row(benchmark: str, number: int, sample: int, text: str) -> Row:
         "reason": None if is_right else "no_box",
         "flexible_outcome": "correct" if is_right or "perhaps" in text else "incorrect",
         "finish_reason": "stop" if is_right else "length",
+        "completion_tokens": len(text.split()),
     }
 
 

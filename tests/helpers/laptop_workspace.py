@@ -28,7 +28,7 @@ from delta.experiments import results
 from delta.experiments.grid import ExperimentParams, expand_grid, with_changes
 from delta.experiments.results import AnswerCounts
 from delta.judging.rubric import DIMENSIONS
-from stages import analyze, report, select, summary
+from stages import analyze, certify, report, select, summary
 from tests.helpers.import_closure import ROOT
 
 PROBLEMS = 53
@@ -60,7 +60,7 @@ def write_workspace(
         shutil.copytree(ROOT / "metrics/runs", paths.RUNS, dirs_exist_ok=True)
         _write_results(own or {})
         _write_traces()
-        for stage in (select, analyze):
+        for stage in (select, analyze, certify):
             stage.main(Console(io.StringIO()))
         _write_counts()
         for model, scores in (SCORES | {"policy": policy or SCORES["policy"]}).items():
@@ -241,4 +241,5 @@ def _answer(model: str, task: str, gold: str, right: bool, source: random.Random
         answer = {"outcome": "incorrect", "extracted": None, "reason": "no_box"}
         finish = "stop"
     flexible = "correct" if right else "incorrect"
-    return answer | {"text": text, "finish_reason": finish, "flexible_outcome": flexible}
+    answer |= {"text": text, "finish_reason": finish, "flexible_outcome": flexible}
+    return answer | {"completion_tokens": len(text.split())}

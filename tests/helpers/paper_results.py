@@ -1,8 +1,9 @@
 """A report context in which every result is as in the paper.
 
 It uses the numbers that the paper prints and, where it prints none, numbers that fit its text.
-Answers are derived from scores: of 10,000 questions a run answers the easiest ones correctly, so
-runs are paired and intervals narrow. Gains are in points over the base.
+Answers are derived from scores: of 4,000 questions a run answers the easiest ones correctly, so
+runs are paired and intervals narrow. Gains are in points over the base. Every training has three
+seeds, whose gains differ by SEED_STEP.
 """
 
 import functools
@@ -16,7 +17,13 @@ import numpy as np
 from delta.core.types import Row
 from delta.experiments.results import AnswerCounts, Result
 from delta.judging.rubric import DIMENSIONS
-from delta.report.context import ModelScores, Provenance, ReportContext, Run
+from delta.report.context import (
+    GeneratorFacts,
+    ModelScores,
+    Provenance,
+    ReportContext,
+    Run,
+)
 from delta.report.paper.numbers import read_numbers
 from delta.stats.intervals import wilson
 from tests.helpers.this_run import example_run
@@ -39,7 +46,7 @@ GROUPS = {
     "livecodebench": "code",
 }
 SAMPLES = {"amc23": 16, "aime24": 16, "aime25": 16}
-QUESTIONS = dict.fromkeys(GROUPS, 10_000)
+QUESTIONS = dict.fromkeys(GROUPS, 4_000)
 REAL_SIZES = {
     "math-500": 500,
     "gsm8k": 1319,
@@ -63,7 +70,7 @@ FIGURE_1: dict[tuple[str, str], Gains] = {
     ("dpo", "weak"): (1.6, 3.0, 0.4, 0.5),
     ("dpo", "strong"): (1.7, 3.2, 0.6, 0.7),
 }
-DPO_STEM = (0.4, 0.9, 1.2, 1.5, 1.9, 2.3)
+DPO_STEM = (0.2, 0.6, 0.8, 1.0, 1.3, 1.7)
 DPO_CODE = (0.5, 1.3, 2.0, 2.6, 3.3, 4.1)
 # Math: the base at "∼71.1", the best at 73.0 and the worst at 71.9; STEM as printed over 56.65.
 FIGURE_3: dict[str, Gains] = {
@@ -73,33 +80,37 @@ FIGURE_3: dict[str, Gains] = {
     "incorrect-correct": (1.2, 1.2, 56.63 - 56.65, 0.1),
 }
 FIGURE_4: dict[str, tuple[Gains, Gains, Gains]] = {
-    "step_coherence": ((2.0, 2.32, 0.79, 0.5), (2.1, 3.0, 1.15, 0.9), (2.2, 3.7, 1.4, 1.4)),
+    "step_coherence": ((2.0, 2.32, 0.6, 0.5), (2.1, 3.0, 1.15, 0.9), (2.2, 3.7, 1.4, 1.4)),
     "strategy_coherence": ((1.8, 2.1, 0.845, 0.5), (1.9, 2.8, 1.0, 0.8), (2.0, 3.5, 1.25, 1.2)),
     "factuality": ((1.6, 1.9, 0.6, 0.4), (1.7, 2.5, 0.9, 0.8), (1.8, 3.3, 1.1, 1.1)),
     "computational_precision": (
-        (1.7, 1.95, 0.65, 0.4),
+        (1.7, 1.95, 0.6, 0.4),
         (1.75, 2.6, 0.95, 0.8),
         (1.9, 3.4, 1.15, 1.1),
     ),
     "signal_to_noise": ((1.5, 1.8, 0.5, 0.3), (1.6, 2.4, 0.8, 0.7), (1.7, 3.1, 1.05, 1.0)),
 }
+TOP: Gains = (1.9, 2.2, 0.75, 0.5)  # the smallest set, by the mean delta
+SEEDS = ("1", "2", "3")
+SEED_STEP = 0.05
 SIZES = ("1000", "2500", "5000")
 OVERLAPS = {"1000": 45.0, "2500": 60.0, "5000": 74.0}  # where the paper prints none
 GROUP_ORDER = ("easy", "hard", "stem", "code", "other")
 
 
-def trained_result(gains: Gains, questions: dict[str, int]) -> Result:
+def trained_result(
+    gains: Gains, questions: dict[str, int], name: str, seeds: dict[str, Any]
+) -> Result:
     by_group = dict(zip(GROUP_ORDER, (*gains, 0.0), strict=True))
     scores = {
         name: (NUMBERS["table-2"]["scores"][BASE].get(name, 50.0) + by_group[group]) / 100
         for name, group in _groups(questions).items()
     }
     answers = {name: answer_counts(name, score, questions[name]) for name, score in scores.items()}
-    key = "-".join(str(gain) for gain in gains)
     return Result(
-        key=key,
-        name=f"run-{key}",
-        changes={},
+        key=name,
+        name=f"run-{name}",
+        changes=seeds,
         commit="a" * 40,
         date="2026-11-21",
         seconds=60,
@@ -131,39 +142,62 @@ def _groups(questions: dict[str, int]) -> dict[str, str]:
     return {name: GROUPS.get(name, "other") for name in questions}
 
 
+def seeded(
+    experiment: str, axes: dict[str, str], gains: Gains, questions: dict[str, int]
+) -> list[Run]:
+    """Return the three trainings of a configuration; their mean gain is `gains`.
+
+    The seeds of `random` draw the pairs too.
+    """
+    runs = []
+    for place, seed in zip((-1, 0, 1), SEEDS, strict=True):
+        seeds = {"train.seed": int(seed)}
+        if experiment == "random":
+            seeds["selector.seed"] = int(seed)
+        name = "-".join((experiment, *axes.values(), seed))
+        moved = _less(gains, SEED_STEP * place)
+        runs.append(Run(axes | {"seed": seed}, trained_result(moved, questions, name, seeds)))
+    return runs
+
+
 def paper_context(questions: dict[str, int] = QUESTIONS) -> ReportContext:
-    def run(gains: Gains, **axes: str) -> Run:
-        return Run(axes, trained_result(gains, questions))
+    def runs(experiment: str, gains: Gains, **axes: str) -> list[Run]:
+        return seeded(experiment, axes, gains, questions)
 
     return ReportContext(
         this_run=example_run(_groups(questions), BASE),
         experiments={
             "figure-1": [
-                run(gains, method=method, pairs=pairs)
+                run
                 for (method, pairs), gains in FIGURE_1.items()
+                for run in runs("figure-1", gains, method=method, pairs=pairs)
             ],
             "figure-2": [
-                run(gains, method=method, chosen=chosen)
+                run
                 for method, loss in (("dpo", 0.0), ("kto", 0.35))
                 for chosen, gains in _by_chosen_generator(loss)
+                for run in runs("figure-2", gains, method=method, chosen=chosen)
             ],
-            "figure-3": [run(gains, pairs=pairs) for pairs, gains in FIGURE_3.items()],
+            "figure-3": [
+                run
+                for pairs, gains in FIGURE_3.items()
+                for run in runs("figure-3", gains, pairs=pairs)
+            ],
             "figure-4": [
-                run(gains, by=by, k=k)
+                run
                 for by in DIMENSIONS
                 for k, gains in zip(SIZES, FIGURE_4[by], strict=True)
+                for run in runs("figure-4", gains, by=by, k=k)
             ],
             "random": [
-                run(_less(FIGURE_4["signal_to_noise"][place], 0.4 + seed / 50), k=k, seed=str(seed))
+                run
                 for place, k in enumerate(SIZES)
-                for seed in (1, 2, 3)
+                for run in runs("random", _less(FIGURE_4["signal_to_noise"][place], 0.44), k=k)
             ],
-            "bottom": _controls(1.0, questions),
-            "length-matched": _controls(0.5, questions),
-            "seeds": [
-                run(_less(FIGURE_4["step_coherence"][2], seed / 20), seed=str(seed))
-                for seed in (1, 2, 3)
-            ],
+            "full": runs("full", (1.98, 3.575, DPO_STEM[4], DPO_CODE[4])),
+            "top": runs("top", TOP, by="mean", k="1000"),
+            "bottom": runs("bottom", _less(TOP, 1.0), by="mean", k="1000"),
+            "length-matched": runs("length-matched", _less(TOP, 0.5), by="mean", k="1000"),
         },
         models=_models(questions),
         base=BASE,
@@ -186,6 +220,9 @@ def paper_context(questions: dict[str, int] = QUESTIONS) -> ReportContext:
             {"nemotron-8b": "54641c1611fcff44fa4865626462445e0a153fc7"},
             {"problems": 16500, "pairs": 16500},
         ),
+        generators={name: GeneratorFacts(name, None) for name in (WEAK, *CHOSEN)},
+        base_model=BASE,
+        weak_pair=("s1-7b", WEAK),
     )
 
 
@@ -200,14 +237,6 @@ def _by_chosen_generator(loss: float) -> list[tuple[str, Gains]]:
 def _less(gains: Gains, loss: float) -> Gains:
     easy, hard, stem, code = (round(gain - loss, 4) for gain in gains)
     return easy, hard, stem, code
-
-
-def _controls(loss: float, questions: dict[str, int]) -> list[Run]:
-    return [
-        Run({"by": by, "k": k}, trained_result(_less(gains, loss), questions))
-        for by in DIMENSIONS
-        for k, gains in zip(SIZES, FIGURE_4[by], strict=True)
-    ]
 
 
 def _models(questions: dict[str, int]) -> dict[str, ModelScores]:
@@ -265,6 +294,7 @@ def _overlaps() -> list[Row]:
                     "pairs": 16500,
                     "why": None,
                     "overlap": round(overlap, 1),
+                    "overlap_own_ties": round(overlap, 1),
                     "chance": chance,
                     "chance_low": chance - 1,
                     "chance_high": chance + 1,
@@ -277,13 +307,18 @@ def _overlaps() -> list[Row]:
 def shuffled(context: ReportContext, seed: int) -> ReportContext:
     """Return the same numbers in other places.
 
-    Every run and the base get the scores of some other run; deltas and overlaps move likewise.
+    Every configuration and the base get the scores of some other one; deltas and overlaps too.
     """
     source = random.Random(seed)
-    runs = [run for runs in context.experiments.values() for run in runs]
-    results: list[Any] = [run.result for run in runs] + [context.models[context.base]]
+    seeds = len(SEEDS)
+    results: list[list[Any]] = [[context.models[context.base]] * seeds]
+    for runs in context.experiments.values():
+        results += [
+            [run.result for run in runs[place : place + seeds]]
+            for place in range(0, len(runs), seeds)
+        ]
     source.shuffle(results)
-    remaining = iter(results)
+    remaining = itertools.chain.from_iterable(results)
     experiments = {
         name: [Run(run.axes, next(remaining)) for run in runs]
         for name, runs in context.experiments.items()
@@ -295,7 +330,7 @@ def shuffled(context: ReportContext, seed: int) -> ReportContext:
         experiments=experiments,
         models=context.models | {context.base: base},
         deltas=_shuffled_rows(context.deltas, ("delta", "low", "high"), source),
-        overlaps=_shuffled_rows(context.overlaps, ("overlap",), source),
+        overlaps=_shuffled_rows(context.overlaps, ("overlap", "overlap_own_ties"), source),
     )
 
 

@@ -17,6 +17,7 @@ OUTS = {
         "data/counts/judge/{}.json",
         "data/counts/second/{}.json",
     ],
+    "certify": ["data/counts/certify.json"],
     "pair": ["data/pairs.parquet", "data/counts/pair.json"],
     "select": [
         "data/selected.parquet",

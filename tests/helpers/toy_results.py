@@ -12,14 +12,18 @@ GROUP = "easy"
 def toy_context(correct: dict[str, int]) -> ReportContext:
     """Return a context with a base and runs that answer so many questions of "sums" correctly.
 
-    Each answers the easiest questions correctly. `correct` must name "base".
+    Each answers the easiest questions correctly, with both seeds. `correct` must name "base".
     """
     results = {name: model_scores(number) for name, number in correct.items()}
     base = results.pop("base")
     return ReportContext(
         this_run=example_run({"sums": GROUP}),
         experiments={
-            "figure-1": [Run({"pairs": name}, result) for name, result in results.items()]
+            "figure-1": [
+                Run({"pairs": name, "seed": seed}, result)
+                for name, result in results.items()
+                for seed in ("1", "2")
+            ]
         },
         models={"base": base},
         base="base",

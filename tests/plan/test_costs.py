@@ -11,8 +11,10 @@ from delta.core import paths
 from delta.core.params import read_all, validate
 from delta.plan import costs, render_needs, resources, speeds
 from delta.plan.costs import Cost, Tokens
+from delta.plan.dvc_state import Stage
 from delta.plan.model_sizes import KNOWN_MODELS, SHAPES, Size, size_of_folder, size_of_known, sizes
 from delta.plan.requests import RequestGroup, Workspace
+from delta.plan.sft_costs import sft_costs
 from delta.plan.speeds import Gpu, Lengths, Rates
 from delta.training.config import TrainParams
 from tests.helpers.import_closure import ROOT
@@ -158,7 +160,7 @@ def test_the_wall_time_adds_the_starts_of_engines_and_the_other_stages() -> None
         hours_of("evaluate", "zero-shot sums", 0, 0.0),  # all cached: no engine
     ]
     training = costs.TrainingCost(4, "exact", hours=1.0)
-    time = costs.wall_time(LAPTOP, 10, requests, training)
+    time = costs.wall_time(LAPTOP, 10, requests, [training])
     assert time is not None
     assert (time.engines, time.others) == (2, 8)
     assert time.hours * 3_600 == pytest.approx(2 * 3_600 + 2 * 28 + 8 * 4)
@@ -166,10 +168,10 @@ def test_the_wall_time_adds_the_starts_of_engines_and_the_other_stages() -> None
 
 def test_the_wall_time_is_unknown_with_a_part_or_at_a_server() -> None:
     unknown = [hours_of("generate", "zero-shot", 5, None)]
-    assert costs.wall_time(LAPTOP, 10, unknown, None) is None
+    assert costs.wall_time(LAPTOP, 10, unknown, []) is None
     known = [hours_of("generate", "zero-shot", 5, 0.5)]
-    assert costs.wall_time(params_with(), 10, known, None) is None  # its models are at a server
-    assert costs.wall_time(LAPTOP, 0, known, None) is None  # DVC did not say what runs
+    assert costs.wall_time(params_with(), 10, known, []) is None  # its models are at a server
+    assert costs.wall_time(LAPTOP, 0, known, []) is None  # DVC did not say what runs
 
 
 VLLM = params_with().engine.vllm.model_copy(update={"gpu_memory_utilization": 0.9})
@@ -263,3 +265,19 @@ def test_an_unknown_model_has_no_size() -> None:
     assert unknown == {MODEL: None, "policy": None}
     part = render_needs.memory_section(params, [], unknown, H100, trains=True)
     assert part.not_checked == [f"memory for {MODEL}: its size is known once it is fetched"]
+
+
+def test_a_model_trained_on_worked_solutions_takes_the_hours_of_its_steps() -> None:
+    # warm of the laptop profile: 12 steps of 4 rows with 200 tokens at most, 135M parameters.
+    warm = LAPTOP.sft_models["warm"]
+    known = sizes(LAPTOP)["warm"]
+    assert known is not None
+    (cost,) = sft_costs(
+        Workspace(LAPTOP, {"sft@early": Stage("sft@early", (), (), data_changed=False)}),
+        {"warm": known},
+        H100,
+    ).values()
+    assert warm.max_problems == cost.pairs == 48
+    assert cost.tokens == 12 * 4 * min(warm.max_length, 200)
+    flop = 6 * 1.05 * known.parameters * cost.tokens
+    assert cost.hours == pytest.approx(flop / 9e10 / 3_600)

@@ -40,7 +40,7 @@ def asked(stage: str, model: str, gpu_hours: float) -> Cost:
 def spent(params: Params, costs_: list[Cost], gpus: int) -> dict[str, tuple[float, int]]:
     """Return hours and busy GPUs of the stages that ask, with all models fetched."""
     workspace = Workspace(params, up_to_date(*(f"fetch@{name}" for name in params.models)))
-    found = hours.node_hours(workspace, costs_, None, sizes(params), gpus)
+    found = hours.node_hours(workspace, costs_, None, sizes(params), gpus, {})
     assert found is not None
     return {step.name: (step.hours, step.busy) for step in found.steps if step.busy}
 
@@ -100,8 +100,8 @@ def test_a_node_is_billed_whole_and_the_plan_says_what_would_lower_it() -> None:
 def test_hours_with_unknown_parts_are_not_known() -> None:
     paper = profile("paper")
     unknown = [asked("generate", "s1-3b", 1)._replace(hours=None)]
-    assert hours.node_hours(Workspace(paper, {}), unknown, None, {}, 8) is None
-    assert hours.node_hours(Workspace(paper, {}), [], TrainingCost(None, ""), {}, 8) is None
+    assert hours.node_hours(Workspace(paper, {}), unknown, None, {}, 8, {}) is None
+    assert hours.node_hours(Workspace(paper, {}), [], TrainingCost(None, ""), {}, 8, {}) is None
     section = render.hours_section(paper, None, [], "")
     assert section.lines == []
     assert section.not_checked == [
@@ -116,7 +116,7 @@ def test_a_model_that_needs_more_gpus_than_the_node_has_is_in_the_way() -> None:
     workspace = Workspace(paper, up_to_date(*(f"fetch@{name}" for name in paper.models)))
     work = [asked("evaluate", "nemotron-49b", 4), asked("evaluate", "s1-3b", 4)]
     training = TrainingCost(1_000, "exact", 1_000, 1e6, hours=16)
-    node = hours.node_hours(workspace, work, training, sizes(paper), 2)
+    node = hours.node_hours(workspace, work, training, sizes(paper), 2, {})
     assert node is not None
     # neither its engine's start nor the checkpoints of a training that needs eight
     assert {step.name for step in node.steps} == {"evaluate", "starts", "grading"}
@@ -176,7 +176,7 @@ def planned(params: Params, gpu: Gpu, gpus: int, *settled: str) -> NodeHours:
     groups = [count_requests(workspace, item, 1.0) for item in pending_requests(workspace)]
     requests = [costs.request_cost(params, group, known[group.model], gpu) for group in groups]
     training = costs.training_cost(workspace, known[params.train.base], gpu)
-    found = hours.node_hours(workspace, requests, training, known, gpus)
+    found = hours.node_hours(workspace, requests, training, known, gpus, {})
     assert found is not None
     return found
 
@@ -250,7 +250,7 @@ def test_training_without_bf16_is_on_the_same_gpus_in_float32(
     assert hours_of(params) == pytest.approx(hours_of(bf16) * 989 / 67)
     cost = costs.training_cost(Workspace(params, {}), known[params.train.base], h100)
     assert "GPU h" in render.training_section(params, cost).lines[1]
-    assert render.total_section(params, [], cost).lines[0].endswith("GPU h of training.")
+    assert render.total_section(params, [], [cost]).lines[0].endswith("GPU h of training.")
     rows = render_needs.memory_section(params, [], known, h100, trains=True).lines
     assert "for 32,768 tokens" in rows[-1]  # of a GPU, not of this machine
     assert "does not fit" in str(

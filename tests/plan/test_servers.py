@@ -81,7 +81,7 @@ def test_each_model_has_a_line_with_its_server_and_its_bill(
         [MODEL, "this", "run's", "engine", "100", "0", "100", "exact", "-", "-"],
         ["judge-api", "openai", "40,010", "10", "40,000", "exact", "35.20", "92.80"],
     ]
-    (total,) = render.total_section(params, priced(params, *items), None).lines
+    (total,) = render.total_section(params, priced(params, *items), []).lines
     assert total.endswith(", 35.20 USD to servers (at most 92.80).")
     assert (section.blocks, section.not_checked) == ([], [])
 
@@ -90,7 +90,7 @@ def test_without_servers_there_is_no_bill() -> None:
     params = params_of(content_with(URL))
     section = render.server_section(params, priced(params, IN_PROCESS))
     assert (section.lines, section.blocks) == ([], [])
-    (total,) = render.total_section(params, priced(params, IN_PROCESS), None).lines
+    (total,) = render.total_section(params, priced(params, IN_PROCESS), []).lines
     assert total.endswith(" of training.")
 
 

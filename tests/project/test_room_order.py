@@ -20,7 +20,17 @@ ROOMS = (
         "pairing",
         "training",
     ),
-    *("evaluation", "analysis", "experiments", "check", "report", "export", "plan", "cli"),
+    *(
+        "evaluation",
+        "certificate",
+        "analysis",
+        "experiments",
+        "check",
+        "report",
+        "export",
+        "plan",
+        "cli",
+    ),
 )
 FILES = {"__init__.py", "__main__.py", "check.py"}
 MODULES = {

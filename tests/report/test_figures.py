@@ -9,9 +9,10 @@ from matplotlib.figure import Figure
 from delta.core.types import Row
 from delta.experiments.results import Result
 from delta.report.context import ReportContext, Run
-from delta.report.figures import data, panels, paper
+from delta.report.figures import data, further_figures, panels, paper
 from delta.report.figures.style import DASHES, HATCHES, MARKERS
 from delta.report.figures.svg import SERIES
+from delta.report.figures.values import Values
 from tests.helpers.paper_results import REAL_SIZES, paper_context
 from tests.helpers.toy_results import model_scores, toy_context
 
@@ -22,7 +23,7 @@ def context() -> ReportContext:
 
 
 def test_rows_are_in_percent_and_in_the_profiles_order(context: ReportContext) -> None:
-    rows = data.figure_1_rows(context)
+    rows = data.figure_1_rows(Values(context))
     assert [(row["domain"], row["method"], row["pairs"]) for row in rows][:3] == [
         ("easy", "sft", "weak"),
         ("easy", "sft", "strong"),
@@ -31,12 +32,16 @@ def test_rows_are_in_percent_and_in_the_profiles_order(context: ReportContext) -
     # With 40 and with 500 questions a gain of -4 is exact only to a question.
     assert rows[0]["gain"] == pytest.approx(-4.0, abs=0.2)
     assert rows[0]["low"] < -4.0 < rows[0]["high"]
+    assert {row["seeds"] for row in rows} == {3}
 
 
 def test_figure_4_ends_with_all_pairs_and_has_random_pairs_as_a_sixth_dimension(
     context: ReportContext,
 ) -> None:
-    hard = [row for row in data.figure_4_rows(context) if row["domain"] == "hard"]
+    full = [run for run in context.runs("figure-2") if run.axes["chosen"] == context.chosen]
+    full = [Run({"seed": run.axes["seed"]}, run.result) for run in full[:3]]  # by DPO
+    context = replace(context, experiments=context.experiments | {"full": full})
+    hard = [row for row in data.figure_4_rows(Values(context)) if row["domain"] == "hard"]
     assert [row["k"] for row in hard if row["by"] == "factuality"] == [
         "1000",
         "2500",
@@ -44,17 +49,16 @@ def test_figure_4_ends_with_all_pairs_and_has_random_pairs_as_a_sixth_dimension(
         "all",
     ]
     assert [row["k"] for row in hard if row["by"] == "random"] == ["1000", "2500", "5000"]
-    assert {row["score"] for row in hard if row["k"] == "all"} == {60.03}
+    assert {row["score"] for row in hard if row["k"] == "all"} == {60.01}
     assert {row["base"] for row in hard} == {56.45}
 
 
 def test_seeds_are_one_row_with_their_standard_deviation(context: ReportContext) -> None:
-    rows = [row for row in data.control_rows(context) if row["control"] == "seeds"]
-    assert [(row["domain"], row["seeds"]) for row in rows] == [
-        ("easy", 3),
-        ("hard", 3),
-        ("stem", 3),
-        ("code", 3),
+    rows = [row for row in data.control_rows(Values(context)) if row["control"] == "random"]
+    assert [(row["domain"], row["k"], row["seeds"]) for row in rows] == [
+        (domain, k, 3)
+        for domain in ("easy", "hard", "stem", "code")
+        for k in ("1000", "2500", "5000")
     ]
     assert all(row["spread"] > 0 for row in rows)
 
@@ -65,9 +69,9 @@ def test_a_missing_run_is_counted_and_has_no_score(context: ReportContext) -> No
         for place, run in enumerate(context.runs("figure-2"))
     ]
     fewer = replace(context, experiments=context.experiments | {"figure-2": runs})
-    assert fewer.count_missing(["figure-2"]) == (3, 12)
+    assert fewer.count_missing(["figure-2"]) == (3, 36)
     easy = [row for row in data.build_rows(fewer)["figure-2"] if row["domain"] == "easy"]
-    assert [row["score"] is None for row in easy] == [True] * 3 + [False] * 9
+    assert [row["score"] is None for row in easy] == [True] + [False] * 11
     assert easy[0]["low"] is None
     assert easy[0]["base"] is not None
 
@@ -95,7 +99,7 @@ def test_figure_3_has_the_mean_delta_of_each_set_of_pairs() -> None:
 
 def test_a_score_of_cut_answers_is_marked_in_the_rows_and_in_the_picture(tmp_path: Path) -> None:
     context = toy_context({"base": 8, "weak": 12, "strong": 20})
-    run = context.runs("figure-1")[1]
+    run = context.runs("figure-1")[-1]
     assert run.result is not None
     run.result.scores["sums"]["truncated"] = 4  # of 40: 10%
     runs = [Run({"method": "dpo"} | run.axes, run.result) for run in context.runs("figure-1")]
@@ -128,9 +132,10 @@ def test_a_figure_without_any_result_has_no_rows_and_is_not_drawn(
         name: [Run(run.axes, None) for run in runs] for name, runs in context.experiments.items()
     }
     rows = data.build_rows(replace(context, experiments=runs, overlaps=[]))
-    empty: dict[str, list[Row]] = {name: [] for name in (*context.paper_figures(), "controls")}
+    empty: dict[str, list[Row]] = {name: [] for name in (*context.figures(), "controls")}
     assert {name: content for name, content in rows.items() if not content} == empty
     assert paper.draw_all(rows, "base", tmp_path) == {}
+    assert further_figures.draw_all(rows, "base", tmp_path) == {}
     assert list(tmp_path.iterdir()) == []
 
 

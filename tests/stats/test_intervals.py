@@ -88,9 +88,9 @@ def test_uncorrelated_samples_count_nearly_as_independent_ones() -> None:
 
 
 def test_the_effective_number_of_trials_by_hand() -> None:
-    # Means 1, 1/2, 1/2, 0: squares 1/2; together = (1/2 + 1/4) / (4 · 1/4 + 1/4) = 3/5.
+    # Means 1, 1/2, 1/2, 0: squares 1/2; together = (1/2 + 1) / (4 · 1/4 + 1) = 3/4.
     clusters = [[True, True], [True, False], [False, True], [False, False]]
-    assert clustered_proportion(clusters) == pytest.approx(wilson(0.5, 4 / 0.6))
+    assert clustered_proportion(clusters) == pytest.approx(wilson(0.5, 4 / 0.75))
 
 
 def test_a_score_of_few_correct_answers_counts_questions_and_not_answers() -> None:

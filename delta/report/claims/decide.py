@@ -1,17 +1,20 @@
 """Decide the paper's claims: measure every part, correct the p-values, apply the rules."""
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from delta.evaluation.cut_answers import largest
 from delta.report.claims import rules
+from delta.report.claims.contrast import SeedNoise
 from delta.report.claims.measures import Evaluator, Measurement
+from delta.report.claims.needs import Needs, needs
 from delta.report.claims.rules import ClaimVerdict
-from delta.report.context import MissingResultError, ReportContext
+from delta.report.context import MissingResultError, NotTestableError, ReportContext
 from delta.report.paper.claims import Claim
 from delta.stats.multiple_testing import holm
+from delta.stats.one_sided import RulePs
 
-SEVERITY: tuple[ClaimVerdict, ...] = ("does not hold", "cannot tell", "holds")
+Test = tuple[float, ...]  # numbers that two tests share only if they are the same test
 
 
 @dataclass
@@ -21,31 +24,49 @@ class ClaimPart:
     label: str  # the combination of entries; empty if the claim has one part
     paper_value: float | None = None
     measured: Measurement | None = None
+    ps: RulePs | None = None  # one-sided, not corrected
     reason: str | None = None
-    p: float | None = None  # corrected; None if the rule needs none
     verdict: ClaimVerdict = "not run"
 
+    @property
+    def p(self) -> float | None:
+        """Return the p of the side that the part is on, not corrected; None if not measured."""
+        return None if self.ps is None else rules.two_sided(min(self.ps))
 
-@dataclass(frozen=True)
+
+@dataclass
 class ClaimResult:
     """A claim and its parts."""
 
     claim: Claim
     parts: list[ClaimPart]
+    ps: RulePs | None = None  # one-sided, corrected within the family; None: nothing is measured
+    verdict: ClaimVerdict = "not run"
+    needs: Needs | None = None  # of "cannot tell"
+    tests: frozenset[Test] = field(default_factory=frozenset)
 
     @property
-    def verdict(self) -> ClaimVerdict:
-        return rules.combine_verdicts([part.verdict for part in self.parts])
+    def measured_parts(self) -> list[ClaimPart]:
+        """Return the parts that have a measurement."""
+        return [part for part in self.parts if part.measured is not None]
+
+    @property
+    def p(self) -> float | None:
+        """Return the p of the verdict, corrected; of the nearer one where it cannot be told."""
+        if self.ps is None:
+            return None
+        one_sided = self.ps.holds if self.verdict == "holds" else self.ps.refuted
+        return rules.two_sided(min(self.ps) if self.verdict == "cannot tell" else one_sided)
 
     @property
     def weakest(self) -> ClaimPart | None:
-        """Return the measured part with the worst verdict, and of those the least certain one."""
-        measured = [
-            (SEVERITY.index(part.verdict), rules.distance_inside(self.claim, part.measured), n)
-            for n, part in enumerate(self.parts)
-            if part.measured is not None
-        ]
-        return self.parts[min(measured)[2]] if measured else None
+        """Return the part that decides: the surest to be refuted, or the least sure to hold."""
+        parts = [(part.ps, n) for n, part in enumerate(self.parts) if part.ps is not None]
+        if not parts:
+            return None
+        if self.verdict == "does not hold":
+            return self.parts[min(parts, key=lambda part: part[0].refuted)[1]]
+        return self.parts[max(parts, key=lambda part: part[0].holds)[1]]
 
     @property
     def cut(self) -> float | None:
@@ -53,48 +74,107 @@ class ClaimResult:
         measured = [part.measured.cut for part in self.parts if part.measured is not None]
         return largest(measured) if measured else 0.0
 
+    @property
+    def reasons(self) -> list[str]:
+        """Return why parts, or runs of an average, have no test here; each reason once."""
+        reasons = [part.reason for part in self.parts if part.reason]
+        left_out = [text for part in self.measured_parts for text in part.measured.left_out]
+        return list(dict.fromkeys([*reasons, *left_out]))
+
 
 def decide(claims: list[Claim], context: ReportContext) -> list[ClaimResult]:
     """Return the result of every claim, in the order of `claims`.
 
-    p-values are Holm-corrected within each family of claims.
+    p-values are Holm-corrected within each family of claims. Claims with the same tests enter it
+    once.
     """
-    results = [ClaimResult(claim, _measure(claim, context)) for claim in claims]
-    tested: dict[str, list[tuple[ClaimPart, float]]] = {}  # family → parts and their p
+    noise = SeedNoise(context)
+    results = [ClaimResult(claim, _measure(claim, context, noise)) for claim in claims]
+    families: dict[str, list[ClaimResult]] = {}
     for result in results:
-        if result.claim.rule in rules.TESTED_RULES:
-            tested.setdefault(result.claim.family, []).extend(
-                (part, part.measured.p) for part in result.parts if part.measured is not None
-            )
-    for tests in tested.values():
-        for (part, _), p in zip(tests, holm([p for _, p in tests]), strict=True):
-            part.p = p
-    for result in results:
-        for part in result.parts:
-            if part.measured is not None:
-                part.verdict = rules.apply_rule(result.claim, part.measured, part.p)
+        families.setdefault(result.claim.family, []).append(result)
+        result.verdict = _unmeasured(result)
+    for family in families.values():
+        _decide_family([result for result in family if result.measured_parts])
     return results
 
 
-def _measure(claim: Claim, context: ReportContext) -> list[ClaimPart]:
+def _unmeasured(result: ClaimResult) -> ClaimVerdict:
+    """Return the verdict on a claim none of whose parts is measured."""
+    verdicts = {part.verdict for part in result.parts}
+    return "not testable here" if verdicts == {"not testable here"} else "not run"
+
+
+def _decide_family(results: list[ClaimResult]) -> None:
+    """Set p-values and verdicts of the claims of a family that have a measured part."""
+    raw: dict[frozenset[Test], RulePs] = {}
+    for result in results:
+        distinct = {_test(part): part.ps for part in result.measured_parts if part.ps is not None}
+        result.tests = frozenset(distinct)
+        raw[result.tests] = rules.claim_ps(list(distinct.values()))
+    corrected = dict(
+        zip(
+            raw,
+            map(
+                RulePs,
+                holm([ps.holds for ps in raw.values()]),
+                holm([ps.refuted for ps in raw.values()]),
+            ),
+            strict=True,
+        )
+    )
+    for result in results:
+        result.ps = corrected[result.tests]
+        factors = [
+            after / before if before > 0 else float(len(raw))
+            for before, after in zip(raw[result.tests], result.ps, strict=True)
+        ]
+        for part in result.measured_parts:
+            assert part.ps is not None
+            refuted = part.ps.refuted * len(result.tests) * factors[1]
+            part.verdict = rules.verdict(
+                RulePs(min(1.0, part.ps.holds * factors[0]), min(1.0, refuted))
+            )
+        is_complete = all(part.verdict != "not run" for part in result.parts)
+        holds = result.ps.holds if is_complete else 1.0  # a missing part may not hold
+        result.verdict = rules.verdict(RulePs(holds, result.ps.refuted))
+        if result.verdict == "cannot tell":
+            if not is_complete:
+                result.verdict = "not run"
+            elif (weakest := result.weakest) is not None and weakest.measured is not None:
+                result.needs = needs(result.claim, weakest.measured, max(factors))
+
+
+def _test(part: ClaimPart) -> Test:
+    assert part.measured is not None
+    assert part.ps is not None
+    return tuple(round(number, 10) for number in (*part.measured[:3], *part.ps))
+
+
+def _measure(claim: Claim, context: ReportContext, noise: SeedNoise) -> list[ClaimPart]:
     try:
-        resolve = Evaluator(context).resolve
+        resolve = Evaluator(context, noise=noise).resolve
         entries = {
-            name: [entry for text in texts for entry in resolve(text)]
+            name: list(dict.fromkeys(entry for text in texts for entry in resolve(text)))
             for name, texts in claim.for_each.items()
         }
     except MissingResultError as error:
-        return [ClaimPart("", reason=str(error))]
+        return [ClaimPart("", reason=str(error), verdict=_verdict_of(error))]
     parts = []
     for choice in itertools.product(*entries.values()):
         label, paper_value = ", ".join(choice), claim.paper_value
         if isinstance(paper_value, dict):
             paper_value = paper_value.get(label)
         part = ClaimPart(label, paper_value)
-        evaluator = Evaluator(context, dict(zip(entries, choice, strict=True)))
+        evaluator = Evaluator(context, dict(zip(entries, choice, strict=True)), noise)
         try:
-            part.measured = evaluator.evaluate(claim.quantity, claim.threshold)
+            part.measured = evaluator.evaluate(claim)
+            part.ps = rules.part_ps(claim, part.measured)
         except MissingResultError as error:
-            part.reason = str(error)
+            part.measured, part.reason, part.verdict = None, str(error), _verdict_of(error)
         parts.append(part)
     return parts
+
+
+def _verdict_of(error: MissingResultError) -> ClaimVerdict:
+    return "not testable here" if isinstance(error, NotTestableError) else "not run"

@@ -1,10 +1,10 @@
-"""Put decided claims into words: for the README, the page and `dvc metrics`."""
+"""Put decided claims into words: for the README, the page and claims.json."""
 
 from collections import Counter
 from typing import Any
 
 from delta.evaluation.cut_answers import marked, notes
-from delta.report.claims.decide import ClaimResult
+from delta.report.claims.decide import ClaimPart, ClaimResult
 from delta.report.claims.measures import Measurement
 from delta.report.claims.rules import ClaimVerdict
 from delta.report.paper.claims import Claim
@@ -13,24 +13,52 @@ SYMBOLS: dict[ClaimVerdict, str] = {
     "holds": "✓",
     "does not hold": "✗",
     "cannot tell": "?",
+    "not testable here": "∅",
     "not run": "–",
+}
+COUNTED: dict[ClaimVerdict, str] = {
+    "holds": "hold",
+    "does not hold": "do not",
+    "cannot tell": "cannot tell",
+    "not testable here": "not testable here",
+    "not run": "not run",
 }
 VERDICT_NUMBERS: dict[ClaimVerdict, int] = {"holds": 1, "does not hold": -1, "cannot tell": 0}
 UNITS = {"points": "points", "percent": "%", "delta": "rating points"}
+SAMPLED = {"points": "questions", "percent": "pairs", "delta": "problems"}  # by unit
+HEADER = "| claim | paper | here, 95% interval | p | sees | verdict | what would tell, or why not |"
+
+
+def count_line(results: list[ClaimResult]) -> str:
+    """Return how many claims have each verdict, in words."""
+    counts = Counter(result.verdict for result in results)
+    return ", ".join(f"{counts[verdict]} {words}" for verdict, words in COUNTED.items())
 
 
 def to_metrics(results: list[ClaimResult]) -> dict[str, Any]:
     """Return the claims that were measured, by id, and how many have each verdict.
 
-    The verdict is 1 (holds), -1 (does not hold) or 0 (cannot tell).
+    The verdict is 1 (holds), -1 (does not hold) or 0 (cannot tell). `sees` is the smallest
+    difference that would be seen. A claim that cannot be tested here has its reason alone.
     """
-    claims = {}
+    claims: dict[str, dict[str, Any]] = {}
     for result in results:
-        weakest = result.weakest
-        if result.verdict != "not run" and weakest is not None and weakest.measured is not None:
+        weakest, name = result.weakest, result.claim.id
+        if result.verdict == "not testable here":
+            claims[name] = {"not_testable": "; ".join(result.reasons)}
+        elif result.verdict != "not run" and weakest is not None and weakest.measured is not None:
             value, low, high = (round(number, 4) for number in weakest.measured[:3])
-            verdict = VERDICT_NUMBERS[result.verdict]
-            claims[result.claim.id] = {"value": value, "low": low, "high": high, "verdict": verdict}
+            claims[name] = {
+                "value": value,
+                "low": low,
+                "high": high,
+                "p": None if result.p is None else float(f"{result.p:.3g}"),
+                "sees": round(weakest.measured.sees, 4),
+                "verdict": VERDICT_NUMBERS[result.verdict],
+            }
+            if result.needs is not None:
+                needs = result.needs
+                claims[name] |= {"needs_questions": needs.questions, "needs_seeds": needs.seeds}
     counts = Counter(result.verdict for result in results)
     return {
         "claims": claims,
@@ -39,37 +67,100 @@ def to_metrics(results: list[ClaimResult]) -> dict[str, Any]:
 
 
 def to_markdown(results: list[ClaimResult]) -> str:
-    """Return a table with a row for each claim, and the lines that explain its marks."""
-    lines = ["| claim | paper | here, 95% interval | holds? |", "|---|---|---|---|"]
+    """Return the counts, a table with a row for each claim, and the lines that explain its marks.
+
+    sees: the smallest difference that would be found 4 times in 5.
+    """
+    lines = [HEADER, "|---|---|---|---|---|---|---|"]
     for result in results:
         cells = (
             result.claim.statement,
             result.claim.paper_text or "–",
             format_result(result),
+            format_p(result.p),
+            format_sees(result),
             f"{SYMBOLS[result.verdict]} {result.verdict}",
+            explanation(result) or "–",
         )
         lines.append(f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |")
-    return "\n\n".join(["\n".join(lines), *notes(result.cut for result in results)])
+    counted = f"{count_line(results)}."
+    return "\n\n".join([counted, "\n".join(lines), *notes(result.cut for result in results)])
 
 
 def format_result(result: ClaimResult) -> str:
-    """Return the weakest part of a claim, and how many of its parts hold.
+    """Return the part of a claim that decides, and how many of its parts hold.
 
     It is marked where a part rests on cut answers.
     """
     weakest = result.weakest
     if weakest is None or weakest.measured is None:
-        return next((part.reason for part in result.parts if part.reason), "not run")
+        return "–"
     text, unit = format_interval(weakest.measured, result.claim), UNITS[result.claim.unit]
     text = text.replace(" ", "% ", 1) if unit == "%" else f"{text} {unit}"
     if len(result.parts) == 1:
         return marked(text, result.cut)
-    holding = sum(part.verdict == "holds" for part in result.parts)
-    missing = sum(part.measured is None for part in result.parts)
-    not_run = f", {missing} not run" if missing else ""
+    tested = result.measured_parts
+    holding = sum(part.verdict == "holds" for part in tested)
+    which = "refuted by" if result.verdict == "does not hold" else "weakest:"
+    rest = [
+        f"{number} {verdict}"
+        for verdict in ("not testable here", "not run")
+        if (number := sum(part.verdict == verdict for part in result.parts))
+    ]
+    others = f" ({', '.join(rest)})" if rest else ""
     label = humanize(weakest.label)
-    text = f"{holding} of {len(result.parts)} hold{not_run}; weakest ({label}) {text}"
-    return marked(text, result.cut)
+    return marked(f"{holding} of {len(tested)} hold{others}; {which} {label} {text}", result.cut)
+
+
+def explanation(result: ClaimResult) -> str:
+    """Return what would tell a claim that cannot be told, and why something has no test here."""
+    texts = []
+    weakest = result.weakest
+    if result.needs is not None and weakest is not None and weakest.measured is not None:
+        texts.append(format_needs(result, weakest.measured))
+    texts += result.reasons
+    return "; ".join(texts)
+
+
+def format_needs(result: ClaimResult, measured: Measurement) -> str:
+    """Return the sizes that would tell, in place of those of today."""
+    needs, sampled = result.needs, SAMPLED[result.claim.unit]
+    assert needs is not None
+    sizes = []
+    if needs.questions is not None:
+        sizes.append(f"{needs.questions:,} {sampled} in place of {measured.questions:,}")
+    if needs.seeds is not None:
+        sizes.append(f"{needs.seeds:,} seeds in place of {measured.seeds:,}")
+    if not sizes:
+        return f"neither more {sampled} nor more seeds alone would tell, but both would"
+    return f"{' or '.join(sizes)} would tell"
+
+
+def format_sees(result: ClaimResult) -> str:
+    """Return the smallest difference that the deciding part would see."""
+    weakest = result.weakest
+    if weakest is None or weakest.measured is None:
+        return "–"
+    digits = 2 if result.claim.unit == "delta" else 1
+    return f"{weakest.measured.sees:.{digits}f} {UNITS[result.claim.unit]}".replace(" %", "%")
+
+
+def format_p(p: float | None) -> str:
+    """Return a p with two significant digits; a dash where there is none."""
+    if p is None:
+        return "–"
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def format_margin(claim: Claim, part: ClaimPart | None) -> str:
+    """Return the margin or smallest effect of a claim, and its size here if it is a share."""
+    share = claim.smallest or claim.margin
+    unit = UNITS[claim.unit]
+    if claim.gain is None:
+        return f"{share:g} {unit}".replace(" %", "%")
+    if part is None or part.measured is None or not part.measured.bound_unit:
+        return f"{share:.0%} of the gain"
+    return f"{share:.0%} of the gain, here {share * part.measured.bound_unit:.1f} {unit}"
 
 
 def format_interval(measured: Measurement, claim: Claim) -> str:

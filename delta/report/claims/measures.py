@@ -1,246 +1,274 @@
-"""Measure the quantities of claims.yaml: value, 95% interval and p."""
+"""Measure the quantities of claims.yaml: value, 95% interval, and a test against any bound."""
 
 import math
-import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-import numpy as np
-from scipy import special
-
-from delta.core.errors import InputError
-from delta.core.types import Row
-from delta.evaluation.cut_answers import cut_percent, largest
-from delta.experiments.results import AnswerCounts
-from delta.report.context import MODELS, SEED, MissingResultError, ReportContext, Run
+from delta.report.claims import quantities, testable
+from delta.report.claims.contrast import (
+    Combination,
+    Measured,
+    Replicates,
+    SeedNoise,
+    add,
+    correct_counts,
+    group_replicates,
+    largest_cut,
+    measure,
+)
+from delta.report.claims.quantities import MEAN
+from delta.report.claims.selection import Selection, minus_domains
+from delta.report.context import MissingResultError, NotTestableError, ReportContext
 from delta.report.paper.claims import (
+    Claim,
     MeanDelta,
-    RunSelector,
+    MeanRegret,
     ScoreDifference,
-    ScoreTrend,
+    ScoreQuantity,
     TopkOverlap,
 )
 from delta.stats import contrasts
-from delta.stats.contrasts import CorrectCounts
-from delta.stats.intervals import Z95, wilson
-from delta.stats.seeds import contrast_with_seeds
+from delta.stats.contrasts import Contrast
+from delta.stats.intervals import Z95
+from delta.stats.one_sided import (
+    Proportion,
+    ProportionSum,
+    StudentT,
+    Testable,
+    student_t_of_interval,
+)
+from delta.stats.power import standard_errors_seen
 
-Replicates = list[Run]  # one run, or several that differ only in the seed
-AXIS_REFERENCE = re.compile(r"([\w-]+)\.(\w+)(?:\.(first|last))?")
-NAMED_RUNS = {
-    "base": {"experiment": MODELS, "name": "$base"},
-    "full": {"experiment": "figure-2", "method": "dpo", "chosen": "$chosen"},
-}
-MEAN = "mean"  # over all dimensions, among the rows of deltas
+__all__ = [
+    "MEAN",
+    "Evaluator",
+    "Measurement",
+    "Replicates",
+    "correct_counts",
+    "group_replicates",
+    "largest_cut",
+]
+ALPHA = 0.025  # of a one-sided test: it rejects where the 95% interval leaves out the bound
 
 
 class Measurement(NamedTuple):
-    """A measured quantity."""
+    """A measured quantity, in the unit of its claim."""
 
     value: float
     low: float
     high: float
-    p: float  # two-sided, not corrected
-    cut: float | None = 0.0  # percent of cut answers, the largest of its scores; None: not known
+    cut: float | None  # percent of cut answers, the largest of its scores; None: not known
+    sees: float  # the smallest difference that it finds 4 times in 5
+    tested: Testable  # against bounds of which one is `bound_unit`
+    bound_unit: float = 1.0  # of the claim's margins; 0: no gain is sure, so they mean nothing
+    contrast: Contrast | None = None  # of scores, in fractions
+    questions: int = 0  # or problems of a delta, or pairs of an overlap
+    seeds: int = 0  # of each training; 0: nothing is trained
+    left_out: tuple[str, ...] = ()  # why some runs are not in an average
 
 
-class Evaluator:
-    """Evaluates quantities on the results of a profile.
+class _InPoints(NamedTuple):
+    """Tests of a quantity in fractions against bounds in points."""
 
-    `variables` give "$name" its meaning, besides $base, $chosen and $rejected. Every method raises
-    MissingResultError, which says what is missing, and InputError for results that cannot be
-    compared.
+    of: Testable
+
+    def p_above(self, bound: float) -> float:
+        return self.of.p_above(bound / 100)
+
+    def p_below(self, bound: float) -> float:
+        return self.of.p_below(bound / 100)
+
+
+class _InShares(NamedTuple):
+    """Tests of a quantity against shares of a gain.
+
+    The quantity less a share of the gain is a contrast too, so the gain's own error counts.
     """
 
-    def __init__(self, context: ReportContext, variables: dict[str, str] | None = None) -> None:
-        self.context = context
-        self.variables = {
-            "base": context.base,
-            "chosen": context.chosen,
-            "rejected": context.rejected,
-            **(variables or {}),
-        }
+    less: Callable[[float], Testable]  # share → the quantity less that share of the gain
 
-    def evaluate(
-        self, quantity: ScoreDifference | ScoreTrend | MeanDelta | TopkOverlap, threshold: float
-    ) -> Measurement:
-        """Measure any quantity; p is that of the quantity being equal to `threshold`."""
-        match quantity:
-            case ScoreDifference():
-                return self.score_difference(quantity)
-            case ScoreTrend():
-                return self.score_trend(quantity)
+    def p_above(self, bound: float) -> float:
+        return self.less(bound).p_above(0.0)
+
+    def p_below(self, bound: float) -> float:
+        return self.less(bound).p_below(0.0)
+
+
+class Evaluator(Selection):
+    """Evaluates quantities on the results of a profile.
+
+    Every method raises MissingResultError, which says what is missing (NotTestableError: why no
+    result would do), and InputError for results that cannot be compared.
+    """
+
+    def __init__(
+        self,
+        context: ReportContext,
+        variables: dict[str, str] | None = None,
+        noise: SeedNoise | None = None,
+    ) -> None:
+        super().__init__(context, variables)
+        self.noise = SeedNoise(context) if noise is None else noise
+
+    def evaluate(self, claim: Claim) -> Measurement:
+        """Measure the quantity of a claim."""
+        generators = [name for text in claim.not_the_base for name in self.resolve(text)]
+        testable.check_generators(self.context, generators)
+        match claim.quantity:
             case MeanDelta():
-                return self.mean_delta(quantity, threshold)
+                return self.mean_delta(claim.quantity)
             case TopkOverlap():
-                return self.topk_overlap(quantity, threshold)
+                return self.topk_overlap(claim.quantity)
+            case MeanRegret():
+                return self._mean_regret(claim.quantity, claim)
+            case _:
+                self._check_domains(claim.quantity)
+                left_out, combined = quantities.score_combination(self, claim.quantity)
+                result = self._measurement(combined, left_out)
+                return self._against_gain(claim, result, combined)
 
     def score_difference(self, quantity: ScoreDifference) -> Measurement:
         """Measure a difference of scores, in points."""
-        groups: list[Replicates] = []
-        weights: list[float] = []
-        for sign, selectors in ((1.0, quantity.runs), (-1.0, quantity.baseline)):
-            for selector in selectors:
-                selected = self.select_runs(selector)
-                groups += selected
-                weights += [sign / len(selectors) / len(selected)] * len(selected)
-        return self._contrast(quantity, groups, weights)
+        left_out, combined = quantities.score_combination(self, quantity)
+        return self._measurement(combined, left_out)
 
-    def score_trend(self, quantity: ScoreTrend) -> Measurement:
-        """Measure a slope of scores, in points for the whole axis or for a point of delta."""
-        groups = self.select_runs(quantity.runs)
-        entries = [runs[0].axes[quantity.axis] for runs in groups]
-        if len(set(entries)) < 2:
-            raise MissingResultError(f"only one {quantity.axis}: no trend to measure")
-        positions: list[float] = np.linspace(0, 1, len(entries)).tolist()
-        if quantity.positions == "delta":
-            rejected = self.context.rejected
-            positions = [float(self._delta_row(name, rejected, MEAN)["delta"]) for name in entries]
-        return self._contrast(quantity, groups, contrasts.trend_weights(positions))
+    def _measurement(self, combined: Combination, left_out: tuple[str, ...]) -> Measurement:
+        measured = measure(combined, self.noise)
+        runs = [run for part in combined.values() for run in part.runs]
+        names = {name for part in combined.values() for name in part.weights}
+        return _of_scores(measured, largest_cut(runs, names), left_out)
 
-    def mean_delta(self, quantity: MeanDelta, threshold: float) -> Measurement:
+    def _against_gain(
+        self, claim: Claim, result: Measurement, combined: Combination
+    ) -> Measurement:
+        """Return the measurement with tests in shares of the claim's gain, if it has one."""
+        if claim.only_with_gain is not None:
+            assert not isinstance(claim.quantity, MeanDelta | TopkOverlap)
+            weights = self.domain_weights(claim.quantity)
+            size = measure(quantities.gain(self, claim.only_with_gain, weights), self.noise)
+            if size.contrast.p_above(0.0) > ALPHA:
+                raise NotTestableError(f"there is no gain to divide ({_points(size.contrast)})")
+        if claim.gain is None:
+            return result
+        gain, unit = self._gain_on_math(claim)
+        if unit == 0:
+            return result
+        tested = _InShares(lambda share: measure(add(combined, gain, -share), self.noise).contrast)
+        return result._replace(tested=tested, bound_unit=unit)
+
+    def _gain_on_math(self, claim: Claim) -> tuple[Combination, float]:
+        """Return the claim's gain and its size in points; 0 where it may be none.
+
+        Without a gain, the sign of a quantity can still be told, but no margin means anything.
+        """
+        assert claim.gain is not None
+        by_sign = claim.rule in ("above", "below")
+        try:
+            testable.check_domains(self.context, ["math"])
+            gain = quantities.gain(self, claim.gain, {"math": 1.0})
+            size = measure(gain, self.noise).contrast
+        except MissingResultError:
+            if by_sign:
+                return {}, 0.0
+            raise
+        if size.p_above(0.0) <= ALPHA:
+            return gain, 100 * size.value
+        if by_sign:
+            return {}, 0.0
+        raise NotTestableError(f"there is no gain on math to compare with ({_points(size)})")
+
+    def _mean_regret(self, quantity: MeanRegret, claim: Claim) -> Measurement:
+        self._check_domains(quantity)
+        regret = quantities.regret(self, quantity)
+        result = self._measurement(regret.to_best, regret.left_out)
+        lead = 100 * regret.lead
+        value, low, high = (number - lead for number in result[:3])
+        result = result._replace(value=value, low=low, high=max(value, min(0.0, high)))
+        gain, unit = self._gain_on_math(claim)
+        return result._replace(tested=regret.tests(self.noise, gain), bound_unit=unit)
+
+    def _check_domains(self, quantity: ScoreQuantity) -> None:
+        texts = (*quantity.domains, *minus_domains(quantity))
+        testable.check_domains(self.context, [self.resolve_one(text) for text in texts])
+
+    def mean_delta(self, quantity: MeanDelta) -> Measurement:
         """Look up a mean delta, in points of the rating scale."""
         texts = (quantity.chosen, quantity.rejected, quantity.dimension)
         chosen, rejected, dimension = map(self.resolve_one, texts)
-        row = self._delta_row(chosen, rejected, dimension)
+        testable.check_dimension(self.context, dimension)
+        if chosen == rejected:
+            raise NotTestableError(f"only one generator: {chosen}")
+        row = quantities.delta_of(self, chosen, rejected, dimension)
         if row["low"] is None:
             raise MissingResultError(f"{chosen} against {rejected}: no interval for one problem")
-        return from_interval(row["delta"], row["low"], row["high"], threshold)
+        value, low, high = row["delta"], row["low"], row["high"]
+        tested = student_t_of_interval(value, low, high, row["problems"] - 1)
+        return Measurement(value, low, high, 0.0, _seen(tested), tested, questions=row["problems"])
 
-    def topk_overlap(self, quantity: TopkOverlap, threshold: float) -> Measurement:
+    def topk_overlap(self, quantity: TopkOverlap) -> Measurement:
         """Measure an overlap, in percent. Each of the k pairs is a trial of "is in the other set".
 
-        The bounds of a mean are the means of the bounds, and those of a difference the farthest
-        ones: too wide rather than too narrow.
+        A pair that ties at the cut counts by its chance to be in both sets if each dimension broke
+        its ties at random, so that ties alone overlap no more than chance.
         """
-        value, low, high = self._mean_overlap(quantity.sets)
+        testable.check_sizes(self.context, quantity)
+        left_out, parts = self._overlaps(quantity.sets, 1.0)
         if quantity.minus is not None:
-            other, other_low, other_high = self._mean_overlap(quantity.minus)
-            value, low, high = value - other, low - other_high, high - other_low
-        return from_interval(value, low, high, threshold)
-
-    def resolve(self, text: str) -> list[str]:
-        """Return the entries that a text of claims.yaml stands for."""
-        if text.startswith("$"):
-            return [self.variables[text[1:]]]
-        if match := AXIS_REFERENCE.fullmatch(text):
-            experiment, axis, end = match.groups()
-            entries = self.context.entries(experiment, axis)
-            return entries if end is None else [entries[0 if end == "first" else -1]]
-        return [text]
-
-    def resolve_one(self, text: str) -> str:
-        """Return the only entry that a text of claims.yaml stands for."""
-        (entry,) = self.resolve(text)
-        return entry
-
-    def select_runs(self, selector: RunSelector) -> list[Replicates]:
-        """Return the selected runs, those that differ only in the seed together."""
-        axes = dict(NAMED_RUNS[selector] if isinstance(selector, str) else selector)
-        experiment = axes.pop("experiment")
-        allowed = {axis: self.resolve(text) for axis, text in axes.items()}
-        runs = [
-            run
-            for run in self.context.runs(experiment)
-            if all(run.axes.get(axis) in entries for axis, entries in allowed.items())
-        ]
-        if not runs:
-            raise MissingResultError(f"this profile has no such run of {experiment}")
-        if missing := sum(run.result is None for run in runs):
-            raise MissingResultError(f"{experiment}: {missing} of {len(runs)} runs are missing")
-        return group_replicates(runs)
-
-    def _delta_row(self, chosen: str, rejected: str, dimension: str) -> Row:
-        for row in self.context.deltas:
-            key = (row["chosen"], row["rejected"], row["dimension"])
-            if key == (chosen, rejected, dimension) and row["delta"] is not None:
-                return row
-        raise MissingResultError(f"no delta of {chosen} against {rejected} in {dimension}")
-
-    def _mean_overlap(self, sets: dict[str, str]) -> tuple[float, float, float]:
-        wanted = {column: self.resolve_one(text) for column, text in sets.items()}
-        intervals = []
-        for row in self.context.overlaps:
-            if all(str(row[column]) == entry for column, entry in wanted.items()):
-                if row["overlap"] is None:
-                    raise MissingResultError(f"overlap at k = {row['k']}: {row['why']}")
-                intervals.append(wilson(row["overlap"] / 100, row["k"]))
-        if not intervals:
-            raise MissingResultError(f"no overlap of {' and '.join(wanted.values())}")
-        value, low, high = (100 * np.mean(np.array(intervals), axis=0)).tolist()
-        return value, low, high
-
-    def _contrast(
-        self,
-        quantity: ScoreDifference | ScoreTrend,
-        groups: list[Replicates],
-        weights: list[float],
-    ) -> Measurement:
-        """Measure a weighted sum of scores, in points; questions and seeds are sampled."""
-        benchmark_weights: dict[str, float] = {}
-        for sign, texts in ((1.0, quantity.domains), (-1.0, quantity.minus_domains)):
-            for domain in map(self.resolve_one, texts):
-                names = self.context.benchmarks(domain)
-                for name in names:
-                    weight = benchmark_weights.get(name, 0.0)
-                    benchmark_weights[name] = weight + sign / len(texts) / len(names)
-        every = [run for replicates in groups for run in replicates]
-        for name in benchmark_weights:
-            _answer_counts(every, name)  # of the same questions
-        tables = [[correct_counts(runs, name) for name in benchmark_weights] for runs in groups]
-        contrast = contrast_with_seeds(tables, weights, list(benchmark_weights.values()))
-        value, low, high = (100 * part for part in contrast[:3])
-        return Measurement(value, low, high, contrast.p, largest_cut(every, benchmark_weights))
-
-
-def group_replicates(runs: list[Run]) -> list[Replicates]:
-    """Group the runs that differ only in the seed."""
-    groups: dict[tuple[str, ...], Replicates] = {}
-    for run in runs:
-        key = tuple(entry for axis, entry in run.axes.items() if axis != SEED)
-        groups.setdefault(key, []).append(run)
-    return list(groups.values())
-
-
-def correct_counts(runs: list[Run], benchmark: str) -> CorrectCounts:
-    """Return the correct answers as an array of runs x questions."""
-    counts = _answer_counts(runs, benchmark)
-    # By way of bytes: much faster than from tuples, and no count is above 255.
-    rows = [np.frombuffer(bytes(count.correct), dtype=np.uint8) for count in counts]
-    return CorrectCounts(np.array(rows), counts[0].samples)
-
-
-def largest_cut(runs: Iterable[Run], benchmarks: Iterable[str]) -> float | None:
-    """Return the largest share of cut answers of these runs on these benchmarks, in percent."""
-    names = list(benchmarks)
-    scores = [run.result.scores for run in runs if run.result is not None]
-    return largest(cut_percent(of_run[name]) for of_run in scores for name in names)
-
-
-def _answer_counts(runs: list[Run], benchmark: str) -> list[AnswerCounts]:
-    """Return the answers of each run. Raises InputError where the questions differ."""
-    counts = []
-    for run in runs:
-        if run.result is None:
-            raise MissingResultError(f"{', '.join(run.axes.values())} has not run")
-        if benchmark not in run.result.answers:
-            raise MissingResultError(
-                f"{', '.join(run.axes.values())} has no answers to {benchmark}"
-            )
-        counts.append(run.result.answers[benchmark])
-    if len({(count.samples, len(count.correct)) for count in counts}) > 1:
-        raise InputError(
-            f"{benchmark}: results with different numbers of questions or samples cannot be "
-            "compared; rerun the older ones"
+            more, minus = self._overlaps(quantity.minus, -1.0)
+            left_out, parts = [*left_out, *more], [*parts, *minus]
+        overlap = ProportionSum(tuple(parts))
+        value, low, high = overlap.value, overlap.lower(Z95), overlap.upper(Z95)
+        error = StudentT(value, (high - low) / 2 / Z95, math.inf)
+        return Measurement(
+            100 * value,
+            100 * low,
+            100 * high,
+            cut=0.0,
+            sees=100 * _seen(error),
+            tested=_InPoints(overlap),
+            questions=int(min(part.trials for part in parts)),
+            left_out=tuple(dict.fromkeys(left_out)),
         )
-    return counts
+
+    def _overlaps(self, sets: dict[str, str], sign: float) -> tuple[list[str], list[Proportion]]:
+        wanted = {column: self.resolve_one(text) for column, text in sets.items()}
+        rows = [
+            row
+            for row in self.context.overlaps
+            if all(str(row[column]) == entry for column, entry in wanted.items())
+        ]
+        if not rows:
+            raise MissingResultError(f"no overlap of {' and '.join(wanted.values())}")
+        for row in rows:
+            if row["overlap"] is None:
+                raise MissingResultError(f"overlap at k = {row['k']}: {row['why']}")
+        reasons = [testable.overlap(self.context, row) for row in rows]
+        kept = [row for row, reason in zip(rows, reasons, strict=True) if reason is None]
+        left_out = [reason for reason in reasons if reason is not None]
+        if not kept:
+            raise NotTestableError(left_out[0])
+        return left_out, [
+            Proportion(sign / len(kept), row["overlap_own_ties"] / 100, row["k"]) for row in kept
+        ]
 
 
-def from_interval(value: float, low: float, high: float, threshold: float) -> Measurement:
-    """Derive p from a 95% interval: p < 0.05 exactly if the interval excludes `threshold`."""
-    distance = value - threshold
-    half_width = value - low if distance > 0 else high - value
-    if distance == 0 or half_width == 0:
-        return Measurement(value, low, high, 1.0 if distance == 0 else 0.0)
-    p = 2 * float(special.ndtr(-Z95 * math.fabs(distance) / half_width))
-    return Measurement(value, low, high, p)
+def _of_scores(measured: Measured, cut: float | None, left_out: Iterable[str]) -> Measurement:
+    contrast = measured.contrast
+    return Measurement(
+        *(100 * number for number in contrast[:3]),
+        cut=cut,
+        sees=100 * _seen(contrast.tested()),
+        tested=_InPoints(contrast),
+        contrast=contrast,
+        questions=measured.questions,
+        seeds=measured.seeds,
+        left_out=tuple(left_out),
+    )
+
+
+def _points(contrast: Contrast) -> str:
+    return contrasts.format_difference(contrast).replace("-", "−") + " points"
+
+
+def _seen(tested: StudentT) -> float:
+    return tested.standard_error * standard_errors_seen(tested.df)

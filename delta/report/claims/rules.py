@@ -1,57 +1,65 @@
 """When a claim holds. Every verdict of the report follows from these rules; none is set by hand.
 
-above, below: the quantity is on that side of the threshold, and p < 0.05 after Holm's correction
-    over all such tests of the same table or figure. Significant on the other side: does not hold.
-equivalent: the whole 95% interval is within +- margin. Wholly outside: does not hold.
-not-below: the whole interval is above -margin. Wholly below: does not hold.
+above, below: the quantity is on that side of the threshold. It is refuted where it is surely not
+    even the smallest effect of interest beyond the threshold.
+equivalent: it is within +- margin. It is refuted where it is surely outside.
+not-below: it is above -margin. It is refuted where it is surely below.
 
-Otherwise we cannot tell: more questions could decide it either way. A claim with several parts
-holds if all of them hold, and does not hold if one does not. It is not run if a run, a rating or a
-benchmark is missing.
+Each rule is two one-sided tests, one that it holds and one that it is refuted, at 2.5% each: the
+level of a bound of the 95% interval. The p of a verdict counts both sides, so 0.05 is its limit.
+
+All parts of a claim must hold: the p of "holds" is the largest of its parts (an intersection-union
+test, which needs no correction). One refuted part refutes it: the p of "does not hold" is the
+smallest of its parts, times their number. A claim enters the family of its table or figure once,
+for each of the two, and both are corrected there by Holm's method.
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 from delta.report.claims.measures import Measurement
-from delta.report.paper.claims import Claim, Rule
+from delta.report.paper.claims import Claim
+from delta.stats.one_sided import RulePs, rule_ps
 
-ClaimVerdict = Literal["holds", "does not hold", "cannot tell", "not run"]
+ClaimVerdict = Literal["holds", "does not hold", "cannot tell", "not testable here", "not run"]
 
 SIGNIFICANCE = 0.05
-TESTED_RULES: tuple[Rule, ...] = ("above", "below")  # they need a p; the others only the interval
 
 
-def apply_rule(claim: Claim, measured: Measurement, p: float | None) -> ClaimVerdict:
-    """Return the verdict on one part. `p` is corrected; None for the rules that need none."""
-    if claim.rule in TESTED_RULES:
-        if p is None or p >= SIGNIFICANCE:
-            return "cannot tell"
-        return "holds" if _distance(claim, measured.value) > 0 else "does not hold"
-    if distance_inside(claim, measured) >= 0:
+def part_ps(claim: Claim, measured: Measurement) -> RulePs:
+    """Return the one-sided p-values of one part."""
+    return rule_ps(
+        claim.rule,
+        measured.tested,
+        threshold=claim.threshold,
+        margin=claim.margin,
+        # Without a sure gain, a share of it is no size: only the sign can refute.
+        smallest_effect=claim.smallest if measured.bound_unit else 0.0,
+    )
+
+
+def claim_ps(parts: Sequence[RulePs]) -> RulePs:
+    """Return the one-sided p-values of a claim, all of whose parts must hold.
+
+    `parts` are different tests. Raises ValueError for none.
+    """
+    if not parts:
+        raise ValueError("a claim without a measured part has no test")
+    holds = max(part.holds for part in parts)
+    return RulePs(holds, min(1.0, len(parts) * min(part.refuted for part in parts)))
+
+
+def two_sided(p: float) -> float:
+    """Return a one-sided p as the p of a verdict, which counts both sides."""
+    return min(1.0, 2 * p)
+
+
+def verdict(ps: RulePs) -> ClaimVerdict:
+    """Return the verdict of corrected one-sided p-values.
+
+    A value may be surely above the threshold and surely less than the smallest effect beyond it.
+    Then what the claim says is true, so it holds.
+    """
+    if two_sided(ps.holds) < SIGNIFICANCE:
         return "holds"
-    outside = measured.low > claim.margin or measured.high < -claim.margin
-    return "does not hold" if outside else "cannot tell"
-
-
-def distance_inside(claim: Claim, measured: Measurement) -> float:
-    """Return how far the whole interval is inside what the rule asks for; negative if it is not."""
-    return min(_distance(claim, measured.low), _distance(claim, measured.high))
-
-
-def _distance(claim: Claim, value: float) -> float:
-    """Return how far a value is inside what the rule asks for."""
-    match claim.rule:
-        case "above":
-            return value - claim.threshold
-        case "below":
-            return claim.threshold - value
-        case "equivalent":
-            return claim.margin - abs(value)
-        case "not-below":
-            return value + claim.margin
-
-
-def combine_verdicts(parts: list[ClaimVerdict]) -> ClaimVerdict:
-    """Return the verdict on a claim from those on its parts."""
-    order: tuple[ClaimVerdict, ...] = ("does not hold", "not run", "cannot tell", "holds")
-    return next((verdict for verdict in order if verdict in parts), "not run")
+    return "does not hold" if two_sided(ps.refuted) < SIGNIFICANCE else "cannot tell"

@@ -6,7 +6,7 @@ import polars as pl
 
 from delta.core.types import Row
 from delta.report.context import ReportContext
-from delta.report.figures import accuracy, deltas, paper, this_run, training
+from delta.report.figures import accuracy, deltas, further_figures, paper, this_run, training
 
 
 def draw_all(
@@ -30,4 +30,5 @@ def draw_all(
     if counted := deltas.count_deltas(selected):
         titles[deltas.NAME] = "Deltas of the pairs"
         deltas.draw(counted, folder)
-    return titles | paper.draw_all(rows, context.base, folder)
+    titles |= paper.draw_all(rows, context.base, folder)
+    return titles | further_figures.draw_all(rows, context.base, folder)

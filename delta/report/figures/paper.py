@@ -9,6 +9,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.patches import Rectangle
 
 from delta.core.types import Row
+from delta.report.equal_pairs import entries
 from delta.report.figures.data import ALL, RANDOM
 from delta.report.figures.panels import (
     draw_band,
@@ -87,7 +88,9 @@ def draw_figure_3(rows: list[Row], base: str, folder: Path) -> None:
 def draw_figure_4(rows: list[Row], base: str, folder: Path) -> None:
     """Draw scores against the number of pairs, by dimension; random pairs as a band."""
     sizes = [*(k for k in distinct(rows, "k") if k != ALL), ALL]
-    dimensions = [by for by in distinct(rows, "by") if by != RANDOM]
+    # A row of equal pairs in two dimensions is a point of both lines.
+    named = dict.fromkeys(by for row in rows for by in entries(row["by"]))
+    dimensions = [by for by in named if by != RANDOM]
     with panels(folder, "figure-4", rows, (10, 4.2), SCORE_LABEL) as parts:
         for axes, own in parts:
             points = [(sizes.index(row["k"]), row) for row in own]
@@ -98,7 +101,7 @@ def draw_figure_4(rows: list[Row], base: str, folder: Path) -> None:
                 line = [
                     (x if row["k"] == ALL else x + shift, row)
                     for x, row in points
-                    if row["by"] == by
+                    if by in entries(row["by"])
                 ]
                 draw_line(axes, line, number, by.replace("_", " "))
             draw_intervals(axes, [(x, row) for x, row in points if row["k"] == ALL][:1], INK)

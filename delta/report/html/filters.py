@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 from delta.core.types import Counts, Row
 from delta.evaluation import cut_answers
-from delta.report import training_facts
+from delta.report import certificate, training_facts
 from delta.report.claims import formatting
 from delta.report.experiment_table import cuts, training_cells
 from delta.report.html.labels import label, words
@@ -16,7 +16,8 @@ from delta.stats.contrasts import Contrast, format_difference, verdict
 
 # Columns of a figure's rows that explain its number: they stand to its right.
 EXPLANATIONS = (
-    *("base", "mean_delta", "without_delta"),
+    *("base", "seeds", "mean_delta", "without_delta", "mean_delta_selected"),
+    *("chosen_rating", "rejected_rating"),
     *("chance", "chance_low", "chance_high", "spearman"),
 )
 HIDDEN = ("low", "high", "cut", "base_cut", "why", "spearman_low", "spearman_high")
@@ -107,9 +108,16 @@ def count(number_of: int, noun: str) -> str:
 
 
 FILTERS = {
+    "certificate_matrix": certificate.matrix_rows,
+    "certificate_noise": certificate.noise_and_length_rows,
+    "certificate_verdicts": certificate.verdict_rows,
     "claim_interval": formatting.format_interval,
+    "claim_explanation": formatting.explanation,
+    "claim_margin": formatting.format_margin,
     "claim_number": formatting.format_number,
+    "claim_p": formatting.format_p,
     "claim_result": formatting.format_result,
+    "claim_sees": formatting.format_sees,
     "columns": columns_with_values,
     "count": count,
     "cut_notes": cut_answers.notes,

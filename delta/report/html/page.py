@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from delta.core.types import Row
 from delta.report import templates
+from delta.report.certificate import DIFFERENCES
 from delta.report.claims import formatting
 from delta.report.claims.decide import ClaimResult
 from delta.report.context import CONTROLS, ReportContext, Run
@@ -51,9 +52,9 @@ def render(
         undecided=[result for result in results if result.verdict not in DECIDED],
         printed=read_numbers(),
         symbols=formatting.SYMBOLS,
-        units=formatting.UNITS,
         verdict_counts=Counter(result.verdict for result in results),
         controls=CONTROLS,
+        certificate_columns=DIFFERENCES.values(),
         columns_of_training=TRAINING_COLUMNS,
         rounded_away=ROUNDED_AWAY,
         min_served=f"{MIN_SERVED:.0%}",

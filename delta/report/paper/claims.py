@@ -1,10 +1,10 @@
 """The claims that the paper makes (claims.yaml)."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import yaml
-from pydantic import Field, TypeAdapter
+from pydantic import Field, TypeAdapter, model_validator
 
 from delta.core.params import Name, StrictModel
 
@@ -18,23 +18,52 @@ Rule = Literal["above", "below", "equivalent", "not-below"]
 class ScoreDifference(StrictModel):
     """The mean score of `runs` minus that of `baseline`, over the benchmarks of `domains`.
 
-    With `minus_domains`, the same difference over those domains is subtracted.
+    With `minus_domains`, the same difference over those domains is subtracted. With `sums`, the
+    scores of each side are added rather than averaged, for an interaction.
     """
 
     domains: list[str]
     minus_domains: list[str] = Field(default_factory=list)
     runs: list[RunSelector]
     baseline: list[RunSelector]
+    sums: bool = False
 
 
 class ScoreTrend(StrictModel):
-    """How much scores rise along an axis: over the whole axis (rank), or per point of delta."""
+    """How much scores rise with the chosen generator, by a least-squares line.
+
+    strength: from the weakest generator to the strongest, at their measured strengths; delta: per
+    point of mean delta.
+    """
 
     domains: list[str]
     minus_domains: list[str] = Field(default_factory=list)
     runs: RunSelector
     axis: str
-    positions: Literal["rank", "delta"]
+    positions: Literal["strength", "delta"]
+
+
+class FirstPairsGain(StrictModel):
+    """The gain by the first k pairs, less the gain that later ones bring per as many pairs.
+
+    k is the smallest size of the experiment's axis `k`; the later pairs are those up to the largest
+    size. Above 0, the gain is a concave function of the number of pairs.
+    """
+
+    domains: list[str]
+    runs: dict[str, str]
+
+
+class MeanRegret(StrictModel):
+    """How far `entry` is below the best entry of `axis`, on average over domains and sizes.
+
+    The best entry is that of each domain and size by its measured score.
+    """
+
+    domains: list[str]
+    runs: dict[str, str]
+    axis: str
+    entry: str
 
 
 class MeanDelta(StrictModel):
@@ -46,10 +75,16 @@ class MeanDelta(StrictModel):
 
 
 class TopkOverlap(StrictModel):
-    """The overlap of two top-k sets in percent, or its difference from that of two others."""
+    """The overlap of two top-k sets in percent, or its difference from that of two others.
+
+    Each dimension breaks its ties at random, so that ties alone make no overlap beyond chance.
+    """
 
     sets: dict[str, str]  # k, dimension, other; the mean over those that are left out
     minus: dict[str, str] | None = None
+
+
+ScoreQuantity = ScoreDifference | ScoreTrend | FirstPairsGain | MeanRegret
 
 
 class Claim(StrictModel):
@@ -64,9 +99,23 @@ class Claim(StrictModel):
     rule: Rule
     threshold: float = 0.0  # of the rules above and below
     margin: float = 0.0  # of the rules equivalent and not-below
-    unit: Literal["points", "percent", "delta"]  # of the quantity, the threshold and the margin
+    smallest: float = 0.0  # of the rules above and below: the smallest effect of interest; ours
+    unit: Literal["points", "percent", "delta"]  # of the quantity and the threshold
+    # The run whose gain on math over the base is the unit of `margin` and `smallest`. None: `unit`.
+    gain: RunSelector | None = None
+    only_with_gain: RunSelector | None = None  # runs that must gain in the claim's domains
+    not_the_base: list[str] = Field(default_factory=list)  # generators of another model than it
     for_each: dict[str, list[str]] = Field(default_factory=dict)  # one part for each combination
-    quantity: ScoreDifference | ScoreTrend | MeanDelta | TopkOverlap
+    quantity: ScoreQuantity | MeanDelta | TopkOverlap
+
+    @model_validator(mode="after")
+    def _has_what_its_rule_needs(self) -> Self:
+        needed = "smallest" if self.rule in ("above", "below") else "margin"
+        if not getattr(self, needed) > 0:
+            raise ValueError(f"{self.id}: the rule {self.rule} needs {needed} above 0")
+        if self.gain is not None and self.threshold != 0:
+            raise ValueError(f"{self.id}: {self.threshold} is no share of a gain; expected 0")
+        return self
 
 
 def read_claims() -> list[Claim]:
