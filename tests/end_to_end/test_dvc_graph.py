@@ -102,8 +102,9 @@ for out in outs:
         new = '{{"' + name + "-".join(argv) + '": "' + new + '"}}'
     path.write_text(new)
 """
-GENERATORS = ("zero-shot", "one-shot", "two-shot", "three-shot")
-BENCHMARKS = ("products", "sums", "long-sums", "calculations", "humaneval")
+GENERATORS = ("early-hot", "early", "solver-weak", "solver-fair", "solver-strong")
+EVALUATED = ("early", "warm")  # beside the policy
+BENCHMARKS = ("sums", "mixed", "words")
 BASE = "smollm2-135m"
 
 
@@ -114,7 +115,7 @@ def items_of(stage: str, *items: str) -> set[str]:
 JUDGED = items_of("judge", *GENERATORS) | {"summary"}
 VERIFIED = items_of("verify", *GENERATORS) | JUDGED
 GENERATED = items_of("generate", *GENERATORS) | VERIFIED
-ON_BASE = items_of("evaluate", *GENERATORS) | {"summary", "viewer"}
+ON_BASE = items_of("evaluate", *EVALUATED) | {"summary", "viewer"}
 ON_POLICY = items_of("evaluate", "policy") | {"summary", "viewer"}
 FROM_TRAIN = {"train", *ON_POLICY, "report"}
 FROM_SELECT = {"select", "analyze", *FROM_TRAIN}
@@ -138,22 +139,22 @@ RERUNS: list[tuple[str, Any, set[str]]] = [
     ("serving.policy.max_num_seqs", 8, ON_POLICY | {"report"}),
     ("serving.policy", AT_SERVER, ON_POLICY | {"report"}),
     ("engine.servers", {"mine": {"base_urls": ["http://127.0.0.1:1/v1"]}}, set()),
-    ("problems.sources.sums.task.seed", 99, {"problems", "certify"} | GENERATED | FROM_PAIR),
-    ("generators.one-shot.temperature", 0.9, chain("one-shot")),
-    ("generators.three-shot.samples", 3, chain("three-shot") | FROM_PAIR),
+    ("problems.sources.sums.arithmetic.seed", 99, {"problems", "certify"} | GENERATED | FROM_PAIR),
+    ("generators.early.temperature", 0.9, chain("early")),
+    ("generators.solver-strong.samples", 3, chain("solver-strong") | FROM_PAIR),
     ("grading.timeout_s", 3.0, VERIFIED | FROM_PAIR | ON_BASE),
     ("grading.workers", 9, {"report"}),
     ("verify.recorded", "grade", VERIFIED | FROM_PAIR),
     ("judge.rater", "llm", JUDGED | FROM_SELECT | {"certify"}),
     (
-        "judge.budget.one-shot.any",
+        "judge.budget.early.any",
         1,
-        items_of("judge", "one-shot") | {"analyze", "summary", "report"},
+        items_of("judge", "early") | {"analyze", "summary", "report"},
     ),
     ("certify.pairs", 9, {"certify", "report"}),
     ("pairing.per_problem", 2, FROM_PAIR),
     ("pairing.seed", 99, JUDGED | FROM_PAIR),
-    ("pairing.chosen", "one-shot", FROM_PAIR),
+    ("pairing.chosen", "early", FROM_PAIR),
     ("selector.k", 8, FROM_SELECT),
     ("selector.by", "factuality", FROM_SELECT),
     ("analysis.resamples", 9, {"analyze", "report"}),
@@ -161,9 +162,9 @@ RERUNS: list[tuple[str, Any, set[str]]] = [
     ("train.dpo.beta", 0.3, FROM_TRAIN),
     ("evaluation.sampling.seed", 99, ON_BASE | ON_POLICY | {"report"}),
     (
-        "evaluation.models.two-shot.examples",
+        "evaluation.models.early.examples",
         1,
-        {"evaluate@two-shot", "summary", "viewer", "report"},
+        {"evaluate@early", "summary", "viewer", "report"},
     ),
 ]
 
@@ -217,12 +218,12 @@ def test_a_change_affects_what_depends_on_it(
         ("selector.k", 8, FROM_SELECT),
         # The questions change and the problems do not, so no trace is generated.
         (
-            "benchmarks.long-sums.source.seed",
+            "benchmarks.mixed.source.seed",
             99,
-            {"questions@long-sums", "problems", "report"} | ON_BASE | ON_POLICY,
+            {"questions@mixed", "problems", "report"} | ON_BASE | ON_POLICY,
         ),
         pytest.param(
-            "benchmarks.humaneval.max_tokens",
+            "benchmarks.words.max_tokens",
             99,
             {"problems", "report"} | ON_BASE | ON_POLICY,
             marks=pytest.mark.nightly,
@@ -244,9 +245,9 @@ def test_a_change_reruns_what_depends_on_it_and_undoing_it_reruns_nothing(
 @pytest.mark.slow
 def test_the_run_cache_of_dvc_sees_the_number_of_problems(workspace: DvcWorkspace) -> None:
     """DVC's run cache ignores parameters with some names (RESERVED_KEYS of delta.core.params)."""
-    before = workspace.set("problems.sources.sums.task.problems", 9)
+    before = workspace.set("problems.sources.sums.arithmetic.problems", 9)
     ran = stages_run(workspace.dvc("repro", "problems"))
-    workspace.set("problems.sources.sums.task.problems", before)
+    workspace.set("problems.sources.sums.arithmetic.problems", before)
     assert ran == ["problems"]
     assert stages_run(workspace.dvc("repro", "problems")) == []
 
