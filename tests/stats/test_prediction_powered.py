@@ -8,7 +8,7 @@ from delta.stats.prediction_powered import Array, Part, people_alone, prediction
 
 NONE = float("nan")
 PROBLEMS = 300  # of a simulation
-SIMULATIONS = 800  # of each of six settings
+SIMULATIONS = 500  # of each of six settings
 
 
 def one(people: list[float], judge_of_same: list[float], judge: list[float]) -> list[Part]:
