@@ -31,6 +31,7 @@ FIGURE_4 = "figure-4"
 ANALYSIS_TABLES = {  # title on the page → table of data/analysis
     "Agreement among the judge's votes": "inter_rater",
     "Agreement with others": "judge_agreement",
+    "Deltas by people, with the judge's votes corrected": "human_deltas",
     "Ratings against correctness": "correctness_auc",
     "Reliability of a delta by number of votes": "reliability",
     "Variance components": "variance_components",
