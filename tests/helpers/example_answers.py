@@ -9,7 +9,7 @@ from delta.core.tables import frame_of
 from delta.core.types import Row
 from delta.report.viewer.answer_page import BenchmarkAnswers
 
-BASE = "zero-shot"  # of the laptop profile
+BASE = "warm"  # of the laptop profile
 
 
 def example_answers(

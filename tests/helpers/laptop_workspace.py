@@ -32,14 +32,13 @@ from stages import analyze, certify, report, select, summary
 from tests.helpers.import_closure import ROOT
 
 PROBLEMS = 53
+BASE = "warm"
 KNOWN_RESULT = "63158e00b481"  # of 16 random pairs
 # Fractions of right answers by benchmark. A model that is not boxing answers only in other forms.
 SCORES = {
-    "zero-shot": {"products": 0.1, "sums": 0.06, "long-sums": 0.0, "calculations": 0.1},
-    "one-shot": {"products": 0.48, "sums": 0.3, "long-sums": 0.02, "calculations": 0.2},
-    "two-shot": {"products": 0.56, "sums": 0.36, "long-sums": 0.05, "calculations": 0.2},
-    "three-shot": {"products": 0.58, "sums": 0.42, "long-sums": 0.05, "calculations": 0.27},
-    "policy": {"products": 0.26, "sums": 0.04, "long-sums": 0.0, "calculations": 0.1},
+    "early": {"sums": 0.45, "mixed": 0.2, "words": 0.25},
+    "warm": {"sums": 0.7, "mixed": 0.35, "words": 0.4},
+    "policy": {"sums": 0.78, "mixed": 0.42, "words": 0.41},
 }
 MACHINE = "2 × Example CPU 3000"
 
@@ -120,8 +119,8 @@ def _write_traces() -> None:
         {
             "pair_id": problem,
             "problem_id": problem,
-            "chosen_id": f"{problem}/three-shot/0",
-            "rejected_id": f"{problem}/zero-shot/0",
+            "chosen_id": f"{problem}/solver-strong/0",
+            "rejected_id": f"{problem}/solver-weak/0",
             "length_difference": -source.randint(20, 160),
             "chosen_outcome": "correct",
             "rejected_outcome": "incorrect",
@@ -146,15 +145,20 @@ def _write_results(fractions: dict[str, float]) -> None:
             fraction = fractions.get("-".join([name, *spec.axes.values()]))
             if fraction is not None:
                 source = random.Random(spec.key)
+                benchmarks = params.load_sections("benchmarks", BenchmarkParams)
                 answers = {
                     benchmark: AnswerCounts(
-                        1, tuple(int(source.random() < fraction) for _ in counts.correct)
+                        1,
+                        tuple(int(source.random() < fraction) for _ in range(own.questions or 0)),
                     )
-                    for benchmark, counts in known.answers.items()
+                    for benchmark, own in benchmarks.items()
                 }
+                row = next(iter(known.scores.values()))
                 scores = {
-                    benchmark: row | {"benchmark_version": _version(benchmark)}
-                    for benchmark, row in known.scores.items()
+                    benchmark: row
+                    | {"group": own.group, "n": own.questions}
+                    | {"benchmark_version": _version(benchmark)}
+                    for benchmark, own in benchmarks.items()
                 }
                 train = known.counts["train"] | {"machine": MACHINE}
                 kept = with_changes(content, spec.changes, name)["selector"]["k"]
@@ -181,7 +185,7 @@ def _write_counts() -> None:
     for name in params.get("generators"):
         write_counts(paths.counts("judge", name), {"votes": 530, "refused": 0}, "judge", name)
     write_counts(paths.counts("problems"), {"drawn": 64, "kept": PROBLEMS}, "problems")
-    pair = {"pairs": PROBLEMS, "recipe": "three-shot > zero-shot"}
+    pair = {"pairs": PROBLEMS, "recipe": "solver-strong > solver-weak"}
     write_counts(paths.counts("pair"), pair, "pair")
     steps = json.loads(paths.counts("select").read_text())["select"]["selected"]
     train = {"pairs_kept": steps, "steps": steps, "rows_held_out": 0, "machine": MACHINE}
@@ -207,13 +211,10 @@ def _write_answers(model: str, scores: dict[str, float]) -> None:
             first, second = 2 + number % 8, 3 + number // 8
             statement = f"What is {first} * {second}?"
             gold = str(first * second)
-            grader = "code" if name == "humaneval" else "math"
-            row = {"question_id": f"{name}.{number}", "grader": grader}
+            row = {"question_id": f"{name}.{number}", "grader": "math"}
             questions.append(row | {"statement": statement, "gold_answer": gold})
             right = source.random() < scores.get(name, 0.0)
             answer = _answer(model, f"{first} * {second}", gold, right, source)
-            if grader == "code":
-                answer |= {"extracted": "pass", "flexible_outcome": None}
             answers.append(row | {"benchmark": name, "sample": 0, "gold_answer": gold} | answer)
         frame = tables.frame_of(answers, ANSWER)
         asked = tables.frame_of(questions, QUESTION)
@@ -226,7 +227,7 @@ def _write_answers(model: str, scores: dict[str, float]) -> None:
 def _answer(model: str, task: str, gold: str, right: bool, source: random.Random) -> Row:
     """Return an answer. The base neither boxes nor finishes; others box nine of ten."""
     value = gold if right else str(int(gold) + source.randint(1, 9))
-    if model == "zero-shot":
+    if model == BASE:
         text = f"{task} = {value}\n\nLet's think step by step. First, write {task} as a sum"
         answer: Row = {"outcome": "incorrect", "extracted": None, "reason": "cut"}
         finish = "length"
