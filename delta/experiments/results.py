@@ -12,9 +12,9 @@ from delta.core import paths, tables
 from delta.core.errors import InputError
 from delta.core.files import write_text
 from delta.core.schemas import ANSWER
+from delta.evaluation.answer_measures import CORRECT
 
 DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"  # correct answers to a question: 0 to 35
-CORRECT = pl.col("outcome") == "correct"
 
 
 @dataclass(frozen=True)
