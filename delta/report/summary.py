@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 from delta.core.types import Counts, Row
 from delta.evaluation.answer_measures import read_measures, to_percent
+from delta.experiments.results import POLICY_AGAINST_BASE
 from delta.report.scores import Scores, percent, score_rows
 from delta.report.sentence import sentence
 from delta.report.this_run import Comparison, Measure, comparison_row
-from delta.report.training_facts import POLICY_AGAINST_BASE
 
 SCORE_COLUMNS = {  # of the list `scores`, beside percentages → key of data/counts/evaluate
     "group": "group",

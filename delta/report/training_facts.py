@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from delta.core.types import Counts
+from delta.experiments.results import POLICY_AGAINST_BASE
 from delta.stats.intervals import OptionalInterval
 from delta.stats.rank_correlation import MIN_INTERVAL, spearman
 
 NOT_RECORDED = "not recorded"
-POLICY_AGAINST_BASE = "policy_against_base"  # of delta.training.policy_measures
 STOPPED_EARLY = ("dpo", "kto")  # methods to which train.early_stopping applies
 # Ours: a fraction of the update. Below it the served policy is not the one that was trained.
 MIN_SERVED = 0.9
