@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from delta.certificate.read import read_certificates
-from delta.core import paths
+from delta.core import paths, tables
 from delta.core.files import read_json
 from delta.core.git import read_git_state
+from delta.core.schemas import SELECTED
 from delta.experiments import grid, results
 from delta.experiments.compare import compare
 from delta.experiments.grid import ExperimentParams, RunSpec
@@ -124,7 +125,9 @@ def _read_this_run(params: dict[str, Any], base_model: ModelScores, base: str) -
         example=read_example(base, benchmarks),
         selector=params["selector"],
         selection=read_json(paths.counts("select"), "select"),
-        training=read_json(paths.counts("train"), "train"),
+        training=results.add_deltas(
+            read_json(paths.counts("train"), "train"), tables.read(paths.SELECTED, SELECTED)
+        ),
         training_settings=training_settings(params),
     )
 

@@ -71,6 +71,7 @@ def test_only_training_conversion_and_the_engine_import_torch_or_vllm() -> None:
         "delta/data/fetch.py",
         "delta/training/launch.py",
         "delta/training/padding_free.py",
+        "delta/training/policy_measures.py",
         "delta/training/model_io.py",
         "delta/training/reference_logps.py",
         "delta/training/callback.py",
