@@ -58,8 +58,8 @@ class JudgeParams(StrictModel):
     llm: LlmParams  # read if rater is "llm"
     second_judge: SecondJudgeParams
     budget: dict[str, Budget]  # by generator
-    # Fraction of a model's votes; above it the stage fails. What the rules cannot read is counted as
-    # refused too, but it says something about the trace and not about the judge.
+    # Fraction of a model's votes; above it the stage fails. What the rules cannot read counts as
+    # refused too, but it says something about the trace, and no run fails for it.
     max_refused: Annotated[float, Field(ge=0, le=1)]
 
 

@@ -12,8 +12,7 @@ from typing import NamedTuple
 from delta.judging.rules.arithmetic import Item, evaluate
 from delta.judging.rules.tokenize import read_items, read_numbers
 
-
-Operation = tuple[str, Fraction]  # a sign and the number that follows it; no sign: the first number
+Operation = tuple[str, Fraction]  # a sign and the number after it; the first number has no sign
 
 
 class Equation(NamedTuple):

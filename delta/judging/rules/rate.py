@@ -126,8 +126,10 @@ def _list(places: list[Place]) -> str:
 
 def _lacks_numbers(facts: TraceFacts) -> str:
     """Return why the sources of a trace's numbers cannot be read; "" if they can."""
-    readable = sum(len(line.numbers) for line in facts.lines if not line.is_opaque)
-    opaque = sum(len(line.numbers) for line in facts.lines if line.is_opaque)
+    numbers = {True: 0, False: 0}  # those that stand in mathematics that we cannot read, and others
+    for line in facts.lines:
+        numbers[line.is_opaque and not line.equations] += len(line.numbers)
+    opaque, readable = numbers[True], numbers[False]
     if not readable:
         return "no number that we can read"
     return "most numbers stand in mathematics that we cannot read" if opaque > readable else ""

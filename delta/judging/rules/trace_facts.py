@@ -190,14 +190,16 @@ def collect_facts(statement: str, trace: str) -> TraceFacts:
 
 def _unique(lines: list[TraceLine]) -> tuple[list[TraceLine], list[Place]]:
     """Return each line once, and the repetitions of equations and of long lines."""
-    unique: dict[str, TraceLine] = {}
+    unique: list[TraceLine] = []
     repeated: list[Place] = []
+    indices: dict[str, int] = {}
     for line in lines:
-        if line.text not in unique:
-            unique[line.text] = line
+        index = indices.setdefault(line.text, len(unique))
+        if index == len(unique):
+            unique.append(line)
         elif line.equations or line.is_opaque or len(line.text) >= LONG_LINE:
-            repeated.append(Place(list(unique).index(line.text), line.text))
-    return list(unique.values()), repeated
+            repeated.append(Place(index, line.text))
+    return unique, repeated
 
 
 def _is_answer(line: TraceLine, conclusion: Conclusion | None) -> bool:
@@ -221,9 +223,9 @@ class _Sources:
         self.leaps: list[Place] = []
         self.num_missing = num_missing
         used = _used_numbers(lines, conclusion)
-        given = number_tokens(statement)
+        given = number_tokens(statement[:MAX_CHARACTERS])
         self.given = set(given)
-        self.unused = list((Counter(given) - used).elements())
+        self.unused = list((Counter(given) - used).elements())[:MAX_KNOWN]
         self.ignored = [q for q in quantities if q.is_needed and not q.forms & used.keys()]
         if expected and expected.is_sequence:
             self.ignored = []
@@ -292,7 +294,7 @@ class _Sources:
     def _explain(self, value: Fraction, others: Iterable[Fraction]) -> bool:
         """Return whether an unused number of the problem and another give the value; use them."""
         others = list(others)[:MAX_KNOWN]
-        for a in self.unused[:MAX_KNOWN]:
+        for a in self.unused:
             for b in others:
                 is_pair = a != b or self.unused.count(a) > 1
                 if is_pair and value in (a + b, abs(a - b), a * b):
