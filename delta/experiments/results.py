@@ -3,10 +3,13 @@
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from delta.core import paths, tables
 from delta.core.errors import InputError
@@ -25,6 +28,11 @@ class AnswerCounts:
 
     samples: int  # answers a question
     correct: tuple[int, ...]
+
+    @cached_property
+    def array(self) -> NDArray[np.uint8]:
+        """Return the counts as an array, made once: no count is above 255."""
+        return np.frombuffer(bytes(self.correct), dtype=np.uint8)
 
     def text(self) -> str:
         """Return one character per question: small in Git, and easy to compare by eye."""
