@@ -146,6 +146,19 @@ def avg_at_k(benchmark: Benchmark) -> Row:
     return Row("avg@k", name([benchmark]), float(np.mean(hits)), None)
 
 
+def all_or_nothing(rate: float, questions: int, exception: float) -> Row:
+    """Return the row of questions that are solved with the chance `exception` or 1 - `exception`.
+
+    Each has 16 answers; `rate` is the score.
+    """
+    chance = np.random.default_rng(1)
+    solved = chance.random((RUNS, questions)) < (rate - exception) / (1 - 2 * exception)
+    counts = chance.binomial(16, np.where(solved, 1 - exception, exception))
+    hits = [covers(effective_n_wilson((row / 16).tolist(), 16 * questions), rate) for row in counts]
+    setting = f"{rate:.0%} of {questions} avg@16, {exception:.1%} exceptions"
+    return Row("all or nothing", setting, float(np.mean(hits)), None)
+
+
 def group_score(benchmarks: Sequence[Benchmark]) -> Row:
     hits = [
         covers(group_mean([question_interval(answers) for answers in runs.answers]), runs.truths[0])
@@ -249,6 +262,12 @@ SETS = Effects([0.3, 0.3, 0.0, 0.0])
 def rows() -> Iterator[Row]:
     yield from (pass_at_1(rate, questions) for rate, questions, _ in PASS_1)
     yield from (avg_at_k(benchmark) for benchmark in AVG_16)
+    yield from (
+        all_or_nothing(rate, questions, exception)
+        for rate in (0.1, 0.9)
+        for questions in (30, 40)
+        for exception in (0.005, 0.02, 0.05)
+    )
     yield from (group_score(benchmarks) for benchmarks in GROUPS)
     pair = [-1.0, 1.0]
     yield from (

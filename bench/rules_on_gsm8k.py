@@ -16,15 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import results
-from delta.judging.rules.rate import rate
+from delta.judging.rubric import Vote
+from delta.judging.rules.rate import NoVote, RulesParams, rate
 
 MODELS = ("6b_finetuning", "6b_verification", "175b_finetuning", "175b_verification")
 WEAK, STRONG = MODELS.index("6b_finetuning"), MODELS.index("175b_verification")
 DESIGN_QUESTIONS = 400
 RESAMPLES = 1000
 SEED = 0
+VOTES = RulesParams(votes=5, seed=4)  # as the laptop profile
 
-Scores = NDArray[np.float64]  # question x model x (five dimensions, then their mean)
+Scores = NDArray[np.float64]  # question x model x (five dimensions, then their mean); NaN: no vote
 Outcomes = NDArray[np.bool_]  # question x model
 
 
@@ -51,23 +53,31 @@ def rate_questions(path: Path) -> tuple[list[str], Scores, Outcomes]:
     for question in read_questions(path):
         statement = question["question"]
         solutions = [question[model] for model in MODELS]
-        ratings = [rate(statement, solution["solution"]) for solution in solutions]
+        ratings = [rate(statement, solution["solution"], VOTES) for solution in solutions]
         names = [*ratings[0], "mean of the five"]
-        scores.append([[rating.score for rating in each.values()] for each in ratings])
+        scores.append([[mean_vote(votes) for votes in each.values()] for each in ratings])
         outcomes.append([solution["is_correct"] for solution in solutions])
     five = np.array(scores, dtype=np.float64)
     return names, np.concatenate([five, five.mean(2, keepdims=True)], 2), np.array(outcomes)
 
 
+def mean_vote(votes: list[Vote] | NoVote) -> float:
+    """Return the mean score; NaN where there is no vote."""
+    is_rated = not isinstance(votes, NoVote)
+    return float(np.mean([vote.score for vote in votes])) if is_rated else float("nan")
+
+
 def paired_delta(score: NDArray[np.float64]) -> Interval:
     """Return the mean of strong minus weak over questions, with a normal interval."""
     difference = score[:, STRONG] - score[:, WEAK]
+    difference = difference[~np.isnan(difference)]
     half = 1.96 * difference.std(ddof=1) / np.sqrt(len(difference))
     return Interval(difference.mean(), difference.mean() - half, difference.mean() + half)
 
 
 def auc(score: NDArray[np.float64], is_correct: NDArray[np.bool_]) -> float:
     """Return the probability that a correct solution scores above a wrong one; ties count half."""
+    score, is_correct = score[~np.isnan(score)], is_correct[~np.isnan(score)]
     _, level = np.unique(score, return_inverse=True)
     right = np.bincount(level[is_correct], minlength=level.max() + 1)
     wrong = np.bincount(level[~is_correct], minlength=level.max() + 1)
@@ -92,12 +102,15 @@ def table(title: str, names: list[str], scores: Scores, outcomes: Outcomes) -> s
         f"### {title}: {len(scores):,} questions, {outcomes.size:,} solutions, "
         f"{outcomes.mean():.1%} right",
         "",
-        f"| dimension | mean score | delta {MODELS[STRONG]} − {MODELS[WEAK]} | AUC, right/wrong |",
-        "|---|---|---|---|",
+        f"| dimension | rated | mean score | delta {MODELS[STRONG]} − {MODELS[WEAK]} "
+        "| AUC, right/wrong |",
+        "|---|---|---|---|---|",
     ]
     for place, name in enumerate(names):
         score = scores[:, :, place]
-        cells = (name, f"{score.mean():.2f}", paired_delta(score), bootstrap_auc(score, outcomes))
+        rated = f"{(~np.isnan(score)).mean():.1%}"
+        mean = f"{np.nanmean(score):.2f}"
+        cells = (name, rated, mean, paired_delta(score), bootstrap_auc(score, outcomes))
         rows.append("| " + " | ".join(map(str, cells)) + " |")
     return "\n".join(rows)
 

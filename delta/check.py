@@ -25,8 +25,8 @@ from delta.evaluation.config import EvaluationParams, baselines
 from delta.experiments.grid import ExperimentParams
 from delta.grading.config import GradingParams
 from delta.grading.verify import VerifyParams
-from delta.inference import chat_completions, chat_formats, served_models
-from delta.inference.config import EngineParams, SamplingParams, Serving, WeightlessServingParams
+from delta.inference import chat_completions, chat_formats, recordings, served_models
+from delta.inference.config import EngineParams, SamplingParams, Serving
 from delta.inference.generate import (
     GeneratorParams,
     RecordedParams,
@@ -161,25 +161,7 @@ def _sft_models(params: Params) -> Iterator[str]:
 
 
 def _recordings(params: Params) -> Iterator[str]:
-    """Yield generators and recordings whose problems are not those of the recording's source."""
-    recordings = {name: model.recording for name, model in params.models.items() if model.recording}
-    for name, generator in params.generators.items():
-        if isinstance(generator, RecordedParams):
-            key = f"generators.{name}.model"
-            yield from _one_of(key, generator.model, recordings, "no recording")
-    for name, recording in recordings.items():
-        key = f"models.{name}.recording"
-        yield from _one_of(f"{key}.source", recording.source, params.problems.sources)
-        source = params.problems.sources[recording.source]
-        for kind, same in (
-            ("openr1", ("data", "llama_verdicts")),
-            ("table", ("data", "statement")),
-        ):
-            mine, theirs = getattr(recording, kind), getattr(source, kind)
-            for field in same if mine is not None else ():
-                if theirs is None or getattr(mine, field) != getattr(theirs, field):
-                    where = f"problems.sources.{recording.source}.{kind}.{field}"
-                    yield f"{key}.{kind}.{field}: expected that of {where}"
+    yield from recordings.mistakes(params.models, params.generators, params.problems.sources)
 
 
 def _solvers(params: Params) -> Iterator[str]:
@@ -195,20 +177,6 @@ def _solvers(params: Params) -> Iterator[str]:
                     f"generators.{name}: problems.sources.{source} is of the kind {problems.kind}, "
                     "whose problems have no steps; expected arithmetic"
                 )
-
-
-def _remote_code(params: Params) -> Iterator[str]:
-    """Yield models whose code is copied and not run, or run and not copied."""
-    for name, model in params.models.items():
-        serving = params.serving[name]
-        if isinstance(serving, WeightlessServingParams):
-            continue
-        kind, origin = ("hub", model.hub) if model.hub else ("folder", model.folder)
-        if origin is not None and origin.code != serving.trust_remote_code:
-            yield (
-                f"models.{name}.{kind}.code = {origin.code}: serving.{name}.trust_remote_code is "
-                f"{serving.trust_remote_code}; expected both or neither"
-            )
 
 
 def _evaluation(params: Params) -> Iterator[str]:
@@ -409,7 +377,6 @@ RULES = (
         _servers,
         _recordings,
         _solvers,
-        _remote_code,
         _evaluation,
         _served_precision,
         _sizes,

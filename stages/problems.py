@@ -4,19 +4,13 @@ from delta.core import params, paths, tables
 from delta.core.console import Console, run
 from delta.core.files import write_counts
 from delta.core.schemas import PROBLEM, QUESTION
-from delta.data.problems import DROPPED, ProblemsParams, build_problems
+from delta.data.problems import DROPPED, QUESTION_COLUMNS, ProblemsParams, build_problems
 
 
 def main(console: Console) -> None:
     settings = params.load_section("problems", ProblemsParams)
-    columns = [
-        "question_id",
-        "statement",
-        "history",
-        "metadata",
-    ]  # tests of programs have gigabytes
     questions = {
-        name: tables.read(paths.questions(name), QUESTION, columns)
+        name: tables.read(paths.questions(name), QUESTION, QUESTION_COLUMNS)
         for name in params.get("benchmarks")
     }
     problems, dropped, counts = build_problems(settings, questions)

@@ -6,6 +6,7 @@ from delta.core import fingerprint, params, paths, tables
 from delta.core.console import Console, run
 from delta.core.files import write_counts
 from delta.core.schemas import QUESTION
+from delta.data.problems import QUESTION_COLUMNS
 from delta.inference import chat_formats
 from delta.inference.reply_cache import open_reply_cache
 from delta.training import checkpoints, launch, sft_models
@@ -19,14 +20,8 @@ def main(console: Console, name: str) -> None:
     chat_format = chat_formats.load(params.get(f"serving.{name}.chat_format"))
     base = paths.model(settings.base)
     base_fingerprint = fingerprint.read_fingerprint(base)
-    columns = [
-        "question_id",
-        "statement",
-        "history",
-        "metadata",
-    ]  # tests of programs have gigabytes
     questions = {
-        benchmark: tables.read(paths.questions(benchmark), QUESTION, columns)
+        benchmark: tables.read(paths.questions(benchmark), QUESTION, QUESTION_COLUMNS)
         for benchmark in params.get("benchmarks")
     }
     problems, counts = sft_models.training_problems(

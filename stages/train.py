@@ -53,8 +53,7 @@ def main(console: Console) -> None:
         changes = model_io.save(settings, base, checkpoint, policy, end_of_turn, complete)
         console.status("comparing the policy with the base")
         sample = policy_measures.sample_pairs(settings, parts[0], result["steps"])
-        deltas = dict(selected.select("pair_id", "score").iter_rows())
-        measured = policy_measures.measure(settings, (base, policy), sample, deltas, console.print)
+        measured = policy_measures.measure(settings, (base, policy), sample, console.print)
         counts |= result | changes | measured | {"machine": launch.machine(settings)}
         write_counts(paths.counts("train"), counts, "train")
         checkpoints.remove_run(folder)  # the policy is complete, and DVC keeps it

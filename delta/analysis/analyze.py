@@ -9,6 +9,7 @@ import polars as pl
 from delta.analysis import (
     correctness_auc,
     generator_deltas,
+    human_deltas,
     inter_rater,
     reliability,
     topk_sets,
@@ -67,6 +68,7 @@ def analyze(params: AnalysisParams, tie_seed: int, inputs: Inputs) -> tuple[Tabl
         "judge_agreement": _agreement_rows(inputs),
         "correctness_auc": correctness_auc.auc_rows(votes),
         "delta_matrix": generator_deltas.delta_matrix_rows(votes, num_problems),
+        "human_deltas": human_deltas.human_delta_rows(votes, inputs.people),
         "reliability": reliability.reliability_rows(votes, inputs.selected),
         "variance_components": variance_components.variance_rows(votes),
         "topk_overlap": topk_sets.overlap_rows(ranked, params.k),

@@ -45,6 +45,8 @@ DROPPED = Table(
         "words": pl.String,  # the first common n-gram or terms; the whole text where it is short
     },
 )
+# What `build_problems` reads of a benchmark. Not the golds: tests of programs have gigabytes.
+QUESTION_COLUMNS = ["question_id", "statement", "history", "metadata"]
 MAX_STATEMENT = 200  # characters of a dropped statement
 
 # Why a row is dropped: by the reader of its source, then by the filters of all sources.

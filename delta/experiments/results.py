@@ -3,18 +3,23 @@
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from delta.core import paths, tables
 from delta.core.errors import InputError
 from delta.core.files import write_text
 from delta.core.schemas import ANSWER
+from delta.core.types import Counts
+from delta.evaluation.answer_measures import CORRECT
 
+POLICY_AGAINST_BASE = "policy_against_base"  # in the counts of stage train: policy_measures
 DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"  # correct answers to a question: 0 to 35
-CORRECT = pl.col("outcome") == "correct"
 
 
 @dataclass(frozen=True)
@@ -23,6 +28,11 @@ class AnswerCounts:
 
     samples: int  # answers a question
     correct: tuple[int, ...]
+
+    @cached_property
+    def array(self) -> NDArray[np.uint8]:
+        """Return the counts as an array, made once: no count is above 255."""
+        return np.frombuffer(bytes(self.correct), dtype=np.uint8)
 
     def text(self) -> str:
         """Return one character per question: small in Git, and easy to compare by eye."""
@@ -66,6 +76,21 @@ def read_answers(model: str, benchmarks: Iterable[str]) -> dict[str, AnswerCount
         benchmark: count_answers(tables.read(paths.answers(model, benchmark), ANSWER, columns))
         for benchmark in benchmarks
     }
+
+
+def add_deltas(train: Counts, selected: pl.DataFrame) -> Counts:
+    """Return the counts of stage train with the delta of each pair whose margin it measured.
+
+    `selected` is the table of stage select; a pair without a score has the delta None. The training
+    itself does not read deltas, and equal pair sets are one training.
+    """
+    measured = train.get(POLICY_AGAINST_BASE)
+    if measured is None:
+        return train
+    scores = dict(selected.select("pair_id", "score").iter_rows())
+    named = {name: value for name, value in measured.items() if name != "pair_ids"}
+    deltas = [scores[pair_id] for pair_id in measured["pair_ids"]]
+    return train | {POLICY_AGAINST_BASE: named | {"deltas": deltas}}
 
 
 def write(result: Result, folder: Path = paths.RUNS) -> Path:

@@ -202,6 +202,10 @@ def read_result(spec: RunSpec, commit: str, seconds: int | None) -> Result:
         with files.open(str(paths.answers(paths.POLICY, benchmark))) as file:
             rows = pl.read_parquet(file.read(), columns=["question_id", "sample", "outcome"])
         answers[benchmark] = results.count_answers(rows)
+    kept = {stage: counts(stage) for stage in COUNTED}
+    with files.open(str(paths.SELECTED)) as file:
+        selected = pl.read_parquet(file.read(), columns=["pair_id", "score"])
+    kept["train"] = results.add_deltas(kept["train"], selected)
     return Result(
         key=spec.key,
         name=spec.name,
@@ -209,7 +213,7 @@ def read_result(spec: RunSpec, commit: str, seconds: int | None) -> Result:
         commit=git("rev-parse", "--short", f"{commit}^", check=True).strip(),
         date=git("show", "--no-patch", "--format=%cs", commit, check=True).strip(),
         seconds=seconds,
-        counts={stage: counts(stage) for stage in COUNTED},
+        counts=kept,
         scores=scores,
         answers=answers,
     )

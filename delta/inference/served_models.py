@@ -9,8 +9,12 @@ from delta.inference.config import EngineParams, Serving, WeightlessServingParam
 def mistakes(
     models: Mapping[str, ModelParams], serving: Mapping[str, Serving], engine: EngineParams
 ) -> Iterator[str]:
-    """Yield models at servers for which `engine.servers` does not list exactly one server."""
+    """Yield models at servers for which `engine.servers` does not list exactly one server.
+
+    Also models whose code is copied and not run, or run and not copied.
+    """
     yield from _models_at_servers(models, serving, engine)
+    yield from _remote_code(models, serving)
     for name, server in engine.servers.items():
         key = f"engine.servers.{name}"
         for model in server.models:
@@ -43,4 +47,19 @@ def _models_at_servers(
             yield (
                 f"serving.{name}.server: none of engine.servers lists {name} among its "
                 "models; expected exactly one"
+            )
+
+
+def _remote_code(
+    models: Mapping[str, ModelParams], serving: Mapping[str, Serving]
+) -> Iterator[str]:
+    for name, model in models.items():
+        entry = serving[name]
+        if isinstance(entry, WeightlessServingParams):
+            continue
+        kind, origin = ("hub", model.hub) if model.hub else ("folder", model.folder)
+        if origin is not None and origin.code != entry.trust_remote_code:
+            yield (
+                f"models.{name}.{kind}.code = {origin.code}: serving.{name}.trust_remote_code is "
+                f"{entry.trust_remote_code}; expected both or neither"
             )

@@ -1,7 +1,8 @@
 """Rate traces in five dimensions, by a model or by rules (paper, section 3.2).
 
 `llm` asks a model for several votes, guided by the rubric's JSON schema. `rules` is deterministic,
-for use where no available model can judge. Both return the same table, with every vote.
+for use where no available model can judge. Both return the same table, with every vote. A vote that
+was asked for and not given is counted as refused; it is never a number.
 """
 
 import json
@@ -26,7 +27,7 @@ from delta.inference.types import GenerateFn, Reply, Request
 from delta.judging import rubric
 from delta.judging.budget import Budget
 from delta.judging.rubric import DIMENSIONS, RUBRIC, Dimension, Vote
-from delta.judging.rules.rate import rate
+from delta.judging.rules.rate import NoVote, RulesParams, rate
 from delta.prompts import prompt_files, trace_text
 
 VoteKey = tuple[str, int]  # trace_id and index of the vote (0-based)
@@ -45,6 +46,7 @@ class SecondJudgeParams(StrictModel):
     """Another judge of the same traces, only for agreement: no delta uses its votes."""
 
     rater: Literal["none", "rules", "llm"]
+    rules: RulesParams  # read if rater is "rules"
     llm: LlmParams  # read if rater is "llm"
 
 
@@ -52,10 +54,13 @@ class JudgeParams(StrictModel):
     """The section `judge` of params.yaml."""
 
     rater: Literal["rules", "llm"]
+    rules: RulesParams  # read if rater is "rules"
     llm: LlmParams  # read if rater is "llm"
     second_judge: SecondJudgeParams
     budget: dict[str, Budget]  # by generator
-    max_refused: Annotated[float, Field(ge=0, le=1)]  # fraction of votes; above it the stage fails
+    # Fraction of a model's votes; above it the stage fails. What the rules cannot read counts as
+    # refused too, but it says something about the trace, and no run fails for it.
+    max_refused: Annotated[float, Field(ge=0, le=1)]
 
 
 class JudgeInput(NamedTuple):
@@ -80,14 +85,26 @@ def judge_inputs(problems: pl.DataFrame, traces: pl.DataFrame) -> tuple[list[Jud
 
 
 def judge_by_rules(
-    inputs: list[JudgeInput], progress: Progress = lambda items, _: items
+    params: RulesParams, inputs: list[JudgeInput], progress: Progress = lambda items, _: items
 ) -> tuple[pl.DataFrame, Counts]:
-    """Return one vote per trace and dimension, by `delta.judging.rules.rate`."""
+    """Return the votes by `delta.judging.rules.rate`, and counts.
+
+    `no_vote`: by dimension, how many traces the rules could not read; all of their votes are
+    refused, and the reason is their justification.
+    """
     rows = []
+    no_vote = dict.fromkeys(DIMENSIONS, 0)
     for trace_id, statement, trace in progress(inputs, len(inputs)):
-        for dimension, vote in rate(statement, trace).items():
-            rows.append(_rating_row(trace_id, "rules", dimension, [vote], refused=0))
-    return frame_of(rows, RATING), {"judge": "rules", "votes": len(rows), "refused": 0}
+        for dimension, votes in rate(statement, trace, params).items():
+            if isinstance(votes, NoVote):
+                no_vote[dimension] += 1
+                row = _rating_row(trace_id, "rules", dimension, [], refused=params.votes)
+                rows.append(row | {"justification": f"No vote: {votes.reason}."})
+            else:
+                rows.append(_rating_row(trace_id, "rules", dimension, votes, refused=0))
+    refused = sum(row["refused"] for row in rows)
+    counts = {"judge": "rules", "votes": params.votes * len(rows) - refused, "refused": refused}
+    return frame_of(rows, RATING), counts | {"no_vote": no_vote}
 
 
 def truncate_traces(

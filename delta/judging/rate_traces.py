@@ -30,7 +30,7 @@ def rate_traces(
     if rater.rater == "none":
         return tables.frame_of([], RATING), {"judge": None, "votes": 0, "refused": 0}
     if rater.rater == "rules":
-        return judge.judge_by_rules(inputs, partial(console.progress, label=title))
+        return judge.judge_by_rules(rater.rules, inputs, partial(console.progress, label=title))
     llm, model = rater.llm, open_model(rater.llm.model)
     engine = model.engine
     max_prompt_tokens = model.max_prompt_tokens(llm.max_tokens)

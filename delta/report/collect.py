@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from delta.certificate.read import read_certificates
-from delta.core import paths
+from delta.core import paths, tables
 from delta.core.files import read_json
 from delta.core.git import read_git_state
+from delta.core.schemas import SELECTED
 from delta.experiments import grid, results
 from delta.experiments.compare import compare
 from delta.experiments.grid import ExperimentParams, RunSpec
@@ -31,6 +32,7 @@ FIGURE_4 = "figure-4"
 ANALYSIS_TABLES = {  # title on the page → table of data/analysis
     "Agreement among the judge's votes": "inter_rater",
     "Agreement with others": "judge_agreement",
+    "Deltas by people, with the judge's votes corrected": "human_deltas",
     "Ratings against correctness": "correctness_auc",
     "Reliability of a delta by number of votes": "reliability",
     "Variance components": "variance_components",
@@ -123,7 +125,9 @@ def _read_this_run(params: dict[str, Any], base_model: ModelScores, base: str) -
         example=read_example(base, benchmarks),
         selector=params["selector"],
         selection=read_json(paths.counts("select"), "select"),
-        training=read_json(paths.counts("train"), "train"),
+        training=results.add_deltas(
+            read_json(paths.counts("train"), "train"), tables.read(paths.SELECTED, SELECTED)
+        ),
         training_settings=training_settings(params),
     )
 

@@ -3,6 +3,12 @@
 from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
+from delta.evaluation.answer_measures import (
+    AnswerMeasures,
+    mean_measures,
+    read_measures,
+    right_less_often_if_asked,
+)
 from delta.evaluation.cut_answers import marked, notes
 from delta.experiments.results import Result
 from delta.report.claims.measures import correct_counts, largest_cut
@@ -10,11 +16,18 @@ from delta.report.context import Run
 from delta.report.equal_pairs import merge_equal
 from delta.report.this_run import format_score
 from delta.report.training_facts import MIN_SERVED, NOT_RECORDED, TrainingFacts, facts, is_recorded
-from delta.stats.contrasts import Contrast, format_difference
+from delta.stats.contrasts import BETTER, Contrast, format_difference, verdict
 from delta.stats.intervals import Interval
 from delta.stats.seeds import SeedScore, contrast_with_seeds, score_with_seeds
 
-TRAINING_COLUMNS = ["training", "first margin (nats)", "update served"]
+TRAINING_COLUMNS = [
+    "training",
+    "first margin (nats)",
+    "update served",
+    "change of log p, chosen and rejected (nats)",
+    "KL from the base (nats a token)",
+    "margin against delta",
+]
 ROUNDED_AWAY = (
     f"* Less than {MIN_SERVED:.0%} of the update is left in the dtype that serves the policy, so "
     "the score is not that of what was trained."
@@ -28,6 +41,8 @@ class GroupScore(NamedTuple):
     difference: Contrast | None  # from the base, paired by question; None: see experiment_rows
     cut: float | None  # percent of cut answers, the largest of its benchmarks and runs
     difference_cut: float | None  # the same with the base's
+    measures: AnswerMeasures  # means over benchmarks and runs
+    base_measures: AnswerMeasures | None  # None where it was asked other questions
 
 
 class ExperimentRow(NamedTuple):
@@ -94,11 +109,30 @@ def _group_score(runs: list[Run], benchmarks: list[str], base: Run | None) -> Gr
     ours = [correct_counts(runs, name) for name in benchmarks]
     score = score_with_seeds(ours)
     cut = largest_cut(runs, benchmarks)
+    measures = _measures(runs, benchmarks)
     if base is None or not all(_have_same_questions([*runs, base], name) for name in benchmarks):
-        return GroupScore(score, None, cut, cut)
+        return GroupScore(score, None, cut, cut, measures, None)
     theirs = [correct_counts([base], name) for name in benchmarks]
     difference = contrast_with_seeds([ours, theirs], [1, -1])
-    return GroupScore(score, difference, cut, largest_cut([*runs, base], benchmarks))
+    difference_cut = largest_cut([*runs, base], benchmarks)
+    return GroupScore(
+        score, difference, cut, difference_cut, measures, _measures([base], benchmarks)
+    )
+
+
+def _measures(runs: list[Run], benchmarks: list[str]) -> AnswerMeasures:
+    results = [run.result for run in runs if run.result is not None]
+    return mean_measures(
+        [read_measures(result.scores[name]) for result in results for name in benchmarks]
+    )
+
+
+def is_right_less_often_in_form(group: GroupScore) -> bool:
+    """Return whether the score rose, by its verdict, and what is right in the asked form fell."""
+    if group.difference is None or group.base_measures is None:
+        return False
+    fell = right_less_often_if_asked(group.base_measures, group.measures)
+    return fell and verdict(group.difference) == BETTER
 
 
 def _have_same_questions(runs: list[Run], benchmark: str) -> bool:
@@ -152,8 +186,8 @@ def training_cells(row: ExperimentRow) -> list[str]:
         return ["–"] * len(TRAINING_COLUMNS)
     if row.training is None:
         return [NOT_RECORDED] * len(TRAINING_COLUMNS)
-    end, margin, served, is_rounded_away = row.training
-    return [end, margin, f"{served} *" if is_rounded_away else served]
+    end, margin, served, *against_base, is_rounded_away = row.training
+    return [end, margin, f"{served} *" if is_rounded_away else served, *map(str, against_base)]
 
 
 def cuts(rows: Iterable[ExperimentRow]) -> list[float | None]:

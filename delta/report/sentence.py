@@ -45,8 +45,14 @@ def sentence(measures: Sequence[Measure], pairs: int, method: str, base: str) ->
     """Return what training on `pairs` pairs taught the model `base`, and what cannot be told.
 
     `method` is dpo, kto or sft. Without a measure "right_any_form" (all questions are about code)
-    only "correct" is spoken of.
+    only "correct" is spoken of. Where the model is counted right more often although fewer of its
+    answers in the asked form are right, a sentence more says so.
     """
+    parts = [_what_changed(measures, pairs, method, base), _fewer_right_in_form(measures)]
+    return " ".join(filter(None, parts))
+
+
+def _what_changed(measures: Sequence[Measure], pairs: int, method: str, base: str) -> str:
     verdicts = {measure.name: measure.verdict for measure in measures}
     counted = verdicts["correct"]
     any_form = verdicts.get("right_any_form", counted)
@@ -71,6 +77,21 @@ def sentence(measures: Sequence[Measure], pairs: int, method: str, base: str) ->
         how = "more" if BETTER in told.values() else "less"
         return f"{first}. Whether it is right {how} often cannot be told."
     return f"{first}."
+
+
+def _fewer_right_in_form(measures: Sequence[Measure]) -> str:
+    """Return a sentence where accuracy rose, and what is right in the asked form fell; else ""."""
+    by_name = {measure.name: measure for measure in measures}
+    in_form = by_name.get("right_if_asked_form")
+    if by_name["correct"].verdict != BETTER or in_form is None or in_form.difference.value >= 0:
+        return ""
+    chance = "" if in_form.verdict == WORSE else "; this fall may be chance"
+    questions = f"{in_form.questions:,} question{'' if in_form.questions == 1 else 's'}"
+    return (
+        f"Yet of its answers in the asked form, fewer are right: {in_form.base.value:.1%} before, "
+        f"{in_form.policy.value:.1%} after, on the {questions} with such an answer both times"
+        f"{chance}."
+    )
 
 
 def _by_finishing(measures: Sequence[Measure], any_form: str, counted: str) -> str | None:

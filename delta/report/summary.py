@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from delta.core.types import Counts
+from delta.core.types import Counts, Row
+from delta.evaluation.answer_measures import read_measures, to_percent
+from delta.experiments.results import POLICY_AGAINST_BASE
 from delta.report.scores import Scores, percent, score_rows
 from delta.report.sentence import sentence
 from delta.report.this_run import Comparison, Measure, comparison_row
@@ -61,16 +63,27 @@ def summarize(
         },
         "judge": {"refused": percent(refused / max(1, votes + refused))},
         "selection": {"pairs": select["selected"], "mean_delta": select["mean_delta_selected"]},
-        "training": {"loss": train["last_loss"], "margin": train.get("last_margin")},
+        "training": _training_numbers(train),
         "run": [names._asdict() | {"sentence": said}],
         "measures": [comparison_row(measure) for measure in measures],
         "comparisons": [comparison_row(row) for row in comparisons],
         "scores": [
-            row
-            | {
-                column: scores[row["model"]][row["benchmark"]][key]
-                for column, key in SCORE_COLUMNS.items()
-            }
+            row | _score_columns(scores[row["model"]][row["benchmark"]])
             for row in score_rows(scores)
         ],
+    }
+
+
+def _score_columns(score: Row) -> Row:
+    columns = {column: score[key] for column, key in SCORE_COLUMNS.items()}
+    return columns | {"measures": to_percent(read_measures(score))}
+
+
+def _training_numbers(train: Counts) -> Row:
+    """Return the loss and the margin, and how far the policy is from the base (nats a token)."""
+    measured = train.get(POLICY_AGAINST_BASE) or {}
+    return {
+        "loss": train["last_loss"],
+        "margin": train.get("last_margin"),
+        "kl": measured.get("kl_per_token"),
     }

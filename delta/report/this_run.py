@@ -16,6 +16,17 @@ from delta.core.errors import InputError
 from delta.core.files import read_json
 from delta.core.schemas import ANSWER
 from delta.core.types import Row
+from delta.evaluation.answer_measures import (
+    ASKED_FORM,
+    CORRECT,
+    FINISHED,
+    RIGHT_ANY_FORM,
+    AnswerMeasures,
+    from_percent,
+    mean_measures,
+    read_measures,
+    to_percent,
+)
 from delta.evaluation.cut_answers import cut_percent, largest, marked, notes
 from delta.experiments.results import count_answers
 from delta.report.scores import Scores, interval_of
@@ -36,18 +47,26 @@ LABELS = {
     "asked_form": "answers in the asked form",
     "right_any_form": "is right, whatever the form",
     "right_if_finished": "is right where both finish",
+    "right_if_asked_form": "is right where both answer in the asked form",
     "correct": "is counted right",
 }
-FINISHED = pl.col("finish_reason") == "stop"
-RIGHT_ANY_FORM = pl.col("flexible_outcome") == "correct"
 # Whether an answer has what the measure counts; null where it cannot be told (code has one form).
 EXPRESSIONS = {
     "finished": FINISHED,
-    "asked_form": pl.col("extracted").is_not_null(),
+    "asked_form": ASKED_FORM,
     "right_any_form": RIGHT_ANY_FORM,
-    "correct": pl.col("outcome") == "correct",
+    "correct": CORRECT,
+}
+# Measures among the answers of which a condition is true: (condition, what is right).
+CONDITIONAL = {
+    "right_if_finished": (
+        FINISHED & pl.col("flexible_outcome").is_not_null(),
+        RIGHT_ANY_FORM,
+    ),
+    "right_if_asked_form": (ASKED_FORM, CORRECT),
 }
 NUMBERS = ("policy", "judge", "selection", "training")  # what DVC compares
+READ_APART = ("score", "cut", "measures")  # fields of Score that are no values of JSON
 Answers = Mapping[str, pl.DataFrame]  # benchmark → its rows, with COLUMNS
 
 
@@ -75,6 +94,8 @@ class Comparison(NamedTuple):
     policy_cut: float | None
     difference: Contrast  # policy - base, paired by question
     verdict: str  # of delta.stats.contrasts.verdict
+    base_measures: AnswerMeasures = AnswerMeasures()  # of a group: the means of its benchmarks
+    policy_measures: AnswerMeasures = AnswerMeasures()
 
 
 class Score(NamedTuple):
@@ -88,6 +109,7 @@ class Score(NamedTuple):
     questions: int
     samples: int  # answers a question
     benchmark_version: str
+    measures: AnswerMeasures = AnswerMeasures()
 
 
 class ThisRun(NamedTuple):
@@ -117,7 +139,8 @@ def measure_run(base: Answers, policy: Answers) -> list[Measure]:
                 "rebuild with `dvc repro`"
             )
     measures = {name: _measure(name, base, policy) for name in EXPRESSIONS}
-    measures["right_if_finished"] = _measure_finished(base, policy)
+    for name in CONDITIONAL:
+        measures[name] = _measure_if(name, base, policy)
     return [measure for name in LABELS if (measure := measures[name]) is not None]
 
 
@@ -134,14 +157,15 @@ def _measure(name: str, base: Answers, policy: Answers) -> Measure | None:
     return _pooled(name, LABELS[name], counted, (answers, answers))
 
 
-def _measure_finished(base: Answers, policy: Answers) -> Measure | None:
-    """Return how often the finished answers are right in any form; None where no question has both.
+def _measure_if(name: str, base: Answers, policy: Answers) -> Measure | None:
+    """Return a measure of CONDITIONAL; None where no question has such an answer of both models.
 
     An answer that was cut has rarely stated its result, so a model that only learns to finish is
-    right more often. This measure leaves that out: it has the questions to which both models gave a
-    finished answer, and of these only the finished answers.
+    right more often; one that only learns the asked form is counted right more often. These
+    measures leave that out: they have the questions to which both models gave such an answer, and
+    of these only such answers.
     """
-    benchmarks = [_finished_means(base[name], policy[name]) for name in policy]
+    benchmarks = [_means_if(*CONDITIONAL[name], base[key], policy[key]) for key in policy]
     joined = [means for means in benchmarks if means.height]
     # The answers that a question lost differ in number, so its mean counts as one answer.
     counted = [CorrectCounts([means["right_policy"], means["right"]], 1) for means in joined]
@@ -149,16 +173,18 @@ def _measure_finished(base: Answers, policy: Answers) -> Measure | None:
         sum(int(means[column].sum()) for means in joined)
         for column in ("answers_policy", "answers")
     )
-    label = f"{LABELS['right_if_finished']} ({sum(means.height for means in joined):,})"
-    return _pooled("right_if_finished", label, counted, (ours, theirs))
+    label = f"{LABELS[name]} ({sum(means.height for means in joined):,})"
+    return _pooled(name, label, counted, (ours, theirs))
 
 
-def _finished_means(base: pl.DataFrame, policy: pl.DataFrame) -> pl.DataFrame:
+def _means_if(
+    condition: pl.Expr, right: pl.Expr, base: pl.DataFrame, policy: pl.DataFrame
+) -> pl.DataFrame:
     """Return question_id, right (mean), answers, right_policy and answers_policy of a benchmark."""
     means, means_policy = (
-        rows.filter(FINISHED, pl.col("flexible_outcome").is_not_null())
+        rows.filter(condition)
         .group_by("question_id", maintain_order=True)
-        .agg(right=RIGHT_ANY_FORM.mean(), answers=pl.len())
+        .agg(right=right.mean(), answers=pl.len())
         for rows in (base, policy)
     )
     return means.join(means_policy, "question_id", suffix="_policy", maintain_order="left")
@@ -228,6 +254,10 @@ def compare_scores(
                     policy_cut,
                     difference,
                     verdict(difference),
+                    *(
+                        mean_measures([read_measures(scores[model][name]) for name in members])
+                        for model in (base, policy)
+                    ),
                 )
             )
     return comparisons
@@ -266,7 +296,11 @@ def comparison_row(row: Measure | Comparison) -> Row:
 
     Four decimals, so that a reader who rounds again gets the digit of the exact number.
     """
-    names = {key: value for key, value in row._asdict().items() if not isinstance(value, tuple)}
+    values = row._asdict()
+    measures = {
+        key: to_percent(value) for key, value in values.items() if isinstance(value, AnswerMeasures)
+    }
+    names = {key: value for key, value in values.items() if not isinstance(value, tuple)}
     verdict_ = names.pop("verdict")
     intervals = {
         ("base", "base_low", "base_high"): row.base,
@@ -278,7 +312,8 @@ def comparison_row(row: Measure | Comparison) -> Row:
         for keys, interval in intervals.items()
         for key, number in zip(keys, interval, strict=True)
     }
-    return names | numbers | {"p": float(f"{row.difference.p:.3g}"), "verdict": verdict_}
+    p = float(f"{row.difference.p:.3g}")
+    return names | numbers | {"p": p, "verdict": verdict_} | measures
 
 
 def read_summary(path: Path = paths.SUMMARY) -> ThisRun:
@@ -317,6 +352,7 @@ def read_comparisons(rows: Sequence[Row]) -> list[Comparison]:
             row.get("base_cut"),
             row.get("policy_cut"),
             *_read_difference(row),
+            *(from_percent(row.get(key)) for key in ("base_measures", "policy_measures")),
         )
         for row in rows
     ]
@@ -326,9 +362,10 @@ def read_score_list(rows: Sequence[Row]) -> list[Score]:
     """Return the list `scores` typed, in fractions."""
     return [
         Score(
-            **{name: row[name] for name in Score._fields if name not in ("score", "cut")},
+            **{name: row[name] for name in Score._fields if name in row and name not in READ_APART},
             score=_fractions(row, "score", "low", "high"),
             cut=row.get("cut"),
+            measures=from_percent(row.get("measures")),
         )
         for row in rows
     ]

@@ -1,12 +1,17 @@
 """Describe a training by its counts: how it ended, its first margin, what of it is served.
 
-Results of earlier versions lack these counts: "not recorded".
+Beside these, how far it moved the policy from the base: the log-probabilities of the traces, the
+divergence, and how the margins of the pairs follow their deltas. Results of earlier versions lack
+these counts: "not recorded".
 """
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from delta.core.types import Counts
+from delta.experiments.results import POLICY_AGAINST_BASE
+from delta.stats.intervals import OptionalInterval
+from delta.stats.rank_correlation import MIN_INTERVAL, spearman
 
 NOT_RECORDED = "not recorded"
 STOPPED_EARLY = ("dpo", "kto")  # methods to which train.early_stopping applies
@@ -28,6 +33,9 @@ class TrainingFacts(NamedTuple):
     end: str
     first_margin: str
     served: str
+    logps: str  # change of chosen, of rejected
+    kl: str
+    margin_by_delta: str
     is_rounded_away: bool
 
 
@@ -41,7 +49,8 @@ def training_settings(params: Mapping[str, Any]) -> TrainingSettings:
 
 def is_recorded(counts: Counts) -> bool:
     """Return whether a training has at least one of these counts."""
-    return any(key in counts for key in ("max_steps", "first_margin", "update_served"))
+    recorded = ("max_steps", "first_margin", "update_served", POLICY_AGAINST_BASE)
+    return any(key in counts for key in recorded)
 
 
 def served_share(counts: Counts, dtype: str | None) -> float | None:
@@ -62,8 +71,44 @@ def facts(counts: Counts, settings: TrainingSettings) -> TrainingFacts:
         _short_end(counts, settings),
         NOT_RECORDED if not margin else _margin(margin),
         NOT_RECORDED if share is None else f"{share:.1%}",
+        *_against_base(counts),
         is_rounded_away(share),
     )
+
+
+def margin_by_delta(counts: Counts) -> OptionalInterval | None:
+    """Return the rank correlation of the measured pairs' margins with their selected deltas.
+
+    None where it is not recorded, where a pair has no delta, or of fewer than MIN_INTERVAL pairs.
+    Its value is None where all deltas are equal.
+    """
+    measured = counts.get(POLICY_AGAINST_BASE) or {}
+    deltas, margins = measured.get("deltas", []), measured.get("margins", [])
+    if len(deltas) < MIN_INTERVAL or None in deltas:
+        return None
+    return spearman(deltas, margins)
+
+
+def _against_base(counts: Counts) -> tuple[str, str, str]:
+    """Return the changes of the log-probabilities, the divergence and the correlation as texts."""
+    measured = counts.get(POLICY_AGAINST_BASE)
+    if measured is None:
+        return NOT_RECORDED, NOT_RECORDED, NOT_RECORDED
+    chosen, rejected = (f"{measured[side]['change']:+.2f}" for side in ("chosen", "rejected"))
+    correlation = margin_by_delta(counts)
+    return (
+        f"{chosen}, {rejected}",
+        f"{measured['kl_per_token']:.3g}",
+        "not known" if correlation is None else _interval(correlation),
+    )
+
+
+def _interval(correlation: OptionalInterval) -> str:
+    value, low, high = correlation
+    if value is None:
+        return "not known"
+    interval = "" if low is None or high is None else f" [{low:+.2f}, {high:+.2f}]"
+    return f"{value:+.2f}{interval}"
 
 
 def _short_end(counts: Counts, settings: TrainingSettings) -> str:
@@ -108,7 +153,28 @@ def sentences(counts: Counts, settings: TrainingSettings) -> list[str]:
         lines.append("Which share of the update is served is not recorded.")
     else:
         lines.append(f"Served in {settings.dtype}, the policy has {share:.1%} of the update.")
-    return lines
+    return [*lines, *_against_base_sentences(counts)]
+
+
+def _against_base_sentences(counts: Counts) -> list[str]:
+    measured = counts.get(POLICY_AGAINST_BASE)
+    if measured is None:
+        return ["How far the policy is from the base is not recorded."]
+    chosen, rejected = measured["chosen"], measured["rejected"]
+    pairs = f"{measured['pairs']:,} pair{'' if measured['pairs'] == 1 else 's'}"
+    lines = [
+        f"Over {pairs} of the training, the mean log-probability of a chosen trace went from "
+        f"{chosen['base']:.1f} to {chosen['policy']:.1f} nats, that of a rejected trace from "
+        f"{rejected['base']:.1f} to {rejected['policy']:.1f}.",
+        "At the tokens of those chosen traces, KL(policy || base) is "
+        f"{measured['kl_per_token']:.3g} nats a token (the mean of {measured['tokens']:,}, each "
+        "exact over the vocabulary).",
+    ]
+    correlation = margin_by_delta(counts)
+    if correlation is None or correlation[0] is None:
+        return [*lines, "How the margins of the pairs follow their deltas is not known."]
+    text = _interval(correlation)
+    return [*lines, f"The rank correlation of the pairs' margins with their deltas is {text}."]
 
 
 def _end(counts: Counts, settings: TrainingSettings) -> str:

@@ -50,8 +50,10 @@ def people_alone(parts: Sequence[Part]) -> PoweredMean | None:
     rated = _fewest_rated(parts)
     if rated < 2:
         return None
-    people = _sum_of_means([(part.weight, part.people) for part in parts])
-    return _interval(people.value, people.influence, 0.0, rated)
+    value = math.fsum(part.weight * float(np.nanmean(part.people)) for part in parts)
+    by_part = [part.weight * _influence(part.people) for part in parts]
+    error = math.sqrt(_squares(np.sum(by_part, axis=0)))
+    return _interval(value, error, _degrees_of_freedom(parts, by_part), 0.0, rated)
 
 
 def prediction_powered(parts: Sequence[Part]) -> PoweredMean | None:
@@ -63,37 +65,54 @@ def prediction_powered(parts: Sequence[Part]) -> PoweredMean | None:
     rated = _fewest_rated(parts)
     if rated < MIN_RATED:
         return None
-    people = _sum_of_means([(part.weight, part.people) for part in parts])
-    judge = _sum_of_means(
-        [(part.weight, part.judge) for part in parts]
-        + [(-part.weight, part.judge_of_same) for part in parts]
+    people = np.sum([part.weight * _influence(part.people) for part in parts], axis=0)
+    judge = np.sum(
+        [part.weight * (_influence(part.judge) - _influence(part.judge_of_same)) for part in parts],
+        axis=0,
     )
-    covariance = float(people.influence @ judge.influence)
-    squares = float(judge.influence @ judge.influence)
-    weight = min(1.0, max(0.0, -covariance / squares)) if squares > 0 else 0.0
+    squares = _squares(judge)
+    weight = min(1.0, max(0.0, -float(people @ judge) / squares)) if squares > 0 else 0.0
+    value = math.fsum(
+        part.weight * float(np.nanmean(part.people - weight * part.judge_of_same))
+        + part.weight * weight * float(np.nanmean(part.judge))
+        for part in parts
+    )
+    df = _degrees_of_freedom(
+        parts,
+        [part.weight * _influence(part.people - weight * part.judge_of_same) for part in parts],
+    )
     # The weight is fitted to the same units: Cochran's (1977, 7.3) factor for small samples.
-    factor = math.sqrt((rated - 1) / (rated - 3))
-    influence = factor * (people.influence + weight * judge.influence)
-    return _interval(people.value + weight * judge.value, influence, weight, rated)
+    error = math.sqrt(_squares(people + weight * judge) * df / (df - 2))
+    return _interval(value, error, df, weight, rated)
 
 
-class _Sum(NamedTuple):
-    value: float
-    influence: Array  # by how much each unit moves the value; its squares sum to the variance
+def _influence(values: Array) -> Array:
+    """Return by how much each unit moves the mean; 0 for a unit without a value.
+
+    Their sum of squares is the variance of the mean, as the unbiased s² / n.
+    """
+    present = ~np.isnan(values)
+    size = np.count_nonzero(present)
+    influence = np.zeros(len(values))
+    deviation = values[present] - values[present].mean()
+    influence[present] = deviation / math.sqrt(size * max(1, size - 1))
+    return influence
 
 
-def _sum_of_means(terms: Sequence[tuple[float, Array]]) -> _Sum:
-    """Return the weighted sum of means. A unit without a value in a term does not move it."""
-    value, influence = 0.0, np.zeros(len(terms[0][1]))
-    for weight, ratings in terms:
-        present = ~np.isnan(ratings)
-        size = int(np.count_nonzero(present))
-        mean = float(ratings[present].sum()) / size
-        # Divided so that the sum of squares is the unbiased s² / n.
-        scale = weight / math.sqrt(size * max(1, size - 1))
-        influence[present] += scale * (ratings[present] - mean)
-        value += weight * mean
-    return _Sum(value, influence)
+def _squares(values: Array) -> float:
+    return float(values @ values)
+
+
+def _degrees_of_freedom(parts: Sequence[Part], influences: Sequence[Array]) -> float:
+    """Return Welch's degrees of freedom, but no more than a paired test of all rated units has."""
+    rated = [~np.isnan(part.people) for part in parts]
+    variances = [_squares(influence) for influence in influences]
+    squares = math.fsum(
+        variance**2 / (np.count_nonzero(present) - 1)
+        for variance, present in zip(variances, rated, strict=True)
+    )
+    paired = float(np.count_nonzero(np.any(rated, axis=0)) - 1)
+    return min(paired, math.fsum(variances) ** 2 / squares) if squares > 0 else paired
 
 
 def _fewest_rated(parts: Sequence[Part]) -> int:
@@ -105,6 +124,8 @@ def _fewest_rated(parts: Sequence[Part]) -> int:
     return min(int(np.count_nonzero(~np.isnan(part.people))) for part in parts)
 
 
-def _interval(value: float, influence: Array, judge_weight: float, rated: int) -> PoweredMean:
-    half_width = t95(rated - 1) * math.sqrt(float(influence @ influence))
+def _interval(
+    value: float, error: float, df: float, judge_weight: float, rated: int
+) -> PoweredMean:
+    half_width = t95(df) * error
     return PoweredMean(value, value - half_width, value + half_width, judge_weight, rated)

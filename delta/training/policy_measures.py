@@ -59,13 +59,13 @@ def measure(
     params: TrainParams,
     folders: tuple[Path, Path],
     pairs: Sequence[Row],
-    deltas: Mapping[str, float | None],
     warn: Callable[[str], None],
 ) -> Counts:
     """Return {KEY: summarize(...)} of `pairs`, rows of dataset.tokenize_pairs.
 
-    `folders` are those of base and policy, and `deltas` has the selected delta of each pair_id.
-    The result is {KEY: None}, with a warning, where the memory is too small: the policy is
+    `folders` are those of base and policy. Equal pair sets are one training, so it does not read
+    the pairs' deltas: `pair_ids` names the pairs whose margins a report compares with them. The
+    result is {KEY: None}, with a warning, where the memory is too small: the policy is
     complete, and a long training must not end there.
     """
     device = logps.devices(params)[0]
@@ -77,7 +77,7 @@ def measure(
     except (torch.OutOfMemoryError, ProcessExpired, BrokenProcessPool) as error:
         warn(f"the policy is not compared with the base: {type(error).__name__} on {device}")
         return {KEY: None}
-    return {KEY: result | {"deltas": [deltas[pair["pair_id"]] for pair in pairs]}}
+    return {KEY: result | {"pair_ids": [pair["pair_id"] for pair in pairs]}}
 
 
 def _measure_in_process(

@@ -100,6 +100,7 @@ def test_every_file_is_written_and_counts_add_up(folder: Path) -> None:  # noqa:
     assert list(rows) == [
         "correctness_auc",
         "delta_matrix",
+        "human_deltas",
         "inter_rater",
         "judge_agreement",
         "length_correlation",
@@ -115,6 +116,7 @@ def test_every_file_is_written_and_counts_add_up(folder: Path) -> None:  # noqa:
         "inter_rater": dimensions,
         "topk_stability": 2 * dimensions,
         "delta_matrix": 2 * dimensions,
+        "human_deltas": 0,
         "length_correlation": dimensions,
         "topk_overlap": 2 * 20,
         "reliability": 3 * dimensions,

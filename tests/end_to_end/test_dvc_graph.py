@@ -71,6 +71,7 @@ def test_only_training_conversion_and_the_engine_import_torch_or_vllm() -> None:
         "delta/data/fetch.py",
         "delta/training/launch.py",
         "delta/training/padding_free.py",
+        "delta/training/policy_measures.py",
         "delta/training/model_io.py",
         "delta/training/reference_logps.py",
         "delta/training/callback.py",
@@ -85,7 +86,8 @@ def test_only_training_conversion_and_the_engine_import_torch_or_vllm() -> None:
 # --- what reruns: DVC itself decides, on the real graph with stand-in stages ---
 
 # A stand-in writes new content in every run, as if every change of an input changed the output.
-# Only `problems` writes its own section: a change of a benchmark does not change its rows.
+# Only `problems` and `sft` write their own section: a change of a benchmark does not change their
+# rows, and so not what is trained on them.
 STAND_IN = """
 import sys, uuid
 from pathlib import Path
@@ -98,14 +100,16 @@ for out in outs:
     new = uuid.uuid4().hex
     if name == "problems":
         new = str(yaml.safe_load(Path("params.yaml").read_text())["problems"])
+    if name == "sft":
+        new = str(yaml.safe_load(Path("params.yaml").read_text())["sft_models"][argv[0]])
     if path.suffix == ".json":
         new = '{{"' + name + "-".join(argv) + '": "' + new + '"}}'
     path.write_text(new)
 """
 GENERATORS = ("early-hot", "early", "solver-weak", "solver-fair", "solver-strong")
-EVALUATED = ("early", "warm")  # beside the policy
 BENCHMARKS = ("sums", "mixed", "words")
-BASE = "smollm2-135m"
+FIRST, EARLY, BASE = "smollm2-135m", "early", "warm"  # each trained from the one before
+SOLVER = "solver"
 
 
 def items_of(stage: str, *items: str) -> set[str]:
@@ -115,8 +119,9 @@ def items_of(stage: str, *items: str) -> set[str]:
 JUDGED = items_of("judge", *GENERATORS) | {"summary"}
 VERIFIED = items_of("verify", *GENERATORS) | JUDGED
 GENERATED = items_of("generate", *GENERATORS) | VERIFIED
-ON_BASE = items_of("evaluate", *EVALUATED) | {"summary", "viewer"}
+ON_BASE = items_of("evaluate", EARLY, BASE) | {"summary", "viewer"}
 ON_POLICY = items_of("evaluate", "policy") | {"summary", "viewer"}
+SFT = items_of("sft", EARLY, BASE)
 FROM_TRAIN = {"train", *ON_POLICY, "report"}
 FROM_SELECT = {"select", "analyze", *FROM_TRAIN}
 FROM_PAIR = {"pair", *FROM_SELECT}
@@ -127,13 +132,16 @@ def chain(generator: str) -> set[str]:
     return items | {"analyze", "summary", "report"}
 
 
+OF_EARLY = chain("early") | chain("early-hot")  # from the first of sft_models
 AT_SERVER = {"chat_format": "plain", "server": {"revision": "another", "accepts": "vllm"}}
 RERUNS: list[tuple[str, Any, set[str]]] = [
     (
         "models.smollm2-135m.wheel.sha256",
         "0" * 64,
-        items_of("fetch", BASE) | GENERATED | ON_BASE | FROM_PAIR | {"certify"},
+        items_of("fetch", FIRST) | SFT | OF_EARLY | VERIFIED | ON_BASE | FROM_PAIR | {"certify"},
     ),
+    ("sft_models.early.seed", 99, SFT | OF_EARLY | ON_BASE | FROM_TRAIN),
+    ("sft_models.warm.seed", 99, {"sft@warm", "evaluate@warm"} | FROM_TRAIN),
     ("serving.policy.max_model_len", 1024, ON_POLICY | {"report"}),
     ("engine.vllm.enforce_eager", False, GENERATED | ON_BASE | FROM_PAIR | {"certify"}),
     ("serving.policy.max_num_seqs", 8, ON_POLICY | {"report"}),
@@ -176,7 +184,9 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> DvcWorkspace:
         (space.folder / "stages" / f"{name}.py").write_text(STAND_IN.format(outs=OUTS))
     space.replace_checks()
     first = set(stages_run(space.dvc("repro")))
-    whole = items_of("fetch", BASE) | items_of("questions", *BENCHMARKS) | {"problems"}
+    whole = (
+        items_of("fetch", FIRST, SOLVER) | SFT | items_of("questions", *BENCHMARKS) | {"problems"}
+    )
     assert first == whole | GENERATED | ON_BASE | FROM_PAIR | {"certify"}
     return space
 
@@ -220,12 +230,12 @@ def test_a_change_affects_what_depends_on_it(
         (
             "benchmarks.mixed.source.seed",
             99,
-            {"questions@mixed", "problems", "report"} | ON_BASE | ON_POLICY,
+            {"questions@mixed", "problems", "report"} | SFT | ON_BASE | ON_POLICY,
         ),
         pytest.param(
             "benchmarks.words.max_tokens",
             99,
-            {"problems", "report"} | ON_BASE | ON_POLICY,
+            {"problems", "report"} | SFT | ON_BASE | ON_POLICY,
             marks=pytest.mark.nightly,
         ),
     ],

@@ -1,7 +1,7 @@
 """A report context in which every result is as in the paper.
 
 It uses the numbers that the paper prints and, where it prints none, numbers that fit its text.
-Answers are derived from scores: of 4,000 questions a run answers the easiest ones correctly, so
+Answers are derived from scores: of 2,000 questions a run answers the easiest ones correctly, so
 runs are paired and intervals narrow. Gains are in points over the base. Every training has three
 seeds, whose gains differ by SEED_STEP.
 """
@@ -46,7 +46,7 @@ GROUPS = {
     "livecodebench": "code",
 }
 SAMPLES = {"amc23": 16, "aime24": 16, "aime25": 16}
-QUESTIONS = dict.fromkeys(GROUPS, 4_000)
+QUESTIONS = dict.fromkeys(GROUPS, 2_000)
 REAL_SIZES = {
     "math-500": 500,
     "gsm8k": 1319,

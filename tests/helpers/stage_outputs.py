@@ -4,6 +4,7 @@
 OUTS = {
     "fetch": ["data/models/{}"],
     "questions": ["data/questions/{}.parquet", "data/counts/questions/{}.json"],
+    "sft": ["data/models/{}", "data/counts/sft/{}.json"],
     "problems": [
         "data/problems.parquet",
         "data/dropped_problems.parquet",

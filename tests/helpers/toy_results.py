@@ -2,6 +2,7 @@
 
 from delta.experiments.results import AnswerCounts
 from delta.report.context import ModelScores, Provenance, ReportContext, Run
+from delta.report.paper.claims import Claim, ScoreDifference
 from delta.stats.intervals import wilson
 from tests.helpers.this_run import example_run
 
@@ -42,3 +43,19 @@ def model_scores(correct: int) -> ModelScores:
     score = wilson(correct / QUESTIONS, QUESTIONS)._asdict() | {"benchmark_version": "1"}
     score |= {"n": QUESTIONS, "samples": 1, "truncated": 0}
     return ModelScores({"sums": score}, {"sums": answers})
+
+
+def weak_pairs_claim(name: str, pairs: str) -> Claim:
+    """Return the claim that a run of `toy_context` is better than the base."""
+    return Claim(
+        id=name,
+        family="figure-1",
+        source="Figure 1",
+        statement=f"{pairs} trains well.",
+        rule="above",
+        smallest=0.1,
+        unit="points",
+        quantity=ScoreDifference(
+            domains=["easy"], runs=[{"experiment": "figure-1", "pairs": pairs}], baseline=["base"]
+        ),
+    )

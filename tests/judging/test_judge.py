@@ -17,6 +17,7 @@ from delta.judging.judge import (
     judge_by_rules,
     judge_inputs,
 )
+from delta.judging.rules.rate import RulesParams
 from delta.pairing.select import add_deltas
 from tests.helpers.toy_engine import ToyEngine
 from tests.helpers.toy_judge import DIMENSIONS, GOOD, LLM, POOR, VALID, reply
@@ -135,7 +136,7 @@ def test_without_traces_the_table_is_empty_and_no_request_is_sent() -> None:
     rows, counts = ratings(engine, [], max_refused=0.0)
     assert (rows.height, engine.requested) == (0, [])
     assert counts == expected_counts(votes=0, attempts=0)
-    assert judge_by_rules([])[0].height == 0
+    assert judge_by_rules(RulesParams(votes=3, seed=1), [])[0].height == 0
 
 
 def test_a_trace_with_refused_votes_has_a_null_delta_and_not_zero() -> None:
@@ -151,19 +152,31 @@ def test_a_trace_with_refused_votes_has_a_null_delta_and_not_zero() -> None:
     assert add_deltas(pair, rows)["delta_factuality"].to_list() == [None]
 
 
-def test_the_rules_give_one_vote_per_trace_and_dimension() -> None:
+def test_the_rules_give_votes_and_count_what_they_could_not_read() -> None:
     right = JudgeInput("p.0/a/0", "What is 3 + 4?", r"3 + 4 = 7. The answer is \boxed{7}.")
     wrong = JudgeInput("p.0/b/0", "What is 3 + 4?", r"3 + 4 = 8. The answer is \boxed{8}.")
-    rows, counts = judge_by_rules([right, wrong])
-    assert counts == {"judge": "rules", "votes": 10, "refused": 0}
-    assert rows.height == 10
+    prose = JudgeInput("p.0/c/0", "What is 3 + 4?", "It is the sum of both.")
+    rows, counts = judge_by_rules(RulesParams(votes=3, seed=1), [right, wrong, prose])
+    no_vote = dict.fromkeys(DIMENSIONS, 1) | {"signal_to_noise": 0}
+    # Three traces, five dimensions, three votes; one trace has votes in one dimension only.
+    assert counts == {"judge": "rules", "votes": 33, "refused": 12, "no_vote": no_vote}
     assert set(rows["judge"]) == {"rules"}
-    assert rows["votes"].list.len().to_list() == [1] * 10
     precision = rows.filter(pl.col("dimension") == "computational_precision")
-    assert precision["trace_id"].to_list() == ["p.0/a/0", "p.0/b/0"]
-    assert precision["votes"].to_list() == [[5], [1]]
-    assert precision["deductions"].to_list()[0] == []
-    assert precision["deductions"].to_list()[1] == ["arithmetic error: 3 + 4 = 8"]
+    assert precision["trace_id"].to_list() == ["p.0/a/0", "p.0/b/0", "p.0/c/0"]
+    assert precision["votes"].to_list() == [[5, 5, 5], [1, 1, 1], []]
+    assert precision["refused"].to_list() == [0, 0, 3]
+    assert precision["justification"].to_list()[2] == "No vote: no equation that we can read."
+    assert precision["deductions"].to_list()[:2] == [[], ["arithmetic error: 3 + 4 = 8"]]
+
+
+def test_a_trace_that_the_rules_cannot_read_has_a_null_delta() -> None:
+    read = JudgeInput("p.0/a/0", "What is 3 + 4?", r"3 + 4 = 7. The answer is \boxed{7}.")
+    prose = JudgeInput("p.0/c/0", "What is 3 + 4?", "It is the sum of both.")
+    rows, _ = judge_by_rules(RulesParams(votes=3, seed=1), [read, prose])
+    pair = pl.DataFrame({"pair_id": ["x"], "chosen_id": ["p.0/a/0"], "rejected_id": ["p.0/c/0"]})
+    deltas = add_deltas(pair, rows)
+    assert deltas["delta_computational_precision"].to_list() == [None]
+    assert deltas["delta_signal_to_noise"].null_count() == 0
 
 
 def traces_of(*rows: tuple[str, str, tuple[int, int, int | None], str]) -> pl.DataFrame:

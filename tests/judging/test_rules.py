@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from delta.judging.rubric import Vote
 from delta.judging.rules.equations import Equation, read_lines, read_value
-from delta.judging.rules.rate import rate
+from delta.judging.rules.rate import NoVote, RulesParams, cast_vote, rate, read
 
 REAL = Path(__file__).parents[3] / "shared" / "real" / "gsm8k_example_model_solutions.jsonl"
 
@@ -26,6 +26,7 @@ DUCKS = (
     "Janet's ducks lay 16 eggs per day. She eats three for breakfast and bakes muffins with "
     "four. She sells the remainder for $5 per egg. How much does she make every day?"
 )
+FIVE = RulesParams(votes=5, seed=1)
 GOOD = "She sells 16 - 3 - 4 = <<16-3-4=9>>9 eggs.\nShe makes 9 * 5 = $<<9*5=45>>45.\nA: 45"
 
 
@@ -33,12 +34,25 @@ def find_equations(text: str) -> list[Equation]:
     return [equation for line in read_lines(text) for equation in line.equations]
 
 
-def scores(trace: str, statement: str = DUCKS) -> list[int]:
-    return [rating.score for rating in rate(statement, trace).values()]
+def vote(trace: str, dimension: str, statement: str = DUCKS) -> Vote | None:
+    """Return the vote of a rater who overlooks nothing; None: no vote."""
+    reading = read(statement, trace)[dimension]
+    return None if isinstance(reading, NoVote) else cast_vote(reading)
+
+
+def scores(trace: str, statement: str = DUCKS) -> list[int | None]:
+    votes = [vote(trace, dimension, statement) for dimension in DIMENSIONS]
+    return [None if each is None else each.score for each in votes]
+
+
+def score(trace: str, dimension: str, statement: str = "") -> int | None:
+    return scores(trace, statement)[DIMENSIONS.index(dimension)]
 
 
 def triggers(trace: str, dimension: str, statement: str = DUCKS) -> tuple[str, ...]:
-    return tuple(rate(statement, trace)[dimension].deductions)
+    each = vote(trace, dimension, statement)
+    assert each is not None
+    return tuple(each.deductions)
 
 
 @pytest.mark.parametrize(
@@ -137,28 +151,28 @@ def test_read_value_reads_the_value_of_an_answer(text: str, value: object) -> No
 
 
 def test_a_clean_solution_scores_5_in_every_dimension() -> None:
-    ratings = rate(DUCKS, GOOD)
+    ratings = rate(DUCKS, GOOD, FIVE)
     assert list(ratings) == DIMENSIONS
-    assert list(ratings.values()) == [Vote(5, "No trigger found.", [])] * 5
+    assert list(ratings.values()) == [[Vote(5, "No trigger found.", [])] * 5] * 5
 
 
 def test_a_wrong_sum_lowers_only_computational_precision() -> None:
     trace = "She sells 16 - 3 - 4 = 10 eggs.\nShe makes 10 * 5 = $50.\nA: 50"
-    assert scores(trace) == [5, 5, 5, 3, 5]
-    assert rate(DUCKS, trace)["computational_precision"] == Vote(
-        3, "Arithmetic error: 16 - 3 - 4 = 10.", ["arithmetic error: 16 - 3 - 4 = 10"]
+    assert scores(trace) == [5, 5, 5, 2, 5]
+    assert vote(trace, "computational_precision") == Vote(
+        2, "Arithmetic error: 16 - 3 - 4 = 10.", ["arithmetic error: 16 - 3 - 4 = 10"]
     )
 
 
 def test_precision_falls_with_the_fraction_of_wrong_equations() -> None:
     right = "".join(f"16 + {n} = {16 + n}\n" for n in range(20, 40))
-    assert rate("", right + "3 + 4 = 8")["computational_precision"].score == 4
-    assert rate("", "3 + 4 = 7\n3 + 5 = 9")["computational_precision"].score == 3
-    assert rate("", "3 + 4 = 8\n3 + 5 = 9")["computational_precision"].score == 1
+    assert score(right + "3 + 4 = 8", "computational_precision") == 4
+    assert score("3 + 4 = 7\n3 + 5 = 9\n1 + 1 = 2", "computational_precision") == 3
+    assert score("3 + 4 = 8\n3 + 5 = 9", "computational_precision") == 1
 
 
 def test_unannounced_rounding_to_an_integer_is_a_minor_trigger() -> None:
-    assert rate("", "70 / 30 = 2 trees")["computational_precision"].score == 4
+    assert score("70 / 30 = 2 trees", "computational_precision") == 4
 
 
 def test_a_lost_minus_is_a_sign_error() -> None:
@@ -196,7 +210,7 @@ def test_the_forms_and_units_of_a_given_number_are_not_invented(statement: str, 
 def test_an_operand_one_unshown_step_away_is_a_leap_and_not_invented() -> None:
     trace = "She makes 9 * 5 = 45 with what 16 and 3 and 4 leave.\nA: 45"
     assert triggers(trace, "step_coherence", DUCKS.replace("three", "7").replace("four", "0")) == (
-        "unjustified leap to 9",
+        "unjustified leap to: 9",
     )
 
 
@@ -205,8 +219,8 @@ def test_an_unused_result_lowers_step_coherence() -> None:
     assert triggers(trace, "step_coherence") == ("result that no later step uses: 16 * 4 = 64",)
 
 
-def test_a_conclusion_that_is_no_result_lowers_step_and_strategy_coherence() -> None:
-    assert scores(GOOD.replace("A: 45", "A: 46")) == [5, 4, 3, 5, 5]
+def test_a_conclusion_that_is_no_result_lowers_only_step_coherence() -> None:
+    assert scores(GOOD.replace("A: 45", "A: 46")) == [5, 5, 3, 5, 5]
 
 
 def test_a_missing_conclusion_is_a_major_trigger_of_strategy_coherence() -> None:
@@ -230,8 +244,7 @@ def test_undoing_an_earlier_step_is_circular() -> None:
 
 
 def test_a_bare_answer_to_a_problem_with_quantities_has_no_strategy() -> None:
-    assert rate(DUCKS, "A: 45")["strategy_coherence"].score == 3
-    assert rate(DUCKS, "I do not know.")["strategy_coherence"].score == 1
+    assert scores("A: 45")[1] == 3
 
 
 def test_repeated_lines_lower_only_signal_to_noise() -> None:
@@ -246,12 +259,35 @@ def test_meta_commentary_lowers_signal_to_noise() -> None:
 
 @pytest.mark.parametrize("trace", ["", " \n\t\n"])
 def test_an_empty_trace_fails_every_dimension(trace: str) -> None:
-    votes = list(rate(DUCKS, trace).values())
-    assert votes == [Vote(1, "Empty trace.", ["empty trace"])] * 5
+    assert [vote(trace, dimension) for dimension in DIMENSIONS] == [
+        Vote(1, "Empty trace.", ["empty trace"])
+    ] * 5
 
 
-def test_equal_texts_get_equal_ratings() -> None:
-    assert rate(DUCKS, GOOD * 3) == rate(DUCKS, GOOD * 3)
+@pytest.mark.parametrize(
+    ("trace", "unread"),
+    [
+        ("I do not know.", DIMENSIONS[:4]),
+        ("She eats some and sells what is left for 45.", DIMENSIONS[1:4]),
+        ("Let x = y + 3.\nThen z = x^2 - y.\nSo 2x + y = 7.\n9 * 5 = 45\nA: 45", DIMENSIONS[1:4]),
+        ("A: 45", DIMENSIONS[2:4]),  # that there is no step is read
+        (GOOD, []),
+    ],
+)
+def test_what_the_rules_cannot_read_gets_no_vote(trace: str, unread: list[str]) -> None:
+    ratings = rate(DUCKS, trace, FIVE)
+    assert [name for name, votes in ratings.items() if isinstance(votes, NoVote)] == unread
+
+
+def test_votes_are_fixed_by_the_text_the_seed_and_their_number() -> None:
+    wrong = GOOD.replace("9 * 5 = $<<9*5=45>>45", "9 * 5 = 46")
+    votes = rate(DUCKS, wrong, FIVE)["computational_precision"]
+    assert votes == rate(DUCKS, wrong, FIVE)["computational_precision"]
+    three = rate(DUCKS, wrong, RulesParams(votes=3, seed=1))["computational_precision"]
+    assert not isinstance(votes, NoVote) and three == votes[:3]
+    others = [rate(DUCKS, wrong, RulesParams(votes=5, seed=seed)) for seed in range(20)]
+    scores = [each.score for ratings in others for each in ratings["computational_precision"]]
+    assert set(scores) == {2, 3, 5}
 
 
 @pytest.mark.parametrize(
@@ -279,15 +315,16 @@ def test_equal_texts_get_equal_ratings() -> None:
 )
 def test_adversarial_text_neither_hangs_nor_raises(text: str) -> None:
     started = time.process_time()
-    for ratings in (rate(DUCKS, text), rate(text, GOOD)):
-        assert all(1 <= rating.score <= 5 for rating in ratings.values())
+    for ratings in (rate(DUCKS, text, FIVE), rate(text, GOOD, FIVE)):
+        for votes in ratings.values():
+            assert isinstance(votes, NoVote) or all(1 <= each.score <= 5 for each in votes)
     assert time.process_time() - started < 5  # each takes a fraction of a second
 
 
 def test_a_megabyte_takes_linear_time() -> None:
     text = "".join(f"Then {n} + 7 = {n + 7} apples.\n" for n in range(40_000))
     started = time.process_time()
-    rate(DUCKS, text)
+    rate(DUCKS, text, FIVE)
     assert time.process_time() - started < 8  # about 1 s on an idle core
 
 
@@ -296,11 +333,13 @@ _MATHS = st.text(alphabet="0123456789 .,=+-*/^()[]{}<>%$\\x\nabA:#≈½", max_si
 
 @settings(max_examples=150)
 @given(st.text(max_size=200) | _MATHS, st.text(max_size=200) | _MATHS)
-def test_any_text_gives_five_scores_from_1_to_5(statement: str, trace: str) -> None:
-    ratings = rate(statement, trace)
+def test_any_text_gives_scores_from_1_to_5_or_no_vote(statement: str, trace: str) -> None:
+    ratings = rate(statement, trace, FIVE)
     assert list(ratings) == DIMENSIONS
-    assert all(rating.score in {1, 2, 3, 4, 5} for rating in ratings.values())
-    assert all((rating.score == 5) == (not rating.deductions) for rating in ratings.values())
+    for votes in ratings.values():
+        for each in () if isinstance(votes, NoVote) else votes:
+            assert each.score in {1, 2, 3, 4, 5}
+            assert (each.score == 5) == (not each.deductions)
 
 
 @pytest.mark.skipif(not REAL.exists(), reason="the real rows are not in this checkout")
@@ -314,8 +353,10 @@ def test_correct_real_solutions_score_above_incorrect_ones() -> None:
                 solution = question[model]
                 ratings = scores(solution["solution"], question["question"])
                 group = correct if solution["is_correct"] else incorrect
+                rated = [each for each in ratings if each is not None]
                 precision = ratings[DIMENSIONS.index("computational_precision")]
-                group.append((precision, sum(ratings) / 5))
+                if precision is not None and len(rated) == 5:
+                    group.append((precision, sum(rated) / 5))
     # All 1,319 questions and four models: 0.552 for precision, 0.707 for the mean of the five
     # (bench/rules_on_gsm8k.py). Four samples of 300 questions gave 0.544 to 0.550 and 0.69 to 0.72.
     assert auc([p for p, _ in correct], [p for p, _ in incorrect]) > 0.525

@@ -227,7 +227,9 @@ def test_the_experiments_of_the_papers_profile_take_the_hours_of_the_page(
     assert found.wall == pytest.approx(total, rel=0.1)
     assert each * trainings == pytest.approx(total, rel=0.01)
     line = render.experiment_section(found, 8).lines[0]
-    assert line.startswith("Experiments: 76 trainings × about 7.69 h wall = 584.5 h (24.4 days), ")
+    assert line.startswith(
+        "Experiments: 147 trainings × about 7.76 h wall = 1,141.4 h (47.6 days), "
+    )
     # where the node is too small for the training, there is nothing to say
     assert experiment_hours(Workspace(profile("paper"), {}), GPUS["H100"], 4) is None
     assert render.experiment_section(None, 4).lines == []
@@ -280,7 +282,7 @@ def test_one_gpu_takes_the_hours_of_the_table_and_all_fits(
     assert later.wall == pytest.approx(experiment, rel=0.1)
     every = experiment_hours(Workspace(params, {}), gpu, 1)
     assert every is not None
-    assert every.trainings == 56
+    assert every.trainings == 123
     assert every.wall == pytest.approx(numbers([row[4]])[0], rel=0.1)
     lines = render_needs.memory_section(params, known, known, gpu, trains=True)
     assert lines.blocks == []

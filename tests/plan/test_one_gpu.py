@@ -116,6 +116,6 @@ def test_the_hours_on_the_page_are_those_of_the_table() -> None:
     every = [
         float(hours) for hours in re.findall(r"^\| .* \| ([\d.]+) \| (?:yes|no) \|", table, re.M)
     ]
-    assert f"all 56 in {min(every):.0f} to {max(every):.0f};" in page
+    assert f"all 123 in {min(every):.0f} to {max(every):.0f};" in page
     for name, hours in first.items():
         assert re.search(rf"\b{hours} (hours )?on an {name}\b", page), name

@@ -18,7 +18,7 @@ with atheris.instrument_imports(include=["delta"]):
     from delta.inference import chat_formats
     from delta.judging import rubric
     from delta.judging.rules.equations import read_lines
-    from delta.judging.rules.rate import rate
+    from delta.judging.rules.rate import NoVote, RulesParams, rate
     from tests.helpers.judge_replies import constant_reply
 
 FRAGMENTS = (
@@ -76,7 +76,8 @@ def strict_json_loads(text: str) -> None:
 
 def rule_judge(text: str) -> None:
     read_lines(text)
-    assert all(1 <= rating.score <= 5 for rating in rate("What is 1 + 1?", text).values())
+    for votes in rate("What is 1 + 1?", text, RulesParams(votes=2, seed=0)).values():
+        assert isinstance(votes, NoVote) or all(1 <= vote.score <= 5 for vote in votes)
 
 
 TARGETS: dict[str, Callable[[str], None]] = {

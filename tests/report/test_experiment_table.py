@@ -8,7 +8,7 @@ import pytest
 from delta.experiments.grid import ExperimentParams, seed_axes
 from delta.experiments.results import AnswerCounts, Result
 from delta.report.context import ModelScores, Run
-from delta.report.experiment_table import experiment_rows, to_markdown
+from delta.report.experiment_table import TRAINING_COLUMNS, experiment_rows, to_markdown
 from delta.report.training_facts import TrainingSettings
 
 GROUPS = {"sums": "easy", "products": "easy", "stem": "stem"}
@@ -148,17 +148,25 @@ def test_how_a_training_ended_and_what_is_served_have_columns_where_they_are_rec
         "converged_at": 120,
         "first_margin": {"mean": 0.0021, "sd": 0.11, "rows": 64},
         "update_served": {"float32": 1.0, "bfloat16": 0.004},
+        "policy_against_base": {
+            "chosen": {"change": 1.5},
+            "rejected": {"change": -3.0},
+            "kl_per_token": 0.0123,
+            "margins": [0.5],
+            "deltas": [2.0],
+        },
     }
     axes = [{"k": "4", "seed": seed} for seed in ("1", "2", "3")]
     runs = [Run(axes[0], new, settings), Run(axes[1], result(6, 4), settings), Run(axes[2], None)]
     rows = experiment_rows(runs, ["seed"], GROUPS, BASE)
     table, note = to_markdown(rows).split("\n\n")
     lines = table.split("\n")
-    assert lines[0].endswith(" | training | first margin (nats) | update served |")
-    assert lines[2].endswith(" | converged at 120 | +0.002 (SD 0.110) | 0.4% * |")
-    assert lines[3].endswith(" | not recorded | not recorded | not recorded |")
+    assert lines[0].endswith(f" | {' | '.join(TRAINING_COLUMNS)} |")
+    recorded = ["converged at 120", "+0.002 (SD 0.110)", "0.4% *", "+1.50, -3.00", "0.0123"]
+    assert lines[2].endswith(f" | {' | '.join([*recorded, 'not known'])} |")
+    assert lines[3].endswith(" | not recorded" * 6 + " |")
     assert lines[4].startswith("| 4 | 3 | – | not run |")
-    assert lines[5].endswith(" | – | – | – |")  # the mean of two seeds
+    assert lines[5].endswith(" | –" * 6 + " |")  # the mean of two seeds
     assert len({line.count("|") for line in lines}) == 1
     assert note.startswith("* Less than 90% of the update is left in the dtype that serves")
 

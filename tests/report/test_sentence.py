@@ -25,6 +25,31 @@ def say(signs: str, pairs: int = 16, method: str = "dpo", names: tuple[str, ...]
     return sentence(measures, pairs, method, "M")
 
 
+def with_answers_in_form(correct: str, fall: float, verdict: str) -> str:
+    """Return the sentence where 80% of the answers in the asked form were right before."""
+    counted = [
+        Measure(name, "", 9, NOTHING, NOTHING, Contrast(0.0, 0.0, 0.0, 1.0), VERDICTS[sign])
+        for name, sign in zip(NAMES[:4], ("?", "+", correct, correct), strict=True)
+    ]
+    before, after = (Interval(share, 0.0, 1.0) for share in (0.8, 0.8 - fall))
+    difference = Contrast(-fall, -0.5, 0.5, 0.5)
+    in_form = Measure("right_if_asked_form", "", 9, before, after, difference, verdict)
+    return sentence([*counted, in_form], 16, "dpo", "M")
+
+
+def test_where_accuracy_rises_and_less_in_the_asked_form_is_right_the_sentence_says_so() -> None:
+    fewer = (
+        " Yet of its answers in the asked form, fewer are right: 80.0% before, 60.0% after, on the "
+        "9 questions with such an answer both times"
+    )
+    assert with_answers_in_form("+", 0.2, "worse") == FORM["?+++"] + fewer + "."
+    by_chance = "; this fall may be chance."
+    assert with_answers_in_form("+", 0.2, "cannot tell") == FORM["?+++"] + fewer + by_chance
+    assert with_answers_in_form("+", -0.1, "better") == FORM["?+++"]
+    assert with_answers_in_form("-", 0.2, "worse") == FORM["?+--"]
+    assert with_answers_in_form("?", 0.2, "worse") == FORM["?+??"]
+
+
 # The form: finishes, asked form; both measures of being right rose, fell, or cannot be told.
 FORM = {
     "++++": "DPO on 16 pairs taught M to finish more of its answers, to give more of them in the "

@@ -10,7 +10,12 @@ from delta.report.summary import Names, RunCounts, summarize
 from delta.report.this_run import compare_scores, measure_run
 
 SELECT = {"selected": 16, "mean_delta_selected": 4.0}
-TRAIN = {"pairs_kept": 15, "last_loss": 0.5, "last_margin": 2.0}
+TRAIN = {
+    "pairs_kept": 15,
+    "last_loss": 0.5,
+    "last_margin": 2.0,
+    "policy_against_base": {"kl_per_token": 0.01},
+}
 
 
 def score(group: str, value: float, low: float, high: float, cut: int = 0) -> Row:
@@ -21,7 +26,8 @@ def score(group: str, value: float, low: float, high: float, cut: int = 0) -> Ro
 
 SCORES = {
     "base": {
-        "sums": score("easy", 0.2, 0.1, 0.3, cut=36),
+        "sums": score("easy", 0.2, 0.1, 0.3, cut=36)
+        | {"asked_form": 0.9, "right_if_asked_form": 0.22, "mean_tokens": 52.25},
         "products": score("easy", 0.0, 0.0, 0.1),
         "code": score("code", 0.5, 0.4, 0.6),
     },
@@ -65,10 +71,11 @@ def test_judge_selection_and_training_have_a_few_numbers_each() -> None:
     content = summary()
     assert content["judge"] == {"refused": 10.0}
     assert content["selection"] == {"pairs": 16, "mean_delta": 4.0}
-    assert content["training"] == {"loss": 0.5, "margin": 2.0}
+    assert content["training"] == {"loss": 0.5, "margin": 2.0, "kl": 0.01}
     assert summary({"pairs_kept": 15, "last_loss": 0.5})["training"] == {
         "loss": 0.5,
         "margin": None,
+        "kl": None,
     }
 
 
@@ -114,7 +121,16 @@ def test_the_lists_are_in_percent_and_name_what_they_compare() -> None:
         "questions": 50,
         "samples": 1,
         "benchmark_version": "v",
+        "measures": {
+            "asked_form": 90.0,
+            "right_if_asked_form": 22.0,
+            "right_any_form": None,
+            "mean_tokens": 52.25,
+            "cut": 72.0,
+        },
     }
+    assert content["comparisons"][0]["base_measures"] == content["scores"][0]["measures"]
+    assert content["comparisons"][2]["policy_measures"]["asked_form"] is None  # not known of one
 
 
 def test_dvc_reads_the_numbers_and_not_the_lists() -> None:
@@ -122,6 +138,6 @@ def test_dvc_reads_the_numbers_and_not_the_lists() -> None:
     assert [row["benchmark"] for row in content["scores"]] == 2 * ["sums", "products", "code"]
     metrics = _extract_metrics(content, "summary.json")
     assert set(metrics) == {*("policy", "judge", "selection", "training")}
-    # Five numbers for each group, and five others: with the paper's five groups 30 columns.
+    # Five numbers for each group, and six others: with the paper's five groups 31 columns.
     assert sum(map(len, metrics["policy"].values())) == 5 * 2
-    assert sum(len(metrics[name]) for name in ("judge", "selection", "training")) == 5
+    assert sum(len(metrics[name]) for name in ("judge", "selection", "training")) == 6

@@ -72,6 +72,7 @@ def test_the_measures_count_answers_over_all_questions() -> None:
         "asked_form": (6, pytest.approx(1 / 6), pytest.approx(5 / 6)),
         "right_any_form": (4, 0.25, 0.75),  # without the programs
         "right_if_finished": (2, 0.5, 1.0),  # the last two sums
+        "right_if_asked_form": (1, 0.0, 1.0),  # the last sum
         "correct": (6, 0.0, pytest.approx(4 / 6)),
     }
     assert measures["right_any_form"].base == pytest.approx(wilson(0.25, 4))

@@ -8,6 +8,7 @@ from delta.report.training_facts import (
     TrainingSettings,
     facts,
     is_rounded_away,
+    margin_by_delta,
     sentences,
     served_share,
     training_settings,
@@ -62,12 +63,66 @@ def test_a_training_converged_or_reached_its_cap(
 
 
 def test_the_first_margin_and_the_served_share_are_said() -> None:
-    _, margin, served = sentences(COUNTS, RULE)
+    _, margin, served, _ = sentences(COUNTS, RULE)
     assert margin.startswith(
         "Before the first update the margin was +0.000 (SD 0.250) nats over 64"
     )
     assert served == "Served in float32, the policy has 100.0% of the update."
-    assert facts(COUNTS, RULE)[1:] == ("+0.000 (SD 0.250)", "100.0%", False)
+    assert facts(COUNTS, RULE)[1:3] == ("+0.000 (SD 0.250)", "100.0%")
+
+
+MEASURED: dict[str, Any] = {
+    "pairs": 10,
+    "tokens": 520,
+    "chosen": {"base": -20.04, "policy": -18.54, "change": 1.5},
+    "rejected": {"base": -30.0, "policy": -33.0, "change": -3.0},
+    "kl_per_token": 0.0123,
+    "margin": 4.5,
+    "margins": [0.1 * number for number in range(10)],
+    "deltas": [float(number // 2) for number in range(10)],
+}
+
+
+def test_how_far_the_policy_is_from_the_base_is_said() -> None:
+    counts = COUNTS | {"policy_against_base": MEASURED}
+    assert facts(counts, RULE)[3:5] == ("+1.50, -3.00", "0.0123")
+    assert sentences(counts, RULE)[3:5] == [
+        "Over 10 pairs of the training, the mean log-probability of a chosen trace went from -20.0 "
+        "to -18.5 nats, that of a rejected trace from -30.0 to -33.0.",
+        "At the tokens of those chosen traces, KL(policy || base) is 0.0123 nats a token (the mean "
+        "of 520, each exact over the vocabulary).",
+    ]
+
+
+def test_margins_follow_deltas_by_their_ranks() -> None:
+    # The margins have ranks 1 to 10, the deltas 1.5, 1.5, 3.5, 3.5, ...: their squared deviations
+    # sum to 82.5 and 80, their products to 80. So the correlation is 80 / sqrt(82.5 * 80).
+    counts = COUNTS | {"policy_against_base": MEASURED}
+    correlation = margin_by_delta(counts)
+    assert correlation is not None
+    assert correlation.value == pytest.approx((80 / 82.5) ** 0.5)
+    assert facts(counts, RULE).margin_by_delta.startswith("+0.98 [")
+    assert sentences(counts, RULE)[5].startswith("The rank correlation of the pairs' margins with")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"deltas": [1.0] * 10},  # all pairs have one delta
+        {"deltas": [None] + [1.0] * 9},  # a pair without a delta
+        {"deltas": [1.0, 2.0], "margins": [0.1, 0.2]},  # too few
+    ],
+)
+def test_without_different_deltas_of_enough_pairs_nothing_follows(changes: dict[str, Any]) -> None:
+    counts = COUNTS | {"policy_against_base": MEASURED | changes}
+    assert facts(counts, RULE).margin_by_delta == "not known"
+    assert "is not known" in sentences(counts, RULE)[5]
+
+
+def test_a_policy_that_could_not_be_measured_is_not_recorded() -> None:
+    counts = COUNTS | {"policy_against_base": None}
+    assert facts(counts, RULE)[3:6] == ("not recorded",) * 3
+    assert sentences(counts, RULE)[3] == "How far the policy is from the base is not recorded."
 
 
 def test_a_first_margin_of_one_side_is_not_known() -> None:
@@ -99,13 +154,14 @@ def test_the_warning_starts_below_nine_tenths(share: float, rounded: bool) -> No
 
 
 def test_what_older_results_lack_is_not_recorded_rather_than_zero() -> None:
-    assert facts({"steps": 16}, RULE) == ("not recorded",) * 3 + (False,)
+    assert facts({"steps": 16}, RULE) == ("not recorded",) * 6 + (False,)
     assert sentences({"steps": 16}, RULE) == [
         "How the training ended is not recorded.",
         "The margin before the first update is not recorded.",
         "Which share of the update is served is not recorded.",
+        "How far the policy is from the base is not recorded.",
     ]
-    assert len(sentences({"steps": 16}, RULE._replace(method="sft"))) == 2  # SFT has no margin
+    assert len(sentences({"steps": 16}, RULE._replace(method="sft"))) == 3  # SFT has no margin
 
 
 def test_sft_is_stopped_by_no_rule_and_a_server_has_its_own_dtype() -> None:
@@ -119,5 +175,5 @@ def test_sft_is_stopped_by_no_rule_and_a_server_has_its_own_dtype() -> None:
     assert training_settings(params) == ("kto", True, "float32")
     params["serving"]["policy"]["server"] = {"accepts": []}
     assert training_settings(params).dtype is None
-    served = sentences(COUNTS, training_settings(params))[-1]
+    served = sentences(COUNTS, training_settings(params))[2]
     assert served == "A server has the policy, so which share of the update is served is not known."

@@ -2,15 +2,16 @@
 
 import pytest
 
-from bench.coverage import Row, rows
+from bench.coverage import Row, all_or_nothing, rows
 from tests.helpers.import_closure import ROOT
 
 # Conservative: so few questions differ between the runs, or have a correct answer at all,
-# that their spread cannot be known. The last two: with seeds on both sides
-# there are three spreads to know.
+# that their spread cannot be known; or all seeds are alike and the interval cannot know it.
 TOO_WIDE = {
     ("avg@k", "5% of 30 avg@16"),
     ("avg@k", "5% of 40 avg@16"),
+    ("avg@k", "90% of 30 avg@16"),
+    ("avg@k", "90% of 40 avg@16"),
     ("difference", "2% of 40"),
     ("difference", "90% of 40"),
     ("difference", "2% of 200"),
@@ -24,11 +25,20 @@ TOO_WIDE = {
     ("no difference", "5% of 40 avg@16"),
     ("no difference", "90% of 40 avg@16"),
     ("sets", "10% of 60, 5% of 60, 30% of 60"),
+    ("seeds", "3 seeds (sd 0), 60% of 200, 40% of 40 avg@16"),
     ("seeds, difference", "2 × 3 seeds (sd 0), 60% of 200, 40% of 40 avg@16"),
     ("seeds, difference", "2 × 3 seeds (sd 0.3), 60% of 200, 40% of 40 avg@16"),
 }
 # Two seeds whose own scatter is more than that of 500 questions.
 TOO_NARROW = {("seeds", "2 seeds (sd 0.3), 70% of 500")}
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.9])
+@pytest.mark.parametrize("exception", [0.005, 0.02, 0.05])
+def test_questions_that_are_nearly_all_or_nothing_are_covered(
+    rate: float, exception: float
+) -> None:
+    assert 0.94 <= all_or_nothing(rate, 30, exception).covered <= 0.99
 
 
 @pytest.fixture(scope="module")

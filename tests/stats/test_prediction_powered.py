@@ -7,8 +7,8 @@ from scipy import stats as scipy_stats
 from delta.stats.prediction_powered import Array, Part, people_alone, prediction_powered
 
 NONE = float("nan")
-PROBLEMS = 500  # of a simulation
-SIMULATIONS = 2_000
+PROBLEMS = 300  # of a simulation
+SIMULATIONS = 500  # of each of six settings
 
 
 def one(people: list[float], judge_of_same: list[float], judge: list[float]) -> list[Part]:
@@ -23,12 +23,12 @@ def test_people_alone_are_a_t_test() -> None:
     assert result[:3] == pytest.approx((3.5, interval.low, interval.high))
 
 
-def test_two_generators_on_other_problems_have_the_variance_of_welchs_test() -> None:
+def test_two_generators_on_other_problems_have_welchs_test() -> None:
     first, second = np.array([3.0, 4, 2, 5] + [NONE] * 4), np.array([NONE] * 4 + [1.0, 2, 2, 3])
     result = people_alone([Part(1.0, first, first, first), Part(-1.0, second, second, second)])
     assert result is not None
-    half = scipy_stats.t.ppf(0.975, 3) * np.sqrt(first[:4].var(ddof=1) / 4 + 0.5 * 4 / 3 / 4)
-    assert (result.value, result.high - result.value) == pytest.approx((1.5, half))
+    welch = scipy_stats.ttest_ind(first[:4], second[4:], equal_var=False).confidence_interval()
+    assert result[:3] == pytest.approx((1.5, welch.low, welch.high))
 
 
 def test_two_generators_on_the_same_problems_are_paired() -> None:
@@ -97,20 +97,23 @@ def simulated_delta(rated: int, *, paired: bool, chance: np.random.Generator) ->
     return parts
 
 
-@pytest.mark.parametrize("paired", [True, False])
-@pytest.mark.parametrize("rated", [50, 100, 200])
-def test_coverage_is_94_to_96_percent_under_a_biased_judge(rated: int, paired: bool) -> None:
-    chance = np.random.default_rng(rated)
-    truth, covered, widths = 0.6, [], []
-    for _ in range(SIMULATIONS):
-        parts = simulated_delta(rated, paired=paired, chance=chance)
-        powered, alone = prediction_powered(parts), people_alone(parts)
-        assert powered is not None
-        assert alone is not None
-        covered.append(powered.low <= truth <= powered.high)
-        widths.append((powered.high - powered.low) / (alone.high - alone.low))
-    assert np.mean(covered) == pytest.approx(0.95, abs=0.01)
-    assert np.mean(widths) < 0.85  # narrower than people alone
+def test_coverage_is_94_to_96_percent_under_a_biased_judge() -> None:
+    chance = np.random.default_rng(1)
+    covered, widths = {}, {}
+    for rated in (50, 100, 200):
+        for paired in (True, False):
+            results = []
+            for _ in range(SIMULATIONS):
+                parts = simulated_delta(rated, paired=paired, chance=chance)
+                powered, alone = prediction_powered(parts), people_alone(parts)
+                assert powered is not None
+                assert alone is not None
+                width = (powered.high - powered.low) / (alone.high - alone.low)
+                results.append((powered.low <= 0.6 <= powered.high, width))
+            covered[rated, paired], widths[rated, paired] = np.mean(results, axis=0)
+    assert 0.94 <= np.mean(list(covered.values())) <= 0.96
+    assert all(0.93 <= fraction <= 0.97 for fraction in covered.values()), covered
+    assert max(widths.values()) < 0.9  # narrower than people alone
 
 
 def test_the_judge_alone_does_not_cover_the_truth() -> None:

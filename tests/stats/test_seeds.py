@@ -11,7 +11,13 @@ from statsmodels.stats.anova import anova_lm
 from delta.stats import contrasts
 from delta.stats.contrasts import CorrectCounts
 from delta.stats.intervals import clustered_proportion, effective_n_wilson, group_mean
-from delta.stats.seeds import contrast_with_seeds, score_with_seeds
+from delta.stats.seeds import (
+    SeedVariance,
+    add_seed_variance,
+    contrast_with_seeds,
+    pool_seed_variance,
+    score_with_seeds,
+)
 
 
 def test_one_seed_has_the_interval_of_its_questions_and_no_deviation_between_seeds() -> None:
@@ -133,3 +139,56 @@ def test_tables_of_different_sizes_are_refused() -> None:
         score_with_seeds([two, three])
     with pytest.raises(ValueError, match="different numbers of samples"):
         contrast_with_seeds([[two], [two._replace(samples=2)]], [1, -1])
+
+
+def exact(*scores: float, questions: int = 50) -> list[CorrectCounts]:
+    """Return one benchmark, on which each seed has the same score on every question."""
+    return [CorrectCounts([[round(10 * score)] * questions for score in scores], 10)]
+
+
+def test_the_variance_between_seeds_is_pooled_by_degrees_of_freedom() -> None:
+    # Variances 0.01 of three seeds and 0.08 of two: (2 · 0.01 + 1 · 0.08) / 3.
+    pool = pool_seed_variance([exact(0.2, 0.3, 0.4), exact(0.3, 0.7), exact(0.9)])
+    assert pool == pytest.approx(SeedVariance(0.1 / 3, 0.1 / 3, 3))
+    assert pool_seed_variance([exact(0.2), exact(0.9)]) is None
+
+
+def test_a_pool_leaves_out_the_variance_by_sampled_answers() -> None:
+    # Each seed solves one of three questions: they do not differ, and their answers do.
+    runs = [[CorrectCounts([[1, 0, 0], [0, 1, 0], [1, 1, 0]], 1)]] * 2
+    pool = pool_seed_variance(runs)
+    assert pool is not None
+    assert pool.between == 0.0
+    assert pool.total == pytest.approx(1 / 27)  # of the scores 1/3, 1/3 and 2/3
+
+
+def test_a_pool_is_of_the_weighted_sum_that_a_contrast_uses() -> None:
+    lifted = [*exact(0.2, 0.4, 0.6), *exact(0.1, 0.3, 0.5)]
+    mean, difference = (pool_seed_variance([lifted], weights) for weights in (None, [1.0, -1.0]))
+    assert mean is not None
+    assert difference is not None
+    assert mean.between == pytest.approx(0.04)
+    assert difference.between == pytest.approx(0.0)
+
+
+def test_a_single_seed_has_the_pooled_variance_and_a_base_has_none() -> None:
+    policy, base = exact(0.6, questions=400), exact(0.4, questions=400)
+    pool = SeedVariance(between=0.01, total=0.01, df=30)
+    result = contrast_with_seeds([policy, base], [1, -1], trained=[True, False], seed_variance=pool)
+    both = contrast_with_seeds([policy, base], [1, -1], trained=[True, True], seed_variance=pool)
+    three = contrast_with_seeds(
+        [exact(0.6, 0.6, 0.6, questions=400), base], [1, -1], trained=[True, False],
+        seed_variance=pool,
+    )  # fmt: skip
+    assert result.seed_error == pytest.approx(0.1)
+    assert both.seed_error == pytest.approx(math.sqrt(0.02))
+    assert three.seed_error == pytest.approx(math.sqrt(0.01 / 3))
+    assert contrast_with_seeds([policy, base], [1, -1]).seed_error == 0.0
+
+
+def test_satterthwaites_degrees_of_freedom_by_hand() -> None:
+    # 0.03 + 0.01 of the seeds, known as 0.02 with 4: 0.04² / (0.03² / 90 + 0.02² / 4).
+    estimate = contrasts.Estimate(value=0.5, shrunken=0.5, variance=0.03, df=90, maximum=1.0)
+    tested = add_seed_variance(estimate, [SeedVariance(0.01, 0.02, 4)]).tested()
+    assert tested.standard_error == pytest.approx(0.2)
+    assert tested.df == pytest.approx(0.0016 / (0.0009 / 90 + 0.0004 / 4))

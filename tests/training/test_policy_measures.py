@@ -65,6 +65,6 @@ def test_too_little_memory_is_said_and_ends_no_training(monkeypatch: pytest.Monk
     monkeypatch.setattr(policy_measures, "_measure", fail)
     said: list[str] = []
     folders = (Path("base"), Path("policy"))
-    result = policy_measures.measure(train_params(), folders, PAIRS[:2], {}, said.append)
+    result = policy_measures.measure(train_params(), folders, PAIRS[:2], said.append)
     assert result == {"policy_against_base": None}
     assert said == ["the policy is not compared with the base: OutOfMemoryError on cpu"]

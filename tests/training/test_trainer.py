@@ -134,9 +134,7 @@ def check_policy_measures(base: Path, start: Any, folder: Path, policy: Any) -> 
     def warn(message: str) -> None:
         raise AssertionError(message)
 
-    deltas = {f"p{number}": number / 2 for number in range(6)}
-    folders = (base, folder)
-    measured = policy_measures.measure(two_epochs(), folders, six_pairs(), deltas, warn)
+    measured = policy_measures.measure(two_epochs(), (base, folder), six_pairs(), warn)
     result = measured["policy_against_base"]
     for side in ("chosen", "rejected"):
         before, after = (
@@ -150,7 +148,7 @@ def check_policy_measures(base: Path, start: Any, folder: Path, policy: Any) -> 
         result["chosen"]["change"] - result["rejected"]["change"], abs=1e-3
     )
     assert sum(result["margins"]) / 6 == pytest.approx(result["margin"], abs=1e-3)
-    assert result["deltas"] == [0.0, 0.5, 1.0, 1.5, 2.0, 2.5]
+    assert result["pair_ids"] == ["p0", "p1", "p2", "p3", "p4", "p5"]
 
     def distributions(model: Any, row: Any) -> Any:
         ids = torch.tensor([row["prompt_ids"] + row["chosen_ids"]])

@@ -12,12 +12,15 @@ from typing import NamedTuple
 from delta.judging.rules.arithmetic import Item, evaluate
 from delta.judging.rules.tokenize import read_items, read_numbers
 
+Operation = tuple[str, Fraction]  # a sign and the number after it; the first number has no sign
+
 
 class Equation(NamedTuple):
     """A readable `left = right`; a chain a = b = c gives two."""
 
     text: str
     operands: tuple[Fraction, ...]  # the numbers on the calculated side
+    operations: tuple[Operation, ...]  # of the calculated side; empty if it has more than numbers
     computed: Fraction  # the value of the calculated side
     stated: Fraction  # the value that the trace states
     holds: bool
@@ -93,6 +96,19 @@ def read_value(text: str) -> Fraction | None:
     """Return the value of the expression at the start of a text: "$1,080" or "3/4"."""
     side = _read_side(_first_expression(read_items(text)))
     return side.values[-1] if side else None
+
+
+def flat_operations(items: tuple[Item, ...]) -> tuple[Operation, ...]:
+    """Return each number with the sign before it; empty if there is more than numbers and signs."""
+    operations: list[Operation] = []
+    if items and items[0].text == "-":
+        items = items[1:]  # of the first number, not an operation
+    for sign, number in zip([Item("operator", ""), *items[1::2]], items[::2], strict=False):
+        is_read = number.kind == "number" and not number.percent
+        if sign.kind != "operator" or sign.text == "^" or not is_read:
+            return ()
+        operations.append((sign.text, number.value))
+    return tuple(operations) if len(items) % 2 else ()
 
 
 def _logical_lines(text: str) -> Iterator[str]:
@@ -181,6 +197,7 @@ def _compare(left: _EquationSide, right: _EquationSide, *, is_rounded: bool) -> 
     return Equation(
         text=" ".join(item.text for item in items)[:80],
         operands=tuple(item.value for item in calculated.items if item.kind == "number"),
+        operations=flat_operations(calculated.items),
         computed=calculated.values[0],
         stated=stated.values[-1] if stated.is_number else stated.values[0],
         holds=holds,

@@ -72,6 +72,16 @@ def find_quantities(statement: str) -> list[Quantity]:
     return [quantity for quantity in quantities.values() if quantity.value > 0]
 
 
+def number_tokens(text: str) -> list[Fraction]:
+    """Return all whole numbers of a text in their order, in digits or words, also equal ones."""
+    values = []
+    for match in _STATEMENT_NUMBER.finditer(text.lower()):
+        quantity = _word_quantity(match["word"]) if match["word"] else _digit_quantity(match)
+        if quantity is not None and match["word"] not in ("one", "double", "twice", "triple"):
+            values.append(quantity.value)
+    return values
+
+
 def _word_quantity(word: str) -> Quantity | None:
     if word in _FRACTION_WORDS:
         return _fraction_quantity(Fraction(1, _FRACTION_WORDS[word]))

@@ -61,12 +61,16 @@ class ClaimResult:
     @property
     def weakest(self) -> ClaimPart | None:
         """Return the part that decides: the surest to be refuted, or the least sure to hold."""
-        parts = [(part.ps, n) for n, part in enumerate(self.parts) if part.ps is not None]
+        side = "refuted" if self.verdict == "does not hold" else "holds"
+        # Where p is too small for a float, the value that is nearest to the threshold is weakest.
+        parts = [
+            (getattr(part.ps, side), -abs(part.measured.value - self.claim.threshold), n)
+            for n, part in enumerate(self.parts)
+            if part.ps is not None and part.measured is not None
+        ]
         if not parts:
             return None
-        if self.verdict == "does not hold":
-            return self.parts[min(parts, key=lambda part: part[0].refuted)[1]]
-        return self.parts[max(parts, key=lambda part: part[0].holds)[1]]
+        return self.parts[min(parts)[2] if side == "refuted" else max(parts)[2]]
 
     @property
     def cut(self) -> float | None:

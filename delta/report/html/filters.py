@@ -6,13 +6,14 @@ from urllib.parse import urlencode
 
 from delta.core.types import Counts, Row
 from delta.evaluation import cut_answers
+from delta.evaluation.answer_measures import AnswerMeasures, right_less_often_if_asked
 from delta.report import certificate, training_facts
 from delta.report.claims import formatting
-from delta.report.experiment_table import cuts, training_cells
+from delta.report.experiment_table import cuts, is_right_less_often_in_form, training_cells
 from delta.report.html.labels import label, words
 from delta.report.this_run import Comparison
 from delta.report.training_facts import TrainingSettings
-from delta.stats.contrasts import Contrast, format_difference, verdict
+from delta.stats.contrasts import BETTER, Contrast, format_difference, verdict
 
 # Columns of a figure's rows that explain its number: they stand to its right.
 EXPLANATIONS = (
@@ -20,6 +21,14 @@ EXPLANATIONS = (
     *("chosen_rating", "rejected_rating"),
     *("chance", "chance_low", "chance_high", "spearman"),
 )
+NOT_KNOWN = "not known"
+MEASURE_COLUMNS = {  # field of AnswerMeasures → header
+    "asked_form": "In the asked form",
+    "right_if_asked_form": "Right, of those",
+    "right_any_form": "Last number right",
+    "cut": "Cut",
+    "mean_tokens": "Mean tokens",
+}
 HIDDEN = ("low", "high", "cut", "base_cut", "why", "spearman_low", "spearman_high")
 
 
@@ -97,6 +106,29 @@ def cut_text(comparisons: Sequence[Comparison], side: str) -> str:
     return cut_answers.describe(shares)
 
 
+def measure_cells(measures: AnswerMeasures) -> dict[str, str]:
+    """Return the measures beside a score as texts, by the names of their columns."""
+    values = measures._asdict()
+    tokens = values.pop("mean_tokens")
+    shares = {
+        MEASURE_COLUMNS[name]: NOT_KNOWN if value is None else f"{100 * value:.1f}%"
+        for name, value in values.items()
+    }
+    return shares | {
+        MEASURE_COLUMNS["mean_tokens"]: NOT_KNOWN if tokens is None else f"{tokens:.0f}"
+    }
+
+
+def fewer_right_in_form(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """Return the groups and benchmarks that rose although less in the asked form is right."""
+    return [
+        row
+        for row in comparisons
+        if row.verdict == BETTER
+        and right_less_often_if_asked(row.base_measures, row.policy_measures)
+    ]
+
+
 def is_rounded_away(counts: Counts, settings: TrainingSettings) -> bool:
     """Return whether the policy is served in a dtype that loses much of its update."""
     return training_facts.is_rounded_away(training_facts.served_share(counts, settings.dtype))
@@ -125,11 +157,14 @@ FILTERS = {
     "cut_text": cut_text,
     "cut_share": cut_answers.cut_percent,
     "marked": marked,
+    "measure_cells": measure_cells,
     "difference": difference,
+    "fewer_right_in_form": fewer_right_in_form,
     "figure_columns": figure_columns,
     "fragment": urlencode,
     "index_by": index_by,
     "interval": row_interval,
+    "is_right_less_often_in_form": is_right_less_often_in_form,
     "is_rounded_away": is_rounded_away,
     "label": label,
     "number": number,
