@@ -59,7 +59,8 @@ def _is_step(row: Any) -> bool:
         return False
     if any(type(number) is not int for number in (row[0], row[2], row[3])):
         return False
-    return calculate(*row[:3]) == row[3]
+    left, operator, right, result = row
+    return calculate(left, operator, right) == int(result)
 
 
 def find_operands(steps: Sequence[Step]) -> list[Operands]:
@@ -82,12 +83,14 @@ def canonical_terms(steps: Sequence[Step]) -> str:
     """Return the terms of the last result, sorted; the factors of each are sorted too."""
     terms: list[list[_Term]] = []
     for step, operands in zip(steps, find_operands(steps), strict=True):
-        left, right = (
-            [("+", (str(value),))] if index is None else terms[index]
-            for value, index in ((step.left, operands.left), (step.right, operands.right))
-        )
+        left = _terms_of_operand(step.left, operands.left, terms)
+        right = _terms_of_operand(step.right, operands.right, terms)
         terms.append(_combine(left, step.operator, right))
     return _to_text(terms[-1])
+
+
+def _terms_of_operand(value: int, index: int | None, terms: list[list[_Term]]) -> list[_Term]:
+    return [("+", (str(value),))] if index is None else terms[index]
 
 
 def _combine(left: list[_Term], operator: str, right: list[_Term]) -> list[_Term]:
