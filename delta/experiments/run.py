@@ -203,9 +203,10 @@ def read_result(spec: RunSpec, commit: str, seconds: int | None) -> Result:
             rows = pl.read_parquet(file.read(), columns=["question_id", "sample", "outcome"])
         answers[benchmark] = results.count_answers(rows)
     kept = {stage: counts(stage) for stage in COUNTED}
-    with files.open(str(paths.SELECTED)) as file:
-        selected = pl.read_parquet(file.read(), columns=["pair_id", "score"])
-    kept["train"] = results.add_deltas(kept["train"], selected)
+    if kept["train"].get(results.POLICY_AGAINST_BASE) is not None:
+        with files.open(str(paths.SELECTED)) as file:
+            selected = pl.read_parquet(file.read(), columns=["pair_id", "score"])
+        kept["train"] = results.add_deltas(kept["train"], selected)
     return Result(
         key=spec.key,
         name=spec.name,

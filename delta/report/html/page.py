@@ -4,6 +4,7 @@ To rearrange the page, edit templates/page.html; each of its sections is a templ
 """
 
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 from markupsafe import Markup
@@ -14,7 +15,12 @@ from delta.report.certificate import DIFFERENCES
 from delta.report.claims import formatting
 from delta.report.claims.decide import ClaimResult
 from delta.report.context import CONTROLS, ReportContext, Run
-from delta.report.experiment_table import ROUNDED_AWAY, TRAINING_COLUMNS, experiment_rows
+from delta.report.experiment_table import (
+    ROUNDED_AWAY,
+    TRAINING_COLUMNS,
+    ExperimentRow,
+    experiment_rows,
+)
 from delta.report.html.filters import FILTERS
 from delta.report.html.inline_svg import inline
 from delta.report.paper.numbers import read_numbers
@@ -34,18 +40,13 @@ def render(
     """Return the page. `titles` are those of the figures that were drawn in `figure_folder`."""
     environment = templates.load(FOLDER / "templates")
     environment.filters |= FILTERS
-    base = Run({}, context.models[context.base])
     return environment.get_template("page.html").render(
         style=Markup((FOLDER / "style.css").read_text(encoding="utf-8")),
         context=context,
         this_run=context.this_run,
         run=context.this_run.summary,
-        own={
-            name: experiment_rows(
-                context.runs(name), context.seed_axes.get(name, []), context.groups, base
-            )
-            for name in context.own_experiments()
-        },
+        own=tables(context, context.own_experiments()),
+        of_paper=tables(context, filter(context.has_result, context.paper_experiments())),
         rows=rows,
         results=results,
         decided=[result for result in results if result.verdict in DECIDED],
@@ -61,3 +62,14 @@ def render(
         titles=titles,
         picture=lambda name, label: inline(figure_folder / f"{name}.svg", label),
     )
+
+
+def tables(context: ReportContext, experiments: Iterable[str]) -> dict[str, list[ExperimentRow]]:
+    """Return the rows of each experiment's table."""
+    base = Run({}, context.models[context.base])
+    return {
+        name: experiment_rows(
+            context.runs(name), context.seed_axes.get(name, []), context.groups, base
+        )
+        for name in experiments
+    }
