@@ -210,7 +210,7 @@ def test_the_forms_and_units_of_a_given_number_are_not_invented(statement: str, 
 def test_an_operand_one_unshown_step_away_is_a_leap_and_not_invented() -> None:
     trace = "She makes 9 * 5 = 45 with what 16 and 3 and 4 leave.\nA: 45"
     assert triggers(trace, "step_coherence", DUCKS.replace("three", "7").replace("four", "0")) == (
-        "unjustified leap to: 9",
+        "unjustified leap to 9",
     )
 
 
@@ -284,7 +284,8 @@ def test_votes_are_fixed_by_the_text_the_seed_and_their_number() -> None:
     votes = rate(DUCKS, wrong, FIVE)["computational_precision"]
     assert votes == rate(DUCKS, wrong, FIVE)["computational_precision"]
     three = rate(DUCKS, wrong, RulesParams(votes=3, seed=1))["computational_precision"]
-    assert not isinstance(votes, NoVote) and three == votes[:3]
+    assert not isinstance(votes, NoVote)
+    assert three == votes[:3]
     others = [rate(DUCKS, wrong, RulesParams(votes=5, seed=seed)) for seed in range(20)]
     scores = [each.score for ratings in others for each in ratings["computational_precision"]]
     assert set(scores) == {2, 3, 5}

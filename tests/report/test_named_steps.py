@@ -3,7 +3,7 @@
 import pytest
 
 from delta.core.types import Row
-from delta.judging.rules.rate import rate
+from delta.judging.rules.rate import NoVote, cast_vote, read
 from delta.report.viewer.named_steps import find_named_steps
 from tests.helpers.adversarial_texts import TEXTS
 
@@ -58,7 +58,9 @@ def test_the_steps_that_the_rule_judge_names_are_found() -> None:
     trace = "She has 3 + 4 = 8 apples.\nWith 55 more she has 8 + 55 = 63.\nThe answer is 63."
     ratings = [
         {"dimension": name, "justification": vote.justification, "deductions": vote.deductions}
-        for name, vote in rate(statement, trace).items()
+        for name, triggers in read(statement, trace).items()
+        if not isinstance(triggers, NoVote)
+        for vote in [cast_vote(triggers)]
     ]
     found = [
         (trace[step.start : step.end], step.dimension, step.note)

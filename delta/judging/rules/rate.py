@@ -116,7 +116,7 @@ def _whole(points: float, text: str) -> Trigger:
 
 def _faults(text: str, places: list[Place], total: int) -> Trigger:
     """Return faults of lines, of `total` places that could have one."""
-    return Trigger(f"{text}: {_list(places)}", tuple(place.line for place in places), total)
+    return Trigger(f"{text} {_list(places)}", tuple(place.line for place in places), total)
 
 
 def _list(places: list[Place]) -> str:
@@ -161,7 +161,7 @@ def _factuality(facts: TraceFacts) -> Iterator[Trigger]:
     invented = facts.invented_numbers
     steps = max(len(facts.equations), facts.num_numbers // 3)
     if invented:
-        yield _faults("hallucinated data", invented, steps)
+        yield _faults("hallucinated data:", invented, steps)
     # An invented number often stands in the place of an ignored one: that is one fault.
     ignored = facts.ignored[len(invented) :]
     if ignored:
@@ -178,9 +178,9 @@ def _strategy_coherence(facts: TraceFacts) -> Iterator[Trigger]:
     if facts.conclusion is None:
         yield _whole(2, "no conclusion")
     if wrong := facts.wrong_operations():
-        yield _faults("operation that the problem does not ask for", wrong, len(facts.equations))
+        yield _faults("operation that the problem does not ask for:", wrong, len(facts.equations))
     if facts.expected is None and (circles := facts.undone_steps()):
-        text = "circular logic, undoes an earlier step"
+        text = "circular logic, undoes an earlier step:"
         yield _faults(text, circles, len(facts.equations))
     value = facts.conclusion_value
     is_amount = facts.expected is None and value is not None and value < 0
@@ -201,7 +201,7 @@ def _step_coherence(facts: TraceFacts) -> Iterator[Trigger]:
         )
     # The step before a leap is not used by what follows: that is one fault.
     if unused := facts.unused_equations[max(len(facts.leaps), facts.num_missing or 0) :]:
-        yield _faults("result that no later step uses", unused, steps)
+        yield _faults("result that no later step uses:", unused, steps)
     if facts.follows_from_nothing():
         yield _whole(2, "the conclusion does not follow from any step")
     elif facts.misses_the_last_step():
@@ -220,9 +220,9 @@ def _computational_precision(facts: TraceFacts) -> Iterator[Trigger]:
     rounded = [place for place, equation in false if equation.is_rounding]
     wrong = [place for place, _ in false if place not in signs and place not in rounded]
     if wrong:
-        yield _faults("arithmetic error", wrong, total)
+        yield _faults("arithmetic error:", wrong, total)
     if signs:
-        yield _faults("sign error", signs, total)
+        yield _faults("sign error:", signs, total)
     if rounded:
         yield _whole(1, f"rounded without a word: {_list(rounded)}")
     if _FLOAT_NOISE.search(facts.trace):
@@ -233,7 +233,7 @@ def _signal_to_noise(facts: TraceFacts) -> Iterator[Trigger]:
     """Find repetition, meta-commentary, and many words per step."""
     num_lines = len(facts.lines) + len(facts.repeated)
     if facts.repeated:
-        yield _faults("redundancy, a repeated line", facts.repeated, num_lines)
+        yield _faults("redundancy, a repeated line:", facts.repeated, num_lines)
     trace = facts.trace[:MAX_CHARACTERS]
     words = trace.lower().split()
     fraction = _repeated_fraction(words)
@@ -241,7 +241,7 @@ def _signal_to_noise(facts: TraceFacts) -> Iterator[Trigger]:
         yield _whole(1 + fraction, f"redundancy: {fraction:.0%} repeated phrases")
     commentary = facts.lines_without_content() if facts.quantities else []
     if commentary:
-        yield _faults("line without content", commentary, num_lines)
+        yield _faults("line without content:", commentary, num_lines)
     filler = len(_FILLER.findall(trace))
     if filler > 1 and filler > len(words) / 200 and not commentary:
         yield _whole(1 + (filler > len(words) / 50), f"excessive meta-commentary: {filler} phrases")
