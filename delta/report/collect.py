@@ -28,7 +28,7 @@ from delta.report.this_run import read_summary
 from delta.report.training_facts import training_settings
 
 MATH_GROUPS = ("easy", "hard")  # the groups whose mean orders the off-the-shelf models
-FIGURE_4 = "figure-4"
+FIGURE_2, FIGURE_4 = "figure-2", "figure-4"
 ANALYSIS_TABLES = {  # title on the page → table of data/analysis
     "Agreement among the judge's votes": "inter_rater",
     "Agreement with others": "judge_agreement",
@@ -56,8 +56,10 @@ def build_context(
     result or a table is missing or damaged.
     """
     groups = {name: benchmark["group"] for name, benchmark in params["benchmarks"].items()}
-    figure_4 = experiments[FIGURE_4].always if FIGURE_4 in experiments else {}
     pairing = params["pairing"]
+    of_figure_2, of_figure_4 = (
+        experiments[name].always if name in experiments else {} for name in (FIGURE_2, FIGURE_4)
+    )
     models = _read_models(scores, groups)
     return ReportContext(
         this_run=_read_this_run(params, models[base], base),
@@ -67,8 +69,8 @@ def build_context(
         },
         models=models,
         base=base,
-        chosen=str(figure_4.get("pairing.chosen", pairing["chosen"])),
-        rejected=str(figure_4.get("pairing.rejected", pairing["rejected"])),
+        chosen=str(of_figure_4.get("pairing.chosen", pairing["chosen"])),
+        rejected=str(of_figure_2.get("pairing.rejected", pairing["rejected"])),
         groups=groups,
         deltas=read_json(paths.analysis("delta_matrix")),
         overlaps=read_json(paths.analysis("topk_overlap")),

@@ -105,7 +105,7 @@ class ReportContext:
     models: dict[str, ModelScores]  # off the shelf, the weakest at math first
     base: str  # the policy before training; one of `models`
     chosen: str  # generator of the chosen traces of figure 4
-    rejected: str  # generator of the rejected traces of figures 2 and 4
+    rejected: str  # generator of the rejected traces of figure 2 and table 1
     groups: dict[str, str]  # benchmark → easy, hard, stem, code or other
     deltas: list[Row]  # of delta.analysis.generator_deltas.delta_matrix_rows
     overlaps: list[Row]  # of delta.analysis.topk_sets.overlap_rows

@@ -199,15 +199,14 @@ def test_results_in_a_fresh_clone_are_those_of_the_repository(
 ) -> None:
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(delta.cli.results, "_read_base", lambda: None)
-    delta.cli.results.main(parse(delta.cli.results, ["seeds"]))
+    delta.cli.results.main(parse(delta.cli.results, ["dose"]))
     output = capsys.readouterr().out
-    assert [line.split(" | ")[0] for line in output.split("\n")[:6]] == [
-        "| seed",
-        "| ---",
-        "| 1",
-        "| 2",
-        "| 3",
-        "| mean of 3",
+    assert [line.split(" | ")[:2] for line in output.split("\n")[:5]] == [
+        ["| quintile", "seed"],
+        ["| ---", "---"],
+        ["| 1", "1"],
+        ["| 1", "2"],
+        ["| 1", "3"],
     ]
     assert output.endswith("\nDifferences from the base need its answers: make repro\n")
 

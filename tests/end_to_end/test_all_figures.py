@@ -12,6 +12,8 @@ import pytest
 
 from delta.core.params import load_sections, read_all
 from delta.experiments.grid import ExperimentParams, expand_grid
+from delta.report.context import FURTHER_FIGURES, PAPER_FIGURES
+from delta.report.equal_pairs import EQUALS
 from tests.helpers.fake_server import FakeServer
 from tests.helpers.pipeline_workspace import use_server
 from tests.helpers.reference_run import ReferenceRun
@@ -68,22 +70,27 @@ def test_every_distinct_run_has_a_complete_result(space: DvcWorkspace) -> None:
         ("figure-2", 3 * 4),  # easy, hard and code, four policies
         ("figure-3", 4),  # math, four kinds of pairs; the smoke profile has no STEM
         ("figure-4", 2 * (2 + 2 + 1)),  # easy, hard: the top of two dimensions, all pairs, random
+        ("outcome-quality", 2 * 4),
+        ("gap-by-delta", 2 * 4),
+        ("dose", 2 * 3),  # the lowest, the middle and the highest fifth
+        ("outcome-matched", 2 * 2),
     ],
 )
 def test_every_figure_has_a_value_with_its_interval_for_every_run(
     space: DvcWorkspace, name: str, rows: int
 ) -> None:
     values = rows_of(space, name)
-    assert len(values) == rows
+    # A row of equal pairs names all of its dimensions.
+    assert sum(str(row.get("by")).count(EQUALS) + 1 for row in values) == rows
     for row in values:
         (value,) = {"delta", "score", "gain"} & set(row)
         assert row["low"] <= row[value] <= row["high"]
 
 
-@pytest.mark.parametrize("number", range(1, 6))
-def test_every_figure_is_drawn(space: DvcWorkspace, number: int) -> None:
-    assert (space.folder / f"report/figures/figure-{number}.svg").stat().st_size > 5_000
-    assert (space.folder / f"report/figures/figure-{number}.png").is_file()
+@pytest.mark.parametrize("name", [*PAPER_FIGURES, *FURTHER_FIGURES])
+def test_every_figure_is_drawn(space: DvcWorkspace, name: str) -> None:
+    assert (space.folder / f"report/figures/{name}.svg").stat().st_size > 5_000
+    assert (space.folder / f"report/figures/{name}.png").is_file()
 
 
 def test_the_page_has_every_part_and_names_its_profile(space: DvcWorkspace) -> None:
@@ -94,15 +101,15 @@ def test_the_page_has_every_part_and_names_its_profile(space: DvcWorkspace) -> N
 
 def test_two_runs_are_compared_question_by_question(space: DvcWorkspace) -> None:
     assert "| products | " in space.run("python", "-m", "delta", "compare", "policy", "zero-shot")
-    output = space.run("python", "-m", "delta", "compare", "figure-1-dpo-weak", "seeds-1")
-    assert "only figure-1-dpo-weak" in output
+    output = space.run("python", "-m", "delta", "compare", "figure-1-dpo-weak-1", "random-4-1")
+    assert "only figure-1-dpo-weak-1" in output
     shown = space.run("python", "-m", "delta", "compare", "policy", "three-shot", "--show", "all")
     assert "    policy, " in shown
 
 
 def test_the_results_of_an_experiment_are_a_table(space: DvcWorkspace) -> None:
-    output = space.run("python", "-m", "delta", "results", "seeds")
-    assert output.startswith("| seed | pairs | easy | easy − base (points) | ")
+    output = space.run("python", "-m", "delta", "results", "dose")
+    assert output.startswith("| quintile | seed | pairs | easy | easy − base (points) | ")
     assert "| mean of " in output
     assert "not run" not in output
 

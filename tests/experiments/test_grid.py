@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from delta import check
+from delta.core import paths
 from delta.core.errors import InputError
 from delta.core.params import load_sections, read_all, validate
 from delta.experiments import results
@@ -15,6 +17,7 @@ from delta.experiments.grid import (
     RunSpec,
     expand_grid,
     result_key,
+    training_key,
     with_changes,
 )
 from delta.experiments.results import AnswerCounts, Result
@@ -85,6 +88,34 @@ def test_the_key_depends_only_on_what_changes_the_policy_or_its_answers(
 ) -> None:
     changed = with_changes(SMOKE, {parameter: value}, "mine")
     assert (result_key(changed) == result_key(SMOKE)) == same
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "same"),
+    [
+        ("selector.by", "mean", True),
+        ("selector.seed", 99, True),
+        ("pairing.chosen_outcome", "correct", True),
+        ("judge.budget.three-shot", {"any": 0, "correct": 1, "incorrect": 0}, True),
+        ("pairing.chosen", "one-shot", False),
+        ("generators.three-shot.temperature", 1.0, False),  # other traces of the same ids
+        ("train.seed", 99, False),
+        ("train.dpo.beta", 0.3, False),
+        ("benchmarks.products.questions", 2, False),
+    ],
+)
+def test_runs_of_one_training_key_train_the_same_policy_if_their_pairs_are_equal(
+    parameter: str, value: Any, same: bool
+) -> None:
+    changed = with_changes(SMOKE, {parameter: value}, "mine")
+    assert (training_key(changed) == training_key(SMOKE)) == same
+
+
+def test_training_reads_nothing_of_the_selection_but_the_ids_of_its_pairs() -> None:
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    outs = stages["select"]["outs"]
+    assert [out for out in outs if out in stages["train"]["deps"]] == [str(paths.TRAINING_PAIRS)]
+    assert not [name for name in stages["train"]["params"] if name.startswith("selector")]
 
 
 @pytest.mark.parametrize(

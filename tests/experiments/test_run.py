@@ -92,20 +92,18 @@ def experiment(space: DvcWorkspace, *words: str, ok: bool = True) -> str:
 @pytest.mark.slow
 def test_an_experiment_is_run_collected_and_rendered(space: DvcWorkspace) -> None:
     output = experiment(space, "figure-1", "--jobs", "2")
-    assert "4 runs: 0 came with the repository, 0 made here, 4 to run" in output
+    assert "8 runs: 0 came with the repository, 0 made here, 8 to run" in output
     runs = results_of(space)
     assert sorted(
         (run["changes"]["train.method"], run["answers"]["products"]["correct"]) for run in runs
     ) == [
-        ("dpo", "11"),
-        ("dpo", "11"),
-        ("sft", "10"),
-        ("sft", "10"),
+        *[("dpo", "11")] * 4,  # two kinds of pairs, two seeds
+        *[("sft", "10")] * 4,
     ]
     assert trained(space)[0] == "dpo three-shot"  # the profile's own
-    assert sorted(trained(space)[1:]) == [
-        *("dpo one-shot", "dpo three-shot", "sft one-shot", "sft three-shot")
-    ]
+    assert sorted(trained(space)[1:]) == sorted(
+        2 * ["dpo one-shot", "dpo three-shot", "sft one-shot", "sft three-shot"]
+    )
     table = space.dvc("exp", "show", "--csv", "--no-pager")
     for run in runs:
         assert run["name"] in table
@@ -116,13 +114,13 @@ def test_a_run_that_another_figure_shares_is_not_repeated(
     space: DvcWorkspace,
 ) -> None:
     before = trained(space)
-    assert "4 runs: 0 came with the repository, 4 made here\n" in experiment(space, "figure-1")
+    assert "8 runs: 0 came with the repository, 8 made here\n" in experiment(space, "figure-1")
     assert trained(space) == before
-    # Figure 1 has run two of the four: those by DPO.
+    # Figure 1 has run half of them: those by DPO.
     output = experiment(space, "figure-2")
-    assert "4 runs: 0 came with the repository, 2 made here, 2 to run" in output
-    assert sorted(trained(space)[len(before) :]) == ["kto one-shot", "kto three-shot"]
-    assert len(results_of(space)) == 6
+    assert "8 runs: 0 came with the repository, 4 made here, 4 to run" in output
+    assert sorted(trained(space)[len(before) :]) == sorted(2 * ["kto one-shot", "kto three-shot"])
+    assert len(results_of(space)) == 12
 
 
 @pytest.mark.slow
@@ -134,36 +132,36 @@ def test_a_lost_result_is_collected_again_without_training(
     files[0].unlink()
     assert "right: easy 50.0%; 0 to go" in experiment(space, "figure-1", "figure-2")
     assert trained(space) == before
-    assert len(results_of(space)) == 6
+    assert len(results_of(space)) == 12
 
 
 @pytest.mark.slow
 def test_the_same_command_repeats_a_failed_run(space: DvcWorkspace) -> None:
     fails = space.folder.parent / f"{space.folder.name}.fail"
     fails.write_text("")
-    output = experiment(space, "seeds", ok=False)
+    output = experiment(space, "random", ok=False)
     assert output.count(": failed: failed to reproduce 'train'") == 2
-    logs = list((space.folder / "logs/experiments").glob("seeds-*.log"))
+    logs = list((space.folder / "logs/experiments").glob("random-*.log"))
     assert ["no such luck" in log.read_text() for log in logs] == [True, True]
     fails.unlink()
-    assert experiment(space, "seeds").count(": right: easy 50.0% (") == 2
+    assert experiment(space, "random").count(": right: easy 50.0% (") == 2
 
 
 @pytest.mark.slow
 def test_what_came_with_the_repository_is_run_again_only_with_force(space: DvcWorkspace) -> None:
     for path in (space.folder / "metrics/runs").glob("*.json"):
         result = json.loads(path.read_text())
-        if result["name"].startswith("seeds-"):
+        if result["name"].startswith("random-"):
             path.write_text(json.dumps(result | {"name": "other", "commit": "8e7a677"}))
     for ref in space.git("for-each-ref", "--format=%(refname)", "refs/exps").split():
-        if "/seeds-" in ref:
+        if "/random-" in ref:
             space.git("update-ref", "-d", ref)
     before = trained(space)
-    assert "2 came with the repository (commit 8e7a677, " in experiment(space, "seeds")
+    assert "2 came with the repository (commit 8e7a677, " in experiment(space, "random")
     assert trained(space) == before
-    assert "0 to go" in experiment(space, "seeds", "--force")
+    assert "0 to go" in experiment(space, "random", "--force")
     assert {run["name"] for run in results_of(space)}.isdisjoint({"other"})
-    after = experiment(space, "seeds", "--force")
+    after = experiment(space, "random", "--force")
     assert "2 runs: 0 came with the repository, 2 made here\n" in after
 
 
@@ -208,9 +206,9 @@ def test_after_a_kill_the_same_command_resumes(space: DvcWorkspace) -> None:
     assert len(trained(space)) == before + 2, (space.folder.parent / "killed.out").read_text()
     delay(space, 0)
     assert "0 to go" in experiment(space, "figure-3")
-    assert len(results_of(space)) == 6 + 2 + 4
+    assert len(results_of(space)) == 12 + 2 + 8
     # The run that was killed in training is trained again; the finished one is not.
-    assert len(trained(space)) == before + 1 + 4
+    assert len(trained(space)) == before + 1 + 8
 
 
 class SlowToEnd(ThreadPoolExecutor):
