@@ -45,6 +45,7 @@ def toy_card_facts(**changes: Any) -> CardFacts:
         counts=counts,
         fingerprints={"smollm2-135m": "b" * 64},
         git=GitState("c" * 40, dirty=True, date="2026-11-21"),
+        certificate=None,
     )
 
 

@@ -156,7 +156,7 @@ def test_a_whole_plan_counts_cached_replies_of_an_api(
         others = [f"{kind}@{name}" for kind in ("generate", "verify") for name in params.generators]
         others += [f"judge@{name}" for name in ("one-shot", "three-shot")]
         others += [f"evaluate@{name}" for name in params.evaluation.models]
-        done = [f"fetch@{MODEL}", "fetch@judge-api", "problems", "train", *others]
+        done = [f"fetch@{MODEL}", "fetch@judge-api", "problems", "certify", "train", *others]
         changed = stage("judge@zero-shot", changed=("params.yaml:judge.llm.votes",))
         return [*(stage(name) for name in done), changed._replace(state="runs")]
 
