@@ -52,7 +52,11 @@ def test_intervals_cover_the_truth_in_93_to_97_of_100_cases(
 ) -> None:
     assert simulated_rows.keys() >= TOO_WIDE | TOO_NARROW
     below = {setting for setting, row in simulated_rows.items() if row.covered < 0.93}
-    above = {setting for setting, row in simulated_rows.items() if row.covered > 0.97}
+    above = {
+        setting
+        for setting, row in simulated_rows.items()
+        if row.covered > 0.97 and row.kind != "all or nothing"
+    }
     assert below == TOO_NARROW
     assert above <= TOO_WIDE
 
