@@ -87,7 +87,7 @@ def _row(
     if any(run.result is None for run in runs):
         return ExperimentRow(axes, len(runs), None, None, None)
     results = [run.result for run in runs if isinstance(run.result, Result)]
-    selected = {result.counts["select"]["selected"] for result in results}
+    selected = {result.counts.get("select", {}).get("selected") for result in results}
     scores = {}
     for group in dict.fromkeys(groups.values()):
         names = [name for name, other in groups.items() if other == group]
@@ -141,7 +141,7 @@ def _have_same_questions(runs: list[Run], benchmark: str) -> bool:
     for run in runs:
         if run.result is not None:
             answers = run.result.answers[benchmark]
-            version = run.result.scores[benchmark]["benchmark_version"]
+            version = run.result.scores[benchmark].get("benchmark_version")
             questions.add((version, answers.samples, len(answers.correct)))
     return len(questions) == 1
 
