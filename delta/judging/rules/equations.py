@@ -10,7 +10,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from delta.judging.rules.arithmetic import Item, evaluate
-from delta.judging.rules.tokenize import read_items, read_numbers
+from delta.judging.rules.tokenize import SAYS_EQUAL, read_items, read_numbers
 
 Operation = tuple[str, Fraction]  # a sign and the number after it; the first number has no sign
 
@@ -62,6 +62,7 @@ class _EquationSide(NamedTuple):
 
 
 _NOTE = re.compile(r"<<([^<>\n]*+)>>")  # GSM8K's calculator notes
+_STATED_RESULT = re.compile(rf"[\d)$] (?:{'|'.join(SAYS_EQUAL)}) [\d($]")  # "3 + 4 is 7"
 _MODULUS = re.compile(r"\bmod\b|\\[pb]?mod", re.IGNORECASE)
 
 
@@ -69,7 +70,8 @@ def read_lines(text: str) -> list[TraceLine]:
     """Split a trace into lines, skip blank ones, and read each."""
     lines: list[TraceLine] = []
     for raw in _logical_lines(text):
-        if "=" not in raw and "≈" not in raw and "\\" not in raw:
+        has_mathematics = "=" in raw or "≈" in raw or "\\" in raw
+        if not has_mathematics and not _STATED_RESULT.search(raw):
             # Nine of ten lines in a long trace are prose: only their numbers matter.
             lines.append(TraceLine(raw, (), read_numbers(raw), is_opaque=False))
             continue

@@ -139,7 +139,15 @@ def _lacks_equations(facts: TraceFacts) -> str:
     """Return why the steps of a trace cannot be read; "" if they can."""
     if not facts.equations:
         return "no equation that we can read"
-    return "most of the mathematics cannot be read" if facts.is_mostly_opaque else ""
+    return "most of the mathematics cannot be read" if facts.fraction_read < _READ_STEPS else ""
+
+
+def _lacks_results(facts: TraceFacts) -> str:
+    """Return why the arithmetic of a trace cannot be checked; "" if it can."""
+    if not facts.equations:
+        return "no equation that we can read"
+    is_read = facts.fraction_read >= _READ_RESULTS
+    return "" if is_read else "nearly all of the mathematics cannot be read"
 
 
 def _lacks_strategy(facts: TraceFacts) -> str:
@@ -258,7 +266,7 @@ _DIMENSIONS: Mapping[str, tuple[_Unread, _Find]] = {
     "factuality": (_lacks_numbers, _factuality),
     "strategy_coherence": (_lacks_strategy, _strategy_coherence),
     "step_coherence": (_lacks_equations, _step_coherence),
-    "computational_precision": (_lacks_equations, _computational_precision),
+    "computational_precision": (_lacks_results, _computational_precision),
     "signal_to_noise": (_lacks_nothing, _signal_to_noise),
 }
 
@@ -269,6 +277,9 @@ _FILLER = re.compile(
     r"|alternatively|on second thought|as an ai|in other words|needless to say)\b",
     re.IGNORECASE,
 )
+# Lines with an equation that we read, of all lines with mathematics. Steps make sense only together;
+# an equation is right or wrong by itself.
+_READ_STEPS, _READ_RESULTS = 1 / 2, 1 / 5
 _FEW_WORDS = 8  # of a bare answer: "The final answer is 45."
 _WORDY = 60  # words per step; more are digressions
 _PHRASE = 8  # words; shorter phrases repeat in any list of similar steps

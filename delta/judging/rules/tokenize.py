@@ -54,6 +54,7 @@ _FUNCTIONS = _word_set(
     "sqrt log ln exp sin cos tan gcd lcm max min abs floor ceil sum choose root squared "
     "cubed factorial hundred thousand million billion"
 )
+SAYS_EQUAL = ("is", "equals", "gives", "makes")  # between a calculation and a number
 _KINDS = ("equals", "operator", "open", "close", "break")  # groups of _TOKEN that are items
 _SIGNS = {"**": "^", "==": "="}
 # Words between clauses: the words around them are not a number's unit.
@@ -141,6 +142,13 @@ def _read_words(
         if first in {"x", "X"} or (first == "of" and is_part):
             return [Item("operator", "*")]
     words = [text for _, text in tokens[start:end]]
+    if (
+        is_single
+        and first in SAYS_EQUAL
+        and after in ("number", "open")
+        and _ends_calculation(items)
+    ):
+        return [Item("equals", "=")]
     is_product = before == "close" and any(len(word) < 3 for word in words)  # (1/3)Bh
     is_followed = after in ("operator", "equals") and not is_product
     if before in ("number", "close") and is_followed and _is_unit(tokens, start, end):
@@ -152,6 +160,18 @@ def _read_words(
     if is_variable or is_function or is_attached or first.lower() in _FUNCTIONS:
         return [Item("opaque", first)]
     return [Item("break", first)]
+
+
+def _ends_calculation(items: list[Item]) -> bool:
+    """Return whether the last items calculate; a fraction alone does not."""
+    if not items or items[-1].kind not in ("number", "close"):
+        return False
+    for item in reversed(items):
+        if item.kind == "operator" and item.text in "+-*":
+            return True
+        if item.kind in ("break", "equals", "opaque"):
+            return False
+    return False
 
 
 def _is_unit(tokens: list[tuple[str, str]], start: int, end: int) -> bool:

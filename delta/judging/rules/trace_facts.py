@@ -68,10 +68,11 @@ class TraceFacts(NamedTuple):
         return max(1, sum(len(line.numbers) for line in self.lines))
 
     @property
-    def is_mostly_opaque(self) -> bool:
-        """Return whether more lines have mathematics that we cannot read than equations we can."""
+    def fraction_read(self) -> float:
+        """Return the fraction of lines with mathematics that have an equation that we can read."""
+        read = sum(bool(line.equations) for line in self.lines)
         opaque = sum(line.is_opaque and not line.equations for line in self.lines)
-        return opaque > sum(bool(line.equations) for line in self.lines)
+        return read / max(1, read + opaque)
 
     def undone_steps(self) -> list[Place]:
         """Return equations that reverse an earlier one: 60 / 3 = 20, then 20 * 3 = 60."""
