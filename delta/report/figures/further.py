@@ -1,6 +1,6 @@
 """Rows of the figures for what the paper's cannot separate; gains over the base in points."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from delta.core.schemas import SIDES
@@ -88,9 +88,8 @@ def _selections(runs: Replicates) -> list[dict[str, Any]]:
     ]
 
 
-def _mean_of_all(numbers: Any) -> float | None:
+def _mean_of_all(numbers: Iterable[float | None]) -> float | None:
     """Return the mean; None where one is missing, or all are."""
-    known = list(numbers)
-    if not known or any(number is None for number in known):
-        return None
-    return round(sum(known) / len(known), 4)
+    given = list(numbers)
+    known = [number for number in given if number is not None]
+    return round(sum(known) / len(known), 4) if known and len(known) == len(given) else None
