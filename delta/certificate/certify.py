@@ -1,6 +1,7 @@
 """Try a rater on pairs with known faults, and on changes that must not matter."""
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
@@ -39,24 +40,24 @@ class Trials(NamedTuple):
     pairs: list[Trial]  # with a fault
     changes: list[Trial]  # that must not matter
     clean: dict[str, str]  # trace_id → problem
-
-    def first_clean(self) -> dict[str, str]:
-        """Return the first clean trace of each problem, as trace_id → problem."""
-        first = {problem: key for key, problem in reversed(self.clean.items())}
-        return {key: problem for problem, key in first.items()}
+    changed: dict[str, str]  # those of `clean` that are changed: one of a problem
 
 
 def build_trials(source: str, pairs: Sequence[FaultPair]) -> Trials:
-    """Return the inputs of a source's pairs, and each problem's first clean trace with changes.
+    """Return the inputs of a source's pairs, and those of changed clean traces.
 
-    A change that leaves a trace as it is gives no pair.
+    Changed are the traces of as many problems as the commonest fault has pairs. A change that
+    leaves a trace as it is gives no pair.
     """
     ids: dict[tuple[str, str], str] = {}
 
     def input_id(statement: str, trace: str) -> str:
         return ids.setdefault((statement, trace), f"{source}/{len(ids)}")
 
-    faulty, changes, clean, changed_problems = [], [], {}, set()
+    faulty, changes = [], []
+    clean: dict[str, str] = {}
+    changed: dict[str, str] = {}
+    most = max(Counter(pair.fault for pair in pairs).values())
     for pair in pairs:
         first, second = (input_id(pair.statement, text) for text in (pair.clean, pair.faulty))
         ratio = _length_ratio(pair.clean, pair.faulty)
@@ -64,16 +65,16 @@ def build_trials(source: str, pairs: Sequence[FaultPair]) -> Trials:
         if first in clean:
             continue
         clean[first] = pair.problem
-        if pair.problem in changed_problems:
+        if pair.problem in changed.values() or len(changed) == most:
             continue
-        changed_problems.add(pair.problem)
+        changed[first] = pair.problem
         for name, change in CHANGES.items():
-            changed = change(pair.statement, pair.clean)
-            if changed != (pair.statement, pair.clean):
-                ratio = _length_ratio(pair.clean, changed[1])
-                changes.append(Trial(name, pair.problem, first, input_id(*changed), ratio))
+            texts = change(pair.statement, pair.clean)
+            if texts != (pair.statement, pair.clean):
+                ratio = _length_ratio(pair.clean, texts[1])
+                changes.append(Trial(name, pair.problem, first, input_id(*texts), ratio))
     inputs = {key: JudgeInput(key, *texts) for texts, key in ids.items()}
-    return Trials(inputs, faulty, changes, clean)
+    return Trials(inputs, faulty, changes, clean, changed)
 
 
 def _length_ratio(clean: str, other: str) -> float:
@@ -96,7 +97,7 @@ def certify(
         trials = build_trials(name, found)
         ratings = rate(list(trials.inputs.values()), False)
         if reads_rubric:
-            clean = [trials.inputs[key] for key in trials.first_clean()]
+            clean = [trials.inputs[key] for key in trials.changed]
             trials, reordered = reorder_rubric(trials, rate(clean, True))
             ratings = pl.concat([ratings, reordered])
         votes = Votes.read(ratings)
@@ -124,7 +125,7 @@ def reorder_rubric(trials: Trials, ratings: pl.DataFrame) -> tuple[Trials, pl.Da
     suffix = f"/{RUBRIC_ORDER}"
     changes = [
         Trial(RUBRIC_ORDER, problem, clean, clean + suffix, 0.0)
-        for clean, problem in trials.first_clean().items()
+        for clean, problem in trials.changed.items()
     ]
     renamed = ratings.with_columns(pl.col("trace_id") + suffix)
     return trials._replace(changes=trials.changes + changes), renamed
