@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from delta.experiments.results import AnswerCounts, Result
+from delta.report.claims import formatting
 from delta.report.claims.decide import ClaimResult, decide
 from delta.report.claims.measures import Evaluator
 from delta.report.claims.testable import TIES
@@ -345,6 +346,20 @@ def test_cannot_tell_says_how_many_questions_would_tell() -> None:
     expected = QUESTIONS * (measured.sees / 5) ** 2
     assert decided.needs.questions == pytest.approx(expected, abs=1.5)
     assert decided.needs.seeds is None  # the seeds are alike
+
+
+def test_where_neither_alone_would_tell_both_are_named() -> None:
+    """A gain of 7 points between seeds 10 points apart, by the questions and the seeds of today."""
+    decided = decide_a(seeded_context(11, 15), smallest=8.0)
+    assert decided.verdict == "cannot tell"
+    assert decided.needs is not None
+    assert decided.needs[1:3] == (None, None)
+    assert decided.needs.both is not None
+    questions, seeds = decided.needs.both
+    assert questions / QUESTIONS == pytest.approx(seeds / 2, rel=0.1)
+    assert formatting.explanation(decided) == (
+        f"{questions:,} questions in place of 40 with {seeds:,} seeds in place of 2 would tell"
+    )
 
 
 def test_the_base_has_no_seeds() -> None:

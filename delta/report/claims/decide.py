@@ -82,7 +82,8 @@ class ClaimResult:
     def reasons(self) -> list[str]:
         """Return why parts, or runs of an average, have no test here; each reason once."""
         reasons = [part.reason for part in self.parts if part.reason]
-        left_out = [text for part in self.measured_parts for text in part.measured.left_out]
+        measured = [part.measured for part in self.parts if part.measured is not None]
+        left_out = [text for measurement in measured for text in measurement.left_out]
         return list(dict.fromkeys([*reasons, *left_out]))
 
 

@@ -39,7 +39,8 @@ def to_metrics(results: list[ClaimResult]) -> dict[str, Any]:
     """Return the claims that were measured, by id, and how many have each verdict.
 
     The verdict is 1 (holds), -1 (does not hold) or 0 (cannot tell). `sees` is the smallest
-    difference that would be seen. A claim that cannot be tested here has its reason alone.
+    difference that would be seen. Either of `needs_questions` and `needs_seeds` would tell; both
+    together where `needs_both` is true. A claim that cannot be tested here has its reason alone.
     """
     claims: dict[str, dict[str, Any]] = {}
     for result in results:
@@ -58,7 +59,9 @@ def to_metrics(results: list[ClaimResult]) -> dict[str, Any]:
             }
             if result.needs is not None:
                 needs = result.needs
-                claims[name] |= {"needs_questions": needs.questions, "needs_seeds": needs.seeds}
+                questions, seeds = needs.both or (needs.questions, needs.seeds)
+                claims[name] |= {"needs_questions": questions, "needs_seeds": seeds}
+                claims[name]["needs_both"] = needs.both is not None
     counts = Counter(result.verdict for result in results)
     return {
         "claims": claims,
@@ -131,8 +134,12 @@ def format_needs(result: ClaimResult, measured: Measurement) -> str:
         sizes.append(f"{needs.questions:,} {sampled} in place of {measured.questions:,}")
     if needs.seeds is not None:
         sizes.append(f"{needs.seeds:,} seeds in place of {measured.seeds:,}")
-    if not sizes:
-        return f"neither more {sampled} nor more seeds alone would tell, but both would"
+    if needs.both is not None:
+        questions, seeds = needs.both
+        sizes.append(
+            f"{questions:,} {sampled} in place of {measured.questions:,} with {seeds:,} seeds in "
+            f"place of {measured.seeds:,}"
+        )
     return f"{' or '.join(sizes)} would tell"
 
 

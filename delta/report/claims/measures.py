@@ -255,7 +255,9 @@ class Evaluator(Selection):
 def _of_scores(measured: Measured, cut: float | None, left_out: Iterable[str]) -> Measurement:
     contrast = measured.contrast
     return Measurement(
-        *(100 * number for number in contrast[:3]),
+        100 * contrast.value,
+        100 * contrast.low,
+        100 * contrast.high,
         cut=cut,
         sees=100 * _seen(contrast.tested()),
         tested=_InPoints(contrast),

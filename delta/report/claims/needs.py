@@ -16,6 +16,7 @@ class Needs(NamedTuple):
     difference: float  # from the rule's nearer bound, in the claim's unit
     questions: int | None  # in place of measured.questions; None: no number alone would do
     seeds: int | None  # in place of measured.seeds
+    both: tuple[int, int] | None = None  # questions and seeds, where neither alone would do
 
 
 def needs(claim: Claim, measured: Measurement, tests: float) -> Needs:
@@ -29,12 +30,13 @@ def needs(claim: Claim, measured: Measurement, tests: float) -> Needs:
         factor = (measured.sees / target) ** 2
         return Needs(difference, _times(measured.questions, factor), None)
     by_questions = times_the_questions(measured.contrast, target / 100)
-    by_seeds = times_the_seeds(measured.contrast, target / 100)
-    return Needs(
-        difference,
-        _times(measured.questions, by_questions),
-        _times(measured.seeds, by_seeds) if measured.seeds else None,
-    )
+    by_seeds = times_the_seeds(measured.contrast, target / 100) if measured.seeds else None
+    questions, seeds = _times(measured.questions, by_questions), _times(measured.seeds, by_seeds)
+    if questions is not None or seeds is not None:
+        return Needs(difference, questions, seeds)
+    factor = (measured.sees / target) ** 2
+    more = [_times(number, factor) or number for number in (measured.questions, measured.seeds)]
+    return Needs(difference, None, None, (more[0], more[1]))
 
 
 def _times(number: int, factor: float | None) -> int | None:

@@ -95,5 +95,5 @@ def shifted(tested: StudentT, lead: float) -> StudentT:
 
 def _score(runs: Replicates, weights: Mapping[str, float]) -> float:
     counts = {name: correct_counts(runs, name) for name in weights}
-    means = {name: float(np.mean(c.correct)) / c.samples for name, c in counts.items()}
+    means = {name: float(np.asarray(c.correct).mean()) / c.samples for name, c in counts.items()}
     return sum(weight * means[name] for name, weight in weights.items())
