@@ -13,7 +13,7 @@ from delta.data.arithmetic import ArithmeticParams, generate_problems
 from delta.data.decontamination import terms_of
 from delta.data.problems import ProblemSource, build_problems
 from delta.data.steps import canonical_terms, find_operands, read_steps, to_step
-from tests.data.test_problems import benchmark_questions
+from tests.helpers.benchmark_questions import benchmark_questions
 from tests.helpers.user_tables import problems_params
 
 KINDS = {"expression": 4, "product": 4, "words": 4, "story": 4, "sequence": 4}  # and terms

@@ -7,14 +7,14 @@ import polars as pl
 import pytest
 from pydantic import ValidationError
 
-from delta.core import tables
 from delta.core.errors import InputError
-from delta.core.schemas import PROBLEM, QUESTION
+from delta.core.schemas import PROBLEM
 from delta.data import reasoning_gym
 from delta.data.problems import DROPPED, ProblemSource, build_problems
 from delta.data.reasoning_gym import TaskParams
 from delta.prompts import prompt_files
 from delta.prompts.prompt_files import WorkedExample
+from tests.helpers.benchmark_questions import benchmark_questions
 from tests.helpers.user_tables import problems_params, table_source, write_table
 
 TINY: dict[str, Any] = {"min_terms": 2, "max_terms": 2, "min_digits": 1, "max_digits": 1}
@@ -23,23 +23,6 @@ Frames = dict[str, pl.DataFrame]
 
 def sums_task(problems: int = 20, seed: int = 12, **options: int) -> TaskParams:
     return TaskParams(task="chain_sum", seed=seed, problems=problems, options=TINY | options)
-
-
-def benchmark_questions(name: str, statements: list[str]) -> Frames:
-    """Return the frame of a benchmark with these statements, by its name."""
-    rows = [
-        {
-            "question_id": f"{name}.{number}",
-            "statement": statement,
-            "prompt": f"Solve: {statement}",
-            "history": [],
-            "gold_answer": "1",
-            "grader": "math",
-            "metadata": "{}",
-        }
-        for number, statement in enumerate(statements)
-    ]
-    return {name: tables.frame_of(rows, QUESTION)}
 
 
 def generated_statements(task: TaskParams) -> list[str]:
