@@ -8,8 +8,8 @@ selected pairs are equal: its entry then names both.
 from collections.abc import Callable
 
 from delta.core.types import Row
-from delta.judging.rubric import MEAN
 from delta.report.claims.contrast import Replicates
+from delta.report.claims.quantities import MEAN
 from delta.report.context import CONTROLS, FULL, SEED, ReportContext
 from delta.report.equal_pairs import entries
 from delta.report.figures.further import FURTHER_ROWS, mean_delta
