@@ -277,8 +277,8 @@ _FILLER = re.compile(
     r"|alternatively|on second thought|as an ai|in other words|needless to say)\b",
     re.IGNORECASE,
 )
-# Lines with an equation that we read, of all lines with mathematics. Steps make sense only together;
-# an equation is right or wrong by itself.
+# Lines with an equation that we read, of all lines with mathematics. Steps make sense only
+# together; an equation is right or wrong by itself.
 _READ_STEPS, _READ_RESULTS = 1 / 2, 1 / 5
 _FEW_WORDS = 8  # of a bare answer: "The final answer is 45."
 _WORDY = 60  # words per step; more are digressions
