@@ -3,8 +3,8 @@
     python -m bench.rules_on_prmbench PATH_TO_prmbench.zip
 
 A file of the archive holds the rows of one class of fault. A row is a pair of solutions of one
-question (Song et al. 2025, arXiv 2501.03124). Printed is the mean of clean minus faulty by class and
-dimension, over the pairs in which both solutions have votes, whose share is in brackets. A star
+question (Song et al. 2025, arXiv 2501.03124). Printed is the mean of clean minus faulty by class
+and dimension, over the pairs in which both solutions have votes, whose share is in brackets. A star
 marks p < 0.05 of the paired t-test, corrected over all cells (Holm).
 """
 

@@ -94,6 +94,8 @@ def triggers(trace: str, dimension: str, statement: str = DUCKS) -> tuple[str, .
         ("10/4 ≈ 3", True),
         ("1.1 * 3 = 3.3000000000000003", True),
         ("3 + 4\n= 8", False),
+        ("3 + 4 is 8", False),
+        (r"And $7 \times 301$ is $2107$.", True),
     ],
 )
 def test_an_equation_is_read_and_checked(text: str, holds: bool) -> None:
@@ -118,6 +120,8 @@ def test_an_equation_is_read_and_checked(text: str, holds: bool) -> None:
         "5 + another 7 * 2 = 19",
         "There are 2 cats per dog = 60/2",
         "1 week = 7 days",
+        "1/2 is 3 and more",
+        "There are 5 - 3 ducks, which is 9",
         "9^9^9^9 = 3 + 1",
         "9" * 1000 + " + 1 = 3",
         "1/0 = 3 + 1",
