@@ -273,7 +273,7 @@ def test_an_empty_trace_fails_every_dimension(trace: str) -> None:
     [
         ("I do not know.", DIMENSIONS[:4]),
         ("She eats some and sells what is left for 45.", DIMENSIONS[1:4]),
-        ("Let x = y + 3.\nThen z = x^2 - y.\nSo 2x + y = 7.\n9 * 5 = 45\nA: 45", DIMENSIONS[1:4]),
+        ("Let x = y + 3.\nThen z = x^2 - y.\nSo 2x + y = 7.\n9 * 5 = 45\nA: 45", DIMENSIONS[1:3]),
         ("A: 45", DIMENSIONS[2:4]),  # that there is no step is read
         (GOOD, []),
     ],
