@@ -94,6 +94,8 @@ def triggers(trace: str, dimension: str, statement: str = DUCKS) -> tuple[str, .
         ("10/4 ≈ 3", True),
         ("1.1 * 3 = 3.3000000000000003", True),
         ("3 + 4\n= 8", False),
+        ("3 + 4 is 8", False),
+        (r"And $7 \times 301$ is $2107$.", True),
     ],
 )
 def test_an_equation_is_read_and_checked(text: str, holds: bool) -> None:
@@ -118,6 +120,8 @@ def test_an_equation_is_read_and_checked(text: str, holds: bool) -> None:
         "5 + another 7 * 2 = 19",
         "There are 2 cats per dog = 60/2",
         "1 week = 7 days",
+        "1/2 is 3 and more",
+        "There are 5 - 3 ducks, which is 9",
         "9^9^9^9 = 3 + 1",
         "9" * 1000 + " + 1 = 3",
         "1/0 = 3 + 1",
@@ -269,7 +273,7 @@ def test_an_empty_trace_fails_every_dimension(trace: str) -> None:
     [
         ("I do not know.", DIMENSIONS[:4]),
         ("She eats some and sells what is left for 45.", DIMENSIONS[1:4]),
-        ("Let x = y + 3.\nThen z = x^2 - y.\nSo 2x + y = 7.\n9 * 5 = 45\nA: 45", DIMENSIONS[1:4]),
+        ("Let x = y + 3.\nThen z = x^2 - y.\nSo 2x + y = 7.\n9 * 5 = 45\nA: 45", DIMENSIONS[1:3]),
         ("A: 45", DIMENSIONS[2:4]),  # that there is no step is read
         (GOOD, []),
     ],
