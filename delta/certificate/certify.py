@@ -121,7 +121,7 @@ def certify(
 
 
 def reorder_rubric(trials: Trials, ratings: pl.DataFrame) -> tuple[Trials, pl.DataFrame]:
-    """Return the trials and ratings with one more change: the traces in another order."""
+    """Return the trials and ratings with one more change: `ratings` by the reversed rubric."""
     suffix = f"/{RUBRIC_ORDER}"
     changes = [
         Trial(RUBRIC_ORDER, problem, clean, clean + suffix, 0.0)

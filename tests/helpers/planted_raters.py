@@ -1,8 +1,10 @@
 """Raters whose sight is known, tried on pairs with one fault: scores for delta.certificate."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from delta.certificate.verdicts import Floats, Scores
 
@@ -55,7 +57,7 @@ def _rate(rater: str, lengths: Floats, kind: str | None, rng: np.random.Generato
     is_seen = rng.random(len(lengths)) < 0.8
     if rater == "loves_length":
         scores = np.repeat(3 + (lengths[:, None] - 5), len(DIMENSIONS), axis=1)
-    elif kind in DIMENSION_OF:
+    elif kind is not None and kind in DIMENSION_OF:
         dimension = DIMENSION_OF[kind]
         severity = 1 + 0.2 * list(DIMENSION_OF).index(kind)
         if rater == "halo":  # some faults are worse than others, in all dimensions alike
@@ -66,6 +68,6 @@ def _rate(rater: str, lengths: Floats, kind: str | None, rng: np.random.Generato
     return _mean(np.clip(np.rint(scores[..., None] + noise), 1, 5))
 
 
-def _mean(votes: Floats) -> Floats:
+def _mean(votes: NDArray[Any]) -> Floats:
     mean: Floats = votes.mean(axis=-1)
     return mean
