@@ -7,7 +7,7 @@ from delta.evaluation.cut_answers import marked, notes
 from delta.report.claims.decide import ClaimPart, ClaimResult
 from delta.report.claims.measures import Measurement
 from delta.report.claims.rules import ClaimVerdict
-from delta.report.paper.claims import Claim
+from delta.report.paper.claims import Claim, MeanDelta, TopkOverlap
 
 SYMBOLS: dict[ClaimVerdict, str] = {
     "holds": "✓",
@@ -25,7 +25,7 @@ COUNTED: dict[ClaimVerdict, str] = {
 }
 VERDICT_NUMBERS: dict[ClaimVerdict, int] = {"holds": 1, "does not hold": -1, "cannot tell": 0}
 UNITS = {"points": "points", "percent": "%", "delta": "rating points"}
-SAMPLED = {"points": "questions", "percent": "pairs", "delta": "problems"}  # by unit
+SAMPLED = {TopkOverlap: "pairs", MeanDelta: "problems"}  # of the other quantities: questions
 HEADER = "| claim | paper | here, 95% interval | p | sees | verdict | what would tell, or why not |"
 
 
@@ -127,7 +127,8 @@ def explanation(result: ClaimResult) -> str:
 
 def format_needs(result: ClaimResult, measured: Measurement) -> str:
     """Return the sizes that would tell, in place of those of today."""
-    needs, sampled = result.needs, SAMPLED[result.claim.unit]
+    needs = result.needs
+    sampled = SAMPLED.get(type(result.claim.quantity), "questions")
     assert needs is not None
     sizes = []
     if needs.questions is not None:

@@ -6,8 +6,14 @@ from scipy import special
 
 from delta.report.claims.measures import ALPHA, Measurement
 from delta.report.paper.claims import Claim
+from delta.stats.contrasts import Contrast
 from delta.stats.intervals import Z95
-from delta.stats.power import POWER, times_the_questions, times_the_seeds
+from delta.stats.power import (
+    POWER,
+    standard_errors_seen,
+    times_the_questions,
+    times_the_seeds,
+)
 
 
 class Needs(NamedTuple):
@@ -34,9 +40,17 @@ def needs(claim: Claim, measured: Measurement, tests: float) -> Needs:
     questions, seeds = _times(measured.questions, by_questions), _times(measured.seeds, by_seeds)
     if questions is not None or seeds is not None:
         return Needs(difference, questions, seeds)
-    factor = (measured.sees / target) ** 2
-    more = [_times(number, factor) or number for number in (measured.questions, measured.seeds)]
-    return Needs(difference, None, None, (more[0], more[1]))
+    return Needs(difference, None, None, _both(measured, measured.contrast, target / 100))
+
+
+def _both(measured: Measurement, contrast: Contrast, difference: float) -> tuple[int, int] | None:
+    """Return the questions and seeds that each bring half of the variance that may be left."""
+    tested = contrast.tested()
+    half = (difference / standard_errors_seen(tested.df)) ** 2 / 2
+    by_seeds = contrast.seed_error**2
+    questions = _times(measured.questions, (tested.standard_error**2 - by_seeds) / half)
+    seeds = _times(measured.seeds, by_seeds / half)
+    return None if questions is None or seeds is None else (questions, seeds)
 
 
 def _times(number: int, factor: float | None) -> int | None:

@@ -1,7 +1,6 @@
 """The weight that each training has in a quantity of scores."""
 
 from delta.core.types import Row
-from delta.experiments.results import Result
 from delta.report.claims import testable
 from delta.report.claims.contrast import Combination, Replicates, combination
 from delta.report.claims.regret import Regret
@@ -91,7 +90,7 @@ def _trend(find: Selection, quantity: ScoreTrend) -> Weighted:
     if len(set(entries)) < 2:
         raise NotTestableError(f"only one {quantity.axis}: no trend to measure")
     if quantity.positions == "delta":
-        rejected = _rejected(find, groups[0])
+        rejected = find.context.rejected
         positions = [delta_of(find, name, rejected, MEAN)["delta"] for name in entries]
     else:
         strengths = find.context.by_strength(entries)
@@ -101,12 +100,6 @@ def _trend(find: Selection, quantity: ScoreTrend) -> Weighted:
         raise NotTestableError(f"all of {quantity.axis} are equal: no trend to measure")
     weights = trend_weights(positions)
     return [(runs, True, weight) for runs, weight in zip(groups, weights, strict=True)]
-
-
-def _rejected(find: Selection, runs: Replicates) -> str:
-    """Return the generator of the rejected traces of a training."""
-    changes = runs[0].result.changes if isinstance(runs[0].result, Result) else {}
-    return str(changes.get("pairing.rejected", find.context.rejected))
 
 
 def _first_pairs_gain(find: Selection, quantity: FirstPairsGain) -> tuple[Reasons, Weighted]:

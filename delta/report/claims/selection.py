@@ -55,6 +55,8 @@ class Selection:
         axes = dict(NAMED_RUNS[selector] if isinstance(selector, str) else selector)
         experiment = axes.pop("experiment")
         allowed = {axis: self.resolve(text) for axis, text in axes.items()}
+        if experiment == MODELS:
+            allowed["name"] = [self._evaluated(name) for name in allowed["name"]]
         runs = [
             run
             for run in self.context.runs(experiment)
@@ -65,6 +67,13 @@ class Selection:
         if missing := sum(run.result is None for run in runs):
             raise MissingResultError(f"{experiment}: {missing} of {len(runs)} runs are missing")
         return group_replicates(runs)
+
+    def _evaluated(self, generator: str) -> str:
+        """Return the evaluated model of a generator, which may be it at another temperature."""
+        facts = self.context.generators.get(generator)
+        if generator in self.context.models or facts is None:
+            return generator
+        return facts.model
 
     def domain_weights(self, quantity: ScoreQuantity) -> dict[str, float]:
         """Return the weight of each domain of a quantity; several are averaged."""
