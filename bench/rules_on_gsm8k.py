@@ -63,8 +63,9 @@ def rate_questions(path: Path) -> tuple[list[str], Scores, Outcomes]:
 
 def mean_vote(votes: list[Vote] | NoVote) -> float:
     """Return the mean score; NaN where there is no vote."""
-    is_rated = not isinstance(votes, NoVote)
-    return float(np.mean([vote.score for vote in votes])) if is_rated else float("nan")
+    if isinstance(votes, NoVote):
+        return float("nan")
+    return float(np.mean([vote.score for vote in votes]))
 
 
 def paired_delta(score: NDArray[np.float64]) -> Interval:
