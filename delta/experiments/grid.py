@@ -134,13 +134,19 @@ def result_key(content: dict[str, Any]) -> str:
     """Return a digest of all parameters that can change the policy or its answers.
 
     It leaves out the evaluation of other models, generators that are not paired, models of
-    `sft_models` from which nothing of the run comes, the other training methods, when training
-    saves and logs, where graders run, and how the engine runs (a cluster gives the same replies).
+    `sft_models` from which nothing of the run comes, the second judge, settings of raters and
+    training methods that the run does not use, when training saves and logs, where graders run, and
+    how the engine runs (a cluster gives the same replies).
     `pairing.use_table_pairs` counts only where a recording is paired.
     """
     relevant = copy.deepcopy(content)
-    for section in ("experiments", "analysis", "certify"):
+    for section in ("experiments", "analysis", "certify", "engine"):
         relevant.pop(section, None)
+    judge = relevant["judge"]
+    for setting in {"second_judge", "llm", "rules"} - {judge["rater"]}:
+        del judge[setting]
+    if not relevant["verify"]["llm_fallback"]:
+        del relevant["verify"]["llm"]
     paired = {relevant["pairing"]["chosen"], relevant["pairing"]["rejected"]}
     for section in (relevant["generators"], relevant["judge"]["budget"]):
         for name in set(section) - paired:
@@ -153,27 +159,19 @@ def result_key(content: dict[str, Any]) -> str:
     for setting in ("save_minutes", "logging_steps"):
         del relevant["train"][setting]
     del relevant["grading"]["backend"]
-    # A constant of earlier versions keeps the keys of metrics/runs/ valid. Settings that change the
-    # replies of a server are under `serving`.
-    relevant["engine"] = {"kind": "vllm", "revision": None}
-    for serving in relevant["serving"].values():
+    for serving in relevant["serving"].values():  # with all that changes the replies of a server
         serving.pop("max_num_seqs", None)
-        if serving.get("server") is None:
-            serving.pop("server", None)
     relevant["evaluation"]["models"] = relevant["evaluation"]["models"]["policy"]
     text = json.dumps(relevant, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:KEY_LENGTH]
 
 
 def _remove_unused_sft_models(relevant: dict[str, Any]) -> None:
-    """Remove the models of `sft_models` from which no answer, vote or weight of the run comes.
-
-    Without one the section goes too, so that the keys of earlier versions stay valid.
-    """
+    """Remove the models of `sft_models` from which no answer, vote or weight of the run comes."""
     entries = relevant["sft_models"]
-    names = [relevant["train"]["base"], relevant["judge"]["llm"]["model"]]
-    names += [relevant["verify"]["llm"]["model"]]
-    names += [generator["model"] for generator in relevant["generators"].values()]
+    askers = [*relevant["generators"].values(), relevant["judge"].get("llm", {})]
+    askers.append(relevant["verify"].get("llm", {}))
+    names = [relevant["train"]["base"], *(asker["model"] for asker in askers if asker)]
     used: set[str] = set()
     while names:
         name = names.pop()
@@ -183,5 +181,3 @@ def _remove_unused_sft_models(relevant: dict[str, Any]) -> None:
     for name in set(entries) - used:
         del entries[name]
         del relevant["serving"][name]
-    if not entries:
-        del relevant["sft_models"]
