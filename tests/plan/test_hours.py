@@ -266,7 +266,7 @@ def all_but_the_policy(params: Params) -> list[str]:
         f"{kind}@{name}" for kind in ("generate", "verify", "judge") for name in params.generators
     ]
     names += [f"evaluate@{name}" for name in params.evaluation.models if name != "policy"]
-    return [*names, *(f"fetch@{name}" for name in params.models), "problems"]
+    return [*names, *(f"fetch@{name}" for name in params.models), "problems", "certify"]
 
 
 @pytest.mark.parametrize("row", rows("one-gpu"), ids=lambda row: row[0])
