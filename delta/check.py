@@ -277,8 +277,9 @@ def _sides(params: Params) -> tuple[str, str]:
 def traces_per_problem(params: Params, name: str) -> int | None:
     """Return the largest number of traces per problem; None if a recording decides it."""
     generator = params.generators[name]
-    recorded = isinstance(generator, RecordedParams)
-    return generator.recorded_samples if recorded else generator.samples
+    if isinstance(generator, RecordedParams):
+        return generator.recorded_samples
+    return generator.samples
 
 
 def _ratings(params: Params) -> Iterator[str]:

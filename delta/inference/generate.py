@@ -140,6 +140,7 @@ def solved_traces(
     trace. Raises InputError where a problem has no steps.
     """
     rows, planted = [], Counter[str]()
+    rates: dict[str, float] = {**params.faults}
     for problem_id, metadata in problems.select("problem_id", "metadata").iter_rows():
         steps = read_steps(metadata)
         if steps is None:
@@ -149,7 +150,7 @@ def solved_traces(
             )
         for sample in range(params.samples):
             rng = random.Random(f"{params.seed} {problem_id} {sample}")
-            solution = solve(steps, params.faults, rng)
+            solution = solve(steps, rates, rng)
             planted.update(solution.faults)
             rows.append(
                 {

@@ -232,7 +232,7 @@ def wall_time(
 ) -> WallTime | None:
     """Return the time of `num_stages` stages; None: on GPUs, at a server, or with unknown parts."""
     asked = [cost.group for cost in requests if cost.group.to_ask != 0]
-    hours = [cost.hours for cost in (*requests, *trainings)]
+    hours = [cost.hours for cost in requests] + [training.hours for training in trainings]
     known = [hour for hour in hours if hour is not None]
     served = any(params.serving[group.model].server is not None for group in asked)
     if uses_gpu(params) or served or not num_stages or len(known) < len(hours):

@@ -24,7 +24,7 @@ from delta.inference.model_client import ModelClient
 from delta.inference.types import GenerateFn, Request
 from delta.judging import judge
 from delta.judging.budget import Budget, within_budget
-from delta.judging.judge import LlmParams
+from delta.judging.judge import JudgeParams, LlmParams, SecondJudgeParams
 from delta.judging.trace_order import IS_COMPLETE, RequireComplete
 from delta.plan.assumptions import (
     CHARACTERS,
@@ -316,7 +316,10 @@ def _rated(workspace: Workspace, name: str, problems: TableEstimate) -> TableEst
 def _certify(params: Params) -> Iterator[PendingRequests]:
     """Yield the requests of each rater that is a model; the stage finds the pairs themselves."""
     traces = max_traces(params.certify)
-    raters = {"judge": params.judge, "second": params.judge.second_judge}
+    raters: dict[str, JudgeParams | SecondJudgeParams] = {
+        "judge": params.judge,
+        "second": params.judge.second_judge,
+    }
     for name, rater in raters.items():
         if rater.rater != "llm":
             continue

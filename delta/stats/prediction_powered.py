@@ -92,7 +92,7 @@ def _influence(values: Array) -> Array:
     Their sum of squares is the variance of the mean, as the unbiased s² / n.
     """
     present = ~np.isnan(values)
-    size = np.count_nonzero(present)
+    size = int(np.count_nonzero(present))
     influence = np.zeros(len(values))
     deviation = values[present] - values[present].mean()
     influence[present] = deviation / math.sqrt(size * max(1, size - 1))
