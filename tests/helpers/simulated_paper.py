@@ -1,8 +1,9 @@
 """Answers of a model with the paper's scores, with the noise that bench/power.py assumes.
 
 Every question has a chance of a right answer, of which the share 1 - w of the scores' variance lies
-between questions. A training changes it by a standard deviation t over the questions, and its
-score by the paper's gain: the truth is as printed, what is measured is not.
+between questions. A training changes it by a standard deviation t over the questions; half of that
+variance is common to all trainings, so that two trainings differ by t too. The score changes by the
+paper's gain: the truth is as printed, what is measured is not.
 """
 
 import functools
@@ -38,6 +39,7 @@ class SimulatedAnswers:
         self._source = np.random.default_rng(seed)
         self._chances = functools.cache(self._draw_chances)
         self._of_base = functools.cache(self._draw_base)
+        self._common = functools.cache(self._draw_moves)
 
     def __call__(
         self, configuration: str, benchmark: str, score: float, questions: int
@@ -48,7 +50,10 @@ class SimulatedAnswers:
         return AnswerCounts(samples, tuple(self._source.binomial(samples, moved).tolist()))
 
     def _draw_base(self, benchmark: str, questions: int) -> NDArray[np.float64]:
-        score = BASE_SCORES.get(benchmark, NO_SCORE) / 100
+        return self._draw_model(BASE_SCORES.get(benchmark, NO_SCORE) / 100, questions)
+
+    def _draw_model(self, score: float, questions: int) -> NDArray[np.float64]:
+        """Return chances of a model; 1 - w of the variance of its answers is between questions."""
         size = self._noise.within / (1 - self._noise.within)
         return self._source.beta(size * score, size * (1 - score), questions)
 
@@ -59,14 +64,23 @@ class SimulatedAnswers:
         base = self._of_base(benchmark, questions)
         if configuration == BASE:
             return base
-        scale = np.sqrt(base * (1 - base))  # certain questions change least
-        moves = self._source.normal(0.0, self._noise.change / math.sqrt((scale**2).mean()), questions)
-        changed = np.clip(base + scale * moves, 0.0, 1.0)
+        if configuration in NUMBERS["table-2"]["scores"]:  # another model, not a training
+            return self._draw_model(score, questions)
+        moves = self._common(benchmark, questions) + self._draw_moves(benchmark, questions)
+        changed = np.clip(base + moves, 0.0, 1.0)
         return self._moved(changed, score - BASE_SCORES.get(benchmark, NO_SCORE) / 100)
 
+    def _draw_moves(self, benchmark: str, questions: int) -> NDArray[np.float64]:
+        """Return changes of the variance t² / 2; those of certain questions are smallest."""
+        base = self._of_base(benchmark, questions)
+        scale = np.sqrt(base * (1 - base))
+        sd = self._noise.change / math.sqrt(2 * max((scale**2).mean(), 1e-9))
+        return scale * self._source.normal(0.0, sd, questions)
+
     def _moved(self, chances: NDArray[np.float64], gain: float) -> NDArray[np.float64]:
+        """Return the chances after a mean change by `gain`; none where all are 0 or 1."""
         scale = np.sqrt(chances * (1 - chances))
-        return np.clip(chances + gain / scale.mean() * scale, 0.0, 1.0)
+        return np.clip(chances + gain / max(scale.mean(), 1e-9) * scale, 0.0, 1.0)
 
 
 def simulated_paper(params: Params, seed: int, noise: Noise = ASSUMED) -> ReportContext:
