@@ -65,13 +65,20 @@ class SimulatedAnswers:
         luck = self._source.random((len(spread), len(chances), samples))
         scale = np.sqrt(chances * (1 - chances)) + 1e-3  # certain questions change least
         scale /= scale.mean()
+
+        def correct(move: float) -> NDArray[np.int64]:
+            chances_moved = chances + scale * (move + spread)
+            return np.asarray((luck < chances_moved[:, :, None]).sum(axis=2))
+
         low, high = -2.0, 2.0
         for _ in range(24):
             middle = (low + high) / 2
-            moved = chances + scale * (middle + spread)
-            correct = (luck < moved[:, :, None]).sum(axis=2)
-            low, high = (low, middle) if correct.mean() >= score * samples else (middle, high)
-        return correct
+            if correct(middle).mean() >= score * samples:
+                high = middle
+            else:
+                low = middle
+        sides = correct(low), correct(high)
+        return min(sides, key=lambda side: abs(side.mean() - score * samples))
 
     def _draw_base(self, benchmark: str, questions: int) -> Floats:
         return self._draw_chances(SCORES[BASE].get(benchmark, NO_SCORE) / 100, questions)
