@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from bench.power import rows, to_markdown
 from delta.check import Params
 from delta.core import paths
 from delta.core.files import write_text
@@ -110,8 +109,3 @@ def test_seeds_that_vary_raise_the_smallest_difference() -> None:
     # Two means of three seeds with a spread of 1 point: 0.8 points of error, whatever is asked.
     assert power.needs(noisy, 3, TWO_POLICIES, 1.0).questions is None
     assert power.needs(noisy, 3, TWO_POLICIES, 1.0).seeds is not None
-
-
-def test_the_table_of_the_page_is_what_the_command_prints() -> None:
-    page = (ROOT / "docs/statistics.md").read_text(encoding="utf-8")
-    assert f"-->\n{to_markdown(rows())}\n" in page
