@@ -1,84 +1,73 @@
-"""Compute which differences the paper profile's benchmarks can see, from the sizes of its sets.
+"""Compute which differences the paper profile's comparisons can see, from its sizes and seeds.
 
     python -m bench.power    # a second; prints the table of docs/statistics.md
 
-A policy is compared with its base on the same questions; delta.stats.power has the formulas. The
-paper prints the score of its base (Table 2). Nobody measured the other numbers for these models:
-ASSUMED has them.
+`python -m delta plan` prints the same numbers for any profile. delta.stats.power has the formulas
+and the numbers that are assumed (ASSUMED), delta.plan.power where the others come from.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from bench import results
 from delta.check import check
-from delta.plan.pending import max_questions
-from delta.report.paper.numbers import read_numbers
+from delta.plan.power import domains, paper_differences, seeds_of
 from delta.stats.power import (
-    ASSUMED,
     POLICY_AND_BASE,
-    Benchmark,
+    TWO_POLICIES,
     half_width,
     smallest_difference,
 )
 
 PROFILE = Path(__file__).parents[1] / "profiles/paper.yaml"
-GAINS = {"easy": 2.0, "hard": 2.32, "stem": 0.845}  # points; the paper's, by 1,000 pairs (5.2)
+FIGURE = "figure-4"  # whose gains by 1,000 pairs the paper prints in three domains
 
 
 class Row(NamedTuple):
-    """Says which differences a group of benchmarks can see, in points."""
+    """Says which differences a domain's comparisons can see, in points."""
 
-    group: str
-    answers: int
-    half_width: float  # of the 95% interval of a difference
-    detectable: float  # the difference that is found 4 times in 5
-
-
-def read_sizes(profile: Path = PROFILE) -> dict[str, list[Benchmark]]:
-    """Return the benchmarks of each of the paper's groups."""
-    table = read_numbers()["table-2"]
-    scores: Mapping[str, float] = table["scores"][table["base"]]
-    groups: dict[str, list[Benchmark]] = {}
-    for name, benchmark in check(profile).benchmarks.items():
-        questions = max_questions(benchmark)
-        # "other": GPQA, which the paper has in its appendix only
-        if name in scores and questions is not None and benchmark.group != "other":
-            size = Benchmark(scores[name] / 100, questions, benchmark.samples)
-            groups.setdefault(benchmark.group, []).append(size)
-    return groups
+    domain: str
+    answers: int  # of one model
+    half_width: float  # of the 95% interval of a training less the base
+    from_base: float  # the difference of a training and the base that is seen 4 times in 5
+    of_trainings: float  # that of two trainings
+    paper: float | None  # the smallest difference that the paper prints for FIGURE
 
 
-def rows(groups: Mapping[str, list[Benchmark]]) -> list[Row]:
-    table = []
-    for group, sizes in groups.items():
-        answers = sum(size.questions * size.samples for size in sizes)
-        width, detectable = (
-            100 * number(sizes, ASSUMED, 1, POLICY_AND_BASE)
-            for number in (half_width, smallest_difference)
+def rows(profile: Path = PROFILE) -> list[Row]:
+    params = check(profile)
+    seeds = seeds_of(params.experiments[FIGURE])
+    printed = {d.domain: d.points for d in paper_differences() if d.figure == FIGURE}
+    return [
+        Row(
+            domain.name,
+            domain.answers,
+            100 * half_width(domain.benchmarks, domain.noise, seeds, POLICY_AND_BASE),
+            100 * smallest_difference(domain.benchmarks, domain.noise, seeds, POLICY_AND_BASE),
+            100 * smallest_difference(domain.benchmarks, domain.noise, seeds, TWO_POLICIES),
+            printed.get(domain.name),
         )
-        table.append(Row(group, answers, width, detectable))
-    return table
+        for domain in domains(params)
+    ]
 
 
 def to_markdown(table: list[Row]) -> str:
     lines = [
-        "| group | answers | 95% interval, ± points | seen 4 times in 5 | the paper's gain |",
-        "|---|---|---|---|---|",
+        "| domain | answers | 95% interval, ± points | seen over the base | seen between two "
+        "trainings | the paper's gain |",
+        "|---|---|---|---|---|---|",
     ]
     for row in table:
-        gain = GAINS.get(row.group)
-        lines.append(
-            f"| {row.group} | {row.answers:,} | {row.half_width:.2f} | {row.detectable:.2f} | "
-            f"{'–' if gain is None else gain} |"
-        )
+        numbers = (row.half_width, row.from_base, row.of_trainings)
+        cells = [row.domain, f"{row.answers:,}", *(f"{number:.2f}" for number in numbers)]
+        cells.append("–" if row.paper is None else f"{row.paper:g}")
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
 def main() -> None:
     results.argument_parser(__doc__).parse_args()
-    print(to_markdown(rows(read_sizes())))
+    print(to_markdown(rows()))
 
 
 if __name__ == "__main__":

@@ -10,9 +10,12 @@ import os
 
 from delta.check import check
 from delta.cli.command_line import positive
+from delta.core import paths
 from delta.core.errors import InputError
+from delta.core.params import read_all
 from delta.plan import availability, dvc_state, machine
 from delta.plan.plan import Node, plan
+from delta.plan.power import replicates
 from delta.plan.speeds import GPUS, gpu_named, gpu_of_size, name_of_size
 
 
@@ -66,5 +69,7 @@ def main(options: argparse.Namespace) -> None:
     from huggingface_hub.constants import HF_HUB_OFFLINE
 
     hub = availability.ask_hub, availability.in_cache
-    lines = plan(check(), dvc_state.read_stages, *hub, HF_HUB_OFFLINE, node_of(options))
+    params = check()
+    measured = list(replicates(read_all(), params.experiments, paths.RUNS))
+    lines = plan(params, dvc_state.read_stages, *hub, HF_HUB_OFFLINE, node_of(options), measured)
     print("\n".join(lines))

@@ -12,6 +12,8 @@ from delta.plan.costs import Cost, TrainingCost
 from delta.plan.dvc_state import UP_TO_DATE, Stage
 from delta.plan.model_sizes import Sizes, sizes
 from delta.plan.pending import pending_requests
+from delta.plan.power import Replicates
+from delta.plan.render_power import power_section
 from delta.plan.requests import Workspace, count_requests
 from delta.plan.section import WIDTH, Section, join_sections
 from delta.plan.sft_costs import sft_costs
@@ -39,8 +41,12 @@ def plan(
     in_cache: InCache,
     offline: bool,
     node: Node,
+    configurations: Sequence[Replicates],
 ) -> list[str]:
-    """Return the lines of the plan. It lists what could not be checked. Needs no network."""
+    """Return the lines of the plan. It lists what could not be checked. Needs no network.
+
+    `configurations` are the results of several seeds of this profile's experiments.
+    """
     stages, not_checked = [], []
     try:
         stages = read_stages()
@@ -48,7 +54,8 @@ def plan(
         not_checked.append(f"which stages are up to date, so all count as to be run: {error}")
     to_run = [stage for stage in stages if stage.state != UP_TO_DATE]
     if stages and not to_run:
-        return [f"Nothing to do: all {len(stages)} stages are up to date."]
+        power = power_section(params, configurations).lines
+        return [f"Nothing to do: all {len(stages)} stages are up to date.", "", *power]
     workspace = Workspace(params, {stage.name: stage for stage in stages})
     pending, known = list(pending_requests(workspace)), sizes(params)
     groups = [count_requests(workspace, item, 1 / len(pending)) for item in pending]
@@ -76,6 +83,7 @@ def plan(
         render.wall_time_section(costs.wall_time(params, len(to_run), requests, trainings)),
         _hours_section(workspace, requests, training, sft, known, node),
         _experiment_section(workspace, node),
+        power_section(params, configurations),
         Section(textwrap.wrap(recorded, WIDTH)),
         render_needs.memory_section(params, asked, known, node.gpu, trains),
         _of_this_machine(params, node, disk),

@@ -3,12 +3,13 @@
 It uses the numbers that the paper prints and, where it prints none, numbers that fit its text.
 Answers are derived from scores: of 2,000 questions a run answers the easiest ones correctly, so
 runs are paired and intervals narrow. Gains are in points over the base. Every training has three
-seeds, whose gains differ by SEED_STEP.
+seeds, whose gains differ by SEED_STEPS.
 """
 
 import functools
 import itertools
 import random
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -92,21 +93,30 @@ FIGURE_4: dict[str, tuple[Gains, Gains, Gains]] = {
 }
 TOP: Gains = (1.9, 2.2, 0.75, 0.5)  # the smallest set, by the mean delta
 SEEDS = ("1", "2", "3")
-SEED_STEP = 0.05
+SEED_STEPS = (-0.05, 0.0, 0.05)
 SIZES = ("1000", "2500", "5000")
 OVERLAPS = {"1000": 45.0, "2500": 60.0, "5000": 74.0}  # where the paper prints none
 GROUP_ORDER = ("easy", "hard", "stem", "code", "other")
+# configuration, benchmark, its score as a fraction, questions → the answers of one training
+AnswerQuestions = Callable[[str, str, float, int], AnswerCounts]
 
 
 def trained_result(
-    gains: Gains, questions: dict[str, int], name: str, seeds: dict[str, Any]
+    gains: Gains,
+    questions: dict[str, int],
+    configuration: str,
+    seeds: dict[str, Any],
+    answer: AnswerQuestions,
 ) -> Result:
     by_group = dict(zip(GROUP_ORDER, (*gains, 0.0), strict=True))
     scores = {
         name: (NUMBERS["table-2"]["scores"][BASE].get(name, 50.0) + by_group[group]) / 100
         for name, group in _groups(questions).items()
     }
-    answers = {name: answer_counts(name, score, questions[name]) for name, score in scores.items()}
+    answers = {
+        name: answer(configuration, name, score, questions[name]) for name, score in scores.items()
+    }
+    name = f"{configuration}-{seeds['train.seed']}"
     return Result(
         key=name,
         name=f"run-{name}",
@@ -120,9 +130,14 @@ def trained_result(
     )
 
 
+def answer_easiest(_: str, benchmark: str, score: float, questions: int) -> AnswerCounts:
+    """Return answers with this score; a better run is correct wherever a worse one is."""
+    return answer_counts(benchmark, score, questions)
+
+
 @functools.cache
 def answer_counts(name: str, score: float, questions: int) -> AnswerCounts:
-    """Return answers with this score; a better run is correct wherever a worse one is."""
+    """Return the answers of `answer_easiest`, which every configuration has."""
     samples = SAMPLES.get(name, 1)
     levels = (np.random.default_rng(len(name)).permutation(questions) + 0.5) / questions
     return AnswerCounts(samples, tuple(np.floor(samples * score + levels).astype(int).tolist()))
@@ -143,26 +158,38 @@ def _groups(questions: dict[str, int]) -> dict[str, str]:
 
 
 def seeded(
-    experiment: str, axes: dict[str, str], gains: Gains, questions: dict[str, int]
+    experiment: str,
+    axes: dict[str, str],
+    gains: Gains,
+    questions: dict[str, int],
+    answer: AnswerQuestions,
+    steps: Sequence[float],
 ) -> list[Run]:
-    """Return the three trainings of a configuration; their mean gain is `gains`.
+    """Return the trainings of a configuration, of one seed for each of `steps`.
 
-    The seeds of `random` draw the pairs too.
+    Their gains are `gains` less these steps, in points. The seeds of `random` draw the pairs too.
     """
     runs = []
-    for place, seed in zip((-1, 0, 1), SEEDS, strict=True):
+    for number, step in enumerate(steps, start=1):
+        seed = str(number)
         seeds = {"train.seed": int(seed)}
         if experiment == "random":
             seeds["selector.seed"] = int(seed)
-        name = "-".join((experiment, *axes.values(), seed))
-        moved = _less(gains, SEED_STEP * place)
-        runs.append(Run(axes | {"seed": seed}, trained_result(moved, questions, name, seeds)))
+        name = "-".join((experiment, *axes.values()))
+        result = trained_result(_less(gains, step), questions, name, seeds, answer)
+        runs.append(Run(axes | {"seed": seed}, result))
     return runs
 
 
-def paper_context(questions: dict[str, int] = QUESTIONS) -> ReportContext:
+def paper_context(
+    questions: dict[str, int] = QUESTIONS,
+    answer: AnswerQuestions = answer_easiest,
+    steps: Sequence[float] = SEED_STEPS,
+) -> ReportContext:
+    """Return the context; `steps` are what the seeds' gains lack of the paper's, in points."""
+
     def runs(experiment: str, gains: Gains, **axes: str) -> list[Run]:
-        return seeded(experiment, axes, gains, questions)
+        return seeded(experiment, axes, gains, questions, answer, steps)
 
     return ReportContext(
         this_run=example_run(_groups(questions), BASE),
@@ -199,7 +226,7 @@ def paper_context(questions: dict[str, int] = QUESTIONS) -> ReportContext:
             "bottom": runs("bottom", _less(TOP, 1.4), by="mean", k="1000"),
             "length-matched": runs("length-matched", _less(TOP, 1.0), by="mean", k="1000"),
         },
-        models=_models(questions),
+        models=_models(questions, answer),
         base=BASE,
         chosen=FULL,
         rejected=WEAK,
@@ -239,12 +266,12 @@ def _less(gains: Gains, loss: float) -> Gains:
     return easy, hard, stem, code
 
 
-def _models(questions: dict[str, int]) -> dict[str, ModelScores]:
+def _models(questions: dict[str, int], answer: AnswerQuestions) -> dict[str, ModelScores]:
     models = {}
     for name in (WEAK, *CHOSEN):
         printed = NUMBERS["table-2"]["scores"][name]
         answers = {
-            benchmark: answer_counts(benchmark, printed.get(benchmark, 20.0) / 100, number)
+            benchmark: answer(name, benchmark, printed.get(benchmark, 20.0) / 100, number)
             for benchmark, number in questions.items()
         }
         models[name] = ModelScores(score_answers(answers), answers)

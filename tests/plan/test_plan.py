@@ -218,12 +218,15 @@ def whole(params: Params, ask_dvc: Callable[[], list[Stage]]) -> list[str]:
     def ask_hub(_: ExternalSource) -> Availability:
         return NO_ANSWER
 
-    return plan(params, ask_dvc, ask_hub, never_cached, offline=False, node=Node(H100))
+    return plan(
+        params, ask_dvc, ask_hub, never_cached, offline=False, node=Node(H100), configurations=[]
+    )
 
 
 def test_with_all_stages_up_to_date_there_is_nothing_to_do() -> None:
     lines = whole(params_with(), lambda: [stage("fetch@a"), stage("report")])
-    assert lines == ["Nothing to do: all 2 stages are up to date."]
+    assert lines[0] == "Nothing to do: all 2 stages are up to date."
+    assert lines[2].startswith("Power: ")  # of experiments that may not have run
 
 
 @pytest.mark.usefixtures("workspace")

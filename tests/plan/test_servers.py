@@ -161,7 +161,13 @@ def test_a_whole_plan_counts_cached_replies_of_an_api(
         return [*(stage(name) for name in done), changed._replace(state="runs")]
 
     lines = plan(
-        params, ask_dvc, availability.ask_hub, lambda _: False, offline=True, node=Node(H100)
+        params,
+        ask_dvc,
+        availability.ask_hub,
+        lambda _: False,
+        offline=True,
+        node=Node(H100),
+        configurations=[],
     )
     (row,) = [line.split() for line in lines if line.startswith("  judge-api ")]
     assert row == ["judge-api", "openai", "9", "6", "3", "exact", "3.30", "720.90"]

@@ -66,7 +66,7 @@ def test_every_number_of_docs_benchmarks_is_in_bench_results() -> None:
 
 
 def test_what_the_paper_profile_can_see_is_computed_from_its_sizes() -> None:
-    printed = power.to_markdown(power.rows(power.read_sizes()))
+    printed = power.to_markdown(power.rows())
     assert table_after("power") == printed
 
 

@@ -1,0 +1,98 @@
+"""Render what the comparisons of a profile's experiments can see."""
+
+from collections.abc import Sequence
+
+from delta.check import Params
+from delta.plan.power import (
+    Domain,
+    Needs,
+    PaperDifference,
+    Replicates,
+    domains,
+    figures_by_seeds,
+    needs,
+    paper_differences,
+    seeds_of,
+    seen,
+)
+from delta.plan.section import Section, align_columns, format_whole, wrap
+from delta.stats.power import ASSUMED, POLICY_AND_BASE, TWO_POLICIES
+
+TITLE = "Power: the differences in points that are seen 4 times in 5 (two-sided test, 5%)"
+HEADER = ("", "seeds", "questions", "answers", "two trainings", "a training and the base")
+PAPER_HEADER = ("the paper's differences", "points", "seen here", "or seen with")
+
+
+def power_section(params: Params, configurations: Sequence[Replicates]) -> Section:
+    """Return the smallest differences by domain, and what would see those of the paper.
+
+    Nothing where no experiment trains. `configurations`: results with several seeds.
+    """
+    by_seeds = figures_by_seeds(params)
+    found = list(domains(params, configurations))
+    if not by_seeds or not found:
+        return Section()
+    rows = [_row(domain, seeds) for seeds in by_seeds for domain in found]
+    lines = [TITLE, *align_columns(HEADER, rows)]
+    for seeds, names in by_seeds.items():
+        lines += wrap(f"{seeds} seed{'s' * (seeds > 1)}: {', '.join(names)}.")
+    lines += _of_the_paper(params, found)
+    lines += wrap(_assumptions(found))
+    return Section(lines)
+
+
+def _row(domain: Domain, seeds: int) -> list[str]:
+    both = (seen(domain, seeds, weights) for weights in (TWO_POLICIES, POLICY_AND_BASE))
+    return [
+        domain.name,
+        str(seeds),
+        format_whole(domain.questions),
+        format_whole(domain.answers),
+        *(f"{points:.2f}" for points in both),
+    ]
+
+
+def _of_the_paper(params: Params, found: Sequence[Domain]) -> list[str]:
+    by_name, rows = {domain.name: domain for domain in found}, []
+    for difference in paper_differences():
+        domain = by_name.get(difference.domain)
+        if domain is not None and difference.figure in params.experiments:
+            seeds = seeds_of(params.experiments[difference.figure])
+            rows.append(_paper_row(difference, domain, seeds))
+    return align_columns(PAPER_HEADER, rows) if rows else []
+
+
+def _paper_row(difference: PaperDifference, domain: Domain, seeds: int) -> list[str]:
+    points = seen(domain, seeds, difference.weights)
+    enough = points <= difference.points
+    text = "these sizes are enough"
+    if not enough:
+        text = _in_words(needs(domain, seeds, difference.weights, difference.points))
+    name = f"{difference.figure} {difference.domain}"
+    return [name, f"{difference.points:g}", f"{points:.2f}", text]
+
+
+def _in_words(needed: Needs) -> str:
+    parts = []
+    if needed.questions is not None:
+        parts.append(f"{needed.questions:,} questions")
+    if needed.samples is not None:
+        parts.append(f"{needed.samples:,} answers to each")
+    if needed.seeds is not None:
+        parts.append(f"{needed.seeds:,} seeds")
+    return " or ".join(parts) or "none of these alone"
+
+
+def _assumptions(found: Sequence[Domain]) -> str:
+    text = (
+        f"Assumed: {ASSUMED.within:g} of a score's variance is between answers to one question; a "
+        f"training changes a question's chance by {100 * ASSUMED.change:g} points (standard "
+        "deviation)."
+    )
+    measured = [d for d in found if d.noise is not ASSUMED]
+    if not measured:
+        return (
+            f"{text} The spread of seeds is not known: taken as {100 * ASSUMED.seed_sd:g} points."
+        )
+    spreads = ", ".join(f"{d.name} {100 * d.noise.seed_sd:.2f}" for d in measured)
+    return f"{text} Spread of seeds, measured, in points: {spreads}."
