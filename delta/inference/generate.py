@@ -140,7 +140,7 @@ def solved_traces(
     trace. Raises InputError where a problem has no steps.
     """
     rows, planted = [], Counter[str]()
-    rates: dict[str, float] = {**params.faults}
+    rates: dict[str, float] = dict(params.faults.items())
     for problem_id, metadata in problems.select("problem_id", "metadata").iter_rows():
         steps = read_steps(metadata)
         if steps is None:
